@@ -1,0 +1,223 @@
+// Package config is pipeline.yaml: what the application's repository says about how
+// to test, train, publish, build and run it. Every key is optional; the defaults are
+// the commands, thresholds and names of the pipeline document.
+package config
+
+import "time"
+
+// FileName is the configuration's path in the source.
+const FileName = "pipeline.yaml"
+
+// Config is a whole configuration, defaults filled in and one environment's overlay applied.
+type Config struct {
+	// Name of the application: the first part of folder, image and resource names.
+	Name string `yaml:"name" json:"name"`
+	// Python version of all environments, "3.10".
+	Python string `yaml:"python" json:"python"`
+	// Exclude are globs of files no stage ever sees.
+	Exclude []string `yaml:"exclude" json:"exclude"`
+
+	Test    Test    `yaml:"test" json:"test"`
+	Train   Train   `yaml:"train" json:"train"`
+	Publish Publish `yaml:"publish" json:"publish"`
+	Image   Image   `yaml:"image" json:"image"`
+	Rollout Rollout `yaml:"rollout" json:"rollout"`
+
+	// Policy maps a branch glob to the stages that run for it; the longest glob that matches counts.
+	Policy map[string][]string `yaml:"policy" json:"policy"`
+
+	// Environment is the name of the environment whose overlay is applied: sandbox, staging, production.
+	Environment string `yaml:"-" json:"environment"`
+}
+
+// Duration is a time.Duration written as "90s", "10m", "1h30m".
+type Duration time.Duration
+
+// Selection is a set of globs over the source tree.
+type Selection struct {
+	// Include are the files; everything when empty.
+	Include []string `yaml:"include" json:"include"`
+	// Exclude are exceptions.
+	Exclude []string `yaml:"exclude" json:"exclude"`
+}
+
+// Test says how the tests run and what they must reach.
+type Test struct {
+	// Requirements are files the environment is installed from, each a pip
+	// requirements file; those with hashes are installed with --require-hashes.
+	// When empty the stage looks for the usual files of a Python project.
+	Requirements []string `yaml:"requirements" json:"requirements"`
+	// Inputs are the files the tests may see.
+	Inputs Selection `yaml:"inputs" json:"inputs"`
+	// Command is the test command; reports and coverage options are added to it.
+	Command []string `yaml:"command" json:"command"`
+	// Vars are environment variables of the tests.
+	Vars map[string]string `yaml:"vars" json:"vars"`
+	// Timeout of the whole run.
+	Timeout Duration `yaml:"timeout" json:"timeout"`
+	// MaxSkipped is how many tests may be skipped; negative means any number.
+	MaxSkipped int `yaml:"max_skipped" json:"max_skipped"`
+	// Categories group tests in the report by path or marker.
+	Categories []Category `yaml:"categories" json:"categories"`
+	// Services starts an MLflow server and an S3 API beside the tests.
+	Services bool `yaml:"services" json:"services"`
+	// Coverage are the gates.
+	Coverage Coverage `yaml:"coverage" json:"coverage"`
+}
+
+// Category is a named group of tests.
+type Category struct {
+	Name string `yaml:"name" json:"name"`
+	// Paths are globs of test files.
+	Paths []string `yaml:"paths" json:"paths"`
+}
+
+// Coverage are the gates on line coverage, in percent.
+type Coverage struct {
+	// Source is what is measured, as for pytest --cov.
+	Source []string `yaml:"source" json:"source"`
+	// Omit are globs that are not part of any total; tests never are.
+	Omit []string `yaml:"omit" json:"omit"`
+	// Total is the floor for all lines: 80 in the document.
+	Total float64 `yaml:"total" json:"total"`
+	// Critical and Model are the floors for groups of files: 95 and 90 in the document.
+	Critical Floor `yaml:"critical" json:"critical"`
+	Model    Floor `yaml:"model" json:"model"`
+	// Branch is the floor for branches; 0 means that branches are reported but not gated.
+	Branch float64 `yaml:"branch" json:"branch"`
+}
+
+// Floor is a minimum for the files that match.
+type Floor struct {
+	// Paths are globs; with none the floor is not held (and the report says so).
+	Paths []string `yaml:"paths" json:"paths"`
+	// Min is in percent.
+	Min float64 `yaml:"min" json:"min"`
+}
+
+// Train says how the model is made and what it must reach.
+type Train struct {
+	Requirements []string  `yaml:"requirements" json:"requirements"`
+	Inputs       Selection `yaml:"inputs" json:"inputs"`
+	Command      []string  `yaml:"command" json:"command"`
+	// DataArgs are added to Command when a data set is given; {{data}} is its path.
+	DataArgs []string          `yaml:"data_args" json:"data_args"`
+	Vars     map[string]string `yaml:"vars" json:"vars"`
+	Timeout  Duration          `yaml:"timeout" json:"timeout"`
+	// Experiment is the MLflow experiment the training logs to (the document's MLFLOW_EXPERIMENT_NAME).
+	Experiment string `yaml:"experiment" json:"experiment"`
+	// Model is a glob for the model file; exactly one file must match.
+	Model string `yaml:"model" json:"model"`
+	// Artifacts are further files that belong to the model (tokeniser, labels): globs.
+	Artifacts []string `yaml:"artifacts" json:"artifacts"`
+	// Metrics is a JSON file of metrics; empty means the MLflow run that the training logs.
+	Metrics string `yaml:"metrics" json:"metrics"`
+	// Predictions is the JSON file of held-out predictions: labels, y_true, y_pred. Optional.
+	Predictions string `yaml:"predictions" json:"predictions"`
+	// Golden is the JSON file of a fixed sample with its expected output. Optional.
+	Golden string `yaml:"golden" json:"golden"`
+	// ScoreCommand loads the model and scores Golden; exit code 0 means equal. Optional.
+	ScoreCommand []string `yaml:"score_command" json:"score_command"`
+	// Gates on metrics, by name of the metric.
+	Gates []Gate `yaml:"gates" json:"gates"`
+	// BaselineMargin is by how much accuracy must exceed the majority class, 0..1.
+	BaselineMargin float64 `yaml:"baseline_margin" json:"baseline_margin"`
+	// Recurrent demands at least one recurrent layer in the model.
+	Recurrent bool `yaml:"recurrent" json:"recurrent"`
+	// AllowLayers are further layer classes the model may hold.
+	AllowLayers []string `yaml:"allow_layers" json:"allow_layers"`
+}
+
+// Gate is a demand on one metric. Fractions, not percent.
+type Gate struct {
+	Metric string `yaml:"metric" json:"metric"`
+	// Min and Max bound the value; a nil bound is not held.
+	Min *float64 `yaml:"min" json:"min"`
+	Max *float64 `yaml:"max" json:"max"`
+	// AlertBelow also raises the degradation alert: 0.80 for accuracy in the document.
+	AlertBelow *float64 `yaml:"alert_below" json:"alert_below"`
+}
+
+// Publish says where a model goes. Addresses and credentials are arguments and
+// secrets of the call, never part of this file.
+type Publish struct {
+	// Model is the model's name: lstm_model; the registered model is <experiment>_<model>.
+	Model string `yaml:"model" json:"model"`
+	// Experiment is the MLflow experiment; {{environment}} stands for the environment.
+	Experiment string `yaml:"experiment" json:"experiment"`
+	// ArtifactRoot is s3://bucket/prefix, the document's MLFLOW_ARTIFACT_ROOT; a call's argument wins.
+	ArtifactRoot string `yaml:"artifact_root" json:"artifact_root"`
+	// Region is the S3 region: ap-south-1 in the document.
+	Region string `yaml:"region" json:"region"`
+}
+
+// Image says how the serving image is made.
+type Image struct {
+	// Repository is [registry/]name without tag: openstack-rca-system in the document.
+	Repository string `yaml:"repository" json:"repository"`
+	// Base is the base image; empty means python:<python>-slim.
+	Base string `yaml:"base" json:"base"`
+	// Requirements is what serving needs.
+	Requirements []string  `yaml:"requirements" json:"requirements"`
+	Inputs       Selection `yaml:"inputs" json:"inputs"`
+	// Command starts the application.
+	Command []string          `yaml:"command" json:"command"`
+	Vars    map[string]string `yaml:"vars" json:"vars"`
+	// ModelDir is where the model files go, relative to the application.
+	ModelDir string `yaml:"model_dir" json:"model_dir"`
+	// Port is the application's port: 7051.
+	Port int `yaml:"port" json:"port"`
+	// Health is the health check's path: /_stcore/health.
+	Health string `yaml:"health" json:"health"`
+	// ScriptHealth is a second path that must answer too; empty for none.
+	ScriptHealth string `yaml:"script_health" json:"script_health"`
+	// StartBudget is how long the application may take until it is healthy.
+	StartBudget Duration `yaml:"start_budget" json:"start_budget"`
+	// Successes is how many health checks in a row make it healthy.
+	Successes int `yaml:"successes" json:"successes"`
+	// User is the numeric id the application runs as; never 0.
+	User int `yaml:"user" json:"user"`
+	// Volumes are the paths of persistent data.
+	Volumes []string `yaml:"volumes" json:"volumes"`
+	// MaxMegabytes is the budget for the sum of the compressed layers; 0 for none.
+	MaxMegabytes int `yaml:"max_megabytes" json:"max_megabytes"`
+}
+
+// Rollout says how the image runs on ECS.
+type Rollout struct {
+	// Account is the AWS account this environment lives in; the guard against the wrong one.
+	Account string `yaml:"account" json:"account"`
+	Region  string `yaml:"region" json:"region"`
+	Cluster string `yaml:"cluster" json:"cluster"`
+	Service string `yaml:"service" json:"service"`
+	Family  string `yaml:"family" json:"family"`
+	// CPU in units of 1/1024 vCPU, Memory in MiB: 1024 and 2048 in the document.
+	CPU    int `yaml:"cpu" json:"cpu"`
+	Memory int `yaml:"memory" json:"memory"`
+	// Desired, Min and Max count tasks.
+	Desired int `yaml:"desired" json:"desired"`
+	Min     int `yaml:"min" json:"min"`
+	Max     int `yaml:"max" json:"max"`
+	// TargetCPU and TargetMemory are the utilisation, in percent, that scaling keeps.
+	TargetCPU    float64 `yaml:"target_cpu" json:"target_cpu"`
+	TargetMemory float64 `yaml:"target_memory" json:"target_memory"`
+	// Strategy is rolling, blue_green, canary or linear.
+	Strategy string `yaml:"strategy" json:"strategy"`
+	// BakeMinutes is how long both versions run before the old one ends.
+	BakeMinutes int `yaml:"bake_minutes" json:"bake_minutes"`
+	// ExecutionRole and TaskRole are ARNs; InfrastructureRole lets ECS shift traffic.
+	ExecutionRole      string `yaml:"execution_role" json:"execution_role"`
+	TaskRole           string `yaml:"task_role" json:"task_role"`
+	InfrastructureRole string `yaml:"infrastructure_role" json:"infrastructure_role"`
+	// VPC, Subnets and SecurityGroups say where the tasks run.
+	VPC            string   `yaml:"vpc" json:"vpc"`
+	Subnets        []string `yaml:"subnets" json:"subnets"`
+	SecurityGroups []string `yaml:"security_groups" json:"security_groups"`
+	// Vars are environment variables of the task; Secrets map a variable to the ARN its value comes from.
+	Vars    map[string]string `yaml:"vars" json:"vars"`
+	Secrets map[string]string `yaml:"secrets" json:"secrets"`
+	// StartPeriod is the grace of the container's health check.
+	StartPeriod Duration `yaml:"start_period" json:"start_period"`
+	// LogDays is the retention of the log group.
+	LogDays int `yaml:"log_days" json:"log_days"`
+}

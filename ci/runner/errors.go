@@ -1,0 +1,49 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrTooLarge is returned by Files.Read for a file above the limit.
+var ErrTooLarge = errors.New("file is larger than allowed")
+
+// EnvironmentError says that a step's environment could not be made: the
+// interpreter is missing or an installation failed.
+type EnvironmentError struct {
+	// Command is the failed installation command, or empty.
+	Command []string
+	// Output is the end of what it printed.
+	Output string
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *EnvironmentError) Error() string {
+	if len(e.Command) == 0 {
+		return fmt.Sprintf("make environment: %v", e.Err)
+	}
+	return fmt.Sprintf("install packages with %q: %v", e.Command, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *EnvironmentError) Unwrap() error { return e.Err }
+
+// StartError says that a service did not become ready.
+type StartError struct {
+	// Service is the service's name.
+	Service string
+	// Logs are its last lines.
+	Logs string
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *StartError) Error() string {
+	return fmt.Sprintf("start service %s: %v", e.Service, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }

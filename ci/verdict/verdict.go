@@ -1,0 +1,201 @@
+// Package verdict holds what a run found: a verdict for each stage, the evidence
+// behind it, and the reports made of both.
+//
+// There are three verdicts for a stage that was to run: pass, fail and could-not-run.
+// A stage that was not to run (the branch policy excludes it, or this runner cannot
+// have it) is not-run: it counts neither as a pass nor as a failure, and says why.
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Outcome is the verdict on a stage or on a run.
+type Outcome string
+
+// The outcomes. CouldNotRun never counts as Pass.
+const (
+	Pass        Outcome = "pass"
+	Fail        Outcome = "fail"
+	CouldNotRun Outcome = "could-not-run"
+	NotRun      Outcome = "not-run"
+)
+
+// The stages' names, in the order of the pipeline.
+const (
+	Test    = "test"
+	Train   = "train"
+	Publish = "publish"
+	Image   = "image"
+	Deploy  = "deploy"
+)
+
+// Stages lists the stages in the order of the pipeline.
+func Stages() []string { return []string{Test, Train, Publish, Image, Deploy} }
+
+// Code names one way to fail, or one warning. Codes are part of the contract with
+// users: documented, searchable, never renamed.
+type Code struct {
+	// Name is upper case with underscores: "TESTS_FAILED".
+	Name string
+	// Stage is the stage that raises it, or "preflight".
+	Stage string
+	// Meaning says in one sentence what was found.
+	Meaning string
+	// Remedy says in one sentence what to do.
+	Remedy string
+	// Outcome is Fail or CouldNotRun; empty for a warning.
+	Outcome Outcome
+}
+
+// Problem is one failure of a stage. It is an error, so that it can travel as one.
+type Problem struct {
+	// Code is the kind of failure.
+	Code Code
+	// Cause says what exactly was found, in one line: names, values, limits.
+	Cause string
+	// Next is the command or the act that helps; Code.Remedy when empty.
+	Next string
+	// Published names what is visible to others in spite of the failure.
+	Published []string
+	// Details are further lines: the failing assertions, the end of a log.
+	Details []string
+}
+
+// Problemf makes a Problem with a formatted cause.
+func Problemf(code Code, format string, args ...any) *Problem {
+	return &Problem{Code: code, Cause: fmt.Sprintf(format, args...)}
+}
+
+// Error renders the problem in the form that users see:
+// FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
+func (p *Problem) Error() string {
+	published := "nothing"
+	if len(p.Published) > 0 {
+		published = strings.Join(p.Published, ", ")
+	}
+	next := p.Next
+	if next == "" {
+		next = p.Code.Remedy
+	}
+	return fmt.Sprintf("FAIL %s %s: %s. Published: %s. Next: %s", p.Code.Stage, p.Code.Name,
+		strings.TrimRight(p.Cause, "."), published, strings.TrimRight(next, ".")+".")
+}
+
+// Stage is the verdict on one stage with its evidence.
+type Stage struct {
+	// Name is one of Stages.
+	Name string `json:"name"`
+	// Verdict is the outcome; Problems are empty exactly when it is Pass or NotRun.
+	Verdict Outcome `json:"verdict"`
+	// Code and Cause are those of the first problem, or why the stage was not run.
+	Code  string `json:"code"`
+	Cause string `json:"cause"`
+	// Next is what to do about it.
+	Next string `json:"next,omitempty"`
+	// Problems are all failures found, the gravest first.
+	Problems []Finding `json:"problems,omitempty"`
+	// Warnings did not fail the stage.
+	Warnings []Finding `json:"warnings,omitempty"`
+	// Published is what the stage made visible to others.
+	Published []string `json:"published,omitempty"`
+	// Seconds is how long the stage took in this run.
+	Seconds float64 `json:"seconds"`
+	// Evidence is what the verdict rests on, in the order of importance.
+	Evidence []Evidence `json:"evidence"`
+	// Blocks are the tables and charts of the report.
+	Blocks []Block `json:"-"`
+	// Files are further files for the report directory (JUnit, coverage HTML, model
+	// card), by path relative to the report's root: contents, or a local path.
+	Files []ReportFile `json:"-"`
+}
+
+// Finding is a Problem or a warning as the report shows it.
+type Finding struct {
+	Code    string   `json:"code"`
+	Cause   string   `json:"cause"`
+	Next    string   `json:"next,omitempty"`
+	Details []string `json:"details,omitempty"`
+}
+
+// Evidence is one measured fact.
+type Evidence struct {
+	// Name says what was measured: "line coverage", "model sha256".
+	Name string `json:"name"`
+	// Value is what was found.
+	Value string `json:"value"`
+	// Want is the gate it was held against; empty for a fact without a gate.
+	Want string `json:"want,omitempty"`
+	// OK says whether the gate held; true for a fact without a gate.
+	OK bool `json:"ok"`
+}
+
+// ReportFile is a file that a stage adds to the report directory.
+type ReportFile struct {
+	// Path is slash-separated and relative to the report directory.
+	Path string
+	// Content is the file's content, unless Local is set.
+	Content []byte
+	// Local is a file or directory of this process's file system to copy.
+	Local string
+}
+
+// Judge makes the stage's verdict from its problems: Pass when there is none, else
+// the outcome of the gravest (Fail before CouldNotRun), whose code and cause become the
+// stage's own. It returns the stage for chaining.
+func (s *Stage) Judge(problems ...*Problem) *Stage {
+	s.Verdict, s.Code, s.Cause, s.Next, s.Problems = Pass, "", "", "", nil
+	var ordered []*Problem
+	for _, outcome := range []Outcome{Fail, CouldNotRun} {
+		for _, p := range problems {
+			// A code without an outcome is a mistake in this program; it must not pass.
+			if p != nil && (p.Code.Outcome == CouldNotRun) == (outcome == CouldNotRun) {
+				ordered = append(ordered, p)
+			}
+		}
+	}
+	for _, p := range ordered {
+		next := p.Next
+		if next == "" {
+			next = p.Code.Remedy
+		}
+		s.Problems = append(s.Problems, Finding{Code: p.Code.Name, Cause: p.Cause, Next: next, Details: p.Details})
+		s.Published = append(s.Published, p.Published...)
+	}
+	if len(ordered) > 0 {
+		first := s.Problems[0]
+		s.Verdict, s.Code, s.Cause, s.Next = Fail, first.Code, first.Cause, first.Next
+		if ordered[0].Code.Outcome == CouldNotRun {
+			s.Verdict = CouldNotRun
+		}
+	}
+	return s
+}
+
+// Warn adds a warning of the given code.
+func (s *Stage) Warn(code Code, format string, args ...any) {
+	s.Warnings = append(s.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
+}
+
+// Add adds a fact without a gate.
+func (s *Stage) Add(name, value string) {
+	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, OK: true})
+}
+
+// Gate adds a fact that was held against a gate.
+func (s *Stage) Gate(name, value, want string, ok bool) {
+	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, Want: want, OK: ok})
+}
+
+// Failure is the line that users see for a stage that did not pass, or empty.
+func (s *Stage) Failure() string {
+	if s.Verdict == Pass || s.Verdict == NotRun {
+		return ""
+	}
+	return (&Problem{Code: Code{Name: s.Code, Stage: s.Name}, Cause: s.Cause, Next: s.Next, Published: s.Published}).Error()
+}
+
+// Took records how long the stage took since start.
+func (s *Stage) Took(start time.Time) { s.Seconds = time.Since(start).Seconds() }
