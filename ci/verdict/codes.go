@@ -1,0 +1,138 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The codes of this package.
+var (
+	// CodeNoVerdict: a stage came back without one of the four verdicts.
+	CodeNoVerdict = Code{Name: "NO_VERDICT", Stage: "any", Outcome: CouldNotRun,
+		Meaning: "A stage ended without a verdict.",
+		Remedy:  "Report this as a fault of the pipeline, with report.json"}
+	// CodeInconsistent: a stage says pass and shows a gate that did not hold.
+	CodeInconsistent = Code{Name: "VERDICT_INCONSISTENT", Stage: "any", Outcome: Fail,
+		Meaning: "A stage claimed to pass although one of its gates did not hold.",
+		Remedy:  "Mend what the gate measured, and report the stage's verdict as a fault of the pipeline"}
+	// CodeNothingRan: no stage passed, failed or could not run.
+	CodeNothingRan = Code{Name: "NOTHING_RAN", Stage: Preflight, Outcome: CouldNotRun,
+		Meaning: "No stage of the run ran to a verdict, so there is nothing that could have passed.",
+		Remedy:  "See with plan which stages run for this ref"}
+	// CodeOverBudget warns of a run that took too long.
+	CodeOverBudget = Code{Name: "OVER_BUDGET", Stage: Preflight,
+		Meaning: "The run took longer than the document's target of 15 minutes.",
+		Remedy:  "See the stage times in the report; a changed lock file or data set explains a slow run once"}
+	// CodeReportFile warns of a stage's file that is not in the report directory.
+	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
+		Meaning: "A file that a stage wanted in the report directory could not be put there.",
+		Remedy:  "Read the cause; the verdicts do not depend on this file"}
+)
+
+// OwnCodes returns the codes this package raises itself.
+func OwnCodes() []Code {
+	return []Code{CodeNoVerdict, CodeInconsistent, CodeNothingRan, CodeOverBudget, CodeReportFile}
+}
+
+// in returns the code as raised by the given stage.
+func (c Code) in(stage string) Code {
+	c.Stage = stage
+	return c
+}
+
+// Codes joins the codes of all packages and sorts them by the order of the stages,
+// then by name. The error lists every code that is incomplete or declared twice in one stage.
+func Codes(groups ...[]Code) ([]Code, error) {
+	var all []Code
+	var wrong []string
+	seen := map[string]bool{}
+	for _, c := range slices.Concat(groups...) {
+		all = append(all, c)
+		id := c.Stage + " " + c.Name
+		if seen[id] {
+			wrong = append(wrong, id+": declared twice")
+		}
+		seen[id] = true
+		for _, fault := range c.faults() {
+			wrong = append(wrong, id+": "+fault)
+		}
+	}
+	slices.SortFunc(all, func(a, b Code) int {
+		if n := stageRank(a.Stage) - stageRank(b.Stage); n != 0 {
+			return n
+		}
+		if n := strings.Compare(a.Stage, b.Stage); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	if len(wrong) > 0 {
+		return all, fmt.Errorf("check codes: %s", strings.Join(wrong, "; "))
+	}
+	return all, nil
+}
+
+func (c Code) faults() []string {
+	var faults []string
+	if !isCodeName(c.Name) {
+		faults = append(faults, "the name is not upper case with underscores")
+	}
+	if stageRank(c.Stage) == len(stageOrder()) {
+		faults = append(faults, fmt.Sprintf("%q is not a stage", c.Stage))
+	}
+	if strings.TrimSpace(c.Meaning) == "" {
+		faults = append(faults, "no meaning")
+	}
+	if strings.TrimSpace(c.Remedy) == "" {
+		faults = append(faults, "no remedy")
+	}
+	if c.Outcome != "" && c.Outcome != Fail && c.Outcome != CouldNotRun {
+		faults = append(faults, fmt.Sprintf("outcome %q is none of a failure", string(c.Outcome)))
+	}
+	return faults
+}
+
+func isCodeName(name string) bool {
+	for i, r := range name {
+		letter := r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || (r != '_' && (r < '0' || r > '9'))) {
+			return false
+		}
+	}
+	return name != "" && !strings.HasSuffix(name, "_")
+}
+
+func stageOrder() []string { return append([]string{Preflight, "any"}, Stages()...) }
+
+func stageRank(stage string) int {
+	if i := slices.Index(stageOrder(), stage); i >= 0 {
+		return i
+	}
+	return len(stageOrder())
+}
+
+// CodesMarkdown renders codes as the body of docs/codes.md: one table a stage.
+func CodesMarkdown(codes []Code) string {
+	var b strings.Builder
+	stage := ""
+	for _, c := range codes {
+		if c.Stage != stage {
+			stage = c.Stage
+			fmt.Fprintf(&b, "\n## %s\n\n| Code | Verdict | What was found | What to do |\n| --- | --- | --- | --- |\n", codesTitle(stage))
+		}
+		outcome := string(c.Outcome)
+		if outcome == "" {
+			outcome = "warning"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, outcome, mdCell(c.Meaning, maxLine), mdCell(c.Remedy, maxLine))
+	}
+	return strings.TrimLeft(b.String(), "\n")
+}
+
+func codesTitle(stage string) string {
+	if stage == "any" {
+		return "any stage"
+	}
+	return stage
+}

@@ -1,0 +1,164 @@
+package verdict
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+)
+
+//go:embed report.html.tmpl
+var pageSource string
+
+// page renders report.html. html/template knows the context of each value (text,
+// attribute, SVG); no string is ever marked as safe.
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"seconds": seconds,
+	"short":   short,
+	"word":    func(o Outcome) string { return strings.ReplaceAll(string(o), "-", " ") },
+	"join":    func(lines []string) string { return strings.Join(lines, "\n") },
+	"pairs":   paragraphs,
+}).Parse(pageSource))
+
+type pageView struct {
+	Run    *Run
+	Title  string
+	Facts  [][2]string
+	Stages []stageView
+	Times  *barView
+	Files  []FileEntry
+	Share  string
+}
+
+type stageView struct {
+	*Stage
+	Result, Time string
+	Blocks       []blockView
+	Files        []FileEntry
+}
+
+type blockView struct {
+	Title, Log string
+	Text       []string
+	Table      *Table
+	Lines      *lineView
+	Bars       *barView
+	Heat       *heatView
+	Empty      bool
+}
+
+// writeHTML renders the page of a cleaned run.
+func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
+	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r)}
+	if r.BudgetSeconds > 0 {
+		v.Share = fmt.Sprintf("%.0f %% of the budget of %s", 100*r.Seconds/r.BudgetSeconds, seconds(r.BudgetSeconds))
+	}
+	times := &BarChart{Unit: "s"}
+	var classes []string
+	charts := 0
+	id := func() string { charts++; return fmt.Sprintf("chart-%d", charts) }
+	claimed := map[string]bool{}
+	for _, s := range r.all() {
+		sv := stageView{Stage: s, Result: result(s), Time: stageTime(s)}
+		for _, b := range s.Blocks {
+			sv.Blocks = append(sv.Blocks, viewBlock(id, s.Name, b))
+		}
+		for _, f := range files {
+			if f.Stage == s.Name && !strings.Contains(strings.TrimPrefix(f.Path, f.Root), "/") {
+				sv.Files = append(sv.Files, f)
+				claimed[f.Path] = true
+			}
+		}
+		v.Stages = append(v.Stages, sv)
+		if s.Verdict != NotRun && s.Name != Preflight {
+			times.Labels, times.Values = append(times.Labels, s.Name), append(times.Values, s.Seconds)
+			classes = append(classes, string(s.Verdict))
+		}
+	}
+	if len(times.Values) > 0 && r.Seconds > 0 {
+		times.Labels, times.Values = append(times.Labels, "whole run"), append(times.Values, r.Seconds)
+		classes = append(classes, "whole")
+	}
+	if bars, ok := barChart(id(), "Time by stage", times, classes); ok {
+		v.Times = &bars
+	}
+	if err := page.Execute(w, v); err != nil {
+		return fmt.Errorf("render report.html: %w", err)
+	}
+	return nil
+}
+
+// fullFacts are the facts with their digests whole: the page has the room.
+func fullFacts(r *Run) [][2]string {
+	var all [][2]string
+	for _, f := range [][2]string{
+		{"Environment", r.Environment}, {"Ref", r.Ref}, {"Commit", r.Commit}, {"Source tree", r.Tree},
+		{"Model version", r.ModelVersion}, {"Model sha256", r.ModelSHA256}, {"Image", r.Image}, {"Image digest", r.ImageDigest},
+		{"Runner", r.Runner}, {"Module", r.Module}, {"Started", started(r)}, {"Took", seconds(r.Seconds)},
+	} {
+		if f[1] != "" {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func started(r *Run) string {
+	if r.Started.IsZero() {
+		return ""
+	}
+	return r.Started.Format("2006-01-02 15:04:05 UTC")
+}
+
+func viewBlock(id func() string, stage string, b Block) blockView {
+	v := blockView{Title: b.Title, Log: b.Log, Table: b.Table}
+	if b.Text != "" {
+		v.Text = paragraphs(b.Text)
+	}
+	name := b.Title
+	if name == "" {
+		name = "Chart of the stage " + stage
+	}
+	drawn := true
+	switch {
+	case b.Lines != nil:
+		view, ok := lineChart(id(), name, b.Lines)
+		v.Lines, drawn = &view, ok
+		if !ok {
+			v.Lines = nil
+		}
+	case b.Bars != nil:
+		view, ok := barChart(id(), name, b.Bars, nil)
+		v.Bars, drawn = &view, ok
+		if !ok {
+			v.Bars = nil
+		}
+	case b.Heat != nil:
+		view, ok := heatMap(id(), name, b.Heat)
+		v.Heat, drawn = &view, ok
+		if !ok {
+			v.Heat = nil
+		}
+	case b.Table != nil:
+		drawn = len(b.Table.Rows) > 0
+		if !drawn {
+			v.Table = nil
+		}
+	default:
+		drawn = b.Text != "" || b.Log != ""
+	}
+	v.Empty = !drawn
+	return v
+}
+
+// paragraphs splits text at empty lines.
+func paragraphs(s string) []string {
+	var all []string
+	for _, p := range strings.Split(s, "\n\n") {
+		if p = strings.TrimSpace(p); p != "" {
+			all = append(all, p)
+		}
+	}
+	return all
+}

@@ -1,0 +1,297 @@
+package verdict
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// markdownLimit keeps report.md within what a CI job summary (1 MiB), a comment (65,536
+// characters) and a reader can take.
+const markdownLimit = 60_000
+
+var (
+	mdSpecial = regexp.MustCompile("[\\\\`*_{}\\[\\]()#+!|~^$]")
+	mdStart   = regexp.MustCompile(`^(\s*)(-|=|\d+[.)])`)
+	// What a Markdown host turns into a link or a notification by itself.
+	mdAuto = regexp.MustCompile(`(?i)(@)(\w)|(://)|(www)(\.)|(mailto|xmpp)(:)|(#)(\d)`)
+)
+
+// mdText escapes one line of text for the inside of a Markdown paragraph, list or table
+// cell: nothing in it is markup, a link, an image, HTML or a mention.
+func mdText(s string, limit int) string {
+	s = Line(s, limit)
+	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+	// A word joiner is invisible and breaks every automatic link, which escaping with a
+	// backslash or an entity does not: hosts link after they have unescaped.
+	s = mdAuto.ReplaceAllString(s, "$1$3$4$6$8\u2060$2$5$7$9")
+	// Entities stay whole: '#' and ';' of "&#...;" do not occur, as & is escaped above.
+	s = mdSpecial.ReplaceAllString(s, `\$0`)
+	return mdStart.ReplaceAllStringFunc(s, func(start string) string {
+		last := len(start) - 1
+		return start[:last] + `\` + start[last:]
+	})
+}
+
+func mdCell(s string, limit int) string {
+	if s = mdText(s, limit); s == "" {
+		return " "
+	}
+	return s
+}
+
+// mdCode renders one line of text as a code span that no text can leave.
+func mdCode(s string, limit int) string {
+	s = strings.ReplaceAll(Line(s, limit), "|", "¦")
+	if s == "" {
+		return ""
+	}
+	ticks := strings.Repeat("`", longestRun(s, '`')+1)
+	pad := ""
+	if len(ticks) > 1 || strings.HasPrefix(s, " ") {
+		pad = " "
+	}
+	return ticks + pad + s + pad + ticks
+}
+
+// mdFence renders text as a fenced block whose fence is longer than any inside.
+func mdFence(s string) string {
+	fence := strings.Repeat("`", max(3, longestRun(s, '`')+1))
+	return fence + "text\n" + strings.TrimRight(s, "\n") + "\n" + fence + "\n"
+}
+
+func longestRun(s string, of rune) int {
+	longest, n := 0, 0
+	for _, r := range s {
+		if r != of {
+			n = 0
+			continue
+		}
+		n++
+		longest = max(longest, n)
+	}
+	return longest
+}
+
+// mdTable renders a table, at most rows rows of it.
+func mdTable(columns []string, rows [][]string, most int) string {
+	var b strings.Builder
+	width := len(columns)
+	for _, row := range rows {
+		width = max(width, len(row))
+	}
+	if width == 0 {
+		return ""
+	}
+	line := func(cells []string) {
+		b.WriteString("|")
+		for i := range width {
+			cell := ""
+			if i < len(cells) {
+				cell = cells[i]
+			}
+			b.WriteString(" " + mdCell(cell, 300) + " |")
+		}
+		b.WriteString("\n")
+	}
+	line(columns)
+	b.WriteString("|" + strings.Repeat(" --- |", width) + "\n")
+	for _, row := range rows[:min(most, len(rows))] {
+		line(row)
+	}
+	if more := len(rows) - most; more > 0 {
+		fmt.Fprintf(&b, "\n%d more rows are in report.html.\n", more)
+	}
+	return b.String()
+}
+
+// markdown renders the short report. The run has been cleaned.
+func markdown(r *Run) string {
+	b := &bounded{limit: markdownLimit - 200}
+	b.add(mdHead(r))
+	b.add(mdFailures(r))
+	b.add(mdGates(r))
+	for i := range r.Stages {
+		for _, block := range r.Stages[i].Blocks {
+			if block.Summary {
+				b.add(mdBlock(block))
+			}
+		}
+	}
+	b.add(mdWarnings(r))
+	b.add(mdPublished(r))
+	return b.String()
+}
+
+// bounded joins whole sections as long as they fit.
+type bounded struct {
+	strings.Builder
+	limit, omitted int
+}
+
+func (b *bounded) add(section string) {
+	if section == "" {
+		return
+	}
+	if b.Len()+len(section)+1 > b.limit {
+		b.omitted++
+		return
+	}
+	if b.Len() > 0 {
+		b.WriteString("\n")
+	}
+	b.WriteString(section)
+}
+
+// String returns the text and says how much of it was left out.
+func (b *bounded) String() string {
+	if b.omitted == 0 {
+		return b.Builder.String()
+	}
+	return b.Builder.String() + fmt.Sprintf("\n%d sections did not fit here; report.html has them.\n", b.omitted)
+}
+
+var marks = map[Outcome]string{Pass: "✅", Fail: "❌", CouldNotRun: "⚠️", NotRun: "⏭️"}
+
+func mdHead(r *Run) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## %s %s\n\n", marks[r.Verdict], mdText(title(r), maxName))
+	var line []string
+	for _, f := range facts(r) {
+		line = append(line, mdText(f[0], maxName)+" "+mdCode(f[1], maxName))
+	}
+	if len(line) > 0 {
+		b.WriteString(strings.Join(line, " · ") + "\n\n")
+	}
+	b.WriteString("| Stage | Verdict | Time | Result |\n| --- | --- | ---: | --- |\n")
+	for _, s := range r.all() {
+		b.WriteString(fmt.Sprintf("| %s | %s %s | %s | %s |\n", mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400)))
+	}
+	fmt.Fprintf(&b, "| **run** | %s %s | %s | budget %s |\n", marks[r.Verdict], r.Verdict, seconds(r.Seconds), seconds(r.BudgetSeconds))
+	return b.String()
+}
+
+func mdFailures(r *Run) string {
+	var b strings.Builder
+	for _, s := range r.all() {
+		for i, p := range s.Problems {
+			if b.Len() == 0 {
+				b.WriteString("### What failed\n\n")
+			}
+			if i == 20 {
+				fmt.Fprintf(&b, "%d more problems of this stage are in report.html.\n\n", len(s.Problems)-i)
+				break
+			}
+			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(s.Name, 40), mdCode(p.Code, 80), mdText(p.Cause, 600))
+			if p.Next != "" {
+				fmt.Fprintf(&b, "  - Next: %s\n", mdText(p.Next, 400))
+			}
+			if details := strings.Join(p.Details, "\n"); strings.TrimSpace(details) != "" {
+				fence := mdFence(tail(Text(details, 4000), 2500))
+				b.WriteString("\n" + indent(fence, "  ") + "\n")
+			}
+		}
+	}
+	return b.String()
+}
+
+func indent(s, by string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	return by + strings.Join(lines, "\n"+by) + "\n"
+}
+
+func mdGates(r *Run) string {
+	var rows [][]string
+	for _, s := range r.all() {
+		for _, e := range s.Evidence {
+			if e.Want == "" {
+				continue
+			}
+			held := "held"
+			if !e.OK {
+				held = "NOT held"
+			}
+			rows = append(rows, []string{s.Name, e.Name, e.Value, e.Want, held})
+		}
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	return "### Gates\n\n" + mdTable([]string{"Stage", "Gate", "Found", "Wanted", ""}, rows, 60)
+}
+
+func mdBlock(b Block) string {
+	head := ""
+	if b.Title != "" {
+		head = "### " + mdText(b.Title, 200) + "\n\n"
+	}
+	switch {
+	case b.Table != nil:
+		return head + mdTable(b.Table.Columns, b.Table.Rows, 40)
+	case b.Lines != nil:
+		var rows [][]string
+		for _, s := range b.Lines.Series {
+			if n := len(s.Y); n > 0 {
+				rows = append(rows, []string{s.Name, number(s.Y[0]), number(s.Y[n-1]), strconv.Itoa(n)})
+			}
+		}
+		return head + mdTable([]string{b.Lines.Y, "first", "last", "points"}, rows, 20)
+	case b.Bars != nil:
+		var rows [][]string
+		for i, label := range b.Bars.Labels {
+			rows = append(rows, []string{label, number(b.Bars.Values[i]) + " " + b.Bars.Unit})
+		}
+		return head + mdTable([]string{"", "Value"}, rows, 40)
+	case b.Heat != nil:
+		columns, rows := heatTable(b.Heat)
+		return head + mdTable(columns, rows, 20)
+	case b.Log != "":
+		return head + mdFence(tail(b.Log, 4000))
+	default:
+		return head + mdText(b.Text, 1500) + "\n"
+	}
+}
+
+func heatTable(h *HeatMap) ([]string, [][]string) {
+	columns := append([]string{h.RowTitle + " / " + h.ColumnTitle}, h.Labels...)
+	var rows [][]string
+	for i, counts := range h.Counts {
+		row := []string{h.Labels[i]}
+		for _, n := range counts {
+			row = append(row, strconv.Itoa(n))
+		}
+		rows = append(rows, row)
+	}
+	return columns, rows
+}
+
+func mdWarnings(r *Run) string {
+	var b strings.Builder
+	list := func(stage string, warnings []Finding) {
+		for _, w := range warnings[:min(len(warnings), 20)] {
+			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(stage, 40), mdCode(w.Code, 80), mdText(w.Cause, 400))
+		}
+	}
+	list("run", r.Warnings)
+	for _, s := range r.all() {
+		list(s.Name, s.Warnings)
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "### Warnings\n\n" + b.String()
+}
+
+func mdPublished(r *Run) string {
+	var b strings.Builder
+	for _, s := range r.all() {
+		for _, p := range s.Published[:min(len(s.Published), 50)] {
+			fmt.Fprintf(&b, "- %s: %s\n", mdText(s.Name, 40), mdCode(p, 400))
+		}
+	}
+	if b.Len() == 0 {
+		return "### Published\n\nNothing.\n"
+	}
+	return "### Published\n\n" + b.String()
+}

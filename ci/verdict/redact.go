@@ -1,0 +1,143 @@
+package verdict
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Mask stands where a secret was.
+const Mask = "***"
+
+// shortest is the length below which a value is not hidden: masking every "on" or "1"
+// of a report tells more than it hides.
+const shortest = 4
+
+// Redact returns a function that replaces the given values wherever they occur in a
+// string: as they are, without surrounding white space, line by line, and in the forms
+// in which programs print them (base64 at each alignment, URL, hexadecimal, JSON, HTML,
+// quoted). Values shorter than 4 bytes are left alone. The function is safe for
+// concurrent use; with nothing to hide it returns its input.
+func Redact(secrets ...string) func(string) string {
+	forms := map[string]bool{}
+	for _, secret := range secrets {
+		for _, value := range parts(secret) {
+			for _, form := range spellings(value) {
+				if len(form) >= shortest {
+					forms[form] = true
+				}
+			}
+		}
+	}
+	if len(forms) == 0 {
+		return func(s string) string { return s }
+	}
+	// The longest first: a part must not be masked before the whole it belongs to.
+	ordered := make([]string, 0, len(forms))
+	for form := range forms {
+		ordered = append(ordered, form)
+	}
+	slices.SortFunc(ordered, func(a, b string) int {
+		if n := len(b) - len(a); n != 0 {
+			return n
+		}
+		return strings.Compare(a, b)
+	})
+	pairs := make([]string, 0, 2*len(ordered))
+	for _, form := range ordered {
+		pairs = append(pairs, form, Mask)
+	}
+	return strings.NewReplacer(pairs...).Replace
+}
+
+// parts are the value, its trimmed form, and its lines where each is long enough to be
+// telling: a private key is often logged line by line.
+func parts(secret string) []string {
+	all := []string{secret, strings.TrimSpace(secret)}
+	if lines := strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' }); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= 2*shortest {
+				all = append(all, line)
+			}
+		}
+		all = append(all, strings.Join(strings.Fields(secret), " "))
+	}
+	return slices.DeleteFunc(all, func(s string) bool { return len(s) < shortest })
+}
+
+func spellings(value string) []string {
+	all := []string{
+		value,
+		html.EscapeString(value),
+		url.QueryEscape(value), url.PathEscape(value),
+		lowerPercent(url.QueryEscape(value)), lowerPercent(url.PathEscape(value)), percentAll(value),
+		hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))),
+		inner(strconv.Quote(value)), inner(strconv.QuoteToASCII(value)),
+		strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), `'`, `\'`),
+	}
+	for _, escape := range []bool{true, false} {
+		all = append(all, jsonForm(value, escape))
+	}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		all = append(all, encoding.EncodeToString([]byte(value)), encoding.WithPadding(base64.NoPadding).EncodeToString([]byte(value)))
+		all = append(all, aligned(value, encoding.WithPadding(base64.NoPadding))...)
+	}
+	return all
+}
+
+// aligned are the characters that any base64 text must hold which has the value
+// somewhere inside, such as user:password of basic authentication.
+func aligned(value string, encoding *base64.Encoding) []string {
+	var all []string
+	for shift := range 3 {
+		encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + value))
+		// The first characters carry bits of what stands before, the last ones of what follows.
+		start := []int{0, 2, 3}[shift]
+		end := len(encoded)
+		if (shift+len(value))%3 != 0 {
+			end--
+		}
+		// A short core would match text at random.
+		if end-start >= 2*shortest {
+			all = append(all, encoded[start:end])
+		}
+	}
+	return all
+}
+
+func jsonForm(value string, escapeHTML bool) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(escapeHTML)
+	// A string can always be encoded; should that change, the other forms still hold.
+	if err := encoder.Encode(value); err != nil {
+		return value
+	}
+	return inner(strings.TrimSuffix(b.String(), "\n"))
+}
+
+func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
+
+func lowerPercent(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], strings.ToLower(string(b[i+1:i+3])))
+		}
+	}
+	return string(b)
+}
+
+func percentAll(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		b.WriteByte('%')
+		b.WriteString(strings.ToUpper(hex.EncodeToString([]byte{s[i]})))
+	}
+	return b.String()
+}

@@ -1,0 +1,222 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Budget is how long a whole run may take: the document's "Target < 15 minutes".
+// A run above it is warned of, not failed.
+const Budget = 15 * time.Minute
+
+// Preflight is the name of what happens before the first stage: reading the source,
+// the configuration and the arguments.
+const Preflight = "preflight"
+
+// Run is the verdict on a whole run with everything needed to trace it back to its
+// content: commit, tree, model and image by digest.
+type Run struct {
+	// Verdict is the overall outcome, set by Judge. Code and Cause are those of the
+	// stage that decided it; empty for a pass.
+	Verdict Outcome `json:"verdict"`
+	Code    string  `json:"code"`
+	Cause   string  `json:"cause"`
+
+	// Application is the application's name, Environment the environment's.
+	Application string `json:"application,omitempty"`
+	Environment string `json:"environment"`
+	// Ref and Commit are the branch and revision the run was asked for.
+	Ref    string `json:"ref"`
+	Commit string `json:"commit"`
+	// Tree is the digest of the source as the stages saw it.
+	Tree string `json:"tree"`
+	// Runner is "engine" or "native", Module the version of this program.
+	Runner string `json:"runner,omitempty"`
+	Module string `json:"module,omitempty"`
+
+	// Started is when the run began, Seconds how long it took.
+	Started time.Time `json:"started"`
+	Seconds float64   `json:"seconds"`
+	// BudgetSeconds is what it may take; Budget when 0.
+	BudgetSeconds float64 `json:"budget_seconds"`
+
+	// Preflight is what went wrong before the first stage; nil when nothing did.
+	Preflight *Stage `json:"preflight,omitempty"`
+	// Stages are the verdicts, in the order of the pipeline.
+	Stages []Stage `json:"stages"`
+	// Warnings are about the run as a whole.
+	Warnings []Finding `json:"warnings,omitempty"`
+
+	// ModelSHA256 is the hash of the gated model file, ModelVersion its published
+	// version; Image is the image's reference by digest, ImageDigest the digest alone.
+	ModelSHA256  string `json:"model_sha256,omitempty"`
+	ModelVersion string `json:"model_version,omitempty"`
+	Image        string `json:"image,omitempty"`
+	ImageDigest  string `json:"image_digest,omitempty"`
+
+	// Redact hides secrets in every string of every report; see Redact. Nil hides nothing.
+	Redact func(string) string `json:"-"`
+}
+
+// Refuse records problems found before the first stage. A refused run fails.
+func (r *Run) Refuse(problems ...*Problem) *Run {
+	stage := Stage{Name: Preflight}
+	r.Preflight = stage.Judge(problems...)
+	return r
+}
+
+// Stage returns the named stage of the run, or nil.
+func (r *Run) Stage(name string) *Stage {
+	for i := range r.Stages {
+		if r.Stages[i].Name == name {
+			return &r.Stages[i]
+		}
+	}
+	return nil
+}
+
+// Judge makes the run's verdict from its stages: Fail if any failed, else CouldNotRun
+// if any could not run, else Pass if at least one passed. Stages that were not to run
+// never count. It first takes back what a stage has no right to claim: a verdict that
+// is none, a pass in spite of problems or of a gate that did not hold.
+// It may be called again after stages were added.
+func (r *Run) Judge() *Run {
+	if r.BudgetSeconds <= 0 {
+		r.BudgetSeconds = Budget.Seconds()
+	}
+	r.Verdict, r.Code, r.Cause = "", "", ""
+	passed := false
+	for _, outcome := range []Outcome{Fail, CouldNotRun} {
+		for _, s := range r.all() {
+			s.settle()
+			passed = passed || s.Verdict == Pass
+			if s.Verdict == outcome && r.Verdict == "" {
+				r.Verdict, r.Code, r.Cause = outcome, s.Code, s.Cause
+			}
+		}
+	}
+	switch {
+	case r.Verdict != "":
+	case passed:
+		r.Verdict = Pass
+	default:
+		r.Verdict, r.Code, r.Cause = CouldNotRun, CodeNothingRan.Name, "no stage ran to a verdict"
+	}
+	r.warnOverBudget()
+	return r
+}
+
+func (r *Run) warnOverBudget() {
+	kept := r.Warnings[:0:0]
+	for _, w := range r.Warnings {
+		if w.Code != CodeOverBudget.Name {
+			kept = append(kept, w)
+		}
+	}
+	r.Warnings = kept
+	if r.Seconds > r.BudgetSeconds {
+		r.Warn(CodeOverBudget, "the run took %s, the budget is %s", seconds(r.Seconds), seconds(r.BudgetSeconds))
+	}
+}
+
+// Warn adds a warning about the run as a whole.
+func (r *Run) Warn(code Code, format string, args ...any) {
+	r.Warnings = append(r.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
+}
+
+// Failures are the lines that users see, one for each problem that keeps the run from
+// passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
+// A passed run has none.
+func (r *Run) Failures() []string {
+	var lines []string
+	for _, s := range r.all() {
+		if s.Verdict == Pass || s.Verdict == NotRun {
+			continue
+		}
+		problems := s.Problems
+		if len(problems) == 0 {
+			problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
+		}
+		for _, p := range problems {
+			line := (&Problem{Code: Code{Name: p.Code, Stage: s.Name}, Cause: p.Cause, Next: p.Next, Published: s.Published}).Error()
+			lines = append(lines, r.clean().line(line, maxLine))
+		}
+	}
+	if len(lines) == 0 && r.Verdict != Pass {
+		nothing := &Problem{Code: CodeNothingRan, Cause: "no stage ran to a verdict"}
+		lines = append(lines, nothing.Error())
+	}
+	return lines
+}
+
+// Enforce is nil for a run that passed, else an error whose text is Failures.
+func (r *Run) Enforce() error {
+	if r.Verdict == "" {
+		r.Judge()
+	}
+	if r.Verdict == Pass {
+		return nil
+	}
+	return &NotPassed{Verdict: r.Verdict, Lines: r.Failures()}
+}
+
+// NotPassed is the error of a run or stage that did not pass.
+type NotPassed struct {
+	// Verdict is Fail or CouldNotRun.
+	Verdict Outcome
+	// Lines are the failures, as users see them.
+	Lines []string
+}
+
+// Error implements error.
+func (e *NotPassed) Error() string { return strings.Join(e.Lines, "\n") }
+
+// all returns the stages with the preflight in front.
+func (r *Run) all() []*Stage {
+	var all []*Stage
+	if r.Preflight != nil {
+		all = append(all, r.Preflight)
+	}
+	for i := range r.Stages {
+		all = append(all, &r.Stages[i])
+	}
+	return all
+}
+
+// settle takes back a verdict that the stage's own findings contradict. A stage that
+// forgets to judge must never count as a pass.
+func (s *Stage) settle() {
+	switch s.Verdict {
+	case Fail, CouldNotRun, NotRun:
+		return
+	case Pass:
+	default:
+		s.Judge(Problemf(CodeNoVerdict.in(s.Name), "the stage ended with the verdict %q", string(s.Verdict)))
+		return
+	}
+	if len(s.Problems) > 0 {
+		first := s.Problems[0]
+		s.Verdict, s.Code, s.Cause, s.Next = Fail, first.Code, first.Cause, first.Next
+		return
+	}
+	for _, e := range s.Evidence {
+		if !e.OK {
+			s.Judge(Problemf(CodeInconsistent.in(s.Name), "%s is %s, wanted %s, and the stage says pass", e.Name, e.Value, e.Want))
+			return
+		}
+	}
+}
+
+// seconds renders a time for people: "0.4 s", "41 s", "3 min 12 s".
+func seconds(s float64) string {
+	switch {
+	case s < 10:
+		return fmt.Sprintf("%.1f s", s)
+	case s < 120:
+		return fmt.Sprintf("%.0f s", s)
+	default:
+		d := time.Duration(s * float64(time.Second)).Round(time.Second)
+		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+}

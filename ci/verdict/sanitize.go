@@ -1,0 +1,90 @@
+package verdict
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The lengths, in characters, to which text from outside is cut.
+const (
+	maxName  = 300
+	maxLine  = 2000
+	maxText  = 20000
+	maxItems = 2000
+)
+
+var (
+	// ANSI escape sequences: CSI, OSC (ended by BEL or ST), other string sequences,
+	// and two-character escapes. What does not match loses its ESC all the same.
+	ansi = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b[\\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-Z\\\\^-~]")
+	// Commands of CI systems that count anywhere in a line: ##[error] (GitHub
+	// Actions, v1), ##vso[...] (Azure), ##teamcity[...].
+	hashCommand = regexp.MustCompile(`##(\w*\[)`)
+	// Commands that count at the start of a line: ::set-output (GitHub Actions, v2).
+	colonCommand = regexp.MustCompile(`(?m)^([\s\p{Z}]*):(:+)`)
+)
+
+// Text makes text from outside safe to print in a terminal, in a CI job's log and in a
+// report: no escape sequences, no control characters besides newline and tab, no
+// bidirectional or invisible formatting, no command of a CI system, valid UTF-8, at most
+// limit characters (0 means 20,000). Apply a redactor before it, never after.
+func Text(s string, limit int) string {
+	if limit <= 0 {
+		limit = maxText
+	}
+	// Nothing beyond four bytes a character and some slack for what is removed can
+	// survive the cut; the rest is not worth scanning.
+	if most := 16*limit + 4096; len(s) > most {
+		s = s[:most]
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = ansi.ReplaceAllString(s, "")
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	s = strings.Map(visible, s)
+	s = hashCommand.ReplaceAllString(s, "# #$1")
+	s = colonCommand.ReplaceAllString(s, "$1: $2")
+	return cut(s, limit)
+}
+
+// Line is Text on one line: runs of white space become one space.
+func Line(s string, limit int) string {
+	if limit <= 0 {
+		limit = maxLine
+	}
+	// Twice: joining lines can bring a command to the start of the only line.
+	return Text(strings.Join(strings.Fields(Text(s, 4*limit)), " "), limit)
+}
+
+// visible drops what does not show or changes how its neighbours show.
+func visible(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t':
+		return r
+	case r == '\r' || r == '\v' || r == '\f' || r == '\u0085' || r == '\u2028' || r == '\u2029':
+		return '\n'
+	case r == '\u200c' || r == '\u200d':
+		return r // joiners, which scripts and emoji need
+	case unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r):
+		return -1
+	case r >= 0xE0100 && r <= 0xE01EF: // invisible selectors, able to carry hidden text
+		return -1
+	}
+	return r
+}
+
+// cut shortens s to limit characters, the last being an ellipsis.
+func cut(s string, limit int) string {
+	if len(s) <= limit || utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == limit-1 {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
+}

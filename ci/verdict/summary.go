@@ -1,0 +1,70 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Summary renders the run for a terminal: plain text, one line a stage, then what failed
+// with its next step, warnings, and what was published. It ends with a newline.
+func Summary(run *Run) string {
+	run.Judge()
+	r := run.clean().run(run)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", title(r))
+	var about []string
+	for _, f := range facts(r) {
+		about = append(about, f[0]+" "+f[1])
+	}
+	if len(about) > 0 {
+		fmt.Fprintf(&b, "  %s\n", strings.Join(about, ", "))
+	}
+	b.WriteString("\n")
+	width := len("verdict")
+	for _, s := range r.all() {
+		width = max(width, len(s.Verdict))
+	}
+	row := func(stage, verdict, time, text string) {
+		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-9s  %-*s  %12s  %s", stage, width, verdict, time, text), " ") + "\n")
+	}
+	row("stage", "verdict", "time", "result")
+	for _, s := range r.all() {
+		row(s.Name, string(s.Verdict), stageTime(s), cut(result(s), 160))
+	}
+	row("run", string(r.Verdict), seconds(r.Seconds), "budget "+seconds(r.BudgetSeconds))
+	if r.Verdict != Pass {
+		b.WriteString("\n")
+		for _, line := range r.Failures() {
+			fmt.Fprintf(&b, "%s\n", line)
+		}
+	}
+	for _, s := range r.all() {
+		for _, p := range s.Problems {
+			if text := strings.TrimSpace(strings.Join(p.Details, "\n")); text != "" {
+				fmt.Fprintf(&b, "\n  %s %s:\n%s", s.Name, p.Code, indent(tail(Text(text, 4000), 3000), "    "))
+			}
+		}
+	}
+	var warnings []string
+	for _, w := range r.Warnings {
+		warnings = append(warnings, fmt.Sprintf("WARN run %s: %s", w.Code, w.Cause))
+	}
+	for _, s := range r.all() {
+		for _, w := range s.Warnings {
+			warnings = append(warnings, fmt.Sprintf("WARN %s %s: %s", s.Name, w.Code, w.Cause))
+		}
+	}
+	if len(warnings) > 0 {
+		b.WriteString("\n" + strings.Join(warnings[:min(len(warnings), 40)], "\n") + "\n")
+	}
+	var published []string
+	for _, s := range r.all() {
+		for _, p := range s.Published {
+			published = append(published, fmt.Sprintf("published by %s: %s", s.Name, p))
+		}
+	}
+	if len(published) > 0 {
+		b.WriteString("\n" + strings.Join(published[:min(len(published), 40)], "\n") + "\n")
+	}
+	return b.String()
+}
