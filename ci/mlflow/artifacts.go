@@ -1,0 +1,89 @@
+package mlflow
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// artifactsPath is where a server that proxies artifacts serves them.
+const artifactsPath = "mlflow-artifacts/artifacts"
+
+// ArtifactFile is an entry of an artifact listing.
+type ArtifactFile struct {
+	// Path is relative to the listed directory.
+	Path string `json:"path"`
+	Dir  bool   `json:"is_dir"`
+	Size millis `json:"file_size"`
+}
+
+// Proxied returns the path of an artifact address that this server itself serves
+// (mlflow-artifacts:/1/abc/artifacts), and false for one that it does not: another
+// scheme, or another host, to which the credentials must not go.
+func (c *Client) Proxied(uri string) (string, bool) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "mlflow-artifacts" || u.Host != "" && u.Host != c.base.Host {
+		return "", false
+	}
+	clean := strings.Trim(path.Clean("/"+u.Path), "/")
+	// A server may hand out the address with its API's path in front.
+	clean = strings.TrimPrefix(clean, strings.Trim(apiPrefix, "/")+"/"+artifactsPath+"/")
+	return clean, clean != ""
+}
+
+// UploadArtifact stores bytes under a proxied path (see Proxied). open is called for
+// each attempt and returns the content with its size; an upload may be repeated, as
+// it replaces what is there.
+func (c *Client) UploadArtifact(ctx context.Context, proxied string, open func() (io.ReadCloser, int64, error)) error {
+	body := func() (io.ReadCloser, int64, error) {
+		r, n, err := open()
+		if err != nil {
+			return nil, 0, fmt.Errorf("%w: %w", errLocal, err)
+		}
+		return r, n, nil
+	}
+	req := call{op: "upload artifact " + proxied, method: http.MethodPut, path: apiPrefix + artifactsPath + "/" + proxied,
+		body: body, contentType: "application/octet-stream", repeatable: true, transfer: true}
+	return c.attempt(ctx, req, func(resp *http.Response) error {
+		// The answer is "{}"; a login page is not.
+		b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		if err != nil {
+			return err
+		}
+		if s := strings.TrimSpace(string(b)); s != "" && s[0] != '{' {
+			return errNotJSON
+		}
+		return nil
+	})
+}
+
+// DownloadArtifact streams a proxied artifact into the writer that begin returns;
+// begin is called for each attempt and must discard what an earlier one wrote.
+func (c *Client) DownloadArtifact(ctx context.Context, proxied string, begin func() io.Writer) (int64, error) {
+	var n int64
+	req := call{op: "download artifact " + proxied, method: http.MethodGet, path: apiPrefix + artifactsPath + "/" + proxied,
+		repeatable: true, transfer: true}
+	err := c.attempt(ctx, req, func(resp *http.Response) error {
+		var err error
+		n, err = io.Copy(begin(), resp.Body)
+		if err == nil && resp.ContentLength >= 0 && n != resp.ContentLength {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	})
+	return n, err
+}
+
+// ListArtifacts lists a proxied directory.
+func (c *Client) ListArtifacts(ctx context.Context, proxied string) ([]ArtifactFile, error) {
+	var out struct {
+		Files []ArtifactFile `json:"files"`
+	}
+	query := url.Values{"path": {proxied}}
+	err := c.json(ctx, "list artifacts of "+proxied, http.MethodGet, artifactsPath, query, nil, &out, true)
+	return out.Files, err
+}

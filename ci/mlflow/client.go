@@ -1,0 +1,402 @@
+// Package mlflow is a client for the part of MLflow's REST API that publishing a
+// model needs: experiments, runs, the model registry and proxied artifacts. It works
+// with servers of the 2.x (from 2.3, which brought aliases) and 3.x lines.
+//
+// Every failure is an *Error with a Kind, so that callers decide on kinds and never
+// on texts. Only calls that are safe to repeat are repeated.
+package mlflow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// apiPrefix is the base of all JSON calls; MLflow 3 still serves 2.0.
+	apiPrefix = "/api/2.0/"
+	// maxJSON bounds a JSON answer. A page of runs with their metrics stays far below.
+	maxJSON = 16 << 20
+	// maxErrorBody bounds what is read of an answer that is an error.
+	maxErrorBody = 64 << 10
+	// maxRetryAfter caps what a server may ask us to wait: a pipeline has a budget.
+	maxRetryAfter = 60 * time.Second
+)
+
+// Clock is time as the client sees it, so that tests need not wait.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns early with the context's error when it ends.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// SystemClock is the real time.
+type SystemClock struct{}
+
+// Now implements Clock.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// Sleep implements Clock.
+func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Options configure a Client.
+type Options struct {
+	// TrackingURI is the server's address: http or https, with a path when the
+	// server lives under one. Credentials in it are refused.
+	TrackingURI string
+	// Username and Password are for basic, Token for bearer authentication
+	// (MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN). At most one kind may be given.
+	Username, Password, Token string
+	// Transport is http.DefaultTransport's clone when nil.
+	Transport http.RoundTripper
+	// Clock is SystemClock when nil.
+	Clock Clock
+	// CallTimeout bounds one attempt of a JSON call; 30 s when 0.
+	CallTimeout time.Duration
+	// TransferTimeout bounds one upload or download of an artifact; 30 min when 0.
+	TransferTimeout time.Duration
+	// RetryBudget bounds the waiting between attempts of one call; 2 min when 0.
+	RetryBudget time.Duration
+	// Attempts is how often a call that is safe to repeat is tried; 5 when 0.
+	Attempts int
+}
+
+// Client talks to one MLflow server. It is safe for concurrent use.
+type Client struct {
+	base *url.URL
+	opts Options
+	http *http.Client
+}
+
+// New checks the options and makes a client. It does not talk to the server.
+func New(opts Options) (*Client, error) {
+	base, err := parseTrackingURI(opts.TrackingURI)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Token != "" && (opts.Username != "" || opts.Password != "") {
+		return nil, errors.New("make MLflow client: both a token and a user name or password are given; use one")
+	}
+	if (opts.Username == "") != (opts.Password == "") {
+		return nil, errors.New("make MLflow client: basic authentication needs both the user name and the password")
+	}
+	for name, value := range map[string]string{"user name": opts.Username, "password": opts.Password, "token": opts.Token} {
+		if strings.ContainsAny(value, "\r\n") && name != "password" {
+			return nil, fmt.Errorf("make MLflow client: the %s holds a line break", name)
+		}
+	}
+	if opts.Transport == nil {
+		opts.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if opts.Clock == nil {
+		opts.Clock = SystemClock{}
+	}
+	opts.CallTimeout = orDefault(opts.CallTimeout, 30*time.Second)
+	opts.TransferTimeout = orDefault(opts.TransferTimeout, 30*time.Minute)
+	opts.RetryBudget = orDefault(opts.RetryBudget, 2*time.Minute)
+	if opts.Attempts <= 0 {
+		opts.Attempts = 5
+	}
+	return &Client{base: base, opts: opts, http: &http.Client{
+		Transport: opts.Transport,
+		// Redirects are never followed: a tracking server has none, a login page
+		// behind one is no answer, and credentials must not reach another host.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
+}
+
+// parseTrackingURI accepts http(s)://host[:port][/path].
+func parseTrackingURI(raw string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	switch {
+	case err != nil:
+		// url.Error repeats the input, which may hold a password.
+		return nil, errors.New("parse MLflow tracking URI: it is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("parse MLflow tracking URI: its scheme is %q, want http or https", u.Scheme)
+	case u.User != nil:
+		return nil, errors.New("parse MLflow tracking URI: it holds credentials; give them as secrets")
+	case u.Hostname() == "":
+		return nil, errors.New("parse MLflow tracking URI: it names no host")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("parse MLflow tracking URI: it has a query or fragment")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u, nil
+}
+
+// Host is the server's host and port, for messages.
+func (c *Client) Host() string { return c.base.Host }
+
+// Version returns what the server says its version is, such as "3.17.2". Servers
+// exempt this path from their host check and often from authentication, so that a
+// good answer proves little: check with an API call.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var version string
+	err := c.attempt(ctx, call{op: "get version", method: http.MethodGet, path: "/version", repeatable: true}, func(resp *http.Response) error {
+		b, err := io.ReadAll(io.LimitReader(resp.Body, 256))
+		if err != nil {
+			return err
+		}
+		version = strings.TrimSpace(string(b))
+		if version == "" || strings.ContainsAny(version, "<>{}\n ") {
+			return errNotJSON
+		}
+		return nil
+	})
+	return version, err
+}
+
+// call is one request in a form that can be sent again.
+type call struct {
+	// op says what the call does: "create run". It heads every error.
+	op     string
+	method string
+	path   string
+	query  url.Values
+	// body returns a fresh reader for each attempt; nil for no body.
+	body        func() (io.ReadCloser, int64, error)
+	contentType string
+	// repeatable calls may be sent twice: their second execution changes nothing.
+	repeatable bool
+	// transfer calls move an artifact and have the longer deadline.
+	transfer bool
+}
+
+// errNotJSON marks a good status with an answer that is not MLflow's.
+var errNotJSON = errors.New("the answer is not JSON")
+
+// json sends a JSON call and decodes the answer into out (nil to ignore it).
+func (c *Client) json(ctx context.Context, op, method, path string, query url.Values, in, out any, repeatable bool) error {
+	req := call{op: op, method: method, path: apiPrefix + path, query: query, repeatable: repeatable}
+	if in != nil {
+		payload, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("%s: encode request: %w", op, err)
+		}
+		req.contentType = "application/json"
+		req.body = func() (io.ReadCloser, int64, error) {
+			return io.NopCloser(bytes.NewReader(payload)), int64(len(payload)), nil
+		}
+	}
+	return c.attempt(ctx, req, func(resp *http.Response) error {
+		payload, err := io.ReadAll(io.LimitReader(resp.Body, maxJSON+1))
+		if err != nil {
+			return err
+		}
+		if len(payload) > maxJSON {
+			return &Error{Kind: TooLarge, Message: fmt.Sprintf("the answer is larger than %d bytes", maxJSON)}
+		}
+		if out == nil {
+			out = &struct{}{}
+		}
+		// A login page comes with status 200: anything but an object is not MLflow's.
+		if trimmed := bytes.TrimSpace(payload); len(trimmed) == 0 || trimmed[0] != '{' || json.Unmarshal(trimmed, out) != nil {
+			return errNotJSON
+		}
+		return nil
+	})
+}
+
+// attempt sends a call until it succeeds, fails for good, or its budget is spent.
+func (c *Client) attempt(ctx context.Context, req call, read func(*http.Response) error) error {
+	var waited time.Duration
+	for n := 1; ; n++ {
+		err := c.once(ctx, req, read)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || n >= c.opts.Attempts || !(err.notExecuted() || req.repeatable && err.transient()) {
+			return err
+		}
+		wait := backoff(n)
+		if err.RetryAfter > 0 {
+			wait = min(err.RetryAfter, maxRetryAfter)
+		}
+		if waited += wait; waited > c.opts.RetryBudget {
+			return err
+		}
+		if c.opts.Clock.Sleep(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// backoff is the wait after the n-th attempt: exponential from 0.5 s to 10 s, with jitter.
+func backoff(n int) time.Duration {
+	limit := min(500*time.Millisecond<<(n-1), 10*time.Second)
+	return limit/2 + rand.N(limit/2)
+}
+
+// once sends a call one time.
+func (c *Client) once(ctx context.Context, req call, read func(*http.Response) error) *Error {
+	timeout := c.opts.CallTimeout
+	if req.transfer {
+		timeout = c.opts.TransferTimeout
+	}
+	attempt, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	u := *c.base
+	u.Path += req.path
+	u.RawQuery = req.query.Encode()
+	fail := func(kind Kind, cause error) *Error {
+		return &Error{Op: req.op, Host: c.base.Host, Kind: kind, Err: cause}
+	}
+	httpReq, err := http.NewRequestWithContext(attempt, req.method, u.String(), nil)
+	if err != nil {
+		return fail(Invalid, err)
+	}
+	if req.body != nil {
+		if httpReq.Body, httpReq.ContentLength, err = req.body(); err != nil {
+			return fail(Local, err)
+		}
+		httpReq.Header.Set("Content-Type", req.contentType)
+	}
+	c.authorize(httpReq)
+	resp, err := c.http.Do(httpReq)
+	if err != nil {
+		return fail(networkKind(err), unwrapURL(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return c.failure(req.op, resp)
+	}
+	if err := read(resp); err != nil {
+		var own *Error
+		switch {
+		case errors.As(err, &own):
+			own.Op, own.Host = req.op, c.base.Host
+			return own
+		case errors.Is(err, errNotJSON):
+			return &Error{Op: req.op, Host: c.base.Host, Kind: NotJSON, Status: resp.StatusCode,
+				Message: fmt.Sprintf("the answer is %s, not MLflow's JSON", contentType(resp))}
+		case errors.Is(err, errLocal):
+			return fail(Local, err)
+		}
+		return fail(networkKind(err), err)
+	}
+	return nil
+}
+
+// authorize adds the credentials.
+func (c *Client) authorize(req *http.Request) {
+	req.Header.Set("User-Agent", "openstack-rca")
+	req.Header.Set("Accept", "application/json")
+	if c.opts.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.opts.Token)
+	} else if c.opts.Username != "" {
+		req.SetBasicAuth(c.opts.Username, c.opts.Password)
+	}
+}
+
+// failure makes the error of an answer with a bad status.
+func (c *Client) failure(op string, resp *http.Response) *Error {
+	e := &Error{Op: op, Host: c.base.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp, c.opts.Clock.Now())}
+	// An answer that cannot be read in full still has its status.
+	payload, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	var body struct {
+		ErrorCode string `json:"error_code"`
+		Message   string `json:"message"`
+	}
+	isJSON := json.Unmarshal(payload, &body) == nil && body.ErrorCode != ""
+	e.ErrorCode, e.Message = body.ErrorCode, clip(body.Message, 500)
+	if !isJSON {
+		e.Message = fmt.Sprintf("the answer is %s", contentType(resp))
+		// The host check answers with this text; the remedy is on the server.
+		if strings.Contains(string(payload), "Invalid Host header") {
+			e.Message = "the server refuses this host name (Invalid Host header); start it with --allowed-hosts"
+		}
+	}
+	e.Kind = kindOf(resp.StatusCode, body.ErrorCode, isJSON)
+	if e.Kind == Redirected {
+		target := "another address"
+		if location, err := resp.Location(); err == nil {
+			target = location.Scheme + "://" + location.Host
+		}
+		e.Message = "the server redirects to " + target + "; give its final address"
+	}
+	return e
+}
+
+// retryAfter reads the header in both of its forms; zero when absent or past.
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return max(0, time.Duration(min(seconds, 3600))*time.Second)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}
+
+func contentType(resp *http.Response) string {
+	if t := resp.Header.Get("Content-Type"); t != "" {
+		return clip(t, 80)
+	}
+	return "of no declared type"
+}
+
+// clip shortens a text from outside to n bytes and one line.
+func clip(s string, n int) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "..."
+	}
+	return s
+}
+
+// unwrapURL drops the URL from an error of net/http: it repeats the query.
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// networkKind tells why a request got no answer.
+func networkKind(err error) Kind {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return Unreachable
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return Unreachable
+	}
+	if isTLS(err) {
+		return Untrusted
+	}
+	if errors.Is(err, errLocal) {
+		return Local
+	}
+	return Broken
+}

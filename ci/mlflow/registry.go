@@ -1,0 +1,191 @@
+package mlflow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ModelVersion is a version of a registered model.
+type ModelVersion struct {
+	Name    string
+	Version string
+	// Source is where its files are.
+	Source string
+	RunID  string
+	// Status is READY, PENDING_REGISTRATION or FAILED_REGISTRATION.
+	Status string
+	Tags   map[string]string
+	// Aliases point at it; servers fill them in get, not always in search.
+	Aliases []string
+}
+
+type wireVersion struct {
+	Name    string   `json:"name"`
+	Version flexText `json:"version"`
+	Source  string   `json:"source"`
+	RunID   string   `json:"run_id"`
+	Status  string   `json:"status"`
+	Tags    []Tag    `json:"tags"`
+	Aliases []string `json:"aliases"`
+}
+
+// flexText reads a text or a number as a text: versions are both, by server.
+type flexText string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *flexText) UnmarshalJSON(b []byte) error {
+	*t = flexText(strings.Trim(string(b), `"`))
+	return nil
+}
+
+func (w *wireVersion) version() *ModelVersion {
+	return &ModelVersion{Name: w.Name, Version: string(w.Version), Source: w.Source, RunID: w.RunID, Status: w.Status,
+		Tags: tagMap(w.Tags), Aliases: w.Aliases}
+}
+
+// EnsureRegisteredModel creates the registered model unless it exists.
+func (c *Client) EnsureRegisteredModel(ctx context.Context, name string, tags []Tag) error {
+	in := map[string]any{"name": name, "tags": tags}
+	err := c.json(ctx, "create registered model "+name, http.MethodPost, "mlflow/registered-models/create", nil, in, nil, true)
+	if IsKind(err, Exists) {
+		return nil
+	}
+	return err
+}
+
+// CreateModelVersion registers source as the next version of name. It is not
+// repeated on its own when the answer is lost: after an ambiguous error look with
+// SearchModelVersions before calling it again.
+func (c *Client) CreateModelVersion(ctx context.Context, name, source, runID, description string, tags []Tag) (*ModelVersion, error) {
+	in := map[string]any{"name": name, "source": source, "run_id": runID, "description": description, "tags": tags}
+	return c.oneVersion(ctx, "create version of "+name, http.MethodPost, "mlflow/model-versions/create", nil, in, false)
+}
+
+// GetModelVersion returns one version.
+func (c *Client) GetModelVersion(ctx context.Context, name, version string) (*ModelVersion, error) {
+	query := url.Values{"name": {name}, "version": {version}}
+	return c.oneVersion(ctx, "get version "+version+" of "+name, http.MethodGet, "mlflow/model-versions/get", query, nil, true)
+}
+
+func (c *Client) oneVersion(ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool) (*ModelVersion, error) {
+	var out struct {
+		Version *wireVersion `json:"model_version"`
+	}
+	if err := c.json(ctx, op, method, path, query, in, &out, repeatable); err != nil {
+		return nil, err
+	}
+	if out.Version == nil || out.Version.Version == "" {
+		return nil, c.incomplete(op, "model_version")
+	}
+	return out.Version.version(), nil
+}
+
+// DownloadURI returns where the registry says the version's files are.
+func (c *Client) DownloadURI(ctx context.Context, name, version string) (string, error) {
+	var out struct {
+		URI string `json:"artifact_uri"`
+	}
+	op := "get download address of version " + version + " of " + name
+	query := url.Values{"name": {name}, "version": {version}}
+	if err := c.json(ctx, op, http.MethodGet, "mlflow/model-versions/get-download-uri", query, nil, &out, true); err != nil {
+		return "", err
+	}
+	if out.URI == "" {
+		return "", c.incomplete(op, "artifact_uri")
+	}
+	return out.URI, nil
+}
+
+// SearchModelVersions returns all versions that match the filter, such as
+// "name='x' and tags.key='y'". All pages are read. A model that does not exist has none.
+func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*ModelVersion, error) {
+	var versions []*ModelVersion
+	for token := ""; ; {
+		query := url.Values{"filter": {filter}, "max_results": {"1000"}}
+		if token != "" {
+			query.Set("page_token", token)
+		}
+		var out struct {
+			Versions []*wireVersion `json:"model_versions"`
+			Next     string         `json:"next_page_token"`
+		}
+		err := c.json(ctx, "search model versions", http.MethodGet, "mlflow/model-versions/search", query, nil, &out, true)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range out.Versions {
+			versions = append(versions, w.version())
+		}
+		if out.Next == "" || out.Next == token {
+			return versions, nil
+		}
+		token = out.Next
+	}
+}
+
+// DeleteModelVersion deletes a version.
+func (c *Client) DeleteModelVersion(ctx context.Context, name, version string) error {
+	in := map[string]any{"name": name, "version": version}
+	err := c.json(ctx, "delete version "+version+" of "+name, http.MethodDelete, "mlflow/model-versions/delete", nil, in, nil, true)
+	if IsKind(err, NotFound) {
+		return nil
+	}
+	return err
+}
+
+// SetModelVersionTag sets a tag of a version.
+func (c *Client) SetModelVersionTag(ctx context.Context, name, version string, tag Tag) error {
+	in := map[string]any{"name": name, "version": version, "key": tag.Key, "value": tag.Value}
+	return c.json(ctx, "set tag "+tag.Key+" of version "+version, http.MethodPost, "mlflow/model-versions/set-tag", nil, in, nil, true)
+}
+
+// DeleteModelVersionTag deletes a tag of a version; a missing tag is no error.
+func (c *Client) DeleteModelVersionTag(ctx context.Context, name, version, key string) error {
+	in := map[string]any{"name": name, "version": version, "key": key}
+	err := c.json(ctx, "delete tag "+key+" of version "+version, http.MethodDelete, "mlflow/model-versions/delete-tag", nil, in, nil, true)
+	if IsKind(err, NotFound) {
+		return nil
+	}
+	return err
+}
+
+// SetAlias points an alias of the model at a version, away from any other.
+func (c *Client) SetAlias(ctx context.Context, name, alias, version string) error {
+	in := map[string]any{"name": name, "alias": alias, "version": version}
+	return c.json(ctx, "set alias "+alias+" of "+name, http.MethodPost, "mlflow/registered-models/alias", nil, in, nil, true)
+}
+
+// ModelVersionByAlias returns the version an alias points at, and nil when the
+// model or the alias does not exist. Servers answer a missing alias with 404 or
+// with 400 INVALID_PARAMETER_VALUE "Registered model alias x not found.".
+func (c *Client) ModelVersionByAlias(ctx context.Context, name, alias string) (*ModelVersion, error) {
+	query := url.Values{"name": {name}, "alias": {alias}}
+	v, err := c.oneVersion(ctx, "get alias "+alias+" of "+name, http.MethodGet, "mlflow/registered-models/alias", query, nil, true)
+	if isMissing(err, "alias") {
+		return nil, nil
+	}
+	return v, err
+}
+
+// DeleteAlias deletes an alias; a missing one is no error.
+func (c *Client) DeleteAlias(ctx context.Context, name, alias string) error {
+	in := map[string]any{"name": name, "alias": alias}
+	err := c.json(ctx, "delete alias "+alias+" of "+name, http.MethodDelete, "mlflow/registered-models/alias", nil, in, nil, true)
+	if isMissing(err, "alias") {
+		return nil
+	}
+	return err
+}
+
+// isMissing knows both forms of "there is none" and nothing else.
+func isMissing(err error, what string) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	message := strings.ToLower(e.Message)
+	return e.Kind == NotFound || e.Kind == Invalid && strings.Contains(message, what) && strings.Contains(message, "not found")
+}
