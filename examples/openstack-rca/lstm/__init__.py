@@ -1,0 +1,1 @@
+"""The sequence model: vocabulary, training, storage, inference."""

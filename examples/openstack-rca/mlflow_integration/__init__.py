@@ -1,0 +1,1 @@
+"""MLflow: tracking a training run, loading a registered model."""

@@ -1,0 +1,97 @@
+"""The page: paste Nova logs, see what went wrong for each instance.
+
+The script ends with an exception when the model cannot be loaded, so that Streamlit's script
+health check answers 503: a page without its model is not healthy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# "streamlit run" puts the script's folder on the path, not the application's.
+_ROOT = Path(__file__).resolve().parent.parent
+if str(_ROOT) not in sys.path:
+    sys.path.insert(0, str(_ROOT))
+
+from config import Config
+from lstm.inference import RootCauseModel
+from streamlit_app.analysis import InstanceAnalysis, analyze_log
+
+_SAMPLE = Path(__file__).with_name("sample.log")
+#: Instances shown in full; the rest are counted.
+_SHOWN = 50
+
+
+@st.cache_resource  # type: ignore[untyped-decorator]
+def _model(directory: str) -> RootCauseModel:
+    return RootCauseModel.load(Path(directory))
+
+
+def _about(model: RootCauseModel) -> None:
+    training = model.description.training
+    with st.sidebar:
+        st.header("Model")
+        st.caption("sha256")
+        st.code(model.sha256, language=None, wrap_lines=True)
+        st.write(
+            {
+                "task": model.description.task,
+                "classes": list(model.description.labels),
+                "events known": len(model.description.vocabulary),
+                "an event is unexpected beyond rank": model.description.top_k,
+                "data": training.get("data", {}).get("fingerprint", ""),
+                "versions": training.get("versions", {}),
+            }
+        )
+
+
+def _input() -> str:
+    upload = st.file_uploader("Log file", type=["log", "txt"])
+    if upload is not None:
+        return str(upload.getvalue(), "utf-8", errors="replace")
+    if st.button("Use the sample log"):
+        st.session_state["log"] = _SAMPLE.read_text(encoding="utf-8")
+    return str(st.text_area("or log lines", key="log", height=220))
+
+
+def _show(item: InstanceAnalysis) -> None:
+    faulty = item.diagnosis.label != "normal"
+    with st.expander(item.title, expanded=faulty, icon="🔴" if faulty else "🟢"):
+        for label, probability in list(item.diagnosis.probabilities.items())[:3]:
+            st.progress(probability, text=f"{label.replace('_', ' ')}: {probability:.1%}")
+        st.dataframe(item.events(), hide_index=True)
+
+
+def page() -> None:
+    """Draw the page."""
+    st.set_page_config(page_title="OpenStack RCA", page_icon="🔎", layout="wide")
+    st.title("OpenStack root-cause analysis")
+    st.write(
+        "Paste or upload Nova logs. Lines are grouped by instance; the model names the root cause "
+        "and marks the events that it did not expect."
+    )
+    model = _model(str(Config.from_environment().model_dir))
+    _about(model)
+    text = _input()
+    if not text.strip():
+        st.info("No log yet.")
+        return
+    try:
+        found = analyze_log(text, model)
+    except ValueError as error:
+        st.warning(str(error))
+        return
+    faulty = sum(item.diagnosis.label != "normal" for item in found)
+    first, second = st.columns(2)
+    first.metric("Instances", len(found))
+    second.metric("With a fault", faulty)
+    for item in found[:_SHOWN]:
+        _show(item)
+    if len(found) > _SHOWN:
+        st.info(f"{len(found) - _SHOWN} more instances are not shown.")
+
+
+page()
