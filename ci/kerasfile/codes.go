@@ -1,0 +1,24 @@
+package kerasfile
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+// The codes for model files.
+var (
+	FormatRefused = verdict.Code{Name: "FORMAT_REFUSED", Stage: verdict.Train, Outcome: verdict.Fail,
+		Meaning: "The model file is not a .keras archive; formats that run code when loaded (pickle, HDF5 with Lambda) are never opened.",
+		Remedy:  "Save the model in the Keras v3 format: model.save('models/lstm_model.keras')"}
+	ArchiveInvalid = verdict.Code{Name: "ARCHIVE_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
+		Meaning: "The model file is damaged or was not written by Keras.",
+		Remedy:  "Train again and save with model.save; check the disk and anything that rewrites the file"}
+	UnsafeLayer = verdict.Code{Name: "UNSAFE_LAYER", Stage: verdict.Train, Outcome: verdict.Fail,
+		Meaning: "The model holds a layer, function or object that could run code when loaded.",
+		Remedy:  "Use standard Keras layers, or allow the class by name under train.allow_layers in pipeline.yaml after a review"}
+	WrongArch = verdict.Code{Name: "WRONG_ARCH", Stage: verdict.Train, Outcome: verdict.Fail,
+		Meaning: "The model holds no recurrent layer although the contract asks for one.",
+		Remedy:  "Train a model with an LSTM or GRU layer, or set train.recurrent: false in pipeline.yaml"}
+)
+
+// Codes lists every code that the inspection can give.
+func Codes() []verdict.Code {
+	return []verdict.Code{FormatRefused, ArchiveInvalid, UnsafeLayer, WrongArch}
+}

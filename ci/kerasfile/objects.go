@@ -1,0 +1,241 @@
+package kerasfile
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/strictjson"
+)
+
+// maxProblems keeps a file full of refusals readable.
+const maxProblems = 20
+
+// readMetadata takes the Keras version from metadata.json.
+func readMetadata(report *Report, content []byte) {
+	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10, Values: 1000})
+	if err != nil {
+		report.refuse(ArchiveInvalid, "%s: %v", metadataEntry, err)
+		return
+	}
+	metadata, _ := value.(map[string]any)
+	version, _ := metadata["keras_version"].(string)
+	numbers, ok := parseVersion(version)
+	if !ok {
+		report.refuse(ArchiveInvalid, "%s names no Keras version", metadataEntry)
+		return
+	}
+	report.KerasVersion = version
+	report.SavedAt, _ = metadata["date_saved"].(string)
+	safe, _ := parseVersion(SafeVersion)
+	for i := range numbers {
+		if numbers[i] != safe[i] {
+			report.OldKeras = numbers[i] < safe[i]
+			break
+		}
+	}
+}
+
+// parseVersion reads the first three numbers of "3.13.2" or "3.14.0rc1".
+func parseVersion(text string) ([3]int, bool) {
+	var numbers [3]int
+	parts := strings.SplitN(text, ".", 4)
+	if len(text) > 64 || len(parts) < 2 {
+		return numbers, false
+	}
+	for i := range min(len(parts), 3) {
+		digits := parts[i]
+		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+			digits = digits[:end]
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return numbers, false
+		}
+		numbers[i] = n
+	}
+	return numbers, true
+}
+
+// readConfig walks config.json: everything in it that Keras would make an object of
+// must be on the allow-list.
+func readConfig(report *Report, content []byte, opts Options) {
+	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 200, Values: 2_000_000})
+	if err != nil {
+		report.refuse(ArchiveInvalid, "%s: %v", configEntry, err)
+		return
+	}
+	root, _ := value.(map[string]any)
+	w := &walker{report: report, allowed: set(strings.Join(opts.AllowLayers, " ")), limit: opts.Limits.Layers}
+	if class, _ := root["class_name"].(string); class == "" {
+		report.refuse(ArchiveInvalid, "%s is not a serialised model: it names no class", configEntry)
+		return
+	}
+	w.walk(root, "", 0)
+	if w.refused > maxProblems {
+		report.refuse(UnsafeLayer, "%d further objects are refused", w.refused-maxProblems)
+	}
+	if len(report.Layers) == 0 && w.refused == 0 {
+		report.refuse(ArchiveInvalid, "%s holds no layer", configEntry)
+	} else if opts.Recurrent && len(report.Recurrent) == 0 {
+		report.refuse(WrongArch, "none of the model's %d layers is recurrent (found: %s)", len(report.Layers), classes(report.Layers))
+	}
+}
+
+// classes names the classes of some layers, for messages.
+func classes(layers []Layer) string {
+	var names []string
+	seen := map[string]bool{}
+	for _, l := range layers {
+		if !seen[l.Class] {
+			seen[l.Class] = true
+			names = append(names, l.Class)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+type walker struct {
+	report  *Report
+	allowed map[string]bool
+	limit   int
+	refused int
+}
+
+func (w *walker) refuse(format string, args ...any) {
+	if w.refused++; w.refused <= maxProblems {
+		w.report.refuse(UnsafeLayer, format, args...)
+	}
+}
+
+func (w *walker) walk(value any, path string, depth int) {
+	switch v := value.(type) {
+	case []any:
+		for i, element := range v {
+			w.walk(element, fmt.Sprintf("%s[%d]", path, i), depth)
+		}
+	case map[string]any:
+		if _, object := v["class_name"]; object {
+			if w.object(v, path, depth) {
+				depth++
+			}
+		}
+		for _, key := range sortedKeys(v) {
+			below := strings.TrimPrefix(path+"."+key, ".")
+			w.name(key, v[key], below)
+			w.walk(v[key], below, depth)
+		}
+	}
+}
+
+// object checks one serialised object, and says whether it was a layer.
+func (w *walker) object(v map[string]any, path string, depth int) bool {
+	class, isText := v["class_name"].(string)
+	module, moduleIsText := v["module"].(string)
+	registered, registeredIsText := v["registered_name"].(string)
+	where := path
+	if where == "" {
+		where = "the model"
+	}
+	switch {
+	case !isText:
+		w.refuse("%s: the class name is not text", where)
+		return false
+	case v["module"] != nil && !moduleIsText, v["registered_name"] != nil && !registeredIsText:
+		w.refuse("%s: module or registered name of %s is not text", where, class)
+		return false
+	case never[class]:
+		w.refuse("%s: %s runs code when the model is loaded; nothing allows it", where, class)
+		return false
+	case plain[class]:
+		return false
+	case class == "function":
+		w.function(v, where, module)
+		return false
+	case w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]:
+		return w.layer(v, path, depth, class, module)
+	case registered != "" && registered != class:
+		w.refuse("%s: %s is the custom object %q", where, class, registered)
+		return false
+	}
+	k, known := kindOf(module, class)
+	switch {
+	case !known && module == "":
+		w.refuse("%s: the class %q is not one of Keras", where, class)
+	case !known:
+		w.refuse("%s: the class %q of module %q is not one of Keras's that are allowed", where, class, module)
+	case k.name == "layer":
+		return w.layer(v, path, depth, class, module)
+	}
+	return k.name == "model"
+}
+
+// layer records a layer.
+func (w *walker) layer(v map[string]any, path string, depth int, class, module string) bool {
+	config, _ := v["config"].(map[string]any)
+	if vocabulary, ok := config["vocabulary"].(string); ok {
+		// A path here is read from the host that loads the model (CVE-2025-12058).
+		w.refuse("%s: %s reads its vocabulary from the file %q", path, class, vocabulary)
+	}
+	if len(w.report.Layers) >= w.limit {
+		if len(w.report.Layers) == w.limit && w.refused <= maxProblems {
+			w.refused = maxProblems + 1
+			w.report.refuse(ArchiveInvalid, "the model has more layers than the limit of %d", w.limit)
+		}
+		return true
+	}
+	l := Layer{Path: path, Depth: depth, Class: class, Module: module}
+	l.Name, _ = config["name"].(string)
+	for _, key := range []string{"units", "filters", "output_dim"} {
+		if units, ok := config[key].(float64); ok && units >= 0 && units < 1e9 {
+			l.Units = int(units)
+			break
+		}
+	}
+	w.report.Layers = append(w.report.Layers, l)
+	if recurrent[class] {
+		w.report.Recurrent = append(w.report.Recurrent, class)
+	}
+	return true
+}
+
+// function checks a serialised function: only the built-in ones, by name.
+func (w *walker) function(v map[string]any, where, module string) {
+	name, ok := v["config"].(string)
+	if !ok || !functions[fold(name)] || module != "builtins" && !strings.HasPrefix(module, "keras.") {
+		w.refuse("%s: the function %v of module %q is not one of Keras's", where, v["config"], module)
+	}
+}
+
+// name checks the strings by which Keras looks up functions and classes: a name that is
+// not built in would be looked up among the custom objects of whoever loads the model.
+func (w *walker) name(key string, value any, path string) {
+	text, ok := value.(string)
+	if !ok || text == "" || w.allowed[text] {
+		return
+	}
+	known := true
+	switch {
+	case key == "activation" || strings.HasSuffix(key, "_activation"):
+		known = functions[fold(text)]
+	case key == "initializer" || strings.HasSuffix(key, "_initializer"):
+		known = namesKind("initializer", text)
+	case key == "regularizer" || strings.HasSuffix(key, "_regularizer"):
+		known = namesKind("regularizer", text)
+	case strings.HasSuffix(key, "_constraint"):
+		known = namesKind("constraint", text)
+	}
+	if !known {
+		w.refuse("%s: %q is not one of Keras's", path, text)
+	}
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}
