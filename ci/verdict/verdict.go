@@ -199,3 +199,19 @@ func (s *Stage) Failure() string {
 
 // Took records how long the stage took since start.
 func (s *Stage) Took(start time.Time) { s.Seconds = time.Since(start).Seconds() }
+
+// Requires lists the stages that must have passed before the given one may run: a model
+// is published only after its tests and gates, an image built only with a published
+// model, and only that image deployed.
+func Requires(stage string) []string {
+	switch stage {
+	case Publish:
+		return []string{Test, Train}
+	case Image:
+		return []string{Publish}
+	case Deploy:
+		return []string{Image}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,199 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	// maxBytes bounds the file, maxDepth its nesting.
+	maxBytes = 1 << 20
+	maxDepth = 20
+)
+
+// The environments that need not be declared.
+const (
+	Sandbox    = "sandbox"
+	Staging    = "staging"
+	Production = "production"
+)
+
+// Environments lists the environments that need not be declared.
+func Environments() []string { return []string{Sandbox, Staging, Production} }
+
+// Load reads pipeline.yaml over Default and then the overlay environments.<environment>,
+// which has the same keys. Maps are merged, lists are replaced. Empty content means the
+// defaults; an empty environment means the sandbox. Every overlay of the file is checked,
+// not only the one asked for.
+//
+// The error is an *Errors with every problem found: unknown keys, wrong types, impossible
+// values, each with file, line, column and key.
+func Load(content []byte, environment string) (Config, error) {
+	if environment == "" {
+		environment = Sandbox
+	}
+	root, problem := parse(content)
+	if problem != nil {
+		return Config{}, &Errors{Problems: []Problem{*problem}}
+	}
+	doc := &document{places: map[string]place{}}
+	base := Default()
+	overlays := doc.readBase(root, &base)
+	names := append(slices.Collect(maps.Keys(overlays)), Environments()...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if !slices.Contains(names, environment) {
+		doc.problems = append(doc.problems, Problem{File: FileName,
+			Message: fmt.Sprintf("there is no environment %q%s; there are %s", environment, didYouMean(environment, names), strings.Join(names, ", "))})
+	}
+
+	chosen := base
+	doc.problems = append(doc.problems, validate(base, doc.places)...)
+	for _, name := range names {
+		merged := base.clone()
+		places := maps.Clone(doc.places)
+		if node := overlays[name]; node != nil {
+			overlay := &document{places: places}
+			overlay.prefix = "environments." + name + "."
+			overlay.decode(node, structValue(&merged), "", 0)
+			doc.problems = append(doc.problems, overlay.problems...)
+			doc.problems = append(doc.problems, validate(merged, places)...)
+		}
+		if name == environment {
+			chosen = merged
+		}
+	}
+	if len(doc.problems) > 0 {
+		return Config{}, sorted(doc.problems)
+	}
+	chosen.Environment = environment
+	return chosen, nil
+}
+
+// Digest identifies the configuration: equal configurations have equal digests.
+func (c Config) Digest() string {
+	// Config holds nothing that JSON cannot: Load refuses NaN and infinities.
+	content, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("digest configuration: %v", err))
+	}
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Show renders the effective configuration as YAML that Load reads back. It holds no
+// secret: a configuration has no key for one, and Load refuses values that look like one.
+func Show(c Config) []byte {
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	// Config is made of strings, numbers, lists and maps; none of them can fail.
+	if err := errors.Join(encoder.Encode(c), encoder.Close()); err != nil {
+		panic(fmt.Sprintf("show configuration: %v", err))
+	}
+	if c.Environment == "" {
+		return b.Bytes()
+	}
+	return append([]byte("# environment: "+c.Environment+"\n"), b.Bytes()...)
+}
+
+// clone copies the configuration so that an overlay does not write into the base.
+func (c Config) clone() Config {
+	c.Test.Vars, c.Train.Vars = maps.Clone(c.Test.Vars), maps.Clone(c.Train.Vars)
+	c.Image.Vars = maps.Clone(c.Image.Vars)
+	c.Rollout.Vars, c.Rollout.Secrets = maps.Clone(c.Rollout.Vars), maps.Clone(c.Rollout.Secrets)
+	c.Policy = maps.Clone(c.Policy)
+	return c
+}
+
+// parse turns the content into the root mapping; nil for an empty file.
+func parse(content []byte) (*yaml.Node, *Problem) {
+	fault := func(line int, format string, args ...any) *Problem {
+		return &Problem{File: FileName, Line: line, Message: fmt.Sprintf(format, args...)}
+	}
+	if len(content) > maxBytes {
+		return nil, fault(0, "%d bytes are more than the %d a configuration may have", len(content), maxBytes)
+	}
+	if bytes.HasPrefix(content, []byte{0xFE, 0xFF}) || bytes.HasPrefix(content, []byte{0xFF, 0xFE}) {
+		return nil, fault(0, "the file is UTF-16; save it as UTF-8")
+	}
+	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	if !utf8.Valid(content) {
+		return nil, fault(invalidLine(content), "not valid UTF-8")
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var document, second yaml.Node
+	if err := decode(decoder, &document); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, syntaxProblem(content, err)
+	}
+	if err := decode(decoder, &second); err == nil {
+		return nil, fault(second.Line, "a second document starts here; a configuration is one document")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, syntaxProblem(content, err)
+	}
+	if len(document.Content) == 0 {
+		return nil, nil
+	}
+	return document.Content[0], nil
+}
+
+// decode turns a panic of the parser, should an input find one, into an error: what
+// somebody commits must not be able to stop the pipeline without a message.
+func decode(decoder *yaml.Decoder, node *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: cannot be parsed: %v", r)
+		}
+	}()
+	return decoder.Decode(node)
+}
+
+func invalidLine(content []byte) int {
+	line := 1
+	for len(content) > 0 {
+		r, size := utf8.DecodeRune(content)
+		if r == utf8.RuneError && size == 1 {
+			return line
+		}
+		if r == '\n' {
+			line++
+		}
+		content = content[size:]
+	}
+	return line
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:unmarshal errors:\s*)?line (\d+): (.*)`)
+
+func syntaxProblem(content []byte, err error) *Problem {
+	p := &Problem{File: FileName, Message: "not valid YAML: " + strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			p.Line, p.Message = line, "not valid YAML: "+m[2]
+		}
+	}
+	for i, line := range bytes.Split(content, []byte("\n")) {
+		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
+		if bytes.ContainsRune(indent, '\t') && len(bytes.TrimSpace(line)) > 0 {
+			p.Line, p.Column = i+1, bytes.IndexByte(line, '\t')+1
+			p.Message = "not valid YAML: a tab in the indentation; YAML indents with spaces"
+			break
+		}
+	}
+	return p
+}

@@ -1,0 +1,190 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
+	regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	ecsName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+	secretARN  = regexp.MustCompile(`^arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:([0-9]{12}):secret:|ssm:[a-z0-9-]+:([0-9]{12}):parameter/)[A-Za-z0-9/_+=.@:!-]+$`)
+	vpcID      = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
+	subnetID   = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	groupID    = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+)
+
+// Strategies are the deployment strategies of Amazon ECS.
+func Strategies() []string { return []string{"rolling", "blue_green", "canary", "linear"} }
+
+// logDays are the retentions CloudWatch Logs knows (PutRetentionPolicy).
+var logDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// FargateMemory lists the memory sizes, in MiB, that Fargate has for so many CPU units
+// (1/1024 vCPU); empty when it has no task of that many units. Source: "Task CPU and
+// memory" in the Amazon ECS developer guide.
+func FargateMemory(cpu int) []int {
+	steps := func(from, to, by int) []int {
+		var all []int
+		for m := from; m <= to; m += by {
+			all = append(all, m*1024)
+		}
+		return all
+	}
+	switch cpu {
+	case 256:
+		return []int{512, 1024, 2048}
+	case 512:
+		return steps(1, 4, 1)
+	case 1024:
+		return steps(2, 8, 1)
+	case 2048:
+		return steps(4, 16, 1)
+	case 4096:
+		return steps(8, 30, 1)
+	case 8192:
+		return steps(16, 60, 4)
+	case 16384:
+		return steps(32, 120, 8)
+	default:
+		return nil
+	}
+}
+
+func (v *validator) region(key, value string) {
+	if !regionName.MatchString(value) {
+		v.bad(key, "%q is not a region, such as ap-south-1", value)
+	}
+}
+
+func (v *validator) rollout(r Rollout) {
+	if r.Account != "" && !accountID.MatchString(r.Account) {
+		v.bad("rollout.account", "%q is not an AWS account: 12 digits", r.Account)
+	}
+	v.region("rollout.region", r.Region)
+	for _, n := range []struct{ key, value string }{
+		{"rollout.cluster", r.Cluster}, {"rollout.service", r.Service}, {"rollout.family", r.Family},
+	} {
+		if !ecsName.MatchString(n.value) {
+			v.bad(n.key, "%q is refused by Amazon ECS: letters, digits, '_' and '-', at most 255", n.value)
+		}
+	}
+	v.size(r)
+	v.scaling(r)
+	if !slices.Contains(Strategies(), r.Strategy) {
+		v.bad("rollout.strategy", "%q is not one of %s%s", r.Strategy, strings.Join(Strategies(), ", "), didYouMean(r.Strategy, Strategies()))
+	}
+	// ECS takes 0 to 1440 minutes (DeploymentConfiguration.bakeTimeInMinutes).
+	v.between("rollout.bake_minutes", r.BakeMinutes, 0, 1440)
+	v.role("rollout.execution_role", r.ExecutionRole, r.Account)
+	v.role("rollout.task_role", r.TaskRole, r.Account)
+	v.role("rollout.infrastructure_role", r.InfrastructureRole, r.Account)
+	if r.VPC != "" && !vpcID.MatchString(r.VPC) {
+		v.bad("rollout.vpc", "%q is not a VPC, such as vpc-0123456789abcdef0", r.VPC)
+	}
+	v.ids("rollout.subnets", r.Subnets, subnetID, "subnet", "subnet-0123456789abcdef0")
+	v.ids("rollout.security_groups", r.SecurityGroups, groupID, "security group", "sg-0123456789abcdef0")
+	v.vars("rollout.vars", r.Vars, true)
+	for _, name := range slices.Sorted(maps.Keys(r.Secrets)) {
+		key := join("rollout.secrets", name)
+		if !variableName.MatchString(name) {
+			v.bad(key, "%q is not a name for a variable: letters, digits and '_', the first no digit", name)
+		}
+		m := secretARN.FindStringSubmatch(r.Secrets[name])
+		if m == nil {
+			// The value is not repeated: whoever puts a secret here by mistake must not find it in a log.
+			v.bad(key, "the value is not the ARN of a Secrets Manager secret or an SSM parameter")
+		} else if account := m[1] + m[2]; r.Account != "" && account != r.Account {
+			v.bad(key, "the ARN is of account %s, rollout.account is %s", account, r.Account)
+		}
+		if _, both := r.Vars[name]; both {
+			v.bad(key, "%s is under rollout.vars too", name)
+		}
+	}
+	// ECS takes 0 to 300 seconds (HealthCheck.startPeriod).
+	v.duration("rollout.start_period", r.StartPeriod, 0, 300*time.Second)
+	if !slices.Contains(logDays, r.LogDays) {
+		v.bad("rollout.log_days", "%d is not a retention CloudWatch Logs has: %s", r.LogDays, numbers(logDays))
+	}
+}
+
+func (v *validator) size(r Rollout) {
+	memory := FargateMemory(r.CPU)
+	if memory == nil {
+		v.bad("rollout.cpu", "Fargate has no task of %d CPU units; it has 256, 512, 1024, 2048, 4096, 8192, 16384", r.CPU)
+		return
+	}
+	if !slices.Contains(memory, r.Memory) {
+		v.bad(v.nearest("rollout.memory", "rollout.cpu"), "Fargate has no task of %d CPU units with %d MiB; with %d units it has %s", r.CPU, r.Memory, r.CPU, numbers(memory))
+	}
+}
+
+func (v *validator) scaling(r Rollout) {
+	for _, n := range []struct {
+		key   string
+		value int
+		low   int
+	}{{"rollout.min", r.Min, 0}, {"rollout.desired", r.Desired, 1}, {"rollout.max", r.Max, 1}} {
+		v.between(n.key, n.value, n.low, 5000)
+	}
+	switch {
+	case r.Min > r.Max:
+		v.bad(v.nearest("rollout.min", "rollout.max"), "min %d is above max %d", r.Min, r.Max)
+	case r.Desired < r.Min || r.Desired > r.Max:
+		v.bad(v.nearest("rollout.desired", "rollout.min", "rollout.max"), "desired %d is not within min %d and max %d", r.Desired, r.Min, r.Max)
+	}
+	for _, n := range []struct {
+		key   string
+		value float64
+	}{{"rollout.target_cpu", r.TargetCPU}, {"rollout.target_memory", r.TargetMemory}} {
+		if !(n.value > 0 && n.value <= 100) {
+			v.bad(n.key, "%v is not above 0 and at most 100", n.value)
+		}
+	}
+}
+
+func (v *validator) role(key, value, account string) {
+	if value == "" {
+		return
+	}
+	m := roleARN.FindStringSubmatch(value)
+	switch {
+	case m == nil:
+		v.bad(key, "%q is not the ARN of a role: arn:aws:iam::123456789012:role/name", value)
+	case account != "" && m[1] != account:
+		v.bad(key, "the role is of account %s, rollout.account is %s", m[1], account)
+	}
+}
+
+func (v *validator) ids(key string, values []string, form *regexp.Regexp, what, example string) {
+	seen := map[string]bool{}
+	for i, value := range values {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		if !form.MatchString(value) {
+			v.bad(at, "%q is not a %s, such as %s", value, what, example)
+		}
+		if seen[value] {
+			v.bad(at, "%s is there already", value)
+		}
+		seen[value] = true
+	}
+}
+
+// numbers lists a set of sizes, the long ones by their ends.
+func numbers(all []int) string {
+	if n := len(all); n > 22 {
+		return fmt.Sprintf("%d to %d in steps of %d", all[0], all[n-1], all[1]-all[0])
+	}
+	words := make([]string, 0, len(all))
+	for _, n := range all {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, ", ")
+}
