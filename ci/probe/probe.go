@@ -1,0 +1,356 @@
+// Package probe waits until an HTTP service is healthy. It polls against a deadline,
+// without fixed sleeps, and wants several good answers in a row: a service that was
+// healthy once has shown little.
+//
+// It knows nothing of containers: the service is an address and, optionally, a way to
+// ask whether its process still lives.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Target says what is probed and what counts as healthy.
+type Target struct {
+	// Address is host:port or http://host:port.
+	Address string
+	// Paths must all answer 200, in this order, for one success: the health path first,
+	// then further ones such as Streamlit's script health check.
+	Paths []string
+	// Successes is how many successes in a row make it healthy; at least 1.
+	Successes int
+	// Budget is how long it may take from the call of Run until it is healthy.
+	Budget time.Duration
+	// Interval is the pause after each attempt; 250 ms when 0.
+	Interval time.Duration
+	// AnswerWithin bounds each request; 10 s when 0. A first page load that imports
+	// libraries is slow.
+	AnswerWithin time.Duration
+	// Header is sent with every request.
+	Header http.Header
+	// Alive reports whether the process still runs, and how it ended if it does not.
+	// It is asked after failed attempts, at most every AliveEvery (1 s when 0). Nil when
+	// nobody knows.
+	Alive      func(ctx context.Context) (alive bool, ending string, err error)
+	AliveEvery time.Duration
+	// Clock and Client are for tests.
+	Clock  Clock
+	Client *http.Client
+}
+
+// Clock is the time.
+type Clock interface {
+	Now() time.Time
+	// Wait returns after d or when ctx ends, with ctx's error.
+	Wait(ctx context.Context, d time.Duration) error
+}
+
+// Attempt is one look at the service.
+type Attempt struct {
+	// After is the time since the start of the probe.
+	After time.Duration
+	// Path is the last path that was asked, Status its answer's status; 0 when there was none.
+	Path   string
+	Status int
+	// Body is the beginning of the answer, at most 4 KiB.
+	Body string
+	// Err says why there was no answer, or empty.
+	Err string
+}
+
+// OK says that the attempt was a success.
+func (a Attempt) OK() bool { return a.Err == "" && a.Status == http.StatusOK }
+
+func (a Attempt) String() string {
+	if a.Err != "" {
+		return fmt.Sprintf("%s: %s", a.Path, a.Err)
+	}
+	return fmt.Sprintf("%s: status %d", a.Path, a.Status)
+}
+
+// Result is what the probe saw.
+type Result struct {
+	// Healthy is true when Successes good answers in a row were seen in time.
+	Healthy bool
+	// TimeToHealthy is from the start of the probe to the first of those answers, 0 if it is not healthy.
+	TimeToHealthy time.Duration
+	// Elapsed is how long the probe took.
+	Elapsed time.Duration
+	// Attempts counts all looks, Good the successes among them, Lost how often a success was followed by a failure.
+	Attempts, Good, Lost int
+	// Listened says that anything answered at all, be it an error.
+	Listened bool
+	// Last is the last attempt, LastBad the last failed one (zero when none failed).
+	Last, LastBad Attempt
+	// Problem says why it is not healthy; nil when it is.
+	Problem *verdict.Problem
+}
+
+const (
+	defaultInterval = 250 * time.Millisecond
+	defaultAnswer   = 10 * time.Second
+	defaultAlive    = time.Second
+	maxBody         = 4 << 10
+)
+
+// Run polls the target until it is healthy, has ended, or its budget is spent. It always
+// returns a result; Result.Problem carries one of this package's codes for the stage.
+func Run(ctx context.Context, target Target) *Result {
+	p := newProber(target)
+	p.run(ctx)
+	return &p.result
+}
+
+type prober struct {
+	target  Target
+	clock   Clock
+	client  *http.Client
+	start   time.Time
+	streak  int
+	first   time.Duration
+	asked   time.Duration
+	result  Result
+}
+
+func newProber(t Target) *prober {
+	t.Successes = max(t.Successes, 1)
+	if t.Interval <= 0 {
+		t.Interval = defaultInterval
+	}
+	if t.AnswerWithin <= 0 {
+		t.AnswerWithin = defaultAnswer
+	}
+	if t.AliveEvery <= 0 {
+		t.AliveEvery = defaultAlive
+	}
+	if !strings.Contains(t.Address, "://") {
+		t.Address = "http://" + t.Address
+	}
+	t.Address = strings.TrimSuffix(t.Address, "/")
+	p := &prober{target: t, clock: t.Clock, client: t.Client, asked: -t.AliveEvery}
+	if p.clock == nil {
+		p.clock = wallClock{}
+	}
+	if p.client == nil {
+		// A proxy must not answer for the service, a kept connection not hide a dead
+		// listener, a redirect not stand for health.
+		p.client = &http.Client{
+			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return p
+}
+
+func (p *prober) run(ctx context.Context) {
+	p.start = p.clock.Now()
+	defer func() { p.result.Elapsed = p.since() }()
+	if len(p.target.Paths) == 0 {
+		p.result.Problem = verdict.Problemf(CodeNoPath, "no path to ask")
+		return
+	}
+	for {
+		attempt := p.attempt(ctx)
+		if ctx.Err() != nil {
+			p.result.Problem = verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
+			return
+		}
+		p.note(attempt)
+		if p.streak >= p.target.Successes {
+			p.result.Healthy, p.result.TimeToHealthy = true, p.first
+			return
+		}
+		if !attempt.OK() {
+			if ending, ended := p.ended(ctx); ended {
+				p.result.Problem = p.crashed(ending)
+				return
+			}
+		}
+		if p.since() >= p.target.Budget {
+			p.result.Problem = p.judge()
+			return
+		}
+		if err := p.clock.Wait(ctx, min(p.target.Interval, p.target.Budget-p.since())); err != nil {
+			p.result.Problem = verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
+			return
+		}
+	}
+}
+
+func (p *prober) since() time.Duration { return p.clock.Now().Sub(p.start) }
+
+// attempt asks all paths; the first that is not good decides.
+func (p *prober) attempt(ctx context.Context) Attempt {
+	var last Attempt
+	for _, path := range p.target.Paths {
+		last = p.ask(ctx, path)
+		if !last.OK() {
+			return last
+		}
+	}
+	return last
+}
+
+func (p *prober) ask(ctx context.Context, path string) Attempt {
+	a := Attempt{After: p.since(), Path: path}
+	// A hanging answer must not outlive the budget.
+	limit := min(p.target.AnswerWithin, max(p.target.Budget-a.After, time.Second))
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.target.Address+path, nil)
+	if err != nil {
+		a.Err = fmt.Sprintf("make request: %v", err)
+		return a
+	}
+	for name, values := range p.target.Header {
+		request.Header[name] = values
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		a.Err = plain(err, limit)
+		if !errors.Is(err, syscall.ECONNREFUSED) && !isDial(err) {
+			// Something took the connection, even if it then hung or hung up.
+			p.result.Listened = p.result.Listened || errors.Is(err, context.DeadlineExceeded)
+		}
+		return a
+	}
+	defer func() {
+		// The body was read as far as it is wanted.
+		if err := response.Body.Close(); err != nil && a.Err == "" {
+			a.Err = err.Error()
+		}
+	}()
+	p.result.Listened = true
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	a.Status, a.Body = response.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
+	if err != nil {
+		a.Err = plain(err, limit)
+	}
+	return a
+}
+
+func (p *prober) note(a Attempt) {
+	p.result.Attempts++
+	p.result.Last = a
+	if !a.OK() {
+		if p.streak > 0 {
+			p.result.Lost++
+		}
+		p.streak = 0
+		p.result.LastBad = a
+		return
+	}
+	p.result.Good++
+	if p.streak == 0 {
+		p.first = p.since()
+	}
+	p.streak++
+}
+
+// ended asks whether the process is still there, not more often than AliveEvery.
+func (p *prober) ended(ctx context.Context) (string, bool) {
+	if p.target.Alive == nil || p.since()-p.asked < p.target.AliveEvery {
+		return "", false
+	}
+	p.asked = p.since()
+	alive, ending, err := p.target.Alive(ctx)
+	if err != nil {
+		// Not knowing is no reason to give up: the deadline decides.
+		return "", false
+	}
+	return ending, !alive
+}
+
+// crashed is the problem of a process that ended.
+func (p *prober) crashed(ending string) *verdict.Problem {
+	if ending == "" {
+		ending = "the process ended"
+	}
+	if p.result.Good > 0 {
+		return verdict.Problemf(CodeFlapping, "healthy %s after %s, then it ended: %s", times(p.result.Good), seconds(p.first), ending)
+	}
+	return verdict.Problemf(CodeCrashed, "it ended after %s without having been healthy: %s", seconds(p.since()), ending)
+}
+
+// judge is the problem of a service that is not healthy when the budget is spent.
+func (p *prober) judge() *verdict.Problem {
+	r := &p.result
+	last := r.LastBad.String()
+	switch {
+	case r.Good > 0:
+		return verdict.Problemf(CodeFlapping, "healthy %s, lost it %s, never %d in a row within %s; last: %s",
+			times(r.Good), times(r.Lost), p.target.Successes, seconds(p.target.Budget), last)
+	case !r.Listened:
+		return verdict.Problemf(CodeNotListening, "nothing listens after %s (%s)", seconds(p.target.Budget), last)
+	case len(p.target.Paths) > 1 && r.LastBad.Path != p.target.Paths[0]:
+		return verdict.Problemf(CodeScriptUnhealthy, "%s answers, but %s after %s: %s", p.target.Paths[0], last, seconds(p.target.Budget), oneLine(r.LastBad.Body))
+	default:
+		cause := fmt.Sprintf("after %s: %s", seconds(p.target.Budget), last)
+		if body := oneLine(r.LastBad.Body); body != "" {
+			cause += ": " + body
+		}
+		return verdict.Problemf(CodeUnhealthy, "%s", cause)
+	}
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &dns) || (errors.As(err, &op) && op.Op == "dial")
+}
+
+// plain is an error without the request's method and address around it.
+func plain(err error, limit time.Duration) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %s", seconds(limit))
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "connection closed without an answer"
+	}
+	return oneLine(err.Error())
+}
+
+func seconds(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
+}
+
+// wallClock is the real time.
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+func (wallClock) Wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
