@@ -37,7 +37,8 @@ func (p Problem) String() string {
 	if p.Key != "" {
 		b.WriteString(p.Key + ": ")
 	}
-	return b.String() + p.Message
+	// Keys come from the file as they are.
+	return verdict.Line(b.String()+p.Message, 0)
 }
 
 // Errors is every problem of a configuration, in the order of the file.
@@ -74,7 +75,10 @@ func sorted(problems []Problem) *Errors {
 		if a.Column != b.Column {
 			return a.Column - b.Column
 		}
-		return strings.Compare(a.Key, b.Key)
+		if n := strings.Compare(a.Key, b.Key); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Message, b.Message)
 	})
 	problems = slices.Compact(problems)
 	if more := len(problems) - maxProblems; more > 0 {

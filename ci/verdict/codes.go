@@ -35,8 +35,8 @@ func OwnCodes() []Code {
 	return []Code{CodeNoVerdict, CodeInconsistent, CodeNothingRan, CodeOverBudget, CodeReportFile}
 }
 
-// in returns the code as raised by the given stage.
-func (c Code) in(stage string) Code {
+// In returns the code as raised by the given stage.
+func (c Code) In(stage string) Code {
 	c.Stage = stage
 	return c
 }

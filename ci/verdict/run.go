@@ -192,7 +192,7 @@ func (s *Stage) settle() {
 		return
 	case Pass:
 	default:
-		s.Judge(Problemf(CodeNoVerdict.in(s.Name), "the stage ended with the verdict %q", string(s.Verdict)))
+		s.Judge(Problemf(CodeNoVerdict.In(s.Name), "the stage ended with the verdict %q", string(s.Verdict)))
 		return
 	}
 	if len(s.Problems) > 0 {
@@ -202,7 +202,7 @@ func (s *Stage) settle() {
 	}
 	for _, e := range s.Evidence {
 		if !e.OK {
-			s.Judge(Problemf(CodeInconsistent.in(s.Name), "%s is %s, wanted %s, and the stage says pass", e.Name, e.Value, e.Want))
+			s.Judge(Problemf(CodeInconsistent.In(s.Name), "%s is %s, wanted %s, and the stage says pass", e.Name, e.Value, e.Want))
 			return
 		}
 	}
