@@ -1,0 +1,270 @@
+// Package junit reads, sums up, merges and writes JUnit XML as pytest writes it.
+//
+// The report is evidence from code that is not trusted and may be large, so it is read
+// as a stream: what is kept are counts per file, the failures and the slowest tests.
+package junit
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+)
+
+// Outcome is how one test ended.
+type Outcome string
+
+// The outcomes. XFailed is a failure that the test expects; pytest writes it as a
+// skip of type pytest.xfail.
+const (
+	Passed  Outcome = "passed"
+	Failed  Outcome = "failed"
+	Errored Outcome = "errored"
+	Skipped Outcome = "skipped"
+	XFailed Outcome = "xfailed"
+)
+
+// Case is one test.
+type Case struct {
+	// ClassName is the dotted module and class, Name the function with its parameters.
+	ClassName, Name string
+	// File is the test's file, slash-separated, where the report names it (junit_family=xunit1).
+	File string
+	// Seconds is how long set-up, test and tear-down took.
+	Seconds float64
+	Outcome Outcome
+	// Message is the assertion or the reason of the skip, Tail the last lines of the text.
+	Message string
+	Tail    []string
+	// Collection says that this is no test but a file that could not be loaded.
+	Collection bool
+}
+
+// ID names the test the way pytest does, as far as the report allows:
+// tests/test_a.py::TestB::test_c[1].
+func (c Case) ID() string {
+	if c.Collection && c.File != "" {
+		return c.File
+	}
+	if c.File == "" {
+		if c.ClassName == "" {
+			return c.Name
+		}
+		return c.ClassName + "::" + c.Name
+	}
+	module := strings.ReplaceAll(strings.TrimSuffix(c.File, ".py"), "/", ".")
+	classes := strings.TrimPrefix(strings.TrimPrefix(c.ClassName, module), ".")
+	if classes == "" || classes == c.ClassName {
+		return c.File + "::" + c.Name
+	}
+	return c.File + "::" + strings.ReplaceAll(classes, ".", "::") + "::" + c.Name
+}
+
+// Counts are numbers of tests by outcome.
+type Counts struct {
+	Passed, Failed, Errored, Skipped, XFailed int
+}
+
+// Total is the number of tests.
+func (c Counts) Total() int { return c.Passed + c.Failed + c.Errored + c.Skipped + c.XFailed }
+
+// Executed is the number of tests that ran and could have failed the run: neither
+// skipped nor expected to fail.
+func (c Counts) Executed() int { return c.Passed + c.Failed + c.Errored }
+
+// Bad is the number of tests that failed or errored.
+func (c Counts) Bad() int { return c.Failed + c.Errored }
+
+// Plus is the sum of two counts.
+func (c Counts) Plus(o Counts) Counts {
+	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed}
+}
+
+// String reads like pytest's last line: "5 passed, 1 failed".
+func (c Counts) String() string {
+	parts := []string{strconv.Itoa(c.Passed) + " passed"}
+	for _, p := range []struct {
+		n    int
+		name string
+	}{{c.Failed, "failed"}, {c.Errored, "errored"}, {c.Skipped, "skipped"}, {c.XFailed, "xfailed"}} {
+		if p.n > 0 {
+			parts = append(parts, strconv.Itoa(p.n)+" "+p.name)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (c *Counts) count(outcome Outcome) {
+	switch outcome {
+	case Failed:
+		c.Failed++
+	case Errored:
+		c.Errored++
+	case Skipped:
+		c.Skipped++
+	case XFailed:
+		c.XFailed++
+	default:
+		c.Passed++
+	}
+}
+
+// FileCounts are the tests of one file.
+type FileCounts struct {
+	Counts
+	Seconds float64
+}
+
+// Report is what one or more JUnit documents say.
+type Report struct {
+	Counts
+	// Seconds is the sum of the tests' times: work, not wall time.
+	Seconds float64
+	// Files are the counts by test file, or by class name where no file is named.
+	Files map[string]FileCounts
+	// Failures are the first Options.Failures failed or errored tests, in the order of
+	// the document; CollectionErrors those files that could not be loaded, not part of Counts.
+	Failures, CollectionErrors []Case
+	// Slowest are the Options.Slowest slowest tests, the slowest first.
+	Slowest []Case
+	// SkipReasons counts skipped tests by reason, up to 100 reasons.
+	SkipReasons map[string]int
+	// Disagreements are totals that the document declares and that its own tests deny.
+	Disagreements []string
+	// Timestamps are those of the suites, as written.
+	Timestamps []string
+
+	options Options
+}
+
+// Options adjust Parse.
+type Options struct {
+	// Limits bound the document.
+	Limits xmlscan.Limits
+	// Failures and Slowest are how many of each are kept: 200 and 10 when 0.
+	Failures, Slowest int
+	// Files is how many different test files there may be: 100,000 when 0.
+	Files int
+	// Each, when set, is called for every test, in order.
+	Each func(Case)
+}
+
+func (o Options) orDefault() Options {
+	if o.Failures <= 0 {
+		o.Failures = 200
+	}
+	if o.Slowest <= 0 {
+		o.Slowest = 10
+	}
+	if o.Files <= 0 {
+		o.Files = 100_000
+	}
+	return o
+}
+
+// The sizes to which kept texts are cut, in bytes.
+const (
+	maxName    = 1000
+	maxMessage = 2000
+	maxLine    = 400
+	tailLines  = 12
+	maxReasons = 100
+)
+
+// ErrTooManyFiles says that a report names more test files than allowed.
+var ErrTooManyFiles = errors.New("the report names more test files than allowed")
+
+// ErrDuration says that a duration is no number of seconds.
+var ErrDuration = errors.New("a duration is no number of seconds")
+
+func newReport(o Options) *Report {
+	return &Report{Files: map[string]FileCounts{}, SkipReasons: map[string]int{}, options: o}
+}
+
+// Add sums another report into this one.
+func (r *Report) Add(o *Report) {
+	r.Counts = r.Counts.Plus(o.Counts)
+	r.Seconds += o.Seconds
+	for file, c := range o.Files {
+		have := r.Files[file]
+		r.Files[file] = FileCounts{have.Counts.Plus(c.Counts), have.Seconds + c.Seconds}
+	}
+	for reason, n := range o.SkipReasons {
+		r.SkipReasons[reason] += n
+	}
+	room := max(0, r.options.Failures-len(r.Failures))
+	r.Failures = append(r.Failures, o.Failures[:min(room, len(o.Failures))]...)
+	r.CollectionErrors = append(r.CollectionErrors, o.CollectionErrors...)
+	r.Disagreements = append(r.Disagreements, o.Disagreements...)
+	r.Timestamps = append(r.Timestamps, o.Timestamps...)
+	for _, c := range o.Slowest {
+		r.slow(c)
+	}
+}
+
+// add takes one test into the report.
+func (r *Report) add(c Case) error {
+	if c.Collection {
+		if len(r.CollectionErrors) < r.options.Failures {
+			r.CollectionErrors = append(r.CollectionErrors, c)
+		}
+		return nil
+	}
+	r.count(c.Outcome)
+	r.Seconds += c.Seconds
+	key := c.File
+	if key == "" {
+		key = c.ClassName
+	}
+	file, known := r.Files[key]
+	if !known && len(r.Files) >= r.options.Files {
+		return fmt.Errorf("%w: %d", ErrTooManyFiles, r.options.Files)
+	}
+	file.count(c.Outcome)
+	file.Seconds += c.Seconds
+	r.Files[key] = file
+	switch c.Outcome {
+	case Failed, Errored:
+		if len(r.Failures) < r.options.Failures {
+			r.Failures = append(r.Failures, c)
+		}
+	case Skipped:
+		if _, ok := r.SkipReasons[c.Message]; ok || len(r.SkipReasons) < maxReasons {
+			r.SkipReasons[c.Message]++
+		}
+	}
+	r.slow(c)
+	return nil
+}
+
+// slow keeps the slowest tests, sorted.
+func (r *Report) slow(c Case) {
+	n := len(r.Slowest)
+	if n == r.options.Slowest && r.Slowest[n-1].Seconds >= c.Seconds {
+		return
+	}
+	at := sort.Search(n, func(i int) bool { return r.Slowest[i].Seconds < c.Seconds })
+	c.Message, c.Tail = "", nil
+	r.Slowest = append(r.Slowest, Case{})
+	copy(r.Slowest[at+1:], r.Slowest[at:])
+	r.Slowest[at] = c
+	if len(r.Slowest) > r.options.Slowest {
+		r.Slowest = r.Slowest[:r.options.Slowest]
+	}
+}
+
+// seconds reads a duration. An absent one is 0.
+func seconds(text string) (float64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		return 0, fmt.Errorf("%w: %.40q", ErrDuration, text)
+	}
+	return v, nil
+}

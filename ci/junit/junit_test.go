@@ -1,0 +1,263 @@
+package junit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+)
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile("testdata/" + name)
+	require.NoError(t, err)
+	return string(content)
+}
+
+func TestParseCountsAsPytestDoes(t *testing.T) {
+	// pytest's own last line for this run: 3 failed, 4 passed, 1 skipped, 1 xfailed,
+	// 1 xpassed, 3 errors; 11 tests were collected. One of the failed tests errored in
+	// its tear-down too, one of the passed did.
+	var ids []string
+	r, err := Parse(strings.NewReader(read(t, "outcomes.xml")), Options{Each: func(c Case) { ids = append(ids, c.ID()) }})
+	require.NoError(t, err)
+	assert.Equal(t, Counts{Passed: 4, Failed: 3, Errored: 2, Skipped: 1, XFailed: 1}, r.Counts)
+	assert.Equal(t, 11, r.Total())
+	assert.Equal(t, 9, r.Executed())
+	assert.Equal(t, 5, r.Bad())
+	assert.Equal(t, "4 passed, 3 failed, 2 errored, 1 skipped, 1 xfailed", r.Counts.String())
+	assert.Empty(t, r.Disagreements)
+	assert.Len(t, ids, 11)
+	assert.Equal(t, "tests/test_x.py::TestC::test_m[x y]", ids[10])
+	require.Len(t, r.Failures, 5)
+	assert.Equal(t, "tests/test_x.py::test_bad", r.Failures[0].ID())
+	assert.Equal(t, "assert 1 == 2\n +  where 1 = f(1)", r.Failures[0].Message)
+	assert.Equal(t, "tests/test_x.py:6: AssertionError", r.Failures[0].Tail[len(r.Failures[0].Tail)-1])
+	assert.Equal(t, map[string]int{"no": 1}, r.SkipReasons)
+	assert.Equal(t, r.Counts, r.Files["tests/test_x.py"].Counts)
+	assert.Len(t, r.Timestamps, 1)
+}
+
+func TestParseTellsACollectionErrorFromATest(t *testing.T) {
+	r, err := Parse(strings.NewReader(read(t, "collection.xml")), Options{})
+	require.NoError(t, err)
+	assert.Zero(t, r.Total())
+	require.Len(t, r.CollectionErrors, 1)
+	assert.Equal(t, "tests/test_y.py", r.CollectionErrors[0].ID())
+	assert.Contains(t, strings.Join(r.CollectionErrors[0].Tail, "\n"), "No module named 'nope'")
+}
+
+func TestParseRefuses(t *testing.T) {
+	suite := func(body string) string { return "<testsuites><testsuite>" + body + "</testsuite></testsuites>" }
+	for name, c := range map[string]struct {
+		in   string
+		want error
+	}{
+		"nothing":                       {"", xmlscan.ErrEmpty},
+		"a truncated report":            {`<testsuites><testsuite tests="2"><testcase name="a"/>`, xmlscan.ErrTruncated},
+		"a coverage report":             {`<coverage/>`, xmlscan.ErrRoot},
+		"a page of HTML":                {`<html><body></body></html>`, xmlscan.ErrRoot},
+		"an entity bomb":                {`<!DOCTYPE x [<!ENTITY a "b">]><testsuites/>`, xmlscan.ErrEntity},
+		"binary":                        {"\x7fELF\x02\x01", nil},
+		"a test outside of any suite":   {`<testsuites><testcase name="a"/></testsuites>`, nil},
+		"a duration that is NaN":        {suite(`<testcase name="a" time="NaN"/>`), ErrDuration},
+		"a duration below zero":         {suite(`<testcase name="a" time="-1"/>`), ErrDuration},
+		"a duration with a comma":       {suite(`<testcase name="a" time="1,5"/>`), ErrDuration},
+		"a declared total of no number": {`<testsuite tests="many"></testsuite>`, nil},
+		"a declared total below zero":   {`<testsuite errors="-1"></testsuite>`, nil},
+		"more files than allowed":       {suite(`<testcase name="a" file="a"/><testcase name="a" file="b"/><testcase name="a" file="c"/>`), ErrTooManyFiles},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := Parse(strings.NewReader(c.in), Options{Files: 2})
+			require.Error(t, err)
+			assert.Nil(t, r)
+			if c.want != nil {
+				assert.ErrorIs(t, err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseNotesTotalsThatTheTestsDeny(t *testing.T) {
+	r, err := Parse(strings.NewReader(`<testsuite name="s" tests="3" failures="0" errors="0" skipped="0"><testcase name="a"><failure message="m"/></testcase></testsuite>`), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{`suite "s" declares 3 tests and holds 1`, `suite "s" declares 0 failures and holds 1`}, r.Disagreements)
+}
+
+func TestParseCountsNestedSuitesOnce(t *testing.T) {
+	r, err := Parse(strings.NewReader(`<testsuite tests="2"><testsuite tests="1"><testcase classname="a.B" name="a"/></testsuite><testcase name="b"/></testsuite>`), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, 2, r.Total())
+	assert.Empty(t, r.Disagreements)
+}
+
+func TestParseTakesTheGravestResult(t *testing.T) {
+	r, err := Parse(strings.NewReader(`<testsuite><testcase name="a"><skipped message="s"/><failure message="f"><deep/></failure><error message="e"/><system-out>x</system-out></testcase></testsuite>`), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, Counts{Failed: 1}, r.Counts)
+	assert.Equal(t, "f", r.Failures[0].Message)
+}
+
+func TestParseKeepsLittle(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("<testsuite>")
+	for i := range 500 {
+		fmt.Fprintf(&b, `<testcase name="t%d" time="%d.5"><failure message="%s">%s</failure></testcase>`, i, i%50, strings.Repeat("m", 9000), strings.Repeat("line\n", 5000))
+	}
+	b.WriteString("</testsuite>")
+	r, err := Parse(strings.NewReader(b.String()), Options{Failures: 20, Slowest: 3})
+	require.NoError(t, err)
+	assert.Equal(t, 500, r.Failed)
+	require.Len(t, r.Failures, 20)
+	assert.LessOrEqual(t, len(r.Failures[0].Message), maxMessage+3)
+	assert.Len(t, r.Failures[0].Tail, tailLines)
+	require.Len(t, r.Slowest, 3)
+	assert.InDelta(t, 49.5, r.Slowest[0].Seconds, 1e-9)
+	assert.InDelta(t, 49.5, r.Slowest[2].Seconds, 1e-9)
+}
+
+func TestID(t *testing.T) {
+	for want, c := range map[string]Case{
+		"n":                    {Name: "n"},
+		"a.b::n":               {ClassName: "a.b", Name: "n"},
+		"a/b.py::n":            {File: "a/b.py", ClassName: "a.b", Name: "n"},
+		"a/b.py::C::D::n":      {File: "a/b.py", ClassName: "a.b.C.D", Name: "n"},
+		"a/b.py::m":            {File: "a/b.py", ClassName: "elsewhere.K", Name: "m"},
+		"tests/test_broken.py": {File: "tests/test_broken.py", Name: "tests.test_broken", Collection: true},
+	} {
+		assert.Equal(t, want, c.ID())
+	}
+}
+
+func TestMergeKeepsEveryTest(t *testing.T) {
+	one, two := read(t, "outcomes.xml"), `<testsuite name="two" tests="1"><testcase name="z" time="9"/></testsuite>`
+	var merged strings.Builder
+	require.NoError(t, Merge(&merged, xmlscan.Limits{}, strings.NewReader(one), strings.NewReader(two)))
+	r, err := Parse(strings.NewReader(merged.String()), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, 12, r.Total())
+	assert.Empty(t, r.Disagreements)
+
+	a, err := Parse(strings.NewReader(one), Options{Failures: 6})
+	require.NoError(t, err)
+	b, err := Parse(strings.NewReader(two), Options{})
+	require.NoError(t, err)
+	a.Add(b)
+	assert.Equal(t, r.Counts, a.Counts)
+	assert.Equal(t, r.Files, a.Files)
+	assert.Equal(t, r.Failures, a.Failures)
+	assert.Equal(t, "z", a.Slowest[0].Name)
+}
+
+func TestMergeRefusesATruncatedShard(t *testing.T) {
+	err := Merge(io.Discard, xmlscan.Limits{}, strings.NewReader("<testsuites/>"), strings.NewReader("<testsuite>"))
+	require.ErrorIs(t, err, xmlscan.ErrTruncated)
+	assert.ErrorContains(t, err, "2 of 2")
+	assert.Error(t, Merge(broken{}, xmlscan.Limits{}, strings.NewReader("<testsuites/>")))
+}
+
+func TestWriteIsReadBack(t *testing.T) {
+	cases := []Case{
+		{ClassName: "a.b", Name: "x<&>\"", File: "a/b.py", Seconds: 1.25, Outcome: Passed},
+		{Name: "f", Outcome: Failed, Message: "assert 1", Tail: []string{"one", "two"}},
+		{Name: "e", Outcome: Errored}, {Name: "s", Outcome: Skipped, Message: "why"}, {Name: "x", Outcome: XFailed},
+	}
+	var b strings.Builder
+	require.NoError(t, Write(&b, "partial", cases))
+	var got []Case
+	r, err := Parse(strings.NewReader(b.String()), Options{Each: func(c Case) { got = append(got, c) }})
+	require.NoError(t, err)
+	assert.Equal(t, cases, got)
+	assert.Empty(t, r.Disagreements)
+	assert.Error(t, Write(broken{}, "x", cases))
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// large yields a report of n tests with the given output each, without holding it.
+type large struct {
+	n, i   int
+	output string
+	buf    string
+	ended  bool
+}
+
+func (l *large) Read(p []byte) (int, error) {
+	for l.buf == "" {
+		switch {
+		case l.i == 0:
+			l.buf = fmt.Sprintf(`<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="%d">`, l.n)
+		case l.i <= l.n:
+			l.buf = fmt.Sprintf(`<testcase classname="tests.unit.test_%d.TestThing" name="test_something_long[%d]" file="tests/unit/test_%d.py" line="10" time="0.0%d"><system-out>%s</system-out></testcase>`,
+				l.i%500, l.i, l.i%500, l.i%100, l.output)
+		case !l.ended:
+			l.buf, l.ended = "</testsuite></testsuites>", true
+		default:
+			return 0, io.EOF
+		}
+		l.i++
+	}
+	n := copy(p, l.buf)
+	l.buf = l.buf[n:]
+	return n, nil
+}
+
+func TestParseHoldsTwoHundredThousandTestsInLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: reads 100 MB")
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	r, err := Parse(&large{n: 200_000, output: strings.Repeat("o", 330)}, Options{})
+	require.NoError(t, err)
+	runtime.ReadMemStats(&after)
+	assert.Equal(t, 200_000, r.Passed)
+	assert.Len(t, r.Files, 500)
+	// Sys only grows: it bounds the peak from above.
+	assert.Less(t, after.Sys-before.Sys, uint64(100<<20))
+}
+
+func BenchmarkParse(b *testing.B) {
+	b.SetBytes(200_000 * 500)
+	b.ReportAllocs()
+	for range b.N {
+		r, err := Parse(&large{n: 200_000, output: strings.Repeat("o", 330)}, Options{})
+		require.NoError(b, err)
+		require.Equal(b, 200_000, r.Total())
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"outcomes.xml", "collection.xml"} {
+		content, err := os.ReadFile("testdata/" + name)
+		require.NoError(f, err)
+		f.Add(content)
+	}
+	f.Add([]byte(`<testsuite tests="1"><testcase name="a" time="1"><skipped type="pytest.xfail"/></testcase></testsuite>`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		tests := 0
+		r, err := Parse(strings.NewReader(string(content)), Options{
+			Limits: xmlscan.Limits{Bytes: 1 << 20, Depth: 20, Elements: 1000},
+			Each:   func(Case) { tests++ },
+		})
+		if err != nil {
+			assert.Nil(t, r)
+			return
+		}
+		assert.Equal(t, tests, r.Total()+len(r.CollectionErrors))
+		assert.GreaterOrEqual(t, r.Seconds, 0.0)
+		var merged strings.Builder
+		assert.NoError(t, Merge(&merged, xmlscan.Limits{}, strings.NewReader(string(content))))
+	})
+}
