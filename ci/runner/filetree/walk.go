@@ -1,0 +1,137 @@
+package filetree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// walker reads a directory of the host into entries.
+type walker struct {
+	ctx context.Context
+	// root is the directory as given, real the same without links.
+	root, real string
+	files      map[string]*file
+}
+
+// walk reads what is at or below the given slash-separated paths of dir.
+func walk(ctx context.Context, dir string, names []string) (map[string]*file, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	real, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return nil, fmt.Errorf("open directory %s: %w", dir, err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open directory %s: it is not a directory", dir)
+	}
+	w := &walker{ctx: ctx, root: root, real: real, files: map[string]*file{}}
+	for _, name := range names {
+		clean, err := cleanPath(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.start(clean); err != nil {
+			return nil, err
+		}
+	}
+	return w.files, nil
+}
+
+// start visits one path, whose own parents may be links as well.
+func (w *walker) start(name string) error {
+	if name == "." {
+		return w.directory(".", w.real, nil)
+	}
+	host := filepath.Join(w.real, filepath.FromSlash(name))
+	info, err := os.Lstat(host)
+	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
+		return nil
+	}
+	if err != nil {
+		w.fault(name, err)
+		return nil
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(host))
+	if err != nil {
+		w.fault(name, err)
+		return nil
+	}
+	if !w.inside(parent) {
+		w.fault(name, fmt.Errorf("its directory is a link to %s, outside of the tree", parent))
+		return nil
+	}
+	return w.entry(name, filepath.Join(parent, filepath.Base(host)), info.Mode(), nil)
+}
+
+// directory visits all entries; above are the real paths of the directories we are in.
+func (w *walker) directory(name, host string, above []string) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if slices.Contains(above, host) {
+		w.fault(name, fmt.Errorf("the link leads back to a directory above it"))
+		return nil
+	}
+	above = append(slices.Clone(above), host)
+	entries, err := os.ReadDir(host)
+	if err != nil {
+		w.fault(name, err)
+		return nil
+	}
+	for _, e := range entries {
+		if err := w.entry(path.Join(name, e.Name()), filepath.Join(host, e.Name()), e.Type(), above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) entry(name, host string, mode fs.FileMode, above []string) error {
+	if mode&fs.ModeSymlink != 0 {
+		target, err := filepath.EvalSymlinks(host)
+		if err != nil {
+			w.fault(name, fmt.Errorf("follow link: %w", err))
+			return nil
+		}
+		if !w.inside(target) {
+			w.fault(name, fmt.Errorf("it is a link to %s, outside of the tree; copy the file or exclude the link", target))
+			return nil
+		}
+		host = target
+	}
+	info, err := os.Stat(host)
+	if err != nil {
+		w.fault(name, err)
+		return nil
+	}
+	switch {
+	case info.IsDir():
+		return w.directory(name, host, above)
+	case info.Mode().IsRegular():
+		w.files[name] = &file{host: host, executable: info.Mode()&0o111 != 0}
+	default:
+		w.fault(name, fmt.Errorf("it is neither a file nor a directory (%s)", info.Mode().Type()))
+	}
+	return nil
+}
+
+func (w *walker) fault(name string, err error) {
+	w.files[name] = &file{fault: fmt.Errorf("take %s: %w", name, err)}
+}
+
+func (w *walker) inside(target string) bool {
+	return target == w.real || strings.HasPrefix(target, strings.TrimSuffix(w.real, string(filepath.Separator))+string(filepath.Separator))
+}
