@@ -1,0 +1,479 @@
+// Package ledger keeps the versions of a model in S3 so that a number is given out
+// once and a version, once committed, never changes.
+//
+// The layout is the pipeline document's, with two records beside the model:
+//
+//	<root>/openstack-rca-system-<env>_<NNNN>/CLAIM.json                    who took the number
+//	<root>/openstack-rca-system-<env>_<NNNN>/models/lstm_model_v<N>.keras  and side files
+//	<root>/openstack-rca-system-<env>_<NNNN>/COMMIT.json                   written last
+//	<root>/openstack-rca-system-<env>.keys/<idempotency key>.json          content -> number
+//
+// All of them are written with If-None-Match: *, so that two publishers can meet at
+// any point and neither overwrites the other. A store that ignores this header
+// cannot keep the promise; Probe finds out before anything is claimed.
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+)
+
+// maxRecord bounds a record that is read: they are a few KiB.
+const maxRecord = 4 << 20
+
+// Clock is time as the ledger sees it.
+type Clock interface {
+	Now() time.Time
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// systemClock is the real time.
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Options say where the ledger is and how to get there.
+type Options struct {
+	// Root is s3://bucket/prefix, the document's MLFLOW_ARTIFACT_ROOT.
+	Root   string
+	Series Series
+	// Endpoint is the address of an S3 API other than AWS's own; empty for AWS.
+	// With an endpoint, buckets are addressed by path.
+	Endpoint string
+	// PathStyle addresses buckets by path on AWS too.
+	PathStyle bool
+	Region    string
+	// AccessKey, SecretKey and SessionToken are the credentials. Without them, and
+	// with DefaultCredentials, AWS's default chain is used; without either, none.
+	AccessKey, SecretKey, SessionToken string
+	DefaultCredentials                 bool
+	// Transport is the SDK's when nil.
+	Transport http.RoundTripper
+	Clock     Clock
+	// Attempts is how often the SDK tries a call (8 when 0), MaxBackoff the longest
+	// wait between two of them (20 s when 0).
+	Attempts   int
+	MaxBackoff time.Duration
+	// PartSize is the size of the parts of a large upload and the size above which
+	// an upload has parts; 16 MiB when 0, at least 5 MiB on AWS.
+	PartSize int64
+}
+
+// Ledger is one series of versions in one store. It is safe for concurrent use.
+type Ledger struct {
+	opts           Options
+	client         *s3.Client
+	bucket, prefix string
+
+	mu       sync.Mutex
+	warnings []string
+}
+
+// Warnings are what went wrong without breaking a promise, such as parts of an
+// earlier upload that could not be removed.
+func (l *Ledger) Warnings() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.warnings)
+}
+
+func (l *Ledger) warn(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.warnings = append(l.warnings, err.Error())
+}
+
+// Open checks the options and makes a Ledger. Only DefaultCredentials make it talk
+// to anyone (AWS's credential endpoints).
+func Open(ctx context.Context, opts Options) (*Ledger, error) {
+	bucket, prefix, err := ParseURI(opts.Root)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Region == "" {
+		return nil, errors.New("open ledger: no region is given")
+	}
+	if opts.PartSize == 0 {
+		opts.PartSize = 16 << 20
+	}
+	if opts.Attempts == 0 {
+		opts.Attempts = 8
+	}
+	if opts.MaxBackoff == 0 {
+		opts.MaxBackoff = 20 * time.Second
+	}
+	if opts.Clock == nil {
+		opts.Clock = systemClock{}
+	}
+	cfg := aws.Config{Region: opts.Region}
+	switch {
+	case opts.AccessKey != "" && opts.SecretKey != "":
+		cfg.Credentials = credentials.NewStaticCredentialsProvider(opts.AccessKey, opts.SecretKey, opts.SessionToken)
+	case opts.AccessKey != "" || opts.SecretKey != "":
+		return nil, errors.New("open ledger: an access key needs its secret key and the other way round")
+	case opts.DefaultCredentials:
+		if cfg, err = awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(opts.Region)); err != nil {
+			return nil, fmt.Errorf("load default AWS credentials: %w", err)
+		}
+	default:
+		return nil, errors.New("open ledger: no AWS credentials are given")
+	}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if opts.Endpoint != "" {
+			o.BaseEndpoint = aws.String(opts.Endpoint)
+		}
+		o.UsePathStyle = opts.PathStyle || opts.Endpoint != ""
+		o.Retryer = retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
+			a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
+				s.MaxAttempts = opts.Attempts
+				s.MaxBackoff = opts.MaxBackoff
+			})
+		})
+		// Everything is hashed here; checksums nobody asked for break older stores.
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.Logger = logging.Nop{}
+		if opts.Transport != nil {
+			o.HTTPClient = &http.Client{Transport: opts.Transport}
+		} else {
+			o.HTTPClient = awshttp.NewBuildableClient()
+		}
+	})
+	return &Ledger{opts: opts, client: client, bucket: bucket, prefix: prefix}, nil
+}
+
+// key is the object key of a path below the root.
+func (l *Ledger) key(path string) string {
+	if l.prefix == "" {
+		return path
+	}
+	return l.prefix + "/" + path
+}
+
+// inVersion is the object key of a path in version n's folder.
+func (l *Ledger) inVersion(n int, path string) string {
+	return l.key(l.opts.Series.Folder(n) + "/" + path)
+}
+
+// URI is the address of a path in version n's folder.
+func (l *Ledger) URI(n int, path string) string {
+	return "s3://" + l.bucket + "/" + l.inVersion(n, path)
+}
+
+// Folder is the address of version n's folder.
+func (l *Ledger) Folder(n int) string { return strings.TrimSuffix(l.URI(n, ""), "/") }
+
+// Probe finds out whether the store honours conditional writes: of two conditional
+// writes of one key the second must be refused. The key stays, so that one request
+// is enough from then on. A store that ignores them is NoCAS.
+func (l *Ledger) Probe(ctx context.Context) error {
+	key := l.key(l.opts.Series.App + ".probe")
+	body := []byte("Written to find out whether this store honours If-None-Match. It may be deleted.\n")
+	for range 2 {
+		switch err := l.create(ctx, key, body, "text/plain"); {
+		case IsKind(err, Precondition):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+	return &Error{Op: "probe conditional writes", Bucket: l.bucket, Key: key, Kind: NoCAS,
+		Message: "the second of two writes with If-None-Match: * was accepted"}
+}
+
+// Entry is a folder of the series.
+type Entry struct {
+	Number int
+	// Claimed and Committed say which records it holds. A folder with neither was
+	// made by something else; its number is taken all the same.
+	Claimed, Committed bool
+}
+
+// State is what a listing of the series found.
+type State struct {
+	// Entries are the folders, by number, ascending.
+	Entries []Entry
+	// Ignored counts keys that are not of the series although their names begin like it.
+	Ignored int
+}
+
+// Next is the lowest number above all that are taken.
+func (s *State) Next() int {
+	if len(s.Entries) == 0 {
+		return 1
+	}
+	return s.Entries[len(s.Entries)-1].Number + 1
+}
+
+// Latest is the highest committed number, 0 when there is none.
+func (s *State) Latest() int {
+	for _, e := range slices.Backward(s.Entries) {
+		if e.Committed {
+			return e.Number
+		}
+	}
+	return 0
+}
+
+// Open returns the numbers that are claimed and not committed, ascending.
+func (s *State) Open() []int {
+	var open []int
+	for _, e := range s.Entries {
+		if e.Claimed && !e.Committed {
+			open = append(open, e.Number)
+		}
+	}
+	return open
+}
+
+// Scan lists the series, all pages of it.
+func (l *Ledger) Scan(ctx context.Context) (*State, error) {
+	state := &State{}
+	found := map[int]*Entry{}
+	base := l.key("")
+	pages := s3.NewListObjectsV2Paginator(l.client, &s3.ListObjectsV2Input{
+		Bucket: aws.String(l.bucket), Prefix: aws.String(base + l.opts.Series.prefix())})
+	for pages.HasMorePages() {
+		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return pages.NextPage(ctx) })
+		if err != nil {
+			return nil, wrap("list versions (s3:ListBucket)", l.bucket, base, err)
+		}
+		for _, object := range page.Contents {
+			folder, path, inFolder := strings.Cut(strings.TrimPrefix(aws.ToString(object.Key), base), "/")
+			n, ok := l.opts.Series.number(folder)
+			if !ok || !inFolder {
+				state.Ignored++
+				continue
+			}
+			entry := found[n]
+			if entry == nil {
+				entry = &Entry{Number: n}
+				found[n] = entry
+			}
+			entry.Claimed = entry.Claimed || path == claimName
+			entry.Committed = entry.Committed || path == commitName
+		}
+	}
+	for _, entry := range found {
+		state.Entries = append(state.Entries, *entry)
+	}
+	slices.SortFunc(state.Entries, func(a, b Entry) int { return a.Number - b.Number })
+	return state, nil
+}
+
+// Find returns the number whose content has this idempotency key, by its pointer or,
+// when a publisher died between claim and pointer, among the open claims; 0 for none.
+func (l *Ledger) Find(ctx context.Context, key string, state *State) (int, error) {
+	n, err := l.pointed(ctx, key)
+	if n > 0 || err != nil {
+		return n, err
+	}
+	for _, open := range state.Open() {
+		claim, err := l.ReadClaim(ctx, open)
+		if err != nil {
+			return 0, err
+		}
+		if claim.Key == key {
+			return open, nil
+		}
+	}
+	return 0, nil
+}
+
+func (l *Ledger) pointerKey(key string) string {
+	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/" + key + ".json")
+}
+
+// pointed reads the pointer of a key; 0 for none.
+func (l *Ledger) pointed(ctx context.Context, key string) (int, error) {
+	var p pointer
+	err := l.read(ctx, l.pointerKey(key), &p)
+	if IsKind(err, NotFound) {
+		return 0, nil
+	}
+	if err == nil && (p.Key != key || p.Number < 1) {
+		err = &Error{Op: "read record", Bucket: l.bucket, Key: l.pointerKey(key), Kind: Unreadable,
+			Message: "it points elsewhere than its name says"}
+	}
+	return p.Number, err
+}
+
+// Take claims the lowest free number from first on for the claim's content and
+// returns it. When a publisher of the same content claimed a number meanwhile, that
+// number is returned: the work is the same.
+func (l *Ledger) Take(ctx context.Context, claim Claim, first int) (int, error) {
+	claim.Schema = schema
+	for n := first; ; n++ {
+		claim.Number = n
+		body, err := encode(claim)
+		if err != nil {
+			return 0, err
+		}
+		key := l.inVersion(n, claimName)
+		err = l.create(ctx, key, body, "application/json")
+		if err == nil {
+			return n, nil
+		}
+		if !IsKind(err, Precondition) {
+			return 0, err
+		}
+		// The number is taken: by us, if the answer to an earlier attempt was lost.
+		held, err := l.ReadClaim(ctx, n)
+		if err != nil {
+			return 0, err
+		}
+		if held.Key == claim.Key {
+			return n, nil
+		}
+	}
+}
+
+// Point writes the pointer from a key to its number. When another publisher of the
+// same content was first, its number is returned instead and holds.
+func (l *Ledger) Point(ctx context.Context, key string, n int) (int, error) {
+	body, err := encode(pointer{Schema: schema, Number: n, Key: key})
+	if err != nil {
+		return 0, err
+	}
+	err = l.create(ctx, l.pointerKey(key), body, "application/json")
+	if IsKind(err, Precondition) {
+		return l.pointed(ctx, key)
+	}
+	return n, err
+}
+
+// ReadClaim reads the claim of version n.
+func (l *Ledger) ReadClaim(ctx context.Context, n int) (*Claim, error) {
+	var claim Claim
+	if err := l.read(ctx, l.inVersion(n, claimName), &claim); err != nil {
+		return nil, err
+	}
+	return &claim, nil
+}
+
+// ReadCommit reads the manifest of version n; NotFound when it is not committed.
+func (l *Ledger) ReadCommit(ctx context.Context, n int) (*Commit, error) {
+	key := l.inVersion(n, commitName)
+	var commit Commit
+	if err := l.read(ctx, key, &commit); err != nil {
+		return nil, err
+	}
+	if commit.Number != n || commit.ModelFile() == nil {
+		return nil, &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Unreadable, Message: "it is not the manifest of its folder"}
+	}
+	return &commit, nil
+}
+
+// Commit writes the manifest of a version, which makes the version real, and returns
+// the manifest that holds: the one given, or that of another publisher of the same
+// content who was first. Another content's manifest there is a Conflict.
+func (l *Ledger) Commit(ctx context.Context, commit Commit) (*Commit, error) {
+	commit.Schema = schema
+	body, err := encode(commit)
+	if err != nil {
+		return nil, err
+	}
+	key := l.inVersion(commit.Number, commitName)
+	err = l.create(ctx, key, body, "application/json")
+	if err == nil {
+		return &commit, nil
+	}
+	if !IsKind(err, Precondition) {
+		return nil, err
+	}
+	held, err := l.ReadCommit(ctx, commit.Number)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs := commit.ModelFile(), held.ModelFile()
+	if held.Key != commit.Key || ours == nil || ours.SHA256 != theirs.SHA256 {
+		return nil, &Error{Op: "commit version", Bucket: l.bucket, Key: key, Kind: Conflict,
+			Message: fmt.Sprintf("it is committed with model sha256 %s", theirs.SHA256)}
+	}
+	return held, nil
+}
+
+// create writes an object that must not exist: Precondition when it does. A request
+// that meets another in flight (409) is sent again, as S3 demands.
+func (l *Ledger) create(ctx context.Context, key string, body []byte, contentType string) error {
+	var err error
+	for n := range 10 {
+		_, err = call(ctx, func(ctx context.Context) (*s3.PutObjectOutput, error) {
+			return l.client.PutObject(ctx, &s3.PutObjectInput{
+				Bucket: aws.String(l.bucket), Key: aws.String(key), Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
+				ContentType: aws.String(contentType), IfNoneMatch: aws.String("*"), ChecksumSHA256: aws.String(sum64(body)),
+			})
+		})
+		err = wrap("create object (s3:PutObject)", l.bucket, key, err)
+		if !IsKind(err, busy) {
+			return err
+		}
+		if l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// read gets a record.
+func (l *Ledger) read(ctx context.Context, key string, record any) error {
+	content, err := call(ctx, func(ctx context.Context) ([]byte, error) {
+		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
+		if err != nil {
+			return nil, err
+		}
+		defer out.Body.Close()
+		return io.ReadAll(io.LimitReader(out.Body, maxRecord+1))
+	})
+	if err != nil {
+		return wrap("read record (s3:GetObject)", l.bucket, key, err)
+	}
+	if len(content) > maxRecord {
+		return &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Unreadable, Message: "it is too large to be a record"}
+	}
+	if err := decode(key, content, record); err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Bucket = l.bucket
+		}
+		return err
+	}
+	return nil
+}
+
+// callTimeout bounds one small operation with all its attempts.
+const callTimeout = 2 * time.Minute
+
+// call runs a small operation within callTimeout.
+func call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return f(ctx)
+}

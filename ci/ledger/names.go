@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Series names the versions of one model in one environment.
+type Series struct {
+	// App is the application: openstack-rca-system.
+	App string
+	// Environment is sandbox, staging, production, ...
+	Environment string
+	// Model is the model's name: lstm_model.
+	Model string
+}
+
+// prefix heads the folders of the series.
+func (s Series) prefix() string { return s.App + "-" + s.Environment + "_" }
+
+// Folder is the folder of version n, as the pipeline document lays it out:
+// openstack-rca-system-prod_0007. Numbers above 9999 are wider.
+func (s Series) Folder(n int) string { return fmt.Sprintf("%s%04d", s.prefix(), n) }
+
+// ModelFile is the model's path within its folder: models/lstm_model_v7.keras.
+// extension is that of the trained file, with its dot.
+func (s Series) ModelFile(n int, extension string) string {
+	return fmt.Sprintf("%s%s_v%d%s", filesDir, s.Model, n, extension)
+}
+
+// SideFile is the path within the folder of a file that belongs to the model.
+func SideFile(name string) string { return filesDir + name }
+
+const (
+	filesDir   = "models/"
+	claimName  = "CLAIM.json"
+	commitName = "COMMIT.json"
+)
+
+// number reads the number off a folder's name; false for anything Folder would not write.
+func (s Series) number(folder string) (int, bool) {
+	digits, ok := strings.CutPrefix(folder, s.prefix())
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil && n > 0 && s.Folder(n) == folder
+}
+
+// bucketName follows AWS's rules for general purpose buckets.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// ParseURI splits s3://bucket/key. The key may be empty and has no slash at its ends.
+func ParseURI(uri string) (bucket, key string, err error) {
+	rest, ok := strings.CutPrefix(uri, "s3://")
+	if !ok {
+		return "", "", fmt.Errorf("parse S3 address %q: it does not begin with s3://", clip(uri))
+	}
+	bucket, key, _ = strings.Cut(rest, "/")
+	key = strings.Trim(key, "/")
+	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "..") {
+		return "", "", fmt.Errorf("parse S3 address %q: %q is not a bucket name", clip(uri), clip(bucket))
+	}
+	for _, part := range strings.Split(key, "/") {
+		if part == "." || part == ".." || (part == "" && key != "") {
+			return "", "", fmt.Errorf("parse S3 address %q: its path has the part %q", clip(uri), part)
+		}
+	}
+	if strings.ContainsAny(key, "\x00\r\n\\?#") {
+		return "", "", fmt.Errorf("parse S3 address %q: its path has characters that break clients", clip(uri))
+	}
+	return bucket, key, nil
+}
+
+func clip(s string) string {
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "") + "..."
+	}
+	return s
+}

@@ -1,0 +1,281 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// transferTimeout bounds the transfer of one file.
+	transferTimeout = 30 * time.Minute
+	// parallelParts bounds the connections of one upload.
+	parallelParts = 4
+	// maxParts is S3's limit.
+	maxParts = 10000
+	// hashMeta is the user metadata that holds the whole file's hash. S3's own
+	// checksum of an upload in parts is a hash of hashes.
+	hashMeta = "sha256"
+)
+
+// Local is a file of this machine that is to be stored.
+type Local struct {
+	// Path is where it is.
+	Path string
+	// SHA256, in lower-case hex, and Bytes are what it must be.
+	SHA256 string
+	Bytes  int64
+}
+
+// Put stores a file at path in version n's folder unless the same file is there
+// already; something else there is a Conflict and stays. It says whether bytes were
+// written.
+func (l *Ledger) Put(ctx context.Context, n int, path string, file Local) (bool, error) {
+	return l.put(ctx, l.bucket, l.inVersion(n, path), file)
+}
+
+// PutURI is Put for any address of the store, such as a run's artifacts.
+func (l *Ledger) PutURI(ctx context.Context, uri string, file Local) (bool, error) {
+	bucket, key, err := ParseURI(uri)
+	if err != nil {
+		return false, err
+	}
+	return l.put(ctx, bucket, key, file)
+}
+
+func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
+	defer cancel()
+	parts := file.Bytes > l.opts.PartSize
+	there, err := l.same(ctx, bucket, key, file)
+	if there && parts {
+		l.abortOthers(ctx, bucket, key)
+	}
+	if there || err != nil {
+		return false, err
+	}
+	f, err := os.Open(file.Path)
+	if err != nil {
+		return false, &Error{Op: "open file", Kind: LocalFile, Message: err.Error(), Err: err}
+	}
+	defer f.Close()
+	if parts {
+		err = l.putParts(ctx, bucket, key, f, file)
+	} else {
+		err = l.putWhole(ctx, bucket, key, f, file)
+	}
+	written := err == nil
+	if IsKind(err, Precondition) || IsKind(err, gone) {
+		// Another publisher of the same content was faster, or the answer to our own
+		// first attempt was lost.
+		if there, sameErr := l.same(ctx, bucket, key, file); sameErr != nil {
+			return false, sameErr
+		} else if !there {
+			return false, err
+		}
+		err = nil
+	}
+	if err == nil && parts {
+		l.abortOthers(ctx, bucket, key)
+	}
+	return written, err
+}
+
+// same says whether the object is the file, by size and recorded hash. An object
+// that is something else is a Conflict.
+func (l *Ledger) same(ctx context.Context, bucket, key string, file Local) (bool, error) {
+	head, err := call(ctx, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
+		return l.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	})
+	err = wrap("look at object (s3:GetObject)", bucket, key, err)
+	if IsKind(err, NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	hash := head.Metadata[hashMeta]
+	if hash == "" {
+		// Written by something else: only its bytes tell.
+		if hash, _, err = l.hash(ctx, bucket, key); err != nil {
+			return false, err
+		}
+	}
+	if hash != file.SHA256 || aws.ToInt64(head.ContentLength) != file.Bytes {
+		return false, &Error{Op: "store file", Bucket: bucket, Key: key, Kind: Conflict,
+			Message: fmt.Sprintf("the object there has sha256 %s, ours is %s", clip(hash), file.SHA256)}
+	}
+	return true, nil
+}
+
+func (l *Ledger) putWhole(ctx context.Context, bucket, key string, f *os.File, file Local) error {
+	for n := 0; ; n++ {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return &Error{Op: "read file", Kind: LocalFile, Err: err}
+		}
+		_, err := l.client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket: aws.String(bucket), Key: aws.String(key), Body: f, ContentLength: aws.Int64(file.Bytes),
+			ContentType: aws.String(mediaType(key)), IfNoneMatch: aws.String("*"),
+			ChecksumSHA256: aws.String(hexTo64(file.SHA256)), Metadata: map[string]string{hashMeta: file.SHA256},
+		})
+		err = wrap("upload object (s3:PutObject)", bucket, key, err)
+		if !IsKind(err, busy) || n == 9 || l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
+// putParts uploads a large file in parts. Parts are read from the file where they
+// lie, so that memory does not grow with the file.
+func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, file Local) error {
+	const op = "upload object in parts (s3:PutObject)"
+	size := l.opts.PartSize
+	for (file.Bytes+size-1)/size > maxParts {
+		size *= 2
+	}
+	created, err := call(ctx, func(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
+		return l.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+			Bucket: aws.String(bucket), Key: aws.String(key), ContentType: aws.String(mediaType(key)),
+			ChecksumAlgorithm: types.ChecksumAlgorithmSha256, Metadata: map[string]string{hashMeta: file.SHA256},
+		})
+	})
+	if err != nil {
+		return wrap(op, bucket, key, err)
+	}
+	parts := make([]types.CompletedPart, (file.Bytes+size-1)/size)
+	group, uploading := errgroup.WithContext(ctx)
+	group.SetLimit(parallelParts)
+	for i := range parts {
+		group.Go(func() error {
+			start := int64(i) * size
+			section := io.NewSectionReader(f, start, min(size, file.Bytes-start))
+			out, err := l.client.UploadPart(uploading, &s3.UploadPartInput{
+				Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, PartNumber: aws.Int32(int32(i + 1)),
+				Body: section, ContentLength: aws.Int64(section.Size()), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+			})
+			if err != nil {
+				return err
+			}
+			parts[i] = types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag, ChecksumSHA256: out.ChecksumSHA256}
+			return nil
+		})
+	}
+	if err = group.Wait(); err == nil {
+		_, err = l.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+			Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, IfNoneMatch: aws.String("*"),
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	err = wrap(op, bucket, key, err)
+	// A failed upload must not leave parts that are paid for and seen by nobody; also
+	// when it failed because the run was cancelled.
+	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	if abortErr := l.abort(aborting, bucket, key, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, gone) {
+		return &Error{Op: op, Bucket: bucket, Key: key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err, abortErr)}
+	}
+	return err
+}
+
+func (l *Ledger) abort(ctx context.Context, bucket, key, id string) error {
+	_, err := l.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: aws.String(bucket), Key: aws.String(key), UploadId: aws.String(id)})
+	return wrap("abort upload (s3:AbortMultipartUpload)", bucket, key, err)
+}
+
+// abortOthers removes uploads of a key that is complete: none of them can be
+// completed any more. Failing at it breaks no promise, so that it only warns.
+func (l *Ledger) abortOthers(ctx context.Context, bucket, key string) {
+	out, err := call(ctx, func(ctx context.Context) (*s3.ListMultipartUploadsOutput, error) {
+		return l.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: aws.String(key)})
+	})
+	if err != nil {
+		l.warn(wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, key, err))
+		return
+	}
+	for _, upload := range out.Uploads {
+		if aws.ToString(upload.Key) != key {
+			continue
+		}
+		if err := l.abort(ctx, bucket, key, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, gone) {
+			l.warn(err)
+		}
+	}
+}
+
+// Hash reads the object at path in version n's folder back and returns its hash, in
+// lower-case hex, and size.
+func (l *Ledger) Hash(ctx context.Context, n int, path string) (string, int64, error) {
+	return l.hash(ctx, l.bucket, l.inVersion(n, path))
+}
+
+// HashURI is Hash for any address of the store.
+func (l *Ledger) HashURI(ctx context.Context, uri string) (string, int64, error) {
+	bucket, key, err := ParseURI(uri)
+	if err != nil {
+		return "", 0, err
+	}
+	return l.hash(ctx, bucket, key)
+}
+
+func (l *Ledger) hash(ctx context.Context, bucket, key string) (string, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
+	defer cancel()
+	const op = "read object back (s3:GetObject)"
+	for attempt := 1; ; attempt++ {
+		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+		if err != nil {
+			return "", 0, wrap(op, bucket, key, err)
+		}
+		h := sha256.New()
+		n, err := io.CopyBuffer(h, out.Body, make([]byte, 256<<10))
+		out.Body.Close()
+		if err == nil && out.ContentLength != nil && n != *out.ContentLength {
+			err = io.ErrUnexpectedEOF
+		}
+		if err == nil {
+			return hex.EncodeToString(h.Sum(nil)), n, nil
+		}
+		// The connection broke within the body: the SDK retries only until the headers.
+		if attempt == 3 || ctx.Err() != nil {
+			return "", 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
+		}
+	}
+}
+
+// sum64 is the base64 of the SHA-256, the form of S3's checksum headers.
+func sum64(b []byte) string {
+	sum := sha256.Sum256(b)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// hexTo64 changes the notation of a hash; what is not hex becomes empty, which the SDK leaves out.
+func hexTo64(s string) string {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func mediaType(key string) string {
+	if strings.HasSuffix(key, ".json") {
+		return "application/json"
+	}
+	return "application/octet-stream"
+}
