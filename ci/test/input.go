@@ -1,0 +1,59 @@
+// Package test is the test stage: it runs pytest through a runner and judges what the
+// run left behind: the JUnit report, the coverage report and its own record of which
+// test started and ended. An exit code alone proves nothing.
+package test
+
+import (
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Input is what the stage needs.
+type Input struct {
+	// Config is the effective configuration.
+	Config config.Config
+	// Source is the application's tree, a tree of the runner that Run gets.
+	Source runner.Files
+	// Services are started services that the tests may talk to, by name, and ServiceVars
+	// the environment variables that tell the tests where they are; {{NAME}} in a value
+	// stands for the service's address.
+	Services    map[string]*runner.Running
+	ServiceVars map[string]string
+	// Paths, Keyword (pytest -k) and Marker (pytest -m) select tests. With any of
+	// them set, the coverage gates are reported but not held: a part of the suite
+	// covers a part of the code.
+	Paths           []string
+	Keyword, Marker string
+	// Python is the version to test with; empty means Config.Python.
+	Python string
+	// Fresh, when not empty, runs the tests again instead of taking a cached answer.
+	Fresh string
+	// Baseline is the coverage.xml of an earlier run, and Tolerance by how many
+	// percentage points total coverage may fall below it without a warning. Optional.
+	Baseline  []byte
+	Tolerance float64
+	// Scratch is an existing directory of this process's file system where the stage
+	// may leave the files of its report. They must stay until the report is
+	// written; the caller removes it. Empty makes a temporary one: see Result.Scratch.
+	Scratch string
+}
+
+// Selective says whether only a part of the suite is asked for.
+func (in Input) Selective() bool {
+	return len(in.Paths) > 0 || in.Keyword != "" || in.Marker != ""
+}
+
+// Result is what the stage found.
+type Result struct {
+	// Stage is the verdict with evidence, blocks and files for the report.
+	Stage verdict.Stage
+	// JUnit sums up the tests; nil when there is no readable report.
+	JUnit *junit.Report
+	// Coverage is what was measured, without the omitted files; nil when there is none.
+	Coverage *coverage.Report
+	// Scratch is the directory that Stage.Files point into.
+	Scratch string
+}
