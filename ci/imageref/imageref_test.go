@@ -1,0 +1,152 @@
+package imageref_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+)
+
+const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestRepositoriesAreNormalised(t *testing.T) {
+	for text, want := range map[string]string{
+		"openstack-rca-system":          "docker.io/library/openstack-rca-system",
+		"acme/rca":                      "docker.io/acme/rca",
+		"docker.io/acme/rca":            "docker.io/acme/rca",
+		"index.docker.io/acme/rca":      "docker.io/acme/rca",
+		"registry-1.docker.io/acme/rca": "docker.io/acme/rca",
+		"docker.io/rca":                 "docker.io/library/rca",
+		"ghcr.io/acme/team/rca":         "ghcr.io/acme/team/rca",
+		"localhost:5000/rca":            "localhost:5000/rca",
+		"123456789012.dkr.ecr.ap-south-1.amazonaws.com/rca": "123456789012.dkr.ecr.ap-south-1.amazonaws.com/rca",
+	} {
+		repo, err := imageref.ParseRepository(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, repo.String(), text)
+		assert.False(t, repo.Zero())
+		again, err := imageref.ParseRepository(repo.String())
+		require.NoError(t, err)
+		assert.Equal(t, repo, again, "normalising twice changes nothing")
+	}
+	hub, err := imageref.ParseRepository("acme/rca")
+	require.NoError(t, err)
+	assert.Equal(t, "docker.io", hub.LoginAddress())
+	assert.Equal(t, "index.docker.io", hub.Registry())
+	ghcr, err := imageref.ParseRepository("ghcr.io/acme/rca")
+	require.NoError(t, err)
+	assert.Equal(t, "ghcr.io", ghcr.LoginAddress())
+	assert.True(t, imageref.Repository{}.Zero())
+}
+
+func TestRepositoriesThatAreNoneAreRefused(t *testing.T) {
+	for why, text := range map[string]string{
+		"it is empty":      "",
+		"without a scheme": "https://ghcr.io/acme/rca",
+		"without a digest": "acme/rca@" + digest,
+		"without a tag":    "localhost:5000/rca:1",
+		"lower case":       "acme/RCA",
+		"can only contain": "acme/rca system",
+	} {
+		_, err := imageref.ParseRepository(text)
+		assert.ErrorContains(t, err, why, text)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	for text, want := range map[string]imageref.Reference{
+		"python:3.12-slim":               {Tag: "3.12-slim"},
+		"python:3.12-slim@" + digest:     {Tag: "3.12-slim", Digest: digest},
+		"localhost:5000/rca":             {},
+		"localhost:5000/rca@" + digest:   {Digest: digest},
+		"localhost:5000/rca:1@" + digest: {Tag: "1", Digest: digest},
+	} {
+		ref, err := imageref.Parse(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want.Tag, ref.Tag, text)
+		assert.Equal(t, want.Digest, ref.Digest, text)
+		again, err := imageref.Parse(ref.String())
+		require.NoError(t, err)
+		assert.Equal(t, ref, again)
+	}
+	for _, text := range []string{"", "rca:", "rca@sha256:12", "rca@", "rca:a b", "rca@" + strings.ToUpper(digest), ":1"} {
+		_, err := imageref.Parse(text)
+		assert.Error(t, err, text)
+	}
+}
+
+func TestOnlyADigestPins(t *testing.T) {
+	ref, err := imageref.ParsePinned("acme/rca@" + digest)
+	require.NoError(t, err)
+	assert.Equal(t, "docker.io/acme/rca@"+digest, ref.String())
+	_, err = imageref.ParsePinned("acme/rca:v1")
+	require.ErrorContains(t, err, "a tag can be moved")
+	_, err = imageref.ParsePinned("acme/rca@x")
+	require.Error(t, err)
+
+	pinned, err := ref.Repository.Pinned(digest)
+	require.NoError(t, err)
+	assert.Equal(t, ref.String(), pinned)
+	_, err = ref.Repository.Pinned("latest")
+	require.Error(t, err)
+	tagged, err := ref.Repository.Tagged("v1")
+	require.NoError(t, err)
+	assert.Equal(t, "docker.io/acme/rca:v1", tagged)
+	_, err = ref.Repository.Tagged("v 1")
+	require.Error(t, err)
+}
+
+func TestTags(t *testing.T) {
+	const commit = "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567"
+	at := time.Date(2026, 11, 22, 15, 4, 5, 0, time.FixedZone("", 3600))
+	for sentence, c := range map[string]struct {
+		facts imageref.Facts
+		want  []imageref.Tag
+	}{
+		"main in production gets every tag": {
+			imageref.Facts{Ref: "main", Commit: commit, CommitTime: at, ModelVersion: 7, Environment: "production"},
+			[]imageref.Tag{{"sha-" + commit, true}, {"20261122-140405-0f1e2d3", true}, {"model-v7", false}, {"production", false}, {"latest", false}},
+		},
+		"the sandbox has no latest": {
+			imageref.Facts{Ref: "main", Commit: commit, Environment: "sandbox"},
+			[]imageref.Tag{{"sha-" + commit, true}, {"sandbox", false}},
+		},
+		"another branch has no latest": {
+			imageref.Facts{Ref: "refs/heads/develop", Commit: commit, Environment: "staging"},
+			[]imageref.Tag{{"sha-" + commit, true}, {"staging", false}},
+		},
+		"a version tag is the version": {
+			imageref.Facts{Ref: "refs/tags/1.2.3-rc.1", CommitTime: at, Commit: commit},
+			[]imageref.Tag{{"sha-" + commit, true}, {"v1.2.3-rc.1", true}},
+		},
+		"nothing known": {imageref.Facts{}, []imageref.Tag{{"unversioned", false}}},
+	} {
+		tags, err := imageref.Tags(c.facts)
+		require.NoError(t, err, sentence)
+		assert.Equal(t, c.want, tags, sentence)
+	}
+	_, err := imageref.Tags(imageref.Facts{Commit: "HEAD", ModelVersion: -1, Environment: "pro duction"})
+	require.Error(t, err)
+	for _, part := range []string{"HEAD", "negative", "pro duction"} {
+		assert.ErrorContains(t, err, part)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"a", "a:b", "a@" + digest, "localhost:5000/x", ":", "@", "//", "docker.io"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ref, err := imageref.Parse(text)
+		if err != nil {
+			return
+		}
+		again, err := imageref.Parse(ref.String())
+		require.NoError(t, err, ref.String())
+		require.Equal(t, ref, again)
+	})
+}
