@@ -87,6 +87,11 @@ type Step struct {
 	// Services are started services that the command may talk to, by name.
 	Services map[string]*Running
 
+	// Needs are services that are started for this step alone and stopped after it.
+	// The command reaches them by their names, as it does Services. They do not keep
+	// a step from being answered from the cache: then they are not started at all.
+	Needs []Service
+
 	// Outputs are the paths, relative to the working directory, that the step may
 	// leave: files or directories. What is missing afterwards is missing in
 	// Result.Outputs; whether that is a failure is for the stage to judge.

@@ -1,0 +1,26 @@
+# Two commands for everybody: `make demo` and `make test`. Both set up what they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## run the whole pipeline on the example application, export ./report, exit 1 if it does not pass
+	@scripts/demo
+
+test: ## run every test that this machine can run; names those it could not run, and why
+	@scripts/test
+
+unit: ## run the Go tests that need no engine, no network and no Python
+	@scripts/unit
+
+lint: ## check formatting, Go vet, the workflows, and the example's types and style
+	@scripts/lint
+
+bench: ## measure the bars (cold and warm runs); takes a while
+	@tests/bench/run
+
+develop: ## generate the Dagger client, so that an editor understands main.go
+	@scripts/develop
+
+.PHONY: help demo test unit lint bench develop

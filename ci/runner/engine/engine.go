@@ -1,0 +1,93 @@
+// Package engine runs steps in containers of a Dagger engine: environments are
+// cached layers, inputs are content-hashed, a step whose inputs did not change is
+// answered from the cache.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// Runner is a runner.Runner on a Dagger engine.
+type Runner struct {
+	client *dagger.Client
+	opts   Options
+	// id tells this runner's services from those of other runs in the same session.
+	id string
+
+	mu      sync.Mutex
+	running []*runner.Running
+	temps   []string
+	// vars are the base images' variables by Python version.
+	vars map[string]map[string]string
+}
+
+// Options adjust a Runner.
+type Options struct {
+	// Tunnel makes services reachable from this process by a port of its host. It is
+	// needed outside of module functions, where the engine's network is not in reach,
+	// and impossible inside of them, where it is.
+	Tunnel bool
+	// Image returns the base image for a Python version; python:<version>-slim when nil.
+	Image func(python string) string
+}
+
+// New returns a runner on the engine that client is connected to.
+func New(client *dagger.Client, opts Options) *Runner {
+	id := make([]byte, 8)
+	// rand.Read never fails (Go 1.24 and later).
+	if _, err := rand.Read(id); err != nil {
+		panic(err)
+	}
+	return &Runner{client: client, opts: opts, id: hex.EncodeToString(id), vars: map[string]map[string]string{}}
+}
+
+// Name implements runner.Runner.
+func (r *Runner) Name() string { return "engine" }
+
+// Client is the connection, for the stages that use Dagger openly.
+func (r *Runner) Client() *dagger.Client { return r.client }
+
+// Close stops the services that are still running and removes temporary files.
+func (r *Runner) Close(ctx context.Context) error {
+	r.mu.Lock()
+	running, temps := r.running, r.temps
+	r.running, r.temps = nil, nil
+	r.mu.Unlock()
+	var first error
+	for i := len(running) - 1; i >= 0; i-- {
+		if err := running[i].Stop(ctx); err != nil && first == nil {
+			first = fmt.Errorf("stop service %s: %w", running[i].Name, err)
+		}
+	}
+	for _, dir := range temps {
+		if err := os.RemoveAll(dir); err != nil && first == nil {
+			first = fmt.Errorf("remove %s: %w", dir, err)
+		}
+	}
+	return first
+}
+
+// temp makes a directory that lives until Close.
+func (r *Runner) temp() (string, error) {
+	dir, err := os.MkdirTemp("", "openstack-rca-")
+	if err != nil {
+		return "", fmt.Errorf("make temporary directory: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.temps = append(r.temps, dir)
+	return dir, nil
+}
+
+// defaultTimeout is what runner.Step promises for a zero Timeout.
+const defaultTimeout = 30 * time.Minute

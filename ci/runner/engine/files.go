@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// files is a runner.Files that lives in the engine.
+type files struct {
+	runner *Runner
+	dir    *dagger.Directory
+	// err is a mistake made while the tree was described; every use returns it.
+	err error
+}
+
+// Source makes a directory of the engine a tree for steps.
+func (r *Runner) Source(dir *dagger.Directory) runner.Files { return &files{runner: r, dir: dir} }
+
+// Directory returns the engine's directory behind a tree of this runner.
+func (r *Runner) Directory(tree runner.Files) (*dagger.Directory, error) {
+	f, ok := tree.(*files)
+	if !ok {
+		return nil, fmt.Errorf("use files: %T does not belong to the engine runner", tree)
+	}
+	return f.dir, f.err
+}
+
+// NewFiles implements runner.Runner. Contents must be UTF-8: they travel in a query.
+func (r *Runner) NewFiles(contents map[string][]byte) runner.Files {
+	names := make([]string, 0, len(contents))
+	for name := range contents {
+		names = append(names, name)
+	}
+	// The order is part of the query, and so of the cache's key.
+	sort.Strings(names)
+	f := &files{runner: r, dir: r.client.Directory()}
+	for _, name := range names {
+		if !utf8.Valid(contents[name]) {
+			f.err = fmt.Errorf("make file %s: its content is not UTF-8", name)
+			return f
+		}
+		f.dir = f.dir.WithNewFile(name, string(contents[name]))
+	}
+	return f
+}
+
+// Filter implements runner.Files. It uses the engine's filter, whose result is
+// content-hashed: what it leaves out cannot invalidate a step.
+func (f *files) Filter(include, exclude []string) runner.Files {
+	return &files{runner: f.runner, err: f.err, dir: f.dir.Filter(dagger.DirectoryFilterOpts{Include: include, Exclude: exclude})}
+}
+
+// Sub implements runner.Files.
+func (f *files) Sub(name string) runner.Files {
+	if path.Clean(name) == "." {
+		return f
+	}
+	return &files{runner: f.runner, err: f.err, dir: f.dir.Directory(name)}
+}
+
+// With implements runner.Files.
+func (f *files) With(name string, other runner.Files) runner.Files {
+	dir, err := f.runner.Directory(other)
+	if err == nil {
+		err = f.err
+	}
+	if err != nil {
+		return &files{runner: f.runner, dir: f.dir, err: err}
+	}
+	return &files{runner: f.runner, dir: f.dir.WithDirectory(name, dir)}
+}
+
+// List implements runner.Files.
+func (f *files) List(ctx context.Context) ([]string, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	all, err := f.dir.Glob(ctx, "**/*")
+	if err != nil {
+		return nil, fmt.Errorf("list files: %w", err)
+	}
+	names := all[:0]
+	for _, name := range all {
+		if !strings.HasSuffix(name, "/") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+// Read implements runner.Files.
+func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	exists, err := f.dir.Exists(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", name, err)
+	}
+	if !exists {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+	}
+	size, err := f.dir.File(name).Size(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("measure %s: %w", name, err)
+	}
+	if int64(size) > limit {
+		return nil, fmt.Errorf("read %s: %d bytes, at most %d: %w", name, size, limit, runner.ErrTooLarge)
+	}
+	temp, err := f.runner.temp()
+	if err != nil {
+		return nil, err
+	}
+	// Contents would do for text only: it travels as JSON.
+	local := filepath.Join(temp, "file")
+	if _, err := f.dir.File(name).Export(ctx, local); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	content, err := os.ReadFile(local)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return content, nil
+}
+
+// Export implements runner.Files.
+func (f *files) Export(ctx context.Context, dir string) error {
+	if f.err != nil {
+		return f.err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory %s: %w", dir, err)
+	}
+	if _, err := f.dir.Export(ctx, dir); err != nil {
+		return fmt.Errorf("export files to %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Digest implements runner.Files.
+func (f *files) Digest(ctx context.Context) (string, error) {
+	if f.err != nil {
+		return "", f.err
+	}
+	digest, err := f.dir.Digest(ctx)
+	if err != nil {
+		return "", fmt.Errorf("digest files: %w", err)
+	}
+	return digest, nil
+}

@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// stopGrace bounds how long a service may take to end.
+const stopGrace = 20 * time.Second
+
+// Start implements runner.Runner. The engine checks that the port accepts
+// connections; a Ready path is polled on top of that.
+func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Running, error) {
+	timeout := service.StartTimeout
+	if timeout == 0 {
+		timeout = 90 * time.Second
+	}
+	svc, port, err := r.service(ctx, service, true)
+	if err != nil {
+		return nil, err
+	}
+	return r.Serve(ctx, service.Name, svc, port, service.Ready, timeout)
+}
+
+// service describes a service without starting it. Equal services are one instance in a
+// session: one that is to have state of its own is told apart by this runner's id, which
+// would make a cached step that needs it run again.
+func (r *Runner) service(ctx context.Context, service runner.Service, own bool) (*dagger.Service, int, error) {
+	port := service.Port
+	if port == 0 {
+		port = 8080
+	}
+	ctr, err := r.environment(ctx, service.Env)
+	if err != nil {
+		return nil, 0, err
+	}
+	if ctr, err = r.place(ctr, service.Inputs); err != nil {
+		return nil, 0, &runner.StartError{Service: service.Name, Err: err}
+	}
+	ctr, replace := r.bind(ctr, service.Services, map[string]string{"port": strconv.Itoa(port), "bind": "0.0.0.0"})
+	for _, name := range sortedKeys(service.Vars) {
+		ctr = ctr.WithEnvVariable(name, replace(service.Vars[name]))
+	}
+	args := make([]string, len(service.Args))
+	for i, arg := range service.Args {
+		args[i] = replace(arg)
+	}
+	if own {
+		ctr = ctr.WithEnvVariable("OPENSTACK_RCA_RUN", r.id)
+	}
+	return ctr.WithExposedPort(port).AsService(dagger.ContainerAsServiceOpts{Args: args}), port, nil
+}
+
+// Serve starts a service of the engine and waits until it is ready: its port accepts
+// connections and, if ready is not empty, that path answers below 400.
+func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration) (*runner.Running, error) {
+	start, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	fail := func(err error) (*runner.Running, error) {
+		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
+	}
+	svc, err := svc.Start(start)
+	if err != nil {
+		return fail(err)
+	}
+	reach := svc
+	if r.opts.Tunnel {
+		reach, err = r.client.Host().Tunnel(svc, dagger.HostTunnelOpts{Ports: []dagger.PortForward{{Backend: port, Frontend: 0}}}).Start(start)
+		if err != nil {
+			return fail(fmt.Errorf("open tunnel: %w", err))
+		}
+	}
+	endpoint := dagger.ServiceEndpointOpts{Port: port}
+	if r.opts.Tunnel {
+		endpoint.Port = 0
+	}
+	address, err := reach.Endpoint(start, endpoint)
+	if err != nil {
+		return fail(fmt.Errorf("look up endpoint: %w", err))
+	}
+	var once sync.Once
+	var stopped error
+	running := &runner.Running{
+		Name:    name,
+		Address: address,
+		Inside:  name + ":" + strconv.Itoa(port),
+		Handle:  svc,
+		// The engine sends a service's output to its own progress view and nowhere else.
+		Logs: func() string { return "" },
+		Stop: func(ctx context.Context) error {
+			once.Do(func() {
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+				defer cancel()
+				if reach != svc {
+					_, stopped = reach.Stop(ctx)
+				}
+				if _, err := svc.Stop(ctx, dagger.ServiceStopOpts{Kill: true}); err != nil && stopped == nil {
+					stopped = err
+				}
+			})
+			return stopped
+		},
+	}
+	r.mu.Lock()
+	r.running = append(r.running, running)
+	r.mu.Unlock()
+	if ready != "" {
+		if err := awaitHTTP(start, "http://"+address+ready); err != nil {
+			if stop := running.Stop(ctx); stop != nil {
+				err = fmt.Errorf("%w (and stopping it: %w)", err, stop)
+			}
+			return nil, &runner.StartError{Service: name, Err: err}
+		}
+	}
+	return running, nil
+}
+
+// bind makes the services reachable in ctr by name and returns the replacer of
+// {{name}} placeholders.
+func (r *Runner) bind(ctr *dagger.Container, services map[string]*runner.Running, more map[string]string) (*dagger.Container, func(string) string) {
+	var pairs []string
+	for _, name := range sortedKeys(services) {
+		running := services[name]
+		if svc, ok := running.Handle.(*dagger.Service); ok {
+			ctr = ctr.WithServiceBinding(name, svc)
+		}
+		_, port, _ := strings.Cut(running.Inside, ":")
+		pairs = append(pairs, "{{"+name+"}}", name+":"+port)
+	}
+	for _, name := range sortedKeys(more) {
+		pairs = append(pairs, "{{"+name+"}}", more[name])
+	}
+	return ctr, strings.NewReplacer(pairs...).Replace
+}
+
+// awaitHTTP polls until url answers below 400 or ctx ends.
+func awaitHTTP(ctx context.Context, url string) error {
+	client := &http.Client{Timeout: 5 * time.Second}
+	last := fmt.Errorf("no answer")
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("poll %s: %w", url, err)
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20))
+			if closed := response.Body.Close(); err == nil {
+				err = closed
+			}
+			if err == nil && response.StatusCode < 400 {
+				return nil
+			}
+			if err == nil {
+				err = fmt.Errorf("status %d", response.StatusCode)
+			}
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("poll %s: %w (last: %w)", url, ctx.Err(), last)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+)
+
+// Where the launcher lives in a step's container. Nothing of it is among the step's inputs.
+const (
+	launchDir  = "/.step"
+	resultFile = launchDir + "/out/result.json"
+)
+
+// Run implements runner.Runner. A step that passed is answered from the engine's cache
+// while nothing it may see has changed. A failure never is: what failed in an earlier
+// run is run again, because the reason may have been the network or the clock.
+func (r *Runner) Run(ctx context.Context, step runner.Step) (*runner.Result, error) {
+	called := time.Now()
+	result, err := r.run(ctx, step, step.Fresh)
+	if err != nil || result.ExitCode == 0 || !result.Started.Before(called) {
+		return result, err
+	}
+	return r.run(ctx, step, called.UTC().Format(time.RFC3339Nano))
+}
+
+func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runner.Result, error) {
+	ctr, err := r.environment(ctx, step.Env)
+	if err != nil {
+		return nil, err
+	}
+	if ctr, err = r.place(ctr, step.Inputs); err != nil {
+		return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
+	}
+	ctr, replace := r.bind(ctr, step.Services, nil)
+	for _, need := range step.Needs {
+		svc, port, err := r.service(ctx, need, false)
+		if err != nil {
+			return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
+		}
+		ctr = ctr.WithServiceBinding(need.Name, svc)
+		inner, address := replace, need.Name+":"+strconv.Itoa(port)
+		replace = func(s string) string { return strings.ReplaceAll(inner(s), "{{"+need.Name+"}}", address) }
+	}
+	env, err := r.imageVars(ctx, step.Env.Python)
+	if err != nil {
+		return nil, err
+	}
+	spec, names, err := r.spec(step, env, replace)
+	if err != nil {
+		return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
+	}
+	for _, name := range names {
+		secret, err := r.secret(ctx, step.Secrets[name])
+		if err != nil {
+			return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
+		}
+		ctr = ctr.WithSecretVariable(name, secret)
+	}
+	if fresh != "" {
+		ctr = ctr.WithEnvVariable("OPENSTACK_RCA_FRESH", fresh)
+	}
+	ctr = ctr.
+		WithNewFile(launchDir+"/launch.py", launch.Script).
+		WithNewFile(launchDir+"/spec.json", string(spec)).
+		WithDirectory(launchDir+"/out", r.client.Directory()).
+		WithExec([]string{"python", "-I", launchDir + "/launch.py", launchDir + "/spec.json"}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
+	return r.result(ctx, ctr, step)
+}
+
+// spec is the launcher's, with the names of the secrets in a stable order.
+func (r *Runner) spec(step runner.Step, image map[string]string, replace func(string) string) ([]byte, []string, error) {
+	timeout := step.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	env := map[string]string{
+		"PATH": "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "VIRTUAL_ENV": "/venv",
+		"HOME": "/root", "TMPDIR": "/tmp", "LANG": "C.UTF-8",
+		"SSL_CERT_FILE": SystemCAs, "REQUESTS_CA_BUNDLE": SystemCAs,
+	}
+	for name, value := range image {
+		if _, ours := env[name]; !ours {
+			env[name] = value
+		}
+	}
+	for name, value := range step.Vars {
+		env[name] = replace(value)
+	}
+	args := make([]string, len(step.Args))
+	for i, arg := range step.Args {
+		args[i] = replace(arg)
+	}
+	names := sortedKeys(step.Secrets)
+	spec, err := launch.Marshal(launch.Spec{
+		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names,
+	})
+	return spec, names, err
+}
+
+// imageVars are the variables that the base image sets: its programs may need them to
+// start at all. They are part of the environment, not of the host.
+func (r *Runner) imageVars(ctx context.Context, python string) (map[string]string, error) {
+	r.mu.Lock()
+	known, ok := r.vars[python]
+	r.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	list, err := r.client.Container().From(r.Image(python)).EnvVariables(ctx)
+	if err != nil {
+		return nil, environmentError(err)
+	}
+	vars := map[string]string{}
+	for i := range list {
+		name, err := list[i].Name(ctx)
+		if err != nil {
+			return nil, environmentError(err)
+		}
+		if vars[name], err = list[i].Value(ctx); err != nil {
+			return nil, environmentError(err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.vars[python] = vars
+	return vars, nil
+}
+
+// secret makes a secret of the engine. It is named by its content's keyed digest: the
+// engine takes two of one name for the same.
+func (r *Runner) secret(ctx context.Context, secret runner.Secret) (*dagger.Secret, error) {
+	plaintext, err := secret.Plaintext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read secret %s: %w", secret.Name(), err)
+	}
+	return r.client.SetSecret("openstack-rca-"+r.id+"-"+secret.Name(), plaintext), nil
+}
+
+// result reads what the launcher wrote and names what the command left.
+func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.Step) (*runner.Result, error) {
+	code, err := ctr.ExitCode(ctx)
+	if err != nil {
+		var exec *dagger.ExecError
+		if errors.As(err, &exec) {
+			return nil, fmt.Errorf("run step %s: exit code %d: %s", step.Name, exec.ExitCode, tail(exec.Stderr, 2<<10))
+		}
+		return nil, fmt.Errorf("run step %s: %w", step.Name, err)
+	}
+	left := r.client.Directory()
+	if len(step.Outputs) > 0 {
+		left = ctr.Directory(Workdir).Filter(dagger.DirectoryFilterOpts{Include: step.Outputs})
+	}
+	result := &runner.Result{ExitCode: code, Outputs: r.Source(left)}
+	if code != 0 {
+		// The launcher itself was ended, as when memory runs out: there is nothing but its exit code.
+		result.Started = time.Now().UTC()
+		return result, nil
+	}
+	data, err := ctr.File(resultFile).Contents(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("run step %s: read its result: %w", step.Name, err)
+	}
+	parsed, err := launch.Parse([]byte(data))
+	if err != nil {
+		return nil, fmt.Errorf("run step %s: %w", step.Name, err)
+	}
+	result.ExitCode, result.TimedOut, result.Seconds = parsed.ExitCode, parsed.TimedOut, parsed.Seconds
+	result.Started, result.Stdout, result.Stderr = parsed.Started, parsed.Stdout, parsed.Stderr
+	return result, nil
+}
