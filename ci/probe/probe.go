@@ -112,14 +112,14 @@ func Run(ctx context.Context, target Target) *Result {
 }
 
 type prober struct {
-	target  Target
-	clock   Clock
-	client  *http.Client
-	start   time.Time
-	streak  int
-	first   time.Duration
-	asked   time.Duration
-	result  Result
+	target Target
+	clock  Clock
+	client *http.Client
+	start  time.Time
+	streak int
+	first  time.Duration
+	asked  time.Duration
+	result Result
 }
 
 func newProber(t Target) *prober {
@@ -291,7 +291,7 @@ func (p *prober) judge() *verdict.Problem {
 		return verdict.Problemf(CodeFlapping, "healthy %s, lost it %s, never %d in a row within %s; last: %s",
 			times(r.Good), times(r.Lost), p.target.Successes, seconds(p.target.Budget), last)
 	case !r.Listened:
-		return verdict.Problemf(CodeNotListening, "nothing listens after %s (%s)", seconds(p.target.Budget), last)
+		return verdict.Problemf(CodeNotListening, "nothing answers after %s (%s)", seconds(p.target.Budget), last)
 	case len(p.target.Paths) > 1 && r.LastBad.Path != p.target.Paths[0]:
 		return verdict.Problemf(CodeScriptUnhealthy, "%s answers, but %s after %s: %s", p.target.Paths[0], last, seconds(p.target.Budget), oneLine(r.LastBad.Body))
 	default:

@@ -1,0 +1,294 @@
+package probe_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// fakeClock moves only when somebody waits.
+type fakeClock struct {
+	mu  sync.Mutex
+	now time.Time
+	// step is added at each look: requests take time too.
+	step time.Duration
+}
+
+func newClock() *fakeClock { return &fakeClock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
+
+func (c *fakeClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(c.step)
+	return c.now
+}
+
+func (c *fakeClock) Wait(ctx context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	return ctx.Err()
+}
+
+// server answers the n-th request (from 0) with a status; 0 hangs up.
+func server(t *testing.T, status func(n int, path string) int) string {
+	t.Helper()
+	var mu sync.Mutex
+	n := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		code := status(n, r.URL.Path)
+		n++
+		mu.Unlock()
+		if code == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		if code == http.StatusFound {
+			w.Header().Set("Location", "/elsewhere")
+		}
+		w.WriteHeader(code)
+		_, err := w.Write([]byte("status says\n" + http.StatusText(code)))
+		assert.NoError(t, err)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func target(address string) probe.Target {
+	return probe.Target{Address: address, Paths: []string{"/health"}, Successes: 3, Budget: time.Minute, Interval: time.Second, Clock: newClock()}
+}
+
+func TestHealthyAtOnce(t *testing.T) {
+	r := probe.Run(context.Background(), target(server(t, func(int, string) int { return 200 })))
+	require.True(t, r.Healthy)
+	assert.Nil(t, r.Problem)
+	assert.Equal(t, 3, r.Attempts)
+	assert.Equal(t, time.Duration(0), r.TimeToHealthy)
+	assert.Equal(t, "status says\nOK", r.Last.Body)
+	assert.Equal(t, 200, r.Last.Status)
+}
+
+func TestASlowStartPassesAndIsMeasured(t *testing.T) {
+	r := probe.Run(context.Background(), target(server(t, func(n int, _ string) int {
+		if n < 45 {
+			return 503
+		}
+		return 200
+	})))
+	require.True(t, r.Healthy)
+	assert.Equal(t, 45*time.Second, r.TimeToHealthy)
+	assert.Equal(t, 48, r.Attempts)
+	assert.Equal(t, 503, r.LastBad.Status)
+}
+
+func TestFailuresHaveTheirCodes(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	dead := closed.Addr().String()
+	require.NoError(t, closed.Close())
+
+	for sentence, c := range map[string]struct {
+		address func(t *testing.T) string
+		change  func(*probe.Target)
+		code    verdict.Code
+		cause   string
+	}{
+		"500 forever": {
+			address: func(t *testing.T) string { return server(t, func(int, string) int { return 500 }) },
+			code:    probe.CodeUnhealthy, cause: "after 1m0s: /health: status 500: status says Internal Server Error",
+		},
+		"it hangs up": {
+			address: func(t *testing.T) string { return server(t, func(int, string) int { return 0 }) },
+			code:    probe.CodeNotListening, cause: "connection closed without an answer",
+		},
+		"a redirect is not health": {
+			address: func(t *testing.T) string { return server(t, func(int, string) int { return 302 }) },
+			code:    probe.CodeUnhealthy, cause: "status 302",
+		},
+		"nobody listens": {
+			address: func(*testing.T) string { return dead },
+			code:    probe.CodeNotListening, cause: "connection refused",
+		},
+		"healthy every other time": {
+			address: func(t *testing.T) string { return server(t, func(n int, _ string) int { return 200 + 300*(n%2) }) },
+			code:    probe.CodeFlapping, cause: "never 3 in a row within 1m0s",
+		},
+		"the script behind it fails": {
+			address: func(t *testing.T) string {
+				return server(t, func(_ int, path string) int {
+					if path == "/script" {
+						return 503
+					}
+					return 200
+				})
+			},
+			change: func(p *probe.Target) { p.Paths = append(p.Paths, "/script") },
+			code:   probe.CodeScriptUnhealthy, cause: "/health answers, but /script: status 503",
+		},
+		"it ends before it was healthy": {
+			address: func(*testing.T) string { return dead },
+			change: func(p *probe.Target) {
+				p.Alive = func(context.Context) (bool, string, error) { return false, "exit code 3", nil }
+			},
+			code: probe.CodeCrashed, cause: "without having been healthy: exit code 3",
+		},
+		"it ends after it was healthy": {
+			address: func(t *testing.T) string {
+				return server(t, func(n int, _ string) int {
+					if n > 1 {
+						return 0
+					}
+					return 200
+				})
+			},
+			change: func(p *probe.Target) {
+				p.Alive = func(context.Context) (bool, string, error) { return false, "", nil }
+			},
+			code: probe.CodeFlapping, cause: "healthy 2 times after 0s, then it ended: the process ended",
+		},
+		"who cannot say whether it lives does not end the probe": {
+			address: func(*testing.T) string { return dead },
+			change: func(p *probe.Target) {
+				p.Alive = func(context.Context) (bool, string, error) { return false, "", errors.New("no idea") }
+			},
+			code: probe.CodeNotListening, cause: "after 1m0s",
+		},
+		"no path": {
+			address: func(*testing.T) string { return dead },
+			change:  func(p *probe.Target) { p.Paths = nil },
+			code:    probe.CodeNoPath, cause: "no path",
+		},
+		"an address that is none": {
+			address: func(*testing.T) string { return "http://\x7f" },
+			code:    probe.CodeNotListening, cause: "make request",
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			p := target(c.address(t))
+			if c.change != nil {
+				c.change(&p)
+			}
+			r := probe.Run(context.Background(), p)
+			require.False(t, r.Healthy)
+			require.NotNil(t, r.Problem)
+			assert.Equal(t, c.code, r.Problem.Code)
+			assert.Contains(t, r.Problem.Cause, c.cause)
+			assert.LessOrEqual(t, r.Elapsed, time.Minute)
+			assert.Zero(t, r.TimeToHealthy)
+		})
+	}
+}
+
+func TestAHangingServerEndsWithTheBudget(t *testing.T) {
+	release := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer s.Close()
+	defer close(release)
+	p := target(s.URL)
+	p.AnswerWithin, p.Clock = 50*time.Millisecond, nil
+	p.Budget, p.Interval = 120*time.Millisecond, 10*time.Millisecond
+	r := probe.Run(context.Background(), p)
+	require.NotNil(t, r.Problem)
+	assert.Equal(t, probe.CodeUnhealthy, r.Problem.Code, "it took the connection, so it listens")
+	assert.Contains(t, r.Problem.Cause, "no answer within")
+	assert.Less(t, r.Elapsed, 3*time.Second)
+}
+
+func TestCancelEndsTheProbe(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := target(server(t, func(int, string) int { cancel(); return 500 }))
+	r := probe.Run(ctx, p)
+	require.NotNil(t, r.Problem)
+	assert.Equal(t, probe.CodeCancelled, r.Problem.Code)
+	assert.Equal(t, verdict.CouldNotRun, r.Problem.Code.Outcome)
+
+	// During the pause as well.
+	ctx, cancel = context.WithCancel(context.Background())
+	defer cancel()
+	p = target(server(t, func(int, string) int { return 500 }))
+	p.Clock = &cancelling{fakeClock: newClock(), cancel: cancel}
+	r = probe.Run(ctx, p)
+	require.NotNil(t, r.Problem)
+	assert.Equal(t, probe.CodeCancelled, r.Problem.Code)
+}
+
+type cancelling struct {
+	*fakeClock
+	cancel func()
+}
+
+func (c *cancelling) Wait(ctx context.Context, d time.Duration) error {
+	c.cancel()
+	return c.fakeClock.Wait(ctx, d)
+}
+
+func TestTheWallClockWaits(t *testing.T) {
+	p := target(server(t, func(n int, _ string) int { return 200 + 300*max(0, 1-n) }))
+	p.Clock, p.Interval = nil, 5*time.Millisecond
+	r := probe.Run(context.Background(), p)
+	require.True(t, r.Healthy)
+	assert.GreaterOrEqual(t, r.Elapsed, 15*time.Millisecond)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer cancel()
+	p = target(server(t, func(int, string) int { return 500 }))
+	p.Clock, p.Interval = nil, time.Hour
+	assert.Equal(t, probe.CodeCancelled, probe.Run(ctx, p).Problem.Code)
+}
+
+func TestLongAndBinaryBodiesAreCut(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(500)
+		_, err := w.Write([]byte("\xff" + strings.Repeat("x", 1<<20)))
+		if err != nil {
+			return // the reader stopped reading, as it should
+		}
+	}))
+	defer s.Close()
+	r := probe.Run(context.Background(), target(s.URL))
+	assert.Less(t, len(r.Last.Body), 5000)
+	assert.Less(t, len(r.Problem.Cause), 500)
+}
+
+func TestAliveIsNotAskedAllTheTime(t *testing.T) {
+	asked := 0
+	p := target(server(t, func(int, string) int { return 500 }))
+	p.AliveEvery = 10 * time.Second
+	p.Alive = func(context.Context) (bool, string, error) { asked++; return true, "", nil }
+	r := probe.Run(context.Background(), p)
+	assert.Equal(t, probe.CodeUnhealthy, r.Problem.Code)
+	assert.LessOrEqual(t, asked, 8)
+	assert.GreaterOrEqual(t, asked, 5)
+}
+
+func TestHeadersAreSent(t *testing.T) {
+	got := make(chan string, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("X-Probe") }))
+	defer s.Close()
+	p := target(strings.TrimPrefix(s.URL, "http://"))
+	p.Successes, p.Header = 0, http.Header{"X-Probe": {"yes"}}
+	require.True(t, probe.Run(context.Background(), p).Healthy)
+	assert.Equal(t, "yes", <-got)
+}
+
+func TestCodesAreComplete(t *testing.T) {
+	_, err := verdict.Codes(probe.Codes())
+	assert.NoError(t, err)
+}
