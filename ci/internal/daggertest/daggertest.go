@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -110,10 +111,20 @@ func (e *Engine) Calls() []Call {
 	return append([]Call(nil), e.calls...)
 }
 
-// Queries is what was asked so far, normalised, one query after another.
+// Queries is what was asked so far, normalised, one query after another. Neighbouring
+// queries for IDs are sorted: the SDK asks for those of a call's arguments side by side.
 func (e *Engine) Queries() string {
 	var b strings.Builder
-	for i, call := range e.Calls() {
+	calls := e.Calls()
+	for from := 0; from < len(calls); {
+		to := from
+		for to < len(calls) && strings.HasSuffix(calls[to].Path, ".id") {
+			to++
+		}
+		slices.SortStableFunc(calls[from:to], func(a, b Call) int { return strings.Compare(a.Query, b.Query) })
+		from = to + 1
+	}
+	for i, call := range calls {
 		if i > 0 {
 			b.WriteString("\n")
 		}
@@ -246,7 +257,9 @@ func (e *Engine) identify(call Call) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, known := e.names[id]; !known {
-		e.names[id] = fmt.Sprintf("object %d", len(e.names)+1)
+		// Named by what they are, not by their order: the SDK resolves the IDs of a
+		// call's arguments side by side.
+		e.names[id] = fmt.Sprintf("%s %s", path[strings.LastIndexByte(path, '.')+1:], id[:6])
 	}
 	e.paths[id] = path
 	return id

@@ -78,7 +78,7 @@ func TestAnswers(t *testing.T) {
 	require.NoError(t, err)
 	calls := engine.Calls()
 	assert.Equal(t, "container.from.withUser.withUser.stdout", calls[len(calls)-1].Path, "a chain goes on from its ID")
-	assert.Contains(t, calls[len(calls)-1].Query, `"<object `)
+	assert.Contains(t, calls[len(calls)-1].Query, `"<withUser `)
 
 	address, err := ctr.Publish(ctx, "r/x")
 	require.NoError(t, err)
