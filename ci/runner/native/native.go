@@ -1,0 +1,210 @@
+// Package native runs steps as processes on this host: an environment is a virtual
+// environment in a cache directory, a step gets a scratch directory with copies of its
+// inputs. It is a convenience for one machine without an engine. It isolates a step
+// from mistakes, not from malice: a step runs as the user who started it.
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
+	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+)
+
+// Options adjust a Runner. The zero value is good for use.
+type Options struct {
+	// CacheDir holds environments, tools and results of earlier steps;
+	// openstack-rca in the user's cache directory when empty.
+	CacheDir string
+	// Log receives the live output of steps and services, each line with the name of
+	// its step in front; nil for none.
+	Log io.Writer
+	// PythonFor names the interpreter for a version such as "3.11"; nil or an empty
+	// answer looks for one on this host.
+	PythonFor func(version string) string
+	// Grace is the time between the request to end and the end by force;
+	// launch.DefaultGrace when zero.
+	Grace time.Duration
+}
+
+// Runner is a runner.Runner on this host. It is safe for concurrent use. Close it.
+type Runner struct {
+	opts Options
+	log  *lineLog
+	// temp holds scratch directories and the outputs of steps until Close.
+	temp string
+
+	mu           sync.Mutex
+	warnings     []string
+	interpreters map[string]*interpreter
+	// making has a token for each environment or tool that is looked at right now.
+	making map[string]chan struct{}
+	// held are locks that keep other processes from removing what we use.
+	held     map[string]io.Closer
+	services []*runner.Running
+	ports    map[int]bool
+}
+
+var _ runner.Runner = (*Runner)(nil)
+
+// New returns a runner. The error says that this system is not supported or that a
+// directory cannot be made.
+func New(opts Options) (*Runner, error) {
+	if !supported {
+		return nil, errors.New("start native runner: it needs Linux or macOS")
+	}
+	if opts.CacheDir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("find cache directory: %w", err)
+		}
+		opts.CacheDir = filepath.Join(base, "openstack-rca")
+	}
+	cache, err := filepath.Abs(opts.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("find cache directory: %w", err)
+	}
+	opts.CacheDir = cache
+	if opts.Grace == 0 {
+		opts.Grace = launch.DefaultGrace
+	}
+	for _, part := range []string{"env", "tools", "steps"} {
+		if err := os.MkdirAll(filepath.Join(cache, part), 0o700); err != nil {
+			return nil, fmt.Errorf("make cache directory: %w", err)
+		}
+	}
+	temp, err := os.MkdirTemp("", "openstack-rca-")
+	if err != nil {
+		return nil, fmt.Errorf("make temporary directory: %w", err)
+	}
+	// On macOS the temporary directory is behind a link, which commands would see.
+	if temp, err = filepath.EvalSymlinks(temp); err != nil {
+		return nil, fmt.Errorf("make temporary directory: %w", err)
+	}
+	r := &Runner{
+		opts: opts, temp: temp, log: &lineLog{w: opts.Log},
+		interpreters: map[string]*interpreter{}, making: map[string]chan struct{}{},
+		held: map[string]io.Closer{}, ports: map[int]bool{},
+	}
+	if err := os.WriteFile(r.script(), []byte(launch.Script), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("write launcher: %w", err), os.RemoveAll(temp))
+	}
+	return r, nil
+}
+
+// Source is a directory of this host as a tree for steps. It is read when it is
+// needed; links that lead out of it are refused when a step would see them.
+func Source(dir string) runner.Files { return filetree.Dir(dir) }
+
+// Name implements runner.Runner.
+func (r *Runner) Name() string { return "native" }
+
+// NewFiles implements runner.Runner.
+func (r *Runner) NewFiles(contents map[string][]byte) runner.Files { return filetree.New(contents) }
+
+// Warnings returns, once each, what a reader of the results should know about this
+// host, such as another Python version than the one asked for.
+func (r *Runner) Warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.warnings)
+}
+
+func (r *Runner) warn(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.warnings, text) {
+		r.warnings = append(r.warnings, text)
+	}
+}
+
+// Close stops all services and removes everything but the cache. The outputs of steps
+// cannot be read afterwards.
+func (r *Runner) Close(ctx context.Context) error {
+	r.mu.Lock()
+	services, held := r.services, r.held
+	r.services, r.held = nil, map[string]io.Closer{}
+	r.mu.Unlock()
+	errs := make([]error, len(services))
+	var stopping sync.WaitGroup
+	for i, running := range services {
+		stopping.Go(func() {
+			if err := running.Stop(ctx); err != nil {
+				errs[i] = fmt.Errorf("stop service %s: %w", running.Name, err)
+			}
+		})
+	}
+	stopping.Wait()
+	for _, lock := range held {
+		errs = append(errs, lock.Close())
+	}
+	return errors.Join(append(errs, removeAll(r.temp))...)
+}
+
+func (r *Runner) script() string { return filepath.Join(r.temp, "launch.py") }
+
+// scratch makes a directory for one command: work, home and tmp are below it.
+func (r *Runner) scratch(kind string) (string, error) {
+	dir, err := os.MkdirTemp(r.temp, kind+"-")
+	if err != nil {
+		return "", fmt.Errorf("make scratch directory: %w", err)
+	}
+	for _, part := range []string{"work", "home", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, part), 0o700); err != nil {
+			return "", fmt.Errorf("make scratch directory: %w", err)
+		}
+	}
+	return dir, nil
+}
+
+// place makes the tree that a command finds in its working directory.
+func place(mounts []runner.Mount) runner.Files {
+	var tree runner.Files = filetree.New(nil)
+	for _, m := range mounts {
+		if m.Files != nil {
+			tree = tree.With(m.Path, m.Files)
+		}
+	}
+	return tree
+}
+
+// addresses returns the replacer of {{name}} placeholders.
+func addresses(services map[string]*runner.Running, more map[string]string) *strings.Replacer {
+	var pairs []string
+	for name, running := range services {
+		pairs = append(pairs, "{{"+name+"}}", running.Inside)
+	}
+	for name, value := range more {
+		pairs = append(pairs, "{{"+name+"}}", value)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// removeAll removes a tree even if a command took away its own right to do so.
+func removeAll(dir string) error {
+	if err := os.RemoveAll(dir); err == nil {
+		return nil
+	}
+	// An error of the walk shows again, and better, in the removal that follows.
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() {
+			return os.Chmod(path, 0o700)
+		}
+		return err
+	})
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+)
+
+// killAfter is how long the launcher may take, beyond the grace period of its command,
+// before it is killed itself.
+const killAfter = 10 * time.Second
+
+// process is a command under the launcher.
+type process struct {
+	cmd    *exec.Cmd
+	result string
+	grace  time.Duration
+	// input is the launcher's: it ends the command when this is closed, which the
+	// system does for us should this process die.
+	input   io.Closer
+	closing sync.Once
+	// done is closed when the launcher has ended; err is only read after that.
+	done chan struct{}
+	err  error
+}
+
+// start runs a command under the launcher. dir is a scratch directory; secrets are the
+// values of spec.SecretNames.
+func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]string, stdout, stderr io.Writer) (*process, error) {
+	spec.Result = filepath.Join(dir, "result.json")
+	spec.WatchStdin = true
+	spec.GraceSeconds = r.opts.Grace.Seconds()
+	data, err := launch.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "spec.json")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return nil, fmt.Errorf("write command: %w", err)
+	}
+	// Not CommandContext: the launcher must live to end what it started.
+	cmd := exec.Command(python, "-I", "-X", "utf8", r.script(), file)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + systemPath}
+	for name, value := range secrets {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = 5 * time.Second
+	ownGroup(cmd)
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start launcher: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start launcher: %w", err)
+	}
+	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, input: input, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// stop asks the command to end, and makes it.
+func (p *process) stop() error {
+	// After the end of the launcher there is nothing left to close.
+	p.closing.Do(func() { _ = p.input.Close() })
+	limit := time.NewTimer(p.grace + killAfter)
+	defer limit.Stop()
+	select {
+	case <-p.done:
+		return nil
+	case <-limit.C:
+	}
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill launcher: %w", err)
+	}
+	<-p.done
+	return nil
+}
+
+// wait returns the result. When ctx ends first, so does the command, and the error is
+// that of ctx.
+func (p *process) wait(ctx context.Context) (*launch.Result, error) {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), p.stop())
+	}
+	return p.outcome()
+}
+
+// outcome reads the result of an ended launcher.
+func (p *process) outcome() (*launch.Result, error) {
+	result, err := launch.ReadFile(p.result)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the launcher left no result: %w", errors.Join(p.err, err))
+	}
+	return result, err
+}

@@ -1,0 +1,194 @@
+package native
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// oldest is the oldest Python that the launcher runs on.
+var oldest = [3]int{3, 10, 0}
+
+// interpreter is a Python of this host.
+type interpreter struct {
+	// path is the interpreter itself, not a shim and not that of a virtual environment.
+	path    string
+	version [3]int
+}
+
+func (i *interpreter) String() string {
+	return fmt.Sprintf("%d.%d.%d", i.version[0], i.version[1], i.version[2])
+}
+
+// python finds the interpreter for a version: the one that Options.PythonFor names, else
+// pythonX.Y on the path, else those that pyenv and uv have installed, else python3 if it
+// is recent enough, with a warning that it is another version.
+func (r *Runner) python(ctx context.Context, version string) (*interpreter, error) {
+	wanted, err := parseVersion(version)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	known := r.interpreters[version]
+	r.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	found, err := r.lookUp(ctx, version, wanted)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.interpreters[version] = found
+	return found, nil
+}
+
+func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*interpreter, error) {
+	if r.opts.PythonFor != nil {
+		if path := r.opts.PythonFor(version); path != "" {
+			found, err := probe(ctx, path)
+			if err != nil {
+				return nil, err
+			}
+			return found, recent(found)
+		}
+	}
+	for _, candidate := range candidates(version) {
+		found, err := probe(ctx, candidate)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		// A shim without its version, or a broken installation: the next one may do.
+		if err == nil && slices.Equal(found.version[:len(wanted)], wanted) && recent(found) == nil {
+			return found, nil
+		}
+	}
+	found, err := probe(ctx, "python3")
+	if err == nil {
+		err = recent(found)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("find Python %s: %w; install it (pyenv install %s, uv python install %s, or your system's package python%s) or put it on the PATH", version, err, version, version, version)
+	}
+	r.warn(fmt.Sprintf("Python %s is not installed here; using %s from %s. Results may differ from those in CI.", version, found, found.path))
+	return found, nil
+}
+
+func recent(found *interpreter) error {
+	if slices.Compare(found.version[:], oldest[:]) < 0 {
+		return fmt.Errorf("%s is Python %s, at least %d.%d is needed", found.path, found, oldest[0], oldest[1])
+	}
+	return nil
+}
+
+var versionPattern = regexp.MustCompile(`^3\.(\d{1,3})(?:\.(\d{1,3}))?$`)
+
+// parseVersion reads "3.11" or "3.11.7".
+func parseVersion(version string) ([]int, error) {
+	match := versionPattern.FindStringSubmatch(version)
+	if match == nil {
+		return nil, fmt.Errorf("find Python %q: a version looks like 3.11", version)
+	}
+	wanted := []int{3}
+	for _, digits := range match[1:] {
+		if digits == "" {
+			continue
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return nil, fmt.Errorf("find Python %q: %w", version, err)
+		}
+		wanted = append(wanted, n)
+	}
+	return wanted, nil
+}
+
+// candidates are the places where a version may be installed.
+func candidates(version string) []string {
+	minor := version
+	if parts := strings.SplitN(version, ".", 3); len(parts) == 3 {
+		minor = parts[0] + "." + parts[1]
+	}
+	list := []string{"python" + minor}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "/nonexistent"
+	}
+	pyenv := os.Getenv("PYENV_ROOT")
+	if pyenv == "" {
+		pyenv = filepath.Join(home, ".pyenv")
+	}
+	data := os.Getenv("XDG_DATA_HOME")
+	if data == "" {
+		data = filepath.Join(home, ".local", "share")
+	}
+	for _, pattern := range []string{
+		filepath.Join(pyenv, "versions", version+"*", "bin", "python"+minor),
+		filepath.Join(data, "uv", "python", "cpython-"+version+"*", "bin", "python"+minor),
+		filepath.Join("/opt/homebrew/bin", "python"+minor),
+		filepath.Join("/usr/local/bin", "python"+minor),
+	} {
+		// The only error is a malformed pattern: a home directory with brackets in its name.
+		matches, err := filepath.Glob(pattern)
+		if err != nil {
+			continue
+		}
+		slices.Sort(matches)
+		slices.Reverse(matches)
+		list = append(list, matches...)
+	}
+	return list
+}
+
+// probe asks an interpreter what it is.
+func probe(ctx context.Context, command string) (*interpreter, error) {
+	path, err := exec.LookPath(command)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", command, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	// An interpreter in a virtual environment is no base for another: its packages are not ours.
+	cmd := exec.CommandContext(ctx, path, "-I", "-c", `import json, sys; json.dump([getattr(sys, "_base_executable", sys.executable), *sys.version_info[:3]], sys.stdout)`)
+	cmd.WaitDelay = time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		line, _, _ := strings.Cut(strings.TrimSpace(stderr.String()), "\n")
+		return nil, fmt.Errorf("run %s: %w: %s", path, err, line)
+	}
+	found := &interpreter{}
+	fields := []any{&found.path, &found.version[0], &found.version[1], &found.version[2]}
+	if err := json.Unmarshal(stdout.Bytes(), &fields); err != nil {
+		return nil, fmt.Errorf("run %s: read its version: %w", path, err)
+	}
+	if !filepath.IsAbs(found.path) {
+		return nil, fmt.Errorf("run %s: %w", path, errors.New("it does not know where it is"))
+	}
+	return found, nil
+}
+
+// environmentError makes the error that the contract asks for.
+func environmentError(err error) error {
+	var known *runner.EnvironmentError
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	return &runner.EnvironmentError{Err: err}
+}

@@ -1,0 +1,204 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+)
+
+const (
+	loopback = "127.0.0.1"
+	// defaultStart is what runner.Service promises for a zero StartTimeout.
+	defaultStart = 90 * time.Second
+	// startAttempts is how often another port is tried when somebody took ours between
+	// our choice and the service's start.
+	startAttempts = 3
+)
+
+// Start implements runner.Runner. The service listens on a free port of the loopback
+// interface. It ends with Stop, with Close, with ctx, and with this process.
+func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Running, error) {
+	timeout := service.StartTimeout
+	if timeout == 0 {
+		timeout = defaultStart
+	}
+	env, err := r.environment(ctx, service.Env)
+	if err != nil {
+		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
+	}
+	if len(service.Args) == 0 {
+		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
+	}
+	deadline, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it was not ready after %s", timeout))
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		running, err := r.startOnce(ctx, deadline, service, env)
+		if err == nil {
+			return running, nil
+		}
+		var failed *runner.StartError
+		taken := errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.Logs), "address already in use")
+		if !taken || attempt == startAttempts {
+			return nil, err
+		}
+	}
+}
+
+func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service, env *environment) (*runner.Running, error) {
+	logs := &tail{limit: launch.TailBytes}
+	fail := func(err error) error {
+		return &runner.StartError{Service: service.Name, Logs: logs.String(), Err: err}
+	}
+	port, err := r.freePort(deadline)
+	if err != nil {
+		return nil, fail(err)
+	}
+	dir, err := r.scratch("service")
+	if err != nil {
+		return nil, fail(err)
+	}
+	work := filepath.Join(dir, "work")
+	if err := place(service.Inputs).Export(deadline, work); err != nil {
+		return nil, fail(errors.Join(err, removeAll(dir)))
+	}
+	args, vars := fill(env, dir, service.Args, service.Vars, addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}))
+	stdout, stderr := r.log.named(service.Name), r.log.named(service.Name)
+	p, err := r.start(env.base.path, dir, launch.Spec{Args: args, Cwd: work, Env: vars}, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
+	if err != nil {
+		return nil, fail(errors.Join(err, removeAll(dir)))
+	}
+	var once sync.Once
+	var stopped error
+	address := net.JoinHostPort(loopback, strconv.Itoa(port))
+	running := &runner.Running{Name: service.Name, Address: address, Inside: address, Logs: logs.String, Handle: p}
+	running.Stop = func(context.Context) error {
+		once.Do(func() {
+			stopped = p.stop()
+			stdout.flush()
+			stderr.flush()
+			stopped = errors.Join(stopped, removeAll(dir))
+			r.forget(running, port)
+		})
+		return stopped
+	}
+	if err := await(deadline, p, address, service.Ready); err != nil {
+		return nil, fail(errors.Join(err, running.Stop(ctx)))
+	}
+	r.mu.Lock()
+	r.services = append(r.services, running)
+	r.mu.Unlock()
+	context.AfterFunc(ctx, func() {
+		// The next call of Stop returns the same error to somebody who can tell.
+		_ = running.Stop(context.WithoutCancel(ctx))
+	})
+	return running, nil
+}
+
+func (r *Runner) forget(running *runner.Running, port int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.services = slices.DeleteFunc(r.services, func(other *runner.Running) bool { return other == running })
+	delete(r.ports, port)
+}
+
+// freePort chooses a port of the loopback interface that nobody listens on and that
+// no other service of this runner was given.
+func (r *Runner) freePort(ctx context.Context) (int, error) {
+	for {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", loopback+":0")
+		if err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
+		}
+		port := listener.Addr().(*net.TCPAddr).Port
+		if err := listener.Close(); err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
+		}
+		r.mu.Lock()
+		given := r.ports[port]
+		r.ports[port] = true
+		r.mu.Unlock()
+		if !given {
+			return port, nil
+		}
+	}
+}
+
+// await returns once the service serves, or says why it never will.
+func await(ctx context.Context, p *process, address, ready string) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		last := reach(ctx, address, ready)
+		select {
+		case <-p.done:
+			// Checked first: somebody else may answer on that port.
+			return early(p)
+		default:
+		}
+		if last == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return early(p)
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), last)
+		case <-ticker.C:
+		}
+	}
+}
+
+// early says how a service ended that should not have.
+func early(p *process) error {
+	result, err := p.outcome()
+	if err != nil {
+		return fmt.Errorf("it ended early: %w", err)
+	}
+	return fmt.Errorf("it ended early with exit code %d", result.ExitCode)
+}
+
+// client talks to services on this host: no proxy, and a redirect is an answer.
+var client = &http.Client{
+	Timeout:       5 * time.Second,
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// reach asks a service once whether it serves.
+func reach(ctx context.Context, address, ready string) error {
+	if ready == "" {
+		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		return connection.Close()
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/"+strings.TrimPrefix(ready, "/"), nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", ready, err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", ready, err)
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return fmt.Errorf("ask %s: %w", ready, err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("ask %s: status %d", ready, response.StatusCode)
+	}
+	return nil
+}

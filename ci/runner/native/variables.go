@@ -1,0 +1,115 @@
+package native
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// systemPath is where commands of the system are, besides the environment's own.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// bundles are where systems keep the trusted certificates in one file.
+var bundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
+	"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, Red Hat
+	"/etc/ssl/ca-bundle.pem",             // SUSE
+	"/etc/ssl/cert.pem",                  // macOS, Alpine
+}
+
+// certificates points programs that bring a bundle of their own to the system's, as
+// they would fail behind a company proxy otherwise. What the host says itself wins.
+func certificates(host func(string) string) map[string]string {
+	vars := map[string]string{}
+	file := host("SSL_CERT_FILE")
+	for _, bundle := range bundles {
+		if file == "" {
+			if info, err := os.Stat(bundle); err == nil && info.Mode().IsRegular() {
+				file = bundle
+			}
+		}
+	}
+	if file == "" {
+		return vars
+	}
+	for _, name := range []string{"SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+		vars[name] = file
+		if own := host(name); own != "" {
+			vars[name] = own
+		}
+	}
+	vars["UV_SYSTEM_CERTS"] = "true"
+	vars["UV_NATIVE_TLS"] = "true"
+	return vars
+}
+
+// stepVariables is the environment of a step or service before its own variables.
+func stepVariables(env *environment, dir string) map[string]string {
+	vars := certificates(os.Getenv)
+	vars["PATH"] = env.bin() + ":" + systemPath
+	vars["HOME"] = filepath.Join(dir, "home")
+	vars["TMPDIR"] = filepath.Join(dir, "tmp")
+	vars["LANG"] = "C.UTF-8"
+	return vars
+}
+
+// clientSettings matches the host's variables that say from where and how pip and uv
+// download. Those that change what is installed, or into what, are not among them.
+var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
+	`PIP_(?:INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|TIMEOUT|DEFAULT_TIMEOUT|RETRIES|CACHE_DIR|NO_CACHE_DIR|CONFIG_FILE|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK)`,
+	`UV_(?:INDEX|INDEX_[A-Z0-9_]+|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|LINK_MODE|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
+	`SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE`,
+	`(?i:https?_proxy|all_proxy|no_proxy)`,
+	// pip and uv read their configuration files, netrc and keyrings there.
+	`HOME|XDG_CONFIG_HOME|XDG_CONFIG_DIRS|NETRC`,
+}, "|") + `)$`)
+
+// installVariables is the environment of installation commands; secrets are those of
+// them that contain credentials.
+func installVariables(host []string, cache, tmp string) (vars, secrets map[string]string) {
+	all := map[string]string{}
+	for _, pair := range host {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			all[name] = value
+		}
+	}
+	vars, secrets = certificates(func(name string) string { return all[name] }), map[string]string{}
+	for name, value := range all {
+		if clientSettings.MatchString(name) {
+			vars[name] = value
+		}
+	}
+	// uv does not read the settings of pip, and most companies have only those.
+	if vars["UV_DEFAULT_INDEX"] == "" && vars["UV_INDEX_URL"] == "" && vars["PIP_INDEX_URL"] != "" {
+		vars["UV_DEFAULT_INDEX"] = vars["PIP_INDEX_URL"]
+	}
+	if vars["UV_INDEX"] == "" && vars["UV_EXTRA_INDEX_URL"] == "" && vars["PIP_EXTRA_INDEX_URL"] != "" {
+		vars["UV_INDEX"] = vars["PIP_EXTRA_INDEX_URL"]
+	}
+	if vars["UV_CACHE_DIR"] == "" {
+		vars["UV_CACHE_DIR"] = filepath.Join(cache, "uv")
+	}
+	vars["TMPDIR"] = tmp
+	vars["LANG"] = "C.UTF-8"
+	for name, value := range vars {
+		if value != "" && hasCredentials(name, value) {
+			secrets[name] = value
+			delete(vars, name)
+		}
+	}
+	return vars, secrets
+}
+
+func hasCredentials(name, value string) bool {
+	if strings.HasSuffix(name, "_PASSWORD") || strings.HasSuffix(name, "_TOKEN") {
+		return true
+	}
+	for _, word := range strings.Fields(value) {
+		if address, err := url.Parse(word); err == nil && address.User != nil {
+			return true
+		}
+	}
+	return false
+}
