@@ -1,0 +1,119 @@
+package rollout
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// encodeJSON renders an SDK input as the JSON that the AWS CLI takes with
+// --cli-input-json: what is not set is left out, keys are sorted, two spaces indent.
+// ECS and CloudWatch Logs begin their names in lower case, the other services do not.
+func encodeJSON(input any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	// Strings, numbers, booleans, lists and maps of such can always be encoded.
+	if err := encoder.Encode(encode(input)); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", input, err))
+	}
+	return b.Bytes()
+}
+
+// encode turns an input into maps, lists and plain values.
+func encode(input any) any {
+	value, _ := plain(reflect.ValueOf(input), memberNames(reflect.TypeOf(input)))
+	return value
+}
+
+// plain returns a value as plain data, and whether it is set at all.
+func plain(v reflect.Value, naming func(string) string) (any, bool) {
+	switch v.Kind() {
+	case reflect.Invalid:
+		return nil, false
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil, false
+		}
+		if value, _ := plain(v.Elem(), naming); value != nil {
+			return value, true
+		}
+		return map[string]any{}, true
+	case reflect.Struct:
+		return structure(v, naming), true
+	case reflect.Slice:
+		if v.Len() == 0 {
+			return nil, false
+		}
+		all := make([]any, 0, v.Len())
+		for i := range v.Len() {
+			value, _ := plain(v.Index(i), naming)
+			all = append(all, value)
+		}
+		return all, true
+	case reflect.Map:
+		all := map[string]any{}
+		for _, key := range v.MapKeys() {
+			// Keys of a map are data, and keep their case.
+			all[key.String()], _ = plain(v.MapIndex(key), naming)
+		}
+		return all, len(all) > 0
+	case reflect.String:
+		return v.String(), v.Len() > 0
+	case reflect.Bool:
+		return v.Bool(), v.Bool()
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return v.Int(), v.Int() != 0
+	case reflect.Float64, reflect.Float32:
+		return v.Float(), v.Float() != 0
+	default:
+		panic(fmt.Sprintf("no member of an input is a %s", v.Kind()))
+	}
+}
+
+// required are the members that are sent although they have no pointer and are false.
+var required = map[string]bool{
+	"DeploymentAlarms.Enable": true, "DeploymentAlarms.Rollback": true,
+	"DeploymentCircuitBreaker.Enable": true, "DeploymentCircuitBreaker.Rollback": true,
+	"DeploymentEarlySuccessCriteria.Enable": true,
+	"MetricQuery.ReturnData":                true, "Alarm.ActionsEnabled": true,
+}
+
+func structure(v reflect.Value, naming func(string) string) map[string]any {
+	all := map[string]any{}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if !field.IsExported() || field.Anonymous {
+			continue
+		}
+		value, set := plain(v.Field(i), naming)
+		if !set && !required[v.Type().Name()+"."+field.Name] {
+			continue
+		}
+		key := naming(field.Name)
+		if tag := field.Tag.Get("json"); tag != "" {
+			key = tag
+		}
+		all[key] = value
+	}
+	return all
+}
+
+// memberNames says how a service writes the names of its members.
+func memberNames(t reflect.Type) func(string) string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if strings.HasSuffix(t.PkgPath(), "/service/ecs") || t == reflect.TypeFor[LogGroup]() {
+		return func(name string) string {
+			r, size := utf8.DecodeRuneInString(name)
+			return string(unicode.ToLower(r)) + name[size:]
+		}
+	}
+	return func(name string) string { return name }
+}

@@ -1,0 +1,83 @@
+package rollout
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// provision is what Fargate needs to give a task a machine, a network interface and its
+// image, for an image of some hundred MB. It is a guess, and only an estimate rests on it.
+const provision = 60 * time.Second
+
+// healthy is what the load balancer needs to call a target healthy: two checks, 10 s apart.
+const healthy = 20 * time.Second
+
+// Phase is a part of a deployment.
+type Phase struct {
+	Name string
+	// Time is how long it takes when nothing goes wrong.
+	Time time.Duration
+}
+
+// Estimate is how long a deployment takes.
+type Estimate struct {
+	Phases []Phase
+	// Total is the sum of the phases.
+	Total time.Duration
+	// Deadline is when to give up: the waits as configured, and everything else three
+	// times over, so that a slow start is not taken for a dead one.
+	Deadline time.Duration
+}
+
+func (s *settings) estimate() Estimate {
+	// Where a task is expected to be healthy halfway through its grace.
+	start := provision + s.startPeriod/2 + healthy
+	end := time.Duration(s.tuning.DrainSeconds+s.tuning.StopSeconds) * time.Second
+	bake := time.Duration(s.BakeMinutes) * time.Minute
+	t := s.tuning
+	var e Estimate
+	work := func(name string, d time.Duration) { e.add(name, d, 3*d) }
+	wait := func(name string, d time.Duration) { e.add(name, d, d) }
+	if !s.strategy.shiftsTraffic() {
+		batches := rollingBatches(s.Desired, t.MinimumHealthyPercent, t.MaximumPercent)
+		work(fmt.Sprintf("replace %d tasks in %d batches", s.Desired, batches), time.Duration(batches)*(start+end))
+		return e
+	}
+	work(fmt.Sprintf("start %d tasks of the new version", s.Desired), start)
+	switch s.strategy {
+	case canary:
+		work(fmt.Sprintf("shift %g %% of the traffic", t.CanaryPercent), shift)
+		wait("watch the canary", time.Duration(t.CanaryBakeMinutes)*time.Minute)
+	case linear:
+		steps := linearSteps(t.LinearStepPercent)
+		work(fmt.Sprintf("shift %g %% of the traffic in each of %d steps", t.LinearStepPercent, steps), time.Duration(steps)*shift)
+		// The wait after the step that reaches 100 % is the bake time itself.
+		wait("watch between the steps", time.Duration(steps-1)*time.Duration(t.LinearStepMinutes)*time.Minute)
+	}
+	if s.strategy != linear {
+		work("shift all traffic", shift)
+	}
+	wait("bake with both versions running", bake)
+	work("drain and stop the old tasks", end)
+	return e
+}
+
+// shift is how long a change of the rule's weights takes to be everywhere.
+const shift = 10 * time.Second
+
+func (e *Estimate) add(name string, d, deadline time.Duration) {
+	e.Phases = append(e.Phases, Phase{name, d})
+	e.Total += d
+	e.Deadline += deadline
+}
+
+func linearSteps(percent float64) int { return int(math.Ceil(100/percent - 1e-9)) }
+
+// rollingBatches is how many rounds of starting and stopping tasks a rolling deployment
+// takes with the room that the percentages leave.
+func rollingBatches(desired, minimumPercent, maximumPercent int) int {
+	least, most := taskBounds(desired, minimumPercent, maximumPercent)
+	batch := max(1, (most-desired)+(desired-least))
+	return (desired + batch - 1) / batch
+}

@@ -1,0 +1,78 @@
+package rollout
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// evidence puts into the stage what the verdict on the plan rests on, what a reader of
+// the report wants to see of it, and its files.
+func (p *Plan) evidence(stage *verdict.Stage) {
+	s := p.settings
+	resources := p.Resources()
+	stage.Gate("plan", fmt.Sprintf("%d resources", len(resources)), "valid", true)
+	if p.ImageBuilt {
+		stage.Gate("image", p.Image, "pinned by digest", true)
+	} else {
+		stage.Add("image", "not built; the plan holds a placeholder digest")
+		stage.Warn(ImageNotBuilt, "no image was made in this run")
+	}
+	stage.Add("task definition", fmt.Sprintf("%s, hash %s", s.names.family, short(p.ConfigHash)))
+	stage.Add("size", fmt.Sprintf("%s vCPU, %d MiB", strconv.FormatFloat(float64(s.CPU)/1024, 'f', -1, 64), s.Memory))
+	stage.Add("tasks", fmt.Sprintf("%d (scaling %d to %d)", s.Desired, s.Min, s.Max))
+	stage.Add("strategy", fmt.Sprintf("%s, about %s for a new version", p.Strategy, words(p.Estimate.Total)))
+	stage.Add("account", p.Account+" "+p.Region)
+	stage.Add("calls to AWS", "none")
+	p.warn(stage)
+
+	stage.Blocks = append(stage.Blocks,
+		verdict.Block{Title: "What would be made", Summary: true, Table: resourceTable(resources)},
+		verdict.Block{Title: fmt.Sprintf("Duration of a rollout (%s)", p.Strategy), Table: p.durationTable()},
+		verdict.Block{Title: "Plan", Log: p.Text()})
+	stage.Files = append(stage.Files, p.Files()...)
+}
+
+func (p *Plan) warn(stage *verdict.Stage) {
+	s := p.settings
+	if len(p.Examples) > 0 {
+		keys := make([]string, 0, len(p.Examples))
+		for _, e := range p.Examples {
+			keys = append(keys, e.Key)
+		}
+		stage.Warn(ExampleValues, "made up in this plan: %s", strings.Join(keys, ", "))
+	}
+	if s.tuning.Certificate == "" && s.environment != Sandbox {
+		stage.Warn(NotEncrypted, "the listener of %s has no certificate", s.names.loadBalancer)
+	}
+	if s.environment == Production && (s.Min < 2 || s.Desired < 2) {
+		stage.Warn(SingleTask, "rollout.min is %d, rollout.desired is %d", s.Min, s.Desired)
+	}
+	if s.startBudget > s.patience() {
+		stage.Warn(StartPeriodShort, "image.start_budget lets the image take %s, the container health check gives up after %s",
+			words(s.startBudget), words(s.patience()))
+	}
+	if p.Estimate.Total > time.Hour {
+		stage.Warn(LongRollout, "%s takes about %s", p.Strategy, words(p.Estimate.Total))
+	}
+}
+
+func resourceTable(resources []Resource) *verdict.Table {
+	table := &verdict.Table{Columns: []string{"Action", "Resource", "Name"}}
+	for _, r := range resources {
+		table.Rows = append(table.Rows, []string{"create", r.Kind, r.Name})
+	}
+	return table
+}
+
+func (p *Plan) durationTable() *verdict.Table {
+	table := &verdict.Table{Columns: []string{"Phase", "Time"}}
+	for _, phase := range p.Estimate.Phases {
+		table.Rows = append(table.Rows, []string{phase.Name, words(phase.Time)})
+	}
+	table.Rows = append(table.Rows, []string{"expected", words(p.Estimate.Total)}, []string{"given up after", words(p.Estimate.Deadline)})
+	return table
+}

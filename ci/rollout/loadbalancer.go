@@ -1,0 +1,125 @@
+package rollout
+
+import (
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// LoadBalancer is everything between the users and the tasks.
+type LoadBalancer struct {
+	LoadBalancer *elb.CreateLoadBalancerInput
+	Attributes   *elb.ModifyLoadBalancerAttributesInput
+	// TargetGroups are blue and green, in this order. They swap roles with each
+	// deployment: blue is not always production.
+	TargetGroups          []*elb.CreateTargetGroupInput
+	TargetGroupAttributes []*elb.ModifyTargetGroupAttributesInput
+	Listener              *elb.CreateListenerInput
+	// Rule forwards to both target groups. Its weights are only ever written when it is
+	// created: from then on ECS owns them.
+	Rule *elb.CreateRuleInput
+}
+
+// rulePriority is that of the one rule; it must never change, as ECS refers to the rule.
+const rulePriority = 100
+
+func (s *settings) loadBalancer() *LoadBalancer {
+	t := s.tuning
+	scheme := types.LoadBalancerSchemeEnumInternal
+	if t.InternetFacing {
+		scheme = types.LoadBalancerSchemeEnumInternetFacing
+	}
+	all := &LoadBalancer{
+		LoadBalancer: &elb.CreateLoadBalancerInput{
+			Name: aws.String(s.names.loadBalancer), Type: types.LoadBalancerTypeEnumApplication, Scheme: scheme,
+			IpAddressType: types.IpAddressTypeIpv4, Subnets: t.LoadBalancerSubnets, SecurityGroups: t.LoadBalancerSecurityGroups,
+			Tags: elbTags(s.ownership()),
+		},
+		Attributes: &elb.ModifyLoadBalancerAttributesInput{
+			LoadBalancerArn: aws.String(arnOf("load-balancer", s.names.loadBalancer)),
+			Attributes: []types.LoadBalancerAttribute{
+				{Key: aws.String("idle_timeout.timeout_seconds"), Value: aws.String(strconv.Itoa(t.IdleSeconds))},
+				{Key: aws.String("routing.http.drop_invalid_header_fields.enabled"), Value: aws.String("true")},
+				{Key: aws.String("deletion_protection.enabled"), Value: aws.String(strconv.FormatBool(s.environment == Production))},
+			},
+		},
+		Listener: s.listener(),
+		Rule:     s.rule(),
+	}
+	for _, name := range []string{s.names.blue, s.names.green} {
+		all.TargetGroups = append(all.TargetGroups, s.targetGroup(name))
+		all.TargetGroupAttributes = append(all.TargetGroupAttributes, s.targetGroupAttributes(name))
+	}
+	return all
+}
+
+func (s *settings) targetGroup(name string) *elb.CreateTargetGroupInput {
+	return &elb.CreateTargetGroupInput{
+		Name: aws.String(name), TargetType: types.TargetTypeEnumIp, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4,
+		Protocol: types.ProtocolEnumHttp, ProtocolVersion: aws.String("HTTP1"), // websockets need HTTP/1.1
+		Port: aws.Int32(int32(s.app.Port)), VpcId: aws.String(s.VPC),
+		HealthCheckEnabled: aws.Bool(true), HealthCheckProtocol: types.ProtocolEnumHttp, HealthCheckPort: aws.String("traffic-port"),
+		HealthCheckPath: aws.String(s.app.Health), Matcher: &types.Matcher{HttpCode: aws.String("200")},
+		// AWS's defaults, 30 s five times, would add minutes to every rollout.
+		HealthCheckIntervalSeconds: aws.Int32(10), HealthCheckTimeoutSeconds: aws.Int32(5),
+		HealthyThresholdCount: aws.Int32(2), UnhealthyThresholdCount: aws.Int32(3),
+		Tags: elbTags(s.ownership()),
+	}
+}
+
+func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttributesInput {
+	return &elb.ModifyTargetGroupAttributesInput{
+		TargetGroupArn: aws.String(arnOf("target-group", name)),
+		Attributes: []types.TargetGroupAttribute{
+			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(s.tuning.DrainSeconds))},
+			// A Streamlit session lives in one process: uploads and media of a page must reach it.
+			{Key: aws.String("stickiness.enabled"), Value: aws.String("true")},
+			{Key: aws.String("stickiness.type"), Value: aws.String("lb_cookie")},
+			{Key: aws.String("stickiness.lb_cookie.duration_seconds"), Value: aws.String(strconv.Itoa(s.tuning.TargetStickinessSeconds))},
+		},
+	}
+}
+
+func (s *settings) listener() *elb.CreateListenerInput {
+	listener := &elb.CreateListenerInput{
+		LoadBalancerArn: aws.String(arnOf("load-balancer", s.names.loadBalancer)),
+		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
+		// ECS shifts the weights of a rule and cannot use the default action, which
+		// therefore answers only what the rule does not take.
+		DefaultActions: []types.Action{{Type: types.ActionTypeEnumFixedResponse, FixedResponseConfig: &types.FixedResponseActionConfig{
+			StatusCode: aws.String("404"), ContentType: aws.String("text/plain"), MessageBody: aws.String("not found"),
+		}}},
+		Tags: elbTags(s.ownership()),
+	}
+	if s.tuning.Certificate != "" {
+		listener.Port, listener.Protocol = aws.Int32(443), types.ProtocolEnumHttps
+		listener.Certificates = []types.Certificate{{CertificateArn: aws.String(s.tuning.Certificate)}}
+		listener.SslPolicy = aws.String("ELBSecurityPolicy-TLS13-1-2-2021-06")
+	}
+	return listener
+}
+
+func (s *settings) rule() *elb.CreateRuleInput {
+	return &elb.CreateRuleInput{
+		ListenerArn: aws.String(arnOf("listener", s.names.loadBalancer)),
+		Priority:    aws.Int32(rulePriority),
+		Conditions: []types.RuleCondition{{
+			Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/*"}},
+		}},
+		// One forward action and nothing else: ECS fails a deployment on a mixed rule.
+		Actions: []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{
+			TargetGroups: []types.TargetGroupTuple{
+				{TargetGroupArn: aws.String(arnOf("target-group", s.names.blue)), Weight: aws.Int32(100)},
+				{TargetGroupArn: aws.String(arnOf("target-group", s.names.green)), Weight: aws.Int32(0)},
+			},
+			// Elastic Load Balancing refuses sticky targets behind a rule whose groups are
+			// not sticky (kubernetes-sigs/aws-load-balancer-controller#2734).
+			TargetGroupStickinessConfig: &types.TargetGroupStickinessConfig{
+				Enabled: aws.Bool(true), DurationSeconds: aws.Int32(int32(s.tuning.GroupStickinessSeconds)),
+			},
+		}}},
+		Tags: elbTags(s.ownership()),
+	}
+}

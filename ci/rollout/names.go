@@ -1,0 +1,90 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+)
+
+// elbNameLimit is the longest name of a load balancer or target group.
+const elbNameLimit = 32
+
+var notELBName = regexp.MustCompile(`[^A-Za-z0-9-]+`)
+
+// names are those of all resources of one environment.
+type names struct {
+	cluster, service, family string
+	// scope is the service's name with the environment in it: the base of all other names.
+	scope          string
+	loadBalancer   string
+	blue, green    string
+	logGroup       string
+	alarm5xx       string
+	alarmLatency   string
+	alarmUnhealthy string
+	alarmRunning   string
+}
+
+func namesOf(cfg config.Config, environment string) names {
+	defaults := config.Default().Rollout
+	n := names{
+		cluster: inEnvironment(cfg.Rollout.Cluster, defaults.Cluster, environment),
+		service: inEnvironment(cfg.Rollout.Service, defaults.Service, environment),
+		family:  inEnvironment(cfg.Rollout.Family, defaults.Family, environment),
+	}
+	n.scope = n.service
+	if !hasWord(n.scope, environment) {
+		n.scope += "-" + environment
+	}
+	n.loadBalancer = elbName(n.scope, "")
+	n.blue, n.green = elbName(n.scope, "-blue"), elbName(n.scope, "-green")
+	n.logGroup = "/ecs/" + n.scope
+	n.alarm5xx, n.alarmLatency = n.scope+"-5xx", n.scope+"-latency"
+	n.alarmUnhealthy, n.alarmRunning = n.scope+"-unhealthy-targets", n.scope+"-tasks-missing"
+	return n
+}
+
+// inEnvironment is a configured name for an environment. The document's own names say no
+// environment: two environments of one account would overwrite each other's service, so
+// outside production they get the environment behind them. A name that somebody chose
+// is taken as it is.
+func inEnvironment(name, standard, environment string) string {
+	if name == standard && environment != Production {
+		return name + "-" + environment
+	}
+	return name
+}
+
+func hasWord(name, word string) bool {
+	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' }) {
+		if part == word {
+			return true
+		}
+	}
+	return strings.HasSuffix(name, "-"+word)
+}
+
+// elbName is base+suffix as a name that Elastic Load Balancing accepts. A name that must
+// be cut carries a hash of the whole, so that two long names never meet.
+func elbName(base, suffix string) string {
+	clean := strings.Trim(notELBName.ReplaceAllString(base, "-"), "-")
+	if len(clean)+len(suffix) <= elbNameLimit && clean == base && !strings.HasPrefix(clean, "internal-") {
+		return clean + suffix
+	}
+	sum := sha256.Sum256([]byte(base))
+	tail := "-" + hex.EncodeToString(sum[:3]) + suffix
+	clean = strings.TrimPrefix(clean, "internal-")
+	return strings.TrimRight(clean[:min(len(clean), elbNameLimit-len(tail))], "-") + tail
+}
+
+// A reference stands where AWS's answer to an earlier call belongs: an ARN that does not
+// exist before that call. No API accepts its characters, so that none is ever sent.
+func reference(kind, name string) string { return "{{" + kind + "/" + name + "}}" }
+
+func arnOf(kind, name string) string { return reference("arn:"+kind, name) }
+
+// dimensionOf is the part of an ARN that CloudWatch knows load balancers and target groups by.
+func dimensionOf(kind, name string) string { return reference("dimension:"+kind, name) }

@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// maxTaskDefinition is the largest task definition that ECS registers, in bytes.
+const maxTaskDefinition = 64 << 10
+
+// Plan is everything that a rollout makes, as the inputs of the calls that make it. Where
+// an input needs what an earlier call returns, it holds a reference in double braces.
+type Plan struct {
+	// Environment, Account and Region are where it would be made.
+	Environment, Account, Region string
+	// Image is the image by digest; ImageBuilt is false when it is a placeholder.
+	Image      string
+	ImageBuilt bool
+	// Strategy is rolling, blue_green, canary or linear.
+	Strategy string
+	// Estimate is how long the rollout of a new version takes.
+	Estimate Estimate
+	// Examples are the values that the sandbox made up.
+	Examples []Example
+	// ConfigHash is the hash of TaskDefinition without its tags, in lower-case hex. The
+	// same content has the same hash, whatever the commit.
+	ConfigHash string
+
+	Cluster        *ecs.CreateClusterInput
+	LogGroup       LogGroup
+	TaskDefinition *ecs.RegisterTaskDefinitionInput
+	LoadBalancer   *LoadBalancer
+	Alarms         []Alarm
+	Service        *ecs.CreateServiceInput
+	Scaling        *Scaling
+
+	settings *settings
+}
+
+// NewPlan renders the plan of a rollout. It is a pure function: the same input gives the
+// same plan. With any problem there is no plan; the problems are all that were found, and
+// each names the key in pipeline.yaml that it is about.
+func NewPlan(in Input) (*Plan, []*verdict.Problem) {
+	s := newSettings(in)
+	if problems := s.validate(); len(problems) > 0 {
+		return nil, problems
+	}
+	plan := &Plan{
+		Environment: s.environment, Account: s.Account, Region: s.Region,
+		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Examples: s.examples,
+		Cluster: s.cluster(), LogGroup: s.logGroup(), TaskDefinition: s.taskDefinition(), LoadBalancer: s.loadBalancer(),
+		Alarms: s.alarms(), Service: s.service(), Scaling: s.scaling(),
+		settings: s,
+	}
+	sum := sha256.Sum256(encodeJSON(plan.TaskDefinition))
+	plan.ConfigHash = hex.EncodeToString(sum[:])
+	plan.TaskDefinition.Tags = ecsTags(append(s.release(), tag{TagConfigHash, plan.ConfigHash}))
+	if size := len(encodeJSON(plan.TaskDefinition)); size > maxTaskDefinition {
+		return nil, []*verdict.Problem{verdict.Problemf(PlanInvalid,
+			"rollout.vars: the task definition has %d bytes, ECS takes %d", size, maxTaskDefinition)}
+	}
+	return plan, nil
+}
+
+// Resource is one thing that the plan makes.
+type Resource struct {
+	// Kind and Name say what it is.
+	Kind, Name string
+	// Inputs are those of the calls that make it, in order.
+	Inputs []any
+}
+
+// Resources lists what the plan makes, in the order in which it can be made: nothing
+// refers to what comes after it.
+func (p *Plan) Resources() []Resource {
+	n := p.settings.names
+	lb := p.LoadBalancer
+	all := []Resource{
+		{"ecs cluster", n.cluster, []any{p.Cluster}},
+		{"log group", n.logGroup, []any{p.LogGroup}},
+		{"task definition", n.family, []any{p.TaskDefinition}},
+		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
+		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
+		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
+		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
+		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
+	}
+	for _, alarm := range p.Alarms {
+		all = append(all, Resource{"alarm", alarm.AlarmName, []any{alarm}})
+	}
+	all = append(all,
+		Resource{"ecs service", n.service, []any{p.Service}},
+		Resource{"scalable target", *p.Scaling.Target.ResourceId, []any{p.Scaling.Target}})
+	for _, policy := range p.Scaling.Policies {
+		all = append(all, Resource{"scaling policy", *policy.PolicyName, []any{policy}})
+	}
+	return all
+}

@@ -1,0 +1,114 @@
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+func (s *settings) cluster() *ecs.CreateClusterInput {
+	return &ecs.CreateClusterInput{
+		ClusterName: aws.String(s.names.cluster),
+		// The alarm on missing tasks reads the metrics of Container Insights.
+		Settings: []types.ClusterSetting{{Name: types.ClusterSettingNameContainerInsights, Value: aws.String("enabled")}},
+		Tags:     ecsTags(s.ownership()),
+	}
+}
+
+func (s *settings) service() *ecs.CreateServiceInput {
+	return &ecs.CreateServiceInput{
+		Cluster:     aws.String(s.names.cluster),
+		ServiceName: aws.String(s.names.service),
+		// The same service gets the same token, so that a repeated call makes one service.
+		ClientToken:        aws.String(clientToken(s.Account, s.Region, s.names.cluster, s.names.service)),
+		TaskDefinition:     aws.String(arnOf("task-definition", s.names.family)),
+		DesiredCount:       aws.Int32(int32(s.Desired)),
+		LaunchType:         types.LaunchTypeFargate,
+		PlatformVersion:    aws.String("LATEST"),
+		SchedulingStrategy: types.SchedulingStrategyReplica,
+		// ECS's own controller does all four strategies; CodeDeploy is not needed for any.
+		DeploymentController:    &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
+		DeploymentConfiguration: s.deployment(),
+		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
+			Subnets: s.Subnets, SecurityGroups: s.SecurityGroups, AssignPublicIp: types.AssignPublicIpDisabled,
+		}},
+		LoadBalancers: []types.LoadBalancer{s.attachment()},
+		// Until then the load balancer's opinion of a starting task is not asked for.
+		HealthCheckGracePeriodSeconds: aws.Int32(int32(s.patience().Seconds())),
+		AvailabilityZoneRebalancing:   s.rebalancing(),
+		EnableECSManagedTags:          true,
+		PropagateTags:                 types.PropagateTagsTaskDefinition,
+		Tags:                          ecsTags(s.ownership()),
+	}
+}
+
+// rebalancing needs room for a task above the desired count: ECS refuses it otherwise.
+func (s *settings) rebalancing() types.AvailabilityZoneRebalancing {
+	if s.tuning.MaximumPercent > 100 {
+		return types.AvailabilityZoneRebalancingEnabled
+	}
+	return types.AvailabilityZoneRebalancingDisabled
+}
+
+// clientToken is 32 characters; ECS takes up to 36.
+func clientToken(parts ...string) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		hash.Write([]byte(part + "\x00"))
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:16])
+}
+
+func (s *settings) attachment() types.LoadBalancer {
+	attachment := types.LoadBalancer{
+		TargetGroupArn: aws.String(arnOf("target-group", s.names.blue)),
+		ContainerName:  aws.String(ContainerName), ContainerPort: aws.Int32(int32(s.app.Port)),
+	}
+	if s.strategy.shiftsTraffic() {
+		attachment.AdvancedConfiguration = &types.AdvancedConfiguration{
+			AlternateTargetGroupArn: aws.String(arnOf("target-group", s.names.green)),
+			ProductionListenerRule:  aws.String(arnOf("listener-rule", s.names.loadBalancer)),
+			RoleArn:                 aws.String(s.InfrastructureRole),
+		}
+	}
+	return attachment
+}
+
+func (s *settings) deployment() *types.DeploymentConfiguration {
+	t := s.tuning
+	d := &types.DeploymentConfiguration{
+		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),
+		MaximumPercent:        aws.Int32(int32(t.MaximumPercent)),
+		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: true, Rollback: true},
+	}
+	if s.strategy.shiftsTraffic() {
+		d.BakeTimeInMinutes = aws.Int32(int32(s.BakeMinutes))
+	}
+	switch s.strategy {
+	case rolling:
+		d.Strategy = types.DeploymentStrategyRolling
+		// The breaker is a feature of rolling deployments in the API reference.
+		d.DeploymentCircuitBreaker = &types.DeploymentCircuitBreaker{
+			Enable: true, Rollback: true,
+			// Where nobody is hurt by a false alarm, one healthy task does not excuse the failed ones.
+			ResetOnHealthyTask:     aws.Bool(s.environment == Production),
+			ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: int32(t.BreakerFailures)},
+		}
+	case blueGreen:
+		d.Strategy = types.DeploymentStrategyBlueGreen
+	case canary:
+		d.Strategy = types.DeploymentStrategyCanary
+		d.CanaryConfiguration = &types.CanaryConfiguration{
+			CanaryPercent: aws.Float64(t.CanaryPercent), CanaryBakeTimeInMinutes: aws.Int32(int32(t.CanaryBakeMinutes)),
+		}
+	case linear:
+		d.Strategy = types.DeploymentStrategyLinear
+		d.LinearConfiguration = &types.LinearConfiguration{
+			StepPercent: aws.Float64(t.LinearStepPercent), StepBakeTimeInMinutes: aws.Int32(int32(t.LinearStepMinutes)),
+		}
+	}
+	return d
+}

@@ -1,0 +1,69 @@
+package rollout
+
+import (
+	"regexp"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+)
+
+// TagPrefix begins every tag's key. Only what carries these tags is ours to change.
+const TagPrefix = "openstack-rca/"
+
+// TagConfigHash holds the hash of a task definition without its tags: an equal hash means
+// that the registered revision can be used again.
+const TagConfigHash = TagPrefix + "config-hash"
+
+var regexpNotName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+type tag struct{ key, value string }
+
+// ownership are the tags of everything that is made: they do not change from one
+// release to the next.
+func (s *settings) ownership() []tag {
+	return []tag{
+		{TagPrefix + "application", s.application},
+		{TagPrefix + "environment", s.environment},
+		{TagPrefix + "service", s.names.service},
+	}
+}
+
+// release are the tags of a task definition: what this revision was made of.
+func (s *settings) release() []tag {
+	all := s.ownership()
+	if s.commit != "" {
+		all = append(all, tag{TagPrefix + "commit", s.commit})
+	}
+	if s.version != nil {
+		all = append(all, tag{TagPrefix + "model-version", strconv.Itoa(s.version.Number)}, tag{TagPrefix + "model-sha256", s.version.SHA256})
+	}
+	return all
+}
+
+func (s *settings) tagValues() []tag { return s.release() }
+
+func ecsTags(all []tag) []types.Tag {
+	var out []types.Tag
+	for _, t := range all {
+		out = append(out, types.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
+	}
+	return out
+}
+
+func elbTags(all []tag) []elbtypes.Tag {
+	var out []elbtypes.Tag
+	for _, t := range all {
+		out = append(out, elbtypes.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
+	}
+	return out
+}
+
+func tagMap(all []tag) map[string]string {
+	out := map[string]string{}
+	for _, t := range all {
+		out[t.key] = t.value
+	}
+	return out
+}

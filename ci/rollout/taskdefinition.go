@@ -1,0 +1,178 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// ContainerName is the name of the application's container.
+const ContainerName = "app"
+
+// prepareName is the container that makes the volumes writable and ends.
+const prepareName = "prepare-volumes"
+
+// The container's own health check. ECS ignores the HEALTHCHECK of an image, so it is
+// in the task definition. A task is given up startPeriod + checkInterval * checkRetries
+// seconds after its start; during the start period failures do not count.
+const (
+	checkInterval = 15
+	checkTimeout  = 5
+	checkRetries  = 4
+)
+
+// patience is how long a task may take to become healthy before ECS replaces it.
+func (s *settings) patience() time.Duration {
+	return s.startPeriod + checkInterval*checkRetries*time.Second
+}
+
+func (s *settings) taskDefinition() *ecs.RegisterTaskDefinitionInput {
+	task := &ecs.RegisterTaskDefinitionInput{
+		Family:                  aws.String(s.names.family),
+		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
+		NetworkMode:             types.NetworkModeAwsvpc,
+		Cpu:                     aws.String(strconv.Itoa(s.CPU)),
+		Memory:                  aws.String(strconv.Itoa(s.Memory)),
+		ExecutionRoleArn:        aws.String(s.ExecutionRole),
+		TaskRoleArn:             aws.String(s.TaskRole),
+		RuntimePlatform: &types.RuntimePlatform{
+			CpuArchitecture: types.CPUArchitecture(s.tuning.Architecture), OperatingSystemFamily: types.OSFamilyLinux,
+		},
+	}
+	if s.tuning.EphemeralGiB > 0 {
+		task.EphemeralStorage = &types.EphemeralStorage{SizeInGiB: int32(s.tuning.EphemeralGiB)}
+	}
+	app := s.appContainer()
+	paths := s.writablePaths()
+	for _, path := range paths {
+		volume := volumeName(path)
+		// No host and no file system: fresh scratch storage for each task.
+		task.Volumes = append(task.Volumes, types.Volume{Name: aws.String(volume)})
+		app.MountPoints = append(app.MountPoints, types.MountPoint{SourceVolume: aws.String(volume), ContainerPath: aws.String(path), ReadOnly: aws.Bool(false)})
+	}
+	if len(paths) > 0 {
+		app.DependsOn = []types.ContainerDependency{{ContainerName: aws.String(prepareName), Condition: types.ContainerConditionSuccess}}
+		task.ContainerDefinitions = append(task.ContainerDefinitions, s.prepareContainer(app.MountPoints, paths))
+	}
+	task.ContainerDefinitions = append(task.ContainerDefinitions, app)
+	return task
+}
+
+func (s *settings) appContainer() types.ContainerDefinition {
+	return types.ContainerDefinition{
+		Name:      aws.String(ContainerName),
+		Image:     aws.String(s.image),
+		Essential: aws.Bool(true),
+		User:      aws.String(strconv.Itoa(s.app.User)),
+		// In awsvpc mode the host port is the container's; said anyway, so that what is
+		// registered and what AWS describes are equal.
+		PortMappings: []types.PortMapping{{
+			ContainerPort: aws.Int32(int32(s.app.Port)), HostPort: aws.Int32(int32(s.app.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
+		}},
+		ReadonlyRootFilesystem: aws.Bool(!s.tuning.WritableRoot),
+		LinuxParameters: &types.LinuxParameters{
+			Capabilities: &types.KernelCapabilities{Drop: []string{"ALL"}},
+			// Reaps children and forwards SIGTERM, which a shell as first process would not.
+			InitProcessEnabled: aws.Bool(true),
+		},
+		Environment: s.environmentVariables(),
+		Secrets:     s.secretReferences(),
+		HealthCheck: &types.HealthCheck{
+			Command: s.healthCommand(), Interval: aws.Int32(checkInterval), Timeout: aws.Int32(checkTimeout),
+			Retries: aws.Int32(checkRetries), StartPeriod: aws.Int32(int32(s.startPeriod.Seconds())),
+		},
+		StopTimeout:        aws.Int32(int32(s.tuning.StopSeconds)),
+		Ulimits:            []types.Ulimit{{Name: types.UlimitNameNofile, SoftLimit: 65536, HardLimit: 65536}},
+		LogConfiguration:   s.logging(ContainerName),
+		VersionConsistency: types.VersionConsistencyEnabled,
+	}
+}
+
+// prepareContainer makes the task's volumes writable for the application's user: Fargate
+// mounts them with owner root and mode 0755 ("Use bind mounts with Amazon ECS"), unless
+// the image declares each of them as VOLUME, which not every builder can. It is the
+// image's own chmod, as root without a single capability, on a read-only root file
+// system, and it ends before the application starts.
+func (s *settings) prepareContainer(mounts []types.MountPoint, paths []string) types.ContainerDefinition {
+	return types.ContainerDefinition{
+		Name:                   aws.String(prepareName),
+		Image:                  aws.String(s.image),
+		Essential:              aws.Bool(false),
+		User:                   aws.String("0"),
+		EntryPoint:             []string{"/bin/chmod"},
+		Command:                append([]string{"1777"}, paths...),
+		MountPoints:            slices.Clone(mounts),
+		ReadonlyRootFilesystem: aws.Bool(true),
+		LinuxParameters:        &types.LinuxParameters{Capabilities: &types.KernelCapabilities{Drop: []string{"ALL"}}},
+		LogConfiguration:       s.logging(prepareName),
+		VersionConsistency:     types.VersionConsistencyEnabled,
+	}
+}
+
+// writablePaths are the declared volumes and, under a read-only root, /tmp.
+func (s *settings) writablePaths() []string {
+	paths := slices.Clone(s.app.Volumes)
+	if !s.tuning.WritableRoot && !slices.Contains(paths, "/tmp") {
+		paths = append(paths, "/tmp")
+	}
+	return paths
+}
+
+// volumeName is a path as the name of a volume: letters, digits, hyphens, underscores.
+func volumeName(path string) string {
+	return strings.Trim(regexpNotName.ReplaceAllString(strings.TrimPrefix(path, "/app/"), "-"), "-")
+}
+
+// healthCommand asks the application from inside its container. Python is the one
+// program that every image of this pipeline has; a proxy in the environment must not
+// stand between. An answer that is no success, and no answer, exit with code 1.
+func (s *settings) healthCommand() []string {
+	script := fmt.Sprintf("import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=%d).read()",
+		s.app.Port, s.app.Health, checkTimeout-1)
+	return []string{"CMD", "python", "-c", script}
+}
+
+func (s *settings) environmentVariables() []types.KeyValuePair {
+	vars := maps.Clone(s.Vars)
+	if vars == nil {
+		vars = map[string]string{}
+	}
+	if _, set := vars["HOME"]; !set && !s.tuning.WritableRoot {
+		if _, set := s.app.Vars["HOME"]; !set {
+			vars["HOME"] = "/tmp" // libraries write caches there, and nothing else is writable
+		}
+	}
+	var all []types.KeyValuePair
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		all = append(all, types.KeyValuePair{Name: aws.String(name), Value: aws.String(vars[name])})
+	}
+	return all
+}
+
+func (s *settings) secretReferences() []types.Secret {
+	var all []types.Secret
+	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
+		all = append(all, types.Secret{Name: aws.String(name), ValueFrom: aws.String(s.Secrets[name])})
+	}
+	return all
+}
+
+// logging does not let ECS create the log group: that needs a right the execution role
+// should not have, and would leave a group without retention.
+func (s *settings) logging(prefix string) *types.LogConfiguration {
+	return &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
+		"awslogs-group":         s.names.logGroup,
+		"awslogs-region":        s.Region,
+		"awslogs-stream-prefix": prefix,
+		// A blocked log call would block the application with it.
+		"mode":            "non-blocking",
+		"max-buffer-size": "25m",
+	}}
+}

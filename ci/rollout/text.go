@@ -1,0 +1,167 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Text renders the plan as a diff against nothing: one block for each thing that is made,
+// with every member. The values are as they would be sent; secrets are ARNs only.
+func (p *Plan) Text() string {
+	var b strings.Builder
+	resources := p.Resources()
+	for _, resource := range resources {
+		fmt.Fprintf(&b, "+ create %s %s\n", resource.Kind, strconv.Quote(resource.Name))
+		for _, input := range resource.Inputs {
+			tree(&b, "    ", encode(input))
+		}
+	}
+	fmt.Fprintf(&b, "\nPlan: %d to create, 0 to change, 0 to delete.\n", len(resources))
+	return b.String()
+}
+
+// tree prints plain data, a line a value, as deep as it is.
+func tree(b *strings.Builder, indent string, value any) {
+	members, ok := value.(map[string]any)
+	if !ok {
+		return
+	}
+	for _, key := range sortedKeys(members) {
+		branch(b, indent, key, members[key])
+	}
+}
+
+func branch(b *strings.Builder, indent, key string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		fmt.Fprintf(b, "%s+ %s\n", indent, key)
+		tree(b, indent+"    ", v)
+	case []any:
+		if inline, ok := scalars(v); ok {
+			fmt.Fprintf(b, "%s+ %s = [%s]\n", indent, key, inline)
+			return
+		}
+		for i, item := range v {
+			branch(b, indent, fmt.Sprintf("%s[%d]", key, i), item)
+		}
+	default:
+		fmt.Fprintf(b, "%s+ %s = %s\n", indent, key, scalar(v))
+	}
+}
+
+func scalars(all []any) (string, bool) {
+	words := make([]string, 0, len(all))
+	for _, item := range all {
+		switch item.(type) {
+		case map[string]any, []any:
+			return "", false
+		}
+		words = append(words, scalar(item))
+	}
+	return strings.Join(words, ", "), true
+}
+
+// scalar quotes strings: what comes from outside cannot begin a line of its own.
+func scalar(value any) string {
+	if s, ok := value.(string); ok {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprint(value)
+}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Markdown renders the plan for rollout/plan.md of the report.
+func (p *Plan) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Rollout plan: %s\n\n", p.Environment)
+	fmt.Fprintf(&b, "%s\n\n", p.sentence())
+	if !p.ImageBuilt {
+		b.WriteString("**Image: not built.** The digest of zeros below is a placeholder; no image has it.\n\n")
+	}
+	if len(p.Examples) > 0 {
+		b.WriteString("**Example values.** These keys are not set for this environment, and stand here with values made up:\n\n")
+		for _, e := range p.Examples {
+			fmt.Fprintf(&b, "- `%s`: `%s`\n", e.Key, e.Value)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("## Duration\n\n| Phase | Time |\n| --- | --- |\n")
+	for _, phase := range p.Estimate.Phases {
+		fmt.Fprintf(&b, "| %s | %s |\n", phase.Name, words(phase.Time))
+	}
+	fmt.Fprintf(&b, "| **Expected** | **%s** |\n| Given up after | %s |\n\n", words(p.Estimate.Total), words(p.Estimate.Deadline))
+	b.WriteString("## What would be made, in this order\n\n")
+	// Names and values were held against narrow forms, or are quoted Go strings; a fence
+	// of tildes longer than any run of them in the text cannot be left.
+	text := p.Text()
+	fence := "~~~"
+	for strings.Contains(text, fence) {
+		fence += "~"
+	}
+	fmt.Fprintf(&b, "%sdiff\n%s%s\n", fence, text, fence)
+	return b.String()
+}
+
+func (p *Plan) sentence() string {
+	s := p.settings
+	return fmt.Sprintf("%d tasks (%d to %d) of %s vCPU and %d MiB behind a load balancer, account %s, region %s, strategy %s. Nothing was called in AWS.",
+		s.Desired, s.Min, s.Max, strconv.FormatFloat(float64(s.CPU)/1024, 'f', -1, 64), s.Memory, p.Account, p.Region, p.Strategy)
+}
+
+// words is a duration without the zeros: "1h30m", "12m10s", "30s".
+func words(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// Files are the plan's files for the report directory. The JSON files hold the inputs of
+// the calls as the AWS CLI takes them; what does not exist yet is named in double braces.
+func (p *Plan) Files() []verdict.ReportFile {
+	lb := p.LoadBalancer
+	return []verdict.ReportFile{
+		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
+		{Path: "rollout/task-definition.json", Content: encodeJSON(p.TaskDefinition)},
+		{Path: "rollout/service.json", Content: encodeCalls(
+			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup}, call{"createService", p.Service})},
+		{Path: "rollout/load-balancer.json", Content: encodeCalls(
+			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
+			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
+			call{"createListener", lb.Listener}, call{"createRule", lb.Rule})},
+		{Path: "rollout/scaling.json", Content: encodeCalls(
+			call{"registerScalableTarget", p.Scaling.Target}, call{"putScalingPolicy", p.Scaling.Policies})},
+		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms})},
+	}
+}
+
+type call struct {
+	name  string
+	input any
+}
+
+// encodeCalls renders several inputs as one object, each under the name of its call.
+func encodeCalls(calls ...call) []byte {
+	all := map[string]any{}
+	for _, c := range calls {
+		all[c.name] = encode(c.input)
+	}
+	return encodeJSON(all)
+}

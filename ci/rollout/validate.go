@@ -1,0 +1,414 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+var (
+	environmentForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	accountForm     = regexp.MustCompile(`^[0-9]{12}$`)
+	regionForm      = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	ecsNameForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	tagValueForm    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
+	vpcForm         = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
+	subnetForm      = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	groupForm       = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+	// The path goes into a Python string of the container's health check.
+	healthForm   = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,1023}$`)
+	volumeForm   = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,254}$`)
+	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
+	secretForm   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
+	// What an ECS valueFrom may have behind a secret's name: JSON key, version stage, version id.
+	secretKeyForm = regexp.MustCompile(`^[A-Za-z0-9_.@/+=-]{0,256}$`)
+
+	secretName = regexp.MustCompile(`(?i)(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|APIKEY)$|ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
+	// Names that speak of a secret and hold something else.
+	notSecretName = regexp.MustCompile(`(?i)_(ARN|FILE|PATH|NAME|URL|URI|TTL|LIMIT|LENGTH|COUNT|PREFIX)$`)
+	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
+)
+
+// The retentions that CloudWatch Logs accepts (PutRetentionPolicy).
+var logRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+
+// checker collects every problem of one input.
+type checker struct {
+	*settings
+	problems []*verdict.Problem
+}
+
+func (c *checker) bad(code verdict.Code, format string, args ...any) {
+	c.problems = append(c.problems, verdict.Problemf(code, format, args...))
+}
+
+func (c *checker) within(code verdict.Code, key string, value, low, high float64) {
+	if !(value >= low && value <= high) { // also catches NaN
+		c.bad(code, "%s: %v is not within %v..%v", key, value, low, high)
+	}
+}
+
+// validate checks everything and returns all problems, in the order of the keys' importance.
+func (s *settings) validate() []*verdict.Problem {
+	c := &checker{settings: s}
+	c.checkEnvironment()
+	c.checkImage()
+	c.checkAccount()
+	c.checkRoles()
+	c.checkNames()
+	c.checkSize()
+	c.checkContainer()
+	c.checkVariables()
+	c.checkNetwork()
+	c.checkScaling()
+	c.checkStrategy()
+	c.checkLoadBalancer()
+	return c.problems
+}
+
+func (c *checker) checkEnvironment() {
+	if !environmentForm.MatchString(c.environment) {
+		c.bad(EnvironmentInvalid, "--environment: %q is not a name of lower-case letters, digits and hyphens, at most 32", c.environment)
+	}
+}
+
+func (c *checker) checkImage() {
+	if c.image == "" {
+		c.bad(ImageMissing, "%s needs an image, and none was made or given", c.environment)
+		return
+	}
+	if err := checkPinned(c.image); err != nil {
+		c.bad(ImageNotPinned, "image %q: %v", c.image, err)
+		return
+	}
+	digest, err := name.NewDigest(c.image)
+	if err != nil {
+		c.bad(ImageNotPinned, "image %q: %v", c.image, err)
+		return
+	}
+	if c.environment == Sandbox {
+		return
+	}
+	if digest.DigestStr() == PlaceholderDigest {
+		c.bad(ImageMissing, "image %q holds the placeholder of a plan without image", c.image)
+	}
+	host, _, _ := strings.Cut(digest.RegistryStr(), ":")
+	if local := []string{"localhost", "127.0.0.1", "[", "0.0.0.0", "host.docker.internal"}; slices.Contains(local, host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local") {
+		c.bad(ImageUnreachable, "image %q is in the registry %s", c.image, digest.RegistryStr())
+	}
+}
+
+// checkPinned says why a reference is not pinned by digest, in words that help more
+// than "could not parse".
+func checkPinned(ref string) error {
+	repository, digest, found := strings.Cut(ref, "@")
+	if found {
+		if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(digest) {
+			return fmt.Errorf("%q is not a digest: sha256: and 64 hexadecimal digits", digest)
+		}
+		return nil
+	}
+	last := repository[strings.LastIndexByte(repository, '/')+1:]
+	if _, tag, tagged := strings.Cut(last, ":"); tagged {
+		return fmt.Errorf("the tag %q can point at another image tomorrow", tag)
+	}
+	return fmt.Errorf("without a digest it means the tag latest, which can point at another image tomorrow")
+}
+
+func (c *checker) checkAccount() {
+	switch {
+	case c.Account == "":
+		c.bad(AccountInvalid, "rollout.account: %s has no account, so nothing guards against deploying into the wrong one", c.environment)
+	case !accountForm.MatchString(c.Account):
+		c.bad(AccountInvalid, "rollout.account: %q is not 12 digits", c.Account)
+	}
+	if !regionForm.MatchString(c.Region) {
+		c.bad(PlanInvalid, "rollout.region: %q is not a region, such as ap-south-1", c.Region)
+	}
+}
+
+func (c *checker) checkRoles() {
+	c.role("rollout.execution_role", c.ExecutionRole, true, "ECS pulls the image and reads the secrets with it")
+	c.role("rollout.task_role", c.TaskRole, true, "the application calls AWS with it")
+	c.role("rollout.infrastructure_role", c.InfrastructureRole, c.strategy.shiftsTraffic(), "ECS shifts the traffic with it")
+}
+
+func (c *checker) role(key, value string, required bool, purpose string) {
+	if value == "" {
+		if required {
+			c.bad(RoleInvalid, "%s: missing; %s", key, purpose)
+		}
+		return
+	}
+	a, err := arn.Parse(value)
+	if err != nil || a.Service != "iam" || !strings.HasPrefix(a.Resource, "role/") || len(a.Resource) == len("role/") {
+		c.bad(RoleInvalid, "%s: %q is not the ARN of a role: arn:aws:iam::<account>:role/<name>", key, value)
+		return
+	}
+	c.same(key, a, false)
+}
+
+// same holds an ARN against the environment's account, partition and, when regional, region.
+func (c *checker) same(key string, a arn.ARN, regional bool) {
+	if c.Account != "" && a.AccountID != c.Account {
+		c.bad(AccountMismatch, "%s: the ARN is of account %s, rollout.account is %s", key, a.AccountID, c.Account)
+	}
+	if want := partition(c.Region); a.Partition != want {
+		c.bad(AccountMismatch, "%s: the ARN is of partition %s, region %s is in %s", key, a.Partition, c.Region, want)
+	}
+	if regional && a.Region != c.Region {
+		c.bad(AccountMismatch, "%s: the ARN is of region %q, rollout.region is %s", key, a.Region, c.Region)
+	}
+}
+
+func (c *checker) checkNames() {
+	for _, n := range []struct{ key, value string }{
+		{"rollout.cluster", c.names.cluster}, {"rollout.service", c.names.service}, {"rollout.family", c.names.family},
+	} {
+		if !ecsNameForm.MatchString(n.value) {
+			c.bad(NameInvalid, "%s: ECS does not accept %q: letters, digits, hyphens and underscores, at most 255", n.key, n.value)
+		}
+	}
+	for _, tag := range c.tagValues() {
+		if !tagValueForm.MatchString(tag.value) {
+			c.bad(NameInvalid, "%s: %q cannot be the value of a tag: letters, digits, spaces and _.:/=+-@, at most 256", tag.key, tag.value)
+		}
+	}
+}
+
+func (c *checker) checkSize() {
+	sizes := config.FargateMemory(c.CPU)
+	switch {
+	case len(sizes) == 0:
+		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has 256, 512, 1024, 2048, 4096, 8192 and 16384", c.CPU)
+	case !slices.Contains(sizes, c.Memory):
+		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory, listSizes(sizes))
+	}
+	if g := c.tuning.EphemeralGiB; g != 0 {
+		c.within(SizeInvalid, "tuning.EphemeralGiB", float64(g), 21, 200)
+	}
+	if a := c.tuning.Architecture; a != "X86_64" && a != "ARM64" {
+		c.bad(PlanInvalid, "tuning.Architecture: %q is not X86_64 or ARM64", a)
+	}
+}
+
+func listSizes(sizes []int) string {
+	if n := len(sizes); n > 8 {
+		return fmt.Sprintf("%d to %d MiB in steps of %d", sizes[0], sizes[n-1], sizes[1]-sizes[0])
+	}
+	return strings.Trim(fmt.Sprint(sizes), "[]") + " MiB"
+}
+
+func (c *checker) checkContainer() {
+	c.within(PlanInvalid, "image.port", float64(c.app.Port), 1, 65535)
+	if !healthForm.MatchString(c.app.Health) {
+		c.bad(PlanInvalid, "image.health: %q is not a path that a health check can ask for", c.app.Health)
+	}
+	if c.app.User < 1 || c.app.User > 65535 {
+		c.bad(PlanInvalid, "image.user: %d is not a user id of 1..65535; the application never runs as root", c.app.User)
+	}
+	// ECS: HealthCheck.startPeriod is 0..300 seconds.
+	c.within(PlanInvalid, "rollout.start_period (seconds)", c.startPeriod.Seconds(), 0, 300)
+	c.within(PlanInvalid, "tuning.StopSeconds", float64(c.tuning.StopSeconds), 2, 120)
+	if !slices.Contains(logRetentions, c.LogDays) {
+		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(logRetentions), "[]"))
+	}
+	seen := map[string]string{}
+	for i, path := range c.app.Volumes {
+		key := fmt.Sprintf("image.volumes[%d]", i)
+		if !volumeForm.MatchString(path) || strings.Contains(path, "..") {
+			c.bad(PlanInvalid, "%s: %q is not an absolute path", key, path)
+			continue
+		}
+		if other, twice := seen[volumeName(path)]; twice {
+			c.bad(PlanInvalid, "%s: %q has the same volume name as %q", key, path, other)
+		}
+		seen[volumeName(path)] = path
+	}
+}
+
+// checkVariables never repeats a value: it may be a secret put in the wrong place.
+func (c *checker) checkVariables() {
+	for _, variable := range slices.Sorted(maps.Keys(c.Vars)) {
+		switch {
+		case !variableForm.MatchString(variable):
+			c.bad(PlanInvalid, "rollout.vars: %q is not a name for a variable: letters, digits and underscores", variable)
+		case looksSecret(variable, c.Vars[variable]):
+			c.bad(SecretLiteral, "rollout.vars.%s looks like a secret and has its value in the configuration", variable)
+		}
+	}
+	for _, variable := range slices.Sorted(maps.Keys(c.Secrets)) {
+		key := "rollout.secrets." + variable
+		if !variableForm.MatchString(variable) {
+			c.bad(PlanInvalid, "rollout.secrets: %q is not a name for a variable: letters, digits and underscores", variable)
+		}
+		if _, both := c.Vars[variable]; both {
+			c.bad(PlanInvalid, "%s is under rollout.vars too; ECS refuses a variable that is both", key)
+		}
+		c.secret(key, c.Secrets[variable])
+	}
+}
+
+func looksSecret(variable, value string) bool {
+	if value == "" {
+		return false
+	}
+	return secretValue.MatchString(value) || secretName.MatchString(variable) && !notSecretName.MatchString(variable)
+}
+
+func (c *checker) secret(key, value string) {
+	a, err := arn.Parse(value)
+	if err != nil || !validSecret(a) {
+		c.bad(SecretInvalid, "%s: the value is not the ARN of a Secrets Manager secret or of an SSM parameter (it is not shown, in case it is the secret)", key)
+		return
+	}
+	// ECS reads a parameter of another region too, but the task would depend on both regions.
+	c.same(key, a, true)
+}
+
+func validSecret(a arn.ARN) bool {
+	switch a.Service {
+	case "ssm":
+		rest, found := strings.CutPrefix(a.Resource, "parameter/")
+		return found && secretForm.MatchString(rest)
+	case "secretsmanager":
+		rest, found := strings.CutPrefix(a.Resource, "secret:")
+		parts := strings.Split(rest, ":")
+		// secret:name, or secret:name:key:stage:version with any of the last three empty.
+		if !found || !secretForm.MatchString(parts[0]) || (len(parts) != 1 && len(parts) != 4) {
+			return false
+		}
+		for _, part := range parts[1:] {
+			if !secretKeyForm.MatchString(part) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func (c *checker) checkNetwork() {
+	if !vpcForm.MatchString(c.VPC) {
+		c.bad(NetworkInvalid, "rollout.vpc: %q is not a VPC, such as vpc-0123456789abcdef0", c.VPC)
+	}
+	c.ids("rollout.subnets", c.Subnets, subnetForm, 1, 16)
+	c.ids("rollout.security_groups", c.SecurityGroups, groupForm, 1, 5)
+	// A load balancer of this type stands in two zones at least, so it needs two subnets.
+	key := "tuning.LoadBalancerSubnets"
+	if slices.Equal(c.tuning.LoadBalancerSubnets, c.Subnets) {
+		key = "rollout.subnets"
+	}
+	if n := len(c.tuning.LoadBalancerSubnets); n < 2 {
+		c.bad(NetworkInvalid, "%s: the load balancer needs subnets in two zones, there is %d", key, n)
+	}
+	if key != "rollout.subnets" {
+		c.ids(key, c.tuning.LoadBalancerSubnets, subnetForm, 2, 16)
+	}
+	if !slices.Equal(c.tuning.LoadBalancerSecurityGroups, c.SecurityGroups) {
+		c.ids("tuning.LoadBalancerSecurityGroups", c.tuning.LoadBalancerSecurityGroups, groupForm, 1, 5)
+	}
+}
+
+func (c *checker) ids(key string, values []string, form *regexp.Regexp, low, high int) {
+	if len(values) < low || len(values) > high {
+		c.bad(NetworkInvalid, "%s: there are %d, ECS takes %d to %d", key, len(values), low, high)
+	}
+	seen := map[string]bool{}
+	for i, value := range values {
+		switch {
+		case !form.MatchString(value):
+			c.bad(NetworkInvalid, "%s[%d]: %q does not have the form %s", key, i, value, strings.Trim(form.String(), "^$"))
+		case seen[value]:
+			c.bad(NetworkInvalid, "%s[%d]: %s is there already", key, i, value)
+		}
+		seen[value] = true
+	}
+}
+
+func (c *checker) checkScaling() {
+	switch {
+	case c.Min < 1 || c.Desired < 1 || c.Max < 1:
+		// With no task there is nothing whose health could be verified.
+		c.bad(ScalingInvalid, "rollout.min, rollout.desired, rollout.max: %d, %d, %d; a service that is verified has at least 1", c.Min, c.Desired, c.Max)
+	case c.Min > c.Max:
+		c.bad(ScalingInvalid, "rollout.min: %d is above rollout.max %d", c.Min, c.Max)
+	case c.Desired < c.Min || c.Desired > c.Max:
+		c.bad(ScalingInvalid, "rollout.desired: %d is not within rollout.min %d and rollout.max %d", c.Desired, c.Min, c.Max)
+	case c.Max > 5000:
+		c.bad(ScalingInvalid, "rollout.max: %d is above 5000, the most tasks of a service", c.Max)
+	default:
+		c.checkDeadlock()
+	}
+	for _, target := range []struct {
+		key   string
+		value float64
+	}{{"rollout.target_cpu", c.TargetCPU}, {"rollout.target_memory", c.TargetMemory}} {
+		// Above 90 % there is no room left in which scaling out could help in time.
+		c.within(ScalingInvalid, target.key, target.value, 1, 90)
+	}
+}
+
+// checkDeadlock finds the percentages with which a rolling deployment can neither start
+// a new task nor stop an old one. ECS rounds the minimum up and the maximum down.
+func (c *checker) checkDeadlock() {
+	low, high := c.tuning.MinimumHealthyPercent, c.tuning.MaximumPercent
+	c.within(ScalingInvalid, "tuning.MinimumHealthyPercent", float64(low), 0, 100)
+	c.within(ScalingInvalid, "tuning.MaximumPercent", float64(high), 100, 200)
+	if least, most := taskBounds(c.Desired, low, high); least >= c.Desired && most <= c.Desired {
+		c.bad(ScalingInvalid, "rollout.desired: with %d tasks, minimum %d %% and maximum %d %% no task can be started or stopped, so a deployment would never end",
+			c.Desired, low, high)
+	}
+}
+
+func taskBounds(desired, minimumPercent, maximumPercent int) (least, most int) {
+	return (desired*minimumPercent + 99) / 100, desired * maximumPercent / 100
+}
+
+func (c *checker) checkStrategy() {
+	if !slices.Contains(config.Strategies(), string(c.strategy)) {
+		c.bad(StrategyInvalid, "rollout.strategy: %q is not one of %s", string(c.strategy), strings.Join(config.Strategies(), ", "))
+	}
+	t := c.tuning
+	c.within(StrategyInvalid, "rollout.bake_minutes", float64(c.BakeMinutes), 0, 1440)
+	c.within(StrategyInvalid, "tuning.CanaryPercent", t.CanaryPercent, 0.1, 100)
+	c.within(StrategyInvalid, "tuning.CanaryBakeMinutes", float64(t.CanaryBakeMinutes), 0, 1440)
+	c.within(StrategyInvalid, "tuning.LinearStepPercent", t.LinearStepPercent, 3, 100)
+	c.within(StrategyInvalid, "tuning.LinearStepMinutes", float64(t.LinearStepMinutes), 0, 1440)
+	c.within(StrategyInvalid, "tuning.BreakerFailures", float64(t.BreakerFailures), 1, 200)
+}
+
+func (c *checker) checkLoadBalancer() {
+	t := c.tuning
+	c.within(PlanInvalid, "tuning.DrainSeconds", float64(t.DrainSeconds), 0, 3600)
+	c.within(PlanInvalid, "tuning.GroupStickinessSeconds", float64(t.GroupStickinessSeconds), 1, 604800)
+	c.within(PlanInvalid, "tuning.TargetStickinessSeconds", float64(t.TargetStickinessSeconds), 1, 604800)
+	c.within(PlanInvalid, "tuning.IdleSeconds", float64(t.IdleSeconds), 1, 4000)
+	c.within(PlanInvalid, "tuning.Errors5xx", t.Errors5xx, 1, 1e6)
+	c.within(PlanInvalid, "tuning.LatencySeconds", t.LatencySeconds, 0.001, 3600)
+	c.optionalARN("tuning.Certificate", t.Certificate, "acm", "certificate/")
+	c.optionalARN("tuning.AlarmTopic", t.AlarmTopic, "sns", "")
+	if t.InternetFacing && t.Certificate == "" {
+		c.bad(PlanInvalid, "tuning.InternetFacing: a public load balancer needs a certificate")
+	}
+}
+
+func (c *checker) optionalARN(key, value, service, prefix string) {
+	if value == "" {
+		return
+	}
+	a, err := arn.Parse(value)
+	if err != nil || a.Service != service || !strings.HasPrefix(a.Resource, prefix) {
+		c.bad(PlanInvalid, "%s: %q is not an ARN of %s", key, value, service)
+		return
+	}
+	c.same(key, a, true)
+}
