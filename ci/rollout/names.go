@@ -77,7 +77,7 @@ func elbName(base, suffix string) string {
 	sum := sha256.Sum256([]byte(base))
 	tail := "-" + hex.EncodeToString(sum[:3]) + suffix
 	clean = strings.TrimPrefix(clean, "internal-")
-	return strings.TrimRight(clean[:min(len(clean), elbNameLimit-len(tail))], "-") + tail
+	return strings.Trim(clean[:min(len(clean), elbNameLimit-len(tail))]+tail, "-")
 }
 
 // A reference stands where AWS's answer to an earlier call belongs: an ARN that does not

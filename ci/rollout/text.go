@@ -46,12 +46,36 @@ func branch(b *strings.Builder, indent, key string, value any) {
 			fmt.Fprintf(b, "%s+ %s = [%s]\n", indent, key, inline)
 			return
 		}
+		if pairs, ok := keyValues(v); ok {
+			branch(b, indent, key, pairs)
+			return
+		}
 		for i, item := range v {
 			branch(b, indent, fmt.Sprintf("%s[%d]", key, i), item)
 		}
 	default:
 		fmt.Fprintf(b, "%s+ %s = %s\n", indent, key, scalar(v))
 	}
+}
+
+// keyValues reads a list of pairs, as tags and variables are in AWS's inputs, as the map
+// that it means: a line each instead of three.
+func keyValues(all []any) (map[string]any, bool) {
+	pairs := map[string]any{}
+	for _, item := range all {
+		members, ok := item.(map[string]any)
+		if !ok || len(members) != 2 {
+			return nil, false
+		}
+		for _, names := range [][2]string{{"key", "value"}, {"Key", "Value"}, {"name", "value"}, {"Name", "Value"}, {"name", "valueFrom"}} {
+			key, isText := members[names[0]].(string)
+			value, isThere := members[names[1]]
+			if _, twice := pairs[key]; isText && isThere && !twice {
+				pairs[key] = value
+			}
+		}
+	}
+	return pairs, len(pairs) == len(all)
 }
 
 func scalars(all []any) (string, bool) {

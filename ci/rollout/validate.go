@@ -24,7 +24,7 @@ var (
 	subnetForm      = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
 	groupForm       = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 	// The path goes into a Python string of the container's health check.
-	healthForm   = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,1023}$`)
+	healthForm   = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,999}$`)
 	volumeForm   = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,254}$`)
 	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
 	secretForm   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
@@ -156,10 +156,14 @@ func (c *checker) role(key, value string, required bool, purpose string) {
 	c.same(key, a, false)
 }
 
-// same holds an ARN against the environment's account, partition and, when regional, region.
+// same holds an ARN against the environment's account, partition and, when regional,
+// region. An account or region that is itself wrong is one problem, not one for each ARN.
 func (c *checker) same(key string, a arn.ARN, regional bool) {
-	if c.Account != "" && a.AccountID != c.Account {
+	if accountForm.MatchString(c.Account) && a.AccountID != c.Account {
 		c.bad(AccountMismatch, "%s: the ARN is of account %s, rollout.account is %s", key, a.AccountID, c.Account)
+	}
+	if !regionForm.MatchString(c.Region) {
+		return
 	}
 	if want := partition(c.Region); a.Partition != want {
 		c.bad(AccountMismatch, "%s: the ARN is of partition %s, region %s is in %s", key, a.Partition, c.Region, want)
@@ -170,6 +174,9 @@ func (c *checker) same(key string, a arn.ARN, regional bool) {
 }
 
 func (c *checker) checkNames() {
+	if !environmentForm.MatchString(c.environment) {
+		return // it is part of the names
+	}
 	for _, n := range []struct{ key, value string }{
 		{"rollout.cluster", c.names.cluster}, {"rollout.service", c.names.service}, {"rollout.family", c.names.family},
 	} {

@@ -1,0 +1,56 @@
+package rollout
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTheEstimateHoldsEveryWait(t *testing.T) {
+	for _, c := range []struct {
+		strategy string
+		waits    time.Duration
+	}{
+		{"blue_green", 10 * time.Minute},
+		{"canary", 20 * time.Minute},
+		{"linear", 3*5*time.Minute + 10*time.Minute},
+		{"rolling", 0},
+	} {
+		t.Run(c.strategy, func(t *testing.T) {
+			in := input("staging")
+			in.Config.Rollout.Strategy = c.strategy
+			e := mustPlan(t, in).Estimate
+			var sum time.Duration
+			for _, phase := range e.Phases {
+				sum += phase.Time
+			}
+			assert.Equal(t, sum, e.Total)
+			work := e.Total - c.waits
+			assert.Positive(t, work)
+			assert.Equal(t, c.waits+3*work, e.Deadline, "waits are exact, work may take three times as long")
+		})
+	}
+}
+
+func TestTheStepsOfALinearDeployment(t *testing.T) {
+	for percent, want := range map[float64]int{3: 34, 10: 10, 20: 5, 25: 4, 30: 4, 33.4: 3, 100: 1} {
+		assert.Equal(t, want, linearSteps(percent), "%v %%", percent)
+	}
+}
+
+func TestTheBatchesOfARollingDeployment(t *testing.T) {
+	for _, c := range []struct{ desired, low, high, want int }{
+		{2, 100, 200, 1}, {4, 100, 150, 2}, {4, 50, 100, 2}, {10, 100, 110, 10}, {1, 0, 100, 1}, {3, 50, 150, 2},
+	} {
+		assert.Equal(t, c.want, rollingBatches(c.desired, c.low, c.high), "%+v", c)
+	}
+}
+
+func TestWords(t *testing.T) {
+	assert.Equal(t, "1h", words(time.Hour))
+	assert.Equal(t, "1h30m", words(90*time.Minute))
+	assert.Equal(t, "2m10s", words(130*time.Second))
+	assert.Equal(t, "30s", words(30*time.Second))
+	assert.Equal(t, "0s", words(0))
+}

@@ -1,0 +1,63 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+)
+
+func TestTwoEnvironmentsOfOneAccountNeverShareAName(t *testing.T) {
+	seen := map[string]string{}
+	for _, environment := range []string{Sandbox, "staging", Production, "dev"} {
+		n := namesOf(config.Default(), environment)
+		for _, name := range []string{n.cluster, n.service, n.family, n.loadBalancer, n.blue, n.green, n.logGroup, n.alarm5xx} {
+			if other, taken := seen[name]; taken && other != environment {
+				t.Errorf("%s is in %s and in %s", name, other, environment)
+			}
+			seen[name] = environment
+		}
+	}
+}
+
+func TestTheDocumentsNamesAreProductions(t *testing.T) {
+	n := namesOf(config.Default(), Production)
+	assert.Equal(t, "openstack-rca-cluster", n.cluster)
+	assert.Equal(t, "openstack-rca-service", n.service)
+	assert.Equal(t, "openstack-rca-task", n.family)
+	assert.Equal(t, "openstack-rca-service-staging", namesOf(config.Default(), "staging").service)
+}
+
+func TestAChosenNameIsTakenAsItIs(t *testing.T) {
+	cfg := config.Default()
+	cfg.Rollout.Service = "rca-staging"
+	n := namesOf(cfg, "staging")
+	assert.Equal(t, "rca-staging", n.service)
+	assert.Equal(t, "rca-staging-blue", n.blue, "the environment is in the name already")
+	cfg.Rollout.Service = "stagingly"
+	assert.Equal(t, "stagingly-staging-blue", namesOf(cfg, "staging").blue)
+}
+
+func TestNamesOfTheLoadBalancerAreAlwaysAccepted(t *testing.T) {
+	for _, c := range []struct{ name, base, suffix, want string }{
+		{"a short name stays", "rca-staging", "-blue", "rca-staging-blue"},
+		{"a long name is cut and hashed", "openstack-rca-service-production", "-blue", "openstack-rca-servic-" + "??????" + "-blue"},
+		{"underscores are hyphens, and hashed so that they do not collide", "my_service", "", "my-service-??????"},
+		{"the reserved beginning goes", "internal-rca", "", "rca-??????"},
+		{"nothing usable is a hash", "___", "-green", "??????-green"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := elbName(c.base, c.suffix)
+			assert.LessOrEqual(t, len(got), elbNameLimit)
+			if !strings.Contains(c.want, "?") {
+				assert.Equal(t, c.want, got)
+			}
+			assert.Regexp(t, "^"+strings.ReplaceAll(c.want, "??????", "[0-9a-f]{6}")+"$", got)
+			assert.Regexp(t, `^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`, got)
+		})
+	}
+	assert.NotEqual(t, elbName("a_b", ""), elbName("a-b", ""))
+	assert.NotEqual(t, elbName(strings.Repeat("x", 40), "-blue"), elbName(strings.Repeat("x", 41), "-blue"))
+}

@@ -1,0 +1,266 @@
+package rollout
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+var update = flag.Bool("update", false, "write the golden files of testdata")
+
+const (
+	testAccount = "444455556666"
+	testDigest  = "sha256:3b5f5d0d0f1f4ce9f5e0f6a0f5f4a6d1cbd5c7a1f1d8e2b8a4c3d2e1f0a9b8c7"
+	testImage   = "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@" + testDigest
+)
+
+// account is a configuration with everything that a real environment needs.
+func account() config.Config {
+	cfg := config.Default()
+	role := "arn:aws:iam::" + testAccount + ":role/"
+	r := &cfg.Rollout
+	r.Account, r.VPC = testAccount, "vpc-0123456789abcdef0"
+	r.Subnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}
+	r.SecurityGroups = []string{"sg-0123456789abcdef0"}
+	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"ecsTaskExecutionRole", role+"openstack-rca-task", role+"ecsInfrastructureRole"
+	r.Vars = map[string]string{"LOG_LEVEL": "info", "EMPTY": ""}
+	r.Secrets = map[string]string{"ANTHROPIC_API_KEY": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:rca/anthropic-AbCdEf:api_key::"}
+	return cfg
+}
+
+// input is a valid input for an environment.
+func input(environment string) Input {
+	in := Input{Config: config.Default(), Environment: environment}
+	if environment != Sandbox {
+		in.Config, in.Image = account(), testImage
+	}
+	in.Commit = "0123456789abcdef0123456789abcdef01234567"
+	in.Version = &model.Version{Number: 7, SHA256: strings.Repeat("ab", 32)}
+	return in
+}
+
+func mustPlan(t *testing.T, in Input) *Plan {
+	t.Helper()
+	plan, problems := NewPlan(in)
+	for _, p := range problems {
+		t.Log(p.Error())
+	}
+	require.NotNil(t, plan)
+	return plan
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", filepath.FromSlash(name))
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run the tests with -update to write the golden files")
+	assert.Equal(t, string(want), string(got))
+}
+
+func TestThePlanOfEveryStrategyInEveryEnvironmentIsAsReviewed(t *testing.T) {
+	for _, environment := range []string{Sandbox, "staging", Production} {
+		for _, strategy := range config.Strategies() {
+			t.Run(environment+" "+strategy, func(t *testing.T) {
+				in := input(environment)
+				in.Config.Rollout.Strategy = strategy
+				plan := mustPlan(t, in)
+				golden(t, "plans/"+environment+"-"+strategy+".md", []byte(plan.Markdown()))
+			})
+		}
+	}
+}
+
+func TestTheReportFilesAreTheInputsOfTheCalls(t *testing.T) {
+	in := input("staging")
+	in.Image = "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system:v1@" + testDigest
+	var paths []string
+	for _, file := range mustPlan(t, in).Files() {
+		paths = append(paths, file.Path)
+		golden(t, "files/"+file.Path, file.Content)
+		if strings.HasSuffix(file.Path, ".json") {
+			assert.True(t, json.Valid(file.Content), file.Path)
+		}
+	}
+	assert.Equal(t, []string{
+		"rollout/plan.md", "rollout/task-definition.json", "rollout/service.json", "rollout/load-balancer.json",
+		"rollout/scaling.json", "rollout/alarms.json",
+	}, paths)
+}
+
+func TestAPlanIsTheSameEachTime(t *testing.T) {
+	for range 20 {
+		first, second := mustPlan(t, input("staging")), mustPlan(t, input("staging"))
+		require.Equal(t, first.Markdown(), second.Markdown())
+	}
+}
+
+func TestTheConfigHashFollowsContentAndNotTheCommit(t *testing.T) {
+	base := mustPlan(t, input("staging")).ConfigHash
+	for _, c := range []struct {
+		name   string
+		change func(*Input)
+		same   bool
+	}{
+		{"another commit of the same content", func(in *Input) { in.Commit = strings.Repeat("f", 40) }, true},
+		{"another published number of the same image", func(in *Input) { in.Version = nil }, true},
+		{"another number of tasks", func(in *Input) { in.Config.Rollout.Desired = 3 }, true},
+		{"another image", func(in *Input) { in.Image = strings.Replace(testImage, "3b5f", "3b50", 1) }, false},
+		{"another variable", func(in *Input) { in.Config.Rollout.Vars["LOG_LEVEL"] = "debug" }, false},
+		{"an empty variable left out", func(in *Input) { delete(in.Config.Rollout.Vars, "EMPTY") }, false},
+		{"more memory", func(in *Input) { in.Config.Rollout.Memory = 4096 }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := input("staging")
+			c.change(&in)
+			got := mustPlan(t, in)
+			assert.Equal(t, c.same, got.ConfigHash == base)
+			assert.Contains(t, string(encodeJSON(got.TaskDefinition)), got.ConfigHash, "the hash is a tag of the revision")
+		})
+	}
+}
+
+func TestAnEmptyVariableIsSentAsEmpty(t *testing.T) {
+	var task struct {
+		ContainerDefinitions []struct {
+			Name        string              `json:"name"`
+			Environment []map[string]string `json:"environment"`
+		} `json:"containerDefinitions"`
+	}
+	require.NoError(t, json.Unmarshal(encodeJSON(mustPlan(t, input("staging")).TaskDefinition), &task))
+	require.Len(t, task.ContainerDefinitions, 2)
+	assert.Equal(t, []map[string]string{
+		{"name": "EMPTY", "value": ""}, {"name": "HOME", "value": "/tmp"}, {"name": "LOG_LEVEL", "value": "info"},
+	}, task.ContainerDefinitions[1].Environment)
+}
+
+func TestOnlyTheSandboxGetsExamplesAndTheyAreMarked(t *testing.T) {
+	plan := mustPlan(t, input(Sandbox))
+	var keys []string
+	for _, e := range plan.Examples {
+		keys = append(keys, e.Key)
+	}
+	assert.Equal(t, []string{"rollout.account", "rollout.execution_role", "rollout.task_role", "rollout.infrastructure_role",
+		"rollout.vpc", "rollout.subnets", "rollout.security_groups"}, keys)
+	assert.Equal(t, exampleAccount, plan.Account)
+	assert.False(t, plan.ImageBuilt)
+	assert.Contains(t, plan.Image, PlaceholderDigest)
+	assert.Contains(t, plan.Markdown(), "not built")
+
+	in := input("staging")
+	in.Config.Rollout.Account = ""
+	plan, problems := NewPlan(in)
+	assert.Nil(t, plan)
+	require.NotEmpty(t, problems)
+	assert.Equal(t, AccountInvalid, problems[0].Code)
+}
+
+func TestARollingDeploymentNeedsNoInfrastructureRole(t *testing.T) {
+	in := input("staging")
+	in.Config.Rollout.Strategy, in.Config.Rollout.InfrastructureRole = "rolling", ""
+	plan := mustPlan(t, in)
+	assert.Nil(t, plan.Service.LoadBalancers[0].AdvancedConfiguration)
+	assert.NotNil(t, plan.Service.DeploymentConfiguration.DeploymentCircuitBreaker)
+	assert.Nil(t, plan.Service.DeploymentConfiguration.BakeTimeInMinutes)
+}
+
+func TestTheStrategiesThatShiftTrafficHaveTwoGroupsOnTheRuleAndNoBreaker(t *testing.T) {
+	for _, strategy := range []string{"blue_green", "canary", "linear"} {
+		t.Run(strategy, func(t *testing.T) {
+			in := input("staging")
+			in.Config.Rollout.Strategy = strategy
+			plan := mustPlan(t, in)
+			assert.Nil(t, plan.Service.DeploymentConfiguration.DeploymentCircuitBreaker)
+			assert.True(t, plan.Service.DeploymentConfiguration.Alarms.Rollback)
+			advanced := plan.Service.LoadBalancers[0].AdvancedConfiguration
+			require.NotNil(t, advanced)
+			forward := plan.LoadBalancer.Rule.Actions[0].ForwardConfig
+			require.Len(t, forward.TargetGroups, 2)
+			assert.Equal(t, *plan.Service.LoadBalancers[0].TargetGroupArn, *forward.TargetGroups[0].TargetGroupArn)
+			assert.Equal(t, *advanced.AlternateTargetGroupArn, *forward.TargetGroups[1].TargetGroupArn)
+			assert.EqualValues(t, 100, *forward.TargetGroups[0].Weight)
+			assert.EqualValues(t, 0, *forward.TargetGroups[1].Weight)
+			assert.True(t, *forward.TargetGroupStickinessConfig.Enabled)
+		})
+	}
+}
+
+func TestNoResourceRefersToALaterOne(t *testing.T) {
+	known := map[string]bool{}
+	for _, resource := range mustPlan(t, input(Sandbox)).Resources() {
+		for _, in := range resource.Inputs {
+			for _, at := range bytes.Split(encodeJSON(in), []byte("{{"))[1:] {
+				ref, _, _ := bytes.Cut(at, []byte("}}"))
+				kindAndName := string(ref[bytes.IndexByte(ref, ':')+1:])
+				kind, _, _ := strings.Cut(kindAndName, "/")
+				if !known[kind] {
+					assert.Equal(t, strings.ReplaceAll(resource.Kind, " ", "-"), kind, "only a thing itself may come before its reference")
+				}
+			}
+		}
+		known[strings.ReplaceAll(resource.Kind, " ", "-")] = true
+	}
+	assert.True(t, known["listener-rule"] && known["target-group"])
+}
+
+func TestCertificateTopicAndWritableRootChangeWhatTheyShould(t *testing.T) {
+	in := input(Production)
+	tuning := DefaultTuning()
+	tuning.Certificate = "arn:aws:acm:ap-south-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
+	tuning.AlarmTopic = "arn:aws:sns:ap-south-1:" + testAccount + ":on-call"
+	tuning.InternetFacing, tuning.WritableRoot, tuning.EphemeralGiB = true, true, 30
+	in.Tuning = &tuning
+	in.Config.Image.Volumes = nil
+	plan := mustPlan(t, in)
+	assert.EqualValues(t, 443, *plan.LoadBalancer.Listener.Port)
+	assert.Equal(t, tuning.Certificate, *plan.LoadBalancer.Listener.Certificates[0].CertificateArn)
+	assert.EqualValues(t, "internet-facing", plan.LoadBalancer.LoadBalancer.Scheme)
+	assert.Equal(t, []string{tuning.AlarmTopic}, plan.Alarms[0].AlarmActions)
+	assert.EqualValues(t, 30, plan.TaskDefinition.EphemeralStorage.SizeInGiB)
+	require.Len(t, plan.TaskDefinition.ContainerDefinitions, 1, "nothing to prepare")
+	assert.False(t, *plan.TaskDefinition.ContainerDefinitions[0].ReadonlyRootFilesystem)
+	assert.Empty(t, plan.TaskDefinition.Volumes)
+}
+
+func TestATaskDefinitionAboveTheLimitIsRefused(t *testing.T) {
+	in := input("staging")
+	in.Config.Rollout.Vars = map[string]string{"LONG": strings.Repeat("x", maxTaskDefinition)}
+	plan, problems := NewPlan(in)
+	assert.Nil(t, plan)
+	require.Len(t, problems, 1)
+	assert.Equal(t, PlanInvalid, problems[0].Code)
+	assert.Less(t, len(problems[0].Cause), 200)
+}
+
+func TestNoContainerMayGainRights(t *testing.T) {
+	for _, c := range mustPlan(t, input(Production)).TaskDefinition.ContainerDefinitions {
+		assert.Nil(t, c.Privileged, *c.Name)
+		assert.True(t, *c.ReadonlyRootFilesystem, *c.Name)
+		assert.Equal(t, []string{"ALL"}, c.LinuxParameters.Capabilities.Drop, *c.Name)
+		assert.Contains(t, *c.Image, "@sha256:", *c.Name)
+		if *c.Essential {
+			assert.Equal(t, "10001", *c.User)
+			assert.Contains(t, strings.Join(c.HealthCheck.Command, " "), "http://127.0.0.1:7051/_stcore/health")
+		}
+	}
+}
+
+func TestEveryCodeIsComplete(t *testing.T) {
+	_, err := verdict.Codes(Codes())
+	assert.NoError(t, err)
+}

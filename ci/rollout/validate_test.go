@@ -1,0 +1,226 @@
+package rollout
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// oneProblem is what a single mistake must lead to.
+type oneProblem struct {
+	name   string
+	change func(*Input)
+	code   verdict.Code
+	// names must be in the cause, so that the reader finds the place.
+	names string
+}
+
+func tune(change func(*Tuning)) func(*Input) {
+	return func(in *Input) {
+		tuning := DefaultTuning()
+		change(&tuning)
+		in.Tuning = &tuning
+	}
+}
+
+func roll(change func(*config.Rollout)) func(*Input) {
+	return func(in *Input) { change(&in.Config.Rollout) }
+}
+
+func TestEachMistakeIsNamed(t *testing.T) {
+	const other = "999988887777"
+	for _, c := range []oneProblem{
+		{"no environment", func(in *Input) { in.Environment = "" }, EnvironmentInvalid, "--environment"},
+		{"an environment with a path in it", func(in *Input) { in.Environment = "../prod" }, EnvironmentInvalid, "../prod"},
+
+		{"no image", func(in *Input) { in.Image = "" }, ImageMissing, "staging"},
+		{"the placeholder image", func(in *Input) { in.Image = "rca@" + PlaceholderDigest }, ImageMissing, "placeholder"},
+		{"a tag", func(in *Input) { in.Image = "rca:v1" }, ImageNotPinned, `tag "v1"`},
+		{"a tag behind a port", func(in *Input) { in.Image = "registry.example.com:5000/rca:v1" }, ImageNotPinned, `tag "v1"`},
+		{"latest", func(in *Input) { in.Image = "rca:latest" }, ImageNotPinned, `tag "latest"`},
+		{"no tag, which means latest", func(in *Input) { in.Image = "registry.example.com:5000/rca" }, ImageNotPinned, "latest"},
+		{"half a digest", func(in *Input) { in.Image = "rca@sha256:abc" }, ImageNotPinned, "not a digest"},
+		{"a digest of another kind", func(in *Input) { in.Image = "rca@sha512:" + strings.Repeat("a", 128) }, ImageNotPinned, "not a digest"},
+		{"upper case in the name", func(in *Input) { in.Image = "RCA@" + testDigest }, ImageNotPinned, "RCA"},
+		{"a registry on this machine", func(in *Input) { in.Image = "localhost:5000/rca@" + testDigest }, ImageUnreachable, "localhost"},
+
+		{"no account", roll(func(r *config.Rollout) { r.Account = "" }), AccountInvalid, "rollout.account"},
+		{"a short account", roll(func(r *config.Rollout) { r.Account = "12345" }), AccountInvalid, "12345"},
+		{"a role of another account", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws:iam::" + other + ":role/x" }), AccountMismatch, "rollout.task_role"},
+		{"a role of another partition", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws-cn:iam::" + testAccount + ":role/x" }), AccountMismatch, "rollout.task_role"},
+		{"a secret of another account", roll(func(r *config.Rollout) {
+			r.Secrets = map[string]string{"K": "arn:aws:ssm:ap-south-1:" + other + ":parameter/k"}
+		}), AccountMismatch, "rollout.secrets.K"},
+		{"a secret of another region", roll(func(r *config.Rollout) {
+			r.Secrets = map[string]string{"K": "arn:aws:ssm:eu-west-1:" + testAccount + ":parameter/k"}
+		}), AccountMismatch, "eu-west-1"},
+		{"no region", roll(func(r *config.Rollout) { r.Region, r.Secrets = "", nil }), PlanInvalid, "rollout.region"},
+
+		{"no execution role", roll(func(r *config.Rollout) { r.ExecutionRole = "" }), RoleInvalid, "rollout.execution_role"},
+		{"no task role", roll(func(r *config.Rollout) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
+		{"blue/green without the role that shifts traffic", roll(func(r *config.Rollout) { r.InfrastructureRole = "" }), RoleInvalid, "rollout.infrastructure_role"},
+		{"the name of a role", roll(func(r *config.Rollout) { r.TaskRole = "my-role" }), RoleInvalid, "my-role"},
+		{"a user for a role", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws:iam::" + testAccount + ":user/me" }), RoleInvalid, "user/me"},
+
+		{"a cluster with a space", roll(func(r *config.Rollout) { r.Cluster = "my cluster" }), NameInvalid, "rollout.cluster"},
+		{"a service with a dot", roll(func(r *config.Rollout) { r.Service = "rca.service" }), NameInvalid, "rollout.service"},
+		{"a family of 256 letters", roll(func(r *config.Rollout) { r.Family = strings.Repeat("f", 256) }), NameInvalid, "rollout.family"},
+		{"a commit that is no tag", func(in *Input) { in.Commit = "abc\n<b>" }, NameInvalid, TagPrefix + "commit"},
+
+		{"CPU units that Fargate has not", roll(func(r *config.Rollout) { r.CPU = 1000 }), SizeInvalid, "rollout.cpu"},
+		{"too little memory for the CPU", roll(func(r *config.Rollout) { r.Memory = 1024 }), SizeInvalid, "2048"},
+		{"memory between two sizes", roll(func(r *config.Rollout) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
+		{"scratch storage that is too large", tune(func(t *Tuning) { t.EphemeralGiB = 201 }), SizeInvalid, "EphemeralGiB"},
+		{"an unknown architecture", tune(func(t *Tuning) { t.Architecture = "amd64" }), PlanInvalid, "amd64"},
+
+		{"port 70000", func(in *Input) { in.Config.Image.Port = 70000 }, PlanInvalid, "image.port"},
+		{"a health path that ends a Python string", func(in *Input) { in.Config.Image.Health = "/x'); import os#" }, PlanInvalid, "image.health"},
+		{"root", func(in *Input) { in.Config.Image.User = 0 }, PlanInvalid, "image.user"},
+		{"a start period of ten minutes", roll(func(r *config.Rollout) { r.StartPeriod = config.Duration(10 * time.Minute) }), PlanInvalid, "rollout.start_period"},
+		{"a stop time above Fargate's", tune(func(t *Tuning) { t.StopSeconds = 300 }), PlanInvalid, "StopSeconds"},
+		{"a retention that does not exist", roll(func(r *config.Rollout) { r.LogDays = 31 }), PlanInvalid, "rollout.log_days"},
+		{"a relative volume", func(in *Input) { in.Config.Image.Volumes = []string{"data"} }, PlanInvalid, "image.volumes[0]"},
+		{"two volumes of one name", func(in *Input) { in.Config.Image.Volumes = []string{"/app/a/b", "/app/a-b"} }, PlanInvalid, "same volume name"},
+
+		{"a password in the open", roll(func(r *config.Rollout) { r.Vars = map[string]string{"DB_PASSWORD": "hunter2hunter2"} }), SecretLiteral, "rollout.vars.DB_PASSWORD"},
+		{"a key under an innocent name", roll(func(r *config.Rollout) { r.Vars = map[string]string{"X": "AKIA" + "IOSFODNN7EXAMPLE"} }), SecretLiteral, "rollout.vars.X"},
+		{"a password inside an address", roll(func(r *config.Rollout) { r.Vars = map[string]string{"DATABASE_URL": "postgres://u:hunter2@db/x"} }), SecretLiteral, "DATABASE_URL"},
+		{"a variable with a dash", roll(func(r *config.Rollout) { r.Vars = map[string]string{"A-B": "x"} }), PlanInvalid, "A-B"},
+		{"a secret with a space in its name", roll(func(r *config.Rollout) {
+			r.Secrets = map[string]string{"A B": "arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/k"}
+		}), PlanInvalid, "A B"},
+		{"a variable that is also a secret", roll(func(r *config.Rollout) { r.Vars["ANTHROPIC_API_KEY"] = "" }), PlanInvalid, "ANTHROPIC_API_KEY"},
+		{"a secret's value for its ARN", roll(func(r *config.Rollout) { r.Secrets = map[string]string{"K": "hunter2hunter2"} }), SecretInvalid, "rollout.secrets.K"},
+		{"an ARN of something else", roll(func(r *config.Rollout) { r.Secrets = map[string]string{"K": "arn:aws:s3:::bucket/key"} }), SecretInvalid, "rollout.secrets.K"},
+		{"a secret with half a JSON key", roll(func(r *config.Rollout) {
+			r.Secrets = map[string]string{"K": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:a:key"}
+		}), SecretInvalid, "rollout.secrets.K"},
+		{"a secret with a strange JSON key", roll(func(r *config.Rollout) {
+			r.Secrets = map[string]string{"K": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:a:k y::"}
+		}), SecretInvalid, "rollout.secrets.K"},
+
+		{"no VPC", roll(func(r *config.Rollout) { r.VPC = "" }), NetworkInvalid, "rollout.vpc"},
+		{"a single subnet", roll(func(r *config.Rollout) { r.Subnets = r.Subnets[:1] }), NetworkInvalid, "two zones"},
+		{"the same subnet twice", roll(func(r *config.Rollout) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid, "rollout.subnets[1]"},
+		{"a name for a security group", roll(func(r *config.Rollout) { r.SecurityGroups = []string{"default"} }), NetworkInvalid, "rollout.security_groups[0]"},
+		{"no security group", roll(func(r *config.Rollout) { r.SecurityGroups = nil }), NetworkInvalid, "rollout.security_groups"},
+		{"one subnet for the load balancer", tune(func(t *Tuning) { t.LoadBalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "LoadBalancerSubnets[1]"},
+		{"a strange group for the load balancer", tune(func(t *Tuning) { t.LoadBalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "LoadBalancerSecurityGroups[0]"},
+
+		{"no task at all", roll(func(r *config.Rollout) { r.Min = 0 }), ScalingInvalid, "rollout.min"},
+		{"min above max", roll(func(r *config.Rollout) { r.Min = 7 }), ScalingInvalid, "rollout.min"},
+		{"desired above max", roll(func(r *config.Rollout) { r.Desired = 7 }), ScalingInvalid, "rollout.desired"},
+		{"more tasks than a service may have", roll(func(r *config.Rollout) { r.Max = 5001 }), ScalingInvalid, "rollout.max"},
+		{"no room to replace a task", tune(func(t *Tuning) { t.MaximumPercent = 100 }), ScalingInvalid, "never end"},
+		{"room that rounding takes away", func(in *Input) {
+			in.Config.Rollout.Desired, in.Config.Rollout.Min = 1, 1
+			tune(func(t *Tuning) { t.MinimumHealthyPercent, t.MaximumPercent = 50, 150 })(in)
+		}, ScalingInvalid, "never end"},
+		{"a CPU target of 100 %", roll(func(r *config.Rollout) { r.TargetCPU = 100 }), ScalingInvalid, "rollout.target_cpu"},
+		{"a memory target that is no number", roll(func(r *config.Rollout) { r.TargetMemory = math.NaN() }), ScalingInvalid, "rollout.target_memory"},
+
+		{"an unknown strategy", roll(func(r *config.Rollout) { r.Strategy = "yolo" }), StrategyInvalid, "yolo"},
+		{"two days of baking", roll(func(r *config.Rollout) { r.BakeMinutes = 2880 }), StrategyInvalid, "rollout.bake_minutes"},
+		{"a canary of nothing", tune(func(t *Tuning) { t.CanaryPercent = 0 }), StrategyInvalid, "CanaryPercent"},
+		{"a canary of two days", tune(func(t *Tuning) { t.CanaryBakeMinutes = 2880 }), StrategyInvalid, "CanaryBakeMinutes"},
+		{"steps of 1 %", tune(func(t *Tuning) { t.LinearStepPercent = 1 }), StrategyInvalid, "LinearStepPercent"},
+		{"steps of negative length", tune(func(t *Tuning) { t.LinearStepMinutes = -1 }), StrategyInvalid, "LinearStepMinutes"},
+		{"a breaker that never trips", tune(func(t *Tuning) { t.BreakerFailures = 0 }), StrategyInvalid, "BreakerFailures"},
+
+		{"draining for two hours", tune(func(t *Tuning) { t.DrainSeconds = 7200 }), PlanInvalid, "DrainSeconds"},
+		{"no stickiness between groups", tune(func(t *Tuning) { t.GroupStickinessSeconds = 0 }), PlanInvalid, "GroupStickinessSeconds"},
+		{"no stickiness to a task", tune(func(t *Tuning) { t.TargetStickinessSeconds = 0 }), PlanInvalid, "TargetStickinessSeconds"},
+		{"no idle time", tune(func(t *Tuning) { t.IdleSeconds = 0 }), PlanInvalid, "IdleSeconds"},
+		{"an alarm that always rings", tune(func(t *Tuning) { t.Errors5xx = 0 }), PlanInvalid, "Errors5xx"},
+		{"an alarm on no latency", tune(func(t *Tuning) { t.LatencySeconds = 0 }), PlanInvalid, "LatencySeconds"},
+		{"a certificate by name", tune(func(t *Tuning) { t.Certificate = "example.com" }), PlanInvalid, "tuning.Certificate"},
+		{"a topic of another account", tune(func(t *Tuning) { t.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "tuning.AlarmTopic"},
+		{"a public load balancer without encryption", tune(func(t *Tuning) { t.InternetFacing = true }), PlanInvalid, "certificate"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in := input("staging")
+			c.change(&in)
+			plan, problems := NewPlan(in)
+			assert.Nil(t, plan)
+			require.Len(t, problems, 1, "one mistake, one problem: %v", problems)
+			assert.Equal(t, c.code, problems[0].Code)
+			assert.Contains(t, problems[0].Cause, c.names)
+			assert.NotContains(t, problems[0].Error(), "hunter2", "a value that may be a secret is never repeated")
+		})
+	}
+}
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	in := input(Production)
+	in.Image = "rca:latest"
+	in.Config.Rollout = config.Rollout{Strategy: "yolo", Vars: map[string]string{"API_TOKEN": "x"}}
+	plan, problems := NewPlan(in)
+	assert.Nil(t, plan)
+	var codes []string
+	for _, p := range problems {
+		codes = append(codes, p.Code.Name)
+	}
+	for _, code := range []verdict.Code{ImageNotPinned, AccountInvalid, PlanInvalid, RoleInvalid, NameInvalid, SizeInvalid, SecretLiteral, NetworkInvalid, ScalingInvalid, StrategyInvalid} {
+		assert.Contains(t, codes, code.Name)
+	}
+}
+
+func TestNamesThatOnlySoundLikeSecretsAreAccepted(t *testing.T) {
+	for _, variable := range []string{"MAX_TOKENS", "TOKENIZER_PATH", "SECRET_ARN", "TOKEN_URL", "PASSWORD_FILE", "MONKEY", "KEYBOARD", "API_KEY_PREFIX"} {
+		assert.False(t, looksSecret(variable, "some-value"), variable)
+	}
+	for _, variable := range []string{"TOKEN", "api_key", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "DB_PWD", "KEY", "MY_KEY", "CREDENTIALS"} {
+		assert.True(t, looksSecret(variable, "some-value"), variable)
+		assert.False(t, looksSecret(variable, ""), "an empty value gives nothing away")
+	}
+}
+
+func TestEveryFormOfASecretReferenceIsAccepted(t *testing.T) {
+	for _, reference := range []string{
+		"arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:name-AbCdEf",
+		"arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:path/name-AbCdEf:key::",
+		"arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:name-AbCdEf:key:AWSCURRENT:",
+		"arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/rca/key",
+	} {
+		in := input("staging")
+		in.Config.Rollout.Secrets = map[string]string{"K": reference}
+		mustPlan(t, in)
+	}
+}
+
+func TestASandboxImageMayBeInARegistryOfThisMachine(t *testing.T) {
+	in := input(Sandbox)
+	in.Image = "localhost:5000/openstack-rca-system@" + testDigest
+	plan := mustPlan(t, in)
+	assert.True(t, plan.ImageBuilt)
+	assert.Equal(t, in.Image, plan.Image)
+
+	in.Image = "localhost:5000/openstack-rca-system:latest"
+	_, problems := NewPlan(in)
+	require.Len(t, problems, 1)
+	assert.Equal(t, ImageNotPinned, problems[0].Code, "the sandbox pins too")
+}
+
+func FuzzNewPlanNeverPanics(f *testing.F) {
+	f.Add("sandbox", "rca:latest", "blue_green", "/_stcore/health", "AKIA", 1024, 2048, 2)
+	f.Add("production", "a@sha256:", "linear", "", "", -1, 1<<30, 1<<30)
+	f.Fuzz(func(t *testing.T, environment, image, strategy, text, value string, cpu, memory, count int) {
+		cfg := account()
+		r := &cfg.Rollout
+		r.Strategy, r.CPU, r.Memory, r.Desired, r.Min, r.Max = strategy, cpu, memory, count, count, count
+		r.Service, r.Cluster, r.VPC, r.TaskRole = text, text, text, text
+		r.Vars, r.Secrets = map[string]string{text: value}, map[string]string{value: text}
+		cfg.Image.Health, cfg.Image.Volumes, cfg.Image.Port = text, []string{text, value}, count
+		plan, problems := NewPlan(Input{Config: cfg, Environment: environment, Image: image, Commit: text})
+		if (plan == nil) == (len(problems) == 0) {
+			t.Fatalf("a plan or problems, never both or none")
+		}
+	})
+}
