@@ -1,0 +1,113 @@
+package train
+
+import (
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func failure(name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: verdict.Train, Meaning: meaning, Remedy: remedy, Outcome: verdict.Fail}
+}
+
+func couldNotRun(name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: verdict.Train, Meaning: meaning, Remedy: remedy, Outcome: verdict.CouldNotRun}
+}
+
+func warning(name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: verdict.Train, Meaning: meaning, Remedy: remedy}
+}
+
+// The codes of the train stage. Those about the model file are kerasfile's.
+var (
+	EnvFailed = couldNotRun("ENV_FAILED", "The training environment could not be made.",
+		"Read the installer's last lines in the report; regenerate the lock file if a package or hash is gone")
+	RunnerFailed = couldNotRun("RUNNER_FAILED", "The runner could not execute a step of the training.",
+		"Run `openstack-rca doctor`, then run the stage again")
+	Cancelled = couldNotRun("CANCELLED", "The run was cancelled while training.",
+		"Run the stage again")
+	EnvMissing = failure("REQUIREMENTS_MISSING", "The source holds no requirements file to make the training environment from.",
+		"Add requirements/train.lock, or name the file under train.requirements in pipeline.yaml")
+	ParamInvalid = failure("PARAM_INVALID", "A training parameter cannot be passed to the training command.",
+		"Pass parameters as NAME=VALUE; a name is letters, digits, - and _")
+	ConfigInvalid = failure("TRAIN_CONFIG_INVALID", "The train section of pipeline.yaml cannot be followed.",
+		"Correct the train section of pipeline.yaml; docs/configuration.md lists every key")
+	DataInvalid = failure("DATA_INVALID", "The training data is empty or not usable.",
+		"Check the directory given with --data; the training's last lines name the file and line")
+
+	TrainFailed = failure("TRAIN_FAILED", "The training command ended with an error.",
+		"Read the training's last lines in the report and run the command by hand in the same environment")
+	TrainTimeout = failure("TRAIN_TIMEOUT", "The training took longer than train.timeout.",
+		"Train fewer epochs (--param epochs=N), or raise train.timeout in pipeline.yaml")
+	TrainKilled = failure("TRAIN_KILLED", "A signal ended the training; signal 9 is most often a lack of memory.",
+		"Give the training more memory, or lower the batch size (--param batch-size=N)")
+
+	NoModel = failure("NO_MODEL", "The training left no model file.",
+		"Let the training write the file that train.model names, and exit non-zero when it cannot")
+	StaleModel = failure("STALE_MODEL", "The training left no model; the one in the source is from an earlier training.",
+		"Let the training write the model it trained; remove the model from version control")
+	ModelMismatch = failure("MODEL_MISMATCH", "The record of the training names another model than the file it left.",
+		"Log the hash of the file that was saved last, after it was saved")
+	ModelAmbiguous = failure("MODEL_AMBIGUOUS", "More than one file matches train.model.",
+		"Narrow train.model in pipeline.yaml to the one file, or write one model only")
+	ArtifactAmbiguous = failure("ARTIFACT_AMBIGUOUS", "Two files of the model have the same base name.",
+		"Rename one of them or narrow train.artifacts in pipeline.yaml: a model's files travel in one folder")
+
+	RunMissing = failure("RUN_MISSING", "The training logged no MLflow run and declares no metrics file.",
+		"Log a run to MLFLOW_TRACKING_URI (python main.py --mode train --enable-mlflow), or name a file under train.metrics")
+	RunUnfinished = failure("RUN_UNFINISHED", "The MLflow run of the training did not end as FINISHED.",
+		"End the run in the training code (with mlflow.start_run(): ...) and look for the exception that left it open")
+	RunAmbiguous = failure("RUN_AMBIGUOUS", "The training logged several runs and none of them is named as the model's.",
+		"Log one run, nest the others below it, or tag the model's run with model_sha256")
+	ExportFailed = failure("RUN_UNREADABLE", "The MLflow store that the training left could not be read.",
+		"Check that the training environment has mlflow, and that nothing else writes MLFLOW_TRACKING_URI")
+	MetricsMissing = failure("METRICS_MISSING", "A metric that a gate needs was not logged.",
+		"Log the metric, or remove its gate from train.gates in pipeline.yaml")
+	MetricsMalformed = failure("METRICS_MALFORMED", "A file of metrics or predictions is not what it should be.",
+		"Write strict JSON: numbers as numbers, each key once, no NaN or Infinity")
+	MetricInvalid = failure("METRIC_INVALID", "A metric is not a number, or not within its range.",
+		"Log fractions within 0..1 (not percent); look in the training curves for where the value became NaN")
+	MetricBelow = failure("METRIC_BELOW", "A metric is below its minimum.",
+		"Improve the model; the confusion matrix and the training curves in the report show where it fails")
+	MetricAbove = failure("METRIC_ABOVE", "A metric is above its maximum.",
+		"Improve the model; the training curves in the report show whether it still learns or overfits")
+	MetricDisagrees = failure("METRIC_DISAGREES", "The logged metric is not what the predictions give.",
+		"Compute the metric from the same held-out predictions that the training exports")
+	NoBetterThanBaseline = failure("NO_BETTER_THAN_BASELINE", "The model is not better than guessing, or never names one of the classes.",
+		"Balance the training data or weight the classes; the per-class table in the report shows which are missed")
+	Regression = failure("REGRESSION", "The model is worse than the one in production.",
+		"Improve the model, or raise the tolerance for this metric if the loss is meant")
+	GoldenMissing = failure("GOLDEN_MISSING", "There is no golden sample to score.",
+		"Let the training write the file that train.golden names, or remove train.score_command")
+	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",
+		"Check that everything the model needs (tokeniser, labels) is saved with it, and is listed in train.artifacts")
+	ScoreFailed = failure("SCORE_FAILED", "The score command could not be completed.",
+		"Run train.score_command by hand with the model's files; its last lines are in the report")
+
+	ModelDegraded = warning("MODEL_DEGRADED", "A metric is below its alert threshold.",
+		"Treat as an incident: compare the data fingerprint with that of the last good training")
+	KerasOld = warning("KERAS_OLD", "The model was saved by a Keras with known ways around safe_mode.",
+		"Train with Keras 3.13.2 or newer")
+	NotScored = warning("GOLDEN_NOT_SCORED", "The saved model was not loaded and scored in a fresh environment.",
+		"Set train.golden and train.score_command in pipeline.yaml")
+	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
+		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
+	CurveNotFinite = warning("CURVE_NOT_FINITE", "A logged curve holds NaN or infinite values.",
+		"Lower the learning rate or clip gradients")
+	NotCompared = warning("NOT_COMPARED", "A gated metric is missing from the production model.",
+		"Nothing to do if the metric is new; else check what the production model's run logged")
+	Unlocked = warning("REQUIREMENTS_UNLOCKED", "The training environment is not locked by hashes.",
+		"Lock it: uv pip compile --universal --generate-hashes requirements/train.in -o requirements/train.lock")
+)
+
+// Codes lists every code the stage can emit, in the order of the documentation.
+func Codes() []verdict.Code {
+	return append([]verdict.Code{
+		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, Cancelled,
+		TrainFailed, TrainTimeout, TrainKilled,
+		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous,
+		RunMissing, RunUnfinished, RunAmbiguous, ExportFailed,
+		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
+		NoBetterThanBaseline, Regression, GoldenMissing, GoldenMismatch, ScoreFailed,
+		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, CurveNotFinite, Unlocked,
+	}, kerasfile.Codes()...)
+}

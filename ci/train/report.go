@@ -1,0 +1,338 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const (
+	// maxSeries, maxPlotted, maxHeat and maxRows keep charts and tables readable.
+	maxSeries, maxPlotted, maxHeat, maxRows = 6, 300, 25, 60
+	labelWidth                              = 48
+)
+
+// report adds evidence, charts and files for whatever is known, after passing and failing alike.
+func (s *session) report() {
+	s.stage.Add("command", strings.Join(s.command, " "))
+	if s.trained != nil {
+		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.Seconds))
+	}
+	if c := s.candidate; c != nil {
+		s.evidence(c)
+		s.gateBlock(c)
+		s.scoreBlocks(c)
+		s.curveBlocks(c)
+		s.modelBlocks(c)
+		s.files(c)
+	}
+	if s.trained != nil && (s.trained.ExitCode != 0 || s.candidate == nil || s.candidate.Artifact.SHA256 == "") {
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "The training's last lines", Log: strings.Join(said(s.trained), "\n")})
+	}
+}
+
+func (s *session) evidence(c *Candidate) {
+	artifact := c.Artifact
+	if artifact.SHA256 != "" {
+		s.stage.Add("model sha256", artifact.SHA256)
+		s.stage.Add("model file", fmt.Sprintf("%s, %d bytes", artifact.File, artifact.Bytes))
+	}
+	if i := c.Inspection; i != nil && i.OK() {
+		s.stage.Add("model layers", fmt.Sprintf("%d, all allowed; recurrent: %s; saved by Keras %s", len(i.Layers), either(strings.Join(i.Recurrent, ", "), "none"), i.KerasVersion))
+	}
+	if c.Run != nil {
+		s.stage.Add("metrics from", c.Run.Source)
+		if text := leakage(c.Run); text != "" {
+			s.stage.Add("sequences of the training seen again", text)
+		}
+	}
+	if s.data != "" {
+		s.stage.Add("data set digest", s.data)
+	}
+	if artifact.Data != "" && artifact.Data != s.data {
+		s.stage.Add("data fingerprint as logged", clip(artifact.Data, 100))
+	}
+	if s.in.Champion == nil {
+		s.stage.Add("model in production", "none: this would be the first")
+	} else {
+		s.stage.Add("model in production", "version "+s.in.Champion.Version)
+	}
+}
+
+// leakage counts the validation and test sequences that are also in the training set.
+// For logs this is a fact and no fault: a healthy start of an instance looks like any other.
+func leakage(record *RunRecord) string {
+	var parts []string
+	for _, set := range []string{"validation", "test"} {
+		count, ok := record.Metrics["duplicate_sequences_train_"+set]
+		if !ok {
+			continue
+		}
+		part := fmt.Sprintf("%s %s", number(count), set)
+		if total := record.Metrics[set+"_sequences"]; total > 0 {
+			part = fmt.Sprintf("%s of %s in %s (%s)", number(count), number(total), set, percent(count/total))
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s *session) gateBlock(c *Candidate) {
+	if len(c.gates) == 0 {
+		return
+	}
+	table := &verdict.Table{Columns: []string{"Metric", "Value", "Gate", "In production", "Outcome"}}
+	for _, row := range c.gates {
+		table.Rows = append(table.Rows, []string{row.metric, row.value, row.want, either(row.champion, "-"), row.outcome})
+	}
+	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Gates", Table: table, Summary: true})
+}
+
+func (s *session) scoreBlocks(c *Candidate) {
+	scores := c.Scores
+	if scores == nil {
+		return
+	}
+	counted := "the right class is the first guess"
+	if scores.TopK > 1 {
+		counted = fmt.Sprintf("the true event is among the first %d guesses (first guess: %s)", scores.TopK, percent(scores.Top1))
+	}
+	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
+		Title: "Against guessing", Summary: true,
+		Text: fmt.Sprintf("On %d held-out examples %s for %s of them. Always guessing the most frequent gives %s: the model is %.1f points better.",
+			scores.Examples, counted, percent(scores.Accuracy), percent(scores.Baseline), 100*(scores.Accuracy-scores.Baseline)),
+	})
+	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Classes", Table: classTable(scores)}, verdict.Block{Title: "Confusion matrix", Heat: heat(scores)})
+	if len(scores.Calibration) > 0 {
+		var confidence, accuracy []float64
+		for _, b := range scores.Calibration {
+			confidence, accuracy = append(confidence, b.Confidence), append(accuracy, b.Accuracy)
+		}
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
+			Title: fmt.Sprintf("Calibration (expected error %s)", percent(scores.CalibrationError)),
+			Lines: &verdict.LineChart{X: "confidence", Y: "accuracy", Series: []verdict.Series{
+				{Name: "model", X: confidence, Y: accuracy}, {Name: "ideal", X: []float64{0, 1}, Y: []float64{0, 1}},
+			}},
+		})
+	}
+}
+
+func classTable(scores *Scores) *verdict.Table {
+	table := &verdict.Table{Columns: []string{"Class", "Examples", "Precision", "Recall", "F1"}}
+	classes := bySupport(scores)
+	for _, c := range classes[:min(len(classes), maxRows)] {
+		table.Rows = append(table.Rows, []string{clip(c.Label, 120), strconv.Itoa(c.Support), rounded(c.Precision), rounded(c.Recall), rounded(c.F1)})
+	}
+	if more := len(classes) - maxRows; more > 0 {
+		table.Rows = append(table.Rows, []string{fmt.Sprintf("%d further classes", more), "", "", "", ""})
+	}
+	return table
+}
+
+func bySupport(scores *Scores) []ClassScore {
+	classes := slices.Clone(scores.Classes)
+	sort.SliceStable(classes, func(i, j int) bool { return classes[i].Support > classes[j].Support })
+	return classes
+}
+
+// heat is the confusion matrix, the most frequent classes only when there are many.
+func heat(scores *Scores) *verdict.HeatMap {
+	var kept []int
+	for i, label := range scores.Labels {
+		if slices.ContainsFunc(scores.Classes, func(c ClassScore) bool { return c.Label == label }) {
+			kept = append(kept, i)
+		}
+	}
+	rows := map[int]int{}
+	for _, i := range kept {
+		for _, n := range scores.Confusion[i] {
+			rows[i] += n
+		}
+	}
+	sort.SliceStable(kept, func(a, b int) bool { return rows[kept[a]] > rows[kept[b]] })
+	rest := len(kept) > maxHeat
+	if rest {
+		kept = kept[:maxHeat]
+	}
+	slices.Sort(kept)
+	place := map[int]int{}
+	h := &verdict.HeatMap{RowTitle: "true", ColumnTitle: "predicted"}
+	for at, i := range kept {
+		place[i] = at
+		h.Labels = append(h.Labels, clip(scores.Labels[i], labelWidth))
+	}
+	if rest {
+		h.Labels = append(h.Labels, "others")
+	}
+	at := func(i int) int {
+		if p, ok := place[i]; ok {
+			return p
+		}
+		return len(kept)
+	}
+	h.Counts = make([][]int, len(h.Labels))
+	for i := range h.Counts {
+		h.Counts[i] = make([]int, len(h.Labels))
+	}
+	for i, row := range scores.Confusion {
+		for j, n := range row {
+			if n > 0 {
+				h.Counts[at(i)][at(j)] += n
+			}
+		}
+	}
+	return h
+}
+
+// lossLike are the metrics that share the axis of a loss.
+var lossLike = regexp.MustCompile(`(?i)(^|_)(loss|error|mse|mae|rmse|perplexity)($|_)`)
+
+func (s *session) curveBlocks(c *Candidate) {
+	if c.Run == nil {
+		return
+	}
+	var losses, fractions []verdict.Series
+	for _, name := range slices.Sorted(maps.Keys(c.Run.History)) {
+		points := c.Run.History[name]
+		if len(points) < 2 {
+			continue
+		}
+		series := curve(name, points)
+		switch {
+		case lossLike.MatchString(name):
+			losses = append(losses, series)
+		case slices.Max(series.Y) <= 1 && slices.Min(series.Y) >= 0:
+			fractions = append(fractions, series)
+		}
+	}
+	for _, chart := range []struct {
+		title, y string
+		series   []verdict.Series
+	}{{"Training curves: loss", "loss", losses}, {"Training curves: fractions", "fraction", fractions}} {
+		if len(chart.series) == 0 {
+			continue
+		}
+		// The plain names are the ones people look for; the long ones are parts of them.
+		sort.SliceStable(chart.series, func(i, j int) bool { return len(chart.series[i].Name) < len(chart.series[j].Name) })
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
+			Title: chart.title, Lines: &verdict.LineChart{X: "epoch", Y: chart.y, Series: chart.series[:min(len(chart.series), maxSeries)]},
+		})
+	}
+}
+
+// curve is a metric's history with at most maxPlotted points, the last one among them.
+func curve(name string, points []model.Point) verdict.Series {
+	series := verdict.Series{Name: name}
+	stride := (len(points) + maxPlotted - 1) / maxPlotted
+	for i, p := range points {
+		if i%stride == 0 || i == len(points)-1 {
+			series.X, series.Y = append(series.X, float64(p.Step)), append(series.Y, p.Value)
+		}
+	}
+	return series
+}
+
+func (s *session) modelBlocks(c *Candidate) {
+	if c.Run != nil && len(c.Run.Params) > 0 {
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Parameters", Table: pairs("Parameter", c.Run.Params)})
+	}
+	if c.Inspection == nil || len(c.Inspection.Layers) == 0 {
+		return
+	}
+	table := &verdict.Table{Columns: []string{"Layer", "Class", "Size"}}
+	for i, l := range c.Inspection.Layers {
+		if i == maxRows {
+			table.Rows = append(table.Rows, []string{fmt.Sprintf("%d further layers", len(c.Inspection.Layers)-maxRows), "", ""})
+			break
+		}
+		size := ""
+		if l.Units > 0 {
+			size = strconv.Itoa(l.Units)
+		}
+		table.Rows = append(table.Rows, []string{strings.Repeat("· ", max(l.Depth-1, 0)) + clip(l.Name, 80), clip(l.Class, 80), size})
+	}
+	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Layers", Table: table})
+}
+
+func pairs(title string, values map[string]string) *verdict.Table {
+	table := &verdict.Table{Columns: []string{title, "Value"}}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(table.Rows) == maxRows {
+			table.Rows = append(table.Rows, []string{fmt.Sprintf("%d more", len(values)-maxRows), ""})
+			break
+		}
+		table.Rows = append(table.Rows, []string{clip(name, 100), clip(values[name], 200)})
+	}
+	return table
+}
+
+// measured is train/metrics.json: what was measured, for machines.
+type measured struct {
+	Source  string                   `json:"source,omitempty"`
+	RunID   string                   `json:"run_id,omitempty"`
+	SHA256  string                   `json:"model_sha256,omitempty"`
+	Data    string                   `json:"data,omitempty"`
+	Params  map[string]string        `json:"params"`
+	Metrics map[string]float64       `json:"metrics"`
+	Scores  *Scores                  `json:"scores,omitempty"`
+	History map[string][]model.Point `json:"history"`
+}
+
+// files adds the model card and the measurements to the report directory.
+func (s *session) files(c *Candidate) {
+	m := measured{SHA256: c.Artifact.SHA256, Data: c.Artifact.Data, Params: map[string]string{}, Metrics: map[string]float64{}, Scores: c.Scores, History: map[string][]model.Point{}}
+	if c.Run != nil {
+		m.Source, m.RunID, m.Params, m.Metrics, m.History = c.Run.Source, c.Run.ID, c.Run.Params, c.Run.Metrics, c.Run.History
+	}
+	content, err := json.MarshalIndent(m, "", "  ")
+	if err != nil { // only finite numbers and texts are in it
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "metrics.json", Text: fmt.Sprintf("could not be written: %v", err)})
+	} else {
+		s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: "train/metrics.json", Content: append(content, '\n')})
+	}
+	if c.Artifact.SHA256 != "" {
+		s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: "train/model-card.md", Content: []byte(s.card(c))})
+	}
+}
+
+// goldenOutcome says what the score command found, in its own words when they are JSON.
+func goldenOutcome(result *runner.Result) string {
+	for _, line := range slices.Backward(lastLines(result.Stdout, 20)) {
+		var said struct {
+			Result     string   `json:"result"`
+			Samples    int      `json:"samples"`
+			Difference *float64 `json:"max_abs_difference"`
+		}
+		if json.Unmarshal([]byte(line), &said) == nil && said.Result != "" {
+			text := clip(said.Result, 40)
+			if said.Samples > 0 {
+				text += fmt.Sprintf(", %d samples", said.Samples)
+			}
+			if said.Difference != nil && !math.IsNaN(*said.Difference) {
+				text += fmt.Sprintf(", largest difference %.2g", *said.Difference)
+			}
+			return text
+		}
+	}
+	if result.ExitCode == 0 {
+		return "equal"
+	}
+	return fmt.Sprintf("exit code %d", result.ExitCode)
+}
+
+func either(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
