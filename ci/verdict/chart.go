@@ -39,12 +39,13 @@ type lineView struct {
 type curve struct {
 	Class, Name, Points string
 	Dots                [][2]float64
-	LegendX, LegendY    float64
+	LegendX, LegendEnd  float64
+	LegendY             float64
 	Last                string
 }
 
 const (
-	plotWidth  = 720.0
+	plotWidth  = 960.0
 	maxClasses = 6
 )
 
@@ -96,11 +97,11 @@ func lineChart(id, title string, c *LineChart) (lineView, bool) {
 		}
 		k.Points = strings.Join(points, " ")
 		k.Name = cut(k.Name, 32)
-		width := 44 + 7.2*float64(len([]rune(k.Name+" "+k.Last)))
+		width := 56 + 7.2*float64(len([]rune(k.Name+" "+k.Last)))
 		if x+width > v.Right && x > v.Left {
 			x, legend = v.Left, legend+22
 		}
-		k.LegendX, k.LegendY = place(x), legend
+		k.LegendX, k.LegendEnd, k.LegendY = place(x), place(x+24), legend
 		x += width
 		v.Series = append(v.Series, k)
 		v.Rows = append(v.Rows, []string{s.Name, number(s.Y[0]), number(s.Y[len(s.Y)-1]), strconv.Itoa(len(s.Y))})
@@ -128,7 +129,7 @@ type bar struct {
 
 // barChart lays out horizontal bars; classes, when given, colour them.
 func barChart(id, title string, c *BarChart, classes []string) (barView, bool) {
-	v := barView{chart: chart{ID: id, Title: title, Width: plotWidth}, Left: 212, Right: plotWidth - 84, Top: 22, Limit: -1}
+	v := barView{chart: chart{ID: id, Title: title, Width: plotWidth}, Left: 240, Right: plotWidth - 84, Top: 22, Limit: -1}
 	if len(c.Values) == 0 {
 		return v, false
 	}
@@ -144,9 +145,9 @@ func barChart(id, title string, c *BarChart, classes []string) (barView, bool) {
 	const step, thick = 26.0, 16.0
 	for i, value := range c.Values {
 		b := bar{Y: v.Top + float64(i)*step, Width: px(value), Height: thick, Class: "ok",
-			Full: c.Labels[i], Label: cutLeft(c.Labels[i], 30), Value: strings.TrimSpace(number(math.Round(value*1000)/1000) + " " + c.Unit)}
+			Full: c.Labels[i], Label: cutLeft(c.Labels[i], 34), Value: strings.TrimSpace(number(math.Round(value*1000)/1000) + " " + c.Unit)}
 		b.Middle = b.Y + thick - 4
-		b.ValueX = place(v.Left + b.Width + 6)
+		b.ValueX = v.Right + 10
 		switch {
 		case len(classes) > i:
 			b.Class = classes[i]

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -54,9 +55,18 @@ func (c cleaner) lines(all []string, items, limit int) []string {
 	return out
 }
 
+// code keeps codes to the form that the report's readers may rely on.
+func (c cleaner) code(name string) string {
+	if name == "" || isCodeName(name) && len(name) <= maxName {
+		return name
+	}
+	return "UNKNOWN_CODE"
+}
+
 func (c cleaner) run(r *Run) *Run {
 	out := *r
-	for _, field := range []*string{&out.Code, &out.Application, &out.Environment, &out.Ref, &out.Commit, &out.Tree,
+	out.Code = c.code(out.Code)
+	for _, field := range []*string{&out.Application, &out.Environment, &out.Ref, &out.Commit, &out.Tree,
 		&out.Runner, &out.Module, &out.ModelSHA256, &out.ModelVersion, &out.Image, &out.ImageDigest} {
 		*field = c.line(*field, maxName)
 	}
@@ -78,7 +88,7 @@ func (c cleaner) run(r *Run) *Run {
 
 func (c cleaner) stage(s Stage) Stage {
 	s.Name = c.line(s.Name, maxName)
-	s.Code, s.Cause, s.Next = c.line(s.Code, maxName), c.line(s.Cause, maxLine), c.line(s.Next, maxLine)
+	s.Code, s.Cause, s.Next = c.code(s.Code), c.line(s.Cause, maxLine), c.line(s.Next, maxLine)
 	s.Problems, s.Warnings = c.findings(s.Problems), c.findings(s.Warnings)
 	s.Published = c.lines(s.Published, maxItems, maxLine)
 	s.Seconds = round(s.Seconds)
@@ -98,21 +108,29 @@ func (c cleaner) stage(s Stage) Stage {
 func (c cleaner) findings(all []Finding) []Finding {
 	var out []Finding
 	for _, f := range all[:min(len(all), maxItems)] {
-		out = append(out, Finding{Code: c.line(f.Code, maxName), Cause: c.line(f.Cause, maxLine), Next: c.line(f.Next, maxLine),
+		out = append(out, Finding{Code: c.code(f.Code), Cause: c.line(f.Cause, maxLine), Next: c.line(f.Next, maxLine),
 			Details: c.details(f.Details)})
 	}
 	return out
 }
 
-// details keep their indentation: they are mostly tracebacks.
+// maxDetails bounds the details of one finding, in bytes.
+const maxDetails = 8000
+
+// details keep their indentation: they are mostly tracebacks. Of too many the last are
+// kept: that is where a traceback says what went wrong.
 func (c cleaner) details(all []string) []string {
 	var out []string
-	for i, s := range all {
-		if i == 200 {
-			return append(out, "…")
+	room := maxDetails
+	for i := len(all) - 1; i >= 0; i-- {
+		line := strings.TrimRight(c.text(all[i], maxDetails/2), " \t\n")
+		if room -= len(line) + 1; room < 0 {
+			out = append(out, "…")
+			break
 		}
-		out = append(out, strings.TrimRight(c.text(s, maxText/4), " \t\n"))
+		out = append(out, line)
 	}
+	slices.Reverse(out)
 	return out
 }
 

@@ -18,7 +18,6 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"short":   short,
 	"word":    func(o Outcome) string { return strings.ReplaceAll(string(o), "-", " ") },
 	"join":    func(lines []string) string { return strings.Join(lines, "\n") },
-	"pairs":   paragraphs,
 }).Parse(pageSource))
 
 type pageView struct {
@@ -27,7 +26,6 @@ type pageView struct {
 	Facts  [][2]string
 	Stages []stageView
 	Times  *barView
-	Files  []FileEntry
 	Share  string
 }
 
@@ -58,7 +56,6 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
 	var classes []string
 	charts := 0
 	id := func() string { charts++; return fmt.Sprintf("chart-%d", charts) }
-	claimed := map[string]bool{}
 	for _, s := range r.all() {
 		sv := stageView{Stage: s, Result: result(s), Time: stageTime(s)}
 		for _, b := range s.Blocks {
@@ -67,11 +64,10 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
 		for _, f := range files {
 			if f.Stage == s.Name && !strings.Contains(strings.TrimPrefix(f.Path, f.Root), "/") {
 				sv.Files = append(sv.Files, f)
-				claimed[f.Path] = true
 			}
 		}
 		v.Stages = append(v.Stages, sv)
-		if s.Verdict != NotRun && s.Name != Preflight {
+		if s.Seconds > 0 && s.Verdict != NotRun && s.Name != Preflight {
 			times.Labels, times.Values = append(times.Labels, s.Name), append(times.Values, s.Seconds)
 			classes = append(classes, string(s.Verdict))
 		}
@@ -93,9 +89,9 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
 func fullFacts(r *Run) [][2]string {
 	var all [][2]string
 	for _, f := range [][2]string{
-		{"Environment", r.Environment}, {"Ref", r.Ref}, {"Commit", r.Commit}, {"Source tree", r.Tree},
-		{"Model version", r.ModelVersion}, {"Model sha256", r.ModelSHA256}, {"Image", r.Image}, {"Image digest", r.ImageDigest},
-		{"Runner", r.Runner}, {"Module", r.Module}, {"Started", started(r)}, {"Took", seconds(r.Seconds)},
+		{"Environment", r.Environment}, {"Ref", r.Ref}, {"Started", started(r)}, {"Took", seconds(r.Seconds)},
+		{"Runner", r.Runner}, {"Module", r.Module}, {"Model version", r.ModelVersion}, {"Commit", r.Commit}, {"Source tree", r.Tree},
+		{"Model sha256", r.ModelSHA256}, {"Image", r.Image}, {"Image digest", r.ImageDigest},
 	} {
 		if f[1] != "" {
 			all = append(all, f)

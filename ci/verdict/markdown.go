@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // markdownLimit keeps report.md within what a CI job summary (1 MiB), a comment (65,536
@@ -12,26 +13,59 @@ import (
 const markdownLimit = 60_000
 
 var (
-	mdSpecial = regexp.MustCompile("[\\\\`*_{}\\[\\]()#+!|~^$]")
-	mdStart   = regexp.MustCompile(`^(\s*)(-|=|\d+[.)])`)
-	// What a Markdown host turns into a link or a notification by itself.
-	mdAuto = regexp.MustCompile(`(?i)(@)(\w)|(://)|(www)(\.)|(mailto|xmpp)(:)|(#)(\d)`)
+	// mdSpecial is what can begin or end markup inside a line; underscores only where
+	// they are not inside a word.
+	mdSpecial = regexp.MustCompile("[\\\\`*\\[\\]|~$]")
+	// mdStart is what is markup at the start of a line.
+	mdStart = regexp.MustCompile(`^([-+=#>]|\d{1,9}[.)](?:\s|$))`)
+	// mdEntity is an ampersand that would begin a character reference.
+	mdEntity = regexp.MustCompile(`&(#?\w)`)
+	// mdAuto is what a Markdown host turns into a link or a notification by itself.
+	mdAuto = regexp.MustCompile(`(?i)(@)(\w)|(:)(//)|(www)(\.)|(mailto|xmpp)(:)|(#)(\d)`)
 )
 
 // mdText escapes one line of text for the inside of a Markdown paragraph, list or table
 // cell: nothing in it is markup, a link, an image, HTML or a mention.
 func mdText(s string, limit int) string {
 	s = Line(s, limit)
-	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+	s = mdEntity.ReplaceAllString(s, "&amp;$1")
 	// A word joiner is invisible and breaks every automatic link, which escaping with a
 	// backslash or an entity does not: hosts link after they have unescaped.
-	s = mdAuto.ReplaceAllString(s, "$1$3$4$6$8\u2060$2$5$7$9")
-	// Entities stay whole: '#' and ';' of "&#...;" do not occur, as & is escaped above.
+	s = mdAuto.ReplaceAllString(s, "$1$3$5$7$9\u2060$2$4$6$8$10")
 	s = mdSpecial.ReplaceAllString(s, `\$0`)
+	s = mdUnderscores(s)
+	s = strings.ReplaceAll(s, "<", "&lt;")
 	return mdStart.ReplaceAllStringFunc(s, func(start string) string {
-		last := len(start) - 1
-		return start[:last] + `\` + start[last:]
+		if i := strings.IndexAny(start, ".)"); i > 0 {
+			return start[:i] + `\` + start[i:]
+		}
+		return `\` + start
 	})
+}
+
+// mdUnderscores escapes underscores that are not between letters or digits: only those
+// can be emphasis, and names like test_inference stay legible in the raw text.
+func mdUnderscores(s string) string {
+	if !strings.Contains(s, "_") {
+		return s
+	}
+	runes := []rune(s)
+	inWord := func(i, step int) bool {
+		for ; i >= 0 && i < len(runes); i += step {
+			if runes[i] != '_' {
+				return unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i])
+			}
+		}
+		return false
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		if r == '_' && !(inWord(i, -1) && inWord(i, 1)) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func mdCell(s string, limit int) string {
@@ -110,7 +144,12 @@ func mdTable(columns []string, rows [][]string, most int) string {
 func markdown(r *Run) string {
 	b := &bounded{limit: markdownLimit - 200}
 	b.add(mdHead(r))
-	b.add(mdFailures(r))
+	// Half of the room at most, so that the gates are seen too.
+	b.limit = markdownLimit / 2
+	for _, piece := range mdFailures(r) {
+		b.add(piece)
+	}
+	b.limit = markdownLimit - 200
 	b.add(mdGates(r))
 	for i := range r.Stages {
 		for _, block := range r.Stages[i].Blocks {
@@ -149,7 +188,7 @@ func (b *bounded) String() string {
 	if b.omitted == 0 {
 		return b.Builder.String()
 	}
-	return b.Builder.String() + fmt.Sprintf("\n%d sections did not fit here; report.html has them.\n", b.omitted)
+	return b.Builder.String() + fmt.Sprintf("\n%d parts did not fit here; report.html has them.\n", b.omitted)
 }
 
 var marks = map[Outcome]string{Pass: "✅", Fail: "❌", CouldNotRun: "⚠️", NotRun: "⏭️"}
@@ -172,15 +211,17 @@ func mdHead(r *Run) string {
 	return b.String()
 }
 
-func mdFailures(r *Run) string {
-	var b strings.Builder
+// mdFailures has a piece for each problem, the first with the heading.
+func mdFailures(r *Run) []string {
+	var pieces []string
 	for _, s := range r.all() {
 		for i, p := range s.Problems {
-			if b.Len() == 0 {
+			var b strings.Builder
+			if len(pieces) == 0 {
 				b.WriteString("### What failed\n\n")
 			}
 			if i == 20 {
-				fmt.Fprintf(&b, "%d more problems of this stage are in report.html.\n\n", len(s.Problems)-i)
+				pieces = append(pieces, fmt.Sprintf("- %d more problems of the stage %s are in report.html\n", len(s.Problems)-i, mdText(s.Name, 40)))
 				break
 			}
 			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(s.Name, 40), mdCode(p.Code, 80), mdText(p.Cause, 600))
@@ -188,12 +229,12 @@ func mdFailures(r *Run) string {
 				fmt.Fprintf(&b, "  - Next: %s\n", mdText(p.Next, 400))
 			}
 			if details := strings.Join(p.Details, "\n"); strings.TrimSpace(details) != "" {
-				fence := mdFence(tail(Text(details, 4000), 2500))
-				b.WriteString("\n" + indent(fence, "  ") + "\n")
+				b.WriteString("\n" + indent(mdFence(tail(details, 2500)), "  "))
 			}
+			pieces = append(pieces, b.String())
 		}
 	}
-	return b.String()
+	return pieces
 }
 
 func indent(s, by string) string {
@@ -218,7 +259,7 @@ func mdGates(r *Run) string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return "### Gates\n\n" + mdTable([]string{"Stage", "Gate", "Found", "Wanted", ""}, rows, 60)
+	return "### Gates\n\n" + mdTable([]string{"Stage", "Gate", "Found", "Wanted", "Verdict"}, rows, 60)
 }
 
 func mdBlock(b Block) string {
@@ -242,7 +283,7 @@ func mdBlock(b Block) string {
 		for i, label := range b.Bars.Labels {
 			rows = append(rows, []string{label, number(b.Bars.Values[i]) + " " + b.Bars.Unit})
 		}
-		return head + mdTable([]string{"", "Value"}, rows, 40)
+		return head + mdTable([]string{"Name", "Value"}, rows, 40)
 	case b.Heat != nil:
 		columns, rows := heatTable(b.Heat)
 		return head + mdTable(columns, rows, 20)

@@ -10,6 +10,9 @@ import (
 // A run above it is warned of, not failed.
 const Budget = 15 * time.Minute
 
+// maxFailures is how many problems of a stage an error tells.
+const maxFailures = 50
+
 // Preflight is the name of what happens before the first stage: reading the source,
 // the configuration and the arguments.
 const Preflight = "preflight"
@@ -127,9 +130,10 @@ func (r *Run) Warn(code Code, format string, args ...any) {
 
 // Failures are the lines that users see, one for each problem that keeps the run from
 // passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
-// A passed run has none.
+// A passed run has none; of more than 50 in a stage the rest is counted.
 func (r *Run) Failures() []string {
 	var lines []string
+	more := 0
 	for _, s := range r.all() {
 		if s.Verdict == Pass || s.Verdict == NotRun {
 			continue
@@ -138,10 +142,17 @@ func (r *Run) Failures() []string {
 		if len(problems) == 0 {
 			problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
 		}
-		for _, p := range problems {
+		for i, p := range problems {
+			if i >= maxFailures {
+				more += len(problems) - i
+				break
+			}
 			line := (&Problem{Code: Code{Name: p.Code, Stage: s.Name}, Cause: p.Cause, Next: p.Next, Published: s.Published}).Error()
 			lines = append(lines, r.clean().line(line, maxLine))
 		}
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("%d more problems are in %s", more, ReportJSON))
 	}
 	if len(lines) == 0 && r.Verdict != Pass {
 		nothing := &Problem{Code: CodeNothingRan, Cause: "no stage ran to a verdict"}
@@ -188,9 +199,18 @@ func (r *Run) all() []*Stage {
 // forgets to judge must never count as a pass.
 func (s *Stage) settle() {
 	switch s.Verdict {
-	case Fail, CouldNotRun, NotRun:
+	case NotRun:
+		return
+	case Fail, CouldNotRun:
+		if s.Code == "" && len(s.Problems) > 0 {
+			s.Code, s.Cause, s.Next = s.Problems[0].Code, s.Problems[0].Cause, s.Problems[0].Next
+		}
+		if s.Code == "" {
+			s.Code, s.Next = CodeNoVerdict.Name, CodeNoVerdict.Remedy
+		}
 		return
 	case Pass:
+		s.Code = ""
 	default:
 		s.Judge(Problemf(CodeNoVerdict.In(s.Name), "the stage ended with the verdict %q", string(s.Verdict)))
 		return
@@ -208,7 +228,7 @@ func (s *Stage) settle() {
 	}
 }
 
-// seconds renders a time for people: "0.4 s", "41 s", "3 min 12 s".
+// seconds renders a time for people: "0.4 s", "41 s", "3 min 12 s", "15 min".
 func seconds(s float64) string {
 	switch {
 	case s < 10:
@@ -217,6 +237,9 @@ func seconds(s float64) string {
 		return fmt.Sprintf("%.0f s", s)
 	default:
 		d := time.Duration(s * float64(time.Second)).Round(time.Second)
+		if whole := int(d.Minutes()); d == time.Duration(whole)*time.Minute {
+			return fmt.Sprintf("%d min", whole)
+		}
 		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
 }

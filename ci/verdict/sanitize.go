@@ -12,7 +12,7 @@ const (
 	maxName  = 300
 	maxLine  = 2000
 	maxText  = 20000
-	maxItems = 2000
+	maxItems = 1000
 )
 
 var (
@@ -39,6 +39,9 @@ func Text(s string, limit int) string {
 	if most := 16*limit + 4096; len(s) > most {
 		s = s[:most]
 	}
+	if harmless(s) {
+		return cut(s, limit)
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = ansi.ReplaceAllString(s, "")
 	s = strings.ReplaceAll(s, "\r\n", "\n")
@@ -55,6 +58,16 @@ func Line(s string, limit int) string {
 	}
 	// Twice: joining lines can bring a command to the start of the only line.
 	return Text(strings.Join(strings.Fields(Text(s, 4*limit)), " "), limit)
+}
+
+// harmless says that nothing in s needs a closer look, as in most text there is.
+func harmless(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x7f || c < ' ' && c != '\n' && c != '\t' {
+			return false
+		}
+	}
+	return !strings.Contains(s, "::") && !strings.Contains(s, "##")
 }
 
 // visible drops what does not show or changes how its neighbours show.

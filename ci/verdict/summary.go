@@ -39,7 +39,7 @@ func Summary(run *Run) string {
 		}
 	}
 	for _, s := range r.all() {
-		for _, p := range s.Problems {
+		for _, p := range s.Problems[:min(len(s.Problems), 10)] {
 			if text := strings.TrimSpace(strings.Join(p.Details, "\n")); text != "" {
 				fmt.Fprintf(&b, "\n  %s %s:\n%s", s.Name, p.Code, indent(tail(Text(text, 4000), 3000), "    "))
 			}

@@ -71,7 +71,7 @@ func result(s *Stage) string {
 }
 
 func stageTime(s *Stage) string {
-	if s.Verdict == NotRun {
+	if s.Verdict == NotRun || s.Seconds == 0 {
 		return "–"
 	}
 	return seconds(s.Seconds)

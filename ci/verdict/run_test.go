@@ -1,0 +1,149 @@
+package verdict_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func stage(name string, outcome verdict.Outcome, code string) verdict.Stage {
+	return verdict.Stage{Name: name, Verdict: outcome, Code: code, Cause: "because"}
+}
+
+func TestJudge(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stages   []verdict.Stage
+		want     verdict.Outcome
+		wantCode string
+	}{
+		"all passed":                          {[]verdict.Stage{stage("test", verdict.Pass, ""), stage("train", verdict.Pass, "")}, verdict.Pass, ""},
+		"a stage that was not to run is left": {[]verdict.Stage{stage("test", verdict.Pass, ""), stage("image", verdict.NotRun, "NO_ENGINE")}, verdict.Pass, ""},
+		"one failed":                          {[]verdict.Stage{stage("test", verdict.Pass, ""), stage("train", verdict.Fail, "NO_MODEL")}, verdict.Fail, "NO_MODEL"},
+		"one could not run":                   {[]verdict.Stage{stage("test", verdict.Pass, ""), stage("train", verdict.CouldNotRun, "ENV_FAILED")}, verdict.CouldNotRun, "ENV_FAILED"},
+		"a failure outweighs could-not-run":   {[]verdict.Stage{stage("test", verdict.CouldNotRun, "ENV_FAILED"), stage("train", verdict.Fail, "NO_MODEL")}, verdict.Fail, "NO_MODEL"},
+		"nothing ran":                         {nil, verdict.CouldNotRun, "NOTHING_RAN"},
+		"only stages that were not to run":    {[]verdict.Stage{stage("image", verdict.NotRun, "POLICY")}, verdict.CouldNotRun, "NOTHING_RAN"},
+		"a stage that was never judged":       {[]verdict.Stage{stage("test", verdict.Pass, ""), {Name: "train"}}, verdict.CouldNotRun, "NO_VERDICT"},
+		"a verdict that is none":              {[]verdict.Stage{stage("test", "passed", "")}, verdict.CouldNotRun, "NO_VERDICT"},
+		"a failure without a code":            {[]verdict.Stage{stage("test", verdict.Fail, "")}, verdict.Fail, "NO_VERDICT"},
+		"a pass in spite of a problem": {[]verdict.Stage{{Name: "test", Verdict: verdict.Pass, Problems: []verdict.Finding{{Code: "TESTS_FAILED", Cause: "2 failed"}}}},
+			verdict.Fail, "TESTS_FAILED"},
+		"a pass in spite of a gate that did not hold": {[]verdict.Stage{{Name: "test", Verdict: verdict.Pass, Evidence: []verdict.Evidence{{Name: "coverage", Value: "79", Want: ">= 80"}}}},
+			verdict.Fail, "VERDICT_INCONSISTENT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := &verdict.Run{Stages: tc.stages}
+			assert.Equal(t, tc.want, run.Judge().Verdict)
+			assert.Equal(t, tc.wantCode, run.Code)
+			assert.Equal(t, tc.want, run.Judge().Verdict, "judging twice changes nothing")
+			err := run.Enforce()
+			if tc.want == verdict.Pass {
+				require.NoError(t, err)
+				assert.Empty(t, run.Failures())
+				return
+			}
+			var notPassed *verdict.NotPassed
+			require.ErrorAs(t, err, &notPassed)
+			assert.Equal(t, tc.want, notPassed.Verdict)
+			require.NotEmpty(t, run.Failures())
+			for _, line := range run.Failures() {
+				assert.Regexp(t, `^FAIL \w+ [A-Z_]+: .+\. Published: .+\. Next: `, line)
+			}
+		})
+	}
+}
+
+func TestRefuseFailsARunBeforeItsFirstStage(t *testing.T) {
+	code := verdict.Code{Name: "CONFIG_INVALID", Stage: verdict.Preflight, Outcome: verdict.Fail, Remedy: "Mend it"}
+	run := (&verdict.Run{}).Refuse(verdict.Problemf(code, "pipeline.yaml:1:1: bad"))
+	assert.EqualError(t, run.Enforce(), "FAIL preflight CONFIG_INVALID: pipeline.yaml:1:1: bad. Published: nothing. Next: Mend it.")
+}
+
+func TestEveryProblemIsALine(t *testing.T) {
+	run := failedRun().Judge()
+	lines := run.Failures()
+	require.Len(t, lines, 5)
+	assert.Contains(t, lines[1], "critical paths")
+	assert.Contains(t, lines[2], "FAIL publish BLOCKED")
+	assert.NotNil(t, run.Stage(verdict.Train))
+	assert.Nil(t, run.Stage("polish"))
+}
+
+func TestBudget(t *testing.T) {
+	for name, tc := range map[string]struct {
+		seconds, budget float64
+		warned          bool
+	}{
+		"within the document's 15 minutes": {seconds: 899},
+		"exactly at it":                    {seconds: 900},
+		"over it":                          {seconds: 901, warned: true},
+		"over a budget of one's own":       {seconds: 61, budget: 60, warned: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := &verdict.Run{Seconds: tc.seconds, BudgetSeconds: tc.budget, Stages: []verdict.Stage{stage("test", verdict.Pass, "")}}
+			run.Judge().Judge()
+			assert.Equal(t, verdict.Pass, run.Verdict, "a slow run is warned of, not failed")
+			if !tc.warned {
+				assert.Empty(t, run.Warnings)
+				return
+			}
+			require.Len(t, run.Warnings, 1)
+			assert.Equal(t, "OVER_BUDGET", run.Warnings[0].Code)
+		})
+	}
+}
+
+func TestStageJudge(t *testing.T) {
+	fail := verdict.Code{Name: "TESTS_FAILED", Stage: "test", Outcome: verdict.Fail, Remedy: "Mend the test"}
+	cannot := verdict.Code{Name: "ENV_FAILED", Stage: "test", Outcome: verdict.CouldNotRun, Remedy: "See the log"}
+	s := verdict.Stage{Name: "test"}
+	s.Judge(verdict.Problemf(cannot, "no index"), nil, &verdict.Problem{Code: fail, Cause: "1 failed", Next: "Run it", Published: []string{"s3://b/k"}})
+	assert.Equal(t, verdict.Fail, s.Verdict)
+	assert.Equal(t, "TESTS_FAILED", s.Code)
+	require.Len(t, s.Problems, 2)
+	assert.Equal(t, "FAIL test TESTS_FAILED: 1 failed. Published: s3://b/k. Next: Run it.", s.Failure())
+
+	s = verdict.Stage{Name: "test"}
+	assert.Equal(t, verdict.CouldNotRun, s.Judge(verdict.Problemf(cannot, "no index")).Verdict)
+	s.Judge()
+	assert.Equal(t, verdict.Pass, s.Verdict)
+	assert.Empty(t, s.Failure())
+	s.Took(time.Now().Add(-time.Minute))
+	assert.Greater(t, s.Seconds, 59.0)
+}
+
+func TestACodeWithoutAnOutcomeFails(t *testing.T) {
+	s := verdict.Stage{Name: "test"}
+	assert.Equal(t, verdict.Fail, s.Judge(verdict.Problemf(verdict.Code{Name: "ODD", Stage: "test"}, "odd")).Verdict)
+}
+
+func TestNoTimeBreaksAReport(t *testing.T) {
+	for name, seconds := range map[string]float64{"NaN": math.NaN(), "infinite": math.Inf(1), "negative": -1} {
+		t.Run(name, func(t *testing.T) {
+			run := passedRun()
+			run.Seconds, run.Stages[0].Seconds = seconds, seconds
+			_, err := run.JSON()
+			assert.NoError(t, err)
+		})
+	}
+}
+
+func TestRequires(t *testing.T) {
+	assert.Equal(t, []string{"test", "train"}, verdict.Requires(verdict.Publish))
+	assert.Equal(t, []string{"publish"}, verdict.Requires(verdict.Image))
+	assert.Equal(t, []string{"image"}, verdict.Requires(verdict.Deploy))
+	assert.Empty(t, verdict.Requires(verdict.Test))
+	assert.Empty(t, verdict.Requires("polish"))
+}
+
+func TestProblemIsAnError(t *testing.T) {
+	var err error = verdict.Problemf(verdict.Code{Name: "X", Stage: "test", Remedy: "Do it."}, "ends with a stop.")
+	var problem *verdict.Problem
+	require.True(t, errors.As(err, &problem))
+	assert.Equal(t, "FAIL test X: ends with a stop. Published: nothing. Next: Do it.", err.Error())
+}
