@@ -56,11 +56,12 @@ def compare(model: RootCauseModel, path: Path, tolerance: float) -> dict[str, An
         wanted = [sample["expected"] for sample in golden["samples"]]
         owner = golden["model_sha256"]
         scores = _scores(model, sequences)
-        difference = max(
-            float(np.abs(scores[name][row] - np.asarray(values, np.float64)).max())
+        differences = [
+            np.abs(scores[name][row] - np.asarray(values, np.float64)).max()
             for row, expected in enumerate(wanted)
             for name, values in expected.items()
-        )
+        ]
+        difference = float(np.max(differences))  # of NumPy: it does not pass over a NaN
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"score {path}: {type(error).__name__}: {error}") from error
     if owner != model.sha256:

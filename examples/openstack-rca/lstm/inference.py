@@ -84,7 +84,10 @@ class RootCauseModel:
     def check_shapes(self) -> None:
         """Raise ModelFileError when the outputs do not fit vocabulary, labels and length."""
         description = self.description
-        outputs = self._compute(np.zeros((1, description.max_length), np.int32))
+        try:
+            outputs = self._compute(np.zeros((1, description.max_length), np.int32))
+        except ValueError as error:
+            raise ModelFileError(f"load model: {error}") from error
         expected = {NEXT_EVENT: (1, description.max_length, len(description.vocabulary))}
         if description.task == ROOT_CAUSE:
             expected[ROOT_CAUSE] = (1, len(description.labels))  # type: ignore[assignment]

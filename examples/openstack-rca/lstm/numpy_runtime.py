@@ -44,6 +44,7 @@ class NumpyModel:
                 self._steps = _steps(config, file)
             outputs = config["config"]["output_layers"]
             inputs = config["config"]["input_layers"]
+            self._length = _input_length(config)
         except (zipfile.BadZipFile, KeyError, TypeError, IndexError, OSError, ValueError) as error:
             if isinstance(error, UnsupportedModelError):
                 raise
@@ -58,10 +59,21 @@ class NumpyModel:
 
     def __call__(self, events: npt.NDArray[np.int32]) -> dict[str, Array]:
         """Return the outputs for (N, T) event numbers, by name."""
+        if events.ndim != 2 or events.shape[1] != self._length:
+            raise UnsupportedModelError(
+                f"compute model: it reads {self._length} events, not an array {events.shape}"
+            )
         values: dict[str, Array] = {self._input: events}
         for name, source, compute in self._steps:
             values[name] = compute(values[source])
         return {output: values[layer] for output, layer in self._outputs.items()}
+
+
+def _input_length(config: dict[str, Any]) -> int:
+    layers = [one for one in config["config"]["layers"] if one["class_name"] == "InputLayer"]
+    if len(layers) != 1:
+        raise UnsupportedModelError(f"read model: {len(layers)} inputs, needs one")
+    return int(layers[0]["config"]["batch_shape"][1])
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

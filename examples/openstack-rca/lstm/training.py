@@ -221,7 +221,7 @@ def _runtime_difference(loaded: RootCauseModel, trained: Any, part: Part) -> flo
     sample = part.sequences[: golden.SAMPLES]
     expected = trained.predict(part.events[: golden.SAMPLES], verbose=0)
     actual = loaded.predict([sequence.events for sequence in sample])
-    difference = max(float(np.abs(actual[name] - expected[name]).max()) for name in expected)
+    difference = float(np.max([np.abs(actual[name] - expected[name]).max() for name in expected]))
     if not difference <= RUNTIME_TOLERANCE:
         raise TrainingError(
             f"check model: the saved model is {difference:.2g} away from the trained one"

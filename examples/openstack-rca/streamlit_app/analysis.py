@@ -39,10 +39,10 @@ class InstanceAnalysis:
                     "line": record.number,
                     "time": f"{record.time:%H:%M:%S}",
                     "level": record.level,
-                    "component": record.component,
-                    "event": record.template,
                     "unexpected": f"rank {anomaly.rank}" if anomaly else "",
+                    "event": record.template,
                     "expected instead": anomaly.expected if anomaly else "",
+                    "component": record.component,
                 }
             )
         return rows

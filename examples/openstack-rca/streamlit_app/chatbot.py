@@ -23,6 +23,7 @@ from streamlit_app.analysis import InstanceAnalysis, analyze_log
 _SAMPLE = Path(__file__).with_name("sample.log")
 #: Instances shown in full; the rest are counted.
 _SHOWN = 50
+_FAULTY, _SOUND = ":material/error:", ":material/check_circle:"
 
 
 @st.cache_resource  # type: ignore[untyped-decorator]
@@ -36,16 +37,17 @@ def _about(model: RootCauseModel) -> None:
         st.header("Model")
         st.caption("sha256")
         st.code(model.sha256, language=None, wrap_lines=True)
-        st.write(
-            {
-                "task": model.description.task,
-                "classes": list(model.description.labels),
-                "events known": len(model.description.vocabulary),
-                "an event is unexpected beyond rank": model.description.top_k,
-                "data": training.get("data", {}).get("fingerprint", ""),
-                "versions": training.get("versions", {}),
-            }
-        )
+        data, versions = training.get("data", {}), training.get("versions", {})
+        facts = {
+            "Learnt from": f"{data.get('train_sequences', '?')} instances",
+            "Kinds of event": str(len(model.description.vocabulary)),
+            "Unexpected": f"not among the {model.description.top_k} most likely events",
+            "Made with": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        }
+        st.markdown("\n".join(f"- **{name}**: {value}" for name, value in facts.items()))
+        if model.description.labels:
+            st.subheader("Classes")
+            st.markdown("\n".join(f"- {label}" for label in model.description.labels))
 
 
 def _input() -> str:
@@ -59,7 +61,7 @@ def _input() -> str:
 
 def _show(item: InstanceAnalysis) -> None:
     faulty = item.diagnosis.label != "normal"
-    with st.expander(item.title, expanded=faulty, icon="🔴" if faulty else "🟢"):
+    with st.expander(item.title, expanded=faulty, icon=_FAULTY if faulty else _SOUND):
         for label, probability in list(item.diagnosis.probabilities.items())[:3]:
             st.progress(probability, text=f"{label.replace('_', ' ')}: {probability:.1%}")
         st.dataframe(item.events(), hide_index=True)
