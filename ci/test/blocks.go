@@ -1,0 +1,190 @@
+package test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// The sizes of the report's tables.
+const (
+	maxRows = 200
+	maxBars = 40
+)
+
+// report adds what was found to the stage: counts as evidence, tables and charts as blocks.
+func (s *session) report() {
+	stage := &s.result.Stage
+	if r := s.result.JUnit; r != nil {
+		stage.Evidence = slices.Insert(stage.Evidence, 0, verdict.Evidence{
+			Name: "tests", Value: fmt.Sprintf("%d: %s", r.Total(), r.Counts), Want: "all executed tests pass", OK: r.Bad() == 0 && r.Executed() > 0,
+		})
+		if limit := s.in.Config.Test.MaxSkipped; limit >= 0 {
+			stage.Gate("skipped tests", strconv.Itoa(r.Skipped), "<= "+strconv.Itoa(limit), r.Skipped <= limit)
+		}
+		s.categories(r)
+		s.failures(r)
+		slowest(stage, r)
+	} else if s.events.seen {
+		stage.Add("tests that ended before the run did", strconv.Itoa(s.events.finished()))
+	}
+	if len(s.events.added) > 0 {
+		stage.Warn(ToolsAdded, "added %s", strings.Join(s.events.added, ", "))
+	}
+	stage.Add("exit code of the test command", strconv.Itoa(s.ran.ExitCode))
+	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))
+	project := s.plan.project
+	installed := string(project.Kind)
+	if len(project.From) > 0 {
+		installed = strings.Join(project.From, ", ")
+		if project.Locked {
+			installed += ", locked by hash"
+		}
+	}
+	stage.Add("environment", "Python "+s.plan.step.Env.Python+", "+installed)
+	if s.result.Coverage != nil {
+		coverageBlocks(stage, s.result.Coverage, s.in.Config.Test.Coverage)
+	}
+	if out := s.tail(100); len(out) > 0 {
+		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "End of the test output", Log: strings.Join(out, "\n")})
+	}
+}
+
+// category is a group of tests with its counts.
+type category struct {
+	name string
+	junit.FileCounts
+}
+
+// group sorts tests into the configured categories by file; a file belongs to the
+// first that takes it, what none takes is "other".
+func group(r *junit.Report, categories []config.Category) []category {
+	groups := make([]category, len(categories), len(categories)+1)
+	for i, c := range categories {
+		groups[i].name = c.Name
+	}
+	other := category{name: "other"}
+	for file, counts := range r.Files {
+		into := &other
+		for i, c := range categories {
+			if slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, file) }) {
+				into = &groups[i]
+				break
+			}
+		}
+		into.Counts = into.Counts.Plus(counts.Counts)
+		into.Seconds += counts.Seconds
+	}
+	if other.Total() > 0 {
+		groups = append(groups, other)
+	}
+	return groups
+}
+
+func (s *session) categories(r *junit.Report) {
+	table := &verdict.Table{Columns: []string{"Category", "Tests", "Passed", "Failed", "Errored", "Skipped", "Xfailed", "Seconds"}}
+	row := func(name string, c junit.Counts, seconds float64) {
+		table.Rows = append(table.Rows, []string{name, strconv.Itoa(c.Total()), strconv.Itoa(c.Passed), strconv.Itoa(c.Failed),
+			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.FormatFloat(seconds, 'f', 2, 64)})
+	}
+	configured := s.in.Config.Test.Categories
+	// The default categories are the document's; another project need not have them.
+	isDefault := reflect.DeepEqual(configured, config.Default().Test.Categories)
+	for _, c := range group(r, configured) {
+		if c.Total() == 0 && isDefault {
+			continue
+		}
+		if c.Total() == 0 && !s.in.Selective() {
+			s.result.Stage.Warn(CategoryEmpty, "category %s holds no test", c.name)
+		}
+		row(c.name, c.Counts, c.Seconds)
+	}
+	row("all", r.Counts, r.Seconds)
+	s.result.Stage.Blocks = append(s.result.Stage.Blocks, verdict.Block{Title: "Tests by category", Table: table, Summary: true})
+}
+
+func (s *session) failures(r *junit.Report) {
+	all := slices.Concat(r.CollectionErrors, r.Failures)
+	if len(all) == 0 {
+		return
+	}
+	table := &verdict.Table{Columns: []string{"Test", "Outcome", "Assertion"}}
+	for _, c := range all[:min(len(all), maxRows)] {
+		table.Rows = append(table.Rows, []string{c.ID(), string(c.Outcome), firstLine(c.Message)})
+	}
+	s.result.Stage.Blocks = append(s.result.Stage.Blocks,
+		verdict.Block{Title: "Failures", Table: table, Summary: true},
+		verdict.Block{Title: "Last lines of the failures", Log: strings.Join(details(all), "\n")})
+}
+
+func slowest(stage *verdict.Stage, r *junit.Report) {
+	if len(r.Slowest) == 0 {
+		return
+	}
+	table := &verdict.Table{Columns: []string{"Test", "Seconds"}}
+	for _, c := range r.Slowest {
+		table.Rows = append(table.Rows, []string{c.ID(), strconv.FormatFloat(c.Seconds, 'f', 2, 64)})
+	}
+	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Slowest tests", Table: table, Summary: true})
+}
+
+func coverageBlocks(stage *verdict.Stage, r *coverage.Report, c config.Coverage) {
+	bars := &verdict.BarChart{Unit: "%", Max: 100, Threshold: c.Total}
+	packages := r.Packages()
+	sort.SliceStable(packages, func(i, j int) bool {
+		return packages[i].LineRate().Percent() < packages[j].LineRate().Percent()
+	})
+	for _, p := range packages {
+		if p.Lines > 0 && len(bars.Labels) < maxBars {
+			bars.Labels = append(bars.Labels, p.Name)
+			bars.Values = append(bars.Values, p.LineRate().Percent())
+		}
+	}
+	if len(bars.Labels) > 0 {
+		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Line coverage by package", Bars: bars})
+	}
+	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Coverage", "Branches", "Missing lines"}}
+	row := func(name string, t coverage.Totals, lines string) {
+		table.Rows = append(table.Rows, []string{name, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(), t.BranchRate().String(), lines})
+	}
+	for _, f := range r.Files[:min(len(r.Files), maxRows)] {
+		row(f.Path, f.Totals(), clipList(f.Missing()))
+	}
+	if more := len(r.Files) - maxRows; more > 0 {
+		table.Rows = append(table.Rows, []string{fmt.Sprintf("and %d more, in coverage.xml", more), "", "", "", "", ""})
+	}
+	row("total", r.Totals(), "")
+	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Coverage by file, tests not counted", Table: table})
+}
+
+// clipList shortens a list at a comma.
+func clipList(list string) string {
+	const limit = 120
+	if len(list) <= limit {
+		return list
+	}
+	return list[:strings.LastIndex(list[:limit], ",")+1] + " …"
+}
+
+// sortedByCount are the keys, the most frequent first.
+func sortedByCount(counts map[string]int) []string {
+	keys := make([]string, 0, len(counts))
+	for key := range counts {
+		keys = append(keys, key)
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		if counts[keys[i]] != counts[keys[j]] {
+			return counts[keys[i]] > counts[keys[j]]
+		}
+		return keys[i] < keys[j]
+	})
+	return keys
+}

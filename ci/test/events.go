@@ -1,0 +1,156 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+)
+
+// Bounds on the file of events, which test code could write to.
+const (
+	maxEventLine  = 1 << 20
+	maxEventBytes = 512 << 20
+	maxEventTests = 2_000_000
+)
+
+// events are what the plugin wrote down during the run.
+type events struct {
+	// seen says that there was at least one event, ended that the session came to its end.
+	seen, ended bool
+	// added are the tools that the pipeline added to the project's own.
+	added []string
+	// collected is how many tests were selected to run; -1 when it was not told.
+	collected int
+	// tests are the tests that were started, by id.
+	tests map[string]*eventTest
+	order []string
+}
+
+// eventTest is one test as the events tell it.
+type eventTest struct {
+	finished bool
+	outcome  junit.Outcome
+	seconds  float64
+	text     string
+}
+
+// running are the tests that started and did not end, in the order of their start.
+func (e *events) running() []string {
+	var ids []string
+	for _, id := range e.order {
+		if !e.tests[id].finished {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// finished is how many tests ended.
+func (e *events) finished() int { return len(e.order) - len(e.running()) }
+
+// cases are the tests in the form of a JUnit report.
+func (e *events) cases() []junit.Case {
+	cases := make([]junit.Case, 0, len(e.order))
+	for _, id := range e.order {
+		t := e.tests[id]
+		file, rest, _ := strings.Cut(id, "::")
+		class, name := path.Dir("x/"+strings.ReplaceAll(rest, "::", "/")), rest
+		if i := strings.LastIndex(rest, "::"); i >= 0 && !strings.Contains(rest[i:], "[") {
+			name = rest[i+2:]
+			class = strings.ReplaceAll(rest[:i], "::", ".")
+		} else {
+			class = ""
+		}
+		c := junit.Case{
+			ClassName: strings.Trim(strings.ReplaceAll(strings.TrimSuffix(file, ".py"), "/", ".")+"."+class, "."),
+			Name:      name, File: file, Seconds: t.seconds, Outcome: t.outcome,
+		}
+		switch {
+		case !t.finished:
+			c.Outcome, c.Message = junit.Errored, "the run ended while this test was running"
+		case c.Outcome == "":
+			c.Outcome = junit.Passed
+		}
+		if t.text != "" {
+			c.Tail = strings.Split(strings.TrimSpace(t.text), "\n")
+			c.Message = c.Tail[len(c.Tail)-1]
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// readEvents reads the file of events. A last line that is cut off is normal for a
+// killed run; any other line that is no event is an error.
+func readEvents(r io.Reader) (*events, error) {
+	e := &events{collected: -1, tests: map[string]*eventTest{}}
+	lines := bufio.NewScanner(io.LimitReader(r, maxEventBytes))
+	lines.Buffer(make([]byte, 0, 64<<10), maxEventLine)
+	var broken error
+	for n := 1; lines.Scan(); n++ {
+		if broken != nil {
+			return e, broken
+		}
+		var event struct {
+			Event, ID, When, Outcome, Text string
+			Added                          []string
+			Tests                          int
+			Seconds                        float64
+		}
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			broken = fmt.Errorf("read events: line %d: %w", n, err)
+			continue
+		}
+		e.seen = true
+		switch event.Event {
+		case "session":
+			e.added = event.Added[:min(len(event.Added), 20)]
+		case "collected":
+			e.collected = event.Tests
+		case "end":
+			e.ended = true
+		case "start", "result", "finish":
+			t := e.tests[event.ID]
+			if t == nil {
+				if len(e.order) >= maxEventTests {
+					return e, errors.New("read events: there are more tests than allowed")
+				}
+				t = &eventTest{}
+				e.tests[event.ID] = t
+				e.order = append(e.order, event.ID)
+			}
+			switch event.Event {
+			case "start":
+				t.finished = false
+			case "finish":
+				t.finished = true
+			default:
+				t.result(event.When, event.Outcome, event.Text, event.Seconds)
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return e, fmt.Errorf("read events: %w", err)
+	}
+	return e, nil
+}
+
+func (t *eventTest) result(when, outcome, text string, seconds float64) {
+	t.seconds += max(0, seconds)
+	found := map[string]junit.Outcome{"passed": junit.Passed, "failed": junit.Failed, "skipped": junit.Skipped, "xfailed": junit.XFailed}[outcome]
+	if found == junit.Failed && when != "call" {
+		found = junit.Errored
+	}
+	gravity := []junit.Outcome{"", junit.Passed, junit.XFailed, junit.Skipped, junit.Errored, junit.Failed}
+	if slices.Index(gravity, found) > slices.Index(gravity, t.outcome) {
+		t.outcome, t.text = found, xmlscan.Clip(text, 2000)
+	}
+}

@@ -1,0 +1,243 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// pytest's exit codes, https://docs.pytest.org/en/stable/reference/exit-codes.html.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitInterrupted = 2
+	exitInternal    = 3
+	exitUsage       = 4
+	exitNone        = 5
+)
+
+// shown is how many failures the terminal and the summary name.
+const shown = 20
+
+// judgeRun judges whether the tests ran and passed. The order of the problems is that
+// of their gravity: what says that nothing else can be believed comes first.
+func (s *session) judgeRun() {
+	incomplete := s.judgeEnd()
+	report := s.result.JUnit
+	switch {
+	case s.junitErr != nil:
+		s.fail(ReportMalformed, "%v", s.junitErr)
+	case report == nil && !incomplete:
+		s.judgeMissing()
+	}
+	if report == nil {
+		s.attachPartial()
+		return
+	}
+	s.judgeTests(report, incomplete)
+	if !incomplete {
+		s.judgeAgreement(report)
+	}
+}
+
+// judgeEnd says whether the run was ended before its end.
+func (s *session) judgeEnd() (incomplete bool) {
+	running := s.events.running()
+	where := ""
+	if len(running) > 0 {
+		where = " while " + names(running, 3) + " ran"
+	}
+	if s.events.seen && s.events.finished() > 0 {
+		where += fmt.Sprintf(" (%d tests had ended before)", s.events.finished())
+	}
+	code := s.ran.ExitCode
+	var p *verdict.Problem
+	switch {
+	case s.ran.TimedOut:
+		p = s.fail(Timeout, "the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
+	case code > 128:
+		p = s.fail(RunnerKilled, "signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
+	case code == exitInternal:
+		p = s.fail(RunnerKilled, "pytest failed internally (exit code 3)%s", where)
+	case len(running) > 0 && !s.events.ended:
+		p = s.fail(RunnerKilled, "the process ended with exit code %d%s", code, where)
+	case code == exitInterrupted && (s.result.JUnit == nil || len(s.result.JUnit.CollectionErrors) == 0) && s.events.seen:
+		p = s.fail(RunnerKilled, "pytest was interrupted (exit code 2)%s", where)
+	default:
+		return false
+	}
+	if len(running) > 0 {
+		p.Next = fmt.Sprintf("python -m pytest %q -v", running[0])
+	}
+	p.Details = append(running[:min(len(running), shown)], s.tail(20)...)
+	return true
+}
+
+func memoryHint(code int) string {
+	if code == 137 {
+		return "; it may have run out of memory"
+	}
+	return ""
+}
+
+// judgeMissing tells why there is no report.
+func (s *session) judgeMissing() {
+	text := s.ran.Stdout + "\n" + s.ran.Stderr
+	var p *verdict.Problem
+	switch {
+	case strings.Contains(text, "while loading conftest"):
+		p = s.fail(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
+	case s.ran.ExitCode == exitUsage:
+		p = s.fail(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
+	default:
+		p = s.fail(ReportMissing, "the command ended with exit code %d and left no %s", s.ran.ExitCode, junitFile)
+	}
+	p.Details = s.tail(20)
+}
+
+// lastError is the line of an output that most likely says what was wrong.
+func lastError(text string) string {
+	lines := lastLines(text, 200)
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := strings.TrimSpace(lines[i])
+		if strings.HasPrefix(line, "E  ") || strings.HasPrefix(strings.ToUpper(line), "ERROR") || strings.Contains(line, "Error:") {
+			return strings.TrimSpace(strings.TrimPrefix(line, "E "))
+		}
+	}
+	if len(lines) == 0 {
+		return "it printed nothing"
+	}
+	return lines[len(lines)-1]
+}
+
+// tail is the end of the run's output.
+func (s *session) tail(n int) []string {
+	if out := lastLines(s.ran.Stderr, n); len(out) > 0 {
+		return append(lastLines(s.ran.Stdout, n), out...)
+	}
+	return lastLines(s.ran.Stdout, n)
+}
+
+// judgeTests judges the tests that are in the report.
+func (s *session) judgeTests(r *junit.Report, incomplete bool) {
+	if n := len(r.CollectionErrors); n > 0 {
+		var files []string
+		for _, c := range r.CollectionErrors {
+			files = append(files, c.ID())
+		}
+		p := s.fail(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
+		p.Next = "python -m pytest --collect-only " + files[0]
+		p.Details = details(r.CollectionErrors)
+	}
+	switch {
+	case r.Total() == 0:
+		if len(r.CollectionErrors) == 0 && !incomplete {
+			s.fail(NoTests, "pytest found no test with %s", strings.Join(s.in.Config.Test.Command, " "))
+		}
+	case r.Executed() == 0:
+		s.fail(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
+	}
+	if r.Bad() > 0 {
+		p := s.fail(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
+		p.Next = fmt.Sprintf("python -m pytest %q -v", r.Failures[0].ID())
+		p.Details = details(r.Failures)
+		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {
+			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))
+		}
+	}
+	if limit := s.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
+		s.fail(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
+	}
+}
+
+// judgeAgreement holds the exit code, the report and the events against each other.
+func (s *session) judgeAgreement(r *junit.Report) {
+	var wrong []string
+	bad := r.Bad() > 0 || len(r.CollectionErrors) > 0
+	switch code := s.ran.ExitCode; {
+	case code == exitOK && bad:
+		wrong = append(wrong, fmt.Sprintf("the exit code is 0, the report holds %d failures", r.Bad()+len(r.CollectionErrors)))
+	case code == exitNone && r.Total() > 0:
+		wrong = append(wrong, fmt.Sprintf("the exit code says that no test ran, the report holds %d", r.Total()))
+	case code != exitOK && code != exitNone && !bad:
+		wrong = append(wrong, fmt.Sprintf("the exit code is %d, the report holds no failure", code))
+	}
+	wrong = append(wrong, r.Disagreements...)
+	if s.events.seen {
+		if ended := s.events.finished(); ended > r.Total() {
+			wrong = append(wrong, fmt.Sprintf("%d tests ended, the report holds %d", ended, r.Total()))
+		}
+		if s.events.collected > len(s.events.order) && s.ran.ExitCode == exitOK {
+			wrong = append(wrong, fmt.Sprintf("%d tests were collected and %d were started", s.events.collected, len(s.events.order)))
+		}
+	} else {
+		s.result.Stage.Warn(EventsMissing, "there is no record of the run's events")
+	}
+	if len(wrong) > 0 {
+		p := s.fail(ReportDisagrees, "%s", strings.Join(wrong, "; "))
+		p.Details = s.tail(10)
+	}
+}
+
+// details are the failures as a person wants to read them: name, assertion, last lines.
+func details(cases []junit.Case) []string {
+	var out []string
+	for _, c := range cases[:min(len(cases), shown)] {
+		out = append(out, c.ID()+": "+firstLine(c.Message))
+		for _, line := range c.Tail[max(0, len(c.Tail)-6):] {
+			out = append(out, "    "+line)
+		}
+	}
+	return out
+}
+
+func failed(cases []junit.Case, n, total int) string {
+	var parts []string
+	for _, c := range cases[:min(n, len(cases))] {
+		part := c.ID()
+		if m := firstLine(c.Message); m != "" {
+			part += " (" + m + ")"
+		}
+		parts = append(parts, part)
+	}
+	if total > len(parts) {
+		parts = append(parts, fmt.Sprintf("and %d more", total-len(parts)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
+
+// reasons are the reasons of skips, the most frequent ones first where it matters little.
+func reasons(r *junit.Report) []string {
+	var out []string
+	for _, reason := range sortedByCount(r.SkipReasons) {
+		out = append(out, fmt.Sprintf("%d skipped: %s", r.SkipReasons[reason], reason))
+	}
+	return out[:min(len(out), shown)]
+}
+
+// names lists the first n of some names.
+func names(all []string, n int) string {
+	text := strings.Join(all[:min(n, len(all))], ", ")
+	if len(all) > n {
+		text += fmt.Sprintf(" and %d more", len(all)-n)
+	}
+	return text
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+var errStale = errors.New("the report is older than the run")

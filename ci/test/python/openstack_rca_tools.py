@@ -1,0 +1,73 @@
+"""Complete a test environment: the test tools, the event plugin, the project's metadata.
+
+Runs inside the environment, after the project's own packages are installed:
+
+    python openstack_rca_tools.py pytest==9.2.0 pytest-cov==7.1.0 ...
+
+A tool that the project installs itself is left alone, whatever its version; only what
+is missing is added. What was added is written down beside the plugin, which reports it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PLUGIN = "openstack_rca_pytest.py"
+ADDED = "openstack_rca_added.json"
+PROJECT = "openstack_rca_project.json"
+
+
+def installed(name: str) -> bool:
+    """Tell whether a distribution is installed."""
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def write_metadata(site: Path) -> None:
+    """Describe the project to importlib.metadata; its code is found by PYTHONPATH."""
+    path = HERE / PROJECT
+    if not path.exists():
+        return
+    project = json.loads(path.read_text(encoding="utf-8"))
+    name, version = project["name"], project["version"] or "0.0.0"
+    if installed(name):
+        return
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
+    )
+    (info / "INSTALLER").write_text("openstack-rca\n", encoding="utf-8")
+    lines: list[str] = []
+    for group, entries in sorted(project["entry_points"].items()):
+        lines.append(f"[{group}]")
+        lines += [f"{key} = {value}" for key, value in sorted(entries.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(requirements: list[str]) -> int:
+    """Install what is missing of the pinned requirements, then the plugin."""
+    missing = [r for r in requirements if not installed(r.split("==")[0])]
+    if missing:
+        done = subprocess.run(["uv", "pip", "install", *missing], check=False)
+        if done.returncode != 0:
+            return done.returncode
+    site = Path(sysconfig.get_path("purelib"))
+    shutil.copyfile(HERE / PLUGIN, site / PLUGIN)
+    (site / ADDED).write_text(json.dumps(missing), encoding="utf-8")
+    write_metadata(site)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

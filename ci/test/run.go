@@ -1,0 +1,230 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Run runs the tests and judges them. It always returns a result; what went wrong is
+// in its stage's verdict, all of it at once. It changes nothing outside of in.Scratch.
+func Run(ctx context.Context, r runner.Runner, in Input) *Result {
+	started := time.Now()
+	s := &session{in: in, result: &Result{Stage: verdict.Stage{Name: verdict.Test}}}
+	s.run(ctx, r)
+	s.result.Stage.Judge(s.problems...)
+	s.result.Stage.Took(started)
+	return s.result
+}
+
+// session is the state of one Run.
+type session struct {
+	in       Input
+	result   *Result
+	plan     *plan
+	problems []*verdict.Problem
+
+	ran    *runner.Result
+	dir    string
+	files  []string
+	events *events
+	// junitErr and coverageErr say why a report that exists cannot be read.
+	junitErr, coverageErr error
+	// measured is the coverage of everything, tests included.
+	measured *coverage.Report
+}
+
+func (s *session) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
+	p := verdict.Problemf(code, format, args...)
+	s.problems = append(s.problems, p)
+	return p
+}
+
+func (s *session) run(ctx context.Context, r runner.Runner) {
+	if !s.prepare(ctx, r) {
+		return
+	}
+	ran, err := r.Run(ctx, s.plan.step)
+	if err != nil {
+		s.unable(ctx, err)
+		return
+	}
+	s.ran = ran
+	if err := s.collect(ctx); err != nil {
+		s.unable(ctx, err)
+		return
+	}
+	s.judgeRun()
+	s.judgeCoverage()
+	s.report()
+}
+
+// prepare checks the source and plans the step.
+func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
+	if s.in.Source == nil {
+		s.fail(SourceEmpty, "no source was given")
+		return false
+	}
+	names, err := s.in.Source.List(ctx)
+	if err != nil {
+		s.unable(ctx, fmt.Errorf("list source: %w", err))
+		return false
+	}
+	if len(names) == 0 {
+		s.fail(SourceEmpty, "the source holds no files")
+		return false
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".py") }) {
+		s.fail(SourceNotPython, "none of the source's %d files ends in .py (the first is %s)", len(names), names[0])
+		return false
+	}
+	s.plan, err = newPlan(ctx, r, s.in)
+	var problem *verdict.Problem
+	if errors.As(err, &problem) {
+		s.problems = append(s.problems, problem)
+		return false
+	}
+	if err != nil {
+		s.unable(ctx, err)
+		return false
+	}
+	for _, f := range s.plan.project.Findings {
+		s.result.Stage.Warn(f.Code, "%s", f.Cause)
+	}
+	return true
+}
+
+// unable records that the stage could not do its work.
+func (s *session) unable(ctx context.Context, err error) {
+	var environment *runner.EnvironmentError
+	switch {
+	case ctx.Err() != nil:
+		s.fail(Cancelled, "%v", context.Cause(ctx))
+	case errors.As(err, &environment):
+		s.fail(EnvironmentFailed, "%v", environment).Details = lastLines(environment.Output, 30)
+	default:
+		s.fail(Internal, "%v", err)
+	}
+}
+
+// collect brings the reports of the run into this process's file system, as a stream
+// each, since they may be large, and reads them.
+func (s *session) collect(ctx context.Context) error {
+	if s.in.Scratch == "" {
+		dir, err := os.MkdirTemp("", "openstack-rca-test-")
+		if err != nil {
+			return fmt.Errorf("make directory for reports: %w", err)
+		}
+		s.in.Scratch = dir
+	}
+	s.result.Scratch = s.in.Scratch
+	var err error
+	if s.dir, err = os.MkdirTemp(s.in.Scratch, "test-"); err != nil {
+		return fmt.Errorf("make directory for reports: %w", err)
+	}
+	s.events = &events{collected: -1}
+	if s.ran.Outputs == nil {
+		return nil
+	}
+	reports := s.ran.Outputs.Sub(reportDir)
+	if s.files, err = reports.List(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		// Such as a link that leads out of the folder: the run's doing.
+		s.junitErr = fmt.Errorf("list reports: %w", err)
+		return nil
+	}
+	if s.has(eventsFile) {
+		if err := s.open(ctx, reports, eventsFile, func(f *os.File) (err error) { s.events, err = readEvents(f); return err }); err != nil {
+			s.result.Stage.Warn(EventsMissing, "%v", err)
+		}
+	}
+	if s.has(junitFile) {
+		s.junitErr = s.open(ctx, reports, junitFile, func(f *os.File) (err error) {
+			s.result.JUnit, err = junit.Parse(f, junit.Options{})
+			return err
+		})
+	}
+	if s.has(coverageFile) {
+		s.coverageErr = s.open(ctx, reports, coverageFile, func(f *os.File) (err error) {
+			s.measured, err = coverage.Parse(f, xmlscan.Limits{})
+			return err
+		})
+	}
+	if slices.ContainsFunc(s.files, func(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }) {
+		if err := reports.Filter([]string{htmlDir}, nil).Export(ctx, s.dir); err != nil {
+			return fmt.Errorf("export coverage HTML: %w", err)
+		}
+		s.attach(htmlDir)
+	}
+	return ctx.Err()
+}
+
+func (s *session) has(name string) bool { return slices.Contains(s.files, name) }
+
+// open exports one report and reads it.
+func (s *session) open(ctx context.Context, reports runner.Files, name string, read func(*os.File) error) error {
+	if err := reports.Filter([]string{name}, nil).Export(ctx, s.dir); err != nil {
+		return fmt.Errorf("export %s: %w", name, err)
+	}
+	f, err := os.Open(filepath.Join(s.dir, name))
+	if err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
+	}
+	err = read(f)
+	if name != eventsFile {
+		s.attach(name)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// attach adds a file or directory of s.dir to the report.
+func (s *session) attach(name string) {
+	s.result.Stage.Files = append(s.result.Stage.Files,
+		verdict.ReportFile{Path: path.Join(verdict.Test, name), Local: filepath.Join(s.dir, name)})
+}
+
+// attachPartial writes what the events tell of a run that left no JUnit report.
+func (s *session) attachPartial() {
+	if len(s.events.order) == 0 {
+		return
+	}
+	name := "junit-incomplete.xml"
+	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, fs.FileMode(0o644))
+	if err == nil {
+		err = errors.Join(junit.Write(f, "incomplete", s.events.cases()), f.Close())
+	}
+	if err != nil {
+		s.result.Stage.Warn(EventsMissing, "write %s: %v", name, err)
+		return
+	}
+	s.attach(name)
+}
+
+// lastLines are the last n lines of a text.
+func lastLines(text string, n int) []string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	lines = lines[max(0, len(lines)-n):]
+	for i := range lines {
+		lines[i] = xmlscan.Clip(strings.TrimRight(lines[i], "\r "), 1000)
+	}
+	return lines
+}

@@ -1,0 +1,224 @@
+package test
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pyproject"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// The files inside the environment: what adds missing test tools, and the plugin.
+var (
+	//go:embed python/openstack_rca_tools.py
+	toolsScript []byte
+	//go:embed python/openstack_rca_pytest.py
+	plugin []byte
+)
+
+// reportDir is where the run leaves its reports. The source never has such a folder in
+// the step's inputs, so a report in it is of this run.
+const reportDir = ".report"
+
+// The files in reportDir.
+const (
+	junitFile    = "junit.xml"
+	coverageFile = "coverage.xml"
+	htmlDir      = "htmlcov"
+	eventsFile   = "events.jsonl"
+)
+
+// tools are what a project's environment is completed with where it lacks it.
+// They support Python 3.10 and later.
+func tools(command []string) []string {
+	needed := []string{"pytest==9.2.0", "coverage==7.17.3", "pytest-cov==7.1.0"}
+	if usesXdist(command) {
+		needed = append(needed, "pytest-xdist==3.8.0")
+	}
+	return needed
+}
+
+func usesXdist(command []string) bool {
+	return slices.ContainsFunc(command, func(arg string) bool {
+		return arg == "-n" || strings.HasPrefix(arg, "-n") && len(arg) > 2 && arg[2] != '-' ||
+			strings.HasPrefix(arg, "--numprocesses") || strings.HasPrefix(arg, "--dist")
+	})
+}
+
+// heavy are folders that no project's description is in.
+var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
+
+// plan is the step and what is known about the project before it runs.
+type plan struct {
+	step    runner.Step
+	project *pyproject.Project
+	// names are the files that the tests may see.
+	names []string
+	// sources are what coverage measures.
+	sources []string
+}
+
+// newPlan describes the run. Errors are *verdict.Problem where the source is at fault.
+func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
+	described := in.Source.Filter(nil, heavy)
+	project, err := pyproject.Detect(ctx, described, in.Config.Test.Requirements)
+	if err != nil {
+		return nil, err
+	}
+	t := in.Config.Test
+	inputs := in.Source.Filter(t.Inputs.Include, slices.Concat(in.Config.Exclude, t.Inputs.Exclude, []string{reportDir}))
+	names, err := inputs.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list inputs: %w", err)
+	}
+	p := &plan{project: project, names: names, sources: t.Coverage.Source}
+	if len(p.sources) == 0 || slices.Equal(p.sources, []string{"."}) {
+		p.sources = []string{"."}
+		if project.SrcLayout {
+			p.sources = []string{"src"}
+		}
+	}
+	python := in.Python
+	if python == "" {
+		python = in.Config.Python
+	}
+	env, err := environment(r, described, project, python, t.Command)
+	if err != nil {
+		return nil, err
+	}
+	args, addopts := p.command(in)
+	p.step = runner.Step{
+		Name:     "pytest",
+		Env:      env,
+		Inputs:   []runner.Mount{{Path: ".", Files: inputs}},
+		Args:     args,
+		Vars:     p.vars(in, addopts),
+		Services: in.Services,
+		Outputs:  []string{reportDir},
+		Timeout:  time.Duration(t.Timeout),
+		Fresh:    in.Fresh,
+	}
+	return p, nil
+}
+
+// environment is the project's own, completed with the test tools and the plugin.
+func environment(r runner.Runner, source runner.Files, project *pyproject.Project, python string, command []string) (runner.Environment, error) {
+	env := project.Environment(r, source, python)
+	files := map[string][]byte{"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin}
+	if project.Package && project.Name != "" {
+		described, err := json.Marshal(map[string]any{"name": project.Name, "version": project.Version, "entry_points": project.EntryPoints})
+		if err != nil {
+			return env, fmt.Errorf("describe project: %w", err)
+		}
+		files["openstack_rca_project.json"] = described
+	}
+	env.Files = env.Files.With(".", r.NewFiles(files))
+	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools(command)...))
+	return env, nil
+}
+
+// command is the test command with the reports asked for. A command that is not
+// pytest itself but runs it gets them by the environment variable PYTEST_ADDOPTS.
+func (p *plan) command(in Input) (args []string, addopts string) {
+	options := []string{
+		"-p", "openstack_rca_pytest",
+		"--junitxml=" + path.Join(reportDir, junitFile),
+		// The older family names each test's file; the newer one leaves it to guessing.
+		"-o", "junit_family=xunit1",
+	}
+	for _, source := range p.sources {
+		options = append(options, "--cov="+source)
+	}
+	options = append(options, "--cov-branch",
+		"--cov-report=xml:"+path.Join(reportDir, coverageFile),
+		"--cov-report=html:"+path.Join(reportDir, htmlDir),
+		"--cov-report=term",
+		// The gates are held here, on exact numbers.
+		"--cov-fail-under=0")
+	if in.Keyword != "" {
+		options = append(options, "-k", in.Keyword)
+	}
+	if in.Marker != "" {
+		options = append(options, "-m", in.Marker)
+	}
+	command := in.Config.Test.Command
+	at := slices.IndexFunc(command, isPytest)
+	if at < 0 {
+		return slices.Clone(command), quote(append(options, in.Paths...))
+	}
+	isDefault := reflect.DeepEqual(command, config.Default().Test.Command)
+	args = slices.Clone(command[:at+1])
+	for _, arg := range command[at+1:] {
+		named := p.exists(arg)
+		// Paths replace those of the command. The default command's tests/ gives way
+		// to pytest's own search in a project that has no such folder.
+		if !strings.HasPrefix(arg, "-") && (named && len(in.Paths) > 0 || !named && isDefault) {
+			continue
+		}
+		args = append(args, arg)
+	}
+	return slices.Concat(args, options, in.Paths), ""
+}
+
+func isPytest(arg string) bool {
+	name := path.Base(arg)
+	return name == "pytest" || name == "py.test"
+}
+
+// exists says whether an argument names a file or folder of the inputs, or a test in one.
+func (p *plan) exists(arg string) bool {
+	file, _, _ := strings.Cut(arg, "::")
+	file = path.Clean(file)
+	at, found := slices.BinarySearch(p.names, file)
+	if found || file == "." {
+		return true
+	}
+	_, below := slices.BinarySearchFunc(p.names[at:], file+"/", func(name, prefix string) int {
+		if strings.HasPrefix(name, prefix) {
+			return 0
+		}
+		return strings.Compare(name, prefix)
+	})
+	return below
+}
+
+// quote joins arguments the way PYTEST_ADDOPTS is split: by the rules of a shell.
+func quote(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'"'"'`) + "'"
+	}
+	return strings.Join(quoted, " ")
+}
+
+// vars is the environment of the tests. The addresses of services win over the
+// configuration: tests must not reach a real server that it names.
+func (p *plan) vars(in Input, addopts string) map[string]string {
+	vars := map[string]string{}
+	maps.Copy(vars, in.Config.Test.Vars)
+	maps.Copy(vars, in.ServiceVars)
+	vars["OPENSTACK_RCA_EVENTS"] = path.Join(reportDir, eventsFile)
+	if !slices.Equal(p.sources, []string{"."}) {
+		vars["OPENSTACK_RCA_COVERAGE"] = path.Join(reportDir, coverageFile)
+	}
+	own := p.project.PythonPath()
+	if configured := vars["PYTHONPATH"]; configured != "" {
+		own = append([]string{configured}, own...)
+	}
+	if len(own) > 0 {
+		vars["PYTHONPATH"] = strings.Join(own, ":")
+	}
+	if addopts != "" {
+		vars["PYTEST_ADDOPTS"] = strings.TrimSpace(vars["PYTEST_ADDOPTS"] + " " + addopts)
+	}
+	return vars
+}
