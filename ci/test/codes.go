@@ -43,6 +43,7 @@ var (
 	CoverageBelow     = failing("COVERAGE_BELOW", "Less of the code is covered by tests than a gate demands.", "Test the missing lines that the report names")
 	CoverageEmptySet  = failing("COVERAGE_EMPTY_SET", "A gate has no lines to hold: its globs match no measured file.", "Correct the globs in test.coverage of pipeline.yaml")
 	EnvironmentFailed = unable("ENV_FAILED", "The test environment could not be made.", "Install the same requirements by hand with uv; check the Python version, the index and the lock file")
+	ServiceFailed     = unable("SERVICE_FAILED", "A service that the tests need did not start.", "See its last lines in the report; start it again when a download or a port was at fault")
 	Cancelled         = unable("CANCELLED", "The run was cancelled.", "Start it again")
 	Internal          = unable("INTERNAL", "The stage could not do its work, for a reason that is not in the source.", "Start it again; report it if it stays")
 
@@ -60,7 +61,7 @@ func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet,
-		EnvironmentFailed, Cancelled, Internal,
-		ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
+		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
+		ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, ServiceLeft, EventsMissing,
 	}, pyproject.Codes()...)
 }

@@ -17,10 +17,11 @@ type Input struct {
 	Config config.Config
 	// Source is the application's tree, a tree of the runner that Run gets.
 	Source runner.Files
-	// Services are started services that the tests may talk to, by name, and ServiceVars
-	// the environment variables that tell the tests where they are; {{NAME}} in a value
-	// stands for the service's address.
+	// Services are started services that the tests may talk to, by name; Needs are
+	// services started for the tests alone. ServiceVars are the environment variables
+	// that tell the tests where they are; {{NAME}} in a value stands for a service's address.
 	Services    map[string]*runner.Running
+	Needs       []runner.Service
 	ServiceVars map[string]string
 	// Paths, Keyword (pytest -k) and Marker (pytest -m) select tests. With any of
 	// them set, the coverage gates are reported but not held: a part of the suite

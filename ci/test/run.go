@@ -57,6 +57,12 @@ func (s *session) run(ctx context.Context, r runner.Runner) {
 	if !s.prepare(ctx, r) {
 		return
 	}
+	stop, err := s.start(ctx, r)
+	defer stop()
+	if err != nil {
+		s.unable(ctx, err)
+		return
+	}
 	ran, err := r.Run(ctx, s.plan.step)
 	if err != nil {
 		s.unable(ctx, err)
@@ -110,11 +116,14 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 // unable records that the stage could not do its work.
 func (s *session) unable(ctx context.Context, err error) {
 	var environment *runner.EnvironmentError
+	var service *runner.StartError
 	switch {
 	case ctx.Err() != nil:
 		s.fail(Cancelled, "%v", context.Cause(ctx))
 	case errors.As(err, &environment):
 		s.fail(EnvironmentFailed, "%v", environment).Details = lastLines(environment.Output, 30)
+	case errors.As(err, &service):
+		s.fail(ServiceFailed, "%v", service).Details = lastLines(service.Logs, 30)
 	default:
 		s.fail(Internal, "%v", err)
 	}
