@@ -1,0 +1,181 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// ChampionAlias is the alias of the model to beat.
+const ChampionAlias = "champion"
+
+// tagAliased heads the tags of a version that say when an alias was first moved to
+// it. An alias that was moved on purpose afterwards (a rollback) is left alone by a
+// publisher that runs again for the same content.
+const tagAliased = "aliased."
+
+// moveAliases points the environment's alias and champion at the version, unless they
+// had been there before or a newer version is committed.
+func (p *publication) moveAliases(ctx context.Context) error {
+	version, err := p.mlflow.GetModelVersion(ctx, p.commit.Registered, p.commit.RegistryVersion)
+	if err != nil {
+		return err
+	}
+	if version.Tags[tagCommitted] == "" {
+		if err := p.tagVersion(ctx, tagCommitted, p.commit.CommittedAt.Format(time.RFC3339)); err != nil {
+			return err
+		}
+	}
+	aliases := []string{p.Environment, ChampionAlias}
+	for _, alias := range aliases {
+		if version.Tags[tagAliased+alias] != "" {
+			continue
+		}
+		if err := p.moveAlias(ctx, alias); err != nil {
+			return err
+		}
+	}
+	for _, alias := range aliases {
+		current, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
+		if err != nil {
+			return err
+		}
+		if current != nil && current.Version == p.commit.RegistryVersion {
+			p.aliases = append(p.aliases, alias)
+		} else if current != nil {
+			p.stage.Warn(CodeSuperseded, "alias %s points at version %s of %s", alias, current.Version, p.commit.Registered)
+		}
+	}
+	return nil
+}
+
+// moveAlias points one alias at this version if it is the newest. The registry has
+// no conditional update, so whoever wrote the alias looks again afterwards: the last
+// of any number of concurrent publishers then leaves it at the newest version.
+func (p *publication) moveAlias(ctx context.Context, alias string) error {
+	previous, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
+	if err != nil {
+		return err
+	}
+	newest, err := p.newest(ctx)
+	if err != nil {
+		return err
+	}
+	if newest.Number == p.commit.Number {
+		for target := newest; ; target = newest {
+			if err := p.mlflow.SetAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
+				return err
+			}
+			if newest, err = p.newest(ctx); err != nil {
+				return err
+			}
+			if newest.Number == target.Number {
+				break
+			}
+		}
+	}
+	note := "at " + p.Clock.Now().UTC().Format(time.RFC3339)
+	if previous != nil {
+		note += " from version " + previous.Version
+	}
+	if newest.Number != p.commit.Number {
+		note += fmt.Sprintf(", superseded by number %d", newest.Number)
+	}
+	return p.tagVersion(ctx, tagAliased+alias, note)
+}
+
+func (p *publication) tagVersion(ctx context.Context, key, value string) error {
+	return p.mlflow.SetModelVersionTag(ctx, p.commit.Registered, p.commit.RegistryVersion, mlflow.Tag{Key: key, Value: value})
+}
+
+// newest is the manifest with the highest number.
+func (p *publication) newest(ctx context.Context) (*ledger.Commit, error) {
+	state, err := p.ledger.Scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n := state.Latest(); n > p.commit.Number {
+		return p.ledger.ReadCommit(ctx, n)
+	}
+	return p.commit, nil
+}
+
+// Champion is the version that the champion alias points at.
+type Champion struct {
+	// Version is the registry's version, such as "7".
+	Version string
+	// Metrics are its final values by name.
+	Metrics map[string]float64
+}
+
+// ChampionOf returns the champion of the input's registered model, and nil when there
+// is none yet: no such model or no such alias. It writes nothing and needs neither a
+// model nor S3. Its errors are *verdict.Problem.
+func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
+	if in.Clock == nil {
+		in.Clock = mlflow.SystemClock{}
+	}
+	clients, problems := in.connect(ctx, false)
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	fail := func(err error) error {
+		found := problem(ctx, preparing, err)
+		found.Cause = clients.redact(found.Cause)
+		return found
+	}
+	version, err := clients.mlflow.ModelVersionByAlias(ctx, in.registered(), ChampionAlias)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if version == nil {
+		return nil, nil
+	}
+	run, err := clients.mlflow.GetRun(ctx, version.RunID)
+	if err != nil {
+		return nil, fail(err)
+	}
+	return &Champion{Version: version.Version, Metrics: run.Metrics}, nil
+}
+
+func joined(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// hide masks credentials in everything that is reported.
+func (p *publication) hide(s *verdict.Stage) {
+	mask := func(list []verdict.Finding) {
+		for i := range list {
+			list[i].Cause, list[i].Next = p.redact(list[i].Cause), p.redact(list[i].Next)
+			for j := range list[i].Details {
+				list[i].Details[j] = p.redact(list[i].Details[j])
+			}
+		}
+	}
+	s.Cause, s.Next = p.redact(s.Cause), p.redact(s.Next)
+	mask(s.Problems)
+	mask(s.Warnings)
+	s.Published = slices.Clone(s.Published)
+	for i := range s.Published {
+		s.Published[i] = p.redact(s.Published[i])
+	}
+	for i := range s.Evidence {
+		s.Evidence[i].Value = p.redact(s.Evidence[i].Value)
+	}
+	for _, block := range s.Blocks {
+		for _, row := range block.Table.Rows {
+			for i := range row {
+				row[i] = p.redact(row[i])
+			}
+		}
+	}
+}

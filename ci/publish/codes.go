@@ -1,0 +1,104 @@
+package publish
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+const again = "run publish again: it goes on where this one stopped"
+
+// The ways in which publishing fails.
+var (
+	CodeInput = verdict.Code{Name: "PUBLISH_INPUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "An address, name or credential that publishing needs is missing or malformed.",
+		Remedy:  "Give the named argument or secret; see docs/configuration.md"}
+	CodeModelChanged = verdict.Code{Name: "MODEL_CHANGED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The model file is not the one that passed the train stage's gates.",
+		Remedy:  "Train again; nothing but the train stage may write model files"}
+	CodeUnreachable = verdict.Code{Name: "UNREACHABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The MLflow server does not answer.",
+		Remedy:  "Check MLFLOW_TRACKING_URI and the network, then " + again}
+	CodeTLS = verdict.Code{Name: "TLS_UNTRUSTED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The certificate of the MLflow server or the S3 API is not trusted here.",
+		Remedy:  "Add the authority's certificate to this machine's trusted certificates"}
+	CodeAuth = verdict.Code{Name: "AUTH", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The MLflow server does not accept the credentials, or does not allow what publishing does.",
+		Remedy:  "Check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, and the account's permissions"}
+	CodeThrottled = verdict.Code{Name: "THROTTLED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The MLflow server or the S3 API asked for fewer requests for longer than the pipeline waits.",
+		Remedy:  "Wait a few minutes, then " + again}
+	CodeNotJSON = verdict.Code{Name: "NOT_JSON", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "What answers at the tracking URI is not MLflow: a login page or a redirect, mostly.",
+		Remedy:  "Give the address of the MLflow server itself, and its credentials"}
+	CodeUnsupported = verdict.Code{Name: "API_UNSUPPORTED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The MLflow server lacks a call, or keeps artifacts where the pipeline cannot store them.",
+		Remedy:  "Use MLflow 2.3 or newer with --serve-artifacts, or with artifacts on S3"}
+	CodeExperimentDeleted = verdict.Code{Name: "EXPERIMENT_DELETED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The experiment is in MLflow's trash.",
+		Remedy:  "Restore it (mlflow experiments restore) or set publish.experiment to another name"}
+	CodeRunFailed = verdict.Code{Name: "RUN_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The MLflow server refused the run's data.",
+		Remedy:  "Read the server's message; after mending its cause " + again}
+	CodeRegistryFailed = verdict.Code{Name: "REGISTRY_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The model is uploaded, but could not be registered.",
+		Remedy:  "Check the MLflow server, then " + again + ", without uploading again"}
+	CodeAliasFailed = verdict.Code{Name: "ALIAS_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The version is committed, but an alias does not point at it yet.",
+		Remedy:  "Check the MLflow server, then " + again}
+	CodeVerifyFailed = verdict.Code{Name: "VERIFY_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "What the registry hands out is not the model that was published.",
+		Remedy:  "Do not deploy; compare the named hashes, and see who else writes to the artifact store"}
+	CodeS3Unreachable = verdict.Code{Name: "S3_UNREACHABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The S3 API does not answer, or fails.",
+		Remedy:  "Check MLFLOW_S3_ENDPOINT_URL, the region and the network, then " + again}
+	CodeS3Denied = verdict.Code{Name: "S3_ACCESS_DENIED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The AWS credentials do not allow the named action, or are not accepted.",
+		Remedy:  "Allow s3:ListBucket, s3:GetObject and s3:PutObject under the artifact root; check that the credentials have not expired"}
+	CodeS3NoBucket = verdict.Code{Name: "S3_NO_BUCKET", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The bucket of the artifact root does not exist.",
+		Remedy:  "Create the bucket or correct MLFLOW_ARTIFACT_ROOT"}
+	CodeS3Region = verdict.Code{Name: "S3_WRONG_REGION", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The bucket is in another region.",
+		Remedy:  "Set AWS_DEFAULT_REGION or publish.region to the bucket's region"}
+	CodeClockSkew = verdict.Code{Name: "CLOCK_SKEW", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "This machine's clock differs too much from the store's.",
+		Remedy:  "Set the clock (NTP), then " + again}
+	CodeUploadFailed = verdict.Code{Name: "UPLOAD_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "A file could not be stored.",
+		Remedy:  "Read the cause, then " + again}
+	CodeUploadPartial = verdict.Code{Name: "UPLOAD_PARTIAL", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "An upload in parts failed, and its parts could not be removed.",
+		Remedy:  "Run publish again: it uploads anew and removes the parts; a lifecycle rule for unfinished uploads does so too"}
+	CodeCorrupt = verdict.Code{Name: "CORRUPT", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "A file reads back with another hash than was sent; the version stays uncommitted.",
+		Remedy:  "Do not use the named object; look for what changes data on the way, then delete the object and run publish again"}
+	CodeConflict = verdict.Code{Name: "CONFLICT", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "Something else is stored where this version belongs; it is left as it is.",
+		Remedy:  "Find out who wrote the named object; the pipeline never overwrites it"}
+	CodeNoCAS = verdict.Code{Name: "STORE_NO_CAS", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The S3 API ignores conditional writes, so that two publishers could take the same number.",
+		Remedy:  "Use AWS S3 or an S3 API that honours If-None-Match on PutObject"}
+	CodeLedgerUnreadable = verdict.Code{Name: "LEDGER_UNREADABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "A record of the ledger is damaged or was written by a newer pipeline; nothing is changed.",
+		Remedy:  "Use the newer pipeline, or restore the named object from the bucket's versions"}
+	CodeCancelled = verdict.Code{Name: "PUBLISH_CANCELLED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "Publishing was cancelled.",
+		Remedy:  "To finish, " + again}
+	CodeAbandoned = verdict.Code{Name: "ABANDONED_CLAIMS", Stage: verdict.Publish,
+		Meaning: "Numbers are claimed and not committed: their publishers died or are still at work.",
+		Remedy:  "Run the pipeline for the named commit again to finish it, or leave the number unused"}
+	CodeSuperseded = verdict.Code{Name: "SUPERSEDED", Stage: verdict.Publish,
+		Meaning: "A newer version is committed, so that the aliases stay there.",
+		Remedy:  "Nothing, unless this version is wanted: then move the alias on purpose"}
+	CodeLeftover = verdict.Code{Name: "UPLOAD_LEFTOVER", Stage: verdict.Publish,
+		Meaning: "Parts of an earlier, failed upload could not be removed.",
+		Remedy:  "Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule for unfinished uploads"}
+	CodeInsecure = verdict.Code{Name: "INSECURE_TRANSPORT", Stage: verdict.Publish,
+		Meaning: "Credentials go to the MLflow server over plain HTTP.",
+		Remedy:  "Use https in MLFLOW_TRACKING_URI"}
+)
+
+// Codes are the codes of this package.
+func Codes() []verdict.Code {
+	return []verdict.Code{CodeInput, CodeModelChanged, CodeUnreachable, CodeTLS, CodeAuth, CodeThrottled, CodeNotJSON, CodeUnsupported,
+		CodeExperimentDeleted, CodeRunFailed, CodeRegistryFailed, CodeAliasFailed, CodeVerifyFailed, CodeS3Unreachable, CodeS3Denied,
+		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
+		CodeLedgerUnreadable, CodeCancelled, CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure}
+}

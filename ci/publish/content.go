@@ -1,0 +1,169 @@
+package publish
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// file is a file of the model.
+type file struct {
+	name string
+	ledger.Local
+}
+
+// content is what is published: the model file first, then the others by name.
+type content struct {
+	files []file
+	// key identifies the content: the same key is the same promise.
+	key string
+	// versions are those of the packages the model was made with, as far as known.
+	versions map[string]string
+}
+
+// gather hashes the model's files and makes the idempotency key. The key covers what
+// the promise names: model and environment, the files' bytes and the source tree.
+func gather(in Input) (*content, *verdict.Problem) {
+	artifact := in.Model
+	if artifact == nil || artifact.Dir == "" || artifact.File == "" {
+		return nil, verdict.Problemf(CodeInput, "there is no trained model to publish")
+	}
+	entries, err := os.ReadDir(artifact.Dir)
+	if err != nil {
+		return nil, verdict.Problemf(CodeInput, "read model files: %v", err)
+	}
+	c := &content{versions: map[string]string{}}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() {
+			continue
+		}
+		path := filepath.Join(artifact.Dir, entry.Name())
+		sum, size, err := hashFile(path)
+		if err != nil {
+			return nil, verdict.Problemf(CodeInput, "read model file %s: %v", entry.Name(), err)
+		}
+		c.files = append(c.files, file{entry.Name(), ledger.Local{Path: path, SHA256: sum, Bytes: size}})
+		readVersions(c.versions, path, size)
+	}
+	i := slices.IndexFunc(c.files, func(f file) bool { return f.name == artifact.File })
+	if i < 0 {
+		return nil, verdict.Problemf(CodeModelChanged, "the model file %s is not among the model's files", artifact.File)
+	}
+	if c.files[i].SHA256 != artifact.SHA256 {
+		return nil, verdict.Problemf(CodeModelChanged, "%s has sha256 %s, the gates passed %s", artifact.File, c.files[i].SHA256, artifact.SHA256)
+	}
+	slices.SortFunc(c.files, func(a, b file) int {
+		if (a.name == artifact.File) != (b.name == artifact.File) {
+			if a.name == artifact.File {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.name, b.name)
+	})
+	h := sha256.New()
+	for _, part := range []string{"openstack-rca publish 1", in.Config.Name, in.Environment, in.registered(), in.Tree} {
+		fmt.Fprintf(h, "%d:%s\n", len(part), part)
+	}
+	for _, f := range c.files {
+		fmt.Fprintf(h, "%d:%s %s\n", len(f.name), f.name, f.SHA256)
+	}
+	c.key = hex.EncodeToString(h.Sum(nil))
+	return c, nil
+}
+
+func (c *content) model() file { return c.files[0] }
+
+// bytes is the size of all files.
+func (c *content) bytes() int64 {
+	var n int64
+	for _, f := range c.files {
+		n += f.Bytes
+	}
+	return n
+}
+
+// pathIn is a file's path within version n's folder.
+func (c *content) pathIn(series ledger.Series, n int, f file) string {
+	if f.name == c.model().name {
+		return series.ModelFile(n, filepath.Ext(f.name))
+	}
+	return ledger.SideFile(f.name)
+}
+
+// manifest lists the files of version n.
+func (c *content) manifest(series ledger.Series, n int) []ledger.File {
+	var files []ledger.File
+	for _, f := range c.files {
+		files = append(files, ledger.File{Path: c.pathIn(series, n, f), SHA256: f.SHA256, Bytes: f.Bytes})
+	}
+	return files
+}
+
+func hashFile(path string) (string, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, f, make([]byte, 256<<10))
+	return hex.EncodeToString(h.Sum(nil)), n, err
+}
+
+// readVersions takes package versions from a description that the application saved
+// beside its model ("versions": {"keras": "3.13.2", ...}). Having none is fine.
+func readVersions(into map[string]string, path string, size int64) {
+	if filepath.Ext(path) != ".json" || size > 4<<20 {
+		return
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	var description struct {
+		Versions map[string]string `json:"versions"`
+	}
+	if json.Unmarshal(b, &description) != nil {
+		return
+	}
+	for _, name := range []string{"python", "keras", "tensorflow", "torch", "jax", "numpy"} {
+		if v := description.Versions[name]; v != "" && len(v) < 40 && !strings.ContainsAny(v, " \n\t;,@/") {
+			into[name] = v
+		}
+	}
+}
+
+// history turns the measurements into points: all that was logged, and the final
+// value of what has no history or ends elsewhere. at is the time of those.
+func history(m *model.Artifact, at int64) map[string][]model.Point {
+	all := map[string][]model.Point{}
+	for name, points := range m.History {
+		all[name] = slices.Clone(points)
+	}
+	for name, value := range m.Metrics {
+		points := all[name]
+		if len(points) == 0 {
+			all[name] = []model.Point{{Timestamp: at, Value: value}}
+			continue
+		}
+		last := slices.MaxFunc(points, func(a, b model.Point) int {
+			return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Timestamp, b.Timestamp))
+		})
+		if last.Value != value {
+			all[name] = append(points, model.Point{Step: last.Step, Timestamp: max(at, last.Timestamp+1), Value: value})
+		}
+	}
+	return all
+}

@@ -1,0 +1,74 @@
+package publish
+
+import (
+	"context"
+	"errors"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// phase is the part of the protocol in which an error happened. It decides what an
+// MLflow server that fails means for what is already published.
+type phase int
+
+const (
+	preparing phase = iota
+	uploading
+	logging
+	registering
+	verifying
+	committing
+	aliasing
+)
+
+var mlflowCodes = map[mlflow.Kind]verdict.Code{
+	mlflow.Unreachable: CodeUnreachable, mlflow.Broken: CodeUnreachable, mlflow.Server: CodeUnreachable,
+	mlflow.Untrusted: CodeTLS, mlflow.Auth: CodeAuth, mlflow.Forbidden: CodeAuth, mlflow.Throttled: CodeThrottled,
+	mlflow.NotJSON: CodeNotJSON, mlflow.Redirected: CodeNotJSON, mlflow.TooLarge: CodeNotJSON, mlflow.Unsupported: CodeUnsupported,
+	mlflow.Local: CodeUploadFailed,
+}
+
+var ledgerCodes = map[ledger.Kind]verdict.Code{
+	ledger.Unreachable: CodeS3Unreachable, ledger.Untrusted: CodeTLS, ledger.AccessDenied: CodeS3Denied, ledger.BadCredentials: CodeS3Denied,
+	ledger.NoBucket: CodeS3NoBucket, ledger.WrongRegion: CodeS3Region, ledger.ClockSkew: CodeClockSkew, ledger.Throttled: CodeThrottled,
+	ledger.NoCAS: CodeNoCAS, ledger.Unreadable: CodeLedgerUnreadable, ledger.Corrupt: CodeCorrupt, ledger.Conflict: CodeConflict,
+	ledger.Partial: CodeUploadPartial,
+}
+
+// problem says what an error means to the user.
+func problem(ctx context.Context, at phase, err error) *verdict.Problem {
+	var ready *verdict.Problem
+	if errors.As(err, &ready) {
+		return ready
+	}
+	if ctx.Err() != nil {
+		return verdict.Problemf(CodeCancelled, "%v: %v", context.Cause(ctx), err)
+	}
+	var server *mlflow.Error
+	if errors.As(err, &server) {
+		code, known := mlflowCodes[server.Kind]
+		// A server that fails late leaves something behind; the code says what.
+		late := map[phase]verdict.Code{registering: CodeRegistryFailed, aliasing: CodeAliasFailed}[at]
+		switch {
+		case !known && late.Name != "", code.Name == CodeUnreachable.Name && late.Name != "":
+			code = late
+		case !known && at == verifying:
+			code = CodeVerifyFailed
+		case !known:
+			code = CodeRunFailed
+		}
+		return verdict.Problemf(code, "%v", err)
+	}
+	var store *ledger.Error
+	if errors.As(err, &store) {
+		if code, known := ledgerCodes[store.Kind]; known {
+			return verdict.Problemf(code, "%v", err)
+		}
+	}
+	if at == preparing {
+		return verdict.Problemf(CodeInput, "%v", err)
+	}
+	return verdict.Problemf(CodeUploadFailed, "%v", err)
+}

@@ -1,0 +1,346 @@
+// Package publish makes a trained model a version that others can rely on: this
+// number, these bytes, this commit, for ever.
+//
+// The protocol, each step of which may be the last one before the process dies:
+//
+//  1. look whether this content has a number already; if it is committed, verify and stop
+//  2. claim the next number with a conditional write
+//  3. upload the files under the claim, read them back, compare
+//  4. log an MLflow run with a model directory that mlflow.keras.load_model can load
+//  5. register a model version that carries the content's idempotency key
+//  6. fetch the version back through the registry, compare
+//  7. write COMMIT.json: from here on the version exists
+//  8. move the aliases
+//
+// Whoever runs it again for the same content goes on where the last one stopped, and
+// any number of publishers may run at once. Readers trust committed versions alone.
+package publish
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Clock is time as publishing sees it; nil is the real one.
+type Clock = mlflow.Clock
+
+// Input is what is published, and where.
+type Input struct {
+	Config config.Config
+	// Model passed the gates of the train stage.
+	Model *model.Artifact
+	// Environment is sandbox, staging, production or another of the configuration.
+	Environment string
+	// Commit and Tree identify the source; Tree is part of the idempotency key.
+	Commit, Tree string
+	// ModuleVersion is this program's version.
+	ModuleVersion string
+	Target        Target
+	Clock         Clock
+
+	tuning tuning
+}
+
+// Result is the stage's verdict and the version. Version is nil unless it is
+// committed; it is set, too, when only an alias could not be moved.
+type Result struct {
+	Stage   verdict.Stage
+	Version *model.Version
+}
+
+// publication is one run of the protocol.
+type publication struct {
+	Input
+	*clients
+	content *content
+	stage   *verdict.Stage
+
+	at phase
+	// visible is what others can see so far.
+	visible []string
+	number  int
+	runID   string
+	commit  *ledger.Commit
+	already bool
+	aliases []string
+	seconds map[string]float64
+}
+
+// Run publishes the model. It never returns nil; a failure is in the stage.
+func Run(ctx context.Context, in Input) *Result {
+	started := time.Now()
+	if in.Clock == nil {
+		in.Clock = mlflow.SystemClock{}
+	}
+	result := &Result{Stage: verdict.Stage{Name: verdict.Publish}}
+	p := &publication{Input: in, stage: &result.Stage, seconds: map[string]float64{}}
+	problems := p.run(ctx)
+	if p.commit != nil {
+		result.Version = p.version()
+	}
+	p.report(problems)
+	result.Stage.Took(started)
+	return result
+}
+
+// run is the protocol. What it returns has everything that is published in it.
+func (p *publication) run(ctx context.Context) []*verdict.Problem {
+	content, changed := gather(p.Input)
+	clients, problems := p.connect(ctx, true)
+	p.clients = clients
+	if changed != nil {
+		problems = append(problems, changed)
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	p.content = content
+	if p.Target.insecure() {
+		p.stage.Warn(CodeInsecure, "the tracking URI of %s begins with http://", p.mlflow.Host())
+	}
+	err := p.protocol(ctx)
+	for _, leftover := range p.ledger.Warnings() {
+		p.stage.Warn(CodeLeftover, "%s", leftover)
+	}
+	if err == nil {
+		return nil
+	}
+	found := problem(ctx, p.at, err)
+	found.Published = p.visible
+	if p.runID != "" && p.commit == nil {
+		if err := p.closeRun(ctx); err != nil {
+			found.Details = append(found.Details, fmt.Sprintf("The run stays open: %v", err))
+		}
+	}
+	return []*verdict.Problem{found}
+}
+
+// closeRun marks the run of a failed publication as failed, also when the failure is
+// a cancellation. The next publisher of the content opens it again.
+func (p *publication) closeRun(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return p.mlflow.UpdateRun(ctx, p.runID, "FAILED", p.Clock.Now())
+}
+
+func (p *publication) protocol(ctx context.Context) error {
+	experiment, err := p.findExperiment(ctx)
+	if err != nil {
+		return err
+	}
+	state, err := p.ledger.Scan(ctx)
+	if err != nil {
+		return err
+	}
+	if p.number, err = p.ledger.Find(ctx, p.content.key, state); err != nil {
+		return err
+	}
+	if p.number > 0 {
+		commit, err := p.ledger.ReadCommit(ctx, p.number)
+		if err == nil {
+			p.already = true
+			return p.finish(ctx, commit)
+		}
+		if !ledger.IsKind(err, ledger.NotFound) {
+			return err
+		}
+	}
+	if err := p.claim(ctx, state); err != nil {
+		return err
+	}
+	if err := p.warnAbandoned(ctx, state); err != nil {
+		return err
+	}
+	if err := p.timed("upload", func() error { return p.upload(ctx) }); err != nil {
+		return err
+	}
+	var version *mlflow.ModelVersion
+	if err := p.timed("register", func() (err error) {
+		version, err = p.register(ctx, experiment)
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := p.timed("verify", func() error { return p.verifyRegistry(ctx, version.Version) }); err != nil {
+		return err
+	}
+	p.at = committing
+	commit, err := p.ledger.Commit(ctx, p.manifest(version))
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx, commit)
+}
+
+// claim takes a number, or takes up the one the content has.
+func (p *publication) claim(ctx context.Context, state *ledger.State) error {
+	if err := p.ledger.Probe(ctx); err != nil {
+		return err
+	}
+	if p.number == 0 {
+		nonce, err := newNonce()
+		if err != nil {
+			return err
+		}
+		if p.number, err = p.ledger.Take(ctx, ledger.Claim{
+			Key: p.content.key, Nonce: nonce, ModelSHA256: p.Model.SHA256, Commit: p.Commit, Tree: p.Tree, ClaimedAt: p.Clock.Now().UTC(),
+		}, state.Next()); err != nil {
+			return err
+		}
+	}
+	held, err := p.ledger.Point(ctx, p.content.key, p.number)
+	if err != nil {
+		return err
+	}
+	p.number = held
+	p.show("number %d claimed (%s)", p.number, p.ledger.Folder(p.number))
+	return nil
+}
+
+// show notes what others can see from now on.
+func (p *publication) show(format string, args ...any) {
+	p.visible = append(p.visible, fmt.Sprintf(format, args...))
+}
+
+func (p *publication) timed(name string, f func() error) error {
+	started := time.Now()
+	err := f()
+	p.seconds[name] += time.Since(started).Seconds()
+	return err
+}
+
+// abandonedAfter is how long a publisher may be at work before its open claim is
+// listed: longer than the pipeline's budget of 15 minutes.
+const abandonedAfter = time.Hour
+
+// warnAbandoned lists the open claims of others that nobody seems to work on.
+func (p *publication) warnAbandoned(ctx context.Context, state *ledger.State) error {
+	for _, n := range state.Open() {
+		if n == p.number {
+			continue
+		}
+		claim, err := p.ledger.ReadClaim(ctx, n)
+		if err != nil {
+			return err
+		}
+		if age := p.Clock.Now().Sub(claim.ClaimedAt); age > abandonedAfter {
+			p.stage.Warn(CodeAbandoned, "number %d is claimed since %s for commit %s (%s)", n, claim.ClaimedAt.Format(time.RFC3339),
+				first(claim.Commit, "unknown"), p.ledger.Folder(n))
+		}
+	}
+	return nil
+}
+
+// upload stores the files under the claim and reads each back.
+func (p *publication) upload(ctx context.Context) error {
+	p.at = uploading
+	for _, f := range p.content.files {
+		path := p.content.pathIn(p.series(), p.number, f)
+		if _, err := p.ledger.Put(ctx, p.number, path, f.Local); err != nil {
+			return err
+		}
+		if f.name == p.content.model().name {
+			p.show("%s (uploaded, not committed)", p.ledger.URI(p.number, path))
+		}
+	}
+	return p.readBack(ctx, p.content.manifest(p.series(), p.number))
+}
+
+// readBack compares the stored files with the manifest.
+func (p *publication) readBack(ctx context.Context, files []ledger.File) error {
+	for _, f := range files {
+		sum, size, err := p.ledger.Hash(ctx, p.number, f.Path)
+		if ledger.IsKind(err, ledger.NotFound) {
+			return verdict.Problemf(CodeCorrupt, "%s is gone", p.ledger.URI(p.number, f.Path))
+		}
+		if err != nil {
+			return err
+		}
+		if sum != f.SHA256 || size != f.Bytes {
+			return verdict.Problemf(CodeCorrupt, "%s reads back with sha256 %s and %d bytes, want %s and %d",
+				p.ledger.URI(p.number, f.Path), sum, size, f.SHA256, f.Bytes)
+		}
+	}
+	return nil
+}
+
+// manifest is what COMMIT.json will say.
+func (p *publication) manifest(version *mlflow.ModelVersion) ledger.Commit {
+	return ledger.Commit{
+		Number: p.number, Key: p.content.key,
+		Model:      p.content.pathIn(p.series(), p.number, p.content.model()),
+		Files:      p.content.manifest(p.series(), p.number),
+		Registered: p.registered(), RegistryVersion: version.Version, RunID: version.RunID,
+		Environment: p.Environment, Commit: p.Commit, Tree: p.Tree, Data: p.Model.Data, Metrics: finite(p.Model.Metrics),
+		ModuleVersion: p.ModuleVersion, CommittedAt: p.Clock.Now().UTC(),
+	}
+}
+
+// finish ends a publication whose version is committed, by us or by an earlier run:
+// what is left is done, and what is there is verified.
+func (p *publication) finish(ctx context.Context, commit *ledger.Commit) error {
+	if p.already {
+		p.at = verifying
+		if err := p.readBack(ctx, commit.Files); err != nil {
+			return err
+		}
+		if err := p.verifyRegistry(ctx, commit.RegistryVersion); err != nil {
+			return err
+		}
+	}
+	p.commit = commit
+	p.visible = []string{fmt.Sprintf("version %d of %s (%s)", commit.Number, commit.Registered, p.ledger.URI(commit.Number, commit.Model))}
+	p.at = aliasing
+	return p.timed("alias", func() error { return p.moveAliases(ctx) })
+}
+
+// version is the promise that was made.
+func (p *publication) version() *model.Version {
+	return &model.Version{
+		Number: p.commit.Number, URI: p.ledger.URI(p.commit.Number, p.commit.Model), SHA256: p.commit.ModelFile().SHA256,
+		Registered: p.commit.Registered, RegistryVersion: p.commit.RegistryVersion, Aliases: p.aliases, RunID: p.commit.RunID,
+		Already: p.already,
+	}
+}
+
+// report writes the stage.
+func (p *publication) report(problems []*verdict.Problem) {
+	s := p.stage
+	s.Judge(problems...)
+	if p.commit != nil {
+		v := p.version()
+		state := "committed"
+		if p.already {
+			state = "already published"
+		}
+		s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
+		s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
+		s.Add("model file", v.URI)
+		s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))
+		s.Add("run", v.RunID)
+		if len(problems) == 0 {
+			s.Published = p.visible
+		}
+		rows := [][]string{{"Version", strconv.Itoa(v.Number)}, {"State", state}, {"Model file", v.URI}, {"SHA-256", v.SHA256},
+			{"Registered model", v.Registered + " version " + v.RegistryVersion}, {"Aliases", joined(v.Aliases)}, {"MLflow run", v.RunID},
+			{"Commit", first(p.commit.Commit, "unknown")}, {"Idempotency key", p.commit.Key}}
+		for _, step := range []string{"upload", "register", "verify", "alias"} {
+			if seconds, ok := p.seconds[step]; ok {
+				rows = append(rows, []string{"Seconds to " + step, fmt.Sprintf("%.1f", seconds)})
+			}
+		}
+		s.Blocks = append(s.Blocks, verdict.Block{Title: "Published model", Summary: true,
+			Table: &verdict.Table{Columns: []string{"What", "Value"}, Rows: rows}})
+	}
+	if p.clients != nil {
+		p.hide(s)
+	}
+}
