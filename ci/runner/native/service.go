@@ -137,9 +137,8 @@ func (r *Runner) freePort(ctx context.Context) (int, error) {
 
 // await returns once the service serves, or says why it never will.
 func await(ctx context.Context, p *process, address, ready string) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	// Most services here start within a second; the slow ones are not asked all the time.
+	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		last := reach(ctx, address, ready)
 		select {
 		case <-p.done:
@@ -155,7 +154,7 @@ func await(ctx context.Context, p *process, address, ready string) error {
 			return early(p)
 		case <-ctx.Done():
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), last)
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }
