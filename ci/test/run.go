@@ -148,8 +148,8 @@ func (s *session) collect(ctx context.Context) error {
 	if s.ran.Outputs == nil {
 		return nil
 	}
-	reports := s.ran.Outputs.Sub(reportDir)
-	if s.files, err = reports.List(ctx); err != nil {
+	left, err := s.ran.Outputs.List(ctx)
+	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -157,6 +157,15 @@ func (s *session) collect(ctx context.Context) error {
 		s.junitErr = fmt.Errorf("list reports: %w", err)
 		return nil
 	}
+	for _, name := range left {
+		if inside, ok := strings.CutPrefix(name, reportDir+"/"); ok {
+			s.files = append(s.files, inside)
+		}
+	}
+	if len(s.files) == 0 {
+		return nil
+	}
+	reports := s.ran.Outputs.Sub(reportDir)
 	if s.has(eventsFile) {
 		if err := s.open(ctx, reports, eventsFile, func(f *os.File) (err error) { s.events, err = readEvents(f); return err }); err != nil {
 			s.result.Stage.Warn(EventsMissing, "%v", err)
