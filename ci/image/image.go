@@ -4,13 +4,13 @@
 package image
 
 import (
-	"context"
 	"time"
 
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -29,16 +29,13 @@ type Input struct {
 	Environment, Ref, Commit string
 	// CommitTime becomes the image's creation time; the zero time leaves it out.
 	CommitTime time.Time
-	// Push says where the image goes; nothing is pushed when it is zero.
+	// SourceURL is where the source lives, for the label of that name; optional.
+	SourceURL string
+	// Push says where the image goes; it stays in the sandbox when it is zero.
 	Push Push
-	// Reach makes a started or unstarted service reachable from this process. Use Direct
-	// inside of module functions and Tunnel outside of them; Direct when nil.
-	Reach Reach
-	// Interpreter prepares a container of a Python version with uv on its path and a
-	// virtual environment in VenvDir active; engine.Runner.Base does it.
-	Interpreter func(python string) *dagger.Container
-	// DownloadCache mounts uv's download cache; none when nil. engine.Runner.WithDownloadCache does it.
-	DownloadCache func(ctr *dagger.Container, python string) *dagger.Container
+	// Engine reaches services, which works differently inside and outside of module
+	// functions, and makes Python environments. A runner for module functions when nil.
+	Engine *engine.Runner
 	// Redact hides secrets in logs; nil hides nothing.
 	Redact func(string) string
 }
@@ -47,27 +44,45 @@ type Input struct {
 type Push struct {
 	// Address is registry/repository without tag; the configuration's image.repository when empty.
 	Address string
-	// Username and Password log in to the registry.
+	// Username and Password log in to the registry; both empty for one that asks for none.
 	Username string
 	Password *dagger.Secret
-	// Sandbox pushes to a registry started for this run (or to Service) instead.
+	// Sandbox keeps the image in the sandbox's registry.
 	Sandbox bool
-	// Service is a registry to use in the sandbox; one is started, and stopped
-	// afterwards, when nil. Its port 5000 serves plain HTTP.
+	// Service is the sandbox's registry, plain HTTP on SandboxPort; one is started, and
+	// stopped afterwards, when nil.
 	Service *dagger.Service
 }
+
+// real says that the image goes to a registry outside of the sandbox.
+func (p Push) real() bool { return !p.Sandbox && (p.Address != "" || p.Password != nil) }
 
 // Result is the verdict on an image.
 type Result struct {
 	Stage verdict.Stage
 	// Container is the image; nil when it could not be built.
 	Container *dagger.Container
-	// Reference is repository@sha256:...; empty unless it was pushed and verified.
+	// Reference is repository@sha256:...; empty unless the stage passed.
 	Reference string
-	// Digest is sha256:... of the manifest; empty unless it was pushed and verified.
+	// Digest is sha256:... of the manifest; empty unless the stage passed.
 	Digest string
 }
 
-// Reach makes a service reachable from this process: it starts it if need be and returns
-// host:port for the given port of it, and how to let go of it.
-type Reach func(ctx context.Context, svc *dagger.Service, port int) (address string, release func(context.Context) error, err error)
+// Names inside of the image.
+const (
+	// AppDir is where the application is, and its working directory.
+	AppDir = "/app"
+	// VenvDir is the virtual environment.
+	VenvDir = "/venv"
+	// ManifestFile says what the image holds.
+	ManifestFile = "/etc/openstack-rca/image.json"
+	// labels of this project's own.
+	labelPrefix       = "io.github.openstack-rca."
+	LabelModelSHA256  = labelPrefix + "model.sha256"
+	LabelModelVersion = labelPrefix + "model.version"
+	LabelVolumes      = labelPrefix + "volumes"
+)
+
+// epoch is the time of every file that the build makes: an image of the same content
+// has the same digest, whenever it is built. 1980 is the oldest year a zip file knows.
+const epoch = 315532800

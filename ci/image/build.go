@@ -1,0 +1,259 @@
+package image
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+//go:embed scripts/prepare.py
+var prepareScript string
+
+//go:embed scripts/assemble.py
+var assembleScript string
+
+// run runs a script with the base image's own interpreter: -I, so that nothing in the
+// environment or the working directory changes what it does.
+func run(script string, args ...string) []string {
+	return append([]string{"python3", "-I", "-c", script}, args...)
+}
+
+// built is the image, and what was learnt on the way.
+type built struct {
+	container *dagger.Container
+	// base is the base image by digest.
+	base string
+	// files are the model's files by name, with their SHA-256.
+	files map[string]string
+}
+
+// build describes and builds the image. Its layers, from the one that changes least: the
+// base without installers; the packages; the application; the model.
+func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
+	c := s.in.Config.Image
+	b := &built{}
+	base := c.Base
+	if base == "" {
+		base = s.engine.Image(s.in.Config.Python)
+	}
+	pinned, err := s.client.Container().From(base).ImageRef(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
+	}
+	b.base = pinned
+	prepared := s.client.Container().From(pinned).WithUser("0").WithExec(run(prepareScript, s.prepareArgs()...))
+	if prepared, err = prepared.Sync(ctx); err != nil {
+		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
+	}
+
+	requirements, problem := findRequirements(ctx, s.in.Source, c.Requirements)
+	if problem != nil {
+		return nil, problem
+	}
+	if !requirements.locked {
+		s.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(requirements.names, ", "))
+	}
+	builder := s.engine.WithDownloadCache(s.engine.Base(s.in.Config.Python), s.in.Config.Python).
+		// Bytecode that is checked by nobody: files get one fixed time below, which
+		// bytecode checked by time would not survive.
+		WithEnvVariable("PYC_INVALIDATION_MODE", "unchecked-hash").
+		WithWorkdir("/build")
+	for _, name := range requirements.files {
+		// One file each: a file is known by its content, a filtered directory made of
+		// them would do as well, the whole source would not.
+		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
+	}
+	builder, err = builder.WithExec(requirements.install()).Sync(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
+	}
+	venv := builder.Directory(VenvDir).WithTimestamps(epoch)
+
+	// The application never brings a model of its own: what is in the source is not gated.
+	source := s.in.Source.
+		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
+		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
+	application := prepared.WithDirectory("/tree", source).WithExec(run(assembleScript, s.applicationArgs()...))
+	// The check is a step of the build: no model, or another one, and there is no image.
+	models := prepared.WithDirectory("/tree", s.in.ModelFiles).
+		WithExec(run(assembleScript, "/tree", "--want", s.in.Model.File, s.in.Model.SHA256))
+	listing, err := models.Stdout(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeModelMismatch, "check the model", err)
+	}
+	if err := json.Unmarshal([]byte(listing), &b.files); err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "read the list of the model's files: %v", err)
+	}
+	if b.files[s.in.Model.File] != s.in.Model.SHA256 {
+		return nil, verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, not %s", s.in.Model.File, b.files[s.in.Model.File], s.in.Model.SHA256)
+	}
+	manifest, err := s.manifest(b.files)
+	if err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "write %s: %v", ManifestFile, err)
+	}
+	image := prepared.
+		WithDirectory(VenvDir, venv).
+		WithDirectory(AppDir, application.Directory("/tree").WithTimestamps(epoch)).
+		WithDirectory(path.Join(AppDir, c.ModelDir), models.Directory("/tree").WithTimestamps(epoch)).
+		WithDirectory(path.Dir(ManifestFile), s.client.Directory().WithNewFile(path.Base(ManifestFile), manifest).WithTimestamps(epoch))
+	b.container, err = s.configure(image, pinned).Sync(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
+	}
+	return b, nil
+}
+
+// applicationArgs let the user write to the volumes that have content in the source.
+func (s *session) applicationArgs() []string {
+	args := []string{"/tree"}
+	for i, volume := range s.in.Config.Image.Volumes {
+		if i == 0 {
+			args = append(args, "--own", strconv.Itoa(s.in.Config.Image.User))
+		}
+		if inside, ok := strings.CutPrefix(path.Clean(volume), AppDir+"/"); ok {
+			args = append(args, inside)
+		}
+	}
+	return args
+}
+
+// prepareArgs are the user and the directories that the base image gets; those before
+// the -- stay root's.
+func (s *session) prepareArgs() []string {
+	c := s.in.Config.Image
+	args := []string{strconv.Itoa(c.User), AppDir, path.Join(AppDir, c.ModelDir), path.Dir(ManifestFile), VenvDir, "--", "/home/app"}
+	return append(args, c.Volumes...)
+}
+
+// configure gives the image everything that is not a file. What changes with each commit
+// comes last: nothing is built on top of it.
+func (s *session) configure(image *dagger.Container, base string) *dagger.Container {
+	c := s.in.Config.Image
+	user := strconv.Itoa(c.User)
+	image = image.
+		WithWorkdir(AppDir).
+		WithUser(user+":"+user).
+		WithEnvVariable("PATH", VenvDir+"/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin").
+		WithEnvVariable("VIRTUAL_ENV", VenvDir).
+		WithEnvVariable("HOME", "/home/app").
+		// Logs must come out when they are written: a crash would take the rest along.
+		WithEnvVariable("PYTHONUNBUFFERED", "1").
+		// Packages are compiled already, and the root file system may be read-only.
+		WithEnvVariable("PYTHONDONTWRITEBYTECODE", "1")
+	for _, name := range sortedKeys(c.Vars) {
+		image = image.WithEnvVariable(name, c.Vars[name])
+	}
+	image = image.
+		WithoutEntrypoint().
+		WithDefaultArgs(c.Command).
+		WithExposedPort(c.Port).
+		WithDockerHealthcheck(healthCommand(c.Port, c.Health), dagger.ContainerWithDockerHealthcheckOpts{
+			Interval: "30s", Timeout: "10s", Retries: 3,
+			StartPeriod: time.Duration(c.StartBudget).String(), StartInterval: "2s",
+		})
+	labels := s.labels(base)
+	for _, name := range sortedKeys(labels) {
+		image = image.WithLabel(name, labels[name])
+		if strings.HasPrefix(name, "org.opencontainers.") {
+			image = image.WithAnnotation(name, labels[name])
+		}
+	}
+	return image
+}
+
+// healthCommand asks the health path with what every such image has. A proxy in the
+// task's environment must not answer for it.
+func healthCommand(port int, health string) []string {
+	return []string{"python", "-I", "-S", "-c", fmt.Sprintf(
+		"import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=8)", port, strings.ReplaceAll(health, "'", "%27"))}
+}
+
+// labels say what the image is made of, by the names of the OCI image specification.
+func (s *session) labels(base string) map[string]string {
+	c := s.in.Config
+	name, digest, _ := strings.Cut(base, "@")
+	all := map[string]string{
+		"org.opencontainers.image.title":       c.Name,
+		"org.opencontainers.image.source":      s.in.SourceURL,
+		"org.opencontainers.image.revision":    s.in.Commit,
+		"org.opencontainers.image.version":     facts(s.in).Version(),
+		"org.opencontainers.image.base.name":   name,
+		"org.opencontainers.image.base.digest": digest,
+		LabelModelSHA256:                       s.in.Model.SHA256,
+		LabelVolumes:                           strings.Join(c.Image.Volumes, ","),
+	}
+	if !s.in.CommitTime.IsZero() {
+		// Never the time of the build: the same commit is the same image.
+		all["org.opencontainers.image.created"] = s.in.CommitTime.UTC().Format(time.RFC3339)
+	}
+	if s.in.Version != nil {
+		all[LabelModelVersion] = strconv.Itoa(s.in.Version.Number)
+	}
+	for key, value := range all {
+		if value == "" {
+			delete(all, key)
+		}
+	}
+	return all
+}
+
+// manifest is the content of ManifestFile.
+func (s *session) manifest(files map[string]string) (string, error) {
+	type modelPart struct {
+		File    string            `json:"file"`
+		SHA256  string            `json:"sha256"`
+		Version *int              `json:"version,omitempty"`
+		URI     string            `json:"uri,omitempty"`
+		Files   map[string]string `json:"files"`
+	}
+	part := modelPart{File: path.Join(s.in.Config.Image.ModelDir, s.in.Model.File), SHA256: s.in.Model.SHA256, Files: files}
+	if s.in.Version != nil {
+		part.Version, part.URI = &s.in.Version.Number, s.in.Version.URI
+	}
+	content, err := json.MarshalIndent(map[string]any{"format": 1, "application": s.in.Config.Name, "model": part}, "", "  ")
+	return string(content) + "\n", err
+}
+
+// engineProblem is the problem of a step that failed: code when a command of it failed,
+// an own one when the engine or the run is to blame.
+func (s *session) engineProblem(ctx context.Context, code verdict.Code, what string, err error) *verdict.Problem {
+	if ctx.Err() != nil {
+		return cancelled(ctx, what)
+	}
+	var exec *dagger.ExecError
+	if !errors.As(err, &exec) {
+		// A step that runs no command fails in the engine, except where the code says so.
+		if code == CodeBaseUnavailable || code == CodeBuildFailed {
+			return verdict.Problemf(code, "%s: %s", what, s.redact(oneLine(err.Error())))
+		}
+		return verdict.Problemf(CodeEngineFailed, "%s: %s", what, s.redact(oneLine(err.Error())))
+	}
+	lines := lastLines(s.redact(exec.Stdout+"\n"+exec.Stderr), logLines)
+	cause := fmt.Sprintf("%s: exit code %d", what, exec.ExitCode)
+	if len(lines) > 0 {
+		cause += ": " + clip(strings.TrimSpace(lines[len(lines)-1]), 300)
+	}
+	problem := verdict.Problemf(code, "%s", cause)
+	problem.Details = lines
+	return problem
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}

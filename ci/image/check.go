@@ -1,0 +1,110 @@
+package image
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// checkConfig finds everything in the configuration that no image could be made of.
+func checkConfig(c config.Image) []*verdict.Problem {
+	var problems []*verdict.Problem
+	invalid := func(format string, args ...any) {
+		problems = append(problems, verdict.Problemf(CodeConfigInvalid, format, args...))
+	}
+	if c.User <= 0 {
+		problems = append(problems, verdict.Problemf(CodeRoot, "image.user is %d", c.User))
+	}
+	if c.Port < 1 || c.Port > 65535 {
+		invalid("image.port is %d, not within 1..65535", c.Port)
+	}
+	if len(c.Command) == 0 {
+		invalid("image.command is empty")
+	}
+	for key, value := range map[string]string{"health": c.Health, "script_health": c.ScriptHealth} {
+		if (key == "health" || value != "") && !strings.HasPrefix(value, "/") {
+			invalid("image.%s is %q, not a path that starts with /", key, value)
+		}
+	}
+	if c.Successes < 1 {
+		invalid("image.successes is %d, at least 1", c.Successes)
+	}
+	if c.StartBudget <= 0 {
+		invalid("image.start_budget is not above 0")
+	}
+	if dir := path.Clean(c.ModelDir); c.ModelDir == "" || dir == "." || path.IsAbs(dir) || strings.HasPrefix(dir, "..") {
+		invalid("image.model_dir is %q, not a directory below the application", c.ModelDir)
+	}
+	for _, volume := range c.Volumes {
+		switch clean := path.Clean(volume); {
+		case !path.IsAbs(volume) || clean == "/" || clean == AppDir:
+			invalid("image.volumes has %q, not an absolute path below a directory", volume)
+		case clean == path.Join(AppDir, c.ModelDir) || strings.HasPrefix(path.Join(AppDir, c.ModelDir)+"/", clean+"/"):
+			invalid("image.volumes has %q, which would hide the model", volume)
+		}
+	}
+	if c.Base != "" {
+		if _, err := imageref.Parse(c.Base); err != nil {
+			invalid("image.base: %v", err)
+		}
+	}
+	names := make([]string, 0, len(c.Vars))
+	for name := range c.Vars {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if why := looksSecret(name, c.Vars[name]); why != "" {
+			problems = append(problems, verdict.Problemf(CodeSecret, "image.vars.%s %s", name, why))
+		}
+	}
+	return problems
+}
+
+var (
+	secretName  = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)`)
+	secretValue = regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{36}|\bgithub_pat_[0-9A-Za-z_]{22}|\bxox[abprs]-[0-9A-Za-z-]{10}|\bsk-(ant-)?[0-9A-Za-z_-]{20}|\bdckr_pat_[0-9A-Za-z_-]{20}|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@`)
+)
+
+// harmless are values that a variable with a telling name may have: none, a switch, or
+// the place where the secret is.
+var harmless = regexp.MustCompile(`(?i)^(|true|false|yes|no|on|off|[0-9]{1,4}|none|/[\w./-]+|[a-z]+)$`)
+
+// looksSecret says why a variable looks as if it held a secret, without repeating it.
+func looksSecret(name, value string) string {
+	if secretValue.MatchString(value) {
+		return "has a value in the form of a credential"
+	}
+	if secretName.MatchString(name) && !harmless.MatchString(value) {
+		return "has the name of a secret and a value"
+	}
+	return ""
+}
+
+// repository is where the image will live.
+func repository(in Input) (imageref.Repository, error) {
+	address := in.Config.Image.Repository
+	if in.Push.Address != "" {
+		address = in.Push.Address
+	}
+	repo, err := imageref.ParseRepository(address)
+	if err != nil {
+		return repo, fmt.Errorf("image.repository: %w", err)
+	}
+	return repo, nil
+}
+
+// facts are what the image's names are made from.
+func facts(in Input) imageref.Facts {
+	f := imageref.Facts{Ref: in.Ref, Commit: in.Commit, CommitTime: in.CommitTime, Environment: in.Environment}
+	if in.Version != nil {
+		f.ModelVersion = in.Version.Number
+	}
+	return f
+}

@@ -1,0 +1,105 @@
+package image
+
+import (
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func failure(name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: verdict.Image, Meaning: meaning, Remedy: remedy, Outcome: verdict.Fail}
+}
+
+func couldNotRun(name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: verdict.Image, Meaning: meaning, Remedy: remedy, Outcome: verdict.CouldNotRun}
+}
+
+// The codes of the image stage. Those of the probe are package probe's.
+var (
+	CodeConfigInvalid = failure("IMAGE_CONFIG_INVALID", "The image section of pipeline.yaml cannot be followed.",
+		"Correct the image section of pipeline.yaml; docs/configuration.md lists every key")
+	CodeRequirementsMissing = failure("REQUIREMENTS_MISSING", "The source holds no requirements file for serving.",
+		"Add requirements/serve.lock, or name the file under image.requirements in pipeline.yaml")
+	CodeSourceUnreadable = couldNotRun("SOURCE_UNREADABLE", "A file of the source could not be read.",
+		"Run the stage again; if it persists, look at the named file")
+	CodeModelMissing = failure("MODEL_MISSING", "There is no model to put into the image.",
+		"Train first: an image is only built around a model that passed its gates")
+	CodeModelMismatch = failure("MODEL_MISMATCH", "The model's file is not the one that passed the gates.",
+		"Train again; do not touch a model's files after training")
+	CodeBaseUnavailable = couldNotRun("BASE_UNAVAILABLE", "The base image could not be pulled.",
+		"Check image.base in pipeline.yaml, the registry's address, and the engine's network")
+	CodeBaseUnfit = failure("BASE_UNFIT", "The base image cannot run the application.",
+		"Use a python:<version>-slim image, or one with the same Python version at the same place, as image.base")
+	CodeEnvFailed = couldNotRun("IMAGE_ENV_FAILED", "The serving requirements could not be installed.",
+		"Read the installer's last lines; regenerate the lock file if a package or hash is gone, and use packages with wheels")
+	CodeBuildFailed = failure("BUILD_FAILED", "The image could not be built.",
+		"Read the last lines of the build")
+	CodeEngineFailed = couldNotRun("ENGINE_FAILED", "The engine could not do what it was asked.",
+		"Run doctor, then run the stage again")
+	CodeCancelled = couldNotRun("CANCELLED", "The run was cancelled during the image stage.",
+		"Run the stage again")
+
+	CodeRoot = failure("RUNS_AS_ROOT", "The image would run as root.",
+		"Set image.user to a number above 0")
+	CodePort = failure("PORT_NOT_EXPOSED", "The image does not expose the application's port.",
+		"Set image.port to the port that the application listens on")
+	CodeNoHealthcheck = failure("NO_HEALTHCHECK", "The image declares no health check.",
+		"Set image.health to the path that answers 200 when the application is well")
+	CodeHealthcheckFails = failure("HEALTHCHECK_FAILS", "The application is healthy, but the health check that the image declares fails inside of it.",
+		"Check image.health, and that the application also listens on 127.0.0.1")
+	CodeSecret = failure("SECRET_IN_IMAGE", "The image holds what looks like a secret.",
+		"Remove it from the source or from image.vars, and give it to the task as a secret at run time; replace it if it was ever pushed")
+	CodeSetuid = failure("SETUID_FILE", "The image holds files that run with another user's rights.",
+		"Use a base image without them")
+	CodeWorldWritable = failure("WORLD_WRITABLE", "Everybody may write to files of the image.",
+		"Correct the modes in the source or in the base image")
+	CodeBuildTool = failure("BUILD_TOOL_LEFT", "Installers or compilers are left in the image.",
+		"Remove them from the serving requirements, or use a base image without them")
+	CodeTooLarge = failure("IMAGE_TOO_LARGE", "The compressed layers exceed the budget.",
+		"Remove packages that serving does not need from its requirements, or raise image.max_megabytes")
+	CodeGolden = failure("GOLDEN_MISMATCH", "The model does not score the golden sample inside the image as it did after training.",
+		"Compare the versions in the serving requirements with those in the training requirements")
+	CodeElsewhere = failure("WRONG_PORT", "The application listens, but not where it should.",
+		"Let image.command listen on 0.0.0.0 and on image.port")
+	CodeStartFailed = couldNotRun("START_FAILED", "The engine could not start the image.",
+		"Read the cause; run the stage again")
+
+	CodeSandboxRegistry = couldNotRun("SANDBOX_REGISTRY", "The sandbox's registry could not be used.",
+		"Check that the engine can pull registry:2, then run the stage again")
+	CodePushAuth = failure("PUSH_AUTH", "The registry refused the credentials.",
+		"Check the username and password, and that they may push to this repository")
+	CodePushThrottled = couldNotRun("PUSH_THROTTLED", "The registry asked to slow down, again and again.",
+		"Run the stage again later; log in for a higher limit")
+	CodePushUnavailable = couldNotRun("PUSH_UNAVAILABLE", "The registry could not be reached or failed.",
+		"Run the stage again when the registry is well")
+	CodePushFailed = failure("PUSH_FAILED", "The registry did not take the image.",
+		"Read the registry's answer; check that the repository exists")
+	CodeDigestMismatch = failure("DIGEST_MISMATCH", "The registry holds another digest than was pushed.",
+		"Do not use the image; look for who else pushes to this repository, then run the stage again")
+	CodeTagTaken = failure("TAG_TAKEN", "An immutable tag already names another digest.",
+		"Build a new commit: what was published under a version stays")
+	CodeTagFailed = failure("TAG_FAILED", "A tag could not be set or does not read back.",
+		"Run the stage again: it pushes nothing new, and sets only the tags")
+
+	WarnUnlocked = verdict.Code{Name: "REQUIREMENTS_UNLOCKED", Stage: verdict.Image,
+		Meaning: "The serving requirements are not locked by hashes.",
+		Remedy:  "Lock them: uv pip compile --universal --generate-hashes requirements/serve.in -o requirements/serve.lock"}
+	WarnNotScored = verdict.Code{Name: "GOLDEN_NOT_SCORED", Stage: verdict.Image,
+		Meaning: "The model was not scored inside the image.",
+		Remedy:  "Set train.golden and train.score_command in pipeline.yaml"}
+	WarnLogs = verdict.Code{Name: "NO_LOGS", Stage: verdict.Image,
+		Meaning: "The application's output could not be read.",
+		Remedy:  "Run the image by hand to see it"}
+)
+
+// Codes lists every code the stage can emit, in the order of the documentation.
+func Codes() []verdict.Code {
+	return append([]verdict.Code{
+		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
+		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
+		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeBuildTool,
+		CodeTooLarge, CodeGolden, CodeElsewhere, CodeStartFailed,
+		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
+		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
+		WarnUnlocked, WarnNotScored, WarnLogs,
+	}, probe.Codes()...)
+}

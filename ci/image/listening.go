@@ -1,0 +1,51 @@
+package image
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// listening reads /proc/net/tcp and tcp6 and names the sockets that listen elsewhere
+// than on the given port of all addresses; empty when there are none, or when the port
+// is listened on as it should be.
+func listening(table string, port int) string {
+	var found []string
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		// 0A is TCP_LISTEN.
+		if len(fields) < 4 || fields[3] != "0A" {
+			continue
+		}
+		address, ok := socket(fields[1])
+		if !ok {
+			continue
+		}
+		if int(address.Port()) == port && address.Addr().IsUnspecified() {
+			return ""
+		}
+		if text := address.String(); !slices.Contains(found, text) {
+			found = append(found, text)
+		}
+	}
+	return strings.Join(found, ", ")
+}
+
+// socket reads the kernel's notation: the address as 32-bit words in the order of the
+// machine (little endian where this runs), then the port.
+func socket(text string) (netip.AddrPort, bool) {
+	words, port, ok := strings.Cut(text, ":")
+	number, err := strconv.ParseUint(port, 16, 16)
+	raw, decodeErr := hex.DecodeString(words)
+	if !ok || err != nil || decodeErr != nil || len(raw)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < len(raw); i += 4 {
+		binary.BigEndian.PutUint32(raw[i:], binary.LittleEndian.Uint32(raw[i:]))
+	}
+	address, ok := netip.AddrFromSlice(raw)
+	return netip.AddrPortFrom(address.Unmap(), uint16(number)), ok
+}

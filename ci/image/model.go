@@ -1,0 +1,55 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// checkModel compares the gated model with itself: with its file in this process, if it
+// is here, and with the version that was published from it. The build compares the files
+// that it is given once more.
+func (s *session) checkModel() *verdict.Problem {
+	m := s.in.Model
+	if m.File == "" || path.Base(m.File) != m.File {
+		return verdict.Problemf(CodeModelMissing, "%q is not the name of a file", m.File)
+	}
+	if s.in.Version != nil && s.in.Version.SHA256 != m.SHA256 {
+		return verdict.Problemf(CodeModelMismatch, "version %d was published with sha256 %s, the gated model has %s",
+			s.in.Version.Number, s.in.Version.SHA256, m.SHA256)
+	}
+	if m.Dir == "" {
+		return nil
+	}
+	got, err := fileSHA256(filepath.Join(m.Dir, m.File))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return verdict.Problemf(CodeModelMissing, "%s is not among the model's files", m.File)
+	case err != nil:
+		return verdict.Problemf(CodeModelMissing, "read the model: %v", err)
+	case got != m.SHA256:
+		return verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, the gated model has %s", m.File, got, m.SHA256)
+	}
+	return nil
+}
+
+func fileSHA256(name string) (sum string, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read %s: %w", name, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,201 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"dagger.io/dagger"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// The sandbox's registry.
+const (
+	// SandboxImage is the registry's image.
+	SandboxImage = "registry:2"
+	// SandboxPort is where it serves.
+	SandboxPort = 5000
+	// SandboxHost is its name in references. An engine speaks plain HTTP to localhost and
+	// to nobody else, unless its configuration says so; that the name stands for the
+	// service is up to the engine's RegistryService option.
+	SandboxHost = "localhost:5000"
+)
+
+// NewSandboxRegistry describes a registry of its own for each id.
+func NewSandboxRegistry(client *dagger.Client, id string) *dagger.Service {
+	return client.Container().From(SandboxImage).
+		WithEnvVariable("OPENSTACK_RCA_RUN", id).
+		WithExposedPort(SandboxPort).
+		AsService(dagger.ContainerAsServiceOpts{UseEntrypoint: true})
+}
+
+// sandbox is the registry of a run.
+type sandbox struct {
+	service *dagger.Service
+	running *runner.Running
+	session *session
+	own     bool
+}
+
+func (s *session) openSandbox(ctx context.Context) (*sandbox, *verdict.Problem) {
+	r := &sandbox{service: s.in.Push.Service, session: s}
+	if r.service == nil {
+		r.service, r.own = NewSandboxRegistry(s.client, s.id), true
+	}
+	running, err := s.engine.Serve(ctx, "registry", r.service, SandboxPort, "/v2/", startGrace)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeSandboxRegistry, "start "+SandboxImage, err)
+	}
+	r.running = running
+	return r, nil
+}
+
+func (r *sandbox) close(ctx context.Context) {
+	// Somebody else's registry goes on; so does the way to it, until the session ends.
+	if r.own {
+		r.session.stop(ctx, r.running)
+	}
+}
+
+// registry is a repository that this process talks to.
+type registry struct {
+	repo name.Repository
+	opts []remote.Option
+}
+
+// at opens a repository. address is where the registry is reached, and only differs from
+// the repository's own in the sandbox.
+func at(ctx context.Context, address string, repo imageref.Repository, opts ...remote.Option) (registry, error) {
+	var parsed name.Repository
+	var err error
+	if address == "" {
+		parsed, err = name.NewRepository(repo.Registry() + "/" + repo.Path())
+	} else {
+		parsed, err = name.NewRepository(address+"/"+repo.Path(), name.Insecure)
+	}
+	if err != nil {
+		return registry{}, fmt.Errorf("open repository %s: %w", repo, err)
+	}
+	return registry{repo: parsed, opts: append([]remote.Option{remote.WithContext(ctx), remote.WithUserAgent("openstack-rca")}, opts...)}, nil
+}
+
+// digestOf returns what a tag names; empty when there is no such tag.
+func (r registry) digestOf(tag string) (string, error) {
+	descriptor, err := remote.Head(r.repo.Tag(tag), r.opts...)
+	if isStatus(err, http.StatusNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up tag %s: %w", tag, err)
+	}
+	return descriptor.Digest.String(), nil
+}
+
+// candidate is an image as a registry has it.
+type candidate struct {
+	reference, digest string
+	config            *v1.ConfigFile
+	layers            []v1.Descriptor
+	// size is the sum of the compressed layers in bytes.
+	size int64
+}
+
+// fetch reads manifest and configuration of a digest. Both are compared with their own
+// digests on the way.
+func (r registry) fetch(digest string) (*candidate, error) {
+	image, err := remote.Image(r.repo.Digest(digest), r.opts...)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	manifest, err := image.Manifest()
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c := &candidate{digest: digest, config: config, layers: manifest.Layers}
+	for _, layer := range manifest.Layers {
+		c.size += layer.Size
+	}
+	return c, nil
+}
+
+// tag names a digest and reads the name back.
+func (r registry) tag(tag, digest string) error {
+	descriptor, err := remote.Get(r.repo.Digest(digest), r.opts...)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", digest, err)
+	}
+	if err := remote.Tag(r.repo.Tag(tag), descriptor, r.opts...); err != nil {
+		return fmt.Errorf("set tag %s: %w", tag, err)
+	}
+	got, err := r.digestOf(tag)
+	if err != nil {
+		return err
+	}
+	if got != digest {
+		return &mismatch{what: "tag " + tag, got: got, want: digest}
+	}
+	return nil
+}
+
+// mismatch says that a registry holds another digest than it should.
+type mismatch struct{ what, got, want string }
+
+func (m *mismatch) Error() string {
+	if m.got == "" {
+		return fmt.Sprintf("%s does not exist, it should name %s", m.what, m.want)
+	}
+	return fmt.Sprintf("%s names %s, not %s", m.what, m.got, m.want)
+}
+
+func isStatus(err error, status int) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == status
+}
+
+var (
+	authWords     = regexp.MustCompile(`(?i)\b(401|403)\b|unauthori[sz]ed|authentication required|access (to the resource )?is? ?denied|denied:|insufficient_scope|no basic auth`)
+	throttleWords = regexp.MustCompile(`(?i)\b429\b|too ?many ?requests|rate limit|throttl`)
+	outageWords   = regexp.MustCompile(`(?i)\b50[0-9]\b|internal server error|bad gateway|service unavailable|gateway timeout|connection refused|connection reset|no such host|i/o timeout|unexpected EOF|TLS handshake|server gave HTTP response|dial tcp|x509`)
+)
+
+// pushCode is the code for what a registry, or the engine on its behalf, answered. The
+// engine hands on text only.
+func pushCode(err error) verdict.Code {
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		switch {
+		case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
+			return CodePushAuth
+		case answer.StatusCode == http.StatusTooManyRequests:
+			return CodePushThrottled
+		case answer.StatusCode >= 500:
+			return CodePushUnavailable
+		}
+	}
+	var wrong *mismatch
+	if errors.As(err, &wrong) {
+		return CodeDigestMismatch
+	}
+	switch text := err.Error(); {
+	case throttleWords.MatchString(text):
+		return CodePushThrottled
+	case authWords.MatchString(text):
+		return CodePushAuth
+	case outageWords.MatchString(text):
+		return CodePushUnavailable
+	}
+	return CodePushFailed
+}

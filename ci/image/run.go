@@ -1,0 +1,129 @@
+package image
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// session is one run of the stage.
+type session struct {
+	client *dagger.Client
+	engine *engine.Runner
+	in     Input
+	stage  *verdict.Stage
+	// id makes this run's services and volumes its own.
+	id string
+	// wait pauses between pushes.
+	wait func(context.Context, time.Duration) error
+}
+
+// Run builds the image, runs it from a registry by its digest, judges what it sees and,
+// where there is somewhere to push to, pushes that digest. It always returns a result
+// with a judged stage; Reference is only set when everything held.
+//
+// The order matters: nothing is pushed to a real registry before the image has been
+// pulled back from the sandbox's registry, looked through, started and found healthy;
+// and no tag but the commit's is set before the digest has been read back.
+func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
+	result := &Result{Stage: verdict.Stage{Name: verdict.Image}}
+	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID(), wait: sleep}
+	if s.engine == nil {
+		s.engine = engine.New(client, engine.Options{})
+	}
+	result.Stage.Judge(s.run(ctx, result)...)
+	if result.Stage.Verdict != verdict.Pass {
+		result.Reference, result.Digest = "", ""
+	}
+	return result
+}
+
+// newID tells one run's services and volumes from another's: equal ones would be shared.
+func newID() string {
+	id := make([]byte, 8)
+	// rand.Read never fails (Go 1.24 and later).
+	if _, err := rand.Read(id); err != nil {
+		panic(err)
+	}
+	return hex.EncodeToString(id)
+}
+
+func (s *session) redact(text string) string {
+	if s.in.Redact == nil {
+		return text
+	}
+	return s.in.Redact(text)
+}
+
+func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
+	plan, problems := s.check()
+	if len(problems) > 0 {
+		return problems
+	}
+	s.stage.Add("model", s.modelName())
+	built, problem := s.build(ctx)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	result.Container = built.container
+	s.stage.Add("base image", built.base)
+
+	registry, problem := s.openSandbox(ctx)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	defer registry.close(ctx)
+	candidate, problem := s.pushSandbox(ctx, registry, built.container, plan)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	s.stage.Add("image digest", candidate.digest)
+	result.Digest, result.Reference = candidate.digest, candidate.reference
+
+	problems = append(problems, s.judgeConfig(candidate)...)
+	pulled := s.client.Container().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
+	problems = append(problems, s.inspect(ctx, pulled, built)...)
+	problems = append(problems, s.score(ctx, pulled)...)
+	problems = append(problems, s.prove(ctx, pulled)...)
+	s.addUsage(candidate)
+	if len(problems) > 0 || !s.in.Push.real() {
+		return problems
+	}
+	pushed, problems := s.push(ctx, built.container, plan, candidate.digest)
+	if len(problems) > 0 {
+		return problems
+	}
+	result.Reference, result.Digest = pushed, candidate.digest
+	return nil
+}
+
+// check finds everything that is wrong before any work is done.
+func (s *session) check() (plan, []*verdict.Problem) {
+	problems := checkConfig(s.in.Config.Image)
+	if s.in.Model == nil || s.in.ModelFiles == nil || s.in.Model.SHA256 == "" {
+		problems = append(problems, verdict.Problemf(CodeModelMissing, "no gated model was handed to the image stage"))
+	} else if problem := s.checkModel(); problem != nil {
+		problems = append(problems, problem)
+	}
+	p, err := s.plan()
+	if err != nil {
+		problems = append(problems, verdict.Problemf(CodeConfigInvalid, "%v", err))
+	}
+	return p, problems
+}
+
+func (s *session) modelName() string {
+	name := fmt.Sprintf("%s, sha256 %s", s.in.Model.File, s.in.Model.SHA256)
+	if s.in.Version != nil {
+		return "version " + strconv.Itoa(s.in.Version.Number) + ", " + name
+	}
+	return name + " (not published)"
+}

@@ -1,0 +1,71 @@
+"""Look through a finished image for what must not be in it. Prints one JSON object.
+
+usage: inspect.py APPLICATION UID
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+SKIP = {"/proc", "/sys", "/dev", "/run", "/inspect.py"}
+TOOLS = ["pip", "pip3", "uv", "gcc", "g++", "cc", "clang", "make", "ld"]
+# setuptools is not among them: some packages import it when they run.
+MODULES = ["pip", "ensurepip", "uv"]
+HISTORY = {".bash_history", ".python_history", ".ash_history", ".sh_history", ".netrc", ".pypirc"}
+SECRET_NAMES = re.compile(r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$")
+PRIVATE_KEY = b"-----BEGIN "
+
+
+def main() -> None:
+    application, uid = sys.argv[1], int(sys.argv[2])
+    found: dict[str, object] = {"python": "%d.%d" % sys.version_info[:2], "setuid": [], "writable": [], "secrets": [], "leftovers": []}
+    device = os.lstat("/").st_dev
+    for directory, names, files in os.walk("/"):
+        keep = []
+        for name in names:
+            path = os.path.join(directory, name)
+            info = os.lstat(path)
+            if path in SKIP or info.st_dev != device:
+                continue
+            keep.append(name)
+            if stat.S_ISDIR(info.st_mode) and info.st_mode & 0o002 and not info.st_mode & stat.S_ISVTX:
+                found["writable"].append(path)
+        names[:] = keep
+        for name in files:
+            path = os.path.join(directory, name)
+            if path in SKIP:
+                continue
+            info = os.lstat(path)
+            if not stat.S_ISREG(info.st_mode) or info.st_dev != device:
+                continue
+            if info.st_mode & 0o6000:
+                found["setuid"].append(path)
+            if info.st_mode & 0o002:
+                found["writable"].append(path)
+            if name in HISTORY:
+                found["leftovers"].append(path)
+            if path.startswith(application + "/"):
+                if SECRET_NAMES.match(name) and not name.endswith((".example", ".template", ".sample")):
+                    found["secrets"].append(path)
+                elif name.endswith((".pem", ".key")) and info.st_size < 1 << 20:
+                    with open(path, "rb") as f:
+                        content = f.read()
+                    if PRIVATE_KEY in content and b"PRIVATE KEY" in content:
+                        found["secrets"].append(path)
+    found["tools"] = [tool for tool in TOOLS if shutil.which(tool)]
+    probe = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m)])"
+    # The application's interpreter, which need not be the one that runs this.
+    ran = subprocess.run(["python", "-c", probe, *MODULES], capture_output=True, text=True, cwd="/")
+    found["modules"] = ran.stdout.split()
+    found["error"] = ran.stderr[-2000:] if ran.returncode else ""
+    found["user"] = uid
+    for key in ("setuid", "writable", "secrets", "leftovers"):
+        found[key].sort()
+    json.dump(found, sys.stdout)
+
+
+main()

@@ -1,0 +1,234 @@
+package image
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+//go:embed scripts/evidence.py
+var evidenceScript string
+
+// witnessDir is a volume that the probed container shares with one that looks into it:
+// the engine gives a service's output to its own progress view and to nobody else.
+const witnessDir = "/openstack-rca-probe"
+
+// witness runs the image's command unchanged, "$@", with its output in a file, and notes
+// how it ended, which ports are listened on, and what the image's own health check ($1)
+// says from inside once it is asked for. It uses nothing but a shell.
+const witness = `set -u
+cd_to=$PWD; check=$1; shift
+( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
+( until [ -e W/check ]; do sleep 0.3; done; /bin/sh -c "$check" >W/health.log 2>&1; echo $? >W/health.new; mv W/health.new W/health ) &
+cd "$cd_to" && "$@" >W/out 2>&1
+echo $? >W/exit.new; mv W/exit.new W/exit`
+
+// startGrace is for what the engine does before the application's process runs.
+const startGrace = 3 * time.Minute
+
+// evidence is what scripts/evidence.py prints.
+type evidence struct {
+	Out       string  `json:"out"`
+	Exit      *string `json:"exit"`
+	TCP       string  `json:"tcp"`
+	Health    *string `json:"health"`
+	HealthLog string  `json:"health.log"`
+}
+
+// prove runs the image as a service, with fresh volumes and nothing configured that the
+// image does not bring, and probes it until it is healthy.
+func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict.Problem {
+	c := s.in.Config.Image
+	command, err := image.Entrypoint(ctx)
+	if err != nil {
+		return []*verdict.Problem{s.engineProblem(ctx, CodeEngineFailed, "read the entrypoint", err)}
+	}
+	args, err := image.DefaultArgs(ctx)
+	if err != nil {
+		return []*verdict.Problem{s.engineProblem(ctx, CodeEngineFailed, "read the command", err)}
+	}
+	command = append(command, args...)
+
+	owner := dagger.ContainerWithMountedCacheOpts{Owner: fmt.Sprintf("%d:%d", c.User, c.User)}
+	// What the engine would check by itself, by port or by the image's health check,
+	// backs off up to ten seconds: too coarse to measure a start.
+	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
+		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
+		WithMountedCache(witnessDir, s.volume("witness"), owner)
+	for i, path := range c.Volumes {
+		container = container.WithMountedCache(path, s.volume(strconv.Itoa(i)), owner)
+	}
+	run := append([]string{"/bin/sh", "-c", strings.ReplaceAll(witness, "W/", witnessDir+"/"), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
+	running, err := s.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
+	if err != nil {
+		return []*verdict.Problem{s.engineProblem(ctx, CodeStartFailed, "start the image", err)}
+	}
+	defer s.stop(ctx, running)
+
+	look := s.lookout(owner)
+	watch := &watcher{session: s, look: look, limit: time.Duration(c.StartBudget), started: time.Now()}
+	defer watch.stop()
+	paths := []string{c.Health}
+	if c.ScriptHealth != "" {
+		paths = append(paths, c.ScriptHealth)
+	}
+	result := probe.Run(ctx, probe.Target{
+		Address: running.Address, Paths: paths, Successes: c.Successes, Budget: time.Duration(c.StartBudget), Alive: watch.alive(ctx),
+	})
+	watch.stop()
+	return s.judgeProbe(ctx, result, look)
+}
+
+// judgeProbe turns what the probe saw, and what the application left, into evidence.
+func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *dagger.Container) []*verdict.Problem {
+	c := s.in.Config.Image
+	want := fmt.Sprintf("%d in a row within %s", c.Successes, time.Duration(c.StartBudget))
+	s.stage.Gate("healthy", fmt.Sprintf("%d of %d checks, last %s", result.Good, result.Attempts, result.Last), want, result.Healthy)
+	if result.Problem != nil && result.Problem.Code == probe.CodeCancelled {
+		return []*verdict.Problem{result.Problem}
+	}
+	mode := []string{}
+	if result.Healthy {
+		s.stage.Add("time to healthy", result.TimeToHealthy.Round(10*time.Millisecond).String())
+		mode = []string{"healthcheck", "20"}
+	}
+	left, err := s.read(ctx, look, mode...)
+	if err != nil {
+		s.stage.Warn(WarnLogs, "%v", s.redact(oneLine(err.Error())))
+		if result.Problem == nil {
+			return nil
+		}
+		return []*verdict.Problem{result.Problem}
+	}
+	lines := lastLines(s.redact(left.Out), logLines)
+	if len(lines) > 0 {
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
+	}
+	if problem := result.Problem; problem != nil {
+		if elsewhere := listening(left.TCP, c.Port); problem.Code == probe.CodeNotListening && elsewhere != "" {
+			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
+		}
+		problem.Cause = s.redact(problem.Cause)
+		problem.Details = lines
+		return []*verdict.Problem{problem}
+	}
+	return s.judgeHealthcheck(left)
+}
+
+// judgeHealthcheck: a declared check that fails has a healthy container restarted.
+func (s *session) judgeHealthcheck(left evidence) []*verdict.Problem {
+	code := "no answer"
+	if left.Health != nil {
+		code = strings.TrimSpace(*left.Health)
+	}
+	s.stage.Gate("health check inside the image", "exit code "+code, "exit code 0", code == "0")
+	if code == "0" {
+		return nil
+	}
+	problem := verdict.Problemf(CodeHealthcheckFails, "the health check ended with exit code %s", code)
+	problem.Details = lastLines(s.redact(left.HealthLog), logLines)
+	return []*verdict.Problem{problem}
+}
+
+// volume is one of this run alone: fresh, whatever ran before.
+func (s *session) volume(name string) *dagger.CacheVolume {
+	return s.client.CacheVolume("openstack-rca-image-" + s.id + "-" + name)
+}
+
+// lookout is a container that sees the witness' directory.
+func (s *session) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Container {
+	return s.client.Container().From(s.engine.Image(s.in.Config.Python)).
+		WithUser(owner.Owner).WithMountedCache(witnessDir, s.volume("witness"), owner)
+}
+
+// read asks the lookout. Each question is one of its own: an engine answers the same one
+// from its cache.
+func (s *session) read(ctx context.Context, look *dagger.Container, mode ...string) (evidence, error) {
+	var e evidence
+	out, err := look.WithEnvVariable("LOOK", newID()).WithExec(run(evidenceScript, append([]string{witnessDir}, mode...)...)).Stdout(ctx)
+	if err != nil {
+		return e, fmt.Errorf("read the application's output: %w", err)
+	}
+	if err := json.Unmarshal([]byte(out), &e); err != nil {
+		return e, fmt.Errorf("read the application's output: %w", err)
+	}
+	return e, nil
+}
+
+func (s *session) stop(ctx context.Context, running *runner.Running) {
+	if err := running.Stop(ctx); err != nil {
+		// The engine stops it with the session at the latest.
+		s.stage.Add("not stopped", running.Name+": "+s.redact(oneLine(err.Error())))
+	}
+}
+
+// watcher finds out that the application has ended: one question that the lookout
+// answers when it happens, asked only when the start takes long enough to wonder.
+type watcher struct {
+	session *session
+	look    *dagger.Container
+	limit   time.Duration
+	started time.Time
+
+	once   sync.Once
+	cancel context.CancelFunc
+	done   chan struct{}
+	left   evidence
+	err    error
+}
+
+// patience is how long an application may be silent before anybody asks what it does.
+const patience = 2 * time.Second
+
+func (w *watcher) alive(ctx context.Context) func(context.Context) (bool, string, error) {
+	return func(context.Context) (bool, string, error) {
+		if time.Since(w.started) < patience {
+			return true, "", nil
+		}
+		w.once.Do(func() {
+			ctx, w.cancel = context.WithCancel(ctx)
+			w.done = make(chan struct{})
+			go func() {
+				defer close(w.done)
+				w.left, w.err = w.session.read(ctx, w.look, "ended", strconv.Itoa(int(w.limit.Seconds())+1))
+			}()
+		})
+		select {
+		case <-w.done:
+			if w.err == nil && w.left.Exit != nil {
+				return false, "exit code " + strings.TrimSpace(*w.left.Exit), nil
+			}
+			return true, "", w.err
+		default:
+			return true, "", nil
+		}
+	}
+}
+
+// stop lets go of a question that nobody waits for any more.
+func (w *watcher) stop() {
+	if w.cancel != nil {
+		w.cancel()
+		<-w.done
+	}
+}
+
+// quoted is a command for /bin/sh.
+func quoted(command []string) string {
+	parts := make([]string, len(command))
+	for i, part := range command {
+		parts[i] = "'" + strings.ReplaceAll(part, "'", `'\''`) + "'"
+	}
+	return strings.Join(parts, " ")
+}
