@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -99,10 +100,8 @@ func New(opts Options) (*Client, error) {
 	if (opts.Username == "") != (opts.Password == "") {
 		return nil, errors.New("make MLflow client: basic authentication needs both the user name and the password")
 	}
-	for name, value := range map[string]string{"user name": opts.Username, "password": opts.Password, "token": opts.Token} {
-		if strings.ContainsAny(value, "\r\n") && name != "password" {
-			return nil, fmt.Errorf("make MLflow client: the %s holds a line break", name)
-		}
+	if strings.ContainsFunc(opts.Token, unicode.IsControl) {
+		return nil, errors.New("make MLflow client: the token holds a line break or another control character")
 	}
 	if opts.Transport == nil {
 		opts.Transport = http.DefaultTransport.(*http.Transport).Clone()

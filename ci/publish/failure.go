@@ -63,9 +63,11 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 	}
 	var store *ledger.Error
 	if errors.As(err, &store) {
-		if code, known := ledgerCodes[store.Kind]; known {
-			return verdict.Problemf(code, "%v", err)
+		code, known := ledgerCodes[store.Kind]
+		if !known {
+			code = CodeUploadFailed
 		}
+		return verdict.Problemf(code, "%v", err)
 	}
 	if at == preparing {
 		return verdict.Problemf(CodeInput, "%v", err)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
@@ -111,6 +112,12 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 	if err != nil {
 		bad("%v", err)
 		return nil, problems
+	}
+	// These travel in headers as they are; a line break would end the header.
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"} {
+		if strings.ContainsFunc(values[name], unicode.IsControl) {
+			bad("secret %s holds a line break or another control character", name)
+		}
 	}
 	c := &clients{redact: redactor(values)}
 	if in.Target.TrackingURI == "" {
