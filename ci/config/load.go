@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -83,15 +83,39 @@ func Load(content []byte, environment string) (Config, error) {
 	return chosen, nil
 }
 
-// Digest identifies the configuration: equal configurations have equal digests.
+// Digest identifies the configuration: equal configurations have equal digests, and an
+// empty list is the same as none.
 func (c Config) Digest() string {
-	// Config holds nothing that JSON cannot: Load refuses NaN and infinities.
-	content, err := json.Marshal(c)
-	if err != nil {
-		panic(fmt.Sprintf("digest configuration: %v", err))
-	}
+	content := encode(canonical(reflect.ValueOf(c)))
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// canonical drops what is empty, so that nil and empty are one.
+func canonical(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Struct:
+		fields := map[string]any{}
+		for i := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			fields[name] = canonical(v.Field(i))
+		}
+		return fields
+	case reflect.Slice:
+		list := []any{}
+		for i := range v.Len() {
+			list = append(list, canonical(v.Index(i)))
+		}
+		return list
+	case reflect.Map:
+		entries := map[string]any{}
+		for _, key := range v.MapKeys() {
+			entries[key.String()] = canonical(v.MapIndex(key))
+		}
+		return entries
+	default:
+		return v.Interface()
+	}
 }
 
 // Show renders the effective configuration as YAML that Load reads back. It holds no

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// keyDoc says what a key means. It is the one source of docs/configuration.md's tables and
+// of the descriptions in pipeline.schema.json.
+type keyDoc struct {
+	// key is the path; "[]" stands for the elements of a list.
+	key string
+	// meaning is for both; source is the heading of the pipeline document the default
+	// comes from, or empty.
+	meaning, source string
+	// limits are keywords of JSON schema that hold for the value (of a list: each element).
+	limits string
+}
+
+const (
+	relativePath = `"pattern": "^[^/\\\\]"`
+	limitPercent = `"minimum": 0, "maximum": 100`
+)
+
+var keyDocs = []keyDoc{
+	{"name", "Name of the application: the first part of folder and resource names.", "S3 Organization", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
+	{"python", "Python version of all environments: 3.10 to 3.14.", "Environment Variables", `"pattern": "^3\\.1[0-4]$", "minimum": 3.1, "maximum": 3.14`},
+	{"exclude", "Globs of files that no stage sees: a change of them runs nothing again.", "", relativePath},
+
+	{"test.requirements", "Requirements files of the test environment; those with hashes are installed with `--require-hashes`. With none, the usual files of a Python project are looked for.", "", relativePath},
+	{"test.inputs.include", "Globs of the files the tests may see; everything when empty.", "", relativePath},
+	{"test.inputs.exclude", "Globs of exceptions.", "", relativePath},
+	{"test.command", "Test command; options for reports and coverage are added to it.", "Unit Tests", ""},
+	{"test.vars", "Environment variables of the tests.", "", ""},
+	{"test.timeout", "Time limit of the tests, 1s to 24h.", "", ""},
+	{"test.max_skipped", "How many tests may be skipped; negative for any number.", "", ""},
+	{"test.categories", "Groups of tests in the report.", "Test Categories", ""},
+	{"test.categories[].name", "Name of the group.", "", ""},
+	{"test.categories[].paths", "Globs of its test files.", "", relativePath},
+	{"test.services", "Start an MLflow server and an S3 API beside the tests.", "Test Categories", ""},
+	{"test.coverage.source", "What is measured, as for `pytest --cov`.", "Unit Tests", relativePath},
+	{"test.coverage.omit", "Globs that are no part of any total.", "", relativePath},
+	{"test.coverage.total", "Floor for all lines, in percent.", "Test Coverage Requirements", limitPercent},
+	{"test.coverage.critical.paths", "Globs of the critical paths; with none the floor is not held, and the report says so.", "Test Coverage Requirements", relativePath},
+	{"test.coverage.critical.min", "Floor for their lines, in percent.", "Test Coverage Requirements", limitPercent},
+	{"test.coverage.model.paths", "Globs of the model components; with none the floor is not held, and the report says so.", "Test Coverage Requirements", relativePath},
+	{"test.coverage.model.min", "Floor for their lines, in percent.", "Test Coverage Requirements", limitPercent},
+	{"test.coverage.branch", "Floor for branches, in percent; 0 reports them without a gate.", "", limitPercent},
+
+	{"train.requirements", "Requirements files of the training environment, as for the tests.", "", relativePath},
+	{"train.inputs.include", "Globs of the files the training may see; everything when empty. Only these invalidate a training.", "", relativePath},
+	{"train.inputs.exclude", "Globs of exceptions.", "", relativePath},
+	{"train.command", "Training command.", "Running Pipeline Locally", ""},
+	{"train.data_args", "Arguments added to the command when a data set is given; `{{data}}` is its path.", "", ""},
+	{"train.vars", "Environment variables of the training. The pipeline adds those of MLflow.", "", ""},
+	{"train.timeout", "Time limit of the training, 1s to 24h.", "", ""},
+	{"train.experiment", "MLflow experiment the training logs to, `MLFLOW_EXPERIMENT_NAME`.", "Environment Variables", ""},
+	{"train.model", "Glob of the model file; exactly one file must match.", "", relativePath},
+	{"train.artifacts", "Globs of further files that belong to the model: tokeniser, labels.", "", relativePath},
+	{"train.metrics", "JSON file of metrics; empty for the MLflow run that the training logs.", "", ""},
+	{"train.predictions", "JSON file of held-out predictions: labels, y_true, y_pred. Optional.", "", ""},
+	{"train.golden", "JSON file of a fixed sample with its expected output. Optional.", "", ""},
+	{"train.score_command", "Command that loads the model and scores the golden sample; exit code 0 means equal. Optional.", "", ""},
+	{"train.gates", "Demands on metrics. Fractions, not percentages.", "Pipeline Metrics", ""},
+	{"train.gates[].metric", "Name of the metric.", "", ""},
+	{"train.gates[].min", "Lowest value that passes; not held when absent.", "", ""},
+	{"train.gates[].max", "Highest value that passes; not held when absent.", "", ""},
+	{"train.gates[].alert_below", "Value below which the degradation alert is raised too.", "", ""},
+	{"train.baseline_margin", "By how much accuracy must exceed the majority class, 0 to 1.", "", `"minimum": 0, "exclusiveMaximum": 1`},
+	{"train.recurrent", "The model must have a recurrent layer, such as an LSTM.", "MLflow Integration", ""},
+	{"train.allow_layers", "Further layer classes the model may have. Never `Lambda` and `TFSMLayer`, which can hold any code.", "", ""},
+
+	{"publish.model", "Name of the model; the registered model is `<experiment>_<model>`.", "Model Verification", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
+	{"publish.experiment", "MLflow experiment; `{{environment}}` stands for the environment.", "Environment Variables", ""},
+	{"publish.artifact_root", "`s3://bucket/prefix`, `MLFLOW_ARTIFACT_ROOT`; an argument of the call wins.", "GitHub Secrets Required", `"pattern": "^s3://|^$"`},
+	{"publish.region", "Region of the bucket, `AWS_DEFAULT_REGION`.", "GitHub Secrets Required", ""},
+
+	{"image.repository", "`[registry/]name` without tag and digest.", "Environment Variables", ""},
+	{"image.base", "Base image; empty for `python:<python>-slim`.", "", ""},
+	{"image.requirements", "Requirements files of serving.", "", relativePath},
+	{"image.inputs.include", "Globs of the files in the image; everything when empty.", "", relativePath},
+	{"image.inputs.exclude", "Globs of exceptions.", "", relativePath},
+	{"image.command", "Command that starts the application.", "Container Features", ""},
+	{"image.vars", "Environment variables in the image. No secrets.", "", ""},
+	{"image.model_dir", "Where the model's files go, relative to the application.", "", relativePath},
+	{"image.port", "Port of the application.", "Container Features", `"minimum": 1, "maximum": 65535`},
+	{"image.health", "Path of the health check.", "Container Features", `"pattern": "^/"`},
+	{"image.script_health", "Second path that must answer too; empty for none.", "", `"pattern": "^/|^$"`},
+	{"image.start_budget", "How long the application may take until it is healthy, 1s to 1h.", "", ""},
+	{"image.successes", "How many health checks in a row make it healthy.", "", `"minimum": 1, "maximum": 100`},
+	{"image.user", "Numeric id the application runs as; never 0, which is root.", "", `"minimum": 1`},
+	{"image.volumes", "Absolute paths of persistent data in the container.", "Container Features", `"pattern": "^/."`},
+	{"image.max_megabytes", "Budget for the sum of the compressed layers; 0 for none.", "", `"minimum": 0`},
+
+	{"rollout.account", "AWS account of the environment: 12 digits; the guard against the wrong one.", "", ""},
+	{"rollout.region", "AWS region.", "GitHub Secrets Required", ""},
+	{"rollout.cluster", "ECS cluster.", "Environment Variables", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
+	{"rollout.service", "ECS service.", "Environment Variables", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
+	{"rollout.family", "Family of the task definition.", "Planned Implementation", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
+	{"rollout.cpu", "CPU of a task in units of 1/1024 vCPU.", "Planned Implementation", `"enum": [256, 512, 1024, 2048, 4096, 8192, 16384]`},
+	{"rollout.memory", "Memory of a task in MiB; Fargate has only certain pairs with `cpu`.", "Planned Implementation", `"minimum": 512, "maximum": 122880`},
+	{"rollout.desired", "Number of tasks to begin with, from `min` to `max`.", "", `"minimum": 1, "maximum": 5000`},
+	{"rollout.min", "Fewest tasks that scaling keeps.", "Deployment Strategy", `"minimum": 0, "maximum": 5000`},
+	{"rollout.max", "Most tasks that scaling starts.", "Deployment Strategy", `"minimum": 1, "maximum": 5000`},
+	{"rollout.target_cpu", "CPU utilisation that scaling keeps, in percent.", "Deployment Strategy", `"exclusiveMinimum": 0, "maximum": 100`},
+	{"rollout.target_memory", "Memory utilisation that scaling keeps, in percent.", "Deployment Strategy", `"exclusiveMinimum": 0, "maximum": 100`},
+	{"rollout.strategy", "`rolling`, `blue_green`, `canary` or `linear`.", "Deployment Strategy", `"enum": ["rolling", "blue_green", "canary", "linear"]`},
+	{"rollout.bake_minutes", "How long both versions run before the old one ends, 0 to 1440.", "", `"minimum": 0, "maximum": 1440`},
+	{"rollout.execution_role", "ARN of the role that pulls the image and reads secrets.", "Planned Implementation", ""},
+	{"rollout.task_role", "ARN of the application's role.", "", ""},
+	{"rollout.infrastructure_role", "ARN of the role with which ECS shifts traffic.", "", ""},
+	{"rollout.vpc", "VPC the tasks run in.", "", ""},
+	{"rollout.subnets", "Subnets the tasks run in.", "", `"pattern": "^subnet-"`},
+	{"rollout.security_groups", "Security groups of the tasks.", "", `"pattern": "^sg-"`},
+	{"rollout.vars", "Environment variables of the task. No secrets.", "", ""},
+	{"rollout.secrets", "Variables whose values come from the ARN of a Secrets Manager secret or SSM parameter.", "GitHub Secrets Required", `"pattern": "^arn:"`},
+	{"rollout.start_period", "Grace of the container's health check, 0s to 5m.", "", ""},
+	{"rollout.log_days", "Retention of the log group, in days CloudWatch Logs has.", "Logging", ""},
+
+	{"policy", "Stages by branch pattern; the longest pattern that matches counts, `*` matches every branch. publish needs test and train, image needs publish, deploy needs image.", "Pipeline Stages", `"enum": ["test", "train", "publish", "image", "deploy"]`},
+}
+
+// leaf is one key with its type and default.
+type leaf struct {
+	keyDoc
+	kind  reflect.Type
+	value any
+}
+
+// leaves lists the keys in the order of Config.
+func leaves() []leaf {
+	docs := map[string]keyDoc{}
+	for _, d := range keyDocs {
+		docs[d.key] = d
+	}
+	var all []leaf
+	var walk func(path string, v reflect.Value, inList bool)
+	walk = func(path string, v reflect.Value, inList bool) {
+		if v.Kind() == reflect.Struct {
+			for i := range v.NumField() {
+				if name := keyOf(v.Type().Field(i)); name != "" {
+					walk(join(path, name), v.Field(i), inList)
+				}
+			}
+			return
+		}
+		l := leaf{keyDoc: docs[path], kind: v.Type(), value: v.Interface()}
+		l.key = path
+		if inList {
+			l.value = nil
+		}
+		all = append(all, l)
+		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+			walk(path+"[]", reflect.New(v.Type().Elem()).Elem(), true)
+		}
+	}
+	walk("", reflect.ValueOf(Default()), false)
+	return all
+}
+
+// typeName is the type as the documentation has it.
+func typeName(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[Duration]():
+		return "time"
+	case t.Kind() == reflect.Pointer:
+		return typeName(t.Elem())
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return "list of keys"
+	case t.Kind() == reflect.Slice:
+		return "list"
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Slice:
+		return "map of lists"
+	case t.Kind() == reflect.Map:
+		return "map"
+	case t.Kind() == reflect.Int:
+		return "whole number"
+	case t.Kind() == reflect.Float64:
+		return "number"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	default:
+		return "text"
+	}
+}
+
+// KeysMarkdown renders the tables of docs/configuration.md: every key with its type,
+// default, meaning and source in the pipeline document.
+func KeysMarkdown() string {
+	var b strings.Builder
+	section := ""
+	for _, l := range leaves() {
+		top, _, nested := strings.Cut(l.key, ".")
+		if !nested {
+			top = "general"
+		}
+		if l.key == "policy" {
+			top = "policy"
+		}
+		if top != section {
+			section = top
+			fmt.Fprintf(&b, "\n### %s\n\n| Key | Type | Default | Meaning | Document |\n| --- | --- | --- | --- | --- |\n", section)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", l.key, typeName(l.kind), l.defaultText(), l.meaning, l.source)
+	}
+	return strings.TrimLeft(b.String(), "\n")
+}
+
+// defaultText is the default as one would write it in pipeline.yaml.
+func (l leaf) defaultText() string {
+	if l.value == nil {
+		return ""
+	}
+	v := reflect.ValueOf(l.value)
+	if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+		return "see below"
+	}
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		if v.Len() == 0 {
+			return "none"
+		}
+	case reflect.String:
+		if v.Len() == 0 {
+			return "empty"
+		}
+		return "`" + v.String() + "`"
+	}
+	// JSON is YAML, and strings, lists and maps of strings can always be encoded.
+	return "`" + strings.ReplaceAll(strings.Trim(string(encode(l.value)), `"`), "|", `\|`) + "`"
+}
+
+func encode(v any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err))
+	}
+	return bytes.TrimSpace(b.Bytes())
+}

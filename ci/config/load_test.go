@@ -1,0 +1,461 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// everyKey has a value of its own for every key.
+const everyKey = `
+name: my-app
+python: 3.12
+exclude: [docs]
+test:
+  requirements: [requirements/test.lock]
+  inputs: {include: ["src/**"], exclude: ["src/**/*.md"]}
+  command: [pytest]
+  vars: {MODE: test, WORKERS: 2, DEBUG: true}
+  timeout: 1h30m
+  max_skipped: 0
+  categories: [{name: unit, paths: [tests/unit/**]}]
+  services: true
+  coverage:
+    source: [src]
+    omit: ["**/gen_*.py"]
+    total: 85.5
+    critical: {paths: ["src/api/**"], min: 96}
+    model: {paths: ["src/model/**"], min: 91}
+    branch: 70
+train:
+  requirements: [requirements/train.lock]
+  inputs: {include: ["src/**"], exclude: []}
+  command: [python, -m, my_app.train]
+  data_args: ["--data={{data}}"]
+  vars: {SEED: 7}
+  timeout: 45m
+  experiment: my_experiment
+  model: out/*.keras
+  artifacts: [out/*.json]
+  metrics: out/metrics.json
+  predictions: out/predictions.json
+  golden: out/golden.json
+  score_command: [python, -m, my_app.score]
+  gates:
+    - {metric: f1_macro, min: 0.7, alert_below: 0.6}
+    - {metric: val_loss, max: 1.5}
+  baseline_margin: 0.1
+  recurrent: false
+  allow_layers: [my_app>Attention]
+publish:
+  model: my_model
+  experiment: my_app_{{environment}}
+  artifact_root: s3://bucket-one/prefix/x
+  region: eu-central-1
+image:
+  repository: ghcr.io/org/my-app
+  base: python:3.12-slim@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+  requirements: [requirements/serve.lock]
+  inputs: {include: ["src/**"], exclude: []}
+  command: [python, -m, my_app]
+  vars: {LANG: C.UTF-8}
+  model_dir: data/models
+  port: 8080
+  health: /healthz
+  script_health: /ready
+  start_budget: 30s
+  successes: 2
+  user: 1000
+  volumes: [/data]
+  max_megabytes: 900
+rollout:
+  account: 012345678901
+  region: eu-central-1
+  cluster: c
+  service: s
+  family: f
+  cpu: 2048
+  memory: 8192
+  desired: 3
+  min: 1
+  max: 10
+  target_cpu: 50
+  target_memory: 60
+  strategy: canary
+  bake_minutes: 15
+  execution_role: arn:aws:iam::012345678901:role/exec
+  task_role: arn:aws:iam::012345678901:role/path/task
+  infrastructure_role: arn:aws:iam::012345678901:role/infra
+  vpc: vpc-0123456789abcdef0
+  subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+  security_groups: [sg-0123456789abcdef0]
+  vars: {MODE: live}
+  secrets: {ANTHROPIC_API_KEY: "arn:aws:secretsmanager:eu-central-1:012345678901:secret:key-AbCdEf"}
+  start_period: 90s
+  log_days: 90
+policy:
+  main: [test, train, publish, image, deploy]
+  release/*: [test, train, publish]
+  "*": [test]
+`
+
+func TestDefaultsAreValid(t *testing.T) {
+	for _, content := range []string{"", "\n", "# nothing\n", "---\n", "{}", "test:\n", "\uFEFF", "null"} {
+		c, err := Load([]byte(content), "")
+		require.NoError(t, err, "%q", content)
+		want := Default()
+		want.Environment = Sandbox
+		assert.Equal(t, want, c, "%q", content)
+	}
+}
+
+func TestDefaultsAreTheDocuments(t *testing.T) {
+	c := Default()
+	assert.Equal(t, "3.10", c.Python)
+	assert.Equal(t, []string{"python", "-m", "pytest", "tests/", "-v"}, c.Test.Command)
+	assert.Equal(t, []float64{80, 95, 90}, []float64{c.Test.Coverage.Total, c.Test.Coverage.Critical.Min, c.Test.Coverage.Model.Min})
+	assert.Equal(t, "openstack_rca_system_staging", c.Train.Experiment)
+	assert.Equal(t, 0.85, *c.Train.Gates[0].Min)
+	assert.Equal(t, 0.80, *c.Train.Gates[0].AlertBelow)
+	assert.Equal(t, "ap-south-1", c.Publish.Region)
+	assert.Equal(t, "openstack-rca-system", c.Image.Repository)
+	assert.Equal(t, 7051, c.Image.Port)
+	assert.Equal(t, "/_stcore/health", c.Image.Health)
+	assert.Equal(t, []string{"openstack-rca-cluster", "openstack-rca-service", "openstack-rca-task"}, []string{c.Rollout.Cluster, c.Rollout.Service, c.Rollout.Family})
+	assert.Equal(t, []int{1024, 2048}, []int{c.Rollout.CPU, c.Rollout.Memory})
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	c, err := Load([]byte(everyKey), "")
+	require.NoError(t, err)
+	assert.Equal(t, "3.12", c.Python)
+	assert.Equal(t, map[string]string{"MODE": "test", "WORKERS": "2", "DEBUG": "true"}, c.Test.Vars)
+	assert.Equal(t, 90*time.Minute, c.Test.Timeout.Std())
+	assert.Equal(t, 85.5, c.Test.Coverage.Total)
+	assert.Equal(t, "7", c.Train.Vars["SEED"])
+	assert.Equal(t, "-1", c.Train.Vars["CUDA_VISIBLE_DEVICES"], "maps are merged")
+	assert.Equal(t, []string{"docs"}, c.Exclude, "lists are replaced")
+	assert.Nil(t, c.Train.Gates[1].Min)
+	assert.Equal(t, 1.5, *c.Train.Gates[1].Max)
+	assert.Equal(t, "012345678901", c.Rollout.Account, "an account keeps its zeros")
+	assert.Equal(t, []string{"test", "train"}, c.Policy["develop"])
+
+	again, err := Load(Show(c), "")
+	require.NoError(t, err)
+	assert.Equal(t, c.Digest(), again.Digest(), "what is shown can be read back")
+	assert.Equal(t, string(Show(c)), string(Show(again)))
+	// A key that this test forgot would still have its default.
+	changed := everyKeyOf(t, c)
+	for key, value := range everyKeyOf(t, Default()) {
+		if key != "policy.develop" && key != "policy.main" && !strings.HasPrefix(key, "train.vars.") && !strings.HasPrefix(key, "image.vars.") {
+			assert.NotEqual(t, value, changed[key], key)
+		}
+	}
+}
+
+// everyKeyOf flattens a configuration to its leaves.
+func everyKeyOf(t *testing.T, c Config) map[string]string {
+	t.Helper()
+	var tree any
+	content, err := json.Marshal(c)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(content, &tree))
+	all := map[string]string{}
+	var walk func(string, any)
+	walk = func(path string, node any) {
+		if m, ok := node.(map[string]any); ok {
+			for key, value := range m {
+				walk(join(path, key), value)
+			}
+			return
+		}
+		all[path] = string(encode(node))
+	}
+	walk("", tree)
+	delete(all, "environment")
+	return all
+}
+
+func TestOverlays(t *testing.T) {
+	const content = `
+name: app
+rollout: {cpu: 512, memory: 1024, vars: {A: base, B: base}}
+policy: {main: [test]}
+environments:
+  production:
+    rollout: {memory: 4096, subnets: [subnet-0123456789abcdef0], vars: {A: production}}
+    policy: {main: [test, train]}
+  canary-eu:
+  staging: {name: other}
+`
+	for name, tc := range map[string]struct {
+		environment string
+		check       func(*testing.T, Config)
+	}{
+		"the sandbox has the base": {"", func(t *testing.T, c Config) {
+			assert.Equal(t, Sandbox, c.Environment)
+			assert.Equal(t, 1024, c.Rollout.Memory)
+			assert.Equal(t, map[string]string{"A": "base", "B": "base"}, c.Rollout.Vars)
+		}},
+		"production is merged": {Production, func(t *testing.T, c Config) {
+			assert.Equal(t, []int{512, 4096}, []int{c.Rollout.CPU, c.Rollout.Memory})
+			assert.Equal(t, map[string]string{"A": "production", "B": "base"}, c.Rollout.Vars)
+			assert.Equal(t, []string{"test", "train"}, c.Policy["main"])
+			assert.Equal(t, "app", c.Name)
+		}},
+		"an environment of one's own": {"canary-eu", func(t *testing.T, c Config) { assert.Equal(t, "app", c.Name) }},
+		"staging":                     {Staging, func(t *testing.T, c Config) { assert.Equal(t, "other", c.Name) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Load([]byte(content), tc.environment)
+			require.NoError(t, err)
+			tc.check(t, c)
+		})
+	}
+	_, err := Load([]byte(content), "prodution")
+	assert.EqualError(t, err, `pipeline.yaml: there is no environment "prodution"; did you mean "production"?; there are canary-eu, production, sandbox, staging`)
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ content, want string }{
+		"an unknown key":                       {"test:\n  covrage: {}", `pipeline.yaml:2:3: test.covrage: unknown key; did you mean "coverage"?`},
+		"an unknown key far from all":          {"zzzzzz: 1", "pipeline.yaml:1:1: zzzzzz: unknown key"},
+		"a key with dashes":                    {"test: {max-skipped: 1}", `pipeline.yaml:1:8: test.max-skipped: unknown key; did you mean "max_skipped"?`},
+		"a threshold of 101":                   {"test:\n  coverage:\n    total: 101", "pipeline.yaml:3:12: test.coverage.total: 101 is not within 0..100"},
+		"a negative threshold":                 {"test: {coverage: {branch: -1}}", "-1 is not within 0..100"},
+		"NaN":                                  {"test: {coverage: {total: .nan}}", "the number .nan; want a number"},
+		"infinity":                             {"test: {coverage: {total: 1e999}}", "want a number"},
+		"a number in quotes":                   {`test: {coverage: {total: "80"}}`, `the text "80"; want a number`},
+		"a percentage":                         {"test: {coverage: {total: 80%}}", `the text "80%"; want a number`},
+		"a fraction for a count":               {"image: {port: 70.5}", "the number 70.5; want a whole number"},
+		"yes for true":                         {"test: {services: yes}", `the text "yes"; want true or false`},
+		"a list for text":                      {"name: [a]", "a list; want text"},
+		"text for a list":                      {"test: {command: pytest}", `the text "pytest"; want a list, such as [pytest]`},
+		"text for a map":                       {"test: pytest", `the text "pytest"; want keys with values`},
+		"a list for a map":                     {"rollout: {vars: [A]}", "a list; want keys with values"},
+		"a map for a number":                   {"image: {port: {a: 1}}", "keys with values; want a whole number"},
+		"a key without a value":                {"name:", "name: no value; want text, or leave the key out"},
+		"a list without a value":               {"exclude:", "no value; want a list"},
+		"a list as the file":                   {"- a", "the file holds a list"},
+		"text as the file":                     {"hello", `the file holds the text "hello"`},
+		"a duplicate key":                      {"name: a\nname: b", "pipeline.yaml:2:1: name: the key stands here a second time; the first is in line 1"},
+		"environments twice":                   {"environments: {}\nenvironments: {}", "second time"},
+		"an anchor":                            {"name: &a x", "an anchor (&a); anchors and aliases are not supported"},
+		"an alias":                             {"test: {vars: {A: &a x, B: *a}}", "an alias (*a); write the value out"},
+		"a merge key":                          {"test:\n  vars:\n    <<: {A: b}", "as a key; want a name"},
+		"a tag":                                {"name: !!binary aGk=", "a tag (!!binary); tags are not supported"},
+		"a list as a key":                      {"? [a]\n: b", "as a key; want a name"},
+		"two documents":                        {"name: a\n---\nname: b", "pipeline.yaml:2: a second document starts here"},
+		"a tab":                                {"test:\n\tcommand: [a]", "pipeline.yaml:2:1: not valid YAML: a tab in the indentation"},
+		"broken YAML":                          {"test: {command: [a", "pipeline.yaml:1: not valid YAML: "},
+		"a broken second document":             {"name: a\n---\n{", "not valid YAML"},
+		"UTF-16":                               {"\xff\xfen\x00", "UTF-16; save it as UTF-8"},
+		"invalid UTF-8":                        {"name: a\n# \xc3\x28", "pipeline.yaml:2: not valid UTF-8"},
+		"a file above 1 MiB":                   {strings.Repeat("#\n", 600_000), "are more than"},
+		"endless nesting":                      {"test: {vars: " + strings.Repeat("{a: ", 30) + "x" + strings.Repeat("}", 31), "want text"},
+		"a time without a unit":                {"test: {timeout: 90}", "the number 90; want a time with a unit"},
+		"a negative time":                      {"test: {timeout: -5m}", "-5m is not within 1s..24h"},
+		"a time of nothing":                    {"train: {timeout: 0s}", "0s is not within"},
+		"a name with capitals":                 {"name: My App", `"My App" is not a name`},
+		"an old Python":                        {`python: "3.9"`, `"3.9" is not one of 3.10`},
+		"Python 3.1":                           {`python: "3.1"`, "is not 3.10"},
+		"an empty command":                     {"test: {command: []}", "test.command: an empty command"},
+		"an empty word as a command":           {`train: {command: [" "]}`, "train.command[0]: an empty command"},
+		"NUL in a command":                     {`test: {command: [a, "\0"]}`, "a NUL character"},
+		"a secret in a command":                {"test: {command: [a, AKIAIOSFODNN7EXAMPLE]}", "looks like a secret"},
+		"an absolute path":                     {"train: {golden: /etc/passwd}", `"/etc/passwd" is absolute`},
+		"a Windows path":                       {`train: {golden: 'C:\x'}`, "is absolute"},
+		"a path that leaves":                   {"test: {requirements: [../x]}", `test.requirements[0]: "../x" leaves the source with ..`},
+		"a path with a dot":                    {"train: {golden: ./x}", "not a plain relative path"},
+		"an empty path":                        {"image: {model_dir: ''}", "an empty path"},
+		"a backslash":                          {`train: {golden: 'a\b'}`, "has a backslash"},
+		"a control character":                  {`train: {golden: "a\u202eb"}`, "cannot be printed"},
+		"a bad glob":                           {"train: {model: 'a['}", `"a[" is not a valid pattern`},
+		"an empty glob":                        {"exclude: ['']", "exclude[0]: an empty pattern"},
+		"a glob that leaves":                   {"exclude: ['../**']", "leaves the source"},
+		"data arguments without data":          {"train: {data_args: [--data]}", "nothing says {{data}}"},
+		"a category without paths":             {"test: {categories: [{name: a}]}", "test.categories[0].paths: no paths"},
+		"a category twice":                     {"test: {categories: [{name: a, paths: [b]}, {name: a, paths: [b]}]}", "is a category already"},
+		"a category without a name":            {"test: {categories: [{paths: [b]}]}", "test.categories[0].name: empty"},
+		"nothing to measure":                   {"test: {coverage: {source: []}}", "no source"},
+		"an accuracy in percent":               {"train: {gates: [{metric: val_accuracy, min: 85}]}", "train.gates[0].min: 85 is not within 0..1; val_accuracy is a fraction"},
+		"a gate whose min is above its max":    {"train: {gates: [{metric: loss, min: 2, max: 1}]}", "min 2 is above max 1"},
+		"a gate that always holds":             {"train: {gates: [{metric: loss}]}", "the gate would hold always"},
+		"a gate without a metric":              {"train: {gates: [{min: 1}]}", "train.gates[0].metric: empty"},
+		"two gates on one metric":              {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},
+		"a margin of 1":                        {"train: {baseline_margin: 1}", "not within 0..1"},
+		"a layer that is code":                 {"train: {allow_layers: [keras.layers.Lambda]}", "Lambda can hold any code"},
+		"a layer that is no name":              {"train: {allow_layers: ['a b']}", "not the name of a layer"},
+		"a model name with a slash":            {"publish: {model: a/b}", "publish.model"},
+		"an experiment with a slash":           {"publish: {experiment: a/b}", "not a name for an experiment"},
+		"an unknown placeholder":               {"publish: {experiment: 'a_{{env}}'}", "{{env}} stands for nothing here"},
+		"an artifact root without s3":          {"publish: {artifact_root: /tmp}", `"/tmp" is not s3://bucket`},
+		"an artifact root that climbs":         {"publish: {artifact_root: s3://bucket/../x}", "is not s3://bucket"},
+		"a region that is none":                {"publish: {region: mumbai}", `"mumbai" is not a region`},
+		"an image with a tag":                  {"image: {repository: 'org/app:latest'}", "without tag and digest"},
+		"an image in capitals":                 {"image: {repository: Org/App}", "is not [registry/]name"},
+		"a base image that is none":            {"image: {base: 'a b'}", "is not an image reference"},
+		"port 70000":                           {"image: {port: 70000}", "70000 is not within 1..65535"},
+		"a health path without a slash":        {"image: {health: health}", "is not a path of a URL"},
+		"root":                                 {"image: {user: 0}", "0 is root"},
+		"a negative user":                      {"image: {user: -5}", "image.user: -5"},
+		"a relative volume":                    {"image: {volumes: [data]}", `"data" is not an absolute path in the container`},
+		"the root as a volume":                 {"image: {volumes: [/]}", "is not an absolute path"},
+		"a variable that is no name":           {"test: {vars: {a-b: c}}", `"a-b" is not a name for a variable`},
+		"a secret by its name":                 {"image: {vars: {ANTHROPIC_API_KEY: dummy}}", "by its name a secret"},
+		"a secret by its value":                {"test: {vars: {X: 'https://user:pass@host/'}}", "looks like a secret"},
+		"NUL in a variable":                    {`test: {vars: {X: "\0"}}`, "a NUL character"},
+		"an account of 11 digits":              {"rollout: {account: 12345678901}", "12 digits"},
+		"a family that AWS refuses":            {"rollout: {family: a.b}", `"a.b" is refused by Amazon ECS`},
+		"a CPU size there is not":              {"rollout: {cpu: 1000}", "Fargate has no task of 1000 CPU units"},
+		"a pair Fargate does not have":         {"rollout: {cpu: 256, memory: 4096}", "rollout.memory: Fargate has no task of 256 CPU units with 4096 MiB; with 256 units it has 512, 1024, 2048"},
+		"too much memory":                      {"rollout: {memory: 16384}", "with 1024 units it has 2048, 3072"},
+		"min above max":                        {"rollout: {min: 9}", "min 9 is above max 6"},
+		"desired outside of both":              {"rollout: {desired: 1}", "desired 1 is not within min 2 and max 6"},
+		"no tasks":                             {"rollout: {desired: 0, min: 0}", "0 is not within 1..5000"},
+		"a target of 0 %":                      {"rollout: {target_cpu: 0}", "0 is not above 0"},
+		"a strategy there is not":              {"rollout: {strategy: bluegreen}", `did you mean "blue_green"?`},
+		"a bake of two days":                   {"rollout: {bake_minutes: 2880}", "not within 0..1440"},
+		"a role that is no ARN":                {"rollout: {task_role: admin}", "is not the ARN of a role"},
+		"a role of another account":            {"rollout: {account: 111122223333, task_role: 'arn:aws:iam::444455556666:role/x'}", "the role is of account 444455556666"},
+		"a VPC that is none":                   {"rollout: {vpc: default}", "is not a VPC"},
+		"a subnet that is none":                {"rollout: {subnets: [a]}", "rollout.subnets[0]: \"a\" is not a subnet"},
+		"a subnet twice":                       {"rollout: {subnets: [subnet-01234567, subnet-01234567]}", "is there already"},
+		"a literal secret":                     {"rollout: {secrets: {KEY: hunter22}}", "the value is not the ARN of"},
+		"a secret of another account":          {"rollout: {account: 111122223333, secrets: {K: 'arn:aws:ssm:eu-west-1:444455556666:parameter/x'}}", "the ARN is of account 444455556666"},
+		"a secret that is a variable too":      {"rollout: {vars: {K: a}, secrets: {K: 'arn:aws:ssm:eu-west-1:444455556666:parameter/x'}}", "under rollout.vars too"},
+		"a secret under a bad name":            {"rollout: {secrets: {'a b': 'arn:aws:ssm:eu-west-1:444455556666:parameter/x'}}", "not a name for a variable"},
+		"a start period ECS refuses":           {"rollout: {start_period: 10m}", "10m is not within 0s..5m"},
+		"a retention there is not":             {"rollout: {log_days: 31}", "31 is not a retention"},
+		"a stage there is not":                 {"policy: {main: [tests]}", `policy.main[0]: there is no stage "tests"; did you mean "test"?`},
+		"deploy without image":                 {"policy: {main: [test, train, publish, deploy]}", "policy.main[3]: deploy without image"},
+		"publish without train":                {"policy: {main: [test, publish]}", "publish without train"},
+		"a stage twice":                        {"policy: {main: [test, test]}", "test is there already"},
+		"every branch deploys":                 {"policy: {'*': [test, train, publish]}", "publish for every branch"},
+		"every branch deploys, in other words": {"policy: {'**/*': [test, train, publish]}", "publish for every branch"},
+		"a branch pattern that is none":        {"policy: {'a[': [test]}", "is not a pattern for branches"},
+		"an overlay's unknown key":             {"environments:\n  production:\n    rolout: {}", `pipeline.yaml:3:5: environments.production.rolout: unknown key; did you mean "rollout"?`},
+		"an overlay's impossible value":        {"environments:\n  production:\n    rollout: {min: 7}", "pipeline.yaml:3:20: environments.production.rollout.min: min 7 is above max 6"},
+		"an overlay in an overlay":             {"environments: {staging: {environments: {}}}", "environments.staging.environments: unknown key"},
+		"an environment's bad name":            {"environments: {'a b': {}}", "not a name for an environment"},
+		"environments as a list":               {"environments: [staging]", "a list; want keys with values"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load([]byte(tc.content), "")
+			var all *Errors
+			require.ErrorAs(t, err, &all)
+			assert.Contains(t, err.Error(), tc.want)
+			for _, p := range all.Problems {
+				assert.Equal(t, FileName, p.File)
+			}
+		})
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, err := Load([]byte("name: X\ntest:\n  command: pytest\n  coverage: {total: 101, totl: 1}\nimage: {port: 70000}\nenvironments:\n  staging: {name: Y}\n"), "")
+	assert.EqualError(t, err, strings.TrimSpace(`
+pipeline.yaml:1:7: name: "X" is not a name: lower-case letters, digits, '.', '_' and '-', at most 63, the first a letter or digit
+pipeline.yaml:3:12: test.command: the text "pytest"; want a list, such as [pytest]
+pipeline.yaml:4:21: test.coverage.total: 101 is not within 0..100
+pipeline.yaml:4:26: test.coverage.totl: unknown key; did you mean "total"?
+pipeline.yaml:5:15: image.port: 70000 is not within 1..65535
+pipeline.yaml:7:19: environments.staging.name: "Y" is not a name: lower-case letters, digits, '.', '_' and '-', at most 63, the first a letter or digit`))
+	var all *Errors
+	require.True(t, errors.As(err, &all))
+	p := all.Verdict()
+	assert.Equal(t, "CONFIG_INVALID", p.Code.Name)
+	assert.Equal(t, "pipeline.yaml has 6 problems", p.Cause)
+	assert.Len(t, p.Details, 6)
+	assert.Equal(t, verdict.Fail, p.Code.Outcome)
+	single := (&Errors{Problems: all.Problems[:1]}).Verdict()
+	assert.Contains(t, single.Error(), "FAIL preflight CONFIG_INVALID: pipeline.yaml:1:7: name:")
+}
+
+func TestTooManyProblemsAreCounted(t *testing.T) {
+	_, err := Load([]byte("test: {command: ["+strings.Repeat("[],", 500)+"a]}"), "")
+	var all *Errors
+	require.ErrorAs(t, err, &all)
+	assert.Len(t, all.Problems, maxProblems+1)
+	assert.Equal(t, "401 more problems", all.Problems[maxProblems].Message)
+}
+
+func TestALiteralSecretIsNotRepeated(t *testing.T) {
+	_, err := Load([]byte("rollout: {secrets: {KEY: hunter22}}\ntest: {vars: {X: AKIAIOSFODNN7EXAMPLE}}"), "")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "hunter22")
+	assert.NotContains(t, err.Error(), "AKIA")
+}
+
+func TestDigest(t *testing.T) {
+	one, err := Load(nil, "")
+	require.NoError(t, err)
+	two, err := Load([]byte("name: openstack-rca-system # the default"), Sandbox)
+	require.NoError(t, err)
+	shown, err := Load(Show(one), "")
+	require.NoError(t, err)
+	assert.Equal(t, one.Digest(), shown.Digest(), "an empty list is the same as none")
+	other, err := Load([]byte("image: {port: 7052}"), "")
+	require.NoError(t, err)
+	assert.Equal(t, one.Digest(), two.Digest())
+	assert.NotEqual(t, one.Digest(), other.Digest())
+	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, one.Digest())
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]string{"90s": "1m30s", "10m": "10m", "1h": "1h", "1h30m": "1h30m", "500ms": "500ms", "0s": "0s", "24h": "24h"} {
+		var d Duration
+		require.NoError(t, d.UnmarshalJSON(encode(text)))
+		content, err := json.Marshal(d)
+		require.NoError(t, err)
+		assert.Equal(t, `"`+want+`"`, string(content))
+	}
+	var d Duration
+	assert.ErrorContains(t, d.UnmarshalJSON([]byte(`"90"`)), "is not a time with a unit")
+	assert.ErrorContains(t, d.UnmarshalJSON([]byte(`90`)), "read duration")
+}
+
+func TestFargateMemory(t *testing.T) {
+	for cpu, want := range map[int][3]int{256: {3, 512, 2048}, 512: {4, 1024, 4096}, 1024: {7, 2048, 8192}, 2048: {13, 4096, 16384}, 4096: {23, 8192, 30720}, 8192: {12, 16384, 61440}, 16384: {12, 32768, 122880}} {
+		sizes := FargateMemory(cpu)
+		require.Len(t, sizes, want[0], cpu)
+		assert.Equal(t, []int{want[1], want[2]}, []int{sizes[0], sizes[len(sizes)-1]})
+	}
+	assert.Empty(t, FargateMemory(257))
+	_, err := Load([]byte("rollout: {cpu: 4096, memory: 1024}"), "")
+	assert.ErrorContains(t, err, "it has 8192 to 30720 in steps of 1024")
+}
+
+func TestOwnCodesAreComplete(t *testing.T) {
+	_, err := verdict.Codes(OwnCodes(), verdict.OwnCodes())
+	assert.NoError(t, err)
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, s := range []string{"", everyKey, "a: &a [*a]", "test: {vars: {<<: *x}}", "? ?\n", "- - -", "environments: {a: {a: b}}", "\t", "policy: {'{': [test]}", "name: !!float 3", "%YAML 1.1\n---\n", "test: {categories: [{}]}"} {
+		f.Add([]byte(s), "staging")
+	}
+	f.Fuzz(func(t *testing.T, content []byte, environment string) {
+		c, err := Load(content, environment)
+		if err != nil {
+			var all *Errors
+			require.ErrorAs(t, err, &all)
+			require.NotEmpty(t, all.Problems)
+			for _, r := range err.Error() {
+				assert.True(t, r == '\n' || !unicode.IsControl(r), "%q", err)
+			}
+			return
+		}
+		again, err := Load(Show(c), "")
+		require.NoError(t, err, "what is shown can be read back")
+		again.Environment = c.Environment
+		assert.Equal(t, c.Digest(), again.Digest())
+	})
+}
