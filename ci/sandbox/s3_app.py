@@ -1,10 +1,24 @@
 """moto's S3 API as a WSGI application, for gunicorn.
 
-gunicorn runs it in one process and one thread: moto looks for an object and writes it
-in two steps, so that with more threads two conditional writes could both succeed. And
-unlike moto's development server, gunicorn ends in order when it is told to.
+gunicorn, unlike moto's development server, ends in order when it is told to. Requests
+are executed one after the other: moto looks for an object and writes it in two steps,
+so that two conditional writes at once could both succeed. A lock does that, and not a
+single thread, which would wait on any connection that a client opened and left idle.
 """
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-application = DomainDispatcherApplication(create_backend_app)
+_moto = DomainDispatcherApplication(create_backend_app)
+_turn = threading.Lock()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Execute one request, its answer complete before the next begins."""
+    with _turn:
+        return list(_moto(environ, start_response))

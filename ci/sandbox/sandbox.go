@@ -104,7 +104,7 @@ func S3(r runner.Runner) runner.Service {
 			Install: [][]string{install("s3.lock")},
 		},
 		Inputs: []runner.Mount{{Path: ".", Files: tree(r, "s3_app.py")}},
-		Args: []string{"python", "-m", "gunicorn", "--workers", "1", "--timeout", "600", "--graceful-timeout", "3",
+		Args: []string{"python", "-m", "gunicorn", "--workers", "1", "--threads", "16", "--timeout", "600", "--graceful-timeout", "3",
 			"--no-control-socket", "--bind", "{{bind}}:{{port}}", "s3_app:application"},
 		Vars:         map[string]string{"PYTHONUNBUFFERED": "1", "AWS_DEFAULT_REGION": Region},
 		Port:         9000,

@@ -1,0 +1,352 @@
+//go:build unix
+
+// Package publishstage_test publishes to a real MLflow server and a real S3 API, both
+// from their packages and started by the tests, through the native runner.
+package publishstage_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/ci/sandbox"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/tests/reachable"
+)
+
+// servers are the sandbox, started.
+type servers struct {
+	runner     *native.Runner
+	mlflow, s3 *runner.Running
+	target     publish.Target
+}
+
+func start(t *testing.T, mlflowService func(runner.Runner) runner.Service) *servers {
+	t.Helper()
+	reachable.Python(t)
+	if testing.Short() {
+		t.Skip("starting real servers takes seconds; run without -short")
+	}
+	r, err := native.New(native.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(context.Background())) })
+	s := &servers{runner: r}
+	run := func(service runner.Service) *runner.Running {
+		started := time.Now()
+		running, err := r.Start(t.Context(), service)
+		require.NoError(t, err)
+		t.Logf("%s answers after %.1f s, its environment included", service.Name, time.Since(started).Seconds())
+		return running
+	}
+	s.mlflow, s.s3 = run(mlflowService(r)), run(sandbox.S3(r))
+	s.target, err = sandbox.Target(t.Context(), s.mlflow, s.s3)
+	require.NoError(t, err)
+	again, err := sandbox.Target(t.Context(), s.mlflow, s.s3)
+	require.NoError(t, err, "the bucket is there already")
+	assert.Equal(t, s.target, again)
+	return s
+}
+
+func (s *servers) input(m *model.Artifact) publish.Input {
+	return publish.Input{Config: config.Default(), Model: m, Environment: "sandbox", Commit: "c0ffee", Tree: "tree-1", Target: s.target}
+}
+
+func (s *servers) client(t *testing.T) *mlflow.Client {
+	t.Helper()
+	c, err := mlflow.New(mlflow.Options{TrackingURI: s.target.TrackingURI})
+	require.NoError(t, err)
+	return c
+}
+
+// object reads an object with a plain client.
+func (s *servers) object(t *testing.T, key string) []byte {
+	t.Helper()
+	client := s3.New(s3.Options{BaseEndpoint: aws.String(s.target.S3Endpoint), UsePathStyle: true, Region: sandbox.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(sandbox.AccessKey, sandbox.SecretKey, "")})
+	out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(sandbox.Bucket), Key: aws.String(key)})
+	require.NoError(t, err)
+	defer out.Body.Close()
+	var b bytes.Buffer
+	_, err = b.ReadFrom(out.Body)
+	require.NoError(t, err)
+	return b.Bytes()
+}
+
+// archive is a .keras file in form, with the given text for weights.
+func archive(t *testing.T, weights []byte) *model.Artifact {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, content := range map[string][]byte{"metadata.json": []byte(`{"keras_version": "3.15.1"}`), "config.json": []byte("{}")} {
+		f, err := z.Create(name)
+		require.NoError(t, err)
+		_, err = f.Write(content)
+		require.NoError(t, err)
+	}
+	f, err := z.CreateHeader(&zip.FileHeader{Name: "model.weights.h5", Method: zip.Store})
+	require.NoError(t, err)
+	_, err = f.Write(weights)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lstm_model.keras"), b.Bytes(), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lstm_model.json"), []byte(`{"versions":{"tensorflow":"2.21.0"}}`), 0o600))
+	return describe(t, dir)
+}
+
+// describe is the artifact in a directory.
+func describe(t *testing.T, dir string) *model.Artifact {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, "lstm_model.keras"))
+	require.NoError(t, err)
+	sum := sha256.Sum256(content)
+	m := &model.Artifact{Dir: dir, File: "lstm_model.keras", SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content)),
+		Metrics: map[string]float64{"accuracy": 0.97}, History: map[string][]model.Point{}, Data: "sha256:data",
+		Params: map[string]string{"epochs": "1200"}, Tags: map[string]string{"task": "root_cause"}}
+	for step := range int64(1200) { // more than one batch holds
+		m.History["loss"] = append(m.History["loss"], model.Point{Step: step, Timestamp: 1_790_000_000_000 + step, Value: 1 / float64(step+1)})
+	}
+	return m
+}
+
+const registered = "openstack_rca_system_sandbox_lstm_model"
+
+// checkPublished publishes twice and looks at both servers with plain clients.
+func checkPublished(t *testing.T, s *servers) {
+	t.Helper()
+	m := archive(t, []byte("weights"))
+	champion, err := publish.ChampionOf(t.Context(), s.input(nil))
+	require.NoError(t, err)
+	assert.Nil(t, champion, "nothing is published yet")
+
+	started := time.Now()
+	result := publish.Run(t.Context(), s.input(m))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	t.Logf("published in %.2f s", time.Since(started).Seconds())
+	v := result.Version
+	assert.Equal(t, "s3://openstack-rca-sandbox/models/openstack-rca-system-sandbox_0001/models/lstm_model_v1.keras", v.URI)
+	assert.Equal(t, []string{"sandbox", "champion"}, v.Aliases)
+
+	sum := sha256.Sum256(s.object(t, "models/openstack-rca-system-sandbox_0001/models/lstm_model_v1.keras"))
+	assert.Equal(t, m.SHA256, hex.EncodeToString(sum[:]))
+	var commit struct {
+		SHA []struct {
+			SHA256 string `json:"sha256"`
+		} `json:"files"`
+		RunID string `json:"run_id"`
+	}
+	require.NoError(t, json.Unmarshal(s.object(t, "models/openstack-rca-system-sandbox_0001/COMMIT.json"), &commit))
+	assert.Equal(t, m.SHA256, commit.SHA[0].SHA256)
+	assert.Equal(t, v.RunID, commit.RunID)
+
+	c := s.client(t)
+	for _, alias := range v.Aliases {
+		pointed, err := c.ModelVersionByAlias(t.Context(), registered, alias)
+		require.NoError(t, err)
+		require.NotNil(t, pointed, alias)
+		assert.Equal(t, v.RegistryVersion, pointed.Version)
+		assert.Equal(t, m.SHA256, pointed.Tags["model_sha256"])
+		assert.NotEmpty(t, pointed.Tags["committed"])
+	}
+	run, err := c.GetRun(t.Context(), v.RunID)
+	require.NoError(t, err)
+	assert.Equal(t, "FINISHED", run.Status)
+	assert.Equal(t, "1200", run.Params["epochs"])
+	assert.InDelta(t, 0.97, run.Metrics["accuracy"], 0)
+	assert.InDelta(t, 1.0/1200, run.Metrics["loss"], 1e-9)
+
+	started = time.Now()
+	again := publish.Run(t.Context(), s.input(m))
+	require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+	t.Logf("found published in %.2f s", time.Since(started).Seconds())
+	assert.True(t, again.Version.Already)
+	assert.Equal(t, v.Number, again.Version.Number)
+	versions, err := c.SearchModelVersions(t.Context(), "name = '"+registered+"'")
+	require.NoError(t, err)
+	assert.Len(t, versions, 1)
+
+	champion, err = publish.ChampionOf(t.Context(), s.input(nil))
+	require.NoError(t, err)
+	require.NotNil(t, champion)
+	assert.InDelta(t, 0.97, champion.Metrics["accuracy"], 0)
+}
+
+func TestPublishToMLflow3(t *testing.T) {
+	s := start(t, sandbox.MLflow)
+	version, err := s.client(t).Version(t.Context())
+	require.NoError(t, err)
+	assert.Regexp(t, `^3\.`, version)
+	checkPublished(t, s)
+
+	t.Run("artifacts and aliases can be listed and removed", func(t *testing.T) { checkRest(t, s) })
+	t.Run("publishers at once", func(t *testing.T) { checkConcurrent(t, s) })
+	t.Run("a file of several parts", func(t *testing.T) { checkLarge(t, s) })
+}
+
+// checkRest uses the calls of the client that publishing does not.
+func checkRest(t *testing.T, s *servers) {
+	c := s.client(t)
+	v, err := c.GetModelVersion(t.Context(), registered, "1")
+	require.NoError(t, err)
+	path, ok := c.Proxied(v.Source)
+	require.True(t, ok, v.Source)
+	files, err := c.ListArtifacts(t.Context(), path)
+	require.NoError(t, err)
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Path)
+	}
+	assert.ElementsMatch(t, []string{"MLmodel", "conda.yaml", "data", "python_env.yaml", "requirements.txt"}, names)
+
+	require.NoError(t, c.SetAlias(t.Context(), registered, "other", "1"))
+	require.NoError(t, c.DeleteAlias(t.Context(), registered, "other"))
+	require.NoError(t, c.DeleteAlias(t.Context(), registered, "other"), "a second time")
+	missing, err := c.ModelVersionByAlias(t.Context(), registered, "other")
+	require.NoError(t, err)
+	assert.Nil(t, missing)
+
+	require.NoError(t, c.SetModelVersionTag(t.Context(), registered, "1", mlflow.Tag{Key: "a.b", Value: "c"}))
+	require.NoError(t, c.DeleteModelVersionTag(t.Context(), registered, "1", "a.b"))
+	require.NoError(t, c.DeleteModelVersionTag(t.Context(), registered, "1", "a.b"), "a second time")
+	require.NoError(t, c.SetRunTag(t.Context(), v.RunID, mlflow.Tag{Key: "k", Value: "v"}))
+	_, err = c.GetModelVersion(t.Context(), registered, "999")
+	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
+	_, err = c.ExperimentByName(t.Context(), "no such experiment")
+	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
+	_, err = c.DownloadArtifact(t.Context(), path+"/nothing", func() io.Writer { return io.Discard })
+	assert.Error(t, err)
+}
+
+func checkConcurrent(t *testing.T, s *servers) {
+	const publishers = 8
+	results := make([]*publish.Result, publishers)
+	var group sync.WaitGroup
+	for i := range results {
+		in := s.input(archive(t, fmt.Appendf(nil, "weights %d", i)))
+		in.Environment = "crowd"
+		group.Go(func() { results[i] = publish.Run(t.Context(), in) })
+	}
+	group.Wait()
+	var numbers []int
+	last := ""
+	for _, r := range results {
+		require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+		numbers = append(numbers, r.Version.Number)
+		if r.Version.Number == publishers {
+			last = r.Version.RegistryVersion
+		}
+	}
+	slices.Sort(numbers)
+	assert.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, numbers)
+	champion, err := s.client(t).ModelVersionByAlias(t.Context(), "openstack_rca_system_crowd_lstm_model", "champion")
+	require.NoError(t, err)
+	assert.Equal(t, last, champion.Version)
+}
+
+func checkLarge(t *testing.T, s *servers) {
+	in := s.input(archive(t, bytes.Repeat([]byte("0123456789abcdef"), 40<<20/16)))
+	in.Environment = "large"
+	result := publish.Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Len(t, s.object(t, "models/openstack-rca-system-large_0001/models/lstm_model_v1.keras"), int(in.Model.Bytes))
+}
+
+// mlflow2 is the last server of the 2.x line.
+func mlflow2(r runner.Runner) runner.Service {
+	service := sandbox.MLflow(r)
+	service.Name = "mlflow2"
+	service.Env.Files = service.Env.Files.With(".", r.NewFiles(map[string][]byte{"mlflow.lock": []byte(
+		"mlflow-skinny==2.22.5\nflask<4\nsqlalchemy<3\nalembic<2\ngunicorn==23.0.0\nJinja2\nMarkdown\ngraphene\npandas<3\nnumpy\n")}))
+	service.Env.Install = [][]string{{"uv", "pip", "install", "--quiet", "-r", "mlflow.lock"}, {"python", "serve_mlflow.py", "prepare"}}
+	service.Args = append(slices.Clone(service.Args), "old")
+	return service
+}
+
+func TestPublishToMLflow2(t *testing.T) {
+	s := start(t, mlflow2)
+	version, err := s.client(t).Version(t.Context())
+	require.NoError(t, err)
+	assert.Regexp(t, `^2\.`, version)
+	checkPublished(t, s)
+}
+
+// makeModel makes a small LSTM and what it predicts.
+const makeModel = `
+import json, os
+import keras
+import numpy as np
+keras.utils.set_random_seed(7)
+model = keras.Sequential([keras.Input((5,), dtype="int32"), keras.layers.Embedding(9, 4), keras.layers.LSTM(6), keras.layers.Dense(3, activation="softmax")])
+os.makedirs("model")
+model.save("model/lstm_model.keras")
+sample = np.arange(15).reshape(3, 5) % 9
+json.dump(model.predict(sample, verbose=0).tolist(), open("model/expected.json", "w"))
+`
+
+// loadModel loads it as a user of the registry does, by number and by alias.
+const loadModel = `
+import json, sys
+import mlflow, mlflow.keras, mlflow.pyfunc
+import numpy as np
+expected = np.array(json.load(open("model/expected.json")))
+sample = np.arange(15).reshape(3, 5) % 9
+for uri in sys.argv[1:]:
+    loaded = mlflow.keras.load_model(uri)
+    np.testing.assert_allclose(loaded.predict(sample, verbose=0), expected, atol=1e-6)
+    print("keras", uri)
+pyfunc = mlflow.pyfunc.load_model(sys.argv[1])
+np.testing.assert_allclose(pyfunc.predict(sample), expected, atol=1e-6)
+print("pyfunc", pyfunc.metadata.run_id)
+`
+
+func TestMLflowsOwnClientLoadsThePublishedModel(t *testing.T) {
+	s := start(t, sandbox.MLflow)
+	example := native.Source(filepath.Join(reachable.Root(), "examples", "openstack-rca"))
+	// The environment of the example's training: made once for both.
+	env := runner.Environment{Python: "3.11", Files: example.Filter([]string{"requirements/train.lock"}, nil),
+		Install: [][]string{{"uv", "pip", "install", "--require-hashes", "-r", "requirements/train.lock"}}}
+	vars := map[string]string{"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+	made, err := s.runner.Run(t.Context(), runner.Step{Name: "make model", Env: env, Args: []string{"python", "-c", makeModel}, Vars: vars, Outputs: []string{"model"}})
+	require.NoError(t, err)
+	require.Zero(t, made.ExitCode, made.Stderr)
+	dir := t.TempDir()
+	require.NoError(t, made.Outputs.Sub("model").Export(t.Context(), dir))
+
+	result := publish.Run(t.Context(), s.input(describe(t, dir)))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+
+	vars["MLFLOW_TRACKING_URI"] = "http://{{mlflow}}"
+	loaded, err := s.runner.Run(t.Context(), runner.Step{
+		Name: "load model", Env: env, Inputs: []runner.Mount{{Path: "model", Files: made.Outputs.Sub("model")}}, Vars: vars,
+		Args:     []string{"python", "-c", loadModel, "models:/" + registered + "/1", "models:/" + registered + "@champion", "models:/" + registered + "@sandbox"},
+		Services: map[string]*runner.Running{sandbox.MLflowName: s.mlflow},
+	})
+	require.NoError(t, err)
+	require.Zero(t, loaded.ExitCode, loaded.Stderr)
+	assert.Contains(t, loaded.Stdout, "keras models:/"+registered+"@champion")
+	assert.Contains(t, loaded.Stdout, "pyfunc "+result.Version.RunID)
+}
