@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,12 +15,16 @@ import (
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 )
 
 // files is a runner.Files that lives in the engine.
 type files struct {
 	runner *Runner
 	dir    *dagger.Directory
+	// memory is the same tree when this process knows its contents. The engine hashes
+	// the content of directories of the host only; of these we do it ourselves.
+	memory runner.Files
 	// err is a mistake made while the tree was described; every use returns it.
 	err error
 }
@@ -44,7 +49,7 @@ func (r *Runner) NewFiles(contents map[string][]byte) runner.Files {
 	}
 	// The order is part of the query, and so of the cache's key.
 	sort.Strings(names)
-	f := &files{runner: r, dir: r.client.Directory()}
+	f := &files{runner: r, dir: r.client.Directory(), memory: filetree.New(contents)}
 	for _, name := range names {
 		if !utf8.Valid(contents[name]) {
 			f.err = fmt.Errorf("make file %s: its content is not UTF-8", name)
@@ -58,6 +63,10 @@ func (r *Runner) NewFiles(contents map[string][]byte) runner.Files {
 // Filter implements runner.Files. It uses the engine's filter, whose result is
 // content-hashed: what it leaves out cannot invalidate a step.
 func (f *files) Filter(include, exclude []string) runner.Files {
+	if f.memory != nil && f.err == nil {
+		return f.runner.copyOf(f.memory.Filter(include, exclude))
+	}
+	include, exclude = expand(include), expand(exclude)
 	return &files{runner: f.runner, err: f.err, dir: f.dir.Filter(dagger.DirectoryFilterOpts{Include: include, Exclude: exclude})}
 }
 
@@ -66,7 +75,26 @@ func (f *files) Sub(name string) runner.Files {
 	if path.Clean(name) == "." {
 		return f
 	}
+	if f.memory != nil && f.err == nil {
+		return f.runner.copyOf(f.memory.Sub(name))
+	}
 	return &files{runner: f.runner, err: f.err, dir: f.dir.Directory(name)}
+}
+
+// copyOf takes a tree in memory to the engine.
+func (r *Runner) copyOf(memory runner.Files) runner.Files {
+	ctx := context.Background()
+	names, err := memory.List(ctx)
+	contents := map[string][]byte{}
+	for _, name := range names {
+		if err == nil {
+			contents[name], err = memory.Read(ctx, name, math.MaxInt64)
+		}
+	}
+	if err != nil {
+		return &files{runner: r, dir: r.client.Directory(), err: err}
+	}
+	return r.NewFiles(contents)
 }
 
 // With implements runner.Files.

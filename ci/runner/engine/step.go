@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +35,11 @@ func (r *Runner) Run(ctx context.Context, step runner.Step) (*runner.Result, err
 }
 
 func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runner.Result, error) {
+	for _, output := range step.Outputs {
+		if !fs.ValidPath(path.Clean(output)) {
+			return nil, fmt.Errorf("prepare step %s: output %q leads out of the working directory", step.Name, output)
+		}
+	}
 	ctr, err := r.environment(ctx, step.Env)
 	if err != nil {
 		return nil, err
@@ -157,7 +164,11 @@ func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.
 	}
 	left := r.client.Directory()
 	if len(step.Outputs) > 0 {
-		left = ctr.Directory(Workdir).Filter(dagger.DirectoryFilterOpts{Include: step.Outputs})
+		include := make([]string, len(step.Outputs))
+		for i, output := range step.Outputs {
+			include[i] = literal(path.Clean(output))
+		}
+		left = ctr.Directory(Workdir).Filter(dagger.DirectoryFilterOpts{Include: include})
 	}
 	result := &runner.Result{ExitCode: code, Outputs: r.Source(left)}
 	if code != 0 {

@@ -42,7 +42,11 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 		return nil, err
 	}
 	cached := len(step.Secrets) == 0 && len(step.Services) == 0 && step.Fresh == ""
-	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Outputs)
+	needs, err := needsKey(ctx, step.Needs)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Outputs, needs)
 	if err != nil {
 		return nil, err
 	}
@@ -56,12 +60,16 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	dir, err := r.scratch("step")
+	step, stop, err := r.startNeeds(ctx, step)
 	if err != nil {
 		return nil, err
 	}
+	dir, err := r.scratch("step")
+	if err != nil {
+		return nil, errors.Join(err, stop())
+	}
 	result, err := r.execute(ctx, step, env, inputs, secrets, dir)
-	if err := errors.Join(err, removeAll(dir)); err != nil {
+	if err := errors.Join(err, removeAll(dir), stop()); err != nil {
 		return nil, err
 	}
 	if cached && result.ExitCode == 0 && !result.TimedOut {

@@ -1,0 +1,61 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// needsKey is what of a step's needs decides its result. The services are started only
+// when the step is not answered from the cache.
+func needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
+	var parts []any
+	for _, need := range needs {
+		lock := ""
+		if need.Env.Files != nil {
+			digest, err := need.Env.Files.Digest(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
+			}
+			lock = digest
+		}
+		inputs, err := place(need.Inputs).Digest(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
+		}
+		parts = append(parts, need.Name, need.Env.Python, need.Env.Install, lock, inputs, need.Args, need.Vars)
+	}
+	return parts, nil
+}
+
+// startNeeds starts a step's needs and returns the step with them among its services,
+// and how to stop them.
+func (r *Runner) startNeeds(ctx context.Context, step runner.Step) (runner.Step, func() error, error) {
+	var started []*runner.Running
+	stop := func() error {
+		var all error
+		for _, running := range started {
+			if err := running.Stop(context.WithoutCancel(ctx)); err != nil {
+				all = errors.Join(all, fmt.Errorf("stop service %s: %w", running.Name, err))
+			}
+		}
+		return all
+	}
+	services := maps.Clone(step.Services)
+	if services == nil {
+		services = map[string]*runner.Running{}
+	}
+	for _, need := range step.Needs {
+		running, err := r.Start(ctx, need)
+		if err != nil {
+			return step, stop, errors.Join(err, stop())
+		}
+		started = append(started, running)
+		services[need.Name] = running
+	}
+	step.Services = services
+	return step, stop, nil
+}
