@@ -1,0 +1,146 @@
+package deployment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
+)
+
+// api counts calls, follows pages, and turns "failures" of an HTTP 200 into errors.
+type api struct {
+	ECS
+	calls *int
+}
+
+// errMissing says that ECS knows no such thing, which it answers with success.
+var errMissing = errors.New("ECS knows no such resource")
+
+func (a *api) service(ctx context.Context, cluster, name string) (*types.Service, error) {
+	*a.calls++
+	out, err := a.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
+	if err != nil {
+		return nil, fmt.Errorf("describe service %s: %w", name, err)
+	}
+	if len(out.Services) == 0 {
+		return nil, fmt.Errorf("describe service %s in cluster %s: %w%s", name, cluster, errMissing, failuresText(out.Failures))
+	}
+	return &out.Services[0], nil
+}
+
+func failuresText(failures []types.Failure) string {
+	var all []string
+	for _, f := range failures {
+		all = append(all, strings.TrimSpace(aws.ToString(f.Reason)+" "+aws.ToString(f.Detail)))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(all, "; ") + ")"
+}
+
+// deployments lists the service's deployments since a time, the newest first.
+func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time, status ...types.ServiceDeploymentStatus) ([]types.ServiceDeploymentBrief, error) {
+	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), Status: status}
+	if !since.IsZero() {
+		in.CreatedAt = &types.CreatedAt{After: aws.Time(since)}
+	}
+	var all []types.ServiceDeploymentBrief
+	for {
+		*a.calls++
+		out, err := a.ListServiceDeployments(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list deployments of service %s: %w", service, err)
+		}
+		all = append(all, out.ServiceDeployments...)
+		if aws.ToString(out.NextToken) == "" {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	slices.SortStableFunc(all, func(x, y types.ServiceDeploymentBrief) int {
+		return aws.ToTime(y.CreatedAt).Compare(aws.ToTime(x.CreatedAt))
+	})
+	return all, nil
+}
+
+func (a *api) deployment(ctx context.Context, arn string) (*types.ServiceDeployment, error) {
+	*a.calls++
+	out, err := a.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+	if err != nil {
+		return nil, fmt.Errorf("describe deployment: %w", err)
+	}
+	if len(out.ServiceDeployments) == 0 {
+		return nil, fmt.Errorf("describe deployment %s: %w%s", arn, errMissing, failuresText(out.Failures))
+	}
+	return &out.ServiceDeployments[0], nil
+}
+
+func (a *api) revision(ctx context.Context, arn string) (*types.ServiceRevision, error) {
+	*a.calls++
+	out, err := a.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+	if err != nil {
+		return nil, fmt.Errorf("describe revision: %w", err)
+	}
+	if len(out.ServiceRevisions) == 0 {
+		return nil, fmt.Errorf("describe revision %s: %w%s", arn, errMissing, failuresText(out.Failures))
+	}
+	return &out.ServiceRevisions[0], nil
+}
+
+// stoppedTasks describes the service's stopped tasks that are not among seen.
+func (a *api) stoppedTasks(ctx context.Context, cluster, service string, seen map[string]bool) ([]types.Task, error) {
+	in := &ecs.ListTasksInput{Cluster: aws.String(cluster), ServiceName: aws.String(service), DesiredStatus: types.DesiredStatusStopped}
+	var fresh []string
+	for {
+		*a.calls++
+		out, err := a.ListTasks(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list stopped tasks: %w", err)
+		}
+		for _, arn := range out.TaskArns {
+			if !seen[arn] {
+				fresh = append(fresh, arn)
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	var all []types.Task
+	for chunk := range slices.Chunk(fresh, 100) { // DescribeTasks takes 100 at once
+		*a.calls++
+		out, err := a.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: chunk})
+		if err != nil {
+			return nil, fmt.Errorf("describe stopped tasks: %w", err)
+		}
+		all = append(all, out.Tasks...)
+	}
+	return all, nil
+}
+
+// refused says that asking again cannot help: ECS understood, and said no.
+func refused(err error) bool {
+	if errors.Is(err, errMissing) {
+		return true
+	}
+	var known smithy.APIError
+	if !errors.As(err, &known) {
+		return false
+	}
+	code := known.ErrorCode()
+	for _, transient := range []string{"Throttl", "TooManyRequests", "RequestLimitExceeded", "ServerException", "ServiceUnavailable", "InternalFailure", "InternalError", "UpdateInProgress"} {
+		if strings.Contains(code, transient) {
+			return false
+		}
+	}
+	return known.ErrorFault() != smithy.FaultServer
+}

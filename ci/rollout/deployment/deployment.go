@@ -1,0 +1,125 @@
+// Package deployment brings a task definition into service on ECS and tells the truth
+// about the outcome: a deployment is a success only when our service deployment, found
+// by its target revision, ended as SUCCESSFUL, and our digest runs in as many tasks as
+// were asked for. That a service is "stable" proves nothing: it is so after a rollback too.
+package deployment
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// ECS is what this package asks of the client of Amazon ECS.
+type ECS interface {
+	DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error)
+	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
+	ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error)
+	DescribeServiceDeployments(context.Context, *ecs.DescribeServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error)
+	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
+	StopServiceDeployment(context.Context, *ecs.StopServiceDeploymentInput, ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error)
+	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
+	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
+}
+
+// Clock tells and passes the time.
+type Clock interface {
+	Now() time.Time
+	// Sleep waits, or returns the context's error when that ends first.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+// Policy says what to do with a deployment that does not end in time.
+type Policy string
+
+// The policies. The zero value is Rollback.
+const (
+	Rollback Policy = "rollback"
+	Leave    Policy = "leave"
+)
+
+// Request is what to deploy, and how patient to be.
+type Request struct {
+	Cluster, Service string
+	// TaskDefinition is the ARN of the revision to run.
+	TaskDefinition string
+	// Update holds what else the one UpdateService call changes. Cluster, service and task
+	// definition are filled in. The desired count belongs to auto-scaling: leave it out.
+	Update ecs.UpdateServiceInput
+	// Container is the name of the application's container, Digest the sha256:... that it must run.
+	Container, Digest string
+	// Deadline is how long the deployment may take.
+	Deadline time.Duration
+	// OnTimeout says what happens after that.
+	OnTimeout Policy
+	// Supersede replaces a deployment in progress instead of refusing.
+	Supersede bool
+	// MaxFailures is how many failed tasks of the new version end the deployment; 0 means 3.
+	MaxFailures int
+	// CapacityPatience is how long AWS may fail to place a task; 0 means 5 minutes.
+	CapacityPatience time.Duration
+	// Poll is the time between two looks; 0 means 5 seconds.
+	Poll time.Duration
+	// Probe asks the service itself, while it bakes and at the end; nil asks nothing.
+	Probe func(context.Context) error
+	// Progress is told what changed; nil is fine.
+	Progress func(Event)
+}
+
+// Event is a change on the way.
+type Event struct {
+	Time time.Time
+	// Status and Stage are ECS's words, and open sets: new ones appear.
+	Status, Stage string
+	// Weight is the new version's share of the traffic in percent; negative when unknown.
+	Weight float64
+	// Running and Requested count tasks of the new version.
+	Running, Requested int
+	// Text is what happened, in words.
+	Text string
+}
+
+// Outcome is what became of a deployment.
+type Outcome struct {
+	// Problem is nil exactly when our digest serves.
+	Problem *verdict.Problem
+	// Deployment is the ARN of our service deployment; empty when there is none.
+	Deployment string
+	// Unchanged says that our revision was in service already: nothing was written.
+	Unchanged bool
+	// Adopted says that a deployment of ours was in flight already and was followed.
+	Adopted bool
+	// Events are all changes on the way.
+	Events []Event
+	// Failures are the reasons of the tasks that failed, each once, in words.
+	Failures []string
+	// Calls counts the API calls made before waiting and in all.
+	CallsBeforeWait, Calls int
+	// Seconds is how long the deployment took as ECS saw it; 0 when unknown.
+	Seconds float64
+}
+
+// Deploy updates the service once and follows our deployment to its end. It always
+// returns an outcome. A cancelled context leaves the deployment running: the next call
+// with the same task definition finds and follows it.
+func Deploy(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
+	if request.MaxFailures <= 0 {
+		request.MaxFailures = 3
+	}
+	if request.CapacityPatience <= 0 {
+		request.CapacityPatience = 5 * time.Minute
+	}
+	if request.Poll <= 0 {
+		request.Poll = 5 * time.Second
+	}
+	if request.OnTimeout == "" {
+		request.OnTimeout = Rollback
+	}
+	f := &follower{ctx: ctx, clock: clock, Request: request, outcome: &Outcome{}, started: clock.Now()}
+	f.ecs = &api{ECS: client, calls: &f.outcome.Calls}
+	f.outcome.Problem = f.deploy()
+	return f.outcome
+}

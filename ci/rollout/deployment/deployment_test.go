@@ -1,0 +1,410 @@
+package deployment_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const (
+	family    = "arn:aws:ecs:ap-south-1:111122223333:task-definition/rca:"
+	oldTask   = family + "1"
+	newTask   = family + "2"
+	otherTask = family + "3"
+	oldDigest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	newDigest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	alarm     = "rca-5xx"
+)
+
+// world is a fake account with a service that runs the old version in two tasks.
+type world struct {
+	*fakeaws.ECS
+	clock   *fakeaws.Clock
+	request deployment.Request
+	ctx     context.Context
+}
+
+func strategies() map[string]*types.DeploymentConfiguration {
+	alarms := &types.DeploymentAlarms{AlarmNames: []string{alarm}, Enable: true, Rollback: true}
+	return map[string]*types.DeploymentConfiguration{
+		"rolling": {Strategy: types.DeploymentStrategyRolling, Alarms: alarms, DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{
+			Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 3},
+		}},
+		"blue_green": {Strategy: types.DeploymentStrategyBlueGreen, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10)},
+		"canary": {Strategy: types.DeploymentStrategyCanary, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10),
+			CanaryConfiguration: &types.CanaryConfiguration{CanaryPercent: aws.Float64(10), CanaryBakeTimeInMinutes: aws.Int32(10)}},
+		"linear": {Strategy: types.DeploymentStrategyLinear, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10),
+			LinearConfiguration: &types.LinearConfiguration{StepPercent: aws.Float64(25), StepBakeTimeInMinutes: aws.Int32(5)}},
+	}
+}
+
+func newWorld(strategy string) *world {
+	clock := fakeaws.NewClock()
+	w := &world{ECS: fakeaws.NewECS(clock), clock: clock, ctx: context.Background(), request: deployment.Request{
+		Cluster: "cluster", Service: "rca", TaskDefinition: newTask, Container: "app", Digest: newDigest, Deadline: 2 * time.Hour,
+	}}
+	w.Behave(oldTask, fakeaws.Behaviour{Digest: oldDigest})
+	w.new(fakeaws.Behaviour{})
+	w.AddService("cluster", "rca", oldTask, 2, strategies()[strategy])
+	return w
+}
+
+// new sets how the new version behaves.
+func (w *world) new(b fakeaws.Behaviour) {
+	if b.Digest == "" {
+		b.Digest = newDigest
+	}
+	w.Behave(newTask, b)
+}
+
+func (w *world) deploy() *deployment.Outcome {
+	return deployment.Deploy(w.ctx, w.ECS, w.clock, w.request)
+}
+
+func assertCode(t *testing.T, want verdict.Code, got *deployment.Outcome) {
+	t.Helper()
+	require.NotNil(t, got.Problem, "it must not pass")
+	assert.Equal(t, want.Name, got.Problem.Code.Name, got.Problem.Cause)
+}
+
+func crash() *fakeaws.Failure {
+	return &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 1}
+}
+
+func TestEveryStrategyEndsWithTheNewVersionServing(t *testing.T) {
+	for strategy, least := range map[string]time.Duration{
+		"rolling": 30 * time.Second, "blue_green": 10 * time.Minute, "canary": 20 * time.Minute, "linear": 25 * time.Minute,
+	} {
+		t.Run(strategy, func(t *testing.T) {
+			w := newWorld(strategy)
+			start := w.clock.Now()
+			outcome := w.deploy()
+			require.Nil(t, outcome.Problem)
+			assert.Equal(t, newTask, w.Serving("cluster", "rca"))
+			took := w.clock.Now().Sub(start)
+			assert.GreaterOrEqual(t, took, least)
+			assert.LessOrEqual(t, took.Seconds(), outcome.Seconds+10, "the verdict comes within 10 s of the end")
+			assert.Equal(t, 1, w.Calls("UpdateService"))
+			assert.LessOrEqual(t, outcome.CallsBeforeWait, 40)
+			assert.LessOrEqual(t, float64(outcome.Calls), took.Seconds()+10, "fewer than one call a second")
+			assert.False(t, outcome.Adopted || outcome.Unchanged)
+			assert.NotEmpty(t, outcome.Events)
+		})
+	}
+}
+
+func TestTheTrafficWeightsAreTold(t *testing.T) {
+	for strategy, want := range map[string][]float64{
+		"canary": {0, 10, 100}, "linear": {0, 25, 50, 75, 100}, "blue_green": {0, 100},
+	} {
+		t.Run(strategy, func(t *testing.T) {
+			var weights []float64
+			w := newWorld(strategy)
+			w.request.Progress = func(e deployment.Event) {
+				if n := len(weights); e.Weight >= 0 && (n == 0 || weights[n-1] != e.Weight) {
+					weights = append(weights, e.Weight)
+				}
+			}
+			require.Nil(t, w.deploy().Problem)
+			assert.Equal(t, want, weights)
+		})
+	}
+}
+
+func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		strategy string
+		arrange  func(*world)
+		code     verdict.Code
+		cause    string
+		serving  string
+	}{
+		{"the breaker of a rolling deployment trips", "rolling", func(w *world) {
+			w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second})
+		}, deployment.RolledBack, "", oldTask},
+		{"tasks crash where there is no breaker", "blue_green", func(w *world) {
+			w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second})
+		}, deployment.RolledBack, "tasks of the new version failed", oldTask},
+		{"an alarm rings while the new version bakes", "blue_green", func(w *world) {
+			w.clock.At(5*time.Minute, func() { w.SetAlarm(alarm) })
+		}, deployment.RolledBack, "alarms: " + alarm, oldTask},
+		{"an alarm rings during the canary", "canary", func(w *world) {
+			w.clock.At(5*time.Minute, func() { w.SetAlarm(alarm) })
+		}, deployment.RolledBack, alarm, oldTask},
+		{"an alarm rings between two steps", "linear", func(w *world) {
+			w.clock.At(8*time.Minute, func() { w.SetAlarm(alarm) })
+		}, deployment.RolledBack, alarm, oldTask},
+		{"the rollback fails too", "blue_green", func(w *world) {
+			w.new(fakeaws.Behaviour{RollbackFails: true})
+			w.clock.At(5*time.Minute, func() { w.SetAlarm(alarm) })
+		}, deployment.RollbackFailed, "which version serves is unknown", ""},
+		{"the image cannot be pulled", "canary", func(w *world) {
+			w.new(fakeaws.Behaviour{FailAfter: time.Second, Failure: &fakeaws.Failure{
+				Code: types.TaskStopCodeTaskFailedToStart, Reason: "CannotPullContainerError: pull image manifest has been retried 5 time(s)"}})
+		}, deployment.RolledBack, "failed", oldTask},
+		{"AWS has no room for the tasks", "blue_green", func(w *world) {
+			w.new(fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task. Reason: Capacity is unavailable at this time."})
+		}, deployment.NoCapacity, "Capacity is unavailable", oldTask},
+		{"a task is never healthy", "blue_green", func(w *world) {
+			w.new(fakeaws.Behaviour{NeverHealthy: true})
+			w.request.Deadline = 20 * time.Minute
+		}, deployment.RolledBack, "0 of 2 tasks running", oldTask},
+		{"a stage is never left", "linear", func(w *world) {
+			w.new(fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
+		}, deployment.RolledBack, "not done after 2h0m0s", oldTask},
+		{"a stage is never left, and it is to be left alone", "linear", func(w *world) {
+			w.new(fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
+			w.request.OnTimeout = deployment.Leave
+		}, deployment.Stuck, "not done after", oldTask},
+		{"somebody deploys another version meanwhile", "blue_green", func(w *world) {
+			w.clock.At(3*time.Minute, func() { w.update(otherTask) })
+		}, deployment.Superseded, "Replaced", oldTask},
+		{"the service is deleted meanwhile", "blue_green", func(w *world) {
+			w.clock.At(3*time.Minute, func() { w.RemoveService("cluster", "rca") })
+		}, deployment.TargetMissing, "gone", ""},
+		{"there is no such service", "rolling", func(w *world) { w.request.Service = "nobody" }, deployment.TargetMissing, "nobody", oldTask},
+		{"the service is being deleted", "rolling", func(w *world) { w.SetStatus("cluster", "rca", "DRAINING") }, deployment.TargetMissing, "DRAINING", oldTask},
+		{"another deployment is in progress", "blue_green", func(w *world) { w.update(otherTask) }, deployment.Busy, "IN_PROGRESS", oldTask},
+		{"another image runs than was deployed", "rolling", func(w *world) { w.new(fakeaws.Behaviour{Digest: oldDigest}) }, deployment.DigestMismatch, oldDigest, newTask},
+		{"ECS refuses the update", "rolling", func(w *world) {
+			w.Fail("UpdateService", &types.InvalidParameterException{Message: aws.String("TaskDefinition is inactive")})
+		}, deployment.UpdateFailed, "inactive", oldTask},
+		{"the update fails and nothing comes of it", "rolling", func(w *world) { w.Fail("UpdateService", errors.New("EOF")) },
+			deployment.UpdateFailed, "no deployment appeared", oldTask},
+		{"the credentials are not allowed to look", "rolling", func(w *world) { w.Fail("DescribeServices", fakeaws.Denied("DescribeServices")) },
+			deployment.AWSFailed, "not authorized", oldTask},
+		{"the credentials are not allowed to list deployments", "rolling", func(w *world) {
+			w.Fail("ListServiceDeployments", fakeaws.Denied("ListServiceDeployments"))
+		}, deployment.AWSFailed, "not authorized", oldTask},
+		{"the credentials expire on the way", "blue_green", func(w *world) {
+			w.clock.At(3*time.Minute, func() { w.Fail("DescribeServiceDeployments", fakeaws.Denied("DescribeServiceDeployments")) })
+		}, deployment.Lost, "not authorized", oldTask},
+		{"the service does not answer at the end", "rolling", func(w *world) {
+			w.request.Probe = func(context.Context) error { return errors.New("connection refused") }
+		}, deployment.NotServing, "connection refused", newTask},
+		{"the service stops answering while it bakes", "blue_green", func(w *world) {
+			w.request.Probe = func(context.Context) error { return errors.New("502") }
+		}, deployment.RolledBack, "did not answer", oldTask},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(c.strategy)
+			c.arrange(w)
+			outcome := w.deploy()
+			assertCode(t, c.code, outcome)
+			assert.Contains(t, outcome.Problem.Cause, c.cause)
+			assert.Equal(t, c.serving, w.Serving("cluster", "rca"))
+		})
+	}
+}
+
+// update deploys something beside us, as a colleague would.
+func (w *world) update(taskDefinition string) {
+	if _, err := w.UpdateService(w.ctx, &ecs.UpdateServiceInput{
+		Cluster: aws.String("cluster"), Service: aws.String("rca"), TaskDefinition: aws.String(taskDefinition)}); err != nil {
+		panic(err)
+	}
+	if err := w.clock.Sleep(w.ctx, 3*time.Second); err != nil {
+		panic(err)
+	}
+}
+
+func TestACrashIsReportedAfterAFewLaunches(t *testing.T) {
+	for strategy := range strategies() {
+		w := newWorld(strategy)
+		w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second})
+		start := w.clock.Now()
+		outcome := w.deploy()
+		assertCode(t, deployment.RolledBack, outcome)
+		require.Len(t, outcome.Failures, 1, "the same reason is told once")
+		assert.Contains(t, outcome.Failures[0], "exit code 1")
+		assert.Contains(t, outcome.Failures[0], "look at the application's log")
+		assert.Less(t, w.clock.Now().Sub(start), 3*time.Minute, strategy)
+	}
+}
+
+func TestAFirstDeploymentHasNothingToGoBackTo(t *testing.T) {
+	clock := fakeaws.NewClock()
+	w := &world{ECS: fakeaws.NewECS(clock), clock: clock, ctx: context.Background(), request: newWorld("rolling").request}
+	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second})
+	w.AddService("cluster", "rca", "", 2, strategies()["rolling"])
+	outcome := w.deploy()
+	assertCode(t, deployment.Stuck, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "cannot be rolled back")
+	assert.NotEmpty(t, outcome.Problem.Published)
+}
+
+func TestARollbackThatNeverEndsIsStuck(t *testing.T) {
+	w := newWorld("blue_green")
+	w.new(fakeaws.Behaviour{NeverHealthy: true})
+	w.request.Deadline = 5 * time.Minute
+	// ECS takes the request and does nothing.
+	client := &ignoresStop{ECS: w.ECS}
+	outcome := deployment.Deploy(w.ctx, client, w.clock, w.request)
+	assertCode(t, deployment.Stuck, outcome)
+	assert.Equal(t, 1, client.stops)
+}
+
+type ignoresStop struct {
+	*fakeaws.ECS
+	stops int
+}
+
+func (i *ignoresStop) StopServiceDeployment(context.Context, *ecs.StopServiceDeploymentInput, ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
+	i.stops++
+	return &ecs.StopServiceDeploymentOutput{}, nil
+}
+
+func TestADeploymentThatChangesNothingWritesNothing(t *testing.T) {
+	w := newWorld("blue_green")
+	w.request.TaskDefinition, w.request.Digest = oldTask, oldDigest
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem)
+	assert.True(t, outcome.Unchanged)
+	assert.Zero(t, w.Calls("UpdateService"))
+
+	w.request.Digest = newDigest
+	assertCode(t, deployment.DigestMismatch, w.deploy())
+}
+
+func TestAnInterruptedDeploymentGoesOnAndIsFoundAgain(t *testing.T) {
+	w := newWorld("blue_green")
+	ctx, cancel := context.WithCancel(w.ctx)
+	w.clock.At(4*time.Minute, cancel)
+	w.ctx = ctx
+	first := w.deploy()
+	assertCode(t, deployment.Interrupted, first)
+	require.NotEmpty(t, first.Deployment)
+	assert.NotEmpty(t, first.Problem.Published)
+
+	w.ctx = context.Background()
+	second := w.deploy()
+	require.Nil(t, second.Problem)
+	assert.True(t, second.Adopted)
+	assert.Equal(t, first.Deployment, second.Deployment)
+	assert.Equal(t, 1, w.Calls("UpdateService"), "one deployment, however often it is asked for")
+}
+
+func TestARunThatIsOverBeforeItBeginsChangesNothing(t *testing.T) {
+	w := newWorld("rolling")
+	ctx, cancel := context.WithCancel(w.ctx)
+	cancel()
+	w.Fail("DescribeServices", context.Canceled)
+	w.ctx = ctx
+	assertCode(t, deployment.Interrupted, w.deploy())
+	assert.Zero(t, w.Calls("UpdateService"))
+}
+
+func TestALostAnswerIsNotAskedForAgain(t *testing.T) {
+	w := newWorld("rolling")
+	w.Fail("UpdateService", fakeaws.LostAnswer{})
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, 1, w.Calls("UpdateService"))
+}
+
+func TestThrottlingAndStaleReadsDoNotChangeTheVerdict(t *testing.T) {
+	w := newWorld("blue_green")
+	w.Lag(12 * time.Second)
+	var throttled []error
+	for range 20 {
+		throttled = append(throttled, fakeaws.Throttled())
+	}
+	w.Fail("DescribeServiceDeployments", throttled...)
+	w.Fail("ListTasks", throttled...)
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, newTask, w.Serving("cluster", "rca"))
+}
+
+func TestADeploymentThatNeverAppearsIsSaidSo(t *testing.T) {
+	w := newWorld("rolling")
+	w.Lag(time.Hour)
+	outcome := w.deploy()
+	assertCode(t, deployment.NotStarted, outcome)
+	assert.NotEmpty(t, outcome.Problem.Published)
+}
+
+func TestSightIsLostOnlyAfterMinutes(t *testing.T) {
+	w := newWorld("blue_green")
+	var gone []error
+	for range 200 {
+		gone = append(gone, errors.New("no route to host"))
+	}
+	w.Fail("DescribeServiceDeployments", gone...)
+	start := w.clock.Now()
+	outcome := w.deploy()
+	assertCode(t, deployment.Lost, outcome)
+	assert.GreaterOrEqual(t, w.clock.Now().Sub(start), 5*time.Minute)
+}
+
+func TestSupersedingReplacesTheOtherDeployment(t *testing.T) {
+	w := newWorld("blue_green")
+	w.update(otherTask)
+	w.request.Supersede = true
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, newTask, w.Serving("cluster", "rca"))
+}
+
+func TestAlarmsThatRangBeforeTheDeploymentAreNotSeenByECS(t *testing.T) {
+	w := newWorld("blue_green")
+	w.SetAlarm(alarm)
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem, "which is why a plan must warn of an alarm that rings already")
+}
+
+func TestScalingDuringADeploymentIsNotAFailure(t *testing.T) {
+	w := newWorld("blue_green")
+	w.clock.At(20*time.Second, func() { w.SetDesired("cluster", "rca", 4) })
+	require.Nil(t, w.deploy().Problem)
+}
+
+func TestMultipleFailuresAreExplained(t *testing.T) {
+	for name, c := range map[string]struct {
+		failure fakeaws.Failure
+		words   string
+	}{
+		"memory":       {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ContainerReason: "OutOfMemoryError: Container killed due to memory usage", ExitCode: 137}, "raise rollout.memory"},
+		"secret":       {fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: "ResourceInitializationError: unable to pull secrets or registry auth"}, "secret's ARN"},
+		"architecture": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ContainerReason: "exec format error", ExitCode: 255}, "another CPU architecture"},
+		"health":       {fakeaws.Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Task failed container health checks"}, "start_period"},
+		"segfault":     {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 139}, "segmentation fault"},
+		"term":         {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 143}, "SIGTERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld("blue_green")
+			w.new(fakeaws.Behaviour{Failure: &c.failure, FailAfter: 10 * time.Second})
+			outcome := w.deploy()
+			assertCode(t, deployment.RolledBack, outcome)
+			assert.Contains(t, strings.Join(outcome.Problem.Details, "\n"), c.words)
+		})
+	}
+}
+
+func TestEveryCodeIsComplete(t *testing.T) {
+	_, err := verdict.Codes(deployment.Codes())
+	assert.NoError(t, err)
+}
+
+func TestTheRealClockKeepsTimeAndStopsWithItsContext(t *testing.T) {
+	clock := deployment.RealClock{}
+	before := clock.Now()
+	require.NoError(t, clock.Sleep(context.Background(), time.Millisecond))
+	assert.True(t, clock.Now().After(before))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	assert.ErrorIs(t, clock.Sleep(ctx, time.Hour), context.Canceled)
+}

@@ -1,0 +1,89 @@
+package deployment
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// remedies say what helps against what ECS writes as a task's stopped reason, a
+// container's reason or a service's event. The first match counts. Sources: "Stopped
+// tasks error messages" and "Service event messages" in the ECS developer guide.
+var remedies = []struct{ sign, remedy string }{
+	{"exec format error", "the image is of another CPU architecture than the task: build it for linux/amd64, or set the architecture to ARM64"},
+	{"CannotPullContainerError", "check that the digest exists, that the execution role may pull it, and that the subnets reach the registry (NAT or VPC endpoints)"},
+	{"unable to pull secrets", "check the secret's ARN, that the execution role may read and decrypt it, and that the subnets reach Secrets Manager (NAT or VPC endpoint)"},
+	{"ResourceInitializationError", "check the execution role, and that the subnets reach ECR, Secrets Manager and CloudWatch Logs (NAT or VPC endpoints)"},
+	{"OutOfMemory", "raise rollout.memory, or find what uses the memory"},
+	{"health check", "look at the application's log: it started and did not answer its health check in time; raise rollout.start_period if it only starts slowly"},
+	{"Capacity is unavailable", "try again later, or use subnets in other zones"},
+	{"vCPU", "ask for a higher Fargate vCPU quota, or run fewer tasks"},
+	{"assume the role", "a new role takes seconds to be usable; check its trust policy"},
+	{"Essential container", "look at the application's log: it ended by itself"},
+}
+
+func remedyFor(text string) string {
+	for _, r := range remedies {
+		if strings.Contains(text, r.sign) {
+			return r.remedy
+		}
+	}
+	return ""
+}
+
+// capacity says that a text is about AWS having no room, which no new image mends.
+func capacity(text string) bool {
+	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs", "not enough free addresses", "InsufficientFreeAddresses"} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed says that a stopped task speaks against its version: it did not start, ended by
+// itself, or did not get healthy. Tasks that the scheduler stopped to replace them do not.
+func failed(t types.Task) bool {
+	switch t.StopCode {
+	case types.TaskStopCodeTaskFailedToStart, types.TaskStopCodeEssentialContainerExited:
+		return true
+	case types.TaskStopCodeServiceSchedulerInitiated:
+		return strings.Contains(aws.ToString(t.StoppedReason), "health check")
+	default:
+		return false
+	}
+}
+
+// explain is why a task stopped, in words, with the remedy.
+func explain(t types.Task) string {
+	parts := []string{aws.ToString(t.StoppedReason)}
+	for _, c := range t.Containers {
+		detail := aws.ToString(c.Reason)
+		if c.ExitCode != nil && *c.ExitCode != 0 {
+			detail = strings.TrimPrefix(fmt.Sprintf("%s, exit code %d%s", detail, *c.ExitCode, signal(*c.ExitCode)), ", ")
+		}
+		if detail != "" {
+			parts = append(parts, aws.ToString(c.Name)+": "+detail)
+		}
+	}
+	text := strings.Join(parts, "; ")
+	if remedy := remedyFor(text); remedy != "" {
+		text += " -> " + remedy
+	}
+	return text
+}
+
+func signal(exit int32) string {
+	switch exit {
+	case 137:
+		return " (killed: most often a lack of memory, or a stop that took too long)"
+	case 139:
+		return " (segmentation fault)"
+	case 143:
+		return " (ended on SIGTERM)"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,303 @@
+package fakeaws
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+func missing(arn string) types.Failure {
+	return types.Failure{Arn: aws.String(arn), Reason: aws.String("MISSING")}
+}
+
+// DescribeServices implements the call: what is missing is a failure of a successful answer.
+func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("DescribeServices"); err != nil {
+		return nil, err
+	}
+	out := &ecs.DescribeServicesOutput{}
+	for _, name := range in.Services {
+		s := e.find(aws.ToString(in.Cluster), name)
+		switch {
+		case s == nil:
+			out.Failures = append(out.Failures, missing(name))
+		case s.stale != nil && e.clock.Now().Sub(s.updated) < e.lag:
+			out.Services = append(out.Services, *s.stale)
+		default:
+			out.Services = append(out.Services, e.describe(s))
+		}
+	}
+	return out, nil
+}
+
+func (e *ECS) describe(s *service) types.Service {
+	out := types.Service{
+		ServiceName: aws.String(s.name), Status: aws.String(s.status), DesiredCount: s.desired,
+		DeploymentConfiguration: s.config,
+	}
+	// The newest events come first.
+	out.Events = slices.Clone(s.events)
+	slices.Reverse(out.Events)
+	if s.current != nil {
+		out.TaskDefinition = aws.String(s.current.taskDefinition)
+		out.CurrentServiceRevisions = []types.ServiceCurrentRevisionSummary{{Arn: aws.String(s.current.arn)}}
+		for _, t := range s.tasks {
+			if t.revision == s.current && t.stopped.IsZero() {
+				out.RunningCount++
+			}
+		}
+	}
+	return out
+}
+
+// UpdateService starts a deployment for a task definition. A deployment in progress is
+// stopped and replaced.
+func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.enter("UpdateService")
+	if err != nil && !isLostAnswer(err) {
+		return nil, err
+	}
+	s := e.find(aws.ToString(in.Cluster), aws.ToString(in.Service))
+	if s == nil {
+		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+	}
+	if s.status != "ACTIVE" {
+		return nil, &types.ServiceNotActiveException{Message: aws.String("Service was not ACTIVE.")}
+	}
+	if in.DesiredCount != nil {
+		s.desired = *in.DesiredCount
+	}
+	if in.DeploymentConfiguration != nil {
+		s.config = in.DeploymentConfiguration
+	}
+	if in.TaskDefinition != nil || in.ForceNewDeployment {
+		e.start(s, aws.ToString(in.TaskDefinition))
+	}
+	if err != nil {
+		return nil, err
+	}
+	described := e.describe(s)
+	return &ecs.UpdateServiceOutput{Service: &described}, nil
+}
+
+// LostAnswer is an error after which the call was carried out all the same: the
+// connection broke before the answer came.
+type LostAnswer struct{}
+
+// Error implements error.
+func (LostAnswer) Error() string { return "connection reset by peer" }
+
+func isLostAnswer(err error) bool { _, ok := err.(LostAnswer); return ok }
+
+func (e *ECS) start(s *service, taskDefinition string) {
+	now := e.clock.Now()
+	s.touch(e, now)
+	for _, d := range s.order {
+		if !d.done() {
+			d.status, d.finished, d.reason = types.ServiceDeploymentStatusStopped, now, "Replaced by a new service deployment"
+			s.stopTasks(d.target, now)
+		}
+	}
+	if taskDefinition == "" && s.current != nil {
+		taskDefinition = s.current.taskDefinition
+	}
+	d := &deployment{
+		arn: e.arn("service-deployment", s), service: s, source: s.current, target: e.newRevision(s, taskDefinition),
+		created: now, since: now, seen: now, status: types.ServiceDeploymentStatusPending,
+	}
+	if s.config != nil {
+		d.config = *s.config
+	}
+	if a := d.config.Alarms; a != nil {
+		for _, name := range a.AlarmNames {
+			d.blindAlarms = d.blindAlarms || e.alarms[name]
+		}
+	}
+	s.order = append(s.order, d)
+	e.deployments[d.arn] = d
+}
+
+// ListServiceDeployments lists two a page, the newest first.
+func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeploymentsInput, _ ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("ListServiceDeployments"); err != nil {
+		return nil, err
+	}
+	s := e.find(aws.ToString(in.Cluster), aws.ToString(in.Service))
+	if s == nil {
+		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+	}
+	now := e.clock.Now()
+	var all []types.ServiceDeploymentBrief
+	for _, d := range slices.Backward(s.order) {
+		if now.Sub(d.created) < e.lag || len(in.Status) > 0 && !slices.Contains(in.Status, d.status) {
+			continue
+		}
+		if c := in.CreatedAt; c != nil && c.After != nil && !d.created.After(*c.After) {
+			continue
+		}
+		brief := types.ServiceDeploymentBrief{
+			ServiceDeploymentArn: aws.String(d.arn), TargetServiceRevisionArn: aws.String(d.target.arn),
+			Status: d.status, CreatedAt: aws.Time(d.created), StatusReason: aws.String(d.reason),
+		}
+		all = append(all, brief)
+	}
+	const page = 2
+	from := len(aws.ToString(in.NextToken)) * page // a token is as long as pages were read
+	out := &ecs.ListServiceDeploymentsOutput{}
+	if from < len(all) {
+		out.ServiceDeployments = all[from:min(from+page, len(all))]
+	}
+	if from+page < len(all) {
+		out.NextToken = aws.String(aws.ToString(in.NextToken) + "n")
+	}
+	return out, nil
+}
+
+// DescribeServiceDeployments describes deployments by ARN.
+func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServiceDeploymentsInput, _ ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("DescribeServiceDeployments"); err != nil {
+		return nil, err
+	}
+	out := &ecs.DescribeServiceDeploymentsOutput{}
+	for _, arn := range in.ServiceDeploymentArns {
+		d := e.deployments[arn]
+		if d == nil {
+			out.Failures = append(out.Failures, missing(arn))
+			continue
+		}
+		out.ServiceDeployments = append(out.ServiceDeployments, e.describeDeployment(d))
+	}
+	return out, nil
+}
+
+func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
+	out := types.ServiceDeployment{
+		ServiceDeploymentArn: aws.String(d.arn), Status: d.status, LifecycleStage: types.ServiceDeploymentLifecycleStage(d.stage),
+		CreatedAt: aws.Time(d.created), Rollback: d.rollback,
+		TargetServiceRevision: &types.ServiceRevisionSummary{
+			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.healthy(d, e.clock.Now()),
+			RequestedProductionTrafficWeight: aws.Float64(d.weight),
+		},
+	}
+	if d.reason != "" {
+		out.StatusReason = aws.String(d.reason)
+	}
+	if !d.finished.IsZero() {
+		out.FinishedAt = aws.Time(d.finished)
+	}
+	if len(d.triggered) > 0 {
+		out.Alarms = &types.ServiceDeploymentAlarms{TriggeredAlarmNames: d.triggered}
+	}
+	return out
+}
+
+// DescribeServiceRevisions describes revisions by ARN.
+func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServiceRevisionsInput, _ ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("DescribeServiceRevisions"); err != nil {
+		return nil, err
+	}
+	out := &ecs.DescribeServiceRevisionsOutput{}
+	for _, arn := range in.ServiceRevisionArns {
+		r := e.revisions[arn]
+		if r == nil {
+			out.Failures = append(out.Failures, missing(arn))
+			continue
+		}
+		b := e.behaviours[r.taskDefinition]
+		out.ServiceRevisions = append(out.ServiceRevisions, types.ServiceRevision{
+			ServiceRevisionArn: aws.String(arn), TaskDefinition: aws.String(r.taskDefinition),
+			ContainerImages: []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(b.Image), ImageDigest: aws.String(b.Digest)}},
+		})
+	}
+	return out, nil
+}
+
+// StopServiceDeployment rolls a deployment back; without a revision that once completed
+// there is nothing to go back to.
+func (e *ECS) StopServiceDeployment(_ context.Context, in *ecs.StopServiceDeploymentInput, _ ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("StopServiceDeployment"); err != nil {
+		return nil, err
+	}
+	d := e.deployments[aws.ToString(in.ServiceDeploymentArn)]
+	if d == nil {
+		return nil, &types.ServiceDeploymentNotFoundException{Message: aws.String("no such deployment")}
+	}
+	if in.StopType != types.StopServiceDeploymentStopTypeRollback {
+		return nil, &types.InvalidParameterException{Message: aws.String("stopType must be ROLLBACK")}
+	}
+	if d.done() || !e.undo(d, e.clock.Now(), "Stopped by the user", types.ServiceDeploymentStatusStopRequested) {
+		return nil, &types.ConflictException{Message: aws.String("the deployment cannot be rolled back")}
+	}
+	return &ecs.StopServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, nil
+}
+
+// ListTasks lists running or stopped tasks of a service; stopped ones vanish after an hour.
+func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ecs.Options)) (*ecs.ListTasksOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("ListTasks"); err != nil {
+		return nil, err
+	}
+	out := &ecs.ListTasksOutput{}
+	s := e.find(aws.ToString(in.Cluster), aws.ToString(in.ServiceName))
+	if s == nil {
+		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+	}
+	for _, t := range s.tasks {
+		stopped := !t.stopped.IsZero()
+		if stopped == (in.DesiredStatus == types.DesiredStatusStopped) && (!stopped || e.clock.Now().Sub(t.stopped) < time.Hour) {
+			out.TaskArns = append(out.TaskArns, t.arn)
+		}
+	}
+	return out, nil
+}
+
+// DescribeTasks describes tasks by ARN.
+func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.enter("DescribeTasks"); err != nil {
+		return nil, err
+	}
+	out := &ecs.DescribeTasksOutput{}
+	for _, s := range e.services {
+		for _, t := range s.tasks {
+			if slices.Contains(in.Tasks, t.arn) {
+				out.Tasks = append(out.Tasks, describeTask(t))
+			}
+		}
+	}
+	return out, nil
+}
+
+func describeTask(t *task) types.Task {
+	out := types.Task{TaskArn: aws.String(t.arn), TaskDefinitionArn: aws.String(t.revision.taskDefinition), CreatedAt: aws.Time(t.launched)}
+	if t.failure != nil {
+		out.StopCode, out.StoppedReason, out.StoppedAt = t.failure.Code, aws.String(t.failure.Reason), aws.Time(t.stopped)
+		c := types.Container{Name: aws.String("app")}
+		if t.failure.ContainerReason != "" {
+			c.Reason = aws.String(t.failure.ContainerReason)
+		}
+		if t.failure.ExitCode != 0 {
+			c.ExitCode = aws.Int32(t.failure.ExitCode)
+		}
+		out.Containers = []types.Container{c}
+	}
+	return out
+}

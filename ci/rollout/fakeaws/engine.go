@@ -1,0 +1,284 @@
+package fakeaws
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// deployment is one service deployment under way.
+type deployment struct {
+	arn      string
+	service  *service
+	source   *revision
+	target   *revision
+	config   types.DeploymentConfiguration
+	created  time.Time
+	finished time.Time
+	status   types.ServiceDeploymentStatus
+	reason   string
+	stage    string
+	since    time.Time
+	// seen is the time up to which the deployment was simulated.
+	seen     time.Time
+	weight   float64
+	failures int32
+	rollback *types.Rollback
+	// blindAlarms were in ALARM when the deployment began: ECS then ignores alarms.
+	blindAlarms bool
+	triggered   []string
+	noted       bool
+}
+
+// The time that the stages without a configured length take here.
+const (
+	stageTime    = 10 * time.Second
+	cleanUpTime  = 30 * time.Second
+	rollbackTime = 60 * time.Second
+	healthyAfter = 30 * time.Second
+	step         = time.Second
+)
+
+// advance moves every deployment on to the clock's time, a second at a time.
+func (e *ECS) advance() {
+	now := e.clock.Now()
+	for _, s := range e.services {
+		for _, d := range s.order {
+			e.move(d, now)
+		}
+	}
+}
+
+func (e *ECS) move(d *deployment, now time.Time) {
+	for !d.done() && !d.seen.Add(step).After(now) {
+		d.seen = d.seen.Add(step)
+		e.tick(d, d.seen)
+	}
+}
+
+func (d *deployment) done() bool {
+	switch d.status {
+	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
+		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// tick is one second of a deployment.
+func (e *ECS) tick(d *deployment, now time.Time) {
+	in := now.Sub(d.since)
+	switch d.status {
+	case types.ServiceDeploymentStatusPending:
+		if in >= 2*time.Second {
+			d.status = types.ServiceDeploymentStatusInProgress
+			d.enter(firstStage(d), now)
+		}
+		return
+	case types.ServiceDeploymentStatusStopRequested, types.ServiceDeploymentStatusRollbackRequested:
+		d.status, d.since = types.ServiceDeploymentStatusRollbackInProgress, now
+		return
+	case types.ServiceDeploymentStatusRollbackInProgress:
+		if in >= rollbackTime {
+			e.finishRollback(d, now)
+		}
+		return
+	}
+	b := e.behaviours[d.target.taskDefinition]
+	e.runTasks(d, b, now)
+	if d.status != types.ServiceDeploymentStatusInProgress || e.alarmed(d, now) || b.Hangs == d.stage && b.Hangs != "" {
+		return
+	}
+	e.leave(d, now.Sub(d.since), now)
+}
+
+func firstStage(d *deployment) string {
+	if d.config.Strategy == types.DeploymentStrategyRolling || d.config.Strategy == "" {
+		return "SCALE_UP" // rolling deployments have no stages; SCALE_UP stands for "tasks are being replaced"
+	}
+	return "RECONCILE_SERVICE"
+}
+
+func (d *deployment) enter(stage string, now time.Time) { d.stage, d.since = stage, now }
+
+// leave goes on to the next stage when this one is done.
+func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
+	rolling := d.config.Strategy == types.DeploymentStrategyRolling || d.config.Strategy == ""
+	switch d.stage {
+	case "RECONCILE_SERVICE":
+		if in >= stageTime {
+			d.enter("SCALE_UP", now)
+		}
+	case "SCALE_UP":
+		if e.healthy(d, now) < d.service.desired {
+			return
+		}
+		if rolling {
+			d.weight = 100
+			d.enter("CLEAN_UP", now)
+			return
+		}
+		d.enter("PRODUCTION_TRAFFIC_SHIFT", now)
+	case "PRODUCTION_TRAFFIC_SHIFT":
+		d.shift(in, now)
+	case "BAKE_TIME":
+		if in >= time.Duration(aws.ToInt32(d.config.BakeTimeInMinutes))*time.Minute {
+			d.enter("CLEAN_UP", now)
+		}
+	case "CLEAN_UP":
+		if in >= cleanUpTime {
+			e.succeed(d, now)
+		}
+	}
+}
+
+// shift moves the weights: at once, after a canary, or step by step.
+func (d *deployment) shift(in time.Duration, now time.Time) {
+	switch d.config.Strategy {
+	case types.DeploymentStrategyCanary:
+		c := d.config.CanaryConfiguration
+		d.weight = aws.ToFloat64(c.CanaryPercent)
+		if in < stageTime+time.Duration(aws.ToInt32(c.CanaryBakeTimeInMinutes))*time.Minute {
+			return
+		}
+	case types.DeploymentStrategyLinear:
+		l := d.config.LinearConfiguration
+		steps := 1 + int(in/(time.Duration(aws.ToInt32(l.StepBakeTimeInMinutes))*time.Minute+stageTime))
+		if d.weight = min(100, float64(steps)*aws.ToFloat64(l.StepPercent)); d.weight < 100 {
+			return
+		}
+	default:
+		if in < stageTime {
+			return
+		}
+	}
+	d.weight = 100
+	d.enter("BAKE_TIME", now)
+}
+
+// runTasks launches what is missing, and lets tasks fail that do.
+func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
+	if d.stage == "RECONCILE_SERVICE" {
+		return
+	}
+	alive := int32(0)
+	for _, t := range d.service.tasks {
+		if t.revision != d.target || !t.stopped.IsZero() {
+			continue
+		}
+		if b.Failure != nil && now.Sub(t.launched) >= b.FailAfter {
+			t.stopped, t.failure = now, b.Failure
+			d.failures++
+			d.service.event(now, fmt.Sprintf("(service %s) has stopped 1 running tasks: (task %s).", d.service.name, lastPart(t.arn)))
+			continue
+		}
+		alive++
+	}
+	if e.breaker(d, now) {
+		return
+	}
+	if b.NoCapacity != "" {
+		if alive < d.service.desired && (!d.noted || now.Second() == 0) {
+			d.noted = true
+			d.service.event(now, b.NoCapacity)
+		}
+		return
+	}
+	for ; alive < d.service.desired; alive++ {
+		d.service.tasks = append(d.service.tasks, &task{arn: e.arn("task", d.service), revision: d.target, launched: now})
+	}
+}
+
+func (e *ECS) healthy(d *deployment, now time.Time) int32 {
+	b := e.behaviours[d.target.taskDefinition]
+	start := b.StartAfter
+	if start == 0 {
+		start = healthyAfter
+	}
+	n := int32(0)
+	for _, t := range d.service.tasks {
+		if t.revision == d.target && t.stopped.IsZero() && now.Sub(t.launched) >= start && !b.NeverHealthy {
+			n++
+		}
+	}
+	return n
+}
+
+// breaker trips by COUNT; a rolling deployment's only, as the API reference has it.
+func (e *ECS) breaker(d *deployment, now time.Time) bool {
+	c := d.config.DeploymentCircuitBreaker
+	if c == nil || !c.Enable || d.config.Strategy != types.DeploymentStrategyRolling || d.failures < threshold(c) {
+		return false
+	}
+	return c.Rollback && e.undo(d, now, "Circuit breaker triggered", types.ServiceDeploymentStatusRollbackRequested)
+}
+
+func threshold(c *types.DeploymentCircuitBreaker) int32 {
+	if c.ThresholdConfiguration != nil {
+		return c.ThresholdConfiguration.Value
+	}
+	return 10
+}
+
+// alarmed rolls back on an alarm that was not already in ALARM at the start: those make
+// ECS ignore alarms for the whole deployment.
+func (e *ECS) alarmed(d *deployment, now time.Time) bool {
+	a := d.config.Alarms
+	if a == nil || !a.Enable || d.blindAlarms {
+		return false
+	}
+	for _, name := range a.AlarmNames {
+		if e.alarms[name] {
+			d.triggered = append(d.triggered, name)
+		}
+	}
+	return len(d.triggered) > 0 && a.Rollback && e.undo(d, now, "Alarm triggered", types.ServiceDeploymentStatusRollbackRequested)
+}
+
+// undo begins a rollback, if there is a revision that once completed to go back to.
+func (e *ECS) undo(d *deployment, now time.Time, reason string, status types.ServiceDeploymentStatus) bool {
+	if d.source == nil || !d.source.completed {
+		return false
+	}
+	d.status, d.since, d.reason = status, now, "Service deployment rolled back because of: "+reason
+	d.rollback = &types.Rollback{Reason: aws.String(reason), ServiceRevisionArn: aws.String(d.source.arn), StartedAt: aws.Time(now)}
+	return true
+}
+
+func (e *ECS) finishRollback(d *deployment, now time.Time) {
+	d.weight, d.finished, d.status = 0, now, types.ServiceDeploymentStatusRollbackSuccessful
+	if e.behaviours[d.target.taskDefinition].RollbackFails {
+		d.status, d.reason = types.ServiceDeploymentStatusRollbackFailed, "Rollback failed: the old revision's tasks could not be started"
+		d.service.current = nil
+	}
+	d.service.stopTasks(d.target, now)
+	d.service.touch(e, now)
+}
+
+func (e *ECS) succeed(d *deployment, now time.Time) {
+	d.service.touch(e, now)
+	d.status, d.finished, d.target.completed = types.ServiceDeploymentStatusSuccessful, now, true
+	if d.source != nil {
+		d.service.stopTasks(d.source, now)
+	}
+	d.service.current = d.target
+	d.service.event(now, fmt.Sprintf("(service %s) (deployment %s) deployment completed.", d.service.name, lastPart(d.arn)))
+}
+
+func (s *service) stopTasks(r *revision, now time.Time) {
+	for _, t := range s.tasks {
+		if t.revision == r && t.stopped.IsZero() {
+			t.stopped = now
+			t.failure = &Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Scaling activity initiated by deployment"}
+		}
+	}
+}
+
+// touch keeps how the service looked before, for readers that lag behind.
+func (s *service) touch(e *ECS, now time.Time) {
+	before := e.describe(s)
+	s.stale, s.updated = &before, now
+}
