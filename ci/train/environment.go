@@ -26,6 +26,8 @@ const maxRequirements = 16 << 20
 
 var (
 	included = regexp.MustCompile(`(?m)^\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)`)
+	// required is a line that names a package; a file without any has nothing to hash.
+	required = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9]`)
 	hashed   = regexp.MustCompile(`--hash[=\s]`)
 )
 
@@ -63,7 +65,7 @@ func environment(ctx context.Context, source runner.Files, python string, requir
 			return env, false, stepProblem(ctx, "read "+name, err)
 		}
 		files = append(files, name)
-		if i < len(requirements) && !hashed.Match(content) {
+		if required.Match(content) && !hashed.Match(content) {
 			locked = false
 		}
 		for _, match := range included.FindAllStringSubmatch(string(content), -1) {
