@@ -15,6 +15,7 @@ The exit code is 0 whenever the result could be written, whatever the command di
 from __future__ import annotations
 
 import base64
+import contextlib
 import ctypes
 import datetime
 import json
@@ -25,7 +26,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from io import FileIO
+from typing import IO, Any
 from urllib.parse import quote
 
 TAIL_BYTES = 64 * 1024
@@ -80,7 +82,8 @@ class Masker:
             forms.add(json.dumps(value)[1:-1].encode("ascii"))
             forms.add(quote(raw, safe="").encode("ascii"))
             # The lines of a key may be printed one by one.
-            forms |= {line.strip() for line in raw.splitlines() if len(line.strip()) >= 16}
+            lines = (line.strip() for line in raw.splitlines())
+            forms |= {line for line in lines if len(line) >= 16}
         # What looks like the mask itself needs none.
         forms = {form for form in forms if form.strip(b"*")}
         # The longest first: one secret may begin like another.
@@ -89,7 +92,7 @@ class Masker:
         self.rest = b""
 
     def feed(self, data: bytes, end: bool = False) -> bytes:
-        """Return what is safe to show; keep back what may be the beginning of a secret."""
+        """Return what is safe to show; keep back what may begin a secret."""
         data = self.rest + data
         if not self.forms:
             return data
@@ -119,14 +122,20 @@ class Masker:
 class Stream:
     """Passes one stream on and keeps its end."""
 
-    def __init__(self, source: int, target: int, path: str, masker: Masker) -> None:
-        self.source = source
+    def __init__(
+        self, source: IO[bytes] | None, target: int, log: FileIO | None, masker: Masker
+    ) -> None:
+        if source is None:
+            raise SpecError("the command has no stream")
+        # A descriptor of its own, which nobody else closes.
+        self.source = os.dup(source.fileno())
+        source.close()
         self.target: int | None = target
         self.masker = masker
         self.pending = b""
         self.tail = b""
-        self.file = open(path, "wb", buffering=0) if path else None
-        os.set_blocking(source, False)
+        self.log = log
+        os.set_blocking(self.source, False)
 
     def read(self) -> bool:
         """Take what is there; return False at the end of the stream."""
@@ -150,8 +159,8 @@ class Stream:
         if not data:
             return
         self.tail = (self.tail + data)[-TAIL_BYTES:]
-        if self.file is not None:
-            self.file.write(data)
+        if self.log is not None:
+            self.log.write(data)
         self.tee(data)
 
     def tee(self, data: bytes) -> None:
@@ -166,8 +175,8 @@ class Stream:
         """End the stream and return its tail as text of at most TAIL_BYTES."""
         self.take(b"", end=True)
         os.close(self.source)
-        if self.file is not None:
-            self.file.close()
+        if self.log is not None:
+            self.log.close()
         # Replacing invalid bytes makes the text longer, so it is cut once more.
         text = whole_characters(self.tail).decode("utf-8", "replace").encode("utf-8")
         return whole_characters(text[-TAIL_BYTES:]).decode("utf-8", "replace")
@@ -187,10 +196,9 @@ def prctl(option: int, value: int) -> None:
     """Set a process attribute where there is such a thing (Linux)."""
     if sys.platform != "linux":
         return
-    try:
+    # Without it, only an additional safety net is missing.
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-    except (OSError, AttributeError):
-        pass  # Only an additional safety net is missing.
 
 
 def descendants() -> list[int]:
@@ -224,15 +232,14 @@ class Command:
             bufsize=0,
             start_new_session=True,
             umask=0o022,
-            # This process has one thread, so running code between fork and exec is safe.
-            preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+            # Safe between fork and exec: this process has one thread.
+            preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
         )
 
     def signal_group(self, number: int) -> None:
-        try:
+        # The group may be gone, or consist of zombies only.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # It is gone, or only its zombies are left.
 
     def end(self) -> None:
         """Ask the command to end; after the grace period it has to."""
@@ -272,10 +279,8 @@ class Command:
         while time.monotonic() < deadline:
             # Orphans become our children, and their children do when they die.
             for pid in descendants():
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
@@ -328,6 +333,7 @@ def write_result(path: str, result: dict[str, Any]) -> None:
 
 def run(spec: Spec) -> dict[str, Any]:
     """Run the command and return its result."""
+    logs = [FileIO(path, "w") if path else None for path in (spec.stdout, spec.stderr)]
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     os.set_blocking(write_end, False)
@@ -344,16 +350,11 @@ def run(spec: Spec) -> dict[str, Any]:
         return not_started(spec, error)
     except ValueError as error:  # A NUL in an argument or a variable.
         raise SpecError(str(error)) from error
-    process = command.process
-    assert process.stdout is not None and process.stderr is not None
     secrets = list(spec.secrets.values())
-    # The descriptors are duplicated so that each has one owner that closes it.
     streams = [
-        Stream(os.dup(process.stdout.fileno()), 1, spec.stdout, Masker(secrets)),
-        Stream(os.dup(process.stderr.fileno()), 2, spec.stderr, Masker(secrets)),
+        Stream(command.process.stdout, 1, logs[0], Masker(secrets)),
+        Stream(command.process.stderr, 2, logs[1], Masker(secrets)),
     ]
-    process.stdout.close()
-    process.stderr.close()
     watch(command, streams, read_end)
     stdout, stderr = (stream.close() for stream in streams)
     return {
