@@ -40,6 +40,9 @@ type Case struct {
 	// Message is the assertion or the reason of the skip, Tail the last lines of the text.
 	Message string
 	Tail    []string
+	// Output are the last lines of what the test printed and logged, where the report
+	// has them (junit_logging).
+	Output []string
 	// Collection says that this is no test but a file that could not be loaded.
 	Collection bool
 }
@@ -248,7 +251,7 @@ func (r *Report) slow(c Case) {
 		return
 	}
 	at := sort.Search(n, func(i int) bool { return r.Slowest[i].Seconds < c.Seconds })
-	c.Message, c.Tail = "", nil
+	c.Message, c.Tail, c.Output = "", nil, nil
 	r.Slowest = append(r.Slowest, Case{})
 	copy(r.Slowest[at+1:], r.Slowest[at:])
 	r.Slowest[at] = c

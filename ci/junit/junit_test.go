@@ -106,6 +106,16 @@ func TestParseTakesTheGravestResult(t *testing.T) {
 	assert.Equal(t, "f", r.Failures[0].Message)
 }
 
+func TestParseKeepsTheEndOfWhatATestPrinted(t *testing.T) {
+	r, err := Parse(strings.NewReader(`<testsuite><testcase name="a"><failure message="f">text</failure><system-out>one
+two</system-out><system-err>three</system-err></testcase><testcase name="b"><error/></testcase></testsuite>`), Options{})
+	require.NoError(t, err)
+	require.Len(t, r.Failures, 2)
+	assert.Equal(t, []string{"text"}, r.Failures[0].Tail)
+	assert.Equal(t, []string{"one", "two", "three"}, r.Failures[0].Output)
+	assert.Empty(t, r.Failures[1].Output)
+}
+
 func TestParseKeepsLittle(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<testsuite>")
@@ -167,7 +177,7 @@ func TestMergeRefusesATruncatedShard(t *testing.T) {
 func TestWriteIsReadBack(t *testing.T) {
 	cases := []Case{
 		{ClassName: "a.b", Name: "x<&>\"", File: "a/b.py", Seconds: 1.25, Outcome: Passed},
-		{Name: "f", Outcome: Failed, Message: "assert 1", Tail: []string{"one", "two"}},
+		{Name: "f", Outcome: Failed, Message: "assert 1", Tail: []string{"one", "two"}, Output: []string{"printed"}},
 		{Name: "e", Outcome: Errored}, {Name: "s", Outcome: Skipped, Message: "why"}, {Name: "x", Outcome: XFailed},
 	}
 	var b strings.Builder

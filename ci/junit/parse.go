@@ -49,6 +49,8 @@ type parser struct {
 	current *Case
 	depth   int
 	result  *strings.Builder
+	// output says that the text is what the test printed.
+	output bool
 	// previous waits for a second element of the same test.
 	previous *Case
 }
@@ -182,6 +184,9 @@ func (p *parser) child(element xml.StartElement) {
 		if kind == "pytest.xfail" {
 			outcome = XFailed
 		}
+	case "system-out", "system-err":
+		p.result, p.output = &strings.Builder{}, true
+		return
 	default:
 		return
 	}
@@ -189,17 +194,14 @@ func (p *parser) child(element xml.StartElement) {
 		p.current.Outcome = outcome
 		p.current.Message = xmlscan.Clip(message, maxMessage)
 		p.current.Tail = nil
-		p.result = &strings.Builder{}
+		p.result, p.output = &strings.Builder{}, false
 	}
 }
 
 func (p *parser) end(element xml.EndElement) error {
 	switch {
 	case p.current != nil && p.scan.Depth() == p.depth:
-		if p.result != nil {
-			p.current.Tail = lastLines(p.result.String())
-			p.result = nil
-		}
+		p.keep()
 	case p.current != nil && p.scan.Depth() == p.depth-1:
 		c := p.current
 		p.current = nil
@@ -208,6 +210,21 @@ func (p *parser) end(element xml.EndElement) error {
 		p.closeSuite()
 	}
 	return nil
+}
+
+// keep takes the text that was read into the test.
+func (p *parser) keep() {
+	if p.result == nil {
+		return
+	}
+	text := lastLines(p.result.String())
+	p.result = nil
+	if !p.output {
+		p.current.Tail = text
+		return
+	}
+	all := append(p.current.Output, text...)
+	p.current.Output = all[max(0, len(all)-tailLines):]
 }
 
 func (p *parser) close(c *Case) error {

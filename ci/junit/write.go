@@ -56,6 +56,10 @@ func (c Case) tokens() []xml.Token {
 		result := element(kind, attrs...)
 		tokens = append(tokens, result, xml.CharData(strings.Join(c.Tail, "\n")), result.End())
 	}
+	if len(c.Output) > 0 {
+		out := element("system-out")
+		tokens = append(tokens, out, xml.CharData(strings.Join(c.Output, "\n")), out.End())
+	}
 	return append(tokens, test.End())
 }
 

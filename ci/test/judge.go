@@ -102,10 +102,14 @@ func (s *session) judgeMissing() {
 // lastError is the line of an output that most likely says what was wrong.
 func lastError(text string) string {
 	lines := lastLines(text, 200)
-	for i := len(lines) - 1; i >= 0; i-- {
-		line := strings.TrimSpace(lines[i])
-		if strings.HasPrefix(line, "E  ") || strings.HasPrefix(strings.ToUpper(line), "ERROR") || strings.Contains(line, "Error:") {
-			return strings.TrimSpace(strings.TrimPrefix(line, "E "))
+	for _, marks := range []func(string) bool{
+		func(line string) bool { return strings.Contains(line, "rror: ") },
+		func(line string) bool { return strings.HasPrefix(line, "ERROR") },
+	} {
+		for i := len(lines) - 1; i >= 0; i-- {
+			if line := strings.TrimSpace(strings.TrimPrefix(lines[i], "E ")); marks(line) {
+				return line
+			}
 		}
 	}
 	if len(lines) == 0 {
@@ -190,6 +194,9 @@ func details(cases []junit.Case) []string {
 		out = append(out, c.ID()+": "+firstLine(c.Message))
 		for _, line := range c.Tail[max(0, len(c.Tail)-6):] {
 			out = append(out, "    "+line)
+		}
+		for _, line := range c.Output[max(0, len(c.Output)-6):] {
+			out = append(out, "    | "+line)
 		}
 	}
 	return out

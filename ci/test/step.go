@@ -102,7 +102,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 		Inputs:   []runner.Mount{{Path: ".", Files: inputs}},
 		Args:     args,
 		Vars:     p.vars(in, addopts),
-		Services: in.Services,
+		Services: in.Services, Needs: in.Needs,
 		Outputs:  []string{reportDir},
 		Timeout:  time.Duration(t.Timeout),
 		Fresh:    in.Fresh,
@@ -134,6 +134,8 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 		"--junitxml=" + path.Join(reportDir, junitFile),
 		// The older family names each test's file; the newer one leaves it to guessing.
 		"-o", "junit_family=xunit1",
+		// What a failed test printed belongs to its failure.
+		"-o", "junit_logging=all", "-o", "junit_log_passing_tests=false",
 	}
 	for _, source := range p.sources {
 		options = append(options, "--cov="+source)
