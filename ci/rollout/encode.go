@@ -13,14 +13,17 @@ import (
 // encodeJSON renders an SDK input as the JSON that the AWS CLI takes with
 // --cli-input-json: what is not set is left out, keys are sorted, two spaces indent.
 // ECS and CloudWatch Logs begin their names in lower case, the other services do not.
-func encodeJSON(input any) []byte {
+func encodeJSON(input any) []byte { return indentJSON(encode(input)) }
+
+// indentJSON writes JSON for people: indented, nothing escaped that need not be.
+func indentJSON(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	// Strings, numbers, booleans, lists and maps of such can always be encoded.
-	if err := encoder.Encode(encode(input)); err != nil {
-		panic(fmt.Sprintf("encode %T: %v", input, err))
+	if err := encoder.Encode(value); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", value, err))
 	}
 	return b.Bytes()
 }
