@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,8 +11,12 @@ import (
 // A run above it is warned of, not failed.
 const Budget = 15 * time.Minute
 
-// maxFailures is how many problems of a stage an error tells.
-const maxFailures = 50
+// maxFailures is how many problems of a stage an error tells, maxPublished how many of the
+// things it published.
+const (
+	maxFailures  = 50
+	maxPublished = 10
+)
 
 // Preflight is the name of what happens before the first stage: reading the source,
 // the configuration and the arguments.
@@ -142,12 +147,16 @@ func (r *Run) Failures() []string {
 		if len(problems) == 0 {
 			problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
 		}
+		published := s.Published
+		if n := len(published); n > maxPublished {
+			published = append(slices.Clone(published[:maxPublished]), fmt.Sprintf("%d more", n-maxPublished))
+		}
 		for i, p := range problems {
 			if i >= maxFailures {
 				more += len(problems) - i
 				break
 			}
-			line := (&Problem{Code: Code{Name: p.Code, Stage: s.Name}, Cause: p.Cause, Next: p.Next, Published: s.Published}).Error()
+			line := (&Problem{Code: Code{Name: p.Code, Stage: s.Name}, Cause: p.Cause, Next: p.Next, Published: published}).Error()
 			lines = append(lines, r.clean().line(line, maxLine))
 		}
 	}
