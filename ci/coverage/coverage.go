@@ -220,8 +220,11 @@ func (r *Report) Packages() []Package {
 }
 
 // Match says whether a glob takes a path. Globs are doublestar patterns over
-// slash-separated relative paths; one that names a directory takes all below it.
+// slash-separated relative paths; one that names a directory takes all below it. An empty one takes nothing.
 func Match(glob, name string) bool {
+	if glob == "" {
+		return false
+	}
 	glob = strings.TrimSuffix(strings.TrimPrefix(glob, "./"), "/")
 	if glob == "." || glob == "" {
 		return true

@@ -192,7 +192,7 @@ func TestMatch(t *testing.T) {
 	}{
 		{"tests/**", "tests/a/b.py", true}, {"tests", "tests/a.py", true}, {"tests/", "tests/a.py", true}, {"tests", "tests2/a.py", false},
 		{"**/test_*.py", "test_a.py", true}, {"**/test_*.py", "x/y/test_a.py", true}, {"*.py", "a/b.py", false},
-		{"./lstm/*.py", "lstm/a.py", true}, {".", "a.py", true}, {"{a,b}/*.py", "b/x.py", true},
+		{"./lstm/*.py", "lstm/a.py", true}, {".", "a.py", true}, {"./", "a.py", true}, {"", "a.py", false}, {"{a,b}/*.py", "b/x.py", true},
 	} {
 		assert.Equal(t, c.want, Match(c.glob, c.name), "%+v", c)
 	}

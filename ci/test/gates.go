@@ -65,7 +65,9 @@ func (s *session) omitted() []string {
 	globs := slices.Concat(s.in.Config.Test.Coverage.Omit, config.Default().Test.Coverage.Omit, []string{"**/*_test.py"})
 	if s.result.JUnit != nil {
 		for file := range s.result.JUnit.Files {
-			globs = append(globs, escape(file))
+			if strings.HasSuffix(file, ".py") { // not a class name, where no file is told
+				globs = append(globs, escape(file))
+			}
 		}
 	}
 	return globs

@@ -103,9 +103,9 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 		Args:     args,
 		Vars:     p.vars(in, addopts),
 		Services: in.Services, Needs: in.Needs,
-		Outputs:  []string{reportDir},
-		Timeout:  time.Duration(t.Timeout),
-		Fresh:    in.Fresh,
+		Outputs: []string{reportDir},
+		Timeout: time.Duration(t.Timeout),
+		Fresh:   in.Fresh,
 	}
 	return p, nil
 }
