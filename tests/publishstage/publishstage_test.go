@@ -279,9 +279,8 @@ func mlflow2(r runner.Runner) runner.Service {
 	service := sandbox.MLflow(r)
 	service.Name = "mlflow2"
 	service.Env.Files = service.Env.Files.With(".", r.NewFiles(map[string][]byte{"mlflow.lock": []byte(
-		"mlflow-skinny==2.22.5\nflask<4\nsqlalchemy<3\nalembic<2\ngunicorn==23.0.0\nJinja2\nMarkdown\ngraphene\npandas<3\nnumpy\n")}))
+		"mlflow-skinny==2.22.5\nflask<4\nsqlalchemy<2.1\nalembic<2\ngunicorn\nJinja2\nMarkdown\ngraphene\npandas<3\nnumpy\n")}))
 	service.Env.Install = [][]string{{"uv", "pip", "install", "--quiet", "-r", "mlflow.lock"}, {"python", "serve_mlflow.py", "prepare"}}
-	service.Args = append(slices.Clone(service.Args), "old")
 	return service
 }
 
