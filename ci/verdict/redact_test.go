@@ -67,7 +67,7 @@ func TestNoSecretInAnyReport(t *testing.T) {
 				run.Redact = verdict.Redact(canaries...)
 				run.Commit = text
 				s := &run.Stages[0]
-				s.Problems[0].Cause, s.Problems[0].Details = text, []string{"log: " + text, strings.Repeat("x", 400_000) + text}
+				s.Problems[0].Cause, s.Problems[0].Details = text, []string{"log: " + text, strings.Repeat("x", 90_000) + text}
 				s.Published = []string{text}
 				s.Evidence = append(s.Evidence, verdict.Evidence{Name: text, Value: text, OK: true})
 				s.Blocks = append(s.Blocks, verdict.Block{Title: text, Log: text, Summary: true}, verdict.Block{Table: &verdict.Table{Columns: []string{text}, Rows: [][]string{{text}}}})

@@ -218,7 +218,7 @@ func withoutSpans(line string) string {
 func TestMarkdownStaysShort(t *testing.T) {
 	run := failedRun()
 	s := &run.Stages[0]
-	for i := range 1200 {
+	for i := range 120 {
 		s.Problems = append(s.Problems, verdict.Finding{Code: "TESTS_FAILED", Cause: strings.Repeat("long ", 300), Details: []string{strings.Repeat("line\n", 4000)}})
 		s.Blocks = append(s.Blocks, verdict.Block{Title: fmt.Sprint(i), Summary: true, Log: strings.Repeat("l\n", 3000)})
 		s.Evidence = append(s.Evidence, verdict.Evidence{Name: "n", Value: strings.Repeat("v", 3000), Want: "w", OK: true})

@@ -43,11 +43,18 @@ func Text(s string, limit int) string {
 		return cut(s, limit)
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = ansi.ReplaceAllString(s, "")
+	// Each pass only where there is something for it: most text has none of these.
+	if strings.ContainsRune(s, '\x1b') {
+		s = ansi.ReplaceAllString(s, "")
+	}
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	s = strings.Map(visible, s)
-	s = hashCommand.ReplaceAllString(s, "# #$1")
-	s = colonCommand.ReplaceAllString(s, "$1: $2")
+	if strings.Contains(s, "##") {
+		s = hashCommand.ReplaceAllString(s, "# #$1")
+	}
+	if strings.Contains(s, "::") {
+		s = colonCommand.ReplaceAllString(s, "$1: $2")
+	}
 	return cut(s, limit)
 }
 
@@ -73,6 +80,8 @@ func harmless(s string) bool {
 // visible drops what does not show or changes how its neighbours show.
 func visible(r rune) rune {
 	switch {
+	case r >= ' ' && r < 0x7f || r == '…':
+		return r
 	case r == '\n' || r == '\t':
 		return r
 	case r == '\r' || r == '\v' || r == '\f' || r == '\u0085' || r == '\u2028' || r == '\u2029':
