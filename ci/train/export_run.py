@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = 1000
 
@@ -83,7 +85,9 @@ def main(tracking_uri: str, output: str) -> None:
     """Export every run of the store at the tracking URI to the output file."""
     client = MlflowClient(tracking_uri=tracking_uri)
     names = experiments(client)
-    found = [exported(client, run, names[run.info.experiment_id]) for run in runs(client, list(names))]
+    found = [
+        exported(client, run, names[run.info.experiment_id]) for run in runs(client, list(names))
+    ]
     document = {"format": 1, "runs": found}
     path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -185,7 +185,7 @@ func parameters(params map[string]string) (arguments []string, problems []*verdi
 func (s *session) vars() map[string]string {
 	threads := strconv.Itoa(s.in.Threads)
 	vars := map[string]string{
-		"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1",
+		"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1",
 		"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
 		"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads,
 		"GIT_PYTHON_REFRESH": "quiet", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true",
