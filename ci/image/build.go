@@ -23,6 +23,19 @@ var prepareScript string
 //go:embed scripts/assemble.py
 var assembleScript string
 
+// settle installs, "$@", and leaves nothing behind that differs from one installation to
+// the next. It is not Directory.WithTimestamps, because that follows links, and those of
+// an environment lead out of it.
+var settle = fmt.Sprintf(`"$@"; rm -f %[1]s/.lock; find %[1]s -exec touch -h -d @%[2]d {} +`, VenvDir, epoch)
+
+// fresh makes the steps that follow run again for each value of Input.Fresh.
+func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
+	if s.in.Fresh == "" {
+		return ctr
+	}
+	return ctr.WithEnvVariable("OPENSTACK_RCA_FRESH", s.in.Fresh)
+}
+
 // run runs a script with the base image's own interpreter: -I, so that nothing in the
 // environment or the working directory changes what it does.
 func run(script string, args ...string) []string {
@@ -52,7 +65,9 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
 	b.base = pinned
-	prepared := s.client.Container().From(pinned).WithUser("0").WithExec(run(prepareScript, s.prepareArgs()...))
+	prepared := s.fresh(s.client.Container().From(pinned)).WithUser("0").
+		WithExec(run(prepareScript, s.prepareArgs()...)).
+		WithoutEnvVariable("OPENSTACK_RCA_FRESH")
 	if prepared, err = prepared.Sync(ctx); err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
 	}
@@ -67,26 +82,26 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	builder := s.engine.WithDownloadCache(s.engine.Base(s.in.Config.Python), s.in.Config.Python).
 		// Bytecode that is checked by nobody: files get one fixed time below, which
 		// bytecode checked by time would not survive.
-		WithEnvVariable("PYC_INVALIDATION_MODE", "unchecked-hash").
+		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
 		WithWorkdir("/build")
 	for _, name := range requirements.files {
 		// One file each: a file is known by its content, a filtered directory made of
 		// them would do as well, the whole source would not.
 		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
 	}
-	builder, err = builder.WithExec(requirements.install()).Sync(ctx)
+	builder, err = s.fresh(builder).WithExec(append([]string{"sh", "-ec", settle, "sh"}, requirements.install()...)).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
 	}
-	venv := builder.Directory(VenvDir).WithTimestamps(epoch)
+	venv := builder.Directory(VenvDir)
 
 	// The application never brings a model of its own: what is in the source is not gated.
 	source := s.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
-	application := prepared.WithDirectory("/tree", source).WithExec(run(assembleScript, s.applicationArgs()...))
+	application := s.fresh(prepared).WithDirectory("/tree", source).WithExec(run(assembleScript, s.applicationArgs()...))
 	// The check is a step of the build: no model, or another one, and there is no image.
-	models := prepared.WithDirectory("/tree", s.in.ModelFiles).
+	models := s.fresh(prepared).WithDirectory("/tree", s.in.ModelFiles).
 		WithExec(run(assembleScript, "/tree", "--want", s.in.Model.File, s.in.Model.SHA256))
 	listing, err := models.Stdout(ctx)
 	if err != nil {
@@ -104,8 +119,8 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	}
 	image := prepared.
 		WithDirectory(VenvDir, venv).
-		WithDirectory(AppDir, application.Directory("/tree").WithTimestamps(epoch)).
-		WithDirectory(path.Join(AppDir, c.ModelDir), models.Directory("/tree").WithTimestamps(epoch)).
+		WithDirectory(AppDir, application.Directory("/tree")).
+		WithDirectory(path.Join(AppDir, c.ModelDir), models.Directory("/tree")).
 		WithDirectory(path.Dir(ManifestFile), s.client.Directory().WithNewFile(path.Base(ManifestFile), manifest).WithTimestamps(epoch))
 	b.container, err = s.configure(image, pinned).Sync(ctx)
 	if err != nil {
@@ -235,9 +250,9 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 	if !errors.As(err, &exec) {
 		// A step that runs no command fails in the engine, except where the code says so.
 		if code == CodeBaseUnavailable || code == CodeBuildFailed {
-			return verdict.Problemf(code, "%s: %s", what, s.redact(oneLine(err.Error())))
+			return verdict.Problemf(code, "%s: %s", what, s.plain(err))
 		}
-		return verdict.Problemf(CodeEngineFailed, "%s: %s", what, s.redact(oneLine(err.Error())))
+		return verdict.Problemf(CodeEngineFailed, "%s: %s", what, s.plain(err))
 	}
 	lines := lastLines(s.redact(exec.Stdout+"\n"+exec.Stderr), logLines)
 	cause := fmt.Sprintf("%s: exit code %d", what, exec.ExitCode)

@@ -36,6 +36,9 @@ type Input struct {
 	// Engine reaches services, which works differently inside and outside of module
 	// functions, and makes Python environments. A runner for module functions when nil.
 	Engine *engine.Runner
+	// Fresh, when not empty, runs every step of the build again for each different value
+	// instead of taking it from the cache: the digest must not change by it.
+	Fresh string
 	// Redact hides secrets in logs; nil hides nothing.
 	Redact func(string) string
 }

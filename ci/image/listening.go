@@ -11,7 +11,9 @@ import (
 
 // listening reads /proc/net/tcp and tcp6 and names the sockets that listen elsewhere
 // than on the given port of all addresses; empty when there are none, or when the port
-// is listened on as it should be.
+// is listened on as it should be. High ports of the loopback interface are left out: the
+// engine's name server and libraries listen there, and no application that wants to be
+// reached does.
 func listening(table string, port int) string {
 	var found []string
 	for line := range strings.Lines(table) {
@@ -26,6 +28,9 @@ func listening(table string, port int) string {
 		}
 		if int(address.Port()) == port && address.Addr().IsUnspecified() {
 			return ""
+		}
+		if address.Addr().IsLoopback() && int(address.Port()) != port && address.Port() >= 32768 {
+			continue
 		}
 		if text := address.String(); !slices.Contains(found, text) {
 			found = append(found, text)

@@ -80,7 +80,7 @@ func (s *session) compare(r registry, tag, digest string) *verdict.Problem {
 		err = &mismatch{what: "tag " + tag, got: got, want: digest}
 	}
 	if err != nil {
-		return verdict.Problemf(pushCode(err), "read back what was pushed: %s", s.redact(oneLine(err.Error())))
+		return verdict.Problemf(pushCode(err), "read back what was pushed: %s", s.plain(err))
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s *session) push(ctx context.Context, image *dagger.Container, p plan, dig
 			// Judge adds up what is published; the digest is there already.
 			published := s.stage.Published
 			s.stage.Published = nil
-			problem := verdict.Problemf(CodeTagFailed, "%s", s.redact(oneLine(err.Error())))
+			problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
 			problem.Published = published
 			return "", []*verdict.Problem{problem}
 		}
@@ -151,7 +151,7 @@ func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (the
 		got, err := r.digestOf(tag.Name)
 		switch {
 		case err != nil:
-			return false, verdict.Problemf(pushCode(err), "%s", s.redact(oneLine(err.Error())))
+			return false, verdict.Problemf(pushCode(err), "%s", s.plain(err))
 		case got == digest && i == 0:
 			there = true
 		case got != "" && got != digest && tag.Immutable:
@@ -189,7 +189,7 @@ func (s *session) publish(ctx context.Context, image *dagger.Container, p plan, 
 		}
 		code := pushCode(err)
 		if attempt == pushes || (code != CodePushThrottled && code != CodePushUnavailable) {
-			return verdict.Problemf(code, "push %s: %s", address, s.redact(oneLine(err.Error())))
+			return verdict.Problemf(code, "push %s: %s", address, s.plain(err))
 		}
 		if err := s.wait(ctx, pause); err != nil {
 			return cancelled(ctx, "the push")

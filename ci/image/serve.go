@@ -105,7 +105,7 @@ func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *da
 	}
 	left, err := s.read(ctx, look, mode...)
 	if err != nil {
-		s.stage.Warn(WarnLogs, "%v", s.redact(oneLine(err.Error())))
+		s.stage.Warn(WarnLogs, "%v", s.plain(err))
 		if result.Problem == nil {
 			return nil
 		}
@@ -169,7 +169,7 @@ func (s *session) read(ctx context.Context, look *dagger.Container, mode ...stri
 func (s *session) stop(ctx context.Context, running *runner.Running) {
 	if err := running.Stop(ctx); err != nil {
 		// The engine stops it with the session at the latest.
-		s.stage.Add("not stopped", running.Name+": "+s.redact(oneLine(err.Error())))
+		s.stage.Add("not stopped", running.Name+": "+s.plain(err))
 	}
 }
 

@@ -1,6 +1,9 @@
 package image
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // logLines is how much of a log a report shows.
 const logLines = 50
@@ -22,6 +25,14 @@ func clip(text string, n int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:n-3], "") + "..."
+}
+
+// traced is what the engine appends to its errors for its own progress view.
+var traced = regexp.MustCompile(`\s*\[traceparent:[0-9a-f-]+\]`)
+
+// plain is an error for users: one line, redacted.
+func (s *session) plain(err error) string {
+	return s.redact(oneLine(traced.ReplaceAllString(err.Error(), "")))
 }
 
 func oneLine(text string) string { return clip(strings.Join(strings.Fields(text), " "), 500) }

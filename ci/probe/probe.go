@@ -31,7 +31,8 @@ type Target struct {
 	Successes int
 	// Budget is how long it may take from the call of Run until it is healthy.
 	Budget time.Duration
-	// Interval is the pause after each attempt; 250 ms when 0.
+	// Interval is the pause after each attempt; 250 ms when 0. It grows to four times as
+	// long while a start takes long.
 	Interval time.Duration
 	// AnswerWithin bounds each request; 10 s when 0. A first page load that imports
 	// libraries is slow.
@@ -180,11 +181,22 @@ func (p *prober) run(ctx context.Context) {
 			p.result.Problem = p.judge()
 			return
 		}
-		if err := p.clock.Wait(ctx, min(p.target.Interval, p.target.Budget-p.since())); err != nil {
+		if err := p.clock.Wait(ctx, p.pause()); err != nil {
 			p.result.Problem = verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
 			return
 		}
 	}
+}
+
+// pause grows with a start that takes long: a log of the application should not consist
+// of this probe's questions. A success is followed up at once.
+func (p *prober) pause() time.Duration {
+	since := p.since()
+	pause := p.target.Interval
+	if p.streak == 0 {
+		pause = max(pause, min(4*pause, since/10))
+	}
+	return min(pause, p.target.Budget-since)
 }
 
 func (p *prober) since() time.Duration { return p.clock.Now().Sub(p.start) }

@@ -81,15 +81,19 @@ func TestHealthyAtOnce(t *testing.T) {
 }
 
 func TestASlowStartPassesAndIsMeasured(t *testing.T) {
-	r := probe.Run(context.Background(), target(server(t, func(n int, _ string) int {
-		if n < 45 {
+	clock := newClock()
+	start := clock.Now()
+	p := target(server(t, func(int, string) int {
+		if clock.Now().Sub(start) < 45*time.Second {
 			return 503
 		}
 		return 200
-	})))
+	}))
+	p.Clock = clock
+	r := probe.Run(context.Background(), p)
 	require.True(t, r.Healthy)
-	assert.Equal(t, 45*time.Second, r.TimeToHealthy)
-	assert.Equal(t, 48, r.Attempts)
+	assert.InDelta(t, 45, r.TimeToHealthy.Seconds(), 4)
+	assert.Less(t, r.Attempts, 48, "it asks less often as time goes by")
 	assert.Equal(t, 503, r.LastBad.Status)
 }
 

@@ -3,9 +3,9 @@
 usage: assemble.py DIRECTORY [--want FILE SHA256] [--own UID PATH...]
 
 Modes become those of a fresh checkout under umask 022, whatever the machine that checked
-it out had. With --want the file must be there with that content. The paths of --own,
-where they exist, are given to that user. Prints a JSON object: path to SHA-256 of every
-regular file.
+it out had, and times one fixed time. With --want the file must be there with that
+content. The paths of --own, where they exist, are given to that user. Prints a JSON
+object: path to SHA-256 of every regular file.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import sys
+
+EPOCH = 315532800  # as in prepare.py
 
 
 def digest(path: str) -> str:
@@ -43,6 +45,9 @@ def main() -> None:
                 continue
             os.chmod(path, 0o755 if os.lstat(path).st_mode & 0o100 else 0o644)
             hashes[os.path.relpath(path, args.top)] = digest(path)
+        for name in [*files, *names]:
+            os.utime(os.path.join(directory, name), (EPOCH, EPOCH), follow_symlinks=False)
+    os.utime(args.top, (EPOCH, EPOCH))
     if args.want:
         name, want = args.want
         got = hashes.get(name)

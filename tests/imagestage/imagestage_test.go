@@ -1,0 +1,138 @@
+// Package imagestage_test runs the image stage on a real engine, with an application so
+// small that only the stage itself is tested.
+package imagestage_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dagger.io/dagger"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/image"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/tests/reachable"
+)
+
+const commit = "0f1e2d3c4b5a69788796a5b4c3d2e1f001234567"
+
+func connect(t *testing.T) *dagger.Client {
+	t.Helper()
+	reachable.Engine(t)
+	var opts []dagger.ClientOpt
+	if testing.Verbose() {
+		opts = append(opts, dagger.WithLogOutput(os.Stderr))
+	}
+	client, err := dagger.Connect(t.Context(), opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+// input is the fixture application with a model, as the train stage would hand it on.
+func input(t *testing.T, client *dagger.Client) image.Input {
+	t.Helper()
+	dir := t.TempDir()
+	content := []byte("not a real model, but one file with one hash\n")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "lstm_model.keras"), content, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "golden.json"), []byte("golden\n"), 0o600))
+	sum := sha256.Sum256(content)
+	digest := hex.EncodeToString(sum[:])
+
+	cfg := config.Default()
+	cfg.Name, cfg.Python = "fixture", "3.11"
+	cfg.Train.ScoreCommand = []string{"python", "serve.py", "score", "models/golden.json"}
+	cfg.Image.Inputs = config.Selection{Include: []string{"*.py"}}
+	cfg.Image.Command = []string{"python", "serve.py"}
+	cfg.Image.ScriptHealth = "/_stcore/script-health-check"
+	cfg.Image.StartBudget = config.Duration(90 * time.Second)
+	cfg.Image.MaxMegabytes = 400
+	runner := engine.New(client, engine.Options{Tunnel: true})
+	t.Cleanup(func() { require.NoError(t, runner.Close(context.Background())) })
+	return image.Input{
+		Config: cfg, Source: client.Host().Directory("testdata/app"), ModelFiles: client.Host().Directory(dir),
+		Model:       &model.Artifact{Dir: dir, File: "lstm_model.keras", SHA256: digest, Golden: "golden.json"},
+		Version:     &model.Version{Number: 7, URI: "s3://bucket/models/lstm_model_v7.keras", SHA256: digest},
+		Environment: "sandbox", Ref: "main", Commit: commit, CommitTime: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
+		Push: image.Push{Sandbox: true}, Engine: runner, Redact: verdict.Redact("hunter2-hunter2"),
+	}
+}
+
+func evidence(stage verdict.Stage) string {
+	var b strings.Builder
+	for _, e := range stage.Evidence {
+		b.WriteString(e.Name + ": " + e.Value + "\n")
+	}
+	return b.String()
+}
+
+func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
+	client := connect(t)
+	in := input(t, client)
+	started := time.Now()
+	result := image.Run(t.Context(), client, in)
+	t.Logf("%s\n%s", time.Since(started).Round(time.Millisecond), evidence(result.Stage))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s\n%v", result.Stage.Failure(), result.Stage.Problems)
+	assert.Regexp(t, `^localhost:5000/library/openstack-rca-system@sha256:[0-9a-f]{64}$`, result.Reference)
+	assert.True(t, strings.HasSuffix(result.Reference, result.Digest))
+	require.NotNil(t, result.Container)
+	assert.Empty(t, result.Stage.Warnings)
+
+	t.Run("built again from scratch it has the same digest", func(t *testing.T) {
+		started := time.Now()
+		in := input(t, client)
+		in.Fresh = started.String()
+		again := image.Run(t.Context(), client, in)
+		t.Logf("%s", time.Since(started).Round(time.Millisecond))
+		require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+		assert.Equal(t, result.Digest, again.Digest)
+	})
+}
+
+func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
+	client := connect(t)
+	for mode, c := range map[string]struct {
+		code  verdict.Code
+		cause string
+		vars  map[string]string
+	}{
+		"crash":     {code: probe.CodeCrashed, cause: "exit code 1"},
+		"unhealthy": {code: probe.CodeUnhealthy, cause: "status 500: not yet"},
+		"silent":    {code: probe.CodeNotListening, cause: "nothing answers"},
+		"local":     {code: image.CodeElsewhere, cause: "it listens on 127.0.0.1:7051"},
+		"healthy":   {code: image.CodeElsewhere, cause: "0.0.0.0:8501", vars: map[string]string{"APP_PORT": "8501"}},
+		"flapping":  {code: probe.CodeFlapping, cause: "exit code 9"},
+		"script":    {code: probe.CodeScriptUnhealthy, cause: "No module named 'pandas'"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			in := input(t, client)
+			in.Config.Image.StartBudget = config.Duration(20 * time.Second)
+			vars := map[string]string{"APP_MODE": mode}
+			for name, value := range c.vars {
+				vars[name] = value
+			}
+			in.Config.Image.Vars = vars
+			result := image.Run(t.Context(), client, in)
+			t.Logf("%s\n%s\n%v", result.Stage.Failure(), evidence(result.Stage), result.Stage.Problems)
+			require.Equal(t, verdict.Fail, result.Stage.Verdict)
+			assert.Equal(t, c.code.Name, result.Stage.Code)
+			assert.Contains(t, result.Stage.Cause, c.cause)
+			assert.Empty(t, result.Reference)
+			require.NotEmpty(t, result.Stage.Problems)
+			log := strings.Join(result.Stage.Problems[0].Details, "\n")
+			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/script-health-check", log)
+			assert.NotContains(t, log, "hunter2")
+		})
+	}
+}
