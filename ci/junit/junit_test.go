@@ -107,8 +107,13 @@ func TestParseTakesTheGravestResult(t *testing.T) {
 }
 
 func TestParseKeepsTheEndOfWhatATestPrinted(t *testing.T) {
-	r, err := Parse(strings.NewReader(`<testsuite><testcase name="a"><failure message="f">text</failure><system-out>one
-two</system-out><system-err>three</system-err></testcase><testcase name="b"><error/></testcase></testsuite>`), Options{})
+	r, err := Parse(strings.NewReader(`<testsuite><testcase name="a"><failure message="f">text</failure><system-out>---- Captured Log ----
+
+---- Captured Out ----
+one
+two
+
+</system-out><system-err>three</system-err></testcase><testcase name="b"><error/></testcase></testsuite>`), Options{})
 	require.NoError(t, err)
 	require.Len(t, r.Failures, 2)
 	assert.Equal(t, []string{"text"}, r.Failures[0].Tail)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -212,18 +213,21 @@ func (p *parser) end(element xml.EndElement) error {
 	return nil
 }
 
+// heading is what pytest writes above captured output, also above none.
+var heading = regexp.MustCompile(`(?m)^-+ Captured \w+ -+\n*`)
+
 // keep takes the text that was read into the test.
 func (p *parser) keep() {
 	if p.result == nil {
 		return
 	}
-	text := lastLines(p.result.String())
+	text := p.result.String()
 	p.result = nil
 	if !p.output {
-		p.current.Tail = text
+		p.current.Tail = lastLines(text)
 		return
 	}
-	all := append(p.current.Output, text...)
+	all := append(p.current.Output, lastLines(heading.ReplaceAllString(text, ""))...)
 	p.current.Output = all[max(0, len(all)-tailLines):]
 }
 

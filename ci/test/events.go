@@ -19,6 +19,8 @@ const (
 	maxEventLine  = 1 << 20
 	maxEventBytes = 512 << 20
 	maxEventTests = 2_000_000
+	// maxEventTexts is how many tests' texts are kept.
+	maxEventTexts = 500
 )
 
 // events are what the plugin wrote down during the run.
@@ -39,7 +41,8 @@ type eventTest struct {
 	finished bool
 	outcome  junit.Outcome
 	seconds  float64
-	text     string
+	// text is the end of the failure, output that of what the test printed.
+	text, output string
 }
 
 // running are the tests that started and did not end, in the order of their start.
@@ -88,6 +91,15 @@ func (e *events) cases() []junit.Case {
 	return cases
 }
 
+// complete adds to failures what their tests printed, where the JUnit report lacks it.
+func (e *events) complete(cases []junit.Case) {
+	for i := range cases {
+		if t := e.tests[cases[i].ID()]; t != nil && len(cases[i].Output) == 0 {
+			cases[i].Output = lastLines(t.output, 12)
+		}
+	}
+}
+
 // readEvents reads the file of events. A last line that is cut off is normal for a
 // killed run; any other line that is no event is an error.
 func readEvents(r io.Reader) (*events, error) {
@@ -95,15 +107,16 @@ func readEvents(r io.Reader) (*events, error) {
 	lines := bufio.NewScanner(io.LimitReader(r, maxEventBytes))
 	lines.Buffer(make([]byte, 0, 64<<10), maxEventLine)
 	var broken error
+	texts := 0
 	for n := 1; lines.Scan(); n++ {
 		if broken != nil {
 			return e, broken
 		}
 		var event struct {
-			Event, ID, When, Outcome, Text string
-			Added                          []string
-			Tests                          int
-			Seconds                        float64
+			Event, ID, When, Outcome, Text, Output string
+			Added                                  []string
+			Tests                                  int
+			Seconds                                float64
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -133,7 +146,16 @@ func readEvents(r io.Reader) (*events, error) {
 			case "finish":
 				t.finished = true
 			default:
+				if event.Text != "" || event.Output != "" {
+					texts++
+				}
+				if texts > maxEventTexts {
+					event.Text, event.Output = "", ""
+				}
 				t.result(event.When, event.Outcome, event.Text, event.Seconds)
+				if event.Output != "" {
+					t.output = xmlscan.Clip(event.Output, 2000)
+				}
 			}
 		}
 	}

@@ -38,6 +38,7 @@ func (s *session) judgeRun() {
 		s.attachPartial()
 		return
 	}
+	s.events.complete(report.Failures)
 	s.judgeTests(report, incomplete)
 	if !incomplete {
 		s.judgeAgreement(report)

@@ -247,6 +247,36 @@ func TestRunShowsFailures(t *testing.T) {
 	assert.Equal(t, []string{"tests/test_mlflow_x.py::test_bad", "failed", "assert 1 == 2"}, table.Rows[1])
 }
 
+func TestRunShowsWhatAFailedSetUpPrinted(t *testing.T) {
+	r := judge(t, input(t), 1, green().
+		with("junit.xml", suite(passing("test_b"), `<testcase classname="tests.test_a" name="test_a" file="tests/test_a.py"><error message="failed on setup"/></testcase>`)).
+		with("events.jsonl", `{"event":"start","id":"tests/test_a.py::test_a"}
+{"event":"result","id":"tests/test_a.py::test_a","when":"setup","outcome":"failed","output":"error: no bucket\n"}
+{"event":"finish","id":"tests/test_a.py::test_a"}
+`))
+	assert.Equal(t, []string{"tests/test_a.py::test_a: failed on setup", "    | error: no bucket"}, r.Stage.Problems[0].Details)
+}
+
+func TestRunPreparesServices(t *testing.T) {
+	in := input(t)
+	in.Needs = []runner.Service{{Name: "s3"}}
+	var prepared []string
+	in.Prepare = func(_ context.Context, services map[string]*runner.Running) error {
+		for name := range services {
+			prepared = append(prepared, name)
+		}
+		return nil
+	}
+	r := fake.New().OnRun(fake.Answer(0, green()))
+	require.Equal(t, verdict.Pass, Run(t.Context(), r, in).Stage.Verdict)
+	assert.Equal(t, []string{"s3"}, prepared)
+	in.Prepare = func(context.Context, map[string]*runner.Running) error { return errors.New("no bucket") }
+	got := Run(t.Context(), r, in).Stage
+	assert.Equal(t, "SERVICE_FAILED", got.Code)
+	assert.Contains(t, got.Cause, "no bucket")
+	assert.Equal(t, 2, r.Stopped("s3"))
+}
+
 func TestRunNamesManyFailuresBriefly(t *testing.T) {
 	cases := []string{}
 	for i := range 50 {

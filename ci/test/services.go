@@ -31,6 +31,12 @@ func (s *session) start(ctx context.Context, r runner.Runner) (stop func(), err 
 		}
 	}
 	s.plan.step.Services = bound
+	err = errors.Join(errs...)
+	if err == nil && s.in.Prepare != nil {
+		if cause := s.in.Prepare(ctx, bound); cause != nil {
+			err = &runner.StartError{Service: "preparation", Err: cause}
+		}
+	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBudget)
 		defer cancel()
@@ -42,5 +48,5 @@ func (s *session) start(ctx context.Context, r runner.Runner) (stop func(), err 
 				s.result.Stage.Warn(ServiceLeft, "stop service %s: %v", running.Name, err)
 			}
 		}
-	}, errors.Join(errs...)
+	}, err
 }

@@ -1,6 +1,7 @@
 package teststage
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -63,6 +64,10 @@ func TestTheExampleApplicationPasses(t *testing.T) {
 		in.Config = cfg
 		in.Needs = []runner.Service{sandbox.MLflow(r), sandbox.S3(r)}
 		in.ServiceVars = sandbox.Vars()
+		in.Prepare = func(ctx context.Context, services map[string]*runner.Running) error {
+			_, err := sandbox.Target(ctx, services[sandbox.MLflowName], services[sandbox.S3Name]) // makes the bucket
+			return err
+		}
 	})
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	equalsPytest(t, r)

@@ -61,6 +61,9 @@ class Events:
         """A phase of a test ended. Passed set-up and tear-down say nothing."""
         if report.when == "call" or report.outcome != "passed":
             text = "" if report.outcome == "passed" else str(report.longrepr)[-2000:]
+            # pytest leaves what a failed set-up printed out of its JUnit report.
+            printed = (report.caplog, report.capstdout, report.capstderr)
+            output = "\n".join(printed)[-2000:] if report.outcome == "failed" else ""
             self.write(
                 "result",
                 id=report.nodeid,
@@ -70,6 +73,7 @@ class Events:
                 else report.outcome,
                 seconds=report.duration,
                 text=text,
+                output=output,
             )
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
