@@ -1,0 +1,51 @@
+package teststage
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// shop uses a package that only its lock file brings.
+func shop() project {
+	return project{
+		"shop.py":            "import six\n\ndef text(x):\n    return six.ensure_str(x)\n",
+		"tests/test_shop.py": "import iniconfig\nimport shop\n\ndef test_text():\n    assert shop.text(b'a') == 'a'\n",
+	}
+}
+
+func TestAPoetryLockIsInstalled(t *testing.T) {
+	p := shop()
+	for _, name := range []string{"pyproject.toml", "poetry.lock"} {
+		content, err := os.ReadFile(filepath.Join("testdata", "poetry", name))
+		require.NoError(t, err)
+		p[name] = string(content)
+	}
+	r := run(t, p, nil)
+	require.Equal(t, verdict.Pass, r.Stage.Verdict)
+	assert.Contains(t, codes(r.Stage.Warnings), "TOOLS_ADDED")
+	assert.NotContains(t, codes(r.Stage.Warnings), "REQUIREMENTS_UNLOCKED")
+}
+
+func TestAUVLockIsInstalled(t *testing.T) {
+	uv, err := exec.LookPath("uv")
+	if err != nil {
+		t.Skip("uv is missing: the lock file of this test cannot be made")
+	}
+	dir := shop().with(project{
+		"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n\n[dependency-groups]\ndev = [\"pytest\", \"pytest-cov\", \"iniconfig\"]\n",
+	}).write(t)
+	lock := exec.CommandContext(t.Context(), uv, "lock", "--quiet")
+	lock.Dir = dir
+	out, err := lock.CombinedOutput()
+	require.NoError(t, err, string(out))
+	r := runDir(t, dir, nil)
+	require.Equal(t, verdict.Pass, r.Stage.Verdict)
+	assert.Equal(t, []string{"GATE_UNSET", "GATE_UNSET"}, codes(r.Stage.Warnings), "all is locked, nothing was added")
+}
