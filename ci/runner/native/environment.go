@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -89,14 +90,23 @@ func (r *Runner) complete(ctx context.Context, dir string, works func() bool, ma
 	}
 	defer release()
 	r.mu.Lock()
-	held := r.held[dir] != nil
+	held := r.held[dir]
 	r.mu.Unlock()
-	if held && isDone(dir) && works() {
-		return false, nil
+	if held != nil {
+		if isDone(dir) && works() {
+			return false, nil
+		}
+		// Somebody damaged it: our own lock must not keep us from making it again.
+		r.mu.Lock()
+		delete(r.held, dir)
+		r.mu.Unlock()
+		if err := held.Close(); err != nil {
+			return false, fmt.Errorf("unlock %s: %w", dir, err)
+		}
 	}
 	// Another process may remove the directory between the making and the use, once.
 	for range 3 {
-		shared, err := lock(ctx, dir+".lock", false)
+		shared, err := r.lock(ctx, dir, false)
 		if err != nil {
 			return false, err
 		}
@@ -119,7 +129,7 @@ func (r *Runner) complete(ctx context.Context, dir string, works func() bool, ma
 }
 
 func (r *Runner) makeLocked(ctx context.Context, dir string, works func() bool, make func() error) (err error) {
-	exclusive, err := lock(ctx, dir+".lock", true)
+	exclusive, err := r.lock(ctx, dir, true)
 	if err != nil {
 		return err
 	}
@@ -144,6 +154,18 @@ func (r *Runner) makeLocked(ctx context.Context, dir string, works func() bool, 
 		return fmt.Errorf("complete environment: %w", err)
 	}
 	return nil
+}
+
+// patience is how long we wait for another process before we say so.
+const patience = time.Second
+
+// lock takes the lock of a directory of the cache and says when that takes long.
+func (r *Runner) lock(ctx context.Context, dir string, exclusive bool) (io.Closer, error) {
+	told := time.AfterFunc(patience, func() {
+		r.log.named("environment").line([]byte("waiting for another process that makes or uses " + dir))
+	})
+	defer told.Stop()
+	return lock(ctx, dir+".lock", exclusive)
 }
 
 // only lets one goroutine at a time look at a directory of the cache.

@@ -33,8 +33,8 @@ func (i *interpreter) String() string {
 }
 
 // python finds the interpreter for a version: the one that Options.PythonFor names, else
-// pythonX.Y on the path, else those that pyenv and uv have installed, else python3 if it
-// is recent enough, with a warning that it is another version.
+// pythonX.Y on the path, else those that pyenv and uv have installed, else python3; that
+// also when it is another version, if it is recent enough, but then with a warning.
 func (r *Runner) python(ctx context.Context, version string) (*interpreter, error) {
 	wanted, err := parseVersion(version)
 	if err != nil {
@@ -141,8 +141,6 @@ func candidates(version string) []string {
 	for _, pattern := range []string{
 		filepath.Join(pyenv, "versions", version+"*", "bin", "python"+minor),
 		filepath.Join(data, "uv", "python", "cpython-"+version+"*", "bin", "python"+minor),
-		filepath.Join("/opt/homebrew/bin", "python"+minor),
-		filepath.Join("/usr/local/bin", "python"+minor),
 	} {
 		// The only error is a malformed pattern: a home directory with brackets in its name.
 		matches, err := filepath.Glob(pattern)
@@ -153,7 +151,7 @@ func candidates(version string) []string {
 		slices.Reverse(matches)
 		list = append(list, matches...)
 	}
-	return list
+	return append(list, "python3")
 }
 
 // probe asks an interpreter what it is.
