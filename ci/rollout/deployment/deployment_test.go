@@ -257,6 +257,31 @@ func TestARollbackThatNeverEndsIsStuck(t *testing.T) {
 	assert.Equal(t, 1, client.stops)
 }
 
+func TestARollbackThatCannotBeAskedForIsStuck(t *testing.T) {
+	w := newWorld("blue_green")
+	w.new(fakeaws.Behaviour{NeverHealthy: true})
+	w.request.Deadline = 5 * time.Minute
+	var throttled []error
+	for range 500 {
+		throttled = append(throttled, fakeaws.Throttled())
+	}
+	w.Fail("StopServiceDeployment", throttled...)
+	outcome := w.deploy()
+	assertCode(t, deployment.Stuck, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "Rate exceeded")
+}
+
+func TestTooFewRunningTasksAreNoSuccess(t *testing.T) {
+	w := newWorld("rolling")
+	w.request.TaskDefinition, w.request.Digest = oldTask, oldDigest
+	w.SetDesired("cluster", "rca", 3)
+	start := w.clock.Now()
+	outcome := w.deploy()
+	assertCode(t, deployment.NotServing, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "2 of 3 tasks run")
+	assert.GreaterOrEqual(t, w.clock.Now().Sub(start), 3*time.Minute, "scaling gets its time")
+}
+
 type ignoresStop struct {
 	*fakeaws.ECS
 	stops int
@@ -407,4 +432,40 @@ func TestTheRealClockKeepsTimeAndStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	assert.ErrorIs(t, clock.Sleep(ctx, time.Hour), context.Canceled)
+}
+
+// overtaken is a client whose update is followed at once by a colleague's.
+type overtaken struct{ *world }
+
+func (o overtaken) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+	out, err := o.ECS.UpdateService(ctx, in)
+	o.update(otherTask)
+	return out, err
+}
+
+func TestOurDeploymentIsNotTakenForAnothersThatCameAtOnce(t *testing.T) {
+	w := newWorld("blue_green")
+	outcome := deployment.Deploy(w.ctx, overtaken{w}, w.clock, w.request)
+	assertCode(t, deployment.Superseded, outcome)
+}
+
+func TestOurOwnDeploymentThatRollsBackIsNotAdopted(t *testing.T) {
+	w := newWorld("blue_green")
+	w.update(newTask)
+	w.SetAlarm(alarm)
+	require.NoError(t, w.clock.Sleep(w.ctx, 5*time.Second))
+	outcome := w.deploy()
+	assertCode(t, deployment.Busy, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "ROLLBACK")
+	assert.Equal(t, 1, w.Calls("UpdateService"))
+}
+
+func TestATaskThatFailedOnceCountsOnce(t *testing.T) {
+	w := newWorld("blue_green")
+	w.request.MaxFailures = 5
+	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second})
+	w.clock.At(25*time.Second, func() { w.new(fakeaws.Behaviour{}) })
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem, "two tasks failed at the start, and then it went well")
+	assert.Len(t, outcome.Failures, 1)
 }

@@ -50,6 +50,8 @@ type follower struct {
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
+	// endSince is when asking for it first failed.
+	endSince time.Time
 }
 
 func (f *follower) deploy() *verdict.Problem {
@@ -369,6 +371,14 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 				}
 			}
 			problem := f.published(verdict.Problemf(Stuck, "%s; it cannot be rolled back: %v", why.Cause, err))
+			problem.Details = f.outcome.Failures
+			return problem
+		}
+		if f.endSince.IsZero() {
+			f.endSince = f.clock.Now()
+		}
+		if f.clock.Now().Sub(f.endSince) > blind {
+			problem := f.published(verdict.Problemf(Stuck, "%s; for %s it could not be rolled back: %v", why.Cause, blind, err))
 			problem.Details = f.outcome.Failures
 			return problem
 		}

@@ -95,6 +95,7 @@ func NewECS(clock *Clock) *ECS {
 func (e *ECS) Behave(taskDefinition string, b Behaviour) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.advance() // what happened until now happened under what held until now
 	e.behaviours[taskDefinition] = b
 }
 
@@ -137,6 +138,7 @@ func (e *ECS) SetStatus(cluster, name, status string) {
 func (e *ECS) SetDesired(cluster, name string, desired int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.advance() // what happened until now happened under what held until now
 	e.services[cluster+"/"+name].desired = desired
 }
 
@@ -144,6 +146,7 @@ func (e *ECS) SetDesired(cluster, name string, desired int32) {
 func (e *ECS) SetAlarm(name string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.advance() // what happened until now happened under what held until now
 	e.alarms[name] = true
 }
 
