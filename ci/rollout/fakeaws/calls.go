@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -95,7 +96,7 @@ type LostAnswer struct{}
 // Error implements error.
 func (LostAnswer) Error() string { return "connection reset by peer" }
 
-func isLostAnswer(err error) bool { _, ok := err.(LostAnswer); return ok }
+func isLostAnswer(err error) bool { return errors.As(err, new(LostAnswer)) }
 
 func (e *ECS) start(s *service, taskDefinition string) {
 	now := e.clock.Now()
