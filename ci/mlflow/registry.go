@@ -48,7 +48,8 @@ func (w *wireVersion) version() *ModelVersion {
 
 // EnsureRegisteredModel creates the registered model unless it exists.
 func (c *Client) EnsureRegisteredModel(ctx context.Context, name string, tags []Tag) error {
-	in := map[string]any{"name": name, "tags": tags}
+	in := map[string]any{"name": name}
+	list(in, "tags", tags)
 	err := c.json(ctx, "create registered model "+name, http.MethodPost, "mlflow/registered-models/create", nil, in, nil, true)
 	if IsKind(err, Exists) {
 		return nil
@@ -60,7 +61,8 @@ func (c *Client) EnsureRegisteredModel(ctx context.Context, name string, tags []
 // repeated on its own when the answer is lost: after an ambiguous error look with
 // SearchModelVersions before calling it again.
 func (c *Client) CreateModelVersion(ctx context.Context, name, source, runID, description string, tags []Tag) (*ModelVersion, error) {
-	in := map[string]any{"name": name, "source": source, "run_id": runID, "description": description, "tags": tags}
+	in := map[string]any{"name": name, "source": source, "run_id": runID, "description": description}
+	list(in, "tags", tags)
 	return c.oneVersion(ctx, "create version of "+name, http.MethodPost, "mlflow/model-versions/create", nil, in, false)
 }
 

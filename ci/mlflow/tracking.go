@@ -165,7 +165,8 @@ func (c *Client) CreateExperiment(ctx context.Context, name string, tags []Tag) 
 	var out struct {
 		ID string `json:"experiment_id"`
 	}
-	in := map[string]any{"name": name, "tags": tags}
+	in := map[string]any{"name": name}
+	list(in, "tags", tags)
 	// A second execution answers Exists, which says the same.
 	if err := c.json(ctx, "create experiment "+name, http.MethodPost, "mlflow/experiments/create", nil, in, &out, true); err != nil {
 		return "", err
@@ -184,7 +185,8 @@ func (c *Client) incomplete(op, field string) error {
 // CreateRun creates a run. It is not repeated on its own when the answer is lost:
 // after an ambiguous error look with SearchRuns before calling it again.
 func (c *Client) CreateRun(ctx context.Context, experimentID, name string, started time.Time, tags []Tag) (*Run, error) {
-	in := map[string]any{"experiment_id": experimentID, "run_name": name, "start_time": started.UnixMilli(), "tags": tags}
+	in := map[string]any{"experiment_id": experimentID, "run_name": name, "start_time": started.UnixMilli()}
+	list(in, "tags", tags)
 	return c.oneRun(ctx, "create run "+name, http.MethodPost, "mlflow/runs/create", nil, in, false)
 }
 
@@ -256,13 +258,24 @@ func (c *Client) LogBatch(ctx context.Context, runID string, metrics []Metric, p
 		p := min(len(params), maxBatchParams)
 		t := min(len(tags), maxBatchTags)
 		m := min(len(metrics), maxBatchMetrics-p-t)
-		in := map[string]any{"run_id": runID, "metrics": metrics[:m], "params": params[:p], "tags": tags[:t]}
+		in := map[string]any{"run_id": runID}
+		list(in, "metrics", metrics[:m])
+		list(in, "params", params[:p])
+		list(in, "tags", tags[:t])
 		if err := c.json(ctx, "log to run "+runID, http.MethodPost, "mlflow/runs/log-batch", nil, in, nil, true); err != nil {
 			return err
 		}
 		metrics, params, tags = metrics[m:], params[p:], tags[t:]
 	}
 	return nil
+}
+
+// list adds a list to a request unless it is empty: servers take an absent list for an
+// empty one, and fail on null.
+func list[T any](in map[string]any, key string, items []T) {
+	if len(items) > 0 {
+		in[key] = items
+	}
 }
 
 var badKey = regexp.MustCompile(`[^A-Za-z0-9_\-. :/]`)

@@ -461,11 +461,11 @@ func TestFaults(t *testing.T) {
 		"row 39: no such bucket": {func(w *world, in *Input) { in.Target.ArtifactRoot = "s3://another-bucket/x" },
 			want{code: CodeS3NoBucket, cause: "another-bucket"}},
 		"row 39: wrong region": {func(w *world, _ *Input) {
-			w.store.Before = func(rw http.ResponseWriter, _ *http.Request) bool {
+			w.store.SetBefore(func(rw http.ResponseWriter, _ *http.Request) bool {
 				rw.Header().Set("X-Amz-Bucket-Region", "eu-central-1")
 				ledgertest.Fail(rw, 301, "PermanentRedirect", "elsewhere")
 				return true
-			}
+			})
 		}, want{code: CodeS3Region, cause: "eu-central-1"}},
 		"row 39: clock skew": {func(w *world, _ *Input) { w.failStore("GET", "", 403, "RequestTimeTooSkewed", true) },
 			want{code: CodeClockSkew, cause: "RequestTimeTooSkewed", resumed: true}},
@@ -475,40 +475,40 @@ func TestFaults(t *testing.T) {
 			want{code: CodeS3Unreachable, cause: "connection refused"}},
 		"row 40: part 3 fails, then the abort fails": {func(w *world, in *Input) {
 			in.tuning.partSize = 64
-			w.store.Before = func(rw http.ResponseWriter, r *http.Request) bool {
+			w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Query().Get("partNumber") == "3" || r.Method == http.MethodDelete {
 					ledgertest.Fail(rw, 403, "AccessDenied", "injected")
 					return true
 				}
 				return false
-			}
+			})
 		}, want{code: CodeUploadPartial, cause: "upload-1", resumed: true}},
 		"row 41: the file reads back differently": {func(w *world, _ *Input) {
-			w.store.After = func(r *http.Request) bool {
+			w.store.SetAfter(func(r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".keras") {
 					w.store.Set(root+"openstack-rca-system-staging_0001/models/lstm_model_v1.keras", []byte("flipped"))
 				}
 				return false
-			}
+			})
 		}, want{code: CodeCorrupt, cause: "reads back with sha256"}},
 		"row 42: conflicting request in flight": {func(w *world, _ *Input) { w.failStore("PUT", "CLAIM", 409, "ConditionalRequestConflict", true) },
 			want{code: CodeUploadFailed, cause: "ConditionalRequestConflict", resumed: true}},
 		"row 45: another model is committed under our key": {func(w *world, in *Input) {
-			w.store.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+			w.store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "COMMIT.json") {
 					w.store.Set(root+"openstack-rca-system-staging_0001/COMMIT.json", []byte(`{"schema":1,"number":1,"idempotency_key":"other",
 						"model":"models/x","files":[{"path":"models/x","sha256":"00","bytes":1}]}`))
 				}
 				return false
-			}
+			})
 		}, want{code: CodeConflict, cause: "sha256 00", commits: 1}},
 		"something else is where the model belongs": {func(w *world, _ *Input) {
-			w.store.After = func(r *http.Request) bool {
+			w.store.SetAfter(func(r *http.Request) bool {
 				if strings.HasSuffix(r.URL.Path, "CLAIM.json") && r.Method == http.MethodPut {
 					w.store.Set(root+"openstack-rca-system-staging_0001/models/lstm_model_v1.keras", []byte("not ours"))
 				}
 				return false
-			}
+			})
 		}, want{code: CodeConflict, cause: "lstm_model_v1.keras"}},
 		"row 74: the store ignores If-None-Match": {func(w *world, _ *Input) { w.store.IgnoreConditions = true }, want{code: CodeNoCAS, cause: "If-None-Match"}},
 		"row 75: a claim of a newer schema": {func(w *world, _ *Input) {
@@ -518,7 +518,7 @@ func TestFaults(t *testing.T) {
 			w.store.Set(root+"openstack-rca-system-staging_0001/CLAIM.json", []byte(`<html>`))
 		}, want{code: CodeLedgerUnreadable, cause: "not JSON"}},
 		"the registry hands out another model": {func(w *world, _ *Input) {
-			w.mlf.After = func(r *http.Request) bool {
+			w.mlf.SetAfter(func(r *http.Request) bool {
 				if strings.HasSuffix(r.URL.Path, "model-versions/create") {
 					for name := range w.mlf.Artifacts() {
 						if strings.HasSuffix(name, "model.keras") {
@@ -527,7 +527,7 @@ func TestFaults(t *testing.T) {
 					}
 				}
 				return false
-			}
+			})
 		}, want{code: CodeVerifyFailed, cause: "hands out a model with sha256"}},
 	}
 	for name, c := range cases {
@@ -582,7 +582,8 @@ func TestLostAnswersAreLookedUpNotRepeated(t *testing.T) {
 				}
 				return lost
 			}
-			w.mlf.After, w.store.After = lose, lose
+			w.mlf.SetAfter(lose)
+			w.store.SetAfter(lose)
 			result := Run(t.Context(), w.input(artifact(t, "weights")))
 			require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
 			assert.Equal(t, 1, result.Version.Number)

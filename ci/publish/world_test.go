@@ -105,7 +105,7 @@ const (
 // and all that follow when forever.
 func (w *world) failStore(method, part string, status int, code string, forever bool) {
 	var seen atomic.Int64
-	w.store.Before = func(rw http.ResponseWriter, r *http.Request) bool {
+	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
 		if r.Method != method || !strings.Contains(r.URL.String(), part) {
 			return false
 		}
@@ -114,23 +114,26 @@ func (w *world) failStore(method, part string, status int, code string, forever 
 		}
 		ledgertest.Fail(rw, status, code, "injected")
 		return true
-	}
+	})
 }
 
 // failMLflow answers the calls of the server that match with an error.
 func (w *world) failMLflow(part string, answer http.HandlerFunc) {
-	w.mlf.Before = func(rw http.ResponseWriter, r *http.Request) bool {
+	w.mlf.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.Method+" "+r.URL.Path, part) {
 			return false
 		}
 		answer(rw, r)
 		return true
-	}
+	})
 }
 
 // heal ends all faults.
 func (w *world) heal() {
-	w.mlf.Before, w.mlf.After, w.store.Before, w.store.After = nil, nil, nil, nil
+	w.mlf.SetBefore(nil)
+	w.mlf.SetAfter(nil)
+	w.store.SetBefore(nil)
+	w.store.SetAfter(nil)
 }
 
 // commits returns the numbers of the committed versions of staging.
@@ -157,7 +160,8 @@ func (w *world) killed(ctx context.Context, n int64, before bool) (context.Conte
 		}
 		return false
 	}
-	w.store.Before, w.mlf.Before = entry, entry
+	w.store.SetBefore(entry)
+	w.mlf.SetBefore(entry)
 	after := func(*http.Request) bool {
 		if w.calls.Load() >= n {
 			cancel()
@@ -165,7 +169,8 @@ func (w *world) killed(ctx context.Context, n int64, before bool) (context.Conte
 		}
 		return false
 	}
-	w.store.After, w.mlf.After = after, after
+	w.store.SetAfter(after)
+	w.mlf.SetAfter(after)
 	return ctx, cancel
 }
 

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -31,6 +32,12 @@ type upload struct {
 	parts map[int][]byte
 }
 
+// Before sees a request and may answer it: true when it did.
+type Before func(w http.ResponseWriter, r *http.Request) bool
+
+// After runs when a request has been executed, before its answer is sent; true drops the answer.
+type After func(r *http.Request) bool
+
 // Store is one bucket in memory.
 type Store struct {
 	// Bucket is the bucket's name; requests for another are NoSuchBucket.
@@ -41,10 +48,8 @@ type Store struct {
 	PageSize int
 	// IgnoreConditions makes the store ignore If-None-Match, as some do.
 	IgnoreConditions bool
-	// Before sees each request and may answer it: true when it did.
-	Before func(w http.ResponseWriter, r *http.Request) bool
-	// After runs when a request has been executed, before its answer is sent; true drops the answer.
-	After func(r *http.Request) bool
+	before           atomic.Pointer[Before]
+	after            atomic.Pointer[After]
 
 	mu      sync.Mutex
 	objects map[string]Object
@@ -128,14 +133,32 @@ func Fail(w http.ResponseWriter, status int, code, message string) {
 	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 }
 
+// SetBefore makes each request go through f first; nil for none.
+func (s *Store) SetBefore(f Before) {
+	if f == nil {
+		s.before.Store(nil)
+		return
+	}
+	s.before.Store(&f)
+}
+
+// SetAfter makes each executed request go through f; nil for none.
+func (s *Store) SetAfter(f After) {
+	if f == nil {
+		s.after.Store(nil)
+		return
+	}
+	s.after.Store(&f)
+}
+
 // ServeHTTP implements http.Handler.
 func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Before != nil && s.Before(w, r) {
+	if before := s.before.Load(); before != nil && (*before)(w, r) {
 		return
 	}
 	recorder := httptest.NewRecorder()
 	s.serve(recorder, r)
-	if s.After != nil && s.After(r) {
+	if after := s.after.Load(); after != nil && (*after)(r) {
 		panic(http.ErrAbortHandler)
 	}
 	for name, values := range recorder.Header() {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -42,6 +43,12 @@ type Version struct {
 	Tags          map[string]string
 }
 
+// Before sees a request and may answer it: true when it did.
+type Before func(w http.ResponseWriter, r *http.Request) bool
+
+// After runs when a request has been executed, before its answer is sent; true drops the answer.
+type After func(r *http.Request) bool
+
 // Server is an MLflow server in memory.
 type Server struct {
 	// URL is its tracking URI.
@@ -50,10 +57,8 @@ type Server struct {
 	ArtifactRoot string
 	// Username and Password, or Token, are demanded when set.
 	Username, Password, Token string
-	// Before sees each request and may answer it: true when it did.
-	Before func(w http.ResponseWriter, r *http.Request) bool
-	// After runs when a request has been executed, before its answer is sent; true drops the answer.
-	After func(r *http.Request) bool
+	before                    atomic.Pointer[Before]
+	after                     atomic.Pointer[After]
 
 	mu          sync.Mutex
 	experiments []*Experiment
@@ -154,14 +159,32 @@ func Fail(w http.ResponseWriter, status int, code, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "message": message}) // a client that left gets nothing
 }
 
+// SetBefore makes each request go through f first; nil for none.
+func (s *Server) SetBefore(f Before) {
+	if f == nil {
+		s.before.Store(nil)
+		return
+	}
+	s.before.Store(&f)
+}
+
+// SetAfter makes each executed request go through f; nil for none.
+func (s *Server) SetAfter(f After) {
+	if f == nil {
+		s.after.Store(nil)
+		return
+	}
+	s.after.Store(&f)
+}
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Before != nil && s.Before(w, r) {
+	if before := s.before.Load(); before != nil && (*before)(w, r) {
 		return
 	}
 	recorder := httptest.NewRecorder()
 	s.serve(recorder, r)
-	if s.After != nil && s.After(r) {
+	if after := s.after.Load(); after != nil && (*after)(r) {
 		panic(http.ErrAbortHandler)
 	}
 	for name, values := range recorder.Header() {
@@ -196,6 +219,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			Fail(w, http.StatusBadRequest, "BAD_REQUEST", "not JSON")
 			return
+		}
+		for key, value := range in {
+			if value == nil {
+				// As real servers do on null where a list belongs.
+				Fail(w, http.StatusInternalServerError, "INTERNAL_ERROR", key+" is null")
+				return
+			}
 		}
 	} else {
 		in = map[string]any{}
