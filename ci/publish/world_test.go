@@ -147,14 +147,13 @@ func (w *world) commits() []string {
 	return folders
 }
 
-// killed makes the n-th call to either server the last one of the process: executed,
-// or not when before is true, and never answered; and nothing reaches a server after it.
-func (w *world) killed(ctx context.Context, n int64, before bool) (context.Context, context.CancelFunc) {
+// killed makes the n-th call to either server the last one of the process: executed
+// and never answered; and nothing reaches a server after it.
+func (w *world) killed(ctx context.Context, n int64) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	w.calls.Store(0)
 	entry := func(http.ResponseWriter, *http.Request) bool {
-		call := w.calls.Add(1)
-		if call > n || before && call == n {
+		if w.calls.Add(1) > n {
 			cancel()
 			panic(http.ErrAbortHandler)
 		}
