@@ -53,7 +53,6 @@ var (
 	CategoryEmpty   = warning("CATEGORY_EMPTY", "A category of tests holds no test.", "Correct the globs in test.categories of pipeline.yaml")
 	CoverageDropped = warning("COVERAGE_DROPPED", "Coverage fell below that of the baseline by more than the tolerance.", "Test the lines that the change added")
 	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
-	ServiceLeft     = warning("SERVICE_LEFT", "A service of the tests did not end when told to.", "End the named process by hand")
 	EventsMissing   = warning("EVENTS_MISSING", "The run left no record of its events, so a hanging or killed test cannot be named.", "test.command must run pytest in the environment that the pipeline makes")
 )
 
@@ -63,6 +62,6 @@ func Codes() []verdict.Code {
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
-		ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, ServiceLeft, EventsMissing,
+		ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
 	}, pyproject.Codes()...)
 }

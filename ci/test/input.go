@@ -4,8 +4,6 @@
 package test
 
 import (
-	"context"
-
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
@@ -25,9 +23,6 @@ type Input struct {
 	Services    map[string]*runner.Running
 	Needs       []runner.Service
 	ServiceVars map[string]string
-	// Prepare, when set, is called once the services run and before the tests do, with
-	// all of them by name: to make the bucket that the tests expect, for example.
-	Prepare func(ctx context.Context, services map[string]*runner.Running) error
 	// Paths, Keyword (pytest -k) and Marker (pytest -m) select tests. With any of
 	// them set, the coverage gates are reported but not held: a part of the suite
 	// covers a part of the code.

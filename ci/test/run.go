@@ -57,12 +57,6 @@ func (s *session) run(ctx context.Context, r runner.Runner) {
 	if !s.prepare(ctx, r) {
 		return
 	}
-	stop, err := s.start(ctx, r)
-	defer stop()
-	if err != nil {
-		s.unable(ctx, err)
-		return
-	}
 	ran, err := r.Run(ctx, s.plan.step)
 	if err != nil {
 		s.unable(ctx, err)

@@ -257,26 +257,6 @@ func TestRunShowsWhatAFailedSetUpPrinted(t *testing.T) {
 	assert.Equal(t, []string{"tests/test_a.py::test_a: failed on setup", "    | error: no bucket"}, r.Stage.Problems[0].Details)
 }
 
-func TestRunPreparesServices(t *testing.T) {
-	in := input(t)
-	in.Needs = []runner.Service{{Name: "s3"}}
-	var prepared []string
-	in.Prepare = func(_ context.Context, services map[string]*runner.Running) error {
-		for name := range services {
-			prepared = append(prepared, name)
-		}
-		return nil
-	}
-	r := fake.New().OnRun(fake.Answer(0, green()))
-	require.Equal(t, verdict.Pass, Run(t.Context(), r, in).Stage.Verdict)
-	assert.Equal(t, []string{"s3"}, prepared)
-	in.Prepare = func(context.Context, map[string]*runner.Running) error { return errors.New("no bucket") }
-	got := Run(t.Context(), r, in).Stage
-	assert.Equal(t, "SERVICE_FAILED", got.Code)
-	assert.Contains(t, got.Cause, "no bucket")
-	assert.Equal(t, 2, r.Stopped("s3"))
-}
-
 func TestRunNamesManyFailuresBriefly(t *testing.T) {
 	cases := []string{}
 	for i := range 50 {
@@ -502,27 +482,20 @@ func TestRunWarns(t *testing.T) {
 	}
 }
 
-func TestRunStartsAndStopsServices(t *testing.T) {
+func TestRunBindsServices(t *testing.T) {
 	in := input(t)
-	in.Needs = []runner.Service{{Name: "mlflow"}, {Name: "s3"}}
+	in.Needs = []runner.Service{{Name: "mlflow"}}
+	in.Services = map[string]*runner.Running{"s3": {Name: "s3"}}
 	r := fake.New().OnRun(fake.Answer(0, green()))
 	require.Equal(t, verdict.Pass, Run(t.Context(), r, in).Stage.Verdict)
-	assert.Len(t, r.Steps()[0].Services, 2)
-	assert.Equal(t, []int{1, 1}, []int{r.Stopped("mlflow"), r.Stopped("s3")})
+	assert.Equal(t, in.Needs, r.Steps()[0].Needs)
+	assert.Equal(t, in.Services, r.Steps()[0].Services)
 
-	r = fake.New().OnStart(func(s runner.Service) (*runner.Running, error) {
-		if s.Name == "s3" {
-			return nil, &runner.StartError{Service: "s3", Logs: "address in use\n", Err: errors.New("it ended")}
-		}
-		return &runner.Running{Stop: func(context.Context) error { return errors.New("still there") }}, nil
-	})
+	r = fake.New().OnRun(fake.Fail(&runner.StartError{Service: "s3", Logs: "address in use\n", Err: errors.New("it ended")}))
 	got := Run(t.Context(), r, in).Stage
 	assert.Equal(t, verdict.CouldNotRun, got.Verdict)
 	assert.Equal(t, "SERVICE_FAILED", got.Code)
 	assert.Equal(t, []string{"address in use"}, got.Problems[0].Details)
-	assert.Equal(t, []string{"SERVICE_LEFT"}, codes(got.Warnings))
-	assert.Equal(t, 1, r.Stopped("mlflow"))
-	assert.Empty(t, r.Steps())
 }
 
 func TestRunMakesAScratchDirectory(t *testing.T) {

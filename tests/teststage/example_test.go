@@ -1,7 +1,6 @@
 package teststage
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,12 +61,15 @@ func TestTheExampleApplicationPasses(t *testing.T) {
 	require.NoError(t, err)
 	r := runDir(t, dir, func(r runner.Runner, in *test.Input) {
 		in.Config = cfg
-		in.Needs = []runner.Service{sandbox.MLflow(r), sandbox.S3(r)}
-		in.ServiceVars = sandbox.Vars()
-		in.Prepare = func(ctx context.Context, services map[string]*runner.Running) error {
-			_, err := sandbox.Target(ctx, services[sandbox.MLflowName], services[sandbox.S3Name]) // makes the bucket
-			return err
+		in.Services = map[string]*runner.Running{}
+		for _, service := range []runner.Service{sandbox.MLflow(r), sandbox.S3(r)} {
+			running, err := r.Start(t.Context(), service)
+			require.NoError(t, err)
+			in.Services[service.Name] = running
 		}
+		in.ServiceVars = sandbox.Vars()
+		_, err := sandbox.Target(t.Context(), in.Services[sandbox.MLflowName], in.Services[sandbox.S3Name]) // makes the bucket
+		require.NoError(t, err)
 	})
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	equalsPytest(t, r)
