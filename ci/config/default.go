@@ -54,7 +54,7 @@ func Default() Config {
 		Image: Image{
 			Repository:  "openstack-rca-system",
 			Inputs:      Selection{Exclude: []string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}},
-			Command:     []string{"streamlit", "run", "streamlit_app/chatbot.py", "--server.port=7051", "--server.address=0.0.0.0", "--server.headless=true"},
+			Command:     []string{"streamlit", "run", "streamlit_app/chatbot.py", "--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
 			Vars:        map[string]string{"STREAMLIT_SERVER_SCRIPT_HEALTH_CHECK_ENABLED": "true", "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"},
 			ModelDir:    "models",
 			Port:        7051,

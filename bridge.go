@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	sdk "dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// This file is the only one that converts between the two type sets: the client
+// generated for this module (internal/dagger), which its public functions speak, and
+// the SDK (dagger.io/dagger), which the code under ci/ is written against so that it
+// compiles and is tested without code generation. Both speak to the same session, so
+// an object crosses by its ID.
+
+// connect opens the SDK's client on this function's session.
+func connect(ctx context.Context) (*sdk.Client, error) {
+	client, err := sdk.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the session: %w", err)
+	}
+	return client, nil
+}
+
+func toSDKDirectory(ctx context.Context, client *sdk.Client, dir *dagger.Directory) (*sdk.Directory, error) {
+	id, err := dir.ID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify directory: %w", err)
+	}
+	return sdk.Ref[*sdk.Directory](client, sdk.ID(id)), nil
+}
+
+func toSDKSecret(ctx context.Context, client *sdk.Client, secret *dagger.Secret) (*sdk.Secret, error) {
+	id, err := secret.ID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify secret: %w", err)
+	}
+	return sdk.Ref[*sdk.Secret](client, sdk.ID(id)), nil
+}
+
+func fromSDKDirectory(ctx context.Context, dir *sdk.Directory) (*dagger.Directory, error) {
+	id, err := dir.ID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify directory: %w", err)
+	}
+	return dagger.Ref[*dagger.Directory](dag, dagger.ID(id)), nil
+}
+
+func fromSDKContainer(ctx context.Context, ctr *sdk.Container) (*dagger.Container, error) {
+	id, err := ctr.ID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify container: %w", err)
+	}
+	return dagger.Ref[*dagger.Container](dag, dagger.ID(id)), nil
+}
+
+// daggerSecret lets the code under ci/ fetch a secret where it uses it.
+type daggerSecret struct {
+	name   string
+	secret *dagger.Secret
+}
+
+// secret wraps a secret argument; nil stays nil.
+func secret(name string, s *dagger.Secret) runner.Secret {
+	if s == nil {
+		return nil
+	}
+	return daggerSecret{name, s}
+}
+
+// Name implements runner.Secret.
+func (s daggerSecret) Name() string { return s.name }
+
+// Plaintext implements runner.Secret.
+func (s daggerSecret) Plaintext(ctx context.Context) (string, error) {
+	return s.secret.Plaintext(ctx)
+}

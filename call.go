@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	sdk "dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// call is one call of a public function: its arguments on the way in, and what must be
+// closed on the way out.
+type call struct {
+	ctx    context.Context
+	module *OpenstackRca
+
+	data     *dagger.Directory
+	params   []string
+	python   string
+	threads  int
+	test     pipeline.TestOptions
+	deployed string
+
+	client *sdk.Client
+	engine *assembly.Engine
+	work   string
+	bad    []error
+	opts   pipeline.Options
+}
+
+func (m *OpenstackRca) call(ctx context.Context) *call {
+	return &call{ctx: ctx, module: m}
+}
+
+// results are those of a run, with the objects that its stages made.
+type results struct {
+	*Results
+	model     *dagger.Directory
+	modelFile string
+	image     *dagger.Container
+}
+
+// run runs the named stages and takes what they made back across the bridge.
+func (c *call) run(stages ...string) (*results, error) {
+	backend, err := c.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	opts := c.options()
+	opts.Stages = stages
+	outcome := pipeline.Run(c.ctx, backend, opts)
+
+	out := filepath.Join(c.work, "report")
+	if err := verdict.WriteReport(out, outcome.Run); err != nil {
+		return nil, fmt.Errorf("write report: %w", err)
+	}
+	markdown, err := os.ReadFile(filepath.Join(out, "report.md"))
+	if err != nil {
+		return nil, fmt.Errorf("read report: %w", err)
+	}
+	data, err := os.ReadFile(filepath.Join(out, "report.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read report: %w", err)
+	}
+	// Evaluated now: the files behind it go when this call ends.
+	dir, err := dag.CurrentModule().Workdir(out).Sync(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keep report: %w", err)
+	}
+	result := &results{Results: &Results{Dir: dir, Markdown: string(markdown), Data: string(data)}}
+	if err := outcome.Run.Enforce(); err != nil {
+		result.Failure = err.Error()
+	}
+	if outcome.Model != nil {
+		files, err := c.engine.Runner.Directory(outcome.Model.Files)
+		if err != nil {
+			return nil, err
+		}
+		if result.model, err = fromSDKDirectory(c.ctx, files); err != nil {
+			return nil, err
+		}
+		result.modelFile = outcome.Model.File
+	}
+	if c.engine.Image != nil {
+		if result.image, err = fromSDKContainer(c.ctx, c.engine.Image); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// backend connects the code under ci/ to this function's session.
+func (c *call) backend() (pipeline.Backend, error) {
+	client, err := connect(c.ctx)
+	if err != nil {
+		return pipeline.Backend{}, err
+	}
+	c.client = client
+	source, err := toSDKDirectory(c.ctx, client, c.module.Source)
+	if err != nil {
+		return pipeline.Backend{}, err
+	}
+	// Below the module's working directory, from where the engine can take the report.
+	if c.work, err = os.MkdirTemp(".", "run-"); err != nil {
+		return pipeline.Backend{}, fmt.Errorf("make work directory: %w", err)
+	}
+	to := c.module.Target
+	destination := assembly.Push{Address: to.ImageAddress}
+	for _, login := range []struct {
+		from *dagger.Secret
+		to   **sdk.Secret
+	}{{to.DockerUsername, &destination.Username}, {to.DockerPassword, &destination.Password}} {
+		if login.from != nil {
+			if *login.to, err = toSDKSecret(c.ctx, client, login.from); err != nil {
+				return pipeline.Backend{}, err
+			}
+		}
+	}
+	c.engine = assembly.OnEngine(client, source, c.work, destination)
+	if c.data != nil {
+		data, err := toSDKDirectory(c.ctx, client, c.data)
+		if err != nil {
+			return pipeline.Backend{}, err
+		}
+		c.opts.Data = c.engine.Runner.Source(data)
+	}
+	return c.engine.Backend, nil
+}
+
+// options translates the arguments; what is wrong with them is a problem of the run,
+// reported with all others.
+func (c *call) options() pipeline.Options {
+	opts := c.opts
+	opts.Environment, opts.Ref, opts.Commit = c.module.Environment, c.module.Ref, c.module.Commit
+	opts.CommitTime, opts.Event = c.module.CommitTime, c.module.Event
+	opts.Python, opts.Test = c.python, c.test
+	opts.Train = pipeline.TrainOptions{Params: c.params, Threads: c.threads}
+	opts.Image = c.deployed
+	to := c.module.Target
+	opts.Target = publish.Target{
+		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,
+		MLflowToken: secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken), AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
+		SecretKey: secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
+	}
+	return opts
+}
+
+// close ends what the call started. The engine ends with the session what this does not.
+func (c *call) close() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 30*time.Second)
+	defer cancel()
+	if err := c.engine.Runner.Close(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "warning: "+strings.TrimSpace(err.Error()))
+	}
+}

@@ -1,0 +1,13 @@
+package assembly
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+// CodeServeFailed says that the application could not be tried as a process.
+var CodeServeFailed = verdict.Code{
+	Name: "SERVE_FAILED", Stage: verdict.Image, Outcome: verdict.CouldNotRun,
+	Meaning: "Without an engine, the application could not be started as a process: its environment could not be made, or it did not end.",
+	Remedy:  "read the cause; image.requirements in pipeline.yaml names what serving needs",
+}
+
+// Codes are all codes of this package.
+func Codes() []verdict.Code { return []verdict.Code{CodeServeFailed} }

@@ -1,0 +1,70 @@
+package assembly
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// serveApp starts the application with the model in it as a service of the runner and
+// probes it as the image would be: what can be shown of the image without an engine.
+func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageRequest) *pipeline.ImageResult {
+	result := &pipeline.ImageResult{Stage: verdict.Stage{Name: verdict.Image}}
+	stage, app := &result.Stage, request.Config.Image
+	env, err := servingEnvironment(ctx, request)
+	if err != nil {
+		stage.Judge(verdict.Problemf(CodeServeFailed, "%v", err))
+		return result
+	}
+	started := time.Now()
+	running, err := r.Start(ctx, runner.Service{
+		Name: "app",
+		Env:  env,
+		Inputs: []runner.Mount{
+			{Path: ".", Files: request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))},
+			{Path: app.ModelDir, Files: request.Model.Files},
+		},
+		Args: app.Command, Vars: app.Vars, Port: app.Port, StartTimeout: time.Duration(app.StartBudget),
+	})
+	if err != nil {
+		problem := verdict.Problemf(CodeServeFailed, "%v", err)
+		var start *runner.StartError
+		if errors.As(err, &start) {
+			problem = verdict.Problemf(probe.CodeCrashed, "%v", err)
+			problem.Details = []string{start.Logs}
+		}
+		stage.Judge(problem)
+		return result
+	}
+	found := probe.Run(ctx, probe.Target{
+		Address: running.Address, Paths: healthPaths(app), Successes: app.Successes,
+		// What the start took is spent already.
+		Budget: time.Duration(app.StartBudget) - time.Since(started),
+	})
+	stage.Add("probed", "the application as a process of this host")
+	stage.Gate("healthy", fmt.Sprintf("after %.1f s", time.Since(started).Seconds()), fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
+	if found.Problem != nil {
+		found.Problem.Details = append(found.Problem.Details, running.Logs())
+	}
+	problems := []*verdict.Problem{found.Problem}
+	if err := running.Stop(ctx); err != nil {
+		problems = append(problems, verdict.Problemf(CodeServeFailed, "stop the application: %v", err))
+	}
+	stage.Judge(problems...)
+	return result
+}
+
+func healthPaths(app config.Image) []string {
+	paths := []string{app.Health}
+	if app.ScriptHealth != "" {
+		paths = append(paths, app.ScriptHealth)
+	}
+	return paths
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// invocation holds the flags, which have the names of the Dagger module's arguments.
+type invocation struct {
+	stdout, stderr io.Writer
+	source         string
+	data           string
+	report         string
+	opts           pipeline.Options
+}
+
+func newCommand(stdout, stderr io.Writer) *cobra.Command {
+	in := &invocation{stdout: stdout, stderr: stderr}
+	root := &cobra.Command{
+		Use:           "openstack-rca",
+		Short:         "Test, train, publish and plan the rollout of an ML service, on this host",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
+	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
+	flags.StringVar(&in.opts.Ref, "ref", "main", "branch, tag or pull request; decides which stages run")
+	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
+	flags.StringVar(&in.opts.Event, "event", "", "what the CI system runs for: push, pull_request; a pull request never publishes")
+	flags.StringVar(&in.report, "report", "", "directory to write the report to")
+
+	training := func(command *cobra.Command) *cobra.Command {
+		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
+		command.Flags().StringArrayVar(&in.opts.Train.Params, "param", nil, "parameter of the training, key=value; may be repeated")
+		command.Flags().IntVar(&in.opts.Train.Threads, "cpu-threads", 0, "CPU threads of the training; 0 for the default")
+		return command
+	}
+	python := func(command *cobra.Command) *cobra.Command {
+		command.Flags().StringVar(&in.opts.Python, "python", "", "Python version; pipeline.yaml's when empty")
+		return command
+	}
+	test := python(&cobra.Command{Use: "test", Short: "Run the tests and hold them against the coverage gates", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Test) }})
+	test.Flags().StringArrayVar(&in.opts.Test.Paths, "path", nil, "test file or directory to run instead of all; may be repeated")
+	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
+	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
+
+	root.AddCommand(
+		training(&cobra.Command{Use: "pipeline", Short: "Run every stage that the policy allows for --ref", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Stages()...) }}),
+		test,
+		python(training(&cobra.Command{Use: "train", Short: "Train the model and hold it against the model gates", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train) }})),
+		&cobra.Command{Use: "plan", Short: "Show what a run for --ref would do, and why; changes nothing", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return in.plan(c.Context()) }},
+		&cobra.Command{Use: "doctor", Short: "Check what a run depends on; changes nothing", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return in.doctor(c.Context()) }},
+	)
+	return root
+}
+
+// with opens the host's backend for the duration of use.
+func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
+	host, err := assembly.OnHost(in.source, in.stderr)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := host.Close(); closed != nil && err == nil {
+			err = closed
+		}
+	}()
+	in.opts.Target = assembly.TargetFromEnvironment(os.Getenv)
+	if in.data != "" {
+		if in.opts.Data, err = host.Files(in.data); err != nil {
+			return err
+		}
+	}
+	return use(host.Backend)
+}
+
+func (in *invocation) run(ctx context.Context, stages ...string) error {
+	return in.with(func(backend pipeline.Backend) error {
+		in.opts.Stages = stages
+		outcome := pipeline.Run(ctx, backend, in.opts)
+		if in.report != "" {
+			if err := clearReport(in.report); err != nil {
+				return err
+			}
+			if err := verdict.WriteReport(in.report, outcome.Run); err != nil {
+				return fmt.Errorf("write report: %w", err)
+			}
+		}
+		fmt.Fprintln(in.stdout, verdict.Summary(outcome.Run))
+		if in.report != "" {
+			fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, "report.html"))
+		}
+		if outcome.Run.Enforce() != nil {
+			// The summary has said why.
+			return errVerdict
+		}
+		return nil
+	})
+}
+
+func (in *invocation) plan(ctx context.Context) error {
+	return in.with(func(backend pipeline.Backend) error {
+		plan := pipeline.Explain(ctx, backend, in.opts)
+		fmt.Fprint(in.stdout, plan.Markdown())
+		if failure := plan.Failure(); failure != "" {
+			fmt.Fprintln(in.stderr, failure)
+			return errVerdict
+		}
+		return nil
+	})
+}
+
+func (in *invocation) doctor(ctx context.Context) error {
+	return in.with(func(backend pipeline.Backend) error {
+		fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
+		return nil
+	})
+}

@@ -1,0 +1,39 @@
+// Command openstack-rca runs the pipeline's stages as processes on this host: for
+// machines without a Dagger engine, and for debugging one stage. The Dagger module
+// at the root of this repository is the same pipeline in containers, with the image
+// stage that this command cannot have.
+//
+// Exit codes: 0 the verdict is pass, 1 it is not, 2 the command line is wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// errVerdict says that the run's own output has already told the user what is wrong.
+var errVerdict = errors.New("the verdict is not pass")
+
+func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	command := newCommand(stdout, stderr)
+	command.SetArgs(args)
+	err := command.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errVerdict):
+		return 1
+	}
+	fmt.Fprintln(stderr, "openstack-rca: "+err.Error())
+	return 2
+}

@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+var (
+	paramName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
+	// Branch names as git allows them, without what has a meaning elsewhere.
+	refName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/#+-]{0,254}$`)
+	commitName = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+)
+
+// arguments are the parsed arguments of a run.
+type arguments struct {
+	params     map[string]string
+	commitTime time.Time
+}
+
+// parseArguments checks everything that a caller passes as text, and finds all that is wrong at once.
+func parseArguments(opts Options) (arguments, []*verdict.Problem) {
+	parsed := arguments{params: map[string]string{}, commitTime: time.Unix(0, 0).UTC()}
+	var problems []*verdict.Problem
+	bad := func(format string, args ...any) {
+		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
+	}
+	if !refName.MatchString(opts.Ref) || strings.Contains(opts.Ref, "..") {
+		bad("--ref %q is not the name of a branch, tag or pull request", opts.Ref)
+	}
+	if opts.Commit != "" && !commitName.MatchString(opts.Commit) {
+		bad("--commit %q is not a revision in hexadecimal", opts.Commit)
+	}
+	if opts.CommitTime != "" {
+		at, err := time.Parse(time.RFC3339, opts.CommitTime)
+		if err != nil {
+			bad("--commit-time %q is not a time in RFC 3339, such as 2026-01-31T12:00:00Z", opts.CommitTime)
+		}
+		parsed.commitTime = at.UTC()
+	}
+	for _, param := range opts.Train.Params {
+		name, value, found := strings.Cut(param, "=")
+		switch _, twice := parsed.params[name]; {
+		case !found || !paramName.MatchString(name):
+			bad("--param %q is not of the form key=value", param)
+		case twice:
+			bad("--param %s is given twice", name)
+		default:
+			parsed.params[name] = value
+		}
+	}
+	if opts.Train.Threads < 0 {
+		bad("--cpu-threads %d is negative", opts.Train.Threads)
+	}
+	return parsed, problems
+}

@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// check is one thing that a run depends on.
+type check struct {
+	name string
+	// run returns what was found, or an error; remedy is shown with the error.
+	run    func(ctx context.Context) (string, error)
+	remedy string
+}
+
+// checkTimeout bounds each check: a doctor that hangs is no help.
+const checkTimeout = 2 * time.Minute
+
+// Doctor checks everything a run depends on and returns a line for each check, with a
+// remedy for each that failed. It starts no service and changes nothing but the runner's
+// cache of environments.
+func Doctor(ctx context.Context, backend Backend, opts Options) string {
+	var b strings.Builder
+	failed := 0
+	for _, c := range checks(backend, opts) {
+		limited, cancel := context.WithTimeout(ctx, checkTimeout)
+		found, err := c.run(limited)
+		cancel()
+		if err != nil {
+			failed++
+			fmt.Fprintf(&b, "FAIL %-14s %s\n     %-14s remedy: %s\n", c.name, verdict.Line(err.Error(), 1000), "", c.remedy)
+			continue
+		}
+		fmt.Fprintf(&b, "ok   %-14s %s\n", c.name, verdict.Line(found, 1000))
+	}
+	fmt.Fprintf(&b, "%d of the checks failed\n", failed)
+	return b.String()
+}
+
+func checks(backend Backend, opts Options) []check {
+	if opts.Environment == "" {
+		opts.Environment = "sandbox"
+	}
+	var cfg config.Config
+	all := []check{
+		{"source", func(ctx context.Context) (string, error) {
+			names, err := backend.Source.List(ctx)
+			return fmt.Sprintf("%d files", len(names)), err
+		}, CodeSourceUnreadable.Remedy},
+		{"pipeline.yaml", func(ctx context.Context) (string, error) {
+			var problems []*verdict.Problem
+			cfg, problems = Configure(ctx, backend.Source, opts.Environment)
+			if len(problems) > 0 {
+				return "", fmt.Errorf("%s", problems[0].Cause)
+			}
+			return "valid for " + opts.Environment, nil
+		}, CodeConfigInvalid.Remedy},
+		{"python", func(ctx context.Context) (string, error) {
+			version := cfg.Python
+			if version == "" {
+				version = config.Default().Python
+			}
+			result, err := backend.Runner.Run(ctx, runner.Step{Name: "python version", Env: runner.Environment{Python: version}, Args: []string{"python", "--version"}, Timeout: time.Minute})
+			if err != nil {
+				return "", err
+			}
+			if result.ExitCode != 0 {
+				return "", fmt.Errorf("python --version: exit code %d", result.ExitCode)
+			}
+			return strings.TrimSpace(result.Stdout+result.Stderr) + " with uv, on the " + backend.Runner.Name() + " runner", nil
+		}, "install that Python version, or set python in pipeline.yaml; behind a proxy, check that the package index answers"},
+	}
+	if opts.Environment == "sandbox" {
+		return append(all, check{"servers", func(context.Context) (string, error) {
+			return "the sandbox starts its own MLflow, S3 API and registry", nil
+		}, ""})
+	}
+	for _, server := range []struct{ name, address, remedy string }{
+		{"mlflow", opts.Target.TrackingURI, "give --mlflow-tracking-uri, and check that the server answers from here"},
+		{"s3", opts.Target.S3Endpoint, "check --mlflow-s3-endpoint-url"},
+	} {
+		if server.address == "" && server.name == "s3" {
+			continue // AWS's own endpoint
+		}
+		all = append(all, check{server.name, func(ctx context.Context) (string, error) { return dial(ctx, server.address) }, server.remedy})
+	}
+	return all
+}
+
+// dial opens a connection to a URL's host and closes it: enough to tell a wrong
+// address or a closed network from a server's own refusal.
+func dial(ctx context.Context, address string) (string, error) {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Host == "" {
+		return "", fmt.Errorf("%q is not a URL", address)
+	}
+	port := parsed.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[parsed.Scheme]
+	}
+	host := net.JoinHostPort(parsed.Hostname(), port)
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", host)
+	if err != nil {
+		return "", fmt.Errorf("connect to %s: %w", host, err)
+	}
+	if err := conn.Close(); err != nil {
+		return "", fmt.Errorf("close connection to %s: %w", host, err)
+	}
+	return host + " accepts connections", nil
+}

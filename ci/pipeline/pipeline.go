@@ -1,0 +1,363 @@
+// Package pipeline runs the stages in their order and hands on what each made: tests
+// and training side by side, then publish, image and rollout, each only when all
+// before it passed. It decides nothing about a stage's content, and everything about
+// what runs after what.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/sandbox"
+	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/train"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Options are the arguments of a run.
+type Options struct {
+	// Environment is sandbox, staging, production, or one that pipeline.yaml declares. Empty means sandbox.
+	Environment string
+	// Ref is the branch, tag or pull request the run is for; the policy goes by it. Empty means main.
+	Ref string
+	// Commit is the revision, for labels and tags; it never keys a cache.
+	Commit string
+	// CommitTime dates the image, in RFC 3339; empty means 1970, never now.
+	CommitTime string
+	// Event is what the CI system runs for: push, pull_request. A pull request never publishes.
+	Event string
+	// Stages limits the run to these stages; all when empty. The policy still counts.
+	Stages []string
+	// Image is the image to roll out, by digest, when the run does not build one.
+	Image string
+	// Data is a data set to train on; nil trains on what the application brings.
+	Data runner.Files
+	// Python overrides the version in pipeline.yaml.
+	Python string
+	// Test and Train narrow or override these stages.
+	Test  TestOptions
+	Train TrainOptions
+	// Target is where the model is published. The sandbox starts its own servers instead.
+	Target publish.Target
+	// Servers are running servers that the sandbox uses instead of starting its own.
+	Servers Servers
+	// Module is this program's version, for the report.
+	Module string
+}
+
+// Servers are an MLflow server and an S3 API. A nil one is started by the run.
+type Servers struct {
+	MLflow, S3 *runner.Running
+}
+
+// TestOptions select tests.
+type TestOptions struct {
+	// Paths, Keyword and Marker select tests as for pytest.
+	Paths           []string
+	Keyword, Marker string
+}
+
+// TrainOptions adjust training.
+type TrainOptions struct {
+	// Params are added to the training command as --key value, each given as key=value.
+	Params []string
+	// Threads is how many CPU threads training uses; 0 for the stage's default.
+	Threads int
+}
+
+// Backend is where a run happens.
+type Backend struct {
+	// Runner runs steps and services.
+	Runner runner.Runner
+	// Source is the application's tree.
+	Source runner.Files
+	// BuildImage builds, probes and pushes the image. Nil where there is no engine.
+	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult
+	// ServeApp starts the application as a process with the model and probes it:
+	// what can be shown of the image where there is no engine. Nil where there is one.
+	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
+	// WorkDir is an existing directory of this process's file system.
+	WorkDir string
+}
+
+// ImageRequest is what an image is made of.
+type ImageRequest struct {
+	Config      config.Config
+	Source      runner.Files
+	Model       *model.Artifact
+	Version     *model.Version
+	Environment string
+	Ref         string
+	Commit      string
+	// CommitTime is in UTC.
+	CommitTime time.Time
+}
+
+// ImageResult is the verdict on an image, and its reference by digest.
+type ImageResult struct {
+	Stage     verdict.Stage
+	Reference string
+	Digest    string
+}
+
+// Outcome is what a run made.
+type Outcome struct {
+	// Run is the verdict with the report's content.
+	Run *verdict.Run
+	// Model is the gated model; nil when there is none.
+	Model *model.Artifact
+	// Version is the published version; nil when there is none.
+	Version *model.Version
+	// Image is the image's reference by digest; empty when there is none.
+	Image string
+	// Plan is the rollout's plan; nil when there is none.
+	Plan *rollout.Plan
+}
+
+// maxConfig bounds pipeline.yaml before it is parsed.
+const maxConfig = 1 << 20
+
+// Configure reads pipeline.yaml of a source for an environment. All its problems come
+// back at once, as the problems of the preflight.
+func Configure(ctx context.Context, source runner.Files, environment string) (config.Config, []*verdict.Problem) {
+	content, err := source.Read(ctx, config.FileName, maxConfig)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		content = nil
+	case errors.Is(err, runner.ErrTooLarge):
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeConfigInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)}
+	case err != nil:
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "read %s: %v", config.FileName, err)}
+	}
+	cfg, err := config.Load(content, environment)
+	if err == nil {
+		return cfg, nil
+	}
+	var all *config.Errors
+	if !errors.As(err, &all) {
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeConfigInvalid, "%v", err)}
+	}
+	problem := verdict.Problemf(CodeConfigInvalid, "%v", err)
+	return config.Config{}, []*verdict.Problem{problem}
+}
+
+// Prepare fills an environment's defaults, reads the configuration, looks at the source
+// and decides which stages run. The run it returns is already refused when anything
+// is wrong with them.
+func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, config.Config, []policy.Decision) {
+	if opts.Environment == "" {
+		opts.Environment = "sandbox"
+	}
+	if opts.Ref == "" {
+		opts.Ref = "main"
+	}
+	run := &verdict.Run{
+		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,
+		Runner: backend.Runner.Name(), Started: time.Now().UTC(),
+	}
+	_, problems := parseArguments(opts)
+	cfg, more := Configure(ctx, backend.Source, opts.Environment)
+	if len(more) == 0 {
+		more = checkSource(ctx, backend.Source, cfg)
+	}
+	problems = append(problems, more...)
+	if len(problems) > 0 {
+		run.Refuse(problems...)
+		for _, name := range verdict.Stages() {
+			if opts.wants(name) {
+				run.Stages = append(run.Stages, blocked(name, verdict.Preflight))
+			}
+		}
+		return run, cfg, nil
+	}
+	if opts.Python != "" {
+		cfg.Python = opts.Python
+	}
+	run.Application = cfg.Name
+	tree, err := backend.Source.Filter(nil, cfg.Exclude).Digest(ctx)
+	if err != nil {
+		run.Refuse(verdict.Problemf(CodeSourceUnreadable, "digest source: %v", err))
+		return run, cfg, nil
+	}
+	run.Tree = tree
+	return run, cfg, policy.Decide(cfg, policy.Request{Ref: opts.Ref, Environment: opts.Environment, Runner: backend.Runner.Name(), Event: opts.Event})
+}
+
+// Run runs the pipeline. It always returns an outcome with a complete, judged run.
+func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
+	started := time.Now()
+	run, cfg, decisions := Prepare(ctx, backend, opts)
+	opts.Environment, opts.Ref = run.Environment, run.Ref
+	p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run, decisions: map[string]policy.Decision{}}
+	p.outcome.Image = opts.Image
+	if run.Preflight == nil {
+		// Prepare has checked them.
+		p.args, _ = parseArguments(opts)
+		for _, decision := range decisions {
+			p.decisions[decision.Stage] = decision
+		}
+		p.stages()
+	}
+	run.Seconds = time.Since(started).Seconds()
+	run.Judge()
+	p.outcome.Run = run
+	return &p.outcome
+}
+
+// progress is one run under way.
+type progress struct {
+	ctx       context.Context
+	backend   Backend
+	opts      Options
+	args      arguments
+	cfg       config.Config
+	run       *verdict.Run
+	decisions map[string]policy.Decision
+	outcome   Outcome
+}
+
+func (p *progress) stages() {
+	servers := p.startServers()
+	defer func() {
+		if err := servers.stop(p.ctx); err != nil {
+			p.run.Warn(CodeNotStopped, "%v", err)
+		}
+	}()
+
+	// Tests and training need nothing of each other.
+	var group sync.WaitGroup
+	first := make([]*verdict.Stage, 2)
+	group.Go(func() { first[0] = p.stage(verdict.Test, nil, p.test) })
+	group.Go(func() { first[1] = p.stage(verdict.Train, nil, p.train) })
+	group.Wait()
+	p.add(first...)
+
+	// Each of these takes only what passed everything before it.
+	p.add(p.stage(verdict.Publish, p.run.Stages, func() verdict.Stage { return p.publish(servers) }))
+	p.add(p.stage(verdict.Image, p.run.Stages, p.image))
+	p.add(p.stage(verdict.Deploy, p.run.Stages, p.deploy))
+}
+
+// add adds the stages that are part of this run.
+func (p *progress) add(stages ...*verdict.Stage) {
+	for _, stage := range stages {
+		if stage != nil {
+			p.run.Stages = append(p.run.Stages, *stage)
+		}
+	}
+}
+
+// wants says whether a stage is part of the run.
+func (o Options) wants(stage string) bool {
+	return len(o.Stages) == 0 || slices.Contains(o.Stages, stage)
+}
+
+// stage runs one stage if it is part of the run, the policy lets it and everything
+// before it passed, and records its time. It is nil for a stage that is not part of the run.
+func (p *progress) stage(name string, before []verdict.Stage, run func() verdict.Stage) *verdict.Stage {
+	if !p.opts.wants(name) {
+		return nil
+	}
+	decision := p.decisions[name]
+	if !decision.Run && decision.Code != policy.CodeNoEngine.Name {
+		stage := decision.NotRun()
+		return &stage
+	}
+	for _, earlier := range before {
+		if earlier.Verdict != verdict.Pass && earlier.Verdict != verdict.NotRun {
+			stage := blocked(name, earlier.Name)
+			return &stage
+		}
+	}
+	started := time.Now()
+	stage := run()
+	stage.Name = name
+	stage.Took(started)
+	return &stage
+}
+
+func (p *progress) test() verdict.Stage {
+	in := test.Input{
+		Config: p.cfg, Source: p.backend.Source, Python: p.opts.Python,
+		Paths: p.opts.Test.Paths, Keyword: p.opts.Test.Keyword, Marker: p.opts.Test.Marker,
+	}
+	if p.cfg.Test.Services {
+		in.Needs = []runner.Service{sandbox.MLflow(p.backend.Runner), sandbox.S3(p.backend.Runner)}
+		in.ServiceVars = sandbox.Vars()
+	}
+	return test.Run(p.ctx, p.backend.Runner, in).Stage
+}
+
+func (p *progress) train() verdict.Stage {
+	result := train.Run(p.ctx, p.backend.Runner, train.Input{
+		Config: p.cfg, Source: p.backend.Source, Data: p.opts.Data, Python: p.opts.Python,
+		Params: p.args.params, Threads: p.opts.Train.Threads,
+		WorkDir: filepath.Join(p.backend.WorkDir, "model"),
+	})
+	p.outcome.Model = result.Model
+	if result.Model != nil {
+		p.run.ModelSHA256 = result.Model.SHA256
+	}
+	return result.Stage
+}
+
+func (p *progress) publish(servers *servers) verdict.Stage {
+	target := p.opts.Target
+	if p.opts.Environment == "sandbox" {
+		var problem *verdict.Problem
+		if target, problem = servers.target(p.ctx); problem != nil {
+			stage := verdict.Stage{Name: verdict.Publish}
+			return *stage.Judge(problem)
+		}
+	}
+	result := publish.Run(p.ctx, publish.Input{
+		Config: p.cfg, Model: p.outcome.Model, Environment: p.opts.Environment,
+		Commit: p.opts.Commit, Tree: p.run.Tree, Target: target,
+	})
+	p.outcome.Version = result.Version
+	if result.Version != nil {
+		p.run.ModelVersion = fmt.Sprint(result.Version.Number)
+	}
+	return result.Stage
+}
+
+func (p *progress) image() verdict.Stage {
+	request := ImageRequest{
+		Config: p.cfg, Source: p.backend.Source, Model: p.outcome.Model, Version: p.outcome.Version,
+		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime,
+	}
+	decision := p.decisions[verdict.Image]
+	if decision.Run {
+		result := p.backend.BuildImage(p.ctx, request)
+		p.outcome.Image, p.run.Image, p.run.ImageDigest = result.Reference, result.Reference, result.Digest
+		return result.Stage
+	}
+	// No engine, so no image. The application can still be shown to start and answer
+	// with this model; if it does not, no image of it would.
+	stage := p.backend.ServeApp(p.ctx, request).Stage
+	if stage.Verdict == verdict.Pass {
+		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, decision.Reason, policy.CodeNoEngine.Remedy
+	}
+	return stage
+}
+
+func (p *progress) deploy() verdict.Stage {
+	result := rollout.Run(p.ctx, rollout.Input{
+		Config: p.cfg, Environment: p.opts.Environment, Image: p.outcome.Image,
+		Commit: p.opts.Commit, Version: p.outcome.Version,
+	})
+	p.outcome.Plan = result.Plan
+	return result.Stage
+}

@@ -1,0 +1,3 @@
+module dagger/compose
+
+go 1.26.1
