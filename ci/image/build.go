@@ -36,10 +36,17 @@ func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
 	return ctr.WithEnvVariable("OPENSTACK_RCA_FRESH", s.in.Fresh)
 }
 
-// run runs a script with the base image's own interpreter: -I, so that nothing in the
+// scriptDir is an empty directory of every Debian: what is mounted there leaves no trace
+// in the image, not even a place to mount it.
+const scriptDir = "/mnt"
+
+// python runs a script with the base image's own interpreter: -I, so that nothing in the
 // environment or the working directory changes what it does.
-func run(script string, args ...string) []string {
-	return append([]string{"python3", "-I", "-c", script}, args...)
+func (s *session) python(ctr *dagger.Container, name, script string, args ...string) *dagger.Container {
+	return ctr.
+		WithMountedDirectory(scriptDir, s.client.Directory().WithNewFile(name, script)).
+		WithExec(append([]string{"python3", "-I", scriptDir + "/" + name}, args...)).
+		WithoutMount(scriptDir)
 }
 
 // built is the image, and what was learnt on the way.
@@ -65,8 +72,7 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
 	b.base = pinned
-	prepared := s.fresh(s.client.Container().From(pinned)).WithUser("0").
-		WithExec(run(prepareScript, s.prepareArgs()...)).
+	prepared := s.python(s.fresh(s.client.Container().From(pinned)).WithUser("0"), "prepare.py", prepareScript, s.prepareArgs()...).
 		WithoutEnvVariable("OPENSTACK_RCA_FRESH")
 	if prepared, err = prepared.Sync(ctx); err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
@@ -99,10 +105,10 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	source := s.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
-	application := s.fresh(prepared).WithDirectory("/tree", source).WithExec(run(assembleScript, s.applicationArgs()...))
+	application := s.python(s.fresh(prepared).WithDirectory("/tree", source), "assemble.py", assembleScript, s.applicationArgs()...)
 	// The check is a step of the build: no model, or another one, and there is no image.
-	models := s.fresh(prepared).WithDirectory("/tree", s.in.ModelFiles).
-		WithExec(run(assembleScript, "/tree", "--want", s.in.Model.File, s.in.Model.SHA256))
+	models := s.python(s.fresh(prepared).WithDirectory("/tree", s.in.ModelFiles), "assemble.py", assembleScript,
+		"/tree", "--want", s.in.Model.File, s.in.Model.SHA256)
 	listing, err := models.Stdout(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeModelMismatch, "check the model", err)
@@ -249,7 +255,8 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 	var exec *dagger.ExecError
 	if !errors.As(err, &exec) {
 		// A step that runs no command fails in the engine, except where the code says so.
-		if code == CodeBaseUnavailable || code == CodeBuildFailed {
+		switch code {
+		case CodeBaseUnavailable, CodeBuildFailed, CodeSandboxRegistry, CodeStartFailed:
 			return verdict.Problemf(code, "%s: %s", what, s.plain(err))
 		}
 		return verdict.Problemf(CodeEngineFailed, "%s: %s", what, s.plain(err))

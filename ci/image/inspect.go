@@ -30,9 +30,7 @@ type findings struct {
 // inspect looks through the files of the finished image. It runs inside of it, as root,
 // because only there every file is seen as it will be.
 func (s *session) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
-	script := s.client.Directory().WithNewFile("inspect.py", inspectScript).File("inspect.py")
-	out, err := image.WithUser("0").WithMountedFile("/inspect.py", script).
-		WithExec([]string{"python3", "-I", "/inspect.py", AppDir, strconv.Itoa(s.in.Config.Image.User)}).Stdout(ctx)
+	out, err := s.python(image.WithUser("0"), "inspect.py", inspectScript, AppDir, strconv.Itoa(s.in.Config.Image.User)).Stdout(ctx)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeBaseUnfit, "look through the image", err)}
 	}

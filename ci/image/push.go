@@ -191,7 +191,7 @@ func (s *session) publish(ctx context.Context, image *dagger.Container, p plan, 
 		if attempt == pushes || (code != CodePushThrottled && code != CodePushUnavailable) {
 			return verdict.Problemf(code, "push %s: %s", address, s.plain(err))
 		}
-		if err := s.wait(ctx, pause); err != nil {
+		if err := pauseFor(ctx, pause); err != nil {
 			return cancelled(ctx, "the push")
 		}
 		pause *= 2
@@ -210,6 +210,9 @@ func (s *session) pushedDigest(published, want string) *verdict.Problem {
 	}
 	return nil
 }
+
+// pauseFor is sleep, except in tests.
+var pauseFor = sleep
 
 // sleep waits for d or for the end of ctx.
 func sleep(ctx context.Context, d time.Duration) error {

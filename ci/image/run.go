@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"time"
 
 	"dagger.io/dagger"
 
@@ -22,8 +21,6 @@ type session struct {
 	stage  *verdict.Stage
 	// id makes this run's services and volumes its own.
 	id string
-	// wait pauses between pushes.
-	wait func(context.Context, time.Duration) error
 }
 
 // Run builds the image, runs it from a registry by its digest, judges what it sees and,
@@ -35,7 +32,7 @@ type session struct {
 // and no tag but the commit's is set before the digest has been read back.
 func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	result := &Result{Stage: verdict.Stage{Name: verdict.Image}}
-	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID(), wait: sleep}
+	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID()}
 	if s.engine == nil {
 		s.engine = engine.New(client, engine.Options{})
 	}

@@ -156,7 +156,7 @@ func (s *session) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Co
 // from its cache.
 func (s *session) read(ctx context.Context, look *dagger.Container, mode ...string) (evidence, error) {
 	var e evidence
-	out, err := look.WithEnvVariable("LOOK", newID()).WithExec(run(evidenceScript, append([]string{witnessDir}, mode...)...)).Stdout(ctx)
+	out, err := s.python(look.WithEnvVariable("LOOK", newID()), "evidence.py", evidenceScript, append([]string{witnessDir}, mode...)...).Stdout(ctx)
 	if err != nil {
 		return e, fmt.Errorf("read the application's output: %w", err)
 	}

@@ -77,6 +77,16 @@ func evidence(stage verdict.Stage) string {
 	return b.String()
 }
 
+// layers are the rows of the report's table.
+func layers(stage verdict.Stage) [][]string {
+	for _, block := range stage.Blocks {
+		if block.Table != nil {
+			return block.Table.Rows
+		}
+	}
+	return nil
+}
+
 func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 	client := connect(t)
 	in := input(t, client)
@@ -96,6 +106,7 @@ func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 		again := image.Run(t.Context(), client, in)
 		t.Logf("%s", time.Since(started).Round(time.Millisecond))
 		require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+		assert.Equal(t, layers(result.Stage), layers(again.Stage))
 		assert.Equal(t, result.Digest, again.Digest)
 	})
 }

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 
-SKIP = {"/proc", "/sys", "/dev", "/run", "/inspect.py"}
+SKIP = {"/proc", "/sys", "/dev", "/run"}
 TOOLS = ["pip", "pip3", "uv", "gcc", "g++", "cc", "clang", "make", "ld"]
 # setuptools is not among them: some packages import it when they run.
 MODULES = ["pip", "ensurepip", "uv"]

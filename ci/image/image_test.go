@@ -1,0 +1,523 @@
+package image_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/image"
+	"github.com/openstack-rca/openstack-rca/ci/internal/daggertest"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func TestASandboxImagePasses(t *testing.T) {
+	w := newWorld(t)
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	digest, err := w.image.Digest()
+	require.NoError(t, err)
+	assert.Equal(t, digest.String(), r.Digest)
+	assert.Equal(t, "localhost:5000/library/openstack-rca-system@"+digest.String(), r.Reference)
+	require.NotNil(t, r.Container)
+	assert.Empty(t, r.Stage.Warnings)
+	assert.Empty(t, r.Stage.Published, "the sandbox is nobody else's business")
+	assert.Equal(t, map[string]string{"sha-" + commit: digest.String(), "20261122-100000-0f1e2d3": digest.String(), "model-v7": digest.String(), "sandbox": digest.String()},
+		w.tags(w.sandbox, "library/openstack-rca-system"))
+	assert.Equal(t, "docker.io/library/python:3.11-slim@"+baseDigest, evidence(r.Stage, "base image"))
+	assert.Equal(t, "version 7, lstm_model.keras, sha256 "+modelSHA, evidence(r.Stage, "model"))
+	assert.Equal(t, "equal", evidence(r.Stage, "golden sample in the image"))
+	assert.NotEmpty(t, evidence(r.Stage, "time to healthy"))
+
+	var paths []string
+	for _, file := range r.Stage.Files {
+		paths = append(paths, file.Path)
+		if file.Path == "image/compose.yaml" {
+			assert.Contains(t, string(file.Content), "image: "+r.Reference)
+			assert.Contains(t, string(file.Content), "restart: unless-stopped")
+			assert.Contains(t, string(file.Content), "app-data:/app/data")
+			assert.Contains(t, string(file.Content), "mem_limit: 2048m")
+		}
+	}
+	assert.Equal(t, []string{"image/compose.yaml", "image/config.json"}, paths)
+}
+
+// varying are the parts of queries that differ from run to run by intention.
+var varying = regexp.MustCompile(`(openstack-rca-image-|name: "OPENSTACK_RCA_RUN", value: "|name: "LOOK", value: ")[0-9a-f]{16}`)
+
+func TestTheGraphIsAsRecorded(t *testing.T) {
+	w := newWorld(t)
+	require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+	daggertest.Golden(t, "testdata/sandbox.graphql", varying.ReplaceAllString(w.engine.Queries(), "${1}<random>"))
+}
+
+func TestTheGraphOfAPushIsAsRecorded(t *testing.T) {
+	w := newWorld(t)
+	w.production()
+	require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+	queries := varying.ReplaceAllString(w.engine.Queries(), "${1}<random>")
+	queries = strings.ReplaceAll(queries, w.registry, "registry.example")
+	i := strings.LastIndex(queries, "withRegistryAuth(")
+	require.Positive(t, i, "the login comes last")
+	assert.NotContains(t, queries[i:], "withExec", "nothing is built on top of a login")
+	for _, call := range w.engine.Calls() {
+		if strings.Contains(call.Query, "hunter2-hunter2") {
+			assert.True(t, strings.HasPrefix(call.Path, "setSecret."), "the value is part of the query that makes the secret, and of no other: %s", call.Path)
+		}
+	}
+}
+
+func TestAProductionImageIsPushedOnceAndNamed(t *testing.T) {
+	w := newWorld(t)
+	w.production()
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Equal(t, w.registry+"/acme/rca@"+r.Digest, r.Reference)
+	want := map[string]string{}
+	for _, tag := range []string{"sha-" + commit, "20261122-100000-0f1e2d3", "model-v7", "production", "latest"} {
+		want[tag] = r.Digest
+	}
+	assert.Equal(t, want, w.tags(w.registry, "acme/rca"))
+	assert.Contains(t, r.Stage.Published, r.Reference)
+	assert.Len(t, r.Stage.Published, 5)
+
+	again := w.run()
+	require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+	pushes := 0
+	for _, call := range w.engine.Calls() {
+		if strings.HasSuffix(call.Path, "withRegistryAuth.publish") {
+			pushes++
+		}
+	}
+	assert.Equal(t, 1, pushes, "what is there already is not pushed again")
+}
+
+func TestBadInputIsRefusedAtOnce(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		change func(*world)
+		code   verdict.Code
+		cause  string
+	}{
+		"no model":       {func(w *world) { w.in.Model = nil }, image.CodeModelMissing, "no gated model"},
+		"no model files": {func(w *world) { w.in.ModelFiles = nil }, image.CodeModelMissing, "no gated model"},
+		"a model's path": {func(w *world) { w.in.Model.File = "../x" }, image.CodeModelMissing, "not the name of a file"},
+		"a model that is gone": {func(w *world) {
+			require.NoError(w.t, os.Remove(filepath.Join(w.in.Model.Dir, w.in.Model.File)))
+		}, image.CodeModelMissing, "not among"},
+		"a model that is a directory": {func(w *world) {
+			file := filepath.Join(w.in.Model.Dir, w.in.Model.File)
+			require.NoError(w.t, os.Remove(file))
+			require.NoError(w.t, os.Mkdir(file, 0o700))
+		}, image.CodeModelMissing, "read the model"},
+		"another model": {func(w *world) {
+			require.NoError(w.t, os.WriteFile(filepath.Join(w.in.Model.Dir, w.in.Model.File), []byte("other"), 0o600))
+		}, image.CodeModelMismatch, "the gated model has " + modelSHA},
+		"another version":         {func(w *world) { w.in.Version.SHA256 = "00" }, image.CodeModelMismatch, "version 7 was published with sha256 00"},
+		"root":                    {func(w *world) { w.in.Config.Image.User = 0 }, image.CodeRoot, "image.user is 0"},
+		"a port out of range":     {func(w *world) { w.in.Config.Image.Port = 70000 }, image.CodeConfigInvalid, "image.port"},
+		"no command":              {func(w *world) { w.in.Config.Image.Command = nil }, image.CodeConfigInvalid, "image.command"},
+		"no health path":          {func(w *world) { w.in.Config.Image.Health = "" }, image.CodeConfigInvalid, "image.health"},
+		"a relative path":         {func(w *world) { w.in.Config.Image.ScriptHealth = "x" }, image.CodeConfigInvalid, "image.script_health"},
+		"no successes":            {func(w *world) { w.in.Config.Image.Successes = 0 }, image.CodeConfigInvalid, "image.successes"},
+		"no budget":               {func(w *world) { w.in.Config.Image.StartBudget = 0 }, image.CodeConfigInvalid, "image.start_budget"},
+		"a model outside":         {func(w *world) { w.in.Config.Image.ModelDir = "../m" }, image.CodeConfigInvalid, "image.model_dir"},
+		"a relative volume":       {func(w *world) { w.in.Config.Image.Volumes = []string{"data"} }, image.CodeConfigInvalid, "absolute path"},
+		"a volume over the model": {func(w *world) { w.in.Config.Image.Volumes = []string{"/app/models"} }, image.CodeConfigInvalid, "hide the model"},
+		"a base that is none":     {func(w *world) { w.in.Config.Image.Base = "Python:3" }, image.CodeConfigInvalid, "image.base"},
+		"a secret variable":       {func(w *world) { w.in.Config.Image.Vars = map[string]string{"API_KEY": "d34db33f-cafe"} }, image.CodeSecret, "image.vars.API_KEY"},
+		"a repository with a tag": {func(w *world) { w.in.Push.Address = "acme/rca:1" }, image.CodeConfigInvalid, "without a tag"},
+		"a commit that is none":   {func(w *world) { w.in.Commit = "HEAD" }, image.CodeConfigInvalid, "not a hash"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			c.change(w)
+			before := len(w.engine.Calls())
+			r := w.run()
+			assert.Equal(t, verdict.Fail, r.Stage.Verdict)
+			assert.Equal(t, c.code.Name, r.Stage.Code)
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.Len(t, w.engine.Calls(), before, "the engine was asked for nothing")
+			assert.Nil(t, r.Container)
+			assert.NotContains(t, r.Stage.Failure(), "d34db33f")
+		})
+	}
+	t.Run("everything that is wrong is said at once", func(t *testing.T) {
+		w := newWorld(t)
+		w.in.Config.Image.User, w.in.Config.Image.Port, w.in.Model, w.in.Push.Address = -1, 0, nil, "X"
+		assert.Len(t, w.run().Stage.Problems, 4)
+	})
+}
+
+func TestABuildThatFailsSaysWhere(t *testing.T) {
+	exec := &daggertest.ExecError{Cmd: []string{"sh"}, ExitCode: 2, Stderr: "much\nerror: no hunter2-hunter2 wheel\n"}
+	for sentence, c := range map[string]struct {
+		change func(*world)
+		code   verdict.Code
+		cause  string
+	}{
+		"the base cannot be pulled": {func(w *world) {
+			w.engine.Answer("container.from.imageRef", errors.New("not found [traceparent:0a-0b]"))
+		},
+			image.CodeBaseUnavailable, "pull python:3.11-slim: not found"},
+		"the base has no Python": {func(w *world) { w.engine.Answer("withoutMount.withoutEnvVariable.sync", exec) },
+			image.CodeBaseUnfit, "prepare python:3.11-slim: exit code 2"},
+		"the engine fails": {func(w *world) { w.engine.Answer("withoutMount.withoutEnvVariable.sync", errors.New("lost")) },
+			image.CodeEngineFailed, "lost"},
+		"no requirements": {func(w *world) { w.files = map[string]string{} }, image.CodeRequirementsMissing, "requirements/serve.lock is not in the source"},
+		"no usual requirements": {func(w *world) { w.files, w.in.Config.Image.Requirements = map[string]string{}, nil },
+			image.CodeRequirementsMissing, "none of requirements/serve.lock"},
+		"requirements outside the source": {func(w *world) { w.in.Config.Image.Requirements = []string{"../x"}; w.files["../x"] = "" },
+			image.CodeRequirementsMissing, "../x is not in the source"},
+		"an included file that is not there": {func(w *world) { w.files["requirements/serve.lock"] = "-r base.txt --hash=x\n" },
+			image.CodeRequirementsMissing, "requirements/base.txt"},
+		"the source cannot be listed": {func(w *world) { w.engine.Answer("directory.exists", errors.New("gone")) }, image.CodeSourceUnreadable, "gone"},
+		"the source cannot be read":   {func(w *world) { w.engine.Answer("directory.file.contents", errors.New("gone")) }, image.CodeSourceUnreadable, "read requirements/serve.lock"},
+		"packages cannot be installed": {func(w *world) { w.engine.Answer("withFile.withExec.sync", exec) },
+			image.CodeEnvFailed, "install requirements/serve.lock: exit code 2: error: no *** wheel"},
+		"the build finds another model": {func(w *world) {
+			w.engine.Answer("withDirectory.withMountedDirectory.withExec.withoutMount.stdout", exec)
+		},
+			image.CodeModelMismatch, "check the model"},
+		"the build lists another model": {func(w *world) { w.listing["lstm_model.keras"] = "11" }, image.CodeModelMismatch, "has sha256 11"},
+		"the build lists nonsense": {func(w *world) {
+			w.engine.Answer("withDirectory.withMountedDirectory.withExec.withoutMount.stdout", "[")
+		},
+			image.CodeEngineFailed, "list of the model's files"},
+		"the image cannot be put together": {func(w *world) { w.engine.Answer("withAnnotation.sync", errors.New("no space")) }, image.CodeBuildFailed, "no space"},
+		"the registry does not start":      {func(w *world) { w.engine.Answer("asService.start", errors.New("no such image")) }, image.CodeSandboxRegistry, "no such image"},
+		"the sandbox takes no push":        {func(w *world) { w.engine.Answer("publish", errors.New("broken")) }, image.CodeSandboxRegistry, "broken"},
+		"the engine names no digest":       {func(w *world) { w.engine.Answer("publish", "localhost:5000/acme/rca:1") }, image.CodeEngineFailed, "names no digest"},
+		"another digest arrives": {func(w *world) {
+			w.engine.Answer("publish", "localhost:5000/library/openstack-rca-system:1@"+baseDigest)
+		},
+			image.CodeDigestMismatch, "does not exist, it should name " + baseDigest},
+		"the image does not start":  {func(w *world) { w.engine.Answer("withMountedCache.asService.start", errors.New("no shell")) }, image.CodeStartFailed, "no shell"},
+		"its command is unknown":    {func(w *world) { w.engine.Answer("defaultArgs", errors.New("lost")) }, image.CodeEngineFailed, "read the command"},
+		"its entrypoint is unknown": {func(w *world) { w.engine.Answer("entrypoint", errors.New("lost")) }, image.CodeEngineFailed, "read the entrypoint"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			w.in.Redact = verdict.Redact("hunter2-hunter2")
+			c.change(w)
+			r := w.run()
+			assert.Equal(t, c.code.Outcome, r.Stage.Verdict)
+			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.NotContains(t, r.Stage.Failure(), "traceparent")
+			assert.Empty(t, r.Reference)
+			assert.Empty(t, r.Digest)
+		})
+	}
+}
+
+func TestWhatIsInTheImageIsJudged(t *testing.T) {
+	exec := &daggertest.ExecError{ExitCode: 1, Stderr: "no python3"}
+	for sentence, c := range map[string]struct {
+		change func(*world)
+		code   verdict.Code
+		cause  string
+	}{
+		"root":            {func(w *world) { w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.User = "" }) }, image.CodeRoot, `user is ""`},
+		"a user's name":   {func(w *world) { w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.User = "app" }) }, image.CodeRoot, `"app"`},
+		"no port":         {func(w *world) { w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.ExposedPorts = nil }) }, image.CodePort, "7051/tcp"},
+		"no health check": {func(w *world) { w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.Healthcheck = nil }) }, image.CodeNoHealthcheck, "none"},
+		"another label":   {func(w *world) { w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.Labels = nil }) }, image.CodeModelMismatch, `labelled with model sha256 ""`},
+		"a secret in the environment": {func(w *world) {
+			w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.Env = append(f.Config.Env, "DB_PASSWORD=correct-horse-9") })
+		}, image.CodeSecret, "DB_PASSWORD"},
+		"a secret in a label": {func(w *world) {
+			w.image = w.newImage(func(f *v1.ConfigFile) { f.Config.Labels["source"] = "https://me:correct-horse-9@git.example/x" })
+		}, image.CodeSecret, "label source"},
+		"a secret in the history": {func(w *world) {
+			w.image = w.newImage(func(f *v1.ConfigFile) { f.History[0].CreatedBy = "curl https://me:correct-horse-9@x.example" })
+		}, image.CodeSecret, "step 1 of the history"},
+		"too large": {func(w *world) {
+			w.in.Config.Image.MaxMegabytes = 0
+			w.in.Config.Image.MaxMegabytes = 1
+			w.image = bigImage(t)
+		}, image.CodeTooLarge, "at most 1"},
+		"setuid files":   {func(w *world) { w.findings["setuid"] = []string{"/bin/su"} }, image.CodeSetuid, "/bin/su"},
+		"writable files": {func(w *world) { w.findings["writable"] = []string{"/a", "/b", "/c", "/d", "/e", "/f"} }, image.CodeWorldWritable, "and 1 more"},
+		"pip":            {func(w *world) { w.findings["modules"] = []string{"pip"} }, image.CodeBuildTool, "pip"},
+		"a key":          {func(w *world) { w.findings["secrets"] = []string{"/app/.env"} }, image.CodeSecret, "/app/.env"},
+		"another Python": {func(w *world) { w.findings["python"] = "3.9" }, image.CodeBaseUnfit, "has Python 3.9"},
+		"no interpreter": {func(w *world) { w.findings["error"] = "python: not found" }, image.CodeBaseUnfit, "python: not found"},
+		"it cannot be looked through": {func(w *world) { w.engine.Answer("withUser.withMountedDirectory.withExec.withoutMount.stdout", exec) },
+			image.CodeBaseUnfit, "no python3"},
+		"the findings are nonsense": {func(w *world) { w.engine.Answer("withUser.withMountedDirectory.withExec.withoutMount.stdout", "{") },
+			image.CodeEngineFailed, "read what was found"},
+		"the golden sample differs":   {func(w *world) { w.engine.Answer("exitCode", 1) }, image.CodeGolden, "python main.py --mode score ended with exit code 1"},
+		"the golden sample is unread": {func(w *world) { w.engine.Answer("exitCode", errors.New("lost")) }, image.CodeEngineFailed, "score the golden sample"},
+		"the score's output is lost": {func(w *world) {
+			w.engine.Answer("exitCode", 1)
+			w.engine.Answer("combinedOutput", errors.New("lost"))
+		}, image.CodeGolden, "exit code 1"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			c.change(w)
+			w.production()
+			r := w.run()
+			assert.NotEqual(t, verdict.Pass, r.Stage.Verdict)
+			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.Empty(t, r.Reference)
+			assert.NotContains(t, r.Stage.Failure(), "correct-horse")
+			assert.Empty(t, w.tags(w.registry, "acme/rca")["production"], "nothing is pushed that was found wanting")
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	w := newWorld(t)
+	w.files["requirements/serve.lock"] = "six\n"
+	w.in.Model.Golden = ""
+	w.in.Config.Image.MaxMegabytes = 0
+	w.engine.Answer("withUser.withMountedCache.withEnvVariable.withMountedDirectory.withExec.withoutMount.stdout", errors.New("no volume"))
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	var codes []string
+	for _, warning := range r.Stage.Warnings {
+		codes = append(codes, warning.Code)
+	}
+	assert.Equal(t, []string{image.WarnUnlocked.Name, image.WarnNotScored.Name, image.WarnLogs.Name}, codes)
+	assert.Contains(t, w.engine.Queries(), `"uv","pip","install","-r","requirements/serve.lock"`)
+}
+
+func TestAnApplicationThatIsNotHealthyIsNotPushed(t *testing.T) {
+	zero := "0"
+	for sentence, c := range map[string]struct {
+		change func(*world)
+		code   verdict.Code
+		cause  string
+	}{
+		"500": {func(w *world) { w.status = func(string) int { return 500 } }, probe.CodeUnhealthy, "status 500"},
+		"the script fails": {func(w *world) {
+			w.in.Config.Image.ScriptHealth = "/script"
+			w.status = func(path string) int { return map[bool]int{true: 503, false: 200}[path == "/script"] }
+		}, probe.CodeScriptUnhealthy, "/script: status 503"},
+		"the wrong port": {func(w *world) {
+			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
+			w.left["tcp"] = "  sl  local_address rem_address   st\n   0: 00000000:2135 00000000:0000 0A 0\n"
+		}, image.CodeElsewhere, "it listens on 0.0.0.0:8501, not on 0.0.0.0:7051"},
+		"nobody there": {func(w *world) {
+			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
+		}, probe.CodeNotListening, "connection refused"},
+		"it ended": {func(w *world) {
+			w.in.Config.Image.StartBudget = config.Duration(10 * time.Second)
+			w.status = func(string) int { return 500 }
+			w.left["exit"] = &zero
+		}, probe.CodeCrashed, "exit code 0"},
+		"the health check fails":     {func(w *world) { w.left["health"], w.left["health.log"] = "1\n", "refused" }, image.CodeHealthcheckFails, "exit code 1"},
+		"the health check never ran": {func(w *world) { delete(w.left, "health") }, image.CodeHealthcheckFails, "no answer"},
+		"nobody can read the log": {func(w *world) {
+			w.status = func(string) int { return 500 }
+			w.engine.Answer("withUser.withMountedCache.withEnvVariable.withMountedDirectory.withExec.withoutMount.stdout", "[")
+		}, probe.CodeUnhealthy, "status 500"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			w.production()
+			w.left["out"] = "Traceback\npassword is hunter2-hunter2\n"
+			w.in.Redact = verdict.Redact("hunter2-hunter2")
+			c.change(w)
+			r := w.run()
+			require.Equal(t, verdict.Fail, r.Stage.Verdict)
+			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			require.NotEmpty(t, r.Stage.Problems)
+			for _, problem := range r.Stage.Problems {
+				assert.NotContains(t, strings.Join(problem.Details, "\n"), "hunter2")
+			}
+			assert.Empty(t, w.tags(w.registry, "acme/rca"))
+		})
+	}
+}
+
+func TestPushesThatFail(t *testing.T) {
+	onTag := func(tag string, status int) func(*http.Request) int {
+		return func(r *http.Request) int {
+			if strings.HasSuffix(r.URL.Path, "/acme/rca/manifests/"+tag) {
+				return status
+			}
+			return 0
+		}
+	}
+	for sentence, c := range map[string]struct {
+		change    func(*world)
+		code      verdict.Code
+		cause     string
+		published int
+		pauses    int
+	}{
+		"the password is gone": {change: func(w *world) { w.engine.Answer("setSecret.plaintext", errors.New("secret not found")) }, code: image.CodePushAuth, cause: "cannot be read"},
+		"401 on looking":       {change: func(w *world) { w.setRefuse(onTag("sha-"+commit, 401)) }, code: image.CodePushAuth, cause: "look up tag"},
+		"the push is denied": {change: func(w *world) {
+			w.engine.Answer("withRegistryAuth.publish", errors.New("denied: requested access to the resource is denied"))
+		}, code: image.CodePushAuth, cause: "denied"},
+		"throttled for good": {change: func(w *world) { w.engine.Answer("withRegistryAuth.publish", errors.New("429 Too Many Requests")) }, code: image.CodePushThrottled, cause: "429", pauses: 2},
+		"an outage for good": {change: func(w *world) {
+			w.engine.Answer("withRegistryAuth.publish", errors.New("unexpected status: 503 Service Unavailable"))
+		}, code: image.CodePushUnavailable, cause: "503", pauses: 2},
+		"the registry says no": {change: func(w *world) { w.engine.Answer("withRegistryAuth.publish", errors.New("name unknown")) }, code: image.CodePushFailed, cause: "name unknown"},
+		"another digest is pushed": {change: func(w *world) {
+			w.engine.Answer("withRegistryAuth.publish", w.in.Push.Address+":x@"+baseDigest)
+		}, code: image.CodeDigestMismatch, cause: "is what was run", published: 1},
+		"no digest is named": {change: func(w *world) { w.engine.Answer("withRegistryAuth.publish", "acme/rca:1") }, code: image.CodeEngineFailed, cause: "names no digest"},
+		"the push was a lie": {change: func(w *world) {
+			digest, err := w.image.Digest()
+			require.NoError(w.t, err)
+			w.engine.Answer("withRegistryAuth.publish", w.in.Push.Address+":x@"+digest.String())
+		}, code: image.CodeDigestMismatch, cause: "does not exist", published: 1},
+		"the second tag fails": {change: func(w *world) {
+			w.setRefuse(func(r *http.Request) int {
+				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/acme/rca/manifests/20261122-100000-0f1e2d3") {
+					return 403
+				}
+				return 0
+			})
+		}, code: image.CodeTagFailed, cause: "set tag 20261122-100000-0f1e2d3", published: 1},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			pauses := 0
+			defer image.NoPause(&pauses)()
+			w := newWorld(t)
+			w.production()
+			c.change(w)
+			r := w.run()
+			assert.Equal(t, c.code.Outcome, r.Stage.Verdict)
+			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.Len(t, r.Stage.Published, c.published)
+			assert.Equal(t, c.pauses, pauses)
+			assert.NotContains(t, r.Stage.Failure(), "hunter2")
+			tags := w.tags(w.registry, "acme/rca")
+			for _, release := range []string{"production", "latest", "model-v7"} {
+				assert.NotContains(t, tags, release, "no release tag moves")
+			}
+			assert.Empty(t, r.Reference)
+		})
+	}
+}
+
+func TestAThrottledPushIsRepeated(t *testing.T) {
+	pauses := 0
+	defer image.NoPause(&pauses)()
+	w := newWorld(t)
+	w.production()
+	tried := 0
+	w.engine.AnswerFunc("withRegistryAuth.publish", func(c daggertest.Call) (any, error) {
+		if tried++; tried == 1 {
+			return nil, errors.New("toomanyrequests: slow down")
+		}
+		return w.publish(c)
+	})
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Equal(t, 1, pauses)
+}
+
+func TestAnImmutableTagStays(t *testing.T) {
+	w := newWorld(t)
+	w.production()
+	first := w.run()
+	require.Equal(t, verdict.Pass, first.Stage.Verdict, first.Stage.Failure())
+
+	w.image = w.newImage(nil)
+	second := w.run()
+	require.Equal(t, verdict.Fail, second.Stage.Verdict)
+	assert.Equal(t, image.CodeTagTaken.Name, second.Stage.Code)
+	assert.Contains(t, second.Stage.Cause, first.Digest)
+	for tag, digest := range w.tags(w.registry, "acme/rca") {
+		assert.Equal(t, first.Digest, digest, tag)
+	}
+
+	w.in.Commit = strings.Repeat("1", 40)
+	third := w.run()
+	require.Equal(t, verdict.Pass, third.Stage.Verdict, third.Stage.Failure())
+	tags := w.tags(w.registry, "acme/rca")
+	assert.Equal(t, third.Digest, tags["model-v7"], "the same model in a newer image")
+	assert.Equal(t, first.Digest, tags["sha-"+commit])
+}
+
+func TestARegistryWithoutALogin(t *testing.T) {
+	w := newWorld(t)
+	w.production()
+	w.in.Push.Password = nil
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.NotContains(t, w.engine.Queries(), "withRegistryAuth")
+}
+
+func TestSomebodyElsesSandboxRegistryGoesOn(t *testing.T) {
+	w := newWorld(t)
+	client := w.engine.Client(t)
+	w.in.Push.Service = image.NewSandboxRegistry(client, "shared")
+	require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+	for _, call := range w.engine.Calls() {
+		if strings.HasSuffix(call.Path, ".stop") {
+			assert.Contains(t, call.Path, "withMountedCache", "only the application was stopped")
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	for _, at := range []string{"imageRef", "exists", "publish", "exitCode", "start"} {
+		t.Run(at, func(t *testing.T) {
+			w := newWorld(t)
+			ctx, cancel := context.WithCancel(context.Background())
+			w.engine.AnswerFunc(at, func(daggertest.Call) (any, error) { cancel(); return nil, context.Canceled })
+			r := image.Run(ctx, w.engine.Client(t), w.in)
+			assert.Equal(t, verdict.CouldNotRun, r.Stage.Verdict)
+			assert.Equal(t, image.CodeCancelled.Name, r.Stage.Code, r.Stage.Failure())
+		})
+	}
+	t.Run("a push", func(t *testing.T) {
+		w := newWorld(t)
+		w.production()
+		ctx, cancel := context.WithCancel(context.Background())
+		w.engine.AnswerFunc("withRegistryAuth.publish", func(daggertest.Call) (any, error) { cancel(); return nil, errors.New("x") })
+		r := image.Run(ctx, w.engine.Client(t), w.in)
+		assert.Equal(t, image.CodeCancelled.Name, r.Stage.Code, r.Stage.Failure())
+	})
+	t.Run("a pause between pushes", func(t *testing.T) {
+		w := newWorld(t)
+		w.production()
+		ctx, cancel := context.WithCancel(context.Background())
+		w.engine.AnswerFunc("withRegistryAuth.publish", func(daggertest.Call) (any, error) {
+			time.AfterFunc(20*time.Millisecond, cancel)
+			return nil, errors.New("503")
+		})
+		r := image.Run(ctx, w.engine.Client(t), w.in)
+		assert.Equal(t, image.CodeCancelled.Name, r.Stage.Code, r.Stage.Failure())
+	})
+}
+
+func TestAnUnpublishedModelHasNoVersion(t *testing.T) {
+	w := newWorld(t)
+	w.in.Version, w.in.CommitTime, w.in.Model.Dir = nil, time.Time{}, ""
+	w.in.Model = &model.Artifact{File: w.in.Model.File, SHA256: modelSHA, Golden: "golden.json"}
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Contains(t, evidence(r.Stage, "model"), "(not published)")
+	assert.NotContains(t, w.engine.Queries(), image.LabelModelVersion)
+	assert.NotContains(t, w.engine.Queries(), "image.created")
+	assert.NotContains(t, w.tags(w.sandbox, "library/openstack-rca-system"), "model-v7")
+}
+
+func TestCodesAreComplete(t *testing.T) {
+	_, err := verdict.Codes(image.Codes())
+	assert.NoError(t, err)
+}
