@@ -6,7 +6,6 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -17,15 +16,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/conformance"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
-
-// needPython skips a test on a host without the interpreter that it runs.
-func needPython(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("python3 is not on the PATH")
-	}
-}
 
 // indexReachable says whether packages can be installed here. It asks nothing of the
 // index but a connection, unless another one is set up for pip.
@@ -54,12 +46,15 @@ func newRunner(t *testing.T, opts native.Options) *native.Runner {
 
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
+// TestNativeConforms runs the suite on Python 3.11, or on the version in
+// OPENSTACK_RCA_TEST_PYTHON.
 func TestNativeConforms(t *testing.T) {
-	needPython(t)
+	reachable.Python(t)
 	cache := t.TempDir()
 	conformance.Suite(t, func(t *testing.T) runner.Runner {
 		return newRunner(t, native.Options{CacheDir: cache, Log: t.Output()})
 	}, conformance.Options{
+		Python:   os.Getenv("OPENSTACK_RCA_TEST_PYTHON"),
 		Packages: indexReachable(t),
 		Cache:    cache,
 		Alive:    alive,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,18 @@ http.server.test(http.server.SimpleHTTPRequestHandler, port=int("{{port}}"), bin
 			require.NoError(t, err)
 			assert.Equal(t, want, body)
 		}
+	})
+	t.Run("that a step needs live with it and do not keep it from the cache", func(t *testing.T) {
+		step := func(content string) runner.Step {
+			step := s.python(`import sys, urllib.request, uuid
+print(urllib.request.urlopen("http://{{needed}}/a").read().decode(), uuid.uuid4())`)
+			step.Needs = []runner.Service{s.web("needed", map[string]string{"a": content})}
+			return step
+		}
+		first := s.succeed(t, step("1"))
+		assert.True(t, strings.HasPrefix(first.Stdout, "1 "), first.Stdout)
+		assert.Equal(t, first.Stdout, s.succeed(t, step("1")).Stdout, "answered from the cache")
+		assert.True(t, strings.HasPrefix(s.succeed(t, step("2")).Stdout, "2 "), "what it needs is part of what it is")
 	})
 	t.Run("are gone once stopped", func(t *testing.T) {
 		running := s.start(t, s.web("brief", nil))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
@@ -29,6 +30,12 @@ func needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
 		parts = append(parts, need.Name, need.Env.Python, need.Env.Install, lock, inputs, need.Args, need.Vars)
 	}
 	return parts, nil
+}
+
+// talksToOthers says whether a need uses services that run already, whose state no key
+// describes.
+func talksToOthers(needs []runner.Service) bool {
+	return slices.ContainsFunc(needs, func(need runner.Service) bool { return len(need.Services) > 0 })
 }
 
 // startNeeds starts a step's needs and returns the step with them among its services,

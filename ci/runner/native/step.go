@@ -41,7 +41,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	cached := len(step.Secrets) == 0 && len(step.Services) == 0 && step.Fresh == ""
+	cached := len(step.Secrets) == 0 && len(step.Services) == 0 && step.Fresh == "" && !talksToOthers(step.Needs)
 	needs, err := needsKey(ctx, step.Needs)
 	if err != nil {
 		return nil, err
