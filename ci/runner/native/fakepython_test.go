@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,17 @@ func fakePython(args []string) int {
 		}
 		fmt.Printf("[%q, %s]", os.Args[0], strings.ReplaceAll(fakeVersion(), ".", ", "))
 		return 0
+	case args[0] == "listen":
+		listener, err := net.Listen("tcp4", args[1])
+		if err != nil {
+			return complain(err.Error())
+		}
+		for {
+			connection, err := listener.Accept()
+			if err = errors.Join(err, connection.Close()); err != nil {
+				return complain(err.Error())
+			}
+		}
 	case slices.Contains(args, "venv"):
 		return fakeVenv(args[len(args)-1])
 	case slices.Contains(args, "pip"):

@@ -630,18 +630,35 @@ func TestServices(t *testing.T) {
 		_, err := r.Start(ctx, service)
 		require.ErrorIs(t, err, context.Canceled)
 	})
-	t.Run("whose needs talk to running services are not answered from the cache", func(t *testing.T) {
+	t.Run("that a step needs live with it and are part of its key", func(t *testing.T) {
 		r := open(t, options(t))
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, listener.Close()) })
-		step := sh("true")
-		step.Needs = []runner.Service{{Name: "web", Env: runner.Environment{Python: "3.11"}, Args: []string{"sh", "-c", "exit 1"},
-			Services: map[string]*runner.Running{"db": {Inside: listener.Addr().String()}}}}
-		for range 2 {
-			_, err := r.Run(t.Context(), step)
-			require.ErrorContains(t, err, "start service web", "it is started each time")
+		need := runner.Service{Name: "web", Env: runner.Environment{Python: "3.11"}, Args: []string{"python", "-I", "listen", "{{bind}}:{{port}}"}}
+		stdout := func(change func(*runner.Service)) string {
+			step := sh("echo {{web}} $$")
+			other := need
+			change(&other)
+			step.Needs = []runner.Service{other}
+			result := run(t, r, step)
+			assert.Regexp(t, `^127\.0\.0\.1:\d+ \d+\n$`, result.Stdout)
+			address, _, _ := strings.Cut(result.Stdout, " ")
+			_, err := net.Dial("tcp", address)
+			require.Error(t, err, "the service has ended with the step")
+			return result.Stdout
 		}
+		same := func(*runner.Service) {}
+		first := stdout(same)
+		assert.Equal(t, first, stdout(same), "answered from the cache")
+		for sentence, change := range map[string]func(*runner.Service){
+			"another input": func(s *runner.Service) {
+				s.Inputs = []runner.Mount{{Path: "a", Files: r.NewFiles(map[string][]byte{"b": nil})}}
+			},
+			"another variable": func(s *runner.Service) { s.Vars = map[string]string{"A": "1"} },
+			"another lock":     func(s *runner.Service) { s.Env.Files = r.NewFiles(map[string][]byte{"lock": nil}) },
+		} {
+			assert.NotEqual(t, first, stdout(change), sentence)
+		}
+		talking := func(s *runner.Service) { s.Services = map[string]*runner.Running{"db": {Inside: "127.0.0.1:1"}} }
+		assert.NotEqual(t, stdout(talking), stdout(talking), "the state of a running service is in no key")
 	})
 	t.Run("are needed by a step and started for it", func(t *testing.T) {
 		r := open(t, options(t))
