@@ -30,6 +30,9 @@ func Run(ctx context.Context, r runner.Runner, in Input) *Result {
 	return s.result
 }
 
+// maxReportBytes bounds each report of a run. A larger one is not read at all.
+var maxReportBytes = xmlscan.Default().Bytes
+
 // session is the state of one Run.
 type session struct {
 	in       Input
@@ -197,7 +200,16 @@ func (s *session) open(ctx context.Context, reports runner.Files, name string, r
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
-	err = read(f)
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("open %s: %w", name, err)
+	case info.Size() > maxReportBytes:
+		err = fmt.Errorf("open %s: it has %d bytes, %d are allowed: %w", name, info.Size(), maxReportBytes, runner.ErrTooLarge)
+		return errors.Join(err, f.Close())
+	default:
+		err = read(f)
+	}
 	if name != eventsFile {
 		s.attach(name)
 	}

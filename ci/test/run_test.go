@@ -498,6 +498,15 @@ func TestRunBindsServices(t *testing.T) {
 	assert.Equal(t, []string{"address in use"}, got.Problems[0].Details)
 }
 
+func TestRunReadsNoReportAboveTheLimit(t *testing.T) {
+	limit := maxReportBytes
+	t.Cleanup(func() { maxReportBytes = limit })
+	maxReportBytes = 10
+	r := judge(t, input(t), 0, green())
+	assert.Equal(t, []string{"REPORT_MALFORMED", "COVERAGE_INVALID"}, codes(r.Stage.Problems))
+	assert.Contains(t, r.Stage.Cause, "10 are allowed")
+}
+
 func TestRunMakesAScratchDirectory(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	in := input(t)

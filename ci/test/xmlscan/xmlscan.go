@@ -5,7 +5,6 @@
 package xmlscan
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
@@ -88,7 +87,7 @@ type Scanner struct {
 // New reads a document from r whose root element has one of the names given.
 func New(r io.Reader, limits Limits, roots ...string) *Scanner {
 	limits = limits.orDefault()
-	g := &guard{in: bufio.NewReaderSize(r, 64<<10), limits: limits}
+	g := newGuard(r, limits)
 	return &Scanner{decoder: xml.NewDecoder(g), guard: g, limits: limits, roots: roots}
 }
 
@@ -108,7 +107,7 @@ func (s *Scanner) Fail(err error) error {
 // complete document. Text is valid until the next call. Other errors are *Error.
 func (s *Scanner) Next() (xml.Token, error) {
 	for {
-		s.guard.token = 0
+		s.guard.begin()
 		token, err := s.decoder.RawToken()
 		if err != nil {
 			return nil, s.failed(err)
@@ -174,7 +173,7 @@ func (s *Scanner) failed(err error) error {
 	if s.guard.err != nil {
 		return s.Fail(s.guard.err)
 	}
-	atEnd := errors.Is(err, io.EOF) || s.guard.ended
+	atEnd := errors.Is(err, io.EOF) || s.guard.ended && s.guard.next == s.guard.filled
 	switch {
 	case atEnd && s.closed && errors.Is(err, io.EOF):
 		return io.EOF
@@ -189,34 +188,84 @@ func (s *Scanner) failed(err error) error {
 // guard hands bytes to the decoder and refuses to hand out too many. The decoder reads
 // bytes one at a time from an io.ByteReader, so a count since the last token is exact.
 type guard struct {
-	in     *bufio.Reader
+	in     io.Reader
 	limits Limits
-	total  int64
-	token  int64
-	ended  bool
-	err    error
+	// buffer[next:end] may be handed out without further checks; buffer[end:filled] is
+	// beyond what the current token may have.
+	buffer            []byte
+	next, end, filled int
+	// handed is how many bytes were handed out before buffer, tokenStart where the
+	// current token begins, both from the start of the document.
+	handed, tokenStart int64
+	ended              bool
+	err                error
+}
+
+func newGuard(in io.Reader, limits Limits) *guard {
+	return &guard{in: in, limits: limits, buffer: make([]byte, 64<<10)}
+}
+
+// begin starts a token at the next byte.
+func (g *guard) begin() {
+	g.tokenStart = g.handed + int64(g.next)
+	g.bound()
+}
+
+// bound sets end to what the limits allow.
+func (g *guard) bound() {
+	allowed := min(g.tokenStart+g.limits.Token, g.limits.Bytes) - g.handed
+	g.end = int(min(int64(g.filled), max(allowed, int64(g.next))))
 }
 
 // ReadByte implements io.ByteReader.
 func (g *guard) ReadByte() (byte, error) {
-	g.total++
-	g.token++
-	if g.total > g.limits.Bytes {
+	if g.next < g.end {
+		b := g.buffer[g.next]
+		g.next++
+		return b, nil
+	}
+	if err := g.fill(); err != nil {
+		return 0, err
+	}
+	b := g.buffer[g.next]
+	g.next++
+	return b, nil
+}
+
+// fill makes at least one more byte available, or says why there is none.
+func (g *guard) fill() error {
+	if g.err != nil {
+		return g.err
+	}
+	for empty := 0; g.next == g.filled; empty++ {
+		if g.ended {
+			return io.EOF
+		}
+		g.handed += int64(g.filled)
+		g.next, g.filled = 0, 0
+		n, err := g.in.Read(g.buffer)
+		g.filled = n
+		switch {
+		case errors.Is(err, io.EOF):
+			g.ended = true
+		case err != nil && n == 0:
+			g.err = fmt.Errorf("read: %w", err)
+			return g.err
+		case n == 0 && empty > 100:
+			g.err = fmt.Errorf("read: %w", io.ErrNoProgress)
+			return g.err
+		}
+	}
+	g.bound()
+	if g.next < g.end {
+		return nil
+	}
+	if g.handed+int64(g.next) >= g.limits.Bytes {
 		g.err = fmt.Errorf("%w: %d bytes", ErrTooLarge, g.limits.Bytes)
-		return 0, g.err
-	}
-	if g.token > g.limits.Token {
+	} else {
 		g.err = fmt.Errorf("%w: %d bytes", ErrTooLong, g.limits.Token)
-		return 0, g.err
 	}
-	b, err := g.in.ReadByte()
-	switch {
-	case errors.Is(err, io.EOF):
-		g.ended = true
-	case err != nil:
-		g.err = fmt.Errorf("read: %w", err)
-	}
-	return b, err
+	return g.err
 }
 
 // Read implements io.Reader; the decoder uses ReadByte.
