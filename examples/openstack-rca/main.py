@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -190,16 +190,13 @@ def score(options: argparse.Namespace, config: Config) -> int:
 
 
 def streamlit(options: argparse.Namespace, config: Config) -> int:
-    """Serve the page until interrupted; return Streamlit's exit code."""
+    """Become the server of the page, so that signals and exit code are Streamlit's own."""
     del options
     page = Path(__file__).parent / "streamlit_app" / "chatbot.py"
     command = [sys.executable, "-m", "streamlit", "run", str(page)]
     command += [f"--server.port={config.streamlit_port}", "--server.address=0.0.0.0"]
     command += ["--server.headless=true", "--browser.gatherUsageStats=false"]
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    os.execv(sys.executable, command)
 
 
 _MODES = {"train": train, "analyze": analyze, "score": score, "streamlit": streamlit}

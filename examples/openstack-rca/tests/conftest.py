@@ -75,13 +75,6 @@ def trained(
     return Trained(directory, model, config, tracking_uri, experiment, output.getvalue())
 
 
-@pytest.fixture
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the host reaches the test."""
-    for variable in Config.variables().values():
-        monkeypatch.delenv(variable, raising=False)
-
-
 def sequence(key: str, events: list[str], label: str | None = None) -> EventSequence:
     """Return a sequence whose lines are numbered from 1."""
     return EventSequence(key, tuple(events), tuple(range(1, len(events) + 1)), label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_instances_overlap_in_time() -> None:
     owners = [
         record.instances[0] for record in parse_lines(generate(40, 5).lines) if record.instances
     ]
-    assert sum(a != b for a, b in zip(owners, owners[1:], strict=False)) > 3 * len(set(owners))
+    assert sum(a != b for a, b in itertools.pairwise(owners)) > 3 * len(set(owners))
 
 
 def test_no_line_gives_the_class_away_for_all_instances() -> None:

@@ -28,7 +28,7 @@ def line(message: str, context: str = USER, prefix: str = "nova-compute.log ") -
             "Attempting claim: memory <*> MB, disk <*> GB, vcpus <*> CPU",
         ),
         (
-            '10.11.10.1 "GET /v2/54fadb41/servers/detail HTTP/1.1" status: 200 len: 1893 time: 0.24',
+            '10.11.10.1 "GET /v2/54fadb41/servers/detail HTTP/1.1" status: 200 len: 1893 time: 0.2',
             '<*> "GET <*>" status: <*> len: <*> time: <*>',
         ),
         (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,26 +187,27 @@ def test_an_error_without_a_text_still_names_itself(
     assert error_line() == "error: MemoryError\n"
 
 
-def test_serving_runs_streamlit_on_the_configured_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[list[str]] = []
-
-    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
-        assert not check
-        calls.append(command)
-        return subprocess.CompletedProcess(command, 3)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    assert main.main(["--mode", "streamlit"]) == 3
-    assert "--server.port=7051" in calls[0]
-    assert Path(calls[0][4]).is_file()
+def test_serving_becomes_streamlit_on_the_configured_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, list[str]]] = []
+    monkeypatch.setenv("RCA_STREAMLIT_PORT", "7052")
+    monkeypatch.setattr(os, "execv", lambda path, command: calls.append((path, command)))
+    main.main(["--mode", "streamlit"])
+    ((path, command),) = calls
+    assert path == command[0]
+    assert command[1:4] == ["-m", "streamlit", "run"]
+    assert Path(command[4]).is_file()
+    assert "--server.port=7052" in command
 
 
-def test_interrupting_the_server_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+def test_a_server_that_cannot_start_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, error_line: Any
+) -> None:
+    def fail(*_: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "python")
 
-    monkeypatch.setattr(subprocess, "run", run)
-    assert main.main(["--mode", "streamlit"]) == 0
+    monkeypatch.setattr(os, "execv", fail)
+    assert main.main(["--mode", "streamlit"]) == 1
+    assert "No such file" in error_line()
 
 
 def test_the_command_imports_no_training_framework_to_serve() -> None:
@@ -215,6 +217,4 @@ def test_the_command_imports_no_training_framework_to_serve() -> None:
         "import sys, main, lstm.golden, lstm.inference, streamlit_app.analysis; "
         "sys.exit(bool({'tensorflow', 'keras', 'mlflow', 'boto3'} & set(sys.modules)))"
     )
-    python = shutil.which("python")
-    assert python is not None
-    assert subprocess.run([python, "-c", code], cwd=root, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

@@ -44,12 +44,16 @@ def run(trained: Trained, manager: MLflowManager) -> Any:
     return runs[0]
 
 
-def register(manager: MLflowManager, model_name: str, source: str, **tags: str) -> str:
-    """Register a version as publishing does; return its number."""
+def register(
+    manager: MLflowManager, model_name: str, run: Any, path: str = ARTIFACT_PATH, **tags: str
+) -> str:
+    """Register a run's artifacts as a version, as publishing does; return its number."""
     name = manager.registered_name(model_name)
     with contextlib.suppress(MlflowException):  # it exists; if not, the next call fails
         manager.client.create_registered_model(name)
-    return str(manager.client.create_model_version(name, source, tags=tags).version)
+    # A server that holds the artifacts itself wants to know the run that they belong to.
+    source, run_id = f"{run.info.artifact_uri}/{path}", run.info.run_id
+    return str(manager.client.create_model_version(name, source, run_id, tags=tags).version)
 
 
 def test_creating_a_manager_touches_nothing(tmp_path: Path) -> None:
@@ -102,9 +106,8 @@ def test_the_models_files_are_artifacts_of_the_run(manager: MLflowManager, run: 
 def test_versions_are_loaded_by_number_alias_and_latest(
     trained: Trained, manager: MLflowManager, run: Any
 ) -> None:
-    source = f"{run.info.artifact_uri}/{ARTIFACT_PATH}"
-    first = register(manager, "lstm_model", source, model_sha256=trained.model.sha256)
-    second = register(manager, "lstm_model", source)
+    first = register(manager, "lstm_model", run, model_sha256=trained.model.sha256)
+    second = register(manager, "lstm_model", run)
     name = manager.registered_name("lstm_model")
     manager.client.set_registered_model_alias(name, "champion", first)
     for wanted, version in ((first, first), ("champion", first), ("latest", second)):
@@ -119,8 +122,7 @@ def test_versions_are_loaded_by_number_alias_and_latest(
 
 
 def test_the_latest_version_is_the_highest_number(manager: MLflowManager, run: Any) -> None:
-    source = f"{run.info.artifact_uri}/{ARTIFACT_PATH}"
-    versions = [register(manager, "many", source) for _ in range(11)]
+    versions = [register(manager, "many", run) for _ in range(11)]
     name = manager.registered_name("many")
     manager.client.update_model_version(name, versions[1], "touched last")
     assert manager.load_model_with_versioning("many").version == "11"
@@ -129,7 +131,7 @@ def test_the_latest_version_is_the_highest_number(manager: MLflowManager, run: A
 def test_a_bare_model_file_is_loaded_with_the_description_beside_it(
     trained: Trained, manager: MLflowManager, run: Any
 ) -> None:
-    version = register(manager, "bare", f"{run.info.artifact_uri}/{ARTIFACT_PATH}/{MODEL_FILE}")
+    version = register(manager, "bare", run, f"{ARTIFACT_PATH}/{MODEL_FILE}")
     model = manager.load_model_with_versioning("bare", version)
     assert model.sha256 == trained.model.sha256
 
@@ -141,7 +143,7 @@ def test_a_missing_version_is_an_error(manager: MLflowManager, version: str) -> 
 
 
 def test_a_missing_alias_of_an_existing_model_is_an_error(manager: MLflowManager, run: Any) -> None:
-    register(manager, "lonely", f"{run.info.artifact_uri}/{ARTIFACT_PATH}")
+    register(manager, "lonely", run)
     with pytest.raises(ModelNotFoundError, match="'nobody'"):
         manager.load_model_with_versioning("lonely", "nobody")
 
@@ -154,9 +156,7 @@ def test_an_invalid_name_is_not_reported_as_missing(manager: MLflowManager) -> N
 def test_a_version_registered_with_another_hash_is_refused(
     manager: MLflowManager, run: Any
 ) -> None:
-    version = register(
-        manager, "swapped", f"{run.info.artifact_uri}/{ARTIFACT_PATH}", model_sha256="0" * 64
-    )
+    version = register(manager, "swapped", run, model_sha256="0" * 64)
     with pytest.raises(ModelFileError, match="registered with sha256 0000"):
         manager.load_model_with_versioning("swapped", version)
 
@@ -167,7 +167,7 @@ def test_a_version_without_a_model_file_is_refused(
     other = manager.client.create_run(manager.ensure_experiment())
     shutil.copy(trained.directory / "metrics.json", tmp_path / "metrics.json")
     manager.client.log_artifact(other.info.run_id, str(tmp_path / "metrics.json"), ARTIFACT_PATH)
-    version = register(manager, "empty", f"{other.info.artifact_uri}/{ARTIFACT_PATH}")
+    version = register(manager, "empty", other)
     manager.client.set_terminated(other.info.run_id)
     with pytest.raises(ModelFileError, match=r"0 \.keras files"):
         manager.load_model_with_versioning("empty", version)
