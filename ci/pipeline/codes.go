@@ -4,11 +4,6 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
 // The codes of what can be wrong before the first stage.
 var (
-	CodeConfigInvalid = verdict.Code{
-		Name: "CONFIG_INVALID", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "pipeline.yaml has problems; all of them are listed with file, line and key",
-		Remedy:  "mend the listed lines; docs/configuration.md has every key",
-	}
 	CodeBadArgument = verdict.Code{
 		Name: "BAD_ARGUMENT", Stage: verdict.Preflight, Outcome: verdict.Fail,
 		Meaning: "an argument of the call is not of the form it must have; all of them are listed",
@@ -40,5 +35,5 @@ var CodeNotStopped = verdict.Code{
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{CodeBadArgument, CodeConfigInvalid, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython, CodeNotStopped}
+	return []verdict.Code{CodeBadArgument, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython, CodeNotStopped}
 }

@@ -62,7 +62,7 @@ func checks(backend Backend, opts Options) []check {
 				return "", fmt.Errorf("%s", problems[0].Cause)
 			}
 			return "valid for " + opts.Environment, nil
-		}, CodeConfigInvalid.Remedy},
+		}, config.CodeInvalid.Remedy},
 		{"python", func(ctx context.Context) (string, error) {
 			version := cfg.Python
 			if version == "" {

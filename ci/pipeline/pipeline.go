@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -137,7 +138,7 @@ func Configure(ctx context.Context, source runner.Files, environment string) (co
 	case errors.Is(err, fs.ErrNotExist):
 		content = nil
 	case errors.Is(err, runner.ErrTooLarge):
-		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeConfigInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)}
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(config.CodeInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)}
 	case err != nil:
 		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "read %s: %v", config.FileName, err)}
 	}
@@ -147,10 +148,14 @@ func Configure(ctx context.Context, source runner.Files, environment string) (co
 	}
 	var all *config.Errors
 	if !errors.As(err, &all) {
-		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeConfigInvalid, "%v", err)}
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(config.CodeInvalid, "%v", err)}
 	}
-	problem := verdict.Problemf(CodeConfigInvalid, "%v", err)
-	return config.Config{}, []*verdict.Problem{problem}
+	// A line for each: whoever mends the file wants to see all of them.
+	var problems []*verdict.Problem
+	for _, found := range all.Problems {
+		problems = append(problems, verdict.Problemf(config.CodeInvalid, "%s", found))
+	}
+	return config.Config{}, problems
 }
 
 // Prepare fills an environment's defaults, reads the configuration, looks at the source
@@ -292,6 +297,11 @@ func (p *progress) test() verdict.Stage {
 	in := test.Input{
 		Config: p.cfg, Source: p.backend.Source, Python: p.opts.Python,
 		Paths: p.opts.Test.Paths, Keyword: p.opts.Test.Keyword, Marker: p.opts.Test.Marker,
+		Scratch: filepath.Join(p.backend.WorkDir, "test"),
+	}
+	if err := os.MkdirAll(in.Scratch, 0o755); err != nil {
+		stage := verdict.Stage{Name: verdict.Test}
+		return *stage.Judge(verdict.Problemf(test.Internal, "make directory: %v", err))
 	}
 	if p.cfg.Test.Services {
 		in.Needs = []runner.Service{sandbox.MLflow(p.backend.Runner), sandbox.S3(p.backend.Runner)}

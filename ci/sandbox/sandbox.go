@@ -106,7 +106,7 @@ func S3(r runner.Runner) runner.Service {
 		Inputs: []runner.Mount{{Path: ".", Files: tree(r, "s3_app.py")}},
 		Args: []string{"python", "-m", "gunicorn", "--workers", "1", "--threads", "16", "--timeout", "600", "--graceful-timeout", "3",
 			"--no-control-socket", "--bind", "{{bind}}:{{port}}", "s3_app:application"},
-		Vars:         map[string]string{"PYTHONUNBUFFERED": "1", "AWS_DEFAULT_REGION": Region},
+		Vars:         map[string]string{"PYTHONUNBUFFERED": "1", "AWS_DEFAULT_REGION": Region, "S3_BUCKET": Bucket},
 		Port:         9000,
 		Ready:        "/moto-api/",
 		StartTimeout: 2 * time.Minute,

@@ -1,0 +1,28 @@
+// Package codes lists every code that the pipeline can end or warn with: the source of
+// docs/codes.md.
+package codes
+
+import (
+	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/image"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/sandbox"
+	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/train"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// All returns every code, sorted by stage and name. The error says that two packages
+// gave one name different meanings.
+func All() ([]verdict.Code, error) {
+	return verdict.Codes(
+		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
+		test.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
+		rollout.Codes(), deployment.Codes(),
+	)
+}
