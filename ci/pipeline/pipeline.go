@@ -205,14 +205,12 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 	started := time.Now()
 	run, cfg, decisions := Prepare(ctx, backend, opts)
 	opts.Environment, opts.Ref = run.Environment, run.Ref
-	p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run, decisions: map[string]policy.Decision{}}
+	p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run}
 	p.outcome.Image = opts.Image
 	if run.Preflight == nil {
 		// Prepare has checked them.
 		p.args, _ = parseArguments(opts)
-		for _, decision := range decisions {
-			p.decisions[decision.Stage] = decision
-		}
+		p.decide(decisions)
 		p.stages()
 	}
 	run.Seconds = time.Since(started).Seconds()
@@ -231,6 +229,13 @@ type progress struct {
 	run       *verdict.Run
 	decisions map[string]policy.Decision
 	outcome   Outcome
+}
+
+func (p *progress) decide(decisions []policy.Decision) {
+	p.decisions = map[string]policy.Decision{}
+	for _, decision := range decisions {
+		p.decisions[decision.Stage] = decision
+	}
 }
 
 func (p *progress) stages() {

@@ -1,0 +1,317 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// source is a project that every stage would look at.
+func source(more map[string]string) runner.Files {
+	files := map[string]string{
+		"main.py": "print()", "tests/test_a.py": "def test_a(): pass",
+		"requirements/test.lock":  "pytest==8.4.2 --hash=sha256:00\npytest-cov==7.0.0 --hash=sha256:00",
+		"requirements/train.lock": "six==1.17.0 --hash=sha256:00",
+		"pipeline.yaml":           "train:\n  requirements: [requirements/train.lock]\ntest:\n  requirements: [requirements/test.lock]\n",
+	}
+	for name, content := range more {
+		files[name] = content
+	}
+	return fake.Files(files)
+}
+
+// backend answers no step: every stage that runs could not run.
+func backend(t *testing.T, files runner.Files) (Backend, *fake.Runner) {
+	t.Helper()
+	r := fake.New()
+	r.OnRun(func(runner.Step) (*runner.Result, error) { return nil, errors.New("nothing runs here") })
+	return Backend{Runner: r, Source: files, WorkDir: t.TempDir()}, r
+}
+
+func codes(run *verdict.Run) map[string]string {
+	found := map[string]string{}
+	for _, stage := range run.Stages {
+		found[stage.Name] = string(stage.Verdict) + " " + stage.Code
+	}
+	return found
+}
+
+func TestNothingRunsWhenTheArgumentsOrTheConfigurationAreWrong(t *testing.T) {
+	b, r := backend(t, source(map[string]string{"pipeline.yaml": "test:\n  coverage:\n    total: 101\nunknown: 1\n"}))
+	outcome := Run(t.Context(), b, Options{Ref: "a..b", Commit: "not hexadecimal", CommitTime: "yesterday", Train: TrainOptions{Params: []string{"epochs", "a=1", "a=2"}, Threads: -1}})
+	assert.Equal(t, verdict.Fail, outcome.Run.Verdict)
+	assert.Empty(t, r.Steps())
+	lines := strings.Join(outcome.Run.Failures(), "\n")
+	for _, part := range []string{
+		"BAD_ARGUMENT: --ref", "BAD_ARGUMENT: --commit", "BAD_ARGUMENT: --commit-time", "--param \"epochs\"", "--param a is given twice", "--cpu-threads -1",
+		"CONFIG_INVALID: pipeline.yaml:3:", "test.coverage.total", "CONFIG_INVALID: pipeline.yaml:4:", "unknown",
+	} {
+		assert.Contains(t, lines, part)
+	}
+	for _, stage := range verdict.Stages() {
+		assert.Equal(t, "could-not-run BLOCKED", codes(outcome.Run)[stage])
+	}
+	require.NoError(t, verdict.WriteReport(t.TempDir(), outcome.Run), "a refused run has a report too")
+}
+
+func TestASourceThatCannotBeOneIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		code  string
+	}{
+		"empty":               {map[string]string{}, "SRC_EMPTY"},
+		"only excluded files": {map[string]string{"README.md": "hello"}, "SRC_EMPTY"},
+		"no Python":           {map[string]string{"main.rb": "puts 1"}, "SRC_NOT_PYTHON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, r := backend(t, fake.Files(c.files))
+			outcome := Run(t.Context(), b, Options{})
+			assert.Contains(t, strings.Join(outcome.Run.Failures(), "\n"), "FAIL preflight "+c.code)
+			assert.Empty(t, r.Steps())
+		})
+	}
+}
+
+// unreadable is a tree that cannot be read.
+type unreadable struct{ runner.Files }
+
+func (unreadable) Filter(_, _ []string) runner.Files      { return unreadable{} }
+func (unreadable) List(context.Context) ([]string, error) { return nil, errors.New("disk gone") }
+func (unreadable) Digest(context.Context) (string, error) { return "", errors.New("disk gone") }
+func (unreadable) Read(context.Context, string, int64) ([]byte, error) {
+	return nil, errors.New("disk gone")
+}
+
+// secondLook is a tree that can be read only while it is looked at for the first time.
+type secondLook struct{ runner.Files }
+
+func (s secondLook) Filter(i, e []string) runner.Files    { return secondLook{s.Files.Filter(i, e)} }
+func (secondLook) Digest(context.Context) (string, error) { return "", errors.New("disk gone") }
+
+func TestASourceThatCannotBeReadIsNoPass(t *testing.T) {
+	for name, files := range map[string]runner.Files{"at all": unreadable{}, "any more": secondLook{source(nil)}} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := backend(t, files)
+			outcome := Run(t.Context(), b, Options{})
+			assert.Equal(t, verdict.CouldNotRun, outcome.Run.Verdict)
+			assert.Contains(t, strings.Join(outcome.Run.Failures(), "\n"), "SRC_UNREADABLE")
+		})
+	}
+}
+
+func TestAConfigurationThatIsTooLargeIsRefused(t *testing.T) {
+	b, _ := backend(t, source(map[string]string{"pipeline.yaml": strings.Repeat("#", maxConfig+1)}))
+	_, problems := Configure(t.Context(), b.Source, "sandbox")
+	require.Len(t, problems, 1)
+	assert.Contains(t, problems[0].Error(), "CONFIG_INVALID")
+}
+
+func TestWhatComesAfterAFailureIsBlocked(t *testing.T) {
+	b, r := backend(t, source(nil))
+	b.BuildImage = func(context.Context, ImageRequest) *ImageResult {
+		t.Error("an image must not be built of what did not pass")
+		return &ImageResult{}
+	}
+	r.As("engine")
+	outcome := Run(t.Context(), b, Options{Commit: "0123456"})
+	found := codes(outcome.Run)
+	assert.NotEqual(t, "pass ", found[verdict.Test])
+	assert.NotEqual(t, "pass ", found[verdict.Train])
+	for _, stage := range []string{verdict.Publish, verdict.Image, verdict.Deploy} {
+		assert.Equal(t, "could-not-run BLOCKED", found[stage])
+	}
+	assert.NotEqual(t, verdict.Pass, outcome.Run.Verdict)
+	assert.Nil(t, outcome.Model)
+	assert.Nil(t, outcome.Version)
+	assert.Empty(t, outcome.Image)
+}
+
+func TestAFeatureBranchAndAPullRequestPublishNothing(t *testing.T) {
+	for name, opts := range map[string]Options{
+		"feature branch":                       {Ref: "feature/x"},
+		"develop":                              {Ref: "develop"},
+		"pull request":                         {Ref: "refs/pull/7/merge"},
+		"pull request of a branch called main": {Ref: "main", Event: "pull_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, r := backend(t, source(nil))
+			outcome := Run(t.Context(), b, opts)
+			found := codes(outcome.Run)
+			for _, stage := range []string{verdict.Publish, verdict.Image, verdict.Deploy} {
+				assert.Equal(t, "not-run POLICY", found[stage])
+			}
+			assert.Empty(t, r.Services(), "no server is started for nothing")
+		})
+	}
+}
+
+func TestARunOfSomeStagesHasOnlyThese(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Test}})
+	require.Len(t, outcome.Run.Stages, 1)
+	assert.Equal(t, verdict.Test, outcome.Run.Stages[0].Name)
+
+	refused, _ := backend(t, fake.Files(nil))
+	outcome = Run(t.Context(), refused, Options{Stages: []string{verdict.Train}})
+	require.Len(t, outcome.Run.Stages, 1, "a refused run too")
+}
+
+func TestARolloutOfAGivenImageIsPlannedInTheSandbox(t *testing.T) {
+	b, r := backend(t, source(nil))
+	r.As("engine")
+	image := "registry.example/app@sha256:" + strings.Repeat("ab", 32)
+	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Deploy}, Image: image})
+	require.Equal(t, map[string]string{verdict.Deploy: "pass "}, codes(outcome.Run), outcome.Run.Failures())
+	require.NotNil(t, outcome.Plan)
+	assert.Equal(t, image, outcome.Plan.Image)
+
+	outcome = Run(t.Context(), b, Options{Stages: []string{verdict.Deploy}, Image: "registry.example/app:latest"})
+	assert.Equal(t, verdict.Fail, outcome.Run.Verdict, "a tag is no digest")
+}
+
+func TestServersThatDoNotStartAreThePublishStagesProblem(t *testing.T) {
+	p := &progress{ctx: t.Context(), opts: Options{Environment: "sandbox"}, run: &verdict.Run{}}
+	stage := p.publish(&servers{mlflowErr: errors.New("no memory")})
+	assert.Equal(t, "SANDBOX_FAILED", stage.Code)
+	assert.Equal(t, verdict.CouldNotRun, stage.Verdict)
+}
+
+func TestGivenServersAreUsedAndNotStopped(t *testing.T) {
+	b, r := backend(t, source(nil))
+	stopped := false
+	given := &runner.Running{Name: "s3", Address: "127.0.0.1:1", Stop: func(context.Context) error { stopped = true; return nil }}
+	run, cfg, decisions := Prepare(t.Context(), b, Options{})
+	p := &progress{ctx: t.Context(), backend: b, opts: Options{Environment: "sandbox", Servers: Servers{MLflow: given, S3: given}}, cfg: cfg, run: run}
+	p.decide(decisions)
+	s := p.startServers()
+	require.NoError(t, s.stop(t.Context()))
+	assert.False(t, stopped)
+	assert.Empty(t, r.Services())
+}
+
+func TestAServerThatDoesNotStopIsAWarning(t *testing.T) {
+	s := &servers{started: []*runner.Running{{Name: "mlflow", Stop: func(context.Context) error { return errors.New("stuck") }}}}
+	require.ErrorContains(t, s.stop(t.Context()), "stop mlflow: stuck")
+}
+
+func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	run, cfg, decisions := Prepare(t.Context(), b, Options{})
+	for name, c := range map[string]struct {
+		served verdict.Stage
+		want   string
+	}{
+		"it answers":      {verdict.Stage{Verdict: verdict.Pass}, "not-run NO_ENGINE"},
+		"it does not":     {verdict.Stage{Verdict: verdict.Fail, Code: "CRASHED"}, "fail CRASHED"},
+		"nobody can tell": {verdict.Stage{Verdict: verdict.CouldNotRun, Code: "SERVE_FAILED"}, "could-not-run SERVE_FAILED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.ServeApp = func(context.Context, ImageRequest) *ImageResult { return &ImageResult{Stage: c.served} }
+			p := &progress{ctx: t.Context(), backend: b, cfg: cfg, run: run}
+			p.decide(decisions)
+			stage := p.image()
+			assert.Equal(t, c.want, string(stage.Verdict)+" "+stage.Code)
+		})
+	}
+}
+
+func TestAnImageIsKnownByItsDigest(t *testing.T) {
+	b, r := backend(t, source(nil))
+	r.As("engine")
+	run, cfg, decisions := Prepare(t.Context(), b, Options{})
+	b.BuildImage = func(_ context.Context, request ImageRequest) *ImageResult {
+		assert.Equal(t, "main", request.Ref)
+		assert.Equal(t, 1970, request.CommitTime.Year(), "never now")
+		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}, Reference: "r@sha256:1", Digest: "sha256:1"}
+	}
+	args, problems := parseArguments(Options{Ref: "main"})
+	require.Empty(t, problems)
+	p := &progress{ctx: t.Context(), backend: b, opts: Options{Ref: "main"}, args: args, cfg: cfg, run: run}
+	p.decide(decisions)
+	assert.Equal(t, verdict.Pass, p.image().Verdict)
+	assert.Equal(t, "r@sha256:1", p.outcome.Image)
+	assert.Equal(t, "sha256:1", run.ImageDigest)
+}
+
+func TestTheTestStageSaysWhenItHasNoRoom(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	b.WorkDir = file
+	run, cfg, _ := Prepare(t.Context(), b, Options{})
+	p := &progress{ctx: t.Context(), backend: b, cfg: cfg, run: run}
+	assert.Equal(t, "INTERNAL", p.test().Code)
+}
+
+func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {
+	b, r := backend(t, source(nil))
+	r.As("engine")
+	plan := Explain(t.Context(), b, Options{Image: "registry.example/app@sha256:" + strings.Repeat("ab", 32)})
+	assert.Empty(t, plan.Failure())
+	text := plan.Markdown()
+	assert.Contains(t, text, "| deploy | yes |")
+	assert.Contains(t, text, "+ create task definition")
+	var decoded Plan
+	require.NoError(t, json.Unmarshal(plan.JSON(), &decoded))
+	assert.Len(t, decoded.Stages, 5)
+	assert.Empty(t, r.Steps())
+
+	feature := Explain(t.Context(), b, Options{Ref: "feature/x"})
+	assert.Contains(t, feature.Markdown(), "| publish | no |")
+	assert.Empty(t, feature.Rollout)
+
+	wrong, _ := backend(t, fake.Files(nil))
+	assert.Contains(t, Explain(t.Context(), wrong, Options{}).Failure(), "SRC_EMPTY")
+	untagged := Explain(t.Context(), b, Options{Image: "registry.example/app:latest"})
+	assert.NotEmpty(t, untagged.Failure())
+}
+
+func TestDoctorNamesARemedyForWhatIsMissing(t *testing.T) {
+	b, r := backend(t, source(nil))
+	text := Doctor(t.Context(), b, Options{})
+	assert.Contains(t, text, "ok   source")
+	assert.Contains(t, text, "ok   pipeline.yaml")
+	assert.Contains(t, text, "FAIL python")
+	assert.Contains(t, text, "remedy: install that Python version")
+	assert.Contains(t, text, "1 of the checks failed")
+
+	r2 := fake.New()
+	r2.OnRun(func(runner.Step) (*runner.Result, error) { return fake.Result(1, nil), nil })
+	b.Runner = r2
+	assert.Contains(t, Doctor(t.Context(), b, Options{}), "exit code 1")
+	b.Runner = r
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+	here := "http://" + listener.Addr().String()
+	text = Doctor(t.Context(), b, Options{Environment: "staging", Target: publish.Target{TrackingURI: here, S3Endpoint: "not a url"}})
+	assert.Contains(t, text, "ok   mlflow")
+	assert.Contains(t, text, "FAIL s3")
+	text = Doctor(t.Context(), b, Options{Environment: "staging"})
+	assert.Contains(t, text, "FAIL mlflow")
+	assert.NotContains(t, text, "s3", "AWS's own endpoint needs no check of ours")
+
+	broken, _ := backend(t, unreadable{})
+	assert.Contains(t, Doctor(t.Context(), broken, Options{}), "FAIL source")
+	_, err = dial(t.Context(), "http://127.0.0.1:1")
+	require.ErrorContains(t, err, "connect to 127.0.0.1:1")
+}
+
+func TestEveryCodeIsDeclaredOnce(t *testing.T) {
+	_, err := verdict.Codes(Codes())
+	require.NoError(t, err)
+}
