@@ -20,13 +20,8 @@ import (
 //go:embed scripts/prepare.py
 var prepareScript string
 
-//go:embed scripts/assemble.py
-var assembleScript string
-
-// settle installs, "$@", and leaves nothing behind that differs from one installation to
-// the next. It is not Directory.WithTimestamps, because that follows links, and those of
-// an environment lead out of it.
-var settle = fmt.Sprintf(`"$@"; rm -f %[1]s/.lock; find %[1]s -exec touch -h -d @%[2]d {} +`, VenvDir, epoch)
+//go:embed scripts/fill.py
+var fillScript string
 
 // fresh makes the steps that follow run again for each value of Input.Fresh.
 func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
@@ -35,6 +30,11 @@ func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
 	}
 	return ctr.WithEnvVariable("OPENSTACK_RCA_FRESH", s.in.Fresh)
 }
+
+// rootDir is where the image's root file system is while it is made. It is never the root
+// of the container that makes it: the engine lends that one files of its own, such as the
+// certificates of this network, and traces of them would stay in the image.
+const rootDir = "/image"
 
 // scriptDir is an empty directory of every Debian: what is mounted there leaves no trace
 // in the image, not even a place to mount it.
@@ -59,7 +59,7 @@ type built struct {
 }
 
 // build describes and builds the image. Its layers, from the one that changes least: the
-// base without installers; the packages; the application; the model.
+// base without installers; the packages; the model; the application.
 func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	c := s.in.Config.Image
 	b := &built{}
@@ -72,12 +72,12 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
 	b.base = pinned
-	prepared := s.python(s.fresh(s.client.Container().From(pinned)).WithUser("0"), "prepare.py", prepareScript, s.prepareArgs()...).
-		WithoutEnvVariable("OPENSTACK_RCA_FRESH")
-	if prepared, err = prepared.Sync(ctx); err != nil {
+	maker := s.fresh(s.client.Container().From(pinned).WithUser("0"))
+	prepare := s.python(maker.WithMountedDirectory(rootDir, s.client.Container().From(pinned).Rootfs()),
+		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)
+	if prepare, err = prepare.Sync(ctx); err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
 	}
-
 	requirements, problem := findRequirements(ctx, s.in.Source, c.Requirements)
 	if problem != nil {
 		return nil, problem
@@ -85,49 +85,31 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if !requirements.locked {
 		s.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(requirements.names, ", "))
 	}
-	builder := s.engine.WithDownloadCache(s.engine.Base(s.in.Config.Python), s.in.Config.Python).
-		// Bytecode that is checked by nobody: files get one fixed time below, which
-		// bytecode checked by time would not survive.
-		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
-		WithWorkdir("/build")
-	for _, name := range requirements.files {
-		// One file each: a file is known by its content, a filtered directory made of
-		// them would do as well, the whole source would not.
-		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
-	}
-	builder, err = s.fresh(builder).WithExec(append([]string{"sh", "-ec", settle, "sh"}, requirements.install()...)).Sync(ctx)
+	builder, err := s.install(requirements).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
 	}
-	venv := builder.Directory(VenvDir)
-
+	fill := func(after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
+		return s.python(maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
+			"fill.py", fillScript, append([]string{rootDir, "/tree", destination}, more...)...)
+	}
+	packages := fill(prepare, builder.Directory(VenvDir), VenvDir)
+	// The check is a step of the build: no model, or another one, and there is no image.
+	manifest, err := s.manifest()
+	if err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
+	}
+	models := fill(packages, s.in.ModelFiles, path.Join(AppDir, c.ModelDir),
+		"--want", s.in.Model.File, s.in.Model.SHA256, "--manifest", ManifestFile, manifest)
+	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
+		return nil, problem
+	}
 	// The application never brings a model of its own: what is in the source is not gated.
 	source := s.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
-	application := s.python(s.fresh(prepared).WithDirectory("/tree", source), "assemble.py", assembleScript, s.applicationArgs()...)
-	// The check is a step of the build: no model, or another one, and there is no image.
-	models := s.python(s.fresh(prepared).WithDirectory("/tree", s.in.ModelFiles), "assemble.py", assembleScript,
-		"/tree", "--want", s.in.Model.File, s.in.Model.SHA256)
-	listing, err := models.Stdout(ctx)
-	if err != nil {
-		return nil, s.engineProblem(ctx, CodeModelMismatch, "check the model", err)
-	}
-	if err := json.Unmarshal([]byte(listing), &b.files); err != nil {
-		return nil, verdict.Problemf(CodeEngineFailed, "read the list of the model's files: %v", err)
-	}
-	if b.files[s.in.Model.File] != s.in.Model.SHA256 {
-		return nil, verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, not %s", s.in.Model.File, b.files[s.in.Model.File], s.in.Model.SHA256)
-	}
-	manifest, err := s.manifest(b.files)
-	if err != nil {
-		return nil, verdict.Problemf(CodeEngineFailed, "write %s: %v", ManifestFile, err)
-	}
-	image := prepared.
-		WithDirectory(VenvDir, venv).
-		WithDirectory(AppDir, application.Directory("/tree")).
-		WithDirectory(path.Join(AppDir, c.ModelDir), models.Directory("/tree")).
-		WithDirectory(path.Dir(ManifestFile), s.client.Directory().WithNewFile(path.Base(ManifestFile), manifest).WithTimestamps(epoch))
+	application := fill(models, source, AppDir, s.owned()...)
+	image := s.client.Container().From(pinned).WithRootfs(application.Directory(rootDir))
 	b.container, err = s.configure(image, pinned).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
@@ -135,18 +117,49 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	return b, nil
 }
 
-// applicationArgs let the user write to the volumes that have content in the source.
-func (s *session) applicationArgs() []string {
-	args := []string{"/tree"}
-	for i, volume := range s.in.Config.Image.Volumes {
-		if i == 0 {
-			args = append(args, "--own", strconv.Itoa(s.in.Config.Image.User))
-		}
+// install makes the virtual environment. What remains of it in the image is VenvDir alone.
+func (s *session) install(r requirements) *dagger.Container {
+	builder := s.engine.WithDownloadCache(s.engine.Base(s.in.Config.Python), s.in.Config.Python).
+		// Bytecode that is checked by nobody: files get one fixed time, which bytecode
+		// checked by time would not survive.
+		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
+		WithWorkdir("/build")
+	for _, name := range r.files {
+		// One file each: a file is known by its content, the whole source would not be.
+		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
+	}
+	// uv leaves a lock file that everybody may write to.
+	return s.fresh(builder).WithExec(r.install()).WithoutFile(VenvDir + "/.lock")
+}
+
+// checkBuilt reads which files of the model the build found.
+func (s *session) checkBuilt(ctx context.Context, models *dagger.Container) (map[string]string, *verdict.Problem) {
+	listing, err := models.Stdout(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeModelMismatch, "check the model", err)
+	}
+	var files map[string]string
+	if err := json.Unmarshal([]byte(listing), &files); err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "read the list of the model's files: %v", err)
+	}
+	if files[s.in.Model.File] != s.in.Model.SHA256 {
+		return nil, verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, not %s", s.in.Model.File, files[s.in.Model.File], s.in.Model.SHA256)
+	}
+	return files, nil
+}
+
+// owned let the user write to the volumes that have content in the source.
+func (s *session) owned() []string {
+	var args []string
+	for _, volume := range s.in.Config.Image.Volumes {
 		if inside, ok := strings.CutPrefix(path.Clean(volume), AppDir+"/"); ok {
 			args = append(args, inside)
 		}
 	}
-	return args
+	if len(args) == 0 {
+		return nil
+	}
+	return append([]string{"--own", strconv.Itoa(s.in.Config.Image.User)}, args...)
 }
 
 // prepareArgs are the user and the directories that the base image gets; those before
@@ -229,21 +242,14 @@ func (s *session) labels(base string) map[string]string {
 	return all
 }
 
-// manifest is the content of ManifestFile.
-func (s *session) manifest(files map[string]string) (string, error) {
-	type modelPart struct {
-		File    string            `json:"file"`
-		SHA256  string            `json:"sha256"`
-		Version *int              `json:"version,omitempty"`
-		URI     string            `json:"uri,omitempty"`
-		Files   map[string]string `json:"files"`
-	}
-	part := modelPart{File: path.Join(s.in.Config.Image.ModelDir, s.in.Model.File), SHA256: s.in.Model.SHA256, Files: files}
+// manifest is the content of ManifestFile, but for the list of the model's files.
+func (s *session) manifest() (string, error) {
+	part := map[string]any{"file": path.Join(s.in.Config.Image.ModelDir, s.in.Model.File), "sha256": s.in.Model.SHA256}
 	if s.in.Version != nil {
-		part.Version, part.URI = &s.in.Version.Number, s.in.Version.URI
+		part["version"], part["uri"] = s.in.Version.Number, s.in.Version.URI
 	}
-	content, err := json.MarshalIndent(map[string]any{"format": 1, "application": s.in.Config.Name, "model": part}, "", "  ")
-	return string(content) + "\n", err
+	content, err := json.Marshal(map[string]any{"format": 1, "application": s.in.Config.Name, "model": part})
+	return string(content), err
 }
 
 // engineProblem is the problem of a step that failed: code when a command of it failed,

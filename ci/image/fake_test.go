@@ -123,6 +123,20 @@ func (w *world) newImage(change func(*v1.ConfigFile)) v1.Image {
 	return img
 }
 
+// redated is the same image as if it had been built at another time.
+func (w *world) redated() v1.Image {
+	file, err := w.image.ConfigFile()
+	require.NoError(w.t, err)
+	file = file.DeepCopy()
+	file.Created = v1.Time{Time: file.Created.Add(time.Hour)}
+	for i := range file.History {
+		file.History[i].Created = file.Created
+	}
+	img, err := mutate.ConfigFile(w.image, file)
+	require.NoError(w.t, err)
+	return img
+}
+
 // script tells the engine what to answer.
 func (w *world) script(application string) {
 	e := w.engine

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"time"
 
 	"dagger.io/dagger"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -85,7 +87,9 @@ func at(ctx context.Context, address string, repo imageref.Repository, opts ...r
 	if err != nil {
 		return registry{}, fmt.Errorf("open repository %s: %w", repo, err)
 	}
-	return registry{repo: parsed, opts: append([]remote.Option{remote.WithContext(ctx), remote.WithUserAgent("openstack-rca")}, opts...)}, nil
+	return registry{repo: parsed, opts: append([]remote.Option{remote.WithContext(ctx), remote.WithUserAgent("openstack-rca"),
+		// Repeating is decided above, where it is told apart what for.
+		remote.WithRetryBackoff(remote.Backoff{Steps: 1})}, opts...)}, nil
 }
 
 // digestOf returns what a tag names; empty when there is no such tag.
@@ -103,6 +107,7 @@ func (r registry) digestOf(tag string) (string, error) {
 // candidate is an image as a registry has it.
 type candidate struct {
 	reference, digest string
+	image             v1.Image
 	config            *v1.ConfigFile
 	layers            []v1.Descriptor
 	// size is the sum of the compressed layers in bytes.
@@ -124,11 +129,45 @@ func (r registry) fetch(digest string) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	c := &candidate{digest: digest, config: config, layers: manifest.Layers}
+	c := &candidate{digest: digest, image: image, config: config, layers: manifest.Layers}
 	for _, layer := range manifest.Layers {
 		c.size += layer.Size
 	}
 	return c, nil
+}
+
+// date gives an image one time for everything in its configuration, pushes the result
+// under a tag and returns its digest. Layers are not touched.
+func (r registry) date(digest, tag string, created time.Time) (string, error) {
+	image, err := remote.Image(r.repo.Digest(digest), r.opts...)
+	if err != nil {
+		return "", fmt.Errorf("read manifest: %w", err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return "", fmt.Errorf("read configuration: %w", err)
+	}
+	config = config.DeepCopy()
+	config.Created = v1.Time{Time: created}
+	for i := range config.History {
+		config.History[i].Created = v1.Time{Time: created}
+	}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
+	hash, err := image.Digest()
+	if err != nil {
+		return "", fmt.Errorf("write manifest: %w", err)
+	}
+	return hash.String(), r.write(tag, image)
+}
+
+// write pushes an image under a tag; layers that are there already are not sent.
+func (r registry) write(tag string, image v1.Image) error {
+	if err := remote.Write(r.repo.Tag(tag), image, r.opts...); err != nil {
+		return fmt.Errorf("write tag %s: %w", tag, err)
+	}
+	return nil
 }
 
 // tag names a digest and reads the name back.
@@ -171,8 +210,7 @@ var (
 	outageWords   = regexp.MustCompile(`(?i)\b50[0-9]\b|internal server error|bad gateway|service unavailable|gateway timeout|connection refused|connection reset|no such host|i/o timeout|unexpected EOF|TLS handshake|server gave HTTP response|dial tcp|x509`)
 )
 
-// pushCode is the code for what a registry, or the engine on its behalf, answered. The
-// engine hands on text only.
+// pushCode is the code for what a registry answered, or for why it did not.
 func pushCode(err error) verdict.Code {
 	var answer *transport.Error
 	if errors.As(err, &answer) {

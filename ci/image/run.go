@@ -94,7 +94,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	if len(problems) > 0 || !s.in.Push.real() {
 		return problems
 	}
-	pushed, problems := s.push(ctx, built.container, plan, candidate.digest)
+	pushed, problems := s.push(ctx, candidate, plan)
 	if len(problems) > 0 {
 		return problems
 	}
