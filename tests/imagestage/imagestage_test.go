@@ -3,9 +3,13 @@
 package imagestage_test
 
 import (
+	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +17,11 @@ import (
 	"time"
 
 	"dagger.io/dagger"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -109,6 +118,112 @@ func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 		assert.Equal(t, layers(result.Stage), layers(again.Stage))
 		assert.Equal(t, result.Digest, again.Digest)
 	})
+}
+
+func TestASlowStartPassesAndIsMeasured(t *testing.T) {
+	client := connect(t)
+	in := input(t, client)
+	in.Config.Image.Vars = map[string]string{"APP_SLOW": "45"}
+	result := image.Run(t.Context(), client, in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	for _, e := range result.Stage.Evidence {
+		if e.Name == "time to healthy" {
+			took, err := time.ParseDuration(e.Value)
+			require.NoError(t, err)
+			assert.InDelta(t, 46, took.Seconds(), 8)
+		}
+	}
+}
+
+func TestTheProvenDigestArrivesInARealRegistry(t *testing.T) {
+	client := connect(t)
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	in := input(t, client)
+	in.Environment, in.Push = "production", image.Push{Address: host + "/acme/rca"}
+	result := image.Run(t.Context(), client, in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	require.Equal(t, host+"/acme/rca@"+result.Digest, result.Reference)
+
+	ref, err := name.ParseReference(result.Reference)
+	require.NoError(t, err)
+	pulled, err := remote.Image(ref)
+	require.NoError(t, err)
+	file, err := pulled.ConfigFile()
+	require.NoError(t, err)
+	assert.Equal(t, in.CommitTime, file.Created.Time)
+	assert.Equal(t, "10001:10001", file.Config.User)
+	files := filesOf(t, pulled)
+	assert.Equal(t, "not a real model, but one file with one hash\n", files["app/models/lstm_model.keras"])
+	assert.Contains(t, files["etc/openstack-rca/image.json"], in.Model.SHA256)
+	for name := range files {
+		assert.NotRegexp(t, `^(usr/local/bin/pip|usr/local/lib/python3\.11/(site-packages/pip|ensurepip)/|venv/bin/uv$|app/requirements)`, name)
+	}
+
+	in = input(t, client)
+	in.Environment, in.Push, in.Config.Image.Command = "production", image.Push{Address: host + "/acme/rca"}, []string{"python", "-u", "serve.py"}
+	second := image.Run(t.Context(), client, in)
+	assert.Equal(t, image.CodeTagTaken.Name, second.Stage.Code, "another image of the same commit")
+}
+
+// filesOf are the small regular files of an image, by path, as a container would see them.
+func filesOf(t *testing.T, img v1.Image) map[string]string {
+	t.Helper()
+	reader := mutate.Extract(img)
+	defer func() { require.NoError(t, reader.Close()) }()
+	files := map[string]string{}
+	archive := tar.NewReader(reader)
+	for {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return files
+		}
+		require.NoError(t, err)
+		content := ""
+		if header.Typeflag == tar.TypeReg && header.Size < 4096 {
+			b, err := io.ReadAll(archive)
+			require.NoError(t, err)
+			content = string(b)
+		}
+		files[strings.TrimPrefix(header.Name, "/")] = content
+	}
+}
+
+func TestTheBuildRefusesAnotherModel(t *testing.T) {
+	client := connect(t)
+	other := client.Directory().WithNewFile("lstm_model.keras", "other")
+	for sentence, c := range map[string]struct {
+		files *dagger.Directory
+		cause string
+	}{
+		"another one": {other, "has sha256 d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"},
+		"none":        {client.Directory(), "lstm_model.keras is not there"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			in := input(t, client)
+			// As after a restart: the files are no longer in this process.
+			in.Model.Dir, in.ModelFiles = "", c.files
+			result := image.Run(t.Context(), client, in)
+			assert.Equal(t, image.CodeModelMismatch.Name, result.Stage.Code, result.Stage.Failure())
+			assert.Contains(t, result.Stage.Cause, c.cause)
+			assert.Nil(t, result.Container)
+		})
+	}
+}
+
+func TestAChangeOfCodeAloneIsQuick(t *testing.T) {
+	client := connect(t)
+	for _, comment := range []string{"# one\n", "# two " + time.Now().String() + "\n"} {
+		in := input(t, client)
+		source, err := os.ReadFile("testdata/app/serve.py")
+		require.NoError(t, err)
+		in.Source = in.Source.WithNewFile("serve.py", comment+string(source))
+		started := time.Now()
+		result := image.Run(t.Context(), client, in)
+		t.Logf("%s", time.Since(started).Round(time.Millisecond))
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	}
 }
 
 func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {

@@ -79,7 +79,9 @@ def main() -> None:
     started = time.time() - 1
     hashes = check(args) if args.want else {}
     copy(args)
-    touched = [args.root, os.path.join(args.root, args.destination.lstrip("/"))]
+    top = os.path.join(args.root, args.destination.lstrip("/"))
+    os.utime(top, (EPOCH, EPOCH))  # copytree gave it the time of the source
+    touched = [top]
     if args.manifest:
         path = os.path.join(args.root, args.manifest[0].lstrip("/"))
         content = json.loads(args.manifest[1])

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -68,13 +69,22 @@ type Engine struct {
 	answers []answer
 	calls   []Call
 	paths   map[string]string // by ID
-	names   map[string]string // by ID: a short name for golden files
+	masked  *regexp.Regexp
+	mask    string
 }
 
 // New returns an engine without a script.
 func New(t testing.TB) *Engine {
 	t.Helper()
-	return &Engine{t: t, paths: map[string]string{}, names: map[string]string{}}
+	return &Engine{t: t, paths: map[string]string{}}
+}
+
+// Mask replaces what differs from run to run by intention, such as random names, before
+// anything is recorded. Call it before the first query.
+func (e *Engine) Mask(differs *regexp.Regexp, replacement string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.masked, e.mask = differs, replacement
 }
 
 // Answer scripts a value for every query whose chain ends in suffix. An error is sent
@@ -111,26 +121,24 @@ func (e *Engine) Calls() []Call {
 	return append([]Call(nil), e.calls...)
 }
 
-// Queries is what was asked so far, normalised, one query after another. Neighbouring
-// queries for IDs are sorted: the SDK asks for those of a call's arguments side by side.
+// Queries is what was asked so far, normalised, one query after another. The SDK asks for
+// the IDs of a chain's arguments side by side; those are sorted.
 func (e *Engine) Queries() string {
-	var b strings.Builder
-	calls := e.Calls()
-	for from := 0; from < len(calls); {
-		to := from
-		for to < len(calls) && strings.HasSuffix(calls[to].Path, ".id") {
-			to++
-		}
-		slices.SortStableFunc(calls[from:to], func(a, b Call) int { return strings.Compare(a.Query, b.Query) })
-		from = to + 1
+	var queries, ids []string
+	flush := func() {
+		slices.Sort(ids)
+		queries, ids = append(queries, ids...), nil
 	}
-	for i, call := range calls {
-		if i > 0 {
-			b.WriteString("\n")
+	for _, call := range e.Calls() {
+		if strings.HasSuffix(call.Path, ".id") {
+			ids = append(ids, call.Query)
+			continue
 		}
-		b.WriteString(call.Query)
+		flush()
+		queries = append(queries, call.Query)
 	}
-	return b.String()
+	flush()
+	return strings.Join(queries, "\n")
 }
 
 // conn is the engineconn.EngineConn.
@@ -248,19 +256,16 @@ func (e *Engine) objects(call Call, value any, leaves []string) (any, error) {
 
 // identify is the ID of what a chain leads to: the same for the same query.
 func (e *Engine) identify(call Call) string {
-	sum := sha256.Sum256([]byte(call.Query))
-	id := hex.EncodeToString(sum[:16])
 	path := call.Path
 	for _, last := range []string{".id", ".sync"} {
 		path = strings.TrimSuffix(path, last)
 	}
+	sum := sha256.Sum256([]byte(call.Query))
+	// Named by what it is, not by its order: the SDK resolves the IDs of a call's arguments
+	// side by side.
+	id := fmt.Sprintf("<%s %s>", path[strings.LastIndexByte(path, '.')+1:], hex.EncodeToString(sum[:3]))
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, known := e.names[id]; !known {
-		// Named by what they are, not by their order: the SDK resolves the IDs of a
-		// call's arguments side by side.
-		e.names[id] = fmt.Sprintf("%s %s", path[strings.LastIndexByte(path, '.')+1:], id[:6])
-	}
 	e.paths[id] = path
 	return id
 }

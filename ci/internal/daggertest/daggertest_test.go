@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"testing"
 
 	"dagger.io/dagger"
@@ -84,6 +85,18 @@ func TestAnswers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "true", address)
 	assert.NoError(t, client.Close())
+}
+
+func TestWhatDiffersIsMasked(t *testing.T) {
+	engine := daggertest.New(t)
+	engine.Mask(regexp.MustCompile(`run-[0-9]+`), "run-N")
+	client := engine.Client(t)
+	for _, name := range []string{"run-1", "run-22"} {
+		_, err := client.CacheVolume(name).ID(context.Background())
+		require.NoError(t, err)
+	}
+	calls := engine.Calls()
+	assert.Equal(t, calls[0].Query, calls[1].Query)
 }
 
 // recorder is a testing.TB that notes failures instead of failing.
