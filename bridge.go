@@ -41,6 +41,14 @@ func toSDKSecret(ctx context.Context, client *sdk.Client, secret *dagger.Secret)
 	return sdk.Ref[*sdk.Secret](client, sdk.ID(id)), nil
 }
 
+func toSDKService(ctx context.Context, client *sdk.Client, service *dagger.Service) (*sdk.Service, error) {
+	id, err := service.ID(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify service: %w", err)
+	}
+	return sdk.Ref[*sdk.Service](client, sdk.ID(id)), nil
+}
+
 func fromSDKDirectory(ctx context.Context, dir *sdk.Directory) (*dagger.Directory, error) {
 	id, err := dir.ID(ctx)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
@@ -127,6 +128,25 @@ func (c *call) backend() (pipeline.Backend, error) {
 		}
 	}
 	c.engine = assembly.OnEngine(client, source, c.work, destination)
+	for _, server := range []struct {
+		name  string
+		given *dagger.Service
+		to    **runner.Running
+	}{
+		{"mlflow", c.module.SandboxMlflow, &c.opts.Servers.MLflow},
+		{"s3", c.module.SandboxS3, &c.opts.Servers.S3},
+	} {
+		if server.given == nil {
+			continue
+		}
+		service, err := toSDKService(c.ctx, client, server.given)
+		if err != nil {
+			return pipeline.Backend{}, err
+		}
+		if *server.to, err = c.engine.Runner.Adopt(c.ctx, server.name, service); err != nil {
+			return pipeline.Backend{}, err
+		}
+	}
 	if c.data != nil {
 		data, err := toSDKDirectory(c.ctx, client, c.data)
 		if err != nil {

@@ -34,6 +34,10 @@ type OpenstackRca struct {
 	Event string
 	// +private
 	Target *Target
+	// +private
+	SandboxMlflow *dagger.Service
+	// +private
+	SandboxS3 *dagger.Service
 }
 
 // Target is where results go outside of the sandbox, and with which credentials. No
@@ -151,6 +155,17 @@ func New(
 
 	// +optional
 	dockerPassword *dagger.Secret,
+
+	// MLflow server for the sandbox to use instead of starting its own, such as
+	// tcp://127.0.0.1:5000. It stays as it is after the run.
+	//
+	// +optional
+	sandboxMlflow *dagger.Service,
+
+	// S3 API for the sandbox to use instead of starting its own.
+	//
+	// +optional
+	sandboxS3 *dagger.Service,
 ) *OpenstackRca {
 	return &OpenstackRca{
 		Source: source, Environment: environment, Ref: ref, Commit: commit, CommitTime: commitTime, Event: event,
@@ -159,6 +174,7 @@ func New(
 			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken, AwsDefaultRegion: awsDefaultRegion,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
+		SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
@@ -41,6 +42,7 @@ func (s *session) report() {
 	}
 	stage.Add("exit code of the test command", strconv.Itoa(s.ran.ExitCode))
 	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))
+	stage.Add("ran at", s.ran.Started.UTC().Format(time.RFC3339Nano))
 	project := s.plan.project
 	installed := string(project.Kind)
 	if len(project.From) > 0 {

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -27,6 +28,7 @@ func (s *session) report() {
 	s.stage.Add("command", strings.Join(s.command, " "))
 	if s.trained != nil {
 		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.Seconds))
+		s.stage.Add("ran at", s.trained.Started.UTC().Format(time.RFC3339Nano))
 	}
 	if c := s.candidate; c != nil {
 		s.evidence(c)

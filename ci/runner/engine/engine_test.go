@@ -325,3 +325,20 @@ func TestCloseSaysWhatItCouldNotStop(t *testing.T) {
 	require.ErrorContains(t, r.Close(t.Context()), "stop service s3")
 	require.NoError(t, r.Close(t.Context()))
 }
+
+func TestAServiceOfSomebodyElseIsAdoptedByItsFirstPort(t *testing.T) {
+	e, r := newRunner(t, passed)
+	e.Answer("ports", []map[string]any{{"port": 5000}})
+	e.Answer("endpoint", "127.0.0.1:1")
+	svc := r.Client().Container().AsService()
+	running, err := r.Adopt(t.Context(), "mlflow", svc)
+	require.NoError(t, err)
+	assert.Equal(t, "mlflow:5000", running.Inside)
+
+	e.Answer("ports", []map[string]any{})
+	_, err = r.Adopt(t.Context(), "mlflow", svc)
+	require.ErrorContains(t, err, "it exposes no port")
+	e.Answer("ports", errors.New("engine gone"))
+	_, err = r.Adopt(t.Context(), "mlflow", svc)
+	require.ErrorContains(t, err, "engine gone")
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,6 +124,23 @@ func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, po
 		}
 	}
 	return running, nil
+}
+
+// Adopt makes a service that somebody else described usable like one of Start's: its
+// first port is the one that counts.
+func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*runner.Running, error) {
+	ports, err := svc.Ports(ctx)
+	if err != nil {
+		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
+	}
+	if len(ports) == 0 {
+		return nil, &runner.StartError{Service: name, Err: errors.New("it exposes no port")}
+	}
+	port, err := ports[0].Port(ctx)
+	if err != nil {
+		return nil, &runner.StartError{Service: name, Err: err}
+	}
+	return r.Serve(ctx, name, svc, port, "", 90*time.Second)
 }
 
 // bind makes the services reachable in ctr by name and returns the replacer of
