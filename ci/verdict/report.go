@@ -23,6 +23,9 @@ const (
 	ReportJSON     = "report.json"
 	ReportMarkdown = "report.md"
 	ReportHTML     = "report.html"
+	// ReportVerdict has the verdict alone on its first line, for shells, and the summary
+	// for terminals below it.
+	ReportVerdict = "verdict.txt"
 )
 
 // ReportVersion is the version of report.json's format: raised when a field changes its
@@ -56,9 +59,9 @@ type FileEntry struct {
 	Root string `json:"-"`
 }
 
-// WriteReport judges the run and writes its report directory: report.json, report.md and
-// report.html, and below them each stage's files. All three are written for every
-// verdict. A stage's file that cannot be taken over (it is missing, escapes the
+// WriteReport judges the run and writes its report directory: report.json, report.md,
+// report.html and verdict.txt, and below them each stage's files. They are written for
+// every verdict. A stage's file that cannot be taken over (it is missing, escapes the
 // directory, is a link) is a warning in the report, not an error: the report itself
 // matters more. The error says that the directory could not be written.
 //
@@ -77,7 +80,7 @@ func WriteReport(dir string, run *Run) error {
 	if err := removeEarlier(root); err != nil {
 		return err
 	}
-	w := &fileWriter{root: root, clean: run.clean(), taken: map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true}}
+	w := &fileWriter{root: root, clean: run.clean(), taken: map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}}
 	run.Warnings = slices.DeleteFunc(slices.Clone(run.Warnings), func(f Finding) bool { return f.Code == CodeReportFile.Name })
 	for _, s := range run.all() {
 		for _, f := range s.Files {
@@ -97,13 +100,17 @@ func WriteReport(dir string, run *Run) error {
 		name    string
 		content []byte
 		err     error
-	}{{ReportJSON, content, jsonErr}, {ReportMarkdown, []byte(markdown(clean)), nil}, {ReportHTML, page.Bytes(), pageErr}} {
+	}{{ReportJSON, content, jsonErr}, {ReportMarkdown, []byte(markdown(clean)), nil}, {ReportHTML, page.Bytes(), pageErr}, {ReportVerdict, []byte(verdictText(run)), nil}} {
 		if f.err == nil {
 			f.err = replace(root, f.name, f.content)
 		}
 		errs = append(errs, f.err)
 	}
 	return errors.Join(errs...)
+}
+
+func verdictText(run *Run) string {
+	return string(run.Verdict) + "\n\n" + strings.TrimRight(Summary(run), "\n") + "\n"
 }
 
 // JSON renders the run as report.json has it, without a list of files.

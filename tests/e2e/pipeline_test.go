@@ -159,14 +159,22 @@ func TestWithoutAnEngineEveryOtherStageRuns(t *testing.T) {
 	assert.Contains(t, left.output, "not-run")
 }
 
-func TestAReportNeverReplacesWhatIsNoReport(t *testing.T) {
+func TestAReportLeavesAloneWhatIsNoReport(t *testing.T) {
 	reachable.Python(t)
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "thesis.txt"), []byte("years of work"), 0o600))
-	out, err := exec.CommandContext(t.Context(), command(t), "pipeline", "--source", filepath.Join(dir), "--report", dir).CombinedOutput()
-	require.Error(t, err)
-	assert.Contains(t, string(out), "is not a report")
-	assert.FileExists(t, filepath.Join(dir, "thesis.txt"))
+	thesis := filepath.Join(dir, "thesis.txt")
+	require.NoError(t, os.WriteFile(thesis, []byte("years of work"), 0o600))
+	out, err := exec.CommandContext(t.Context(), command(t), "pipeline", "--source", dir, "--report", dir).CombinedOutput()
+	require.Error(t, err, "there is no Python in it")
+	assert.Contains(t, string(out), "SRC_NOT_PYTHON")
+	assert.FileExists(t, filepath.Join(dir, "report.json"))
+	assert.FileExists(t, thesis)
+
+	refused, err := exec.CommandContext(t.Context(), filepath.Join(reachable.Root(), "scripts", "pipeline"), t.TempDir()+"/..").CombinedOutput()
+	var failed *exec.ExitError
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, 2, failed.ExitCode())
+	assert.Contains(t, string(refused), "is not a report")
 }
 
 // TestCallsOfSingleFunctions makes the README's calls with `dagger call` itself.

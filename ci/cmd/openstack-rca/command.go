@@ -94,9 +94,6 @@ func (in *invocation) run(ctx context.Context, stages ...string) error {
 		in.opts.Stages = stages
 		outcome := pipeline.Run(ctx, backend, in.opts)
 		if in.report != "" {
-			if err := clearReport(in.report); err != nil {
-				return err
-			}
 			if err := verdict.WriteReport(in.report, outcome.Run); err != nil {
 				return fmt.Errorf("write report: %w", err)
 			}
