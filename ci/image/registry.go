@@ -48,6 +48,21 @@ type sandbox struct {
 	own     bool
 }
 
+// openSandboxAside starts the registry while other things go on; what it returns waits for it.
+func (s *session) openSandboxAside(ctx context.Context) func() (*sandbox, *verdict.Problem) {
+	var registry *sandbox
+	var problem *verdict.Problem
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		registry, problem = s.openSandbox(ctx)
+	}()
+	return func() (*sandbox, *verdict.Problem) {
+		<-done
+		return registry, problem
+	}
+}
+
 func (s *session) openSandbox(ctx context.Context) (*sandbox, *verdict.Problem) {
 	r := &sandbox{service: s.in.Push.Service, session: s}
 	if r.service == nil {
@@ -62,9 +77,9 @@ func (s *session) openSandbox(ctx context.Context) (*sandbox, *verdict.Problem) 
 }
 
 func (r *sandbox) close(ctx context.Context) {
-	// Somebody else's registry goes on; so does the way to it, until the session ends.
+	// Somebody else's registry goes on, until its runner is closed.
 	if r.own {
-		r.session.stop(ctx, r.running)
+		r.session.engine.Retire(ctx, r.running)
 	}
 }
 
@@ -162,9 +177,12 @@ func (r registry) date(digest, tag string, created time.Time) (string, error) {
 	return hash.String(), r.write(tag, image)
 }
 
-// write pushes an image under a tag; layers that are there already are not sent.
+// write pushes an image under a tag; layers that are there already are not sent. One layer
+// at a time: the sandbox's registry may be at the other end of a tunnel, in which all
+// streams share one connection, and a layer that its receiver is slow to take would hold
+// up those that it waits for.
 func (r registry) write(tag string, image v1.Image) error {
-	if err := remote.Write(r.repo.Tag(tag), image, r.opts...); err != nil {
+	if err := remote.Write(r.repo.Tag(tag), image, append([]remote.Option{remote.WithJobs(1)}, r.opts...)...); err != nil {
 		return fmt.Errorf("write tag %s: %w", tag, err)
 	}
 	return nil

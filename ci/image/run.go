@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 
 	"dagger.io/dagger"
 
@@ -35,6 +37,11 @@ func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID()}
 	if s.engine == nil {
 		s.engine = engine.New(client, engine.Options{})
+		defer func() {
+			if err := s.engine.Close(ctx); err != nil {
+				s.stage.Add("not stopped", s.plain(err))
+			}
+		}()
 	}
 	result.Stage.Judge(s.run(ctx, result)...)
 	if result.Stage.Verdict != verdict.Pass {
@@ -66,18 +73,21 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		return problems
 	}
 	s.stage.Add("model", s.modelName())
+	// The registry starts while the image is built: neither needs the other yet.
+	opened := s.openSandboxAside(ctx)
 	built, problem := s.build(ctx)
+	registry, registryProblem := opened()
+	if registry != nil {
+		defer registry.close(ctx)
+	}
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	result.Container = built.container
 	s.stage.Add("base image", built.base)
-
-	registry, problem := s.openSandbox(ctx)
-	if problem != nil {
-		return []*verdict.Problem{problem}
+	if registryProblem != nil {
+		return []*verdict.Problem{registryProblem}
 	}
-	defer registry.close(ctx)
 	candidate, problem := s.pushSandbox(ctx, registry, built.container, plan)
 	if problem != nil {
 		return []*verdict.Problem{problem}
@@ -87,8 +97,10 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 
 	problems = append(problems, s.judgeConfig(candidate)...)
 	pulled := s.client.Container().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
-	problems = append(problems, s.inspect(ctx, pulled, built)...)
-	problems = append(problems, s.score(ctx, pulled)...)
+	problems = append(problems, s.aside(
+		func(s *session) []*verdict.Problem { return s.inspect(ctx, pulled, built) },
+		func(s *session) []*verdict.Problem { return s.score(ctx, pulled) })...)
+	// Alone: how long the start takes is measured.
 	problems = append(problems, s.prove(ctx, pulled)...)
 	s.addUsage(candidate)
 	if len(problems) > 0 || !s.in.Push.real() {
@@ -100,6 +112,24 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	}
 	result.Reference, result.Digest = pushed, candidate.digest
 	return nil
+}
+
+// aside does things side by side, each with a stage of its own to write to, and puts
+// what they found together in their order.
+func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Problem {
+	stages, found := make([]verdict.Stage, len(all)), make([][]*verdict.Problem, len(all))
+	var group sync.WaitGroup
+	for i, do := range all {
+		group.Go(func() {
+			found[i] = do(&session{client: s.client, engine: s.engine, in: s.in, id: s.id, stage: &stages[i]})
+		})
+	}
+	group.Wait()
+	for _, stage := range stages {
+		s.stage.Evidence = append(s.stage.Evidence, stage.Evidence...)
+		s.stage.Warnings = append(s.stage.Warnings, stage.Warnings...)
+	}
+	return slices.Concat(found...)
 }
 
 // check finds everything that is wrong before any work is done.

@@ -13,7 +13,6 @@ import (
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/probe"
-	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -26,11 +25,12 @@ const witnessDir = "/openstack-rca-probe"
 
 // witness runs the image's command unchanged, "$@", with its output in a file, and notes
 // how it ended, which ports are listened on, and what the image's own health check ($1)
-// says from inside once it is asked for. It uses nothing but a shell.
+// says from inside: when it first succeeds, or else once it is asked for. It uses nothing
+// but a shell.
 const witness = `set -u
 cd_to=$PWD; check=$1; shift
 ( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
-( until [ -e W/check ]; do sleep 0.3; done; /bin/sh -c "$check" >W/health.log 2>&1; echo $? >W/health.new; mv W/health.new W/health ) &
+( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; echo $code >W/health.new; mv W/health.new W/health ) &
 cd "$cd_to" && "$@" >W/out 2>&1
 echo $? >W/exit.new; mv W/exit.new W/exit`
 
@@ -74,7 +74,7 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeStartFailed, "start the image", err)}
 	}
-	defer s.stop(ctx, running)
+	defer s.engine.Retire(ctx, running)
 
 	look := s.lookout(owner)
 	watch := &watcher{session: s, look: look, limit: time.Duration(c.StartBudget), started: time.Now()}
@@ -164,13 +164,6 @@ func (s *session) read(ctx context.Context, look *dagger.Container, mode ...stri
 		return e, fmt.Errorf("read the application's output: %w", err)
 	}
 	return e, nil
-}
-
-func (s *session) stop(ctx context.Context, running *runner.Running) {
-	if err := running.Stop(ctx); err != nil {
-		// The engine stops it with the session at the latest.
-		s.stage.Add("not stopped", running.Name+": "+s.plain(err))
-	}
 }
 
 // watcher finds out that the application has ended: one question that the lookout

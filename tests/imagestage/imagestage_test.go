@@ -43,7 +43,8 @@ func connect(t *testing.T) *dagger.Client {
 	if testing.Verbose() {
 		opts = append(opts, dagger.WithLogOutput(os.Stderr))
 	}
-	client, err := dagger.Connect(t.Context(), opts...)
+	// Not the test's own context: it ends before the services are stopped.
+	client, err := dagger.Connect(context.WithoutCancel(t.Context()), opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
