@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"dagger.io/dagger"
 
@@ -23,6 +24,8 @@ type Engine struct {
 	Backend pipeline.Backend
 	// Runner runs its steps. The caller closes it.
 	Runner *engine.Runner
+	// registry is the sandbox's, started ahead of the image that goes there; nil outside of it.
+	registry *dagger.Service
 	// Image is the image that the run built and that passed; nil until then.
 	Image *dagger.Container
 }
@@ -41,10 +44,25 @@ func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push
 	r := engine.New(client, engine.Options{})
 	assembled := &Engine{Runner: r}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
+	assembled.Backend.WarmUp = assembled.warmUp
 	assembled.Backend.BuildImage = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
 		return assembled.buildImage(ctx, request, push)
 	}
 	return assembled
+}
+
+// warmUp starts the sandbox's registry while the model is still in the making. If that
+// fails, the image stage finds out, and says so.
+func (e *Engine) warmUp(ctx context.Context, environment string) {
+	if environment != config.Sandbox {
+		return
+	}
+	e.registry = image.NewSandboxRegistry(e.Runner.Client(), e.Runner.ID())
+	go func() {
+		if _, err := e.Runner.Serve(ctx, "registry", e.registry, image.SandboxPort, "", time.Minute); err != nil {
+			return
+		}
+	}()
 }
 
 func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest, push Push) *pipeline.ImageResult {
@@ -59,7 +77,7 @@ func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest, 
 		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "use model: %v", err))
 		return result
 	}
-	destination := image.Push{Address: push.Address, Password: push.Password, Sandbox: request.Environment == "sandbox"}
+	destination := image.Push{Address: push.Address, Password: push.Password, Sandbox: request.Environment == config.Sandbox, Service: e.registry}
 	if push.Username != nil {
 		if destination.Username, err = push.Username.Plaintext(ctx); err != nil {
 			result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "%v", fmt.Errorf("read the registry's user name: %w", err)))

@@ -86,6 +86,8 @@ type Backend struct {
 	Source runner.Files
 	// BuildImage builds, probes and pushes the image. Nil where there is no engine.
 	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult
+	// WarmUp starts what BuildImage will need, in the background; nil when there is nothing.
+	WarmUp func(ctx context.Context, environment string)
 	// ServeApp starts the application as a process with the model and probes it:
 	// what can be shown of the image where there is no engine. Nil where there is one.
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
@@ -246,6 +248,10 @@ func (p *progress) stages() {
 		}
 	}()
 
+	if p.backend.WarmUp != nil && p.opts.wants(verdict.Image) && p.decisions[verdict.Image].Run {
+		p.backend.WarmUp(p.ctx, p.opts.Environment)
+	}
+
 	// Tests and training need nothing of each other.
 	var group sync.WaitGroup
 	first := make([]*verdict.Stage, 2)
@@ -256,6 +262,8 @@ func (p *progress) stages() {
 
 	// Each of these takes only what passed everything before it.
 	p.add(p.stage(verdict.Publish, p.run.Stages, func() verdict.Stage { return p.publish(servers) }))
+	// Nobody needs them any more, and ending takes them a second or two.
+	servers.retire(p.ctx)
 	p.add(p.stage(verdict.Image, p.run.Stages, p.image))
 	p.add(p.stage(verdict.Deploy, p.run.Stages, p.deploy))
 }

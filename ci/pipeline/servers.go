@@ -18,6 +18,9 @@ type servers struct {
 	done       sync.WaitGroup
 	mu         sync.Mutex
 	started    []*runner.Running
+	ending     sync.Once
+	ended      sync.WaitGroup
+	left       error
 	mlflow, s3 *runner.Running
 	mlflowErr  error
 	s3Err      error
@@ -62,14 +65,25 @@ func (s *servers) target(ctx context.Context) (publish.Target, *verdict.Problem)
 	return target, nil
 }
 
-// stop ends the servers that this run started.
-func (s *servers) stop(ctx context.Context) error {
-	s.done.Wait()
-	var all error
-	for _, running := range s.started {
-		if err := running.Stop(ctx); err != nil {
-			all = errors.Join(all, fmt.Errorf("stop %s: %w", running.Name, err))
+// retire begins to end the servers that this run started; stop waits for that.
+func (s *servers) retire(ctx context.Context) {
+	s.ending.Do(func() {
+		s.done.Wait()
+		for _, running := range s.started {
+			s.ended.Go(func() {
+				if err := running.Stop(ctx); err != nil {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.left = errors.Join(s.left, fmt.Errorf("stop %s: %w", running.Name, err))
+				}
+			})
 		}
-	}
-	return all
+	})
+}
+
+// stop ends the servers and says which did not end.
+func (s *servers) stop(ctx context.Context) error {
+	s.retire(ctx)
+	s.ended.Wait()
+	return s.left
 }

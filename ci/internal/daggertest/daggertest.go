@@ -130,7 +130,7 @@ func (e *Engine) Queries() string {
 		queries, ids = append(queries, ids...), nil
 	}
 	for _, call := range e.Calls() {
-		if strings.HasSuffix(call.Path, ".id") {
+		if strings.HasSuffix(call.Path, ".id") || strings.HasSuffix(call.Path, ".stop") {
 			ids = append(ids, call.Query)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -26,6 +27,9 @@ type Runner struct {
 
 	mu      sync.Mutex
 	running []*runner.Running
+	// retired are services whose end was asked for and is not waited for.
+	retired sync.WaitGroup
+	failed  []error
 	temps   []string
 	// vars are the base images' variables by Python version.
 	vars map[string]map[string]string
@@ -54,6 +58,9 @@ func New(client *dagger.Client, opts Options) *Runner {
 // Name implements runner.Runner.
 func (r *Runner) Name() string { return "engine" }
 
+// ID tells this runner's services from those of other runs in the same session.
+func (r *Runner) ID() string { return r.id }
+
 // Client is the connection, for the stages that use Dagger openly.
 func (r *Runner) Client() *dagger.Client { return r.client }
 
@@ -63,18 +70,32 @@ func (r *Runner) Close(ctx context.Context) error {
 	running, temps := r.running, r.temps
 	r.running, r.temps = nil, nil
 	r.mu.Unlock()
-	var first error
 	for i := len(running) - 1; i >= 0; i-- {
-		if err := running[i].Stop(ctx); err != nil && first == nil {
-			first = fmt.Errorf("stop service %s: %w", running[i].Name, err)
-		}
+		r.Retire(ctx, running[i])
 	}
+	r.retired.Wait()
+	r.mu.Lock()
+	first := errors.Join(r.failed...)
+	r.failed = nil
+	r.mu.Unlock()
 	for _, dir := range temps {
 		if err := os.RemoveAll(dir); err != nil && first == nil {
 			first = fmt.Errorf("remove %s: %w", dir, err)
 		}
 	}
 	return first
+}
+
+// Retire asks a service to end and does not wait for it: ending takes a second that
+// nobody needs to sit out. Close waits, and reports what did not end.
+func (r *Runner) Retire(ctx context.Context, running *runner.Running) {
+	r.retired.Go(func() {
+		if err := running.Stop(ctx); err != nil {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.failed = append(r.failed, fmt.Errorf("stop service %s: %w", running.Name, err))
+		}
+	})
 }
 
 // temp makes a directory that lives until Close.
