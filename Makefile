@@ -17,10 +17,7 @@ unit: ## run the Go tests that need no engine, no network and no Python
 lint: ## check formatting, Go vet, the workflows, and the example's types and style
 	@scripts/lint
 
-bench: ## measure the bars (cold and warm runs); takes a while
-	@tests/bench/run
-
 develop: ## generate the Dagger client, so that an editor understands main.go
 	@scripts/develop
 
-.PHONY: help demo test unit lint bench develop
+.PHONY: help demo test unit lint develop
