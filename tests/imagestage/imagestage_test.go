@@ -258,7 +258,7 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 			assert.Empty(t, result.Reference)
 			require.NotEmpty(t, result.Stage.Problems)
 			log := strings.Join(result.Stage.Problems[0].Details, "\n")
-			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/script-health-check", log)
+			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/", log)
 			assert.NotContains(t, log, "hunter2")
 		})
 	}
