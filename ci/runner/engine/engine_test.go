@@ -342,3 +342,19 @@ func TestAServiceOfSomebodyElseIsAdoptedByItsFirstPort(t *testing.T) {
 	_, err = r.Adopt(t.Context(), "mlflow", svc)
 	require.ErrorContains(t, err, "engine gone")
 }
+
+func TestFilesInMemoryKeepTheirContentWhenTheyAreFiltered(t *testing.T) {
+	for name, narrow := range map[string]func(runner.Files) runner.Files{
+		"by a pattern":   func(f runner.Files) runner.Files { return f.Filter([]string{"dir/**"}, nil) },
+		"to a directory": func(f runner.Files) runner.Files { return f.Sub("dir") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, r := newRunner(t, passed)
+			e.Answer("glob", []string{})
+			_, err := narrow(r.NewFiles(map[string][]byte{"dir/in": []byte("the content"), "other": []byte("left out")})).List(t.Context())
+			require.NoError(t, err)
+			assert.Contains(t, e.Queries(), `contents: "the content"`)
+			assert.NotContains(t, e.Queries(), "left out")
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"sort"
 	"strconv"
@@ -14,25 +13,12 @@ import (
 // place puts a step's inputs into its working directory.
 func (r *Runner) place(ctr *dagger.Container, inputs []runner.Mount) (*dagger.Container, error) {
 	tree := r.client.Directory()
-	keys := ""
 	for _, input := range inputs {
 		dir, err := r.Directory(input.Files)
 		if err != nil {
 			return nil, err
 		}
 		tree = tree.WithDirectory(input.Path, dir)
-		// Seen on v0.21.8: of files made in memory, equal in name and size, one answered for
-		// the other. Their content becomes part of the key here.
-		if f, ok := input.Files.(*files); ok && f.memory != nil {
-			digest, err := f.memory.Digest(context.Background())
-			if err != nil {
-				return nil, err
-			}
-			keys += digest + " "
-		}
-	}
-	if keys != "" {
-		ctr = ctr.WithEnvVariable("OPENSTACK_RCA_INPUTS", keys)
 	}
 	// A mount, not a copy: it costs nothing and the command may write to it.
 	return ctr.WithMountedDirectory(Workdir, tree).WithWorkdir(Workdir), nil

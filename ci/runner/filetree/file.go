@@ -79,7 +79,9 @@ func (f *file) copyTo(ctx context.Context, w io.Writer, limit int64) (err error)
 	}
 	sum := sha256.New()
 	// One byte more than allowed tells a file that grew from one that fits.
-	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(contextReader{ctx, in}, limit+1))
+	// One more than the limit tells a file of the limit's size from a larger one. It must
+	// not overflow: a negative limit reads nothing and says nothing.
+	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(contextReader{ctx, in}, min(limit, math.MaxInt64-1)+1))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package filetree_test
 import (
 	"context"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -264,4 +265,14 @@ func TestACancelledContextEndsReading(t *testing.T) {
 	assert.Equal(t, []string{"a"}, list(t, tree), "the failed attempt is not remembered")
 	_, err = tree.Digest(cancelled)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTheLargestLimitReadsTheWholeFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", "content", 0o644)
+	for name, tree := range map[string]*filetree.Tree{"in memory": filetree.New(map[string][]byte{"a": []byte("content")}), "on the host": filetree.Dir(dir)} {
+		content, err := tree.Read(t.Context(), "a", math.MaxInt64)
+		require.NoError(t, err, name)
+		assert.Equal(t, "content", string(content), name)
+	}
 }
