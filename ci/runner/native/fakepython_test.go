@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,13 +25,31 @@ import (
 // say its version, make environments and launch commands, pip, and uv. What real ones
 // do is tested in tests/runner.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "uv" {
+	uv := filepath.Base(os.Args[0]) == "uv"
+	if uv || (len(os.Args) > 1 && os.Args[1] == "-I") {
+		endAtOnce()
+	}
+	if uv {
 		os.Exit(fakeUV(os.Args[1:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "-I" {
 		os.Exit(fakePython(os.Args[2:]))
 	}
 	os.Exit(m.Run())
+}
+
+// endAtOnce starts this stand-in over with GORACE set, unless it is: a program built with
+// the race detector sleeps a second before it ends, and the tests start hundreds.
+func endAtOnce() {
+	if os.Getenv("GORACE") != "" {
+		return
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = syscall.Exec(self, os.Args, append(os.Environ(), "GORACE=atexit_sleep_ms=0"))
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // fakeVersion is the version that the fake interpreter claims; its file name may end
