@@ -44,10 +44,16 @@ func (m *OpenstackRca) call(ctx context.Context) *call {
 
 // results are those of a run, with the objects that its stages made.
 type results struct {
-	*Results
-	model     *dagger.Directory
-	modelFile string
-	image     *dagger.Container
+	report        *dagger.Directory
+	summary, json string
+	failure       string
+	model         *dagger.Directory
+	modelFile     string
+	image         *dagger.Container
+}
+
+func (r *results) run() *Run {
+	return &Run{Report: r.report, Summary: r.summary, JSON: r.json, Failure: r.failure}
 }
 
 // run runs the named stages and takes what they made back across the bridge.
@@ -78,9 +84,9 @@ func (c *call) run(stages ...string) (*results, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep report: %w", err)
 	}
-	result := &results{Results: &Results{Dir: dir, Markdown: string(markdown), Data: string(data)}}
+	result := &results{report: dir, summary: string(markdown), json: string(data)}
 	if err := outcome.Run.Enforce(); err != nil {
-		result.Failure = err.Error()
+		result.failure = err.Error()
 	}
 	if outcome.Model != nil {
 		files, err := c.engine.Runner.Directory(outcome.Model.Files)

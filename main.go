@@ -201,7 +201,7 @@ func (m *OpenstackRca) Run(
 	if err != nil {
 		return nil, err
 	}
-	return &Run{Results: result.Results}, nil
+	return result.run(), nil
 }
 
 // Pipeline is the same as run. `dagger call` v0.21 hides every function of this name;
@@ -236,7 +236,7 @@ func (m *OpenstackRca) Plan(ctx context.Context) (*Plan, error) {
 	}
 	defer call.close()
 	plan := pipeline.Explain(ctx, backend, call.options())
-	return &Plan{Text: plan.Markdown(), Data: string(plan.JSON()), Failure: plan.Failure()}, nil
+	return &Plan{Summary: plan.Markdown(), JSON: string(plan.JSON()), Failure: plan.Failure()}, nil
 }
 
 // Test runs the application's tests and holds them against the coverage gates.
@@ -271,7 +271,7 @@ func (m *OpenstackRca) Test(
 	if err != nil {
 		return nil, err
 	}
-	return &TestReport{Results: result.Results}, nil
+	return &TestReport{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure}, nil
 }
 
 // Train trains the model and holds it against the model gates.
@@ -306,7 +306,7 @@ func (m *OpenstackRca) Train(
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Results: result.Results, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
+	return &Model{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
 }
 
 // Image trains the model (answered from the cache when nothing changed), builds the
@@ -318,7 +318,7 @@ func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Results: result.Results, Built: result.image, Pipeline: m}, nil
+	return &Image{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Built: result.image, Pipeline: m}, nil
 }
 
 // Deploy plans, and outside of the sandbox performs, the rollout of an image on ECS.
@@ -336,7 +336,7 @@ func (m *OpenstackRca) Deploy(
 	if err != nil {
 		return nil, err
 	}
-	return &Rollout{Results: result.Results}, nil
+	return &Rollout{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure}, nil
 }
 
 // Doctor checks everything a run depends on, without changing anything, and names a
