@@ -10,6 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/ci/test"
@@ -23,6 +24,6 @@ func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
 		test.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
-		rollout.Codes(), deployment.Codes(),
+		rollout.Codes(), account.Codes(), deployment.Codes(),
 	)
 }

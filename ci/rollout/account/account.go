@@ -1,0 +1,249 @@
+// Package account opens the clients of one AWS account: with which credentials, at which
+// endpoint, how patiently, and guarded against the wrong account.
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Options say whose account it is and how to reach it. At most one of the access key, the
+// profile and the web identity is given; without any, the SDK looks where the AWS CLI
+// does: environment, shared files, container and instance metadata.
+type Options struct {
+	// Region is the region of every client, such as ap-south-1.
+	Region string
+	// Endpoint is the base address of every service, as AWS_ENDPOINT_URL; empty is AWS's own.
+	Endpoint string
+	// AccessKey and SecretKey are static credentials, SessionToken belongs to temporary ones.
+	AccessKey, SecretKey, SessionToken string
+	// Profile is a profile of the shared configuration and credentials files.
+	Profile string
+	// WebIdentity reads the token of an OIDC provider, such as a CI system's, each time
+	// credentials are needed; it is exchanged for those of WebIdentityRole.
+	WebIdentity     func() ([]byte, error)
+	WebIdentityRole string
+	// Role is assumed with the credentials above, and again five minutes before its
+	// session ends: a bake may be longer than a session. ExternalID may be empty.
+	Role, ExternalID string
+	// Session is how long a session of a role lasts, 15m..12h; 0 means an hour.
+	Session time.Duration
+	// SessionName names this run in CloudTrail; empty means openstack-rca.
+	SessionName string
+	// Attempts is how often a call is tried; 0 means 10.
+	Attempts int
+	// Transport replaces the HTTP transport, for tests; nil is the SDK's own.
+	Transport http.RoundTripper
+}
+
+// Clients are those of one account and region. They are safe for concurrent use and share
+// one limiter of retries.
+type Clients struct {
+	ECS        *ecs.Client
+	Balancing  *elb.Client
+	Scaling    *scaling.Client
+	CloudWatch *cloudwatch.Client
+	Logs       *logs.Client
+	IAM        *iam.Client
+	STS        *sts.Client
+}
+
+// refreshBefore is how long before their end credentials of a role are replaced.
+const refreshBefore = 5 * time.Minute
+
+const defaultAttempts = 10
+
+var (
+	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+	sessionForm = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{2,64}$`)
+	notSession  = regexp.MustCompile(`[^A-Za-z0-9+=,.@_-]+`)
+)
+
+// validate returns everything that is wrong with the options, in words without values
+// that could be secret.
+func (o Options) validate() error {
+	var all []error
+	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if !regionForm.MatchString(o.Region) {
+		bad("region %q is not a region, such as ap-south-1", o.Region)
+	}
+	if o.Endpoint != "" {
+		u, err := url.Parse(o.Endpoint)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+			bad("the endpoint is not an http or https URL without user")
+		}
+	}
+	if (o.AccessKey == "") != (o.SecretKey == "") {
+		bad("an access key needs its secret key, and the other way round")
+	}
+	if o.SessionToken != "" && o.AccessKey == "" {
+		bad("a session token needs its access key")
+	}
+	if (o.WebIdentity == nil) != (o.WebIdentityRole == "") {
+		bad("a web identity token needs a role, and the other way round")
+	}
+	given := 0
+	for _, is := range []bool{o.AccessKey != "" || o.SecretKey != "", o.Profile != "", o.WebIdentity != nil || o.WebIdentityRole != ""} {
+		if is {
+			given++
+		}
+	}
+	if given > 1 {
+		bad("more than one of access key, profile and web identity is given")
+	}
+	for what, role := range map[string]string{"the role": o.Role, "the web identity's role": o.WebIdentityRole} {
+		if role != "" && !roleForm.MatchString(role) {
+			bad("%s %q is not the ARN of a role", what, role)
+		}
+	}
+	if o.ExternalID != "" && o.Role == "" {
+		bad("an external id needs a role")
+	}
+	if o.Session != 0 && (o.Session < 15*time.Minute || o.Session > 12*time.Hour) {
+		bad("a session of %s is not within 15m..12h", o.Session)
+	}
+	return errors.Join(all...)
+}
+
+// Open makes the clients. Nothing but shared files is read and nothing is called; that the
+// credentials work is seen by Guard. The problem is nil or names everything that is wrong.
+func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
+	if err := o.validate(); err != nil {
+		return nil, problem("check AWS options", err)
+	}
+	cfg, err := o.load(ctx)
+	if err != nil {
+		return nil, problem("load AWS credentials", err)
+	}
+	identity := sts.NewFromConfig(cfg)
+	if o.WebIdentityRole != "" {
+		cfg.Credentials = cached(stscreds.NewWebIdentityRoleProvider(identity, o.WebIdentityRole, token(o.WebIdentity), func(w *stscreds.WebIdentityRoleOptions) {
+			w.RoleSessionName, w.Duration = o.sessionName(), o.Session
+		}))
+	}
+	if o.Role != "" {
+		cfg.Credentials = cached(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.Role, func(a *stscreds.AssumeRoleOptions) {
+			a.RoleSessionName, a.Duration = o.sessionName(), o.Session
+			if o.ExternalID != "" {
+				a.ExternalID = aws.String(o.ExternalID)
+			}
+		}))
+	}
+	return &Clients{
+		ECS: ecs.NewFromConfig(cfg), Balancing: elb.NewFromConfig(cfg), Scaling: scaling.NewFromConfig(cfg),
+		CloudWatch: cloudwatch.NewFromConfig(cfg, func(c *cloudwatch.Options) {
+			if cfg.BaseEndpoint != nil {
+				// The SDK speaks CBOR to CloudWatch; servers other than AWS's own know the
+				// older query protocol, which AWS still documents.
+				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
+			}
+		}),
+		Logs: logs.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg), STS: sts.NewFromConfig(cfg),
+	}, nil
+}
+
+func (o Options) load(ctx context.Context) (aws.Config, error) {
+	attempts := o.Attempts
+	if attempts <= 0 {
+		attempts = defaultAttempts
+	}
+	// One retryer for all clients: its token bucket slows all of them when one is throttled.
+	retryer := retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
+		a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) { s.MaxAttempts = attempts })
+	})
+	load := []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithRegion(o.Region), awsconfig.WithRetryer(func() aws.Retryer { return retryer }), awsconfig.WithLogger(logging.Nop{}),
+	}
+	if o.Endpoint != "" {
+		load = append(load, awsconfig.WithBaseEndpoint(o.Endpoint))
+	}
+	if o.Transport != nil {
+		load = append(load, awsconfig.WithHTTPClient(&http.Client{Transport: o.Transport}))
+	}
+	switch {
+	case o.AccessKey != "":
+		load = append(load, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(o.AccessKey, o.SecretKey, o.SessionToken)))
+	case o.WebIdentityRole != "":
+		// The exchange itself is not signed.
+		load = append(load, awsconfig.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	case o.Profile != "":
+		load = append(load, awsconfig.WithSharedConfigProfile(o.Profile))
+	}
+	return awsconfig.LoadDefaultConfig(ctx, load...)
+}
+
+func (o Options) sessionName() string {
+	name := strings.Trim(notSession.ReplaceAllString(o.SessionName, "-"), "-")
+	name = name[:min(len(name), 64)]
+	if !sessionForm.MatchString(name) {
+		return "openstack-rca"
+	}
+	return name
+}
+
+func cached(provider aws.CredentialsProvider) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = refreshBefore })
+}
+
+// token is a function as what the SDK asks for the token.
+type token func() ([]byte, error)
+
+// GetIdentityToken implements stscreds.IdentityTokenRetriever.
+func (t token) GetIdentityToken() ([]byte, error) {
+	content, err := t()
+	if err != nil {
+		return nil, fmt.Errorf("read web identity token: %w", err)
+	}
+	if content = []byte(strings.TrimSpace(string(content))); len(content) == 0 {
+		return nil, errors.New("read web identity token: it is empty")
+	}
+	return content, nil
+}
+
+// Identity is what Guard asks of the client of STS.
+type Identity interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// Guard fails unless the credentials are those of the account, 12 digits. It is called
+// before anything is written. The text is who the caller is, an ARN.
+func Guard(ctx context.Context, client Identity, account string) (string, *verdict.Problem) {
+	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", problem("ask who the credentials are of", err)
+	}
+	who := aws.ToString(out.Arn)
+	if got := aws.ToString(out.Account); got != account || account == "" {
+		return who, verdict.Problemf(WrongAccount, "the credentials are of account %q (%s), the environment's is %q", got, who, account)
+	}
+	return who, nil
+}
+
+func problem(doing string, err error) *verdict.Problem {
+	return verdict.Problemf(CredentialsInvalid, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
+}

@@ -1,0 +1,16 @@
+package account
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+// The codes of opening an account.
+var (
+	CredentialsInvalid = verdict.Code{Name: "CREDENTIALS_INVALID", Stage: verdict.Deploy, Outcome: verdict.CouldNotRun,
+		Meaning: "There are no usable AWS credentials for the environment; nothing was changed.",
+		Remedy:  "Pass an access key with its secret key, a profile, or a web identity token with its role; the cause says which part was refused"}
+	WrongAccount = verdict.Code{Name: "WRONG_ACCOUNT", Stage: verdict.Deploy, Outcome: verdict.Fail,
+		Meaning: "The credentials are of another AWS account than the environment's; nothing was changed.",
+		Remedy:  "Use the credentials of the account in rollout.account, or correct rollout.account in the environment's overlay"}
+)
+
+// Codes are all codes of this package.
+func Codes() []verdict.Code { return []verdict.Code{CredentialsInvalid, WrongAccount} }
