@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // Policy is an IAM policy document, as docs/iam holds them.
@@ -30,7 +32,7 @@ type document struct {
 }
 
 // JSON renders the document as IAM takes it.
-func (p Policy) JSON() []byte { return indentJSON(document{"2012-10-17", p.Statements}) }
+func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Statements}) }
 
 // Policies are the least rights with which a plan can be carried out and its tasks can
 // run, each limited to the plan's own names as far as IAM allows for the action.
@@ -90,6 +92,7 @@ func (p *Plan) deployerStatements() []Statement {
 		allow("KeepTheLogs", []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"},
 			[]string{p.resource("logs", "log-group:"+n.logGroup), p.resource("logs", "log-group:"+n.logGroup+":*")}),
 		allow("SetAlarms", []string{"cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"}, []string{p.resource("cloudwatch", "alarm:"+n.scope+"-*")}),
+		allow("DrawTheDashboard", []string{"cloudwatch:PutDashboard"}, []string{"arn:" + partition(p.Region) + ":cloudwatch::" + p.Account + ":dashboard/" + n.scope}),
 		pass,
 	}
 	if s.strategy.shiftsTraffic() {

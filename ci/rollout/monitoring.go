@@ -1,71 +1,32 @@
 package rollout
 
-// The clients of CloudWatch and CloudWatch Logs are not part of this module, so their
-// inputs are declared here, with the fields this package uses under the API's names.
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+)
 
-// LogGroup is the input of CreateLogGroup, with the days of PutRetentionPolicy.
+// LogGroup is where the tasks write their logs.
 type LogGroup struct {
-	LogGroupName    string
-	Tags            map[string]string
-	RetentionInDays int
-}
-
-// Alarm is the input of PutMetricAlarm.
-type Alarm struct {
-	AlarmName          string
-	AlarmDescription   string
-	ActionsEnabled     bool
-	AlarmActions       []string
-	Namespace          string
-	MetricName         string
-	Dimensions         []Dimension
-	Statistic          string
-	ExtendedStatistic  string
-	Period             int
-	Metrics            []MetricQuery
-	EvaluationPeriods  int
-	DatapointsToAlarm  int
-	Threshold          float64
-	ComparisonOperator string
-	TreatMissingData   string
-	Tags               []AlarmTag
-}
-
-// Dimension is one of a metric's dimensions.
-type Dimension struct{ Name, Value string }
-
-// AlarmTag is a tag of an alarm.
-type AlarmTag struct{ Key, Value string }
-
-// MetricQuery is a metric, or an expression over others, of an alarm.
-type MetricQuery struct {
-	ID         string `json:"Id"`
-	Expression string
-	Label      string
-	MetricStat *MetricStat
-	ReturnData bool
-}
-
-// MetricStat is a statistic of a metric.
-type MetricStat struct {
-	Metric Metric
-	Period int
-	Stat   string
-}
-
-// Metric names a metric.
-type Metric struct {
-	Namespace, MetricName string
-	Dimensions            []Dimension
+	Group *logs.CreateLogGroupInput
+	// Retention says for how many days.
+	Retention *logs.PutRetentionPolicyInput
 }
 
 const (
-	minute     = 60
-	elbName5xx = "HTTPCode_Target_5XX_Count"
+	minute         = 60
+	balancerSpace  = "AWS/ApplicationELB"
+	containerSpace = "ECS/ContainerInsights"
+	elbName5xx     = "HTTPCode_Target_5XX_Count"
+	latencyMetric  = "TargetResponseTime"
 )
 
 func (s *settings) logGroup() LogGroup {
-	return LogGroup{LogGroupName: s.names.logGroup, Tags: tagMap(s.ownership()), RetentionInDays: s.LogDays}
+	return LogGroup{
+		Group:     &logs.CreateLogGroupInput{LogGroupName: aws.String(s.names.logGroup), Tags: tagMap(s.ownership())},
+		Retention: &logs.PutRetentionPolicyInput{LogGroupName: aws.String(s.names.logGroup), RetentionInDays: aws.Int32(int32(s.LogDays))},
+	}
 }
 
 // rollbackAlarms undo a deployment while it bakes. Missing tasks do not: there are
@@ -76,62 +37,71 @@ func (s *settings) rollbackAlarms() []string {
 
 // alarms are made before the service that refers to them. During a deployment both
 // target groups serve, so each alarm sees the load balancer as a whole or both groups.
-func (s *settings) alarms() []Alarm {
-	balancer := []Dimension{{"LoadBalancer", dimensionOf("load-balancer", s.names.loadBalancer)}}
-	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.")
-	errors.Namespace, errors.MetricName, errors.Dimensions = "AWS/ApplicationELB", elbName5xx, balancer
-	errors.Statistic, errors.Period, errors.Threshold = "Sum", minute, s.tuning.Errors5xx
-	errors.EvaluationPeriods, errors.DatapointsToAlarm = 3, 2
+func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
+	balancer := []types.Dimension{dimension("LoadBalancer", dimensionOf("load-balancer", s.names.loadBalancer))}
+	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.", s.tuning.Errors5xx, 3, 2)
+	errors.Namespace, errors.MetricName, errors.Dimensions = aws.String(balancerSpace), aws.String(elbName5xx), balancer
+	errors.Statistic, errors.Period = types.StatisticSum, aws.Int32(minute)
 
-	latency := s.alarm(s.names.alarmLatency, "The application answers slowly: 95th percentile in seconds.")
-	latency.Namespace, latency.MetricName, latency.Dimensions = "AWS/ApplicationELB", "TargetResponseTime", balancer
-	latency.ExtendedStatistic, latency.Period, latency.Threshold = "p95", minute, s.tuning.LatencySeconds
-	latency.EvaluationPeriods, latency.DatapointsToAlarm = 5, 3
+	latency := s.alarm(s.names.alarmLatency, "The application answers slowly: 95th percentile in seconds.", s.tuning.LatencySeconds, 5, 3)
+	latency.Namespace, latency.MetricName, latency.Dimensions = aws.String(balancerSpace), aws.String(latencyMetric), balancer
+	latency.ExtendedStatistic, latency.Period = aws.String("p95"), aws.Int32(minute)
 
-	unhealthy := s.alarm(s.names.alarmUnhealthy, "Tasks fail the load balancer's health check.")
-	unhealthy.Threshold, unhealthy.EvaluationPeriods, unhealthy.DatapointsToAlarm = 1, 3, 3
-	unhealthy.Metrics = []MetricQuery{
-		{ID: "unhealthy", Expression: "FILL(blue, 0) + FILL(green, 0)", Label: "unhealthy targets", ReturnData: true},
+	unhealthy := s.alarm(s.names.alarmUnhealthy, "Tasks fail the load balancer's health check.", 1, 3, 3)
+	unhealthy.Metrics = []types.MetricDataQuery{
+		expression("unhealthy", "FILL(blue, 0) + FILL(green, 0)", "unhealthy targets"),
 		s.unhealthyIn("blue", s.names.blue, balancer), s.unhealthyIn("green", s.names.green, balancer),
 	}
 
-	missing := s.alarm(s.names.alarmRunning, "Fewer tasks run than the service should have.")
-	missing.Threshold, missing.EvaluationPeriods, missing.DatapointsToAlarm = 1, 5, 5
-	missing.Metrics = []MetricQuery{
-		{ID: "missing", Expression: "desired - running", Label: "missing tasks", ReturnData: true},
+	missing := s.alarm(s.names.alarmRunning, "Fewer tasks run than the service should have.", 1, 5, 5)
+	missing.Metrics = []types.MetricDataQuery{
+		expression("missing", "desired - running", "missing tasks"),
 		s.insights("desired", "DesiredTaskCount"), s.insights("running", "RunningTaskCount"),
 	}
 	// No metric at all means that nothing runs.
-	missing.TreatMissingData = "breaching"
-	return []Alarm{errors, latency, unhealthy, missing}
+	missing.TreatMissingData = aws.String("breaching")
+	return []*cloudwatch.PutMetricAlarmInput{errors, latency, unhealthy, missing}
 }
 
-func (s *settings) alarm(name, description string) Alarm {
-	alarm := Alarm{
-		AlarmName: name, AlarmDescription: description, ActionsEnabled: true,
-		ComparisonOperator: "GreaterThanOrEqualToThreshold",
+// alarm is raised when points of the last periods are at or above the threshold.
+func (s *settings) alarm(name, description string, threshold float64, periods, points int32) *cloudwatch.PutMetricAlarmInput {
+	alarm := &cloudwatch.PutMetricAlarmInput{
+		AlarmName: aws.String(name), AlarmDescription: aws.String(description), ActionsEnabled: aws.Bool(true),
+		Threshold: aws.Float64(threshold), EvaluationPeriods: aws.Int32(periods), DatapointsToAlarm: aws.Int32(points),
+		ComparisonOperator: types.ComparisonOperatorGreaterThanOrEqualToThreshold,
 		// No request in a minute is no data, and no error.
-		TreatMissingData: "notBreaching",
+		TreatMissingData: aws.String("notBreaching"),
 	}
 	if s.tuning.AlarmTopic != "" {
 		alarm.AlarmActions = []string{s.tuning.AlarmTopic}
 	}
 	for _, t := range s.ownership() {
-		alarm.Tags = append(alarm.Tags, AlarmTag{t.key, t.value})
+		alarm.Tags = append(alarm.Tags, types.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
 	}
 	return alarm
 }
 
-func (s *settings) unhealthyIn(id, group string, balancer []Dimension) MetricQuery {
-	return MetricQuery{ID: id, MetricStat: &MetricStat{
-		Metric: Metric{"AWS/ApplicationELB", "UnHealthyHostCount", append([]Dimension{{"TargetGroup", dimensionOf("target-group", group)}}, balancer...)},
-		Period: minute, Stat: "Maximum",
-	}}
+func dimension(name, value string) types.Dimension {
+	return types.Dimension{Name: aws.String(name), Value: aws.String(value)}
 }
 
-func (s *settings) insights(id, metric string) MetricQuery {
-	return MetricQuery{ID: id, MetricStat: &MetricStat{
-		Metric: Metric{"ECS/ContainerInsights", metric, []Dimension{{"ClusterName", s.names.cluster}, {"ServiceName", s.names.service}}},
-		Period: minute, Stat: "Average",
+func expression(id, of, label string) types.MetricDataQuery {
+	return types.MetricDataQuery{Id: aws.String(id), Expression: aws.String(of), Label: aws.String(label), ReturnData: aws.Bool(true)}
+}
+
+func (s *settings) unhealthyIn(id, group string, balancer []types.Dimension) types.MetricDataQuery {
+	return metric(id, balancerSpace, "UnHealthyHostCount", "Maximum",
+		append([]types.Dimension{dimension("TargetGroup", dimensionOf("target-group", group))}, balancer...))
+}
+
+func (s *settings) insights(id, name string) types.MetricDataQuery {
+	return metric(id, containerSpace, name, "Average",
+		[]types.Dimension{dimension("ClusterName", s.names.cluster), dimension("ServiceName", s.names.service)})
+}
+
+func metric(id, namespace, name, statistic string, dimensions []types.Dimension) types.MetricDataQuery {
+	return types.MetricDataQuery{Id: aws.String(id), ReturnData: aws.Bool(false), MetricStat: &types.MetricStat{
+		Metric: &types.Metric{Namespace: aws.String(namespace), MetricName: aws.String(name), Dimensions: dimensions},
+		Period: aws.Int32(minute), Stat: aws.String(statistic),
 	}}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -35,7 +37,8 @@ type Plan struct {
 	LogGroup       LogGroup
 	TaskDefinition *ecs.RegisterTaskDefinitionInput
 	LoadBalancer   *LoadBalancer
-	Alarms         []Alarm
+	Alarms         []*cloudwatch.PutMetricAlarmInput
+	Dashboard      *cloudwatch.PutDashboardInput
 	Service        *ecs.CreateServiceInput
 	Scaling        *Scaling
 
@@ -54,13 +57,13 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 		Environment: s.environment, Account: s.Account, Region: s.Region,
 		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Examples: s.examples,
 		Cluster: s.cluster(), LogGroup: s.logGroup(), TaskDefinition: s.taskDefinition(), LoadBalancer: s.loadBalancer(),
-		Alarms: s.alarms(), Service: s.service(), Scaling: s.scaling(),
+		Alarms: s.alarms(), Dashboard: s.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,
 	}
-	sum := sha256.Sum256(encodeJSON(plan.TaskDefinition))
+	sum := sha256.Sum256(wire.JSON(plan.TaskDefinition))
 	plan.ConfigHash = hex.EncodeToString(sum[:])
 	plan.TaskDefinition.Tags = ecsTags(append(s.release(), tag{TagConfigHash, plan.ConfigHash}))
-	if size := len(encodeJSON(plan.TaskDefinition)); size > maxTaskDefinition {
+	if size := len(wire.JSON(plan.TaskDefinition)); size > maxTaskDefinition {
 		return nil, []*verdict.Problem{verdict.Problemf(PlanInvalid,
 			"rollout.vars: the task definition has %d bytes, ECS takes %d", size, maxTaskDefinition)}
 	}
@@ -82,7 +85,7 @@ func (p *Plan) Resources() []Resource {
 	lb := p.LoadBalancer
 	all := []Resource{
 		{"ecs cluster", n.cluster, []any{p.Cluster}},
-		{"log group", n.logGroup, []any{p.LogGroup}},
+		{"log group", n.logGroup, []any{p.LogGroup.Group, p.LogGroup.Retention}},
 		{"task definition", n.family, []any{p.TaskDefinition}},
 		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
 		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
@@ -91,7 +94,7 @@ func (p *Plan) Resources() []Resource {
 		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
 	}
 	for _, alarm := range p.Alarms {
-		all = append(all, Resource{"alarm", alarm.AlarmName, []any{alarm}})
+		all = append(all, Resource{"alarm", *alarm.AlarmName, []any{alarm}})
 	}
 	all = append(all,
 		Resource{"ecs service", n.service, []any{p.Service}},
@@ -99,5 +102,6 @@ func (p *Plan) Resources() []Resource {
 	for _, policy := range p.Scaling.Policies {
 		all = append(all, Resource{"scaling policy", *policy.PolicyName, []any{policy}})
 	}
+	all = append(all, Resource{"dashboard", *p.Dashboard.DashboardName, []any{p.Dashboard}})
 	return all
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -130,7 +131,7 @@ func TestTheConfigHashFollowsContentAndNotTheCommit(t *testing.T) {
 			c.change(&in)
 			got := mustPlan(t, in)
 			assert.Equal(t, c.same, got.ConfigHash == base)
-			assert.Contains(t, string(encodeJSON(got.TaskDefinition)), got.ConfigHash, "the hash is a tag of the revision")
+			assert.Contains(t, string(wire.JSON(got.TaskDefinition)), got.ConfigHash, "the hash is a tag of the revision")
 		})
 	}
 }
@@ -142,7 +143,7 @@ func TestAnEmptyVariableIsSentAsEmpty(t *testing.T) {
 			Environment []map[string]string `json:"environment"`
 		} `json:"containerDefinitions"`
 	}
-	require.NoError(t, json.Unmarshal(encodeJSON(mustPlan(t, input("staging")).TaskDefinition), &task))
+	require.NoError(t, json.Unmarshal(wire.JSON(mustPlan(t, input("staging")).TaskDefinition), &task))
 	require.Len(t, task.ContainerDefinitions, 2)
 	assert.Equal(t, []map[string]string{
 		{"name": "EMPTY", "value": ""}, {"name": "HOME", "value": "/tmp"}, {"name": "LOG_LEVEL", "value": "info"},
@@ -204,7 +205,7 @@ func TestNoResourceRefersToALaterOne(t *testing.T) {
 	known := map[string]bool{}
 	for _, resource := range mustPlan(t, input(Sandbox)).Resources() {
 		for _, in := range resource.Inputs {
-			for _, at := range bytes.Split(encodeJSON(in), []byte("{{"))[1:] {
+			for _, at := range bytes.Split(wire.JSON(in), []byte("{{"))[1:] {
 				ref, _, _ := bytes.Cut(at, []byte("}}"))
 				kindAndName := string(ref[bytes.IndexByte(ref, ':')+1:])
 				kind, _, _ := strings.Cut(kindAndName, "/")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -18,7 +19,7 @@ func (p *Plan) Text() string {
 	for _, resource := range resources {
 		fmt.Fprintf(&b, "+ create %s %s\n", resource.Kind, strconv.Quote(resource.Name))
 		for _, input := range resource.Inputs {
-			tree(&b, "    ", encode(input))
+			tree(&b, "    ", wire.Encode(input))
 		}
 	}
 	fmt.Fprintf(&b, "\nPlan: %d to create, 0 to change, 0 to delete.\n", len(resources))
@@ -163,16 +164,16 @@ func (p *Plan) Files() []verdict.ReportFile {
 	lb := p.LoadBalancer
 	return []verdict.ReportFile{
 		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
-		{Path: "rollout/task-definition.json", Content: encodeJSON(p.TaskDefinition)},
+		{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)},
 		{Path: "rollout/service.json", Content: encodeCalls(
-			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup}, call{"createService", p.Service})},
+			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup.Group}, call{"putRetentionPolicy", p.LogGroup.Retention}, call{"createService", p.Service})},
 		{Path: "rollout/load-balancer.json", Content: encodeCalls(
 			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
 			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
 			call{"createListener", lb.Listener}, call{"createRule", lb.Rule})},
 		{Path: "rollout/scaling.json", Content: encodeCalls(
 			call{"registerScalableTarget", p.Scaling.Target}, call{"putScalingPolicy", p.Scaling.Policies})},
-		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms})},
+		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms}, call{"putDashboard", p.Dashboard})},
 	}
 }
 
@@ -185,7 +186,7 @@ type call struct {
 func encodeCalls(calls ...call) []byte {
 	all := map[string]any{}
 	for _, c := range calls {
-		all[c.name] = encode(c.input)
+		all[c.name] = wire.Encode(c.input)
 	}
-	return encodeJSON(all)
+	return wire.JSON(all)
 }

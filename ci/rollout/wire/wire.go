@@ -1,4 +1,6 @@
-package rollout
+// Package wire renders the inputs of the AWS SDK as the plain data that they are on the
+// wire: what is shown, hashed and compared is what would be sent.
+package wire
 
 import (
 	"bytes"
@@ -10,13 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// encodeJSON renders an SDK input as the JSON that the AWS CLI takes with
+// JSON renders an SDK input as the JSON that the AWS CLI takes with
 // --cli-input-json: what is not set is left out, keys are sorted, two spaces indent.
 // ECS and CloudWatch Logs begin their names in lower case, the other services do not.
-func encodeJSON(input any) []byte { return indentJSON(encode(input)) }
+func JSON(input any) []byte { return Indent(Encode(input)) }
 
-// indentJSON writes JSON for people: indented, nothing escaped that need not be.
-func indentJSON(value any) []byte {
+// Indent writes plain data as JSON for people: indented, nothing escaped that need not be.
+func Indent(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -28,8 +30,9 @@ func indentJSON(value any) []byte {
 	return b.Bytes()
 }
 
-// encode turns an input into maps, lists and plain values.
-func encode(input any) any {
+// Encode turns an input into maps, lists and plain values. What is not set is left out.
+// A member of a kind that no input has is a mistake of the program, and panics.
+func Encode(input any) any {
 	value, _ := plain(reflect.ValueOf(input), memberNames(reflect.TypeOf(input)))
 	return value
 }
@@ -84,7 +87,6 @@ var required = map[string]bool{
 	"DeploymentAlarms.Enable": true, "DeploymentAlarms.Rollback": true,
 	"DeploymentCircuitBreaker.Enable": true, "DeploymentCircuitBreaker.Rollback": true,
 	"DeploymentEarlySuccessCriteria.Enable": true,
-	"MetricQuery.ReturnData":                true, "Alarm.ActionsEnabled": true,
 }
 
 func structure(v reflect.Value, naming func(string) string) map[string]any {
@@ -99,12 +101,16 @@ func structure(v reflect.Value, naming func(string) string) map[string]any {
 			continue
 		}
 		key := naming(field.Name)
-		if tag := field.Tag.Get("json"); tag != "" {
-			key = tag
-		}
 		all[key] = value
 	}
 	return all
+}
+
+// lowerCase says that a service's members begin in lower case. Types of ecs are in a
+// package below it.
+func lowerCase(path string) bool {
+	path = strings.TrimSuffix(path, "/types")
+	return strings.HasSuffix(path, "/service/ecs") || strings.HasSuffix(path, "/service/cloudwatchlogs")
 }
 
 // memberNames says how a service writes the names of its members.
@@ -112,7 +118,7 @@ func memberNames(t reflect.Type) func(string) string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if strings.HasSuffix(t.PkgPath(), "/service/ecs") || t == reflect.TypeFor[LogGroup]() {
+	if lowerCase(t.PkgPath()) {
 		return func(name string) string {
 			r, size := utf8.DecodeRuneInString(name)
 			return string(unicode.ToLower(r)) + name[size:]

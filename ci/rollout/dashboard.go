@@ -1,0 +1,63 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+)
+
+// DashboardMark begins the text by which a dashboard says whose it is. Its content is the
+// one thing of a dashboard that every version of the API shows.
+const DashboardMark = "Kept by openstack-rca: "
+
+// dashboard shows what the alarms watch, with what a reader wants to see beside it. Its
+// body is JSON in a string ("Dashboard Body Structure and Syntax").
+func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
+	balancer := dimensionOf("load-balancer", s.names.loadBalancer)
+	of := func(metric string) []any { return []any{balancerSpace, metric, "LoadBalancer", balancer} }
+	inService := func(metric string) []any {
+		return []any{containerSpace, metric, "ClusterName", s.names.cluster, "ServiceName", s.names.service}
+	}
+	use := func(metric string) []any {
+		return []any{"AWS/ECS", metric, "ClusterName", s.names.cluster, "ServiceName", s.names.service}
+	}
+	healthy := func(metric, group string) []any {
+		return []any{balancerSpace, metric, "TargetGroup", dimensionOf("target-group", group), "LoadBalancer", balancer}
+	}
+	widgets := []any{map[string]any{
+		"type": "text", "x": 0, "y": 0, "width": 24, "height": 2,
+		"properties": map[string]any{"markdown": s.dashboardMark() + ". What is changed here by hand is written over by the next rollout."},
+	}}
+	for i, one := range []struct {
+		title, statistic string
+		metrics          []any
+	}{
+		{"Requests", "Sum", []any{of("RequestCount")}},
+		{"Errors", "Sum", []any{of(elbName5xx), of("HTTPCode_ELB_5XX_Count"), of("HTTPCode_Target_4XX_Count")}},
+		{"Response time (s)", "p95", []any{of(latencyMetric)}},
+		{"Targets", "Maximum", []any{
+			healthy("HealthyHostCount", s.names.blue), healthy("HealthyHostCount", s.names.green),
+			healthy("UnHealthyHostCount", s.names.blue), healthy("UnHealthyHostCount", s.names.green),
+		}},
+		{"Tasks", "Average", []any{inService("DesiredTaskCount"), inService("RunningTaskCount"), inService("PendingTaskCount")}},
+		{"Use (%)", "Average", []any{use("CPUUtilization"), use("MemoryUtilization")}},
+	} {
+		widgets = append(widgets, map[string]any{
+			"type": "metric", "x": i % 3 * 8, "y": 2 + i/3*6, "width": 8, "height": 6,
+			"properties": map[string]any{
+				"title": one.title, "region": s.Region, "stat": one.statistic, "period": minute, "view": "timeSeries", "metrics": one.metrics,
+			},
+		})
+	}
+	return &cloudwatch.PutDashboardInput{
+		DashboardName: aws.String(s.names.scope),
+		DashboardBody: aws.String(string(wire.Indent(map[string]any{"widgets": widgets}))),
+	}
+}
+
+func (s *settings) dashboardMark() string {
+	return fmt.Sprintf("%s%s, %s, service %s", DashboardMark, s.application, s.environment, s.names.service)
+}

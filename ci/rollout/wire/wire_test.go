@@ -1,0 +1,32 @@
+package wire
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/stretchr/testify/assert"
+)
+
+func TestMembersAreNamedAsTheServiceNamesThem(t *testing.T) {
+	for _, c := range []struct {
+		input any
+		want  any
+	}{
+		{&ecs.CreateClusterInput{ClusterName: aws.String("c")}, map[string]any{"clusterName": "c"}},
+		{&types.Cluster{ClusterName: aws.String("c")}, map[string]any{"clusterName": "c"}},
+		{&logs.PutRetentionPolicyInput{RetentionInDays: aws.Int32(7)}, map[string]any{"retentionInDays": int64(7)}},
+		{&cloudwatch.PutMetricAlarmInput{ActionsEnabled: aws.Bool(false)}, map[string]any{"ActionsEnabled": false}},
+		{&types.DeploymentAlarms{}, map[string]any{"enable": false, "rollback": false}},
+	} {
+		assert.Equal(t, c.want, Encode(c.input))
+	}
+	assert.JSONEq(t, `{"clusterName": "<c>"}`, string(JSON(&ecs.CreateClusterInput{ClusterName: aws.String("<c>")})))
+}
+
+func TestAnUnknownKindOfMemberIsAMistakeOfTheProgram(t *testing.T) {
+	assert.Panics(t, func() { Encode(make(chan int)) })
+}
