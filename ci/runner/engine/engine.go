@@ -58,11 +58,13 @@ func New(client *dagger.Client, opts Options) *Runner {
 // Name implements runner.Runner.
 func (r *Runner) Name() string { return "engine" }
 
-// ID tells this runner's services from those of other runs in the same session.
-func (r *Runner) ID() string { return r.id }
-
 // Client is the connection, for the stages that use Dagger openly.
 func (r *Runner) Client() *dagger.Client { return r.client }
+
+// farewell is how long Close waits for services where their session will end them anyway:
+// long enough to have asked. The engine ends a process at once and then takes a second
+// or two to clean up after it.
+const farewell = 300 * time.Millisecond
 
 // Close stops the services that are still running and removes temporary files.
 func (r *Runner) Close(ctx context.Context) error {
@@ -73,7 +75,7 @@ func (r *Runner) Close(ctx context.Context) error {
 	for i := len(running) - 1; i >= 0; i-- {
 		r.Retire(ctx, running[i])
 	}
-	r.retired.Wait()
+	r.awaitRetired()
 	r.mu.Lock()
 	first := errors.Join(r.failed...)
 	r.failed = nil
@@ -86,8 +88,27 @@ func (r *Runner) Close(ctx context.Context) error {
 	return first
 }
 
+// awaitRetired waits for the services' ends; inside of a module function only until they
+// have been asked to.
+func (r *Runner) awaitRetired() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.retired.Wait()
+	}()
+	if r.opts.Tunnel {
+		<-ended
+		return
+	}
+	select {
+	case <-ended:
+	case <-time.After(farewell):
+	}
+}
+
 // Retire asks a service to end and does not wait for it: ending takes a second that
-// nobody needs to sit out. Close waits, and reports what did not end.
+// nobody needs to sit out. Close waits where nobody else would end it, and reports what
+// did not end.
 func (r *Runner) Retire(ctx context.Context, running *runner.Running) {
 	r.retired.Go(func() {
 		if err := running.Stop(ctx); err != nil {

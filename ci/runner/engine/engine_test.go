@@ -326,6 +326,19 @@ func TestCloseSaysWhatItCouldNotStop(t *testing.T) {
 	require.NoError(t, r.Close(t.Context()))
 }
 
+func TestInsideOfAModuleCloseDoesNotSitOutTheEndOfAService(t *testing.T) {
+	e := daggertest.New(t)
+	e.Answer("endpoint", "127.0.0.1:1")
+	asked, ended := make(chan struct{}), make(chan struct{})
+	e.AnswerFunc("stop", func(daggertest.Call) (any, error) { close(asked); <-ended; return "id", nil })
+	r := New(e.Client(t), Options{})
+	_, err := r.Start(t.Context(), runner.Service{Name: "s3", Env: runner.Environment{Python: "3.11"}, Args: []string{"serve"}})
+	require.NoError(t, err)
+	require.NoError(t, r.Close(t.Context()))
+	<-asked
+	close(ended)
+}
+
 func TestAServiceOfSomebodyElseIsAdoptedByItsFirstPort(t *testing.T) {
 	e, r := newRunner(t, passed)
 	e.Answer("ports", []map[string]any{{"port": 5000}})

@@ -27,6 +27,16 @@ func (r *Runner) place(ctr *dagger.Container, inputs []runner.Mount) (*dagger.Co
 // Workdir is the working directory of steps and services.
 const Workdir = "/src"
 
+// WithoutTrustUpdate takes the command away that rebuilds a container's certificate store.
+//
+// An engine that has certificates of its own, as behind a company's proxy, puts them into
+// every container and takes them out again, with this command when there is one: a second
+// of processor time on either end. Without it the engine appends them to the bundle, which
+// is what everything here reads. For containers that install nothing.
+func WithoutTrustUpdate(ctr *dagger.Container) *dagger.Container {
+	return ctr.WithoutFile("/usr/sbin/update-ca-certificates")
+}
+
 // sortedKeys gives a stable order: it becomes part of a query and so of a cache key.
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
