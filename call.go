@@ -185,7 +185,7 @@ func (c *call) options() pipeline.Options {
 func (c *call) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 30*time.Second)
 	defer cancel()
-	if err := c.engine.Runner.Close(ctx); err != nil {
+	if err := c.engine.Close(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "warning: "+strings.TrimSpace(err.Error()))
 	}
 }

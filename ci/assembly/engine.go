@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"dagger.io/dagger"
 
@@ -24,8 +23,9 @@ type Engine struct {
 	Backend pipeline.Backend
 	// Runner runs its steps. The caller closes it.
 	Runner *engine.Runner
-	// registry is the sandbox's, started ahead of the image that goes there; nil outside of it.
-	registry *dagger.Service
+	push   Push
+	// ahead is what the image stage has begun before its turn; nil until then.
+	ahead *image.Ahead
 	// Image is the image that the run built and that passed; nil until then.
 	Image *dagger.Container
 }
@@ -42,56 +42,64 @@ type Push struct {
 // engine's network is in reach. work is an existing directory of this process's file system.
 func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push Push) *Engine {
 	r := engine.New(client, engine.Options{})
-	assembled := &Engine{Runner: r}
+	assembled := &Engine{Runner: r, push: push}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
 	assembled.Backend.WarmUp = assembled.warmUp
-	assembled.Backend.BuildImage = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
-		return assembled.buildImage(ctx, request, push)
-	}
+	assembled.Backend.BuildImage = assembled.buildImage
 	return assembled
 }
 
-// warmUp starts the sandbox's registry while the model is still in the making. If that
-// fails, the image stage finds out, and says so.
-func (e *Engine) warmUp(ctx context.Context, environment string) {
-	if environment != config.Sandbox {
-		return
+// Close ends everything that the pipeline started.
+func (e *Engine) Close(ctx context.Context) error {
+	if e.ahead != nil {
+		e.ahead.Close(ctx)
 	}
-	e.registry = image.NewSandboxRegistry(e.Runner.Client(), e.Runner.ID())
-	go func() {
-		if _, err := e.Runner.Serve(ctx, "registry", e.registry, image.SandboxPort, "", time.Minute); err != nil {
-			return
-		}
-	}()
+	return e.Runner.Close(ctx)
 }
 
-func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest, push Push) *pipeline.ImageResult {
-	result := &pipeline.ImageResult{Stage: verdict.Stage{Name: verdict.Image}}
+// warmUp begins the image while the model is still in the making. If that fails, the image
+// stage finds out, and says so.
+func (e *Engine) warmUp(ctx context.Context, request pipeline.ImageRequest) {
+	if in, err := e.input(ctx, request); err == nil {
+		e.ahead = image.Begin(ctx, e.Runner.Client(), in)
+	}
+}
+
+// input is the image stage's, without a model.
+func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (image.Input, error) {
 	source, err := e.Runner.Directory(request.Source)
 	if err != nil {
-		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "use source: %v", err))
-		return result
+		return image.Input{}, fmt.Errorf("use source: %w", err)
 	}
-	files, err := e.Runner.Directory(request.Model.Files)
-	if err != nil {
-		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "use model: %v", err))
-		return result
-	}
-	destination := image.Push{Address: push.Address, Password: push.Password, Sandbox: request.Environment == config.Sandbox, Service: e.registry}
-	if push.Username != nil {
-		if destination.Username, err = push.Username.Plaintext(ctx); err != nil {
-			result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "%v", fmt.Errorf("read the registry's user name: %w", err)))
-			return result
+	destination := image.Push{Address: e.push.Address, Password: e.push.Password, Sandbox: request.Environment == config.Sandbox}
+	if e.push.Username != nil {
+		if destination.Username, err = e.push.Username.Plaintext(ctx); err != nil {
+			return image.Input{}, fmt.Errorf("read the registry's user name: %w", err)
 		}
 	}
 	// The native runner takes any free port; an image has the one it declares.
 	cfg := request.Config
 	cfg.Image.Command = withPort(cfg.Image)
-	built := image.Run(ctx, e.Runner.Client(), image.Input{
-		Config: cfg, Source: source, ModelFiles: files, Model: request.Model, Version: request.Version,
+	return image.Input{
+		Config: cfg, Source: source,
 		Environment: request.Environment, Ref: request.Ref, Commit: request.Commit, CommitTime: request.CommitTime,
 		Push: destination, Engine: e.Runner,
-	})
+	}, nil
+}
+
+func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
+	result := &pipeline.ImageResult{Stage: verdict.Stage{Name: verdict.Image}}
+	in, err := e.input(ctx, request)
+	if err != nil {
+		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "%v", err))
+		return result
+	}
+	if in.ModelFiles, err = e.Runner.Directory(request.Model.Files); err != nil {
+		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "use model: %v", err))
+		return result
+	}
+	in.Model, in.Version, in.Ahead = request.Model, request.Version, e.ahead
+	built := image.Run(ctx, e.Runner.Client(), in)
 	result.Stage, result.Reference, result.Digest = built.Stage, built.Reference, built.Digest
 	if built.Stage.Verdict == verdict.Pass {
 		e.Image = built.Container

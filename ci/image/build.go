@@ -58,11 +58,18 @@ type built struct {
 	files map[string]string
 }
 
-// build describes and builds the image. Its layers, from the one that changes least: the
-// base without installers; the packages; the model; the application.
-func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
+// foundation is as much of an image as does not depend on the model.
+type foundation struct {
+	// base is the base image by digest.
+	base string
+	// maker is where layers are made, packages the last of the foundation's.
+	maker, packages *dagger.Container
+}
+
+// foundation describes and builds the layers that change least: the base without
+// installers, and the packages.
+func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem) {
 	c := s.in.Config.Image
-	b := &built{}
 	base := c.Base
 	if base == "" {
 		base = s.engine.Image(s.in.Config.Python)
@@ -71,7 +78,6 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
-	b.base = pinned
 	maker := s.fresh(s.client.Container().From(pinned).WithUser("0"))
 	prepare := s.python(maker.WithMountedDirectory(rootDir, s.client.Container().From(pinned).Rootfs()),
 		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)
@@ -89,17 +95,32 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
 	}
-	fill := func(after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
-		return s.python(maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
-			"fill.py", fillScript, append([]string{rootDir, "/tree", destination}, more...)...)
+	f := &foundation{base: pinned, maker: maker}
+	f.packages = s.fill(f, prepare, builder.Directory(VenvDir), VenvDir)
+	return f, nil
+}
+
+// fill makes the next layer: a tree at its destination, on top of what is there.
+func (s *session) fill(f *foundation, after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
+	return s.python(f.maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
+		"fill.py", fillScript, append([]string{rootDir, "/tree", destination}, more...)...)
+}
+
+// build describes and builds the image. Its layers, from the one that changes least: the
+// foundation; the model; the application.
+func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
+	c := s.in.Config.Image
+	f, problem := s.foundation(ctx)
+	if problem != nil {
+		return nil, problem
 	}
-	packages := fill(prepare, builder.Directory(VenvDir), VenvDir)
+	b := &built{base: f.base}
 	// The check is a step of the build: no model, or another one, and there is no image.
 	manifest, err := s.manifest()
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
 	}
-	models := fill(packages, s.in.ModelFiles, path.Join(AppDir, c.ModelDir),
+	models := s.fill(f, f.packages, s.in.ModelFiles, path.Join(AppDir, c.ModelDir),
 		"--want", s.in.Model.File, s.in.Model.SHA256, "--manifest", ManifestFile, manifest)
 	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
@@ -108,9 +129,9 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	source := s.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
-	application := fill(models, source, AppDir, s.owned()...)
-	image := s.client.Container().From(pinned).WithRootfs(application.Directory(rootDir))
-	b.container, err = s.configure(image, pinned).Sync(ctx)
+	application := s.fill(f, models, source, AppDir, s.owned()...)
+	image := s.client.Container().From(f.base).WithRootfs(application.Directory(rootDir))
+	b.container, err = s.configure(image, f.base).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
 	}

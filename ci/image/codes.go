@@ -89,6 +89,9 @@ var (
 	WarnLogs = verdict.Code{Name: "NO_LOGS", Stage: verdict.Image,
 		Meaning: "The application's output could not be read.",
 		Remedy:  "Run the image by hand to see it"}
+	WarnProof = verdict.Code{Name: "PROOF_NOT_KEPT", Stage: verdict.Image,
+		Meaning: "The image passed, and the engine could not keep that in mind: the next run starts it again.",
+		Remedy:  "See to the engine's disk if this comes back"}
 )
 
 // Codes lists every code the stage can emit, in the order of the documentation.
@@ -100,6 +103,6 @@ func Codes() []verdict.Code {
 		CodeTooLarge, CodeGolden, CodeElsewhere, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs,
+		WarnUnlocked, WarnNotScored, WarnLogs, WarnProof,
 	}, probe.Codes()...)
 }

@@ -58,7 +58,9 @@ type world struct {
 	findings map[string]any
 	left     map[string]any
 	listing  map[string]string
-	in       image.Input
+	// proofs are what an engine remembers.
+	proofs map[string]any
+	in     image.Input
 }
 
 func newWorld(t *testing.T) *world {
@@ -153,6 +155,8 @@ func (w *world) script(application string) {
 			return encoded(w.findings)
 		case strings.Contains(c.Query, "/mnt/evidence.py"):
 			return encoded(w.left)
+		case strings.Contains(c.Query, "/mnt/memory.py"):
+			return encoded(w.proofs)
 		case strings.Contains(c.Query, "--want"):
 			return encoded(w.listing)
 		}

@@ -39,6 +39,8 @@ type Input struct {
 	// Fresh, when not empty, runs every step of the build again for each different value
 	// instead of taking it from the cache: the digest must not change by it.
 	Fresh string
+	// Ahead is what Begin has begun; all is done in its turn when nil.
+	Ahead *Ahead
 	// Redact hides secrets in logs; nil hides nothing.
 	Redact func(string) string
 }
@@ -52,9 +54,6 @@ type Push struct {
 	Password *dagger.Secret
 	// Sandbox keeps the image in the sandbox's registry.
 	Sandbox bool
-	// Service is the sandbox's registry, plain HTTP on SandboxPort; one is started, and
-	// stopped afterwards, when nil.
-	Service *dagger.Service
 }
 
 // real says that the image goes to a registry outside of the sandbox.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -32,56 +33,26 @@ const (
 	SandboxHost = "localhost:5000"
 )
 
-// NewSandboxRegistry describes a registry of its own for each id.
-func NewSandboxRegistry(client *dagger.Client, id string) *dagger.Service {
-	return client.Container().From(SandboxImage).
-		WithEnvVariable("OPENSTACK_RCA_RUN", id).
-		WithExposedPort(SandboxPort).
-		AsService(dagger.ContainerAsServiceOpts{UseEntrypoint: true})
-}
-
 // sandbox is the registry of a run.
 type sandbox struct {
 	service *dagger.Service
 	running *runner.Running
 	session *session
-	own     bool
-}
-
-// openSandboxAside starts the registry while other things go on; what it returns waits for it.
-func (s *session) openSandboxAside(ctx context.Context) func() (*sandbox, *verdict.Problem) {
-	var registry *sandbox
-	var problem *verdict.Problem
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		registry, problem = s.openSandbox(ctx)
-	}()
-	return func() (*sandbox, *verdict.Problem) {
-		<-done
-		return registry, problem
-	}
 }
 
 func (s *session) openSandbox(ctx context.Context) (*sandbox, *verdict.Problem) {
-	r := &sandbox{service: s.in.Push.Service, session: s}
-	if r.service == nil {
-		r.service, r.own = NewSandboxRegistry(s.client, s.id), true
-	}
-	running, err := s.engine.Serve(ctx, "registry", r.service, SandboxPort, "/v2/", startGrace)
+	service := engine.WithoutTrustUpdate(s.client.Container().From(SandboxImage)).
+		WithEnvVariable("OPENSTACK_RCA_RUN", s.id).
+		WithExposedPort(SandboxPort).
+		AsService(dagger.ContainerAsServiceOpts{UseEntrypoint: true})
+	running, err := s.engine.Serve(ctx, "registry", service, SandboxPort, "/v2/", startGrace)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeSandboxRegistry, "start "+SandboxImage, err)
 	}
-	r.running = running
-	return r, nil
+	return &sandbox{service: service, running: running, session: s}, nil
 }
 
-func (r *sandbox) close(ctx context.Context) {
-	// Somebody else's registry goes on, until its runner is closed.
-	if r.own {
-		r.session.engine.Retire(ctx, r.running)
-	}
-}
+func (r *sandbox) close(ctx context.Context) { r.session.engine.Retire(ctx, r.running) }
 
 // registry is a repository that this process talks to.
 type registry struct {

@@ -73,13 +73,14 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		return problems
 	}
 	s.stage.Add("model", s.modelName())
-	// The registry starts while the image is built: neither needs the other yet.
-	opened := s.openSandboxAside(ctx)
-	built, problem := s.build(ctx)
-	registry, registryProblem := opened()
-	if registry != nil {
-		defer registry.close(ctx)
+	ahead := s.in.Ahead
+	if ahead == nil {
+		ahead = s.begin(ctx)
+		defer ahead.Close(ctx)
 	}
+	// The registry starts while the image is built: neither needs the other yet.
+	built, problem := s.build(ctx)
+	registry, registryProblem := ahead.open()
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -101,7 +102,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		func(s *session) []*verdict.Problem { return s.inspect(ctx, pulled, built) },
 		func(s *session) []*verdict.Problem { return s.score(ctx, pulled) })...)
 	// Alone: how long the start takes is measured.
-	problems = append(problems, s.prove(ctx, pulled)...)
+	problems = append(problems, s.proveOnce(ctx, ahead.memory, pulled, candidate.digest)...)
 	s.addUsage(candidate)
 	if len(problems) > 0 || !s.in.Push.real() {
 		return problems
@@ -126,10 +127,16 @@ func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Pro
 	}
 	group.Wait()
 	for _, stage := range stages {
-		s.stage.Evidence = append(s.stage.Evidence, stage.Evidence...)
-		s.stage.Warnings = append(s.stage.Warnings, stage.Warnings...)
+		s.take(stage)
 	}
 	return slices.Concat(found...)
+}
+
+// take adds what another stage was written with.
+func (s *session) take(other verdict.Stage) {
+	s.stage.Evidence = append(s.stage.Evidence, other.Evidence...)
+	s.stage.Warnings = append(s.stage.Warnings, other.Warnings...)
+	s.stage.Blocks = append(s.stage.Blocks, other.Blocks...)
 }
 
 // check finds everything that is wrong before any work is done.

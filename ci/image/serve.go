@@ -13,6 +13,7 @@ import (
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -148,7 +149,7 @@ func (s *session) volume(name string) *dagger.CacheVolume {
 
 // lookout is a container that sees the witness' directory.
 func (s *session) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Container {
-	return s.client.Container().From(s.engine.Image(s.in.Config.Python)).
+	return engine.WithoutTrustUpdate(s.client.Container().From(s.engine.Image(s.in.Config.Python))).
 		WithUser(owner.Owner).WithMountedCache(witnessDir, s.volume("witness"), owner)
 }
 

@@ -86,8 +86,9 @@ type Backend struct {
 	Source runner.Files
 	// BuildImage builds, probes and pushes the image. Nil where there is no engine.
 	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult
-	// WarmUp starts what BuildImage will need, in the background; nil when there is nothing.
-	WarmUp func(ctx context.Context, environment string)
+	// WarmUp begins what BuildImage can do without Model and Version, in the background; nil
+	// when there is nothing.
+	WarmUp func(ctx context.Context, request ImageRequest)
 	// ServeApp starts the application as a process with the model and probes it:
 	// what can be shown of the image where there is no engine. Nil where there is one.
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
@@ -249,7 +250,7 @@ func (p *progress) stages() {
 	}()
 
 	if p.backend.WarmUp != nil && p.opts.wants(verdict.Image) && p.decisions[verdict.Image].Run {
-		p.backend.WarmUp(p.ctx, p.opts.Environment)
+		p.backend.WarmUp(p.ctx, p.imageRequest())
 	}
 
 	// Tests and training need nothing of each other.
@@ -356,11 +357,17 @@ func (p *progress) publish(servers *servers) verdict.Stage {
 	return result.Stage
 }
 
-func (p *progress) image() verdict.Stage {
-	request := ImageRequest{
-		Config: p.cfg, Source: p.backend.Source, Model: p.outcome.Model, Version: p.outcome.Version,
+// imageRequest is as much of the image's request as does not wait for a model.
+func (p *progress) imageRequest() ImageRequest {
+	return ImageRequest{
+		Config: p.cfg, Source: p.backend.Source,
 		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime,
 	}
+}
+
+func (p *progress) image() verdict.Stage {
+	request := p.imageRequest()
+	request.Model, request.Version = p.outcome.Model, p.outcome.Version
 	decision := p.decisions[verdict.Image]
 	if decision.Run {
 		result := p.backend.BuildImage(p.ctx, request)

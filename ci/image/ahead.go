@@ -1,0 +1,84 @@
+package image
+
+import (
+	"context"
+	"sync"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Ahead is what the stage does before there is a model: its registry starts, it reads
+// which images have been seen to run, and the layers that do not depend on the model are
+// built and pushed. They are nearly all of the image.
+type Ahead struct {
+	memory   *memory
+	registry *sandbox
+	problem  *verdict.Problem
+	opened   chan struct{}
+	pushed   sync.WaitGroup
+}
+
+// Begin starts all that in the background, for a Run with the same Input, which names it in
+// Input.Ahead. Of the Input it needs neither Model nor Version. It reports nothing: a Run
+// meets the same failure, and does. The caller closes it.
+func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
+	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID()}
+	a := s.begin(ctx)
+	a.pushed.Go(func() { s.pushPackages(ctx, a) })
+	return a
+}
+
+// begin starts what a Run needs in any case.
+func (s *session) begin(ctx context.Context) *Ahead {
+	a := &Ahead{memory: s.openMemory(ctx), opened: make(chan struct{})}
+	go func() {
+		defer close(a.opened)
+		a.registry, a.problem = s.openSandbox(ctx)
+	}()
+	return a
+}
+
+// open waits for the registry.
+func (a *Ahead) open() (*sandbox, *verdict.Problem) {
+	<-a.opened
+	// What is on its way there already need not be sent twice.
+	a.pushed.Wait()
+	return a.registry, a.problem
+}
+
+// Close waits until nothing is asked of the engine any more, and gives the registry back.
+func (a *Ahead) Close(ctx context.Context) {
+	if registry, _ := a.open(); registry != nil {
+		registry.close(ctx)
+	}
+	a.memory.close()
+}
+
+// packagesTag is what the layers are pushed under that do not depend on the model.
+const packagesTag = "packages"
+
+// pushPackages sends the layers ahead that do not depend on the model: a registry that has
+// them is not sent them again.
+func (s *session) pushPackages(ctx context.Context, a *Ahead) {
+	f, problem := s.foundation(ctx)
+	if problem != nil {
+		return
+	}
+	repo, err := repository(s.in)
+	if err != nil {
+		return
+	}
+	if repo, err = imageref.ParseRepository(SandboxHost + "/" + repo.Path()); err != nil {
+		return
+	}
+	<-a.opened
+	if a.problem != nil {
+		return
+	}
+	image := s.client.Container().From(f.base).WithRootfs(f.packages.Directory(rootDir))
+	// The push of the image sends what is missing then, and reports why if it cannot.
+	_, _ = image.Publish(ctx, repo.String()+":"+packagesTag, dagger.ContainerPublishOpts{RegistryService: a.registry.service})
+}
