@@ -33,11 +33,25 @@ func TestAPoetryLockIsInstalled(t *testing.T) {
 	assert.NotContains(t, codes(r.Stage.Warnings), "REQUIREMENTS_UNLOCKED")
 }
 
-func TestAUVLockIsInstalled(t *testing.T) {
-	uv, err := exec.LookPath("uv")
-	if err != nil {
-		t.Skip("uv is missing: the lock file of this test cannot be made")
+// installed is a program of PyPI, installed for this test alone.
+func installed(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
 	}
+	venv := filepath.Join(t.TempDir(), "venv")
+	for _, command := range [][]string{
+		{"python3", "-m", "venv", venv},
+		{filepath.Join(venv, "bin", "pip"), "install", "--quiet", name},
+	} {
+		out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	return filepath.Join(venv, "bin", name)
+}
+
+func TestAUVLockIsInstalled(t *testing.T) {
+	uv := installed(t, "uv")
 	dir := shop().with(project{
 		"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n\n[dependency-groups]\ndev = [\"pytest\", \"pytest-cov\", \"iniconfig\"]\n",
 	}).write(t)
