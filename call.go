@@ -178,6 +178,9 @@ func (c *call) options() pipeline.Options {
 		MLflowToken: secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken), AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
 		SecretKey: secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
 	}
+	if to.DockerPassword != nil {
+		opts.Secrets = append(opts.Secrets, secret("DOCKER_PASSWORD", to.DockerPassword))
+	}
 	return opts
 }
 

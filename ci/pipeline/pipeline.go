@@ -54,6 +54,8 @@ type Options struct {
 	Target publish.Target
 	// Servers are running servers that the sandbox uses instead of starting its own.
 	Servers Servers
+	// Secrets are secrets besides those of Target that the run was given; the report shows none of them.
+	Secrets []runner.Secret
 	// Module is this program's version, for the report.
 	Module string
 }
@@ -107,6 +109,8 @@ type ImageRequest struct {
 	Commit      string
 	// CommitTime is in UTC.
 	CommitTime time.Time
+	// Redact hides the run's secrets in what the application prints; nil hides nothing.
+	Redact func(string) string
 }
 
 // ImageResult is the verdict on an image, and its reference by digest.
@@ -173,7 +177,7 @@ func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, 
 	}
 	run := &verdict.Run{
 		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,
-		Runner: backend.Runner.Name(), Started: time.Now().UTC(),
+		Runner: backend.Runner.Name(), Started: time.Now().UTC(), Redact: opts.redactor(ctx),
 	}
 	_, problems := parseArguments(opts)
 	cfg, more := Configure(ctx, backend.Source, opts.Environment)
@@ -361,7 +365,7 @@ func (p *progress) publish(servers *servers) verdict.Stage {
 func (p *progress) imageRequest() ImageRequest {
 	return ImageRequest{
 		Config: p.cfg, Source: p.backend.Source,
-		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime,
+		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime, Redact: p.run.Redact,
 	}
 }
 

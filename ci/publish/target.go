@@ -39,6 +39,18 @@ type Target struct {
 	PathStyle bool
 }
 
+// Secrets are the credentials that nothing may show. A user name is none, and short names
+// would mask half of a report.
+func (t Target) Secrets() []runner.Secret {
+	var all []runner.Secret
+	for _, secret := range []runner.Secret{t.AccessKey, t.SecretKey, t.SessionToken, t.MLflowPassword, t.MLflowToken} {
+		if secret != nil {
+			all = append(all, secret)
+		}
+	}
+	return all
+}
+
 // clients are what a publication talks to, and what hides their credentials.
 type clients struct {
 	mlflow *mlflow.Client
