@@ -9,14 +9,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// DashboardMark begins the text by which a dashboard says whose it is. Its content is the
-// one thing of a dashboard that every version of the API shows.
-const DashboardMark = "Kept by openstack-rca: "
-
 // dashboard shows what the alarms watch, with what a reader wants to see beside it. Its
 // body is JSON in a string ("Dashboard Body Structure and Syntax").
 func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
-	balancer := dimensionOf("load-balancer", s.names.loadBalancer)
+	balancer := Dimension("load-balancer", s.names.loadBalancer)
 	of := func(metric string) []any { return []any{balancerSpace, metric, "LoadBalancer", balancer} }
 	inService := func(metric string) []any {
 		return []any{containerSpace, metric, "ClusterName", s.names.cluster, "ServiceName", s.names.service}
@@ -25,7 +21,7 @@ func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
 		return []any{"AWS/ECS", metric, "ClusterName", s.names.cluster, "ServiceName", s.names.service}
 	}
 	healthy := func(metric, group string) []any {
-		return []any{balancerSpace, metric, "TargetGroup", dimensionOf("target-group", group), "LoadBalancer", balancer}
+		return []any{balancerSpace, metric, "TargetGroup", Dimension("target-group", group), "LoadBalancer", balancer}
 	}
 	widgets := []any{map[string]any{
 		"type": "text", "x": 0, "y": 0, "width": 24, "height": 2,
@@ -58,6 +54,10 @@ func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
 	}
 }
 
+// DashboardMark is the text by which the dashboard says whose it is: the content is the one
+// thing of a dashboard that every version of the API shows.
+func (p *Plan) DashboardMark() string { return p.settings.dashboardMark() }
+
 func (s *settings) dashboardMark() string {
-	return fmt.Sprintf("%s%s, %s, service %s", DashboardMark, s.application, s.environment, s.names.service)
+	return fmt.Sprintf("Kept by openstack-rca: %s, %s, service %s", s.application, s.environment, s.names.service)
 }

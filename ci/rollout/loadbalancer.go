@@ -38,7 +38,7 @@ func (s *settings) loadBalancer() *LoadBalancer {
 			Tags: elbTags(s.ownership()),
 		},
 		Attributes: &elb.ModifyLoadBalancerAttributesInput{
-			LoadBalancerArn: aws.String(arnOf("load-balancer", s.names.loadBalancer)),
+			LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
 			Attributes: []types.LoadBalancerAttribute{
 				{Key: aws.String("idle_timeout.timeout_seconds"), Value: aws.String(strconv.Itoa(t.IdleSeconds))},
 				{Key: aws.String("routing.http.drop_invalid_header_fields.enabled"), Value: aws.String("true")},
@@ -71,7 +71,7 @@ func (s *settings) targetGroup(name string) *elb.CreateTargetGroupInput {
 
 func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttributesInput {
 	return &elb.ModifyTargetGroupAttributesInput{
-		TargetGroupArn: aws.String(arnOf("target-group", name)),
+		TargetGroupArn: aws.String(ARN("target-group", name)),
 		Attributes: []types.TargetGroupAttribute{
 			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(s.tuning.DrainSeconds))},
 			// A Streamlit session lives in one process: uploads and media of a page must reach it.
@@ -84,7 +84,7 @@ func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttr
 
 func (s *settings) listener() *elb.CreateListenerInput {
 	listener := &elb.CreateListenerInput{
-		LoadBalancerArn: aws.String(arnOf("load-balancer", s.names.loadBalancer)),
+		LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
 		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
 		// ECS shifts the weights of a rule and cannot use the default action, which
 		// therefore answers only what the rule does not take.
@@ -103,7 +103,7 @@ func (s *settings) listener() *elb.CreateListenerInput {
 
 func (s *settings) rule() *elb.CreateRuleInput {
 	return &elb.CreateRuleInput{
-		ListenerArn: aws.String(arnOf("listener", s.names.loadBalancer)),
+		ListenerArn: aws.String(ARN("listener", s.names.loadBalancer)),
 		Priority:    aws.Int32(rulePriority),
 		Conditions: []types.RuleCondition{{
 			Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/*"}},
@@ -111,8 +111,8 @@ func (s *settings) rule() *elb.CreateRuleInput {
 		// One forward action and nothing else: ECS fails a deployment on a mixed rule.
 		Actions: []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{
 			TargetGroups: []types.TargetGroupTuple{
-				{TargetGroupArn: aws.String(arnOf("target-group", s.names.blue)), Weight: aws.Int32(100)},
-				{TargetGroupArn: aws.String(arnOf("target-group", s.names.green)), Weight: aws.Int32(0)},
+				{TargetGroupArn: aws.String(ARN("target-group", s.names.blue)), Weight: aws.Int32(100)},
+				{TargetGroupArn: aws.String(ARN("target-group", s.names.green)), Weight: aws.Int32(0)},
 			},
 			// Elastic Load Balancing refuses sticky targets behind a rule whose groups are
 			// not sticky (kubernetes-sigs/aws-load-balancer-controller#2734).

@@ -38,7 +38,7 @@ func (s *settings) rollbackAlarms() []string {
 // alarms are made before the service that refers to them. During a deployment both
 // target groups serve, so each alarm sees the load balancer as a whole or both groups.
 func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
-	balancer := []types.Dimension{dimension("LoadBalancer", dimensionOf("load-balancer", s.names.loadBalancer))}
+	balancer := []types.Dimension{dimension("LoadBalancer", Dimension("load-balancer", s.names.loadBalancer))}
 	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.", s.tuning.Errors5xx, 3, 2)
 	errors.Namespace, errors.MetricName, errors.Dimensions = aws.String(balancerSpace), aws.String(elbName5xx), balancer
 	errors.Statistic, errors.Period = types.StatisticSum, aws.Int32(minute)
@@ -91,7 +91,7 @@ func expression(id, of, label string) types.MetricDataQuery {
 
 func (s *settings) unhealthyIn(id, group string, balancer []types.Dimension) types.MetricDataQuery {
 	return metric(id, balancerSpace, "UnHealthyHostCount", "Maximum",
-		append([]types.Dimension{dimension("TargetGroup", dimensionOf("target-group", group))}, balancer...))
+		append([]types.Dimension{dimension("TargetGroup", Dimension("target-group", group))}, balancer...))
 }
 
 func (s *settings) insights(id, name string) types.MetricDataQuery {

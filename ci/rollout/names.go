@@ -84,7 +84,14 @@ func elbName(base, suffix string) string {
 // exist before that call. No API accepts its characters, so that none is ever sent.
 func reference(kind, name string) string { return "{{" + kind + "/" + name + "}}" }
 
-func arnOf(kind, name string) string { return reference("arn:"+kind, name) }
+// ARN refers to the ARN of a resource of a plan by its kind, such as target-group, and its name.
+func ARN(kind, name string) string { return reference("arn:"+kind, name) }
 
-// dimensionOf is the part of an ARN that CloudWatch knows load balancers and target groups by.
-func dimensionOf(kind, name string) string { return reference("dimension:"+kind, name) }
+// Dimension refers to the part of an ARN that CloudWatch knows load balancers and target
+// groups by.
+func Dimension(kind, name string) string { return reference("dimension:"+kind, name) }
+
+// References are those in a text, in order; none means that it can be sent.
+func References(text string) []string { return referenceForm.FindAllString(text, -1) }
+
+var referenceForm = regexp.MustCompile(`\{\{(arn|dimension):[^{}]+\}\}`)

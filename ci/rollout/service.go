@@ -24,7 +24,7 @@ func (s *settings) service() *ecs.CreateServiceInput {
 		ServiceName: aws.String(s.names.service),
 		// The same service gets the same token, so that a repeated call makes one service.
 		ClientToken:        aws.String(clientToken(s.Account, s.Region, s.names.cluster, s.names.service)),
-		TaskDefinition:     aws.String(arnOf("task-definition", s.names.family)),
+		TaskDefinition:     aws.String(ARN("task-definition", s.names.family)),
 		DesiredCount:       aws.Int32(int32(s.Desired)),
 		LaunchType:         types.LaunchTypeFargate,
 		PlatformVersion:    aws.String("LATEST"),
@@ -64,13 +64,13 @@ func clientToken(parts ...string) string {
 
 func (s *settings) attachment() types.LoadBalancer {
 	attachment := types.LoadBalancer{
-		TargetGroupArn: aws.String(arnOf("target-group", s.names.blue)),
+		TargetGroupArn: aws.String(ARN("target-group", s.names.blue)),
 		ContainerName:  aws.String(ContainerName), ContainerPort: aws.Int32(int32(s.app.Port)),
 	}
 	if s.strategy.shiftsTraffic() {
 		attachment.AdvancedConfiguration = &types.AdvancedConfiguration{
-			AlternateTargetGroupArn: aws.String(arnOf("target-group", s.names.green)),
-			ProductionListenerRule:  aws.String(arnOf("listener-rule", s.names.loadBalancer)),
+			AlternateTargetGroupArn: aws.String(ARN("target-group", s.names.green)),
+			ProductionListenerRule:  aws.String(ARN("listener-rule", s.names.loadBalancer)),
 			RoleArn:                 aws.String(s.InfrastructureRole),
 		}
 	}

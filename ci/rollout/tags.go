@@ -30,6 +30,10 @@ func (s *settings) ownership() []tag {
 	}
 }
 
+// Ownership are the tags of everything that the plan makes: what carries all of them is
+// the plan's to change and to delete.
+func (p *Plan) Ownership() map[string]string { return tagMap(p.settings.ownership()) }
+
 // release are the tags of a task definition: what this revision was made of.
 func (s *settings) release() []tag {
 	all := s.ownership()

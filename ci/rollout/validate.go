@@ -248,7 +248,7 @@ func (c *checker) checkVariables() {
 		switch {
 		case !variableForm.MatchString(variable):
 			c.bad(PlanInvalid, "rollout.vars: %q is not a name for a variable: letters, digits and underscores", variable)
-		case looksSecret(variable, c.Vars[variable]):
+		case LooksSecret(variable, c.Vars[variable]):
 			c.bad(SecretLiteral, "rollout.vars.%s looks like a secret and has its value in the configuration", variable)
 		}
 	}
@@ -264,7 +264,8 @@ func (c *checker) checkVariables() {
 	}
 }
 
-func looksSecret(variable, value string) bool {
+// LooksSecret says that a variable seems to hold a secret, by its name or its value.
+func LooksSecret(variable, value string) bool {
 	if value == "" {
 		return false
 	}

@@ -174,11 +174,11 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 
 func TestNamesThatOnlySoundLikeSecretsAreAccepted(t *testing.T) {
 	for _, variable := range []string{"MAX_TOKENS", "TOKENIZER_PATH", "SECRET_ARN", "TOKEN_URL", "PASSWORD_FILE", "MONKEY", "KEYBOARD", "API_KEY_PREFIX"} {
-		assert.False(t, looksSecret(variable, "some-value"), variable)
+		assert.False(t, LooksSecret(variable, "some-value"), variable)
 	}
 	for _, variable := range []string{"TOKEN", "api_key", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "DB_PWD", "KEY", "MY_KEY", "CREDENTIALS"} {
-		assert.True(t, looksSecret(variable, "some-value"), variable)
-		assert.False(t, looksSecret(variable, ""), "an empty value gives nothing away")
+		assert.True(t, LooksSecret(variable, "some-value"), variable)
+		assert.False(t, LooksSecret(variable, ""), "an empty value gives nothing away")
 	}
 }
 

@@ -42,6 +42,7 @@ func (e *ECS) describe(s *service) types.Service {
 		ServiceName: aws.String(s.name), Status: aws.String(s.status), DesiredCount: s.desired,
 		DeploymentConfiguration: s.config,
 	}
+	e.detail(s, &out)
 	// The newest events come first.
 	out.Events = slices.Clone(s.events)
 	slices.Reverse(out.Events)
@@ -79,6 +80,7 @@ func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...
 	if in.DeploymentConfiguration != nil {
 		s.config = in.DeploymentConfiguration
 	}
+	e.keep(s, in)
 	if in.TaskDefinition != nil || in.ForceNewDeployment {
 		e.start(s, aws.ToString(in.TaskDefinition))
 	}

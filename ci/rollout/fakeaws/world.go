@@ -53,6 +53,9 @@ type ECS struct {
 	faults      map[string][]error
 	lag         time.Duration
 	number      int
+	// store holds clusters and task definitions; wire is the account's, nil without one.
+	store *registry
+	wire  *cable
 }
 
 type service struct {
@@ -68,6 +71,8 @@ type service struct {
 	// updated is when the description last changed, stale what it was before.
 	updated time.Time
 	stale   *types.Service
+	// drained is when a deleted service is gone; zero for one that is not deleted.
+	drained time.Time
 }
 
 type revision struct {
@@ -215,6 +220,9 @@ func (e *ECS) newRevision(s *service, taskDefinition string) *revision {
 func (e *ECS) enter(operation string) error {
 	e.calls = append(e.calls, operation)
 	e.advance()
+	if _, err := over(e.wire, "ecs:"+operation, func() (*struct{}, error) { return &struct{}{}, nil }); err != nil {
+		return err
+	}
 	if planned := e.faults[operation]; len(planned) > 0 {
 		e.faults[operation] = planned[1:]
 		return planned[0]

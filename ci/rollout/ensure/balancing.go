@@ -1,0 +1,360 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+)
+
+// balancing is what exists between the users and the tasks; nil is what does not.
+type balancing struct {
+	balancer *types.LoadBalancer
+	groups   map[string]*types.TargetGroup
+	listener *types.Listener
+	rule     *types.Rule
+	// tags are by ARN.
+	tags map[string]map[string]string
+}
+
+func (s *State) findBalancing(ctx context.Context) (*balancing, error) {
+	want := s.plan.LoadBalancer
+	b := &balancing{groups: map[string]*types.TargetGroup{}, tags: map[string]map[string]string{}}
+	var arns []string
+	for _, group := range want.TargetGroups {
+		out, err := s.clients.Balancing.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{*group.Name}})
+		if err != nil && !is(err, "TargetGroupNotFound") {
+			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, err)
+		}
+		if err == nil && len(out.TargetGroups) > 0 {
+			b.groups[*group.Name] = &out.TargetGroups[0]
+			arns = append(arns, *out.TargetGroups[0].TargetGroupArn)
+		}
+	}
+	name := *want.LoadBalancer.Name
+	out, err := s.clients.Balancing.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{name}})
+	if err != nil && !is(err, "LoadBalancerNotFound") {
+		return nil, fmt.Errorf("describe load balancer %s: %w", name, err)
+	}
+	if err == nil && len(out.LoadBalancers) > 0 {
+		b.balancer = &out.LoadBalancers[0]
+		arns = append(arns, *b.balancer.LoadBalancerArn)
+		if err := s.findListener(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	if b.listener != nil {
+		arns = append(arns, *b.listener.ListenerArn)
+	}
+	if b.rule != nil {
+		arns = append(arns, *b.rule.RuleArn)
+	}
+	if len(arns) == 0 {
+		return b, nil
+	}
+	tags, err := s.clients.Balancing.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
+	if err != nil {
+		return nil, fmt.Errorf("describe tags of load balancer %s: %w", name, err)
+	}
+	for _, d := range tags.TagDescriptions {
+		of := map[string]string{}
+		for _, t := range d.Tags {
+			of[aws.ToString(t.Key)] = aws.ToString(t.Value)
+		}
+		b.tags[aws.ToString(d.ResourceArn)] = of
+	}
+	return b, nil
+}
+
+func (s *State) findListener(ctx context.Context, b *balancing) error {
+	port := *s.plan.LoadBalancer.Listener.Port
+	listeners, err := s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn})
+	if err != nil {
+		return fmt.Errorf("describe listeners: %w", err)
+	}
+	for _, l := range listeners.Listeners {
+		if aws.ToInt32(l.Port) == port {
+			b.listener = &l
+		}
+	}
+	if b.listener == nil {
+		return nil
+	}
+	rules, err := s.clients.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: b.listener.ListenerArn})
+	if err != nil {
+		return fmt.Errorf("describe rules: %w", err)
+	}
+	for _, r := range rules.Rules {
+		if aws.ToString(r.Priority) == strconv.Itoa(int(*s.plan.LoadBalancer.Rule.Priority)) {
+			b.rule = &r
+		}
+	}
+	return nil
+}
+
+// learn keeps what references to a load balancer or target group stand for.
+func (s *State) learn(kind, name, arn string) {
+	s.known[rollout.ARN(kind, name)] = arn
+	// CloudWatch's names: app/name/id for a load balancer, targetgroup/name/id for a group.
+	_, dimension, _ := strings.Cut(arn, ":loadbalancer/")
+	if kind == "target-group" {
+		dimension = arn[strings.LastIndexByte(arn, ':')+1:]
+	}
+	s.known[rollout.Dimension(kind, name)] = dimension
+}
+
+func (s *State) lookAtBalancing(ctx context.Context) error {
+	found, err := s.findBalancing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.lookAtBalancer(ctx, found); err != nil {
+		return err
+	}
+	for n := range s.plan.LoadBalancer.TargetGroups {
+		if err := s.lookAtGroup(ctx, found, n); err != nil {
+			return err
+		}
+	}
+	s.compareListener(found)
+	s.compareRule(found)
+	return nil
+}
+
+func (s *State) lookAtBalancer(ctx context.Context, found *balancing) error {
+	want, attributes := s.plan.LoadBalancer.LoadBalancer, s.plan.LoadBalancer.Attributes
+	i := s.add("load balancer", *want.Name)
+	client := s.clients.Balancing
+	modify := func(ctx context.Context) error {
+		_, err := client.ModifyLoadBalancerAttributes(ctx, resolve(s, attributes))
+		return err
+	}
+	have := found.balancer
+	if have == nil {
+		i.Action = Create
+		i.write = func(ctx context.Context) error {
+			out, err := client.CreateLoadBalancer(ctx, want)
+			if err != nil {
+				return err
+			}
+			s.learn("load-balancer", *want.Name, *out.LoadBalancers[0].LoadBalancerArn)
+			s.balancer = aws.ToString(out.LoadBalancers[0].DNSName)
+			return modify(ctx)
+		}
+		return nil
+	}
+	arn := *have.LoadBalancerArn
+	s.learn("load-balancer", *want.Name, arn)
+	s.balancer = aws.ToString(have.DNSName)
+	if !s.own(i, found.tags[arn]) {
+		return nil
+	}
+	is := &elb.CreateLoadBalancerInput{Name: have.LoadBalancerName, Type: have.Type, Scheme: have.Scheme, IpAddressType: have.IpAddressType, SecurityGroups: have.SecurityGroups}
+	for _, zone := range have.AvailabilityZones {
+		is.Subnets = append(is.Subnets, aws.ToString(zone.SubnetId))
+	}
+	shape := compare(wire.Encode(is), wire.Encode(want))
+	i.differs(shape, "Scheme", "Type", "IpAddressType")
+	out, err := client.DescribeLoadBalancerAttributes(ctx, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: have.LoadBalancerArn})
+	if err != nil {
+		return fmt.Errorf("describe attributes of load balancer %s: %w", *want.Name, err)
+	}
+	options := compare(wire.Encode(out), wire.Encode(&elb.ModifyLoadBalancerAttributesInput{Attributes: attributes.Attributes}))
+	i.differs(options)
+	i.write = func(ctx context.Context) error {
+		if touches(shape, "Subnets") {
+			if _, err := client.SetSubnets(ctx, &elb.SetSubnetsInput{LoadBalancerArn: &arn, Subnets: want.Subnets}); err != nil {
+				return err
+			}
+		}
+		if touches(shape, "SecurityGroups") {
+			if _, err := client.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &arn, SecurityGroups: want.SecurityGroups}); err != nil {
+				return err
+			}
+		}
+		if len(options) > 0 {
+			return modify(ctx)
+		}
+		return nil
+	}
+	return nil
+}
+
+func touches(all []Difference, member string) bool {
+	return slices.ContainsFunc(all, func(d Difference) bool {
+		top, _, _ := cutAny(d.Path, ".[")
+		return top == member
+	})
+}
+
+// cutAny is strings.Cut at the first of several characters.
+func cutAny(text, chars string) (before, after string, found bool) {
+	if i := strings.IndexAny(text, chars); i >= 0 {
+		return text[:i], text[i+1:], true
+	}
+	return text, "", false
+}
+
+func (s *State) lookAtGroup(ctx context.Context, found *balancing, n int) error {
+	want, attributes := s.plan.LoadBalancer.TargetGroups[n], s.plan.LoadBalancer.TargetGroupAttributes[n]
+	i := s.add("target group", *want.Name)
+	client := s.clients.Balancing
+	modify := func(ctx context.Context) error {
+		_, err := client.ModifyTargetGroupAttributes(ctx, resolve(s, attributes))
+		return err
+	}
+	have := found.groups[*want.Name]
+	if have == nil {
+		i.Action = Create
+		i.write = func(ctx context.Context) error {
+			out, err := client.CreateTargetGroup(ctx, want)
+			if err != nil {
+				return err
+			}
+			s.learn("target-group", *want.Name, *out.TargetGroups[0].TargetGroupArn)
+			return modify(ctx)
+		}
+		return nil
+	}
+	s.learn("target-group", *want.Name, *have.TargetGroupArn)
+	if !s.own(i, found.tags[*have.TargetGroupArn]) {
+		return nil
+	}
+	encoded, _ := wire.Encode(have).(map[string]any)
+	encoded["Name"] = encoded["TargetGroupName"]
+	checks := compare(encoded, wire.Encode(want))
+	i.differs(checks, "Port", "Protocol", "ProtocolVersion", "VpcId", "TargetType", "IpAddressType")
+	out, err := client.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: have.TargetGroupArn})
+	if err != nil {
+		return fmt.Errorf("describe attributes of target group %s: %w", *want.Name, err)
+	}
+	options := compare(wire.Encode(out), wire.Encode(&elb.ModifyTargetGroupAttributesInput{Attributes: attributes.Attributes}))
+	i.differs(options)
+	i.write = func(ctx context.Context) error {
+		if len(checks) > 0 {
+			if _, err := client.ModifyTargetGroup(ctx, &elb.ModifyTargetGroupInput{
+				TargetGroupArn: have.TargetGroupArn, HealthCheckEnabled: want.HealthCheckEnabled, HealthCheckPath: want.HealthCheckPath,
+				HealthCheckPort: want.HealthCheckPort, HealthCheckProtocol: want.HealthCheckProtocol, Matcher: want.Matcher,
+				HealthCheckIntervalSeconds: want.HealthCheckIntervalSeconds, HealthCheckTimeoutSeconds: want.HealthCheckTimeoutSeconds,
+				HealthyThresholdCount: want.HealthyThresholdCount, UnhealthyThresholdCount: want.UnhealthyThresholdCount,
+			}); err != nil {
+				return err
+			}
+		}
+		if len(options) > 0 {
+			return modify(ctx)
+		}
+		return nil
+	}
+	return nil
+}
+
+func (s *State) compareListener(found *balancing) {
+	want := s.plan.LoadBalancer.Listener
+	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
+	i := s.add("listener", fmt.Sprintf("%s:%d", balancer, *want.Port))
+	have := found.listener
+	if have == nil {
+		i.Action = Create
+		i.write = func(ctx context.Context) error {
+			out, err := s.clients.Balancing.CreateListener(ctx, resolve(s, want))
+			if err != nil {
+				return err
+			}
+			s.known[rollout.ARN("listener", balancer)] = *out.Listeners[0].ListenerArn
+			return nil
+		}
+		return
+	}
+	s.known[rollout.ARN("listener", balancer)] = *have.ListenerArn
+	if !s.own(i, found.tags[*have.ListenerArn]) {
+		return
+	}
+	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
+	i.write = func(ctx context.Context) error {
+		_, err := s.clients.Balancing.ModifyListener(ctx, &elb.ModifyListenerInput{
+			ListenerArn: have.ListenerArn, Protocol: want.Protocol, Certificates: want.Certificates, SslPolicy: want.SslPolicy, DefaultActions: want.DefaultActions,
+		})
+		return err
+	}
+}
+
+// compareRule leaves the weights out: from the rule's creation on they are ECS's, and who
+// puts them back undoes a deployment (terraform-aws-modules/terraform-aws-alb#409).
+func (s *State) compareRule(found *balancing) {
+	want := s.plan.LoadBalancer.Rule
+	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
+	i := s.add("listener rule", fmt.Sprintf("%s:%d/%d", balancer, *s.plan.LoadBalancer.Listener.Port, *want.Priority))
+	have := found.rule
+	if have == nil {
+		i.Action = Create
+		i.write = func(ctx context.Context) error {
+			out, err := s.clients.Balancing.CreateRule(ctx, resolve(s, want))
+			if err != nil {
+				return err
+			}
+			s.known[rollout.ARN("listener-rule", balancer)] = *out.Rules[0].RuleArn
+			return nil
+		}
+		return
+	}
+	s.known[rollout.ARN("listener-rule", balancer)] = *have.RuleArn
+	if !s.own(i, found.tags[*have.RuleArn]) {
+		return
+	}
+	i.differs(compare(wire.Encode(weightless(have.Conditions, have.Actions)), wire.Encode(weightless(resolve(s, want).Conditions, resolve(s, want).Actions))))
+	i.write = func(ctx context.Context) error {
+		actions := resolve(s, want).Actions
+		keepWeights(actions, have.Actions)
+		_, err := s.clients.Balancing.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: have.RuleArn, Conditions: want.Conditions, Actions: actions})
+		return err
+	}
+}
+
+// weightless are conditions and actions without weights, and the groups in the order of
+// their ARNs.
+func weightless(conditions []types.RuleCondition, actions []types.Action) *elb.ModifyRuleInput {
+	out := wire.Replace(&elb.ModifyRuleInput{Conditions: conditions, Actions: actions}, func(s string) string { return s })
+	for _, action := range out.Actions {
+		if action.ForwardConfig == nil {
+			continue
+		}
+		groups := action.ForwardConfig.TargetGroups
+		for n := range groups {
+			groups[n].Weight = nil
+		}
+		slices.SortFunc(groups, func(a, b types.TargetGroupTuple) int {
+			return strings.Compare(aws.ToString(a.TargetGroupArn), aws.ToString(b.TargetGroupArn))
+		})
+	}
+	return out
+}
+
+func keepWeights(to, from []types.Action) {
+	weights := map[string]*int32{}
+	for _, action := range from {
+		if action.ForwardConfig != nil {
+			for _, group := range action.ForwardConfig.TargetGroups {
+				weights[aws.ToString(group.TargetGroupArn)] = group.Weight
+			}
+		}
+	}
+	for _, action := range to {
+		if action.ForwardConfig == nil {
+			continue
+		}
+		for n, group := range action.ForwardConfig.TargetGroups {
+			if weight := weights[aws.ToString(group.TargetGroupArn)]; weight != nil {
+				action.ForwardConfig.TargetGroups[n].Weight = weight
+			}
+		}
+	}
+}

@@ -1,0 +1,256 @@
+// Package ensure makes what a service on ECS needs around it - cluster, log group, task
+// definition, load balancer, alarms, scaling - equal to a plan. It looks first, so that
+// the difference can be shown; what is equal is not written; what does not carry the
+// plan's tags is never changed. Each step can be repeated: a run that ended anywhere is
+// gone on with by the next.
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Action says what becomes of a resource.
+type Action string
+
+// The actions.
+const (
+	// Keep leaves it: it is as the plan says.
+	Keep Action = "keep"
+	// Adopt uses it as it is: it belongs to somebody else, who may share it.
+	Adopt  Action = "adopt"
+	Create Action = "create"
+	Update Action = "change"
+	// Refuse leaves it and ends the run: it belongs to somebody else, and must not.
+	Refuse Action = "refuse"
+)
+
+// Change is a resource of the plan, and what becomes of it.
+type Change struct {
+	// Kind and Name say what it is.
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	// Action is what becomes of it.
+	Action Action `json:"action"`
+	// Differences are between what is and what the plan says, when both exist.
+	Differences []Difference `json:"differences,omitempty"`
+}
+
+// item is a resource on its way from what is to what the plan says.
+type item struct {
+	Change
+	// fixed are differences that AWS cannot change.
+	fixed []Difference
+	// foreign says why it is not ours, and must be.
+	foreign string
+	// write makes or changes it; nil for the service, which the deployment writes.
+	write func(context.Context) error
+	// late ones can only be written when the service is there.
+	late bool
+}
+
+// State is what exists of a plan.
+type State struct {
+	clients Clients
+	plan    *rollout.Plan
+	clock   Clock
+	// known are the plan's references with what they stand for.
+	known map[string]string
+	items []*item
+	// service is nil when there is none.
+	service *types.Service
+	// balancer is the address of the load balancer; empty while there is none.
+	balancer string
+	written  []string
+}
+
+// Look asks AWS what exists of the plan, and writes nothing. The problem is nil or says
+// what could not be asked.
+func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
+	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
+	for _, look := range []func(context.Context) error{
+		s.lookAtCluster, s.lookAtLogGroup, s.lookAtService, s.lookAtTaskDefinition, s.lookAtBalancing, s.lookAtAlarms, s.lookAtDashboard,
+	} {
+		if err := look(ctx); err != nil {
+			return nil, verdict.Problemf(LookFailed, "%v", err)
+		}
+	}
+	s.compareService()
+	if err := s.lookAtScaling(ctx); err != nil {
+		return nil, verdict.Problemf(LookFailed, "%v", err)
+	}
+	return s, nil
+}
+
+// Changes are all resources of the plan, in the order in which they are written.
+func (s *State) Changes() []Change {
+	all := make([]Change, 0, len(s.items))
+	for _, i := range s.items {
+		all = append(all, i.Change)
+	}
+	return all
+}
+
+// Unchanged says that everything is as the plan says: nothing would be written.
+func (s *State) Unchanged() bool {
+	return !slices.ContainsFunc(s.items, func(i *item) bool { return i.Action == Create || i.Action == Update })
+}
+
+// ServiceUnchanged says that the service is there and as the plan says, including what it
+// runs: no update of it is needed.
+func (s *State) ServiceUnchanged() bool {
+	return s.service != nil && slices.ContainsFunc(s.items, func(i *item) bool { return i.Kind == serviceKind && i.Action == Keep })
+}
+
+// Problems are why the plan cannot be carried out: what belongs to somebody else, and
+// what AWS cannot change.
+func (s *State) Problems() []*verdict.Problem {
+	var all []*verdict.Problem
+	for _, i := range s.items {
+		if i.foreign != "" {
+			all = append(all, verdict.Problemf(NotOurs, "%s %s: %s", i.Kind, i.Name, i.foreign))
+			continue
+		}
+		for _, d := range i.fixed {
+			all = append(all, verdict.Problemf(CannotChange, "%s %s: %s is %s, the plan says %s", i.Kind, i.Name, d.Path, value(d.Have), value(d.Want)))
+		}
+	}
+	return all
+}
+
+// Before writes what the service needs to be there first. The problem says what was
+// refused; what was written before it stays, and the next run goes on from there.
+func (s *State) Before(ctx context.Context) *verdict.Problem { return s.apply(ctx, false) }
+
+// After writes what needs the service: its scaling.
+func (s *State) After(ctx context.Context) *verdict.Problem { return s.apply(ctx, true) }
+
+func (s *State) apply(ctx context.Context, late bool) *verdict.Problem {
+	if problems := s.Problems(); len(problems) > 0 {
+		return problems[0]
+	}
+	for _, i := range s.items {
+		if i.late != late || i.write == nil || i.Action != Create && i.Action != Update {
+			continue
+		}
+		err := ctx.Err()
+		if err == nil {
+			err = s.patiently(ctx, i.write)
+		}
+		if err != nil {
+			return verdict.Problemf(WriteFailed, "%s %s %s: %v", i.Action, i.Kind, i.Name, err)
+		}
+		s.written = append(s.written, fmt.Sprintf("%s %s %s", i.Action, i.Kind, i.Name))
+		i.Action = Keep
+	}
+	return nil
+}
+
+// Written lists what was written so far, in words.
+func (s *State) Written() []string { return slices.Clone(s.written) }
+
+// TaskDefinition is the ARN of the revision to run; empty until Before has made it.
+func (s *State) TaskDefinition() string {
+	return s.known[rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))]
+}
+
+// Address is the host name of the load balancer; empty until Before has made it.
+func (s *State) Address() string { return s.balancer }
+
+// Exists says that the service is there, and is to be updated and not created.
+func (s *State) Exists() bool { return s.service != nil }
+
+// CreateService is the input that makes the service, when there is none. It can be used
+// after Before; what it refers to is then there.
+func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
+	in := s.resolve(s.plan.Service)
+	if open := rollout.References(string(wire.JSON(in))); len(open) > 0 {
+		return nil, fmt.Errorf("create service %s: %s does not exist yet", aws.ToString(in.ServiceName), strings.Join(open, ", "))
+	}
+	return in, nil
+}
+
+// resolve replaces references by what they stand for; those that are not known stay.
+func (s *State) resolve(in *ecs.CreateServiceInput) *ecs.CreateServiceInput { return resolve(s, in) }
+
+func resolve[T any](s *State, in T) T {
+	return wire.Replace(in, func(text string) string {
+		for _, reference := range rollout.References(text) {
+			if value, known := s.known[reference]; known {
+				text = strings.ReplaceAll(text, reference, value)
+			}
+		}
+		return text
+	})
+}
+
+func (s *State) add(kind, name string) *item {
+	i := &item{Change: Change{Kind: kind, Name: name, Action: Keep}}
+	s.items = append(s.items, i)
+	return i
+}
+
+// own marks what exists as ours, or as somebody else's.
+func (s *State) own(i *item, tags map[string]string) bool {
+	want := s.plan.Ownership()
+	for key, value := range want {
+		if tags[key] != value {
+			var all []string
+			for _, key := range slices.Sorted(maps.Keys(want)) {
+				all = append(all, key+"="+want[key])
+			}
+			i.Action = Refuse
+			i.foreign = "it exists and is not tagged " + strings.Join(all, ", ")
+			return false
+		}
+	}
+	return true
+}
+
+// differs marks what exists by how it differs from the plan.
+func (i *item) differs(all []Difference, immutable ...string) {
+	for _, d := range all {
+		if slices.Contains(immutable, d.Path) {
+			i.fixed = append(i.fixed, d)
+		}
+	}
+	i.Differences = append(i.Differences, all...)
+	if len(i.Differences) > 0 {
+		i.Action = Update
+	}
+}
+
+// The words in which services of AWS say that a role is not known to them yet: a new role
+// takes seconds to be (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
+var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role"}
+
+const (
+	roleDelay    = 5 * time.Second
+	roleAttempts = 24
+)
+
+// patiently repeats a write while AWS does not know a new role yet, for two minutes.
+func (s *State) patiently(ctx context.Context, write func(context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		err := write(ctx)
+		early := err != nil && slices.ContainsFunc(notYet, func(words string) bool { return strings.Contains(err.Error(), words) })
+		if !early || attempt == roleAttempts {
+			return err
+		}
+		if stop := s.clock.Sleep(ctx, roleDelay); stop != nil {
+			return err
+		}
+	}
+}

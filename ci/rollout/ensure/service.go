@@ -1,0 +1,202 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+)
+
+const serviceKind = "ecs service"
+
+func (s *State) lookAtService(ctx context.Context) error {
+	want := s.plan.Service
+	out, err := s.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
+		Cluster: want.Cluster, Services: []string{*want.ServiceName}, Include: []types.ServiceField{types.ServiceFieldTags},
+	})
+	if is(err, "ClusterNotFoundException") {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("describe service %s: %w", *want.ServiceName, err)
+	}
+	for _, one := range out.Services {
+		// A deleted service is described as INACTIVE for a while, and its name is free.
+		if aws.ToString(one.Status) != "INACTIVE" {
+			s.service = &one
+		}
+	}
+	return nil
+}
+
+// lookAtTaskDefinition finds a revision with the plan's content: the one that the service
+// runs, or the family's newest. The hash in the tags finds it, the content confirms it:
+// tags can be copied to another content.
+func (s *State) lookAtTaskDefinition(ctx context.Context) error {
+	want := s.plan.TaskDefinition
+	i := s.add("task definition", *want.Family)
+	candidates := []string{*want.Family}
+	if s.service != nil && aws.ToString(s.service.TaskDefinition) != "" {
+		candidates = []string{*s.service.TaskDefinition, *want.Family}
+	}
+	for _, candidate := range candidates {
+		out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+			TaskDefinition: aws.String(candidate), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+		})
+		if is(err, "ClientException") {
+			continue // ECS's answer when there is none
+		}
+		if err != nil {
+			return fmt.Errorf("describe task definition %s: %w", candidate, err)
+		}
+		have := out.TaskDefinition
+		differences := compare(wire.Encode(have), wire.Encode(want))
+		if ecsTags(out.Tags)[rollout.TagConfigHash] == s.plan.ConfigHash && have.Status == types.TaskDefinitionStatusActive && len(differences) == 0 {
+			s.known[rollout.ARN("task-definition", *want.Family)] = aws.ToString(have.TaskDefinitionArn)
+			i.Action, i.Differences = Keep, nil
+			return nil
+		}
+		if i.Action == Keep {
+			// The first one is what runs, or would: the difference to it is what the reader wants.
+			i.differs(differences)
+		}
+	}
+	if i.Action == Keep {
+		i.Action = Create
+	}
+	i.write = func(ctx context.Context) error {
+		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want)
+		if err != nil {
+			return err
+		}
+		s.known[rollout.ARN("task-definition", *want.Family)] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
+		return nil
+	}
+	return nil
+}
+
+// compareService holds the service against the plan. It is written by the deployment, with
+// UpdateService, in one call.
+func (s *State) compareService() {
+	want := resolve(s, s.plan.Service)
+	i := s.add(serviceKind, *want.ServiceName)
+	if s.service == nil {
+		i.Action = Create
+		return
+	}
+	if !s.own(i, ecsTags(s.service.Tags)) {
+		return
+	}
+	if status := aws.ToString(s.service.Status); status != "ACTIVE" {
+		i.fixed = append(i.fixed, Difference{"status", status, "ACTIVE"})
+	}
+	i.differs(s.serviceDifferences(want))
+}
+
+// serviceDifferences leaves out what only CreateService says, and the desired count, which
+// belongs to auto-scaling.
+func (s *State) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
+	have := wire.Encode(s.service)
+	all := compare(have, wire.Encode(&ecs.UpdateServiceInput{
+		TaskDefinition: want.TaskDefinition, DeploymentConfiguration: want.DeploymentConfiguration, NetworkConfiguration: want.NetworkConfiguration,
+		HealthCheckGracePeriodSeconds: want.HealthCheckGracePeriodSeconds, AvailabilityZoneRebalancing: want.AvailabilityZoneRebalancing,
+		PropagateTags: want.PropagateTags,
+	}))
+	if !s.attached(want) {
+		encoded, _ := have.(map[string]any)
+		wanted, _ := wire.Encode(&ecs.UpdateServiceInput{LoadBalancers: want.LoadBalancers}).(map[string]any)
+		all = append(all, shown("loadBalancers", encoded["loadBalancers"], wanted["loadBalancers"]))
+	}
+	return all
+}
+
+// attached says that the service uses the plan's target groups and rule. Which of the two
+// groups is the production's changes with each deployment, and is ECS's to say.
+func (s *State) attached(want *ecs.CreateServiceInput) bool {
+	if len(s.service.LoadBalancers) != 1 {
+		return false
+	}
+	h, w := s.service.LoadBalancers[0], want.LoadBalancers[0]
+	if aws.ToString(h.ContainerName) != aws.ToString(w.ContainerName) || aws.ToInt32(h.ContainerPort) != aws.ToInt32(w.ContainerPort) {
+		return false
+	}
+	if (h.AdvancedConfiguration == nil) != (w.AdvancedConfiguration == nil) {
+		return false
+	}
+	groups := s.groups()
+	if w.AdvancedConfiguration == nil {
+		return slices.Contains(groups, aws.ToString(h.TargetGroupArn))
+	}
+	used := []string{aws.ToString(h.TargetGroupArn), aws.ToString(h.AdvancedConfiguration.AlternateTargetGroupArn)}
+	slices.Sort(used)
+	slices.Sort(groups)
+	return slices.Equal(used, groups) &&
+		aws.ToString(h.AdvancedConfiguration.ProductionListenerRule) == aws.ToString(w.AdvancedConfiguration.ProductionListenerRule) &&
+		aws.ToString(h.AdvancedConfiguration.RoleArn) == aws.ToString(w.AdvancedConfiguration.RoleArn)
+}
+
+// groups are the ARNs of blue and green, as far as they exist.
+func (s *State) groups() []string {
+	var all []string
+	for _, group := range s.plan.LoadBalancer.TargetGroups {
+		if arn := s.known[rollout.ARN("target-group", *group.Name)]; arn != "" {
+			all = append(all, arn)
+		}
+	}
+	return all
+}
+
+// UpdateService is what else the one update of an existing service changes beside its
+// task definition. Only what differs is in it: some members start a deployment by being
+// sent. It can be used after Before.
+func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
+	if s.service == nil {
+		return nil, fmt.Errorf("update service %s: it does not exist", *s.plan.Service.ServiceName)
+	}
+	want, err := s.CreateService()
+	if err != nil {
+		return nil, err
+	}
+	in := &ecs.UpdateServiceInput{Cluster: want.Cluster, Service: want.ServiceName, TaskDefinition: want.TaskDefinition}
+	for _, d := range s.serviceDifferences(want) {
+		switch top, _, _ := cutAny(d.Path, ".["); top {
+		case "deploymentConfiguration":
+			in.DeploymentConfiguration = want.DeploymentConfiguration
+		case "networkConfiguration":
+			in.NetworkConfiguration = want.NetworkConfiguration
+		case "healthCheckGracePeriodSeconds":
+			in.HealthCheckGracePeriodSeconds = want.HealthCheckGracePeriodSeconds
+		case "availabilityZoneRebalancing":
+			in.AvailabilityZoneRebalancing = want.AvailabilityZoneRebalancing
+		case "propagateTags":
+			in.PropagateTags = want.PropagateTags
+		case "loadBalancers":
+			in.LoadBalancers = s.attach(want.LoadBalancers[0])
+		}
+	}
+	return in, nil
+}
+
+// attach keeps the group that serves now as the production's.
+func (s *State) attach(want types.LoadBalancer) []types.LoadBalancer {
+	if len(s.service.LoadBalancers) == 1 {
+		serving := aws.ToString(s.service.LoadBalancers[0].TargetGroupArn)
+		for _, other := range s.groups() {
+			if slices.Contains(s.groups(), serving) && other != serving {
+				want.TargetGroupArn = aws.String(serving)
+				if want.AdvancedConfiguration != nil {
+					advanced := *want.AdvancedConfiguration
+					advanced.AlternateTargetGroupArn = aws.String(other)
+					want.AdvancedConfiguration = &advanced
+				}
+			}
+		}
+	}
+	return []types.LoadBalancer{want}
+}

@@ -1,0 +1,41 @@
+package ensure
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+)
+
+// Text renders the changes as a diff against what exists. What stays is one line; what is
+// made has all its members in the plan of the same run.
+func (s *State) Text() string {
+	var b strings.Builder
+	count := map[Action]int{}
+	for _, c := range s.Changes() {
+		count[c.Action]++
+		sign := map[Action]string{Keep: " ", Adopt: " ", Create: "+", Update: "~", Refuse: "!"}[c.Action]
+		fmt.Fprintf(&b, "%s %s %s %s\n", sign, c.Action, c.Kind, strconv.Quote(c.Name))
+		for _, d := range c.Differences {
+			fmt.Fprintf(&b, "    %s %s: %s -> %s\n", sign, d.Path, value(d.Have), value(d.Want))
+		}
+	}
+	fmt.Fprintf(&b, "\nPlan: %d to create, %d to change, 0 to delete, %d as they are.\n",
+		count[Create], count[Update], count[Keep]+count[Adopt])
+	return b.String()
+}
+
+// value renders one side of a difference on one line.
+func value(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing"
+	case string:
+		return strconv.Quote(v)
+	case map[string]any, []any:
+		return strings.Join(strings.Fields(string(wire.Indent(v))), " ")
+	default:
+		return fmt.Sprint(v)
+	}
+}

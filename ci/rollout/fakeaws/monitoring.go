@@ -1,0 +1,184 @@
+package fakeaws
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+)
+
+// CloudWatch stores alarms and dashboards. Its methods are those of the client.
+type CloudWatch struct {
+	cable      *cable
+	alarms     map[string]*cloudwatch.PutMetricAlarmInput
+	dashboards map[string]string
+}
+
+func (c *CloudWatch) clear() {
+	c.alarms, c.dashboards = map[string]*cloudwatch.PutMetricAlarmInput{}, map[string]string{}
+}
+
+// Alarm is an alarm as it was put; nil when there is none.
+func (c *CloudWatch) Alarm(name string) *cloudwatch.PutMetricAlarmInput { return c.alarms[name] }
+
+const alarmARN = "arn:aws:cloudwatch:ap-south-1:111122223333:alarm:"
+
+// DescribeAlarms describes those of the names that are there.
+func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+	return over(c.cable, "cloudwatch:DescribeAlarms", func() (*cloudwatch.DescribeAlarmsOutput, error) {
+		out := &cloudwatch.DescribeAlarmsOutput{}
+		for _, name := range in.AlarmNames {
+			a := c.alarms[name]
+			if a == nil {
+				continue
+			}
+			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{
+				AlarmArn: aws.String(alarmARN + name), AlarmName: a.AlarmName, AlarmDescription: a.AlarmDescription, ActionsEnabled: a.ActionsEnabled, AlarmActions: a.AlarmActions,
+				Namespace: a.Namespace, MetricName: a.MetricName, Dimensions: a.Dimensions, Statistic: a.Statistic, ExtendedStatistic: a.ExtendedStatistic, Period: a.Period,
+				Metrics: a.Metrics, EvaluationPeriods: a.EvaluationPeriods, DatapointsToAlarm: a.DatapointsToAlarm, Threshold: a.Threshold,
+				ComparisonOperator: a.ComparisonOperator, TreatMissingData: a.TreatMissingData, StateValue: types.StateValueInsufficientData,
+			})
+		}
+		return out, nil
+	})
+}
+
+// ListTagsForResource lists an alarm's tags.
+func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error) {
+	return over(c.cable, "cloudwatch:ListTagsForResource", func() (*cloudwatch.ListTagsForResourceOutput, error) {
+		a := c.alarms[strings.TrimPrefix(*in.ResourceARN, alarmARN)]
+		if a == nil {
+			return nil, refuse("ResourceNotFoundException", "not found")
+		}
+		return &cloudwatch.ListTagsForResourceOutput{Tags: a.Tags}, nil
+	})
+}
+
+// PutMetricAlarm replaces the alarm, and leaves the tags of one that is there.
+func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarmInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error) {
+	return over(c.cable, "cloudwatch:PutMetricAlarm", func() (*cloudwatch.PutMetricAlarmOutput, error) {
+		alarm := *in
+		if old := c.alarms[*in.AlarmName]; old != nil {
+			alarm.Tags = old.Tags
+		}
+		c.alarms[*in.AlarmName] = &alarm
+		return &cloudwatch.PutMetricAlarmOutput{}, nil
+	})
+}
+
+// DeleteAlarms deletes those that are there.
+func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error) {
+	return over(c.cable, "cloudwatch:DeleteAlarms", func() (*cloudwatch.DeleteAlarmsOutput, error) {
+		for _, name := range in.AlarmNames {
+			delete(c.alarms, name)
+		}
+		return &cloudwatch.DeleteAlarmsOutput{}, nil
+	})
+}
+
+// GetDashboard returns the body as it was put.
+func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboardInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetDashboardOutput, error) {
+	return over(c.cable, "cloudwatch:GetDashboard", func() (*cloudwatch.GetDashboardOutput, error) {
+		body, there := c.dashboards[*in.DashboardName]
+		if !there {
+			return nil, refuse("ResourceNotFound", "Dashboard %s does not exist", *in.DashboardName)
+		}
+		return &cloudwatch.GetDashboardOutput{DashboardName: in.DashboardName, DashboardBody: aws.String(body)}, nil
+	})
+}
+
+// PutDashboard replaces the body.
+func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error) {
+	return over(c.cable, "cloudwatch:PutDashboard", func() (*cloudwatch.PutDashboardOutput, error) {
+		c.dashboards[*in.DashboardName] = *in.DashboardBody
+		return &cloudwatch.PutDashboardOutput{}, nil
+	})
+}
+
+// DeleteDashboards deletes them; what is not there fails.
+func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDashboardsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error) {
+	return over(c.cable, "cloudwatch:DeleteDashboards", func() (*cloudwatch.DeleteDashboardsOutput, error) {
+		for _, name := range in.DashboardNames {
+			if _, there := c.dashboards[name]; !there {
+				return nil, refuse("ResourceNotFound", "Dashboard %s does not exist", name)
+			}
+			delete(c.dashboards, name)
+		}
+		return &cloudwatch.DeleteDashboardsOutput{}, nil
+	})
+}
+
+// Logs stores log groups. Its methods are those of the client.
+type Logs struct {
+	cable  *cable
+	groups map[string]*logtypes.LogGroup
+	tags   map[string]map[string]string
+}
+
+func (l *Logs) clear() {
+	l.groups, l.tags = map[string]*logtypes.LogGroup{}, map[string]map[string]string{}
+}
+
+const logARN = "arn:aws:logs:ap-south-1:111122223333:log-group:"
+
+// DescribeLogGroups describes one group a page, by prefix.
+func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsInput, _ ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
+	return over(l.cable, "logs:DescribeLogGroups", func() (*logs.DescribeLogGroupsOutput, error) {
+		out := &logs.DescribeLogGroupsOutput{}
+		for _, g := range values(l.groups) {
+			if !strings.HasPrefix(*g.LogGroupName, *in.LogGroupNamePrefix) || *g.LogGroupName <= aws.ToString(in.NextToken) {
+				continue
+			}
+			if len(out.LogGroups) == 1 {
+				out.NextToken = out.LogGroups[0].LogGroupName
+				break
+			}
+			out.LogGroups = append(out.LogGroups, *g)
+		}
+		return out, nil
+	})
+}
+
+// ListTagsForResource lists a group's tags.
+func (l *Logs) ListTagsForResource(_ context.Context, in *logs.ListTagsForResourceInput, _ ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error) {
+	return over(l.cable, "logs:ListTagsForResource", func() (*logs.ListTagsForResourceOutput, error) {
+		return &logs.ListTagsForResourceOutput{Tags: l.tags[strings.TrimPrefix(*in.ResourceArn, logARN)]}, nil
+	})
+}
+
+// CreateLogGroup makes one whose name is free.
+func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput, _ ...func(*logs.Options)) (*logs.CreateLogGroupOutput, error) {
+	return over(l.cable, "logs:CreateLogGroup", func() (*logs.CreateLogGroupOutput, error) {
+		name := *in.LogGroupName
+		if l.groups[name] != nil {
+			return nil, refuse("ResourceAlreadyExistsException", "The specified log group already exists")
+		}
+		l.groups[name] = &logtypes.LogGroup{LogGroupName: in.LogGroupName, LogGroupArn: aws.String(logARN + name), Arn: aws.String(logARN + name + ":*")}
+		l.tags[name] = in.Tags
+		return &logs.CreateLogGroupOutput{}, nil
+	})
+}
+
+// PutRetentionPolicy sets the days.
+func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicyInput, _ ...func(*logs.Options)) (*logs.PutRetentionPolicyOutput, error) {
+	return over(l.cable, "logs:PutRetentionPolicy", func() (*logs.PutRetentionPolicyOutput, error) {
+		g := l.groups[*in.LogGroupName]
+		if g == nil {
+			return nil, refuse("ResourceNotFoundException", "The specified log group does not exist.")
+		}
+		g.RetentionInDays = in.RetentionInDays
+		return &logs.PutRetentionPolicyOutput{}, nil
+	})
+}
+
+// DeleteLogGroup deletes a group and its logs.
+func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput, _ ...func(*logs.Options)) (*logs.DeleteLogGroupOutput, error) {
+	return over(l.cable, "logs:DeleteLogGroup", func() (*logs.DeleteLogGroupOutput, error) {
+		delete(l.groups, *in.LogGroupName)
+		return &logs.DeleteLogGroupOutput{}, nil
+	})
+}

@@ -1,0 +1,303 @@
+package fakeaws
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+)
+
+const ecsARN = "arn:aws:ecs:ap-south-1:111122223333:"
+
+// registry are the clusters and task definitions, and what a service was created with.
+type registry struct {
+	clusters    map[string]*types.Cluster
+	definitions map[string][]*definition
+	created     map[string]*ecs.CreateServiceInput
+}
+
+type definition struct {
+	types.TaskDefinition
+	tags []types.Tag
+}
+
+func (e *ECS) registry() *registry {
+	if e.store == nil {
+		e.store = &registry{map[string]*types.Cluster{}, map[string][]*definition{}, map[string]*ecs.CreateServiceInput{}}
+	}
+	return e.store
+}
+
+func (e *ECS) has(service string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.services[service] != nil
+}
+
+func (e *ECS) uses(group string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.services {
+		if in := e.registry().created[name]; in != nil {
+			for _, lb := range in.LoadBalancers {
+				if aws.ToString(lb.TargetGroupArn) == group {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// DescribeClusters describes those of the names that are there.
+func (e *ECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
+	return over(e.wire, "ecs:DescribeClusters", func() (*ecs.DescribeClustersOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		out := &ecs.DescribeClustersOutput{}
+		for _, name := range in.Clusters {
+			if c := e.registry().clusters[lastPart(name)]; c != nil {
+				out.Clusters = append(out.Clusters, *c)
+			} else {
+				out.Failures = append(out.Failures, missing(name))
+			}
+		}
+		return out, nil
+	})
+}
+
+// CreateCluster makes one; an active one of that name is left as it is.
+func (e *ECS) CreateCluster(_ context.Context, in *ecs.CreateClusterInput, _ ...func(*ecs.Options)) (*ecs.CreateClusterOutput, error) {
+	return over(e.wire, "ecs:CreateCluster", func() (*ecs.CreateClusterOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		all := e.registry().clusters
+		if c := all[*in.ClusterName]; c == nil || *c.Status == "INACTIVE" {
+			all[*in.ClusterName] = &types.Cluster{
+				ClusterName: in.ClusterName, ClusterArn: aws.String(ecsARN + "cluster/" + *in.ClusterName), Status: aws.String("ACTIVE"),
+				Settings: slices.Clone(in.Settings), Tags: in.Tags,
+			}
+		}
+		return &ecs.CreateClusterOutput{Cluster: all[*in.ClusterName]}, nil
+	})
+}
+
+// UpdateClusterSettings replaces the settings.
+func (e *ECS) UpdateClusterSettings(_ context.Context, in *ecs.UpdateClusterSettingsInput, _ ...func(*ecs.Options)) (*ecs.UpdateClusterSettingsOutput, error) {
+	return over(e.wire, "ecs:UpdateClusterSettings", func() (*ecs.UpdateClusterSettingsOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		c := e.registry().clusters[lastPart(*in.Cluster)]
+		if c == nil {
+			return nil, &types.ClusterNotFoundException{Message: aws.String("Cluster not found.")}
+		}
+		c.Settings = slices.Clone(in.Settings)
+		return &ecs.UpdateClusterSettingsOutput{Cluster: c}, nil
+	})
+}
+
+// DeleteCluster is refused while services are in it; what is left is described as INACTIVE.
+func (e *ECS) DeleteCluster(_ context.Context, in *ecs.DeleteClusterInput, _ ...func(*ecs.Options)) (*ecs.DeleteClusterOutput, error) {
+	return over(e.wire, "ecs:DeleteCluster", func() (*ecs.DeleteClusterOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		name := lastPart(*in.Cluster)
+		for _, s := range e.services {
+			if s.cluster == name && s.status != "INACTIVE" {
+				return nil, &types.ClusterContainsServicesException{Message: aws.String("The Cluster cannot be deleted while Services are active.")}
+			}
+		}
+		e.registry().clusters[name].Status = aws.String("INACTIVE")
+		return &ecs.DeleteClusterOutput{}, nil
+	})
+}
+
+// RegisterTaskDefinition makes the next revision of a family.
+func (e *ECS) RegisterTaskDefinition(_ context.Context, in *ecs.RegisterTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.RegisterTaskDefinitionOutput, error) {
+	return over(e.wire, "ecs:RegisterTaskDefinition", func() (*ecs.RegisterTaskDefinitionOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		all := e.registry().definitions
+		in = wire.Replace(in, func(s string) string { return s })
+		number := len(all[*in.Family]) + 1
+		d := &definition{tags: in.Tags, TaskDefinition: types.TaskDefinition{
+			TaskDefinitionArn: aws.String(fmt.Sprintf("%stask-definition/%s:%d", ecsARN, *in.Family, number)), Revision: int32(number), Status: types.TaskDefinitionStatusActive,
+			Family: in.Family, ContainerDefinitions: in.ContainerDefinitions, Cpu: in.Cpu, Memory: in.Memory, ExecutionRoleArn: in.ExecutionRoleArn, TaskRoleArn: in.TaskRoleArn,
+			NetworkMode: in.NetworkMode, RequiresCompatibilities: in.RequiresCompatibilities, RuntimePlatform: in.RuntimePlatform, Volumes: in.Volumes, EphemeralStorage: in.EphemeralStorage,
+			Compatibilities: []types.Compatibility{types.CompatibilityEc2, types.CompatibilityFargate}, RegisteredAt: aws.Time(e.clock.Now()),
+		}}
+		all[*in.Family] = append(all[*in.Family], d)
+		return &ecs.RegisterTaskDefinitionOutput{TaskDefinition: &d.TaskDefinition, Tags: d.tags}, nil
+	})
+}
+
+// definition finds a revision by ARN or family:revision, or a family's newest active one.
+func (e *ECS) definition(name string) *definition {
+	family, revision, _ := strings.Cut(lastPart(name), ":")
+	number, err := strconv.Atoi(revision)
+	for _, d := range slices.Backward(e.registry().definitions[family]) {
+		if err == nil && int(d.Revision) == number || revision == "" && d.Status == types.TaskDefinitionStatusActive {
+			return d
+		}
+	}
+	return nil
+}
+
+// DescribeTaskDefinition describes a revision, or a family's newest active one.
+func (e *ECS) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
+	return over(e.wire, "ecs:DescribeTaskDefinition", func() (*ecs.DescribeTaskDefinitionOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		d := e.definition(*in.TaskDefinition)
+		if d == nil {
+			return nil, &types.ClientException{Message: aws.String("Unable to describe task definition.")}
+		}
+		return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &d.TaskDefinition, Tags: d.tags}, nil
+	})
+}
+
+// ListTaskDefinitions lists three a page, by a prefix of the family.
+func (e *ECS) ListTaskDefinitions(_ context.Context, in *ecs.ListTaskDefinitionsInput, _ ...func(*ecs.Options)) (*ecs.ListTaskDefinitionsOutput, error) {
+	return over(e.wire, "ecs:ListTaskDefinitions", func() (*ecs.ListTaskDefinitionsOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		var all []string
+		for _, revisions := range values(e.registry().definitions) {
+			for _, d := range revisions {
+				if strings.HasPrefix(*d.Family, *in.FamilyPrefix) && (in.Status == "" || d.Status == in.Status) {
+					all = append(all, *d.TaskDefinitionArn)
+				}
+			}
+		}
+		if in.Sort == types.SortOrderDesc {
+			slices.Reverse(all)
+		}
+		const page = 3
+		from, _ := strconv.Atoi(aws.ToString(in.NextToken))
+		out := &ecs.ListTaskDefinitionsOutput{TaskDefinitionArns: all[min(from, len(all)):min(from+page, len(all))]}
+		if from+page < len(all) {
+			out.NextToken = aws.String(strconv.Itoa(from + page))
+		}
+		return out, nil
+	})
+}
+
+// DeregisterTaskDefinition makes a revision INACTIVE: what runs goes on, nothing new can.
+func (e *ECS) DeregisterTaskDefinition(_ context.Context, in *ecs.DeregisterTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DeregisterTaskDefinitionOutput, error) {
+	return over(e.wire, "ecs:DeregisterTaskDefinition", func() (*ecs.DeregisterTaskDefinitionOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		d := e.definition(*in.TaskDefinition)
+		if d == nil {
+			return nil, &types.ClientException{Message: aws.String("The specified task definition does not exist.")}
+		}
+		d.Status = types.TaskDefinitionStatusInactive
+		return &ecs.DeregisterTaskDefinitionOutput{TaskDefinition: &d.TaskDefinition}, nil
+	})
+}
+
+// CreateService makes a service and starts its first deployment. The same client token
+// makes it once; another one of the name is refused while the service is there.
+func (e *ECS) CreateService(_ context.Context, in *ecs.CreateServiceInput, _ ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error) {
+	return over(e.wire, "ecs:CreateService", func() (*ecs.CreateServiceOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.advance()
+		cluster := e.registry().clusters[lastPart(aws.ToString(in.Cluster))]
+		if cluster == nil || *cluster.Status != "ACTIVE" {
+			return nil, &types.ClusterNotFoundException{Message: aws.String("Cluster not found.")}
+		}
+		if d := e.definition(aws.ToString(in.TaskDefinition)); d == nil || d.Status != types.TaskDefinitionStatusActive {
+			return nil, &types.ClientException{Message: aws.String("TaskDefinition not found.")}
+		}
+		key := *cluster.ClusterName + "/" + *in.ServiceName
+		s := e.services[key]
+		switch {
+		case s != nil && s.status == "DRAINING":
+			return nil, &types.InvalidParameterException{Message: aws.String("Unable to Start a service that is still Draining.")}
+		case s != nil && s.status == "ACTIVE" && aws.ToString(e.registry().created[key].ClientToken) != aws.ToString(in.ClientToken):
+			return nil, &types.InvalidParameterException{Message: aws.String("Creation of service was not idempotent.")}
+		case s == nil || s.status == "INACTIVE":
+			s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount), config: in.DeploymentConfiguration}
+			e.services[key] = s
+			e.registry().created[key] = wire.Replace(in, func(s string) string { return s })
+			e.start(s, *in.TaskDefinition)
+		}
+		described := e.describe(s)
+		return &ecs.CreateServiceOutput{Service: &described}, nil
+	})
+}
+
+// DeleteService stops the tasks and leaves the service as INACTIVE.
+func (e *ECS) DeleteService(_ context.Context, in *ecs.DeleteServiceInput, _ ...func(*ecs.Options)) (*ecs.DeleteServiceOutput, error) {
+	return over(e.wire, "ecs:DeleteService", func() (*ecs.DeleteServiceOutput, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.advance()
+		s := e.find(aws.ToString(in.Cluster), aws.ToString(in.Service))
+		if s == nil {
+			return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
+		}
+		if s.desired > 0 && !aws.ToBool(in.Force) {
+			return nil, &types.InvalidParameterException{Message: aws.String("The service cannot be stopped while it is scaled above 0.")}
+		}
+		s.status = "DRAINING"
+		s.drained = e.clock.Now().Add(drainTime)
+		return &ecs.DeleteServiceOutput{}, nil
+	})
+}
+
+// drainTime is how long a deleted service is DRAINING here.
+const drainTime = 20 * time.Second
+
+// detail fills in what a service was created or last updated with.
+func (e *ECS) detail(s *service, out *types.Service) {
+	if !s.drained.IsZero() && !e.clock.Now().Before(s.drained) {
+		s.status = "INACTIVE"
+		out.Status = aws.String(s.status)
+		delete(e.registry().created, s.cluster+"/"+s.name)
+	}
+	out.ServiceArn = aws.String(ecsARN + "service/" + s.cluster + "/" + s.name)
+	in := e.registry().created[s.cluster+"/"+s.name]
+	if in == nil {
+		return
+	}
+	out.Tags, out.LoadBalancers, out.NetworkConfiguration = in.Tags, in.LoadBalancers, in.NetworkConfiguration
+	out.HealthCheckGracePeriodSeconds, out.AvailabilityZoneRebalancing = in.HealthCheckGracePeriodSeconds, in.AvailabilityZoneRebalancing
+	out.PropagateTags, out.EnableECSManagedTags, out.SchedulingStrategy = in.PropagateTags, in.EnableECSManagedTags, in.SchedulingStrategy
+	out.TaskDefinition = in.TaskDefinition
+}
+
+// keep records what an update changed.
+func (e *ECS) keep(s *service, in *ecs.UpdateServiceInput) {
+	now := e.registry().created[s.cluster+"/"+s.name]
+	if now == nil {
+		return
+	}
+	if in.TaskDefinition != nil {
+		now.TaskDefinition = in.TaskDefinition
+	}
+	if in.NetworkConfiguration != nil {
+		now.NetworkConfiguration = in.NetworkConfiguration
+	}
+	if in.LoadBalancers != nil {
+		now.LoadBalancers = in.LoadBalancers
+	}
+	if in.HealthCheckGracePeriodSeconds != nil {
+		now.HealthCheckGracePeriodSeconds = in.HealthCheckGracePeriodSeconds
+	}
+	if in.AvailabilityZoneRebalancing != "" {
+		now.AvailabilityZoneRebalancing = in.AvailabilityZoneRebalancing
+	}
+	if in.PropagateTags != "" {
+		now.PropagateTags = in.PropagateTags
+	}
+}
