@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"dagger/compose/internal/dagger"
 )
@@ -14,7 +15,7 @@ import (
 // Compose is the team's delivery.
 type Compose struct{}
 
-// Deliver refuses sources with unfinished work, runs the pipeline on the rest, and
+// Deliver refuses sources that hold notebooks, runs the pipeline on the rest, and
 // returns the summary of its verdict. It fails when the verdict is not pass.
 //
 // +cache="session"
@@ -30,12 +31,12 @@ func (c *Compose) Deliver(
 	// +default="main"
 	ref string,
 ) (string, error) {
-	unfinished, err := source.Search(ctx, "FIXME", dagger.DirectorySearchOpts{Literal: true, FilesOnly: true, Globs: []string{"*.py"}})
+	notebooks, err := source.Glob(ctx, "**/*.ipynb")
 	if err != nil {
-		return "", fmt.Errorf("search source: %v", err)
+		return "", fmt.Errorf("look for notebooks: %w", err)
 	}
-	if len(unfinished) > 0 {
-		return "", fmt.Errorf("deliver: %d files have unfinished work", len(unfinished))
+	if len(notebooks) > 0 {
+		return "", fmt.Errorf("deliver: a notebook is not delivered: %s", strings.Join(notebooks, ", "))
 	}
 	run := dag.OpenstackRca(dagger.OpenstackRcaOpts{Source: source, Ref: ref}).Pipeline()
 	if err := run.Enforce(ctx); err != nil {

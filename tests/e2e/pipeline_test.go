@@ -211,3 +211,23 @@ func TestCallsOfSingleFunctions(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherModuleUsesThePipeline runs examples/compose, a module that calls this one.
+func TestAnotherModuleUsesThePipeline(t *testing.T) {
+	reachable.Engine(t)
+	deliver := func(source string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), "dagger", "--progress=plain", "-m", filepath.Join(reachable.Root(), "examples", "compose"),
+			"call", "deliver", "--source", source)
+		cmd.Env = append(os.Environ(), "NO_COLOR=1")
+		return cmd.CombinedOutput()
+	}
+	out, err := deliver(tiny())
+	require.NoError(t, err, string(out))
+	assert.Contains(t, string(out), "| image | ✅ pass")
+
+	out, err = deliver(changed(t, func(t *testing.T, dir string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "explore.ipynb"), []byte("{}"), 0o600))
+	}))
+	require.Error(t, err)
+	assert.Contains(t, string(out), "a notebook is not delivered: explore.ipynb", "the step that is the other module's own")
+}

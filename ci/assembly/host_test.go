@@ -1,0 +1,59 @@
+package assembly
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAHostHasNoImages(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.py"), nil, 0o600))
+	host, err := OnHost(dir, io.Discard)
+	require.NoError(t, err)
+	assert.Nil(t, host.Backend.BuildImage)
+	assert.NotNil(t, host.Backend.ServeApp)
+	assert.Equal(t, "native", host.Backend.Runner.Name())
+	assert.DirExists(t, host.Backend.WorkDir)
+
+	files, err := host.Files(dir)
+	require.NoError(t, err)
+	names, err := files.List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"main.py"}, names)
+	_, err = host.Files(filepath.Join(dir, "main.py"))
+	require.ErrorContains(t, err, "open --data: ")
+	require.ErrorContains(t, err, "is not a directory")
+
+	require.NoError(t, host.Close())
+	assert.NoDirExists(t, host.Backend.WorkDir)
+}
+
+func TestASourceThatIsNotThereIsRefused(t *testing.T) {
+	_, err := OnHost(filepath.Join(t.TempDir(), "gone"), io.Discard)
+	require.ErrorContains(t, err, "open --source: ")
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestTheTargetIsReadFromTheDocumentsVariables(t *testing.T) {
+	variables := map[string]string{
+		"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "MLFLOW_ARTIFACT_ROOT": "s3://b/p", "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:9000",
+		"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
+	}
+	target := TargetFromEnvironment(func(name string) string { return variables[name] })
+	assert.Equal(t, "http://127.0.0.1:5000", target.TrackingURI)
+	assert.Equal(t, "s3://b/p", target.ArtifactRoot)
+	assert.Equal(t, "http://127.0.0.1:9000", target.S3Endpoint)
+	assert.Equal(t, "eu-west-1", target.Region)
+	assert.Nil(t, target.SessionToken, "a variable that is not set is no secret")
+	require.Len(t, target.Secrets(), 2)
+	assert.Equal(t, "AWS_SECRET_ACCESS_KEY", target.SecretKey.Name())
+	value, err := target.SecretKey.Plaintext(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "secret", value)
+}

@@ -1,0 +1,119 @@
+package assembly
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// application answers every path with a status.
+func application(t *testing.T, status int) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func request(files map[string]string) pipeline.ImageRequest {
+	cfg := config.Default()
+	cfg.Image.Requirements = []string{"requirements/serve.lock"}
+	cfg.Image.StartBudget = config.Duration(500 * time.Millisecond)
+	cfg.Image.Successes = 1
+	return pipeline.ImageRequest{
+		Config: cfg, Source: fake.Files(files),
+		Model: &model.Artifact{Files: fake.Files(map[string]string{"lstm_model.keras": "model"})},
+	}
+}
+
+var locked = map[string]string{"requirements/serve.lock": "six==1.17.0 --hash=sha256:00", "serve.py": "", "tests/test_a.py": ""}
+
+func TestTheApplicationIsStartedWithTheModelAndProbed(t *testing.T) {
+	r := fake.New()
+	stopped := 0
+	r.OnStart(func(runner.Service) (*runner.Running, error) {
+		return &runner.Running{Name: "app", Address: application(t, 200), Stop: func(context.Context) error { stopped++; return nil }}, nil
+	})
+	result := serveApp(t.Context(), r, request(locked))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, 1, stopped)
+	assert.Empty(t, result.Digest, "a process is no image")
+
+	service := r.Services()[0]
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "--quiet", "--require-hashes", "-r", "requirements/serve.lock"}}, service.Env.Install)
+	assert.Equal(t, 7051, service.Port)
+	names, err := service.Inputs[0].Files.List(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, names, "serve.py")
+	assert.NotContains(t, names, "tests/test_a.py", "the application as the image has it")
+	assert.Equal(t, "models", service.Inputs[1].Path)
+}
+
+func TestRequirementsWithoutHashesAreInstalledToo(t *testing.T) {
+	env, err := servingEnvironment(t.Context(), request(map[string]string{"requirements/serve.lock": "six"}))
+	require.NoError(t, err)
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "--quiet", "-r", "requirements/serve.lock"}}, env.Install)
+
+	bare := request(nil)
+	bare.Config.Image.Requirements = nil
+	env, err = servingEnvironment(t.Context(), bare)
+	require.NoError(t, err)
+	assert.Empty(t, env.Install)
+}
+
+func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		files map[string]string
+		start func(runner.Service) (*runner.Running, error)
+		code  verdict.Code
+		cause string
+	}{
+		"no requirements": {map[string]string{}, nil, CodeServeFailed, "image.requirements: "},
+		"no environment": {locked, func(runner.Service) (*runner.Running, error) { return nil, errors.New("disk full") },
+			CodeServeFailed, "disk full"},
+		"a crash": {locked, func(runner.Service) (*runner.Running, error) {
+			return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}
+		}, probe.CodeCrashed, "exit code 1"},
+		"never healthy": {locked, func(runner.Service) (*runner.Running, error) {
+			return &runner.Running{Address: application(t, 500), Logs: func() string { return "Traceback" }}, nil
+		}, verdict.Code{}, "500"},
+		"it does not end": {locked, func(runner.Service) (*runner.Running, error) {
+			return &runner.Running{Address: application(t, 200), Stop: func(context.Context) error { return errors.New("still there") }}, nil
+		}, CodeServeFailed, "stop the application: still there"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			r := fake.New()
+			if c.start != nil {
+				r.OnStart(c.start)
+			}
+			stage := serveApp(t.Context(), r, request(c.files)).Stage
+			require.NotEqual(t, verdict.Pass, stage.Verdict)
+			if c.code.Name != "" {
+				assert.Equal(t, c.code.Name, stage.Code)
+			}
+			assert.Contains(t, stage.Cause, c.cause)
+		})
+	}
+}
+
+func TestWhatACrashPrintedIsKept(t *testing.T) {
+	r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
+		return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}
+	})
+	stage := serveApp(t.Context(), r, request(locked)).Stage
+	assert.Equal(t, []string{"ImportError: six"}, stage.Problems[0].Details)
+}
