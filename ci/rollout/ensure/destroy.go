@@ -1,0 +1,280 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Destroyed is what became of what a plan made.
+type Destroyed struct {
+	// Deleted are the things that are gone, in order.
+	Deleted []string `json:"deleted"`
+	// Kept are those that stay, each with the reason.
+	Kept []Kept `json:"kept"`
+}
+
+const (
+	goneDelay    = 5 * time.Second
+	goneAttempts = 180 // a service drains its connections first: a quarter of an hour
+	freeAttempts = 24  // a load balancer lets go of its target groups within two minutes
+)
+
+// Destroy deletes what carries the plan's tags, in the reverse of the order in which it was
+// made, if confirm is the name of the service. Logs are only deleted when withLogs says
+// so: they are what is left to read afterwards. It can be repeated until nothing is left.
+// The result is never nil, also with a problem.
+func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan, confirm string, withLogs bool) (*Destroyed, *verdict.Problem) {
+	d := &destroyer{State: &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}, done: &Destroyed{}}
+	if name := *plan.Service.ServiceName; confirm != name {
+		return d.done, verdict.Problemf(DestroyRefused, "%q was said, the service in %s is called %q", confirm, plan.Environment, name)
+	}
+	for _, step := range []func(context.Context) error{d.scaling, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.clusterItself} {
+		if err := step(ctx); err != nil {
+			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
+		}
+	}
+	if withLogs {
+		if err := d.logs(ctx); err != nil {
+			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
+		}
+	} else if group, err := d.logGroup(ctx); err == nil && group != nil {
+		d.keep("log group", *plan.LogGroup.Group.LogGroupName, "logs are kept unless they are asked to go")
+	}
+	return d.done, nil
+}
+
+type destroyer struct {
+	*State
+	done *Destroyed
+}
+
+func (d *destroyer) keep(kind, name, reason string) {
+	d.done.Kept = append(d.done.Kept, Kept{kind + " " + name, reason})
+}
+
+// delete deletes a thing if its tags are ours. That it is gone already is no error.
+func (d *destroyer) delete(kind, name string, tags map[string]string, gone []string, call func() error) error {
+	i := &item{}
+	if !d.own(i, tags) {
+		d.keep(kind, name, i.foreign)
+		return nil
+	}
+	if err := call(); err != nil && !is(err, gone...) {
+		return fmt.Errorf("delete %s %s: %w", kind, name, err)
+	}
+	d.done.Deleted = append(d.done.Deleted, kind+" "+name)
+	return nil
+}
+
+func (d *destroyer) scaling(ctx context.Context) error {
+	target, err := d.scalableTarget(ctx)
+	if err != nil || target == nil {
+		return err
+	}
+	tags, err := d.targetTags(ctx, target)
+	if err != nil {
+		return err
+	}
+	// Its policies, and the alarms that target tracking made, go with it.
+	return d.delete("scalable target", *target.ResourceId, tags, []string{"ObjectNotFoundException"}, func() error {
+		_, err := d.clients.Scaling.DeregisterScalableTarget(ctx, &scaling.DeregisterScalableTargetInput{
+			ServiceNamespace: target.ServiceNamespace, ResourceId: target.ResourceId, ScalableDimension: target.ScalableDimension,
+		})
+		return err
+	})
+}
+
+func (d *destroyer) serviceItself(ctx context.Context) error {
+	if err := d.lookAtService(ctx); err != nil || d.service == nil {
+		return err
+	}
+	name := *d.plan.Service.ServiceName
+	return d.delete(serviceKind, name, ecsTags(d.service.Tags), nil, func() error {
+		if aws.ToString(d.service.Status) == "ACTIVE" {
+			_, err := d.clients.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: d.plan.Service.Cluster, Service: d.plan.Service.ServiceName, Force: aws.Bool(true)})
+			if err != nil && !is(err, "ServiceNotFoundException", "ServiceNotActiveException") {
+				return err
+			}
+		}
+		for range goneAttempts {
+			d.service = nil
+			if err := d.lookAtService(ctx); err != nil || d.service == nil {
+				return err
+			}
+			if err := d.clock.Sleep(ctx, goneDelay); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("it is still %s", aws.ToString(d.service.Status))
+	})
+}
+
+func (d *destroyer) balancing(ctx context.Context) error {
+	found, err := d.findBalancing(ctx)
+	if err != nil {
+		return err
+	}
+	client, want := d.clients.Balancing, d.plan.LoadBalancer
+	balancer := *want.LoadBalancer.Name
+	if found.rule != nil {
+		if err := d.delete("listener rule", balancer, found.tags[*found.rule.RuleArn], []string{"RuleNotFound"}, func() error {
+			_, err := client.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: found.rule.RuleArn})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if found.listener != nil {
+		if err := d.delete("listener", balancer, found.tags[*found.listener.ListenerArn], []string{"ListenerNotFound"}, func() error {
+			_, err := client.DeleteListener(ctx, &elb.DeleteListenerInput{ListenerArn: found.listener.ListenerArn})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if found.balancer != nil {
+		arn := found.balancer.LoadBalancerArn
+		if err := d.delete("load balancer", balancer, found.tags[*arn], []string{"LoadBalancerNotFound"}, func() error {
+			// The plan protects production's; who said the service's name means it.
+			if _, err := client.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: arn, Attributes: []types.LoadBalancerAttribute{
+				{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")},
+			}}); err != nil {
+				return err
+			}
+			_, err := client.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: arn})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	for _, group := range want.TargetGroups {
+		have := found.groups[*group.Name]
+		if have == nil {
+			continue
+		}
+		if err := d.delete("target group", *group.Name, found.tags[*have.TargetGroupArn], []string{"TargetGroupNotFound"}, func() error {
+			return d.deleteGroup(ctx, have.TargetGroupArn)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteGroup waits until the deleted load balancer has let go of it.
+func (d *destroyer) deleteGroup(ctx context.Context, arn *string) error {
+	for attempt := 1; ; attempt++ {
+		_, err := d.clients.Balancing.DeleteTargetGroup(ctx, &elb.DeleteTargetGroupInput{TargetGroupArn: arn})
+		if !is(err, "ResourceInUse", "ResourceInUseException") || attempt == freeAttempts {
+			return err
+		}
+		if stop := d.clock.Sleep(ctx, goneDelay); stop != nil {
+			return err
+		}
+	}
+}
+
+func (d *destroyer) monitoring(ctx context.Context) error {
+	there, err := d.findAlarms(ctx)
+	if err != nil {
+		return err
+	}
+	for _, want := range d.plan.Alarms {
+		alarm, exists := there[*want.AlarmName]
+		if !exists {
+			continue
+		}
+		tags, err := d.alarmTags(ctx, alarm)
+		if err != nil {
+			return err
+		}
+		if err := d.delete("alarm", *want.AlarmName, tags, []string{"ResourceNotFound"}, func() error {
+			_, err := d.clients.CloudWatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{*want.AlarmName}})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	body, err := d.dashboard(ctx)
+	name := *d.plan.Dashboard.DashboardName
+	switch {
+	case err != nil || body == "":
+		return err
+	case !strings.Contains(body, d.plan.DashboardMark()):
+		d.keep("dashboard", name, "it does not say that it is ours")
+		return nil
+	default:
+		return d.delete("dashboard", name, d.plan.Ownership(), []string{"ResourceNotFound", "DashboardNotFoundError"}, func() error {
+			_, err := d.clients.CloudWatch.DeleteDashboards(ctx, &cloudwatch.DeleteDashboardsInput{DashboardNames: []string{name}})
+			return err
+		})
+	}
+}
+
+func (d *destroyer) definitions(ctx context.Context) error {
+	all, err := d.revisions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, arn := range all {
+		ours, err := d.deregister(ctx, arn)
+		switch {
+		case err != nil:
+			return fmt.Errorf("deregister %s: %w", arn, err)
+		case ours:
+			d.done.Deleted = append(d.done.Deleted, "task definition "+arn)
+		default:
+			d.keep("task definition", arn, "it does not carry our tags")
+		}
+	}
+	return nil
+}
+
+func (d *destroyer) clusterItself(ctx context.Context) error {
+	have, err := d.cluster(ctx)
+	if err != nil || have == nil {
+		return err
+	}
+	name := *d.plan.Cluster.ClusterName
+	var used error
+	err = d.delete("ecs cluster", name, ecsTags(have.Tags), []string{"ClusterNotFoundException"}, func() error {
+		_, err := d.clients.ECS.DeleteCluster(ctx, &ecs.DeleteClusterInput{Cluster: d.plan.Cluster.ClusterName})
+		if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException") {
+			used = err
+		}
+		return err
+	})
+	if used != nil {
+		d.keep("ecs cluster", name, "other services or tasks are in it")
+		return nil
+	}
+	return err
+}
+
+func (d *destroyer) logs(ctx context.Context) error {
+	group, err := d.logGroup(ctx)
+	if err != nil || group == nil {
+		return err
+	}
+	out, err := d.clients.Logs.ListTagsForResource(ctx, &logs.ListTagsForResourceInput{ResourceArn: aws.String(logGroupARN(group))})
+	if err != nil {
+		return fmt.Errorf("list tags of log group %s: %w", *group.LogGroupName, err)
+	}
+	return d.delete("log group", *group.LogGroupName, out.Tags, []string{"ResourceNotFoundException"}, func() error {
+		_, err := d.clients.Logs.DeleteLogGroup(ctx, &logs.DeleteLogGroupInput{LogGroupName: group.LogGroupName})
+		return err
+	})
+}
