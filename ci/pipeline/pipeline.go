@@ -7,10 +7,7 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -21,9 +18,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-	"github.com/openstack-rca/openstack-rca/ci/sandbox"
-	"github.com/openstack-rca/openstack-rca/ci/test"
-	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -65,21 +59,6 @@ type Servers struct {
 	MLflow, S3 *runner.Running
 }
 
-// TestOptions select tests.
-type TestOptions struct {
-	// Paths, Keyword and Marker select tests as for pytest.
-	Paths           []string
-	Keyword, Marker string
-}
-
-// TrainOptions adjust training.
-type TrainOptions struct {
-	// Params are added to the training command as --key value, each given as key=value.
-	Params []string
-	// Threads is how many CPU threads training uses; 0 for the stage's default.
-	Threads int
-}
-
 // Backend is where a run happens.
 type Backend struct {
 	// Runner runs steps and services.
@@ -96,28 +75,6 @@ type Backend struct {
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
-}
-
-// ImageRequest is what an image is made of.
-type ImageRequest struct {
-	Config      config.Config
-	Source      runner.Files
-	Model       *model.Artifact
-	Version     *model.Version
-	Environment string
-	Ref         string
-	Commit      string
-	// CommitTime is in UTC.
-	CommitTime time.Time
-	// Redact hides the run's secrets in what the application prints; nil hides nothing.
-	Redact func(string) string
-}
-
-// ImageResult is the verdict on an image, and its reference by digest.
-type ImageResult struct {
-	Stage     verdict.Stage
-	Reference string
-	Digest    string
 }
 
 // Outcome is what a run made.
@@ -309,89 +266,4 @@ func (p *progress) stage(name string, before []verdict.Stage, run func() verdict
 	stage.Name = name
 	stage.Took(started)
 	return &stage
-}
-
-func (p *progress) test() verdict.Stage {
-	in := test.Input{
-		Config: p.cfg, Source: p.backend.Source, Python: p.opts.Python,
-		Paths: p.opts.Test.Paths, Keyword: p.opts.Test.Keyword, Marker: p.opts.Test.Marker,
-		Scratch: filepath.Join(p.backend.WorkDir, "test"),
-	}
-	if err := os.MkdirAll(in.Scratch, 0o755); err != nil {
-		stage := verdict.Stage{Name: verdict.Test}
-		return *stage.Judge(verdict.Problemf(test.Internal, "make directory: %v", err))
-	}
-	if p.cfg.Test.Services {
-		in.Needs = []runner.Service{sandbox.MLflow(p.backend.Runner), sandbox.S3(p.backend.Runner)}
-		in.ServiceVars = sandbox.Vars()
-	}
-	return test.Run(p.ctx, p.backend.Runner, in).Stage
-}
-
-func (p *progress) train() verdict.Stage {
-	result := train.Run(p.ctx, p.backend.Runner, train.Input{
-		Config: p.cfg, Source: p.backend.Source, Data: p.opts.Data, Python: p.opts.Python,
-		Params: p.args.params, Threads: p.opts.Train.Threads,
-		WorkDir: filepath.Join(p.backend.WorkDir, "model"),
-	})
-	p.outcome.Model = result.Model
-	if result.Model != nil {
-		p.run.ModelSHA256 = result.Model.SHA256
-	}
-	return result.Stage
-}
-
-func (p *progress) publish(servers *servers) verdict.Stage {
-	target := p.opts.Target
-	if p.opts.Environment == "sandbox" {
-		var problem *verdict.Problem
-		if target, problem = servers.target(p.ctx); problem != nil {
-			stage := verdict.Stage{Name: verdict.Publish}
-			return *stage.Judge(problem)
-		}
-	}
-	result := publish.Run(p.ctx, publish.Input{
-		Config: p.cfg, Model: p.outcome.Model, Environment: p.opts.Environment,
-		Commit: p.opts.Commit, Tree: p.run.Tree, Target: target,
-	})
-	p.outcome.Version = result.Version
-	if result.Version != nil {
-		p.run.ModelVersion = fmt.Sprint(result.Version.Number)
-	}
-	return result.Stage
-}
-
-// imageRequest is as much of the image's request as does not wait for a model.
-func (p *progress) imageRequest() ImageRequest {
-	return ImageRequest{
-		Config: p.cfg, Source: p.backend.Source,
-		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime, Redact: p.run.Redact,
-	}
-}
-
-func (p *progress) image() verdict.Stage {
-	request := p.imageRequest()
-	request.Model, request.Version = p.outcome.Model, p.outcome.Version
-	decision := p.decisions[verdict.Image]
-	if decision.Run {
-		result := p.backend.BuildImage(p.ctx, request)
-		p.outcome.Image, p.run.Image, p.run.ImageDigest = result.Reference, result.Reference, result.Digest
-		return result.Stage
-	}
-	// No engine, so no image. The application can still be shown to start and answer
-	// with this model; if it does not, no image of it would.
-	stage := p.backend.ServeApp(p.ctx, request).Stage
-	if stage.Verdict == verdict.Pass {
-		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, decision.Reason, policy.CodeNoEngine.Remedy
-	}
-	return stage
-}
-
-func (p *progress) deploy() verdict.Stage {
-	result := rollout.Run(p.ctx, rollout.Input{
-		Config: p.cfg, Environment: p.opts.Environment, Image: p.outcome.Image,
-		Commit: p.opts.Commit, Version: p.outcome.Version,
-	})
-	p.outcome.Plan = result.Plan
-	return result.Stage
 }

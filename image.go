@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// Image trains the model (answered from the cache when nothing changed), builds the
+// image with it inside, starts it, and waits until it answers.
+//
+// +cache="session"
+func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
+	result, err := m.call(ctx).run(verdict.Train, verdict.Image)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Built: result.image, Pipeline: m}, nil
+}
+
+// Image is the serving image with its verdict.
+type Image struct {
+	// The image's measurements and the verdict.
+	Report *dagger.Directory
+	// The verdict in Markdown, short enough for a CI job's summary.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	JSON string
+	// +private
+	Failure string
+	// +private
+	Built *dagger.Container
+	// +private
+	Pipeline *OpenstackRca
+}
+
+// Container is the image itself. It fails when the image did not pass.
+func (i *Image) Container() (*dagger.Container, error) {
+	if err := enforce(i.Failure); err != nil {
+		return nil, err
+	}
+	return i.Built, nil
+}
+
+// Enforce fails unless the image was built, started and answered.
+func (i *Image) Enforce() error { return enforce(i.Failure) }
+
+// Publish publishes the model and pushes the image that has this version inside, once, by
+// digest. It pushes to --image-address; in the sandbox to a registry of this call's own.
+//
+// +cache="session"
+func (i *Image) Publish(ctx context.Context) (*Run, error) {
+	result, err := i.Pipeline.call(ctx).run(verdict.Train, verdict.Publish, verdict.Image)
+	if err != nil {
+		return nil, err
+	}
+	return result.run(), nil
+}

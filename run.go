@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// Run runs every stage that the policy allows for --ref, and reports on all of them. It
+// returns for every verdict; enforce turns the verdict into an exit code.
+//
+// +cache="session"
+func (m *OpenstackRca) Run(
+	ctx context.Context,
+
+	// Data set to train on instead of the one the application brings.
+	//
+	// +optional
+	data *dagger.Directory,
+
+	// Parameters of the training, as key=value.
+	//
+	// +optional
+	param []string,
+) (*Run, error) {
+	call := m.call(ctx)
+	call.data, call.params = data, param
+	result, err := call.run(verdict.Stages()...)
+	if err != nil {
+		return nil, err
+	}
+	return result.run(), nil
+}
+
+// Pipeline is the same as run. `dagger call` v0.21 hides every function of this name;
+// in dagger shell and from other modules it works.
+//
+// +cache="session"
+func (m *OpenstackRca) Pipeline(
+	ctx context.Context,
+
+	// Data set to train on instead of the one the application brings.
+	//
+	// +optional
+	data *dagger.Directory,
+
+	// Parameters of the training, as key=value.
+	//
+	// +optional
+	param []string,
+) (*Run, error) {
+	return m.Run(ctx, data, param)
+}
+
+// Plan shows what a run for --ref would do and why, and what it would change in AWS.
+// It writes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Plan(ctx context.Context) (*Plan, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	plan := pipeline.Explain(ctx, backend, call.options())
+	return &Plan{Summary: plan.Markdown(), JSON: string(plan.JSON()), Failure: plan.Failure()}, nil
+}
+
+// Doctor checks everything a run depends on, without changing anything, and names a
+// remedy for what is missing.
+//
+// +cache="session"
+func (m *OpenstackRca) Doctor(ctx context.Context) (string, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return "", err
+	}
+	defer call.close()
+	return pipeline.Doctor(ctx, backend, call.options()), nil
+}
+
+// Run is the verdict on a whole run.
+type Run struct {
+	// The whole report: report.json, report.md, report.html and each stage's files.
+	Report *dagger.Directory
+	// The verdict in Markdown, short enough for a CI job's summary.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	JSON string
+	// +private
+	Failure string
+}
+
+// Enforce fails unless the verdict is pass.
+func (r *Run) Enforce() error { return enforce(r.Failure) }
+
+// Plan is what a run would do.
+type Plan struct {
+	// The plan in Markdown.
+	Summary string
+	// The plan for machines.
+	JSON string
+	// +private
+	Failure string
+}
+
+// Enforce fails when the plan cannot be carried out.
+func (p *Plan) Enforce() error { return enforce(p.Failure) }

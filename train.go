@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// Train trains the model and holds it against the model gates.
+//
+// +cache="session"
+func (m *OpenstackRca) Train(
+	ctx context.Context,
+
+	// Data set to train on instead of the one the application brings.
+	//
+	// +optional
+	data *dagger.Directory,
+
+	// Parameters of the training, as key=value.
+	//
+	// +optional
+	param []string,
+
+	// Python version; pipeline.yaml's when empty.
+	//
+	// +optional
+	python string,
+
+	// CPU threads of the training. More are faster, and give slightly different weights.
+	//
+	// +optional
+	cpuThreads int,
+) (*Model, error) {
+	call := m.call(ctx)
+	call.data, call.params, call.python, call.threads = data, param, python, cpuThreads
+	result, err := call.run(verdict.Train)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
+}
+
+// Model is a trained model with its verdict.
+type Model struct {
+	// The model card, curves and tables, and the verdict.
+	Report *dagger.Directory
+	// The verdict in Markdown, short enough for a CI job's summary.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	JSON string
+	// +private
+	Failure string
+	// +private
+	Files *dagger.Directory
+	// +private
+	Name string
+	// +private
+	Pipeline *OpenstackRca
+	// +private
+	Data *dagger.Directory
+	// +private
+	Param []string
+	// +private
+	Python string
+	// +private
+	CPUThreads int
+}
+
+// File is the model file. It fails when the model did not pass its gates.
+func (m *Model) File() (*dagger.File, error) {
+	if err := enforce(m.Failure); err != nil {
+		return nil, err
+	}
+	return m.Files.File(m.Name), nil
+}
+
+// Directory is the model file with all that belongs to it: vocabulary, labels, golden sample.
+func (m *Model) Directory() (*dagger.Directory, error) {
+	if err := enforce(m.Failure); err != nil {
+		return nil, err
+	}
+	return m.Files, nil
+}
+
+// Metrics are the metrics the training logged, in JSON.
+func (m *Model) Metrics() *dagger.File { return m.Report.File("train/metrics.json") }
+
+// Enforce fails unless the model passed its gates.
+func (m *Model) Enforce() error { return enforce(m.Failure) }
+
+// Publish publishes exactly this model as one version in S3 and the MLflow registry, in
+// the sandbox to servers of this call's own. Publishing the same content again writes nothing.
+//
+// +cache="session"
+func (m *Model) Publish(ctx context.Context) (*Run, error) {
+	call := m.Pipeline.call(ctx)
+	call.data, call.params, call.python, call.threads = m.Data, m.Param, m.Python, m.CPUThreads
+	result, err := call.run(verdict.Train, verdict.Publish)
+	if err != nil {
+		return nil, err
+	}
+	return result.run(), nil
+}
