@@ -67,8 +67,32 @@ func (c *call) run(stages ...string) (*results, error) {
 	opts.Stages = stages
 	outcome := pipeline.Run(c.ctx, backend, opts)
 
+	result, err := c.report(outcome.Run)
+	if err != nil {
+		return nil, err
+	}
+	if outcome.Model != nil {
+		files, err := c.engine.Runner.Directory(outcome.Model.Files)
+		if err != nil {
+			return nil, err
+		}
+		if result.model, err = fromSDKDirectory(c.ctx, files); err != nil {
+			return nil, err
+		}
+		result.modelFile = outcome.Model.File
+	}
+	if c.engine.Image != nil {
+		if result.image, err = fromSDKContainer(c.ctx, c.engine.Image); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
+}
+
+// report writes the report of a run and takes it back across the bridge.
+func (c *call) report(run *verdict.Run) (*results, error) {
 	out := filepath.Join(c.work, "report")
-	if err := verdict.WriteReport(out, outcome.Run); err != nil {
+	if err := verdict.WriteReport(out, run); err != nil {
 		return nil, fmt.Errorf("write report: %w", err)
 	}
 	markdown, err := os.ReadFile(filepath.Join(out, "report.md"))
@@ -85,23 +109,8 @@ func (c *call) run(stages ...string) (*results, error) {
 		return nil, fmt.Errorf("keep report: %w", err)
 	}
 	result := &results{report: dir, summary: string(markdown), json: string(data)}
-	if err := outcome.Run.Enforce(); err != nil {
+	if err := run.Enforce(); err != nil {
 		result.failure = err.Error()
-	}
-	if outcome.Model != nil {
-		files, err := c.engine.Runner.Directory(outcome.Model.Files)
-		if err != nil {
-			return nil, err
-		}
-		if result.model, err = fromSDKDirectory(c.ctx, files); err != nil {
-			return nil, err
-		}
-		result.modelFile = outcome.Model.File
-	}
-	if c.engine.Image != nil {
-		if result.image, err = fromSDKContainer(c.ctx, c.engine.Image); err != nil {
-			return nil, err
-		}
 	}
 	return result, nil
 }
@@ -175,7 +184,9 @@ func (c *call) options() pipeline.Options {
 	to := c.module.Target
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,
-		MLflowToken: secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken), AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
+		MLflowToken:    secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken),
+		MLflowUsername: secret("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername), MLflowPassword: secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
+		AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
 		SecretKey: secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
 	}
 	if to.DockerPassword != nil {

@@ -46,6 +46,10 @@ type Target struct {
 	// +private
 	MlflowToken *dagger.Secret
 	// +private
+	MlflowTrackingUsername *dagger.Secret
+	// +private
+	MlflowTrackingPassword *dagger.Secret
+	// +private
 	AwsAccessKeyID *dagger.Secret
 	// +private
 	AwsSecretAccessKey *dagger.Secret
@@ -121,6 +125,14 @@ func New(
 	// +optional
 	mlflowToken *dagger.Secret,
 
+	// Or, instead of the token, user name and password of the MLflow server.
+	//
+	// +optional
+	mlflowTrackingUsername *dagger.Secret,
+
+	// +optional
+	mlflowTrackingPassword *dagger.Secret,
+
 	// Credentials for S3 and ECS.
 	//
 	// +optional
@@ -165,6 +177,7 @@ func New(
 		Source: source, Environment: environment, Ref: ref, Commit: commit, CommitTime: commitTime, Event: event,
 		Target: &Target{
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
+			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,
 			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken, AwsDefaultRegion: awsDefaultRegion,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},

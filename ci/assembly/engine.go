@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -44,6 +45,9 @@ func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push
 	r := engine.New(client, engine.Options{})
 	assembled := &Engine{Runner: r, push: push}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
+	assembled.Backend.Import = func(dir string) (runner.Files, error) {
+		return r.Source(client.CurrentModule().Workdir(dir)), nil
+	}
 	assembled.Backend.WarmUp = assembled.warmUp
 	assembled.Backend.BuildImage = assembled.buildImage
 	return assembled

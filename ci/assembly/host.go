@@ -40,6 +40,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	}
 	host := &Host{runner: r, work: work}
 	host.Backend = pipeline.Backend{Runner: r, Source: source, WorkDir: work}
+	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
 	host.Backend.ServeApp = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
 		return serveApp(ctx, r, request)
 	}

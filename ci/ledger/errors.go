@@ -44,6 +44,8 @@ const (
 	Conflict Kind = "conflict"
 	// Partial: an upload failed and its parts could not be removed.
 	Partial Kind = "partial upload"
+	// Abandoned: the number was given up and will never be a version.
+	Abandoned Kind = "abandoned"
 	// NotFound: the object does not exist.
 	NotFound Kind = "not found"
 	// Precondition: a conditional write lost.

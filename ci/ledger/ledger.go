@@ -7,6 +7,11 @@
 //	<root>/openstack-rca-system-<env>_<NNNN>/models/lstm_model_v<N>.keras  and side files
 //	<root>/openstack-rca-system-<env>_<NNNN>/COMMIT.json                   written last
 //	<root>/openstack-rca-system-<env>.keys/<idempotency key>.json          content -> number
+//	<root>/openstack-rca-system-<env>.keys/<idempotency key>-2.json        the same, after that number was abandoned
+//
+// COMMIT.json ends a number for ever: with the manifest, or with the note that the claim
+// was abandoned. Whoever cleans up and a publisher that is only slow meet there, and one
+// of them loses.
 //
 // All of them are written with If-None-Match: *, so that two publishers can meet at
 // any point and neither overwrites the other. A store that ignores this header
@@ -213,7 +218,10 @@ type Entry struct {
 	Number int
 	// Claimed and Committed say which records it holds. A folder with neither was
 	// made by something else; its number is taken all the same.
+	// Committed means that COMMIT.json is there; it may say that the number was abandoned.
 	Claimed, Committed bool
+	// Files counts the objects beside the two records.
+	Files int
 }
 
 // State is what a listing of the series found.
@@ -232,17 +240,7 @@ func (s *State) Next() int {
 	return s.Entries[len(s.Entries)-1].Number + 1
 }
 
-// Latest is the highest committed number, 0 when there is none.
-func (s *State) Latest() int {
-	for _, e := range slices.Backward(s.Entries) {
-		if e.Committed {
-			return e.Number
-		}
-	}
-	return 0
-}
-
-// Open returns the numbers that are claimed and not committed, ascending.
+// Open returns the numbers that are claimed and neither committed nor abandoned, ascending.
 func (s *State) Open() []int {
 	var open []int
 	for _, e := range s.Entries {
@@ -277,8 +275,14 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 				entry = &Entry{Number: n}
 				found[n] = entry
 			}
-			entry.Claimed = entry.Claimed || path == claimName
-			entry.Committed = entry.Committed || path == commitName
+			switch path {
+			case claimName:
+				entry.Claimed = true
+			case commitName:
+				entry.Committed = true
+			default:
+				entry.Files++
+			}
 		}
 	}
 	for _, entry := range found {
@@ -288,38 +292,87 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 	return state, nil
 }
 
-// Find returns the number whose content has this idempotency key, by its pointer or,
-// when a publisher died between claim and pointer, among the open claims; 0 for none.
-func (l *Ledger) Find(ctx context.Context, key string, state *State) (int, error) {
-	n, err := l.pointed(ctx, key)
-	if n > 0 || err != nil {
-		return n, err
+// Newest returns the manifest of the highest committed version above a number, nil when
+// there is none.
+func (l *Ledger) Newest(ctx context.Context, state *State, above int) (*Commit, error) {
+	for _, e := range slices.Backward(state.Entries) {
+		if e.Number <= above {
+			break
+		}
+		if !e.Committed {
+			continue
+		}
+		commit, err := l.ReadCommit(ctx, e.Number)
+		if !IsKind(err, Abandoned) {
+			return commit, err
+		}
+	}
+	return nil, nil
+}
+
+// Found is where content stands.
+type Found struct {
+	// Number is the number that the content has; 0 for none.
+	Number int
+	// Commit is the manifest, when the number is committed.
+	Commit *Commit
+	// Turn counts the numbers that were given to this content, from 1. It grows when
+	// one is abandoned.
+	Turn int
+}
+
+// Find says where the content with this idempotency key stands: by its pointer or, when a
+// publisher died between claim and pointer, by an open claim.
+func (l *Ledger) Find(ctx context.Context, key string, state *State) (Found, error) {
+	found := Found{}
+	for found.Turn = 1; ; found.Turn++ {
+		n, err := l.pointed(ctx, key, found.Turn)
+		if err != nil {
+			return found, err
+		}
+		if n == 0 {
+			break
+		}
+		commit, err := l.ReadCommit(ctx, n)
+		switch {
+		case err == nil, IsKind(err, NotFound):
+			found.Number, found.Commit = n, commit
+			return found, nil
+		case !IsKind(err, Abandoned):
+			return found, err
+		}
 	}
 	for _, open := range state.Open() {
 		claim, err := l.ReadClaim(ctx, open)
 		if err != nil {
-			return 0, err
+			return found, err
 		}
 		if claim.Key == key {
-			return open, nil
+			found.Number = open
+			break
 		}
 	}
-	return 0, nil
+	return found, nil
 }
 
-func (l *Ledger) pointerKey(key string) string {
-	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/" + key + ".json")
+func (l *Ledger) pointerKey(key string, turn int) string {
+	name := key
+	if turn > 1 {
+		name = fmt.Sprintf("%s-%d", key, turn)
+	}
+	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/" + name + ".json")
 }
 
-// pointed reads the pointer of a key; 0 for none.
-func (l *Ledger) pointed(ctx context.Context, key string) (int, error) {
+// pointed reads a pointer of a key; 0 for none.
+func (l *Ledger) pointed(ctx context.Context, key string, turn int) (int, error) {
 	var p pointer
-	err := l.read(ctx, l.pointerKey(key), &p)
+	at := l.pointerKey(key, turn)
+	err := l.read(ctx, at, &p)
 	if IsKind(err, NotFound) {
 		return 0, nil
 	}
 	if err == nil && (p.Key != key || p.Number < 1) {
-		err = &Error{Op: "read record", Bucket: l.bucket, Key: l.pointerKey(key), Kind: Unreadable,
+		err = &Error{Op: "read record", Bucket: l.bucket, Key: at, Kind: Unreadable,
 			Message: "it points elsewhere than its name says"}
 	}
 	return p.Number, err
@@ -355,16 +408,16 @@ func (l *Ledger) Take(ctx context.Context, claim Claim, first int) (int, error) 
 	}
 }
 
-// Point writes the pointer from a key to its number. When another publisher of the
-// same content was first, its number is returned instead and holds.
-func (l *Ledger) Point(ctx context.Context, key string, n int) (int, error) {
+// Point writes the pointer from a key to its number, in the turn that Find named. When
+// another publisher of the same content was first, its number is returned instead and holds.
+func (l *Ledger) Point(ctx context.Context, key string, turn, n int) (int, error) {
 	body, err := encode(pointer{Schema: schema, Number: n, Key: key})
 	if err != nil {
 		return 0, err
 	}
-	err = l.create(ctx, l.pointerKey(key), body, "application/json")
+	err = l.create(ctx, l.pointerKey(key, turn), body, "application/json")
 	if IsKind(err, Precondition) {
-		return l.pointed(ctx, key)
+		return l.pointed(ctx, key, turn)
 	}
 	return n, err
 }
@@ -378,12 +431,17 @@ func (l *Ledger) ReadClaim(ctx context.Context, n int) (*Claim, error) {
 	return &claim, nil
 }
 
-// ReadCommit reads the manifest of version n; NotFound when it is not committed.
+// ReadCommit reads the manifest of version n; NotFound when it is not committed,
+// Abandoned when it never will be.
 func (l *Ledger) ReadCommit(ctx context.Context, n int) (*Commit, error) {
 	key := l.inVersion(n, commitName)
 	var commit Commit
 	if err := l.read(ctx, key, &commit); err != nil {
 		return nil, err
+	}
+	if commit.Number == n && commit.Abandoned != nil {
+		return nil, &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Abandoned,
+			Message: "since " + commit.Abandoned.At.Format(time.RFC3339)}
 	}
 	if commit.Number != n || commit.ModelFile() == nil {
 		return nil, &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Unreadable, Message: "it is not the manifest of its folder"}
@@ -418,6 +476,63 @@ func (l *Ledger) Commit(ctx context.Context, commit Commit) (*Commit, error) {
 			Message: fmt.Sprintf("it is committed with model sha256 %s", theirs.SHA256)}
 	}
 	return held, nil
+}
+
+// Abandon ends an open claim for ever: the number is neither committed nor given out
+// again. A version that is committed already is a Conflict and stays.
+func (l *Ledger) Abandon(ctx context.Context, claim Claim, at time.Time) error {
+	body, err := encode(Commit{Schema: schema, Number: claim.Number, Key: claim.Key, Commit: claim.Commit, Tree: claim.Tree, Abandoned: &Abandonment{At: at.UTC()}})
+	if err != nil {
+		return err
+	}
+	key := l.inVersion(claim.Number, commitName)
+	err = l.create(ctx, key, body, "application/json")
+	if !IsKind(err, Precondition) {
+		return err
+	}
+	_, err = l.ReadCommit(ctx, claim.Number)
+	switch {
+	case IsKind(err, Abandoned):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &Error{Op: "abandon claim", Bucket: l.bucket, Key: key, Kind: Conflict, Message: "it is committed"}
+}
+
+// Discard removes the files of an abandoned number, its records excepted, and what is
+// left of its uploads. It returns the addresses of what it removed.
+func (l *Ledger) Discard(ctx context.Context, n int) ([]string, error) {
+	if _, err := l.ReadCommit(ctx, n); !IsKind(err, Abandoned) {
+		if err == nil {
+			err = &Error{Op: "discard files", Bucket: l.bucket, Key: l.inVersion(n, commitName), Kind: Conflict, Message: "it is committed"}
+		}
+		return nil, err
+	}
+	var removed []string
+	prefix := l.inVersion(n, "")
+	pages := s3.NewListObjectsV2Paginator(l.client, &s3.ListObjectsV2Input{Bucket: aws.String(l.bucket), Prefix: aws.String(prefix)})
+	for pages.HasMorePages() {
+		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return pages.NextPage(ctx) })
+		if err != nil {
+			return removed, wrap("list files (s3:ListBucket)", l.bucket, prefix, err)
+		}
+		for _, object := range page.Contents {
+			key := aws.ToString(object.Key)
+			if key == prefix+claimName || key == prefix+commitName {
+				continue
+			}
+			_, err := call(ctx, func(ctx context.Context) (*s3.DeleteObjectOutput, error) {
+				return l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
+			})
+			if err = wrap("remove file (s3:DeleteObject)", l.bucket, key, err); err != nil && !IsKind(err, NotFound) {
+				return removed, err
+			}
+			removed = append(removed, "s3://"+l.bucket+"/"+key)
+		}
+	}
+	l.abortIn(ctx, l.bucket, prefix, func(string) bool { return true })
+	return removed, nil
 }
 
 // create writes an object that must not exist: Precondition when it does. A request

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -172,12 +173,10 @@ func TestScanReadsAllPagesAndIgnoresJunk(t *testing.T) {
 	state, err := l.Scan(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 1202, state.Next(), "a folder without a claim is taken, too")
-	assert.Equal(t, 1199, state.Latest())
 	assert.Equal(t, []int{1200}, state.Open())
 	assert.Equal(t, 7, state.Ignored)
 	empty := ledger.State{}
 	assert.Equal(t, 1, empty.Next())
-	assert.Zero(t, empty.Latest())
 }
 
 func TestFiftyClaimsAreFiftyNumbers(t *testing.T) {
@@ -221,9 +220,10 @@ func TestContentIsFoundByItsKey(t *testing.T) {
 	find := func(key string) int {
 		state, err := l.Scan(ctx)
 		require.NoError(t, err)
-		n, err := l.Find(ctx, key, state)
+		found, err := l.Find(ctx, key, state)
 		require.NoError(t, err)
-		return n
+		assert.Equal(t, 1, found.Turn)
+		return found.Number
 	}
 	assert.Zero(t, find("k1"))
 	n, err := l.Take(ctx, ledger.Claim{Key: "k1"}, 1)
@@ -231,10 +231,10 @@ func TestContentIsFoundByItsKey(t *testing.T) {
 	assert.Equal(t, 1, n)
 	assert.Equal(t, 1, find("k1"), "by its open claim")
 	assert.Zero(t, find("k2"))
-	n, err = l.Point(ctx, "k1", 1)
+	n, err = l.Point(ctx, "k1", 1, 1)
 	require.NoError(t, err)
 	assert.Equal(t, 1, n)
-	n, err = l.Point(ctx, "k1", 5)
+	n, err = l.Point(ctx, "k1", 1, 5)
 	require.NoError(t, err)
 	assert.Equal(t, 1, n, "the first holds")
 	assert.Equal(t, 1, find("k1"))
@@ -282,6 +282,90 @@ func TestCommitIsWrittenOnce(t *testing.T) {
 	}
 }
 
+func TestAnAbandonedNumberIsNeverAVersionAndNeverGivenOutAgain(t *testing.T) {
+	s, l := start(t)
+	ctx := t.Context()
+	scan := func() *ledger.State {
+		state, err := l.Scan(ctx)
+		require.NoError(t, err)
+		return state
+	}
+	n, err := l.Take(ctx, ledger.Claim{Key: "k1"}, 1)
+	require.NoError(t, err)
+	_, err = l.Point(ctx, "k1", 1, n)
+	require.NoError(t, err)
+	_, err = l.Put(ctx, n, "models/m.keras", local(t, []byte("orphan")))
+	require.NoError(t, err)
+	_, err = l.Discard(ctx, n)
+	assert.True(t, ledger.IsKind(err, ledger.NotFound), "only what was abandoned is removed: %v", err)
+
+	at := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	require.NoError(t, l.Abandon(ctx, ledger.Claim{Number: n, Key: "k1"}, at))
+	require.NoError(t, l.Abandon(ctx, ledger.Claim{Number: n, Key: "k1"}, at), "a second time")
+	removed, err := l.Discard(ctx, n)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"s3://models-bucket/root/openstack-rca-system-prod_0001/models/m.keras"}, removed)
+	removed, err = l.Discard(ctx, n)
+	require.NoError(t, err)
+	assert.Empty(t, removed)
+
+	// A publisher that was only slow loses.
+	_, err = l.Commit(ctx, commit(n, "k1", "aa"))
+	assert.True(t, ledger.IsKind(err, ledger.Abandoned), "%v", err)
+	assert.Empty(t, scan().Open())
+	newest, err := l.Newest(ctx, scan(), 0)
+	require.NoError(t, err)
+	assert.Nil(t, newest)
+
+	// The same content gets another number.
+	found, err := l.Find(ctx, "k1", scan())
+	require.NoError(t, err)
+	assert.Equal(t, ledger.Found{Turn: 2}, found)
+	n, err = l.Take(ctx, ledger.Claim{Key: "k1"}, scan().Next())
+	require.NoError(t, err)
+	assert.Equal(t, 2, n)
+	n, err = l.Point(ctx, "k1", found.Turn, n)
+	require.NoError(t, err)
+	assert.Equal(t, 2, n)
+	_, err = l.Commit(ctx, commit(n, "k1", "aa"))
+	require.NoError(t, err)
+	found, err = l.Find(ctx, "k1", scan())
+	require.NoError(t, err)
+	assert.Equal(t, 2, found.Number)
+	require.NotNil(t, found.Commit)
+	newest, err = l.Newest(ctx, scan(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, 2, newest.Number)
+
+	// What is committed stays.
+	for _, err := range []error{l.Abandon(ctx, ledger.Claim{Number: 2, Key: "k1"}, at), second(l.Discard(ctx, 2))} {
+		assert.True(t, ledger.IsKind(err, ledger.Conflict), "%v", err)
+	}
+	assert.Contains(t, s.Keys(), "root/openstack-rca-system-prod.keys/k1-2.json")
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestDiscardNamesTheActionThatIsNotAllowed(t *testing.T) {
+	s, l := start(t)
+	ctx := t.Context()
+	_, err := l.Take(ctx, ledger.Claim{Key: "k1"}, 1)
+	require.NoError(t, err)
+	_, err = l.Put(ctx, 1, "models/m.keras", local(t, []byte("orphan")))
+	require.NoError(t, err)
+	require.NoError(t, l.Abandon(ctx, ledger.Claim{Number: 1, Key: "k1"}, time.Now()))
+	s.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			ledgertest.Fail(w, http.StatusForbidden, "AccessDenied", "no")
+			return true
+		}
+		return false
+	})
+	_, err = l.Discard(ctx, 1)
+	assert.True(t, ledger.IsKind(err, ledger.AccessDenied), "%v", err)
+	assert.ErrorContains(t, err, "s3:DeleteObject")
+}
+
 func TestPutStoresOnceAndNeverOverwrites(t *testing.T) {
 	for name, size := range map[string]int{"in one piece": 10, "in parts": 200} {
 		t.Run(name, func(t *testing.T) {
@@ -320,20 +404,25 @@ func TestPutStoresOnceAndNeverOverwrites(t *testing.T) {
 	}
 }
 
-func TestPutURIAndHashURI(t *testing.T) {
+func TestPutURIAndCopyURI(t *testing.T) {
 	_, l := start(t)
 	file := local(t, []byte("abc"))
 	written, err := l.PutURI(t.Context(), "s3://models-bucket/elsewhere/a", file)
 	require.NoError(t, err)
 	assert.True(t, written)
-	sum, _, err := l.HashURI(t.Context(), "s3://models-bucket/elsewhere/a")
+	var content bytes.Buffer
+	again := func() error { content.Reset(); return nil }
+	n, err := l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", &content, again)
 	require.NoError(t, err)
-	assert.Equal(t, file.SHA256, sum)
+	assert.Equal(t, int64(3), n)
+	assert.Equal(t, "abc", content.String())
+	_, err = l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", &content, func() error { return errors.New("disk full") })
+	assert.True(t, ledger.IsKind(err, ledger.LocalFile), "%v", err)
 	_, err = l.PutURI(t.Context(), "nonsense", file)
 	require.Error(t, err)
-	_, _, err = l.HashURI(t.Context(), "nonsense")
+	_, err = l.CopyURI(t.Context(), "nonsense", &content, again)
 	require.Error(t, err)
-	_, _, err = l.HashURI(t.Context(), "s3://models-bucket/nothing")
+	_, err = l.CopyURI(t.Context(), "s3://models-bucket/nothing", &content, again)
 	assert.True(t, ledger.IsKind(err, ledger.NotFound), "%v", err)
 }
 

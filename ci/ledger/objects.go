@@ -201,15 +201,20 @@ func (l *Ledger) abort(ctx context.Context, bucket, key, id string) error {
 // abortOthers removes uploads of a key that is complete: none of them can be
 // completed any more. Failing at it breaks no promise, so that it only warns.
 func (l *Ledger) abortOthers(ctx context.Context, bucket, key string) {
+	l.abortIn(ctx, bucket, key, func(found string) bool { return found == key })
+}
+
+func (l *Ledger) abortIn(ctx context.Context, bucket, prefix string, ours func(key string) bool) {
 	out, err := call(ctx, func(ctx context.Context) (*s3.ListMultipartUploadsOutput, error) {
-		return l.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: aws.String(key)})
+		return l.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: aws.String(prefix)})
 	})
 	if err != nil {
-		l.warn(wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, key, err))
+		l.warn(wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, prefix, err))
 		return
 	}
 	for _, upload := range out.Uploads {
-		if aws.ToString(upload.Key) != key {
+		key := aws.ToString(upload.Key)
+		if !ours(key) {
 			continue
 		}
 		if err := l.abort(ctx, bucket, key, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, gone) {
@@ -224,36 +229,48 @@ func (l *Ledger) Hash(ctx context.Context, n int, path string) (string, int64, e
 	return l.hash(ctx, l.bucket, l.inVersion(n, path))
 }
 
-// HashURI is Hash for any address of the store.
-func (l *Ledger) HashURI(ctx context.Context, uri string) (string, int64, error) {
+// CopyURI streams the object at any address of the store into w and returns its size.
+// again is called before each attempt and makes w forget what an earlier one wrote.
+func (l *Ledger) CopyURI(ctx context.Context, uri string, w io.Writer, again func() error) (int64, error) {
 	bucket, key, err := ParseURI(uri)
 	if err != nil {
-		return "", 0, err
+		return 0, err
 	}
-	return l.hash(ctx, bucket, key)
+	return l.copy(ctx, bucket, key, w, again)
 }
 
 func (l *Ledger) hash(ctx context.Context, bucket, key string) (string, int64, error) {
+	h := sha256.New()
+	n, err := l.copy(ctx, bucket, key, h, func() error { h.Reset(); return nil })
+	if err != nil {
+		return "", 0, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), n, nil
+}
+
+func (l *Ledger) copy(ctx context.Context, bucket, key string, w io.Writer, again func() error) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	const op = "read object back (s3:GetObject)"
 	for attempt := 1; ; attempt++ {
+		if err := again(); err != nil {
+			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: LocalFile, Err: err}
+		}
 		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
 		if err != nil {
-			return "", 0, wrap(op, bucket, key, err)
+			return 0, wrap(op, bucket, key, err)
 		}
-		h := sha256.New()
-		n, err := io.CopyBuffer(h, out.Body, make([]byte, 256<<10))
+		n, err := io.CopyBuffer(w, out.Body, make([]byte, 256<<10))
 		out.Body.Close()
 		if err == nil && out.ContentLength != nil && n != *out.ContentLength {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
-			return hex.EncodeToString(h.Sum(nil)), n, nil
+			return n, nil
 		}
 		// The connection broke within the body: the SDK retries only until the headers.
 		if attempt == 3 || ctx.Err() != nil {
-			return "", 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
+			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
 		}
 	}
 }

@@ -54,6 +54,14 @@ type Commit struct {
 	Metrics       map[string]float64 `json:"metrics"`
 	ModuleVersion string             `json:"module_version,omitempty"`
 	CommittedAt   time.Time          `json:"committed_at"`
+
+	// Abandoned says that this number was given up: it is no version and never will be.
+	Abandoned *Abandonment `json:"abandoned,omitempty"`
+}
+
+// Abandonment is the end of a claim that nobody will finish.
+type Abandonment struct {
+	At time.Time `json:"at"`
 }
 
 // ModelFile is the entry of the model file, nil when the manifest has none.

@@ -172,6 +172,35 @@ func (c *Client) ModelVersionByAlias(ctx context.Context, name, alias string) (*
 	return v, err
 }
 
+// Aliases returns the aliases of a registered model with the versions they point at; none
+// when the model does not exist.
+func (c *Client) Aliases(ctx context.Context, name string) (map[string]string, error) {
+	var out struct {
+		Model *struct {
+			Aliases []struct {
+				Alias   string   `json:"alias"`
+				Version flexText `json:"version"`
+			} `json:"aliases"`
+		} `json:"registered_model"`
+	}
+	op := "get registered model " + name
+	err := c.json(ctx, op, http.MethodGet, "mlflow/registered-models/get", url.Values{"name": {name}}, nil, &out, true)
+	if IsKind(err, NotFound) {
+		return map[string]string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.Model == nil {
+		return nil, c.incomplete(op, "registered_model")
+	}
+	aliases := map[string]string{}
+	for _, a := range out.Model.Aliases {
+		aliases[a.Alias] = string(a.Version)
+	}
+	return aliases, nil
+}
+
 // DeleteAlias deletes an alias; a missing one is no error.
 func (c *Client) DeleteAlias(ctx context.Context, name, alias string) error {
 	in := map[string]any{"name": name, "alias": alias}

@@ -217,6 +217,16 @@ func (c *Client) UpdateRun(ctx context.Context, id, status string, end time.Time
 	return c.json(ctx, "set status of run "+id, http.MethodPost, "mlflow/runs/update", nil, in, nil, true)
 }
 
+// DeleteRun moves a run to the server's trash, from where it can be restored; a missing
+// run is no error.
+func (c *Client) DeleteRun(ctx context.Context, id string) error {
+	err := c.json(ctx, "delete run "+id, http.MethodPost, "mlflow/runs/delete", nil, map[string]any{"run_id": id}, nil, true)
+	if IsKind(err, NotFound) {
+		return nil
+	}
+	return err
+}
+
 // SetRunTag sets a tag of a run.
 func (c *Client) SetRunTag(ctx context.Context, id string, tag Tag) error {
 	in := map[string]any{"run_id": id, "key": tag.Key, "value": tag.Value}

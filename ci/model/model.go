@@ -12,6 +12,8 @@ type Artifact struct {
 	Dir string
 	// File is the base name of the model file itself, such as lstm_model.keras.
 	File string
+	// Paths say where each file, by its base name, was in the training's working directory.
+	Paths map[string]string
 	// SHA256 is the hash of that file in lower-case hex, Bytes its size.
 	SHA256 string
 	Bytes  int64

@@ -75,6 +75,8 @@ type Backend struct {
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
+	// Import makes a directory below WorkDir a tree for steps.
+	Import func(dir string) (runner.Files, error)
 }
 
 // Outcome is what a run made.
@@ -131,6 +133,9 @@ func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, 
 	}
 	if opts.Ref == "" {
 		opts.Ref = "main"
+	}
+	if opts.Module == "" {
+		opts.Module = Version
 	}
 	run := &verdict.Run{
 		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,

@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"path/filepath"
-
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -16,11 +14,7 @@ type TrainOptions struct {
 }
 
 func (p *progress) train() verdict.Stage {
-	result := train.Run(p.ctx, p.backend.Runner, train.Input{
-		Config: p.cfg, Source: p.backend.Source, Data: p.opts.Data, Python: p.opts.Python,
-		Params: p.args.params, Threads: p.opts.Train.Threads,
-		WorkDir: filepath.Join(p.backend.WorkDir, "model"),
-	})
+	result := train.Run(p.ctx, p.backend.Runner, p.trainInput())
 	p.outcome.Model = result.Model
 	if result.Model != nil {
 		p.run.ModelSHA256 = result.Model.SHA256

@@ -15,6 +15,9 @@ import (
 // ChampionAlias is the alias of the model to beat.
 const ChampionAlias = "champion"
 
+// ProductionAlias is the alias that a promotion moves unless it is told another.
+const ProductionAlias = "production"
+
 // tagAliased heads the tags of a version that say when an alias was first moved to
 // it. An alias that was moved on purpose afterwards (a rollback) is left alone by a
 // publisher that runs again for the same content.
@@ -100,10 +103,11 @@ func (p *publication) newest(ctx context.Context) (*ledger.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := state.Latest(); n > p.commit.Number {
-		return p.ledger.ReadCommit(ctx, n)
+	newer, err := p.ledger.Newest(ctx, state, p.commit.Number)
+	if newer == nil && err == nil {
+		return p.commit, nil
 	}
-	return p.commit, nil
+	return newer, err
 }
 
 // Champion is the version that the champion alias points at.

@@ -78,12 +78,33 @@ var (
 	CodeLedgerUnreadable = verdict.Code{Name: "LEDGER_UNREADABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "A record of the ledger is damaged or was written by a newer pipeline; nothing is changed.",
 		Remedy:  "Use the newer pipeline, or restore the named object from the bucket's versions"}
+	CodeVerifyNotRun = verdict.Code{Name: "VERIFY_NOT_RUN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The registered model could not be loaded for a check: its environment could not be made. The version stays uncommitted.",
+		Remedy:  "Read the cause, then " + again}
+	CodeClaimAbandoned = verdict.Code{Name: "CLAIM_ABANDONED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The number was given up by clean-claims while this publication was under way.",
+		Remedy:  "Run publish again: it takes a new number"}
+	CodeNotCommitted = verdict.Code{Name: "VERSION_NOT_COMMITTED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "There is no committed version of that number, or none that the alias points at.",
+		Remedy:  "Name a version that models lists as committed, with --number"}
+	CodeNoPrevious = verdict.Code{Name: "NO_PREVIOUS_VERSION", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The alias has pointed at no other version before, as far as its history says.",
+		Remedy:  "Name the version with --number"}
+	CodeNotClean = verdict.Code{Name: "CLAIM_NOT_CLEANED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "A number that was to be cleaned is no open claim.",
+		Remedy:  "See models: what is committed is never removed"}
+	CodeNotLoaded = verdict.Code{Name: "NOT_LOADED", Stage: verdict.Publish,
+		Meaning: "The published bytes were compared, but the model was not loaded: nothing here can.",
+		Remedy:  "Set train.score_command and train.golden, or have keras among the training's requirements"}
+	CodeDrift = verdict.Code{Name: "REGISTRY_DRIFT", Stage: verdict.Publish,
+		Meaning: "The registry and the ledger do not agree: a committed version is gone from the registry, or an alias points at a version that is not committed.",
+		Remedy:  "Find out who changed the registry; the ledger in S3 is the record that counts"}
 	CodeCancelled = verdict.Code{Name: "PUBLISH_CANCELLED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Publishing was cancelled.",
 		Remedy:  "To finish, " + again}
 	CodeAbandoned = verdict.Code{Name: "ABANDONED_CLAIMS", Stage: verdict.Publish,
 		Meaning: "Numbers are claimed and not committed: their publishers died or are still at work.",
-		Remedy:  "Run the pipeline for the named commit again to finish it, or leave the number unused"}
+		Remedy:  "Run the pipeline for the named commit again to finish it, or remove what it left with clean-claims"}
 	CodeSuperseded = verdict.Code{Name: "SUPERSEDED", Stage: verdict.Publish,
 		Meaning: "A newer version is committed, so that the aliases stay there.",
 		Remedy:  "Nothing, unless this version is wanted: then move the alias on purpose"}
@@ -100,5 +121,5 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeInput, CodeModelChanged, CodeUnreachable, CodeTLS, CodeAuth, CodeThrottled, CodeNotJSON, CodeUnsupported,
 		CodeExperimentDeleted, CodeRunFailed, CodeRegistryFailed, CodeAliasFailed, CodeVerifyFailed, CodeS3Unreachable, CodeS3Denied,
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
-		CodeLedgerUnreadable, CodeCancelled, CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure}
+		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled, CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure}
 }

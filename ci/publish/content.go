@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -109,6 +111,45 @@ func (c *content) manifest(series ledger.Series, n int) []ledger.File {
 		files = append(files, ledger.File{Path: c.pathIn(series, n, f), SHA256: f.SHA256, Bytes: f.Bytes})
 	}
 	return files
+}
+
+// served is a file as the registry hands it out.
+type served struct {
+	// path is relative to the model directory, name what the file is called beside the others.
+	path, name string
+	sha256     string
+	bytes      int64
+}
+
+// served lists the files below the model directory, the model file first.
+func (c *content) served() []served {
+	var all []served
+	for i, f := range c.files {
+		all = append(all, served{path: servedPath(f.name, i == 0), name: f.name, sha256: f.SHA256, bytes: f.Bytes})
+	}
+	return all
+}
+
+// servedOf lists those of a committed version.
+func servedOf(commit *ledger.Commit) []served {
+	var all []served
+	for _, f := range commit.Files {
+		name := path.Base(f.Path)
+		file := served{path: servedPath(name, f.Path == commit.Model), name: name, sha256: f.SHA256, bytes: f.Bytes}
+		if f.Path == commit.Model {
+			all = slices.Insert(all, 0, file)
+		} else {
+			all = append(all, file)
+		}
+	}
+	return all
+}
+
+func servedPath(name string, isModel bool) string {
+	if isModel {
+		return mlflow.KerasModelPath
+	}
+	return mlflow.KerasDataDir + "/" + name
 }
 
 func hashFile(path string) (string, int64, error) {

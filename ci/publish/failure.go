@@ -34,7 +34,7 @@ var ledgerCodes = map[ledger.Kind]verdict.Code{
 	ledger.Unreachable: CodeS3Unreachable, ledger.Untrusted: CodeTLS, ledger.AccessDenied: CodeS3Denied, ledger.BadCredentials: CodeS3Denied,
 	ledger.NoBucket: CodeS3NoBucket, ledger.WrongRegion: CodeS3Region, ledger.ClockSkew: CodeClockSkew, ledger.Throttled: CodeThrottled,
 	ledger.NoCAS: CodeNoCAS, ledger.Unreadable: CodeLedgerUnreadable, ledger.Corrupt: CodeCorrupt, ledger.Conflict: CodeConflict,
-	ledger.Partial: CodeUploadPartial,
+	ledger.Partial: CodeUploadPartial, ledger.Abandoned: CodeClaimAbandoned,
 }
 
 // problem says what an error means to the user.

@@ -8,7 +8,8 @@
 //  3. upload the files under the claim, read them back, compare
 //  4. log an MLflow run with a model directory that mlflow.keras.load_model can load
 //  5. register a model version that carries the content's idempotency key
-//  6. fetch the version back through the registry, compare
+//  6. fetch the version back through the registry, compare, load it in a fresh
+//     environment and score the golden sample
 //  7. write COMMIT.json: from here on the version exists
 //  8. move the aliases
 //
@@ -45,8 +46,23 @@ type Input struct {
 	ModuleVersion string
 	Target        Target
 	Clock         Clock
+	// Check loads the model's files, as the registry handed them out into dir under the
+	// names they have in Model.Dir, where nothing else of the training is; nil only
+	// compares their hashes. version is the registered model with its version.
+	Check func(ctx context.Context, version, dir string) Checked
+	// WorkDir is an existing directory for what is fetched; the system's for temporary
+	// files when empty.
+	WorkDir string
 
 	tuning tuning
+}
+
+// Checked is what loading a model found.
+type Checked struct {
+	// Found says how the model was loaded and what it scored, for the report.
+	Found string
+	// Warning and Problem say why it was not loaded, or that it is not what it should be.
+	Warning, Problem *verdict.Problem
 }
 
 // Result is the stage's verdict and the version. Version is nil unless it is
@@ -67,6 +83,9 @@ type publication struct {
 	// visible is what others can see so far.
 	visible []string
 	number  int
+	// turn counts the numbers that this content was given; see ledger.Found.
+	turn    int
+	checked string
 	runID   string
 	commit  *ledger.Commit
 	already bool
@@ -140,18 +159,14 @@ func (p *publication) protocol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.number, err = p.ledger.Find(ctx, p.content.key, state); err != nil {
+	found, err := p.ledger.Find(ctx, p.content.key, state)
+	if err != nil {
 		return err
 	}
-	if p.number > 0 {
-		commit, err := p.ledger.ReadCommit(ctx, p.number)
-		if err == nil {
-			p.already = true
-			return p.finish(ctx, commit)
-		}
-		if !ledger.IsKind(err, ledger.NotFound) {
-			return err
-		}
+	p.number, p.turn = found.Number, found.Turn
+	if found.Commit != nil {
+		p.already = true
+		return p.finish(ctx, found.Commit)
 	}
 	if err := p.claim(ctx, state); err != nil {
 		return err
@@ -169,7 +184,7 @@ func (p *publication) protocol(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.timed("verify", func() error { return p.verifyRegistry(ctx, version.Version) }); err != nil {
+	if err := p.timed("verify", func() error { return p.verifyRegistry(ctx, version.Version, p.content.key, p.content.served()) }); err != nil {
 		return err
 	}
 	p.at = committing
@@ -196,7 +211,7 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 			return err
 		}
 	}
-	held, err := p.ledger.Point(ctx, p.content.key, p.number)
+	held, err := p.ledger.Point(ctx, p.content.key, p.turn, p.number)
 	if err != nil {
 		return err
 	}
@@ -251,22 +266,22 @@ func (p *publication) upload(ctx context.Context) error {
 			p.show("%s (uploaded, not committed)", p.ledger.URI(p.number, path))
 		}
 	}
-	return p.readBack(ctx, p.content.manifest(p.series(), p.number))
+	return p.readBack(ctx, p.number, p.content.manifest(p.series(), p.number))
 }
 
-// readBack compares the stored files with the manifest.
-func (p *publication) readBack(ctx context.Context, files []ledger.File) error {
+// readBack compares the stored files of a number with their manifest.
+func (p *publication) readBack(ctx context.Context, n int, files []ledger.File) error {
 	for _, f := range files {
-		sum, size, err := p.ledger.Hash(ctx, p.number, f.Path)
+		sum, size, err := p.ledger.Hash(ctx, n, f.Path)
 		if ledger.IsKind(err, ledger.NotFound) {
-			return verdict.Problemf(CodeCorrupt, "%s is gone", p.ledger.URI(p.number, f.Path))
+			return verdict.Problemf(CodeCorrupt, "%s is gone", p.ledger.URI(n, f.Path))
 		}
 		if err != nil {
 			return err
 		}
 		if sum != f.SHA256 || size != f.Bytes {
 			return verdict.Problemf(CodeCorrupt, "%s reads back with sha256 %s and %d bytes, want %s and %d",
-				p.ledger.URI(p.number, f.Path), sum, size, f.SHA256, f.Bytes)
+				p.ledger.URI(n, f.Path), sum, size, f.SHA256, f.Bytes)
 		}
 	}
 	return nil
@@ -289,10 +304,12 @@ func (p *publication) manifest(version *mlflow.ModelVersion) ledger.Commit {
 func (p *publication) finish(ctx context.Context, commit *ledger.Commit) error {
 	if p.already {
 		p.at = verifying
-		if err := p.readBack(ctx, commit.Files); err != nil {
+		if err := p.readBack(ctx, commit.Number, commit.Files); err != nil {
 			return err
 		}
-		if err := p.verifyRegistry(ctx, commit.RegistryVersion); err != nil {
+		if err := p.timed("verify", func() error {
+			return p.verifyRegistry(ctx, commit.RegistryVersion, commit.Key, p.content.served())
+		}); err != nil {
 			return err
 		}
 	}
@@ -323,6 +340,9 @@ func (p *publication) report(problems []*verdict.Problem) {
 		}
 		s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
 		s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
+		if p.checked != "" {
+			s.Gate("model loaded from the registry", p.checked, "loads, and scores the golden sample as trained", true)
+		}
 		s.Add("model file", v.URI)
 		s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))
 		s.Add("run", v.RunID)

@@ -527,7 +527,7 @@ func TestFaults(t *testing.T) {
 				}
 				return false
 			})
-		}, want{code: CodeVerifyFailed, cause: "hands out a model with sha256"}},
+		}, want{code: CodeVerifyFailed, cause: "hands out a data/model.keras with sha256"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

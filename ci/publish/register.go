@@ -7,8 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"maps"
 	"math"
@@ -158,6 +158,8 @@ func (p *publication) openRun(ctx context.Context, experiment string) (*mlflow.R
 		if err != nil {
 			return nil, err
 		}
+		// The run of a number that was abandoned is not this one's.
+		runs = slices.DeleteFunc(runs, func(r *mlflow.Run) bool { return r.Tags[tagNumber] != strconv.Itoa(p.number) })
 		if len(runs) > 0 {
 			slices.SortStableFunc(runs, func(a, b *mlflow.Run) int {
 				return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
@@ -228,11 +230,8 @@ func (p *publication) storeModel(ctx context.Context, run *mlflow.Run, source st
 			return err
 		}
 	}
-	for _, f := range p.content.files {
-		name := mlflow.KerasDataDir + "/" + f.name
-		if f.name == p.content.model().name {
-			name = mlflow.KerasModelPath
-		}
+	for i, f := range p.content.files {
+		name := servedPath(f.name, i == 0)
 		if err := p.storeFile(ctx, source+"/"+name, f.Local); err != nil {
 			return err
 		}
@@ -323,8 +322,11 @@ func (p *publication) findVersion(ctx context.Context) (*mlflow.ModelVersion, er
 	if err != nil || len(versions) == 0 {
 		return nil, err
 	}
-	// Some servers ignore the tag in the filter.
-	versions = slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool { return v.Tags[tagKey] != p.content.key })
+	// Some servers ignore the tag in the filter; and the version of a number that was
+	// abandoned is not this one's.
+	versions = slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool {
+		return v.Tags[tagKey] != p.content.key || v.Tags[tagNumber] != strconv.Itoa(p.number)
+	})
 	if len(versions) == 0 {
 		return nil, nil
 	}
@@ -372,16 +374,16 @@ func (p *publication) createVersion(ctx context.Context, runID, source string) (
 	}
 }
 
-// verifyRegistry takes the way of a user of the registry: the version by its number,
-// its address, the model file there; and compares its hash. A wrong or older model
+// verifyRegistry takes the way of a user of the registry: the version by its number, its
+// address, the files there; compares their hashes and loads them. A wrong or older model
 // can never satisfy it.
-func (p *publication) verifyRegistry(ctx context.Context, registryVersion string) error {
+func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key string, files []served) error {
 	p.at = verifying
 	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), registryVersion)
 	if err != nil {
 		return err
 	}
-	if version.Tags[tagKey] != p.content.key {
+	if version.Tags[tagKey] != key {
 		return verdict.Problemf(CodeVerifyFailed, "version %s of %s belongs to other content", registryVersion, p.registered())
 	}
 	if version.Status != "" && version.Status != "READY" {
@@ -391,31 +393,81 @@ func (p *publication) verifyRegistry(ctx context.Context, registryVersion string
 	if err != nil {
 		return err
 	}
-	file := strings.TrimRight(uri, "/") + "/" + mlflow.KerasModelPath
-	sum, size, err := p.hashArtifact(ctx, file)
-	if err != nil {
-		return err
+	dir := ""
+	if p.Check != nil {
+		if dir, err = os.MkdirTemp(p.WorkDir, "openstack-rca-version-"); err != nil {
+			return fmt.Errorf("make temporary directory: %w", err)
+		}
+		defer os.RemoveAll(dir)
 	}
-	if want := p.content.model(); sum != want.SHA256 || size != want.Bytes {
-		return verdict.Problemf(CodeVerifyFailed, "version %s of %s hands out a model with sha256 %s and %d bytes, want %s and %d",
-			registryVersion, p.registered(), sum, size, want.SHA256, want.Bytes)
+	for _, f := range files {
+		to := ""
+		if dir != "" {
+			to = filepath.Join(dir, f.name)
+		}
+		sum, size, err := p.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to)
+		if err != nil {
+			return err
+		}
+		if sum != f.sha256 || size != f.bytes {
+			return verdict.Problemf(CodeVerifyFailed, "version %s of %s hands out a %s with sha256 %s and %d bytes, want %s and %d",
+				registryVersion, p.registered(), f.path, sum, size, f.sha256, f.bytes)
+		}
 	}
+	if p.Check == nil {
+		return nil
+	}
+	checked := p.Check(ctx, p.registered()+"/"+registryVersion, dir)
+	if checked.Problem != nil {
+		return checked.Problem
+	}
+	if checked.Warning != nil {
+		p.stage.Warn(checked.Warning.Code, "%s", checked.Warning.Cause)
+	}
+	p.checked = checked.Found
 	return nil
 }
 
-func (p *publication) hashArtifact(ctx context.Context, uri string) (string, int64, error) {
-	path, ok := p.mlflow.Proxied(uri)
-	if !ok {
-		if !strings.HasPrefix(uri, "s3://") {
-			return "", 0, unsupported(uri)
+// fetch reads an artifact, returns its hash and size, and keeps it at a path unless that is empty.
+func (p *publication) fetch(ctx context.Context, uri, to string) (sum string, size int64, err error) {
+	h := sha256.New()
+	into := io.Writer(h)
+	// again forgets what an attempt that broke off has written.
+	again := func() error { h.Reset(); return nil }
+	if to != "" {
+		f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return "", 0, fmt.Errorf("keep artifact: %w", err)
 		}
-		return p.ledger.HashURI(ctx, uri)
+		defer func() {
+			if closeErr := f.Close(); err == nil && closeErr != nil {
+				err = fmt.Errorf("keep artifact: %w", closeErr)
+			}
+		}()
+		into = io.MultiWriter(h, f)
+		again = func() error {
+			h.Reset()
+			if err := f.Truncate(0); err != nil {
+				return err
+			}
+			_, err := f.Seek(0, io.SeekStart)
+			return err
+		}
 	}
-	var h hash.Hash
-	size, err := p.mlflow.DownloadArtifact(ctx, path, func() io.Writer {
-		h = sha256.New()
-		return h
-	})
+	if path, ok := p.mlflow.Proxied(uri); ok {
+		var failed error
+		size, err = p.mlflow.DownloadArtifact(ctx, path, func() io.Writer {
+			if failed = again(); failed != nil {
+				return io.Discard
+			}
+			return into
+		})
+		err = errors.Join(err, failed)
+	} else if strings.HasPrefix(uri, "s3://") {
+		size, err = p.ledger.CopyURI(ctx, uri, into, again)
+	} else {
+		err = unsupported(uri)
+	}
 	if err != nil {
 		return "", 0, err
 	}

@@ -287,7 +287,8 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	}
 	file := models[0]
 	artifact := &s.candidate.Artifact
-	files, names, problem := s.flat(append(s.matching(s.cfg.Artifacts...), append(s.golden(), file)...))
+	paths := append(s.matching(s.cfg.Artifacts...), append(s.golden(), file)...)
+	files, names, problem := s.flat(paths)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -304,6 +305,10 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	})
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
+	}
+	artifact.Paths = map[string]string{}
+	for _, p := range paths {
+		artifact.Paths[path.Base(p)] = p
 	}
 	artifact.File, artifact.SHA256, artifact.Bytes = path.Base(file), report.SHA256, report.Bytes
 	if golden := path.Base(s.cfg.Golden); slices.Contains(names, golden) {

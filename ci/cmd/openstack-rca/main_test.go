@@ -99,3 +99,13 @@ func TestTheDoctorChangesNothingAndSpeaks(t *testing.T) {
 	assert.Equal(t, 0, got.exit, got.stderr)
 	assert.Contains(t, got.stdout, "of the checks failed")
 }
+
+func TestPublishedVersionsNeedServersThatStay(t *testing.T) {
+	for _, command := range []string{"models", "promote", "rollback-model", "clean-claims"} {
+		report := filepath.Join(t.TempDir(), "report")
+		got := call(t, command, "--source", project(t), "--report", report)
+		assert.Equal(t, 1, got.exit, command)
+		assert.Contains(t, got.stdout, "PUBLISH_INPUT", command)
+		assert.FileExists(t, filepath.Join(report, "report.json"))
+	}
+}

@@ -232,6 +232,9 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete && id != "":
 		delete(s.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodDelete && key != "":
+		delete(s.objects, key)
+		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPut:
 		s.objects[key] = Object{Content: body, Meta: meta(r)}
 		w.Header().Set("ETag", etag(body))

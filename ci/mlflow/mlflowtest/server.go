@@ -33,6 +33,8 @@ type Run struct {
 	Started                                   int64
 	Params, Tags                              map[string]string
 	Metrics                                   map[string][]Point
+	// Deleted runs are in the trash.
+	Deleted bool
 }
 
 // Version is a version of a registered model.
@@ -381,12 +383,12 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 		value = strings.TrimSuffix(value, "'")
 		found := []any{}
 		for _, r := range s.runs {
-			if r.Tags[key] == value {
+			if r.Tags[key] == value && !r.Deleted {
 				found = append(found, wireRun(r))
 			}
 		}
 		return ok(map[string]any{"runs": found})
-	case "GET runs/get", "POST runs/update", "POST runs/set-tag", "POST runs/log-batch":
+	case "GET runs/get", "POST runs/update", "POST runs/set-tag", "POST runs/log-batch", "POST runs/delete":
 		r := s.run(text(in, "run_id"))
 		if r == nil {
 			return missing("run")
@@ -398,6 +400,17 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 		}
 		s.models[name] = true
 		return ok(empty)
+	case "GET registered-models/get":
+		if !s.models[name] {
+			return missing("registered model")
+		}
+		aliases := []any{}
+		for key, number := range s.aliases {
+			if model, alias, _ := strings.Cut(key, "\n"); model == name && number > 0 {
+				aliases = append(aliases, map[string]any{"alias": alias, "version": strconv.Itoa(number)})
+			}
+		}
+		return ok(map[string]any{"registered_model": map[string]any{"name": name, "aliases": aliases}})
 	case "POST model-versions/create":
 		if !s.models[name] {
 			return missing("registered model")
@@ -442,6 +455,8 @@ func (s *Server) onRun(route string, r *Run, in map[string]any) (out any, status
 		return map[string]any{"run": wireRun(r)}, http.StatusOK, "", ""
 	case "POST runs/update":
 		r.Status = text(in, "status")
+	case "POST runs/delete":
+		r.Deleted = true
 	case "POST runs/set-tag":
 		r.Tags[text(in, "key")] = text(in, "value")
 	case "POST runs/log-batch":

@@ -1,0 +1,112 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Clean gives up open claims and removes what they left: uncommitted versions of the
+// registry, their runs (into the server's trash), files and unfinished uploads in S3. The
+// numbers are never given out again. With no numbers, it takes every claim that is older
+// than an hour, and what an earlier, interrupted Clean has left.
+//
+// A publisher that is only slow is safe: the claim ends with the same conditional write
+// as a commit, so that either the version is committed and stays, or the publisher is
+// told to begin anew.
+func Clean(ctx context.Context, in Input, numbers []int) *Registry {
+	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.cleanClaims(ctx, numbers) })}
+}
+
+func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
+	// The same promise rests on conditional writes here as when publishing.
+	if err := p.ledger.Probe(ctx); err != nil {
+		return err
+	}
+	versions, err := p.list(ctx, 0)
+	if err != nil {
+		return err
+	}
+	var targets []Listed
+	for _, v := range versions {
+		if len(numbers) == 0 && (v.Stale || v.State == StateAbandoned && v.Files > 0) {
+			targets = append(targets, v)
+		}
+	}
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(numbers))) {
+		i := slices.IndexFunc(versions, func(v Listed) bool { return v.Number == n && v.claim != nil })
+		if i < 0 {
+			return verdict.Problemf(CodeNotClean, "number %d is no claim that is open or was abandoned", n)
+		}
+		targets = append(targets, versions[i])
+	}
+	rows := [][]string{}
+	for _, v := range targets {
+		removed, err := p.cleanClaim(ctx, v)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []string{strconv.Itoa(v.Number), v.State, first(v.Commit, "unknown"), joined(removed)})
+	}
+	p.stage.Add("claims cleaned", strconv.Itoa(len(targets)))
+	if len(rows) > 0 {
+		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Cleaned claims", Summary: true,
+			Table: &verdict.Table{Columns: []string{"Number", "State before", "Commit", "Removed"}, Rows: rows}})
+	}
+	return nil
+}
+
+// cleanClaim ends one claim. Every step may be the last one of this process: the next
+// call goes on.
+func (p *publication) cleanClaim(ctx context.Context, v Listed) ([]string, error) {
+	err := p.ledger.Abandon(ctx, *v.claim, p.Clock.Now())
+	if ledger.IsKind(err, ledger.Conflict) {
+		return nil, verdict.Problemf(CodeNotClean, "number %d was committed meanwhile", v.Number)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", p.registered(), tagKey, v.claim.Key)
+	versions, err := p.mlflow.SearchModelVersions(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	for _, registered := range versions {
+		if registered.Tags[tagKey] != v.claim.Key || registered.Tags[tagNumber] != strconv.Itoa(v.Number) {
+			continue
+		}
+		if err := p.mlflow.DeleteModelVersion(ctx, registered.Name, registered.Version); err != nil {
+			return nil, err
+		}
+		removed = append(removed, fmt.Sprintf("version %s of %s", registered.Version, registered.Name))
+	}
+	experiment, err := p.findExperiment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if experiment != "" {
+		runs, err := p.mlflow.SearchRuns(ctx, experiment, fmt.Sprintf("tags.`%s` = '%s'", tagKey, v.claim.Key), 100)
+		if err != nil {
+			return nil, err
+		}
+		for _, run := range runs {
+			if run.Tags[tagNumber] != strconv.Itoa(v.Number) {
+				continue
+			}
+			if err := p.mlflow.UpdateRun(ctx, run.ID, "KILLED", p.Clock.Now()); err != nil {
+				return nil, err
+			}
+			if err := p.mlflow.DeleteRun(ctx, run.ID); err != nil {
+				return nil, err
+			}
+			removed = append(removed, "run "+run.ID)
+		}
+	}
+	files, err := p.ledger.Discard(ctx, v.Number)
+	return append(removed, files...), err
+}

@@ -1,0 +1,309 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// The states of a number.
+const (
+	// StateCommitted is a version that readers may trust.
+	StateCommitted = "committed"
+	// StateClaimed, StateUploaded and StateRegistered are publications that are under way
+	// or died there.
+	StateClaimed    = "claimed"
+	StateUploaded   = "uploaded"
+	StateRegistered = "registered"
+	// StateAbandoned is a number that was given up: it will never be a version.
+	StateAbandoned = "abandoned"
+	// StateForeign is a folder that something else made.
+	StateForeign = "foreign"
+	// StateUnreadable has a record that is damaged or of a newer program.
+	StateUnreadable = "unreadable"
+)
+
+// Listed is a number of the series as it stands.
+type Listed struct {
+	Number int    `json:"number"`
+	State  string `json:"state"`
+	// Stale says that an open claim is so old that nobody seems to work on it.
+	Stale bool `json:"stale,omitempty"`
+	// At is when it was committed, else when it was claimed.
+	At time.Time `json:"at,omitzero"`
+	// URI is the model file's address; empty unless committed.
+	URI    string `json:"uri,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+	Commit string `json:"commit,omitempty"`
+	Tree   string `json:"tree,omitempty"`
+	// Metrics are the final values by name.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// Registered and RegistryVersion name it in the registry, Aliases point at it there.
+	Registered      string   `json:"registered_model,omitempty"`
+	RegistryVersion string   `json:"registry_version,omitempty"`
+	Aliases         []string `json:"aliases,omitempty"`
+	RunID           string   `json:"run_id,omitempty"`
+	// History is how aliases were moved to it on purpose, oldest first.
+	History []Event `json:"history,omitempty"`
+	// Files counts the files that are stored under the number.
+	Files int `json:"files"`
+
+	claim *ledger.Claim
+}
+
+// Registry is what a call about published versions found and did.
+type Registry struct {
+	Stage verdict.Stage
+	// Versions are the numbers of the series, the highest first. Only List fills it.
+	Versions []Listed
+}
+
+// DefaultLimit is how many numbers List returns when it is not told.
+const DefaultLimit = 50
+
+// List returns the numbers of the environment's series with their state, metrics, commit
+// and the aliases that point at them: the limit highest ones (DefaultLimit when 0), and
+// every open claim. It writes nothing.
+func List(ctx context.Context, in Input, limit int) *Registry {
+	registry := &Registry{}
+	registry.Stage = operate(ctx, in, func(p *publication) error {
+		versions, err := p.list(ctx, limit)
+		registry.Versions = versions
+		p.showList(versions)
+		return err
+	})
+	return registry
+}
+
+// operate runs an operation on published versions and judges it.
+func operate(ctx context.Context, in Input, run func(*publication) error) verdict.Stage {
+	started := time.Now()
+	if in.Clock == nil {
+		in.Clock = mlflow.SystemClock{}
+	}
+	p := &publication{Input: in, stage: &verdict.Stage{Name: verdict.Publish}, seconds: map[string]float64{}}
+	clients, problems := p.connect(ctx, true)
+	p.clients = clients
+	if len(problems) == 0 {
+		if err := run(p); err != nil {
+			found := problem(ctx, p.at, err)
+			found.Published = p.visible
+			problems = append(problems, found)
+		}
+		for _, leftover := range p.ledger.Warnings() {
+			p.stage.Warn(CodeLeftover, "%s", leftover)
+		}
+	}
+	p.stage.Judge(problems...)
+	if len(problems) == 0 {
+		p.stage.Published = p.visible
+	}
+	if p.clients != nil {
+		p.hide(p.stage)
+	}
+	p.stage.Took(started)
+	return *p.stage
+}
+
+func (p *publication) list(ctx context.Context, limit int) ([]Listed, error) {
+	state, err := p.ledger.Scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if state.Ignored > 0 {
+		p.stage.Add("keys that are no version", strconv.Itoa(state.Ignored))
+	}
+	known, err := p.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", p.registered()))
+	if err != nil && !mlflow.IsKind(err, mlflow.NotFound) {
+		return nil, err
+	}
+	aliases, err := p.mlflow.Aliases(ctx, p.registered())
+	if err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	var chosen []ledger.Entry
+	for _, entry := range slices.Backward(state.Entries) {
+		if len(chosen) < limit || entry.Claimed && !entry.Committed {
+			chosen = append(chosen, entry)
+		}
+	}
+	versions := make([]Listed, len(chosen))
+	unreadable := make([]error, len(chosen))
+	group, reading := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, entry := range chosen {
+		group.Go(func() (err error) {
+			versions[i], err = p.describe(reading, entry)
+			if ledger.IsKind(err, ledger.Unreadable) {
+				unreadable[i], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	p.join(versions, known, aliases)
+	for _, err := range unreadable {
+		if err != nil {
+			return versions, err
+		}
+	}
+	return versions, nil
+}
+
+// describe reads the records of a number.
+func (p *publication) describe(ctx context.Context, entry ledger.Entry) (Listed, error) {
+	v := Listed{Number: entry.Number, State: StateForeign, Files: entry.Files}
+	if entry.Committed {
+		commit, err := p.ledger.ReadCommit(ctx, entry.Number)
+		switch {
+		case err == nil:
+			v.State, v.At, v.Commit, v.Tree, v.Metrics = StateCommitted, commit.CommittedAt, commit.Commit, commit.Tree, commit.Metrics
+			v.URI, v.SHA256 = p.ledger.URI(entry.Number, commit.Model), commit.ModelFile().SHA256
+			v.Registered, v.RegistryVersion, v.RunID = commit.Registered, commit.RegistryVersion, commit.RunID
+			return v, nil
+		case !ledger.IsKind(err, ledger.Abandoned):
+			v.State = StateUnreadable
+			return v, err
+		}
+		v.State = StateAbandoned
+	}
+	if !entry.Claimed {
+		return v, nil
+	}
+	claim, err := p.ledger.ReadClaim(ctx, entry.Number)
+	if err != nil {
+		v.State = StateUnreadable
+		return v, err
+	}
+	v.claim, v.At, v.Commit, v.Tree, v.SHA256 = claim, claim.ClaimedAt, claim.Commit, claim.Tree, claim.ModelSHA256
+	if v.State != StateAbandoned {
+		v.State = StateClaimed
+		if entry.Files > 0 {
+			v.State = StateUploaded
+		}
+		v.Stale = p.Clock.Now().Sub(claim.ClaimedAt) > abandonedAfter
+	}
+	return v, nil
+}
+
+// join adds what the registry knows, and says where it and the ledger do not agree.
+func (p *publication) join(versions []Listed, known []*mlflow.ModelVersion, aliases map[string]string) {
+	trusted := map[string]bool{}
+	for i := range versions {
+		v := &versions[i]
+		for _, registered := range known {
+			if registered.Tags[tagNumber] != strconv.Itoa(v.Number) || v.State == StateCommitted && registered.Version != v.RegistryVersion {
+				continue
+			}
+			if v.State == StateUploaded || v.State == StateClaimed {
+				v.State = StateRegistered
+			}
+			v.Registered, v.RegistryVersion, v.RunID = registered.Name, registered.Version, registered.RunID
+			v.History = eventsOf(registered)
+		}
+		if v.State == StateCommitted {
+			trusted[v.RegistryVersion] = true
+			if !slices.ContainsFunc(known, func(k *mlflow.ModelVersion) bool { return k.Version == v.RegistryVersion }) {
+				p.stage.Warn(CodeDrift, "number %d is committed as version %s of %s, which the registry does not have", v.Number, v.RegistryVersion, v.Registered)
+			}
+		}
+		for _, alias := range slices.Sorted(maps.Keys(aliases)) {
+			if v.RegistryVersion != "" && aliases[alias] == v.RegistryVersion {
+				v.Aliases = append(v.Aliases, alias)
+			}
+		}
+	}
+	for _, registered := range known {
+		for _, alias := range slices.Sorted(maps.Keys(aliases)) {
+			if aliases[alias] == registered.Version && !trusted[registered.Version] && registered.Tags[tagCommitted] == "" {
+				p.stage.Warn(CodeDrift, "alias %s points at version %s of %s, which is not committed", alias, registered.Version, registered.Name)
+			}
+		}
+	}
+}
+
+// showList writes the report of a listing.
+func (p *publication) showList(versions []Listed) {
+	table := &verdict.Table{Columns: []string{"Number", "State", "Aliases", "Registry", "Commit", "Metrics", "Since", "SHA-256"}}
+	committed := 0
+	for _, v := range versions {
+		state := v.State
+		switch {
+		case v.State == StateCommitted:
+			committed++
+		case v.Stale:
+			state += ", nobody seems to work on it"
+			p.stage.Warn(CodeAbandoned, "number %d is %s since %s for commit %s (%s)", v.Number, v.State, v.At.Format(time.RFC3339), first(v.Commit, "unknown"), p.ledger.Folder(v.Number))
+		case v.State == StateAbandoned && v.Files > 0:
+			state += fmt.Sprintf(", %d files left", v.Files)
+		}
+		registered, since := "", ""
+		if v.RegistryVersion != "" {
+			registered = "version " + v.RegistryVersion
+		}
+		if !v.At.IsZero() {
+			since = v.At.UTC().Format(time.RFC3339)
+		}
+		table.Rows = append(table.Rows, []string{strconv.Itoa(v.Number), state, strings.Join(v.Aliases, ", "), registered,
+			clip(v.Commit, 12), metricsLine(v.Metrics), since, clip(v.SHA256, 12)})
+	}
+	p.stage.Add("registered model", p.registered())
+	p.stage.Add("committed versions listed", strconv.Itoa(committed))
+	p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Published models", Summary: true, Table: table})
+	data, err := json.MarshalIndent(struct {
+		Schema   int      `json:"schema"`
+		Model    string   `json:"registered_model"`
+		Versions []Listed `json:"versions"`
+	}{1, p.registered(), versions}, "", "  ")
+	if err == nil { // a list of plain values can always be encoded
+		p.stage.Files = append(p.stage.Files, verdict.ReportFile{Path: ListFile, Content: []byte(p.redact(string(data)) + "\n")})
+	}
+}
+
+// ListFile is the listing for machines, in the report.
+const ListFile = "publish/models.json"
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n]
+}
+
+// metricsLine shows the metrics that matter first: those of the gates' usual names.
+func metricsLine(metrics map[string]float64) string {
+	names := slices.SortedFunc(maps.Keys(metrics), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names[:min(4, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s %.4g", name, metrics[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func rank(metric string) int {
+	for i, name := range []string{"accuracy", "f1", "recall", "precision", "loss"} {
+		if strings.Contains(metric, name) {
+			return i
+		}
+	}
+	return 10
+}

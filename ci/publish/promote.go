@@ -1,0 +1,297 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Move says which alias goes where.
+type Move struct {
+	// Alias is the alias to move: production for a promotion, the environment's own for a
+	// rollback when empty.
+	Alias string
+	// Number is the version to point it at. 0 means, for a promotion, the version that the
+	// environment's alias points at, and for a rollback the version before the present one.
+	Number int
+	// By says who wants it, for the history.
+	By string
+}
+
+// Event is a move of an alias on purpose. The registry keeps no history of its own, so
+// that each is a tag of the version it went to.
+type Event struct {
+	// Seq counts the events of an alias, over all versions.
+	Seq   int    `json:"seq"`
+	Alias string `json:"alias"`
+	// Action is promote or rollback.
+	Action string `json:"action"`
+	// From is the registry's version that the alias pointed at before; empty for none.
+	From string `json:"from,omitempty"`
+	By   string `json:"by,omitempty"`
+	// Commit is the source of the version that it went to.
+	Commit string    `json:"commit,omitempty"`
+	At     time.Time `json:"at"`
+
+	to string
+}
+
+const (
+	actionPromote  = "promote"
+	actionRollback = "rollback"
+	// tagHistory heads the tags of events: history.<alias>.<NNNN>.
+	tagHistory = "history."
+)
+
+// reserved are the names that MLflow keeps from aliases.
+var reserved = regexp.MustCompile(`^(latest|v[0-9]+)$`)
+
+// Promote points an alias, production mostly, and champion at a committed version of the
+// environment's series. The version stays the one it is: nothing is uploaded, and what
+// the registry and S3 hand out for it is compared with its manifest first. An alias that
+// is there already stays, and nothing is written.
+func Promote(ctx context.Context, in Input, move Move) *Registry {
+	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.promote(ctx, move) })}
+}
+
+// Rollback points an alias at the version it pointed at before, or at the one that is
+// named. champion goes along when it points at the version that is left. Asked twice it
+// goes back once: to go further back, name the number.
+func Rollback(ctx context.Context, in Input, move Move) *Registry {
+	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.rollback(ctx, move) })}
+}
+
+func (p *publication) checkMove(move Move) error {
+	switch {
+	case !environmentName.MatchString(move.Alias) || reserved.MatchString(move.Alias):
+		return verdict.Problemf(CodeInput, "alias %q is not a name of lower-case letters, digits and hyphens, or is one that MLflow keeps for itself", move.Alias)
+	case move.Number < 0:
+		return verdict.Problemf(CodeInput, "number %d is negative", move.Number)
+	}
+	return nil
+}
+
+func (p *publication) promote(ctx context.Context, move Move) error {
+	if err := p.checkMove(move); err != nil {
+		return err
+	}
+	if move.Number == 0 {
+		version, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), p.Environment)
+		if err != nil {
+			return err
+		}
+		if version == nil {
+			return verdict.Problemf(CodeNotCommitted, "alias %s of %s points at no version", p.Environment, p.registered())
+		}
+		if move.Number, err = numberOf(version); err != nil {
+			return err
+		}
+	}
+	commit, err := p.trusted(ctx, move.Number)
+	if err != nil {
+		return err
+	}
+	p.at = aliasing
+	if err := p.move(ctx, move.Alias, actionPromote, move.By, commit); err != nil {
+		return err
+	}
+	if move.Alias == ChampionAlias {
+		return nil
+	}
+	return p.move(ctx, ChampionAlias, actionPromote, move.By, commit)
+}
+
+func (p *publication) rollback(ctx context.Context, move Move) error {
+	move.Alias = first(move.Alias, p.Environment)
+	if err := p.checkMove(move); err != nil {
+		return err
+	}
+	current, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), move.Alias)
+	if err != nil {
+		return err
+	}
+	if current == nil {
+		return verdict.Problemf(CodeNoPrevious, "alias %s of %s points at no version", move.Alias, p.registered())
+	}
+	if move.Number == 0 {
+		events, err := p.events(ctx, move.Alias)
+		if err != nil {
+			return err
+		}
+		if n := len(events); n > 0 && events[n-1].Action == actionRollback && events[n-1].to == current.Version {
+			p.stage.Add("alias "+move.Alias, fmt.Sprintf("rolled back from version %s to %s already, %s; to go further back, name a number",
+				events[n-1].From, current.Version, events[n-1].At.Format(time.RFC3339)))
+			return nil
+		}
+		if move.Number, err = p.before(ctx, move.Alias, current, events); err != nil {
+			return err
+		}
+	}
+	commit, err := p.trusted(ctx, move.Number)
+	if err != nil {
+		return err
+	}
+	p.at = aliasing
+	champion, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), ChampionAlias)
+	if err != nil {
+		return err
+	}
+	// champion first: if this run ends in between, the next one finds the alias where it
+	// was and does both.
+	if champion != nil && champion.Version == current.Version && move.Alias != ChampionAlias {
+		if err := p.move(ctx, ChampionAlias, actionRollback, move.By, commit); err != nil {
+			return err
+		}
+	}
+	return p.move(ctx, move.Alias, actionRollback, move.By, commit)
+}
+
+// numberOf is the number in S3 of a version of the registry.
+func numberOf(version *mlflow.ModelVersion) (int, error) {
+	n, err := strconv.Atoi(version.Tags[tagNumber])
+	if err != nil || n < 1 {
+		return 0, verdict.Problemf(CodeNotCommitted, "version %s of %s was not published by this pipeline: it has no tag %s", version.Version, version.Name, tagNumber)
+	}
+	return n, nil
+}
+
+// trusted is the manifest of a committed version whose files, in S3 and through the
+// registry, are still what it says.
+func (p *publication) trusted(ctx context.Context, n int) (*ledger.Commit, error) {
+	commit, err := p.ledger.ReadCommit(ctx, n)
+	switch {
+	case ledger.IsKind(err, ledger.NotFound):
+		return nil, verdict.Problemf(CodeNotCommitted, "number %d is not committed (%s)", n, p.ledger.Folder(n))
+	case ledger.IsKind(err, ledger.Abandoned):
+		return nil, verdict.Problemf(CodeNotCommitted, "number %d was abandoned (%s)", n, p.ledger.Folder(n))
+	case err != nil:
+		return nil, err
+	}
+	p.at = verifying
+	if err := p.readBack(ctx, n, commit.Files); err != nil {
+		return nil, err
+	}
+	return commit, p.verifyRegistry(ctx, commit.RegistryVersion, commit.Key, servedOf(commit))
+}
+
+// move points an alias at a version and notes it. The note comes first: a run that ends
+// between the two leaves a note, which the next one finds and follows.
+func (p *publication) move(ctx context.Context, alias, action, by string, commit *ledger.Commit) error {
+	current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+	if err != nil {
+		return err
+	}
+	from := ""
+	if current != nil {
+		from = current.Version
+	}
+	if from == commit.RegistryVersion {
+		p.stage.Add("alias "+alias, fmt.Sprintf("at version %s (number %d) already", from, commit.Number))
+		return nil
+	}
+	events, err := p.events(ctx, alias)
+	if err != nil {
+		return err
+	}
+	next := Event{Seq: 1, Alias: alias, Action: action, From: from, By: p.clean(by, 200), Commit: commit.Commit, At: p.Clock.Now().UTC(), to: commit.RegistryVersion}
+	noted := false
+	if n := len(events); n > 0 {
+		last := events[n-1]
+		next.Seq = last.Seq + 1
+		noted = last.to == next.to && last.From == from && last.Action == action
+	}
+	if !noted {
+		value, err := json.Marshal(next)
+		if err != nil {
+			return fmt.Errorf("encode event: %w", err)
+		}
+		tag := mlflow.Tag{Key: fmt.Sprintf("%s%s.%04d", tagHistory, alias, next.Seq), Value: string(value)}
+		if err := p.mlflow.SetModelVersionTag(ctx, commit.Registered, commit.RegistryVersion, tag); err != nil {
+			return err
+		}
+	}
+	if err := p.mlflow.SetAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
+		return err
+	}
+	p.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))
+	p.show("alias %s of %s at version %s (number %d)", alias, commit.Registered, commit.RegistryVersion, commit.Number)
+	return nil
+}
+
+// events are the moves of an alias, oldest first.
+func (p *publication) events(ctx context.Context, alias string) ([]Event, error) {
+	versions, err := p.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", p.registered()))
+	if err != nil {
+		return nil, err
+	}
+	var events []Event
+	for _, v := range versions {
+		for _, e := range eventsOf(v) {
+			if e.Alias == alias {
+				events = append(events, e)
+			}
+		}
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return a.Seq - b.Seq })
+	return events, nil
+}
+
+// eventsOf reads the notes of a version; a tag of that name that is no note is somebody else's.
+func eventsOf(v *mlflow.ModelVersion) []Event {
+	var events []Event
+	for key, value := range v.Tags {
+		rest, ok := strings.CutPrefix(key, tagHistory)
+		if !ok {
+			continue
+		}
+		var e Event
+		if json.Unmarshal([]byte(value), &e) == nil && fmt.Sprintf("%s.%04d", e.Alias, e.Seq) == rest {
+			e.to = v.Version
+			events = append(events, e)
+		}
+	}
+	slices.SortFunc(events, func(a, b Event) int {
+		return a.At.Compare(b.At)*2 + strings.Compare(a.Alias, b.Alias)
+	})
+	return events
+}
+
+// fromVersion is in the note that a publication leaves when it moves an alias; see moveAlias.
+var fromVersion = regexp.MustCompile(` from version ([0-9]+)`)
+
+// before is the number of the version that an alias pointed at before it came to its
+// present one by a promotion or a publication.
+func (p *publication) before(ctx context.Context, alias string, current *mlflow.ModelVersion, events []Event) (int, error) {
+	from := ""
+	for _, e := range slices.Backward(events) {
+		if e.to == current.Version && e.Action == actionPromote {
+			from = e.From
+			break
+		}
+	}
+	if from == "" {
+		if match := fromVersion.FindStringSubmatch(current.Tags[tagAliased+alias]); match != nil {
+			from = match[1]
+		}
+	}
+	if from == "" || from == current.Version {
+		return 0, verdict.Problemf(CodeNoPrevious, "alias %s of %s is at version %s and has pointed at no other before", alias, current.Name, current.Version)
+	}
+	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), from)
+	if mlflow.IsKind(err, mlflow.NotFound) {
+		return 0, verdict.Problemf(CodeNoPrevious, "version %s of %s, where alias %s was before, is gone", from, p.registered(), alias)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return numberOf(version)
+}

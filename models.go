@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Models lists the published versions of --environment, the newest first: state,
+// metrics, commit, and the aliases that point at them. Claims that nobody seems to work
+// on are warnings. It writes nothing; report has publish/models.json for machines.
+//
+// +cache="session"
+func (m *OpenstackRca) Models(
+	ctx context.Context,
+
+	// How many numbers to list, the highest first; 50 when 0.
+	//
+	// +optional
+	limit int,
+) (*Run, error) {
+	return m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
+		return pipeline.Models(ctx, backend, opts, limit)
+	})
+}
+
+// Promote points an alias, and champion, at a published version of --environment: the one
+// that the environment's own alias points at, or --number. The version stays what it is,
+// nothing is uploaded. Asked again it writes nothing.
+//
+//	dagger call --environment staging ... promote enforce
+//
+// +cache="session"
+func (m *OpenstackRca) Promote(
+	ctx context.Context,
+
+	// Alias to point at the version.
+	//
+	// +optional
+	// +default="production"
+	alias string,
+
+	// Number of the version, as models lists it.
+	//
+	// +optional
+	number int,
+
+	// Who wants it, for the history.
+	//
+	// +optional
+	by string,
+) (*Run, error) {
+	return m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
+		return pipeline.Promote(ctx, backend, opts, publish.Move{Alias: alias, Number: number, By: by})
+	})
+}
+
+// RollbackModel points an alias back at the version it came from, or at --number. Asked
+// again it writes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) RollbackModel(
+	ctx context.Context,
+
+	// Alias to move; the environment's own when empty.
+	//
+	// +optional
+	alias string,
+
+	// Number of the version, as models lists it.
+	//
+	// +optional
+	number int,
+
+	// Who wants it, for the history.
+	//
+	// +optional
+	by string,
+) (*Run, error) {
+	return m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
+		return pipeline.RollbackModel(ctx, backend, opts, publish.Move{Alias: alias, Number: number, By: by})
+	})
+}
+
+// CleanClaims removes what publications that died have left: uncommitted registry
+// versions, their runs, files and unfinished uploads. What is committed stays.
+//
+// +cache="session"
+func (m *OpenstackRca) CleanClaims(
+	ctx context.Context,
+
+	// Numbers of claims to give up, whatever their age. Without any: those older than an hour.
+	//
+	// +optional
+	number []int,
+) (*Run, error) {
+	return m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
+		return pipeline.CleanClaims(ctx, backend, opts, number)
+	})
+}
+
+// registry runs an operation on published versions and takes its report back.
+func (m *OpenstackRca) registry(ctx context.Context, operate func(pipeline.Backend, pipeline.Options) *verdict.Run) (*Run, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	result, err := call.report(operate(backend, call.options()))
+	if err != nil {
+		return nil, err
+	}
+	return result.run(), nil
+}
