@@ -53,7 +53,7 @@ type results struct {
 }
 
 func (r *results) run() *Run {
-	return &Run{Report: r.report, Summary: r.summary, JSON: r.json, Failure: r.failure}
+	return &Run{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
 
 // run runs the named stages and takes what they made back across the bridge.

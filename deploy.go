@@ -22,7 +22,7 @@ func (m *OpenstackRca) Deploy(
 	if err != nil {
 		return nil, err
 	}
-	return &Rollout{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure}, nil
+	return &Rollout{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure}, nil
 }
 
 // Rollout is the verdict on a rollout, or its plan.
@@ -32,7 +32,7 @@ type Rollout struct {
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.
-	JSON string
+	Json string
 	// +private
 	Failure string
 }

@@ -16,7 +16,7 @@ func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Built: result.image, Pipeline: m}, nil
+	return &Image{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Built: result.image, Pipeline: m}, nil
 }
 
 // Image is the serving image with its verdict.
@@ -26,7 +26,7 @@ type Image struct {
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.
-	JSON string
+	Json string
 	// +private
 	Failure string
 	// +private

@@ -66,7 +66,7 @@ func (m *OpenstackRca) Plan(ctx context.Context) (*Plan, error) {
 	}
 	defer call.close()
 	plan := pipeline.Explain(ctx, backend, call.options())
-	return &Plan{Summary: plan.Markdown(), JSON: string(plan.JSON()), Failure: plan.Failure()}, nil
+	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure()}, nil
 }
 
 // Doctor checks everything a run depends on, without changing anything, and names a
@@ -90,7 +90,7 @@ type Run struct {
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.
-	JSON string
+	Json string
 	// +private
 	Failure string
 }
@@ -103,7 +103,7 @@ type Plan struct {
 	// The plan in Markdown.
 	Summary string
 	// The plan for machines.
-	JSON string
+	Json string
 	// +private
 	Failure string
 }

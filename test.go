@@ -40,7 +40,7 @@ func (m *OpenstackRca) Test(
 	if err != nil {
 		return nil, err
 	}
-	return &TestReport{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure}, nil
+	return &TestReport{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure}, nil
 }
 
 // TestReport is the verdict on the tests.
@@ -50,7 +50,7 @@ type TestReport struct {
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.
-	JSON string
+	Json string
 	// +private
 	Failure string
 }

@@ -40,7 +40,7 @@ func (m *OpenstackRca) Train(
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Report: result.report, Summary: result.summary, JSON: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
+	return &Model{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
 }
 
 // Model is a trained model with its verdict.
@@ -50,7 +50,7 @@ type Model struct {
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.
-	JSON string
+	Json string
 	// +private
 	Failure string
 	// +private
