@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
