@@ -19,6 +19,8 @@ type Account struct {
 	Scaling    *Scaling
 	CloudWatch *CloudWatch
 	Logs       *Logs
+	Objects    *Objects
+	Identity   *Identity
 	wire       *cable
 }
 
@@ -27,6 +29,7 @@ func NewAccount(clock *Clock) *Account {
 	c := &cable{faults: map[string][]error{}}
 	a := &Account{
 		ECS: NewECS(clock), Balancing: &Balancing{cable: c}, Scaling: &Scaling{cable: c}, CloudWatch: &CloudWatch{cable: c}, Logs: &Logs{cable: c}, wire: c,
+		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c},
 	}
 	a.Balancing.clear()
 	a.Scaling.clear()
@@ -35,6 +38,9 @@ func NewAccount(clock *Clock) *Account {
 	a.ECS.wire = c
 	a.Scaling.exists = a.ECS.has
 	a.Balancing.used = a.ECS.uses
+	a.Balancing.health = a.ECS.targets
+	a.ECS.weigh = a.Balancing.weighGroups
+	a.Logs.lines = a.ECS.logLines
 	return a
 }
 

@@ -29,6 +29,8 @@ type Balancing struct {
 	number     int
 	// used says that a target group is a service's.
 	used func(group string) bool
+	// health are the targets of a group, which are a service's tasks.
+	health func(group string) []types.TargetHealthDescription
 }
 
 const elbARN = "arn:aws:elasticloadbalancing:ap-south-1:111122223333:"

@@ -115,6 +115,7 @@ func (e *ECS) start(s *service, taskDefinition string) {
 	d := &deployment{
 		arn: e.arn("service-deployment", s), service: s, source: s.current, target: e.newRevision(s, taskDefinition),
 		created: now, since: now, seen: now, status: types.ServiceDeploymentStatusPending,
+		pauses: map[types.DeploymentLifecycleHookStage]*pause{}, weighed: -1,
 	}
 	if s.config != nil {
 		d.config = *s.config
@@ -124,6 +125,7 @@ func (e *ECS) start(s *service, taskDefinition string) {
 			d.blindAlarms = d.blindAlarms || e.alarms[name]
 		}
 	}
+	e.assign(d)
 	s.order = append(s.order, d)
 	e.deployments[d.arn] = d
 }
@@ -194,6 +196,13 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 			RequestedProductionTrafficWeight: aws.Float64(d.weight),
 		},
 	}
+	out.LifecycleHookDetails = d.hookDetails()
+	if d.pausing != "" {
+		out.LifecycleStage = types.ServiceDeploymentLifecycleStage(d.pausing)
+	}
+	if d.source != nil {
+		out.SourceServiceRevisions = []types.ServiceRevisionSummary{{Arn: aws.String(d.source.arn), RequestedTaskCount: d.service.desired}}
+	}
 	if d.reason != "" {
 		out.StatusReason = aws.String(d.reason)
 	}
@@ -220,10 +229,10 @@ func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServic
 			out.Failures = append(out.Failures, missing(arn))
 			continue
 		}
-		b := e.behaviours[r.taskDefinition]
+		image, digest := e.image(r.taskDefinition)
 		out.ServiceRevisions = append(out.ServiceRevisions, types.ServiceRevision{
-			ServiceRevisionArn: aws.String(arn), TaskDefinition: aws.String(r.taskDefinition),
-			ContainerImages: []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(b.Image), ImageDigest: aws.String(b.Digest)}},
+			ServiceRevisionArn: aws.String(arn), TaskDefinition: aws.String(r.taskDefinition), ResolvedConfiguration: r.resolved(),
+			ContainerImages: []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(image), ImageDigest: aws.String(digest)}},
 		})
 	}
 	return out, nil

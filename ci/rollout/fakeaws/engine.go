@@ -30,6 +30,11 @@ type deployment struct {
 	blindAlarms bool
 	triggered   []string
 	noted       bool
+	// pauses are the stops at hooks by their stage; pausing is the one it stands at.
+	pauses  map[types.DeploymentLifecycleHookStage]*pause
+	pausing types.DeploymentLifecycleHookStage
+	// weighed is the weight that the rule has.
+	weighed float64
 }
 
 // The time that the stages without a configured length take here.
@@ -55,6 +60,10 @@ func (e *ECS) move(d *deployment, now time.Time) {
 	for !d.done() && !d.seen.Add(step).After(now) {
 		d.seen = d.seen.Add(step)
 		e.tick(d, d.seen)
+		if d.weighed != d.weight {
+			d.weighed = d.weight
+			e.weights(d)
+		}
 	}
 }
 
@@ -109,11 +118,14 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 	rolling := d.config.Strategy == types.DeploymentStrategyRolling || d.config.Strategy == ""
 	switch d.stage {
 	case "RECONCILE_SERVICE":
-		if in >= stageTime {
+		if in >= stageTime && !e.paused(d, beforeTasks, now) {
 			d.enter("SCALE_UP", now)
 		}
 	case "SCALE_UP":
 		if e.healthy(d, now) < d.service.desired {
+			return
+		}
+		if !rolling && (e.paused(d, afterTasks, now) || e.paused(d, beforeTraffic, now)) {
 			return
 		}
 		if rolling {
@@ -125,7 +137,7 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 	case "PRODUCTION_TRAFFIC_SHIFT":
 		d.shift(in, now)
 	case "BAKE_TIME":
-		if in >= time.Duration(aws.ToInt32(d.config.BakeTimeInMinutes))*time.Minute {
+		if in >= time.Duration(aws.ToInt32(d.config.BakeTimeInMinutes))*time.Minute && !e.paused(d, afterTraffic, now) {
 			d.enter("CLEAN_UP", now)
 		}
 	case "CLEAN_UP":

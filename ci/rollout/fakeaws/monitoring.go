@@ -115,6 +115,7 @@ func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDa
 // Logs stores log groups. Its methods are those of the client.
 type Logs struct {
 	cable  *cable
+	lines  func(task string) []string
 	groups map[string]*logtypes.LogGroup
 	tags   map[string]map[string]string
 }

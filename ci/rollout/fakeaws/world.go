@@ -25,10 +25,14 @@ type Behaviour struct {
 	NoCapacity string
 	// NeverHealthy lets tasks run and never become healthy.
 	NeverHealthy bool
+	// Sick lets tasks run, and the load balancer find them unhealthy.
+	Sick bool
 	// Hangs is a lifecycle stage that is never left.
 	Hangs string
 	// RollbackFails makes the rollback away from this version end as ROLLBACK_FAILED.
 	RollbackFails bool
+	// Log are the lines that each task writes when it starts.
+	Log []string
 }
 
 // Failure is how a task ends.
@@ -56,6 +60,8 @@ type ECS struct {
 	// store holds clusters and task definitions; wire is the account's, nil without one.
 	store *registry
 	wire  *cable
+	// weigh sets the weights that a rule gives to target groups; nil without a load balancer.
+	weigh func(weights map[string]int32)
 }
 
 type service struct {
@@ -78,6 +84,8 @@ type service struct {
 type revision struct {
 	arn, taskDefinition string
 	completed           bool
+	// group is the target group that its tasks are in; empty without a load balancer.
+	group string
 }
 
 type task struct {

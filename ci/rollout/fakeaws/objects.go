@@ -1,0 +1,106 @@
+package fakeaws
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+const accountID = "111122223333"
+
+// Objects is Amazon S3 as far as conditional writes go ("Conditional writes" in its user
+// guide): If-None-Match: * makes an object that is not there, If-Match replaces the one
+// that was read. Its methods are those of the client.
+type Objects struct {
+	// IgnoreConditions makes it ignore both, as some stores do.
+	IgnoreConditions bool
+
+	cable  *cable
+	mu     sync.Mutex
+	all    map[string]object
+	number int
+}
+
+type object struct {
+	content []byte
+	etag    string
+}
+
+// Content is what is stored under bucket/key, and whether anything is.
+func (o *Objects) Content(path string) (string, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found, exists := o.all[path]
+	return string(found.content), exists
+}
+
+// Set stores something, as another writer would.
+func (o *Objects) Set(path, content string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.set(path, []byte(content))
+}
+
+func (o *Objects) set(path string, content []byte) string {
+	o.number++
+	etag := fmt.Sprintf("%q", fmt.Sprint(o.number))
+	o.all[path] = object{content, etag}
+	return etag
+}
+
+// GetObject reads an object.
+func (o *Objects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	return over(o.cable, "s3:GetObject", func() (*s3.GetObjectOutput, error) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		found, exists := o.all[*in.Bucket+"/"+*in.Key]
+		if !exists {
+			return nil, refuse("NoSuchKey", "The specified key does not exist.")
+		}
+		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag)}, nil
+	})
+}
+
+// PutObject writes one, if its condition holds.
+func (o *Objects) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	return over(o.cable, "s3:PutObject", func() (*s3.PutObjectOutput, error) {
+		content, err := io.ReadAll(in.Body)
+		if err != nil {
+			return nil, err
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		path := *in.Bucket + "/" + *in.Key
+		found, exists := o.all[path]
+		switch {
+		case o.IgnoreConditions:
+		case in.IfNoneMatch != nil && exists, in.IfMatch != nil && exists && found.etag != *in.IfMatch:
+			return nil, refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+		case in.IfMatch != nil && !exists:
+			return nil, refuse("NoSuchKey", "The specified key does not exist.")
+		}
+		return &s3.PutObjectOutput{ETag: aws.String(o.set(path, content))}, nil
+	})
+}
+
+// Identity is AWS STS for the caller itself.
+type Identity struct {
+	// Account is the account that the credentials are of.
+	Account string
+	cable   *cable
+}
+
+// GetCallerIdentity says who is calling.
+func (i *Identity) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	return over(i.cable, "sts:GetCallerIdentity", func() (*sts.GetCallerIdentityOutput, error) {
+		return &sts.GetCallerIdentityOutput{
+			Account: aws.String(i.Account), Arn: aws.String("arn:aws:sts::" + i.Account + ":assumed-role/deployer/test"),
+		}, nil
+	})
+}
