@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -56,6 +57,8 @@ type Options struct {
 	SessionName string
 	// Attempts is how often a call is tried; 0 means 10.
 	Attempts int
+	// MaxBackoff is the longest wait between two tries; 0 means the SDK's 20 s.
+	MaxBackoff time.Duration
 	// Transport replaces the HTTP transport, for tests; nil is the SDK's own.
 	Transport http.RoundTripper
 }
@@ -174,7 +177,13 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	}
 	// One retryer for all clients: its token bucket slows all of them when one is throttled.
 	retryer := retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
-		a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) { s.MaxAttempts = attempts })
+		a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
+			s.MaxAttempts = attempts
+			if o.MaxBackoff > 0 {
+				s.MaxBackoff = o.MaxBackoff
+			}
+			s.Retryables = append(s.Retryables, retry.IsErrorRetryableFunc(truncated))
+		})
 	})
 	load := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithRegion(o.Region), awsconfig.WithRetryer(func() aws.Retryer { return retryer }), awsconfig.WithLogger(logging.Nop{}),
@@ -195,6 +204,15 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 		load = append(load, awsconfig.WithSharedConfigProfile(o.Profile))
 	}
 	return awsconfig.LoadDefaultConfig(ctx, load...)
+}
+
+// truncated says that an answer ended in its middle, which the SDK by itself takes for
+// one that it cannot read.
+func truncated(err error) aws.Ternary {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 func (o Options) sessionName() string {

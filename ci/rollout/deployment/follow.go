@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/unrepeatable"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -123,7 +124,7 @@ func (f *follower) update(known map[string]bool) *verdict.Problem {
 	in.Cluster, in.Service, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
 	since := f.clock.Now().Add(-appears)
 	*f.ecs.calls++
-	_, updateErr := f.ecs.UpdateService(f.ctx, &in)
+	_, updateErr := f.ecs.UpdateService(f.ctx, &in, unrepeatable.ECS)
 	if updateErr != nil && refused(updateErr) {
 		return verdict.Problemf(UpdateFailed, "update service %s: %v", f.Service, updateErr)
 	}

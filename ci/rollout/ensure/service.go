@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/unrepeatable"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -71,7 +72,7 @@ func (s *State) lookAtTaskDefinition(ctx context.Context) error {
 		i.Action = Create
 	}
 	i.write = func(ctx context.Context) error {
-		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want)
+		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)
 		if err != nil {
 			return err
 		}

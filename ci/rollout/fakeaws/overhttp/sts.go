@@ -1,0 +1,163 @@
+package overhttp
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/aws/smithy-go"
+)
+
+// STS gives out credentials that end, and refuses requests that are signed with ones
+// that ended. Its rules are from the API reference of AWS STS. Signatures themselves
+// are not checked: whose key it is, and the session token, are.
+type STS struct {
+	// Account is whose credentials all are; 111122223333 at first.
+	Account string
+	// Lifetime is how long a session lasts whatever was asked for; 0 means as asked.
+	Lifetime time.Duration
+	// Identity is the web identity token that is accepted; empty accepts any.
+	Identity string
+	// Roles are those that may be assumed; nil is any.
+	Roles []string
+	// Now tells the time.
+	Now func() time.Time
+
+	mu       sync.Mutex
+	number   int
+	sessions map[string]session
+	// ended are long-lived keys that are refused from now on.
+	ended map[string]bool
+}
+
+type session struct {
+	token, role, name string
+	until             time.Time
+}
+
+func newSTS() *STS {
+	return &STS{Account: "111122223333", Now: time.Now, sessions: map[string]session{}, ended: map[string]bool{}}
+}
+
+func refused(code, format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+}
+
+type signerKey struct{}
+
+// GetCallerIdentity says who signed the request.
+func (s *STS) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	arn := "arn:aws:iam::" + s.Account + ":user/tester"
+	key, _ := ctx.Value(signerKey{}).(string)
+	if now, is := s.sessions[key]; is {
+		arn = "arn:aws:sts::" + s.Account + ":assumed-role/" + now.role[strings.LastIndexByte(now.role, '/')+1:] + "/" + now.name
+	}
+	return &sts.GetCallerIdentityOutput{Account: aws.String(s.Account), Arn: aws.String(arn), UserId: aws.String("AIDAEXAMPLE")}, nil
+}
+
+// AssumeRole gives out a session of a role.
+func (s *STS) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	given, err := s.give(aws.ToString(in.RoleArn), aws.ToString(in.RoleSessionName), in.DurationSeconds)
+	if err != nil {
+		return nil, err
+	}
+	return &sts.AssumeRoleOutput{Credentials: given}, nil
+}
+
+// AssumeRoleWithWebIdentity gives one out for the token of an identity provider.
+func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWithWebIdentityInput, _ ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	if s.Identity != "" && aws.ToString(in.WebIdentityToken) != s.Identity {
+		return nil, &types.InvalidIdentityTokenException{Message: aws.String("The web identity token is not one of this provider.")}
+	}
+	given, err := s.give(aws.ToString(in.RoleArn), aws.ToString(in.RoleSessionName), in.DurationSeconds)
+	if err != nil {
+		return nil, err
+	}
+	return &sts.AssumeRoleWithWebIdentityOutput{Credentials: given}, nil
+}
+
+func (s *STS) give(role, name string, seconds *int32) (*types.Credentials, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Roles != nil && !slices.Contains(s.Roles, role) {
+		return nil, refused("AccessDenied", "User is not authorized to perform: sts:AssumeRole on resource: %s", role)
+	}
+	lifetime := time.Hour
+	if seconds != nil {
+		lifetime = time.Duration(*seconds) * time.Second
+	}
+	if s.Lifetime > 0 {
+		lifetime = s.Lifetime
+	}
+	s.number++
+	key := fmt.Sprintf("session-%d", s.number)
+	now := session{token: fmt.Sprintf("token-%d", s.number), role: role, name: name, until: s.Now().Add(lifetime)}
+	s.sessions[key] = now
+	return &types.Credentials{AccessKeyId: aws.String(key), SecretAccessKey: aws.String("not-checked"), SessionToken: aws.String(now.token), Expiration: aws.Time(now.until)}, nil
+}
+
+// End ends all sessions, or the keys that are named, now.
+func (s *STS) End(keys ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range keys {
+		s.ended[key] = true
+	}
+	if len(keys) == 0 {
+		for key := range s.sessions {
+			s.ended[key] = true
+		}
+	}
+}
+
+// Sessions is how many sessions were given out.
+func (s *STS) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.number
+}
+
+// check refuses what is not signed with valid credentials.
+func (s *STS) check(r *http.Request, operation string, text bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if operation == "AssumeRoleWithWebIdentity" || operation == "AssumeRoleWithSAML" {
+		return nil // the token is what proves who asks
+	}
+	key := signer(r)
+	if key == "" {
+		return refused(either(text, "MissingAuthenticationToken", "MissingAuthenticationTokenException"), "Request is missing Authentication Token")
+	}
+	given, is := s.sessions[key]
+	switch {
+	case s.ended[key], is && !s.Now().Before(given.until):
+		return refused(either(text, "ExpiredToken", "ExpiredTokenException"), "The security token included in the request is expired")
+	case is && r.Header.Get("X-Amz-Security-Token") != given.token:
+		return refused(either(text, "InvalidClientTokenId", "UnrecognizedClientException"), "The security token included in the request is invalid.")
+	}
+	*r = *r.WithContext(context.WithValue(r.Context(), signerKey{}, key))
+	return nil
+}
+
+func either(first bool, a, b string) string {
+	if first {
+		return a
+	}
+	return b
+}
+
+// signer is the access key in a request's signature.
+func signer(r *http.Request) string {
+	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	key, _, _ := strings.Cut(rest, "/")
+	return key
+}
