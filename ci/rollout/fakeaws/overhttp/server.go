@@ -6,7 +6,8 @@
 // The protocols are those of the Smithy specification (smithy.io/2.0/aws/protocols and
 // additional-specs/protocols/smithy-rpc-v2): AWS JSON for ECS, CloudWatch Logs and
 // Application Auto Scaling; AWS Query for Elastic Load Balancing, IAM and STS; RPC v2
-// CBOR, AWS JSON and AWS Query for CloudWatch, which answers all three. Status codes and
+// CBOR, AWS JSON and AWS Query for CloudWatch, which answers all three; of the REST
+// protocol of S3, reading and writing one object. Status codes and
 // the codes of errors that every service has are from "Common Errors" in the services'
 // API references. It was compared with the SDK's clients, never with a real account.
 package overhttp
@@ -67,6 +68,7 @@ type Server struct {
 	Time func()
 
 	services []*service
+	objects  *fakeaws.Objects
 	mu       sync.Mutex
 	faults   map[string][]Fault
 	calls    []Request
@@ -84,7 +86,7 @@ type Request struct {
 
 // New returns a server of an account.
 func New(account *fakeaws.Account) *Server {
-	s := &Server{STS: newSTS(), faults: map[string][]Fault{}}
+	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects}
 	s.services = services(account, s.STS)
 	return s
 }
@@ -113,6 +115,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	of, speaks := s.find(r, body)
+	if of == nil && (r.Method == http.MethodGet || r.Method == http.MethodPut) && strings.Count(r.URL.Path, "/") >= 2 {
+		s.serveObject(w, r, body)
+		return
+	}
 	if of == nil {
 		http.Error(w, "no service of AWS answers to this", http.StatusNotFound)
 		return

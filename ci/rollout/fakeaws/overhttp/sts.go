@@ -13,14 +13,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
 // STS gives out credentials that end, and refuses requests that are signed with ones
 // that ended. Its rules are from the API reference of AWS STS. Signatures themselves
 // are not checked: whose key it is, and the session token, are.
 type STS struct {
-	// Account is whose credentials all are; 111122223333 at first.
-	Account string
 	// Lifetime is how long a session lasts whatever was asked for; 0 means as asked.
 	Lifetime time.Duration
 	// Identity is the web identity token that is accepted; empty accepts any.
@@ -30,6 +30,7 @@ type STS struct {
 	// Now tells the time.
 	Now func() time.Time
 
+	caller   *fakeaws.Identity
 	mu       sync.Mutex
 	number   int
 	sessions map[string]session
@@ -42,8 +43,8 @@ type session struct {
 	until             time.Time
 }
 
-func newSTS() *STS {
-	return &STS{Account: "111122223333", Now: time.Now, sessions: map[string]session{}, ended: map[string]bool{}}
+func newSTS(caller *fakeaws.Identity) *STS {
+	return &STS{caller: caller, Now: time.Now, sessions: map[string]session{}, ended: map[string]bool{}}
 }
 
 func refused(code, format string, args ...any) error {
@@ -53,15 +54,15 @@ func refused(code, format string, args ...any) error {
 type signerKey struct{}
 
 // GetCallerIdentity says who signed the request.
-func (s *STS) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	out, err := s.caller.GetCallerIdentity(ctx, in)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arn := "arn:aws:iam::" + s.Account + ":user/tester"
 	key, _ := ctx.Value(signerKey{}).(string)
-	if now, is := s.sessions[key]; is {
-		arn = "arn:aws:sts::" + s.Account + ":assumed-role/" + now.role[strings.LastIndexByte(now.role, '/')+1:] + "/" + now.name
+	if now, is := s.sessions[key]; is && err == nil {
+		out.Arn = aws.String("arn:aws:sts::" + s.caller.Account + ":assumed-role/" + now.role[strings.LastIndexByte(now.role, '/')+1:] + "/" + now.name)
 	}
-	return &sts.GetCallerIdentityOutput{Account: aws.String(s.Account), Arn: aws.String(arn), UserId: aws.String("AIDAEXAMPLE")}, nil
+	return out, err
 }
 
 // AssumeRole gives out a session of a role.
