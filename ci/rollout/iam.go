@@ -78,7 +78,7 @@ func (p *Plan) deployerStatements() []Statement {
 		// The resource of a registration is the family, with any revision.
 		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, []string{p.resource("ecs", "task-definition/"+n.family+":*")}),
 		allow("DeployTheService", []string{
-			"ecs:CreateService", "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices",
+			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices",
 			"ecs:ListServiceDeployments", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
 		}, []string{p.resource("ecs", "service/"+at), p.resource("ecs", "service-deployment/"+at+"/*"), p.resource("ecs", "service-revision/"+at+"/*")}),
 		tasks,

@@ -20,8 +20,10 @@ var (
 		"See who deployed the other one; deploy again if this version is the one that should run")
 	Stopped = failure("STOPPED", "Somebody stopped the deployment.",
 		"See in CloudTrail who called StopServiceDeployment, and deploy again")
-	Stuck = failure("STUCK", "The deployment did not end in time, and could not be rolled back in time.",
-		"Look at the service's events; a first deployment has nothing to roll back to: mend the cause, then deploy again")
+	Stuck = failure("STUCK", "The deployment did not end in time; the cause says whether the old version was put back.",
+		"Look at the task reasons and the service's events, mend the cause, then deploy again")
+	NoRollbackTarget = failure("NO_ROLLBACK_TARGET", "The deployment failed, and no version ran before it that could be put back.",
+		"Mend the cause and deploy again; a service that never served was deleted, and is made again then")
 	Busy = couldNotRun("BUSY", "Another deployment of this service is in progress, so nothing was changed.",
 		"Wait for it or roll it back, then deploy again; --supersede replaces it")
 	TargetMissing = failure("TARGET_MISSING", "The service is not there, or not active.",
@@ -34,10 +36,20 @@ var (
 		"Read ECS's words in the cause; nothing was changed")
 	DigestMismatch = failure("DIGEST_MISMATCH", "The deployment ended well, and what runs is another image.",
 		"See which image the revision holds; the task definition must name the digest that was tested")
+	NoRunningTasks = failure("NO_RUNNING_TASKS", "The deployment ended well, and no task runs: the service is to have none.",
+		"See what set the desired count to 0, such as rollout.min, and deploy again")
+	LBUnhealthy = failure("LB_UNHEALTHY", "The deployment ended well, and the load balancer finds its tasks unhealthy.",
+		"Read the targets' reasons in the cause: the health path, the port and the security groups must let the load balancer through")
 	NotServing = failure("NOT_SERVING", "The deployment ended well, and the service does not serve.",
 		"Look at the running tasks and the target groups' health, then roll back")
 	AWSFailed = couldNotRun("AWS_FAILED", "ECS could not be asked.",
 		"Check credentials, permissions (docs/iam) and network; nothing was changed")
+	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials ended while the deployment was under way; the deployment goes on.",
+		"Deploy again with fresh credentials: the deployment in flight is found and followed. A role or web identity is renewed by itself")
+	AwaitingApproval = couldNotRun("AWAITING_APPROVAL", "The deployment stands at a pause and awaits an answer; the old version serves or both do.",
+		"Look at it, then approve or reject; without an answer the pause ends as the cause says")
+	LockLost = failure("LOCK_LOST", "Another run took over this service while this one was under way, so this one changed nothing more.",
+		"Look at status for what the other run does")
 	Lost = failure("LOST_SIGHT", "The deployment is under way and ECS could not be asked how it goes.",
 		"Deploy again when AWS answers: the deployment in flight is found and followed")
 	Interrupted = couldNotRun("INTERRUPTED", "This run was ended while the deployment was under way; the deployment goes on.",
@@ -46,6 +58,6 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, Busy, TargetMissing, NoCapacity,
-		NotStarted, UpdateFailed, DigestMismatch, NotServing, AWSFailed, Lost, Interrupted}
+	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
+		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, AWSFailed, Lost, Interrupted}
 }

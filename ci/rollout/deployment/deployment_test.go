@@ -160,11 +160,14 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 		}, deployment.NoCapacity, "Capacity is unavailable", oldTask},
 		{"a task is never healthy", "blue_green", func(w *world) {
 			w.new(fakeaws.Behaviour{NeverHealthy: true})
-			w.request.Deadline = 20 * time.Minute
-		}, deployment.RolledBack, "0 of 2 tasks running", oldTask},
+			w.request.Deadline, w.request.HealthPatience = 20*time.Minute, time.Hour
+		}, deployment.Stuck, "0 of 2 tasks running", oldTask},
+		{"a task is never healthy, for as long as one may wait", "blue_green", func(w *world) {
+			w.new(fakeaws.Behaviour{NeverHealthy: true})
+		}, deployment.RolledBack, "have not become healthy: 0 of 2", oldTask},
 		{"a stage is never left", "linear", func(w *world) {
 			w.new(fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
-		}, deployment.RolledBack, "not done after 2h0m0s", oldTask},
+		}, deployment.Stuck, "not done after 2h0m0s", oldTask},
 		{"a stage is never left, and it is to be left alone", "linear", func(w *world) {
 			w.new(fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
 			w.request.OnTimeout = deployment.Leave
@@ -241,8 +244,8 @@ func TestAFirstDeploymentHasNothingToGoBackTo(t *testing.T) {
 	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second})
 	w.AddService("cluster", "rca", "", 2, strategies()["rolling"])
 	outcome := w.deploy()
-	assertCode(t, deployment.Stuck, outcome)
-	assert.Contains(t, outcome.Problem.Cause, "cannot be rolled back")
+	assertCode(t, deployment.NoRollbackTarget, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "nothing to roll back to")
 	assert.NotEmpty(t, outcome.Problem.Published)
 }
 
@@ -378,7 +381,7 @@ func TestSightIsLostOnlyAfterMinutes(t *testing.T) {
 func TestSupersedingReplacesTheOtherDeployment(t *testing.T) {
 	w := newWorld("blue_green")
 	w.update(otherTask)
-	w.request.Supersede = true
+	w.request.InFlight = deployment.Supersede
 	outcome := w.deploy()
 	require.Nil(t, outcome.Problem)
 	assert.Equal(t, newTask, w.Serving("cluster", "rca"))

@@ -39,7 +39,9 @@ type follower struct {
 	ecs     *api
 	clock   Clock
 	outcome *Outcome
-	started time.Time
+	// started is when the deployment began, as ECS has it; begun is from when on it counts
+	// against the deadline: a pause before does not.
+	started, begun time.Time
 
 	last        Event
 	seenTasks   map[string]bool
@@ -51,6 +53,17 @@ type follower struct {
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
+	// fenced says that another deployer has taken over: nothing is written any more.
+	fenced bool
+	// first says that no version ran before ours.
+	first bool
+	// group is the target group of the new version.
+	group       string
+	targetsAt   time.Time
+	targetsSaid string
+	unhealthyAt time.Time
+	failedTask  string
+	waited      bool
 	// endSince is when asking for it first failed.
 	endSince time.Time
 }
@@ -58,10 +71,14 @@ type follower struct {
 func (f *follower) deploy() *verdict.Problem {
 	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
 	switch {
+	case errors.Is(err, errMissing) && f.Create != nil:
+		return f.create()
 	case errors.Is(err, errMissing):
 		return verdict.Problemf(TargetMissing, "%v", err)
 	case err != nil:
 		return f.unable(AWSFailed, err)
+	case f.Create != nil && aws.ToString(service.Status) != "ACTIVE":
+		return f.create()
 	case aws.ToString(service.Status) != "ACTIVE":
 		return verdict.Problemf(TargetMissing, "service %s is %s", f.Service, aws.ToString(service.Status))
 	}
@@ -79,12 +96,19 @@ func (f *follower) deploy() *verdict.Problem {
 		if ours && forward(brief.Status) {
 			f.outcome.Adopted, f.outcome.Deployment = true, aws.ToString(brief.ServiceDeploymentArn)
 			f.started = aws.ToTime(brief.CreatedAt)
+			f.begun = f.started
+			f.found()
 			return f.follow()
 		}
 	}
-	if len(before) > 0 && !f.Supersede {
-		return verdict.Problemf(Busy, "deployment %s is %s since %s", id(aws.ToString(before[0].ServiceDeploymentArn)), before[0].Status,
-			aws.ToTime(before[0].CreatedAt).UTC().Format(time.RFC3339))
+	if len(before) > 0 {
+		again, problem := f.makeWay(before[0])
+		if problem != nil {
+			return problem
+		}
+		if again {
+			return f.deploy()
+		}
 	}
 	if len(before) == 0 && aws.ToString(service.TaskDefinition) == f.TaskDefinition && !f.Update.ForceNewDeployment {
 		f.outcome.Unchanged = true
@@ -122,12 +146,20 @@ func (f *follower) isOurs(brief types.ServiceDeploymentBrief) (bool, error) {
 func (f *follower) update(known map[string]bool) *verdict.Problem {
 	in := f.Update
 	in.Cluster, in.Service, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
+	if problem := f.mayWrite(); problem != nil {
+		return problem
+	}
 	since := f.clock.Now().Add(-appears)
 	*f.ecs.calls++
 	_, updateErr := f.ecs.UpdateService(f.ctx, &in, unrepeatable.ECS)
 	if updateErr != nil && refused(updateErr) {
 		return verdict.Problemf(UpdateFailed, "update service %s: %v", f.Service, updateErr)
 	}
+	return f.find(known, since, updateErr)
+}
+
+// find looks for the deployment that our write started.
+func (f *follower) find(known map[string]bool, since time.Time, updateErr error) *verdict.Problem {
 	var lastErr error
 	for end := f.clock.Now().Add(appears); ; {
 		all, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, since)
@@ -146,6 +178,7 @@ func (f *follower) update(known map[string]bool) *verdict.Problem {
 			}
 			if ours {
 				f.outcome.Deployment = aws.ToString(brief.ServiceDeploymentArn)
+				f.found()
 				return nil
 			}
 		}
@@ -178,12 +211,19 @@ func (f *follower) follow() *verdict.Problem {
 		case errors.Is(err, errMissing):
 			// A deployment vanishes with its service.
 			return verdict.Problemf(TargetMissing, "the deployment is gone, and most likely service %s with it: %v", f.Service, err)
+		case err != nil && expired(err):
+			return f.published(verdict.Problemf(AuthExpired, "%v", err))
 		case err != nil && refused(err), err != nil && f.clock.Now().Sub(answered) > blind:
 			return f.published(verdict.Problemf(Lost, "%v", err))
 		case err == nil:
 			answered = f.clock.Now()
+			f.first = len(d.SourceServiceRevisions) == 0
+			f.look()
 			f.report(d)
 			if ended, problem := f.ended(d); ended {
+				return problem
+			}
+			if problem := f.paused(d); problem != nil {
 				return problem
 			}
 			if problem := f.watch(d); problem != nil {
@@ -278,8 +318,8 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 	f.inspect()
 	var parts []string
 	if f.ending != nil {
-		if f.ending.Code == NoCapacity && code == RolledBack {
-			code = NoCapacity
+		if code == RolledBack && (f.ending.Code == NoCapacity || f.ending.Code == Stuck) {
+			code = f.ending.Code
 		}
 		parts = append(parts, f.ending.Cause)
 	}
@@ -299,7 +339,7 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 		parts = append(parts, effect)
 	}
 	problem := verdict.Problemf(code, "deployment %s is %s: %s", id(f.outcome.Deployment), d.Status, strings.Join(parts, "; "))
-	problem.Details = f.outcome.Failures
+	f.explain(problem)
 	return problem
 }
 
@@ -310,7 +350,7 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 	if f.ending != nil {
 		if now.Sub(f.endingAt) > rollsBack {
 			problem := f.published(verdict.Problemf(Stuck, "%s; %s after it was to be rolled back it is %s", f.ending.Cause, rollsBack, d.Status))
-			problem.Details = f.outcome.Failures
+			f.explain(problem)
 			return problem
 		}
 		return nil
@@ -329,12 +369,15 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return f.end(verdict.Problemf(RolledBack, "%d tasks of the new version failed", f.failedTasks))
 	case f.noRoom != "" && now.Sub(f.noRoomSince) >= f.CapacityPatience:
 		return f.end(verdict.Problemf(NoCapacity, "for %s AWS has not placed a task: %s", f.CapacityPatience, f.noRoom))
+	case f.neverHealthy(d, now):
+		return f.end(verdict.Problemf(RolledBack, "for %s the tasks of the new version have not become healthy: %d of %d%s",
+			f.HealthPatience, f.last.Running, f.last.Requested, prefixed("; ", f.targetsSaid)))
 	case f.probeFailed(d):
 		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version baked", badProbes))
-	case f.Deadline > 0 && now.Sub(f.started) > f.Deadline:
+	case f.Deadline > 0 && now.Sub(f.begun) > f.Deadline:
 		problem := verdict.Problemf(Stuck, "not done after %s: status %s, stage %s, %d of %d tasks running",
 			f.Deadline, d.Status, d.LifecycleStage, f.last.Running, f.last.Requested)
-		problem.Details = f.outcome.Failures
+		f.explain(problem)
 		if f.OnTimeout == Leave {
 			return f.published(problem)
 		}
@@ -360,6 +403,13 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 
 // end asks ECS to put the old version back, and goes on following.
 func (f *follower) end(why *verdict.Problem) *verdict.Problem {
+	if problem := f.mayWrite(); problem != nil {
+		problem.Cause = why.Cause + "; " + problem.Cause
+		return f.published(problem)
+	}
+	if f.first {
+		return f.undoFirst(why)
+	}
 	f.say("rolling back: %s", why.Cause)
 	*f.ecs.calls++
 	if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(f.outcome.Deployment)); err != nil {
@@ -372,7 +422,7 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 				}
 			}
 			problem := f.published(verdict.Problemf(Stuck, "%s; it cannot be rolled back: %v", why.Cause, err))
-			problem.Details = f.outcome.Failures
+			f.explain(problem)
 			return problem
 		}
 		if f.endSince.IsZero() {
@@ -380,7 +430,7 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 		}
 		if f.clock.Now().Sub(f.endSince) > blind {
 			problem := f.published(verdict.Problemf(Stuck, "%s; for %s it could not be rolled back: %v", why.Cause, blind, err))
-			problem.Details = f.outcome.Failures
+			f.explain(problem)
 			return problem
 		}
 		return nil // tried again with the next look
@@ -407,6 +457,7 @@ func (f *follower) inspect() {
 			continue
 		}
 		f.failedTasks++
+		f.failedTask = aws.ToString(t.TaskArn)
 		f.fail(text)
 	}
 	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
@@ -429,6 +480,7 @@ func (f *follower) inspect() {
 	if f.last.Requested > 0 && f.last.Running >= f.last.Requested {
 		f.noRoom = ""
 	}
+	f.lookAtTargets()
 }
 
 func (f *follower) seeNoRoom(text string) {
@@ -477,14 +529,20 @@ func (f *follower) check(revisionARN string) *verdict.Problem {
 	if err != nil {
 		return f.unable(Lost, err)
 	}
+	f.outcome.Running, f.outcome.Desired = int(service.RunningCount), int(service.DesiredCount)
 	if running := runningImage(revision, f.Container); !strings.Contains(running, f.Digest) {
 		return f.published(verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", f.Container, running, f.Digest))
 	}
 	switch {
 	case aws.ToString(service.TaskDefinition) != f.TaskDefinition:
 		return f.published(verdict.Problemf(Superseded, "service %s runs %s, %s was deployed", f.Service, id(aws.ToString(service.TaskDefinition)), id(f.TaskDefinition)))
-	case service.RunningCount != service.DesiredCount || service.RunningCount == 0:
+	case service.DesiredCount == 0:
+		return f.published(verdict.Problemf(NoRunningTasks, "0 tasks run, and 0 are to"))
+	case service.RunningCount != service.DesiredCount:
 		return f.published(verdict.Problemf(NotServing, "%d of %d tasks run", service.RunningCount, service.DesiredCount))
+	}
+	if problem := f.checkTargets(revision, int(service.DesiredCount)); problem != nil {
+		return f.published(problem)
 	}
 	if f.Probe != nil {
 		if err := f.Probe(f.ctx); err != nil {

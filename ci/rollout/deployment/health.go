@@ -1,0 +1,186 @@
+package deployment
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// targetsEvery is how often the load balancer is asked while tasks are starting.
+const targetsEvery = 15 * time.Second
+
+// paused tells of a pause, and ends the call unless it is to wait for the answer.
+func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
+	hook := hookOf(d)
+	if hook == nil {
+		if f.outcome.Hook != nil {
+			f.say("the pause was answered")
+			f.outcome.Hook = nil
+		}
+		return nil
+	}
+	// Time at a pause does not count: somebody is looking.
+	f.begun, f.unhealthyAt = f.clock.Now(), time.Time{}
+	if f.outcome.Hook == nil || f.outcome.Hook.ID != hook.ID {
+		f.outcome.Hook = hook
+		f.say("awaiting approval at %s until %s, then %s", hook.Stage, hook.Expires.UTC().Format(time.RFC3339), hook.OnExpiry)
+	}
+	if f.AwaitApproval {
+		return nil
+	}
+	return f.published(verdict.Problemf(AwaitingApproval, "deployment %s is paused at %s; without an answer it will %s at %s",
+		id(f.outcome.Deployment), hook.Stage, strings.ToLower(hook.OnExpiry), hook.Expires.UTC().Format(time.RFC3339)))
+}
+
+func hookOf(d *types.ServiceDeployment) *Hook {
+	for _, h := range d.LifecycleHookDetails {
+		if h.Status == types.DeploymentLifecycleHookStatusAwaitingAction {
+			return &Hook{ID: aws.ToString(h.HookId), Stage: string(d.LifecycleStage), Expires: aws.ToTime(h.ExpiresAt),
+				OnExpiry: cmp.Or(string(h.TimeoutAction), "ROLLBACK")}
+		}
+	}
+	return nil
+}
+
+// HookOf is the pause at which a deployment stands; nil when it does at none.
+func HookOf(d *types.ServiceDeployment) *Hook { return hookOf(d) }
+
+// neverHealthy says that the tasks of the new version had all the time they may have.
+func (f *follower) neverHealthy(d *types.ServiceDeployment, now time.Time) bool {
+	if f.last.Requested == 0 || f.last.Running >= f.last.Requested || d.LifecycleStage != types.ServiceDeploymentLifecycleStageScaleUp || f.noRoom != "" {
+		f.unhealthyAt = time.Time{}
+		return false
+	}
+	if f.unhealthyAt.IsZero() {
+		f.unhealthyAt = now
+	}
+	return now.Sub(f.unhealthyAt) >= f.HealthPatience
+}
+
+// lookAtTargets tells how the load balancer sees the new tasks, as long as not all run.
+func (f *follower) lookAtTargets() {
+	now := f.clock.Now()
+	if f.Targets == nil || f.last.Requested == 0 || f.last.Running >= f.last.Requested || now.Sub(f.targetsAt) < targetsEvery {
+		return
+	}
+	f.targetsAt = now
+	group := f.targetGroup()
+	if group == "" {
+		return
+	}
+	*f.ecs.calls++
+	targets, err := f.Targets(f.ctx, group)
+	if err != nil {
+		f.say("the targets' health could not be read: %v", err)
+		return
+	}
+	f.outcome.Targets = targets
+	if text := summary(targets); text != f.targetsSaid && text != "" {
+		f.targetsSaid = text
+		f.say("targets: %s", text)
+	}
+}
+
+// targetGroup is the group of the new version, asked for once.
+func (f *follower) targetGroup() string {
+	if f.group != "" {
+		return f.group
+	}
+	d, err := f.ecs.deployment(f.ctx, f.outcome.Deployment)
+	if err != nil || d.TargetServiceRevision == nil {
+		return ""
+	}
+	revision, err := f.ecs.revision(f.ctx, aws.ToString(d.TargetServiceRevision.Arn))
+	if err != nil {
+		return ""
+	}
+	f.group = groupOf(revision)
+	return f.group
+}
+
+func groupOf(revision *types.ServiceRevision) string {
+	if c := revision.ResolvedConfiguration; c != nil && len(c.LoadBalancers) > 0 {
+		return aws.ToString(c.LoadBalancers[0].TargetGroupArn)
+	}
+	if len(revision.LoadBalancers) > 0 {
+		return aws.ToString(revision.LoadBalancers[0].TargetGroupArn)
+	}
+	return ""
+}
+
+// checkTargets demands that the load balancer finds as many healthy targets as are to run.
+func (f *follower) checkTargets(revision *types.ServiceRevision, desired int) *verdict.Problem {
+	group := groupOf(revision)
+	if f.Targets == nil || group == "" {
+		return nil
+	}
+	*f.ecs.calls++
+	targets, err := f.Targets(f.ctx, group)
+	if err != nil {
+		return verdict.Problemf(Lost, "describe health of targets: %v", err)
+	}
+	f.outcome.Targets = targets
+	healthy := 0
+	for _, t := range targets {
+		if t.State == "healthy" {
+			healthy++
+		}
+	}
+	if healthy < desired {
+		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
+	}
+	return nil
+}
+
+// summary counts targets by state and reason.
+func summary(targets []Target) string {
+	counts := map[string]int{}
+	for _, t := range targets {
+		counts[strings.TrimSpace(t.State+prefixed(" ", t.Reason))]++
+	}
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, fmt.Sprintf("%d %s", counts[key], key))
+	}
+	return strings.Join(all, ", ")
+}
+
+// prefixed is a text with something before it, or nothing.
+func prefixed(before, text string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}
+
+// explain adds to a problem why tasks failed, and what the last one wrote.
+func (f *follower) explain(problem *verdict.Problem) {
+	problem.Details = slices.Clone(f.outcome.Failures)
+	if f.Logs == nil || f.failedTask == "" {
+		return
+	}
+	if f.outcome.Log == nil {
+		*f.ecs.calls++
+		lines, err := f.Logs(f.ctx, f.failedTask)
+		if err != nil {
+			problem.Details = append(problem.Details, fmt.Sprintf("the log of task %s could not be read: %v", id(f.failedTask), err))
+			return
+		}
+		f.outcome.Log = lines
+	}
+	for _, line := range f.outcome.Log {
+		problem.Details = append(problem.Details, "log: "+line)
+	}
+}
+
+func containsAny(text string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}

@@ -1,0 +1,211 @@
+package deployment
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// drains is how long a deleted service may take to be gone.
+const drains = 15 * time.Minute
+
+// mayWrite asks the fence. Once it said no, nothing is written any more.
+func (f *follower) mayWrite() *verdict.Problem {
+	if f.fenced {
+		return verdict.Problemf(LockLost, "another run has taken over service %s", f.Service)
+	}
+	if f.Fence == nil {
+		return nil
+	}
+	err := f.Fence(f.ctx)
+	var known *verdict.Problem
+	switch {
+	case err == nil:
+		return nil
+	case f.ctx.Err() != nil:
+		return f.interrupted(err)
+	case errors.As(err, &known):
+		return known
+	default:
+		return verdict.Problemf(LockLost, "%v", err)
+	}
+}
+
+// look lets the caller keep its lock while we wait.
+func (f *follower) look() {
+	if f.Look == nil || f.fenced {
+		return
+	}
+	if err := f.Look(f.ctx); err != nil && f.ctx.Err() == nil {
+		f.fenced = true
+		f.say("another run has taken over, so this one only looks on: %v", err)
+	}
+}
+
+// found tells the caller which deployment is ours.
+func (f *follower) found() {
+	if f.Started != nil {
+		f.Started(f.ctx, f.outcome.Deployment)
+	}
+}
+
+// create makes the service and follows its first deployment. A deleted service of the
+// name must be gone first.
+func (f *follower) create() *verdict.Problem {
+	for end := f.clock.Now().Add(drains); ; {
+		service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
+		if err != nil && !errors.Is(err, errMissing) {
+			return f.unable(AWSFailed, err)
+		}
+		if err != nil || aws.ToString(service.Status) == "INACTIVE" {
+			break
+		}
+		if !f.clock.Now().Before(end) {
+			return verdict.Problemf(TargetMissing, "service %s is %s, for %s", f.Service, aws.ToString(service.Status), drains)
+		}
+		f.say("service %s is %s; it is made again when it is gone", f.Service, aws.ToString(service.Status))
+		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
+			return f.interrupted(err)
+		}
+	}
+	if problem := f.mayWrite(); problem != nil {
+		return problem
+	}
+	in := *f.Create
+	in.Cluster, in.ServiceName, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
+	since := f.clock.Now().Add(-appears)
+	for attempt := 1; ; attempt++ {
+		*f.ecs.calls++
+		// The client token makes it safe to repeat.
+		_, err := f.ecs.CreateService(f.ctx, &in)
+		if err == nil {
+			break
+		}
+		if refused(err) && !notYet(err) || attempt == createAttempts {
+			return verdict.Problemf(UpdateFailed, "create service %s: %v", f.Service, err)
+		}
+		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
+			return f.interrupted(err)
+		}
+	}
+	f.outcome.Created = true
+	if problem := f.find(map[string]bool{}, since, nil); problem != nil {
+		return problem
+	}
+	return f.follow()
+}
+
+// createAttempts are those within two minutes: a new role takes seconds to be known.
+const createAttempts = 24
+
+// notYet says that ECS does not know a new role yet (pulumi/pulumi-awsx#927).
+func notYet(err error) bool {
+	return containsAny(err.Error(), "unable to assume", "Unable to assume", "service linked role")
+}
+
+// expired says that the credentials are no good any more, rather than not allowed to.
+func expired(err error) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && slices.Contains([]string{
+		"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "RequestExpired", "InvalidSignatureException",
+	}, known.ErrorCode())
+}
+
+// undoFirst deletes a service whose first deployment failed, if it is ours to: nothing
+// served before it, and what crashes would be started again for ever.
+func (f *follower) undoFirst(why *verdict.Problem) *verdict.Problem {
+	problem := verdict.Problemf(NoRollbackTarget, "%s; it is the first deployment, so there is nothing to roll back to", why.Cause)
+	if why.Code == NoCapacity {
+		problem.Code = NoCapacity
+	}
+	f.explain(problem)
+	if f.Create == nil || f.OnTimeout == Leave {
+		return f.published(problem)
+	}
+	f.say("deleting service %s, which never served: %s", f.Service, why.Cause)
+	*f.ecs.calls++
+	_, err := f.ecs.DeleteService(f.ctx, &ecs.DeleteServiceInput{Cluster: aws.String(f.Cluster), Service: aws.String(f.Service), Force: aws.Bool(true)})
+	if err != nil {
+		problem.Cause += "; and the service could not be deleted: " + err.Error()
+		return f.published(problem)
+	}
+	problem.Cause += "; the service was deleted, as it never served"
+	return problem
+}
+
+// makeWay deals with a deployment of another version that is under way. again says that
+// it is gone, and that everything must be looked at anew.
+func (f *follower) makeWay(other types.ServiceDeploymentBrief) (again bool, _ *verdict.Problem) {
+	arn := aws.ToString(other.ServiceDeploymentArn)
+	what := f.InFlight
+	if what != Supersede && f.Create != nil {
+		d, err := f.ecs.deployment(f.ctx, arn)
+		if err == nil && len(d.SourceServiceRevisions) == 0 {
+			f.say("deployment %s replaces nothing that served, so ours replaces it", id(arn))
+			what = Supersede
+		}
+	}
+	switch what {
+	case Supersede:
+		f.say("superseding deployment %s, which is %s", id(arn), other.Status)
+		return false, nil
+	case Wait, Undo:
+		if f.waited {
+			break
+		}
+		f.waited = true
+		return true, f.await(arn, what == Undo)
+	}
+	problem := verdict.Problemf(Busy, "deployment %s is %s since %s", id(arn), other.Status, aws.ToTime(other.CreatedAt).UTC().Format(time.RFC3339))
+	return false, problem
+}
+
+// await looks at somebody's deployment until it has ended.
+func (f *follower) await(arn string, undo bool) *verdict.Problem {
+	f.say("waiting for deployment %s to end", id(arn))
+	patience := max(f.Deadline, rollsBack)
+	for end := f.clock.Now().Add(patience); ; {
+		d, err := f.ecs.deployment(f.ctx, arn)
+		switch {
+		case errors.Is(err, errMissing):
+			return nil
+		case err != nil && refused(err):
+			return f.unable(AWSFailed, err)
+		case err == nil && terminal(d.Status):
+			f.say("deployment %s is %s", id(arn), d.Status)
+			return nil
+		case err == nil && undo && forward(d.Status):
+			if problem := f.mayWrite(); problem != nil {
+				return problem
+			}
+			*f.ecs.calls++
+			if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(arn)); err != nil && refused(err) {
+				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), d.Status, err)
+			}
+		}
+		f.look()
+		if !f.clock.Now().Before(end) {
+			return verdict.Problemf(Busy, "deployment %s has not ended within %s", id(arn), patience)
+		}
+		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
+			return f.interrupted(err)
+		}
+	}
+}
+
+func terminal(status types.ServiceDeploymentStatus) bool {
+	switch status {
+	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
+		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
