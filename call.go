@@ -27,6 +27,8 @@ type call struct {
 	data     *dagger.Directory
 	params   []string
 	python   string
+	git      *dagger.Directory
+	files    []localFile
 	threads  int
 	test     pipeline.TestOptions
 	deployed string
@@ -142,7 +144,22 @@ func (c *call) backend() (pipeline.Backend, error) {
 			}
 		}
 	}
-	c.engine = assembly.OnEngine(client, source, c.work, destination)
+	var index *sdk.Secret
+	if c.module.IndexURL != nil {
+		if index, err = toSDKSecret(c.ctx, client, c.module.IndexURL); err != nil {
+			return pipeline.Backend{}, err
+		}
+	}
+	var history *sdk.Directory
+	if c.git != nil {
+		if history, err = toSDKDirectory(c.ctx, client, c.git); err != nil {
+			return pipeline.Backend{}, err
+		}
+	}
+	if err := c.localFiles(); err != nil {
+		return pipeline.Backend{}, err
+	}
+	c.engine = assembly.OnEngine(client, source, c.work, destination, index, history)
 	for _, server := range []struct {
 		name  string
 		given *dagger.Service
@@ -172,6 +189,27 @@ func (c *call) backend() (pipeline.Backend, error) {
 	return c.engine.Backend, nil
 }
 
+// localFile is a file argument that a stage reads as a local file: it may be too large to
+// hold.
+type localFile struct {
+	file *dagger.File
+	name string
+	to   *string
+}
+
+func (c *call) localFiles() error {
+	for _, f := range c.files {
+		if f.file == nil {
+			continue
+		}
+		*f.to = filepath.Join(c.work, f.name)
+		if _, err := f.file.Export(c.ctx, *f.to); err != nil {
+			return fmt.Errorf("read %s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
 // options translates the arguments; what is wrong with them is a problem of the run,
 // reported with all others.
 func (c *call) options() pipeline.Options {
@@ -188,6 +226,9 @@ func (c *call) options() pipeline.Options {
 		MLflowUsername: secret("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername), MLflowPassword: secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
 		AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
 		SecretKey: secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
+	}
+	if c.module.IndexURL != nil {
+		opts.Secrets = append(opts.Secrets, secret("index-url", c.module.IndexURL))
 	}
 	if to.DockerPassword != nil {
 		opts.Secrets = append(opts.Secrets, secret("DOCKER_PASSWORD", to.DockerPassword))

@@ -29,6 +29,8 @@ type OpenstackRca struct {
 	// +private
 	Target *Target
 	// +private
+	IndexURL *dagger.Secret
+	// +private
 	SandboxMlflow *dagger.Service
 	// +private
 	SandboxS3 *dagger.Service
@@ -162,6 +164,12 @@ func New(
 	// +optional
 	dockerPassword *dagger.Secret,
 
+	// Address of a package index to install from instead of PyPI, with its login if it has
+	// one: env://PIP_INDEX_URL. Only installations see it, and no report shows it.
+	//
+	// +optional
+	indexUrl *dagger.Secret,
+
 	// MLflow server for the sandbox to use instead of starting its own, such as
 	// tcp://127.0.0.1:5000. It stays as it is after the run.
 	//
@@ -181,6 +189,6 @@ func New(
 			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken, AwsDefaultRegion: awsDefaultRegion,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
-		SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
+		IndexURL: indexUrl, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
 	}
 }

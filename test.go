@@ -29,13 +29,79 @@ func (m *OpenstackRca) Test(
 	// +optional
 	marker string,
 
-	// Python version; pipeline.yaml's when empty.
+	// Only the tests of this category of pipeline.yaml, such as inference.
 	//
 	// +optional
-	python string,
+	category string,
+
+	// Python versions, such as 3.11; several run side by side. pipeline.yaml's when empty.
+	//
+	// +optional
+	python []string,
+
+	// How many tests may be skipped; pipeline.yaml's when below 0.
+	//
+	// +optional
+	// +default=-1
+	maxSkipped int,
+
+	// How often failed tests are run again. Those that then pass are flaky, never passed.
+	//
+	// +optional
+	rerunFailed int,
+
+	// Processes that share the tests of one container, as for pytest-xdist: a number or auto.
+	//
+	// +optional
+	workers string,
+
+	// Containers that share the suite.
+	//
+	// +optional
+	shards int,
+
+	// How long each test takes, so that shards have the same length: test/junit.xml or
+	// test/durations.json of an earlier report. Without it, .test_durations in the source.
+	//
+	// +optional
+	durations *dagger.File,
+
+	// Run only the tests that what changed since this revision can affect by their
+	// imports, such as origin/main. Everything runs where that cannot be told. Needs --git.
+	//
+	// +optional
+	changedSince string,
+
+	// The .git directory of the source's repository, for --changed-since.
+	//
+	// +optional
+	git *dagger.Directory,
+
+	// With --changed-since: run all tests, and only report on what changed.
+	//
+	// +optional
+	full bool,
+
+	// coverage.xml of an earlier report. Coverage below it is a warning.
+	//
+	// +optional
+	baseline *dagger.File,
+
+	// Percentage points by which coverage may be below the baseline without a warning, such as 0.5.
+	//
+	// +optional
+	tolerance float64,
 ) (*TestReport, error) {
 	call := m.call(ctx)
-	call.python, call.test = python, pipeline.TestOptions{Paths: path, Keyword: keyword, Marker: marker}
+	call.test = pipeline.TestOptions{
+		Paths: path, Keyword: keyword, Marker: marker, Category: category, Pythons: python, Reruns: rerunFailed,
+		Workers: workers, Shards: shards, ChangedSince: changedSince, Full: full, Tolerance: tolerance,
+	}
+	if maxSkipped >= 0 {
+		call.test.MaxSkipped = &maxSkipped
+	}
+	call.git = git
+	call.files = []localFile{{durations, "durations", &call.test.Durations}, {baseline, "baseline.xml", &call.test.Baseline}}
 	result, err := call.run(verdict.Test)
 	if err != nil {
 		return nil, err

@@ -41,12 +41,20 @@ type Push struct {
 
 // OnEngine makes a pipeline of a source directory inside of a module function, where the
 // engine's network is in reach. work is an existing directory of this process's file system.
-func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push Push) *Engine {
-	r := engine.New(client, engine.Options{})
+//
+// index is the address of a package index to install from; nil means PyPI. history is the .git
+// directory of the source's repository; nil where nothing asks what changed.
+func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push Push, index *dagger.Secret, history *dagger.Directory) *Engine {
+	r := engine.New(client, engine.Options{Index: index})
 	assembled := &Engine{Runner: r, push: push}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
 	assembled.Backend.Import = func(dir string) (runner.Files, error) {
 		return r.Source(client.CurrentModule().Workdir(dir)), nil
+	}
+	if history != nil {
+		assembled.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
+			return gitChanges(ctx, client, source, history, since)
+		}
 	}
 	assembled.Backend.WarmUp = assembled.warmUp
 	assembled.Backend.BuildImage = assembled.buildImage

@@ -18,7 +18,7 @@ import (
 
 func TestAnEngineHasImages(t *testing.T) {
 	client := daggertest.New(t).Client(t)
-	e := OnEngine(client, client.Directory(), t.TempDir(), Push{})
+	e := OnEngine(client, client.Directory(), t.TempDir(), Push{}, nil, nil)
 	assert.Equal(t, "engine", e.Backend.Runner.Name())
 	assert.NotNil(t, e.Backend.BuildImage)
 	assert.Nil(t, e.Backend.ServeApp)
@@ -29,7 +29,7 @@ func TestTheImageIsHandedItsPortAndItsDestination(t *testing.T) {
 	d := daggertest.New(t)
 	d.Answer("setSecret.plaintext", "robot")
 	client := d.Client(t)
-	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Address: "ghcr.io/acme/rca", Username: client.SetSecret("user", "robot"), Password: client.SetSecret("password", "x")})
+	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Address: "ghcr.io/acme/rca", Username: client.SetSecret("user", "robot"), Password: client.SetSecret("password", "x")}, nil, nil)
 	in, err := e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Environment: "production", Redact: strings.ToUpper})
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(in.Config.Image.Command, " "), "--server.port=7051")
@@ -47,7 +47,7 @@ func TestALoginThatCannotBeReadStopsTheImage(t *testing.T) {
 	d := daggertest.New(t)
 	d.Answer("setSecret.plaintext", errors.New("no such secret"))
 	client := d.Client(t)
-	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Username: client.SetSecret("user", "robot")})
+	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Username: client.SetSecret("user", "robot")}, nil, nil)
 	request := pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Model: &model.Artifact{Files: e.Backend.Source}}
 	e.Backend.WarmUp(t.Context(), request) // nothing to begin with, and no reason to fall
 	stage := e.Backend.BuildImage(t.Context(), request).Stage

@@ -41,6 +41,9 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host := &Host{runner: r, work: work}
 	host.Backend = pipeline.Backend{Runner: r, Source: source, WorkDir: work}
 	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
+	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
+		return hostChanges(ctx, path, since)
+	}
 	host.Backend.ServeApp = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
 		return serveApp(ctx, r, request)
 	}

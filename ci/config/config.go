@@ -68,8 +68,10 @@ type Test struct {
 // Category is a named group of tests.
 type Category struct {
 	Name string `yaml:"name" json:"name"`
-	// Paths are globs of test files.
-	Paths []string `yaml:"paths" json:"paths"`
+	// Paths are globs of test files, Marker is a mark of pytest. A test belongs to the
+	// category by either.
+	Paths  []string `yaml:"paths" json:"paths"`
+	Marker string   `yaml:"marker" json:"marker"`
 }
 
 // Coverage are the gates on line coverage, in percent.

@@ -112,8 +112,11 @@ func (v *validator) test(t Test) {
 			v.bad(at+".name", "%q is a category already", c.Name)
 		}
 		names[c.Name] = true
-		if len(c.Paths) == 0 {
-			v.bad(at+".paths", "no paths; a category is a list of globs of test files")
+		if len(c.Paths) == 0 && c.Marker == "" {
+			v.bad(at+".paths", "no paths; a category is a list of globs of test files, or a marker")
+		}
+		if c.Marker != "" && !variableName.MatchString(c.Marker) {
+			v.bad(at+".marker", "%q is not the name of a mark, such as slow", c.Marker)
 		}
 		v.globs(at+".paths", c.Paths)
 	}

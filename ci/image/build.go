@@ -150,7 +150,7 @@ func (s *session) install(r requirements) *dagger.Container {
 		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
 	}
 	// uv leaves a lock file that everybody may write to.
-	return s.fresh(builder).WithExec(r.install()).WithoutFile(VenvDir + "/.lock")
+	return s.engine.WithoutIndex(s.fresh(s.engine.WithIndex(builder)).WithExec(r.install())).WithoutFile(VenvDir + "/.lock")
 }
 
 // checkBuilt reads which files of the model the build found.

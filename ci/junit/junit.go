@@ -26,6 +26,9 @@ const (
 	Errored Outcome = "errored"
 	Skipped Outcome = "skipped"
 	XFailed Outcome = "xfailed"
+	// Flaky is a test that failed and then passed when it was run again. Surefire's
+	// elements flakyFailure and flakyError say so.
+	Flaky Outcome = "flaky"
 )
 
 // Case is one test.
@@ -69,22 +72,22 @@ func (c Case) ID() string {
 
 // Counts are numbers of tests by outcome.
 type Counts struct {
-	Passed, Failed, Errored, Skipped, XFailed int
+	Passed, Failed, Errored, Skipped, XFailed, Flaky int
 }
 
 // Total is the number of tests.
-func (c Counts) Total() int { return c.Passed + c.Failed + c.Errored + c.Skipped + c.XFailed }
+func (c Counts) Total() int { return c.Executed() + c.Skipped + c.XFailed }
 
 // Executed is the number of tests that ran and could have failed the run: neither
 // skipped nor expected to fail.
-func (c Counts) Executed() int { return c.Passed + c.Failed + c.Errored }
+func (c Counts) Executed() int { return c.Passed + c.Failed + c.Errored + c.Flaky }
 
 // Bad is the number of tests that failed or errored.
 func (c Counts) Bad() int { return c.Failed + c.Errored }
 
 // Plus is the sum of two counts.
 func (c Counts) Plus(o Counts) Counts {
-	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed}
+	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed, c.Flaky + o.Flaky}
 }
 
 // String reads like pytest's last line: "5 passed, 1 failed".
@@ -93,7 +96,7 @@ func (c Counts) String() string {
 	for _, p := range []struct {
 		n    int
 		name string
-	}{{c.Failed, "failed"}, {c.Errored, "errored"}, {c.Skipped, "skipped"}, {c.XFailed, "xfailed"}} {
+	}{{c.Flaky, "flaky"}, {c.Failed, "failed"}, {c.Errored, "errored"}, {c.Skipped, "skipped"}, {c.XFailed, "xfailed"}} {
 		if p.n > 0 {
 			parts = append(parts, strconv.Itoa(p.n)+" "+p.name)
 		}
@@ -111,6 +114,8 @@ func (c *Counts) count(outcome Outcome) {
 		c.Skipped++
 	case XFailed:
 		c.XFailed++
+	case Flaky:
+		c.Flaky++
 	default:
 		c.Passed++
 	}
@@ -120,6 +125,12 @@ func (c *Counts) count(outcome Outcome) {
 type FileCounts struct {
 	Counts
 	Seconds float64
+}
+
+// Add counts a test.
+func (c *FileCounts) Add(test Case) {
+	c.count(test.Outcome)
+	c.Seconds += test.Seconds
 }
 
 // Report is what one or more JUnit documents say.

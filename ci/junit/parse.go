@@ -154,7 +154,7 @@ func (p *parser) open(element xml.StartElement) error {
 
 // rank orders outcomes by gravity: a test with several results has the gravest.
 func rank(o Outcome) int {
-	for i, known := range []Outcome{Passed, XFailed, Skipped, Errored, Failed} {
+	for i, known := range []Outcome{Passed, XFailed, Skipped, Flaky, Errored, Failed} {
 		if o == known {
 			return i
 		}
@@ -179,6 +179,8 @@ func (p *parser) child(element xml.StartElement) {
 		s.sawError++
 		// pytest's mark of a file that could not be imported.
 		p.current.Collection = p.current.ClassName == "" && (message == "collection failure" || kind == "pytest.collection")
+	case "flakyFailure", "flakyError":
+		outcome = Flaky
 	case "skipped":
 		outcome = Skipped
 		s.sawSkips++

@@ -52,6 +52,7 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 			parsed.params[name] = value
 		}
 	}
+	opts.Test.check(bad)
 	if opts.Train.Threads < 0 {
 		bad("--cpu-threads %d is negative", opts.Train.Threads)
 	}

@@ -73,6 +73,8 @@ type Backend struct {
 	// ServeApp starts the application as a process with the model and probes it:
 	// what can be shown of the image where there is no engine. Nil where there is one.
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
+	// Changes tells what differs from a revision; nil where the history is not known.
+	Changes Changes
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
 	// Import makes a directory below WorkDir a tree for steps.

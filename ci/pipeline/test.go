@@ -1,8 +1,12 @@
 package pipeline
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
@@ -10,18 +14,70 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// TestOptions select tests.
+// TestOptions select tests and say how they run.
 type TestOptions struct {
-	// Paths, Keyword and Marker select tests as for pytest.
-	Paths           []string
-	Keyword, Marker string
+	// Paths, Keyword and Marker select tests as for pytest; Category selects one of
+	// pipeline.yaml's.
+	Paths                     []string
+	Keyword, Marker, Category string
+	// Pythons are the versions to test with, side by side; Options.Python when empty.
+	Pythons []string
+	// MaxSkipped is how many tests may be skipped; nil for pipeline.yaml's.
+	MaxSkipped *int
+	// Reruns is how often failed tests are run again.
+	Reruns int
+	// Workers are xdist's, Shards are containers, Durations is a local file of recorded durations.
+	Workers   string
+	Shards    int
+	Durations string
+	// ChangedSince is the revision to compare with; only tests that the changes can
+	// affect run, unless Full.
+	ChangedSince string
+	Full         bool
+	// Baseline is a local coverage.xml, Tolerance by how many points coverage may be below it.
+	Baseline  string
+	Tolerance float64
+}
+
+// Changes tells which files of a source differ from a revision.
+type Changes func(ctx context.Context, since string) (changed, removed []string, err error)
+
+// revision is a name of a revision that is no option of git's.
+var revision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./@{}^~+-]{0,254}$`)
+
+// pythonVersion is a version that the test tools support.
+var pythonVersion = regexp.MustCompile(`^3\.(10|11|12|13|14)$`)
+
+func (o TestOptions) check(bad func(format string, args ...any)) {
+	seen := map[string]bool{}
+	for _, version := range o.Pythons {
+		switch {
+		case !pythonVersion.MatchString(version):
+			bad("--python %q is not one of 3.10, 3.11, 3.12, 3.13, 3.14", version)
+		case seen[version]:
+			bad("--python %s is given twice", version)
+		}
+		seen[version] = true
+	}
+	if o.ChangedSince != "" && (!revision.MatchString(o.ChangedSince) || strings.Contains(o.ChangedSince, "..")) {
+		bad("--changed-since %q is not the name of a revision", o.ChangedSince)
+	}
+	if o.Full && o.ChangedSince == "" {
+		bad("--full is given without --changed-since")
+	}
 }
 
 func (p *progress) test() verdict.Stage {
+	o := p.opts.Test
 	in := test.Input{
 		Config: p.cfg, Source: p.backend.Source, Python: p.opts.Python,
-		Paths: p.opts.Test.Paths, Keyword: p.opts.Test.Keyword, Marker: p.opts.Test.Marker,
+		Paths: o.Paths, Keyword: o.Keyword, Marker: o.Marker, Category: o.Category,
+		Workers: o.Workers, Shards: o.Shards, Durations: o.Durations, Reruns: o.Reruns,
+		Baseline: o.Baseline, Tolerance: o.Tolerance, Full: o.Full,
 		Scratch: filepath.Join(p.backend.WorkDir, "test"),
+	}
+	if o.MaxSkipped != nil {
+		in.Config.Test.MaxSkipped = *o.MaxSkipped
 	}
 	if err := os.MkdirAll(in.Scratch, 0o755); err != nil {
 		stage := verdict.Stage{Name: verdict.Test}
@@ -31,5 +87,22 @@ func (p *progress) test() verdict.Stage {
 		in.Needs = []runner.Service{sandbox.MLflow(p.backend.Runner), sandbox.S3(p.backend.Runner)}
 		in.ServiceVars = sandbox.Vars()
 	}
-	return test.Run(p.ctx, p.backend.Runner, in).Stage
+	if o.ChangedSince != "" {
+		in.Changes = p.changes(o.ChangedSince)
+	}
+	return test.RunMatrix(p.ctx, p.backend.Runner, in, o.Pythons)
+}
+
+// changes are those since a revision, or why they cannot be told.
+func (p *progress) changes(since string) *test.Changes {
+	found := &test.Changes{Since: since}
+	if p.backend.Changes == nil {
+		found.Unknown = "the history of the source was not given: --git"
+		return found
+	}
+	var err error
+	if found.Changed, found.Removed, err = p.backend.Changes(p.ctx, since); err != nil {
+		found.Unknown = fmt.Sprintf("compare with %s: %v", since, err)
+	}
+	return found
 }

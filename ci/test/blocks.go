@@ -34,11 +34,15 @@ func (s *session) report() {
 		s.categories(r)
 		s.failures(r)
 		slowest(stage, r)
+		stage.Files = append(stage.Files, verdict.ReportFile{Path: "test/durations.json", Content: durationsJSON(s.events)})
 	} else if s.events.seen {
 		stage.Add("tests that ended before the run did", strconv.Itoa(s.events.finished()))
 	}
 	if len(s.events.added) > 0 {
 		stage.Warn(ToolsAdded, "added %s", strings.Join(s.events.added, ", "))
+	}
+	if n := len(s.parts); n > 1 {
+		stage.Add("shards", strconv.Itoa(n))
 	}
 	stage.Add("exit code of the test command", strconv.Itoa(s.ran.ExitCode))
 	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))
@@ -53,9 +57,10 @@ func (s *session) report() {
 	}
 	stage.Add("environment", "Python "+s.plan.step.Env.Python+", "+installed)
 	if s.result.Coverage != nil {
+		s.changedBlock()
 		coverageBlocks(stage, s.result.Coverage, s.in.Config.Test.Coverage)
 	}
-	if out := s.tail(100); len(out) > 0 {
+	if out := tail(s.ran, 100); len(out) > 0 {
 		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "End of the test output", Log: strings.Join(out, "\n")})
 	}
 }
@@ -66,45 +71,68 @@ type category struct {
 	junit.FileCounts
 }
 
-// group sorts tests into the configured categories by file; a file belongs to the
+// groups sorts tests into the configured categories, by file or mark; a test belongs to the
 // first that takes it, what none takes is "other".
-func group(r *junit.Report, categories []config.Category) []category {
-	groups := make([]category, len(categories), len(categories)+1)
+type groups struct {
+	categories []config.Category
+	events     *events
+	found      []category
+}
+
+func newGroups(categories []config.Category, e *events) *groups {
+	g := &groups{categories: categories, events: e, found: make([]category, len(categories)+1)}
 	for i, c := range categories {
-		groups[i].name = c.Name
+		g.found[i].name = c.Name
 	}
-	other := category{name: "other"}
-	for file, counts := range r.Files {
-		into := &other
-		for i, c := range categories {
-			if slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, file) }) {
-				into = &groups[i]
-				break
-			}
+	g.found[len(categories)].name = "other"
+	return g
+}
+
+func (g *groups) add(c junit.Case) {
+	if c.Collection {
+		return
+	}
+	file := c.File
+	if file == "" {
+		file = c.ClassName
+	}
+	at := len(g.categories)
+	for i, k := range g.categories {
+		t := (*eventTest)(nil)
+		if k.Marker != "" {
+			t = g.events.tests[c.ID()]
 		}
-		into.Counts = into.Counts.Plus(counts.Counts)
-		into.Seconds += counts.Seconds
+		if t != nil && slices.Contains(t.markers, k.Marker) ||
+			slices.ContainsFunc(k.Paths, func(glob string) bool { return coverage.Match(glob, file) }) {
+			at = i
+			break
+		}
 	}
-	if other.Total() > 0 {
-		groups = append(groups, other)
+	g.found[at].Add(c)
+}
+
+func (g *groups) all() []category {
+	last := len(g.categories)
+	if g.found[last].Total() == 0 {
+		return g.found[:last]
 	}
-	return groups
+	return g.found
 }
 
 func (s *session) categories(r *junit.Report) {
-	table := &verdict.Table{Columns: []string{"Category", "Tests", "Passed", "Failed", "Errored", "Skipped", "Xfailed", "Seconds"}}
+	table := &verdict.Table{Columns: []string{"Category", "Tests", "Passed", "Failed", "Errored", "Skipped", "Xfailed", "Flaky", "Seconds"}}
 	row := func(name string, c junit.Counts, seconds float64) {
 		table.Rows = append(table.Rows, []string{name, strconv.Itoa(c.Total()), strconv.Itoa(c.Passed), strconv.Itoa(c.Failed),
-			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.FormatFloat(seconds, 'f', 2, 64)})
+			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.Itoa(c.Flaky), strconv.FormatFloat(seconds, 'f', 2, 64)})
 	}
 	configured := s.in.Config.Test.Categories
 	// The default categories are the document's; another project need not have them.
 	isDefault := reflect.DeepEqual(configured, config.Default().Test.Categories)
-	for _, c := range group(r, configured) {
+	for _, c := range s.groups {
 		if c.Total() == 0 && isDefault {
 			continue
 		}
-		if c.Total() == 0 && !s.in.Selective() {
+		if c.Total() == 0 && !s.selective() {
 			s.result.Stage.Warn(CategoryEmpty, "category %s holds no test", c.name)
 		}
 		row(c.name, c.Counts, c.Seconds)
@@ -136,6 +164,27 @@ func slowest(stage *verdict.Stage, r *junit.Report) {
 		table.Rows = append(table.Rows, []string{c.ID(), strconv.FormatFloat(c.Seconds, 'f', 2, 64)})
 	}
 	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Slowest tests", Table: table, Summary: true})
+}
+
+// changedBlock names the lines of changed files that no test executes.
+func (s *session) changedBlock() {
+	if s.in.Changes == nil {
+		return
+	}
+	if s.in.Changes.Unknown != "" {
+		s.result.Stage.Warn(ChangesUnknown, "%s", s.in.Changes.Unknown)
+	} else if s.selected != nil && s.selected.Everything != "" {
+		s.result.Stage.Warn(ChangesUnknown, "%s", s.selected.Everything)
+	}
+	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Coverage", "Missing lines"}}
+	for _, f := range s.changedCoverage() {
+		if t := f.Totals(); t.Covered < t.Lines && len(table.Rows) < maxRows {
+			table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(), clipList(f.Missing())})
+		}
+	}
+	if len(table.Rows) > 0 {
+		s.result.Stage.Blocks = append(s.result.Stage.Blocks, verdict.Block{Title: "Uncovered lines of files changed since " + s.in.Changes.Since, Table: table, Summary: true})
+	}
 }
 
 func coverageBlocks(stage *verdict.Stage, r *coverage.Report, c config.Coverage) {

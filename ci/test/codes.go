@@ -48,9 +48,13 @@ var (
 	Internal          = unable("INTERNAL", "The stage could not do its work, for a reason that is not in the source.", "Start it again; report it if it stays")
 
 	ToolsAdded      = warning("TOOLS_ADDED", "The project's requirements lack test tools, so pinned ones were added.", "Add the named packages to the project's test requirements and lock them")
-	Selection       = warning("SELECTION", "Only a selection of the tests ran, so coverage gates are reported and not held.", "Run without --path, --keyword and --marker before a push")
+	Selection       = warning("SELECTION", "Only a selection of the tests ran, so coverage gates are reported and not held.", "Run without --path, --keyword, --marker, --category and --changed-since before a push")
 	GateUnset       = warning("GATE_UNSET", "A coverage gate has no globs and is not held.", "Name the files in test.coverage.critical.paths and test.coverage.model.paths of pipeline.yaml")
 	CategoryEmpty   = warning("CATEGORY_EMPTY", "A category of tests holds no test.", "Correct the globs in test.categories of pipeline.yaml")
+	ArgumentInvalid = failing("TEST_ARGUMENT", "An argument of the tests is impossible.", "Correct the argument; the cause says what it may be")
+	FlakyTests      = warning("FLAKY_TESTS", "Tests failed and passed when they were run again: their outcome depends on more than the code.", "Mend or quarantine the named tests; --rerun-failed 0 makes them failures")
+	ChangesUnknown  = warning("CHANGES_UNKNOWN", "It could not be told which tests the changes can affect, so all of them ran.", "Nothing to do for the result; to select, give --git the repository's .git directory and a revision that is in it")
+	DurationsUnused = warning("DURATIONS_UNUSED", "The recorded durations could not be read, so shards have the same number of tests.", "Give test/junit.xml or test/durations.json of an earlier report")
 	CoverageDropped = warning("COVERAGE_DROPPED", "Coverage fell below that of the baseline by more than the tolerance.", "Test the lines that the change added")
 	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
 	EventsMissing   = warning("EVENTS_MISSING", "The run left no record of its events, so a hanging or killed test cannot be named.", "test.command must run pytest in the environment that the pipeline makes")
@@ -62,6 +66,6 @@ func Codes() []verdict.Code {
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
-		ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
+		ArgumentInvalid, FlakyTests, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
 	}, pyproject.Codes()...)
 }

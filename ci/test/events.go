@@ -27,6 +27,8 @@ const (
 type events struct {
 	// seen says that there was at least one event, ended that the session came to its end.
 	seen, ended bool
+	// directory is where the run's files were.
+	directory string
 	// added are the tools that the pipeline added to the project's own.
 	added []string
 	// collected is how many tests were selected to run; -1 when it was not told.
@@ -41,6 +43,7 @@ type eventTest struct {
 	finished bool
 	outcome  junit.Outcome
 	seconds  float64
+	markers  []string
 	// text is the end of the failure, output that of what the test printed.
 	text, output string
 }
@@ -58,6 +61,22 @@ func (e *events) running() []string {
 
 // finished is how many tests ended.
 func (e *events) finished() int { return len(e.order) - len(e.running()) }
+
+// join adds the tests of another part of the same run.
+func (e *events) join(other *events) {
+	e.seen = e.seen || other.seen
+	for _, name := range other.added {
+		if !slices.Contains(e.added, name) {
+			e.added = append(e.added, name)
+		}
+	}
+	for _, id := range other.order {
+		if e.tests[id] == nil {
+			e.order = append(e.order, id)
+		}
+		e.tests[id] = other.tests[id]
+	}
+}
 
 // cases are the tests in the form of a JUnit report.
 func (e *events) cases() []junit.Case {
@@ -113,10 +132,10 @@ func readEvents(r io.Reader) (*events, error) {
 			return e, broken
 		}
 		var event struct {
-			Event, ID, When, Outcome, Text, Output string
-			Added                                  []string
-			Tests                                  int
-			Seconds                                float64
+			Event, ID, When, Outcome, Text, Output, Directory string
+			Added, Markers                                    []string
+			Tests                                             int
+			Seconds                                           float64
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -126,6 +145,7 @@ func readEvents(r io.Reader) (*events, error) {
 		switch event.Event {
 		case "session":
 			e.added = event.Added[:min(len(event.Added), 20)]
+			e.directory = xmlscan.Clip(event.Directory, 4096)
 		case "collected":
 			e.collected = event.Tests
 		case "end":
@@ -152,6 +172,7 @@ func readEvents(r io.Reader) (*events, error) {
 				if texts > maxEventTexts {
 					event.Text, event.Output = "", ""
 				}
+				t.markers = event.Markers[:min(len(event.Markers), 100)]
 				t.result(event.When, event.Outcome, event.Text, event.Seconds)
 				if event.Output != "" {
 					t.output = xmlscan.Clip(event.Output, 2000)

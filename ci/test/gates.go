@@ -1,9 +1,10 @@
 package test
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 	"strconv"
@@ -115,8 +116,8 @@ func (s *session) holdGates() {
 		}
 	}
 	gates = append(gates, branches)
-	if s.in.Selective() {
-		s.result.Stage.Warn(Selection, "paths %q, keyword %q, marker %q", s.in.Paths, s.in.Keyword, s.in.Marker)
+	if s.selective() {
+		s.result.Stage.Warn(Selection, "%s", s.selection())
 	}
 	for _, g := range gates {
 		s.record(g, own, c)
@@ -127,7 +128,7 @@ func (s *session) holdGates() {
 func (s *session) hold(name string, t coverage.Totals, rate coverage.Rate, minimum float64) gate {
 	g := gate{name: name, totals: t, rate: rate, min: minimum, held: true, state: "ok"}
 	switch {
-	case s.in.Selective():
+	case s.selective():
 		g.held, g.state = false, "not held: a selection of the tests ran"
 	case !rate.AtLeast(minimum):
 		g.state = "below"
@@ -220,10 +221,10 @@ func paths(r *coverage.Report) []string {
 
 // compare warns of a drop below the baseline.
 func (s *session) compare() {
-	if len(s.in.Baseline) == 0 {
+	if s.in.Baseline == "" {
 		return
 	}
-	base, err := coverage.Parse(bytes.NewReader(s.in.Baseline), xmlscan.Limits{})
+	base, err := readCoverage(s.in.Baseline)
 	if err != nil {
 		s.result.Stage.Warn(BaselineInvalid, "%v", err)
 		return
@@ -234,12 +235,22 @@ func (s *session) compare() {
 		return
 	}
 	points, beyond := now.Dropped(before, s.in.Tolerance)
-	if !s.in.Selective() {
+	if !s.selective() {
 		s.result.Stage.Add("line coverage of the baseline", before.String())
 		if beyond {
 			s.result.Stage.Warn(CoverageDropped, "total coverage is %s, it was %s: %s points less, %s are tolerated", now, before, points, percent(s.in.Tolerance))
 		}
 	}
+}
+
+// readCoverage reads a coverage report of this process's file system.
+func readCoverage(name string) (*coverage.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open coverage report: %w", err)
+	}
+	r, err := coverage.Parse(f, xmlscan.Limits{})
+	return r, errors.Join(err, f.Close())
 }
 
 // ownFloor warns when the project's own fail_under would have been stricter.

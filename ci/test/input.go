@@ -28,14 +28,37 @@ type Input struct {
 	// covers a part of the code.
 	Paths           []string
 	Keyword, Marker string
+	// Category runs the tests of one category of the configuration alone.
+	Category string
 	// Python is the version to test with; empty means Config.Python.
 	Python string
+	// Workers is how many processes share the tests of one container, as for pytest-xdist:
+	// a number, "auto" or "logical". Empty leaves it to the command.
+	Workers string
+	// Shards is how many containers share the suite; 0 means one. Durations is a file of
+	// this process's file system that says how long each test takes: the junit.xml or the
+	// durations.json of an earlier report. Without it .test_durations in the source is
+	// used, and without that too shards have the same number of tests.
+	Shards    int
+	Durations string
+	// Reruns is how often failed tests are run again. One that then passes is flaky, not passed.
+	Reruns int
+	// Changes are the files that differ from an earlier revision. With them only those
+	// tests run that the changes can affect, unless Full; the report names the uncovered
+	// lines of the changed files.
+	Changes *Changes
+	Full    bool
 	// Fresh, when not empty, runs the tests again instead of taking a cached answer.
 	Fresh string
-	// Baseline is the coverage.xml of an earlier run, and Tolerance by how many
-	// percentage points total coverage may fall below it without a warning. Optional.
-	Baseline  []byte
+	// Baseline is the coverage.xml of an earlier run, a file of this process's file
+	// system, and Tolerance by how many percentage points total coverage may fall below it
+	// without a warning. Optional.
+	Baseline  string
 	Tolerance float64
+	// rerun says that this runs failed tests again; shard is which of Shards this is.
+	rerun     bool
+	shard     int
+	durations map[string]float64
 	// Scratch is an existing directory of this process's file system where the stage
 	// may leave the files of its report. They must stay until the report is
 	// written; the caller removes it. Empty makes a temporary one: see Result.Scratch.
@@ -44,7 +67,17 @@ type Input struct {
 
 // Selective says whether only a part of the suite is asked for.
 func (in Input) Selective() bool {
-	return len(in.Paths) > 0 || in.Keyword != "" || in.Marker != ""
+	return len(in.Paths) > 0 || in.Keyword != "" || in.Marker != "" || in.Category != ""
+}
+
+// Changes are what differs between the source and an earlier revision of it.
+type Changes struct {
+	// Since names the revision.
+	Since string
+	// Changed are the files that are new or different, Removed those that are gone.
+	Changed, Removed []string
+	// Unknown says why the changes could not be told; everything runs then.
+	Unknown string
 }
 
 // Result is what the stage found.
@@ -57,4 +90,6 @@ type Result struct {
 	Coverage *coverage.Report
 	// Scratch is the directory that Stage.Files point into.
 	Scratch string
+
+	problems []*verdict.Problem
 }

@@ -3,10 +3,13 @@ package test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -26,13 +29,22 @@ const shown = 20
 // judgeRun judges whether the tests ran and passed. The order of the problems is that
 // of their gravity: what says that nothing else can be believed comes first.
 func (s *session) judgeRun() {
-	incomplete := s.judgeEnd()
+	incomplete := false
+	for _, p := range s.parts {
+		p.incomplete = s.judgeEnd(p)
+		incomplete = incomplete || p.incomplete
+	}
 	report := s.result.JUnit
-	switch {
-	case s.junitErr != nil:
+	for _, p := range s.parts {
+		switch {
+		case p.junitErr != nil:
+			s.fail(ReportMalformed, "%s%v", p.prefix(), p.junitErr)
+		case p.report == nil && !p.incomplete:
+			s.judgeMissing(p)
+		}
+	}
+	if s.junitErr != nil && s.parts[0].junitErr == nil {
 		s.fail(ReportMalformed, "%v", s.junitErr)
-	case report == nil && !incomplete:
-		s.judgeMissing()
 	}
 	if report == nil {
 		s.attachPartial()
@@ -40,41 +52,51 @@ func (s *session) judgeRun() {
 	}
 	s.events.complete(report.Failures)
 	s.judgeTests(report, incomplete)
-	if !incomplete {
-		s.judgeAgreement(report)
+	for _, p := range s.parts {
+		if p.report != nil && !p.incomplete {
+			s.judgeAgreement(p)
+		}
+	}
+	if len(s.parts) > 1 && !incomplete && len(report.CollectionErrors) == 0 {
+		if wrong := checkPartition(s.parts); len(wrong) > 0 {
+			s.fail(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
+		}
+	}
+	if len(s.flaky) > 0 {
+		s.result.Stage.Warn(FlakyTests, "%d: %s", len(s.flaky), names(slices.Sorted(maps.Keys(s.flaky)), shown))
 	}
 }
 
-// judgeEnd says whether the run was ended before its end.
-func (s *session) judgeEnd() (incomplete bool) {
-	running := s.events.running()
+// judgeEnd says whether a part was ended before its end.
+func (s *session) judgeEnd(of *part) (incomplete bool) {
+	running := of.events.running()
 	where := ""
 	if len(running) > 0 {
 		where = " while " + names(running, 3) + " ran"
 	}
-	if s.events.seen && s.events.finished() > 0 {
-		where += fmt.Sprintf(" (%d tests had ended before)", s.events.finished())
+	if of.events.seen && of.events.finished() > 0 {
+		where += fmt.Sprintf(" (%d tests had ended before)", of.events.finished())
 	}
-	code := s.ran.ExitCode
+	code, ran := of.ran.ExitCode, of.ran
 	var p *verdict.Problem
 	switch {
-	case s.ran.TimedOut:
-		p = s.fail(Timeout, "the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
+	case ran.TimedOut:
+		p = s.fail(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
 	case code > 128:
-		p = s.fail(RunnerKilled, "signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
+		p = s.fail(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
 	case code == exitInternal:
-		p = s.fail(RunnerKilled, "pytest failed internally (exit code 3)%s", where)
-	case len(running) > 0 && !s.events.ended:
-		p = s.fail(RunnerKilled, "the process ended with exit code %d%s", code, where)
-	case code == exitInterrupted && (s.result.JUnit == nil || len(s.result.JUnit.CollectionErrors) == 0) && s.events.seen:
-		p = s.fail(RunnerKilled, "pytest was interrupted (exit code 2)%s", where)
+		p = s.fail(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+	case len(running) > 0 && !of.events.ended:
+		p = s.fail(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
+	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen:
+		p = s.fail(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
 	default:
 		return false
 	}
 	if len(running) > 0 {
 		p.Next = fmt.Sprintf("python -m pytest %q -v", running[0])
 	}
-	p.Details = append(running[:min(len(running), shown)], s.tail(20)...)
+	p.Details = append(running[:min(len(running), shown)], tail(ran, 20)...)
 	return true
 }
 
@@ -86,18 +108,18 @@ func memoryHint(code int) string {
 }
 
 // judgeMissing tells why there is no report.
-func (s *session) judgeMissing() {
-	text := s.ran.Stdout + "\n" + s.ran.Stderr
+func (s *session) judgeMissing(of *part) {
+	text := of.ran.Stdout + "\n" + of.ran.Stderr
 	var p *verdict.Problem
 	switch {
 	case strings.Contains(text, "while loading conftest"):
 		p = s.fail(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
-	case s.ran.ExitCode == exitUsage:
+	case of.ran.ExitCode == exitUsage:
 		p = s.fail(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
 	default:
-		p = s.fail(ReportMissing, "the command ended with exit code %d and left no %s", s.ran.ExitCode, junitFile)
+		p = s.fail(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
 	}
-	p.Details = s.tail(20)
+	p.Details = tail(of.ran, 20)
 }
 
 // lastError is the line of an output that most likely says what was wrong.
@@ -120,11 +142,8 @@ func lastError(text string) string {
 }
 
 // tail is the end of the run's output.
-func (s *session) tail(n int) []string {
-	if out := lastLines(s.ran.Stderr, n); len(out) > 0 {
-		return append(lastLines(s.ran.Stdout, n), out...)
-	}
-	return lastLines(s.ran.Stdout, n)
+func tail(ran *runner.Result, n int) []string {
+	return append(lastLines(ran.Stdout, n), lastLines(ran.Stderr, n)...)
 }
 
 // judgeTests judges the tests that are in the report.
@@ -159,11 +178,12 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 	}
 }
 
-// judgeAgreement holds the exit code, the report and the events against each other.
-func (s *session) judgeAgreement(r *junit.Report) {
+// judgeAgreement holds a part's exit code, report and events against each other.
+func (s *session) judgeAgreement(of *part) {
 	var wrong []string
+	r, code := of.report, of.ran.ExitCode
 	bad := r.Bad() > 0 || len(r.CollectionErrors) > 0
-	switch code := s.ran.ExitCode; {
+	switch {
 	case code == exitOK && bad:
 		wrong = append(wrong, fmt.Sprintf("the exit code is 0, the report holds %d failures", r.Bad()+len(r.CollectionErrors)))
 	case code == exitNone && r.Total() > 0:
@@ -172,19 +192,18 @@ func (s *session) judgeAgreement(r *junit.Report) {
 		wrong = append(wrong, fmt.Sprintf("the exit code is %d, the report holds no failure", code))
 	}
 	wrong = append(wrong, r.Disagreements...)
-	if s.events.seen {
-		if ended := s.events.finished(); ended > r.Total() {
+	if of.events.seen {
+		if ended := of.events.finished(); ended > r.Total() {
 			wrong = append(wrong, fmt.Sprintf("%d tests ended, the report holds %d", ended, r.Total()))
 		}
-		if s.events.collected > len(s.events.order) && s.ran.ExitCode == exitOK {
-			wrong = append(wrong, fmt.Sprintf("%d tests were collected and %d were started", s.events.collected, len(s.events.order)))
+		if of.events.collected > len(of.events.order) && code == exitOK {
+			wrong = append(wrong, fmt.Sprintf("%d tests were collected and %d were started", of.events.collected, len(of.events.order)))
 		}
 	} else {
-		s.result.Stage.Warn(EventsMissing, "there is no record of the run's events")
+		s.result.Stage.Warn(EventsMissing, "%sthere is no record of the run's events", of.prefix())
 	}
 	if len(wrong) > 0 {
-		p := s.fail(ReportDisagrees, "%s", strings.Join(wrong, "; "))
-		p.Details = s.tail(10)
+		s.fail(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)
 	}
 }
 

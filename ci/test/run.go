@@ -25,6 +25,7 @@ func Run(ctx context.Context, r runner.Runner, in Input) *Result {
 	started := time.Now()
 	s := &session{in: in, result: &Result{Stage: verdict.Stage{Name: verdict.Test}}}
 	s.run(ctx, r)
+	s.result.problems = s.problems
 	s.result.Stage.Judge(s.problems...)
 	s.result.Stage.Took(started)
 	return s.result
@@ -40,14 +41,22 @@ type session struct {
 	plan     *plan
 	problems []*verdict.Problem
 
+	// parts are the runs of the test command: one, or one for each shard.
+	parts []*part
+	// ran and events are those of all parts together.
 	ran    *runner.Result
-	dir    string
-	files  []string
 	events *events
+	dir    string
 	// junitErr and coverageErr say why a report that exists cannot be read.
 	junitErr, coverageErr error
 	// measured is the coverage of everything, tests included.
 	measured *coverage.Report
+	// flaky are the tests that passed when they were run again, by id.
+	flaky map[string]bool
+	// groups are the categories with their counts.
+	groups []category
+	// selected is what the plugin told of a selection by changes; nil without one.
+	selected *selectedFiles
 }
 
 func (s *session) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
@@ -60,19 +69,36 @@ func (s *session) run(ctx context.Context, r runner.Runner) {
 	if !s.prepare(ctx, r) {
 		return
 	}
-	ran, err := r.Run(ctx, s.plan.step)
-	if err != nil {
-		s.unable(ctx, err)
-		return
-	}
-	s.ran = ran
-	if err := s.collect(ctx); err != nil {
+	if err := s.execute(ctx, r); err != nil {
 		s.unable(ctx, err)
 		return
 	}
 	s.judgeRun()
 	s.judgeCoverage()
 	s.report()
+}
+
+// execute runs the tests and reads what they left.
+func (s *session) execute(ctx context.Context, r runner.Runner) error {
+	if err := s.runParts(ctx, r); err != nil {
+		return err
+	}
+	if err := s.makeScratch(); err != nil {
+		return err
+	}
+	for _, p := range s.parts {
+		if err := s.collect(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := s.unite(ctx, r); err != nil {
+		return err
+	}
+	s.readSelection()
+	if err := s.rerun(ctx, r); err != nil {
+		return err
+	}
+	return s.readTests()
 }
 
 // prepare checks the source and plans the step.
@@ -94,6 +120,17 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 		s.fail(SourceNotPython, "none of the source's %d files ends in .py (the first is %s)", len(names), names[0])
 		return false
 	}
+	if wrong := s.in.check(); len(wrong) > 0 {
+		for _, cause := range wrong {
+			s.fail(ArgumentInvalid, "%s", cause)
+		}
+		return false
+	}
+	if s.in.Shards > 1 {
+		if s.in.durations, err = readDurations(ctx, s.in); err != nil {
+			s.result.Stage.Warn(DurationsUnused, "%v", err)
+		}
+	}
 	s.plan, err = newPlan(ctx, r, s.in)
 	var problem *verdict.Problem
 	if errors.As(err, &problem) {
@@ -102,6 +139,10 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 	}
 	if err != nil {
 		s.unable(ctx, err)
+		return false
+	}
+	if s.in.Category != "" && len(s.plan.paths) == 0 && s.plan.marker == "" {
+		s.fail(NoTests, "no file belongs to the category %s", s.in.Category)
 		return false
 	}
 	for _, f := range s.plan.project.Findings {
@@ -126,9 +167,8 @@ func (s *session) unable(ctx context.Context, err error) {
 	}
 }
 
-// collect brings the reports of the run into this process's file system, as a stream
-// each, since they may be large, and reads them.
-func (s *session) collect(ctx context.Context) error {
+// makeScratch makes the directory for the files of the report.
+func (s *session) makeScratch() error {
 	if s.in.Scratch == "" {
 		dir, err := os.MkdirTemp("", "openstack-rca-test-")
 		if err != nil {
@@ -141,62 +181,90 @@ func (s *session) collect(ctx context.Context) error {
 	if s.dir, err = os.MkdirTemp(s.in.Scratch, "test-"); err != nil {
 		return fmt.Errorf("make directory for reports: %w", err)
 	}
-	s.events = &events{collected: -1}
-	if s.ran.Outputs == nil {
+	return nil
+}
+
+// collect brings the reports of one part into this process's file system, as a stream
+// each, since they may be large, and reads those that say how the part ended.
+func (s *session) collect(ctx context.Context, p *part) error {
+	p.dir = s.dir
+	if p.name != "" {
+		var err error
+		if p.dir, err = os.MkdirTemp(s.dir, "part-"); err != nil {
+			return fmt.Errorf("make directory for reports: %w", err)
+		}
+	}
+	p.events = &events{collected: -1, tests: map[string]*eventTest{}}
+	if p.ran.Outputs == nil {
 		return nil
 	}
-	left, err := s.ran.Outputs.List(ctx)
+	left, err := p.ran.Outputs.List(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
 		// Such as a link that leads out of the folder: the run's doing.
-		s.junitErr = fmt.Errorf("list reports: %w", err)
+		p.junitErr = fmt.Errorf("list reports: %w", err)
 		return nil
 	}
 	for _, name := range left {
 		if inside, ok := strings.CutPrefix(name, reportDir+"/"); ok {
-			s.files = append(s.files, inside)
+			p.files = append(p.files, inside)
 		}
 	}
-	if len(s.files) == 0 {
+	if len(p.files) == 0 {
 		return nil
 	}
-	reports := s.ran.Outputs.Sub(reportDir)
-	if s.has(eventsFile) {
-		if err := s.open(ctx, reports, eventsFile, func(f *os.File) (err error) { s.events, err = readEvents(f); return err }); err != nil {
-			s.result.Stage.Warn(EventsMissing, "%v", err)
+	reports := p.ran.Outputs.Sub(reportDir)
+	if p.has(eventsFile) {
+		if err := p.open(ctx, reports, eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err }); err != nil {
+			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), err)
 		}
 	}
-	if s.has(junitFile) {
-		s.junitErr = s.open(ctx, reports, junitFile, func(f *os.File) (err error) {
-			s.result.JUnit, err = junit.Parse(f, junit.Options{})
-			return err
-		})
-	}
-	if s.has(coverageFile) {
-		s.coverageErr = s.open(ctx, reports, coverageFile, func(f *os.File) (err error) {
-			s.measured, err = coverage.Parse(f, xmlscan.Limits{})
-			return err
-		})
-	}
-	if slices.ContainsFunc(s.files, func(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }) {
-		if err := reports.Filter([]string{htmlDir}, nil).Export(ctx, s.dir); err != nil {
-			return fmt.Errorf("export coverage HTML: %w", err)
+	if p.has(selectionFile) {
+		if err := p.open(ctx, reports, selectionFile, func(f *os.File) (err error) { p.selected, err = readSelected(f); return err }); err != nil {
+			p.junitErr = fmt.Errorf("read what was selected: %w", err)
 		}
-		s.attach(htmlDir)
+	}
+	if p.has(junitFile) {
+		p.junitErr = errors.Join(p.junitErr, p.open(ctx, reports, junitFile, func(f *os.File) (err error) {
+			p.report, err = junit.Parse(f, junit.Options{})
+			return err
+		}))
+	}
+	if p.name == "" {
+		return s.collectCoverage(ctx, p)
 	}
 	return ctx.Err()
 }
 
-func (s *session) has(name string) bool { return slices.Contains(s.files, name) }
+// collectCoverage reads the coverage report that a run left, and keeps its pages.
+func (s *session) collectCoverage(ctx context.Context, p *part) error {
+	reports := p.ran.Outputs.Sub(reportDir)
+	if p.has(coverageFile) {
+		s.coverageErr = p.open(ctx, reports, coverageFile, func(f *os.File) (err error) {
+			s.measured, err = coverage.Parse(f, xmlscan.Limits{})
+			return err
+		})
+		s.attach(coverageFile, filepath.Join(p.dir, coverageFile))
+	}
+	if slices.ContainsFunc(p.files, func(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }) {
+		if err := reports.Filter([]string{htmlDir}, nil).Export(ctx, p.dir); err != nil {
+			return fmt.Errorf("export coverage HTML: %w", err)
+		}
+		s.attach(htmlDir, filepath.Join(p.dir, htmlDir))
+	}
+	return ctx.Err()
+}
+
+func (p *part) has(name string) bool { return slices.Contains(p.files, name) }
 
 // open exports one report and reads it.
-func (s *session) open(ctx context.Context, reports runner.Files, name string, read func(*os.File) error) error {
-	if err := reports.Filter([]string{name}, nil).Export(ctx, s.dir); err != nil {
+func (p *part) open(ctx context.Context, reports runner.Files, name string, read func(*os.File) error) error {
+	if err := reports.Filter([]string{name}, nil).Export(ctx, p.dir); err != nil {
 		return fmt.Errorf("export %s: %w", name, err)
 	}
-	f, err := os.Open(filepath.Join(s.dir, name))
+	f, err := os.Open(filepath.Join(p.dir, name))
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
@@ -206,20 +274,15 @@ func (s *session) open(ctx context.Context, reports runner.Files, name string, r
 		err = fmt.Errorf("open %s: %w", name, err)
 	case info.Size() > maxReportBytes:
 		err = fmt.Errorf("open %s: it has %d bytes, %d are allowed: %w", name, info.Size(), maxReportBytes, runner.ErrTooLarge)
-		return errors.Join(err, f.Close())
 	default:
 		err = read(f)
-	}
-	if name != eventsFile {
-		s.attach(name)
 	}
 	return errors.Join(err, f.Close())
 }
 
-// attach adds a file or directory of s.dir to the report.
-func (s *session) attach(name string) {
-	s.result.Stage.Files = append(s.result.Stage.Files,
-		verdict.ReportFile{Path: path.Join(verdict.Test, name), Local: filepath.Join(s.dir, name)})
+// attach adds a file or directory of this process's file system to the report.
+func (s *session) attach(name, local string) {
+	s.result.Stage.Files = append(s.result.Stage.Files, verdict.ReportFile{Path: path.Join(verdict.Test, name), Local: local})
 }
 
 // attachPartial writes what the events tell of a run that left no JUnit report.
@@ -236,7 +299,7 @@ func (s *session) attachPartial() {
 		s.result.Stage.Warn(EventsMissing, "write %s: %v", name, err)
 		return
 	}
-	s.attach(name)
+	s.attach(name, filepath.Join(s.dir, name))
 }
 
 // lastLines are the last n lines of a text.

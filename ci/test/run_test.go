@@ -155,13 +155,14 @@ func TestRunPassesOnEvidence(t *testing.T) {
 	assert.Equal(t, green()[".report/junit.xml"], string(content))
 	assert.FileExists(t, paths["test/coverage.xml"])
 	assert.FileExists(t, filepath.Join(paths["test/htmlcov"], "index.html"))
-	assert.Len(t, paths, 3)
+	assert.Contains(t, paths, "test/durations.json")
+	assert.Len(t, paths, 4)
 	titles := []string{}
 	for _, b := range r.Stage.Blocks {
 		titles = append(titles, b.Title)
 	}
 	assert.Equal(t, []string{"Tests by category", "Slowest tests", "Line coverage by package", "Coverage by file, tests not counted"}, titles)
-	assert.Equal(t, []string{"inference", "2", "2", "0", "0", "0", "0", "1.00"}, r.Stage.Blocks[0].Table.Rows[0])
+	assert.Equal(t, []string{"inference", "2", "2", "0", "0", "0", "0", "0", "1.00"}, r.Stage.Blocks[0].Table.Rows[0])
 }
 
 func TestRunFailsOnEvidence(t *testing.T) {
@@ -371,7 +372,7 @@ func TestRunDescribesTheStep(t *testing.T) {
 	}, step.Env.Install)
 	files, err := step.Env.Files.List(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []string{"openstack_rca_pytest.py", "openstack_rca_tools.py", "requirements/test.lock"}, files)
+	assert.Equal(t, []string{"openstack_rca_merge.py", "openstack_rca_pytest.py", "openstack_rca_select.py", "openstack_rca_tools.py", "requirements/test.lock"}, files)
 	inputs, err := r.Inputs(t.Context(), 0)
 	require.NoError(t, err)
 	assert.Contains(t, inputs, "tests/test_inference.py")
@@ -425,7 +426,7 @@ func TestRunAddsXdistOnlyWhereTheCommandUsesIt(t *testing.T) {
 	for command, want := range map[string]bool{"pytest -n auto": true, "pytest -n4": true, "pytest --numprocesses=2": true, "pytest --dist=load": true, "pytest -v": false, "pytest --no-header": false} {
 		assert.Equal(t, want, usesXdist(strings.Fields(command)), command)
 	}
-	assert.Contains(t, tools([]string{"pytest", "-n", "2"}), "pytest-xdist==3.8.0")
+	assert.Contains(t, tools([]string{"pytest", "-n", "2"}, ""), "pytest-xdist==3.8.0")
 }
 
 func TestRunDescribesThePackageToItsEnvironment(t *testing.T) {
@@ -462,10 +463,10 @@ func TestRunWarns(t *testing.T) {
 		"of tools that were added": {nil, green().with("events.jsonl", strings.Replace(eventLines("a", "b"), `"added":[]`, `"added":["pytest==9.2.0"]`, 1)), []string{"TOOLS_ADDED"}},
 		"of a run without events":  {nil, green().without("events.jsonl"), []string{"EVENTS_MISSING"}},
 		"of broken events":         {nil, green().with("events.jsonl", "x\n"+eventLines("a")), []string{"EVENTS_MISSING", "EVENTS_MISSING"}},
-		"of a drop":                {func(in *Input) { in.Baseline, in.Tolerance = []byte(covered("lstm/model.py 100 100")), 9 }, green(), []string{"COVERAGE_DROPPED"}},
-		"of no drop in tolerance":  {func(in *Input) { in.Baseline, in.Tolerance = []byte(covered("lstm/model.py 100 100")), 10 }, green(), []string{}},
-		"of a broken baseline":     {func(in *Input) { in.Baseline = []byte("<x/>") }, green(), []string{"BASELINE_INVALID"}},
-		"of an empty baseline":     {func(in *Input) { in.Baseline = []byte("<coverage/>") }, green(), []string{"BASELINE_INVALID"}},
+		"of a drop":                {func(in *Input) { in.Baseline, in.Tolerance = baseline(t, covered("lstm/model.py 100 100")), 9 }, green(), []string{"COVERAGE_DROPPED"}},
+		"of no drop in tolerance":  {func(in *Input) { in.Baseline, in.Tolerance = baseline(t, covered("lstm/model.py 100 100")), 10 }, green(), []string{}},
+		"of a broken baseline":     {func(in *Input) { in.Baseline = baseline(t, "<x/>") }, green(), []string{"BASELINE_INVALID"}},
+		"of an empty baseline":     {func(in *Input) { in.Baseline = baseline(t, "<coverage/>") }, green(), []string{"BASELINE_INVALID"}},
 		"of a stricter fail_under": {func(in *Input) {
 			in.Source = source().With(".", fake.Files(map[string]string{".coveragerc": "[report]\nfail_under = 99\n"}))
 		}, green(), []string{"FAIL_UNDER_REPLACED"}},
@@ -480,6 +481,14 @@ func TestRunWarns(t *testing.T) {
 			assert.Equal(t, c.want, codes(r.Stage.Warnings), "%+v", r.Stage.Warnings)
 		})
 	}
+}
+
+// baseline is a file with an earlier report.
+func baseline(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "coverage.xml")
+	require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	return name
 }
 
 func TestRunBindsServices(t *testing.T) {

@@ -23,6 +23,10 @@ var (
 	toolsScript []byte
 	//go:embed python/openstack_rca_pytest.py
 	plugin []byte
+	//go:embed python/openstack_rca_select.py
+	selectScript []byte
+	//go:embed python/openstack_rca_merge.py
+	mergeScript []byte
 )
 
 // reportDir is where the run leaves its reports. The source never has such a folder in
@@ -35,13 +39,20 @@ const (
 	coverageFile = "coverage.xml"
 	htmlDir      = "htmlcov"
 	eventsFile   = "events.jsonl"
+	// selectionFile tells what was selected, dataFile is the data behind the coverage
+	// report, as a shard leaves it for the union.
+	selectionFile = "selection.json"
+	dataFile      = "coverage.data"
 )
+
+// controlDir holds what the plugin is told, beside the source.
+const controlDir = ".openstack-rca"
 
 // tools are what a project's environment is completed with where it lacks it.
 // They support Python 3.10 and later.
-func tools(command []string) []string {
+func tools(command []string, workers string) []string {
 	needed := []string{"pytest==9.2.0", "coverage==7.17.3", "pytest-cov==7.1.0"}
-	if usesXdist(command) {
+	if usesXdist(command) || workers != "" {
 		needed = append(needed, "pytest-xdist==3.8.0")
 	}
 	return needed
@@ -65,6 +76,13 @@ type plan struct {
 	names []string
 	// sources are what coverage measures.
 	sources []string
+	// marker and paths select a category.
+	marker string
+	paths  []string
+	// changes are those of in.Changes that the tests can see; nil when nothing selects by them.
+	changes *changes
+	// controls are the file of what the plugin is told, where there is any.
+	controls []runner.Mount
 }
 
 // newPlan describes the run. Errors are *verdict.Problem where the source is at fault.
@@ -75,7 +93,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 		return nil, err
 	}
 	t := in.Config.Test
-	inputs := in.Source.Filter(t.Inputs.Include, slices.Concat(in.Config.Exclude, t.Inputs.Exclude, []string{reportDir}))
+	inputs := in.Source.Filter(t.Inputs.Include, slices.Concat(in.Config.Exclude, t.Inputs.Exclude, []string{reportDir, controlDir}))
 	names, err := inputs.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list inputs: %w", err)
@@ -91,15 +109,16 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	if python == "" {
 		python = in.Config.Python
 	}
-	env, err := environment(r, described, project, python, t.Command)
+	env, err := environment(r, described, project, python, tools(t.Command, in.Workers))
 	if err != nil {
 		return nil, err
 	}
+	p.control(r, in)
 	args, addopts := p.command(in)
 	p.step = runner.Step{
 		Name:     "pytest",
 		Env:      env,
-		Inputs:   []runner.Mount{{Path: ".", Files: inputs}},
+		Inputs:   append([]runner.Mount{{Path: ".", Files: inputs}}, p.controls...),
 		Args:     args,
 		Vars:     p.vars(in, addopts),
 		Services: in.Services, Needs: in.Needs,
@@ -111,9 +130,9 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 }
 
 // environment is the project's own, completed with the test tools and the plugin.
-func environment(r runner.Runner, source runner.Files, project *pyproject.Project, python string, command []string) (runner.Environment, error) {
+func environment(r runner.Runner, source runner.Files, project *pyproject.Project, python string, tools []string) (runner.Environment, error) {
 	env := project.Environment(r, source, python)
-	files := map[string][]byte{"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin}
+	files := map[string][]byte{"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript, "openstack_rca_merge.py": mergeScript}
 	if project.Package && project.Name != "" {
 		described, err := json.Marshal(map[string]any{"name": project.Name, "version": project.Version, "entry_points": project.EntryPoints})
 		if err != nil {
@@ -122,7 +141,7 @@ func environment(r runner.Runner, source runner.Files, project *pyproject.Projec
 		files["openstack_rca_project.json"] = described
 	}
 	env.Files = env.Files.With(".", r.NewFiles(files))
-	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools(command)...))
+	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools...))
 	return env, nil
 }
 
@@ -137,21 +156,17 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 		// What a failed test printed belongs to its failure.
 		"-o", "junit_logging=all", "-o", "junit_log_passing_tests=false",
 	}
-	for _, source := range p.sources {
-		options = append(options, "--cov="+source)
+	options = append(options, p.measure(in)...)
+	if in.Workers != "" {
+		options = append(options, "-n", in.Workers)
 	}
-	options = append(options, "--cov-branch",
-		"--cov-report=xml:"+path.Join(reportDir, coverageFile),
-		"--cov-report=html:"+path.Join(reportDir, htmlDir),
-		"--cov-report=term",
-		// The gates are held here, on exact numbers.
-		"--cov-fail-under=0")
 	if in.Keyword != "" {
 		options = append(options, "-k", in.Keyword)
 	}
-	if in.Marker != "" {
-		options = append(options, "-m", in.Marker)
+	if marker := both(in.Marker, p.marker); marker != "" {
+		options = append(options, "-m", marker)
 	}
+	in.Paths = slices.Concat(in.Paths, p.paths)
 	command := in.Config.Test.Command
 	at := slices.IndexFunc(command, isPytest)
 	if at < 0 {
@@ -169,6 +184,36 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 		args = append(args, arg)
 	}
 	return slices.Concat(args, options, in.Paths), ""
+}
+
+// measure are the options of coverage. A shard leaves its data: the reports are made of all.
+func (p *plan) measure(in Input) []string {
+	if in.rerun {
+		return []string{"--no-cov"}
+	}
+	var options []string
+	for _, source := range p.sources {
+		options = append(options, "--cov="+source)
+	}
+	options = append(options, "--cov-branch")
+	if in.Shards > 1 {
+		options = append(options, "--cov-report=")
+	} else {
+		options = append(options,
+			"--cov-report=xml:"+path.Join(reportDir, coverageFile),
+			"--cov-report=html:"+path.Join(reportDir, htmlDir),
+			"--cov-report=term")
+	}
+	// The gates are held here, on exact numbers.
+	return append(options, "--cov-fail-under=0")
+}
+
+// both is a marker expression that demands two.
+func both(a, b string) string {
+	if a != "" && b != "" {
+		return "(" + a + ") and (" + b + ")"
+	}
+	return a + b
 }
 
 func isPytest(arg string) bool {
@@ -209,8 +254,14 @@ func (p *plan) vars(in Input, addopts string) map[string]string {
 	maps.Copy(vars, in.Config.Test.Vars)
 	maps.Copy(vars, in.ServiceVars)
 	vars["OPENSTACK_RCA_EVENTS"] = path.Join(reportDir, eventsFile)
-	if !slices.Equal(p.sources, []string{"."}) {
+	if in.Shards > 1 {
+		vars["COVERAGE_FILE"] = path.Join(reportDir, dataFile)
+	} else if !slices.Equal(p.sources, []string{"."}) {
 		vars["OPENSTACK_RCA_COVERAGE"] = path.Join(reportDir, coverageFile)
+	}
+	if len(p.controls) > 0 {
+		vars["OPENSTACK_RCA_CONTROL"] = path.Join(controlDir, "control.json")
+		vars["OPENSTACK_RCA_SELECTION"] = path.Join(reportDir, selectionFile)
 	}
 	own := p.project.PythonPath()
 	if configured := vars["PYTHONPATH"]; configured != "" {

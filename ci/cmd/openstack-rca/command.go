@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
@@ -49,8 +51,9 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		command.Flags().StringVar(&in.opts.Python, "python", "", "Python version; pipeline.yaml's when empty")
 		return command
 	}
-	test := python(&cobra.Command{Use: "test", Short: "Run the tests and hold them against the coverage gates", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Test) }})
+	test := &cobra.Command{Use: "test", Short: "Run the tests and hold them against the coverage gates", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Test) }}
+	in.testing(test.Flags())
 	test.Flags().StringArrayVar(&in.opts.Test.Paths, "path", nil, "test file or directory to run instead of all; may be repeated")
 	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
 	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
@@ -70,6 +73,26 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 			RunE: func(c *cobra.Command, _ []string) error { return in.doctor(c.Context()) }},
 	)
 	return root
+}
+
+// testing adds the flags of the tests; some of them say nothing when they are not given.
+func (in *invocation) testing(flags *pflag.FlagSet) {
+	o := &in.opts.Test
+	flags.StringSliceVar(&o.Pythons, "python", nil, "Python version, pipeline.yaml's when empty; several run side by side")
+	flags.StringVar(&o.Category, "category", "", "only the tests of this category of pipeline.yaml")
+	flags.Func("max-skipped", "how many tests may be skipped; pipeline.yaml's when not given", func(text string) error {
+		n, err := strconv.Atoi(text)
+		o.MaxSkipped = &n
+		return err
+	})
+	flags.IntVar(&o.Reruns, "rerun-failed", 0, "how often failed tests are run again; those that then pass are flaky")
+	flags.StringVar(&o.Workers, "workers", "", "processes that share the tests, as for pytest-xdist: a number or auto")
+	flags.IntVar(&o.Shards, "shards", 0, "environments that share the suite")
+	flags.StringVar(&o.Durations, "durations", "", "junit.xml or durations.json of an earlier report, to make shards of the same length")
+	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that what changed since this revision can affect")
+	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
+	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
+	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
 }
 
 // with opens the host's backend for the duration of use.

@@ -41,6 +41,9 @@ type Options struct {
 	// needed outside of module functions, where the engine's network is not in reach,
 	// and impossible inside of them, where it is.
 	Tunnel bool
+	// Index is the address of a package index, with its login if it has one, to install from
+	// instead of PyPI. Only installations see it; no step, service or layer does.
+	Index *dagger.Secret
 	// Image returns the base image for a Python version; python:<version>-slim when nil.
 	Image func(python string) string
 }

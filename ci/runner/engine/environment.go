@@ -42,13 +42,13 @@ func (r *Runner) Image(python string) string {
 // Base is the interpreter of a version with uv beside it and an empty virtual
 // environment active in /venv. Nothing of a project is in it, so all share it.
 func (r *Runner) Base(python string) *dagger.Container {
-	return WithSystemCAs(r.client.Container().From(r.Image(python))).
+	return r.WithoutIndex(r.WithIndex(WithSystemCAs(r.client.Container().From(r.Image(python)))).
 		WithNewFile("/opt/uv.lock", uvLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
 		WithExec([]string{"python", "-m", "venv", "/opt/uv"}).
 		WithExec([]string{"/opt/uv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--require-hashes", "-r", "/opt/uv.lock"}).
 		WithExec([]string{"/opt/uv/bin/uv", "venv", "--quiet", "--python", "python3", "/venv"}).
-		WithExec([]string{"ln", "-s", "/opt/uv/bin/uv", "/usr/local/bin/uv"}).
+		WithExec([]string{"ln", "-s", "/opt/uv/bin/uv", "/usr/local/bin/uv"})).
 		WithEnvVariable("VIRTUAL_ENV", "/venv").
 		WithEnvVariable("PATH", "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")
 }
@@ -63,11 +63,34 @@ func (r *Runner) WithDownloadCache(ctr *dagger.Container, python string) *dagger
 		WithEnvVariable("UV_COMPILE_BYTECODE", "1")
 }
 
+// indexVariables are under which names pip and uv look for the address of their index.
+var indexVariables = []string{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
+
+// WithIndex lets installations use the index that was given.
+func (r *Runner) WithIndex(ctr *dagger.Container) *dagger.Container {
+	if r.opts.Index != nil {
+		for _, name := range indexVariables {
+			ctr = ctr.WithSecretVariable(name, r.opts.Index)
+		}
+	}
+	return ctr
+}
+
+// WithoutIndex takes it away again: what runs in the environment must not see it.
+func (r *Runner) WithoutIndex(ctr *dagger.Container) *dagger.Container {
+	if r.opts.Index != nil {
+		for _, name := range indexVariables {
+			ctr = ctr.WithoutSecretVariable(name)
+		}
+	}
+	return ctr
+}
+
 // environment is Base with an environment's packages installed, made once and cached.
 func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagger.Container, error) {
 	ctr := r.Base(env.Python)
 	if len(env.Install) > 0 {
-		ctr = r.WithDownloadCache(ctr, env.Python)
+		ctr = r.WithIndex(r.WithDownloadCache(ctr, env.Python))
 		if env.Files != nil {
 			dir, err := r.Directory(env.Files)
 			if err != nil {
@@ -79,7 +102,7 @@ func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagg
 		for _, command := range env.Install {
 			ctr = ctr.WithExec(command)
 		}
-		ctr = ctr.WithoutMount("/root/.cache/uv")
+		ctr = r.WithoutIndex(ctr.WithoutMount("/root/.cache/uv"))
 	}
 	ctr, err := ctr.Sync(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-"""A pytest plugin that writes down what happens, as it happens.
+"""A pytest plugin that writes down what happens, as it happens, and selects tests.
 
 The reports of pytest and coverage.py appear at the end of a run. When a run does not
 reach its end - a test hangs, the process is killed - these events still tell which tests
@@ -6,12 +6,15 @@ ended how, and which one was running. When it does, they are a second count.
 
 One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
 
-    {"event": "session", "pytest": "9.2.0", "added": ["pytest-cov==7.1.0"]}
+    {"event": "session", "pytest": "9.2.0", "added": ["pytest-cov==7.1.0"], "directory": "/src"}
     {"event": "collected", "tests": 12}
     {"event": "start", "id": "tests/test_a.py::test_b", "at": 1700000000.0}
     {"event": "result", "id": "...", "when": "call", "outcome": "passed", "seconds": 0.1}
     {"event": "finish", "id": "..."}
     {"event": "end", "status": 0}
+
+What to select comes from the file that OPENSTACK_RCA_CONTROL names; what was selected goes
+into the file that OPENSTACK_RCA_SELECTION names. See openstack_rca_select.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,6 +40,9 @@ def absolute_python_path() -> None:
 
 absolute_python_path()
 
+# Marks of pytest itself say nothing about what kind of test it is.
+BUILT_IN = {"parametrize", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
+
 
 class Events:
     """Write events of the controlling process; workers of xdist report to it."""
@@ -43,6 +50,7 @@ class Events:
     def __init__(self, stream: TextIO) -> None:
         """Write to a stream."""
         self.stream = stream
+        self.collected = False
 
     def write(self, event: str, **fields: Any) -> None:
         """Write one event and make sure that it survives this process."""
@@ -52,6 +60,13 @@ class Events:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tests are known."""
         self.write("collected", tests=len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Tests are known to a worker of xdist; each of them collects the same."""
+        if not self.collected:
+            self.collected = True
+            self.write("collected", tests=len(ids))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test starts."""
@@ -74,6 +89,7 @@ class Events:
                 seconds=report.duration,
                 text=text,
                 output=output,
+                markers=getattr(report, "openstack_rca_markers", []),
             )
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -86,6 +102,14 @@ class Events:
         self.write("end", status=int(exitstatus))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """Tell the controlling process of xdist too which marks a test has."""
+    outcome = yield
+    names = {mark.name for mark in item.iter_markers()} - BUILT_IN
+    outcome.get_result().openstack_rca_markers = sorted(names)
+
+
 def added() -> list[str]:
     """Name the packages that the pipeline added to the project's own."""
     path = Path(__file__).with_name("openstack_rca_added.json")
@@ -94,18 +118,35 @@ def added() -> list[str]:
     return []
 
 
+def worker(config: pytest.Config) -> str:
+    """Name this worker of xdist; empty in the controlling process."""
+    given = getattr(config, "workerinput", None)
+    return str(given["workerid"]) if given else ""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the file of events."""
+    """Open the file of events, and register the selection where there is one."""
+    control = os.environ.get("OPENSTACK_RCA_CONTROL")
+    if control:
+        from openstack_rca_select import Selection
+
+        told = os.environ.get("OPENSTACK_RCA_SELECTION") if worker(config) in ("", "gw0") else None
+        selection = Selection(
+            json.loads(Path(control).read_text(encoding="utf-8")),
+            Path.cwd(),
+            Path(told).resolve() if told else None,
+        )
+        config.pluginmanager.register(selection, "openstack_rca_selection")
     name = os.environ.get("OPENSTACK_RCA_EVENTS")
-    if not name or hasattr(config, "workerinput"):
+    if not name or worker(config):
         return
     path = Path(name).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     events = Events(path.open("w", encoding="utf-8", buffering=1))
     config.pluginmanager.register(events, "openstack_rca_events")
     config.add_cleanup(events.stream.close)
-    events.write("session", pytest=pytest.__version__, added=added())
+    events.write("session", pytest=pytest.__version__, added=added(), directory=os.getcwd())
 
 
 @pytest.hookimpl(trylast=True)
@@ -117,7 +158,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """
     target = os.environ.get("OPENSTACK_RCA_COVERAGE")
     plugin = config.pluginmanager.getplugin("_cov")
-    if not target or hasattr(config, "workerinput") or plugin is None:
+    if not target or worker(config) or plugin is None:
         return
     if not Path(target).exists():
         return

@@ -19,7 +19,7 @@ import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PLUGIN = "openstack_rca_pytest.py"
+PLUGINS = ("openstack_rca_pytest.py", "openstack_rca_select.py", "openstack_rca_merge.py")
 ADDED = "openstack_rca_added.json"
 PROJECT = "openstack_rca_project.json"
 
@@ -63,7 +63,8 @@ def main(requirements: list[str]) -> int:
         if done.returncode != 0:
             return done.returncode
     site = Path(sysconfig.get_path("purelib"))
-    shutil.copyfile(HERE / PLUGIN, site / PLUGIN)
+    for name in PLUGINS:
+        shutil.copyfile(HERE / name, site / name)
     (site / ADDED).write_text(json.dumps(missing), encoding="utf-8")
     write_metadata(site)
     return 0

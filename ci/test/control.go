@@ -1,0 +1,124 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// changes are what the plugin is told of a change.
+type changes struct {
+	Changed []string `json:"changed"`
+	Removed []string `json:"removed"`
+}
+
+// shard is what the plugin is told of a shard.
+type shard struct {
+	Index     int                `json:"index"`
+	Of        int                `json:"of"`
+	Durations map[string]float64 `json:"durations"`
+}
+
+// control plans what the plugin is told: nothing, for a whole run of the suite.
+func (p *plan) control(r runner.Runner, in Input) {
+	p.category(in)
+	told := struct {
+		Shard   *shard   `json:"shard,omitempty"`
+		Changes *changes `json:"changes,omitempty"`
+	}{Changes: p.seen(in)}
+	p.changes = told.Changes
+	if in.Shards > 1 {
+		told.Shard = &shard{Index: in.shard, Of: in.Shards, Durations: in.durations}
+		if told.Shard.Durations == nil {
+			told.Shard.Durations = map[string]float64{}
+		}
+	}
+	if in.rerun || told.Shard == nil && told.Changes == nil {
+		return
+	}
+	content, err := json.Marshal(told)
+	if err != nil {
+		panic(err) // names and finite numbers: they always encode
+	}
+	p.controls = []runner.Mount{{Path: controlDir, Files: r.NewFiles(map[string][]byte{"control.json": content})}}
+}
+
+// seen are those of the changed files that the tests can see: a change of any other
+// cannot affect them.
+func (p *plan) seen(in Input) *changes {
+	if in.Changes == nil || in.Full || in.Changes.Unknown != "" {
+		return nil
+	}
+	c := &changes{Changed: []string{}, Removed: []string{}}
+	for _, name := range in.Changes.Changed {
+		if _, found := slices.BinarySearch(p.names, name); found {
+			c.Changed = append(c.Changed, name)
+		}
+	}
+	t := in.Config.Test.Inputs
+	out := slices.Concat(in.Config.Exclude, t.Exclude)
+	for _, name := range in.Changes.Removed {
+		included := len(t.Include) == 0 || slices.ContainsFunc(t.Include, func(glob string) bool { return coverage.Match(glob, name) })
+		if included && !slices.ContainsFunc(out, func(glob string) bool { return coverage.Match(glob, name) }) {
+			c.Removed = append(c.Removed, name)
+		}
+	}
+	return c
+}
+
+// category selects the tests of one category: its files, or its mark where it has one.
+func (p *plan) category(in Input) {
+	if in.rerun {
+		return
+	}
+	for _, c := range in.Config.Test.Categories {
+		if c.Name != in.Category {
+			continue
+		}
+		for _, name := range p.names {
+			if strings.HasSuffix(name, ".py") && slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, name) }) {
+				p.paths = append(p.paths, name)
+			}
+		}
+		if len(p.paths) == 0 {
+			p.marker = c.Marker
+		}
+	}
+}
+
+// check finds what is impossible in the arguments, all of it at once.
+func (in Input) check() []string {
+	var wrong []string
+	if in.Shards < 0 || in.Shards > 64 {
+		wrong = append(wrong, fmt.Sprintf("--shards %d is not between 1 and 64", in.Shards))
+	}
+	if in.Reruns < 0 || in.Reruns > 10 {
+		wrong = append(wrong, fmt.Sprintf("--rerun-failed %d is not between 0 and 10", in.Reruns))
+	}
+	if w := in.Workers; w != "" && w != "auto" && w != "logical" && !isNumber(w) {
+		wrong = append(wrong, fmt.Sprintf("--workers %q is neither a number from 1 to 256 nor auto", w))
+	}
+	if in.Tolerance < 0 || in.Tolerance > 100 {
+		wrong = append(wrong, fmt.Sprintf("--tolerance %v is not between 0 and 100 percentage points", in.Tolerance))
+	}
+	categories := in.Config.Test.Categories
+	if in.Category != "" && !slices.ContainsFunc(categories, func(c config.Category) bool { return c.Name == in.Category }) {
+		var known []string
+		for _, c := range categories {
+			known = append(known, c.Name)
+		}
+		wrong = append(wrong, fmt.Sprintf("--category %q is not one of %s", in.Category, strings.Join(known, ", ")))
+	}
+	return wrong
+}
+
+func isNumber(text string) bool {
+	var n int
+	_, err := fmt.Sscanf(text, "%d", &n)
+	return err == nil && fmt.Sprint(n) == text && n >= 1 && n <= 256
+}
