@@ -13,9 +13,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -202,6 +204,7 @@ func TestPublishToMLflow3(t *testing.T) {
 	checkPublished(t, s)
 
 	t.Run("artifacts and aliases can be listed and removed", func(t *testing.T) { checkRest(t, s) })
+	t.Run("promotion, rollback, listing and cleaning", func(t *testing.T) { checkOperations(t, s) })
 	t.Run("publishers at once", func(t *testing.T) { checkConcurrent(t, s) })
 	t.Run("a file of several parts", func(t *testing.T) { checkLarge(t, s) })
 }
@@ -241,11 +244,13 @@ func checkRest(t *testing.T, s *servers) {
 }
 
 func checkConcurrent(t *testing.T, s *servers) {
-	const publishers = 8
+	const publishers = 50
 	results := make([]*publish.Result, publishers)
+	started := time.Now()
 	var group sync.WaitGroup
 	for i := range results {
 		in := s.input(archive(t, fmt.Appendf(nil, "weights %d", i)))
+		in.Model.History = nil // a thousand points each would only measure SQLite
 		in.Environment = "crowd"
 		group.Go(func() { results[i] = publish.Run(t.Context(), in) })
 	}
@@ -260,10 +265,77 @@ func checkConcurrent(t *testing.T, s *servers) {
 		}
 	}
 	slices.Sort(numbers)
-	assert.Equal(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, numbers)
+	for i, n := range numbers {
+		assert.Equal(t, i+1, n, "distinct and consecutive")
+	}
+	versions, err := s.client(t).SearchModelVersions(t.Context(), "name = 'openstack_rca_system_crowd_lstm_model'")
+	require.NoError(t, err)
+	assert.Len(t, versions, publishers)
+	t.Logf("%d publishers at once took %.1f s", publishers, time.Since(started).Seconds())
 	champion, err := s.client(t).ModelVersionByAlias(t.Context(), "openstack_rca_system_crowd_lstm_model", "champion")
 	require.NoError(t, err)
 	assert.Equal(t, last, champion.Version)
+}
+
+// checkOperations promotes, rolls back, lists and cleans on real servers.
+func checkOperations(t *testing.T, s *servers) {
+	in := func(weights string) publish.Input {
+		i := s.input(archive(t, []byte(weights)))
+		i.Environment = "operations"
+		return i
+	}
+	for _, weights := range []string{"one", "two"} {
+		require.Equal(t, verdict.Pass, publish.Run(t.Context(), in(weights)).Stage.Verdict)
+	}
+	const model = "openstack_rca_system_operations_lstm_model"
+	c := s.client(t)
+	at := func(alias, version string) {
+		t.Helper()
+		aliases, err := c.Aliases(t.Context(), model)
+		require.NoError(t, err)
+		assert.Equal(t, version, aliases[alias], alias)
+	}
+	passed := func(r *publish.Registry) *publish.Registry {
+		t.Helper()
+		require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+		return r
+	}
+	before := s.objects(t)
+	passed(publish.Promote(t.Context(), in("x"), publish.Move{Alias: "production", By: "release team"}))
+	at("production", "2")
+	passed(publish.Promote(t.Context(), in("x"), publish.Move{Alias: "production", Number: 1}))
+	at("production", "1")
+	at("champion", "1")
+	passed(publish.Rollback(t.Context(), in("x"), publish.Move{Alias: "production"}))
+	at("production", "2")
+	passed(publish.Rollback(t.Context(), in("x"), publish.Move{Alias: "production"}))
+	at("production", "2")
+	assert.Equal(t, before, s.objects(t), "nothing is uploaded")
+
+	// A publication that ended before its commit.
+	dead, cancel := context.WithCancel(t.Context())
+	third := in("three")
+	third.Check = func(context.Context, string, string) publish.Checked {
+		cancel()
+		return publish.Checked{Problem: verdict.Problemf(publish.CodeVerifyFailed, "killed here")}
+	}
+	require.NotEqual(t, verdict.Pass, publish.Run(dead, third).Stage.Verdict)
+	list := passed(publish.List(t.Context(), in("x"), 0))
+	require.Len(t, list.Versions, 3)
+	assert.Equal(t, publish.StateRegistered, list.Versions[0].State)
+	passed(publish.Clean(t.Context(), in("x"), []int{3}))
+	list = passed(publish.List(t.Context(), in("x"), 0))
+	assert.Equal(t, publish.StateAbandoned, list.Versions[0].State)
+	assert.Zero(t, list.Versions[0].Files)
+	assert.ElementsMatch(t, []string{"operations", "production", "champion"}, append(list.Versions[1].Aliases, list.Versions[2].Aliases...))
+	versions, err := c.SearchModelVersions(t.Context(), "name = '"+model+"'")
+	require.NoError(t, err)
+	assert.Len(t, versions, 2)
+	third.Check = nil
+	again := publish.Run(t.Context(), third)
+	require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+	assert.Equal(t, 4, again.Version.Number)
+	at("champion", again.Version.RegistryVersion)
 }
 
 func checkLarge(t *testing.T, s *servers) {
@@ -290,6 +362,68 @@ func TestPublishToMLflow2(t *testing.T) {
 	require.NoError(t, err)
 	assert.Regexp(t, `^2\.`, version)
 	checkPublished(t, s)
+	t.Run("promotion, rollback, listing and cleaning", func(t *testing.T) { checkOperations(t, s) })
+}
+
+// edited is an MLflow server with further packages and changes to the script that starts
+// it: old text and new, in turn.
+func edited(r runner.Runner, service runner.Service, name string, packages []string, changes ...string) runner.Service {
+	service.Name = name
+	script, err := os.ReadFile(filepath.Join(reachable.Root(), "ci", "sandbox", "serve_mlflow.py"))
+	if err != nil {
+		panic(err) // the file is part of the repository
+	}
+	service.Inputs = []runner.Mount{{Path: ".", Files: r.NewFiles(map[string][]byte{"serve_mlflow.py": []byte(strings.NewReplacer(changes...).Replace(string(script)))})}}
+	if len(packages) > 0 {
+		service.Env.Install = append(slices.Clone(service.Env.Install), append([]string{"uv", "pip", "install", "--quiet"}, packages...))
+	}
+	return service
+}
+
+// directly keeps artifacts in the S3 API, where clients have to put and fetch them themselves.
+func directly(r runner.Runner) runner.Service {
+	return edited(r, sandbox.MLflow(r), "mlflow-direct", nil, `"mlflow-artifacts:/"`, `"s3://`+sandbox.Bucket+`/mlflow"`, `_MLFLOW_SERVER_SERVE_ARTIFACTS="true"`, `_MLFLOW_SERVER_SERVE_ARTIFACTS="false"`)
+}
+
+func TestPublishWithArtifactsDirectlyOnS3(t *testing.T) {
+	s := start(t, directly)
+	checkPublished(t, s)
+	v, err := s.client(t).GetModelVersion(t.Context(), registered, "1")
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(v.Source, "s3://"+sandbox.Bucket+"/mlflow/"), v.Source)
+	key := strings.TrimPrefix(v.Source, "s3://"+sandbox.Bucket+"/")
+	assert.Contains(t, string(s.object(t, key+"/MLmodel")), "mlflow.keras")
+	sum := sha256.Sum256(s.object(t, key+"/data/model.keras"))
+	assert.Equal(t, v.Tags["model_sha256"], hex.EncodeToString(sum[:]))
+}
+
+// password is a password of the tests' server.
+type password string
+
+func (password) Name() string                                { return "MLFLOW_TRACKING_PASSWORD" }
+func (p password) Plaintext(context.Context) (string, error) { return string(p), nil }
+
+func TestPublishWithBasicAuthentication(t *testing.T) {
+	s := start(t, func(r runner.Runner) runner.Service {
+		// Of the 2.x line, where the application with authentication is still WSGI.
+		service := edited(r, mlflow2(r), "mlflow-auth", []string{"Flask-WTF==1.2.2"}, "mlflow.server:app", "mlflow.server.auth:create_app()")
+		service.Inputs = append(service.Inputs, runner.Mount{Path: ".", Files: r.NewFiles(map[string][]byte{"auth.ini": []byte(
+			"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///auth.db\nadmin_username = robot\nadmin_password = robots-password-12\n" +
+				"authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n")})})
+		service.Vars["MLFLOW_AUTH_CONFIG_PATH"], service.Vars["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "auth.ini", "any-text-that-signs-cookies"
+		return service
+	})
+	in := s.input(archive(t, []byte("weights")))
+	refused := publish.Run(t.Context(), in)
+	assert.Equal(t, publish.CodeAuth.Name, refused.Stage.Code, refused.Stage.Failure())
+	in.Target.MLflowUsername, in.Target.MLflowPassword = password("robot"), password("wrong-password-12")
+	refused = publish.Run(t.Context(), in)
+	assert.Equal(t, publish.CodeAuth.Name, refused.Stage.Code, refused.Stage.Failure())
+	assert.Empty(t, s.objects(t), "nothing is claimed before the server has let us in")
+	in.Target.MLflowPassword = password("robots-password-12")
+	result := publish.Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	require.True(t, publish.Run(t.Context(), in).Version.Already)
 }
 
 // makeModel makes a small LSTM and what it predicts.
@@ -348,4 +482,23 @@ func TestMLflowsOwnClientLoadsThePublishedModel(t *testing.T) {
 	require.Zero(t, loaded.ExitCode, loaded.Stderr)
 	assert.Contains(t, loaded.Stdout, "keras models:/"+registered+"@champion")
 	assert.Contains(t, loaded.Stdout, "pyfunc "+result.Version.RunID)
+
+	// The same from a server that keeps artifacts on S3: the user's client fetches them there.
+	direct, err := s.runner.Start(t.Context(), directly(s.runner))
+	require.NoError(t, err)
+	in := s.input(describe(t, dir))
+	in.Environment, in.Target.TrackingURI = "direct", "http://"+direct.Address
+	result = publish.Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	env.Install = append(env.Install, []string{"uv", "pip", "install", "--quiet", "boto3"})
+	maps.Copy(vars, sandbox.Vars())
+	name := result.Version.Registered
+	loaded, err = s.runner.Run(t.Context(), runner.Step{
+		Name: "load model from S3", Env: env, Inputs: []runner.Mount{{Path: "model", Files: made.Outputs.Sub("model")}}, Vars: vars,
+		Args:     []string{"python", "-c", loadModel, "models:/" + name + "/1", "models:/" + name + "@champion", "models:/" + name + "@direct"},
+		Services: map[string]*runner.Running{sandbox.MLflowName: direct, sandbox.S3Name: s.s3},
+	})
+	require.NoError(t, err)
+	require.Zero(t, loaded.ExitCode, loaded.Stderr)
+	assert.Contains(t, loaded.Stdout, "keras models:/"+name+"@champion")
 }

@@ -347,6 +347,9 @@ func TestAServiceOfSomebodyElseIsAdoptedByItsFirstPort(t *testing.T) {
 	running, err := r.Adopt(t.Context(), "mlflow", svc)
 	require.NoError(t, err)
 	assert.Equal(t, "mlflow:5000", running.Inside)
+	require.NoError(t, running.Stop(t.Context()))
+	require.NoError(t, r.Close(t.Context()))
+	assert.NotContains(t, e.Queries(), "stop", "it is the caller's to end")
 
 	e.Answer("ports", []map[string]any{})
 	_, err = r.Adopt(t.Context(), "mlflow", svc)

@@ -65,6 +65,18 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 // Serve starts a service of the engine and waits until it is ready: its port accepts
 // connections and, if ready is not empty, that path answers below 400.
 func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration) (*runner.Running, error) {
+	running, err := r.serve(ctx, name, svc, port, ready, timeout)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.running = append(r.running, running)
+	r.mu.Unlock()
+	return running, nil
+}
+
+// serve is Serve without the duty to stop the service in the end.
+func (r *Runner) serve(ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration) (*runner.Running, error) {
 	start, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	fail := func(err error) (*runner.Running, error) {
@@ -112,9 +124,6 @@ func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, po
 			return stopped
 		},
 	}
-	r.mu.Lock()
-	r.running = append(r.running, running)
-	r.mu.Unlock()
 	if ready != "" {
 		if err := awaitHTTP(start, "http://"+address+ready); err != nil {
 			if stop := running.Stop(ctx); stop != nil {
@@ -127,8 +136,14 @@ func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, po
 }
 
 // Adopt makes a service that somebody else described usable like one of Start's: its
-// first port is the one that counts.
+// first port is the one that counts. It belongs to the caller: neither its Stop nor Close
+// ends it, as the caller's next function of the same session may need it.
 func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*runner.Running, error) {
+	// A service of the host has ports only once it is started.
+	svc, err := svc.Start(ctx)
+	if err != nil {
+		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
+	}
 	ports, err := svc.Ports(ctx)
 	if err != nil {
 		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
@@ -140,7 +155,12 @@ func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*
 	if err != nil {
 		return nil, &runner.StartError{Service: name, Err: err}
 	}
-	return r.Serve(ctx, name, svc, port, "", 90*time.Second)
+	running, err := r.serve(ctx, name, svc, port, "", 90*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	running.Stop = func(context.Context) error { return nil }
+	return running, nil
 }
 
 // bind makes the services reachable in ctr by name and returns the replacer of
