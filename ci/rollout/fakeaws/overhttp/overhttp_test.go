@@ -392,3 +392,13 @@ func TestNamesThatNoServiceHasAreRefused(t *testing.T) {
 		assert.Equal(t, send.status, response.StatusCode, send.body)
 	}
 }
+
+func TestTenTriesAreMadeAndNoMore(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		w.server.Break("ecs:DescribeServices", overhttp.Fault{Status: 503})
+	}
+	_, err := w.clients.ECS.DescribeServices(context.Background(), &ecs.DescribeServicesInput{Services: []string{"rca"}})
+	require.Error(t, err)
+	assert.Len(t, w.server.Requests(), 10)
+}
