@@ -27,7 +27,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	stage.Add("strategy", fmt.Sprintf("%s, about %s for a new version", p.Strategy, words(p.Estimate.Total)))
 	stage.Add("account", p.Account+" "+p.Region)
 	stage.Add("calls to AWS", "none")
-	p.warn(stage)
+	p.Warn(stage)
 
 	stage.Blocks = append(stage.Blocks,
 		verdict.Block{Title: "What would be made", Summary: true, Table: resourceTable(resources)},
@@ -36,7 +36,8 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	stage.Files = append(stage.Files, p.Files()...)
 }
 
-func (p *Plan) warn(stage *verdict.Stage) {
+// Warn adds what is allowed in the plan and should be known.
+func (p *Plan) Warn(stage *verdict.Stage) {
 	s := p.settings
 	if len(p.Examples) > 0 {
 		keys := make([]string, 0, len(p.Examples))

@@ -32,6 +32,9 @@ type Plan struct {
 	// ConfigHash is the hash of TaskDefinition without its tags, in lower-case hex. The
 	// same content has the same hash, whatever the commit.
 	ConfigHash string
+	// Revision is the ARN of a registered task definition to run instead of TaskDefinition, as a
+	// rollback does; empty registers or finds TaskDefinition.
+	Revision string
 
 	Cluster        *ecs.CreateClusterInput
 	LogGroup       LogGroup

@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
@@ -40,6 +41,8 @@ type Options struct {
 	Region string
 	// Endpoint is the base address of every service, as AWS_ENDPOINT_URL; empty is AWS's own.
 	Endpoint string
+	// S3Endpoint and S3Region are those of the bucket with the journal, where they differ.
+	S3Endpoint, S3Region string
 	// AccessKey and SecretKey are static credentials, SessionToken belongs to temporary ones.
 	AccessKey, SecretKey, SessionToken string
 	// Profile is a profile of the shared configuration and credentials files.
@@ -72,6 +75,7 @@ type Clients struct {
 	CloudWatch *cloudwatch.Client
 	Logs       *logs.Client
 	IAM        *iam.Client
+	Objects    *s3.Client
 	STS        *sts.Client
 }
 
@@ -166,8 +170,24 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
 			}
 		}),
-		Logs: logs.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg), STS: sts.NewFromConfig(cfg),
+		Logs: logs.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg),
 	}, nil
+}
+
+// objects is the client of S3, which may be another store than AWS's own.
+func (o Options) objects(cfg aws.Config) *s3.Client {
+	return s3.NewFromConfig(cfg, func(s *s3.Options) {
+		if o.S3Endpoint != "" {
+			s.BaseEndpoint = aws.String(o.S3Endpoint)
+		}
+		if o.S3Region != "" {
+			s.Region = o.S3Region
+		}
+		s.UsePathStyle = s.BaseEndpoint != nil
+		// Checksums that nobody asked for break older stores.
+		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+	})
 }
 
 func (o Options) load(ctx context.Context) (aws.Config, error) {

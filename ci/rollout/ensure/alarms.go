@@ -54,6 +54,9 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 			return err
 		}
 		have, exists := there[*want.AlarmName]
+		if have.StateValue == types.StateValueAlarm {
+			s.alarmed = append(s.alarmed, *want.AlarmName)
+		}
 		if !exists {
 			i.Action = Create
 			continue

@@ -73,7 +73,12 @@ type State struct {
 	service *types.Service
 	// balancer is the address of the load balancer; empty while there is none.
 	balancer string
-	written  []string
+	// alarmed are the plan's alarms that are in ALARM.
+	alarmed []string
+	// Fence is asked before every write; its error keeps the write from being made. Nil lets
+	// every write pass.
+	Fence   func(context.Context) error
+	written []string
 }
 
 // Look asks AWS what exists of the plan, and writes nothing. The problem is nil or says
@@ -146,6 +151,9 @@ func (s *State) apply(ctx context.Context, late bool) *verdict.Problem {
 			continue
 		}
 		err := ctx.Err()
+		if err == nil && s.Fence != nil {
+			err = s.Fence(ctx)
+		}
 		if err == nil {
 			err = s.patiently(ctx, i.write)
 		}
@@ -157,6 +165,22 @@ func (s *State) apply(ctx context.Context, late bool) *verdict.Problem {
 	}
 	return nil
 }
+
+// Restrict leaves everything as it is but resources of these kinds.
+func (s *State) Restrict(kinds ...string) {
+	for _, i := range s.items {
+		if !slices.Contains(kinds, i.Kind) && (i.Action == Create || i.Action == Update) {
+			i.Action, i.Differences, i.fixed = Keep, nil, nil
+		}
+	}
+}
+
+// Service is what ECS describes; nil when there is none.
+func (s *State) Service() *types.Service { return s.service }
+
+// Alarmed are the plan's alarms that are in ALARM already: ECS then ignores alarms for
+// the whole deployment.
+func (s *State) Alarmed() []string { return slices.Clone(s.alarmed) }
 
 // Written lists what was written so far, in words.
 func (s *State) Written() []string { return slices.Clone(s.written) }
@@ -170,7 +194,7 @@ func (s *State) TaskDefinition() string {
 func (s *State) Address() string { return s.balancer }
 
 // Exists says that the service is there, and is to be updated and not created.
-func (s *State) Exists() bool { return s.service != nil }
+func (s *State) Exists() bool { return s.service != nil && aws.ToString(s.service.Status) == "ACTIVE" }
 
 // CreateService is the input that makes the service, when there is none. It can be used
 // after Before; what it refers to is then there.

@@ -42,6 +42,9 @@ func (s *State) lookAtService(ctx context.Context) error {
 func (s *State) lookAtTaskDefinition(ctx context.Context) error {
 	want := s.plan.TaskDefinition
 	i := s.add("task definition", *want.Family)
+	if s.plan.Revision != "" {
+		return s.pin(ctx, i)
+	}
 	candidates := []string{*want.Family}
 	if s.service != nil && aws.ToString(s.service.TaskDefinition) != "" {
 		candidates = []string{*s.service.TaskDefinition, *want.Family}
@@ -82,6 +85,21 @@ func (s *State) lookAtTaskDefinition(ctx context.Context) error {
 	return nil
 }
 
+// pin takes the revision that the plan names, if it is ours and can be deployed.
+func (s *State) pin(ctx context.Context, i *item) error {
+	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: aws.String(s.plan.Revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+	})
+	if err != nil {
+		return fmt.Errorf("describe task definition %s: %w", s.plan.Revision, err)
+	}
+	s.known[rollout.ARN("task-definition", *s.plan.TaskDefinition.Family)] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
+	if s.own(i, ecsTags(out.Tags)) && out.TaskDefinition.Status != types.TaskDefinitionStatusActive {
+		i.fixed = append(i.fixed, Difference{"status", string(out.TaskDefinition.Status), string(types.TaskDefinitionStatusActive)})
+	}
+	return nil
+}
+
 // compareService holds the service against the plan. It is written by the deployment, with
 // UpdateService, in one call.
 func (s *State) compareService() {
@@ -94,8 +112,9 @@ func (s *State) compareService() {
 	if !s.own(i, ecsTags(s.service.Tags)) {
 		return
 	}
-	if status := aws.ToString(s.service.Status); status != "ACTIVE" {
-		i.fixed = append(i.fixed, Difference{"status", status, "ACTIVE"})
+	if aws.ToString(s.service.Status) != "ACTIVE" {
+		i.Action = Create // it is being deleted, and is made again when it is gone
+		return
 	}
 	i.differs(s.serviceDifferences(want))
 }

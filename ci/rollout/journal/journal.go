@@ -1,0 +1,364 @@
+// Package journal keeps, in S3, who deploys a service and what became of each rollout: a
+// lock with an end and a fencing token, the record of a run that ended without a word,
+// the history that a rollback chooses from, and the digests that an environment has run.
+//
+//	<root>/<app>.rollouts/<environment>/<service>.json     lock, run under way, history
+//	<root>/<app>.rollouts/<environment>/ran/<digest>.json  written once: this digest served here
+//
+// Every write is conditional: what changed since it was read is never overwritten. A store
+// that ignores conditions cannot keep the promise, and is found out before anything else.
+package journal
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Objects is what this package asks of the client of Amazon S3.
+type Objects interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+}
+
+// Clock tells and passes the time.
+type Clock interface {
+	Now() time.Time
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+const (
+	// Lease is how long a lock lasts without being renewed.
+	Lease = 2 * time.Minute
+	// skew is how far the clocks of two machines may be apart: so much later than its end
+	// is a lock taken over.
+	skew = 30 * time.Second
+	// maxRecord bounds what is read.
+	maxRecord = 4 << 20
+	// attempts is how often a write is repeated that met another, or got no answer.
+	attempts = 5
+)
+
+// ErrMoved says that somebody else wrote since the journal was read: what was decided by it
+// must be decided anew.
+var ErrMoved = errors.New("another run wrote to the journal meanwhile")
+
+// Options say whose journal it is.
+type Options struct {
+	// Root is s3://bucket/prefix.
+	Root string
+	// App, Environment and Service name it.
+	App, Environment, Service string
+	// Name is who holds the lock, for others to read.
+	Name string
+	// Lease replaces the package's; for tests.
+	Lease time.Duration
+}
+
+// Journal is one service's. It is safe for concurrent use.
+type Journal struct {
+	opts           Options
+	objects        Objects
+	clock          Clock
+	bucket, prefix string
+
+	mu    sync.Mutex
+	state State
+	etag  string
+	held  bool
+	lost  bool
+}
+
+// Open makes a journal; it calls nothing.
+func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Problem) {
+	bucket, prefix, err := ledger.ParseURI(opts.Root)
+	if err != nil {
+		return nil, verdict.Problemf(JournalFailed, "%v", err)
+	}
+	opts.Lease = cmp.Or(opts.Lease, Lease)
+	opts.Name = cmp.Or(opts.Name, "openstack-rca")
+	base := opts.App + ".rollouts/"
+	if prefix != "" {
+		base = prefix + "/" + base
+	}
+	return &Journal{opts: opts, objects: objects, clock: clock, bucket: bucket, prefix: base}, nil
+}
+
+func (j *Journal) key() string {
+	return j.prefix + j.opts.Environment + "/" + j.opts.Service + ".json"
+}
+
+// Where is the journal's address.
+func (j *Journal) Where() string { return "s3://" + j.bucket + "/" + j.key() }
+
+// Read reads the state. Without any write so far it is empty.
+func (j *Journal) Read(ctx context.Context) (State, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.read(ctx); err != nil {
+		return State{}, err
+	}
+	return j.copy(), nil
+}
+
+func (j *Journal) copy() State {
+	s := j.state
+	s.Ended = slices.Clone(s.Ended)
+	return s
+}
+
+func (j *Journal) read(ctx context.Context) error {
+	content, etag, err := j.get(ctx, j.key())
+	if err != nil {
+		return err
+	}
+	if etag == "" {
+		j.state, j.etag = State{}, ""
+		return nil
+	}
+	state, err := decode(content)
+	if err != nil {
+		return fmt.Errorf("read journal %s: %w", j.Where(), err)
+	}
+	j.state, j.etag = *state, etag
+	return nil
+}
+
+// Held is the holder of the lock other than this journal; nil when it is free or over.
+func (j *Journal) Held(s State) *Holder {
+	if s.Holder == nil || j.clock.Now().After(s.Holder.Until.Add(skew)) {
+		return nil
+	}
+	return s.Holder
+}
+
+// Hold takes the lock if nobody wrote since Read, or renews it when half of its time is
+// over. The error is ErrMoved when somebody did, and any other when the store does not
+// answer and the lock may be over.
+func (j *Journal) Hold(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.clock.Now()
+	switch {
+	case j.lost:
+		return ErrMoved
+	case j.held && j.state.Holder.Until.Sub(now) > j.opts.Lease/2:
+		return nil
+	case j.held:
+		err := j.swap(ctx, func(s *State) { s.Holder.Until = now.Add(j.opts.Lease) })
+		if err != nil && !errors.Is(err, ErrMoved) && j.clock.Now().Before(j.state.Holder.Until) {
+			return nil // it is still ours; the next look tries again
+		}
+		return err
+	}
+	if err := j.probe(ctx); err != nil {
+		return err
+	}
+	err := j.swap(ctx, func(s *State) {
+		s.Token++
+		s.Holder = &Holder{Name: j.opts.Name, Since: now.UTC(), Until: now.Add(j.opts.Lease).UTC()}
+	})
+	j.held = err == nil
+	return err
+}
+
+// Holding says that this journal has taken the lock.
+func (j *Journal) Holding() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.held && !j.lost
+}
+
+// Record writes the run under way, and takes the lock first if need be.
+func (j *Journal) Record(ctx context.Context, run Run) error {
+	if err := j.Hold(ctx); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	run.Token, run.By = j.state.Token, j.opts.Name
+	return j.swap(ctx, func(s *State) {
+		s.Run = &run
+		s.Holder.Until = j.clock.Now().Add(j.opts.Lease).UTC()
+	})
+}
+
+// End writes what became of the run, and lets go of the lock.
+func (j *Journal) End(ctx context.Context, run Run) error {
+	if err := j.Hold(ctx); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	run.Token, run.By, run.Ended = j.state.Token, j.opts.Name, j.clock.Now().UTC()
+	err := j.swap(ctx, func(s *State) {
+		s.end(run)
+		s.Holder = nil
+	})
+	j.held = j.held && err != nil
+	return err
+}
+
+// Release lets go of the lock and leaves everything else.
+func (j *Journal) Release(ctx context.Context) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.held || j.lost {
+		return nil
+	}
+	err := j.swap(ctx, func(s *State) { s.Holder = nil })
+	j.held = j.held && err != nil
+	return err
+}
+
+// swap replaces the object that was read. An answer that was lost is looked for: what is
+// there and says what we wrote is ours.
+func (j *Journal) swap(ctx context.Context, change func(*State)) error {
+	next := j.copy()
+	if next.Holder != nil {
+		holder := *next.Holder
+		next.Holder = &holder
+	}
+	change(&next)
+	content, err := encode(&next)
+	if err != nil {
+		return err
+	}
+	var etag string
+	for n := range attempts {
+		etag, err = j.put(ctx, j.key(), content, j.etag)
+		switch {
+		case err == nil:
+			j.state, j.etag = next, etag
+			return nil
+		case conflict(err, "ConditionalRequestConflict", "OperationAborted"):
+		case conflict(err, "PreconditionFailed", "NoSuchKey"):
+			there, now, readErr := j.get(ctx, j.key())
+			if readErr == nil && now != "" && bytes.Equal(there, content) {
+				j.state, j.etag = next, now
+				return nil
+			}
+			j.lost = j.held
+			return ErrMoved
+		default:
+			return fmt.Errorf("write journal %s: %w", j.Where(), err)
+		}
+		if stop := j.clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond); stop != nil {
+			return stop
+		}
+	}
+	return fmt.Errorf("write journal %s: %w", j.Where(), err)
+}
+
+// probe finds out whether the store honours both conditions, with a key of its own.
+func (j *Journal) probe(ctx context.Context) error {
+	key := j.prefix + "probe"
+	body := []byte("Written to find out whether this store honours conditional writes. It may be deleted.\n")
+	for n := range 2 {
+		_, err := j.put(ctx, key, body, "")
+		if conflict(err, "PreconditionFailed") {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("write s3://%s/%s: %w", j.bucket, key, err)
+		}
+		if n == 1 {
+			return fmt.Errorf("the store of %s ignores If-None-Match", j.Where())
+		}
+	}
+	_, err := j.put(ctx, key, body, `"00000000000000000000000000000000"`)
+	switch {
+	case conflict(err, "PreconditionFailed"):
+		return nil
+	case err == nil:
+		return fmt.Errorf("the store of %s ignores If-Match", j.Where())
+	default:
+		return fmt.Errorf("write s3://%s/%s: %w", j.bucket, key, err)
+	}
+}
+
+// mark is the record that a digest served in an environment.
+type mark struct {
+	Image string    `json:"image"`
+	By    string    `json:"by"`
+	At    time.Time `json:"at"`
+}
+
+func (j *Journal) markKey(environment, digest string) string {
+	return j.prefix + environment + "/ran/" + strings.TrimPrefix(digest, "sha256:") + ".json"
+}
+
+// MarkRan records that the environment has run an image, once.
+func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
+	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Now().UTC()}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode mark: %w", err)
+	}
+	_, err = j.put(ctx, j.markKey(j.opts.Environment, digest), append(content, '\n'), "")
+	if err != nil && !conflict(err, "PreconditionFailed") {
+		return fmt.Errorf("record that %s ran: %w", digest, err)
+	}
+	return nil
+}
+
+// Ran says whether an environment has run a digest.
+func (j *Journal) Ran(ctx context.Context, environment, digest string) (bool, error) {
+	_, etag, err := j.get(ctx, j.markKey(environment, digest))
+	return etag != "", err
+}
+
+// get reads an object; what is not there has no ETag.
+func (j *Journal) get(ctx context.Context, key string) ([]byte, string, error) {
+	out, err := j.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(j.bucket), Key: aws.String(key)})
+	if conflict(err, "NoSuchKey", "NotFound") {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read s3://%s/%s: %w", j.bucket, key, err)
+	}
+	defer out.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(out.Body, maxRecord+1))
+	if err != nil {
+		return nil, "", fmt.Errorf("read s3://%s/%s: %w", j.bucket, key, err)
+	}
+	if len(content) > maxRecord {
+		return nil, "", fmt.Errorf("read s3://%s/%s: it is too large to be a record", j.bucket, key)
+	}
+	return content, aws.ToString(out.ETag), nil
+}
+
+// put writes an object that must have the ETag, or must not exist when that is empty.
+func (j *Journal) put(ctx context.Context, key string, content []byte, etag string) (string, error) {
+	in := &s3.PutObjectInput{Bucket: aws.String(j.bucket), Key: aws.String(key), Body: bytes.NewReader(content),
+		ContentLength: aws.Int64(int64(len(content))), ContentType: aws.String("application/json")}
+	if etag == "" {
+		in.IfNoneMatch = aws.String("*")
+	} else {
+		in.IfMatch = aws.String(etag)
+	}
+	out, err := j.objects.PutObject(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+func conflict(err error, codes ...string) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && slices.Contains(codes, known.ErrorCode())
+}

@@ -1,0 +1,469 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Plan shows what Deploy would change, and writes nothing. Result.Changed tells a change
+// from none.
+func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(true); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	problems := o.look()
+	if o.state == nil {
+		return o.done(problems...)
+	}
+	o.plan.Warn(o.stage())
+	o.stage().Add("changes", lastLine(o.result.Text))
+	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
+	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
+	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
+	return o.done(problems...)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// inFlight are the service's deployments under way, the newest first.
+func (o *operation) underWay() (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
+	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
+	out, err := o.clients.ECS.DescribeServices(o.ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
+	if err != nil {
+		return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe service %s: %v", name, err)
+	}
+	if len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
+		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
+	}
+	list, err := o.clients.ECS.ListServiceDeployments(o.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(name),
+		Status: []types.ServiceDeploymentStatus{types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress,
+			types.ServiceDeploymentStatusStopRequested, types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress}})
+	if err != nil {
+		return nil, nil, verdict.Problemf(deployment.AWSFailed, "list deployments of service %s: %v", name, err)
+	}
+	var all []types.ServiceDeployment
+	for _, brief := range list.ServiceDeployments {
+		d, err := o.describe(aws.ToString(brief.ServiceDeploymentArn))
+		if err != nil {
+			return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe deployment: %v", err)
+		}
+		if d != nil {
+			all = append(all, *d)
+		}
+	}
+	return &out.Services[0], all, nil
+}
+
+// describe is nil for a deployment that ECS does not know any more.
+func (o *operation) describe(arn string) (*types.ServiceDeployment, error) {
+	out, err := o.clients.ECS.DescribeServiceDeployments(o.ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+	if err != nil || len(out.ServiceDeployments) == 0 {
+		return nil, err
+	}
+	return &out.ServiceDeployments[0], nil
+}
+
+func ended(status types.ServiceDeploymentStatus) bool {
+	switch status {
+	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
+		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Status says what runs, what is under way, who deploys, and what was deployed before. It
+// passes unless the service is missing or nothing could be asked.
+func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	past, err := o.journal.Read(ctx)
+	if err != nil {
+		return o.done(verdict.Problemf(journal.JournalFailed, "%v", err))
+	}
+	o.past = past
+	service, running, problem := o.underWay()
+	if problem != nil {
+		return o.done(problem)
+	}
+	stage := o.stage()
+	stage.Add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
+	stage.Gate("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount), "all",
+		service.RunningCount == service.DesiredCount && service.DesiredCount > 0)
+	stage.Add("task definition", aws.ToString(service.TaskDefinition))
+	for _, lb := range service.LoadBalancers {
+		if targets, err := o.targets(ctx, aws.ToString(lb.TargetGroupArn)); err == nil {
+			for _, t := range targets {
+				stage.Gate("target "+t.Address, strings.TrimSpace(t.State+" "+t.Reason), "healthy", t.State == "healthy")
+			}
+		}
+	}
+	for _, d := range running {
+		text := string(d.Status) + " " + string(d.LifecycleStage)
+		if t := d.TargetServiceRevision; t != nil {
+			text += fmt.Sprintf(", %d of %d tasks, %g %% of the traffic", t.RunningTaskCount, t.RequestedTaskCount, aws.ToFloat64(t.RequestedProductionTrafficWeight))
+		}
+		if hook := deployment.HookOf(&d); hook != nil {
+			text += fmt.Sprintf(", awaiting approval until %s, then %s", stamp(hook.Expires), hook.OnExpiry)
+		}
+		stage.Add("deployment under way", strings.TrimSpace(text))
+	}
+	if holder := o.journal.Held(past); holder != nil {
+		stage.Add("deployer", fmt.Sprintf("%s since %s", holder.Name, stamp(holder.Since)))
+	}
+	if past.Run != nil {
+		stage.Add("run without an end", fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
+	}
+	stage.Blocks = append(stage.Blocks, history(past))
+	return o.done()
+}
+
+func history(past journal.State) verdict.Block {
+	table := &verdict.Table{Columns: []string{"Ended", "What", "Image", "Verdict", "By"}}
+	for i := len(past.Ended) - 1; i >= 0; i-- {
+		run := past.Ended[i]
+		table.Rows = append(table.Rows, []string{stamp(run.Ended), run.Kind, run.Image, strings.TrimSpace(run.Verdict + " " + run.Code), run.By})
+	}
+	return verdict.Block{Title: "Releases", Summary: true, Table: table}
+}
+
+// Rollback puts the last good release back: a deployment under way is stopped and rolled
+// back by ECS; without one, the task definition of the last good release is deployed with
+// the target groups' settings it had, and followed like any deployment.
+func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	return o.done(o.optimistic(o.rollback)...)
+}
+
+func (o *operation) rollback() []*verdict.Problem {
+	service, running, problem := o.underWay()
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	for _, d := range running {
+		if d.Status == types.ServiceDeploymentStatusPending || d.Status == types.ServiceDeploymentStatusInProgress {
+			return o.stop(service, d)
+		}
+	}
+	if len(running) > 0 {
+		return o.undone(service, running[0])
+	}
+	current := aws.ToString(service.TaskDefinition)
+	good := o.past.LastGood(current)
+	if good == nil {
+		if good, problem = o.lastSuccessful(current); problem != nil {
+			return []*verdict.Problem{problem}
+		}
+	}
+	return o.putBack(*good)
+}
+
+// stop asks ECS to roll a deployment back, and follows it there.
+func (o *operation) stop(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
+	arn := aws.ToString(d.ServiceDeploymentArn)
+	if err := o.fence(o.ctx); err != nil {
+		return []*verdict.Problem{asProblem(err)}
+	}
+	o.say("stopping deployment %s and rolling it back", arn[strings.LastIndexByte(arn, '/')+1:])
+	_, err := o.clients.ECS.StopServiceDeployment(o.ctx, &ecs.StopServiceDeploymentInput{
+		ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeRollback,
+	})
+	if err != nil {
+		return []*verdict.Problem{verdict.Problemf(StopRefused, "stop deployment %s: %v", arn, err)}
+	}
+	return o.undone(service, d)
+}
+
+func asProblem(err error) *verdict.Problem {
+	var known *verdict.Problem
+	if errors.As(err, &known) {
+		return known
+	}
+	return verdict.Problemf(journal.JournalFailed, "%v", err)
+}
+
+// undone follows a deployment whose rollback is what is wanted: ROLLED_BACK is the good end.
+func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
+	o.result.Changed = true
+	request := o.bare(service)
+	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	if outcome.Problem != nil && outcome.Problem.Code == deployment.RolledBack {
+		outcome.Problem = nil
+	} else if outcome.Problem == nil {
+		outcome.Problem = verdict.Problemf(StopRefused, "the deployment ended as SUCCESSFUL before it could be rolled back; roll back again to put the last release back")
+	}
+	o.result.Outcome = outcome
+	o.stage().Gate("deployment", "rolled back", "ROLLBACK_SUCCESSFUL", outcome.Problem == nil)
+	if open := o.past.Run; open != nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
+		run := *open
+		run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.RolledBack.Name, "it was rolled back on request"
+		if err := o.journal.End(o.ctx, run); err != nil {
+			o.stage().Warn(NotRecorded, "%v", err)
+		}
+	}
+	return o.problems(outcome)
+}
+
+// bare is a request to follow what somebody else deployed.
+func (o *operation) bare(service *types.Service) deployment.Request {
+	return deployment.Request{
+		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
+		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, HealthPatience: 24 * time.Hour,
+		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
+	}
+}
+
+// lastSuccessful is the newest deployment, as ECS remembers it, that ended well with
+// another task definition than the one that runs.
+func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Problem) {
+	in := &ecs.ListServiceDeploymentsInput{Cluster: o.plan.Service.Cluster, Service: o.plan.Service.ServiceName,
+		Status: []types.ServiceDeploymentStatus{types.ServiceDeploymentStatusSuccessful}}
+	for {
+		out, err := o.clients.ECS.ListServiceDeployments(o.ctx, in)
+		if err != nil {
+			return nil, verdict.Problemf(deployment.AWSFailed, "list deployments: %v", err)
+		}
+		for _, brief := range out.ServiceDeployments {
+			revisions, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{aws.ToString(brief.TargetServiceRevisionArn)}})
+			if err != nil {
+				return nil, verdict.Problemf(deployment.AWSFailed, "describe revision: %v", err)
+			}
+			for _, r := range revisions.ServiceRevisions {
+				if definition := aws.ToString(r.TaskDefinition); definition != current {
+					return &journal.Run{TaskDefinition: definition, Image: imageOf(r)}, nil
+				}
+			}
+		}
+		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+			return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows a release of service %s but the one that runs", *in.Service)
+		}
+	}
+}
+
+func imageOf(r types.ServiceRevision) string {
+	for _, image := range r.ContainerImages {
+		if aws.ToString(image.ContainerName) == rollout.ContainerName {
+			return aws.ToString(image.Image)
+		}
+	}
+	return ""
+}
+
+// putBack deploys a release that ran before, as it was.
+func (o *operation) putBack(good journal.Run) []*verdict.Problem {
+	input := o.in.Input
+	input.Image = good.Image
+	plan, problems := rollout.NewPlan(input)
+	if len(problems) > 0 {
+		return problems
+	}
+	plan.Revision = good.TaskDefinition
+	if s := good.Settings; s != nil {
+		plan.LoadBalancer.TargetGroups, plan.LoadBalancer.TargetGroupAttributes = s.TargetGroups, s.Attributes
+		plan.Service.HealthCheckGracePeriodSeconds = aws.Int32(s.GraceSeconds)
+	} else {
+		o.stage().Warn(NoSettings, "%s", good.TaskDefinition)
+	}
+	o.plan, o.result.Plan = plan, plan
+	if problems := o.look(); len(problems) > 0 {
+		return problems
+	}
+	kinds := []string{"target group"}
+	if good.Settings == nil {
+		kinds = nil
+	}
+	o.state.Restrict(kinds...)
+	if problem := o.reachable(); problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	o.say("putting back %s (%s)", good.TaskDefinition, good.Image)
+	o.stage().Add("release", good.Image)
+	update := ecs.UpdateServiceInput{TaskDefinition: aws.String(good.TaskDefinition)}
+	if good.Settings != nil {
+		update.HealthCheckGracePeriodSeconds = aws.Int32(good.Settings.GraceSeconds)
+	}
+	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Now().UTC(), Settings: good.Settings}
+	return o.carryOut(run, deployment.Request{Update: update}, false)
+}
+
+// Approve lets a deployment that stands at a pause go on, and follows it to its end or to
+// the next pause.
+func Approve(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	return answer(ctx, clients, clock, in, types.DeploymentLifecycleHookActionContinue)
+}
+
+// Reject rolls a deployment back that stands at a pause. It passes when the old version serves.
+func Reject(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	return answer(ctx, clients, clock, in, types.DeploymentLifecycleHookActionRollback)
+}
+
+func answer(ctx context.Context, clients Clients, clock Clock, in Input, action types.DeploymentLifecycleHookAction) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	return o.done(o.optimistic(func() []*verdict.Problem { return o.answer(action) })...)
+}
+
+func (o *operation) answer(action types.DeploymentLifecycleHookAction) []*verdict.Problem {
+	service, running, problem := o.underWay()
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	for _, d := range running {
+		hook := deployment.HookOf(&d)
+		if hook == nil {
+			continue
+		}
+		if err := o.fence(o.ctx); err != nil {
+			return []*verdict.Problem{asProblem(err)}
+		}
+		o.say("answering the pause at %s with %s", hook.Stage, action)
+		_, err := o.clients.ECS.ContinueServiceDeployment(o.ctx, &ecs.ContinueServiceDeploymentInput{
+			ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: aws.String(hook.ID), Action: action,
+		})
+		if err != nil {
+			return []*verdict.Problem{verdict.Problemf(AnswerRefused, "%v", err)}
+		}
+		o.result.Changed = true
+		if action == types.DeploymentLifecycleHookActionRollback {
+			return o.undone(service, d)
+		}
+		return o.followOn(d)
+	}
+	return []*verdict.Problem{verdict.Problemf(NothingPaused, "%d deployments of service %s are under way, none is paused", len(running), *o.plan.Service.ServiceName)}
+}
+
+// Wait follows the deployment under way to its end, and judges it as Deploy would.
+func Wait(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	return o.done(o.optimistic(func() []*verdict.Problem {
+		_, running, problem := o.underWay()
+		if problem != nil {
+			return []*verdict.Problem{problem}
+		}
+		if len(running) == 0 {
+			return []*verdict.Problem{verdict.Problemf(NothingInFlight, "no deployment of service %s is under way", *o.plan.Service.ServiceName)}
+		}
+		return o.followOn(running[0])
+	})...)
+}
+
+// followOn follows a deployment towards its target, knowing of it what ECS knows.
+func (o *operation) followOn(d types.ServiceDeployment) []*verdict.Problem {
+	arn := ""
+	if d.TargetServiceRevision != nil {
+		arn = aws.ToString(d.TargetServiceRevision.Arn)
+	}
+	out, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+	if err != nil || len(out.ServiceRevisions) == 0 {
+		return []*verdict.Problem{verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)}
+	}
+	revision := out.ServiceRevisions[0]
+	image := imageOf(revision)
+	input := o.in.Input
+	input.Image = image
+	if plan, problems := rollout.NewPlan(input); len(problems) == 0 {
+		o.plan, o.result.Plan = plan, plan
+	}
+	o.plan.Revision = aws.ToString(revision.TaskDefinition)
+	state, problem := ensure.Look(o.ctx, o.ensureClients(), o.clock, o.plan)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	o.state, state.Fence = state, o.fence
+	request := o.request()
+	_, request.Digest, _ = strings.Cut(image, "@")
+	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	o.evidence(outcome)
+	if open := o.past.Run; open != nil && open.TaskDefinition == o.plan.Revision {
+		return o.record(*open, outcome)
+	}
+	return o.problems(outcome)
+}
+
+// Prune deregisters old task definitions, except the newest keep and those that anything
+// needs: what runs, what a deployment uses, and what a rollback would go back to.
+func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	return o.done(o.optimistic(func() []*verdict.Problem {
+		if err := o.fence(o.ctx); err != nil {
+			return []*verdict.Problem{asProblem(err)}
+		}
+		pruned, problem := ensure.Prune(o.ctx, o.clients.ECS, o.plan, keep)
+		o.result.Changed = len(pruned.Deregistered) > 0
+		o.stage().Add("deregistered", fmt.Sprint(len(pruned.Deregistered)))
+		o.stage().Add("kept", fmt.Sprint(len(pruned.Kept)))
+		o.list("Task definitions", pruned.Deregistered, "deregistered", pruned.Kept)
+		if problem != nil {
+			return []*verdict.Problem{problem}
+		}
+		return nil
+	})...)
+}
+
+// Destroy deletes everything that was made for the service, if confirm is its name.
+func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confirm string, withLogs bool) *Result {
+	o := begin(ctx, clients, clock, in)
+	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	if confirm != *o.plan.Service.ServiceName {
+		// Before the lock is taken: nothing is written for a wrong name.
+		_, problem := ensure.Destroy(ctx, o.ensureClients(), clock, o.plan, confirm, withLogs)
+		return o.done(problem)
+	}
+	return o.done(o.optimistic(func() []*verdict.Problem {
+		if err := o.fence(o.ctx); err != nil {
+			return []*verdict.Problem{asProblem(err)}
+		}
+		gone, problem := ensure.Destroy(o.ctx, o.ensureClients(), o.clock, o.plan, confirm, withLogs)
+		o.result.Changed = len(gone.Deleted) > 0
+		o.stage().Add("deleted", fmt.Sprint(len(gone.Deleted)))
+		o.list("Resources", gone.Deleted, "deleted", gone.Kept)
+		if problem != nil {
+			return []*verdict.Problem{problem}
+		}
+		return nil
+	})...)
+}
+
+func (o *operation) list(title string, done []string, what string, kept []ensure.Kept) {
+	table := &verdict.Table{Columns: []string{"Name", "What became of it"}}
+	for _, name := range done {
+		table.Rows = append(table.Rows, []string{name, what})
+	}
+	for _, k := range kept {
+		table.Rows = append(table.Rows, []string{k.Name, "kept: " + k.Reason})
+	}
+	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: title, Summary: true, Table: table})
+}
