@@ -177,6 +177,11 @@ func (p *publication) protocol(ctx context.Context) error {
 	if err := p.timed("upload", func() error { return p.upload(ctx) }); err != nil {
 		return err
 	}
+	if err := p.timed("read back", func() error {
+		return p.readBack(ctx, p.number, p.content.manifest(p.series(), p.number))
+	}); err != nil {
+		return err
+	}
 	var version *mlflow.ModelVersion
 	if err := p.timed("register", func() (err error) {
 		version, err = p.register(ctx, experiment)
@@ -254,7 +259,7 @@ func (p *publication) warnAbandoned(ctx context.Context, state *ledger.State) er
 	return nil
 }
 
-// upload stores the files under the claim and reads each back.
+// upload stores the files under the claim.
 func (p *publication) upload(ctx context.Context) error {
 	p.at = uploading
 	for _, f := range p.content.files {
@@ -266,7 +271,7 @@ func (p *publication) upload(ctx context.Context) error {
 			p.show("%s (uploaded, not committed)", p.ledger.URI(p.number, path))
 		}
 	}
-	return p.readBack(ctx, p.number, p.content.manifest(p.series(), p.number))
+	return nil
 }
 
 // readBack compares the stored files of a number with their manifest.
@@ -352,7 +357,7 @@ func (p *publication) report(problems []*verdict.Problem) {
 		rows := [][]string{{"Version", strconv.Itoa(v.Number)}, {"State", state}, {"Model file", v.URI}, {"SHA-256", v.SHA256},
 			{"Registered model", v.Registered + " version " + v.RegistryVersion}, {"Aliases", joined(v.Aliases)}, {"MLflow run", v.RunID},
 			{"Commit", first(p.commit.Commit, "unknown")}, {"Idempotency key", p.commit.Key}}
-		for _, step := range []string{"upload", "register", "verify", "alias"} {
+		for _, step := range []string{"upload", "read back", "register", "verify", "alias"} {
 			if seconds, ok := p.seconds[step]; ok {
 				rows = append(rows, []string{"Seconds to " + step, fmt.Sprintf("%.1f", seconds)})
 			}
