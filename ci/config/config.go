@@ -222,4 +222,13 @@ type Rollout struct {
 	StartPeriod Duration `yaml:"start_period" json:"start_period"`
 	// LogDays is the retention of the log group.
 	LogDays int `yaml:"log_days" json:"log_days"`
+	// Journal is s3://bucket/prefix for the lock and the record of rollouts; publish.artifact_root when empty.
+	Journal string `yaml:"journal" json:"journal"`
+	// Smoke is the address that must answer 200 while and after a deployment: empty is the
+	// load balancer's own, "none" asks nothing.
+	Smoke string `yaml:"smoke" json:"smoke"`
+	// PauseAt are the stages at which a deployment stops until somebody approves it, and
+	// PauseTimeout how long it waits before it is rolled back.
+	PauseAt      []string `yaml:"pause_at" json:"pause_at"`
+	PauseTimeout Duration `yaml:"pause_timeout" json:"pause_timeout"`
 }

@@ -80,6 +80,7 @@ func Default() Config {
 			BakeMinutes:  10,
 			StartPeriod:  Duration(60 * time.Second),
 			LogDays:      30,
+			PauseTimeout: Duration(24 * time.Hour),
 		},
 		Policy: map[string][]string{
 			"main":    {"test", "train", "publish", "image", "deploy"},

@@ -119,6 +119,10 @@ var keyDocs = []keyDoc{
 	{"rollout.vars", "Environment variables of the task. No secrets.", "", ""},
 	{"rollout.secrets", "Variables whose values come from the ARN of a Secrets Manager secret or SSM parameter.", "GitHub Secrets Required", `"pattern": "^arn:"`},
 	{"rollout.start_period", "Grace of the container's health check, 0s to 5m.", "", ""},
+	{"rollout.journal", "Where the lock and the record of rollouts are kept, `s3://bucket/prefix`; `publish.artifact_root` when empty. Production's must be the one of staging.", "", `"pattern": "^(s3://.*)?$"`},
+	{"rollout.smoke", "Address that must answer 200 during and after a deployment; the load balancer's when empty, `none` for no smoke test.", "", `"pattern": "^(none|https?://.*)?$"`},
+	{"rollout.pause_at", "Stages at which a deployment that shifts traffic stops until it is approved: `pre_scale_up`, `post_scale_up`, `pre_production_traffic_shift`, `post_production_traffic_shift`.", "", `"enum": ["pre_scale_up", "post_scale_up", "pre_production_traffic_shift", "post_production_traffic_shift"]`},
+	{"rollout.pause_timeout", "How long a pause waits for an answer before the deployment is rolled back, 1m to 336h.", "", ""},
 	{"rollout.log_days", "Retention of the log group, in days CloudWatch Logs has.", "Logging", ""},
 
 	{"policy", "Stages by branch pattern; the longest pattern that matches counts, `*` matches every branch. publish needs test and train, image needs publish, deploy needs image.", "Pipeline Stages", `"enum": ["test", "train", "publish", "image", "deploy"]`},

@@ -100,6 +100,10 @@ rollout:
   secrets: {ANTHROPIC_API_KEY: "arn:aws:secretsmanager:eu-central-1:012345678901:secret:key-AbCdEf"}
   start_period: 90s
   log_days: 90
+  journal: s3://my-bucket/rollouts
+  smoke: https://rca.example.com/_stcore/health
+  pause_at: [post_scale_up]
+  pause_timeout: 2h
 policy:
   main: [test, train, publish, image, deploy]
   release/*: [test, train, publish]

@@ -18,6 +18,7 @@ var (
 	secretARN  = regexp.MustCompile(`^arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:([0-9]{12}):secret:|ssm:[a-z0-9-]+:([0-9]{12}):parameter/)[A-Za-z0-9/_+=.@:!-]+$`)
 	vpcID      = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
 	subnetID   = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	httpURL    = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s@]*)?$`)
 	groupID    = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 )
 
@@ -108,11 +109,37 @@ func (v *validator) rollout(r Rollout) {
 			v.bad(key, "%s is under rollout.vars too", name)
 		}
 	}
+	v.operation(r)
 	// ECS takes 0 to 300 seconds (HealthCheck.startPeriod).
 	v.duration("rollout.start_period", r.StartPeriod, 0, 300*time.Second)
 	if !slices.Contains(logDays, r.LogDays) {
 		v.bad("rollout.log_days", "%d is not a retention CloudWatch Logs has: %s", r.LogDays, numbers(logDays))
 	}
+}
+
+// PauseStages are the stages at which a deployment can stop for approval. ECS has no pause
+// at the shifts themselves, and its test traffic needs a rule that this plan does not make.
+func PauseStages() []string {
+	return []string{"pre_scale_up", "post_scale_up", "pre_production_traffic_shift", "post_production_traffic_shift"}
+}
+
+func (v *validator) operation(r Rollout) {
+	if r.Journal != "" && !s3Root.MatchString(r.Journal) {
+		v.bad("rollout.journal", "%q is not s3://bucket or s3://bucket/prefix", r.Journal)
+	}
+	if r.Smoke != "" && r.Smoke != "none" && !httpURL.MatchString(r.Smoke) {
+		v.bad("rollout.smoke", "it is not none, and not an http or https address without user name")
+	}
+	for _, stage := range r.PauseAt {
+		if !slices.Contains(PauseStages(), stage) {
+			v.bad("rollout.pause_at", "%q is not one of %s%s", stage, strings.Join(PauseStages(), ", "), didYouMean(stage, PauseStages()))
+		}
+	}
+	if len(r.PauseAt) > 0 && r.Strategy == "rolling" {
+		v.bad(v.nearest("rollout.pause_at", "rollout.strategy"), "a rolling deployment has no stages to pause at")
+	}
+	// ECS takes 1 minute to 14 days (DeploymentLifecycleHookTimeoutConfiguration).
+	v.duration("rollout.pause_timeout", r.PauseTimeout, time.Minute, 14*24*time.Hour)
 }
 
 func (v *validator) size(r Rollout) {

@@ -3,6 +3,8 @@ package rollout
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -83,6 +85,18 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),
 		MaximumPercent:        aws.Int32(int32(t.MaximumPercent)),
 		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: true, Rollback: true},
+	}
+	if len(s.PauseAt) > 0 {
+		hook := types.DeploymentLifecycleHook{
+			TargetType: types.DeploymentLifecycleHookTargetTypePause,
+			TimeoutConfiguration: &types.DeploymentLifecycleHookTimeoutConfiguration{
+				Action: types.DeploymentLifecycleHookActionRollback, TimeoutInMinutes: aws.Int32(int32(time.Duration(s.PauseTimeout).Minutes())),
+			},
+		}
+		for _, stage := range s.PauseAt {
+			hook.LifecycleStages = append(hook.LifecycleStages, types.DeploymentLifecycleHookStage(strings.ToUpper(stage)))
+		}
+		d.LifecycleHooks = []types.DeploymentLifecycleHook{hook}
 	}
 	if s.strategy.shiftsTraffic() {
 		d.BakeTimeInMinutes = aws.Int32(int32(s.BakeMinutes))

@@ -385,6 +385,9 @@ func (c *checker) checkStrategy() {
 	if !slices.Contains(config.Strategies(), string(c.strategy)) {
 		c.bad(StrategyInvalid, "rollout.strategy: %q is not one of %s", string(c.strategy), strings.Join(config.Strategies(), ", "))
 	}
+	if len(c.PauseAt) > 0 && !c.strategy.shiftsTraffic() {
+		c.bad(StrategyInvalid, "rollout.pause_at: a rolling deployment has no stages to pause at")
+	}
 	t := c.tuning
 	c.within(StrategyInvalid, "rollout.bake_minutes", float64(c.BakeMinutes), 0, 1440)
 	c.within(StrategyInvalid, "tuning.CanaryPercent", t.CanaryPercent, 0.1, 100)

@@ -86,6 +86,9 @@ type Journal struct {
 
 // Open makes a journal; it calls nothing.
 func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Problem) {
+	if opts.Root == "" {
+		return nil, verdict.Problemf(JournalFailed, "neither rollout.journal nor publish.artifact_root says where the journal is")
+	}
 	bucket, prefix, err := ledger.ParseURI(opts.Root)
 	if err != nil {
 		return nil, verdict.Problemf(JournalFailed, "%v", err)

@@ -68,7 +68,8 @@ type Clock = deployment.Clock
 type Input struct {
 	// Input is the plan's. Functions that deploy nothing need no image.
 	rollout.Input
-	// Journal is s3://bucket/prefix, where the lock and the record are kept.
+	// Journal is s3://bucket/prefix, where the lock and the record are kept; the
+	// configuration's when empty.
 	Journal string
 	// Name says who this run is, for the lock.
 	Name string
@@ -84,8 +85,8 @@ type Input struct {
 	// LockWait is how long to wait for another run's lock; 0 means as long as the lock of a
 	// run that ended without a word lasts, negative not at all.
 	LockWait time.Duration
-	// Smoke is the address that is asked over HTTP: empty is the load balancer's with the
-	// health path, "none" asks nothing.
+	// Smoke is the address that is asked over HTTP: empty is the configuration's, or else the
+	// load balancer's with the health path; "none" asks nothing.
 	Smoke string
 	// Get asks an address and fails unless it answers 200; nil uses HTTP.
 	Get func(ctx context.Context, address string) error
@@ -128,6 +129,9 @@ type operation struct {
 }
 
 func begin(ctx context.Context, clients Clients, clock Clock, in Input) *operation {
+	r := in.Config.Rollout
+	in.Journal = cmp.Or(in.Journal, r.Journal, in.Config.Publish.ArtifactRoot)
+	in.Smoke = cmp.Or(in.Smoke, r.Smoke)
 	return &operation{ctx: ctx, clients: clients, clock: clock, in: in, begun: clock.Now(), result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}
 }
 
