@@ -32,6 +32,7 @@ type call struct {
 	threads  int
 	test     pipeline.TestOptions
 	deployed string
+	rollout  pipeline.RolloutOptions
 
 	client *sdk.Client
 	engine *assembly.Engine
@@ -218,7 +219,7 @@ func (c *call) options() pipeline.Options {
 	opts.CommitTime, opts.Event = c.module.CommitTime, c.module.Event
 	opts.Python, opts.Test = c.python, c.test
 	opts.Train = pipeline.TrainOptions{Params: c.params, Threads: c.threads}
-	opts.Image = c.deployed
+	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
 	to := c.module.Target
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,

@@ -60,6 +60,16 @@ type Target struct {
 	// +private
 	AwsDefaultRegion string
 	// +private
+	AwsEndpointURL string
+	// +private
+	AwsRole string
+	// +private
+	AwsExternalID string
+	// +private
+	AwsWebIdentityToken *dagger.Secret
+	// +private
+	AwsWebIdentityRole string
+	// +private
 	ImageAddress string
 	// +private
 	DockerUsername *dagger.Secret
@@ -151,6 +161,33 @@ func New(
 	// +optional
 	awsDefaultRegion string,
 
+	// API to use instead of AWS's own for the rollout, such as an emulator's.
+	//
+	// +optional
+	awsEndpointUrl string,
+
+	// ARN of a role to assume for the rollout with the credentials above; its session is
+	// renewed during a long deployment.
+	//
+	// +optional
+	awsRole string,
+
+	// External id of that role.
+	//
+	// +optional
+	awsExternalId string,
+
+	// Token of an OIDC provider, such as the CI system's, to exchange for the credentials of
+	// --aws-web-identity-role.
+	//
+	// +optional
+	awsWebIdentityToken *dagger.Secret,
+
+	// ARN of the role that the token is for.
+	//
+	// +optional
+	awsWebIdentityRole string,
+
 	// Repository to push the image to, outside of the sandbox: docker.io/team/openstack-rca-system.
 	//
 	// +optional
@@ -187,6 +224,7 @@ func New(
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
 			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,
 			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken, AwsDefaultRegion: awsDefaultRegion,
+			AwsEndpointURL: awsEndpointUrl, AwsRole: awsRole, AwsExternalID: awsExternalId, AwsWebIdentityToken: awsWebIdentityToken, AwsWebIdentityRole: awsWebIdentityRole,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
 		IndexURL: indexUrl, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,

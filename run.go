@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -58,15 +59,24 @@ func (m *OpenstackRca) Pipeline(
 // It writes nothing.
 //
 // +cache="session"
-func (m *OpenstackRca) Plan(ctx context.Context) (*Plan, error) {
+func (m *OpenstackRca) Plan(
+	ctx context.Context,
+
+	// The image that would be deployed, by digest. With it and credentials, the rollout is
+	// compared with what exists in the account.
+	//
+	// +optional
+	image string,
+) (*Plan, error) {
 	call := m.call(ctx)
+	call.deployed = image
 	backend, err := call.backend()
 	if err != nil {
 		return nil, err
 	}
 	defer call.close()
 	plan := pipeline.Explain(ctx, backend, call.options())
-	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure()}, nil
+	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure(), Changed: plan.Changed}, nil
 }
 
 // Doctor checks everything a run depends on, without changing anything, and names a
@@ -104,8 +114,22 @@ type Plan struct {
 	Summary string
 	// The plan for machines.
 	Json string
+	// Whether the rollout would change anything in the account; false where it was not compared.
+	Changed bool
 	// +private
 	Failure string
+}
+
+// Unchanged fails when the plan cannot be carried out, and when it would change anything in
+// the account: its exit code tells a change from none.
+func (p *Plan) Unchanged() error {
+	if err := enforce(p.Failure); err != nil {
+		return err
+	}
+	if p.Changed {
+		return errors.New("the rollout would change the account; summary shows what")
+	}
+	return nil
 }
 
 // Enforce fails when the plan cannot be carried out.

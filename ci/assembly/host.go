@@ -93,6 +93,11 @@ func TargetFromEnvironment(getenv func(string) string) publish.Target {
 	}
 }
 
+// EnvironmentSecret is a secret in a variable of this process's environment.
+func EnvironmentSecret(name string, getenv func(string) string) runner.Secret {
+	return envSecret{name, getenv}
+}
+
 // envSecret is a secret in a variable of this process's environment.
 type envSecret struct {
 	name   string

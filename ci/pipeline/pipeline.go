@@ -46,6 +46,8 @@ type Options struct {
 	Train TrainOptions
 	// Target is where the model is published. The sandbox starts its own servers instead.
 	Target publish.Target
+	// Rollout says how the service is operated outside of the sandbox.
+	Rollout RolloutOptions
 	// Servers are running servers that the sandbox uses instead of starting its own.
 	Servers Servers
 	// Secrets are secrets besides those of Target that the run was given; the report shows none of them.

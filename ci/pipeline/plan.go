@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -19,6 +21,9 @@ type Plan struct {
 	Stages []policy.Decision `json:"stages"`
 	// Rollout is what would change in AWS, as text; empty when nothing is rolled out.
 	Rollout string `json:"rollout,omitempty"`
+	// Compared says that Rollout is against what exists, and Changed that something would change.
+	Compared bool `json:"compared"`
+	Changed  bool `json:"changed"`
 	// Problems keep the run from starting, or its rollout from being carried out.
 	Problems []string `json:"problems"`
 }
@@ -35,6 +40,11 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 		if decision.Stage != verdict.Deploy || !decision.Run {
 			continue
 		}
+		if run.Environment != rollout.Sandbox && opts.Image != "" && opts.credentials() {
+			opts.Environment, opts.Ref = run.Environment, run.Ref
+			plan.live(ctx, opts, cfg)
+			continue
+		}
 		planned, problems := rollout.NewPlan(rollout.Input{Config: cfg, Environment: run.Environment, Image: opts.Image, Commit: opts.Commit})
 		if planned != nil {
 			plan.Rollout = planned.Text()
@@ -44,6 +54,29 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 		}
 	}
 	return plan
+}
+
+// live holds the rollout against the account.
+func (p *Plan) live(ctx context.Context, opts Options, cfg config.Config) {
+	clients, clock, in, problems := opts.connect(ctx, cfg)
+	if len(problems) == 0 {
+		result := release.Plan(ctx, clients, clock, in)
+		p.Rollout, p.Changed, p.Compared = result.Text, result.Changed, result.Text != ""
+		if failure := result.Stage.Failure(); failure != "" {
+			p.Problems = append(p.Problems, failure)
+			for _, further := range result.Stage.Problems[1:] {
+				p.Problems = append(p.Problems, further.Code+": "+further.Cause)
+			}
+		}
+	}
+	for _, problem := range problems {
+		p.Problems = append(p.Problems, problem.Error())
+	}
+}
+
+// credentials says that the account can be asked.
+func (o Options) credentials() bool {
+	return o.Target.AccessKey != nil || o.Rollout.Profile != "" || o.Rollout.WebIdentity != nil || o.Rollout.DefaultCredentials || o.Rollout.Connect != nil
 }
 
 // Markdown renders the plan.

@@ -10,7 +10,7 @@ import (
 // programs print them. One that cannot be read is no danger: no stage can read it either.
 func (o Options) redactor(ctx context.Context) func(string) string {
 	var values []string
-	for _, secret := range append(o.Target.Secrets(), o.Secrets...) {
+	for _, secret := range append(append(o.Target.Secrets(), o.Secrets...), o.Rollout.WebIdentity) {
 		if secret == nil {
 			continue
 		}

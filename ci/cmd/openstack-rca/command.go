@@ -22,7 +22,9 @@ type invocation struct {
 	source         string
 	data           string
 	report         string
-	opts           pipeline.Options
+	// detailed makes a plan that changes something an exit code of its own.
+	detailed bool
+	opts     pipeline.Options
 }
 
 func newCommand(stdout, stderr io.Writer) *cobra.Command {
@@ -58,6 +60,11 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
 	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
 
+	plan := in.account(&cobra.Command{Use: "plan", Short: "Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return in.plan(c.Context()) }})
+	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image that would be deployed, by digest")
+	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false, "exit with 3 when the rollout would change the account")
+	root.AddCommand(in.rollout()...)
 	root.AddCommand(
 		training(&cobra.Command{Use: "pipeline", Short: "Run every stage that the policy allows for --ref", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Stages()...) }}),
@@ -67,8 +74,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		python(training(&cobra.Command{Use: "publish", Short: "Train the model, hold it against its gates and publish it; the same content again writes nothing", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train, verdict.Publish) }})),
 		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
-		&cobra.Command{Use: "plan", Short: "Show what a run for --ref would do, and why; changes nothing", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return in.plan(c.Context()) }},
+		plan,
 		&cobra.Command{Use: "doctor", Short: "Check what a run depends on; changes nothing", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return in.doctor(c.Context()) }},
 	)
@@ -106,7 +112,7 @@ func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
 			err = closed
 		}
 	}()
-	in.opts.Target = assembly.TargetFromEnvironment(os.Getenv)
+	in.credentials(os.Getenv)
 	if in.data != "" {
 		if in.opts.Data, err = host.Files(in.data); err != nil {
 			return err
@@ -118,22 +124,26 @@ func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
 func (in *invocation) run(ctx context.Context, stages ...string) error {
 	return in.with(func(backend pipeline.Backend) error {
 		in.opts.Stages = stages
-		outcome := pipeline.Run(ctx, backend, in.opts)
-		if in.report != "" {
-			if err := verdict.WriteReport(in.report, outcome.Run); err != nil {
-				return fmt.Errorf("write report: %w", err)
-			}
-		}
-		fmt.Fprintln(in.stdout, verdict.Summary(outcome.Run))
-		if in.report != "" {
-			fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, "report.html"))
-		}
-		if outcome.Run.Enforce() != nil {
-			// The summary has said why.
-			return errVerdict
-		}
-		return nil
+		return in.show(pipeline.Run(ctx, backend, in.opts).Run)
 	})
+}
+
+// show writes a run's report and its summary, and makes its verdict the exit code.
+func (in *invocation) show(run *verdict.Run) error {
+	if in.report != "" {
+		if err := verdict.WriteReport(in.report, run); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	fmt.Fprintln(in.stdout, verdict.Summary(run))
+	if in.report != "" {
+		fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, "report.html"))
+	}
+	if run.Enforce() != nil {
+		// The summary has said why.
+		return errVerdict
+	}
+	return nil
 }
 
 func (in *invocation) plan(ctx context.Context) error {
@@ -143,6 +153,9 @@ func (in *invocation) plan(ctx context.Context) error {
 		if failure := plan.Failure(); failure != "" {
 			fmt.Fprintln(in.stderr, failure)
 			return errVerdict
+		}
+		if in.detailed && plan.Changed {
+			return errChanged
 		}
 		return nil
 	})

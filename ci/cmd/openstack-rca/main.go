@@ -3,7 +3,8 @@
 // at the root of this repository is the same pipeline in containers, with the image
 // stage that this command cannot have.
 //
-// Exit codes: 0 the verdict is pass, 1 it is not, 2 the command line is wrong.
+// Exit codes: 0 the verdict is pass, 1 it is not, 2 the command line is wrong, 3 a plan with
+// --detailed-exitcode would change something.
 package main
 
 import (
@@ -24,6 +25,9 @@ func main() {
 // errVerdict says that the run's own output has already told the user what is wrong.
 var errVerdict = errors.New("the verdict is not pass")
 
+// errChanged says that a plan would change something; the output shows what.
+var errChanged = errors.New("the plan changes something")
+
 func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	command := newCommand(stdout, stderr)
 	command.SetArgs(args)
@@ -33,6 +37,8 @@ func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		return 0
 	case errors.Is(err, errVerdict):
 		return 1
+	case errors.Is(err, errChanged):
+		return 3
 	}
 	fmt.Fprintln(stderr, "openstack-rca: "+err.Error())
 	return 2

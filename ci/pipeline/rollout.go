@@ -1,0 +1,222 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// RolloutOptions say how a service on ECS is operated outside of the sandbox. The static
+// credentials are those of Target.
+type RolloutOptions struct {
+	// Endpoint is the base address of every service of AWS, AWS_ENDPOINT_URL; empty is AWS's own.
+	Endpoint string
+	// Profile is one of the shared configuration files of this machine.
+	Profile string
+	// WebIdentity is the token of an OIDC provider, exchanged for the credentials of WebIdentityRole.
+	WebIdentity     runner.Secret
+	WebIdentityRole string
+	// Role is assumed with the credentials; ExternalID may be empty.
+	Role, ExternalID string
+	// DefaultCredentials looks where the AWS CLI does when no credentials are given.
+	DefaultCredentials bool
+	// Name says who this run is, for the lock; host and revision when empty.
+	Name string
+	// Override is why production is to take an image that staging has not run.
+	Override string
+	// InFlight is refuse, wait, rollback or supersede: what to do with another version's
+	// deployment under way. Empty waits for one that a lost run left, and refuses any other.
+	InFlight string
+	// OnTimeout is rollback or leave; empty is rollback.
+	OnTimeout string
+	// AwaitApproval waits at a pause for somebody else's answer.
+	AwaitApproval bool
+	// LockWait is how long to wait for another run's lock, such as 5m; empty waits as long as
+	// a lost run's lock lasts.
+	LockWait string
+	// Keep is how many revisions prune leaves.
+	Keep int
+	// Confirm is the service's name, for destroy; WithLogs deletes the logs too.
+	Confirm  string
+	WithLogs bool
+	// Progress is told what happens; nil is fine.
+	Progress func(string)
+	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and the world's.
+	Connect func(context.Context, account.Options) (release.Clients, *verdict.Problem)
+	Clock   release.Clock
+	// Get replaces HTTP in the smoke test; for tests.
+	Get func(ctx context.Context, address string) error
+}
+
+// The operations on a service.
+const (
+	Rollback = "rollback"
+	Status   = "status"
+	Approve  = "approve"
+	Reject   = "reject"
+	Wait     = "wait"
+	Prune    = "prune"
+	Destroy  = "destroy"
+)
+
+// Operate does something to the service of an environment, or shows it. Like every run it
+// is refused where the policy has no rollout for the ref. It always returns a judged run.
+func Operate(ctx context.Context, backend Backend, opts Options, operation string) *verdict.Run {
+	started := time.Now()
+	run, cfg, decisions := Prepare(ctx, backend, opts)
+	opts.Environment, opts.Ref = run.Environment, run.Ref
+	if run.Preflight == nil {
+		p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run}
+		p.decide(decisions)
+		opts.Stages = []string{verdict.Deploy}
+		p.opts = opts
+		p.add(p.stage(verdict.Deploy, nil, func() verdict.Stage { return p.operate(operation) }))
+	}
+	run.Seconds = time.Since(started).Seconds()
+	run.Judge()
+	return run
+}
+
+func (p *progress) operate(operation string) verdict.Stage {
+	clients, clock, in, problems := p.opts.connect(p.ctx, p.cfg)
+	if len(problems) > 0 {
+		stage := verdict.Stage{Name: verdict.Deploy}
+		return *stage.Judge(problems...)
+	}
+	o := p.opts.Rollout
+	switch operation {
+	case Rollback:
+		return release.Rollback(p.ctx, clients, clock, in).Stage
+	case Status:
+		return release.Status(p.ctx, clients, clock, in).Stage
+	case Approve:
+		return release.Approve(p.ctx, clients, clock, in).Stage
+	case Reject:
+		return release.Reject(p.ctx, clients, clock, in).Stage
+	case Wait:
+		return release.Wait(p.ctx, clients, clock, in).Stage
+	case Prune:
+		return release.Prune(p.ctx, clients, clock, in, o.Keep).Stage
+	case Destroy:
+		return release.Destroy(p.ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
+	default:
+		stage := verdict.Stage{Name: verdict.Deploy}
+		return *stage.Judge(verdict.Problemf(CodeBadArgument, "there is no operation %q", operation))
+	}
+}
+
+// connect opens the account of an environment, and makes what the release package works
+// on. In the sandbox there are no clients.
+func (o Options) connect(ctx context.Context, cfg config.Config) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
+	r := o.Rollout
+	in := release.Input{
+		Input:   rollout.Input{Config: cfg, Environment: o.Environment, Image: o.Image, Commit: o.Commit},
+		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
+		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout), AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
+	}
+	clock := r.Clock
+	if clock == nil {
+		clock = deployment.RealClock{}
+	}
+	var problems []*verdict.Problem
+	bad := func(format string, args ...any) {
+		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
+	}
+	switch in.InFlight {
+	case "", deployment.Refuse, deployment.Wait, deployment.Undo, deployment.Supersede:
+	default:
+		bad("--in-flight %q is not refuse, wait, rollback or supersede", r.InFlight)
+	}
+	switch in.OnTimeout {
+	case "", deployment.Rollback, deployment.Leave:
+	default:
+		bad("--on-timeout %q is not rollback or leave", r.OnTimeout)
+	}
+	if r.LockWait != "" {
+		wait, err := time.ParseDuration(r.LockWait)
+		if err != nil || wait < 0 || wait > 24*time.Hour {
+			bad("--lock-wait %q is not a time of 0s to 24h", r.LockWait)
+		}
+		if in.LockWait = wait; wait == 0 {
+			in.LockWait = -1
+		}
+	}
+	if len(problems) > 0 || o.Environment == rollout.Sandbox {
+		return release.Clients{}, clock, in, problems
+	}
+	options, problem := o.account(ctx, cfg)
+	if problem != nil {
+		return release.Clients{}, clock, in, []*verdict.Problem{problem}
+	}
+	connect := r.Connect
+	if connect == nil {
+		connect = func(ctx context.Context, options account.Options) (release.Clients, *verdict.Problem) {
+			clients, problem := account.Open(ctx, options)
+			if problem != nil {
+				return release.Clients{}, problem
+			}
+			return release.Of(clients), nil
+		}
+	}
+	clients, problem := connect(ctx, options)
+	if problem != nil {
+		return clients, clock, in, []*verdict.Problem{problem}
+	}
+	return clients, clock, in, nil
+}
+
+// account are the options with which the environment's account is opened.
+func (o Options) account(ctx context.Context, cfg config.Config) (account.Options, *verdict.Problem) {
+	r := o.Rollout
+	options := account.Options{
+		Region: cfg.Rollout.Region, Endpoint: r.Endpoint, S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
+		Profile: r.Profile, WebIdentityRole: r.WebIdentityRole, Role: r.Role, ExternalID: r.ExternalID, SessionName: o.name(),
+	}
+	for _, secret := range []struct {
+		from runner.Secret
+		to   *string
+	}{{o.Target.AccessKey, &options.AccessKey}, {o.Target.SecretKey, &options.SecretKey}, {o.Target.SessionToken, &options.SessionToken}} {
+		if secret.from == nil {
+			continue
+		}
+		value, err := secret.from.Plaintext(ctx)
+		if err != nil {
+			return options, verdict.Problemf(account.CredentialsInvalid, "read secret %s: %v", secret.from.Name(), err)
+		}
+		*secret.to = strings.TrimRight(value, "\r\n")
+	}
+	if r.WebIdentity != nil {
+		options.WebIdentity = func() ([]byte, error) {
+			token, err := r.WebIdentity.Plaintext(context.WithoutCancel(ctx))
+			return []byte(token), err
+		}
+	}
+	if options.AccessKey == "" && options.Profile == "" && options.WebIdentity == nil && !r.DefaultCredentials && r.Connect == nil {
+		return options, verdict.Problemf(account.CredentialsInvalid, "no AWS credentials are given: an access key, a profile, or a web identity token with its role")
+	}
+	return options, nil
+}
+
+// name says who this run is.
+func (o Options) name() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "somewhere"
+	}
+	revision := o.Commit
+	if revision == "" {
+		revision = o.Ref
+	}
+	return fmt.Sprintf("openstack-rca@%s:%s", host, revision[:min(len(revision), 40)])
+}
