@@ -380,3 +380,54 @@ func TestThePublishedModelIsLoadedFromTheRegistry(t *testing.T) {
 	require.Len(t, result.Stage.Warnings, 1)
 	assert.Equal(t, CodeNotLoaded.Name, result.Stage.Warnings[0].Code)
 }
+
+func TestCleanKilledAfterAnyCallThenRunAgain(t *testing.T) {
+	for n := int64(0); ; n++ {
+		w := newWorld(t)
+		// Registered, with a run, files and no commit.
+		w.failStore(http.MethodPut, "COMMIT.json", http.StatusForbidden, "AccessDenied", true)
+		require.NotEqual(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+		w.heal()
+		require.Len(t, w.mlf.Versions(registered), 1)
+		require.NoError(t, w.clock.Sleep(t.Context(), 2*abandonedAfter))
+
+		ctx, cancel := w.killed(t.Context(), n)
+		killed := Clean(ctx, w.input(nil), nil)
+		cancel()
+		w.heal()
+		passed(t, Clean(t.Context(), w.input(nil), nil))
+		assert.Empty(t, w.mlf.Versions(registered), "after call %d", n)
+		for _, run := range w.mlf.Runs() {
+			assert.True(t, run.Deleted, "after call %d", n)
+			assert.Equal(t, "KILLED", run.Status)
+		}
+		for _, key := range w.store.Keys() {
+			assert.NotContains(t, key, "/models/", "after call %d", n)
+		}
+		again := Run(t.Context(), w.input(artifact(t, "weights")))
+		require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
+		assert.Equal(t, 2, again.Version.Number)
+		if killed.Stage.Verdict == verdict.Pass {
+			require.Greater(t, n, int64(8))
+			break
+		}
+	}
+}
+
+func TestVersionsThatThisPipelineDidNotPublishAreNotPromoted(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	c, problems := w.input(nil).connect(t.Context(), false)
+	require.Empty(t, problems)
+	run := w.mlf.Runs()[0]
+	foreign, err := c.mlflow.CreateModelVersion(t.Context(), registered, run.ArtifactURI+"/model", run.ID, "by hand", nil)
+	require.NoError(t, err)
+	require.NoError(t, c.mlflow.SetAlias(t.Context(), registered, "staging", foreign.Version))
+	refused := Promote(t.Context(), w.input(nil), Move{Alias: "production"})
+	assert.Equal(t, CodeNotCommitted.Name, refused.Stage.Code)
+	assert.Contains(t, refused.Stage.Cause, "was not published by this pipeline")
+	assert.Zero(t, w.mlf.Alias(registered, "production"))
+	list := passed(t, List(t.Context(), w.input(nil), 0))
+	require.Len(t, list.Stage.Warnings, 1)
+	assert.Contains(t, list.Stage.Warnings[0].Cause, "alias staging points at version 2")
+}
