@@ -35,10 +35,16 @@ type document struct {
 func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Statements}) }
 
 // Policies are the least rights with which a plan can be carried out and its tasks can
-// run, each limited to the plan's own names as far as IAM allows for the action.
-func (p *Plan) Policies() []Policy {
+// run, each limited to the plan's own names as far as IAM allows for the action. The
+// journal is where runs record what they do, s3://bucket/prefix.
+func (p *Plan) Policies(journal string) []Policy {
+	read, write := p.readStatements(journal), p.writeStatements(journal)
 	return []Policy{
-		{"deployer.json", "Attach it to the role that the pipeline assumes to roll out.", p.deployerStatements()},
+		{"reader.json", "Attach it to a role that only looks: plan and status.", read},
+		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: deploy, rollback, approve, reject, wait.", write},
+		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Whoever deploys does not need it.", p.cleanStatements()},
+		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.", publishStatements(partition(p.Region), journal)},
+		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", p.pushStatements()},
 		{"execution-role.json", "Attach it to rollout.execution_role: ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
 		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", p.trust("ecs-tasks.amazonaws.com")},
 		{"task-role-trust.json", "The trust policy of rollout.task_role. The application needs no rights in AWS to serve; give the role what yours calls.", p.trust("ecs-tasks.amazonaws.com")},
@@ -54,9 +60,15 @@ func allow(sid string, actions, resources []string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources}
 }
 
-func (p *Plan) deployerStatements() []Statement {
-	n, s := p.settings.names, p.settings
-	at := n.cluster + "/" + n.service
+// at are the resources of a plan in the words of IAM.
+type at struct {
+	cluster, balancing, groups, rules, logs, alarms, dashboard, scaling, service []string
+	definitions, tasks                                                           []string
+}
+
+func (p *Plan) at() at {
+	n := p.settings.names
+	of := n.cluster + "/" + n.service
 	elb := func(kinds ...string) []string {
 		var all []string
 		for _, kind := range kinds {
@@ -64,35 +76,78 @@ func (p *Plan) deployerStatements() []Statement {
 		}
 		return all
 	}
-	tasks := allow("ReadStoppedTasks", []string{"ecs:DescribeTasks", "ecs:ListTasks"}, []string{"*"})
+	return at{
+		cluster:   []string{p.resource("ecs", "cluster/"+n.cluster)},
+		service:   []string{p.resource("ecs", "service/"+of), p.resource("ecs", "service-deployment/"+of+"/*"), p.resource("ecs", "service-revision/"+of+"/*")},
+		tasks:     []string{p.resource("ecs", "task/"+n.cluster+"/*")},
+		balancing: elb("loadbalancer/app/" + n.loadBalancer + "/*"),
+		groups:    elb("targetgroup/"+n.blue+"/*", "targetgroup/"+n.green+"/*"),
+		rules:     elb("listener/app/"+n.loadBalancer+"/*", "listener-rule/app/"+n.loadBalancer+"/*"),
+		logs:      []string{p.resource("logs", "log-group:"+n.logGroup), p.resource("logs", "log-group:"+n.logGroup+":*")},
+		alarms:    []string{p.resource("cloudwatch", "alarm:"+n.scope+"-*")},
+		dashboard: []string{"arn:" + partition(p.Region) + ":cloudwatch::" + p.Account + ":dashboard/" + n.scope},
+		scaling:   []string{p.resource("application-autoscaling", "scalable-target/*")},
+		// The resource of a registration is the family, with any revision.
+		definitions: []string{p.resource("ecs", "task-definition/"+n.family+":*")},
+	}
+}
+
+// anyResource are the actions for which the Service Authorization Reference knows no
+// resource: they are allowed for all or not at all. All of them only read, but for the
+// deregistering of task definitions.
+var anyResource = []string{
+	"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
+	"ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions",
+	"elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers",
+	"elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
+	"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
+}
+
+func (p *Plan) readStatements(journal string) []Statement {
+	at := p.at()
 	// ListTasks has no resource of its own for a service of Fargate; the cluster is a condition.
-	tasks.Condition = map[string]map[string][]string{"ArnEquals": {"ecs:cluster": {p.resource("ecs", "cluster/"+n.cluster)}}}
-	scale := allow("ScaleTheService", []string{
-		"application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget", "application-autoscaling:TagResource",
-	}, []string{p.resource("application-autoscaling", "scalable-target/*")})
-	scale.Condition = map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
+	tasks := allow("FindStoppedTasks", []string{"ecs:ListTasks"}, []string{"*"})
+	tasks.Condition = map[string]map[string][]string{"ArnEquals": {"ecs:cluster": at.cluster}}
+	return append([]Statement{
+		allow("LookAround", slices.DeleteFunc(slices.Clone(anyResource), func(action string) bool { return action == "ecs:DeregisterTaskDefinition" }), []string{"*"}),
+		allow("SeeTheCluster", []string{"ecs:DescribeClusters"}, at.cluster),
+		allow("SeeTheService", []string{"ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices", "ecs:ListServiceDeployments"}, at.service),
+		tasks,
+		allow("ReadStoppedTasks", []string{"ecs:DescribeTasks"}, at.tasks),
+		allow("SeeTheScaling", []string{"application-autoscaling:ListTagsForResource"}, at.scaling),
+		// Log groups are found by their prefix among all.
+		allow("FindTheLogs", []string{"logs:DescribeLogGroups"}, []string{p.resource("logs", "log-group:*")}),
+		allow("ReadTheLogs", []string{"logs:GetLogEvents", "logs:ListTagsForResource"}, at.logs),
+		allow("SeeTheAlarms", []string{"cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"}, at.alarms),
+		allow("SeeTheDashboard", []string{"cloudwatch:GetDashboard"}, at.dashboard),
+	}, p.readJournal(journal)...)
+}
+
+func (p *Plan) writeStatements(journal string) []Statement {
+	s, at := p.settings, p.at()
+	ofECS := map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
+	scale := allow("ScaleTheService", []string{"application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"}, at.scaling)
+	scale.Condition = ofECS
 	pass := allow("HandTheTasksTheirRoles", []string{"iam:PassRole"}, []string{s.ExecutionRole, s.TaskRole})
 	pass.Condition = map[string]map[string][]string{"StringEquals": {"iam:PassedToService": {"ecs-tasks.amazonaws.com"}}}
 	all := []Statement{
-		allow("MakeTheCluster", []string{"ecs:CreateCluster", "ecs:TagResource"}, []string{p.resource("ecs", "cluster/"+n.cluster)}),
-		// The resource of a registration is the family, with any revision.
-		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, []string{p.resource("ecs", "task-definition/"+n.family+":*")}),
+		allow("MakeTheCluster", []string{"ecs:CreateCluster", "ecs:TagResource", "ecs:UpdateClusterSettings"}, at.cluster),
+		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, at.definitions),
+		// A first deployment that fails has nothing to go back to: its service is deleted.
 		allow("DeployTheService", []string{
-			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices",
-			"ecs:ListServiceDeployments", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
-		}, []string{p.resource("ecs", "service/"+at), p.resource("ecs", "service-deployment/"+at+"/*"), p.resource("ecs", "service-revision/"+at+"/*")}),
-		tasks,
+			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
+		}, at.service),
 		allow("MakeTheLoadBalancer", []string{
-			"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateListener", "elasticloadbalancing:CreateLoadBalancer",
-			"elasticloadbalancing:CreateRule", "elasticloadbalancing:CreateTargetGroup",
-			"elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyTargetGroupAttributes",
-		}, elb("loadbalancer/app/"+n.loadBalancer+"/*", "listener/app/"+n.loadBalancer+"/*", "listener-rule/app/"+n.loadBalancer+"/*",
-			"targetgroup/"+n.blue+"/*", "targetgroup/"+n.green+"/*")),
+			"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateListener", "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateRule",
+			"elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyLoadBalancerAttributes",
+			"elasticloadbalancing:ModifyRule", "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
+			"elasticloadbalancing:SetSecurityGroups", "elasticloadbalancing:SetSubnets",
+		}, slices.Concat(at.balancing, at.rules, at.groups)),
 		scale,
-		allow("KeepTheLogs", []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"},
-			[]string{p.resource("logs", "log-group:"+n.logGroup), p.resource("logs", "log-group:"+n.logGroup+":*")}),
-		allow("SetAlarms", []string{"cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"}, []string{p.resource("cloudwatch", "alarm:"+n.scope+"-*")}),
-		allow("DrawTheDashboard", []string{"cloudwatch:PutDashboard"}, []string{"arn:" + partition(p.Region) + ":cloudwatch::" + p.Account + ":dashboard/" + n.scope}),
+		allow("TagTheScaling", []string{"application-autoscaling:TagResource"}, at.scaling),
+		allow("KeepTheLogs", []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:TagResource"}, at.logs),
+		allow("SetAlarms", []string{"cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"}, at.alarms),
+		allow("DrawTheDashboard", []string{"cloudwatch:PutDashboard"}, at.dashboard),
 		pass,
 	}
 	if s.strategy.shiftsTraffic() {
@@ -100,7 +155,71 @@ func (p *Plan) deployerStatements() []Statement {
 		infrastructure.Condition = map[string]map[string][]string{"StringEquals": {"iam:PassedToService": {"ecs.amazonaws.com"}}}
 		all = append(all, infrastructure)
 	}
-	return all
+	bucket, prefix := p.journal(journal)
+	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
+}
+
+func (p *Plan) cleanStatements() []Statement {
+	at := p.at()
+	scale := allow("StopScaling", []string{"application-autoscaling:DeregisterScalableTarget"}, at.scaling)
+	scale.Condition = map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
+	return []Statement{
+		allow("DeregisterTaskDefinitions", []string{"ecs:DeregisterTaskDefinition"}, []string{"*"}),
+		allow("DeleteTheCluster", []string{"ecs:DeleteCluster"}, at.cluster),
+		allow("DeleteTheService", []string{"ecs:DeleteService"}, at.service),
+		allow("DeleteTheLoadBalancer", []string{"elasticloadbalancing:DeleteListener", "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:DeleteRule", "elasticloadbalancing:DeleteTargetGroup"},
+			slices.Concat(at.balancing, at.rules, at.groups)),
+		scale,
+		allow("DeleteTheLogs", []string{"logs:DeleteLogGroup"}, at.logs),
+		allow("DeleteAlarms", []string{"cloudwatch:DeleteAlarms"}, at.alarms),
+		allow("DeleteTheDashboard", []string{"cloudwatch:DeleteDashboards"}, at.dashboard),
+	}
+}
+
+// object takes s3://bucket/prefix apart; the prefix ends with a slash unless it is empty.
+func object(address string) (bucket, prefix string) {
+	bucket, prefix, _ = strings.Cut(strings.TrimPrefix(address, "s3://"), "/")
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return bucket, prefix
+}
+
+// journal is where the runs of this application keep what they record: production reads
+// what staging has run.
+func (p *Plan) journal(address string) (bucket, prefix string) {
+	bucket, prefix = object(address)
+	return bucket, prefix + p.settings.application + ".rollouts/"
+}
+
+// readJournal lets read and, because without it S3 answers "access denied" for an object
+// that is not there (GetObject in its API reference), list.
+func (p *Plan) readJournal(journal string) []Statement {
+	bucket, prefix := p.journal(journal)
+	partition := partition(p.Region)
+	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + partition + ":s3:::" + bucket})
+	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"}, []string{"arn:" + partition + ":s3:::" + bucket + "/" + prefix + "*"})}
+}
+
+// publishStatements are for the ledger of models: objects, written whole or in parts, read
+// back, and a lock that is deleted.
+func publishStatements(partition, root string) []Statement {
+	bucket, prefix := object(root)
+	return []Statement{
+		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + partition + ":s3:::" + bucket}),
+		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, []string{"arn:" + partition + ":s3:::" + bucket + "/" + prefix + "*"}),
+	}
+}
+
+// pushStatements are those of "IAM permissions for pushing an image" in the user guide of
+// Amazon ECR; the image is read back after the push.
+func (p *Plan) pushStatements() []Statement {
+	return []Statement{
+		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
+		allow("PushTheImage", []string{
+			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+		}, []string{p.resource("ecr", "repository/"+repositoryName(p.Image))}),
+	}
 }
 
 func (p *Plan) executionStatements() []Statement {

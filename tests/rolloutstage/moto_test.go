@@ -331,7 +331,7 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	ctx := t.Context()
 	plan := m.plan(m.input("canary"))
 	for _, strategy := range config.Strategies() {
-		for _, policy := range m.plan(m.input(strategy)).Policies() {
+		for _, policy := range m.plan(m.input(strategy)).Policies("s3://bucket/models") {
 			name := strings.TrimSuffix(policy.File, ".json")
 			if strings.HasSuffix(name, "-trust") {
 				_, err := m.clients.IAM.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String(strategy + "-" + name), AssumeRolePolicyDocument: aws.String(string(policy.JSON()))})
@@ -342,7 +342,7 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 			assert.NoError(t, err, policy.File)
 		}
 	}
-	broken := bytes.Replace(plan.Policies()[0].JSON(), []byte(`"Effect": "Allow"`), []byte(`"Effect": "Perhaps"`), 1)
+	broken := bytes.Replace(plan.Policies("s3://bucket/models")[0].JSON(), []byte(`"Effect": "Allow"`), []byte(`"Effect": "Perhaps"`), 1)
 	_, err := m.clients.IAM.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("broken"), PolicyDocument: aws.String(string(broken))})
 	assert.Error(t, err, fmt.Sprint("a document that is none is refused, so the others were looked at"))
 }

@@ -70,6 +70,12 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, body []byte
 			}
 		}
 	}
+	if s.Allow != nil && err != nil && errorCode(err) == "NoSuchKey" {
+		// Who may not list is not told what is missing (GetObject in the API reference).
+		if denied := s.Allow(Request{Action: "s3:ListBucket", Input: &s3.ListObjectsV2Input{Bucket: get.Bucket}}); denied != nil {
+			err = refused("AccessDenied", "%v", denied)
+		}
+	}
 	switch {
 	case fault.Lost || errors.Is(err, fakeaws.ErrCut):
 		hang(w, nil)
@@ -83,6 +89,14 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, body []byte
 		}
 		_, _ = w.Write(content)
 	}
+}
+
+func errorCode(err error) string {
+	var known smithy.APIError
+	if errors.As(err, &known) {
+		return known.ErrorCode()
+	}
+	return ""
 }
 
 // refuseObject answers an error as S3 does ("Error responses" in its API reference).
