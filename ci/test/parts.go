@@ -198,7 +198,7 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 
 // readTests reads the tests of all parts, with those that were flaky as such, and sorts
 // them into the categories.
-func (s *session) readTests() error {
+func (s *session) readTests(ctx context.Context) error {
 	name := filepath.Join(s.dir, junitFile)
 	if s.junitErr != nil || s.parts[0].report == nil && len(s.parts) == 1 {
 		if _, err := os.Stat(name); err == nil {
@@ -213,13 +213,18 @@ func (s *session) readTests() error {
 	if err != nil {
 		return fmt.Errorf("open JUnit report: %w", err)
 	}
+	shown := &spans{}
 	groups := newGroups(s.in.Config.Test.Categories, s.events)
-	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: groups.add})
+	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: func(c junit.Case) {
+		groups.add(c)
+		shown.add(c)
+	}})
 	if err = errors.Join(err, f.Close()); err != nil {
 		s.junitErr = err
 	} else {
 		s.groups = groups.all()
 		dedupe(s.result.JUnit)
+		shown.emit(ctx, s.events)
 	}
 	s.attach(junitFile, name)
 	return nil

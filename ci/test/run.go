@@ -98,7 +98,7 @@ func (s *session) execute(ctx context.Context, r runner.Runner) error {
 	if err := s.rerun(ctx, r); err != nil {
 		return err
 	}
-	return s.readTests()
+	return s.readTests(ctx)
 }
 
 // prepare checks the source and plans the step.

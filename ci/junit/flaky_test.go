@@ -1,0 +1,31 @@
+package junit
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+)
+
+func TestMarkFlaky(t *testing.T) {
+	const two = `<testsuites tests="4" failures="2" errors="1"><testsuite name="one" tests="2" failures="1" errors="1"><testcase classname="t.a" name="x" file="t/a.py"><failure message="m">text</failure></testcase><testcase classname="t.a" name="y" file="t/a.py"><error message="e"/></testcase></testsuite><testsuite name="two" tests="2" failures="1"><testcase classname="t.b" name="x" file="t/b.py"><failure message="n"/></testcase><testcase name="z"/></testsuite></testsuites>`
+	var b strings.Builder
+	require.NoError(t, MarkFlaky(&b, strings.NewReader(two), xmlscan.Limits{}, func(id string) bool { return id == "t/a.py::x" || id == "t/a.py::y" }))
+	assert.Contains(t, b.String(), `<testsuites tests="4" failures="1" errors="0"><testsuite name="one" tests="2" failures="0" errors="0">`)
+	assert.Contains(t, b.String(), `<testsuite name="two" tests="2" failures="1">`)
+	assert.Contains(t, b.String(), `<flakyFailure message="m">text</flakyFailure>`)
+	r, err := Parse(strings.NewReader(b.String()), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, Counts{Passed: 1, Failed: 1, Flaky: 2}, r.Counts)
+	assert.Equal(t, "1 passed, 2 flaky, 1 failed", r.Counts.String())
+	assert.Empty(t, r.Disagreements)
+	assert.Equal(t, 4, r.Total())
+	assert.Equal(t, 4, r.Executed())
+
+	for _, broken := range []string{"", "<testsuite>", "<coverage/>"} {
+		require.Error(t, MarkFlaky(&b, strings.NewReader(broken), xmlscan.Limits{}, func(string) bool { return true }), broken)
+	}
+}
