@@ -14,6 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
@@ -30,6 +31,8 @@ type call struct {
 	git      *dagger.Directory
 	files    []localFile
 	threads  int
+	champion *dagger.File
+	twice    bool
 	test     pipeline.TestOptions
 	deployed string
 	rollout  pipeline.RolloutOptions
@@ -187,6 +190,11 @@ func (c *call) backend() (pipeline.Backend, error) {
 		}
 		c.opts.Data = c.engine.Runner.Source(data)
 	}
+	if c.champion != nil {
+		if c.opts.Train.Champion, err = c.championFile(); err != nil {
+			return pipeline.Backend{}, err
+		}
+	}
 	return c.engine.Backend, nil
 }
 
@@ -211,6 +219,26 @@ func (c *call) localFiles() error {
 	return nil
 }
 
+// championFile reads the file of the champion's metrics.
+func (c *call) championFile() (*pipeline.ChampionFile, error) {
+	size, err := c.champion.Size(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read --champion: %w", err)
+	}
+	if size > train.MaxChampion {
+		return nil, fmt.Errorf("read --champion: %d bytes, more than the limit of %d", size, train.MaxChampion)
+	}
+	name, err := c.champion.Name(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read --champion: %w", err)
+	}
+	content, err := c.champion.Contents(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read --champion: %w", err)
+	}
+	return &pipeline.ChampionFile{Name: name, Content: []byte(content)}, nil
+}
+
 // options translates the arguments; what is wrong with them is a problem of the run,
 // reported with all others.
 func (c *call) options() pipeline.Options {
@@ -218,7 +246,7 @@ func (c *call) options() pipeline.Options {
 	opts.Environment, opts.Ref, opts.Commit = c.module.Environment, c.module.Ref, c.module.Commit
 	opts.CommitTime, opts.Event = c.module.CommitTime, c.module.Event
 	opts.Python, opts.Test = c.python, c.test
-	opts.Train = pipeline.TrainOptions{Params: c.params, Threads: c.threads}
+	opts.Train.Params, opts.Train.Threads, opts.Train.Twice = c.params, c.threads, c.twice
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
 	to := c.module.Target
 	opts.Target = publish.Target{

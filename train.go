@@ -32,14 +32,26 @@ func (m *OpenstackRca) Train(
 	//
 	// +optional
 	cpuThreads int,
+
+	// Metrics of the model in production, to compare with: what `train metrics` exported for
+	// it, or a JSON object of numbers. Without it, the MLflow registry is asked, where there is one.
+	//
+	// +optional
+	champion *dagger.File,
+
+	// Train a second time, from the start, and compare both models.
+	//
+	// +optional
+	twice bool,
 ) (*Model, error) {
 	call := m.call(ctx)
 	call.data, call.params, call.python, call.threads = data, param, python, cpuThreads
+	call.champion, call.twice = champion, twice
 	result, err := call.run(verdict.Train)
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads}, nil
+	return &Model{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads, Champion: champion}, nil
 }
 
 // Model is a trained model with its verdict.
@@ -66,6 +78,8 @@ type Model struct {
 	Python string
 	// +private
 	CPUThreads int
+	// +private
+	Champion *dagger.File
 }
 
 // File is the model file. It fails when the model did not pass its gates.
@@ -84,7 +98,8 @@ func (m *Model) Directory() (*dagger.Directory, error) {
 	return m.Files, nil
 }
 
-// Metrics are the metrics the training logged, in JSON.
+// Metrics are the metrics, parameters, tags and history that the training logged, and what
+// was measured from its predictions, in JSON. It is there for every verdict.
 func (m *Model) Metrics() *dagger.File { return m.Report.File("train/metrics.json") }
 
 // Enforce fails unless the model passed its gates.
@@ -97,6 +112,7 @@ func (m *Model) Enforce() error { return enforce(m.Failure) }
 func (m *Model) Publish(ctx context.Context) (*Run, error) {
 	call := m.Pipeline.call(ctx)
 	call.data, call.params, call.python, call.threads = m.Data, m.Param, m.Python, m.CPUThreads
+	call.champion = m.Champion
 	result, err := call.run(verdict.Train, verdict.Publish)
 	if err != nil {
 		return nil, err

@@ -128,6 +128,13 @@ type Train struct {
 	Recurrent bool `yaml:"recurrent" json:"recurrent"`
 	// AllowLayers are further layer classes the model may hold.
 	AllowLayers []string `yaml:"allow_layers" json:"allow_layers"`
+	// AllowFormats are formats of the model file besides .keras that may leave the stage
+	// although nothing can look into them: h5, pickle.
+	AllowFormats []string `yaml:"allow_formats" json:"allow_formats"`
+	// Network lets the training reach the network.
+	Network bool `yaml:"network" json:"network"`
+	// Deterministic declares that the same inputs give the same bytes.
+	Deterministic bool `yaml:"deterministic" json:"deterministic"`
 }
 
 // Gate is a demand on one metric. Fractions, not percent.
@@ -138,7 +145,19 @@ type Gate struct {
 	Max *float64 `yaml:"max" json:"max"`
 	// AlertBelow also raises the degradation alert: 0.80 for accuracy in the document.
 	AlertBelow *float64 `yaml:"alert_below" json:"alert_below"`
+	// Better says which direction is: "higher", "lower", or empty to go by the bounds.
+	Better string `yaml:"better" json:"better"`
+	// MinAbsoluteChange and MinRelativeChange are by how much the value must be better than
+	// the champion's: in the metric's own unit, and as a fraction of the champion's value.
+	MinAbsoluteChange *float64 `yaml:"min_absolute_change" json:"min_absolute_change"`
+	MinRelativeChange *float64 `yaml:"min_relative_change" json:"min_relative_change"`
+	// Tolerance and RelativeTolerance are by how much it may be worse instead; the wider counts.
+	Tolerance         *float64 `yaml:"tolerance" json:"tolerance"`
+	RelativeTolerance *float64 `yaml:"relative_tolerance" json:"relative_tolerance"`
 }
+
+// Formats are the formats of a model file that train.allow_formats can name.
+var Formats = []string{"h5", "pickle"}
 
 // Publish says where a model goes. Addresses and credentials are arguments and
 // secrets of the call, never part of this file.

@@ -70,9 +70,18 @@ var keyDocs = []keyDoc{
 	{"train.gates[].min", "Lowest value that passes; not held when absent.", "", ""},
 	{"train.gates[].max", "Highest value that passes; not held when absent.", "", ""},
 	{"train.gates[].alert_below", "Value below which the degradation alert is raised too.", "", ""},
+	{"train.gates[].better", "Which direction is better, `higher` or `lower`; when absent, a gate with a maximum alone is on a loss.", "", `"enum": ["", "higher", "lower"]`},
+	{"train.gates[].min_absolute_change", "By how much the value must be better than that of the model in production, in the metric's own unit.", "", `"minimum": 0`},
+	{"train.gates[].min_relative_change", "The same as a fraction of the value of the model in production.", "", `"minimum": 0`},
+	{"train.gates[].tolerance", "By how much the value may be worse than that of the model in production, in the metric's own unit. One point (0.01) when none of these four keys is there.", "", `"minimum": 0`},
+	{"train.gates[].relative_tolerance", "The same as a fraction of the value of the model in production; the wider of both tolerances counts.", "", `"minimum": 0`},
 	{"train.baseline_margin", "By how much accuracy must exceed the majority class, 0 to 1.", "", `"minimum": 0, "exclusiveMaximum": 1`},
 	{"train.recurrent", "The model must have a recurrent layer, such as an LSTM.", "MLflow Integration", ""},
 	{"train.allow_layers", "Further layer classes the model may have. Never `Lambda` and `TFSMLayer`, which can hold any code.", "", ""},
+
+	{"train.allow_formats", "Formats besides `.keras` that may pass although nothing can look into them: `h5`, `pickle`. Such a model is loaded only by `train.score_command`, without network and credentials, and is never published.", "", `"enum": ["h5", "pickle"]`},
+	{"train.network", "Let the training use the network. Without it every connection fails, also to this host; sockets of one machine's processes (AF_UNIX) work.", "", ""},
+	{"train.deterministic", "The training declares that the same inputs give the same bytes: a second training (`--twice`) that differs fails the stage instead of a warning.", "", ""},
 
 	{"publish.model", "Name of the model; the registered model is `<experiment>_<model>`.", "Model Verification", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
 	{"publish.experiment", "MLflow experiment; `{{environment}}` stands for the environment.", "Environment Variables", ""},

@@ -50,10 +50,14 @@ train:
   score_command: [python, -m, my_app.score]
   gates:
     - {metric: f1_macro, min: 0.7, alert_below: 0.6}
-    - {metric: val_loss, max: 1.5}
+    - {metric: val_loss, max: 1.5, better: lower, tolerance: 0.1, relative_tolerance: 0.05}
+    - {metric: macro_recall, min_absolute_change: 0.01, min_relative_change: 0.02}
   baseline_margin: 0.1
   recurrent: false
   allow_layers: [my_app>Attention]
+  allow_formats: [h5]
+  network: true
+  deterministic: true
 publish:
   model: my_model
   experiment: my_app_{{environment}}
@@ -293,6 +297,10 @@ func TestLoadRefuses(t *testing.T) {
 		"a gate whose min is above its max":    {"train: {gates: [{metric: loss, min: 2, max: 1}]}", "min 2 is above max 1"},
 		"a gate that always holds":             {"train: {gates: [{metric: loss}]}", "the gate would hold always"},
 		"a gate without a metric":              {"train: {gates: [{min: 1}]}", "train.gates[0].metric: empty"},
+		"a tolerance below zero":               {"train: {gates: [{metric: a, tolerance: -1}]}", "train.gates[0].tolerance: -1 is negative"},
+		"better and worse at once":             {"train: {gates: [{metric: a, tolerance: 1, min_absolute_change: 1}]}", "cannot tolerate"},
+		"a direction that is none":             {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is neither higher nor lower`},
+		"a format that is not known":           {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle`},
 		"two gates on one metric":              {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},
 		"a margin of 1":                        {"train: {baseline_margin: 1}", "not within 0..1"},
 		"a layer that is code":                 {"train: {allow_layers: [keras.layers.Lambda]}", "Lambda can hold any code"},

@@ -177,6 +177,11 @@ func (v *validator) train(t Train) {
 			v.bad(at, "%s can hold any code and is never allowed", base)
 		}
 	}
+	for i, format := range t.AllowFormats {
+		if !slices.Contains(Formats, format) {
+			v.bad(fmt.Sprintf("train.allow_formats[%d]", i), "%q is not one of %s", format, strings.Join(Formats, ", "))
+		}
+	}
 }
 
 func (v *validator) gate(at string, g Gate, names map[string]bool) {
@@ -185,8 +190,28 @@ func (v *validator) gate(at string, g Gate, names map[string]bool) {
 		v.bad(at+".metric", "there is a gate on %s already", g.Metric)
 	}
 	names[g.Metric] = true
-	if g.Min == nil && g.Max == nil && g.AlertBelow == nil {
-		v.bad(at, "no min, max or alert_below: the gate would hold always")
+	changes := []struct {
+		key   string
+		value *float64
+	}{
+		{"min_absolute_change", g.MinAbsoluteChange}, {"min_relative_change", g.MinRelativeChange},
+		{"tolerance", g.Tolerance}, {"relative_tolerance", g.RelativeTolerance},
+	}
+	compares := g.Better != ""
+	for _, change := range changes {
+		compares = compares || change.value != nil
+		if change.value != nil && *change.value < 0 {
+			v.bad(at+"."+change.key, "%v is negative", *change.value)
+		}
+	}
+	if (g.MinAbsoluteChange != nil || g.MinRelativeChange != nil) && (g.Tolerance != nil || g.RelativeTolerance != nil) {
+		v.bad(at, "a gate that demands a change for the better cannot tolerate one for the worse")
+	}
+	if g.Better != "" && g.Better != "higher" && g.Better != "lower" {
+		v.bad(at+".better", "%q is neither higher nor lower", g.Better)
+	}
+	if g.Min == nil && g.Max == nil && g.AlertBelow == nil && !compares {
+		v.bad(at, "no min, max or alert_below, and nothing to compare: the gate would hold always")
 	}
 	if fractionMetrics.MatchString(strings.ToLower(g.Metric)) {
 		for _, bound := range []struct {

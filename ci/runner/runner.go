@@ -100,6 +100,12 @@ type Step struct {
 	// Timeout ends the command and all its children. Zero means 30 minutes.
 	Timeout time.Duration
 
+	// Offline refuses the command every connection: sockets of a network cannot be made,
+	// by it or its children. Those between processes of one machine (AF_UNIX) can. Where
+	// the system has no means for it, Result.NetworkOpen says so. It does not go with
+	// Services and Needs.
+	Offline bool
+
 	// Fresh, when not empty, makes the step run again for each different value
 	// instead of being answered from the cache.
 	Fresh string
@@ -149,6 +155,8 @@ type Result struct {
 	Started time.Time
 	// Stdout and Stderr are the last 64 KiB of each stream.
 	Stdout, Stderr string
+	// NetworkOpen says that the step was to be Offline, and this system could not see to it.
+	NetworkOpen bool
 	// Outputs holds those of Step.Outputs that exist.
 	Outputs Files
 }

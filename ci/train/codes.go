@@ -54,8 +54,10 @@ var (
 
 	RunMissing = failure("RUN_MISSING", "The training logged no MLflow run and declares no metrics file.",
 		"Log a run to MLFLOW_TRACKING_URI (python main.py --mode train --enable-mlflow), or name a file under train.metrics")
-	RunUnfinished = failure("RUN_UNFINISHED", "The MLflow run of the training did not end as FINISHED.",
+	RunUnfinished = failure("RUN_UNFINISHED", "The MLflow run of the training was left open: it is RUNNING or SCHEDULED.",
 		"End the run in the training code (with mlflow.start_run(): ...) and look for the exception that left it open")
+	RunFailed = failure("RUN_FAILED", "The MLflow run of the training ended as FAILED or KILLED, whatever the exit code said.",
+		"Look in the training's last lines for what failed, and let the training exit non-zero then")
 	RunAmbiguous = failure("RUN_AMBIGUOUS", "The training logged several runs and none of them is named as the model's.",
 		"Log one run, nest the others below it, or tag the model's run with model_sha256")
 	ExportFailed = failure("RUN_UNREADABLE", "The MLflow store that the training left could not be read.",
@@ -76,6 +78,14 @@ var (
 		"Balance the training data or weight the classes; the per-class table in the report shows which are missed")
 	Regression = failure("REGRESSION", "The model is worse than the one in production.",
 		"Improve the model, or raise the tolerance for this metric if the loss is meant")
+	NoImprovement = failure("NO_IMPROVEMENT", "The model is not as much better than the one in production as its gate demands.",
+		"Improve the model, or lower the gate's min_absolute_change or min_relative_change")
+	ChampionInvalid = failure("CHAMPION_INVALID", "The file given with --champion holds no metrics.",
+		"Give the file that `train metrics` exported for the model in production, or a JSON object of numbers")
+	ChampionUnknown = couldNotRun("CHAMPION_UNKNOWN", "The registry did not say which model is in production, so that the new one cannot be compared with it.",
+		"Check MLFLOW_TRACKING_URI and its credentials, or give the production model's metrics with --champion")
+	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic declares that they do not.",
+		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set train.deterministic: false")
 	GoldenMissing = failure("GOLDEN_MISSING", "There is no golden sample to score.",
 		"Let the training write the file that train.golden names, or remove train.score_command")
 	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",
@@ -91,6 +101,12 @@ var (
 		"Set train.golden and train.score_command in pipeline.yaml")
 	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
 		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
+	Differs = warning("TRAININGS_DIFFER", "Two trainings on the same inputs gave different models.",
+		"Make the training deterministic and declare it (train.deterministic: true), or accept the difference that the report shows")
+	NetworkOpen = warning("NETWORK_OPEN", "This machine cannot cut a process off from the network: the step could have used it.",
+		"Run the pipeline on Linux, where connections are refused")
+	NotInspected = warning("MODEL_NOT_INSPECTED", "The model is of a format that nothing can look into without running it; the contract allows it by name.",
+		"Save the model in the Keras v3 format: only then can it be published")
 	CurveNotFinite = warning("CURVE_NOT_FINITE", "A logged curve holds NaN or infinite values.",
 		"Lower the learning rate or clip gradients")
 	NotCompared = warning("NOT_COMPARED", "A gated metric is missing from the production model.",
@@ -105,9 +121,10 @@ func Codes() []verdict.Code {
 		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, Cancelled,
 		TrainFailed, TrainTimeout, TrainKilled,
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous,
-		RunMissing, RunUnfinished, RunAmbiguous, ExportFailed,
+		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
-		NoBetterThanBaseline, Regression, GoldenMissing, GoldenMismatch, ScoreFailed,
+		NoBetterThanBaseline, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, CurveNotFinite, Unlocked,
+		Differs, NetworkOpen, NotInspected,
 	}, kerasfile.Codes()...)
 }

@@ -50,6 +50,7 @@ type scene struct {
 	t       testing.TB
 	input   train.Input
 	left    map[string]string
+	again   map[string]string
 	runs    []object
 	trained runner.Result
 	export  runner.Result
@@ -138,6 +139,12 @@ func (s *scene) run() *train.Result {
 		case "train":
 			result = s.trained
 			result.Outputs = fake.Files(maps.Clone(s.left))
+		case "train again":
+			result = runner.Result{Outputs: fake.Files(maps.Clone(s.again))}
+			if s.again == nil {
+				result = s.trained
+				result.Outputs = fake.Files(maps.Clone(s.left))
+			}
 		case "score golden sample":
 			result = s.scored
 		default:

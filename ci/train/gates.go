@@ -100,29 +100,67 @@ func bound(gate config.Gate, value float64) *verdict.Problem {
 	return nil
 }
 
-// lowerIsBetter takes a gate with nothing but a maximum for one on a loss or an error.
+// lowerIsBetter goes by what the gate says, else takes a gate with nothing but a maximum
+// for one on a loss or an error.
 func lowerIsBetter(gate config.Gate) bool {
+	if gate.Better != "" {
+		return gate.Better == "lower"
+	}
 	return gate.Max != nil && gate.Min == nil && gate.AlertBelow == nil
 }
 
-// compare holds a metric against the champion's. It returns the champion's value for the report.
+// compare holds a metric against the champion's: it must be better by what the gate
+// demands, or may be worse by what it tolerates. It returns the champion's value for the report.
 func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Champion, tolerance Tolerance) (string, *verdict.Problem) {
 	known, ok := champion.Metrics[gate.Metric]
 	if !ok || math.IsNaN(known) || math.IsInf(known, 0) {
 		stage.Warn(NotCompared, "%s is not known for version %s", gate.Metric, champion.Version)
 		return "unknown", nil
 	}
-	worse := known - value
+	better := value - known
 	if lowerIsBetter(gate) {
-		worse = -worse
+		better = -better
 	}
-	allowed := max(tolerance.Absolute, tolerance.Relative*math.Abs(known))
+	demanded := demand(gate, known, tolerance)
 	// Sums of floats: 0.90-0.89 is a little more than 0.01.
-	if worse > allowed+1e-9 {
+	ok = better >= demanded-1e-9
+	stage.Gate(gate.Metric+" against the champion", fmt.Sprintf("%s over %s of version %s", signed(better), number(known), champion.Version),
+		"better by >= "+signed(demanded), ok)
+	switch {
+	case ok:
+		return number(known), nil
+	case better < 0:
 		return number(known), verdict.Problemf(Regression, "%s is %s, worse than the %s of version %s in production by %s (at most %s is tolerated)",
-			gate.Metric, number(value), number(known), champion.Version, rounded(worse), rounded(allowed))
+			gate.Metric, number(value), number(known), champion.Version, rounded(-better), rounded(max(-demanded, 0)))
 	}
-	return number(known), nil
+	return number(known), verdict.Problemf(NoImprovement, "%s is %s, better than the %s of version %s in production by %s (at least %s is demanded)",
+		gate.Metric, number(value), number(known), champion.Version, rounded(better), rounded(demanded))
+}
+
+// demand is by how much a value must be better than the champion's; negative where a loss
+// is tolerated. Relative bounds multiply rather than divide, so that a champion of 0 is no special case.
+func demand(gate config.Gate, known float64, tolerance Tolerance) float64 {
+	at := func(value *float64) float64 {
+		if value == nil {
+			return 0
+		}
+		return *value
+	}
+	if gate.MinAbsoluteChange != nil || gate.MinRelativeChange != nil {
+		return max(at(gate.MinAbsoluteChange), at(gate.MinRelativeChange)*math.Abs(known))
+	}
+	if gate.Tolerance != nil || gate.RelativeTolerance != nil {
+		tolerance = Tolerance{Absolute: at(gate.Tolerance), Relative: at(gate.RelativeTolerance)}
+	}
+	return -max(tolerance.Absolute, tolerance.Relative*math.Abs(known))
+}
+
+// signed shows a change with its sign.
+func signed(value float64) string {
+	if text := rounded(value); value < 0 || text == "0" {
+		return text
+	}
+	return "+" + rounded(value)
 }
 
 func wants(gate config.Gate) string {

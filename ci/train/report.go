@@ -26,6 +26,7 @@ const (
 // report adds evidence, charts and files for whatever is known, after passing and failing alike.
 func (s *session) report() {
 	s.stage.Add("command", strings.Join(s.command, " "))
+	s.stage.Add("model in production", s.incumbent())
 	if s.trained != nil {
 		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.Seconds))
 		s.stage.Add("ran at", s.trained.Started.UTC().Format(time.RFC3339Nano))
@@ -36,8 +37,8 @@ func (s *session) report() {
 		s.scoreBlocks(c)
 		s.curveBlocks(c)
 		s.modelBlocks(c)
-		s.files(c)
 	}
+	s.files(s.candidate)
 	if s.trained != nil && (s.trained.ExitCode != 0 || s.candidate == nil || s.candidate.Artifact.SHA256 == "") {
 		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "The training's last lines", Log: strings.Join(said(s.trained), "\n")})
 	}
@@ -64,11 +65,17 @@ func (s *session) evidence(c *Candidate) {
 	if artifact.Data != "" && artifact.Data != s.data {
 		s.stage.Add("data fingerprint as logged", clip(artifact.Data, 100))
 	}
-	if s.in.Champion == nil {
-		s.stage.Add("model in production", "none: this would be the first")
-	} else {
-		s.stage.Add("model in production", "version "+s.in.Champion.Version)
+}
+
+// incumbent says what the model was compared with.
+func (s *session) incumbent() string {
+	switch {
+	case s.in.Champion != nil:
+		return fmt.Sprintf("version %s (from %s)", s.in.Champion.Version, s.asked)
+	case s.asked != "":
+		return fmt.Sprintf("none in %s: this would be the first", s.asked)
 	}
+	return "none known, and no registry to ask: this counts as the first"
 }
 
 // leakage counts the validation and test sequences that are also in the training set.
@@ -284,17 +291,24 @@ type measured struct {
 	RunID   string                   `json:"run_id,omitempty"`
 	SHA256  string                   `json:"model_sha256,omitempty"`
 	Data    string                   `json:"data,omitempty"`
+	Status  string                   `json:"run_status,omitempty"`
 	Params  map[string]string        `json:"params"`
+	Tags    map[string]string        `json:"tags"`
 	Metrics map[string]float64       `json:"metrics"`
 	Scores  *Scores                  `json:"scores,omitempty"`
 	History map[string][]model.Point `json:"history"`
 }
 
 // files adds the model card and the measurements to the report directory.
+// metrics.json is there after every training, so that asking for it never fails for the wrong reason.
 func (s *session) files(c *Candidate) {
-	m := measured{SHA256: c.Artifact.SHA256, Data: c.Artifact.Data, Params: map[string]string{}, Metrics: map[string]float64{}, Scores: c.Scores, History: map[string][]model.Point{}}
+	if c == nil {
+		c = &Candidate{}
+	}
+	m := measured{SHA256: c.Artifact.SHA256, Data: c.Artifact.Data, Params: map[string]string{}, Tags: map[string]string{}, Metrics: map[string]float64{}, Scores: c.Scores, History: map[string][]model.Point{}}
 	if c.Run != nil {
 		m.Source, m.RunID, m.Params, m.Metrics, m.History = c.Run.Source, c.Run.ID, c.Run.Params, c.Run.Metrics, c.Run.History
+		m.Status, m.Tags = c.Run.Status, c.Run.Tags
 	}
 	content, err := json.MarshalIndent(m, "", "  ")
 	if err != nil { // only finite numbers and texts are in it

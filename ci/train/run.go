@@ -191,7 +191,11 @@ func chooseRun(records []*RunRecord, sha256 string) (*RunRecord, *verdict.Proble
 	}
 	chosen := top[0]
 	if chosen.Status != "FINISHED" {
-		return chosen, verdict.Problemf(RunUnfinished, "MLflow run %s of experiment %s is %s", chosen.ID, chosen.Experiment, chosen.Status)
+		code := RunUnfinished
+		if chosen.Status == "FAILED" || chosen.Status == "KILLED" {
+			code = RunFailed
+		}
+		return chosen, verdict.Problemf(code, "MLflow run %s of experiment %s is %s", chosen.ID, chosen.Experiment, chosen.Status)
 	}
 	return chosen, nil
 }

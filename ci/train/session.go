@@ -59,6 +59,8 @@ type session struct {
 	outputs []string
 	// data says what was trained on; leaked counts are taken from the metrics.
 	data string
+	// asked says who was asked for the model in production.
+	asked string
 }
 
 func newSession(r runner.Runner, in Input) *session {
@@ -77,7 +79,11 @@ func newSession(r runner.Runner, in Input) *session {
 // train runs the steps and returns all problems found. Each step that the next one
 // stands on ends it; whatever can still be judged is judged.
 func (s *session) train(ctx context.Context) []*verdict.Problem {
-	if problems := s.describe(ctx); len(problems) > 0 {
+	problems := s.describe(ctx)
+	if problem := s.findChampion(ctx); problem != nil {
+		problems = append(problems, problem)
+	}
+	if len(problems) > 0 {
 		return problems
 	}
 	result, err := s.runner.Run(ctx, s.step())
@@ -85,13 +91,33 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{stepProblem(ctx, "training", err)}
 	}
 	s.trained = result
+	s.warnNetwork(result)
 	if problem := s.trainingEnded(result); problem != nil {
 		// The run's status and curves still help to find out why.
 		record, _ := s.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}
 		return []*verdict.Problem{problem}
 	}
-	return s.judge(ctx)
+	problems = s.judge(ctx)
+	// A model that does not pass need not be trained again to say so.
+	if s.in.Twice && len(problems) == 0 {
+		problems = s.trainAgain(ctx)
+	}
+	return problems
+}
+
+// findChampion asks for the model in production, unless the input names it.
+func (s *session) findChampion(ctx context.Context) *verdict.Problem {
+	if s.in.Champion != nil {
+		s.asked = "the caller"
+		return nil
+	}
+	if s.in.FindChampion == nil {
+		return nil
+	}
+	found, problem := s.in.FindChampion(ctx)
+	s.in.Champion, s.asked = found.Champion, found.Asked
+	return problem
 }
 
 // describe makes the training's environment, inputs and command.
@@ -180,6 +206,13 @@ func parameters(params map[string]string) (arguments []string, problems []*verdi
 	return arguments, problems
 }
 
+// warnNetwork says once when a step that was to have no network may have had one.
+func (s *session) warnNetwork(result *runner.Result) {
+	if result.NetworkOpen && !slices.ContainsFunc(s.stage.Warnings, func(w verdict.Finding) bool { return w.Code == NetworkOpen.Name }) {
+		s.stage.Warn(NetworkOpen, "the training ran without being cut off from the network")
+	}
+}
+
 // vars is the environment of every step of the stage. The configuration adds to it, but
 // cannot point the training at a store or credentials outside.
 func (s *session) vars() map[string]string {
@@ -189,6 +222,9 @@ func (s *session) vars() map[string]string {
 		"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
 		"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads,
 		"GIT_PYTHON_REFRESH": "quiet", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true",
+	}
+	if s.cfg.Deterministic {
+		vars["TF_DETERMINISTIC_OPS"] = "1"
 	}
 	maps.Copy(vars, s.cfg.Vars)
 	vars["MLFLOW_TRACKING_URI"] = "sqlite:///" + store
@@ -208,7 +244,7 @@ func (s *session) step() runner.Step {
 	}
 	slices.Sort(outputs)
 	return runner.Step{
-		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(),
+		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(), Offline: !s.cfg.Network,
 		Outputs: slices.Compact(outputs), Timeout: time.Duration(s.cfg.Timeout), Fresh: s.in.Fresh,
 	}
 }
@@ -403,7 +439,7 @@ func (s *session) readRun(ctx context.Context, sha256 string) (*RunRecord, *verd
 			{Path: ".", Files: s.runner.NewFiles(map[string][]byte{scriptFile: exportScript})},
 		},
 		Args: []string{"python", scriptFile, "sqlite:///" + store, exportFile}, Vars: s.vars(),
-		Outputs: []string{exportFile}, Timeout: exportLimit,
+		Outputs: []string{exportFile}, Timeout: exportLimit, Offline: true,
 	})
 	if err != nil {
 		return nil, stepProblem(ctx, "reading the MLflow store", err)
@@ -542,11 +578,12 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 	result, err := s.runner.Run(ctx, runner.Step{
 		Name: "score golden sample", Env: s.env,
 		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},
-		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: scoreLimit, Fresh: s.in.Fresh,
+		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: scoreLimit, Fresh: s.in.Fresh, Offline: true,
 	})
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
 	}
+	s.warnNetwork(result)
 	ok := result.ExitCode == 0 && !result.TimedOut
 	s.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", ok)
 	if ok {

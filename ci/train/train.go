@@ -32,6 +32,10 @@ type Input struct {
 	Threads int
 	// Champion is the model in production; nil means that there is none yet.
 	Champion *Champion
+	// FindChampion asks for it where Champion is nil; nil asks nobody.
+	FindChampion FindChampion
+	// Twice trains a second time, from the start, and compares both models.
+	Twice bool
 	// Tolerance is how much worse than the champion a gated metric may be. Nil means
 	// DefaultTolerance.
 	Tolerance *Tolerance
@@ -88,6 +92,8 @@ type Candidate struct {
 	Run *RunRecord
 	// Scores are measured from the held-out predictions; nil when there are none.
 	Scores *Scores
+	// Second is what a second training gave; nil when there was none.
+	Second *Second
 	// gates are the outcomes of the gates on metrics.
 	gates []gateRow
 }

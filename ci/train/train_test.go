@@ -154,7 +154,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"no MLflow store":              {func(s *scene) { delete(s.left, "mlflow.db") }, train.RunMissing, "wrote nothing"},
 		"an MLflow store without runs": {func(s *scene) { s.runs = []object{} }, train.RunMissing, "holds no run"},
 		"a run left open":              {func(s *scene) { s.runs[0]["status"] = "RUNNING" }, train.RunUnfinished, "r1 of experiment e is RUNNING"},
-		"a run that failed":            {func(s *scene) { s.runs[0]["status"] = "FAILED" }, train.RunUnfinished, "is FAILED"},
+		"a run that failed":            {func(s *scene) { s.runs[0]["status"] = "FAILED" }, train.RunFailed, "is FAILED"},
 		"two runs": {func(s *scene) {
 			delete(s.runs[0]["tags"].(object), "model_sha256")
 			s.runs = append(s.runs, object{"run_id": "r2", "name": "", "experiment": "e", "status": "FAILED"})
@@ -280,7 +280,7 @@ func TestAFileOfMetrics(t *testing.T) {
 	t.Run("does not excuse a run that failed", func(t *testing.T) {
 		s := withFile(t, good)
 		s.runs[0]["status"] = "FAILED"
-		s.fails(train.RunUnfinished, "FAILED")
+		s.fails(train.RunFailed, "FAILED")
 	})
 	cases := map[string]struct {
 		content, cause string
@@ -438,7 +438,7 @@ func TestAllProblemsOfOneTrainingAreReportedAtOnce(t *testing.T) {
 	for _, p := range result.Stage.Problems {
 		codes = append(codes, p.Code)
 	}
-	assert.Equal(t, []string{"UNSAFE_LAYER", "WRONG_ARCH", "RUN_UNFINISHED", "METRIC_INVALID"}, codes)
+	assert.Equal(t, []string{"UNSAFE_LAYER", "WRONG_ARCH", "RUN_FAILED", "METRIC_INVALID"}, codes)
 }
 
 func TestACancelledRunCouldNotRun(t *testing.T) {

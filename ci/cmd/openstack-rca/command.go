@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -22,6 +24,7 @@ type invocation struct {
 	source         string
 	data           string
 	report         string
+	champion       string
 	// detailed makes a plan that changes something an exit code of its own.
 	detailed bool
 	opts     pipeline.Options
@@ -47,6 +50,8 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
 		command.Flags().StringArrayVar(&in.opts.Train.Params, "param", nil, "parameter of the training, key=value; may be repeated")
 		command.Flags().IntVar(&in.opts.Train.Threads, "cpu-threads", 0, "CPU threads of the training; 0 for the default")
+		command.Flags().StringVar(&in.champion, "champion", "", "JSON file with the metrics of the model in production, such as train/metrics.json of its report; the MLflow registry is asked when empty")
+		command.Flags().BoolVar(&in.opts.Train.Twice, "twice", false, "train a second time and compare both models")
 		return command
 	}
 	python := func(command *cobra.Command) *cobra.Command {
@@ -118,6 +123,13 @@ func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
 			return err
 		}
 	}
+	if in.champion != "" {
+		content, err := readBounded(in.champion, train.MaxChampion)
+		if err != nil {
+			return fmt.Errorf("read --champion: %w", err)
+		}
+		in.opts.Train.Champion = &pipeline.ChampionFile{Name: filepath.Base(in.champion), Content: content}
+	}
 	return use(host.Backend)
 }
 
@@ -166,4 +178,18 @@ func (in *invocation) doctor(ctx context.Context) error {
 		fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
 		return nil
 	})
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(name string, limit int64) (content []byte, err error) {
+	f, err := os.Open(name) //nolint:gosec // the caller names the file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	content, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", name, limit)
+	}
+	return content, err
 }

@@ -53,6 +53,28 @@ open(os.path.expanduser("~/file"), "w").close()
 tempfile.mkdtemp()`))
 	})
 	t.Run("leave their outputs", s.outputs)
+	t.Run("that are offline reach nothing, and their children neither", func(t *testing.T) {
+		program := `import socket, subprocess, sys
+def family(kind):
+    try:
+        socket.socket(kind).close()
+    except OSError as error:
+        return error.errno
+    return 0
+print(family(socket.AF_INET), family(socket.AF_INET6), family(socket.AF_UNIX), flush=True)
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, "-c", open("self.py").read(), "child"], check=True)`
+		for offline, want := range map[bool]string{true: "101 101 0\n101 101 0\n", false: "0 0 0\n0 0 0\n"} {
+			step := s.python(program)
+			step.Inputs = []runner.Mount{{Path: ".", Files: s.texts(map[string]string{"self.py": program})}}
+			step.Offline = offline
+			result := s.succeed(t, step)
+			if result.NetworkOpen {
+				t.Skip("this system has no means to cut a process off")
+			}
+			assert.Equal(t, want, result.Stdout)
+		}
+	})
 	t.Run("keep exit codes and both streams apart", func(t *testing.T) {
 		for code, program := range map[int]string{
 			0:   `print("out")`,

@@ -108,7 +108,7 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 	}
 	names := sortedKeys(step.Secrets)
 	spec, err := launch.Marshal(launch.Spec{
-		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names,
+		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names, Offline: step.Offline,
 	})
 	return spec, names, err
 }
@@ -185,6 +185,7 @@ func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.
 		return nil, fmt.Errorf("run step %s: %w", step.Name, err)
 	}
 	result.ExitCode, result.TimedOut, result.Seconds = parsed.ExitCode, parsed.TimedOut, parsed.Seconds
+	result.NetworkOpen = parsed.NetworkOpen
 	result.Started, result.Stdout, result.Stderr = parsed.Started, parsed.Stdout, parsed.Stderr
 	return result, nil
 }

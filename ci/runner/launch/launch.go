@@ -65,6 +65,9 @@ type Spec struct {
 	// WatchStdin ends the command when the launcher's input ends, which it does when
 	// the process that started the launcher dies, however it dies.
 	WatchStdin bool `json:"watch_stdin,omitempty"`
+	// Offline keeps the command from making sockets of a network, by a filter of system
+	// calls (seccomp, Linux on x86-64 and arm64).
+	Offline bool `json:"offline,omitempty"`
 }
 
 // Result is what became of the command.
@@ -76,6 +79,8 @@ type Result struct {
 	TimedOut bool `json:"timed_out"`
 	// Stopped says that the launcher was told to end the command.
 	Stopped bool `json:"stopped"`
+	// NetworkOpen says that the command was to be offline and was not: there is no such filter here.
+	NetworkOpen bool `json:"network_open,omitempty"`
 	// Seconds is how long the command ran.
 	Seconds float64 `json:"seconds"`
 	// Started is when it was started, in UTC.
@@ -202,6 +207,6 @@ func ReadFile(path string) (result *Result, err error) {
 func (r Result) Runner(outputs runner.Files) *runner.Result {
 	return &runner.Result{
 		ExitCode: r.ExitCode, TimedOut: r.TimedOut, Seconds: r.Seconds, Started: r.Started,
-		Stdout: r.Stdout, Stderr: r.Stderr, Outputs: outputs,
+		Stdout: r.Stdout, Stderr: r.Stderr, NetworkOpen: r.NetworkOpen, Outputs: outputs,
 	}
 }

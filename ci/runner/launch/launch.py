@@ -38,6 +38,12 @@ MASK = b"***"
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_SECCOMP = 22
+PR_SET_NO_NEW_PRIVS = 38
+SECCOMP_MODE_FILTER = 2
+
+# By machine: the kernel's name of its system calls, and the number of socket(2).
+MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 
 
 class SpecError(Exception):
@@ -60,6 +66,7 @@ class Spec:
             self.stderr: str = raw.get("stderr") or ""
             self.result: str = raw["result"]
             self.watch_stdin: bool = bool(raw.get("watch_stdin"))
+            self.offline: bool = bool(raw.get("offline"))
             names: list[str] = list(raw.get("secret_names") or [])
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError(f"read {path}: {error!r}") from error
@@ -201,6 +208,83 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+class Instruction(ctypes.Structure):
+    """One instruction of a filter of system calls (struct sock_filter)."""
+
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("if_true", ctypes.c_uint8),
+        ("if_false", ctypes.c_uint8),
+        ("value", ctypes.c_uint32),
+    )
+
+
+class Program(ctypes.Structure):
+    """A filter of system calls (struct sock_fprog)."""
+
+    _fields_ = (("length", ctypes.c_uint16), ("code", ctypes.POINTER(Instruction)))
+
+
+class Offline:
+    """Refuses sockets of a network to the process that enters it, and to its children.
+
+    A namespace of its own would need privileges that a container does not have. This
+    filter needs none, and cannot be taken off again. Sockets of the kind AF_UNIX stay,
+    and AF_NETLINK, by which programs ask the kernel for its interfaces.
+    """
+
+    def __init__(self) -> None:
+        if sys.platform != "linux":
+            raise OSError("no filter of system calls on this system")
+        if os.uname().machine not in MACHINES:
+            raise OSError("no filter of system calls for this machine")
+        kind, socket_call = MACHINES[os.uname().machine]
+        load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
+        error, allow = 0x00050000, 0x7FFF0000
+        steps = [
+            (load, 0, 0, 4),  # which system calls: a 32-bit program has others
+            (equal, 0, 8, kind),
+            (load, 0, 0, 0),  # the number of the call
+            (at_least, 6, 0, 0x40000000),  # the x32 calls of x86-64
+            (equal, 5, 0, 425),  # io_uring_setup, which makes sockets without socket(2)
+            (equal, 0, 5, socket_call),
+            (load, 0, 0, 16),  # the family, its first argument
+            (equal, 3, 0, 1),  # AF_UNIX
+            (equal, 2, 0, 16),  # AF_NETLINK
+            (answer, 0, 0, error | 101),  # network is unreachable
+            (answer, 0, 0, error | 38),  # function not implemented
+            (answer, 0, 0, allow),
+        ]
+        self.code = (Instruction * len(steps))(*(Instruction(*step) for step in steps))
+        self.program = Program(len(steps), self.code)
+        self.prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+
+    def enter(self) -> None:
+        """Cut this process off; OSError when the kernel does not have it."""
+        address = ctypes.addressof(self.program)
+        if self.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or self.prctl(
+            PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0
+        ):
+            raise OSError(ctypes.get_errno(), "filter system calls")
+
+
+def offline() -> Offline | None:
+    """Return the filter if it works here, which a short-lived child finds out."""
+    try:
+        cut = Offline()
+    except OSError:
+        return None
+    child = os.fork()
+    if child == 0:
+        try:
+            cut.enter()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return cut if os.waitpid(child, 0)[1] == 0 else None
+
+
 def descendants() -> list[int]:
     """Return children of this process: orphans of the command, once it has ended."""
     try:
@@ -215,6 +299,14 @@ class Command:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        cut = offline() if spec.offline else None
+        self.network_open = spec.offline and cut is None
+
+        def prepare() -> None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if cut is not None:
+                cut.enter()
+
         self.started = datetime.datetime.now(datetime.timezone.utc)
         self.begin = time.monotonic()
         self.seconds = 0.0
@@ -233,7 +325,7 @@ class Command:
             start_new_session=True,
             umask=0o022,
             # Safe between fork and exec: this process has one thread.
-            preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
+            preexec_fn=prepare,  # noqa: PLW1509
         )
 
     def signal_group(self, number: int) -> None:
@@ -357,7 +449,9 @@ def run(spec: Spec) -> dict[str, Any]:
     ]
     watch(command, streams, read_end)
     stdout, stderr = (stream.close() for stream in streams)
+    open_network = {"network_open": True} if command.network_open else {}
     return {
+        **open_network,
         "exit_code": command.exit_code,
         "timed_out": command.timed_out,
         "stopped": command.stopped,

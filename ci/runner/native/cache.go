@@ -75,7 +75,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 		return fmt.Errorf("keep result: %w", err)
 	}
 	data, err := json.Marshal(record{Outputs: digest, Result: launch.Result{
-		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started, Stdout: result.Stdout, Stderr: result.Stderr,
+		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started, Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen,
 	}})
 	if err != nil {
 		return fmt.Errorf("keep result: %w", err)

@@ -46,7 +46,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Outputs, needs)
+	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Outputs, needs, step.Offline)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (r *Runner) execute(ctx context.Context, step runner.Step, env *environment
 	stdout, stderr := r.log.named(step.Name), r.log.named(step.Name)
 	p, err := r.start(env.base.path, dir, launch.Spec{
 		Args: args, Cwd: work, Env: vars, TimeoutSeconds: timeout.Seconds(),
-		SecretNames: slices.Sorted(maps.Keys(secrets)),
+		SecretNames: slices.Sorted(maps.Keys(secrets)), Offline: step.Offline,
 	}, secrets, stdout, stderr)
 	if err != nil {
 		return nil, err

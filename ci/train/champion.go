@@ -1,0 +1,62 @@
+package train
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/openstack-rca/openstack-rca/ci/strictjson"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Incumbent answers the question for the model in production.
+type Incumbent struct {
+	// Champion is that model; nil when there is none yet.
+	Champion *Champion
+	// Asked says where the answer is from; empty when nobody was asked.
+	Asked string
+}
+
+// FindChampion looks for the model in production. It is called once, before the training;
+// a problem ends the stage then, so that nobody waits for a training that cannot be judged.
+type FindChampion func(ctx context.Context) (Incumbent, *verdict.Problem)
+
+// MaxChampion bounds a file of the champion's metrics, in bytes.
+const MaxChampion = 16 << 20
+
+// ParseChampion reads the champion's metrics from a file: train/metrics.json of an earlier
+// report (what `train metrics` exports), or a plain object of numbers. A metric that is no
+// finite number is refused: it would make every comparison hold.
+func ParseChampion(name string, content []byte) (*Champion, *verdict.Problem) {
+	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10, Values: 5_000_000})
+	if err != nil {
+		return nil, verdict.Problemf(ChampionInvalid, "%s: %v", name, err)
+	}
+	document, ok := value.(map[string]any)
+	if !ok {
+		return nil, verdict.Problemf(ChampionInvalid, "%s is not a JSON object", name)
+	}
+	champion := &Champion{Version: "of " + name, Metrics: map[string]float64{}}
+	found := document
+	if nested, ok := document["metrics"].(map[string]any); ok {
+		found = nested
+		for _, key := range slices.Sorted(maps.Keys(found)) {
+			if _, ok := found[key].(float64); !ok {
+				return nil, verdict.Problemf(ChampionInvalid, "%s: metric %s is not a number", name, clip(key, 100))
+			}
+		}
+	}
+	for key, v := range found {
+		if number, ok := v.(float64); ok && !math.IsInf(number, 0) && !math.IsNaN(number) {
+			champion.Metrics[key] = number
+		}
+	}
+	if len(champion.Metrics) == 0 {
+		return nil, verdict.Problemf(ChampionInvalid, "%s holds no metric", name)
+	}
+	if sum, ok := document["model_sha256"].(string); ok && len(sum) >= 12 {
+		champion.Version = clip(sum, 64)[:12] + " of " + name
+	}
+	return champion, nil
+}

@@ -1,0 +1,152 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Second is a second training on the same inputs beside the first.
+type Second struct {
+	// SHA256 is its model's hash in lower-case hex.
+	SHA256 string
+	// Same says that both models are the same, bit for bit.
+	Same bool
+	// Moved are the metrics that differ, by name; those that measure time are left out.
+	Moved []Moved
+}
+
+// Moved is a metric that two trainings give differently.
+type Moved struct {
+	Metric        string
+	First, Second float64
+}
+
+// trainAgain trains a second time and compares weights and metrics. Only the hash of the
+// second model is taken: the first is the one that leaves the stage.
+func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
+	step := s.step()
+	step.Name, step.Fresh = "train again", s.in.Fresh+" again "+time.Now().UTC().Format(time.RFC3339Nano)
+	result, err := s.runner.Run(ctx, step)
+	if err != nil {
+		return []*verdict.Problem{stepProblem(ctx, "training again", err)}
+	}
+	if problem := s.trainingEnded(result); problem != nil {
+		problem.Cause = "the second training: " + problem.Cause
+		return []*verdict.Problem{problem}
+	}
+	first := s.trained
+	s.trained = result
+	defer func() { s.trained = first }()
+	record, sum, problem := s.secondModel(ctx)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	second := &Second{SHA256: sum, Same: sum == s.candidate.Artifact.SHA256, Moved: moved(s.candidate.Run, record)}
+	s.candidate.Second = second
+	s.stage.Gate("trained twice", second.outcome(), "the same model, bit for bit", second.Same || !s.cfg.Deterministic)
+	switch {
+	case second.Same:
+		return nil
+	case s.cfg.Deterministic:
+		return []*verdict.Problem{verdict.Problemf(NotReproducible, "%s", second.outcome())}
+	}
+	s.stage.Warn(Differs, "%s", second.outcome())
+	return nil
+}
+
+// secondModel is what the second training logged, and its model's hash.
+func (s *session) secondModel(ctx context.Context) (*RunRecord, string, *verdict.Problem) {
+	left, err := s.trained.Outputs.List(ctx)
+	if err != nil {
+		return nil, "", verdict.Problemf(RunnerFailed, "list what the second training left: %v", err)
+	}
+	s.outputs = left
+	models := s.matching(s.cfg.Model)
+	if len(models) != 1 {
+		return nil, "", s.noModel(ctx, models)
+	}
+	kept := s.candidate
+	// readRecord looks for the run of the candidate's model, which is another one now.
+	defer func() { s.candidate = kept }()
+	sum, err := hashOf(ctx, s.trained.Outputs.Filter(escaped(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
+	if err != nil {
+		return nil, "", verdict.Problemf(RunnerFailed, "read %s of the second training: %v", path.Base(models[0]), err)
+	}
+	s.candidate = &Candidate{}
+	s.candidate.Artifact.SHA256 = sum
+	record, problems := s.readRecord(ctx)
+	if len(problems) > 0 {
+		return nil, "", problems[0]
+	}
+	return record, sum, nil
+}
+
+// hashOf exports a tree for as long as it takes to hash one file of it.
+func hashOf(ctx context.Context, files runner.Files, name, dir string) (sum string, err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := files.Export(ctx, dir); err != nil {
+		return "", fmt.Errorf("export model: %w", err)
+	}
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
+	if err != nil {
+		return "", fmt.Errorf("open model: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("hash model: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// moved lists the metrics in which two records differ, the largest difference first.
+func moved(first, second *RunRecord) []Moved {
+	if first == nil || second == nil {
+		return nil
+	}
+	var all []Moved
+	for _, name := range slices.Sorted(maps.Keys(first.Metrics)) {
+		other, ok := second.Metrics[name]
+		if ok && other != first.Metrics[name] && !strings.Contains(name, "seconds") && !strings.Contains(name, "time") {
+			all = append(all, Moved{name, first.Metrics[name], other})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Moved) int {
+		return cmp.Compare(math.Abs(b.First-b.Second), math.Abs(a.First-a.Second))
+	})
+	return all
+}
+
+// outcome says in one line what the second training showed.
+func (s *Second) outcome() string {
+	if s.Same {
+		return "the same model, bit for bit"
+	}
+	var parts []string
+	for _, m := range s.Moved[:min(len(s.Moved), 5)] {
+		parts = append(parts, fmt.Sprintf("%s moved from %s to %s (%s)", m.Metric, number(m.First), number(m.Second), signed(m.Second-m.First)))
+	}
+	if more := len(s.Moved) - 5; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	if len(parts) == 0 {
+		parts = []string{"no metric moved"}
+	}
+	return fmt.Sprintf("the second model is %s: %s", clip(s.SHA256, 12), strings.Join(parts, ", "))
+}

@@ -1,0 +1,116 @@
+package train_test
+
+import (
+	"errors"
+	"maps"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/train"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// twice is a sound training that is done twice; the second gives another model and
+// the metrics of the file.
+func twice(t *testing.T, metrics string) *scene {
+	s := sound(t)
+	s.input.Twice = true
+	s.input.Config.Train.Metrics = "models/metrics.json"
+	s.left["models/metrics.json"] = `{"accuracy":0.95,"loss":0.5,"training_seconds":30}`
+	s.again = maps.Clone(s.left)
+	s.again["models/lstm_model.keras"] = kerasModel("3.13.2", "Embedding", "LSTM", "Dropout", "Dense")
+	s.again["models/metrics.json"] = metrics
+	delete(s.runs[0]["tags"].(object), "model_sha256")
+	return s
+}
+
+func TestTheSameModelTwice(t *testing.T) {
+	s := sound(t)
+	s.input.Twice, s.input.Config.Train.Deterministic = true, true
+	result := s.run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	require.NotNil(t, result.Candidate.Second)
+	assert.True(t, result.Candidate.Second.Same)
+	assert.Equal(t, result.Model.SHA256, result.Candidate.Second.SHA256)
+	assert.Empty(t, result.Stage.Warnings)
+	var fresh []string
+	for _, step := range s.runner.Steps() {
+		if step.Name == "train" || step.Name == "train again" {
+			fresh = append(fresh, step.Fresh)
+			assert.Equal(t, "1", step.Vars["TF_DETERMINISTIC_OPS"])
+		}
+	}
+	require.Len(t, fresh, 2)
+	assert.NotEqual(t, fresh[0], fresh[1], "the second one is no answer from the cache")
+}
+
+func TestAnotherModelTheSecondTime(t *testing.T) {
+	const moved = `{"accuracy":0.93,"loss":0.75,"training_seconds":31}`
+	t.Run("fails where determinism is declared", func(t *testing.T) {
+		s := twice(t, moved)
+		s.input.Config.Train.Deterministic = true
+		result := s.fails(train.NotReproducible, "loss moved from 0.5 to 0.75 (+0.25), accuracy moved from 0.95 to 0.93 (-0.02)")
+		assert.NotContains(t, result.Stage.Cause, "training_seconds")
+		assert.Equal(t, []train.Moved{{Metric: "loss", First: 0.5, Second: 0.75}, {Metric: "accuracy", First: 0.95, Second: 0.93}}, result.Candidate.Second.Moved)
+	})
+	t.Run("is a warning otherwise", func(t *testing.T) {
+		result := twice(t, moved).run()
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+		require.Len(t, result.Stage.Warnings, 1)
+		assert.Equal(t, train.Differs.Name, result.Stage.Warnings[0].Code)
+		assert.Contains(t, result.Stage.Warnings[0].Cause, "accuracy moved")
+	})
+	t.Run("may score the same", func(t *testing.T) {
+		result := twice(t, `{"accuracy":0.95,"loss":0.5,"training_seconds":29}`).run()
+		require.Len(t, result.Stage.Warnings, 1)
+		assert.Contains(t, result.Stage.Warnings[0].Cause, "no metric moved")
+	})
+}
+
+func TestASecondTrainingThatFails(t *testing.T) {
+	t.Run("to run", func(t *testing.T) {
+		s := twice(t, "{}")
+		s.failure["train again"] = errors.New("gone")
+		s.fails(train.RunnerFailed, "gone")
+	})
+	t.Run("to leave a model", func(t *testing.T) {
+		s := twice(t, "{}")
+		delete(s.again, "models/lstm_model.keras")
+		s.fails(train.NoModel, "left no file")
+	})
+	t.Run("to leave metrics", func(t *testing.T) {
+		s := twice(t, "{")
+		s.fails(train.MetricsMalformed, "metrics.json")
+	})
+	t.Run("is not begun after a first that did not pass", func(t *testing.T) {
+		s := twice(t, "{}")
+		s.left["models/metrics.json"] = `{"accuracy":0.1}`
+		assert.NotEqual(t, verdict.Pass, s.run().Stage.Verdict)
+		for _, step := range s.runner.Steps() {
+			assert.NotEqual(t, "train again", step.Name)
+		}
+	})
+}
+
+func TestNoStepReachesTheNetworkUnlessTheContractSaysSo(t *testing.T) {
+	s := sound(t)
+	require.Equal(t, verdict.Pass, s.run().Stage.Verdict)
+	for _, step := range s.runner.Steps() {
+		assert.True(t, step.Offline, step.Name)
+	}
+	s.input.Config.Train.Network = true
+	require.Equal(t, verdict.Pass, s.run().Stage.Verdict)
+	for _, step := range s.runner.Steps() {
+		assert.Equal(t, step.Name != "train", step.Offline, step.Name)
+	}
+	t.Run("and a machine that cannot see to it is named, once", func(t *testing.T) {
+		s := sound(t)
+		s.trained, s.scored = runner.Result{NetworkOpen: true}, runner.Result{NetworkOpen: true}
+		result := s.run()
+		require.Len(t, result.Stage.Warnings, 1)
+		assert.Equal(t, train.NetworkOpen.Name, result.Stage.Warnings[0].Code)
+	})
+}
