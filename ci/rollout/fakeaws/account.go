@@ -39,6 +39,7 @@ func NewAccount(clock *Clock) *Account {
 	a.Scaling.exists = a.ECS.has
 	a.Balancing.used = a.ECS.uses
 	a.Balancing.health = a.ECS.targets
+	a.CloudWatch.rings = a.ECS.rings
 	a.ECS.weigh = a.Balancing.weighGroups
 	a.Logs.lines = a.ECS.logLines
 	return a

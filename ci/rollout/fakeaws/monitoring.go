@@ -16,6 +16,8 @@ type CloudWatch struct {
 	cable      *cable
 	alarms     map[string]*cloudwatch.PutMetricAlarmInput
 	dashboards map[string]string
+	// rings says that an alarm is in ALARM; nil is none.
+	rings func(name string) bool
 }
 
 func (c *CloudWatch) clear() {
@@ -36,11 +38,15 @@ func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 			if a == nil {
 				continue
 			}
+			state := types.StateValueInsufficientData
+			if c.rings != nil && c.rings(name) {
+				state = types.StateValueAlarm
+			}
 			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{
 				AlarmArn: aws.String(alarmARN + name), AlarmName: a.AlarmName, AlarmDescription: a.AlarmDescription, ActionsEnabled: a.ActionsEnabled, AlarmActions: a.AlarmActions,
 				Namespace: a.Namespace, MetricName: a.MetricName, Dimensions: a.Dimensions, Statistic: a.Statistic, ExtendedStatistic: a.ExtendedStatistic, Period: a.Period,
 				Metrics: a.Metrics, EvaluationPeriods: a.EvaluationPeriods, DatapointsToAlarm: a.DatapointsToAlarm, Threshold: a.Threshold,
-				ComparisonOperator: a.ComparisonOperator, TreatMissingData: a.TreatMissingData, StateValue: types.StateValueInsufficientData,
+				ComparisonOperator: a.ComparisonOperator, TreatMissingData: a.TreatMissingData, StateValue: state,
 			})
 		}
 		return out, nil

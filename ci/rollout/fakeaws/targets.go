@@ -195,3 +195,10 @@ func (e *ECS) image(taskDefinition string) (image, digest string) {
 	}
 	return "", ""
 }
+
+// rings says that an alarm is in ALARM.
+func (e *ECS) rings(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.alarms[name]
+}

@@ -98,6 +98,22 @@ func (s *State) LastGood(current string) *Run {
 	return nil
 }
 
+// Left are the task definitions that rollbacks have left and that nobody deployed again.
+func (s *State) Left() map[string]bool {
+	left := map[string]bool{}
+	for _, run := range s.Ended {
+		switch {
+		case run.Verdict != Passed:
+		case run.Kind == Rollback:
+			left[run.Previous] = true
+			delete(left, run.TaskDefinition)
+		default:
+			delete(left, run.TaskDefinition)
+		}
+	}
+	return left
+}
+
 // Last is the newest run that ended well; nil when there is none.
 func (s *State) Last() *Run {
 	for i := len(s.Ended) - 1; i >= 0; i-- {

@@ -239,6 +239,7 @@ func (o *operation) bare(service *types.Service) deployment.Request {
 // lastSuccessful is the newest deployment, as ECS remembers it, that ended well with
 // another task definition than the one that runs.
 func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Problem) {
+	left := o.past.Left()
 	in := &ecs.ListServiceDeploymentsInput{Cluster: o.plan.Service.Cluster, Service: o.plan.Service.ServiceName,
 		Status: []types.ServiceDeploymentStatus{types.ServiceDeploymentStatusSuccessful}}
 	for {
@@ -252,7 +253,7 @@ func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Probl
 				return nil, verdict.Problemf(deployment.AWSFailed, "describe revision: %v", err)
 			}
 			for _, r := range revisions.ServiceRevisions {
-				if definition := aws.ToString(r.TaskDefinition); definition != current {
+				if definition := aws.ToString(r.TaskDefinition); definition != current && !left[definition] {
 					return &journal.Run{TaskDefinition: definition, Image: imageOf(r)}, nil
 				}
 			}

@@ -161,6 +161,10 @@ func (o *operation) say(format string, args ...any) {
 	}
 }
 
+// nothing is the digest of no content. It stands in a plan that is made for its names only,
+// and that nothing is ever deployed from.
+const nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
 // prepare makes the plan and guards the account. Nothing is called but STS.
 func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	if err := o.ctx.Err(); err != nil {
@@ -171,7 +175,7 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	}
 	input := o.in.Input
 	if input.Image == "" && !needImage {
-		input.Image = input.Config.Image.Repository + "@" + rollout.PlaceholderDigest
+		input.Image = input.Config.Image.Repository + "@" + nothing
 	}
 	plan, problems := rollout.NewPlan(input)
 	if len(problems) > 0 {

@@ -172,8 +172,8 @@ func TestADeployThatChangesNothingWritesNothing(t *testing.T) {
 
 // Every point at which a run can be lost: before each call, and after it with its answer.
 func TestARunThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
-	for _, strategy := range []string{"rolling", "blue_green"} {
-		for _, first := range []bool{true, false} {
+	for strategy, first := range map[string]bool{"rolling": true, "blue_green": false} {
+		{
 			end := func(cut int, after bool) (*world, bool) {
 				w := newWorld(t, strategy)
 				if !first {
