@@ -141,7 +141,10 @@ func (c *call) backend() (pipeline.Backend, error) {
 	for _, login := range []struct {
 		from *dagger.Secret
 		to   **sdk.Secret
-	}{{to.DockerUsername, &destination.Username}, {to.DockerPassword, &destination.Password}} {
+	}{
+		{to.DockerUsername, &destination.Username}, {to.DockerPassword, &destination.Password},
+		{to.AwsAccessKeyID, &destination.AWS.AccessKey}, {to.AwsSecretAccessKey, &destination.AWS.SecretKey}, {to.AwsSessionToken, &destination.AWS.SessionToken},
+	} {
 		if login.from != nil {
 			if *login.to, err = toSDKSecret(c.ctx, client, login.from); err != nil {
 				return pipeline.Backend{}, err

@@ -37,6 +37,8 @@ type Push struct {
 	Address string
 	// Username and Password log in to the registry; nil when it needs no login.
 	Username, Password *dagger.Secret
+	// AWS are credentials that a login to ECR is made from; all nil for other registries.
+	AWS image.AWS
 }
 
 // OnEngine makes a pipeline of a source directory inside of a module function, where the
@@ -83,7 +85,7 @@ func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (imag
 	if err != nil {
 		return image.Input{}, fmt.Errorf("use source: %w", err)
 	}
-	destination := image.Push{Address: e.push.Address, Password: e.push.Password, Sandbox: request.Environment == config.Sandbox}
+	destination := image.Push{Address: e.push.Address, Password: e.push.Password, AWS: e.push.AWS, Sandbox: request.Environment == config.Sandbox}
 	if e.push.Username != nil {
 		if destination.Username, err = e.push.Username.Plaintext(ctx); err != nil {
 			return image.Input{}, fmt.Errorf("read the registry's user name: %w", err)

@@ -178,6 +178,15 @@ type Image struct {
 	Repository string `yaml:"repository" json:"repository"`
 	// Base is the base image; empty means python:<python>-slim.
 	Base string `yaml:"base" json:"base"`
+	// Dockerfile builds the image from this file of the source instead of from the keys
+	// of this section that say how an image is made; empty for the pipeline's own build.
+	Dockerfile string `yaml:"dockerfile" json:"dockerfile"`
+	// Target is the stage of the Dockerfile to build; the last one when empty.
+	Target string `yaml:"target" json:"target"`
+	// BuildArgs are the Dockerfile's arguments. No secrets: they stay in the image.
+	BuildArgs map[string]string `yaml:"build_args" json:"build_args"`
+	// Source is the address of the source for the image's label of that name.
+	Source string `yaml:"source" json:"source"`
 	// Requirements is what serving needs.
 	Requirements []string  `yaml:"requirements" json:"requirements"`
 	Inputs       Selection `yaml:"inputs" json:"inputs"`
@@ -192,6 +201,11 @@ type Image struct {
 	Health string `yaml:"health" json:"health"`
 	// ScriptHealth is a second path that must answer too; empty for none.
 	ScriptHealth string `yaml:"script_health" json:"script_health"`
+	// Page is the page that a browser loads to see that it is drawn; empty for none.
+	Page string `yaml:"page" json:"page"`
+	// Imports are modules that must import in the image. When empty those of the
+	// document's debug command count, as far as they are installed.
+	Imports []string `yaml:"imports" json:"imports"`
 	// StartBudget is how long the application may take until it is healthy.
 	StartBudget Duration `yaml:"start_budget" json:"start_budget"`
 	// Successes is how many health checks in a row make it healthy.

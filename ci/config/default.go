@@ -59,6 +59,7 @@ func Default() Config {
 			ModelDir:    "models",
 			Port:        7051,
 			Health:      "/_stcore/health",
+			Page:        "/",
 			StartBudget: Duration(120 * time.Second),
 			Successes:   3,
 			User:        10001,

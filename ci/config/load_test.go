@@ -73,6 +73,12 @@ image:
   model_dir: data/models
   port: 8080
   health: /healthz
+  dockerfile: deploy/Dockerfile
+  target: production
+  build_args: {PYTHON: "3.11"}
+  source: https://github.com/acme/rca
+  page: /?embed=true
+  imports: [streamlit, lstm.inference]
   script_health: /ready
   start_budget: 30s
   successes: 2
@@ -314,6 +320,13 @@ func TestLoadRefuses(t *testing.T) {
 		"an image with a tag":                  {"image: {repository: 'org/app:latest'}", "without tag and digest"},
 		"an image in capitals":                 {"image: {repository: Org/App}", "is not [registry/]name"},
 		"a base image that is none":            {"image: {base: 'a b'}", "is not an image reference"},
+		"a target without a Dockerfile":        {"image: {target: production}", "image.dockerfile names none"},
+		"a stage that is none":                 {"image: {dockerfile: Dockerfile, target: 'a b'}", "is not the name of a stage"},
+		"a Dockerfile elsewhere":               {"image: {dockerfile: ../Dockerfile}", "leaves the source with .."},
+		"a secret for a build":                 {"image: {dockerfile: D, build_args: {API_TOKEN: x}}", "by its name a secret"},
+		"a source with a user":                 {"image: {source: 'https://u:p@x.org/'}", "is not an address without user"},
+		"a module that is none":                {"image: {imports: ['os; x']}", "is not the name of a module"},
+		"a page without a slash":               {"image: {page: index}", "is not a path of a URL"},
 		"port 70000":                           {"image: {port: 70000}", "70000 is not within 1..65535"},
 		"a health path without a slash":        {"image: {health: health}", "is not a path of a URL"},
 		"root":                                 {"image: {user: 0}", "0 is root"},

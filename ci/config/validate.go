@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -33,6 +34,9 @@ var (
 	imageName = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	// imageReference is imageName with a tag, a digest or both.
 	imageTail = regexp.MustCompile(`^(.*?)(?::([A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
+	// moduleName is the dotted name of a Python module, stageName a stage of a Dockerfile.
+	moduleName = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
+	stageName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 	// s3Root is s3://bucket[/prefix], the bucket by the rules of S3.
 	s3Root = regexp.MustCompile(`^s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()=-]+)*)/?$`)
 	// secretName is a variable that by its name holds a secret; liveSecret is what such
@@ -253,6 +257,7 @@ func (v *validator) image(i Image) {
 			v.bad("image.base", "%q is not an image reference", i.Base)
 		}
 	}
+	v.dockerfile(i)
 	v.paths("image.requirements", i.Requirements)
 	v.selection("image.inputs", i.Inputs)
 	v.command("image.command", i.Command, true)
@@ -262,6 +267,14 @@ func (v *validator) image(i Image) {
 	v.url("image.health", i.Health)
 	if i.ScriptHealth != "" {
 		v.url("image.script_health", i.ScriptHealth)
+	}
+	if i.Page != "" {
+		v.url("image.page", i.Page)
+	}
+	for n, module := range i.Imports {
+		if !moduleName.MatchString(module) {
+			v.bad(fmt.Sprintf("image.imports[%d]", n), "%q is not the name of a module, such as streamlit or lstm.inference", module)
+		}
 	}
 	v.duration("image.start_budget", i.StartBudget, time.Second, time.Hour)
 	v.between("image.successes", i.Successes, 1, 100)
@@ -276,6 +289,23 @@ func (v *validator) image(i Image) {
 		}
 	}
 	v.between("image.max_megabytes", i.MaxMegabytes, 0, 1<<20)
+}
+
+// dockerfile checks what is about building from the source's own file.
+func (v *validator) dockerfile(i Image) {
+	if i.Dockerfile != "" {
+		v.path("image.dockerfile", i.Dockerfile)
+	}
+	if i.Target != "" && !stageName.MatchString(i.Target) {
+		v.bad("image.target", "%q is not the name of a stage", i.Target)
+	}
+	v.vars("image.build_args", i.BuildArgs, true)
+	if i.Dockerfile == "" && (i.Target != "" || len(i.BuildArgs) > 0) {
+		v.bad(v.nearest("image.target", "image.build_args"), "only a Dockerfile has stages and arguments; image.dockerfile names none")
+	}
+	if u, err := url.Parse(i.Source); err != nil || i.Source != "" && (u.Scheme == "" || u.Host == "" || u.User != nil) {
+		v.bad("image.source", "%q is not an address without user, such as https://github.com/acme/rca", i.Source)
+	}
 }
 
 // policy checks that stages are known and that each comes after what it needs.

@@ -19,15 +19,18 @@ type Ahead struct {
 	problem  *verdict.Problem
 	opened   chan struct{}
 	pushed   sync.WaitGroup
+	browser  sync.WaitGroup
 }
 
 // Begin starts all that in the background, for a Run with the same Input, which names it in
 // Input.Ahead. Of the Input it needs neither Model nor Version. It reports nothing: a Run
 // meets the same failure, and does. The caller closes it.
 func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
-	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID()}
+	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID(), appDir: AppDir}
 	a := s.begin(ctx)
-	a.pushed.Go(func() { s.pushPackages(ctx, a) })
+	if in.Config.Image.Dockerfile == "" {
+		a.pushed.Go(func() { s.pushPackages(ctx, a) })
+	}
 	return a
 }
 
@@ -38,6 +41,7 @@ func (s *session) begin(ctx context.Context) *Ahead {
 		defer close(a.opened)
 		a.registry, a.problem = s.openSandbox(ctx)
 	}()
+	a.browser.Go(func() { s.openBrowser(ctx) })
 	return a
 }
 
@@ -54,6 +58,7 @@ func (a *Ahead) Close(ctx context.Context) {
 	if registry, _ := a.open(); registry != nil {
 		registry.close(ctx)
 	}
+	a.browser.Wait()
 	a.memory.close()
 }
 

@@ -110,6 +110,9 @@ func (s *session) fill(f *foundation, after *dagger.Container, tree *dagger.Dire
 // foundation; the model; the application.
 func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	c := s.in.Config.Image
+	if c.Dockerfile != "" {
+		return s.buildDockerfile(ctx)
+	}
 	f, problem := s.foundation(ctx)
 	if problem != nil {
 		return nil, problem
@@ -217,6 +220,11 @@ func (s *session) configure(image *dagger.Container, base string) *dagger.Contai
 			Interval: "30s", Timeout: "10s", Retries: 3,
 			StartPeriod: time.Duration(c.StartBudget).String(), StartInterval: "2s",
 		})
+	return s.label(image, base)
+}
+
+// label says what the image is made of, in its configuration and in its manifest.
+func (s *session) label(image *dagger.Container, base string) *dagger.Container {
 	labels := s.labels(base)
 	for _, name := range sortedKeys(labels) {
 		image = image.WithLabel(name, labels[name])
@@ -240,7 +248,7 @@ func (s *session) labels(base string) map[string]string {
 	name, digest, _ := strings.Cut(base, "@")
 	all := map[string]string{
 		"org.opencontainers.image.title":       c.Name,
-		"org.opencontainers.image.source":      s.in.SourceURL,
+		"org.opencontainers.image.source":      c.Image.Source,
 		"org.opencontainers.image.revision":    s.in.Commit,
 		"org.opencontainers.image.version":     facts(s.in).Version(),
 		"org.opencontainers.image.base.name":   name,

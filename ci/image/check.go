@@ -24,7 +24,7 @@ func checkConfig(c config.Image) []*verdict.Problem {
 	if c.Port < 1 || c.Port > 65535 {
 		invalid("image.port is %d, not within 1..65535", c.Port)
 	}
-	if len(c.Command) == 0 {
+	if len(c.Command) == 0 && c.Dockerfile == "" {
 		invalid("image.command is empty")
 	}
 	for key, value := range map[string]string{"health": c.Health, "script_health": c.ScriptHealth} {
@@ -52,6 +52,11 @@ func checkConfig(c config.Image) []*verdict.Problem {
 	if c.Base != "" {
 		if _, err := imageref.Parse(c.Base); err != nil {
 			invalid("image.base: %v", err)
+		}
+	}
+	for _, name := range sortedKeys(c.BuildArgs) {
+		if why := looksSecret(name, c.BuildArgs[name]); why != "" {
+			problems = append(problems, verdict.Problemf(CodeSecret, "image.build_args.%s %s", name, why))
 		}
 	}
 	names := make([]string, 0, len(c.Vars))

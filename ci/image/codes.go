@@ -49,7 +49,7 @@ var (
 	CodeSecret = failure("SECRET_IN_IMAGE", "The image holds what looks like a secret.",
 		"Remove it from the source or from image.vars, and give it to the task as a secret at run time; replace it if it was ever pushed")
 	CodeSetuid = failure("SETUID_FILE", "The image holds files that run with another user's rights.",
-		"Use a base image without them")
+		"Use a base image without them; in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
 	CodeWorldWritable = failure("WORLD_WRITABLE", "Everybody may write to files of the image.",
 		"Correct the modes in the source or in the base image")
 	CodeBuildTool = failure("BUILD_TOOL_LEFT", "Installers or compilers are left in the image.",
@@ -60,6 +60,12 @@ var (
 		"Compare the versions in the serving requirements with those in the training requirements")
 	CodeElsewhere = failure("WRONG_PORT", "The application listens, but not where it should.",
 		"Let image.command listen on 0.0.0.0 and on image.port")
+	CodePage = failure("PAGE_NOT_DRAWN", "The application is healthy, but a browser that opens its page does not see it drawn.",
+		"Look at image/page.jpg in the report; open the page with the run command of the report, or set image.page to the page that users open")
+	CodeBrowser = couldNotRun("NO_BROWSER", "No browser could be made to look at the page with.",
+		"Check that the engine reaches the distribution's packages; image.page: \"\" in pipeline.yaml does without, and the report then says so")
+	CodeImport = failure("IMPORT_FAILED", "A module that must import in the image does not.",
+		"Add what is missing to the serving requirements; image.imports in pipeline.yaml lists the modules")
 	CodeStartFailed = couldNotRun("START_FAILED", "The engine could not start the image.",
 		"Read the cause; run the stage again")
 
@@ -89,6 +95,15 @@ var (
 	WarnLogs = verdict.Code{Name: "NO_LOGS", Stage: verdict.Image,
 		Meaning: "The application's output could not be read.",
 		Remedy:  "Run the image by hand to see it"}
+	WarnNotCut = verdict.Code{Name: "NETWORK_NOT_CUT", Stage: verdict.Image,
+		Meaning: "The application was not run without a network to the outside: the kernel or the container refused the filter.",
+		Remedy:  "Use an engine whose containers may use seccomp filters, as the stock one"}
+	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
+		Meaning: "The source's own Dockerfile leaves installers or compilers in the image.",
+		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
+	WarnNoPage = verdict.Code{Name: "PAGE_NOT_LOADED", Stage: verdict.Image,
+		Meaning: "No browser looked at the page: pipeline.yaml says so.",
+		Remedy:  "Set image.page"}
 	WarnProof = verdict.Code{Name: "PROOF_NOT_KEPT", Stage: verdict.Image,
 		Meaning: "The image passed, and the engine could not keep that in mind: the next run starts it again.",
 		Remedy:  "See to the engine's disk if this comes back"}
@@ -100,9 +115,9 @@ func Codes() []verdict.Code {
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
 		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
 		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeBuildTool,
-		CodeTooLarge, CodeGolden, CodeElsewhere, CodeStartFailed,
+		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs, WarnProof,
+		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnTools, WarnNoPage, WarnProof,
 	}, probe.Codes()...)
 }

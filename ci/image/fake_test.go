@@ -58,6 +58,8 @@ type world struct {
 	findings map[string]any
 	left     map[string]any
 	listing  map[string]string
+	// page is what the browser saw.
+	page map[string]any
 	// proofs are what an engine remembers.
 	proofs map[string]any
 	in     image.Input
@@ -68,8 +70,9 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, engine: daggertest.New(t),
 		files:    map[string]string{"requirements/serve.lock": "six==1 --hash=sha256:00"},
-		findings: map[string]any{"python": "3.11"},
-		left:     map[string]any{"out": "started\n", "health": "0\n", "tcp": ""},
+		findings: map[string]any{"python": "3.11", "imports": map[string]string{"tensorflow": "absent", "mlflow": "absent", "streamlit": "ok"}},
+		left:     map[string]any{"out": "started\n", "health": "0\n", "tcp": "", "outside": "8.8.8.8:53\n"},
+		page:     map[string]any{"drawn": true, "seconds": 1.2, "status": 200, "title": "RCA", "text": "No log yet.", "length": 11},
 		listing:  map[string]string{"lstm_model.keras": modelSHA, "golden.json": "00"},
 		status:   func(string) int { return 200 },
 	}
@@ -155,6 +158,10 @@ func (w *world) script(application string) {
 			return encoded(w.findings)
 		case strings.Contains(c.Query, "/mnt/evidence.py"):
 			return encoded(w.left)
+		case strings.Contains(c.Query, `"base64"`):
+			return "anBlZw==\n", nil
+		case strings.Contains(c.Query, "/mnt/page.py"):
+			return encoded(w.page)
 		case strings.Contains(c.Query, "/mnt/memory.py"):
 			return encoded(w.proofs)
 		case strings.Contains(c.Query, "--want"):

@@ -29,8 +29,6 @@ type Input struct {
 	Environment, Ref, Commit string
 	// CommitTime becomes the image's creation time; the zero time leaves it out.
 	CommitTime time.Time
-	// SourceURL is where the source lives, for the label of that name; optional.
-	SourceURL string
 	// Push says where the image goes; it stays in the sandbox when it is zero.
 	Push Push
 	// Engine reaches services, which works differently inside and outside of module
@@ -52,6 +50,8 @@ type Push struct {
 	// Username and Password log in to the registry; both empty for one that asks for none.
 	Username string
 	Password *dagger.Secret
+	// AWS logs in to a registry of ECR when neither of these is given.
+	AWS AWS
 	// Sandbox keeps the image in the sandbox's registry.
 	Sandbox bool
 }

@@ -52,7 +52,10 @@ func TestASandboxImagePasses(t *testing.T) {
 			assert.Contains(t, string(file.Content), "mem_limit: 2048m")
 		}
 	}
-	assert.Equal(t, []string{"image/compose.yaml", "image/config.json"}, paths)
+	assert.Equal(t, []string{"image/page.jpg", "image/compose.yaml", "image/config.json"}, paths)
+	assert.Equal(t, "none; refused: 8.8.8.8:53", evidence(r.Stage, "network to the outside"))
+	assert.Equal(t, `"RCA" after 1.2 s, 11 characters`, evidence(r.Stage, "page / in Chromium"))
+	assert.Equal(t, "streamlit (not installed: tensorflow, mlflow)", evidence(r.Stage, "imports in the image"))
 }
 
 func TestTheSameImageIsTheSameDigest(t *testing.T) {
@@ -273,6 +276,27 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 		"pip":            {func(w *world) { w.findings["modules"] = []string{"pip"} }, image.CodeBuildTool, "pip"},
 		"a key":          {func(w *world) { w.findings["secrets"] = []string{"/app/.env"} }, image.CodeSecret, "/app/.env"},
 		"another Python": {func(w *world) { w.findings["python"] = "3.9" }, image.CodeBaseUnfit, "has Python 3.9"},
+		"an import that fails": {func(w *world) {
+			w.findings["imports"] = map[string]string{"tensorflow": "absent", "mlflow": "absent", "streamlit": "ImportError: libz.so.1"}
+		}, image.CodeImport, "import streamlit: ImportError: libz.so.1"},
+		"an import that is wanted": {func(w *world) {
+			w.in.Config.Image.Imports = []string{"streamlit", "lstm.inference"}
+			w.findings["imports"] = map[string]string{"streamlit": "ok", "lstm.inference": "absent"}
+		}, image.CodeImport, "import lstm.inference: it is not installed"},
+		"a page with an exception": {func(w *world) {
+			w.page = map[string]any{"status": 200, "text": "Traceback", "broken": "ModelFileError: hunter2-hunter2"}
+		}, image.CodePage, "the page shows an exception: ModelFileError"},
+		"a page with an error":   {func(w *world) { w.page = map[string]any{"status": 404, "text": "not found", "drawn": true} }, image.CodePage, "status 404"},
+		"an empty page":          {func(w *world) { w.page = map[string]any{"status": 200} }, image.CodePage, "nothing is drawn within 20s"},
+		"a page that never ends": {func(w *world) { w.page = map[string]any{"status": 200, "text": "Running..."} }, image.CodePage, "still being drawn"},
+		"a page out of reach":    {func(w *world) { w.page = map[string]any{"failed": "net::ERR_EMPTY_RESPONSE"} }, image.CodePage, "ERR_EMPTY_RESPONSE"},
+		"a page's script fails":  {func(w *world) { w.page = map[string]any{"error": "TypeError: x"} }, image.CodePage, "an error in the browser: TypeError"},
+		"a browser that crashes": {func(w *world) { w.page = map[string]any{"browser": "the browser ended: no memory"} }, image.CodeBrowser, "no memory"},
+		"no browser":             {func(w *world) { w.engine.Answer("from.withUser.withExec.sync", exec) }, image.CodeBrowser, "install chromium: exit code 1"},
+		"the browser says rubbish": {func(w *world) {
+			w.engine.Answer("withServiceBinding.withEnvVariable.withMountedDirectory.withExec.withoutMount.stdout", "{")
+		},
+			image.CodeEngineFailed, "read what the browser saw"},
 		"no interpreter": {func(w *world) { w.findings["error"] = "python: not found" }, image.CodeBaseUnfit, "python: not found"},
 		"it cannot be looked through": {func(w *world) { w.engine.Answer("withUser.withMountedDirectory.withExec.withoutMount.stdout", exec) },
 			image.CodeBaseUnfit, "no python3"},
@@ -305,6 +329,7 @@ func TestWarnings(t *testing.T) {
 	w.files["requirements/serve.lock"] = "six\n"
 	w.in.Model.Golden = ""
 	w.in.Config.Image.MaxMegabytes = 0
+	w.in.Config.Image.Page = ""
 	w.engine.Answer("withUser.withMountedCache.withEnvVariable.withMountedDirectory.withExec.withoutMount.stdout", errors.New("no volume"))
 	r := w.run()
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
@@ -312,8 +337,28 @@ func TestWarnings(t *testing.T) {
 	for _, warning := range r.Stage.Warnings {
 		codes = append(codes, warning.Code)
 	}
-	assert.Equal(t, []string{image.WarnUnlocked.Name, image.WarnNotScored.Name, image.WarnLogs.Name}, codes)
+	assert.Equal(t, []string{image.WarnUnlocked.Name, image.WarnNotScored.Name, image.WarnLogs.Name, image.WarnNoPage.Name}, codes)
 	assert.Contains(t, w.engine.Queries(), `"uv","pip","install","-r","requirements/serve.lock"`)
+}
+
+func TestANetworkThatCouldNotBeCutIsSaid(t *testing.T) {
+	w := newWorld(t)
+	w.left["outside"] = "not cut: Operation not permitted\n"
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	require.Len(t, r.Stage.Warnings, 1)
+	assert.Equal(t, image.WarnNotCut.Name, r.Stage.Warnings[0].Code)
+	assert.Equal(t, "Operation not permitted", r.Stage.Warnings[0].Cause)
+	assert.Empty(t, evidence(r.Stage, "network to the outside"))
+}
+
+func TestAPictureThatIsLostIsAWarning(t *testing.T) {
+	w := newWorld(t)
+	w.engine.Answer("withoutMount.withExec.stdout", "%%")
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	require.Len(t, r.Stage.Warnings, 1)
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "keep the picture of the page")
 }
 
 func TestAnApplicationThatIsNotHealthyIsNotPushed(t *testing.T) {
@@ -459,8 +504,11 @@ func TestAnImmutableTagStays(t *testing.T) {
 	third := w.run()
 	require.Equal(t, verdict.Pass, third.Stage.Verdict, third.Stage.Failure())
 	tags := w.tags(w.registry, "acme/rca")
-	assert.Equal(t, third.Digest, tags["model-v7"], "the same model in a newer image")
+	assert.Equal(t, first.Digest, tags["model-v7"], "it names the first image with that model, and a newer one is not refused for it")
+	assert.Contains(t, evidence(third.Stage, "tag model-v7"), "stays on "+first.Digest)
+	assert.NotContains(t, evidence(third.Stage, "tags"), "model-v7")
 	assert.Equal(t, first.Digest, tags["sha-"+commit])
+	assert.Equal(t, third.Digest, tags["latest"])
 }
 
 func TestARegistryWithoutALogin(t *testing.T) {

@@ -24,13 +24,16 @@ type findings struct {
 	Leftovers []string `json:"leftovers"`
 	Tools     []string `json:"tools"`
 	Modules   []string `json:"modules"`
-	Error     string   `json:"error"`
+	// Imports are the modules that were to import: "ok", "absent", or the error.
+	Imports map[string]string `json:"imports"`
+	Error   string            `json:"error"`
 }
 
 // inspect looks through the files of the finished image. It runs inside of it, as root,
 // because only there every file is seen as it will be.
 func (s *session) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
-	out, err := s.python(image.WithUser("0"), "inspect.py", inspectScript, AppDir, strconv.Itoa(s.in.Config.Image.User)).Stdout(ctx)
+	out, err := s.python(image.WithUser("0"), "inspect.py", inspectScript,
+		append([]string{s.appDir, strconv.Itoa(s.in.Config.Image.User)}, s.imports()...)...).Stdout(ctx)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeBaseUnfit, "look through the image", err)}
 	}
@@ -53,15 +56,59 @@ func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
 	}
 	find(CodeSetuid, "setuid or setgid files", f.Setuid)
 	find(CodeWorldWritable, "world-writable files", f.Writable)
-	find(CodeBuildTool, "installers and compilers", append(append([]string{}, f.Tools...), f.Modules...))
+	tools := append(append([]string{}, f.Tools...), f.Modules...)
+	if s.in.Config.Image.Dockerfile == "" {
+		find(CodeBuildTool, "installers and compilers", tools)
+	} else if len(tools) > 0 {
+		s.stage.Warn(WarnTools, "%s", some(tools, 10))
+	}
 	find(CodeSecret, "files that look like secrets", append(append([]string{}, f.Secrets...), f.Leftovers...))
 	if want := s.in.Config.Python; want != "" && f.Python != want {
 		problems = append(problems, verdict.Problemf(CodeBaseUnfit, "%s has Python %s, the application is for %s", b.base, f.Python, want))
 	}
+	problems = append(problems, s.judgeImports(f.Imports)...)
 	if f.Error != "" {
 		problem := verdict.Problemf(CodeBaseUnfit, "python does not start in the image: %s", clip(oneLine(f.Error), 300))
 		problems = append(problems, problem)
 	}
+	return problems
+}
+
+// debugImports are those of the document's debug command:
+// python -c "import tensorflow, mlflow, streamlit".
+var debugImports = []string{"tensorflow", "mlflow", "streamlit"}
+
+func (s *session) imports() []string {
+	if named := s.in.Config.Image.Imports; len(named) > 0 {
+		return named
+	}
+	return debugImports
+}
+
+// judgeImports: what pipeline.yaml names must import; of the document's own list only what
+// is installed, since serving may need less than training.
+func (s *session) judgeImports(found map[string]string) []*verdict.Problem {
+	named := len(s.in.Config.Image.Imports) > 0
+	var good, absent []string
+	var problems []*verdict.Problem
+	for _, module := range s.imports() {
+		switch result := found[module]; {
+		case result == "ok":
+			good = append(good, module)
+		case result == "absent" && !named:
+			absent = append(absent, module)
+		default:
+			if result == "absent" || result == "" {
+				result = "it is not installed"
+			}
+			problems = append(problems, verdict.Problemf(CodeImport, "import %s: %s", module, s.redact(clip(oneLine(result), 300))))
+		}
+	}
+	value := strings.Join(good, ", ")
+	if len(absent) > 0 {
+		value += " (not installed: " + strings.Join(absent, ", ") + ")"
+	}
+	s.stage.Gate("imports in the image", strings.TrimSpace(value), "no error", len(problems) == 0)
 	return problems
 }
 

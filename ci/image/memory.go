@@ -30,7 +30,7 @@ const proofDir = "/openstack-rca-proof"
 
 // proofFormat is part of the key: a change of what a proof means, or of how it is kept,
 // makes all older ones void.
-const proofFormat = "1"
+const proofFormat = "2"
 
 // proof is what a run that passed had to show.
 type proof struct {
@@ -39,6 +39,8 @@ type proof struct {
 	Evidence []verdict.Evidence `json:"evidence"`
 	Warnings []verdict.Finding  `json:"warnings"`
 	Log      []logBlock         `json:"log"`
+	// Files are the files of the report, the picture of the page among them.
+	Files map[string][]byte `json:"files"`
 }
 
 type logBlock struct {
@@ -109,6 +111,9 @@ func (m *memory) recall(key string) bool {
 	for _, block := range p.Log {
 		stage.Blocks = append(stage.Blocks, verdict.Block{Title: block.Title, Log: block.Log})
 	}
+	for _, path := range sortedKeys(p.Files) {
+		stage.Files = append(stage.Files, verdict.ReportFile{Path: path, Content: p.Files[path]})
+	}
 	stage.Add("proof", "this digest was started and answered on "+p.Seen.UTC().Format("2006-01-02 15:04:05 UTC")+", on this engine")
 	return true
 }
@@ -121,6 +126,10 @@ func (m *memory) remember(ctx context.Context, key string, seen *verdict.Stage) 
 	p := proof{Seen: time.Now().UTC(), Evidence: seen.Evidence, Warnings: seen.Warnings}
 	for _, block := range seen.Blocks {
 		p.Log = append(p.Log, logBlock{Title: block.Title, Log: block.Log})
+	}
+	p.Files = map[string][]byte{}
+	for _, file := range seen.Files {
+		p.Files[file.Path] = file.Content
 	}
 	content, err := json.Marshal(p)
 	if err == nil {
@@ -140,8 +149,8 @@ func (s *session) proofKey(digest string) string {
 	// Marshalling strings, numbers and lists of them cannot fail.
 	parts, _ := json.Marshal([]any{
 		proofFormat, digest, s.engine.Image(s.in.Config.Python),
-		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes,
-		witness, evidenceScript,
+		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
+		witness, evidenceScript, cutScript, pageScript,
 	})
 	sum := sha256.Sum256(parts)
 	return hex.EncodeToString(sum[:])
@@ -154,7 +163,7 @@ func (s *session) proveOnce(ctx context.Context, m *memory, image *dagger.Contai
 		return nil
 	}
 	seen := verdict.Stage{}
-	problems := (&session{client: s.client, engine: s.engine, in: s.in, id: s.id, stage: &seen}).prove(ctx, image)
+	problems := (&session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: &seen}).prove(ctx, image)
 	s.take(seen)
 	if len(problems) == 0 {
 		m.remember(ctx, key, &seen)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"dagger.io/dagger"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
@@ -109,7 +108,7 @@ func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*ve
 	if err != nil {
 		return one(verdict.Problemf(CodeEngineFailed, "%v", err))
 	}
-	auth, problem := s.auth(ctx)
+	auth, problem := s.registryLogin(ctx, p.repo.Registry())
 	if problem != nil {
 		return one(problem)
 	}
@@ -131,29 +130,43 @@ func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*ve
 		return one(problem)
 	}
 	published := []string{reference, p.repo.String() + ":" + p.tags[0].Name}
+	set := p.tags[:1:1]
 	for _, tag := range p.tags[1:] {
-		if err := registry.tag(tag.Name, c.digest); err != nil {
+		if tag.First {
+			kept, err := s.first(registry, tag.Name, c.digest)
+			if err != nil {
+				problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+				problem.Published = published
+				return one(problem)
+			}
+			if kept {
+				continue
+			}
+		} else if err := registry.tag(tag.Name, c.digest); err != nil {
 			problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
 			problem.Published = published
 			return one(problem)
 		}
+		set = append(set, tag)
 		published = append(published, p.repo.String()+":"+tag.Name)
 	}
 	s.stage.Published = published
-	s.stage.Add("tags", tagNames(p.tags))
+	s.stage.Add("tags", tagNames(set))
 	return reference, nil
 }
 
-// auth is the login for this process' own requests.
-func (s *session) auth(ctx context.Context) (authn.Authenticator, *verdict.Problem) {
-	if s.in.Push.Password == nil {
-		return authn.Anonymous, nil
-	}
-	password, err := s.in.Push.Password.Plaintext(ctx)
+// first sets a tag that belongs to the first image it was ever set on. It reports whether
+// another image has it: then it stays there, and that is no failure.
+func (s *session) first(r registry, tag, digest string) (kept bool, err error) {
+	got, err := r.digestOf(tag)
 	if err != nil {
-		return nil, verdict.Problemf(CodePushAuth, "the registry's password cannot be read")
+		return false, err
 	}
-	return &authn.Basic{Username: s.in.Push.Username, Password: strings.TrimSpace(password)}, nil
+	if got != "" && got != digest {
+		s.stage.Add("tag "+tag, "stays on "+got+", the first image with that model")
+		return true, nil
+	}
+	return false, r.tag(tag, digest)
 }
 
 // checkTags refuses to go on when an immutable tag names another digest. It reports

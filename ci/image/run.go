@@ -23,6 +23,8 @@ type session struct {
 	stage  *verdict.Stage
 	// id makes this run's services and volumes its own.
 	id string
+	// appDir is where the application is in the image.
+	appDir string
 }
 
 // Run builds the image, runs it from a registry by its digest, judges what it sees and,
@@ -34,7 +36,7 @@ type session struct {
 // and no tag but the commit's is set before the digest has been read back.
 func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	result := &Result{Stage: verdict.Stage{Name: verdict.Image}}
-	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID()}
+	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID(), appDir: AppDir}
 	if s.engine == nil {
 		s.engine = engine.New(client, engine.Options{})
 		defer func() {
@@ -103,6 +105,9 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		func(s *session) []*verdict.Problem { return s.score(ctx, pulled) })...)
 	// Alone: how long the start takes is measured.
 	problems = append(problems, s.proveOnce(ctx, ahead.memory, pulled, candidate.digest)...)
+	if s.in.Config.Image.Page == "" {
+		s.stage.Warn(WarnNoPage, "image.page is empty")
+	}
 	s.addUsage(candidate)
 	if len(problems) > 0 || !s.in.Push.real() {
 		return problems
@@ -122,7 +127,7 @@ func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Pro
 	var group sync.WaitGroup
 	for i, do := range all {
 		group.Go(func() {
-			found[i] = do(&session{client: s.client, engine: s.engine, in: s.in, id: s.id, stage: &stages[i]})
+			found[i] = do(&session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: &stages[i]})
 		})
 	}
 	group.Wait()
@@ -137,6 +142,7 @@ func (s *session) take(other verdict.Stage) {
 	s.stage.Evidence = append(s.stage.Evidence, other.Evidence...)
 	s.stage.Warnings = append(s.stage.Warnings, other.Warnings...)
 	s.stage.Blocks = append(s.stage.Blocks, other.Blocks...)
+	s.stage.Files = append(s.stage.Files, other.Files...)
 }
 
 // check finds everything that is wrong before any work is done.

@@ -20,6 +20,12 @@ import (
 //go:embed scripts/evidence.py
 var evidenceScript string
 
+//go:embed scripts/cut.py
+var cutScript string
+
+// cutDir is where the script is that takes the network to the outside away.
+const cutDir = "/openstack-rca-cut"
+
 // witnessDir is a volume that the probed container shares with one that looks into it:
 // the engine gives a service's output to its own progress view and to nobody else.
 const witnessDir = "/openstack-rca-probe"
@@ -27,11 +33,13 @@ const witnessDir = "/openstack-rca-probe"
 // witness runs the image's command unchanged, "$@", with its output in a file, and notes
 // how it ended, which ports are listened on, and what the image's own health check ($1)
 // says from inside: when it first succeeds, or else once it is asked for. It uses nothing
-// but a shell.
+// but a shell, and the Python that the command is most likely written in to take the
+// network to the outside away from it: what loads at start is in the image, or it fails here.
 const witness = `set -u
 cd_to=$PWD; check=$1; shift
 ( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
 ( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; echo $code >W/health.new; mv W/health.new W/health ) &
+if command -v python3 >/dev/null; then set -- python3 -I C/cut.py W/outside "$@"; else echo "not cut: no python3" >W/outside; fi
 cd "$cd_to" && "$@" >W/out 2>&1
 echo $? >W/exit.new; mv W/exit.new W/exit`
 
@@ -45,6 +53,7 @@ type evidence struct {
 	TCP       string  `json:"tcp"`
 	Health    *string `json:"health"`
 	HealthLog string  `json:"health.log"`
+	Outside   *string `json:"outside"`
 }
 
 // prove runs the image as a service, with fresh volumes and nothing configured that the
@@ -66,11 +75,12 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 	// backs off up to ten seconds: too coarse to measure a start.
 	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
 		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
+		WithMountedDirectory(cutDir, s.client.Directory().WithNewFile("cut.py", cutScript)).
 		WithMountedCache(witnessDir, s.volume("witness"), owner)
 	for i, path := range c.Volumes {
 		container = container.WithMountedCache(path, s.volume(strconv.Itoa(i)), owner)
 	}
-	run := append([]string{"/bin/sh", "-c", strings.ReplaceAll(witness, "W/", witnessDir+"/"), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
+	run := append([]string{"/bin/sh", "-c", strings.NewReplacer("W/", witnessDir+"/", "C/", cutDir+"/").Replace(witness), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
 	running, err := s.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeStartFailed, "start the image", err)}
@@ -88,7 +98,11 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 		Address: running.Address, Paths: paths, Successes: c.Successes, Budget: time.Duration(c.StartBudget), Alive: watch.alive(ctx),
 	})
 	watch.stop()
-	return s.judgeProbe(ctx, result, look)
+	var page []*verdict.Problem
+	if result.Healthy {
+		page = s.loadPage(ctx, running)
+	}
+	return append(s.judgeProbe(ctx, result, look), page...)
 }
 
 // judgeProbe turns what the probe saw, and what the application left, into evidence.
@@ -112,6 +126,7 @@ func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *da
 		}
 		return []*verdict.Problem{result.Problem}
 	}
+	s.judgeOutside(left.Outside)
 	lines := lastLines(s.redact(left.Out), logLines)
 	if len(lines) > 0 {
 		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
@@ -125,6 +140,24 @@ func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *da
 		return []*verdict.Problem{problem}
 	}
 	return s.judgeHealthcheck(left)
+}
+
+// judgeOutside says what the application tried to reach outside of its host. To try is no
+// failure: it started without.
+func (s *session) judgeOutside(left *string) {
+	if left == nil {
+		return // it never ran
+	}
+	text := strings.TrimSpace(*left)
+	if why, not := strings.CutPrefix(text, "not cut: "); not {
+		s.stage.Warn(WarnNotCut, "%s", clip(oneLine(why), 200))
+		return
+	}
+	value := "none; nothing was tried"
+	if tried := strings.Fields(text); len(tried) > 0 {
+		value = "none; refused: " + some(tried, 10)
+	}
+	s.stage.Add("network to the outside", value)
 }
 
 // judgeHealthcheck: a declared check that fails has a healthy container restarted.

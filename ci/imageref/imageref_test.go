@@ -109,21 +109,21 @@ func TestTags(t *testing.T) {
 	}{
 		"main in production gets every tag": {
 			imageref.Facts{Ref: "main", Commit: commit, CommitTime: at, ModelVersion: 7, Environment: "production"},
-			[]imageref.Tag{{"sha-" + commit, true}, {"20261122-140405-0f1e2d3", true}, {"model-v7", false}, {"production", false}, {"latest", false}},
+			[]imageref.Tag{{Name: "sha-" + commit, Immutable: true}, {Name: "20261122-140405-0f1e2d3", Immutable: true}, {Name: "model-v7", First: true}, {Name: "production"}, {Name: "latest"}},
 		},
 		"the sandbox has no latest": {
 			imageref.Facts{Ref: "main", Commit: commit, Environment: "sandbox"},
-			[]imageref.Tag{{"sha-" + commit, true}, {"sandbox", false}},
+			[]imageref.Tag{{Name: "sha-" + commit, Immutable: true}, {Name: "sandbox"}},
 		},
 		"another branch has no latest": {
 			imageref.Facts{Ref: "refs/heads/develop", Commit: commit, Environment: "staging"},
-			[]imageref.Tag{{"sha-" + commit, true}, {"staging", false}},
+			[]imageref.Tag{{Name: "sha-" + commit, Immutable: true}, {Name: "staging"}},
 		},
 		"a version tag is the version": {
 			imageref.Facts{Ref: "refs/tags/1.2.3-rc.1", CommitTime: at, Commit: commit},
-			[]imageref.Tag{{"sha-" + commit, true}, {"v1.2.3-rc.1", true}},
+			[]imageref.Tag{{Name: "sha-" + commit, Immutable: true}, {Name: "v1.2.3-rc.1", Immutable: true}},
 		},
-		"nothing known": {imageref.Facts{}, []imageref.Tag{{"unversioned", false}}},
+		"nothing known": {imageref.Facts{}, []imageref.Tag{{Name: "unversioned"}}},
 	} {
 		tags, err := imageref.Tags(c.facts)
 		require.NoError(t, err, sentence)

@@ -23,8 +23,10 @@ type Facts struct {
 // Tag is one name for a digest.
 type Tag struct {
 	Name string
-	// Immutable tags are never moved to another digest.
+	// Immutable tags are never moved to another digest: an image that would need to is refused.
 	Immutable bool
+	// First tags stay on the first digest they were set on; a later image goes without.
+	First bool
 }
 
 var (
@@ -48,7 +50,8 @@ func (f Facts) Version() string {
 //
 //	sha-<commit>  immutable: one commit, one image
 //	<version>     immutable
-//	model-v<N>    the newest image with that model. It moves: code changes while the model stays
+//	model-v<N>    the first image with that model. It never moves, and later images with the same
+//	              model, made of other code, are not refused for it
 //	<environment> the newest image of the environment
 //	latest        only on main, and not in the sandbox
 //
@@ -68,7 +71,7 @@ func Tags(f Facts) ([]Tag, error) {
 	}
 	switch {
 	case f.ModelVersion > 0:
-		tags = append(tags, Tag{Name: fmt.Sprintf("model-v%d", f.ModelVersion)})
+		tags = append(tags, Tag{Name: fmt.Sprintf("model-v%d", f.ModelVersion), First: true})
 	case f.ModelVersion < 0:
 		wrong = append(wrong, fmt.Sprintf("model version %d is negative", f.ModelVersion))
 	}

@@ -1,6 +1,8 @@
 """Look through a finished image for what must not be in it. Prints one JSON object.
 
-usage: inspect.py APPLICATION UID
+usage: inspect.py APPLICATION UID MODULE...
+
+The modules are imported by the application's interpreter, as its user, each in a process of its own.
 """
 
 import json
@@ -18,6 +20,34 @@ MODULES = ["pip", "ensurepip", "uv"]
 HISTORY = {".bash_history", ".python_history", ".ash_history", ".sh_history", ".netrc", ".pypirc"}
 SECRET_NAMES = re.compile(r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$")
 PRIVATE_KEY = b"-----BEGIN "
+
+
+IMPORT = """
+import importlib, importlib.util, sys
+try:
+    there = importlib.util.find_spec(sys.argv[1]) is not None
+except ModuleNotFoundError:
+    there = False
+print("there" if there else "absent", flush=True)
+there and importlib.import_module(sys.argv[1])
+"""
+
+
+def imported(module: str, application: str, uid: int) -> str:
+    """Say "ok", "absent", or how importing ended."""
+
+    def user() -> None:
+        os.setgid(uid)
+        os.setuid(uid)
+
+    environment = {**os.environ, "PYTHONPATH": application + os.pathsep + os.environ.get("PYTHONPATH", "")}
+    try:
+        ran = subprocess.run(["python", "-c", IMPORT, module], capture_output=True, text=True, timeout=120, cwd=application, preexec_fn=user, env=environment)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    if ran.returncode == 0:
+        return "absent" if ran.stdout.startswith("absent") else "ok"
+    return (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
 
 
 def main() -> None:
@@ -63,6 +93,7 @@ def main() -> None:
     found["modules"] = ran.stdout.split()
     found["error"] = ran.stderr[-2000:] if ran.returncode else ""
     found["user"] = uid
+    found["imports"] = {module: imported(module, application, uid) for module in sys.argv[3:]}
     for key in ("setuid", "writable", "secrets", "leftovers"):
         found[key].sort()
     json.dump(found, sys.stdout)

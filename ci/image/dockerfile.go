@@ -1,0 +1,297 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// maxDockerfile bounds the file: nobody writes a larger one.
+const maxDockerfile = 1 << 20
+
+// buildDockerfile builds from the source's own file. The gated model is in its context, at
+// the place where the application keeps its models, and in the image whatever the file
+// copies: it is laid over the result once more, and checked as in the pipeline's own build.
+// What such a build leaves is the file's business; what is judged is the same.
+func (s *session) buildDockerfile(ctx context.Context) (*built, *verdict.Problem) {
+	c := s.in.Config.Image
+	text, problem := s.readDockerfile(ctx)
+	if problem != nil {
+		return nil, problem
+	}
+	source := s.in.Source.
+		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
+		Filter(dagger.DirectoryFilterOpts{Exclude: []string{path.Clean(c.ModelDir)}}).
+		WithDirectory(c.ModelDir, s.in.ModelFiles)
+	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target}
+	for _, name := range sortedKeys(c.BuildArgs) {
+		opts.BuildArgs = append(opts.BuildArgs, dagger.BuildArg{Name: name, Value: c.BuildArgs[name]})
+	}
+	if s.in.Fresh != "" {
+		source = source.WithNewFile(".openstack-rca-fresh", s.in.Fresh)
+	}
+	image, err := source.DockerBuild(opts).Sync(ctx)
+	if err != nil {
+		return nil, s.dockerfileProblem(ctx, text, err)
+	}
+	if problem := s.adopt(ctx, image); problem != nil {
+		return nil, problem
+	}
+	c = s.in.Config.Image
+	manifest, err := s.manifest()
+	if err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
+	}
+	maker, err := s.client.Container().From(s.engine.Image(s.in.Config.Python)).WithUser("0").Sync(ctx)
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+s.engine.Image(s.in.Config.Python), err)
+	}
+	models := s.python(maker.WithMountedDirectory(rootDir, image.Rootfs()).WithMountedDirectory("/tree", s.in.ModelFiles),
+		"fill.py", fillScript, rootDir, "/tree", path.Join(s.appDir, c.ModelDir),
+		"--want", s.in.Model.File, s.in.Model.SHA256, "--manifest", ManifestFile, manifest)
+	b := &built{base: c.Dockerfile}
+	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
+		return nil, problem
+	}
+	image = image.WithRootfs(models.Directory(rootDir))
+	for _, name := range sortedKeys(c.Vars) {
+		image = image.WithEnvVariable(name, c.Vars[name])
+	}
+	if b.container, err = s.label(image, "").Sync(ctx); err != nil {
+		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
+	}
+	return b, nil
+}
+
+// readDockerfile reads the file: who reads of a failure wants to know its line.
+func (s *session) readDockerfile(ctx context.Context) (string, *verdict.Problem) {
+	name := s.in.Config.Image.Dockerfile
+	there, err := s.in.Source.Exists(ctx, name)
+	if err != nil {
+		return "", unreadable(ctx, "look up "+name, err)
+	}
+	if !there {
+		return "", verdict.Problemf(CodeBuildFailed, "%s is not in the source", name)
+	}
+	text, err := s.in.Source.File(name).Contents(ctx)
+	if err != nil {
+		return "", unreadable(ctx, "read "+name, err)
+	}
+	if len(text) > maxDockerfile {
+		return "", verdict.Problemf(CodeBuildFailed, "%s has %d bytes, at most %d", name, len(text), maxDockerfile)
+	}
+	return text, nil
+}
+
+// adopt takes over what the file says of the image and others need to know: its working
+// directory, and its user by number, because what runs it may know no names.
+func (s *session) adopt(ctx context.Context, image *dagger.Container) *verdict.Problem {
+	dir, err := image.Workdir(ctx)
+	if err != nil {
+		return s.engineProblem(ctx, CodeEngineFailed, "read the working directory", err)
+	}
+	if dir = path.Clean(dir); path.IsAbs(dir) && dir != "/" {
+		s.appDir = dir
+	}
+	user, err := image.User(ctx)
+	if err != nil {
+		return s.engineProblem(ctx, CodeEngineFailed, "read the user", err)
+	}
+	name, _, _ := strings.Cut(user, ":")
+	if _, err := strconv.Atoi(name); name == "" || err != nil {
+		out, err := image.WithoutDockerHealthcheck().WithExec([]string{"id", "-u"}).Stdout(ctx)
+		if err != nil {
+			return s.engineProblem(ctx, CodeBaseUnfit, "look up the user "+strconv.Quote(user), err)
+		}
+		name = strings.TrimSpace(out)
+	}
+	id, err := strconv.Atoi(name)
+	if err != nil {
+		return verdict.Problemf(CodeEngineFailed, "read the user %q: %v", user, err)
+	}
+	if s.in.Config.Image.User = id; id == 0 {
+		return verdict.Problemf(CodeRoot, "%s ends with the user %q", s.in.Config.Image.Dockerfile, user)
+	}
+	s.stage.Add("user", fmt.Sprintf("%s, number %d", user, id))
+	return nil
+}
+
+// dockerfileProblem says at which line a build failed, and how it ended.
+func (s *session) dockerfileProblem(ctx context.Context, text string, err error) *verdict.Problem {
+	name := s.in.Config.Image.Dockerfile
+	if ctx.Err() != nil {
+		return cancelled(ctx, "build "+name)
+	}
+	instructions := parseDockerfile(text)
+	var exec *dagger.ExecError
+	if errors.As(err, &exec) {
+		return s.engineProblem(ctx, CodeBuildFailed, where(name, runLine(instructions, exec.Cmd)), err)
+	}
+	cause := lastCause(s.redact(traced.ReplaceAllString(err.Error(), "")))
+	if missingStep.MatchString(cause) {
+		cause += "; its stages are " + strings.Join(stages(instructions), ", ")
+	}
+	return verdict.Problemf(CodeBuildFailed, "%s: %s", where(name, lineOf(instructions, cause)), cause)
+}
+
+// where names a line of a file; the file alone when the line is not known.
+func where(name string, line int) string {
+	if line == 0 {
+		return name
+	}
+	return fmt.Sprintf("%s line %d", name, line)
+}
+
+// instruction is one of a Dockerfile, with its continued lines joined.
+type instruction struct {
+	// line is where it begins, counted from 1.
+	line int
+	// name is in capitals, rest what follows it.
+	name, rest string
+}
+
+var (
+	escapeLine  = regexp.MustCompile("(?i)^#\\s*escape\\s*=\\s*([\\\\`])")
+	heredocWord = regexp.MustCompile(`<<-?\s*["']?(\w+)["']?`)
+	flags       = regexp.MustCompile(`^(--\S+\s+)+`)
+	missingPath = regexp.MustCompile(`(?:lstat|stat|open) (\S+): no such file|"(\S+)": not found|(\S+): not found`)
+	parseLine   = regexp.MustCompile(`(?:parse error )?on line (\d+)`)
+	missingStep = regexp.MustCompile(`target stage "([^"]*)" could not be found`)
+)
+
+// parseDockerfile finds where the instructions are. It is no judge of the file: the engine
+// builds from it, and this only says where what the engine names stands.
+func parseDockerfile(text string) []instruction {
+	escape := `\`
+	var all []instruction
+	var open *instruction
+	var until []string
+	for number, line := range strings.Split(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		trimmed := strings.TrimSpace(line)
+		if len(until) > 0 {
+			if trimmed == until[0] {
+				until = until[1:]
+			}
+			continue
+		}
+		if m := escapeLine.FindStringSubmatch(trimmed); m != nil && len(all) == 0 && open == nil {
+			escape = m[1]
+		}
+		if trimmed == "" || strings.HasPrefix(trimmed, "#") {
+			continue // also inside of a continued instruction
+		}
+		more := strings.HasSuffix(trimmed, escape)
+		content := strings.TrimSuffix(trimmed, escape)
+		if open == nil {
+			name, rest, _ := strings.Cut(content, " ")
+			open = &instruction{line: number + 1, name: strings.ToUpper(name), rest: strings.TrimSpace(rest)}
+		} else {
+			open.rest += " " + content
+		}
+		if more {
+			continue
+		}
+		for _, m := range heredocWord.FindAllStringSubmatch(open.rest, -1) {
+			if open.name == "RUN" || open.name == "COPY" || open.name == "ADD" {
+				until = append(until, m[1])
+			}
+		}
+		all, open = append(all, *open), nil
+	}
+	if open != nil {
+		all = append(all, *open)
+	}
+	return all
+}
+
+// runLine finds the RUN instruction of a command; 0 when none is like it.
+func runLine(instructions []instruction, cmd []string) int {
+	if len(cmd) == 0 {
+		return 0
+	}
+	ran := strings.Join(strings.Fields(cmd[len(cmd)-1]), " ")
+	exact, whole := 0, strings.Join(cmd, " ")
+	for _, i := range instructions {
+		if i.name != "RUN" {
+			continue
+		}
+		text := strings.Join(strings.Fields(flags.ReplaceAllString(i.rest, "")), " ")
+		quoted := strings.NewReplacer(`[`, "", `]`, "", `"`, "", `, `, " ", `,`, " ").Replace(text)
+		if text == ran || strings.HasPrefix(text, "[") && quoted == whole {
+			exact = i.line
+		}
+	}
+	return exact
+}
+
+// lineOf finds the instruction that an error is about: its own line if it says one, else
+// the COPY or ADD of the path, or the FROM of the image, that it names.
+func lineOf(instructions []instruction, cause string) int {
+	if m := parseLine.FindStringSubmatch(cause); m != nil {
+		line, _ := strconv.Atoi(m[1]) // digits; one too large for a number is no line
+		return line
+	}
+	if missingStep.MatchString(cause) {
+		return 0 // the configuration names it, not the file
+	}
+	for _, m := range missingPath.FindAllStringSubmatch(cause, -1) {
+		wanted := strings.TrimSuffix(m[1]+m[2]+m[3], ":")
+		for _, i := range instructions {
+			if i.names(wanted) {
+				return i.line
+			}
+		}
+	}
+	return 0
+}
+
+// names says whether an instruction takes something from a path, or from an image.
+func (i instruction) names(wanted string) bool {
+	if i.name != "COPY" && i.name != "ADD" && i.name != "FROM" {
+		return false
+	}
+	for _, word := range strings.Fields(i.rest) {
+		word = strings.TrimPrefix(word, "--from=")
+		if path.Clean("/"+word) == path.Clean("/"+wanted) {
+			return true
+		}
+		// An image is named in full by the error and in short by the file.
+		if short, _, _ := strings.Cut(wanted, ":"); i.name != "ADD" && word != "" && (path.Base(short) == word || path.Base(wanted) == word) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastCause is the end of an engine's chain of causes: what stands before it are the
+// engine's own names for the steps, which say nothing to anybody else.
+func lastCause(text string) string {
+	if i := strings.LastIndex(text, "inputs: "); i >= 0 {
+		text = text[i+len("inputs: "):]
+	}
+	text = strings.TrimPrefix(text, "failed to convert Dockerfile to LLB: ")
+	return oneLine(text)
+}
+
+// stages are the names of a Dockerfile's stages, for the remedy.
+func stages(instructions []instruction) []string {
+	var names []string
+	for _, i := range instructions {
+		fields := strings.Fields(i.rest)
+		if n := len(fields); i.name == "FROM" && n > 2 && strings.EqualFold(fields[n-2], "as") {
+			names = append(names, fields[n-1])
+		}
+	}
+	sort.Strings(names)
+	return names
+}

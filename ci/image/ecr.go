@@ -1,0 +1,117 @@
+package image
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"dagger.io/dagger"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// AWS are the credentials that a login to a registry of ECR is made from.
+type AWS struct {
+	// AccessKey and SecretKey are both set or both nil; SessionToken belongs to temporary ones.
+	AccessKey, SecretKey, SessionToken *dagger.Secret
+	// Endpoint is ECR's API where it is not AWS's own; for tests.
+	Endpoint string
+}
+
+// ecrHost is the address of a private registry of ECR: the account, then the region.
+var ecrHost = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`)
+
+// ecrAttempts is how often ECR is asked for a login.
+var ecrAttempts = 3
+
+// ecrRegion is the region of a registry of ECR; empty for any other registry.
+func ecrRegion(host string) string {
+	if m := ecrHost.FindStringSubmatch(host); m != nil {
+		return m[2]
+	}
+	return ""
+}
+
+// ecrLogin exchanges AWS credentials for a login that ECR takes for twelve hours. It lives
+// in this process alone.
+func (s *session) ecrLogin(ctx context.Context, region string) (authn.Authenticator, *verdict.Problem) {
+	var values [3]string
+	for i, secret := range []*dagger.Secret{s.in.Push.AWS.AccessKey, s.in.Push.AWS.SecretKey, s.in.Push.AWS.SessionToken} {
+		if secret == nil {
+			continue
+		}
+		value, err := secret.Plaintext(ctx)
+		if err != nil {
+			return nil, verdict.Problemf(CodePushAuth, "the AWS credentials cannot be read")
+		}
+		values[i] = strings.TrimSpace(value)
+	}
+	opts := ecr.Options{
+		Region: region, Credentials: credentials.NewStaticCredentialsProvider(values[0], values[1], values[2]),
+		HTTPClient: http.DefaultClient, Logger: logging.Nop{}, RetryMaxAttempts: ecrAttempts,
+	}
+	if s.in.Push.AWS.Endpoint != "" {
+		opts.BaseEndpoint = aws.String(s.in.Push.AWS.Endpoint)
+	}
+	out, err := ecr.New(opts).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, cancelled(ctx, "the login to ECR")
+		}
+		return nil, verdict.Problemf(ecrCode(err), "log in to ECR in %s: %s", region, s.plain(err))
+	}
+	for _, data := range out.AuthorizationData {
+		login, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
+		user, password, ok := strings.Cut(string(login), ":")
+		if err == nil && ok && user != "" && password != "" {
+			return &authn.Basic{Username: user, Password: password}, nil
+		}
+	}
+	return nil, verdict.Problemf(CodePushFailed, "log in to ECR in %s: the answer has no login", region)
+}
+
+// ecrCode is the code for an answer of ECR's API.
+func ecrCode(err error) verdict.Code {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return CodePushUnavailable
+	}
+	switch code := api.ErrorCode(); {
+	case strings.Contains(code, "Throttl") || strings.Contains(code, "TooManyRequests") || strings.Contains(code, "LimitExceeded"):
+		return CodePushThrottled
+	case api.ErrorFault() == smithy.FaultServer:
+		return CodePushUnavailable
+	default:
+		// What is left of a call without parameters is who may make it.
+		return CodePushAuth
+	}
+}
+
+// registryLogin is the login for this process' own requests: that of the registry if one
+// was given, one made from AWS credentials for ECR, else none.
+func (s *session) registryLogin(ctx context.Context, host string) (authn.Authenticator, *verdict.Problem) {
+	to := s.in.Push
+	if to.Password != nil {
+		password, err := to.Password.Plaintext(ctx)
+		if err != nil {
+			return nil, verdict.Problemf(CodePushAuth, "the registry's password cannot be read")
+		}
+		return &authn.Basic{Username: to.Username, Password: strings.TrimSpace(password)}, nil
+	}
+	if region := ecrRegion(host); region != "" {
+		if to.AWS.AccessKey == nil || to.AWS.SecretKey == nil {
+			return nil, verdict.Problemf(CodePushAuth, "%s is a registry of ECR, and neither its login nor AWS credentials were given", host)
+		}
+		return s.ecrLogin(ctx, region)
+	}
+	return authn.Anonymous, nil
+}

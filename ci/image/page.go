@@ -1,0 +1,140 @@
+package image
+
+import (
+	"context"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+//go:embed scripts/page.py
+var pageScript string
+
+const (
+	// pageHost is the application's name for the browser.
+	pageHost = "application"
+	// pageBudget is how long a page of a healthy application may take until it is drawn.
+	pageBudget = 20 * time.Second
+	// pagePicture is where the picture of the page is in the report.
+	pagePicture = "image/page.jpg"
+)
+
+// seenPage is what scripts/page.py prints.
+type seenPage struct {
+	Drawn   bool    `json:"drawn"`
+	Seconds float64 `json:"seconds"`
+	Failed  string  `json:"failed"`
+	Status  int     `json:"status"`
+	Error   string  `json:"error"`
+	Title   string  `json:"title"`
+	Text    string  `json:"text"`
+	Length  int     `json:"length"`
+	Broken  string  `json:"broken"`
+	Busy    bool    `json:"busy"`
+	// Browser is why there was no browser.
+	Browser string `json:"browser"`
+}
+
+// browser is a container with a headless Chromium: a tool beside the image, never in it,
+// from the distribution that the base images are of.
+func (s *session) browser() *dagger.Container {
+	return s.client.Container().From(s.engine.Image(s.in.Config.Python)).WithUser("0").
+		WithExec([]string{"sh", "-c", "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core && rm -rf /var/lib/apt/lists/*"})
+}
+
+// openBrowser makes the browser while the image is still in the making; a failure is met
+// again, and reported, when the page is loaded.
+func (s *session) openBrowser(ctx context.Context) {
+	if s.in.Config.Image.Page != "" {
+		_, _ = s.browser().Sync(ctx)
+	}
+}
+
+// loadPage has a browser load the page of the running application: a server that answers its
+// health check may still show nothing but an error to whoever opens it.
+func (s *session) loadPage(ctx context.Context, running *runner.Running) []*verdict.Problem {
+	c := s.in.Config.Image
+	service, ok := running.Handle.(*dagger.Service)
+	if c.Page == "" || !ok {
+		return nil
+	}
+	browser, err := s.browser().Sync(ctx)
+	if err != nil {
+		return []*verdict.Problem{s.engineProblem(ctx, CodeBrowser, "install chromium", err)}
+	}
+	address := (&url.URL{Scheme: "http", Host: pageHost + ":" + strconv.Itoa(c.Port)}).String() + c.Page
+	looked := s.python(engine.WithoutTrustUpdate(browser).WithServiceBinding(pageHost, service).WithEnvVariable("LOOK", newID()),
+		"page.py", pageScript, address, strconv.FormatFloat(pageBudget.Seconds(), 'f', 0, 64), "/tmp/page.jpg")
+	out, err := looked.Stdout(ctx)
+	if err != nil {
+		return []*verdict.Problem{s.engineProblem(ctx, CodeBrowser, "load "+c.Page, err)}
+	}
+	var seen seenPage
+	if err := json.Unmarshal([]byte(out), &seen); err != nil {
+		return []*verdict.Problem{verdict.Problemf(CodeEngineFailed, "read what the browser saw: %v", err)}
+	}
+	if seen.Browser == "" {
+		s.keepPicture(ctx, looked)
+	}
+	return s.judgePage(seen)
+}
+
+// keepPicture puts the picture into the report. It travels as text: what the engine gives
+// this process of a file is text.
+func (s *session) keepPicture(ctx context.Context, looked *dagger.Container) {
+	text, err := looked.WithExec([]string{"base64", "-w0", "/tmp/page.jpg"}).Stdout(ctx)
+	var picture []byte
+	if err == nil {
+		picture, err = base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	}
+	if err != nil {
+		s.stage.Warn(WarnLogs, "keep the picture of the page: %s", s.plain(err))
+		return
+	}
+	s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: pagePicture, Content: picture})
+}
+
+// judgePage turns what the browser saw into evidence.
+func (s *session) judgePage(seen seenPage) []*verdict.Problem {
+	c := s.in.Config.Image
+	if seen.Browser != "" {
+		return []*verdict.Problem{verdict.Problemf(CodeBrowser, "%s", s.redact(oneLine(seen.Browser)))}
+	}
+	var why string
+	switch {
+	case seen.Failed != "":
+		why = seen.Failed
+	case seen.Status >= 400:
+		why = fmt.Sprintf("status %d", seen.Status)
+	case seen.Broken != "":
+		why = "the page shows an exception: " + oneLine(seen.Broken)
+	case seen.Error != "" && !seen.Drawn:
+		why = "an error in the browser: " + oneLine(seen.Error)
+	case !seen.Drawn && strings.TrimSpace(seen.Text) == "":
+		why = fmt.Sprintf("nothing is drawn within %s", pageBudget)
+	case !seen.Drawn:
+		why = fmt.Sprintf("still being drawn after %s", pageBudget)
+	}
+	value := fmt.Sprintf("%q after %.1f s, %d characters", s.redact(clip(oneLine(seen.Title), 80)), seen.Seconds, seen.Length)
+	if why != "" {
+		value = s.redact(clip(why, 200))
+	}
+	s.stage.Gate("page "+c.Page+" in Chromium", value, "drawn within "+pageBudget.String(), why == "")
+	if why == "" {
+		return nil
+	}
+	problem := verdict.Problemf(CodePage, "%s: %s", c.Page, s.redact(clip(why, 300)))
+	problem.Details = lastLines(s.redact(seen.Broken+"\n"+seen.Text), logLines)
+	return []*verdict.Problem{problem}
+}
