@@ -145,7 +145,7 @@ func New(
 	// +optional
 	mlflowTrackingPassword *dagger.Secret,
 
-	// Credentials for S3 and ECS.
+	// Credentials for S3, ECS, and a login to ECR where the image goes there.
 	//
 	// +optional
 	awsAccessKeyId *dagger.Secret,
@@ -193,7 +193,7 @@ func New(
 	// +optional
 	imageAddress string,
 
-	// Login of that registry.
+	// Login of that registry; ECR's is made from the AWS credentials when there is none.
 	//
 	// +optional
 	dockerUsername *dagger.Secret,

@@ -35,6 +35,7 @@ func TestTheImageIsHandedItsPortAndItsDestination(t *testing.T) {
 	assert.Contains(t, strings.Join(in.Config.Image.Command, " "), "--server.port=7051")
 	assert.Equal(t, "ghcr.io/acme/rca", in.Push.Address)
 	assert.Equal(t, "robot", in.Push.Username)
+	assert.NotNil(t, in.Push.AWS.AccessKey)
 	assert.False(t, in.Push.Sandbox)
 	assert.Equal(t, "A", in.Redact("a"))
 

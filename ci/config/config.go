@@ -178,6 +178,8 @@ type Image struct {
 	Repository string `yaml:"repository" json:"repository"`
 	// Base is the base image; empty means python:<python>-slim.
 	Base string `yaml:"base" json:"base"`
+	// Platform is linux/amd64 or linux/arm64; the engine's own when empty.
+	Platform string `yaml:"platform" json:"platform"`
 	// Dockerfile builds the image from this file of the source instead of from the keys
 	// of this section that say how an image is made; empty for the pipeline's own build.
 	Dockerfile string `yaml:"dockerfile" json:"dockerfile"`

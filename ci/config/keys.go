@@ -90,6 +90,7 @@ var keyDocs = []keyDoc{
 
 	{"image.repository", "`[registry/]name` without tag and digest.", "Environment Variables", ""},
 	{"image.base", "Base image; empty for `python:<python>-slim`.", "", ""},
+	{"image.platform", "`linux/amd64` or `linux/arm64`; the engine's own when empty. Another one than the engine's needs an engine that emulates it.", "", `"enum": ["", "linux/amd64", "linux/arm64"]`},
 	{"image.dockerfile", "Dockerfile in the source to build from; empty for the pipeline's own build. It then says what base, requirements, command, port, user and health check are.", "Docker Integration", `"pattern": "^([^/\\\\].*)?$"`},
 	{"image.target", "Stage of the Dockerfile; the last one when empty.", "Docker Integration", ""},
 	{"image.build_args", "Arguments of the Dockerfile. No secrets: they stay in the image.", "", ""},

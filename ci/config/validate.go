@@ -257,6 +257,9 @@ func (v *validator) image(i Image) {
 			v.bad("image.base", "%q is not an image reference", i.Base)
 		}
 	}
+	if !slices.Contains([]string{"", "linux/amd64", "linux/arm64"}, i.Platform) {
+		v.bad("image.platform", "%q is neither linux/amd64 nor linux/arm64", i.Platform)
+	}
 	v.dockerfile(i)
 	v.paths("image.requirements", i.Requirements)
 	v.selection("image.inputs", i.Inputs)

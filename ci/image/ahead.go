@@ -83,7 +83,7 @@ func (s *session) pushPackages(ctx context.Context, a *Ahead) {
 	if a.problem != nil {
 		return
 	}
-	image := s.client.Container().From(f.base).WithRootfs(f.packages.Directory(rootDir))
+	image := s.platform().From(f.base).WithRootfs(f.packages.Directory(rootDir))
 	// The push of the image sends what is missing then, and reports why if it cannot.
 	_, _ = image.Publish(ctx, repo.String()+":"+packagesTag, dagger.ContainerPublishOpts{RegistryService: a.registry.service})
 }

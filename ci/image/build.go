@@ -23,6 +23,11 @@ var prepareScript string
 //go:embed scripts/fill.py
 var fillScript string
 
+// platform is an empty container of the image's platform.
+func (s *session) platform() *dagger.Container {
+	return s.client.Container(dagger.ContainerOpts{Platform: dagger.Platform(s.in.Config.Image.Platform)})
+}
+
 // fresh makes the steps that follow run again for each value of Input.Fresh.
 func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
 	if s.in.Fresh == "" {
@@ -74,12 +79,12 @@ func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem
 	if base == "" {
 		base = s.engine.Image(s.in.Config.Python)
 	}
-	pinned, err := s.client.Container().From(base).ImageRef(ctx)
+	pinned, err := s.platform().From(base).ImageRef(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
-	maker := s.fresh(s.client.Container().From(pinned).WithUser("0"))
-	prepare := s.python(maker.WithMountedDirectory(rootDir, s.client.Container().From(pinned).Rootfs()),
+	maker := s.fresh(s.platform().From(pinned).WithUser("0"))
+	prepare := s.python(maker.WithMountedDirectory(rootDir, s.platform().From(pinned).Rootfs()),
 		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)
 	if prepare, err = prepare.Sync(ctx); err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
@@ -133,7 +138,7 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
 	application := s.fill(f, models, source, AppDir, s.owned()...)
-	image := s.client.Container().From(f.base).WithRootfs(application.Directory(rootDir))
+	image := s.platform().From(f.base).WithRootfs(application.Directory(rootDir))
 	b.container, err = s.configure(image, f.base).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
@@ -143,7 +148,7 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 
 // install makes the virtual environment. What remains of it in the image is VenvDir alone.
 func (s *session) install(r requirements) *dagger.Container {
-	builder := s.engine.WithDownloadCache(s.engine.Base(s.in.Config.Python), s.in.Config.Python).
+	builder := s.engine.WithDownloadCache(s.engine.BaseOn(dagger.Platform(s.in.Config.Image.Platform), s.in.Config.Python), s.in.Config.Python).
 		// Bytecode that is checked by nobody: files get one fixed time, which bytecode
 		// checked by time would not survive.
 		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
@@ -288,7 +293,12 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 		return cancelled(ctx, what)
 	}
 	var exec *dagger.ExecError
-	if !errors.As(err, &exec) {
+	isExec := errors.As(err, &exec)
+	// What the kernel says of a program of another machine.
+	if s.in.Config.Image.Platform != "" && strings.Contains(strings.ToLower(err.Error())+execText(exec), "exec format error") {
+		return verdict.Problemf(CodePlatform, "%s: the engine cannot run programs of %s", what, s.in.Config.Image.Platform)
+	}
+	if !isExec {
 		// A step that runs no command fails in the engine, except where the code says so.
 		switch code {
 		case CodeBaseUnavailable, CodeBuildFailed, CodeSandboxRegistry, CodeStartFailed:
@@ -304,6 +314,14 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 	problem := verdict.Problemf(code, "%s", cause)
 	problem.Details = lines
 	return problem
+}
+
+// execText is what a failed command printed, in small letters.
+func execText(exec *dagger.ExecError) string {
+	if exec == nil {
+		return ""
+	}
+	return strings.ToLower(exec.Stdout + exec.Stderr)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -31,6 +31,8 @@ var (
 		"Use a python:<version>-slim image, or one with the same Python version at the same place, as image.base")
 	CodeEnvFailed = couldNotRun("IMAGE_ENV_FAILED", "The serving requirements could not be installed.",
 		"Read the installer's last lines; regenerate the lock file if a package or hash is gone, and use packages with wheels")
+	CodePlatform = couldNotRun("PLATFORM_NOT_RUNNABLE", "The engine cannot run commands of the image's platform.",
+		"Use an engine on such a machine, or install emulation on the engine's host: docker run --privileged --rm tonistiigi/binfmt --install arm64")
 	CodeBuildFailed = failure("BUILD_FAILED", "The image could not be built.",
 		"Read the last lines of the build")
 	CodeEngineFailed = couldNotRun("ENGINE_FAILED", "The engine could not do what it was asked.",
@@ -113,7 +115,7 @@ var (
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
-		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
+		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
 		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeBuildTool,
 		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,

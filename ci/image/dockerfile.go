@@ -32,7 +32,7 @@ func (s *session) buildDockerfile(ctx context.Context) (*built, *verdict.Problem
 		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Exclude: []string{path.Clean(c.ModelDir)}}).
 		WithDirectory(c.ModelDir, s.in.ModelFiles)
-	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target}
+	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target, Platform: dagger.Platform(c.Platform)}
 	for _, name := range sortedKeys(c.BuildArgs) {
 		opts.BuildArgs = append(opts.BuildArgs, dagger.BuildArg{Name: name, Value: c.BuildArgs[name]})
 	}

@@ -100,6 +100,10 @@ func TestADockerfileThatDoesNotBuildIsNamedByLine(t *testing.T) {
 		}, image.CodeBaseUnfit, `look up the user "app"`},
 		"the user has no number": {func(w *world) { w.engine.Answer("withExec.stdout", "app\n") }, image.CodeEngineFailed, "read the user"},
 		"the engine lost it":     {func(w *world) { w.engine.Answer("user", errors.New("lost")) }, image.CodeEngineFailed, "read the user: lost"},
+		"another machine": {func(w *world) {
+			w.in.Config.Image.Platform = "linux/arm64"
+			w.engine.Answer("dockerBuild.sync", &daggertest.ExecError{ExitCode: 255, Stderr: "exec /bin/sh: Exec format error"})
+		}, image.CodePlatform, "the engine cannot run programs of linux/arm64"},
 		"a secret argument": {func(w *world) { w.in.Config.Image.BuildArgs = map[string]string{"API_TOKEN": "d34db33f-cafe"} },
 			image.CodeSecret, "image.build_args.API_TOKEN"},
 	} {

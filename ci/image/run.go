@@ -99,7 +99,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	result.Digest, result.Reference = candidate.digest, candidate.reference
 
 	problems = append(problems, s.judgeConfig(candidate)...)
-	pulled := s.client.Container().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
+	pulled := s.platform().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
 	problems = append(problems, s.aside(
 		func(s *session) []*verdict.Problem { return s.inspect(ctx, pulled, built) },
 		func(s *session) []*verdict.Problem { return s.score(ctx, pulled) })...)

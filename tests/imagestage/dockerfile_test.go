@@ -68,7 +68,7 @@ func TestADockerfileThatDoesNotBuildIsNamedByItsLine(t *testing.T) {
 		"a file that is missing": {func(text string) string { return strings.Replace(text, "COPY serve.py", "COPY nothing.py", 1) },
 			"production", "deploy/Dockerfile line 9: failed to"},
 		"a stage that is missing": {same, "release", `target stage "release" could not be found; its stages are base, never, production`},
-		"an unknown instruction":  {func(text string) string { return text + "FOO bar\n" }, "production", "deploy/Dockerfile line 20: dockerfile parse error on line 20: unknown instruction: FOO"},
+		"an unknown instruction":  {func(text string) string { return text + "FOO bar\n" }, "production", "deploy/Dockerfile line 19: dockerfile parse error on line 19: unknown instruction: FOO"},
 		"an image that is not there": {func(text string) string {
 			return strings.Replace(text, "COPY serve.py", "COPY --from=builder serve.py", 1)
 		}, "production", "deploy/Dockerfile line 9: builder: docker.io/library/builder:latest: not found"},

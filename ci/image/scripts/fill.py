@@ -86,6 +86,7 @@ def main() -> None:
         path = os.path.join(args.root, args.manifest[0].lstrip("/"))
         content = json.loads(args.manifest[1])
         content["model"]["files"] = hashes
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as f:
             json.dump(content, f, indent=2, sort_keys=True)
             f.write("\n")
