@@ -62,7 +62,7 @@ func (s *session) buildDockerfile(ctx context.Context) (*built, *verdict.Problem
 	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
-	image = image.WithRootfs(models.Directory(rootDir))
+	image = image.WithRootfs(models.Directory(rootDir)).WithUser(strconv.Itoa(c.User))
 	for _, name := range sortedKeys(c.Vars) {
 		image = image.WithEnvVariable(name, c.Vars[name])
 	}

@@ -52,7 +52,7 @@ func TestASandboxImagePasses(t *testing.T) {
 			assert.Contains(t, string(file.Content), "mem_limit: 2048m")
 		}
 	}
-	assert.Equal(t, []string{"image/page.jpg", "image/compose.yaml", "image/config.json"}, paths)
+	assert.Equal(t, []string{"image/page.png", "image/compose.yaml", "image/config.json"}, paths)
 	assert.Equal(t, "none; refused: 8.8.8.8:53", evidence(r.Stage, "network to the outside"))
 	assert.Equal(t, `"RCA" after 1.2 s, 11 characters`, evidence(r.Stage, "page / in Chromium"))
 	assert.Equal(t, "streamlit (not installed: tensorflow, mlflow)", evidence(r.Stage, "imports in the image"))

@@ -105,7 +105,7 @@ def load(url: str, seconds: float, picture: str, log) -> dict:
                 drawn = True
                 break
             time.sleep(0.1)
-        shot = browser.call("Page.captureScreenshot", format="jpeg", quality=60)
+        shot = browser.call("Page.captureScreenshot", format="png")
         with open(picture, "wb") as f:
             f.write(base64.b64decode(shot["data"]))
         return {"drawn": drawn, "seconds": since - started, "failed": failed, "status": browser.status, "error": browser.error, **seen}
