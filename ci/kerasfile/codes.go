@@ -6,7 +6,7 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 var (
 	FormatRefused = verdict.Code{Name: "FORMAT_REFUSED", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model file is not a .keras archive; formats that run code when loaded (pickle, HDF5 with Lambda) are never opened.",
-		Remedy:  "Save the model in the Keras v3 format: model.save('models/lstm_model.keras')"}
+		Remedy:  "Save the model in the Keras v3 format: model.save('models/lstm_model.keras'); train.allow_formats lets h5 or pickle pass by name, unseen and never published"}
 	ArchiveInvalid = verdict.Code{Name: "ARCHIVE_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model file is damaged or was not written by Keras.",
 		Remedy:  "Train again and save with model.save; check the disk and anything that rewrites the file"}

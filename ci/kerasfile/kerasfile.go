@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,9 @@ type Options struct {
 	AllowLayers []string
 	// Recurrent demands at least one recurrent layer.
 	Recurrent bool
+	// AllowFormats are formats besides .keras that are let through unseen: "h5", "pickle".
+	// Both can hold any code, which is why nothing here opens them.
+	AllowFormats []string
 	// Limits bound the archive. A zero field means its default.
 	Limits Limits
 }
@@ -77,6 +81,9 @@ type Report struct {
 	// SHA256 is the file's hash in lower-case hex, Bytes its size.
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
+	// Unseen is the format of a file that was let through by AllowFormats without a look
+	// into it; empty for a .keras archive.
+	Unseen string `json:"unseen,omitempty"`
 	// KerasVersion is the version that saved the file, SavedAt when, as the file says.
 	KerasVersion string `json:"keras_version"`
 	SavedAt      string `json:"saved_at,omitempty"`
@@ -181,7 +188,7 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 		return nil
 	})
 	group.Go(func() error {
-		if !checkFormat(report, r, size, name) {
+		if !checkFormat(report, r, size, name, opts) {
 			return nil
 		}
 		return inspectArchive(ctx, report, r, size, opts)
@@ -192,20 +199,26 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 // formats are the beginnings of what else is called a model.
 var formats = []struct {
 	magic, name string
+	// key is the format's name in Options.AllowFormats; empty for one that is never allowed.
+	key string
 }{
-	{"\x89HDF\r\n\x1a\n", "an HDF5 file (the .h5 format before Keras 3)"},
-	{"\x80\x02", "a Python pickle"}, {"\x80\x03", "a Python pickle"}, {"\x80\x04", "a Python pickle"}, {"\x80\x05", "a Python pickle"},
-	{"\x93NUMPY", "a NumPy array"},
-	{"\x1f\x8b", "a gzip file"},
-	{"BZh", "a bzip2 file"},
-	{"\xfd7zXZ", "an xz file"},
-	{"GGUF", "a GGUF file"},
-	{"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched"},
-	{"<!DOCTYPE", "an HTML page"}, {"<html", "an HTML page"},
+	{"\x89HDF\r\n\x1a\n", "an HDF5 file (the .h5 format before Keras 3)", "h5"},
+	{"\x80\x02", "a Python pickle", "pickle"}, {"\x80\x03", "a Python pickle", "pickle"}, {"\x80\x04", "a Python pickle", "pickle"}, {"\x80\x05", "a Python pickle", "pickle"},
+	{"\x93NUMPY", "a NumPy array", ""},
+	{"\x1f\x8b", "a gzip file", ""},
+	{"BZh", "a bzip2 file", ""},
+	{"\xfd7zXZ", "an xz file", ""},
+	{"GGUF", "a GGUF file", ""},
+	{"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched", ""},
+	{"<!DOCTYPE", "an HTML page", ""}, {"<html", "an HTML page", ""},
 }
 
+// extensions are the names that a format goes by. A pickle called .keras is never let
+// through: whoever loads it would take it for something else.
+var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle"}}
+
 // checkFormat tells the format by name and first bytes, and refuses all but a zip called .keras.
-func checkFormat(report *Report, r io.ReaderAt, size int64, name string) bool {
+func checkFormat(report *Report, r io.ReaderAt, size int64, name string, opts Options) bool {
 	if size == 0 {
 		report.refuse(ArchiveInvalid, "%s is empty", name)
 		return false
@@ -217,6 +230,13 @@ func checkFormat(report *Report, r io.ReaderAt, size int64, name string) bool {
 	}
 	for _, f := range formats {
 		if bytes.HasPrefix(head, []byte(f.magic)) {
+			if f.key != "" && slices.Contains(opts.AllowFormats, f.key) && slices.Contains(extensions[f.key], strings.ToLower(filepath.Ext(name))) {
+				report.Unseen = f.key
+				if opts.Recurrent {
+					report.refuse(WrongArch, "%s is %s, whose layers nothing here can see", name, f.name)
+				}
+				return false
+			}
 			report.refuse(FormatRefused, "%s is %s", name, f.name)
 			return false
 		}

@@ -224,6 +224,39 @@ func TestInspectRefusesObjectsThatCouldRunCode(t *testing.T) {
 	}
 }
 
+func TestInspectLetsFormatsThroughByName(t *testing.T) {
+	look := func(content, name string, opts kerasfile.Options) *kerasfile.Report {
+		report, err := kerasfile.InspectReader(t.Context(), strings.NewReader(content), int64(len(content)), name, opts)
+		require.NoError(t, err)
+		return report
+	}
+	for _, c := range []struct {
+		content, name, allow, unseen string
+		recurrent                    bool
+		code                         string
+	}{
+		{hdf5, "m.h5", "h5", "h5", false, ""},
+		{hdf5, "m.hdf5", "h5", "h5", false, ""},
+		{"\x80\x04\x95", "m.pkl", "pickle", "pickle", false, ""},
+		{"\x80\x04\x95", "m.keras", "pickle", "", false, kerasfile.FormatRefused.Name},
+		{"\x80\x04\x95", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
+		{hdf5, "m.h5", "pickle", "", false, kerasfile.FormatRefused.Name},
+		{hdf5, "m.h5", "h5", "h5", true, kerasfile.WrongArch.Name},
+		{"GGUF", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
+		{"text", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
+	} {
+		report := look(c.content, c.name, kerasfile.Options{AllowFormats: []string{c.allow}, Recurrent: c.recurrent})
+		assert.Equal(t, c.unseen, report.Unseen, "%+v", c)
+		assert.Len(t, report.SHA256, 64)
+		if c.code == "" {
+			assert.Empty(t, report.Problems, "%+v", c)
+		} else {
+			require.NotEmpty(t, report.Problems, "%+v", c)
+			assert.Equal(t, c.code, report.Problems[0].Code.Name, "%+v", c)
+		}
+	}
+}
+
 func TestInspectReportsAllRefusalsButNotWithoutEnd(t *testing.T) {
 	var layers []object
 	for range 100 {

@@ -17,6 +17,9 @@ type Artifact struct {
 	// SHA256 is the hash of that file in lower-case hex, Bytes its size.
 	SHA256 string
 	Bytes  int64
+	// Unseen is the format of a model that nothing looked into, because the contract allows
+	// it by name; empty for one that was inspected. Such a model is never published.
+	Unseen string
 	// Metrics are the final values by name; History has every logged point.
 	Metrics map[string]float64
 	History map[string][]Point

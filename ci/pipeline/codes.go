@@ -26,6 +26,13 @@ var (
 	}
 )
 
+// CodeUnseen refuses to publish a model that nothing looked into.
+var CodeUnseen = verdict.Code{
+	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
+	Meaning: "the model is of a format that runs code when it is loaded; whoever loads a published model has credentials in reach",
+	Remedy:  "save the model in the Keras v3 format (.keras)",
+}
+
 // CodeNotStopped warns of a server of the sandbox that did not end when told to.
 var CodeNotStopped = verdict.Code{
 	Name: "NOT_STOPPED", Stage: verdict.Preflight,
@@ -35,5 +42,5 @@ var CodeNotStopped = verdict.Code{
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{CodeBadArgument, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython, CodeNotStopped}
+	return []verdict.Code{CodeBadArgument, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython, CodeUnseen, CodeNotStopped}
 }

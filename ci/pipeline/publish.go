@@ -13,6 +13,10 @@ import (
 )
 
 func (p *progress) publish(servers *servers) verdict.Stage {
+	if m := p.outcome.Model; m != nil && m.Unseen != "" {
+		stage := verdict.Stage{Name: verdict.Publish}
+		return *stage.Judge(verdict.Problemf(CodeUnseen, "%s is a file of the format %s, and nothing has looked into it", m.File, m.Unseen))
+	}
 	target := p.opts.Target
 	if p.opts.Environment == "sandbox" {
 		var problem *verdict.Problem

@@ -50,7 +50,9 @@ func (s *session) evidence(c *Candidate) {
 		s.stage.Add("model sha256", artifact.SHA256)
 		s.stage.Add("model file", fmt.Sprintf("%s, %d bytes", artifact.File, artifact.Bytes))
 	}
-	if i := c.Inspection; i != nil && i.OK() {
+	if i := c.Inspection; i != nil && i.Unseen != "" {
+		s.stage.Add("model layers", "not looked into: "+i.Unseen)
+	} else if i != nil && i.OK() {
 		s.stage.Add("model layers", fmt.Sprintf("%d, all allowed; recurrent: %s; saved by Keras %s", len(i.Layers), either(strings.Join(i.Recurrent, ", "), "none"), i.KerasVersion))
 	}
 	if c.Run != nil {

@@ -337,7 +337,7 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{stepProblem(ctx, "export the model", err)}
 	}
 	report, err := kerasfile.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), kerasfile.Options{
-		AllowLayers: s.cfg.AllowLayers, Recurrent: s.cfg.Recurrent,
+		AllowLayers: s.cfg.AllowLayers, AllowFormats: s.cfg.AllowFormats, Recurrent: s.cfg.Recurrent,
 	})
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
@@ -351,6 +351,9 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		artifact.Golden = golden
 	}
 	s.candidate.Inspection = report
+	if artifact.Unseen = report.Unseen; report.Unseen != "" {
+		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
+	}
 	if report.OldKeras {
 		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, kerasfile.SafeVersion)
 	}

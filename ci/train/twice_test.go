@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -112,5 +113,31 @@ func TestNoStepReachesTheNetworkUnlessTheContractSaysSo(t *testing.T) {
 		result := s.run()
 		require.Len(t, result.Stage.Warnings, 1)
 		assert.Equal(t, train.NetworkOpen.Name, result.Stage.Warnings[0].Code)
+	})
+}
+
+func TestAFormatThatTheContractAllowsByName(t *testing.T) {
+	s := sound(t)
+	delete(s.left, "models/lstm_model.keras")
+	s.left["models/m.h5"] = "\x89HDF\r\n\x1a\n"
+	delete(s.runs[0]["tags"].(object), "model_sha256")
+	cfg := &s.input.Config.Train
+	cfg.Model, cfg.AllowFormats, cfg.Recurrent = "models/*.h5", []string{"h5"}, false
+	result := s.run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	assert.Equal(t, "h5", result.Model.Unseen)
+	require.Len(t, result.Stage.Warnings, 1)
+	assert.Equal(t, train.NotInspected.Name, result.Stage.Warnings[0].Code)
+	for _, step := range s.runner.Steps() {
+		assert.True(t, step.Offline, step.Name)
+		assert.Empty(t, step.Secrets, "no credentials are in reach of what loads it")
+		assert.Empty(t, step.Services)
+	}
+	t.Run("is refused where an LSTM is asked for", func(t *testing.T) {
+		cfg.Recurrent = true
+		s.fails(kerasfile.WrongArch, "nothing here can see")
+		for _, step := range s.runner.Steps() {
+			assert.NotEqual(t, "score golden sample", step.Name, "what is refused is not loaded")
+		}
 	})
 }
