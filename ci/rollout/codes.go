@@ -46,8 +46,8 @@ var (
 		"Use the ARN of a Secrets Manager secret or SSM parameter, with :key:: behind it for one JSON key")
 	EnvironmentInvalid = failure("ENVIRONMENT_INVALID", "The environment has no usable name.",
 		"Pass --environment sandbox, staging, production, or one declared under environments in pipeline.yaml")
-	NotApplied = couldNotRun("NOT_APPLIED", "The rollout was planned and validated, and not carried out: this version does not write to AWS.",
-		"Review rollout/plan.md of the report; the JSON files beside it are what the AWS CLI takes with --cli-input-json")
+	NotApplied = couldNotRun("NOT_APPLIED", "Only a plan was asked for: it was validated, and nothing was carried out.",
+		"Review rollout/plan.md of the report, then deploy; the JSON files beside it are what the AWS CLI takes with --cli-input-json")
 	Cancelled = couldNotRun("CANCELLED", "The run was cancelled before the rollout.",
 		"Run the stage again")
 )

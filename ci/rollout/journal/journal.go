@@ -169,6 +169,9 @@ func (j *Journal) Hold(ctx context.Context) error {
 		}
 		return err
 	}
+	if j.Held(j.state) != nil {
+		return ErrMoved // whoever read a lock that holds must look again
+	}
 	if err := j.probe(ctx); err != nil {
 		return err
 	}

@@ -394,7 +394,7 @@ func (o *operation) followOn(d types.ServiceDeployment) []*verdict.Problem {
 		o.plan, o.result.Plan = plan, plan
 	}
 	o.plan.Revision = aws.ToString(revision.TaskDefinition)
-	state, problem := ensure.Look(o.ctx, o.ensureClients(), o.clock, o.plan)
+	state, problem := ensure.Look(o.ctx, o.ensureClients(), beating{o}, o.plan)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -447,7 +447,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 		if err := o.fence(o.ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
-		gone, problem := ensure.Destroy(o.ctx, o.ensureClients(), o.clock, o.plan, confirm, withLogs)
+		gone, problem := ensure.Destroy(o.ctx, o.ensureClients(), beating{o}, o.plan, confirm, withLogs)
 		o.result.Changed = len(gone.Deleted) > 0
 		o.stage().Add("deleted", fmt.Sprint(len(gone.Deleted)))
 		o.list("Resources", gone.Deleted, "deleted", gone.Kept)

@@ -239,9 +239,23 @@ func (o *operation) ensureClients() ensure.Clients {
 	return ensure.Clients{ECS: o.clients.ECS, Balancing: o.clients.Balancing, Scaling: o.clients.Scaling, CloudWatch: o.clients.CloudWatch, Logs: o.clients.Logs}
 }
 
+// beating is a clock that renews the lock whenever it has passed some time.
+type beating struct{ o *operation }
+
+// Now implements Clock.
+func (b beating) Now() time.Time { return b.o.clock.Now() }
+
+// Sleep implements Clock. Without the lock, whoever waits must not go on.
+func (b beating) Sleep(ctx context.Context, d time.Duration) error {
+	if err := b.o.clock.Sleep(ctx, d); err != nil || !b.o.journal.Holding() {
+		return err
+	}
+	return b.o.fence(ctx)
+}
+
 // look compares what exists with the plan.
 func (o *operation) look() []*verdict.Problem {
-	state, problem := ensure.Look(o.ctx, o.ensureClients(), o.clock, o.plan)
+	state, problem := ensure.Look(o.ctx, o.ensureClients(), beating{o}, o.plan)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}

@@ -1,0 +1,128 @@
+package pipeline
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const stagingConfig = `
+rollout:
+  account: "111122223333"
+  strategy: rolling
+  vpc: vpc-0123456789abcdef0
+  subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+  security_groups: [sg-0123456789abcdef0]
+  execution_role: arn:aws:iam::111122223333:role/execution
+  task_role: arn:aws:iam::111122223333:role/task
+  infrastructure_role: arn:aws:iam::111122223333:role/infrastructure
+  journal: s3://bucket/rollouts
+`
+
+// inAWS is a backend and options for staging in a fake account.
+func inAWS(t *testing.T, content string) (Backend, Options, *fakeaws.Account, *account.Options) {
+	t.Helper()
+	clock := fakeaws.NewClock()
+	aws := fakeaws.NewAccount(clock)
+	var opened account.Options
+	opts := Options{Environment: "staging", Ref: "main", Image: "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca@sha256:" + strings.Repeat("a", 64)}
+	opts.Rollout = RolloutOptions{
+		Clock: clock, Get: func(context.Context, string) error { return nil },
+		Connect: func(_ context.Context, o account.Options) (release.Clients, *verdict.Problem) {
+			opened = o
+			return release.Clients{ECS: aws.ECS, Balancing: aws.Balancing, Scaling: aws.Scaling, CloudWatch: aws.CloudWatch, Logs: aws.Logs,
+				Identity: aws.Identity, Objects: aws.Objects}, nil
+		},
+	}
+	source := fake.Files(map[string]string{"main.py": "print()\n", "pipeline.yaml": content})
+	return Backend{Runner: fake.New().As("engine"), Source: source, WorkDir: t.TempDir()}, opts, aws, &opened
+}
+
+func deployStage(t *testing.T, run *verdict.Run) verdict.Stage {
+	t.Helper()
+	require.Nil(t, run.Preflight)
+	require.Len(t, run.Stages, 1)
+	return run.Stages[0]
+}
+
+func TestStagingIsDeployedAndOperated(t *testing.T) {
+	ctx := context.Background()
+	backend, opts, aws, opened := inAWS(t, stagingConfig)
+	opts.Target.AccessKey, opts.Target.SecretKey = fake.Secret("AWS_ACCESS_KEY_ID", "key\n"), fake.Secret("AWS_SECRET_ACCESS_KEY", "words")
+	opts.Rollout.Endpoint = "http://127.0.0.1:4566"
+	plan := Explain(ctx, backend, opts)
+	require.Empty(t, plan.Problems)
+	assert.True(t, plan.Compared && plan.Changed)
+
+	opts.Stages = []string{verdict.Deploy}
+	outcome := Run(ctx, backend, opts)
+	stage := deployStage(t, outcome.Run)
+	require.Equal(t, verdict.Pass, stage.Verdict, stage.Cause)
+	require.NotNil(t, outcome.Plan)
+	assert.Equal(t, "key", opened.AccessKey)
+	assert.Equal(t, "http://127.0.0.1:4566", opened.Endpoint)
+	assert.Equal(t, "ap-south-1", opened.Region)
+
+	plan = Explain(ctx, backend, opts)
+	assert.Empty(t, plan.Problems)
+	assert.True(t, plan.Compared)
+	assert.False(t, plan.Changed)
+
+	opts.Image = ""
+	for operation, code := range map[string]string{Status: "", Rollback: release.NoRelease.Name, Approve: release.NothingPaused.Name, Reject: release.NothingPaused.Name,
+		Wait: release.NothingInFlight.Name, Prune: "PRUNE_FAILED", Destroy: "DESTROY_REFUSED", "dance": CodeBadArgument.Name} {
+		assert.Equal(t, code, deployStage(t, Operate(ctx, backend, opts, operation)).Code, operation)
+	}
+	opts.Rollout.Confirm = "openstack-rca-service-staging"
+	assert.Equal(t, verdict.Pass, deployStage(t, Operate(ctx, backend, opts, Destroy)).Verdict)
+	assert.Equal(t, deployment.TargetMissing.Name, deployStage(t, Operate(ctx, backend, opts, Status)).Code)
+	assert.Contains(t, aws.Calls(), "ecs:DeleteService")
+}
+
+func TestARolloutIsRefusedBeforeItsAccountIsOpened(t *testing.T) {
+	ctx := context.Background()
+	backend, opts, aws, _ := inAWS(t, stagingConfig)
+	opts.Rollout.InFlight, opts.Rollout.OnTimeout, opts.Rollout.LockWait = "dance", "explode", "-1s"
+	stage := deployStage(t, Operate(ctx, backend, opts, Status))
+	require.Len(t, stage.Problems, 3, "all at once")
+
+	backend, opts, _, _ = inAWS(t, stagingConfig)
+	opts.Rollout.Connect = nil
+	stage = deployStage(t, Operate(ctx, backend, opts, Status))
+	assert.Equal(t, account.CredentialsInvalid.Name, stage.Code)
+	assert.Contains(t, stage.Cause, "no AWS credentials are given")
+
+	opts.Rollout.Profile, opts.Target.AccessKey = "nobody", fake.Secret("AWS_ACCESS_KEY_ID", "key")
+	assert.Equal(t, account.CredentialsInvalid.Name, deployStage(t, Operate(ctx, backend, opts, Status)).Code)
+
+	opts.Environment = "sandbox"
+	assert.Equal(t, release.NoSandbox.Name, deployStage(t, Operate(ctx, backend, opts, Status)).Code)
+
+	opts.Environment, opts.Ref = "staging", "feature/x"
+	assert.Equal(t, verdict.NotRun, deployStage(t, Operate(ctx, backend, opts, Rollback)).Verdict, "the policy counts")
+	assert.Empty(t, aws.Calls())
+}
+
+func TestAWebIdentityIsHandedOn(t *testing.T) {
+	backend, opts, _, opened := inAWS(t, stagingConfig)
+	opts.Rollout.WebIdentity, opts.Rollout.WebIdentityRole, opts.Rollout.Role = fake.Secret("AWS_WEB_IDENTITY_TOKEN", "the-token-of-ci"), "arn:w", "arn:r"
+	opts.Rollout.LockWait = "0s"
+	run := Operate(context.Background(), backend, opts, Status)
+	deployStage(t, run)
+	token, err := opened.WebIdentity()
+	require.NoError(t, err)
+	assert.Equal(t, "the-token-of-ci", string(token))
+	assert.Equal(t, "arn:w", opened.WebIdentityRole)
+	assert.Equal(t, "arn:r", opened.Role)
+	assert.NotContains(t, run.Redact("x the-token-of-ci y"), "the-token-of-ci")
+}
