@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -206,28 +207,46 @@ func (s *session) readTests(ctx context.Context) error {
 		}
 		return nil
 	}
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
+	if s.seen != nil {
+		s.result.JUnit = s.parts[0].report
+	} else if err := s.readUnited(name); errors.Is(err, os.ErrNotExist) {
 		return nil // no shard left a report
-	}
-	if err != nil {
-		return fmt.Errorf("open JUnit report: %w", err)
-	}
-	shown := &spans{}
-	groups := newGroups(s.in.Config.Test.Categories, s.events)
-	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: func(c junit.Case) {
-		groups.add(c)
-		shown.add(c)
-	}})
-	if err = errors.Join(err, f.Close()); err != nil {
+	} else if err != nil {
 		s.junitErr = err
-	} else {
-		s.groups = groups.all()
+	}
+	if s.junitErr == nil {
+		s.groups = s.seen.groups.all()
 		dedupe(s.result.JUnit)
-		shown.emit(ctx, s.events)
+		s.seen.spans.emit(ctx, s.events)
 	}
 	s.attach(junitFile, name)
 	return nil
+}
+
+// readUnited reads the report of several runs.
+func (s *session) readUnited(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("open JUnit report: %w", err)
+	}
+	s.seen = newSeen(s.in.Config.Test.Categories, s.events)
+	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: s.seen.add})
+	return errors.Join(err, f.Close())
+}
+
+// seen are what is kept of the tests of a report as they go by.
+type seen struct {
+	groups *groups
+	spans  *spans
+}
+
+func newSeen(categories []config.Category, e *events) *seen {
+	return &seen{groups: newGroups(categories, e), spans: &spans{}}
+}
+
+func (s *seen) add(c junit.Case) {
+	s.groups.add(c)
+	s.spans.add(c)
 }
 
 // dedupe takes files out that several shards could not load.

@@ -53,6 +53,8 @@ type session struct {
 	measured *coverage.Report
 	// flaky are the tests that passed when they were run again, by id.
 	flaky map[string]bool
+	// seen are the tests of the whole report; nil until it is read.
+	seen *seen
 	// groups are the categories with their counts.
 	groups []category
 	// selected is what the plugin told of a selection by changes; nil without one.
@@ -228,7 +230,13 @@ func (s *session) collect(ctx context.Context, p *part) error {
 	}
 	if p.has(junitFile) {
 		p.junitErr = errors.Join(p.junitErr, p.open(ctx, reports, junitFile, func(f *os.File) (err error) {
-			p.report, err = junit.Parse(f, junit.Options{})
+			options := junit.Options{}
+			if p.name == "" && s.in.Reruns == 0 {
+				// This is the whole report: it need not be read a second time.
+				s.seen = newSeen(s.in.Config.Test.Categories, p.events)
+				options.Each = s.seen.add
+			}
+			p.report, err = junit.Parse(f, options)
 			return err
 		}))
 	}
