@@ -192,6 +192,8 @@ type Image struct {
 	// Requirements is what serving needs.
 	Requirements []string  `yaml:"requirements" json:"requirements"`
 	Inputs       Selection `yaml:"inputs" json:"inputs"`
+	// Prune are globs below the packages' directory of files that serving does without.
+	Prune []string `yaml:"prune" json:"prune"`
 	// Command starts the application.
 	Command []string          `yaml:"command" json:"command"`
 	Vars    map[string]string `yaml:"vars" json:"vars"`

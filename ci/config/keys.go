@@ -96,6 +96,7 @@ var keyDocs = []keyDoc{
 	{"image.build_args", "Arguments of the Dockerfile. No secrets: they stay in the image.", "", ""},
 	{"image.source", "Address of the source, for the label `org.opencontainers.image.source`; empty for none.", "", ""},
 	{"image.requirements", "Requirements files of serving.", "", relativePath},
+	{"image.prune", "Globs, relative to `site-packages`, of files of the packages that serving does without, such as `**/tests`. The image is proven without them.", "", relativePath},
 	{"image.inputs.include", "Globs of the files in the image; everything when empty.", "", relativePath},
 	{"image.inputs.exclude", "Globs of exceptions.", "", relativePath},
 	{"image.command", "Command that starts the application.", "Container Features", ""},

@@ -76,6 +76,7 @@ image:
   dockerfile: deploy/Dockerfile
   target: production
   platform: linux/arm64
+  prune: ["**/tests"]
   build_args: {PYTHON: "3.11"}
   source: https://github.com/acme/rca
   page: /?embed=true
@@ -323,6 +324,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a base image that is none":            {"image: {base: 'a b'}", "is not an image reference"},
 		"a target without a Dockerfile":        {"image: {target: production}", "image.dockerfile names none"},
 		"a platform that is none":              {"image: {platform: windows/amd64}", "neither linux/amd64 nor linux/arm64"},
+		"pruning outside":                      {"image: {prune: [../x]}", "leaves the source with .."},
 		"a stage that is none":                 {"image: {dockerfile: Dockerfile, target: 'a b'}", "is not the name of a stage"},
 		"a Dockerfile elsewhere":               {"image: {dockerfile: ../Dockerfile}", "leaves the source with .."},
 		"a secret for a build":                 {"image: {dockerfile: D, build_args: {API_TOKEN: x}}", "by its name a secret"},

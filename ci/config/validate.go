@@ -262,6 +262,7 @@ func (v *validator) image(i Image) {
 	}
 	v.dockerfile(i)
 	v.paths("image.requirements", i.Requirements)
+	v.globs("image.prune", i.Prune)
 	v.selection("image.inputs", i.Inputs)
 	v.command("image.command", i.Command, true)
 	v.vars("image.vars", i.Vars, true)

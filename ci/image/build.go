@@ -101,8 +101,21 @@ func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem
 		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
 	}
 	f := &foundation{base: pinned, maker: maker}
-	f.packages = s.fill(f, prepare, builder.Directory(VenvDir), VenvDir)
+	f.packages = s.fill(f, prepare, s.pruned(builder.Directory(VenvDir)), VenvDir)
 	return f, nil
+}
+
+// pruned are the packages without what pipeline.yaml says that serving does without. Whether
+// that is true is seen by running the image.
+func (s *session) pruned(packages *dagger.Directory) *dagger.Directory {
+	var globs []string
+	for _, glob := range s.in.Config.Image.Prune {
+		globs = append(globs, "lib/python*/site-packages/"+glob)
+	}
+	if len(globs) == 0 {
+		return packages
+	}
+	return packages.Filter(dagger.DirectoryFilterOpts{Exclude: globs})
 }
 
 // fill makes the next layer: a tree at its destination, on top of what is there.

@@ -341,6 +341,14 @@ func TestWarnings(t *testing.T) {
 	assert.Contains(t, w.engine.Queries(), `"uv","pip","install","-r","requirements/serve.lock"`)
 }
 
+func TestPackagesArePruned(t *testing.T) {
+	w := newWorld(t)
+	w.in.Config.Image.Prune = []string{"**/tests", "pyarrow/include"}
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Contains(t, w.engine.Queries(), `filter(exclude: ["lib/python*/site-packages/**/tests","lib/python*/site-packages/pyarrow/include"])`)
+}
+
 func TestANetworkThatCouldNotBeCutIsSaid(t *testing.T) {
 	w := newWorld(t)
 	w.left["outside"] = "not cut: Operation not permitted\n"
