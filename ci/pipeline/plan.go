@@ -37,7 +37,9 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 		return plan
 	}
 	for _, decision := range decisions {
-		if decision.Stage != verdict.Deploy || !decision.Run {
+		// An image that is given needs no engine to be rolled out.
+		given := decision.Code == policy.CodeNoEngine.Name && opts.Image != ""
+		if decision.Stage != verdict.Deploy || !decision.Run && !given {
 			continue
 		}
 		if run.Environment != rollout.Sandbox && opts.Image != "" && opts.credentials() {
