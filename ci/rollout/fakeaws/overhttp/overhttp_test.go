@@ -402,3 +402,14 @@ func TestTenTriesAreMadeAndNoMore(t *testing.T) {
 	require.Error(t, err)
 	assert.Len(t, w.server.Requests(), 10)
 }
+
+func TestTimePassesFasterThanTheWorlds(t *testing.T) {
+	w := newWorld(t)
+	w.server.Hasten(w.clock, 10_000)
+	begun := w.clock.Now()
+	assert.WithinDuration(t, time.Now(), begun, time.Minute, "it begins with the world's time")
+	time.Sleep(20 * time.Millisecond)
+	_, err := w.clients.ECS.DescribeServices(context.Background(), &ecs.DescribeServicesInput{Services: []string{"rca"}})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, w.clock.Now().Sub(begun), 200*time.Second)
+}
