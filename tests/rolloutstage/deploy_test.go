@@ -37,12 +37,11 @@ func image(n string) string {
 
 // rolled is a project with an account to roll out to, and a way to call the pipeline.
 type rolled struct {
-	t      *testing.T
-	aws    *fakeaws.Account
-	server *overhttp.Server
-	source string
-	call   func(operation string, args ...string) told
-	// json are the arguments that make the call print its report.
+	t                        *testing.T
+	aws                      *fakeaws.Account
+	server                   *overhttp.Server
+	source                   string
+	call                     func(operation string, args ...string) told
 	family, cluster, service string
 }
 
@@ -76,7 +75,7 @@ func start(t *testing.T, host, strategy string) (*rolled, string) {
 	clock := fakeaws.NewClock()
 	r := &rolled{t: t, aws: fakeaws.NewAccount(clock)}
 	r.server = overhttp.New(r.aws)
-	r.server.Hasten(clock, 60)
+	r.server.Hasten(clock, 120)
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	require.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -113,8 +112,8 @@ rollout:
 `)
 	require.NoError(t, err)
 	require.NoError(t, settings.Close())
-	r.family = "arn:aws:ecs:ap-south-1:" + fakeAccount + ":task-definition/tiny-staging:"
-	r.cluster, r.service = "tiny-staging", "tiny-staging"
+	r.family = "arn:aws:ecs:ap-south-1:" + fakeAccount + ":task-definition/tiny:"
+	r.cluster, r.service = "tiny", "tiny"
 	return r, url
 }
 

@@ -24,7 +24,6 @@ import (
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
@@ -74,7 +73,6 @@ type Clients struct {
 	Scaling    *scaling.Client
 	CloudWatch *cloudwatch.Client
 	Logs       *logs.Client
-	IAM        *iam.Client
 	Objects    *s3.Client
 	STS        *sts.Client
 }
@@ -170,7 +168,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
 			}
 		}),
-		Logs: logs.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg),
+		Logs: logs.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg),
 	}, nil
 }
 
