@@ -6,11 +6,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
 // Models lists the published versions of --environment, the newest first: state,
 // metrics, commit, and the aliases that point at them. Claims that nobody seems to work
-// on are warnings. It writes nothing; report has publish/models.json for machines.
+// on are warnings. It writes nothing; list is for machines.
 //
 // +cache="session"
 func (m *OpenstackRca) Models(
@@ -20,11 +21,35 @@ func (m *OpenstackRca) Models(
 	//
 	// +optional
 	limit int,
-) (*Run, error) {
-	return m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
-		return pipeline.Models(ctx, backend, opts, limit)
+) (*Models, error) {
+	list := ""
+	run, err := m.registry(ctx, func(backend pipeline.Backend, opts pipeline.Options) *verdict.Run {
+		run := pipeline.Models(ctx, backend, opts, limit)
+		list = pipeline.ModelsJSON(run)
+		return run
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &Models{Report: run.Report, Summary: run.Summary, Json: run.Json, List: list, Failure: run.Failure}, nil
 }
+
+// Models are the published versions of an environment.
+type Models struct {
+	// The verdict, and publish/models.json.
+	Report *dagger.Directory
+	// The versions as a table in Markdown.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	Json string
+	// The versions for machines: schema, registered_model, versions. Empty when they could not be listed.
+	List string
+	// +private
+	Failure string
+}
+
+// Enforce fails unless everything could be read.
+func (m *Models) Enforce() error { return enforce(m.Failure) }
 
 // Promote points an alias, and champion, at a published version of --environment: the one
 // that the environment's own alias points at, or --number. The version stays what it is,

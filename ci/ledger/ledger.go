@@ -86,6 +86,9 @@ type Options struct {
 	// wait between two of them (20 s when 0).
 	Attempts   int
 	MaxBackoff time.Duration
+	// AnswerTimeout is how long one attempt waits for an answer to begin once all of the
+	// request is sent; 45 s when 0. A connection that went dead is then left for a new one.
+	AnswerTimeout time.Duration
 	// PartSize is the size of the parts of a large upload and the size above which
 	// an upload has parts; 16 MiB when 0, at least 5 MiB on AWS.
 	PartSize int64
@@ -134,6 +137,9 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	if opts.MaxBackoff == 0 {
 		opts.MaxBackoff = 20 * time.Second
 	}
+	if opts.AnswerTimeout == 0 {
+		opts.AnswerTimeout = 45 * time.Second
+	}
 	if opts.Clock == nil {
 		opts.Clock = systemClock{}
 	}
@@ -168,7 +174,9 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 		if opts.Transport != nil {
 			o.HTTPClient = &http.Client{Transport: opts.Transport}
 		} else {
-			o.HTTPClient = awshttp.NewBuildableClient()
+			o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+				t.ResponseHeaderTimeout = opts.AnswerTimeout
+			})
 		}
 	})
 	return &Ledger{opts: opts, client: client, bucket: bucket, prefix: prefix}, nil

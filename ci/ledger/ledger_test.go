@@ -581,6 +581,20 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+func TestAConnectionThatWentDeadIsLeftForANewOne(t *testing.T) {
+	s := ledgertest.Start(t, "models-bucket")
+	opts := options(s)
+	opts.AnswerTimeout = 50 * time.Millisecond
+	l := open(t, opts)
+	var once sync.Once
+	s.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
+		once.Do(func() { <-r.Context().Done() }) // the first request is never answered
+		return false
+	})
+	_, err := l.Scan(t.Context())
+	require.NoError(t, err)
+}
+
 func TestUploadInPartsKeepsMemoryBounded(t *testing.T) {
 	// The store of the other tests keeps what it gets; this one counts.
 	var received atomic.Int64

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -92,6 +93,9 @@ func checks(backend Backend, opts Options) []check {
 		}
 		all = append(all, check{server.name, func(ctx context.Context) (string, error) { return dial(ctx, server.address) }, server.remedy})
 	}
+	all = append(all, check{"publishing", func(ctx context.Context) (string, error) {
+		return publish.Preflight(ctx, publish.Input{Config: cfg, Environment: opts.Environment, Target: opts.Target})
+	}, "docs/codes.md has the code's remedy; nothing was written"})
 	return all
 }
 

@@ -44,6 +44,7 @@ func TestPublishedVersionsAreReachedInTheSandboxOnlyThroughServersThatStay(t *te
 	want := map[string]string{"models": "pass ", "promote": "fail VERSION_NOT_COMMITTED", "rollback-model": "fail NO_PREVIOUS_VERSION", "clean-claims": "pass "}
 	for name, run := range operations(t.Context(), b, opts) {
 		assert.Equal(t, want[name], codes(run)["publish"], name)
+		assert.Equal(t, name == "models", ModelsJSON(run) != "", name)
 		require.NoError(t, verdict.WriteReport(t.TempDir(), run))
 	}
 }
@@ -89,7 +90,9 @@ func TestWhatLoadingThePublishedModelFindsDecides(t *testing.T) {
 	assert.Equal(t, publish.CodeVerifyNotRun.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "nothing runs here")
 
 	exit := 0
-	p.backend.Runner = fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return &runner.Result{ExitCode: exit, Stderr: "ValueError: no"}, nil })
+	p.backend.Runner = fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
+		return &runner.Result{ExitCode: exit, Stderr: "ValueError: no"}, nil
+	})
 	loaded := p.loadPublished(t.Context(), "m/1", "dir")
 	require.Nil(t, loaded.Problem)
 	assert.Contains(t, loaded.Found, "loaded with Keras")

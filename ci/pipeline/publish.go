@@ -86,6 +86,19 @@ func Models(ctx context.Context, backend Backend, opts Options, limit int) *verd
 	return registry(ctx, backend, opts, false, func(in publish.Input) verdict.Stage { return publish.List(ctx, in, limit).Stage })
 }
 
+// ModelsJSON is the list of a run of Models for machines; empty when there is none. What
+// hides secrets in reports has been applied to it.
+func ModelsJSON(run *verdict.Run) string {
+	for _, stage := range run.Stages {
+		for _, file := range stage.Files {
+			if file.Path == publish.ListFile {
+				return string(file.Content)
+			}
+		}
+	}
+	return ""
+}
+
 // Promote points an alias at a published version of the environment.
 func Promote(ctx context.Context, backend Backend, opts Options, move publish.Move) *verdict.Run {
 	return registry(ctx, backend, opts, true, func(in publish.Input) verdict.Stage { return publish.Promote(ctx, in, move).Stage })
@@ -122,7 +135,7 @@ func registry(ctx context.Context, backend Backend, opts Options, writes bool, o
 		stage := &verdict.Stage{Name: verdict.Publish}
 		if servers.mlflow == nil || servers.s3 == nil {
 			run.Stages = append(run.Stages, *stage.Judge(verdict.Problemf(publish.CodeInput,
-				"the sandbox's own servers end with the run that started them: give --sandbox-mlflow and --sandbox-s3, or another --environment")))
+				"the sandbox's own servers end with the run that started them: give --sandbox-mlflow and --sandbox-s3 (of the Dagger module), or another --environment")))
 			return run
 		}
 		var problem *verdict.Problem

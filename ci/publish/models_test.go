@@ -431,3 +431,31 @@ func TestVersionsThatThisPipelineDidNotPublishAreNotPromoted(t *testing.T) {
 	require.Len(t, list.Stage.Warnings, 1)
 	assert.Contains(t, list.Stage.Warnings[0].Cause, "alias staging points at version 2")
 }
+
+func TestPreflightAsksBothServersAndWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.unchanged(func() {
+		found, err := Preflight(t.Context(), w.input(nil))
+		require.NoError(t, err)
+		assert.Contains(t, found, "experiment openstack_rca_system_staging does not exist yet")
+		assert.Contains(t, found, "number 1 ")
+	})
+	w.published("one")
+	found, err := Preflight(t.Context(), w.input(nil))
+	require.NoError(t, err)
+	assert.Contains(t, found, "is there")
+	assert.Contains(t, found, "number 2 ")
+
+	w.failStore(http.MethodGet, "list-type=2", http.StatusForbidden, "AccessDenied", true)
+	_, err = Preflight(t.Context(), w.input(nil))
+	require.ErrorContains(t, err, "S3_ACCESS_DENIED")
+	w.heal()
+	w.failMLflow("experiments", func(rw http.ResponseWriter, _ *http.Request) {
+		mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "test-secret-value")
+	})
+	_, err = Preflight(t.Context(), w.input(nil))
+	require.ErrorContains(t, err, "AUTH")
+	assert.NotContains(t, err.Error(), "test-secret-value")
+	_, err = Preflight(t.Context(), Input{Config: w.input(nil).Config, Environment: "staging"})
+	require.ErrorContains(t, err, "MLFLOW_TRACKING_URI")
+}

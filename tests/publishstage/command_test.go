@@ -363,6 +363,7 @@ func rows() []row {
 // exit status, the state of the servers, and that no secret shows; and then that the same
 // command finishes the work once the servers are well.
 func TestEveryFaultOfTheMatrix(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("waits as long as the retries of a real run; run without -short")
 	}
@@ -442,6 +443,7 @@ func TestEveryFaultOfTheMatrix(t *testing.T) {
 // TestKilledAfterEveryCallThenRunAgain kills the process, with SIGKILL, after each single
 // call to either server: executed, and never answered. Run again, there is one version.
 func TestKilledAfterEveryCallThenRunAgain(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs the command a hundred times; run without -short")
 	}
@@ -508,6 +510,23 @@ func (s *scene) killedAfter(n int64) string {
 	s.mlf.SetBefore(nil)
 	s.store.SetAfter(nil)
 	s.mlf.SetAfter(nil)
+	// What is left is listed, before anybody finishes it.
+	claims := 0
+	for _, key := range s.store.Keys() {
+		if strings.HasSuffix(key, "/CLAIM.json") {
+			claims++
+		}
+	}
+	s.run("models")
+	var list struct {
+		Versions []struct{ State string } `json:"versions"`
+	}
+	if data, err := os.ReadFile(filepath.Join(s.report, "publish", "models.json")); err != nil || json.Unmarshal(data, &list) != nil || len(list.Versions) != claims {
+		return fmt.Sprintf("%d claims, listed: %+v", claims, list)
+	}
+	if claims > 0 && (list.Versions[0].State == "committed") != (s.commits() == 1) {
+		return fmt.Sprintf("%d commits, listed: %+v", s.commits(), list)
+	}
 	again := s.run("publish")
 	s.noSecret(again)
 	switch {

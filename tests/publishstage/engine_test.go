@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
@@ -125,6 +126,13 @@ func TestPublishUnderTheEngine(t *testing.T) {
 
 	listed := report(call("models", "json"))
 	assert.Equal(t, "1", listed.fact("committed versions listed"))
+	var list struct {
+		Versions []publish.Listed `json:"versions"`
+	}
+	machines := call("models", "list")
+	require.NoError(t, json.Unmarshal([]byte(machines.stdout), &list), machines.all)
+	require.Len(t, list.Versions, 1)
+	assert.Equal(t, "0123456789abcdef", list.Versions[0].Commit)
 	promoted := report(call("promote", "--by", "release team", "json"))
 	assert.Equal(t, "version 1 (number 1), before: none", promoted.fact("alias production"))
 	const model = "openstack_rca_system_sandbox_tiny_model"

@@ -197,6 +197,7 @@ func checkPublished(t *testing.T, s *servers) {
 }
 
 func TestPublishToMLflow3(t *testing.T) {
+	t.Parallel()
 	s := start(t, sandbox.MLflow)
 	version, err := s.client(t).Version(t.Context())
 	require.NoError(t, err)
@@ -357,6 +358,7 @@ func mlflow2(r runner.Runner) runner.Service {
 }
 
 func TestPublishToMLflow2(t *testing.T) {
+	t.Parallel()
 	s := start(t, mlflow2)
 	version, err := s.client(t).Version(t.Context())
 	require.NoError(t, err)
@@ -386,6 +388,7 @@ func directly(r runner.Runner) runner.Service {
 }
 
 func TestPublishWithArtifactsDirectlyOnS3(t *testing.T) {
+	t.Parallel()
 	s := start(t, directly)
 	checkPublished(t, s)
 	v, err := s.client(t).GetModelVersion(t.Context(), registered, "1")
@@ -404,6 +407,7 @@ func (password) Name() string                                { return "MLFLOW_TR
 func (p password) Plaintext(context.Context) (string, error) { return string(p), nil }
 
 func TestPublishWithBasicAuthentication(t *testing.T) {
+	t.Parallel()
 	s := start(t, func(r runner.Runner) runner.Service {
 		// Of the 2.x line, where the application with authentication is still WSGI.
 		service := edited(r, mlflow2(r), "mlflow-auth", []string{"Flask-WTF==1.2.2"}, "mlflow.server:app", "mlflow.server.auth:create_app()")
