@@ -268,17 +268,24 @@ func rows() []row {
 		}, verdict: "pass", commits: 1, versions: 1},
 		{name: "36 MLflow is down at the alias", break_: down("POST /api/2.0/mlflow/registered-models/alias"), code: "ALIAS_FAILED", cause: "set alias", verdict: "fail", commits: 1, versions: 1},
 		{name: "36 MLflow is down at the tag", break_: down("model-versions/set-tag"), code: "ALIAS_FAILED", cause: "set tag", verdict: "fail", commits: 1, versions: 1},
-		{name: "37 401", break_: func(s *scene) { s.mlf.Password = "changed" }, code: "AUTH", cause: "401", verdict: "could-not-run", lasts: true},
+		// From here on the server still answers who the champion is, which the training asks first.
+		{name: "37 401", tells: true, break_: func(s *scene) { s.failMLflow("experiments", 401, "UNAUTHENTICATED") }, code: "AUTH", cause: "401", verdict: "could-not-run"},
 		{tells: true, name: "37 403", break_: func(s *scene) { s.failMLflow("experiments", 403, "PERMISSION_DENIED") }, code: "AUTH", cause: "403", verdict: "could-not-run"},
 		{name: "37 429", break_: func(s *scene) {
 			s.mlf.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "experiments") {
+					return false
+				}
 				w.Header().Set("Retry-After", "1")
 				mlflowtest.Fail(w, 429, "REQUEST_LIMIT_EXCEEDED", telltale(r))
 				return true
 			})
 		}, code: "THROTTLED", cause: "429", verdict: "could-not-run"},
 		{name: "37 a login page", break_: func(s *scene) {
-			s.mlf.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
+			s.mlf.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "experiments") {
+					return false
+				}
 				w.Header().Set("Content-Type", "text/html")
 				fmt.Fprint(w, "<html>Sign in</html>")
 				return true
