@@ -368,7 +368,7 @@ func TestRunDescribesTheStep(t *testing.T) {
 	assert.Equal(t, "3.10", step.Env.Python)
 	assert.Equal(t, [][]string{
 		{"uv", "pip", "install", "--require-hashes", "-r", "requirements/test.lock"},
-		{"python", "openstack_rca_tools.py", "pytest==9.2.0", "coverage==7.17.3", "pytest-cov==7.1.0"},
+		{"python", "openstack_rca_tools.py", "pytest==9.2.0", "coverage==7.16.2", "pytest-cov==7.1.0"},
 	}, step.Env.Install)
 	files, err := step.Env.Files.List(t.Context())
 	require.NoError(t, err)
@@ -426,7 +426,9 @@ func TestRunAddsXdistOnlyWhereTheCommandUsesIt(t *testing.T) {
 	for command, want := range map[string]bool{"pytest -n auto": true, "pytest -n4": true, "pytest --numprocesses=2": true, "pytest --dist=load": true, "pytest -v": false, "pytest --no-header": false} {
 		assert.Equal(t, want, usesXdist(strings.Fields(command)), command)
 	}
-	assert.Contains(t, tools([]string{"pytest", "-n", "2"}, ""), "pytest-xdist==3.8.0")
+	assert.Contains(t, tools([]string{"pytest"}, "", "3.10"), "coverage==7.16.2", "7.17 needs Python 3.11")
+	assert.Contains(t, tools([]string{"pytest"}, "", "3.13"), "coverage==7.17.3")
+	assert.Contains(t, tools([]string{"pytest", "-n", "2"}, "", "3.11"), "pytest-xdist==3.8.0")
 }
 
 func TestRunDescribesThePackageToItsEnvironment(t *testing.T) {

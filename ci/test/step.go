@@ -49,9 +49,12 @@ const (
 const controlDir = ".openstack-rca"
 
 // tools are what a project's environment is completed with where it lacks it.
-// They support Python 3.10 and later.
-func tools(command []string, workers string) []string {
+// All but coverage support Python 3.10 and later; of coverage, 7.16 is the last that does.
+func tools(command []string, workers, python string) []string {
 	needed := []string{"pytest==9.2.0", "coverage==7.17.3", "pytest-cov==7.1.0"}
+	if python == "3.10" {
+		needed[1] = "coverage==7.16.2"
+	}
 	if usesXdist(command) || workers != "" {
 		needed = append(needed, "pytest-xdist==3.8.0")
 	}
@@ -109,7 +112,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	if python == "" {
 		python = in.Config.Python
 	}
-	env, err := environment(r, described, project, python, tools(t.Command, in.Workers))
+	env, err := environment(r, described, project, python, tools(t.Command, in.Workers, python))
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,18 @@ wheels = [
 ]
 `
 
+func TestEveryPythonOnAnEngine(t *testing.T) {
+	c := onEngine(t, nil)
+	in := test.Input{Config: config.Default(), Source: c.runner.Source(c.client.Host().Directory(calculator().with(project{"requirements-test.txt": "six==1.17.0\n"}).write(t))), Scratch: t.TempDir()}
+	in.Config.Test.Coverage.Total = 0
+	stage := test.RunMatrix(t.Context(), c.runner, in, []string{"3.10", "3.11", "3.12", "3.13"})
+	require.Equal(t, verdict.Pass, stage.Verdict, "%+v", stage.Problems)
+	require.Len(t, stage.Blocks[0].Table.Rows, 4)
+	for _, row := range stage.Blocks[0].Table.Rows {
+		assert.Equal(t, []string{"pass", "1 passed"}, row[1:3], row[0])
+	}
+}
+
 func TestShardsOnAnEngineEqualOneRun(t *testing.T) {
 	c := onEngine(t, nil)
 	fresh := time.Now().Format(time.RFC3339Nano)
