@@ -37,7 +37,7 @@ func ParseChampion(name string, content []byte) (*Champion, *verdict.Problem) {
 	if !ok {
 		return nil, verdict.Problemf(ChampionInvalid, "%s is not a JSON object", name)
 	}
-	champion := &Champion{Version: "of " + name, Metrics: map[string]float64{}}
+	champion := &Champion{Version: name, Metrics: map[string]float64{}}
 	found := document
 	if nested, ok := document["metrics"].(map[string]any); ok {
 		found = nested
@@ -56,7 +56,7 @@ func ParseChampion(name string, content []byte) (*Champion, *verdict.Problem) {
 		return nil, verdict.Problemf(ChampionInvalid, "%s holds no metric", name)
 	}
 	if sum, ok := document["model_sha256"].(string); ok && len(sum) >= 12 {
-		champion.Version = clip(sum, 64)[:12] + " of " + name
+		champion.Version = clip(sum, 64)[:12] + " (" + name + ")"
 	}
 	return champion, nil
 }

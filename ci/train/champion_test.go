@@ -44,6 +44,9 @@ func TestAGateDemandsOrToleratesAChange(t *testing.T) {
 			assert.Equal(t, c.code, result.Stage.Code, result.Stage.Cause)
 			found := false
 			for _, e := range result.Stage.Evidence {
+				if e.Name == c.gate.Metric {
+					assert.True(t, e.OK, "its own bounds hold whatever the champion has")
+				}
 				if e.Name == c.gate.Metric+" against the champion" {
 					found = true
 					assert.Equal(t, c.code == "", e.OK, e.Value)
@@ -96,7 +99,7 @@ func TestParseChampion(t *testing.T) {
 	t.Run("reads a plain object of numbers", func(t *testing.T) {
 		champion, problem := train.ParseChampion("champion.json", []byte(`{"accuracy":0.9,"task":"root_cause","history":[]}`))
 		require.Nil(t, problem)
-		assert.Equal(t, &train.Champion{Version: "of champion.json", Metrics: map[string]float64{"accuracy": 0.9}}, champion)
+		assert.Equal(t, &train.Champion{Version: "champion.json", Metrics: map[string]float64{"accuracy": 0.9}}, champion)
 	})
 	t.Run("reads what the stage itself reports", func(t *testing.T) {
 		s := sound(t)
@@ -110,7 +113,7 @@ func TestParseChampion(t *testing.T) {
 		champion, problem := train.ParseChampion("metrics.json", content)
 		require.Nil(t, problem)
 		assert.InDelta(t, 0.95, champion.Metrics["accuracy"], 1e-12)
-		assert.Equal(t, result.Model.SHA256[:12]+" of metrics.json", champion.Version)
+		assert.Equal(t, result.Model.SHA256[:12]+" (metrics.json)", champion.Version)
 	})
 	for name, content := range map[string]string{
 		"nothing": "", "a list": "[]", "no number": `{"a":"b"}`, "no metric": `{"metrics":{}}`, "NaN": `{"accuracy":NaN}`,
