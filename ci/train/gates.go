@@ -43,7 +43,7 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 				row.champion = known
 				if regression != nil {
 					problems = append(problems, regression)
-					row.outcome, row.ok = "regression", false
+					row.outcome, row.ok = strings.ToLower(strings.ReplaceAll(regression.Code.Name, "_", " ")), false
 				}
 			}
 		}
