@@ -72,13 +72,13 @@ func (f *follower) deploy() *verdict.Problem {
 	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
 	switch {
 	case errors.Is(err, errMissing) && f.Create != nil:
-		return f.create()
+		return f.create(service, err)
 	case errors.Is(err, errMissing):
 		return verdict.Problemf(TargetMissing, "%v", err)
 	case err != nil:
 		return f.unable(AWSFailed, err)
 	case f.Create != nil && aws.ToString(service.Status) != "ACTIVE":
-		return f.create()
+		return f.create(service, err)
 	case aws.ToString(service.Status) != "ACTIVE":
 		return verdict.Problemf(TargetMissing, "service %s is %s", f.Service, aws.ToString(service.Status))
 	}

@@ -58,9 +58,8 @@ func (f *follower) found() {
 
 // create makes the service and follows its first deployment. A deleted service of the
 // name must be gone first.
-func (f *follower) create() *verdict.Problem {
+func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 	for end := f.clock.Now().Add(drains); ; {
-		service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
 		if err != nil && !errors.Is(err, errMissing) {
 			return f.unable(AWSFailed, err)
 		}
@@ -74,6 +73,7 @@ func (f *follower) create() *verdict.Problem {
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
 			return f.interrupted(err)
 		}
+		service, err = f.ecs.service(f.ctx, f.Cluster, f.Service)
 	}
 	if problem := f.mayWrite(); problem != nil {
 		return problem

@@ -156,6 +156,10 @@ func (j *Journal) Held(s State) *Holder {
 func (j *Journal) Hold(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.hold(ctx)
+}
+
+func (j *Journal) hold(ctx context.Context) error {
 	now := j.clock.Now()
 	switch {
 	case j.lost:
@@ -168,7 +172,14 @@ func (j *Journal) Hold(ctx context.Context) error {
 			return nil // it is still ours; the next look tries again
 		}
 		return err
+	default:
+		return j.take(ctx, func(*State) {})
 	}
+}
+
+// take takes the lock, and writes something else in the same breath.
+func (j *Journal) take(ctx context.Context, besides func(*State)) error {
+	now := j.clock.Now()
 	if j.Held(j.state) != nil {
 		return ErrMoved // whoever read a lock that holds must look again
 	}
@@ -178,6 +189,7 @@ func (j *Journal) Hold(ctx context.Context) error {
 	err := j.swap(ctx, func(s *State) {
 		s.Token++
 		s.Holder = &Holder{Name: j.opts.Name, Since: now.UTC(), Until: now.Add(j.opts.Lease).UTC()}
+		besides(s)
 	})
 	j.held = err == nil
 	return err
@@ -192,16 +204,23 @@ func (j *Journal) Holding() bool {
 
 // Record writes the run under way, and takes the lock first if need be.
 func (j *Journal) Record(ctx context.Context, run Run) error {
-	if err := j.Hold(ctx); err != nil {
-		return err
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	run.Token, run.By = j.state.Token, j.opts.Name
-	return j.swap(ctx, func(s *State) {
+	write := func(s *State) {
+		run.Token, run.By = s.Token, j.opts.Name
 		s.Run = &run
 		s.Holder.Until = j.clock.Now().Add(j.opts.Lease).UTC()
-	})
+	}
+	switch {
+	case j.lost:
+		return ErrMoved
+	case !j.held:
+		return j.take(ctx, write)
+	}
+	if err := j.hold(ctx); err != nil {
+		return err
+	}
+	return j.swap(ctx, write)
 }
 
 // End writes what became of the run, and lets go of the lock.

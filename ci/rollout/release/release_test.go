@@ -127,6 +127,8 @@ func TestAnEmptyAccountServesAfterOneCall(t *testing.T) {
 			_, ran := w.aws.Objects.Content(journalAt + "staging/ran/" + strings.Repeat("a", 64) + ".json")
 			assert.True(t, ran)
 			assert.Equal(t, 1, count(calls, "application-autoscaling:RegisterScalableTarget"))
+			assert.LessOrEqual(t, beforeWaiting(calls), 40, "%v", calls[:beforeWaiting(calls)])
+			t.Log(strategy, "calls before waiting:", beforeWaiting(calls))
 		})
 	}
 }
