@@ -218,7 +218,7 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	assert.Equal(t, r.family+"2", r.serving())
 	said := r.call("status", "summary")
 	require.Zero(t, said.exit, said.all)
-	assert.Contains(t, said.stdout, image("b"))
+	assert.Contains(t, said.stdout, "sha256:"+strings.Repeat("b", 64))
 	said = r.call("rollback", "enforce")
 	require.Zero(t, said.exit, said.all)
 	assert.Equal(t, r.family+"1", r.serving())
@@ -232,4 +232,48 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	assert.NotEmpty(t, r.serving())
 	said = r.call("destroy", "--confirm", r.service, "enforce")
 	require.Zero(t, said.exit, said.all)
+}
+
+// The same by the command, on a host without an engine; and a pause that is answered.
+func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waiting for deployments takes seconds; run without -short")
+	}
+	r, url := start(t, "127.0.0.1", "canary")
+	binary := filepath.Join(t.TempDir(), "openstack-rca")
+	built := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./ci/cmd/openstack-rca")
+	built.Dir = reachable.Root()
+	said, err := built.CombinedOutput()
+	require.NoError(t, err, string(said))
+	call := func(operation string, args ...string) told {
+		started := time.Now()
+		said := run(t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url}, args...)...)
+		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
+		return said
+	}
+	first := call("deploy", "--image", image("a"))
+	require.Zero(t, first.exit, first.all)
+
+	settings, err := os.OpenFile(filepath.Join(r.source, "pipeline.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = settings.WriteString("  pause_at: [post_scale_up]\n")
+	require.NoError(t, err)
+	require.NoError(t, settings.Close())
+	paused := call("deploy", "--image", image("b"))
+	assert.NotZero(t, paused.exit, "somebody has to look")
+	assert.Contains(t, paused.all, "AWAITING_APPROVAL")
+	assert.Equal(t, r.family+"1", r.serving())
+	approved := call("approve")
+	require.Zero(t, approved.exit, approved.all)
+	assert.Equal(t, r.family+"2", r.serving())
+
+	paused = call("deploy", "--image", image("c"))
+	assert.Contains(t, paused.all, "AWAITING_APPROVAL")
+	rejected := call("reject")
+	require.Zero(t, rejected.exit, rejected.all)
+	assert.Equal(t, r.family+"2", r.serving())
+	status := call("status")
+	assert.Zero(t, status.exit, status.all)
+	gone := call("destroy", "--confirm", r.service, "--with-logs")
+	require.Zero(t, gone.exit, gone.all)
 }
