@@ -362,7 +362,7 @@ func TestANetworkThatCouldNotBeCutIsSaid(t *testing.T) {
 
 func TestAPictureThatIsLostIsAWarning(t *testing.T) {
 	w := newWorld(t)
-	w.engine.Answer("withoutMount.withExec.stdout", "%%")
+	w.engine.Answer("withoutMount.file.contents", "%%")
 	r := w.run()
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
 	require.Len(t, r.Stage.Warnings, 1)

@@ -28,6 +28,8 @@ const (
 	pageBudget = 20 * time.Second
 	// pagePicture is where the picture of the page is in the report.
 	pagePicture = "image/page.png"
+	// pageFile is where the browser leaves it.
+	pageFile = "/tmp/page.base64"
 )
 
 // seenPage is what scripts/page.py prints.
@@ -75,7 +77,7 @@ func (s *session) loadPage(ctx context.Context, running *runner.Running) []*verd
 	}
 	address := (&url.URL{Scheme: "http", Host: pageHost + ":" + strconv.Itoa(c.Port)}).String() + c.Page
 	looked := s.python(engine.WithoutTrustUpdate(browser).WithServiceBinding(pageHost, service).WithEnvVariable("LOOK", newID()),
-		"page.py", pageScript, address, strconv.FormatFloat(pageBudget.Seconds(), 'f', 0, 64), "/tmp/page.png")
+		"page.py", pageScript, address, strconv.FormatFloat(pageBudget.Seconds(), 'f', 0, 64), pageFile)
 	out, err := looked.Stdout(ctx)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeBrowser, "load "+c.Page, err)}
@@ -90,10 +92,10 @@ func (s *session) loadPage(ctx context.Context, running *runner.Running) []*verd
 	return s.judgePage(seen)
 }
 
-// keepPicture puts the picture into the report. It travels as text: what the engine gives
+// keepPicture puts the picture into the report. It travels in base64: what the engine gives
 // this process of a file is text.
 func (s *session) keepPicture(ctx context.Context, looked *dagger.Container) {
-	text, err := looked.WithExec([]string{"base64", "-w0", "/tmp/page.png"}).Stdout(ctx)
+	text, err := looked.File(pageFile).Contents(ctx)
 	var picture []byte
 	if err == nil {
 		picture, err = base64.StdEncoding.DecodeString(strings.TrimSpace(text))

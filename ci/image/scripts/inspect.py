@@ -2,7 +2,7 @@
 
 usage: inspect.py APPLICATION UID MODULE...
 
-The modules are imported by the application's interpreter, as its user, each in a process of its own.
+The modules are imported by the application's interpreter, as its user, one after the other.
 """
 
 import json
@@ -24,17 +24,24 @@ PRIVATE_KEY = b"-----BEGIN "
 
 IMPORT = """
 import importlib, importlib.util, sys
-try:
-    there = importlib.util.find_spec(sys.argv[1]) is not None
-except ModuleNotFoundError:
-    there = False
-print("there" if there else "absent", flush=True)
-there and importlib.import_module(sys.argv[1])
+for module in sys.argv[1:]:
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    result = "absent"
+    if there:
+        try:
+            importlib.import_module(module)
+            result = "ok"
+        except BaseException as error:
+            result = " ".join(f"{type(error).__name__}: {error}".split())
+    print(f"\\n@import {module} {result}", flush=True)
 """
 
 
-def imported(module: str, application: str, uid: int) -> str:
-    """Say "ok", "absent", or how importing ended."""
+def imported(modules: list[str], application: str, uid: int) -> dict[str, str]:
+    """Say for each module "ok", "absent", or how importing ended."""
 
     def user() -> None:
         os.setgid(uid)
@@ -42,12 +49,13 @@ def imported(module: str, application: str, uid: int) -> str:
 
     environment = {**os.environ, "PYTHONPATH": application + os.pathsep + os.environ.get("PYTHONPATH", "")}
     try:
-        ran = subprocess.run(["python", "-c", IMPORT, module], capture_output=True, text=True, timeout=120, cwd=application, preexec_fn=user, env=environment)
+        ran = subprocess.run(["python", "-c", IMPORT, *modules], capture_output=True, text=True, timeout=180, cwd=application, preexec_fn=user, env=environment)
     except (OSError, subprocess.SubprocessError) as error:
-        return str(error)
-    if ran.returncode == 0:
-        return "absent" if ran.stdout.startswith("absent") else "ok"
-    return (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+        return {module: str(error) for module in modules}
+    found = dict(line.split(" ", 2)[1:] for line in ran.stdout.splitlines() if line.startswith("@import "))
+    # The first without a line is the one that ended the interpreter.
+    died = (ran.stderr.strip().splitlines() or [""])[-1] + f" (the interpreter ended with {ran.returncode})"
+    return {module: found.get(module, died.strip()) for module in modules}
 
 
 def main() -> None:
@@ -93,7 +101,7 @@ def main() -> None:
     found["modules"] = ran.stdout.split()
     found["error"] = ran.stderr[-2000:] if ran.returncode else ""
     found["user"] = uid
-    found["imports"] = {module: imported(module, application, uid) for module in sys.argv[3:]}
+    found["imports"] = imported(sys.argv[3:], application, uid)
     for key in ("setuid", "writable", "secrets", "leftovers"):
         found[key].sort()
     json.dump(found, sys.stdout)

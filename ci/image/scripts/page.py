@@ -2,12 +2,13 @@
 
 usage: page.py URL SECONDS PICTURE
 
+PICTURE becomes a PNG in base64.
+
 Drawn means: the document was answered below 400 and loaded, there is text, it has not changed
 for a moment, and a Streamlit script has ended without showing an exception. Nothing outside of
 the page's own host can be reached. Prints one JSON object.
 """
 
-import base64
 import json
 import os
 import subprocess
@@ -106,8 +107,8 @@ def load(url: str, seconds: float, picture: str, log) -> dict:
                 break
             time.sleep(0.1)
         shot = browser.call("Page.captureScreenshot", format="png")
-        with open(picture, "wb") as f:
-            f.write(base64.b64decode(shot["data"]))
+        with open(picture, "w", encoding="ascii") as f:
+            f.write(shot["data"])
         return {"drawn": drawn, "seconds": since - started, "failed": failed, "status": browser.status, "error": browser.error, **seen}
     finally:
         browser.process.kill()
