@@ -198,7 +198,7 @@ func TestARunThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
 			total := len(clean.aws.Calls())
 			require.Less(t, total, 1000)
 			points := 0
-			for cut := 1; ; cut++ {
+			for cut := 1; ; cut += step {
 				w, reached := end(cut, false)
 				require.Equal(t, want, w.aws.Dump(), "%s first=%v before call %d", strategy, first, cut)
 				w, _ = end(cut, true)
