@@ -176,6 +176,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 		} else {
 			o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 				t.ResponseHeaderTimeout = opts.AnswerTimeout
+				t.IdleConnTimeout = idleTimeout
 			})
 		}
 	})
@@ -590,6 +591,10 @@ func (l *Ledger) read(ctx context.Context, key string, record any) error {
 	}
 	return nil
 }
+
+// idleTimeout is how long a connection is kept for the next request. A server may close it
+// after two seconds, and tunnels (a Dagger service of the host) do not always hand that on.
+const idleTimeout = time.Second
 
 // callTimeout bounds one small operation with all its attempts.
 const callTimeout = 2 * time.Minute

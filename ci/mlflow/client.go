@@ -30,6 +30,10 @@ const (
 	maxJSON = 16 << 20
 	// maxErrorBody bounds what is read of an answer that is an error.
 	maxErrorBody = 64 << 10
+	// idleTimeout is how long a connection is kept for the next call. gunicorn, which serves
+	// MLflow, closes it after two seconds; tunnels, such as a Dagger service of the host, do not
+	// hand that on, and a call on such a connection would wait for its whole time limit.
+	idleTimeout = time.Second
 	// maxRetryAfter caps what a server may ask us to wait: a pipeline has a budget.
 	maxRetryAfter = 60 * time.Second
 )
@@ -104,7 +108,9 @@ func New(opts Options) (*Client, error) {
 		return nil, errors.New("make MLflow client: the token holds a line break or another control character")
 	}
 	if opts.Transport == nil {
-		opts.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.IdleConnTimeout = idleTimeout
+		opts.Transport = transport
 	}
 	if opts.Clock == nil {
 		opts.Clock = SystemClock{}
