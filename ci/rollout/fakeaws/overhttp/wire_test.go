@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -32,17 +33,20 @@ import (
 func clients(endpoint string) map[string]any {
 	key := credentials.NewStaticCredentialsProvider("key-0", "none", "")
 	at := aws.String(endpoint)
-	once := aws.NopRetryer{}
+	// A connection can break between two requests (aws/aws-sdk-go-v2#2737); more is not tried again here.
+	patient := retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxBackoff, o.Retryables = time.Millisecond, []retry.IsErrorRetryable{retry.RetryableConnectionError{}}
+	})
 	const region = "ap-south-1"
 	watch := func(change func(*cloudwatch.Options)) *cloudwatch.Client {
-		return cloudwatch.New(cloudwatch.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once, DisableRequestCompression: true}, change)
+		return cloudwatch.New(cloudwatch.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient, DisableRequestCompression: true}, change)
 	}
 	return map[string]any{
-		"ecs":                     ecs.New(ecs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once}),
-		"elasticloadbalancing":    elb.New(elb.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once}),
-		"application-autoscaling": scaling.New(scaling.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once}),
-		"logs":                    logs.New(logs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once}),
-		"sts":                     sts.New(sts.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: once}),
+		"ecs":                     ecs.New(ecs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
+		"elasticloadbalancing":    elb.New(elb.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
+		"application-autoscaling": scaling.New(scaling.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
+		"logs":                    logs.New(logs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
+		"sts":                     sts.New(sts.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"monitoring":              watch(func(*cloudwatch.Options) {}),
 		"monitoring query":        watch(func(o *cloudwatch.Options) { o.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801) }),
 		"monitoring json":         watch(func(o *cloudwatch.Options) { o.Protocol = awsjson.New10(cwschemas.GraniteServiceVersion20100801) }),
