@@ -27,13 +27,17 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
@@ -348,4 +352,38 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	broken := bytes.Replace(plan.Policies("s3://bucket/models")[0].JSON(), []byte(`"Effect": "Allow"`), []byte(`"Effect": "Perhaps"`), 1)
 	_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("broken"), PolicyDocument: aws.String(string(broken))})
 	assert.Error(t, err, fmt.Sprint("a document that is none is refused, so the others were looked at"))
+}
+
+// The journal's lock and record on an S3 API by others, which honours its conditions.
+func TestTheJournalIsKeptOnMoto(t *testing.T) {
+	m := startMoto(t)
+	ctx := t.Context()
+	_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("models"),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
+	require.NoError(t, err)
+	open := func(name string) *journal.Journal {
+		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{}, journal.Options{Root: "s3://models/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
+		require.Nil(t, problem)
+		return j
+	}
+	first, second := open("first"), open("second")
+	empty, err := first.Read(ctx)
+	require.NoError(t, err)
+	assert.Nil(t, empty.Holder)
+	require.NoError(t, first.Hold(ctx))
+	held, err := second.Read(ctx)
+	require.NoError(t, err)
+	require.NotNil(t, second.Held(held))
+	assert.Equal(t, "first", held.Holder.Name)
+	require.NoError(t, first.End(ctx, journal.Run{Kind: "deploy", Image: "rca", Verdict: journal.Passed}))
+	require.NoError(t, first.Release(ctx))
+	_, err = second.Read(ctx)
+	require.NoError(t, err)
+	require.NoError(t, second.Hold(ctx))
+	assert.Error(t, first.Hold(ctx), "whoever lost the lock writes nothing more")
+	digest := "sha256:" + strings.Repeat("1", 64)
+	require.NoError(t, second.MarkRan(ctx, "rca@"+digest, digest))
+	ran, err := first.Ran(ctx, "staging", digest)
+	require.NoError(t, err)
+	assert.True(t, ran)
 }
