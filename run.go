@@ -25,9 +25,15 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	param []string,
+
+	// Metrics of the model in production, to compare with: what `train metrics` exported for
+	// it. Without it, the MLflow registry is asked, where there is one.
+	//
+	// +optional
+	champion *dagger.File,
 ) (*Run, error) {
 	call := m.call(ctx)
-	call.data, call.params = data, param
+	call.data, call.params, call.champion = data, param, champion
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
 		return nil, err
@@ -51,8 +57,13 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	param []string,
+
+	// Metrics of the model in production, to compare with.
+	//
+	// +optional
+	champion *dagger.File,
 ) (*Run, error) {
-	return m.Run(ctx, data, param)
+	return m.Run(ctx, data, param, champion)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

@@ -171,9 +171,10 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 	}
 	step.Inputs = append(step.Inputs, runner.Mount{Path: controlDir, Files: r.NewFiles(map[string][]byte{"merge.json": content})})
 	step.Name = "coverage of all shards"
-	// -P keeps the current directory, the project's, out of the search for modules.
-	step.Args = []string{"python", "-P", "-m", "openstack_rca_merge", path.Join(controlDir, "merge.json")}
-	step.Vars, step.Services, step.Needs = map[string]string{"PYTHONSAFEPATH": "1"}, nil, nil
+	// -I keeps the current directory, the project's, out of the search for modules; -P, which says
+	// just that, is not known to Python 3.10.
+	step.Args = []string{"python", "-I", "-m", "openstack_rca_merge", path.Join(controlDir, "merge.json")}
+	step.Vars, step.Services, step.Needs = nil, nil, nil
 	step.Timeout = 10 * time.Minute
 	ran, err := r.Run(ctx, step)
 	if err != nil {

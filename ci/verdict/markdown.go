@@ -22,6 +22,8 @@ var (
 	mdEntity = regexp.MustCompile(`&(#?\w)`)
 	// mdAuto is what a Markdown host turns into a link or a notification by itself.
 	mdAuto = regexp.MustCompile(`(?i)(@)(\w)|(:)(//)|(www)(\.)|(mailto|xmpp)(:)|(#)(\d)`)
+	// mdDigest is an image's digest with the word joiner that mdAuto put into it.
+	mdDigest = regexp.MustCompile(`(\w)@\x{2060}(sha256:[0-9a-f]{64}\b)`)
 )
 
 // mdText escapes one line of text for the inside of a Markdown paragraph, list or table
@@ -32,6 +34,8 @@ func mdText(s string, limit int) string {
 	// A word joiner is invisible and breaks every automatic link, which escaping with a
 	// backslash or an entity does not: hosts link after they have unescaped.
 	s = mdAuto.ReplaceAllString(s, "$1$3$5$7$9\u2060$2$4$6$8$10")
+	// Behind a word it is no mention, and an image's reference must survive being copied.
+	s = mdDigest.ReplaceAllString(s, "$1@$2")
 	s = mdSpecial.ReplaceAllString(s, `\$0`)
 	s = mdUnderscores(s)
 	s = strings.ReplaceAll(s, "<", "&lt;")

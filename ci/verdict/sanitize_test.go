@@ -68,7 +68,7 @@ func FuzzText(f *testing.F) {
 		cell := mdText(s, limit)
 		assert.NotContains(t, cell, "<")
 		assert.NotRegexp(t, regexp.MustCompile("(^|[^\\\\])[`*|\\[\\]]"), strings.ReplaceAll(cell, `\\`, ""))
-		assert.NotRegexp(t, regexp.MustCompile(`@\w|://|www\.`), cell)
+		assert.NotRegexp(t, regexp.MustCompile(`(^|\W)@\w|://|www\.`), cell)
 	})
 }
 
@@ -81,6 +81,8 @@ func TestMarkdownText(t *testing.T) {
 		"no entity":              {"&lt;b&gt; & &#60;", "&amp;lt;b&amp;gt; & &amp;#" + wj + "60;"},
 		"no link or image":       {"![x](https://evil)", `!\[x\](https:` + wj + `//evil)`},
 		"no mention":             {"ping @octocat", "ping @" + wj + "octocat"},
+		"an image's reference":   {"r.io/app@sha256:" + strings.Repeat("ab", 32), "r.io/app@sha256:" + strings.Repeat("ab", 32)},
+		"a digest is no name":    {"@sha256:" + strings.Repeat("ab", 32), "@" + wj + "sha256:" + strings.Repeat("ab", 32)},
 		"no automatic link":      {"www.evil.com http://evil", "www" + wj + ".evil.com http:" + wj + "//evil"},
 		"no issue reference":     {"fixes #12", "fixes #" + wj + "12"},
 		"no code or emphasis":    {"`a` *b* _c_ ~d~", "\\`a\\` \\*b\\* \\_c\\_ \\~d\\~"},

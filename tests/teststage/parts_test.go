@@ -64,6 +64,7 @@ func TestShardsEqualOneRun(t *testing.T) {
 		"with several sources":    func(in *test.Input) { in.Shards, in.Config.Test.Coverage.Source = 2, []string{"lib", "tests"} },
 		"with workers":            func(in *test.Input) { in.Shards, in.Workers = 2, "2" },
 		"with more than there is": func(in *test.Input) { in.Shards = 20 },
+		"on the oldest Python":    func(in *test.Input) { in.Shards, in.Python = 2, "3.10" },
 		"workers without shards":  func(in *test.Input) { in.Workers = "2" },
 	} {
 		t.Run(name, func(t *testing.T) {
