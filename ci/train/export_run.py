@@ -37,9 +37,7 @@ def experiments(client: MlflowClient) -> dict[str, str]:
     names: dict[str, str] = {}
     token: str | None = None
     while True:
-        page = client.search_experiments(
-            view_type=ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
-        )
+        page = client.search_experiments(view_type=ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token)
         names |= {experiment.experiment_id: experiment.name for experiment in page}
         token = page.token
         if not token:
@@ -85,9 +83,7 @@ def main(tracking_uri: str, output: str) -> None:
     """Export every run of the store at the tracking URI to the output file."""
     client = MlflowClient(tracking_uri=tracking_uri)
     names = experiments(client)
-    found = [
-        exported(client, run, names[run.info.experiment_id]) for run in runs(client, list(names))
-    ]
+    found = [exported(client, run, names[run.info.experiment_id]) for run in runs(client, list(names))]
     document = {"format": 1, "runs": found}
     path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)

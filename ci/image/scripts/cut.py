@@ -63,7 +63,7 @@ def fence(audit: int, connect: int, sendto: int, seccomp: int) -> int:
     listener = libc.syscall(seccomp, SET_FILTER, NEW_LISTENER, ctypes.byref(program))
     if listener < 0:
         raise OSError(ctypes.get_errno(), "seccomp")
-    return listener
+    return int(listener)
 
 
 def address(raw: bytes) -> str | None:
@@ -72,10 +72,10 @@ def address(raw: bytes) -> str | None:
         return None
     family = struct.unpack_from("=H", raw)[0]
     if family == socket.AF_INET and len(raw) >= 8:
-        ip = ipaddress.ip_address(raw[4:8])
+        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.IPv4Address(raw[4:8])
     elif family == socket.AF_INET6 and len(raw) >= 24:
-        ip = ipaddress.ip_address(raw[8:24])
-        ip = ip.ipv4_mapped or ip
+        six = ipaddress.IPv6Address(raw[8:24])
+        ip = six.ipv4_mapped or six
     else:
         return None  # between processes, to the kernel
     if ip.is_loopback or ip.is_unspecified:
@@ -134,7 +134,7 @@ def main() -> int:
     said, listeners, _, _ = socket.recv_fds(ours, 200, 1)
     with open(file, "w", encoding="utf-8") as f:
         f.write("" if listeners else f"not cut: {said[1:].decode()}\n")
-    if not listeners:
+    if not listeners or machine is None:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256
     poll = select.poll()
     poll.register(listeners[0], select.POLLIN)

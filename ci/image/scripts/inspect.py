@@ -12,13 +12,16 @@ import shutil
 import stat
 import subprocess
 import sys
+from typing import Any
 
 SKIP = {"/proc", "/sys", "/dev", "/run"}
 TOOLS = ["pip", "pip3", "uv", "gcc", "g++", "cc", "clang", "make", "ld"]
 # setuptools is not among them: some packages import it when they run.
 MODULES = ["pip", "ensurepip", "uv"]
 HISTORY = {".bash_history", ".python_history", ".ash_history", ".sh_history", ".netrc", ".pypirc"}
-SECRET_NAMES = re.compile(r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$")
+SECRET_NAMES = re.compile(
+    r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$"
+)
 PRIVATE_KEY = b"-----BEGIN "
 
 
@@ -49,7 +52,15 @@ def imported(modules: list[str], application: str, uid: int) -> dict[str, str]:
 
     environment = {**os.environ, "PYTHONPATH": application + os.pathsep + os.environ.get("PYTHONPATH", "")}
     try:
-        ran = subprocess.run(["python", "-c", IMPORT, *modules], capture_output=True, text=True, timeout=180, cwd=application, preexec_fn=user, env=environment)
+        ran = subprocess.run(
+            ["python", "-c", IMPORT, *modules],
+            capture_output=True,
+            text=True,
+            timeout=180,
+            cwd=application,
+            preexec_fn=user,
+            env=environment,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return {module: str(error) for module in modules}
     found = dict(line.split(" ", 2)[1:] for line in ran.stdout.splitlines() if line.startswith("@import "))
@@ -60,7 +71,13 @@ def imported(modules: list[str], application: str, uid: int) -> dict[str, str]:
 
 def main() -> None:
     application, uid = sys.argv[1], int(sys.argv[2])
-    found: dict[str, object] = {"python": "%d.%d" % sys.version_info[:2], "setuid": [], "writable": [], "secrets": [], "leftovers": []}
+    found: dict[str, Any] = {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "setuid": [],
+        "writable": [],
+        "secrets": [],
+        "leftovers": [],
+    }
     device = os.lstat("/").st_dev
     for directory, names, files in os.walk("/"):
         keep = []

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 # What is looked at, in the page. Streamlit's names are those of its own tests.
@@ -34,7 +35,7 @@ LOOK = """(() => {
 class Browser:
     """Chromium, spoken to over two pipes: one JSON message after the other, ended by a zero."""
 
-    def __init__(self, host: str, log) -> None:
+    def __init__(self, host: str, log: IO[bytes]) -> None:
         command_read, self.commands = os.pipe()
         self.answers, answer_write = os.pipe()
 
@@ -44,20 +45,39 @@ class Browser:
             os.dup2(b, 4)
 
         self.process = subprocess.Popen(
-            ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio",
-             "--window-size=1280,900", f"--user-data-dir={tempfile.mkdtemp()}", "--remote-debugging-pipe",
-             f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {host}", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=log, preexec_fn=pipes, close_fds=False,
+            [
+                "chromium",
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--hide-scrollbars",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-extensions",
+                "--mute-audio",
+                "--window-size=1280,900",
+                f"--user-data-dir={tempfile.mkdtemp()}",
+                "--remote-debugging-pipe",
+                f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {host}",
+                "about:blank",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            preexec_fn=pipes,
+            close_fds=False,
         )
         os.close(command_read)
         os.close(answer_write)
-        self.number, self.buffer, self.session = 0, b"", None
-        self.status, self.error = None, ""
+        self.number, self.buffer, self.session = 0, b"", ""
+        self.status: int | None = None
+        self.error = ""
 
-    def call(self, method: str, **params):
+    def call(self, method: str, **params: object) -> Any:
         self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
+        message: dict[str, Any] = {"id": self.number, "method": method, "params": params}
         if self.session:
             message["sessionId"] = self.session
         os.write(self.commands, json.dumps(message).encode() + b"\0")
@@ -69,15 +89,19 @@ class Browser:
                 return answer["result"]
             self.note(answer)
 
-    def note(self, event) -> None:
+    def note(self, event: dict[str, Any]) -> None:
         params = event.get("params", {})
-        if event.get("method") == "Network.responseReceived" and params.get("type") == "Document" and self.status is None:
+        if (
+            event.get("method") == "Network.responseReceived"
+            and params.get("type") == "Document"
+            and self.status is None
+        ):
             self.status = params["response"]["status"]
         if event.get("method") == "Runtime.exceptionThrown" and not self.error:
             details = params.get("exceptionDetails", {})
             self.error = str(details.get("exception", {}).get("description") or details.get("text", ""))[:500]
 
-    def read(self):
+    def read(self) -> Any:
         while b"\0" not in self.buffer:
             more = os.read(self.answers, 1 << 16)
             if not more:
@@ -87,7 +111,7 @@ class Browser:
         return json.loads(message)
 
 
-def load(url: str, seconds: float, picture: str, log) -> dict:
+def load(url: str, seconds: float, picture: str, log: IO[bytes]) -> dict[str, Any]:
     browser = Browser(urlsplit(url).hostname or "", log)
     try:
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
@@ -109,7 +133,14 @@ def load(url: str, seconds: float, picture: str, log) -> dict:
         shot = browser.call("Page.captureScreenshot", format="png")
         with open(picture, "w", encoding="ascii") as f:
             f.write(shot["data"])
-        return {"drawn": drawn, "seconds": since - started, "failed": failed, "status": browser.status, "error": browser.error, **seen}
+        return {
+            "drawn": drawn,
+            "seconds": since - started,
+            "failed": failed,
+            "status": browser.status,
+            "error": browser.error,
+            **seen,
+        }
     finally:
         browser.process.kill()
         browser.process.wait()

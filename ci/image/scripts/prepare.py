@@ -13,11 +13,12 @@ import shutil
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 
 EPOCH = 315532800  # 1980-01-01: the oldest time that a zip file can hold
 
 
-def walk(top: str):
+def walk(top: str) -> Iterator[str]:
     """Every path below top."""
     for directory, names, files in os.walk(top):
         yield from (os.path.join(directory, name) for name in files + names)
@@ -47,7 +48,10 @@ def remove_installers(root: str) -> None:
         library = root + library
         for name in os.listdir(library) if os.path.isdir(library) else []:
             package = name.lower().split("-")[0].removesuffix(".dist")
-            if package in {"pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack"} or name == "distutils-precedence.pth":
+            if (
+                package in {"pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack"}
+                or name == "distutils-precedence.pth"
+            ):
                 remove(os.path.join(library, name))
     remove(root + os.path.join(paths["stdlib"], "ensurepip"))
     for scripts in {paths["scripts"], "/usr/local/bin", "/usr/bin"}:
@@ -63,7 +67,13 @@ def main() -> None:
     add_line(root + "/etc/group", f"app:x:{uid}:")
     add_line(root + "/etc/passwd", f"app:x:{uid}:{uid}::/home/app:/usr/sbin/nologin")
     remove_installers(root)
-    for path in ("/root/.cache", "/root/.bash_history", "/root/.python_history", "/var/cache/apt", "/var/lib/apt/lists"):
+    for path in (
+        "/root/.cache",
+        "/root/.bash_history",
+        "/root/.python_history",
+        "/var/cache/apt",
+        "/var/lib/apt/lists",
+    ):
         remove(root + path)
     for path in walk(root):
         mode = os.lstat(path).st_mode

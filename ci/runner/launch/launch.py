@@ -129,9 +129,7 @@ class Masker:
 class Stream:
     """Passes one stream on and keeps its end."""
 
-    def __init__(
-        self, source: IO[bytes] | None, target: int, log: FileIO | None, masker: Masker
-    ) -> None:
+    def __init__(self, source: IO[bytes] | None, target: int, log: FileIO | None, masker: Masker) -> None:
         if source is None:
             raise SpecError("the command has no stream")
         # A descriptor of its own, which nobody else closes.

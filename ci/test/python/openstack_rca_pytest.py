@@ -83,9 +83,7 @@ class Events:
                 "result",
                 id=report.nodeid,
                 when=report.when,
-                outcome="xfailed"
-                if report.outcome == "skipped" and hasattr(report, "wasxfail")
-                else report.outcome,
+                outcome="xfailed" if report.outcome == "skipped" and hasattr(report, "wasxfail") else report.outcome,
                 seconds=report.duration,
                 text=text,
                 output=output,

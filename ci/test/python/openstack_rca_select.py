@@ -64,11 +64,7 @@ class Split:
         for name in sorted(set(ids)):
             file = name.split("::")[0]
             (known[file] if file in self.spans else unknown).append(name)
-        chosen = {
-            name
-            for at, name in enumerate(unknown)
-            if at * self.of // len(unknown) == self.index
-        }
+        chosen = {name for at, name in enumerate(unknown) if at * self.of // len(unknown) == self.index}
         for file, names in known.items():
             chosen.update(self.of_file(file, names))
         return chosen
@@ -182,9 +178,7 @@ class Imports:
         return seen
 
 
-def affected(
-    root: Path, changed: Sequence[str], removed: Sequence[str], tests: Iterable[str]
-) -> tuple[set[str], str]:
+def affected(root: Path, changed: Sequence[str], removed: Sequence[str], tests: Iterable[str]) -> tuple[set[str], str]:
     """Return the test files that a change can affect, and why it is all of them.
 
     The reason is empty when the imports decided.

@@ -44,9 +44,7 @@ def write_metadata(site: Path) -> None:
         return
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8"
-    )
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
     (info / "INSTALLER").write_text("openstack-rca\n", encoding="utf-8")
     lines: list[str] = []
     for group, entries in sorted(project["entry_points"].items()):

@@ -35,7 +35,9 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> Any:
 def test_training_prints_a_line_for_each_epoch(trained: Trained) -> None:
     metrics = json.loads((trained.directory / "metrics.json").read_text())
     # MLflow prints links of its own when it logs to a server.
-    *epochs, accuracy, model = [line for line in trained.output.splitlines() if not line.startswith(("🏃", "🧪"))]
+    *epochs, accuracy, model = [
+        line for line in trained.output.splitlines() if not line.startswith(("🏃", "🧪"))
+    ]
     assert len(epochs) == len(metrics["history"])
     for entry, line in zip(metrics["history"], epochs, strict=True):
         assert line.startswith(f"epoch {entry['epoch']}/6 loss={entry['loss']:.4f} ")
