@@ -95,15 +95,15 @@ func (a *api) revision(ctx context.Context, arn string) (*types.ServiceRevision,
 	return &out.ServiceRevisions[0], nil
 }
 
-// stoppedTasks describes the service's stopped tasks that are not among seen.
-func (a *api) stoppedTasks(ctx context.Context, cluster, service string, seen map[string]bool) ([]types.Task, error) {
-	in := &ecs.ListTasksInput{Cluster: aws.String(cluster), ServiceName: aws.String(service), DesiredStatus: types.DesiredStatusStopped}
+// tasks describes the service's tasks that are to run, or to stop, and are not among seen.
+func (a *api) tasks(ctx context.Context, cluster, service string, status types.DesiredStatus, seen map[string]bool) ([]types.Task, error) {
+	in := &ecs.ListTasksInput{Cluster: aws.String(cluster), ServiceName: aws.String(service), DesiredStatus: status}
 	var fresh []string
 	for {
 		*a.calls++
 		out, err := a.ListTasks(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list stopped tasks: %w", err)
+			return nil, fmt.Errorf("list tasks to be %s: %w", strings.ToLower(string(status)), err)
 		}
 		for _, arn := range out.TaskArns {
 			if !seen[arn] {
@@ -120,7 +120,7 @@ func (a *api) stoppedTasks(ctx context.Context, cluster, service string, seen ma
 		*a.calls++
 		out, err := a.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: chunk})
 		if err != nil {
-			return nil, fmt.Errorf("describe stopped tasks: %w", err)
+			return nil, fmt.Errorf("describe tasks: %w", err)
 		}
 		all = append(all, out.Tasks...)
 	}

@@ -88,6 +88,9 @@ type Request struct {
 	AwaitApproval bool
 	// MaxFailures is how many failed tasks of the new version end the deployment; 0 means 3.
 	MaxFailures int
+	// StartFailures is how many failed tasks end a deployment of which no task has outlived
+	// them; 0 means 2, negative never does so.
+	StartFailures int
 	// CapacityPatience is how long AWS may fail to place a task; 0 means 5 minutes.
 	CapacityPatience time.Duration
 	// Poll is the time between two looks; 0 means 5 seconds.
@@ -192,6 +195,9 @@ func Verify(ctx context.Context, client ECS, clock Clock, request Request) *Outc
 func newFollower(ctx context.Context, client ECS, clock Clock, request Request) *follower {
 	if request.MaxFailures <= 0 {
 		request.MaxFailures = 3
+	}
+	if request.StartFailures == 0 {
+		request.StartFailures = 2
 	}
 	if request.CapacityPatience <= 0 {
 		request.CapacityPatience = 5 * time.Minute

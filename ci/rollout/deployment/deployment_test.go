@@ -3,6 +3,7 @@ package deployment_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +239,101 @@ func TestACrashIsReportedAfterAFewLaunches(t *testing.T) {
 	}
 }
 
+// launched is a service with so many tasks, and how its new version fails.
+func launched(strategy string, desired int32, b fakeaws.Behaviour) *world {
+	w := newWorld(strategy)
+	w.AddService("cluster", "rca", oldTask, desired, strategies()[strategy])
+	w.new(b)
+	return w
+}
+
+func TestAVersionThatCannotStartIsReportedWithinThreeLaunches(t *testing.T) {
+	pull := &fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: "CannotPullContainerError: not found"}
+	for strategy := range strategies() {
+		for _, desired := range []int32{1, 2, 3} {
+			for name, failure := range map[string]*fakeaws.Failure{"crash": crash(), "pull": pull} {
+				for _, after := range []time.Duration{time.Second, 7 * time.Second, 20 * time.Second, 29 * time.Second} {
+					t.Run(fmt.Sprintf("%s/%d/%s/%s", strategy, desired, name, after), func(t *testing.T) {
+						w := launched(strategy, desired, fakeaws.Behaviour{Failure: failure, FailAfter: after})
+						outcome := w.deploy()
+						assertCode(t, deployment.RolledBack, outcome)
+						assert.Equal(t, oldTask, w.Serving("cluster", "rca"))
+						launches := w.Launches(newTask)
+						assert.LessOrEqual(t, launches, 3, "launched until the rollback began")
+						assert.GreaterOrEqual(t, launches, int(desired))
+						assert.LessOrEqual(t, float64(outcome.Calls), w.clock.Now().Sub(fakeaws.NewClock().Now()).Seconds()+10)
+					})
+				}
+			}
+		}
+	}
+}
+
+// What AWS does not document is how soon it replaces a task. However soon, no more than a
+// second round is begun.
+func TestAtTheFastestASecondRoundIsBegunAndNoThird(t *testing.T) {
+	for strategy := range strategies() {
+		for desired, most := range map[int32]int{1: 3, 2: 4, 3: 6} {
+			w := launched(strategy, desired, fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, RelaunchAfter: time.Second})
+			assertCode(t, deployment.RolledBack, w.deploy())
+			assert.LessOrEqual(t, w.Launches(newTask), most, "%s with %d", strategy, desired)
+		}
+	}
+}
+
+func TestTwoFailuresBesideAHealthyTaskDoNotEndADeployment(t *testing.T) {
+	for strategy := range strategies() {
+		for name, fails := range map[string]func(int) bool{
+			"one":                        func(n int) bool { return n == 1 },
+			"the replacement too":        func(n int) bool { return n == 1 || n == 3 },
+			"two of three":               func(n int) bool { return n <= 2 },
+			"the replacement, of three":  func(n int) bool { return n == 1 || n == 4 },
+			"the last and a replacement": func(n int) bool { return n == 3 || n == 4 },
+		} {
+			desired := int32(3)
+			if name == "one" || name == "the replacement too" {
+				desired = 2
+			}
+			t.Run(strategy+"/"+name, func(t *testing.T) {
+				w := launched(strategy, desired, fakeaws.Behaviour{Failure: crash(), FailAfter: 12 * time.Second, Fails: fails})
+				outcome := w.deploy()
+				require.Nil(t, outcome.Problem)
+				assert.Len(t, outcome.Failures, 1, "it is told")
+				assert.Equal(t, newTask, w.Serving("cluster", "rca"))
+				assert.Zero(t, w.Calls("StopServiceDeployment"))
+			})
+		}
+	}
+}
+
+func TestOneFailureOfASingleTaskDoesNotEndADeployment(t *testing.T) {
+	for strategy := range strategies() {
+		w := launched(strategy, 1, fakeaws.Behaviour{Failure: crash(), FailAfter: 12 * time.Second, Fails: func(n int) bool { return n == 1 }})
+		require.Nil(t, w.deploy().Problem, strategy)
+	}
+}
+
+func TestRunningTasksThatCannotBeReadEndNothing(t *testing.T) {
+	w := launched("blue_green", 2, fakeaws.Behaviour{Failure: crash(), FailAfter: 12 * time.Second, Fails: func(n int) bool { return n <= 2 }})
+	client := &hidesRunning{ECS: w.ECS}
+	outcome := deployment.Deploy(w.ctx, client, w.clock, w.request)
+	require.Nil(t, outcome.Problem)
+	assert.Positive(t, client.asked)
+}
+
+type hidesRunning struct {
+	*fakeaws.ECS
+	asked int
+}
+
+func (h *hidesRunning) ListTasks(ctx context.Context, in *ecs.ListTasksInput, options ...func(*ecs.Options)) (*ecs.ListTasksOutput, error) {
+	if in.DesiredStatus == types.DesiredStatusRunning {
+		h.asked++
+		return nil, fakeaws.Throttled()
+	}
+	return h.ECS.ListTasks(ctx, in, options...)
+}
+
 func TestAFirstDeploymentHasNothingToGoBackTo(t *testing.T) {
 	clock := fakeaws.NewClock()
 	w := &world{ECS: fakeaws.NewECS(clock), clock: clock, ctx: context.Background(), request: newWorld("rolling").request}
@@ -465,7 +561,7 @@ func TestOurOwnDeploymentThatRollsBackIsNotAdopted(t *testing.T) {
 
 func TestATaskThatFailedOnceCountsOnce(t *testing.T) {
 	w := newWorld("blue_green")
-	w.request.MaxFailures = 5
+	w.request.MaxFailures, w.request.StartFailures = 5, -1
 	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second})
 	w.clock.At(25*time.Second, func() { w.new(fakeaws.Behaviour{}) })
 	outcome := w.deploy()

@@ -46,10 +46,14 @@ type follower struct {
 	last        Event
 	seenTasks   map[string]bool
 	failedTasks int
-	seenEvents  map[string]bool
-	noRoomSince time.Time
-	noRoom      string
-	probeFails  int
+	// newestFailed is when the latest of them was launched, judgedFailed how many there were
+	// when it was last asked whether any task outlives them.
+	newestFailed time.Time
+	judgedFailed int
+	seenEvents   map[string]bool
+	noRoomSince  time.Time
+	noRoom       string
+	probeFails   int
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
@@ -367,6 +371,8 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 	switch {
 	case f.failedTasks >= f.MaxFailures:
 		return f.end(verdict.Problemf(RolledBack, "%d tasks of the new version failed", f.failedTasks))
+	case f.allFailedAtStart(d):
+		return f.end(verdict.Problemf(RolledBack, "%d tasks of the new version failed, and they were all that were started", f.failedTasks))
 	case f.noRoom != "" && now.Sub(f.noRoomSince) >= f.CapacityPatience:
 		return f.end(verdict.Problemf(NoCapacity, "for %s AWS has not placed a task: %s", f.CapacityPatience, f.noRoom))
 	case f.neverHealthy(d, now):
@@ -384,6 +390,40 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return f.end(problem)
 	}
 	return nil
+}
+
+// allFailedAtStart says that no task of the new version has ever come further than those
+// that failed. ECS launches as many as are desired at once and replaces each that fails, so
+// a version that cannot start would use up two rounds before three failures are counted:
+// it is enough that at least two failed, and that none lives that was launched before the
+// last of them. Where one does, others than the version may be to blame, and MaxFailures counts.
+func (f *follower) allFailedAtStart(d *types.ServiceDeployment) bool {
+	if f.StartFailures < 0 || f.failedTasks < f.StartFailures || f.judgedFailed == f.failedTasks || !starting(d.LifecycleStage) {
+		return false
+	}
+	live, err := f.ecs.tasks(f.ctx, f.Cluster, f.Service, types.DesiredStatusRunning, nil)
+	if err != nil {
+		f.say("running tasks could not be read: %v", err)
+		return false
+	}
+	f.judgedFailed = f.failedTasks // only another failure can change the answer
+	for _, t := range live {
+		if aws.ToString(t.TaskDefinitionArn) == f.TaskDefinition && !aws.ToTime(t.CreatedAt).After(f.newestFailed) {
+			return false
+		}
+	}
+	return true
+}
+
+// starting says that no task of the new version is known to have been healthy. A rolling
+// deployment may have no stage.
+func starting(stage types.ServiceDeploymentLifecycleStage) bool {
+	switch stage {
+	case "", types.ServiceDeploymentLifecycleStageReconcileService, types.ServiceDeploymentLifecycleStagePreScaleUp, types.ServiceDeploymentLifecycleStageScaleUp:
+		return true
+	default:
+		return false
+	}
 }
 
 // probeFailed asks the service itself while both versions run: what alarms see a minute
@@ -442,7 +482,7 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 // inspect reads why tasks stopped and what the service says. Not to be able to is no
 // reason to give up following: it is said, and tried again.
 func (f *follower) inspect() {
-	tasks, err := f.ecs.stoppedTasks(f.ctx, f.Cluster, f.Service, f.seenTasks)
+	tasks, err := f.ecs.tasks(f.ctx, f.Cluster, f.Service, types.DesiredStatusStopped, f.seenTasks)
 	if err != nil {
 		f.say("reasons of stopped tasks could not be read: %v", err)
 	}
@@ -457,6 +497,9 @@ func (f *follower) inspect() {
 			continue
 		}
 		f.failedTasks++
+		if created := aws.ToTime(t.CreatedAt); created.After(f.newestFailed) {
+			f.newestFailed = created
+		}
 		f.failedTask = aws.ToString(t.TaskArn)
 		f.fail(text)
 	}

@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,6 +26,9 @@ type deployment struct {
 	seen     time.Time
 	weight   float64
 	failures int32
+	launches int
+	// replaced is when each failed task is launched again.
+	replaced []time.Time
 	rollback *types.Rollback
 	// blindAlarms were in ALARM when the deployment began: ECS then ignores alarms.
 	blindAlarms bool
@@ -43,7 +47,9 @@ const (
 	cleanUpTime  = 30 * time.Second
 	rollbackTime = 60 * time.Second
 	healthyAfter = 30 * time.Second
-	step         = time.Second
+	// relaunchAfter is explained at relaunchDelay.
+	relaunchAfter = 10 * time.Second
+	step          = time.Second
 )
 
 // advance moves every deployment on to the clock's time, a second at a time.
@@ -181,9 +187,10 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 		if t.revision != d.target || !t.stopped.IsZero() {
 			continue
 		}
-		if b.Failure != nil && now.Sub(t.launched) >= b.FailAfter {
+		if b.Failure != nil && (b.Fails == nil || b.Fails(t.number)) && now.Sub(t.launched) >= b.FailAfter {
 			t.stopped, t.failure = now, b.Failure
 			d.failures++
+			d.replaced = append(d.replaced, now.Add(relaunchDelay(b, d.failures)))
 			d.service.event(now, fmt.Sprintf("(service %s) has stopped 1 running tasks: (task %s).", d.service.name, lastPart(t.arn)))
 			continue
 		}
@@ -199,9 +206,32 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 		}
 		return
 	}
-	for ; alive < d.service.desired; alive++ {
-		d.service.tasks = append(d.service.tasks, &task{arn: e.arn("task", d.service), revision: d.target, launched: now})
+	d.replaced = slices.DeleteFunc(d.replaced, func(at time.Time) bool { return !at.After(now) })
+	for alive += int32(len(d.replaced)); alive < d.service.desired; alive++ {
+		d.launches++
+		d.service.tasks = append(d.service.tasks, &task{arn: e.arn("task", d.service), revision: d.target, launched: now, number: d.launches})
 	}
+}
+
+// relaunchDelay is the time from a task's failure to the launch of the one in its place.
+//
+// What AWS documents ("Amazon ECS service throttle logic", developer guide): a task that
+// never got to RUNNING is launched again after a pause that grows up to 27 minutes; one that
+// ended after it, such as by an error of its command, is not held back. "Amazon ECS task
+// lifecycle" documents that a Fargate task then still passes DEACTIVATING, STOPPING and
+// DEPROVISIONING (its network interface is taken away) before it is STOPPED, while its
+// desired status is STOPPED from the beginning, which is what ListTasks selects by. How many
+// seconds that takes is written nowhere: relaunchAfter is an assumption, and Behaviour's
+// RelaunchAfter is there to try others.
+func relaunchDelay(b Behaviour, failures int32) time.Duration {
+	delay := relaunchAfter
+	if b.RelaunchAfter > 0 {
+		delay = b.RelaunchAfter
+	}
+	if b.Failure.Code == types.TaskStopCodeTaskFailedToStart {
+		delay = min(delay<<min(failures-1, 20), 27*time.Minute)
+	}
+	return delay
 }
 
 func (e *ECS) healthy(d *deployment, now time.Time) int32 {

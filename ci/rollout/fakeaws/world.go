@@ -21,6 +21,10 @@ type Behaviour struct {
 	// Failure stops every task FailAfter its launch; nil lets them live.
 	Failure   *Failure
 	FailAfter time.Duration
+	// Fails says whether a deployment's n-th launch, from 1, is one that fails; nil fails all.
+	Fails func(launch int) bool
+	// RelaunchAfter is how long after a failure the next task is launched; 0 means 10 s.
+	RelaunchAfter time.Duration
 	// NoCapacity is a service event that AWS writes instead of starting a task.
 	NoCapacity string
 	// NeverHealthy lets tasks run and never become healthy.
@@ -92,8 +96,10 @@ type task struct {
 	arn      string
 	revision *revision
 	launched time.Time
-	stopped  time.Time
-	failure  *Failure
+	// number counts the launches of its deployment.
+	number  int
+	stopped time.Time
+	failure *Failure
 }
 
 // NewECS returns an empty fake.
@@ -197,6 +203,22 @@ func (e *ECS) Calls(operation string) int {
 	for _, call := range e.calls {
 		if operation == "" || call == operation {
 			n++
+		}
+	}
+	return n
+}
+
+// Launches counts the tasks of a task definition that were ever launched.
+func (e *ECS) Launches(taskDefinition string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.advance()
+	n := 0
+	for _, s := range e.services {
+		for _, t := range s.tasks {
+			if t.revision.taskDefinition == taskDefinition {
+				n++
+			}
 		}
 	}
 	return n

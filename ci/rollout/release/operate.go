@@ -231,7 +231,7 @@ func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []
 func (o *operation) bare(service *types.Service) deployment.Request {
 	return deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
-		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, HealthPatience: 24 * time.Hour,
+		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: 24 * time.Hour,
 		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
 }
