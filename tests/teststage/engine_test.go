@@ -3,8 +3,11 @@ package teststage
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +78,7 @@ func TestPlainProjectsOnAnEngine(t *testing.T) {
 		"poetry.lock":           shop().with(poetry),
 		"an ignored pytest.ini": project{"requirements-test.txt": pinned, "pytest.ini": "[tool:pytest]\naddopts = --nope\n"}.with(flat),
 		"tests beside the code": {"requirements-test.txt": pinned, "app/__init__.py": "", "app/m.py": "A = 1\n", "app/test_m.py": "from app.m import A\n\ndef test_a(): assert A\n"},
-		"a uv.lock":             {"uv.lock": uvLock, "pyproject.toml": "[project]\nname = \"app\"\nversion = \"1\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n", "app.py": "import six\n\nA = six.PY3\n", "test_app.py": "from app import A\n\ndef test_a(): assert A\n"},
+		"a uv.lock":             lockedByUV(t, project{"pyproject.toml": "[project]\nname = \"app\"\nversion = \"1\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n", "app.py": "import six\n\nA = six.PY3\n", "test_app.py": "from app import A\n\ndef test_a(): assert A\n"}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := c.run(t, p, nil)
@@ -88,29 +91,6 @@ func TestPlainProjectsOnAnEngine(t *testing.T) {
 		})
 	}
 }
-
-// uvLock is uv's lock of one package from PyPI.
-const uvLock = `version = 1
-revision = 3
-requires-python = ">=3.10"
-
-[[package]]
-name = "app"
-version = "1"
-source = { virtual = "." }
-dependencies = [{ name = "six" }]
-
-[package.metadata]
-requires-dist = [{ name = "six" }]
-
-[[package]]
-name = "six"
-version = "1.17.0"
-source = { registry = "https://pypi.org/simple" }
-wheels = [
-    { url = "https://files.pythonhosted.org/packages/b7/ce/149a00dd41f10bc29e5921b496af8b574d8413afcd5e30dfa0ed46c2cc5e/six-1.17.0-py2.py3-none-any.whl", hash = "sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274" },
-]
-`
 
 func TestEveryPythonOnAnEngine(t *testing.T) {
 	c := onEngine(t, nil)
@@ -146,11 +126,23 @@ func TestAFlakyTestIsNeverAnsweredFromTheCache(t *testing.T) {
 	assert.Equal(t, 1, r.JUnit.Failed)
 }
 
+// pipIndex is the package index that pip installs from on this host.
+func pipIndex(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "python3", "-c",
+		"import os; from pip._internal.models.index import PyPI; print(os.environ.get('PIP_INDEX_URL') or PyPI.simple_url)").Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
+}
+
 func TestTheIndexIsNotInReachOfATest(t *testing.T) {
 	const canary = "canary-" + "9d4c1a"
 	c := onEngine(t, func(client *dagger.Client) *dagger.Secret {
-		// PyPI takes no login and ignores one.
-		return client.SetSecret("index-"+canary[:6], "https://user:"+canary+"@pypi.org/simple/")
+		// The index that pip uses here anyway: one that is public takes no login and ignores it.
+		index, err := url.Parse(pipIndex(t))
+		require.NoError(t, err)
+		index.User = url.UserPassword("user", canary)
+		return client.SetSecret("index-"+canary[:6], index.String())
 	})
 	r := c.run(t, calculator().with(project{"requirements-test.txt": "pytest==9.2.0\npytest-cov==7.1.0\nsix==1.17.0\n", "tests/test_env.py": `import os
 import pathlib

@@ -50,16 +50,24 @@ func installed(t *testing.T, name string) string {
 	return filepath.Join(venv, "bin", name)
 }
 
-func TestAUVLockIsInstalled(t *testing.T) {
-	uv := installed(t, "uv")
-	dir := shop().with(project{
-		"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n\n[dependency-groups]\ndev = [\"pytest\", \"pytest-cov\", \"iniconfig\"]\n",
-	}).write(t)
-	lock := exec.CommandContext(t.Context(), uv, "lock", "--quiet")
+// lockedByUV is a project with the lock file that uv makes for it.
+func lockedByUV(t *testing.T, p project) project {
+	t.Helper()
+	dir := p.write(t)
+	lock := exec.CommandContext(t.Context(), installed(t, "uv"), "lock", "--quiet")
 	lock.Dir = dir
 	out, err := lock.CombinedOutput()
 	require.NoError(t, err, string(out))
-	r := runDir(t, dir, nil)
+	content, err := os.ReadFile(filepath.Join(dir, "uv.lock"))
+	require.NoError(t, err)
+	return p.with(project{"uv.lock": string(content)})
+}
+
+func TestAUVLockIsInstalled(t *testing.T) {
+	p := lockedByUV(t, shop().with(project{
+		"pyproject.toml": "[project]\nname = \"shop\"\nversion = \"1.0\"\nrequires-python = \">=3.10\"\ndependencies = [\"six\"]\n\n[dependency-groups]\ndev = [\"pytest\", \"pytest-cov\", \"iniconfig\"]\n",
+	}))
+	r := run(t, p, nil)
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, []string{"GATE_UNSET", "GATE_UNSET"}, codes(r.Stage.Warnings), "all is locked, nothing was added")
 }
