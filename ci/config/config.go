@@ -244,6 +244,13 @@ type Rollout struct {
 	Strategy string `yaml:"strategy" json:"strategy"`
 	// BakeMinutes is how long both versions run before the old one ends.
 	BakeMinutes int `yaml:"bake_minutes" json:"bake_minutes"`
+	// CanaryPercent of the traffic goes to the new version first, for CanaryBakeMinutes;
+	// the strategy canary's.
+	CanaryPercent     float64 `yaml:"canary_percent" json:"canary_percent"`
+	CanaryBakeMinutes int     `yaml:"canary_bake_minutes" json:"canary_bake_minutes"`
+	// LinearStepPercent of the traffic moves every LinearStepMinutes; the strategy linear's.
+	LinearStepPercent float64 `yaml:"linear_step_percent" json:"linear_step_percent"`
+	LinearStepMinutes int     `yaml:"linear_step_minutes" json:"linear_step_minutes"`
 	// ExecutionRole and TaskRole are ARNs; InfrastructureRole lets ECS shift traffic.
 	ExecutionRole      string `yaml:"execution_role" json:"execution_role"`
 	TaskRole           string `yaml:"task_role" json:"task_role"`

@@ -79,6 +79,10 @@ func Default() Config {
 			TargetMemory: 75,
 			Strategy:     "blue_green",
 			BakeMinutes:  10,
+
+			CanaryPercent: 10, CanaryBakeMinutes: 10,
+			LinearStepPercent: 25, LinearStepMinutes: 5,
+
 			StartPeriod:  Duration(60 * time.Second),
 			LogDays:      30,
 			PauseTimeout: Duration(24 * time.Hour),

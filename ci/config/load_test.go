@@ -102,6 +102,10 @@ rollout:
   target_memory: 60
   strategy: canary
   bake_minutes: 15
+  canary_percent: 0.3
+  canary_bake_minutes: 20
+  linear_step_percent: 33.4
+  linear_step_minutes: 0
   execution_role: arn:aws:iam::012345678901:role/exec
   task_role: arn:aws:iam::012345678901:role/path/task
   infrastructure_role: arn:aws:iam::012345678901:role/infra
@@ -352,6 +356,14 @@ func TestLoadRefuses(t *testing.T) {
 		"a target of 0 %":                      {"rollout: {target_cpu: 0}", "0 is not above 0"},
 		"a strategy there is not":              {"rollout: {strategy: bluegreen}", `did you mean "blue_green"?`},
 		"a bake of two days":                   {"rollout: {bake_minutes: 2880}", "not within 0..1440"},
+		"a canary of nothing":                  {"rollout: {canary_percent: 0}", "rollout.canary_percent: 0 is not within 0.1..100"},
+		"a canary of more than all":            {"rollout: {canary_percent: 100.1}", "100.1 is not within 0.1..100"},
+		"a canary of a fine share":             {"rollout: {canary_percent: 5.25}", "5.25 is not a multiple of 0.1"},
+		"a canary that is no number":           {"rollout: {canary_percent: .nan}", "canary_percent"},
+		"a canary of two days":                 {"rollout: {canary_bake_minutes: 2880}", "rollout.canary_bake_minutes: 2880 is not within 0..1440"},
+		"steps of 2.9 %":                       {"rollout: {linear_step_percent: 2.9}", "rollout.linear_step_percent: 2.9 is not within 3..100"},
+		"steps of a fine share":                {"rollout: {linear_step_percent: 33.33}", "33.33 is not a multiple of 0.1"},
+		"steps of negative length":             {"rollout: {linear_step_minutes: -1}", "rollout.linear_step_minutes: -1 is not within 0..1440"},
 		"a role that is no ARN":                {"rollout: {task_role: admin}", "is not the ARN of a role"},
 		"a role of another account":            {"rollout: {account: 111122223333, task_role: 'arn:aws:iam::444455556666:role/x'}", "the role is of account 444455556666"},
 		"a VPC that is none":                   {"rollout: {vpc: default}", "is not a VPC"},

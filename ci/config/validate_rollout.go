@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -84,6 +85,12 @@ func (v *validator) rollout(r Rollout) {
 	}
 	// ECS takes 0 to 1440 minutes (DeploymentConfiguration.bakeTimeInMinutes).
 	v.between("rollout.bake_minutes", r.BakeMinutes, 0, 1440)
+	// CanaryConfiguration and LinearConfiguration have the same limits for their times, and
+	// take percentages in steps of 0.1.
+	v.tenths("rollout.canary_percent", r.CanaryPercent, 0.1, 100)
+	v.between("rollout.canary_bake_minutes", r.CanaryBakeMinutes, 0, 1440)
+	v.tenths("rollout.linear_step_percent", r.LinearStepPercent, 3, 100)
+	v.between("rollout.linear_step_minutes", r.LinearStepMinutes, 0, 1440)
 	v.role("rollout.execution_role", r.ExecutionRole, r.Account)
 	v.role("rollout.task_role", r.TaskRole, r.Account)
 	v.role("rollout.infrastructure_role", r.InfrastructureRole, r.Account)
@@ -140,6 +147,16 @@ func (v *validator) operation(r Rollout) {
 	}
 	// ECS takes 1 minute to 14 days (DeploymentLifecycleHookTimeoutConfiguration).
 	v.duration("rollout.pause_timeout", r.PauseTimeout, time.Minute, 14*24*time.Hour)
+}
+
+// tenths demands a percentage that ECS takes.
+func (v *validator) tenths(key string, value, low, high float64) {
+	switch {
+	case !(value >= low && value <= high): // so that what is no number is refused too
+		v.bad(key, "%g is not within %g..%g", value, low, high)
+	case math.Abs(value*10-math.Round(value*10)) > 1e-6:
+		v.bad(key, "%g is not a multiple of 0.1", value)
+	}
 }
 
 func (v *validator) size(r Rollout) {

@@ -47,13 +47,13 @@ func (s *settings) estimate() Estimate {
 	work(fmt.Sprintf("start %d tasks of the new version", s.Desired), start)
 	switch s.strategy {
 	case canary:
-		work(fmt.Sprintf("shift %g %% of the traffic", t.CanaryPercent), shift)
-		wait("watch the canary", time.Duration(t.CanaryBakeMinutes)*time.Minute)
+		work(fmt.Sprintf("shift %g %% of the traffic", s.CanaryPercent), shift)
+		wait("watch the canary", time.Duration(s.CanaryBakeMinutes)*time.Minute)
 	case linear:
-		steps := linearSteps(t.LinearStepPercent)
-		work(fmt.Sprintf("shift %g %% of the traffic in each of %d steps", t.LinearStepPercent, steps), time.Duration(steps)*shift)
+		steps := linearSteps(s.LinearStepPercent)
+		work(fmt.Sprintf("shift %g %% of the traffic in each of %d steps", s.LinearStepPercent, steps), time.Duration(steps)*shift)
 		// The wait after the step that reaches 100 % is the bake time itself.
-		wait("watch between the steps", time.Duration(steps-1)*time.Duration(t.LinearStepMinutes)*time.Minute)
+		wait("watch between the steps", time.Duration(steps-1)*time.Duration(s.LinearStepMinutes)*time.Minute)
 	}
 	if s.strategy != linear {
 		work("shift all traffic", shift)

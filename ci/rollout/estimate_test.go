@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,32 @@ func TestTheEstimateHoldsEveryWait(t *testing.T) {
 func TestTheStepsOfALinearDeployment(t *testing.T) {
 	for percent, want := range map[float64]int{3: 34, 10: 10, 20: 5, 25: 4, 30: 4, 33.4: 3, 100: 1} {
 		assert.Equal(t, want, linearSteps(percent), "%v %%", percent)
+	}
+}
+
+func TestTheConfiguredStepsAreThoseOfTheServiceAndTheEstimate(t *testing.T) {
+	for strategy, wait := range map[string]time.Duration{"canary": 7 * time.Minute, "linear": 2 * 3 * time.Minute} {
+		in := input("staging")
+		r := &in.Config.Rollout
+		r.Strategy, r.BakeMinutes = strategy, 0
+		r.CanaryPercent, r.CanaryBakeMinutes, r.LinearStepPercent, r.LinearStepMinutes = 0.3, 7, 33.4, 3
+		d := newSettings(in).deployment()
+		if strategy == "canary" {
+			assert.Nil(t, d.LinearConfiguration)
+			assert.Equal(t, 0.3, *d.CanaryConfiguration.CanaryPercent)
+			assert.EqualValues(t, 7, *d.CanaryConfiguration.CanaryBakeTimeInMinutes)
+		} else {
+			assert.Nil(t, d.CanaryConfiguration)
+			assert.Equal(t, 33.4, *d.LinearConfiguration.StepPercent)
+			assert.EqualValues(t, 3, *d.LinearConfiguration.StepBakeTimeInMinutes)
+		}
+		var waits time.Duration
+		for _, phase := range mustPlan(t, in).Estimate.Phases {
+			if strings.HasPrefix(phase.Name, "watch") {
+				waits += phase.Time
+			}
+		}
+		assert.Equal(t, wait, waits, strategy)
 	}
 }
 

@@ -116,12 +116,12 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 	case canary:
 		d.Strategy = types.DeploymentStrategyCanary
 		d.CanaryConfiguration = &types.CanaryConfiguration{
-			CanaryPercent: aws.Float64(t.CanaryPercent), CanaryBakeTimeInMinutes: aws.Int32(int32(t.CanaryBakeMinutes)),
+			CanaryPercent: aws.Float64(s.CanaryPercent), CanaryBakeTimeInMinutes: aws.Int32(int32(s.CanaryBakeMinutes)),
 		}
 	case linear:
 		d.Strategy = types.DeploymentStrategyLinear
 		d.LinearConfiguration = &types.LinearConfiguration{
-			StepPercent: aws.Float64(t.LinearStepPercent), StepBakeTimeInMinutes: aws.Int32(int32(t.LinearStepMinutes)),
+			StepPercent: aws.Float64(s.LinearStepPercent), StepBakeTimeInMinutes: aws.Int32(int32(s.LinearStepMinutes)),
 		}
 	}
 	return d

@@ -10,13 +10,6 @@ type Tuning struct {
 	WritableRoot bool
 	// MinimumHealthyPercent and MaximumPercent bound the running tasks during a deployment.
 	MinimumHealthyPercent, MaximumPercent int
-	// CanaryPercent of the traffic goes to the new version first, 0.1..100, for
-	// CanaryBakeMinutes, 0..1440.
-	CanaryPercent     float64
-	CanaryBakeMinutes int
-	// LinearStepPercent of the traffic moves every LinearStepMinutes: 3..100, 0..1440.
-	LinearStepPercent float64
-	LinearStepMinutes int
 	// BreakerFailures is how many failed tasks end a rolling deployment, 1..200.
 	BreakerFailures int
 	// DrainSeconds is how long a target may finish its requests, 0..3600. AWS's own
@@ -54,8 +47,6 @@ func DefaultTuning() Tuning {
 	return Tuning{
 		Architecture:          "X86_64",
 		MinimumHealthyPercent: 100, MaximumPercent: 200,
-		CanaryPercent: 10, CanaryBakeMinutes: 10,
-		LinearStepPercent: 25, LinearStepMinutes: 5,
 		BreakerFailures: 3,
 		DrainSeconds:    30, StopSeconds: 30,
 		GroupStickinessSeconds: 300, TargetStickinessSeconds: 3600, IdleSeconds: 300,

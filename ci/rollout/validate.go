@@ -390,10 +390,10 @@ func (c *checker) checkStrategy() {
 	}
 	t := c.tuning
 	c.within(StrategyInvalid, "rollout.bake_minutes", float64(c.BakeMinutes), 0, 1440)
-	c.within(StrategyInvalid, "tuning.CanaryPercent", t.CanaryPercent, 0.1, 100)
-	c.within(StrategyInvalid, "tuning.CanaryBakeMinutes", float64(t.CanaryBakeMinutes), 0, 1440)
-	c.within(StrategyInvalid, "tuning.LinearStepPercent", t.LinearStepPercent, 3, 100)
-	c.within(StrategyInvalid, "tuning.LinearStepMinutes", float64(t.LinearStepMinutes), 0, 1440)
+	c.within(StrategyInvalid, "rollout.canary_percent", c.CanaryPercent, 0.1, 100)
+	c.within(StrategyInvalid, "rollout.canary_bake_minutes", float64(c.CanaryBakeMinutes), 0, 1440)
+	c.within(StrategyInvalid, "rollout.linear_step_percent", c.LinearStepPercent, 3, 100)
+	c.within(StrategyInvalid, "rollout.linear_step_minutes", float64(c.LinearStepMinutes), 0, 1440)
 	c.within(StrategyInvalid, "tuning.BreakerFailures", float64(t.BreakerFailures), 1, 200)
 }
 

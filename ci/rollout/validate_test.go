@@ -128,10 +128,10 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{"an unknown strategy", roll(func(r *config.Rollout) { r.Strategy = "yolo" }), StrategyInvalid, "yolo"},
 		{"two days of baking", roll(func(r *config.Rollout) { r.BakeMinutes = 2880 }), StrategyInvalid, "rollout.bake_minutes"},
-		{"a canary of nothing", tune(func(t *Tuning) { t.CanaryPercent = 0 }), StrategyInvalid, "CanaryPercent"},
-		{"a canary of two days", tune(func(t *Tuning) { t.CanaryBakeMinutes = 2880 }), StrategyInvalid, "CanaryBakeMinutes"},
-		{"steps of 1 %", tune(func(t *Tuning) { t.LinearStepPercent = 1 }), StrategyInvalid, "LinearStepPercent"},
-		{"steps of negative length", tune(func(t *Tuning) { t.LinearStepMinutes = -1 }), StrategyInvalid, "LinearStepMinutes"},
+		{"a canary of nothing", roll(func(r *config.Rollout) { r.CanaryPercent = 0 }), StrategyInvalid, "rollout.canary_percent"},
+		{"a canary of two days", roll(func(r *config.Rollout) { r.CanaryBakeMinutes = 2880 }), StrategyInvalid, "rollout.canary_bake_minutes"},
+		{"steps of 1 %", roll(func(r *config.Rollout) { r.LinearStepPercent = 1 }), StrategyInvalid, "rollout.linear_step_percent"},
+		{"steps of negative length", roll(func(r *config.Rollout) { r.LinearStepMinutes = -1 }), StrategyInvalid, "rollout.linear_step_minutes"},
 		{"a breaker that never trips", tune(func(t *Tuning) { t.BreakerFailures = 0 }), StrategyInvalid, "BreakerFailures"},
 
 		{"draining for two hours", tune(func(t *Tuning) { t.DrainSeconds = 7200 }), PlanInvalid, "DrainSeconds"},

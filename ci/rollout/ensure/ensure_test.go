@@ -224,7 +224,7 @@ func TestTheUpdateSaysOnlyWhatDiffers(t *testing.T) {
 	w := newWorld(t)
 	w.rolled(staging("canary"))
 	in := staging("canary")
-	in.Tuning.CanaryPercent = 20
+	in.Config.Rollout.CanaryPercent = 20
 	state := w.look(planOf(t, in))
 	require.Nil(t, state.Before(context.Background()))
 	update, err := state.UpdateService()
