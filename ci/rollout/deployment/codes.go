@@ -44,6 +44,8 @@ var (
 		"Look at the running tasks and the target groups' health, then roll back")
 	AWSFailed = couldNotRun("AWS_FAILED", "ECS could not be asked.",
 		"Check credentials, permissions (docs/iam) and network; nothing was changed")
+	FollowDenied = couldNotRun("FOLLOW_DENIED", "The credentials may not follow a deployment, so none was started: nothing was changed.",
+		"Allow ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:DescribeServiceRevisions for the service; docs/iam has the whole policy")
 	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials ended while the deployment was under way; the deployment goes on.",
 		"Deploy again with fresh credentials: the deployment in flight is found and followed. A role or web identity is renewed by itself")
 	AwaitingApproval = couldNotRun("AWAITING_APPROVAL", "The deployment stands at a pause and awaits an answer; the old version serves or both do.",
@@ -59,5 +61,5 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
-		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, AWSFailed, Lost, Interrupted}
+		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, FollowDenied, AWSFailed, Lost, Interrupted}
 }

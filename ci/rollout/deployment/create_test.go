@@ -189,3 +189,12 @@ func TestAnotherDeploymentIsWaitedForOrUndone(t *testing.T) {
 	assertCode(t, deployment.Busy, outcome)
 	assert.Contains(t, outcome.Problem.Cause, "too late")
 }
+
+func TestAServiceWhoseDeploymentsMayNotBeFollowedIsNotMade(t *testing.T) {
+	w := empty(t)
+	w.Fail("ListServiceDeployments", fakeaws.Denied("ListServiceDeployments"))
+	outcome := w.deploy()
+	assertCode(t, deployment.FollowDenied, outcome)
+	assert.Empty(t, outcome.Problem.Published)
+	assert.Zero(t, w.Calls("CreateService"))
+}

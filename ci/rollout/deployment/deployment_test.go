@@ -192,7 +192,13 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 			deployment.AWSFailed, "not authorized", oldTask},
 		{"the credentials are not allowed to list deployments", "rolling", func(w *world) {
 			w.Fail("ListServiceDeployments", fakeaws.Denied("ListServiceDeployments"))
-		}, deployment.AWSFailed, "not authorized", oldTask},
+		}, deployment.FollowDenied, "ecs:ListServiceDeployments", oldTask},
+		{"the credentials are not allowed to describe deployments", "blue_green", func(w *world) {
+			w.Fail("DescribeServiceDeployments", fakeaws.Denied("DescribeServiceDeployments"))
+		}, deployment.FollowDenied, "ecs:DescribeServiceDeployments", oldTask},
+		{"the credentials are not allowed to describe revisions", "linear", func(w *world) {
+			w.Fail("DescribeServiceRevisions", fakeaws.Denied("DescribeServiceRevisions"))
+		}, deployment.FollowDenied, "ecs:DescribeServiceRevisions", oldTask},
 		{"the credentials expire on the way", "blue_green", func(w *world) {
 			w.clock.At(3*time.Minute, func() { w.Fail("DescribeServiceDeployments", fakeaws.Denied("DescribeServiceDeployments")) })
 		}, deployment.Lost, "not authorized", oldTask},
@@ -401,6 +407,20 @@ func TestADeploymentThatChangesNothingWritesNothing(t *testing.T) {
 
 	w.request.Digest = newDigest
 	assertCode(t, deployment.DigestMismatch, w.deploy())
+}
+
+func TestWithoutTheRightToFollowNothingIsStarted(t *testing.T) {
+	for _, operation := range []string{"ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"} {
+		for _, task := range []string{oldTask, newTask} {
+			w := newWorld("blue_green")
+			w.request.TaskDefinition = task
+			w.Fail(operation, fakeaws.Denied(operation))
+			outcome := w.deploy()
+			assertCode(t, deployment.FollowDenied, outcome)
+			assert.Empty(t, outcome.Problem.Published, operation)
+			assert.Zero(t, w.Calls("UpdateService"), operation)
+		}
+	}
 }
 
 func TestAnInterruptedDeploymentGoesOnAndIsFoundAgain(t *testing.T) {

@@ -87,6 +87,12 @@ func (f *follower) deploy() *verdict.Problem {
 		return verdict.Problemf(TargetMissing, "service %s is %s", f.Service, aws.ToString(service.Status))
 	}
 	before, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...)
+	if err == nil {
+		err = f.maySee(service)
+	}
+	if denied(err) {
+		return verdict.Problemf(FollowDenied, "%v", err)
+	}
 	if err != nil {
 		return f.unable(AWSFailed, err)
 	}
@@ -122,6 +128,25 @@ func (f *follower) deploy() *verdict.Problem {
 		return problem
 	}
 	return f.follow()
+}
+
+// maySee returns what ECS says when the credentials may not describe deployments or
+// revisions, which policies older than these calls do not allow: without them our own
+// deployment cannot be told from another, so they are tried before anything is written.
+// Any other error is met again where the answer is needed.
+func (f *follower) maySee(service *types.Service) error {
+	for _, current := range service.CurrentServiceRevisions {
+		if _, err := f.ecs.revision(f.ctx, aws.ToString(current.Arn)); denied(err) {
+			return err
+		}
+		break
+	}
+	if current := aws.ToString(service.CurrentServiceDeployment); current != "" {
+		if _, err := f.ecs.deployment(f.ctx, current); denied(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // forward says that a deployment still goes towards its target.

@@ -75,6 +75,10 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		}
 		service, err = f.ecs.service(f.ctx, f.Cluster, f.Service)
 	}
+	// That there is no such service yet is an answer too.
+	if _, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...); denied(err) {
+		return verdict.Problemf(FollowDenied, "%v", err)
+	}
 	if problem := f.mayWrite(); problem != nil {
 		return problem
 	}
@@ -116,6 +120,12 @@ func expired(err error) bool {
 	return errors.As(err, &known) && slices.Contains([]string{
 		"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "RequestExpired", "InvalidSignatureException",
 	}, known.ErrorCode())
+}
+
+// denied says that the credentials are good, and not allowed to.
+func denied(err error) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && slices.Contains([]string{"AccessDenied", "AccessDeniedException"}, known.ErrorCode())
 }
 
 // undoFirst deletes a service whose first deployment failed, if it is ours to: nothing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -41,6 +42,12 @@ func (e *ECS) describe(s *service) types.Service {
 	out := types.Service{
 		ServiceName: aws.String(s.name), Status: aws.String(s.status), DesiredCount: s.desired,
 		DeploymentConfiguration: s.config,
+	}
+	if n := len(s.order); n > 0 {
+		out.CurrentServiceDeployment = aws.String(s.order[n-1].arn)
+	} else if s.current != nil {
+		// It is still named when its history has ended, after 90 days.
+		out.CurrentServiceDeployment = aws.String(strings.Replace(s.current.arn, "service-revision", "service-deployment", 1))
 	}
 	e.detail(s, &out)
 	// The newest events come first.
