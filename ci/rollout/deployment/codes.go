@@ -44,7 +44,7 @@ var (
 		"Look at the running tasks and the target groups' health, then roll back")
 	AWSFailed = couldNotRun("AWS_FAILED", "ECS could not be asked.",
 		"Check credentials, permissions (docs/iam) and network; nothing was changed")
-	FollowDenied = couldNotRun("FOLLOW_DENIED", "The credentials may not follow a deployment, so none was started: nothing was changed.",
+	FollowDenied = couldNotRun("FOLLOW_DENIED", "The credentials may not follow a deployment, so none was started and the service was not touched.",
 		"Allow ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:DescribeServiceRevisions for the service; docs/iam has the whole policy")
 	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials ended while the deployment was under way; the deployment goes on.",
 		"Deploy again with fresh credentials: the deployment in flight is found and followed. A role or web identity is renewed by itself")

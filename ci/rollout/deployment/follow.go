@@ -132,7 +132,7 @@ func (f *follower) deploy() *verdict.Problem {
 
 // maySee returns what ECS says when the credentials may not describe deployments or
 // revisions, which policies older than these calls do not allow: without them our own
-// deployment cannot be told from another, so they are tried before anything is written.
+// deployment cannot be told from another, so they are tried before the service is touched.
 // Any other error is met again where the answer is needed.
 func (f *follower) maySee(service *types.Service) error {
 	for _, current := range service.CurrentServiceRevisions {
