@@ -31,9 +31,14 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	champion *dagger.File,
+
+	// Train a second time, from the start, and compare both models.
+	//
+	// +optional
+	twice bool,
 ) (*Run, error) {
 	call := m.call(ctx)
-	call.data, call.params, call.champion = data, param, champion
+	call.data, call.params, call.champion, call.twice = data, param, champion, twice
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
 		return nil, err
@@ -62,8 +67,13 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	champion *dagger.File,
+
+	// Train a second time, from the start, and compare both models.
+	//
+	// +optional
+	twice bool,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion)
+	return m.Run(ctx, data, param, champion, twice)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

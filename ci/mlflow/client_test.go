@@ -122,6 +122,7 @@ func TestAnswersBecomeKinds(t *testing.T) {
 		"host check":               {403, "", `Invalid Host header - possible DNS rebinding attack detected`, mlflow.Forbidden, "--allowed-hosts"},
 		"unknown call":             {404, "", `<html>not found</html>`, mlflow.Unsupported, ""},
 		"unknown call, coded":      {404, "", `{"error_code":"ENDPOINT_NOT_FOUND"}`, mlflow.Unsupported, ""},
+		"a gateway's 404":          {404, "", `{"detail":"Not Found"}`, mlflow.Unsupported, ""},
 		"other 404":                {404, "", `{"error_code":"OTHER"}`, mlflow.NotFound, ""},
 		"method not allowed":       {405, "", ``, mlflow.Unsupported, ""},
 		"teapot":                   {418, "", ``, mlflow.NotJSON, "418"},

@@ -136,6 +136,8 @@ func kindOf(status int, code string, isJSON bool) Kind {
 	case "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR":
 		return Server
 	}
+	// A 404 without a code of MLflow's is of a wrong address or of a proxy, and says nothing
+	// about the thing.
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired:
 		return Auth
@@ -145,7 +147,7 @@ func kindOf(status int, code string, isJSON bool) Kind {
 		return Throttled
 	case status/100 == 3:
 		return Redirected
-	case status == http.StatusNotFound && !isJSON, status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
+	case status == http.StatusNotFound && (!isJSON || code == ""), status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
 		return Unsupported
 	case status == http.StatusNotFound:
 		return NotFound

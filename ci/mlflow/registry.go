@@ -172,33 +172,56 @@ func (c *Client) ModelVersionByAlias(ctx context.Context, name, alias string) (*
 	return v, err
 }
 
-// Aliases returns the aliases of a registered model with the versions they point at; none
-// when the model does not exist.
-func (c *Client) Aliases(ctx context.Context, name string) (map[string]string, error) {
+// RegisteredModel is a registered model without its versions.
+type RegisteredModel struct {
+	Name string
+	// Aliases are the versions that its aliases point at, by alias.
+	Aliases map[string]string
+	Tags    map[string]string
+}
+
+// GetRegisteredModel returns a registered model.
+func (c *Client) GetRegisteredModel(ctx context.Context, name string) (*RegisteredModel, error) {
 	var out struct {
 		Model *struct {
 			Aliases []struct {
 				Alias   string   `json:"alias"`
 				Version flexText `json:"version"`
 			} `json:"aliases"`
+			Tags []Tag `json:"tags"`
 		} `json:"registered_model"`
 	}
 	op := "get registered model " + name
-	err := c.json(ctx, op, http.MethodGet, "mlflow/registered-models/get", url.Values{"name": {name}}, nil, &out, true)
+	if err := c.json(ctx, op, http.MethodGet, "mlflow/registered-models/get", url.Values{"name": {name}}, nil, &out, true); err != nil {
+		return nil, err
+	}
+	if out.Model == nil {
+		return nil, c.incomplete(op, "registered_model")
+	}
+	model := &RegisteredModel{Name: name, Aliases: map[string]string{}, Tags: tagMap(out.Model.Tags)}
+	for _, a := range out.Model.Aliases {
+		model.Aliases[a.Alias] = string(a.Version)
+	}
+	return model, nil
+}
+
+// SetRegisteredModelTag sets a tag of a registered model.
+func (c *Client) SetRegisteredModelTag(ctx context.Context, name string, tag Tag) error {
+	in := map[string]any{"name": name, "key": tag.Key, "value": tag.Value}
+	return c.json(ctx, "set tag "+tag.Key+" of "+name, http.MethodPost, "mlflow/registered-models/set-tag", nil, in, nil, true)
+}
+
+// Aliases returns the aliases of a registered model with the versions they point at; none
+// when the model does not exist.
+func (c *Client) Aliases(ctx context.Context, name string) (map[string]string, error) {
+	model, err := c.GetRegisteredModel(ctx, name)
 	if IsKind(err, NotFound) {
 		return map[string]string{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if out.Model == nil {
-		return nil, c.incomplete(op, "registered_model")
-	}
-	aliases := map[string]string{}
-	for _, a := range out.Model.Aliases {
-		aliases[a.Alias] = string(a.Version)
-	}
-	return aliases, nil
+	return model.Aliases, nil
 }
 
 // DeleteAlias deletes an alias; a missing one is no error.

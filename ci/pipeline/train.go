@@ -60,6 +60,9 @@ func (p *progress) champion(ctx context.Context) (train.Incumbent, *verdict.Prob
 	}
 	asked := train.Incumbent{Asked: "alias " + publish.ChampionAlias + " of the MLflow registry"}
 	found, err := publish.ChampionOf(ctx, publish.Input{Config: p.cfg, Environment: p.opts.Environment, Target: target})
+	if errors.Is(err, publish.ErrChampionLost) {
+		return asked, verdict.Problemf(train.ChampionLost, "%v", err)
+	}
 	if err != nil {
 		cause := err.Error()
 		// Its own line would name the publish stage, which has not run.

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,20 @@ const ProductionAlias = "production"
 // it. An alias that was moved on purpose afterwards (a rollback) is left alone by a
 // publisher that runs again for the same content.
 const tagAliased = "aliased."
+
+// tagChampion is a tag of the registered model: the version that the champion alias was
+// last pointed at. It outlives that version, whose deletion takes the alias along.
+const tagChampion = "champion_version"
+
+// setAlias points an alias at a version. That there is a champion is noted first.
+func (p *publication) setAlias(ctx context.Context, registered, alias, version string) error {
+	if alias == ChampionAlias {
+		if err := p.mlflow.SetRegisteredModelTag(ctx, registered, mlflow.Tag{Key: tagChampion, Value: version}); err != nil {
+			return err
+		}
+	}
+	return p.mlflow.SetAlias(ctx, registered, alias, version)
+}
 
 // moveAliases points the environment's alias and champion at the version, unless they
 // had been there before or a newer version is committed.
@@ -72,7 +87,7 @@ func (p *publication) moveAlias(ctx context.Context, alias string) error {
 	}
 	if newest.Number == p.commit.Number {
 		for target := newest; ; target = newest {
-			if err := p.mlflow.SetAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
+			if err := p.setAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
 				return err
 			}
 			if newest, err = p.newest(ctx); err != nil {
@@ -114,13 +129,17 @@ func (p *publication) newest(ctx context.Context) (*ledger.Commit, error) {
 type Champion struct {
 	// Version is the registry's version, such as "7".
 	Version string
-	// Metrics are its final values by name.
+	// Metrics are its final values by name; none when there is no run behind the version.
 	Metrics map[string]float64
 }
 
+// ErrChampionLost says that there has been a champion and that its alias points at no
+// version any more. It must not be taken for the absence of one.
+var ErrChampionLost = errors.New("the champion is gone")
+
 // ChampionOf returns the champion of the input's registered model, and nil when there
-// is none yet: no such model or no such alias. It writes nothing and needs neither a
-// model nor S3. Its errors are *verdict.Problem.
+// is none yet: no such model, or one that nothing was ever published to. It writes nothing
+// and needs neither a model nor S3. Its errors are *verdict.Problem, or ErrChampionLost.
 func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 	if in.Clock == nil {
 		in.Clock = mlflow.SystemClock{}
@@ -139,13 +158,54 @@ func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 		return nil, fail(err)
 	}
 	if version == nil {
+		lost, err := lostChampion(ctx, clients.mlflow, in.registered())
+		if err != nil {
+			return nil, fail(err)
+		}
+		if lost != "" {
+			return nil, fmt.Errorf("%w: %s", ErrChampionLost, lost)
+		}
 		return nil, nil
 	}
+	if version.RunID == "" {
+		// Registered from a file alone: nothing was ever logged for it.
+		return &Champion{Version: version.Version}, nil
+	}
 	run, err := clients.mlflow.GetRun(ctx, version.RunID)
+	if mlflow.IsKind(err, mlflow.NotFound) {
+		return &Champion{Version: version.Version}, nil
+	}
 	if err != nil {
 		return nil, fail(err)
 	}
 	return &Champion{Version: version.Version, Metrics: run.Metrics}, nil
+}
+
+// lostChampion says what shows that a model without the alias has had a champion; empty
+// when nothing does. A claim that died before its commit does not.
+func lostChampion(ctx context.Context, client *mlflow.Client, registered string) (string, error) {
+	model, err := client.GetRegisteredModel(ctx, registered)
+	if mlflow.IsKind(err, mlflow.NotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if version := model.Aliases[ChampionAlias]; version != "" {
+		return fmt.Sprintf("alias %s of %s points at version %s, which does not exist", ChampionAlias, registered, version), nil
+	}
+	if version := model.Tags[tagChampion]; version != "" {
+		return fmt.Sprintf("%s has no alias %s; it was last at version %s", registered, ChampionAlias, version), nil
+	}
+	versions, err := client.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", registered))
+	if err != nil {
+		return "", err
+	}
+	committed := slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool { return v.Tags[tagCommitted] == "" })
+	if len(committed) > 0 {
+		return fmt.Sprintf("%s has %d published versions and no alias %s", registered, len(committed), ChampionAlias), nil
+	}
+	return "", nil
 }
 
 func joined(names []string) string {

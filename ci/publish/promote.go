@@ -219,7 +219,7 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 			return err
 		}
 	}
-	if err := p.mlflow.SetAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
+	if err := p.setAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
 		return err
 	}
 	p.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))

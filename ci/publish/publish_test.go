@@ -19,6 +19,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -334,9 +335,9 @@ func TestChampionOf(t *testing.T) {
 	assert.InDelta(t, 0.96, champion.Metrics["accuracy"], 0)
 
 	w.mlf.SetAlias(registered, "champion", 0)
-	champion, err = ChampionOf(t.Context(), in)
-	require.NoError(t, err, "a model without the alias")
-	assert.Nil(t, champion)
+	_, err = ChampionOf(t.Context(), in)
+	require.ErrorIs(t, err, ErrChampionLost)
+	assert.ErrorContains(t, err, "was last at version 1")
 
 	w.failMLflow("alias", func(rw http.ResponseWriter, _ *http.Request) {
 		mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "no")
@@ -348,6 +349,47 @@ func TestChampionOf(t *testing.T) {
 
 	_, err = ChampionOf(t.Context(), Input{Config: in.Config, Environment: "staging"})
 	require.ErrorContains(t, err, "MLFLOW_TRACKING_URI is not given")
+}
+
+func TestAChampionThatIsGoneIsNotTheAbsenceOfOne(t *testing.T) {
+	client := func(w *world) *mlflow.Client {
+		c, err := mlflow.New(mlflow.Options{TrackingURI: w.mlf.URL})
+		require.NoError(t, err)
+		return c
+	}
+	t.Run("a model that nothing was published to has none", func(t *testing.T) {
+		w := newWorld(t)
+		require.NoError(t, client(w).EnsureRegisteredModel(t.Context(), registered, nil))
+		champion, err := ChampionOf(t.Context(), w.input(nil))
+		require.NoError(t, err)
+		assert.Nil(t, champion)
+	})
+	t.Run("a version that was published before the tag was", func(t *testing.T) {
+		w := newWorld(t)
+		require.Equal(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+		w.mlf.SetAlias(registered, "champion", 0)
+		require.NoError(t, client(w).SetRegisteredModelTag(t.Context(), registered, mlflow.Tag{Key: tagChampion}))
+		_, err := ChampionOf(t.Context(), w.input(nil))
+		require.ErrorIs(t, err, ErrChampionLost)
+		assert.ErrorContains(t, err, "1 published versions and no alias")
+	})
+	t.Run("the only version was deleted", func(t *testing.T) {
+		w := newWorld(t)
+		require.Equal(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+		require.NoError(t, client(w).DeleteModelVersion(t.Context(), registered, "1"))
+		_, err := ChampionOf(t.Context(), w.input(nil))
+		require.ErrorIs(t, err, ErrChampionLost)
+	})
+	t.Run("a registry that does not say so", func(t *testing.T) {
+		w := newWorld(t)
+		w.failMLflow("registered-models/get", func(rw http.ResponseWriter, _ *http.Request) {
+			mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "no")
+		})
+		require.NoError(t, client(w).EnsureRegisteredModel(t.Context(), registered, nil))
+		_, err := ChampionOf(t.Context(), w.input(nil))
+		require.Error(t, err)
+		assert.NotErrorIs(t, err, ErrChampionLost)
+	})
 }
 
 func TestInputProblemsComeAllAtOnce(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -21,6 +22,23 @@ type Incumbent struct {
 // FindChampion looks for the model in production. It is called once, before the training;
 // a problem ends the stage then, so that nobody waits for a training that cannot be judged.
 type FindChampion func(ctx context.Context) (Incumbent, *verdict.Problem)
+
+// comparableWith refuses a model in production that no gate could be compared with. A gated
+// metric that it lacks among others may be new, and is a warning when it is compared.
+func comparableWith(champion *Champion, gates []config.Gate) *verdict.Problem {
+	if champion == nil || len(gates) == 0 {
+		return nil
+	}
+	if len(champion.Metrics) == 0 {
+		return verdict.Problemf(ChampionUnmeasured, "version %s has no metrics", champion.Version)
+	}
+	for _, gate := range gates {
+		if value, ok := champion.Metrics[gate.Metric]; ok && (math.IsNaN(value) || math.IsInf(value, 0)) {
+			return verdict.Problemf(ChampionUnmeasured, "%s is %v for version %s", gate.Metric, value, champion.Version)
+		}
+	}
+	return nil
+}
 
 // MaxChampion bounds a file of the champion's metrics, in bytes.
 const MaxChampion = 16 << 20

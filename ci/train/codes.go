@@ -84,6 +84,10 @@ var (
 		"Give the file that `train metrics` exported for the model in production, or a JSON object of numbers")
 	ChampionUnknown = couldNotRun("CHAMPION_UNKNOWN", "The registry did not say which model is in production, so that the new one cannot be compared with it.",
 		"Check MLFLOW_TRACKING_URI and its credentials, or give the production model's metrics with --champion")
+	ChampionLost = couldNotRun("CHAMPION_LOST", "The registry has had a champion, but its alias points at no version any more, so that nothing can be compared.",
+		"Point the alias at the version in production (`promote --alias champion --number N`), give its metrics with --champion, or delete the registered model to begin anew")
+	ChampionUnmeasured = couldNotRun("CHAMPION_UNMEASURED", "The model in production has no metrics to compare with.",
+		"Give its metrics with --champion, or point the alias champion at a version whose run logged the gated metrics")
 	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic declares that they do not.",
 		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set train.deterministic: false")
 	GoldenMissing = failure("GOLDEN_MISSING", "There is no golden sample to score.",
@@ -123,7 +127,7 @@ func Codes() []verdict.Code {
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous,
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
-		NoBetterThanBaseline, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
+		NoBetterThanBaseline, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected,
 	}, kerasfile.Codes()...)

@@ -114,7 +114,7 @@ func lowerIsBetter(gate config.Gate) bool {
 // demands, or may be worse by what it tolerates. It returns the champion's value for the report.
 func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Champion, tolerance Tolerance) (string, *verdict.Problem) {
 	known, ok := champion.Metrics[gate.Metric]
-	if !ok || math.IsNaN(known) || math.IsInf(known, 0) {
+	if !ok {
 		stage.Warn(NotCompared, "%s is not known for version %s", gate.Metric, champion.Version)
 		return "unknown", nil
 	}

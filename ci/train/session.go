@@ -108,16 +108,19 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 
 // findChampion asks for the model in production, unless the input names it.
 func (s *session) findChampion(ctx context.Context) *verdict.Problem {
-	if s.in.Champion != nil {
+	switch {
+	case s.in.Champion != nil:
 		s.asked = "the caller"
+	case s.in.FindChampion == nil:
 		return nil
+	default:
+		found, problem := s.in.FindChampion(ctx)
+		s.in.Champion, s.asked = found.Champion, found.Asked
+		if problem != nil {
+			return problem
+		}
 	}
-	if s.in.FindChampion == nil {
-		return nil
-	}
-	found, problem := s.in.FindChampion(ctx)
-	s.in.Champion, s.asked = found.Champion, found.Asked
-	return problem
+	return comparableWith(s.in.Champion, s.cfg.Gates)
 }
 
 // describe makes the training's environment, inputs and command.

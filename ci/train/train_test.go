@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -362,12 +363,22 @@ func TestTheChampionMayBeSlightlyBetter(t *testing.T) {
 	}
 	t.Run("a metric the champion lacks is a warning", func(t *testing.T) {
 		s := sound(t)
-		s.input.Champion = &train.Champion{Version: "7"}
+		s.input.Champion = &train.Champion{Version: "7", Metrics: map[string]float64{"f1": 0.9}}
 		result := s.run()
 		assert.Equal(t, verdict.Pass, result.Stage.Verdict)
 		require.Len(t, result.Stage.Warnings, 1)
 		assert.Equal(t, train.NotCompared.Name, result.Stage.Warnings[0].Code)
 	})
+	for name, metrics := range map[string]map[string]float64{
+		"a champion without any metric": nil, "a champion with NaN": {"accuracy": math.NaN()}, "a champion with an infinity": {"accuracy": math.Inf(-1), "f1": 0.9},
+	} {
+		t.Run(name+" cannot be compared with", func(t *testing.T) {
+			s := sound(t)
+			s.input.Champion = &train.Champion{Version: "7", Metrics: metrics}
+			s.fails(train.ChampionUnmeasured, "version 7")
+			assert.Empty(t, s.runner.Steps(), "nothing is trained that cannot be judged")
+		})
+	}
 }
 
 func TestWhatIsOddButNoFaultIsAWarning(t *testing.T) {

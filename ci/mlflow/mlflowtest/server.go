@@ -66,6 +66,7 @@ type Server struct {
 	experiments []*Experiment
 	runs        []*Run
 	models      map[string]bool
+	modelTags   map[string]map[string]string
 	versions    []*Version
 	next        map[string]int
 	aliases     map[string]int // name + "\n" + alias
@@ -76,7 +77,7 @@ type Server struct {
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{models: map[string]bool{}, next: map[string]int{}, aliases: map[string]int{}, artifacts: map[string][]byte{},
+	s := &Server{models: map[string]bool{}, modelTags: map[string]map[string]string{}, next: map[string]int{}, aliases: map[string]int{}, artifacts: map[string][]byte{},
 		experiments: []*Experiment{{ID: "0", Name: "Default", Lifecycle: "active"}}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
@@ -410,7 +411,16 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 				aliases = append(aliases, map[string]any{"alias": alias, "version": strconv.Itoa(number)})
 			}
 		}
-		return ok(map[string]any{"registered_model": map[string]any{"name": name, "aliases": aliases}})
+		return ok(map[string]any{"registered_model": map[string]any{"name": name, "aliases": aliases, "tags": tags(s.modelTags[name])}})
+	case "POST registered-models/set-tag":
+		if !s.models[name] {
+			return missing("registered model")
+		}
+		if s.modelTags[name] == nil {
+			s.modelTags[name] = map[string]string{}
+		}
+		s.modelTags[name][text(in, "key")] = text(in, "value")
+		return ok(empty)
 	case "POST model-versions/create":
 		if !s.models[name] {
 			return missing("registered model")
