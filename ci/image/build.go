@@ -14,6 +14,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -83,7 +84,7 @@ func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
-	maker := s.fresh(s.platform().From(pinned).WithUser("0"))
+	maker := s.fresh(engine.WithoutTrustUpdate(s.platform().From(pinned).WithUser("0")))
 	prepare := s.python(maker.WithMountedDirectory(rootDir, s.platform().From(pinned).Rootfs()),
 		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)
 	if prepare, err = prepare.Sync(ctx); err != nil {

@@ -269,14 +269,25 @@ func TestFiles(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"a", "b", "dir/c"}, names, "sorted, without directories")
 
+	e.Answer("file.contents", "hello")
 	content, err := files.Read(t.Context(), "a", 5)
 	require.NoError(t, err)
+	assert.Equal(t, "hello", string(content))
+	e.Answer("file.contents", "\uFFFDhello")
+	content, err = files.Read(t.Context(), "a", 5)
+	require.NoError(t, err)
 	assert.Equal(t, "\xffhello", string(content), "bytes as they are")
+	e.Answer("file.size", 2<<20)
+	e.Answer("file.contents", errors.New("too much for an answer"))
+	content, err = files.Read(t.Context(), "a", 3<<20)
+	require.NoError(t, err)
+	assert.Equal(t, "\xffhello", string(content), "by way of a file")
 
 	_, err = files.Read(t.Context(), "a", 4)
 	require.ErrorIs(t, err, runner.ErrTooLarge)
 
 	e.Answer("exists", false)
+	e.Answer("file.size", errors.New("no such file"))
 	_, err = files.Read(t.Context(), "a", 5)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 
@@ -289,23 +300,25 @@ func TestFiles(t *testing.T) {
 func TestWhatTheEngineRefusesIsSaidWithTheFile(t *testing.T) {
 	e, r := newRunner(t, passed)
 	files := r.NewFiles(map[string][]byte{"a": nil})
-	for _, field := range []string{"glob", "exists", "digest", "export"} {
+	for _, field := range []string{"glob", "exists", "size", "file.contents", "digest", "export"} {
 		e.Answer(field, errors.New("engine gone"))
 	}
 	_, err := files.List(t.Context())
 	require.ErrorContains(t, err, "list files")
 	_, err = files.Read(t.Context(), "a", 1)
-	require.ErrorContains(t, err, "look up a")
+	require.ErrorContains(t, err, "measure a: ")
+	require.NotErrorIs(t, err, fs.ErrNotExist, "nobody knows")
 	_, err = files.Digest(t.Context())
 	require.ErrorContains(t, err, "digest files")
 	require.ErrorContains(t, files.Export(t.Context(), t.TempDir()), "export files")
 	e.Answer("exists", true)
-	e.Answer("size", errors.New("engine gone"))
 	_, err = files.Read(t.Context(), "a", 1)
-	require.ErrorContains(t, err, "measure a")
-	e.Answer("size", 1)
-	_, err = files.Read(t.Context(), "a", 1)
-	require.ErrorContains(t, err, "read a")
+	require.ErrorContains(t, err, "measure a: ")
+	for _, size := range []int{1, 2 << 20} {
+		e.Answer("size", size)
+		_, err = files.Read(t.Context(), "a", 3<<20)
+		require.ErrorContains(t, err, "read a: ")
+	}
 }
 
 func TestTheRunnerNamesItselfAndItsImages(t *testing.T) {

@@ -40,12 +40,14 @@ func (r *Runner) Image(python string) string {
 }
 
 // Base is the interpreter of a version with uv beside it and an empty virtual
-// environment active in /venv. Nothing of a project is in it, so all share it.
+// environment active in /venv. Nothing of a project is in it, so all share it, and none of
+// its commands pays for an update of the certificate store.
 func (r *Runner) Base(python string) *dagger.Container { return r.BaseOn("", python) }
 
 // BaseOn is Base for a platform; the engine's own when empty.
 func (r *Runner) BaseOn(platform dagger.Platform, python string) *dagger.Container {
-	return r.WithoutIndex(r.WithIndex(WithSystemCAs(r.client.Container(dagger.ContainerOpts{Platform: platform}).From(r.Image(python)))).
+	from := r.client.Container(dagger.ContainerOpts{Platform: platform}).From(r.Image(python))
+	return r.WithoutIndex(r.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
 		WithNewFile("/opt/uv.lock", uvLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
 		WithExec([]string{"python", "-m", "venv", "/opt/uv"}).

@@ -128,32 +128,48 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// inline is up to which size a file travels in the answer to a query. Exporting it costs
+// several times as long, whatever its size.
+const inline = 1 << 20
+
 // Read implements runner.Files.
 func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	exists, err := f.dir.Exists(ctx, name)
+	file := f.dir.File(name)
+	size, err := file.Size(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look up %s: %w", name, err)
-	}
-	if !exists {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
-	}
-	size, err := f.dir.File(name).Size(ctx)
-	if err != nil {
+		// Asked only now: most files that are read are there.
+		if exists, lookup := f.dir.Exists(ctx, name); lookup == nil && !exists {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
+		}
 		return nil, fmt.Errorf("measure %s: %w", name, err)
 	}
 	if int64(size) > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, at most %d: %w", name, size, limit, runner.ErrTooLarge)
 	}
+	if size <= inline {
+		content, err := file.Contents(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		// It travels as JSON, where bytes that are no text have become this character.
+		if !strings.ContainsRune(content, utf8.RuneError) {
+			return []byte(content), nil
+		}
+	}
+	return f.exported(ctx, file, name)
+}
+
+// exported reads a file by way of this process's file system.
+func (f *files) exported(ctx context.Context, file *dagger.File, name string) ([]byte, error) {
 	temp, err := f.runner.temp()
 	if err != nil {
 		return nil, err
 	}
-	// Contents would do for text only: it travels as JSON.
 	local := filepath.Join(temp, "file")
-	if _, err := f.dir.File(name).Export(ctx, local); err != nil {
+	if _, err := file.Export(ctx, local); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	content, err := os.ReadFile(local)

@@ -59,7 +59,7 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 	if own {
 		ctr = ctr.WithEnvVariable("OPENSTACK_RCA_RUN", r.id)
 	}
-	return WithoutTrustUpdate(ctr).WithExposedPort(port).AsService(dagger.ContainerAsServiceOpts{Args: args}), port, nil
+	return ctr.WithExposedPort(port).AsService(dagger.ContainerAsServiceOpts{Args: args}), port, nil
 }
 
 // Serve starts a service of the engine and waits until it is ready: its port accepts

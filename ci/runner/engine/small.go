@@ -32,7 +32,8 @@ const Workdir = "/src"
 // An engine that has certificates of its own, as behind a company's proxy, puts them into
 // every container and takes them out again, with this command when there is one: a second
 // of processor time on either end. Without it the engine appends them to the bundle, which
-// is what everything here reads. For containers that install nothing.
+// is what everything here reads: SystemCAs. Not for containers that install packages of the
+// distribution, whose own scripts may want the command.
 func WithoutTrustUpdate(ctr *dagger.Container) *dagger.Container {
 	return ctr.WithoutFile("/usr/sbin/update-ca-certificates")
 }

@@ -122,19 +122,15 @@ func (r *Runner) imageVars(ctx context.Context, python string) (map[string]strin
 	if ok {
 		return known, nil
 	}
-	list, err := r.client.Container().From(r.Image(python)).EnvVariables(ctx)
-	if err != nil {
+	// In one query: the client's own methods would ask for each name and each value.
+	var list []struct{ Name, Value string }
+	query := r.client.QueryBuilder().Select("container").Select("from").Arg("address", r.Image(python)).Select("envVariables")
+	if err := query.SelectMultiple("name", "value").Bind(&list).Execute(ctx); err != nil {
 		return nil, environmentError(err)
 	}
 	vars := map[string]string{}
-	for i := range list {
-		name, err := list[i].Name(ctx)
-		if err != nil {
-			return nil, environmentError(err)
-		}
-		if vars[name], err = list[i].Value(ctx); err != nil {
-			return nil, environmentError(err)
-		}
+	for _, v := range list {
+		vars[v.Name] = v.Value
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
