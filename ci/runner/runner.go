@@ -50,6 +50,9 @@ type Files interface {
 	// limit bytes is ErrTooLarge, and is not read.
 	Read(ctx context.Context, path string, limit int64) ([]byte, error)
 
+	// Size is the number of bytes of one file. A missing file is fs.ErrNotExist.
+	Size(ctx context.Context, path string) (int64, error)
+
 	// Export writes the tree into a directory of this process's file system,
 	// creating it if need be.
 	Export(ctx context.Context, dir string) error

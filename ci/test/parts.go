@@ -24,11 +24,14 @@ import (
 // part is one run of the test command: the whole suite, or one shard of it.
 type part struct {
 	// name is empty for the whole suite, else "shard 2 of 4".
-	name   string
-	ran    *runner.Result
-	dir    string
-	files  []string
-	events *events
+	name string
+	ran  *runner.Result
+	// dir is where the reports are that were fetched, of those in files. Why the others were
+	// not is in refused.
+	dir     string
+	files   []string
+	refused map[string]error
+	events  *events
 	// report is the part's own; junitErr says why there is none that can be read.
 	report   *junit.Report
 	junitErr error
@@ -195,7 +198,11 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 			union.files = append(union.files, inside)
 		}
 	}
-	return s.collectCoverage(ctx, union)
+	if err := union.fetch(ctx, coverageFile, htmlDir); err != nil {
+		return err
+	}
+	s.collectCoverage(union)
+	return nil
 }
 
 // readTests reads the tests of all parts, with those that were flaky as such, and sorts

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
@@ -217,19 +218,25 @@ func (s *session) collect(ctx context.Context, p *part) error {
 	if len(p.files) == 0 {
 		return nil
 	}
-	reports := p.ran.Outputs.Sub(reportDir)
+	files := []string{eventsFile, selectionFile, junitFile}
+	if p.name == "" {
+		files = append(files, coverageFile, htmlDir)
+	}
+	if err := p.fetch(ctx, files...); err != nil {
+		return err
+	}
 	if p.has(eventsFile) {
-		if err := p.open(ctx, reports, eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err }); err != nil {
+		if err := p.open(eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err }); err != nil {
 			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), err)
 		}
 	}
 	if p.has(selectionFile) {
-		if err := p.open(ctx, reports, selectionFile, func(f *os.File) (err error) { p.selected, err = readSelected(f); return err }); err != nil {
+		if err := p.open(selectionFile, func(f *os.File) (err error) { p.selected, err = readSelected(f); return err }); err != nil {
 			p.junitErr = fmt.Errorf("read what was selected: %w", err)
 		}
 	}
 	if p.has(junitFile) {
-		p.junitErr = errors.Join(p.junitErr, p.open(ctx, reports, junitFile, func(f *os.File) (err error) {
+		p.junitErr = errors.Join(p.junitErr, p.open(junitFile, func(f *os.File) (err error) {
 			options := junit.Options{}
 			if p.name == "" && s.in.Reruns == 0 {
 				// This is the whole report: it need not be read a second time.
@@ -241,51 +248,91 @@ func (s *session) collect(ctx context.Context, p *part) error {
 		}))
 	}
 	if p.name == "" {
-		return s.collectCoverage(ctx, p)
+		s.collectCoverage(p)
 	}
 	return ctx.Err()
 }
 
 // collectCoverage reads the coverage report that a run left, and keeps its pages.
-func (s *session) collectCoverage(ctx context.Context, p *part) error {
-	reports := p.ran.Outputs.Sub(reportDir)
+func (s *session) collectCoverage(p *part) {
 	if p.has(coverageFile) {
-		s.coverageErr = p.open(ctx, reports, coverageFile, func(f *os.File) (err error) {
+		s.coverageErr = p.open(coverageFile, func(f *os.File) (err error) {
 			s.measured, err = coverage.Parse(f, xmlscan.Limits{})
 			return err
 		})
-		s.attach(coverageFile, filepath.Join(p.dir, coverageFile))
-	}
-	if slices.ContainsFunc(p.files, func(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }) {
-		if err := reports.Filter([]string{htmlDir}, nil).Export(ctx, p.dir); err != nil {
-			return fmt.Errorf("export coverage HTML: %w", err)
+		if p.refused[coverageFile] == nil {
+			s.attach(coverageFile, filepath.Join(p.dir, coverageFile))
 		}
+	}
+	if slices.ContainsFunc(p.files, inHTML) {
 		s.attach(htmlDir, filepath.Join(p.dir, htmlDir))
+	}
+}
+
+func inHTML(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }
+
+func (p *part) has(name string) bool { return slices.Contains(p.files, name) }
+
+// fetch brings what there is of some reports here, all at once: each way to the engine and
+// back takes its time. A report that is too large stays where it is.
+func (p *part) fetch(ctx context.Context, names ...string) error {
+	reports := p.ran.Outputs.Sub(reportDir)
+	var wanted, single []string
+	for _, name := range names {
+		switch {
+		case p.has(name):
+			single = append(single, name)
+		case name == htmlDir && slices.ContainsFunc(p.files, inHTML):
+			wanted = append(wanted, name)
+		}
+	}
+	problems := make([]error, len(single))
+	var group sync.WaitGroup
+	for i, name := range single {
+		group.Go(func() {
+			size, err := reports.Size(ctx, name)
+			if err == nil && size > maxReportBytes {
+				err = fmt.Errorf("%d bytes, at most %d are allowed: %w", size, maxReportBytes, runner.ErrTooLarge)
+			}
+			problems[i] = err
+		})
+	}
+	group.Wait()
+	p.refused = map[string]error{}
+	for i, name := range single {
+		if problems[i] != nil {
+			p.refused[name] = problems[i]
+		} else {
+			wanted = append(wanted, name)
+		}
+	}
+	if len(wanted) == 0 {
+		return ctx.Err()
+	}
+	if err := reports.Filter(wanted, nil).Export(ctx, p.dir); err != nil {
+		return fmt.Errorf("export %s: %w", strings.Join(wanted, ", "), err)
 	}
 	return ctx.Err()
 }
 
-func (p *part) has(name string) bool { return slices.Contains(p.files, name) }
-
-// open exports one report and reads it.
-func (p *part) open(ctx context.Context, reports runner.Files, name string, read func(*os.File) error) error {
-	if err := reports.Filter([]string{name}, nil).Export(ctx, p.dir); err != nil {
-		return fmt.Errorf("export %s: %w", name, err)
+// open reads one report that was fetched.
+func (p *part) open(name string, read func(*os.File) error) error {
+	if err := p.refused[name]; err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
 	}
-	f, err := os.Open(filepath.Join(p.dir, name))
+	local := filepath.Join(p.dir, name)
+	info, err := os.Lstat(local)
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file") // such as a link to a file of this process
+	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		err = fmt.Errorf("open %s: %w", name, err)
-	case info.Size() > maxReportBytes:
-		err = fmt.Errorf("open %s: it has %d bytes, %d are allowed: %w", name, info.Size(), maxReportBytes, runner.ErrTooLarge)
-	default:
-		err = read(f)
+	f, err := os.Open(local)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(read(f), f.Close())
 }
 
 // attach adds a file or directory of this process's file system to the report.

@@ -516,6 +516,12 @@ func TestRunReadsNoReportAboveTheLimit(t *testing.T) {
 	r := judge(t, input(t), 0, green())
 	assert.Equal(t, []string{"REPORT_MALFORMED", "COVERAGE_INVALID"}, codes(r.Stage.Problems))
 	assert.Contains(t, r.Stage.Cause, "10 are allowed")
+	for _, f := range r.Stage.Files {
+		assert.NotContains(t, []string{"test/junit.xml", "test/coverage.xml"}, f.Path)
+	}
+	left, err := filepath.Glob(filepath.Join(r.Scratch, "*", "*.xml"))
+	require.NoError(t, err)
+	assert.Empty(t, left, "what is too large is not even brought here")
 }
 
 func TestRunMakesAScratchDirectory(t *testing.T) {

@@ -57,6 +57,13 @@ func (s *suite) files(t *testing.T) {
 		_, err = tree.Read(t.Context(), "src/none", 3)
 		require.ErrorIs(t, err, fs.ErrNotExist)
 	})
+	t.Run("have a size", func(t *testing.T) {
+		size, err := tree.Size(t.Context(), "src/deep/c.txt")
+		require.NoError(t, err)
+		assert.Equal(t, int64(4), size)
+		_, err = tree.Size(t.Context(), "src/none")
+		require.ErrorIs(t, err, fs.ErrNotExist)
+	})
 	t.Run("are exported", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "new", "directory")
 		require.NoError(t, tree.Export(t.Context(), dir))

@@ -132,25 +132,33 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 // several times as long, whatever its size.
 const inline = 1 << 20
 
+// Size implements runner.Files.
+func (f *files) Size(ctx context.Context, name string) (int64, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	size, err := f.dir.File(name).Size(ctx)
+	if err != nil {
+		// Asked only now: most files that are asked for are there.
+		if exists, lookup := f.dir.Exists(ctx, name); lookup == nil && !exists {
+			return 0, &fs.PathError{Op: "measure", Path: name, Err: fs.ErrNotExist}
+		}
+		return 0, fmt.Errorf("measure %s: %w", name, err)
+	}
+	return int64(size), nil
+}
+
 // Read implements runner.Files.
 func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
-	if f.err != nil {
-		return nil, f.err
-	}
-	file := f.dir.File(name)
-	size, err := file.Size(ctx)
+	size, err := f.Size(ctx, name)
 	if err != nil {
-		// Asked only now: most files that are read are there.
-		if exists, lookup := f.dir.Exists(ctx, name); lookup == nil && !exists {
-			return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
-		}
-		return nil, fmt.Errorf("measure %s: %w", name, err)
+		return nil, err
 	}
-	if int64(size) > limit {
+	if size > limit {
 		return nil, fmt.Errorf("read %s: %d bytes, at most %d: %w", name, size, limit, runner.ErrTooLarge)
 	}
 	if size <= inline {
-		content, err := file.Contents(ctx)
+		content, err := f.dir.File(name).Contents(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
@@ -159,17 +167,17 @@ func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, err
 			return []byte(content), nil
 		}
 	}
-	return f.exported(ctx, file, name)
+	return f.exported(ctx, name)
 }
 
 // exported reads a file by way of this process's file system.
-func (f *files) exported(ctx context.Context, file *dagger.File, name string) ([]byte, error) {
+func (f *files) exported(ctx context.Context, name string) ([]byte, error) {
 	temp, err := f.runner.temp()
 	if err != nil {
 		return nil, err
 	}
 	local := filepath.Join(temp, "file")
-	if _, err := file.Export(ctx, local); err != nil {
+	if _, err := f.dir.File(name).Export(ctx, local); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	content, err := os.ReadFile(local)

@@ -45,6 +45,21 @@ func (f *file) open() (io.ReadCloser, error) {
 	return os.Open(f.host)
 }
 
+// size is the number of bytes of the content as it is now.
+func (f *file) size() (int64, error) {
+	switch {
+	case f.fault != nil:
+		return 0, f.fault
+	case f.memory:
+		return int64(len(f.data)), nil
+	}
+	info, err := os.Stat(f.host)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
 // hash returns the hexadecimal SHA-256 of the content, computed once.
 func (f *file) hash(ctx context.Context) (string, error) {
 	f.mu.Lock()

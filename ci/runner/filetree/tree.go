@@ -213,23 +213,44 @@ func (t *Tree) List(ctx context.Context) ([]string, error) {
 
 // Read implements runner.Files.
 func (t *Tree) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
-	clean, err := cleanPath(name)
+	f, err := t.find(ctx, "read", name)
 	if err != nil {
 		return nil, err
-	}
-	files, err := t.entries(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	f := files[clean]
-	if f == nil {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 	}
 	var content bytes.Buffer
 	if err := f.copyTo(ctx, &content, limit); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return content.Bytes(), nil
+}
+
+// Size implements runner.Files.
+func (t *Tree) Size(ctx context.Context, name string) (int64, error) {
+	f, err := t.find(ctx, "measure", name)
+	if err != nil {
+		return 0, err
+	}
+	size, err := f.size()
+	if err != nil {
+		return 0, fmt.Errorf("measure %s: %w", name, err)
+	}
+	return size, nil
+}
+
+// find looks up a file for what is to be done with it.
+func (t *Tree) find(ctx context.Context, verb, name string) (*file, error) {
+	clean, err := cleanPath(name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := t.entries(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	if f := files[clean]; f != nil {
+		return f, nil
+	}
+	return nil, &fs.PathError{Op: verb, Path: name, Err: fs.ErrNotExist}
 }
 
 // Export implements runner.Files. Files of the same name are replaced, others are
