@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -350,6 +352,52 @@ func FuzzInspect(f *testing.F) {
 			if report.OK() && l.Class == "Lambda" {
 				t.Fatal("accepted a Lambda")
 			}
+		}
+	})
+}
+
+// dangerous says whether a configuration names, anywhere, a class that holds code or a
+// module that is not Keras's. It is written without the walker that it checks.
+func dangerous(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return slices.ContainsFunc(v, dangerous)
+	case map[string]any:
+		if class, there := v["class_name"]; there {
+			name, _ := class.(string)
+			module, _ := v["module"].(string)
+			if slices.Contains([]string{"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "__lambda__", "__typespec__"}, name) {
+				return true
+			}
+			if module != "" && module != "builtins" && !strings.HasPrefix(module, "keras") && !strings.HasPrefix(module, "tf_keras.") && !strings.HasPrefix(name, "__") {
+				return name != "TensorShape"
+			}
+		}
+		for _, element := range v {
+			if dangerous(element) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// The archive is sound and the checksums are right here, so that what is in it is reached.
+func FuzzConfig(f *testing.F) {
+	for _, config := range []object{
+		functional(lstm(), dense()), functional(layer("Lambda", object{})), functional(keras("os", "system", object{})),
+		functional(layer("Bidirectional", object{"layer": lstm(), "backward_layer": layer("TFSMLayer", object{"filepath": "x"})})),
+		functional(keras("builtins", "function", object{"config": "eval"})), {"class_name": "__lambda__"}, {},
+	} {
+		f.Add(metadata, text(f, config))
+	}
+	f.Add(`{"keras_version": "3"}`, `[[[[`)
+	f.Fuzz(func(t *testing.T, about, config string) {
+		content := pack(t, entry{name: "metadata.json", content: about}, entry{name: "config.json", content: config}, entry{name: "model.weights.h5", content: hdf5})
+		report := inspect(t, content, kerasfile.Options{Limits: kerasfile.Limits{ConfigBytes: 1 << 16}})
+		var value any
+		if report.OK() && (json.Unmarshal([]byte(config), &value) != nil || dangerous(value)) {
+			t.Fatalf("accepted %s", config)
 		}
 	})
 }
