@@ -1,9 +1,12 @@
 package verdict
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
+	"image/png"
 	"io"
 	"strings"
 )
@@ -12,7 +15,7 @@ import (
 var pageSource string
 
 // page renders report.html. html/template knows the context of each value (text,
-// attribute, SVG); no string is ever marked as safe.
+// attribute, SVG); nothing is marked as safe but a picture's address, which dataURL makes.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": seconds,
 	"short":   short,
@@ -34,6 +37,40 @@ type stageView struct {
 	Result, Time string
 	Blocks       []blockView
 	Files        []FileEntry
+	Pictures     []pictureView
+}
+
+// pictureView is a picture that the page itself holds: a report is read far from its files,
+// in a mail or as a CI job's artefact.
+type pictureView struct {
+	Path          string
+	URL           template.URL
+	Width, Height int
+}
+
+// pictureLimit bounds one picture in the page, picturesLimit all of them, in bytes: a page
+// must open on any machine. Larger ones are linked only.
+const (
+	pictureLimit  = 1 << 20
+	picturesLimit = 4 << 20
+)
+
+// viewPicture is a PNG as the page holds it; false when it is none, or too large.
+func viewPicture(name string, content []byte) (pictureView, bool) {
+	if len(content) > pictureLimit {
+		return pictureView{}, false
+	}
+	header, err := png.DecodeConfig(bytes.NewReader(content))
+	if err != nil {
+		return pictureView{}, false
+	}
+	return pictureView{name, dataURL(content), header.Width, header.Height}, true
+}
+
+// dataURL is safe whatever the content is: base64 has no character that ends an attribute,
+// and the type says that it is nothing but a picture.
+func dataURL(content []byte) template.URL {
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(content)) //nolint:gosec // see above
 }
 
 type blockView struct {
@@ -46,15 +83,16 @@ type blockView struct {
 	Empty      bool
 }
 
-// writeHTML renders the page of a cleaned run.
-func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
+// writeHTML renders the page of a cleaned run. pictures are the contents of those files that
+// may be pictures.
+func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byte) error {
 	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r)}
 	if r.BudgetSeconds > 0 {
 		v.Share = fmt.Sprintf("%.0f %% of the budget of %s", 100*r.Seconds/r.BudgetSeconds, seconds(r.BudgetSeconds))
 	}
 	times := &BarChart{Unit: "s"}
 	var classes []string
-	charts := 0
+	charts, room := 0, picturesLimit
 	id := func() string { charts++; return fmt.Sprintf("chart-%d", charts) }
 	for _, s := range r.all() {
 		sv := stageView{Stage: s, Result: result(s), Time: stageTime(s)}
@@ -64,6 +102,10 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry) error {
 		for _, f := range files {
 			if f.Stage == s.Name && !strings.Contains(strings.TrimPrefix(f.Path, f.Root), "/") {
 				sv.Files = append(sv.Files, f)
+				if seen, ok := viewPicture(f.Path, pictures[f.Path]); ok && int(f.Bytes) <= room {
+					room -= int(f.Bytes)
+					sv.Pictures = append(sv.Pictures, seen)
+				}
 			}
 		}
 		v.Stages = append(v.Stages, sv)

@@ -80,7 +80,7 @@ func WriteReport(dir string, run *Run) error {
 	if err := removeEarlier(root); err != nil {
 		return err
 	}
-	w := &fileWriter{root: root, clean: run.clean(), taken: map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}}
+	w := &fileWriter{root: root, clean: run.clean(), pictures: map[string][]byte{}, taken: map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}}
 	run.Warnings = slices.DeleteFunc(slices.Clone(run.Warnings), func(f Finding) bool { return f.Code == CodeReportFile.Name })
 	for _, s := range run.all() {
 		for _, f := range s.Files {
@@ -93,7 +93,7 @@ func WriteReport(dir string, run *Run) error {
 
 	clean := run.clean().run(run)
 	var page bytes.Buffer
-	pageErr := writeHTML(&page, clean, w.entries)
+	pageErr := writeHTML(&page, clean, w.entries, w.pictures)
 	content, jsonErr := reportJSON(clean, w.entries)
 	var errs []error
 	for _, f := range []struct {
@@ -204,6 +204,8 @@ type fileWriter struct {
 	taken   map[string]bool
 	total   int64
 	entries []FileEntry
+	// pictures are the small PNG files by path.
+	pictures map[string][]byte
 }
 
 func (w *fileWriter) add(stage string, f ReportFile) error {
@@ -307,6 +309,9 @@ func (w *fileWriter) write(stage, target, root string, content []byte) error {
 	}
 	if err := replace(w.root, target, content); err != nil {
 		return fmt.Errorf("add file %s: %w", target, withoutPath(err))
+	}
+	if path.Ext(target) == ".png" && len(content) <= pictureLimit {
+		w.pictures[target] = content
 	}
 	w.taken[target], w.taken[strings.ToLower(target)] = true, true
 	w.entries = append(w.entries, FileEntry{Path: target, Stage: stage, Bytes: int64(len(content)), SHA256: hash(content), Root: strings.TrimPrefix(root, "./")})

@@ -2,10 +2,15 @@ package verdict_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
+	"image"
+	"image/png"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,8 +58,12 @@ func written(t *testing.T, run *verdict.Run) (dir string, report map[string]any,
 
 var external = regexp.MustCompile(`(?i)<(script|iframe|object|embed|link|base|form)\b|\ssrc=|href="(?:[a-z]+:|//)|url\(|@import|<[^>]*\son[a-z]+=`)
 
+// picture is the only thing that a page may show and is not made of itself: it holds it.
+var picture = regexp.MustCompile(`<img class="picture" src="data:image/png;base64,((?:[A-Za-z0-9/=]|&#43;)*)"`)
+
 func checkPage(t *testing.T, page string) {
 	t.Helper()
+	page = picture.ReplaceAllString(page, "<img")
 	assert.Empty(t, external.FindAllString(page, -1), "the page loads and runs nothing")
 	assert.NotContains(t, page, "ZgotmplZ")
 	assert.NotContains(t, page, "NaN")
@@ -351,4 +360,45 @@ func TestReportDocument(t *testing.T) {
 	var document any
 	require.NoError(t, json.Unmarshal(verdict.ReportSchema(), &document))
 	walk(document)
+}
+
+// noise is a PNG of about that many bytes: what is random cannot be compressed.
+func noise(t *testing.T, size int) []byte {
+	t.Helper()
+	img := image.NewGray(image.Rect(0, 0, 1000, size/1000))
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(img.Pix) // never fails
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, img))
+	return b.Bytes()
+}
+
+func TestThePageHoldsThePicturesOfAReport(t *testing.T) {
+	small := noise(t, 40_000)
+	run := passedRun()
+	run.Stages[1].Files = []verdict.ReportFile{
+		{Path: "image/page.png", Content: small},
+		{Path: "image/wrong.png", Content: []byte(`"><script>alert(1)</script>`)},
+		{Path: "image/large.png", Content: noise(t, 1<<20+50_000)},
+	}
+	dir, _, _, page := written(t, run)
+	found := picture.FindAllStringSubmatch(page, -1)
+	require.Len(t, found, 1, "what is no picture, or large, is linked only")
+	content, err := base64.StdEncoding.DecodeString(html.UnescapeString(found[0][1]))
+	require.NoError(t, err)
+	assert.Equal(t, small, content)
+	assert.Contains(t, page, `width="1000" height="40" alt="Picture image/page.png"`)
+	for _, name := range []string{"page", "wrong", "large"} {
+		assert.Contains(t, page, `href="./image/`+name+`.png"`)
+		assert.FileExists(t, filepath.Join(dir, "image", name+".png"))
+	}
+
+	run = passedRun()
+	for i := range 6 {
+		run.Stages[1].Files = append(run.Stages[1].Files, verdict.ReportFile{Path: fmt.Sprintf("image/%d.png", i), Content: noise(t, 1_000_000)})
+	}
+	require.NoError(t, verdict.WriteReport(dir, run))
+	large, err := os.ReadFile(filepath.Join(dir, verdict.ReportHTML))
+	require.NoError(t, err)
+	assert.Equal(t, 4, bytes.Count(large, []byte("<img")), "as many as leave the page one that opens")
 }
