@@ -100,6 +100,9 @@ var (
 	WarnNotCut = verdict.Code{Name: "NETWORK_NOT_CUT", Stage: verdict.Image,
 		Meaning: "The application was not run without a network to the outside: the kernel or the container refused the filter.",
 		Remedy:  "Use an engine whose containers may use seccomp filters, as the stock one"}
+	WarnRootWritable = verdict.Code{Name: "ROOT_WRITABLE", Stage: verdict.Image,
+		Meaning: "The application was not run with a read-only root file system: the kernel or the container refused the rule.",
+		Remedy:  "Use an engine whose kernel has Landlock (Linux 5.19 and later) switched on, and whose containers may use it, as the stock one's may"}
 	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
 		Meaning: "The source's own Dockerfile leaves installers or compilers in the image.",
 		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
@@ -120,6 +123,6 @@ func Codes() []verdict.Code {
 		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnTools, WarnNoPage, WarnProof,
+		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnTools, WarnNoPage, WarnProof,
 	}, probe.Codes()...)
 }

@@ -71,7 +71,7 @@ func newWorld(t *testing.T) *world {
 		t: t, engine: daggertest.New(t),
 		files:    map[string]string{"requirements/serve.lock": "six==1 --hash=sha256:00"},
 		findings: map[string]any{"python": "3.11", "imports": map[string]string{"tensorflow": "absent", "mlflow": "absent", "streamlit": "ok"}},
-		left:     map[string]any{"out": "started\n", "health": "0\n", "tcp": "", "outside": "8.8.8.8:53\n"},
+		left:     map[string]any{"out": "started\n", "health": "0\n", "tcp": "", "outside": "8.8.8.8:53\n", "root": "held\n"},
 		page:     map[string]any{"drawn": true, "seconds": 1.2, "status": 200, "title": "RCA", "text": "No log yet.", "length": 11},
 		listing:  map[string]string{"lstm_model.keras": modelSHA, "golden.json": "00"},
 		status:   func(string) int { return 200 },

@@ -54,6 +54,7 @@ func TestASandboxImagePasses(t *testing.T) {
 	}
 	assert.Equal(t, []string{"image/page.png", "image/compose.yaml", "image/config.json"}, paths)
 	assert.Equal(t, "none; refused: 8.8.8.8:53", evidence(r.Stage, "network to the outside"))
+	assert.Equal(t, "read-only, except /app/data, /app/logs, /tmp", evidence(r.Stage, "root file system"))
 	assert.Equal(t, `"RCA" after 1.2 s, 11 characters`, evidence(r.Stage, "page / in Chromium"))
 	assert.Equal(t, "streamlit (not installed: tensorflow, mlflow)", evidence(r.Stage, "imports in the image"))
 }
@@ -358,6 +359,19 @@ func TestANetworkThatCouldNotBeCutIsSaid(t *testing.T) {
 	assert.Equal(t, image.WarnNotCut.Name, r.Stage.Warnings[0].Code)
 	assert.Equal(t, "Operation not permitted", r.Stage.Warnings[0].Cause)
 	assert.Empty(t, evidence(r.Stage, "network to the outside"))
+}
+
+func TestARootThatCouldBeWrittenToIsSaid(t *testing.T) {
+	w := newWorld(t)
+	w.left["root"] = "not held: version 1 of the kernel's rules is too old\n"
+	w.in.Config.Image.Volumes = []string{"/tmp"}
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	require.Len(t, r.Stage.Warnings, 1)
+	assert.Equal(t, image.WarnRootWritable.Name, r.Stage.Warnings[0].Code)
+	assert.Equal(t, "version 1 of the kernel's rules is too old", r.Stage.Warnings[0].Cause)
+	assert.Empty(t, evidence(r.Stage, "root file system"))
+	assert.Contains(t, w.engine.Queries(), `readonly.py /openstack-rca-probe/root '/tmp' -- `)
 }
 
 func TestAPictureThatIsLostIsAWarning(t *testing.T) {

@@ -150,7 +150,7 @@ func (s *session) proofKey(digest string) string {
 	parts, _ := json.Marshal([]any{
 		proofFormat, digest, s.engine.Image(s.in.Config.Python),
 		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
-		witness, evidenceScript, cutScript, pageScript,
+		witness, evidenceScript, cutScript, readonlyScript, pageScript,
 	})
 	sum := sha256.Sum256(parts)
 	return hex.EncodeToString(sum[:])

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -23,8 +25,12 @@ var evidenceScript string
 //go:embed scripts/cut.py
 var cutScript string
 
-// cutDir is where the script is that takes the network to the outside away.
-const cutDir = "/openstack-rca-cut"
+//go:embed scripts/readonly.py
+var readonlyScript string
+
+// fenceDir is where the scripts are that take the network to the outside away, and the right
+// to write.
+const fenceDir = "/openstack-rca-fence"
 
 // witnessDir is a volume that the probed container shares with one that looks into it:
 // the engine gives a service's output to its own progress view and to nobody else.
@@ -33,13 +39,15 @@ const witnessDir = "/openstack-rca-probe"
 // witness runs the image's command unchanged, "$@", with its output in a file, and notes
 // how it ended, which ports are listened on, and what the image's own health check ($1)
 // says from inside: when it first succeeds, or else once it is asked for. It uses nothing
-// but a shell, and the Python that the command is most likely written in to take the
-// network to the outside away from it: what loads at start is in the image, or it fails here.
+// but a shell, and the Python that the command is most likely written in to take from it the
+// network to the outside and all but the volumes and /tmp to write to: what loads at start is
+// in the image, and production's root file system is read-only, or it fails here.
 const witness = `set -u
 cd_to=$PWD; check=$1; shift
 ( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
 ( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; echo $code >W/health.new; mv W/health.new W/health ) &
-if command -v python3 >/dev/null; then set -- python3 -I C/cut.py W/outside "$@"; else echo "not cut: no python3" >W/outside; fi
+if command -v python3 >/dev/null; then set -- python3 -I F/cut.py W/outside python3 -I F/readonly.py W/root WRITABLE -- "$@"
+else echo "not cut: no python3" >W/outside; echo "not held: no python3" >W/root; fi
 cd "$cd_to" && "$@" >W/out 2>&1
 echo $? >W/exit.new; mv W/exit.new W/exit`
 
@@ -54,6 +62,7 @@ type evidence struct {
 	Health    *string `json:"health"`
 	HealthLog string  `json:"health.log"`
 	Outside   *string `json:"outside"`
+	Root      *string `json:"root"`
 }
 
 // prove runs the image as a service, with fresh volumes and nothing configured that the
@@ -75,12 +84,12 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 	// backs off up to ten seconds: too coarse to measure a start.
 	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
 		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
-		WithMountedDirectory(cutDir, s.client.Directory().WithNewFile("cut.py", cutScript)).
+		WithMountedDirectory(fenceDir, s.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript)).
 		WithMountedCache(witnessDir, s.volume("witness"), owner)
 	for i, path := range c.Volumes {
 		container = container.WithMountedCache(path, s.volume(strconv.Itoa(i)), owner)
 	}
-	run := append([]string{"/bin/sh", "-c", strings.NewReplacer("W/", witnessDir+"/", "C/", cutDir+"/").Replace(witness), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
+	run := append([]string{"/bin/sh", "-c", strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
 	running, err := s.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeStartFailed, "start the image", err)}
@@ -127,6 +136,7 @@ func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *da
 		return []*verdict.Problem{result.Problem}
 	}
 	s.judgeOutside(left.Outside)
+	s.judgeRoot(left.Root)
 	lines := lastLines(s.redact(left.Out), logLines)
 	if len(lines) > 0 {
 		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
@@ -158,6 +168,26 @@ func (s *session) judgeOutside(left *string) {
 		value = "none; refused: " + some(tried, 10)
 	}
 	s.stage.Add("network to the outside", value)
+}
+
+// writable are the paths that an application may write to in production.
+func writable(c config.Image) []string {
+	if slices.Contains(c.Volumes, "/tmp") {
+		return c.Volumes
+	}
+	return append(slices.Clone(c.Volumes), "/tmp")
+}
+
+// judgeRoot says what the application could write to while it was proven.
+func (s *session) judgeRoot(left *string) {
+	if left == nil {
+		return // it never ran
+	}
+	if why, not := strings.CutPrefix(strings.TrimSpace(*left), "not held: "); not {
+		s.stage.Warn(WarnRootWritable, "%s", clip(oneLine(why), 200))
+		return
+	}
+	s.stage.Add("root file system", "read-only, except "+strings.Join(writable(s.in.Config.Image), ", "))
 }
 
 // judgeHealthcheck: a declared check that fails has a healthy container restarted.

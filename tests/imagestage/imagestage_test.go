@@ -106,6 +106,7 @@ func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s\n%v", result.Stage.Failure(), result.Stage.Problems)
 	assert.Regexp(t, `^localhost:5000/library/openstack-rca-system@sha256:[0-9a-f]{64}$`, result.Reference)
 	assert.True(t, strings.HasSuffix(result.Reference, result.Digest))
+	assert.Contains(t, evidence(result.Stage), "root file system: read-only, except /app/data, /app/logs, /tmp\n")
 	require.NotNil(t, result.Container)
 	assert.Empty(t, result.Stage.Warnings)
 
@@ -234,8 +235,10 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 		code  verdict.Code
 		cause string
 		vars  map[string]string
+		log   string
 	}{
 		"crash":     {code: probe.CodeCrashed, cause: "exit code 1"},
+		"untidy":    {code: probe.CodeCrashed, cause: "exit code 1", log: "Permission denied: '/home/app/notes'"},
 		"unhealthy": {code: probe.CodeUnhealthy, cause: "status 500: not yet"},
 		"silent":    {code: probe.CodeNotListening, cause: "nothing answers"},
 		"local":     {code: image.CodeElsewhere, cause: "it listens on 127.0.0.1:7051"},
@@ -260,6 +263,7 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 			require.NotEmpty(t, result.Stage.Problems)
 			log := strings.Join(result.Stage.Problems[0].Details, "\n")
 			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/", log)
+			assert.Contains(t, log, c.log)
 			assert.NotContains(t, log, "hunter2")
 		})
 	}

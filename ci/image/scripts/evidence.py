@@ -33,7 +33,7 @@ def main() -> None:
         end = time.monotonic() + float(sys.argv[3])
         while not os.path.exists(os.path.join(directory, awaited)) and time.monotonic() < end:
             time.sleep(0.2)
-    names = ("out", "exit", "tcp", "health", "health.log", "outside")
+    names = ("out", "exit", "tcp", "health", "health.log", "outside", "root")
     json.dump({name: read(os.path.join(directory, name)) for name in names}, sys.stdout)
 
 

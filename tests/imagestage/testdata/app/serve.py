@@ -48,6 +48,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def main() -> None:
     print(f"starting as {os.getuid()} with a model of {len(MODEL)} bytes", flush=True)
     pathlib.Path("/app/data/started").write_text("yes")
+    if MODE == "untidy":
+        pathlib.Path.home().joinpath("notes").write_text("where nothing stays")
     if MODE == "crash":
         sys.exit("error: cannot load the model")
     if MODE == "silent":
