@@ -236,7 +236,7 @@ func (s *session) configure(image *dagger.Container, base string) *dagger.Contai
 		WithDefaultArgs(c.Command).
 		WithExposedPort(c.Port).
 		WithDockerHealthcheck(healthCommand(c.Port, c.Health), dagger.ContainerWithDockerHealthcheckOpts{
-			Interval: "30s", Timeout: "10s", Retries: 3,
+			Interval: checkInterval, Timeout: checkTimeout, Retries: checkRetries,
 			StartPeriod: time.Duration(c.StartBudget).String(), StartInterval: "2s",
 		})
 	return s.label(image, base)

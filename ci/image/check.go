@@ -45,6 +45,8 @@ func checkConfig(c config.Image) []*verdict.Problem {
 		switch clean := path.Clean(volume); {
 		case !path.IsAbs(volume) || clean == "/" || clean == AppDir:
 			invalid("image.volumes has %q, not an absolute path below a directory", volume)
+		case strings.ContainsAny(volume, ":, \t\r\n"):
+			invalid("image.volumes has %q, with a character that no option for a volume can hold", volume)
 		case clean == path.Join(AppDir, c.ModelDir) || strings.HasPrefix(path.Join(AppDir, c.ModelDir)+"/", clean+"/"):
 			invalid("image.volumes has %q, which would hide the model", volume)
 		}

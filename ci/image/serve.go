@@ -172,10 +172,10 @@ func (s *session) judgeOutside(left *string) {
 
 // writable are the paths that an application may write to in production.
 func writable(c config.Image) []string {
-	if slices.Contains(c.Volumes, "/tmp") {
+	if slices.Contains(c.Volumes, scratch) {
 		return c.Volumes
 	}
-	return append(slices.Clone(c.Volumes), "/tmp")
+	return append(slices.Clone(c.Volumes), scratch)
 }
 
 // judgeRoot says what the application could write to while it was proven.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,9 @@ type composeService struct {
 	Ports       []string           `yaml:"ports"`
 	Restart     string             `yaml:"restart"`
 	Volumes     []string           `yaml:"volumes,omitempty"`
+	Tmpfs       []string           `yaml:"tmpfs,omitempty"`
+	ReadOnly    bool               `yaml:"read_only"`
+	CapDrop     []string           `yaml:"cap_drop"`
 	CPUs        float64            `yaml:"cpus,omitempty"`
 	MemoryLimit string             `yaml:"mem_limit,omitempty"`
 	Healthcheck composeHealthcheck `yaml:"healthcheck"`
@@ -69,13 +74,20 @@ func (s *session) addUsage(c *candidate) {
 	}
 }
 
-// runCommand starts the image with the document's options.
+// runCommand starts the image with the document's options, as production does: with a root
+// file system that is only read. The health check is said for those who do not take it from
+// the image: Podman, for one, knows it from Docker's own format alone.
 func (s *session) runCommand(reference string) string {
 	c, r := s.in.Config.Image, s.in.Config.Rollout
+	check := make([]string, 0, 5)
+	for _, part := range healthCommand(c.Port, c.Health) {
+		check = append(check, word(part))
+	}
 	lines := []string{
 		"docker run -d --name " + s.in.Config.Name,
-		"--restart unless-stopped",
+		"--restart " + restart,
 		fmt.Sprintf("-p %d:%d", c.Port, c.Port),
+		"--read-only --cap-drop ALL",
 	}
 	if r.Memory > 0 {
 		lines = append(lines, fmt.Sprintf("--memory %dm", r.Memory))
@@ -84,23 +96,60 @@ func (s *session) runCommand(reference string) string {
 		lines = append(lines, "--cpus "+strconv.FormatFloat(cpus(r.CPU), 'g', 4, 64))
 	}
 	for _, volume := range c.Volumes {
-		lines = append(lines, "-v "+volumeName(volume)+":"+volume)
+		lines = append(lines, "-v "+word(volumeName(volume)+":"+volume))
 	}
+	if !slices.Contains(c.Volumes, scratch) {
+		lines = append(lines, "--tmpfs "+scratch)
+	}
+	lines = append(lines,
+		fmt.Sprintf("--health-interval %s --health-timeout %s --health-retries %d --health-start-period %s", checkInterval, checkTimeout, checkRetries, time.Duration(c.StartBudget)),
+		"--health-cmd "+word(strings.Join(check, " ")))
 	return strings.Join(append(lines, reference), " \\\n  ")
+}
+
+// What is the same in the image, the run command and the compose file.
+const (
+	restart       = "unless-stopped"
+	scratch       = "/tmp"
+	checkInterval = "30s"
+	checkTimeout  = "10s"
+	checkRetries  = 3
+)
+
+// plainWord needs no quotes for a shell.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// word is one word for a shell, with as few quotes as it takes.
+func word(text string) string {
+	switch {
+	case plainWord.MatchString(text):
+		return text
+	case strings.Contains(text, "'") && !strings.ContainsAny(text, "\"$`\\!"):
+		return `"` + text + `"`
+	}
+	return quoted([]string{text})
 }
 
 func (s *session) compose(reference string) ([]byte, error) {
 	c, r := s.in.Config.Image, s.in.Config.Rollout
+	check := healthCommand(c.Port, c.Health)
+	for i := range check {
+		check[i] = strings.ReplaceAll(check[i], "$", "$$") // $NAME would be a variable
+	}
 	service := composeService{
-		Image: reference, Restart: "unless-stopped", CPUs: cpus(r.CPU),
-		Ports: []string{fmt.Sprintf("%d:%d", c.Port, c.Port)},
+		Image: reference, Restart: restart, CPUs: cpus(r.CPU),
+		Ports:    []string{fmt.Sprintf("%d:%d", c.Port, c.Port)},
+		ReadOnly: true, CapDrop: []string{"ALL"},
 		Healthcheck: composeHealthcheck{
-			Test:     append([]string{"CMD"}, healthCommand(c.Port, c.Health)...),
-			Interval: "30s", Timeout: "10s", Retries: 3, StartPeriod: time.Duration(c.StartBudget).String(),
+			Test:     append([]string{"CMD"}, check...),
+			Interval: checkInterval, Timeout: checkTimeout, Retries: checkRetries, StartPeriod: time.Duration(c.StartBudget).String(),
 		},
 	}
 	if r.Memory > 0 {
 		service.MemoryLimit = fmt.Sprintf("%dm", r.Memory)
+	}
+	if !slices.Contains(c.Volumes, scratch) {
+		service.Tmpfs = []string{scratch}
 	}
 	file := composeFile{Services: map[string]composeService{s.in.Config.Name: service}, Volumes: map[string]struct{}{}}
 	for _, volume := range c.Volumes {
@@ -121,5 +170,8 @@ func (s *session) compose(reference string) ([]byte, error) {
 func cpus(units int) float64 { return float64(units) / 1024 }
 
 func volumeName(path string) string {
-	return strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+	return strings.Trim(notInName.ReplaceAllString(path, "-"), "-.")
 }
+
+// notInName is what the name of a volume cannot have.
+var notInName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
