@@ -83,8 +83,8 @@ var (
 		"Read the registry's answer; check that the repository exists")
 	CodeDigestMismatch = failure("DIGEST_MISMATCH", "The registry holds another digest than was pushed.",
 		"Do not use the image; look for who else pushes to this repository, then run the stage again")
-	CodeTagTaken = failure("TAG_TAKEN", "An immutable tag already names another digest.",
-		"Build a new commit: what was published under a version stays")
+	CodeTagTaken = failure("TAG_TAKEN", "An immutable tag already names another digest, or a model's version an image of another model.",
+		"Build a new commit: what was published under a version stays. For a model's version, look which MLflow server counted it, and push to another repository")
 	CodeTagFailed = failure("TAG_FAILED", "A tag could not be set or does not read back.",
 		"Run the stage again: it pushes nothing new, and sets only the tags")
 

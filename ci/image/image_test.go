@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -532,6 +534,41 @@ func TestAnImmutableTagStays(t *testing.T) {
 	assert.NotContains(t, evidence(third.Stage, "tags"), "model-v7")
 	assert.Equal(t, first.Digest, tags["sha-"+commit])
 	assert.Equal(t, third.Digest, tags["latest"])
+}
+
+func TestAModelsVersionNeverNamesAnotherModel(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		change func(*v1.ConfigFile)
+		refuse int
+		code   verdict.Code
+		cause  string
+	}{
+		"another model":       {func(f *v1.ConfigFile) { f.Config.Labels[image.LabelModelSHA256] = "ff00" }, 0, image.CodeTagTaken, `an image with another model (sha256 "ff00")`},
+		"no image of ours":    {func(f *v1.ConfigFile) { f.Config.Labels = nil }, 0, image.CodeTagTaken, `an image with another model (sha256 "")`},
+		"one that is unread":  {nil, 404, image.CodePushFailed, "read manifest of sha256:"},
+		"one that is refused": {nil, 403, image.CodePushAuth, "403"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			w.production()
+			there := w.newImage(c.change)
+			repo, err := name.NewRepository(w.registry+"/acme/rca", name.Insecure)
+			require.NoError(t, err)
+			require.NoError(t, remote.Write(repo.Tag("model-v7"), there))
+			digest, err := there.Digest()
+			require.NoError(t, err)
+			if c.refuse != 0 {
+				w.setRefuse(func(r *http.Request) int {
+					return map[bool]int{true: c.refuse}[r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/"+digest.String())]
+				})
+			}
+			r := w.run()
+			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.Empty(t, r.Stage.Published)
+			assert.Equal(t, map[string]string{"model-v7": digest.String()}, w.tags(w.registry, "acme/rca"), "nothing is pushed")
+		})
+	}
 }
 
 func TestARegistryWithoutALogin(t *testing.T) {

@@ -169,11 +169,13 @@ func (s *session) first(r registry, tag, digest string) (kept bool, err error) {
 	return false, r.tag(tag, digest)
 }
 
-// checkTags refuses to go on when an immutable tag names another digest. It reports
-// whether the first tag names this digest already: then there is nothing to push.
+// checkTags refuses to go on when an immutable tag names another digest, and when the
+// model's version names an image of another model: versions that have been counted anew, as
+// for another MLflow server. It reports whether the first tag names this digest already:
+// then there is nothing to push.
 func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
 	for i, tag := range tags {
-		if !tag.Immutable && i > 0 {
+		if !tag.Immutable && !tag.First && i > 0 {
 			continue
 		}
 		got, err := r.digestOf(tag.Name)
@@ -184,6 +186,14 @@ func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (the
 			there = true
 		case got != "" && got != digest && tag.Immutable:
 			return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, this image is %s", tag.Name, got, digest)
+		case got != "" && got != digest && tag.First:
+			model, err := r.modelOf(got)
+			if err != nil {
+				return false, verdict.Problemf(pushCode(err), "%s", s.plain(err))
+			}
+			if model != s.in.Model.SHA256 {
+				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s", tag.Name, got, clip(model, 80), s.in.Model.SHA256)
+			}
 		}
 	}
 	return there, nil

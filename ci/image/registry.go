@@ -90,6 +90,19 @@ func (r registry) digestOf(tag string) (string, error) {
 	return descriptor.Digest.String(), nil
 }
 
+// modelOf returns the SHA-256 of the model in an image; empty when its label does not say.
+func (r registry) modelOf(digest string) (string, error) {
+	image, err := remote.Image(r.repo.Digest(digest), r.opts...)
+	if err != nil {
+		return "", fmt.Errorf("read manifest of %s: %w", digest, err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return "", fmt.Errorf("read configuration of %s: %w", digest, err)
+	}
+	return config.Config.Labels[LabelModelSHA256], nil
+}
+
 // candidate is an image as a registry has it.
 type candidate struct {
 	reference, digest string

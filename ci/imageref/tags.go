@@ -25,7 +25,8 @@ type Tag struct {
 	Name string
 	// Immutable tags are never moved to another digest: an image that would need to is refused.
 	Immutable bool
-	// First tags stay on the first digest they were set on; a later image goes without.
+	// First tags stay on the first digest they were set on; a later image with the same model
+	// goes without, one with another model is refused.
 	First bool
 }
 
