@@ -86,6 +86,8 @@ type Request struct {
 	InFlight InFlight
 	// AwaitApproval follows a deployment through a pause; without it a pause ends the call.
 	AwaitApproval bool
+	// Answered is the id of a pause that was just answered: what ECS describes lags behind.
+	Answered string
 	// MaxFailures is how many failed tasks of the new version end the deployment; 0 means 3.
 	MaxFailures int
 	// StartFailures is how many failed tasks end a deployment of which no task has outlived

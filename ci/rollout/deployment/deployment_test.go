@@ -275,16 +275,108 @@ func TestAVersionThatCannotStartIsReportedWithinThreeLaunches(t *testing.T) {
 	}
 }
 
-// What AWS does not document is how soon it replaces a task. However soon, no more than a
-// second round is begun.
-func TestAtTheFastestASecondRoundIsBegunAndNoThird(t *testing.T) {
+// AWS does not say how soon it replaces a task. However many are to run, the first round is
+// the last where that takes longer than the time between two looks at the stopped tasks,
+// 2.5 seconds; where it is less, a second round has begun, and there is never a third.
+func TestHoweverSoonTasksAreReplacedNoThirdRoundIsBegun(t *testing.T) {
 	for strategy := range strategies() {
-		for desired, most := range map[int32]int{1: 3, 2: 4, 3: 6} {
-			w := launched(strategy, desired, fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, RelaunchAfter: time.Second})
-			assertCode(t, deployment.RolledBack, w.deploy())
-			assert.LessOrEqual(t, w.Launches(newTask), most, "%s with %d", strategy, desired)
+		for _, desired := range []int32{1, 2, 3, 4, 6} {
+			for _, relaunch := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 5 * time.Second, 30 * time.Second} {
+				most := max(3, int(desired))
+				if relaunch < 3*time.Second {
+					most = max(3, 2*int(desired))
+				}
+				for after := time.Second; after < 29*time.Second; after += 3 * time.Second {
+					w := launched(strategy, desired, fakeaws.Behaviour{Failure: crash(), FailAfter: after, RelaunchAfter: relaunch})
+					assertCode(t, deployment.RolledBack, w.deploy())
+					require.LessOrEqual(t, w.Launches(newTask), most, "%s with %d, crash after %s, replaced after %s", strategy, desired, after, relaunch)
+				}
+			}
 		}
 	}
+}
+
+// Tasks that start slowly are looked at more often than others, and still less than once a second.
+func TestLookingAtStartingTasksTakesLessThanACallASecond(t *testing.T) {
+	for strategy := range strategies() {
+		w := newWorld(strategy)
+		w.new(fakeaws.Behaviour{StartAfter: 8 * time.Minute})
+		w.request.Targets = func(context.Context, string) ([]deployment.Target, error) { return nil, nil }
+		var calls []int
+		for n := range 7 {
+			w.clock.At(time.Duration(n+1)*time.Minute, func() { calls = append(calls, w.Calls("")) })
+		}
+		require.Nil(t, w.deploy().Problem)
+		require.Len(t, calls, 7)
+		for n := 1; n < len(calls); n++ {
+			// The load balancer is asked four times a minute, the journal is written once.
+			assert.Less(t, calls[n]-calls[n-1]+4+1, 60, strategy)
+			assert.Greater(t, calls[n]-calls[n-1], 36, "twice as often as at other times")
+		}
+	}
+}
+
+func TestTasksThatECSCannotLaunchEndADeployment(t *testing.T) {
+	const reason = "(service rca) failed to launch a task with (error ECS was unable to assume the role 'arn:aws:iam::111122223333:role/execution' that was provided for this task.)"
+	for strategy := range strategies() {
+		for _, desired := range []int32{1, 2, 3} {
+			w := launched(strategy, desired, fakeaws.Behaviour{CannotLaunch: reason})
+			start := w.clock.Now()
+			outcome := w.deploy()
+			assertCode(t, deployment.RolledBack, outcome)
+			assert.Zero(t, w.Launches(newTask))
+			assert.Contains(t, strings.Join(outcome.Problem.Details, "\n"), "a new role takes seconds to be usable")
+			assert.Less(t, w.clock.Now().Sub(start), 5*time.Minute, "and not after the time that tasks may take to be healthy")
+		}
+	}
+}
+
+func TestALackOfRoomIsGivenItsTimeAlthoughItsTasksFail(t *testing.T) {
+	w := newWorld("blue_green")
+	w.new(fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task. Reason: Capacity is unavailable at this time."})
+	w.request.CapacityPatience = 10 * time.Minute
+	w.clock.At(8*time.Minute, func() { w.new(fakeaws.Behaviour{}) })
+	require.Nil(t, w.deploy().Problem)
+}
+
+func TestAPauseThatWasJustAnsweredIsNotTakenForAnother(t *testing.T) {
+	w := newWorld("canary")
+	config := *strategies()["canary"]
+	config.LifecycleHooks = []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause,
+		LifecycleStages: []types.DeploymentLifecycleHookStage{types.DeploymentLifecycleHookStagePreProductionTrafficShift}}}
+	w.request.Update.DeploymentConfiguration = &config
+	outcome := w.deploy()
+	for pause := 1; pause <= 2; pause++ { // before the canary, and before all
+		assertCode(t, deployment.AwaitingApproval, outcome)
+		assert.Equal(t, "PRE_PRODUCTION_TRAFFIC_SHIFT", outcome.Hook.Stage)
+		hook := outcome.Hook.ID
+		_, err := w.ContinueServiceDeployment(w.ctx, &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: &outcome.Deployment, HookId: &hook, Action: types.DeploymentLifecycleHookActionContinue})
+		require.NoError(t, err)
+		w.Lag(20 * time.Second)
+		w.request.Answered = hook
+		outcome = deployment.Follow(w.ctx, w.ECS, w.clock, w.request, outcome.Deployment)
+		if pause == 1 {
+			require.NotNil(t, outcome.Hook)
+			assert.NotEqual(t, hook, outcome.Hook.ID)
+		}
+	}
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, newTask, w.Serving("cluster", "rca"))
+}
+
+// An answer that never arrives is not waited for without end.
+func TestAPauseThatStandsInSpiteOfItsAnswerIsTold(t *testing.T) {
+	w := newWorld("blue_green")
+	config := *strategies()["blue_green"]
+	config.LifecycleHooks = []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause,
+		LifecycleStages: []types.DeploymentLifecycleHookStage{types.DeploymentLifecycleHookStagePostScaleUp}}}
+	w.request.Update.DeploymentConfiguration = &config
+	outcome := w.deploy()
+	assertCode(t, deployment.AwaitingApproval, outcome)
+	w.request.Answered = outcome.Hook.ID
+	start := w.clock.Now()
+	assertCode(t, deployment.AwaitingApproval, deployment.Follow(w.ctx, w.ECS, w.clock, w.request, outcome.Deployment))
+	assert.InDelta(t, 60, w.clock.Now().Sub(start).Seconds(), 10)
 }
 
 func TestTwoFailuresBesideAHealthyTaskDoNotEndADeployment(t *testing.T) {

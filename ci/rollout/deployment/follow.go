@@ -50,10 +50,13 @@ type follower struct {
 	// when it was last asked whether any task outlives them.
 	newestFailed time.Time
 	judgedFailed int
-	seenEvents   map[string]bool
-	noRoomSince  time.Time
-	noRoom       string
-	probeFails   int
+	// unlaunched are the tasks that ECS says failed, of which some were never made: they
+	// leave no stopped task. unlaunchedBefore is what it said at the look before.
+	unlaunched, unlaunchedBefore int
+	seenEvents                   map[string]bool
+	noRoomSince                  time.Time
+	noRoom                       string
+	probeFails                   int
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
@@ -61,8 +64,9 @@ type follower struct {
 	fenced bool
 	// first says that no version ran before ours.
 	first bool
-	// group is the target group of the new version.
+	// group is the target group of the new version; empty for none, or not asked yet.
 	group       string
+	groupAsked  bool
 	targetsAt   time.Time
 	targetsSaid string
 	unhealthyAt time.Time
@@ -259,10 +263,32 @@ func (f *follower) follow() *verdict.Problem {
 				return problem
 			}
 		}
-		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
-			return f.interrupted(err)
+		if problem := f.untilNextLook(d); problem != nil {
+			return problem
 		}
 	}
+}
+
+// untilNextLook passes the time. While tasks are starting, it is looked in between whether
+// some failed: that is one call more, and the sooner it is known, the fewer are launched.
+func (f *follower) untilNextLook(d *types.ServiceDeployment) *verdict.Problem {
+	wait := f.Poll
+	if d != nil && f.ending == nil && f.outcome.Hook == nil && forward(d.Status) && starting(d.LifecycleStage) {
+		wait = f.Poll / 2
+		if err := f.clock.Sleep(f.ctx, wait); err != nil {
+			return f.interrupted(err)
+		}
+		f.lookAtStopped()
+		if why := f.failedEnough(d); why != nil {
+			if problem := f.end(why); problem != nil {
+				return problem
+			}
+		}
+	}
+	if err := f.clock.Sleep(f.ctx, wait); err != nil {
+		return f.interrupted(err)
+	}
+	return nil
 }
 
 // report tells what changed.
@@ -393,11 +419,10 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return nil
 	}
 	f.inspect()
+	if why := f.failedEnough(d); why != nil {
+		return f.end(why)
+	}
 	switch {
-	case f.failedTasks >= f.MaxFailures:
-		return f.end(verdict.Problemf(RolledBack, "%d tasks of the new version failed", f.failedTasks))
-	case f.allFailedAtStart(d):
-		return f.end(verdict.Problemf(RolledBack, "%d tasks of the new version failed, and they were all that were started", f.failedTasks))
 	case f.noRoom != "" && now.Sub(f.noRoomSince) >= f.CapacityPatience:
 		return f.end(verdict.Problemf(NoCapacity, "for %s AWS has not placed a task: %s", f.CapacityPatience, f.noRoom))
 	case f.neverHealthy(d, now):
@@ -413,6 +438,20 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 			return f.published(problem)
 		}
 		return f.end(problem)
+	}
+	return nil
+}
+
+// failedEnough is why a deployment must end whose tasks fail; nil while there is hope.
+func (f *follower) failedEnough(d *types.ServiceDeployment) *verdict.Problem {
+	switch {
+	case f.failedTasks >= f.MaxFailures:
+		return verdict.Problemf(RolledBack, "%d tasks of the new version failed", f.failedTasks)
+	case f.allFailedAtStart(d):
+		return verdict.Problemf(RolledBack, "%d tasks of the new version failed, and they were all that were started", f.failedTasks)
+	case f.noRoom == "" && min(f.unlaunched, f.unlaunchedBefore) >= f.MaxFailures:
+		// Twice, so that the reason is known too where it is a lack of room.
+		return verdict.Problemf(RolledBack, "ECS could not launch %d tasks of the new version", f.unlaunched)
 	}
 	return nil
 }
@@ -507,6 +546,14 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 // inspect reads why tasks stopped and what the service says. Not to be able to is no
 // reason to give up following: it is said, and tried again.
 func (f *follower) inspect() {
+	f.lookAtStopped()
+	f.lookAtService()
+	f.lookAtTargets()
+}
+
+// lookAtStopped counts the tasks of our version that failed, and keeps why. It asks for
+// tasks that are to be stopped, which a failed one is long before it is.
+func (f *follower) lookAtStopped() {
 	tasks, err := f.ecs.tasks(f.ctx, f.Cluster, f.Service, types.DesiredStatusStopped, f.seenTasks)
 	if err != nil {
 		f.say("reasons of stopped tasks could not be read: %v", err)
@@ -528,6 +575,10 @@ func (f *follower) inspect() {
 		f.failedTask = aws.ToString(t.TaskArn)
 		f.fail(text)
 	}
+}
+
+// lookAtService reads the service's new events, and how many tasks ECS could not launch.
+func (f *follower) lookAtService() {
 	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
 	if err != nil {
 		f.say("events of the service could not be read: %v", err)
@@ -541,14 +592,22 @@ func (f *follower) inspect() {
 		f.seenEvents[key] = true
 		text := aws.ToString(e.Message)
 		f.say("%s", text)
-		if capacity(text) {
+		switch {
+		case capacity(text):
 			f.seeNoRoom(text)
+		case containsAny(text, "failed to launch", "unable to assume"):
+			f.fail(withRemedy(text)) // it leaves no stopped task that would say so
 		}
 	}
 	if f.last.Requested > 0 && f.last.Running >= f.last.Requested {
 		f.noRoom = ""
 	}
-	f.lookAtTargets()
+	f.unlaunchedBefore, f.unlaunched = f.unlaunched, 0
+	for _, d := range service.Deployments {
+		if aws.ToString(d.Status) == "PRIMARY" && aws.ToString(d.TaskDefinition) == f.TaskDefinition && !aws.ToTime(d.CreatedAt).Before(f.started.Add(-appears)) {
+			f.unlaunched = int(d.FailedTasks)
+		}
+	}
 }
 
 func (f *follower) seeNoRoom(text string) {

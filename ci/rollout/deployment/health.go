@@ -20,6 +20,9 @@ const targetsEvery = 15 * time.Second
 // paused tells of a pause, and ends the call unless it is to wait for the answer.
 func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
 	hook := hookOf(d)
+	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.started) < appears {
+		hook = nil
+	}
 	if hook == nil {
 		if f.outcome.Hook != nil {
 			f.say("the pause was answered")
@@ -91,7 +94,7 @@ func (f *follower) lookAtTargets() {
 
 // targetGroup is the group of the new version, asked for once.
 func (f *follower) targetGroup() string {
-	if f.group != "" {
+	if f.groupAsked {
 		return f.group
 	}
 	d, err := f.ecs.deployment(f.ctx, f.outcome.Deployment)
@@ -102,7 +105,7 @@ func (f *follower) targetGroup() string {
 	if err != nil {
 		return ""
 	}
-	f.group = groupOf(revision)
+	f.group, f.groupAsked = groupOf(revision), true
 	return f.group
 }
 

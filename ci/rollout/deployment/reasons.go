@@ -68,7 +68,10 @@ func explain(t types.Task) string {
 			parts = append(parts, aws.ToString(c.Name)+": "+detail)
 		}
 	}
-	text := strings.Join(parts, "; ")
+	return withRemedy(strings.Join(parts, "; "))
+}
+
+func withRemedy(text string) string {
 	if remedy := remedyFor(text); remedy != "" {
 		text += " -> " + remedy
 	}

@@ -49,12 +49,19 @@ func (e *ECS) describe(s *service) types.Service {
 		// It is still named when its history has ended, after 90 days.
 		out.CurrentServiceDeployment = aws.String(strings.Replace(s.current.arn, "service-revision", "service-deployment", 1))
 	}
+	out.Deployments = e.summaries(s)
 	e.detail(s, &out)
 	// The newest events come first.
 	out.Events = slices.Clone(s.events)
 	slices.Reverse(out.Events)
-	if s.current != nil {
+	if n := len(s.order); n > 0 && s.order[n-1].forward() {
+		// It is what the service was last updated to, not what serves (API reference, Service);
+		// rolling back updates it again.
+		out.TaskDefinition = aws.String(s.order[n-1].target.taskDefinition)
+	} else if s.current != nil {
 		out.TaskDefinition = aws.String(s.current.taskDefinition)
+	}
+	if s.current != nil {
 		out.CurrentServiceRevisions = []types.ServiceCurrentRevisionSummary{{Arn: aws.String(s.current.arn)}}
 		for _, t := range s.tasks {
 			if t.revision == s.current && t.stopped.IsZero() {
@@ -63,6 +70,25 @@ func (e *ECS) describe(s *service) types.Service {
 		}
 	}
 	return out
+}
+
+// summaries are the deployments as a service has them: the newest is PRIMARY, what it
+// replaces is ACTIVE until it is done.
+func (e *ECS) summaries(s *service) []types.Deployment {
+	var all []types.Deployment
+	if n := len(s.order); n > 0 {
+		d := s.order[n-1]
+		primary := types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.arn)), Status: aws.String("PRIMARY"), TaskDefinition: aws.String(d.target.taskDefinition),
+			CreatedAt: aws.Time(d.created), DesiredCount: s.desired}
+		if !d.ranOnce {
+			primary.FailedTasks = d.unlaunched
+		}
+		all = append(all, primary)
+		if !d.done() && d.source != nil {
+			all = append(all, types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.source.arn)), Status: aws.String("ACTIVE"), TaskDefinition: aws.String(d.source.taskDefinition)})
+		}
+	}
+	return all
 }
 
 // UpdateService starts a deployment for a task definition. A deployment in progress is
@@ -122,7 +148,7 @@ func (e *ECS) start(s *service, taskDefinition string) {
 	d := &deployment{
 		arn: e.arn("service-deployment", s), service: s, source: s.current, target: e.newRevision(s, taskDefinition),
 		created: now, since: now, seen: now, status: types.ServiceDeploymentStatusPending,
-		pauses: map[types.DeploymentLifecycleHookStage]*pause{}, weighed: -1,
+		weighed: -1,
 	}
 	if s.config != nil {
 		d.config = *s.config
@@ -203,7 +229,7 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 			RequestedProductionTrafficWeight: aws.Float64(d.weight),
 		},
 	}
-	out.LifecycleHookDetails = d.hookDetails()
+	out.LifecycleHookDetails = d.hookDetails(e.clock.Now(), e.lag)
 	if d.pausing != "" {
 		out.LifecycleStage = types.ServiceDeploymentLifecycleStage(d.pausing)
 	}

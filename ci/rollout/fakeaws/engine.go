@@ -27,6 +27,10 @@ type deployment struct {
 	weight   float64
 	failures int32
 	launches int
+	// unlaunched counts tasks that never ran, as "failedTasks" of the API's Deployment does:
+	// it is 0 from the first healthy task on.
+	unlaunched int32
+	ranOnce    bool
 	// replaced is when each failed task is launched again.
 	replaced []time.Time
 	rollback *types.Rollback
@@ -34,9 +38,12 @@ type deployment struct {
 	blindAlarms bool
 	triggered   []string
 	noted       bool
-	// pauses are the stops at hooks by their stage; pausing is the one it stands at.
-	pauses  map[types.DeploymentLifecycleHookStage]*pause
+	// pauses are the stops at hooks, in the order in which they were reached; pausing is the
+	// stage of the one it stands at.
+	pauses  []*pause
 	pausing types.DeploymentLifecycleHookStage
+	// steps are how many shifts of the traffic were begun.
+	steps int
 	// weighed is the weight that the rule has.
 	weighed float64
 }
@@ -77,6 +84,16 @@ func (d *deployment) done() bool {
 	switch d.status {
 	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
 		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// forward says that the deployment goes towards its target, or has come there.
+func (d *deployment) forward() bool {
+	switch d.status {
+	case types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusSuccessful:
 		return true
 	default:
 		return false
@@ -124,14 +141,14 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 	rolling := d.config.Strategy == types.DeploymentStrategyRolling || d.config.Strategy == ""
 	switch d.stage {
 	case "RECONCILE_SERVICE":
-		if in >= stageTime && !e.paused(d, beforeTasks, now) {
+		if in >= stageTime && !e.paused(d, beforeTasks, 0, now) {
 			d.enter("SCALE_UP", now)
 		}
 	case "SCALE_UP":
 		if e.healthy(d, now) < d.service.desired {
 			return
 		}
-		if !rolling && (e.paused(d, afterTasks, now) || e.paused(d, beforeTraffic, now)) {
+		if !rolling && e.paused(d, afterTasks, 0, now) {
 			return
 		}
 		if rolling {
@@ -141,9 +158,9 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 		}
 		d.enter("PRODUCTION_TRAFFIC_SHIFT", now)
 	case "PRODUCTION_TRAFFIC_SHIFT":
-		d.shift(in, now)
+		e.shift(d, in, now)
 	case "BAKE_TIME":
-		if in >= time.Duration(aws.ToInt32(d.config.BakeTimeInMinutes))*time.Minute && !e.paused(d, afterTraffic, now) {
+		if in >= time.Duration(aws.ToInt32(d.config.BakeTimeInMinutes))*time.Minute {
 			d.enter("CLEAN_UP", now)
 		}
 	case "CLEAN_UP":
@@ -153,28 +170,43 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 	}
 }
 
-// shift moves the weights: at once, after a canary, or step by step.
-func (d *deployment) shift(in time.Duration, now time.Time) {
-	switch d.config.Strategy {
-	case types.DeploymentStrategyCanary:
-		c := d.config.CanaryConfiguration
-		d.weight = aws.ToFloat64(c.CanaryPercent)
-		if in < stageTime+time.Duration(aws.ToInt32(c.CanaryBakeTimeInMinutes))*time.Minute {
-			return
-		}
-	case types.DeploymentStrategyLinear:
-		l := d.config.LinearConfiguration
-		steps := 1 + int(in/(time.Duration(aws.ToInt32(l.StepBakeTimeInMinutes))*time.Minute+stageTime))
-		if d.weight = min(100, float64(steps)*aws.ToFloat64(l.StepPercent)); d.weight < 100 {
-			return
-		}
-	default:
-		if in < stageTime {
-			return
-		}
+// shift moves the weights: at once, after a canary, or step by step. Before each step
+// stands the stage PRE_PRODUCTION_TRAFFIC_SHIFT (API reference, DeploymentLifecycleHook).
+func (e *ECS) shift(d *deployment, in time.Duration, now time.Time) {
+	weight, wait := d.nextStep()
+	if d.steps > 0 && in < wait {
+		return
 	}
-	d.weight = 100
-	d.enter("BAKE_TIME", now)
+	if d.weight == 100 {
+		if !e.paused(d, afterTraffic, 0, now) {
+			d.enter("BAKE_TIME", now)
+		}
+		return
+	}
+	if e.paused(d, beforeTraffic, d.steps, now) {
+		return
+	}
+	d.steps++
+	d.weight = weight
+	d.enter("PRODUCTION_TRAFFIC_SHIFT", now)
+}
+
+// nextStep is the weight of the next shift, and how long the one before it is watched. What
+// follows the shift to all is the bake.
+func (d *deployment) nextStep() (weight float64, wait time.Duration) {
+	switch {
+	case d.weight == 100:
+		return 100, stageTime
+	case d.config.Strategy == types.DeploymentStrategyCanary && d.steps == 0:
+		return aws.ToFloat64(d.config.CanaryConfiguration.CanaryPercent), 0
+	case d.config.Strategy == types.DeploymentStrategyCanary:
+		return 100, stageTime + time.Duration(aws.ToInt32(d.config.CanaryConfiguration.CanaryBakeTimeInMinutes))*time.Minute
+	case d.config.Strategy == types.DeploymentStrategyLinear:
+		l := d.config.LinearConfiguration
+		return min(100, float64(d.steps+1)*aws.ToFloat64(l.StepPercent)), stageTime + time.Duration(aws.ToInt32(l.StepBakeTimeInMinutes))*time.Minute
+	default:
+		return 100, 0
+	}
 }
 
 // runTasks launches what is missing, and lets tasks fail that do.
@@ -190,6 +222,9 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 		if b.Failure != nil && (b.Fails == nil || b.Fails(t.number)) && now.Sub(t.launched) >= b.FailAfter {
 			t.stopped, t.failure = now, b.Failure
 			d.failures++
+			if b.Failure.Code == types.TaskStopCodeTaskFailedToStart {
+				d.unlaunched++
+			}
 			d.replaced = append(d.replaced, now.Add(relaunchDelay(b, d.failures)))
 			d.service.event(now, fmt.Sprintf("(service %s) has stopped 1 running tasks: (task %s).", d.service.name, lastPart(t.arn)))
 			continue
@@ -202,12 +237,21 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 	if b.NoCapacity != "" {
 		if alive < d.service.desired && (!d.noted || now.Second() == 0) {
 			d.noted = true
+			d.unlaunched++
 			d.service.event(now, b.NoCapacity)
 		}
 		return
 	}
 	d.replaced = slices.DeleteFunc(d.replaced, func(at time.Time) bool { return !at.After(now) })
+	d.ranOnce = d.ranOnce || e.healthy(d, now) > 0
 	for alive += int32(len(d.replaced)); alive < d.service.desired; alive++ {
+		if b.CannotLaunch != "" {
+			d.failures++
+			d.unlaunched++
+			d.replaced = append(d.replaced, now.Add(relaunchDelay(b, d.failures)))
+			d.service.event(now, b.CannotLaunch)
+			continue
+		}
 		d.launches++
 		d.service.tasks = append(d.service.tasks, &task{arn: e.arn("task", d.service), revision: d.target, launched: now, number: d.launches})
 	}
@@ -228,7 +272,7 @@ func relaunchDelay(b Behaviour, failures int32) time.Duration {
 	if b.RelaunchAfter > 0 {
 		delay = b.RelaunchAfter
 	}
-	if b.Failure.Code == types.TaskStopCodeTaskFailedToStart {
+	if b.CannotLaunch != "" || b.Failure.Code == types.TaskStopCodeTaskFailedToStart {
 		delay = min(delay<<min(failures-1, 20), 27*time.Minute)
 	}
 	return delay

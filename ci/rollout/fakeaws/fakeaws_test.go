@@ -232,3 +232,65 @@ func TestTheClockStopsWithItsContext(t *testing.T) {
 	assert.ErrorIs(t, clock.Sleep(ctx, time.Minute), context.Canceled)
 	assert.Equal(t, 1, rang)
 }
+
+// The pauses of a deployment, each answered ten seconds after it began.
+func TestADeploymentPausesAtEachStageAndACanaryBeforeEachShift(t *testing.T) {
+	stages := []types.DeploymentLifecycleHookStage{"PRE_SCALE_UP", "POST_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT"}
+	canary := &types.CanaryConfiguration{CanaryPercent: aws.Float64(5), CanaryBakeTimeInMinutes: aws.Int32(3)}
+	linear := &types.LinearConfiguration{StepPercent: aws.Float64(40), StepBakeTimeInMinutes: aws.Int32(1)}
+	for strategy, shifts := range map[types.DeploymentStrategy]int{types.DeploymentStrategyBlueGreen: 1, types.DeploymentStrategyCanary: 2, types.DeploymentStrategyLinear: 3} {
+		config := &types.DeploymentConfiguration{Strategy: strategy, BakeTimeInMinutes: aws.Int32(2), CanaryConfiguration: canary, LinearConfiguration: linear,
+			LifecycleHooks: []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause, LifecycleStages: stages}}}
+		fake, clock, arn := started(t, config, fakeaws.Behaviour{})
+		var at []string
+		var weights []float64
+		ids := map[string]bool{}
+		for range 60 * 60 {
+			require.NoError(t, clock.Sleep(context.Background(), time.Second))
+			out, err := fake.DescribeServiceDeployments(context.Background(), &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+			require.NoError(t, err)
+			d := out.ServiceDeployments[0]
+			for _, hook := range d.LifecycleHookDetails {
+				if hook.Status != types.DeploymentLifecycleHookStatusAwaitingAction {
+					continue
+				}
+				at, weights = append(at, string(d.LifecycleStage)), append(weights, *d.TargetServiceRevision.RequestedProductionTrafficWeight)
+				ids[*hook.HookId] = true
+				require.NoError(t, clock.Sleep(context.Background(), 10*time.Second))
+				_, err := fake.ContinueServiceDeployment(context.Background(), &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), HookId: hook.HookId, Action: types.DeploymentLifecycleHookActionContinue})
+				require.NoError(t, err)
+			}
+			if d.Status == types.ServiceDeploymentStatusSuccessful {
+				break
+			}
+		}
+		want := []string{"PRE_SCALE_UP", "POST_SCALE_UP"}
+		for range shifts {
+			want = append(want, "PRE_PRODUCTION_TRAFFIC_SHIFT")
+		}
+		assert.Equal(t, append(want, "POST_PRODUCTION_TRAFFIC_SHIFT"), at, strategy)
+		assert.Len(t, ids, len(at), "each has an id of its own")
+		assert.True(t, slices.IsSorted(weights))
+		assert.Equal(t, 100., weights[len(weights)-1])
+		assert.Equal(t, "task:2", fake.Serving("c", "s"), strategy)
+	}
+}
+
+func TestAServiceCountsTheTasksThatNeverRan(t *testing.T) {
+	failed := func(b fakeaws.Behaviour, after time.Duration) int {
+		fake, clock, _ := started(t, nil, b)
+		require.NoError(t, clock.Sleep(context.Background(), after))
+		out, err := fake.DescribeServices(context.Background(), &ecs.DescribeServicesInput{Cluster: aws.String("c"), Services: []string{"s"}})
+		require.NoError(t, err)
+		assert.Equal(t, "PRIMARY", *out.Services[0].Deployments[0].Status)
+		assert.Equal(t, "task:2", *out.Services[0].Deployments[0].TaskDefinition)
+		return int(out.Services[0].Deployments[0].FailedTasks)
+	}
+	crash := &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "exited"}
+	pull := &fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: "CannotPullContainerError"}
+	assert.Zero(t, failed(fakeaws.Behaviour{}, time.Minute))
+	assert.Zero(t, failed(fakeaws.Behaviour{Failure: crash, FailAfter: 5 * time.Second}, time.Minute), "it ran, and ended")
+	assert.GreaterOrEqual(t, failed(fakeaws.Behaviour{Failure: pull, FailAfter: 5 * time.Second}, time.Minute), 2)
+	assert.GreaterOrEqual(t, failed(fakeaws.Behaviour{CannotLaunch: "(service s) failed to launch a task with (error x)."}, time.Minute), 2)
+	assert.Positive(t, failed(fakeaws.Behaviour{NoCapacity: "(service s) was unable to place a task."}, time.Minute))
+}

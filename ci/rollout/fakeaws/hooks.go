@@ -11,10 +11,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// pause is one stop of a deployment at a lifecycle stage, from the developer guide's
-// "Pausing a deployment with lifecycle hooks".
+// pause is one stop of a deployment at a lifecycle stage ("Pause hooks for Amazon ECS
+// service deployments" in the developer guide): each has an id of its own, also where a
+// canary or linear deployment comes to the same stage again.
 type pause struct {
 	types.DeploymentLifecycleHookDetail
+	stage types.DeploymentLifecycleHookStage
+	// visit counts how often the stage was come to before.
+	visit int
+	// answered is when it was answered.
+	answered time.Time
 }
 
 // The points at which a deployment can stop here.
@@ -26,29 +32,14 @@ const (
 )
 
 // paused says that the deployment waits at a PAUSE hook of this point.
-func (e *ECS) paused(d *deployment, stage types.DeploymentLifecycleHookStage, now time.Time) bool {
+func (e *ECS) paused(d *deployment, stage types.DeploymentLifecycleHookStage, visit int, now time.Time) bool {
 	for _, hook := range d.config.LifecycleHooks {
 		if hook.TargetType != types.DeploymentLifecycleHookTargetTypePause || !slices.Contains(hook.LifecycleStages, stage) {
 			continue
 		}
-		p := d.pauses[stage]
+		p := d.pauseAt(stage, visit)
 		if p == nil {
-			p = &pause{types.DeploymentLifecycleHookDetail{
-				HookId: aws.String(fmt.Sprintf("hook-%s-%d", lastPart(d.arn), len(d.pauses)+1)), TargetType: hook.TargetType,
-				Status: types.DeploymentLifecycleHookStatusAwaitingAction, TimeoutAction: types.DeploymentLifecycleHookActionRollback,
-			}}
-			timeout := 24 * time.Hour
-			if t := hook.TimeoutConfiguration; t != nil {
-				if t.TimeoutInMinutes != nil {
-					timeout = time.Duration(*t.TimeoutInMinutes) * time.Minute
-				}
-				if t.Action != "" {
-					p.TimeoutAction = t.Action
-				}
-			}
-			p.ExpiresAt = aws.Time(now.Add(timeout))
-			d.pauses[stage] = p
-			d.pausing = stage
+			p = d.pause(hook, stage, visit, now)
 		}
 		if p.Status != types.DeploymentLifecycleHookStatusAwaitingAction {
 			d.pausing = ""
@@ -58,12 +49,42 @@ func (e *ECS) paused(d *deployment, stage types.DeploymentLifecycleHookStage, no
 			return true
 		}
 		p.Status = types.DeploymentLifecycleHookStatusTimedOut
+		d.pausing = ""
 		if p.TimeoutAction == types.DeploymentLifecycleHookActionRollback {
 			e.undo(d, now, "A lifecycle hook timed out", types.ServiceDeploymentStatusRollbackRequested)
 			return true
 		}
 	}
 	return false
+}
+
+func (d *deployment) pauseAt(stage types.DeploymentLifecycleHookStage, visit int) *pause {
+	for _, p := range d.pauses {
+		if p.stage == stage && p.visit == visit {
+			return p
+		}
+	}
+	return nil
+}
+
+// pause begins a stop. Without a timeout it lasts a day.
+func (d *deployment) pause(hook types.DeploymentLifecycleHook, stage types.DeploymentLifecycleHookStage, visit int, now time.Time) *pause {
+	p := &pause{stage: stage, visit: visit, DeploymentLifecycleHookDetail: types.DeploymentLifecycleHookDetail{
+		HookId: aws.String(fmt.Sprintf("hook-%s-%d", lastPart(d.arn), len(d.pauses)+1)), TargetType: hook.TargetType,
+		Status: types.DeploymentLifecycleHookStatusAwaitingAction, TimeoutAction: types.DeploymentLifecycleHookActionRollback,
+	}}
+	timeout := 24 * time.Hour
+	if t := hook.TimeoutConfiguration; t != nil {
+		if t.TimeoutInMinutes != nil {
+			timeout = time.Duration(*t.TimeoutInMinutes) * time.Minute
+		}
+		if t.Action != "" {
+			p.TimeoutAction = t.Action
+		}
+	}
+	p.ExpiresAt = aws.Time(now.Add(timeout))
+	d.pauses, d.pausing = append(d.pauses, p), stage
+	return p
 }
 
 // ContinueServiceDeployment answers a hook that waits: go on, or roll back.
@@ -81,7 +102,7 @@ func (e *ECS) ContinueServiceDeployment(_ context.Context, in *ecs.ContinueServi
 		if aws.ToString(p.HookId) != aws.ToString(in.HookId) || p.Status != types.DeploymentLifecycleHookStatusAwaitingAction {
 			continue
 		}
-		p.Status = types.DeploymentLifecycleHookStatusSucceeded
+		p.Status, p.answered, d.pausing = types.DeploymentLifecycleHookStatusSucceeded, e.clock.Now(), ""
 		if in.Action == types.DeploymentLifecycleHookActionRollback {
 			p.Status = types.DeploymentLifecycleHookStatusFailed
 			e.undo(d, e.clock.Now(), "A lifecycle hook was answered with ROLLBACK", types.ServiceDeploymentStatusRollbackRequested)
@@ -91,13 +112,16 @@ func (e *ECS) ContinueServiceDeployment(_ context.Context, in *ecs.ContinueServi
 	return nil, &types.InvalidParameterException{Message: aws.String("no hook of this id awaits an action")}
 }
 
-// hookDetails are the stops so far.
-func (d *deployment) hookDetails() []types.DeploymentLifecycleHookDetail {
+// hookDetails are the stops so far. Who reads behind sees one that was just answered as
+// it was.
+func (d *deployment) hookDetails(now time.Time, lag time.Duration) []types.DeploymentLifecycleHookDetail {
 	var all []types.DeploymentLifecycleHookDetail
-	for _, stage := range []types.DeploymentLifecycleHookStage{beforeTasks, afterTasks, beforeTraffic, afterTraffic} {
-		if p := d.pauses[stage]; p != nil {
-			all = append(all, p.DeploymentLifecycleHookDetail)
+	for _, p := range d.pauses {
+		detail := p.DeploymentLifecycleHookDetail
+		if !p.answered.IsZero() && now.Sub(p.answered) < lag {
+			detail.Status = types.DeploymentLifecycleHookStatusAwaitingAction
 		}
+		all = append(all, detail)
 	}
 	return all
 }

@@ -25,6 +25,9 @@ type Behaviour struct {
 	Fails func(launch int) bool
 	// RelaunchAfter is how long after a failure the next task is launched; 0 means 10 s.
 	RelaunchAfter time.Duration
+	// CannotLaunch is a service event that AWS writes instead of starting a task, where the
+	// task itself is to blame, such as by a role that cannot be assumed.
+	CannotLaunch string
 	// NoCapacity is a service event that AWS writes instead of starting a task.
 	NoCapacity string
 	// NeverHealthy lets tasks run and never become healthy.

@@ -147,6 +147,8 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request, around bo
 		run.Previous = o.past.Run.Previous
 	}
 	run.TaskDefinition = o.state.TaskDefinition()
+	e := o.plan.Estimate
+	o.say("%s, %s: expected to take about %s, given up after %s", run.Kind, o.plan.Strategy, e.Total.Round(time.Second), e.Deadline.Round(time.Second))
 	if problem := o.write(o.journal.Record(o.ctx, run)); problem != nil {
 		return []*verdict.Problem{problem}
 	}

@@ -163,15 +163,25 @@ func (o *operation) rollback() []*verdict.Problem {
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
+	current := aws.ToString(service.TaskDefinition)
+	again, problem := o.lostRollback(current, running)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	if again {
+		open := *o.past.Run
+		o.stage().Warn(Resumed, "%s of %s by %s, begun %s", open.Kind, open.Image, open.By, stamp(open.Started))
+		o.say("going on with the rollback to %s that ended without a word", open.Image)
+		return o.putBack(open)
+	}
 	for _, d := range running {
-		if d.Status == types.ServiceDeploymentStatusPending || d.Status == types.ServiceDeploymentStatusInProgress {
+		if !undoing(d.Status) {
 			return o.stop(service, d)
 		}
 	}
 	if len(running) > 0 {
 		return o.undone(service, running[0])
 	}
-	current := aws.ToString(service.TaskDefinition)
 	good := o.past.LastGood(current)
 	if good == nil {
 		if good, problem = o.lastSuccessful(current); problem != nil {
@@ -179,6 +189,41 @@ func (o *operation) rollback() []*verdict.Problem {
 		}
 	}
 	return o.putBack(*good)
+}
+
+// lostRollback says that a rollback of ours, whose run was lost, is what is under way or what
+// was done: to roll that back would put back the version that was to go.
+func (o *operation) lostRollback(current string, running []types.ServiceDeployment) (bool, *verdict.Problem) {
+	open := o.past.Run
+	if open == nil || open.Kind != journal.Rollback || open.TaskDefinition == "" {
+		return false, nil
+	}
+	if len(running) == 0 {
+		return current == open.TaskDefinition, nil
+	}
+	definition, problem := o.definitionOf(running[0])
+	return definition == open.TaskDefinition && !undoing(running[0].Status), problem
+}
+
+// undoing says that a deployment is on its way back.
+func undoing(status types.ServiceDeploymentStatus) bool {
+	return status != types.ServiceDeploymentStatusPending && status != types.ServiceDeploymentStatusInProgress
+}
+
+// definitionOf is the task definition that a deployment goes to; empty when it says none.
+func (o *operation) definitionOf(d types.ServiceDeployment) (string, *verdict.Problem) {
+	if d.TargetServiceRevision == nil {
+		return "", nil
+	}
+	arn := aws.ToString(d.TargetServiceRevision.Arn)
+	out, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+	if err != nil {
+		return "", verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
+	}
+	for _, r := range out.ServiceRevisions {
+		return aws.ToString(r.TaskDefinition), nil
+	}
+	return "", nil
 }
 
 // stop asks ECS to roll a deployment back, and follows it there.
@@ -209,6 +254,9 @@ func asProblem(err error) *verdict.Problem {
 func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	o.result.Changed = true
 	request := o.bare(service)
+	if definition, problem := o.definitionOf(d); problem == nil && definition != "" {
+		request.TaskDefinition = definition // the one whose tasks may have failed
+	}
 	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
 	if outcome.Problem != nil && outcome.Problem.Code == deployment.RolledBack {
 		outcome.Problem = nil
@@ -353,7 +401,7 @@ func (o *operation) answer(action types.DeploymentLifecycleHookAction) []*verdic
 		if action == types.DeploymentLifecycleHookActionRollback {
 			return o.undone(service, d)
 		}
-		return o.followOn(d)
+		return o.followOn(d, hook.ID)
 	}
 	return []*verdict.Problem{verdict.Problemf(NothingPaused, "%d deployments of service %s are under way, none is paused", len(running), *o.plan.Service.ServiceName)}
 }
@@ -372,12 +420,13 @@ func Wait(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 		if len(running) == 0 {
 			return []*verdict.Problem{verdict.Problemf(NothingInFlight, "no deployment of service %s is under way", *o.plan.Service.ServiceName)}
 		}
-		return o.followOn(running[0])
+		return o.followOn(running[0], "")
 	})...)
 }
 
-// followOn follows a deployment towards its target, knowing of it what ECS knows.
-func (o *operation) followOn(d types.ServiceDeployment) []*verdict.Problem {
+// followOn follows a deployment towards its target, knowing of it what ECS knows. answered
+// is the pause that was just answered; empty for none.
+func (o *operation) followOn(d types.ServiceDeployment, answered string) []*verdict.Problem {
 	arn := ""
 	if d.TargetServiceRevision != nil {
 		arn = aws.ToString(d.TargetServiceRevision.Arn)
@@ -401,6 +450,7 @@ func (o *operation) followOn(d types.ServiceDeployment) []*verdict.Problem {
 	o.state, state.Fence = state, o.fence
 	request := o.request()
 	_, request.Digest, _ = strings.Cut(image, "@")
+	request.Answered = answered
 	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
 	o.evidence(outcome)
 	if open := o.past.Run; open != nil && open.TaskDefinition == o.plan.Revision {

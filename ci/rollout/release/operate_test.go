@@ -100,6 +100,40 @@ func TestAFinishedReleaseIsRolledBackWithItsSettings(t *testing.T) {
 	}
 }
 
+// A rollback that is lost anywhere is gone on with by the next, and goes back one release, not two.
+func TestARollbackThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
+	end := func(cut int, after bool) (*world, int) {
+		w := newWorld(t, "blue_green")
+		w.in.Config.Rollout.BakeMinutes = 1
+		for _, n := range []string{"a", "b", "c"} {
+			w.deployed(n)
+		}
+		from := len(w.aws.Calls())
+		if cut > 0 {
+			w.aws.Cut(cut, after)
+			w.asked(Rollback)
+			w.aws.Cut(0, false)
+		}
+		result := w.asked(Rollback)
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, "call %d, carried out=%v: %s %s", cut, after, result.Stage.Code, result.Stage.Cause)
+		return w, len(w.aws.Calls()) - from
+	}
+	clean, total := end(0, false)
+	want, calls := clean.aws.Dump(), clean.aws.Calls()
+	require.Equal(t, "s3:PutObject", calls[len(calls)-1], "the record of the end")
+	for _, cut := range cuts(total) {
+		for _, after := range []bool{false, true} {
+			if after && cut == total {
+				continue // its end is on record: another one is another step back
+			}
+			w, _ := end(cut, after)
+			require.Equal(t, family+"2", w.serving(), "call %d of %d, carried out=%v", cut, total, after)
+			require.Equal(t, want, w.aws.Dump(), "call %d of %d, carried out=%v", cut, total, after)
+			require.Nil(t, w.state().Run)
+		}
+	}
+}
+
 func TestADeploymentInFlightIsStoppedAndRolledBack(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")

@@ -127,6 +127,8 @@ func TestAnEmptyAccountServesAfterOneCall(t *testing.T) {
 			_, ran := w.aws.Objects.Content(journalAt + "staging/ran/" + strings.Repeat("a", 64) + ".json")
 			assert.True(t, ran)
 			assert.Equal(t, 1, count(calls, "application-autoscaling:RegisterScalableTarget"))
+			require.NotEmpty(t, w.lines)
+			assert.Contains(t, w.lines[0], strategy+": expected to take about ", "before anything else")
 			assert.LessOrEqual(t, beforeWaiting(calls), 40, "%v", calls[:beforeWaiting(calls)])
 			t.Log(strategy, "calls before waiting:", beforeWaiting(calls))
 		})
@@ -173,45 +175,66 @@ func TestADeployThatChangesNothingWritesNothing(t *testing.T) {
 }
 
 // Every point at which a run can be lost: before each call, and after it with its answer.
+// The bakes are as short as they can be, so that the whole of a rollout can be gone through.
 func TestARunThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
-	for strategy, first := range map[string]bool{"rolling": true, "blue_green": false} {
-		{
-			end := func(cut int, after bool) (*world, bool) {
-				w := newWorld(t, strategy)
-				if !first {
-					w.deployed("a")
-				}
-				from := len(w.aws.Calls())
-				if cut > 0 {
-					w.aws.Cut(cut, after)
-					w.deploy("b")
-					w.aws.Cut(0, false)
-				}
-				reached := cut == 0 || len(w.aws.Calls())-from >= cut
-				// A lost process does not wait; the next one comes soon.
-				result := w.deploy("b")
-				require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s first=%v cut=%d after=%v: %s %s", strategy, first, cut, after, result.Stage.Code, result.Stage.Cause)
-				return w, reached
-			}
-			clean, _ := end(0, false)
-			want := clean.aws.Dump()
-			total := len(clean.aws.Calls())
-			require.Less(t, total, 1000)
-			points := 0
-			for cut := 1; ; cut += step {
-				w, reached := end(cut, false)
-				require.Equal(t, want, w.aws.Dump(), "%s first=%v before call %d", strategy, first, cut)
-				w, _ = end(cut, true)
-				require.Equal(t, want, w.aws.Dump(), "%s first=%v after call %d", strategy, first, cut)
-				require.Nil(t, w.state().Run)
-				points += 2
-				if !reached || cut > 90 {
-					break
-				}
-			}
-			t.Log(strategy, "first:", first, "points:", points)
+	for _, strategy := range strategies() {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			lostAnywhere(t, strategy, false)
+		})
+	}
+	// A first deployment shifts no traffic from anything, whatever the strategy.
+	t.Run("the first of all", func(t *testing.T) {
+		t.Parallel()
+		lostAnywhere(t, "blue_green", true)
+	})
+}
+
+func lostAnywhere(t *testing.T, strategy string, first bool) {
+	// end is what is left when a run was cut at a call, and another one came soon; a lost
+	// process does not wait. calls are those of the run alone.
+	end := func(cut int, after bool) (w *world, calls int) {
+		w = newWorld(t, strategy)
+		r := &w.in.Config.Rollout
+		r.BakeMinutes, r.CanaryBakeMinutes, r.LinearStepMinutes, r.LinearStepPercent = 1, 1, 1, 50
+		if !first {
+			w.deployed("a")
+		}
+		from := len(w.aws.Calls())
+		if cut > 0 {
+			w.aws.Cut(cut, after)
+			w.deploy("b")
+			w.aws.Cut(0, false)
+		}
+		// The cut run may have come to its end, and be done before the call at which it was to be lost.
+		result := w.deploy("b")
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, "call %d, answered=%v: %s %s", cut, !after, result.Stage.Code, result.Stage.Cause)
+		return w, len(w.aws.Calls()) - from
+	}
+	clean, total := end(0, false)
+	want := clean.aws.Dump()
+	for _, cut := range cuts(total) {
+		for _, after := range []bool{false, true} {
+			w, _ := end(cut, after)
+			require.Equal(t, want, w.aws.Dump(), "call %d of %d, carried out=%v", cut, total, after)
+			require.Nil(t, w.state().Run)
+			require.Nil(t, w.state().Holder)
 		}
 	}
+	t.Logf("%d calls, lost at %d of them before and after it was carried out", total, len(cuts(total)))
+}
+
+// cuts are the calls at which a run is lost: every one until it waits and at its end, and
+// every fifth of the looks between, which repeat.
+func cuts(total int) []int {
+	var all []int
+	for cut := 1; cut <= total; cut += step {
+		if cut > 60 && cut < total-40 && cut%5 != 0 && step == 1 {
+			continue
+		}
+		all = append(all, cut)
+	}
+	return all
 }
 
 func crash() *fakeaws.Failure {
