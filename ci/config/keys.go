@@ -40,7 +40,7 @@ var keyDocs = []keyDoc{
 	{"test.categories", "Groups of tests in the report.", "Test Categories", ""},
 	{"test.categories[].name", "Name of the group.", "", ""},
 	{"test.categories[].paths", "Globs of its test files.", "", relativePath},
-	{"test.categories[].marker", "Mark of its tests, as in `@pytest.mark.slow`; instead of paths, or besides them.", "", `"pattern": "^([A-Za-z_][A-Za-z0-9_]*)?$"`},
+	{"test.categories[].marker", "Mark of its tests, as in `@pytest.mark.slow`; instead of paths, or besides them: a test that has either belongs to it.", "", `"pattern": "^([A-Za-z_][A-Za-z0-9_]*)?$"`},
 	{"test.services", "Start an MLflow server and an S3 API beside the tests.", "Test Categories", ""},
 	{"test.coverage.source", "What is measured, as for `pytest --cov`.", "Unit Tests", relativePath},
 	{"test.coverage.omit", "Globs that are no part of any total.", "", relativePath},

@@ -24,13 +24,19 @@ type shard struct {
 	Durations map[string]float64 `json:"durations"`
 }
 
+// chosen is what the plugin is told of a category.
+type chosen struct {
+	Files  []string `json:"files"`
+	Marker string   `json:"marker"`
+}
+
 // control plans what the plugin is told: nothing, for a whole run of the suite.
 func (p *plan) control(r runner.Runner, in Input) {
-	p.category(in)
 	told := struct {
-		Shard   *shard   `json:"shard,omitempty"`
-		Changes *changes `json:"changes,omitempty"`
-	}{Changes: p.seen(in)}
+		Category *chosen  `json:"category,omitempty"`
+		Shard    *shard   `json:"shard,omitempty"`
+		Changes  *changes `json:"changes,omitempty"`
+	}{Category: p.category(in), Changes: p.seen(in)}
 	p.changes = told.Changes
 	if in.Shards > 1 {
 		told.Shard = &shard{Index: in.shard, Of: in.Shards, Durations: in.durations}
@@ -38,7 +44,7 @@ func (p *plan) control(r runner.Runner, in Input) {
 			told.Shard.Durations = map[string]float64{}
 		}
 	}
-	if in.rerun || told.Shard == nil && told.Changes == nil {
+	if in.rerun || told.Category == nil && told.Shard == nil && told.Changes == nil {
 		return
 	}
 	content, err := json.Marshal(told)
@@ -71,24 +77,40 @@ func (p *plan) seen(in Input) *changes {
 	return c
 }
 
-// category selects the tests of one category: its files, or its mark where it has one.
-func (p *plan) category(in Input) {
-	if in.rerun {
-		return
+// asked is the category that the input asks for.
+func (in Input) asked() (config.Category, bool) {
+	at := slices.IndexFunc(in.Config.Test.Categories, func(c config.Category) bool { return c.Name == in.Category })
+	if in.Category == "" || in.rerun || at < 0 {
+		return config.Category{}, false
 	}
-	for _, c := range in.Config.Test.Categories {
-		if c.Name != in.Category {
-			continue
-		}
-		for _, name := range p.names {
-			if strings.HasSuffix(name, ".py") && slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, name) }) {
-				p.paths = append(p.paths, name)
-			}
-		}
-		if len(p.paths) == 0 {
-			p.marker = c.Marker
+	return in.Config.Test.Categories[at], true
+}
+
+// category selects the tests of one category: those in its files and those with its mark.
+// Files alone and a mark alone are pytest's own arguments, so that no other file is loaded;
+// what pytest cannot say, which is either of both, the plugin selects.
+func (p *plan) category(in Input) *chosen {
+	c, ok := in.asked()
+	if !ok {
+		return nil
+	}
+	files := []string{}
+	for _, name := range p.names {
+		if strings.HasSuffix(name, ".py") && slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, name) }) {
+			files = append(files, name)
 		}
 	}
+	switch {
+	case len(files) == 0 && c.Marker == "":
+		p.nothing = true
+	case len(files) == 0:
+		p.marker = c.Marker
+	case c.Marker == "" && len(in.Paths) == 0:
+		p.paths = files
+	default:
+		return &chosen{Files: files, Marker: c.Marker}
+	}
+	return nil
 }
 
 // check finds what is impossible in the arguments, all of it at once.

@@ -237,7 +237,7 @@ func (s *session) readUnited(name string) error {
 	if err != nil {
 		return fmt.Errorf("open JUnit report: %w", err)
 	}
-	s.seen = newSeen(s.in.Config.Test.Categories, s.events)
+	s.seen = s.in.newSeen(s.events)
 	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: s.seen.add})
 	return errors.Join(err, f.Close())
 }
@@ -248,7 +248,14 @@ type seen struct {
 	spans  *spans
 }
 
-func newSeen(categories []config.Category, e *events) *seen {
+// newSeen sorts tests into the categories; a category that was asked for comes first, for
+// a test belongs to the first one that it matches.
+func (in Input) newSeen(e *events) *seen {
+	categories := in.Config.Test.Categories
+	if asked, ok := in.asked(); ok {
+		others := slices.DeleteFunc(slices.Clone(categories), func(c config.Category) bool { return c.Name == asked.Name })
+		categories = append([]config.Category{asked}, others...)
+	}
 	return &seen{groups: newGroups(categories, e), spans: &spans{}}
 }
 

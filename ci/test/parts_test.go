@@ -239,6 +239,32 @@ func TestRunSelectsACategory(t *testing.T) {
 	assert.Equal(t, "NO_TESTS", got.Stage.Code, "an empty category is no reason to run everything")
 }
 
+func TestRunSelectsACategoryByItsFilesOrItsMark(t *testing.T) {
+	in := input(t)
+	in.Config.Test.Categories = []config.Category{{Name: "other", Paths: []string{"tests/**"}}, {Name: "api", Paths: []string{"tests/test_inference.py"}, Marker: "api"}}
+	in.Category = "api"
+	r := fake.New().OnRun(fake.Answer(0, green()))
+	got := Run(t.Context(), r, in)
+	step := r.Steps()[0]
+	assert.NotContains(t, strings.Join(step.Args, " "), "test_inference.py", "a test of any file may have the mark")
+	require.Equal(t, ".openstack-rca/control.json", step.Vars["OPENSTACK_RCA_CONTROL"])
+	told, err := step.Inputs[1].Files.Read(t.Context(), "control.json", 1<<20)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"category":{"files":["tests/test_inference.py"],"marker":"api"}}`, string(told))
+	assert.Equal(t, "api", got.Stage.Blocks[0].Table.Rows[0][0], "what was asked for comes first, and takes its tests before others do")
+
+	// Files of a category and files by --path: those that are both.
+	in.Config.Test.Categories[1].Marker = ""
+	in.Paths = []string{"tests"}
+	r = fake.New().OnRun(fake.Answer(0, green()))
+	Run(t.Context(), r, in)
+	step = r.Steps()[0]
+	assert.Equal(t, "tests", step.Args[len(step.Args)-1])
+	told, err = step.Inputs[1].Files.Read(t.Context(), "control.json", 1<<20)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"category":{"files":["tests/test_inference.py"],"marker":""}}`, string(told))
+}
+
 func TestRunCountsCategoriesByMark(t *testing.T) {
 	in := input(t)
 	in.Config.Test.Categories = []config.Category{{Name: "slow", Marker: "slow"}}

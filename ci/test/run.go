@@ -144,7 +144,7 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 		s.unable(ctx, err)
 		return false
 	}
-	if s.in.Category != "" && len(s.plan.paths) == 0 && s.plan.marker == "" {
+	if s.plan.nothing {
 		s.fail(NoTests, "no file belongs to the category %s", s.in.Category)
 		return false
 	}
@@ -240,7 +240,7 @@ func (s *session) collect(ctx context.Context, p *part) error {
 			options := junit.Options{}
 			if p.name == "" && s.in.Reruns == 0 {
 				// This is the whole report: it need not be read a second time.
-				s.seen = newSeen(s.in.Config.Test.Categories, p.events)
+				s.seen = s.in.newSeen(p.events)
 				options.Each = s.seen.add
 			}
 			p.report, err = junit.Parse(f, options)

@@ -79,9 +79,10 @@ type plan struct {
 	names []string
 	// sources are what coverage measures.
 	sources []string
-	// marker and paths select a category.
-	marker string
-	paths  []string
+	// marker and paths select a category; nothing says that no file and no mark could.
+	marker  string
+	paths   []string
+	nothing bool
 	// changes are those of in.Changes that the tests can see; nil when nothing selects by them.
 	changes *changes
 	// controls are the file of what the plugin is told, where there is any.

@@ -168,6 +168,37 @@ func TestCategoriesByMark(t *testing.T) {
 	assert.Equal(t, 3, r.JUnit.Total())
 }
 
+func TestACategoryIsItsFilesAndItsMark(t *testing.T) {
+	for name, c := range map[string]struct {
+		adjust func(*test.Input)
+		want   int
+	}{
+		"either of both":              {func(*test.Input) {}, 6 + 2},
+		"in shards":                   {func(in *test.Input) { in.Shards = 2 }, 6 + 2},
+		"in workers":                  {func(in *test.Input) { in.Workers = "2" }, 6 + 2},
+		"within paths":                {func(in *test.Input) { in.Paths = []string{"tests/test_a.py", "tests/test_b.py"} }, 6 + 1},
+		"within paths that have none": {func(in *test.Input) { in.Paths = []string{"tests/test_empty.py"} }, 0},
+		"within a keyword":            {func(in *test.Input) { in.Keyword = "test_m" }, 3},
+		"within a mark":               {func(in *test.Input) { in.Marker = "not slow" }, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, library(), func(_ runner.Runner, in *test.Input) {
+				in.Config.Test.Categories = []config.Category{{Name: "all", Paths: []string{"tests/**"}}, {Name: "mine", Paths: []string{"tests/test_a.py"}, Marker: "slow"}}
+				in.Category = "mine"
+				c.adjust(in)
+			})
+			if c.want == 0 {
+				assert.Equal(t, "NO_TESTS", r.Stage.Code)
+				return
+			}
+			require.Equal(t, verdict.Pass, r.Stage.Verdict)
+			assert.Equal(t, []string{"mine", fmt.Sprint(c.want)}, r.Stage.Blocks[0].Table.Rows[0][:2])
+			assert.Equal(t, c.want, r.JUnit.Total())
+			assert.Contains(t, codes(r.Stage.Warnings), "SELECTION")
+		})
+	}
+}
+
 func TestShardsShareASuiteThatWaits(t *testing.T) {
 	p := project{"requirements-test.txt": "pytest\npytest-cov\n", "m.py": "A = 1\n",
 		"tests/test_wait.py": "import time\nimport pytest\nimport m\n\n@pytest.mark.parametrize('n', range(24))\ndef test_wait(n):\n    time.sleep(1)\n"}

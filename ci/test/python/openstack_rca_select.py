@@ -1,11 +1,12 @@
-"""Select the tests of one shard, or those that a change can affect.
+"""Select the tests of a category, of one shard, or those that a change can affect.
 
-Both are decided from the test's id and file alone, so every process that looks at the same
+All are decided from the test's id, file and marks alone, so every process that looks at the same
 source comes to the same answer: no shard has to ask another what it runs.
 
 The control file says what is wanted:
 
-    {"shard": {"index": 0, "of": 4, "durations": {"tests/test_a.py::test_b": 1.5}},
+    {"category": {"files": ["tests/test_api.py"], "marker": "api"},
+     "shard": {"index": 0, "of": 4, "durations": {"tests/test_a.py::test_b": 1.5}},
      "changes": {"changed": ["app/model.py"], "removed": []}}
 """
 
@@ -208,7 +209,7 @@ class Selection:
     def __init__(self, control: dict[str, Any], root: Path, told: Path | None) -> None:
         """Follow a control file; write what was selected to `told`."""
         self.root, self.told = root, told
-        shard, self.changes = control.get("shard"), control.get("changes")
+        shard, self.changes, self.category = control.get("shard"), control.get("changes"), control.get("category")
         self.split = Split(shard["index"], shard["of"], shard["durations"]) if shard else None
         self.loaded: set[str] = set()
         self.ignored: set[str] = set()
@@ -236,6 +237,17 @@ class Selection:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what is not selected."""
         told: dict[str, Any] = {}
+        if self.category is not None:
+            files, marker = set(self.category["files"]), self.category["marker"]
+            self.keep(
+                config,
+                items,
+                {
+                    item.nodeid
+                    for item in items
+                    if self.relative(item.path) in files or marker and item.get_closest_marker(marker)
+                },
+            )
         if self.changes is not None:
             files = {item.nodeid.split("::")[0] for item in items}
             chosen, why = affected(self.root, self.changes["changed"], self.changes["removed"], files)
