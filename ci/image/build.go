@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -311,6 +312,9 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 	// What the kernel says of a program of another machine.
 	if s.in.Config.Image.Platform != "" && strings.Contains(strings.ToLower(err.Error())+execText(exec), "exec format error") {
 		return verdict.Problemf(CodePlatform, "%s: the engine cannot run programs of %s", what, s.in.Config.Image.Platform)
+	}
+	if strings.Contains(err.Error(), "no match for platform") {
+		return verdict.Problemf(CodeWrongPlatform, "%s: it does not exist for %s", what, cmp.Or(s.in.Config.Image.Platform, "the engine's platform"))
 	}
 	if !isExec {
 		// A step that runs no command fails in the engine, except where the code says so.

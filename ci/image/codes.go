@@ -33,6 +33,8 @@ var (
 		"Read the installer's last lines; regenerate the lock file if a package or hash is gone, and use packages with wheels")
 	CodePlatform = couldNotRun("PLATFORM_NOT_RUNNABLE", "The engine cannot run commands of the image's platform.",
 		"Use an engine on such a machine, or install emulation on the engine's host: docker run --privileged --rm tonistiigi/binfmt --install arm64")
+	CodeWrongPlatform = failure("WRONG_PLATFORM", "The image is for another platform than was chosen.",
+		"Use a base image that exists for image.platform; set image.platform where the engine is no linux/amd64 machine")
 	CodeBuildFailed = failure("BUILD_FAILED", "The image could not be built.",
 		"Read the last lines of the build")
 	CodeEngineFailed = couldNotRun("ENGINE_FAILED", "The engine could not do what it was asked.",
@@ -118,7 +120,7 @@ var (
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
-		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
+		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeWrongPlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
 		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeBuildTool,
 		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,

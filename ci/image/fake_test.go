@@ -70,7 +70,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, engine: daggertest.New(t),
 		files:    map[string]string{"requirements/serve.lock": "six==1 --hash=sha256:00"},
-		findings: map[string]any{"python": "3.11", "imports": map[string]string{"tensorflow": "absent", "mlflow": "absent", "streamlit": "ok"}},
+		findings: map[string]any{"python": "3.11", "platform": "linux/amd64", "imports": map[string]string{"tensorflow": "absent", "mlflow": "absent", "streamlit": "ok"}},
 		left:     map[string]any{"out": "started\n", "health": "0\n", "tcp": "", "outside": "8.8.8.8:53\n", "root": "held\n"},
 		page:     map[string]any{"drawn": true, "seconds": 1.2, "status": 200, "title": "RCA", "text": "No log yet.", "length": 11},
 		listing:  map[string]string{"lstm_model.keras": modelSHA, "golden.json": "00"},
@@ -115,6 +115,7 @@ func (w *world) newImage(change func(*v1.ConfigFile)) v1.Image {
 	file, err := img.ConfigFile()
 	require.NoError(w.t, err)
 	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", "amd64"
 	file.Config = v1.Config{
 		User: "10001:10001", Env: []string{"PATH=/bin"}, ExposedPorts: map[string]struct{}{"7051/tcp": {}},
 		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "true"}},

@@ -194,6 +194,11 @@ func TestABuildThatFailsSaysWhere(t *testing.T) {
 			w.engine.Answer("container.from.imageRef", errors.New("not found [traceparent:0a-0b]"))
 		},
 			image.CodeBaseUnavailable, "pull python:3.11-slim: not found"},
+		"the base is for another platform": {func(w *world) {
+			w.in.Config.Image.Platform = "linux/arm64"
+			w.engine.Answer("imageRef", errors.New("resolve image: no match for platform in manifest: not found"))
+		},
+			image.CodeWrongPlatform, "pull python:3.11-slim: it does not exist for linux/arm64"},
 		"the base has no Python": {func(w *world) {
 			w.engine.Answer("withMountedDirectory.withMountedDirectory.withExec.withoutMount.sync", exec)
 		},
@@ -534,6 +539,39 @@ func TestAnImmutableTagStays(t *testing.T) {
 	assert.NotContains(t, evidence(third.Stage, "tags"), "model-v7")
 	assert.Equal(t, first.Digest, tags["sha-"+commit])
 	assert.Equal(t, third.Digest, tags["latest"])
+}
+
+func TestAnImageOfAnotherPlatformIsRefused(t *testing.T) {
+	arm := func(f *v1.ConfigFile) { f.Architecture = "arm64" }
+	for sentence, c := range map[string]struct {
+		platform, inside string
+		change           func(*v1.ConfigFile)
+		real             bool
+		cause            string
+	}{
+		"the image":               {platform: "linux/arm64", inside: "linux/arm64", cause: "the image is for linux/amd64, wanted is linux/arm64"},
+		"the programs in it":      {platform: "linux/arm64", inside: "linux/amd64", change: arm, cause: "the image's python is for linux/amd64, wanted is linux/arm64"},
+		"an engine's own":         {inside: "linux/arm64", change: arm, real: true, cause: "the image is for linux/arm64, wanted is linux/amd64"},
+		"an engine's own at home": {inside: "linux/arm64", change: arm},
+		"as chosen":               {platform: "linux/arm64", inside: "linux/arm64", change: arm, real: true},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := newWorld(t)
+			if c.real {
+				w.production()
+			}
+			w.in.Config.Image.Platform, w.findings["platform"], w.image = c.platform, c.inside, w.newImage(c.change)
+			r := w.run()
+			if c.cause == "" {
+				assert.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+				assert.Equal(t, "linux/arm64", evidence(r.Stage, "platform"))
+				return
+			}
+			assert.Equal(t, image.CodeWrongPlatform.Name, r.Stage.Code)
+			assert.Contains(t, r.Stage.Failure(), c.cause)
+			assert.Empty(t, r.Stage.Published)
+		})
+	}
 }
 
 func TestAModelsVersionNeverNamesAnotherModel(t *testing.T) {

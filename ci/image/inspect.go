@@ -18,6 +18,7 @@ var inspectScript string
 // findings are what scripts/inspect.py prints.
 type findings struct {
 	Python    string   `json:"python"`
+	Platform  string   `json:"platform"`
 	Setuid    []string `json:"setuid"`
 	Writable  []string `json:"writable"`
 	Secrets   []string `json:"secrets"`
@@ -66,12 +67,36 @@ func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
 	if want := s.in.Config.Python; want != "" && f.Python != want {
 		problems = append(problems, verdict.Problemf(CodeBaseUnfit, "%s has Python %s, the application is for %s", b.base, f.Python, want))
 	}
+	if problem := s.judgePlatform("the image's python", f.Platform); problem != nil {
+		problems = append(problems, problem)
+	}
 	problems = append(problems, s.judgeImports(f.Imports)...)
 	if f.Error != "" {
 		problem := verdict.Problemf(CodeBaseUnfit, "python does not start in the image: %s", clip(oneLine(f.Error), 300))
 		problems = append(problems, problem)
 	}
 	return problems
+}
+
+// production is the platform of an image for which none is chosen, and that of its tasks.
+const production = "linux/amd64"
+
+// judgePlatform holds what the image says, and what its programs are, against what was chosen.
+// An engine takes a base image of another machine for the chosen one when the base's registry
+// has no index that says what it is for; and one that chooses its own may be no machine of
+// production.
+func (s *session) judgePlatform(what, got string) *verdict.Problem {
+	want := s.in.Config.Image.Platform
+	if want == "" && !s.in.Push.real() {
+		return nil
+	}
+	if want == "" {
+		want = production
+	}
+	if got == want {
+		return nil
+	}
+	return verdict.Problemf(CodeWrongPlatform, "%s is for %s, wanted is %s", what, got, want)
 }
 
 // debugImports are those of the document's debug command:

@@ -27,6 +27,7 @@ func bigImage(t *testing.T) v1.Image {
 	file, err := img.ConfigFile()
 	require.NoError(t, err)
 	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", "amd64"
 	file.Config = v1.Config{
 		User: "10001", ExposedPorts: map[string]struct{}{"7051/tcp": {}}, Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "true"}},
 		Labels: map[string]string{image.LabelModelSHA256: modelSHA},

@@ -34,6 +34,11 @@ func (s *session) judgeConfig(c *candidate) []*verdict.Problem {
 	if got := config.Labels[LabelModelSHA256]; got != s.in.Model.SHA256 {
 		problems = append(problems, verdict.Problemf(CodeModelMismatch, "the image is labelled with model sha256 %q, the gated model has %s", got, s.in.Model.SHA256))
 	}
+	platform := c.config.OS + "/" + c.config.Architecture
+	s.stage.Add("platform", platform)
+	if problem := s.judgePlatform("the image", platform); problem != nil {
+		problems = append(problems, problem)
+	}
 	problems = append(problems, secretsIn(c.config)...)
 
 	s.stage.Add("layers", strconv.Itoa(len(c.layers)))

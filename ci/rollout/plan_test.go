@@ -238,6 +238,14 @@ func TestCertificateTopicAndWritableRootChangeWhatTheyShould(t *testing.T) {
 	assert.Empty(t, plan.TaskDefinition.Volumes)
 }
 
+func TestTheTaskIsForThePlatformOfTheImage(t *testing.T) {
+	for platform, want := range map[string]string{"": "X86_64", "linux/amd64": "X86_64", "linux/arm64": "ARM64"} {
+		in := input(Production)
+		in.Config.Image.Platform = platform
+		assert.EqualValues(t, want, mustPlan(t, in).TaskDefinition.RuntimePlatform.CpuArchitecture, platform)
+	}
+}
+
 func TestATaskDefinitionAboveTheLimitIsRefused(t *testing.T) {
 	in := input("staging")
 	in.Config.Rollout.Vars = map[string]string{"LONG": strings.Repeat("x", maxTaskDefinition)}

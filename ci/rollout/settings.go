@@ -47,6 +47,8 @@ func newSettings(in Input) *settings {
 	tuning := DefaultTuning()
 	if in.Tuning != nil {
 		tuning = *in.Tuning
+	} else if in.Config.Image.Platform == "linux/arm64" {
+		tuning.Architecture = "ARM64"
 	}
 	s := &settings{
 		Rollout: in.Config.Rollout, environment: in.Environment, names: namesOf(in.Config, in.Environment), tuning: tuning,

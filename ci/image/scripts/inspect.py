@@ -69,10 +69,25 @@ def imported(modules: list[str], application: str, uid: int) -> dict[str, str]:
     return {module: found.get(module, died.strip()) for module in modules}
 
 
+# What a program says in its header that it is for, by the kernel's numbers.
+MACHINES = {0x3E: "linux/amd64", 0xB7: "linux/arm64"}
+
+
+def machine(program: str) -> str:
+    """The platform that a program is for. Not the kernel's: it may run the program by emulation."""
+    with open(program, "rb") as f:
+        header = f.read(20)
+    if header[:4] != b"\x7fELF":
+        return "unknown"
+    number = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+    return MACHINES.get(number, f"machine {number}")
+
+
 def main() -> None:
     application, uid = sys.argv[1], int(sys.argv[2])
     found: dict[str, Any] = {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "platform": machine(sys.executable),
         "setuid": [],
         "writable": [],
         "secrets": [],
