@@ -103,7 +103,12 @@ const maxConfig = 1 << 20
 // Configure reads pipeline.yaml of a source for an environment. All its problems come
 // back at once, as the problems of the preflight.
 func Configure(ctx context.Context, source runner.Files, environment string) (config.Config, []*verdict.Problem) {
-	content, err := source.Read(ctx, config.FileName, maxConfig)
+	// Listed first: it is needed anyway, and then nobody has to be asked for what is not there.
+	_, err := source.List(ctx)
+	var content []byte
+	if err == nil {
+		content, err = source.Read(ctx, config.FileName, maxConfig)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		content = nil

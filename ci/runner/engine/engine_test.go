@@ -297,6 +297,31 @@ func TestFiles(t *testing.T) {
 	require.NoError(t, files.Export(t.Context(), filepath.Join(t.TempDir(), "new")))
 }
 
+func TestAFileThatIsInNoListIsNotAskedFor(t *testing.T) {
+	e, r := newRunner(t, passed)
+	e.Answer("glob", []string{"a", "linked"})
+	e.Answer("file.size", 3)
+	e.Answer("file.contents", "abc")
+	files := r.Source(r.Client().Directory())
+	names, err := files.List(t.Context())
+	require.NoError(t, err)
+	names[0] = "changed by the caller"
+	asked := len(e.Calls())
+
+	again, err := files.List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a", "linked"}, again)
+	_, err = files.Read(t.Context(), "./pipeline.yaml", 10)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = files.Size(t.Context(), "b")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.Len(t, e.Calls(), asked)
+
+	content, err := files.Read(t.Context(), "linked/c", 10)
+	require.NoError(t, err, "a link to a directory hides what is in it")
+	assert.Equal(t, "abc", string(content))
+}
+
 func TestWhatTheEngineRefusesIsSaidWithTheFile(t *testing.T) {
 	e, r := newRunner(t, passed)
 	files := r.NewFiles(map[string][]byte{"a": nil})

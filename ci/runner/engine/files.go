@@ -8,8 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"dagger.io/dagger"
@@ -27,6 +29,10 @@ type files struct {
 	memory runner.Files
 	// err is a mistake made while the tree was described; every use returns it.
 	err error
+
+	mu sync.Mutex
+	// names are the answer to List, once it was asked for: the tree does not change.
+	names []string
 }
 
 // Source makes a directory of the engine a tree for steps.
@@ -114,6 +120,12 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
+	f.mu.Lock()
+	known := f.names
+	f.mu.Unlock()
+	if known != nil {
+		return slices.Clone(known), nil
+	}
 	all, err := f.dir.Glob(ctx, "**/*")
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
@@ -125,7 +137,23 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 		}
 	}
 	sort.Strings(names)
-	return names, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names = names
+	return slices.Clone(names), nil
+}
+
+// missing says that a file is certainly not there, without asking the engine, which would show
+// its no as an error. What is behind a link to a directory is in no list.
+func (f *files) missing(name string) bool {
+	name = path.Clean(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.names == nil || strings.Contains(name, "/") {
+		return false
+	}
+	_, found := slices.BinarySearch(f.names, name)
+	return !found
 }
 
 // inline is up to which size a file travels in the answer to a query. Exporting it costs
@@ -136,6 +164,9 @@ const inline = 1 << 20
 func (f *files) Size(ctx context.Context, name string) (int64, error) {
 	if f.err != nil {
 		return 0, f.err
+	}
+	if f.missing(name) {
+		return 0, &fs.PathError{Op: "measure", Path: name, Err: fs.ErrNotExist}
 	}
 	size, err := f.dir.File(name).Size(ctx)
 	if err != nil {
