@@ -4,6 +4,7 @@ package rolloutstage_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,11 +40,14 @@ func image(n string) string {
 
 // rolled is a project with an account to roll out to, and a way to call the pipeline.
 type rolled struct {
-	t                        *testing.T
-	aws                      *fakeaws.Account
-	server                   *overhttp.Server
-	source                   string
-	call                     func(operation string, args ...string) told
+	t      *testing.T
+	aws    *fakeaws.Account
+	server *overhttp.Server
+	source string
+	call   func(operation string, args ...string) told
+	// ctx ends calls with SIGINT, as a cancelled job does; during goes on beside them.
+	ctx                      context.Context
+	during                   func()
 	family, cluster, service string
 }
 
@@ -51,9 +57,11 @@ type told struct {
 	stdout, all string
 }
 
-func run(t *testing.T, name string, args ...string) told {
+func run(ctx context.Context, t *testing.T, name string, args ...string) told {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), name, args...)
+	command := exec.CommandContext(ctx, name, args...)
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = time.Minute
 	command.Dir = reachable.Root()
 	command.Env = append(os.Environ(), "ROLLOUT_TEST_KEY=key-0", "ROLLOUT_TEST_SECRET=not-checked", "AWS_ACCESS_KEY_ID=key-0", "AWS_SECRET_ACCESS_KEY=not-checked")
 	var stdout, all bytes.Buffer
@@ -61,9 +69,12 @@ func run(t *testing.T, name string, args ...string) told {
 	err := command.Run()
 	said := told{stdout: stdout.String(), all: stdout.String() + all.String()}
 	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	switch {
+	case errors.As(err, &failed):
 		said.exit = failed.ExitCode()
-	} else {
+	case ctx.Err() != nil:
+		said.exit = -1
+	default:
 		require.NoError(t, err, said.all)
 	}
 	return said
@@ -73,7 +84,7 @@ func run(t *testing.T, name string, args ...string) told {
 func start(t *testing.T, host, strategy string) (*rolled, string) {
 	t.Helper()
 	clock := fakeaws.NewClock()
-	r := &rolled{t: t, aws: fakeaws.NewAccount(clock)}
+	r := &rolled{t: t, ctx: t.Context(), aws: fakeaws.NewAccount(clock)}
 	r.server = overhttp.New(r.aws)
 	r.server.Hasten(clock, 120)
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -134,11 +145,25 @@ func onEngine(t *testing.T, strategy string) *rolled {
 		all := append([]string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url,
 			"--aws-access-key-id", "env:ROLLOUT_TEST_KEY", "--aws-secret-access-key", "env:ROLLOUT_TEST_SECRET", operation}, args...)
 		started := time.Now()
-		said := run(t, "dagger", all...)
+		if r.during != nil {
+			go r.during()
+		}
+		said := run(r.ctx, t, "dagger", all...)
 		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
 		return said
 	}
 	return r
+}
+
+// configure adds keys to the project's rollout, which is the last section of its pipeline.yaml.
+func (r *rolled) configure(lines string) {
+	r.t.Helper()
+	path := filepath.Join(r.source, "pipeline.yaml")
+	settings, err := os.ReadFile(path)
+	require.NoError(r.t, err)
+	key, _, _ := strings.Cut(strings.TrimSpace(lines), ":")
+	kept := slices.DeleteFunc(strings.SplitAfter(string(settings), "\n"), func(line string) bool { return strings.HasPrefix(line, "  "+key+":") })
+	require.NoError(r.t, os.WriteFile(path, []byte(strings.Join(kept, "")+lines), 0o600))
 }
 
 func (r *rolled) serving() string { return r.aws.ECS.Serving(r.cluster, r.service) }
@@ -234,6 +259,102 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	require.Zero(t, said.exit, said.all)
 }
 
+// A canary that asks before each of its two shifts: it is looked at, answered twice, and the
+// next one is turned away.
+func TestTheModulePausesAndIsAnswered(t *testing.T) {
+	r := onEngine(t, "canary")
+	said := r.call("deploy", "--image", image("a"), "enforce")
+	require.Zero(t, said.exit, said.all)
+	r.configure("  pause_at: [pre_production_traffic_shift]\n")
+
+	said = r.call("deploy", "--image", image("b"), "enforce")
+	assert.Equal(t, 1, said.exit, "somebody has to look")
+	assert.Contains(t, said.all, "AWAITING_APPROVAL")
+	assert.Equal(t, r.family+"1", r.serving())
+	var status told
+	written := r.writes(func() { status = r.call("status", "summary") })
+	require.Zero(t, status.exit, status.all)
+	assert.Contains(t, status.stdout, "IN_PROGRESS PRE_PRODUCTION_TRAFFIC_SHIFT")
+	assert.Contains(t, status.stdout, "0 % of the traffic, awaiting approval until")
+	assert.Contains(t, status.stdout, "then ROLLBACK")
+	assert.Empty(t, written)
+
+	approved := r.writes(func() { said = r.call("approve", "enforce") })
+	assert.Equal(t, 1, said.exit, "it stands before the second shift")
+	assert.Contains(t, said.all, "AWAITING_APPROVAL")
+	assert.Equal(t, 1, count(approved, "ecs:ContinueServiceDeployment"))
+	status = r.call("status", "summary")
+	assert.Contains(t, status.stdout, "10 % of the traffic, awaiting approval until")
+	said = r.call("approve", "enforce")
+	require.Zero(t, said.exit, said.all)
+	assert.Equal(t, r.family+"2", r.serving())
+	said = r.call("approve", "enforce")
+	assert.Contains(t, said.all, "NOTHING_PAUSED")
+
+	said = r.call("deploy", "--image", image("c"), "enforce")
+	assert.Contains(t, said.all, "AWAITING_APPROVAL")
+	rejected := r.writes(func() { said = r.call("reject", "enforce") })
+	require.Zero(t, said.exit, said.all)
+	assert.Equal(t, 1, count(rejected, "ecs:ContinueServiceDeployment"))
+	assert.Zero(t, count(rejected, "ecs:UpdateService"))
+	assert.Equal(t, r.family+"2", r.serving())
+	code, result := stageOf(t, r.call("status", "json"))
+	assert.Equal(t, "pass", result, code)
+	status = r.call("status", "summary")
+	assert.NotContains(t, status.stdout, "under way")
+	assert.Contains(t, status.stdout, "fail ROLLED_BACK")
+}
+
+// Two deployments that somebody else follows to the end: a colleague's, and one of ours
+// whose run was cancelled.
+func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
+	r := onEngine(t, "blue_green")
+	for _, n := range []string{"a", "b"} {
+		said := r.call("deploy", "--image", image(n), "enforce")
+		require.Zero(t, said.exit, said.all)
+	}
+	said := r.call("wait", "enforce")
+	assert.Equal(t, 1, said.exit)
+	assert.Contains(t, said.all, "NOTHING_IN_FLIGHT")
+
+	r.configure("  bake_minutes: 60\n")
+	_, err := r.aws.ECS.UpdateService(t.Context(), &ecs.UpdateServiceInput{Cluster: &r.cluster, Service: &r.service, TaskDefinition: aws.String(r.family + "1"),
+		DeploymentConfiguration: &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, BakeTimeInMinutes: aws.Int32(60)}})
+	require.NoError(t, err)
+	waited := r.writes(func() { said = r.call("wait", "enforce") })
+	require.Zero(t, said.exit, said.all)
+	assert.Contains(t, said.all, "BAKE_TIME")
+	assert.Zero(t, count(waited, "ecs:UpdateService"))
+	assert.Equal(t, r.family+"1", r.serving())
+
+	// The run is cancelled while the version bakes for five minutes of this test.
+	r.configure("  bake_minutes: 600\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r.during = func() {
+		deadline := time.Now().Add(3 * time.Minute)
+		for r.aws.ECS.Calls("UpdateService") < 3 && time.Now().Before(deadline) {
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Second)
+		cancel()
+	}
+	r.ctx = ctx
+	said = r.call("deploy", "--image", image("c"), "enforce")
+	assert.NotZero(t, said.exit)
+	r.ctx, r.during = t.Context(), nil
+	require.Equal(t, r.family+"1", r.serving(), "it was cancelled in flight")
+	status := r.call("status", "summary")
+	assert.Contains(t, status.stdout, "run without an end")
+	assert.Contains(t, status.stdout, "under way")
+	waited = r.writes(func() { said = r.call("wait", "enforce") })
+	require.Zero(t, said.exit, said.all)
+	assert.Zero(t, count(waited, "ecs:UpdateService"))
+	assert.Equal(t, r.family+"3", r.serving())
+	status = r.call("status", "summary")
+	assert.NotContains(t, status.stdout, "run without an end", "its end is on record")
+}
+
 // The same by the command, on a host without an engine; and a pause that is answered.
 func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 	if testing.Short() {
@@ -247,18 +368,14 @@ func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 	require.NoError(t, err, string(said))
 	call := func(operation string, args ...string) told {
 		started := time.Now()
-		said := run(t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url}, args...)...)
+		said := run(t.Context(), t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url}, args...)...)
 		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
 		return said
 	}
 	first := call("deploy", "--image", image("a"))
 	require.Zero(t, first.exit, first.all)
 
-	settings, err := os.OpenFile(filepath.Join(r.source, "pipeline.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-	require.NoError(t, err)
-	_, err = settings.WriteString("  pause_at: [post_scale_up]\n")
-	require.NoError(t, err)
-	require.NoError(t, settings.Close())
+	r.configure("  pause_at: [post_scale_up]\n")
 	paused := call("deploy", "--image", image("b"))
 	assert.NotZero(t, paused.exit, "somebody has to look")
 	assert.Contains(t, paused.all, "AWAITING_APPROVAL")

@@ -107,10 +107,15 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 		return o.done(problem)
 	}
 	stage := o.stage()
-	stage.Add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
+	facts := &verdict.Table{Columns: []string{"What", "State"}}
+	add := func(what, state string) {
+		stage.Add(what, state)
+		facts.Rows = append(facts.Rows, []string{what, state})
+	}
+	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
 	stage.Gate("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount), "all",
 		service.RunningCount == service.DesiredCount && service.DesiredCount > 0)
-	stage.Add("task definition", aws.ToString(service.TaskDefinition))
+	add("task definition", aws.ToString(service.TaskDefinition))
 	for _, lb := range service.LoadBalancers {
 		if targets, err := o.targets(ctx, aws.ToString(lb.TargetGroupArn)); err == nil {
 			for _, t := range targets {
@@ -126,14 +131,15 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 		if hook := deployment.HookOf(&d); hook != nil {
 			text += fmt.Sprintf(", awaiting approval until %s, then %s", stamp(hook.Expires), hook.OnExpiry)
 		}
-		stage.Add("deployment under way", strings.TrimSpace(text))
+		add("deployment under way", strings.TrimSpace(text))
 	}
 	if holder := o.journal.Held(past); holder != nil {
-		stage.Add("deployer", fmt.Sprintf("%s since %s", holder.Name, stamp(holder.Since)))
+		add("deployer", fmt.Sprintf("%s since %s", holder.Name, stamp(holder.Since)))
 	}
 	if past.Run != nil {
-		stage.Add("run without an end", fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
+		add("run without an end", fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
 	}
+	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Now", Summary: true, Table: facts})
 	stage.Blocks = append(stage.Blocks, history(past))
 	return o.done()
 }

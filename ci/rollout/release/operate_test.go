@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -419,6 +420,16 @@ func TestTheStatusWritesNothingAndTellsAll(t *testing.T) {
 		assert.Contains(t, text, want)
 	}
 	assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
+	// The short form of a report has no evidence but gates; this is what is asked for.
+	var now string
+	for _, block := range result.Stage.Blocks {
+		if block.Summary && block.Title == "Now" {
+			now = fmt.Sprint(block.Table.Rows)
+		}
+	}
+	for _, want := range []string{"deployment under way IN_PROGRESS", "deployer run 1", "run without an end deploy"} {
+		assert.Contains(t, now, want)
+	}
 }
 
 func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {
