@@ -131,7 +131,7 @@ var keyDocs = []keyDoc{
 	{"rollout.canary_bake_minutes", "How long a `canary` stays at that share, 0 to 1440.", "", `"minimum": 0, "maximum": 1440`},
 	{"rollout.linear_step_percent", "Share of the traffic that each step of `linear` moves, 3 to 100 in steps of 0.1.", "", `"minimum": 3, "maximum": 100`},
 	{"rollout.linear_step_minutes", "How long `linear` stays at each step below 100 %, 0 to 1440.", "", `"minimum": 0, "maximum": 1440`},
-	{"rollout.execution_role", "ARN of the role that pulls the image and reads secrets.", "Planned Implementation", ""},
+	{"rollout.execution_role", "ARN of the role with which ECS pulls the image and reads secrets; one is made, with no more rights than that, when empty.", "Planned Implementation", ""},
 	{"rollout.task_role", "ARN of the application's role.", "", ""},
 	{"rollout.infrastructure_role", "ARN of the role with which ECS shifts traffic.", "", ""},
 	{"rollout.vpc", "VPC the tasks run in.", "", ""},

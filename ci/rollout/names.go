@@ -26,6 +26,7 @@ type names struct {
 	alarmLatency   string
 	alarmUnhealthy string
 	alarmRunning   string
+	executionRole  string
 }
 
 func namesOf(cfg config.Config, environment string) names {
@@ -43,6 +44,8 @@ func namesOf(cfg config.Config, environment string) names {
 	n.blue, n.green = elbName(n.scope, "-blue"), elbName(n.scope, "-green")
 	n.logGroup = "/ecs/" + n.scope
 	n.alarm5xx, n.alarmLatency = n.scope+"-5xx", n.scope+"-latency"
+	// Roles are one space for all regions.
+	n.executionRole = roleName(n.scope+"-"+cfg.Rollout.Region, "-execution")
 	n.alarmUnhealthy, n.alarmRunning = n.scope+"-unhealthy-targets", n.scope+"-tasks-missing"
 	return n
 }
@@ -74,10 +77,14 @@ func elbName(base, suffix string) string {
 	if len(clean)+len(suffix) <= elbNameLimit && clean == base && !strings.HasPrefix(clean, "internal-") {
 		return clean + suffix
 	}
-	sum := sha256.Sum256([]byte(base))
-	tail := "-" + hex.EncodeToString(sum[:3]) + suffix
+	tail := "-" + shortHash(base) + suffix
 	clean = strings.TrimPrefix(clean, "internal-")
 	return strings.Trim(clean[:min(len(clean), elbNameLimit-len(tail))]+tail, "-")
+}
+
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:3])
 }
 
 // A reference stands where AWS's answer to an earlier call belongs: an ARN that does not

@@ -36,8 +36,10 @@ type Plan struct {
 	// rollback does; empty registers or finds TaskDefinition.
 	Revision string
 
-	Cluster        *ecs.CreateClusterInput
-	LogGroup       LogGroup
+	Cluster  *ecs.CreateClusterInput
+	LogGroup LogGroup
+	// ExecutionRole is nil where the configuration names one.
+	ExecutionRole  *ExecutionRole
 	TaskDefinition *ecs.RegisterTaskDefinitionInput
 	LoadBalancer   *LoadBalancer
 	Alarms         []*cloudwatch.PutMetricAlarmInput
@@ -62,6 +64,9 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 		Cluster: s.cluster(), LogGroup: s.logGroup(), TaskDefinition: s.taskDefinition(), LoadBalancer: s.loadBalancer(),
 		Alarms: s.alarms(), Dashboard: s.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,
+	}
+	if s.roleMade {
+		plan.ExecutionRole = plan.executionRole()
 	}
 	sum := sha256.Sum256(wire.JSON(plan.TaskDefinition))
 	plan.ConfigHash = hex.EncodeToString(sum[:])
@@ -89,13 +94,18 @@ func (p *Plan) Resources() []Resource {
 	all := []Resource{
 		{"ecs cluster", n.cluster, []any{p.Cluster}},
 		{"log group", n.logGroup, []any{p.LogGroup.Group, p.LogGroup.Retention}},
+	}
+	if r := p.ExecutionRole; r != nil {
+		all = append(all, Resource{"iam role", n.executionRole, []any{r.Role, r.Policy}})
+	}
+	all = append(all, []Resource{
 		{"task definition", n.family, []any{p.TaskDefinition}},
 		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
 		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
 		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
 		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
 		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
-	}
+	}...)
 	for _, alarm := range p.Alarms {
 		all = append(all, Resource{"alarm", *alarm.AlarmName, []any{alarm}})
 	}

@@ -156,7 +156,7 @@ func TestOnlyTheSandboxGetsExamplesAndTheyAreMarked(t *testing.T) {
 	for _, e := range plan.Examples {
 		keys = append(keys, e.Key)
 	}
-	assert.Equal(t, []string{"rollout.account", "rollout.execution_role", "rollout.task_role", "rollout.infrastructure_role",
+	assert.Equal(t, []string{"rollout.account", "rollout.task_role", "rollout.infrastructure_role",
 		"rollout.vpc", "rollout.subnets", "rollout.security_groups"}, keys)
 	assert.Equal(t, exampleAccount, plan.Account)
 	assert.False(t, plan.ImageBuilt)

@@ -30,7 +30,7 @@ func TestTheSandboxPassesWithAnImage(t *testing.T) {
 	assert.Equal(t, []string{ExampleValues.Name}, codesOf(result.Stage.Warnings))
 	assert.Contains(t, result.Stage.Evidence, verdict.Evidence{Name: "image", Value: in.Image, Want: "pinned by digest", OK: true})
 	assert.Contains(t, result.Stage.Evidence, verdict.Evidence{Name: "calls to AWS", Value: "none", OK: true})
-	assert.Len(t, result.Stage.Files, 6)
+	assert.Len(t, result.Stage.Files, 7)
 	require.NotEmpty(t, result.Stage.Blocks)
 	require.NotNil(t, result.Plan)
 }

@@ -34,6 +34,8 @@ type settings struct {
 	strategy    strategy
 	startPeriod time.Duration
 	startBudget time.Duration
+	// roleMade says that the execution role is ours to make: the configuration names none.
+	roleMade bool
 
 	image      string
 	imageBuilt bool
@@ -60,6 +62,9 @@ func newSettings(in Input) *settings {
 	if in.Environment == Sandbox {
 		s.fillExamples()
 	}
+	if s.roleMade = s.ExecutionRole == ""; s.roleMade {
+		s.ExecutionRole = roleARN(s.Region, s.Account, s.names.executionRole)
+	}
 	if len(s.tuning.LoadBalancerSubnets) == 0 {
 		s.tuning.LoadBalancerSubnets = s.Subnets
 	}
@@ -84,7 +89,6 @@ func (s *settings) fillExamples() {
 	}
 	fill("rollout.account", &s.Account, exampleAccount)
 	role := "arn:" + partition(s.Region) + ":iam::" + s.Account + ":role/"
-	fill("rollout.execution_role", &s.ExecutionRole, role+"example-ecsTaskExecutionRole")
 	fill("rollout.task_role", &s.TaskRole, role+"example-openstack-rca-task")
 	if s.strategy.shiftsTraffic() {
 		fill("rollout.infrastructure_role", &s.InfrastructureRole, role+"example-ecsInfrastructureRole")

@@ -162,7 +162,7 @@ func words(d time.Duration) string {
 // the calls as the AWS CLI takes them; what does not exist yet is named in double braces.
 func (p *Plan) Files() []verdict.ReportFile {
 	lb := p.LoadBalancer
-	return []verdict.ReportFile{
+	files := []verdict.ReportFile{
 		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
 		{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)},
 		{Path: "rollout/service.json", Content: encodeCalls(
@@ -175,6 +175,10 @@ func (p *Plan) Files() []verdict.ReportFile {
 			call{"registerScalableTarget", p.Scaling.Target}, call{"putScalingPolicy", p.Scaling.Policies})},
 		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms}, call{"putDashboard", p.Dashboard})},
 	}
+	if r := p.ExecutionRole; r != nil {
+		files = append(files, verdict.ReportFile{Path: "rollout/execution-role.json", Content: encodeCalls(call{"createRole", r.Role}, call{"putRolePolicy", r.Policy})})
+	}
+	return files
 }
 
 type call struct {

@@ -136,7 +136,9 @@ func (c *checker) checkAccount() {
 }
 
 func (c *checker) checkRoles() {
-	c.role("rollout.execution_role", c.ExecutionRole, true, "ECS pulls the image and reads the secrets with it")
+	if !c.roleMade {
+		c.role("rollout.execution_role", c.ExecutionRole, true, "ECS pulls the image and reads the secrets with it")
+	}
 	c.role("rollout.task_role", c.TaskRole, true, "the application calls AWS with it")
 	c.role("rollout.infrastructure_role", c.InfrastructureRole, c.strategy.shiftsTraffic(), "ECS shifts the traffic with it")
 }

@@ -63,7 +63,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		}), AccountMismatch, "eu-west-1"},
 		{"no region", roll(func(r *config.Rollout) { r.Region, r.Secrets = "", nil }), PlanInvalid, "rollout.region"},
 
-		{"no execution role", roll(func(r *config.Rollout) { r.ExecutionRole = "" }), RoleInvalid, "rollout.execution_role"},
+		{"an execution role that is none", roll(func(r *config.Rollout) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
 		{"no task role", roll(func(r *config.Rollout) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
 		{"blue/green without the role that shifts traffic", roll(func(r *config.Rollout) { r.InfrastructureRole = "" }), RoleInvalid, "rollout.infrastructure_role"},
 		{"the name of a role", roll(func(r *config.Rollout) { r.TaskRole = "my-role" }), RoleInvalid, "my-role"},

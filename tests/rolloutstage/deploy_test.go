@@ -231,6 +231,8 @@ func TestTheModuleDeploysWithEveryStrategy(t *testing.T) {
 
 func TestTheModuleOperatesAService(t *testing.T) {
 	r := onEngine(t, "blue_green")
+	r.configure("  execution_role: \"\"\n") // it is made
+	const role, policy = "tiny-staging-ap-south-1-execution", "openstack-rca"
 	planned := r.writes(func() {
 		said := r.call("plan", "summary")
 		require.Zero(t, said.exit, said.all)
@@ -241,6 +243,7 @@ func TestTheModuleOperatesAService(t *testing.T) {
 		require.Zero(t, said.exit, said.all)
 	}
 	assert.Equal(t, r.family+"2", r.serving())
+	assert.Contains(t, r.aws.Roles.Policy(role, policy), "ecr:BatchGetImage")
 	said := r.call("status", "summary")
 	require.Zero(t, said.exit, said.all)
 	assert.Contains(t, said.stdout, "sha256:"+strings.Repeat("b", 64))
@@ -257,6 +260,7 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	assert.NotEmpty(t, r.serving())
 	said = r.call("destroy", "--confirm", r.service, "enforce")
 	require.Zero(t, said.exit, said.all)
+	assert.Empty(t, r.aws.Roles.Policy(role, policy), "what was made goes")
 }
 
 // A canary that asks before each of its two shifts: it is looked at, answered twice, and the

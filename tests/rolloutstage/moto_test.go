@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
@@ -137,7 +136,7 @@ func (m *moto) plan(in rollout.Input) *rollout.Plan {
 
 func (m *moto) services() ensure.Clients {
 	c := m.clients
-	return ensure.Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: &remembering{Client: c.Scaling, moto: m}, CloudWatch: c.CloudWatch, Logs: c.Logs}
+	return ensure.Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: &remembering{Client: c.Scaling, moto: m}, CloudWatch: c.CloudWatch, Logs: c.Logs, Roles: c.IAM}
 }
 
 func (m *moto) look(plan *rollout.Plan) *ensure.State {
@@ -216,6 +215,7 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 	assert.Equal(t, account.WrongAccount.Name, problem.Code.Name)
 
 	in := m.input("canary")
+	in.Config.Rollout.ExecutionRole = "" // it is made
 	plan := m.plan(in)
 	empty := m.look(plan)
 	for _, change := range empty.Changes() {
@@ -250,6 +250,9 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 		change func(*rollout.Input)
 		kinds  []string
 	}{
+		{"a secret", func(in *rollout.Input) {
+			in.Config.Rollout.Secrets = map[string]string{"KEY": "arn:aws:secretsmanager:ap-south-1:" + motoAccount + ":secret:rca-AbCdEf"}
+		}, []string{"iam role", "task definition"}},
 		{"retention", func(in *rollout.Input) { in.Config.Rollout.LogDays = 7 }, []string{"log group"}},
 		{"bounds", func(in *rollout.Input) { in.Config.Rollout.Max = 9 }, []string{"scalable target"}},
 		{"target", func(in *rollout.Input) { in.Config.Rollout.TargetCPU = 55 }, []string{"scaling policy"}},
@@ -268,6 +271,15 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 		m.carry(plan)
 		assert.Empty(t, others(m.look(plan)), c.name)
 	}
+
+	role, err := m.clients.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: plan.ExecutionRole.Role.RoleName})
+	require.NoError(t, err)
+	assert.Equal(t, *plan.TaskDefinition.ExecutionRoleArn, aws.ToString(role.Role.Arn))
+	_, err = m.clients.IAM.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: plan.ExecutionRole.Role.RoleName, PolicyDocument: aws.String(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)})
+	require.NoError(t, err)
+	require.Len(t, others(m.look(plan)), 1)
+	m.carry(plan)
+	assert.Empty(t, others(m.look(plan)), "the trust is put back")
 
 	// ECS moves the weights; they are not ours to repair.
 	rules, err := m.clients.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: m.listener()})
@@ -335,8 +347,7 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	m := startMoto(t)
 	ctx := t.Context()
 	plan := m.plan(m.input("canary"))
-	// The project has no client of IAM: it would cost more to compile than it gives.
-	client := iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: aws.String(m.url), Credentials: credentials.NewStaticCredentialsProvider("key-0", "none", "")})
+	client := m.clients.IAM
 	for _, strategy := range config.Strategies() {
 		for _, policy := range m.plan(m.input(strategy)).Policies("s3://bucket/models") {
 			name := strings.TrimSuffix(policy.File, ".json")

@@ -24,6 +24,7 @@ import (
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
@@ -75,6 +76,7 @@ type Clients struct {
 	Logs       *logs.Client
 	Objects    *s3.Client
 	STS        *sts.Client
+	IAM        *iam.Client
 }
 
 // refreshBefore is how long before their end credentials of a role are replaced.
@@ -168,7 +170,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
 			}
 		}),
-		Logs: logs.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg),
+		Logs: logs.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg),
 	}, nil
 }
 

@@ -449,8 +449,9 @@ func (f *follower) failedEnough(d *types.ServiceDeployment) *verdict.Problem {
 		return verdict.Problemf(RolledBack, "%d tasks of the new version failed", f.failedTasks)
 	case f.allFailedAtStart(d):
 		return verdict.Problemf(RolledBack, "%d tasks of the new version failed, and they were all that were started", f.failedTasks)
-	case f.noRoom == "" && min(f.unlaunched, f.unlaunchedBefore) >= f.MaxFailures:
-		// Twice, so that the reason is known too where it is a lack of room.
+	case f.noRoom == "" && min(f.unlaunched, f.unlaunchedBefore) >= f.MaxFailures && f.clock.Now().Sub(f.begun) > appears:
+		// Seen twice, so that the reason is known too where it is a lack of room; and not at
+		// once, as ECS does not know a role that is new.
 		return verdict.Problemf(RolledBack, "ECS could not launch %d tasks of the new version", f.unlaunched)
 	}
 	return nil

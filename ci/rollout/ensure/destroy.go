@@ -41,7 +41,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Pl
 	if name := *plan.Service.ServiceName; confirm != name {
 		return d.done, verdict.Problemf(DestroyRefused, "%q was said, the service in %s is called %q", confirm, plan.Environment, name)
 	}
-	for _, step := range []func(context.Context) error{d.scaling, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.clusterItself} {
+	for _, step := range []func(context.Context) error{d.scaling, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.role, d.clusterItself} {
 		if err := step(ctx); err != nil {
 			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
 		}

@@ -86,7 +86,7 @@ type State struct {
 func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	for _, look := range []func(context.Context) error{
-		s.lookAtCluster, s.lookAtLogGroup, s.lookAtService, s.lookAtTaskDefinition, s.lookAtBalancing, s.lookAtAlarms, s.lookAtDashboard,
+		s.lookAtCluster, s.lookAtLogGroup, s.lookAtRole, s.lookAtService, s.lookAtTaskDefinition, s.lookAtBalancing, s.lookAtAlarms, s.lookAtDashboard,
 	} {
 		if err := look(ctx); err != nil {
 			return nil, verdict.Problemf(LookFailed, "%v", err)

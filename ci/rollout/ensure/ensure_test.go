@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) clients() Clients {
-	return Clients{ECS: w.aws.ECS, Balancing: w.aws.Balancing, Scaling: w.aws.Scaling, CloudWatch: w.aws.CloudWatch, Logs: w.aws.Logs}
+	return Clients{ECS: w.aws.ECS, Balancing: w.aws.Balancing, Scaling: w.aws.Scaling, CloudWatch: w.aws.CloudWatch, Logs: w.aws.Logs, Roles: w.aws.Roles}
 }
 
 func (w *world) look(plan *rollout.Plan) *State {

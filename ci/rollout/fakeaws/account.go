@@ -21,6 +21,7 @@ type Account struct {
 	Logs       *Logs
 	Objects    *Objects
 	Identity   *Identity
+	Roles      *Roles
 	wire       *cable
 }
 
@@ -29,7 +30,7 @@ func NewAccount(clock *Clock) *Account {
 	c := &cable{faults: map[string][]error{}}
 	a := &Account{
 		ECS: NewECS(clock), Balancing: &Balancing{cable: c}, Scaling: &Scaling{cable: c}, CloudWatch: &CloudWatch{cable: c}, Logs: &Logs{cable: c}, wire: c,
-		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c},
+		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c}, Roles: &Roles{cable: c, clock: clock, all: map[string]*role{}},
 	}
 	a.Balancing.clear()
 	a.Scaling.clear()
@@ -41,6 +42,7 @@ func NewAccount(clock *Clock) *Account {
 	a.Balancing.health = a.ECS.targets
 	a.CloudWatch.rings = a.ECS.rings
 	a.ECS.weigh = a.Balancing.weighGroups
+	a.ECS.unknown = a.Roles.unknown
 	a.Logs.lines = a.ECS.logLines
 	return a
 }

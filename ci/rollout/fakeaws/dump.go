@@ -16,7 +16,7 @@ func (a *Account) Dump() string {
 		"rules": values(a.Balancing.rules), "tags": a.Balancing.tags, "attributes": values(a.Balancing.attributes),
 		"targets": values(a.Scaling.targets), "policies": values(a.Scaling.policies), "alarms": values(a.CloudWatch.alarms),
 		"dashboards": a.CloudWatch.dashboards, "logs": values(a.Logs.groups), "clusters": values(a.ECS.registry().clusters),
-		"services": values(a.ECS.registry().created),
+		"roles": a.Roles.dump(), "services": values(a.ECS.registry().created),
 	}
 	out := map[string]any{"deployments": len(a.ECS.deployments)}
 	for name, list := range all {

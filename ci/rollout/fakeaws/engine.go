@@ -120,11 +120,21 @@ func (e *ECS) tick(d *deployment, now time.Time) {
 		return
 	}
 	b := e.behaviours[d.target.taskDefinition]
+	if role := e.executionRole(d.target.taskDefinition); b.CannotLaunch == "" && e.unknown != nil && e.unknown(role, now) {
+		b.CannotLaunch = fmt.Sprintf("(service %s) failed to launch a task with (error ECS was unable to assume the role '%s' that was provided for this task.).", d.service.name, role)
+	}
 	e.runTasks(d, b, now)
 	if d.status != types.ServiceDeploymentStatusInProgress || e.alarmed(d, now) || b.Hangs == d.stage && b.Hangs != "" {
 		return
 	}
 	e.leave(d, now.Sub(d.since), now)
+}
+
+func (e *ECS) executionRole(taskDefinition string) string {
+	if d := e.definition(taskDefinition); d != nil {
+		return aws.ToString(d.ExecutionRoleArn)
+	}
+	return ""
 }
 
 func firstStage(d *deployment) string {

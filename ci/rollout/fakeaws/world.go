@@ -69,6 +69,8 @@ type ECS struct {
 	wire  *cable
 	// weigh sets the weights that a rule gives to target groups; nil without a load balancer.
 	weigh func(weights map[string]int32)
+	// unknown says that a role was made so lately that ECS cannot assume it; nil knows all.
+	unknown func(role string, now time.Time) bool
 }
 
 type service struct {

@@ -52,13 +52,14 @@ type Clients struct {
 	Scaling    ensure.Scaling
 	CloudWatch ensure.CloudWatch
 	Logs       Logs
+	Roles      ensure.Roles
 	Identity   account.Identity
 	Objects    journal.Objects
 }
 
 // Of are the clients of an account.
 func Of(c *account.Clients) Clients {
-	return Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: c.Scaling, CloudWatch: c.CloudWatch, Logs: c.Logs, Identity: c.STS, Objects: c.Objects}
+	return Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: c.Scaling, CloudWatch: c.CloudWatch, Logs: c.Logs, Roles: c.IAM, Identity: c.STS, Objects: c.Objects}
 }
 
 // Clock tells and passes the time; deployment.RealClock is the world's.
@@ -236,7 +237,7 @@ func (o *operation) fence(ctx context.Context) error {
 }
 
 func (o *operation) ensureClients() ensure.Clients {
-	return ensure.Clients{ECS: o.clients.ECS, Balancing: o.clients.Balancing, Scaling: o.clients.Scaling, CloudWatch: o.clients.CloudWatch, Logs: o.clients.Logs}
+	return ensure.Clients{ECS: o.clients.ECS, Balancing: o.clients.Balancing, Scaling: o.clients.Scaling, CloudWatch: o.clients.CloudWatch, Logs: o.clients.Logs, Roles: o.clients.Roles}
 }
 
 // beating is a clock that renews the lock whenever it has passed some time.

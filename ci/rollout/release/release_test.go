@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func newWorld(t *testing.T, strategy string) *world {
 
 func (w *world) clients() Clients {
 	return Clients{ECS: w.aws.ECS, Balancing: w.aws.Balancing, Scaling: w.aws.Scaling, CloudWatch: w.aws.CloudWatch, Logs: w.aws.Logs,
-		Identity: w.aws.Identity, Objects: w.aws.Objects}
+		Roles: w.aws.Roles, Identity: w.aws.Identity, Objects: w.aws.Objects}
 }
 
 func (w *world) deploy(n string) *Result {
@@ -132,6 +133,41 @@ func TestAnEmptyAccountServesAfterOneCall(t *testing.T) {
 			assert.LessOrEqual(t, beforeWaiting(calls), 40, "%v", calls[:beforeWaiting(calls)])
 			t.Log(strategy, "calls before waiting:", beforeWaiting(calls))
 		})
+	}
+}
+
+// Where no execution role is named, one is made before anything uses it.
+func TestADeployMakesTheExecutionRoleOnce(t *testing.T) {
+	for _, strategy := range strategies() {
+		w := newWorld(t, strategy)
+		w.in.Config.Rollout.ExecutionRole, w.in.Config.Rollout.Desired = "", 3
+		result := w.deployed("a")
+		calls := w.aws.Calls()
+		assert.LessOrEqual(t, slices.Index(calls, "ecs:CreateService")+1, 40, "what follows waits for its deployment to appear: %v", calls)
+		assert.Equal(t, 1, count(calls, "iam:CreateRole"))
+		assert.Empty(t, result.Outcome.Failures, "no task is launched before ECS knows the role")
+		from := len(w.aws.Calls())
+		w.deployed("a")
+		assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
+		w.deployed("b")
+		assert.Zero(t, count(w.aws.Calls()[from:], "iam:PutRolePolicy"), "another image of the repository needs no other rights")
+	}
+}
+
+// A run that is lost right after it made the role leaves one that ECS does not know yet.
+func TestARoleThatALostRunMadeIsGivenItsTime(t *testing.T) {
+	for cut := 1; ; cut++ {
+		w := newWorld(t, "blue_green")
+		w.in.Config.Rollout.ExecutionRole, w.in.Config.Rollout.Desired = "", 4
+		w.aws.Cut(cut, true)
+		w.deploy("a")
+		w.aws.Cut(0, false)
+		calls := w.aws.Calls()
+		w.deployed("a")
+		assert.LessOrEqual(t, w.aws.ECS.Launches(family+"1"), 4, "call %d", cut)
+		if count(calls, "ecs:RegisterTaskDefinition") > 0 {
+			break
+		}
 	}
 }
 

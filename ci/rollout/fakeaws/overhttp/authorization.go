@@ -147,6 +147,7 @@ const (
 	logResource   = "arn:aws:logs:ap-south-1:111122223333:log-group:"
 	alarmResource = "arn:aws:cloudwatch:ap-south-1:111122223333:alarm:"
 	dashResource  = "arn:aws:cloudwatch::111122223333:dashboard/"
+	roleResource  = "arn:aws:iam::111122223333:role/"
 	scaleResource = "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/"
 )
 
@@ -167,6 +168,8 @@ func needs(r Request) []need {
 		resources = watchResources(r.Input)
 	case "logs":
 		resources = logResources(r.Input)
+	case "iam":
+		resources = []string{roleResource + field(r.Input, "RoleName")}
 	case "s3":
 		resources = objectResources(r.Input)
 	}
@@ -188,7 +191,7 @@ var taggingActions = map[string]string{
 	"elasticloadbalancing:CreateLoadBalancer": "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateTargetGroup": "elasticloadbalancing:AddTags",
 	"elasticloadbalancing:CreateListener": "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateRule": "elasticloadbalancing:AddTags",
 	"application-autoscaling:RegisterScalableTarget": "application-autoscaling:TagResource", "cloudwatch:PutMetricAlarm": "cloudwatch:TagResource",
-	"logs:CreateLogGroup": "logs:TagResource",
+	"logs:CreateLogGroup": "logs:TagResource", "iam:CreateRole": "iam:TagRole",
 }
 
 func tagged(input any) bool {

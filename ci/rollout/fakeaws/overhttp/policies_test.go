@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -101,9 +102,10 @@ func (o *operator) everything() {
 	o.t.Helper()
 	ctx := context.Background()
 	of := release.Of(o.clients)
-	looking := []string{"reader"}
-	deploying := []string{"reader", "deployer"}
-	cleaning := []string{"reader", "deployer", "cleaner"}
+	looking, deploying, cleaning := []string{"reader"}, []string{"reader", "deployer"}, []string{"reader", "deployer", "cleaner"}
+	if o.in.Config.Rollout.ExecutionRole == "" {
+		looking, deploying, cleaning = append(looking, "role-maker"), append(deploying, "role-maker"), append(cleaning, "role-maker")
+	}
 
 	o.may(looking...)
 	planned := release.Plan(ctx, of, o.clock, o.in)
@@ -127,6 +129,10 @@ func (o *operator) everything() {
 	r.SecurityGroups = append(slices.Clone(r.SecurityGroups), "sg-0123456789abcdef1")
 	o.in.Config.Image.Health += "/2"
 	o.in.Tuning.LatencySeconds, o.in.Tuning.DrainSeconds, o.in.Tuning.IdleSeconds, o.in.Tuning.GroupStickinessSeconds = 9, 60, 90, 60
+	if r.ExecutionRole == "" {
+		_, err := o.aws.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(service + "-ap-south-1-execution"), PolicyDocument: aws.String("{}")})
+		require.NoError(o.t, err)
+	}
 	o.in.Tuning.Certificate = certificate + "66666666-7777-8888-9999-000000000000"
 	_, err := o.aws.ECS.UpdateClusterSettings(ctx, &ecs.UpdateClusterSettingsInput{Cluster: aws.String(cluster)})
 	require.NoError(o.t, err)
@@ -184,10 +190,13 @@ func (o *operator) paused(taskDefinition string) {
 
 // The documented rights are enough for every command, and each of them is needed.
 func TestEveryCommandHasTheRightsItNeedsAndNoOthers(t *testing.T) {
-	used := map[string]map[string]bool{"reader": {}, "deployer": {}, "cleaner": {}}
+	used := map[string]map[string]bool{"reader": {}, "deployer": {}, "cleaner": {}, "role-maker": {}}
 	for _, strategy := range config.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			o := newOperator(t, strategy)
+			if strategy == config.Strategies()[len(config.Strategies())-1] {
+				o.in.Config.Rollout.ExecutionRole = "" // the pipeline makes it
+			}
 			o.everything()
 			for name, policy := range o.policies {
 				for _, right := range policy.Used() {

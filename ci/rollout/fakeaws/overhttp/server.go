@@ -54,6 +54,7 @@ func services(account *fakeaws.Account, tokens *STS) []*service {
 		{name: "monitoring", prefix: "cloudwatch", target: "GraniteServiceVersion20100801", path: "/service/GraniteServiceVersion20100801/operation/", version: "2010-08-01",
 			namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", model: "com.amazonaws.cloudwatch", naming: upperCamel, operations: operationsOf(account.CloudWatch)},
 		{name: "logs", prefix: "logs", target: "Logs_20140328", model: "com.amazonaws.cloudwatchlogs", naming: lowerCamel, operations: operationsOf(account.Logs)},
+		{name: "iam", prefix: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/", naming: upperCamel, operations: operationsOf(account.Roles)},
 		{name: "sts", prefix: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/", naming: upperCamel, operations: operationsOf(tokens)},
 	}
 }

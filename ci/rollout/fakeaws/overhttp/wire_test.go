@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecsdocument "github.com/aws/aws-sdk-go-v2/service/ecs/document"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
@@ -46,6 +47,7 @@ func clients(endpoint string) map[string]any {
 		"elasticloadbalancing":    elb.New(elb.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"application-autoscaling": scaling.New(scaling.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"logs":                    logs.New(logs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
+		"iam":                     iam.New(iam.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"sts":                     sts.New(sts.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"monitoring":              watch(func(*cloudwatch.Options) {}),
 		"monitoring query":        watch(func(o *cloudwatch.Options) { o.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801) }),
