@@ -213,7 +213,7 @@ func newFollower(ctx context.Context, client ECS, clock Clock, request Request) 
 	if request.HealthPatience <= 0 {
 		request.HealthPatience = 15 * time.Minute
 	}
-	f := &follower{ctx: ctx, clock: clock, Request: request, outcome: &Outcome{}, started: clock.Now(), begun: clock.Now()}
+	f := &follower{ctx: ctx, clock: clock, Request: request, outcome: &Outcome{}, started: clock.Now(), begun: clock.Now(), answered: clock.Now()}
 	f.ecs = &api{ECS: client, calls: &f.outcome.Calls}
 	return f
 }

@@ -339,6 +339,93 @@ func TestALackOfRoomIsGivenItsTimeAlthoughItsTasksFail(t *testing.T) {
 	require.Nil(t, w.deploy().Problem)
 }
 
+// AWS says once that there is no room, places the tasks a minute later, and they start slowly.
+func TestALackOfRoomThatIsOverIsForgotten(t *testing.T) {
+	for strategy := range strategies() {
+		w := newWorld(strategy)
+		w.new(fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task. Reason: Capacity is unavailable at this time."})
+		w.clock.At(time.Minute, func() { w.new(fakeaws.Behaviour{StartAfter: 8 * time.Minute}) })
+		require.Nil(t, w.deploy().Problem, strategy)
+	}
+}
+
+// slowly is a service whose new tasks become healthy one after the other, as in a rolling
+// deployment that replaces one at a time.
+type slowly struct {
+	*fakeaws.ECS
+	clock *fakeaws.Clock
+	from  time.Time
+	each  time.Duration
+}
+
+func (s *slowly) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+	out, err := s.ECS.DescribeServiceDeployments(ctx, in, options...)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range out.ServiceDeployments {
+		if t := d.TargetServiceRevision; d.Status == types.ServiceDeploymentStatusInProgress {
+			t.RequestedTaskCount = 10
+			t.RunningTaskCount = min(10, int32(s.clock.Now().Sub(s.from)/s.each))
+		}
+	}
+	return out, nil
+}
+
+func TestTasksThatBecomeHealthyOneByOneAreNotGivenUp(t *testing.T) {
+	for each, code := range map[time.Duration]string{10 * time.Minute: "", 20 * time.Minute: deployment.RolledBack.Name} {
+		w := newWorld("rolling")
+		w.new(fakeaws.Behaviour{StartAfter: 100 * time.Minute})
+		client := &slowly{ECS: w.ECS, clock: w.clock, from: w.clock.Now(), each: each}
+		outcome := deployment.Deploy(w.ctx, client, w.clock, w.request)
+		if code == "" {
+			require.Nil(t, outcome.Problem)
+			continue
+		}
+		assertCode(t, deployment.RolledBack, outcome)
+		assert.Contains(t, outcome.Problem.Cause, "have not become healthy")
+	}
+}
+
+// What serves a share of the traffic is asked too, not only what serves all of it.
+func TestACanaryThatDoesNotAnswerGoesNoFurther(t *testing.T) {
+	for _, strategy := range []string{"canary", "linear"} {
+		w := newWorld(strategy)
+		w.request.Probe = func(context.Context) error { return errors.New("502") }
+		outcome := w.deploy()
+		assertCode(t, deployment.RolledBack, outcome)
+		for _, e := range outcome.Events {
+			assert.LessOrEqual(t, e.Weight, 25., "%s: %s", strategy, e.Text)
+		}
+		assert.Equal(t, oldTask, w.Serving("cluster", "rca"))
+	}
+}
+
+// Who comes late to a deployment learns why its tasks failed before.
+func TestFailuresBeforeALookAreToldAndCount(t *testing.T) {
+	w := newWorld("blue_green")
+	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second})
+	w.update(newTask)
+	require.NoError(t, w.clock.Sleep(w.ctx, 10*time.Minute))
+	launches := w.Launches(newTask)
+	outcome := w.deploy()
+	assertCode(t, deployment.RolledBack, outcome)
+	assert.True(t, outcome.Adopted)
+	assert.LessOrEqual(t, w.Launches(newTask), launches+1, "it is ended at the first look")
+	assert.Contains(t, strings.Join(outcome.Problem.Details, " "), "exit code 1")
+
+	// The same when it has ended already: ECS knows the tasks for an hour.
+	w = newWorld("rolling")
+	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second})
+	w.update(newTask)
+	require.NoError(t, w.clock.Sleep(w.ctx, 10*time.Minute))
+	list, err := w.ListServiceDeployments(w.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String("cluster"), Service: aws.String("rca")})
+	require.NoError(t, err)
+	outcome = deployment.Follow(w.ctx, w.ECS, w.clock, w.request, *list.ServiceDeployments[0].ServiceDeploymentArn)
+	assertCode(t, deployment.RolledBack, outcome)
+	assert.Contains(t, strings.Join(outcome.Problem.Details, " "), "exit code 1")
+}
+
 func TestAPauseThatWasJustAnsweredIsNotTakenForAnother(t *testing.T) {
 	w := newWorld("canary")
 	config := *strategies()["canary"]

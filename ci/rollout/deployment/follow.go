@@ -23,6 +23,8 @@ const (
 	blind = 5 * time.Minute
 	// settles is how long the service may take to show what its deployment did.
 	settles = 3 * time.Minute
+	// placing is how long AWS may take to say that a task that it tries to place has no room.
+	placing = 2 * time.Minute
 	// badProbes is how many failed probes in a row end a deployment that bakes.
 	badProbes = 3
 )
@@ -42,6 +44,8 @@ type follower struct {
 	// started is when the deployment began, as ECS has it; begun is from when on it counts
 	// against the deadline: a pause before does not.
 	started, begun time.Time
+	// answered is when this call began, after a pause was answered.
+	answered time.Time
 
 	last        Event
 	seenTasks   map[string]bool
@@ -54,9 +58,12 @@ type follower struct {
 	// leave no stopped task. unlaunchedBefore is what it said at the look before.
 	unlaunched, unlaunchedBefore int
 	seenEvents                   map[string]bool
-	noRoomSince                  time.Time
-	noRoom                       string
-	probeFails                   int
+	// noRoom is what AWS said of it, first at noRoomSince and last at noRoomAt; pending are
+	// the tasks that it tries to start.
+	noRoom                string
+	noRoomSince, noRoomAt time.Time
+	pending               int
+	probeFails            int
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
@@ -70,6 +77,8 @@ type follower struct {
 	targetsAt   time.Time
 	targetsSaid string
 	unhealthyAt time.Time
+	// mostRunning is how many tasks of the new version ran at once; more of them is progress.
+	mostRunning int
 	failedTask  string
 	waited      bool
 	// endSince is when asking for it first failed.
@@ -250,6 +259,9 @@ func (f *follower) follow() *verdict.Problem {
 			return f.published(verdict.Problemf(Lost, "%v", err))
 		case err == nil:
 			answered = f.clock.Now()
+			if created := aws.ToTime(d.CreatedAt); f.outcome.Adopted && !created.IsZero() && created.Before(f.started) {
+				f.started = created // what failed before we looked counts and is told
+			}
 			f.first = len(d.SourceServiceRevisions) == 0
 			f.look()
 			f.report(d)
@@ -295,7 +307,7 @@ func (f *follower) untilNextLook(d *types.ServiceDeployment) *verdict.Problem {
 func (f *follower) report(d *types.ServiceDeployment) {
 	e := Event{Status: string(d.Status), Stage: string(d.LifecycleStage), Weight: -1}
 	if t := d.TargetServiceRevision; t != nil {
-		e.Running, e.Requested = int(t.RunningTaskCount), int(t.RequestedTaskCount)
+		e.Running, e.Requested, f.pending = int(t.RunningTaskCount), int(t.RequestedTaskCount), int(t.PendingTaskCount)
 		if t.RequestedProductionTrafficWeight != nil {
 			e.Weight = *t.RequestedProductionTrafficWeight
 		}
@@ -491,10 +503,19 @@ func starting(stage types.ServiceDeploymentLifecycleStage) bool {
 	}
 }
 
-// probeFailed asks the service itself while both versions run: what alarms see a minute
-// later, and only with traffic.
+// probeFailed asks the service itself while both versions run and the new one has traffic:
+// what alarms see a minute later.
 func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
-	if f.Probe == nil || d.LifecycleStage != types.ServiceDeploymentLifecycleStageBakeTime {
+	switch d.LifecycleStage {
+	case types.ServiceDeploymentLifecycleStageBakeTime:
+	case types.ServiceDeploymentLifecycleStageProductionTrafficShift:
+		if f.last.Weight <= 0 {
+			return false
+		}
+	default:
+		return false
+	}
+	if f.Probe == nil {
 		return false
 	}
 	if err := f.Probe(f.ctx); err != nil {
@@ -600,9 +621,7 @@ func (f *follower) lookAtService() {
 			f.fail(withRemedy(text)) // it leaves no stopped task that would say so
 		}
 	}
-	if f.last.Requested > 0 && f.last.Running >= f.last.Requested {
-		f.noRoom = ""
-	}
+	f.seeRoom()
 	f.unlaunchedBefore, f.unlaunched = f.unlaunched, 0
 	for _, d := range service.Deployments {
 		if aws.ToString(d.Status) == "PRIMARY" && aws.ToString(d.TaskDefinition) == f.TaskDefinition && !aws.ToTime(d.CreatedAt).Before(f.started.Add(-appears)) {
@@ -611,9 +630,18 @@ func (f *follower) lookAtService() {
 	}
 }
 
+// seeRoom forgets a lack of room when all tasks run, or have a place for some time: one
+// that AWS cannot place is pending too, until AWS says so again.
+func (f *follower) seeRoom() {
+	placed := f.last.Running+f.pending >= f.last.Requested && f.clock.Now().Sub(f.noRoomAt) > placing
+	if f.last.Requested > 0 && (placed || f.last.Running >= f.last.Requested) {
+		f.noRoom = ""
+	}
+}
+
 func (f *follower) seeNoRoom(text string) {
-	if f.noRoom == "" {
-		f.noRoomSince = f.clock.Now()
+	if f.noRoomAt = f.clock.Now(); f.noRoom == "" {
+		f.noRoomSince = f.noRoomAt
 	}
 	f.noRoom = text
 	f.fail(text)

@@ -20,7 +20,7 @@ const targetsEvery = 15 * time.Second
 // paused tells of a pause, and ends the call unless it is to wait for the answer.
 func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
 	hook := hookOf(d)
-	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.started) < appears {
+	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.answered) < appears {
 		hook = nil
 	}
 	if hook == nil {
@@ -56,9 +56,12 @@ func hookOf(d *types.ServiceDeployment) *Hook {
 // HookOf is the pause at which a deployment stands; nil when it does at none.
 func HookOf(d *types.ServiceDeployment) *Hook { return hookOf(d) }
 
-// neverHealthy says that the tasks of the new version had all the time they may have.
+// neverHealthy says that no task of the new version more has become healthy in all the time
+// that they may take. A rolling deployment starts them in batches, and may have no stage.
 func (f *follower) neverHealthy(d *types.ServiceDeployment, now time.Time) bool {
-	if f.last.Requested == 0 || f.last.Running >= f.last.Requested || d.LifecycleStage != types.ServiceDeploymentLifecycleStageScaleUp || f.noRoom != "" {
+	progress := f.last.Running > f.mostRunning
+	f.mostRunning = max(f.mostRunning, f.last.Running)
+	if progress || f.last.Requested == 0 || f.last.Running >= f.last.Requested || !starting(d.LifecycleStage) || f.noRoom != "" {
 		f.unhealthyAt = time.Time{}
 		return false
 	}

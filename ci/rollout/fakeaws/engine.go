@@ -303,6 +303,17 @@ func (e *ECS) healthy(d *deployment, now time.Time) int32 {
 	return n
 }
 
+// starting are the tasks that are launched and not healthy.
+func (e *ECS) starting(d *deployment) int32 {
+	n := int32(0)
+	for _, t := range d.service.tasks {
+		if t.revision == d.target && t.stopped.IsZero() {
+			n++
+		}
+	}
+	return n - e.healthy(d, e.clock.Now())
+}
+
 // breaker trips by COUNT; a rolling deployment's only, as the API reference has it.
 func (e *ECS) breaker(d *deployment, now time.Time) bool {
 	c := d.config.DeploymentCircuitBreaker
