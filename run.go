@@ -97,7 +97,7 @@ func (m *OpenstackRca) Plan(
 	}
 	defer call.close()
 	plan := pipeline.Explain(ctx, backend, call.options())
-	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure(), Changed: plan.Changed}, nil
+	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure(), Compared: plan.Compared, Changed: plan.Changed}, nil
 }
 
 // Doctor checks everything a run depends on, without changing anything, and names a
@@ -135,17 +135,22 @@ type Plan struct {
 	Summary string
 	// The plan for machines.
 	Json string
+	// Whether the rollout was compared with what exists in the account.
+	Compared bool
 	// Whether the rollout would change anything in the account; false where it was not compared.
 	Changed bool
 	// +private
 	Failure string
 }
 
-// Unchanged fails when the plan cannot be carried out, and when it would change anything in
-// the account: its exit code tells a change from none.
+// Unchanged fails when the plan cannot be carried out, when it was not compared with the
+// account, and when it would change anything there: its exit code tells a change from none.
 func (p *Plan) Unchanged() error {
 	if err := enforce(p.Failure); err != nil {
 		return err
+	}
+	if !p.Compared {
+		return errors.New("the rollout was not compared with an account: that takes --image, --environment staging or production, and credentials")
 	}
 	if p.Changed {
 		return errors.New("the rollout would change the account; summary shows what")

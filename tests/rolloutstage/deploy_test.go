@@ -238,7 +238,9 @@ func TestTheModuleOperatesAService(t *testing.T) {
 		require.Zero(t, said.exit, said.all)
 	})
 	assert.Empty(t, planned)
-	said := r.call("plan", "--image", image("a"), "unchanged")
+	said := r.call("plan", "unchanged")
+	assert.Equal(t, 1, said.exit, "what was not compared is not called unchanged")
+	said = r.call("plan", "--image", image("a"), "unchanged")
 	assert.Equal(t, 1, said.exit, "everything would be made")
 	for _, n := range []string{"a", "b"} {
 		said := r.call("deploy", "--image", image(n), "enforce")
@@ -337,8 +339,8 @@ func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	assert.Zero(t, count(waited, "ecs:UpdateService"))
 	assert.Equal(t, r.family+"1", r.serving())
 
-	// The run is cancelled while the version bakes for five minutes of this test.
-	r.configure("  bake_minutes: 600\n")
+	// The run is cancelled while the version bakes for two and a half minutes of this test.
+	r.configure("  bake_minutes: 300\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r.during = func() {
@@ -382,8 +384,10 @@ func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
 		return said
 	}
+	assert.Equal(t, 3, call("plan", "--image", image("a"), "--detailed-exitcode").exit)
 	first := call("deploy", "--image", image("a"))
 	require.Zero(t, first.exit, first.all)
+	assert.Zero(t, call("plan", "--image", image("a"), "--detailed-exitcode").exit)
 
 	r.configure("  pause_at: [post_scale_up]\n")
 	paused := call("deploy", "--image", image("b"))

@@ -68,7 +68,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	plan := in.account(&cobra.Command{Use: "plan", Short: "Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return in.plan(c.Context()) }})
 	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image that would be deployed, by digest")
-	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false, "exit with 3 when the rollout would change the account")
+	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false, "exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(
 		training(&cobra.Command{Use: "pipeline", Short: "Run every stage that the policy allows for --ref", Args: cobra.NoArgs,
@@ -164,6 +164,10 @@ func (in *invocation) plan(ctx context.Context) error {
 		fmt.Fprint(in.stdout, plan.Markdown())
 		if failure := plan.Failure(); failure != "" {
 			fmt.Fprintln(in.stderr, failure)
+			return errVerdict
+		}
+		if in.detailed && !plan.Compared {
+			fmt.Fprintln(in.stderr, "the rollout was not compared with an account: that takes --image, --environment staging or production, and credentials")
 			return errVerdict
 		}
 		if in.detailed && plan.Changed {

@@ -27,4 +27,7 @@ func TestTheRolloutsCommandsSayWhatIsMissing(t *testing.T) {
 	assert.Contains(t, got.stdout, "a web identity token needs a role")
 	got = call(t, "deploy", "--source", source, "--image", "repo@sha256:"+strings.Repeat("a", 64))
 	assert.Equal(t, 0, got.exit, "in the sandbox it is planned")
+	got = call(t, "plan", "--source", source, "--detailed-exitcode")
+	assert.Equal(t, 1, got.exit, "what was not compared is not called unchanged")
+	assert.Contains(t, got.stderr, "not compared")
 }
