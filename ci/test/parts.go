@@ -35,6 +35,8 @@ type part struct {
 	// report is the part's own; junitErr says why there is none that can be read.
 	report   *junit.Report
 	junitErr error
+	// eventsErr says why the events, or some of them, cannot be read.
+	eventsErr error
 	// selected is what the plugin told of its selection; nil without one.
 	selected *selection
 	// incomplete says that the part did not come to its end.
@@ -49,12 +51,15 @@ func (p *part) prefix() string {
 	return p.name + ": "
 }
 
-// runParts runs the test command, shards side by side.
+// runParts runs the test command, shards side by side, and reads what each left.
 func (s *session) runParts(ctx context.Context, r runner.Runner) error {
 	if s.in.Shards < 2 {
 		ran, err := r.Run(ctx, s.plan.step)
 		s.parts, s.ran = []*part{{ran: ran}}, ran
-		return err
+		if err != nil {
+			return err
+		}
+		return s.collect(ctx, s.parts[0])
 	}
 	s.parts = make([]*part, s.in.Shards)
 	failed := make([]error, s.in.Shards)
@@ -68,6 +73,9 @@ func (s *session) runParts(ctx context.Context, r runner.Runner) error {
 			if err == nil {
 				plan.step.Name = fmt.Sprintf("pytest, shard %d", i+1)
 				s.parts[i].ran, err = r.Run(ctx, plan.step)
+			}
+			if err == nil {
+				err = s.collect(ctx, s.parts[i])
 			}
 			failed[i] = err
 		})

@@ -84,6 +84,9 @@ func (s *session) again(ctx context.Context, r runner.Runner, failed []string, a
 	if err := s.collect(ctx, p); err != nil {
 		return nil, err
 	}
+	if p.eventsErr != nil {
+		s.result.Stage.Warn(EventsMissing, "%s: %v", p.name, p.eventsErr)
+	}
 	if p.report == nil || p.junitErr != nil || !p.events.ended {
 		return nil, nil // killed, or out of time: nothing passed
 	}

@@ -83,15 +83,15 @@ func (s *session) run(ctx context.Context, r runner.Runner) {
 
 // execute runs the tests and reads what they left.
 func (s *session) execute(ctx context.Context, r runner.Runner) error {
-	if err := s.runParts(ctx, r); err != nil {
-		return err
-	}
 	if err := s.makeScratch(); err != nil {
 		return err
 	}
+	if err := s.runParts(ctx, r); err != nil {
+		return err
+	}
 	for _, p := range s.parts {
-		if err := s.collect(ctx, p); err != nil {
-			return err
+		if p.eventsErr != nil {
+			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
 		}
 	}
 	if err := s.unite(ctx, r); err != nil {
@@ -188,7 +188,9 @@ func (s *session) makeScratch() error {
 }
 
 // collect brings the reports of one part into this process's file system, as a stream
-// each, since they may be large, and reads those that say how the part ended.
+// each, since they may be large, and reads those that say how the part ended. The parts of one
+// run are collected side by side, each as soon as it ended: of the session it changes
+// nothing that two of them share.
 func (s *session) collect(ctx context.Context, p *part) error {
 	p.dir = s.dir
 	if p.name != "" {
@@ -226,9 +228,7 @@ func (s *session) collect(ctx context.Context, p *part) error {
 		return err
 	}
 	if p.has(eventsFile) {
-		if err := p.open(eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err }); err != nil {
-			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), err)
-		}
+		p.eventsErr = p.open(eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err })
 	}
 	if p.has(selectionFile) {
 		if err := p.open(selectionFile, func(f *os.File) (err error) { p.selected, err = readSelected(f); return err }); err != nil {
