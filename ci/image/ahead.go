@@ -10,14 +10,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Ahead is what the stage does before there is a model: its registry starts, it reads
-// which images have been seen to run, and the layers that do not depend on the model are
-// built and pushed. They are nearly all of the image.
+// Ahead is what the stage does before there is a model: it reads which images have been seen
+// to run, its registry starts, and the layers that do not depend on the model are built and
+// pushed. They are nearly all of the image.
 type Ahead struct {
+	session  *session
 	memory   *memory
+	once     sync.Once
 	registry *sandbox
 	problem  *verdict.Problem
-	opened   chan struct{}
 	pushed   sync.WaitGroup
 	browser  sync.WaitGroup
 }
@@ -30,24 +31,27 @@ func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 	a := s.begin(ctx)
 	if in.Config.Image.Dockerfile == "" {
 		a.pushed.Go(func() { s.pushPackages(ctx, a) })
+	} else {
+		a.pushed.Go(func() { a.start(ctx) })
 	}
 	return a
 }
 
 // begin starts what a Run needs in any case.
 func (s *session) begin(ctx context.Context) *Ahead {
-	a := &Ahead{memory: s.openMemory(ctx), opened: make(chan struct{})}
-	go func() {
-		defer close(a.opened)
-		a.registry, a.problem = s.openSandbox(ctx)
-	}()
+	a := &Ahead{session: s, memory: s.openMemory(ctx)}
 	a.browser.Go(func() { s.openBrowser(ctx) })
 	return a
 }
 
+// start starts the registry, once.
+func (a *Ahead) start(ctx context.Context) {
+	a.once.Do(func() { a.registry, a.problem = a.session.openSandbox(ctx) })
+}
+
 // open waits for the registry.
-func (a *Ahead) open() (*sandbox, *verdict.Problem) {
-	<-a.opened
+func (a *Ahead) open(ctx context.Context) (*sandbox, *verdict.Problem) {
+	a.start(ctx)
 	// What is on its way there already need not be sent twice.
 	a.pushed.Wait()
 	return a.registry, a.problem
@@ -55,8 +59,9 @@ func (a *Ahead) open() (*sandbox, *verdict.Problem) {
 
 // Close waits until nothing is asked of the engine any more, and gives the registry back.
 func (a *Ahead) Close(ctx context.Context) {
-	if registry, _ := a.open(); registry != nil {
-		registry.close(ctx)
+	a.pushed.Wait()
+	if a.registry != nil {
+		a.registry.close(ctx)
 	}
 	a.browser.Wait()
 	a.memory.close()
@@ -72,6 +77,10 @@ func (s *session) pushPackages(ctx context.Context, a *Ahead) {
 	if problem != nil {
 		return
 	}
+	// Most likely with the same model too: then nothing is pushed at all.
+	if a.memory != nil && a.memory.has(s.withoutModel(ctx, f)) {
+		return
+	}
 	repo, err := repository(s.in)
 	if err != nil {
 		return
@@ -79,8 +88,7 @@ func (s *session) pushPackages(ctx context.Context, a *Ahead) {
 	if repo, err = imageref.ParseRepository(SandboxHost + "/" + repo.Path()); err != nil {
 		return
 	}
-	<-a.opened
-	if a.problem != nil {
+	if a.start(ctx); a.problem != nil {
 		return
 	}
 	image := s.platform().From(f.base).WithRootfs(f.packages.Directory(rootDir))

@@ -63,6 +63,10 @@ type built struct {
 	base string
 	// files are the model's files by name, with their SHA-256.
 	files map[string]string
+	// foundation and root are what it was made of, and its files; nil for one of the source's
+	// own Dockerfile, which may give it what nobody here knows.
+	foundation *foundation
+	root       *dagger.Directory
 }
 
 // foundation is as much of an image as does not depend on the model.
@@ -137,7 +141,7 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if problem != nil {
 		return nil, problem
 	}
-	b := &built{base: f.base}
+	b := &built{base: f.base, foundation: f}
 	// The check is a step of the build: no model, or another one, and there is no image.
 	manifest, err := s.manifest()
 	if err != nil {
@@ -148,17 +152,22 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
-	// The application never brings a model of its own: what is in the source is not gated.
-	source := s.in.Source.
-		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
-		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
-	application := s.fill(f, models, source, AppDir, s.owned()...)
-	image := s.platform().From(f.base).WithRootfs(application.Directory(rootDir))
+	b.root = s.fill(f, models, s.applicationSource(), AppDir, s.owned()...).Directory(rootDir)
+	image := s.platform().From(f.base).WithRootfs(b.root)
 	b.container, err = s.configure(image, f.base).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
 	}
 	return b, nil
+}
+
+// applicationSource is as much of the source as goes into the image. The application never
+// brings a model of its own: what is in the source is not gated.
+func (s *session) applicationSource() *dagger.Directory {
+	c := s.in.Config.Image
+	return s.in.Source.
+		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
+		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
 }
 
 // install makes the virtual environment. What remains of it in the image is VenvDir alone.

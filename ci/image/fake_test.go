@@ -62,7 +62,9 @@ type world struct {
 	page map[string]any
 	// proofs are what an engine remembers.
 	proofs map[string]any
-	in     image.Input
+	// tree is the content of all directories, as the engine's digest.
+	tree string
+	in   image.Input
 }
 
 func newWorld(t *testing.T) *world {
@@ -75,6 +77,7 @@ func newWorld(t *testing.T) *world {
 		page:     map[string]any{"drawn": true, "seconds": 1.2, "status": 200, "title": "RCA", "text": "No log yet.", "length": 11},
 		listing:  map[string]string{"lstm_model.keras": modelSHA, "golden.json": "00"},
 		status:   func(string) int { return 200 },
+		tree:     "sha256:1",
 	}
 	w.sandbox = w.newRegistry(func(*http.Request) int { return 0 })
 	w.registry = w.newRegistry(func(r *http.Request) int {
@@ -152,8 +155,16 @@ func (w *world) script(application string) {
 	}
 	e.Answer("imageRef", "docker.io/library/python:3.11-slim@"+baseDigest)
 	e.AnswerFunc("exists", func(c daggertest.Call) (any, error) { _, ok := w.files[argument(c.Query, "exists")]; return ok, nil })
-	e.Answer("withoutMount.file.contents", "anBlZw==")
-	e.AnswerFunc("contents", func(c daggertest.Call) (any, error) { return w.files[argument(c.Query, "file")], nil })
+	e.AnswerFunc("withoutMount.file.contents", func(c daggertest.Call) (any, error) {
+		if key, ok := strings.CutPrefix(argument(c.Query, "file"), "/openstack-rca-recalled/"); ok {
+			return encoded(w.proofs[strings.TrimSuffix(key, ".json")])
+		}
+		return "anBlZw==", nil
+	})
+	e.AnswerFunc("contents", func(c daggertest.Call) (any, error) {
+		return w.files[argument(c.Query, "file")], nil
+	})
+	e.AnswerFunc("digest", func(daggertest.Call) (any, error) { return w.tree, nil })
 	e.AnswerFunc("stdout", func(c daggertest.Call) (any, error) {
 		switch {
 		case strings.Contains(c.Query, "/mnt/inspect.py"):
@@ -163,7 +174,7 @@ func (w *world) script(application string) {
 		case strings.Contains(c.Query, "/mnt/page.py"):
 			return encoded(w.page)
 		case strings.Contains(c.Query, "/mnt/memory.py"):
-			return encoded(w.proofs)
+			return encoded(w.index())
 		case strings.Contains(c.Query, "--want"):
 			return encoded(w.listing)
 		}

@@ -73,7 +73,7 @@ func TestTheSameImageIsTheSameDigest(t *testing.T) {
 
 // varying are the parts of queries that differ from run to run by intention, and the
 // scripts, which are files of their own.
-var varying = regexp.MustCompile(`(openstack-rca-image-|name: "OPENSTACK_RCA_RUN", value: "|name: "LOOK", value: "|localhost:5000/[a-z/-]+@|"/openstack-rca-proofs",")(?:[0-9a-f]{64}|[0-9a-f]{16}|sha256:[0-9a-f]{64})\b|(contents: )(?:"\\"\\"\\"|"\{\\"seen)(?:[^"\\]|\\.)*"`)
+var varying = regexp.MustCompile(`(openstack-rca-image-|name: "OPENSTACK_RCA_RUN", value: "|name: "LOOK", value: "|localhost:5000/[a-z/-]+@|path: ")(?:[0-9a-f]{64}|[0-9a-f]{16}|sha256:[0-9a-f]{64})\b|(contents: )(?:"\\"\\"\\"|"\{\\"seen)(?:[^"\\]|\\.)*"`)
 
 func TestTheGraphIsAsRecorded(t *testing.T) {
 	w := newWorld(t)

@@ -6,6 +6,8 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"os"
+	"sync"
 	"time"
 
 	"dagger.io/dagger"
@@ -17,20 +19,24 @@ import (
 //go:embed scripts/memory.py
 var memoryScript string
 
-// A proof by running cannot be a cached step: it needs a service of its own and this
-// process to ask it. But it is as pure as one: the same digest, started the same way and
-// asked the same questions, has been seen to answer. So a proof that held is kept in a
-// volume of the engine, and in the sandbox the same image is not started again to show it
-// once more. What goes to a real registry is always started, whatever is remembered, and
-// a proof that failed is never kept: starting may fail for reasons that are not the image's.
+// A proof by running cannot be a cached step: it needs services of its own and this process
+// to ask them. But it is as pure as one: the same image, pushed, looked through, started the
+// same way and asked the same questions, has been seen to answer. So a proof that held is
+// kept in a volume of the engine, and in the sandbox the same image is not pushed and started
+// again to show it once more. What goes to a real registry always is, whatever is remembered,
+// and a proof that failed is never kept: starting may fail for reasons that are not the image's.
 const memoryDir = "/openstack-rca-proofs"
 
-// proofDir is where a proof to keep is handed over: it may be longer than an argument.
+// recalledDir is where the proofs are laid out to be read, one file each: a log would show,
+// and this process read, all of them when it asks for one.
+const recalledDir = "/openstack-rca-recalled"
+
+// proofDir is where proofs to keep are handed over: they may be longer than an argument.
 const proofDir = "/openstack-rca-proof"
 
 // proofFormat is part of the key: a change of what a proof means, or of how it is kept,
 // makes all older ones void.
-const proofFormat = "2"
+const proofFormat = "3"
 
 // proof is what a run that passed had to show.
 type proof struct {
@@ -38,21 +44,30 @@ type proof struct {
 	Seen     time.Time          `json:"seen"`
 	Evidence []verdict.Evidence `json:"evidence"`
 	Warnings []verdict.Finding  `json:"warnings"`
-	Log      []logBlock         `json:"log"`
-	// Files are the files of the report, the picture of the page among them.
-	Files map[string][]byte `json:"files"`
+	Blocks   []verdict.Block    `json:"blocks"`
+	// Files are the files of the report, the picture of the page among them, in their order.
+	Files []proofFile `json:"files"`
+	// What follows is that of a whole build: the key without the model, and the image's names.
+	WithoutModel string `json:"without_model,omitempty"`
+	Digest       string `json:"digest,omitempty"`
+	Reference    string `json:"reference,omitempty"`
 }
 
-type logBlock struct {
-	Title string `json:"title"`
-	Log   string `json:"log"`
+type proofFile struct {
+	Path    string `json:"path"`
+	Content []byte `json:"content"`
 }
 
 // memory looks proofs up. A nil one remembers nothing.
 type memory struct {
 	session *session
 	done    chan struct{}
-	proofs  map[string]json.RawMessage
+	// known are the keys of all proofs, each with its key without the model.
+	known map[string]string
+	// recalled has the proofs in its recalledDir.
+	recalled *dagger.Container
+	// kept are proofs to remember, by key.
+	kept map[string]proof
 }
 
 // openMemory starts to read what is remembered, in the background.
@@ -60,14 +75,15 @@ func (s *session) openMemory(ctx context.Context) *memory {
 	if s.in.Push.real() || s.in.Fresh != "" {
 		return nil
 	}
-	m := &memory{session: s, done: make(chan struct{})}
+	m := &memory{session: s, done: make(chan struct{}), kept: map[string]proof{}}
 	go func() {
 		defer close(m.done)
-		out, err := m.run(nil, "recall", memoryDir).Stdout(ctx)
-		if err == nil && json.Unmarshal([]byte(out), &m.proofs) != nil {
-			m.proofs = nil
+		m.recalled = m.run(nil, "recall", memoryDir, recalledDir)
+		out, err := m.recalled.Stdout(ctx)
+		if err != nil || json.Unmarshal([]byte(out), &m.known) != nil {
+			// One that cannot be read is one that knows nothing: the image is started.
+			m.known = nil
 		}
-		// One that cannot be read is one that knows nothing: the image is started.
 	}()
 	return m
 }
@@ -91,82 +107,162 @@ func (m *memory) close() {
 	}
 }
 
-// recall puts what an earlier run saw of this image into the stage, if there was one.
-func (m *memory) recall(key string) bool {
-	if m == nil {
+// has reports whether an image of these inputs has been proven, with whatever model.
+func (m *memory) has(withoutModel string) bool {
+	if m == nil || withoutModel == "" {
 		return false
 	}
 	<-m.done
-	kept, ok := m.proofs[key]
-	if !ok {
-		return false
+	for _, known := range m.known {
+		if known == withoutModel {
+			return true
+		}
 	}
-	var p proof
-	if json.Unmarshal(kept, &p) != nil || p.Seen.IsZero() || len(p.Evidence) == 0 {
-		return false
-	}
-	stage := m.session.stage
-	stage.Evidence = append(stage.Evidence, p.Evidence...)
-	stage.Warnings = append(stage.Warnings, p.Warnings...)
-	for _, block := range p.Log {
-		stage.Blocks = append(stage.Blocks, verdict.Block{Title: block.Title, Log: block.Log})
-	}
-	for _, path := range sortedKeys(p.Files) {
-		stage.Files = append(stage.Files, verdict.ReportFile{Path: path, Content: p.Files[path]})
-	}
-	stage.Add("proof", "this digest was started and answered on "+p.Seen.UTC().Format("2006-01-02 15:04:05 UTC")+", on this engine")
-	return true
+	return false
 }
 
-// remember keeps a proof that held. Failing to is no failure of the image.
-func (m *memory) remember(ctx context.Context, key string, seen *verdict.Stage) {
-	if m == nil {
+// recall reads what an earlier run saw, if there was one; nil if not.
+func (m *memory) recall(ctx context.Context, key string) *proof {
+	if m == nil || key == "" {
+		return nil
+	}
+	<-m.done
+	if _, ok := m.known[key]; !ok {
+		return nil
+	}
+	content, err := m.recalled.File(recalledDir + "/" + key + ".json").Contents(ctx)
+	var p proof
+	if err != nil || json.Unmarshal([]byte(content), &p) != nil || p.Seen.IsZero() || len(p.Evidence) == 0 {
+		return nil
+	}
+	return &p
+}
+
+// tell puts a recalled proof into a stage.
+func (p *proof) tell(stage *verdict.Stage, what string) {
+	stage.Evidence = append(stage.Evidence, p.Evidence...)
+	stage.Warnings = append(stage.Warnings, p.Warnings...)
+	stage.Blocks = append(stage.Blocks, p.Blocks...)
+	for _, file := range p.Files {
+		stage.Files = append(stage.Files, verdict.ReportFile{Path: file.Path, Content: file.Content})
+	}
+	stage.Add("proof", what+" on "+p.Seen.UTC().Format("2006-01-02 15:04:05 UTC")+", on this engine")
+}
+
+// keep notes a proof that held; remember keeps it.
+func (m *memory) keep(key string, p proof, seen *verdict.Stage) {
+	if m == nil || key == "" {
 		return
 	}
-	p := proof{Seen: time.Now().UTC(), Evidence: seen.Evidence, Warnings: seen.Warnings}
-	for _, block := range seen.Blocks {
-		p.Log = append(p.Log, logBlock{Title: block.Title, Log: block.Log})
-	}
-	p.Files = map[string][]byte{}
+	p.Seen, p.Evidence, p.Warnings, p.Blocks = time.Now().UTC(), seen.Evidence, seen.Warnings, seen.Blocks
 	for _, file := range seen.Files {
-		p.Files[file.Path] = file.Content
+		p.Files = append(p.Files, proofFile{file.Path, file.Content})
 	}
-	content, err := json.Marshal(p)
+	m.kept[key] = p
+}
+
+// remember keeps the proofs that were noted. Failing to is no failure of the image.
+func (m *memory) remember(ctx context.Context) {
+	if m == nil || len(m.kept) == 0 {
+		return
+	}
+	dir, err := m.session.client.Directory(), error(nil)
+	for _, key := range sortedKeys(m.kept) {
+		var content []byte
+		if content, err = json.Marshal(m.kept[key]); err != nil {
+			break
+		}
+		dir = dir.WithNewFile(key+".json", string(content))
+	}
 	if err == nil {
-		file := m.session.client.Directory().WithNewFile("proof.json", string(content))
 		_, err = m.run(func(ctr *dagger.Container) *dagger.Container {
-			return ctr.WithMountedDirectory(proofDir, file)
-		}, "remember", memoryDir, key, proofDir+"/proof.json").Sync(ctx)
+			return ctr.WithMountedDirectory(proofDir, dir)
+		}, "remember", memoryDir, proofDir).Sync(ctx)
 	}
 	if err != nil {
 		m.session.stage.Warn(WarnProof, "%v", m.session.plain(err))
 	}
 }
 
-// proofKey tells proofs apart: by the image, by what is asked of it, and by what asks.
-func (s *session) proofKey(digest string) string {
-	c := s.in.Config.Image
-	// Marshalling strings, numbers and lists of them cannot fail.
-	parts, _ := json.Marshal([]any{
-		proofFormat, digest, s.engine.Image(s.in.Config.Python),
-		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
-		witness, evidenceScript, cutScript, readonlyScript, pageScript,
-	})
+// hashOf is the SHA-256 of values that can be written as JSON; empty if they cannot.
+func hashOf(values ...any) string {
+	parts, err := json.Marshal(values)
+	if err != nil {
+		return ""
+	}
 	sum := sha256.Sum256(parts)
 	return hex.EncodeToString(sum[:])
+}
+
+// proofKey tells proofs of a running image apart: by the image, by what is asked of it, and
+// by what asks.
+func (s *session) proofKey(digest string) string {
+	c := s.in.Config.Image
+	return hashOf(proofFormat, digest, s.engine.Image(s.in.Config.Python),
+		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
+		witness, evidenceScript, cutScript, readonlyScript, pageScript)
+}
+
+// program is the digest of this program: what builds and what judges, down to the last word of
+// a label. Empty when it cannot be read.
+var program = sync.OnceValue(func() string {
+	name, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	sum, err := fileSHA256(name)
+	if err != nil {
+		return ""
+	}
+	return sum
+})
+
+// withoutModel is as much of a build's key as does not depend on the model: by the content of
+// the packages and of the source, by all that is configured, and by this program. Empty when
+// it cannot be made out; then nothing is recalled.
+func (s *session) withoutModel(ctx context.Context, f *foundation) string {
+	var packages, source string
+	var packagesErr, sourceErr error
+	var group sync.WaitGroup
+	group.Go(func() { packages, packagesErr = f.packages.Directory(rootDir).Digest(ctx) })
+	group.Go(func() { source, sourceErr = s.applicationSource().Digest(ctx) })
+	group.Wait()
+	if packagesErr != nil || sourceErr != nil || program() == "" {
+		return ""
+	}
+	return hashOf(proofFormat, program(), f.base, packages, source, s.in.Config, s.engine.Image(s.in.Config.Python),
+		s.in.Environment, s.in.Ref, s.in.Commit, s.in.CommitTime, s.in.Push.Address)
+}
+
+// buildKey tells whole builds apart, by the content of what was built.
+func (s *session) buildKey(ctx context.Context, withoutModel string, b *built) string {
+	if withoutModel == "" {
+		return ""
+	}
+	var application, manifest string
+	var applicationErr, manifestErr error
+	var group sync.WaitGroup
+	group.Go(func() { application, applicationErr = b.root.Directory(AppDir).Digest(ctx) })
+	group.Go(func() { manifest, manifestErr = b.root.File(ManifestFile).Digest(ctx) })
+	group.Wait()
+	if applicationErr != nil || manifestErr != nil {
+		return ""
+	}
+	return hashOf(withoutModel, application, manifest, s.in.Model.File, s.in.Model.SHA256, s.in.Model.Golden, s.in.Version)
 }
 
 // proveOnce runs the image, unless it has been seen to run.
 func (s *session) proveOnce(ctx context.Context, m *memory, image *dagger.Container, digest string) []*verdict.Problem {
 	key := s.proofKey(digest)
-	if m.recall(key) {
+	if known := m.recall(ctx, key); known != nil {
+		known.tell(s.stage, "this digest was started and answered")
 		return nil
 	}
 	seen := verdict.Stage{}
-	problems := (&session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: &seen}).prove(ctx, image)
+	problems := s.with(&seen).prove(ctx, image)
 	s.take(seen)
 	if len(problems) == 0 {
-		m.remember(ctx, key, &seen)
+		m.keep(key, proof{}, &seen)
 	}
 	return problems
 }

@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -15,30 +16,45 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-var (
-	rememberedKey   = regexp.MustCompile(`"remember","/openstack-rca-proofs","([0-9a-f]{64})"`)
-	rememberedProof = regexp.MustCompile(`withNewFile\(contents: ("(?:[^"\\]|\\.)*"), path: "proof\.json"`)
-)
+var rememberedProof = regexp.MustCompile(`withNewFile\(contents: ("(?:[^"\\]|\\.)*"), path: "([0-9a-f]{64})\.json"`)
 
-// remembered is what the runs so far told the engine to keep.
+// remembered is what the runs so far told the engine to keep, by key.
 func (w *world) remembered() map[string]any {
 	w.t.Helper()
-	var key string
-	var content any
+	proofs := map[string]any{}
 	for _, call := range w.engine.Calls() {
-		if found := rememberedKey.FindStringSubmatch(call.Query); found != nil {
-			key = found[1]
-		}
-		if found := rememberedProof.FindStringSubmatch(call.Query); found != nil {
+		for _, found := range rememberedProof.FindAllStringSubmatch(call.Query, -1) {
 			text, err := strconv.Unquote(found[1])
 			require.NoError(w.t, err)
+			var content any
 			require.NoError(w.t, json.Unmarshal([]byte(text), &content))
+			proofs[found[2]] = content
 		}
 	}
-	if key == "" {
-		return nil
+	return proofs
+}
+
+// index is what the script prints of the proofs.
+func (w *world) index() map[string]any {
+	index := map[string]any{}
+	for key, content := range w.proofs {
+		index[key] = ""
+		if fields, ok := content.(map[string]any); ok && fields["without_model"] != nil {
+			index[key] = fields["without_model"]
+		}
 	}
-	return map[string]any{key: content}
+	return index
+}
+
+// publishes counts how often an image was pushed.
+func (w *world) publishes() int {
+	count := 0
+	for _, call := range w.engine.Calls() {
+		if strings.HasSuffix(call.Path, "publish") {
+			count++
+		}
+	}
+	return count
 }
 
 // starts counts how often the application was started.
@@ -52,29 +68,71 @@ func (w *world) starts() int {
 	return count
 }
 
-func TestAnImageThatWasSeenToRunIsNotStartedAgain(t *testing.T) {
+func TestAnImageThatWasProvenIsNotProvenAgain(t *testing.T) {
 	w := newWorld(t)
 	first := w.run()
 	require.Equal(t, verdict.Pass, first.Stage.Verdict, first.Stage.Failure())
 	require.Equal(t, 1, w.starts())
+	require.Equal(t, 1, w.publishes())
 	w.proofs = w.remembered()
-	require.Len(t, w.proofs, 1)
+	require.Len(t, w.proofs, 2, "the whole build, and the running image")
 
 	second := w.run()
 	require.Equal(t, verdict.Pass, second.Stage.Verdict, second.Stage.Failure())
 	assert.Equal(t, 1, w.starts(), "not again")
-	assert.Empty(t, second.Stage.Warnings)
+	assert.Equal(t, 1, w.publishes(), "not again")
+	assert.Equal(t, first.Digest, second.Digest)
+	assert.Equal(t, first.Reference, second.Reference)
+	assert.NotNil(t, second.Container)
+	assert.Equal(t, first.Stage.Warnings, second.Stage.Warnings)
+	assert.Equal(t, first.Stage.Blocks, second.Stage.Blocks)
+	assert.Equal(t, first.Stage.Files, second.Stage.Files)
+	require.Len(t, second.Stage.Evidence, len(first.Stage.Evidence)+1)
+	assert.Equal(t, first.Stage.Evidence, second.Stage.Evidence[:len(first.Stage.Evidence)])
+	assert.Regexp(t, "^this image was pushed, looked through, started and answered on 2", evidence(second.Stage, "proof"), "it says that it was not started now")
+	assert.Empty(t, evidence(first.Stage, "proof"))
+}
+
+func TestADigestThatWasSeenToRunIsNotStartedAgain(t *testing.T) {
+	w := newWorld(t)
+	first := w.run()
+	require.Equal(t, verdict.Pass, first.Stage.Verdict, first.Stage.Failure())
+	w.proofs = w.remembered()
+	w.tree = "sha256:2" // made of something else, and the same image
+
+	second := w.run()
+	require.Equal(t, verdict.Pass, second.Stage.Verdict, second.Stage.Failure())
+	assert.Equal(t, 1, w.starts(), "not again")
+	assert.Equal(t, 2, w.publishes(), "but pushed and looked through")
 	assert.Equal(t, evidence(first.Stage, "time to healthy"), evidence(second.Stage, "time to healthy"))
 	assert.Equal(t, evidence(first.Stage, "healthy"), evidence(second.Stage, "healthy"))
-	assert.Contains(t, evidence(second.Stage, "proof"), "was started and answered on 2", "it says that it was not started now")
-	assert.Empty(t, evidence(first.Stage, "proof"))
+	assert.Regexp(t, "^this digest was started and answered on 2", evidence(second.Stage, "proof"))
 	require.Equal(t, len(first.Stage.Blocks), len(second.Stage.Blocks))
 	assert.Equal(t, "started", second.Stage.Blocks[0].Log)
 }
 
+func TestNothingIsPushedAheadForAnImageThatWasProven(t *testing.T) {
+	w := newWorld(t)
+	require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+	w.proofs = w.remembered()
+	ahead := w.begin()
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	ahead.Close(context.Background())
+	assert.Equal(t, 1, w.publishes())
+	registries := 0
+	for _, call := range w.engine.Calls() {
+		if strings.HasSuffix(call.Path, "asService.start") && strings.Contains(call.Query, image.SandboxImage) {
+			registries++
+		}
+	}
+	assert.Equal(t, 1, registries, "the first run's: not even a registry is started")
+	require.NoError(t, w.in.Engine.Close(context.Background()))
+}
+
 func TestAnImageIsStartedAgain(t *testing.T) {
 	for name, change := range map[string]func(w *world){
-		"another image":        func(w *world) { w.image = w.newImage(nil) },
+		"another image":        func(w *world) { w.image, w.tree = w.newImage(nil), "sha256:2" },
 		"another health path":  func(w *world) { w.in.Config.Image.Health = "/healthz" },
 		"more successes":       func(w *world) { w.in.Config.Image.Successes = 2 },
 		"fresh":                func(w *world) { w.in.Fresh = "1" },
@@ -96,6 +154,36 @@ func TestAnImageIsStartedAgain(t *testing.T) {
 	}
 }
 
+func TestAnImageIsPushedAndLookedThroughAgain(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"other content":             func(w *world) { w.tree = "sha256:2" },
+		"content that is not known": func(w *world) { w.engine.Answer("digest", errors.New("lost")) },
+		"a larger budget":           func(w *world) { w.in.Config.Image.MaxMegabytes++ },
+		"another commit":            func(w *world) { w.in.Commit = strings.Repeat("1", 40) },
+		"another version":           func(w *world) { w.in.Version.Number++ },
+		"a build without a digest": func(w *world) {
+			for _, content := range w.proofs {
+				delete(content.(map[string]any), "digest")
+			}
+		},
+		"its own Dockerfile": func(w *world) {
+			w.in.Config.Image.Dockerfile, w.files["Dockerfile"] = "Dockerfile", "FROM x\n"
+			w.engine.Answer("user", "10001")
+			w.engine.Answer("workdir", "/app")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+			w.proofs = w.remembered()
+			change(w)
+			r := w.run()
+			require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+			assert.Equal(t, 2, w.publishes())
+		})
+	}
+}
+
 func (w *world) replaceProofs(with any) {
 	for key := range w.proofs {
 		w.proofs[key] = with
@@ -106,7 +194,7 @@ func TestOnlyAProofThatHeldIsKept(t *testing.T) {
 	w := newWorld(t)
 	w.status = func(string) int { return 500 }
 	require.Equal(t, verdict.Fail, w.run().Stage.Verdict)
-	assert.Nil(t, w.remembered())
+	assert.Empty(t, w.remembered())
 }
 
 func TestAProofThatCannotBeKeptIsAWarning(t *testing.T) {

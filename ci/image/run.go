@@ -82,23 +82,56 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	}
 	// The registry starts while the image is built: neither needs the other yet.
 	built, problem := s.build(ctx)
-	registry, registryProblem := ahead.open()
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	result.Container = built.container
 	s.stage.Add("base image", built.base)
-	if registryProblem != nil {
-		return []*verdict.Problem{registryProblem}
+	without, key := "", ""
+	if ahead.memory != nil && built.foundation != nil {
+		without = s.withoutModel(ctx, built.foundation)
+		key = s.buildKey(ctx, without, built)
+	}
+	if known := ahead.memory.recall(ctx, key); known != nil && known.Digest != "" {
+		known.tell(s.stage, "this image was pushed, looked through, started and answered")
+		result.Digest, result.Reference = known.Digest, known.Reference
+		return nil
+	}
+	judged := verdict.Stage{}
+	candidate, problems := s.with(&judged).judge(ctx, ahead, built, plan)
+	s.take(judged)
+	if candidate != nil {
+		result.Digest, result.Reference = candidate.digest, candidate.reference
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	if !s.in.Push.real() {
+		ahead.memory.keep(key, proof{WithoutModel: without, Digest: candidate.digest, Reference: candidate.reference}, &judged)
+		ahead.memory.remember(ctx)
+		return nil
+	}
+	pushed, problems := s.push(ctx, candidate, plan)
+	if len(problems) > 0 {
+		return problems
+	}
+	result.Reference, result.Digest = pushed, candidate.digest
+	return nil
+}
+
+// judge pushes what was built to the sandbox's registry, pulls it by its digest, looks through
+// it, and runs it. The candidate is nil when it did not come back from the registry.
+func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan plan) (*candidate, []*verdict.Problem) {
+	registry, problem := ahead.open(ctx)
+	if problem != nil {
+		return nil, []*verdict.Problem{problem}
 	}
 	candidate, problem := s.pushSandbox(ctx, registry, built.container, plan)
 	if problem != nil {
-		return []*verdict.Problem{problem}
+		return nil, []*verdict.Problem{problem}
 	}
 	s.stage.Add("image digest", candidate.digest)
-	result.Digest, result.Reference = candidate.digest, candidate.reference
-
-	problems = append(problems, s.judgeConfig(candidate)...)
+	problems := s.judgeConfig(candidate)
 	pulled := s.platform().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
 	problems = append(problems, s.aside(
 		func(s *session) []*verdict.Problem { return s.inspect(ctx, pulled, built) },
@@ -109,15 +142,12 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		s.stage.Warn(WarnNoPage, "image.page is empty")
 	}
 	s.addUsage(candidate)
-	if len(problems) > 0 || !s.in.Push.real() {
-		return problems
-	}
-	pushed, problems := s.push(ctx, candidate, plan)
-	if len(problems) > 0 {
-		return problems
-	}
-	result.Reference, result.Digest = pushed, candidate.digest
-	return nil
+	return candidate, problems
+}
+
+// with is this session with another stage to write to.
+func (s *session) with(stage *verdict.Stage) *session {
+	return &session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: stage}
 }
 
 // aside does things side by side, each with a stage of its own to write to, and puts
@@ -127,7 +157,7 @@ func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Pro
 	var group sync.WaitGroup
 	for i, do := range all {
 		group.Go(func() {
-			found[i] = do(&session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: &stages[i]})
+			found[i] = do(s.with(&stages[i]))
 		})
 	}
 	group.Wait()

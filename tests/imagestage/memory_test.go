@@ -25,27 +25,35 @@ func memory(t *testing.T, args ...string) []byte {
 }
 
 func TestProofsAreKeptWholeAndTheNewestOfThem(t *testing.T) {
-	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "proof.json")
-	recall := func() map[string]any {
-		var proofs map[string]any
-		require.NoError(t, json.Unmarshal(memory(t, "recall", dir), &proofs))
-		return proofs
+	dir, to := t.TempDir(), t.TempDir()
+	recall := func() map[string]string {
+		var known map[string]string
+		require.NoError(t, json.Unmarshal(memory(t, "recall", dir, to), &known))
+		return known
 	}
 	assert.Empty(t, recall())
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "torn.json"), []byte(`{"seen": "20`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "list.json"), []byte(`[]`), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "strange.txt"), nil, 0o600))
 	assert.Empty(t, recall(), "what cannot be read is left out")
 
-	for i := range 52 {
-		require.NoError(t, os.WriteFile(file, []byte(`{"number": `+strconv.Itoa(i)+`}`), 0o600))
-		memory(t, "remember", dir, "key"+strconv.Itoa(i), file)
+	for i := range 16 {
+		from := t.TempDir()
+		for j := range 2 {
+			name := filepath.Join(from, "key"+strconv.Itoa(2*i+j)+".json")
+			require.NoError(t, os.WriteFile(name, []byte(`{"number": `+strconv.Itoa(2*i+j)+`, "without_model": "w`+strconv.Itoa(i)+`"}`), 0o600))
+		}
+		memory(t, "remember", dir, from)
 	}
-	proofs := recall()
-	assert.Len(t, proofs, 50)
-	assert.Equal(t, map[string]any{"number": 51.0}, proofs["key51"])
-	assert.NotContains(t, proofs, "key0")
+	known := recall()
+	assert.Len(t, known, 30)
+	assert.Equal(t, "w15", known["key31"])
+	assert.NotContains(t, known, "key0")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 50, "nothing unfinished stays")
+	assert.Len(t, entries, 30, "nothing unfinished stays")
+	content, err := os.ReadFile(filepath.Join(to, "key31.json"))
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"number": 31, "without_model": "w15"}`, string(content))
 }

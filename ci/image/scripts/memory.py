@@ -1,17 +1,19 @@
 """Keep the newest proofs, a file each, in a directory that outlives runs.
 
-usage: memory.py recall DIRECTORY
-       memory.py remember DIRECTORY KEY FILE
+usage: memory.py recall DIRECTORY TO
+       memory.py remember DIRECTORY FROM
 
-"recall" prints one JSON object, proof by key; a file that cannot be read is left out.
-"remember" keeps the file under its key, whole or not at all.
+Each proof is a file KEY.json. "recall" copies all to a directory and prints one JSON object:
+for each key what the proof says is its key without the model; a file that cannot be read is
+left out. "remember" keeps the files of a directory, each whole or not at all.
 """
 
 import json
 import os
+import shutil
 import sys
 
-KEEP = 50
+KEEP = 30
 
 
 def age(path: str) -> float:
@@ -22,30 +24,35 @@ def age(path: str) -> float:
         return 0.0
 
 
-def recall(directory: str) -> None:
-    proofs = {}
+def recall(directory: str, to: str) -> None:
+    known = {}
+    os.makedirs(to, exist_ok=True)
     for name in os.listdir(directory):
         key, suffix = os.path.splitext(name)
         if suffix != ".json":
             continue
         try:
-            with open(os.path.join(directory, name), encoding="utf-8") as f:
-                proofs[key] = json.load(f)
+            copy = shutil.copyfile(os.path.join(directory, name), os.path.join(to, name))
+            with open(copy, encoding="utf-8") as f:
+                proof = json.load(f)
         except (OSError, ValueError):
             continue
-    json.dump(proofs, sys.stdout)
+        if isinstance(proof, dict):
+            known[key] = str(proof.get("without_model", ""))
+    json.dump(known, sys.stdout)
 
 
-def remember(directory: str, key: str, file: str) -> None:
-    with open(file, encoding="utf-8") as f:
-        proof = f.read()
-    path = os.path.join(directory, key + ".json")
-    part = f"{path}.{os.getpid()}.part"
-    with open(part, "w", encoding="utf-8") as f:
-        f.write(proof)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(part, path)
+def remember(directory: str, source: str) -> None:
+    for name in os.listdir(source):
+        path = os.path.join(directory, name)
+        part = f"{path}.{os.getpid()}.part"
+        with open(os.path.join(source, name), "rb") as f:
+            proof = f.read()
+        with open(part, "wb") as f:
+            f.write(proof)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, path)
     paths = sorted((os.path.join(directory, name) for name in os.listdir(directory)), key=age)
     for old in paths[:-KEEP]:
         try:
@@ -55,11 +62,11 @@ def remember(directory: str, key: str, file: str) -> None:
 
 
 def main() -> None:
-    what, directory, *rest = sys.argv[1:]
+    what, directory, other = sys.argv[1:]
     if what == "recall":
-        recall(directory)
+        recall(directory, other)
     else:
-        remember(directory, *rest)
+        remember(directory, other)
 
 
 main()
