@@ -367,6 +367,38 @@ func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	assert.NotContains(t, status.stdout, "run without an end", "its end is on record")
 }
 
+// beside calls the module while another call of it goes on that has begun a deployment.
+func (r *rolled) beside(deploy []string, operation string) (first, second told) {
+	r.t.Helper()
+	before := r.aws.ECS.Calls("UpdateService")
+	ended := make(chan told, 1)
+	go func() { ended <- r.call("deploy", deploy...) }()
+	require.Eventually(r.t, func() bool { return r.aws.ECS.Calls("UpdateService") > before }, 3*time.Minute, time.Second)
+	second = r.call(operation, "enforce")
+	return <-ended, second
+}
+
+// A deployment that a run follows can be answered and stopped by others, without its lock.
+func TestTheModuleIsAnsweredAndStoppedWhileItDeploys(t *testing.T) {
+	r := onEngine(t, "blue_green")
+	said := r.call("deploy", "--image", image("a"), "enforce")
+	require.Zero(t, said.exit, said.all)
+
+	r.configure("  pause_at: [pre_scale_up]\n")
+	first, second := r.beside([]string{"--image", image("b"), "--await-approval", "enforce"}, "approve")
+	assert.Zero(t, second.exit, second.all)
+	assert.Zero(t, first.exit, first.all)
+	assert.Equal(t, r.family+"2", r.serving())
+
+	r.configure("  pause_at: []\n")
+	r.configure("  bake_minutes: 600\n")
+	first, second = r.beside([]string{"--image", image("c"), "enforce"}, "rollback")
+	assert.Zero(t, second.exit, second.all)
+	assert.Equal(t, 1, first.exit)
+	assert.Contains(t, first.all, "FAIL deploy ROLLED_BACK")
+	assert.Equal(t, r.family+"2", r.serving())
+}
+
 // The same by the command, on a host without an engine; and a pause that is answered.
 func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 	if testing.Short() {

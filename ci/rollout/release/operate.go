@@ -161,7 +161,89 @@ func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Resu
 	if problems := o.prepare(false); len(problems) > 0 {
 		return o.done(problems...)
 	}
+	// What another run deploys at this moment can be stopped: that run sees it, and says so.
+	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
+		if open := o.past.Run; open != nil && open.Kind == journal.Rollback {
+			return nil, false // to stop that would put back what was to go
+		}
+		if undoing(d.Status) {
+			return o.undone(service, d), true
+		}
+		return o.stop(service, d), true
+	}, o.undone); done {
+		return o.done(problems...)
+	}
 	return o.done(o.optimistic(o.rollback)...)
+}
+
+// beside does something about a deployment under way while the run that holds the lock
+// follows it. Nothing is done where nothing is under way or nobody holds the lock, and nothing
+// but one call that ECS itself makes safe: stopping a deployment, or answering a pause by its id.
+// A holder that was lost records no end: again then does, once the lock is over.
+func (o *operation) beside(act func(*types.Service, types.ServiceDeployment) ([]*verdict.Problem, bool),
+	again func(*types.Service, types.ServiceDeployment) []*verdict.Problem,
+) ([]*verdict.Problem, bool) {
+	past, err := o.journal.Read(o.ctx)
+	if err != nil {
+		return []*verdict.Problem{verdict.Problemf(journal.JournalFailed, "%v", err)}, true
+	}
+	holder := o.journal.Held(past)
+	if holder == nil {
+		return nil, false
+	}
+	service, running, problem := o.underWay()
+	if problem != nil {
+		return []*verdict.Problem{problem}, true
+	}
+	o.past = past
+	for _, d := range running {
+		o.holder = holder
+		problems, done := act(service, d)
+		o.holder = nil
+		if !done {
+			continue
+		}
+		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.abandoned(aws.ToString(d.ServiceDeploymentArn)) {
+			return o.optimistic(func() []*verdict.Problem { return again(service, d) }), true
+		}
+		return problems, true
+	}
+	return nil, false
+}
+
+// abandoned waits for the end of a deployment to be on record, or for the lock to be over
+// without it.
+func (o *operation) abandoned(arn string) bool {
+	for end := o.clock.Now().Add(o.patience()); ; {
+		past, err := o.journal.Read(o.ctx)
+		if err != nil {
+			o.stage().Warn(NotRecorded, "%v", err)
+			return false
+		}
+		switch {
+		case past.Run == nil || past.Run.Deployment != arn:
+			return false
+		case o.journal.Held(past) == nil:
+			return true
+		case !o.clock.Now().Before(end) || o.clock.Sleep(o.ctx, 5*time.Second) != nil:
+			return false // whoever holds the lock is there, and records it
+		}
+	}
+}
+
+// besideRequest is a request to look on while the holder of the lock decides.
+func (o *operation) besideRequest(service *types.Service, d types.ServiceDeployment) (deployment.Request, *verdict.Problem) {
+	request := o.bare(service)
+	revision, problem := o.target(d)
+	if problem != nil {
+		return request, problem
+	}
+	if revision != nil {
+		request.TaskDefinition = aws.ToString(revision.TaskDefinition)
+		_, request.Digest, _ = strings.Cut(imageOf(*revision), "@")
+	}
+	request.AwaitApproval = o.in.AwaitApproval
+	return request, nil
 }
 
 func (o *operation) rollback() []*verdict.Problem {
@@ -218,25 +300,36 @@ func undoing(status types.ServiceDeploymentStatus) bool {
 
 // definitionOf is the task definition that a deployment goes to; empty when it says none.
 func (o *operation) definitionOf(d types.ServiceDeployment) (string, *verdict.Problem) {
+	revision, problem := o.target(d)
+	if revision == nil {
+		return "", problem
+	}
+	return aws.ToString(revision.TaskDefinition), nil
+}
+
+// target is the revision that a deployment goes to; nil when it says none.
+func (o *operation) target(d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
 	if d.TargetServiceRevision == nil {
-		return "", nil
+		return nil, nil
 	}
 	arn := aws.ToString(d.TargetServiceRevision.Arn)
 	out, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
-		return "", verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
+		return nil, verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
 	}
 	for _, r := range out.ServiceRevisions {
-		return aws.ToString(r.TaskDefinition), nil
+		return &r, nil
 	}
-	return "", nil
+	return nil, nil
 }
 
 // stop asks ECS to roll a deployment back, and follows it there.
 func (o *operation) stop(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	arn := aws.ToString(d.ServiceDeploymentArn)
-	if err := o.fence(o.ctx); err != nil {
-		return []*verdict.Problem{asProblem(err)}
+	if o.holder == nil {
+		if err := o.fence(o.ctx); err != nil {
+			return []*verdict.Problem{asProblem(err)}
+		}
 	}
 	o.say("stopping deployment %s and rolling it back", arn[strings.LastIndexByte(arn, '/')+1:])
 	_, err := o.clients.ECS.StopServiceDeployment(o.ctx, &ecs.StopServiceDeploymentInput{
@@ -271,7 +364,7 @@ func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []
 	}
 	o.result.Outcome = outcome
 	o.stage().Gate("deployment", "rolled back", "ROLLBACK_SUCCESSFUL", outcome.Problem == nil)
-	if open := o.past.Run; open != nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
+	if open := o.past.Run; o.holder == nil && open != nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
 		run := *open
 		run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.RolledBack.Name, "it was rolled back on request"
 		if err := o.journal.End(o.ctx, run); err != nil {
@@ -283,11 +376,19 @@ func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []
 
 // bare is a request to follow what somebody else deployed.
 func (o *operation) bare(service *types.Service) deployment.Request {
-	return deployment.Request{
+	const never = 30 * 24 * time.Hour // ECS lets no deployment last longer
+	request := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
-		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: 24 * time.Hour,
+		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: never, CapacityPatience: never,
 		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
+	if holder := o.holder; holder != nil {
+		request.Look = nil
+		request.Fence = func(context.Context) error {
+			return verdict.Problemf(journal.Locked, "%s holds the lock until %s", holder.Name, stamp(holder.Until))
+		}
+	}
+	return request
 }
 
 // lastSuccessful is the newest deployment, as ECS remembers it, that ended well with
@@ -380,7 +481,52 @@ func answer(ctx context.Context, clients Clients, clock Clock, in Input, action 
 	if problems := o.prepare(false); len(problems) > 0 {
 		return o.done(problems...)
 	}
+	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
+		hook := deployment.HookOf(&d)
+		if hook == nil {
+			return nil, false
+		}
+		o.say("%s waits at this pause, and follows the deployment on", o.holder.Name)
+		if problem := o.reply(d, hook, action); problem != nil {
+			return []*verdict.Problem{problem}, true
+		}
+		if action == types.DeploymentLifecycleHookActionRollback {
+			return o.undone(service, d), true
+		}
+		return o.lookOn(service, d, hook.ID), true
+	}, func(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
+		if action == types.DeploymentLifecycleHookActionRollback {
+			return o.undone(service, d)
+		}
+		return o.followOn(d, "")
+	}); done {
+		return o.done(problems...)
+	}
 	return o.done(o.optimistic(func() []*verdict.Problem { return o.answer(action) })...)
+}
+
+// lookOn follows a deployment that the holder of the lock decides on.
+func (o *operation) lookOn(service *types.Service, d types.ServiceDeployment, answered string) []*verdict.Problem {
+	request, problem := o.besideRequest(service, d)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	request.Answered = answered
+	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	o.evidence(outcome)
+	return o.problems(outcome)
+}
+
+// reply answers a pause.
+func (o *operation) reply(d types.ServiceDeployment, hook *deployment.Hook, action types.DeploymentLifecycleHookAction) *verdict.Problem {
+	o.say("answering the pause at %s with %s", hook.Stage, action)
+	if _, err := o.clients.ECS.ContinueServiceDeployment(o.ctx, &ecs.ContinueServiceDeploymentInput{
+		ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: aws.String(hook.ID), Action: action,
+	}); err != nil {
+		return verdict.Problemf(AnswerRefused, "%v", err)
+	}
+	o.result.Changed = true
+	return nil
 }
 
 func (o *operation) answer(action types.DeploymentLifecycleHookAction) []*verdict.Problem {
@@ -396,14 +542,9 @@ func (o *operation) answer(action types.DeploymentLifecycleHookAction) []*verdic
 		if err := o.fence(o.ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
-		o.say("answering the pause at %s with %s", hook.Stage, action)
-		_, err := o.clients.ECS.ContinueServiceDeployment(o.ctx, &ecs.ContinueServiceDeploymentInput{
-			ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: aws.String(hook.ID), Action: action,
-		})
-		if err != nil {
-			return []*verdict.Problem{verdict.Problemf(AnswerRefused, "%v", err)}
+		if problem := o.reply(d, hook, action); problem != nil {
+			return []*verdict.Problem{problem}
 		}
-		o.result.Changed = true
 		if action == types.DeploymentLifecycleHookActionRollback {
 			return o.undone(service, d)
 		}
@@ -416,6 +557,12 @@ func (o *operation) answer(action types.DeploymentLifecycleHookAction) []*verdic
 func Wait(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	o := begin(ctx, clients, clock, in)
 	if problems := o.prepare(false); len(problems) > 0 {
+		return o.done(problems...)
+	}
+	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
+		o.say("%s holds the lock; this run only looks on", o.holder.Name)
+		return o.lookOn(service, d, ""), true
+	}, func(_ *types.Service, d types.ServiceDeployment) []*verdict.Problem { return o.followOn(d, "") }); done {
 		return o.done(problems...)
 	}
 	return o.done(o.optimistic(func() []*verdict.Problem {

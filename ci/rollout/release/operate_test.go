@@ -225,6 +225,87 @@ func TestWaitFollowsWhatALostRunLeft(t *testing.T) {
 	assert.Len(t, s.Ended, 2)
 }
 
+// beside runs an operation of somebody else while a deployment of ours goes on.
+func (w *world) beside(after time.Duration, f operationOf) (ours, theirs *Result) {
+	w.t.Helper()
+	in, other := w.in, w.in
+	in.Image = image("b")
+	other.Name, other.Image, other.AwaitApproval = "run 2", "", false
+	together(w.clock, func(clock Clock) { ours = Deploy(w.ctx, w.clients(), clock, in) },
+		after, func(clock Clock) { theirs = f(w.ctx, w.clients(), clock, other) })
+	require.NotNil(w.t, ours)
+	require.NotNil(w.t, theirs)
+	return ours, theirs
+}
+
+func TestWhileARunDeploysOthersCanStopItAnswerItAndLookOn(t *testing.T) {
+	paused := func(w *world) { w.in.Config.Rollout.PauseAt, w.in.AwaitApproval = []string{"post_scale_up"}, true }
+	for name, c := range map[string]struct {
+		arrange func(*world)
+		do      operationOf
+		code    string // of our run
+		serving string
+		call    string // the one write of the other
+	}{
+		"rollback": {func(*world) {}, Rollback, deployment.RolledBack.Name, family + "1", "ecs:StopServiceDeployment"},
+		"approve":  {paused, Approve, "", family + "2", "ecs:ContinueServiceDeployment"},
+		"reject":   {paused, Reject, deployment.RolledBack.Name, family + "1", "ecs:ContinueServiceDeployment"},
+		"wait":     {func(*world) {}, Wait, "", family + "2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "canary")
+			w.deployed("a")
+			c.arrange(w)
+			from := len(w.aws.Calls())
+			ours, theirs := w.beside(4*time.Minute, c.do)
+			assert.Equal(t, c.code, ours.Stage.Code, ours.Stage.Cause)
+			w.passed(theirs)
+			assert.Equal(t, c.serving, w.serving())
+			calls := w.aws.Calls()[from:]
+			assert.Equal(t, 1, count(calls, "ecs:UpdateService"))
+			if c.call != "" {
+				assert.Equal(t, 1, count(calls, c.call))
+			}
+			s := w.state()
+			require.Len(t, s.Ended, 2)
+			assert.Equal(t, "run 1", s.Ended[1].By, "who deployed records the end")
+			assert.Nil(t, s.Run)
+			assert.Nil(t, s.Holder)
+		})
+	}
+}
+
+func TestWhoLooksOnStopsNothing(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.deployed("a")
+	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{NoCapacity: "(service x) was unable to place a task. Reason: Capacity is unavailable at this time."})
+	from := len(w.aws.Calls())
+	ours, theirs := w.beside(time.Minute, Wait)
+	w.code(t, deployment.NoCapacity, ours)
+	w.code(t, deployment.RolledBack, theirs)
+	assert.Equal(t, 1, count(w.aws.Calls()[from:], "ecs:StopServiceDeployment"), "it is ended by the run that began it")
+	assert.Equal(t, family+"1", w.serving())
+}
+
+func TestBesideARunThatHasNotBegunADeploymentTheLockCounts(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.deployed("a")
+	s := w.state()
+	s.Token++
+	s.Holder = &journal.Holder{Name: "run 9", Until: w.clock.Now().Add(time.Hour)}
+	content, err := json.Marshal(s)
+	require.NoError(t, err)
+	w.aws.Objects.Set(journalAt+"staging/"+service+".json", string(content))
+	w.in.LockWait = -1
+	for _, f := range []operationOf{Rollback, Approve, Reject, Wait} {
+		w.code(t, journal.Locked, w.asked(f))
+	}
+	w.aws.Objects.Set(journalAt+"staging/"+service+".json", "{")
+	for _, f := range []operationOf{Rollback, Approve, Reject, Wait} {
+		w.code(t, journal.JournalFailed, w.asked(f))
+	}
+}
+
 func TestALostRunIsResumedByTheSameDeploy(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")

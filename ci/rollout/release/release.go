@@ -125,6 +125,8 @@ type operation struct {
 	result *Result
 	lines  []string
 	begun  time.Time
+	// holder is another run that holds the lock, beside which this one acts; nil for none.
+	holder *journal.Holder
 	// moved says that another run wrote to the journal before we held the lock.
 	moved bool
 }
@@ -196,10 +198,12 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	return nil
 }
 
+// patience is how long another run's lock is waited for.
+func (o *operation) patience() time.Duration { return cmp.Or(o.in.LockWait, journal.Lease+time.Minute) }
+
 // read reads the journal, and waits for another run's lock.
 func (o *operation) read() *verdict.Problem {
-	patience := cmp.Or(o.in.LockWait, journal.Lease+time.Minute)
-	for end := o.clock.Now().Add(patience); ; {
+	for end := o.clock.Now().Add(o.patience()); ; {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
 			return verdict.Problemf(journal.JournalFailed, "%v", err)
