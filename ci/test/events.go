@@ -25,8 +25,10 @@ const (
 
 // events are what the plugin wrote down during the run.
 type events struct {
-	// seen says that there was at least one event, ended that the session came to its end.
+	// seen says that there was at least one event, ended that the session came to its end,
+	// status what pytest meant to exit with then.
 	seen, ended bool
+	status      int
 	// directory is where the run's files were.
 	directory string
 	// added are the tools that the pipeline added to the project's own.
@@ -61,6 +63,17 @@ func (e *events) running() []string {
 
 // finished is how many tests ended.
 func (e *events) finished() int { return len(e.order) - len(e.running()) }
+
+// bad is how many tests failed or errored.
+func (e *events) bad() int {
+	n := 0
+	for _, t := range e.tests {
+		if t.outcome == junit.Failed || t.outcome == junit.Errored {
+			n++
+		}
+	}
+	return n
+}
 
 // join adds the tests of another part of the same run.
 func (e *events) join(other *events) {
@@ -134,7 +147,7 @@ func readEvents(r io.Reader) (*events, error) {
 		var event struct {
 			Event, ID, When, Outcome, Text, Output, Directory string
 			Added, Markers                                    []string
-			Tests                                             int
+			Tests, Status                                     int
 			Seconds                                           float64
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
@@ -149,7 +162,7 @@ func readEvents(r io.Reader) (*events, error) {
 		case "collected":
 			e.collected = event.Tests
 		case "end":
-			e.ended = true
+			e.ended, e.status = true, event.Status
 		case "start", "result", "finish":
 			t := e.tests[event.ID]
 			if t == nil {

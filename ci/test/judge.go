@@ -196,6 +196,12 @@ func (s *session) judgeAgreement(of *part) {
 		if ended := of.events.finished(); ended > r.Total() {
 			wrong = append(wrong, fmt.Sprintf("%d tests ended, the report holds %d", ended, r.Total()))
 		}
+		if failed := of.events.bad(); failed > r.Bad() {
+			wrong = append(wrong, fmt.Sprintf("%d tests failed while they ran, the report holds %d", failed, r.Bad()))
+		}
+		if status := of.events.status; status != exitOK && status != exitNone && code == exitOK && !bad {
+			wrong = append(wrong, fmt.Sprintf("pytest ended with status %d, its process with 0", status))
+		}
 		if of.events.collected > len(of.events.order) && code == exitOK {
 			wrong = append(wrong, fmt.Sprintf("%d tests were collected and %d were started", of.events.collected, len(of.events.order)))
 		}

@@ -509,6 +509,19 @@ func TestRunBindsServices(t *testing.T) {
 	assert.Equal(t, []string{"address in use"}, got.Problems[0].Details)
 }
 
+func TestRunBelievesNoReportThatTheEventsContradict(t *testing.T) {
+	left := green()
+	failed := left.with("events.jsonl", strings.Replace(left[".report/events.jsonl"], `"outcome":"passed"`, `"outcome":"failed"`, 1))
+	r := judge(t, input(t), 0, failed)
+	assert.Equal(t, []string{"REPORT_DISAGREES"}, codes(r.Stage.Problems))
+	assert.Contains(t, r.Stage.Cause, "1 tests failed while they ran, the report holds 0")
+	left = green()
+	status := left.with("events.jsonl", strings.Replace(left[".report/events.jsonl"], `"status":0`, `"status":1`, 1))
+	r = judge(t, input(t), 0, status)
+	assert.Equal(t, []string{"REPORT_DISAGREES"}, codes(r.Stage.Problems))
+	assert.Contains(t, r.Stage.Cause, "pytest ended with status 1")
+}
+
 func TestRunReadsNoReportAboveTheLimit(t *testing.T) {
 	limit := maxReportBytes
 	t.Cleanup(func() { maxReportBytes = limit })

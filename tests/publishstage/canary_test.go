@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,45 +21,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
-
-// forwarded makes a server on 127.0.0.1 reachable from the engine's containers, at the
-// address of the engine's own bridge; the test is skipped where there is none.
-func forwarded(t *testing.T, address string) string {
-	t.Helper()
-	bridge, err := net.InterfaceByName("dagger0")
-	if err != nil {
-		t.Skip("the engine's bridge is not on this machine: " + err.Error())
-	}
-	addresses, err := bridge.Addrs()
-	require.NoError(t, err)
-	host, _, err := net.ParseCIDR(addresses[0].String())
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", net.JoinHostPort(host.String(), "0"))
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, listener.Close()) })
-	go func() {
-		for {
-			from, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer from.Close()
-				to, err := net.Dial("tcp", address)
-				if err != nil {
-					return
-				}
-				defer to.Close()
-				go func() {
-					_, _ = io.Copy(to, from) // the other direction notices when it ends
-					_ = to.(*net.TCPConn).CloseWrite()
-				}()
-				_, _ = io.Copy(from, to) // a client that left gets nothing
-			}()
-		}
-	}()
-	return listener.Addr().String()
-}
 
 // found says which canaries a stream shows, in any form.
 func found(t *testing.T, r io.Reader) []string {
@@ -144,7 +104,7 @@ func TestNoSecretShowsUnderTheEngine(t *testing.T) {
 	call := func(args ...string) told {
 		t.Helper()
 		all := append([]string{"-vvv", "--progress=plain", "call", "--source", source, "--environment", "staging", "--commit", "0123456789abcdef",
-			"--mlflow-tracking-uri", "http://" + forwarded(t, s.mlflow.Address), "--mlflow-s3-endpoint-url", "http://" + forwarded(t, s.s3.Address),
+			"--mlflow-tracking-uri", "http://" + reachable.Forward(t, s.mlflow.Address), "--mlflow-s3-endpoint-url", "http://" + reachable.Forward(t, s.s3.Address),
 			"--mlflow-artifact-root", sandbox.ArtifactRoot, "--aws-access-key-id", "env:CANARY_ACCESS", "--aws-default-region", sandbox.Region,
 			"--aws-secret-access-key", "env:CANARY_AWS_SECRET_ACCESS_KEY", "--aws-session-token", "env:CANARY_AWS_SESSION_TOKEN",
 			"--mlflow-tracking-username", "env:CANARY_ACCESS", "--mlflow-tracking-password", "env:CANARY_MLFLOW_TRACKING_PASSWORD"}, args...)

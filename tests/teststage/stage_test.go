@@ -154,6 +154,8 @@ func TestFailuresAreTold(t *testing.T) {
 		"an unknown option":           {nil, func(_ runner.Runner, in *test.Input) { in.Config.Test.Command = []string{"pytest", "--nope"} }, "PYTEST_USAGE", "--nope"},
 		"a test that kills the process": {project{"tests/test_bad.py": "import os\n\ndef test_bad():\n    os.kill(os.getpid(), 9)\n"},
 			nil, "RUNNER_KILLED", "tests/test_bad.py::test_bad ran"},
+		"a test that kills what started it": {project{"tests/test_bad.py": "import os\n\ndef test_bad():\n    os.kill(os.getppid(), 9)\n    import time; time.sleep(30)\n"},
+			nil, "RUNNER_KILLED", ""},
 		"a test that leaves with exit code 0": {project{"tests/test_bad.py": "import os\n\ndef test_bad():\n    os._exit(0)\n"},
 			nil, "RUNNER_KILLED", "tests/test_bad.py::test_bad ran"},
 		"a test that ends pytest early": {project{"tests/test_aaa.py": "import pytest\n\ndef test_early():\n    pytest.exit('enough', returncode=0)\n\ndef test_b(): pass\n"},

@@ -102,6 +102,16 @@ func TestALauncherThatWasEndedLeavesItsExitCode(t *testing.T) {
 	result, err := r.Run(t.Context(), runner.Step{Name: "x", Env: runner.Environment{Python: "3.11"}, Args: []string{"python"}})
 	require.NoError(t, err)
 	assert.Equal(t, 137, result.ExitCode)
+
+	// As the engine answers when nothing is left of the container.
+	e.Answer("exitCode", &daggertest.ExecError{Cmd: []string{"python"}, ExitCode: 137, Stderr: "killed"})
+	result, err = r.Run(t.Context(), runner.Step{Name: "x", Env: runner.Environment{Python: "3.11"}, Args: []string{"python"}, Outputs: []string{"report"}})
+	require.NoError(t, err)
+	assert.Equal(t, 137, result.ExitCode)
+	assert.Equal(t, "killed", result.Stderr)
+	e.Answer("exitCode", &daggertest.ExecError{Cmd: []string{"python"}, ExitCode: 1, Stderr: "no launcher"})
+	_, err = r.Run(t.Context(), runner.Step{Name: "x", Env: runner.Environment{Python: "3.11"}, Args: []string{"python"}})
+	require.ErrorContains(t, err, "no launcher")
 }
 
 func TestAnInstallationThatFailsIsAnEnvironmentError(t *testing.T) {

@@ -153,7 +153,12 @@ func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.
 	code, err := ctr.ExitCode(ctx)
 	if err != nil {
 		var exec *dagger.ExecError
-		if errors.As(err, &exec) {
+		if errors.As(err, &exec) && exec.ExitCode > 128 {
+			// A signal ended the launcher: memory, or the command itself. Of such a container
+			// the engine keeps no files, but it is how the step ended.
+			return &runner.Result{ExitCode: exec.ExitCode, Started: time.Now().UTC(), Stdout: exec.Stdout, Stderr: exec.Stderr, Outputs: r.NewFiles(nil)}, nil
+		}
+		if exec != nil {
 			return nil, fmt.Errorf("run step %s: exit code %d: %s", step.Name, exec.ExitCode, tail(exec.Stderr, 2<<10))
 		}
 		return nil, fmt.Errorf("run step %s: %w", step.Name, err)

@@ -154,6 +154,13 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+func TestACommandThatKillsItsLauncherIsKilled(t *testing.T) {
+	r := open(t, options(t))
+	result := run(t, r, sh("kill -9 $PPID"))
+	assert.Equal(t, 137, result.ExitCode)
+	assert.False(t, result.Started.IsZero())
+}
+
 type lost struct{}
 
 // Name implements runner.Secret.

@@ -15,6 +15,8 @@ var errLocked = errors.New("it is locked by another process")
 
 func ownGroup(*exec.Cmd) {}
 
+func signalOf(error) int { return 0 }
+
 func lock(context.Context, string, bool) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
 func tryLock(string, bool) (io.Closer, error) { return nil, errors.ErrUnsupported }

@@ -19,6 +19,17 @@ const supported = true
 // how to end it.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
+// signalOf is the signal that ended a process, 0 for none.
+func signalOf(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return int(status.Signal())
+		}
+	}
+	return 0
+}
+
 // errLocked says that another process holds the lock.
 var errLocked = errors.New("it is locked by another process")
 

@@ -29,8 +29,9 @@ type process struct {
 	input   io.Closer
 	closing sync.Once
 	// done is closed when the launcher has ended; err is only read after that.
-	done chan struct{}
-	err  error
+	done    chan struct{}
+	err     error
+	started time.Time
 }
 
 // start runs a command under the launcher. dir is a scratch directory; secrets are the
@@ -64,7 +65,7 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
-	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, input: input, done: make(chan struct{})}
+	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, input: input, done: make(chan struct{}), started: time.Now().UTC()}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
@@ -105,6 +106,10 @@ func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 func (p *process) outcome() (*launch.Result, error) {
 	result, err := launch.ReadFile(p.result)
 	if errors.Is(err, fs.ErrNotExist) {
+		// The command may have ended its launcher, and itself with it.
+		if n := signalOf(p.err); n > 0 {
+			return &launch.Result{ExitCode: 128 + n, Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
+		}
 		return nil, fmt.Errorf("the launcher left no result: %w", errors.Join(p.err, err))
 	}
 	return result, err
