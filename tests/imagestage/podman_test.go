@@ -35,15 +35,20 @@ func newPodman(t *testing.T) *podman {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: the run command of the report is not tried")
 	}
-	p := &podman{t, t.TempDir()}
-	script := "#!/bin/sh\nset -eu\nif [ \"$1\" = run ]; then shift; set -- run --tls-verify=false \"$@\"; fi\n" +
+	// Its own directory: podman refuses a path of more than 50 characters, as t.TempDir's are.
+	dir, err := os.MkdirTemp("", "podman-")
+	require.NoError(t, err)
+	p := &podman{t, dir}
+	// As docker has it: limits that any host grants, and nothing writable that was not asked for.
+	script := "#!/bin/sh\nset -eu\nif [ \"$1\" = run ]; then shift; set -- run --tls-verify=false --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 --read-only-tmpfs=false \"$@\"; fi\n" +
 		"exec " + program + " --root " + p.dir + "/root --runroot " + p.dir + "/state --cgroup-manager cgroupfs \"$@\"\n"
 	require.NoError(t, os.WriteFile(filepath.Join(p.dir, "docker"), []byte(script), 0o700)) //nolint:gosec // it is run
 	t.Cleanup(func() {
-		out, err := p.docker(context.Background(), "docker rm --all --force --volumes && docker volume rm --all --force && docker rmi --all --force && docker network prune --force")
+		out, err := p.docker(context.Background(), "docker rm --all --force --time 0 --volumes && docker volume rm --all --force && docker rmi --all --force && docker network prune --force")
 		assert.NoError(t, err, out)
 		// What the storage mounted onto itself.
 		_ = exec.Command("umount", p.dir+"/root/overlay").Run()
+		assert.NoError(t, os.RemoveAll(p.dir))
 	})
 	return p
 }
