@@ -1,0 +1,95 @@
+package release
+
+import (
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// beside does something about a deployment under way while the run that holds the lock
+// follows it. Nothing is done where nothing is under way or nobody holds the lock, and nothing
+// but one call that ECS itself makes safe: stopping a deployment, or answering a pause by its id.
+// A holder that was lost records no end: again then does, once the lock is over.
+func (o *operation) beside(act func(*types.Service, types.ServiceDeployment) ([]*verdict.Problem, bool),
+	again func(*types.Service, types.ServiceDeployment) []*verdict.Problem,
+) ([]*verdict.Problem, bool) {
+	past, err := o.journal.Read(o.ctx)
+	if err != nil {
+		return []*verdict.Problem{verdict.Problemf(journal.JournalFailed, "%v", err)}, true
+	}
+	holder := o.journal.Held(past)
+	if holder == nil {
+		return nil, false
+	}
+	service, running, problem := o.underWay()
+	if problem != nil {
+		return []*verdict.Problem{problem}, true
+	}
+	o.past = past
+	for _, d := range running {
+		o.holder = holder
+		problems, done := act(service, d)
+		o.holder = nil
+		if !done {
+			continue
+		}
+		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.abandoned(aws.ToString(d.ServiceDeploymentArn)) {
+			return o.optimistic(func() []*verdict.Problem { return again(service, d) }), true
+		}
+		return problems, true
+	}
+	return nil, false
+}
+
+// abandoned waits for the end of a deployment to be on record, or for the lock to be over
+// without it.
+func (o *operation) abandoned(arn string) bool {
+	for end := o.clock.Now().Add(o.patience()); ; {
+		past, err := o.journal.Read(o.ctx)
+		if err != nil {
+			o.stage().Warn(NotRecorded, "%v", err)
+			return false
+		}
+		switch {
+		case past.Run == nil || past.Run.Deployment != arn:
+			return false
+		case o.journal.Held(past) == nil:
+			return true
+		case !o.clock.Now().Before(end) || o.clock.Sleep(o.ctx, 5*time.Second) != nil:
+			return false // whoever holds the lock is there, and records it
+		}
+	}
+}
+
+// besideRequest is a request to look on while the holder of the lock decides.
+func (o *operation) besideRequest(service *types.Service, d types.ServiceDeployment) (deployment.Request, *verdict.Problem) {
+	request := o.bare(service)
+	revision, problem := o.target(d)
+	if problem != nil {
+		return request, problem
+	}
+	if revision != nil {
+		request.TaskDefinition = aws.ToString(revision.TaskDefinition)
+		_, request.Digest, _ = strings.Cut(imageOf(*revision), "@")
+	}
+	request.AwaitApproval = o.in.AwaitApproval
+	return request, nil
+}
+
+// lookOn follows a deployment that the holder of the lock decides on.
+func (o *operation) lookOn(service *types.Service, d types.ServiceDeployment, answered string) []*verdict.Problem {
+	request, problem := o.besideRequest(service, d)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	request.Answered = answered
+	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	o.evidence(outcome)
+	return o.problems(outcome)
+}
