@@ -56,6 +56,11 @@ func answer(ctx context.Context, clients Clients, clock Clock, in Input, action 
 
 // reply answers a pause.
 func (o *operation) reply(d types.ServiceDeployment, hook *deployment.Hook, action types.DeploymentLifecycleHookAction) *verdict.Problem {
+	if action == types.DeploymentLifecycleHookActionRollback {
+		if problem := o.firstOfAll(d); problem != nil {
+			return problem
+		}
+	}
 	o.say("answering the pause at %s with %s", hook.Stage, action)
 	if _, err := o.clients.ECS.ContinueServiceDeployment(o.ctx, &ecs.ContinueServiceDeploymentInput{
 		ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: aws.String(hook.ID), Action: action,

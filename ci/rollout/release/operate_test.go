@@ -191,6 +191,23 @@ func TestAPauseThatIsRejectedRollsBack(t *testing.T) {
 	assert.Nil(t, w.state().Run)
 }
 
+func TestTheFirstDeploymentOfAllCanBeApprovedAndNotUndone(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
+	from := len(w.aws.Calls())
+	for _, f := range []operationOf{Reject, Rollback} {
+		result := w.asked(f)
+		w.code(t, deployment.NoRollbackTarget, result)
+		assert.Contains(t, result.Stage.Cause, "destroy")
+	}
+	for _, call := range fakeaws.Writes(w.aws.Calls()[from:]) {
+		assert.Equal(t, "s3:PutObject", call, "but for the lock")
+	}
+	w.passed(w.asked(Approve))
+	assert.Equal(t, family+"1", w.serving())
+}
+
 func TestAPauseThatNobodyAnswersRollsBack(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")

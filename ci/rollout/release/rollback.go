@@ -119,6 +119,9 @@ func (o *operation) target(d types.ServiceDeployment) (*types.ServiceRevision, *
 // stop asks ECS to roll a deployment back, and follows it there.
 func (o *operation) stop(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	arn := aws.ToString(d.ServiceDeploymentArn)
+	if problem := o.firstOfAll(d); problem != nil {
+		return []*verdict.Problem{problem}
+	}
 	if o.holder == nil {
 		if err := o.fence(o.ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
@@ -132,6 +135,14 @@ func (o *operation) stop(service *types.Service, d types.ServiceDeployment) []*v
 		return []*verdict.Problem{verdict.Problemf(StopRefused, "stop deployment %s: %v", arn, err)}
 	}
 	return o.undone(service, d)
+}
+
+// firstOfAll is the problem of undoing a deployment before which nothing ran.
+func (o *operation) firstOfAll(d types.ServiceDeployment) *verdict.Problem {
+	if len(d.SourceServiceRevisions) > 0 {
+		return nil
+	}
+	return verdict.Problemf(deployment.NoRollbackTarget, "the deployment is the first of service %s, so nothing was changed; destroy deletes the service", *o.plan.Service.ServiceName)
 }
 
 func asProblem(err error) *verdict.Problem {
