@@ -112,9 +112,6 @@ func (s *State) lookAtRole(ctx context.Context) error {
 				return err
 			}
 		}
-		if have.policy == "" { // a run was lost right after it had made the role
-			return s.clock.Sleep(ctx, roleSettles)
-		}
 		return nil
 	}
 	return nil

@@ -163,11 +163,8 @@ func TestARoleThatALostRunMadeIsGivenItsTime(t *testing.T) {
 		w.deploy("a")
 		w.aws.Cut(0, false)
 		calls := w.aws.Calls()
-		half := count(calls, "iam:CreateRole") > 0 && w.aws.Roles.Policy(service+"-ap-south-1-execution", "openstack-rca") == ""
 		result := w.deployed("a")
-		if half {
-			assert.Empty(t, result.Outcome.Failures, "call %d: the role is waited for when it is completed", cut)
-		}
+		assert.Empty(t, result.Outcome.Failures, "call %d: the lost run's lock lasts longer than ECS takes to know the role", cut)
 		assert.LessOrEqual(t, w.aws.ECS.Launches(family+"1"), 4, "call %d", cut)
 		if count(calls, "ecs:RegisterTaskDefinition") > 0 {
 			break
