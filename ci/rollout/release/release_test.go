@@ -234,7 +234,9 @@ func lostAnywhere(t *testing.T, strategy string, first bool) {
 		w = newWorld(t, strategy)
 		r := &w.in.Config.Rollout
 		r.BakeMinutes, r.CanaryBakeMinutes, r.LinearStepMinutes, r.LinearStepPercent = 1, 1, 1, 50
-		if !first {
+		if first {
+			w.in.Config.Rollout.ExecutionRole = "" // it is made as well
+		} else {
 			w.deployed("a")
 		}
 		from := len(w.aws.Calls())
