@@ -45,6 +45,8 @@ type rolled struct {
 	server *overhttp.Server
 	source string
 	call   func(operation string, args ...string) told
+	// credentials are the options that say who calls.
+	credentials []string
 	// ctx ends calls with SIGINT, as a cancelled job does; during goes on beside them.
 	ctx                      context.Context
 	during                   func()
@@ -141,9 +143,10 @@ func onEngine(t *testing.T, strategy string) *rolled {
 	host, _, err := net.ParseCIDR(addresses[0].String())
 	require.NoError(t, err)
 	r, url := start(t, host.String(), strategy)
+	r.credentials = []string{"--aws-access-key-id", "env:ROLLOUT_TEST_KEY", "--aws-secret-access-key", "env:ROLLOUT_TEST_SECRET"}
 	r.call = func(operation string, args ...string) told {
-		all := append([]string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url,
-			"--aws-access-key-id", "env:ROLLOUT_TEST_KEY", "--aws-secret-access-key", "env:ROLLOUT_TEST_SECRET", operation}, args...)
+		all := []string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url}
+		all = append(append(append(all, r.credentials...), operation), args...)
 		started := time.Now()
 		if r.during != nil {
 			go r.during()
@@ -255,6 +258,19 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	said = r.call("status", "summary")
 	require.Zero(t, said.exit, said.all)
 	assert.Contains(t, said.stdout, "sha256:"+strings.Repeat("b", 64))
+	// The same as a CI system calls it: by a token that is exchanged for a role's session, and another role.
+	key := r.credentials
+	r.credentials = []string{"--aws-web-identity-token", "env:ROLLOUT_TEST_SECRET", "--aws-web-identity-role", "arn:aws:iam::" + fakeAccount + ":role/ci",
+		"--aws-role", "arn:aws:iam::" + fakeAccount + ":role/operator"}
+	said = r.call("status", "summary")
+	require.Zero(t, said.exit, said.all)
+	assert.Contains(t, said.stdout, ":assumed-role/operator/")
+	r.server.STS.Identity = "another"
+	said = r.call("status", "enforce")
+	assert.Equal(t, 1, said.exit)
+	assert.Contains(t, said.all, "CREDENTIALS_INVALID")
+	assert.NotContains(t, said.all, "not-checked", "a token is no part of a message")
+	r.credentials = key
 	said = r.call("rollback", "enforce")
 	require.Zero(t, said.exit, said.all)
 	assert.Equal(t, r.family+"1", r.serving())
