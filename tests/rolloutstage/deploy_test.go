@@ -355,8 +355,8 @@ func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	assert.Zero(t, count(waited, "ecs:UpdateService"))
 	assert.Equal(t, r.family+"1", r.serving())
 
-	// The run is cancelled while the version bakes for three and a half minutes of this test.
-	r.configure("  bake_minutes: 420\n")
+	// The run is cancelled while the version bakes for a minute of this test.
+	r.configure("  bake_minutes: 120\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r.during = func() {
