@@ -165,6 +165,14 @@ type Options struct {
 	Files int
 	// Each, when set, is called for every test, in order.
 	Each func(Case)
+	// Declared is a number of tests that suites may declare besides the one that they hold,
+	// where the caller knows it: pytest counts the parts of a test too (subtests, a failing
+	// tear-down) and writes one element.
+	Declared int
+	// Again, when set, says of a test, by Case.ID, that a plugin of the project's ran it
+	// more than once. Every attempt may have an element, which looks passed; they are one test
+	// here, with the gravest outcome, and flaky when it passed in the end.
+	Again func(id string) bool
 }
 
 func (o Options) orDefault() Options {

@@ -246,6 +246,29 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+func TestAttemptsAtOneTestAreOneTest(t *testing.T) {
+	document := `<testsuites><testsuite name="s" tests="4">` +
+		`<testcase classname="a" name="x" time="1"/><testcase classname="a" name="y"/><testcase classname="a" name="x" time="2"/><testcase classname="a" name="x" time="3"/>` +
+		`<testcase classname="a" name="z"/><testcase classname="a" name="z"><failure message="m"/></testcase><testcase classname="a" name="z"><error message="n"/></testcase></testsuite></testsuites>`
+	var seen []string
+	r, err := Parse(strings.NewReader(document), Options{
+		Again:    func(id string) bool { return id != "a::y" },
+		Declared: 4,
+		Each:     func(c Case) { seen = append(seen, c.ID()) },
+	})
+	require.NoError(t, err)
+	assert.Equal(t, Counts{Passed: 1, Flaky: 1, Failed: 1}, r.Counts)
+	assert.Equal(t, []string{"a::y", "a::x", "a::z"}, seen)
+	assert.Equal(t, "m", r.Failures[0].Message)
+	assert.InDelta(t, 6, r.Seconds, 1e-9)
+	assert.Empty(t, r.Disagreements, "as many as the caller knows of")
+
+	r, err = Parse(strings.NewReader(document), Options{})
+	require.NoError(t, err)
+	assert.Equal(t, 6, r.Total(), "nobody says that any was run again")
+	assert.Equal(t, []string{`suite "s" declares 4 tests and holds 7`}, r.Disagreements)
+}
+
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"outcomes.xml", "collection.xml"} {
 		content, err := os.ReadFile("testdata/" + name)
@@ -265,6 +288,12 @@ func FuzzParse(f *testing.F) {
 		}
 		assert.Equal(t, tests, r.Total()+len(r.CollectionErrors))
 		assert.GreaterOrEqual(t, r.Seconds, 0.0)
+		again, err := Parse(strings.NewReader(string(content)), Options{
+			Limits: xmlscan.Limits{Bytes: 1 << 20, Depth: 20, Elements: 1000}, Again: func(id string) bool { return len(id)%2 == 0 },
+		})
+		require.NoError(t, err)
+		assert.LessOrEqual(t, again.Total(), r.Total(), "attempts are never more tests")
+		assert.Equal(t, r.Bad() > 0, again.Bad() > 0, "and hide no failure")
 		var merged strings.Builder
 		assert.NoError(t, Merge(&merged, xmlscan.Limits{}, strings.NewReader(string(content))))
 	})

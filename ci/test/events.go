@@ -33,6 +33,9 @@ type events struct {
 	directory string
 	// added are the tools that the pipeline added to the project's own.
 	added []string
+	// results are how many results pytest counts, parts of tests included; see Options.Declared
+	// of package junit.
+	results int
 	// collected is how many tests were selected to run; -1 when it was not told.
 	collected int
 	// tests are the tests that were started, by id.
@@ -44,8 +47,11 @@ type events struct {
 type eventTest struct {
 	finished bool
 	outcome  junit.Outcome
-	seconds  float64
-	markers  []string
+	// reruns is how many attempts a plugin of the project's said to run again; starts and
+	// results tell of one that does it without a word.
+	reruns, starts, results int
+	seconds                 float64
+	markers                 []string
 	// text is the end of the failure, output that of what the test printed.
 	text, output string
 }
@@ -176,6 +182,7 @@ func readEvents(r io.Reader) (*events, error) {
 			switch event.Event {
 			case "start":
 				t.finished = false
+				t.starts++
 			case "finish":
 				t.finished = true
 			default:
@@ -185,6 +192,7 @@ func readEvents(r io.Reader) (*events, error) {
 				if texts > maxEventTexts {
 					event.Text, event.Output = "", ""
 				}
+				e.results += t.counts(event.When, event.Outcome)
 				t.markers = event.Markers[:min(len(event.Markers), 100)]
 				t.result(event.When, event.Outcome, event.Text, event.Seconds)
 				if event.Output != "" {
@@ -197,6 +205,49 @@ func readEvents(r io.Reader) (*events, error) {
 		return e, fmt.Errorf("read events: %w", err)
 	}
 	return e, nil
+}
+
+// counts is by how much a result raises the number of tests that pytest declares: a
+// failure of the tear-down after one of the test has an element of its own and is not counted.
+func (t *eventTest) counts(when, outcome string) int {
+	switch {
+	case outcome == "rerun" || outcome == "retried": // pytest-rerunfailures, pytest-retry
+		t.reruns++
+		return 0
+	case when == "teardown" && outcome == "failed" && t.outcome == junit.Failed:
+		return 0
+	}
+	t.results++
+	return 1
+}
+
+// again says whether the test was run more than once. One that is named twice has as many
+// results as starts.
+func (t *eventTest) again() bool {
+	return t.reruns > 0 || t.finished && t.starts > max(1, t.results)
+}
+
+// options are those for the report of the same run.
+func (e *events) options() junit.Options {
+	o := junit.Options{Again: func(id string) bool {
+		t := e.tests[id]
+		return t != nil && t.again()
+	}}
+	if e.ended {
+		o.Declared = e.results
+	}
+	return o
+}
+
+// flaky are the tests that passed after attempts that did not.
+func (e *events) flaky() []string {
+	var ids []string
+	for _, id := range e.order {
+		if t := e.tests[id]; t.again() && t.outcome == junit.Passed {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (t *eventTest) result(when, outcome, text string, seconds float64) {

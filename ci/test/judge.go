@@ -62,8 +62,11 @@ func (s *session) judgeRun() {
 			s.fail(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
 		}
 	}
-	if len(s.flaky) > 0 {
-		s.result.Stage.Warn(FlakyTests, "%d: %s", len(s.flaky), names(slices.Sorted(maps.Keys(s.flaky)), shown))
+	// Those that the stage ran again, and those that a plugin of the project's did.
+	flaky := slices.Concat(slices.Collect(maps.Keys(s.flaky)), s.events.flaky())
+	slices.Sort(flaky)
+	if flaky = slices.Compact(flaky); len(flaky) > 0 {
+		s.result.Stage.Warn(FlakyTests, "%d: %s", len(flaky), names(flaky, shown))
 	}
 }
 

@@ -246,7 +246,9 @@ func (s *session) readUnited(name string) error {
 		return fmt.Errorf("open JUnit report: %w", err)
 	}
 	s.seen = s.in.newSeen(s.events)
-	s.result.JUnit, err = junit.Parse(f, junit.Options{Each: s.seen.add})
+	options := s.events.options()
+	options.Each = s.seen.add
+	s.result.JUnit, err = junit.Parse(f, options)
 	return errors.Join(err, f.Close())
 }
 

@@ -95,11 +95,13 @@ func (s *session) again(ctx context.Context, r runner.Runner, failed []string, a
 	if err != nil {
 		return nil, fmt.Errorf("open JUnit report: %w", err)
 	}
-	_, err = junit.Parse(f, junit.Options{Each: func(c junit.Case) {
-		if c.Outcome == junit.Passed {
+	options := p.events.options()
+	options.Each = func(c junit.Case) {
+		if c.Outcome == junit.Passed || c.Outcome == junit.Flaky {
 			passed = append(passed, c.ID())
 		}
-	}})
+	}
+	_, err = junit.Parse(f, options)
 	return passed, errors.Join(err, f.Close())
 }
 

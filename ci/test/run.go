@@ -237,7 +237,7 @@ func (s *session) collect(ctx context.Context, p *part) error {
 	}
 	if p.has(junitFile) {
 		p.junitErr = errors.Join(p.junitErr, p.open(junitFile, func(f *os.File) (err error) {
-			options := junit.Options{}
+			options := p.events.options()
 			if p.name == "" && s.in.Reruns == 0 {
 				// This is the whole report: it need not be read a second time.
 				s.seen = s.in.newSeen(p.events)

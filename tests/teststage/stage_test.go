@@ -4,9 +4,11 @@ package teststage
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +138,46 @@ func TestASourceLayoutWithoutConfiguration(t *testing.T) {
 	assert.Equal(t, 3, r.Coverage.Totals().Lines, "src/thing/unused.py counts, though nothing imports it")
 	assert.Equal(t, "src/thing/__init__.py", r.Coverage.Files[0].Path)
 	assert.Contains(t, codes(r.Stage.Warnings), test.ToolsAdded.Name)
+}
+
+// What pytest and its plugins count in other ways than one element for one test.
+func TestATestIsCountedOnceWhateverTheReportHolds(t *testing.T) {
+	again := "N = []\n\n%sdef test_flaky():\n    N.append(1)\n    assert len(N) > 2\n\ndef test_good(): pass\n"
+	for name, c := range map[string]struct {
+		packages, addopts, tests, want, code string
+		flaky                                bool
+	}{
+		"subtests": {"", "", "import unittest\n\ndef test_s(subtests):\n    for i in range(4):\n        with subtests.test(i=i):\n            assert i < 9\n\nclass T(unittest.TestCase):\n    def test_u(self):\n        for i in range(3):\n            with self.subTest(i=i):\n                self.assertLess(i, 9)\n",
+			"2: 2 passed", "", false},
+		"subtests that fail":               {"", "", "def test_s(subtests):\n    for i in range(4):\n        with subtests.test(i=i):\n            assert i % 2\n", "1: 0 passed, 1 failed", "TESTS_FAILED", false},
+		"subtests by a plugin, in workers": {"pytest<9\npytest-subtests\npytest-xdist", "-n 2", "def test_s(subtests):\n    for i in range(4):\n        with subtests.test(i=i):\n            assert i < 9\n", "1: 1 passed", "", false},
+		"a tear-down that fails":           {"", "", "import pytest\n\n@pytest.fixture\ndef bad():\n    yield\n    raise RuntimeError('x')\n\ndef test_p(bad): pass\n", "1: 0 passed, 1 errored", "TESTS_FAILED", false},
+		"a test that fails with it":        {"", "", "import pytest\n\n@pytest.fixture\ndef bad():\n    yield\n    raise RuntimeError('x')\n\ndef test_p(bad): assert 0\n", "1: 0 passed, 1 failed", "TESTS_FAILED", false},
+		"pytest-rerunfailures":             {"pytest-rerunfailures", "--reruns 3", fmt.Sprintf(again, ""), "2: 1 passed, 1 flaky", "", true},
+		"pytest-rerunfailures, in workers": {"pytest-rerunfailures\npytest-xdist", "--reruns 3 -n 2", fmt.Sprintf(again, ""), "2: 1 passed, 1 flaky", "", true},
+		"pytest-rerunfailures, in vain":    {"pytest-rerunfailures", "--reruns 1", fmt.Sprintf(again, ""), "2: 1 passed, 1 failed", "TESTS_FAILED", false},
+		"pytest-retry":                     {"pytest-retry", "--retries 3", fmt.Sprintf(again, ""), "2: 1 passed, 1 flaky", "", true},
+		"flaky":                            {"flaky", "", "from flaky import flaky\n" + fmt.Sprintf(again, "@flaky(max_runs=4)\n"), "2: 1 passed, 1 flaky", "", true},
+		"a failure that prints 20 MB":      {"", "", "def test_p():\n    print('x' * 20_000_000)\n    assert 0\n", "1: 0 passed, 1 failed", "TESTS_FAILED", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := calculator()
+			delete(p, "tests/test_calc.py")
+			p["requirements-test.txt"] += c.packages + "\n"
+			p["tests/test_counted.py"] = c.tests
+			p["pytest.ini"] = "[pytest]\naddopts = " + c.addopts + "\n"
+			r := run(t, p, nil)
+			assert.Equal(t, c.code, r.Stage.Code, r.Stage.Cause)
+			assert.Len(t, r.Stage.Problems, map[bool]int{true: 1}[c.code != ""])
+			for _, e := range r.Stage.Evidence {
+				if e.Name == "tests" {
+					assert.Equal(t, c.want, e.Value)
+				}
+			}
+			require.NotNil(t, r.JUnit)
+			assert.Equal(t, c.flaky, slices.Contains(codes(r.Stage.Warnings), "FLAKY_TESTS"))
+		})
+	}
 }
 
 func TestFailuresAreTold(t *testing.T) {

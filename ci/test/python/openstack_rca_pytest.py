@@ -102,10 +102,25 @@ class Events:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
-    """Tell the controlling process of xdist too which marks a test has."""
+    """Tell the controlling process of xdist too which marks a test has, and keep its output short.
+
+    The output of a failed test goes into the JUnit report, which has to stay readable.
+    """
     outcome = yield
     names = {mark.name for mark in item.iter_markers()} - BUILT_IN
-    outcome.get_result().openstack_rca_markers = sorted(names)
+    report = outcome.get_result()
+    report.openstack_rca_markers = sorted(names)
+    report.sections = [(title, shortened(text)) for title, text in report.sections]
+
+
+MOST_OUTPUT = 1 << 20
+
+
+def shortened(text: str) -> str:
+    """Keep the end of a long output."""
+    if len(text) <= MOST_OUTPUT:
+        return text
+    return f"[the first {len(text) - MOST_OUTPUT} characters are left out]\n" + text[-MOST_OUTPUT:]
 
 
 def added() -> list[str]:
