@@ -159,6 +159,9 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 		p := s.fail(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
 		p.Next = "python -m pytest --collect-only " + files[0]
 		p.Details = details(r.CollectionErrors)
+		if name := s.hidden(r.CollectionErrors); name != "" {
+			p.Next = unhide(name)
+		}
 	}
 	switch {
 	case r.Total() == 0:
@@ -171,6 +174,9 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 	if r.Bad() > 0 {
 		p := s.fail(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = fmt.Sprintf("python -m pytest %q -v", r.Failures[0].ID())
+		if name := s.hidden(r.Failures); name != "" {
+			p.Next = unhide(name)
+		}
 		p.Details = details(r.Failures)
 		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {
 			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))

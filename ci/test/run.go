@@ -41,6 +41,8 @@ type session struct {
 	result   *Result
 	plan     *plan
 	problems []*verdict.Problem
+	// source are the names of all its files.
+	source []string
 
 	// parts are the runs of the test command: one, or one for each shard.
 	parts []*part
@@ -119,6 +121,7 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 		s.fail(SourceEmpty, "the source holds no files")
 		return false
 	}
+	s.source = names
 	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".py") }) {
 		s.fail(SourceNotPython, "none of the source's %d files ends in .py (the first is %s)", len(names), names[0])
 		return false

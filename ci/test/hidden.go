@@ -1,0 +1,50 @@
+package test
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+)
+
+// notThere is what Python says of a file that is not there.
+var notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
+
+// hidden names a file or folder that a test looked for in vain although the source has it:
+// the configuration keeps it from the tests. It is empty when there is none.
+func (s *session) hidden(cases []junit.Case) string {
+	for _, c := range cases {
+		text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
+		if t := s.events.tests[c.ID()]; t != nil {
+			text += "\n" + t.text
+		}
+		for _, m := range notThere.FindAllStringSubmatch(text, -1) {
+			name := path.Clean(m[1])
+			if inside, ok := strings.CutPrefix(name, s.events.directory+"/"); ok && s.events.directory != "" {
+				name = inside
+			}
+			if isThere(s.source, name) && !isThere(s.plan.names, name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// isThere says whether sorted names hold a file or a folder.
+func isThere(names []string, name string) bool {
+	if _, found := slices.BinarySearch(names, name); found {
+		return true
+	}
+	at, _ := slices.BinarySearch(names, name+"/")
+	return at < len(names) && strings.HasPrefix(names[at], name+"/")
+}
+
+// unhide is what to do about a hidden file.
+func unhide(name string) string {
+	return fmt.Sprintf("%s is in the source, and exclude or test.inputs of pipeline.yaml keeps it from the tests (README files, docs and Makefile are, by default): "+
+		"set exclude without the glob that matches it", name)
+}

@@ -1,0 +1,26 @@
+package test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+)
+
+func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
+	s := &session{source: []string{"README.md", "app.py", "docs/a/b.rst", "tests/test_a.py"}, plan: &plan{names: []string{"app.py", "tests/test_a.py"}},
+		events: &events{directory: "/src", tests: map[string]*eventTest{}}}
+	for message, want := range map[string]string{
+		"FileNotFoundError: [Errno 2] No such file or directory: 'README.md'":            "README.md",
+		"FileNotFoundError: [Errno 2] No such file or directory: '/src/tests/../docs/a'": "docs/a",
+		"FileNotFoundError: [Errno 2] No such file or directory: '/src/docs'":            "docs",
+		"FileNotFoundError: [Errno 2] No such file or directory: 'gone.md'":              "",
+		"FileNotFoundError: [Errno 2] No such file or directory: '/etc/README.md'":       "",
+		"FileNotFoundError: [Errno 2] No such file or directory: 'app.py'":               "",
+		"assert 1 == 2": "",
+	} {
+		assert.Equal(t, want, s.hidden([]junit.Case{{Name: "x"}, {Name: "y", Message: message}}), message)
+	}
+	assert.Contains(t, unhide("README.md"), "exclude")
+}
