@@ -89,6 +89,16 @@ func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
+	if s.in.Config.Image.Platform != "" {
+		// Before anything is built: an engine takes the only image that a name has for any platform.
+		platform, err := s.platform().From(pinned).Platform(ctx)
+		if err != nil {
+			return nil, s.engineProblem(ctx, CodeEngineFailed, "read the platform of "+base, err)
+		}
+		if problem := s.judgePlatform(base, string(platform)); problem != nil {
+			return nil, problem
+		}
+	}
 	maker := s.fresh(engine.WithoutTrustUpdate(s.platform().From(pinned).WithUser("0")))
 	prepare := s.python(maker.WithMountedDirectory(rootDir, s.platform().From(pinned).Rootfs()),
 		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)

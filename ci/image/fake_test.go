@@ -180,6 +180,7 @@ func (w *world) script(application string) {
 		}
 		return nil, fmt.Errorf("no output for %s", c.Path)
 	})
+	e.AnswerFunc("platform", func(daggertest.Call) (any, error) { return w.in.Config.Image.Platform, nil })
 	e.Answer("exitCode", 0)
 	e.Answer("combinedOutput", "score: different\n")
 	e.Answer("entrypoint", []string{})

@@ -199,6 +199,16 @@ func TestABuildThatFailsSaysWhere(t *testing.T) {
 			w.engine.Answer("imageRef", errors.New("resolve image: no match for platform in manifest: not found"))
 		},
 			image.CodeWrongPlatform, "pull python:3.11-slim: it does not exist for linux/arm64"},
+		"the base is another platform's alone": {func(w *world) {
+			w.in.Config.Image.Platform = "linux/arm64"
+			w.engine.Answer("platform", "linux/amd64")
+		},
+			image.CodeWrongPlatform, "python:3.11-slim is for linux/amd64, wanted is linux/arm64"},
+		"the base's platform is unread": {func(w *world) {
+			w.in.Config.Image.Platform = "linux/arm64"
+			w.engine.Answer("platform", errors.New("lost"))
+		},
+			image.CodeEngineFailed, "read the platform of python:3.11-slim: lost"},
 		"the base has no Python": {func(w *world) {
 			w.engine.Answer("withMountedDirectory.withMountedDirectory.withExec.withoutMount.sync", exec)
 		},
