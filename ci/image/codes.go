@@ -56,7 +56,7 @@ var (
 		"Use a base image without them; in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
 	CodeWorldWritable = failure("WORLD_WRITABLE", "Everybody may write to files of the image.",
 		"Correct the modes in the source or in the base image")
-	CodeBuildTool = failure("BUILD_TOOL_LEFT", "Installers or compilers are left in the image.",
+	CodeBuildTool = failure("BUILD_TOOL_LEFT", "Installers, compilers or what they cached are left in the image.",
 		"Remove them from the serving requirements, or use a base image without them")
 	CodeTooLarge = failure("IMAGE_TOO_LARGE", "The compressed layers exceed the budget.",
 		"Remove packages that serving does not need from its requirements, or raise image.max_megabytes")
@@ -106,7 +106,7 @@ var (
 		Meaning: "The application was not run with a read-only root file system: the kernel or the container refused the rule.",
 		Remedy:  "Use an engine whose kernel has Landlock (Linux 5.19 and later) switched on, and whose containers may use it, as the stock one's may"}
 	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
-		Meaning: "The source's own Dockerfile leaves installers or compilers in the image.",
+		Meaning: "The source's own Dockerfile leaves installers, compilers or what they cached in the image.",
 		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
 	WarnNoPage = verdict.Code{Name: "PAGE_NOT_LOADED", Stage: verdict.Image,
 		Meaning: "No browser looked at the page: pipeline.yaml says so.",

@@ -293,6 +293,7 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 		"setuid files":   {func(w *world) { w.findings["setuid"] = []string{"/bin/su"} }, image.CodeSetuid, "/bin/su"},
 		"writable files": {func(w *world) { w.findings["writable"] = []string{"/a", "/b", "/c", "/d", "/e", "/f"} }, image.CodeWorldWritable, "and 1 more"},
 		"pip":            {func(w *world) { w.findings["modules"] = []string{"pip"} }, image.CodeBuildTool, "pip"},
+		"a cache":        {func(w *world) { w.findings["caches"] = []string{"/root/.cache"} }, image.CodeBuildTool, "/root/.cache"},
 		"a key":          {func(w *world) { w.findings["secrets"] = []string{"/app/.env"} }, image.CodeSecret, "/app/.env"},
 		"another Python": {func(w *world) { w.findings["python"] = "3.9" }, image.CodeBaseUnfit, "has Python 3.9"},
 		"an import that fails": {func(w *world) {

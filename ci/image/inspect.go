@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,7 @@ type findings struct {
 	Leftovers []string `json:"leftovers"`
 	Tools     []string `json:"tools"`
 	Modules   []string `json:"modules"`
+	Caches    []string `json:"caches"`
 	// Imports are the modules that were to import: "ok", "absent", or the error.
 	Imports map[string]string `json:"imports"`
 	Error   string            `json:"error"`
@@ -57,9 +59,9 @@ func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
 	}
 	find(CodeSetuid, "setuid or setgid files", f.Setuid)
 	find(CodeWorldWritable, "world-writable files", f.Writable)
-	tools := append(append([]string{}, f.Tools...), f.Modules...)
+	tools := slices.Concat(f.Tools, f.Modules, f.Caches)
 	if s.in.Config.Image.Dockerfile == "" {
-		find(CodeBuildTool, "installers and compilers", tools)
+		find(CodeBuildTool, "installers, compilers and caches", tools)
 	} else if len(tools) > 0 {
 		s.stage.Warn(WarnTools, "%s", some(tools, 10))
 	}

@@ -68,6 +68,7 @@ func input(t *testing.T, client *dagger.Client) image.Input {
 	cfg.Image.ScriptHealth = "/_stcore/script-health-check"
 	cfg.Image.StartBudget = config.Duration(90 * time.Second)
 	cfg.Image.MaxMegabytes = 400
+	cfg.Image.Source = "https://example.com/fixture"
 	runner := engine.New(client, engine.Options{Tunnel: true})
 	t.Cleanup(func() { require.NoError(t, runner.Close(context.Background())) })
 	return image.Input{
@@ -157,6 +158,15 @@ func TestTheProvenDigestArrivesInARealRegistry(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, in.CommitTime, file.Created.Time)
 	assert.Equal(t, "10001:10001", file.Config.User)
+	manifest, err := pulled.Manifest()
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"source": in.Config.Image.Source, "revision": commit, "version": "20261122-100000-0f1e2d3", "created": "2026-11-22T10:00:00Z",
+	} {
+		name = "org.opencontainers.image." + name
+		assert.Equal(t, want, manifest.Annotations[name], name)
+		assert.Equal(t, want, file.Config.Labels[name], name)
+	}
 	files := filesOf(t, pulled)
 	assert.Equal(t, "not a real model, but one file with one hash\n", files["app/models/lstm_model.keras"])
 	assert.Contains(t, files["etc/openstack-rca/image.json"], in.Model.SHA256)

@@ -18,6 +18,8 @@ SKIP = {"/proc", "/sys", "/dev", "/run"}
 TOOLS = ["pip", "pip3", "uv", "gcc", "g++", "cc", "clang", "make", "ld"]
 # setuptools is not among them: some packages import it when they run.
 MODULES = ["pip", "ensurepip", "uv"]
+# What installing leaves that serving never reads.
+CACHES = ["/root/.cache", "/home/app/.cache", "/var/cache/apt/archives", "/var/lib/apt/lists", "/tmp", "/var/tmp"]
 HISTORY = {".bash_history", ".python_history", ".ash_history", ".sh_history", ".netrc", ".pypirc"}
 SECRET_NAMES = re.compile(
     r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$"
@@ -127,6 +129,7 @@ def main() -> None:
                     if PRIVATE_KEY in content and b"PRIVATE KEY" in content:
                         found["secrets"].append(path)
     found["tools"] = [tool for tool in TOOLS if shutil.which(tool)]
+    found["caches"] = [path for path in CACHES if any(files for _, _, files in os.walk(path))]
     probe = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m)])"
     # The application's interpreter, which need not be the one that runs this.
     ran = subprocess.run(["python", "-c", probe, *MODULES], capture_output=True, text=True, cwd="/")
