@@ -84,6 +84,9 @@ const refreshBefore = 5 * time.Minute
 
 const defaultAttempts = 10
 
+// exchangeAttempts is how often a web identity token is exchanged for credentials.
+const exchangeAttempts = 3
+
 var (
 	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
 	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
@@ -147,7 +150,11 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	if err != nil {
 		return nil, problem("load AWS credentials", err)
 	}
-	identity := sts.NewFromConfig(cfg)
+	identity := sts.NewFromConfig(cfg, func(s *sts.Options) {
+		// The SDK takes a refused token for one that is not known yet, and tries again: as often
+		// as other calls, that would be minutes.
+		s.Retryer = retry.AddWithMaxAttempts(s.Retryer, min(exchangeAttempts, o.attempts()))
+	})
 	if o.WebIdentityRole != "" {
 		cfg.Credentials = cached(stscreds.NewWebIdentityRoleProvider(identity, o.WebIdentityRole, token(o.WebIdentity), func(w *stscreds.WebIdentityRoleOptions) {
 			w.RoleSessionName, w.Duration = o.sessionName(), o.Session
@@ -190,15 +197,18 @@ func (o Options) objects(cfg aws.Config) *s3.Client {
 	})
 }
 
-func (o Options) load(ctx context.Context) (aws.Config, error) {
-	attempts := o.Attempts
-	if attempts <= 0 {
-		attempts = defaultAttempts
+func (o Options) attempts() int {
+	if o.Attempts <= 0 {
+		return defaultAttempts
 	}
+	return o.Attempts
+}
+
+func (o Options) load(ctx context.Context) (aws.Config, error) {
 	// One retryer for all clients: its token bucket slows all of them when one is throttled.
 	retryer := retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
 		a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
-			s.MaxAttempts = attempts
+			s.MaxAttempts = o.attempts()
 			if o.MaxBackoff > 0 {
 				s.MaxBackoff = o.MaxBackoff
 			}

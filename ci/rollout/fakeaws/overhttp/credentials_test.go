@@ -3,6 +3,7 @@ package overhttp_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +83,8 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	require.NotNil(t, problem)
 	assert.Contains(t, problem.Cause, "InvalidIdentityToken")
 	assert.NotContains(t, problem.Cause, "wrong")
+	exchanges := slices.DeleteFunc(w.server.Actions(), func(a string) bool { return a != "sts:AssumeRoleWithWebIdentity" })
+	assert.LessOrEqual(t, len(exchanges), 3, "a token that is refused is not shown for minutes")
 	unreadable := w.open(account.Options{WebIdentity: func() ([]byte, error) { return nil, errors.New("no such file") }, WebIdentityRole: deployer})
 	_, problem = account.Guard(ctx, unreadable.STS, accountID)
 	require.NotNil(t, problem)
