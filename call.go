@@ -248,7 +248,7 @@ func (c *call) options() pipeline.Options {
 	opts := c.opts
 	opts.Environment, opts.Ref, opts.Commit = c.module.Environment, c.module.Ref, c.module.Commit
 	opts.CommitTime, opts.Event = c.module.CommitTime, c.module.Event
-	opts.Python, opts.Test = c.python, c.test
+	opts.Python, opts.Platform, opts.Test = c.python, c.module.Platform, c.test
 	opts.Train.Params, opts.Train.Threads, opts.Train.Twice = c.params, c.threads, c.twice
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
 	to := c.module.Target

@@ -27,6 +27,8 @@ type OpenstackRca struct {
 	// +private
 	Event string
 	// +private
+	Platform string
+	// +private
 	Target *Target
 	// +private
 	IndexURL *dagger.Secret
@@ -116,6 +118,12 @@ func New(
 	//
 	// +optional
 	event string,
+
+	// Platform of the image, linux/amd64 or linux/arm64, instead of image.platform in
+	// pipeline.yaml. Another one than the engine's needs an engine that emulates it.
+	//
+	// +optional
+	platform string,
 
 	// MLflow server to publish to, outside of the sandbox.
 	//
@@ -219,7 +227,7 @@ func New(
 	sandboxS3 *dagger.Service,
 ) *OpenstackRca {
 	return &OpenstackRca{
-		Source: source, Environment: environment, Ref: ref, Commit: commit, CommitTime: commitTime, Event: event,
+		Source: source, Environment: environment, Ref: ref, Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
 		Target: &Target{
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
 			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,

@@ -16,6 +16,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// Platforms are those that an image can be for.
+var Platforms = []string{"linux/amd64", "linux/arm64"}
+
 var (
 	// plainName is what may become a part of an S3 key, an image name or an AWS name.
 	plainName       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
@@ -257,7 +260,7 @@ func (v *validator) image(i Image) {
 			v.bad("image.base", "%q is not an image reference", i.Base)
 		}
 	}
-	if !slices.Contains([]string{"", "linux/amd64", "linux/arm64"}, i.Platform) {
+	if i.Platform != "" && !slices.Contains(Platforms, i.Platform) {
 		v.bad("image.platform", "%q is neither linux/amd64 nor linux/arm64", i.Platform)
 	}
 	v.dockerfile(i)

@@ -248,7 +248,11 @@ func (s *session) buildKey(ctx context.Context, withoutModel string, b *built) s
 	if applicationErr != nil || manifestErr != nil {
 		return ""
 	}
-	return hashOf(withoutModel, application, manifest, s.in.Model.File, s.in.Model.SHA256, s.in.Model.Golden, s.in.Version)
+	version := 0 // the run that made it is another each time, and not in the image
+	if s.in.Version != nil {
+		version = s.in.Version.Number
+	}
+	return hashOf(withoutModel, application, manifest, s.in.Model.File, s.in.Model.SHA256, s.in.Model.Golden, version)
 }
 
 // proveOnce runs the image, unless it has been seen to run.

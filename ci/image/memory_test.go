@@ -76,6 +76,7 @@ func TestAnImageThatWasProvenIsNotProvenAgain(t *testing.T) {
 	require.Equal(t, 1, w.publishes())
 	w.proofs = w.remembered()
 	require.Len(t, w.proofs, 2, "the whole build, and the running image")
+	w.in.Version.RunID = "registered anew, as a sandbox does"
 
 	second := w.run()
 	require.Equal(t, verdict.Pass, second.Stage.Verdict, second.Stage.Failure())

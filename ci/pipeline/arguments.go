@@ -2,9 +2,11 @@ package pipeline
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -40,6 +42,9 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 			bad("--commit-time %q is not a time in RFC 3339, such as 2026-01-31T12:00:00Z", opts.CommitTime)
 		}
 		parsed.commitTime = at.UTC()
+	}
+	if !slices.Contains(append([]string{""}, config.Platforms...), opts.Platform) {
+		bad("--platform %q is not one of %s", opts.Platform, strings.Join(config.Platforms, ", "))
 	}
 	for _, param := range opts.Train.Params {
 		name, value, found := strings.Cut(param, "=")

@@ -41,6 +41,8 @@ type Options struct {
 	Data runner.Files
 	// Python overrides the version in pipeline.yaml.
 	Python string
+	// Platform overrides the image's in pipeline.yaml, and with it the rollout's.
+	Platform string
 	// Test and Train narrow or override these stages.
 	Test  TestOptions
 	Train TrainOptions
@@ -167,6 +169,9 @@ func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, 
 	}
 	if opts.Python != "" {
 		cfg.Python = opts.Python
+	}
+	if opts.Platform != "" {
+		cfg.Image.Platform = opts.Platform
 	}
 	run.Application = cfg.Name
 	tree, err := backend.Source.Filter(nil, cfg.Exclude).Digest(ctx)

@@ -51,12 +51,13 @@ func codes(run *verdict.Run) map[string]string {
 
 func TestNothingRunsWhenTheArgumentsOrTheConfigurationAreWrong(t *testing.T) {
 	b, r := backend(t, source(map[string]string{"pipeline.yaml": "test:\n  coverage:\n    total: 101\nunknown: 1\n"}))
-	outcome := Run(t.Context(), b, Options{Ref: "a..b", Commit: "not hexadecimal", CommitTime: "yesterday", Train: TrainOptions{Params: []string{"epochs", "a=1", "a=2"}, Threads: -1}})
+	outcome := Run(t.Context(), b, Options{Ref: "a..b", Commit: "not hexadecimal", CommitTime: "yesterday", Platform: "windows/amd64", Train: TrainOptions{Params: []string{"epochs", "a=1", "a=2"}, Threads: -1}})
 	assert.Equal(t, verdict.Fail, outcome.Run.Verdict)
 	assert.Empty(t, r.Steps())
 	lines := strings.Join(outcome.Run.Failures(), "\n")
 	for _, part := range []string{
 		"BAD_ARGUMENT: --ref", "BAD_ARGUMENT: --commit", "BAD_ARGUMENT: --commit-time", "--param \"epochs\"", "--param a is given twice", "--cpu-threads -1",
+		`BAD_ARGUMENT: --platform "windows/amd64" is not one of linux/amd64, linux/arm64`,
 		"CONFIG_INVALID: pipeline.yaml:3:", "test.coverage.total", "CONFIG_INVALID: pipeline.yaml:4:", "unknown",
 	} {
 		assert.Contains(t, lines, part)
@@ -244,6 +245,15 @@ func TestAnImageIsKnownByItsDigest(t *testing.T) {
 	assert.Equal(t, verdict.Pass, p.image().Verdict)
 	assert.Equal(t, "r@sha256:1", p.outcome.Image)
 	assert.Equal(t, "sha256:1", run.ImageDigest)
+}
+
+func TestThePlatformOfTheCallComesBeforeTheFiles(t *testing.T) {
+	b, _ := backend(t, source(map[string]string{"pipeline.yaml": "image:\n  platform: linux/amd64\n"}))
+	for given, want := range map[string]string{"": "linux/amd64", "linux/arm64": "linux/arm64"} {
+		run, cfg, _ := Prepare(t.Context(), b, Options{Platform: given})
+		require.Nil(t, run.Preflight)
+		assert.Equal(t, want, cfg.Image.Platform)
+	}
 }
 
 func TestTheTestStageSaysWhenItHasNoRoom(t *testing.T) {

@@ -43,6 +43,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
 	flags.StringVar(&in.opts.Ref, "ref", "main", "branch, tag or pull request; decides which stages run")
 	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
+	flags.StringVar(&in.opts.Platform, "platform", "", "platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
 	flags.StringVar(&in.opts.Event, "event", "", "what the CI system runs for: push, pull_request; a pull request never publishes")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 
