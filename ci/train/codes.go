@@ -52,6 +52,9 @@ var (
 	ArtifactAmbiguous = failure("ARTIFACT_AMBIGUOUS", "Two files of the model have the same base name.",
 		"Rename one of them or narrow train.artifacts in pipeline.yaml: a model's files travel in one folder")
 
+	ArtifactTooLarge = failure("ARTIFACT_TOO_LARGE", "A file that belongs to the model is larger than what is taken along with one.",
+		"Narrow train.artifacts in pipeline.yaml to the files that the model needs; keep data sets elsewhere")
+
 	RunMissing = failure("RUN_MISSING", "The training logged no MLflow run and declares no metrics file.",
 		"Log a run to MLFLOW_TRACKING_URI (python main.py --mode train --enable-mlflow), or name a file under train.metrics")
 	RunUnfinished = failure("RUN_UNFINISHED", "The MLflow run of the training was left open: it is RUNNING or SCHEDULED.",
@@ -124,7 +127,7 @@ func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, Cancelled,
 		TrainFailed, TrainTimeout, TrainKilled,
-		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous,
+		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous, ArtifactTooLarge,
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
 		NoBetterThanBaseline, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
@@ -331,6 +332,9 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
+	if problem := s.tooLarge(ctx, file, paths); problem != nil {
+		return []*verdict.Problem{problem}
+	}
 	artifact.Files, artifact.Dir = files, filepath.Join(s.in.WorkDir, "model")
 	// What an earlier call left there is not this model's.
 	if err := os.RemoveAll(artifact.Dir); err != nil {
@@ -361,6 +365,40 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, kerasfile.SafeVersion)
 	}
 	return report.Problems
+}
+
+// maxModel and maxArtifact bound the files that are exported, before they are.
+var maxModel, maxArtifact int64 = kerasfile.DefaultLimits().FileBytes, 1 << 30
+
+// tooLarge measures the model's files where the training left them.
+func (s *session) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
+	sizes := make([]int64, len(paths))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, p := range paths {
+		group.Go(func() (err error) {
+			sizes[i], err = s.trained.Outputs.Size(inner, p)
+			if errors.Is(err, fs.ErrNotExist) { // it is listed
+				return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is a link to no file that the training left", p)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		if problem := (*verdict.Problem)(nil); errors.As(err, &problem) {
+			return problem
+		}
+		return stepProblem(ctx, "measure the model", err)
+	}
+	for i, p := range paths {
+		switch {
+		case p == file && sizes[i] > maxModel:
+			return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxModel)
+		case p != file && sizes[i] > maxArtifact:
+			return verdict.Problemf(ArtifactTooLarge, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxArtifact)
+		}
+	}
+	return nil
 }
 
 // noModel says why there is not one model.

@@ -339,6 +339,24 @@ func TestTheAlertOfTheDocument(t *testing.T) {
 	}
 }
 
+func TestFilesThatAreTooLargeAreNotExported(t *testing.T) {
+	for name, c := range map[string]struct {
+		model, artifact int64
+		code            verdict.Code
+		cause           string
+	}{
+		"the model":       {10, 1 << 20, kerasfile.ArchiveInvalid, "more than the limit of 10"},
+		"another of them": {1 << 20, 3, train.ArtifactTooLarge, "more than the limit of 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			train.Limit(t, c.model, c.artifact)
+			s := sound(t)
+			s.fails(c.code, c.cause)
+			assert.NoDirExists(t, filepath.Join(s.input.WorkDir, "model"), "nothing has left its place")
+		})
+	}
+}
+
 func TestTheChampionMayBeSlightlyBetter(t *testing.T) {
 	for name, c := range map[string]struct {
 		champion  float64

@@ -168,6 +168,30 @@ func TestTheTrainingRunsWithThePythonAndTheThreadsOfTheCall(t *testing.T) {
 	assert.Regexp(t, `CPU threads\W+3`, summary.stdout)
 }
 
+func TestWhatATrainingLeavesIsMeasuredUnderTheEngine(t *testing.T) {
+	reachable.Engine(t)
+	for name, c := range map[string]struct{ leaves, code, cause string }{
+		"a file of 1.2 GB":           {`open(MODELS / "data.json", "wb").truncate(1200 << 20)`, train.ArtifactTooLarge.Name, "models/data.json is 1258291200 bytes long"},
+		"a link to a file outside":   {`(MODELS / "lstm_model.keras").unlink(); (MODELS / "lstm_model.keras").symlink_to("/etc/passwd")`, "ARCHIVE_INVALID", "is a link to no file"},
+		"a folder instead of a file": {`(MODELS / "lstm_model.keras").unlink(); (MODELS / "lstm_model.keras").mkdir()`, train.NoModel.Name, "left no file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := tiny(t, 38, "")
+			name := filepath.Join(source, "main.py")
+			content, err := os.ReadFile(name)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(name, []byte(strings.Replace(string(content), `    print(f"epoch`, "    "+c.leaves+"\n"+`    print(f"epoch`, 1)), 0o600))
+			stage := call(t, nil, "--source", source, "train", "json").stage(t, "train")
+			t.Log(stage.Verdict, stage.Code, stage.Cause)
+			assert.NotEqual(t, "pass", stage.Verdict)
+			assert.Contains(t, stage.Cause, c.cause)
+			if c.code != "" {
+				assert.Equal(t, c.code, stage.Code)
+			}
+		})
+	}
+}
+
 // hdf5 trains a model with a Lambda in it and saves it as Keras did before version 3. What
 // the Lambda does runs in whatever loads the model: it looks for credentials and a network.
 const hdf5 = `
