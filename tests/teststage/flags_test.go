@@ -265,3 +265,37 @@ def test_env():
 	}))
 	assert.True(t, printed, "the test has printed its environment")
 }
+
+func TestSelectionsUnderTheEngine(t *testing.T) {
+	reachable.Engine(t)
+	p := library()
+	p["requirements-test.txt"] = pinned
+	p["pipeline.yaml"] = "python: \"3.11\"\ntest:\n  coverage: {total: 100}\n  categories: [{name: mine, paths: [tests/test_a.py], marker: slow}]\n"
+	source := p.write(t)
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a path":                     {[]string{"--path", "tests/test_a.py"}, "6: 5 passed, 1 skipped"},
+		"two paths":                  {[]string{"--path", "tests/test_a.py", "--path", "tests/test_b.py::TestK"}, "7: 6 passed, 1 skipped"},
+		"a keyword":                  {[]string{"--keyword", "test_f and not 9"}, "9: 9 passed"},
+		"a marker":                   {[]string{"--marker", "slow"}, "3: 3 passed"},
+		"a category":                 {[]string{"--category", "mine"}, "8: 7 passed, 1 skipped"},
+		"a category within a path":   {[]string{"--category", "mine", "--path", "tests/test_b.py"}, "1: 1 passed"},
+		"a keyword that fits none":   {[]string{"--keyword", "nothing_like_it"}, ""},
+		"a path that is not there":   {[]string{"--path", "tests/gone.py"}, ""},
+		"a category that is unknown": {[]string{"--category", "gone"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := call(t, nil, append(append([]string{"--source", source, "test"}, c.args...), "json")...).stage(t)
+			if c.want == "" {
+				assert.NotEqual(t, "pass", s.Verdict)
+				assert.Contains(t, []string{"NO_TESTS", "PYTEST_USAGE", "TEST_ARGUMENT"}, s.Code, s.Cause)
+				return
+			}
+			assert.Equal(t, "pass", s.Verdict, s.Cause)
+			assert.Equal(t, c.want, s.fact("tests"))
+			assert.Contains(t, codes(s.Warnings), "SELECTION", "no gate is held, and that is said")
+		})
+	}
+}
