@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -65,19 +66,7 @@ func (p *podman) docker(ctx context.Context, command string) (string, error) {
 // system that is mounted read-only: what the probe's fence only resembles.
 func TestTheRunCommandOfTheReportStartsTheImage(t *testing.T) {
 	p := newPodman(t)
-	client := connect(t)
-	f := newFront(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := listener.Addr().(*net.TCPAddr).Port
-	require.NoError(t, listener.Close())
-
-	in := input(t, client)
-	in.Environment, in.Push = "production", image.Push{Address: f.host + "/acme/rca"}
-	in.Config.Image.Port, in.Config.Image.Page = port, ""
-	in.Config.Image.Vars = map[string]string{"APP_PORT": strconv.Itoa(port)}
-	result := image.Run(t.Context(), client, in)
-	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	port, result := publishedImage(t)
 	var command string
 	for _, block := range result.Stage.Blocks {
 		if block.Title == "Run it" {
@@ -87,7 +76,62 @@ func TestTheRunCommandOfTheReportStartsTheImage(t *testing.T) {
 	t.Logf("%s", command)
 	out, err := p.docker(t.Context(), command)
 	require.NoError(t, err, out)
+	p.answers(port, "fixture", result)
+	// podman-compose's own quoting of a check given as a list is broken: it is asked here alone.
+	out, err = p.docker(t.Context(), "docker healthcheck run fixture")
+	assert.NoError(t, err, out)
+}
 
+// The compose file of the report does so too, where podman-compose is installed.
+func TestTheComposeFileOfTheReportStartsTheImage(t *testing.T) {
+	compose, err := exec.LookPath("podman-compose")
+	if err != nil {
+		t.Skip("no podman-compose on this machine: the compose file of the report is not tried")
+	}
+	p := newPodman(t)
+	port, result := publishedImage(t)
+	require.NoError(t, os.WriteFile(filepath.Join(p.dir, "compose.yaml"), fileOf(t, result, "image/compose.yaml"), 0o600))
+	out, err := p.docker(t.Context(), "docker pull --tls-verify=false -q "+result.Reference)
+	require.NoError(t, err, out)
+	out, err = p.docker(t.Context(), compose+" --podman-path "+p.dir+"/docker -f "+p.dir+"/compose.yaml -p rca up -d")
+	require.NoError(t, err, out)
+	p.answers(port, "rca_fixture_1", result)
+}
+
+// publishedImage is the fixture's image in a registry of this host, and its port.
+func publishedImage(t *testing.T) (port int, result *image.Result) {
+	t.Helper()
+	client := connect(t)
+	f := newFront(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port = listener.Addr().(*net.TCPAddr).Port
+	require.NoError(t, listener.Close())
+
+	in := input(t, client)
+	in.Environment, in.Push = "production", image.Push{Address: f.host + "/acme/rca"}
+	in.Config.Image.Port, in.Config.Image.Page = port, ""
+	in.Config.Image.Vars = map[string]string{"APP_PORT": strconv.Itoa(port)}
+	result = image.Run(t.Context(), client, in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	return port, result
+}
+
+// fileOf is a file of the report.
+func fileOf(t *testing.T, result *image.Result, path string) []byte {
+	t.Helper()
+	for _, file := range result.Stage.Files {
+		if file.Path == path {
+			return file.Content
+		}
+	}
+	t.Fatalf("no %s in the report", path)
+	return nil
+}
+
+// answers waits until the container is healthy, and sees that it has the options.
+func (p *podman) answers(port int, name string, result *image.Result) {
+	t, want := p.t, config.Default()
 	get := func(path string) int {
 		response, err := http.Get("http://127.0.0.1:" + strconv.Itoa(port) + path)
 		if err != nil {
@@ -96,26 +140,23 @@ func TestTheRunCommandOfTheReportStartsTheImage(t *testing.T) {
 		_ = response.Body.Close()
 		return response.StatusCode
 	}
-	if !assert.Eventually(t, func() bool { return get(in.Config.Image.Health) == 200 }, time.Minute, 200*time.Millisecond) {
-		out, _ := p.docker(t.Context(), "docker ps --all; docker logs fixture")
+	if !assert.Eventually(t, func() bool { return get(want.Image.Health) == 200 }, time.Minute, 200*time.Millisecond) {
+		out, _ := p.docker(t.Context(), "docker ps --all; docker logs "+name)
 		t.Fatal(out)
 	}
 	assert.Equal(t, 200, get("/"))
-	out, err = p.docker(t.Context(), "docker healthcheck run fixture")
-	assert.NoError(t, err, out)
-
-	out, err = p.docker(t.Context(), "docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}} {{.ImageName}}' fixture")
+	out, err := p.docker(t.Context(), "docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}} {{.ImageName}}' "+name)
 	require.NoError(t, err, out)
-	assert.Equal(t, "true "+strconv.Itoa(in.Config.Rollout.Memory<<20)+" "+strconv.Itoa(in.Config.Rollout.CPU*1e9/1024)+" unless-stopped "+result.Reference, out)
-	for path, want := range map[string]string{
+	assert.Equal(t, "true "+strconv.Itoa(want.Rollout.Memory<<20)+" "+strconv.Itoa(want.Rollout.CPU*1e9/1024)+" unless-stopped "+result.Reference, out)
+	for path, refused := range map[string]string{
 		"/app/x": "Read-only file system", "/home/app/x": "Read-only file system", "/var/tmp/x": "Read-only file system",
 		"/tmp/x": "", "/app/data/x": "", "/app/logs/x": "",
 	} {
-		out, err := p.docker(t.Context(), `docker exec fixture python -c "open('`+path+`', 'w')"`)
-		if want == "" {
+		out, err := p.docker(t.Context(), `docker exec `+name+` python -c "open('`+path+`', 'w')"`)
+		if refused == "" {
 			assert.NoError(t, err, "%s: %s", path, out)
 		} else {
-			assert.Contains(t, out, want, path)
+			assert.Contains(t, out, refused, path)
 		}
 	}
 }
