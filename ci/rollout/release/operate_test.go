@@ -135,6 +135,29 @@ func TestARollbackThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
 	}
 }
 
+// A rollback under way, whose run was lost, is followed: to stop it would put back what was to go.
+func TestARollbackThatIsUnderWayIsNotRolledBack(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.in.Config.Rollout.BakeMinutes = 120
+	for _, n := range []string{"a", "b", "c"} {
+		w.deployed(n)
+	}
+	from := len(w.aws.Calls())
+	w.aws.Cut(60, true) // while it is followed
+	w.asked(Rollback)
+	w.aws.Cut(0, false)
+	require.Equal(t, 1, count(w.aws.Calls()[from:], "ecs:UpdateService"), "it has begun")
+	require.NotNil(t, w.state().Run, "and its end is not on record")
+
+	result := w.passed(w.asked(Rollback))
+	calls := w.aws.Calls()[from:]
+	assert.Zero(t, count(calls, "ecs:StopServiceDeployment"))
+	assert.Equal(t, 1, count(calls, "ecs:UpdateService"))
+	assert.Contains(t, warnings(result), Resumed.Name)
+	assert.Equal(t, family+"2", w.serving())
+	assert.Nil(t, w.state().Run)
+}
+
 func TestADeploymentInFlightIsStoppedAndRolledBack(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")
