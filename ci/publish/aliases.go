@@ -28,7 +28,8 @@ const tagAliased = "aliased."
 // last pointed at. It outlives that version, whose deletion takes the alias along.
 const tagChampion = "champion_version"
 
-// setAlias points an alias at a version. That there is a champion is noted first.
+// setAlias points an alias at a version. Which version is to be champion is noted first, on the
+// model; that a version has had the alias is noted last, on the version (tagAliased).
 func (p *publication) setAlias(ctx context.Context, registered, alias, version string) error {
 	if alias == ChampionAlias {
 		if err := p.mlflow.SetRegisteredModelTag(ctx, registered, mlflow.Tag{Key: tagChampion, Value: version}); err != nil {
@@ -182,7 +183,8 @@ func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 }
 
 // lostChampion says what shows that a model without the alias has had a champion; empty
-// when nothing does. A claim that died before its commit does not.
+// when nothing does. A publication that died before it had set the alias does not: the next
+// one of the same content completes it.
 func lostChampion(ctx context.Context, client *mlflow.Client, registered string) (string, error) {
 	model, err := client.GetRegisteredModel(ctx, registered)
 	if mlflow.IsKind(err, mlflow.NotFound) {
@@ -194,16 +196,17 @@ func lostChampion(ctx context.Context, client *mlflow.Client, registered string)
 	if version := model.Aliases[ChampionAlias]; version != "" {
 		return fmt.Sprintf("alias %s of %s points at version %s, which does not exist", ChampionAlias, registered, version), nil
 	}
-	if version := model.Tags[tagChampion]; version != "" {
-		return fmt.Sprintf("%s has no alias %s; it was last at version %s", registered, ChampionAlias, version), nil
-	}
 	versions, err := client.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", registered))
 	if err != nil {
 		return "", err
 	}
-	committed := slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool { return v.Tags[tagCommitted] == "" })
-	if len(committed) > 0 {
-		return fmt.Sprintf("%s has %d published versions and no alias %s", registered, len(committed), ChampionAlias), nil
+	if last := model.Tags[tagChampion]; last != "" && !slices.ContainsFunc(versions, func(v *mlflow.ModelVersion) bool { return v.Version == last }) {
+		return fmt.Sprintf("%s has no alias %s; it was last at version %s, which is deleted", registered, ChampionAlias, last), nil
+	}
+	for _, v := range versions {
+		if v.Tags[tagAliased+ChampionAlias] != "" {
+			return fmt.Sprintf("%s has no alias %s; version %s had it", registered, ChampionAlias, v.Version), nil
+		}
 	}
 	return "", nil
 }

@@ -337,7 +337,7 @@ func TestChampionOf(t *testing.T) {
 	w.mlf.SetAlias(registered, "champion", 0)
 	_, err = ChampionOf(t.Context(), in)
 	require.ErrorIs(t, err, ErrChampionLost)
-	assert.ErrorContains(t, err, "was last at version 1")
+	assert.ErrorContains(t, err, "version 1 had it")
 
 	w.failMLflow("alias", func(rw http.ResponseWriter, _ *http.Request) {
 		mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "no")
@@ -371,7 +371,37 @@ func TestAChampionThatIsGoneIsNotTheAbsenceOfOne(t *testing.T) {
 		require.NoError(t, client(w).SetRegisteredModelTag(t.Context(), registered, mlflow.Tag{Key: tagChampion}))
 		_, err := ChampionOf(t.Context(), w.input(nil))
 		require.ErrorIs(t, err, ErrChampionLost)
-		assert.ErrorContains(t, err, "1 published versions and no alias")
+		assert.ErrorContains(t, err, "has no alias champion; version 1 had it")
+	})
+	for name, down := range map[string]string{"before its alias": "POST /api/2.0/mlflow/registered-models/alias", "before that was noted": "registered-models/set-tag"} {
+		t.Run("a publication that died "+name, func(t *testing.T) {
+			w := newWorld(t)
+			w.failMLflow(down, func(rw http.ResponseWriter, _ *http.Request) {
+				mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "no")
+			})
+			require.NotEqual(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+			w.mlf.SetBefore(nil)
+			champion, err := ChampionOf(t.Context(), w.input(nil))
+			require.NoError(t, err, "the next one completes it")
+			assert.Nil(t, champion)
+			require.Equal(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+			champion, err = ChampionOf(t.Context(), w.input(nil))
+			require.NoError(t, err)
+			assert.Equal(t, "1", champion.Version)
+		})
+	}
+	t.Run("a publication that died between the note and the alias", func(t *testing.T) {
+		w := newWorld(t)
+		require.NoError(t, client(w).EnsureRegisteredModel(t.Context(), registered, nil))
+		w.failMLflow("registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
+			mlflowtest.Fail(rw, http.StatusForbidden, "PERMISSION_DENIED", "no")
+		})
+		require.NotEqual(t, verdict.Pass, Run(t.Context(), w.input(artifact(t, "weights"))).Stage.Verdict)
+		w.mlf.SetBefore(nil)
+		require.NoError(t, client(w).SetRegisteredModelTag(t.Context(), registered, mlflow.Tag{Key: tagChampion, Value: "1"}))
+		champion, err := ChampionOf(t.Context(), w.input(nil))
+		require.NoError(t, err)
+		assert.Nil(t, champion)
 	})
 	t.Run("the only version was deleted", func(t *testing.T) {
 		w := newWorld(t)
@@ -379,6 +409,11 @@ func TestAChampionThatIsGoneIsNotTheAbsenceOfOne(t *testing.T) {
 		require.NoError(t, client(w).DeleteModelVersion(t.Context(), registered, "1"))
 		_, err := ChampionOf(t.Context(), w.input(nil))
 		require.ErrorIs(t, err, ErrChampionLost)
+		assert.ErrorContains(t, err, "points at version 1, which does not exist")
+		w.mlf.SetAlias(registered, "champion", 0) // as MLflow does
+		_, err = ChampionOf(t.Context(), w.input(nil))
+		require.ErrorIs(t, err, ErrChampionLost)
+		assert.ErrorContains(t, err, "last at version 1, which is deleted")
 	})
 	t.Run("a registry that does not say so", func(t *testing.T) {
 		w := newWorld(t)
