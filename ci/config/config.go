@@ -266,6 +266,8 @@ type Rollout struct {
 	StartPeriod Duration `yaml:"start_period" json:"start_period"`
 	// LogDays is the retention of the log group.
 	LogDays int `yaml:"log_days" json:"log_days"`
+	// Trial runs one task of a new version, which must get healthy, before the service is touched.
+	Trial bool `yaml:"trial" json:"trial"`
 	// Journal is s3://bucket/prefix for the lock and the record of rollouts; publish.artifact_root when empty.
 	Journal string `yaml:"journal" json:"journal"`
 	// Smoke is the address that must answer 200 while and after a deployment: empty is the

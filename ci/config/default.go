@@ -83,6 +83,7 @@ func Default() Config {
 			CanaryPercent: 10, CanaryBakeMinutes: 10,
 			LinearStepPercent: 25, LinearStepMinutes: 5,
 
+			Trial:        true,
 			StartPeriod:  Duration(60 * time.Second),
 			LogDays:      30,
 			PauseTimeout: Duration(24 * time.Hour),

@@ -140,6 +140,7 @@ var keyDocs = []keyDoc{
 	{"rollout.vars", "Environment variables of the task. No secrets.", "", ""},
 	{"rollout.secrets", "Variables whose values come from the ARN of a Secrets Manager secret or SSM parameter.", "GitHub Secrets Required", `"pattern": "^arn:"`},
 	{"rollout.start_period", "Grace of the container's health check, 0s to 5m.", "", ""},
+	{"rollout.trial", "Run one task of a new version, which must get healthy, before the service is touched.", "", ""},
 	{"rollout.journal", "Where the lock and the record of rollouts are kept, `s3://bucket/prefix`; `publish.artifact_root` when empty. Production's must be the one of staging.", "", `"pattern": "^(s3://.*)?$"`},
 	{"rollout.smoke", "Address that must answer 200 during and after a deployment; the load balancer's when empty, `none` for no smoke test.", "", `"pattern": "^(none|https?://.*)?$"`},
 	{"rollout.pause_at", "Stages at which a deployment that shifts traffic stops until it is approved: `pre_scale_up`, `post_scale_up`, `pre_production_traffic_shift`, `post_production_traffic_shift`.", "", `"enum": ["pre_scale_up", "post_scale_up", "pre_production_traffic_shift", "post_production_traffic_shift"]`},

@@ -117,6 +117,7 @@ rollout:
   start_period: 90s
   log_days: 90
   journal: s3://my-bucket/rollouts
+  trial: false
   smoke: https://rca.example.com/_stcore/health
   pause_at: [post_scale_up]
   pause_timeout: 2h

@@ -25,7 +25,9 @@ type Estimate struct {
 	Phases []Phase
 	// Total is the sum of the phases.
 	Total time.Duration
-	// Deadline is when to give up: the waits as configured, and everything else three
+	// Trial is when to give up the task that is tried before; 0 when none is.
+	Trial time.Duration
+	// Deadline is when to give up the deployment itself: the waits as configured, and everything else three
 	// times over, so that a slow start is not taken for a dead one.
 	Deadline time.Duration
 }
@@ -37,6 +39,10 @@ func (s *settings) estimate() Estimate {
 	bake := time.Duration(s.BakeMinutes) * time.Minute
 	t := s.tuning
 	var e Estimate
+	if s.Trial {
+		e.add("try one task of the new version", provision+s.startPeriod/2+checkInterval*time.Second, 0)
+		e.Trial = s.trialPatience()
+	}
 	work := func(name string, d time.Duration) { e.add(name, d, 3*d) }
 	wait := func(name string, d time.Duration) { e.add(name, d, d) }
 	if !s.strategy.shiftsTraffic() {

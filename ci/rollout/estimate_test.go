@@ -27,11 +27,46 @@ func TestTheEstimateHoldsEveryWait(t *testing.T) {
 				sum += phase.Time
 			}
 			assert.Equal(t, sum, e.Total)
-			work := e.Total - c.waits
+			assert.Equal(t, "try one task of the new version", e.Phases[0].Name)
+			assert.Greater(t, e.Trial, e.Phases[0].Time, "the trial has a deadline of its own")
+			work := e.Total - c.waits - e.Phases[0].Time
 			assert.Positive(t, work)
 			assert.Equal(t, c.waits+3*work, e.Deadline, "waits are exact, work may take three times as long")
 		})
 	}
+}
+
+func TestWithoutATrialItTakesNoTime(t *testing.T) {
+	in := input("staging")
+	with := mustPlan(t, in)
+	in.Config.Rollout.Trial = false
+	without := mustPlan(t, in)
+	assert.False(t, with.Trial.Off)
+	assert.True(t, without.Trial.Off)
+	assert.Zero(t, without.Estimate.Trial)
+	assert.Equal(t, with.Estimate.Deadline, without.Estimate.Deadline)
+	assert.Equal(t, with.Estimate.Phases[1:], without.Estimate.Phases)
+}
+
+func TestATrialIsATaskAsTheServiceWouldRunIt(t *testing.T) {
+	in := input("staging")
+	plan := mustPlan(t, in)
+	task := plan.Trial.Task
+	assert.Equal(t, plan.Service.NetworkConfiguration, task.NetworkConfiguration)
+	assert.Equal(t, plan.Service.Cluster, task.Cluster)
+	assert.Equal(t, plan.Service.TaskDefinition, task.TaskDefinition)
+	assert.Equal(t, plan.Service.LaunchType, task.LaunchType)
+	assert.Nil(t, task.Overrides, "what is tried is what is deployed")
+	assert.EqualValues(t, 1, *task.Count)
+	assert.Len(t, task.Tags, len(plan.Ownership()))
+	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, *task.StartedBy, "what ECS takes")
+
+	// A name that is as long as ECS takes leaves no room before it.
+	in.Config.Rollout.Service = strings.Repeat("s", 255)
+	first := *mustPlan(t, in).Trial.Task.StartedBy
+	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, first)
+	in.Config.Rollout.Service = strings.Repeat("s", 254) + "t"
+	assert.NotEqual(t, first, *mustPlan(t, in).Trial.Task.StartedBy)
 }
 
 func TestTheStepsOfALinearDeployment(t *testing.T) {

@@ -131,6 +131,10 @@ func (p *Plan) writeStatements(journal string) []Statement {
 	scale.Condition = ofECS
 	pass := allow("HandTheTasksTheirRoles", []string{"iam:PassRole"}, []string{s.ExecutionRole, s.TaskRole})
 	pass.Condition = map[string]map[string][]string{"StringEquals": {"iam:PassedToService": {"ecs-tasks.amazonaws.com"}}}
+	try := allow("TryATask", []string{"ecs:RunTask"}, at.definitions)
+	try.Condition = map[string]map[string][]string{"ArnEquals": {"ecs:cluster": at.cluster}}
+	tag := allow("TagTheTrial", []string{"ecs:TagResource"}, at.tasks)
+	tag.Condition = map[string]map[string][]string{"StringEquals": {"ecs:CreateAction": {"RunTask"}}}
 	all := []Statement{
 		allow("MakeTheCluster", []string{"ecs:CreateCluster", "ecs:TagResource", "ecs:UpdateClusterSettings"}, at.cluster),
 		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, at.definitions),
@@ -138,6 +142,9 @@ func (p *Plan) writeStatements(journal string) []Statement {
 		allow("DeployTheService", []string{
 			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
 		}, at.service),
+		try,
+		tag,
+		p.stopTrial(),
 		allow("MakeTheLoadBalancer", []string{
 			"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateListener", "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateRule",
 			"elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyLoadBalancerAttributes",
@@ -160,6 +167,17 @@ func (p *Plan) writeStatements(journal string) []Statement {
 	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
 }
 
+// stopTrial allows to stop tasks that carry the tags of this service: others may run in its cluster.
+func (p *Plan) stopTrial() Statement {
+	stop := allow("StopTheTrial", []string{"ecs:StopTask"}, p.at().tasks)
+	tags := map[string][]string{}
+	for _, t := range p.settings.ownership() {
+		tags["aws:ResourceTag/"+t.key] = []string{t.value}
+	}
+	stop.Condition = map[string]map[string][]string{"StringEquals": tags}
+	return stop
+}
+
 func (p *Plan) cleanStatements() []Statement {
 	at := p.at()
 	scale := allow("StopScaling", []string{"application-autoscaling:DeregisterScalableTarget"}, at.scaling)
@@ -168,6 +186,7 @@ func (p *Plan) cleanStatements() []Statement {
 		allow("DeregisterTaskDefinitions", []string{"ecs:DeregisterTaskDefinition"}, []string{"*"}),
 		allow("DeleteTheCluster", []string{"ecs:DeleteCluster"}, at.cluster),
 		allow("DeleteTheService", []string{"ecs:DeleteService"}, at.service),
+		p.stopTrial(),
 		allow("DeleteTheLoadBalancer", []string{"elasticloadbalancing:DeleteListener", "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:DeleteRule", "elasticloadbalancing:DeleteTargetGroup"},
 			slices.Concat(at.balancing, at.rules, at.groups)),
 		scale,

@@ -27,6 +27,8 @@ type Plan struct {
 	Strategy string
 	// Estimate is how long the rollout of a new version takes.
 	Estimate Estimate
+	// Trial is the task that is run before the service is touched.
+	Trial *Trial
 	// Examples are the values that the sandbox made up.
 	Examples []Example
 	// ConfigHash is the hash of TaskDefinition without its tags, in lower-case hex. The
@@ -60,7 +62,7 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 	}
 	plan := &Plan{
 		Environment: s.environment, Account: s.Account, Region: s.Region,
-		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Examples: s.examples,
+		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Trial: s.trial(), Examples: s.examples,
 		Cluster: s.cluster(), LogGroup: s.logGroup(), TaskDefinition: s.taskDefinition(), LoadBalancer: s.loadBalancer(),
 		Alarms: s.alarms(), Dashboard: s.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,

@@ -221,13 +221,28 @@ func TestTheModuleDeploysWithEveryStrategy(t *testing.T) {
 			})
 			assert.Empty(t, none, "what is so already is not written")
 
-			// The third one crashes: it is rolled back, and the call says so and fails.
-			r.aws.ECS.Behave(r.family+"3", fakeaws.Behaviour{FailAfter: 15 * time.Second, Log: []string{"MemoryError"},
-				Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 137}})
+			// The third one crashes: its trial shows it, and the service is not touched.
+			crashes := fakeaws.Behaviour{FailAfter: 15 * time.Second, Log: []string{"MemoryError"},
+				Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 137}}
+			r.aws.ECS.Behave(r.family+"3", crashes)
+			third := r.writes(func() {
+				said := r.call("deploy", "--image", image("c"), "enforce")
+				assert.Equal(t, 1, said.exit)
+				assert.Contains(t, said.all, "FAIL deploy TRIAL_FAILED")
+				assert.Contains(t, said.all, "log: MemoryError")
+			})
+			assert.Zero(t, count(third, "ecs:UpdateService"))
+			assert.Equal(t, 2, r.aws.ECS.Launches(r.family+"3"))
+			assert.Equal(t, r.family+"2", r.serving())
+
+			// It crashes in the service only: it is rolled back, and the call says so and fails.
+			crashes.Alone = &fakeaws.Behaviour{}
+			r.aws.ECS.Behave(r.family+"3", crashes)
 			said := r.call("deploy", "--image", image("c"), "enforce")
 			assert.Equal(t, 1, said.exit)
 			assert.Contains(t, said.all, "FAIL deploy ROLLED_BACK")
 			assert.Equal(t, r.family+"2", r.serving())
+			assert.Empty(t, r.aws.ECS.Alone(r.cluster), "no trial is left")
 		})
 	}
 }
@@ -291,6 +306,7 @@ func TestTheModuleOperatesAService(t *testing.T) {
 // next one is turned away.
 func TestTheModulePausesAndIsAnswered(t *testing.T) {
 	r := onEngine(t, "canary")
+	r.configure("  trial: false\n") // it takes 20 s each, and has its own tests
 	said := r.call("deploy", "--image", image("a"), "enforce")
 	require.Zero(t, said.exit, said.all)
 	r.configure("  pause_at: [pre_production_traffic_shift]\n")
@@ -337,6 +353,7 @@ func TestTheModulePausesAndIsAnswered(t *testing.T) {
 // whose run was cancelled.
 func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	r := onEngine(t, "blue_green")
+	r.configure("  trial: false\n") // it takes 20 s each, and has its own tests
 	for _, n := range []string{"a", "b"} {
 		said := r.call("deploy", "--image", image(n), "enforce")
 		require.Zero(t, said.exit, said.all)
@@ -383,13 +400,13 @@ func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	assert.NotContains(t, status.stdout, "run without an end", "its end is on record")
 }
 
-// beside calls the module while another call of it goes on that has begun a deployment.
-func (r *rolled) beside(deploy []string, operation string) (first, second told) {
+// beside calls the module while another call of it goes on that has come to a call of ECS.
+func (r *rolled) beside(deploy []string, come, operation string) (first, second told) {
 	r.t.Helper()
-	before := r.aws.ECS.Calls("UpdateService")
+	before := r.aws.ECS.Calls(come)
 	ended := make(chan told, 1)
 	go func() { ended <- r.call("deploy", deploy...) }()
-	require.Eventually(r.t, func() bool { return r.aws.ECS.Calls("UpdateService") > before }, 3*time.Minute, time.Second)
+	require.Eventually(r.t, func() bool { return r.aws.ECS.Calls(come) > before }, 3*time.Minute, time.Second)
 	second = r.call(operation, "enforce")
 	return <-ended, second
 }
@@ -397,22 +414,36 @@ func (r *rolled) beside(deploy []string, operation string) (first, second told) 
 // A deployment that a run follows can be answered and stopped by others, without its lock.
 func TestTheModuleIsAnsweredAndStoppedWhileItDeploys(t *testing.T) {
 	r := onEngine(t, "blue_green")
+	r.configure("  trial: false\n") // it takes 20 s each, and has its own tests
 	said := r.call("deploy", "--image", image("a"), "enforce")
 	require.Zero(t, said.exit, said.all)
 
 	r.configure("  pause_at: [pre_scale_up]\n")
-	first, second := r.beside([]string{"--image", image("b"), "--await-approval", "enforce"}, "approve")
+	first, second := r.beside([]string{"--image", image("b"), "--await-approval", "enforce"}, "UpdateService", "approve")
 	assert.Zero(t, second.exit, second.all)
 	assert.Zero(t, first.exit, first.all)
 	assert.Equal(t, r.family+"2", r.serving())
 
 	r.configure("  pause_at: []\n")
 	r.configure("  bake_minutes: 600\n")
-	first, second = r.beside([]string{"--image", image("c"), "enforce"}, "rollback")
+	first, second = r.beside([]string{"--image", image("c"), "enforce"}, "UpdateService", "rollback")
 	assert.Zero(t, second.exit, second.all)
 	assert.Equal(t, 1, first.exit)
 	assert.Contains(t, first.all, "FAIL deploy ROLLED_BACK")
 	assert.Equal(t, r.family+"2", r.serving())
+
+	// Before it comes to the service, its trial is stopped.
+	r.configure("  trial: true\n")
+	r.aws.ECS.Behave(r.family+"4", fakeaws.Behaviour{StartAfter: 8 * time.Hour})
+	writes := r.writes(func() {
+		first, second = r.beside([]string{"--image", image("d"), "enforce"}, "RunTask", "rollback")
+	})
+	assert.Zero(t, second.exit, second.all)
+	assert.Equal(t, 1, first.exit)
+	assert.Contains(t, first.all, "FAIL deploy TRIAL_STOPPED")
+	assert.Zero(t, count(writes, "ecs:UpdateService"))
+	assert.Equal(t, r.family+"2", r.serving())
+	assert.Empty(t, r.aws.ECS.Alone(r.cluster))
 }
 
 // The same by the command, on a host without an engine; and a pause that is answered.

@@ -127,8 +127,8 @@ func (a *api) tasks(ctx context.Context, cluster, service string, status types.D
 	return all, nil
 }
 
-// refused says that asking again cannot help: ECS understood, and said no.
-func refused(err error) bool {
+// Refused says that asking again cannot help: ECS understood, and said no.
+func Refused(err error) bool {
 	if errors.Is(err, errMissing) {
 		return true
 	}

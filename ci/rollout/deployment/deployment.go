@@ -103,6 +103,9 @@ type Request struct {
 	Targets func(ctx context.Context, group string) ([]Target, error)
 	// Logs are the last lines that a task's application wrote; nil asks nothing.
 	Logs func(ctx context.Context, task string) ([]string, error)
+	// Before is called once, when our write to the service is all that is left to do: its
+	// problem ends the call, and after it all is looked at anew. Nil is fine.
+	Before func(context.Context) *verdict.Problem
 	// Fence is asked before every write; its error keeps the write from being made. Nil lets
 	// every write pass.
 	Fence func(context.Context) error

@@ -81,6 +81,8 @@ type follower struct {
 	mostRunning int
 	failedTask  string
 	waited      bool
+	// mayFollow says that the credentials were seen to be allowed to follow a deployment.
+	mayFollow bool
 	// endSince is when asking for it first failed.
 	endSince time.Time
 }
@@ -100,10 +102,10 @@ func (f *follower) deploy() *verdict.Problem {
 		return verdict.Problemf(TargetMissing, "service %s is %s", f.Service, aws.ToString(service.Status))
 	}
 	before, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...)
-	if err == nil {
+	if err == nil && !f.mayFollow {
 		err = f.maySee(service)
 	}
-	if denied(err) {
+	if Denied(err) {
 		return verdict.Problemf(FollowDenied, "%v", err)
 	}
 	if err != nil {
@@ -137,10 +139,24 @@ func (f *follower) deploy() *verdict.Problem {
 		f.outcome.Unchanged = true
 		return f.verify("")
 	}
+	if f.Before != nil {
+		return f.afresh()
+	}
 	if problem := f.update(known); problem != nil {
 		return problem
 	}
 	return f.follow()
+}
+
+// afresh calls what is to be done before the write. That takes minutes, in which others may
+// have deployed.
+func (f *follower) afresh() *verdict.Problem {
+	before := f.Before
+	f.Before, f.mayFollow = nil, true
+	if problem := before(f.ctx); problem != nil {
+		return problem
+	}
+	return f.deploy()
 }
 
 // maySee returns what ECS says when the credentials may not describe deployments or
@@ -149,13 +165,13 @@ func (f *follower) deploy() *verdict.Problem {
 // Any other error is met again where the answer is needed.
 func (f *follower) maySee(service *types.Service) error {
 	for _, current := range service.CurrentServiceRevisions {
-		if _, err := f.ecs.revision(f.ctx, aws.ToString(current.Arn)); denied(err) {
+		if _, err := f.ecs.revision(f.ctx, aws.ToString(current.Arn)); Denied(err) {
 			return err
 		}
 		break
 	}
 	if current := aws.ToString(service.CurrentServiceDeployment); current != "" {
-		if _, err := f.ecs.deployment(f.ctx, current); denied(err) {
+		if _, err := f.ecs.deployment(f.ctx, current); Denied(err) {
 			return err
 		}
 	}
@@ -182,6 +198,9 @@ func (f *follower) isOurs(brief types.ServiceDeploymentBrief) (bool, error) {
 	return aws.ToString(revision.TaskDefinition) == f.TaskDefinition, nil
 }
 
+// begin starts the deployment's time: what was waited for before is no part of it.
+func (f *follower) begin() { f.started, f.begun = f.clock.Now(), f.clock.Now() }
+
 // update makes the one call that changes anything, and finds the deployment it started.
 // UpdateService has no token that would make it safe to repeat, so an answer that was
 // lost is not asked for again: the deployment is looked for instead.
@@ -191,10 +210,11 @@ func (f *follower) update(known map[string]bool) *verdict.Problem {
 	if problem := f.mayWrite(); problem != nil {
 		return problem
 	}
-	since := f.clock.Now().Add(-appears)
+	f.begin()
+	since := f.begun.Add(-appears)
 	*f.ecs.calls++
 	_, updateErr := f.ecs.UpdateService(f.ctx, &in, unrepeatable.ECS)
-	if updateErr != nil && refused(updateErr) {
+	if updateErr != nil && Refused(updateErr) {
 		return verdict.Problemf(UpdateFailed, "update service %s: %v", f.Service, updateErr)
 	}
 	return f.find(known, since, updateErr)
@@ -253,9 +273,9 @@ func (f *follower) follow() *verdict.Problem {
 		case errors.Is(err, errMissing):
 			// A deployment vanishes with its service.
 			return verdict.Problemf(TargetMissing, "the deployment is gone, and most likely service %s with it: %v", f.Service, err)
-		case err != nil && expired(err):
+		case err != nil && Expired(err):
 			return f.published(verdict.Problemf(AuthExpired, "%v", err))
-		case err != nil && refused(err), err != nil && f.clock.Now().Sub(answered) > blind:
+		case err != nil && Refused(err), err != nil && f.clock.Now().Sub(answered) > blind:
 			return f.published(verdict.Problemf(Lost, "%v", err))
 		case err == nil:
 			answered = f.clock.Now()

@@ -22,11 +22,11 @@ func (f *follower) lookAtStopped() {
 	}
 	for _, t := range tasks {
 		f.seenTasks[aws.ToString(t.TaskArn)] = true
-		if aws.ToString(t.TaskDefinitionArn) != f.TaskDefinition || !failed(t) || aws.ToTime(t.CreatedAt).Before(f.started.Add(-appears)) {
+		if aws.ToString(t.TaskDefinitionArn) != f.TaskDefinition || !Failed(t) || aws.ToTime(t.CreatedAt).Before(f.started.Add(-appears)) {
 			continue
 		}
-		text := explain(t)
-		if capacity(text) {
+		text := Explain(t)
+		if NoRoom(text) {
 			f.seeNoRoom(text)
 			continue
 		}
@@ -55,10 +55,10 @@ func (f *follower) lookAtService() {
 		text := aws.ToString(e.Message)
 		f.say("%s", text)
 		switch {
-		case capacity(text):
+		case NoRoom(text):
 			f.seeNoRoom(text)
 		case containsAny(text, "failed to launch", "unable to assume"):
-			f.fail(withRemedy(text)) // it leaves no stopped task that would say so
+			f.fail(WithRemedy(text)) // it leaves no stopped task that would say so
 		}
 	}
 	f.seeRoom()

@@ -33,8 +33,8 @@ func remedyFor(text string) string {
 	return ""
 }
 
-// capacity says that a text is about AWS having no room, which no new image mends.
-func capacity(text string) bool {
+// NoRoom says that a text is about AWS having no room, which no new image mends.
+func NoRoom(text string) bool {
 	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs", "not enough free addresses", "InsufficientFreeAddresses"} {
 		if strings.Contains(text, sign) {
 			return true
@@ -43,9 +43,9 @@ func capacity(text string) bool {
 	return false
 }
 
-// failed says that a stopped task speaks against its version: it did not start, ended by
+// Failed says that a stopped task speaks against its version: it did not start, ended by
 // itself, or did not get healthy. Tasks that the scheduler stopped to replace them do not.
-func failed(t types.Task) bool {
+func Failed(t types.Task) bool {
 	switch t.StopCode {
 	case types.TaskStopCodeTaskFailedToStart, types.TaskStopCodeEssentialContainerExited:
 		return true
@@ -56,8 +56,8 @@ func failed(t types.Task) bool {
 	}
 }
 
-// explain is why a task stopped, in words, with the remedy.
-func explain(t types.Task) string {
+// Explain is why a task stopped, in words, with the remedy.
+func Explain(t types.Task) string {
 	parts := []string{aws.ToString(t.StoppedReason)}
 	for _, c := range t.Containers {
 		detail := aws.ToString(c.Reason)
@@ -68,10 +68,11 @@ func explain(t types.Task) string {
 			parts = append(parts, aws.ToString(c.Name)+": "+detail)
 		}
 	}
-	return withRemedy(strings.Join(parts, "; "))
+	return WithRemedy(strings.Join(parts, "; "))
 }
 
-func withRemedy(text string) string {
+// WithRemedy adds to a reason what helps against it, where that is known.
+func WithRemedy(text string) string {
 	if remedy := remedyFor(text); remedy != "" {
 		text += " -> " + remedy
 	}

@@ -136,7 +136,7 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 	f.say("rolling back: %s", why.Cause)
 	*f.ecs.calls++
 	if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(f.outcome.Deployment)); err != nil {
-		if refused(err) {
+		if Refused(err) {
 			// It ended in the meantime, or there is nothing to go back to.
 			d, lookErr := f.ecs.deployment(f.ctx, f.outcome.Deployment)
 			if lookErr == nil {

@@ -76,15 +76,21 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		service, err = f.ecs.service(f.ctx, f.Cluster, f.Service)
 	}
 	// That there is no such service yet is an answer too.
-	if _, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...); denied(err) {
-		return verdict.Problemf(FollowDenied, "%v", err)
+	if !f.mayFollow {
+		if _, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...); Denied(err) {
+			return verdict.Problemf(FollowDenied, "%v", err)
+		}
+	}
+	if f.Before != nil {
+		return f.afresh()
 	}
 	if problem := f.mayWrite(); problem != nil {
 		return problem
 	}
 	in := *f.Create
 	in.Cluster, in.ServiceName, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
-	since := f.clock.Now().Add(-appears)
+	f.begin()
+	since := f.begun.Add(-appears)
 	for attempt := 1; ; attempt++ {
 		*f.ecs.calls++
 		// The client token makes it safe to repeat.
@@ -92,7 +98,7 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		if err == nil {
 			break
 		}
-		if refused(err) && !notYet(err) || attempt == createAttempts {
+		if Refused(err) && !notYet(err) || attempt == createAttempts {
 			return verdict.Problemf(UpdateFailed, "create service %s: %v", f.Service, err)
 		}
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
@@ -114,16 +120,16 @@ func notYet(err error) bool {
 	return containsAny(err.Error(), "unable to assume", "Unable to assume", "service linked role")
 }
 
-// expired says that the credentials are no good any more, rather than not allowed to.
-func expired(err error) bool {
+// Expired says that the credentials are no good any more, rather than not allowed to.
+func Expired(err error) bool {
 	var known smithy.APIError
 	return errors.As(err, &known) && slices.Contains([]string{
 		"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "RequestExpired", "InvalidSignatureException",
 	}, known.ErrorCode())
 }
 
-// denied says that the credentials are good, and not allowed to.
-func denied(err error) bool {
+// Denied says that the credentials are good, and not allowed to.
+func Denied(err error) bool {
 	var known smithy.APIError
 	return errors.As(err, &known) && slices.Contains([]string{"AccessDenied", "AccessDeniedException"}, known.ErrorCode())
 }
@@ -186,7 +192,7 @@ func (f *follower) await(arn string, undo bool) *verdict.Problem {
 		switch {
 		case errors.Is(err, errMissing):
 			return nil
-		case err != nil && refused(err):
+		case err != nil && Refused(err):
 			return f.unable(AWSFailed, err)
 		case err == nil && terminal(d.Status):
 			f.say("deployment %s is %s", id(arn), d.Status)
@@ -196,7 +202,7 @@ func (f *follower) await(arn string, undo bool) *verdict.Problem {
 				return problem
 			}
 			*f.ecs.calls++
-			if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(arn)); err != nil && refused(err) {
+			if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(arn)); err != nil && Refused(err) {
 				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), d.Status, err)
 			}
 		}

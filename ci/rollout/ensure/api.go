@@ -13,6 +13,8 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 )
 
 // Clients are those of one account and region.
@@ -28,6 +30,7 @@ type Clients struct {
 // ECS is what this package asks of the client of Amazon ECS. It never updates a service:
 // that is the deployment's one call.
 type ECS interface {
+	trial.Tasks
 	DescribeClusters(context.Context, *ecs.DescribeClustersInput, ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error)
 	CreateCluster(context.Context, *ecs.CreateClusterInput, ...func(*ecs.Options)) (*ecs.CreateClusterOutput, error)
 	UpdateClusterSettings(context.Context, *ecs.UpdateClusterSettingsInput, ...func(*ecs.Options)) (*ecs.UpdateClusterSettingsOutput, error)

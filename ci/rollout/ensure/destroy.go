@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -41,7 +42,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Pl
 	if name := *plan.Service.ServiceName; confirm != name {
 		return d.done, verdict.Problemf(DestroyRefused, "%q was said, the service in %s is called %q", confirm, plan.Environment, name)
 	}
-	for _, step := range []func(context.Context) error{d.scaling, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.role, d.clusterItself} {
+	for _, step := range []func(context.Context) error{d.scaling, d.trials, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.role, d.clusterItself} {
 		if err := step(ctx); err != nil {
 			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
 		}
@@ -95,6 +96,20 @@ func (d *destroyer) scaling(ctx context.Context) error {
 		})
 		return err
 	})
+}
+
+// trials are tasks that a lost run left: nobody else ends them, and the cluster cannot be
+// deleted while they run.
+func (d *destroyer) trials(ctx context.Context) error {
+	have, err := d.cluster(ctx)
+	if err != nil || have == nil {
+		return err
+	}
+	stopped, err := trial.Stop(ctx, d.clients.ECS, d.plan.Trial.Task, "the service is deleted")
+	for _, task := range stopped {
+		d.done.Deleted = append(d.done.Deleted, "trial task "+task)
+	}
+	return err
 }
 
 func (d *destroyer) serviceItself(ctx context.Context) error {

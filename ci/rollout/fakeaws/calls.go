@@ -299,6 +299,9 @@ func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ec
 	if err := e.enter("ListTasks"); err != nil {
 		return nil, err
 	}
+	if in.ServiceName == nil {
+		return e.listAlone(in), nil
+	}
 	out := &ecs.ListTasksOutput{}
 	s := e.find(aws.ToString(in.Cluster), aws.ToString(in.ServiceName))
 	if s == nil {
@@ -326,6 +329,11 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 			if slices.Contains(in.Tasks, t.arn) {
 				out.Tasks = append(out.Tasks, describeTask(t))
 			}
+		}
+	}
+	for _, t := range e.alone {
+		if slices.Contains(in.Tasks, t.arn) {
+			out.Tasks = append(out.Tasks, e.describeAlone(t, e.clock.Now()))
 		}
 	}
 	return out, nil

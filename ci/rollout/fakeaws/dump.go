@@ -19,6 +19,13 @@ func (a *Account) Dump() string {
 		"roles": a.Roles.dump(), "services": values(a.ECS.registry().created),
 	}
 	out := map[string]any{"deployments": len(a.ECS.deployments)}
+	trials := 0
+	for _, t := range a.ECS.alone {
+		if t.stopped.IsZero() {
+			trials++
+		}
+	}
+	out["tasks of no service"] = trials
 	for name, list := range all {
 		out[name] = wire.Encode(list)
 	}

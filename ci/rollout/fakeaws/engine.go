@@ -62,6 +62,7 @@ const (
 // advance moves every deployment on to the clock's time, a second at a time.
 func (e *ECS) advance() {
 	now := e.clock.Now()
+	e.endAlone(now)
 	for _, s := range e.services {
 		for _, d := range s.order {
 			e.move(d, now)

@@ -115,6 +115,11 @@ func (e *ECS) DeleteCluster(_ context.Context, in *ecs.DeleteClusterInput, _ ...
 				return nil, &types.ClusterContainsServicesException{Message: aws.String("The Cluster cannot be deleted while Services are active.")}
 			}
 		}
+		for _, t := range e.alone {
+			if t.cluster == name && t.stopped.IsZero() {
+				return nil, &types.ClusterContainsTasksException{Message: aws.String("The Cluster cannot be deleted while Tasks are active.")}
+			}
+		}
 		e.registry().clusters[name].Status = aws.String("INACTIVE")
 		return &ecs.DeleteClusterOutput{}, nil
 	})

@@ -157,6 +157,11 @@ func (e *ECS) logLines(id string) []string {
 			}
 		}
 	}
+	for _, t := range e.alone {
+		if lastPart(t.arn) == id {
+			return e.aloneBehaviour(t.revision.taskDefinition).Log
+		}
+	}
 	return nil
 }
 

@@ -38,6 +38,8 @@ type Behaviour struct {
 	Hangs string
 	// RollbackFails makes the rollback away from this version end as ROLLBACK_FAILED.
 	RollbackFails bool
+	// Alone is how tasks behave that belong to no service; nil as all others do.
+	Alone *Behaviour
 	// Log are the lines that each task writes when it starts.
 	Log []string
 }
@@ -63,7 +65,10 @@ type ECS struct {
 	calls       []string
 	faults      map[string][]error
 	lag         time.Duration
-	number      int
+	// alone are the tasks of no service, tokens those that were launched with a client token.
+	alone  []*alone
+	tokens map[string]*alone
+	number int
 	// store holds clusters and task definitions; wire is the account's, nil without one.
 	store *registry
 	wire  *cable
@@ -111,7 +116,7 @@ type task struct {
 func NewECS(clock *Clock) *ECS {
 	return &ECS{
 		clock: clock, services: map[string]*service{}, deployments: map[string]*deployment{}, revisions: map[string]*revision{},
-		behaviours: map[string]Behaviour{}, alarms: map[string]bool{}, faults: map[string][]error{},
+		behaviours: map[string]Behaviour{}, alarms: map[string]bool{}, faults: map[string][]error{}, tokens: map[string]*alone{},
 	}
 }
 
@@ -226,6 +231,11 @@ func (e *ECS) Launches(taskDefinition string) int {
 			}
 		}
 	}
+	for _, t := range e.alone {
+		if t.revision.taskDefinition == taskDefinition {
+			n++
+		}
+	}
 	return n
 }
 
@@ -253,11 +263,18 @@ func (e *ECS) newRevision(s *service, taskDefinition string) *revision {
 
 // enter begins a call: it is counted, time is caught up with, and a planned fault returned.
 func (e *ECS) enter(operation string) error {
-	e.calls = append(e.calls, operation)
-	e.advance()
 	if _, err := over(e.wire, "ecs:"+operation, func() (*struct{}, error) { return &struct{}{}, nil }); err != nil {
+		e.calls = append(e.calls, operation)
+		e.advance()
 		return err
 	}
+	return e.local(operation)
+}
+
+// local begins a call that the account's cable carries already.
+func (e *ECS) local(operation string) error {
+	e.calls = append(e.calls, operation)
+	e.advance()
 	if planned := e.faults[operation]; len(planned) > 0 {
 		e.faults[operation] = planned[1:]
 		return planned[0]

@@ -101,6 +101,9 @@ func Wait(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	if problems := o.prepare(false); len(problems) > 0 {
 		return o.done(problems...)
 	}
+	if problem := o.awaitTrial(); problem != nil {
+		return o.done(problem)
+	}
 	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
 		o.say("%s holds the lock; this run only looks on", o.holder.Name)
 		return o.lookOn(service, d, ""), true

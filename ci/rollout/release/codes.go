@@ -40,6 +40,10 @@ var (
 		"Find out why it rings before deploying; the probes and the task watcher of this run go on guarding")
 	SmokeOff = warning("SMOKE_OFF", "The service was not asked over HTTP, as rollout.smoke is none.",
 		"Set rollout.smoke to an address that this machine reaches")
+	TrialOff = warning("TRIAL_OFF", "No task of the new version was tried before the service was touched, as rollout.trial is false.",
+		"A version that cannot start then costs as many launches as tasks are desired; docs/rollout.md has the numbers")
+	TrialLeft = warning("TRIAL_LEFT", "A trial task that an earlier run left could not be looked for, or stopped.",
+		"See status for trial tasks; allow ecs:ListTasks and ecs:StopTask as in docs/iam, or stop it by hand")
 	Overridden = warning("PROMOTION_OVERRIDDEN", "Production took an image that staging has not run.",
 		"The reason is in the journal")
 	Resumed = warning("RUN_RESUMED", "An earlier run ended without a word; its deployment was found, and this run went on from there.",
@@ -53,5 +57,5 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, SmokeUnreachable,
-		AlarmPreexisting, SmokeOff, Overridden, Resumed, NotRecorded, NoSettings}
+		AlarmPreexisting, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -67,6 +68,9 @@ func (o *operation) deploy() []*verdict.Problem {
 	}
 	if o.in.Smoke == None {
 		o.stage().Warn(SmokeOff, "rollout.smoke is none")
+	}
+	if o.plan.Trial.Off {
+		o.stage().Warn(TrialOff, "rollout.trial is false")
 	}
 	open := o.past.Run
 	if open == nil && o.state.Unchanged() && o.recorded() {
@@ -148,7 +152,7 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request, around bo
 	}
 	run.TaskDefinition = o.state.TaskDefinition()
 	e := o.plan.Estimate
-	o.say("%s, %s: expected to take about %s, given up after %s", run.Kind, o.plan.Strategy, e.Total.Round(time.Second), e.Deadline.Round(time.Second))
+	o.say("%s, %s: expected to take about %s, given up after %s", run.Kind, o.plan.Strategy, e.Total.Round(time.Second), (e.Trial + e.Deadline).Round(time.Second))
 	if problem := o.write(o.journal.Record(o.ctx, run)); problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -171,7 +175,16 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request, around bo
 	if problem := o.write(o.journal.Record(o.ctx, run)); problem != nil {
 		return []*verdict.Problem{problem}
 	}
+	var tried *trial.Outcome
+	request.Before = func(context.Context) *verdict.Problem {
+		tried = o.try(run)
+		return tried.Problem
+	}
 	outcome := deployment.Deploy(o.ctx, o.clients.ECS, o.clock, request)
+	if tried != nil && tried.Problem != nil {
+		// The service was not touched, and what surrounds it was.
+		outcome.Problem.Published = append(outcome.Problem.Published, o.state.Written()...)
+	}
 	if outcome.Problem == nil && around {
 		if problem := o.state.After(o.ctx); problem != nil {
 			outcome.Problem = problem
@@ -290,6 +303,9 @@ func (o *operation) evidence(outcome *deployment.Outcome) {
 	o.result.Outcome = outcome
 	stage, good := o.stage(), outcome.Problem == nil
 	what := "none needed: it runs already"
+	if !good {
+		what = "none"
+	}
 	if outcome.Deployment != "" {
 		what = outcome.Deployment[strings.LastIndexByte(outcome.Deployment, '/')+1:]
 		if outcome.Adopted {

@@ -12,6 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -129,6 +130,13 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 			text += fmt.Sprintf(", awaiting approval until %s, then %s", stamp(hook.Expires), hook.OnExpiry)
 		}
 		add("deployment under way", strings.TrimSpace(text))
+	}
+	tasks, err := trial.Running(ctx, o.clients.ECS, o.plan.Trial.Task)
+	if err != nil {
+		add("trial tasks", "unknown: "+err.Error())
+	}
+	for _, task := range tasks {
+		add("trial task", task)
 	}
 	if holder := o.journal.Held(past); holder != nil {
 		add("deployer", fmt.Sprintf("%s since %s", holder.Name, stamp(holder.Since)))

@@ -318,7 +318,7 @@ func TestWhileARunDeploysOthersCanStopItAnswerItAndLookOn(t *testing.T) {
 func TestWhoLooksOnStopsNothing(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
-	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{NoCapacity: "(service x) was unable to place a task. Reason: Capacity is unavailable at this time."})
+	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{NoCapacity: "(service x) was unable to place a task. Reason: Capacity is unavailable at this time.", Alone: &fakeaws.Behaviour{}})
 	from := len(w.aws.Calls())
 	ours, theirs := w.beside(time.Minute, Wait)
 	w.code(t, deployment.NoCapacity, ours)

@@ -24,6 +24,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -31,6 +32,7 @@ import (
 type ECS interface {
 	ensure.ECS
 	deployment.ECS
+	trial.ECS
 }
 
 // Balancing is what this package asks of the client of Elastic Load Balancing.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -143,7 +143,7 @@ func TestADeployMakesTheExecutionRoleOnce(t *testing.T) {
 		w.in.Config.Rollout.ExecutionRole, w.in.Config.Rollout.Desired = "", 3
 		result := w.deployed("a")
 		calls := w.aws.Calls()
-		assert.LessOrEqual(t, slices.Index(calls, "ecs:CreateService")+1, 40, "what follows waits for its deployment to appear: %v", calls)
+		assert.LessOrEqual(t, beforeWaiting(calls), 40, "%v", calls[:beforeWaiting(calls)])
 		assert.Equal(t, 1, count(calls, "iam:CreateRole"))
 		assert.Empty(t, result.Outcome.Failures, "no task is launched before ECS knows the role")
 		from := len(w.aws.Calls())
@@ -165,7 +165,7 @@ func TestARoleThatALostRunMadeIsGivenItsTime(t *testing.T) {
 		calls := w.aws.Calls()
 		result := w.deployed("a")
 		assert.Empty(t, result.Outcome.Failures, "call %d: the lost run's lock lasts longer than ECS takes to know the role", cut)
-		assert.LessOrEqual(t, w.aws.ECS.Launches(family+"1"), 4, "call %d", cut)
+		assert.LessOrEqual(t, w.aws.ECS.Launches(family+"1"), 1+4, "the trial's and the service's; call %d", cut)
 		if count(calls, "ecs:RegisterTaskDefinition") > 0 {
 			break
 		}
@@ -174,7 +174,7 @@ func TestARoleThatALostRunMadeIsGivenItsTime(t *testing.T) {
 
 func beforeWaiting(calls []string) int {
 	for n, call := range calls {
-		if call == "ecs:DescribeServiceDeployments" {
+		if call == "ecs:DescribeTasks" || call == "ecs:DescribeServiceDeployments" {
 			return n
 		}
 	}
@@ -197,7 +197,9 @@ func TestAReleaseIsOneUpdateAndFewCalls(t *testing.T) {
 			took := w.clock.Now().Sub(start).Seconds()
 			waiting := len(calls) - beforeWaiting(calls)
 			assert.Less(t, float64(waiting), took, "less than one call a second while waiting: %d in %gs", waiting, took)
-			assert.LessOrEqual(t, took, result.Outcome.Seconds+10, "the verdict comes within 10 s of the end")
+			// The new version is launched, and is healthy 30 s later for two health checks.
+			const trial = 30 + 15
+			assert.LessOrEqual(t, took, trial+result.Outcome.Seconds+10, "the verdict comes within 10 s of the end")
 		})
 	}
 }
@@ -289,15 +291,21 @@ func TestWhatGoesWrongHasItsOwnCodeAndTheOldVersionServes(t *testing.T) {
 		cause   string
 		serving string
 	}{
+		{"tasks crash in the service", func(w *world) {
+			w.aws.ECS.Behave(second, fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Alone: &fakeaws.Behaviour{}})
+		}, deployment.RolledBack, "failed", family + "1"},
 		{"tasks crash", func(w *world) {
 			w.aws.ECS.Behave(second, fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"Traceback", "MemoryError"}})
-		}, deployment.RolledBack, "failed", family + "1"},
+		}, trial.Failed, "the service was not touched", family + "1"},
 		{"an alarm rings", func(w *world) {
 			w.clock.At(5*time.Minute, func() { w.aws.ECS.SetAlarm(service + "-5xx") })
 		}, deployment.RolledBack, "-5xx", family + "1"},
-		{"no room", func(w *world) {
-			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time."})
+		{"no room for the service", func(w *world) {
+			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time.", Alone: &fakeaws.Behaviour{}})
 		}, deployment.NoCapacity, "Capacity", family + "1"},
+		{"no room at all", func(w *world) {
+			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time."})
+		}, deployment.NoCapacity, "on trial, so the service was not touched", family + "1"},
 		{"stuck", func(w *world) {
 			w.aws.ECS.Behave(second, fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
 		}, deployment.Stuck, "not done after", family + "1"},
@@ -347,11 +355,14 @@ func TestThrottlingEndsNothing(t *testing.T) {
 func TestTheReasonsOfACrashAreInTheReport(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")
-	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"Traceback", "MemoryError"}})
-	result := w.deploy("b")
-	details := strings.Join(result.Stage.Problems[0].Details, "\n")
-	assert.Contains(t, details, "exit code 137 (killed: most often a lack of memory")
-	assert.Contains(t, details, "log: MemoryError")
+	crashes := fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"Traceback", "MemoryError"}}
+	for n, behaviour := range []fakeaws.Behaviour{crashes, {Failure: crashes.Failure, FailAfter: crashes.FailAfter, Log: crashes.Log, Alone: &fakeaws.Behaviour{}}} {
+		w.aws.ECS.Behave(family+"2", behaviour)
+		result := w.deploy("b")
+		details := strings.Join(result.Stage.Problems[0].Details, "\n")
+		assert.Contains(t, details, "exit code 137 (killed: most often a lack of memory", "on trial, in the service: %d", n)
+		assert.Contains(t, details, "log: MemoryError")
+	}
 }
 
 func TestAFirstDeployThatFailsLeavesNoServiceAndTheNextMakesIt(t *testing.T) {
@@ -359,6 +370,11 @@ func TestAFirstDeployThatFailsLeavesNoServiceAndTheNextMakesIt(t *testing.T) {
 		w := newWorld(t, strategy)
 		w.aws.ECS.Behave(family+"1", fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second})
 		result := w.deploy("a")
+		w.code(t, trial.Failed, result)
+		assert.Zero(t, count(w.aws.Calls(), "ecs:CreateService"), "no service was made for what does not start")
+		assert.Contains(t, strings.Join(result.Stage.Published, "\n"), "task definition openstack-rca-task-staging", "what surrounds it was")
+		w.aws.ECS.Behave(family+"1", fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Alone: &fakeaws.Behaviour{}})
+		result = w.deploy("a")
 		w.code(t, deployment.NoRollbackTarget, result)
 		assert.Contains(t, result.Stage.Cause, "the service was deleted")
 		w.deployed("b")

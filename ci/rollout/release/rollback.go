@@ -24,6 +24,9 @@ func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Resu
 	if problems := o.prepare(false); len(problems) > 0 {
 		return o.done(problems...)
 	}
+	if problems, done := o.abortTrial(); done {
+		return o.done(problems...)
+	}
 	// What another run deploys at this moment can be stopped: that run sees it, and says so.
 	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
 		if open := o.past.Run; open != nil && open.Kind == journal.Rollback {

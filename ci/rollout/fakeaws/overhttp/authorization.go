@@ -155,6 +155,9 @@ const (
 func needs(r Request) []need {
 	service, _, _ := strings.Cut(r.Action, ":")
 	resources, context := []string{"*"}, map[string]string{}
+	for key, value := range r.Tags {
+		context["aws:ResourceTag/"+key] = value
+	}
 	switch service {
 	case "ecs":
 		resources = ecsResources(r.Input, context)
@@ -177,9 +180,13 @@ func needs(r Request) []need {
 	for _, resource := range resources {
 		all = append(all, need{r.Action, resource, context})
 	}
+	if run, is := r.Input.(*ecs.RunTaskInput); is {
+		resources = []string{ecsResource + "task/" + lastPart(aws.ToString(run.Cluster)) + "/id"} // which gets the tags
+	}
 	if tagging := taggingActions[r.Action]; tagging != "" && tagged(r.Input) {
+		_, name, _ := strings.Cut(r.Action, ":")
 		for _, resource := range resources {
-			all = append(all, need{tagging, resource, context})
+			all = append(all, need{tagging, resource, map[string]string{service + ":CreateAction": name}})
 		}
 	}
 	return append(all, passed(r.Input)...)
@@ -187,7 +194,7 @@ func needs(r Request) []need {
 
 // taggingActions are what creating something with tags needs besides.
 var taggingActions = map[string]string{
-	"ecs:CreateCluster": "ecs:TagResource", "ecs:RegisterTaskDefinition": "ecs:TagResource", "ecs:CreateService": "ecs:TagResource",
+	"ecs:CreateCluster": "ecs:TagResource", "ecs:RegisterTaskDefinition": "ecs:TagResource", "ecs:CreateService": "ecs:TagResource", "ecs:RunTask": "ecs:TagResource",
 	"elasticloadbalancing:CreateLoadBalancer": "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateTargetGroup": "elasticloadbalancing:AddTags",
 	"elasticloadbalancing:CreateListener": "elasticloadbalancing:AddTags", "elasticloadbalancing:CreateRule": "elasticloadbalancing:AddTags",
 	"application-autoscaling:RegisterScalableTarget": "application-autoscaling:TagResource", "cloudwatch:PutMetricAlarm": "cloudwatch:TagResource",
@@ -256,6 +263,11 @@ func ecsResources(input any, context map[string]string) []string {
 		return []string{aws.ToString(in.ServiceDeploymentArn)}
 	case *ecs.DescribeTasksInput:
 		return in.Tasks
+	case *ecs.StopTaskInput:
+		return []string{aws.ToString(in.Task)}
+	case *ecs.RunTaskInput:
+		context["ecs:cluster"] = ecsResource + "cluster/" + lastPart(aws.ToString(in.Cluster))
+		return []string{aws.ToString(in.TaskDefinition)}
 	case *ecs.ListTasksInput:
 		context["ecs:cluster"] = ecsResource + "cluster/" + lastPart(aws.ToString(in.Cluster))
 	}

@@ -141,7 +141,11 @@ func (o *operator) everything() {
 	// One that crashes is rolled back; a finished one is, on demand.
 	serving := o.aws.ECS.Serving(cluster, service)
 	next := func() string { return revision + string(o.aws.ECS.Serving(cluster, service)[len(revision)]+1) }
-	o.aws.ECS.Behave(next(), fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"MemoryError"}})
+	crashes := fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"MemoryError"}}
+	o.aws.ECS.Behave(next(), crashes)
+	assert.Equal(o.t, "TRIAL_FAILED", o.deploy("c").Stage.Code)
+	crashes.Alone = &fakeaws.Behaviour{}
+	o.aws.ECS.Behave(next(), crashes)
 	assert.Equal(o.t, "ROLLED_BACK", o.deploy("c").Stage.Code)
 	assert.Equal(o.t, serving, o.aws.ECS.Serving(cluster, service))
 	o.passes(o.deploy("d"))
@@ -165,6 +169,12 @@ func (o *operator) everything() {
 		require.NoError(o.t, err)
 	}
 	o.passes(release.Prune(ctx, of, o.clock, o.in, 2))
+	plan, problems := rollout.NewPlan(o.in.Input)
+	require.Empty(o.t, problems)
+	left := *plan.Trial.Task
+	left.TaskDefinition = aws.String("openstack-rca-task-staging")
+	_, err = o.aws.ECS.RunTask(ctx, &left) // as a run leaves it that is lost
+	require.NoError(o.t, err)
 	o.passes(release.Destroy(ctx, of, o.clock, o.in, service, true))
 }
 

@@ -25,7 +25,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/traits"
 
@@ -70,6 +72,7 @@ type Server struct {
 
 	services []*service
 	objects  *fakeaws.Objects
+	tags     func(task string) map[string]string
 	mu       sync.Mutex
 	faults   map[string][]Fault
 	calls    []Request
@@ -83,11 +86,13 @@ type Request struct {
 	Input any
 	// Key is the access key that signed it; empty for what is not signed.
 	Key string
+	// Tags are those of the task that it is about, where it is about one.
+	Tags map[string]string
 }
 
 // New returns a server of an account.
 func New(account *fakeaws.Account) *Server {
-	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects}
+	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects, tags: account.ECS.TagsOf}
 	s.services = services(account, s.STS)
 	return s
 }
@@ -157,6 +162,9 @@ func (s *Server) carry(r *http.Request, of *service, speaks protocol, name strin
 		return refuse(failure{code: "SerializationException", shape: "SerializationException", message: name + ": " + err.Error()})
 	}
 	request := Request{Action: of.prefix + ":" + name, Input: input.Interface(), Key: signer(r)}
+	if stop, is := request.Input.(*ecs.StopTaskInput); is {
+		request.Tags = s.tags(aws.ToString(stop.Task))
+	}
 	s.calls = append(s.calls, request)
 	fault := s.next(request.Action)
 	if fault.Reset || fault.Status != 0 || fault.Err != nil {
