@@ -44,5 +44,6 @@ func (s *settings) trial() *Trial {
 	}
 }
 
-// trialPatience takes a slow registry or a slow start for no dead one, as the deadline does.
-func (s *settings) trialPatience() time.Duration { return 3*provision + s.patience() }
+// trialPatience takes a large image or a slow registry for no dead task. Only one that hangs
+// before it runs takes so long: once it runs, ECS itself says when it is unhealthy.
+func (s *settings) trialPatience() time.Duration { return 10*provision + s.patience() }

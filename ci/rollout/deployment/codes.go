@@ -54,8 +54,8 @@ var (
 		"Look at status for what the other run does")
 	Lost = failure("LOST_SIGHT", "The deployment is under way and ECS could not be asked how it goes.",
 		"Deploy again when AWS answers: the deployment in flight is found and followed")
-	Interrupted = couldNotRun("INTERRUPTED", "This run was ended while the deployment was under way; the deployment goes on.",
-		"Deploy the same digest again: the deployment in flight is found and followed")
+	Interrupted = couldNotRun("INTERRUPTED", "This run was ended before its deployment was; one that had begun goes on.",
+		"Deploy the same digest again: a deployment in flight is found and followed")
 )
 
 // Codes are all codes of this package.

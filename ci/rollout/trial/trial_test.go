@@ -369,7 +369,10 @@ func TestTheTaskOfALostRunIsGoneOnWith(t *testing.T) {
 	w = newWorld(fakeaws.Behaviour{NeverHealthy: true})
 	w.start(t, version)
 	w.request.Left = true
-	assertCode(t, trial.Failed, w.run())
+	outcome = w.run()
+	assertCode(t, trial.Failed, outcome)
+	assert.Equal(t, 2, outcome.Launches, "what the lost run tried is not counted against it")
+	assert.Equal(t, 3, w.Launches(version))
 	assert.Empty(t, w.Alone(cluster))
 
 	for _, operation := range []string{"ListTasks", "DescribeTasks"} {
