@@ -229,7 +229,7 @@ func TestTheModuleDeploysWithEveryStrategy(t *testing.T) {
 				said := r.call("deploy", "--image", image("c"), "enforce")
 				assert.Equal(t, 1, said.exit)
 				assert.Contains(t, said.all, "FAIL deploy TRIAL_FAILED")
-				assert.Contains(t, said.all, "log: MemoryError")
+				assert.Regexp(t, `log of task \d+: MemoryError`, said.all)
 			})
 			assert.Zero(t, count(third, "ecs:UpdateService"))
 			assert.Equal(t, 2, r.aws.ECS.Launches(r.family+"3"))

@@ -80,6 +80,19 @@ func TestNothingIsDoneBeforeWhatIsNotWritten(t *testing.T) {
 	assert.Zero(t, *calls, "it serves already")
 }
 
+// What the credentials may do was asked before: it is not asked again.
+func TestTheRightsToFollowAreAskedForOnce(t *testing.T) {
+	asked := func(w *world) int {
+		revisions := 0
+		w.request.Started = func(context.Context, string) { revisions = w.Calls("DescribeServiceRevisions") }
+		require.Nil(t, w.deploy().Problem)
+		return revisions
+	}
+	without, with := newWorld("canary"), newWorld("canary")
+	with.before(time.Minute, nil)
+	assert.Equal(t, asked(without), asked(with))
+}
+
 func TestWhatHappensMeanwhileIsSeen(t *testing.T) {
 	w := newWorld("canary")
 	w.before(time.Minute, nil)

@@ -170,21 +170,30 @@ func prefixed(before, text string) string {
 // explain adds to a problem why tasks failed, and what the last one wrote.
 func (f *follower) explain(problem *verdict.Problem) {
 	problem.Details = slices.Clone(f.outcome.Failures)
-	if f.Logs == nil || f.failedTask == "" {
-		return
-	}
-	if f.outcome.Log == nil {
-		*f.ecs.calls++
-		lines, err := f.Logs(f.ctx, f.failedTask)
-		if err != nil {
-			problem.Details = append(problem.Details, fmt.Sprintf("the log of task %s could not be read: %v", id(f.failedTask), err))
-			return
-		}
-		f.outcome.Log = lines
+	if err := f.tellLog(); err != nil {
+		problem.Details = append(problem.Details, fmt.Sprintf("the log of task %s could not be read: %v", id(f.failedTask), err))
 	}
 	for _, line := range f.outcome.Log {
 		problem.Details = append(problem.Details, "log: "+line)
 	}
+}
+
+// tellLog tells the last lines of a task that failed, once. What a task wrote may take
+// seconds to be there.
+func (f *follower) tellLog() error {
+	if f.Logs == nil || f.failedTask == "" || len(f.outcome.Log) > 0 {
+		return nil
+	}
+	*f.ecs.calls++
+	lines, err := f.Logs(f.ctx, f.failedTask)
+	if err != nil {
+		return err
+	}
+	f.outcome.Log = lines
+	for _, line := range lines {
+		f.say("log of task %s: %s", id(f.failedTask), line)
+	}
+	return nil
 }
 
 func containsAny(text string, words ...string) bool {

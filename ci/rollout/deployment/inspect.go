@@ -20,6 +20,12 @@ func (f *follower) lookAtStopped() {
 	if err != nil {
 		f.say("reasons of stopped tasks could not be read: %v", err)
 	}
+	before := f.failedTasks
+	defer func() {
+		if f.failedTasks > before {
+			_ = f.tellLog() // which is tried again at the end, and then an error is told
+		}
+	}()
 	for _, t := range tasks {
 		f.seenTasks[aws.ToString(t.TaskArn)] = true
 		if aws.ToString(t.TaskDefinitionArn) != f.TaskDefinition || !Failed(t) || aws.ToTime(t.CreatedAt).Before(f.started.Add(-appears)) {

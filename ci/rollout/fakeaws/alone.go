@@ -190,7 +190,7 @@ func (e *ECS) describeAlone(t *alone, now time.Time) types.Task {
 		}
 	default:
 		out.LastStatus = aws.String("RUNNING")
-		if in >= start {
+		if in >= start && (b.Falters == 0 || in < start+b.Falters || in >= start+b.Falters+step*5) {
 			out.HealthStatus = types.HealthStatusHealthy
 		}
 	}

@@ -30,6 +30,9 @@ type Behaviour struct {
 	CannotLaunch string
 	// NoCapacity is a service event that AWS writes instead of starting a task.
 	NoCapacity string
+	// Falters is how long after its start a task of no service is unhealthy for a moment; 0
+	// is never.
+	Falters time.Duration
 	// NeverHealthy lets tasks run and never become healthy.
 	NeverHealthy bool
 	// Sick lets tasks run, and the load balancer find them unhealthy.

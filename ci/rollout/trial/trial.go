@@ -259,6 +259,9 @@ func (t *trial) failed(task, why string, versionsFault, enough bool) *verdict.Pr
 				t.reasons = append(t.reasons, fmt.Sprintf("the log of task %s could not be read: %v", id(task), err))
 			}
 			t.log = lines
+			for _, line := range lines {
+				t.say("log of task %s: %s", id(task), line)
+			}
 		}
 	}
 	if !enough && t.failures < maxFailures && t.outcome.Launches < maxLaunches {

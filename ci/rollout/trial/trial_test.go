@@ -132,6 +132,17 @@ func TestWhatIsToldOfAFailure(t *testing.T) {
 	assert.Contains(t, strings.Join(outcome.Problem.Details, "\n"), "no such stream")
 }
 
+// It is not enough to have been healthy for a moment.
+func TestATaskHasToStayHealthy(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{Falters: 10 * time.Second})
+	require.Nil(t, w.run().Problem)
+	assert.GreaterOrEqual(t, w.took(), (30+10+5+15)*time.Second, "it is counted anew")
+	for after := 31 * time.Second; after < 44*time.Second; after += 3 * time.Second {
+		w = newWorld(fakeaws.Behaviour{Failure: crash(), FailAfter: after})
+		assertCode(t, trial.Failed, w.run())
+	}
+}
+
 // A task of no service goes on whatever its health: it is stopped here.
 func TestATaskThatIsNeverHealthyIsStopped(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{NeverHealthy: true})
@@ -183,6 +194,15 @@ func TestALackOfRoomIsWaitedFor(t *testing.T) {
 	assertCode(t, deployment.NoCapacity, w.run())
 
 	w = newWorld(fakeaws.Behaviour{Failure: placed, FailAfter: 5 * time.Second, Fails: func(n int) bool { return n < 4 }})
+	outcome = w.run()
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, 1, outcome.Launches, "what has no place was not launched")
+
+	// A lack of room that is over is forgotten: another one has its own time.
+	w = newWorld(fakeaws.Behaviour{NoCapacity: "none"})
+	w.clock.At(4*time.Minute, func() { w.Behave(version, fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second}) })
+	w.clock.At(4*time.Minute+20*time.Second, func() { w.Behave(version, fakeaws.Behaviour{NoCapacity: "none"}) })
+	w.clock.At(7*time.Minute, func() { w.Behave(version, fakeaws.Behaviour{}) })
 	require.Nil(t, w.run().Problem)
 }
 

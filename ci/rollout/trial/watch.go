@@ -28,7 +28,6 @@ func (t *trial) watch(task string) (bool, *verdict.Problem) {
 			return false, t.left(t.interrupted(t.ctx.Err()), task)
 		case errors.Is(err, errGone) && now.Sub(launched) > appears:
 			return false, t.failed(task, "ECS does not know it any more", false, false)
-		case errors.Is(err, errGone):
 		case err != nil && deployment.Denied(err):
 			return false, t.end(task, verdict.Problemf(Refused, "%v", err))
 		case err != nil && (deployment.Expired(err) || now.Sub(answered) > blind):
