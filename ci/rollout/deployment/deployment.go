@@ -139,7 +139,7 @@ type Outcome struct {
 	Problem *verdict.Problem
 	// Deployment is the ARN of our service deployment; empty when there is none.
 	Deployment string
-	// Unchanged says that our revision was in service already: nothing was written.
+	// Unchanged says that our revision was in service already: no deployment was started.
 	Unchanged bool
 	// Adopted says that a deployment of ours was in flight already and was followed.
 	Adopted bool

@@ -135,8 +135,11 @@ func (f *follower) deploy() *verdict.Problem {
 			return f.deploy()
 		}
 	}
-	if len(before) == 0 && aws.ToString(service.TaskDefinition) == f.TaskDefinition && !f.Update.ForceNewDeployment {
+	if len(before) == 0 && aws.ToString(service.TaskDefinition) == f.TaskDefinition && !f.redeploys() {
 		f.outcome.Unchanged = true
+		if problem := f.adjust(); problem != nil {
+			return problem
+		}
 		return f.verify("")
 	}
 	if f.Before != nil {

@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -36,6 +37,37 @@ func (f *follower) mayWrite() *verdict.Problem {
 	default:
 		return verdict.Problemf(LockLost, "%v", err)
 	}
+}
+
+// redeploys says that the update starts a deployment although the task definition is the
+// same: these members do (API reference, UpdateService).
+func (f *follower) redeploys() bool {
+	u := &f.Update
+	return u.ForceNewDeployment || u.LoadBalancers != nil || u.NetworkConfiguration != nil
+}
+
+// adjust changes what the service says about its deployments to come, and starts none: the
+// task definition, which runs already, is not sent along. That makes it safe to repeat.
+func (f *follower) adjust() *verdict.Problem {
+	u := &f.Update
+	if u.DeploymentConfiguration == nil && u.HealthCheckGracePeriodSeconds == nil && u.AvailabilityZoneRebalancing == "" && u.PropagateTags == "" {
+		return nil
+	}
+	in := f.Update
+	in.Cluster, in.Service, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), nil
+	if problem := f.mayWrite(); problem != nil {
+		return problem
+	}
+	f.say("service %s runs the version already; its settings are changed", f.Service)
+	*f.ecs.calls++
+	if _, err := f.ecs.UpdateService(f.ctx, &in); err != nil {
+		err = fmt.Errorf("update service %s: %w", f.Service, err)
+		if Refused(err) {
+			return verdict.Problemf(UpdateFailed, "%v", err)
+		}
+		return f.unable(AWSFailed, err)
+	}
+	return nil
 }
 
 // look lets the caller keep its lock while we wait.

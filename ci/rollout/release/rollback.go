@@ -265,7 +265,7 @@ func (o *operation) putBack(good journal.Run) []*verdict.Problem {
 	o.say("putting back %s (%s)", good.TaskDefinition, good.Image)
 	o.stage().Add("release", good.Image)
 	update := ecs.UpdateServiceInput{TaskDefinition: aws.String(good.TaskDefinition)}
-	if good.Settings != nil {
+	if service := o.state.Service(); good.Settings != nil && service != nil && aws.ToInt32(service.HealthCheckGracePeriodSeconds) != good.Settings.GraceSeconds {
 		update.HealthCheckGracePeriodSeconds = aws.Int32(good.Settings.GraceSeconds)
 	}
 	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Now().UTC(), Settings: good.Settings}

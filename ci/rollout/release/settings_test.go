@@ -1,0 +1,42 @@
+package release
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+)
+
+// The same image with other settings: what the service says is made equal to the plan, so
+// that the next plan finds nothing to change.
+func TestSettingsThatChangeWithoutAnImageAreWritten(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*config.Rollout)
+		deploys bool
+	}{
+		"a longer bake":    {func(r *config.Rollout) { r.BakeMinutes = 33 }, false},
+		"a pause":          {func(r *config.Rollout) { r.PauseAt = []string{"post_scale_up"} }, false},
+		"another strategy": {func(r *config.Rollout) { r.Strategy = "canary" }, false},
+		"other subnets":    {func(r *config.Rollout) { r.Subnets = []string{r.Subnets[0], "subnet-0123456789abcdef2"} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "blue_green")
+			w.deployed("a")
+			c.change(&w.in.Config.Rollout)
+			from := len(w.aws.Calls())
+			result := w.deployed("a")
+			calls := w.aws.Calls()[from:]
+			assert.Equal(t, 1, count(calls, "ecs:UpdateService"))
+			assert.Zero(t, count(calls, "ecs:RegisterTaskDefinition"))
+			assert.Equal(t, c.deploys, result.Outcome.Deployment != "")
+			assert.True(t, result.Changed)
+			plan := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
+			assert.False(t, plan.Changed, plan.Text)
+			from = len(w.aws.Calls())
+			w.deployed("a")
+			assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
+		})
+	}
+}
