@@ -39,7 +39,7 @@ func (o *operation) beside(act func(*types.Service, types.ServiceDeployment) ([]
 		if !done {
 			continue
 		}
-		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.abandoned(aws.ToString(d.ServiceDeploymentArn)) {
+		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.abandoned(d) {
 			return o.optimistic(func() []*verdict.Problem { return again(service, d) }), true
 		}
 		return problems, true
@@ -49,7 +49,18 @@ func (o *operation) beside(act func(*types.Service, types.ServiceDeployment) ([]
 
 // abandoned waits for the end of a deployment to be on record, or for the lock to be over
 // without it.
-func (o *operation) abandoned(arn string) bool {
+func (o *operation) abandoned(d types.ServiceDeployment) bool {
+	// A run that was lost with the answer to its update has no deployment on record.
+	definition, problem := o.definitionOf(d)
+	if problem != nil {
+		definition = ""
+	}
+	of := func(run *journal.Run) bool {
+		if run.Deployment == "" {
+			return run.TaskDefinition == definition && definition != ""
+		}
+		return run.Deployment == aws.ToString(d.ServiceDeploymentArn)
+	}
 	for end := o.clock.Now().Add(o.patience()); ; {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
@@ -57,7 +68,7 @@ func (o *operation) abandoned(arn string) bool {
 			return false
 		}
 		switch {
-		case past.Run == nil || past.Run.Deployment != arn:
+		case past.Run == nil || !of(past.Run):
 			return false
 		case o.journal.Held(past) == nil:
 			return true

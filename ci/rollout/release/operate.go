@@ -40,19 +40,23 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// inFlight are the service's deployments under way, the newest first.
+// unended are the states of a deployment that has not ended.
+var unended = []types.ServiceDeploymentStatus{
+	types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusStopRequested,
+	types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
+}
+
+// underWay are the service's deployments under way, the newest first.
 func (o *operation) underWay() (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
 	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
 	out, err := o.clients.ECS.DescribeServices(o.ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
-	if err != nil {
+	if err != nil && !noCluster(err) {
 		return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe service %s: %v", name, err)
 	}
-	if len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
+	if err != nil || len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
 		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
 	}
-	list, err := o.clients.ECS.ListServiceDeployments(o.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(name),
-		Status: []types.ServiceDeploymentStatus{types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress,
-			types.ServiceDeploymentStatusStopRequested, types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress}})
+	list, err := o.clients.ECS.ListServiceDeployments(o.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(name), Status: unended})
 	if err != nil {
 		return nil, nil, verdict.Problemf(deployment.AWSFailed, "list deployments of service %s: %v", name, err)
 	}

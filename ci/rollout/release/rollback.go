@@ -44,6 +44,13 @@ func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Resu
 
 func (o *operation) rollback() []*verdict.Problem {
 	service, running, problem := o.underWay()
+	if problem == nil || problem.Code.Name == deployment.TargetMissing.Name {
+		if len(running) == 0 {
+			if problems, done := o.leftTrial(service); done {
+				return problems
+			}
+		}
+	}
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}

@@ -1,14 +1,18 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -63,23 +67,32 @@ func (o *operation) trying() (*journal.Run, *journal.Holder, *verdict.Problem) {
 	return run, holder, nil
 }
 
-// abortTrial stops the task that another run tries, which ends that run before it touches
-// the service. done says that nothing is left to roll back.
+// abortTrial ends a run of another deployer that has not come to the service yet: it stops
+// the task that it tries, which ends that run. done says that nothing is left to roll back:
+// without it, the release that serves would be taken for what is to go.
 func (o *operation) abortTrial() (problems []*verdict.Problem, done bool) {
 	stopped := 0
+	var seen *journal.Run
 	for end := o.clock.Now().Add(2 * o.plan.Trial.Patience); o.clock.Now().Before(end); {
 		run, holder, problem := o.trying()
 		switch {
 		case problem != nil:
 			return []*verdict.Problem{problem}, true
-		case run == nil && stopped > 0 && o.past.Run == nil:
-			o.stage().Gate("trial task", fmt.Sprintf("%d stopped", stopped), "stopped before the service was touched", true)
-			return nil, true
-		case run == nil:
-			return nil, false // it went on to the service, or was lost
+		case run == nil && seen == nil:
+			return nil, false
+		case run == nil, seen != nil && seen.Token != run.Token:
+			return o.aborted(*seen, stopped)
+		}
+		seen = run
+		deploys, problem := o.deploys()
+		if problem != nil {
+			return []*verdict.Problem{problem}, true
+		}
+		if deploys {
+			return nil, false // its own, or another's for whose end it waits: that can be stopped
 		}
 		tasks, err := trial.Stop(o.ctx, o.clients.ECS, o.plan.Trial.Task, "rolled back by "+o.in.Name)
-		if err != nil {
+		if err != nil && !noCluster(err) {
 			return []*verdict.Problem{verdict.Problemf(StopRefused, "%v", err)}, true
 		}
 		if len(tasks) > 0 {
@@ -91,7 +104,110 @@ func (o *operation) abortTrial() (problems []*verdict.Problem, done bool) {
 			return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}, true
 		}
 	}
-	return nil, false
+	if seen == nil {
+		return nil, false
+	}
+	return []*verdict.Problem{verdict.Problemf(journal.Locked, "%s by %s has not come to the service, and does not end", seen.Image, seen.By)}, true
+}
+
+// aborted says what became of a run that was seen before it came to the service, and is not
+// there any more.
+func (o *operation) aborted(seen journal.Run, stopped int) (problems []*verdict.Problem, done bool) {
+	if open := o.past.Run; open != nil && open.Token == seen.Token {
+		if open.Deployment != "" {
+			return nil, false // it went on to the service
+		}
+		return o.optimistic(func() []*verdict.Problem { return o.undoLost(seen, stopped) }), true
+	}
+	for _, run := range o.past.Ended {
+		if run.Token != seen.Token {
+			continue
+		}
+		if run.Deployment != "" || run.Verdict == journal.Passed {
+			return nil, false
+		}
+		o.untouched(stopped, run.Code)
+		return nil, true
+	}
+	return []*verdict.Problem{verdict.Problemf(journal.Locked, "another run has taken over from %s, which deployed %s and had not come to the service", seen.By, seen.Image)}, true
+}
+
+func (o *operation) untouched(stopped int, how string) {
+	o.stage().Gate("trial task", strings.TrimSpace(fmt.Sprintf("%d stopped %s", stopped, how)), "ended before the service was touched", true)
+}
+
+// undoLost ends a run that was lost before its deployment was on record.
+func (o *operation) undoLost(seen journal.Run, stopped int) []*verdict.Problem {
+	open := o.past.Run
+	if open == nil || open.Token != seen.Token {
+		problems, _ := o.aborted(seen, stopped)
+		return problems
+	}
+	service, running, problem := o.underWay()
+	if problem != nil && problem.Code.Name != deployment.TargetMissing.Name {
+		return []*verdict.Problem{problem}
+	}
+	if len(running) > 0 || service != nil && aws.ToString(service.TaskDefinition) == open.TaskDefinition {
+		return o.rollback() // it had come to the service
+	}
+	return o.endLost(stopped)
+}
+
+// leftTrial ends a lost run whose trial task still runs: that is what is rolled back then, and
+// not the release that serves. done says that there was one.
+func (o *operation) leftTrial(service *types.Service) (problems []*verdict.Problem, done bool) {
+	open := o.past.Run
+	if open == nil || open.Kind != journal.Deploy || open.Deployment != "" || service != nil && aws.ToString(service.TaskDefinition) == open.TaskDefinition {
+		return nil, false
+	}
+	// What cannot be asked holds up no rollback; that a task may be left is told there.
+	if tasks, err := trial.Running(o.ctx, o.clients.ECS, o.plan.Trial.Task); err != nil || len(tasks) == 0 {
+		return nil, false
+	}
+	return o.endLost(0), true
+}
+
+// endLost stops what the open run tries, and records its end.
+func (o *operation) endLost(stopped int) []*verdict.Problem {
+	if err := o.fence(o.ctx); err != nil {
+		return []*verdict.Problem{asProblem(err)}
+	}
+	run := *o.past.Run
+	tasks, err := trial.Stop(o.ctx, o.clients.ECS, o.plan.Trial.Task, "rolled back by "+o.in.Name)
+	if err != nil && !noCluster(err) {
+		return []*verdict.Problem{verdict.Problemf(StopRefused, "%v", err)}
+	}
+	o.result.Changed = true
+	o.say("the run of %s, which deployed %s, was lost before it came to the service", run.By, run.Image)
+	o.untouched(stopped+len(tasks), "")
+	run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.RolledBack.Name, "it was rolled back on request, before it came to the service"
+	if err := o.journal.End(o.ctx, run); err != nil {
+		o.stage().Warn(NotRecorded, "%v", err)
+	}
+	return nil
+}
+
+// deploys says that a deployment of the service is under way. Without a service, or a
+// cluster, there is none.
+func (o *operation) deploys() (bool, *verdict.Problem) {
+	out, err := o.clients.ECS.ListServiceDeployments(o.ctx, &ecs.ListServiceDeploymentsInput{
+		Cluster: o.plan.Service.Cluster, Service: o.plan.Service.ServiceName, Status: unended,
+	})
+	var noService *types.ServiceNotFoundException
+	switch {
+	case noCluster(err), errors.As(err, &noService):
+		return false, nil
+	case err != nil:
+		return false, verdict.Problemf(deployment.AWSFailed, "list deployments of service %s: %v", *o.plan.Service.ServiceName, err)
+	default:
+		return len(out.ServiceDeployments) > 0, nil
+	}
+}
+
+// noCluster is how ECS answers before the first deployment has made the cluster.
+func noCluster(err error) bool {
+	var none *types.ClusterNotFoundException
+	return errors.As(err, &none)
 }
 
 // trialPoll is the time between two looks at another run that has not come to the service yet.
@@ -118,6 +234,10 @@ func (o *operation) awaitTrial() *verdict.Problem {
 			o.say("%s deploys %s and has not come to the service yet; waiting", holder.Name, run.Image)
 		}
 		waited = true
+		deploys, problem := o.deploys()
+		if deploys || problem != nil {
+			return problem // its own, or another's for whose end it waits: that is followed
+		}
 		if err := o.clock.Sleep(o.ctx, trialPoll); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "%v", err)
 		}

@@ -161,6 +161,7 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 	w.lose("b", 20*time.Second)
 	require.NoError(t, w.clock.Sleep(w.ctx, 3*time.Minute)) // its lock is over
 	w.aws.Fail("ecs:ListTasks", fakeaws.Denied("ListTasks"))
+	w.aws.Fail("ecs:ListTasks", fakeaws.Denied("ListTasks"))
 	result := w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
 	assert.Contains(t, fmt.Sprint(result.Stage.Warnings), TrialLeft.Name, "a rollback is not held up by it")
 }
