@@ -151,16 +151,22 @@ func (e *ECS) endAlone(now time.Time) {
 	}
 }
 
-// listAlone are the running or stopped tasks that somebody started in a cluster.
-func (e *ECS) listAlone(in *ecs.ListTasksInput) *ecs.ListTasksOutput {
+// listAlone are the tasks that somebody started in a cluster and that are to run. "When you
+// specify startedBy as the filter, it must be the only filter that you use" (API reference,
+// ListTasks).
+func (e *ECS) listAlone(in *ecs.ListTasksInput) (*ecs.ListTasksOutput, error) {
+	if in.DesiredStatus != "" || in.Family != nil || in.LaunchType != "" || in.ContainerInstance != nil {
+		return nil, &types.InvalidParameterException{Message: aws.String("startedBy must be the only filter.")}
+	}
 	out := &ecs.ListTasksOutput{}
 	for _, t := range e.alone {
-		stopped := !t.stopped.IsZero()
-		if t.cluster == lastPart(aws.ToString(in.Cluster)) && t.startedBy == aws.ToString(in.StartedBy) && stopped == (in.DesiredStatus == types.DesiredStatusStopped) {
+		// What was stopped a moment ago may still be listed.
+		runs := t.stopped.IsZero() || e.clock.Now().Sub(t.stopped) < e.lag
+		if t.cluster == lastPart(aws.ToString(in.Cluster)) && t.startedBy == aws.ToString(in.StartedBy) && runs {
 			out.TaskArns = append(out.TaskArns, t.arn)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // describeAlone describes a task with its state and health. An unhealthy one goes on: only a

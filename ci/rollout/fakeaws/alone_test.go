@@ -83,9 +83,13 @@ func TestATaskOfNoServiceThatFailsIsNotReplaced(t *testing.T) {
 	assert.EqualValues(t, 3, *d.Containers[0].ExitCode)
 	assert.Equal(t, 1, fake.Launches(tried))
 	assert.Empty(t, fake.Alone("c"))
-	out, err := fake.ListTasks(context.Background(), &ecs.ListTasksInput{Cluster: aws.String("c"), StartedBy: aws.String("me"), DesiredStatus: types.DesiredStatusStopped})
+	in := &ecs.ListTasksInput{Cluster: aws.String("c"), StartedBy: aws.String("me")}
+	out, err := fake.ListTasks(context.Background(), in)
 	require.NoError(t, err)
-	assert.Len(t, out.TaskArns, 1)
+	assert.Empty(t, out.TaskArns)
+	in.DesiredStatus = types.DesiredStatusRunning
+	_, err = fake.ListTasks(context.Background(), in)
+	require.ErrorContains(t, err, "only filter", "who started it stands beside no other filter")
 }
 
 func TestAClientTokenLaunchesOneTask(t *testing.T) {

@@ -300,7 +300,7 @@ func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ec
 		return nil, err
 	}
 	if in.ServiceName == nil {
-		return e.listAlone(in), nil
+		return e.listAlone(in)
 	}
 	out := &ecs.ListTasksOutput{}
 	s := e.find(aws.ToString(in.Cluster), aws.ToString(in.ServiceName))

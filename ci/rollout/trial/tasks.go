@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -19,9 +18,10 @@ type Tasks interface {
 }
 
 // Running are the ARNs of a service's trial tasks that are to run: those of its cluster that
-// were started by the same name.
+// were started by the same name. No other filter may stand beside that one; the tasks that
+// are to run are the default (API reference, ListTasks).
 func Running(ctx context.Context, client Tasks, of *ecs.RunTaskInput) ([]string, error) {
-	in := &ecs.ListTasksInput{Cluster: of.Cluster, StartedBy: of.StartedBy, DesiredStatus: types.DesiredStatusRunning}
+	in := &ecs.ListTasksInput{Cluster: of.Cluster, StartedBy: of.StartedBy}
 	var all []string
 	for {
 		out, err := client.ListTasks(ctx, in)
