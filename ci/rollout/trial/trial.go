@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,11 +164,20 @@ func (t *trial) adopt() (string, *verdict.Problem) {
 	found := ""
 	for _, d := range out.Tasks {
 		arn := aws.ToString(d.TaskArn)
+		left = slices.DeleteFunc(left, func(listed string) bool { return listed == arn })
+		if stopping(&d) {
+			continue // the list lags behind
+		}
 		if found == "" && aws.ToString(d.TaskDefinitionArn) == aws.ToString(t.Task.TaskDefinition) && d.HealthStatus != types.HealthStatusUnhealthy {
 			found = arn
 			t.say("trial task %s was left by a run that was lost; going on with it", id(arn))
 			continue
 		}
+		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
+			return "", problem
+		}
+	}
+	for _, arn := range left { // what ECS does not describe yet may run all the same
 		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
 			return "", problem
 		}
@@ -199,7 +209,7 @@ func (t *trial) launch() (string, *verdict.Problem) {
 	}
 	switch {
 	case t.ctx.Err() != nil:
-		return "", t.interrupted(t.ctx.Err())
+		return "", t.unanswered(t.interrupted(t.ctx.Err()))
 	case deployment.NoRoom(err.Error()):
 		return "", t.noRoom(err.Error())
 	case notYet(err.Error()) && t.clock.Now().Sub(t.begun) < newRole:

@@ -342,6 +342,7 @@ func TestATaskThatIsNotFoundYetIsLookedForAgain(t *testing.T) {
 	assertCode(t, trial.Failed, outcome)
 	assert.Contains(t, outcome.Problem.Cause, "does not know it any more")
 	assert.LessOrEqual(t, outcome.Launches, 3)
+	assert.Empty(t, w.Alone(cluster), "what cannot be seen is stopped all the same")
 }
 
 func TestSomebodyMayStopATrial(t *testing.T) {
@@ -404,6 +405,31 @@ func TestTheTaskOfALostRunIsGoneOnWith(t *testing.T) {
 	}
 }
 
+// What ECS lists lags behind: a task that the lost run stopped with its last breath is no
+// task that somebody stopped under our eyes.
+func TestATaskThatIsStoppedAlreadyIsNotGoneOnWith(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{})
+	w.Lag(20 * time.Second)
+	arn := w.start(t, version)
+	_, err := w.StopTask(w.ctx, &ecs.StopTaskInput{Cluster: aws.String(cluster), Task: aws.String(arn)})
+	require.NoError(t, err)
+	w.request.Left = true
+	outcome := w.run()
+	require.Nil(t, outcome.Problem)
+	assert.NotEqual(t, arn, outcome.Task)
+	assert.Equal(t, 2, w.Launches(version))
+	assert.Empty(t, w.Alone(cluster))
+}
+
+func TestATaskThatIsListedAndNotDescribedIsStopped(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{})
+	w.start(t, version)
+	client := &forgetful{w.ECS, w.clock, w.clock.Now().Add(time.Second)}
+	w.request.Left = true
+	require.Nil(t, trial.Run(w.ctx, client, w.clock, w.request).Problem)
+	assert.Empty(t, w.Alone(cluster))
+}
+
 func TestTasksOfOthersAreLeftAlone(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{})
 	other := task(version)
@@ -447,6 +473,31 @@ func TestARunThatIsEndedStopsItsTask(t *testing.T) {
 	cancel()
 	assertCode(t, deployment.Interrupted, w.run())
 	assert.Zero(t, w.Launches(version))
+}
+
+// cut is a client whose run is ended while it is asked for a task.
+type cut struct {
+	*fakeaws.ECS
+	end context.CancelFunc
+}
+
+func (c *cut) RunTask(ctx context.Context, in *ecs.RunTaskInput, opts ...func(*ecs.Options)) (*ecs.RunTaskOutput, error) {
+	_, _ = c.ECS.RunTask(ctx, in, opts...)
+	c.end()
+	return nil, ctx.Err()
+}
+
+func TestARunThatIsEndedWhileItAsksForATaskStopsIt(t *testing.T) {
+	for published, stop := range []error{nil, errors.New("EOF")} {
+		w := newWorld(fakeaws.Behaviour{})
+		ctx, cancel := context.WithCancel(context.Background())
+		w.Fail("StopTask", stop)
+		outcome := trial.Run(ctx, &cut{w.ECS, cancel}, w.clock, w.request)
+		assertCode(t, deployment.Interrupted, outcome)
+		require.Equal(t, 1, w.Launches(version))
+		assert.Len(t, w.Alone(cluster), published)
+		assert.Len(t, outcome.Problem.Published, published)
+	}
 }
 
 func TestWithoutTheLockNothingIsWritten(t *testing.T) {

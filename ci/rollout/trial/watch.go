@@ -27,7 +27,7 @@ func (t *trial) watch(task string) (bool, *verdict.Problem) {
 		case t.ctx.Err() != nil:
 			return false, t.left(t.interrupted(t.ctx.Err()), task)
 		case errors.Is(err, errGone) && now.Sub(launched) > appears:
-			return false, t.failed(task, "ECS does not know it any more", false, false)
+			return false, t.end(task, t.failed(task, "ECS does not know it any more", false, false))
 		case err != nil && deployment.Denied(err):
 			return false, t.end(task, verdict.Problemf(Refused, "%v", err))
 		case err != nil && (deployment.Expired(err) || now.Sub(answered) > blind):
@@ -148,6 +148,17 @@ func (t *trial) stop(task, why string) *verdict.Problem {
 			return t.left(problem, task)
 		}
 	}
+}
+
+// unanswered ends a trial whose run was ended while ECS was asked for a task: it may have
+// launched one whose name is not known.
+func (t *trial) unanswered(problem *verdict.Problem) *verdict.Problem {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 10*time.Second)
+	defer cancel()
+	if _, err := Stop(ctx, t.ecs, t.Task, "the run that tried it was ended"); err != nil {
+		problem.Published = append(problem.Published, "maybe a trial task, which then runs on until the next deploy, or destroy, stops it")
+	}
+	return problem
 }
 
 // left ends a trial whose task runs on. Where this run was ended, a last call stops it: a
