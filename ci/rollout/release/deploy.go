@@ -181,6 +181,9 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request, around bo
 		return tried.Problem
 	}
 	outcome := deployment.Deploy(o.ctx, o.clients.ECS, o.clock, request)
+	if tried == nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
+		o.stopLeft() // the version runs already, or its deployment was under way: no task was tried
+	}
 	if tried != nil && tried.Problem != nil {
 		// The service was not touched, and what surrounds it was.
 		outcome.Problem.Published = append(outcome.Problem.Published, o.state.Written()...)

@@ -21,24 +21,15 @@ import (
 // try runs one task of what is to be deployed, unless that is not wanted. A rollback tries
 // nothing: its version served here, and every minute counts. What a lost run left is stopped.
 func (o *operation) try(run journal.Run) *trial.Outcome {
+	if o.plan.Trial.Off || run.Kind != journal.Deploy {
+		o.stopLeft()
+		return &trial.Outcome{}
+	}
 	task := *o.plan.Trial.Task
 	task.TaskDefinition = aws.String(o.state.TaskDefinition())
-	ended := o.past.Ended
-	left := o.past.Run != nil || len(ended) > 0 && ended[len(ended)-1].Verdict != journal.Passed
-	if o.plan.Trial.Off || run.Kind != journal.Deploy {
-		outcome := &trial.Outcome{}
-		if left {
-			if stopped, err := trial.Stop(o.ctx, o.clients.ECS, &task, "left by a run that was lost"); err != nil {
-				o.stage().Warn(TrialLeft, "%v", err)
-			} else if len(stopped) > 0 {
-				o.say("stopped %d trial tasks that a lost run left", len(stopped))
-			}
-		}
-		return outcome
-	}
 	outcome := trial.Run(o.ctx, o.clients.ECS, o.clock, trial.Request{
 		Task: &task, Run: strings.Join([]string{run.Started.Format(time.RFC3339Nano), o.in.Name, strconv.FormatInt(o.past.Token, 10)}, "/"),
-		Patience: o.plan.Trial.Patience, Left: left, Fence: o.fence, Look: o.fence, Logs: o.logs,
+		Patience: o.plan.Trial.Patience, Left: o.mayBeLeft(), Fence: o.fence, Look: o.fence, Logs: o.logs,
 		Progress: func(text string) { o.say("%s", text) },
 	})
 	if outcome.Problem != nil && unfinished(outcome.Problem.Code) {
@@ -50,6 +41,24 @@ func (o *operation) try(run journal.Run) *trial.Outcome {
 	}
 	o.stage().Gate("trial task", value, "healthy before the service is touched", outcome.Problem == nil)
 	return outcome
+}
+
+// mayBeLeft says that an earlier run may have left a trial task.
+func (o *operation) mayBeLeft() bool {
+	ended := o.past.Ended
+	return o.past.Run != nil || len(ended) > 0 && ended[len(ended)-1].Verdict != journal.Passed
+}
+
+// stopLeft stops the trial tasks that an earlier run may have left, where none is tried.
+func (o *operation) stopLeft() {
+	if !o.mayBeLeft() {
+		return
+	}
+	if stopped, err := trial.Stop(o.ctx, o.clients.ECS, o.plan.Trial.Task, "left by a run that was lost"); err != nil {
+		o.stage().Warn(TrialLeft, "%v", err)
+	} else if len(stopped) > 0 {
+		o.say("stopped %d trial tasks that a lost run left", len(stopped))
+	}
 }
 
 // trying reads the journal, and returns the run of another deployer that has not come to the

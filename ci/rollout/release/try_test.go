@@ -137,9 +137,15 @@ func TestStatusShowsATrialAndDestroyStopsIt(t *testing.T) {
 // A run that is lost during its trial leaves a task, which runs until somebody stops it.
 func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 	for name, next := range map[string]func(*world){
-		"the same version":   func(w *world) { w.deployed("b") },
-		"another version":    func(w *world) { w.deployed("c") },
-		"without a trial":    func(w *world) { w.in.Config.Rollout.Trial = false; w.deployed("b") },
+		"the same version":    func(w *world) { w.deployed("b") },
+		"another version":     func(w *world) { w.deployed("c") },
+		"without a trial":     func(w *world) { w.in.Config.Rollout.Trial = false; w.deployed("b") },
+		"what serves already": func(w *world) { w.deployed("a") },
+		"its own by others": func(w *world) {
+			_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(family + "3")})
+			require.NoError(w.t, err)
+			w.deployed("b")
+		},
 		"a rollback instead": func(w *world) { w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in)) },
 	} {
 		t.Run(name, func(t *testing.T) {
