@@ -46,8 +46,8 @@ var (
 		"Check credentials, permissions (docs/iam) and network; nothing was changed")
 	FollowDenied = couldNotRun("FOLLOW_DENIED", "The credentials may not follow a deployment, so none was started and the service was not touched.",
 		"Allow ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:DescribeServiceRevisions for the service; docs/iam has the whole policy")
-	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials ended while the deployment was under way; the deployment goes on.",
-		"Deploy again with fresh credentials: the deployment in flight is found and followed. A role is renewed by itself, a web identity for as long as its token is valid")
+	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials ended before the deployment was done; one that had begun goes on.",
+		"Deploy again with fresh credentials: a deployment in flight is found and followed, a trial task that was left too. A role is renewed by itself, a web identity for as long as its token is valid")
 	AwaitingApproval = couldNotRun("AWAITING_APPROVAL", "The deployment stands at a pause and awaits an answer; the old version serves or both do.",
 		"Look at it, then approve or reject; without an answer the pause ends as the cause says")
 	LockLost = failure("LOCK_LOST", "Another run took over this service while this one was under way, so this one changed nothing more.",

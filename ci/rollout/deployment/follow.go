@@ -217,6 +217,9 @@ func (f *follower) update(known map[string]bool) *verdict.Problem {
 	since := f.begun.Add(-appears)
 	*f.ecs.calls++
 	_, updateErr := f.ecs.UpdateService(f.ctx, &in, unrepeatable.ECS)
+	if updateErr != nil && Expired(updateErr) {
+		return f.unable(AWSFailed, fmt.Errorf("update service %s: %w", f.Service, updateErr))
+	}
 	if updateErr != nil && Refused(updateErr) {
 		return verdict.Problemf(UpdateFailed, "update service %s: %v", f.Service, updateErr)
 	}
@@ -438,8 +441,11 @@ func (f *follower) unable(code verdict.Code, err error) *verdict.Problem {
 	if f.ctx.Err() != nil {
 		return f.interrupted(err)
 	}
+	if Expired(err) {
+		code = AuthExpired
+	}
 	problem := verdict.Problemf(code, "%v", err)
-	if code == Lost {
+	if code == Lost || f.outcome.Deployment != "" {
 		return f.published(problem)
 	}
 	return problem

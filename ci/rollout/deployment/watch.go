@@ -1,6 +1,8 @@
 package deployment
 
 import (
+	"fmt"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -136,6 +138,9 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 	f.say("rolling back: %s", why.Cause)
 	*f.ecs.calls++
 	if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(f.outcome.Deployment)); err != nil {
+		if Expired(err) {
+			return f.unable(Lost, fmt.Errorf("%s; it could not be rolled back: %w", why.Cause, err))
+		}
 		if Refused(err) {
 			// It ended in the meantime, or there is nothing to go back to.
 			d, lookErr := f.ecs.deployment(f.ctx, f.outcome.Deployment)

@@ -62,7 +62,7 @@ func (f *follower) adjust() *verdict.Problem {
 	*f.ecs.calls++
 	if _, err := f.ecs.UpdateService(f.ctx, &in); err != nil {
 		err = fmt.Errorf("update service %s: %w", f.Service, err)
-		if Refused(err) {
+		if Refused(err) && !Expired(err) {
 			return verdict.Problemf(UpdateFailed, "%v", err)
 		}
 		return f.unable(AWSFailed, err)
@@ -129,6 +129,9 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		_, err := f.ecs.CreateService(f.ctx, &in)
 		if err == nil {
 			break
+		}
+		if Expired(err) {
+			return f.unable(AWSFailed, fmt.Errorf("create service %s: %w", f.Service, err))
 		}
 		if Refused(err) && !notYet(err) || attempt == createAttempts {
 			return verdict.Problemf(UpdateFailed, "create service %s: %v", f.Service, err)
@@ -234,7 +237,7 @@ func (f *follower) await(arn string, undo bool) *verdict.Problem {
 				return problem
 			}
 			*f.ecs.calls++
-			if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(arn)); err != nil && Refused(err) {
+			if _, err := f.ecs.StopServiceDeployment(f.ctx, stopInput(arn)); err != nil && Refused(err) && !Expired(err) {
 				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), d.Status, err)
 			}
 		}

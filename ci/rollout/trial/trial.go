@@ -218,7 +218,7 @@ func (t *trial) launch() (string, *verdict.Problem) {
 	case transient && t.clock.Now().Sub(t.begun) < blind:
 		t.say("%v; asking again", err)
 		return "", t.pause(again)
-	case transient:
+	case transient, deployment.Expired(err):
 		return "", t.unable(err)
 	default:
 		return "", verdict.Problemf(Refused, "%v", err)

@@ -310,12 +310,22 @@ func TestAWSIsAskedAgainWhileATaskStarts(t *testing.T) {
 	assertCode(t, deployment.AWSFailed, outcome)
 	assert.Empty(t, w.Alone(cluster))
 
-	w = newWorld(fakeaws.Behaviour{})
-	w.Fail("DescribeTasks", &smithy.GenericAPIError{Code: "ExpiredTokenException", Message: "ended"})
-	w.Fail("StopTask", &smithy.GenericAPIError{Code: "ExpiredTokenException", Message: "ended"})
-	outcome = w.run()
-	assertCode(t, deployment.AWSFailed, outcome)
-	assert.Len(t, outcome.Problem.Published, 1, "the task runs on")
+}
+
+func TestCredentialsThatEndAreToldAsThat(t *testing.T) {
+	ended := &smithy.GenericAPIError{Code: "ExpiredTokenException", Message: "ended"}
+	for operation, left := range map[string]int{"RunTask": 0, "DescribeTasks": 1, "StopTask": 1, "ListTasks": 0} {
+		w := newWorld(fakeaws.Behaviour{})
+		w.request.Left = true
+		w.Fail(operation, ended)
+		if operation == "DescribeTasks" {
+			w.Fail("StopTask", ended)
+		}
+		outcome := w.run()
+		assertCode(t, deployment.AuthExpired, outcome)
+		assert.Contains(t, outcome.Problem.Cause, "the service was not touched")
+		assert.Len(t, outcome.Problem.Published, left, "the task that runs on: %s", operation)
+	}
 }
 
 // forgetful is a client whose descriptions lag behind.

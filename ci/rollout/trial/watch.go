@@ -142,7 +142,7 @@ func (t *trial) stop(task, why string) *verdict.Problem {
 		case t.ctx.Err() != nil:
 			return t.left(t.interrupted(t.ctx.Err()), task)
 		case attempt == stopAttempts || deployment.Refused(err):
-			return left(verdict.Problemf(deployment.AWSFailed, "%v; the service was not touched", err), task)
+			return left(t.unable(err), task)
 		}
 		if problem := t.pause(t.Poll); problem != nil {
 			return t.left(problem, task)
@@ -188,7 +188,11 @@ func (t *trial) unable(err error) *verdict.Problem {
 	if t.ctx.Err() != nil {
 		return t.interrupted(err)
 	}
-	return verdict.Problemf(deployment.AWSFailed, "%v; the service was not touched", err)
+	code := deployment.AWSFailed
+	if deployment.Expired(err) {
+		code = deployment.AuthExpired
+	}
+	return verdict.Problemf(code, "%v; the service was not touched", err)
 }
 
 // mayWrite asks the fence.
