@@ -31,6 +31,7 @@ const (
 	goneDelay    = 5 * time.Second
 	goneAttempts = 180 // a service drains its connections first: a quarter of an hour
 	freeAttempts = 24  // a load balancer lets go of its target groups within two minutes
+	stopAttempts = 36  // a task that was stopped may take two minutes to end, and some to be taken down
 )
 
 // Destroy deletes what carries the plan's tags, in the reverse of the order in which it was
@@ -60,6 +61,8 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Pl
 type destroyer struct {
 	*State
 	done *Destroyed
+	// stopping says that tasks of ours were stopped, which are in the cluster until they are gone.
+	stopping bool
 }
 
 func (d *destroyer) keep(kind, name, reason string) {
@@ -108,6 +111,7 @@ func (d *destroyer) trials(ctx context.Context) error {
 	stopped, err := trial.Stop(ctx, d.clients.ECS, d.plan.Trial.Task, "the service is deleted")
 	for _, task := range stopped {
 		d.done.Deleted = append(d.done.Deleted, "trial task "+task)
+		d.stopping = true
 	}
 	return err
 }
@@ -118,6 +122,7 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 	}
 	name := *d.plan.Service.ServiceName
 	return d.delete(serviceKind, name, ecsTags(d.service.Tags), nil, func() error {
+		d.stopping = true
 		if aws.ToString(d.service.Status) == "ACTIVE" {
 			_, err := d.clients.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: d.plan.Service.Cluster, Service: d.plan.Service.ServiceName, Force: aws.Bool(true)})
 			if err != nil && !is(err, "ServiceNotFoundException", "ServiceNotActiveException") {
@@ -266,11 +271,19 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 	name := *d.plan.Cluster.ClusterName
 	var used error
 	err = d.delete("ecs cluster", name, ecsTags(have.Tags), []string{"ClusterNotFoundException"}, func() error {
-		_, err := d.clients.ECS.DeleteCluster(ctx, &ecs.DeleteClusterInput{Cluster: d.plan.Cluster.ClusterName})
-		if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException") {
-			used = err
+		for attempt := 1; ; attempt++ {
+			_, err := d.clients.ECS.DeleteCluster(ctx, &ecs.DeleteClusterInput{Cluster: d.plan.Cluster.ClusterName})
+			if d.stopping && is(err, "ClusterContainsTasksException") && attempt < stopAttempts {
+				if stop := d.clock.Sleep(ctx, goneDelay); stop != nil {
+					return err
+				}
+				continue
+			}
+			if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException") {
+				used = err
+			}
+			return err
 		}
-		return err
 	})
 	if used != nil {
 		d.keep("ecs cluster", name, "other services or tasks are in it")

@@ -116,7 +116,8 @@ func (e *ECS) DeleteCluster(_ context.Context, in *ecs.DeleteClusterInput, _ ...
 			}
 		}
 		for _, t := range e.alone {
-			if t.cluster == name && t.stopped.IsZero() {
+			// One that was stopped passes DEACTIVATING, STOPPING and DEPROVISIONING first.
+			if t.cluster == name && (t.stopped.IsZero() || e.clock.Now().Sub(t.stopped) <= cleanUpTime) {
 				return nil, &types.ClusterContainsTasksException{Message: aws.String("The Cluster cannot be deleted while Tasks are active.")}
 			}
 		}
