@@ -105,7 +105,7 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	}
 	o.past = past
 	service, running, problem := o.underWay()
-	if problem != nil {
+	if problem != nil && problem.Code.Name != deployment.TargetMissing.Name {
 		return o.done(problem)
 	}
 	stage := o.stage()
@@ -114,16 +114,8 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 		stage.Add(what, state)
 		facts.Rows = append(facts.Rows, []string{what, state})
 	}
-	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
-	stage.Gate("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount), "all",
-		service.RunningCount == service.DesiredCount && service.DesiredCount > 0)
-	add("task definition", aws.ToString(service.TaskDefinition))
-	for _, lb := range service.LoadBalancers {
-		if targets, err := o.targets(ctx, aws.ToString(lb.TargetGroupArn)); err == nil {
-			for _, t := range targets {
-				stage.Gate("target "+t.Address, strings.TrimSpace(t.State+" "+t.Reason), "healthy", t.State == "healthy")
-			}
-		}
+	if service != nil {
+		o.tellService(service, add)
 	}
 	for _, d := range running {
 		text := string(d.Status) + " " + string(d.LifecycleStage)
@@ -136,7 +128,7 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 		add("deployment under way", strings.TrimSpace(text))
 	}
 	tasks, err := trial.Running(ctx, o.clients.ECS, o.plan.Trial.Task)
-	if err != nil {
+	if err != nil && !noCluster(err) {
 		add("trial tasks", "unknown: "+err.Error())
 	}
 	for _, task := range tasks {
@@ -150,7 +142,26 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	}
 	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Now", Summary: true, Table: facts})
 	stage.Blocks = append(stage.Blocks, history(past))
+	if problem != nil {
+		return o.done(problem) // a first deployment may have come so far only
+	}
 	return o.done()
+}
+
+// tellService says what the service runs, and how the load balancer sees it.
+func (o *operation) tellService(service *types.Service, add func(what, state string)) {
+	stage := o.stage()
+	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
+	stage.Gate("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount), "all",
+		service.RunningCount == service.DesiredCount && service.DesiredCount > 0)
+	add("task definition", aws.ToString(service.TaskDefinition))
+	for _, lb := range service.LoadBalancers {
+		if targets, err := o.targets(o.ctx, aws.ToString(lb.TargetGroupArn)); err == nil {
+			for _, t := range targets {
+				stage.Gate("target "+t.Address, strings.TrimSpace(t.State+" "+t.Reason), "healthy", t.State == "healthy")
+			}
+		}
+	}
 }
 
 func history(past journal.State) verdict.Block {

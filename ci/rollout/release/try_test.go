@@ -134,6 +134,24 @@ func TestStatusShowsATrialAndDestroyStopsIt(t *testing.T) {
 	assert.Contains(t, gone, "ecs cluster "+cluster+" deleted", "which cannot be while a task runs")
 }
 
+// A task that was stopped is in its cluster until it is taken down.
+func TestALostFirstTrialIsDestroyedWithItsCluster(t *testing.T) {
+	w := newWorld(t, "rolling")
+	w.lose("a", 20*time.Second)
+	require.Len(t, w.aws.ECS.Alone(cluster), 1)
+	w.code(t, deployment.TargetMissing, w.asked(Status))
+	assert.Contains(t, evidenceOf(w.asked(Status)), "trial task: arn:aws:ecs", "although there is no service")
+	assert.Contains(t, evidenceOf(w.asked(Status)), "deployer: run 1")
+	result := w.passed(Destroy(w.ctx, w.clients(), w.clock, w.in, service, false))
+	gone := ""
+	for _, block := range result.Stage.Blocks {
+		if block.Title == "Resources" {
+			gone = fmt.Sprint(block.Table.Rows)
+		}
+	}
+	assert.Contains(t, gone, "ecs cluster "+cluster+" deleted")
+}
+
 // A run that is lost during its trial leaves a task, which runs until somebody stops it.
 func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 	for name, next := range map[string]func(*world){
