@@ -82,6 +82,8 @@ type Journal struct {
 	etag  string
 	held  bool
 	lost  bool
+	// unanswered are writes since the state was read that may have been carried out.
+	unanswered [][]byte
 }
 
 // Open makes a journal; it calls nothing.
@@ -130,6 +132,7 @@ func (j *Journal) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.unanswered = nil
 	if etag == "" {
 		j.state, j.etag = State{}, ""
 		return nil
@@ -252,8 +255,20 @@ func (j *Journal) Release(ctx context.Context) error {
 }
 
 // swap replaces the object that was read. An answer that was lost is looked for: what is
-// there and says what we wrote is ours.
+// there and says what we wrote is ours, also when it was written by an earlier call.
 func (j *Journal) swap(ctx context.Context, change func(*State)) error {
+	err := j.replace(ctx, change)
+	if errors.Is(err, errOurs) {
+		return j.replace(ctx, change)
+	}
+	return err
+}
+
+// errOurs says that what is there was written by an earlier call of ours, and is what the
+// change is to be made of now.
+var errOurs = errors.New("an earlier write of ours was carried out")
+
+func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 	next := j.copy()
 	if next.Holder != nil {
 		holder := *next.Holder
@@ -269,18 +284,30 @@ func (j *Journal) swap(ctx context.Context, change func(*State)) error {
 		etag, err = j.put(ctx, j.key(), content, j.etag)
 		switch {
 		case err == nil:
-			j.state, j.etag = next, etag
+			j.state, j.etag, j.unanswered = next, etag, nil
 			return nil
 		case conflict(err, "ConditionalRequestConflict", "OperationAborted"):
 		case conflict(err, "PreconditionFailed", "NoSuchKey"):
 			there, now, readErr := j.get(ctx, j.key())
-			if readErr == nil && now != "" && bytes.Equal(there, content) {
-				j.state, j.etag = next, now
+			if readErr != nil { // whose it is cannot be said
+				j.unanswered = append(j.unanswered, content)
+				return readErr
+			}
+			if now != "" && bytes.Equal(there, content) {
+				j.state, j.etag, j.unanswered = next, now, nil
 				return nil
+			}
+			ours := func(written []byte) bool { return bytes.Equal(there, written) }
+			if now != "" && slices.ContainsFunc(j.unanswered, ours) {
+				if earlier, err := decode(there); err == nil {
+					j.state, j.etag, j.unanswered = *earlier, now, nil
+					return errOurs
+				}
 			}
 			j.lost = j.held
 			return ErrMoved
 		default:
+			j.unanswered = append(j.unanswered, content)
 			return fmt.Errorf("write journal %s: %w", j.Where(), err)
 		}
 		if stop := j.clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond); stop != nil {

@@ -128,6 +128,47 @@ func TestAnAnswerThatIsLostIsNotTakenForALostLock(t *testing.T) {
 	assert.Equal(t, "i", w.read(j).Run.Image)
 }
 
+// The next write comes later, and says another time: what is there is ours all the same.
+func TestAWriteThatWasCarriedOutUnheardIsGoneOnFrom(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	j := w.open("one")
+	w.read(j)
+	require.NoError(t, j.Record(ctx, Run{Image: "i"}))
+	for range 3 {
+		require.NoError(t, w.clock.Sleep(ctx, 70*time.Second))
+		w.aws.Cut(1, true)
+		require.NoError(t, j.Hold(ctx), "it was renewed, and nobody heard")
+		w.aws.Cut(0, false)
+		require.NoError(t, w.clock.Sleep(ctx, 5*time.Second))
+		require.NoError(t, j.Hold(ctx))
+		require.True(t, j.Holding())
+	}
+	w.aws.Cut(1, true)
+	require.Error(t, j.Record(ctx, Run{Image: "i", Deployment: "d"}))
+	w.aws.Cut(0, false)
+	require.NoError(t, w.clock.Sleep(ctx, time.Second))
+	require.NoError(t, j.End(ctx, Run{Image: "i", Verdict: Passed}))
+	s := w.read(w.open("x"))
+	assert.Nil(t, s.Run)
+	assert.Nil(t, s.Holder)
+	assert.Len(t, s.Ended, 1)
+
+	// What another wrote meanwhile is not ours.
+	j, other := w.open("one"), w.open("two")
+	w.read(j)
+	require.NoError(t, j.Hold(ctx))
+	require.NoError(t, w.clock.Sleep(ctx, 70*time.Second))
+	w.aws.Cut(1, true)
+	require.NoError(t, j.Hold(ctx))
+	w.aws.Cut(0, false)
+	require.NoError(t, w.clock.Sleep(ctx, 3*time.Minute))
+	w.read(other)
+	require.NoError(t, other.Hold(ctx))
+	require.ErrorIs(t, j.Hold(ctx), ErrMoved)
+	assert.False(t, j.Holding())
+}
+
 func TestAStoreThatIsDownForAMomentLosesNoLock(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
