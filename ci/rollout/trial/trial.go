@@ -45,6 +45,8 @@ const (
 	again = 15 * time.Second
 	// blind is how long ECS may not answer.
 	blind = 5 * time.Minute
+	// logLag is how long what a task wrote may take to be readable.
+	logLag = 3 * time.Second
 	// stopAttempts are those to stop a task, a poll apart.
 	stopAttempts = 5
 )
@@ -263,16 +265,7 @@ func (t *trial) failed(task, why string, versionsFault, enough bool) *verdict.Pr
 	t.reasons = append(t.reasons, why)
 	if versionsFault {
 		t.failures++
-		if t.Logs != nil {
-			lines, err := t.Logs(t.ctx, task)
-			if err != nil {
-				t.reasons = append(t.reasons, fmt.Sprintf("the log of task %s could not be read: %v", id(task), err))
-			}
-			t.log = lines
-			for _, line := range lines {
-				t.say("log of task %s: %s", id(task), line)
-			}
-		}
+		t.readLog(task, enough || t.failures >= maxFailures)
 	}
 	if !enough && t.failures < maxFailures && t.outcome.Launches < maxLaunches {
 		return nil
@@ -288,6 +281,28 @@ func (t *trial) failed(task, why string, versionsFault, enough bool) *verdict.Pr
 		problem.Details = append(problem.Details, "log: "+line)
 	}
 	return problem
+}
+
+// readLog reads the last lines of a task that failed. What it wrote may take seconds to be
+// there: the last time, for which the report has no other chance, it is asked for once more.
+func (t *trial) readLog(task string, last bool) {
+	if t.Logs == nil {
+		return
+	}
+	lines, err := t.Logs(t.ctx, task)
+	if last && len(lines) == 0 && t.clock.Sleep(t.ctx, logLag) == nil {
+		lines, err = t.Logs(t.ctx, task)
+	}
+	if err != nil {
+		t.reasons = append(t.reasons, fmt.Sprintf("the log of task %s could not be read: %v", id(task), err))
+	}
+	if len(lines) == 0 {
+		return
+	}
+	t.log = lines
+	for _, line := range lines {
+		t.say("log of task %s: %s", id(task), line)
+	}
 }
 
 // id is the last part of an ARN.

@@ -143,6 +143,22 @@ func TestATaskHasToStayHealthy(t *testing.T) {
 	}
 }
 
+func TestALogThatIsNotThereYetIsAskedForOnceMore(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second})
+	asked := 0
+	w.request.Logs = func(context.Context, string) ([]string, error) {
+		if asked++; asked < 3 {
+			return nil, errors.New("no such stream")
+		}
+		return []string{"MemoryError"}, nil
+	}
+	outcome := w.run()
+	assertCode(t, trial.Failed, outcome)
+	assert.Contains(t, strings.Join(outcome.Problem.Details, "\n"), "log: MemoryError")
+	assert.Equal(t, 3, asked)
+	assert.LessOrEqual(t, w.took(), 40*time.Second+2*5*time.Second+3*time.Second)
+}
+
 // A task of no service goes on whatever its health: it is stopped here.
 func TestATaskThatIsNeverHealthyIsStopped(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{NeverHealthy: true})
