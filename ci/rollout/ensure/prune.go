@@ -33,9 +33,10 @@ const DefaultKeep = 10
 
 // Prune deregisters the revisions of the plan's family except the newest, keep in number,
 // at least 1. Never one that the service runs, that a deployment under way uses, that a
-// rollback would go back to, or that is not ours. A deregistered revision cannot be
+// rollback would go back to, or that is not ours. What ECS remembers of that is seen here;
+// needed are those that the caller knows of beside it. A deregistered revision cannot be
 // deployed again; what runs goes on. The result is never nil, also with a problem.
-func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int) (*Pruned, *verdict.Problem) {
+func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed ...string) (*Pruned, *verdict.Problem) {
 	pruned := &Pruned{}
 	if keep < 1 {
 		return pruned, verdict.Problemf(PruneFailed, "--keep %d: at least 1 has to stay, and nothing was deregistered", keep)
@@ -49,6 +50,11 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int) (*Prun
 	used, err := s.used(ctx)
 	if err != nil {
 		return pruned, verdict.Problemf(LookFailed, "%v", err)
+	}
+	for _, arn := range needed {
+		if used[arn] == "" {
+			used[arn] = rollbackTarget
+		}
 	}
 	for n, arn := range all {
 		switch reason := used[arn]; {
@@ -71,6 +77,8 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int) (*Prun
 	}
 	return pruned, nil
 }
+
+const rollbackTarget = "a rollback goes back to it"
 
 // deregister makes a revision of ours inactive, and says whether it was ours.
 func (s *State) deregister(ctx context.Context, arn string) (bool, error) {
@@ -142,7 +150,7 @@ func (s *State) used(ctx context.Context) (map[string]string, error) {
 			switch d.Status {
 			case types.ServiceDeploymentStatusSuccessful:
 				if good++; good <= 2 && reasons[target] == "" {
-					reasons[target] = "a rollback goes back to it"
+					reasons[target] = rollbackTarget
 				}
 			case types.ServiceDeploymentStatusStopped, types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
 			default:

@@ -184,7 +184,11 @@ func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int
 		if err := o.fence(o.ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
-		pruned, problem := ensure.Prune(o.ctx, o.clients.ECS, o.plan, keep)
+		needed, problem := o.rollbackTarget()
+		if problem != nil {
+			return []*verdict.Problem{problem}
+		}
+		pruned, problem := ensure.Prune(o.ctx, o.clients.ECS, o.plan, keep, needed...)
 		o.result.Changed = len(pruned.Deregistered) > 0
 		o.stage().Add("deregistered", fmt.Sprint(len(pruned.Deregistered)))
 		o.stage().Add("kept", fmt.Sprint(len(pruned.Kept)))
@@ -194,6 +198,26 @@ func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int
 		}
 		return nil
 	})...)
+}
+
+// rollbackTarget is the task definition that a rollback would go back to now; none without one.
+func (o *operation) rollbackTarget() ([]string, *verdict.Problem) {
+	service, _, problem := o.underWay()
+	switch {
+	case problem != nil && problem.Code.Name == deployment.TargetMissing.Name:
+		return nil, nil
+	case problem != nil:
+		return nil, problem
+	}
+	good, problem := o.lastGood(aws.ToString(service.TaskDefinition))
+	switch {
+	case problem != nil && problem.Code.Name == NoRelease.Name:
+		return nil, nil
+	case problem != nil:
+		return nil, problem
+	default:
+		return []string{good.TaskDefinition}, nil
+	}
 }
 
 // Destroy deletes everything that was made for the service, if confirm is its name.

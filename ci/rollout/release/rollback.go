@@ -73,11 +73,9 @@ func (o *operation) rollback() []*verdict.Problem {
 	if len(running) > 0 {
 		return o.undone(service, running[0])
 	}
-	good := o.past.LastGood(current)
-	if good == nil {
-		if good, problem = o.lastSuccessful(current); problem != nil {
-			return []*verdict.Problem{problem}
-		}
+	good, problem := o.lastGood(current)
+	if problem != nil {
+		return []*verdict.Problem{problem}
 	}
 	return o.putBack(*good)
 }
@@ -203,6 +201,14 @@ func (o *operation) bare(service *types.Service) deployment.Request {
 		}
 	}
 	return request
+}
+
+// lastGood is the release to go back to: the journal's, else the one that ECS remembers.
+func (o *operation) lastGood(current string) (*journal.Run, *verdict.Problem) {
+	if good := o.past.LastGood(current); good != nil {
+		return good, nil
+	}
+	return o.lastSuccessful(current)
 }
 
 // lastSuccessful is the newest deployment, as ECS remembers it, that ended well with
