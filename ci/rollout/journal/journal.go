@@ -205,6 +205,13 @@ func (j *Journal) Holding() bool {
 	return j.held && !j.lost
 }
 
+// Taken says that this journal has taken the lock, also when it has lost it since.
+func (j *Journal) Taken() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.held
+}
+
 // Record writes the run under way, and takes the lock first if need be.
 func (j *Journal) Record(ctx context.Context, run Run) error {
 	j.mu.Lock()

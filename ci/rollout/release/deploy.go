@@ -39,12 +39,8 @@ func (o *operation) optimistic(attempt func() []*verdict.Problem) []*verdict.Pro
 			return []*verdict.Problem{problem}
 		}
 		problems := attempt()
-		if !o.moved || o.journal.Holding() {
-			return problems
-		}
-		lost := o.result.Outcome != nil && o.result.Outcome.Deployment != ""
-		if lost {
-			return problems
+		if !o.moved || o.journal.Taken() {
+			return problems // who held the lock and lost it has begun something
 		}
 		o.say("another run wrote to the journal meanwhile; looking again")
 	}
