@@ -203,8 +203,16 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 			w.clock.At(3*time.Minute, func() { w.Fail("DescribeServiceDeployments", fakeaws.Denied("DescribeServiceDeployments")) })
 		}, deployment.Lost, "not authorized", oldTask},
 		{"the service does not answer at the end", "rolling", func(w *world) {
-			w.request.Probe = func(context.Context) error { return errors.New("connection refused") }
+			w.request.Probe = func(context.Context) error {
+				if w.Serving("cluster", "rca") == newTask {
+					return errors.New("connection refused")
+				}
+				return nil
+			}
 		}, deployment.NotServing, "connection refused", newTask},
+		{"the service does not answer when all tasks are replaced", "rolling", func(w *world) {
+			w.request.Probe = func(context.Context) error { return errors.New("502") }
+		}, deployment.RolledBack, "did not answer", oldTask},
 		{"the service stops answering while it bakes", "blue_green", func(w *world) {
 			w.request.Probe = func(context.Context) error { return errors.New("502") }
 		}, deployment.RolledBack, "did not answer", oldTask},
@@ -218,6 +226,21 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 			assert.Equal(t, c.serving, w.Serving("cluster", "rca"))
 		})
 	}
+}
+
+// The old version does not answer: that is no failure of the one that is to mend it.
+func TestARollingDeploymentMendsAServiceThatDoesNotAnswer(t *testing.T) {
+	w := newWorld("rolling")
+	asked := 0
+	w.request.Probe = func(context.Context) error {
+		asked++
+		if w.clock.Now().Sub(fakeaws.NewClock().Now()) < 40*time.Second {
+			return errors.New("502")
+		}
+		return nil
+	}
+	require.Nil(t, w.deploy().Problem)
+	assert.Greater(t, asked, 3)
 }
 
 // update deploys something beside us, as a colleague would.

@@ -40,7 +40,7 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return f.end(verdict.Problemf(RolledBack, "for %s the tasks of the new version have not become healthy: %d of %d%s",
 			f.HealthPatience, f.last.Running, f.last.Requested, prefixed("; ", f.targetsSaid)))
 	case f.probeFailed(d):
-		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version baked", badProbes))
+		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version had traffic", badProbes))
 	case f.Deadline > 0 && now.Sub(f.begun) > f.Deadline:
 		problem := verdict.Problemf(Stuck, "not done after %s: status %s, stage %s, %d of %d tasks running",
 			f.Deadline, d.Status, d.LifecycleStage, f.last.Running, f.last.Requested)
@@ -103,7 +103,9 @@ func starting(stage types.ServiceDeploymentLifecycleStage) bool {
 }
 
 // probeFailed asks the service itself while both versions run and the new one has traffic:
-// what alarms see a minute later.
+// what alarms see a minute later. A rolling deployment shows no traffic: it is asked once all
+// new tasks run, while ECS itself watches the alarms; before that, the old version's tasks may
+// answer, and it may be their failure that is to be mended.
 func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 	switch d.LifecycleStage {
 	case types.ServiceDeploymentLifecycleStageBakeTime:
@@ -112,7 +114,9 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 			return false
 		}
 	default:
-		return false
+		if !rolling(d) || f.last.Requested == 0 || f.last.Running < f.last.Requested {
+			return false
+		}
 	}
 	if f.Probe == nil {
 		return false
@@ -124,6 +128,11 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 		f.probeFails = 0
 	}
 	return f.probeFails >= badProbes
+}
+
+func rolling(d *types.ServiceDeployment) bool {
+	c := d.DeploymentConfiguration
+	return c != nil && (c.Strategy == types.DeploymentStrategyRolling || c.Strategy == "")
 }
 
 // end asks ECS to put the old version back, and goes on following.

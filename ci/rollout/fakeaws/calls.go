@@ -223,7 +223,7 @@ func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServ
 func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 	out := types.ServiceDeployment{
 		ServiceDeploymentArn: aws.String(d.arn), Status: d.status, LifecycleStage: types.ServiceDeploymentLifecycleStage(d.stage),
-		CreatedAt: aws.Time(d.created), Rollback: d.rollback,
+		CreatedAt: aws.Time(d.created), Rollback: d.rollback, DeploymentConfiguration: &d.config,
 		TargetServiceRevision: &types.ServiceRevisionSummary{
 			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.healthy(d, e.clock.Now()), PendingTaskCount: e.starting(d),
 			RequestedProductionTrafficWeight: aws.Float64(d.weight),
