@@ -40,7 +40,7 @@ type world struct {
 func strategies() map[string]*types.DeploymentConfiguration {
 	alarms := &types.DeploymentAlarms{AlarmNames: []string{alarm}, Enable: true, Rollback: true}
 	return map[string]*types.DeploymentConfiguration{
-		"rolling": {Strategy: types.DeploymentStrategyRolling, Alarms: alarms, DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{
+		"rolling": {Strategy: types.DeploymentStrategyRolling, MinimumHealthyPercent: aws.Int32(100), Alarms: alarms, DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{
 			Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 3},
 		}},
 		"blue_green": {Strategy: types.DeploymentStrategyBlueGreen, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10)},
@@ -230,17 +230,27 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 
 // The old version does not answer: that is no failure of the one that is to mend it.
 func TestARollingDeploymentMendsAServiceThatDoesNotAnswer(t *testing.T) {
-	w := newWorld("rolling")
-	asked := 0
-	w.request.Probe = func(context.Context) error {
-		asked++
-		if w.clock.Now().Sub(fakeaws.NewClock().Now()) < 40*time.Second {
-			return errors.New("502")
+	for _, least := range []int32{0, 50, 100} {
+		w := newWorld("rolling")
+		config := *strategies()["rolling"]
+		config.MinimumHealthyPercent = aws.Int32(least)
+		w.AddService("cluster", "rca", oldTask, 2, &config)
+		w.new(fakeaws.Behaviour{StartAfter: 4 * time.Minute})
+		asked := 0
+		w.request.Probe = func(context.Context) error {
+			asked++
+			if w.clock.Now().Sub(fakeaws.NewClock().Now()) < 4*time.Minute {
+				return errors.New("502")
+			}
+			return nil
 		}
-		return nil
+		require.Nil(t, w.deploy().Problem)
+		if least == 100 {
+			assert.Greater(t, asked, 3, "it is asked while it ends")
+		} else {
+			assert.Equal(t, 1, asked, "where ECS may stop old tasks first, only at the end")
+		}
 	}
-	require.Nil(t, w.deploy().Problem)
-	assert.Greater(t, asked, 3)
 }
 
 // update deploys something beside us, as a colleague would.

@@ -104,8 +104,7 @@ func starting(stage types.ServiceDeploymentLifecycleStage) bool {
 
 // probeFailed asks the service itself while both versions run and the new one has traffic:
 // what alarms see a minute later. A rolling deployment shows no traffic: it is asked once all
-// new tasks run, while ECS itself watches the alarms; before that, the old version's tasks may
-// answer, and it may be their failure that is to be mended.
+// tasks are replaced, while ECS itself watches the alarms.
 func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 	switch d.LifecycleStage {
 	case types.ServiceDeploymentLifecycleStageBakeTime:
@@ -114,7 +113,7 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 			return false
 		}
 	default:
-		if !rolling(d) || f.last.Requested == 0 || f.last.Running < f.last.Requested {
+		if !replaced(d) {
 			return false
 		}
 	}
@@ -130,9 +129,20 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 	return f.probeFails >= badProbes
 }
 
-func rolling(d *types.ServiceDeployment) bool {
-	c := d.DeploymentConfiguration
-	return c != nil && (c.Strategy == types.DeploymentStrategyRolling || c.Strategy == "")
+// replaced says that the new tasks of a rolling deployment alone answer. While an old one runs,
+// it may be its failure that is to be mended; and ECS stops the last of them when all new ones
+// are healthy, unless it may go below what is desired (MinimumHealthyPercent).
+func replaced(d *types.ServiceDeployment) bool {
+	c, target := d.DeploymentConfiguration, d.TargetServiceRevision
+	if c == nil || c.Strategy != types.DeploymentStrategyRolling || aws.ToInt32(c.MinimumHealthyPercent) < 100 || len(d.SourceServiceRevisions) == 0 {
+		return false
+	}
+	for _, old := range d.SourceServiceRevisions {
+		if old.RunningTaskCount > 0 {
+			return false
+		}
+	}
+	return target != nil && target.RequestedTaskCount > 0 && target.RunningTaskCount >= target.RequestedTaskCount
 }
 
 // end asks ECS to put the old version back, and goes on following.

@@ -63,10 +63,9 @@ func (e *ECS) describe(s *service) types.Service {
 	}
 	if s.current != nil {
 		out.CurrentServiceRevisions = []types.ServiceCurrentRevisionSummary{{Arn: aws.String(s.current.arn)}}
-		for _, t := range s.tasks {
-			if t.revision == s.current && t.stopped.IsZero() {
-				out.RunningCount++
-			}
+		out.RunningCount = s.running(s.current)
+		if n := len(s.order); n > 0 && s.order[n-1].replacing() {
+			out.RunningCount += s.running(s.order[n-1].target)
 		}
 	}
 	return out
@@ -234,7 +233,9 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 		out.LifecycleStage = types.ServiceDeploymentLifecycleStage(d.pausing)
 	}
 	if d.source != nil {
-		out.SourceServiceRevisions = []types.ServiceRevisionSummary{{Arn: aws.String(d.source.arn), RequestedTaskCount: d.service.desired}}
+		out.SourceServiceRevisions = []types.ServiceRevisionSummary{{
+			Arn: aws.String(d.source.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: d.service.running(d.source),
+		}}
 	}
 	if d.reason != "" {
 		out.StatusReason = aws.String(d.reason)

@@ -165,6 +165,9 @@ func (e *ECS) leave(d *deployment, in time.Duration, now time.Time) {
 		if rolling {
 			d.weight = 100
 			d.enter("CLEAN_UP", now)
+			if d.source != nil {
+				d.service.stopTasks(d.source, now)
+			}
 			return
 		}
 		d.enter("PRODUCTION_TRAFFIC_SHIFT", now)
@@ -363,7 +366,28 @@ func (e *ECS) finishRollback(d *deployment, now time.Time) {
 		d.service.current = nil
 	}
 	d.service.stopTasks(d.target, now)
+	if d.status == types.ServiceDeploymentStatusRollbackSuccessful {
+		for n := d.service.running(d.source); n < d.service.desired; n++ {
+			d.service.tasks = append(d.service.tasks, &task{arn: e.arn("task", d.service), revision: d.source, launched: now.Add(-rollbackTime)})
+		}
+	}
 	d.service.touch(e, now)
+}
+
+// running counts the tasks of a revision that were not stopped.
+func (s *service) running(r *revision) int32 {
+	n := int32(0)
+	for _, t := range s.tasks {
+		if t.revision == r && t.stopped.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// replacing says that the old tasks of a rolling deployment are stopped and it is not done.
+func (d *deployment) replacing() bool {
+	return d.config.Strategy == types.DeploymentStrategyRolling && d.stage == "CLEAN_UP" && !d.done()
 }
 
 func (e *ECS) succeed(d *deployment, now time.Time) {
