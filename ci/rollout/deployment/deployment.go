@@ -143,6 +143,8 @@ type Outcome struct {
 	Unchanged bool
 	// Adopted says that a deployment of ours was in flight already and was followed.
 	Adopted bool
+	// Undone says that our deployment was rolled back: the old version serves.
+	Undone bool
 	// Created says that the service was made.
 	Created bool
 	// Hook is the pause that awaits an answer; nil when none does.

@@ -373,6 +373,7 @@ func (f *follower) ended(d *types.ServiceDeployment) (bool, *verdict.Problem) {
 		}
 		return true, f.verify(revision)
 	case types.ServiceDeploymentStatusRollbackSuccessful:
+		f.outcome.Undone = true
 		return true, f.because(RolledBack, d, "the old version serves")
 	case types.ServiceDeploymentStatusRollbackFailed:
 		return true, f.published(f.because(RollbackFailed, d, "which version serves is unknown"))

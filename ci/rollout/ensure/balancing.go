@@ -238,23 +238,80 @@ func (s *State) lookAtGroup(ctx context.Context, found *balancing, n int) error 
 	}
 	options := compare(wire.Encode(out), wire.Encode(&elb.ModifyTargetGroupAttributesInput{Attributes: attributes.Attributes}))
 	i.differs(options)
-	i.write = func(ctx context.Context) error {
-		if len(checks) > 0 {
-			if _, err := client.ModifyTargetGroup(ctx, &elb.ModifyTargetGroupInput{
-				TargetGroupArn: have.TargetGroupArn, HealthCheckEnabled: want.HealthCheckEnabled, HealthCheckPath: want.HealthCheckPath,
-				HealthCheckPort: want.HealthCheckPort, HealthCheckProtocol: want.HealthCheckProtocol, Matcher: want.Matcher,
-				HealthCheckIntervalSeconds: want.HealthCheckIntervalSeconds, HealthCheckTimeoutSeconds: want.HealthCheckTimeoutSeconds,
-				HealthyThresholdCount: want.HealthyThresholdCount, UnhealthyThresholdCount: want.UnhealthyThresholdCount,
-			}); err != nil {
-				return err
+	if s.serves(found, n) {
+		// The old version answers to the old checks. Where the new one has a group of its own,
+		// this one is changed when it is left; else it is changed back when the old one stays.
+		i.when = late
+		if s.plan.Service.LoadBalancers[0].AdvancedConfiguration == nil {
+			i.when = soon
+			i.back = func(ctx context.Context) error {
+				return setGroup(ctx, client, have, formerAttributes(have, out.Attributes, attributes.Attributes), len(checks) > 0, len(options) > 0)
 			}
 		}
-		if len(options) > 0 {
-			return modify(ctx)
-		}
-		return nil
+	}
+	i.write = func(ctx context.Context) error {
+		to := *have
+		to.HealthCheckEnabled, to.HealthCheckPath, to.HealthCheckPort, to.HealthCheckProtocol, to.Matcher = want.HealthCheckEnabled, want.HealthCheckPath, want.HealthCheckPort, want.HealthCheckProtocol, want.Matcher
+		to.HealthCheckIntervalSeconds, to.HealthCheckTimeoutSeconds = want.HealthCheckIntervalSeconds, want.HealthCheckTimeoutSeconds
+		to.HealthyThresholdCount, to.UnhealthyThresholdCount = want.HealthyThresholdCount, want.UnhealthyThresholdCount
+		return setGroup(ctx, client, &to, resolve(s, attributes), len(checks) > 0, len(options) > 0)
 	}
 	return nil
+}
+
+// setGroup gives a target group its health check and its attributes, where they are to change.
+func setGroup(ctx context.Context, client Balancing, to *types.TargetGroup, attributes *elb.ModifyTargetGroupAttributesInput, checks, options bool) error {
+	if checks {
+		if _, err := client.ModifyTargetGroup(ctx, &elb.ModifyTargetGroupInput{
+			TargetGroupArn: to.TargetGroupArn, HealthCheckEnabled: to.HealthCheckEnabled, HealthCheckPath: to.HealthCheckPath,
+			HealthCheckPort: to.HealthCheckPort, HealthCheckProtocol: to.HealthCheckProtocol, Matcher: to.Matcher,
+			HealthCheckIntervalSeconds: to.HealthCheckIntervalSeconds, HealthCheckTimeoutSeconds: to.HealthCheckTimeoutSeconds,
+			HealthyThresholdCount: to.HealthyThresholdCount, UnhealthyThresholdCount: to.UnhealthyThresholdCount,
+		}); err != nil {
+			return err
+		}
+	}
+	if options {
+		_, err := client.ModifyTargetGroupAttributes(ctx, attributes)
+		return err
+	}
+	return nil
+}
+
+// formerAttributes are those that a group had of the ones that are to be set.
+func formerAttributes(group *types.TargetGroup, had, set []types.TargetGroupAttribute) *elb.ModifyTargetGroupAttributesInput {
+	former := &elb.ModifyTargetGroupAttributesInput{TargetGroupArn: group.TargetGroupArn}
+	for _, attribute := range had {
+		if slices.ContainsFunc(set, func(other types.TargetGroupAttribute) bool {
+			return aws.ToString(other.Key) == aws.ToString(attribute.Key)
+		}) {
+			former.Attributes = append(former.Attributes, attribute)
+		}
+	}
+	return former
+}
+
+// serves says that the n-th group has the traffic of a service that runs: the rule's weights,
+// which are ECS's, say which one has.
+func (s *State) serves(found *balancing, n int) bool {
+	if s.service == nil || s.service.RunningCount == 0 || found.rule == nil {
+		return false
+	}
+	weights := map[string]int32{}
+	for _, action := range found.rule.Actions {
+		if action.ForwardConfig != nil {
+			for _, group := range action.ForwardConfig.TargetGroups {
+				weights[aws.ToString(group.TargetGroupArn)] = aws.ToInt32(group.Weight)
+			}
+		}
+	}
+	mine := weights[aws.ToString(found.groups[*s.plan.LoadBalancer.TargetGroups[n].Name].TargetGroupArn)]
+	for _, weight := range weights {
+		if weight > mine {
+			return false
+		}
+	}
+	return mine > 0
 }
 
 func (s *State) compareListener(found *balancing) {

@@ -57,9 +57,23 @@ type item struct {
 	foreign string
 	// write makes or changes it; nil for the service, which the deployment writes.
 	write func(context.Context) error
-	// late ones can only be written when the service is there.
-	late bool
+	// when says at which point of a rollout it is written.
+	when point
+	// back undoes the write, where what runs depends on how it was; nil for all others.
+	back func(context.Context) error
 }
+
+// point is a point of a rollout.
+type point int
+
+const (
+	// early is before anything of the new version runs.
+	early point = iota
+	// soon is right before the service is updated.
+	soon
+	// late is when the service is there, and runs the new version.
+	late
+)
 
 // State is what exists of a plan.
 type State struct {
@@ -79,6 +93,8 @@ type State struct {
 	// every write pass.
 	Fence   func(context.Context) error
 	written []string
+	// undo are the items that are to be as they were where the old version goes on.
+	undo []*item
 }
 
 // Look asks AWS what exists of the plan, and writes nothing. The problem is nil or says
@@ -137,17 +153,21 @@ func (s *State) Problems() []*verdict.Problem {
 
 // Before writes what the service needs to be there first. The problem says what was
 // refused; what was written before it stays, and the next run goes on from there.
-func (s *State) Before(ctx context.Context) *verdict.Problem { return s.apply(ctx, false) }
+func (s *State) Before(ctx context.Context) *verdict.Problem { return s.apply(ctx, early) }
 
-// After writes what needs the service: its scaling.
-func (s *State) After(ctx context.Context) *verdict.Problem { return s.apply(ctx, true) }
+// Soon writes what the new version needs and the old one can hardly do with.
+func (s *State) Soon(ctx context.Context) *verdict.Problem { return s.apply(ctx, soon) }
 
-func (s *State) apply(ctx context.Context, late bool) *verdict.Problem {
+// After writes what needs the service, or the version that now runs: its scaling, and the
+// health check of the target group that the old version has left.
+func (s *State) After(ctx context.Context) *verdict.Problem { return s.apply(ctx, late) }
+
+func (s *State) apply(ctx context.Context, until point) *verdict.Problem {
 	if problems := s.Problems(); len(problems) > 0 {
 		return problems[0]
 	}
 	for _, i := range s.items {
-		if i.late != late || i.write == nil || i.Action != Create && i.Action != Update {
+		if i.when > until || i.write == nil || i.Action != Create && i.Action != Update {
 			continue
 		}
 		err := ctx.Err()
@@ -162,7 +182,29 @@ func (s *State) apply(ctx context.Context, late bool) *verdict.Problem {
 		}
 		s.written = append(s.written, fmt.Sprintf("%s %s %s", i.Action, i.Kind, i.Name))
 		i.Action = Keep
+		if i.back != nil {
+			s.undo = append(s.undo, i)
+		}
 	}
+	return nil
+}
+
+// Back puts back what the old version needs as it was, which goes on serving. What else was
+// written does it no harm.
+func (s *State) Back(ctx context.Context) *verdict.Problem {
+	for _, i := range s.undo {
+		var err error
+		if s.Fence != nil {
+			err = s.Fence(ctx)
+		}
+		if err == nil {
+			err = i.back(ctx)
+		}
+		if err != nil {
+			return verdict.Problemf(WriteFailed, "put %s %s back: %v", i.Kind, i.Name, err)
+		}
+	}
+	s.undo = nil
 	return nil
 }
 

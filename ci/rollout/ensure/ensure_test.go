@@ -203,7 +203,7 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 		{"groups of the balancer", func(in *rollout.Input) { in.Tuning.LoadBalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
 			[]string{"elb:SetSecurityGroups"}},
 		{"health path", func(in *rollout.Input) { in.Config.Image.Health = "/alive" }, "HealthCheckPath",
-			[]string{"ecs:RegisterTaskDefinition", "elb:ModifyTargetGroup", "elb:ModifyTargetGroup", "ecs:UpdateService"}},
+			[]string{"ecs:RegisterTaskDefinition", "elb:ModifyTargetGroup", "ecs:UpdateService", "elb:ModifyTargetGroup"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -40,7 +40,7 @@ func (s *State) targetTags(ctx context.Context, target *types.ScalableTarget) (m
 func (s *State) lookAtScaling(ctx context.Context) error {
 	want := s.plan.Scaling
 	i := s.add("scalable target", *want.Target.ResourceId)
-	i.late = true
+	i.when = late
 	i.write = func(ctx context.Context) error {
 		_, err := s.clients.Scaling.RegisterScalableTarget(ctx, want.Target)
 		return err
@@ -72,7 +72,7 @@ func (s *State) lookAtScaling(ctx context.Context) error {
 	}
 	for _, policy := range want.Policies {
 		p := s.add("scaling policy", *policy.PolicyName)
-		p.late = true
+		p.when = late
 		p.write = func(ctx context.Context) error {
 			_, err := s.clients.Scaling.PutScalingPolicy(ctx, policy)
 			return err

@@ -84,7 +84,7 @@ func (o *operation) deploy() []*verdict.Problem {
 	}
 	run := journal.Run{Kind: journal.Deploy, Image: o.plan.Image, ConfigHash: o.plan.ConfigHash, Commit: o.in.Commit,
 		Override: o.in.Override, Started: o.clock.Now().UTC(), Settings: o.settings()}
-	return o.carryOut(run, deployment.Request{}, true)
+	return o.carryOut(run, deployment.Request{})
 }
 
 // recorded says that the journal knows that this image serves here.
@@ -139,7 +139,7 @@ func (o *operation) resume(open journal.Run) (bool, []*verdict.Problem) {
 }
 
 // carryOut writes what the service needs, updates it once, follows, and records the end.
-func (o *operation) carryOut(run journal.Run, with deployment.Request, around bool) []*verdict.Problem {
+func (o *operation) carryOut(run journal.Run, with deployment.Request) []*verdict.Problem {
 	if current := o.state.Service(); current != nil {
 		run.Previous = aws.ToString(current.TaskDefinition)
 	}
@@ -173,20 +173,25 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request, around bo
 	}
 	var tried *trial.Outcome
 	request.Before = func(context.Context) *verdict.Problem {
-		tried = o.try(run)
-		return tried.Problem
+		if tried = o.try(run); tried.Problem != nil {
+			return tried.Problem
+		}
+		return o.state.Soon(o.ctx)
 	}
 	outcome := deployment.Deploy(o.ctx, o.clients.ECS, o.clock, request)
 	if tried == nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
 		o.stopLeft() // the version runs already, or its deployment was under way: no task was tried
 	}
-	if tried != nil && tried.Problem != nil {
+	if tried != nil && outcome.Problem != nil && outcome.Deployment == "" {
 		// The service was not touched, and what surrounds it was.
 		outcome.Problem.Published = append(outcome.Problem.Published, o.state.Written()...)
 	}
-	if outcome.Problem == nil && around {
-		if problem := o.state.After(o.ctx); problem != nil {
-			outcome.Problem = problem
+	switch oldServes := outcome.Undone || outcome.Deployment == "" && !outcome.Unchanged; {
+	case outcome.Problem == nil:
+		outcome.Problem = o.state.After(o.ctx)
+	case oldServes && !unfinished(outcome.Problem.Code):
+		if problem := o.state.Back(o.ctx); problem != nil {
+			outcome.Problem.Cause += "; and " + problem.Cause
 		}
 	}
 	o.evidence(outcome)

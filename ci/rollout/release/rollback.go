@@ -282,5 +282,5 @@ func (o *operation) putBack(good journal.Run) []*verdict.Problem {
 		update.HealthCheckGracePeriodSeconds = aws.Int32(good.Settings.GraceSeconds)
 	}
 	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Now().UTC(), Settings: good.Settings}
-	return o.carryOut(run, deployment.Request{Update: update}, false)
+	return o.carryOut(run, deployment.Request{Update: update})
 }
