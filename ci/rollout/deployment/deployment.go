@@ -191,8 +191,9 @@ func Follow(ctx context.Context, client ECS, clock Clock, request Request, deplo
 	return f.outcome
 }
 
-// Verify holds what runs against the request, and changes nothing.
+// Verify holds what runs against the request, and changes nothing: it takes no lock either.
 func Verify(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
+	request.Look = nil
 	f := newFollower(ctx, client, clock, request)
 	f.outcome.Unchanged = true
 	f.outcome.Problem = f.verify("")

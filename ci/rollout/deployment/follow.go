@@ -276,9 +276,11 @@ func (f *follower) follow() *verdict.Problem {
 		switch {
 		case f.ctx.Err() != nil:
 			return f.interrupted(f.ctx.Err())
-		case errors.Is(err, errMissing):
+		case errors.Is(err, errMissing) && (f.clock.Now().Sub(answered) > appears || f.vanished()):
 			// A deployment vanishes with its service.
 			return verdict.Problemf(TargetMissing, "the deployment is gone, and most likely service %s with it: %v", f.Service, err)
+		case errors.Is(err, errMissing):
+			// What is listed is not described at once everywhere.
 		case err != nil && Expired(err):
 			return f.published(verdict.Problemf(AuthExpired, "%v", err))
 		case err != nil && Refused(err), err != nil && f.clock.Now().Sub(answered) > blind:
@@ -305,6 +307,12 @@ func (f *follower) follow() *verdict.Problem {
 			return problem
 		}
 	}
+}
+
+// vanished says that the service is not there any more.
+func (f *follower) vanished() bool {
+	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
+	return errors.Is(err, errMissing) || err == nil && aws.ToString(service.Status) == "INACTIVE"
 }
 
 // untilNextLook passes the time. While tasks are starting, it is looked in between whether

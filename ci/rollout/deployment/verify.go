@@ -18,6 +18,7 @@ func (f *follower) verify(revisionARN string) *verdict.Problem {
 		if problem == nil || problem.Code == DigestMismatch || !f.clock.Now().Before(end) {
 			return problem
 		}
+		f.look()
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
 			return f.interrupted(err)
 		}

@@ -102,6 +102,7 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 			return verdict.Problemf(TargetMissing, "service %s is %s, for %s", f.Service, aws.ToString(service.Status), drains)
 		}
 		f.say("service %s is %s; it is made again when it is gone", f.Service, aws.ToString(service.Status))
+		f.look()
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
 			return f.interrupted(err)
 		}
@@ -136,6 +137,7 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		if Refused(err) && !notYet(err) || attempt == createAttempts {
 			return verdict.Problemf(UpdateFailed, "create service %s: %v", f.Service, err)
 		}
+		f.look()
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
 			return f.interrupted(err)
 		}
