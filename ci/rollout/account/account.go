@@ -28,6 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -293,5 +294,11 @@ func Guard(ctx context.Context, client Identity, account string) (string, *verdi
 }
 
 func problem(doing string, err error) *verdict.Problem {
-	return verdict.Problemf(CredentialsInvalid, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
+	code := CredentialsInvalid
+	var send *smithyhttp.RequestSendError
+	// The metadata of a machine does not answer where there is no such machine: no credentials.
+	if errors.As(err, &send) && !strings.Contains(err.Error(), "ec2imds") {
+		code = Unreachable
+	}
+	return verdict.Problemf(code, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
 }

@@ -245,6 +245,19 @@ func TestWithoutCredentialsTheGuardSaysSo(t *testing.T) {
 	assert.Empty(t, s.actions())
 }
 
+func TestWhatDoesNotAnswerIsNotTakenForWrongCredentials(t *testing.T) {
+	alone(t)
+	s := serve(t)
+	o := options(s)
+	o.Attempts = 1
+	clients := mustOpen(t, o)
+	s.Close()
+	_, problem := Guard(context.Background(), clients.STS, accountID)
+	require.NotNil(t, problem)
+	assert.Equal(t, Unreachable.Name, problem.Code.Name)
+	assert.Contains(t, problem.Error(), "connection refused")
+}
+
 func TestAThrottledCallIsTriedAgain(t *testing.T) {
 	alone(t)
 	s := serve(t)
