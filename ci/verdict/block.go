@@ -19,6 +19,9 @@ type Block struct {
 	Heat *HeatMap
 	// Summary says that the block also belongs in the short Markdown summary.
 	Summary bool
+	// Answer says that the block is what was asked for, such as a service's state: its table
+	// belongs on a terminal too.
+	Answer bool
 }
 
 // Table is rows of plain text under a header.

@@ -146,6 +146,23 @@ func TestReportIsDeterministic(t *testing.T) {
 // hostile is what a test name, a log line or a metric's name may be.
 const hostile = "\x1b[31m</code><script>alert(1)</script>\u202e![i](javascript:x) | `x` @octocat\n::error::x ##[add-path]/tmp \"' onload=x"
 
+func TestATerminalShowsTheTablesThatWereAskedFor(t *testing.T) {
+	table := &verdict.Table{Columns: []string{"What", "State"}, Rows: [][]string{{"service", "tiny is ACTIVE"}, {"trial task", "1"}, {}}}
+	s := verdict.Stage{Name: verdict.Deploy, Blocks: []verdict.Block{
+		{Title: "Now", Summary: true, Answer: true, Table: table},
+		{Title: "Beside", Summary: true, Table: table}, {Title: "Many", Answer: true, Table: &verdict.Table{Columns: []string{"What"}}},
+	}}
+	for range 50 {
+		s.Blocks[2].Table.Rows = append(s.Blocks[2].Table.Rows, []string{"x", "a cell too many"})
+	}
+	s.Judge()
+	summary := verdict.Summary(&verdict.Run{Stages: []verdict.Stage{s}})
+	assert.Contains(t, summary, "\n  Now\n    What        State\n    service     tiny is ACTIVE\n    trial task  1\n")
+	assert.NotContains(t, summary, "Beside")
+	assert.Contains(t, summary, "and 10 more")
+	assert.NotContains(t, summary, "too many")
+}
+
 func TestNothingHostileGetsThrough(t *testing.T) {
 	code := verdict.Code{Name: "TESTS_FAILED", Stage: "test", Outcome: verdict.Fail, Remedy: hostile}
 	s := verdict.Stage{Name: "test"}
@@ -153,7 +170,7 @@ func TestNothingHostileGetsThrough(t *testing.T) {
 	s.Warn(verdict.Code{Name: hostile, Remedy: hostile}, "%s", hostile)
 	s.Blocks = []verdict.Block{
 		{Title: hostile, Text: hostile, Summary: true}, {Title: hostile, Log: hostile + "\n```\n" + hostile, Summary: true},
-		{Title: hostile, Summary: true, Table: &verdict.Table{Columns: []string{hostile}, Rows: [][]string{{hostile, hostile}, {}}}},
+		{Title: hostile, Summary: true, Answer: true, Table: &verdict.Table{Columns: []string{hostile}, Rows: [][]string{{hostile, hostile}, {}}}},
 		{Title: hostile, Summary: true, Lines: &verdict.LineChart{X: hostile, Y: hostile, Series: []verdict.Series{{Name: hostile, X: []float64{1, 2, 3}, Y: []float64{math.NaN(), 1, math.Inf(1)}}, {Name: "none"}}}},
 		{Title: hostile, Summary: true, Bars: &verdict.BarChart{Unit: hostile, Max: math.NaN(), Threshold: math.Inf(1), Labels: []string{hostile, "b"}, Values: []float64{math.NaN(), -3}}},
 		{Title: hostile, Summary: true, Heat: &verdict.HeatMap{RowTitle: hostile, ColumnTitle: hostile, Labels: []string{hostile, "b"}, Counts: [][]int{{1}, {-1, 2, 3}}}},

@@ -3,10 +3,12 @@ package verdict
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Summary renders the run for a terminal: plain text, one line a stage, then what failed
-// with its next step, warnings, and what was published. It ends with a newline.
+// with its next step, warnings, and what was published. Tables that are the answer to what
+// was asked stand below the stages. It ends with a newline.
 func Summary(run *Run) string {
 	run.Judge()
 	r := run.clean().run(run)
@@ -32,6 +34,13 @@ func Summary(run *Run) string {
 		row(s.Name, string(s.Verdict), stageTime(s), cut(result(s), 160))
 	}
 	row("run", string(r.Verdict), seconds(r.Seconds), "budget "+seconds(r.BudgetSeconds))
+	for i := range r.Stages {
+		for _, block := range r.Stages[i].Blocks {
+			if block.Answer && block.Table != nil && len(block.Table.Rows) > 0 {
+				b.WriteString("\n  " + block.Title + "\n" + columns(block.Table))
+			}
+		}
+	}
 	if r.Verdict != Pass {
 		b.WriteString("\n")
 		for _, line := range r.Failures() {
@@ -65,6 +74,29 @@ func Summary(run *Run) string {
 	}
 	if len(published) > 0 {
 		b.WriteString("\n" + strings.Join(published[:min(len(published), 40)], "\n") + "\n")
+	}
+	return b.String()
+}
+
+// columns renders a table as text; the last column is as wide as it is.
+func columns(t *Table) string {
+	rows := append([][]string{t.Columns}, t.Rows[:min(len(t.Rows), 40)]...)
+	widths := make([]int, len(t.Columns))
+	for _, cells := range rows {
+		for i, cell := range cells[:min(len(cells), len(widths))] {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, cells := range rows {
+		line := "   "
+		for i, cell := range cells[:min(len(cells), len(widths))] {
+			line += fmt.Sprintf(" %-*s ", widths[i], cell)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	if more := len(t.Rows) + 1 - len(rows); more > 0 {
+		fmt.Fprintf(&b, "    and %d more\n", more)
 	}
 	return b.String()
 }

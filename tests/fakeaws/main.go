@@ -5,7 +5,8 @@
 //	export AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=none
 //	openstack-rca deploy --environment staging --aws-endpoint-url http://127.0.0.1:4566 --image ...
 //
-// It knows no signatures and keeps nothing.
+// It knows no signatures and keeps nothing. The flags for versions that go wrong take task
+// definitions, by ARN or as family:revision, separated by commas: --crash tiny:2,tiny:4.
 package main
 
 import (
@@ -23,26 +24,53 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
 )
 
+// wrong are the ways in which a version can go wrong, by the flag that asks for it.
+var wrong = map[string]struct {
+	usage     string
+	behaviour fakeaws.Behaviour
+}{
+	"crash":            {"end by themselves after 15 seconds", crash},
+	"crash-in-service": {"do so in the service only, and not on trial", inService(crash)},
+	"slow":             {"take five minutes to be healthy", fakeaws.Behaviour{StartAfter: 5 * time.Minute}},
+	"unhealthy":        {"run and never pass their health check", fakeaws.Behaviour{NeverHealthy: true}},
+	"no-room":          {"find no capacity", fakeaws.Behaviour{NoCapacity: "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in a different availability zone."}},
+}
+
+var crash = fakeaws.Behaviour{FailAfter: 15 * time.Second, Log: []string{"starting", "MemoryError"}, Failure: &fakeaws.Failure{
+	Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 1,
+}}
+
+func inService(b fakeaws.Behaviour) fakeaws.Behaviour {
+	b.Alone = &fakeaws.Behaviour{}
+	return b
+}
+
 func main() {
 	listen := flag.String("listen", "127.0.0.1:4566", "address to listen on; containers of an engine reach the host at the address of its bridge")
-	times := flag.Float64("times", 60, "how many times as fast as the world's time passes")
-	crash := flag.String("crash", "", "ARNs of task definitions whose tasks crash, separated by commas")
+	times := flag.Float64("times", 60, "how many times as fast as the world's time passes; what takes a minute for AWS takes a second at 60, while a trial's 15 seconds are the caller's own")
+	behave := map[string]*string{}
+	for name, w := range wrong {
+		behave[name] = flag.String(name, "", "task definitions whose tasks "+w.usage)
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := serve(ctx, *listen, *times, *crash); err != nil {
+	if err := serve(ctx, *listen, *times, behave); err != nil {
 		fmt.Fprintln(os.Stderr, "fakeaws:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(ctx context.Context, listen string, times float64, crash string) error {
+func serve(ctx context.Context, listen string, times float64, behave map[string]*string) error {
 	clock := fakeaws.NewClock()
 	account := fakeaws.NewAccount(clock)
-	for _, arn := range strings.FieldsFunc(crash, func(r rune) bool { return r == ',' }) {
-		account.ECS.Behave(arn, fakeaws.Behaviour{FailAfter: 15 * time.Second, Failure: &fakeaws.Failure{
-			Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 1,
-		}})
+	for name, definitions := range behave {
+		for _, definition := range strings.FieldsFunc(*definitions, func(r rune) bool { return r == ',' }) {
+			if !strings.HasPrefix(definition, "arn:") {
+				definition = "arn:aws:ecs:ap-south-1:111122223333:task-definition/" + definition
+			}
+			account.ECS.Behave(definition, wrong[name].behaviour)
+		}
 	}
 	server := overhttp.New(account)
 	server.Hasten(clock, times)

@@ -138,7 +138,7 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 		}, deployment.RolledBack, "", oldTask},
 		{"tasks crash where there is no breaker", "blue_green", func(w *world) {
 			w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second})
-		}, deployment.RolledBack, "tasks of the new version failed", oldTask},
+		}, deployment.RolledBack, "tasks of the new version failed, and they were all that were started, so this run rolled it back; ", oldTask},
 		{"an alarm rings while the new version bakes", "blue_green", func(w *world) {
 			w.clock.At(5*time.Minute, func() { w.SetAlarm(alarm) })
 		}, deployment.RolledBack, "alarms: " + alarm, oldTask},

@@ -67,6 +67,8 @@ type follower struct {
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time
+	// asked says that ECS was asked, and did not begin by itself.
+	asked bool
 	// fenced says that another deployer has taken over: nothing is written any more.
 	fenced bool
 	// first says that no version ran before ours.
@@ -287,8 +289,10 @@ func (f *follower) follow() *verdict.Problem {
 			return f.published(verdict.Problemf(Lost, "%v", err))
 		case err == nil:
 			answered = f.clock.Now()
-			if created := aws.ToTime(d.CreatedAt); f.outcome.Adopted && !created.IsZero() && created.Before(f.started) {
-				f.started = created // what failed before we looked counts and is told
+			if created := aws.ToTime(d.CreatedAt); !created.IsZero() && (created.Before(f.started) || !f.outcome.Adopted) {
+				// What failed before we looked counts and is told; and ECS's own clock, not ours,
+				// tells our deployment's events from those of the one before.
+				f.started = created
 			}
 			f.first = len(d.SourceServiceRevisions) == 0
 			f.look()
@@ -424,11 +428,14 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 			code = f.ending.Code
 		}
 		parts = append(parts, f.ending.Cause)
+		if f.asked {
+			parts[0] += ", so this run rolled it back" // which ECS calls a user's wish
+		}
 	}
 	if reason := aws.ToString(d.StatusReason); reason != "" {
 		parts = append(parts, reason)
 	}
-	if d.Rollback != nil && aws.ToString(d.Rollback.Reason) != "" && aws.ToString(d.Rollback.Reason) != aws.ToString(d.StatusReason) {
+	if d.Rollback != nil && !strings.Contains(strings.Join(parts, "; "), aws.ToString(d.Rollback.Reason)) {
 		parts = append(parts, aws.ToString(d.Rollback.Reason))
 	}
 	if d.Alarms != nil && len(d.Alarms.TriggeredAlarmNames) > 0 {

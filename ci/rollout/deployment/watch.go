@@ -182,6 +182,6 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 		}
 		return nil // tried again with the next look
 	}
-	f.ending, f.endingAt = why, f.clock.Now()
+	f.ending, f.endingAt, f.asked = why, f.clock.Now(), true
 	return nil
 }

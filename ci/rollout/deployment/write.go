@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -222,8 +223,9 @@ func (f *follower) makeWay(other types.ServiceDeploymentBrief) (again bool, _ *v
 
 // await looks at somebody's deployment until it has ended.
 func (f *follower) await(arn string, undo bool) *verdict.Problem {
-	f.say("waiting for deployment %s to end", id(arn))
 	patience := max(f.Deadline, rollsBack)
+	f.say("waiting up to %s for deployment %s to end", patience, id(arn))
+	stands := ""
 	for end := f.clock.Now().Add(patience); ; {
 		d, err := f.ecs.deployment(f.ctx, arn)
 		switch {
@@ -243,14 +245,27 @@ func (f *follower) await(arn string, undo bool) *verdict.Problem {
 				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), d.Status, err)
 			}
 		}
+		if err == nil && standing(d) != stands {
+			stands = standing(d)
+			f.say("deployment %s is %s", id(arn), stands)
+		}
 		f.look()
 		if !f.clock.Now().Before(end) {
-			return verdict.Problemf(Busy, "deployment %s has not ended within %s", id(arn), patience)
+			return verdict.Problemf(Busy, "deployment %s has not ended within %s: %s", id(arn), patience, stands)
 		}
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
 			return f.interrupted(err)
 		}
 	}
+}
+
+// standing says where a deployment stands, and whose answer it waits for.
+func standing(d *types.ServiceDeployment) string {
+	text := strings.TrimSpace(string(d.Status) + " " + string(d.LifecycleStage))
+	if hook := HookOf(d); hook != nil {
+		text += fmt.Sprintf(", awaiting approval until %s, then %s", hook.Expires.UTC().Format(time.RFC3339), hook.OnExpiry)
+	}
+	return text
 }
 
 func terminal(status types.ServiceDeploymentStatus) bool {

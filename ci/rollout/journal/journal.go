@@ -45,9 +45,9 @@ type Clock interface {
 const (
 	// Lease is how long a lock lasts without being renewed.
 	Lease = 2 * time.Minute
-	// skew is how far the clocks of two machines may be apart: so much later than its end
+	// Skew is how far the clocks of two machines may be apart: so much later than its end
 	// is a lock taken over.
-	skew = 30 * time.Second
+	Skew = 30 * time.Second
 	// maxRecord bounds what is read.
 	maxRecord = 4 << 20
 	// attempts is how often a write is repeated that met another, or got no answer.
@@ -147,7 +147,7 @@ func (j *Journal) read(ctx context.Context) error {
 
 // Held is the holder of the lock other than this journal; nil when it is free or over.
 func (j *Journal) Held(s State) *Holder {
-	if s.Holder == nil || j.clock.Now().After(s.Holder.Until.Add(skew)) {
+	if s.Holder == nil || j.clock.Now().After(s.Holder.Until.Add(Skew)) {
 		return nil
 	}
 	return s.Holder

@@ -74,7 +74,7 @@ func TestADeadHoldersLockIsTakenOverAndItsNextWriteIsRefused(t *testing.T) {
 	dead, heir := w.open("dead"), w.open("heir")
 	w.read(dead)
 	require.NoError(t, dead.Record(ctx, Run{Kind: Deploy, Image: "i"}))
-	require.NoError(t, w.clock.Sleep(ctx, Lease+skew-time.Second))
+	require.NoError(t, w.clock.Sleep(ctx, Lease+Skew-time.Second))
 	require.NotNil(t, heir.Held(w.read(heir)), "clocks may differ a little")
 	require.NoError(t, w.clock.Sleep(ctx, 2*time.Second))
 	s := w.read(heir)

@@ -178,6 +178,7 @@ func (t *trial) adopt() (string, *verdict.Problem) {
 		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
 			return "", problem
 		}
+		t.say("stopped trial task %s of %s, left by a run that was lost", id(arn), id(aws.ToString(d.TaskDefinitionArn)))
 	}
 	for _, arn := range left { // what ECS does not describe yet may run all the same
 		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
@@ -273,7 +274,7 @@ func (t *trial) failed(task, why string, versionsFault, enough bool) *verdict.Pr
 	problem := verdict.Problemf(Failed, "of %d tasks of %s that were run on trial none got healthy: %s; the service was not touched",
 		t.outcome.Launches, id(aws.ToString(t.Task.TaskDefinition)), why)
 	for n, reason := range t.reasons {
-		if n == 0 || reason != t.reasons[n-1] {
+		if !slices.Contains(t.reasons[:n], reason) {
 			problem.Details = append(problem.Details, reason)
 		}
 	}

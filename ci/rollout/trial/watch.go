@@ -168,6 +168,7 @@ func (t *trial) left(problem *verdict.Problem, task string) *verdict.Problem {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 10*time.Second)
 		defer cancel()
 		if stopTask(ctx, t.ecs, t.Task, task, "the run that tried it was ended") == nil {
+			problem.Cause += ", and trial task " + id(task) + " is stopped"
 			return problem
 		}
 	}
