@@ -85,6 +85,8 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),
 		MaximumPercent:        aws.Int32(int32(t.MaximumPercent)),
 		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: true, Rollback: true},
+		// What is not said stays as it was: without a pause it is said that there is none.
+		LifecycleHooks: []types.DeploymentLifecycleHook{},
 	}
 	if len(s.PauseAt) > 0 {
 		hook := types.DeploymentLifecycleHook{

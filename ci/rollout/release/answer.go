@@ -11,6 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -150,8 +151,13 @@ func (o *operation) followOn(d types.ServiceDeployment, answered string) []*verd
 	_, request.Digest, _ = strings.Cut(image, "@")
 	request.Answered = answered
 	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	open := o.past.Run
+	ours := open != nil && open.TaskDefinition == o.plan.Revision
+	if ours && outcome.Problem == nil && open.Kind == journal.Deploy && open.ConfigHash == o.plan.ConfigHash {
+		outcome.Problem = o.state.After(o.ctx) // the run that deployed was not there to do it
+	}
 	o.evidence(outcome)
-	if open := o.past.Run; open != nil && open.TaskDefinition == o.plan.Revision {
+	if ours {
 		return o.record(*open, outcome)
 	}
 	return o.problems(outcome)

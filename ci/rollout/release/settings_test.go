@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -39,4 +40,35 @@ func TestSettingsThatChangeWithoutAnImageAreWritten(t *testing.T) {
 			assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
 		})
 	}
+}
+
+// What is taken out of the configuration is taken off the service.
+func TestAPauseThatIsNotWantedAnyMoreIsTakenAway(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
+	w.passed(w.asked(Approve))
+	w.in.Config.Rollout.PauseAt = nil
+	plan := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
+	assert.Contains(t, plan.Text, "lifecycleHooks")
+	w.deployed("b")
+	assert.False(t, w.passed(Plan(w.ctx, w.clients(), w.clock, w.in)).Changed)
+}
+
+// The run that deployed ended at the pause: what comes last is left to who follows to the end.
+func TestWhoFollowsToTheEndFinishesTheRollout(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
+	w.passed(w.asked(Approve))
+	assert.Equal(t, 1, count(w.aws.Calls(), "application-autoscaling:RegisterScalableTarget"))
+	plan := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
+	assert.False(t, plan.Changed, plan.Text)
+
+	// With another configuration than the one that is deployed, nothing of it is written.
+	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
+	w.in.Config.Rollout.Max, w.in.Config.Rollout.Vars = 9, map[string]string{"OTHER": "value"}
+	from := len(w.aws.Calls())
+	w.passed(w.asked(Approve))
+	assert.Zero(t, count(w.aws.Calls()[from:], "application-autoscaling:RegisterScalableTarget"))
 }

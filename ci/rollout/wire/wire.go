@@ -53,7 +53,7 @@ func plain(v reflect.Value, naming func(string) string) (any, bool) {
 	case reflect.Struct:
 		return structure(v, naming), true
 	case reflect.Slice:
-		if v.Len() == 0 {
+		if v.IsNil() {
 			return nil, false
 		}
 		all := make([]any, 0, v.Len())
