@@ -124,7 +124,7 @@ const stagingName = "staging"
 // resume looks at a run that ended without a word. ended says that its fate is the answer.
 func (o *operation) resume(open journal.Run) (bool, []*verdict.Problem) {
 	o.stage().Warn(Resumed, "%s of %s by %s, begun %s", open.Kind, open.Image, open.By, stamp(open.Started))
-	o.say("found the record of a run that ended without a word: %s of %s, begun %s", open.Kind, open.Image, stamp(open.Started))
+	o.say("found the record of a run without an end: %s of %s, begun %s", open.Kind, open.Image, stamp(open.Started))
 	if open.Deployment == "" || open.TaskDefinition != o.state.TaskDefinition() || open.Kind != journal.Deploy {
 		return false, nil
 	}

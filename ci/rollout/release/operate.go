@@ -108,10 +108,11 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	if problem != nil && problem.Code.Name != deployment.TargetMissing.Name {
 		return o.done(problem)
 	}
-	stage := o.stage()
+	// What is found is told and not judged: tasks that start, and targets that drain, are as
+	// much part of a deployment as of a fault.
 	facts := &verdict.Table{Columns: []string{"What", "State"}}
 	add := func(what, state string) {
-		stage.Add(what, state)
+		o.stage().Add(what, state)
 		facts.Rows = append(facts.Rows, []string{what, state})
 	}
 	if service != nil {
@@ -134,14 +135,15 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	for _, task := range tasks {
 		add("trial task", task)
 	}
+	open := "run without an end"
 	if holder := o.journal.Held(past); holder != nil {
-		add("deployer", fmt.Sprintf("%s since %s", holder.Name, stamp(holder.Since)))
+		open = "run under way"
+		add("deployer", fmt.Sprintf("%s since %s; the lock lasts until %s unless it is renewed", holder.Name, stamp(holder.Since), stamp(holder.Until)))
 	}
 	if past.Run != nil {
-		add("run without an end", fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
+		add(open, fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
 	}
-	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Now", Summary: true, Table: facts})
-	stage.Blocks = append(stage.Blocks, history(past))
+	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Now", Summary: true, Answer: true, Table: facts}, history(past))
 	if problem != nil {
 		return o.done(problem) // a first deployment may have come so far only
 	}
@@ -150,15 +152,21 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 
 // tellService says what the service runs, and how the load balancer sees it.
 func (o *operation) tellService(service *types.Service, add func(what, state string)) {
-	stage := o.stage()
 	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
-	stage.Gate("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount), "all",
-		service.RunningCount == service.DesiredCount && service.DesiredCount > 0)
+	add("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount))
 	add("task definition", aws.ToString(service.TaskDefinition))
 	for _, lb := range service.LoadBalancers {
-		if targets, err := o.targets(o.ctx, aws.ToString(lb.TargetGroupArn)); err == nil {
+		groups := []string{aws.ToString(lb.TargetGroupArn)}
+		if a := lb.AdvancedConfiguration; a != nil && aws.ToString(a.AlternateTargetGroupArn) != "" {
+			groups = append(groups, *a.AlternateTargetGroupArn) // the two take turns
+		}
+		for _, group := range groups {
+			targets, err := o.targets(o.ctx, group)
+			if err != nil {
+				add("targets", "unknown: "+err.Error())
+			}
 			for _, t := range targets {
-				stage.Gate("target "+t.Address, strings.TrimSpace(t.State+" "+t.Reason), "healthy", t.State == "healthy")
+				add("target "+t.Address, strings.TrimSpace(t.State+" "+t.Reason))
 			}
 		}
 	}
@@ -170,7 +178,7 @@ func history(past journal.State) verdict.Block {
 		run := past.Ended[i]
 		table.Rows = append(table.Rows, []string{stamp(run.Ended), run.Kind, run.Image, strings.TrimSpace(run.Verdict + " " + run.Code), run.By})
 	}
-	return verdict.Block{Title: "Releases", Summary: true, Table: table}
+	return verdict.Block{Title: "Releases", Summary: true, Answer: true, Table: table}
 }
 
 // Prune deregisters old task definitions, except the newest keep and those that anything
@@ -242,6 +250,14 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 		if problem != nil {
 			return []*verdict.Problem{problem}
 		}
+		if open := o.past.Run; open != nil {
+			// Whatever a lost run began is gone, and no later run has anything to find.
+			run := *open
+			run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.TargetMissing.Name, "the service was destroyed"
+			if err := o.journal.End(o.ctx, run); err != nil {
+				o.stage().Warn(NotRecorded, "%v", err)
+			}
+		}
 		return nil
 	})...)
 }
@@ -254,5 +270,5 @@ func (o *operation) list(title string, done []string, what string, kept []ensure
 	for _, k := range kept {
 		table.Rows = append(table.Rows, []string{k.Name, "kept: " + k.Reason})
 	}
-	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: title, Summary: true, Table: table})
+	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: title, Summary: true, Answer: true, Table: table})
 }

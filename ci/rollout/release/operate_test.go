@@ -537,20 +537,36 @@ func TestTheStatusWritesNothingAndTellsAll(t *testing.T) {
 	from := len(w.aws.Calls())
 	result := w.passed(w.asked(Status))
 	text := evidenceOf(result)
-	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic", "deployer: run 1", "run without an end: deploy", "healthy"} {
+	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic", "deployer: run 1 since", "run under way: deploy", "healthy"} {
 		assert.Contains(t, text, want)
 	}
 	assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
 	// The short form of a report has no evidence but gates; this is what is asked for.
 	var now string
 	for _, block := range result.Stage.Blocks {
-		if block.Summary && block.Title == "Now" {
+		if block.Summary && block.Answer && block.Title == "Now" {
 			now = fmt.Sprint(block.Table.Rows)
 		}
 	}
-	for _, want := range []string{"deployment under way IN_PROGRESS", "deployer run 1", "run without an end deploy"} {
+	for _, want := range []string{"deployment under way IN_PROGRESS", "deployer run 1", "the lock lasts until", "run under way deploy"} {
 		assert.Contains(t, now, want)
 	}
+	require.NoError(t, w.clock.Sleep(w.ctx, 3*time.Minute))
+	text = evidenceOf(w.passed(w.asked(Status)))
+	assert.Contains(t, text, "run without an end: deploy", "once its lock is over, it was lost")
+	assert.NotContains(t, text, "deployer:")
+}
+
+// What is out of order is what is asked for, and no fault of the status.
+func TestTheStatusOfASickServiceIsTold(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.deployed("a")
+	w.aws.ECS.Behave(family+"1", fakeaws.Behaviour{Sick: true})
+	result := w.passed(w.asked(Status))
+	assert.Contains(t, evidenceOf(result), "target 10.0.0.1:7051: unhealthy")
+	run := &verdict.Run{Stages: []verdict.Stage{result.Stage}}
+	run.Judge()
+	assert.Equal(t, verdict.Pass, run.Verdict, run.Cause)
 }
 
 func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {

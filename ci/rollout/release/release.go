@@ -12,11 +12,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -154,8 +156,18 @@ func (o *operation) done(problems ...*verdict.Problem) *Result {
 	if len(o.lines) > 0 {
 		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Progress", Log: strings.Join(o.lines, "\n")})
 	}
+	// The short line on a stage has room for some gates: what became of it comes before what
+	// everybody knows who called.
+	slices.SortStableFunc(o.stage().Evidence, func(a, b verdict.Evidence) int { return known(a) - known(b) })
 	o.stage().Judge(problems...)
 	return o.result
+}
+
+func known(e verdict.Evidence) int {
+	if e.Name == "account" || e.Name == "image" {
+		return 1
+	}
+	return 0
 }
 
 func (o *operation) say(format string, args ...any) {
@@ -188,6 +200,9 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	}
 	o.plan, o.result.Plan = plan, plan
 	who, problem := account.Guard(o.ctx, o.clients.Identity, plan.Account)
+	if err := o.ctx.Err(); err != nil {
+		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}
+	}
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -205,6 +220,7 @@ func (o *operation) patience() time.Duration { return cmp.Or(o.in.LockWait, jour
 
 // read reads the journal, and waits for another run's lock.
 func (o *operation) read() *verdict.Problem {
+	var told time.Time
 	for end := o.clock.Now().Add(o.patience()); ; {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
@@ -219,7 +235,10 @@ func (o *operation) read() *verdict.Problem {
 			return verdict.Problemf(journal.Locked, "%s deploys service %s in %s since %s; its lock lasts until %s unless it is renewed",
 				holder.Name, *o.plan.Service.ServiceName, o.plan.Environment, stamp(holder.Since), stamp(holder.Until))
 		}
-		o.say("%s holds the lock until %s; waiting", holder.Name, stamp(holder.Until))
+		if !holder.Until.Equal(told) {
+			told = holder.Until
+			o.say("%s holds the lock until %s unless it is renewed; waiting for that, and %s more as clocks differ", holder.Name, stamp(told), journal.Skew)
+		}
 		if err := o.clock.Sleep(o.ctx, 10*time.Second); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "wait for the lock: %v", err)
 		}
@@ -287,6 +306,10 @@ func (o *operation) request() deployment.Request {
 }
 
 func (o *operation) progress(e deployment.Event) {
+	if e.Status == "" { // before there is a deployment of ours
+		o.say("%s", e.Text)
+		return
+	}
 	words := []string{e.Status}
 	if e.Stage != "" {
 		words = append(words, e.Stage)
@@ -341,6 +364,10 @@ func (o *operation) logs(ctx context.Context, task string) ([]string, error) {
 	out, err := o.clients.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
 		LogGroupName: aws.String(group), LogStreamName: aws.String(stream), Limit: aws.Int32(logTail), StartFromHead: aws.Bool(false),
 	})
+	var none *logtypes.ResourceNotFoundException
+	if errors.As(err, &none) {
+		return nil, fmt.Errorf("there is no stream %s in log group %s: a task that writes nothing has none", stream, group)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read log %s: %w", stream, err)
 	}

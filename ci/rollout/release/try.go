@@ -107,7 +107,7 @@ func (o *operation) abortTrial() (problems []*verdict.Problem, done bool) {
 		if len(tasks) > 0 {
 			o.result.Changed = true
 			stopped += len(tasks)
-			o.say("stopped the trial task of %s by %s", run.Image, holder.Name)
+			o.say("stopped the trial task of %s by %s; waiting until that run says so, or its lock is over as it was lost", run.Image, holder.Name)
 		}
 		if err := o.clock.Sleep(o.ctx, trialPoll); err != nil {
 			return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}, true

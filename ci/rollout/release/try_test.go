@@ -164,7 +164,17 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 			require.NoError(w.t, err)
 			w.deployed("b")
 		},
-		"a rollback instead": func(w *world) { w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in)) },
+		"a rollback instead": func(w *world) {
+			w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
+			assert.Equal(w.t, family+"2", w.serving(), "the release that served is not what was to go")
+		},
+		"a rollback, long after": func(w *world) {
+			require.NoError(w.t, w.clock.Sleep(w.ctx, time.Hour))
+			w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
+			assert.Equal(w.t, family+"2", w.serving())
+			w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
+			assert.Equal(w.t, family+"1", w.serving(), "the next one goes back a release")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "rolling")
@@ -188,6 +198,21 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 	w.aws.Fail("ecs:ListTasks", fakeaws.Denied("ListTasks"))
 	result := w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
 	assert.Contains(t, fmt.Sprint(result.Stage.Warnings), TrialLeft.Name, "a rollback is not held up by it")
+}
+
+func TestWhatIsDestroyedLeavesNoRunToGoOnWith(t *testing.T) {
+	w := newWorld(t, "rolling")
+	w.deployed("a")
+	w.lose("b", 20*time.Second)
+	w.passed(w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result {
+		return Destroy(ctx, c, k, in, service, false)
+	}))
+	assert.Empty(t, w.aws.ECS.Alone(cluster))
+	s := w.state()
+	assert.Nil(t, s.Run)
+	assert.Nil(t, s.Holder)
+	assert.Equal(t, "the service was destroyed", s.Ended[len(s.Ended)-1].Cause)
+	assert.NotContains(t, warnings(w.deployed("b")), Resumed.Name)
 }
 
 func TestARunThatIsEndedDuringItsTrialLeavesNothing(t *testing.T) {
