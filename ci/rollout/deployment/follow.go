@@ -289,7 +289,7 @@ func (f *follower) follow() *verdict.Problem {
 			return f.published(verdict.Problemf(Lost, "%v", err))
 		case err == nil:
 			answered = f.clock.Now()
-			if created := aws.ToTime(d.CreatedAt); !created.IsZero() && (created.Before(f.started) || !f.outcome.Adopted) {
+			if created := aws.ToTime(d.CreatedAt); !created.IsZero() {
 				// What failed before we looked counts and is told; and ECS's own clock, not ours,
 				// tells our deployment's events from those of the one before.
 				f.started = created

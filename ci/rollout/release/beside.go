@@ -1,7 +1,6 @@
 package release
 
 import (
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -87,7 +86,8 @@ func (o *operation) besideRequest(service *types.Service, d types.ServiceDeploym
 	}
 	if revision != nil {
 		request.TaskDefinition = aws.ToString(revision.TaskDefinition)
-		_, request.Digest, _ = strings.Cut(imageOf(*revision), "@")
+		o.plan.Image = imageOf(*revision) // what the report says was deployed
+		request.Digest = o.digest()
 	}
 	request.AwaitApproval = o.in.AwaitApproval
 	return request, nil

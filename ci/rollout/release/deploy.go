@@ -340,7 +340,7 @@ func (o *operation) evidence(outcome *deployment.Outcome) {
 		stage.Add("task definition", o.state.TaskDefinition())
 		stage.Add("written", fmt.Sprintf("%d resources", len(o.state.Written())))
 	}
-	if good && outcome.Unchanged == false {
+	if good && !outcome.Unchanged && o.digest() != "" && o.digest() != nothing {
 		stage.Published = append(stage.Published, o.plan.Image+" in "+o.plan.Environment)
 	}
 }

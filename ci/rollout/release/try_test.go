@@ -260,6 +260,8 @@ func TestATrialOfAnotherRunIsWaitedFor(t *testing.T) {
 	ours, theirs := w.beside(20*time.Second, Wait)
 	w.passed(ours)
 	w.passed(theirs)
+	assert.Equal(t, ours.Stage.Published, theirs.Stage.Published, "what was deployed, also to whoever looks on")
+	assert.Contains(t, fmt.Sprint(theirs.Stage.Published), strings.Repeat("b", 64))
 	assert.Equal(t, family+"2", w.serving())
 
 	w = newWorld(t, "canary")

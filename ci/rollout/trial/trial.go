@@ -243,7 +243,7 @@ func (t *trial) noRoom(why string) *verdict.Problem {
 	now := t.clock.Now()
 	if t.noRoomSince.IsZero() {
 		t.noRoomSince = now
-		t.say("%s; trying again", why)
+		t.say("%s; trying again for up to %s", why, t.CapacityPatience)
 	}
 	if now.Sub(t.noRoomSince) >= t.CapacityPatience {
 		return verdict.Problemf(deployment.NoCapacity, "for %s AWS has not placed a task on trial, so the service was not touched: %s", t.CapacityPatience, why)
