@@ -33,12 +33,15 @@ func (o *operation) beside(act func(*types.Service, types.ServiceDeployment) ([]
 	o.past = past
 	for _, d := range running {
 		o.holder = holder
+		evidence, published := len(o.stage().Evidence), len(o.stage().Published)
 		problems, done := act(service, d)
 		o.holder = nil
 		if !done {
 			continue
 		}
 		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.abandoned(d) {
+			// It shows once more what was shown, and records it.
+			o.stage().Evidence, o.stage().Published = o.stage().Evidence[:evidence], o.stage().Published[:published]
 			return o.optimistic(func() []*verdict.Problem { return again(service, d) }), true
 		}
 		return problems, true
@@ -60,7 +63,8 @@ func (o *operation) abandoned(d types.ServiceDeployment) bool {
 		}
 		return run.Deployment == aws.ToString(d.ServiceDeploymentArn)
 	}
-	for end := o.clock.Now().Add(o.patience()); ; {
+	end := o.clock.Now().Add(o.patience())
+	for looks := 0; ; looks++ {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
 			o.stage().Warn(NotRecorded, "%v", err)
@@ -71,7 +75,10 @@ func (o *operation) abandoned(d types.ServiceDeployment) bool {
 			return false
 		case o.journal.Held(past) == nil:
 			return true
-		case !o.clock.Now().Before(end) || o.clock.Sleep(o.ctx, 5*time.Second) != nil:
+		case looks == 2: // whoever is there has recorded it by now
+			o.say("the deployment has ended; waiting until %s records that, or its lock is over as it was lost", past.Run.By)
+		}
+		if !o.clock.Now().Before(end) || o.clock.Sleep(o.ctx, 5*time.Second) != nil {
 			return false // whoever holds the lock is there, and records it
 		}
 	}

@@ -163,7 +163,11 @@ func TestADeploymentInFlightIsStoppedAndRolledBack(t *testing.T) {
 	w.deployed("a")
 	w.lose("b", 5*time.Minute)
 	from := len(w.aws.Calls())
-	w.passed(w.asked(Rollback))
+	var said []string
+	w.in.Progress = func(line string) { said = append(said, line) }
+	result := w.passed(w.asked(Rollback))
+	assert.Contains(t, strings.Join(said, "\n"), "waiting until run 1 records that, or its lock is over", "nobody looks at silence for minutes")
+	assert.Equal(t, 1, strings.Count(evidenceOf(result), "deployment: rolled back"), "though it was followed twice")
 	calls := w.aws.Calls()[from:]
 	assert.Equal(t, 1, count(calls, "ecs:StopServiceDeployment"))
 	assert.Zero(t, count(calls, "ecs:UpdateService"))
