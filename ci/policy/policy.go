@@ -133,7 +133,7 @@ func decide(stage string, r rule, request Request, before []Decision) Decision {
 				d.Reason = sentence(r.source, "in the sandbox the rollout is planned, not carried out, and can be without an image")
 				return d
 			}
-			d.Code, d.Reason = CodeNoEngine.Name, sentence(stage+" takes the image's digest, and without a Dagger engine there is no image")
+			d.Code, d.Reason = CodeNoEngine.Name, sentence(stage+" takes the image's digest, and without a Dagger engine no image is built", "the command "+stage+" --image takes one that there is")
 			return d
 		}
 		d.Code, d.Reason = CodePolicy.Name, sentence(fmt.Sprintf("%s runs only after %s, which does not run", stage, needed))

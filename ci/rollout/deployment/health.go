@@ -39,8 +39,8 @@ func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
 	if f.AwaitApproval {
 		return nil
 	}
-	return f.published(verdict.Problemf(AwaitingApproval, "deployment %s is paused at %s; without an answer it will %s at %s",
-		id(f.outcome.Deployment), hook.Stage, strings.ToLower(hook.OnExpiry), hook.Expires.UTC().Format(time.RFC3339)))
+	return f.published(verdict.Problemf(AwaitingApproval, "deployment %s is paused at %s; without an answer ECS does a %s at %s",
+		id(f.outcome.Deployment), hook.Stage, hook.OnExpiry, hook.Expires.UTC().Format(time.RFC3339)))
 }
 
 func hookOf(d *types.ServiceDeployment) *Hook {

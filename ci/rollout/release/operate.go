@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -127,6 +128,9 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 			text += fmt.Sprintf(", awaiting approval until %s, then %s", stamp(hook.Expires), hook.OnExpiry)
 		}
 		add("deployment under way", strings.TrimSpace(text))
+		for _, source := range d.SourceServiceRevisions {
+			add("it replaces", o.replaced(source))
+		}
 	}
 	tasks, err := trial.Running(ctx, o.clients.ECS, o.plan.Trial.Task)
 	if err != nil && !noCluster(err) {
@@ -150,11 +154,39 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	return o.done()
 }
 
+// replaced says what a deployment replaces, and how much of the traffic that still has.
+func (o *operation) replaced(source types.ServiceRevisionSummary) string {
+	text := aws.ToString(source.Arn)
+	revision, problem := o.revision(text)
+	if problem != nil {
+		return text + ": " + problem.Cause
+	}
+	if revision != nil {
+		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), imageOf(*revision))
+	}
+	text += fmt.Sprintf(", %d tasks", source.RunningTaskCount)
+	if weight := source.RequestedProductionTrafficWeight; weight != nil {
+		text += fmt.Sprintf(", %g %% of the traffic", *weight)
+	}
+	return text
+}
+
 // tellService says what the service runs, and how the load balancer sees it.
 func (o *operation) tellService(service *types.Service, add func(what, state string)) {
 	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
 	add("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount))
-	add("task definition", aws.ToString(service.TaskDefinition))
+	definition := aws.ToString(service.TaskDefinition)
+	add("task definition", definition)
+	// While a deployment is under way it is the one that the service is to run.
+	if out, err := o.clients.ECS.DescribeTaskDefinition(o.ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(definition)}); err != nil {
+		add("image", "unknown: "+err.Error())
+	} else if out.TaskDefinition != nil {
+		for _, c := range out.TaskDefinition.ContainerDefinitions {
+			if aws.ToString(c.Name) == rollout.ContainerName {
+				add("image", aws.ToString(c.Image))
+			}
+		}
+	}
 	for _, lb := range service.LoadBalancers {
 		groups := []string{aws.ToString(lb.TargetGroupArn)}
 		if a := lb.AdvancedConfiguration; a != nil && aws.ToString(a.AlternateTargetGroupArn) != "" {
@@ -176,7 +208,11 @@ func history(past journal.State) verdict.Block {
 	table := &verdict.Table{Columns: []string{"Ended", "What", "Image", "Verdict", "By"}}
 	for i := len(past.Ended) - 1; i >= 0; i-- {
 		run := past.Ended[i]
-		table.Rows = append(table.Rows, []string{stamp(run.Ended), run.Kind, run.Image, strings.TrimSpace(run.Verdict + " " + run.Code), run.By})
+		kind := run.Kind
+		if run.Override != "" {
+			kind += ", not run by staging: " + run.Override
+		}
+		table.Rows = append(table.Rows, []string{stamp(run.Ended), kind, run.Image, strings.TrimSpace(run.Verdict + " " + run.Code), run.By})
 	}
 	return verdict.Block{Title: "Releases", Summary: true, Answer: true, Table: table}
 }

@@ -541,7 +541,8 @@ func TestTheStatusWritesNothingAndTellsAll(t *testing.T) {
 	from := len(w.aws.Calls())
 	result := w.passed(w.asked(Status))
 	text := evidenceOf(result)
-	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic", "deployer: run 1 since", "run under way: deploy", "healthy"} {
+	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic", "deployer: run 1 since", "run under way: deploy",
+		"image: " + image("b"), "it replaces: arn:aws:ecs:ap-south-1:111122223333:task-definition/openstack-rca-task-staging:1", "healthy"} {
 		assert.Contains(t, text, want)
 	}
 	assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))

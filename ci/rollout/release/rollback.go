@@ -113,7 +113,11 @@ func (o *operation) target(d types.ServiceDeployment) (*types.ServiceRevision, *
 	if d.TargetServiceRevision == nil {
 		return nil, nil
 	}
-	arn := aws.ToString(d.TargetServiceRevision.Arn)
+	return o.revision(aws.ToString(d.TargetServiceRevision.Arn))
+}
+
+// revision is nil for one that ECS does not know.
+func (o *operation) revision(arn string) (*types.ServiceRevision, *verdict.Problem) {
 	out, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
 		return nil, verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
