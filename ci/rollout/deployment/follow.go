@@ -423,20 +423,25 @@ func (f *follower) replaced(d *types.ServiceDeployment) bool {
 func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect string) *verdict.Problem {
 	f.inspect()
 	var parts []string
+	add := func(why string) {
+		if !strings.Contains(strings.Join(parts, "; "), why) { // ECS says the same in several places
+			parts = append(parts, why)
+		}
+	}
 	if f.ending != nil {
 		if code == RolledBack && (f.ending.Code == NoCapacity || f.ending.Code == Stuck) {
 			code = f.ending.Code
 		}
-		parts = append(parts, f.ending.Cause)
 		if f.asked {
-			parts[0] += ", so this run rolled it back" // which ECS calls a user's wish
+			add(f.ending.Cause + ", so this run rolled it back") // which ECS calls a user's wish
 		}
 	}
-	if reason := aws.ToString(d.StatusReason); reason != "" {
-		parts = append(parts, reason)
+	add(aws.ToString(d.StatusReason))
+	if d.Rollback != nil {
+		add(aws.ToString(d.Rollback.Reason))
 	}
-	if d.Rollback != nil && !strings.Contains(strings.Join(parts, "; "), aws.ToString(d.Rollback.Reason)) {
-		parts = append(parts, aws.ToString(d.Rollback.Reason))
+	if f.ending != nil && !f.asked {
+		add(f.ending.Cause)
 	}
 	if d.Alarms != nil && len(d.Alarms.TriggeredAlarmNames) > 0 {
 		parts = append(parts, "alarms: "+strings.Join(d.Alarms.TriggeredAlarmNames, ", "))

@@ -19,6 +19,10 @@ const targetsEvery = 15 * time.Second
 
 // paused tells of a pause, and ends the call unless it is to wait for the answer.
 func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
+	if !forward(d.Status) {
+		f.outcome.Hook = nil // what is undone waits for no answer, though ECS may still describe the pause
+		return nil
+	}
 	hook := hookOf(d)
 	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.answered) < appears {
 		hook = nil

@@ -218,6 +218,19 @@ func TestAPauseThatIsRejectedRollsBack(t *testing.T) {
 	assert.Nil(t, w.state().Run)
 }
 
+func TestAPauseThatIsRolledBackWaitsForNoAnswer(t *testing.T) {
+	w := newWorld(t, "linear")
+	w.deployed("a")
+	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
+	var said []string
+	w.in.Progress = func(line string) { said = append(said, line) }
+	w.passed(w.asked(Rollback))
+	assert.Equal(t, family+"1", w.serving())
+	assert.Contains(t, strings.Join(said, "\n"), "STOP_REQUESTED")
+	assert.NotContains(t, strings.Join(said, "\n"), "awaiting approval")
+}
+
 func TestTheFirstDeploymentOfAllCanBeApprovedAndNotUndone(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
@@ -242,7 +255,7 @@ func TestAPauseThatNobodyAnswersRollsBack(t *testing.T) {
 	w.in.AwaitApproval = true
 	result := w.deploy("b")
 	w.code(t, deployment.RolledBack, result)
-	assert.Contains(t, result.Stage.Cause, "timed out")
+	assert.Equal(t, 1, strings.Count(result.Stage.Cause, "timed out"), result.Stage.Cause)
 	assert.Equal(t, family+"1", w.serving())
 }
 
