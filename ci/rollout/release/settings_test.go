@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -71,4 +72,50 @@ func TestWhoFollowsToTheEndFinishesTheRollout(t *testing.T) {
 	from := len(w.aws.Calls())
 	w.passed(w.asked(Approve))
 	assert.Zero(t, count(w.aws.Calls()[from:], "application-autoscaling:RegisterScalableTarget"))
+}
+
+// From any strategy to any other, with the image that runs.
+func TestAStrategyIsChangedWithoutAnImage(t *testing.T) {
+	for _, from := range strategies() {
+		for _, to := range strategies() {
+			if from == to {
+				continue
+			}
+			w := newWorld(t, from)
+			w.deployed("a")
+			w.in.Config.Rollout.Strategy = to
+			start := len(w.aws.Calls())
+			w.deployed("a")
+			assert.Equal(t, 1, count(w.aws.Calls()[start:], "ecs:UpdateService"))
+			plan := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
+			assert.False(t, plan.Changed, "%s to %s: %s", from, to, plan.Text)
+			w.deployed("b")
+			assert.Equal(t, family+"2", w.serving())
+		}
+	}
+}
+
+// A run that is lost anywhere while it changes settings is gone on with by the next.
+func TestSettingsAreWrittenWhereverARunIsLost(t *testing.T) {
+	end := func(cut int, after bool) (*world, int) {
+		w := newWorld(t, "blue_green")
+		w.deployed("a")
+		w.in.Config.Rollout.BakeMinutes, w.in.Config.Rollout.Max = 2, 9
+		from := len(w.aws.Calls())
+		if cut > 0 {
+			w.aws.Cut(cut, after)
+			w.deploy("a")
+			w.aws.Cut(0, false)
+		}
+		w.deployed("a")
+		return w, len(w.aws.Calls()) - from
+	}
+	clean, total := end(0, false)
+	for cut := 1; cut <= total; cut++ {
+		for _, after := range []bool{false, true} {
+			w, _ := end(cut, after)
+			require.Equal(t, clean.aws.Dump(), w.aws.Dump(), "call %d of %d, carried out=%v", cut, total, after)
+			require.Nil(t, w.state().Run)
+		}
+	}
 }
