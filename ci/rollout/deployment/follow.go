@@ -85,8 +85,9 @@ type follower struct {
 	waited      bool
 	// mayFollow says that the credentials were seen to be allowed to follow a deployment.
 	mayFollow bool
-	// endSince is when asking for it first failed.
+	// endSince is when asking for it first failed, wanted why it is asked for.
 	endSince time.Time
+	wanted   *verdict.Problem
 }
 
 func (f *follower) deploy() *verdict.Problem {

@@ -30,6 +30,9 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return nil
 	}
 	f.inspect()
+	if f.wanted != nil {
+		return f.end(f.wanted)
+	}
 	if why := f.failedEnough(d); why != nil {
 		return f.end(why)
 	}
@@ -148,6 +151,10 @@ func replaced(d *types.ServiceDeployment) bool {
 // end asks ECS to put the old version back, and goes on following.
 func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 	if problem := f.mayWrite(); problem != nil {
+		if problem.Code.Name != LockLost.Name && f.ctx.Err() == nil && f.again(why) {
+			f.say("the deployment is to be rolled back, and it cannot be said whether this run may: %s", problem.Cause)
+			return nil
+		}
 		problem.Cause = why.Cause + "; " + problem.Cause
 		return f.published(problem)
 	}
@@ -172,16 +179,23 @@ func (f *follower) end(why *verdict.Problem) *verdict.Problem {
 			f.explain(problem)
 			return problem
 		}
-		if f.endSince.IsZero() {
-			f.endSince = f.clock.Now()
-		}
-		if f.clock.Now().Sub(f.endSince) > blind {
+		if !f.again(why) {
 			problem := f.published(verdict.Problemf(Stuck, "%s; for %s it could not be rolled back: %v", why.Cause, blind, err))
 			f.explain(problem)
 			return problem
 		}
-		return nil // tried again with the next look
+		return nil
 	}
 	f.ending, f.endingAt, f.asked = why, f.clock.Now(), true
 	return nil
+}
+
+// again keeps why a deployment is to end that could not be ended, for the next look. It says
+// no when that was in vain for too long.
+func (f *follower) again(why *verdict.Problem) bool {
+	f.wanted = why
+	if f.endSince.IsZero() {
+		f.endSince = f.clock.Now()
+	}
+	return f.clock.Now().Sub(f.endSince) <= blind
 }

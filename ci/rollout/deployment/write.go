@@ -77,6 +77,13 @@ func (f *follower) look() {
 		return
 	}
 	if err := f.Look(f.ctx); err != nil && f.ctx.Err() == nil {
+		var known *verdict.Problem
+		if errors.As(err, &known) && known.Code.Name != LockLost.Name {
+			// Nobody else can take the lock either while its store does not answer. Before a
+			// write it is asked again.
+			f.say("the lock could not be kept: %s", known.Cause)
+			return
+		}
 		f.fenced = true
 		f.say("another run has taken over, so this one only looks on: %v", err)
 	}
