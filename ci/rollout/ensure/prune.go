@@ -39,7 +39,9 @@ const DefaultKeep = 10
 func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed ...string) (*Pruned, *verdict.Problem) {
 	pruned := &Pruned{}
 	if keep < 1 {
-		return pruned, verdict.Problemf(PruneFailed, "--keep %d: at least 1 has to stay, and nothing was deregistered", keep)
+		problem := verdict.Problemf(PruneFailed, "--keep %d: at least 1 has to stay, and nothing was deregistered", keep)
+		problem.Next = "Pass --keep with how many of the newest are to stay, 1 or more"
+		return pruned, problem
 	}
 	// Everything is read before anything is deregistered.
 	s := &State{clients: Clients{ECS: client}, plan: plan, known: map[string]string{}}

@@ -595,7 +595,9 @@ func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {
 	prune := func(keep int) *Result {
 		return w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result { return Prune(ctx, c, k, in, keep) })
 	}
-	w.code(t, ensure.PruneFailed, prune(0))
+	none := prune(0)
+	w.code(t, ensure.PruneFailed, none)
+	assert.Contains(t, none.Stage.Next, "--keep", "AWS was asked nothing")
 	w.passed(prune(2))
 	out, err := w.aws.ECS.ListTaskDefinitions(w.ctx, &ecs.ListTaskDefinitionsInput{FamilyPrefix: aws.String("openstack-rca-task-staging"), Status: "ACTIVE"})
 	require.NoError(t, err)
