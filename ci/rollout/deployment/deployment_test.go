@@ -212,10 +212,10 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 		}, deployment.NotServing, "connection refused", newTask},
 		{"the service does not answer when all tasks are replaced", "rolling", func(w *world) {
 			w.request.Probe = func(context.Context) error { return errors.New("502") }
-		}, deployment.RolledBack, "did not answer", oldTask},
+		}, deployment.RolledBack, "the last time with 502", oldTask},
 		{"the service stops answering while it bakes", "blue_green", func(w *world) {
 			w.request.Probe = func(context.Context) error { return errors.New("502") }
-		}, deployment.RolledBack, "did not answer", oldTask},
+		}, deployment.RolledBack, "the last time with 502", oldTask},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(c.strategy)

@@ -64,6 +64,7 @@ type follower struct {
 	noRoomSince, noRoomAt time.Time
 	pending               int
 	probeFails            int
+	probeErr              error
 	// ending is why this package asked for a rollback; nil while it did not.
 	ending   *verdict.Problem
 	endingAt time.Time

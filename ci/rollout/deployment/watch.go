@@ -43,7 +43,7 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return f.end(verdict.Problemf(RolledBack, "for %s the tasks of the new version have not become healthy: %d of %d%s",
 			f.HealthPatience, f.last.Running, f.last.Requested, prefixed("; ", f.targetsSaid)))
 	case f.probeFailed(d):
-		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version had traffic", badProbes))
+		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version had traffic, the last time with %v", badProbes, f.probeErr))
 	case f.Deadline > 0 && now.Sub(f.begun) > f.Deadline:
 		problem := verdict.Problemf(Stuck, "not done after %s: status %s, stage %s, %d of %d tasks running",
 			f.Deadline, d.Status, d.LifecycleStage, f.last.Running, f.last.Requested)
@@ -125,6 +125,7 @@ func (f *follower) probeFailed(d *types.ServiceDeployment) bool {
 	}
 	if err := f.Probe(f.ctx); err != nil {
 		f.probeFails++
+		f.probeErr = err
 		f.say("probe failed: %v", err)
 	} else {
 		f.probeFails = 0
