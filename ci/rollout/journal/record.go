@@ -40,6 +40,8 @@ type Holder struct {
 const (
 	Deploy   = "deploy"
 	Rollback = "rollback"
+	// Destroy is no rollout: it ends all that came before.
+	Destroy = "destroy"
 )
 
 // Run is one rollout.
@@ -88,6 +90,9 @@ func (s *State) LastGood(current string) *Run {
 		if run.Verdict != Passed {
 			continue
 		}
+		if run.Kind == Destroy {
+			return nil // what ran before is deregistered
+		}
 		if run.TaskDefinition != current && !left[run.TaskDefinition] {
 			return run
 		}
@@ -104,6 +109,8 @@ func (s *State) Left() map[string]bool {
 	for _, run := range s.Ended {
 		switch {
 		case run.Verdict != Passed:
+		case run.Kind == Destroy:
+			clear(left)
 		case run.Kind == Rollback:
 			left[run.Previous] = true
 			delete(left, run.TaskDefinition)

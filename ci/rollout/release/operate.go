@@ -294,6 +294,11 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 				o.stage().Warn(NotRecorded, "%v", err)
 			}
 		}
+		if o.result.Changed {
+			if err := o.journal.End(o.ctx, journal.Run{Kind: journal.Destroy, Started: o.begun.UTC(), Verdict: journal.Passed}); err != nil {
+				o.stage().Warn(NotRecorded, "%v", err)
+			}
+		}
 		return nil
 	})...)
 }

@@ -640,3 +640,21 @@ func TestADeployThatCannotBeRecordedIsStillTrue(t *testing.T) {
 	result := w.deployed("b")
 	assert.Contains(t, warnings(result), NotRecorded.Name)
 }
+
+// What ran before a service was destroyed cannot be put back: it is deregistered.
+func TestNothingIsPutBackFromBeforeADestroy(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.deployed("a")
+	w.deployed("b")
+	w.passed(Destroy(w.ctx, w.clients(), w.clock, w.in, service, false))
+	s := w.state()
+	assert.Equal(t, journal.Destroy, s.Ended[len(s.Ended)-1].Kind)
+	w.passed(Destroy(w.ctx, w.clients(), w.clock, w.in, service, false))
+	assert.Len(t, w.state().Ended, len(s.Ended), "there was nothing to destroy")
+
+	w.deployed("c")
+	w.code(t, NoRelease, Rollback(w.ctx, w.clients(), w.clock, w.in))
+	w.deployed("d")
+	w.passed(Rollback(w.ctx, w.clients(), w.clock, w.in))
+	assert.Equal(t, family+"3", w.serving())
+}

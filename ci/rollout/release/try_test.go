@@ -211,7 +211,8 @@ func TestWhatIsDestroyedLeavesNoRunToGoOnWith(t *testing.T) {
 	s := w.state()
 	assert.Nil(t, s.Run)
 	assert.Nil(t, s.Holder)
-	assert.Equal(t, "the service was destroyed", s.Ended[len(s.Ended)-1].Cause)
+	assert.Equal(t, "the service was destroyed", s.Ended[len(s.Ended)-2].Cause)
+	assert.Equal(t, journal.Destroy, s.Ended[len(s.Ended)-1].Kind)
 	assert.NotContains(t, warnings(w.deployed("b")), Resumed.Name)
 }
 
