@@ -800,3 +800,29 @@ func TestATaskThatFailedOnceCountsOnce(t *testing.T) {
 	require.Nil(t, outcome.Problem, "two tasks failed at the start, and then it went well")
 	assert.Len(t, outcome.Failures, 1)
 }
+
+// eager is a client that calls new tasks running before they are healthy, as ECS does.
+type eager struct{ *fakeaws.ECS }
+
+func (e eager) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+	out, err := e.ECS.DescribeServiceDeployments(ctx, in, options...)
+	if err == nil {
+		for _, d := range out.ServiceDeployments {
+			d.TargetServiceRevision.RunningTaskCount = d.TargetServiceRevision.RequestedTaskCount
+		}
+	}
+	return out, err
+}
+
+// As long as an old task runs, it may be its failure that the deployment is to mend.
+func TestARollingDeploymentIsNotAskedWhileAnOldTaskRuns(t *testing.T) {
+	w := newWorld("rolling")
+	w.new(fakeaws.Behaviour{StartAfter: 4 * time.Minute})
+	w.request.Probe = func(context.Context) error {
+		if w.clock.Now().Sub(fakeaws.NewClock().Now()) < 4*time.Minute {
+			return errors.New("502")
+		}
+		return nil
+	}
+	require.Nil(t, deployment.Deploy(w.ctx, eager{w.ECS}, w.clock, w.request).Problem)
+}

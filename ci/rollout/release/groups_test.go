@@ -65,8 +65,23 @@ func TestTheOldVersionIsAskedWhereItAnswers(t *testing.T) {
 				serving, _ := w.paths()
 				assert.Equal(t, before, serving, code)
 				assert.Equal(t, before, during, "and not during the trial either")
-				// What works is asked at the new path, and so is the group that is left.
+				// What works is asked at the new path, from when its tasks are in the group, and so is
+				// the group that is left.
+				begun := false
+				w.in.Progress = func(line string) {
+					if !begun && strings.Contains(line, "SCALE_UP") {
+						begun = true
+						serving, idle := w.paths()
+						if strategy == "rolling" {
+							assert.Equal(t, after, serving)
+						} else {
+							assert.Equal(t, before, serving)
+							assert.Equal(t, after, idle)
+						}
+					}
+				}
 				w.deployed("c")
+				assert.True(t, begun)
 				serving, idle := w.paths()
 				assert.Equal(t, after, serving)
 				assert.Equal(t, after, idle)
