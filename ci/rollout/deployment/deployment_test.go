@@ -826,3 +826,20 @@ func TestARollingDeploymentIsNotAskedWhileAnOldTaskRuns(t *testing.T) {
 	}
 	require.Nil(t, deployment.Deploy(w.ctx, eager{w.ECS}, w.clock, w.request).Problem)
 }
+
+// Who waits sees what a task wrote when it failed, not when the rollback is over.
+func TestTheLogOfAFailedTaskIsToldBeforeTheRollback(t *testing.T) {
+	for strategy := range strategies() {
+		w := newWorld(strategy)
+		w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 12 * time.Second})
+		w.request.Logs = func(context.Context, string) ([]string, error) { return []string{"MemoryError"}, nil }
+		var statuses []string
+		w.request.Progress = func(e deployment.Event) {
+			if strings.Contains(e.Text, "MemoryError") {
+				statuses = append(statuses, e.Status)
+			}
+		}
+		assertCode(t, deployment.RolledBack, w.deploy())
+		assert.Equal(t, []string{"IN_PROGRESS"}, statuses, "once, while it is under way: %s", strategy)
+	}
+}

@@ -222,7 +222,9 @@ func TestARunThatIsEndedDuringItsTrialLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.ctx = ctx
 	w.clock.At(20*time.Second, cancel)
-	w.code(t, deployment.Interrupted, w.deploy("b"))
+	ended := w.deploy("b")
+	w.code(t, deployment.Interrupted, ended)
+	assert.NotContains(t, evidenceOf(ended), "trial task", "a trial that did not end is no evidence for or against the version")
 	assert.Empty(t, w.aws.ECS.Alone(cluster))
 	w.ctx = context.Background()
 	w.deployed("b")

@@ -175,6 +175,7 @@ func TestATaskThatIsNeverHealthyIsStopped(t *testing.T) {
 	outcome = w.run()
 	assertCode(t, trial.Failed, outcome)
 	assert.Equal(t, 1, outcome.Launches, "so long a time is enough")
+	assert.LessOrEqual(t, w.took(), 3*time.Minute+10*time.Second, "and it is not longer")
 	assert.Contains(t, outcome.Problem.Cause, "after 3m0s it was not healthy, and PROVISIONING")
 	assert.Empty(t, w.Alone(cluster))
 }
