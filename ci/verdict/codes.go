@@ -24,6 +24,11 @@ var (
 	CodeOverBudget = Code{Name: "OVER_BUDGET", Stage: Preflight,
 		Meaning: "The run took longer than the document's target of 15 minutes.",
 		Remedy:  "See the stage times in the report; a changed lock file or data set explains a slow run once"}
+	// CodeGatesNone: a stage measured and held nothing of it. It is a warning in the sandbox and
+	// a failure of publish elsewhere; raise it as CodeGatesNone.In(stage).
+	CodeGatesNone = Code{Name: "GATES_NONE", Stage: "any", Outcome: Fail,
+		Meaning: "A stage has no gate at all, so whatever was measured would pass. The sandbox warns; other environments refuse to publish.",
+		Remedy:  "Set a floor in pipeline.yaml: test.coverage.total, or train.gates"}
 	// CodeReportFile warns of a stage's file that is not in the report directory.
 	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
 		Meaning: "A file that a stage wanted in the report directory could not be put there.",
@@ -32,7 +37,7 @@ var (
 
 // OwnCodes returns the codes this package raises itself.
 func OwnCodes() []Code {
-	return []Code{CodeNoVerdict, CodeInconsistent, CodeNothingRan, CodeOverBudget, CodeReportFile}
+	return []Code{CodeNoVerdict, CodeInconsistent, CodeNothingRan, CodeOverBudget, CodeGatesNone, CodeReportFile}
 }
 
 // In returns the code as raised by the given stage.
