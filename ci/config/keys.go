@@ -25,6 +25,11 @@ const (
 	limitPercent = `"minimum": 0, "maximum": 100`
 )
 
+// enumOf are the values of a key of which no other is valid.
+func enumOf(values []int) string {
+	return fmt.Sprintf(`"enum": [%s]`, numbers(values))
+}
+
 var keyDocs = []keyDoc{
 	{"name", "Name of the application: the first part of folder and resource names.", "S3 Organization", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
 	{"python", "Python version of all environments: 3.10 to 3.14.", "Environment Variables", `"pattern": "^3\\.1[0-4]$", "minimum": 3.1, "maximum": 3.14`},
@@ -118,7 +123,7 @@ var keyDocs = []keyDoc{
 	{"rollout.cluster", "ECS cluster.", "Environment Variables", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
 	{"rollout.service", "ECS service.", "Environment Variables", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
 	{"rollout.family", "Family of the task definition.", "Planned Implementation", `"pattern": "^[A-Za-z0-9_-]{1,255}$"`},
-	{"rollout.cpu", "CPU of a task in units of 1/1024 vCPU.", "Planned Implementation", `"enum": [256, 512, 1024, 2048, 4096, 8192, 16384]`},
+	{"rollout.cpu", "CPU of a task in units of 1/1024 vCPU.", "Planned Implementation", enumOf(FargateCPU())},
 	{"rollout.memory", "Memory of a task in MiB; Fargate has only certain pairs with `cpu`.", "Planned Implementation", `"minimum": 512, "maximum": 122880`},
 	{"rollout.desired", "Number of tasks to begin with, from `min` to `max`.", "", `"minimum": 1, "maximum": 5000`},
 	{"rollout.min", "Fewest tasks that scaling keeps.", "Deployment Strategy", `"minimum": 0, "maximum": 5000`},

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -465,7 +466,7 @@ func TestDuration(t *testing.T) {
 }
 
 func TestFargateMemory(t *testing.T) {
-	for cpu, want := range map[int][3]int{256: {3, 512, 2048}, 512: {4, 1024, 4096}, 1024: {7, 2048, 8192}, 2048: {13, 4096, 16384}, 4096: {23, 8192, 30720}, 8192: {12, 16384, 61440}, 16384: {12, 32768, 122880}} {
+	for cpu, want := range map[int][3]int{256: {3, 512, 2048}, 512: {4, 1024, 4096}, 1024: {7, 2048, 8192}, 2048: {13, 4096, 16384}, 4096: {23, 8192, 30720}, 8192: {12, 16384, 61440}, 16384: {12, 32768, 122880}, 32768: {3, 61440, 249856}} {
 		sizes := FargateMemory(cpu)
 		require.Len(t, sizes, want[0], cpu)
 		assert.Equal(t, []int{want[1], want[2]}, []int{sizes[0], sizes[len(sizes)-1]})
@@ -473,6 +474,31 @@ func TestFargateMemory(t *testing.T) {
 	assert.Empty(t, FargateMemory(257))
 	_, err := Load([]byte("rollout: {cpu: 4096, memory: 1024}"), "")
 	assert.ErrorContains(t, err, "it has 8192 to 30720 in steps of 1024")
+	for _, cpu := range FargateCPU() {
+		assert.NotEmpty(t, FargateMemory(cpu), cpu)
+	}
+	_, err = Load([]byte("rollout: {cpu: 65536, memory: 1024}"), "")
+	assert.ErrorContains(t, err, "it has 256, 512, 1024, 2048, 4096, 8192, 16384, 32768")
+	for _, memory := range []int{61440, 122880, 249856} {
+		_, err = Load([]byte("rollout: {cpu: 32768, memory: "+strconv.Itoa(memory)+"}"), "")
+		assert.NoError(t, err)
+	}
+	_, err = Load([]byte("rollout: {cpu: 32768, memory: 65536}"), "")
+	assert.ErrorContains(t, err, "with 32768 units it has 61440, 122880, 249856")
+}
+
+func TestTheRegionsOfAllPartitions(t *testing.T) {
+	for _, region := range []string{"ap-south-1", "eusc-de-east-1", "us-gov-west-1", "us-isob-east-1", "cn-northwest-1"} {
+		_, err := Load([]byte("rollout: {region: "+region+"}"), "")
+		assert.NoError(t, err, region)
+	}
+	for _, wrong := range []string{"ap-south", "eusc-de-1", "aws-global", "xx-mars-1"} {
+		_, err := Load([]byte("rollout: {region: "+wrong+"}"), "")
+		assert.ErrorContains(t, err, "is not a region", wrong)
+	}
+	// A bucket may be in another store than AWS's.
+	_, err := Load([]byte("publish: {region: ch-gva-2}"), "")
+	assert.NoError(t, err)
 }
 
 func TestOwnCodesAreComplete(t *testing.T) {

@@ -244,7 +244,7 @@ func (v *validator) publish(p Publish) {
 			v.bad("publish.artifact_root", "%q is not s3://bucket or s3://bucket/prefix", p.ArtifactRoot)
 		}
 	}
-	v.region("publish.region", p.Region)
+	v.storeRegion("publish.region", p.Region)
 }
 
 func (v *validator) image(i Image) {

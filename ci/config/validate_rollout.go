@@ -9,18 +9,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 )
 
 var (
-	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
-	regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
-	ecsName    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
-	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
-	secretARN  = regexp.MustCompile(`^arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:([0-9]{12}):secret:|ssm:[a-z0-9-]+:([0-9]{12}):parameter/)[A-Za-z0-9/_+=.@:!-]+$`)
-	vpcID      = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
-	subnetID   = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
-	httpURL    = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s@]*)?$`)
-	groupID    = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
+	accountID = regexp.MustCompile(`^[0-9]{12}$`)
+	// storeRegion is that of a bucket, which may be of another store than AWS's.
+	storeRegion = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	ecsName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	roleARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
+	secretARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:([0-9]{12}):secret:|ssm:[a-z0-9-]+:([0-9]{12}):parameter/)[A-Za-z0-9/_+=.@:!-]+$`)
+	vpcID       = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
+	subnetID    = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
+	httpURL     = regexp.MustCompile(`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s@]*)?$`)
+	groupID     = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 )
 
 // Strategies are the deployment strategies of Amazon ECS.
@@ -29,40 +32,62 @@ func Strategies() []string { return []string{"rolling", "blue_green", "canary", 
 // logDays are the retentions CloudWatch Logs knows (PutRetentionPolicy).
 var logDays = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 
-// FargateMemory lists the memory sizes, in MiB, that Fargate has for so many CPU units
-// (1/1024 vCPU); empty when it has no task of that many units. Source: "Task CPU and
-// memory" in the Amazon ECS developer guide.
-func FargateMemory(cpu int) []int {
-	steps := func(from, to, by int) []int {
-		var all []int
-		for m := from; m <= to; m += by {
-			all = append(all, m*1024)
-		}
-		return all
+// fargate are the sizes of a Fargate task on Linux: CPU units of 1/1024 vCPU, with the memory
+// in MiB. Sources: "Task CPU and memory" in the Amazon ECS developer guide; the rules E3047
+// and E3048 of cfn-lint 1.58.0, which are generated from AWS's own schemas, for 32 vCPU.
+var fargate = []struct {
+	cpu    int
+	memory []int
+}{
+	{256, []int{512, 1024, 2048}},
+	{512, gib(1, 4, 1)},
+	{1024, gib(2, 8, 1)},
+	{2048, gib(4, 16, 1)},
+	{4096, gib(8, 30, 1)},
+	{8192, gib(16, 60, 4)},
+	{16384, gib(32, 120, 8)},
+	{32768, []int{60 << 10, 120 << 10, 244 << 10}},
+}
+
+func gib(from, to, by int) []int {
+	var all []int
+	for m := from; m <= to; m += by {
+		all = append(all, m<<10)
 	}
-	switch cpu {
-	case 256:
-		return []int{512, 1024, 2048}
-	case 512:
-		return steps(1, 4, 1)
-	case 1024:
-		return steps(2, 8, 1)
-	case 2048:
-		return steps(4, 16, 1)
-	case 4096:
-		return steps(8, 30, 1)
-	case 8192:
-		return steps(16, 60, 4)
-	case 16384:
-		return steps(32, 120, 8)
-	default:
-		return nil
+	return all
+}
+
+// FargateCPU lists the CPU units, of 1/1024 vCPU, that a Fargate task can have.
+func FargateCPU() []int {
+	all := make([]int, 0, len(fargate))
+	for _, size := range fargate {
+		all = append(all, size.cpu)
+	}
+	return all
+}
+
+// FargateMemory lists the memory sizes, in MiB, that Fargate has for so many CPU units;
+// empty when it has no task of that many units.
+func FargateMemory(cpu int) []int {
+	for _, size := range fargate {
+		if size.cpu == cpu {
+			return slices.Clone(size.memory)
+		}
+	}
+	return nil
+}
+
+// region demands a region of AWS.
+func (v *validator) region(key, value string) {
+	if _, known := partition.Of(value); !known {
+		v.bad(key, "%q is not a region, such as ap-south-1", value)
 	}
 }
 
-func (v *validator) region(key, value string) {
-	if !regionName.MatchString(value) {
-		v.bad(key, "%q is not a region, such as ap-south-1", value)
+// storeRegion demands the region of a bucket.
+func (v *validator) storeRegion(key, value string) {
+	if !storeRegion.MatchString(value) {
+		v.region(key, value)
 	}
 }
 
@@ -162,7 +187,7 @@ func (v *validator) tenths(key string, value, low, high float64) {
 func (v *validator) size(r Rollout) {
 	memory := FargateMemory(r.CPU)
 	if memory == nil {
-		v.bad("rollout.cpu", "Fargate has no task of %d CPU units; it has 256, 512, 1024, 2048, 4096, 8192, 16384", r.CPU)
+		v.bad("rollout.cpu", "Fargate has no task of %d CPU units; it has %s", r.CPU, numbers(FargateCPU()))
 		return
 	}
 	if !slices.Contains(memory, r.Memory) {

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"dagger.io/dagger"
@@ -16,6 +15,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -27,19 +27,8 @@ type AWS struct {
 	Endpoint string
 }
 
-// ecrHost is the address of a private registry of ECR: the account, then the region.
-var ecrHost = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-[0-9])\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$`)
-
 // ecrAttempts is how often ECR is asked for a login.
 var ecrAttempts = 3
-
-// ecrRegion is the region of a registry of ECR; empty for any other registry.
-func ecrRegion(host string) string {
-	if m := ecrHost.FindStringSubmatch(host); m != nil {
-		return m[2]
-	}
-	return ""
-}
 
 // ecrLogin exchanges AWS credentials for a login that ECR takes for twelve hours. It lives
 // in this process alone.
@@ -107,7 +96,7 @@ func (s *session) registryLogin(ctx context.Context, host string) (authn.Authent
 		}
 		return &authn.Basic{Username: to.Username, Password: strings.TrimSpace(password)}, nil
 	}
-	if region := ecrRegion(host); region != "" {
+	if region := partition.RegistryRegion(host); region != "" {
 		if to.AWS.AccessKey == nil || to.AWS.SecretKey == nil {
 			return nil, verdict.Problemf(CodePushAuth, "%s is a registry of ECR, and neither its login nor AWS credentials were given", host)
 		}

@@ -15,22 +15,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-func TestRegistriesOfECRAreKnownByTheirName(t *testing.T) {
-	for host, region := range map[string]string{
-		"123456789012.dkr.ecr.ap-south-1.amazonaws.com":         "ap-south-1",
-		"123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com": "us-gov-west-1",
-		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":      "cn-north-1",
-		"123456789012.dkr-ecr.eu-west-1.on.aws":                 "eu-west-1",
-		"public.ecr.aws":                                        "",
-		"123456789012.dkr.ecr.ap-south-1.amazonaws.com.evil.x":  "",
-		"12345.dkr.ecr.ap-south-1.amazonaws.com":                "",
-		"index.docker.io":                                       "",
-		"ghcr.io":                                               "",
-	} {
-		assert.Equal(t, region, image.ECRRegion(host), host)
-	}
-}
-
 // api is ECR's API: it answers each call with a status and a body.
 func api(t *testing.T, status int, body string) (string, *[]*http.Request) {
 	t.Helper()

@@ -46,9 +46,6 @@ func Login(ctx context.Context, client *dagger.Client, in Input) (user, password
 	return config.Username, config.Password, nil
 }
 
-// ECRRegion is the region of a registry of ECR.
-var ECRRegion = ecrRegion
-
 // LineOf and RunLine find lines of a Dockerfile.
 func LineOf(text, cause string) int             { return lineOf(parseDockerfile(text), cause) }
 func RunLine(text string, command []string) int { return runLine(parseDockerfile(text), command) }

@@ -507,6 +507,43 @@ func TestPushesThatFail(t *testing.T) {
 	}
 }
 
+// Amazon ECR can make tags immutable, all of them or all but those that filters exclude. To
+// set such a tag again is refused, also to the digest that it names.
+func TestARegistryWhoseTagsAreImmutable(t *testing.T) {
+	immutable := func(w *world, excluded ...string) {
+		set := map[string]bool{}
+		w.setRefuse(func(r *http.Request) int {
+			tag := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") || strings.HasPrefix(tag, "sha256:") || slices.Contains(excluded, tag) {
+				return 0
+			}
+			if set[tag] {
+				return http.StatusBadRequest
+			}
+			set[tag] = true
+			return 0
+		})
+	}
+	w := newWorld(t)
+	w.production()
+	immutable(w)
+	first := w.run()
+	require.Equal(t, verdict.Pass, first.Stage.Verdict, first.Stage.Failure())
+	again := w.run()
+	require.Equal(t, verdict.Pass, again.Stage.Verdict, "every tag names the digest already: %s", again.Stage.Failure())
+	assert.Equal(t, first.Stage.Published, again.Stage.Published)
+
+	// Another image moves the tags that are to name the newest one: they must be excluded.
+	w.image, w.in.Commit = w.newImage(nil), strings.Repeat("1", 40)
+	moved := w.run()
+	require.Equal(t, image.CodeTagFailed.Name, moved.Stage.Code, moved.Stage.Failure())
+	assert.Contains(t, moved.Stage.Next, "Exclude the tag production", "to run it again would fail again")
+	immutable(w, "production", "latest")
+	last := w.run()
+	require.Equal(t, verdict.Pass, last.Stage.Verdict, "what the failed run set is not set again: %s", last.Stage.Failure())
+	assert.Equal(t, last.Digest, w.tags(w.registry, "acme/rca")["production"])
+}
+
 func TestAThrottledPushIsRepeated(t *testing.T) {
 	pauses := 0
 	defer image.NoPause(&pauses)()

@@ -72,7 +72,7 @@ func (s *session) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Con
 	}
 	for _, tag := range p.tags[1:] {
 		if err := registry.tag(tag.Name, digest); err != nil {
-			return nil, verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+			return nil, s.tagProblem(err)
 		}
 	}
 	s.stage.Add("tags", tagNames(p.tags))
@@ -135,7 +135,7 @@ func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*ve
 		if tag.First {
 			kept, err := s.first(registry, tag.Name, c.digest)
 			if err != nil {
-				problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+				problem := s.tagProblem(err)
 				problem.Published = published
 				return one(problem)
 			}
@@ -143,7 +143,7 @@ func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*ve
 				continue
 			}
 		} else if err := registry.tag(tag.Name, c.digest); err != nil {
-			problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+			problem := s.tagProblem(err)
 			problem.Published = published
 			return one(problem)
 		}

@@ -172,13 +172,22 @@ func (r registry) write(tag string, image v1.Image) error {
 	return nil
 }
 
-// tag names a digest and reads the name back.
+// tag names a digest and reads the name back. A tag that names it already is not set again:
+// to a registry with immutable tags that is a change like any other, and is refused
+// (aws/containers-roadmap#2179), and remote.Tag always writes.
 func (r registry) tag(tag, digest string) error {
+	has, err := r.digestOf(tag)
+	if err != nil || has == digest {
+		return err
+	}
 	descriptor, err := remote.Get(r.repo.Digest(digest), r.opts...)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", digest, err)
 	}
 	if err := remote.Tag(r.repo.Tag(tag), descriptor, r.opts...); err != nil {
+		if has != "" && isStatus(err, http.StatusBadRequest) {
+			return &immovable{tag: tag, has: has, err: err}
+		}
 		return fmt.Errorf("set tag %s: %w", tag, err)
 	}
 	got, err := r.digestOf(tag)
@@ -189,6 +198,30 @@ func (r registry) tag(tag, digest string) error {
 		return &mismatch{what: "tag " + tag, got: got, want: digest}
 	}
 	return nil
+}
+
+// immovable says that a registry refused to move a tag, as one does whose tags are immutable.
+type immovable struct {
+	tag, has string
+	err      error
+}
+
+func (i *immovable) Error() string {
+	return fmt.Sprintf("move tag %s, which names %s: %v", i.tag, i.has, i.err)
+}
+
+func (i *immovable) Unwrap() error { return i.err }
+
+// tagProblem is the problem of a tag that could not be set. One that the registry does not
+// let move has a remedy of its own: to run the stage again would fail again.
+func (s *session) tagProblem(err error) *verdict.Problem {
+	problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+	var refused *immovable
+	if errors.As(err, &refused) {
+		problem.Next = "Exclude the tag " + refused.tag + " from the repository's immutable tags, as docs/image.md says, and run the stage again: " +
+			"the digest is there, and only the tags that are missing are set"
+	}
+	return problem
 }
 
 // mismatch says that a registry holds another digest than it should.

@@ -61,11 +61,11 @@ func TestATrialIsATaskAsTheServiceWouldRunIt(t *testing.T) {
 	assert.Len(t, task.Tags, len(plan.Ownership()))
 	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, *task.StartedBy, "what ECS takes")
 
-	// A name that is as long as ECS takes leaves no room before it.
-	in.Config.Rollout.Service = strings.Repeat("s", 255)
+	// A name that is as long as a plan takes leaves no room before it.
+	in.Config.Rollout.Service = strings.Repeat("s", 229)
 	first := *mustPlan(t, in).Trial.Task.StartedBy
 	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, first)
-	in.Config.Rollout.Service = strings.Repeat("s", 254) + "t"
+	in.Config.Rollout.Service = strings.Repeat("s", 228) + "t"
 	assert.NotEqual(t, first, *mustPlan(t, in).Trial.Task.StartedBy)
 }
 

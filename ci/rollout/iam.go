@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -44,7 +45,7 @@ func (p *Plan) Policies(journal string) []Policy {
 		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: deploy, rollback, approve, reject, wait.", write},
 		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Whoever deploys does not need it.", p.cleanStatements()},
 		{"role-maker.json", "Attach it beside the others where rollout.execution_role is empty: that role is then made, kept and deleted.", p.roleStatements()},
-		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.", publishStatements(partition(p.Region), journal)},
+		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.", publishStatements(partition.ID(p.Region), journal)},
 		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", p.pushStatements()},
 		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
 		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", p.trust("ecs-tasks.amazonaws.com")},
@@ -54,7 +55,7 @@ func (p *Plan) Policies(journal string) []Policy {
 }
 
 func (p *Plan) resource(service, path string) string {
-	return "arn:" + partition(p.Region) + ":" + service + ":" + p.Region + ":" + p.Account + ":" + path
+	return "arn:" + partition.ID(p.Region) + ":" + service + ":" + p.Region + ":" + p.Account + ":" + path
 }
 
 func allow(sid string, actions, resources []string) Statement {
@@ -86,7 +87,7 @@ func (p *Plan) at() at {
 		rules:     elb("listener/app/"+n.loadBalancer+"/*", "listener-rule/app/"+n.loadBalancer+"/*"),
 		logs:      []string{p.resource("logs", "log-group:"+n.logGroup), p.resource("logs", "log-group:"+n.logGroup+":*")},
 		alarms:    []string{p.resource("cloudwatch", "alarm:"+n.scope+"-*")},
-		dashboard: []string{"arn:" + partition(p.Region) + ":cloudwatch::" + p.Account + ":dashboard/" + n.scope},
+		dashboard: []string{"arn:" + partition.ID(p.Region) + ":cloudwatch::" + p.Account + ":dashboard/" + n.scope},
 		scaling:   []string{p.resource("application-autoscaling", "scalable-target/*")},
 		// The resource of a registration is the family, with any revision.
 		definitions: []string{p.resource("ecs", "task-definition/"+n.family+":*")},
@@ -164,7 +165,7 @@ func (p *Plan) writeStatements(journal string) []Statement {
 		all = append(all, infrastructure)
 	}
 	bucket, prefix := p.journal(journal)
-	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
+	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition.ID(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
 }
 
 // stopTrial allows to stop tasks that carry the tags of this service: others may run in its cluster.
@@ -216,18 +217,18 @@ func (p *Plan) journal(address string) (bucket, prefix string) {
 // that is not there (GetObject in its API reference), list.
 func (p *Plan) readJournal(journal string) []Statement {
 	bucket, prefix := p.journal(journal)
-	partition := partition(p.Region)
-	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + partition + ":s3:::" + bucket})
-	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"}, []string{"arn:" + partition + ":s3:::" + bucket + "/" + prefix + "*"})}
+	within := partition.ID(p.Region)
+	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + within + ":s3:::" + bucket})
+	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"}, []string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"})}
 }
 
 // publishStatements are for the ledger of models: objects, written whole or in parts, read
 // back, and a lock that is deleted.
-func publishStatements(partition, root string) []Statement {
+func publishStatements(within, root string) []Statement {
 	bucket, prefix := object(root)
 	return []Statement{
-		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + partition + ":s3:::" + bucket}),
-		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, []string{"arn:" + partition + ":s3:::" + bucket + "/" + prefix + "*"}),
+		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + within + ":s3:::" + bucket}),
+		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, []string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"}),
 	}
 }
 

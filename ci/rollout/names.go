@@ -50,6 +50,30 @@ func namesOf(cfg config.Config, environment string) names {
 	return n
 }
 
+// derived are the names that are made of the service's, each with the most characters that
+// AWS takes for its kind (the services' API references).
+func (s *settings) derived() []struct {
+	kind, name string
+	limit      int
+} {
+	type one = struct {
+		kind, name string
+		limit      int
+	}
+	all := []one{
+		{"dashboard", s.names.scope, 255}, {"log group", s.names.logGroup, 512},
+		{"load balancer", s.names.loadBalancer, elbNameLimit}, {"target group", s.names.blue, elbNameLimit}, {"target group", s.names.green, elbNameLimit},
+		{"role", s.names.executionRole, roleNameLimit},
+	}
+	for _, name := range []string{s.names.alarm5xx, s.names.alarmLatency, s.names.alarmUnhealthy, s.names.alarmRunning} {
+		all = append(all, one{"alarm", name, 255})
+	}
+	for _, policy := range s.scaling().Policies {
+		all = append(all, one{"scaling policy", *policy.PolicyName, 256})
+	}
+	return all
+}
+
 // inEnvironment is a configured name for an environment. The document's own names say no
 // environment: two environments of one account would overwrite each other's service, so
 // outside production they get the environment behind them. A name that somebody chose

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 )
@@ -60,4 +61,46 @@ func TestNamesOfTheLoadBalancerAreAlwaysAccepted(t *testing.T) {
 	}
 	assert.NotEqual(t, elbName("a_b", ""), elbName("a-b", ""))
 	assert.NotEqual(t, elbName(strings.Repeat("x", 40), "-blue"), elbName(strings.Repeat("x", 41), "-blue"))
+}
+
+// The longest name that the plan takes makes no name that AWS refuses.
+func TestNoNameOfAValidPlanIsTooLong(t *testing.T) {
+	longest := 0
+	for n := 200; n <= 255; n++ {
+		in := input("staging")
+		in.Config.Rollout.Service = strings.Repeat("s", n)
+		plan, problems := NewPlan(in)
+		if len(problems) > 0 {
+			require.Len(t, problems, 1)
+			assert.Equal(t, NameInvalid.Name, problems[0].Code.Name)
+			continue
+		}
+		longest = n
+		for _, alarm := range plan.Alarms {
+			assert.LessOrEqual(t, len(*alarm.AlarmName), 255)
+		}
+		assert.LessOrEqual(t, len(*plan.Dashboard.DashboardName), 255)
+		for _, policy := range plan.Scaling.Policies {
+			assert.LessOrEqual(t, len(*policy.PolicyName), 256)
+		}
+	}
+	assert.Equal(t, 255-len("-unhealthy-targets")-len("-staging"), longest)
+}
+
+// A plan for each part of AWS names it, and no other, in all ARNs.
+func TestThePlanOfEachPartition(t *testing.T) {
+	for region, id := range map[string]string{"eusc-de-east-1": "aws-eusc", "us-isob-east-1": "aws-iso-b", "cn-north-1": "aws-cn"} {
+		in := input("staging")
+		r := &in.Config.Rollout
+		r.Region, r.ExecutionRole, r.Secrets = region, "", nil
+		for _, role := range []*string{&r.TaskRole, &r.InfrastructureRole} {
+			*role = strings.Replace(*role, "arn:aws:", "arn:"+id+":", 1)
+		}
+		plan, problems := NewPlan(in)
+		require.Empty(t, problems)
+		assert.Contains(t, *plan.TaskDefinition.ExecutionRoleArn, "arn:"+id+":iam::")
+		for _, file := range plan.Files() {
+			assert.NotContains(t, string(file.Content), "arn:aws:", file.Path)
+		}
+	}
 }

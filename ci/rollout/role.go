@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 )
 
 // ExecutionRole is the role with which ECS pulls the image, reads the secrets and writes
@@ -93,7 +95,7 @@ func (p *Plan) roleStatements() []Statement {
 func (p *Plan) roleARN(name string) string { return roleARN(p.Region, p.Account, name) }
 
 func roleARN(region, account, name string) string {
-	return "arn:" + partition(region) + ":iam::" + account + ":role/" + name
+	return "arn:" + partition.ID(region) + ":iam::" + account + ":role/" + name
 }
 
 // roleName is base+suffix as a name that IAM accepts.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 )
 
 // PlaceholderDigest stands in a sandbox's plan where no image was made. No content has
@@ -88,7 +89,7 @@ func (s *settings) fillExamples() {
 		}
 	}
 	fill("rollout.account", &s.Account, exampleAccount)
-	role := "arn:" + partition(s.Region) + ":iam::" + s.Account + ":role/"
+	role := "arn:" + partition.ID(s.Region) + ":iam::" + s.Account + ":role/"
 	fill("rollout.task_role", &s.TaskRole, role+"example-openstack-rca-task")
 	if s.strategy.shiftsTraffic() {
 		fill("rollout.infrastructure_role", &s.InfrastructureRole, role+"example-ecsInfrastructureRole")
@@ -98,18 +99,6 @@ func (s *settings) fillExamples() {
 	list("rollout.security_groups", &s.SecurityGroups, "sg-0e0a0b1e0e0a0b1e3")
 	if s.image == "" {
 		s.image = s.app.Repository + "@" + PlaceholderDigest
-	}
-}
-
-// partition is the part of AWS that a region belongs to.
-func partition(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	default:
-		return "aws"
 	}
 }
 

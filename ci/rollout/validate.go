@@ -11,13 +11,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 var (
 	environmentForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	accountForm     = regexp.MustCompile(`^[0-9]{12}$`)
-	regionForm      = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
 	ecsNameForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 	tagValueForm    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
 	vpcForm         = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
@@ -130,7 +130,7 @@ func (c *checker) checkAccount() {
 	case !accountForm.MatchString(c.Account):
 		c.bad(AccountInvalid, "rollout.account: %q is not 12 digits", c.Account)
 	}
-	if !regionForm.MatchString(c.Region) {
+	if _, known := partition.Of(c.Region); !known {
 		c.bad(PlanInvalid, "rollout.region: %q is not a region, such as ap-south-1", c.Region)
 	}
 }
@@ -164,11 +164,12 @@ func (c *checker) same(key string, a arn.ARN, regional bool) {
 	if accountForm.MatchString(c.Account) && a.AccountID != c.Account {
 		c.bad(AccountMismatch, "%s: the ARN is of account %s, rollout.account is %s", key, a.AccountID, c.Account)
 	}
-	if !regionForm.MatchString(c.Region) {
+	home, known := partition.Of(c.Region)
+	if !known {
 		return
 	}
-	if want := partition(c.Region); a.Partition != want {
-		c.bad(AccountMismatch, "%s: the ARN is of partition %s, region %s is in %s", key, a.Partition, c.Region, want)
+	if a.Partition != home.ID {
+		c.bad(AccountMismatch, "%s: the ARN is of partition %s, region %s is in %s", key, a.Partition, c.Region, home.ID)
 	}
 	if regional && a.Region != c.Region {
 		c.bad(AccountMismatch, "%s: the ARN is of region %q, rollout.region is %s", key, a.Region, c.Region)
@@ -186,6 +187,14 @@ func (c *checker) checkNames() {
 			c.bad(NameInvalid, "%s: ECS does not accept %q: letters, digits, hyphens and underscores, at most 255", n.key, n.value)
 		}
 	}
+	over := 0
+	for _, d := range c.derived() {
+		over = max(over, len(d.name)-d.limit)
+	}
+	if n := len(c.names.service); over > 0 && n <= 255 {
+		c.bad(NameInvalid, "rollout.service: %q has %d characters, and the names made of it would be longer than AWS takes (an alarm's 255): at most %d fit",
+			c.names.service, n, n-over)
+	}
 	for _, tag := range c.tagValues() {
 		if !tagValueForm.MatchString(tag.value) {
 			c.bad(NameInvalid, "%s: %q cannot be the value of a tag: letters, digits, spaces and _.:/=+-@, at most 256", tag.key, tag.value)
@@ -197,7 +206,7 @@ func (c *checker) checkSize() {
 	sizes := config.FargateMemory(c.CPU)
 	switch {
 	case len(sizes) == 0:
-		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has 256, 512, 1024, 2048, 4096, 8192 and 16384", c.CPU)
+		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has %s", c.CPU, strings.Trim(fmt.Sprint(config.FargateCPU()), "[]"))
 	case !slices.Contains(sizes, c.Memory):
 		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory, listSizes(sizes))
 	}

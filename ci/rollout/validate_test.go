@@ -71,10 +71,13 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{"a cluster with a space", roll(func(r *config.Rollout) { r.Cluster = "my cluster" }), NameInvalid, "rollout.cluster"},
 		{"a service with a dot", roll(func(r *config.Rollout) { r.Service = "rca.service" }), NameInvalid, "rollout.service"},
+		{"a service whose alarms have names that are too long", roll(func(r *config.Rollout) { r.Service = strings.Repeat("s", 250) }), NameInvalid, "at most 229 fit"},
 		{"a family of 256 letters", roll(func(r *config.Rollout) { r.Family = strings.Repeat("f", 256) }), NameInvalid, "rollout.family"},
 		{"a commit that is no tag", func(in *Input) { in.Commit = "abc\n<b>" }, NameInvalid, TagPrefix + "commit"},
 
 		{"CPU units that Fargate has not", roll(func(r *config.Rollout) { r.CPU = 1000 }), SizeInvalid, "rollout.cpu"},
+		{"CPU units above those of Fargate", roll(func(r *config.Rollout) { r.CPU = 65536 }), SizeInvalid, "16384 32768"},
+		{"memory between the sizes of 32 vCPU", roll(func(r *config.Rollout) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid, "61440 122880 249856 MiB"},
 		{"too little memory for the CPU", roll(func(r *config.Rollout) { r.Memory = 1024 }), SizeInvalid, "2048"},
 		{"memory between two sizes", roll(func(r *config.Rollout) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
 		{"scratch storage that is too large", tune(func(t *Tuning) { t.EphemeralGiB = 201 }), SizeInvalid, "EphemeralGiB"},

@@ -31,6 +31,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -89,7 +90,6 @@ const defaultAttempts = 10
 const exchangeAttempts = 3
 
 var (
-	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
 	roleForm    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
 	sessionForm = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{2,64}$`)
 	notSession  = regexp.MustCompile(`[^A-Za-z0-9+=,.@_-]+`)
@@ -100,7 +100,7 @@ var (
 func (o Options) validate() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if !regionForm.MatchString(o.Region) {
+	if _, known := partition.Of(o.Region); !known {
 		bad("region %q is not a region, such as ap-south-1", o.Region)
 	}
 	if o.Endpoint != "" {
