@@ -43,10 +43,14 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		stage.Judge(problem)
 		return result
 	}
+	// Making the environment is no part of the start: an image has it.
+	if !running.Started.IsZero() {
+		started = running.Started
+	}
 	found := probe.Run(ctx, probe.Target{
 		Address: running.Address, Paths: healthPaths(app), Successes: app.Successes,
 		// What the start took is spent already.
-		Budget: time.Duration(app.StartBudget) - time.Since(started),
+		Budget: max(time.Duration(app.StartBudget)-time.Since(started), time.Millisecond),
 	})
 	stage.Add("probed", "the application as a process of this host")
 	stage.Gate("healthy", fmt.Sprintf("after %.1f s", time.Since(started).Seconds()), fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)

@@ -110,6 +110,28 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 	}
 }
 
+func TestMakingTheEnvironmentIsNoPartOfTheStart(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		started time.Time
+		want    verdict.Outcome
+	}{
+		"the process has just been started": {time.Now().Add(time.Hour), verdict.Pass},
+		"it used up its time":               {time.Now().Add(-time.Hour), verdict.Fail},
+	} {
+		r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
+			return &runner.Running{Started: c.started, Address: application(t, 503)}, nil
+		})
+		if c.want == verdict.Pass {
+			r.OnStart(func(runner.Service) (*runner.Running, error) {
+				return &runner.Running{Started: c.started, Address: application(t, 200)}, nil
+			})
+		}
+		stage := serveApp(t.Context(), r, request(locked)).Stage
+		assert.Equal(t, c.want, stage.Verdict, sentence)
+		assert.NotContains(t, stage.Cause, "-", sentence)
+	}
+}
+
 func TestWhatACrashPrintedIsKept(t *testing.T) {
 	r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
 		return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}

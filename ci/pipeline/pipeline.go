@@ -152,6 +152,9 @@ func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, 
 		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,
 		Runner: backend.Runner.Name(), Started: time.Now().UTC(), Redact: opts.redactor(ctx),
 	}
+	if live, ok := backend.Runner.(runner.Talkative); ok {
+		live.Redact(run.Redact)
+	}
 	_, problems := parseArguments(opts)
 	cfg, more := Configure(ctx, backend.Source, opts.Environment)
 	if len(more) == 0 {
@@ -195,6 +198,11 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 		p.args, _ = parseArguments(opts)
 		p.decide(decisions)
 		p.stages()
+	}
+	if live, ok := backend.Runner.(runner.Talkative); ok {
+		for _, w := range live.Warnings() {
+			run.Warn(w.Code, "%s", w.Text)
+		}
 	}
 	run.Seconds = time.Since(started).Seconds()
 	run.Judge()

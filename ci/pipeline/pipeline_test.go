@@ -86,6 +86,30 @@ func TestASourceThatCannotBeOneIsRefused(t *testing.T) {
 	}
 }
 
+// talkative is a runner with warnings that shows live output.
+type talkative struct {
+	*fake.Runner
+	hide func(string) string
+}
+
+// Redact implements runner.Talkative.
+func (r *talkative) Redact(hide func(string) string) { r.hide = hide }
+
+// Warnings implements runner.Talkative.
+func (r *talkative) Warnings() []runner.Warning {
+	return []runner.Warning{{Code: verdict.Code{Name: "ODD_HOST", Remedy: "look"}, Text: "50% odd"}}
+}
+
+func TestWhatTheRunnerWarnsOfIsInTheReportAndItsLogIsRedacted(t *testing.T) {
+	b, r := backend(t, source(nil))
+	live := &talkative{Runner: r}
+	b.Runner = live
+	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Test}, Secrets: []runner.Secret{fake.Secret("token", "correct-horse")}})
+	assert.Contains(t, outcome.Run.Warnings, verdict.Finding{Code: "ODD_HOST", Cause: "50% odd", Next: "look"})
+	require.NotNil(t, live.hide)
+	assert.Equal(t, "say "+verdict.Mask, live.hide("say correct-horse"))
+}
+
 // unreadable is a tree that cannot be read.
 type unreadable struct{ runner.Files }
 

@@ -10,6 +10,8 @@ package runner
 import (
 	"context"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // Runner executes steps and services.
@@ -27,6 +29,22 @@ type Runner interface {
 
 	// Start starts a service and returns when it accepts connections. The caller stops it.
 	Start(ctx context.Context, service Service) (*Running, error)
+}
+
+// Warning is what a reader of the report should know about how steps were run.
+type Warning struct {
+	Code verdict.Code
+	Text string
+}
+
+// Talkative is a Runner that shows the live output of steps and services, and that has
+// warnings about the machine they ran on. The native runner is one; in containers there is
+// nothing to warn of, and the engine shows the output itself.
+type Talkative interface {
+	// Redact sets what hides the secrets of the run in the live output.
+	Redact(hide func(string) string)
+	// Warnings returns, once each, what has been found so far.
+	Warnings() []Warning
 }
 
 // Files is an immutable tree of files, held wherever its runner keeps files. A tree
@@ -189,6 +207,9 @@ type Service struct {
 type Running struct {
 	// Name is the service's name.
 	Name string
+	// Started is when its process was started, after its environment was made. It is zero
+	// where the runner does not know.
+	Started time.Time
 	// Address is host:port as this process reaches it.
 	Address string
 	// Inside is host:port as steps reach it that have it among their Services.

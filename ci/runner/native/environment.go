@@ -162,7 +162,7 @@ const patience = time.Second
 // lock takes the lock of a directory of the cache and says when that takes long.
 func (r *Runner) lock(ctx context.Context, dir string, exclusive bool) (io.Closer, error) {
 	told := time.AfterFunc(patience, func() {
-		r.log.named("environment").line([]byte("waiting for another process that makes or uses " + dir))
+		r.log.say("environment", "waiting for another process that makes or uses "+dir)
 	})
 	defer told.Stop()
 	return lock(ctx, dir+".lock", exclusive)
@@ -312,7 +312,7 @@ func (r *Runner) pruneEnvironments() {
 		}
 		// The marker goes first: half an environment must not look like one.
 		if err := errors.Join(os.Remove(file), removeAll(dir), exclusive.Close()); err != nil {
-			r.warn(fmt.Sprintf("An old environment could not be removed: %v", err))
+			r.log.say("environment", fmt.Sprintf("an old environment could not be removed: %v", err))
 		}
 	}
 }

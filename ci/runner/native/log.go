@@ -3,54 +3,96 @@ package native
 import (
 	"bytes"
 	"io"
+	"strings"
 	"sync"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// lineLog is a writer that several commands share: whole lines only, each with the
-// name of its command in front.
+const (
+	// longestLine is how many bytes of a line the live log shows. The rest is dropped: a
+	// program that never ends a line must not fill the memory.
+	longestLine = 8 << 10
+	// margin is read beyond longestLine and never shown. A secret that a cut would split
+	// lies inside of it, and so is recognized as a whole.
+	margin = 4 << 10
+)
+
+// lineLog is a writer that several commands share: whole lines only, each with the name of
+// its command in front, safe for a terminal and for the log of a CI system.
 type lineLog struct {
 	mu sync.Mutex
 	w  io.Writer
+	// redact hides the secrets of the run.
+	redact func(string) string
 }
 
 // named returns the writer of one stream of a command. Flush it at the end.
 func (l *lineLog) named(name string) *lineWriter { return &lineWriter{log: l, prefix: name + " | "} }
 
-// lineWriter collects lines. It never fails: nobody looking is no reason to end a command.
+// say writes one line of the runner's own.
+func (l *lineLog) say(name, text string) {
+	// Like every lineWriter it does not fail.
+	_, _ = io.WriteString(l.named(name), text+"\n")
+}
+
+// lineWriter collects lines. It never fails: a log that cannot be written does not end a command.
 type lineWriter struct {
 	log    *lineLog
 	prefix string
-	rest   []byte
+	line   []byte
+	// returned says that a carriage return ended the last line, whose newline may follow.
+	returned bool
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. A line ends with a newline or, as progress bars have it, with
+// a carriage return.
 func (l *lineWriter) Write(p []byte) (int, error) {
-	l.rest = append(l.rest, p...)
-	for {
-		end := bytes.IndexByte(l.rest, '\n')
-		if end < 0 {
-			return len(p), nil
-		}
-		l.line(l.rest[:end])
-		l.rest = l.rest[end+1:]
-	}
-}
-
-func (l *lineWriter) flush() {
-	if len(l.rest) > 0 {
-		l.line(l.rest)
-		l.rest = nil
-	}
-}
-
-func (l *lineWriter) line(text []byte) {
 	if l.log.w == nil {
+		return len(p), nil
+	}
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexAny(rest, "\r\n")
+		if end < 0 {
+			l.keep(rest)
+			break
+		}
+		l.keep(rest[:end])
+		if rest[end] == '\r' || !l.returned || len(l.line) > 0 {
+			l.show(rest[end] == '\n')
+		}
+		l.returned = rest[end] == '\r'
+		rest = rest[end+1:]
+	}
+	return len(p), nil
+}
+
+func (l *lineWriter) keep(part []byte) {
+	l.line = append(l.line, part[:min(len(part), longestLine+margin-len(l.line))]...)
+	l.returned = l.returned && len(part) == 0
+}
+
+func (l *lineWriter) flush() { l.show(false) }
+
+// show writes the line that was collected; an empty one only when it is wanted.
+func (l *lineWriter) show(empty bool) {
+	if len(l.line) == 0 && !empty {
 		return
 	}
+	full := len(l.line) == longestLine+margin
 	l.log.mu.Lock()
 	defer l.log.mu.Unlock()
-	// A broken log must not break the run; the result holds the output as well.
-	_, _ = l.log.w.Write([]byte(l.prefix + string(text) + "\n"))
+	text := string(l.line)
+	l.line = l.line[:0]
+	if l.log.redact != nil {
+		text = l.log.redact(text)
+	}
+	if full {
+		text = text[:max(0, len(text)-margin)] + "…"
+	}
+	// Some characters that separate lines are neither of those above.
+	text = strings.ReplaceAll(verdict.Text(text, longestLine), "\n", "\n"+l.prefix)
+	_, _ = io.WriteString(l.log.w, verdict.Text(l.prefix, 0)+text+"\n")
 }
 
 // tail is a writer that keeps the last bytes only.

@@ -20,6 +20,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // Options adjust a Runner. The zero value is good for use.
@@ -46,7 +47,7 @@ type Runner struct {
 	temp string
 
 	mu           sync.Mutex
-	warnings     []string
+	warnings     []runner.Warning
 	interpreters map[string]*interpreter
 	// making has a token for each environment or tool that is looked at right now.
 	making map[string]chan struct{}
@@ -56,7 +57,10 @@ type Runner struct {
 	ports    map[int]bool
 }
 
-var _ runner.Runner = (*Runner)(nil)
+var (
+	_ runner.Runner    = (*Runner)(nil)
+	_ runner.Talkative = (*Runner)(nil)
+)
 
 // New returns a runner. The error says that this system is not supported or that a
 // directory cannot be made.
@@ -113,19 +117,26 @@ func (r *Runner) Name() string { return "native" }
 // NewFiles implements runner.Runner.
 func (r *Runner) NewFiles(contents map[string][]byte) runner.Files { return filetree.New(contents) }
 
-// Warnings returns, once each, what a reader of the results should know about this
-// host, such as another Python version than the one asked for.
-func (r *Runner) Warnings() []string {
+// Redact implements runner.Talkative.
+func (r *Runner) Redact(hide func(string) string) {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.log.redact = hide
+}
+
+// Warnings implements runner.Talkative.
+func (r *Runner) Warnings() []runner.Warning {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.warnings)
 }
 
-func (r *Runner) warn(text string) {
+func (r *Runner) warn(code verdict.Code, format string, args ...any) {
+	warning := runner.Warning{Code: code, Text: fmt.Sprintf(format, args...)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Contains(r.warnings, text) {
-		r.warnings = append(r.warnings, text)
+	if !slices.Contains(r.warnings, warning) {
+		r.warnings = append(r.warnings, warning)
 	}
 }
 

@@ -156,10 +156,24 @@ func TestRunRefuses(t *testing.T) {
 
 func TestACommandThatKillsItsLauncherIsKilled(t *testing.T) {
 	r := open(t, options(t))
-	result := run(t, r, sh("kill -9 $PPID"))
-	assert.Equal(t, 137, result.ExitCode)
-	assert.False(t, result.Started.IsZero())
+	for sentence, c := range map[string]struct {
+		script string
+		code   int
+	}{
+		"by force":                         {"kill -9 $PPID", 137},
+		"politely":                         {"kill -15 $PPID", 143},
+		"and leaves a result in its place": {forged + "kill -9 $PPID", 137},
+		"and leaves a part of one":         {"printf '{' > ../result.json; kill -9 $PPID", 137},
+	} {
+		result := run(t, r, sh(c.script))
+		assert.Equal(t, c.code, result.ExitCode, sentence)
+		assert.False(t, result.Started.IsZero(), sentence)
+	}
+	assert.Equal(t, 3, run(t, r, sh(forged+"exit 3")).ExitCode, "the launcher's own result replaces a forged one")
 }
+
+// forged writes a result of success where the launcher writes its own.
+const forged = `echo '{"exit_code": 0, "timed_out": false, "stopped": false, "seconds": 1, "started": "2026-01-01T00:00:00Z", "stdout": "", "stderr": ""}' > ../result.json; `
 
 type lost struct{}
 
@@ -275,7 +289,8 @@ func TestAResultThatCannotBeKeptIsAWarning(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(opts.CacheDir, "steps")))
 	assert.Equal(t, 0, run(t, r, sh("true")).ExitCode)
 	require.Len(t, r.Warnings(), 1)
-	assert.Contains(t, r.Warnings()[0], "could not be kept")
+	assert.Equal(t, native.CodeNotRemembered, r.Warnings()[0].Code)
+	assert.Contains(t, r.Warnings()[0].Text, "the result of step could not be kept")
 }
 
 func TestEnvironmentsAreInstalledOnce(t *testing.T) {
@@ -471,7 +486,7 @@ func TestPythonIsFound(t *testing.T) {
 		"in pyenv, past a shim without its version": {[]string{"python3.11@broken", ".pyenv/versions/3.11.4/bin/python3.11@3.11.4", "python3@3.12.1"}, "3.11", "claims-3.11.4", ""},
 		"in uv's own":                {[]string{".local/share/uv/python/cpython-3.12.1-x/bin/python3.12@3.12.1"}, "3.12", "claims-3.12.1", ""},
 		"by its exact version":       {[]string{"python3.11@3.11.7", ".pyenv/versions/3.11.4/bin/python3.11@3.11.4"}, "3.11.4", "claims-3.11.4", ""},
-		"as python3, with a warning": {[]string{"python3@3.13.0"}, "3.11", "claims-3.13.0", "Python 3.11 is not installed here; using 3.13.0"},
+		"as python3, with a warning": {[]string{"python3@3.13.0"}, "3.11", "claims-3.13.0", "Python 3.11 is not installed here; the stages ran on 3.13.0"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -483,13 +498,14 @@ func TestPythonIsFound(t *testing.T) {
 			r := open(t, native.Options{CacheDir: t.TempDir(), Grace: time.Second})
 			step := runner.Step{Name: "x", Env: runner.Environment{Python: c.wanted}, Args: []string{"/bin/sh", "-c", "readlink -f /dev/null"}}
 			run(t, r, step)
-			warnings := strings.Join(r.Warnings(), "\n")
 			if c.warning == "" {
-				assert.Empty(t, warnings)
+				assert.Empty(t, r.Warnings())
 				return
 			}
-			assert.Contains(t, warnings, c.warning)
-			assert.Contains(t, warnings, c.want)
+			require.Len(t, r.Warnings(), 1)
+			assert.Equal(t, native.CodeOtherPython, r.Warnings()[0].Code)
+			assert.Contains(t, r.Warnings()[0].Text, c.warning)
+			assert.Contains(t, r.Warnings()[0].Text, c.want)
 		})
 	}
 	for name, c := range map[string]struct {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,15 +101,15 @@ func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 	return p.outcome()
 }
 
-// outcome reads the result of an ended launcher.
+// outcome reads the result of an ended launcher. One that a signal ended has written none,
+// whatever lies in its place: the command may have put it there.
 func (p *process) outcome() (*launch.Result, error) {
-	result, err := launch.ReadFile(p.result)
-	if errors.Is(err, fs.ErrNotExist) {
-		// The command may have ended its launcher, and itself with it.
-		if n := signalOf(p.err); n > 0 {
-			return &launch.Result{ExitCode: 128 + n, Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
-		}
-		return nil, fmt.Errorf("the launcher left no result: %w", errors.Join(p.err, err))
+	if n := signalOf(p.err); n > 0 {
+		return &launch.Result{ExitCode: 128 + n, Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
 	}
-	return result, err
+	// A launcher that ended well is believed, even when somebody held on to its streams.
+	if p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
+		return nil, fmt.Errorf("the launcher left no result: %w", p.err)
+	}
+	return launch.ReadFile(p.result)
 }

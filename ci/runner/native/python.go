@@ -86,7 +86,7 @@ func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*int
 		}
 		return nil, fmt.Errorf("find Python %s: %w; install it (pyenv install %s, uv python install %s, or your system's package python%s) or put it on the PATH", version, err, version, version, version)
 	}
-	r.warn(fmt.Sprintf("Python %s is not installed here; using %s from %s. Results may differ from those in CI.", version, found, found.path))
+	r.warn(CodeOtherPython, "Python %s is not installed here; the stages ran on %s from %s", version, found, found.path)
 	return found, nil
 }
 

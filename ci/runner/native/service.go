@@ -82,7 +82,7 @@ func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service
 	var once sync.Once
 	var stopped error
 	address := net.JoinHostPort(loopback, strconv.Itoa(port))
-	running := &runner.Running{Name: service.Name, Address: address, Inside: address, Logs: logs.String, Handle: p}
+	running := &runner.Running{Name: service.Name, Started: p.started, Address: address, Inside: address, Logs: logs.String, Handle: p}
 	running.Stop = func(context.Context) error {
 		once.Do(func() {
 			stopped = p.stop()

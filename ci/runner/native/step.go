@@ -75,7 +75,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if cached && result.ExitCode == 0 && !result.TimedOut {
 		if err := r.remember(ctx, key, result); err != nil {
 			// The result is good; only the next run will not be quicker.
-			r.warn(fmt.Sprintf("The result of a step could not be kept for later runs: %v", err))
+			r.warn(CodeNotRemembered, "the result of %s could not be kept for later runs: %v", step.Name, err)
 		}
 	}
 	return result, nil
