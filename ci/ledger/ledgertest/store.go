@@ -59,10 +59,15 @@ type Store struct {
 	requests []string
 }
 
+// New returns an empty store that nothing serves yet: its caller does, and sets URL.
+func New(bucket string) *Store {
+	return &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}}
+}
+
 // Start runs a store until the test ends.
 func Start(t testing.TB, bucket string) *Store {
 	t.Helper()
-	s := &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}}
+	s := New(bucket)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
