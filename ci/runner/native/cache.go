@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +17,11 @@ import (
 )
 
 const (
-	// keptResults is how many results of steps stay in the cache.
-	keptResults = 20
+	// keptResults is how many results of steps stay, keptBytes how long their outputs are
+	// together, and largestResult how long those of one may be.
+	keptResults   = 20
+	keptBytes     = 2 << 30
+	largestResult = keptBytes / 4
 	// abandoned is the age at which a half-written result belongs to no living process.
 	abandoned = 24 * time.Hour
 	// maxRecord bounds what is read of a kept result.
@@ -28,22 +32,29 @@ const (
 type record struct {
 	// Result is what the launcher wrote.
 	Result launch.Result `json:"result"`
-	// Outputs is the digest of the outputs.
+	// Outputs is the digest of the outputs, Bytes how long they are.
 	Outputs string `json:"outputs"`
+	Bytes   int64  `json:"bytes"`
 }
 
 func (r *Runner) kept(key string) string { return filepath.Join(r.opts.CacheDir, "steps", key) }
 
+// readRecord returns a kept record; nil when there is none, or a damaged one.
+func readRecord(ctx context.Context, dir string) *record {
+	data, err := filetree.Dir(dir).Read(ctx, "record.json", maxRecord)
+	found := &record{}
+	if err != nil || json.Unmarshal(data, found) != nil {
+		return nil
+	}
+	return found
+}
+
 // recall returns the kept result of a step, or nil. A damaged one is no result: the
 // step runs again and replaces it.
 func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error) {
-	data, err := filetree.Dir(r.kept(key)).Read(ctx, "record.json", maxRecord)
-	if err != nil {
+	found := readRecord(ctx, r.kept(key))
+	if found == nil {
 		return nil, ctx.Err()
-	}
-	var rec record
-	if err := json.Unmarshal(data, &rec); err != nil {
-		return nil, nil
 	}
 	// A copy: another process may clean the cache while the outputs are in use.
 	copied, err := os.MkdirTemp(r.temp, "outputs-")
@@ -55,72 +66,96 @@ func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error)
 	}
 	outputs := filetree.Dir(copied)
 	digest, err := outputs.Digest(ctx)
-	if err != nil || digest != rec.Outputs {
+	if err != nil || digest != found.Outputs {
 		return nil, ctx.Err()
 	}
-	touch(r.kept(key))
-	return rec.Result.Runner(outputs), nil
+	// Only the order of removal depends on it.
+	_ = os.Chtimes(r.kept(key), time.Now(), time.Now())
+	return found.Result.Runner(outputs), nil
 }
 
-// remember keeps the result of a step. It appears at once or not at all.
+// remember keeps the result of a step, unless it is too large. It appears at once or not at all.
 func (r *Runner) remember(ctx context.Context, key string, result *runner.Result) (err error) {
-	steps := filepath.Join(r.opts.CacheDir, "steps")
-	partial, err := os.MkdirTemp(steps, ".partial-")
+	rec := record{Result: launch.Result{
+		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
+		Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen,
+	}}
+	names, err := result.Outputs.List(ctx)
+	for _, name := range names {
+		var size int64
+		if size, err = result.Outputs.Size(ctx, name); err != nil {
+			return err
+		}
+		rec.Bytes += size
+	}
+	if err != nil || rec.Bytes > largestResult {
+		return err
+	}
+	if rec.Outputs, err = result.Outputs.Digest(ctx); err != nil {
+		return err
+	}
+	data, err := json.Marshal(rec)
 	if err != nil {
-		return fmt.Errorf("keep result: %w", err)
+		return err
+	}
+	partial, err := os.MkdirTemp(filepath.Dir(r.kept(key)), ".partial-")
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, removeAll(partial)) }()
-	digest, err := result.Outputs.Digest(ctx)
-	if err != nil {
-		return fmt.Errorf("keep result: %w", err)
-	}
-	data, err := json.Marshal(record{Outputs: digest, Result: launch.Result{
-		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started, Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen,
-	}})
-	if err != nil {
-		return fmt.Errorf("keep result: %w", err)
-	}
 	if err := os.WriteFile(filepath.Join(partial, "record.json"), data, 0o600); err != nil {
-		return fmt.Errorf("keep result: %w", err)
+		return err
 	}
 	if err := result.Outputs.Export(ctx, filepath.Join(partial, "outputs")); err != nil {
-		return fmt.Errorf("keep result: %w", err)
+		return err
 	}
 	// What is there is damaged, or the same result of another process: both may go.
-	if err := discard(r.kept(key)); err != nil {
-		return fmt.Errorf("keep result: %w", err)
+	if err := discardResult(r.kept(key)); err != nil {
+		return err
 	}
 	if err := os.Rename(partial, r.kept(key)); err != nil {
-		return fmt.Errorf("keep result: %w", err)
+		return err
 	}
-	return r.pruneResults(steps)
+	return r.pruneResults(ctx)
 }
 
-func (r *Runner) pruneResults(steps string) error {
+// pruneResults removes the results that were not used for longest, and what a process that
+// was killed has left.
+func (r *Runner) pruneResults(ctx context.Context) error {
+	steps := filepath.Join(r.opts.CacheDir, "steps")
 	entries, err := os.ReadDir(steps)
 	if err != nil {
 		return fmt.Errorf("clean results: %w", err)
 	}
+	used := map[string]time.Time{}
 	var results []string
 	var errs []error
 	for _, entry := range entries {
 		path := filepath.Join(steps, entry.Name())
-		if !strings.HasPrefix(entry.Name(), ".") {
-			results = append(results, path)
-			continue
-		}
-		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+		info, err := entry.Info()
+		switch {
+		case err != nil: // another process has removed it
+		case !strings.HasPrefix(entry.Name(), "."):
+			results, used[path] = append(results, path), info.ModTime()
+		case time.Since(info.ModTime()) > abandoned:
 			errs = append(errs, removeAll(path))
 		}
 	}
-	for _, path := range oldestFirst(results, keptResults) {
-		errs = append(errs, discard(path))
+	slices.SortFunc(results, func(a, b string) int { return used[b].Compare(used[a]) })
+	total := int64(0)
+	for i, path := range results {
+		if rec := readRecord(ctx, path); rec != nil {
+			total += rec.Bytes
+		}
+		if i >= keptResults || total > keptBytes {
+			errs = append(errs, discardResult(path))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// discard removes a result so that nobody sees half of it.
-func discard(path string) error {
+// discardResult removes a result so that nobody sees half of it.
+func discardResult(path string) error {
 	away, err := os.MkdirTemp(filepath.Dir(path), ".discard-")
 	if err != nil {
 		return fmt.Errorf("remove result: %w", err)

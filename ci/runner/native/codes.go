@@ -9,6 +9,13 @@ var (
 		Meaning: "Without an engine: the Python version that was asked for is not installed, and the stages ran on another one.",
 		Remedy:  "install it (`uv python install VERSION`, `pyenv install VERSION`, or your system's package), or set `python` in pipeline.yaml",
 	}
+	// CodeEnvChanged warns of a step that wrote into its own environment.
+	CodeEnvChanged = verdict.Code{
+		Name: "ENV_CHANGED", Stage: "any",
+		Meaning: "Without an engine: a step changed the packages that were installed for it, so it did not run on what the lock file names. " +
+			"The environment was thrown away, and the result is not kept for later runs.",
+		Remedy: "install what the step needs by the requirements, not in a test; let it write to its working directory or to TMPDIR",
+	}
 	// CodeNotRemembered warns of a result that the next run has to make again.
 	CodeNotRemembered = verdict.Code{
 		Name: "NOT_REMEMBERED", Stage: "any",
@@ -18,4 +25,6 @@ var (
 )
 
 // Codes are all codes of this package.
-func Codes() []verdict.Code { return []verdict.Code{CodeOtherPython, CodeNotRemembered} }
+func Codes() []verdict.Code {
+	return []verdict.Code{CodeOtherPython, CodeEnvChanged, CodeNotRemembered}
+}

@@ -112,7 +112,11 @@ func fakeUV(args []string) int {
 	if err != nil {
 		return complain(err.Error())
 	}
-	if err := os.WriteFile(filepath.Join(os.Getenv("VIRTUAL_ENV"), "uv.json"), told, 0o600); err != nil {
+	venv := os.Getenv("VIRTUAL_ENV")
+	err = errors.Join(
+		os.WriteFile(filepath.Join(venv, "uv.json"), told, 0o600),
+		os.Mkdir(filepath.Join(venv, "lib"), 0o755), os.WriteFile(filepath.Join(venv, "lib", "six.py"), []byte("six"), 0o644))
+	if err != nil {
 		return complain(err.Error())
 	}
 	return 0

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -49,12 +50,14 @@ type Runner struct {
 	mu           sync.Mutex
 	warnings     []runner.Warning
 	interpreters map[string]*interpreter
-	// making has a token for each environment or tool that is looked at right now.
-	making map[string]chan struct{}
-	// held are locks that keep other processes from removing what we use.
-	held     map[string]io.Closer
-	services []*runner.Running
-	ports    map[int]bool
+	services     []*runner.Running
+	ports        map[int]bool
+
+	// changed counts the environments that steps and services have changed.
+	changed atomic.Int64
+	// installer is where uv is; nil until it is needed.
+	installing sync.Mutex
+	installer  *slot
 }
 
 var (
@@ -98,11 +101,7 @@ func New(opts Options) (*Runner, error) {
 	}
 	r := &Runner{
 		opts: opts, temp: temp, log: &lineLog{w: opts.Log},
-		interpreters: map[string]*interpreter{}, making: map[string]chan struct{}{},
-		held: map[string]io.Closer{}, ports: map[int]bool{},
-	}
-	if err := os.WriteFile(r.script(), []byte(launch.Script), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("write launcher: %w", err), os.RemoveAll(temp))
+		interpreters: map[string]*interpreter{}, ports: map[int]bool{},
 	}
 	return r, nil
 }
@@ -144,8 +143,8 @@ func (r *Runner) warn(code verdict.Code, format string, args ...any) {
 // cannot be read afterwards.
 func (r *Runner) Close(ctx context.Context) error {
 	r.mu.Lock()
-	services, held := r.services, r.held
-	r.services, r.held = nil, map[string]io.Closer{}
+	services := r.services
+	r.services = nil
 	r.mu.Unlock()
 	errs := make([]error, len(services))
 	var stopping sync.WaitGroup
@@ -157,13 +156,14 @@ func (r *Runner) Close(ctx context.Context) error {
 		})
 	}
 	stopping.Wait()
-	for _, lock := range held {
-		errs = append(errs, lock.Close())
+	r.installing.Lock()
+	defer r.installing.Unlock()
+	if r.installer != nil {
+		errs = append(errs, r.installer.lock.Close())
+		r.installer = nil
 	}
 	return errors.Join(append(errs, removeAll(r.temp))...)
 }
-
-func (r *Runner) script() string { return filepath.Join(r.temp, "launch.py") }
 
 // scratch makes a directory for one command: work, home and tmp are below it.
 func (r *Runner) scratch(kind string) (string, error) {

@@ -297,6 +297,7 @@ func TestEnvironmentsAreInstalledOnce(t *testing.T) {
 	t.Setenv("PIP_INDEX_URL", "https://mirror.example/simple")
 	t.Setenv("UV_INDEX_COMPANY_PASSWORD", "not-told")
 	t.Setenv("AWS_PROFILE", "production")
+	t.Setenv("UV_LINK_MODE", "hardlink")
 	opts := options(t)
 	r := open(t, opts)
 	step := installing(r, []string{"uv", "pip", "install", "-r", "test.lock"})
@@ -309,7 +310,7 @@ func TestEnvironmentsAreInstalledOnce(t *testing.T) {
 	var told struct{ Args, Env []string }
 	require.NoError(t, json.Unmarshal(data, &told))
 	assert.Equal(t, []string{"pip", "install", "-r", "test.lock"}, told.Args)
-	for _, pair := range []string{"UV_DEFAULT_INDEX=https://mirror.example/simple", "UV_INDEX_COMPANY_PASSWORD=not-told", "VIRTUAL_ENV=" + filepath.Dir(made[0]), "UV_CACHE_DIR=" + filepath.Join(opts.CacheDir, "uv")} {
+	for _, pair := range []string{"UV_LINK_MODE=copy", "UV_COMPILE_BYTECODE=1", "UV_DEFAULT_INDEX=https://mirror.example/simple", "UV_INDEX_COMPANY_PASSWORD=not-told", "VIRTUAL_ENV=" + filepath.Dir(made[0]), "UV_CACHE_DIR=" + filepath.Join(opts.CacheDir, "uv")} {
 		assert.Contains(t, told.Env, pair)
 	}
 	assert.False(t, slices.ContainsFunc(told.Env, func(pair string) bool { return strings.HasPrefix(pair, "AWS_") }))
@@ -324,89 +325,153 @@ func TestEnvironmentsAreInstalledOnce(t *testing.T) {
 	assert.Equal(t, before.ModTime(), after.ModTime())
 }
 
-func TestParallelStepsShareOneEnvironment(t *testing.T) {
+func TestStepsAtTheSameTimeHaveEnvironmentsOfTheirOwn(t *testing.T) {
 	opts := options(t)
+	meeting := t.TempDir()
+	// Each of the two ends only when both have begun.
+	step := func(mine, others string) runner.Step {
+		return sh(fmt.Sprintf(`touch %[1]s/%[2]s; until test -e %[1]s/%[3]s; do sleep 0.01; done; echo "${PATH%%%%:*}"`, meeting, mine, others))
+	}
 	var steps sync.WaitGroup
-	for range 4 {
+	used := make([]string, 2)
+	for i, s := range []runner.Step{step("a", "b"), step("b", "a")} {
 		r := open(t, opts)
-		for n := range 3 {
-			steps.Go(func() {
-				step := installing(r, []string{"uv", "pip", "install", "-r", "test.lock"})
-				step.Args = append(step.Args, fmt.Sprint(n))
-				_, err := r.Run(t.Context(), step)
-				assert.NoError(t, err)
-			})
-		}
+		steps.Go(func() {
+			result, err := r.Run(t.Context(), s)
+			if assert.NoError(t, err) {
+				used[i] = strings.TrimSpace(result.Stdout)
+			}
+		})
 	}
 	steps.Wait()
-	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*", "done.json"))
-	require.NoError(t, err)
-	assert.Len(t, made, 1)
+	assert.NotEqual(t, used[0], used[1])
+	third := sh(`echo "${PATH%%:*}"`)
+	assert.Contains(t, used, strings.TrimSpace(run(t, open(t, opts), third).Stdout), "those are used again")
 }
 
-func TestHalfAnEnvironmentIsMadeAgain(t *testing.T) {
+// changing are the ways to change an environment, with the path that is named.
+var changing = map[string]struct{ script, names string }{
+	"a file more":                      {"echo evil > $LIB/evil.py", "venv/lib/evil.py"},
+	"a file less":                      {"rm $LIB/six.py", "venv/lib/six.py"},
+	"a longer file":                    {"echo evil >> $LIB/six.py", "venv/lib/six.py"},
+	"the same length and time":         {"touch -r $LIB/six.py $HOME/t; printf 'SIX' > $LIB/six.py; touch -r $HOME/t $LIB/six.py", "venv/lib/six.py"},
+	"another file in its place":        {"cp -p $LIB/six.py $LIB/new; mv $LIB/new $LIB/six.py", "venv/lib/six.py"},
+	"another mode":                     {"chmod 777 $LIB/six.py", "venv/lib/six.py"},
+	"a directory more":                 {"mkdir $LIB/more", "venv/lib/more"},
+	"a link more":                      {"ln -s /etc/passwd $LIB/link", "venv/lib/link"},
+	"bytecode in the place of modules": {"touch $LIB/evil.pyc", "venv/lib/evil.pyc"},
+	"no bytecode among it":             {"mkdir $LIB/__pycache__; touch $LIB/__pycache__/evil.so", "venv/lib/__pycache__/evil.so"},
+	"everything gone":                  {"rm -rf $LIB/../../../*-0/venv", "venv"},
+}
+
+func TestAChangedEnvironmentIsThrownAway(t *testing.T) {
+	for sentence, c := range changing {
+		t.Run(sentence, func(t *testing.T) {
+			opts := options(t)
+			r := open(t, opts)
+			evil := installing(r, []string{"uv", "pip", "install"})
+			evil.Name, evil.Args[2] = "evil", "LIB=${PATH%%:*}/../lib; "+c.script+"; echo $$"
+			result := run(t, r, evil)
+			assert.Equal(t, 0, result.ExitCode, result.Stderr)
+
+			require.Len(t, r.Warnings(), 1)
+			assert.Equal(t, native.CodeEnvChanged, r.Warnings()[0].Code)
+			assert.Contains(t, r.Warnings()[0].Text, "evil changed the packages that were installed for it: ")
+			assert.Contains(t, r.Warnings()[0].Text, c.names)
+			left, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*-0*"))
+			require.NoError(t, err)
+			assert.Len(t, left, 1, "the lock is left: %v", left)
+			assert.NotEqual(t, result.Stdout, run(t, r, evil).Stdout, "no result is kept")
+
+			victim := installing(r, []string{"uv", "pip", "install"})
+			victim.Args[2] = `cd "${PATH%%:*}/../lib" && cat six.py && ls -a`
+			next := open(t, opts)
+			assert.Equal(t, "six.\n..\nsix.py\n", run(t, next, victim).Stdout)
+			assert.Empty(t, next.Warnings())
+		})
+	}
+}
+
+func TestBytecodeIsNotKept(t *testing.T) {
+	opts := options(t)
+	r := open(t, opts)
+	step := installing(r, []string{"uv", "pip", "install"})
+	step.Args[2] = `cd "${PATH%%:*}/../lib"; mkdir __pycache__; touch __pycache__/six.cpython-311.pyc; echo $$`
+	first := run(t, r, step)
+	assert.Empty(t, r.Warnings(), "Python writes it, when it may")
+	left, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*-0", "venv", "lib", "*"))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	assert.Equal(t, "six.py", filepath.Base(left[0]))
+	assert.Equal(t, first.Stdout, run(t, r, step).Stdout)
+}
+
+func TestAServiceThatChangesItsEnvironment(t *testing.T) {
+	r := open(t, options(t))
+	step := sh("echo $$")
+	step.Needs = []runner.Service{{
+		Name: "web", Env: runner.Environment{Python: "3.11"},
+		Args: []string{"sh", "-c", `touch "${PATH%%:*}/evil"; exec python -I listen {{bind}}:{{port}}`},
+	}}
+	assert.NotEqual(t, run(t, r, step).Stdout, run(t, r, step).Stdout, "the step's own environment was not changed, but it talked to the service")
+	require.Len(t, r.Warnings(), 1)
+	assert.Contains(t, r.Warnings()[0].Text, "web changed the packages that were installed for it: venv/bin/evil")
+}
+
+func TestAnEnvironmentThatIsNotWholeIsMadeAgain(t *testing.T) {
 	opts := options(t)
 	step := sh("true")
 	step.Fresh = "1"
 	r := open(t, opts)
 	run(t, r, step)
-	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*", "done.json"))
+	seals, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*.seal"))
 	require.NoError(t, err)
-	require.Len(t, made, 1)
-	python := filepath.Join(filepath.Dir(made[0]), "venv", "bin", "python")
+	require.Len(t, seals, 1)
+	dir := strings.TrimSuffix(seals[0], ".seal")
 	for name, damage := range map[string]func() error{
-		"without its marker":      func() error { return errors.Join(os.Remove(made[0]), os.Remove(python)) },
-		"without its interpreter": func() error { return os.Remove(python) },
+		"half made":            func() error { return os.Remove(seals[0]) },
+		"a seal of nothing":    func() error { return os.WriteFile(seals[0], nil, 0o600) },
+		"gone":                 func() error { return os.RemoveAll(dir) },
+		"changed by others":    func() error { return os.WriteFile(filepath.Join(dir, "venv", "evil"), nil, 0o600) },
+		"its interpreter gone": func() error { return os.Remove(filepath.Join(dir, "venv", "bin", "python")) },
 	} {
-		require.NoError(t, damage())
+		require.NoError(t, damage(), name)
 		run(t, r, step)
-		assert.FileExists(t, python, name)
+		assert.FileExists(t, filepath.Join(dir, "venv", "bin", "python"), name)
+		assert.NoFileExists(t, filepath.Join(dir, "venv", "evil"), name)
 	}
+	assert.Empty(t, r.Warnings(), "no step did it")
 }
 
-func TestAnEnvironmentInUseIsNotTakenAway(t *testing.T) {
+func TestTheInstallerIsLookedThroughBeforeItIsUsed(t *testing.T) {
 	opts := options(t)
-	step := sh("true")
-	step.Fresh = "1"
-	run(t, open(t, opts), step)
-	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*", "done.json"))
+	r := open(t, opts)
+	run(t, r, installing(r, []string{"uv", "1"}))
+	bins, err := filepath.Glob(filepath.Join(opts.CacheDir, "tools", "*-0", "bin"))
 	require.NoError(t, err)
-	require.Len(t, made, 1)
-	require.NoError(t, os.Remove(made[0]))
-
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	opts.Log = writerFunc(func(line string) {
-		if strings.Contains(line, "waiting for another process that makes or uses") {
-			cancel()
-		}
-	})
-	_, err = open(t, opts).Run(ctx, step)
-	require.ErrorIs(t, err, context.Canceled, "it waited, and said so")
-	assert.FileExists(t, filepath.Join(filepath.Dir(made[0]), "venv", "bin", "python"))
+	require.Len(t, bins, 1)
+	require.NoError(t, os.Remove(filepath.Join(bins[0], "uv")))
+	require.NoError(t, os.WriteFile(filepath.Join(bins[0], "uv"), []byte("#!/bin/sh\nexit 9\n"), 0o700))
+	run(t, r, installing(r, []string{"uv", "2"}))
 }
-
-type writerFunc func(line string)
-
-// Write implements io.Writer.
-func (f writerFunc) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }
 
 func TestTheOldestEnvironmentsAreRemovedUnlessInUse(t *testing.T) {
 	opts := options(t)
-	version := func(n int) runner.Step {
-		step := sh("true")
-		step.Env.Install = [][]string{{"true", fmt.Sprint(n)}}
-		return step
+	version := func(n int) runner.Environment {
+		return runner.Environment{Python: "3.11", Install: [][]string{{"true", fmt.Sprint(n)}}}
 	}
 	inUse := open(t, opts)
-	run(t, inUse, version(0))
+	_, err := inUse.Start(t.Context(), runner.Service{Name: "web", Env: version(0), Args: []string{"python", "-I", "listen", "{{bind}}:{{port}}"}})
+	require.NoError(t, err)
 	for n := range 10 {
 		r, err := native.New(opts)
 		require.NoError(t, err)
-		run(t, r, version(n+1))
+		step := sh("true")
+		step.Env = version(n + 1)
+		run(t, r, step)
 		require.NoError(t, r.Close(t.Context()))
 	}
-	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*", "done.json"))
+	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*.seal"))
 	require.NoError(t, err)
 	assert.Len(t, made, 9, "the newest eight and the one in use")
 	assert.Empty(t, inUse.Warnings())

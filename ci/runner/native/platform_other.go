@@ -1,11 +1,11 @@
-//go:build !unix
+//go:build !linux && !darwin
 
 package native
 
 import (
-	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os/exec"
 )
 
@@ -17,6 +17,6 @@ func ownGroup(*exec.Cmd) {}
 
 func signalOf(error) int { return 0 }
 
-func lock(context.Context, string, bool) (io.Closer, error) { return nil, errors.ErrUnsupported }
+func tryLock(string) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
-func tryLock(string, bool) (io.Closer, error) { return nil, errors.ErrUnsupported }
+func identity(fs.FileInfo) string { return "" }

@@ -1,16 +1,14 @@
-//go:build unix
+//go:build linux || darwin
 
 package native
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 )
 
 const supported = true
@@ -33,36 +31,15 @@ func signalOf(err error) int {
 // errLocked says that another process holds the lock.
 var errLocked = errors.New("it is locked by another process")
 
-// lock takes a lock on a file between processes, waiting for it until ctx ends.
-// Closing the result releases it; so does the end of this process.
-func lock(ctx context.Context, path string, exclusive bool) (io.Closer, error) {
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		file, err := tryLock(path, exclusive)
-		if err == nil || !errors.Is(err, errLocked) {
-			return file, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("lock %s: %w", path, ctx.Err())
-		case <-ticker.C:
-		}
-	}
-}
-
-// tryLock is lock without waiting; the error is errLocked when somebody has it.
-func tryLock(path string, exclusive bool) (io.Closer, error) {
+// tryLock takes a lock on a file between processes; the error is errLocked when somebody
+// has it. Closing the result releases it; so does the end of this process.
+func tryLock(path string) (io.Closer, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	how := syscall.LOCK_SH
-	if exclusive {
-		how = syscall.LOCK_EX
-	}
 	for {
-		err = syscall.Flock(int(file.Fd()), how|syscall.LOCK_NB)
+		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}

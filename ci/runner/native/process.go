@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,9 +35,24 @@ type process struct {
 	started time.Time
 }
 
+// execute runs a command under the launcher to its end. dir is a scratch directory.
+func (r *Runner) execute(ctx context.Context, name string, base *interpreter, dir string, spec launch.Spec, secrets map[string]string) (*launch.Result, error) {
+	stdout, stderr := r.log.named(name), r.log.named(name)
+	p, err := r.start(base.path, dir, spec, secrets, stdout, stderr)
+	if err != nil {
+		return nil, err
+	}
+	result, err := p.wait(ctx)
+	<-p.done
+	stdout.flush()
+	stderr.flush()
+	return result, err
+}
+
 // start runs a command under the launcher. dir is a scratch directory; secrets are the
-// values of spec.SecretNames.
+// values of variables that the command gets besides those of spec.
 func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]string, stdout, stderr io.Writer) (*process, error) {
+	spec.SecretNames = slices.Sorted(maps.Keys(secrets))
 	spec.Result = filepath.Join(dir, "result.json")
 	spec.WatchStdin = true
 	spec.GraceSeconds = r.opts.Grace.Seconds()
@@ -47,8 +64,9 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		return nil, fmt.Errorf("write command: %w", err)
 	}
-	// Not CommandContext: the launcher must live to end what it started.
-	cmd := exec.Command(python, "-I", "-X", "utf8", r.script(), file)
+	// Not CommandContext: the launcher must live to end what it started. It is no file, which
+	// an earlier step could write to.
+	cmd := exec.Command(python, "-I", "-X", "utf8", "-c", launch.Script, file)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + systemPath}
 	for name, value := range secrets {

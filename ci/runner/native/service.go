@@ -34,29 +34,34 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	if timeout == 0 {
 		timeout = defaultStart
 	}
-	env, err := r.environment(ctx, service.Env)
+	if len(service.Args) == 0 {
+		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
+	}
+	env, err := r.describe(ctx, service.Env)
 	if err != nil {
 		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
 	}
-	if len(service.Args) == 0 {
-		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
+	packages, err := r.acquire(ctx, env)
+	if err != nil {
+		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
 	}
 	deadline, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it was not ready after %s", timeout))
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		running, err := r.startOnce(ctx, deadline, service, env)
+		running, err := r.startOnce(ctx, deadline, service, env.base, packages)
 		if err == nil {
 			return running, nil
 		}
 		var failed *runner.StartError
 		taken := errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.Logs), "address already in use")
 		if !taken || attempt == startAttempts {
-			return nil, err
+			return nil, errors.Join(err, r.release(packages, service.Name))
 		}
 	}
 }
 
-func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service, env *environment) (*runner.Running, error) {
+// startOnce starts a service on one port. The running service's Stop releases its packages.
+func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service, base *interpreter, packages *slot) (*runner.Running, error) {
 	logs := &tail{limit: launch.TailBytes}
 	fail := func(err error) error {
 		return &runner.StartError{Service: service.Name, Logs: logs.String(), Err: err}
@@ -73,28 +78,31 @@ func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service
 	if err := place(service.Inputs).Export(deadline, work); err != nil {
 		return nil, fail(errors.Join(err, removeAll(dir)))
 	}
-	args, vars := fill(env, dir, service.Args, service.Vars, addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}))
+	args, vars := fill(packages, dir, service.Args, service.Vars, addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}))
 	stdout, stderr := r.log.named(service.Name), r.log.named(service.Name)
-	p, err := r.start(env.base.path, dir, launch.Spec{Args: args, Cwd: work, Env: vars}, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
+	p, err := r.start(base.path, dir, launch.Spec{Args: args, Cwd: work, Env: vars}, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
 	if err != nil {
 		return nil, fail(errors.Join(err, removeAll(dir)))
 	}
+	stop := func() error {
+		err := p.stop()
+		stdout.flush()
+		stderr.flush()
+		return errors.Join(err, removeAll(dir))
+	}
+	address := net.JoinHostPort(loopback, strconv.Itoa(port))
+	if err := await(deadline, p, address, service.Ready); err != nil {
+		return nil, fail(errors.Join(err, stop()))
+	}
 	var once sync.Once
 	var stopped error
-	address := net.JoinHostPort(loopback, strconv.Itoa(port))
 	running := &runner.Running{Name: service.Name, Started: p.started, Address: address, Inside: address, Logs: logs.String, Handle: p}
 	running.Stop = func(context.Context) error {
 		once.Do(func() {
-			stopped = p.stop()
-			stdout.flush()
-			stderr.flush()
-			stopped = errors.Join(stopped, removeAll(dir))
+			stopped = errors.Join(stop(), r.release(packages, service.Name))
 			r.forget(running, port)
 		})
 		return stopped
-	}
-	if err := await(deadline, p, address, service.Ready); err != nil {
-		return nil, fail(errors.Join(err, running.Stop(ctx)))
 	}
 	r.mu.Lock()
 	r.services = append(r.services, running)

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
@@ -32,7 +29,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err := checkStep(step); err != nil {
 		return nil, err
 	}
-	env, err := r.environment(ctx, step.Env)
+	env, err := r.describe(ctx, step.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -60,49 +57,48 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
+	changed := r.changed.Load()
 	step, stop, err := r.startNeeds(ctx, step)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := r.scratch("step")
-	if err != nil {
-		return nil, errors.Join(err, stop())
-	}
-	result, err := r.execute(ctx, step, env, inputs, secrets, dir)
-	if err := errors.Join(err, removeAll(dir), stop()); err != nil {
+	result, err := r.alone(ctx, step, env, inputs, secrets)
+	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}
-	if cached && result.ExitCode == 0 && !result.TimedOut {
+	// A result that came of changed packages is shown, with a warning, and made again next time.
+	if cached && result.ExitCode == 0 && !result.TimedOut && r.changed.Load() == changed {
 		if err := r.remember(ctx, key, result); err != nil {
-			// The result is good; only the next run will not be quicker.
 			r.warn(CodeNotRemembered, "the result of %s could not be kept for later runs: %v", step.Name, err)
 		}
 	}
 	return result, nil
 }
 
-func (r *Runner) execute(ctx context.Context, step runner.Step, env *environment, inputs runner.Files, secrets map[string]string, dir string) (*runner.Result, error) {
+// alone runs a step with an environment and a scratch directory for itself.
+func (r *Runner) alone(ctx context.Context, step runner.Step, env *environment, inputs runner.Files, secrets map[string]string) (result *runner.Result, err error) {
+	packages, err := r.acquire(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.release(packages, step.Name)) }()
+	dir, err := r.scratch("step")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	work := filepath.Join(dir, "work")
 	if err := inputs.Export(ctx, work); err != nil {
 		return nil, err
 	}
-	args, vars := fill(env, dir, step.Args, step.Vars, addresses(step.Services, nil))
+	args, vars := fill(packages, dir, step.Args, step.Vars, addresses(step.Services, nil))
 	timeout := step.Timeout
 	if timeout == 0 {
 		timeout = launch.DefaultTimeout
 	}
-	stdout, stderr := r.log.named(step.Name), r.log.named(step.Name)
-	p, err := r.start(env.base.path, dir, launch.Spec{
-		Args: args, Cwd: work, Env: vars, TimeoutSeconds: timeout.Seconds(),
-		SecretNames: slices.Sorted(maps.Keys(secrets)), Offline: step.Offline,
-	}, secrets, stdout, stderr)
-	if err != nil {
-		return nil, err
-	}
-	left, err := p.wait(ctx)
-	<-p.done
-	stdout.flush()
-	stderr.flush()
+	left, err := r.execute(ctx, step.Name, env.base, dir, launch.Spec{
+		Args: args, Cwd: work, Env: vars, TimeoutSeconds: timeout.Seconds(), Offline: step.Offline,
+	}, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +113,12 @@ func (r *Runner) execute(ctx context.Context, step runner.Step, env *environment
 }
 
 // fill makes the command and its whole environment but for the secrets.
-func fill(env *environment, dir string, args []string, own map[string]string, replacer interface{ Replace(string) string }) ([]string, map[string]string) {
+func fill(packages *slot, dir string, args []string, own map[string]string, replacer interface{ Replace(string) string }) ([]string, map[string]string) {
 	filled := make([]string, len(args))
 	for i, arg := range args {
 		filled[i] = replacer.Replace(arg)
 	}
-	vars := stepVariables(env, dir)
+	vars := stepVariables(packages, dir)
 	for name, value := range own {
 		vars[name] = replacer.Replace(value)
 	}
@@ -165,11 +161,4 @@ func reveal(ctx context.Context, secrets map[string]runner.Secret) (map[string]s
 		values[name] = value
 	}
 	return values, errors.Join(wrong...)
-}
-
-// touch marks a thing of the cache as used now.
-func touch(path string) {
-	now := time.Now()
-	// Only the order of removal depends on it.
-	_ = os.Chtimes(path, now, now)
 }

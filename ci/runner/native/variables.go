@@ -46,9 +46,9 @@ func certificates(host func(string) string) map[string]string {
 }
 
 // stepVariables is the environment of a step or service before its own variables.
-func stepVariables(env *environment, dir string) map[string]string {
+func stepVariables(packages *slot, dir string) map[string]string {
 	vars := certificates(os.Getenv)
-	vars["PATH"] = env.bin() + ":" + systemPath
+	vars["PATH"] = binaries(packages.dir) + ":" + systemPath
 	vars["HOME"] = filepath.Join(dir, "home")
 	vars["TMPDIR"] = filepath.Join(dir, "tmp")
 	vars["LANG"] = "C.UTF-8"
@@ -59,7 +59,7 @@ func stepVariables(env *environment, dir string) map[string]string {
 // download. Those that change what is installed, or into what, are not among them.
 var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`PIP_(?:INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|TIMEOUT|DEFAULT_TIMEOUT|RETRIES|CACHE_DIR|NO_CACHE_DIR|CONFIG_FILE|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK)`,
-	`UV_(?:INDEX|INDEX_[A-Z0-9_]+|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|LINK_MODE|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
+	`UV_(?:INDEX|INDEX_[A-Z0-9_]+|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
 	`SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE`,
 	`(?i:https?_proxy|all_proxy|no_proxy)`,
 	// pip and uv read their configuration files, netrc and keyrings there.
@@ -91,6 +91,10 @@ func installVariables(host []string, cache, tmp string) (vars, secrets map[strin
 	if vars["UV_CACHE_DIR"] == "" {
 		vars["UV_CACHE_DIR"] = filepath.Join(cache, "uv")
 	}
+	// A hard link would let a step write into uv's cache, and so into later installations.
+	vars["UV_LINK_MODE"] = "copy"
+	// Each step would do it again: what Python compiles in a step is not kept.
+	vars["UV_COMPILE_BYTECODE"] = "1"
 	vars["TMPDIR"] = tmp
 	vars["LANG"] = "C.UTF-8"
 	for name, value := range vars {

@@ -1,0 +1,215 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// keptEnvironments is how many environments stay; one of them can be gigabytes.
+const keptEnvironments = 8
+
+// slot is a directory of the cache that one step or service at a time has for itself. It
+// is used again only while each of its files is the one that was installed: what a step
+// writes into its environment must not reach another step, project or run.
+type slot struct {
+	dir  string
+	lock io.Closer
+}
+
+// seal is the file that says what was installed. It is written last.
+func (s *slot) seal() string { return s.dir + ".seal" }
+
+// take returns a slot of the given name that is whole and belongs to the caller until it
+// is released. works says whether what it leads to outside of the cache is still there.
+func (r *Runner) take(ctx context.Context, name string, works func(dir string) bool, make func(dir string) error) (*slot, error) {
+	for n := 0; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		s := &slot{dir: filepath.Join(r.opts.CacheDir, fmt.Sprintf("%s-%d", name, n))}
+		var err error
+		if s.lock, err = tryLock(s.dir + ".lock"); errors.Is(err, errLocked) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		changed, err := s.changes()
+		switch {
+		case err == nil && len(changed) == 0 && works(s.dir):
+			// Only the order of removal depends on it.
+			_ = os.Chtimes(s.seal(), time.Now(), time.Now())
+			return s, nil
+		case err == nil && len(changed) > 0:
+			r.log.say("environment", "an environment was changed since it was made, and is made again: "+summary(changed))
+		}
+		if err := s.make(make); err != nil {
+			return nil, errors.Join(err, s.lock.Close())
+		}
+		r.prune(filepath.Dir(s.dir))
+		return s, nil
+	}
+}
+
+func (s *slot) make(make func(dir string) error) error {
+	if err := s.discard(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("make environment: %w", err)
+	}
+	err := make(s.dir)
+	if err == nil {
+		var content string
+		if content, err = stamps(s.dir); err == nil {
+			err = os.WriteFile(s.seal()+".partial", []byte(content), 0o600)
+			err = errors.Join(err, os.Rename(s.seal()+".partial", s.seal()))
+		}
+	}
+	if err != nil {
+		return errors.Join(err, s.discard())
+	}
+	return nil
+}
+
+// release ends the use of a slot by a step or service. An environment that it changed is
+// thrown away, with a warning, and r.changed tells.
+func (r *Runner) release(s *slot, user string) (err error) {
+	defer func() { err = errors.Join(err, s.lock.Close()) }()
+	changed, err := s.changes()
+	if err == nil && len(changed) == 0 {
+		return nil
+	}
+	if err != nil {
+		changed = []string{err.Error()}
+	}
+	r.changed.Add(1)
+	r.warn(CodeEnvChanged, "%s changed the packages that were installed for it: %s", user, summary(changed))
+	return s.discard()
+}
+
+// discard removes what a slot holds; the seal first, since half an environment must not look whole.
+func (s *slot) discard() error {
+	if err := os.Remove(s.seal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove environment: %w", err)
+	}
+	return removeAll(s.dir)
+}
+
+// changes are the paths below a slot that are not as they were when it was sealed. An
+// error means that it is not sealed, or cannot be read.
+func (s *slot) changes() ([]string, error) {
+	sealed, err := os.ReadFile(s.seal())
+	if err != nil {
+		return nil, err
+	}
+	now, err := stamps(s.dir)
+	if err != nil || now == string(sealed) {
+		return nil, err
+	}
+	before, after := parseStamps(string(sealed)), parseStamps(now)
+	var changed []string
+	for name, stamp := range after {
+		if before[name] == "" && isBytecode(name) {
+			// Python keeps what it compiled. Nothing else may run it: bytecode counts more
+			// than the source beside it.
+			err = errors.Join(err, removeAll(filepath.Join(s.dir, name)))
+		} else if before[name] != stamp {
+			changed = append(changed, name)
+		}
+	}
+	for name := range before {
+		if after[name] == "" {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed, err
+}
+
+// isBytecode says whether a path is in a directory where Python keeps compiled modules.
+func isBytecode(name string) bool {
+	return filepath.Base(name) == "__pycache__" || filepath.Base(filepath.Dir(name)) == "__pycache__" && strings.HasSuffix(name, ".pyc")
+}
+
+// stamps describes each file below a directory by what changes when it is written or
+// replaced. A program can set a file's time of modification, not that of its change.
+func stamps(dir string) (string, error) {
+	var b strings.Builder
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		b.WriteString(strings.TrimPrefix(path[len(dir):], "/"))
+		if entry.IsDir() {
+			b.WriteString("\x00directory\x00")
+			return nil
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\x00%o %d %d %s\x00", info.Mode(), info.Size(), info.ModTime().UnixNano(), identity(info))
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("look through environment: %w", err)
+	}
+	return b.String(), nil
+}
+
+func parseStamps(text string) map[string]string {
+	fields := strings.Split(text, "\x00")
+	found := make(map[string]string, len(fields)/2)
+	for i := 0; i+1 < len(fields); i += 2 {
+		found[fields[i]] = fields[i+1]
+	}
+	return found
+}
+
+// summary names the first of some paths and counts the rest.
+func summary(names []string) string {
+	const most = 3
+	text := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// prune removes the environments that were not used for longest, except those in use.
+func (r *Runner) prune(parent string) {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	used := map[string]time.Time{}
+	var dirs []string
+	for _, entry := range entries {
+		s := slot{dir: filepath.Join(parent, entry.Name())}
+		if !entry.IsDir() {
+			continue
+		}
+		dirs = append(dirs, s.dir)
+		if info, err := os.Lstat(s.seal()); err == nil {
+			used[s.dir] = info.ModTime()
+		}
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return used[a].Compare(used[b]) })
+	for _, dir := range dirs[:max(0, len(dirs)-keptEnvironments)] {
+		s := &slot{dir: dir}
+		if s.lock, err = tryLock(dir + ".lock"); err != nil {
+			continue
+		}
+		if err := errors.Join(s.discard(), s.lock.Close()); err != nil {
+			r.log.say("environment", "an old environment could not be removed: "+err.Error())
+		}
+	}
+}
