@@ -57,8 +57,6 @@ type Test struct {
 	Timeout Duration `yaml:"timeout" json:"timeout"`
 	// MaxSkipped is how many tests may be skipped; negative means any number.
 	MaxSkipped int `yaml:"max_skipped" json:"max_skipped"`
-	// MinTests is how many tests there must be at least, skipped ones included; 0 for no floor.
-	MinTests int `yaml:"min_tests" json:"min_tests"`
 	// Categories group tests in the report by path or marker.
 	Categories []Category `yaml:"categories" json:"categories"`
 	// Services starts an MLflow server and an S3 API beside the tests.
@@ -275,8 +273,42 @@ type Rollout struct {
 	// Smoke is the address that must answer 200 while and after a deployment: empty is the
 	// load balancer's own, "none" asks nothing.
 	Smoke string `yaml:"smoke" json:"smoke"`
+	// Certificate is the ARN of the load balancer's certificate: with it the listener speaks
+	// HTTPS and HTTP is redirected. InternetFacing makes the load balancer public.
+	Certificate    string `yaml:"certificate" json:"certificate"`
+	InternetFacing bool   `yaml:"internet_facing" json:"internet_facing"`
+	// BalancerSubnets and BalancerSecurityGroups are the load balancer's; the tasks' when empty.
+	BalancerSubnets        []string `yaml:"balancer_subnets" json:"balancer_subnets"`
+	BalancerSecurityGroups []string `yaml:"balancer_security_groups" json:"balancer_security_groups"`
+	// AssignPublicIP gives each task a public address, for subnets without a NAT gateway.
+	AssignPublicIP bool `yaml:"assign_public_ip" json:"assign_public_ip"`
+	// AlarmTopic is the ARN of the SNS topic that alarms notify.
+	AlarmTopic string `yaml:"alarm_topic" json:"alarm_topic"`
+	// Drain is how long a target may finish its requests before its task is stopped.
+	Drain Duration `yaml:"drain" json:"drain"`
+	// EphemeralStorage is a task's scratch storage in GiB, 20..200.
+	EphemeralStorage int `yaml:"ephemeral_storage" json:"ephemeral_storage"`
+	// WritableRoot leaves the container's root file system writable.
+	WritableRoot bool `yaml:"writable_root" json:"writable_root"`
+	// Volumes are the paths whose content outlives a task, on file systems of Amazon EFS.
+	Volumes []Volume `yaml:"volumes" json:"volumes"`
+	// KMSKeys are the ARNs of your own keys that encrypt Secrets.
+	KMSKeys []string `yaml:"kms_keys" json:"kms_keys"`
 	// PauseAt are the stages at which a deployment stops until somebody approves it, and
 	// PauseTimeout how long it waits before it is rolled back.
 	PauseAt      []string `yaml:"pause_at" json:"pause_at"`
 	PauseTimeout Duration `yaml:"pause_timeout" json:"pause_timeout"`
+}
+
+// Volume is a directory of a file system of Amazon EFS in the container. The connection is
+// always encrypted.
+type Volume struct {
+	// Path is where the container sees it.
+	Path string `yaml:"path" json:"path"`
+	// FileSystem is its id, fs-...; AccessPoint, fsap-..., the root directory and the user
+	// that files are written as; the file system's root when empty.
+	FileSystem  string `yaml:"file_system" json:"file_system"`
+	AccessPoint string `yaml:"access_point" json:"access_point"`
+	// IAM mounts it with the rights of the task's role.
+	IAM bool `yaml:"iam" json:"iam"`
 }

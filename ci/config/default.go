@@ -86,7 +86,10 @@ func Default() Config {
 			Trial:        true,
 			StartPeriod:  Duration(60 * time.Second),
 			LogDays:      30,
+			Drain:        Duration(30 * time.Second),
 			PauseTimeout: Duration(24 * time.Hour),
+
+			EphemeralStorage: 20,
 		},
 		Policy: map[string][]string{
 			"main":    {"test", "train", "publish", "image", "deploy"},

@@ -26,7 +26,6 @@ test:
   vars: {MODE: test, WORKERS: 2, DEBUG: true}
   timeout: 1h30m
   max_skipped: 0
-  min_tests: 5
   categories: [{name: unit, paths: [tests/unit/**]}]
   services: true
   coverage:
@@ -121,6 +120,18 @@ rollout:
   journal: s3://my-bucket/rollouts
   trial: false
   smoke: https://rca.example.com/_stcore/health
+  certificate: arn:aws:acm:eu-central-1:012345678901:certificate/11111111-2222-3333-4444-555555555555
+  internet_facing: true
+  balancer_subnets: [subnet-0123456789abcdef2, subnet-0123456789abcdef3]
+  balancer_security_groups: [sg-0123456789abcdef1]
+  assign_public_ip: true
+  alarm_topic: arn:aws:sns:eu-central-1:012345678901:alarms
+  drain: 45s
+  ephemeral_storage: 50
+  writable_root: true
+  volumes:
+    - {path: /data, file_system: fs-0123456789abcdef0, access_point: fsap-0123456789abcdef0, iam: true}
+  kms_keys: ["arn:aws:kms:eu-central-1:012345678901:key/11111111-2222-3333-4444-555555555555"]
   pause_at: [post_scale_up]
   pause_timeout: 2h
 policy:
@@ -252,7 +263,6 @@ func TestLoadRefuses(t *testing.T) {
 		"an unknown key far from all":          {"zzzzzz: 1", "pipeline.yaml:1:1: zzzzzz: unknown key"},
 		"a key with dashes":                    {"test: {max-skipped: 1}", `pipeline.yaml:1:8: test.max-skipped: unknown key; did you mean "max_skipped"?`},
 		"a threshold of 101":                   {"test:\n  coverage:\n    total: 101", "pipeline.yaml:3:12: test.coverage.total: 101 is not within 0..100"},
-		"a negative number of tests":           {"test: {min_tests: -1}", "pipeline.yaml:1:19: test.min_tests: -1 is below 0, which means no floor"},
 		"a negative threshold":                 {"test: {coverage: {branch: -1}}", "-1 is not within 0..100"},
 		"NaN":                                  {"test: {coverage: {total: .nan}}", "the number .nan; want a number"},
 		"infinity":                             {"test: {coverage: {total: 1e999}}", "want a number"},

@@ -142,6 +142,7 @@ func (v *validator) rollout(r Rollout) {
 		}
 	}
 	v.operation(r)
+	v.surroundings(r)
 	// ECS takes 0 to 300 seconds (HealthCheck.startPeriod).
 	v.duration("rollout.start_period", r.StartPeriod, 0, 300*time.Second)
 	if !slices.Contains(logDays, r.LogDays) {

@@ -59,7 +59,7 @@ var (
 	ExampleValues = warning("EXAMPLE_VALUES", "Values of an account are missing; the sandbox's plan shows marked examples in their place.",
 		"Set the keys that are named, in the environment's overlay in pipeline.yaml, before rolling out")
 	NotEncrypted = warning("NOT_ENCRYPTED", "The load balancer listens on HTTP without encryption.",
-		"Give the listener a certificate of AWS Certificate Manager")
+		"Set rollout.certificate to the ARN of a certificate of AWS Certificate Manager for the service's host name")
 	SingleTask = warning("SINGLE_TASK", "Production would run a single task, so one failure is an outage.",
 		"Set rollout.min and rollout.desired to 2 or more")
 	StartPeriodShort = warning("START_PERIOD_SHORT", "The image may take longer to become healthy than the container health check allows.",

@@ -35,7 +35,7 @@ type Estimate struct {
 func (s *settings) estimate() Estimate {
 	// Where a task is expected to be healthy halfway through its grace.
 	start := provision + s.startPeriod/2 + healthy
-	end := time.Duration(s.tuning.DrainSeconds+s.tuning.StopSeconds) * time.Second
+	end := s.drain + time.Duration(s.tuning.StopSeconds)*time.Second
 	bake := time.Duration(s.BakeMinutes) * time.Minute
 	t := s.tuning
 	var e Estimate

@@ -26,8 +26,12 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	stage.Add("tasks", fmt.Sprintf("%d (scaling %d to %d)", s.Desired, s.Min, s.Max))
 	stage.Add("strategy", fmt.Sprintf("%s, about %s for a new version", p.Strategy, words(p.Estimate.Total)))
 	stage.Add("account", p.Account+" "+p.Region)
+	p.Storage(stage)
 	stage.Add("calls to AWS", "none")
 	p.Warn(stage)
+	if p.LoadBalancer.Redirect == nil && s.environment != Sandbox {
+		p.WarnNotEncrypted(stage)
+	}
 
 	stage.Blocks = append(stage.Blocks,
 		verdict.Block{Title: "What would be made", Summary: true, Table: resourceTable(resources)},
@@ -46,9 +50,6 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 		}
 		stage.Warn(ExampleValues, "made up in this plan: %s", strings.Join(keys, ", "))
 	}
-	if s.tuning.Certificate == "" && s.environment != Sandbox {
-		stage.Warn(NotEncrypted, "the listener of %s has no certificate", s.names.loadBalancer)
-	}
 	if s.environment == Production && (s.Min < 2 || s.Desired < 2) {
 		stage.Warn(SingleTask, "rollout.min is %d, rollout.desired is %d", s.Min, s.Desired)
 	}
@@ -58,6 +59,23 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 	}
 	if p.Estimate.Total > time.Hour {
 		stage.Warn(LongRollout, "%s takes about %s", p.Strategy, words(p.Estimate.Total))
+	}
+}
+
+// WarnNotEncrypted adds that users reach the service by HTTP. Only who has looked at the
+// account knows: a certificate that is found there is kept.
+func (p *Plan) WarnNotEncrypted(stage *verdict.Stage) {
+	stage.Warn(NotEncrypted, "the listener of %s has no certificate", p.settings.names.loadBalancer)
+}
+
+// Storage adds to the stage what becomes of what the application writes.
+func (p *Plan) Storage(stage *verdict.Stage) {
+	kept, lost := p.settings.storage()
+	if kept != "" {
+		stage.Add("kept volumes", kept)
+	}
+	if lost != "" {
+		stage.Add("scratch volumes", lost+": fresh for each task, and gone with it")
 	}
 }
 

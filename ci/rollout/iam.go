@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ func (p *Plan) Policies(journal string) []Policy {
 		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", p.pushStatements()},
 		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
 		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", p.trust("ecs-tasks.amazonaws.com")},
+		{"task-role.json", "Attach it to rollout.task_role where a volume under rollout.volumes has iam: true.", p.mountStatements()},
 		{"task-role-trust.json", "The trust policy of rollout.task_role. The application needs no rights in AWS to serve; give the role what yours calls.", p.trust("ecs-tasks.amazonaws.com")},
 		{"infrastructure-role-trust.json", "The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.", p.trust("ecs.amazonaws.com")},
 	}
@@ -266,6 +268,28 @@ func (p *Plan) executionStatements() []Statement {
 	}
 	if len(parameters) > 0 {
 		all = append(all, allow("ReadTheParameters", []string{"ssm:GetParameters"}, parameters))
+	}
+	if keys := p.settings.KMSKeys; len(keys) > 0 {
+		all = append(all, allow("DecryptTheSecrets", []string{"kms:Decrypt"}, slices.Sorted(slices.Values(keys))))
+	}
+	return all
+}
+
+// mountStatements let the application's role mount the file systems, through their access
+// points where they have one (Amazon EFS: "Using IAM to control access to file systems").
+func (p *Plan) mountStatements() []Statement {
+	all := []Statement{}
+	for _, volume := range p.settings.Volumes {
+		if !volume.IAM {
+			continue
+		}
+		mount := allow(fmt.Sprintf("MountVolume%d", len(all)+1),
+			[]string{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}, []string{p.resource("elasticfilesystem", "file-system/"+volume.FileSystem)})
+		if volume.AccessPoint != "" {
+			point := p.resource("elasticfilesystem", "access-point/"+volume.AccessPoint)
+			mount.Condition = map[string]map[string][]string{"StringEquals": {"elasticfilesystem:AccessPointArn": {point}}}
+		}
+		all = append(all, mount)
 	}
 	return all
 }

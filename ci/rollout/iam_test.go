@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
 const (
@@ -31,6 +33,7 @@ func documented(t *testing.T) *Plan {
 		r.Secrets[name] = content.Replace(reference)
 	}
 	in.Image = content.Replace(in.Image)
+	r.Volumes = []config.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0", IAM: true}}
 	return mustPlan(t, in)
 }
 
@@ -101,6 +104,26 @@ func TestOnlyDeclaredSecretsMayBeRead(t *testing.T) {
 
 	in.Config.Rollout.Secrets = nil
 	assert.Len(t, mustPlan(t, in).executionStatements(), 3)
+}
+
+func TestTheRoleThatIsMadeMayDecryptWithTheDeclaredKeysOnly(t *testing.T) {
+	in := input("staging")
+	in.Config.Rollout.ExecutionRole, in.Config.Rollout.KMSKeys = "", []string{testKey}
+	statements := mustPlan(t, in).executionStatements()
+	assert.Equal(t, Statement{Sid: "DecryptTheSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{testKey}}, statements[len(statements)-1])
+	in.Config.Rollout.KMSKeys = nil
+	assert.NotContains(t, *mustPlan(t, in).ExecutionRole.Policy.PolicyDocument, "kms:")
+}
+
+func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
+	in := input("staging")
+	in.Config.Rollout.Volumes = []config.Volume{
+		{Path: "/a", FileSystem: "fs-0123456789abcdef0", IAM: true}, {Path: "/b", FileSystem: "fs-0123456789abcdef1"},
+	}
+	statements := mustPlan(t, in).mountStatements()
+	require.Len(t, statements, 1)
+	assert.Equal(t, []string{"arn:aws:elasticfilesystem:ap-south-1:" + testAccount + ":file-system/fs-0123456789abcdef0"}, statements[0].Resource)
+	assert.Empty(t, statements[0].Condition, "without an access point there is none to hold it to")
 }
 
 func TestTheRepositoryOfAnImage(t *testing.T) {

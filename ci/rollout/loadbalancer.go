@@ -16,7 +16,10 @@ type LoadBalancer struct {
 	// deployment: blue is not always production.
 	TargetGroups          []*elb.CreateTargetGroupInput
 	TargetGroupAttributes []*elb.ModifyTargetGroupAttributesInput
-	Listener              *elb.CreateListenerInput
+	// Listener is the one that users reach: HTTPS where there is a certificate.
+	Listener *elb.CreateListenerInput
+	// Redirect sends those who come by HTTP to HTTPS; nil without a certificate.
+	Redirect *elb.CreateListenerInput
 	// Rule forwards to both target groups. Its weights are only ever written when it is
 	// created: from then on ECS owns them.
 	Rule *elb.CreateRuleInput
@@ -28,13 +31,13 @@ const rulePriority = 100
 func (s *settings) loadBalancer() *LoadBalancer {
 	t := s.tuning
 	scheme := types.LoadBalancerSchemeEnumInternal
-	if t.InternetFacing {
+	if s.InternetFacing {
 		scheme = types.LoadBalancerSchemeEnumInternetFacing
 	}
 	all := &LoadBalancer{
 		LoadBalancer: &elb.CreateLoadBalancerInput{
 			Name: aws.String(s.names.loadBalancer), Type: types.LoadBalancerTypeEnumApplication, Scheme: scheme,
-			IpAddressType: types.IpAddressTypeIpv4, Subnets: t.LoadBalancerSubnets, SecurityGroups: t.LoadBalancerSecurityGroups,
+			IpAddressType: types.IpAddressTypeIpv4, Subnets: s.BalancerSubnets, SecurityGroups: s.BalancerSecurityGroups,
 			Tags: elbTags(s.ownership()),
 		},
 		Attributes: &elb.ModifyLoadBalancerAttributesInput{
@@ -46,6 +49,7 @@ func (s *settings) loadBalancer() *LoadBalancer {
 			},
 		},
 		Listener: s.listener(),
+		Redirect: s.redirect(),
 		Rule:     s.rule(),
 	}
 	for _, name := range []string{s.names.blue, s.names.green} {
@@ -73,7 +77,7 @@ func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttr
 	return &elb.ModifyTargetGroupAttributesInput{
 		TargetGroupArn: aws.String(ARN("target-group", name)),
 		Attributes: []types.TargetGroupAttribute{
-			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(s.tuning.DrainSeconds))},
+			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(int(s.drain.Seconds())))},
 			// A Streamlit session lives in one process: uploads and media of a page must reach it.
 			{Key: aws.String("stickiness.enabled"), Value: aws.String("true")},
 			{Key: aws.String("stickiness.type"), Value: aws.String("lb_cookie")},
@@ -93,12 +97,28 @@ func (s *settings) listener() *elb.CreateListenerInput {
 		}}},
 		Tags: elbTags(s.ownership()),
 	}
-	if s.tuning.Certificate != "" {
+	if s.Certificate != "" {
 		listener.Port, listener.Protocol = aws.Int32(443), types.ProtocolEnumHttps
-		listener.Certificates = []types.Certificate{{CertificateArn: aws.String(s.tuning.Certificate)}}
+		listener.Certificates = []types.Certificate{{CertificateArn: aws.String(s.Certificate)}}
 		listener.SslPolicy = aws.String("ELBSecurityPolicy-TLS13-1-2-2021-06")
 	}
 	return listener
+}
+
+// redirect answers HTTP with the same address under HTTPS.
+func (s *settings) redirect() *elb.CreateListenerInput {
+	if s.Certificate == "" {
+		return nil
+	}
+	return &elb.CreateListenerInput{
+		LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
+		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
+		DefaultActions: []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{
+			Protocol: aws.String("HTTPS"), Port: aws.String("443"), Host: aws.String("#{host}"), Path: aws.String("/#{path}"), Query: aws.String("#{query}"),
+			StatusCode: types.RedirectActionStatusCodeEnumHttp301,
+		}}},
+		Tags: elbTags(s.ownership()),
+	}
 }
 
 func (s *settings) rule() *elb.CreateRuleInput {

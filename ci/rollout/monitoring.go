@@ -72,8 +72,8 @@ func (s *settings) alarm(name, description string, threshold float64, periods, p
 		// No request in a minute is no data, and no error.
 		TreatMissingData: aws.String("notBreaching"),
 	}
-	if s.tuning.AlarmTopic != "" {
-		alarm.AlarmActions = []string{s.tuning.AlarmTopic}
+	if s.AlarmTopic != "" {
+		alarm.AlarmActions = []string{s.AlarmTopic}
 	}
 	for _, t := range s.ownership() {
 		alarm.Tags = append(alarm.Tags, types.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})

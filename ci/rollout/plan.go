@@ -108,6 +108,9 @@ func (p *Plan) Resources() []Resource {
 		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
 		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
 	}...)
+	if redirect := lb.Redirect; redirect != nil {
+		all = append(all, Resource{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *redirect.Port), []any{redirect}})
+	}
 	for _, alarm := range p.Alarms {
 		all = append(all, Resource{"alarm", *alarm.AlarmName, []any{alarm}})
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -219,19 +220,30 @@ func TestNoResourceRefersToALaterOne(t *testing.T) {
 	assert.True(t, known["listener-rule"] && known["target-group"])
 }
 
-func TestCertificateTopicAndWritableRootChangeWhatTheyShould(t *testing.T) {
+func TestTheKeysAroundTheServiceChangeWhatTheyShould(t *testing.T) {
 	in := input(Production)
-	tuning := DefaultTuning()
-	tuning.Certificate = "arn:aws:acm:ap-south-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
-	tuning.AlarmTopic = "arn:aws:sns:ap-south-1:" + testAccount + ":on-call"
-	tuning.InternetFacing, tuning.WritableRoot, tuning.EphemeralGiB = true, true, 30
-	in.Tuning = &tuning
+	r := &in.Config.Rollout
+	r.Certificate = "arn:aws:acm:ap-south-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
+	r.AlarmTopic = "arn:aws:sns:ap-south-1:" + testAccount + ":on-call"
+	r.InternetFacing, r.AssignPublicIP, r.WritableRoot, r.EphemeralStorage = true, true, true, 30
+	r.BalancerSubnets = []string{"subnet-0123456789abcdef8", "subnet-0123456789abcdef9"}
+	r.BalancerSecurityGroups = []string{"sg-0123456789abcdef9"}
+	r.Drain = config.Duration(90 * time.Second)
 	in.Config.Image.Volumes = nil
 	plan := mustPlan(t, in)
 	assert.EqualValues(t, 443, *plan.LoadBalancer.Listener.Port)
-	assert.Equal(t, tuning.Certificate, *plan.LoadBalancer.Listener.Certificates[0].CertificateArn)
+	assert.Equal(t, r.Certificate, *plan.LoadBalancer.Listener.Certificates[0].CertificateArn)
+	assert.EqualValues(t, 80, *plan.LoadBalancer.Redirect.Port)
+	assert.Equal(t, "443", *plan.LoadBalancer.Redirect.DefaultActions[0].RedirectConfig.Port)
+	assert.Equal(t, r.BalancerSubnets, plan.LoadBalancer.LoadBalancer.Subnets)
+	assert.Equal(t, r.BalancerSecurityGroups, plan.LoadBalancer.LoadBalancer.SecurityGroups)
+	for _, group := range plan.LoadBalancer.TargetGroupAttributes {
+		assert.Contains(t, string(wire.JSON(group)), `"Value": "90"`)
+	}
+	assert.EqualValues(t, "ENABLED", plan.Service.NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp)
+	assert.EqualValues(t, "ENABLED", plan.Trial.Task.NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp)
 	assert.EqualValues(t, "internet-facing", plan.LoadBalancer.LoadBalancer.Scheme)
-	assert.Equal(t, []string{tuning.AlarmTopic}, plan.Alarms[0].AlarmActions)
+	assert.Equal(t, []string{r.AlarmTopic}, plan.Alarms[0].AlarmActions)
 	assert.EqualValues(t, 30, plan.TaskDefinition.EphemeralStorage.SizeInGiB)
 	require.Len(t, plan.TaskDefinition.ContainerDefinitions, 1, "nothing to prepare")
 	assert.False(t, *plan.TaskDefinition.ContainerDefinitions[0].ReadonlyRootFilesystem)

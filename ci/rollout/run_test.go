@@ -79,7 +79,7 @@ func TestWhatIsRiskyIsWarnedOf(t *testing.T) {
 	in.Config.Rollout.BakeMinutes = 50
 	in.Config.Image.StartBudget = config.Duration(5 * time.Minute)
 	result := Run(context.Background(), in)
-	assert.Equal(t, []string{NotEncrypted.Name, SingleTask.Name, StartPeriodShort.Name, LongRollout.Name}, codesOf(result.Stage.Warnings))
+	assert.Equal(t, []string{SingleTask.Name, StartPeriodShort.Name, LongRollout.Name, NotEncrypted.Name}, codesOf(result.Stage.Warnings))
 }
 
 func TestTheStageIsASerialisableVerdict(t *testing.T) {

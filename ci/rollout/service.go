@@ -21,6 +21,10 @@ func (s *settings) cluster() *ecs.CreateClusterInput {
 }
 
 func (s *settings) service() *ecs.CreateServiceInput {
+	address := types.AssignPublicIpDisabled
+	if s.AssignPublicIP {
+		address = types.AssignPublicIpEnabled
+	}
 	return &ecs.CreateServiceInput{
 		Cluster:     aws.String(s.names.cluster),
 		ServiceName: aws.String(s.names.service),
@@ -35,7 +39,7 @@ func (s *settings) service() *ecs.CreateServiceInput {
 		DeploymentController:    &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
 		DeploymentConfiguration: s.deployment(),
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
-			Subnets: s.Subnets, SecurityGroups: s.SecurityGroups, AssignPublicIp: types.AssignPublicIpDisabled,
+			Subnets: s.Subnets, SecurityGroups: s.SecurityGroups, AssignPublicIp: address,
 		}},
 		LoadBalancers: []types.LoadBalancer{s.attachment()},
 		// Until then the load balancer's opinion of a starting task is not asked for.

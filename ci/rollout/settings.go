@@ -35,6 +35,7 @@ type settings struct {
 	strategy    strategy
 	startPeriod time.Duration
 	startBudget time.Duration
+	drain       time.Duration
 	// roleMade says that the execution role is ours to make: the configuration names none.
 	roleMade bool
 
@@ -57,6 +58,7 @@ func newSettings(in Input) *settings {
 		Rollout: in.Config.Rollout, environment: in.Environment, names: namesOf(in.Config, in.Environment), tuning: tuning,
 		app: in.Config.Image, application: in.Config.Name, strategy: strategy(in.Config.Rollout.Strategy),
 		startPeriod: time.Duration(in.Config.Rollout.StartPeriod), startBudget: time.Duration(in.Config.Image.StartBudget),
+		drain: time.Duration(in.Config.Rollout.Drain),
 		image: in.Image, imageBuilt: in.Image != "", commit: in.Commit, version: in.Version,
 	}
 	s.Subnets, s.SecurityGroups = slices.Clone(s.Subnets), slices.Clone(s.SecurityGroups)
@@ -66,11 +68,11 @@ func newSettings(in Input) *settings {
 	if s.roleMade = s.ExecutionRole == ""; s.roleMade {
 		s.ExecutionRole = roleARN(s.Region, s.Account, s.names.executionRole)
 	}
-	if len(s.tuning.LoadBalancerSubnets) == 0 {
-		s.tuning.LoadBalancerSubnets = s.Subnets
+	if len(s.BalancerSubnets) == 0 {
+		s.BalancerSubnets = s.Subnets
 	}
-	if len(s.tuning.LoadBalancerSecurityGroups) == 0 {
-		s.tuning.LoadBalancerSecurityGroups = s.SecurityGroups
+	if len(s.BalancerSecurityGroups) == 0 {
+		s.BalancerSecurityGroups = s.SecurityGroups
 	}
 	return s
 }
@@ -97,6 +99,10 @@ func (s *settings) fillExamples() {
 	fill("rollout.vpc", &s.VPC, "vpc-0e0a0b1e0e0a0b1e0")
 	list("rollout.subnets", &s.Subnets, "subnet-0e0a0b1e0e0a0b1e1", "subnet-0e0a0b1e0e0a0b1e2")
 	list("rollout.security_groups", &s.SecurityGroups, "sg-0e0a0b1e0e0a0b1e3")
+	if s.InternetFacing {
+		fill("rollout.certificate", &s.Certificate,
+			"arn:"+partition.ID(s.Region)+":acm:"+s.Region+":"+s.Account+":certificate/0e0a0b1e-0000-4000-8000-000000000000")
+	}
 	if s.image == "" {
 		s.image = s.app.Repository + "@" + PlaceholderDigest
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
 // ContainerName is the name of the application's container.
@@ -46,20 +48,23 @@ func (s *settings) taskDefinition() *ecs.RegisterTaskDefinitionInput {
 			CpuArchitecture: types.CPUArchitecture(s.tuning.Architecture), OperatingSystemFamily: types.OSFamilyLinux,
 		},
 	}
-	if s.tuning.EphemeralGiB > 0 {
-		task.EphemeralStorage = &types.EphemeralStorage{SizeInGiB: int32(s.tuning.EphemeralGiB)}
+	if s.EphemeralStorage > fargateStorage {
+		task.EphemeralStorage = &types.EphemeralStorage{SizeInGiB: int32(s.EphemeralStorage)}
 	}
 	app := s.appContainer()
-	paths := s.writablePaths()
-	for _, path := range paths {
-		volume := volumeName(path)
+	scratch := s.scratchPaths()
+	for _, path := range scratch {
 		// No host and no file system: fresh scratch storage for each task.
-		task.Volumes = append(task.Volumes, types.Volume{Name: aws.String(volume)})
-		app.MountPoints = append(app.MountPoints, types.MountPoint{SourceVolume: aws.String(volume), ContainerPath: aws.String(path), ReadOnly: aws.Bool(false)})
+		task.Volumes = append(task.Volumes, types.Volume{Name: aws.String(volumeName(path))})
+		app.MountPoints = append(app.MountPoints, mountPoint(path))
 	}
-	if len(paths) > 0 {
+	if len(scratch) > 0 {
 		app.DependsOn = []types.ContainerDependency{{ContainerName: aws.String(prepareName), Condition: types.ContainerConditionSuccess}}
-		task.ContainerDefinitions = append(task.ContainerDefinitions, s.prepareContainer(app.MountPoints, paths))
+		task.ContainerDefinitions = append(task.ContainerDefinitions, s.prepareContainer(app.MountPoints, scratch))
+	}
+	for _, volume := range s.Volumes {
+		task.Volumes = append(task.Volumes, fileSystem(volume))
+		app.MountPoints = append(app.MountPoints, mountPoint(volume.Path))
 	}
 	task.ContainerDefinitions = append(task.ContainerDefinitions, app)
 	return task
@@ -76,7 +81,7 @@ func (s *settings) appContainer() types.ContainerDefinition {
 		PortMappings: []types.PortMapping{{
 			ContainerPort: aws.Int32(int32(s.app.Port)), HostPort: aws.Int32(int32(s.app.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
 		}},
-		ReadonlyRootFilesystem: aws.Bool(!s.tuning.WritableRoot),
+		ReadonlyRootFilesystem: aws.Bool(!s.WritableRoot),
 		LinuxParameters: &types.LinuxParameters{
 			Capabilities: &types.KernelCapabilities{Drop: []string{"ALL"}},
 			// Reaps children and forwards SIGTERM, which a shell as first process would not.
@@ -116,10 +121,41 @@ func (s *settings) prepareContainer(mounts []types.MountPoint, paths []string) t
 	}
 }
 
-// writablePaths are the declared volumes and, under a read-only root, /tmp.
-func (s *settings) writablePaths() []string {
-	paths := slices.Clone(s.app.Volumes)
-	if !s.tuning.WritableRoot && !slices.Contains(paths, "/tmp") {
+// fargateStorage is the scratch storage in GiB that a task has unless it asks for more.
+const fargateStorage = 20
+
+func mountPoint(path string) types.MountPoint {
+	return types.MountPoint{SourceVolume: aws.String(volumeName(path)), ContainerPath: aws.String(path), ReadOnly: aws.Bool(false)}
+}
+
+// fileSystem is a volume that outlives the task. Nothing prepares it: its modes are those
+// of the access point, or of whoever made the directory.
+func fileSystem(volume config.Volume) types.Volume {
+	efs := &types.EFSVolumeConfiguration{FileSystemId: aws.String(volume.FileSystem), TransitEncryption: types.EFSTransitEncryptionEnabled}
+	if volume.AccessPoint != "" || volume.IAM {
+		efs.AuthorizationConfig = &types.EFSAuthorizationConfig{}
+	}
+	if volume.AccessPoint != "" {
+		efs.AuthorizationConfig.AccessPointId = aws.String(volume.AccessPoint)
+	}
+	if volume.IAM {
+		efs.AuthorizationConfig.Iam = types.EFSAuthorizationConfigIAMEnabled
+	}
+	return types.Volume{Name: aws.String(volumeName(volume.Path)), EfsVolumeConfiguration: efs}
+}
+
+// unkept are the declared volumes that no file system keeps: what a task writes there is
+// gone with it.
+func (s *settings) unkept() []string {
+	return slices.DeleteFunc(slices.Clone(s.app.Volumes), func(path string) bool {
+		return slices.ContainsFunc(s.Volumes, func(v config.Volume) bool { return v.Path == path })
+	})
+}
+
+// scratchPaths are those volumes and, under a read-only root, /tmp.
+func (s *settings) scratchPaths() []string {
+	paths := s.unkept()
+	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v config.Volume) bool { return v.Path == "/tmp" }) {
 		paths = append(paths, "/tmp")
 	}
 	return paths
@@ -144,7 +180,7 @@ func (s *settings) environmentVariables() []types.KeyValuePair {
 	if vars == nil {
 		vars = map[string]string{}
 	}
-	if _, set := vars["HOME"]; !set && !s.tuning.WritableRoot {
+	if _, set := vars["HOME"]; !set && !s.WritableRoot {
 		if _, set := s.app.Vars["HOME"]; !set {
 			vars["HOME"] = "/tmp" // libraries write caches there, and nothing else is writable
 		}

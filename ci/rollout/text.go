@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -123,6 +125,13 @@ func (p *Plan) Markdown() string {
 		}
 		b.WriteString("\n")
 	}
+	kept, lost := p.settings.storage()
+	if kept != "" {
+		fmt.Fprintf(&b, "Volumes that are kept: %s.\n\n", kept)
+	}
+	if lost != "" {
+		fmt.Fprintf(&b, "Scratch volumes, fresh for each task and gone with it: %s.\n\n", lost)
+	}
 	b.WriteString("## Duration\n\n| Phase | Time |\n| --- | --- |\n")
 	for _, phase := range p.Estimate.Phases {
 		fmt.Fprintf(&b, "| %s | %s |\n", phase.Name, words(phase.Time))
@@ -162,6 +171,10 @@ func words(d time.Duration) string {
 // the calls as the AWS CLI takes them; what does not exist yet is named in double braces.
 func (p *Plan) Files() []verdict.ReportFile {
 	lb := p.LoadBalancer
+	listeners := []*elb.CreateListenerInput{lb.Listener}
+	if lb.Redirect != nil {
+		listeners = append(listeners, lb.Redirect)
+	}
 	files := []verdict.ReportFile{
 		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
 		{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)},
@@ -170,7 +183,7 @@ func (p *Plan) Files() []verdict.ReportFile {
 		{Path: "rollout/load-balancer.json", Content: encodeCalls(
 			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
 			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
-			call{"createListener", lb.Listener}, call{"createRule", lb.Rule})},
+			call{"createListener", listeners}, call{"createRule", lb.Rule})},
 		{Path: "rollout/scaling.json", Content: encodeCalls(
 			call{"registerScalableTarget", p.Scaling.Target}, call{"putScalingPolicy", p.Scaling.Policies})},
 		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms}, call{"putDashboard", p.Dashboard})},

@@ -5,16 +5,10 @@ package rollout
 type Tuning struct {
 	// Architecture is X86_64 or ARM64, and must be that of the image.
 	Architecture string
-	// WritableRoot leaves the container's root file system writable. By default only
-	// /tmp and the declared volumes are.
-	WritableRoot bool
 	// MinimumHealthyPercent and MaximumPercent bound the running tasks during a deployment.
 	MinimumHealthyPercent, MaximumPercent int
 	// BreakerFailures is how many failed tasks end a rolling deployment, 1..200.
 	BreakerFailures int
-	// DrainSeconds is how long a target may finish its requests, 0..3600. AWS's own
-	// default of 300 s would dominate the time of a rollout.
-	DrainSeconds int
 	// StopSeconds is how long the application may take to end after SIGTERM, 2..120.
 	StopSeconds int
 	// GroupStickinessSeconds is how long a browser stays with one colour, 1..604800. While
@@ -26,20 +20,10 @@ type Tuning struct {
 	// IdleSeconds is how long the load balancer keeps a silent connection, 1..4000.
 	// A Streamlit page is one websocket that may say nothing for minutes.
 	IdleSeconds int
-	// Certificate is the ARN of a certificate of AWS Certificate Manager; empty listens on HTTP.
-	Certificate string
-	// InternetFacing makes the load balancer public; it demands a certificate.
-	InternetFacing bool
-	// LoadBalancerSubnets and LoadBalancerSecurityGroups default to those of the tasks.
-	LoadBalancerSubnets, LoadBalancerSecurityGroups []string
 	// Errors5xx is how many 5xx answers a minute raise the alarm, LatencySeconds the
 	// 95th percentile of the response time that does.
 	Errors5xx      float64
 	LatencySeconds float64
-	// AlarmTopic is the ARN of an SNS topic that alarms notify; empty for none.
-	AlarmTopic string
-	// EphemeralGiB is the size of the task's scratch storage, 21..200; 0 for Fargate's 20.
-	EphemeralGiB int
 }
 
 // DefaultTuning returns the values used when nothing else is said.
@@ -47,8 +31,8 @@ func DefaultTuning() Tuning {
 	return Tuning{
 		Architecture:          "X86_64",
 		MinimumHealthyPercent: 100, MaximumPercent: 200,
-		BreakerFailures: 3,
-		DrainSeconds:    30, StopSeconds: 30,
+		BreakerFailures:        3,
+		StopSeconds:            30,
 		GroupStickinessSeconds: 300, TargetStickinessSeconds: 3600, IdleSeconds: 300,
 		Errors5xx: 5, LatencySeconds: 5,
 	}

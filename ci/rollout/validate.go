@@ -71,6 +71,7 @@ func (s *settings) validate() []*verdict.Problem {
 	c.checkScaling()
 	c.checkStrategy()
 	c.checkLoadBalancer()
+	c.checkKeys()
 	return c.problems
 }
 
@@ -210,9 +211,7 @@ func (c *checker) checkSize() {
 	case !slices.Contains(sizes, c.Memory):
 		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory, listSizes(sizes))
 	}
-	if g := c.tuning.EphemeralGiB; g != 0 {
-		c.within(SizeInvalid, "tuning.EphemeralGiB", float64(g), 21, 200)
-	}
+	c.within(SizeInvalid, "rollout.ephemeral_storage", float64(c.EphemeralStorage), fargateStorage, 200)
 	if a := c.tuning.Architecture; a != "X86_64" && a != "ARM64" {
 		c.bad(PlanInvalid, "tuning.Architecture: %q is not X86_64 or ARM64", a)
 	}
@@ -239,18 +238,7 @@ func (c *checker) checkContainer() {
 	if !slices.Contains(logRetentions, c.LogDays) {
 		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(logRetentions), "[]"))
 	}
-	seen := map[string]string{}
-	for i, path := range c.app.Volumes {
-		key := fmt.Sprintf("image.volumes[%d]", i)
-		if !volumeForm.MatchString(path) || strings.Contains(path, "..") {
-			c.bad(PlanInvalid, "%s: %q is not an absolute path", key, path)
-			continue
-		}
-		if other, twice := seen[volumeName(path)]; twice {
-			c.bad(PlanInvalid, "%s: %q has the same volume name as %q", key, path, other)
-		}
-		seen[volumeName(path)] = path
-	}
+	c.checkVolumes()
 }
 
 // checkVariables never repeats a value: it may be a secret put in the wrong place.
@@ -322,18 +310,18 @@ func (c *checker) checkNetwork() {
 	c.ids("rollout.subnets", c.Subnets, subnetForm, 1, 16)
 	c.ids("rollout.security_groups", c.SecurityGroups, groupForm, 1, 5)
 	// A load balancer of this type stands in two zones at least, so it needs two subnets.
-	key := "tuning.LoadBalancerSubnets"
-	if slices.Equal(c.tuning.LoadBalancerSubnets, c.Subnets) {
+	key := "rollout.balancer_subnets"
+	if slices.Equal(c.BalancerSubnets, c.Subnets) {
 		key = "rollout.subnets"
 	}
-	if n := len(c.tuning.LoadBalancerSubnets); n < 2 {
+	if n := len(c.BalancerSubnets); n < 2 {
 		c.bad(NetworkInvalid, "%s: the load balancer needs subnets in two zones, there is %d", key, n)
 	}
 	if key != "rollout.subnets" {
-		c.ids(key, c.tuning.LoadBalancerSubnets, subnetForm, 2, 16)
+		c.ids(key, c.BalancerSubnets, subnetForm, 2, 16)
 	}
-	if !slices.Equal(c.tuning.LoadBalancerSecurityGroups, c.SecurityGroups) {
-		c.ids("tuning.LoadBalancerSecurityGroups", c.tuning.LoadBalancerSecurityGroups, groupForm, 1, 5)
+	if !slices.Equal(c.BalancerSecurityGroups, c.SecurityGroups) {
+		c.ids("rollout.balancer_security_groups", c.BalancerSecurityGroups, groupForm, 1, 5)
 	}
 }
 
@@ -410,16 +398,16 @@ func (c *checker) checkStrategy() {
 
 func (c *checker) checkLoadBalancer() {
 	t := c.tuning
-	c.within(PlanInvalid, "tuning.DrainSeconds", float64(t.DrainSeconds), 0, 3600)
+	c.within(PlanInvalid, "rollout.drain (seconds)", c.drain.Seconds(), 0, 3600)
 	c.within(PlanInvalid, "tuning.GroupStickinessSeconds", float64(t.GroupStickinessSeconds), 1, 604800)
 	c.within(PlanInvalid, "tuning.TargetStickinessSeconds", float64(t.TargetStickinessSeconds), 1, 604800)
 	c.within(PlanInvalid, "tuning.IdleSeconds", float64(t.IdleSeconds), 1, 4000)
 	c.within(PlanInvalid, "tuning.Errors5xx", t.Errors5xx, 1, 1e6)
 	c.within(PlanInvalid, "tuning.LatencySeconds", t.LatencySeconds, 0.001, 3600)
-	c.optionalARN("tuning.Certificate", t.Certificate, "acm", "certificate/")
-	c.optionalARN("tuning.AlarmTopic", t.AlarmTopic, "sns", "")
-	if t.InternetFacing && t.Certificate == "" {
-		c.bad(PlanInvalid, "tuning.InternetFacing: a public load balancer needs a certificate")
+	c.optionalARN("rollout.certificate", c.Certificate, "acm", "certificate/")
+	c.optionalARN("rollout.alarm_topic", c.AlarmTopic, "sns", "")
+	if c.InternetFacing && c.Certificate == "" {
+		c.bad(PlanInvalid, "rollout.internet_facing: a public load balancer needs rollout.certificate")
 	}
 }
 

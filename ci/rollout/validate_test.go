@@ -34,6 +34,13 @@ func roll(change func(*config.Rollout)) func(*Input) {
 	return func(in *Input) { change(&in.Config.Rollout) }
 }
 
+const testKey = "arn:aws:kms:ap-south-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"
+
+// keys lets the pipeline make the execution role, and lets that decrypt with a key.
+func keys(key string) func(*Input) {
+	return roll(func(r *config.Rollout) { r.ExecutionRole, r.KMSKeys = "", []string{key} })
+}
+
 func TestEachMistakeIsNamed(t *testing.T) {
 	const other = "999988887777"
 	for _, c := range []oneProblem{
@@ -80,7 +87,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"memory between the sizes of 32 vCPU", roll(func(r *config.Rollout) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid, "61440 122880 249856 MiB"},
 		{"too little memory for the CPU", roll(func(r *config.Rollout) { r.Memory = 1024 }), SizeInvalid, "2048"},
 		{"memory between two sizes", roll(func(r *config.Rollout) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
-		{"scratch storage that is too large", tune(func(t *Tuning) { t.EphemeralGiB = 201 }), SizeInvalid, "EphemeralGiB"},
+		{"scratch storage that is too large", roll(func(r *config.Rollout) { r.EphemeralStorage = 201 }), SizeInvalid, "rollout.ephemeral_storage"},
 		{"an unknown architecture", tune(func(t *Tuning) { t.Architecture = "amd64" }), PlanInvalid, "amd64"},
 
 		{"port 70000", func(in *Input) { in.Config.Image.Port = 70000 }, PlanInvalid, "image.port"},
@@ -114,8 +121,8 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"the same subnet twice", roll(func(r *config.Rollout) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid, "rollout.subnets[1]"},
 		{"a name for a security group", roll(func(r *config.Rollout) { r.SecurityGroups = []string{"default"} }), NetworkInvalid, "rollout.security_groups[0]"},
 		{"no security group", roll(func(r *config.Rollout) { r.SecurityGroups = nil }), NetworkInvalid, "rollout.security_groups"},
-		{"one subnet for the load balancer", tune(func(t *Tuning) { t.LoadBalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "LoadBalancerSubnets[1]"},
-		{"a strange group for the load balancer", tune(func(t *Tuning) { t.LoadBalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "LoadBalancerSecurityGroups[0]"},
+		{"one subnet for the load balancer", roll(func(r *config.Rollout) { r.BalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "rollout.balancer_subnets[1]"},
+		{"a strange group for the load balancer", roll(func(r *config.Rollout) { r.BalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "rollout.balancer_security_groups[0]"},
 
 		{"no task at all", roll(func(r *config.Rollout) { r.Min = 0 }), ScalingInvalid, "rollout.min"},
 		{"min above max", roll(func(r *config.Rollout) { r.Min = 7 }), ScalingInvalid, "rollout.min"},
@@ -137,15 +144,31 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"steps of negative length", roll(func(r *config.Rollout) { r.LinearStepMinutes = -1 }), StrategyInvalid, "rollout.linear_step_minutes"},
 		{"a breaker that never trips", tune(func(t *Tuning) { t.BreakerFailures = 0 }), StrategyInvalid, "BreakerFailures"},
 
-		{"draining for two hours", tune(func(t *Tuning) { t.DrainSeconds = 7200 }), PlanInvalid, "DrainSeconds"},
+		{"draining for two hours", roll(func(r *config.Rollout) { r.Drain = config.Duration(2 * time.Hour) }), PlanInvalid, "rollout.drain"},
 		{"no stickiness between groups", tune(func(t *Tuning) { t.GroupStickinessSeconds = 0 }), PlanInvalid, "GroupStickinessSeconds"},
 		{"no stickiness to a task", tune(func(t *Tuning) { t.TargetStickinessSeconds = 0 }), PlanInvalid, "TargetStickinessSeconds"},
 		{"no idle time", tune(func(t *Tuning) { t.IdleSeconds = 0 }), PlanInvalid, "IdleSeconds"},
 		{"an alarm that always rings", tune(func(t *Tuning) { t.Errors5xx = 0 }), PlanInvalid, "Errors5xx"},
 		{"an alarm on no latency", tune(func(t *Tuning) { t.LatencySeconds = 0 }), PlanInvalid, "LatencySeconds"},
-		{"a certificate by name", tune(func(t *Tuning) { t.Certificate = "example.com" }), PlanInvalid, "tuning.Certificate"},
-		{"a topic of another account", tune(func(t *Tuning) { t.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "tuning.AlarmTopic"},
-		{"a public load balancer without encryption", tune(func(t *Tuning) { t.InternetFacing = true }), PlanInvalid, "certificate"},
+		{"a certificate by name", roll(func(r *config.Rollout) { r.Certificate = "example.com" }), PlanInvalid, "rollout.certificate"},
+		{"a topic of another account", roll(func(r *config.Rollout) { r.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "rollout.alarm_topic"},
+		{"a public load balancer without encryption", roll(func(r *config.Rollout) { r.InternetFacing = true }), PlanInvalid, "rollout.certificate"},
+		{"a certificate of another region", roll(func(r *config.Rollout) {
+			r.Certificate = "arn:aws:acm:us-east-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
+		}), AccountMismatch, "rollout.certificate"},
+		{"a key by its alias", keys("arn:aws:kms:ap-south-1:" + testAccount + ":alias/secrets"), PlanInvalid, "rollout.kms_keys[0]"},
+		{"a key of another region", keys("arn:aws:kms:us-east-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"), AccountMismatch, "rollout.kms_keys[0]"},
+		{"a key for a role that is given", roll(func(r *config.Rollout) { r.KMSKeys = []string{testKey} }), RoleInvalid, "rollout.execution_role"},
+		{"a key without a secret", roll(func(r *config.Rollout) { r.KMSKeys, r.ExecutionRole, r.Secrets = []string{testKey}, "", nil }), PlanInvalid, "nothing to decrypt"},
+		{"a file system over the application", roll(func(r *config.Rollout) {
+			r.Volumes = []config.Volume{{Path: "/app", FileSystem: "fs-0123456789abcdef0"}}
+		}), PlanInvalid, "would hide"},
+		{"a file system over the model", roll(func(r *config.Rollout) {
+			r.Volumes = []config.Volume{{Path: "/app/models", FileSystem: "fs-0123456789abcdef0"}}
+		}), PlanInvalid, "would hide"},
+		{"a file system at the name of another volume", roll(func(r *config.Rollout) {
+			r.Volumes = []config.Volume{{Path: "/logs", FileSystem: "fs-0123456789abcdef0"}}
+		}), PlanInvalid, "same volume name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := input("staging")

@@ -257,7 +257,7 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 		{"bounds", func(in *rollout.Input) { in.Config.Rollout.Max = 9 }, []string{"scalable target"}},
 		{"target", func(in *rollout.Input) { in.Config.Rollout.TargetCPU = 55 }, []string{"scaling policy"}},
 		{"threshold", func(in *rollout.Input) { in.Tuning.LatencySeconds = 9 }, []string{"alarm"}},
-		{"drain", func(in *rollout.Input) { in.Tuning.DrainSeconds = 60 }, []string{"target group", "target group"}},
+		{"drain", func(in *rollout.Input) { in.Config.Rollout.Drain = config.Duration(time.Minute) }, []string{"target group", "target group"}},
 		{"idle", func(in *rollout.Input) { in.Tuning.IdleSeconds = 90 }, []string{"load balancer"}},
 	} {
 		c.change(&in)

@@ -47,13 +47,16 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 		return err
 	}
 	for _, want := range s.plan.Alarms {
+		have, exists := there[*want.AlarmName]
+		if exists {
+			want = keepActions(have, want)
+		}
 		i := s.add("alarm", *want.AlarmName)
 		i.write = func(ctx context.Context) error {
 			// One call replaces the whole alarm.
 			_, err := s.clients.CloudWatch.PutMetricAlarm(ctx, resolve(s, want))
 			return err
 		}
-		have, exists := there[*want.AlarmName]
 		if have.StateValue == types.StateValueAlarm {
 			s.alarmed = append(s.alarmed, *want.AlarmName)
 		}
@@ -67,9 +70,6 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 		}
 		if s.own(i, tags) {
 			i.differs(compare(wire.Encode(&have), wire.Encode(resolve(s, want))))
-			if len(have.AlarmActions) > 0 && len(want.AlarmActions) == 0 {
-				i.differs([]Difference{shown("AlarmActions", have.AlarmActions, nil)})
-			}
 		}
 	}
 	return nil

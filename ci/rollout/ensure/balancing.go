@@ -19,8 +19,10 @@ import (
 type balancing struct {
 	balancer *types.LoadBalancer
 	groups   map[string]*types.TargetGroup
-	listener *types.Listener
-	rule     *types.Rule
+	// listeners are all of the load balancer; listener is the one that the service is behind.
+	listeners []types.Listener
+	listener  *types.Listener
+	rule      *types.Rule
 	// tags are by ARN.
 	tags map[string]map[string]string
 }
@@ -47,54 +49,54 @@ func (s *State) findBalancing(ctx context.Context) (*balancing, error) {
 	if err == nil && len(out.LoadBalancers) > 0 {
 		b.balancer = &out.LoadBalancers[0]
 		arns = append(arns, *b.balancer.LoadBalancerArn)
-		if err := s.findListener(ctx, b); err != nil {
-			return nil, err
+		listeners, err := s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn})
+		if err != nil {
+			return nil, fmt.Errorf("describe listeners: %w", err)
+		}
+		for b.listeners = listeners.Listeners; aws.ToString(listeners.NextMarker) != ""; b.listeners = append(b.listeners, listeners.Listeners...) {
+			listeners, err = s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn, Marker: listeners.NextMarker})
+			if err != nil {
+				return nil, fmt.Errorf("describe listeners: %w", err)
+			}
+		}
+		for _, l := range b.listeners {
+			arns = append(arns, *l.ListenerArn)
 		}
 	}
-	if b.listener != nil {
-		arns = append(arns, *b.listener.ListenerArn)
+	if err := s.findTags(ctx, b, arns); err != nil {
+		return nil, err
 	}
-	if b.rule != nil {
-		arns = append(arns, *b.rule.RuleArn)
-	}
-	if len(arns) == 0 {
+	if b.listener = s.chooseListener(b); b.listener == nil {
 		return b, nil
 	}
-	tags, err := s.clients.Balancing.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: arns})
+	rules, err := s.clients.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: b.listener.ListenerArn})
 	if err != nil {
-		return nil, fmt.Errorf("describe tags of load balancer %s: %w", name, err)
+		return nil, fmt.Errorf("describe rules: %w", err)
 	}
-	for _, d := range tags.TagDescriptions {
-		of := map[string]string{}
-		for _, t := range d.Tags {
-			of[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	for _, r := range rules.Rules {
+		if aws.ToString(r.Priority) == strconv.Itoa(int(*want.Rule.Priority)) {
+			b.rule = &r
+			return b, s.findTags(ctx, b, []string{*r.RuleArn})
 		}
-		b.tags[aws.ToString(d.ResourceArn)] = of
 	}
 	return b, nil
 }
 
-func (s *State) findListener(ctx context.Context, b *balancing) error {
-	port := *s.plan.LoadBalancer.Listener.Port
-	listeners, err := s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn})
-	if err != nil {
-		return fmt.Errorf("describe listeners: %w", err)
-	}
-	for _, l := range listeners.Listeners {
-		if aws.ToInt32(l.Port) == port {
-			b.listener = &l
+// mostTagged is how many things one call of DescribeTags takes.
+const mostTagged = 20
+
+func (s *State) findTags(ctx context.Context, b *balancing, arns []string) error {
+	for chunk := range slices.Chunk(arns, mostTagged) {
+		tags, err := s.clients.Balancing.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: chunk})
+		if err != nil {
+			return fmt.Errorf("describe tags of load balancer %s: %w", *s.plan.LoadBalancer.LoadBalancer.Name, err)
 		}
-	}
-	if b.listener == nil {
-		return nil
-	}
-	rules, err := s.clients.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: b.listener.ListenerArn})
-	if err != nil {
-		return fmt.Errorf("describe rules: %w", err)
-	}
-	for _, r := range rules.Rules {
-		if aws.ToString(r.Priority) == strconv.Itoa(int(*s.plan.LoadBalancer.Rule.Priority)) {
-			b.rule = &r
+		for _, d := range tags.TagDescriptions {
+			of := map[string]string{}
+			for _, t := range d.Tags {
+				of[aws.ToString(t.Key)] = aws.ToString(t.Value)
+			}
+			b.tags[aws.ToString(d.ResourceArn)] = of
 		}
 	}
 	return nil
@@ -125,6 +127,7 @@ func (s *State) lookAtBalancing(ctx context.Context) error {
 		}
 	}
 	s.compareListener(found)
+	s.compareRedirect(found)
 	s.compareRule(found)
 	return nil
 }
@@ -167,6 +170,7 @@ func (s *State) lookAtBalancer(ctx context.Context, found *balancing) error {
 	if err != nil {
 		return fmt.Errorf("describe attributes of load balancer %s: %w", *want.Name, err)
 	}
+	attributes = i.keepProtection(out.Attributes, attributes)
 	options := compare(wire.Encode(out), wire.Encode(&elb.ModifyLoadBalancerAttributesInput{Attributes: attributes.Attributes}))
 	i.differs(options)
 	i.write = func(ctx context.Context) error {
@@ -312,106 +316,4 @@ func (s *State) serves(found *balancing, n int) bool {
 		}
 	}
 	return mine > 0
-}
-
-func (s *State) compareListener(found *balancing) {
-	want := s.plan.LoadBalancer.Listener
-	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
-	i := s.add("listener", fmt.Sprintf("%s:%d", balancer, *want.Port))
-	have := found.listener
-	if have == nil {
-		i.Action = Create
-		i.write = func(ctx context.Context) error {
-			out, err := s.clients.Balancing.CreateListener(ctx, resolve(s, want))
-			if err != nil {
-				return err
-			}
-			s.known[rollout.ARN("listener", balancer)] = *out.Listeners[0].ListenerArn
-			return nil
-		}
-		return
-	}
-	s.known[rollout.ARN("listener", balancer)] = *have.ListenerArn
-	if !s.own(i, found.tags[*have.ListenerArn]) {
-		return
-	}
-	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
-	i.write = func(ctx context.Context) error {
-		_, err := s.clients.Balancing.ModifyListener(ctx, &elb.ModifyListenerInput{
-			ListenerArn: have.ListenerArn, Protocol: want.Protocol, Certificates: want.Certificates, SslPolicy: want.SslPolicy, DefaultActions: want.DefaultActions,
-		})
-		return err
-	}
-}
-
-// compareRule leaves the weights out: from the rule's creation on they are ECS's, and who
-// puts them back undoes a deployment (terraform-aws-modules/terraform-aws-alb#409).
-func (s *State) compareRule(found *balancing) {
-	want := s.plan.LoadBalancer.Rule
-	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
-	i := s.add("listener rule", fmt.Sprintf("%s:%d/%d", balancer, *s.plan.LoadBalancer.Listener.Port, *want.Priority))
-	have := found.rule
-	if have == nil {
-		i.Action = Create
-		i.write = func(ctx context.Context) error {
-			out, err := s.clients.Balancing.CreateRule(ctx, resolve(s, want))
-			if err != nil {
-				return err
-			}
-			s.known[rollout.ARN("listener-rule", balancer)] = *out.Rules[0].RuleArn
-			return nil
-		}
-		return
-	}
-	s.known[rollout.ARN("listener-rule", balancer)] = *have.RuleArn
-	if !s.own(i, found.tags[*have.RuleArn]) {
-		return
-	}
-	i.differs(compare(wire.Encode(weightless(have.Conditions, have.Actions)), wire.Encode(weightless(resolve(s, want).Conditions, resolve(s, want).Actions))))
-	i.write = func(ctx context.Context) error {
-		actions := resolve(s, want).Actions
-		keepWeights(actions, have.Actions)
-		_, err := s.clients.Balancing.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: have.RuleArn, Conditions: want.Conditions, Actions: actions})
-		return err
-	}
-}
-
-// weightless are conditions and actions without weights, and the groups in the order of
-// their ARNs.
-func weightless(conditions []types.RuleCondition, actions []types.Action) *elb.ModifyRuleInput {
-	out := wire.Replace(&elb.ModifyRuleInput{Conditions: conditions, Actions: actions}, func(s string) string { return s })
-	for _, action := range out.Actions {
-		if action.ForwardConfig == nil {
-			continue
-		}
-		groups := action.ForwardConfig.TargetGroups
-		for n := range groups {
-			groups[n].Weight = nil
-		}
-		slices.SortFunc(groups, func(a, b types.TargetGroupTuple) int {
-			return strings.Compare(aws.ToString(a.TargetGroupArn), aws.ToString(b.TargetGroupArn))
-		})
-	}
-	return out
-}
-
-func keepWeights(to, from []types.Action) {
-	weights := map[string]*int32{}
-	for _, action := range from {
-		if action.ForwardConfig != nil {
-			for _, group := range action.ForwardConfig.TargetGroups {
-				weights[aws.ToString(group.TargetGroupArn)] = group.Weight
-			}
-		}
-	}
-	for _, action := range to {
-		if action.ForwardConfig == nil {
-			continue
-		}
-		for n, group := range action.ForwardConfig.TargetGroups {
-			if weight := weights[aws.ToString(group.TargetGroupArn)]; weight != nil {
-				action.ForwardConfig.TargetGroups[n].Weight = weight
-			}
-		}
-	}
 }

@@ -17,6 +17,9 @@ var (
 		"Put the value back, or choose another rollout.service, which is made anew beside the old one; then destroy the old one")
 	WriteFailed = failure("WRITE_FAILED", "AWS refused to make or change something that the service needs; the service itself was not touched.",
 		"Read AWS's words in the cause and mend it; the next run goes on where this one ended")
+	ProtectionKept = verdict.Code{Name: "PROTECTION_KEPT", Stage: verdict.Deploy,
+		Meaning: "Something that exists protects more than the plan does, so it was left as it is.",
+		Remedy:  "Say it in the configuration, with the key that the cause names; or change it in AWS, where it is not wanted"}
 	DestroyRefused = failure("DESTROY_REFUSED", "The name that confirms the deletion is not the service's; nothing was deleted.",
 		"Say the name of the service as the plan shows it, to delete what was made for it")
 	DestroyFailed = failure("DESTROY_FAILED", "Not everything could be deleted.",
@@ -27,5 +30,5 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{LookFailed, NotOurs, CannotChange, WriteFailed, DestroyRefused, DestroyFailed, PruneFailed}
+	return []verdict.Code{LookFailed, NotOurs, CannotChange, WriteFailed, ProtectionKept, DestroyRefused, DestroyFailed, PruneFailed}
 }

@@ -165,6 +165,19 @@ func (d *destroyer) balancing(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, other := range found.listeners {
+		// The redirect. Those of others go with the load balancer, whatever we do.
+		if found.listener != nil && *other.ListenerArn == *found.listener.ListenerArn || !d.own(&item{}, found.tags[*other.ListenerArn]) {
+			continue
+		}
+		name := fmt.Sprintf("%s:%d", balancer, aws.ToInt32(other.Port))
+		if err := d.delete("listener", name, found.tags[*other.ListenerArn], []string{"ListenerNotFound"}, func() error {
+			_, err := client.DeleteListener(ctx, &elb.DeleteListenerInput{ListenerArn: other.ListenerArn})
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	if found.balancer != nil {
 		arn := found.balancer.LoadBalancerArn
 		if err := d.delete("load balancer", balancer, found.tags[*arn], []string{"LoadBalancerNotFound"}, func() error {

@@ -152,7 +152,7 @@ func TestPruneKeepsTheNewestAndWhatIsInUse(t *testing.T) {
 	pruned, problem := Prune(ctx, w.aws.ECS, plan, 1)
 	require.Nil(t, problem)
 	assert.Equal(t, []string{arns[3], arns[2], arns[1], arns[0]}, pruned.Deregistered)
-	assert.Equal(t, []Kept{{arns[5], "one of the newest 1"}, {arns[4], "a rollback goes back to it"}}, pruned.Kept)
+	assert.Equal(t, []Kept{{arns[5], "the service runs it"}, {arns[4], "a rollback goes back to it"}}, pruned.Kept)
 	pruned, problem = Prune(ctx, w.aws.ECS, plan, 1)
 	require.Nil(t, problem)
 	assert.Empty(t, pruned.Deregistered)

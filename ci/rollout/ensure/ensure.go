@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
@@ -46,6 +47,8 @@ type Change struct {
 	Action Action `json:"action"`
 	// Differences are between what is and what the plan says, when both exist.
 	Differences []Difference `json:"differences,omitempty"`
+	// Kept are differences that stay: what exists protects more than the plan.
+	Kept []Difference `json:"kept,omitempty"`
 }
 
 // item is a resource on its way from what is to what the plan says.
@@ -55,6 +58,8 @@ type item struct {
 	fixed []Difference
 	// foreign says why it is not ours, and must be.
 	foreign string
+	// warnings say what of it stays although the plan has less; %s is its name.
+	warnings []string
 	// write makes or changes it; nil for the service, which the deployment writes.
 	write func(context.Context) error
 	// when says at which point of a rollout it is written.
@@ -87,6 +92,8 @@ type State struct {
 	service *types.Service
 	// balancer is the address of the load balancer; empty while there is none.
 	balancer string
+	// listener is what the service is behind after the rollout; nil before it was looked at.
+	listener *elb.CreateListenerInput
 	// alarmed are the plan's alarms that are in ALARM.
 	alarmed []string
 	// Fence is asked before every write; its error keeps the write from being made. Nil lets
@@ -241,16 +248,22 @@ func (s *State) Exists() bool { return s.service != nil && aws.ToString(s.servic
 // CreateService is the input that makes the service, when there is none. It can be used
 // after Before; what it refers to is then there.
 func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
-	in := s.resolve(s.plan.Service)
+	in := s.wantedService()
 	if open := rollout.References(string(wire.JSON(in))); len(open) > 0 {
 		return nil, fmt.Errorf("create service %s: %s does not exist yet", aws.ToString(in.ServiceName), strings.Join(open, ", "))
 	}
 	return in, nil
 }
 
-// resolve replaces references by what they stand for; those that are not known stay.
-func (s *State) resolve(in *ecs.CreateServiceInput) *ecs.CreateServiceInput { return resolve(s, in) }
+// wantedService is the plan's service with what is known, and with what is kept of the one
+// that exists.
+func (s *State) wantedService() *ecs.CreateServiceInput {
+	in := resolve(s, s.plan.Service)
+	keepWatchers(s.service, in)
+	return in
+}
 
+// resolve replaces references by what they stand for; those that are not known stay.
 func resolve[T any](s *State, in T) T {
 	return wire.Replace(in, func(text string) string {
 		for _, reference := range rollout.References(text) {

@@ -193,14 +193,14 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 		{"bounds", func(in *rollout.Input) { in.Config.Rollout.Max = 9 }, "MaxCapacity", []string{"application-autoscaling:RegisterScalableTarget"}},
 		{"target", func(in *rollout.Input) { in.Config.Rollout.TargetCPU = 55 }, "TargetValue", []string{"application-autoscaling:PutScalingPolicy"}},
 		{"threshold", func(in *rollout.Input) { in.Tuning.LatencySeconds = 9 }, "Threshold", []string{"cloudwatch:PutMetricAlarm"}},
-		{"drain", func(in *rollout.Input) { in.Tuning.DrainSeconds = 60 }, "deregistration_delay.timeout_seconds",
+		{"drain", func(in *rollout.Input) { in.Config.Rollout.Drain = config.Duration(time.Minute) }, "deregistration_delay.timeout_seconds",
 			[]string{"elb:ModifyTargetGroupAttributes", "elb:ModifyTargetGroupAttributes"}},
 		{"idle", func(in *rollout.Input) { in.Tuning.IdleSeconds = 60 }, "idle_timeout", []string{"elb:ModifyLoadBalancerAttributes"}},
 		{"stickiness", func(in *rollout.Input) { in.Tuning.GroupStickinessSeconds = 60 }, "DurationSeconds", []string{"elb:ModifyRule"}},
 		{"subnets of the balancer", func(in *rollout.Input) {
-			in.Tuning.LoadBalancerSubnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef7"}
+			in.Config.Rollout.BalancerSubnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef7"}
 		}, "Subnets", []string{"elb:SetSubnets"}},
-		{"groups of the balancer", func(in *rollout.Input) { in.Tuning.LoadBalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
+		{"groups of the balancer", func(in *rollout.Input) { in.Config.Rollout.BalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
 			[]string{"elb:SetSecurityGroups"}},
 		{"health path", func(in *rollout.Input) { in.Config.Image.Health = "/alive" }, "HealthCheckPath",
 			[]string{"ecs:RegisterTaskDefinition", "elb:ModifyTargetGroup", "ecs:UpdateService", "elb:ModifyTargetGroup"}},
@@ -373,7 +373,7 @@ func TestWhatAWSCannotChangeIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	w.rolled(staging("rolling"))
 	in := staging("rolling")
 	in.Config.Rollout.VPC, in.Config.Image.Port = "vpc-0123456789abcdef9", 8080
-	in.Tuning.InternetFacing, in.Tuning.Certificate = true, "arn:aws:acm:ap-south-1:"+accountID+":certificate/11111111-2222-3333-4444-555555555555"
+	in.Config.Rollout.InternetFacing, in.Config.Rollout.Certificate = true, "arn:aws:acm:ap-south-1:"+accountID+":certificate/11111111-2222-3333-4444-555555555555"
 	before := w.aws.Dump()
 	state := w.look(planOf(t, in))
 	var all []string

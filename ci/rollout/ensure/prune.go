@@ -60,11 +60,11 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed
 	}
 	for n, arn := range all {
 		switch reason := used[arn]; {
-		case n < keep:
-			pruned.Kept = append(pruned.Kept, Kept{arn, fmt.Sprintf("one of the newest %d", keep)})
-			continue
 		case reason != "":
 			pruned.Kept = append(pruned.Kept, Kept{arn, reason})
+			continue
+		case n < keep:
+			pruned.Kept = append(pruned.Kept, Kept{arn, fmt.Sprintf("one of the newest %d", keep)})
 			continue
 		}
 		ours, err := s.deregister(ctx, arn)
@@ -80,7 +80,11 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed
 	return pruned, nil
 }
 
-const rollbackTarget = "a rollback goes back to it"
+// Why a revision stays.
+const (
+	rollbackTarget = "a rollback goes back to it"
+	runs           = "the service runs it"
+)
 
 // deregister makes a revision of ours inactive, and says whether it was ours.
 func (s *State) deregister(ctx context.Context, arn string) (bool, error) {
@@ -164,7 +168,7 @@ func (s *State) used(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	for _, r := range s.service.CurrentServiceRevisions {
-		reasons[aws.ToString(r.Arn)] = "the service runs it"
+		reasons[aws.ToString(r.Arn)] = runs
 	}
 	for chunk := range slices.Chunk(sortedReasons(reasons), 20) { // the most that one call describes
 		out, err := s.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: chunk})
@@ -175,10 +179,21 @@ func (s *State) used(ctx context.Context) (map[string]string, error) {
 			used[aws.ToString(r.TaskDefinition)] = reasons[aws.ToString(r.ServiceRevisionArn)]
 		}
 	}
-	for _, d := range s.service.Deployments {
-		used[aws.ToString(d.TaskDefinition)] = "the service runs it"
+	// The service may name one that was rolled back; only its current revisions say what runs.
+	// A service without any is described by an API older than they are.
+	named := "the service names it, and does not run it"
+	if len(s.service.CurrentServiceRevisions) == 0 {
+		named = runs
 	}
-	used[aws.ToString(s.service.TaskDefinition)] = "the service runs it"
+	names := []string{aws.ToString(s.service.TaskDefinition)}
+	for _, d := range s.service.Deployments {
+		names = append(names, aws.ToString(d.TaskDefinition))
+	}
+	for _, arn := range names {
+		if used[arn] == "" {
+			used[arn] = named
+		}
+	}
 	return used, nil
 }
 

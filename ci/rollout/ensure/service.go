@@ -103,7 +103,7 @@ func (s *State) pin(ctx context.Context, i *item) error {
 // compareService holds the service against the plan. It is written by the deployment, with
 // UpdateService, in one call.
 func (s *State) compareService() {
-	want := resolve(s, s.plan.Service)
+	want := s.wantedService()
 	i := s.add(serviceKind, *want.ServiceName)
 	if s.service == nil {
 		i.Action = Create

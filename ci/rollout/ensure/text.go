@@ -20,6 +20,9 @@ func (s *State) Text() string {
 		for _, d := range c.Differences {
 			fmt.Fprintf(&b, "    %s %s: %s -> %s\n", sign, d.Path, value(d.Have), value(d.Want))
 		}
+		for _, d := range c.Kept {
+			fmt.Fprintf(&b, "      %s: %s stays, the plan says %s\n", d.Path, value(d.Have), value(d.Want))
+		}
 	}
 	fmt.Fprintf(&b, "\nPlan: %d to create, %d to change, 0 to delete, %d as they are.\n",
 		count[Create], count[Update], count[Keep]+count[Adopt])

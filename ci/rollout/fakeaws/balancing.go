@@ -218,6 +218,9 @@ func (b *Balancing) CreateListener(_ context.Context, in *elb.CreateListenerInpu
 				return nil, refuse("DuplicateListener", "A listener already exists on this port")
 			}
 		}
+		if err := encrypted(in.Protocol, in.Certificates, nil); err != nil {
+			return nil, err
+		}
 		arn := strings.Replace(*in.LoadBalancerArn, ":loadbalancer/", ":listener/", 1) + "/" + b.id()
 		l := &types.Listener{
 			ListenerArn: aws.String(arn), LoadBalancerArn: in.LoadBalancerArn, Port: in.Port, Protocol: in.Protocol,
@@ -226,6 +229,14 @@ func (b *Balancing) CreateListener(_ context.Context, in *elb.CreateListenerInpu
 		b.listeners[arn], b.tags[arn] = l, in.Tags
 		return &elb.CreateListenerOutput{Listeners: []types.Listener{*l}}, nil
 	})
+}
+
+// encrypted refuses HTTPS without a certificate.
+func encrypted(protocol types.ProtocolEnum, given, had []types.Certificate) error {
+	if protocol == types.ProtocolEnumHttps && len(given) == 0 && len(had) == 0 {
+		return refuse("CertificateNotFound", "A certificate must be specified for HTTPS listeners")
+	}
+	return nil
 }
 
 // CreateRule makes one at a priority that is free, and only to groups that exist.
@@ -314,6 +325,17 @@ func (b *Balancing) ModifyTargetGroupAttributes(_ context.Context, in *elb.Modif
 func (b *Balancing) ModifyListener(_ context.Context, in *elb.ModifyListenerInput, _ ...func(*elb.Options)) (*elb.ModifyListenerOutput, error) {
 	return over(b.cable, "elb:ModifyListener", func() (*elb.ModifyListenerOutput, error) {
 		l := b.listeners[*in.ListenerArn]
+		if in.Port != nil {
+			for _, other := range b.listeners {
+				if other != l && *other.LoadBalancerArn == *l.LoadBalancerArn && *other.Port == *in.Port {
+					return nil, refuse("DuplicateListener", "A listener already exists on this port")
+				}
+			}
+			l.Port = in.Port
+		}
+		if err := encrypted(in.Protocol, in.Certificates, l.Certificates); err != nil {
+			return nil, err
+		}
 		l.Protocol, l.Certificates, l.SslPolicy, l.DefaultActions = in.Protocol, in.Certificates, in.SslPolicy, in.DefaultActions
 		return &elb.ModifyListenerOutput{}, nil
 	})

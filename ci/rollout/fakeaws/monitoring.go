@@ -44,6 +44,7 @@ func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 			}
 			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{
 				AlarmArn: aws.String(alarmARN + name), AlarmName: a.AlarmName, AlarmDescription: a.AlarmDescription, ActionsEnabled: a.ActionsEnabled, AlarmActions: a.AlarmActions,
+				OKActions: a.OKActions, InsufficientDataActions: a.InsufficientDataActions,
 				Namespace: a.Namespace, MetricName: a.MetricName, Dimensions: a.Dimensions, Statistic: a.Statistic, ExtendedStatistic: a.ExtendedStatistic, Period: a.Period,
 				Metrics: a.Metrics, EvaluationPeriods: a.EvaluationPeriods, DatapointsToAlarm: a.DatapointsToAlarm, Threshold: a.Threshold,
 				ComparisonOperator: a.ComparisonOperator, TreatMissingData: a.TreatMissingData, StateValue: state,

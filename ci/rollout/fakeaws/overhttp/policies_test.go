@@ -49,7 +49,7 @@ func newOperator(t *testing.T, strategy string) *operator {
 	r.Subnets, r.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
 	tuning := rollout.DefaultTuning()
-	tuning.Certificate = certificate + "11111111-2222-3333-4444-555555555555"
+	r.Certificate = certificate + "11111111-2222-3333-4444-555555555555"
 	o.in.Tuning = &tuning
 	o.in.Get = func(context.Context, string) error { return nil }
 	return o
@@ -128,12 +128,13 @@ func (o *operator) everything() {
 	r.Subnets = append(slices.Clone(r.Subnets), "subnet-0123456789abcdef2")
 	r.SecurityGroups = append(slices.Clone(r.SecurityGroups), "sg-0123456789abcdef1")
 	o.in.Config.Image.Health += "/2"
-	o.in.Tuning.LatencySeconds, o.in.Tuning.DrainSeconds, o.in.Tuning.IdleSeconds, o.in.Tuning.GroupStickinessSeconds = 9, 60, 90, 60
+	o.in.Tuning.LatencySeconds, o.in.Tuning.IdleSeconds, o.in.Tuning.GroupStickinessSeconds = 9, 90, 60
+	r.Drain = config.Duration(time.Minute)
 	if r.ExecutionRole == "" {
 		_, err := o.aws.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(service + "-ap-south-1-execution"), PolicyDocument: aws.String("{}")})
 		require.NoError(o.t, err)
 	}
-	o.in.Tuning.Certificate = certificate + "66666666-7777-8888-9999-000000000000"
+	r.Certificate = certificate + "66666666-7777-8888-9999-000000000000"
 	_, err := o.aws.ECS.UpdateClusterSettings(ctx, &ecs.UpdateClusterSettingsInput{Cluster: aws.String(cluster)})
 	require.NoError(o.t, err)
 	o.passes(o.deploy("b"))

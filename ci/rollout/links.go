@@ -1,0 +1,39 @@
+package rollout
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/partition"
+)
+
+// Link is an address in the AWS Management Console.
+type Link struct {
+	// Name says what is to be seen there.
+	Name, URL string
+}
+
+// Links are where to look at the service, its logs, its alarms and its dashboard. There are
+// none in a partition whose console has no public address.
+func (p *Plan) Links() []Link {
+	console := partition.Console(p.Region)
+	if console == "" {
+		return nil
+	}
+	n := p.settings.names
+	region := "?region=" + p.Region
+	watch := console + "/cloudwatch/home" + region + "#"
+	return []Link{
+		{"service", console + "/ecs/v2/clusters/" + n.cluster + "/services/" + n.service + "/health" + region},
+		{"deployments", console + "/ecs/v2/clusters/" + n.cluster + "/services/" + n.service + "/deployments" + region},
+		{"logs", watch + "logsV2:log-groups/log-group/" + fragment(n.logGroup)},
+		{"alarms", watch + "alarmsV2:?search=" + url.QueryEscape(n.scope)},
+		{"dashboard", watch + "dashboards/dashboard/" + url.PathEscape(n.scope)},
+	}
+}
+
+// fragment escapes a name as CloudWatch's console does in its part of an address: twice,
+// with a dollar sign for the second percent sign.
+func fragment(name string) string {
+	return strings.ReplaceAll(url.QueryEscape(url.QueryEscape(name)), "%", "$")
+}
