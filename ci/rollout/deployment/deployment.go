@@ -139,6 +139,8 @@ type Outcome struct {
 	Problem *verdict.Problem
 	// Deployment is the ARN of our service deployment; empty when there is none.
 	Deployment string
+	// Status is ECS's word for the deployment when it was last seen; empty when it never was.
+	Status string
 	// Unchanged says that our revision was in service already: no deployment was started.
 	Unchanged bool
 	// Adopted says that a deployment of ours was in flight already and was followed.

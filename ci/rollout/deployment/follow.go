@@ -345,6 +345,7 @@ func (f *follower) untilNextLook(d *types.ServiceDeployment) *verdict.Problem {
 
 // report tells what changed.
 func (f *follower) report(d *types.ServiceDeployment) {
+	f.outcome.Status = string(d.Status)
 	e := Event{Status: string(d.Status), Stage: string(d.LifecycleStage), Weight: -1}
 	if t := d.TargetServiceRevision; t != nil {
 		e.Running, e.Requested, f.pending = int(t.RunningTaskCount), int(t.RequestedTaskCount), int(t.PendingTaskCount)
@@ -435,12 +436,20 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 			code = f.ending.Code
 		}
 		if f.asked {
-			add(f.ending.Cause + ", so this run rolled it back") // which ECS calls a user's wish
+			add(f.ending.Cause + ", so this run rolled it back")
 		}
 	}
-	add(aws.ToString(d.StatusReason))
+	reasons := []string{aws.ToString(d.StatusReason)}
 	if d.Rollback != nil {
-		add(aws.ToString(d.Rollback.Reason))
+		reasons = append(reasons, aws.ToString(d.Rollback.Reason))
+	}
+	for _, reason := range reasons {
+		switch {
+		case !byUser(reason):
+			add(reason)
+		case !f.asked: // this run is the user otherwise
+			add(reason + ", and not by this run: CloudTrail has who called StopServiceDeployment")
+		}
 	}
 	if f.ending != nil && !f.asked {
 		add(f.ending.Cause)
@@ -457,6 +466,12 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 	problem := verdict.Problemf(code, "deployment %s is %s: %s", id(f.outcome.Deployment), d.Status, strings.Join(parts, "; "))
 	f.explain(problem)
 	return problem
+}
+
+// byUser says that ECS tells of somebody's wish, whoever that was.
+func byUser(reason string) bool {
+	reason = strings.ToLower(reason)
+	return strings.Contains(reason, "user") && strings.Contains(reason, "stop")
 }
 
 // unable is a problem of not being able to ask ECS.

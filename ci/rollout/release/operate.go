@@ -29,6 +29,8 @@ func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 		return o.done(problems...)
 	}
 	o.plan.Warn(o.stage())
+	o.warn()
+	o.plan.Storage(o.stage())
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
@@ -119,6 +121,11 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	if service != nil {
 		o.tellService(service, add)
 	}
+	if address, err := ensure.ServiceURL(ctx, o.clients.Balancing, o.plan); err != nil {
+		add("address", "unknown: "+err.Error())
+	} else if address != "" {
+		add("address", address)
+	}
 	for _, d := range running {
 		text := string(d.Status) + " " + string(d.LifecycleStage)
 		if t := d.TargetServiceRevision; t != nil {
@@ -147,7 +154,9 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	if past.Run != nil {
 		add(open, fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
 	}
-	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Now", Summary: true, Answer: true, Table: facts}, history(past))
+	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Now", Summary: true, Answer: true, Table: facts})
+	o.links()
+	o.stage().Blocks = append(o.stage().Blocks, history(past))
 	if problem != nil {
 		return o.done(problem) // a first deployment may have come so far only
 	}

@@ -131,6 +131,10 @@ type operation struct {
 	begun  time.Time
 	// holder is another run that holds the lock, beside which this one acts; nil for none.
 	holder *journal.Holder
+	// told says that the warnings of a look at the account were given.
+	told bool
+	// smoked is what the smoke test last got; nil while it asked nothing.
+	smoked *answered
 	// moved says that another run wrote to the journal before we held the lock.
 	moved bool
 }
