@@ -47,3 +47,18 @@ func (e *StartError) Error() string {
 
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
+
+// FileError says that one entry of a tree cannot be taken over: it is a pipe or a socket, a link that
+// leads out of the tree, or unreadable.
+type FileError struct {
+	// Path is relative to the tree, slash-separated.
+	Path string
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *FileError) Error() string { return fmt.Sprintf("take %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }

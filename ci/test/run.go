@@ -161,6 +161,7 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 func (s *session) unable(ctx context.Context, err error) {
 	var environment *runner.EnvironmentError
 	var service *runner.StartError
+	var file *runner.FileError
 	switch {
 	case ctx.Err() != nil:
 		s.fail(Cancelled, "%v", context.Cause(ctx))
@@ -168,6 +169,11 @@ func (s *session) unable(ctx context.Context, err error) {
 		s.fail(EnvironmentFailed, "%v", environment).Details = lastLines(environment.Output, 30)
 	case errors.As(err, &service):
 		s.fail(ServiceFailed, "%v", service).Details = lastLines(service.Logs, 30)
+	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):
+		// What a run leaves is its own doing, and the next run will leave it too.
+		p := s.fail(ReportMalformed, "the run left %s, which no report can hold: %v", file.Path, file.Err)
+		p.Next = "Find the test or the plugin that makes this file, and let it make it in a directory of its own (tmp_path)"
+		p.Details = lastLines(err.Error(), shown)
 	default:
 		s.fail(Internal, "%v", err)
 	}
@@ -212,7 +218,7 @@ func (s *session) collect(ctx context.Context, p *part) error {
 			return err
 		}
 		// Such as a link that leads out of the folder: the run's doing.
-		p.junitErr = fmt.Errorf("list reports: %w", err)
+		p.junitErr = fmt.Errorf("list what the run left: %w", err)
 		return nil
 	}
 	for _, name := range left {

@@ -288,8 +288,9 @@ func TestRunCouldNotRun(t *testing.T) {
 		code  string
 		cause string
 	}{
-		"an installation fails": {environment, "ENV_FAILED", `install packages with ["uv" "pip"]: exit code 1`},
-		"the engine is gone":    {errors.New("connection refused"), "INTERNAL", "connection refused"},
+		"a file of the source cannot be taken": {fmt.Errorf("export: %w", &runner.FileError{Path: "data/pipe", Err: errors.New("a pipe")}), "INTERNAL", "take data/pipe: a pipe"},
+		"an installation fails":                {environment, "ENV_FAILED", `install packages with ["uv" "pip"]: exit code 1`},
+		"the engine is gone":                   {errors.New("connection refused"), "INTERNAL", "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := Run(t.Context(), fake.New().OnRun(fake.Fail(c.err)), input(t))
@@ -298,7 +299,13 @@ func TestRunCouldNotRun(t *testing.T) {
 			assert.Contains(t, r.Stage.Cause, c.cause)
 		})
 	}
-	r := Run(t.Context(), fake.New().OnRun(fake.Fail(environment)), input(t))
+	odd := errors.Join(&runner.FileError{Path: ".report/htmlcov/pipe", Err: errors.New("it is a pipe")}, &runner.FileError{Path: ".report/x", Err: errors.New("it is a socket")})
+	r := Run(t.Context(), fake.New().OnRun(fake.Fail(fmt.Errorf("collect outputs: %w", odd))), input(t))
+	assert.Equal(t, verdict.Fail, r.Stage.Verdict, "the run's doing")
+	assert.Equal(t, "REPORT_MALFORMED", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "the run left .report/htmlcov/pipe, which no report can hold: it is a pipe")
+
+	r = Run(t.Context(), fake.New().OnRun(fake.Fail(environment)), input(t))
 	assert.Equal(t, []string{"no solution"}, r.Stage.Problems[0].Details)
 
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
 // walker reads a directory of the host into entries.
@@ -129,7 +131,7 @@ func (w *walker) entry(name, host string, mode fs.FileMode, above []string) erro
 }
 
 func (w *walker) fault(name string, err error) {
-	w.files[name] = &file{fault: fmt.Errorf("take %s: %w", name, err)}
+	w.files[name] = &file{fault: &runner.FileError{Path: name, Err: err}}
 }
 
 func (w *walker) inside(target string) bool {
