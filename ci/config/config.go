@@ -57,6 +57,8 @@ type Test struct {
 	Timeout Duration `yaml:"timeout" json:"timeout"`
 	// MaxSkipped is how many tests may be skipped; negative means any number.
 	MaxSkipped int `yaml:"max_skipped" json:"max_skipped"`
+	// MinTests is how many tests there must be at least, skipped ones included; 0 for no floor.
+	MinTests int `yaml:"min_tests" json:"min_tests"`
 	// Categories group tests in the report by path or marker.
 	Categories []Category `yaml:"categories" json:"categories"`
 	// Services starts an MLflow server and an S3 API beside the tests.

@@ -42,6 +42,7 @@ var keyDocs = []keyDoc{
 	{"test.vars", "Environment variables of the tests.", "", ""},
 	{"test.timeout", "Time limit of the tests, 1s to 24h.", "", ""},
 	{"test.max_skipped", "How many tests may be skipped; negative for any number.", "", ""},
+	{"test.min_tests", "How many tests there must be at least, skipped ones included; 0 for no floor. Not held for a selection.", "", `"minimum": 0`},
 	{"test.categories", "Groups of tests in the report.", "Test Categories", ""},
 	{"test.categories[].name", "Name of the group.", "", ""},
 	{"test.categories[].paths", "Globs of its test files.", "", relativePath},

@@ -26,6 +26,7 @@ test:
   vars: {MODE: test, WORKERS: 2, DEBUG: true}
   timeout: 1h30m
   max_skipped: 0
+  min_tests: 5
   categories: [{name: unit, paths: [tests/unit/**]}]
   services: true
   coverage:
@@ -263,6 +264,7 @@ func TestLoadRefuses(t *testing.T) {
 		"an unknown key far from all":          {"zzzzzz: 1", "pipeline.yaml:1:1: zzzzzz: unknown key"},
 		"a key with dashes":                    {"test: {max-skipped: 1}", `pipeline.yaml:1:8: test.max-skipped: unknown key; did you mean "max_skipped"?`},
 		"a threshold of 101":                   {"test:\n  coverage:\n    total: 101", "pipeline.yaml:3:12: test.coverage.total: 101 is not within 0..100"},
+		"a negative number of tests":           {"test: {min_tests: -1}", "pipeline.yaml:1:19: test.min_tests: -1 is below 0, which means no floor"},
 		"a negative threshold":                 {"test: {coverage: {branch: -1}}", "-1 is not within 0..100"},
 		"NaN":                                  {"test: {coverage: {total: .nan}}", "the number .nan; want a number"},
 		"infinity":                             {"test: {coverage: {total: 1e999}}", "want a number"},

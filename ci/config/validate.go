@@ -111,6 +111,9 @@ func (v *validator) test(t Test) {
 	v.command("test.command", t.Command, true)
 	v.vars("test.vars", t.Vars, false)
 	v.duration("test.timeout", t.Timeout, time.Second, 24*time.Hour)
+	if t.MinTests < 0 {
+		v.bad("test.min_tests", "%d is below 0, which means no floor", t.MinTests)
+	}
 	names := map[string]bool{}
 	for i, c := range t.Categories {
 		at := fmt.Sprintf("test.categories[%d]", i)

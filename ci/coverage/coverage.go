@@ -154,16 +154,18 @@ func (r *Report) Totals() Totals {
 	return t
 }
 
-// Without is the report without the files that match one of the globs.
-func (r *Report) Without(globs []string) *Report {
-	kept := *r
-	kept.Files = nil
+// Split divides the report's files in two: those that out does not name by path, and those that it does.
+func (r *Report) Split(out func(path string) bool) (kept, left *Report) {
+	in, not := *r, *r
+	in.Files, not.Files = nil, nil
 	for _, f := range r.Files {
-		if !matchAny(globs, f.Path) {
-			kept.Files = append(kept.Files, f)
+		if out(f.Path) {
+			not.Files = append(not.Files, f)
+		} else {
+			in.Files = append(in.Files, f)
 		}
 	}
-	return &kept
+	return &in, &not
 }
 
 // ErrEmptySet says that a group of files to hold to a floor is empty.
@@ -232,6 +234,7 @@ func Match(glob, name string) bool {
 	return doublestar.MatchUnvalidated(glob, name) || doublestar.MatchUnvalidated(glob+"/**", name)
 }
 
-func matchAny(globs []string, name string) bool {
+// MatchAny says whether one of the globs takes a path, as Match has it.
+func MatchAny(globs []string, name string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool { return Match(glob, name) })
 }

@@ -173,6 +173,10 @@ type Options struct {
 	// more than once. Every attempt may have an element, which looks passed; they are one test
 	// here, with the gravest outcome, and flaky when it passed in the end.
 	Again func(id string) bool
+	// Told, when set, is how a test itself ended by another record of the run, or empty. A part of it
+	// that was skipped does not make a test skipped that is told to have passed; nor does an earlier
+	// attempt of one that Again names make it failed.
+	Told func(id string) Outcome
 }
 
 func (o Options) orDefault() Options {

@@ -288,7 +288,7 @@ func (p *parser) again(c *Case) (kept, known bool) {
 // flushAttempts takes the tests that were run more than once into the report.
 func (p *parser) flushAttempts() error {
 	for _, c := range p.order {
-		if c.Outcome == Passed {
+		if c.Outcome == Passed || p.told(c) == Passed {
 			c.Outcome = Flaky
 		}
 		p.previous = c
@@ -299,12 +299,24 @@ func (p *parser) flushAttempts() error {
 	return nil
 }
 
+// told is how a test ended by another record; empty where there is none.
+func (p *parser) told(c *Case) Outcome {
+	if p.report.options.Told == nil || c.Collection {
+		return ""
+	}
+	return p.report.options.Told(c.ID())
+}
+
 // flush takes the waiting test into the report.
 func (p *parser) flush() error {
 	c := p.previous
 	p.previous = nil
 	if c == nil {
 		return nil
+	}
+	if (c.Outcome == Skipped || c.Outcome == XFailed) && p.told(c) == Passed {
+		// pytest writes the skip of a subtest into the element of the test.
+		c.Outcome, c.Message, c.Tail = Passed, "", nil
 	}
 	if p.report.options.Each != nil {
 		p.report.options.Each(*c)

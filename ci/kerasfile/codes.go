@@ -10,6 +10,9 @@ var (
 	ArchiveInvalid = verdict.Code{Name: "ARCHIVE_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model file is damaged or was not written by Keras.",
 		Remedy:  "Train again and save with model.save; check the disk and anything that rewrites the file"}
+	VersionInvalid = verdict.Code{Name: "KERAS_VERSION_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
+		Meaning: "The model file names a Keras version that is no version; it would become a line of the requirements that the registry hands out.",
+		Remedy:  "Save the model with model.save and leave metadata.json as Keras wrote it"}
 	UnsafeLayer = verdict.Code{Name: "UNSAFE_LAYER", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model holds a layer, function or object that could run code when loaded.",
 		Remedy:  "Use standard Keras layers, or allow the class by name under train.allow_layers in pipeline.yaml after a review"}
@@ -20,5 +23,5 @@ var (
 
 // Codes lists every code that the inspection can give.
 func Codes() []verdict.Code {
-	return []verdict.Code{FormatRefused, ArchiveInvalid, UnsafeLayer, WrongArch}
+	return []verdict.Code{FormatRefused, ArchiveInvalid, VersionInvalid, UnsafeLayer, WrongArch}
 }

@@ -3,7 +3,6 @@ package kerasfile
 import (
 	"fmt"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
@@ -22,7 +21,11 @@ func readMetadata(report *Report, content []byte) {
 	metadata, _ := value.(map[string]any)
 	version, _ := metadata["keras_version"].(string)
 	numbers, ok := parseVersion(version)
-	if !ok {
+	switch {
+	case version != "" && !ValidVersion(version):
+		report.refuse(VersionInvalid, "%s says that Keras %q saved the model, which is no version", metadataEntry, version[:min(len(version), 80)])
+		return
+	case !ok:
 		report.refuse(ArchiveInvalid, "%s names no Keras version", metadataEntry)
 		return
 	}
@@ -35,27 +38,6 @@ func readMetadata(report *Report, content []byte) {
 			break
 		}
 	}
-}
-
-// parseVersion reads the first three numbers of "3.13.2" or "3.14.0rc1".
-func parseVersion(text string) ([3]int, bool) {
-	var numbers [3]int
-	parts := strings.SplitN(text, ".", 4)
-	if len(text) > 64 || len(parts) < 2 {
-		return numbers, false
-	}
-	for i := range min(len(parts), 3) {
-		digits := parts[i]
-		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
-			digits = digits[:end]
-		}
-		n, err := strconv.Atoi(digits)
-		if err != nil {
-			return numbers, false
-		}
-		numbers[i] = n
-	}
-	return numbers, true
 }
 
 // readConfig walks config.json: everything in it that Keras would make an object of

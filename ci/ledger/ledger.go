@@ -7,6 +7,7 @@
 //	<root>/openstack-rca-system-<env>_<NNNN>/models/lstm_model_v<N>.keras  and side files
 //	<root>/openstack-rca-system-<env>_<NNNN>/COMMIT.json                   written last
 //	<root>/openstack-rca-system-<env>.keys/<idempotency key>.json          content -> number
+//	<root>/openstack-rca-system-<env>.keys/SERIES.json                     whose folders these are
 //	<root>/openstack-rca-system-<env>.keys/<idempotency key>-2.json        the same, after that number was abandoned
 //
 // COMMIT.json ends a number for ever: with the manifest, or with the note that the claim
@@ -19,11 +20,9 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,11 +35,9 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/logging"
-)
 
-// maxRecord bounds a record that is read: they are a few KiB.
-const maxRecord = 4 << 20
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
+)
 
 // Clock is time as the ledger sees it.
 type Clock interface {
@@ -98,6 +95,7 @@ type Options struct {
 type Ledger struct {
 	opts           Options
 	client         *s3.Client
+	objects        *s3object.Store
 	bucket, prefix string
 
 	mu       sync.Mutex
@@ -157,20 +155,13 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 		return nil, errors.New("open ledger: no AWS credentials are given")
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
-		if opts.Endpoint != "" {
-			o.BaseEndpoint = aws.String(opts.Endpoint)
-		}
-		o.UsePathStyle = opts.PathStyle || opts.Endpoint != ""
+		s3object.Configure(o, opts.Endpoint, opts.PathStyle)
 		o.Retryer = retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
 			a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
 				s.MaxAttempts = opts.Attempts
 				s.MaxBackoff = opts.MaxBackoff
 			})
 		})
-		// Everything is hashed here; checksums nobody asked for break older stores.
-		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		o.Logger = logging.Nop{}
 		if opts.Transport != nil {
 			o.HTTPClient = &http.Client{Transport: opts.Transport}
 		} else {
@@ -180,7 +171,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 			})
 		}
 	})
-	return &Ledger{opts: opts, client: client, bucket: bucket, prefix: prefix}, nil
+	return &Ledger{opts: opts, client: client, objects: s3object.New(client, opts.Clock, bucket), bucket: bucket, prefix: prefix}, nil
 }
 
 // key is the object key of a path below the root.
@@ -206,21 +197,14 @@ func (l *Ledger) Folder(n int) string { return strings.TrimSuffix(l.URI(n, ""), 
 
 // Probe finds out whether the store honours conditional writes: of two conditional
 // writes of one key the second must be refused. The key stays, so that one request
-// is enough from then on. A store that ignores them is NoCAS.
+// is enough from then on. A store that ignores or refuses them is NoCAS.
 func (l *Ledger) Probe(ctx context.Context) error {
-	key := l.key(l.opts.Series.App + ".probe")
-	body := []byte("Written to find out whether this store honours If-None-Match. It may be deleted.\n")
-	for range 2 {
-		switch err := l.create(ctx, key, body, "text/plain"); {
-		case IsKind(err, Precondition):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-	return &Error{Op: "probe conditional writes", Bucket: l.bucket, Key: key, Kind: NoCAS,
-		Message: "the second of two writes with If-None-Match: * was accepted"}
+	return l.objects.Probe(ctx, l.key(l.opts.Series.App+".probe"), false)
 }
+
+// Skew is how far the store's clock is ahead of this machine's, to a second or so. The
+// second value says whether an answer has told.
+func (l *Ledger) Skew() (time.Duration, bool) { return l.objects.Skew() }
 
 // Entry is a folder of the series.
 type Entry struct {
@@ -265,40 +249,67 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 	state := &State{}
 	found := map[int]*Entry{}
 	base := l.key("")
-	pages := s3.NewListObjectsV2Paginator(l.client, &s3.ListObjectsV2Input{
-		Bucket: aws.String(l.bucket), Prefix: aws.String(base + l.opts.Series.prefix())})
-	for pages.HasMorePages() {
-		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return pages.NextPage(ctx) })
-		if err != nil {
-			return nil, wrap("list versions (s3:ListBucket)", l.bucket, base, err)
+	err := l.each(ctx, "list versions (s3:ListBucket)", base+l.opts.Series.prefix(), func(object string) error {
+		folder, path, inFolder := strings.Cut(strings.TrimPrefix(object, base), "/")
+		n, ok := l.opts.Series.number(folder)
+		if !ok || !inFolder {
+			state.Ignored++
+			return nil
 		}
-		for _, object := range page.Contents {
-			folder, path, inFolder := strings.Cut(strings.TrimPrefix(aws.ToString(object.Key), base), "/")
-			n, ok := l.opts.Series.number(folder)
-			if !ok || !inFolder {
-				state.Ignored++
-				continue
-			}
-			entry := found[n]
-			if entry == nil {
-				entry = &Entry{Number: n}
-				found[n] = entry
-			}
-			switch path {
-			case claimName:
-				entry.Claimed = true
-			case commitName:
-				entry.Committed = true
-			default:
-				entry.Files++
-			}
+		entry := found[n]
+		if entry == nil {
+			entry = &Entry{Number: n}
+			found[n] = entry
 		}
+		switch path {
+		case claimName:
+			entry.Claimed = true
+		case commitName:
+			entry.Committed = true
+		default:
+			entry.Files++
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, entry := range found {
 		state.Entries = append(state.Entries, *entry)
 	}
 	slices.SortFunc(state.Entries, func(a, b Entry) int { return a.Number - b.Number })
 	return state, nil
+}
+
+// maxPages bounds a listing: ten million keys.
+const maxPages = 10_000
+
+// each calls f for every key with a prefix. A listing that comes back to a page it has
+// shown, or does not end, is TooLong: half of a listing must not be taken for all of it.
+func (l *Ledger) each(ctx context.Context, op, prefix string, f func(key string) error) error {
+	seen := map[string]bool{}
+	in := s3.ListObjectsV2Input{Bucket: aws.String(l.bucket), Prefix: aws.String(prefix)}
+	for {
+		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return l.client.ListObjectsV2(ctx, &in) })
+		if err != nil {
+			return s3object.Wrap(op, l.bucket, prefix, err)
+		}
+		for _, object := range page.Contents {
+			if err := f(aws.ToString(object.Key)); err != nil {
+				return err
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return nil
+		}
+		in.ContinuationToken = page.NextContinuationToken
+		next := aws.ToString(in.ContinuationToken)
+		if next == "" || seen[next] || len(seen) == maxPages {
+			return &Error{Op: op, Bucket: l.bucket, Key: prefix, Kind: TooLong,
+				Message: fmt.Sprintf("after %d pages the listing begins again or does not end", len(seen)+1)}
+		}
+		seen[next] = true
+	}
 }
 
 // Newest returns the manifest of the highest committed version above a number, nil when
@@ -364,6 +375,65 @@ func (l *Ledger) Find(ctx context.Context, key string, state *State) (Found, err
 	return found, nil
 }
 
+// Own makes sure that the series belongs to this application and environment, and takes
+// it when it belongs to nobody. The folders' names alone do not tell: name rca with
+// environment prod-eu reads like name rca-prod with environment eu. A series of another
+// one is Taken.
+func (l *Ledger) Own(ctx context.Context, state *State) error {
+	ours := owner{Schema: schema, App: l.opts.Series.App, Environment: l.opts.Series.Environment}
+	err := l.owned(ctx, ours)
+	if !IsKind(err, NotFound) {
+		return err
+	}
+	// A version of a program that wrote no such record names its environment.
+	newest, err := l.Newest(ctx, state, 0)
+	if err != nil {
+		return err
+	}
+	if newest != nil && newest.Environment != ours.Environment {
+		return l.taken(owner{Environment: newest.Environment, App: "an application"})
+	}
+	body, err := encode(ours)
+	if err != nil {
+		return err
+	}
+	if err := l.create(ctx, l.ownerKey(), body); !IsKind(err, Precondition) {
+		return err
+	}
+	return l.owned(ctx, ours)
+}
+
+// CheckOwner is Own for those who only read or move aliases: it writes nothing, and a
+// series that nobody has taken yet is nobody else's.
+func (l *Ledger) CheckOwner(ctx context.Context) error {
+	err := l.owned(ctx, owner{App: l.opts.Series.App, Environment: l.opts.Series.Environment})
+	if IsKind(err, NotFound) {
+		return nil
+	}
+	return err
+}
+
+// owned reads who keeps the series: nil for us, Taken for another, NotFound for nobody.
+func (l *Ledger) owned(ctx context.Context, ours owner) error {
+	var found owner
+	if _, err := l.read(ctx, l.ownerKey(), &found); err != nil {
+		return err
+	}
+	if found.App != ours.App || found.Environment != ours.Environment {
+		return l.taken(found)
+	}
+	return nil
+}
+
+func (l *Ledger) taken(by owner) error {
+	return &Error{Op: "take series", Bucket: l.bucket, Key: l.key(l.opts.Series.prefix()), Kind: Taken,
+		Message: fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s", by.App, by.Environment, l.opts.Series.App, l.opts.Series.Environment)}
+}
+
+func (l *Ledger) ownerKey() string {
+	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/SERIES.json")
+}
+
 func (l *Ledger) pointerKey(key string, turn int) string {
 	name := key
 	if turn > 1 {
@@ -376,7 +446,7 @@ func (l *Ledger) pointerKey(key string, turn int) string {
 func (l *Ledger) pointed(ctx context.Context, key string, turn int) (int, error) {
 	var p pointer
 	at := l.pointerKey(key, turn)
-	err := l.read(ctx, at, &p)
+	_, err := l.read(ctx, at, &p)
 	if IsKind(err, NotFound) {
 		return 0, nil
 	}
@@ -399,7 +469,7 @@ func (l *Ledger) Take(ctx context.Context, claim Claim, first int) (int, error) 
 			return 0, err
 		}
 		key := l.inVersion(n, claimName)
-		err = l.create(ctx, key, body, "application/json")
+		err = l.create(ctx, key, body)
 		if err == nil {
 			return n, nil
 		}
@@ -424,19 +494,21 @@ func (l *Ledger) Point(ctx context.Context, key string, turn, n int) (int, error
 	if err != nil {
 		return 0, err
 	}
-	err = l.create(ctx, l.pointerKey(key, turn), body, "application/json")
+	err = l.create(ctx, l.pointerKey(key, turn), body)
 	if IsKind(err, Precondition) {
 		return l.pointed(ctx, key, turn)
 	}
 	return n, err
 }
 
-// ReadClaim reads the claim of version n.
+// ReadClaim reads the claim of version n, with its age by the store's clock.
 func (l *Ledger) ReadClaim(ctx context.Context, n int) (*Claim, error) {
 	var claim Claim
-	if err := l.read(ctx, l.inVersion(n, claimName), &claim); err != nil {
+	object, err := l.read(ctx, l.inVersion(n, claimName), &claim)
+	if err != nil {
 		return nil, err
 	}
+	claim.Age, claim.Aged = object.Age()
 	return &claim, nil
 }
 
@@ -445,7 +517,7 @@ func (l *Ledger) ReadClaim(ctx context.Context, n int) (*Claim, error) {
 func (l *Ledger) ReadCommit(ctx context.Context, n int) (*Commit, error) {
 	key := l.inVersion(n, commitName)
 	var commit Commit
-	if err := l.read(ctx, key, &commit); err != nil {
+	if _, err := l.read(ctx, key, &commit); err != nil {
 		return nil, err
 	}
 	if commit.Number == n && commit.Abandoned != nil {
@@ -468,7 +540,7 @@ func (l *Ledger) Commit(ctx context.Context, commit Commit) (*Commit, error) {
 		return nil, err
 	}
 	key := l.inVersion(commit.Number, commitName)
-	err = l.create(ctx, key, body, "application/json")
+	err = l.create(ctx, key, body)
 	if err == nil {
 		return &commit, nil
 	}
@@ -495,7 +567,7 @@ func (l *Ledger) Abandon(ctx context.Context, claim Claim, at time.Time) error {
 		return err
 	}
 	key := l.inVersion(claim.Number, commitName)
-	err = l.create(ctx, key, body, "application/json")
+	err = l.create(ctx, key, body)
 	if !IsKind(err, Precondition) {
 		return err
 	}
@@ -520,88 +592,55 @@ func (l *Ledger) Discard(ctx context.Context, n int) ([]string, error) {
 	}
 	var removed []string
 	prefix := l.inVersion(n, "")
-	pages := s3.NewListObjectsV2Paginator(l.client, &s3.ListObjectsV2Input{Bucket: aws.String(l.bucket), Prefix: aws.String(prefix)})
-	for pages.HasMorePages() {
-		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return pages.NextPage(ctx) })
-		if err != nil {
-			return removed, wrap("list files (s3:ListBucket)", l.bucket, prefix, err)
+	err := l.each(ctx, "list files (s3:ListBucket)", prefix, func(key string) error {
+		if key == prefix+claimName || key == prefix+commitName {
+			return nil
 		}
-		for _, object := range page.Contents {
-			key := aws.ToString(object.Key)
-			if key == prefix+claimName || key == prefix+commitName {
-				continue
-			}
-			_, err := call(ctx, func(ctx context.Context) (*s3.DeleteObjectOutput, error) {
-				return l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
-			})
-			if err = wrap("remove file (s3:DeleteObject)", l.bucket, key, err); err != nil && !IsKind(err, NotFound) {
-				return removed, err
-			}
-			removed = append(removed, "s3://"+l.bucket+"/"+key)
+		_, err := call(ctx, func(ctx context.Context) (*s3.DeleteObjectOutput, error) {
+			return l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
+		})
+		if err = s3object.Wrap("remove file (s3:DeleteObject)", l.bucket, key, err); err != nil && !IsKind(err, NotFound) {
+			return err
 		}
+		removed = append(removed, "s3://"+l.bucket+"/"+key)
+		return nil
+	})
+	if err != nil {
+		return removed, err
 	}
 	l.abortIn(ctx, l.bucket, prefix, func(string) bool { return true })
 	return removed, nil
 }
 
-// create writes an object that must not exist: Precondition when it does. A request
-// that meets another in flight (409) is sent again, as S3 demands.
-func (l *Ledger) create(ctx context.Context, key string, body []byte, contentType string) error {
-	var err error
-	for n := range 10 {
-		_, err = call(ctx, func(ctx context.Context) (*s3.PutObjectOutput, error) {
-			return l.client.PutObject(ctx, &s3.PutObjectInput{
-				Bucket: aws.String(l.bucket), Key: aws.String(key), Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
-				ContentType: aws.String(contentType), IfNoneMatch: aws.String("*"), ChecksumSHA256: aws.String(sum64(body)),
-			})
-		})
-		err = wrap("create object (s3:PutObject)", l.bucket, key, err)
-		if !IsKind(err, busy) {
-			return err
-		}
-		if l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
-			return err
-		}
-	}
-	return err
+// create writes a record that must not exist, and reads it back: Precondition when
+// another one is there, Lost when the store did not keep it.
+func (l *Ledger) create(ctx context.Context, key string, body []byte) error {
+	return l.objects.Keep(ctx, key, body, "application/json")
 }
 
 // read gets a record.
-func (l *Ledger) read(ctx context.Context, key string, record any) error {
-	content, err := call(ctx, func(ctx context.Context) ([]byte, error) {
-		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
-		if err != nil {
-			return nil, err
-		}
-		defer out.Body.Close()
-		return io.ReadAll(io.LimitReader(out.Body, maxRecord+1))
-	})
+func (l *Ledger) read(ctx context.Context, key string, record any) (*s3object.Object, error) {
+	object, err := l.objects.Read(ctx, key)
 	if err != nil {
-		return wrap("read record (s3:GetObject)", l.bucket, key, err)
+		return nil, err
 	}
-	if len(content) > maxRecord {
-		return &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Unreadable, Message: "it is too large to be a record"}
-	}
-	if err := decode(key, content, record); err != nil {
+	if err := decode(key, object.Content, record); err != nil {
 		var e *Error
 		if errors.As(err, &e) {
 			e.Bucket = l.bucket
 		}
-		return err
+		return nil, err
 	}
-	return nil
+	return object, nil
 }
 
 // idleTimeout is how long a connection is kept for the next request. A server may close it
 // after two seconds, and tunnels (a Dagger service of the host) do not always hand that on.
 const idleTimeout = time.Second
 
-// callTimeout bounds one small operation with all its attempts.
-const callTimeout = 2 * time.Minute
-
-// call runs a small operation within callTimeout.
+// call runs a small operation within s3object.CallTimeout.
 func call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s3object.CallTimeout)
 	defer cancel()
 	return f(ctx)
 }

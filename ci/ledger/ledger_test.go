@@ -381,7 +381,7 @@ func TestPutStoresOnceAndNeverOverwrites(t *testing.T) {
 			assert.True(t, written)
 			object, _ := s.Get("root/openstack-rca-system-prod_0001/models/m")
 			assert.Equal(t, content, object.Content)
-			sum, n, err := l.Hash(ctx, 1, "models/m")
+			sum, n, err := l.Hash(ctx, 1, "models/m", 1<<30)
 			require.NoError(t, err)
 			assert.Equal(t, file.SHA256, sum)
 			assert.Equal(t, int64(size), n)
@@ -412,17 +412,17 @@ func TestPutURIAndCopyURI(t *testing.T) {
 	assert.True(t, written)
 	var content bytes.Buffer
 	again := func() error { content.Reset(); return nil }
-	n, err := l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", &content, again)
+	n, err := l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, again)
 	require.NoError(t, err)
 	assert.Equal(t, int64(3), n)
 	assert.Equal(t, "abc", content.String())
-	_, err = l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", &content, func() error { return errors.New("disk full") })
+	_, err = l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, func() error { return errors.New("disk full") })
 	assert.True(t, ledger.IsKind(err, ledger.LocalFile), "%v", err)
 	_, err = l.PutURI(t.Context(), "nonsense", file)
 	require.Error(t, err)
-	_, err = l.CopyURI(t.Context(), "nonsense", &content, again)
+	_, err = l.CopyURI(t.Context(), "nonsense", 1<<20, &content, again)
 	require.Error(t, err)
-	_, err = l.CopyURI(t.Context(), "s3://models-bucket/nothing", &content, again)
+	_, err = l.CopyURI(t.Context(), "s3://models-bucket/nothing", 1<<20, &content, again)
 	assert.True(t, ledger.IsKind(err, ledger.NotFound), "%v", err)
 }
 
@@ -431,7 +431,7 @@ func TestPutOfAFileThatIsNotWhatItShouldBe(t *testing.T) {
 	file := local(t, []byte("abc"))
 	file.SHA256 = hash([]byte("other"))
 	_, err := l.Put(t.Context(), 1, "models/m", file)
-	assert.True(t, ledger.IsKind(err, ledger.Corrupt), "the store checks the hash: %v", err)
+	assert.True(t, ledger.IsKind(err, ledger.Refused), "the store checks the hash: %v", err)
 	assert.Empty(t, s.Keys())
 	file.Path = "/nothing/here"
 	_, err = l.Put(t.Context(), 1, "models/m", file)
@@ -510,11 +510,11 @@ func TestBrokenReadIsRepeated(t *testing.T) {
 		assert.NoError(t, err)
 		panic(http.ErrAbortHandler)
 	})
-	sum, _, err := l.Hash(t.Context(), 1, "models/m")
+	sum, _, err := l.Hash(t.Context(), 1, "models/m", 1<<30)
 	require.NoError(t, err)
 	assert.Equal(t, hash([]byte("abc")), sum)
 	always.Store(true)
-	_, _, err = l.Hash(t.Context(), 1, "models/m")
+	_, _, err = l.Hash(t.Context(), 1, "models/m", 1<<30)
 	assert.True(t, ledger.IsKind(err, ledger.Unreachable), "%v", err)
 }
 

@@ -2,11 +2,13 @@ package ledger
 
 import (
 	"context"
+	"crypto/md5" // Content-MD5, where a store knows no better checksum
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"strings"
@@ -16,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
 const (
@@ -77,7 +81,7 @@ func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool,
 		err = l.putWhole(ctx, bucket, key, f, file)
 	}
 	written := err == nil
-	if IsKind(err, Precondition) || IsKind(err, gone) {
+	if IsKind(err, Precondition) || IsKind(err, Gone) {
 		// Another publisher of the same content was faster, or the answer to our own
 		// first attempt was lost.
 		if there, sameErr := l.same(ctx, bucket, key, file); sameErr != nil {
@@ -99,60 +103,86 @@ func (l *Ledger) same(ctx context.Context, bucket, key string, file Local) (bool
 	head, err := call(ctx, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
 		return l.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
 	})
-	err = wrap("look at object (s3:GetObject)", bucket, key, err)
+	err = s3object.Wrap("look at object (s3:GetObject)", bucket, key, err)
 	if IsKind(err, NotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	hash := head.Metadata[hashMeta]
-	if hash == "" {
+	sum := head.Metadata[hashMeta]
+	if sum == "" {
 		// Written by something else: only its bytes tell.
-		if hash, _, err = l.hash(ctx, bucket, key); err != nil {
+		if sum, _, err = l.hash(ctx, bucket, key, file.Bytes); IsKind(err, TooLong) {
+			sum = "of a larger file"
+		} else if err != nil {
 			return false, err
 		}
 	}
-	if hash != file.SHA256 || aws.ToInt64(head.ContentLength) != file.Bytes {
+	if sum != file.SHA256 || aws.ToInt64(head.ContentLength) != file.Bytes {
 		return false, &Error{Op: "store file", Bucket: bucket, Key: key, Kind: Conflict,
-			Message: fmt.Sprintf("the object there has sha256 %s, ours is %s", clip(hash), file.SHA256)}
+			Message: fmt.Sprintf("the object there has sha256 %s, ours is %s", sum, file.SHA256)}
 	}
 	return true, nil
 }
 
 func (l *Ledger) putWhole(ctx context.Context, bucket, key string, f *os.File, file Local) error {
 	for n := 0; ; n++ {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return &Error{Op: "read file", Kind: LocalFile, Err: err}
-		}
-		_, err := l.client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: aws.String(bucket), Key: aws.String(key), Body: f, ContentLength: aws.Int64(file.Bytes),
-			ContentType: aws.String(mediaType(key)), IfNoneMatch: aws.String("*"),
-			ChecksumSHA256: aws.String(hexTo64(file.SHA256)), Metadata: map[string]string{hashMeta: file.SHA256},
+		err := l.objects.Checked(func(checksum bool) error {
+			in := s3.PutObjectInput{
+				Bucket: aws.String(bucket), Key: aws.String(key), Body: io.NewSectionReader(f, 0, file.Bytes), ContentLength: aws.Int64(file.Bytes),
+				ContentType: aws.String(mediaType(key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
+			}
+			var err error
+			if checksum {
+				in.ChecksumSHA256 = aws.String(hexTo64(file.SHA256))
+			} else if in.ContentMD5, err = digest(f, 0, file.Bytes, md5.New()); err != nil {
+				return err
+			}
+			_, err = l.client.PutObject(ctx, &in)
+			return s3object.Wrap("upload object (s3:PutObject)", bucket, key, err)
 		})
-		err = wrap("upload object (s3:PutObject)", bucket, key, err)
-		if !IsKind(err, busy) || n == 9 || l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
+		if !IsKind(err, Busy) || n == 9 || l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
 			return err
 		}
 	}
 }
 
+// digest is a hash of a stretch of a file in the form of S3's headers.
+func digest(f *os.File, start, size int64, h hash.Hash) (*string, error) {
+	if n, err := io.Copy(h, io.NewSectionReader(f, start, size)); err != nil || n != size {
+		return nil, &Error{Op: "read file", Kind: LocalFile, Message: "it ended early", Err: err}
+	}
+	return aws.String(base64.StdEncoding.EncodeToString(h.Sum(nil))), nil
+}
+
 // putParts uploads a large file in parts. Parts are read from the file where they
 // lie, so that memory does not grow with the file.
+//
+// Each part's checksum is computed beforehand and sent as a header. Where only the
+// algorithm is named, the SDK sends it as a trailer of an aws-chunked body over https,
+// which many S3 APIs other than AWS's refuse.
 func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, file Local) error {
 	const op = "upload object in parts (s3:PutObject)"
 	size := l.opts.PartSize
 	for (file.Bytes+size-1)/size > maxParts {
 		size *= 2
 	}
-	created, err := call(ctx, func(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
-		return l.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-			Bucket: aws.String(bucket), Key: aws.String(key), ContentType: aws.String(mediaType(key)),
-			ChecksumAlgorithm: types.ChecksumAlgorithmSha256, Metadata: map[string]string{hashMeta: file.SHA256},
+	var created *s3.CreateMultipartUploadOutput
+	sums := false
+	if err := l.objects.Checked(func(checksum bool) error {
+		in := s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String(key), ContentType: aws.String(mediaType(key)),
+			Metadata: map[string]string{hashMeta: file.SHA256}}
+		if sums = checksum; checksum {
+			in.ChecksumAlgorithm = types.ChecksumAlgorithmSha256
+		}
+		var err error
+		created, err = call(ctx, func(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
+			return l.client.CreateMultipartUpload(ctx, &in)
 		})
-	})
-	if err != nil {
-		return wrap(op, bucket, key, err)
+		return s3object.Wrap(op, bucket, key, err)
+	}); err != nil {
+		return err
 	}
 	parts := make([]types.CompletedPart, (file.Bytes+size-1)/size)
 	group, uploading := errgroup.WithContext(ctx)
@@ -161,32 +191,48 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 		group.Go(func() error {
 			start := int64(i) * size
 			section := io.NewSectionReader(f, start, min(size, file.Bytes-start))
-			out, err := l.client.UploadPart(uploading, &s3.UploadPartInput{
-				Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, PartNumber: aws.Int32(int32(i + 1)),
-				Body: section, ContentLength: aws.Int64(section.Size()), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
-			})
+			in := s3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, PartNumber: aws.Int32(int32(i + 1)),
+				Body: section, ContentLength: aws.Int64(section.Size())}
+			var err error
+			if sums {
+				in.ChecksumSHA256, err = digest(f, start, section.Size(), sha256.New())
+			} else {
+				in.ContentMD5, err = digest(f, start, section.Size(), md5.New())
+			}
 			if err != nil {
 				return err
 			}
-			parts[i] = types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag, ChecksumSHA256: out.ChecksumSHA256}
+			out, err := l.client.UploadPart(uploading, &in)
+			if err != nil {
+				return err
+			}
+			parts[i] = types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag, ChecksumSHA256: in.ChecksumSHA256}
 			return nil
 		})
 	}
-	if err = group.Wait(); err == nil {
-		_, err = l.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	err := group.Wait()
+	if err == nil {
+		in := s3.CompleteMultipartUploadInput{
 			Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, IfNoneMatch: aws.String("*"),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		})
+		}
+		_, err = l.client.CompleteMultipartUpload(ctx, &in)
+		if IsKind(s3object.Wrap(op, bucket, key, err), NotImplemented) {
+			// Some stores know the condition for whole objects only. The key lies under a
+			// number that is claimed, so that nothing but the same file can be there.
+			in.IfNoneMatch = nil
+			_, err = l.client.CompleteMultipartUpload(ctx, &in)
+		}
 	}
 	if err == nil {
 		return nil
 	}
-	err = wrap(op, bucket, key, err)
+	err = s3object.Wrap(op, bucket, key, err)
 	// A failed upload must not leave parts that are paid for and seen by nobody; also
 	// when it failed because the run was cancelled.
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	if abortErr := l.abort(aborting, bucket, key, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, gone) {
+	if abortErr := l.abort(aborting, bucket, key, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, Gone) {
 		return &Error{Op: op, Bucket: bucket, Key: key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err, abortErr)}
 	}
 	return err
@@ -195,7 +241,7 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 func (l *Ledger) abort(ctx context.Context, bucket, key, id string) error {
 	_, err := l.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 		Bucket: aws.String(bucket), Key: aws.String(key), UploadId: aws.String(id)})
-	return wrap("abort upload (s3:AbortMultipartUpload)", bucket, key, err)
+	return s3object.Wrap("abort upload (s3:AbortMultipartUpload)", bucket, key, err)
 }
 
 // abortOthers removes uploads of a key that is complete: none of them can be
@@ -209,7 +255,7 @@ func (l *Ledger) abortIn(ctx context.Context, bucket, prefix string, ours func(k
 		return l.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: aws.String(prefix)})
 	})
 	if err != nil {
-		l.warn(wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, prefix, err))
+		l.warn(s3object.Wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, prefix, err))
 		return
 	}
 	for _, upload := range out.Uploads {
@@ -217,38 +263,39 @@ func (l *Ledger) abortIn(ctx context.Context, bucket, prefix string, ours func(k
 		if !ours(key) {
 			continue
 		}
-		if err := l.abort(ctx, bucket, key, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, gone) {
+		if err := l.abort(ctx, bucket, key, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, Gone) {
 			l.warn(err)
 		}
 	}
 }
 
 // Hash reads the object at path in version n's folder back and returns its hash, in
-// lower-case hex, and size.
-func (l *Ledger) Hash(ctx context.Context, n int, path string) (string, int64, error) {
-	return l.hash(ctx, l.bucket, l.inVersion(n, path))
+// lower-case hex, and size. One of more than limit bytes is TooLong.
+func (l *Ledger) Hash(ctx context.Context, n int, path string, limit int64) (string, int64, error) {
+	return l.hash(ctx, l.bucket, l.inVersion(n, path), limit)
 }
 
-// CopyURI streams the object at any address of the store into w and returns its size.
+// CopyURI streams the object at any address of the store into w and returns its size. An
+// object of more than limit bytes is TooLong: it is left after one byte more than that.
 // again is called before each attempt and makes w forget what an earlier one wrote.
-func (l *Ledger) CopyURI(ctx context.Context, uri string, w io.Writer, again func() error) (int64, error) {
+func (l *Ledger) CopyURI(ctx context.Context, uri string, limit int64, w io.Writer, again func() error) (int64, error) {
 	bucket, key, err := ParseURI(uri)
 	if err != nil {
 		return 0, err
 	}
-	return l.copy(ctx, bucket, key, w, again)
+	return l.copy(ctx, bucket, key, limit, w, again)
 }
 
-func (l *Ledger) hash(ctx context.Context, bucket, key string) (string, int64, error) {
+func (l *Ledger) hash(ctx context.Context, bucket, key string, limit int64) (string, int64, error) {
 	h := sha256.New()
-	n, err := l.copy(ctx, bucket, key, h, func() error { h.Reset(); return nil })
+	n, err := l.copy(ctx, bucket, key, limit, h, func() error { h.Reset(); return nil })
 	if err != nil {
 		return "", 0, err
 	}
 	return hex.EncodeToString(h.Sum(nil)), n, nil
 }
 
-func (l *Ledger) copy(ctx context.Context, bucket, key string, w io.Writer, again func() error) (int64, error) {
+func (l *Ledger) copy(ctx context.Context, bucket, key string, limit int64, w io.Writer, again func() error) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	const op = "read object back (s3:GetObject)"
@@ -258,10 +305,13 @@ func (l *Ledger) copy(ctx context.Context, bucket, key string, w io.Writer, agai
 		}
 		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
 		if err != nil {
-			return 0, wrap(op, bucket, key, err)
+			return 0, s3object.Wrap(op, bucket, key, err)
 		}
-		n, err := io.CopyBuffer(w, out.Body, make([]byte, 256<<10))
+		n, err := io.CopyBuffer(w, io.LimitReader(out.Body, limit+1), make([]byte, 256<<10))
 		out.Body.Close()
+		if n > limit {
+			return n, &Error{Op: op, Bucket: bucket, Key: key, Kind: TooLong, Message: fmt.Sprintf("it has more than %d bytes", limit)}
+		}
 		if err == nil && out.ContentLength != nil && n != *out.ContentLength {
 			err = io.ErrUnexpectedEOF
 		}
@@ -273,12 +323,6 @@ func (l *Ledger) copy(ctx context.Context, bucket, key string, w io.Writer, agai
 			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
 		}
 	}
-}
-
-// sum64 is the base64 of the SHA-256, the form of S3's checksum headers.
-func sum64(b []byte) string {
-	sum := sha256.Sum256(b)
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // hexTo64 changes the notation of a hash; what is not hex becomes empty, which the SDK leaves out.

@@ -20,11 +20,20 @@ type Claim struct {
 	// Nonce tells this claim from another's for the same content.
 	Nonce string `json:"nonce"`
 	// ModelSHA256, Commit and Tree say what is to be published.
-	ModelSHA256 string    `json:"model_sha256"`
-	Commit      string    `json:"commit,omitempty"`
-	Tree        string    `json:"tree,omitempty"`
-	ClaimedAt   time.Time `json:"claimed_at"`
+	ModelSHA256 string `json:"model_sha256"`
+	Commit      string `json:"commit,omitempty"`
+	Tree        string `json:"tree,omitempty"`
+	// ClaimedAt is by the publisher's clock: for readers, not for decisions.
+	ClaimedAt time.Time `json:"claimed_at"`
+	// Age is how long ago the store took the claim, by the store's own clock. Aged says
+	// whether the store told; both are set where a claim is read.
+	Age  time.Duration `json:"-"`
+	Aged bool          `json:"-"`
 }
+
+// OlderThan says that the claim is older than d by the store's clock. A claim of unknown
+// age is not.
+func (c *Claim) OlderThan(d time.Duration) bool { return c.Aged && c.Age > d }
 
 // File is a file of a version.
 type File struct {
@@ -81,6 +90,14 @@ type pointer struct {
 	Key    string `json:"idempotency_key"`
 }
 
+// owner says whose folders a series is. Two pairs of application and environment can have
+// the same folder names.
+type owner struct {
+	Schema      int    `json:"schema"`
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+}
+
 // encode renders a record; the same record has the same bytes.
 func encode(record any) ([]byte, error) {
 	b, err := json.MarshalIndent(record, "", "  ")
@@ -104,7 +121,7 @@ func decode(key string, content []byte, record any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(content))
 	if err := d.Decode(record); err != nil {
-		return &Error{Op: "read record", Key: key, Kind: Unreadable, Message: clip(err.Error())}
+		return &Error{Op: "read record", Key: key, Kind: Unreadable, Message: err.Error()}
 	}
 	return nil
 }

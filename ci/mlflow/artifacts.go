@@ -61,15 +61,19 @@ func (c *Client) UploadArtifact(ctx context.Context, proxied string, open func()
 	})
 }
 
-// DownloadArtifact streams a proxied artifact into the writer that begin returns;
-// begin is called for each attempt and must discard what an earlier one wrote.
-func (c *Client) DownloadArtifact(ctx context.Context, proxied string, begin func() io.Writer) (int64, error) {
+// DownloadArtifact streams a proxied artifact into the writer that begin returns; begin is
+// called for each attempt and must discard what an earlier one wrote. One of more than
+// limit bytes is Endless, and no more than one byte above the limit is written.
+func (c *Client) DownloadArtifact(ctx context.Context, proxied string, limit int64, begin func() io.Writer) (int64, error) {
 	var n int64
 	req := call{op: "download artifact " + proxied, method: http.MethodGet, path: apiPrefix + artifactsPath + "/" + proxied,
 		repeatable: true, transfer: true}
 	err := c.attempt(ctx, req, func(resp *http.Response) error {
 		var err error
-		n, err = io.Copy(begin(), resp.Body)
+		n, err = io.Copy(begin(), io.LimitReader(resp.Body, limit+1))
+		if err == nil && n > limit {
+			return &Error{Kind: Endless, Message: fmt.Sprintf("it has more than the %d bytes that were stored", limit)}
+		}
 		if err == nil && resp.ContentLength >= 0 && n != resp.ContentLength {
 			err = io.ErrUnexpectedEOF
 		}

@@ -323,7 +323,7 @@ func (c *Client) authorize(req *http.Request) {
 
 // failure makes the error of an answer with a bad status.
 func (c *Client) failure(op string, resp *http.Response) *Error {
-	e := &Error{Op: op, Host: c.base.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp, c.opts.Clock.Now())}
+	e := &Error{Op: op, Host: c.base.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
 	// An answer that cannot be read in full still has its status.
 	payload, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
@@ -350,13 +350,16 @@ func (c *Client) failure(op string, resp *http.Response) *Error {
 	return e
 }
 
-// retryAfter reads the header in both of its forms; zero when absent or past.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
+// retryAfter reads the header in both of its forms; zero when absent or past. A date is
+// held against the answer's own Date: this machine's clock may be off.
+func retryAfter(resp *http.Response) time.Duration {
 	value := resp.Header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {
 		return max(0, time.Duration(min(seconds, 3600))*time.Second)
 	}
-	if at, err := http.ParseTime(value); err == nil {
+	at, err := http.ParseTime(value)
+	now, dateErr := http.ParseTime(resp.Header.Get("Date"))
+	if err == nil && dateErr == nil {
 		return max(0, at.Sub(now))
 	}
 	return 0

@@ -237,6 +237,8 @@ func TestRetryAfterIsHonouredAndCapped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, clock := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				// The server's clock counts, two days from ours.
+				w.Header().Set("Date", "Sun, 22 Nov 2026 12:00:00 GMT")
 				w.Header().Set("Retry-After", c.header)
 				w.WriteHeader(http.StatusTooManyRequests)
 			})
@@ -419,7 +421,7 @@ func TestArtifacts(t *testing.T) {
 	open := func() (io.ReadCloser, int64, error) { return io.NopCloser(strings.NewReader("abc")), 3, nil }
 	require.NoError(t, m.UploadArtifact(t.Context(), "1/r/artifacts/a.txt", open))
 	var got strings.Builder
-	n, err := m.DownloadArtifact(t.Context(), "1/r/artifacts/a.txt", func() io.Writer { got.Reset(); return &got })
+	n, err := m.DownloadArtifact(t.Context(), "1/r/artifacts/a.txt", 1<<20, func() io.Writer { got.Reset(); return &got })
 	require.NoError(t, err)
 	assert.Equal(t, int64(3), n)
 	assert.Equal(t, "abc", got.String())
@@ -427,7 +429,7 @@ func TestArtifacts(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 1)
 	assert.Equal(t, "a.txt", files[0].Path)
-	_, err = m.DownloadArtifact(t.Context(), "nothing", func() io.Writer { return io.Discard })
+	_, err = m.DownloadArtifact(t.Context(), "nothing", 1<<20, func() io.Writer { return io.Discard })
 	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
 	err = m.UploadArtifact(t.Context(), "x", func() (io.ReadCloser, int64, error) { return nil, 0, errors.New("no such file") })
 	assert.True(t, mlflow.IsKind(err, mlflow.Local), "%v", err)
@@ -451,7 +453,7 @@ func TestDownloadCutShortIsRepeated(t *testing.T) {
 		fmt.Fprint(w, "whole")
 	})
 	var got strings.Builder
-	_, err := m.DownloadArtifact(t.Context(), "x", func() io.Writer { got.Reset(); return &got })
+	_, err := m.DownloadArtifact(t.Context(), "x", 1<<20, func() io.Writer { got.Reset(); return &got })
 	require.NoError(t, err)
 	assert.Equal(t, "whole", got.String())
 }

@@ -42,6 +42,8 @@ const (
 	Server Kind = "server error"
 	// TooLarge: the answer exceeds the limit.
 	TooLarge Kind = "answer too large"
+	// Endless: a file or a listing holds more than there can be.
+	Endless Kind = "answer without end"
 	// Local: a file of this machine could not be read or written.
 	Local Kind = "local file"
 )

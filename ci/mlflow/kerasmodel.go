@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 )
 
 // The paths of a Keras model in MLflow's model format (mlflow/keras/save.py).
@@ -38,9 +41,31 @@ type KerasModel struct {
 	Bytes int64
 }
 
+// requirement is a package, with its version or without; it cannot hold a second line.
+var requirement = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(==(.+))?$`)
+
+// check refuses what would be read as something else in the files of the environment.
+func (m KerasModel) check() error {
+	for what, version := range map[string]string{"Python": m.Python, "Keras": m.KerasVersion} {
+		if version != "" && !kerasfile.ValidVersion(version) {
+			return fmt.Errorf("describe the model's environment: the %s version %q is no version", what, version)
+		}
+	}
+	for _, line := range m.Requirements {
+		parts := requirement.FindStringSubmatch(line)
+		if parts == nil || parts[2] != "" && !kerasfile.ValidVersion(parts[3]) {
+			return fmt.Errorf("describe the model's environment: %q is no requirement of the form name==version", line)
+		}
+	}
+	return nil
+}
+
 // Files renders all of the directory but KerasModelPath itself: the same description
-// gives the same bytes.
+// gives the same bytes. A version or requirement that is more than one is an error.
 func (m KerasModel) Files() (map[string][]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
 	type environment struct {
 		Conda      string `yaml:"conda"`
 		Virtualenv string `yaml:"virtualenv"`
@@ -116,7 +141,7 @@ func KerasVersion(path string) (string, error) {
 	if err := json.NewDecoder(io.LimitReader(f, 1<<20)).Decode(&meta); err != nil {
 		return "", fmt.Errorf("read metadata.json of %s: %w", path, err)
 	}
-	if meta.Version == "" || len(meta.Version) > 40 || strings.ContainsAny(meta.Version, " \n\t;=<>") {
+	if !kerasfile.ValidVersion(meta.Version) {
 		return "", errors.New("read metadata.json: it names no Keras version")
 	}
 	return meta.Version, nil

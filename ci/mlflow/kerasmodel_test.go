@@ -70,3 +70,22 @@ func TestKerasVersionOfAnArchive(t *testing.T) {
 		assert.Error(t, err, name)
 	}
 }
+
+// Nothing of the model's own data becomes a second line of the environment.
+func TestKerasModelRefusesWhatIsNoVersion(t *testing.T) {
+	good := mlflow.KerasModel{KerasVersion: "3.15.1", Python: "3.11", Requirements: []string{"keras==3.15.1", "tensorflow", "numpy==2.1.0+x"}}
+	_, err := good.Files()
+	require.NoError(t, err)
+	for name, change := range map[string]func(*mlflow.KerasModel){
+		"keras":       func(m *mlflow.KerasModel) { m.KerasVersion = "3.13.2\r-rhttp://127.0.0.1/r" },
+		"python":      func(m *mlflow.KerasModel) { m.Python = "3.11\n- evil" },
+		"requirement": func(m *mlflow.KerasModel) { m.Requirements = []string{"tensorflow==2.16\revil-package==1.0"} },
+		"an option":   func(m *mlflow.KerasModel) { m.Requirements = []string{"--index-url=http://127.0.0.1"} },
+		"an address":  func(m *mlflow.KerasModel) { m.Requirements = []string{"keras @ http://127.0.0.1/k.whl"} },
+	} {
+		m := good
+		change(&m)
+		_, err := m.Files()
+		require.ErrorContains(t, err, "describe the model's environment", name)
+	}
+}

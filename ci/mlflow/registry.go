@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -105,6 +106,7 @@ func (c *Client) DownloadURI(ctx context.Context, name, version string) (string,
 // "name='x' and tags.key='y'". All pages are read. A model that does not exist has none.
 func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*ModelVersion, error) {
 	var versions []*ModelVersion
+	seen := pages{}
 	for token := ""; ; {
 		query := url.Values{"filter": {filter}, "max_results": {"1000"}}
 		if token != "" {
@@ -121,11 +123,32 @@ func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*Mod
 		for _, w := range out.Versions {
 			versions = append(versions, w.version())
 		}
-		if out.Next == "" || out.Next == token {
+		if out.Next == "" {
 			return versions, nil
 		}
-		token = out.Next
+		if token = out.Next; !seen.add(token) {
+			return nil, c.endless("search model versions", len(seen))
+		}
 	}
+}
+
+// maxPages bounds a search.
+const maxPages = 10_000
+
+// pages are the tokens of a search so far.
+type pages map[string]bool
+
+// add says whether a page is a new one of a search that can still end.
+func (p pages) add(token string) bool {
+	known := p[token]
+	p[token] = true
+	return !known && len(p) <= maxPages
+}
+
+// endless is the error of a search that shows a page again or does not end: a part of its
+// results must not be taken for all of them.
+func (c *Client) endless(op string, n int) error {
+	return &Error{Op: op, Host: c.base.Host, Kind: Endless, Message: fmt.Sprintf("after %d pages the search begins again or does not end", n)}
 }
 
 // DeleteModelVersion deletes a version.

@@ -237,6 +237,7 @@ func (c *Client) SetRunTag(ctx context.Context, id string, tag Tag) error {
 // All pages are read, up to limit runs.
 func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, limit int) ([]*Run, error) {
 	var runs []*Run
+	seen := pages{}
 	for token := ""; ; {
 		in := map[string]any{"experiment_ids": []string{experimentID}, "filter": filter, "max_results": min(limit, 1000),
 			"order_by": []string{"attributes.start_time ASC"}}
@@ -253,10 +254,12 @@ func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, li
 		for _, w := range out.Runs {
 			runs = append(runs, w.run())
 		}
-		if out.Next == "" || out.Next == token || len(runs) >= limit {
+		if out.Next == "" || len(runs) >= limit {
 			return runs, nil
 		}
-		token = out.Next
+		if token = out.Next; !seen.add(token) {
+			return nil, c.endless("search runs", len(seen))
+		}
 	}
 }
 

@@ -53,30 +53,41 @@ func (p *publication) moveAliases(ctx context.Context) error {
 	}
 	aliases := []string{p.Environment, ChampionAlias}
 	for _, alias := range aliases {
-		if version.Tags[tagAliased+alias] != "" {
-			continue
+		moved := version.Tags[tagAliased+alias] != ""
+		if !moved {
+			if err := p.moveAlias(ctx, alias); err != nil {
+				return err
+			}
 		}
-		if err := p.moveAlias(ctx, alias); err != nil {
-			return err
-		}
-	}
-	for _, alias := range aliases {
 		current, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
 		if err != nil {
 			return err
 		}
-		if current != nil && current.Version == p.commit.RegistryVersion {
+		switch {
+		case current == nil:
+		case current.Version == p.commit.RegistryVersion:
 			p.aliases = append(p.aliases, alias)
-		} else if current != nil {
+		case newer(current, p.commit.Number) || !moved:
 			p.stage.Warn(CodeSuperseded, "alias %s points at version %s of %s", alias, current.Version, p.commit.Registered)
+		default:
+			p.stage.Warn(CodeAliasElsewhere, "alias %s points at version %s of %s", alias, current.Version, p.commit.Registered)
 		}
 	}
 	return nil
 }
 
+// newer says whether a version was published after number n.
+func newer(version *mlflow.ModelVersion, n int) bool {
+	found, err := numberOf(version)
+	return err == nil && found > n
+}
+
 // moveAlias points one alias at this version if it is the newest. The registry has
-// no conditional update, so whoever wrote the alias looks again afterwards: the last
+// no conditional update, so a publisher that wrote the alias looks again afterwards: the last
 // of any number of concurrent publishers then leaves it at the newest version.
+//
+// That it was moved is noted on the version only after it was read back: the note keeps
+// later runs from moving it again.
 func (p *publication) moveAlias(ctx context.Context, alias string) error {
 	previous, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
 	if err != nil {
@@ -98,6 +109,9 @@ func (p *publication) moveAlias(ctx context.Context, alias string) error {
 				break
 			}
 		}
+		if _, err := p.reached(ctx, alias, newest, newest.Number); err != nil {
+			return err
+		}
 	}
 	note := "at " + p.Clock.Now().UTC().Format(time.RFC3339)
 	if previous != nil {
@@ -107,6 +121,36 @@ func (p *publication) moveAlias(ctx context.Context, alias string) error {
 		note += fmt.Sprintf(", superseded by number %d", newest.Number)
 	}
 	return p.tagVersion(ctx, tagAliased+alias, note)
+}
+
+// lookAgain is how often an alias is read back until it is where it was moved to: a
+// registry of several servers may need a moment.
+const lookAgain = 3
+
+// reached reads an alias back that was moved to a version, and returns what it points at.
+// A version above number above, when that is not 0, is as good: somebody published it
+// meanwhile. Anything else is a registry that did not do what it said.
+func (p *publication) reached(ctx context.Context, alias string, commit *ledger.Commit, above int) (*mlflow.ModelVersion, error) {
+	for n := 1; ; n++ {
+		current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+		if err != nil {
+			return nil, err
+		}
+		if current != nil && (current.Version == commit.RegistryVersion || above > 0 && newer(current, above)) {
+			return current, nil
+		}
+		if n == lookAgain {
+			at := "no version"
+			if current != nil {
+				at = "version " + current.Version
+			}
+			return nil, verdict.Problemf(CodeAliasNotMoved, "the registry accepted that alias %s of %s goes to version %s, and it points at %s",
+				alias, commit.Registered, commit.RegistryVersion, at)
+		}
+		if err := p.Clock.Sleep(ctx, time.Duration(n)*time.Second); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (p *publication) tagVersion(ctx context.Context, key, value string) error {

@@ -27,6 +27,13 @@ func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
 	if err := p.ledger.Probe(ctx); err != nil {
 		return err
 	}
+	state, err := p.ledger.Scan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.ledger.Own(ctx, state); err != nil {
+		return err
+	}
 	versions, err := p.list(ctx, 0)
 	if err != nil {
 		return err

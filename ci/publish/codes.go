@@ -35,7 +35,7 @@ var (
 		Remedy:  "Restore it (mlflow experiments restore) or set publish.experiment to another name"}
 	CodeRunFailed = verdict.Code{Name: "RUN_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The MLflow server refused the run's data.",
-		Remedy:  "Read the server's message; after mending its cause " + again}
+		Remedy:  "Correct what the server's message names, then " + again}
 	CodeRegistryFailed = verdict.Code{Name: "REGISTRY_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The model is uploaded, but could not be registered.",
 		Remedy:  "Check the MLflow server, then " + again + ", without uploading again"}
@@ -73,8 +73,8 @@ var (
 		Meaning: "Something else is stored where this version belongs; it is left as it is.",
 		Remedy:  "Find out who wrote the named object; the pipeline never overwrites it"}
 	CodeNoCAS = verdict.Code{Name: "STORE_NO_CAS", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-		Meaning: "The S3 API ignores conditional writes, so that two publishers could take the same number.",
-		Remedy:  "Use AWS S3 or an S3 API that honours If-None-Match on PutObject"}
+		Meaning: "The S3 API ignores or refuses conditional writes, so that two publishers could take the same number.",
+		Remedy:  "Use AWS S3 or an S3 API that honours If-None-Match on PutObject; docs/stores.md lists some"}
 	CodeLedgerUnreadable = verdict.Code{Name: "LEDGER_UNREADABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "A record of the ledger is damaged or was written by a newer pipeline; nothing is changed.",
 		Remedy:  "Use the newer pipeline, or restore the named object from the bucket's versions"}
@@ -84,6 +84,27 @@ var (
 	CodeClaimAbandoned = verdict.Code{Name: "CLAIM_ABANDONED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The number was given up by clean-claims while this publication was under way.",
 		Remedy:  "Run publish again: it takes a new number"}
+	CodeCommitLost = verdict.Code{Name: "COMMIT_LOST", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The store acknowledged a record of the version (claim, pointer or manifest), and it does not read back. No alias was moved.",
+		Remedy:  "Look for a gateway or cache in front of the store that answers for it, then " + again}
+	CodeTooLong = verdict.Code{Name: "ANSWER_TOO_LONG", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "A server sends more than there can be: a file longer than it was stored, or a listing that does not end.",
+		Remedy:  "Look at what answers in front of the server that the cause names (proxy, gateway), then " + again}
+	CodeS3Unsupported = verdict.Code{Name: "S3_UNSUPPORTED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The S3 API does not implement a call or header that publishing needs.",
+		Remedy:  "See docs/stores.md for what a store must know, and use another store or a newer version of it"}
+	CodeVersionIgnored = verdict.Code{Name: "VERSION_IGNORED", Stage: verdict.Publish,
+		Meaning: "A file beside the model names a package version that is no version; the registered model's environment is made without it.",
+		Remedy:  "Write plain versions (importlib.metadata.version(\"tensorflow\")) into the file that the warning names"}
+	CodeSeriesTaken = verdict.Code{Name: "SERIES_TAKEN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this one's.",
+		Remedy:  "Change name or the environment's name so that <name>-<environment> is not that of another one, or set another publish.artifact_root"}
+	CodeClockOff = verdict.Code{Name: "CLOCK_OFF", Stage: verdict.Publish,
+		Meaning: "This machine's clock differs from the store's. Nothing is decided by it, but times that this run recorded are off by as much.",
+		Remedy:  "Set this machine's clock by NTP; a virtual machine that slept needs it most"}
+	CodeAliasNotMoved = verdict.Code{Name: "ALIAS_NOT_MOVED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The version is committed. The registry accepted the move of an alias to it, and the alias points at an older version or at none.",
+		Remedy:  "See who else moves the alias, or what answers in front of the registry, then " + again}
 	CodeNotCommitted = verdict.Code{Name: "VERSION_NOT_COMMITTED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "There is no committed version of that number, or none that the alias points at.",
 		Remedy:  "Name a version that models lists as committed, with --number"}
@@ -108,6 +129,9 @@ var (
 	CodeSuperseded = verdict.Code{Name: "SUPERSEDED", Stage: verdict.Publish,
 		Meaning: "A newer version is committed, so that the aliases stay there.",
 		Remedy:  "Nothing, unless this version is wanted: then move the alias on purpose"}
+	CodeAliasElsewhere = verdict.Code{Name: "ALIAS_ELSEWHERE", Stage: verdict.Publish,
+		Meaning: "An alias was at this version and was moved away since, to an older one; it stays there.",
+		Remedy:  "Nothing, if it was a rollback; else point it here with promote --alias ALIAS --number N"}
 	CodeLeftover = verdict.Code{Name: "UPLOAD_LEFTOVER", Stage: verdict.Publish,
 		Meaning: "Parts of an earlier, failed upload could not be removed.",
 		Remedy:  "Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule for unfinished uploads"}
@@ -121,5 +145,7 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeInput, CodeModelChanged, CodeUnreachable, CodeTLS, CodeAuth, CodeThrottled, CodeNotJSON, CodeUnsupported,
 		CodeExperimentDeleted, CodeRunFailed, CodeRegistryFailed, CodeAliasFailed, CodeVerifyFailed, CodeS3Unreachable, CodeS3Denied,
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
-		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled, CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure}
+		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled,
+		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff, CodeAliasNotMoved,
+		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere}
 }

@@ -11,8 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/model"
@@ -32,6 +32,8 @@ type content struct {
 	key string
 	// versions are those of the packages the model was made with, as far as known.
 	versions map[string]string
+	// refused are versions beside the model that are none.
+	refused []string
 }
 
 // gather hashes the model's files and makes the idempotency key. The key covers what
@@ -56,7 +58,7 @@ func gather(in Input) (*content, *verdict.Problem) {
 			return nil, verdict.Problemf(CodeInput, "read model file %s: %v", entry.Name(), err)
 		}
 		c.files = append(c.files, file{entry.Name(), ledger.Local{Path: path, SHA256: sum, Bytes: size}})
-		readVersions(c.versions, path, size)
+		c.refused = append(c.refused, readVersions(c.versions, path, size)...)
 	}
 	i := slices.IndexFunc(c.files, func(f file) bool { return f.name == artifact.File })
 	if i < 0 {
@@ -165,25 +167,33 @@ func hashFile(path string) (string, int64, error) {
 
 // readVersions takes package versions from a description that the application saved
 // beside its model ("versions": {"keras": "3.13.2", ...}). Having none is fine.
-func readVersions(into map[string]string, path string, size int64) {
+//
+// Each becomes a line of the environment that the registry hands out: what is no version
+// is left out, and named in what is returned.
+func readVersions(into map[string]string, path string, size int64) (refused []string) {
 	if filepath.Ext(path) != ".json" || size > 4<<20 {
-		return
+		return nil
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return
+		return nil
 	}
 	var description struct {
 		Versions map[string]string `json:"versions"`
 	}
 	if json.Unmarshal(b, &description) != nil {
-		return
+		return nil
 	}
 	for _, name := range []string{"python", "keras", "tensorflow", "torch", "jax", "numpy"} {
-		if v := description.Versions[name]; v != "" && len(v) < 40 && !strings.ContainsAny(v, " \n\t;,@/") {
+		switch v := description.Versions[name]; {
+		case v == "":
+		case kerasfile.ValidVersion(v):
 			into[name] = v
+		default:
+			refused = append(refused, fmt.Sprintf("%s: %s is %q", filepath.Base(path), name, clip(v, 80)))
 		}
 	}
+	return refused
 }
 
 // history turns the measurements into points: all that was logged, and the final

@@ -102,6 +102,7 @@ func operate(ctx context.Context, in Input, run func(*publication) error) verdic
 			found.Published = p.visible
 			problems = append(problems, found)
 		}
+		p.warnSkew()
 		for _, leftover := range p.ledger.Warnings() {
 			p.stage.Warn(CodeLeftover, "%s", leftover)
 		}
@@ -198,7 +199,7 @@ func (p *publication) describe(ctx context.Context, entry ledger.Entry) (Listed,
 		if entry.Files > 0 {
 			v.State = StateUploaded
 		}
-		v.Stale = p.Clock.Now().Sub(claim.ClaimedAt) > abandonedAfter
+		v.Stale = claim.OlderThan(abandonedAfter)
 	}
 	return v, nil
 }

@@ -60,8 +60,8 @@ func TestListShowsEveryNumberWithItsState(t *testing.T) {
 	assert.Empty(t, passed(t, List(t.Context(), in, 0)).Versions, "nothing is published, no model is registered")
 
 	w.published("one")
-	w.dead("claimed", 6)
-	w.dead("uploaded", 13)
+	w.dead("claimed", 9)
+	w.dead("uploaded", 17)
 	w.published("two")
 	w.store.Set(root+"openstack-rca-system-staging_0009/notes.txt", []byte("somebody else's"))
 	require.NoError(t, w.clock.Sleep(t.Context(), 2*abandonedAfter))
@@ -175,7 +175,7 @@ func TestRollbackGoesBackOnceAndByNumberFurther(t *testing.T) {
 
 func TestMovesThatAreRefused(t *testing.T) {
 	w := newWorld(t)
-	w.dead("claimed", 6)
+	w.dead("claimed", 9)
 	in := w.input(nil)
 	refused := func(r *Registry, code verdict.Code, cause string) {
 		t.Helper()

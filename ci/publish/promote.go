@@ -176,6 +176,9 @@ func (p *publication) trusted(ctx context.Context, n int) (*ledger.Commit, error
 	case err != nil:
 		return nil, err
 	}
+	if err := p.ledger.CheckOwner(ctx); err != nil {
+		return nil, err
+	}
 	p.at = verifying
 	if err := p.readBack(ctx, n, commit.Files); err != nil {
 		return nil, err
@@ -220,6 +223,9 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 		}
 	}
 	if err := p.setAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
+		return err
+	}
+	if _, err := p.reached(ctx, alias, commit, 0); err != nil {
 		return err
 	}
 	p.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))

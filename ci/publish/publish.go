@@ -122,10 +122,14 @@ func (p *publication) run(ctx context.Context) []*verdict.Problem {
 		return problems
 	}
 	p.content = content
+	for _, refused := range content.refused {
+		p.stage.Warn(CodeVersionIgnored, "%s", refused)
+	}
 	if p.Target.insecure() {
 		p.stage.Warn(CodeInsecure, "the tracking URI of %s begins with http://", p.mlflow.Host())
 	}
 	err := p.protocol(ctx)
+	p.warnSkew()
 	for _, leftover := range p.ledger.Warnings() {
 		p.stage.Warn(CodeLeftover, "%s", leftover)
 	}
@@ -140,6 +144,21 @@ func (p *publication) run(ctx context.Context) []*verdict.Problem {
 		}
 	}
 	return []*verdict.Problem{found}
+}
+
+// maxSkew is how far this machine's clock may be from the store's without a word.
+const maxSkew = 5 * time.Second
+
+// warnSkew says how far this machine's clock is off. Nothing is decided by it, but the
+// times in the records are wrong by as much.
+func (p *publication) warnSkew() {
+	if skew, known := p.ledger.Skew(); known && skew.Abs() > maxSkew {
+		direction := "behind"
+		if skew < 0 {
+			direction = "ahead of"
+		}
+		p.stage.Warn(CodeClockOff, "this machine's clock is %s %s the store's", skew.Abs().Round(time.Second), direction)
+	}
 }
 
 // closeRun marks the run of a failed publication as failed, also when the failure is
@@ -205,6 +224,9 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 	if err := p.ledger.Probe(ctx); err != nil {
 		return err
 	}
+	if err := p.ledger.Own(ctx, state); err != nil {
+		return err
+	}
 	if p.number == 0 {
 		nonce, err := newNonce()
 		if err != nil {
@@ -238,7 +260,7 @@ func (p *publication) timed(name string, f func() error) error {
 }
 
 // abandonedAfter is how long a publisher may be at work before its open claim is
-// listed: longer than the pipeline's budget of 15 minutes.
+// listed: longer than the pipeline's budget of 15 minutes. The store's clock counts.
 const abandonedAfter = time.Hour
 
 // warnAbandoned lists the open claims of others that nobody seems to work on.
@@ -251,7 +273,7 @@ func (p *publication) warnAbandoned(ctx context.Context, state *ledger.State) er
 		if err != nil {
 			return err
 		}
-		if age := p.Clock.Now().Sub(claim.ClaimedAt); age > abandonedAfter {
+		if claim.OlderThan(abandonedAfter) {
 			p.stage.Warn(CodeAbandoned, "number %d is claimed since %s for commit %s (%s)", n, claim.ClaimedAt.Format(time.RFC3339),
 				first(claim.Commit, "unknown"), p.ledger.Folder(n))
 		}
@@ -277,9 +299,12 @@ func (p *publication) upload(ctx context.Context) error {
 // readBack compares the stored files of a number with their manifest.
 func (p *publication) readBack(ctx context.Context, n int, files []ledger.File) error {
 	for _, f := range files {
-		sum, size, err := p.ledger.Hash(ctx, n, f.Path)
+		sum, size, err := p.ledger.Hash(ctx, n, f.Path, f.Bytes)
 		if ledger.IsKind(err, ledger.NotFound) {
 			return verdict.Problemf(CodeCorrupt, "%s is gone", p.ledger.URI(n, f.Path))
+		}
+		if ledger.IsKind(err, ledger.TooLong) {
+			return verdict.Problemf(CodeCorrupt, "%s reads back with more than the %d bytes that were sent", p.ledger.URI(n, f.Path), f.Bytes)
 		}
 		if err != nil {
 			return err

@@ -43,6 +43,7 @@ func TestPublishMakesOneVersionEverywhere(t *testing.T) {
 
 	key := w.keyOf(1)
 	assert.Equal(t, []string{
+		root + "openstack-rca-system-staging.keys/SERIES.json",
 		root + "openstack-rca-system-staging.keys/" + key + ".json",
 		root + "openstack-rca-system-staging_0001/CLAIM.json",
 		root + "openstack-rca-system-staging_0001/COMMIT.json",
@@ -206,7 +207,7 @@ func TestKilledAfterAnyCallThenRunAgainGivesOneVersion(t *testing.T) {
 			require.Len(t, runs, 1)
 			assert.Equal(t, "FINISHED", runs[0].Status)
 			assert.Len(t, runs[0].Metrics["loss"], 2)
-			assert.Len(t, w.store.Keys(), 6)
+			assert.Len(t, w.store.Keys(), 7)
 		})
 	}
 }
@@ -307,7 +308,7 @@ func TestArtifactsDirectlyOnS3(t *testing.T) {
 
 func TestAbandonedClaimsAreListed(t *testing.T) {
 	w := newWorld(t)
-	ctx, cancel := w.killed(t.Context(), 8)
+	ctx, cancel := w.killed(t.Context(), 11)
 	defer cancel()
 	require.NotEqual(t, verdict.Pass, Run(ctx, w.input(artifact(t, "dead"))).Stage.Verdict)
 	w.heal()
@@ -665,7 +666,7 @@ func TestLostAnswersAreLookedUpNotRepeated(t *testing.T) {
 			assert.Equal(t, 1, result.Version.Number)
 			assert.Len(t, w.mlf.Versions(registered), 1)
 			assert.Len(t, w.mlf.Runs(), 1)
-			assert.Len(t, w.store.Keys(), 6)
+			assert.Len(t, w.store.Keys(), 7)
 		})
 	}
 }

@@ -405,7 +405,7 @@ func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key s
 		if dir != "" {
 			to = filepath.Join(dir, f.name)
 		}
-		sum, size, err := p.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to)
+		sum, size, err := p.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to, f.bytes)
 		if err != nil {
 			return err
 		}
@@ -428,8 +428,9 @@ func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key s
 	return nil
 }
 
-// fetch reads an artifact, returns its hash and size, and keeps it at a path unless that is empty.
-func (p *publication) fetch(ctx context.Context, uri, to string) (sum string, size int64, err error) {
+// fetch reads an artifact of at most limit bytes, returns its hash and size, and keeps it
+// at a path unless that is empty.
+func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (sum string, size int64, err error) {
 	h := sha256.New()
 	into := io.Writer(h)
 	// again forgets what an attempt that broke off has written.
@@ -456,7 +457,7 @@ func (p *publication) fetch(ctx context.Context, uri, to string) (sum string, si
 	}
 	if path, ok := p.mlflow.Proxied(uri); ok {
 		var failed error
-		size, err = p.mlflow.DownloadArtifact(ctx, path, func() io.Writer {
+		size, err = p.mlflow.DownloadArtifact(ctx, path, limit, func() io.Writer {
 			if failed = again(); failed != nil {
 				return io.Discard
 			}
@@ -464,7 +465,7 @@ func (p *publication) fetch(ctx context.Context, uri, to string) (sum string, si
 		})
 		err = errors.Join(err, failed)
 	} else if strings.HasPrefix(uri, "s3://") {
-		size, err = p.ledger.CopyURI(ctx, uri, into, again)
+		size, err = p.ledger.CopyURI(ctx, uri, limit, into, again)
 	} else {
 		err = unsupported(uri)
 	}

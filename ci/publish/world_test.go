@@ -56,6 +56,7 @@ const bucket = "models-bucket"
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, store: ledgertest.Start(t, bucket), mlf: mlflowtest.Start(t), clock: &clock{}, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	w.store.Now = w.clock.Now
 	w.clock.ms.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixMilli())
 	t.Cleanup(w.transport.CloseIdleConnections)
 	return w

@@ -237,26 +237,3 @@ func (d *detector) settings() {
 		d.find(PytestConfigIgnored, "pyproject.toml has pytest's settings in a table that pytest ignores: name it [tool.pytest.ini_options]")
 	}
 }
-
-// FailUnder is coverage.py's own floor in percent and the file that sets it, or "".
-func FailUnder(ctx context.Context, source runner.Files) (value, file string, err error) {
-	for _, c := range []struct{ file, section string }{
-		{".coveragerc", "report"}, {"setup.cfg", "coverage:report"}, {"tox.ini", "coverage:report"}, {"pyproject.toml", "tool.coverage.report"},
-	} {
-		content, err := source.Read(ctx, c.file, fileLimit)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", "", fmt.Errorf("read %s: %w", c.file, err)
-		}
-		sections := scanINI(string(content))
-		if c.file == "pyproject.toml" {
-			sections = scanTOML(string(content))
-		}
-		if v := sections[c.section]["fail_under"]; v != "" {
-			return unquote(v), c.file, nil
-		}
-	}
-	return "", "", nil
-}

@@ -171,8 +171,6 @@ func TestDetectPassesOnWhatCannotBeRead(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 	_, err = Detect(t.Context(), unlisted{fake.Files(nil)}, nil)
 	require.ErrorIs(t, err, errUnlisted)
-	_, _, err = FailUnder(t.Context(), tooLarge{fake.Files(nil), broken})
-	assert.ErrorIs(t, err, broken)
 }
 
 var errUnlisted = errors.New("no list")
@@ -221,19 +219,6 @@ func TestDetectReportsSettingsThatPytestIgnores(t *testing.T) {
 			p := detect(t, map[string]string{c.file: c.content, "requirements/test.lock": hashedLine})
 			assert.Equal(t, c.want, len(p.Findings) == 1 && p.Findings[0].Code == PytestConfigIgnored, "%v", p.Findings)
 		})
-	}
-}
-
-func TestFailUnder(t *testing.T) {
-	for want, files := range map[string]map[string]string{
-		"90 .coveragerc":      {".coveragerc": "[report]\nfail_under = 90\n", "setup.cfg": "[coverage:report]\nfail_under = 1\n"},
-		"85 setup.cfg":        {"setup.cfg": "[coverage:report]\nfail_under=85\n"},
-		"72.5 pyproject.toml": {"pyproject.toml": "[tool.coverage.report]\nfail_under = 72.5\n"},
-		" ":                   {"pyproject.toml": "[tool.coverage.run]\nfail_under = 1\n"},
-	} {
-		value, file, err := FailUnder(t.Context(), fake.Files(files))
-		require.NoError(t, err)
-		assert.Equal(t, want, value+" "+file)
 	}
 }
 

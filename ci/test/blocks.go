@@ -31,6 +31,10 @@ func (s *session) report() {
 		if limit := s.in.Config.Test.MaxSkipped; limit >= 0 {
 			stage.Gate("skipped tests", strconv.Itoa(r.Skipped), "<= "+strconv.Itoa(limit), r.Skipped <= limit)
 		}
+		if floor := s.in.Config.Test.MinTests; floor > 0 && !s.selective() {
+			stage.Gate("number of tests", strconv.Itoa(r.Total()), ">= "+strconv.Itoa(floor), r.Total() >= floor)
+		}
+		s.leftOut()
 		s.categories(r)
 		s.failures(r)
 		slowest(stage, r)
@@ -59,6 +63,9 @@ func (s *session) report() {
 	if s.result.Coverage != nil {
 		s.changedBlock()
 		coverageBlocks(stage, s.result.Coverage, s.in.Config.Test.Coverage)
+		if s.leftOutOfCoverage != nil {
+			stage.Blocks = append(stage.Blocks, *s.leftOutOfCoverage)
+		}
 	}
 	if out := tail(s.ran, 100); len(out) > 0 {
 		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "End of the test output", Log: strings.Join(out, "\n")})

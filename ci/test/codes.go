@@ -42,6 +42,10 @@ var (
 	CoverageInvalid   = failing("COVERAGE_INVALID", "The coverage report is broken, holds impossible values, or is older than the run.", "Look at test/coverage.xml in the report; a test may have written to it")
 	CoverageBelow     = failing("COVERAGE_BELOW", "Less of the code is covered by tests than a gate demands.", "Test the missing lines that the report names")
 	CoverageEmptySet  = failing("COVERAGE_EMPTY_SET", "A gate has no lines to hold: its globs match no measured file.", "Correct the globs in test.coverage of pipeline.yaml")
+	CoverageNarrowed  = failing("COVERAGE_NARROWED", "Code that was to be measured is not in the coverage report: by omit, include, exclude_also or comments of the project, or since nothing imports it. A warning; a failure when a gate names such a file.", "Take the setting of coverage.py out that leaves the file out, add __init__.py to its folder, or name the file in test.coverage.omit of pipeline.yaml")
+	PytestExited      = failing("PYTEST_EXITED", "A test file or a module that it imports ended the process while pytest loaded it, such as by sys.exit().", "Put the call under if __name__ == \"__main__\": and run python -m pytest --collect-only")
+	TooFewTests       = failing("TOO_FEW_TESTS", "There are fewer tests than test.min_tests demands.", "Look for tests that are deselected, ignored or renamed, or lower test.min_tests")
+	EventsMissing     = failing("EVENTS_MISSING", "The run left no record of its events, or not to its end. A warning when test.command is not pytest itself.", "test.command must run pytest in the environment that the pipeline makes; look for a file named pytest.py, and for what prints 64 KiB after pytest has ended")
 	EnvironmentFailed = unable("ENV_FAILED", "The test environment could not be made.", "Install the same requirements by hand with uv; check the Python version, the index and the lock file")
 	ServiceFailed     = unable("SERVICE_FAILED", "A service that the tests need did not start.", "See its last lines in the report; start it again when a download or a port was at fault")
 	Cancelled         = unable("CANCELLED", "The run was cancelled.", "Start it again")
@@ -49,6 +53,7 @@ var (
 
 	ToolsAdded      = warning("TOOLS_ADDED", "The project's requirements lack test tools, so pinned ones were added.", "Add the named packages to the project's test requirements and lock them")
 	Selection       = warning("SELECTION", "Only a selection of the tests ran, so coverage gates are reported and not held.", "Run without --path, --keyword, --marker, --category and --changed-since before a push")
+	TestsDeselected = warning("TESTS_DESELECTED", "The project's own settings leave tests out: by -k, -m, --deselect or --ignore, or by its conftest.py.", "Remove the option from addopts or the conftest.py named, or mark the tests with skip and a reason, which is counted")
 	GateUnset       = warning("GATE_UNSET", "A coverage gate has no globs and is not held.", "Name the files in test.coverage.critical.paths and test.coverage.model.paths of pipeline.yaml")
 	CategoryEmpty   = warning("CATEGORY_EMPTY", "A category of tests holds no test.", "Correct the globs in test.categories of pipeline.yaml")
 	ArgumentInvalid = failing("TEST_ARGUMENT", "An argument of the tests is impossible.", "Correct the argument; the cause says what it may be")
@@ -57,15 +62,14 @@ var (
 	DurationsUnused = warning("DURATIONS_UNUSED", "The recorded durations could not be read, so shards have the same number of tests.", "Give test/junit.xml or test/durations.json of an earlier report")
 	CoverageDropped = warning("COVERAGE_DROPPED", "Coverage fell below that of the baseline by more than the tolerance.", "Test the lines that the change added")
 	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
-	EventsMissing   = warning("EVENTS_MISSING", "The run left no record of its events, so a hanging or killed test cannot be named.", "test.command must run pytest in the environment that the pipeline makes")
 )
 
 // Codes are all codes of the stage, including those of package pyproject.
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
-		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet,
+		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed, PytestExited, TooFewTests,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
-		ArgumentInvalid, FlakyTests, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
+		ArgumentInvalid, FlakyTests, TestsDeselected, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
 	}, pyproject.Codes()...)
 }

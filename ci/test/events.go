@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -31,6 +32,15 @@ type events struct {
 	status      int
 	// directory is where the run's files were.
 	directory string
+	// pytest is the version that ran, as far as the counting of its reports needs it.
+	pytest [2]int
+	// loading is the module that was loaded last, and modules are the files that hold tests.
+	loading string
+	modules map[string]bool
+	// left is what was left out of the collection; nil when it was not told.
+	left *leftOut
+	// fault is the exception that ended the session; nil for none.
+	fault *fault
 	// added are the tools that the pipeline added to the project's own.
 	added []string
 	// results are how many results pytest counts, parts of tests included; see Options.Declared
@@ -43,6 +53,26 @@ type events struct {
 	order []string
 }
 
+// leftOut is what the project keeps from running.
+type leftOut struct {
+	// deselected are tests that -k, -m, --deselect or a plugin left out, removed those that went
+	// missing from the list of tests without a word; examples are some of both.
+	deselected, removed int
+	examples            []string
+	// ignored are test modules that --ignore or a conftest.py kept from being loaded.
+	ignored []string
+}
+
+func (l *leftOut) any() bool { return l != nil && l.deselected+l.removed+len(l.ignored) > 0 }
+
+// fault is an exception outside of any test.
+type fault struct {
+	kind, text string
+	// file and line are the project's innermost line that led to it; file is empty for none.
+	file string
+	line int
+}
+
 // eventTest is one test as the events tell it.
 type eventTest struct {
 	finished bool
@@ -50,8 +80,10 @@ type eventTest struct {
 	// reruns is how many attempts a plugin of the project's said to run again; starts and
 	// results tell of one that does it without a word.
 	reruns, starts, results int
-	seconds                 float64
-	markers                 []string
+	// attempt is how many results the attempt that runs now has.
+	attempt int
+	seconds float64
+	markers []string
 	// text is the end of the failure, output that of what the test printed.
 	text, output string
 }
@@ -84,6 +116,10 @@ func (e *events) bad() int {
 // join adds the tests of another part of the same run.
 func (e *events) join(other *events) {
 	e.seen = e.seen || other.seen
+	maps.Copy(e.modules, other.modules)
+	if other.left != nil {
+		e.left = other.left // each part sees the whole suite, but for files that only others load
+	}
 	for _, name := range other.added {
 		if !slices.Contains(e.added, name) {
 			e.added = append(e.added, name)
@@ -138,10 +174,14 @@ func (e *events) complete(cases []junit.Case) {
 	}
 }
 
+func newEvents() *events {
+	return &events{collected: -1, tests: map[string]*eventTest{}, modules: map[string]bool{}}
+}
+
 // readEvents reads the file of events. A last line that is cut off is normal for a
 // killed run; any other line that is no event is an error.
 func readEvents(r io.Reader) (*events, error) {
-	e := &events{collected: -1, tests: map[string]*eventTest{}}
+	e := newEvents()
 	lines := bufio.NewScanner(io.LimitReader(r, maxEventBytes))
 	lines.Buffer(make([]byte, 0, 64<<10), maxEventLine)
 	var broken error
@@ -151,10 +191,11 @@ func readEvents(r io.Reader) (*events, error) {
 			return e, broken
 		}
 		var event struct {
-			Event, ID, When, Outcome, Text, Output, Directory string
-			Added, Markers                                    []string
-			Tests, Status                                     int
-			Seconds                                           float64
+			Event, ID, When, Outcome, Text, Output, Directory, Pytest, File, Type string
+			Added, Markers, Examples, Ignored                                     []string
+			Tests, Status, Deselected, Removed, Line                              int
+			Seconds                                                               float64
+			Part                                                                  bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -165,6 +206,17 @@ func readEvents(r io.Reader) (*events, error) {
 		case "session":
 			e.added = event.Added[:min(len(event.Added), 20)]
 			e.directory = xmlscan.Clip(event.Directory, 4096)
+			_, _ = fmt.Sscanf(event.Pytest, "%d.%d", &e.pytest[0], &e.pytest[1]) // what it cannot read stays 0
+		case "load":
+			e.loading = xmlscan.Clip(event.File, 4096)
+		case "module":
+			if len(e.modules) < maxEventTests {
+				e.modules[event.File] = true
+			}
+		case "left_out":
+			e.left = &leftOut{deselected: event.Deselected, removed: event.Removed, examples: event.Examples, ignored: event.Ignored}
+		case "error":
+			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096), line: event.Line}
 		case "collected":
 			e.collected = event.Tests
 		case "end":
@@ -181,7 +233,7 @@ func readEvents(r io.Reader) (*events, error) {
 			}
 			switch event.Event {
 			case "start":
-				t.finished = false
+				t.finished, t.attempt = false, 0
 				t.starts++
 			case "finish":
 				t.finished = true
@@ -192,9 +244,9 @@ func readEvents(r io.Reader) (*events, error) {
 				if texts > maxEventTexts {
 					event.Text, event.Output = "", ""
 				}
-				e.results += t.counts(event.When, event.Outcome)
+				e.results += t.counts(event.When, event.Outcome, e.pytest)
 				t.markers = event.Markers[:min(len(event.Markers), 100)]
-				t.result(event.When, event.Outcome, event.Text, event.Seconds)
+				t.result(event.When, event.Outcome, event.Text, event.Seconds, event.Part)
 				if event.Output != "" {
 					t.output = xmlscan.Clip(event.Output, 2000)
 				}
@@ -207,17 +259,25 @@ func readEvents(r io.Reader) (*events, error) {
 	return e, nil
 }
 
-// counts is by how much a result raises the number of tests that pytest declares: a
-// failure of the tear-down after one of the test has an element of its own and is not counted.
-func (t *eventTest) counts(when, outcome string) int {
-	switch {
-	case outcome == "rerun" || outcome == "retried": // pytest-rerunfailures, pytest-retry
+// counts is by how much a result raises the number of tests that pytest declares. A tear-down
+// that fails after its test has failed has an element of its own. Before pytest 9.1 it was not
+// counted; since then it is, and one that fails after anything else is not. So the LogXML of each does it.
+func (t *eventTest) counts(when, outcome string, pytest [2]int) int {
+	before := t.attempt
+	t.attempt++
+	if outcome == "rerun" || outcome == "retried" { // pytest-rerunfailures, pytest-retry
+		// What this attempt came to is void, parts of the test included.
 		t.reruns++
-		return 0
-	case when == "teardown" && outcome == "failed" && t.outcome == junit.Failed:
+		t.attempt, t.outcome, t.text = 0, "", ""
 		return 0
 	}
 	t.results++
+	if when == "teardown" && outcome == "failed" {
+		since := pytest[0] > 9 || pytest[0] == 9 && pytest[1] >= 1
+		if again := t.outcome == junit.Failed; again != since && (again || before > 0) {
+			return 0
+		}
+	}
 	return 1
 }
 
@@ -232,6 +292,12 @@ func (e *events) options() junit.Options {
 	o := junit.Options{Again: func(id string) bool {
 		t := e.tests[id]
 		return t != nil && t.again()
+	}, Told: func(id string) junit.Outcome {
+		t := e.tests[id]
+		if t == nil || !t.finished {
+			return ""
+		}
+		return t.outcome
 	}}
 	if e.ended {
 		o.Declared = e.results
@@ -250,11 +316,16 @@ func (e *events) flaky() []string {
 	return ids
 }
 
-func (t *eventTest) result(when, outcome, text string, seconds float64) {
+// result takes a result in. A part of a test (a subtest) that was skipped or is expected to fail says
+// nothing of the test; one that failed makes it fail.
+func (t *eventTest) result(when, outcome, text string, seconds float64, part bool) {
 	t.seconds += max(0, seconds)
 	found := map[string]junit.Outcome{"passed": junit.Passed, "failed": junit.Failed, "skipped": junit.Skipped, "xfailed": junit.XFailed}[outcome]
 	if found == junit.Failed && when != "call" {
 		found = junit.Errored
+	}
+	if part && (found == junit.Skipped || found == junit.XFailed) {
+		return
 	}
 	gravity := []junit.Outcome{"", junit.Passed, junit.XFailed, junit.Skipped, junit.Errored, junit.Failed}
 	if slices.Index(gravity, found) > slices.Index(gravity, t.outcome) {

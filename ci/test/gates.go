@@ -1,11 +1,9 @@
 package test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
-	"github.com/openstack-rca/openstack-rca/ci/pyproject"
 	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
 )
 
@@ -36,7 +33,9 @@ func (g gate) ok() bool { return !g.held || g.state == "ok" }
 // judgeCoverage holds the gates. A run that did not come to its end writes no coverage
 // report; that it is missing is then no news.
 func (s *session) judgeCoverage() {
-	incomplete := len(s.problems) > 0 && s.problems[0].Code.Name != TestsFailed.Name
+	s.judgeUnset()
+	// pytest-cov writes nothing when -x ends the session.
+	incomplete := s.stopped() || s.ran.ExitCode == exitInterrupted || len(s.problems) > 0 && s.problems[0].Code.Name != TestsFailed.Name
 	switch {
 	case s.coverageErr == nil && s.measured != nil && s.stale():
 		s.coverageErr = fmt.Errorf("%w: written at %s, the run began at %s", errStale,
@@ -51,27 +50,15 @@ func (s *session) judgeCoverage() {
 		}
 		return
 	}
-	s.result.Coverage = s.measured.Without(s.omitted())
+	s.count()
 	s.holdGates()
+	s.judgeKeptOut()
 	s.compare()
 	s.ownFloor()
 }
 
 func (s *session) stale() bool {
 	return !s.measured.Timestamp.IsZero() && !s.ran.Started.IsZero() && s.measured.Timestamp.Before(s.ran.Started.Add(-clockSlack))
-}
-
-// omitted are the globs of what is in no total: what the configuration omits, and tests, always.
-func (s *session) omitted() []string {
-	globs := slices.Concat(s.in.Config.Test.Coverage.Omit, config.Default().Test.Coverage.Omit, []string{"**/*_test.py"})
-	if s.result.JUnit != nil {
-		for file := range s.result.JUnit.Files {
-			if strings.HasSuffix(file, ".py") { // not a class name, where no file is told
-				globs = append(globs, escape(file))
-			}
-		}
-	}
-	return globs
 }
 
 // escape makes a glob that matches one path.
@@ -102,8 +89,6 @@ func (s *session) holdGates() {
 				p := s.fail(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 				p.Details = []string{"measured files: " + names(paths(own), 20)}
 			}
-		} else if group.floor.Min > 0 {
-			s.result.Stage.Warn(GateUnset, "%s have no globs, so their floor of %s is not held", group.name, percent(group.floor.Min))
 		}
 		gates = append(gates, g)
 	}
@@ -229,7 +214,8 @@ func (s *session) compare() {
 		s.result.Stage.Warn(BaselineInvalid, "%v", err)
 		return
 	}
-	before, now := base.Without(s.omitted()).Totals().LineRate(), s.result.Coverage.Totals().LineRate()
+	counted, _ := base.Split(s.isTest)
+	before, now := counted.Totals().LineRate(), s.result.Coverage.Totals().LineRate()
 	if before.Whole == 0 {
 		s.result.Stage.Warn(BaselineInvalid, "it holds no line that counts")
 		return
@@ -251,15 +237,6 @@ func readCoverage(name string) (*coverage.Report, error) {
 	}
 	r, err := coverage.Parse(f, xmlscan.Limits{})
 	return r, errors.Join(err, f.Close())
-}
-
-// ownFloor warns when the project's own fail_under would have been stricter.
-func (s *session) ownFloor() {
-	value, file, err := pyproject.FailUnder(context.Background(), s.in.Source)
-	floor, parseErr := strconv.ParseFloat(value, 64)
-	if err == nil && parseErr == nil && floor > s.in.Config.Test.Coverage.Total {
-		s.result.Stage.Warn(pyproject.FailUnderReplaced, "fail_under = %s in %s, the gate is %s", value, file, percent(s.in.Config.Test.Coverage.Total))
-	}
 }
 
 // warnings are the lines of an output in which coverage.py or pytest-cov warn.

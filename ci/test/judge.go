@@ -47,6 +47,11 @@ func (s *session) judgeRun() {
 		s.fail(ReportMalformed, "%v", s.junitErr)
 	}
 	if report == nil {
+		for _, p := range s.parts {
+			if p.eventsErr != nil {
+				s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
+			}
+		}
 		s.attachPartial()
 		return
 	}
@@ -55,6 +60,9 @@ func (s *session) judgeRun() {
 	for _, p := range s.parts {
 		if p.report != nil && !p.incomplete {
 			s.judgeAgreement(p)
+			s.judgeSeal(p)
+		} else if p.eventsErr != nil {
+			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
 		}
 	}
 	if len(s.parts) > 1 && !incomplete && len(report.CollectionErrors) == 0 {
@@ -73,7 +81,7 @@ func (s *session) judgeRun() {
 // judgeEnd says whether a part was ended before its end.
 func (s *session) judgeEnd(of *part) (incomplete bool) {
 	running := of.events.running()
-	where := ""
+	where := of.events.during("")
 	if len(running) > 0 {
 		where = " while " + names(running, 3) + " ran"
 	}
@@ -87,11 +95,13 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 		p = s.fail(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
 	case code > 128:
 		p = s.fail(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
+	case of.events.fault != nil && of.events.fault.kind == "SystemExit":
+		p = s.exited(of)
 	case code == exitInternal:
-		p = s.fail(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+		p = s.broken(of, where)
 	case len(running) > 0 && !of.events.ended:
 		p = s.fail(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
-	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen:
+	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen && !of.hasFailed():
 		p = s.fail(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
 	default:
 		return false
@@ -101,6 +111,58 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	}
 	p.Details = append(running[:min(len(running), shown)], tail(ran, 20)...)
 	return true
+}
+
+// hasFailed says whether the session came to its end and tests failed in it.
+func (p *part) hasFailed() bool {
+	return p.events.ended && p.report != nil && len(p.report.CollectionErrors) == 0 && p.report.Bad() > 0
+}
+
+// stopped says whether pytest ended before all tests had run because some failed: by -x, --maxfail or
+// --stepwise. With pytest-xdist that is an interruption, without it is not.
+func (p *part) stopped() bool { return p.hasFailed() && p.events.collected > p.events.finished() }
+
+func (s *session) stopped() bool { return slices.ContainsFunc(s.parts, (*part).stopped) }
+
+// exited tells of a module that ended the process while pytest loaded it.
+func (s *session) exited(of *part) *verdict.Problem {
+	f := of.events.fault
+	status := ""
+	if f.text != "" {
+		status = " (" + firstLine(f.text) + ")"
+	}
+	where := "a file"
+	if f.file != "" {
+		where = fmt.Sprintf("line %d of %s", f.line, f.file)
+	}
+	p := s.fail(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
+	if f.file != "" {
+		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run python -m pytest --collect-only %s", f.line, f.file, of.events.loading)
+	}
+	return p
+}
+
+// broken tells of an exception that ended the session outside of any test.
+func (s *session) broken(of *part, where string) *verdict.Problem {
+	f := of.events.fault
+	if f == nil {
+		return s.fail(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+	}
+	at := ""
+	if f.file != "" {
+		at = fmt.Sprintf(" at line %d of %s", f.line, f.file)
+	}
+	p := s.fail(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text), of.events.during(f.file), where)
+	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
+	return p
+}
+
+// during says which module was being loaded, unless it is the one that was named already.
+func (e *events) during(named string) string {
+	if e.loading == "" || e.collected >= 0 || e.loading == named {
+		return ""
+	}
+	return " while pytest loaded " + e.loading
 }
 
 func memoryHint(code int) string {
@@ -146,7 +208,7 @@ func lastError(text string) string {
 
 // tail is the end of the run's output.
 func tail(ran *runner.Result, n int) []string {
-	return append(lastLines(ran.Stdout, n), lastLines(ran.Stderr, n)...)
+	return append(lastLines(unsealed(ran.Stdout), n), lastLines(ran.Stderr, n)...)
 }
 
 // judgeTests judges the tests that are in the report.
@@ -182,6 +244,18 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))
 		}
 	}
+	if floor := s.in.Config.Test.MinTests; floor > r.Total() && !s.selective() && !incomplete {
+		s.fail(TooFewTests, "there are %d tests, at least %d are demanded%s", r.Total(), floor, s.leftOutWords())
+	}
+	if s.stopped() {
+		at := slices.IndexFunc(s.problems, func(p *verdict.Problem) bool { return p.Code.Name == TestsFailed.Name })
+		if note := s.stoppedWords(); at >= 0 {
+			s.problems[at].Cause += "; " + note
+		} else {
+			// They all passed when they were run again, the others never ran.
+			s.fail(ReportDisagrees, "%s", note)
+		}
+	}
 	if limit := s.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
 		s.fail(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
 	}
@@ -214,8 +288,6 @@ func (s *session) judgeAgreement(of *part) {
 		if of.events.collected > len(of.events.order) && code == exitOK {
 			wrong = append(wrong, fmt.Sprintf("%d tests were collected and %d were started", of.events.collected, len(of.events.order)))
 		}
-	} else {
-		s.result.Stage.Warn(EventsMissing, "%sthere is no record of the run's events", of.prefix())
 	}
 	if len(wrong) > 0 {
 		s.fail(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)

@@ -32,6 +32,9 @@ type part struct {
 	files   []string
 	refused map[string]error
 	events  *events
+	// seal is what the run printed of its reports, changed what is wrong with those that were fetched.
+	seal    *seal
+	changed []string
 	// report is the part's own; junitErr says why there is none that can be read.
 	report   *junit.Report
 	junitErr error
@@ -103,7 +106,7 @@ func together(parts []*part) *runner.Result {
 		if p.ran.Started.Before(all.Started) {
 			all.Started = p.ran.Started
 		}
-		all.Stdout += "--- " + p.name + "\n" + strings.Join(lastLines(p.ran.Stdout, 25), "\n") + "\n"
+		all.Stdout += "--- " + p.name + "\n" + strings.Join(lastLines(unsealed(p.ran.Stdout), 25), "\n") + "\n"
 		if p.ran.Stderr != "" {
 			all.Stderr += "--- " + p.name + "\n" + strings.Join(lastLines(p.ran.Stderr, 25), "\n") + "\n"
 		}
@@ -118,7 +121,8 @@ func (s *session) unite(ctx context.Context, r runner.Runner) error {
 		s.junitErr = s.parts[0].junitErr
 		return nil
 	}
-	s.events = &events{collected: -1, tests: map[string]*eventTest{}, ended: true}
+	s.events = newEvents()
+	s.events.ended = true
 	for _, p := range s.parts {
 		s.events.join(p.events)
 		s.events.ended = s.events.ended && p.events.ended
@@ -157,12 +161,16 @@ func (s *session) uniteTests() (err error) {
 // the environment of the tests. Without the data of every shard there is nothing to unite.
 func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 	spec := struct {
-		Data        string   `json:"data"`
-		Parts       []string `json:"parts"`
-		Directories []string `json:"directories"`
-		XML         string   `json:"xml"`
-		HTML        string   `json:"html"`
-	}{Data: path.Join(reportDir, dataFile), XML: path.Join(reportDir, coverageFile), HTML: path.Join(reportDir, htmlDir), Directories: []string{}}
+		Data        string            `json:"data"`
+		Parts       []string          `json:"parts"`
+		Digests     map[string]string `json:"digests"`
+		Directories []string          `json:"directories"`
+		XML         string            `json:"xml"`
+		HTML        string            `json:"html"`
+	}{
+		Data: path.Join(reportDir, dataFile), XML: path.Join(reportDir, coverageFile), HTML: path.Join(reportDir, htmlDir),
+		Directories: []string{}, Digests: map[string]string{},
+	}
 	step := s.plan.step
 	step.Inputs = slices.Clone(step.Inputs[:1])
 	for i, p := range s.parts {
@@ -172,6 +180,9 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 		at := path.Join(controlDir, fmt.Sprint(i))
 		step.Inputs = append(step.Inputs, runner.Mount{Path: at, Files: p.ran.Outputs.Sub(reportDir).Filter([]string{dataFile}, nil)})
 		spec.Parts = append(spec.Parts, path.Join(at, dataFile))
+		if p.seal != nil && p.seal.digests[dataFile] != "" {
+			spec.Digests[path.Join(at, dataFile)] = p.seal.digests[dataFile]
+		}
 		if d := p.events.directory; d != "" && !slices.Contains(spec.Directories, d) {
 			spec.Directories = append(spec.Directories, d)
 		}
@@ -206,7 +217,7 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 			union.files = append(union.files, inside)
 		}
 	}
-	if err := union.fetch(ctx, coverageFile, htmlDir); err != nil {
+	if err := union.fetch(ctx, coverageFile, keptOutFile, htmlDir); err != nil {
 		return err
 	}
 	s.collectCoverage(union)

@@ -41,11 +41,11 @@ func shardOf(total int, names ...string) outputs {
 func sharded(shards map[int]outputs, exits map[int]int) *fake.Runner {
 	return fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
 		if step.Name == "coverage of all shards" {
-			return fake.Result(0, map[string]string{".report/coverage.xml": covered("lstm/model.py 95 100"), ".report/htmlcov/index.html": ""}), nil
+			return ranWith(0, map[string]string{".report/coverage.xml": covered("lstm/model.py 95 100"), ".report/htmlcov/index.html": ""}), nil
 		}
 		var n int
 		_, err := fmt.Sscanf(step.Name, "pytest, shard %d", &n)
-		return fake.Result(exits[n], shards[n]), err
+		return ranWith(exits[n], shards[n]), err
 	})
 }
 
@@ -114,7 +114,7 @@ func TestRunSaysWhenCoverageCannotBeUnited(t *testing.T) {
 	two := sharded(map[int]outputs{1: shardOf(2, "test_a"), 2: shardOf(2, "test_b")}, nil)
 	r := fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
 		if step.Name == "coverage of all shards" {
-			broken := fake.Result(1, nil)
+			broken := ranWith(1, nil)
 			broken.Stderr = "coverage.exceptions.DataError: no data"
 			return broken, nil
 		}
@@ -136,7 +136,7 @@ func TestRunRunsFailuresAgain(t *testing.T) {
 	passes := `<testcase classname="tests.test_mlflow_x" name="test_bad" file="tests/test_mlflow_x.py" time="0.1"/>`
 	in := input(t)
 	in.Reruns = 2
-	r := fake.New().OnRun(fake.Answer(1, failed)).OnRun(fake.Answer(1, again(failingCase))).OnRun(fake.Answer(0, again(passes)))
+	r := fake.New().OnRun(answer(1, failed)).OnRun(answer(1, again(failingCase))).OnRun(answer(0, again(passes)))
 	got := Run(t.Context(), r, in)
 	require.Equal(t, verdict.Pass, got.Stage.Verdict, "%+v", got.Stage.Problems)
 	assert.Equal(t, []string{"FLAKY_TESTS"}, codes(got.Stage.Warnings))
@@ -154,15 +154,15 @@ func TestRunRunsFailuresAgain(t *testing.T) {
 		}
 	}
 
-	r = fake.New().OnRun(fake.Answer(1, failed)).OnRun(fake.Answer(1, again(failingCase)))
+	r = fake.New().OnRun(answer(1, failed)).OnRun(answer(1, again(failingCase)))
 	got = Run(t.Context(), r, in)
 	assert.Equal(t, "TESTS_FAILED", got.Stage.Code)
 	assert.Len(t, r.Steps(), 3)
 
-	r = fake.New().OnRun(fake.Answer(1, failed)).OnRun(fake.Answer(137, outputs{}))
+	r = fake.New().OnRun(answer(1, failed)).OnRun(answer(137, outputs{}))
 	assert.Equal(t, "TESTS_FAILED", Run(t.Context(), r, in).Stage.Code, "an attempt that was killed is none that passed")
 	in.Reruns = 0
-	r = fake.New().OnRun(fake.Answer(1, failed))
+	r = fake.New().OnRun(answer(1, failed))
 	assert.Equal(t, "TESTS_FAILED", Run(t.Context(), r, in).Stage.Code)
 	assert.Len(t, r.Steps(), 1)
 }
@@ -174,7 +174,7 @@ func TestRunDoesNotRunABrokenSuiteAgain(t *testing.T) {
 	}
 	in := input(t)
 	in.Reruns = 1
-	r := fake.New().OnRun(fake.Answer(1, green().with("junit.xml", suite(cases...))))
+	r := fake.New().OnRun(answer(1, green().with("junit.xml", suite(cases...))))
 	got := Run(t.Context(), r, in)
 	assert.Equal(t, "TESTS_FAILED", got.Stage.Code)
 	assert.Len(t, r.Steps(), 1)
@@ -185,7 +185,7 @@ func TestRunSelectsByChanges(t *testing.T) {
 	in := input(t)
 	in.Changes = &Changes{Since: "main", Changed: []string{"README.md", "lstm/model.py", "tests/test_inference.py"}, Removed: []string{"docs/a.md", "gone.py"}}
 	left := green().with("selection.json", `{"changes":{"files":1,"of":3,"everything":""}}`).with("coverage.xml", covered("lstm/model.py 5 100"))
-	r := fake.New().OnRun(fake.Answer(0, left))
+	r := fake.New().OnRun(answer(0, left))
 	got := Run(t.Context(), r, in)
 	require.Equal(t, verdict.Pass, got.Stage.Verdict, "%+v", got.Stage.Problems)
 	assert.Equal(t, []string{"SELECTION"}, codes(got.Stage.Warnings))
@@ -205,17 +205,17 @@ func TestRunSelectsByChanges(t *testing.T) {
 
 	// Everything ran: the gates are held.
 	left = green().with("selection.json", `{"changes":{"files":3,"of":3,"everything":"conftest.txt changed"}}`)
-	got = Run(t.Context(), fake.New().OnRun(fake.Answer(0, left)), in)
+	got = Run(t.Context(), fake.New().OnRun(answer(0, left)), in)
 	assert.Equal(t, []string{"CHANGES_UNKNOWN"}, codes(got.Stage.Warnings))
 	assert.Equal(t, ">= 80%", evidence(got.Stage, "line coverage").Want)
 
 	in.Changes = &Changes{Since: "main", Unknown: "no history"}
-	r = fake.New().OnRun(fake.Answer(0, green()))
+	r = fake.New().OnRun(answer(0, green()))
 	got = Run(t.Context(), r, in)
 	assert.Equal(t, []string{"CHANGES_UNKNOWN"}, codes(got.Stage.Warnings))
 	assert.Empty(t, r.Steps()[0].Vars["OPENSTACK_RCA_CONTROL"])
 	in.Changes, in.Full = &Changes{Since: "main", Changed: []string{"main.py"}}, true
-	r = fake.New().OnRun(fake.Answer(0, green()))
+	r = fake.New().OnRun(answer(0, green()))
 	assert.Empty(t, Run(t.Context(), r, in).Stage.Warnings)
 	assert.Empty(t, r.Steps()[0].Vars["OPENSTACK_RCA_CONTROL"])
 }
@@ -223,14 +223,14 @@ func TestRunSelectsByChanges(t *testing.T) {
 func TestRunSelectsACategory(t *testing.T) {
 	in := input(t)
 	in.Category = "inference"
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	Run(t.Context(), r, in)
 	args := strings.Join(r.Steps()[0].Args, " ")
 	assert.True(t, strings.HasPrefix(args, "python -m pytest -v") && strings.HasSuffix(args, " tests/test_inference.py"), args)
 
 	in.Config.Test.Categories = []config.Category{{Name: "slow", Marker: "slow"}}
 	in.Category, in.Marker = "slow", "not gpu"
-	r = fake.New().OnRun(fake.Answer(0, green()))
+	r = fake.New().OnRun(answer(0, green()))
 	Run(t.Context(), r, in)
 	assert.Contains(t, strings.Join(r.Steps()[0].Args, " "), "-m (not gpu) and (slow)")
 
@@ -243,7 +243,7 @@ func TestRunSelectsACategoryByItsFilesOrItsMark(t *testing.T) {
 	in := input(t)
 	in.Config.Test.Categories = []config.Category{{Name: "other", Paths: []string{"tests/**"}}, {Name: "api", Paths: []string{"tests/test_inference.py"}, Marker: "api"}}
 	in.Category = "api"
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	got := Run(t.Context(), r, in)
 	step := r.Steps()[0]
 	assert.NotContains(t, strings.Join(step.Args, " "), "test_inference.py", "a test of any file may have the mark")
@@ -256,7 +256,7 @@ func TestRunSelectsACategoryByItsFilesOrItsMark(t *testing.T) {
 	// Files of a category and files by --path: those that are both.
 	in.Config.Test.Categories[1].Marker = ""
 	in.Paths = []string{"tests"}
-	r = fake.New().OnRun(fake.Answer(0, green()))
+	r = fake.New().OnRun(answer(0, green()))
 	Run(t.Context(), r, in)
 	step = r.Steps()[0]
 	assert.Equal(t, "tests", step.Args[len(step.Args)-1])
@@ -293,7 +293,7 @@ func TestRunRefusesArgumentsAllAtOnce(t *testing.T) {
 func TestRunSharesTestsAmongWorkers(t *testing.T) {
 	in := input(t)
 	in.Workers = "auto"
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	Run(t.Context(), r, in)
 	assert.Contains(t, strings.Join(r.Steps()[0].Args, " "), "-n auto")
 	assert.Contains(t, r.Steps()[0].Env.Install[len(r.Steps()[0].Env.Install)-1], "pytest-xdist==3.8.0")
@@ -349,9 +349,9 @@ func TestRunMatrix(t *testing.T) {
 	in := input(t)
 	r := fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
 		if step.Env.Python == "3.12" {
-			return fake.Result(1, green().with("junit.xml", suite(passing("a"), failingCase))), nil
+			return ranWith(1, green().with("junit.xml", suite(passing("a"), failingCase))), nil
 		}
-		return fake.Result(0, green()), nil
+		return ranWith(0, green()), nil
 	})
 	stage := RunMatrix(t.Context(), r, in, []string{"3.11", "3.12"})
 	assert.Equal(t, "TESTS_FAILED", stage.Code)

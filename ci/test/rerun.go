@@ -25,6 +25,10 @@ func (s *session) rerun(ctx context.Context, r runner.Runner) error {
 	if s.in.Reruns == 0 || len(failed) == 0 {
 		return nil
 	}
+	if s.stopped() {
+		s.result.Stage.Add("run again", "nothing: pytest stopped at a failure, so other tests never ran")
+		return nil
+	}
 	if len(failed) > maxReruns {
 		s.result.Stage.Add("run again", fmt.Sprintf("nothing: %d tests failed, up to %d are run again", len(failed), maxReruns))
 		return nil
@@ -89,6 +93,9 @@ func (s *session) again(ctx context.Context, r runner.Runner, failed []string, a
 	}
 	if p.report == nil || p.junitErr != nil || !p.events.ended {
 		return nil, nil // killed, or out of time: nothing passed
+	}
+	if len(p.changed) > 0 {
+		return nil, nil // its report is not what the run left
 	}
 	var passed []string
 	f, err := os.Open(filepath.Join(p.dir, junitFile))

@@ -54,6 +54,10 @@ type session struct {
 	junitErr, coverageErr error
 	// measured is the coverage of everything, tests included.
 	measured *coverage.Report
+	// tests are the measured files that count in no total, kept is what the report does not hold.
+	tests             *coverage.Report
+	kept              *keptOut
+	leftOutOfCoverage *verdict.Block
 	// flaky are the tests that passed when they were run again, by id.
 	flaky map[string]bool
 	// seen are the tests of the whole report; nil until it is read.
@@ -90,11 +94,6 @@ func (s *session) execute(ctx context.Context, r runner.Runner) error {
 	}
 	if err := s.runParts(ctx, r); err != nil {
 		return err
-	}
-	for _, p := range s.parts {
-		if p.eventsErr != nil {
-			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
-		}
 	}
 	if err := s.unite(ctx, r); err != nil {
 		return err
@@ -208,7 +207,7 @@ func (s *session) collect(ctx context.Context, p *part) error {
 			return fmt.Errorf("make directory for reports: %w", err)
 		}
 	}
-	p.events = &events{collected: -1, tests: map[string]*eventTest{}}
+	p.events = newEvents()
 	if p.ran.Outputs == nil {
 		return nil
 	}
@@ -231,10 +230,14 @@ func (s *session) collect(ctx context.Context, p *part) error {
 	}
 	files := []string{eventsFile, selectionFile, junitFile}
 	if p.name == "" {
-		files = append(files, coverageFile, htmlDir)
+		files = append(files, coverageFile, keptOutFile, htmlDir)
 	}
 	if err := p.fetch(ctx, files...); err != nil {
 		return err
+	}
+	// Before anything of it is written here again.
+	if p.seal = readSeal(p.ran.Stdout); p.seal != nil {
+		p.changed = p.seal.check(p, files...)
 	}
 	if p.has(eventsFile) {
 		p.eventsErr = p.open(eventsFile, func(f *os.File) (err error) { p.events, err = readEvents(f); return err })
@@ -273,12 +276,17 @@ func (s *session) collectCoverage(p *part) {
 			s.attach(coverageFile, filepath.Join(p.dir, coverageFile))
 		}
 	}
-	if slices.ContainsFunc(p.files, inHTML) {
+	if s.coverageErr == nil && p.has(keptOutFile) {
+		s.coverageErr = p.open(keptOutFile, func(f *os.File) (err error) { s.kept, err = readKeptOut(f); return err })
+	}
+	if slices.ContainsFunc(p.files, isPage) {
+		if err := makeInert(filepath.Join(p.dir, htmlDir)); err != nil {
+			s.result.Stage.Warn(verdict.CodeReportFile, "%s: %v", htmlDir, err)
+			return
+		}
 		s.attach(htmlDir, filepath.Join(p.dir, htmlDir))
 	}
 }
-
-func inHTML(name string) bool { return strings.HasPrefix(name, htmlDir+"/") }
 
 func (p *part) has(name string) bool { return slices.Contains(p.files, name) }
 
@@ -291,8 +299,12 @@ func (p *part) fetch(ctx context.Context, names ...string) error {
 		switch {
 		case p.has(name):
 			single = append(single, name)
-		case name == htmlDir && slices.ContainsFunc(p.files, inHTML):
-			wanted = append(wanted, name)
+		case name == htmlDir:
+			for _, file := range p.files {
+				if isPage(file) {
+					wanted = append(wanted, escape(file))
+				}
+			}
 		}
 	}
 	problems := make([]error, len(single))

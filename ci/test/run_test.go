@@ -113,7 +113,7 @@ func input(t *testing.T) Input {
 // judge runs the stage on what a run left.
 func judge(t *testing.T, in Input, exit int, left outputs) *Result {
 	t.Helper()
-	return Run(t.Context(), fake.New().OnRun(fake.Answer(exit, left)), in)
+	return Run(t.Context(), fake.New().OnRun(answer(exit, left)), in)
 }
 
 func codes(found []verdict.Finding) []string {
@@ -161,7 +161,7 @@ func TestRunPassesOnEvidence(t *testing.T) {
 	for _, b := range r.Stage.Blocks {
 		titles = append(titles, b.Title)
 	}
-	assert.Equal(t, []string{"Tests by category", "Slowest tests", "Line coverage by package", "Coverage by file, tests not counted"}, titles)
+	assert.Equal(t, []string{"Tests by category", "Slowest tests", "Line coverage by package", "Coverage by file, tests not counted", "End of the test output"}, titles)
 	assert.Equal(t, []string{"inference", "2", "2", "0", "0", "0", "0", "0", "1.00"}, r.Stage.Blocks[0].Table.Rows[0])
 }
 
@@ -177,7 +177,7 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		"a failing test":     {1, green().with("junit.xml", suite(passing("a"), passing("b"), failingCase)), nil, []string{"TESTS_FAILED"}, "1 of 3 tests: tests/test_mlflow_x.py::test_bad (assert 1 == 2)"},
 		"an errored test":    {1, green().with("junit.xml", suite(passing("a"), passing("b"), `<testcase name="e"><error message="m"/></testcase>`)), nil, []string{"TESTS_FAILED"}, "e (m)"},
 		"no tests":           {5, green().with("junit.xml", suite()).with("events.jsonl", eventLines()), nil, []string{"NO_TESTS"}, "tests/ -v"},
-		"a collection error": {2, green().with("junit.xml", suite(collectionCase)).without("coverage.xml", "htmlcov/index.html").with("events.jsonl", `{"event":"session"}`+"\n"), nil, []string{"COLLECTION_ERROR"}, "tests/test_broken.py could not be loaded"},
+		"a collection error": {2, green().with("junit.xml", suite(collectionCase)).without("coverage.xml", "htmlcov/index.html").with("events.jsonl", `{"event":"session"}`+"\n"+`{"event":"end","status":2}`+"\n"), nil, []string{"COLLECTION_ERROR"}, "tests/test_broken.py could not be loaded"},
 		"a broken conftest": {4, outputs{}, func(_ *Input, r *runner.Result) {
 			r.Stderr = "ImportError while loading conftest 'x'\nE   NameError: y"
 		}, []string{"COLLECTION_ERROR"}, "NameError: y"},
@@ -201,6 +201,8 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		"a report that contradicts itself":           {0, green().with("junit.xml", `<testsuite name="s" tests="9">`+passing("a")+passing("b")+`</testsuite>`), nil, []string{"REPORT_DISAGREES"}, `"s" declares 9 tests and holds 2`},
 		"a report that lacks a test":                 {0, green().with("junit.xml", suite(passing("a"))), nil, []string{"REPORT_DISAGREES"}, "2 tests ended, the report holds 1"},
 		"a run that stopped early":                   {0, green().with("events.jsonl", strings.Replace(eventLines("a", "b"), `"tests":2`, `"tests":7`, 1)), nil, []string{"REPORT_DISAGREES"}, "7 tests were collected and 2 were started"},
+		"a run without events":                       {0, green().without("events.jsonl"), nil, []string{"EVENTS_MISSING"}, "did not record its events to the end"},
+		"events that are none":                       {0, green().with("events.jsonl", "x\n"+eventLines("a")), nil, []string{"EVENTS_MISSING"}, "read events: line 1"},
 		"no coverage":                                {0, green().without("coverage.xml"), func(_ *Input, r *runner.Result) { r.Stderr = "x: CoverageWarning: No data was collected." }, []string{"COVERAGE_MISSING"}, "left no coverage.xml"},
 		"broken coverage":                            {0, green().with("coverage.xml", "<coverage>"), nil, []string{"COVERAGE_INVALID"}, "byte"},
 		"coverage that is NaN":                       {0, green().with("coverage.xml", `<coverage line-rate="NaN"/>`), nil, []string{"COVERAGE_INVALID"}, "NaN"},
@@ -218,7 +220,7 @@ func TestRunFailsOnEvidence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t)
-			ran := fake.Result(c.exit, c.left)
+			ran := ranWith(c.exit, c.left)
 			if c.adjust != nil {
 				c.adjust(&in, ran)
 			}
@@ -310,7 +312,7 @@ func TestRunCouldNotRun(t *testing.T) {
 
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("somebody pressed Ctrl-C"))
-	r = Run(ctx, fake.New().OnRun(fake.Answer(0, green())), input(t))
+	r = Run(ctx, fake.New().OnRun(answer(0, green())), input(t))
 	assert.Equal(t, "CANCELLED", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "Ctrl-C")
 }
@@ -351,7 +353,7 @@ func (e escaping) Filter([]string, []string) runner.Files { return e }
 func (escaping) List(context.Context) ([]string, error)   { return nil, fs.ErrInvalid }
 
 func TestRunRefusesOutputsThatCannotBeListed(t *testing.T) {
-	ran := fake.Result(0, nil)
+	ran := ranWith(0, nil)
 	ran.Outputs = escaping{ran.Outputs}
 	r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return ran, nil }), input(t))
 	assert.Equal(t, "REPORT_MALFORMED", r.Stage.Code)
@@ -363,12 +365,12 @@ func TestRunDescribesTheStep(t *testing.T) {
 	in.ServiceVars = map[string]string{"URI": "http://{{mlflow}}"}
 	in.Config.Test.Inputs.Exclude = []string{"notes.txt"}
 	in.Fresh = "now"
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	require.Equal(t, verdict.Pass, Run(t.Context(), r, in).Stage.Verdict)
 	step := r.Steps()[0]
 	assert.Equal(t, "python -m pytest tests/ -v -p openstack_rca_pytest --junitxml=.report/junit.xml -o junit_family=xunit1 -o junit_logging=all -o junit_log_passing_tests=false --cov=. --cov-branch "+
-		"--cov-report=xml:.report/coverage.xml --cov-report=html:.report/htmlcov --cov-report=term --cov-fail-under=0", strings.Join(step.Args, " "))
-	assert.Equal(t, map[string]string{"A": "1", "URI": "http://{{mlflow}}", "OPENSTACK_RCA_EVENTS": ".report/events.jsonl"}, step.Vars)
+		"--cov-report=html:.report/htmlcov --cov-report=term --cov-fail-under=0", strings.Join(step.Args, " "))
+	assert.Equal(t, map[string]string{"A": "1", "URI": "http://{{mlflow}}", "OPENSTACK_RCA_EVENTS": ".report/events.jsonl", "OPENSTACK_RCA_COVERAGE": ".report/coverage.xml"}, step.Vars)
 	assert.Equal(t, 10*time.Minute, step.Timeout)
 	assert.Equal(t, "now", step.Fresh)
 	assert.Empty(t, step.Secrets)
@@ -379,7 +381,7 @@ func TestRunDescribesTheStep(t *testing.T) {
 	}, step.Env.Install)
 	files, err := step.Env.Files.List(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []string{"openstack_rca_merge.py", "openstack_rca_pytest.py", "openstack_rca_select.py", "openstack_rca_tools.py", "requirements/test.lock"}, files)
+	assert.Equal(t, []string{"openstack_rca_collect.py", "openstack_rca_coverage.py", "openstack_rca_merge.py", "openstack_rca_pytest.py", "openstack_rca_select.py", "openstack_rca_tools.py", "requirements/test.lock"}, files)
 	inputs, err := r.Inputs(t.Context(), 0)
 	require.NoError(t, err)
 	assert.Contains(t, inputs, "tests/test_inference.py")
@@ -416,7 +418,7 @@ func TestRunAdaptsTheCommand(t *testing.T) {
 			if c.adjust != nil {
 				c.adjust(&in)
 			}
-			r := fake.New().OnRun(fake.Answer(0, green()))
+			r := fake.New().OnRun(answer(0, green()))
 			Run(t.Context(), r, in)
 			require.Len(t, r.Steps(), 1)
 			args := strings.Join(r.Steps()[0].Args, " ")
@@ -441,7 +443,7 @@ func TestRunAddsXdistOnlyWhereTheCommandUsesIt(t *testing.T) {
 func TestRunDescribesThePackageToItsEnvironment(t *testing.T) {
 	in := input(t)
 	in.Source = fake.Files(map[string]string{"pyproject.toml": "[build-system]\n[project]\nname = \"a\"\nversion = \"1\"\n", "a/__init__.py": ""})
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	Run(t.Context(), r, in)
 	content, err := r.Steps()[0].Env.Files.Read(t.Context(), "openstack_rca_project.json", 1000)
 	require.NoError(t, err)
@@ -469,16 +471,15 @@ func TestRunWarns(t *testing.T) {
 		"of an empty category": {func(in *Input) {
 			in.Config.Test.Categories = []config.Category{{Name: "gone", Paths: []string{"gone/**"}}}
 		}, green(), []string{"CATEGORY_EMPTY"}},
-		"of tools that were added": {nil, green().with("events.jsonl", strings.Replace(eventLines("a", "b"), `"added":[]`, `"added":["pytest==9.2.0"]`, 1)), []string{"TOOLS_ADDED"}},
-		"of a run without events":  {nil, green().without("events.jsonl"), []string{"EVENTS_MISSING"}},
-		"of broken events":         {nil, green().with("events.jsonl", "x\n"+eventLines("a")), []string{"EVENTS_MISSING", "EVENTS_MISSING"}},
+		"of tools that were added":                                     {nil, green().with("events.jsonl", strings.Replace(eventLines("a", "b"), `"added":[]`, `"added":["pytest==9.2.0"]`, 1)), []string{"TOOLS_ADDED"}},
+		"of a run without events of a command that only starts pytest": {func(in *Input) { in.Config.Test.Command = []string{"make", "test"} }, green().without("events.jsonl"), []string{"EVENTS_MISSING"}},
 		"of a drop":                {func(in *Input) { in.Baseline, in.Tolerance = baseline(t, covered("lstm/model.py 100 100")), 9 }, green(), []string{"COVERAGE_DROPPED"}},
 		"of no drop in tolerance":  {func(in *Input) { in.Baseline, in.Tolerance = baseline(t, covered("lstm/model.py 100 100")), 10 }, green(), []string{}},
 		"of a broken baseline":     {func(in *Input) { in.Baseline = baseline(t, "<x/>") }, green(), []string{"BASELINE_INVALID"}},
 		"of an empty baseline":     {func(in *Input) { in.Baseline = baseline(t, "<coverage/>") }, green(), []string{"BASELINE_INVALID"}},
-		"of a stricter fail_under": {func(in *Input) {
-			in.Source = source().With(".", fake.Files(map[string]string{".coveragerc": "[report]\nfail_under = 99\n"}))
-		}, green(), []string{"FAIL_UNDER_REPLACED"}},
+		"of a stricter fail_under": {nil, green().with("coverage-kept-out.json", `{"settings":[".coveragerc.toml"],"fail_under":99}`), []string{"FAIL_UNDER_REPLACED"}},
+		"of no gate at all":        {func(in *Input) { in.Config.Test.Coverage = config.Coverage{Source: []string{"."}} }, green(), []string{"GATES_NONE"}},
+		"of critical paths alone":  {func(in *Input) { in.Config.Test.Coverage.Total = 0 }, green(), []string{"GATE_UNSET"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t)
@@ -504,7 +505,7 @@ func TestRunBindsServices(t *testing.T) {
 	in := input(t)
 	in.Needs = []runner.Service{{Name: "mlflow"}}
 	in.Services = map[string]*runner.Running{"s3": {Name: "s3"}}
-	r := fake.New().OnRun(fake.Answer(0, green()))
+	r := fake.New().OnRun(answer(0, green()))
 	require.Equal(t, verdict.Pass, Run(t.Context(), r, in).Stage.Verdict)
 	assert.Equal(t, in.Needs, r.Steps()[0].Needs)
 	assert.Equal(t, in.Services, r.Steps()[0].Services)

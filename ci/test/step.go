@@ -23,6 +23,10 @@ var (
 	toolsScript []byte
 	//go:embed python/openstack_rca_pytest.py
 	plugin []byte
+	//go:embed python/openstack_rca_collect.py
+	collectScript []byte
+	//go:embed python/openstack_rca_coverage.py
+	coverageScript []byte
 	//go:embed python/openstack_rca_select.py
 	selectScript []byte
 	//go:embed python/openstack_rca_merge.py
@@ -43,6 +47,8 @@ const (
 	// report, as a shard leaves it for the union.
 	selectionFile = "selection.json"
 	dataFile      = "coverage.data"
+	// keptOutFile tells what the coverage report does not hold.
+	keptOutFile = "coverage-kept-out.json"
 )
 
 // controlDir holds what the plugin is told, beside the source.
@@ -136,7 +142,10 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 // environment is the project's own, completed with the test tools and the plugin.
 func environment(r runner.Runner, source runner.Files, project *pyproject.Project, python string, tools []string) (runner.Environment, error) {
 	env := project.Environment(r, source, python)
-	files := map[string][]byte{"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript, "openstack_rca_merge.py": mergeScript}
+	files := map[string][]byte{
+		"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript, "openstack_rca_merge.py": mergeScript,
+		"openstack_rca_collect.py": collectScript, "openstack_rca_coverage.py": coverageScript,
+	}
 	if project.Package && project.Name != "" {
 		described, err := json.Marshal(map[string]any{"name": project.Name, "version": project.Version, "entry_points": project.EntryPoints})
 		if err != nil {
@@ -203,10 +212,8 @@ func (p *plan) measure(in Input) []string {
 	if in.Shards > 1 {
 		options = append(options, "--cov-report=")
 	} else {
-		options = append(options,
-			"--cov-report=xml:"+path.Join(reportDir, coverageFile),
-			"--cov-report=html:"+path.Join(reportDir, htmlDir),
-			"--cov-report=term")
+		// The plugin writes the XML, with names that do not depend on the sources.
+		options = append(options, "--cov-report=html:"+path.Join(reportDir, htmlDir), "--cov-report=term")
 	}
 	// The gates are held here, on exact numbers.
 	return append(options, "--cov-fail-under=0")
@@ -260,7 +267,7 @@ func (p *plan) vars(in Input, addopts string) map[string]string {
 	vars["OPENSTACK_RCA_EVENTS"] = path.Join(reportDir, eventsFile)
 	if in.Shards > 1 {
 		vars["COVERAGE_FILE"] = path.Join(reportDir, dataFile)
-	} else if !slices.Equal(p.sources, []string{"."}) {
+	} else if !in.rerun {
 		vars["OPENSTACK_RCA_COVERAGE"] = path.Join(reportDir, coverageFile)
 	}
 	if len(p.controls) > 0 {

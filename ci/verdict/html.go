@@ -94,12 +94,16 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byt
 	var classes []string
 	charts, room := 0, picturesLimit
 	id := func() string { charts++; return fmt.Sprintf("chart-%d", charts) }
+	site := sites(files)
 	for _, s := range r.all() {
 		sv := stageView{Stage: s, Result: result(s), Time: stageTime(s)}
 		for _, b := range s.Blocks {
 			sv.Blocks = append(sv.Blocks, viewBlock(id, s.Name, b))
 		}
 		for _, f := range files {
+			if site[f.Root] && f.Path != f.Root+index {
+				continue
+			}
 			if f.Stage == s.Name && !strings.Contains(strings.TrimPrefix(f.Path, f.Root), "/") {
 				sv.Files = append(sv.Files, f)
 				if seen, ok := viewPicture(f.Path, pictures[f.Path]); ok && int(f.Bytes) <= room {
@@ -125,6 +129,21 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byt
 		return fmt.Errorf("render report.html: %w", err)
 	}
 	return nil
+}
+
+// index is the page of a directory by which all others in it are reached.
+const index = "index.html"
+
+// sites are the directories of pages: of such a directory the report links the first page alone, and takes
+// its icons for no pictures of the run.
+func sites(files []FileEntry) map[string]bool {
+	found := map[string]bool{}
+	for _, f := range files {
+		if f.Root != "" && f.Path == f.Root+index {
+			found[f.Root] = true
+		}
+	}
+	return found
 }
 
 // fullFacts are the facts with their digests whole: the page has the room.

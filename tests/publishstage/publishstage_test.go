@@ -240,7 +240,7 @@ func checkRest(t *testing.T, s *servers) {
 	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
 	_, err = c.ExperimentByName(t.Context(), "no such experiment")
 	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
-	_, err = c.DownloadArtifact(t.Context(), path+"/nothing", func() io.Writer { return io.Discard })
+	_, err = c.DownloadArtifact(t.Context(), path+"/nothing", 1<<20, func() io.Writer { return io.Discard })
 	assert.Error(t, err)
 }
 

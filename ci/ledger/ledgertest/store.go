@@ -18,12 +18,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Object is what is stored under a key.
 type Object struct {
 	Content []byte
 	Meta    map[string]string
+	// Modified is when it was stored, by the store's clock.
+	Modified time.Time
 }
 
 type upload struct {
@@ -46,10 +49,14 @@ type Store struct {
 	URL string
 	// PageSize is the length of a listing's page; 1000 when 0.
 	PageSize int
-	// IgnoreConditions makes the store ignore If-None-Match, as some do.
+	// IgnoreConditions makes the store ignore If-None-Match and If-Match, as some do.
 	IgnoreConditions bool
-	before           atomic.Pointer[Before]
-	after            atomic.Pointer[After]
+	// Profile is what the store takes and refuses; all of AWS's when it is empty.
+	Profile Profile
+	// Now is the store's clock; this machine's when nil.
+	Now    func() time.Time
+	before atomic.Pointer[Before]
+	after  atomic.Pointer[After]
 
 	mu      sync.Mutex
 	objects map[string]Object
@@ -59,10 +66,15 @@ type Store struct {
 	requests []string
 }
 
+// New returns an empty store that nothing serves yet: its caller does, and sets URL.
+func New(bucket string) *Store {
+	return &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}}
+}
+
 // Start runs a store until the test ends.
 func Start(t testing.TB, bucket string) *Store {
 	t.Helper()
-	s := &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}}
+	s := New(bucket)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL
@@ -73,7 +85,21 @@ func Start(t testing.TB, bucket string) *Store {
 func (s *Store) Set(key string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[key] = Object{Content: content}
+	s.objects[key] = Object{Content: content, Modified: s.now()}
+}
+
+// Delete removes an object.
+func (s *Store) Delete(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, key)
+}
+
+func (s *Store) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
 }
 
 // Get returns an object and whether it exists.
@@ -161,6 +187,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if after := s.after.Load(); after != nil && (*after)(r) {
 		panic(http.ErrAbortHandler)
 	}
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	for name, values := range recorder.Header() {
 		w.Header()[name] = values
 	}
@@ -175,8 +202,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if r.Header.Get("Content-Encoding") == "aws-chunked" || strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING") {
-		Fail(w, http.StatusNotImplemented, "NotImplemented", "chunked bodies")
+	if s.Profile.refuses(w, r) {
 		return
 	}
 	s.mu.Lock()
@@ -196,7 +222,18 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	blocked := exists && r.Header.Get("If-None-Match") == "*" && !s.IgnoreConditions
+	if sum := r.Header.Get("Content-Md5"); sum != "" && r.Method == http.MethodPut {
+		if got := md5.Sum(body); base64.StdEncoding.EncodeToString(got[:]) != sum {
+			Fail(w, http.StatusBadRequest, "BadDigest", "The Content-MD5 you specified did not match what we received")
+			return
+		}
+	}
+	match := r.Header.Get("If-Match")
+	blocked := !s.IgnoreConditions && (exists && r.Header.Get("If-None-Match") == "*" || exists && match != "" && match != etag(object.Content))
+	if match != "" && !exists && !s.IgnoreConditions {
+		Fail(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
+		return
+	}
 	switch {
 	case key == "" && r.Method == http.MethodGet && query.Has("uploads"):
 		s.listUploads(w, query.Get("prefix"))
@@ -226,7 +263,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		for n := 1; n <= len(up.parts); n++ {
 			content = append(content, up.parts[n]...)
 		}
-		s.objects[key] = Object{Content: content, Meta: up.meta}
+		s.objects[key] = Object{Content: content, Meta: up.meta, Modified: s.now()}
 		delete(s.uploads, id)
 		fmt.Fprintf(w, `<CompleteMultipartUploadResult><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, key, etag(content))
 	case r.Method == http.MethodDelete && id != "":
@@ -236,7 +273,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		delete(s.objects, key)
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPut:
-		s.objects[key] = Object{Content: body, Meta: meta(r)}
+		s.objects[key] = Object{Content: body, Meta: meta(r), Modified: s.now()}
 		w.Header().Set("ETag", etag(body))
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && !exists:
 		Fail(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist")
@@ -245,6 +282,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Amz-Meta-"+name, value)
 		}
 		w.Header().Set("ETag", etag(object.Content))
+		w.Header().Set("Last-Modified", object.Modified.UTC().Format(http.TimeFormat))
 		w.Header().Set("Content-Length", strconv.Itoa(len(object.Content)))
 		_, _ = w.Write(object.Content) // into a recorder
 	default:

@@ -74,11 +74,16 @@ type Server struct {
 	requests    []string
 }
 
+// New returns an empty server that nothing serves yet: its caller does, and sets URL.
+func New() *Server {
+	return &Server{models: map[string]bool{}, modelTags: map[string]map[string]string{}, next: map[string]int{}, aliases: map[string]int{}, artifacts: map[string][]byte{},
+		experiments: []*Experiment{{ID: "0", Name: "Default", Lifecycle: "active"}}}
+}
+
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{models: map[string]bool{}, modelTags: map[string]map[string]string{}, next: map[string]int{}, aliases: map[string]int{}, artifacts: map[string][]byte{},
-		experiments: []*Experiment{{ID: "0", Name: "Default", Lifecycle: "active"}}}
+	s := New()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL

@@ -32,6 +32,7 @@ import (
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -185,16 +186,10 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 // objects is the client of S3, which may be another store than AWS's own.
 func (o Options) objects(cfg aws.Config) *s3.Client {
 	return s3.NewFromConfig(cfg, func(s *s3.Options) {
-		if o.S3Endpoint != "" {
-			s.BaseEndpoint = aws.String(o.S3Endpoint)
-		}
 		if o.S3Region != "" {
 			s.Region = o.S3Region
 		}
-		s.UsePathStyle = s.BaseEndpoint != nil
-		// Checksums that nobody asked for break older stores.
-		s.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		s.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		s3object.Configure(s, o.S3Endpoint, false)
 	})
 }
 

@@ -16,25 +16,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
-
-	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // Objects is what this package asks of the client of Amazon S3.
-type Objects interface {
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-}
+type Objects = s3object.API
 
 // Clock tells and passes the time.
 type Clock interface {
@@ -48,10 +40,6 @@ const (
 	// Skew is how far the clocks of two machines may be apart: so much later than its end
 	// is a lock taken over.
 	Skew = 30 * time.Second
-	// maxRecord bounds what is read.
-	maxRecord = 4 << 20
-	// attempts is how often a write is repeated that met another, or got no answer.
-	attempts = 5
 )
 
 // ErrMoved says that somebody else wrote since the journal was read: what was decided by it
@@ -73,7 +61,7 @@ type Options struct {
 // Journal is one service's. It is safe for concurrent use.
 type Journal struct {
 	opts           Options
-	objects        Objects
+	objects        *s3object.Store
 	clock          Clock
 	bucket, prefix string
 
@@ -91,7 +79,7 @@ func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Proble
 	if opts.Root == "" {
 		return nil, verdict.Problemf(JournalFailed, "neither rollout.journal nor publish.artifact_root says where the journal is")
 	}
-	bucket, prefix, err := ledger.ParseURI(opts.Root)
+	bucket, prefix, err := s3object.ParseURI(opts.Root)
 	if err != nil {
 		return nil, verdict.Problemf(JournalFailed, "%v", err)
 	}
@@ -101,7 +89,7 @@ func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Proble
 	if prefix != "" {
 		base = prefix + "/" + base
 	}
-	return &Journal{opts: opts, objects: objects, clock: clock, bucket: bucket, prefix: base}, nil
+	return &Journal{opts: opts, objects: s3object.New(objects, clock, bucket), clock: clock, bucket: bucket, prefix: base}, nil
 }
 
 func (j *Journal) key() string {
@@ -286,69 +274,36 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 	if err != nil {
 		return err
 	}
-	var etag string
-	for n := range attempts {
-		etag, err = j.put(ctx, j.key(), content, j.etag)
-		switch {
-		case err == nil:
-			j.state, j.etag, j.unanswered = next, etag, nil
-			return nil
-		case conflict(err, "ConditionalRequestConflict", "OperationAborted"):
-		case conflict(err, "PreconditionFailed", "NoSuchKey"):
-			there, now, readErr := j.get(ctx, j.key())
-			if readErr != nil { // whose it is cannot be said
-				j.unanswered = append(j.unanswered, content)
-				return readErr
-			}
-			if now != "" && bytes.Equal(there, content) {
-				j.state, j.etag, j.unanswered = next, now, nil
-				return nil
-			}
-			ours := func(written []byte) bool { return bytes.Equal(there, written) }
-			if now != "" && slices.ContainsFunc(j.unanswered, ours) {
-				if earlier, err := decode(there); err == nil {
-					j.state, j.etag, j.unanswered = *earlier, now, nil
-					return errOurs
-				}
-			}
-			j.lost = j.held
-			return ErrMoved
-		default:
-			j.unanswered = append(j.unanswered, content)
-			return fmt.Errorf("write journal %s: %w", j.Where(), err)
-		}
-		if stop := j.clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond); stop != nil {
-			return stop
+	etag, err := j.objects.Replace(ctx, j.key(), content, contentType, j.etag)
+	switch {
+	case err == nil:
+		j.state, j.etag, j.unanswered = next, etag, nil
+		return nil
+	case !s3object.IsKind(err, s3object.Precondition) && !s3object.IsKind(err, s3object.NotFound):
+		j.unanswered = append(j.unanswered, content)
+		return fmt.Errorf("write journal %s: %w", j.Where(), err)
+	}
+	there, now, err := j.get(ctx, j.key())
+	if err != nil { // whose it is cannot be said
+		j.unanswered = append(j.unanswered, content)
+		return err
+	}
+	ours := func(written []byte) bool { return bytes.Equal(there, written) }
+	if now != "" && slices.ContainsFunc(j.unanswered, ours) {
+		if earlier, err := decode(there); err == nil {
+			j.state, j.etag, j.unanswered = *earlier, now, nil
+			return errOurs
 		}
 	}
-	return fmt.Errorf("write journal %s: %w", j.Where(), err)
+	j.lost = j.held
+	return ErrMoved
 }
+
+const contentType = "application/json"
 
 // probe finds out whether the store honours both conditions, with a key of its own.
 func (j *Journal) probe(ctx context.Context) error {
-	key := j.prefix + "probe"
-	body := []byte("Written to find out whether this store honours conditional writes. It may be deleted.\n")
-	for n := range 2 {
-		_, err := j.put(ctx, key, body, "")
-		if conflict(err, "PreconditionFailed") {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("write s3://%s/%s: %w", j.bucket, key, err)
-		}
-		if n == 1 {
-			return fmt.Errorf("the store of %s ignores If-None-Match", j.Where())
-		}
-	}
-	_, err := j.put(ctx, key, body, `"00000000000000000000000000000000"`)
-	switch {
-	case conflict(err, "PreconditionFailed"):
-		return nil
-	case err == nil:
-		return fmt.Errorf("the store of %s ignores If-Match", j.Where())
-	default:
-		return fmt.Errorf("write s3://%s/%s: %w", j.bucket, key, err)
-	}
+	return j.objects.Probe(ctx, j.prefix+"probe", true)
 }
 
 // mark is the record that a digest served in an environment.
@@ -368,8 +323,8 @@ func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
 	if err != nil {
 		return fmt.Errorf("encode mark: %w", err)
 	}
-	_, err = j.put(ctx, j.markKey(j.opts.Environment, digest), append(content, '\n'), "")
-	if err != nil && !conflict(err, "PreconditionFailed") {
+	_, err = j.objects.Create(ctx, j.markKey(j.opts.Environment, digest), append(content, '\n'), contentType)
+	if err != nil && !s3object.IsKind(err, s3object.Precondition) {
 		return fmt.Errorf("record that %s ran: %w", digest, err)
 	}
 	return nil
@@ -383,41 +338,12 @@ func (j *Journal) Ran(ctx context.Context, environment, digest string) (bool, er
 
 // get reads an object; what is not there has no ETag.
 func (j *Journal) get(ctx context.Context, key string) ([]byte, string, error) {
-	out, err := j.objects.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(j.bucket), Key: aws.String(key)})
-	if conflict(err, "NoSuchKey", "NotFound") {
+	found, err := j.objects.Read(ctx, key)
+	if s3object.IsKind(err, s3object.NotFound) {
 		return nil, "", nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("read s3://%s/%s: %w", j.bucket, key, err)
+		return nil, "", err
 	}
-	defer out.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(out.Body, maxRecord+1))
-	if err != nil {
-		return nil, "", fmt.Errorf("read s3://%s/%s: %w", j.bucket, key, err)
-	}
-	if len(content) > maxRecord {
-		return nil, "", fmt.Errorf("read s3://%s/%s: it is too large to be a record", j.bucket, key)
-	}
-	return content, aws.ToString(out.ETag), nil
-}
-
-// put writes an object that must have the ETag, or must not exist when that is empty.
-func (j *Journal) put(ctx context.Context, key string, content []byte, etag string) (string, error) {
-	in := &s3.PutObjectInput{Bucket: aws.String(j.bucket), Key: aws.String(key), Body: bytes.NewReader(content),
-		ContentLength: aws.Int64(int64(len(content))), ContentType: aws.String("application/json")}
-	if etag == "" {
-		in.IfNoneMatch = aws.String("*")
-	} else {
-		in.IfMatch = aws.String(etag)
-	}
-	out, err := j.objects.PutObject(ctx, in)
-	if err != nil {
-		return "", err
-	}
-	return aws.ToString(out.ETag), nil
-}
-
-func conflict(err error, codes ...string) bool {
-	var known smithy.APIError
-	return errors.As(err, &known) && slices.Contains(codes, known.ErrorCode())
+	return found.Content, found.ETag, nil
 }

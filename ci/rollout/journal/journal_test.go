@@ -9,10 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
 const at = "bucket/p/app.rollouts/staging/svc.json"
@@ -251,7 +255,7 @@ func TestADigestIsMarkedOnce(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsNotGuessedAt(t *testing.T) {
-	for content, want := range map[string]string{"{": "not JSON", `{"schema": 9}`: "its schema is 9", strings.Repeat(" ", maxRecord+1): "too large"} {
+	for content, want := range map[string]string{"{": "not JSON", `{"schema": 9}`: "its schema is 9", strings.Repeat(" ", s3object.MaxRecord+1): "too large"} {
 		w := newWorld(t)
 		w.aws.Objects.Set(at, content)
 		_, err := w.open("one").Read(context.Background())
@@ -260,7 +264,7 @@ func TestWhatCannotBeReadIsNotGuessedAt(t *testing.T) {
 	w := newWorld(t)
 	w.aws.Fail("s3:GetObject", errors.New("no route"))
 	_, err := w.open("one").Read(context.Background())
-	require.ErrorContains(t, err, "read s3://"+at)
+	require.ErrorContains(t, err, "read record (s3:GetObject) s3://"+at)
 }
 
 func TestAStoreThatIgnoresConditionsIsFoundOut(t *testing.T) {
@@ -282,4 +286,39 @@ func TestAJournalNeedsAnAddress(t *testing.T) {
 	}
 	assert.Equal(t, "s3://"+at, newWorld(t).open("x").Where())
 	assert.Len(t, Codes(), 2)
+}
+
+// The same journal in stores that people have: under Object Lock each write needs a
+// checksum, others refuse the header.
+func TestTheJournalIsKeptInEveryStoreWithConditions(t *testing.T) {
+	for _, profile := range ledgertest.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
+			ctx := context.Background()
+			store := ledgertest.Start(t, "bucket")
+			store.Profile = profile
+			region := "ap-south-1"
+			if len(profile.Regions) > 0 {
+				region = profile.Regions[0]
+			}
+			client := s3.New(s3.Options{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", ""), RetryMaxAttempts: 1},
+				func(o *s3.Options) { s3object.Configure(o, store.URL, false) })
+			j, problem := Open(client, fakeaws.NewClock(), Options{Root: "s3://bucket/p", App: "app", Environment: "staging", Service: "svc"})
+			require.Nil(t, problem)
+			_, err := j.Read(ctx)
+			require.NoError(t, err)
+			if profile.NoConditions {
+				require.ErrorContains(t, j.Hold(ctx), "does not implement conditional writes")
+				return
+			}
+			require.NoError(t, j.Record(ctx, Run{Kind: Deploy, Image: "i"}))
+			require.NoError(t, j.MarkRan(ctx, "repo@sha256:abc", "sha256:abc"))
+			require.NoError(t, j.End(ctx, Run{Kind: Deploy, Image: "i", Verdict: Passed}))
+			s, err := j.Read(ctx)
+			require.NoError(t, err)
+			assert.Len(t, s.Ended, 1)
+			ran, err := j.Ran(ctx, "staging", "sha256:abc")
+			require.NoError(t, err)
+			assert.True(t, ran)
+		})
+	}
 }

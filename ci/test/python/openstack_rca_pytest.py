@@ -1,4 +1,4 @@
-"""A pytest plugin that writes down what happens, as it happens, and selects tests.
+"""A pytest plugin that records what happens, as it happens, and selects tests.
 
 The reports of pytest and coverage.py appear at the end of a run. When a run does not
 reach its end - a test hangs, the process is killed - these events still tell which tests
@@ -7,11 +7,20 @@ ended how, and which one was running. When it does, they are a second count.
 One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
 
     {"event": "session", "pytest": "9.2.0", "added": ["pytest-cov==7.1.0"], "directory": "/src"}
+    {"event": "load", "file": "tests/test_a.py"}
+    {"event": "module", "file": "tests/test_a.py"}
+    {"event": "left_out", "deselected": 1, "removed": 0, "examples": ["tests/test_a.py::test_c"], "ignored": []}
     {"event": "collected", "tests": 12}
     {"event": "start", "id": "tests/test_a.py::test_b", "at": 1700000000.0}
     {"event": "result", "id": "...", "when": "call", "outcome": "passed", "seconds": 0.1}
     {"event": "finish", "id": "..."}
+    {"event": "error", "type": "SystemExit", "text": "1", "file": "tests/test_a.py", "line": 3}
     {"event": "end", "status": 0}
+
+A file can be written again by whoever runs in this process; what is printed cannot be taken
+back. So the last line that a run prints is a seal, with the digests of its reports:
+
+    openstack-rca: sealed events.jsonl=4f53cda18c2baa0c junit.xml=...
 
 What to select comes from the file that OPENSTACK_RCA_CONTROL names; what was selected goes
 into the file that OPENSTACK_RCA_SELECTION names. See openstack_rca_select.
@@ -20,12 +29,15 @@ into the file that OPENSTACK_RCA_SELECTION names. See openstack_rca_select.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 
@@ -40,26 +52,68 @@ def absolute_python_path() -> None:
 
 absolute_python_path()
 
+# The stream that the runner reads, as it is before pytest captures what tests print.
+PRINTED = os.dup(1) if os.environ.get("OPENSTACK_RCA_EVENTS") else -1
+DIRECTORY = Path.cwd()
+
 # Marks of pytest itself say nothing about what kind of test it is.
 BUILT_IN = {"parametrize", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
+
+SEALED = ("junit.xml", "coverage.xml", "coverage.data", "coverage-kept-out.json", "selection.json")
 
 
 class Events:
     """Write events of the controlling process; workers of xdist report to it."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """Write to a stream."""
-        self.stream = stream
+    def __init__(self, path: Path) -> None:
+        """Write to a new file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.folder = path.parent
+        self.stream = path.open("w", encoding="utf-8", buffering=1)
+        self.digest = hashlib.sha256()
         self.collected = False
+        self.handed_over = False
+        self.write("session", pytest=pytest.__version__, added=added(), directory=os.getcwd())
 
     def write(self, event: str, **fields: Any) -> None:
         """Write one event and make sure that it survives this process."""
-        self.stream.write(json.dumps({"event": event, **fields}) + "\n")
+        line = json.dumps({"event": event, **fields}) + "\n"
+        self.digest.update(line.encode())
+        self.stream.write(line)
         self.stream.flush()
+
+    def seal(self) -> None:
+        """Print the digests of all reports, once they are written."""
+        self.stream.close()
+        digests = [f"events.jsonl={self.digest.hexdigest()[:32]}"]
+        for name in SEALED:
+            with contextlib.suppress(OSError):
+                digests.append(f"{name}={hashlib.sha256((self.folder / name).read_bytes()).hexdigest()[:32]}")
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            os.write(PRINTED, f"\nopenstack-rca: sealed {' '.join(digests)}\n".encode())
+
+    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+        """Note which module is loaded next: it may end the process."""
+        self.write("load", file=relative(module_path))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tests are known."""
+        watch = session.config.pluginmanager.getplugin("openstack_rca_watch")
+        if watch is not None:
+            self.take_over(watch.told())
         self.write("collected", tests=len(session.items))
+
+    def take_over(self, told: dict[str, Any]) -> None:
+        """Write down what the collection saw; every worker of xdist sees the same."""
+        if self.handed_over:
+            return
+        self.handed_over = True
+        for name in told.pop("modules"):
+            self.write("module", file=name)
+        told["ignored"] = told["ignored"][:1000]
+        self.write("left_out", **told)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
@@ -67,6 +121,13 @@ class Events:
         if not self.collected:
             self.collected = True
             self.write("collected", tests=len(ids))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of xdist saw."""
+        told = getattr(node, "workeroutput", {}).get("openstack_rca")
+        if told:
+            self.take_over(told)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test starts."""
@@ -88,11 +149,26 @@ class Events:
                 text=text,
                 output=output,
                 markers=getattr(report, "openstack_rca_markers", []),
+                **({"part": True} if is_subtest(report) else {}),
             )
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Note that a test ended."""
         self.write("finish", id=nodeid)
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note where an exception came from that ends the session."""
+        self.error(excinfo.value)
+
+    def error(self, error: BaseException) -> None:
+        """Write down an exception with the project's line that raised it."""
+        kind, text = type(error).__name__, str(error)[-4000:]
+        file, line = origin(error)
+        # A worker of xdist sends its traceback as text.
+        if sent := SENT.findall(text):
+            file, line, kind = relative(Path(sent[-1][0])), int(sent[-1][1]), sent[-1][2]
+            text = text.strip().splitlines()[-1]
+        self.write("error", type=kind, text=text[-1000:], file=file, line=line)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -100,17 +176,46 @@ class Events:
         self.write("end", status=int(exitstatus))
 
 
+SENT = re.compile(r"^(?:\[gw\d+\] )?(\S[^\n:]*\.py):(\d+): (\w+)$", re.MULTILINE)
+
+
+def is_subtest(report: pytest.TestReport) -> bool:
+    """Tell whether a report is that of a part of a test (pytest 9, or the plugin pytest-subtests)."""
+    return type(report).__name__.lower() == "subtestreport"
+
+
+def relative(path: Path) -> str:
+    """Name a file relative to the project where it is in it."""
+    path = Path(os.path.abspath(DIRECTORY / path))
+    return path.relative_to(DIRECTORY).as_posix() if path.is_relative_to(DIRECTORY) else str(path)
+
+
+def origin(error: BaseException) -> tuple[str, int]:
+    """Find the innermost line of the project that led to an exception."""
+    found = ("", 0)
+    trace = error.__traceback__
+    while trace is not None:
+        name = relative(Path(trace.tb_frame.f_code.co_filename))
+        if not name.startswith("/") and "site-packages" not in name and not name.startswith("<"):
+            found = (name, trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Tell the controlling process of xdist too which marks a test has, and keep its output short.
 
-    The output of a failed test goes into the JUnit report, which has to stay readable.
+    The output of a failed test goes into the JUnit report, which has to stay readable. The
+    file that it names is the one that was collected, which is where the test can be run again;
+    pytest names the file that the function's code is in, such as that of a decorator.
     """
     outcome = yield
     names = {mark.name for mark in item.iter_markers()} - BUILT_IN
     report = outcome.get_result()
     report.openstack_rca_markers = sorted(names)
     report.sections = [(title, shortened(text)) for title, text in report.sections]
+    report.location = (str(item.nodeid).split("::")[0], *report.location[1:])
 
 
 MOST_OUTPUT = 1 << 20
@@ -137,6 +242,22 @@ def worker(config: pytest.Config) -> str:
     return str(given["workerid"]) if given else ""
 
 
+def events_file() -> Path | None:
+    """Return where events go; None when nobody asked for them."""
+    name = os.environ.get("OPENSTACK_RCA_EVENTS")
+    return DIRECTORY / name if name else None
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None, Any, None]:
+    """Record that a conftest.py ended the process: pytest itself does not tell of it."""
+    outcome = yield
+    error = outcome.excinfo[1] if outcome.excinfo else None
+    path = events_file()
+    if isinstance(error, SystemExit) and path:
+        Events(path).error(error)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the file of events, and register the selection where there is one."""
@@ -151,34 +272,39 @@ def pytest_configure(config: pytest.Config) -> None:
             Path(told).resolve() if told else None,
         )
         config.pluginmanager.register(selection, "openstack_rca_selection")
-    name = os.environ.get("OPENSTACK_RCA_EVENTS")
-    if not name or worker(config):
+    path = events_file()
+    if not path:
         return
-    path = Path(name).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    events = Events(path.open("w", encoding="utf-8", buffering=1))
-    config.pluginmanager.register(events, "openstack_rca_events")
-    config.add_cleanup(events.stream.close)
-    events.write("session", pytest=pytest.__version__, added=added(), directory=os.getcwd())
+    from openstack_rca_collect import Watch
+
+    config.pluginmanager.register(Watch(config, DIRECTORY), "openstack_rca_watch")
+    if not worker(config):
+        events = Events(path)
+        config.pluginmanager.register(events, "openstack_rca_events")
+        config.add_cleanup(events.stream.close)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand over what a worker of xdist saw."""
+    watch = session.config.pluginmanager.getplugin("openstack_rca_watch")
+    if worker(session.config) and watch is not None:
+        session.config.workeroutput["openstack_rca"] = watch.told()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Write the coverage report with paths relative to the project.
-
-    With several sources coverage.py names files relative to each of them, and of two
-    files with the same name one is lost.
-    """
+    """Write the coverage report, and seal all reports."""
+    events = config.pluginmanager.getplugin("openstack_rca_events")
+    if events is None:
+        return
     target = os.environ.get("OPENSTACK_RCA_COVERAGE")
     plugin = config.pluginmanager.getplugin("_cov")
-    if not target or worker(config) or plugin is None:
-        return
-    if not Path(target).exists():
-        return
-    import coverage
+    if target and plugin is not None and getattr(plugin, "cov_controller", None) is not None:
+        import coverage
+        from openstack_rca_coverage import Report
 
-    data = coverage.Coverage(config_file=config.getoption("cov_config"))
-    data.load()
-    data.set_option("run:source", ["."])
-    with contextlib.suppress(coverage.exceptions.NoDataError):
-        data.xml_report(outfile=target)
+        data = coverage.Coverage(config_file=config.getoption("cov_config"))
+        data.load()
+        Report(data, DIRECTORY).write(DIRECTORY / target, events.folder / "coverage-kept-out.json")
+    events.seal()

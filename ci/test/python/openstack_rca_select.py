@@ -213,6 +213,8 @@ class Selection:
         self.split = Split(shard["index"], shard["of"], shard["durations"]) if shard else None
         self.loaded: set[str] = set()
         self.ignored: set[str] = set()
+        # The tests that are left out because the call of the pipeline asked for others.
+        self.left_out: set[str] = set()
 
     def relative(self, path: Path) -> str:
         """Name a path the way ids of tests do."""
@@ -270,5 +272,6 @@ class Selection:
         """Keep the tests of these ids, in their order."""
         out = [item for item in items if item.nodeid not in ids]
         if out:
+            self.left_out.update(item.nodeid for item in out)
             config.hook.pytest_deselected(items=out)
             items[:] = [item for item in items if item.nodeid in ids]

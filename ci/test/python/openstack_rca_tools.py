@@ -19,7 +19,13 @@ import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PLUGINS = ("openstack_rca_pytest.py", "openstack_rca_select.py", "openstack_rca_merge.py")
+PLUGINS = (
+    "openstack_rca_pytest.py",
+    "openstack_rca_collect.py",
+    "openstack_rca_coverage.py",
+    "openstack_rca_select.py",
+    "openstack_rca_merge.py",
+)
 ADDED = "openstack_rca_added.json"
 PROJECT = "openstack_rca_project.json"
 

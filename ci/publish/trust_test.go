@@ -1,0 +1,314 @@
+package publish
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// swallow acknowledges writes of a name and keeps nothing.
+func (w *world) swallow(name string) {
+	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, name) {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // the connection is used again
+		rw.Header().Set("ETag", `"x"`)
+		return true
+	})
+}
+
+// A server's word is not enough: each record is read back before anything rests on it.
+func TestARecordThatTheStoreDidNotKeepIsNotTakenForOne(t *testing.T) {
+	for _, name := range []string{"COMMIT.json", "CLAIM.json", ".keys/SERIES.json", "pointer"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			m := artifact(t, "weights")
+			if name == "pointer" {
+				content, problem := gather(w.input(m))
+				require.Nil(t, problem)
+				w.swallow(content.key + ".json")
+			} else {
+				w.swallow(name)
+			}
+			result := Run(t.Context(), w.input(m))
+			assert.Equal(t, verdict.CouldNotRun, result.Stage.Verdict)
+			assert.Equal(t, CodeCommitLost.Name, result.Stage.Code, result.Stage.Failure())
+			assert.Nil(t, result.Version)
+			assert.Zero(t, w.mlf.Alias(registered, "staging"), "no alias moves to what is not committed")
+			w.heal()
+			result = Run(t.Context(), w.input(m))
+			require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+			assert.Len(t, w.commits(), 1)
+		})
+	}
+}
+
+func TestACommitWithOtherContentIsNotTakenForOurs(t *testing.T) {
+	w := newWorld(t)
+	w.store.SetAfter(func(r *http.Request) bool {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "COMMIT.json") {
+			key := strings.TrimPrefix(r.URL.Path, "/"+bucket+"/")
+			o, _ := w.store.Get(key)
+			w.store.Set(key, []byte(strings.Replace(string(o.Content), "c0ffee", "c0ffed", 1)))
+		}
+		return false
+	})
+	result := Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeCommitLost.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "the object has sha256")
+}
+
+func TestAnAliasThatDidNotMoveIsAFailureAndIsTriedAgain(t *testing.T) {
+	for name, first := range map[string]bool{"where it was at an older version": true, "where there was none": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if first {
+				w.published("one")
+			}
+			w.failMLflow("POST /api/2.0/mlflow/registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(rw, `{}`) // accepted, not done
+			})
+			second := w.input(artifact(t, "two"))
+			result := Run(t.Context(), second)
+			assert.Equal(t, verdict.Fail, result.Stage.Verdict)
+			assert.Equal(t, CodeAliasNotMoved.Name, result.Stage.Code, result.Stage.Failure())
+			require.NotNil(t, result.Version, "it is committed")
+			w.heal()
+			result = Run(t.Context(), second)
+			require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+			assert.Equal(t, []string{"staging", "champion"}, result.Version.Aliases)
+			assert.Empty(t, result.Stage.Warnings)
+		})
+	}
+}
+
+func TestAPromotionThatDidNotHappenIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.published("one", "two")
+	w.failMLflow("POST /api/2.0/mlflow/registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(rw, `{}`)
+	})
+	for _, stage := range []verdict.Stage{
+		Promote(t.Context(), w.input(nil), Move{Alias: "production", Number: 1}).Stage, Rollback(t.Context(), w.input(nil), Move{}).Stage,
+	} {
+		assert.Equal(t, CodeAliasNotMoved.Name, stage.Code, stage.Failure())
+	}
+	w.heal()
+	passed(t, Promote(t.Context(), w.input(nil), Move{Alias: "production", Number: 1}))
+	assert.Equal(t, 1, w.mlf.Alias(registered, "production"))
+}
+
+// A registry of several servers shows the alias a moment later.
+func TestAnAliasThatShowsUpLateHasMoved(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	var asked atomic.Int64
+	w.mlf.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
+		late := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "registered-models/alias") && asked.Add(1) == 2
+		if late {
+			fmt.Fprintf(rw, `{"model_version": {"name": %q, "version": "1", "tags": [{"key": "model_version", "value": "1"}]}}`, registered)
+		}
+		return late
+	})
+	result := Run(t.Context(), w.input(artifact(t, "two")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, []string{"staging", "champion"}, result.Version.Aliases)
+}
+
+func TestOnlyNewerVersionsSupersede(t *testing.T) {
+	w := newWorld(t)
+	w.published("one", "two")
+	passed(t, Rollback(t.Context(), w.input(nil), Move{}))
+	result := Run(t.Context(), w.input(artifact(t, "two")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	require.NotEmpty(t, result.Stage.Warnings)
+	assert.Equal(t, CodeAliasElsewhere.Name, result.Stage.Warnings[0].Code, "it was rolled back on purpose")
+
+	w.published("three")
+	result = Run(t.Context(), w.input(artifact(t, "two")))
+	require.NotEmpty(t, result.Stage.Warnings)
+	assert.Equal(t, CodeSuperseded.Name, result.Stage.Warnings[0].Code)
+}
+
+func TestAServerThatSendsWithoutEndIsLeft(t *testing.T) {
+	w := newWorld(t)
+	in := w.input(artifact(t, "weights"))
+	in.WorkDir = t.TempDir()
+	in.Check = nil
+	var sent atomic.Int64
+	w.failMLflow("GET /api/2.0/mlflow-artifacts/artifacts/", func(rw http.ResponseWriter, _ *http.Request) {
+		buffer := make([]byte, 1<<20)
+		for range 3000 {
+			if _, err := rw.Write(buffer); err != nil {
+				return
+			}
+			sent.Add(1 << 20)
+		}
+	})
+	result := Run(t.Context(), in)
+	assert.Equal(t, CodeTooLong.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Less(t, sent.Load(), int64(64<<20), "what the sockets buffer, and no more")
+	var kept int64
+	require.NoError(t, filepath.Walk(in.WorkDir, func(_ string, info os.FileInfo, err error) error {
+		if err == nil && info.Mode().IsRegular() {
+			kept += info.Size()
+		}
+		return err
+	}))
+	assert.Less(t, kept, int64(1<<20))
+
+	// The store itself, when it reads back.
+	w = newWorld(t)
+	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, ".keras") {
+			return false
+		}
+		_, _ = rw.Write(make([]byte, 2<<20)) // the client leaves
+		return true
+	})
+	result = Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeCorrupt.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "more than the")
+}
+
+func TestAListingThatBeginsAgainEnds(t *testing.T) {
+	w := newWorld(t)
+	var n atomic.Int64
+	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "list-type=2") {
+			return false
+		}
+		// Two tokens in turn: comparing with the last one alone would follow it without end.
+		fmt.Fprintf(rw, `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t%d</NextContinuationToken></ListBucketResult>`, n.Add(1)%2)
+		return true
+	})
+	result := Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeTooLong.Name, result.Stage.Code, result.Stage.Failure())
+	assert.LessOrEqual(t, n.Load(), int64(4))
+
+	w = newWorld(t)
+	w.failMLflow("model-versions/search", func(rw http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(rw, `{"model_versions": [], "next_page_token": "t%d"}`, n.Add(1)%2)
+	})
+	result = Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeTooLong.Name, result.Stage.Code, result.Stage.Failure())
+}
+
+// name rca with environment prod-eu, and name rca-prod with environment eu, read alike.
+func TestTwoApplicationsNeverShareNumbers(t *testing.T) {
+	as := func(w *world, name, environment, weights string) Input {
+		in := w.input(artifact(t, weights))
+		in.Config.Name, in.Environment = name, environment
+		return in
+	}
+	w := newWorld(t)
+	require.Equal(t, verdict.Pass, Run(t.Context(), as(w, "rca", "prod-eu", "one")).Stage.Verdict)
+	before := w.store.Keys()
+	second := as(w, "rca-prod", "eu", "two")
+	result := Run(t.Context(), second)
+	assert.Equal(t, CodeSeriesTaken.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "rca in environment prod-eu, not of rca-prod in eu")
+	assert.Equal(t, verdict.CouldNotRun, result.Stage.Verdict)
+	assert.Empty(t, result.Stage.Published)
+	for _, key := range w.store.Keys() {
+		if !strings.HasSuffix(key, ".probe") {
+			assert.Contains(t, before, key)
+		}
+	}
+	assert.Equal(t, CodeSeriesTaken.Name, Clean(t.Context(), second, nil).Stage.Code)
+	assert.Equal(t, CodeSeriesTaken.Name, Promote(t.Context(), second, Move{Alias: "x", Number: 1}).Stage.Code)
+
+	// What an older program published belongs to the environment that its manifests name.
+	series := root + "rca-prod-eu.keys/SERIES.json"
+	w.store.Delete(series)
+	assert.Equal(t, CodeSeriesTaken.Name, Run(t.Context(), second).Stage.Code)
+	result = Run(t.Context(), as(w, "rca", "prod-eu", "three"))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, 2, result.Version.Number, "published versions stay, and numbers go on")
+	_, there := w.store.Get(series)
+	assert.True(t, there)
+}
+
+func TestClocksDecideNothing(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Hour, -2 * time.Minute, 0, 2 * time.Minute, time.Hour} {
+		for _, jump := range []time.Duration{0, 3 * time.Hour, -3 * time.Hour} {
+			t.Run(fmt.Sprintf("%s %s", skew, jump), func(t *testing.T) {
+				w := newWorld(t)
+				start := w.clock.Now()
+				var elapsed atomic.Int64
+				w.store.Now = func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
+				w.clock.ms.Add(skew.Milliseconds())
+				w.published("one")
+				w.dead("young", 9)
+				w.clock.ms.Add(jump.Milliseconds())
+				elapsed.Store(int64(50 * time.Minute)) // by the store's clock it is young
+
+				listed := passed(t, List(t.Context(), w.input(nil), 0))
+				assert.False(t, listed.Versions[0].Stale, "number 2 may still be worked on")
+				Clean(t.Context(), w.input(nil), nil)
+				for _, key := range w.store.Keys() {
+					assert.NotEqual(t, root+"openstack-rca-system-staging_0002/COMMIT.json", key, "nobody gives up a live claim")
+				}
+				result := Run(t.Context(), w.input(artifact(t, "two")))
+				require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+				off := false
+				for _, warning := range result.Stage.Warnings {
+					assert.NotEqual(t, CodeAbandoned.Name, warning.Code)
+					off = off || warning.Code == CodeClockOff.Name
+				}
+				assert.True(t, off, "the clocks are 50 minutes apart by now and more")
+
+				elapsed.Store(int64(70 * time.Minute))
+				listed = passed(t, List(t.Context(), w.input(nil), 0))
+				stale := false
+				for _, v := range listed.Versions {
+					stale = stale || v.Number == 2 && v.Stale
+				}
+				assert.True(t, stale)
+			})
+		}
+	}
+}
+
+func TestASmallSkewIsNoWarning(t *testing.T) {
+	w := newWorld(t)
+	w.store.Now = func() time.Time { return w.clock.Now().Add(4 * time.Second) }
+	assert.Empty(t, Run(t.Context(), w.input(artifact(t, "one"))).Stage.Warnings)
+	w.store.Now = func() time.Time { return w.clock.Now().Add(-9 * time.Second) }
+	warnings := Run(t.Context(), w.input(artifact(t, "two"))).Stage.Warnings
+	require.Len(t, warnings, 1)
+	assert.Equal(t, "this machine's clock is 9s ahead of the store's", warnings[0].Cause)
+}
+
+func TestAVersionBesideTheModelIsOneVersion(t *testing.T) {
+	w := newWorld(t)
+	m := artifact(t, "weights")
+	description := `{"versions": {"keras": "3.13.2", "tensorflow": "2.16\revil-package==1.0", "numpy": "2.0 # x", "python": "3.11.7"}}`
+	require.NoError(t, os.WriteFile(filepath.Join(m.Dir, "lstm_model.json"), []byte(description), 0o600))
+	result := Run(t.Context(), w.input(m))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	var ignored []string
+	for _, warning := range result.Stage.Warnings {
+		assert.Equal(t, CodeVersionIgnored.Name, warning.Code)
+		ignored = append(ignored, warning.Cause)
+	}
+	assert.Len(t, ignored, 2)
+	for name, content := range w.mlf.Artifacts() {
+		if strings.HasSuffix(name, "requirements.txt") {
+			assert.Equal(t, "keras==3.13.2\ntensorflow\n", string(content))
+		}
+		assert.NotContains(t, string(content), "evil-package==1.0\n", name)
+	}
+}

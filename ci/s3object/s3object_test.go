@@ -1,0 +1,246 @@
+package s3object_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
+)
+
+// clock passes in sleep alone.
+type clock struct {
+	now   atomic.Int64
+	slept atomic.Int64
+}
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func (c *clock) Now() time.Time { return noon.Add(time.Duration(c.now.Load())) }
+
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	c.now.Add(int64(d))
+	c.slept.Add(int64(d))
+	return ctx.Err()
+}
+
+func start(t *testing.T, profile ledgertest.Profile) (*ledgertest.Store, *s3object.Store, *clock) {
+	t.Helper()
+	store, c := ledgertest.Start(t, "records-bucket"), &clock{}
+	store.Profile, store.Now = profile, c.Now
+	region := "ap-south-1"
+	if len(profile.Regions) > 0 {
+		region = profile.Regions[0]
+	}
+	client := s3.NewFromConfig(aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", "")}, func(o *s3.Options) {
+		s3object.Configure(o, store.URL, false)
+		o.RetryMaxAttempts = 1
+	})
+	return store, s3object.New(client, c, "records-bucket"), c
+}
+
+// Each store that knows conditional writes keeps the same promise, whatever else it lacks.
+func TestStoresKeepThePromiseOrAreFoundOut(t *testing.T) {
+	for _, profile := range ledgertest.Profiles() {
+		t.Run(profile.Name, func(t *testing.T) {
+			ctx := t.Context()
+			_, s, _ := start(t, profile)
+			err := s.Probe(ctx, "probe", true)
+			if profile.NoConditions {
+				require.True(t, s3object.IsKind(err, s3object.NoCAS), "%v", err)
+				require.ErrorContains(t, err, "does not implement conditional writes")
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, s.Keep(ctx, "a", []byte("one"), "text/plain"))
+			_, err = s.Create(ctx, "a", []byte("two"), "text/plain")
+			require.True(t, s3object.IsKind(err, s3object.Precondition), "%v", err)
+			read, err := s.Read(ctx, "a")
+			require.NoError(t, err)
+			_, err = s.Replace(ctx, "a", []byte("two"), "text/plain", read.ETag)
+			require.NoError(t, err)
+			_, err = s.Replace(ctx, "a", []byte("three"), "text/plain", read.ETag)
+			require.True(t, s3object.IsKind(err, s3object.Precondition), "%v", err)
+			_, err = s.Replace(ctx, "missing", []byte("three"), "text/plain", read.ETag)
+			require.True(t, s3object.IsKind(err, s3object.NotFound), "%v", err)
+			read, err = s.Read(ctx, "a")
+			require.NoError(t, err)
+			assert.Equal(t, "two", string(read.Content))
+		})
+	}
+}
+
+func TestAStoreThatIgnoresAConditionIsFoundOut(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	store.IgnoreConditions = true
+	require.ErrorContains(t, s.Probe(t.Context(), "probe", false), "ignores If-None-Match")
+	store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
+		r.Header.Del("If-Match")
+		return false
+	})
+	store.IgnoreConditions = false
+	require.ErrorContains(t, s.Probe(t.Context(), "probe", true), "ignores If-Match")
+	require.NoError(t, s.Probe(t.Context(), "probe", false))
+}
+
+// What a store refused once is not sent to it again.
+func TestARefusedChecksumIsReplacedByMD5AndNotTriedAgain(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{NoChecksums: true})
+	var sums, md5s atomic.Int64
+	store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Sha256") != "" {
+			sums.Add(1)
+		}
+		if r.Header.Get("Content-Md5") != "" {
+			md5s.Add(1)
+		}
+		return false
+	})
+	for _, key := range []string{"a", "b", "c"} {
+		_, err := s.Create(t.Context(), key, []byte(key), "text/plain")
+		require.NoError(t, err)
+	}
+	assert.EqualValues(t, 1, sums.Load())
+	assert.EqualValues(t, 3, md5s.Load())
+}
+
+func TestADamagedWriteIsRefusedAndNotCalledCorrupt(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		ledgertest.Fail(w, http.StatusBadRequest, "BadDigest", "The SHA256 you specified did not match")
+		return true
+	})
+	_, err := s.Create(t.Context(), "a", []byte("a"), "text/plain")
+	require.True(t, s3object.IsKind(err, s3object.Refused), "%v", err)
+}
+
+func TestAWriteWhoseAnswerWasLostIsOurs(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	lose := func() {
+		var n atomic.Int64
+		store.SetAfter(func(r *http.Request) bool { return r.Method == http.MethodPut && n.Add(1) == 1 })
+	}
+	lose()
+	_, err := s.Create(t.Context(), "a", []byte("ours"), "text/plain")
+	require.Error(t, err, "nobody heard")
+	etag, err := s.Create(t.Context(), "a", []byte("ours"), "text/plain")
+	require.NoError(t, err)
+	lose()
+	_, err = s.Replace(t.Context(), "a", []byte("next"), "text/plain", etag)
+	require.Error(t, err)
+	again, err := s.Replace(t.Context(), "a", []byte("next"), "text/plain", etag)
+	require.NoError(t, err)
+	assert.NotEqual(t, etag, again)
+
+	// Whose it is cannot be said while it cannot be read.
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		ledgertest.Fail(w, http.StatusForbidden, "AccessDenied", "no")
+		return true
+	})
+	_, err = s.Create(t.Context(), "a", []byte("next"), "text/plain")
+	require.True(t, s3object.IsKind(err, s3object.AccessDenied), "%v", err)
+}
+
+func TestAWriteThatIsNotKeptIsLost(t *testing.T) {
+	store, s, c := start(t, ledgertest.Profile{})
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			w.Header().Set("ETag", `"x"`)
+			return true
+		}
+		return false
+	})
+	err := s.Keep(t.Context(), "a", []byte("a"), "text/plain")
+	require.True(t, s3object.IsKind(err, s3object.Lost), "%v", err)
+	assert.Positive(t, c.slept.Load(), "a store that is slow to show it is given a moment")
+	store.Set("a", []byte("something else"))
+	err = s.Keep(t.Context(), "a", []byte("a"), "text/plain")
+	require.True(t, s3object.IsKind(err, s3object.Lost), "%v", err)
+	require.ErrorContains(t, err, "the object has sha256")
+
+	// It shows up late.
+	store, s, _ = start(t, ledgertest.Profile{})
+	var gets atomic.Int64
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || gets.Add(1) > 2 {
+			return false
+		}
+		ledgertest.Fail(w, http.StatusNotFound, "NoSuchKey", "not yet")
+		return true
+	})
+	require.NoError(t, s.Keep(t.Context(), "a", []byte("a"), "text/plain"))
+}
+
+func TestTimesAreTheStores(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Hour, -2 * time.Minute, 0, 2 * time.Minute, time.Hour} {
+		store, s, c := start(t, ledgertest.Profile{})
+		_, known := s.Skew()
+		assert.False(t, known)
+		var passed atomic.Int64
+		store.Now = func() time.Time { return noon.Add(skew + time.Duration(passed.Load())) }
+		require.NoError(t, s.Keep(t.Context(), "a", []byte("a"), "text/plain"))
+		passed.Store(int64(90 * time.Second))
+		c.now.Add(int64(-time.Hour)) // this machine's clock jumps
+		read, err := s.Read(t.Context(), "a")
+		require.NoError(t, err)
+		age, known := read.Age()
+		assert.True(t, known)
+		assert.Equal(t, 90*time.Second, age, "skew %s", skew)
+		measured, known := s.Skew()
+		assert.True(t, known)
+		assert.Equal(t, skew+90*time.Second+time.Hour, measured)
+	}
+	_, known := (&s3object.Object{Now: noon}).Age()
+	assert.False(t, known, "without both times an age is unknown")
+}
+
+func TestReadRefusesWhatIsNoRecord(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	_, err := s.Read(t.Context(), "a")
+	require.True(t, s3object.IsKind(err, s3object.NotFound), "%v", err)
+	store.Set("a", []byte(strings.Repeat(" ", s3object.MaxRecord+1)))
+	_, err = s.Read(t.Context(), "a")
+	require.True(t, s3object.IsKind(err, s3object.Unreadable), "%v", err)
+}
+
+func TestKindsOfAnswers(t *testing.T) {
+	for code, want := range map[string]struct {
+		status int
+		kind   s3object.Kind
+	}{
+		"NotImplemented": {501, s3object.NotImplemented}, "": {501, s3object.NotImplemented}, "InvalidRegionName": {400, s3object.WrongRegion},
+		"XAmzContentSHA256Mismatch": {400, s3object.Refused}, "InternalError": {500, s3object.Unreachable}, "SlowDown": {503, s3object.Throttled},
+		"ConditionalRequestConflict": {409, s3object.Busy}, "InvalidArgument": {400, s3object.Other},
+	} {
+		store, s, _ := start(t, ledgertest.Profile{})
+		store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
+			ledgertest.Fail(w, want.status, code, "injected")
+			return true
+		})
+		_, err := s.Create(t.Context(), "a", []byte("a"), "text/plain")
+		var own *s3object.Error
+		require.True(t, errors.As(err, &own), code)
+		assert.Equal(t, want.kind, own.Kind, code)
+	}
+	assert.NoError(t, s3object.Wrap("op", "b", "k", nil))
+}
+
+func TestDigestsAreThoseOfTheHeaders(t *testing.T) {
+	// RFC 1321 and FIPS 180-4, of the empty message, in base64.
+	assert.Equal(t, "1B2M2Y8AsgTpgAmY7PhCfg==", s3object.MD5(nil))
+	assert.Equal(t, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", s3object.SHA256(nil))
+}

@@ -1,0 +1,113 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// collected adds test modules to events.
+func collected(events string, modules ...string) string {
+	var b strings.Builder
+	for _, name := range modules {
+		fmt.Fprintf(&b, `{"event":"module","file":%q}`+"\n", name)
+	}
+	return b.String() + events
+}
+
+func TestAGateCountsWhatWasMeasuredAndNotTests(t *testing.T) {
+	// A JUnit report names the application's file for a doctest, and wherever else a test's code lies.
+	named := suite(passing("test_b"), `<testcase classname="main" name="main.f" file="main.py"/>`)
+	for name, c := range map[string]struct {
+		modules, critical, omit []string
+		covered                 string
+		total, gate             string
+	}{
+		"a module with a doctest":                        {nil, []string{"app/**"}, nil, "main.py 1 4", "1 of 4", ""},
+		"a module that is named like a test and is none": {nil, []string{"lstm/**"}, nil, "app/ab_test.py 1 4", "1 of 4", ""},
+		"a test module, wherever it is":                  {[]string{"app/ab_test.py"}, nil, nil, "app/ab_test.py 4 4,app/a.py 1 2", "1 of 2", ""},
+		"tests within the paths of a gate":               {[]string{"app/tests/test_a.py"}, []string{"app/**"}, nil, "app/tests/test_a.py 9 9,app/a.py 1 2", "1 of 2", "1 of 2"},
+		"an application's module that holds tests":       {[]string{"app/a.py"}, []string{"app/**"}, nil, "app/a.py 1 2,app/b.py 2 2", "3 of 4", "3 of 4"},
+		"the same where no gate names it":                {[]string{"app/a.py"}, nil, nil, "app/a.py 1 2,app/b.py 2 2", "2 of 2", ""},
+		"a gate that names a test by its path":           {[]string{"app/test_a.py"}, []string{"app/test_a.py"}, nil, "app/test_a.py 1 2,app/b.py 2 2", "3 of 4", "1 of 2"},
+		"a default glob alone takes nothing from a gate": {nil, []string{"app/**"}, nil, "app/test_bench.py 1 4,app/b.py 2 2", "3 of 6", "3 of 6"},
+		"what pipeline.yaml omits":                       {nil, []string{"app/**"}, []string{"app/gen/**"}, "app/gen/a.py 1 4,app/b.py 2 2", "2 of 2", "2 of 2"},
+		"but not what a gate names by its path":          {nil, []string{"app/gen/a.py"}, []string{"app/gen/**"}, "app/gen/a.py 1 4,app/b.py 2 2", "3 of 6", "1 of 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			in.Config.Test.Coverage = config.Coverage{Source: []string{"."}, Total: 1, Omit: append(c.omit, config.Default().Test.Coverage.Omit...)}
+			if c.gate != "" {
+				in.Config.Test.Coverage.Critical = config.Floor{Paths: c.critical, Min: 1}
+			}
+			events := collected(eventLines("tests/test_inference.py::test_b", "main.py::main.f"), c.modules...)
+			r := judge(t, in, 0, green().with("junit.xml", named).with("events.jsonl", events).with("coverage.xml", covered(strings.Split(c.covered, ",")...)))
+			require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
+			assert.Contains(t, evidence(r.Stage, "line coverage").Value, "("+c.total+")")
+			if c.gate != "" {
+				assert.Contains(t, evidence(r.Stage, "line coverage, critical paths").Value, "("+c.gate+")")
+			}
+		})
+	}
+}
+
+func TestWhatIsNotCountedIsListed(t *testing.T) {
+	r := judge(t, input(t), 0, green().
+		with("events.jsonl", collected(eventLines("tests/test_inference.py::test_a", "tests/test_inference.py::test_b"), "check/check_a.py")).
+		with("coverage.xml", covered("lstm/model.py 95 100", "tests/helper.py 1 3", "check/check_a.py 4 5")).
+		with("coverage-kept-out.json", `{}`))
+	assert.Equal(t, "8 in 2 files", evidence(r.Stage, "measured lines of tests, in no total").Value)
+	last := r.Stage.Blocks[len(r.Stage.Blocks)-2]
+	assert.Equal(t, "Files in no total of coverage", last.Title)
+	assert.Equal(t, [][]string{{"check/check_a.py", "5", "1", "pytest collected tests from it"}, {"tests/helper.py", "3", "2", "test.coverage.omit"}}, last.Table.Rows)
+	require.Equal(t, []string{"COVERAGE_NARROWED"}, codes(r.Stage.Warnings), "a name that only the project's settings make a test's")
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "check/check_a.py (5 lines)")
+}
+
+func TestCoverageThatTheProjectNarrows(t *testing.T) {
+	files := map[string]string{"main.py": "", "lstm/model.py": "", "lstm/old.py": "", "app/a.py": "", "app/b.py": "", "scripts/x.py": "", "tests/test_inference.py": "", "requirements/test.lock": "six==1 --hash=sha256:00\n"}
+	for name, c := range map[string]struct {
+		kept     string
+		adjust   func(*Input)
+		code     string
+		warnings []string
+		says     string
+	}{
+		"nothing": {`{"unmeasured":{},"excluded":{}}`, nil, "", []string{}, ""},
+		"omit": {`{"settings":[".coveragerc"],"unmeasured":{"app/a.py":{"lines":64,"why":"run:omit"}}}`, nil, "", []string{"COVERAGE_NARROWED"},
+			"not in the report: app/a.py (64 lines) (omit); coverage.py's settings are in .coveragerc"},
+		"include":         {`{"unmeasured":{"app/a.py":{"lines":1,"why":"report:include"}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "app/a.py (1 line) (include)"},
+		"never imported":  {`{"unmeasured":{"scripts/x.py":{"lines":2,"why":""}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "does not look into folders without __init__.py"},
+		"cannot be read":  {`{"unmeasured":{"app/b.py":{"lines":0,"why":"it cannot be parsed"}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "app/b.py (it cannot be parsed)"},
+		"lines":           {`{"excluded":{"app/a.py":{"lines":500,"branches":2},"app/b.py":{"lines":1}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "501 lines of 2 files excluded by comments or settings; 2 branching lines count as taken"},
+		"lines of tests":  {`{"excluded":{"tests/test_inference.py":{"lines":5}},"unmeasured":{"tests/a.py":{"lines":5}}}`, nil, "", []string{}, ""},
+		"not in source":   {`{"unmeasured":{"app/a.py":{"lines":64,"why":"run:omit"}}}`, func(in *Input) { in.Config.Test.Coverage.Source = []string{"lstm"} }, "", []string{}, ""},
+		"omitted as told": {`{"unmeasured":{"app/a.py":{"lines":64,"why":"run:omit"}}}`, func(in *Input) { in.Config.Test.Coverage.Omit = []string{"app/a.py"} }, "", []string{}, ""},
+		"made by a test":  {`{"unmeasured":{"app/made.py":{"lines":64,"why":""}}}`, nil, "", []string{}, ""},
+		"named by a gate": {`{"unmeasured":{"lstm/old.py":{"lines":64,"why":"run:omit"}}}`, nil, "COVERAGE_NARROWED", []string{"COVERAGE_NARROWED"}, ""},
+		"named, in a selection": {`{"unmeasured":{"lstm/old.py":{"lines":64,"why":""}}}`, func(in *Input) { in.Keyword = "a" }, "",
+			[]string{"SELECTION", "COVERAGE_NARROWED"}, ""},
+		"no JSON": {`{`, nil, "COVERAGE_INVALID", []string{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			in.Source = fake.Files(files)
+			if c.adjust != nil {
+				c.adjust(&in)
+			}
+			r := judge(t, in, 0, green().with("coverage-kept-out.json", c.kept))
+			assert.Equal(t, c.code, r.Stage.Code, r.Stage.Cause)
+			assert.Equal(t, c.warnings, codes(r.Stage.Warnings))
+			if c.says != "" {
+				assert.Contains(t, r.Stage.Warnings[0].Cause, c.says)
+			}
+		})
+	}
+}

@@ -1,0 +1,138 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/pyproject"
+	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+)
+
+// keptOut is what the plugin says that the coverage report does not hold.
+type keptOut struct {
+	// Settings are the files that coverage.py took its settings from, FailUnder is its own floor.
+	Settings  []string `json:"settings"`
+	FailUnder float64  `json:"fail_under"`
+	// Excluded are, by measured file, the lines that the project takes out of the count, and the
+	// branching lines that it lets count as taken.
+	Excluded map[string]struct{ Lines, Branches int } `json:"excluded"`
+	// Unmeasured are the Python files that the report lacks.
+	Unmeasured map[string]unmeasured `json:"unmeasured"`
+}
+
+type unmeasured struct {
+	Lines int
+	// Why is coverage.py's setting, such as "run:omit", a reason in words, or empty where no setting is at fault.
+	Why string
+}
+
+func readKeptOut(r io.Reader) (*keptOut, error) {
+	k := &keptOut{}
+	if err := json.NewDecoder(io.LimitReader(r, maxDurationBytes)).Decode(k); err != nil {
+		return nil, fmt.Errorf("read what coverage leaves out: %w", err)
+	}
+	return k, nil
+}
+
+// settingWords says what a setting of coverage.py does, in words.
+var settingWords = map[string]string{
+	"run:omit": "omit", "report:omit": "omit", "run:include": "include", "report:include": "include",
+	"": "no test imports them, and coverage.py does not look into folders without __init__.py",
+}
+
+// judgeKeptOut warns of code that the coverage report does not hold although it lies in what is measured,
+// and fails where a gate names such a file. What test.coverage.omit names was left out on purpose.
+func (s *session) judgeKeptOut() {
+	if s.kept == nil {
+		return
+	}
+	c := s.in.Config.Test.Coverage
+	byWhy := map[string][]string{}
+	var gated, details []string
+	for _, name := range slices.Sorted(maps.Keys(s.kept.Unmeasured)) {
+		u := s.kept.Unmeasured[name]
+		if _, seen := slices.BinarySearch(s.plan.names, name); !seen || !s.plan.under(name) || s.isTest(name) {
+			continue
+		}
+		text := xmlscan.Clip(name, 200)
+		if u.Lines > 0 {
+			text += fmt.Sprintf(" (%d %s)", u.Lines, plural(u.Lines, "line", "lines"))
+		}
+		why, known := settingWords[u.Why]
+		if !known {
+			why = xmlscan.Clip(u.Why, 100)
+		}
+		byWhy[why] = append(byWhy[why], text)
+		details = append(details, text+": "+why)
+		if coverage.MatchAny(slices.Concat(c.Critical.Paths, c.Model.Paths), name) {
+			gated = append(gated, text)
+		}
+	}
+	var parts []string
+	for _, why := range slices.Sorted(maps.Keys(byWhy)) {
+		files := byWhy[why]
+		parts = append(parts, fmt.Sprintf("not in the report: %s (%s)", names(files, 3), why))
+	}
+	lines, branches, files := s.excluded(&details)
+	if lines > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s of %d %s excluded by comments or settings", lines, plural(lines, "line", "lines"), files, plural(files, "file", "files")))
+	}
+	if branches > 0 {
+		parts = append(parts, fmt.Sprintf("%d branching %s as taken", branches, plural(branches, "line counts", "lines count")))
+	}
+	if odd := s.odd(); len(odd) > 0 {
+		parts = append(parts, "tests by the project's python_files, so in no total: "+names(odd, 3))
+	}
+	if len(parts) == 0 {
+		return
+	}
+	where := ""
+	if len(s.kept.Settings) > 0 {
+		where = "; coverage.py's settings are in " + strings.Join(s.kept.Settings[:min(len(s.kept.Settings), 5)], ", ")
+	}
+	s.result.Stage.Warn(CoverageNarrowed, "%s%s", strings.Join(parts, "; "), where)
+	warned := &s.result.Stage.Warnings[len(s.result.Stage.Warnings)-1]
+	warned.Details = details[:min(len(details), shown)]
+	if len(gated) > 0 && !s.selective() {
+		p := s.fail(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
+		p.Details = gated[:min(len(gated), shown)]
+	}
+}
+
+// excluded sums up what is taken out of measured files that count, and adds each file to the details.
+func (s *session) excluded(details *[]string) (lines, branches, files int) {
+	var found []string
+	for name, e := range s.kept.Excluded {
+		if e.Lines+e.Branches > 0 && !s.isTest(name) {
+			found = append(found, name)
+		}
+	}
+	sort.Slice(found, func(i, j int) bool {
+		a, b := s.kept.Excluded[found[i]].Lines, s.kept.Excluded[found[j]].Lines
+		return a > b || a == b && found[i] < found[j]
+	})
+	for _, name := range found {
+		e := s.kept.Excluded[name]
+		lines, branches = lines+e.Lines, branches+e.Branches
+		if e.Lines > 0 {
+			files++
+		}
+		*details = append(*details, fmt.Sprintf("%s: %d lines excluded, %d branching lines count as taken", xmlscan.Clip(name, 200), e.Lines, e.Branches))
+	}
+	return lines, branches, files
+}
+
+// ownFloor warns when the project's own fail_under would have been stricter.
+func (s *session) ownFloor() {
+	if s.kept == nil || s.kept.FailUnder <= s.in.Config.Test.Coverage.Total {
+		return
+	}
+	s.result.Stage.Warn(pyproject.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
+		strings.TrimSuffix(percent(s.kept.FailUnder), "%"), strings.Join(s.kept.Settings, ", "), percent(s.in.Config.Test.Coverage.Total))
+}

@@ -1,0 +1,45 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestPagesOfCoverageRunNoScript(t *testing.T) {
+	left := green().
+		with("htmlcov/index.html", "\xef\xbb\xbf<html><head><script>alert(1)</script></head></html>").
+		with("htmlcov/deep/x.html", "<script src=coverage_html.js></script>").
+		with("htmlcov/coverage_html.js", "alert(1)").with("htmlcov/.gitignore", "*").with("htmlcov/x.svg", "<svg onload=alert(1)>").
+		with("htmlcov/style.css", "a{}").with("htmlcov/[odd].png", "PNG").with("htmlcov/status.json", "{}")
+	r := judge(t, input(t), 0, left)
+	var dir string
+	for _, f := range r.Stage.Files {
+		if f.Path == "test/htmlcov" {
+			dir = f.Local
+		}
+	}
+	require.NotEmpty(t, dir)
+	var found []string
+	require.NoError(t, filepath.WalkDir(dir, func(name string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			name, err = filepath.Rel(dir, name)
+			found = append(found, filepath.ToSlash(name))
+		}
+		return err
+	}))
+	assert.Equal(t, []string{"[odd].png", "deep/x.html", "index.html", "style.css"}, found)
+	for _, name := range []string{"index.html", "deep/x.html"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		policy, script := strings.Index(string(content), "default-src 'none'"), strings.Index(string(content), "<script")
+		assert.Greater(t, script, policy, "the policy comes before what the page holds")
+		assert.Positive(t, policy)
+		assert.NotContains(t, string(content), "\xef\xbb\xbf")
+	}
+	assert.Error(t, makeInert(filepath.Join(dir, "none")))
+}

@@ -1,0 +1,181 @@
+"""Write the coverage report of a run, and what its settings keep out of it.
+
+The report names files relative to the project, whatever sources coverage.py was given: with
+several, coverage.py names a file relative to one of them, and which one it is can depend on
+the seed of Python's hashes.
+
+What is kept out goes into a JSON file beside the report:
+
+    {"version": "7.17.3", "settings": ["pyproject.toml"], "fail_under": 90.0,
+     "excluded": {"app/core.py": {"lines": 12, "branches": 1}},
+     "unmeasured": {"app/old.py": {"lines": 64, "why": "run:omit"}}}
+
+`excluded` are the lines that comments and settings of the project take out of measured files,
+and the branching lines that they let count as taken. coverage.py's own rules, such as that
+for TYPE_CHECKING, are not in it. `unmeasured` are the Python files that the report lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import coverage
+from coverage.parser import PythonParser
+
+# Folders in which no code of the project is.
+SKIPPED = {"__pycache__", "node_modules", "site-packages"}
+MOST_FILES = 20_000
+# Of coverage.py's own rules of exclusion, the one that somebody has to write into the code.
+PRAGMA = "pragma"
+
+
+def own_files(root: Path) -> Iterator[str]:
+    """Name the Python files of the project, relative to its root."""
+    found = 0
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in SKIPPED and not name.startswith(".") and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+        )
+        for name in sorted(files):
+            if name.endswith(".py"):
+                found += 1
+                if found > MOST_FILES:
+                    return
+                yield Path(folder, name).relative_to(root).as_posix()
+
+
+def statements(text: str, exclude: Iterable[str]) -> set[int]:
+    """Return the numbers of the executable lines."""
+    parser = PythonParser(text=text, exclude="|".join(f"(?:{rule})" for rule in exclude) or None)
+    parser.parse_source()
+    return set(parser.statements)
+
+
+def builtin(rules: Iterable[str], *, pragma: bool = False) -> list[str]:
+    """Choose the rules that hold for every project."""
+    return [rule for rule in rules if pragma or PRAGMA not in rule]
+
+
+class Report:
+    """The reports of one set of measured data."""
+
+    def __init__(self, data: coverage.Coverage, root: Path) -> None:
+        """Report on loaded data; root is the project's directory."""
+        self.data, self.root = data, root
+        data.set_option("run:source", ["."])
+
+    def measured(self) -> dict[str, str]:
+        """Return the measured files of the project: by relative name, as coverage.py names them."""
+        found = {}
+        for name in self.data.get_data().measured_files():
+            path = Path(os.path.abspath(self.root / name))
+            if path.is_relative_to(self.root):
+                found[path.relative_to(self.root).as_posix()] = name
+        return found
+
+    def write(self, xml: Path, kept_out: Path) -> None:
+        """Write both files; neither when nothing was measured."""
+        files = self.measured()
+        if not files:
+            return
+        xml.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # As pytest-cov does: a file that is gone, or that this Python cannot parse, is left out.
+            self.data.xml_report(morfs=sorted(files.values()), outfile=str(xml), ignore_errors=True)
+        except coverage.exceptions.CoverageException as error:
+            # Settings that leave nothing to report; kept_out then says which.
+            print(f"CoverageWarning: no report was written: {error}")
+        kept_out.write_text(json.dumps(self.kept_out(files, reported(xml))), encoding="utf-8")
+
+    def kept_out(self, files: dict[str, str], shown: set[str]) -> dict[str, Any]:
+        """Tell what is not in the report."""
+        excluded, unmeasured = {}, {}
+        for name in sorted(shown):
+            if name in files and (counts := self.excluded(files[name])):
+                excluded[name] = counts
+        for name in own_files(self.root):
+            if name not in shown and (entry := self.unmeasured(name, files)):
+                unmeasured[name] = entry
+        config = self.data.config
+        return {
+            "version": coverage.__version__,
+            "settings": [os.path.relpath(name, self.root) for name in getattr(config, "config_files_read", [])],
+            "fail_under": self.data.get_option("report:fail_under"),
+            "excluded": excluded,
+            "unmeasured": unmeasured,
+        }
+
+    def excluded(self, name: str) -> dict[str, int]:
+        """Count what the project takes out of one measured file; empty for nothing."""
+        try:
+            analysis = self.data._analyze(name)
+            reporter = analysis.file_reporter
+            counted = set(analysis.statements)
+            lines = branches = 0
+            if analysis.excluded:
+                lines = len(statements(reporter.source(), builtin(defaults("DEFAULT_EXCLUDE"))) - counted)
+            excused = reporter.no_branch_lines() & {line for line, exits in reporter.exit_counts().items() if exits > 1}
+            if excused:
+                always = re.compile("|".join(f"(?:{rule})" for rule in defaults("DEFAULT_PARTIAL_ALWAYS")) or "(?!)")
+                text = reporter.source().splitlines()
+                branches = sum(1 for line in excused if not always.search(text[line - 1]))
+        except (coverage.exceptions.CoverageException, AttributeError, IndexError, OSError):
+            return {}
+        return {"lines": lines, "branches": branches} if lines or branches else {}
+
+    def unmeasured(self, name: str, files: dict[str, str]) -> dict[str, Any]:
+        """Say how many lines a file has that is not in the report, and why; empty for one without lines."""
+        path = self.root / name
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            lines = len(statements(text, builtin(defaults("DEFAULT_EXCLUDE"), pragma=True)))
+        except (coverage.exceptions.CoverageException, OSError, ValueError):
+            return {"lines": 0, "why": "it cannot be parsed"}
+        if not lines:
+            return {}
+        return {"lines": lines, "why": self.reason(path, name in files)}
+
+    def reason(self, path: Path, measured: bool) -> str:
+        """Name the setting that takes a file out; empty when no setting does."""
+        import coverage.files
+
+        # coverage.py 7 took another name for it.
+        matcher = getattr(coverage.files, "GlobMatcher", None) or coverage.files.FnmatchMatcher
+        for option in ("run:omit", "report:omit", "run:include", "report:include"):
+            patterns = self.data.get_option(option)
+            if isinstance(patterns, str):
+                patterns = [patterns]
+            if not patterns or option == "run:include" and measured:
+                continue
+            if matcher(coverage.files.prep_patterns(patterns)).match(str(path)) == option.endswith("omit"):
+                return option
+        return ""
+
+
+def defaults(name: str) -> list[str]:
+    """Return a list of rules that this version of coverage.py has built in."""
+    import coverage.config
+
+    rules = getattr(coverage.config, name, [])
+    return [rules] if isinstance(rules, str) else list(rules)
+
+
+FILENAME = re.compile(rb'<class [^>]*?filename="([^"]*)"')
+
+
+def reported(xml: Path) -> set[str]:
+    """Return the files that a report names."""
+    if not xml.exists():
+        return set()
+    from xml.sax.saxutils import unescape
+
+    return {
+        unescape(name.decode("utf-8"), {"&quot;": '"'}) for name in FILENAME.findall(xml.read_bytes())
+    }
