@@ -34,9 +34,13 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		Args: app.Command, Vars: app.Vars, Port: app.Port, StartTimeout: time.Duration(app.StartBudget),
 	})
 	if err != nil {
-		problem := verdict.Problemf(CodeServeFailed, "%v", err)
+		problem := runner.Problem(err)
 		var start *runner.StartError
-		if errors.As(err, &start) {
+		switch {
+		case problem != nil:
+		case !errors.As(err, &start):
+			problem = verdict.Problemf(CodeServeFailed, "%v", err)
+		default:
 			problem = verdict.Problemf(probe.CodeCrashed, "%v", err)
 			problem.Details = []string{start.Logs}
 		}

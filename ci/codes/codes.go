@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/ci/test"
@@ -28,7 +29,7 @@ import (
 func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
-		native.Codes(), test.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
+		runner.Codes(), native.Codes(), test.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
 		rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(), journal.Codes(), release.Codes(), trial.Codes(),
 	)
 }

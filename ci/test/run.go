@@ -161,9 +161,12 @@ func (s *session) unable(ctx context.Context, err error) {
 	var environment *runner.EnvironmentError
 	var service *runner.StartError
 	var file *runner.FileError
+	problem := runner.Problem(err)
 	switch {
 	case ctx.Err() != nil:
 		s.fail(Cancelled, "%v", context.Cause(ctx))
+	case problem != nil:
+		s.problems = append(s.problems, problem)
 	case errors.As(err, &environment):
 		s.fail(EnvironmentFailed, "%v", environment).Details = lastLines(environment.Output, 30)
 	case errors.As(err, &service):

@@ -100,6 +100,8 @@ func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 	switch {
 	case ctx.Err() != nil:
 		return verdict.Problemf(Cancelled, "%s was cancelled: %v", what, context.Cause(ctx))
+	case runner.Problem(err) != nil:
+		return runner.Problem(err)
 	case errors.As(err, &environment):
 		problem := verdict.Problemf(EnvFailed, "%v", environment)
 		problem.Details = lastLines(environment.Output, 20)

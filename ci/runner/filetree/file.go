@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"sync"
@@ -28,11 +29,23 @@ type file struct {
 	data       []byte
 	host       string
 	executable bool
+	// length is how long a file of the host was when it was found; shared says that it has
+	// another name.
+	length int64
+	shared bool
 	// fault says why this entry is not a file that a tree may hold.
 	fault error
 
 	mu  sync.Mutex
 	sum string
+}
+
+// mode is that of a copy.
+func (f *file) mode() fs.FileMode {
+	if f.executable {
+		return 0o755
+	}
+	return 0o644
 }
 
 func (f *file) open() (io.ReadCloser, error) {

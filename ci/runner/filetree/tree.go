@@ -98,19 +98,8 @@ func (t *Tree) sound(ctx context.Context) ([]string, map[string]*file, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	names := slices.Sorted(maps.Keys(files))
-	var faults []error
-	for _, name := range names {
-		if files[name].fault != nil {
-			faults = append(faults, files[name].fault)
-		}
-	}
-	const shown = 10
-	if len(faults) > shown {
-		more := len(faults) - shown
-		faults = append(faults[:shown], fmt.Errorf("and %d more", more))
-	}
-	if err := errors.Join(faults...); err != nil {
+	names, err := sound(files)
+	if err != nil {
 		return nil, nil, err
 	}
 	return names, files, nil
@@ -285,16 +274,13 @@ func writeFile(ctx context.Context, root *os.Root, name string, f *file) error {
 	if err := root.Remove(local); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	mode := fs.FileMode(0o644)
-	if f.executable {
-		mode = 0o755
-	}
-	out, err := root.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	opened, err := root.OpenFile(local, os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode())
 	if err != nil {
 		return err
 	}
+	out := &sparse{File: opened}
 	// The umask may have taken the executable bit.
-	err = errors.Join(f.copyTo(ctx, out, noLimit), out.Chmod(mode))
+	err = errors.Join(f.copyTo(ctx, out, noLimit), out.Chmod(f.mode()))
 	return errors.Join(err, out.Close())
 }
 

@@ -20,10 +20,20 @@ type walker struct {
 	// root is the directory as given, real the same without links.
 	root, real string
 	files      map[string]*file
+	// seen counts the entries, most is how many are read; 0 for all.
+	seen, most int
 }
 
 // walk reads what is at or below the given slash-separated paths of dir.
 func walk(ctx context.Context, dir string, names []string) (map[string]*file, error) {
+	w, err := newWalker(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return w.files, w.walk(names)
+}
+
+func newWalker(ctx context.Context, dir string) (*walker, error) {
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
@@ -39,17 +49,20 @@ func walk(ctx context.Context, dir string, names []string) (map[string]*file, er
 	if !info.IsDir() {
 		return nil, fmt.Errorf("open directory %s: it is not a directory", dir)
 	}
-	w := &walker{ctx: ctx, root: root, real: real, files: map[string]*file{}}
+	return &walker{ctx: ctx, root: root, real: real, files: map[string]*file{}}, nil
+}
+
+func (w *walker) walk(names []string) error {
 	for _, name := range names {
 		clean, err := cleanPath(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := w.start(clean); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w.files, nil
+	return nil
 }
 
 // start visits one path, whose own parents may be links as well.
@@ -102,6 +115,9 @@ func (w *walker) directory(name, host string, above []string) error {
 }
 
 func (w *walker) entry(name, host string, mode fs.FileMode, above []string) error {
+	if w.seen++; w.most > 0 && w.seen > w.most {
+		return fmt.Errorf("more than %d files and directories, many of them in %s: %w", w.most, path.Dir(name), ErrTooMuch)
+	}
 	if mode&fs.ModeSymlink != 0 {
 		target, err := filepath.EvalSymlinks(host)
 		if err != nil {
@@ -123,7 +139,7 @@ func (w *walker) entry(name, host string, mode fs.FileMode, above []string) erro
 	case info.IsDir():
 		return w.directory(name, host, above)
 	case info.Mode().IsRegular():
-		w.files[name] = &file{host: host, executable: info.Mode()&0o111 != 0}
+		w.files[name] = &file{host: host, executable: info.Mode()&0o111 != 0, length: info.Size(), shared: hasLinks(info)}
 	default:
 		w.fault(name, fmt.Errorf("it is neither a file nor a directory (%s)", info.Mode().Type()))
 	}

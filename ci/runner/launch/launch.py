@@ -9,7 +9,8 @@ with the values of secrets masked. When the command ends, runs out of time, or t
 process is told to stop (SIGTERM, SIGINT, or the end of its input when asked to watch
 it), everything that the command left behind is ended as well.
 
-The exit code is 0 whenever the result could be written, whatever the command did.
+The exit code is 0 whenever the result could be written, whatever the command did, and
+28 (ENOSPC) when a full disk kept it from being written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import base64
 import contextlib
 import ctypes
 import datetime
+import errno
 import json
 import os
 import re
@@ -490,7 +492,8 @@ def main() -> int:
         write_result(spec.result, run(spec))
     except (SpecError, OSError, ValueError) as error:
         print(f"launch: {error}", file=sys.stderr)
-        return 2
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return errno.ENOSPC if full else 2
     return 0
 
 

@@ -18,10 +18,9 @@ import (
 
 const (
 	// keptResults is how many results of steps stay, keptBytes how long their outputs are
-	// together, and largestResult how long those of one may be.
-	keptResults   = 20
-	keptBytes     = 2 << 30
-	largestResult = keptBytes / 4
+	// together. Those of one may be a quarter of it.
+	keptResults = 20
+	keptBytes   = 2 << 30
 	// abandoned is the age at which a half-written result belongs to no living process.
 	abandoned = 24 * time.Hour
 	// maxRecord bounds what is read of a kept result.
@@ -88,7 +87,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 		}
 		rec.Bytes += size
 	}
-	if err != nil || rec.Bytes > largestResult {
+	if err != nil || rec.Bytes > r.opts.KeptBytes/4 {
 		return err
 	}
 	if rec.Outputs, err = result.Outputs.Digest(ctx); err != nil {
@@ -147,7 +146,7 @@ func (r *Runner) pruneResults(ctx context.Context) error {
 		if rec := readRecord(ctx, path); rec != nil {
 			total += rec.Bytes
 		}
-		if i >= keptResults || total > keptBytes {
+		if i >= keptResults || total > r.opts.KeptBytes {
 			errs = append(errs, discardResult(path))
 		}
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	// Grace is the time between the request to end and the end by force;
 	// launch.DefaultGrace when zero.
 	Grace time.Duration
+	// KeptBytes is how long the outputs of all results are together that are kept for later
+	// runs; 2 GiB when zero.
+	KeptBytes int64
 }
 
 // Runner is a runner.Runner on this host. It is safe for concurrent use. Close it.
@@ -85,6 +88,9 @@ func New(opts Options) (*Runner, error) {
 	opts.CacheDir = cache
 	if opts.Grace == 0 {
 		opts.Grace = launch.DefaultGrace
+	}
+	if opts.KeptBytes == 0 {
+		opts.KeptBytes = keptBytes
 	}
 	for _, part := range []string{"env", "tools", "steps"} {
 		if err := os.MkdirAll(filepath.Join(cache, part), 0o700); err != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // fakeInterpreter is the test binary under a name that says what it claims to be.
@@ -152,6 +153,54 @@ func TestRunRefuses(t *testing.T) {
 			assert.Nil(t, result)
 		})
 	}
+}
+
+func TestWhatAStepLeavesAndCannotBeTaken(t *testing.T) {
+	r := open(t, options(t))
+	for sentence, c := range map[string]struct {
+		script string
+		code   verdict.Code
+		cause  string
+	}{
+		"a FIFO":                  {"mkdir out; mkfifo out/pipe", runner.CodeOutputUnusable, "step left what is no file: take out/pipe: it is neither a file nor a directory"},
+		"a link out of the tree":  {"ln -s /etc/passwd out", runner.CodeOutputUnusable, "take out: it is a link to /etc/passwd"},
+		"no working directory":    {`rm -rf "$PWD"`, runner.CodeOutputUnusable, "step removed its own working directory"},
+		"a file without an end":   {"truncate -s 100G out", runner.CodeOutputTooLarge, "the largest file is out with 107374182400"},
+		"files without an end":    {"mkdir out; truncate -s 9G out/a; truncate -s 9G out/b", runner.CodeOutputTooLarge, "step left 19327352832 bytes, at most 17179869184"},
+		"as the output of a fail": {"mkfifo out; exit 3", runner.CodeOutputUnusable, "take out"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			_, err := r.Run(t.Context(), sh(c.script, "out"))
+			problem := runner.Problem(err)
+			require.NotNil(t, problem, "%v", err)
+			assert.Equal(t, c.code, problem.Code)
+			assert.Contains(t, problem.Cause, c.cause)
+			assert.NotContains(t, problem.Cause, "\n")
+		})
+	}
+}
+
+func TestALargeResultIsNotKept(t *testing.T) {
+	opts := options(t)
+	r := open(t, opts)
+	step := sh("truncate -s 600M out; echo $$", "out")
+	assert.NotEqual(t, run(t, r, step).Stdout, run(t, r, step).Stdout)
+	kept, err := os.ReadDir(filepath.Join(opts.CacheDir, "steps"))
+	require.NoError(t, err)
+	assert.Empty(t, kept)
+	assert.Empty(t, r.Warnings())
+}
+
+func TestKeptResultsAreBoundedTogether(t *testing.T) {
+	opts := options(t)
+	opts.KeptBytes = 4 << 20
+	r := open(t, opts)
+	for n := range 5 {
+		run(t, r, sh(fmt.Sprintf("truncate -s 1M out; echo %d", n), "out"))
+	}
+	kept, err := filepath.Glob(filepath.Join(opts.CacheDir, "steps", "*"))
+	require.NoError(t, err)
+	assert.Len(t, kept, 4)
 }
 
 func TestACommandThatKillsItsLauncherIsKilled(t *testing.T) {

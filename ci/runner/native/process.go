@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
@@ -127,6 +128,10 @@ func (p *process) outcome() (*launch.Result, error) {
 	}
 	// A launcher that ended well is believed, even when somebody held on to its streams.
 	if p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
+		var exit *exec.ExitError
+		if errors.As(p.err, &exit) && exit.ExitCode() == int(syscall.ENOSPC) {
+			return nil, fmt.Errorf("write %s: %w", p.result, syscall.ENOSPC)
+		}
 		return nil, fmt.Errorf("the launcher left no result: %w", p.err)
 	}
 	return launch.ReadFile(p.result)

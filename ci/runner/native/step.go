@@ -8,10 +8,18 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// What a step may leave: more than any model with its reports needs.
+const (
+	maxFiles = 100_000
+	maxBytes = 16 << 30
 )
 
 // Run implements runner.Runner. A step that succeeded before with the same
@@ -106,10 +114,26 @@ func (r *Runner) alone(ctx context.Context, step runner.Step, env *environment, 
 	if err != nil {
 		return nil, fmt.Errorf("make output directory: %w", err)
 	}
-	if err := filetree.Paths(work, step.Outputs).Export(ctx, kept); err != nil {
-		return nil, fmt.Errorf("collect outputs: %w", err)
+	outputs, err := filetree.Collect(ctx, work, step.Outputs, kept, filetree.Limits{Files: maxFiles, Bytes: maxBytes})
+	if err != nil {
+		return nil, outputProblem(step.Name, err)
 	}
-	return left.Runner(filetree.Dir(kept)), nil
+	return left.Runner(outputs), nil
+}
+
+// outputProblem says what of a step's doing keeps its outputs from being taken.
+func outputProblem(step string, err error) error {
+	var fault *runner.FileError
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	switch {
+	case errors.Is(err, filetree.ErrTooMuch):
+		return verdict.Problemf(runner.CodeOutputTooLarge, "%s left %s", step, text)
+	case errors.As(err, &fault) && fault.Path == "." && errors.Is(err, fs.ErrNotExist):
+		return verdict.Problemf(runner.CodeOutputUnusable, "%s removed its own working directory", step)
+	case errors.As(err, &fault):
+		return verdict.Problemf(runner.CodeOutputUnusable, "%s left what is no file: %s", step, text)
+	}
+	return fmt.Errorf("collect outputs: %w", err)
 }
 
 // fill makes the command and its whole environment but for the secrets.

@@ -1,0 +1,57 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+var (
+	// CodeNoSpace is the code of a full disk.
+	CodeNoSpace = verdict.Code{
+		Name: "NO_SPACE", Stage: "any", Outcome: verdict.CouldNotRun,
+		Meaning: "A disk is full, or a quota is used up.",
+		Remedy:  "make room where the cause says; without an engine, TMPDIR and XDG_CACHE_HOME choose other disks",
+	}
+	// CodeOutputUnusable is the code of a step that left something else than files.
+	CodeOutputUnusable = verdict.Code{
+		Name: "OUTPUT_UNUSABLE", Stage: "any", Outcome: verdict.Fail,
+		Meaning: "Among the files that a step is to leave is something that is none: a FIFO, a socket, a link out of the folder, a path that is too long; or the folder is gone.",
+		Remedy:  "remove it at the end of the test or training that makes it, or make it below TMPDIR",
+	}
+	// CodeOutputTooLarge is the code of a step that left more than is taken along.
+	CodeOutputTooLarge = verdict.Code{
+		Name: "OUTPUT_TOO_LARGE", Stage: "any", Outcome: verdict.Fail,
+		Meaning: "A step left more files, or larger ones, than are taken along. All of a folder counts in which one of its outputs is.",
+		Remedy:  "remove what nobody needs at the end of the test or training, such as checkpoints, or write it below TMPDIR",
+	}
+)
+
+// Codes are all codes of this package.
+func Codes() []verdict.Code {
+	return []verdict.Code{CodeNoSpace, CodeOutputUnusable, CodeOutputTooLarge}
+}
+
+// Problem returns the problem that an error of a Runner or of its Files stands for in any
+// stage, or nil: then it is for the stage to say what it means.
+func Problem(err error) *verdict.Problem {
+	var problem *verdict.Problem
+	if errors.As(err, &problem) {
+		return problem
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return verdict.Problemf(CodeNoSpace, "%v", err)
+	}
+	var environment *EnvironmentError
+	if errors.As(err, &environment) {
+		for line := range strings.Lines(environment.Output) {
+			if strings.Contains(line, "No space left on device") || strings.Contains(line, "Disk quota exceeded") {
+				return verdict.Problemf(CodeNoSpace, "%s", fmt.Sprintf("%v: %s", environment, strings.TrimSpace(line)))
+			}
+		}
+	}
+	return nil
+}
