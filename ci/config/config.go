@@ -3,7 +3,11 @@
 // the commands, thresholds and names of the pipeline document.
 package config
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // FileName is the configuration's path in the source.
 const FileName = "pipeline.yaml"
@@ -126,6 +130,12 @@ type Train struct {
 	Gates []Gate `yaml:"gates" json:"gates"`
 	// BaselineMargin is by how much accuracy must exceed the majority class, 0..1.
 	BaselineMargin float64 `yaml:"baseline_margin" json:"baseline_margin"`
+	// MinExamples is how many held-out predictions a measurement needs to be taken without a
+	// warning.
+	MinExamples int `yaml:"min_examples" json:"min_examples"`
+	// TopK is how many guesses of a ranking may count for accuracy; what the training says of
+	// it is refused above.
+	TopK int `yaml:"top_k" json:"top_k"`
 	// Recurrent demands at least one recurrent layer in the model.
 	Recurrent bool `yaml:"recurrent" json:"recurrent"`
 	// AllowLayers are further layer classes the model may hold.
@@ -137,6 +147,17 @@ type Train struct {
 	Network bool `yaml:"network" json:"network"`
 	// Deterministic declares that the same inputs give the same bytes.
 	Deterministic bool `yaml:"deterministic" json:"deterministic"`
+}
+
+// Gated says whether any gate or the baseline margin can fail a model. A bound that every
+// fraction keeps, such as min: 0 on accuracy, holds nothing.
+func (t Train) Gated() bool {
+	return t.BaselineMargin > 0 || slices.ContainsFunc(t.Gates, Gate.holds)
+}
+
+func (g Gate) holds() bool {
+	fraction := fractionMetrics.MatchString(strings.ToLower(g.Metric))
+	return g.Min != nil && !(fraction && *g.Min <= 0) || g.Max != nil && !(fraction && *g.Max >= 1)
 }
 
 // Gate is a demand on one metric. Fractions, not percent.

@@ -44,6 +44,8 @@ func Default() Config {
 			Golden:         "models/golden.json",
 			Gates:          []Gate{{Metric: "accuracy", Min: &minimum, AlertBelow: &alert}},
 			BaselineMargin: 0.05,
+			MinExamples:    50,
+			TopK:           1,
 			Recurrent:      true,
 		},
 		Publish: Publish{

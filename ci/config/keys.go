@@ -82,6 +82,8 @@ var keyDocs = []keyDoc{
 	{"train.gates[].tolerance", "By how much the value may be worse than that of the model in production, in the metric's own unit. One point (0.01) when none of these four keys is there.", "", `"minimum": 0`},
 	{"train.gates[].relative_tolerance", "The same as a fraction of the value of the model in production; the wider of both tolerances counts.", "", `"minimum": 0`},
 	{"train.baseline_margin", "By how much accuracy must exceed the majority class, 0 to 1.", "", `"minimum": 0, "exclusiveMaximum": 1`},
+	{"train.min_examples", "Held-out predictions that a measurement needs; fewer are a warning (`FEW_EXAMPLES`): of a handful, all may be right by chance.", "", `"minimum": 1, "maximum": 1000000`},
+	{"train.top_k", "How many guesses of a ranking (`y_rank`) may count for accuracy: a training that counts more is refused (`TOP_K_REFUSED`).", "", `"minimum": 1, "maximum": 10000`},
 	{"train.recurrent", "The model must have a recurrent layer, such as an LSTM.", "MLflow Integration", ""},
 	{"train.allow_layers", "Further layer classes the model may have. Never `Lambda` and `TFSMLayer`, which can hold any code.", "", ""},
 

@@ -55,6 +55,8 @@ train:
     - {metric: val_loss, max: 1.5, better: lower, tolerance: 0.1, relative_tolerance: 0.05}
     - {metric: macro_recall, min_absolute_change: 0.01, min_relative_change: 0.02}
   baseline_margin: 0.1
+  min_examples: 20
+  top_k: 3
   recurrent: false
   allow_layers: [my_app>Attention]
   allow_formats: [h5]
@@ -330,6 +332,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a direction that is none":             {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is neither higher nor lower`},
 		"a format that is not known":           {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle`},
 		"two gates on one metric":              {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},
+		"no examples":                          {"train: {min_examples: 0}", "not within 1"},
+		"a top of none":                        {"train: {top_k: 0}", "not within 1"},
 		"a margin of 1":                        {"train: {baseline_margin: 1}", "not within 0..1"},
 		"a layer that is code":                 {"train: {allow_layers: [keras.layers.Lambda]}", "Lambda can hold any code"},
 		"a layer that is no name":              {"train: {allow_layers: ['a b']}", "not the name of a layer"},
@@ -338,7 +342,7 @@ func TestLoadRefuses(t *testing.T) {
 		"an unknown placeholder":               {"publish: {experiment: 'a_{{env}}'}", "{{env}} stands for nothing here"},
 		"an artifact root without s3":          {"publish: {artifact_root: /tmp}", `"/tmp" is not s3://bucket`},
 		"an artifact root that climbs":         {"publish: {artifact_root: s3://bucket/../x}", "is not s3://bucket"},
-		"a region that is none":                {"publish: {region: mumbai}", `"mumbai" is not a region`},
+		"a region that is none":                {"publish: {region: 'eu west 1'}", `"eu west 1" is not a region`},
 		"an image with a tag":                  {"image: {repository: 'org/app:latest'}", "without tag and digest"},
 		"an image in capitals":                 {"image: {repository: Org/App}", "is not [registry/]name"},
 		"a base image that is none":            {"image: {base: 'a b'}", "is not an image reference"},

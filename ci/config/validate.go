@@ -178,6 +178,14 @@ func (v *validator) train(t Train) {
 	if t.BaselineMargin < 0 || t.BaselineMargin >= 1 {
 		v.bad("train.baseline_margin", "%v is not within 0..1", t.BaselineMargin)
 	}
+	for _, n := range []struct {
+		key          string
+		value, limit int
+	}{{"train.min_examples", t.MinExamples, 1_000_000}, {"train.top_k", t.TopK, 10_000}} {
+		if n.value < 1 || n.value > n.limit {
+			v.bad(n.key, "%d is not within 1..%d", n.value, n.limit)
+		}
+	}
 	for i, layer := range t.AllowLayers {
 		at := fmt.Sprintf("train.allow_layers[%d]", i)
 		switch base := layer[strings.LastIndexAny(layer, ".>")+1:]; {

@@ -16,7 +16,7 @@ import (
 var (
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
 	// storeRegion is that of a bucket, which may be of another store than AWS's.
-	storeRegion = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+	storeRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	ecsName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 	roleARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
 	secretARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:([0-9]{12}):secret:|ssm:[a-z0-9-]+:([0-9]{12}):parameter/)[A-Za-z0-9/_+=.@:!-]+$`)

@@ -20,6 +20,8 @@ type Artifact struct {
 	// Unseen is the format of a model that nothing looked into, because the contract allows
 	// it by name; empty for one that was inspected. Such a model is never published.
 	Unseen string
+	// Ungated says that no gate could have failed it: whatever it measured would have passed.
+	Ungated bool
 	// Metrics are the final values by name; History has every logged point.
 	Metrics map[string]float64
 	History map[string][]Point

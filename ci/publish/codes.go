@@ -99,6 +99,9 @@ var (
 	CodeSeriesTaken = verdict.Code{Name: "SERIES_TAKEN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this one's.",
 		Remedy:  "Change name or the environment's name so that <name>-<environment> is not that of another one, or set another publish.artifact_root"}
+	CodeModelRenamed = verdict.Code{Name: "MODEL_RENAMED", Stage: verdict.Publish,
+		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with nothing.",
+		Remedy:  "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE once"}
 	CodeClockOff = verdict.Code{Name: "CLOCK_OFF", Stage: verdict.Publish,
 		Meaning: "This machine's clock differs from the store's. Nothing is decided by it, but times that this run recorded are off by as much.",
 		Remedy:  "Set this machine's clock by NTP; a virtual machine that slept needs it most"}
@@ -147,5 +150,5 @@ func Codes() []verdict.Code {
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
 		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled,
 		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff, CodeAliasNotMoved,
-		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere}
+		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere, CodeModelRenamed}
 }

@@ -93,6 +93,9 @@ type publication struct {
 	seconds map[string]float64
 }
 
+// sandbox is the environment whose servers end with the run.
+const sandbox = "sandbox"
+
 // Run publishes the model. It never returns nil; a failure is in the stage.
 func Run(ctx context.Context, in Input) *Result {
 	started := time.Now()
@@ -117,6 +120,10 @@ func (p *publication) run(ctx context.Context) []*verdict.Problem {
 	p.clients = clients
 	if changed != nil {
 		problems = append(problems, changed)
+	}
+	if p.Environment != sandbox && p.Model != nil && (p.Model.Ungated || !p.Config.Train.Gated()) {
+		problems = append(problems, verdict.Problemf(verdict.CodeGatesNone.In(verdict.Publish),
+			"no gate of the training could have failed this model: train.gates and train.baseline_margin hold nothing"))
 	}
 	if len(problems) > 0 {
 		return problems
@@ -227,6 +234,9 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 	if err := p.ledger.Own(ctx, state); err != nil {
 		return err
 	}
+	if err := p.warnRenamed(ctx, state); err != nil {
+		return err
+	}
 	if p.number == 0 {
 		nonce, err := newNonce()
 		if err != nil {
@@ -244,6 +254,19 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 	}
 	p.number = held
 	p.show("number %d claimed (%s)", p.number, p.ledger.Folder(p.number))
+	return nil
+}
+
+// warnRenamed says that the series goes on under another registered model, which has no
+// champion yet: the training was compared with nothing.
+func (p *publication) warnRenamed(ctx context.Context, state *ledger.State) error {
+	before, err := p.ledger.Newest(ctx, state, 0)
+	if err != nil {
+		return err
+	}
+	if before != nil && before.Registered != p.registered() {
+		p.stage.Warn(CodeModelRenamed, "number %d of this series is registered as %s, this one will be %s", before.Number, before.Registered, p.registered())
+	}
 	return nil
 }
 

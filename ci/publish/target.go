@@ -13,6 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -148,6 +149,10 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 			bad("MLFLOW_S3_ENDPOINT_URL is not an http or https address without credentials")
 		}
 	}
+	region := first(in.Target.Region, in.Config.Publish.Region)
+	if _, known := partition.Of(region); !known && in.Target.S3Endpoint == "" {
+		bad("%q is not a region of AWS, and MLFLOW_S3_ENDPOINT_URL names no other store", region)
+	}
 	root := first(in.Target.ArtifactRoot, in.Config.Publish.ArtifactRoot)
 	hasKey := values["AWS_ACCESS_KEY_ID"] != "" && values["AWS_SECRET_ACCESS_KEY"] != ""
 	switch {
@@ -158,7 +163,7 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 	case len(problems) == 0:
 		c.ledger, err = ledger.Open(ctx, ledger.Options{
 			Root: root, Series: in.series(), Endpoint: in.Target.S3Endpoint, PathStyle: in.Target.PathStyle,
-			Region:    first(in.Target.Region, in.Config.Publish.Region),
+			Region:    region,
 			AccessKey: values["AWS_ACCESS_KEY_ID"], SecretKey: values["AWS_SECRET_ACCESS_KEY"], SessionToken: values["AWS_SESSION_TOKEN"],
 			DefaultCredentials: in.Target.DefaultCredentials, Transport: in.tuning.transport, Clock: in.Clock,
 			Attempts: in.tuning.attempts, MaxBackoff: in.tuning.maxBackoff, PartSize: in.tuning.partSize,

@@ -312,3 +312,50 @@ func TestAVersionBesideTheModelIsOneVersion(t *testing.T) {
 		assert.NotContains(t, string(content), "evil-package==1.0\n", name)
 	}
 }
+
+func TestAModelThatNothingCouldHaveFailedIsNotPublished(t *testing.T) {
+	for name, change := range map[string]func(*Input){
+		"no gates":                func(in *Input) { in.Config.Train.Gates, in.Config.Train.BaselineMargin = nil, 0 },
+		"the training told of it": func(in *Input) { in.Model.Ungated = true },
+	} {
+		w := newWorld(t)
+		in := w.input(artifact(t, "weights"))
+		change(&in)
+		result := Run(t.Context(), in)
+		assert.Equal(t, verdict.Fail, result.Stage.Verdict, name)
+		assert.Equal(t, verdict.CodeGatesNone.Name, result.Stage.Code, name)
+		assert.Empty(t, w.store.Requests(), "nobody is asked, nothing is written")
+		in.Environment = "sandbox"
+		assert.Equal(t, verdict.Pass, Run(t.Context(), in).Stage.Verdict, name)
+	}
+}
+
+func TestARenamedModelIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	in := w.input(artifact(t, "two"))
+	in.Config.Publish.Model = "another_model"
+	result := Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	require.Len(t, result.Stage.Warnings, 1)
+	assert.Equal(t, CodeModelRenamed.Name, result.Stage.Warnings[0].Code)
+	assert.Contains(t, result.Stage.Warnings[0].Cause, "number 1 of this series is registered as "+registered)
+}
+
+func TestARegionThatIsNoneNeedsAnotherStore(t *testing.T) {
+	for region, known := range map[string]bool{"ap-south-1": true, "eusc-de-east-1": true, "auto": false, "fr-par": false, "garage": false} {
+		w := newWorld(t)
+		in := w.input(nil)
+		in.Target.Region, in.Target.S3Endpoint = region, ""
+		_, problems := in.connect(t.Context(), true)
+		if known {
+			assert.Empty(t, problems, region)
+		} else {
+			require.Len(t, problems, 1, region)
+			assert.Contains(t, problems[0].Cause, "is not a region of AWS")
+		}
+		in.Target.S3Endpoint = w.store.URL
+		_, problems = in.connect(t.Context(), true)
+		assert.Empty(t, problems, region)
+	}
+}

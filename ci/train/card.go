@@ -52,7 +52,7 @@ func (s *session) card(c *Candidate) string {
 		line("")
 	}
 	if c.Scores != nil {
-		line("Measured on %d held-out examples: accuracy %s (first %d), majority class %s.\n", c.Scores.Examples, percent(c.Scores.Accuracy), c.Scores.TopK, percent(c.Scores.Baseline))
+		line("Measured on %d held-out examples: %s %s, majority class %s.\n", c.Scores.Examples, c.Scores.called(), percent(c.Scores.Accuracy), percent(c.Scores.Baseline))
 		row("Class", "Examples", "Precision", "Recall", "F1")
 		line("| --- | ---: | ---: | ---: | ---: |")
 		for _, cells := range classTable(c.Scores).Rows {

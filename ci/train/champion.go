@@ -17,6 +17,9 @@ type Incumbent struct {
 	Champion *Champion
 	// Asked says where the answer is from; empty when nobody was asked.
 	Asked string
+	// NotAsked is why nobody was asked although there is a registry, such as a ref that is
+	// not trusted with its credentials. The stage warns of it.
+	NotAsked string
 }
 
 // FindChampion looks for the model in production. It is called once, before the training;

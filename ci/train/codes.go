@@ -79,6 +79,8 @@ var (
 		"Compute the metric from the same held-out predictions that the training exports")
 	NoBetterThanBaseline = failure("NO_BETTER_THAN_BASELINE", "The model is not better than guessing, or never names one of the classes.",
 		"Balance the training data or weight the classes; the per-class table in the report shows which are missed")
+	TopKRefused = failure("TOP_K_REFUSED", "The training counts more guesses for its accuracy than pipeline.yaml allows.",
+		"Measure the first guess, or set train.top_k in pipeline.yaml if a ranking is the task")
 	Regression = failure("REGRESSION", "The model is worse than the one in production.",
 		"Improve the model, or raise the tolerance for this metric if the loss is meant")
 	NoImprovement = failure("NO_IMPROVEMENT", "The model is not as much better than the one in production as its gate demands.",
@@ -108,6 +110,8 @@ var (
 		"Set train.golden and train.score_command in pipeline.yaml")
 	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
 		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
+	FewExamples = warning("FEW_EXAMPLES", "The held-out set is too small for its measurements to mean much: of a handful of examples, all can be right by chance.",
+		"Hold out more data, or lower train.min_examples in pipeline.yaml if there is no more")
 	Differs = warning("TRAININGS_DIFFER", "Two trainings on the same inputs gave different models.",
 		"Make the training deterministic and declare it (train.deterministic: true), or accept the difference that the report shows")
 	NetworkOpen = warning("NETWORK_OPEN", "This machine cannot cut a process off from the network: the step could have used it.",
@@ -116,8 +120,8 @@ var (
 		"Save the model in the Keras v3 format: only then can it be published")
 	CurveNotFinite = warning("CURVE_NOT_FINITE", "A logged curve holds NaN or infinite values.",
 		"Lower the learning rate or clip gradients")
-	NotCompared = warning("NOT_COMPARED", "A gated metric is missing from the production model.",
-		"Nothing to do if the metric is new; else check what the production model's run logged")
+	NotCompared = warning("NOT_COMPARED", "A gated metric was not compared with the model in production: that one lacks it, or the registry was not asked.",
+		"Nothing to do if the metric is new, or the ref is not trusted with the registry; else check what the production model's run logged")
 	Unlocked = warning("REQUIREMENTS_UNLOCKED", "The training environment is not locked by hashes.",
 		"Lock it: uv pip compile --universal --generate-hashes requirements/train.in -o requirements/train.lock")
 )
@@ -130,8 +134,8 @@ func Codes() []verdict.Code {
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous, ArtifactTooLarge,
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
-		NoBetterThanBaseline, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
-		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, CurveNotFinite, Unlocked,
+		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
+		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected,
 	}, kerasfile.Codes()...)
 }

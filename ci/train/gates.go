@@ -1,13 +1,16 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
@@ -26,11 +29,11 @@ type gateRow struct {
 // judgeGates holds the metrics against their gates in the manner of MLflow's
 // MetricThreshold: an absolute bound, and a bound on the change against the champion.
 // https://mlflow.org/docs/latest/api_reference/python_api/mlflow.models.html#mlflow.models.MetricThreshold
-func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, champion *Champion, tolerance Tolerance) ([]gateRow, []*verdict.Problem) {
+func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, champion *Champion, tolerance Tolerance, called func(string) string) ([]gateRow, []*verdict.Problem) {
 	var rows []gateRow
 	var problems []*verdict.Problem
 	for _, gate := range gates {
-		row := gateRow{metric: gate.Metric, value: "none", want: wants(gate), outcome: "pass", ok: true}
+		row := gateRow{metric: called(gate.Metric), value: "none", want: wants(gate), outcome: "pass", ok: true}
 		value, problem := metric(record, gate.Metric)
 		if problem == nil {
 			row.value = number(value)
@@ -52,7 +55,7 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 			row.outcome, row.ok = strings.ToLower(strings.ReplaceAll(problem.Code.Name, "_", " ")), false
 		}
 		// The comparison is evidence of its own.
-		stage.Gate(gate.Metric, row.value, row.want, problem == nil)
+		stage.Gate(row.metric, row.value, row.want, problem == nil)
 		rows = append(rows, row)
 	}
 	return rows, problems
@@ -66,7 +69,7 @@ func metric(record *RunRecord, name string) (float64, *verdict.Problem) {
 	value, ok := record.Metrics[name]
 	switch {
 	case !ok:
-		return 0, verdict.Problemf(MetricsMissing, "%s has no metric %s; it has %s", record.Source, name, metricNames(record))
+		return 0, missing(record, name)
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		return 0, verdict.Problemf(MetricInvalid, "%s is %v in %s", name, value, record.Source)
 	case ratio.MatchString(name) && (value < 0 || value > 1):
@@ -79,16 +82,107 @@ func metric(record *RunRecord, name string) (float64, *verdict.Problem) {
 	return value, nil
 }
 
-func metricNames(record *RunRecord) string {
-	names := make([]string, 0, len(record.Metrics))
-	for name := range record.Metrics {
-		names = append(names, name)
+// missing is the problem of a metric that was not logged: it names those that may be
+// meant, and all that there are in its details.
+func missing(record *RunRecord, name string) *verdict.Problem {
+	names := slices.Sorted(maps.Keys(record.Metrics))
+	meant := similar(name, names)
+	hint := ""
+	switch {
+	case len(names) == 0:
+		hint = "; it has none"
+	case len(meant) > 0:
+		hint = "; did you mean " + strings.Join(meant, " or ") + "?"
+	default:
+		hint = "; it has " + listed(names)
 	}
-	if len(names) == 0 {
-		return "none"
+	problem := verdict.Problemf(MetricsMissing, "%s has no metric %s%s", record.Source, name, hint)
+	if len(meant) > 0 {
+		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (metric: %s), or log %s", meant[0], name)
 	}
-	slices.Sort(names)
-	return clip(strings.Join(names, ", "), 200)
+	if len(names) > 0 {
+		problem.Details = append([]string{"Metrics there are:"}, names...)
+	}
+	return problem
+}
+
+// maxListed bounds what a cause lists; the details have all.
+const maxListed = 12
+
+// listed names the first of a list, none of them cut.
+func listed(names []string) string {
+	text := strings.Join(names[:min(len(names), maxListed)], ", ")
+	if more := len(names) - maxListed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// short are the short forms that frameworks log metrics under.
+var short = map[string]string{"acc": "accuracy", "prec": "precision", "rec": "recall", "f1score": "f1", "auroc": "auc", "err": "error"}
+
+// words are the parts of a metric's name, in lower case and long form.
+func words(name string) []string {
+	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for i, part := range parts {
+		if long, ok := short[part]; ok {
+			parts[i] = long
+		}
+	}
+	return parts
+}
+
+// aside are parts that say where or how a metric was measured, not what it is. The earlier
+// ones are nearer to what a gate wants: unseen data.
+var aside = []string{"test", "val", "validation", "eval", "holdout", "heldout", "final", "score", "metric", "metrics", "categorical", "sparse", "binary", "macro", "weighted", "micro"}
+
+// similar are up to three of the names that mean the same metric: other case or separators,
+// short forms, a part of the data in front (val_accuracy), or a letter mistyped.
+func similar(name string, names []string) []string {
+	want := words(name)
+	core := func(parts []string) string {
+		return strings.Join(slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return slices.Contains(aside, p) }), " ")
+	}
+	rank := map[string]int{}
+	for _, candidate := range names {
+		have := words(candidate)
+		switch {
+		case slices.Equal(want, have):
+			rank[candidate] = 0
+		case core(want) != "" && core(want) == core(have):
+			rank[candidate] = 10 + len(aside)
+			for i, word := range aside {
+				if slices.Contains(have, word) {
+					rank[candidate] = 10 + i
+					break
+				}
+			}
+		case core(want) != "" && distance(strings.Join(want, " "), strings.Join(have, " ")) <= 2 && len(name) > 4:
+			rank[candidate] = 100
+		}
+	}
+	found := slices.SortedFunc(maps.Keys(rank), func(a, b string) int { return cmp.Or(rank[a]-rank[b], strings.Compare(a, b)) })
+	return found[:min(len(found), 3)]
+}
+
+// distance is the number of letters to change, add or leave out (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := diagonal
+			if a[i] != b[j] {
+				next = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
 }
 
 func bound(gate config.Gate, value float64) *verdict.Problem {

@@ -42,6 +42,14 @@ type Scores struct {
 	CalibrationError float64 `json:"calibration_error"`
 }
 
+// called names the accuracy by what it counts: "accuracy", or "top-3 accuracy".
+func (s *Scores) called() string {
+	if s.TopK > 1 {
+		return fmt.Sprintf("top-%d accuracy", s.TopK)
+	}
+	return "accuracy"
+}
+
 // ClassScore are the measurements of one class, as fractions.
 type ClassScore struct {
 	Label string `json:"label"`

@@ -77,6 +77,9 @@ func (s *session) incumbent() string {
 	case s.asked != "":
 		return fmt.Sprintf("none in %s: this would be the first", s.asked)
 	}
+	if s.notAsked != "" {
+		return "not asked for: " + s.notAsked
+	}
 	return "none known, and no registry to ask: this counts as the first"
 }
 
@@ -116,7 +119,7 @@ func (s *session) scoreBlocks(c *Candidate) {
 	}
 	counted := "the right class is the first guess"
 	if scores.TopK > 1 {
-		counted = fmt.Sprintf("the true event is among the first %d guesses (first guess: %s)", scores.TopK, percent(scores.Top1))
+		counted = fmt.Sprintf("the true class is among the first %d guesses (top-%d accuracy; the first guess alone: %s)", scores.TopK, scores.TopK, percent(scores.Top1))
 	}
 	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
 		Title: "Against guessing", Summary: true,

@@ -62,6 +62,8 @@ type session struct {
 	data string
 	// asked says who was asked for the model in production.
 	asked string
+	// notAsked is why nobody was.
+	notAsked string
 }
 
 func newSession(r runner.Runner, in Input) *session {
@@ -119,6 +121,10 @@ func (s *session) findChampion(ctx context.Context) *verdict.Problem {
 		s.in.Champion, s.asked = found.Champion, found.Asked
 		if problem != nil {
 			return problem
+		}
+		if found.NotAsked != "" {
+			s.notAsked = found.NotAsked
+			s.stage.Warn(NotCompared, "the registry was not asked for the model in production: %s", found.NotAsked)
 		}
 	}
 	return comparableWith(s.in.Champion, s.cfg.Gates)
@@ -291,19 +297,38 @@ func (s *session) judge(ctx context.Context) []*verdict.Problem {
 	record, problem := s.readRecord(ctx)
 	problems = append(problems, problem...)
 	s.candidate.Run = record
+	// Before the gates: they say how many guesses the accuracy counts.
+	held := s.judgePredictions(ctx)
 	if record != nil {
-		rows, gateProblems := judgeGates(&s.stage, record, s.cfg.Gates, s.in.Champion, *s.in.Tolerance)
+		rows, gateProblems := judgeGates(&s.stage, record, s.cfg.Gates, s.in.Champion, *s.in.Tolerance, s.called)
 		s.candidate.gates = rows
 		problems = append(problems, gateProblems...)
 		problems = append(problems, s.judgeRecord(record)...)
 	}
-	problems = append(problems, s.judgePredictions(ctx)...)
+	problems = append(problems, held...)
+	s.warnUngated()
 	s.fillArtifact()
 	// A model that is refused is not loaded, not even to be scored.
 	if s.candidate.Inspection != nil && s.candidate.Inspection.OK() && s.candidate.Artifact.File != "" {
 		problems = append(problems, s.scoreGolden(ctx)...)
 	}
 	return problems
+}
+
+// warnUngated says that whatever was measured would have passed.
+func (s *session) warnUngated() {
+	if !s.cfg.Gated() {
+		s.candidate.Artifact.Ungated = true
+		s.stage.Warn(verdict.CodeGatesNone.In(verdict.Train), "train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
+	}
+}
+
+// called is a metric's name with what it counts: accuracy of rankings is no plain accuracy.
+func (s *session) called(metric string) string {
+	if scores := s.candidate.Scores; scores != nil && scores.TopK > 1 && metric == "accuracy" {
+		return scores.called()
+	}
+	return metric
 }
 
 // matching are the files the training left that a glob matches.
@@ -535,6 +560,13 @@ func (s *session) judgePredictions(ctx context.Context) []*verdict.Problem {
 	}
 	scores := held.measure()
 	s.candidate.Scores = scores
+	if held.topK > max(s.cfg.TopK, 1) {
+		return []*verdict.Problem{verdict.Problemf(TopKRefused, "%s counts the first %d of %d guesses, train.top_k is %d: its %s is %s, with the first guess alone it is %s",
+			s.cfg.Predictions, held.topK, len(held.labels), s.cfg.TopK, scores.called(), percent(scores.Accuracy), percent(scores.Top1))}
+	}
+	if scores.Examples < s.cfg.MinExamples {
+		s.stage.Warn(FewExamples, "the held-out set has %d examples, train.min_examples is %d", scores.Examples, s.cfg.MinExamples)
+	}
 	if scores.present() < 2 {
 		return []*verdict.Problem{verdict.Problemf(DataInvalid, "the held-out set holds one class only: nothing can be measured on it")}
 	}
@@ -582,13 +614,13 @@ func (s *session) judgeLoggedBaseline(why string) []*verdict.Problem {
 func (s *session) judgeBaseline(accuracy, baseline float64, source string) *verdict.Problem {
 	margin := s.cfg.BaselineMargin
 	ok := accuracy-baseline >= margin-1e-9
-	s.stage.Gate("accuracy above the majority class", fmt.Sprintf("%.1f points (%s over %s)", 100*(accuracy-baseline), percent(accuracy), percent(baseline)),
+	s.stage.Gate(s.called("accuracy")+" above the majority class", fmt.Sprintf("%.1f points (%s over %s)", 100*(accuracy-baseline), percent(accuracy), percent(baseline)),
 		fmt.Sprintf(">= %.1f points", 100*margin), ok)
 	if ok {
 		return nil
 	}
-	return verdict.Problemf(NoBetterThanBaseline, "accuracy is %s, always guessing the most frequent class gives %s: %.1f points, at least %.1f are needed (%s)",
-		rounded(accuracy), rounded(baseline), 100*(accuracy-baseline), 100*margin, source)
+	return verdict.Problemf(NoBetterThanBaseline, "%s is %s, always guessing the most frequent class gives %s: %.1f points, at least %.1f are needed (%s)",
+		s.called("accuracy"), rounded(accuracy), rounded(baseline), 100*(accuracy-baseline), 100*margin, source)
 }
 
 // fillArtifact gives the model what its record says.

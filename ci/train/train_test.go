@@ -171,7 +171,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"an exported point without a step": {func(s *scene) { s.runs[0]["metrics"].(object)["x"] = []any{[]any{"1", 2, 3}} }, train.ExportFailed, "step or timestamp"},
 
 		// The metrics.
-		"an accuracy that was not logged": {func(s *scene) { s.logs("accuracy", nil) }, train.MetricsMissing, "has no metric accuracy; it has baseline_accuracy"},
+		"an accuracy that was not logged": {func(s *scene) { s.logs("accuracy", nil) }, train.MetricsMissing, "has no metric accuracy; did you mean val_accuracy?"},
 		"an accuracy of NaN":              {func(s *scene) { s.logs("accuracy", "NaN") }, train.MetricInvalid, "accuracy is NaN"},
 		"an infinite accuracy":            {func(s *scene) { s.logs("accuracy", "Infinity") }, train.MetricInvalid, "accuracy is Infinity"},
 		"an accuracy in percent":          {func(s *scene) { s.logs("accuracy", 95) }, train.MetricInvalid, "looks like percent"},
@@ -482,6 +482,7 @@ func TestACancelledRunCouldNotRun(t *testing.T) {
 
 func TestRankedPredictionsCountTheFirstK(t *testing.T) {
 	s := sound(t)
+	s.input.Config.Train.TopK = 2
 	// Four events; the true one is first in 50 of 100, second in 45, third in 5.
 	truth, pred, rank := []int{}, []int{}, []int{}
 	for i := range 100 {
@@ -504,6 +505,13 @@ func TestRankedPredictionsCountTheFirstK(t *testing.T) {
 	assert.InDelta(t, 0.5, scores.Top1, 1e-12)
 	assert.InDelta(t, 0.5, scores.Baseline, 1e-12, "the two most frequent of four equally frequent events")
 	assert.Equal(t, 2, scores.TopK)
+	shown := shown(t, result)
+	assert.Contains(t, shown, "top-2 accuracy")
+	assert.Contains(t, shown, "the first guess alone: 50.0 %")
+
+	// What pipeline.yaml does not allow does not count, however good it looks.
+	s.input.Config.Train.TopK = 1
+	s.fails(train.TopKRefused, "counts the first 2 of 4 guesses, train.top_k is 1: its top-2 accuracy is 95.0 %, with the first guess alone it is 50.0 %")
 }
 
 func TestScoresAreMeasuredFromThePredictions(t *testing.T) {
