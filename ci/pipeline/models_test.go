@@ -89,15 +89,24 @@ func TestWhatLoadingThePublishedModelFindsDecides(t *testing.T) {
 	p.backend.Import = func(string) (runner.Files, error) { return files, nil }
 	assert.Equal(t, publish.CodeVerifyNotRun.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "nothing runs here")
 
-	exit := 0
+	exit, late := 0, false
 	p.backend.Runner = fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
-		return &runner.Result{ExitCode: exit, Stderr: "ValueError: no"}, nil
+		return &runner.Result{ExitCode: exit, TimedOut: late, Stderr: "ValueError: no"}, nil
 	})
 	loaded := p.loadPublished(t.Context(), "m/1", "dir")
 	require.Nil(t, loaded.Problem)
 	assert.Contains(t, loaded.Found, "loaded with Keras")
 	exit = 1
-	assert.Equal(t, publish.CodeVerifyFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name)
+	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "its bytes were compared before")
+	late = true
+	assert.Equal(t, publish.CodeLoadTimeout.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name)
+	exit, late = 78, false
+	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "an unknown class that nobody allowed")
+	p.cfg.Train.AllowLayers = []string{"svc>Pool"}
+	warning := p.loadPublished(t.Context(), "m/1", "dir").Warning
+	require.NotNil(t, warning)
+	assert.Equal(t, publish.CodeNotLoaded.Name, warning.Code.Name)
+	assert.Contains(t, warning.Cause, "svc>Pool")
 	exit = 77
 	assert.Equal(t, publish.CodeNotLoaded.Name, p.loadPublished(t.Context(), "m/1", "dir").Warning.Code.Name)
 }

@@ -65,7 +65,11 @@ func (p *progress) loadPublished(ctx context.Context, version, dir string) publi
 	case !found.Loaded:
 		return publish.Checked{Warning: verdict.Problemf(publish.CodeNotLoaded, "%s", found.Outcome)}
 	case !found.OK:
-		problem := verdict.Problemf(publish.CodeVerifyFailed, "%s as the registry hands it out is not the model that was trained: %s", version, found.Outcome)
+		code := publish.CodeLoadFailed
+		if found.TimedOut {
+			code = publish.CodeLoadTimeout
+		}
+		problem := verdict.Problemf(code, "%s: %s", version, found.Outcome)
 		problem.Details = found.Details
 		return publish.Checked{Problem: problem}
 	}

@@ -29,7 +29,7 @@ var (
 		Remedy:  "Give the address of the MLflow server itself, and its credentials"}
 	CodeUnsupported = verdict.Code{Name: "API_UNSUPPORTED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "The MLflow server lacks a call, or keeps artifacts where the pipeline cannot store them.",
-		Remedy:  "Use MLflow 2.3 or newer with --serve-artifacts, or with artifacts on S3"}
+		Remedy:  "Use MLflow 2.3 or newer, with artifacts served by the tracking server or on S3"}
 	CodeExperimentDeleted = verdict.Code{Name: "EXPERIMENT_DELETED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The experiment is in MLflow's trash.",
 		Remedy:  "Restore it (mlflow experiments restore) or set publish.experiment to another name"}
@@ -99,6 +99,15 @@ var (
 	CodeSeriesTaken = verdict.Code{Name: "SERIES_TAKEN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this one's.",
 		Remedy:  "Change name or the environment's name so that <name>-<environment> is not that of another one, or set another publish.artifact_root"}
+	CodeArtifactsElsewhere = verdict.Code{Name: "ARTIFACTS_ELSEWHERE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "The MLflow experiment keeps its artifacts where they cannot be stored from here: a server of their own, a disk, or another cloud. Nothing was written.",
+		Remedy:  "Make an experiment with artifacts on S3 (mlflow experiments create -n NAME -l s3://BUCKET/PREFIX) and name it in publish.experiment"}
+	CodeLoadFailed = verdict.Code{Name: "LOAD_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The registered model has the bytes that were trained; in a fresh environment it does not load, or does not score as trained. The version stays uncommitted.",
+		Remedy:  "Read the last lines; check that the training's requirements pin the Keras that saved the model, and that all it needs is in train.artifacts"}
+	CodeLoadTimeout = verdict.Code{Name: "LOAD_TIMEOUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
+		Meaning: "Loading the registered model did not end in its time. Its bytes are those that were trained; the version stays uncommitted.",
+		Remedy:  "Load the model by hand in the training's environment; look for downloads and locks while it loads, then " + again}
 	CodeModelRenamed = verdict.Code{Name: "MODEL_RENAMED", Stage: verdict.Publish,
 		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with nothing.",
 		Remedy:  "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE once"}
@@ -150,5 +159,6 @@ func Codes() []verdict.Code {
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
 		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled,
 		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff, CodeAliasNotMoved,
-		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere, CodeModelRenamed}
+		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere, CodeModelRenamed,
+		CodeArtifactsElsewhere, CodeLoadFailed, CodeLoadTimeout}
 }

@@ -29,6 +29,15 @@ func Preflight(ctx context.Context, in Input) (string, error) {
 	if err != nil {
 		return fail(err)
 	}
+	name := p.experiment()
+	if experiment == "" {
+		name = defaultExperiment
+	}
+	if at, err := p.mlflow.ExperimentByName(ctx, name); err == nil {
+		if err := p.reachable(name, at.Location); err != nil {
+			return fail(err)
+		}
+	}
 	state, err := p.ledger.Scan(ctx)
 	if err != nil {
 		return fail(err)

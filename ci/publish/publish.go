@@ -194,6 +194,9 @@ func (p *publication) protocol(ctx context.Context) error {
 		p.already = true
 		return p.finish(ctx, found.Commit)
 	}
+	if experiment, err = p.place(ctx, experiment); err != nil {
+		return err
+	}
 	if err := p.claim(ctx, state); err != nil {
 		return err
 	}

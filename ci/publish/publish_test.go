@@ -308,7 +308,7 @@ func TestArtifactsDirectlyOnS3(t *testing.T) {
 
 func TestAbandonedClaimsAreListed(t *testing.T) {
 	w := newWorld(t)
-	ctx, cancel := w.killed(t.Context(), 11)
+	ctx, cancel := w.killed(t.Context(), 14)
 	defer cancel()
 	require.NotEqual(t, verdict.Pass, Run(ctx, w.input(artifact(t, "dead"))).Stage.Verdict)
 	w.heal()
@@ -532,7 +532,7 @@ func TestFaults(t *testing.T) {
 		"MLflow refuses a param": {func(w *world, _ *Input) { w.failMLflow("log-batch", apiError(400, "INVALID_PARAMETER_VALUE")) },
 			want{code: CodeRunFailed, cause: "INVALID_PARAMETER_VALUE", resumed: true}},
 		"artifacts on the server's own disk": {func(w *world, _ *Input) { w.mlf.ArtifactRoot = "file:///srv/" },
-			want{code: CodeUnsupported, cause: "file:"}},
+			want{code: CodeArtifactsElsewhere, cause: "file:"}},
 		"row 39: access denied": {func(w *world, _ *Input) { w.failStore("GET", "list-type=2", 403, "AccessDenied", true) },
 			want{code: CodeS3Denied, cause: "s3:ListBucket", resumed: true}},
 		"row 39: no such bucket": {func(w *world, in *Input) { in.Target.ArtifactRoot = "s3://another-bucket/x" },

@@ -251,7 +251,7 @@ func TestClocksDecideNothing(t *testing.T) {
 				w.store.Now = func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
 				w.clock.ms.Add(skew.Milliseconds())
 				w.published("one")
-				w.dead("young", 9)
+				w.dead("young", 12)
 				w.clock.ms.Add(jump.Milliseconds())
 				elapsed.Store(int64(50 * time.Minute)) // by the store's clock it is young
 
@@ -357,5 +357,37 @@ func TestARegionThatIsNoneNeedsAnotherStore(t *testing.T) {
 		in.Target.S3Endpoint = w.store.URL
 		_, problems = in.connect(t.Context(), true)
 		assert.Empty(t, problems, region)
+	}
+}
+
+func TestArtifactsThatCannotBeStoredAreToldBeforeAnythingIsWritten(t *testing.T) {
+	for location, cause := range map[string]string{
+		"http://127.0.0.1:5500/api/2.0/mlflow-artifacts/artifacts/exp": "http://127.0.0.1:5500",
+		"mlflow-artifacts://artifacts.internal:5500/exp":               "mlflow-artifacts://artifacts.internal:5500",
+		"gs://bucket/x": "gs://bucket", "dbfs:/databricks/mlflow": "dbfs:", "wasbs://c@a.blob.core.windows.net/x": "wasbs:",
+		"file:///srv/mlruns": "file:", "./mlruns": "file:",
+	} {
+		for _, exists := range []bool{false, true} {
+			w := newWorld(t)
+			w.mlf.ArtifactRoot = location
+			in := w.input(artifact(t, "weights"))
+			if exists {
+				w.mlf.AddExperiment(in.experiment(), "active")
+			}
+			result := Run(t.Context(), in)
+			assert.Equal(t, CodeArtifactsElsewhere.Name, result.Stage.Code, result.Stage.Failure())
+			assert.Contains(t, result.Stage.Cause, cause)
+			assert.Empty(t, result.Stage.Published)
+			assert.Zero(t, w.store.Writes(), location)
+			for _, request := range w.mlf.Requests() {
+				assert.True(t, strings.HasPrefix(request, "GET "), request)
+			}
+			_, err := Preflight(t.Context(), in)
+			require.ErrorContains(t, err, cause)
+
+			// The remedy: an experiment with its own place on S3.
+			w.mlf.ArtifactRoot = "s3://" + bucket + "/mlflow"
+			require.Equal(t, verdict.Pass, Run(t.Context(), in).Stage.Verdict)
+		}
 	}
 }

@@ -16,8 +16,12 @@ import (
 //go:embed load_model.py
 var loadScript []byte
 
-// exitNoKeras is what load_model.py ends with where nothing can load the model.
-const exitNoKeras = 77
+// The exit codes of load_model.py: there is no Keras, or it does not know a class of the
+// model.
+const (
+	exitNoKeras      = 77
+	exitUnknownClass = 78
+)
 
 // Rescored is what loading a model again found.
 type Rescored struct {
@@ -26,6 +30,8 @@ type Rescored struct {
 	// OK says that the model loaded and scores as trained. Loaded is false where nothing
 	// can load it: no score command, no Keras.
 	OK, Loaded bool
+	// TimedOut says that loading did not end in its time.
+	TimedOut bool
 	// Details are the last lines of a command that failed.
 	Details []string
 }
@@ -70,7 +76,12 @@ func Rescore(ctx context.Context, r runner.Runner, in Input, artifact *model.Art
 	case !golden && result.ExitCode == exitNoKeras:
 		found.OK, found.Loaded = true, false
 		found.Outcome = "neither train.score_command with a golden sample nor Keras is there to load it with"
+	case !golden && result.ExitCode == exitUnknownClass && len(s.cfg.AllowLayers) > 0:
+		found.OK, found.Loaded = true, false
+		found.Outcome = fmt.Sprintf("Keras alone does not know what train.allow_layers allows (%s): only train.score_command with train.golden can load it",
+			clip(strings.Join(s.cfg.AllowLayers, ", "), 100))
 	default:
+		found.TimedOut = result.TimedOut
 		found.Outcome = fmt.Sprintf("%s %s: %s", strings.Join(step.Args, " "), ended(result, scoreLimit), reason(result))
 		found.Details = said(result)
 	}

@@ -97,6 +97,14 @@ func (s *Server) AddExperiment(name, lifecycle string) {
 	s.experiments = append(s.experiments, &Experiment{ID: strconv.Itoa(len(s.experiments)), Name: name, Lifecycle: lifecycle})
 }
 
+// root is where artifacts are.
+func (s *Server) root() string {
+	if s.ArtifactRoot == "" {
+		return "mlflow-artifacts:/"
+	}
+	return s.ArtifactRoot
+}
+
 // Runs returns all runs, oldest first.
 func (s *Server) Runs() []Run {
 	s.mu.Lock()
@@ -358,7 +366,8 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 	case "GET experiments/get-by-name":
 		for _, e := range s.experiments {
 			if e.Name == text(in, "experiment_name") {
-				return ok(map[string]any{"experiment": map[string]any{"experiment_id": e.ID, "name": e.Name, "lifecycle_stage": e.Lifecycle}})
+				return ok(map[string]any{"experiment": map[string]any{"experiment_id": e.ID, "name": e.Name, "lifecycle_stage": e.Lifecycle,
+					"artifact_location": strings.TrimSuffix(s.root(), "/") + "/" + e.ID}})
 			}
 		}
 		return missing("experiment")
@@ -373,10 +382,7 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 		return ok(map[string]any{"experiment_id": e.ID})
 	case "POST runs/create":
 		id := fmt.Sprintf("%032x", len(s.runs)+1)
-		root := s.ArtifactRoot
-		if root == "" {
-			root = "mlflow-artifacts:/"
-		}
+		root := s.root()
 		started, _ := in["start_time"].(float64)
 		r := &Run{ID: id, Experiment: text(in, "experiment_id"), Name: text(in, "run_name"), Status: "RUNNING", Started: int64(started),
 			ArtifactURI: root + text(in, "experiment_id") + "/" + id + "/artifacts", Params: map[string]string{}, Tags: pairs(in["tags"]), Metrics: map[string][]Point{}}
