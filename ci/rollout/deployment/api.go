@@ -12,11 +12,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 )
 
-// api counts calls, follows pages, and turns "failures" of an HTTP 200 into errors.
+// api counts calls, follows pages, turns "failures" of an HTTP 200 into errors, and reads
+// the time of AWS from the answers.
 type api struct {
 	ECS
+	clock *awsclock.Clock
 	calls *int
 }
 
@@ -26,6 +30,10 @@ var errMissing = errors.New("ECS knows no such resource")
 func (a *api) service(ctx context.Context, cluster, name string) (*types.Service, error) {
 	*a.calls++
 	out, err := a.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
+	awsclock.See(a.clock, out, err)
+	if Absent(err) {
+		return nil, fmt.Errorf("describe service %s in cluster %s: %w (%v)", name, cluster, errMissing, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("describe service %s: %w", name, err)
 	}
@@ -46,9 +54,23 @@ func failuresText(failures []types.Failure) string {
 	return " (" + strings.Join(all, "; ") + ")"
 }
 
-// deployments lists the service's deployments since a time, the newest first.
-func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time, status ...types.ServiceDeploymentStatus) ([]types.ServiceDeploymentBrief, error) {
-	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), Status: status}
+// Absent says that ECS answered that there is no such service. DescribeServices will do so
+// for one that was deleted, and lists it under its failures until then (API reference,
+// DeleteService).
+func Absent(err error) bool {
+	var none *types.ServiceNotFoundException
+	var known smithy.APIError
+	return errors.As(err, &none) || errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
+}
+
+// page is the most that ListServiceDeployments lists at once; 20 is what it does unasked.
+const page = 100
+
+// deployments lists the service's deployments, the newest first: in which order ECS lists
+// them is documented nowhere. A time that is not zero leaves out those of before; it must be
+// one that ECS itself has stamped.
+func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time) ([]types.ServiceDeploymentBrief, error) {
+	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), MaxResults: aws.Int32(page)}
 	if !since.IsZero() {
 		in.CreatedAt = &types.CreatedAt{After: aws.Time(since)}
 	}
@@ -56,6 +78,7 @@ func (a *api) deployments(ctx context.Context, cluster, service string, since ti
 	for {
 		*a.calls++
 		out, err := a.ListServiceDeployments(ctx, in)
+		awsclock.See(a.clock, out, err)
 		if err != nil {
 			return nil, fmt.Errorf("list deployments of service %s: %w", service, err)
 		}
@@ -74,6 +97,7 @@ func (a *api) deployments(ctx context.Context, cluster, service string, since ti
 func (a *api) deployment(ctx context.Context, arn string) (*types.ServiceDeployment, error) {
 	*a.calls++
 	out, err := a.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+	awsclock.See(a.clock, out, err)
 	if err != nil {
 		return nil, fmt.Errorf("describe deployment: %w", err)
 	}
@@ -86,6 +110,7 @@ func (a *api) deployment(ctx context.Context, arn string) (*types.ServiceDeploym
 func (a *api) revision(ctx context.Context, arn string) (*types.ServiceRevision, error) {
 	*a.calls++
 	out, err := a.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+	awsclock.See(a.clock, out, err)
 	if err != nil {
 		return nil, fmt.Errorf("describe revision: %w", err)
 	}
@@ -102,6 +127,7 @@ func (a *api) tasks(ctx context.Context, cluster, service string, status types.D
 	for {
 		*a.calls++
 		out, err := a.ListTasks(ctx, in)
+		awsclock.See(a.clock, out, err)
 		if err != nil {
 			return nil, fmt.Errorf("list tasks to be %s: %w", strings.ToLower(string(status)), err)
 		}
@@ -119,6 +145,7 @@ func (a *api) tasks(ctx context.Context, cluster, service string, status types.D
 	for chunk := range slices.Chunk(fresh, 100) { // DescribeTasks takes 100 at once
 		*a.calls++
 		out, err := a.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: aws.String(cluster), Tasks: chunk})
+		awsclock.See(a.clock, out, err)
 		if err != nil {
 			return nil, fmt.Errorf("describe tasks: %w", err)
 		}

@@ -30,6 +30,10 @@ var (
 		"Check cluster, service and account of the environment; plan shows what would be created")
 	NoCapacity = failure("NO_CAPACITY", "AWS could not place the tasks of the new version.",
 		"Check the Fargate vCPU quota and the free addresses of the subnets; a blue/green deployment needs room for twice the tasks")
+	NeverHealthy = failure("NEVER_HEALTHY", "The tasks of the new version ran and did not become healthy in time; the cause says whether the old version was put back.",
+		"Read the targets' reasons in the cause and the application's log: the health path must answer 200 on the application's port within rollout.start_period and the checks after it")
+	NotRolledBack = failure("NOT_ROLLED_BACK", "The deployment failed and ECS put nothing back: the service's circuit breaker is set to stop without a rollback.",
+		"See status for what runs and roll back; deploy again with this pipeline, which lets the breaker roll back")
 	NotStarted = failure("NOT_STARTED", "The service was updated, and no deployment of it appeared.",
 		"Look at the service's deployments in ECS; then deploy again, which finds a deployment that appeared late")
 	UpdateFailed = failure("UPDATE_FAILED", "ECS refused to update the service.",
@@ -60,6 +64,6 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
+	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity, NeverHealthy, NotRolledBack,
 		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, FollowDenied, AWSFailed, Lost, Interrupted}
 }

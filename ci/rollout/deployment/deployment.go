@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -221,7 +222,8 @@ func newFollower(ctx context.Context, client ECS, clock Clock, request Request) 
 	if request.HealthPatience <= 0 {
 		request.HealthPatience = 15 * time.Minute
 	}
-	f := &follower{ctx: ctx, clock: clock, Request: request, outcome: &Outcome{}, started: clock.Now(), begun: clock.Now(), answered: clock.Now()}
-	f.ecs = &api{ECS: client, calls: &f.outcome.Calls}
+	f := &follower{ctx: ctx, clock: awsclock.Of(clock), Request: request, outcome: &Outcome{}}
+	f.begun, f.answered = f.clock.Now(), f.clock.Now()
+	f.ecs = &api{ECS: client, clock: f.clock, calls: &f.outcome.Calls}
 	return f
 }

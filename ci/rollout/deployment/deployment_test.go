@@ -162,10 +162,10 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 		{"a task is never healthy", "blue_green", func(w *world) {
 			w.new(fakeaws.Behaviour{NeverHealthy: true})
 			w.request.Deadline, w.request.HealthPatience = 20*time.Minute, time.Hour
-		}, deployment.Stuck, "0 of 2 tasks running", oldTask},
+		}, deployment.NeverHealthy, "in the 20m0s that it may take no more than 0 of 2", oldTask},
 		{"a task is never healthy, for as long as one may wait", "blue_green", func(w *world) {
 			w.new(fakeaws.Behaviour{NeverHealthy: true})
-		}, deployment.RolledBack, "have not become healthy: 0 of 2", oldTask},
+		}, deployment.NeverHealthy, "for 15m0s no more than 0 of 2 tasks of the new version have become healthy, and 2 run", oldTask},
 		{"a stage is never left", "linear", func(w *world) {
 			w.new(fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
 		}, deployment.Stuck, "not done after 2h0m0s", oldTask},
@@ -369,7 +369,8 @@ func TestALackOfRoomIsGivenItsTimeAlthoughItsTasksFail(t *testing.T) {
 	w.new(fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task. Reason: Capacity is unavailable at this time."})
 	w.request.CapacityPatience = 10 * time.Minute
 	w.clock.At(8*time.Minute, func() { w.new(fakeaws.Behaviour{}) })
-	require.Nil(t, w.deploy().Problem)
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem, "%v", outcome.Problem)
 }
 
 // AWS says once that there is no room, places the tasks a minute later, and they start slowly.
@@ -406,7 +407,7 @@ func (s *slowly) DescribeServiceDeployments(ctx context.Context, in *ecs.Describ
 }
 
 func TestTasksThatBecomeHealthyOneByOneAreNotGivenUp(t *testing.T) {
-	for each, code := range map[time.Duration]string{10 * time.Minute: "", 20 * time.Minute: deployment.RolledBack.Name} {
+	for each, code := range map[time.Duration]string{10 * time.Minute: "", 20 * time.Minute: deployment.NeverHealthy.Name} {
 		w := newWorld("rolling")
 		w.new(fakeaws.Behaviour{StartAfter: 100 * time.Minute})
 		client := &slowly{ECS: w.ECS, clock: w.clock, from: w.clock.Now(), each: each}
@@ -415,8 +416,8 @@ func TestTasksThatBecomeHealthyOneByOneAreNotGivenUp(t *testing.T) {
 			require.Nil(t, outcome.Problem)
 			continue
 		}
-		assertCode(t, deployment.RolledBack, outcome)
-		assert.Contains(t, outcome.Problem.Cause, "have not become healthy")
+		assertCode(t, deployment.NeverHealthy, outcome)
+		assert.Contains(t, outcome.Problem.Cause, "have become healthy")
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/unrepeatable"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -29,20 +31,16 @@ const (
 	badProbes = 3
 )
 
-var inFlight = []types.ServiceDeploymentStatus{
-	types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusStopRequested,
-	types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
-}
-
 // follower is one call of Deploy.
 type follower struct {
 	Request
 	ctx     context.Context
 	ecs     *api
-	clock   Clock
+	clock   *awsclock.Clock
 	outcome *Outcome
-	// started is when the deployment began, as ECS has it; begun is from when on it counts
-	// against the deadline: a pause before does not.
+	// started is when the deployment began, as ECS has stamped it; zero while that is not
+	// known. begun is from when on it counts against the deadline, by our clock: a pause before
+	// does not.
 	started, begun time.Time
 	// answered is when this call began, after a pause was answered.
 	answered time.Time
@@ -80,10 +78,15 @@ type follower struct {
 	targetsAt   time.Time
 	targetsSaid string
 	unhealthyAt time.Time
-	// mostRunning is how many tasks of the new version ran at once; more of them is progress.
-	mostRunning int
-	failedTask  string
-	waited      bool
+	// mostHealthy is how many tasks of the new version were healthy at once, mostRunning how
+	// many ran while nobody said how they are; more of them is progress. groupHealthy counts
+	// them as the load balancer does, nil while it was not asked; tasksHealthy as their own health
+	// checks do, if tasksChecked says that they have any.
+	mostHealthy, mostRunning, tasksHealthy int
+	groupHealthy                           *int
+	tasksChecked                           bool
+	failedTask                string
+	waited                    bool
 	// mayFollow says that the credentials were seen to be allowed to follow a deployment.
 	mayFollow bool
 	// endSince is when asking for it first failed, wanted why it is asked for.
@@ -105,7 +108,8 @@ func (f *follower) deploy() *verdict.Problem {
 	case aws.ToString(service.Status) != "ACTIVE":
 		return verdict.Problemf(TargetMissing, "service %s is %s", f.Service, aws.ToString(service.Status))
 	}
-	before, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...)
+	all, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{})
+	before := slices.DeleteFunc(slices.Clone(all), func(d types.ServiceDeploymentBrief) bool { return terminal(d.Status) })
 	if err == nil && !f.mayFollow {
 		err = f.maySee(service)
 	}
@@ -115,17 +119,14 @@ func (f *follower) deploy() *verdict.Problem {
 	if err != nil {
 		return f.unable(AWSFailed, err)
 	}
-	known := map[string]bool{}
 	for _, brief := range before {
-		known[aws.ToString(brief.ServiceDeploymentArn)] = true
 		ours, err := f.isOurs(brief)
 		if err != nil {
 			return f.unable(AWSFailed, err)
 		}
 		if ours && forward(brief.Status) {
 			f.outcome.Adopted, f.outcome.Deployment = true, aws.ToString(brief.ServiceDeploymentArn)
-			f.started = aws.ToTime(brief.CreatedAt)
-			f.begun = f.started
+			f.began(aws.ToTime(brief.CreatedAt))
 			f.found()
 			return f.follow()
 		}
@@ -149,7 +150,7 @@ func (f *follower) deploy() *verdict.Problem {
 	if f.Before != nil {
 		return f.afresh()
 	}
-	if problem := f.update(known); problem != nil {
+	if problem := f.update(all); problem != nil {
 		return problem
 	}
 	return f.follow()
@@ -206,19 +207,27 @@ func (f *follower) isOurs(brief types.ServiceDeploymentBrief) (bool, error) {
 }
 
 // begin starts the deployment's time: what was waited for before is no part of it.
-func (f *follower) begin() { f.started, f.begun = f.clock.Now(), f.clock.Now() }
+func (f *follower) begin() { f.started, f.begun = time.Time{}, f.clock.Now() }
+
+// began takes over the time of a deployment that ECS says was created then. How long ago
+// that is is known only where ECS has said what time it is.
+func (f *follower) began(created time.Time) {
+	f.started, f.begun = created, f.clock.Now()
+	if f.clock.Measured() && !created.IsZero() {
+		f.begun = f.begun.Add(-max(0, f.clock.Server().Sub(created)))
+	}
+}
 
 // update makes the one call that changes anything, and finds the deployment it started.
 // UpdateService has no token that would make it safe to repeat, so an answer that was
 // lost is not asked for again: the deployment is looked for instead.
-func (f *follower) update(known map[string]bool) *verdict.Problem {
+func (f *follower) update(before []types.ServiceDeploymentBrief) *verdict.Problem {
 	in := f.Update
 	in.Cluster, in.Service, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
 	if problem := f.mayWrite(); problem != nil {
 		return problem
 	}
 	f.begin()
-	since := f.begun.Add(-appears)
 	*f.ecs.calls++
 	_, updateErr := f.ecs.UpdateService(f.ctx, &in, unrepeatable.ECS)
 	if updateErr != nil && Expired(updateErr) {
@@ -227,12 +236,22 @@ func (f *follower) update(known map[string]bool) *verdict.Problem {
 	if updateErr != nil && Refused(updateErr) {
 		return verdict.Problemf(UpdateFailed, "update service %s: %v", f.Service, updateErr)
 	}
-	return f.find(known, since, updateErr)
+	return f.find(before, updateErr)
 }
 
-// find looks for the deployment that our write started.
-func (f *follower) find(known map[string]bool, since time.Time, updateErr error) *verdict.Problem {
+// find looks for the deployment that our write started: one that was not listed before.
+// Those of long before are left out of the list by the newest time that ECS itself gave then,
+// never by a clock of ours.
+func (f *follower) find(before []types.ServiceDeploymentBrief, updateErr error) *verdict.Problem {
 	var lastErr error
+	var since time.Time
+	known := map[string]bool{}
+	for _, brief := range before {
+		known[aws.ToString(brief.ServiceDeploymentArn)] = true
+		if created := aws.ToTime(brief.CreatedAt); created.Add(-appears).After(since) {
+			since = created.Add(-appears)
+		}
+	}
 	for end := f.clock.Now().Add(appears); ; {
 		all, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, since)
 		if f.outcome.CallsBeforeWait == 0 {
@@ -249,7 +268,7 @@ func (f *follower) find(known map[string]bool, since time.Time, updateErr error)
 				break
 			}
 			if ours {
-				f.outcome.Deployment = aws.ToString(brief.ServiceDeploymentArn)
+				f.outcome.Deployment, f.started = aws.ToString(brief.ServiceDeploymentArn), aws.ToTime(brief.CreatedAt)
 				f.found()
 				return nil
 			}
@@ -292,8 +311,8 @@ func (f *follower) follow() *verdict.Problem {
 		case err == nil:
 			answered = f.clock.Now()
 			if created := aws.ToTime(d.CreatedAt); !created.IsZero() {
-				// What failed before we looked counts and is told; and ECS's own clock, not ours,
-				// tells our deployment's events from those of the one before.
+				// What failed before we looked counts and is told; and ECS's own stamps tell our
+				// deployment's events from those of the one before.
 				f.started = created
 			}
 			f.first = len(d.SourceServiceRevisions) == 0
@@ -362,7 +381,7 @@ func (f *follower) report(d *types.ServiceDeployment) {
 }
 
 func (f *follower) tell(e Event) {
-	e.Time = f.clock.Now()
+	e.Time = f.clock.Server()
 	f.outcome.Events = append(f.outcome.Events, e)
 	if f.Progress != nil {
 		f.Progress(e)
@@ -393,9 +412,14 @@ func (f *follower) ended(d *types.ServiceDeployment) (bool, *verdict.Problem) {
 	case types.ServiceDeploymentStatusRollbackFailed:
 		return true, f.published(f.because(RollbackFailed, d, "which version serves is unknown"))
 	case types.ServiceDeploymentStatusStopped:
-		code := Stopped
-		if f.replaced(d) {
+		code, newer := Stopped, f.newer(d)
+		switch {
+		case f.goesOnIn(newer):
+			return false, nil
+		case len(newer) > 0, strings.Contains(strings.ToLower(aws.ToString(d.StatusReason)), "replaced by"):
 			code = Superseded
+		case broken(d):
+			code = NotRolledBack
 		}
 		return true, f.published(f.because(code, d, ""))
 	default:
@@ -403,28 +427,44 @@ func (f *follower) ended(d *types.ServiceDeployment) (bool, *verdict.Problem) {
 	}
 }
 
-// replaced says that a deployment was stopped for another one. ECS says so in words;
-// words change, so a newer deployment counts as well.
-func (f *follower) replaced(d *types.ServiceDeployment) bool {
-	if strings.Contains(strings.ToLower(aws.ToString(d.StatusReason)), "replaced by") {
-		return true
-	}
-	newer, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, aws.ToTime(d.CreatedAt))
+// newer are the deployments that were begun after one that was stopped: it was stopped for
+// them. ECS says so in words too, and words change.
+func (f *follower) newer(d *types.ServiceDeployment) []types.ServiceDeploymentBrief {
+	all, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, aws.ToTime(d.CreatedAt))
 	if err != nil {
 		f.say("the list of newer deployments could not be read: %v", err)
+	}
+	return slices.DeleteFunc(all, func(brief types.ServiceDeploymentBrief) bool {
+		return aws.ToString(brief.ServiceDeploymentArn) == f.outcome.Deployment || !aws.ToTime(brief.CreatedAt).After(aws.ToTime(d.CreatedAt))
+	})
+}
+
+// goesOnIn follows the newest of the deployments instead where it is of our version too: a
+// run that was lost, and whose update no list showed yet, had begun the one that was stopped.
+func (f *follower) goesOnIn(newer []types.ServiceDeploymentBrief) bool {
+	if len(newer) == 0 {
 		return false
 	}
-	for _, brief := range newer {
-		if aws.ToString(brief.ServiceDeploymentArn) != f.outcome.Deployment && aws.ToTime(brief.CreatedAt).After(aws.ToTime(d.CreatedAt)) {
-			return true
-		}
+	if ours, err := f.isOurs(newer[0]); err != nil || !ours {
+		return false
 	}
-	return false
+	f.outcome.Deployment = aws.ToString(newer[0].ServiceDeploymentArn)
+	f.say("it was replaced by deployment %s of the same version, which is followed instead", id(f.outcome.Deployment))
+	f.began(aws.ToTime(newer[0].CreatedAt))
+	f.found()
+	return true
+}
+
+// broken says that ECS's circuit breaker ended a deployment. Where the service does not let it
+// roll back, that is the end.
+func broken(d *types.ServiceDeployment) bool {
+	b := d.DeploymentCircuitBreaker
+	return b != nil && b.Status == types.ServiceDeploymentRollbackMonitorsStatusTriggered
 }
 
 // because is the problem of a deployment that ended badly, with everything known of why.
 func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect string) *verdict.Problem {
-	f.inspect()
+	f.inspect(d)
 	var parts []string
 	add := func(why string) {
 		if !strings.Contains(strings.Join(parts, "; "), why) { // ECS says the same in several places
@@ -432,7 +472,7 @@ func (f *follower) because(code verdict.Code, d *types.ServiceDeployment, effect
 		}
 	}
 	if f.ending != nil {
-		if code == RolledBack && (f.ending.Code == NoCapacity || f.ending.Code == Stuck) {
+		if code == RolledBack && (f.ending.Code == NoCapacity || f.ending.Code == Stuck || f.ending.Code == NeverHealthy) {
 			code = f.ending.Code
 		}
 		if f.asked {

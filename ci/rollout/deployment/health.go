@@ -61,11 +61,27 @@ func hookOf(d *types.ServiceDeployment) *Hook {
 func HookOf(d *types.ServiceDeployment) *Hook { return hookOf(d) }
 
 // neverHealthy says that no task of the new version more has become healthy in all the time
-// that they may take. A rolling deployment starts them in batches, and may have no stage.
+// that they may take. A rolling deployment starts them in batches, and may have no stage. That
+// a task runs says nothing: ECS counts those in the state RUNNING, healthy or not.
 func (f *follower) neverHealthy(d *types.ServiceDeployment, now time.Time) bool {
-	progress := f.last.Running > f.mostRunning
-	f.mostRunning = max(f.mostRunning, f.last.Running)
-	if progress || f.last.Requested == 0 || f.last.Running >= f.last.Requested || !starting(d.LifecycleStage) || f.noRoom != "" {
+	if !starting(d.LifecycleStage) || f.last.Requested == 0 || f.noRoom != "" {
+		f.unhealthyAt = time.Time{}
+		return false
+	}
+	healthy, known := f.healthyTasks()
+	if !known {
+		healthy = f.last.Running
+	}
+	// Where traffic is shifted, ECS leaves the stage as soon as all are healthy: a task that runs
+	// and of which nobody says how it is, is not.
+	enough := healthy >= f.last.Requested && (known || sharesGroup(d))
+	most := &f.mostRunning
+	if known {
+		most = &f.mostHealthy
+	}
+	progress := healthy > *most
+	*most = max(*most, healthy)
+	if progress || enough {
 		f.unhealthyAt = time.Time{}
 		return false
 	}
@@ -75,17 +91,35 @@ func (f *follower) neverHealthy(d *types.ServiceDeployment, now time.Time) bool 
 	return now.Sub(f.unhealthyAt) >= f.HealthPatience
 }
 
-// lookAtTargets tells how the load balancer sees the new tasks, as long as not all run.
-func (f *follower) lookAtTargets() {
+// healthyTasks is how many tasks of the new version are healthy, and whether anybody said: the
+// load balancer where there is one, and else the tasks' own health checks.
+func (f *follower) healthyTasks() (int, bool) {
+	if f.groupHealthy != nil {
+		return *f.groupHealthy, true
+	}
+	return f.tasksHealthy, f.tasksChecked
+}
+
+// lookAtTargets tells how the load balancer sees the new tasks, as long as it does not find
+// as many healthy as there should be.
+func (f *follower) lookAtTargets(d *types.ServiceDeployment) {
 	now := f.clock.Now()
-	if f.Targets == nil || f.last.Requested == 0 || f.last.Running >= f.last.Requested || now.Sub(f.targetsAt) < targetsEvery {
+	if !starting(d.LifecycleStage) || f.last.Requested == 0 || !f.targetsAt.IsZero() && now.Sub(f.targetsAt) < targetsEvery {
+		return
+	}
+	group := ""
+	if f.Targets != nil {
+		group = f.targetGroup()
+	}
+	if group == "" {
+		// That takes two calls where the load balancer takes one.
+		if f.last.Running > 0 && (f.targetsAt.IsZero() || now.Sub(f.targetsAt) >= 2*targetsEvery) {
+			f.targetsAt = now
+			f.lookAtHealth()
+		}
 		return
 	}
 	f.targetsAt = now
-	group := f.targetGroup()
-	if group == "" {
-		return
-	}
 	*f.ecs.calls++
 	targets, err := f.Targets(f.ctx, group)
 	if err != nil {
@@ -93,9 +127,59 @@ func (f *follower) lookAtTargets() {
 		return
 	}
 	f.outcome.Targets = targets
+	healthy := healthyOf(targets)
+	if sharesGroup(d) {
+		// A rolling deployment's old tasks are in the same group: those are healthy as before.
+		healthy = max(0, healthy-oldRunning(d))
+	}
+	f.groupHealthy = &healthy
 	if text := summary(targets); text != f.targetsSaid && text != "" {
 		f.targetsSaid = text
 		f.say("targets: %s", text)
+	}
+}
+
+func healthyOf(targets []Target) int {
+	n := 0
+	for _, t := range targets {
+		if t.State == "healthy" {
+			n++
+		}
+	}
+	return n
+}
+
+// sharesGroup says that old and new tasks are targets of one group, as in a rolling deployment.
+func sharesGroup(d *types.ServiceDeployment) bool {
+	return d.DeploymentConfiguration == nil || d.DeploymentConfiguration.Strategy == types.DeploymentStrategyRolling || d.DeploymentConfiguration.Strategy == ""
+}
+
+func oldRunning(d *types.ServiceDeployment) int {
+	n := 0
+	for _, old := range d.SourceServiceRevisions {
+		n += int(old.RunningTaskCount)
+	}
+	return n
+}
+
+// lookAtHealth counts the tasks of the new version whose own health check passes, where no
+// load balancer says how they are.
+func (f *follower) lookAtHealth() {
+	tasks, err := f.ecs.tasks(f.ctx, f.Cluster, f.Service, types.DesiredStatusRunning, nil)
+	if err != nil {
+		f.say("the tasks' health could not be read: %v", err)
+		return
+	}
+	f.tasksHealthy, f.tasksChecked = 0, false
+	for _, t := range tasks {
+		if aws.ToString(t.TaskDefinitionArn) != f.TaskDefinition {
+			continue
+		}
+		// A task without a health check stays UNKNOWN, and then says nothing.
+		f.tasksChecked = f.tasksChecked || t.HealthStatus == types.HealthStatusHealthy || t.HealthStatus == types.HealthStatusUnhealthy
+		if t.HealthStatus == types.HealthStatusHealthy {
+			f.tasksHealthy++
+		}
 	}
 }
 
@@ -138,12 +222,7 @@ func (f *follower) checkTargets(revision *types.ServiceRevision, desired int) *v
 		return verdict.Problemf(Lost, "describe health of targets: %v", err)
 	}
 	f.outcome.Targets = targets
-	healthy := 0
-	for _, t := range targets {
-		if t.State == "healthy" {
-			healthy++
-		}
-	}
+	healthy := healthyOf(targets)
 	if healthy < desired {
 		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
 	}

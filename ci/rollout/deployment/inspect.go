@@ -7,10 +7,10 @@ import (
 
 // inspect reads why tasks stopped and what the service says. Not to be able to is no
 // reason to give up following: it is said, and tried again.
-func (f *follower) inspect() {
+func (f *follower) inspect(d *types.ServiceDeployment) {
 	f.lookAtStopped()
 	f.lookAtService()
-	f.lookAtTargets()
+	f.lookAtTargets(d)
 }
 
 // lookAtStopped counts the tasks of our version that failed, and keeps why. It asks for

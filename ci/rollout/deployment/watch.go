@@ -29,7 +29,7 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		}
 		return nil
 	}
-	f.inspect()
+	f.inspect(d)
 	if f.wanted != nil {
 		return f.end(f.wanted)
 	}
@@ -40,13 +40,15 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 	case f.noRoom != "" && now.Sub(f.noRoomSince) >= f.CapacityPatience:
 		return f.end(verdict.Problemf(NoCapacity, "for %s AWS has not placed a task: %s", f.CapacityPatience, f.noRoom))
 	case f.neverHealthy(d, now):
-		return f.end(verdict.Problemf(RolledBack, "for %s the tasks of the new version have not become healthy: %d of %d%s",
-			f.HealthPatience, f.last.Running, f.last.Requested, prefixed("; ", f.targetsSaid)))
+		return f.end(f.unhealthy("for " + f.HealthPatience.String()))
 	case f.probeFailed(d):
 		return f.end(verdict.Problemf(RolledBack, "the service did not answer %d probes in a row while the new version had traffic, the last time with %v", badProbes, f.probeErr))
 	case f.Deadline > 0 && now.Sub(f.begun) > f.Deadline:
 		problem := verdict.Problemf(Stuck, "not done after %s: status %s, stage %s, %d of %d tasks running",
 			f.Deadline, d.Status, d.LifecycleStage, f.last.Running, f.last.Requested)
+		if healthy, known := f.healthyTasks(); known && healthy < f.last.Requested && starting(d.LifecycleStage) && f.noRoom == "" {
+			problem = f.unhealthy("in the " + f.Deadline.String() + " that it may take")
+		}
 		f.explain(problem)
 		if f.OnTimeout == Leave {
 			return f.published(problem)
@@ -54,6 +56,12 @@ func (f *follower) watch(d *types.ServiceDeployment) *verdict.Problem {
 		return f.end(problem)
 	}
 	return nil
+}
+
+// unhealthy is the problem of tasks that run and do not become healthy.
+func (f *follower) unhealthy(since string) *verdict.Problem {
+	return verdict.Problemf(NeverHealthy, "%s no more than %d of %d tasks of the new version have become healthy, and %d run%s",
+		since, f.mostHealthy, f.last.Requested, f.last.Running, prefixed("; targets: ", f.targetsSaid))
 }
 
 // failedEnough is why a deployment must end whose tasks fail; nil while there is hope.

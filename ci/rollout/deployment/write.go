@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -117,10 +119,9 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		service, err = f.ecs.service(f.ctx, f.Cluster, f.Service)
 	}
 	// That there is no such service yet is an answer too.
-	if !f.mayFollow {
-		if _, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{}, inFlight...); Denied(err) {
-			return verdict.Problemf(FollowDenied, "%v", err)
-		}
+	before, err := f.ecs.deployments(f.ctx, f.Cluster, f.Service, time.Time{})
+	if Denied(err) && !f.mayFollow {
+		return verdict.Problemf(FollowDenied, "%v", err)
 	}
 	if f.Before != nil {
 		return f.afresh()
@@ -130,20 +131,30 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 	}
 	in := *f.Create
 	in.Cluster, in.ServiceName, in.TaskDefinition = aws.String(f.Cluster), aws.String(f.Service), aws.String(f.TaskDefinition)
+	in.ClientToken = aws.String(rand.Text())
 	f.begin()
-	since := f.begun.Add(-appears)
 	for attempt := 1; ; attempt++ {
 		*f.ecs.calls++
-		// The client token makes it safe to repeat.
-		_, err := f.ecs.CreateService(f.ctx, &in)
+		// The client token makes it safe to repeat. It is another one for each creation: with one
+		// that has made a service before, ECS does nothing, also where that was deleted since.
+		out, err := f.ecs.CreateService(f.ctx, &in)
+		awsclock.See(f.clock, out, err)
 		if err == nil {
 			break
 		}
 		if Expired(err) {
 			return f.unable(AWSFailed, fmt.Errorf("create service %s: %w", f.Service, err))
 		}
-		if Refused(err) && !notYet(err) || attempt == createAttempts {
+		if Refused(err) && !notYet(err) && !leaving(err) || attempt == createAttempts {
 			return verdict.Problemf(UpdateFailed, "create service %s: %v", f.Service, err)
+		}
+		if leaving(err) {
+			// What is in the way is an old service that ECS has not forgotten, or one that somebody
+			// made in this moment.
+			if there, err := f.ecs.service(f.ctx, f.Cluster, f.Service); err == nil && aws.ToString(there.Status) == "ACTIVE" {
+				return f.deploy()
+			}
+			f.say("ECS has not forgotten the old service %s yet; it is made again in a moment", f.Service)
 		}
 		f.look()
 		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
@@ -151,7 +162,7 @@ func (f *follower) create(service *types.Service, err error) *verdict.Problem {
 		}
 	}
 	f.outcome.Created = true
-	if problem := f.find(map[string]bool{}, since, nil); problem != nil {
+	if problem := f.find(before, nil); problem != nil {
 		return problem
 	}
 	return f.follow()
@@ -163,6 +174,12 @@ const createAttempts = 24
 // notYet says that ECS does not know a new role yet (pulumi/pulumi-awsx#927).
 func notYet(err error) bool {
 	return containsAny(err.Error(), "unable to assume", "Unable to assume", "service linked role")
+}
+
+// leaving says that a service of the name is in the way. Right after one was deleted, ECS
+// says so for a moment although it describes none (hashicorp/terraform-provider-aws#2283).
+func leaving(err error) bool {
+	return containsAny(err.Error(), "still Draining", "not idempotent")
 }
 
 // Expired says that the credentials are no good any more, rather than not allowed to.
@@ -183,8 +200,8 @@ func Denied(err error) bool {
 // served before it, and what crashes would be started again for ever.
 func (f *follower) undoFirst(why *verdict.Problem) *verdict.Problem {
 	problem := verdict.Problemf(NoRollbackTarget, "%s; it is the first deployment, so there is nothing to roll back to", why.Cause)
-	if why.Code == NoCapacity {
-		problem.Code = NoCapacity
+	if why.Code == NoCapacity || why.Code == NeverHealthy {
+		problem.Code = why.Code
 	}
 	f.explain(problem)
 	if f.Create == nil || f.OnTimeout == Leave {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/smithy-go"
 )
@@ -27,7 +28,7 @@ type Account struct {
 
 // NewAccount returns an empty account.
 func NewAccount(clock *Clock) *Account {
-	c := &cable{faults: map[string][]error{}}
+	c := &cable{clock: clock, faults: map[string][]error{}}
 	a := &Account{
 		ECS: NewECS(clock), Balancing: &Balancing{cable: c}, Scaling: &Scaling{cable: c}, CloudWatch: &CloudWatch{cable: c}, Logs: &Logs{cable: c}, wire: c,
 		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c}, Roles: &Roles{cable: c, clock: clock, all: map[string]*role{}},
@@ -47,11 +48,15 @@ func NewAccount(clock *Clock) *Account {
 	return a
 }
 
+// Now is the time of AWS.
+func (a *Account) Now() time.Time { return a.wire.clock.Now() }
+
 // ErrCut is what a client sees when its program is gone: in truth nothing.
 var ErrCut = errors.New("the program was ended")
 
 // cable is what all calls of an account go over.
 type cable struct {
+	clock  *Clock
 	mu     sync.Mutex
 	calls  []string
 	faults map[string][]error
@@ -115,7 +120,7 @@ func over[T any](c *cable, operation string, effect func() (*T, error)) (*T, err
 	if lost {
 		return nil, ErrCut
 	}
-	return out, err
+	return stamped(out, c.clock.Now()), err
 }
 
 func refuse(code, format string, args ...any) error {

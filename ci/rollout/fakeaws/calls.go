@@ -1,8 +1,10 @@
 package fakeaws
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,8 @@ func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput,
 	for _, name := range in.Services {
 		s := e.find(aws.ToString(in.Cluster), name)
 		switch {
+		case s == nil && e.refusesMissing:
+			return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
 		case s == nil:
 			out.Failures = append(out.Failures, missing(name))
 		case s.stale != nil && e.clock.Now().Sub(s.updated) < e.lag:
@@ -35,7 +39,7 @@ func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput,
 			out.Services = append(out.Services, e.describe(s))
 		}
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
 }
 
 func (e *ECS) describe(s *service) types.Service {
@@ -120,7 +124,7 @@ func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...
 		return nil, err
 	}
 	described := e.describe(s)
-	return &ecs.UpdateServiceOutput{Service: &described}, nil
+	return stamped(&ecs.UpdateServiceOutput{Service: &described}, e.clock.Now()), nil
 }
 
 // LostAnswer is an error after which the call was carried out all the same: the
@@ -162,7 +166,8 @@ func (e *ECS) start(s *service, taskDefinition string) {
 	e.deployments[d.arn] = d
 }
 
-// ListServiceDeployments lists two a page, the newest first.
+// ListServiceDeployments lists 20 a page, or as many as are asked for up to 100. The order is
+// documented nowhere, so that here it is none that anybody could rely on.
 func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeploymentsInput, _ ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,9 +178,17 @@ func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeplo
 	if s == nil {
 		return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
 	}
+	page := int(aws.ToInt32(in.MaxResults))
+	if page > 100 {
+		return nil, &types.InvalidParameterException{Message: aws.String("maxResults must be at most 100.")}
+	}
+	if page == 0 {
+		page = 20
+	}
+	page = min(page, cmp.Or(e.pages, page))
 	now := e.clock.Now()
 	var all []types.ServiceDeploymentBrief
-	for _, d := range slices.Backward(s.order) {
+	for _, d := range s.order {
 		if now.Sub(d.created) < e.lag || len(in.Status) > 0 && !slices.Contains(in.Status, d.status) {
 			continue
 		}
@@ -188,7 +201,9 @@ func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeplo
 		}
 		all = append(all, brief)
 	}
-	const page = 2
+	slices.SortFunc(all, func(a, b types.ServiceDeploymentBrief) int {
+		return cmp.Compare(scattered(*a.ServiceDeploymentArn), scattered(*b.ServiceDeploymentArn))
+	})
 	from := len(aws.ToString(in.NextToken)) * page // a token is as long as pages were read
 	out := &ecs.ListServiceDeploymentsOutput{}
 	if from < len(all) {
@@ -197,7 +212,14 @@ func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeplo
 	if from+page < len(all) {
 		out.NextToken = aws.String(aws.ToString(in.NextToken) + "n")
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
+}
+
+// scattered is a number by which nothing is in the order in which it was made.
+func scattered(text string) uint32 {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(text)) // it never fails
+	return hash.Sum32()
 }
 
 // DescribeServiceDeployments describes deployments by ARN.
@@ -216,7 +238,7 @@ func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServ
 		}
 		out.ServiceDeployments = append(out.ServiceDeployments, e.describeDeployment(d))
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
 }
 
 func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
@@ -224,9 +246,15 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 		ServiceDeploymentArn: aws.String(d.arn), Status: d.status, LifecycleStage: types.ServiceDeploymentLifecycleStage(d.stage),
 		CreatedAt: aws.Time(d.created), Rollback: d.rollback, DeploymentConfiguration: &d.config,
 		TargetServiceRevision: &types.ServiceRevisionSummary{
-			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.healthy(d, e.clock.Now()), PendingTaskCount: e.starting(d),
+			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.inRunning(d, e.clock.Now()), PendingTaskCount: d.service.running(d.target) - e.inRunning(d, e.clock.Now()),
 			RequestedProductionTrafficWeight: aws.Float64(d.weight),
 		},
+	}
+	if c := d.config.DeploymentCircuitBreaker; c != nil && c.Enable {
+		out.DeploymentCircuitBreaker = &types.ServiceDeploymentCircuitBreaker{FailureCount: d.failures, Threshold: threshold(c), Status: types.ServiceDeploymentRollbackMonitorsStatusMonitoring}
+		if d.broken {
+			out.DeploymentCircuitBreaker.Status = types.ServiceDeploymentRollbackMonitorsStatusTriggered
+		}
 	}
 	out.LifecycleHookDetails = d.hookDetails(e.clock.Now(), e.lag)
 	if d.pausing != "" {
@@ -269,7 +297,7 @@ func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServic
 			ContainerImages: []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(image), ImageDigest: aws.String(digest)}},
 		})
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
 }
 
 // StopServiceDeployment rolls a deployment back; without a revision that once completed
@@ -290,7 +318,7 @@ func (e *ECS) StopServiceDeployment(_ context.Context, in *ecs.StopServiceDeploy
 	if d.done() || !e.undo(d, e.clock.Now(), "Stopped by the user", types.ServiceDeploymentStatusStopRequested) {
 		return nil, &types.ConflictException{Message: aws.String("the deployment cannot be rolled back")}
 	}
-	return &ecs.StopServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, nil
+	return stamped(&ecs.StopServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, e.clock.Now()), nil
 }
 
 // ListTasks lists running or stopped tasks of a service; stopped ones vanish after an hour.
@@ -314,7 +342,7 @@ func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ec
 			out.TaskArns = append(out.TaskArns, t.arn)
 		}
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
 }
 
 // DescribeTasks describes tasks by ARN.
@@ -328,7 +356,9 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 	for _, s := range e.services {
 		for _, t := range s.tasks {
 			if slices.Contains(in.Tasks, t.arn) {
-				out.Tasks = append(out.Tasks, describeTask(t))
+				described := describeTask(t)
+				described.HealthStatus = e.ownHealth(t)
+				out.Tasks = append(out.Tasks, described)
 			}
 		}
 	}
@@ -337,7 +367,22 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 			out.Tasks = append(out.Tasks, e.describeAlone(t, e.clock.Now()))
 		}
 	}
-	return out, nil
+	return stamped(out, e.clock.Now()), nil
+}
+
+// ownHealth is what a task's own health check says: UNKNOWN within its start period.
+func (e *ECS) ownHealth(t *task) types.HealthStatus {
+	b, in := e.behaviours[t.revision.taskDefinition], e.clock.Now().Sub(t.launched)
+	switch {
+	case !t.stopped.IsZero():
+		return types.HealthStatusUnknown
+	case b.NeverHealthy && in >= unhealthyAfter:
+		return types.HealthStatusUnhealthy
+	case !b.NeverHealthy && in >= cmp.Or(b.StartAfter, healthyAfter):
+		return types.HealthStatusHealthy
+	default:
+		return types.HealthStatusUnknown
+	}
 }
 
 func describeTask(t *task) types.Task {

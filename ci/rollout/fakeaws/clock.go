@@ -10,8 +10,14 @@ package fakeaws
 
 import (
 	"context"
+	"net/http"
+	"reflect"
 	"sync"
 	"time"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Clock is a clock that stands still until somebody sleeps.
@@ -57,4 +63,44 @@ func (c *Clock) At(after time.Duration, f func()) {
 			f()
 		}
 	})
+}
+
+// Wrong is the clock of a machine that is off by so much at a time of AWS, which may change
+// in the middle of a run.
+func (c *Clock) Wrong(by func(now time.Time) time.Duration) *WrongClock { return &WrongClock{c, by} }
+
+// WrongClock is a clock that is off.
+type WrongClock struct {
+	*Clock
+	by func(time.Time) time.Duration
+}
+
+// Now is what the machine takes for the time.
+func (w *WrongClock) Now() time.Time {
+	now := w.Clock.Now()
+	return now.Add(w.by(now))
+}
+
+// stamp puts the Date of an answer into its metadata, as the SDK does.
+func stamp(metadata *middleware.Metadata, now time.Time) {
+	answer := middleware.DeserializeHandlerFunc(func(context.Context, middleware.DeserializeInput) (out middleware.DeserializeOutput, metadata middleware.Metadata, err error) {
+		header := http.Header{"Date": {now.UTC().Format(http.TimeFormat)}}
+		out.RawResponse = &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusOK, Header: header}}
+		return out, metadata, nil
+	})
+	_, seen, err := (&awsmiddleware.RecordResponseTiming{}).HandleDeserialize(context.Background(), middleware.DeserializeInput{}, answer)
+	if err == nil {
+		*metadata = seen
+	}
+}
+
+// stamped is an answer with its Date. All outputs of the SDK have the same member for it.
+func stamped[T any](out *T, now time.Time) *T {
+	if out == nil {
+		return nil
+	}
+	if field := reflect.ValueOf(out).Elem().FieldByName("ResultMetadata"); field.IsValid() {
+		stamp(field.Addr().Interface().(*middleware.Metadata), now)
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ type deployment struct {
 	failures int32
 	launches int
 	// unlaunched counts tasks that never ran, as "failedTasks" of the API's Deployment does:
-	// it is 0 from the first healthy task on.
+	// it is 0 from the first running task on.
 	unlaunched int32
 	ranOnce    bool
 	// replaced is when each failed task is launched again.
@@ -37,7 +38,9 @@ type deployment struct {
 	// blindAlarms were in ALARM when the deployment began: ECS then ignores alarms.
 	blindAlarms bool
 	triggered   []string
-	noted       bool
+	// broken says that the circuit breaker has tripped.
+	broken bool
+	noted  bool
 	// pauses are the stops at hooks, in the order in which they were reached; pausing is the
 	// stage of the one it stands at.
 	pauses  []*pause
@@ -243,6 +246,15 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 			d.service.event(now, fmt.Sprintf("(service %s) has stopped 1 running tasks: (task %s).", d.service.name, lastPart(t.arn)))
 			continue
 		}
+		if b.NeverHealthy && b.Replaced && now.Sub(t.launched) >= unhealthyAfter {
+			// "Service load balancing" in the developer guide: after the grace period a task that
+			// fails the load balancer's checks is stopped, and replaced.
+			t.stopped = now
+			t.failure = &Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Task failed ELB health checks in (target-group " + d.target.group + ")"}
+			d.failures++
+			d.replaced = append(d.replaced, now.Add(relaunchAfter))
+			continue
+		}
 		alive++
 	}
 	if e.breaker(d, now) {
@@ -257,7 +269,7 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 		return
 	}
 	d.replaced = slices.DeleteFunc(d.replaced, func(at time.Time) bool { return !at.After(now) })
-	d.ranOnce = d.ranOnce || e.healthy(d, now) > 0
+	d.ranOnce = d.ranOnce || e.inRunning(d, now) > 0
 	for alive += int32(len(d.replaced)); alive < d.service.desired; alive++ {
 		if b.CannotLaunch != "" {
 			d.failures++
@@ -293,11 +305,7 @@ func relaunchDelay(b Behaviour, failures int32) time.Duration {
 }
 
 func (e *ECS) healthy(d *deployment, now time.Time) int32 {
-	b := e.behaviours[d.target.taskDefinition]
-	start := b.StartAfter
-	if start == 0 {
-		start = healthyAfter
-	}
+	b, start := e.behaviours[d.target.taskDefinition], e.startOf(d)
 	n := int32(0)
 	for _, t := range d.service.tasks {
 		if t.revision == d.target && t.stopped.IsZero() && now.Sub(t.launched) >= start && !b.NeverHealthy {
@@ -307,15 +315,21 @@ func (e *ECS) healthy(d *deployment, now time.Time) int32 {
 	return n
 }
 
-// starting are the tasks that are launched and not healthy.
-func (e *ECS) starting(d *deployment) int32 {
+// inRunning counts the tasks in the state RUNNING, healthy or not: "runningTaskCount: the
+// number of running tasks for the service revision" (API reference, ServiceRevisionSummary).
+func (e *ECS) inRunning(d *deployment, now time.Time) int32 {
 	n := int32(0)
 	for _, t := range d.service.tasks {
-		if t.revision == d.target && t.stopped.IsZero() {
+		if t.revision == d.target && t.stopped.IsZero() && now.Sub(t.launched) >= min(pulled, e.startOf(d)) {
 			n++
 		}
 	}
-	return n - e.healthy(d, e.clock.Now())
+	return n
+}
+
+// startOf is how long a task of the new version takes to be healthy.
+func (e *ECS) startOf(d *deployment) time.Duration {
+	return cmp.Or(e.behaviours[d.target.taskDefinition].StartAfter, healthyAfter)
 }
 
 // breaker trips by COUNT; a rolling deployment's only, as the API reference has it.
@@ -324,7 +338,14 @@ func (e *ECS) breaker(d *deployment, now time.Time) bool {
 	if c == nil || !c.Enable || d.config.Strategy != types.DeploymentStrategyRolling || d.failures < threshold(c) {
 		return false
 	}
-	return c.Rollback && e.undo(d, now, "Circuit breaker triggered", types.ServiceDeploymentStatusRollbackRequested)
+	d.broken = true
+	if !c.Rollback {
+		// "The rollback option is not in use for the circuit breaker and the service fails":
+		// it is stopped, and nothing is put back (API reference, ServiceDeployment, stoppedAt).
+		d.status, d.finished, d.reason = types.ServiceDeploymentStatusStopped, now, "Service deployment stopped because of: Circuit breaker triggered"
+		return true
+	}
+	return e.undo(d, now, "Circuit breaker triggered", types.ServiceDeploymentStatusRollbackRequested)
 }
 
 func threshold(c *types.DeploymentCircuitBreaker) int32 {

@@ -64,6 +64,9 @@ func list(t *testing.T, fake *fakeaws.ECS) []string {
 			arns = append(arns, *d.ServiceDeploymentArn)
 		}
 		if out.NextToken == nil {
+			// They are numbered as they are made, and come in no order.
+			slices.Sort(arns)
+			slices.Reverse(arns)
 			return arns
 		}
 		in.NextToken = out.NextToken

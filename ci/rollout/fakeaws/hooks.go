@@ -107,7 +107,7 @@ func (e *ECS) ContinueServiceDeployment(_ context.Context, in *ecs.ContinueServi
 			p.Status = types.DeploymentLifecycleHookStatusFailed
 			e.undo(d, e.clock.Now(), "A lifecycle hook was answered with ROLLBACK", types.ServiceDeploymentStatusRollbackRequested)
 		}
-		return &ecs.ContinueServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, nil
+		return stamped(&ecs.ContinueServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, e.clock.Now()), nil
 	}
 	return nil, &types.InvalidParameterException{Message: aws.String("no hook of this id awaits an action")}
 }

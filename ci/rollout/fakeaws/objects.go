@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -30,6 +31,8 @@ type Objects struct {
 type object struct {
 	content []byte
 	etag    string
+	// modified is when it was written.
+	modified time.Time
 }
 
 // Content is what is stored under bucket/key, and whether anything is.
@@ -47,10 +50,18 @@ func (o *Objects) Set(path, content string) {
 	o.set(path, []byte(content))
 }
 
+// now is the time of the store, which is AWS's where it is S3.
+func (o *Objects) now() time.Time {
+	if o.cable == nil {
+		return time.Time{}
+	}
+	return o.cable.clock.Now()
+}
+
 func (o *Objects) set(path string, content []byte) string {
 	o.number++
 	etag := fmt.Sprintf("%q", fmt.Sprint(o.number))
-	o.all[path] = object{content, etag}
+	o.all[path] = object{content, etag, o.now()}
 	return etag
 }
 
@@ -63,7 +74,7 @@ func (o *Objects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(
 		if !exists {
 			return nil, refuse("NoSuchKey", "The specified key does not exist.")
 		}
-		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag)}, nil
+		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag), LastModified: aws.Time(found.modified)}, nil
 	})
 }
 

@@ -210,37 +210,69 @@ func (e *ECS) DeregisterTaskDefinition(_ context.Context, in *ecs.DeregisterTask
 	})
 }
 
-// CreateService makes a service and starts its first deployment. The same client token
-// makes it once; another one of the name is refused while the service is there.
+// CreateService makes a service and starts its first deployment. The same client token makes
+// it once: "the retry succeeds without performing any further actions" ("Ensuring
+// idempotency", API reference), also where the service was deleted since. Another service of
+// the name is refused while one is there and, as users report, for a moment after it
+// (hashicorp/terraform-provider-aws#2283).
 func (e *ECS) CreateService(_ context.Context, in *ecs.CreateServiceInput, _ ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error) {
 	return over(e.wire, "ecs:CreateService", func() (*ecs.CreateServiceOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.advance()
-		cluster := e.registry().clusters[lastPart(aws.ToString(in.Cluster))]
-		if cluster == nil || *cluster.Status != "ACTIVE" {
-			return nil, &types.ClusterNotFoundException{Message: aws.String("Cluster not found.")}
+		err := e.local("CreateService")
+		if err != nil && !isLostAnswer(err) {
+			return nil, err
 		}
-		if d := e.definition(aws.ToString(in.TaskDefinition)); d == nil || d.Status != types.TaskDefinitionStatusActive {
-			return nil, &types.ClientException{Message: aws.String("TaskDefinition not found.")}
+		s, refused := e.createService(in)
+		if refused != nil {
+			return nil, refused
 		}
-		key := *cluster.ClusterName + "/" + *in.ServiceName
-		s := e.services[key]
-		switch {
-		case s != nil && s.status == "DRAINING":
-			return nil, &types.InvalidParameterException{Message: aws.String("Unable to Start a service that is still Draining.")}
-		case s != nil && s.status == "ACTIVE" && aws.ToString(e.registry().created[key].ClientToken) != aws.ToString(in.ClientToken):
-			return nil, &types.InvalidParameterException{Message: aws.String("Creation of service was not idempotent.")}
-		case s == nil || s.status == "INACTIVE":
-			s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount), config: in.DeploymentConfiguration}
-			e.services[key] = s
-			e.registry().created[key] = wire.Replace(in, func(s string) string { return s })
-			e.start(s, *in.TaskDefinition)
+		if err != nil {
+			return nil, err
 		}
 		described := e.describe(s)
 		return &ecs.CreateServiceOutput{Service: &described}, nil
 	})
 }
+
+func (e *ECS) createService(in *ecs.CreateServiceInput) (*service, error) {
+	cluster := e.registry().clusters[lastPart(aws.ToString(in.Cluster))]
+	if cluster == nil || *cluster.Status != "ACTIVE" {
+		return nil, &types.ClusterNotFoundException{Message: aws.String("Cluster not found.")}
+	}
+	if d := e.definition(aws.ToString(in.TaskDefinition)); d == nil || d.Status != types.TaskDefinitionStatusActive {
+		return nil, &types.ClientException{Message: aws.String("TaskDefinition not found.")}
+	}
+	key, token := *cluster.ClusterName+"/"+*in.ServiceName, *cluster.ClusterName+"/"+aws.ToString(in.ClientToken)
+	s, now := e.services[key], e.clock.Now()
+	if s != nil && !s.drained.IsZero() && !now.Before(s.drained) {
+		s.status = "INACTIVE"
+	}
+	switch {
+	case in.ClientToken != nil && e.made[token] != nil:
+		return e.made[token], nil
+	case s != nil && s.status == "DRAINING", s != nil && s.status == "INACTIVE" && now.Sub(s.drained) < lingers:
+		return nil, &types.InvalidParameterException{Message: aws.String("Unable to Start a service that is still Draining.")}
+	case s != nil && s.status == "ACTIVE":
+		return nil, &types.InvalidParameterException{Message: aws.String("Creation of service was not idempotent.")}
+	}
+	for _, d := range e.deployments {
+		if s != nil && d.service == s {
+			delete(e.deployments, d.arn) // a service's history vanishes with it
+		}
+	}
+	s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount), config: in.DeploymentConfiguration}
+	e.services[key] = s
+	e.registry().created[key] = wire.Replace(in, func(s string) string { return s })
+	if in.ClientToken != nil {
+		e.made[token] = s
+	}
+	e.start(s, *in.TaskDefinition)
+	return s, nil
+}
+
+// lingers is how long a service that is INACTIVE still keeps its name here.
+const lingers = 10 * time.Second
 
 // DeleteService stops the tasks and leaves the service as INACTIVE.
 func (e *ECS) DeleteService(_ context.Context, in *ecs.DeleteServiceInput, _ ...func(*ecs.Options)) (*ecs.DeleteServiceOutput, error) {

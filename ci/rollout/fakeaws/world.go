@@ -33,8 +33,9 @@ type Behaviour struct {
 	// Falters is how long after its start a task of no service is unhealthy for a moment; 0
 	// is never.
 	Falters time.Duration
-	// NeverHealthy lets tasks run and never become healthy.
-	NeverHealthy bool
+	// NeverHealthy lets tasks run and never become healthy; with Replaced, ECS stops each after
+	// a while and launches another.
+	NeverHealthy, Replaced bool
 	// Sick lets tasks run, and the load balancer find them unhealthy.
 	Sick bool
 	// Hangs is a lifecycle stage that is never left.
@@ -68,6 +69,12 @@ type ECS struct {
 	calls       []string
 	faults      map[string][]error
 	lag         time.Duration
+	// pages is the most that a page lists; 0 is as many as are asked for. refusesMissing makes
+	// DescribeServices refuse what is not there.
+	pages          int
+	refusesMissing bool
+	// made are the client tokens by which services were made, with the service of each.
+	made map[string]*service
 	// alone are the tasks of no service, tokens those that were launched with a client token.
 	alone  []*alone
 	tokens map[string]*alone
@@ -119,7 +126,7 @@ type task struct {
 func NewECS(clock *Clock) *ECS {
 	return &ECS{
 		clock: clock, services: map[string]*service{}, deployments: map[string]*deployment{}, revisions: map[string]*revision{},
-		behaviours: map[string]Behaviour{}, alarms: map[string]bool{}, faults: map[string][]error{}, tokens: map[string]*alone{},
+		behaviours: map[string]Behaviour{}, alarms: map[string]bool{}, faults: map[string][]error{}, tokens: map[string]*alone{}, made: map[string]*service{},
 	}
 }
 
@@ -188,6 +195,21 @@ func (e *ECS) Lag(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lag = d
+}
+
+// Pages makes every page of a list of deployments as short as n.
+func (e *ECS) Pages(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pages = n
+}
+
+// RefuseMissing makes DescribeServices answer with an error for a service that is not there,
+// as it is announced to do for those that were deleted (API reference, DeleteService).
+func (e *ECS) RefuseMissing() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refusesMissing = true
 }
 
 // Fail makes the next calls of an operation return errors, one after the other; nil

@@ -21,6 +21,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -37,8 +40,8 @@ type Clock interface {
 const (
 	// Lease is how long a lock lasts without being renewed.
 	Lease = 2 * time.Minute
-	// Skew is how far the clocks of two machines may be apart: so much later than its end
-	// is a lock taken over.
+	// Skew is how much later than its end a lock is taken over: by so much may two machines
+	// differ about the store's time, and a renewal be under way.
 	Skew = 30 * time.Second
 )
 
@@ -60,9 +63,11 @@ type Options struct {
 
 // Journal is one service's. It is safe for concurrent use.
 type Journal struct {
-	opts           Options
-	objects        *s3object.Store
-	clock          Clock
+	opts    Options
+	objects *s3object.Store
+	// clock tells the store's time: all that the journal says about time is in it, so that no
+	// two machines need clocks that agree.
+	clock          *awsclock.Clock
 	bucket, prefix string
 
 	mu    sync.Mutex
@@ -72,6 +77,26 @@ type Journal struct {
 	lost  bool
 	// unanswered are writes since the state was read that may have been carried out.
 	unanswered [][]byte
+}
+
+// dated reads the store's time from its answers.
+type dated struct {
+	Objects
+	clock *awsclock.Clock
+}
+
+// GetObject implements Objects.
+func (d dated) GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	out, err := d.Objects.GetObject(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
+}
+
+// PutObject implements Objects.
+func (d dated) PutObject(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	out, err := d.Objects.PutObject(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
 }
 
 // Open makes a journal; it calls nothing.
@@ -89,7 +114,8 @@ func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Proble
 	if prefix != "" {
 		base = prefix + "/" + base
 	}
-	return &Journal{opts: opts, objects: s3object.New(objects, clock, bucket), clock: clock, bucket: bucket, prefix: base}, nil
+	store := awsclock.Apart(clock)
+	return &Journal{opts: opts, objects: s3object.New(dated{objects, store}, store, bucket), clock: store, bucket: bucket, prefix: base}, nil
 }
 
 func (j *Journal) key() string {
@@ -135,7 +161,7 @@ func (j *Journal) read(ctx context.Context) error {
 
 // Held is the holder of the lock other than this journal; nil when it is free or over.
 func (j *Journal) Held(s State) *Holder {
-	if s.Holder == nil || j.clock.Now().After(s.Holder.Until.Add(Skew)) {
+	if s.Holder == nil || j.clock.Server().After(s.Holder.Until.Add(Skew)) {
 		return nil
 	}
 	return s.Holder
@@ -151,26 +177,28 @@ func (j *Journal) Hold(ctx context.Context) error {
 }
 
 func (j *Journal) hold(ctx context.Context) error {
-	now := j.clock.Now()
-	switch {
-	case j.lost:
+	if j.lost {
 		return ErrMoved
-	case j.held && j.state.Holder.Until.Sub(now) > j.opts.Lease/2:
-		return nil
-	case j.held:
-		err := j.swap(ctx, func(s *State) { s.Holder.Until = now.Add(j.opts.Lease) })
-		if err != nil && !errors.Is(err, ErrMoved) && j.clock.Now().Before(j.state.Holder.Until) {
-			return nil // it is still ours; the next look tries again
-		}
-		return err
-	default:
+	}
+	if !j.held {
 		return j.take(ctx, func(*State) {})
 	}
+	// More than a whole lease cannot be left: then this machine's clock was set back.
+	if left := j.state.Holder.Until.Sub(j.clock.Server()); left > j.opts.Lease/2 && left <= j.opts.Lease {
+		return nil
+	}
+	err := j.swap(ctx, func(s *State) { s.Holder.Until = j.until() })
+	if err != nil && !errors.Is(err, ErrMoved) && j.clock.Server().Before(j.state.Holder.Until) {
+		return nil // it is still ours; the next look tries again
+	}
+	return err
 }
+
+// until is when a lease that begins now ends, in the store's time.
+func (j *Journal) until() time.Time { return j.clock.Server().Add(j.opts.Lease).UTC() }
 
 // take takes the lock, and writes something else in the same breath.
 func (j *Journal) take(ctx context.Context, besides func(*State)) error {
-	now := j.clock.Now()
 	if j.Held(j.state) != nil {
 		return ErrMoved // whoever read a lock that holds must look again
 	}
@@ -179,7 +207,7 @@ func (j *Journal) take(ctx context.Context, besides func(*State)) error {
 	}
 	err := j.swap(ctx, func(s *State) {
 		s.Token++
-		s.Holder = &Holder{Name: j.opts.Name, Since: now.UTC(), Until: now.Add(j.opts.Lease).UTC()}
+		s.Holder = &Holder{Name: j.opts.Name, Since: j.clock.Server().UTC(), Until: j.until()}
 		besides(s)
 	})
 	j.held = err == nil
@@ -207,7 +235,7 @@ func (j *Journal) Record(ctx context.Context, run Run) error {
 	write := func(s *State) {
 		run.Token, run.By = s.Token, j.opts.Name
 		s.Run = &run
-		s.Holder.Until = j.clock.Now().Add(j.opts.Lease).UTC()
+		s.Holder.Until = j.until()
 	}
 	switch {
 	case j.lost:
@@ -228,7 +256,7 @@ func (j *Journal) End(ctx context.Context, run Run) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	run.Token, run.By, run.Ended = j.state.Token, j.opts.Name, j.clock.Now().UTC()
+	run.Token, run.By, run.Ended = j.state.Token, j.opts.Name, j.clock.Server().UTC()
 	err := j.swap(ctx, func(s *State) {
 		s.end(run)
 		s.Holder = nil
@@ -319,7 +347,7 @@ func (j *Journal) markKey(environment, digest string) string {
 
 // MarkRan records that the environment has run an image, once.
 func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
-	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Now().UTC()}, "", "  ")
+	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Server().UTC()}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode mark: %w", err)
 	}

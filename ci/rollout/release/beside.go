@@ -63,7 +63,8 @@ func (o *operation) abandoned(d types.ServiceDeployment) bool {
 		}
 		return run.Deployment == aws.ToString(d.ServiceDeploymentArn)
 	}
-	end := o.clock.Now().Add(o.patience())
+	const poll = 5 * time.Second
+	left := o.patience()
 	for looks := 0; ; looks++ {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
@@ -78,9 +79,10 @@ func (o *operation) abandoned(d types.ServiceDeployment) bool {
 		case looks == 2: // whoever is there has recorded it by now
 			o.say("the deployment has ended; waiting until %s records that, or its lock is over as it was lost", past.Run.By)
 		}
-		if !o.clock.Now().Before(end) || o.clock.Sleep(o.ctx, 5*time.Second) != nil {
-			return false // whoever holds the lock is there, and records it
+		if left <= 0 || o.clock.Sleep(o.ctx, poll) != nil {
+			return false // the holder of the lock is there, and records it
 		}
+		left -= poll
 	}
 }
 

@@ -38,6 +38,8 @@ var (
 var (
 	AlarmPreexisting = warning("ALARM_PREEXISTING", "An alarm that should guard the deployment is in ALARM already, so ECS ignores all alarms for this deployment.",
 		"Find out why it rings before deploying; the probes and the task watcher of this run go on guarding")
+	ClockSkew = warning("CLOCK_SKEW", "This machine's clock differs from AWS's by more than five seconds; the verdict does not depend on it.",
+		"Set the clock, such as by chrony or systemd-timesyncd; in a virtual machine that slept, such as Docker Desktop's, start it again")
 	SmokeOff = warning("SMOKE_OFF", "The service was not asked over HTTP, as rollout.smoke is none.",
 		"Set rollout.smoke to an address that this machine reaches")
 	TrialOff = warning("TRIAL_OFF", "No task of the new version was tried before the service was touched, as rollout.trial is false.",
@@ -57,5 +59,5 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, SmokeUnreachable,
-		AlarmPreexisting, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
+		AlarmPreexisting, ClockSkew, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

@@ -86,7 +86,7 @@ func (o *operation) deploy() []*verdict.Problem {
 		}
 	}
 	run := journal.Run{Kind: journal.Deploy, Image: o.plan.Image, ConfigHash: o.plan.ConfigHash, Commit: o.in.Commit,
-		Override: o.in.Override, Started: o.clock.Now().UTC(), Settings: o.settings()}
+		Override: o.in.Override, Started: o.clock.Server().UTC(), Settings: o.settings()}
 	return o.carryOut(run, deployment.Request{})
 }
 

@@ -288,6 +288,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 		if err := o.fence(o.ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
+		begun := o.clock.Server()
 		gone, problem := ensure.Destroy(o.ctx, o.ensureClients(), beating{o}, o.plan, confirm, withLogs)
 		o.result.Changed = len(gone.Deleted) > 0
 		o.stage().Add("deleted", fmt.Sprint(len(gone.Deleted)))
@@ -304,7 +305,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 			}
 		}
 		if o.result.Changed {
-			if err := o.journal.End(o.ctx, journal.Run{Kind: journal.Destroy, Started: o.begun.UTC(), Verdict: journal.Passed}); err != nil {
+			if err := o.journal.End(o.ctx, journal.Run{Kind: journal.Destroy, Started: begun.UTC(), Verdict: journal.Passed}); err != nil {
 				o.stage().Warn(NotRecorded, "%v", err)
 			}
 		}

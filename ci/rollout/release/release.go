@@ -20,9 +20,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -119,7 +121,7 @@ type Result struct {
 type operation struct {
 	ctx     context.Context
 	clients Clients
-	clock   Clock
+	clock   *awsclock.Clock
 	in      Input
 	plan    *rollout.Plan
 	journal *journal.Journal
@@ -128,7 +130,6 @@ type operation struct {
 	state  *ensure.State
 	result *Result
 	lines  []string
-	begun  time.Time
 	// holder is another run that holds the lock, beside which this one acts; nil for none.
 	holder *journal.Holder
 	// told says that the warnings of a look at the account were given.
@@ -143,7 +144,7 @@ func begin(ctx context.Context, clients Clients, clock Clock, in Input) *operati
 	r := in.Config.Rollout
 	in.Journal = cmp.Or(in.Journal, r.Journal, in.Config.Publish.ArtifactRoot)
 	in.Smoke = cmp.Or(in.Smoke, r.Smoke)
-	return &operation{ctx: ctx, clients: clients, clock: clock, in: in, begun: clock.Now(), result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}
+	return &operation{ctx: ctx, clients: clients, clock: awsclock.Of(clock), in: in, result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}
 }
 
 func (o *operation) stage() *verdict.Stage { return &o.result.Stage }
@@ -156,6 +157,9 @@ func (o *operation) done(problems ...*verdict.Problem) *Result {
 		if err := o.journal.Release(ctx); err != nil && !errors.Is(err, journal.ErrMoved) {
 			o.stage().Warn(NotRecorded, "%v", err)
 		}
+	}
+	if wrong := o.clock.Wrong(); wrong != "" {
+		o.stage().Warn(ClockSkew, "%s by the Date of AWS's answers", wrong)
 	}
 	if len(o.lines) > 0 {
 		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Progress", Log: strings.Join(o.lines, "\n")})
@@ -175,7 +179,7 @@ func known(e verdict.Evidence) int {
 }
 
 func (o *operation) say(format string, args ...any) {
-	line := verdict.Line(o.clock.Now().UTC().Format("15:04:05")+" "+fmt.Sprintf(format, args...), 1000)
+	line := verdict.Line(o.clock.Server().UTC().Format("15:04:05")+" "+fmt.Sprintf(format, args...), 1000)
 	o.lines = append(o.lines, line)
 	if o.in.Progress != nil {
 		o.in.Progress(line)
@@ -203,7 +207,7 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 		return problems
 	}
 	o.plan, o.result.Plan = plan, plan
-	who, problem := account.Guard(o.ctx, o.clients.Identity, plan.Account)
+	who, problem := account.Guard(o.ctx, dated{o.clients.Identity, o.clock}, plan.Account)
 	if err := o.ctx.Err(); err != nil {
 		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}
 	}
@@ -219,13 +223,27 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	return nil
 }
 
+// dated is the client of STS, whose answer tells the time of AWS before anything else is asked.
+type dated struct {
+	account.Identity
+	clock *awsclock.Clock
+}
+
+// GetCallerIdentity implements account.Identity.
+func (d dated) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	out, err := d.Identity.GetCallerIdentity(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
+}
+
 // patience is how long another run's lock is waited for.
 func (o *operation) patience() time.Duration { return cmp.Or(o.in.LockWait, journal.Lease+time.Minute) }
 
 // read reads the journal, and waits for another run's lock.
 func (o *operation) read() *verdict.Problem {
 	var told time.Time
-	for end := o.clock.Now().Add(o.patience()); ; {
+	const poll = 10 * time.Second
+	for left := o.patience(); ; left -= poll {
 		past, err := o.journal.Read(o.ctx)
 		if err != nil {
 			return verdict.Problemf(journal.JournalFailed, "%v", err)
@@ -235,15 +253,15 @@ func (o *operation) read() *verdict.Problem {
 		if holder == nil {
 			return nil
 		}
-		if !o.clock.Now().Before(end) {
+		if left <= 0 {
 			return verdict.Problemf(journal.Locked, "%s deploys service %s in %s since %s; its lock lasts until %s unless it is renewed",
 				holder.Name, *o.plan.Service.ServiceName, o.plan.Environment, stamp(holder.Since), stamp(holder.Until))
 		}
 		if !holder.Until.Equal(told) {
 			told = holder.Until
-			o.say("%s holds the lock until %s unless it is renewed; waiting for that, and %s more as clocks differ", holder.Name, stamp(told), journal.Skew)
+			o.say("%s holds the lock until %s unless it is renewed; waiting for that, and %s more", holder.Name, stamp(told), journal.Skew)
 		}
-		if err := o.clock.Sleep(o.ctx, 10*time.Second); err != nil {
+		if err := o.clock.Sleep(o.ctx, poll); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "wait for the lock: %v", err)
 		}
 	}

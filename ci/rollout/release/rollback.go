@@ -285,6 +285,6 @@ func (o *operation) putBack(good journal.Run) []*verdict.Problem {
 	if service := o.state.Service(); good.Settings != nil && service != nil && aws.ToInt32(service.HealthCheckGracePeriodSeconds) != good.Settings.GraceSeconds {
 		update.HealthCheckGracePeriodSeconds = aws.Int32(good.Settings.GraceSeconds)
 	}
-	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Now().UTC(), Settings: good.Settings}
+	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Server().UTC(), Settings: good.Settings}
 	return o.carryOut(run, deployment.Request{Update: update})
 }

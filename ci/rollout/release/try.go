@@ -82,7 +82,7 @@ func (o *operation) trying() (*journal.Run, *journal.Holder, *verdict.Problem) {
 func (o *operation) abortTrial() (problems []*verdict.Problem, done bool) {
 	stopped := 0
 	var seen *journal.Run
-	for end := o.clock.Now().Add(2 * o.plan.Trial.Patience); o.clock.Now().Before(end); {
+	for left := 2 * o.plan.Trial.Patience; left > 0; left -= trialPoll {
 		run, holder, problem := o.trying()
 		switch {
 		case problem != nil:
@@ -225,7 +225,7 @@ const trialPoll = 5 * time.Second
 // awaitTrial waits until another run's trial has ended, one way or the other.
 func (o *operation) awaitTrial() *verdict.Problem {
 	waited := false
-	for end := o.clock.Now().Add(2 * o.plan.Trial.Patience); o.clock.Now().Before(end); {
+	for left := 2 * o.plan.Trial.Patience; left > 0; left -= trialPoll {
 		run, holder, problem := o.trying()
 		if problem != nil {
 			return problem

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -99,7 +100,8 @@ func Run(ctx context.Context, client ECS, clock deployment.Clock, request Reques
 	if request.Poll <= 0 {
 		request.Poll = 5 * time.Second
 	}
-	t := &trial{Request: request, ctx: ctx, ecs: client, clock: clock, begun: clock.Now(), outcome: &Outcome{}}
+	t := &trial{Request: request, ctx: ctx, ecs: client, clock: awsclock.Of(clock), outcome: &Outcome{}}
+	t.begun = t.clock.Now()
 	t.outcome.Problem = t.run()
 	return t.outcome
 }
@@ -109,7 +111,7 @@ type trial struct {
 	Request
 	ctx     context.Context
 	ecs     ECS
-	clock   deployment.Clock
+	clock   *awsclock.Clock
 	outcome *Outcome
 	begun   time.Time
 	// calls counts the launches that ECS was asked for, for the client token.
@@ -197,6 +199,7 @@ func (t *trial) launch() (string, *verdict.Problem) {
 	}
 	// The client token makes it safe to repeat, by the SDK and here.
 	out, err := t.ecs.RunTask(t.ctx, &in)
+	awsclock.See(t.clock, out, err)
 	transient := err != nil && !deployment.Refused(err)
 	switch {
 	case err == nil && len(out.Tasks) > 0:

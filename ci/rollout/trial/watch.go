@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -74,6 +75,7 @@ var errGone = errors.New("ECS knows no such task")
 
 func (t *trial) describe(task string) (*types.Task, error) {
 	out, err := t.ecs.DescribeTasks(t.ctx, &ecs.DescribeTasksInput{Cluster: t.Task.Cluster, Tasks: []string{task}})
+	awsclock.See(t.clock, out, err)
 	if err != nil {
 		return nil, fmt.Errorf("describe task %s: %w", id(task), err)
 	}

@@ -72,6 +72,7 @@ type Server struct {
 
 	services []*service
 	objects  *fakeaws.Objects
+	now      func() time.Time
 	tags     func(task string) map[string]string
 	mu       sync.Mutex
 	faults   map[string][]Fault
@@ -92,7 +93,7 @@ type Request struct {
 
 // New returns a server of an account.
 func New(account *fakeaws.Account) *Server {
-	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects, tags: account.ECS.TagsOf}
+	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects, now: account.Now, tags: account.ECS.TagsOf}
 	s.services = services(account, s.STS)
 	return s
 }
@@ -120,6 +121,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	s.date(w)
 	of, speaks := s.find(r, body)
 	if of == nil && (r.Method == http.MethodGet || r.Method == http.MethodPut) && strings.Count(r.URL.Path, "/") >= 2 {
 		s.serveObject(w, r, body)
@@ -133,6 +135,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	if s.Time != nil {
 		s.Time()
+		s.date(w)
 	}
 	name, tree, err := speaks.read(r, body)
 	if err != nil {
@@ -142,6 +145,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// What was asked and what is answered cross here: w is only written to at the end.
 	answer := s.carry(r, of, speaks, name, tree)
 	answer(w)
+}
+
+// date says when it is, by AWS.
+func (s *Server) date(w http.ResponseWriter) {
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 }
 
 // carry carries a request out and returns what writes its answer.

@@ -1,0 +1,87 @@
+package awsclock_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+)
+
+func refused(date string) error {
+	response := &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{"Date": {date}}}
+	return &smithy.OperationError{Err: &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: response}, Err: errors.New("NoSuchKey")}}
+}
+
+func TestTheTimeIsThatOfTheServer(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, -2 * time.Minute, 2 * time.Minute, time.Hour} {
+		real := fakeaws.NewClock()
+		c := awsclock.Of(real.Wrong(func(time.Time) time.Duration { return by }))
+		assert.Same(t, c, awsclock.Of(c))
+		begun := c.Now()
+		assert.Equal(t, real.Now().Add(by), c.Server(), "nothing has answered")
+		assert.Empty(t, c.Wrong())
+		c.See(middleware.Metadata{}, refused(real.Now().Format(http.TimeFormat)))
+		assert.Equal(t, real.Now(), c.Server())
+		assert.Equal(t, begun, c.Now(), "no time has passed")
+		assert.Contains(t, c.Wrong(), by.Abs().String())
+		store := awsclock.Apart(c)
+		assert.Equal(t, real.Now(), store.Server(), "until the store answers, it goes by AWS")
+		assert.False(t, store.Measured())
+		store.At(real.Now().Add(-time.Hour))
+		assert.Equal(t, real.Now().Add(-time.Hour), store.Server())
+		assert.Equal(t, real.Now(), c.Server(), "and does not change what is known of AWS")
+	}
+}
+
+func TestWhatPassesIsMeasuredThroughAJump(t *testing.T) {
+	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
+		real := fakeaws.NewClock()
+		start := real.Now()
+		c := awsclock.Of(real.Wrong(func(now time.Time) time.Duration {
+			if now.Sub(start) < 30*time.Second {
+				return 2 * time.Minute
+			}
+			return jump
+		}))
+		c.At(real.Now())
+		begun := c.Now()
+		assert.NoError(t, c.Sleep(context.Background(), time.Minute))
+		c.At(real.Now())
+		assert.Equal(t, time.Minute, c.Now().Sub(begun))
+		assert.Equal(t, real.Now(), c.Server())
+		assert.Contains(t, c.Wrong(), "1h0m0s")
+	}
+}
+
+// A Date has whole seconds, and an answer takes time: a clock that is right stays as it is.
+func TestSmallDifferencesAreNone(t *testing.T) {
+	real := fakeaws.NewClock()
+	c := awsclock.Of(real)
+	for _, off := range []time.Duration{-1900 * time.Millisecond, 900 * time.Millisecond} {
+		c.At(real.Now().Add(off))
+		assert.Equal(t, real.Now(), c.Server())
+	}
+	c.See(middleware.Metadata{}, nil)
+	c.See(middleware.Metadata{}, errors.New("connection reset"))
+	c.See(middleware.Metadata{}, refused("yesterday"))
+	awsclock.See(c, (*struct{})(nil), nil)
+	awsclock.See(c, &struct{ ResultMetadata string }{"not metadata"}, nil)
+	assert.Empty(t, c.Wrong())
+	ahead, measured := c.Ahead()
+	assert.Zero(t, ahead)
+	assert.True(t, measured)
+	c.At(real.Now().Add(4 * time.Second))
+	assert.Empty(t, c.Wrong(), "up to five seconds are common")
+	c.At(real.Now().Add(7 * time.Second))
+	assert.Equal(t, "this machine's clock is 7s behind", c.Wrong())
+	assert.Equal(t, "this machine's clock is 1m1s ahead", awsclock.Words(-61*time.Second))
+}
