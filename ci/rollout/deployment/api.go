@@ -66,21 +66,24 @@ func Absent(err error) bool {
 // page is the most that ListServiceDeployments lists at once; 20 is what it does unasked.
 const page = 100
 
-// deployments lists the service's deployments, the newest first: in which order ECS lists
-// them is documented nowhere. A time that is not zero leaves out those of before; it must be
-// one that ECS itself has stamped.
-func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time) ([]types.ServiceDeploymentBrief, error) {
-	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), MaxResults: aws.Int32(page)}
-	if !since.IsZero() {
-		in.CreatedAt = &types.CreatedAt{After: aws.Time(since)}
-	}
+// Lists is what List asks of the client of Amazon ECS.
+type Lists interface {
+	ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error)
+}
+
+// List lists a service's deployments, the newest first: in which order ECS lists them is
+// documented nowhere. It reads all pages; a status leaves all others out.
+func List(ctx context.Context, client Lists, cluster, service string, status ...types.ServiceDeploymentStatus) ([]types.ServiceDeploymentBrief, error) {
+	return list(ctx, client, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), Status: status})
+}
+
+func list(ctx context.Context, client Lists, in *ecs.ListServiceDeploymentsInput) ([]types.ServiceDeploymentBrief, error) {
+	in.MaxResults = aws.Int32(page)
 	var all []types.ServiceDeploymentBrief
 	for {
-		*a.calls++
-		out, err := a.ListServiceDeployments(ctx, in)
-		awsclock.See(a.clock, out, err)
+		out, err := client.ListServiceDeployments(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list deployments of service %s: %w", service, err)
+			return nil, fmt.Errorf("list deployments of service %s: %w", aws.ToString(in.Service), err)
 		}
 		all = append(all, out.ServiceDeployments...)
 		if aws.ToString(out.NextToken) == "" {
@@ -92,6 +95,24 @@ func (a *api) deployments(ctx context.Context, cluster, service string, since ti
 		return aws.ToTime(y.CreatedAt).Compare(aws.ToTime(x.CreatedAt))
 	})
 	return all, nil
+}
+
+// ListServiceDeployments counts and dates each page.
+func (a *api) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+	*a.calls++
+	out, err := a.ECS.ListServiceDeployments(ctx, in, options...)
+	awsclock.See(a.clock, out, err)
+	return out, err
+}
+
+// deployments lists the service's deployments, the newest first. A time that is not zero
+// leaves out those of before; it must be one that ECS itself has stamped.
+func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time) ([]types.ServiceDeploymentBrief, error) {
+	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service)}
+	if !since.IsZero() {
+		in.CreatedAt = &types.CreatedAt{After: aws.Time(since)}
+	}
+	return list(ctx, a, in)
 }
 
 func (a *api) deployment(ctx context.Context, arn string) (*types.ServiceDeployment, error) {

@@ -85,8 +85,8 @@ type follower struct {
 	mostHealthy, mostRunning, tasksHealthy int
 	groupHealthy                           *int
 	tasksChecked                           bool
-	failedTask                string
-	waited                    bool
+	failedTask                             string
+	waited                                 bool
 	// mayFollow says that the credentials were seen to be allowed to follow a deployment.
 	mayFollow bool
 	// endSince is when asking for it first failed, wanted why it is asked for.

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -143,28 +144,22 @@ func (s *State) used(ctx context.Context) (map[string]string, error) {
 	if s.service == nil {
 		return used, nil
 	}
-	in := &ecs.ListServiceDeploymentsInput{Cluster: s.plan.Service.Cluster, Service: s.plan.Service.ServiceName}
+	deployments, err := deployment.List(ctx, s.clients.ECS, aws.ToString(s.plan.Service.Cluster), aws.ToString(s.plan.Service.ServiceName))
+	if err != nil {
+		return nil, err
+	}
 	reasons := map[string]string{} // by service revision
 	good := 0
-	for {
-		out, err := s.clients.ECS.ListServiceDeployments(ctx, in)
-		if err != nil {
-			return nil, fmt.Errorf("list deployments of service %s: %w", *in.Service, err)
-		}
-		for _, d := range out.ServiceDeployments { // the newest first
-			target := aws.ToString(d.TargetServiceRevisionArn)
-			switch d.Status {
-			case types.ServiceDeploymentStatusSuccessful:
-				if good++; good <= 2 && reasons[target] == "" {
-					reasons[target] = rollbackTarget
-				}
-			case types.ServiceDeploymentStatusStopped, types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
-			default:
-				reasons[target] = "a deployment under way uses it"
+	for _, d := range deployments { // the newest first
+		target := aws.ToString(d.TargetServiceRevisionArn)
+		switch d.Status {
+		case types.ServiceDeploymentStatusSuccessful:
+			if good++; good <= 2 && reasons[target] == "" {
+				reasons[target] = rollbackTarget
 			}
-		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" || good >= 2 {
-			break
+		case types.ServiceDeploymentStatusStopped, types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		default:
+			reasons[target] = "a deployment under way uses it"
 		}
 	}
 	for _, r := range s.service.CurrentServiceRevisions {
@@ -173,7 +168,7 @@ func (s *State) used(ctx context.Context) (map[string]string, error) {
 	for chunk := range slices.Chunk(sortedReasons(reasons), 20) { // the most that one call describes
 		out, err := s.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: chunk})
 		if err != nil {
-			return nil, fmt.Errorf("describe revisions of service %s: %w", *in.Service, err)
+			return nil, fmt.Errorf("describe revisions of service %s: %w", aws.ToString(s.plan.Service.ServiceName), err)
 		}
 		for _, r := range out.ServiceRevisions {
 			used[aws.ToString(r.TaskDefinition)] = reasons[aws.ToString(r.ServiceRevisionArn)]

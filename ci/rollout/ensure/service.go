@@ -21,7 +21,7 @@ func (s *State) lookAtService(ctx context.Context) error {
 	out, err := s.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
 		Cluster: want.Cluster, Services: []string{*want.ServiceName}, Include: []types.ServiceField{types.ServiceFieldTags},
 	})
-	if is(err, "ClusterNotFoundException") {
+	if is(err, "ClusterNotFoundException", "ServiceNotFoundException") {
 		return nil
 	}
 	if err != nil {

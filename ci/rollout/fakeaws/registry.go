@@ -263,7 +263,9 @@ func (e *ECS) createService(in *ecs.CreateServiceInput) (*service, error) {
 	}
 	s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount), config: in.DeploymentConfiguration}
 	e.services[key] = s
-	e.registry().created[key] = wire.Replace(in, func(s string) string { return s })
+	kept := wire.Replace(in, func(s string) string { return s })
+	kept.ClientToken = nil // nothing describes it
+	e.registry().created[key] = kept
 	if in.ClientToken != nil {
 		e.made[token] = s
 	}

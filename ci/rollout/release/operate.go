@@ -53,18 +53,18 @@ var unended = []types.ServiceDeploymentStatus{
 func (o *operation) underWay() (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
 	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
 	out, err := o.clients.ECS.DescribeServices(o.ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
-	if err != nil && !noCluster(err) {
+	if err != nil && !noCluster(err) && !deployment.Absent(err) {
 		return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe service %s: %v", name, err)
 	}
 	if err != nil || len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
 		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
 	}
-	list, err := o.clients.ECS.ListServiceDeployments(o.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(name), Status: unended})
+	list, err := deployment.List(o.ctx, o.clients.ECS, cluster, name, unended...)
 	if err != nil {
-		return nil, nil, verdict.Problemf(deployment.AWSFailed, "list deployments of service %s: %v", name, err)
+		return nil, nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
 	}
 	var all []types.ServiceDeployment
-	for _, brief := range list.ServiceDeployments {
+	for _, brief := range list {
 		d, err := o.describe(aws.ToString(brief.ServiceDeploymentArn))
 		if err != nil {
 			return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe deployment: %v", err)

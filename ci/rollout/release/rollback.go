@@ -219,28 +219,24 @@ func (o *operation) lastGood(current string) (*journal.Run, *verdict.Problem) {
 // another task definition than the one that runs.
 func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Problem) {
 	left := o.past.Left()
-	in := &ecs.ListServiceDeploymentsInput{Cluster: o.plan.Service.Cluster, Service: o.plan.Service.ServiceName,
-		Status: []types.ServiceDeploymentStatus{types.ServiceDeploymentStatusSuccessful}}
-	for {
-		out, err := o.clients.ECS.ListServiceDeployments(o.ctx, in)
-		if err != nil {
-			return nil, verdict.Problemf(deployment.AWSFailed, "list deployments: %v", err)
+	name := *o.plan.Service.ServiceName
+	all, err := deployment.List(o.ctx, o.clients.ECS, *o.plan.Service.Cluster, name, types.ServiceDeploymentStatusSuccessful)
+	if err != nil {
+		return nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
+	}
+	for _, brief := range all {
+		revision, problem := o.revision(aws.ToString(brief.TargetServiceRevisionArn))
+		if problem != nil {
+			return nil, problem
 		}
-		for _, brief := range out.ServiceDeployments {
-			revisions, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{aws.ToString(brief.TargetServiceRevisionArn)}})
-			if err != nil {
-				return nil, verdict.Problemf(deployment.AWSFailed, "describe revision: %v", err)
-			}
-			for _, r := range revisions.ServiceRevisions {
-				if definition := aws.ToString(r.TaskDefinition); definition != current && !left[definition] {
-					return &journal.Run{TaskDefinition: definition, Image: imageOf(r)}, nil
-				}
-			}
+		if revision == nil {
+			continue
 		}
-		if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
-			return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows a release of service %s but the one that runs", *in.Service)
+		if definition := aws.ToString(revision.TaskDefinition); definition != current && !left[definition] {
+			return &journal.Run{TaskDefinition: definition, Image: imageOf(*revision)}, nil
 		}
 	}
+	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows a release of service %s but the one that runs", name)
 }
 
 func imageOf(r types.ServiceRevision) string {

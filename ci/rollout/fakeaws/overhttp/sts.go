@@ -120,6 +120,13 @@ func (s *STS) End(keys ...string) {
 	}
 }
 
+// Last makes all sessions from now on last so long.
+func (s *STS) Last(lifetime time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Lifetime = lifetime
+}
+
 // Sessions is how many sessions were given out.
 func (s *STS) Sessions() int {
 	s.mu.Lock()
