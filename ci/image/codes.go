@@ -56,6 +56,8 @@ var (
 		"Use a base image without them; in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
 	CodeWorldWritable = failure("WORLD_WRITABLE", "Everybody may write to files of the image.",
 		"Correct the modes in the source or in the base image")
+	CodeHidden = failure("VOLUME_HIDES_CODE", "A volume is mounted over code of the image, which the application then does not find.",
+		"Set image.volumes (and rollout.volumes) to directories that hold only what the application writes, such as /app/var; [] for none")
 	CodeBuildTool = failure("BUILD_TOOL_LEFT", "Installers, compilers or what they cached are left in the image.",
 		"Remove them from the serving requirements, or use a base image without them")
 	CodeTooLarge = failure("IMAGE_TOO_LARGE", "The compressed layers exceed the budget.",
@@ -105,6 +107,9 @@ var (
 	WarnRootWritable = verdict.Code{Name: "ROOT_WRITABLE", Stage: verdict.Image,
 		Meaning: "The application was not run with a read-only root file system: the kernel or the container refused the rule.",
 		Remedy:  "Use an engine whose kernel has Landlock (Linux 5.19 and later) switched on, and whose containers may use it, as the stock one's may"}
+	WarnHidden = verdict.Code{Name: "VOLUME_HIDES_FILES", Stage: verdict.Image,
+		Meaning: "A volume is mounted over files of the image: Compose copies them into a new volume once, and on ECS they are not seen.",
+		Remedy:  "Keep files that the application reads outside of image.volumes and rollout.volumes"}
 	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
 		Meaning: "The source's own Dockerfile leaves installers, compilers or what they cached in the image.",
 		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
@@ -121,10 +126,10 @@ func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
 		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeWrongPlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
-		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeBuildTool,
+		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeHidden, CodeBuildTool,
 		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnTools, WarnNoPage, WarnProof,
+		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnNoPage, WarnProof,
 	}, probe.Codes()...)
 }

@@ -292,6 +292,7 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 		}, image.CodeTooLarge, "at most 1"},
 		"setuid files":   {func(w *world) { w.findings["setuid"] = []string{"/bin/su"} }, image.CodeSetuid, "/bin/su"},
 		"writable files": {func(w *world) { w.findings["writable"] = []string{"/a", "/b", "/c", "/d", "/e", "/f"} }, image.CodeWorldWritable, "and 1 more"},
+		"hidden code":    {func(w *world) { w.findings["hidden_code"] = []string{"/app/data/load.py"} }, image.CodeHidden, "/app/data/load.py"},
 		"pip":            {func(w *world) { w.findings["modules"] = []string{"pip"} }, image.CodeBuildTool, "pip"},
 		"a cache":        {func(w *world) { w.findings["caches"] = []string{"/root/.cache"} }, image.CodeBuildTool, "/root/.cache"},
 		"a key":          {func(w *world) { w.findings["secrets"] = []string{"/app/.env"} }, image.CodeSecret, "/app/.env"},
@@ -359,6 +360,18 @@ func TestWarnings(t *testing.T) {
 	}
 	assert.Equal(t, []string{image.WarnUnlocked.Name, image.WarnNotScored.Name, image.WarnLogs.Name, image.WarnNoPage.Name}, codes)
 	assert.Contains(t, w.engine.Queries(), `"uv","pip","install","-r","requirements/serve.lock"`)
+}
+
+func TestFilesThatAVolumeHidesAreWarnedOf(t *testing.T) {
+	w := newWorld(t)
+	w.in.Config.Rollout.Volumes = []config.Volume{{Path: "/srv/shared", FileSystem: "fs-0123456789abcdef0"}, {Path: "/app/data", FileSystem: "fs-0123456789abcdef0"}}
+	w.findings["hidden_files"] = []string{"/app/data/seed.csv"}
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	require.Len(t, r.Stage.Warnings, 1)
+	assert.Equal(t, image.WarnHidden.Name, r.Stage.Warnings[0].Code)
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "/app/data/seed.csv")
+	assert.Contains(t, w.engine.Queries(), `"/app/data","/app/logs","/srv/shared","--"`, "each path once, also those of the rollout")
 }
 
 func TestPackagesArePruned(t *testing.T) {

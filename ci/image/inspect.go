@@ -27,6 +27,9 @@ type findings struct {
 	Tools     []string `json:"tools"`
 	Modules   []string `json:"modules"`
 	Caches    []string `json:"caches"`
+	// HiddenCode and HiddenFiles are below a volume, which hides them when the image runs.
+	HiddenCode  []string `json:"hidden_code"`
+	HiddenFiles []string `json:"hidden_files"`
 	// Imports are the modules that were to import: "ok", "absent", or the error.
 	Imports map[string]string `json:"imports"`
 	Error   string            `json:"error"`
@@ -36,7 +39,7 @@ type findings struct {
 // because only there every file is seen as it will be.
 func (s *session) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
 	out, err := s.python(image.WithUser("0"), "inspect.py", inspectScript,
-		append([]string{s.appDir, strconv.Itoa(s.in.Config.Image.User)}, s.imports()...)...).Stdout(ctx)
+		slices.Concat([]string{s.appDir, strconv.Itoa(s.in.Config.Image.User)}, s.volumes(), []string{"--"}, s.imports())...).Stdout(ctx)
 	if err != nil {
 		return []*verdict.Problem{s.engineProblem(ctx, CodeBaseUnfit, "look through the image", err)}
 	}
@@ -45,6 +48,17 @@ func (s *session) inspect(ctx context.Context, image *dagger.Container, b *built
 		return []*verdict.Problem{verdict.Problemf(CodeEngineFailed, "read what was found in the image: %v", err)}
 	}
 	return s.judgeFiles(f, b)
+}
+
+// volumes are the paths that something is mounted at when the image runs, here or on ECS.
+func (s *session) volumes() []string {
+	all := slices.Clone(s.in.Config.Image.Volumes)
+	for _, volume := range s.in.Config.Rollout.Volumes {
+		if !slices.Contains(all, volume.Path) {
+			all = append(all, volume.Path)
+		}
+	}
+	return all
 }
 
 func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
@@ -59,6 +73,10 @@ func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
 	}
 	find(CodeSetuid, "setuid or setgid files", f.Setuid)
 	find(CodeWorldWritable, "world-writable files", f.Writable)
+	find(CodeHidden, "code that a volume hides", f.HiddenCode)
+	if len(f.HiddenFiles) > 0 {
+		s.stage.Warn(WarnHidden, "%s", some(f.HiddenFiles, 5))
+	}
 	tools := slices.Concat(f.Tools, f.Modules, f.Caches)
 	if s.in.Config.Image.Dockerfile == "" {
 		find(CodeBuildTool, "installers, compilers and caches", tools)

@@ -1,8 +1,8 @@
 """Look through a finished image for what must not be in it. Prints one JSON object.
 
-usage: inspect.py APPLICATION UID MODULE...
+usage: inspect.py APPLICATION UID [VOLUME...] -- MODULE...
 
-The modules are imported by the application's interpreter, as its user, one after the other.
+What is below a volume is not seen when the image runs with it. The modules are imported by the application's interpreter, as its user, one after the other.
 """
 
 import json
@@ -24,6 +24,7 @@ HISTORY = {".bash_history", ".python_history", ".ash_history", ".sh_history", ".
 SECRET_NAMES = re.compile(
     r"^(\.env(\..+)?|id_(rsa|dsa|ecdsa|ed25519)|.*\.(p12|pfx|kdbx)|\.netrc|\.pypirc|credentials)$"
 )
+CODE = (".py", ".pyc", ".pyd", ".so")
 PRIVATE_KEY = b"-----BEGIN "
 
 
@@ -87,6 +88,8 @@ def machine(program: str) -> str:
 
 def main() -> None:
     application, uid = sys.argv[1], int(sys.argv[2])
+    end = sys.argv.index("--")
+    volumes = tuple(volume.rstrip("/") + "/" for volume in sys.argv[3:end])
     found: dict[str, Any] = {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "platform": machine(sys.executable),
@@ -94,6 +97,8 @@ def main() -> None:
         "writable": [],
         "secrets": [],
         "leftovers": [],
+        "hidden_code": [],
+        "hidden_files": [],
     }
     device = os.lstat("/").st_dev
     for directory, names, files in os.walk("/"):
@@ -118,6 +123,11 @@ def main() -> None:
                 found["setuid"].append(path)
             if info.st_mode & 0o002:
                 found["writable"].append(path)
+            if path.startswith(volumes):
+                if name.endswith(CODE):
+                    found["hidden_code"].append(path)
+                elif info.st_size and not name.startswith("."):
+                    found["hidden_files"].append(path)
             if name in HISTORY:
                 found["leftovers"].append(path)
             if path.startswith(application + "/"):
@@ -136,8 +146,8 @@ def main() -> None:
     found["modules"] = ran.stdout.split()
     found["error"] = ran.stderr[-2000:] if ran.returncode else ""
     found["user"] = uid
-    found["imports"] = imported(sys.argv[3:], application, uid)
-    for key in ("setuid", "writable", "secrets", "leftovers"):
+    found["imports"] = imported(sys.argv[end + 1 :], application, uid)
+    for key in ("setuid", "writable", "secrets", "leftovers", "hidden_code", "hidden_files"):
         found[key].sort()
     json.dump(found, sys.stdout)
 
