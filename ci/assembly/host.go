@@ -20,7 +20,6 @@ type Host struct {
 	Backend pipeline.Backend
 
 	runner *native.Runner
-	work   string
 }
 
 // OnHost makes a pipeline of the source directory at path. What runs prints to log.
@@ -30,15 +29,15 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 		return nil, fmt.Errorf("open --source: %w", err)
 	}
 	source := native.Source(path)
-	work, err := os.MkdirTemp("", "openstack-rca-")
-	if err != nil {
-		return nil, fmt.Errorf("make work directory: %w", err)
-	}
 	r, err := native.New(native.Options{Log: log})
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(work))
+		return nil, err
 	}
-	host := &Host{runner: r, work: work}
+	work, err := r.WorkDir()
+	if err != nil {
+		return nil, errors.Join(err, r.Close(context.Background()))
+	}
+	host := &Host{runner: r}
 	host.Backend = pipeline.Backend{Runner: r, Source: source, WorkDir: work}
 	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
 	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
@@ -73,8 +72,11 @@ func checkDir(path string) error {
 func (h *Host) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return errors.Join(h.runner.Close(ctx), os.RemoveAll(h.work))
+	return h.runner.Close(ctx)
 }
+
+// Hurry ends what is told to end at once: somebody has interrupted the run a second time.
+func (h *Host) Hurry() { h.runner.Hurry() }
 
 // TargetFromEnvironment reads where to publish from the variables that the pipeline
 // document names. The sandbox does not use it.

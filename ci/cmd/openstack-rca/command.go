@@ -108,11 +108,12 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 }
 
 // with opens the host's backend for the duration of use.
-func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
+func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error) (err error) {
 	host, err := assembly.OnHost(in.source, in.stderr)
 	if err != nil {
 		return err
 	}
+	defer onHurry(ctx, host.Hurry)()
 	defer func() {
 		if closed := host.Close(); closed != nil && err == nil {
 			err = closed
@@ -135,7 +136,7 @@ func (in *invocation) with(use func(pipeline.Backend) error) (err error) {
 }
 
 func (in *invocation) run(ctx context.Context, stages ...string) error {
-	return in.with(func(backend pipeline.Backend) error {
+	return in.with(ctx, func(backend pipeline.Backend) error {
 		in.opts.Stages = stages
 		return in.show(pipeline.Run(ctx, backend, in.opts).Run)
 	})
@@ -160,7 +161,7 @@ func (in *invocation) show(run *verdict.Run) error {
 }
 
 func (in *invocation) plan(ctx context.Context) error {
-	return in.with(func(backend pipeline.Backend) error {
+	return in.with(ctx, func(backend pipeline.Backend) error {
 		plan := pipeline.Explain(ctx, backend, in.opts)
 		fmt.Fprint(in.stdout, plan.Markdown())
 		if failure := plan.Failure(); failure != "" {
@@ -179,7 +180,7 @@ func (in *invocation) plan(ctx context.Context) error {
 }
 
 func (in *invocation) doctor(ctx context.Context) error {
-	return in.with(func(backend pipeline.Backend) error {
+	return in.with(ctx, func(backend pipeline.Backend) error {
 		fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
 		return nil
 	})

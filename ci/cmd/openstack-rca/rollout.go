@@ -70,7 +70,7 @@ func (in *invocation) progress() {
 
 func (in *invocation) operate(ctx context.Context, operation string) error {
 	in.progress()
-	return in.with(func(backend pipeline.Backend) error {
+	return in.with(ctx, func(backend pipeline.Backend) error {
 		return in.show(pipeline.Operate(ctx, backend, in.opts, operation))
 	})
 }

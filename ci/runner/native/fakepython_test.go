@@ -155,7 +155,8 @@ func fakeLaunch(file string) int {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	closed := make(chan struct{})
-	if spec.WatchStdin {
+	// A stubborn one does not end its command when it is told to.
+	if spec.WatchStdin && !slices.Contains(spec.Args, "stubborn") {
 		go func() {
 			// However the input ends, it ends.
 			_, _ = io.Copy(io.Discard, os.Stdin)

@@ -49,6 +49,11 @@ type Runner struct {
 	log  *lineLog
 	// temp holds scratch directories and the outputs of steps until Close.
 	temp string
+	// alive is the lock that keeps temp from being taken for that of a killed process.
+	alive io.Closer
+	// hurry is closed when commands get no more time to end.
+	hurry    chan struct{}
+	hurrying sync.Once
 
 	mu           sync.Mutex
 	warnings     []runner.Warning
@@ -97,16 +102,13 @@ func New(opts Options) (*Runner, error) {
 			return nil, fmt.Errorf("make cache directory: %w", err)
 		}
 	}
-	temp, err := os.MkdirTemp("", "openstack-rca-")
+	temp, lock, err := makeTemp()
 	if err != nil {
-		return nil, fmt.Errorf("make temporary directory: %w", err)
+		return nil, err
 	}
-	// On macOS the temporary directory is behind a link, which commands would see.
-	if temp, err = filepath.EvalSymlinks(temp); err != nil {
-		return nil, fmt.Errorf("make temporary directory: %w", err)
-	}
+	adopt()
 	r := &Runner{
-		opts: opts, temp: temp, log: &lineLog{w: opts.Log},
+		opts: opts, temp: temp, alive: lock, hurry: make(chan struct{}), log: &lineLog{w: opts.Log},
 		interpreters: map[string]*interpreter{}, ports: map[int]bool{},
 	}
 	return r, nil
@@ -168,7 +170,20 @@ func (r *Runner) Close(ctx context.Context) error {
 		errs = append(errs, r.installer.lock.Close())
 		r.installer = nil
 	}
-	return errors.Join(append(errs, removeAll(r.temp))...)
+	return errors.Join(append(errs, removeAll(r.temp), r.alive.Close())...)
+}
+
+// Hurry ends commands that are told to end, now or later, at once and by force. It does not
+// tell them to end: that is for the context and for Close.
+func (r *Runner) Hurry() { r.hurrying.Do(func() { close(r.hurry) }) }
+
+// WorkDir makes a directory that lasts until Close, for the caller's own files.
+func (r *Runner) WorkDir() (string, error) {
+	dir, err := os.MkdirTemp(r.temp, "files-")
+	if err != nil {
+		return "", fmt.Errorf("make work directory: %w", err)
+	}
+	return dir, nil
 }
 
 // scratch makes a directory for one command: work, home and tmp are below it.

@@ -12,10 +12,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,6 +222,16 @@ func TestACommandThatKillsItsLauncherIsKilled(t *testing.T) {
 		assert.Equal(t, c.code, result.ExitCode, sentence)
 		assert.False(t, result.Started.IsZero(), sentence)
 	}
+	if _, err := exec.LookPath("setsid"); err == nil && runtime.GOOS == "linux" {
+		step := sh(`setsid sh -c 'sleep 600 & echo $! > left; wait' & until test -s left; do sleep 0.01; done; cp left "$DIR"; kill -9 $PPID`)
+		step.Vars = map[string]string{"DIR": t.TempDir()}
+		run(t, r, step)
+		content, err := os.ReadFile(filepath.Join(step.Vars["DIR"], "left"))
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+		require.NoError(t, err)
+		assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "what it had started in another session has ended with it")
+	}
 	assert.Equal(t, 3, run(t, r, sh(forged+"exit 3")).ExitCode, "the launcher's own result replaces a forged one")
 }
 
@@ -397,6 +411,11 @@ func TestStepsAtTheSameTimeHaveEnvironmentsOfTheirOwn(t *testing.T) {
 	third := sh(`echo "${PATH%%:*}"`)
 	assert.Contains(t, used, strings.TrimSpace(run(t, open(t, opts), third).Stdout), "those are used again")
 }
+
+type writerFunc func(line string)
+
+// Write implements io.Writer.
+func (f writerFunc) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }
 
 // changing are the ways to change an environment, with the path that is named.
 var changing = map[string]struct{ script, names string }{
@@ -806,6 +825,52 @@ func TestServices(t *testing.T) {
 		require.ErrorAs(t, err, &failed)
 		assert.Contains(t, failed.Logs, "no database")
 	})
+}
+
+func TestAnInterruptedCommandCanBeHurried(t *testing.T) {
+	opts := options(t)
+	opts.Grace = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	opts.Log = writerFunc(func(string) { cancel() })
+	r := open(t, opts)
+	step := sh("echo begun; while kill -0 $PPID; do sleep 0.01; done")
+	step.Args = append(step.Args, "stubborn")
+	context.AfterFunc(ctx, func() { r.Hurry(); r.Hurry() })
+	_, err := r.Run(ctx, step)
+	require.ErrorIs(t, err, context.Canceled, "in much less than the hour that the command may take to end")
+}
+
+func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	make := func(name string, age time.Duration, locked bool) string {
+		dir := filepath.Join(temp, name)
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "step", "work"), 0o700))
+		if locked {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "lock"), nil, 0o600))
+		}
+		then := time.Now().Add(-age)
+		require.NoError(t, os.Chtimes(dir, then, then))
+		return dir
+	}
+	dead := make("openstack-rca-dead", 0, true)
+	old := make("openstack-rca-old", 48*time.Hour, false)
+	young := make("openstack-rca-young", time.Hour, false)
+	other := make("other", 48*time.Hour, true)
+	target := make("target", 48*time.Hour, true)
+	require.NoError(t, os.Symlink(target, filepath.Join(temp, "openstack-rca-link")))
+	living := open(t, options(t))
+	work, err := living.WorkDir()
+	require.NoError(t, err)
+
+	open(t, options(t))
+	for _, dir := range []string{dead, old} {
+		assert.NoDirExists(t, dir)
+	}
+	for _, dir := range []string{young, other, target, work} {
+		assert.DirExists(t, dir)
+	}
 }
 
 func TestCloseRemovesScratchEvenIfItWasLocked(t *testing.T) {

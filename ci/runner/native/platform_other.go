@@ -19,4 +19,6 @@ func signalOf(error) int { return 0 }
 
 func tryLock(string) (io.Closer, error) { return nil, errors.ErrUnsupported }
 
+func isOurs(fs.FileInfo) bool { return false }
+
 func identity(fs.FileInfo) string { return "" }

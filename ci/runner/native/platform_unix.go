@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
@@ -16,6 +17,12 @@ const supported = true
 // ownGroup keeps Ctrl-C at a terminal from reaching the launcher before we have decided
 // how to end it.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// isOurs says whether a file belongs to the user that this process runs as.
+func isOurs(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
+}
 
 // signalOf is the signal that ended a process, 0 for none.
 func signalOf(err error) int {

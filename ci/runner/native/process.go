@@ -26,6 +26,7 @@ type process struct {
 	cmd    *exec.Cmd
 	result string
 	grace  time.Duration
+	hurry  <-chan struct{}
 	// input is the launcher's: it ends the command when this is closed, which the
 	// system does for us should this process die.
 	input   io.Closer
@@ -83,9 +84,12 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
-	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, input: input, done: make(chan struct{}), started: time.Now().UTC()}
+	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, hurry: r.hurry, input: input, done: make(chan struct{}), started: time.Now().UTC()}
 	go func() {
 		p.err = cmd.Wait()
+		if p.err != nil {
+			endOrphans()
+		}
 		close(p.done)
 	}()
 	return p, nil
@@ -101,6 +105,7 @@ func (p *process) stop() error {
 	case <-p.done:
 		return nil
 	case <-limit.C:
+	case <-p.hurry:
 	}
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill launcher: %w", err)

@@ -1,0 +1,65 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	tempPrefix = "openstack-rca-"
+	// lockFile is held by the process that a temporary directory belongs to.
+	lockFile = "lock"
+)
+
+// makeTemp makes the temporary directory of a runner, with the lock that says that it lives,
+// and removes those of runners that were killed.
+func makeTemp() (dir string, lock io.Closer, err error) {
+	removeStale(os.TempDir())
+	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
+		return "", nil, fmt.Errorf("make temporary directory: %w", err)
+	}
+	// On macOS the temporary directory is behind a link, which commands would see.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", nil, fmt.Errorf("make temporary directory: %w", err)
+	}
+	// Nobody finds the lock before it is held.
+	lock, err = tryLock(filepath.Join(dir, lockFile+".new"))
+	if err == nil {
+		err = os.Rename(filepath.Join(dir, lockFile+".new"), filepath.Join(dir, lockFile))
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("make temporary directory: %w", errors.Join(err, os.RemoveAll(dir)))
+	}
+	return dir, lock, nil
+}
+
+// removeStale removes our temporary directories below parent whose process was killed. The
+// lock tells, not a process's number: that may be another's by now, or of another container.
+func removeStale(parent string) {
+	// The pattern is valid.
+	dirs, _ := filepath.Glob(filepath.Join(parent, tempPrefix+"*"))
+	for _, dir := range dirs {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || !isOurs(info) {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(dir, lockFile)); errors.Is(err, fs.ErrNotExist) {
+			// It is being made now, or was made by something that holds no lock.
+			if time.Since(info.ModTime()) < abandoned {
+				continue
+			}
+		}
+		lock, err := tryLock(filepath.Join(dir, lockFile))
+		if err != nil {
+			continue
+		}
+		// What cannot be removed now is tried again by the next run.
+		_ = removeAll(dir)
+		_ = lock.Close()
+	}
+}
