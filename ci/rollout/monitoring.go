@@ -37,6 +37,11 @@ func (s *settings) rollbackAlarms() []string {
 
 // alarms are made before the service that refers to them. During a deployment both
 // target groups serve, so each alarm sees the load balancer as a whole or both groups.
+//
+// Metrics arrive a minute or two late, and not together. A sum takes a missing value for 0, so
+// that its newest points may be wrong: an alarm on one demands fewer points than it looks at.
+// With FILL and as many points as periods it can stay in OK whatever happens ("Using metric
+// math", CloudWatch user guide).
 func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
 	balancer := []types.Dimension{dimension("LoadBalancer", Dimension("load-balancer", s.names.loadBalancer))}
 	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.", s.tuning.Errors5xx, 3, 2)
@@ -47,13 +52,13 @@ func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
 	latency.Namespace, latency.MetricName, latency.Dimensions = aws.String(balancerSpace), aws.String(latencyMetric), balancer
 	latency.ExtendedStatistic, latency.Period = aws.String("p95"), aws.Int32(minute)
 
-	unhealthy := s.alarm(s.names.alarmUnhealthy, "Tasks fail the load balancer's health check.", 1, 3, 3)
+	unhealthy := s.alarm(s.names.alarmUnhealthy, "Tasks fail the load balancer's health check.", 1, 5, 3)
 	unhealthy.Metrics = []types.MetricDataQuery{
-		expression("unhealthy", "FILL(blue, 0) + FILL(green, 0)", "unhealthy targets"),
+		expression("unhealthy", "blue + green", "unhealthy targets"),
 		s.unhealthyIn("blue", s.names.blue, balancer), s.unhealthyIn("green", s.names.green, balancer),
 	}
 
-	missing := s.alarm(s.names.alarmRunning, "Fewer tasks run than the service should have.", 1, 5, 5)
+	missing := s.alarm(s.names.alarmRunning, "Fewer tasks run than the service should have.", 1, 7, 5)
 	missing.Metrics = []types.MetricDataQuery{
 		expression("missing", "desired - running", "missing tasks"),
 		s.insights("desired", "DesiredTaskCount"), s.insights("running", "RunningTaskCount"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,8 +58,16 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 			_, err := s.clients.CloudWatch.PutMetricAlarm(ctx, resolve(s, want))
 			return err
 		}
-		if have.StateValue == types.StateValueAlarm {
+		if have.StateValue == types.StateValueAlarm && s.guards(*want.AlarmName) {
 			s.alarmed = append(s.alarmed, *want.AlarmName)
+		}
+		if s.blind && reads(want, "ECS/ContainerInsights") {
+			// It would take the lack of data for a lack of tasks, and ring without an end.
+			i.Note = "left out: the cluster is somebody else's and has no Container Insights, so there is nothing to watch"
+			if exists {
+				i.Note = "it can never have data: the cluster is somebody else's and has no Container Insights; delete it, or have them enabled"
+			}
+			continue
 		}
 		if !exists {
 			i.Action = Create
@@ -75,16 +84,34 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 	return nil
 }
 
+// guards says that a deployment of the service is rolled back by an alarm.
+func (s *State) guards(alarm string) bool {
+	c := s.plan.Service.DeploymentConfiguration
+	return c != nil && c.Alarms != nil && slices.Contains(c.Alarms.AlarmNames, alarm)
+}
+
+// reads says that an alarm watches metrics of a namespace.
+func reads(alarm *cloudwatch.PutMetricAlarmInput, namespace string) bool {
+	return aws.ToString(alarm.Namespace) == namespace || slices.ContainsFunc(alarm.Metrics, func(q types.MetricDataQuery) bool {
+		return q.MetricStat != nil && q.MetricStat.Metric != nil && aws.ToString(q.MetricStat.Metric.Namespace) == namespace
+	})
+}
+
 // lookAtDashboard knows by the text that the plan writes into it whose it is.
 func (s *State) lookAtDashboard(ctx context.Context) error {
 	want := s.plan.Dashboard
 	i := s.add("dashboard", *want.DashboardName)
 	i.write = func(ctx context.Context) error {
 		out, err := s.clients.CloudWatch.PutDashboard(ctx, resolve(s, want))
-		if err == nil && len(out.DashboardValidationMessages) > 0 {
-			err = fmt.Errorf("CloudWatch finds fault with it: %s", aws.ToString(out.DashboardValidationMessages[0].Message))
+		if err != nil {
+			return err
 		}
-		return err
+		// With warnings alone "the input was valid enough for the dashboard to be created or
+		// modified"; errors come as an error (API reference, PutDashboard).
+		for _, m := range out.DashboardValidationMessages {
+			s.remarks = append(s.remarks, strings.TrimSpace(fmt.Sprintf("dashboard %s: %s %s", *want.DashboardName, aws.ToString(m.DataPath), aws.ToString(m.Message))))
+		}
+		return nil
 	}
 	have, err := s.dashboard(ctx)
 	switch {

@@ -3,6 +3,7 @@ package ensure
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
@@ -58,6 +59,9 @@ func (s *State) lookAtCluster(ctx context.Context) error {
 	}
 	i.differs(compare(wire.Encode(have), wire.Encode(want)))
 	s.share(i, ecsTags(have.Tags))
+	s.blind = i.Action == Adopt && slices.ContainsFunc(have.Settings, func(c types.ClusterSetting) bool {
+		return c.Name == types.ClusterSettingNameContainerInsights && aws.ToString(c.Value) == "disabled"
+	})
 	i.write = func(ctx context.Context) error {
 		_, err := s.clients.ECS.UpdateClusterSettings(ctx, &ecs.UpdateClusterSettingsInput{Cluster: want.ClusterName, Settings: want.Settings})
 		return err
@@ -130,7 +134,13 @@ func (s *State) lookAtLogGroup(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tags of log group %s: %w", i.Name, err)
 	}
-	i.differs(compare(wire.Encode(have), wire.Encode(want.Retention)))
+	if policy := aws.ToString(have.RetentionPolicyName); policy != "" {
+		// A policy of the account says how long logs are kept. It overrides what is set here, which
+		// is saved and never described (API reference, PutRetentionPolicy).
+		i.Note = "kept as long as the account's retention policy " + policy + " says"
+	} else {
+		i.differs(compare(wire.Encode(have), wire.Encode(want.Retention)))
+	}
 	s.share(i, out.Tags)
 	i.write = retain
 	return nil

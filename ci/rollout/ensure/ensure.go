@@ -47,6 +47,8 @@ type Change struct {
 	Action Action `json:"action"`
 	// Differences are between what is and what the plan says, when both exist.
 	Differences []Difference `json:"differences,omitempty"`
+	// Note says why it is not as the plan says, where that is right; empty otherwise.
+	Note string `json:"note,omitempty"`
 	// Kept are differences that stay: what exists protects more than the plan.
 	Kept []Difference `json:"kept,omitempty"`
 }
@@ -94,8 +96,12 @@ type State struct {
 	balancer string
 	// listener is what the service is behind after the rollout; nil before it was looked at.
 	listener *elb.CreateListenerInput
-	// alarmed are the plan's alarms that are in ALARM.
+	// alarmed are the alarms that guard a deployment and are in ALARM.
 	alarmed []string
+	// blind says that the cluster is somebody else's and has no Container Insights.
+	blind bool
+	// remarks are what AWS said of a write that it carried out.
+	remarks []string
 	// Fence is asked before every write; its error keeps the write from being made. Nil lets
 	// every write pass.
 	Fence   func(context.Context) error
@@ -227,9 +233,12 @@ func (s *State) Restrict(kinds ...string) {
 // Service is what ECS describes; nil when there is none.
 func (s *State) Service() *types.Service { return s.service }
 
-// Alarmed are the plan's alarms that are in ALARM already: ECS then ignores alarms for
-// the whole deployment.
+// Alarmed are the alarms that guard the deployment and are in ALARM already: ECS then
+// ignores alarms for the whole deployment. The plan's other alarms do not matter to it.
 func (s *State) Alarmed() []string { return slices.Clone(s.alarmed) }
+
+// Remarks are what AWS said of writes that it carried out all the same, in words.
+func (s *State) Remarks() []string { return slices.Clone(s.remarks) }
 
 // Written lists what was written so far, in words.
 func (s *State) Written() []string { return slices.Clone(s.written) }
@@ -315,16 +324,23 @@ func (i *item) differs(all []Difference, immutable ...string) {
 // takes seconds to be (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
 var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role"}
 
+// unsettled are the codes by which Application Auto Scaling says that an earlier write is not
+// known everywhere, or not done: "there might be a brief delay until the operation achieves
+// eventual consistency", after which a retry helps (API reference, RegisterScalableTarget). The
+// SDK retries neither.
+var unsettled = []string{"ObjectNotFoundException", "ConcurrentUpdateException"}
+
 const (
 	roleDelay    = 5 * time.Second
 	roleAttempts = 24
 )
 
-// patiently repeats a write while AWS does not know a new role yet, for two minutes.
+// patiently repeats a write while AWS does not know a new role or an earlier write yet, for
+// two minutes.
 func (s *State) patiently(ctx context.Context, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)
-		early := err != nil && slices.ContainsFunc(notYet, func(words string) bool { return strings.Contains(err.Error(), words) })
+		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet, func(words string) bool { return strings.Contains(err.Error(), words) }))
 		if !early || attempt == roleAttempts {
 			return err
 		}

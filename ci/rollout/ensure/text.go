@@ -17,6 +17,9 @@ func (s *State) Text() string {
 		count[c.Action]++
 		sign := map[Action]string{Keep: " ", Adopt: " ", Create: "+", Update: "~", Refuse: "!"}[c.Action]
 		fmt.Fprintf(&b, "%s %s %s %s\n", sign, c.Action, c.Kind, strconv.Quote(c.Name))
+		if c.Note != "" {
+			fmt.Fprintf(&b, "    %s %s\n", sign, c.Note)
+		}
 		for _, d := range c.Differences {
 			fmt.Fprintf(&b, "    %s %s: %s -> %s\n", sign, d.Path, value(d.Have), value(d.Want))
 		}

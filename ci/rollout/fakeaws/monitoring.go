@@ -16,6 +16,8 @@ type CloudWatch struct {
 	cable      *cable
 	alarms     map[string]*cloudwatch.PutMetricAlarmInput
 	dashboards map[string]string
+	// Warnings are what is said of every dashboard that is put.
+	Warnings []types.DashboardValidationMessage
 	// rings says that an alarm is in ALARM; nil is none.
 	rings func(name string) bool
 }
@@ -102,7 +104,7 @@ func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboard
 func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error) {
 	return over(c.cable, "cloudwatch:PutDashboard", func() (*cloudwatch.PutDashboardOutput, error) {
 		c.dashboards[*in.DashboardName] = *in.DashboardBody
-		return &cloudwatch.PutDashboardOutput{}, nil
+		return &cloudwatch.PutDashboardOutput{DashboardValidationMessages: c.Warnings}, nil
 	})
 }
 
@@ -124,7 +126,12 @@ type Logs struct {
 	cable  *cable
 	lines  func(task string) []string
 	groups map[string]*logtypes.LogGroup
-	tags   map[string]map[string]string
+	// AccountPolicy is the name of the account's retention policy, AccountDays for how long it
+	// keeps logs; empty is none. It overrides a group's own, which PutRetentionPolicy saves all
+	// the same (API reference).
+	AccountPolicy string
+	AccountDays   int32
+	tags          map[string]map[string]string
 }
 
 func (l *Logs) clear() {
@@ -145,7 +152,14 @@ func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsIn
 				out.NextToken = out.LogGroups[0].LogGroupName
 				break
 			}
-			out.LogGroups = append(out.LogGroups, *g)
+			shown := *g
+			if l.AccountPolicy != "" {
+				shown.RetentionPolicyName, shown.RetentionInDays = aws.String(l.AccountPolicy), nil
+				if l.AccountDays > 0 {
+					shown.RetentionInDays = aws.Int32(l.AccountDays)
+				}
+			}
+			out.LogGroups = append(out.LogGroups, shown)
 		}
 		return out, nil
 	})

@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
@@ -15,12 +16,23 @@ type Scaling struct {
 	targets  map[string]*types.ScalableTarget
 	policies map[string]*types.ScalingPolicy
 	tags     map[string]map[string]string
+	// Settles is how long a target that was registered, or changed, is not known everywhere: a
+	// policy for it is refused until then, and so is another change of the target (API reference,
+	// RegisterScalableTarget and ConcurrentUpdateException).
+	Settles time.Duration
+	changed map[string]time.Time
 	// exists says that a service, cluster/name, is there.
 	exists func(service string) bool
 }
 
 func (s *Scaling) clear() {
 	s.targets, s.policies, s.tags = map[string]*types.ScalableTarget{}, map[string]*types.ScalingPolicy{}, map[string]map[string]string{}
+	s.changed = map[string]time.Time{}
+}
+
+func (s *Scaling) unsettled(id string) bool {
+	at, changed := s.changed[id]
+	return changed && s.cable.clock.Now().Sub(at) < s.Settles
 }
 
 const scalableARN = "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/"
@@ -65,6 +77,12 @@ func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.Register
 		if s.exists != nil && !s.exists(strings.TrimPrefix(id, "service/")) {
 			return nil, refuse("ValidationException", "ECS service doesn't exist: %s", id)
 		}
+		if s.unsettled(id) {
+			return nil, refuse("ConcurrentUpdateException", "You already have a pending update to an Auto Scaling resource.")
+		}
+		if s.Settles > 0 {
+			s.changed[id] = s.cable.clock.Now()
+		}
 		arn := scalableARN + id
 		if s.targets[id] == nil {
 			s.tags[arn] = in.Tags
@@ -80,8 +98,8 @@ func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.Register
 // PutScalingPolicy makes or replaces a policy of a registered target.
 func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPolicyInput, _ ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error) {
 	return over(s.cable, "application-autoscaling:PutScalingPolicy", func() (*scaling.PutScalingPolicyOutput, error) {
-		if s.targets[*in.ResourceId] == nil {
-			return nil, refuse("ObjectNotFoundException", "No scalable target registered")
+		if s.targets[*in.ResourceId] == nil || s.unsettled(*in.ResourceId) {
+			return nil, refuse("ObjectNotFoundException", "No scalable target registered for service namespace: ecs, resource ID: %s", *in.ResourceId)
 		}
 		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &types.ScalingPolicy{
 			PolicyName: in.PolicyName, PolicyType: in.PolicyType, ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace,

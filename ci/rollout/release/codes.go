@@ -50,6 +50,10 @@ var (
 		"The reason is in the journal")
 	Resumed = warning("RUN_RESUMED", "An earlier run ended without a word; its deployment was found, and this run went on from there.",
 		"See why it ended: a runner that was lost, or a cancelled job")
+	NotAsPlanned = warning("NOT_AS_PLANNED", "The new version serves and was verified; something around it, such as its scaling, could not be made as planned.",
+		"Read which resource in the cause, see with plan what differs, and deploy the same digest again: it starts no deployment and writes only that")
+	AWSRemark = warning("AWS_REMARK", "AWS carried a write out and remarked something about it.",
+		"Read the remark in the cause; nothing has to be done for the deployment")
 	NotRecorded = warning("NOT_RECORDED", "What was done is true, and could not be written to the journal.",
 		"Run it again: it finds what is there and records it")
 	NoSettings = warning("NO_SETTINGS", "The journal does not know the target groups' settings of the release that was put back, so they stay as they are.",
@@ -59,5 +63,5 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, SmokeUnreachable,
-		AlarmPreexisting, ClockSkew, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
+		AlarmPreexisting, ClockSkew, NotAsPlanned, AWSRemark, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

@@ -191,11 +191,18 @@ func (o *operation) carryOut(run journal.Run, with deployment.Request) []*verdic
 	}
 	switch oldServes := outcome.Undone || outcome.Deployment == "" && !outcome.Unchanged; {
 	case outcome.Problem == nil:
-		outcome.Problem = o.state.After(o.ctx)
+		// The new version serves, and was seen to: nothing that fails from here on makes the
+		// deployment a failed one. What is missing is a difference that the next run finds.
+		if problem := o.state.After(o.ctx); problem != nil {
+			o.stage().Warn(NotAsPlanned, "%s", problem.Cause)
+		}
 	case oldServes && !unfinished(outcome.Problem.Code):
 		if problem := o.state.Back(o.ctx); problem != nil {
 			outcome.Problem.Cause += "; and " + problem.Cause
 		}
+	}
+	for _, remark := range o.state.Remarks() {
+		o.stage().Warn(AWSRemark, "%s", remark)
 	}
 	o.evidence(outcome)
 	o.result.Changed = o.result.Changed || !outcome.Unchanged
@@ -271,12 +278,19 @@ func (o *operation) record(run journal.Run, outcome *deployment.Outcome) []*verd
 	if problem != nil {
 		run.Verdict, run.Code, run.Cause = string(problem.Code.Outcome), problem.Code.Name, problem.Cause
 	}
+	ctx := o.ctx
+	if ctx.Err() != nil {
+		// It came to its end before it was interrupted, and that is what the record is to say.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+	}
 	var err error
 	if problem == nil && run.Kind == journal.Deploy {
-		err = o.journal.MarkRan(o.ctx, o.plan.Image, o.digest())
+		err = o.journal.MarkRan(ctx, o.plan.Image, o.digest())
 	}
 	if err == nil {
-		err = o.journal.End(o.ctx, run)
+		err = o.journal.End(ctx, run)
 	}
 	if err != nil {
 		o.stage().Warn(NotRecorded, "%v", err)

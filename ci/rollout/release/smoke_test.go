@@ -52,5 +52,5 @@ func TestTheClientsOfAnAccountAreAllThere(t *testing.T) {
 	for _, client := range []any{all.ECS, all.Balancing, all.Scaling, all.CloudWatch, all.Logs, all.Identity, all.Objects} {
 		assert.NotNil(t, client)
 	}
-	assert.Len(t, Codes(), 17)
+	assert.Len(t, Codes(), 19)
 }

@@ -1,0 +1,107 @@
+package ensure
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+)
+
+// What the account says about logs is not ours to change, and no difference.
+func TestTheAccountsRetentionPolicyIsKept(t *testing.T) {
+	for _, days := range []int32{90, 0} {
+		w := newWorld(t)
+		w.aws.Logs.AccountPolicy, w.aws.Logs.AccountDays = "org-retention", days
+		plan := w.rolled(staging("rolling"))
+		w.settle()
+		from := len(w.aws.Calls())
+		state := w.look(plan)
+		assert.True(t, state.Unchanged())
+		assert.Contains(t, state.Text(), "kept as long as the account's retention policy org-retention says")
+		require.Nil(t, state.Before(context.Background()))
+		assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
+	}
+	// Without one, the plan's days are written as before.
+	w := newWorld(t)
+	in := staging("rolling")
+	w.rolled(in)
+	w.settle()
+	in.Config.Rollout.LogDays = 14
+	assert.Contains(t, w.look(planOf(t, in)).Text(), "retentionInDays: 30 -> 14")
+}
+
+// An alarm that watches a cluster without Container Insights, which is somebody else's, could
+// never have data.
+func TestNoAlarmThatCanNeverHaveData(t *testing.T) {
+	for value, made := range map[string]bool{"disabled": false, "enabled": true, "enhanced": true} {
+		w := newWorld(t)
+		plan := planOf(t, staging("rolling"))
+		_, err := w.aws.ECS.CreateCluster(context.Background(), &ecs.CreateClusterInput{ClusterName: plan.Cluster.ClusterName,
+			Settings: []types.ClusterSetting{{Name: types.ClusterSettingNameContainerInsights, Value: aws.String(value)}}})
+		require.NoError(t, err)
+		require.NoError(t, w.roll(plan))
+		name := ""
+		for _, alarm := range plan.Alarms {
+			if strings.HasSuffix(*alarm.AlarmName, "-tasks-missing") {
+				name = *alarm.AlarmName
+			}
+		}
+		assert.Equal(t, made, w.aws.CloudWatch.Alarm(name) != nil, value)
+		w.settle()
+		state := w.look(plan)
+		assert.True(t, state.Unchanged(), state.Text())
+		assert.Equal(t, !made, strings.Contains(state.Text(), "has no Container Insights"))
+	}
+}
+
+// Only an alarm that guards the deployment makes ECS ignore alarms.
+func TestOnlyAlarmsThatGuardTheDeploymentCount(t *testing.T) {
+	w := newWorld(t)
+	plan := w.rolled(staging("blue_green"))
+	w.aws.ECS.SetAlarm(*plan.Service.ServiceName + "-tasks-missing")
+	assert.Empty(t, w.look(plan).Alarmed())
+	guard := plan.Service.DeploymentConfiguration.Alarms.AlarmNames[0]
+	w.aws.ECS.SetAlarm(guard)
+	assert.Equal(t, []string{guard}, w.look(plan).Alarmed())
+}
+
+func TestWarningsOfADashboardAreNoRefusal(t *testing.T) {
+	w := newWorld(t)
+	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"), Message: aws.String("may not render")}}
+	state := w.look(planOf(t, staging("rolling")))
+	require.Nil(t, state.Before(context.Background()))
+	require.Len(t, state.Remarks(), 1)
+	assert.Contains(t, state.Remarks()[0], "/widgets/1 may not render")
+	w.aws.Fail("cloudwatch:PutDashboard", fakeaws.Throttled())
+	w = newWorld(t)
+	w.aws.Fail("cloudwatch:PutDashboard", &cwtypes.DashboardInvalidInputError{Message: aws.String("the body is not JSON")})
+	problem := w.look(planOf(t, staging("rolling"))).Before(context.Background())
+	require.NotNil(t, problem)
+	assert.Contains(t, problem.Cause, "not JSON")
+}
+
+// Application Auto Scaling is eventually consistent: what it does not know yet is asked for
+// again, within bounds.
+func TestScalingThatIsNotKnownYetIsWrittenAgain(t *testing.T) {
+	for settles, good := range map[time.Duration]bool{0: true, 12 * time.Second: true, 90 * time.Second: true, time.Hour: false} {
+		w := newWorld(t)
+		w.aws.Scaling.Settles = settles
+		err := w.roll(planOf(t, staging("rolling")))
+		if good {
+			require.NoError(t, err, settles)
+			continue
+		}
+		require.Error(t, err)
+		assert.Contains(t, err.Error(), "No scalable target registered")
+		assert.Less(t, w.clock.Now().Sub(fakeaws.NewClock().Now()), 10*time.Minute)
+	}
+}
