@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"html"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,45 +16,77 @@ import (
 // Mask stands where a secret was.
 const Mask = "***"
 
-// shortest is the length below which a value is not hidden: masking every "on" or "1"
-// of a report tells more than it hides.
-const shortest = 4
+// ShortestMasked is the length in bytes below which a value is not hidden: masking every "on"
+// or "1" of a report tells more than it hides.
+const ShortestMasked = 4
+
+// Masks reports whether Redact hides the value at all.
+func Masks(value string) bool { return len(strings.TrimSpace(value)) >= ShortestMasked }
 
 // Redact returns a function that replaces the given values wherever they occur in a
 // string: as they are, without surrounding white space, line by line, and in the forms
 // in which programs print them (base64 at each alignment, URL, hexadecimal, JSON, HTML,
-// quoted). Values shorter than 4 bytes are left alone. The function is safe for
-// concurrent use; with nothing to hide it returns its input.
+// quoted). A value that could be a word or a number of a report is replaced only where it
+// stands alone: a password "pass" does not change "3 passed". Values shorter than
+// ShortestMasked are left alone. The function is safe for concurrent use; with nothing to hide
+// it returns its input.
 func Redact(secrets ...string) func(string) string {
-	forms := map[string]bool{}
+	forms, words := map[string]bool{}, map[string]bool{}
 	for _, secret := range secrets {
 		for _, value := range parts(secret) {
 			for _, form := range spellings(value) {
-				if len(form) >= shortest {
+				switch {
+				case len(form) < ShortestMasked:
+				case wordlike(form):
+					words[form] = true
+				default:
 					forms[form] = true
 				}
 			}
 		}
 	}
-	if len(forms) == 0 {
-		return func(s string) string { return s }
+	hide := func(s string) string { return s }
+	if len(forms) > 0 {
+		pairs := make([]string, 0, 2*len(forms))
+		for _, form := range longestFirst(forms) {
+			pairs = append(pairs, form, Mask)
+		}
+		hide = strings.NewReplacer(pairs...).Replace
 	}
-	// The longest first: a part must not be masked before the whole it belongs to.
-	ordered := make([]string, 0, len(forms))
-	for form := range forms {
-		ordered = append(ordered, form)
+	if len(words) == 0 {
+		return hide
 	}
+	alone := regexp.MustCompile(`\b(?:` + strings.Join(longestFirst(words), "|") + `)\b`)
+	return func(s string) string { return alone.ReplaceAllLiteralString(hide(s), Mask) }
+}
+
+// wordlike says whether a value could be a word, a name or a number that a report has for
+// another reason.
+func wordlike(value string) bool {
+	letters, digits := 0, 0
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
+			letters++
+		case c >= '0' && c <= '9':
+			digits++
+		default:
+			return false
+		}
+	}
+	return len(value) < 8 || len(value) < 20 && (letters == 0 || digits == 0)
+}
+
+// longestFirst orders values so that a part is not masked before the whole it belongs to.
+func longestFirst(values map[string]bool) []string {
+	ordered := slices.Collect(maps.Keys(values))
 	slices.SortFunc(ordered, func(a, b string) int {
 		if n := len(b) - len(a); n != 0 {
 			return n
 		}
 		return strings.Compare(a, b)
 	})
-	pairs := make([]string, 0, 2*len(ordered))
-	for _, form := range ordered {
-		pairs = append(pairs, form, Mask)
-	}
-	return strings.NewReplacer(pairs...).Replace
+	return ordered
 }
 
 // parts are the value, its trimmed form, and its lines where each is long enough to be
@@ -61,13 +95,13 @@ func parts(secret string) []string {
 	all := []string{secret, strings.TrimSpace(secret)}
 	if lines := strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' }); len(lines) > 1 {
 		for _, line := range lines {
-			if line = strings.TrimSpace(line); len(line) >= 2*shortest {
+			if line = strings.TrimSpace(line); len(line) >= 2*ShortestMasked {
 				all = append(all, line)
 			}
 		}
 		all = append(all, strings.Join(strings.Fields(secret), " "))
 	}
-	return slices.DeleteFunc(all, func(s string) bool { return len(s) < shortest })
+	return slices.DeleteFunc(all, func(s string) bool { return len(s) < ShortestMasked })
 }
 
 func spellings(value string) []string {
@@ -103,7 +137,7 @@ func aligned(value string, encoding *base64.Encoding) []string {
 			end--
 		}
 		// A short core would match text at random.
-		if end-start >= 2*shortest {
+		if end-start >= 2*ShortestMasked {
 			all = append(all, encoded[start:end])
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"html"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -56,6 +59,83 @@ func TestRedactLeavesTheRest(t *testing.T) {
 	assert.Equal(t, same, verdict.Redact()(same))
 	assert.Equal(t, same, verdict.Redact("", "  ", "abc")(same), "values shorter than 4 bytes would mask half the report")
 	assert.Equal(t, "*** and ***", verdict.Redact("password", "password-long")("password-long and password"), "the longest first")
+}
+
+// A password may be a word that reports are full of.
+func TestAWordIsHiddenWhereItStandsAlone(t *testing.T) {
+	for name, tc := range map[string]struct{ secret, text, want string }{
+		"a word":                     {"pass", "3 passed, the password is pass, bypass", "3 passed, the password is ***, bypass"},
+		"with punctuation around it": {"secret", "user:secret@host secret.", "user:***@host ***."},
+		"a number":                   {"1234", "12345 of 1234", "12345 of ***"},
+		"an identifier":              {"test_a", "test_a test_ab my_test_a", "*** test_ab my_test_a"},
+		"another case":               {"Pass", "pass PASS Pass", "pass PASS ***"},
+		"short, of two kinds":        {"ab1", "ab1", "ab1"},
+		"short, of two kinds of it":  {"abc12", "abc12 abc123", "*** abc123"},
+		"no word, wherever it is":    {"c4n4ry88", "xc4n4ry88x", "x***x"},
+		"a long word, wherever":      {"correcthorsebatterystaple", "xcorrecthorsebatterystaplex", "x***x"},
+		"a word in base64":           {"pass", "cGFzcw== cGFzcw", "*** ***"},
+		"a word and a phrase":        {"pass", "p-a-s-s", "p-a-s-s"},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, tc.want, verdict.Redact(tc.secret)(tc.text)) })
+	}
+	assert.Equal(t, "*** ***", verdict.Redact("pass", "pass-phrase")("pass-phrase pass"))
+	assert.True(t, verdict.Masks("pass"))
+	assert.False(t, verdict.Masks(" abc\n"))
+	assert.False(t, verdict.Masks(""))
+}
+
+func TestAMaskedXMLFileCanStillBeRead(t *testing.T) {
+	const junit = `<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite name="pytest" tests="1"><testcase classname="tests.test_a" name='test_b' time="0.1"><failure message="failure &lt;is&gt; 1.0">c4n4ry88 testcase failure</failure>` +
+		`<system-out><![CDATA[name is <testcase> line-rate]]></system-out></testcase><!-- testcase --></testsuite></testsuites>`
+	const cobertura = `<coverage line-rate="0.9"><packages><package name="line-rate"><classes><class filename="app/line-rate.py" line-rate="1"/></classes></package></packages></coverage>`
+	for _, secret := range []string{"testcase", "testsuite", "name", "failure", "line-rate", "encoding", "version", "1.0\" encoding=", "c4n4ry88", "message", "system-out", "class"} {
+		t.Run(secret, func(t *testing.T) {
+			dir := t.TempDir()
+			run := failedRun()
+			run.Redact = verdict.Redact(secret)
+			run.Stages[0].Files = []verdict.ReportFile{{Path: "test/junit.xml", Content: []byte(junit)}, {Path: "test/coverage.xml", Content: []byte(cobertura)}, {Path: "test/odd.xml", Content: []byte("<a x " + secret + " <!-- " + secret)}}
+			require.NoError(t, verdict.WriteReport(dir, run))
+			for name, before := range map[string]string{"junit.xml": junit, "coverage.xml": cobertura} {
+				content, err := os.ReadFile(filepath.Join(dir, "test", name))
+				require.NoError(t, err)
+				assert.Equal(t, markup(t, before), markup(t, string(content)), "elements and attributes are the same")
+			}
+			odd, err := os.ReadFile(filepath.Join(dir, "test", "odd.xml"))
+			require.NoError(t, err)
+			assert.NotContains(t, string(odd), " "+secret, "what is not XML is masked everywhere")
+		})
+	}
+	run := failedRun()
+	run.Redact = verdict.Redact("c4n4ry88", "testcase", "line-rate", "tests.test_a")
+	run.Stages[0].Files = []verdict.ReportFile{{Path: "test/junit.xml", Content: []byte(junit)}}
+	dir := t.TempDir()
+	require.NoError(t, verdict.WriteReport(dir, run))
+	content, err := os.ReadFile(filepath.Join(dir, "test", "junit.xml"))
+	require.NoError(t, err)
+	assert.Contains(t, string(content), `<testcase classname="***" name='test_b'`)
+	assert.Contains(t, string(content), `>*** *** failure</failure>`)
+	assert.Contains(t, string(content), `<![CDATA[name is <***> ***]]>`)
+	assert.Contains(t, string(content), `<!-- *** -->`)
+}
+
+// markup lists the names of elements and attributes.
+func markup(t *testing.T, content string) []string {
+	t.Helper()
+	var names []string
+	for decoder := xml.NewDecoder(strings.NewReader(content)); ; {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		require.NoError(t, err, content)
+		if start, ok := token.(xml.StartElement); ok {
+			names = append(names, start.Name.Local)
+			for _, attribute := range start.Attr {
+				names = append(names, "@"+attribute.Name.Local)
+			}
+		}
+	}
 }
 
 func TestNoSecretInAnyReport(t *testing.T) {

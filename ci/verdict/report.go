@@ -109,6 +109,29 @@ func WriteReport(dir string, run *Run) error {
 	return errors.Join(errs...)
 }
 
+// CheckReportDir makes the report directory and writes and removes a file in it, so that a
+// report that cannot be written is found out before anything runs. What an earlier report left
+// stays.
+func CheckReportDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make report directory: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open report directory: %w", err)
+	}
+	defer func() { _ = root.Close() }() // opened for reading a path only; nothing to lose
+	const name = ".check" + partial
+	err = root.WriteFile(name, []byte("a report can be written here\n"), 0o644)
+	if removed := root.Remove(name); err == nil {
+		err = removed
+	}
+	if err != nil {
+		return fmt.Errorf("write in the report directory: %w", err)
+	}
+	return nil
+}
+
 func verdictText(run *Run) string {
 	return string(run.Verdict) + "\n\n" + strings.TrimRight(Summary(run), "\n") + "\n"
 }
@@ -140,14 +163,20 @@ func reportJSON(clean *Run, files []FileEntry) ([]byte, error) {
 	return append(content, '\n'), nil
 }
 
+// partial ends the name of a file that is being written.
+const partial = ".partial"
+
 // replace writes a file under another name and renames it, so that a reader never sees
 // half a report.
 func replace(root *os.Root, name string, content []byte) error {
-	temporary := name + ".partial"
-	if err := root.WriteFile(temporary, content, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	temporary := name + partial
+	err := root.WriteFile(temporary, content, 0o644)
+	if err == nil {
+		err = root.Rename(temporary, name)
 	}
-	if err := root.Rename(temporary, name); err != nil {
+	if err != nil {
+		// The first error says why; that the rest of the file cannot be removed says nothing new.
+		_ = root.Remove(temporary)
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
@@ -159,22 +188,26 @@ func removeEarlier(root *os.Root) error {
 	var earlier struct {
 		Files []FileEntry `json:"files"`
 	}
-	if content, err := readLimited(root, ReportJSON, 16<<20); err == nil && json.Unmarshal(content, &earlier) == nil {
-		for _, f := range earlier.Files {
-			if !fs.ValidPath(f.Path) || f.Path == "." {
-				continue
-			}
-			content, err := readLimited(root, f.Path, fileLimit)
-			if err != nil || hash(content) != f.SHA256 {
-				continue // gone or not ours any more
-			}
-			if err := root.Remove(f.Path); err != nil {
-				return fmt.Errorf("remove earlier report: %w", err)
-			}
+	content, readErr := readLimited(root, ReportJSON, 16<<20)
+	// The verdict first: should the rest fail, an earlier pass must not be taken for this run's.
+	var errs []error
+	for _, name := range []string{ReportVerdict, ReportJSON, ReportMarkdown, ReportHTML} {
+		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove earlier report: %w", err))
 		}
 	}
-	for _, name := range []string{ReportJSON, ReportMarkdown, ReportHTML} {
-		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if len(errs) > 0 || readErr != nil || json.Unmarshal(content, &earlier) != nil {
+		return errors.Join(errs...)
+	}
+	for _, f := range earlier.Files {
+		if !fs.ValidPath(f.Path) || f.Path == "." {
+			continue
+		}
+		content, err := readLimited(root, f.Path, fileLimit)
+		if err != nil || hash(content) != f.SHA256 {
+			continue // gone or not ours any more
+		}
+		if err := root.Remove(f.Path); err != nil {
 			return fmt.Errorf("remove earlier report: %w", err)
 		}
 	}
@@ -300,7 +333,11 @@ func (w *fileWriter) write(stage, target, root string, content []byte) error {
 		if len(content) > redactLimit {
 			return fmt.Errorf("add file %s: too large to be searched for secrets (%d bytes)", target, len(content))
 		}
-		content = []byte(w.clean.redact(string(content)))
+		if path.Ext(target) == ".xml" {
+			content = []byte(redactXML(string(content), w.clean.redact))
+		} else {
+			content = []byte(w.clean.redact(string(content)))
+		}
 	}
 	if dir := path.Dir(target); dir != "." {
 		if err := w.root.MkdirAll(dir, 0o755); err != nil {
