@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -49,20 +50,25 @@ func files(paths []string) []string {
 // hostChanges asks the host's git. What is not committed, and what git does not know yet,
 // counts as changed.
 func hostChanges(ctx context.Context, dir, since string) (changed, removed []string, err error) {
-	ancestor, err := git(ctx, dir, "merge-base", since, "HEAD")
+	r := repository{dir: dir}
+	if err := r.disarm(ctx); err != nil {
+		return nil, nil, err
+	}
+	ancestor, err := r.git(ctx, "merge-base", since, "HEAD")
 	if err != nil {
 		return nil, nil, err
 	}
+	diff := []string{"diff", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=dirty", "--relative", "--name-only", "-z"}
 	base := strings.TrimSpace(ancestor)
 	for _, query := range []struct {
 		args []string
 		to   *[]string
 	}{
-		{[]string{"diff", "--no-ext-diff", "--no-renames", "--relative", "--name-only", "-z", "--diff-filter=d", base, "--", "."}, &changed},
+		{append(slices.Clone(diff), "--diff-filter=d", base, "--", "."), &changed},
 		{[]string{"ls-files", "--others", "--exclude-standard", "-z", "--", "."}, &changed},
-		{[]string{"diff", "--no-ext-diff", "--no-renames", "--relative", "--name-only", "-z", "--diff-filter=D", base, "--", "."}, &removed},
+		{append(slices.Clone(diff), "--diff-filter=D", base, "--", "."), &removed},
 	} {
-		out, err := git(ctx, dir, query.args...)
+		out, err := r.git(ctx, query.args...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -71,9 +77,57 @@ func hostChanges(ctx context.Context, dir, since string) (changed, removed []str
 	return files(changed), files(removed), nil
 }
 
-func git(ctx context.Context, dir string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", args...)
-	command.Dir = dir
+// repository is a repository whose configuration is not trusted: a source may bring its .git
+// along from elsewhere, and git runs programs that it names.
+type repository struct {
+	dir string
+	// options come before every command.
+	options []string
+	// settings are further options, as variables: a name on the command line ends at its first "=".
+	settings []string
+}
+
+// gitOptions turn off what git would run by configuration when it compares files.
+var gitOptions = []string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never"}
+
+// gitVariables are what git sees of this process's environment: no secret is among them.
+var gitVariables = []string{"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "XDG_CONFIG_HOME"}
+
+// disarm turns off the content filters that the repository's own configuration defines. Those
+// of the user's own, such as git-lfs, are left as they are.
+func (r *repository) disarm(ctx context.Context) error {
+	r.options = gitOptions
+	out, err := r.git(ctx, "config", "--list", "--show-scope", "--name-only", "-z")
+	if err != nil {
+		return err
+	}
+	fields, n := strings.Split(out, "\x00"), 0
+	for i := 0; i+1 < len(fields); i += 2 {
+		name := fields[i+1]
+		if scope := fields[i]; scope != "local" && scope != "worktree" || !strings.HasPrefix(name, "filter.") {
+			continue
+		}
+		value := ""
+		if strings.HasSuffix(name, ".required") {
+			value = "false"
+		}
+		r.settings = append(r.settings, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, name), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, value))
+		n++
+	}
+	r.settings = append(r.settings, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
+	return nil
+}
+
+func (r *repository) git(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, "git", append(slices.Clone(r.options), args...)...)
+	command.Dir = r.dir
+	// It takes no lock, asks nobody, and fetches nothing that a partial clone lacks.
+	command.Env = append([]string{"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1"}, r.settings...)
+	for _, name := range gitVariables {
+		if value, set := os.LookupEnv(name); set {
+			command.Env = append(command.Env, name+"="+value)
+		}
+	}
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {

@@ -53,3 +53,46 @@ func TestHostChanges(t *testing.T) {
 	_, _, err = hostChanges(t.Context(), t.TempDir(), "base")
 	require.Error(t, err, "no repository")
 }
+
+// A source may bring its .git along: what its configuration names must not run, and git must
+// not see the variables of this process.
+func TestTheRepositorysOwnConfigurationRunsNothing(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is missing: changes of the host's tree cannot be told")
+	}
+	dir := t.TempDir()
+	ran := filepath.Join(t.TempDir(), "ran")
+	program := filepath.Join(dir, "program")
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nenv >> "+ran+"\ncat\n"), 0o700)) //nolint:gosec // git is to run it
+	run := func(args ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"}, args...)...)
+		command.Dir = dir
+		out, err := command.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.py"), []byte("1"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.txt"), []byte("1"), 0o600))
+	run("init", "-q")
+	run("add", "a.py", "b.txt")
+	run("commit", "-qm", "one")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.py"), []byte("2"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.txt"), []byte("2"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".gitattributes"), []byte("*.py filter=f diff=d\n*.txt filter=x=y\n"), 0o600))
+	for key, value := range map[string]string{
+		"core.fsmonitor": program, "core.hooksPath": dir, "filter.f.clean": program, "filter.f.process": program, "filter.f.required": "true", "filter.x=y.clean": program,
+		"diff.external": program, "diff.d.textconv": program, "diff.d.command": program, "core.pager": program,
+	} {
+		run("config", key, value)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "a-value-of-no-use")
+	changed, _, err := hostChanges(t.Context(), dir, "HEAD")
+	require.NoError(t, err)
+	assert.Equal(t, []string{".gitattributes", "a.py", "b.txt", "program"}, changed)
+	assert.NoFileExists(t, ran)
+
+	r := repository{dir: dir, options: []string{"-c", "alias.show-env=!env"}}
+	seen, err := r.git(t.Context(), "show-env")
+	require.NoError(t, err)
+	assert.NotContains(t, seen, "AWS_SECRET_ACCESS_KEY")
+}
