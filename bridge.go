@@ -33,14 +33,6 @@ func toSDKDirectory(ctx context.Context, client *sdk.Client, dir *dagger.Directo
 	return sdk.Ref[*sdk.Directory](client, sdk.ID(id)), nil
 }
 
-func toSDKSecret(ctx context.Context, client *sdk.Client, secret *dagger.Secret) (*sdk.Secret, error) {
-	id, err := secret.ID(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("identify secret: %w", err)
-	}
-	return sdk.Ref[*sdk.Secret](client, sdk.ID(id)), nil
-}
-
 func toSDKService(ctx context.Context, client *sdk.Client, service *dagger.Service) (*sdk.Service, error) {
 	id, err := service.ID(ctx)
 	if err != nil {
@@ -65,18 +57,45 @@ func fromSDKContainer(ctx context.Context, ctr *sdk.Container) (*dagger.Containe
 	return dagger.Ref[*dagger.Container](dag, dagger.ID(id)), nil
 }
 
-// daggerSecret lets the code under ci/ fetch a secret where it uses it.
-type daggerSecret struct {
-	name   string
-	secret *dagger.Secret
+// secret wraps a secret argument for the code under ci/ and keeps it for the reports to hide;
+// nil stays nil. It is, with sdkSecret, the only way from an argument to its use.
+func (c *call) secret(name string, s *dagger.Secret) runner.Secret {
+	if s == nil {
+		return nil
+	}
+	return c.secrets.Keep(daggerSecret{name, s})
 }
 
-// secret wraps a secret argument; nil stays nil.
-func secret(name string, s *dagger.Secret) runner.Secret {
+// username wraps a secret argument that a report may show: hiding a short name would hide much else.
+func username(name string, s *dagger.Secret) runner.Secret {
 	if s == nil {
 		return nil
 	}
 	return daggerSecret{name, s}
+}
+
+// sdkSecret is the same for what speaks to the engine itself.
+func (c *call) sdkSecret(name string, s *dagger.Secret) (*sdk.Secret, error) {
+	c.secret(name, s)
+	return c.sdkUsername(s)
+}
+
+// sdkUsername is username for what speaks to the engine itself.
+func (c *call) sdkUsername(s *dagger.Secret) (*sdk.Secret, error) {
+	if s == nil {
+		return nil, nil
+	}
+	id, err := s.ID(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("identify secret: %w", err)
+	}
+	return sdk.Ref[*sdk.Secret](c.client, sdk.ID(id)), nil
+}
+
+// daggerSecret lets the code under ci/ fetch a secret where it uses it.
+type daggerSecret struct {
+	name   string
+	secret *dagger.Secret
 }
 
 // Name implements runner.Secret.

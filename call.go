@@ -40,8 +40,9 @@ type call struct {
 	client *sdk.Client
 	engine *assembly.Engine
 	work   string
-	bad    []error
 	opts   pipeline.Options
+	// secrets are those of the call's arguments, for the reports to hide.
+	secrets pipeline.Secrets
 }
 
 func (m *OpenstackRca) call(ctx context.Context) *call {
@@ -138,22 +139,20 @@ func (c *call) backend() (pipeline.Backend, error) {
 	}
 	to := c.module.Target
 	destination := assembly.Push{Address: to.ImageAddress}
+	if destination.Username, err = c.sdkUsername(to.DockerUsername); err != nil {
+		return pipeline.Backend{}, err
+	}
+	var index *sdk.Secret
 	for _, login := range []struct {
+		name string
 		from *dagger.Secret
 		to   **sdk.Secret
 	}{
-		{to.DockerUsername, &destination.Username}, {to.DockerPassword, &destination.Password},
-		{to.AwsAccessKeyID, &destination.AWS.AccessKey}, {to.AwsSecretAccessKey, &destination.AWS.SecretKey}, {to.AwsSessionToken, &destination.AWS.SessionToken},
+		{"DOCKER_PASSWORD", to.DockerPassword, &destination.Password}, {"index-url", c.module.IndexURL, &index},
+		{"AWS_ACCESS_KEY_ID", to.AwsAccessKeyID, &destination.AWS.AccessKey}, {"AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey, &destination.AWS.SecretKey},
+		{"AWS_SESSION_TOKEN", to.AwsSessionToken, &destination.AWS.SessionToken},
 	} {
-		if login.from != nil {
-			if *login.to, err = toSDKSecret(c.ctx, client, login.from); err != nil {
-				return pipeline.Backend{}, err
-			}
-		}
-	}
-	var index *sdk.Secret
-	if c.module.IndexURL != nil {
-		if index, err = toSDKSecret(c.ctx, client, c.module.IndexURL); err != nil {
+		if *login.to, err = c.sdkSecret(login.name, login.from); err != nil {
 			return pipeline.Backend{}, err
 		}
 	}
@@ -247,6 +246,7 @@ func (c *call) championFile() (*pipeline.ChampionFile, error) {
 func (c *call) options() pipeline.Options {
 	opts := c.opts
 	opts.Environment, opts.Ref, opts.Commit = c.module.Environment, c.module.Ref, c.module.Commit
+	opts.ReleaseBranches, opts.Secrets = c.module.ReleaseBranches, &c.secrets
 	opts.CommitTime, opts.Event = c.module.CommitTime, c.module.Event
 	opts.Python, opts.Platform, opts.Test = c.python, c.module.Platform, c.test
 	opts.Train.Params, opts.Train.Threads, opts.Train.Twice = c.params, c.threads, c.twice
@@ -254,16 +254,10 @@ func (c *call) options() pipeline.Options {
 	to := c.module.Target
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,
-		MLflowToken:    secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken),
-		MLflowUsername: secret("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername), MLflowPassword: secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
-		AccessKey: secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
-		SecretKey: secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
-	}
-	if c.module.IndexURL != nil {
-		opts.Secrets = append(opts.Secrets, secret("index-url", c.module.IndexURL))
-	}
-	if to.DockerPassword != nil {
-		opts.Secrets = append(opts.Secrets, secret("DOCKER_PASSWORD", to.DockerPassword))
+		MLflowToken:    c.secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken),
+		MLflowUsername: username("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername), MLflowPassword: c.secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
+		AccessKey: c.secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
+		SecretKey: c.secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: c.secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
 	}
 	return opts
 }

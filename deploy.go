@@ -169,7 +169,7 @@ func (m *OpenstackRca) operate(ctx context.Context, operation string, options pi
 func (c *call) rolloutOptions() pipeline.RolloutOptions {
 	options, to := c.rollout, c.module.Target
 	options.Endpoint, options.Role, options.ExternalID = to.AwsEndpointURL, to.AwsRole, to.AwsExternalID
-	options.WebIdentity, options.WebIdentityRole = secret("AWS_WEB_IDENTITY_TOKEN", to.AwsWebIdentityToken), to.AwsWebIdentityRole
+	options.WebIdentity, options.WebIdentityRole = c.secret("AWS_WEB_IDENTITY_TOKEN", to.AwsWebIdentityToken), to.AwsWebIdentityRole
 	options.Progress = func(line string) { fmt.Fprintln(os.Stderr, line) }
 	return options
 }

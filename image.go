@@ -8,7 +8,7 @@ import (
 )
 
 // Image trains the model (answered from the cache when nothing changed), builds the
-// image with it inside, starts it, and waits until it answers.
+// image with it inside, starts it, and waits until it answers. It pushes nothing: publish does.
 //
 // +cache="session"
 func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
@@ -47,11 +47,12 @@ func (i *Image) Container() (*dagger.Container, error) {
 func (i *Image) Enforce() error { return enforce(i.Failure) }
 
 // Publish publishes the model and pushes the image that has this version inside, once, by
-// digest. It pushes to --image-address; in the sandbox to a registry of this call's own.
+// digest, when the tests and the model's gates have passed. It pushes to --image-address; in
+// the sandbox to a registry of this call's own.
 //
 // +cache="session"
 func (i *Image) Publish(ctx context.Context) (*Run, error) {
-	result, err := i.Pipeline.call(ctx).run(verdict.Train, verdict.Publish, verdict.Image)
+	result, err := i.Pipeline.call(ctx).run(verdict.Test, verdict.Train, verdict.Publish, verdict.Image)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ type OpenstackRca struct {
 	// +private
 	Ref string
 	// +private
+	ReleaseBranches []string
+	// +private
 	Commit string
 	// +private
 	CommitTime string
@@ -97,11 +99,19 @@ func New(
 	environment string,
 
 	// Branch, tag or pull request the run is for, such as main or refs/pull/7/merge. It
-	// decides which stages run: see plan.
+	// decides which stages run: see plan. In the sandbox main when empty; elsewhere a call
+	// without it is refused.
 	//
 	// +optional
-	// +default="main"
 	ref string,
+
+	// Branches, or patterns of them such as release/*, that may publish, push images and
+	// deploy. pipeline.yaml comes from the branch itself: outside of the sandbox it can only
+	// take stages away.
+	//
+	// +optional
+	// +default=["main"]
+	releaseBranch []string,
 
 	// Revision of the source, for labels, tags and the report.
 	//
@@ -114,7 +124,7 @@ func New(
 	commitTime string,
 
 	// What the CI system runs for, in its own word: push, pull_request. A pull request
-	// never publishes, whatever its branch is called.
+	// never publishes, whatever its branch is called; nor does an event that is not known.
 	//
 	// +optional
 	event string,
@@ -227,7 +237,7 @@ func New(
 	sandboxS3 *dagger.Service,
 ) *OpenstackRca {
 	return &OpenstackRca{
-		Source: source, Environment: environment, Ref: ref, Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
+		Source: source, Environment: environment, Ref: ref, ReleaseBranches: releaseBranch, Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
 		Target: &Target{
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
 			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,

@@ -106,14 +106,15 @@ func (m *Model) Metrics() *dagger.File { return m.Report.File("train/metrics.jso
 func (m *Model) Enforce() error { return enforce(m.Failure) }
 
 // Publish publishes exactly this model as one version in S3 and the MLflow registry, in
-// the sandbox to servers of this call's own. Publishing the same content again writes nothing.
+// the sandbox to servers of this call's own, once the tests and the model's gates have passed.
+// Publishing the same content again writes nothing.
 //
 // +cache="session"
 func (m *Model) Publish(ctx context.Context) (*Run, error) {
 	call := m.Pipeline.call(ctx)
 	call.data, call.params, call.python, call.threads = m.Data, m.Param, m.Python, m.CPUThreads
 	call.champion = m.Champion
-	result, err := call.run(verdict.Train, verdict.Publish)
+	result, err := call.run(verdict.Test, verdict.Train, verdict.Publish)
 	if err != nil {
 		return nil, err
 	}

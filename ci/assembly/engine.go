@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -50,6 +51,7 @@ func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push
 	r := engine.New(client, engine.Options{Index: index})
 	assembled := &Engine{Runner: r, push: push}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
+	assembled.Backend.Root = func(ctx context.Context) ([]string, error) { return source.Entries(ctx) }
 	assembled.Backend.Import = func(dir string) (runner.Files, error) {
 		return r.Source(client.CurrentModule().Workdir(dir)), nil
 	}
@@ -71,8 +73,8 @@ func (e *Engine) Close(ctx context.Context) error {
 	return e.Runner.Close(ctx)
 }
 
-// warmUp begins the image while the model is still in the making. If that fails, the image
-// stage finds out, and says so.
+// warmUp begins the image while the model is being trained. If that fails, the image stage
+// fails in the same way and reports it.
 func (e *Engine) warmUp(ctx context.Context, request pipeline.ImageRequest) {
 	if in, err := e.input(ctx, request); err == nil {
 		e.ahead = image.Begin(ctx, e.Runner.Client(), in)
@@ -85,7 +87,7 @@ func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (imag
 	if err != nil {
 		return image.Input{}, fmt.Errorf("use source: %w", err)
 	}
-	destination := image.Push{Address: e.push.Address, Password: e.push.Password, AWS: e.push.AWS, Sandbox: request.Environment == config.Sandbox}
+	destination := image.Push{Address: e.push.Address, Password: e.push.Password, AWS: e.push.AWS, Sandbox: request.Environment == config.Sandbox || !request.Pushes}
 	if e.push.Username != nil {
 		if destination.Username, err = e.push.Username.Plaintext(ctx); err != nil {
 			return image.Input{}, fmt.Errorf("read the registry's user name: %w", err)
@@ -112,6 +114,7 @@ func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest) 
 		result.Stage.Judge(verdict.Problemf(image.CodeBuildFailed, "use model: %v", err))
 		return result
 	}
+	in.Push = permitted(in.Push, request.Permit)
 	in.Model, in.Version, in.Ahead = request.Model, request.Version, e.ahead
 	built := image.Run(ctx, e.Runner.Client(), in)
 	result.Stage, result.Reference, result.Digest = built.Stage, built.Reference, built.Digest
@@ -119,6 +122,15 @@ func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest) 
 		e.Image = built.Container
 	}
 	return result
+}
+
+// permitted is where an image may go: without the gate's permit it keeps its name, and stays in
+// the sandbox's registry without any login.
+func permitted(to image.Push, permit policy.Permit) image.Push {
+	if permit.Allows(verdict.Image) {
+		return to
+	}
+	return image.Push{Address: to.Address, Sandbox: true}
 }
 
 // withPort is the application's command with {{port}} filled in.

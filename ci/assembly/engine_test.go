@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/internal/daggertest"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -30,7 +31,7 @@ func TestTheImageIsHandedItsPortAndItsDestination(t *testing.T) {
 	d.Answer("setSecret.plaintext", "robot")
 	client := d.Client(t)
 	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Address: "ghcr.io/acme/rca", Username: client.SetSecret("user", "robot"), Password: client.SetSecret("password", "x"), AWS: image.AWS{AccessKey: client.SetSecret("key", "x")}}, nil, nil)
-	in, err := e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Environment: "production", Redact: strings.ToUpper})
+	in, err := e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Environment: "production", Pushes: true, Redact: strings.ToUpper})
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(in.Config.Image.Command, " "), "--server.port=7051")
 	assert.Equal(t, "ghcr.io/acme/rca", in.Push.Address)
@@ -39,9 +40,28 @@ func TestTheImageIsHandedItsPortAndItsDestination(t *testing.T) {
 	assert.False(t, in.Push.Sandbox)
 	assert.Equal(t, "A", in.Redact("a"))
 
-	in, err = e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Environment: config.Sandbox})
-	require.NoError(t, err)
-	assert.True(t, in.Push.Sandbox, "whatever login was given")
+	for _, request := range []pipeline.ImageRequest{{Environment: config.Sandbox, Pushes: true}, {Environment: "production"}} {
+		request.Config, request.Source = config.Default(), e.Backend.Source
+		in, err = e.input(t.Context(), request)
+		require.NoError(t, err)
+		assert.True(t, in.Push.Sandbox, "whatever login was given")
+	}
+}
+
+func TestAnImageIsPushedOnlyWithThePermit(t *testing.T) {
+	client := daggertest.New(t).Client(t)
+	to := image.Push{Address: "ghcr.io/acme/rca", Username: "robot", Password: client.SetSecret("password", "x")}
+	gate := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: "production", Runner: policy.Engine})
+	permit := func(action policy.Action) policy.Permit {
+		permit, refused := gate.Ask(action, nil)
+		require.Nil(t, refused)
+		return permit
+	}
+	assert.Equal(t, to, permitted(to, permit(policy.Action{Stage: verdict.Image, Recorded: true})))
+	kept := image.Push{Address: "ghcr.io/acme/rca", Sandbox: true}
+	assert.Equal(t, kept, permitted(to, policy.Permit{}))
+	assert.Equal(t, kept, permitted(to, permit(policy.Action{Stage: verdict.Publish, Recorded: true})), "one permit, one stage")
+	assert.Equal(t, kept, permitted(to, permit(policy.Action{Stage: verdict.Image, Reads: true})))
 }
 
 func TestALoginThatCannotBeReadStopsTheImage(t *testing.T) {

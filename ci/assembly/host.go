@@ -40,6 +40,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host := &Host{runner: r}
 	host.Backend = pipeline.Backend{Runner: r, Source: source, WorkDir: work}
 	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
+	host.Backend.Root = func(context.Context) ([]string, error) { return rootOf(path) }
 	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 		return hostChanges(ctx, path, since)
 	}
@@ -78,26 +79,55 @@ func (h *Host) Close() error {
 // Hurry ends what is told to end at once: somebody has interrupted the run a second time.
 func (h *Host) Hurry() { h.runner.Hurry() }
 
-// TargetFromEnvironment reads where to publish from the variables that the pipeline
-// document names. The sandbox does not use it.
-func TargetFromEnvironment(getenv func(string) string) publish.Target {
-	secret := func(name string) runner.Secret {
-		if getenv(name) == "" {
-			return nil
-		}
-		return envSecret{name, getenv}
+// rootOf lists the entries of a directory; directories end in a slash.
+func rootOf(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
 	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.IsDir() {
+			name += "/"
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// Variables reads the arguments that are variables of an environment. Its secrets are kept for
+// the reports to hide.
+type Variables struct {
+	getenv  func(string) string
+	secrets *pipeline.Secrets
+}
+
+// FromEnvironment reads variables with getenv and keeps the secrets among them.
+func FromEnvironment(getenv func(string) string, secrets *pipeline.Secrets) Variables {
+	return Variables{getenv, secrets}
+}
+
+// Target is where to publish, by the variables that the pipeline document names. The sandbox
+// does not use it.
+func (v Variables) Target() publish.Target {
 	return publish.Target{
-		TrackingURI: getenv("MLFLOW_TRACKING_URI"), ArtifactRoot: getenv("MLFLOW_ARTIFACT_ROOT"),
-		S3Endpoint: getenv("MLFLOW_S3_ENDPOINT_URL"), Region: getenv("AWS_DEFAULT_REGION"),
-		AccessKey: secret("AWS_ACCESS_KEY_ID"), SecretKey: secret("AWS_SECRET_ACCESS_KEY"), SessionToken: secret("AWS_SESSION_TOKEN"),
-		MLflowUsername: secret("MLFLOW_TRACKING_USERNAME"), MLflowPassword: secret("MLFLOW_TRACKING_PASSWORD"), MLflowToken: secret("MLFLOW_TRACKING_TOKEN"),
+		TrackingURI: v.getenv("MLFLOW_TRACKING_URI"), ArtifactRoot: v.getenv("MLFLOW_ARTIFACT_ROOT"),
+		S3Endpoint: v.getenv("MLFLOW_S3_ENDPOINT_URL"), Region: v.getenv("AWS_DEFAULT_REGION"),
+		AccessKey: v.Secret("AWS_ACCESS_KEY_ID"), SecretKey: v.Secret("AWS_SECRET_ACCESS_KEY"), SessionToken: v.Secret("AWS_SESSION_TOKEN"),
+		// The reports may name users: hiding a short name would hide much else.
+		MLflowUsername: v.variable("MLFLOW_TRACKING_USERNAME"), MLflowPassword: v.Secret("MLFLOW_TRACKING_PASSWORD"), MLflowToken: v.Secret("MLFLOW_TRACKING_TOKEN"),
 	}
 }
 
-// EnvironmentSecret is a secret in a variable of this process's environment.
-func EnvironmentSecret(name string, getenv func(string) string) runner.Secret {
-	return envSecret{name, getenv}
+// Secret is the secret in a variable; nil when the variable is empty or not set.
+func (v Variables) Secret(name string) runner.Secret { return v.secrets.Keep(v.variable(name)) }
+
+func (v Variables) variable(name string) runner.Secret {
+	if v.getenv(name) == "" {
+		return nil
+	}
+	return envSecret{name, v.getenv}
 }
 
 // envSecret is a secret in a variable of this process's environment.

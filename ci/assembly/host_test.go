@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 )
 
 func TestAHostHasNoImages(t *testing.T) {
@@ -20,6 +22,11 @@ func TestAHostHasNoImages(t *testing.T) {
 	assert.NotNil(t, host.Backend.ServeApp)
 	assert.Equal(t, "native", host.Backend.Runner.Name())
 	assert.DirExists(t, host.Backend.WorkDir)
+
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o750))
+	entries, err := host.Backend.Root(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"empty/", "main.py"}, entries)
 
 	files, err := host.Files(dir)
 	require.NoError(t, err)
@@ -45,7 +52,7 @@ func TestTheTargetIsReadFromTheDocumentsVariables(t *testing.T) {
 		"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "MLFLOW_ARTIFACT_ROOT": "s3://b/p", "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:9000",
 		"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
 	}
-	target := TargetFromEnvironment(func(name string) string { return variables[name] })
+	target := FromEnvironment(func(name string) string { return variables[name] }, &pipeline.Secrets{}).Target()
 	assert.Equal(t, "http://127.0.0.1:5000", target.TrackingURI)
 	assert.Equal(t, "s3://b/p", target.ArtifactRoot)
 	assert.Equal(t, "http://127.0.0.1:9000", target.S3Endpoint)

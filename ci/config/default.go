@@ -94,9 +94,8 @@ func Default() Config {
 			EphemeralStorage: 20,
 		},
 		Policy: map[string][]string{
-			"main":    {"test", "train", "publish", "image", "deploy"},
-			"develop": {"test", "train"},
-			"*":       {"test", "train"},
+			"main": {"test", "train", "publish", "image", "deploy"},
+			"*":    {"test", "train"},
 		},
 	}
 }

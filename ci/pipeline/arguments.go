@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -14,6 +15,7 @@ var (
 	paramName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
 	// Branch names as git allows them, without what has a meaning elsewhere.
 	refName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/#+-]{0,254}$`)
+	eventName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
 	commitName = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
 )
 
@@ -30,8 +32,19 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
 	}
-	if !refName.MatchString(opts.Ref) || strings.Contains(opts.Ref, "..") {
+	switch {
+	case opts.Ref == "":
+		problems = append(problems, verdict.Problemf(CodeRefMissing, "--environment %s needs --ref", opts.Environment))
+	case !refName.MatchString(opts.Ref) || strings.Contains(opts.Ref, ".."):
 		bad("--ref %q is not the name of a branch, tag or pull request", opts.Ref)
+	}
+	for _, branch := range opts.ReleaseBranches {
+		if err := policy.CheckReleaseBranch(branch); err != nil {
+			bad("--release-branch %v", err)
+		}
+	}
+	if !eventName.MatchString(strings.TrimSpace(opts.Event)) {
+		bad("--event %q is not the name of an event, such as push or pull_request", opts.Event)
 	}
 	if opts.Commit != "" && !commitName.MatchString(opts.Commit) {
 		bad("--commit %q is not a revision in hexadecimal", opts.Commit)

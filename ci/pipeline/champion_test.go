@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/train"
@@ -57,14 +58,14 @@ func TestTheTrainStageIsToldWhatIsInProduction(t *testing.T) {
 	address := func(s *httptest.Server) *runner.Running {
 		return &runner.Running{Address: strings.TrimPrefix(s.URL, "http://")}
 	}
-	p := func(opts Options) *progress {
+	ask := func(opts Options) (train.Incumbent, *verdict.Problem) {
 		b, _ := backend(t, source(nil))
-		if opts.Environment == "" {
-			opts.Environment = "sandbox"
-		}
-		cfg, problems := Configure(t.Context(), b.Source, opts.Environment)
-		require.Empty(t, problems)
-		return &progress{ctx: t.Context(), backend: b, opts: opts, cfg: cfg, run: &verdict.Run{}}
+		opts.Ref = "develop"
+		p := prepare(t.Context(), b, opts)
+		require.Nil(t, p.run.Preflight)
+		permit, refused := p.gate.Ask(policy.Action{Stage: verdict.Train, Reads: true}, nil)
+		require.Nil(t, refused)
+		return p.champion(t.Context(), permit)
 	}
 	t.Run("by the registry of the environment", func(t *testing.T) {
 		server := modelRegistry(t, http.StatusOK, seven)
@@ -72,7 +73,7 @@ func TestTheTrainStageIsToldWhatIsInProduction(t *testing.T) {
 			{Servers: Servers{MLflow: address(server)}},
 			{Environment: "staging", Target: publish.Target{TrackingURI: server.URL}},
 		} {
-			found, problem := p(opts).champion(t.Context())
+			found, problem := ask(opts)
 			require.Nil(t, problem)
 			assert.Equal(t, &train.Champion{Version: "7", Metrics: map[string]float64{"accuracy": 0.97}}, found.Champion)
 			assert.Contains(t, found.Asked, "alias champion")
@@ -80,14 +81,15 @@ func TestTheTrainStageIsToldWhatIsInProduction(t *testing.T) {
 	})
 	t.Run("by a file before all others", func(t *testing.T) {
 		server := modelRegistry(t, http.StatusUnauthorized, "{}")
-		found, problem := p(Options{Servers: Servers{MLflow: address(server)}, Train: TrainOptions{Champion: &ChampionFile{Name: "c.json", Content: []byte(`{"accuracy":0.9}`)}}}).champion(t.Context())
+		file := &ChampionFile{Name: "c.json", Content: []byte(`{"accuracy":0.9}`)}
+		found, problem := ask(Options{Servers: Servers{MLflow: address(server)}, Train: TrainOptions{Champion: file}})
 		require.Nil(t, problem)
 		assert.InDelta(t, 0.9, found.Champion.Metrics["accuracy"], 1e-12)
 		assert.Equal(t, "file c.json", found.Asked)
 	})
 	t.Run("that there is none yet", func(t *testing.T) {
 		server := modelRegistry(t, http.StatusNotFound, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Registered Model with name=m not found"}`)
-		found, problem := p(Options{Servers: Servers{MLflow: address(server)}}).champion(t.Context())
+		found, problem := ask(Options{Servers: Servers{MLflow: address(server)}})
 		require.Nil(t, problem)
 		assert.Nil(t, found.Champion)
 		assert.NotEmpty(t, found.Asked)
@@ -102,7 +104,7 @@ func TestTheTrainStageIsToldWhatIsInProduction(t *testing.T) {
 
 func TestARegistryThatDoesNotAnswerIsNoPass(t *testing.T) {
 	server := modelRegistry(t, http.StatusUnauthorized, `{"error_code":"UNAUTHENTICATED","message":"who are you"}`)
-	stage := trained(t, Options{Environment: "staging", Target: publish.Target{TrackingURI: server.URL}})
+	stage := trained(t, Options{Environment: "staging", Ref: "main", Target: publish.Target{TrackingURI: server.URL}})
 	assert.Equal(t, verdict.CouldNotRun, stage.Verdict)
 	assert.Equal(t, train.ChampionUnknown.Name, stage.Code)
 	assert.Contains(t, stage.Cause, "who are you")
@@ -112,4 +114,21 @@ func TestARegistryThatDoesNotAnswerIsNoPass(t *testing.T) {
 		assert.Equal(t, verdict.Fail, stage.Verdict)
 		assert.Equal(t, train.ChampionInvalid.Name, stage.Code)
 	})
+}
+
+func TestAPullRequestAsksNoRegistry(t *testing.T) {
+	asked := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	t.Cleanup(server.Close)
+	opts := Options{Environment: "staging", Target: publish.Target{TrackingURI: server.URL, MLflowToken: fixed("a-token-of-mlflow")}}
+	for _, untrusted := range []Options{{Ref: "refs/pull/7/merge"}, {Ref: "main", Event: "pull_request"}, {Ref: "main", Event: "workflow_run"}, {Ref: "refs/tags/v1"}} {
+		opts.Ref, opts.Event = untrusted.Ref, untrusted.Event
+		stage := trained(t, opts)
+		require.False(t, asked, "%s %s", opts.Ref, opts.Event)
+		require.NotEqual(t, "POLICY", stage.Code, "training itself runs")
+		assert.Equal(t, CodeChampionNotAsked.Name, stage.Warnings[len(stage.Warnings)-1].Code)
+	}
+	opts.Ref, opts.Event = "develop", "push"
+	trained(t, opts)
+	assert.True(t, asked, "a branch may ask")
 }

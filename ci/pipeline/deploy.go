@@ -1,26 +1,66 @@
 package pipeline
 
 import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // deploy rolls the image out. In the sandbox there is no account: the rollout is planned.
-func (p *progress) deploy() verdict.Stage {
-	p.opts.Image = p.outcome.Image
-	clients, clock, in, problems := p.opts.connect(p.ctx, p.cfg)
-	in.Version = p.outcome.Version
+func (s *state) deploy(ctx context.Context, permit policy.Permit) verdict.Stage {
+	clients, clock, in, problems := s.connect(ctx, permit)
+	in.Version = s.outcome.Version
 	if len(problems) > 0 {
-		stage := verdict.Stage{Name: verdict.Deploy}
-		return *stage.Judge(problems...)
+		return failed(verdict.Deploy, problems...)
 	}
-	if p.opts.Environment == rollout.Sandbox {
-		result := rollout.Run(p.ctx, in.Input)
-		p.outcome.Plan = result.Plan
+	if s.opts.sandbox() {
+		result := rollout.Run(ctx, in.Input)
+		s.outcome.Plan = result.Plan
 		return result.Stage
 	}
-	result := release.Deploy(p.ctx, clients, clock, in)
-	p.outcome.Plan = result.Plan
+	result := release.Deploy(ctx, clients, clock, in)
+	s.outcome.Plan = result.Plan
 	return result.Stage
+}
+
+// planRollout adds what the rollout would change: against the account where an image and
+// credentials are given, else from nothing.
+func (s *state) planRollout(ctx context.Context, plan *Plan) {
+	if !s.opts.sandbox() && s.opts.Image != "" && s.opts.credentials() {
+		permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
+		if refused != nil {
+			plan.Problems = append(plan.Problems, refused.Cause)
+			return
+		}
+		s.compare(ctx, permit, plan)
+		return
+	}
+	planned, problems := rollout.NewPlan(rollout.Input{Config: s.cfg, Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit})
+	if planned != nil {
+		plan.Rollout = planned.Text()
+	}
+	for _, problem := range problems {
+		plan.Problems = append(plan.Problems, problem.Error())
+	}
+}
+
+// compare plans the rollout against the account.
+func (s *state) compare(ctx context.Context, permit policy.Permit, plan *Plan) {
+	clients, clock, in, problems := s.connect(ctx, permit)
+	if len(problems) == 0 {
+		result := release.Plan(ctx, clients, clock, in)
+		plan.Rollout, plan.Changed, plan.Compared = result.Text, result.Changed, result.Text != ""
+		if failure := result.Stage.Failure(); failure != "" {
+			plan.Problems = append(plan.Problems, failure)
+			for _, further := range result.Stage.Problems[1:] {
+				plan.Problems = append(plan.Problems, further.Code+": "+further.Cause)
+			}
+		}
+	}
+	for _, problem := range problems {
+		plan.Problems = append(plan.Problems, problem.Error())
+	}
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -29,9 +31,16 @@ const checkTimeout = 2 * time.Minute
 // remedy for each that failed. It starts no service and changes nothing but the runner's
 // cache of environments.
 func Doctor(ctx context.Context, backend Backend, opts Options) string {
+	s := &state{backend: backend, opts: opts.withDefaults()}
+	all := s.checkSource()
+	for _, st := range stages() {
+		if st.checks != nil {
+			all = append(all, st.checks(s)...)
+		}
+	}
 	var b strings.Builder
 	failed := 0
-	for _, c := range checks(backend, opts) {
+	for _, c := range all {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.run(limited)
 		cancel()
@@ -46,57 +55,81 @@ func Doctor(ctx context.Context, backend Backend, opts Options) string {
 	return b.String()
 }
 
-func checks(backend Backend, opts Options) []check {
-	if opts.Environment == "" {
-		opts.Environment = "sandbox"
-	}
-	var cfg config.Config
+// checkSource checks what comes before the first stage. It reads the configuration for the
+// checks that follow it.
+func (s *state) checkSource() []check {
 	all := []check{
 		{"source", func(ctx context.Context) (string, error) {
-			names, err := backend.Source.List(ctx)
+			names, err := s.backend.Source.List(ctx)
 			return fmt.Sprintf("%d files", len(names)), err
 		}, CodeSourceUnreadable.Remedy},
 		{"pipeline.yaml", func(ctx context.Context) (string, error) {
 			var problems []*verdict.Problem
-			cfg, problems = Configure(ctx, backend.Source, opts.Environment)
+			s.cfg, problems = configure(ctx, s.backend, s.opts.Environment)
 			if len(problems) > 0 {
 				return "", fmt.Errorf("%s", problems[0].Cause)
 			}
-			return "valid for " + opts.Environment, nil
+			return "valid for " + s.opts.Environment, nil
 		}, config.CodeInvalid.Remedy},
-		{"python", func(ctx context.Context) (string, error) {
-			version := cfg.Python
-			if version == "" {
-				version = config.Default().Python
-			}
-			result, err := backend.Runner.Run(ctx, runner.Step{Name: "python version", Env: runner.Environment{Python: version}, Args: []string{"python", "--version"}, Timeout: time.Minute})
-			if err != nil {
-				return "", err
-			}
-			if result.ExitCode != 0 {
-				return "", fmt.Errorf("python --version: exit code %d", result.ExitCode)
-			}
-			return strings.TrimSpace(result.Stdout+result.Stderr) + " with uv, on the " + backend.Runner.Name() + " runner", nil
-		}, "install that Python version, or set python in pipeline.yaml; behind a proxy, check that the package index answers"},
 	}
-	if opts.Environment == "sandbox" {
-		return append(all, check{"servers", func(context.Context) (string, error) {
+	if !s.opts.sandbox() {
+		all = append(all, check{"ref", func(context.Context) (string, error) {
+			if s.opts.Ref == "" {
+				return "", errors.New("outside of the sandbox a call has to name its branch, tag or pull request")
+			}
+			return s.opts.Ref, nil
+		}, CodeRefMissing.Remedy})
+	}
+	return all
+}
+
+func (s *state) checkPython() []check {
+	return []check{{"python", func(ctx context.Context) (string, error) {
+		version := s.cfg.Python
+		if version == "" {
+			version = config.Default().Python
+		}
+		result, err := s.backend.Runner.Run(ctx, runner.Step{Name: "python version", Env: runner.Environment{Python: version},
+			Args: []string{"python", "--version"}, Timeout: time.Minute})
+		if err != nil {
+			return "", err
+		}
+		if result.ExitCode != 0 {
+			return "", fmt.Errorf("python --version: exit code %d", result.ExitCode)
+		}
+		return strings.TrimSpace(result.Stdout+result.Stderr) + " with uv, on the " + s.backend.Runner.Name() + " runner", nil
+	}, "install that Python version, or set python in pipeline.yaml; behind a proxy, check that the package index answers"}}
+}
+
+// checkPublishing checks the servers that publishing needs. What asks them with credentials
+// needs the gate's permit, as it does in a run.
+func (s *state) checkPublishing() []check {
+	if s.opts.sandbox() {
+		return []check{{"servers", func(context.Context) (string, error) {
 			return "the sandbox starts its own MLflow, S3 API and registry", nil
-		}, ""})
+		}, ""}}
 	}
+	var all []check
 	for _, server := range []struct{ name, address, remedy string }{
-		{"mlflow", opts.Target.TrackingURI, "give --mlflow-tracking-uri, and check that the server answers from here"},
-		{"s3", opts.Target.S3Endpoint, "check --mlflow-s3-endpoint-url"},
+		{"mlflow", s.opts.Target.TrackingURI, "give --mlflow-tracking-uri, and check that the server answers from here"},
+		{"s3", s.opts.Target.S3Endpoint, "check --mlflow-s3-endpoint-url"},
 	} {
 		if server.address == "" && server.name == "s3" {
 			continue // AWS's own endpoint
 		}
 		all = append(all, check{server.name, func(ctx context.Context) (string, error) { return dial(ctx, server.address) }, server.remedy})
 	}
-	all = append(all, check{"publishing", func(ctx context.Context) (string, error) {
-		return publish.Preflight(ctx, publish.Input{Config: cfg, Environment: opts.Environment, Target: opts.Target})
+	return append(all, check{"publishing", func(ctx context.Context) (string, error) {
+		permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+		if refused != nil {
+			return "not checked: " + refused.Cause, nil
+		}
+		target, problem := s.target(ctx, permit)
+		if problem != nil {
+			return "", problem
+		}
+		return publish.Preflight(ctx, publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target})
 	}, "docs/codes.md has the code's remedy; nothing was written"})
-	return all
 }
 
 // dial opens a connection to a URL's host and closes it: enough to tell a wrong

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -21,6 +23,10 @@ type ImageRequest struct {
 	Commit      string
 	// CommitTime is in UTC.
 	CommitTime time.Time
+	// Pushes says that the image is going to be pushed to its registry if the gate permits it
+	// then; Permit is that permit. Without it, the image stays where it was built.
+	Pushes bool
+	Permit policy.Permit
 	// Redact hides the run's secrets in what the application prints; nil hides nothing.
 	Redact func(string) string
 }
@@ -33,25 +39,37 @@ type ImageResult struct {
 }
 
 // imageRequest is as much of the image's request as does not wait for a model.
-func (p *progress) imageRequest() ImageRequest {
+func (s *state) imageRequest() ImageRequest {
 	return ImageRequest{
-		Config: p.cfg, Source: p.backend.Source,
-		Environment: p.opts.Environment, Ref: p.opts.Ref, Commit: p.opts.Commit, CommitTime: p.args.commitTime, Redact: p.run.Redact,
+		Config: s.cfg, Source: s.backend.Source,
+		Environment: s.opts.Environment, Ref: s.opts.Ref, Commit: s.opts.Commit, CommitTime: s.args.commitTime, Redact: s.run.Redact,
+		// A run that leaves out what a push requires is only to build.
+		Pushes: !s.opts.sandbox() && !slices.ContainsFunc(verdict.Requires(verdict.Image), func(needed string) bool { return !s.opts.wants(needed) }),
 	}
 }
 
-func (p *progress) image() verdict.Stage {
-	request := p.imageRequest()
-	request.Model, request.Version = p.outcome.Model, p.outcome.Version
-	decision := p.decisions[verdict.Image]
+// warmUp begins the image while tests and training run.
+func (s *state) warmUp(ctx context.Context) {
+	if s.backend.WarmUp != nil {
+		s.backend.WarmUp(ctx, s.imageRequest())
+	}
+}
+
+func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
+	request := s.imageRequest()
+	request.Model, request.Version, request.Permit = s.outcome.Model, s.outcome.Version, permit
+	decision := s.gate.Decision(verdict.Image)
 	if decision.Run {
-		result := p.backend.BuildImage(p.ctx, request)
-		p.outcome.Image, p.run.Image, p.run.ImageDigest = result.Reference, result.Reference, result.Digest
+		result := s.backend.BuildImage(ctx, request)
+		s.outcome.Image, s.run.Image, s.run.ImageDigest = result.Reference, result.Reference, result.Digest
+		if !s.opts.sandbox() && !permit.Allows(verdict.Image) {
+			result.Stage.Add("pushed", "no: this call runs no tests and publishes no model")
+		}
 		return result.Stage
 	}
 	// No engine, so no image. The application can still be shown to start and answer
 	// with this model; if it does not, no image of it would.
-	stage := p.backend.ServeApp(p.ctx, request).Stage
+	stage := s.backend.ServeApp(ctx, request).Stage
 	if stage.Verdict == verdict.Pass {
 		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, decision.Reason, policy.CodeNoEngine.Remedy
 	}

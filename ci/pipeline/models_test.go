@@ -19,8 +19,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// operations are the calls about published versions, by name.
-func operations(ctx context.Context, b Backend, opts Options) map[string]*verdict.Run {
+// registryOperations are the calls about published versions, by name.
+func registryOperations(ctx context.Context, b Backend, opts Options) map[string]*verdict.Run {
 	return map[string]*verdict.Run{
 		"models":         Models(ctx, b, opts, 0),
 		"promote":        Promote(ctx, b, opts, publish.Move{Alias: "production"}),
@@ -31,7 +31,7 @@ func operations(ctx context.Context, b Backend, opts Options) map[string]*verdic
 
 func TestPublishedVersionsAreReachedInTheSandboxOnlyThroughServersThatStay(t *testing.T) {
 	b, _ := backend(t, source(nil))
-	for name, run := range operations(t.Context(), b, Options{}) {
+	for name, run := range registryOperations(t.Context(), b, Options{}) {
 		assert.Equal(t, verdict.CouldNotRun, run.Verdict, name)
 		assert.Contains(t, strings.Join(run.Failures(), "\n"), "--sandbox-mlflow", name)
 	}
@@ -42,7 +42,7 @@ func TestPublishedVersionsAreReachedInTheSandboxOnlyThroughServersThatStay(t *te
 	}
 	opts := Options{Servers: Servers{MLflow: at(mlflow.URL), S3: at(store.URL)}}
 	want := map[string]string{"models": "pass ", "promote": "fail VERSION_NOT_COMMITTED", "rollback-model": "fail NO_PREVIOUS_VERSION", "clean-claims": "pass "}
-	for name, run := range operations(t.Context(), b, opts) {
+	for name, run := range registryOperations(t.Context(), b, opts) {
 		assert.Equal(t, want[name], codes(run)["publish"], name)
 		assert.Equal(t, name == "models", ModelsJSON(run) != "", name)
 		require.NoError(t, verdict.WriteReport(t.TempDir(), run))
@@ -55,7 +55,7 @@ func TestWhatWritesNeedsThePolicysLeave(t *testing.T) {
 	key := func(value string) runner.Secret { return fixed(value) }
 	opts := Options{Environment: "staging", Ref: "feature/x", Target: publish.Target{TrackingURI: mlflow.URL, S3Endpoint: store.URL,
 		ArtifactRoot: "s3://models-bucket/x", AccessKey: key("test-access"), SecretKey: key("test-secret")}}
-	for name, run := range operations(t.Context(), b, opts) {
+	for name, run := range registryOperations(t.Context(), b, opts) {
 		stage := run.Stages[0]
 		if name == "models" {
 			assert.Equal(t, verdict.Pass, stage.Verdict, stage.Failure())
@@ -64,7 +64,7 @@ func TestWhatWritesNeedsThePolicysLeave(t *testing.T) {
 		}
 	}
 	assert.Zero(t, store.Writes())
-	for name, run := range operations(t.Context(), b, Options{Ref: "a..b"}) {
+	for name, run := range registryOperations(t.Context(), b, Options{Ref: "a..b"}) {
 		assert.Contains(t, strings.Join(run.Failures(), "\n"), "BAD_ARGUMENT", name)
 	}
 }
@@ -77,12 +77,10 @@ func (f fixed) Plaintext(context.Context) (string, error) { return string(f), ni
 
 func TestWhatLoadingThePublishedModelFindsDecides(t *testing.T) {
 	b, _ := backend(t, source(nil))
-	p := &progress{ctx: t.Context(), backend: b, opts: Options{}}
+	p := prepare(t.Context(), b, Options{})
 	p.outcome.Model = &model.Artifact{File: "m.keras", Paths: map[string]string{"m.keras": "models/m.keras"}}
 	assert.Equal(t, publish.CodeNotLoaded.Name, p.loadPublished(t.Context(), "m/1", "dir").Warning.Code.Name, "no way to take files into a step")
 
-	_, cfg, _ := Prepare(t.Context(), b, Options{})
-	p.cfg = cfg
 	files := fake.Files(map[string]string{"m.keras": "x"})
 	p.backend.Import = func(string) (runner.Files, error) { return nil, errors.New("disk gone") }
 	assert.Equal(t, publish.CodeVerifyNotRun.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name)

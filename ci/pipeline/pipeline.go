@@ -1,20 +1,13 @@
-// Package pipeline runs the stages in their order and hands on what each made: tests
-// and training side by side, then publish, image and rollout, each only when all
-// before it passed. It decides nothing about a stage's content, and everything about
-// what runs after what.
+// Package pipeline is the list of the stages and what every run does around them: check the
+// arguments, decide by the policy, ask the gate, hand on what each stage made, judge. A run, a
+// single stage, a plan and the doctor all walk the same list; see stages.
 package pipeline
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"slices"
-	"sync"
-	"time"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/model"
-	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -25,13 +18,18 @@ import (
 type Options struct {
 	// Environment is sandbox, staging, production, or one that pipeline.yaml declares. Empty means sandbox.
 	Environment string
-	// Ref is the branch, tag or pull request the run is for; the policy goes by it. Empty means main.
+	// Ref is the branch, tag or pull request the run is for; the policy goes by it. Empty means
+	// main in the sandbox, and is refused elsewhere.
 	Ref string
+	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
+	// deploy outside of the sandbox; policy.ReleaseBranch when empty.
+	ReleaseBranches []string
 	// Commit is the revision, for labels and tags; it never keys a cache.
 	Commit string
 	// CommitTime dates the image, in RFC 3339; empty means 1970, never now.
 	CommitTime string
-	// Event is what the CI system runs for: push, pull_request. A pull request never publishes.
+	// Event is what the CI system runs for: push, pull_request. A pull request never publishes,
+	// nor does an event that is not known as one of a branch.
 	Event string
 	// Stages limits the run to these stages; all when empty. The policy still counts.
 	Stages []string
@@ -52,11 +50,22 @@ type Options struct {
 	Rollout RolloutOptions
 	// Servers are running servers that the sandbox uses instead of starting its own.
 	Servers Servers
-	// Secrets are secrets besides those of Target that the run was given; the report shows none of them.
-	Secrets []runner.Secret
+	// Secrets are the secrets that the run was given; no report shows any of them.
+	Secrets *Secrets
+	// Refused are problems that the caller found before the run, such as a report directory that
+	// cannot be written. With any, no stage runs.
+	Refused []*verdict.Problem
 	// Module is this program's version, for the report.
 	Module string
 }
+
+// wants says whether a stage is part of the run.
+func (o Options) wants(stage string) bool {
+	return len(o.Stages) == 0 || slices.Contains(o.Stages, stage)
+}
+
+// sandbox says whether the run is one of the sandbox, which has no account and no credentials.
+func (o Options) sandbox() bool { return o.Environment == "" || o.Environment == rollout.Sandbox }
 
 // Servers are an MLflow server and an S3 API. A nil one is started by the run.
 type Servers struct {
@@ -69,7 +78,11 @@ type Backend struct {
 	Runner runner.Runner
 	// Source is the application's tree.
 	Source runner.Files
-	// BuildImage builds, probes and pushes the image. Nil where there is no engine.
+	// Root lists the entries of the source's root directory; directories end in a slash. Nil
+	// where only files can be listed.
+	Root func(ctx context.Context) ([]string, error)
+	// BuildImage builds and probes the image, and pushes it when the request has the permit. Nil
+	// where there is no engine.
 	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult
 	// WarmUp begins what BuildImage can do without Model and Version, in the background; nil
 	// when there is nothing.
@@ -99,198 +112,9 @@ type Outcome struct {
 	Plan *rollout.Plan
 }
 
-// maxConfig bounds pipeline.yaml before it is parsed.
-const maxConfig = 1 << 20
-
-// Configure reads pipeline.yaml of a source for an environment. All its problems come
-// back at once, as the problems of the preflight.
-func Configure(ctx context.Context, source runner.Files, environment string) (config.Config, []*verdict.Problem) {
-	// Listed first: it is needed anyway, and then nobody has to be asked for what is not there.
-	_, err := source.List(ctx)
-	var content []byte
-	if err == nil {
-		content, err = source.Read(ctx, config.FileName, maxConfig)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		content = nil
-	case errors.Is(err, runner.ErrTooLarge):
-		return config.Config{}, []*verdict.Problem{verdict.Problemf(config.CodeInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)}
-	case err != nil:
-		return config.Config{}, []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "read %s: %v", config.FileName, err)}
-	}
-	cfg, err := config.Load(content, environment)
-	if err == nil {
-		return cfg, nil
-	}
-	var all *config.Errors
-	if !errors.As(err, &all) {
-		return config.Config{}, []*verdict.Problem{verdict.Problemf(config.CodeInvalid, "%v", err)}
-	}
-	// A line for each: whoever mends the file wants to see all of them.
-	var problems []*verdict.Problem
-	for _, found := range all.Problems {
-		problems = append(problems, verdict.Problemf(config.CodeInvalid, "%s", found))
-	}
-	return config.Config{}, problems
-}
-
-// Prepare fills an environment's defaults, reads the configuration, looks at the source
-// and decides which stages run. The run it returns is already refused when anything
-// is wrong with them.
-func Prepare(ctx context.Context, backend Backend, opts Options) (*verdict.Run, config.Config, []policy.Decision) {
-	if opts.Environment == "" {
-		opts.Environment = "sandbox"
-	}
-	if opts.Ref == "" {
-		opts.Ref = "main"
-	}
-	if opts.Module == "" {
-		opts.Module = Version
-	}
-	run := &verdict.Run{
-		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,
-		Runner: backend.Runner.Name(), Started: time.Now().UTC(), Redact: opts.redactor(ctx),
-	}
-	if live, ok := backend.Runner.(runner.Talkative); ok {
-		live.Redact(run.Redact)
-	}
-	_, problems := parseArguments(opts)
-	cfg, more := Configure(ctx, backend.Source, opts.Environment)
-	if len(more) == 0 {
-		more = checkSource(ctx, backend.Source, cfg)
-	}
-	problems = append(problems, more...)
-	if len(problems) > 0 {
-		run.Refuse(problems...)
-		for _, name := range verdict.Stages() {
-			if opts.wants(name) {
-				run.Stages = append(run.Stages, blocked(name, verdict.Preflight))
-			}
-		}
-		return run, cfg, nil
-	}
-	if opts.Python != "" {
-		cfg.Python = opts.Python
-	}
-	if opts.Platform != "" {
-		cfg.Image.Platform = opts.Platform
-	}
-	run.Application = cfg.Name
-	tree, err := backend.Source.Filter(nil, cfg.Exclude).Digest(ctx)
-	if err != nil {
-		run.Refuse(verdict.Problemf(CodeSourceUnreadable, "digest source: %v", err))
-		return run, cfg, nil
-	}
-	run.Tree = tree
-	return run, cfg, policy.Decide(cfg, policy.Request{Ref: opts.Ref, Environment: opts.Environment, Runner: backend.Runner.Name(), Event: opts.Event})
-}
-
 // Run runs the pipeline. It always returns an outcome with a complete, judged run.
 func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
-	started := time.Now()
-	run, cfg, decisions := Prepare(ctx, backend, opts)
-	opts.Environment, opts.Ref = run.Environment, run.Ref
-	p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run}
-	p.outcome.Image = opts.Image
-	if run.Preflight == nil {
-		// Prepare has checked them.
-		p.args, _ = parseArguments(opts)
-		p.decide(decisions)
-		p.stages()
-	}
-	if live, ok := backend.Runner.(runner.Talkative); ok {
-		for _, w := range live.Warnings() {
-			run.Warn(w.Code, "%s", w.Text)
-		}
-	}
-	run.Seconds = time.Since(started).Seconds()
-	run.Judge()
-	p.outcome.Run = run
-	return &p.outcome
-}
-
-// progress is one run under way.
-type progress struct {
-	ctx       context.Context
-	backend   Backend
-	opts      Options
-	args      arguments
-	cfg       config.Config
-	run       *verdict.Run
-	decisions map[string]policy.Decision
-	outcome   Outcome
-}
-
-func (p *progress) decide(decisions []policy.Decision) {
-	p.decisions = map[string]policy.Decision{}
-	for _, decision := range decisions {
-		p.decisions[decision.Stage] = decision
-	}
-}
-
-func (p *progress) stages() {
-	servers := p.startServers()
-	defer func() {
-		if err := servers.stop(p.ctx); err != nil {
-			p.run.Warn(CodeNotStopped, "%v", err)
-		}
-	}()
-
-	if p.backend.WarmUp != nil && p.opts.wants(verdict.Image) && p.decisions[verdict.Image].Run {
-		p.backend.WarmUp(p.ctx, p.imageRequest())
-	}
-
-	// Tests and training need nothing of each other.
-	var group sync.WaitGroup
-	first := make([]*verdict.Stage, 2)
-	group.Go(func() { first[0] = p.stage(verdict.Test, nil, p.test) })
-	group.Go(func() { first[1] = p.stage(verdict.Train, nil, p.train) })
-	group.Wait()
-	p.add(first...)
-
-	// Each of these takes only what passed everything before it.
-	p.add(p.stage(verdict.Publish, p.run.Stages, func() verdict.Stage { return p.publish(servers) }))
-	// Nobody needs them any more, and ending takes them a second or two.
-	servers.retire(p.ctx)
-	p.add(p.stage(verdict.Image, p.run.Stages, p.image))
-	p.add(p.stage(verdict.Deploy, p.run.Stages, p.deploy))
-}
-
-// add adds the stages that are part of this run.
-func (p *progress) add(stages ...*verdict.Stage) {
-	for _, stage := range stages {
-		if stage != nil {
-			p.run.Stages = append(p.run.Stages, *stage)
-		}
-	}
-}
-
-// wants says whether a stage is part of the run.
-func (o Options) wants(stage string) bool {
-	return len(o.Stages) == 0 || slices.Contains(o.Stages, stage)
-}
-
-// stage runs one stage if it is part of the run, the policy lets it and everything
-// before it passed, and records its time. It is nil for a stage that is not part of the run.
-func (p *progress) stage(name string, before []verdict.Stage, run func() verdict.Stage) *verdict.Stage {
-	if !p.opts.wants(name) {
-		return nil
-	}
-	decision := p.decisions[name]
-	if !decision.Run && decision.Code != policy.CodeNoEngine.Name {
-		stage := decision.NotRun()
-		return &stage
-	}
-	for _, earlier := range before {
-		if earlier.Verdict != verdict.Pass && earlier.Verdict != verdict.NotRun {
-			stage := blocked(name, earlier.Name)
-			return &stage
-		}
-	}
-	started := time.Now()
-	stage := run()
-	stage.Name = name
-	stage.Took(started)
-	return &stage
+	s := prepare(ctx, backend, opts)
+	s.walk(ctx, stages())
+	return s.finish()
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
@@ -104,7 +106,9 @@ func TestWhatTheRunnerWarnsOfIsInTheReportAndItsLogIsRedacted(t *testing.T) {
 	b, r := backend(t, source(nil))
 	live := &talkative{Runner: r}
 	b.Runner = live
-	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Test}, Secrets: []runner.Secret{fake.Secret("token", "correct-horse")}})
+	secrets := &Secrets{}
+	secrets.Keep(fake.Secret("token", "correct-horse"))
+	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Test}, Secrets: secrets})
 	assert.Contains(t, outcome.Run.Warnings, verdict.Finding{Code: "ODD_HOST", Cause: "50% odd", Next: "look"})
 	require.NotNil(t, live.hide)
 	assert.Equal(t, "say "+verdict.Mask, live.hide("say correct-horse"))
@@ -139,7 +143,7 @@ func TestASourceThatCannotBeReadIsNoPass(t *testing.T) {
 
 func TestAConfigurationThatIsTooLargeIsRefused(t *testing.T) {
 	b, _ := backend(t, source(map[string]string{"pipeline.yaml": strings.Repeat("#", maxConfig+1)}))
-	_, problems := Configure(t.Context(), b.Source, "sandbox")
+	_, problems := configure(t.Context(), b, "sandbox")
 	require.Len(t, problems, 1)
 	assert.Contains(t, problems[0].Error(), "CONFIG_INVALID")
 }
@@ -207,9 +211,19 @@ func TestARolloutOfAGivenImageIsPlannedInTheSandbox(t *testing.T) {
 	assert.Equal(t, verdict.Fail, outcome.Run.Verdict, "a tag is no digest")
 }
 
+// permitted is a permit for a stage, of a gate that finds that everything passed.
+func permitted(t *testing.T, stage string) policy.Permit {
+	t.Helper()
+	permit, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main", Runner: policy.Engine}).Ask(policy.Action{Stage: stage, Recorded: true}, nil)
+	require.Nil(t, refused)
+	return permit
+}
+
 func TestServersThatDoNotStartAreThePublishStagesProblem(t *testing.T) {
-	p := &progress{ctx: t.Context(), opts: Options{Environment: "sandbox"}, run: &verdict.Run{}}
-	stage := p.publish(&servers{mlflowErr: errors.New("no memory")})
+	b, _ := backend(t, source(nil))
+	s := prepare(t.Context(), b, Options{})
+	s.servers.mlflowErr = errors.New("no memory")
+	stage := s.publish(t.Context(), permitted(t, verdict.Publish))
 	assert.Equal(t, "SANDBOX_FAILED", stage.Code)
 	assert.Equal(t, verdict.CouldNotRun, stage.Verdict)
 }
@@ -218,11 +232,9 @@ func TestGivenServersAreUsedAndNotStopped(t *testing.T) {
 	b, r := backend(t, source(nil))
 	stopped := false
 	given := &runner.Running{Name: "s3", Address: "127.0.0.1:1", Stop: func(context.Context) error { stopped = true; return nil }}
-	run, cfg, decisions := Prepare(t.Context(), b, Options{})
-	p := &progress{ctx: t.Context(), backend: b, opts: Options{Environment: "sandbox", Servers: Servers{MLflow: given, S3: given}}, cfg: cfg, run: run}
-	p.decide(decisions)
-	s := p.startServers()
-	require.NoError(t, s.stop(t.Context()))
+	s := prepare(t.Context(), b, Options{Servers: Servers{MLflow: given, S3: given}})
+	s.startServers(t.Context())
+	require.NoError(t, s.servers.stop(t.Context()))
 	assert.False(t, stopped)
 	assert.Empty(t, r.Services())
 }
@@ -234,7 +246,6 @@ func TestAServerThatDoesNotStopIsAWarning(t *testing.T) {
 
 func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) {
 	b, _ := backend(t, source(nil))
-	run, cfg, decisions := Prepare(t.Context(), b, Options{})
 	for name, c := range map[string]struct {
 		served verdict.Stage
 		want   string
@@ -245,9 +256,7 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.ServeApp = func(context.Context, ImageRequest) *ImageResult { return &ImageResult{Stage: c.served} }
-			p := &progress{ctx: t.Context(), backend: b, cfg: cfg, run: run}
-			p.decide(decisions)
-			stage := p.image()
+			stage := prepare(t.Context(), b, Options{}).image(t.Context(), policy.Permit{})
 			assert.Equal(t, c.want, string(stage.Verdict)+" "+stage.Code)
 		})
 	}
@@ -256,27 +265,23 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 func TestAnImageIsKnownByItsDigest(t *testing.T) {
 	b, r := backend(t, source(nil))
 	r.As("engine")
-	run, cfg, decisions := Prepare(t.Context(), b, Options{})
 	b.BuildImage = func(_ context.Context, request ImageRequest) *ImageResult {
 		assert.Equal(t, "main", request.Ref)
 		assert.Equal(t, 1970, request.CommitTime.Year(), "never now")
 		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}, Reference: "r@sha256:1", Digest: "sha256:1"}
 	}
-	args, problems := parseArguments(Options{Ref: "main"})
-	require.Empty(t, problems)
-	p := &progress{ctx: t.Context(), backend: b, opts: Options{Ref: "main"}, args: args, cfg: cfg, run: run}
-	p.decide(decisions)
-	assert.Equal(t, verdict.Pass, p.image().Verdict)
+	p := prepare(t.Context(), b, Options{})
+	assert.Equal(t, verdict.Pass, p.image(t.Context(), permitted(t, verdict.Image)).Verdict)
 	assert.Equal(t, "r@sha256:1", p.outcome.Image)
-	assert.Equal(t, "sha256:1", run.ImageDigest)
+	assert.Equal(t, "sha256:1", p.run.ImageDigest)
 }
 
 func TestThePlatformOfTheCallComesBeforeTheFiles(t *testing.T) {
 	b, _ := backend(t, source(map[string]string{"pipeline.yaml": "image:\n  platform: linux/amd64\n"}))
 	for given, want := range map[string]string{"": "linux/amd64", "linux/arm64": "linux/arm64"} {
-		run, cfg, _ := Prepare(t.Context(), b, Options{Platform: given})
-		require.Nil(t, run.Preflight)
-		assert.Equal(t, want, cfg.Image.Platform)
+		s := prepare(t.Context(), b, Options{Platform: given})
+		require.Nil(t, s.run.Preflight)
+		assert.Equal(t, want, s.cfg.Image.Platform)
 	}
 }
 
@@ -285,9 +290,7 @@ func TestTheTestStageSaysWhenItHasNoRoom(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	b.WorkDir = file
-	run, cfg, _ := Prepare(t.Context(), b, Options{})
-	p := &progress{ctx: t.Context(), backend: b, cfg: cfg, run: run}
-	assert.Equal(t, "INTERNAL", p.test().Code)
+	assert.Equal(t, "INTERNAL", prepare(t.Context(), b, Options{}).test(t.Context(), policy.Permit{}).Code)
 }
 
 func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {

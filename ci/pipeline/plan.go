@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
-	"github.com/openstack-rca/openstack-rca/ci/rollout"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -30,53 +27,23 @@ type Plan struct {
 
 // Explain makes the plan of a run. It runs nothing and writes nothing.
 func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
-	run, cfg, decisions := Prepare(ctx, backend, opts)
-	plan := &Plan{Ref: run.Ref, Environment: run.Environment, Stages: decisions, Problems: []string{}}
-	if run.Preflight != nil {
-		plan.Problems = run.Judge().Failures()
+	s := prepare(ctx, backend, opts)
+	plan := &Plan{Ref: s.run.Ref, Environment: s.run.Environment, Problems: []string{}}
+	if s.run.Preflight != nil {
+		plan.Problems = s.run.Judge().Failures()
 		return plan
 	}
-	for _, decision := range decisions {
-		// An image that is given needs no engine to be rolled out.
-		given := decision.Code == policy.CodeNoEngine.Name && opts.Image != ""
-		if decision.Stage != verdict.Deploy || !decision.Run && !given {
-			continue
-		}
-		if run.Environment != rollout.Sandbox && opts.Image != "" && opts.credentials() {
-			opts.Environment, opts.Ref = run.Environment, run.Ref
-			plan.live(ctx, opts, cfg)
-			continue
-		}
-		planned, problems := rollout.NewPlan(rollout.Input{Config: cfg, Environment: run.Environment, Image: opts.Image, Commit: opts.Commit})
-		if planned != nil {
-			plan.Rollout = planned.Text()
-		}
-		for _, problem := range problems {
-			plan.Problems = append(plan.Problems, problem.Error())
+	for _, st := range stages() {
+		decision := s.gate.Decision(st.name)
+		plan.Stages = append(plan.Stages, decision)
+		if st.plan != nil && decision.Run {
+			st.plan(s, ctx, plan)
 		}
 	}
 	return plan
 }
 
-// live holds the rollout against the account.
-func (p *Plan) live(ctx context.Context, opts Options, cfg config.Config) {
-	clients, clock, in, problems := opts.connect(ctx, cfg)
-	if len(problems) == 0 {
-		result := release.Plan(ctx, clients, clock, in)
-		p.Rollout, p.Changed, p.Compared = result.Text, result.Changed, result.Text != ""
-		if failure := result.Stage.Failure(); failure != "" {
-			p.Problems = append(p.Problems, failure)
-			for _, further := range result.Stage.Problems[1:] {
-				p.Problems = append(p.Problems, further.Code+": "+further.Cause)
-			}
-		}
-	}
-	for _, problem := range problems {
-		p.Problems = append(p.Problems, problem.Error())
-	}
-}
-
-// credentials says that the account can be asked.
+// credentials reports whether any are given for the account.
 func (o Options) credentials() bool {
 	return o.Target.AccessKey != nil || o.Rollout.Profile != "" || o.Rollout.WebIdentity != nil || o.Rollout.DefaultCredentials || o.Rollout.Connect != nil
 }

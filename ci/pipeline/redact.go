@@ -2,21 +2,60 @@ package pipeline
 
 import (
 	"context"
+	"sync"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// Secrets are the secrets that a call was given. Whoever turns an argument or a variable into a
+// secret does it through Keep, so that none is used that the reports would show. The zero value
+// is ready for use; a nil one keeps nothing.
+type Secrets struct {
+	mu  sync.Mutex
+	all []runner.Secret
+}
+
+// Keep remembers the secret, and returns it for use. Nil stays nil.
+func (s *Secrets) Keep(secret runner.Secret) runner.Secret {
+	if secret != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all = append(s.all, secret)
+	}
+	return secret
+}
+
+func (s *Secrets) list() []runner.Secret {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]runner.Secret(nil), s.all...)
+}
+
 // redactor hides the values of every secret that the run was given, in each form in which
-// programs print them. One that cannot be read is no danger: no stage can read it either.
-func (o Options) redactor(ctx context.Context) func(string) string {
+// programs print them. unmasked are the names of those that are too short for that. One that
+// cannot be read is no danger: no stage can read it either.
+//
+// The secrets of Target and Rollout are included for callers that keep no Secrets.
+func (o Options) redactor(ctx context.Context) (redact func(string) string, unmasked []string) {
 	var values []string
-	for _, secret := range append(append(o.Target.Secrets(), o.Secrets...), o.Rollout.WebIdentity) {
+	seen := map[string]bool{}
+	for _, secret := range append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity) {
 		if secret == nil {
 			continue
 		}
-		if value, err := secret.Plaintext(ctx); err == nil {
-			values = append(values, value)
+		value, err := secret.Plaintext(ctx)
+		if err != nil || seen[value] {
+			continue
+		}
+		seen[value] = true
+		values = append(values, value)
+		if value != "" && !verdict.Masks(value) {
+			unmasked = append(unmasked, secret.Name())
 		}
 	}
-	return verdict.Redact(values...)
+	return verdict.Redact(values...), unmasked
 }

@@ -38,7 +38,10 @@ func TestNoReportShowsASecret(t *testing.T) {
 		printed += " " + value + " " + base64.StdEncoding.EncodeToString([]byte(value)) + " " + url.QueryEscape(value) + " " + strconv.Quote(value)
 	}
 	r.OnRun(func(runner.Step) (*runner.Result, error) { return nil, errors.New("engine: " + printed) })
-	opts := Options{Secrets: []runner.Secret{canary{value: canaries[0]}, nil, canary{err: errors.New("no such secret")}}}
+	opts := Options{Secrets: &Secrets{}}
+	for _, secret := range []runner.Secret{canary{value: canaries[0]}, nil, canary{err: errors.New("no such secret")}} {
+		assert.Equal(t, secret, opts.Secrets.Keep(secret))
+	}
 	opts.Target = publish.Target{SecretKey: canary{value: canaries[1]}, MLflowToken: canary{value: canaries[2]}}
 	outcome := Run(t.Context(), b, opts)
 	require.NotEqual(t, verdict.Pass, outcome.Run.Verdict)
@@ -67,7 +70,21 @@ func TestNoReportShowsASecret(t *testing.T) {
 }
 
 func TestTheImageStageIsToldWhatToHide(t *testing.T) {
-	opts := Options{Secrets: []runner.Secret{canary{value: canaries[0]}}}
-	p := &progress{opts: opts, run: &verdict.Run{Redact: opts.redactor(t.Context())}}
-	assert.Equal(t, "pull: "+verdict.Mask, p.imageRequest().Redact("pull: "+canaries[0]))
+	b, _ := backend(t, source(nil))
+	opts := Options{Secrets: &Secrets{}}
+	opts.Secrets.Keep(canary{value: canaries[0]})
+	assert.Equal(t, "pull: "+verdict.Mask, prepare(t.Context(), b, opts).imageRequest().Redact("pull: "+canaries[0]))
+}
+
+func TestASecretThatIsTooShortToHideIsNamed(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	opts := Options{Secrets: &Secrets{}}
+	for _, value := range []string{"abc", "abc", "", "long enough"} {
+		opts.Secrets.Keep(canary{value: value})
+	}
+	run := prepare(t.Context(), b, opts).run
+	require.Len(t, run.Warnings, 1)
+	assert.Equal(t, CodeNotMasked.Name, run.Warnings[0].Code)
+	assert.Contains(t, run.Warnings[0].Cause, "CANARY")
+	assert.NotContains(t, run.Warnings[0].Cause, "abc")
 }

@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -70,58 +72,62 @@ const (
 	Destroy  = "destroy"
 )
 
-// Operate does something to the service of an environment, or shows it. Like every run it
-// is refused where the policy has no rollout for the ref. It always returns a judged run.
-func Operate(ctx context.Context, backend Backend, opts Options, operation string) *verdict.Run {
-	started := time.Now()
-	run, cfg, decisions := Prepare(ctx, backend, opts)
-	opts.Environment, opts.Ref = run.Environment, run.Ref
-	if run.Preflight == nil {
-		p := &progress{ctx: ctx, backend: backend, opts: opts, cfg: cfg, run: run}
-		p.decide(decisions)
-		opts.Stages = []string{verdict.Deploy}
-		p.opts = opts
-		p.add(p.stage(verdict.Deploy, nil, func() verdict.Stage { return p.operate(operation) }))
-	}
-	run.Seconds = time.Since(started).Seconds()
-	run.Judge()
-	return run
+// operation is something done to a service, or shown of it.
+type operation struct {
+	name string
+	// reads says that it changes nothing.
+	reads bool
+	run   func(context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage
 }
 
-func (p *progress) operate(operation string) verdict.Stage {
-	clients, clock, in, problems := p.opts.connect(p.ctx, p.cfg)
-	if len(problems) > 0 {
-		stage := verdict.Stage{Name: verdict.Deploy}
-		return *stage.Judge(problems...)
+// operations are all of them. Each works on releases that the journal recorded.
+func operations() []operation {
+	plain := func(run func(context.Context, release.Clients, release.Clock, release.Input) *release.Result) func(
+		context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage {
+		return func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, _ RolloutOptions) verdict.Stage {
+			return run(ctx, clients, clock, in).Stage
+		}
 	}
-	o := p.opts.Rollout
-	switch operation {
-	case Rollback:
-		return release.Rollback(p.ctx, clients, clock, in).Stage
-	case Status:
-		return release.Status(p.ctx, clients, clock, in).Stage
-	case Approve:
-		return release.Approve(p.ctx, clients, clock, in).Stage
-	case Reject:
-		return release.Reject(p.ctx, clients, clock, in).Stage
-	case Wait:
-		return release.Wait(p.ctx, clients, clock, in).Stage
-	case Prune:
-		return release.Prune(p.ctx, clients, clock, in, o.Keep).Stage
-	case Destroy:
-		return release.Destroy(p.ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
-	default:
-		stage := verdict.Stage{Name: verdict.Deploy}
-		return *stage.Judge(verdict.Problemf(CodeBadArgument, "there is no operation %q", operation))
+	return []operation{
+		{name: Rollback, run: plain(release.Rollback)},
+		{name: Status, reads: true, run: plain(release.Status)},
+		{name: Approve, run: plain(release.Approve)},
+		{name: Reject, run: plain(release.Reject)},
+		{name: Wait, run: plain(release.Wait)},
+		{name: Prune, run: func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+			return release.Prune(ctx, clients, clock, in, o.Keep).Stage
+		}},
+		{name: Destroy, run: func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+			return release.Destroy(ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
+		}},
 	}
 }
 
-// connect opens the account of an environment, and makes what the release package works
-// on. In the sandbox there are no clients.
-func (o Options) connect(ctx context.Context, cfg config.Config) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
-	r := o.Rollout
+// Operate does something to the service of an environment, or shows it. What changes it is
+// refused where the ref may not deploy. It always returns a judged run.
+func Operate(ctx context.Context, backend Backend, opts Options, name string) *verdict.Run {
+	all := operations()
+	i := slices.IndexFunc(all, func(o operation) bool { return o.name == name })
+	if i < 0 {
+		opts.Refused = append(slices.Clone(opts.Refused), verdict.Problemf(CodeBadArgument, "there is no operation %q", name))
+		i = 0
+	}
+	s := prepare(ctx, backend, opts)
+	return s.operate(ctx, policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
+		clients, clock, in, problems := s.connect(ctx, permit)
+		if len(problems) > 0 {
+			return failed(verdict.Deploy, problems...)
+		}
+		return all[i].run(ctx, clients, clock, in, s.opts.Rollout)
+	})
+}
+
+// connect opens the account of an environment as far as the permit goes, and makes what the
+// release package works on. In the sandbox there are no clients.
+func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
+	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	in := release.Input{
-		Input:   rollout.Input{Config: cfg, Environment: o.Environment, Image: o.Image, Commit: o.Commit},
+		Input:   rollout.Input{Config: cfg, Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout), AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 	}
@@ -152,10 +158,10 @@ func (o Options) connect(ctx context.Context, cfg config.Config) (release.Client
 			in.LockWait = -1
 		}
 	}
-	if len(problems) > 0 || o.Environment == rollout.Sandbox {
+	if len(problems) > 0 || o.sandbox() {
 		return release.Clients{}, clock, in, problems
 	}
-	options, problem := o.account(ctx, cfg)
+	options, problem := o.account(ctx, cfg, permit)
 	if problem != nil {
 		return release.Clients{}, clock, in, []*verdict.Problem{problem}
 	}
@@ -176,8 +182,12 @@ func (o Options) connect(ctx context.Context, cfg config.Config) (release.Client
 	return clients, clock, in, nil
 }
 
-// account are the options with which the environment's account is opened.
-func (o Options) account(ctx context.Context, cfg config.Config) (account.Options, *verdict.Problem) {
+// account are the options with which the environment's account is opened; with the permit
+// they hold credentials.
+func (o Options) account(ctx context.Context, cfg config.Config, permit policy.Permit) (account.Options, *verdict.Problem) {
+	if !permit.AllowsReading(verdict.Deploy) {
+		return account.Options{}, verdict.Problemf(policy.CodeBlocked.In(verdict.Deploy), "the gate gave no permit")
+	}
 	r := o.Rollout
 	options := account.Options{
 		Region: cfg.Rollout.Region, Endpoint: r.Endpoint, S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),

@@ -80,9 +80,12 @@ func TestStagingIsDeployedAndOperated(t *testing.T) {
 
 	opts.Image = ""
 	for operation, code := range map[string]string{Status: "", Rollback: release.NoRelease.Name, Approve: release.NothingPaused.Name, Reject: release.NothingPaused.Name,
-		Wait: release.NothingInFlight.Name, Prune: "PRUNE_FAILED", Destroy: "DESTROY_REFUSED", "dance": CodeBadArgument.Name} {
+		Wait: release.NothingInFlight.Name, Prune: "PRUNE_FAILED", Destroy: "DESTROY_REFUSED"} {
 		assert.Equal(t, code, deployStage(t, Operate(ctx, backend, opts, operation)).Code, operation)
 	}
+	refused := Operate(ctx, backend, opts, "dance")
+	assert.Equal(t, CodeBadArgument.Name, refused.Code)
+	assert.Equal(t, "could-not-run BLOCKED", codes(refused)[verdict.Deploy])
 	opts.Rollout.Confirm = "openstack-rca-service-staging"
 	assert.Equal(t, verdict.Pass, deployStage(t, Operate(ctx, backend, opts, Destroy)).Verdict)
 	assert.Equal(t, deployment.TargetMissing.Name, deployStage(t, Operate(ctx, backend, opts, Status)).Code)

@@ -26,28 +26,28 @@ type servers struct {
 	s3Err      error
 }
 
-func (p *progress) startServers() *servers {
-	s := &servers{}
-	if p.opts.Environment != "sandbox" || !p.opts.wants(verdict.Publish) || !p.decisions[verdict.Publish].Run {
-		return s
+// startServers begins to start the sandbox's servers, as far as they are not given.
+func (s *state) startServers(ctx context.Context) {
+	if !s.opts.sandbox() {
+		return
 	}
+	v := &s.servers
 	start := func(given *runner.Running, service runner.Service, running **runner.Running, failed *error) {
 		if given != nil {
 			*running = given
 			return
 		}
-		s.done.Go(func() {
-			*running, *failed = p.backend.Runner.Start(p.ctx, service)
+		v.done.Go(func() {
+			*running, *failed = s.backend.Runner.Start(ctx, service)
 			if *failed == nil {
-				s.mu.Lock()
-				s.started = append(s.started, *running)
-				s.mu.Unlock()
+				v.mu.Lock()
+				v.started = append(v.started, *running)
+				v.mu.Unlock()
 			}
 		})
 	}
-	start(p.opts.Servers.MLflow, sandbox.MLflow(p.backend.Runner), &s.mlflow, &s.mlflowErr)
-	start(p.opts.Servers.S3, sandbox.S3(p.backend.Runner), &s.s3, &s.s3Err)
-	return s
+	start(s.opts.Servers.MLflow, sandbox.MLflow(s.backend.Runner), &v.mlflow, &v.mlflowErr)
+	start(s.opts.Servers.S3, sandbox.S3(s.backend.Runner), &v.s3, &v.s3Err)
 }
 
 // target waits for the servers and says how to publish to them.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/ci/test"
@@ -67,41 +68,40 @@ func (o TestOptions) check(bad func(format string, args ...any)) {
 	}
 }
 
-func (p *progress) test() verdict.Stage {
-	o := p.opts.Test
+func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
+	o := s.opts.Test
 	in := test.Input{
-		Config: p.cfg, Source: p.backend.Source, Python: p.opts.Python,
+		Config: s.cfg, Source: s.backend.Source, Python: s.opts.Python,
 		Paths: o.Paths, Keyword: o.Keyword, Marker: o.Marker, Category: o.Category,
 		Workers: o.Workers, Shards: o.Shards, Durations: o.Durations, Reruns: o.Reruns,
 		Baseline: o.Baseline, Tolerance: o.Tolerance, Full: o.Full,
-		Scratch: filepath.Join(p.backend.WorkDir, "test"),
+		Scratch: filepath.Join(s.backend.WorkDir, "test"),
 	}
 	if o.MaxSkipped != nil {
 		in.Config.Test.MaxSkipped = *o.MaxSkipped
 	}
 	if err := os.MkdirAll(in.Scratch, 0o755); err != nil {
-		stage := verdict.Stage{Name: verdict.Test}
-		return *stage.Judge(verdict.Problemf(test.Internal, "make directory: %v", err))
+		return failed(verdict.Test, verdict.Problemf(test.Internal, "make directory: %v", err))
 	}
-	if p.cfg.Test.Services {
-		in.Needs = []runner.Service{sandbox.MLflow(p.backend.Runner), sandbox.S3(p.backend.Runner)}
+	if s.cfg.Test.Services {
+		in.Needs = []runner.Service{sandbox.MLflow(s.backend.Runner), sandbox.S3(s.backend.Runner)}
 		in.ServiceVars = sandbox.Vars()
 	}
 	if o.ChangedSince != "" {
-		in.Changes = p.changes(o.ChangedSince)
+		in.Changes = s.changes(ctx, o.ChangedSince)
 	}
-	return test.RunMatrix(p.ctx, p.backend.Runner, in, o.Pythons)
+	return test.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
 }
 
 // changes are those since a revision, or why they cannot be told.
-func (p *progress) changes(since string) *test.Changes {
+func (s *state) changes(ctx context.Context, since string) *test.Changes {
 	found := &test.Changes{Since: since}
-	if p.backend.Changes == nil {
+	if s.backend.Changes == nil {
 		found.Unknown = "the history of the source was not given: --git"
 		return found
 	}
 	var err error
-	if found.Changed, found.Removed, err = p.backend.Changes(p.ctx, since); err != nil {
+	if found.Changed, found.Removed, err = s.backend.Changes(ctx, since); err != nil {
 		found.Unknown = fmt.Sprintf("compare with %s: %v", since, err)
 	}
 	return found

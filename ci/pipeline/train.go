@@ -3,7 +3,9 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -29,37 +31,45 @@ type ChampionFile struct {
 	Content []byte
 }
 
-func (p *progress) train() verdict.Stage {
-	in := p.trainInput()
-	in.Twice, in.FindChampion = p.opts.Train.Twice, p.champion
-	result := train.Run(p.ctx, p.backend.Runner, in)
-	p.outcome.Model = result.Model
+func (s *state) train(ctx context.Context, _ policy.Permit) verdict.Stage {
+	in := s.trainInput()
+	in.Twice = s.opts.Train.Twice
+	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Train, Reads: true}, nil)
+	in.FindChampion = func(ctx context.Context) (train.Incumbent, *verdict.Problem) { return s.champion(ctx, permit) }
+	result := train.Run(ctx, s.backend.Runner, in)
+	if refused != nil && s.opts.Train.Champion == nil && s.opts.Target.TrackingURI != "" {
+		result.Stage.Warn(CodeChampionNotAsked, "%s; the model was not compared with the one in production", refused.Cause)
+	}
+	s.outcome.Model = result.Model
 	if result.Model != nil {
-		p.run.ModelSHA256 = result.Model.SHA256
+		s.run.ModelSHA256 = result.Model.SHA256
 	}
 	return result.Stage
 }
 
 // champion asks for the model in production: the file that the caller gave, else the
-// champion alias of the registry that this run would publish to. It is asked here, in this
-// process: the training itself never sees an address or a credential.
-func (p *progress) champion(ctx context.Context) (train.Incumbent, *verdict.Problem) {
-	if file := p.opts.Train.Champion; file != nil {
+// champion alias of the registry that this run would publish to, if the permit allows that. It
+// is asked here, in this process: the training itself never sees an address or a credential.
+func (s *state) champion(ctx context.Context, permit policy.Permit) (train.Incumbent, *verdict.Problem) {
+	if file := s.opts.Train.Champion; file != nil {
 		champion, problem := train.ParseChampion(file.Name, file.Content)
 		return train.Incumbent{Champion: champion, Asked: "file " + file.Name}, problem
 	}
-	target := p.opts.Target
-	if p.opts.Environment == "sandbox" {
-		if p.opts.Servers.MLflow == nil {
+	if !permit.AllowsReading(verdict.Train) {
+		return train.Incumbent{}, nil
+	}
+	target := s.opts.Target
+	if s.opts.sandbox() {
+		if s.opts.Servers.MLflow == nil {
 			return train.Incumbent{Asked: "the sandbox's registry, which begins empty"}, nil
 		}
-		target = publish.Target{TrackingURI: "http://" + p.opts.Servers.MLflow.Address}
+		target = publish.Target{TrackingURI: "http://" + s.opts.Servers.MLflow.Address}
 	}
 	if target.TrackingURI == "" {
 		return train.Incumbent{}, nil
 	}
 	asked := train.Incumbent{Asked: "alias " + publish.ChampionAlias + " of the MLflow registry"}
-	found, err := publish.ChampionOf(ctx, publish.Input{Config: p.cfg, Environment: p.opts.Environment, Target: target})
+	found, err := publish.ChampionOf(ctx, publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target})
 	if errors.Is(err, publish.ErrChampionLost) {
 		return asked, verdict.Problemf(train.ChampionLost, "%v", err)
 	}
@@ -75,4 +85,13 @@ func (p *progress) champion(ctx context.Context) (train.Incumbent, *verdict.Prob
 		asked.Champion = &train.Champion{Version: found.Version, Metrics: found.Metrics}
 	}
 	return asked, nil
+}
+
+// trainInput is the train stage's input.
+func (s *state) trainInput() train.Input {
+	return train.Input{
+		Config: s.cfg, Source: s.backend.Source, Data: s.opts.Data, Python: s.opts.Python,
+		Params: s.args.params, Threads: s.opts.Train.Threads,
+		WorkDir: filepath.Join(s.backend.WorkDir, "model"),
+	}
 }

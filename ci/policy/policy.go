@@ -1,7 +1,11 @@
-// Package policy decides which stages run for which ref, and says why. The rules are the
-// pipeline document's: tests and training for every commit; publishing, the image and the
-// rollout only for main, each only after the one before it. They stand in Go, not in a CI
-// system's files, so that they are tested, the same everywhere, and shown by plan.
+// Package policy decides which stages run for which ref, and what must have passed before
+// anything outside of the run is touched. Tests and training run for every commit; publishing,
+// the image and the rollout only for release branches, each only after the one before it. The
+// rules stand in Go, not in a CI system's files, so that they are tested, the same everywhere,
+// and shown by plan.
+//
+// Outside of the sandbox the release branches are an argument of the call. pipeline.yaml is
+// read from the source that is being judged, so there its policy can only take rights away.
 package policy
 
 import (
@@ -20,6 +24,9 @@ const (
 	Native = "native"
 )
 
+// ReleaseBranch is the only release branch of a call that names none.
+const ReleaseBranch = "main"
+
 // Request is what a run is asked for.
 type Request struct {
 	// Ref is the branch or ref in any form of ParseRef; empty is unknown.
@@ -30,6 +37,12 @@ type Request struct {
 	Environment string
 	// Runner is Engine or Native; anything else counts as Native, which can do less.
 	Runner string
+	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
+	// deploy; ReleaseBranch when empty.
+	ReleaseBranches []string
+	// Image says that the caller names the image to deploy by digest. Then deploy does not wait
+	// for an image of this run.
+	Image bool
 }
 
 // Decision says whether a stage runs.
@@ -42,56 +55,111 @@ type Decision struct {
 	Code string `json:"code,omitempty"`
 	// Reason is a sentence for people, for either decision.
 	Reason string `json:"reason"`
-	// Credentials says that the stage may be given credentials. Tests and training never are.
+	// Credentials says that the stage uses credentials. Tests and training never see any.
 	Credentials bool `json:"credentials"`
 }
 
 // Decide returns a decision for every stage, in the order of the pipeline.
 //
-// Pull requests, tags and refs that say nothing get tests and training at most, whatever
-// the configuration has: it is read from the source that is being judged.
+// Pull requests, tags, refs that name no branch, and events that are not known to be those of
+// a branch get tests and training at most, whatever the configuration says.
 func Decide(cfg config.Config, request Request) []Decision {
-	ref := ParseRef(request.Ref, request.Event)
-	rule := ruleFor(cfg, ref)
+	rights := rightsOf(cfg, request)
 	var decisions []Decision
 	for _, stage := range verdict.Stages() {
-		decisions = append(decisions, decide(stage, rule, request, decisions))
+		decisions = append(decisions, decide(stage, rights, request, decisions))
 	}
 	return decisions
 }
 
-// rule is what the policy has for a ref, and how to say so.
-type rule struct {
-	ref    Ref
+// Trusted reports whether the run may use credentials at all, be it only to read: it is for a
+// branch, which takes the right to push to the repository.
+func (r Request) Trusted() bool { return ParseRef(r.Ref, r.Event).Kind == Branch }
+
+func (r Request) sandbox() bool { return r.Environment == "" || r.Environment == config.Sandbox }
+
+// rights are the stages that a ref may run, and how to say why.
+type rights struct {
 	stages []string
-	// source says where the stages come from.
-	source string
+	why    string
 }
 
-// harmless are the stages that need no credentials and change nothing outside of the run.
-func harmless() []string { return []string{verdict.Test, verdict.Train} }
+// safeStages need no credentials and change nothing outside of the run.
+func safeStages() []string {
+	return slices.DeleteFunc(verdict.Stages(), config.Effectful)
+}
 
-func ruleFor(cfg config.Config, ref Ref) rule {
-	r := rule{ref: ref}
+func rightsOf(cfg config.Config, request Request) rights {
+	ref := ParseRef(request.Ref, request.Event)
 	if ref.Kind != Branch {
-		r.stages = harmless()
-		r.source = describe(ref) + " gets test and train, without credentials"
-		return r
+		return rights{safeStages(), describe(ref) + " gets " + list(safeStages()) + ", without credentials"}
 	}
-	pattern, found := match(cfg.Policy, ref.Name)
-	if !found {
-		r.stages = harmless()
-		r.source = fmt.Sprintf("the policy does not name branch %s, so it gets test and train, without credentials", ref.Name)
-		return r
+	pattern, named := match(cfg.Policy, ref.Name)
+	fromFile := cfg.Policy[pattern]
+	where := fmt.Sprintf("branch %s", ref.Name)
+	if pattern != ref.Name {
+		where = fmt.Sprintf("branches like %s, such as %s", pattern, ref.Name)
 	}
-	r.stages = cfg.Policy[pattern]
+	if !releases(request.ReleaseBranches, ref.Name) {
+		switch {
+		case !named:
+			return rights{safeStages(), fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(safeStages()))}
+		case request.sandbox():
+			return rights{fromFile, fmt.Sprintf("the policy has %s for %s", list(fromFile), where)}
+		}
+		stages := intersect(safeStages(), fromFile)
+		return rights{stages, fmt.Sprintf("branch %s is not a release branch (--release-branch: %s), so it gets %s",
+			ref.Name, strings.Join(releaseBranches(request.ReleaseBranches), ", "), list(stages))}
+	}
+	// A pattern for every branch is about all the others; it can be given no stage with effects.
+	if named && !everyBranch(pattern) {
+		stages := intersect(verdict.Stages(), fromFile)
+		return rights{stages, fmt.Sprintf("the policy has %s for %s", list(stages), where)}
+	}
+	stages := verdict.Stages()
+	if named {
+		stages = slices.DeleteFunc(stages, func(s string) bool { return !config.Effectful(s) && !slices.Contains(fromFile, s) })
+	}
+	return rights{stages, fmt.Sprintf("branch %s is a release branch and has %s", ref.Name, list(stages))}
+}
+
+func intersect(all, some []string) []string {
+	return slices.DeleteFunc(all, func(s string) bool { return !slices.Contains(some, s) })
+}
+
+func releaseBranches(patterns []string) []string {
+	if len(patterns) == 0 {
+		return []string{ReleaseBranch}
+	}
+	return patterns
+}
+
+func releases(patterns []string, branch string) bool {
+	return slices.ContainsFunc(releaseBranches(patterns), func(pattern string) bool { return matches(pattern, branch) })
+}
+
+// CheckReleaseBranch says what is wrong with a name or pattern of a release branch; nil when
+// nothing is. A pattern for every branch is refused: it would let every branch deploy.
+func CheckReleaseBranch(pattern string) error {
 	switch {
-	case pattern == ref.Name:
-		r.source = fmt.Sprintf("the policy has %s for branch %s", list(r.stages), ref.Name)
-	default:
-		r.source = fmt.Sprintf("the policy has %s for branches like %s, such as %s", list(r.stages), pattern, ref.Name)
+	case everyBranch(pattern):
+		return fmt.Errorf("%q is every branch; name the branches that may publish and deploy", pattern)
+	case !doublestar.ValidatePattern(pattern) || strings.HasPrefix(pattern, "refs/") || strings.TrimSpace(pattern) != pattern || verdict.Line(pattern, 0) != pattern:
+		return fmt.Errorf("%q is not the name of a branch or a pattern of names, such as main or release/*", pattern)
 	}
-	return r
+	return nil
+}
+
+// everyBranch reports whether a pattern consists of wildcards alone.
+func everyBranch(pattern string) bool { return strings.Trim(pattern, "*/") == "" }
+
+func matches(pattern, branch string) bool {
+	if pattern == branch || pattern == "*" || pattern == "**" {
+		return true
+	}
+	// A pattern that cannot be read is refused with the arguments or the configuration.
+	ok, err := doublestar.Match(pattern, branch)
+	return err == nil && ok
 }
 
 // match finds the longest pattern for a branch. "*" and "**" stand for every branch, also
@@ -99,12 +167,8 @@ func ruleFor(cfg config.Config, ref Ref) rule {
 func match(policy map[string][]string, branch string) (string, bool) {
 	best, found := "", false
 	for pattern := range policy {
-		all := pattern == "*" || pattern == "**"
-		if !all && pattern != branch {
-			// A pattern that cannot be read is refused when the configuration is loaded.
-			if ok, err := doublestar.Match(pattern, branch); err != nil || !ok {
-				continue
-			}
+		if !matches(pattern, branch) {
+			continue
 		}
 		better := len(pattern) > len(best) || (len(pattern) == len(best) && pattern < best)
 		// The branch's own name beats every pattern.
@@ -115,25 +179,29 @@ func match(policy map[string][]string, branch string) (string, bool) {
 	return best, found
 }
 
-func decide(stage string, r rule, request Request, before []Decision) Decision {
+func decide(stage string, r rights, request Request, before []Decision) Decision {
 	d := Decision{Stage: stage}
 	if !slices.Contains(r.stages, stage) {
-		d.Code, d.Reason = CodePolicy.Name, sentence(r.source, "so "+stage+" does not run")
+		d.Code, d.Reason = CodePolicy.Name, sentence(r.why, "so "+stage+" does not run")
 		return d
 	}
-	sandbox := request.Environment == "" || request.Environment == config.Sandbox
-	for _, needed := range verdict.Requires(stage) {
+	needs := verdict.Requires(stage)
+	if stage == verdict.Deploy && request.Image {
+		needs = nil
+	}
+	for _, needed := range needs {
 		i := slices.IndexFunc(before, func(b Decision) bool { return b.Stage == needed })
 		if i >= 0 && before[i].Run {
 			continue
 		}
 		if i >= 0 && before[i].Code == CodeNoEngine.Name {
-			if stage == verdict.Deploy && sandbox {
+			if stage == verdict.Deploy && request.sandbox() {
 				d.Run = true
-				d.Reason = sentence(r.source, "in the sandbox the rollout is planned, not carried out, and can be without an image")
+				d.Reason = sentence(r.why, "in the sandbox the rollout is planned, not carried out, and can be without an image")
 				return d
 			}
-			d.Code, d.Reason = CodeNoEngine.Name, sentence(stage+" takes the image's digest, and without a Dagger engine no image is built", "the command "+stage+" --image takes one that there is")
+			d.Code = CodeNoEngine.Name
+			d.Reason = sentence(stage+" takes the image's digest, and without a Dagger engine no image is built", stage+" --image takes an existing one")
 			return d
 		}
 		d.Code, d.Reason = CodePolicy.Name, sentence(fmt.Sprintf("%s runs only after %s, which does not run", stage, needed))
@@ -145,16 +213,19 @@ func decide(stage string, r rule, request Request, before []Decision) Decision {
 		return d
 	}
 	d.Run = true
-	d.Credentials = config.Effectful(stage) && !sandbox
+	d.Credentials = config.Effectful(stage) && !request.sandbox()
 	after := ""
-	if needed := verdict.Requires(stage); len(needed) > 0 {
-		after = stage + " starts when " + strings.Join(needed, " and ") + " passed"
+	switch {
+	case len(needs) > 0:
+		after = stage + " starts when " + strings.Join(needs, " and ") + " passed"
+	case stage == verdict.Deploy:
+		after = "the image is given by its digest"
 	}
 	where := ""
-	if config.Effectful(stage) && sandbox {
+	if config.Effectful(stage) && request.sandbox() {
 		where = "the sandbox starts its own servers and needs no credentials"
 	}
-	d.Reason = sentence(r.source, after, where)
+	d.Reason = sentence(r.why, after, where)
 	return d
 }
 
@@ -163,47 +234,10 @@ func (d Decision) NotRun() verdict.Stage {
 	return verdict.Stage{Name: d.Stage, Verdict: verdict.NotRun, Code: d.Code, Cause: strings.TrimSuffix(d.Reason, ".")}
 }
 
-// Ready returns nil when a stage may start, else why not: the stages it needs, done so
-// far, did not all pass. A needed stage that this runner cannot have is replaced by what
-// that one needs.
-func Ready(stage string, decisions []Decision, done []verdict.Stage) *verdict.Problem {
-	var waiting []string
-	for _, needed := range verdict.Requires(stage) {
-		if d := slices.IndexFunc(decisions, func(d Decision) bool { return d.Stage == needed }); d >= 0 && decisions[d].Code == CodeNoEngine.Name {
-			if p := Ready(needed, decisions, done); p != nil {
-				waiting = append(waiting, p.Cause)
-			}
-			continue
-		}
-		i := slices.IndexFunc(done, func(s verdict.Stage) bool { return s.Name == needed })
-		switch {
-		case i < 0:
-			waiting = append(waiting, needed+" has no verdict")
-		case done[i].Verdict == verdict.Pass:
-		case done[i].Code != "":
-			waiting = append(waiting, fmt.Sprintf("%s did not pass (%s)", needed, done[i].Code))
-		default:
-			waiting = append(waiting, fmt.Sprintf("%s did not pass (%s)", needed, done[i].Verdict))
-		}
-	}
-	if len(waiting) == 0 {
-		return nil
-	}
-	return verdict.Problemf(CodeBlocked.In(stage), "%s", strings.Join(waiting, ", "))
-}
-
-// Blocked is the stage's verdict when Ready returned a problem.
-func Blocked(stage string, p *verdict.Problem) verdict.Stage {
-	s := verdict.Stage{Name: stage}
-	return *s.Judge(p)
-}
-
-// Credentials says whether any stage may be given credentials.
-func Credentials(decisions []Decision) bool {
-	return slices.ContainsFunc(decisions, func(d Decision) bool { return d.Credentials })
-}
-
 func describe(ref Ref) string {
+	if ref.Event != "" {
+		return fmt.Sprintf("event %s, which is not known as one of a push to a branch,", ref.Event)
+	}
 	switch ref.Kind {
 	case Branch, Tag:
 		return string(ref.Kind) + " " + ref.Name

@@ -22,41 +22,48 @@ func running(decisions []policy.Decision) string {
 	return strings.Join(stages, " ")
 }
 
-const all, harmless = "test train publish image deploy", "test train"
+const all, safe = "test train publish image deploy", "test train"
 
 func TestDecideByRef(t *testing.T) {
 	for name, tc := range map[string]struct{ ref, event, want string }{
 		"main":                           {"main", "", all},
 		"main as a full ref":             {"refs/heads/main", "push", all},
-		"develop":                        {"refs/heads/develop", "push", harmless},
-		"a feature branch":               {"feature/x", "", harmless},
-		"a feature branch as a full ref": {"refs/heads/feature/x/y", "", harmless},
-		"a pull request":                 {"refs/pull/12/merge", "pull_request", harmless},
-		"a pull request without event":   {"refs/pull/12/head", "", harmless},
-		"a merge request":                {"refs/merge-requests/3/head", "", harmless},
-		"a pull request whose source is called main":   {"main", "pull_request", harmless},
-		"a pull_request_target event has main as ref":  {"refs/heads/main", "pull_request_target", harmless},
-		"a merge request event":                        {"main", "merge_request_event", harmless},
-		"a comment on a pull request":                  {"refs/heads/main", "issue_comment", harmless},
-		"a merge queue":                                {"refs/heads/gh-readonly-queue/main/pr-1-abc", "merge_group", harmless},
-		"a tag":                                        {"refs/tags/v1", "push", harmless},
-		"a tag called main":                            {"refs/tags/main", "push", harmless},
-		"no ref":                                       {"", "", harmless},
-		"a detached head":                              {"HEAD", "", harmless},
-		"a commit":                                     {"3f9c2d41b7a85e60c1d2e3f4a5b6c7d8e9f00112", "", harmless},
-		"another namespace":                            {"refs/changes/34/1234/1", "", harmless},
-		"main in another case":                         {"Main", "", harmless},
-		"main with a space":                            {"main ", "", harmless},
-		"main with a line break":                       {"main\n", "", harmless},
-		"a branch that only ends in main":              {"evil/main", "", harmless},
-		"a branch that hides behind a ref's prefix":    {"refs/heads/refs/heads/main", "", harmless},
-		"a branch that is a pattern":                   {"*", "", harmless},
-		"an empty branch":                              {"refs/heads/", "", harmless},
-		"the remote's name for it is not the branch":   {"origin/main", "", harmless},
-		"GitHub's short name of a pull request's ref":  {"12/merge", "", harmless},
+		"develop":                        {"refs/heads/develop", "push", safe},
+		"a feature branch":               {"feature/x", "", safe},
+		"a feature branch as a full ref": {"refs/heads/feature/x/y", "", safe},
+		"a pull request":                 {"refs/pull/12/merge", "pull_request", safe},
+		"a pull request without event":   {"refs/pull/12/head", "", safe},
+		"a merge request":                {"refs/merge-requests/3/head", "", safe},
+		"a pull request whose source is called main":   {"main", "pull_request", safe},
+		"a pull_request_target event has main as ref":  {"refs/heads/main", "pull_request_target", safe},
+		"a merge request event":                        {"main", "merge_request_event", safe},
+		"a comment on a pull request":                  {"refs/heads/main", "issue_comment", safe},
+		"a merge queue":                                {"refs/heads/gh-readonly-queue/main/pr-1-abc", "merge_group", safe},
+		"a tag":                                        {"refs/tags/v1", "push", safe},
+		"a tag called main":                            {"refs/tags/main", "push", safe},
+		"no ref":                                       {"", "", safe},
+		"a detached head":                              {"HEAD", "", safe},
+		"a commit":                                     {"3f9c2d41b7a85e60c1d2e3f4a5b6c7d8e9f00112", "", safe},
+		"another namespace":                            {"refs/changes/34/1234/1", "", safe},
+		"main in another case":                         {"Main", "", safe},
+		"main with a space":                            {"main ", "", safe},
+		"main with a line break":                       {"main\n", "", safe},
+		"a branch that only ends in main":              {"evil/main", "", safe},
+		"a branch that hides behind a ref's prefix":    {"refs/heads/refs/heads/main", "", safe},
+		"a branch that is a pattern":                   {"*", "", safe},
+		"an empty branch":                              {"refs/heads/", "", safe},
+		"the remote's name for it is not the branch":   {"origin/main", "", safe},
+		"GitHub's short name of a pull request's ref":  {"12/merge", "", safe},
 		"a scheduled run of main is a run of main":     {"refs/heads/main", "schedule", all},
 		"a run by hand of main is a run of main":       {"main", "workflow_dispatch", all},
-		"a pull request event in other people's words": {"main", "PullRequest", harmless},
+		"a pull request event in other people's words": {"main", "PullRequest", safe},
+		"what another workflow started":                {"refs/heads/main", "workflow_run", safe},
+		"a workflow that another one calls":            {"refs/heads/main", "workflow_call", safe},
+		"a discussion":                                 {"refs/heads/main", "discussion", safe},
+		"a child pipeline of nobody knows what":        {"main", "parent_pipeline", safe},
+		"an event nobody has heard of":                 {"main", "push2", safe},
+		"an event with white space around it":          {"main", " Push\n", all},
+		"a batch of pushes":                            {"main", "BatchedCI", all},
 	} {
 		t.Run(name, func(t *testing.T) {
 			decisions := policy.Decide(config.Default(), policy.Request{Ref: tc.ref, Event: tc.event, Environment: config.Production, Runner: policy.Engine})
@@ -71,12 +78,12 @@ func TestDecideByRef(t *testing.T) {
 					assert.False(t, d.Credentials, "tests and training never get credentials")
 				}
 			}
-			assert.Equal(t, tc.want == all, policy.Credentials(decisions))
+			assert.Equal(t, tc.want == all, decisions[4].Credentials)
 		})
 	}
 }
 
-func TestDecideByConfiguration(t *testing.T) {
+func TestDecideByConfigurationInTheSandbox(t *testing.T) {
 	for name, tc := range map[string]struct {
 		policy map[string][]string
 		ref    string
@@ -88,9 +95,9 @@ func TestDecideByConfiguration(t *testing.T) {
 		"two stars do not":                             {map[string][]string{"*": {"test"}, "release/**": {"train"}}, "release/1/x", "train"},
 		"a release branch may publish":                 {map[string][]string{"release/*": {"test", "train", "publish"}}, "release/1", "test train publish"},
 		"no stage at all":                              {map[string][]string{"wip/*": {}}, "wip/x", ""},
-		"a branch that nothing names":                  {map[string][]string{"main": {"test"}}, "other", harmless},
+		"a branch that nothing names":                  {map[string][]string{"main": {"test"}}, "other", safe},
 		"a policy that skips a stage":                  {map[string][]string{"main": {"test", "publish", "image", "deploy"}}, "main", "test"},
-		"a pattern that cannot be read":                {map[string][]string{"a[": {"test"}}, "a", harmless},
+		"a pattern that cannot be read":                {map[string][]string{"a[": {"test"}}, "a", safe},
 		"patterns of the same length":                  {map[string][]string{"ma*n": {"test"}, "m*in": {"train"}}, "main", "train"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,6 +107,68 @@ func TestDecideByConfiguration(t *testing.T) {
 				assert.Equal(t, tc.want, running(policy.Decide(cfg, policy.Request{Ref: tc.ref, Runner: policy.Engine})))
 			}
 		})
+	}
+}
+
+// Outside of the sandbox the call says which branches release. The file, which the branch
+// itself brings along, can only take stages away.
+func TestABranchCannotGrantItselfStages(t *testing.T) {
+	everything := strings.Fields(all)
+	for name, tc := range map[string]struct {
+		policy   map[string][]string
+		ref      string
+		releases []string
+		want     string
+	}{
+		"a branch that names itself":                    {map[string][]string{"feature/x": everything}, "refs/heads/feature/x", nil, safe},
+		"a branch that names its kind":                  {map[string][]string{"feature/*": everything}, "feature/x", nil, safe},
+		"a branch that names itself, beside others":     {map[string][]string{"feature/x": everything}, "feature/x", []string{"main", "release/*"}, safe},
+		"a branch that asks for less":                   {map[string][]string{"feature/x": {"test"}}, "feature/x", nil, "test"},
+		"main, where the file is silent":                {nil, "main", nil, all},
+		"main, which another branch replaces":           {map[string][]string{"main": everything}, "main", []string{"trunk"}, safe},
+		"a release branch of the call":                  {map[string][]string{"*": {"test", "train"}}, "trunk", []string{"trunk"}, all},
+		"a release branch by a pattern":                 {nil, "release/1.2", []string{"main", "release/*"}, all},
+		"a pattern stops at a slash":                    {nil, "release/1/x", []string{"release/*"}, safe},
+		"a release branch that the file restricts":      {map[string][]string{"main": {"test", "train", "publish"}}, "main", nil, "test train publish"},
+		"a release branch that a pattern restricts":     {map[string][]string{"release/*": {"test", "train"}}, "release/1", []string{"release/*"}, safe},
+		"a release branch without training":             {map[string][]string{"*": {"test"}}, "main", nil, "test"},
+		"a tag of the name of a release branch":         {nil, "refs/tags/main", nil, safe},
+		"a pull request from a branch of the same name": {nil, "refs/pull/1/head", []string{"1"}, safe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.Default()
+			cfg.Policy = tc.policy
+			request := policy.Request{Ref: tc.ref, Environment: config.Production, Runner: policy.Engine, ReleaseBranches: tc.releases}
+			decisions := policy.Decide(cfg, request)
+			assert.Equal(t, tc.want, running(decisions))
+			if tc.want == safe && tc.policy["feature/x"] != nil {
+				assert.Contains(t, decisions[2].Reason, "is not a release branch (--release-branch: main")
+			}
+		})
+	}
+}
+
+func TestAReleaseBranchOfTheCallCountsInTheSandboxToo(t *testing.T) {
+	assert.Equal(t, all, running(policy.Decide(config.Default(), policy.Request{Ref: "trunk", Runner: policy.Engine, ReleaseBranches: []string{"trunk"}})))
+}
+
+func TestCheckReleaseBranch(t *testing.T) {
+	for _, good := range []string{"main", "release/*", "release/**", "v[0-9].x", "{main,trunk}"} {
+		assert.NoError(t, policy.CheckReleaseBranch(good), good)
+	}
+	for _, bad := range []string{"", "*", "**", "*/**", "/", "a[", " main", "main\n", "refs/heads/main"} {
+		assert.Error(t, policy.CheckReleaseBranch(bad), bad)
+	}
+}
+
+func TestTrusted(t *testing.T) {
+	for _, branch := range []string{"main", "feature/x", "refs/heads/develop"} {
+		assert.True(t, policy.Request{Ref: branch, Event: "push"}.Trusted(), branch)
+		assert.False(t, policy.Request{Ref: branch, Event: "workflow_run"}.Trusted(), branch)
+		assert.False(t, policy.Request{Ref: branch, Event: "pull_request"}.Trusted(), branch)
+	}
+	for _, ref := range []string{"refs/pull/1/merge", "refs/tags/v1", "HEAD", ""} {
+		assert.False(t, policy.Request{Ref: ref}.Trusted(), ref)
 	}
 }
 
@@ -128,13 +197,13 @@ func TestDecideWithoutAnEngine(t *testing.T) {
 func TestTheSandboxNeedsNoCredentials(t *testing.T) {
 	decisions := policy.Decide(config.Default(), policy.Request{Ref: "main", Runner: policy.Engine})
 	assert.Equal(t, all, running(decisions))
-	assert.False(t, policy.Credentials(decisions))
+	for _, d := range decisions {
+		assert.False(t, d.Credentials, d.Stage)
+	}
 	assert.Contains(t, decisions[2].Reason, "publish starts when test and train passed")
 }
 
-func TestReady(t *testing.T) {
-	engine := policy.Decide(config.Default(), policy.Request{Ref: "main", Runner: policy.Engine})
-	native := policy.Decide(config.Default(), policy.Request{Ref: "main", Runner: policy.Native})
+func TestTheGateDemandsWhatAStageRequires(t *testing.T) {
 	pass := func(names ...string) []verdict.Stage {
 		var stages []verdict.Stage
 		for _, name := range names {
@@ -142,36 +211,96 @@ func TestReady(t *testing.T) {
 		}
 		return stages
 	}
+	engine, native := policy.Request{Ref: "main", Runner: policy.Engine}, policy.Request{Ref: "main", Runner: policy.Native}
+	given := policy.Request{Ref: "main", Environment: config.Production, Runner: policy.Native, Image: true}
 	for name, tc := range map[string]struct {
-		stage     string
-		decisions []policy.Decision
-		done      []verdict.Stage
-		want      string
+		stage   string
+		request policy.Request
+		done    []verdict.Stage
+		want    string
 	}{
-		"tests need nothing":                        {"test", engine, nil, ""},
-		"publish after test and train":              {"publish", engine, pass("test", "train"), ""},
-		"publish after a failed test":               {"publish", engine, append(pass("train"), verdict.Stage{Name: "test", Verdict: verdict.Fail, Code: "TESTS_FAILED"}), "test did not pass (TESTS_FAILED)"},
-		"publish after a training that could not":   {"publish", engine, append(pass("test"), verdict.Stage{Name: "train", Verdict: verdict.CouldNotRun}), "train did not pass (could-not-run)"},
-		"publish after nothing":                     {"publish", engine, nil, "test has no verdict, train has no verdict"},
-		"deploy needs the image":                    {"deploy", engine, pass("test", "train", "publish"), "image has no verdict"},
-		"without an engine deploy needs publish":    {"deploy", native, pass("test", "train", "publish"), ""},
-		"without an engine and a published version": {"deploy", native, pass("test", "train"), "publish has no verdict"},
-		"a stage that was not to run did not pass":  {"image", engine, append(pass("test"), verdict.Stage{Name: "publish", Verdict: verdict.NotRun, Code: "POLICY"}), "publish did not pass (POLICY)"},
+		"tests need nothing":           {"test", engine, nil, ""},
+		"publish after test and train": {"publish", engine, pass("test", "train"), ""},
+		"publish after a failed test": {"publish", engine, append(pass("train"), verdict.Stage{Name: "test", Verdict: verdict.Fail, Code: "TESTS_FAILED"}),
+			"test did not pass (TESTS_FAILED)"},
+		"publish after a training that could not run": {"publish", engine, append(pass("test"), verdict.Stage{Name: "train", Verdict: verdict.CouldNotRun}),
+			"train did not pass (could-not-run)"},
+		"publish after the training alone":                {"publish", engine, pass("train"), "test has no verdict in this run"},
+		"publish after nothing":                           {"publish", engine, nil, "test has no verdict in this run, train has no verdict in this run"},
+		"a push after the training alone":                 {"image", engine, pass("train"), "test has no verdict in this run, publish has no verdict in this run"},
+		"deploy needs the image":                          {"deploy", engine, pass("test", "train", "publish"), "image has no verdict in this run"},
+		"deploy of an image whose model is not published": {"deploy", engine, pass("test", "train", "image"), "publish has no verdict in this run"},
+		"deploy of a given image":                         {"deploy", given, nil, ""},
+		"without an engine deploy needs publish":          {"deploy", native, pass("test", "train", "publish"), ""},
+		"without an engine and a published version":       {"deploy", native, pass("test", "train"), "publish has no verdict in this run"},
+		"a stage that was not to run did not pass":        {"image", engine, append(pass("test", "train"), verdict.Stage{Name: "publish", Verdict: verdict.NotRun, Code: "POLICY"}), "publish did not pass (POLICY)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := policy.Ready(tc.stage, tc.decisions, tc.done)
+			permit, refused := policy.NewGate(config.Default(), tc.request).Ask(policy.Action{Stage: tc.stage}, tc.done)
 			if tc.want == "" {
-				require.Nil(t, p)
+				require.Nil(t, refused)
+				assert.True(t, permit.Allows(tc.stage))
+				assert.False(t, permit.Allows("polish"), "one permit, one stage")
 				return
 			}
-			require.NotNil(t, p)
-			assert.Equal(t, tc.want, p.Cause)
-			s := policy.Blocked(tc.stage, p)
-			assert.Equal(t, verdict.CouldNotRun, s.Verdict)
-			assert.Equal(t, "BLOCKED", s.Code)
-			assert.Contains(t, s.Failure(), "FAIL "+tc.stage+" BLOCKED: "+tc.want)
+			require.NotNil(t, refused)
+			assert.False(t, permit.Allows(tc.stage))
+			assert.Equal(t, verdict.CouldNotRun, refused.Verdict)
+			assert.Equal(t, "BLOCKED", refused.Code)
+			assert.Contains(t, refused.Failure(), "FAIL "+tc.stage+" BLOCKED: "+tc.want)
 		})
 	}
+}
+
+func TestWhatPassedWithoutAGateIsNotPublished(t *testing.T) {
+	done := []verdict.Stage{{Name: "test", Verdict: verdict.Pass}, {Name: "train", Verdict: verdict.Pass}}
+	done[1].Warn(verdict.CodeGatesNone, "train.gates is empty")
+	for environment, code := range map[string]string{config.Sandbox: "", config.Production: "GATES_NONE"} {
+		_, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: environment}).Ask(policy.Action{Stage: "publish"}, done)
+		if code == "" {
+			require.Nil(t, refused, environment)
+			continue
+		}
+		require.NotNil(t, refused)
+		assert.Equal(t, code, refused.Code)
+		assert.Equal(t, verdict.Fail, refused.Verdict)
+		assert.Contains(t, refused.Failure(), "FAIL publish GATES_NONE: train held no gate")
+	}
+}
+
+func TestTheGateByKindOfAction(t *testing.T) {
+	production := func(ref string) policy.Request {
+		return policy.Request{Ref: ref, Environment: config.Production, Runner: policy.Native}
+	}
+	change, recorded, read := policy.Action{Stage: "publish"}, policy.Action{Stage: "deploy", Recorded: true}, policy.Action{Stage: "publish", Reads: true}
+	for name, tc := range map[string]struct {
+		request policy.Request
+		action  policy.Action
+		allowed bool
+	}{
+		"main reads":                                {production("main"), read, true},
+		"a branch reads":                            {production("feature/x"), read, true},
+		"a pull request does not even read":         {production("refs/pull/1/merge"), read, false},
+		"no ref does not even read":                 {production(""), read, false},
+		"a pull request reads the sandbox":          {policy.Request{Ref: "refs/pull/1/merge"}, read, true},
+		"main changes what is recorded":             {production("main"), recorded, true},
+		"a branch does not change what is recorded": {production("feature/x"), recorded, false},
+		"a branch does not publish":                 {production("feature/x"), change, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			permit, refused := policy.NewGate(config.Default(), tc.request).Ask(tc.action, nil)
+			assert.Equal(t, tc.allowed, refused == nil)
+			assert.Equal(t, tc.allowed, permit.AllowsReading(tc.action.Stage))
+			assert.Equal(t, tc.allowed && !tc.action.Reads, permit.Allows(tc.action.Stage), "leave to read is no leave to write")
+			if refused != nil {
+				assert.Equal(t, "not-run POLICY", string(refused.Verdict)+" "+refused.Code)
+				assert.NotEmpty(t, refused.Cause)
+			}
+		})
+	}
+	assert.False(t, policy.Permit{}.Allows(""), "the zero permit allows nothing")
+	assert.False(t, policy.Permit{}.AllowsReading(""))
+	assert.False(t, policy.NewGate(config.Default(), production("main")).Decision("polish").Run)
 }
 
 func TestParseRef(t *testing.T) {
@@ -190,6 +319,7 @@ func TestParseRef(t *testing.T) {
 	}
 	assert.Equal(t, policy.Ref{Kind: policy.PullRequest, Name: "x"}, policy.ParseRef("refs/heads/x", "pull_request"))
 	assert.Equal(t, policy.Ref{Kind: policy.PullRequest}, policy.ParseRef("", "pull_request"))
+	assert.Equal(t, policy.Ref{Kind: policy.Unknown, Name: "main", Event: "workflow_run"}, policy.ParseRef("main", "workflow_run"))
 }
 
 func TestOwnCodesAreComplete(t *testing.T) {

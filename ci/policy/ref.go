@@ -2,6 +2,7 @@ package policy
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,16 @@ type Ref struct {
 	Kind Kind
 	// Name is the branch, the tag, or the number of the pull request.
 	Name string
+	// Event is the event because of which a branch is not taken for one; empty otherwise.
+	Event string
+}
+
+// branchEvents are the events of GitHub, GitLab, Gitea, Woodpecker and Azure that only someone
+// with the right to push to the branch of the ref can bring about. Others run for the default
+// branch on behalf of somebody else (workflow_run, issue_comment, discussion) or inherit the
+// rights of an unknown parent (pipeline, parent_pipeline, workflow_call).
+var branchEvents = []string{
+	"", "push", "schedule", "cron", "manual", "workflow_dispatch", "repository_dispatch", "web", "api", "trigger", "individualci", "batchedci",
 }
 
 var (
@@ -29,6 +40,8 @@ var (
 	// badName is what git check-ref-format refuses in a branch or tag, as far as it
 	// could mislead.
 	badName = regexp.MustCompile(`[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$|\.$|\.lock(?:/|$)|^@$`)
+	// pullEvent are the events of pull and merge requests, and of comments on them.
+	pullEvent = regexp.MustCompile(`(?:pull|merge)[-_]?request|^issue_comment$`)
 	// objectName is a commit, which says nothing about a branch.
 	objectName = regexp.MustCompile(`^[0-9a-f]{40}(?:[0-9a-f]{24})?$`)
 )
@@ -36,15 +49,18 @@ var (
 // ParseRef reads a ref in the forms in which CI systems and people give it: main,
 // refs/heads/main, feature/x, refs/pull/12/merge, refs/tags/v1. The event, when the CI
 // system names one, counts more than the ref: a pull_request_target event runs with the
-// target branch as its ref and the contributor's intent behind it.
+// target branch as its ref and somebody else's code behind it. An event that is not known
+// makes the ref unknown.
 func ParseRef(ref, event string) Ref {
 	event = strings.ToLower(strings.TrimSpace(event))
 	if m := pullRef.FindStringSubmatch(ref); m != nil {
 		return Ref{Kind: PullRequest, Name: m[1]}
 	}
-	if strings.Contains(event, "pull_request") || strings.Contains(event, "pull-request") || strings.Contains(event, "pullrequest") ||
-		strings.Contains(event, "merge_request") || strings.Contains(event, "merge-request") || event == "issue_comment" {
+	if pullEvent.MatchString(event) {
 		return Ref{Kind: PullRequest, Name: strings.TrimPrefix(ref, "refs/heads/")}
+	}
+	if !slices.Contains(branchEvents, event) {
+		return Ref{Kind: Unknown, Name: ref, Event: event}
 	}
 	kind, name := Branch, ref
 	switch {

@@ -61,7 +61,7 @@ func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
 	}
 	p.stage.Add("claims cleaned", strconv.Itoa(len(targets)))
 	if len(rows) > 0 {
-		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Cleaned claims", Summary: true,
+		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Cleaned claims", Summary: true, Answer: true,
 			Table: &verdict.Table{Columns: []string{"Number", "State before", "Commit", "Removed"}, Rows: rows}})
 	}
 	return nil

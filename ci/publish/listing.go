@@ -267,7 +267,7 @@ func (p *publication) showList(versions []Listed) {
 	}
 	p.stage.Add("registered model", p.registered())
 	p.stage.Add("committed versions listed", strconv.Itoa(committed))
-	p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Published models", Summary: true, Table: table})
+	p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Published models", Summary: true, Answer: true, Table: table})
 	data, err := json.MarshalIndent(struct {
 		Schema   int      `json:"schema"`
 		Model    string   `json:"registered_model"`

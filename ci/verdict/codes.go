@@ -19,7 +19,7 @@ var (
 	// CodeNothingRan: no stage passed, failed or could not run.
 	CodeNothingRan = Code{Name: "NOTHING_RAN", Stage: Preflight, Outcome: CouldNotRun,
 		Meaning: "No stage of the run ran to a verdict, so there is nothing that could have passed.",
-		Remedy:  "See with plan which stages run for this ref"}
+		Remedy:  "Run `plan` to see which stages run for this ref, and why"}
 	// CodeOverBudget warns of a run that took too long.
 	CodeOverBudget = Code{Name: "OVER_BUDGET", Stage: Preflight,
 		Meaning: "The run took longer than the document's target of 15 minutes.",

@@ -193,7 +193,10 @@ func TestCallsOfSingleFunctions(t *testing.T) {
 		"doctor":                {[]string{"doctor"}, "0 of the checks failed", 0},
 		"deploy of a digest":    {[]string{"deploy", "--image", "example.com/app@sha256:" + strings.Repeat("ab", 32), "summary"}, "| deploy | ✅ pass", 0},
 		"deploy of a tag":       {[]string{"deploy", "--image", "example.com/app:latest", "enforce"}, "FAIL deploy", 1},
-		"deploy to production":  {[]string{"--environment", "production", "deploy", "--image", "example.com/app@sha256:" + strings.Repeat("ab", 32), "enforce"}, "FAIL deploy", 1},
+		"deploy to production":  {[]string{"--environment", "production", "--ref", "main", "deploy", "--image", "example.com/app@sha256:" + strings.Repeat("ab", 32), "enforce"}, "FAIL deploy", 1},
+		"a call without a ref":  {[]string{"--environment", "production", "train", "publish", "enforce"}, "FAIL preflight REF_MISSING", 1},
+		"a branch that grants":  {[]string{"--environment", "production", "--ref", "feature/x", "plan", "summary"}, "Branch feature/x is not a release branch", 0},
+		"another main":          {[]string{"--environment", "production", "--ref", "trunk", "--release-branch", "trunk", "plan", "summary"}, "| publish | yes |", 0},
 		"run of a pull request": {[]string{"--ref", "main", "--event", "pull_request", "plan", "summary"}, "| publish | no |", 0},
 	} {
 		t.Run(sentence, func(t *testing.T) {

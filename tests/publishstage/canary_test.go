@@ -103,7 +103,7 @@ func TestNoSecretShowsUnderTheEngine(t *testing.T) {
 	}
 	call := func(args ...string) told {
 		t.Helper()
-		all := append([]string{"-vvv", "--progress=plain", "call", "--source", source, "--environment", "staging", "--commit", "0123456789abcdef",
+		all := append([]string{"-vvv", "--progress=plain", "call", "--source", source, "--environment", "staging", "--ref", "main", "--commit", "0123456789abcdef",
 			"--mlflow-tracking-uri", "http://" + reachable.Forward(t, s.mlflow.Address), "--mlflow-s3-endpoint-url", "http://" + reachable.Forward(t, s.s3.Address),
 			"--mlflow-artifact-root", sandbox.ArtifactRoot, "--aws-access-key-id", "env:CANARY_ACCESS", "--aws-default-region", sandbox.Region,
 			"--aws-secret-access-key", "env:CANARY_AWS_SECRET_ACCESS_KEY", "--aws-session-token", "env:CANARY_AWS_SESSION_TOKEN",

@@ -145,7 +145,7 @@ func onEngine(t *testing.T, strategy string) *rolled {
 	r, url := start(t, host.String(), strategy)
 	r.credentials = []string{"--aws-access-key-id", "env:ROLLOUT_TEST_KEY", "--aws-secret-access-key", "env:ROLLOUT_TEST_SECRET"}
 	r.call = func(operation string, args ...string) told {
-		all := []string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url}
+		all := []string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--ref", "main", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url}
 		all = append(append(append(all, r.credentials...), operation), args...)
 		started := time.Now()
 		if r.during != nil {
@@ -459,7 +459,7 @@ func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 	require.NoError(t, err, string(said))
 	call := func(operation string, args ...string) told {
 		started := time.Now()
-		said := run(t.Context(), t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--aws-endpoint-url", url}, args...)...)
+		said := run(t.Context(), t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--ref", "main", "--aws-endpoint-url", url}, args...)...)
 		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
 		return said
 	}

@@ -244,7 +244,7 @@ def test_env():
                 pass
     assert 0, "\n".join(seen)
 `
-	args := []string{"-vvv", "--source", p.write(t), "--environment", "staging", "--mlflow-tracking-uri", "http://mlflow.example.org", "--mlflow-artifact-root", "s3://bucket/models"}
+	args := []string{"-vvv", "--source", p.write(t), "--environment", "staging", "--ref", "main", "--mlflow-tracking-uri", "http://mlflow.example.org", "--mlflow-artifact-root", "s3://bucket/models"}
 	for _, flag := range []string{"mlflow-token", "aws-access-key-id", "aws-secret-access-key", "aws-session-token", "docker-username", "docker-password"} {
 		args = append(args, "--"+flag, "env:TEST_CANARY")
 	}

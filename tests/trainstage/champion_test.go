@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,8 +116,12 @@ func (r *registry) trained(source string, stages ...string) verdict.Stage {
 	host, err := assembly.OnHost(source, io.Discard)
 	require.NoError(r.t, err)
 	defer func() { assert.NoError(r.t, host.Close()) }()
+	stages = append(stages, verdict.Train)
+	if slices.Contains(stages, verdict.Publish) {
+		stages = append(stages, verdict.Test) // a model is published only when the tests have passed
+	}
 	outcome := pipeline.Run(r.t.Context(), host.Backend, pipeline.Options{
-		Environment: config.Sandbox, Ref: "main", Commit: "0123456789abcdef", Stages: append([]string{verdict.Train}, stages...),
+		Environment: config.Sandbox, Ref: "main", Commit: "0123456789abcdef", Stages: stages,
 		Servers: pipeline.Servers{MLflow: r.mlflow, S3: r.s3},
 	})
 	for _, s := range outcome.Run.Stages {
@@ -126,7 +131,7 @@ func (r *registry) trained(source string, stages ...string) verdict.Stage {
 		}
 		require.Equal(r.t, verdict.Pass, s.Verdict, s.Failure())
 	}
-	return outcome.Run.Stages[0]
+	return *outcome.Run.Stage(verdict.Train)
 }
 
 // against is what the stage says of the comparison, and of what it compared with.

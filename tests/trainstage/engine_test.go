@@ -83,7 +83,7 @@ func TestTheChampionUnderTheEngine(t *testing.T) {
 	require.NoError(t, err)
 	for name, where := range map[string][]string{
 		"the sandbox's registry": {"--sandbox-mlflow", "tcp://" + r.mlflow.Address, "--sandbox-s3", "tcp://" + r.s3.Address},
-		"staging's registry": {"--environment", "staging", "--mlflow-tracking-uri", "http://" + reachable.Forward(t, r.mlflow.Address),
+		"staging's registry": {"--environment", "staging", "--ref", "main", "--mlflow-tracking-uri", "http://" + reachable.Forward(t, r.mlflow.Address),
 			"--mlflow-s3-endpoint-url", "http://" + reachable.Forward(t, r.s3.Address), "--mlflow-artifact-root", sandbox.ArtifactRoot,
 			"--aws-access-key-id", "env:CHAMPION_ACCESS", "--aws-secret-access-key", "env:CHAMPION_SECRET", "--aws-default-region", sandbox.Region},
 	} {
@@ -120,7 +120,7 @@ func TestTheChampionUnderTheEngine(t *testing.T) {
 		assert.Equal(t, train.ChampionLost.Name, lost.Code)
 	})
 	t.Run("a server that is gone", func(t *testing.T) {
-		gone := call(t, nil, "--source", tiny(t, 39, ""), "--environment", "staging", "--mlflow-tracking-uri", "http://127.0.0.1:9", "train", "json").stage(t, "train")
+		gone := call(t, nil, "--source", tiny(t, 39, ""), "--environment", "staging", "--ref", "main", "--mlflow-tracking-uri", "http://127.0.0.1:9", "train", "json").stage(t, "train")
 		assert.Equal(t, "could-not-run", gone.Verdict)
 		assert.Equal(t, train.ChampionUnknown.Name, gone.Code)
 	})
@@ -248,9 +248,13 @@ func TestAnHDF5ModelUnderTheEngine(t *testing.T) {
 	files := func(contract string) map[string]string {
 		return map[string]string{
 			"main.py":                hdf5,
+			"tests/test_main.py":     "from calc import one\n\ndef test_one():\n    assert one() == 1\n",
+			"calc.py":                "def one():\n    return 1\n",
+			"requirements/test.txt":  "pytest==8.4.2\npytest-cov==7.0.0\n",
 			"requirements/train.txt": "keras==3.15.1\nh5py==3.14.0\nnumpy<3\nscipy<2\njax<1\n",
 			"pipeline.yaml": `
 python: "3.11"
+test: {coverage: {total: 1}}
 train:
   command: [python, main.py, --mode, train]
   model: models/*.h5
@@ -262,7 +266,7 @@ train:
 	}
 	env := []string{"CANARY=canary-" + "77ab1c"}
 	trained := func(source string, args ...string) told {
-		return call(t, env, append([]string{"--source", source, "--environment", "staging", "--aws-access-key-id", "env:CANARY", "--aws-secret-access-key", "env:CANARY",
+		return call(t, env, append([]string{"--source", source, "--environment", "staging", "--ref", "main", "--aws-access-key-id", "env:CANARY", "--aws-secret-access-key", "env:CANARY",
 			"--mlflow-token", "env:CANARY", "train"}, args...)...)
 	}
 	refused := trained(write(t, files("  recurrent: false\n")), "json").stage(t, "train")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -41,10 +42,12 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
 	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
-	flags.StringVar(&in.opts.Ref, "ref", "main", "branch, tag or pull request; decides which stages run")
+	flags.StringVar(&in.opts.Ref, "ref", "", "branch, tag or pull request; decides which stages run. main in the sandbox when empty, demanded elsewhere")
+	flags.StringArrayVar(&in.opts.ReleaseBranches, "release-branch", []string{policy.ReleaseBranch},
+		"branch, or pattern such as release/*, that may publish, push images and deploy; may be repeated")
 	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
 	flags.StringVar(&in.opts.Platform, "platform", "", "platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
-	flags.StringVar(&in.opts.Event, "event", "", "what the CI system runs for: push, pull_request; a pull request never publishes")
+	flags.StringVar(&in.opts.Event, "event", "", "what the CI system runs for: push, pull_request; a pull request never publishes, nor does an event that is not known")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 
 	training := func(command *cobra.Command) *cobra.Command {
@@ -77,8 +80,10 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		test,
 		python(training(&cobra.Command{Use: "train", Short: "Train the model and hold it against the model gates", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train) }})),
-		python(training(&cobra.Command{Use: "publish", Short: "Train the model, hold it against its gates and publish it; the same content again writes nothing", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train, verdict.Publish) }})),
+		python(training(&cobra.Command{Use: "publish", Short: "Run the tests, train the model, hold both against their gates and publish the model; the same content again writes nothing", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error {
+				return in.run(c.Context(), verdict.Test, verdict.Train, verdict.Publish)
+			}})),
 		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
 		plan,
 		&cobra.Command{Use: "doctor", Short: "Check what a run depends on; changes nothing", Args: cobra.NoArgs,
@@ -119,7 +124,8 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 			err = closed
 		}
 	}()
-	in.credentials(os.Getenv)
+	in.opts.Secrets = &pipeline.Secrets{}
+	in.credentials(assembly.FromEnvironment(os.Getenv, in.opts.Secrets))
 	if in.data != "" {
 		if in.opts.Data, err = host.Files(in.data); err != nil {
 			return err
@@ -136,22 +142,37 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 }
 
 func (in *invocation) run(ctx context.Context, stages ...string) error {
+	in.opts.Stages = stages
+	return in.reported(ctx, func(backend pipeline.Backend) *verdict.Run { return pipeline.Run(ctx, backend, in.opts).Run })
+}
+
+// reported runs something, shows its summary, writes its report, and makes its verdict the
+// exit code. Where no report can be written, nothing runs.
+func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *verdict.Run) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
-		in.opts.Stages = stages
-		return in.show(pipeline.Run(ctx, backend, in.opts).Run)
+		if in.report != "" {
+			if err := verdict.CheckReportDir(in.report); err != nil {
+				in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeReportUnwritable, "%v", err))
+			}
+		}
+		return in.show(run(backend))
 	})
 }
 
-// show writes a run's report and its summary, and makes its verdict the exit code.
+// show writes a run's report and its summary, and makes its verdict the exit code. The summary
+// is shown also when the report cannot be written: it may be all that is left of what was done.
 func (in *invocation) show(run *verdict.Run) error {
-	if in.report != "" {
-		if err := verdict.WriteReport(in.report, run); err != nil {
-			return fmt.Errorf("write report: %w", err)
-		}
+	var unwritten error
+	if in.report != "" && len(in.opts.Refused) == 0 {
+		unwritten = verdict.WriteReport(in.report, run)
 	}
 	fmt.Fprintln(in.stdout, verdict.Summary(run))
-	if in.report != "" {
-		fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, "report.html"))
+	switch {
+	case unwritten != nil:
+		fmt.Fprintln(in.stderr, "openstack-rca: the report could not be written: "+unwritten.Error())
+		return errVerdict
+	case in.report != "" && len(in.opts.Refused) == 0:
+		fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, verdict.ReportHTML))
 	}
 	if run.Enforce() != nil {
 		// The summary has said why.

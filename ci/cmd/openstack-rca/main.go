@@ -3,8 +3,8 @@
 // at the root of this repository is the same pipeline in containers, with the image
 // stage that this command cannot have.
 //
-// Exit codes: 0 the verdict is pass, 1 it is not, 2 the command line is wrong, 3 a plan with
-// --detailed-exitcode would change something.
+// Exit codes: 0 the verdict is pass, 1 it is not or its report could not be written, 2 the
+// command line is wrong, 3 a plan with --detailed-exitcode would change something.
 package main
 
 import (

@@ -3,10 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // said is what a command line did.
@@ -40,6 +43,27 @@ func project(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.py"), []byte("print()\n"), 0o600))
+	return dir
+}
+
+// settled is a project that says everything a rollout in staging needs.
+func settled(t *testing.T) string {
+	t.Helper()
+	dir := project(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "pipeline.yaml"), []byte(`
+policy: {feature/x: [test, train, publish, image, deploy]}
+test: {requirements: [missing.lock]} # so that no environment is made
+rollout:
+  account: "111122223333"
+  strategy: rolling
+  vpc: vpc-0123456789abcdef0
+  subnets: [subnet-0123456789abcdef0, subnet-0123456789abcdef1]
+  security_groups: [sg-0123456789abcdef0]
+  execution_role: arn:aws:iam::111122223333:role/execution
+  task_role: arn:aws:iam::111122223333:role/task
+  infrastructure_role: arn:aws:iam::111122223333:role/infrastructure
+  journal: s3://bucket/rollouts
+`), 0o600))
 	return dir
 }
 
@@ -86,12 +110,77 @@ func TestARefusedRunHasAReport(t *testing.T) {
 	assert.FileExists(t, filepath.Join(report, "report.json"))
 }
 
-func TestAReportThatCannotBeWritten(t *testing.T) {
+func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	got := call(t, "test", "--source", t.TempDir(), "--report", file)
-	assert.Equal(t, 2, got.exit)
-	assert.Contains(t, got.stderr, "write report")
+	source := project(t)
+	for _, command := range []string{"pipeline", "test", "train", "publish", "models", "promote", "rollback-model", "clean-claims", "deploy", "status", "destroy"} {
+		got := call(t, command, "--source", source, "--report", file)
+		assert.Equal(t, 1, got.exit, command)
+		assert.Contains(t, got.stdout, "FAIL preflight REPORT_UNWRITABLE", command)
+		assert.NotContains(t, got.stderr, "pytest", command)
+		assert.NotContains(t, got.stdout, "Report: ", command)
+	}
+}
+
+func TestAReportThatCannotBeWrittenAfterAllIsNoPassAndHasASummary(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, verdict.ReportMarkdown, "in the way"), 0o750))
+	image := "repo@sha256:" + strings.Repeat("a", 64)
+	got := call(t, "deploy", "--source", project(t), "--image", image, "--report", dir)
+	assert.Equal(t, 1, got.exit)
+	assert.Contains(t, got.stdout, ": pass\n", "the rollout was planned, and that is told")
+	assert.Contains(t, got.stderr, "openstack-rca: the report could not be written: ")
+	partial, err := filepath.Glob(filepath.Join(dir, "*.partial"))
+	require.NoError(t, err)
+	assert.Empty(t, partial)
+}
+
+func TestASettingsFileThatWouldNotBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		entry string
+		dir   bool
+		want  string
+	}{
+		"another suffix":                  {"pipeline.yml", false, "pipeline.yml is not read; only pipeline.yaml is"},
+		"another case":                    {"Pipeline.YAML", false, "Pipeline.YAML is not read"},
+		"an empty directory of that name": {"pipeline.yaml", true, "pipeline.yaml/ is a directory, where a file is read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := project(t)
+			path := filepath.Join(source, c.entry)
+			if c.dir {
+				require.NoError(t, os.Mkdir(path, 0o750))
+			} else {
+				require.NoError(t, os.WriteFile(path, []byte("test: {coverage: {total: 99}}\n"), 0o600))
+			}
+			got := call(t, "plan", "--source", source)
+			assert.Equal(t, 1, got.exit)
+			assert.Contains(t, got.stderr, "FAIL preflight CONFIG_MISNAMED: "+c.want)
+			if !c.dir {
+				require.NoError(t, os.WriteFile(filepath.Join(source, "pipeline.yaml"), nil, 0o600))
+				assert.Equal(t, 0, call(t, "plan", "--source", source).exit, "the remedy helps: an empty pipeline.yaml")
+			}
+		})
+	}
+	source := project(t)
+	require.NoError(t, os.Mkdir(filepath.Join(source, "pipeline.yml"), 0o750))
+	assert.Equal(t, 0, call(t, "plan", "--source", source).exit, "a directory of another name is somebody else's")
+}
+
+func TestOutsideOfTheSandboxARefIsDemanded(t *testing.T) {
+	source := project(t)
+	got := call(t, "plan", "--source", source, "--environment", "production")
+	assert.Equal(t, 1, got.exit)
+	assert.Contains(t, got.stderr, "FAIL preflight REF_MISSING: --environment production needs --ref")
+	got = call(t, "plan", "--source", source, "--environment", "production", "--ref", "trunk", "--release-branch", "trunk")
+	assert.Contains(t, got.stdout, "| publish | yes |", got.stderr)
+	got = call(t, "plan", "--source", source, "--environment", "production", "--ref", "main", "--release-branch", "trunk")
+	assert.Contains(t, got.stdout, "| publish | no |", got.stderr)
+	got = call(t, "plan", "--source", source, "--release-branch", "*", "--event", "pull request")
+	assert.Equal(t, 1, got.exit)
+	assert.Contains(t, got.stderr, "BAD_ARGUMENT: --release-branch \"*\" is every branch")
+	assert.Contains(t, got.stderr, "BAD_ARGUMENT: --event")
 }
 
 func TestTheDoctorChangesNothingAndSpeaks(t *testing.T) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,32 +10,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// registry runs an operation on published versions and reports on it.
-func (in *invocation) registry(ctx context.Context, operate func(pipeline.Backend) *verdict.Run) error {
-	return in.with(ctx, func(backend pipeline.Backend) error {
-		run := operate(backend)
-		if in.report != "" {
-			if err := verdict.WriteReport(in.report, run); err != nil {
-				return fmt.Errorf("write report: %w", err)
-			}
-		}
-		fmt.Fprintln(in.stdout, run.Markdown())
-		if in.report != "" {
-			fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, "report.html"))
-		}
-		if run.Enforce() != nil {
-			// The summary has said why.
-			return errVerdict
-		}
-		return nil
-	})
-}
-
 func (in *invocation) models() *cobra.Command {
 	limit := 0
 	command := &cobra.Command{Use: "models", Short: "List the published versions of --environment with state, metrics, commit and aliases; changes nothing", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return in.registry(c.Context(), func(b pipeline.Backend) *verdict.Run { return pipeline.Models(c.Context(), b, in.opts, limit) })
+			return in.reported(c.Context(), func(b pipeline.Backend) *verdict.Run { return pipeline.Models(c.Context(), b, in.opts, limit) })
 		}}
 	command.Flags().IntVar(&limit, "limit", 0, "how many numbers to list, the highest first; 0 for 50")
 	return command
@@ -47,7 +24,7 @@ func (in *invocation) moving(command *cobra.Command, alias string, operate func(
 	var move publish.Move
 	command.Args = cobra.NoArgs
 	command.RunE = func(c *cobra.Command, _ []string) error {
-		return in.registry(c.Context(), func(b pipeline.Backend) *verdict.Run { return operate(c.Context(), b, in.opts, move) })
+		return in.reported(c.Context(), func(b pipeline.Backend) *verdict.Run { return operate(c.Context(), b, in.opts, move) })
 	}
 	command.Flags().StringVar(&move.Alias, "alias", alias, "alias to move; the environment's own when empty")
 	command.Flags().IntVar(&move.Number, "number", 0, "number of the version, as models lists it")
@@ -68,7 +45,7 @@ func (in *invocation) cleanClaims() *cobra.Command {
 	var numbers []int
 	command := &cobra.Command{Use: "clean-claims", Short: "Remove what publications that died have left; what is committed stays", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return in.registry(c.Context(), func(b pipeline.Backend) *verdict.Run {
+			return in.reported(c.Context(), func(b pipeline.Backend) *verdict.Run {
 				return pipeline.CleanClaims(c.Context(), b, in.opts, numbers)
 			})
 		}}

@@ -70,18 +70,17 @@ func (in *invocation) progress() {
 
 func (in *invocation) operate(ctx context.Context, operation string) error {
 	in.progress()
-	return in.with(ctx, func(backend pipeline.Backend) error {
-		return in.show(pipeline.Operate(ctx, backend, in.opts, operation))
-	})
+	return in.reported(ctx, func(backend pipeline.Backend) *verdict.Run { return pipeline.Operate(ctx, backend, in.opts, operation) })
 }
 
-// credentials keeps a named profile from being refused beside keys in the environment.
-func (in *invocation) credentials(getenv func(string) string) {
-	in.opts.Target = assembly.TargetFromEnvironment(getenv)
+// credentials reads those of the environment. A named profile goes before keys, which would be
+// refused beside it.
+func (in *invocation) credentials(variables assembly.Variables) {
+	in.opts.Target = variables.Target()
 	if in.opts.Rollout.Profile != "" {
 		in.opts.Target.AccessKey, in.opts.Target.SecretKey, in.opts.Target.SessionToken = nil, nil, nil
 	}
-	if token := getenv("AWS_WEB_IDENTITY_TOKEN"); token != "" {
-		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = assembly.EnvironmentSecret("AWS_WEB_IDENTITY_TOKEN", getenv), getenv("AWS_ROLE_ARN")
+	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
+		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, os.Getenv("AWS_ROLE_ARN")
 	}
 }

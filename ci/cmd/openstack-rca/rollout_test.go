@@ -13,17 +13,17 @@ func TestTheRolloutsCommandsSayWhatIsMissing(t *testing.T) {
 	}
 	source := project(t)
 	for _, command := range []string{"status", "rollback", "approve", "reject", "wait", "prune", "destroy"} {
-		got := call(t, command, "--source", source, "--environment", "staging")
+		got := call(t, command, "--source", source, "--environment", "staging", "--ref", "main")
 		assert.Equal(t, 1, got.exit, command)
 		assert.Contains(t, got.stdout, "CREDENTIALS_INVALID", command)
 		got = call(t, command, "--source", source)
 		assert.Contains(t, got.stdout, "NO_SANDBOX", command)
 	}
-	got := call(t, "deploy", "--source", source, "--environment", "staging", "--image", "repo@sha256:"+strings.Repeat("a", 64), "--in-flight", "dance")
+	got := call(t, "deploy", "--source", source, "--environment", "staging", "--ref", "main", "--image", "repo@sha256:"+strings.Repeat("a", 64), "--in-flight", "dance")
 	assert.Equal(t, 1, got.exit)
 	assert.Contains(t, got.stdout, "BAD_ARGUMENT")
 	t.Setenv("AWS_WEB_IDENTITY_TOKEN", "header.payload.signature")
-	got = call(t, "status", "--source", source, "--environment", "staging")
+	got = call(t, "status", "--source", source, "--environment", "staging", "--ref", "main")
 	assert.Contains(t, got.stdout, "a web identity token needs a role")
 	got = call(t, "deploy", "--source", source, "--image", "repo@sha256:"+strings.Repeat("a", 64))
 	assert.Equal(t, 0, got.exit, "in the sandbox it is planned")

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"context"
+	"os"
+
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Models lists what is published in the environment; it writes nothing.
+func Models(ctx context.Context, backend Backend, opts Options, limit int) *verdict.Run {
+	return registry(ctx, backend, opts, policy.Action{Stage: verdict.Publish, Reads: true},
+		func(in publish.Input) verdict.Stage { return publish.List(ctx, in, limit).Stage })
+}
+
+// ModelsJSON is the list of a run of Models for machines; empty when there is none. Secrets
+// have been hidden in it, as in every report.
+func ModelsJSON(run *verdict.Run) string {
+	for _, stage := range run.Stages {
+		for _, file := range stage.Files {
+			if file.Path == publish.ListFile {
+				return string(file.Content)
+			}
+		}
+	}
+	return ""
+}
+
+// moving is the action of what changes published versions: they are recorded, by a run that
+// passed the gates before it committed them.
+var moving = policy.Action{Stage: verdict.Publish, Recorded: true}
+
+// Promote points an alias at a published version of the environment.
+func Promote(ctx context.Context, backend Backend, opts Options, move publish.Move) *verdict.Run {
+	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Promote(ctx, in, move).Stage })
+}
+
+// RollbackModel points an alias back at the version it came from.
+func RollbackModel(ctx context.Context, backend Backend, opts Options, move publish.Move) *verdict.Run {
+	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Rollback(ctx, in, move).Stage })
+}
+
+// CleanClaims removes what interrupted publications have left.
+func CleanClaims(ctx context.Context, backend Backend, opts Options, numbers []int) *verdict.Run {
+	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Clean(ctx, in, numbers).Stage })
+}
+
+// registry runs an operation on published versions and makes a run of it.
+func registry(ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage) *verdict.Run {
+	s := prepare(ctx, backend, opts)
+	return s.operate(ctx, action, func(permit policy.Permit) verdict.Stage {
+		if s.opts.sandbox() {
+			if s.servers.mlflow, s.servers.s3 = opts.Servers.MLflow, opts.Servers.S3; s.servers.mlflow == nil || s.servers.s3 == nil {
+				return failed(verdict.Publish, verdict.Problemf(publish.CodeInput, "the sandbox's own servers end with the run that started them: "+
+					"give --sandbox-mlflow and --sandbox-s3 (of the Dagger module), or another --environment"))
+			}
+		}
+		target, problem := s.target(ctx, permit)
+		if problem != nil {
+			return failed(verdict.Publish, problem)
+		}
+		return run(publish.Input{
+			Config: s.cfg, Environment: s.opts.Environment, Commit: s.opts.Commit, Tree: s.run.Tree, ModuleVersion: s.run.Module,
+			Target: target, WorkDir: os.TempDir(),
+		})
+	})
+}

@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// maxConfig bounds pipeline.yaml before it is parsed.
+const maxConfig = 1 << 20
+
+// prepare fills in an environment's defaults, checks the arguments, the configuration and the
+// source, and decides which stages run. The run of the state is already refused when anything
+// is wrong with them.
+func prepare(ctx context.Context, backend Backend, opts Options) *state {
+	opts = opts.withDefaults()
+	s := &state{backend: backend, opts: opts, started: time.Now()}
+	s.outcome.Image = opts.Image
+	redact, unmasked := opts.redactor(ctx)
+	s.run = &verdict.Run{
+		Environment: opts.Environment, Ref: opts.Ref, Commit: opts.Commit, Module: opts.Module,
+		Runner: backend.Runner.Name(), Started: s.started.UTC(), Redact: redact,
+	}
+	if live, ok := backend.Runner.(runner.Talkative); ok {
+		live.Redact(redact)
+	}
+	if len(unmasked) > 0 {
+		s.run.Warn(CodeNotMasked, "%s: shorter than %d bytes", strings.Join(unmasked, ", "), verdict.ShortestMasked)
+	}
+	var problems, more []*verdict.Problem
+	s.args, problems = parseArguments(opts)
+	problems = append(problems, opts.Refused...)
+	s.cfg, more = configure(ctx, backend, opts.Environment)
+	if len(more) == 0 {
+		more = checkSource(ctx, backend.Source, s.cfg)
+	}
+	if problems = append(problems, more...); len(problems) > 0 {
+		s.run.Refuse(problems...)
+		return s
+	}
+	if opts.Python != "" {
+		s.cfg.Python = opts.Python
+	}
+	if opts.Platform != "" {
+		s.cfg.Image.Platform = opts.Platform
+	}
+	s.run.Application = s.cfg.Name
+	tree, err := backend.Source.Filter(nil, s.cfg.Exclude).Digest(ctx)
+	if err != nil {
+		s.run.Refuse(verdict.Problemf(CodeSourceUnreadable, "digest source: %v", err))
+		return s
+	}
+	s.run.Tree = tree
+	s.gate = policy.NewGate(s.cfg, opts.request(backend))
+	return s
+}
+
+func (o Options) withDefaults() Options {
+	if o.Environment == "" {
+		o.Environment = rollout.Sandbox
+	}
+	// The sandbox reaches nobody. Elsewhere, a call that forgets --ref must not have main's rights.
+	if o.Ref == "" && o.sandbox() {
+		o.Ref = policy.ReleaseBranch
+	}
+	if o.Module == "" {
+		o.Module = Version
+	}
+	return o
+}
+
+// request is what the policy goes by.
+func (o Options) request(backend Backend) policy.Request {
+	return policy.Request{
+		Ref: o.Ref, Environment: o.Environment, Runner: backend.Runner.Name(), Event: o.Event,
+		ReleaseBranches: o.ReleaseBranches, Image: o.Image != "",
+	}
+}
+
+// configure reads pipeline.yaml for an environment. All its problems come back at once, as the
+// problems of the preflight.
+func configure(ctx context.Context, backend Backend, environment string) (config.Config, []*verdict.Problem) {
+	one := func(code verdict.Code, format string, args ...any) (config.Config, []*verdict.Problem) {
+		return config.Config{}, []*verdict.Problem{verdict.Problemf(code, format, args...)}
+	}
+	// Listed before it is read: the list is needed anyway, and then a runner need not be asked for
+	// a file that does not exist.
+	names, err := backend.Source.List(ctx)
+	var content []byte
+	if err == nil {
+		if names, err = rootEntries(ctx, backend, names); err == nil {
+			if misnamed := misnamedConfig(names); misnamed != "" {
+				return one(CodeConfigMisnamed, "%s", misnamed)
+			}
+			content, err = backend.Source.Read(ctx, config.FileName, maxConfig)
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		content = nil
+	case errors.Is(err, runner.ErrTooLarge):
+		return one(config.CodeInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)
+	case err != nil:
+		return one(CodeSourceUnreadable, "read %s: %v", config.FileName, err)
+	}
+	cfg, err := config.Load(content, environment)
+	if err == nil {
+		return cfg, nil
+	}
+	var all *config.Errors
+	if !errors.As(err, &all) {
+		return one(config.CodeInvalid, "%v", err)
+	}
+	var problems []*verdict.Problem
+	for _, found := range all.Problems {
+		problems = append(problems, verdict.Problemf(config.CodeInvalid, "%s", found))
+	}
+	return config.Config{}, problems
+}
+
+// rootEntries lists the root directory of the source, as far as the backend can.
+func rootEntries(ctx context.Context, backend Backend, files []string) ([]string, error) {
+	if backend.Root != nil {
+		return backend.Root(ctx)
+	}
+	var names []string
+	for _, name := range files {
+		if before, _, below := strings.Cut(name, "/"); below {
+			name = before + "/"
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// misnamedConfig says which entry of the source's root was meant as pipeline.yaml and would be
+// ignored: its settings, which may be stricter than the defaults, must not be lost in silence.
+func misnamedConfig(names []string) string {
+	if slices.Contains(names, config.FileName) {
+		return ""
+	}
+	for _, name := range names {
+		plain := strings.TrimSuffix(name, "/")
+		switch lower := strings.ToLower(plain); {
+		case plain == config.FileName:
+			return name + " is a directory, where a file is read"
+		case plain == name && (lower == config.FileName || lower == "pipeline.yml"):
+			return name + " is not read; only " + config.FileName + " is"
+		}
+	}
+	return ""
+}
+
+// checkSource finds out early that a source cannot be what the stages need: seconds
+// instead of the minutes an environment takes to make.
+func checkSource(ctx context.Context, source runner.Files, cfg config.Config) []*verdict.Problem {
+	names, err := source.Filter(nil, cfg.Exclude).List(ctx)
+	if err != nil {
+		return []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "list files: %v", err)}
+	}
+	if len(names) == 0 {
+		return []*verdict.Problem{verdict.Problemf(CodeSourceEmpty, "it has no file besides what pipeline.yaml excludes")}
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".py") }) {
+		return []*verdict.Problem{verdict.Problemf(CodeSourceNotPython, "none of its %d files ends in .py", len(names))}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// stage is one stage of the pipeline. Its name, what it requires and whether it has effects
+// outside of the run are in package verdict and config, which the policy goes by.
+type stage struct {
+	name string
+	// run runs the stage. The permit is what it needs for its effects; the gate has been asked.
+	run func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage
+	// begin starts in the background what the stage needs later; nil for nothing.
+	begin func(s *state, ctx context.Context)
+	// rehearses says that the stage also runs without a permit, and then touches nothing outside
+	// of the run: an image is built and probed, and not pushed.
+	rehearses bool
+	// plan adds to a plan what the stage would change; nil where nothing can be foretold.
+	plan func(s *state, ctx context.Context, plan *Plan)
+	// checks are what doctor looks at for the stage; nil for nothing.
+	checks func(s *state) []check
+}
+
+// stages is the pipeline, in order. A new stage is a line here, and one in verdict's table.
+func stages() []stage {
+	return []stage{
+		{name: verdict.Test, run: (*state).test, checks: (*state).checkPython},
+		{name: verdict.Train, run: (*state).train},
+		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
+		{name: verdict.Image, run: (*state).image, begin: (*state).warmUp, rehearses: true},
+		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout},
+	}
+}
+
+// state is what the stages of a run share and hand on.
+type state struct {
+	backend Backend
+	opts    Options
+	args    arguments
+	cfg     config.Config
+	gate    *policy.Gate
+	run     *verdict.Run
+	servers servers
+	outcome Outcome
+	started time.Time
+}
+
+// walk runs the stages that are part of the run. Those that require nothing of each other run
+// side by side.
+func (s *state) walk(ctx context.Context, pipeline []stage) {
+	pipeline = slices.DeleteFunc(pipeline, func(st stage) bool { return !s.opts.wants(st.name) })
+	defer func() {
+		if err := s.servers.stop(ctx); err != nil {
+			s.run.Warn(CodeNotStopped, "%v", err)
+		}
+	}()
+	if s.run.Preflight == nil {
+		for _, st := range pipeline {
+			if st.begin != nil && s.gate.Decision(st.name).Run {
+				st.begin(s, ctx)
+			}
+		}
+	}
+	for _, group := range sideBySide(pipeline) {
+		done := make([]verdict.Stage, len(group))
+		var running sync.WaitGroup
+		for i, st := range group {
+			running.Go(func() { done[i] = s.step(ctx, st) })
+		}
+		running.Wait()
+		s.run.Stages = append(s.run.Stages, done...)
+	}
+}
+
+// sideBySide cuts the pipeline into groups whose stages do not wait for each other.
+func sideBySide(pipeline []stage) [][]stage {
+	var groups [][]stage
+	for _, st := range pipeline {
+		last := len(groups) - 1
+		if last >= 0 && !slices.ContainsFunc(groups[last], func(before stage) bool { return slices.Contains(allRequired(st.name), before.name) }) {
+			groups[last] = append(groups[last], st)
+			continue
+		}
+		groups = append(groups, []stage{st})
+	}
+	return groups
+}
+
+// allRequired are the stages that one requires, and those that they require.
+func allRequired(name string) []string {
+	var all []string
+	for _, needed := range verdict.Requires(name) {
+		all = append(append(all, allRequired(needed)...), needed)
+	}
+	return all
+}
+
+// step runs one stage, unless the run was refused, the policy has no such stage for the ref, or
+// a stage that it requires did not pass. It is the only caller of stage.run.
+func (s *state) step(ctx context.Context, st stage) verdict.Stage {
+	if s.run.Preflight != nil {
+		return blocked(st.name, verdict.Preflight)
+	}
+	decision := s.gate.Decision(st.name)
+	rehearsal := st.rehearses && decision.Code == policy.CodeNoEngine.Name
+	if !decision.Run && !rehearsal {
+		return decision.NotRun()
+	}
+	for _, needed := range allRequired(st.name) {
+		if before := s.run.Stage(needed); before != nil && !passed(before) {
+			return blocked(st.name, needed)
+		}
+	}
+	var permit policy.Permit
+	if config.Effectful(st.name) {
+		var refused *verdict.Stage
+		if permit, refused = s.gate.Ask(policy.Action{Stage: st.name}, s.run.Stages); refused != nil && !st.rehearses {
+			return *refused
+		}
+	}
+	return timed(st.name, func() verdict.Stage { return st.run(s, ctx, permit) })
+}
+
+// passed says whether a stage is no reason to stop: one that this machine cannot have is none.
+func passed(stage *verdict.Stage) bool {
+	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun && stage.Code == policy.CodeNoEngine.Name
+}
+
+// timed runs a stage and records its name and time.
+func timed(name string, run func() verdict.Stage) verdict.Stage {
+	started := time.Now()
+	stage := run()
+	stage.Name = name
+	stage.Took(started)
+	return stage
+}
+
+// blocked is a stage that should have run, but one before it did not pass.
+func blocked(name, by string) verdict.Stage {
+	return policy.Blocked(name, verdict.Problemf(policy.CodeBlocked.In(name), "%s did not pass", by))
+}
+
+// failed is a stage that could not begin.
+func failed(name string, problems ...*verdict.Problem) verdict.Stage {
+	stage := verdict.Stage{Name: name}
+	return *stage.Judge(problems...)
+}
+
+// operate carries out an action on what earlier runs made, after the gate was asked, and makes
+// a run of it.
+func (s *state) operate(ctx context.Context, action policy.Action, run func(permit policy.Permit) verdict.Stage) *verdict.Run {
+	stage := blocked(action.Stage, verdict.Preflight)
+	if s.run.Preflight == nil {
+		permit, refused := s.gate.Ask(action, nil)
+		if refused != nil {
+			stage = *refused
+		} else {
+			stage = timed(action.Stage, func() verdict.Stage { return run(permit) })
+		}
+	}
+	s.run.Stages = append(s.run.Stages, stage)
+	return s.finish().Run
+}
+
+// finish judges the run.
+func (s *state) finish() *Outcome {
+	if live, ok := s.backend.Runner.(runner.Talkative); ok {
+		for _, w := range live.Warnings() {
+			s.run.Warn(w.Code, "%s", w.Text)
+		}
+	}
+	s.run.Seconds = time.Since(s.started).Seconds()
+	s.outcome.Run = s.run.Judge()
+	return &s.outcome
+}
