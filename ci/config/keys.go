@@ -87,7 +87,7 @@ var keyDocs = []keyDoc{
 	{"train.recurrent", "The model must have a recurrent layer, such as an LSTM.", "MLflow Integration", ""},
 	{"train.allow_layers", "Further layer classes the model may have. Never `Lambda` and `TFSMLayer`, which can hold any code.", "", ""},
 
-	{"train.allow_formats", "Formats besides `.keras` that may pass although nothing can look into them: `h5`, `pickle`. Such a model is loaded only by `train.score_command`, without network and credentials, and is never published.", "", `"enum": ["h5", "pickle"]`},
+	{"train.allow_formats", "Formats besides `.keras` that may pass although nothing can look into them: `h5`, `pickle` (`.pkl`, `.pickle`, `.joblib`). Such a model is loaded only by `train.score_command`, without network and credentials, and is never published.", "", `"enum": ["h5", "pickle"]`},
 	{"train.network", "Let the training use the network. Without it every connection fails, also to this host; sockets of one machine's processes (AF_UNIX) work.", "", ""},
 	{"train.deterministic", "The training declares that the same inputs give the same bytes: a second training (`--twice`) that differs fails the stage instead of a warning.", "", ""},
 

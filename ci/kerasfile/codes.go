@@ -5,7 +5,7 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 // The codes for model files.
 var (
 	FormatRefused = verdict.Code{Name: "FORMAT_REFUSED", Stage: verdict.Train, Outcome: verdict.Fail,
-		Meaning: "The model file is not a .keras archive; formats that run code when loaded (pickle, HDF5 with Lambda) are never opened.",
+		Meaning: "The model file is not a .keras archive. Formats that run code when loaded (pickle, HDF5 with Lambda) are never opened, and other frameworks' are not known.",
 		Remedy:  "Save the model in the Keras v3 format: model.save('models/lstm_model.keras'); train.allow_formats lets h5 or pickle pass by name, unseen and never published"}
 	ArchiveInvalid = verdict.Code{Name: "ARCHIVE_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model file is damaged or was not written by Keras.",

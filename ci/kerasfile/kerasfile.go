@@ -10,7 +10,6 @@ package kerasfile
 
 import (
 	"archive/zip"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,8 +17,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -197,64 +194,6 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 		return inspectArchive(ctx, report, r, size, opts)
 	})
 	return group.Wait()
-}
-
-// formats are the beginnings of what else is called a model.
-var formats = []struct {
-	magic, name string
-	// key is the format's name in Options.AllowFormats; empty for one that is never allowed.
-	key string
-}{
-	{"\x89HDF\r\n\x1a\n", "an HDF5 file (the .h5 format before Keras 3)", "h5"},
-	{"\x80\x02", "a Python pickle", "pickle"}, {"\x80\x03", "a Python pickle", "pickle"}, {"\x80\x04", "a Python pickle", "pickle"}, {"\x80\x05", "a Python pickle", "pickle"},
-	{"\x93NUMPY", "a NumPy array", ""},
-	{"\x1f\x8b", "a gzip file", ""},
-	{"BZh", "a bzip2 file", ""},
-	{"\xfd7zXZ", "an xz file", ""},
-	{"GGUF", "a GGUF file", ""},
-	{"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched", ""},
-	{"<!DOCTYPE", "an HTML page", ""}, {"<html", "an HTML page", ""},
-}
-
-// extensions are the names that a format goes by. A pickle called .keras is never let
-// through: whoever loads it would take it for something else.
-var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle"}}
-
-// checkFormat tells the format by name and first bytes, and refuses all but a zip called .keras.
-func checkFormat(report *Report, r io.ReaderAt, size int64, name string, opts Options) bool {
-	if size == 0 {
-		report.refuse(ArchiveInvalid, "%s is empty", name)
-		return false
-	}
-	head := make([]byte, min(size, 64))
-	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt gives io.EOF bare
-		report.refuse(ArchiveInvalid, "%s cannot be read: %v", name, err)
-		return false
-	}
-	for _, f := range formats {
-		if bytes.HasPrefix(head, []byte(f.magic)) {
-			if f.key != "" && slices.Contains(opts.AllowFormats, f.key) && slices.Contains(extensions[f.key], strings.ToLower(filepath.Ext(name))) {
-				report.Unseen = f.key
-				if opts.Recurrent {
-					report.refuse(WrongArch, "%s is %s, whose layers nothing here can see", name, f.name)
-				}
-				return false
-			}
-			report.refuse(FormatRefused, "%s is %s", name, f.name)
-			return false
-		}
-	}
-	if extension := strings.ToLower(filepath.Ext(name)); extension != ".keras" {
-		report.refuse(FormatRefused, "%s has the extension %q, not .keras", name, extension)
-		return false
-	}
-	// Python looks for the zip's directory from the end and accepts anything in front.
-	// A file with something in front is two files to two readers.
-	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-		report.refuse(ArchiveInvalid, "%s does not begin as a zip archive: first bytes %x", name, head[:min(len(head), 8)])
-		return false
-	}
-	return true
 }
 
 func inspectArchive(ctx context.Context, report *Report, r io.ReaderAt, size int64, opts Options) error {

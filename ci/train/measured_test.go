@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -115,4 +116,22 @@ func TestAChampionThatNobodyMayAskForIsTold(t *testing.T) {
 	require.Len(t, result.Stage.Warnings, 1)
 	assert.Equal(t, train.NotCompared.Name, result.Stage.Warnings[0].Code)
 	assert.Contains(t, shown(t, result), "not asked for: a pull request has no credentials")
+}
+
+func TestATrainingThatLeftAnotherModelNamesIt(t *testing.T) {
+	s := sound(t)
+	s.left["models/forest.joblib"], s.left["models/net.pt"] = "\x80\x04", "PK"
+	delete(s.left, "models/lstm_model.keras")
+	result := s.fails(train.NoModel, "what looks like a model: models/forest.joblib, models/net.pt")
+	assert.Contains(t, result.Stage.Next, "models/forest.joblib")
+
+	// The next try's message leads on.
+	s.input.Config.Train.Model = "models/forest.joblib"
+	result = s.fails(kerasfile.FormatRefused, "a Python pickle by joblib")
+	assert.Contains(t, result.Stage.Next, "train.allow_formats: [pickle] and train.recurrent: false")
+	s.input.Config.Train.AllowFormats, s.input.Config.Train.Recurrent = []string{"pickle"}, false
+	s.runs[0]["tags"].(object)["model_sha256"] = hash("\x80\x04")
+	result = s.run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	assert.Equal(t, "pickle", result.Model.Unseen)
 }

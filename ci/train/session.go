@@ -437,7 +437,19 @@ func (s *session) noModel(ctx context.Context, models []string) *verdict.Problem
 		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])
 	}
 	problem.Details = said(s.trained)
+	if left := s.otherModels(); len(left) > 0 {
+		problem.Cause += "; what looks like a model: " + listed(left)
+		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names", left[0], s.cfg.Model)
+	}
 	return problem
+}
+
+// otherModels are what the training left that looks like a model.
+func (s *session) otherModels() []string {
+	return slices.DeleteFunc(slices.Clone(s.outputs), func(name string) bool {
+		_, ok := kerasfile.LooksLikeModel(name)
+		return !ok
+	})
 }
 
 // golden is the golden sample among what the training left.
