@@ -1,11 +1,13 @@
 package kerasfile
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // maxProblems keeps a file full of refusals readable.
@@ -61,8 +63,19 @@ func readConfig(report *Report, content []byte, opts Options) {
 	if len(report.Layers) == 0 && w.refused == 0 {
 		report.refuse(ArchiveInvalid, "%s holds no layer", configEntry)
 	} else if opts.Recurrent && len(report.Recurrent) == 0 {
-		report.refuse(WrongArch, "none of the model's %d layers is recurrent (found: %s)", len(report.Layers), classes(report.Layers))
+		report.Problems = append(report.Problems, w.notRecurrent())
 	}
+}
+
+// notRecurrent is the problem of a model without a recurrent layer. What a class of others
+// is made of is in its code, which is not in the file.
+func (w *walker) notRecurrent() *verdict.Problem {
+	problem := verdict.Problemf(WrongArch, "none of the model's %d layers is recurrent (found: %s)", len(w.report.Layers), classes(w.report.Layers))
+	if len(w.custom) > 0 {
+		problem.Cause += fmt.Sprintf("; what %s is made of cannot be seen, as its code is not in the file", w.custom[0])
+		problem.Next = fmt.Sprintf("Set train.recurrent: false in pipeline.yaml if %s holds the recurrent layer, or build the model of Keras's own layers", w.custom[0])
+	}
+	return problem
 }
 
 // classes names the classes of some layers, for messages.
@@ -83,6 +96,8 @@ type walker struct {
 	allowed map[string]bool
 	limit   int
 	refused int
+	// custom are the classes of others that a setting allows.
+	custom []string
 }
 
 func (w *walker) refuse(format string, args ...any) {
@@ -136,6 +151,7 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 		w.function(v, where, module)
 		return false
 	case w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]:
+		w.custom = append(w.custom, cmp.Or(registered, class))
 		return w.layer(v, path, depth, class, module)
 	case registered != "" && registered != class:
 		w.refuse("%s: %s is the custom object %q", where, class, registered)
@@ -143,6 +159,8 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	}
 	k, known := kindOf(module, class)
 	switch {
+	case !known && module != "" && keras().Refused[class] != "":
+		w.refuse("%s: the class %q of module %q is not one of Keras's that are allowed: %s", where, class, module, keras().Refused[class])
 	case !known && module == "":
 		w.refuse("%s: the class %q is not one of Keras", where, class)
 	case !known:
@@ -185,7 +203,11 @@ func (w *walker) layer(v map[string]any, path string, depth int, class, module s
 // function checks a serialised function: only the built-in ones, by name.
 func (w *walker) function(v map[string]any, where, module string) {
 	name, ok := v["config"].(string)
-	if !ok || !functions[fold(name)] || module != "builtins" && !strings.HasPrefix(module, "keras.") {
+	registered, _ := v["registered_name"].(string)
+	switch {
+	case ok && functions()[fold(name)] && (module == "builtins" || strings.HasPrefix(ofKeras(module), "keras.")):
+	case ok && !dangerous[name] && (w.allowed[name] || w.allowed[registered] && registered != "function" || w.allowed[module+"."+name]):
+	default:
 		w.refuse("%s: the function %v of module %q is not one of Keras's", where, v["config"], module)
 	}
 }
@@ -200,7 +222,7 @@ func (w *walker) name(key string, value any, path string) {
 	known := true
 	switch {
 	case key == "activation" || strings.HasSuffix(key, "_activation"):
-		known = functions[fold(text)]
+		known = functions()[fold(text)]
 	case key == "initializer" || strings.HasSuffix(key, "_initializer"):
 		known = namesKind("initializer", text)
 	case key == "regularizer" || strings.HasSuffix(key, "_regularizer"):
