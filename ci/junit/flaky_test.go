@@ -29,3 +29,28 @@ func TestMarkFlaky(t *testing.T) {
 		require.Error(t, MarkFlaky(&b, strings.NewReader(broken), xmlscan.Limits{}, func(string) bool { return true }), broken)
 	}
 }
+
+// pytest writes the skip of a subtest into the element of its test.
+func TestATestIsNoMoreSkippedThanItWasTold(t *testing.T) {
+	document := `<testsuite name="pytest" tests="4" skipped="3">` +
+		`<testcase classname="tests.a" name="part" file="tests/a.py"><skipped message="m"/></testcase>` +
+		`<testcase classname="tests.a" name="known" file="tests/a.py"><skipped type="pytest.xfail" message="m"/></testcase>` +
+		`<testcase classname="tests.a" name="whole" file="tests/a.py"><skipped message="real"/></testcase>` +
+		`<testcase classname="tests.a" name="bad" file="tests/a.py"><failure message="f"/></testcase></testsuite>`
+	told := map[string]Outcome{"tests/a.py::part": Passed, "tests/a.py::known": Passed, "tests/a.py::whole": Skipped, "tests/a.py::bad": Passed}
+	r, err := Parse(strings.NewReader(document), Options{Told: func(id string) Outcome { return told[id] }})
+	require.NoError(t, err)
+	assert.Equal(t, Counts{Passed: 2, Skipped: 1, Failed: 1}, r.Counts, "a failure is never taken back")
+	assert.Equal(t, map[string]int{"real": 1}, r.SkipReasons)
+	assert.Empty(t, r.Disagreements)
+}
+
+func TestAnAttemptWhoseSubtestsFailedIsFlaky(t *testing.T) {
+	document := `<testsuite name="pytest">` +
+		`<testcase classname="tests.a" name="s" file="tests/a.py"><failure message="sub"/></testcase><testcase classname="tests.a" name="s" file="tests/a.py"/></testsuite>`
+	for outcome, want := range map[Outcome]Counts{Passed: {Flaky: 1}, Failed: {Failed: 1}, "": {Failed: 1}} {
+		r, err := Parse(strings.NewReader(document), Options{Again: func(string) bool { return true }, Told: func(string) Outcome { return outcome }})
+		require.NoError(t, err)
+		assert.Equal(t, want, r.Counts, outcome)
+	}
+}

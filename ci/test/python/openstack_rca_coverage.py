@@ -25,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import coverage
+import coverage.config
+import coverage.files
 from coverage.parser import PythonParser
+from coverage.python import get_python_source
 
 # Folders in which no code of the project is.
 SKIPPED = {"__pycache__", "node_modules", "site-packages"}
@@ -53,14 +56,22 @@ def own_files(root: Path) -> Iterator[str]:
 
 def statements(text: str, exclude: Iterable[str]) -> set[int]:
     """Return the numbers of the executable lines."""
+    if not text.strip():
+        return set()
     parser = PythonParser(text=text, exclude="|".join(f"(?:{rule})" for rule in exclude) or None)
     parser.parse_source()
     return set(parser.statements)
 
 
-def builtin(rules: Iterable[str], *, pragma: bool = False) -> list[str]:
-    """Choose the rules that hold for every project."""
-    return [rule for rule in rules if pragma or PRAGMA not in rule]
+def builtin(name: str, *, pragma: bool = False) -> list[str]:
+    """Return the rules of a list that coverage.py has for every project, as this version has them."""
+    rules = getattr(coverage.config, name, [])
+    return [rule for rule in ([rules] if isinstance(rules, str) else rules) if pragma or PRAGMA not in rule]
+
+
+def either(rules: Iterable[str]) -> re.Pattern[str]:
+    """Match what one of the rules matches."""
+    return re.compile("|".join(f"(?:{rule})" for rule in rules) or "(?!)", re.MULTILINE)
 
 
 class Report:
@@ -70,6 +81,11 @@ class Report:
         """Report on loaded data; root is the project's directory."""
         self.data, self.root = data, root
         data.set_option("run:source", ["."])
+        own = {"report:exclude_lines": "DEFAULT_EXCLUDE", "report:partial_branches": "DEFAULT_PARTIAL"}
+        # The rules of the project, and the pragmas.
+        self.rules = either(
+            rule for option, name in own.items() for rule in data.get_option(option) or [] if rule not in builtin(name)
+        )
 
     def measured(self) -> dict[str, str]:
         """Return the measured files of the project: by relative name, as coverage.py names them."""
@@ -115,19 +131,20 @@ class Report:
     def excluded(self, name: str) -> dict[str, int]:
         """Count what the project takes out of one measured file; empty for nothing."""
         try:
+            text = get_python_source(os.path.join(self.root, name))
+            # To analyse a file takes long, and most have nothing of the kind.
+            if not self.rules.search(text):
+                return {}
             analysis = self.data._analyze(name)
-            reporter = analysis.file_reporter
-            counted = set(analysis.statements)
-            lines = branches = 0
-            if analysis.excluded:
-                lines = len(statements(reporter.source(), builtin(defaults("DEFAULT_EXCLUDE"))) - counted)
-            excused = reporter.no_branch_lines() & {line for line, exits in reporter.exit_counts().items() if exits > 1}
-            if excused:
-                always = re.compile("|".join(f"(?:{rule})" for rule in defaults("DEFAULT_PARTIAL_ALWAYS")) or "(?!)")
-                text = reporter.source().splitlines()
-                branches = sum(1 for line in excused if not always.search(text[line - 1]))
-        except (coverage.exceptions.CoverageException, AttributeError, IndexError, OSError):
+        except coverage.exceptions.CoverageException:
             return {}
+        lines = branches = 0
+        if analysis.excluded:
+            lines = len(statements(text, builtin("DEFAULT_EXCLUDE")) - set(analysis.statements))
+        excused = {line for line in analysis.no_branch if analysis.exit_counts.get(line, 0) > 1}
+        if excused:
+            always, source = either(builtin("DEFAULT_PARTIAL_ALWAYS")), text.splitlines()
+            branches = sum(1 for line in excused if not always.search(source[line - 1]))
         return {"lines": lines, "branches": branches} if lines or branches else {}
 
     def unmeasured(self, name: str, files: dict[str, str]) -> dict[str, Any]:
@@ -135,7 +152,7 @@ class Report:
         path = self.root / name
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
-            lines = len(statements(text, builtin(defaults("DEFAULT_EXCLUDE"), pragma=True)))
+            lines = len(statements(text, builtin("DEFAULT_EXCLUDE", pragma=True)))
         except (coverage.exceptions.CoverageException, OSError, ValueError):
             return {"lines": 0, "why": "it cannot be parsed"}
         if not lines:
@@ -144,8 +161,6 @@ class Report:
 
     def reason(self, path: Path, measured: bool) -> str:
         """Name the setting that takes a file out; empty when no setting does."""
-        import coverage.files
-
         # coverage.py 7 took another name for it.
         matcher = getattr(coverage.files, "GlobMatcher", None) or coverage.files.FnmatchMatcher
         for option in ("run:omit", "report:omit", "run:include", "report:include"):
@@ -157,14 +172,6 @@ class Report:
             if matcher(coverage.files.prep_patterns(patterns)).match(str(path)) == option.endswith("omit"):
                 return option
         return ""
-
-
-def defaults(name: str) -> list[str]:
-    """Return a list of rules that this version of coverage.py has built in."""
-    import coverage.config
-
-    rules = getattr(coverage.config, name, [])
-    return [rules] if isinstance(rules, str) else list(rules)
 
 
 FILENAME = re.compile(rb'<class [^>]*?filename="([^"]*)"')
