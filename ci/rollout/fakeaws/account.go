@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -60,6 +61,8 @@ type cable struct {
 	mu     sync.Mutex
 	calls  []string
 	faults map[string][]error
+	// disturb is asked about every call; nil disturbs none.
+	disturb func(operation string) Disturbance
 	// cut is the number of the call that is the last, after says that it is still carried out.
 	cut   int
 	after bool
@@ -74,6 +77,24 @@ func (a *Account) Cut(n int, after bool) {
 	if n > 0 {
 		a.wire.cut = len(a.wire.calls) + n
 	}
+}
+
+// Disturbance is what happens to a call on its way. The zero value is nothing.
+type Disturbance struct {
+	// Wait passes before the call is carried out, as when the SDK waits after it was throttled.
+	Wait time.Duration
+	// Err is returned; the call is not carried out, unless it is a LostAnswer.
+	Err error
+	// Twice carries the call out twice, as when the SDK repeats one whose answer was lost.
+	Twice bool
+}
+
+// Disturb asks for each call what is to happen to it. The clock must not run anything by
+// itself meanwhile, as the fake is held.
+func (a *Account) Disturb(by func(operation string) Disturbance) {
+	a.wire.mu.Lock()
+	defer a.wire.mu.Unlock()
+	a.wire.disturb = by
 }
 
 // Fail makes the next calls of an operation, such as elb:CreateRule, return errors.
@@ -109,14 +130,29 @@ func over[T any](c *cable, operation string, effect func() (*T, error)) (*T, err
 	if all := c.faults[operation]; len(all) > 0 && !gone {
 		planned, c.faults[operation] = all[0], all[1:]
 	}
+	var d Disturbance
+	if c.disturb != nil && !gone && planned == nil {
+		d = c.disturb(operation)
+	}
 	c.mu.Unlock()
+	if d.Wait > 0 {
+		_ = c.clock.Sleep(context.Background(), d.Wait)
+	}
 	switch {
 	case gone:
 		return nil, ErrCut
 	case planned != nil:
 		return nil, planned
+	case d.Err != nil && !isLostAnswer(d.Err):
+		return nil, d.Err
 	}
 	out, err := effect()
+	if d.Twice {
+		out, err = effect()
+	}
+	if d.Err != nil {
+		return nil, d.Err
+	}
 	if lost {
 		return nil, ErrCut
 	}

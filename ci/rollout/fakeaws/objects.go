@@ -80,11 +80,11 @@ func (o *Objects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(
 
 // PutObject writes one, if its condition holds.
 func (o *Objects) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	content, err := io.ReadAll(in.Body)
+	if err != nil {
+		return nil, err
+	}
 	return over(o.cable, "s3:PutObject", func() (*s3.PutObjectOutput, error) {
-		content, err := io.ReadAll(in.Body)
-		if err != nil {
-			return nil, err
-		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		path := *in.Bucket + "/" + *in.Key

@@ -142,20 +142,27 @@ func (j *Journal) copy() State {
 }
 
 func (j *Journal) read(ctx context.Context) error {
-	content, etag, err := j.get(ctx, j.key())
-	if err != nil {
+	found, err := j.objects.Read(ctx, j.key())
+	if err != nil && !s3object.IsKind(err, s3object.NotFound) {
 		return err
 	}
 	j.unanswered = nil
-	if etag == "" {
+	if err != nil || found.ETag == "" {
 		j.state, j.etag = State{}, ""
 		return nil
 	}
-	state, err := decode(content)
+	state, err := decode(found.Content)
 	if err != nil {
 		return fmt.Errorf("read journal %s: %w", j.Where(), err)
 	}
-	j.state, j.etag = *state, etag
+	j.state, j.etag = *state, found.ETag
+	if h := j.state.Holder; h != nil && !found.Modified.IsZero() {
+		// Each write of the holder renews the lock, and the store has stamped the last one: what a
+		// machine whose clock had just jumped took for the end does not count.
+		if end := found.Modified.Add(j.opts.Lease); end.Before(h.Until) {
+			h.Until = end.UTC()
+		}
+	}
 	return nil
 }
 

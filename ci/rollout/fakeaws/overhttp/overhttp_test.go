@@ -213,7 +213,7 @@ func TestEveryVerdictOverTheWireIsTheOneInMemory(t *testing.T) {
 		"alarm": {arrange: func(e *fakeaws.ECS, c *fakeaws.Clock) { c.At(30*time.Second, func() { e.SetAlarm("rca-5xx") }) },
 			code: deployment.RolledBack.Name},
 		"rollback fails": {behaviour: fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second, RollbackFails: true}, code: deployment.RollbackFailed.Name},
-		"never healthy":  {behaviour: fakeaws.Behaviour{NeverHealthy: true}, code: deployment.RolledBack.Name},
+		"never healthy":  {behaviour: fakeaws.Behaviour{NeverHealthy: true}, code: deployment.NeverHealthy.Name},
 		"no capacity": {behaviour: fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task because no capacity."},
 			code: deployment.NoCapacity.Name},
 		"superseded": {arrange: func(e *fakeaws.ECS, c *fakeaws.Clock) {
