@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 )
 
 func TestAHostHasNoImages(t *testing.T) {
@@ -52,13 +53,20 @@ func TestTheTargetIsReadFromTheDocumentsVariables(t *testing.T) {
 		"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "MLFLOW_ARTIFACT_ROOT": "s3://b/p", "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:9000",
 		"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
 	}
-	target := FromEnvironment(func(name string) string { return variables[name] }, &pipeline.Secrets{}).Target()
+	kept := &pipeline.Secrets{}
+	read := FromEnvironment(func(name string) string { return variables[name] }, kept)
+	target := read.Target()
 	assert.Equal(t, "http://127.0.0.1:5000", target.TrackingURI)
 	assert.Equal(t, "s3://b/p", target.ArtifactRoot)
 	assert.Equal(t, "http://127.0.0.1:9000", target.S3Endpoint)
 	assert.Equal(t, "eu-west-1", target.Region)
 	assert.Nil(t, target.SessionToken, "a variable that is not set is no secret")
 	require.Len(t, target.Secrets(), 2)
+	variables["AWS_WEB_IDENTITY_TOKEN"] = "a-token-of-ci"
+	require.NotNil(t, read.Secret("AWS_WEB_IDENTITY_TOKEN"))
+	assert.Nil(t, read.Secret("AWS_SESSION_TOKEN"))
+	run := pipeline.Models(t.Context(), pipeline.Backend{Runner: fake.New(), Source: fake.Files(nil)}, pipeline.Options{Secrets: kept}, 0)
+	assert.Equal(t, "*** and ***", run.Redact("a-token-of-ci and secret"), "the reports hide what was read")
 	assert.Equal(t, "AWS_SECRET_ACCESS_KEY", target.SecretKey.Name())
 	value, err := target.SecretKey.Plaintext(t.Context())
 	require.NoError(t, err)

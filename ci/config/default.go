@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
 
 // Default returns the configuration of a source without a pipeline.yaml: the
 // commands, thresholds and names of the pipeline document.
@@ -94,7 +98,7 @@ func Default() Config {
 			EphemeralStorage: 20,
 		},
 		Policy: map[string][]string{
-			"main": {"test", "train", "publish", "image", "deploy"},
+			"main": verdict.Stages(),
 			"*":    {"test", "train"},
 		},
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // keyDoc says what a key means. It is the one source of docs/configuration.md's tables and
@@ -170,7 +172,7 @@ var keyDocs = []keyDoc{
 	{"rollout.pause_timeout", "How long a pause waits for an answer before the deployment is rolled back, 1m to 336h.", "", ""},
 	{"rollout.log_days", "Retention of the log group, in days CloudWatch Logs has.", "Logging", ""},
 
-	{"policy", "Stages by branch pattern; the longest pattern that matches counts, `*` matches every branch. publish needs test and train, image needs publish, deploy needs image. Outside of the sandbox it only takes stages away: there `--release-branch` says which branches may publish, push images and deploy.", "Pipeline Stages", `"enum": ["test", "train", "publish", "image", "deploy"]`},
+	{"policy", "Stages by branch pattern; the longest pattern that matches counts, `*` matches every branch. publish needs test and train, image needs publish, deploy needs image. Outside of the sandbox it only takes stages away: there `--release-branch` says which branches may publish, push images and deploy.", "Pipeline Stages", `"enum": ["` + strings.Join(verdict.Stages(), `", "`) + `"]`},
 }
 
 // leaf is one key with its type and default.

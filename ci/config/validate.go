@@ -350,17 +350,11 @@ func (v *validator) policy(p map[string][]string) {
 				}
 			}
 			// Whoever can push any branch could otherwise deploy: the file is read from that branch.
-			if strings.Trim(pattern, "*/") == "" && Effectful(stage) {
+			if strings.Trim(pattern, "*/") == "" && verdict.Effectful(stage) {
 				v.bad(key, "%s for every branch; name the branches that may %s", stage, stage)
 			}
 		}
 	}
-}
-
-// Effectful says whether a stage changes something outside of the run, so that only named
-// branches may run it: publish, image (it pushes) and deploy.
-func Effectful(stage string) bool {
-	return stage == verdict.Publish || stage == verdict.Image || stage == verdict.Deploy
 }
 
 func (v *validator) name(key, value string) {

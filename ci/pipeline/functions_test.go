@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -41,7 +41,7 @@ type function struct {
 func (f function) effect() bool {
 	switch f.entry {
 	case "Run":
-		return slices.ContainsFunc(f.stages, config.Effectful)
+		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status
 	case "Explain", "Doctor", "Models", "":
@@ -242,4 +242,69 @@ func TestNobodyGoesAroundTheGate(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, seen, 3)
+}
+
+// TestEverySecretIsKeptForTheReportsToHide holds that an argument or a variable becomes a
+// secret only where it is kept.
+func TestEverySecretIsKeptForTheReportsToHide(t *testing.T) {
+	// Names that reports may show: a short one, hidden, would take half of a report with it.
+	shown := []string{"DockerUsername", "MlflowTrackingUsername"}
+	wrapped := 0
+	var kept []string
+	for _, file := range parse(t, filepath.Join("..", "..")) {
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			bridge := slices.Contains([]string{"call.secret", "call.sdkSecret", "call.sdkUsername", "username", "daggerSecret.Plaintext"}, nameOf(f))
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.CompositeLit:
+					if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "daggerSecret" {
+						wrapped++
+						assert.True(t, bridge, "%s wraps a secret by itself", nameOf(f))
+					}
+				case *ast.CallExpr:
+					if selector, ok := n.Fun.(*ast.SelectorExpr); ok && selector.Sel.Name == "Keep" {
+						kept = append(kept, nameOf(f))
+					}
+					name := ""
+					switch called := n.Fun.(type) {
+					case *ast.SelectorExpr:
+						name = called.Sel.Name
+					case *ast.Ident:
+						name = called.Name
+					}
+					if name == "Plaintext" {
+						assert.True(t, bridge, "%s reads a secret by itself", nameOf(f))
+					}
+					if (name == "username" || name == "sdkUsername") && !bridge {
+						argument, ok := n.Args[len(n.Args)-1].(*ast.SelectorExpr)
+						assert.True(t, ok && slices.Contains(shown, argument.Sel.Name), "%s shows a secret", nameOf(f))
+					}
+				}
+				return true
+			})
+		}
+	}
+	assert.Equal(t, 2, wrapped, "one that is kept, one that is shown")
+	assert.Equal(t, []string{"call.secret"}, kept)
+	secretName := regexp.MustCompile(`SECRET|TOKEN|PASSWORD|KEY`)
+	for _, dir := range []string{filepath.Join("..", "..", "ci", "cmd", "openstack-rca"), filepath.Join("..", "assembly")} {
+		for _, file := range parse(t, dir) {
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok || len(call.Args) != 1 {
+					return true
+				}
+				selector, ok := call.Fun.(*ast.SelectorExpr)
+				text, isText := call.Args[0].(*ast.BasicLit)
+				if ok && isText && (strings.EqualFold(selector.Sel.Name, "getenv") || selector.Sel.Name == "variable") {
+					assert.False(t, secretName.MatchString(text.Value), "%s is read and not kept", text.Value)
+				}
+				return true
+			})
+		}
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
@@ -173,7 +172,7 @@ func TestNoStageStartsBeforeWhatItRequires(t *testing.T) {
 				assert.Contains(t, ran, name, "all of its stages run when all pass")
 			}
 			for _, effect := range f.stages {
-				if !config.Effectful(effect) || effect == verdict.Deploy && len(f.stages) == 1 {
+				if !verdict.Effectful(effect) || effect == verdict.Deploy && len(f.stages) == 1 {
 					continue
 				}
 				for _, needed := range allRequired(effect) {

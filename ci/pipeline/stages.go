@@ -120,7 +120,7 @@ func (s *state) step(ctx context.Context, st stage) verdict.Stage {
 		}
 	}
 	var permit policy.Permit
-	if config.Effectful(st.name) {
+	if verdict.Effectful(st.name) {
 		var refused *verdict.Stage
 		if permit, refused = s.gate.Ask(policy.Action{Stage: st.name}, s.run.Stages); refused != nil && !st.rehearses {
 			return *refused

@@ -86,7 +86,7 @@ type rights struct {
 
 // safeStages need no credentials and change nothing outside of the run.
 func safeStages() []string {
-	return slices.DeleteFunc(verdict.Stages(), config.Effectful)
+	return slices.DeleteFunc(verdict.Stages(), verdict.Effectful)
 }
 
 func rightsOf(cfg config.Config, request Request) rights {
@@ -118,7 +118,7 @@ func rightsOf(cfg config.Config, request Request) rights {
 	}
 	stages := verdict.Stages()
 	if named {
-		stages = slices.DeleteFunc(stages, func(s string) bool { return !config.Effectful(s) && !slices.Contains(fromFile, s) })
+		stages = slices.DeleteFunc(stages, func(s string) bool { return !verdict.Effectful(s) && !slices.Contains(fromFile, s) })
 	}
 	return rights{stages, fmt.Sprintf("branch %s is a release branch and has %s", ref.Name, list(stages))}
 }
@@ -213,7 +213,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 		return d
 	}
 	d.Run = true
-	d.Credentials = config.Effectful(stage) && !request.sandbox()
+	d.Credentials = verdict.Effectful(stage) && !request.sandbox()
 	after := ""
 	switch {
 	case len(needs) > 0:
@@ -222,7 +222,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 		after = "the image is given by its digest"
 	}
 	where := ""
-	if config.Effectful(stage) && request.sandbox() {
+	if verdict.Effectful(stage) && request.sandbox() {
 		where = "the sandbox starts its own servers and needs no credentials"
 	}
 	d.Reason = sentence(r.why, after, where)

@@ -23,18 +23,6 @@ const (
 	NotRun      Outcome = "not-run"
 )
 
-// The stages' names, in the order of the pipeline.
-const (
-	Test    = "test"
-	Train   = "train"
-	Publish = "publish"
-	Image   = "image"
-	Deploy  = "deploy"
-)
-
-// Stages lists the stages in the order of the pipeline.
-func Stages() []string { return []string{Test, Train, Publish, Image, Deploy} }
-
 // Code names one way to fail, or one warning. Codes are part of the contract with
 // users: documented, searchable, never renamed.
 type Code struct {
@@ -199,19 +187,3 @@ func (s *Stage) Failure() string {
 
 // Took records how long the stage took since start.
 func (s *Stage) Took(start time.Time) { s.Seconds = time.Since(start).Seconds() }
-
-// Requires lists the stages that must have passed before the given one may run: a model
-// is published only after its tests and gates, an image built only with a published
-// model, and only that image deployed.
-func Requires(stage string) []string {
-	switch stage {
-	case Publish:
-		return []string{Test, Train}
-	case Image:
-		return []string{Publish}
-	case Deploy:
-		return []string{Image}
-	default:
-		return nil
-	}
-}

@@ -1,0 +1,60 @@
+package verdict
+
+import "slices"
+
+// The stages' names.
+const (
+	Test    = "test"
+	Train   = "train"
+	Publish = "publish"
+	Image   = "image"
+	Deploy  = "deploy"
+)
+
+// pipeline is what the policy, the configuration and the reports know of the stages, in
+// their order. What each of them does is in package pipeline, whose list is held against this.
+var pipeline = []struct {
+	name string
+	// requires are the stages that must have passed first: a model is published only after its
+	// tests and gates, an image pushed only with a published model, and only that image deployed.
+	requires []string
+	// effect says that the stage changes something outside of the run.
+	effect bool
+}{
+	{name: Test},
+	{name: Train},
+	{name: Publish, requires: []string{Test, Train}, effect: true},
+	{name: Image, requires: []string{Publish}, effect: true}, // it pushes
+	{name: Deploy, requires: []string{Image}, effect: true},
+}
+
+// Stages lists the stages in the order of the pipeline.
+func Stages() []string {
+	names := make([]string, 0, len(pipeline))
+	for _, stage := range pipeline {
+		names = append(names, stage.name)
+	}
+	return names
+}
+
+// Requires lists the stages that must have passed before the given one may have its effect;
+// none for a name that is no stage.
+func Requires(name string) []string {
+	for _, stage := range pipeline {
+		if stage.name == name {
+			return slices.Clone(stage.requires)
+		}
+	}
+	return nil
+}
+
+// Effectful reports whether a stage changes something outside of the run, so that only release
+// branches may run it.
+func Effectful(name string) bool {
+	for _, stage := range pipeline {
+		if stage.name == name {
+			return stage.effect
+		}
+	}
+	return false
+}
