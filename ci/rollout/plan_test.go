@@ -258,6 +258,21 @@ func TestTheTaskIsForThePlatformOfTheImage(t *testing.T) {
 	}
 }
 
+func TestTheExampleHasAValidPlanForEachEnvironment(t *testing.T) {
+	content, err := os.ReadFile("../../examples/ecs/pipeline.yaml")
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, environment := range []string{Sandbox, "staging", Production} {
+		cfg, err := config.Load(content, environment)
+		require.NoError(t, err)
+		in := Input{Config: cfg, Environment: environment, Image: cfg.Image.Repository + "@" + testDigest}
+		plan := mustPlan(t, in)
+		assert.False(t, names[*plan.Service.ServiceName], "environments of one account share nothing")
+		names[*plan.Service.ServiceName] = true
+		assert.Equal(t, environment == Production, plan.LoadBalancer.Redirect != nil)
+	}
+}
+
 func TestATaskDefinitionAboveTheLimitIsRefused(t *testing.T) {
 	in := input("staging")
 	in.Config.Rollout.Vars = map[string]string{"LONG": strings.Repeat("x", maxTaskDefinition)}

@@ -1,18 +1,20 @@
 // Command fakeaws serves the tests' AWS over HTTP, to try the rollout by hand without an
 // account:
 //
-//	go run ./tests/fakeaws --listen 127.0.0.1:4566 &
-//	export AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=none
-//	openstack-rca deploy --environment staging --aws-endpoint-url http://127.0.0.1:4566 --image ...
+//	go run ./tests/fakeaws
 //
-// It knows no signatures and keeps nothing. The flags for versions that go wrong take task
-// definitions, by ARN or as family:revision, separated by commas: --crash tiny:2,tiny:4.
+// It prints what to do next; docs/rollout.md, "Try it without an account", goes through it.
+//
+// It knows no signatures and keeps nothing. The address of a load balancer answers as the
+// service behind it would. The flags for versions that go wrong take task definitions, by ARN
+// or as family:revision, separated by commas: --crash tiny:2,tiny:4.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,6 +47,20 @@ func inService(b fakeaws.Behaviour) fakeaws.Behaviour {
 	return b
 }
 
+// guide takes the address. The credentials are no words that a report may hold: every
+// place where a secret stands is masked.
+const guide = `AWS of the tests: %[1]s
+
+In another terminal, at the root of the repository:
+
+  export AWS_ENDPOINT_URL=%[1]s
+  export AWS_ACCESS_KEY_ID=fakeaws-access-key AWS_SECRET_ACCESS_KEY=fakeaws-secret-key
+  IMAGE=111122223333.dkr.ecr.ap-south-1.amazonaws.com/hello@sha256:$(printf 'a%%.0s' $(seq 64))
+  go run ./ci/cmd/openstack-rca deploy --source examples/ecs --environment staging --image $IMAGE
+
+Ctrl-C ends it, and forgets everything.
+`
+
 func main() {
 	listen := flag.String("listen", "127.0.0.1:4566", "address to listen on; containers of an engine reach the host at the address of its bridge")
 	times := flag.Float64("times", 60, "how many times as fast as the world's time passes; what takes a minute for AWS takes a second at 60, while a trial's 15 seconds are the caller's own")
@@ -74,11 +90,21 @@ func serve(ctx context.Context, listen string, times float64, behave map[string]
 	}
 	server := overhttp.New(account)
 	server.Hasten(clock, times)
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", listen, err)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if err := server.OpenDoors(ctx, host); err != nil {
+		return err
+	}
 	address, err := server.Listen(ctx, listen)
 	if err != nil {
 		return err
 	}
-	fmt.Println(address)
+	fmt.Printf(guide, address)
 	<-ctx.Done()
 	return nil
 }

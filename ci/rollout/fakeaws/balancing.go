@@ -27,6 +27,8 @@ type Balancing struct {
 	tags       map[string][]types.Tag
 	ruleOwner  map[string]string
 	number     int
+	// Host, when set, makes the DNS name of a new load balancer.
+	Host func(name string) string
 	// used says that a target group is a service's.
 	used func(group string) bool
 	// health are the targets of a group, which are a service's tasks.
@@ -161,6 +163,9 @@ func (b *Balancing) CreateLoadBalancer(_ context.Context, in *elb.CreateLoadBala
 			Scheme: in.Scheme, Type: in.Type, IpAddressType: in.IpAddressType, SecurityGroups: in.SecurityGroups, State: &types.LoadBalancerState{Code: types.LoadBalancerStateEnumProvisioning},
 		}
 		lb.AvailabilityZones = zones(in.Subnets)
+		if b.Host != nil {
+			lb.DNSName = aws.String(b.Host(*in.Name))
+		}
 		b.balancers[*in.Name], b.tags[*lb.LoadBalancerArn] = lb, in.Tags
 		return &elb.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{*lb}}, nil
 	})

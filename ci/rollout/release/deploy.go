@@ -385,20 +385,25 @@ func (o *operation) smokeEvidence() {
 
 // whereTo says where users reach the service, and where to look at it.
 func (o *operation) whereTo() {
-	if o.state != nil && o.state.URL() != "" {
-		o.stage().Add("address", o.state.URL())
+	address := ""
+	if o.state != nil {
+		address = o.state.URL()
 	}
-	o.links()
+	o.links(address)
 }
 
-// links lists the pages of the console.
-func (o *operation) links() {
+// links lists the service's address, where it is known, and the pages of the console.
+func (o *operation) links(address string) {
 	table := &verdict.Table{Columns: []string{"What", "Address"}}
+	if address != "" {
+		o.stage().Add("address", address)
+		table.Rows = append(table.Rows, []string{"service", address})
+	}
 	for _, link := range o.plan.Links() {
-		table.Rows = append(table.Rows, []string{link.Name, link.URL})
+		table.Rows = append(table.Rows, []string{"console: " + link.Name, link.URL})
 	}
 	if len(table.Rows) > 0 {
-		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "In the AWS console", Summary: true, Table: table})
+		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Where to look", Summary: true, Answer: true, Table: table})
 	}
 }
 

@@ -50,9 +50,9 @@ func TestTheReportHasTheAddressAndWhereToLook(t *testing.T) {
 	w := newWorld(t, "rolling")
 	for _, result := range []*Result{w.deployed("a"), w.asked(Status)} {
 		assert.Equal(t, "http://openstack-rca-service-staging.elb.amazonaws.com", row(t, result, "address").Value)
-		links := table(t, result, "In the AWS console")
-		assert.Equal(t, "service", links[0][0])
-		assert.Equal(t, "logs", links[2][0])
+		links := table(t, result, "Where to look")
+		assert.Equal(t, []string{"service", "http://openstack-rca-service-staging.elb.amazonaws.com"}, links[0])
+		assert.Equal(t, "console: logs", links[3][0])
 	}
 	w.in.Config.Rollout.Certificate = testCertificate
 	result := w.deployed("a")

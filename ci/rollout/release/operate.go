@@ -121,10 +121,9 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	if service != nil {
 		o.tellService(service, add)
 	}
-	if address, err := ensure.ServiceURL(ctx, o.clients.Balancing, o.plan); err != nil {
+	address, err := ensure.ServiceURL(ctx, o.clients.Balancing, o.plan)
+	if err != nil {
 		add("address", "unknown: "+err.Error())
-	} else if address != "" {
-		add("address", address)
 	}
 	for _, d := range running {
 		text := string(d.Status) + " " + string(d.LifecycleStage)
@@ -155,7 +154,7 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 		add(open, fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
 	}
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Now", Summary: true, Answer: true, Table: facts})
-	o.links()
+	o.links(address)
 	o.stage().Blocks = append(o.stage().Blocks, history(past))
 	if problem != nil {
 		return o.done(problem) // a first deployment may have come so far only

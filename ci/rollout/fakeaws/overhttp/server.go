@@ -70,13 +70,14 @@ type Server struct {
 	// Time, when set, is called with each request, so that time can pass on the fake's clock.
 	Time func()
 
-	services []*service
-	objects  *fakeaws.Objects
-	now      func() time.Time
-	tags     func(task string) map[string]string
-	mu       sync.Mutex
-	faults   map[string][]Fault
-	calls    []Request
+	services  []*service
+	balancing *fakeaws.Balancing
+	objects   *fakeaws.Objects
+	now       func() time.Time
+	tags      func(task string) map[string]string
+	mu        sync.Mutex
+	faults    map[string][]Fault
+	calls     []Request
 }
 
 // Request is what was asked for, in the words of IAM.
@@ -93,7 +94,7 @@ type Request struct {
 
 // New returns a server of an account.
 func New(account *fakeaws.Account) *Server {
-	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, objects: account.Objects, now: account.Now, tags: account.ECS.TagsOf}
+	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, balancing: account.Balancing, objects: account.Objects, now: account.Now, tags: account.ECS.TagsOf}
 	s.services = services(account, s.STS)
 	return s
 }
