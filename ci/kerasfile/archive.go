@@ -4,13 +4,18 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -214,13 +219,13 @@ func checkOverlap(report *Report, files []*zip.File, size int64) {
 
 // readEntries unpacks every entry, so that each checksum is verified, keeps the JSON
 // ones and looks at the first bytes of the weights.
-func readEntries(ctx context.Context, report *Report, entries map[string]*zip.File, limits Limits) (map[string][]byte, error) {
+func readEntries(ctx context.Context, report *Report, entries map[string]*zip.File, opts Options) (contents map[string][]byte, sums map[string]string, err error) {
 	names := make([]string, 0, len(entries))
 	for name := range entries {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	contents := map[string][]byte{}
+	contents, sums = map[string][]byte{}, map[string]string{}
 	for _, name := range names {
 		f := entries[name]
 		if f.Mode().IsDir() {
@@ -228,15 +233,20 @@ func readEntries(ctx context.Context, report *Report, entries map[string]*zip.Fi
 		}
 		kept := &head{limit: 8}
 		if name == configEntry || name == metadataEntry {
-			kept.limit = limits.ConfigBytes
+			kept.limit = opts.Limits.ConfigBytes
 		}
-		if err := unpack(ctx, f, kept); err != nil {
+		into, hash := io.Writer(kept), sha256.New()
+		if opts.Content {
+			into = io.MultiWriter(kept, hash)
+		}
+		if err := unpack(ctx, f, into); err != nil {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return nil, nil, ctx.Err()
 			}
 			report.refuse(ArchiveInvalid, "entry %s is damaged: %v", name, err)
 			continue
 		}
+		sums[name] = hex.EncodeToString(hash.Sum(nil))
 		switch {
 		case name == configEntry || name == metadataEntry:
 			contents[name] = kept.bytes
@@ -244,7 +254,46 @@ func readEntries(ctx context.Context, report *Report, entries map[string]*zip.Fi
 			report.refuse(ArchiveInvalid, "entry %s is not an HDF5 file: first bytes %x", name, kept.bytes)
 		}
 	}
-	return contents, nil
+	return contents, sums, nil
+}
+
+// contentHash is Report.Content of an archive's entries.
+func contentHash(contents map[string][]byte, sums map[string]string) string {
+	var config any
+	var metadata struct {
+		Version string `json:"keras_version"`
+	}
+	if json.Unmarshal(contents[configEntry], &config) != nil || json.Unmarshal(contents[metadataEntry], &metadata) != nil {
+		return ""
+	}
+	layers, err := json.Marshal(withoutAddresses(config))
+	if err != nil {
+		return ""
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", metadata.Version, layers)
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		if name != configEntry && name != metadataEntry {
+			fmt.Fprintf(h, "%d:%s %s\n", len(name), name, sums[name])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// withoutAddresses leaves out what Keras numbers objects by: their addresses in memory.
+func withoutAddresses(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		delete(v, "shared_object_id")
+		for key := range v {
+			v[key] = withoutAddresses(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutAddresses(v[i])
+		}
+	}
+	return value
 }
 
 func unpack(ctx context.Context, f *zip.File, w io.Writer) error {

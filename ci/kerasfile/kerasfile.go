@@ -33,6 +33,8 @@ type Options struct {
 	// AllowFormats are formats besides .keras that are let through unseen: "h5", "pickle".
 	// Both can hold any code, which is why nothing here opens them.
 	AllowFormats []string
+	// Content asks for Report.Content, which reads the weights once more through a hash.
+	Content bool
 	// Limits bound the archive. A zero field means its default.
 	Limits Limits
 }
@@ -93,6 +95,10 @@ type Report struct {
 	Layers []Layer `json:"layers"`
 	// Recurrent are the classes of the recurrent layers, in the order found.
 	Recurrent []string `json:"recurrent"`
+	// Content is the hash of what the model is: its weights, layers and Keras version,
+	// without the dates and memory addresses that each saving writes anew. Empty unless
+	// Options.Content asks for it and the archive could be read.
+	Content string `json:"content,omitempty"`
 	// Entries are the archive's entries.
 	Entries []Entry `json:"entries"`
 	// Problems are all reasons to refuse the file; none of them hides another of
@@ -206,9 +212,12 @@ func inspectArchive(ctx context.Context, report *Report, r io.ReaderAt, size int
 	if !report.OK() {
 		return nil // reading on could mean unpacking a bomb
 	}
-	contents, err := readEntries(ctx, report, entries, opts.Limits)
+	contents, sums, err := readEntries(ctx, report, entries, opts)
 	if err != nil {
 		return err
+	}
+	if opts.Content && report.OK() {
+		report.Content = contentHash(contents, sums)
 	}
 	if content, ok := contents[metadataEntry]; ok {
 		readMetadata(report, content)

@@ -294,6 +294,7 @@ func (l *Ledger) each(ctx context.Context, op, prefix string, f func(key string)
 		if err != nil {
 			return s3object.Wrap(op, l.bucket, prefix, err)
 		}
+		l.objects.Measure(page.ResultMetadata)
 		for _, object := range page.Contents {
 			if err := f(aws.ToString(object.Key)); err != nil {
 				return err

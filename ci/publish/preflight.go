@@ -8,7 +8,7 @@ import (
 )
 
 // Preflight asks both servers, with the credentials, what a publication asks before it
-// claims anything, and says what it found. It writes nothing, so that it cannot tell
+// claims anything, and says what it found, a clock that is off included. It writes nothing, so that it cannot tell
 // whether the store honours conditional writes. Its error is a *verdict.Problem.
 func Preflight(ctx context.Context, in Input) (string, error) {
 	if in.Clock == nil {
@@ -46,6 +46,10 @@ func Preflight(ctx context.Context, in Input) (string, error) {
 	if experiment != "" {
 		known = "is there"
 	}
-	return p.redact(fmt.Sprintf("experiment %s %s on %s; the next version would be number %d (%s)",
-		p.experiment(), known, p.mlflow.Host(), state.Next(), p.ledger.Folder(state.Next()))), nil
+	found := fmt.Sprintf("experiment %s %s on %s; the next version would be number %d (%s)",
+		p.experiment(), known, p.mlflow.Host(), state.Next(), p.ledger.Folder(state.Next()))
+	if off := p.clockOff(); off != "" {
+		found += "; warning: " + off
+	}
+	return p.redact(found), nil
 }

@@ -159,13 +159,22 @@ const maxSkew = 5 * time.Second
 // warnSkew says how far this machine's clock is off. Nothing is decided by it, but the
 // times in the records are wrong by as much.
 func (p *publication) warnSkew() {
-	if skew, known := p.ledger.Skew(); known && skew.Abs() > maxSkew {
-		direction := "behind"
-		if skew < 0 {
-			direction = "ahead of"
-		}
-		p.stage.Warn(CodeClockOff, "this machine's clock is %s %s the store's", skew.Abs().Round(time.Second), direction)
+	if off := p.clockOff(); off != "" {
+		p.stage.Warn(CodeClockOff, "%s", off)
 	}
+}
+
+// clockOff is how far this machine's clock is from the store's; empty within maxSkew.
+func (p *publication) clockOff() string {
+	skew, known := p.ledger.Skew()
+	if !known || skew.Abs() <= maxSkew {
+		return ""
+	}
+	direction := "behind"
+	if skew < 0 {
+		direction = "ahead of"
+	}
+	return fmt.Sprintf("this machine's clock is %s %s the store's", skew.Abs().Round(time.Second), direction)
 }
 
 // closeRun marks the run of a failed publication as failed, also when the failure is

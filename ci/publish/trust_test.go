@@ -290,6 +290,9 @@ func TestASmallSkewIsNoWarning(t *testing.T) {
 	warnings := Run(t.Context(), w.input(artifact(t, "two"))).Stage.Warnings
 	require.Len(t, warnings, 1)
 	assert.Equal(t, "this machine's clock is 9s ahead of the store's", warnings[0].Cause)
+	found, err := Preflight(t.Context(), w.input(nil))
+	require.NoError(t, err)
+	assert.Contains(t, found, "; warning: this machine's clock is 9s ahead of the store's")
 }
 
 func TestAVersionBesideTheModelIsOneVersion(t *testing.T) {

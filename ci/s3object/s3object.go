@@ -311,6 +311,9 @@ func (s *Store) date(metadata middleware.Metadata) time.Time {
 	return at
 }
 
+// Measure takes the skew from the answer of a call that was made beside this package.
+func (s *Store) Measure(metadata middleware.Metadata) { s.date(metadata) }
+
 // Skew is how far the store's clock is ahead of this machine's, by its last answer, to a
 // second or so: the header Date has no fractions. The second value says whether it was
 // measured.

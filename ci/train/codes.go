@@ -94,7 +94,7 @@ var (
 	ChampionUnmeasured = couldNotRun("CHAMPION_UNMEASURED", "The model in production has no metrics to compare with.",
 		"Give its metrics with --champion, or point the alias champion at a version whose run logged the gated metrics")
 	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic declares that they do not.",
-		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set train.deterministic: false")
+		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set train.deterministic: false; what model.save writes of dates and addresses is not compared")
 	GoldenMissing = failure("GOLDEN_MISSING", "There is no golden sample to score.",
 		"Let the training write the file that train.golden names, or remove train.score_command")
 	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",

@@ -368,9 +368,7 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	if err := files.Export(ctx, artifact.Dir); err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "export the model", err)}
 	}
-	report, err := kerasfile.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), kerasfile.Options{
-		AllowLayers: s.cfg.AllowLayers, AllowFormats: s.cfg.AllowFormats, Recurrent: s.cfg.Recurrent,
-	})
+	report, err := kerasfile.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), s.inspection(false))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
 	}
@@ -390,6 +388,11 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, kerasfile.SafeVersion)
 	}
 	return report.Problems
+}
+
+// inspection is what the contract allows of a model file.
+func (s *session) inspection(content bool) kerasfile.Options {
+	return kerasfile.Options{AllowLayers: s.cfg.AllowLayers, AllowFormats: s.cfg.AllowFormats, Recurrent: s.cfg.Recurrent, Content: content}
 }
 
 // maxModel and maxArtifact bound the files that are exported, before they are.

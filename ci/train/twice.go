@@ -3,11 +3,8 @@ package train
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -17,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -25,8 +23,9 @@ import (
 type Second struct {
 	// SHA256 is its model's hash in lower-case hex.
 	SHA256 string
-	// Same says that both models are the same, bit for bit.
-	Same bool
+	// Same says that both files are the same, bit for bit; Equal that both models are, in
+	// files that differ in the dates and addresses which each saving writes anew.
+	Same, Equal bool
 	// Moved are the metrics that differ, by name; those that measure time are left out.
 	Moved []Moved
 }
@@ -53,15 +52,22 @@ func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	first := s.trained
 	s.trained = result
 	defer func() { s.trained = first }()
-	record, sum, problem := s.secondModel(ctx)
+	record, other, problem := s.secondModel(ctx)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
-	second := &Second{SHA256: sum, Same: sum == s.candidate.Artifact.SHA256, Moved: moved(s.candidate.Run, record)}
+	second := &Second{SHA256: other.SHA256, Same: other.SHA256 == s.candidate.Artifact.SHA256, Moved: moved(s.candidate.Run, record)}
+	if !second.Same && other.Content != "" {
+		ours, err := kerasfile.Inspect(ctx, filepath.Join(s.candidate.Artifact.Dir, s.candidate.Artifact.File), s.inspection(true))
+		if err != nil {
+			return []*verdict.Problem{stepProblem(ctx, "compare the models", err)}
+		}
+		second.Equal = ours.Content == other.Content
+	}
 	s.candidate.Second = second
-	s.stage.Gate("trained twice", second.outcome(), "the same model, bit for bit", second.Same || !s.cfg.Deterministic)
+	s.stage.Gate("trained twice", second.outcome(), "the same model", second.Same || second.Equal || !s.cfg.Deterministic)
 	switch {
-	case second.Same:
+	case second.Same, second.Equal:
 		return nil
 	case s.cfg.Deterministic:
 		return []*verdict.Problem{verdict.Problemf(NotReproducible, "%s", second.outcome())}
@@ -70,49 +76,40 @@ func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	return nil
 }
 
-// secondModel is what the second training logged, and its model's hash.
-func (s *session) secondModel(ctx context.Context) (*RunRecord, string, *verdict.Problem) {
+// secondModel is what the second training logged, and what its model's file holds.
+func (s *session) secondModel(ctx context.Context) (*RunRecord, *kerasfile.Report, *verdict.Problem) {
 	left, err := s.trained.Outputs.List(ctx)
 	if err != nil {
-		return nil, "", verdict.Problemf(RunnerFailed, "list what the second training left: %v", err)
+		return nil, nil, verdict.Problemf(RunnerFailed, "list what the second training left: %v", err)
 	}
 	s.outputs = left
 	models := s.matching(s.cfg.Model)
 	if len(models) != 1 {
-		return nil, "", s.noModel(ctx, models)
+		return nil, nil, s.noModel(ctx, models)
 	}
 	kept := s.candidate
 	// readRecord looks for the run of the candidate's model, which is another one now.
 	defer func() { s.candidate = kept }()
-	sum, err := hashOf(ctx, s.trained.Outputs.Filter(escaped(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
+	report, err := s.inspectIn(ctx, s.trained.Outputs.Filter(escaped(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
 	if err != nil {
-		return nil, "", verdict.Problemf(RunnerFailed, "read %s of the second training: %v", path.Base(models[0]), err)
+		return nil, nil, verdict.Problemf(RunnerFailed, "read %s of the second training: %v", path.Base(models[0]), err)
 	}
 	s.candidate = &Candidate{}
-	s.candidate.Artifact.SHA256 = sum
+	s.candidate.Artifact.SHA256 = report.SHA256
 	record, problems := s.readRecord(ctx)
 	if len(problems) > 0 {
-		return nil, "", problems[0]
+		return nil, nil, problems[0]
 	}
-	return record, sum, nil
+	return record, report, nil
 }
 
-// hashOf exports a tree for as long as it takes to hash one file of it.
-func hashOf(ctx context.Context, files runner.Files, name, dir string) (sum string, err error) {
+// inspectIn exports a tree for as long as it takes to look into one file of it.
+func (s *session) inspectIn(ctx context.Context, files runner.Files, name, dir string) (report *kerasfile.Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := files.Export(ctx, dir); err != nil {
-		return "", fmt.Errorf("export model: %w", err)
+		return nil, fmt.Errorf("export model: %w", err)
 	}
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		return "", fmt.Errorf("open model: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("hash model: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return kerasfile.Inspect(ctx, filepath.Join(dir, filepath.FromSlash(name)), s.inspection(true))
 }
 
 // moved lists the metrics in which two records differ, the largest difference first.
@@ -137,6 +134,9 @@ func moved(first, second *RunRecord) []Moved {
 func (s *Second) outcome() string {
 	if s.Same {
 		return "the same model, bit for bit"
+	}
+	if s.Equal {
+		return "the same weights and layers, in files that differ in dates and addresses alone"
 	}
 	var parts []string
 	for _, m := range s.Moved[:min(len(s.Moved), 5)] {

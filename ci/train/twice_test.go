@@ -1,6 +1,8 @@
 package train_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"errors"
 	"maps"
 	"testing"
@@ -140,4 +142,39 @@ func TestAFormatThatTheContractAllowsByName(t *testing.T) {
 			assert.NotEqual(t, "score golden sample", step.Name, "what is refused is not loaded")
 		}
 	})
+}
+
+// Keras writes another date and other addresses with each saving.
+func TestDatesAndAddressesMakeNoOtherModel(t *testing.T) {
+	archive := func(date, address, units, weights string) string {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		for _, e := range [][2]string{
+			{"metadata.json", `{"keras_version":"3.15.1","date_saved":"` + date + `"}`},
+			{"config.json", `{"module":"keras","class_name":"Sequential","registered_name":null,"config":{"layers":[{"module":"keras.layers","class_name":"LSTM",
+				"registered_name":null,"config":{"units":` + units + `,"dtype":{"module":"keras","class_name":"DTypePolicy","config":{},"registered_name":null,"shared_object_id":` + address + `}}}]}}`},
+			{"model.weights.h5", "\x89HDF\r\n\x1a\n" + weights},
+		} {
+			f, err := w.CreateHeader(&zip.FileHeader{Name: e[0], Method: zip.Store})
+			require.NoError(t, err)
+			_, err = f.Write([]byte(e[1]))
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Close())
+		return b.String()
+	}
+	again := func(second string) *scene {
+		s := twice(t, `{"accuracy":0.95,"loss":0.5,"training_seconds":29}`)
+		s.input.Config.Train.Deterministic = true
+		s.left["models/lstm_model.keras"] = archive("2026-01-01@00:00:00", "139731", "8", "w")
+		s.again["models/lstm_model.keras"] = second
+		return s
+	}
+	result := again(archive("2026-01-01@00:05:00", "140022", "8", "w")).run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	assert.False(t, result.Candidate.Second.Same)
+	assert.True(t, result.Candidate.Second.Equal)
+	assert.Empty(t, result.Stage.Warnings)
+	again(archive("2026-01-01@00:00:00", "139731", "8", "v")).fails(train.NotReproducible, "the second model is")
+	again(archive("2026-01-01@00:00:00", "139731", "9", "w")).fails(train.NotReproducible, "the second model is")
 }

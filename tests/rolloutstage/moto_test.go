@@ -365,15 +365,33 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	assert.Error(t, err, fmt.Sprint("a document that is none is refused, so the others were looked at"))
 }
 
-// The journal's lock and record on an S3 API by others, which honours its conditions.
+// The journal's lock and record on an S3 API by others, which honours its conditions; also
+// in a bucket whose Object Lock retains every object, which refuses writes without a checksum.
 func TestTheJournalIsKeptOnMoto(t *testing.T) {
 	m := startMoto(t)
 	ctx := t.Context()
-	_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("models"),
-		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
-	require.NoError(t, err)
+	for _, bucket := range []string{"models", "locked-models"} {
+		locked := bucket != "models"
+		_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket), ObjectLockEnabledForBucket: aws.Bool(locked),
+			CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
+		require.NoError(t, err)
+		if locked {
+			_, err := m.clients.Objects.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: aws.String(bucket),
+				ObjectLockConfiguration: &s3types.ObjectLockConfiguration{ObjectLockEnabled: s3types.ObjectLockEnabledEnabled,
+					Rule: &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: s3types.ObjectLockRetentionModeGovernance, Days: aws.Int32(1)}}}})
+			require.NoError(t, err)
+			_, err = m.clients.Objects.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("bare"), Body: strings.NewReader("x")})
+			require.Error(t, err, "this bucket demands a checksum")
+		}
+		keepJournal(t, m, bucket)
+	}
+}
+
+func keepJournal(t *testing.T, m *moto, bucket string) {
+	t.Helper()
+	ctx := t.Context()
 	open := func(name string) *journal.Journal {
-		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{}, journal.Options{Root: "s3://models/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
+		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{}, journal.Options{Root: "s3://" + bucket + "/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
 		require.Nil(t, problem)
 		return j
 	}
