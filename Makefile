@@ -14,10 +14,13 @@ test: ## run every test that this machine can run; names those it could not run,
 unit: ## run the Go tests that need no engine, no network and no Python
 	@scripts/unit
 
+rollouts: ## make 1,000 random rollouts on an unsteady AWS; for a nightly job
+	@go test ./ci/rollout/release -count=1 -timeout 20m -run TestRandomRollouts -rollouts 1000
+
 lint: ## check formatting, Go vet, the workflows, and the example's types and style
 	@scripts/lint
 
 develop: ## generate the Dagger client, so that an editor understands main.go
 	@scripts/develop
 
-.PHONY: help demo test unit lint develop
+.PHONY: help demo test unit rollouts lint develop

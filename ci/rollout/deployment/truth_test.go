@@ -236,3 +236,17 @@ func TestADeploymentThatAnotherOfTheSameVersionReplaced(t *testing.T) {
 	assertCode(t, deployment.Superseded, w.deploy())
 	assert.Equal(t, verdict.Fail, deployment.Superseded.Outcome)
 }
+
+// What runs is described as it was for a while after it changed, also to the next run.
+func TestADigestIsNotJudgedByWhatWasBefore(t *testing.T) {
+	w := newWorld("canary")
+	require.Nil(t, w.deploy().Problem)
+	w.Lag(40 * time.Second)
+	w.update(otherTask)
+	w.Behave(otherTask, fakeaws.Behaviour{Digest: oldDigest})
+	w.request.TaskDefinition, w.request.Digest, w.request.InFlight = otherTask, oldDigest, deployment.Wait
+	outcome := w.deploy()
+	require.Nil(t, outcome.Problem, "%v", outcome.Problem)
+	again := w.deploy()
+	require.Nil(t, again.Problem, "%v", again.Problem)
+}

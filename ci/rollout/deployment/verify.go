@@ -38,6 +38,11 @@ func (f *follower) check(revisionARN string) *verdict.Problem {
 		return f.unable(Lost, err)
 	}
 	f.outcome.Running, f.outcome.Desired = int(service.RunningCount), int(service.DesiredCount)
+	if of := aws.ToString(revision.TaskDefinition); of != f.TaskDefinition {
+		// What is described may be from before our deployment ended: that says nothing about our
+		// digest, and is asked for again.
+		return f.published(verdict.Problemf(Superseded, "the current revision of service %s is of %s, %s was deployed", f.Service, id(of), id(f.TaskDefinition)))
+	}
 	if running := runningImage(revision, f.Container); !strings.Contains(running, f.Digest) {
 		return f.published(verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", f.Container, running, f.Digest))
 	}

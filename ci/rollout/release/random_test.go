@@ -19,7 +19,7 @@ import (
 
 // rollouts is how many random rollouts are made, seed the only one when it is not negative.
 var (
-	rollouts = flag.Int("rollouts", 120, "how many random rollouts are made")
+	rollouts = flag.Int("rollouts", 240/step, "how many random rollouts are made; make rollouts makes 1,000")
 	oneSeed  = flag.Int64("seed", -1, "the seed of the only random rollout to make")
 )
 

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Resolves the tests' moto server anew: writes moto.lock from moto.in, for all platforms,
-# with hashes. Needs uv. Run it in this folder: sh lock.sh [--upgrade]
+# Resolves what the tests need anew: writes moto.lock and cfn.lock from moto.in and cfn.in, for
+# all platforms, with hashes. Needs uv. Run it in this folder: sh lock.sh [--upgrade]
 set -eu
 cd "$(dirname "$0")"
-uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
-	--python-version 3.11 "$@" moto.in --output-file moto.lock
+for name in moto cfn; do
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+		--python-version 3.11 "$@" "$name.in" --output-file "$name.lock"
+done
