@@ -50,13 +50,15 @@ func (c *checker) checkKeys() {
 		}
 		// The key may be another account's, which then has to allow it too.
 		if want := partition.ID(c.Region); a.Partition != want || a.Region != c.Region {
-			c.bad(AccountMismatch, "%s: the key is of region %q in partition %s, rollout.region is %s in %s", at, a.Region, a.Partition, c.Region, want)
+			c.bad(AccountMismatch, "%s: the key is of region %q in partition %s, rollout.region is %s in %s", at, a.Region, a.Partition,
+				c.Region, want)
 		}
 	}
 	switch {
 	case len(c.KMSKeys) == 0:
 	case !c.roleMade:
-		c.bad(RoleInvalid, "rollout.kms_keys: rollout.execution_role is given and stays as it is; give it kms:Decrypt on these keys, and leave the key out")
+		c.bad(RoleInvalid,
+			"rollout.kms_keys: rollout.execution_role is given and stays as it is; give it kms:Decrypt on these keys, and leave the key out")
 	case len(c.Secrets) == 0 && c.environment != Sandbox:
 		c.bad(PlanInvalid, "rollout.kms_keys: rollout.secrets is empty, so there is nothing to decrypt")
 	}

@@ -25,7 +25,7 @@ var (
 	NoRollbackTarget = failure("NO_ROLLBACK_TARGET", "The deployment failed, and no version ran before it that could be put back.",
 		"Mend the cause and deploy again; a service that never served was deleted, and is made again then")
 	Busy = couldNotRun("BUSY", "Another deployment of this service is in progress, so nothing was changed.",
-		"Wait for it or roll it back, then deploy again; --supersede replaces it")
+		"Wait for it or roll it back, then deploy again; --in-flight supersede replaces it")
 	TargetMissing = failure("TARGET_MISSING", "The service is not there, or not active.",
 		"Check cluster, service and account of the environment; plan shows what would be created")
 	NoCapacity = failure("NO_CAPACITY", "AWS could not place the tasks of the new version.",

@@ -104,7 +104,8 @@ func (s *State) compareListener(found *balancing) {
 	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
 	i.write = func(ctx context.Context) error {
 		in := &elb.ModifyListenerInput{
-			ListenerArn: have.ListenerArn, Protocol: want.Protocol, Certificates: want.Certificates, SslPolicy: want.SslPolicy, DefaultActions: want.DefaultActions,
+			ListenerArn: have.ListenerArn, Protocol: want.Protocol, Certificates: want.Certificates,
+			SslPolicy: want.SslPolicy, DefaultActions: want.DefaultActions,
 		}
 		if *have.Port != *want.Port {
 			in.Port = want.Port
@@ -139,7 +140,8 @@ func (s *State) compareRedirect(found *balancing) {
 	}
 	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
 	i.write = func(ctx context.Context) error {
-		_, err := s.clients.Balancing.ModifyListener(ctx, &elb.ModifyListenerInput{ListenerArn: have.ListenerArn, Protocol: want.Protocol, DefaultActions: want.DefaultActions})
+		_, err := s.clients.Balancing.ModifyListener(ctx, &elb.ModifyListenerInput{ListenerArn: have.ListenerArn, Protocol: want.Protocol,
+			DefaultActions: want.DefaultActions})
 		return err
 	}
 }
@@ -204,7 +206,8 @@ func (s *State) compareRule(found *balancing) {
 		return
 	}
 	conditions, checks := i.keepGuards(have, want)
-	i.differs(compare(wire.Encode(weightless(have.Conditions, have.Actions)), wire.Encode(weightless(conditions, inOrder(checks, resolve(s, want).Actions)))))
+	i.differs(compare(wire.Encode(weightless(have.Conditions, have.Actions)), wire.Encode(weightless(conditions, inOrder(checks,
+		resolve(s, want).Actions)))))
 	i.write = func(ctx context.Context) error {
 		actions := inOrder(checks, resolve(s, want).Actions)
 		keepWeights(actions, have.Actions)

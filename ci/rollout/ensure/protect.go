@@ -71,7 +71,8 @@ func (i *item) keepEncryption(have *types.Listener, want *elb.CreateListenerInpu
 }
 
 // keepProtection leaves the protection against deletion.
-func (i *item) keepProtection(have []types.LoadBalancerAttribute, want *elb.ModifyLoadBalancerAttributesInput) *elb.ModifyLoadBalancerAttributesInput {
+func (i *item) keepProtection(have []types.LoadBalancerAttribute,
+	want *elb.ModifyLoadBalancerAttributesInput) *elb.ModifyLoadBalancerAttributesInput {
 	out := wire.Replace(want, func(text string) string { return text })
 	for n, attribute := range out.Attributes {
 		const protection = "deletion_protection.enabled"

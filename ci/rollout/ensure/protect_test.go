@@ -85,7 +85,8 @@ func TestACertificateThatSomebodyGaveTheListenerStays(t *testing.T) {
 			in := staging(strategy)
 			in.Config.Rollout.Certificate = certificate
 			plan = w.rolled(in)
-			assert.Equal(t, []string{"HTTP redirect", "HTTPS fixed-response"}, w.listeners(plan), "said in the configuration, HTTP is redirected too")
+			assert.Equal(t, []string{"HTTP redirect", "HTTPS fixed-response"}, w.listeners(plan),
+				"said in the configuration, HTTP is redirected too")
 			assert.Empty(t, w.look(plan).Protected())
 		}
 	}
@@ -151,16 +152,21 @@ func TestWhatProtectsMoreThanThePlanStays(t *testing.T) {
 	attribute := func(key, value string) types.LoadBalancerAttribute {
 		return types.LoadBalancerAttribute{Key: aws.String(key), Value: aws.String(value)}
 	}
-	modify(w.aws.Balancing.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: found.balancer.LoadBalancerArn,
-		Attributes: []types.LoadBalancerAttribute{attribute("deletion_protection.enabled", "true"), attribute("access_logs.s3.enabled", "true")}}))
+	modify(w.aws.Balancing.ModifyLoadBalancerAttributes(ctx,
+		&elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: found.balancer.LoadBalancerArn,
+			Attributes: []types.LoadBalancerAttribute{attribute("deletion_protection.enabled", "true"), attribute("access_logs.s3.enabled",
+				"true")}}))
 	narrow := append(slices.Clone(found.rule.Conditions), types.RuleCondition{Field: aws.String("source-ip"),
 		SourceIpConfig: &types.SourceIpConditionConfig{Values: []string{"10.0.0.0/8"}}})
-	signIn := types.Action{Type: types.ActionTypeEnumAuthenticateCognito, Order: aws.Int32(1), AuthenticateCognitoConfig: &types.AuthenticateCognitoActionConfig{
-		UserPoolArn: aws.String("arn:aws:cognito-idp:ap-south-1:" + accountID + ":userpool/x"), UserPoolClientId: aws.String("client"), UserPoolDomain: aws.String("rca"),
-	}}
+	signIn := types.Action{Type: types.ActionTypeEnumAuthenticateCognito, Order: aws.Int32(1),
+		AuthenticateCognitoConfig: &types.AuthenticateCognitoActionConfig{
+			UserPoolArn:      aws.String("arn:aws:cognito-idp:ap-south-1:" + accountID + ":userpool/x"),
+			UserPoolClientId: aws.String("client"), UserPoolDomain: aws.String("rca"),
+		}}
 	forward := found.rule.Actions[0]
 	forward.Order = aws.Int32(2)
-	modify(w.aws.Balancing.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: found.rule.RuleArn, Conditions: narrow, Actions: []types.Action{signIn, forward}}))
+	modify(w.aws.Balancing.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: found.rule.RuleArn, Conditions: narrow,
+		Actions: []types.Action{signIn, forward}}))
 	topic := "arn:aws:sns:ap-south-1:" + accountID + ":on-call"
 	loud := *plan.Alarms[0]
 	loud.AlarmActions, loud.OKActions, loud.Threshold = []string{topic}, []string{topic}, aws.Float64(99)
@@ -172,7 +178,8 @@ func TestWhatProtectsMoreThanThePlanStays(t *testing.T) {
 		HookTargetArn:   aws.String("arn:aws:lambda:ap-south-1:" + accountID + ":function:check"),
 		LifecycleStages: []ecstypes.DeploymentLifecycleHookStage{ecstypes.DeploymentLifecycleHookStagePostScaleUp}}
 	watched.Alarms, watched.LifecycleHooks = &alarms, []ecstypes.DeploymentLifecycleHook{check}
-	modify(w.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName, DeploymentConfiguration: &watched}))
+	modify(w.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName,
+		DeploymentConfiguration: &watched}))
 
 	in := staging("blue_green")
 	in.Tuning.IdleSeconds, in.Tuning.GroupStickinessSeconds, in.Config.Rollout.BakeMinutes = 77, 88, 9
@@ -181,7 +188,8 @@ func TestWhatProtectsMoreThanThePlanStays(t *testing.T) {
 	assert.Len(t, state.Protected(), 3, "protection against deletion, the narrower rule, the sign-in: %v", state.Protected())
 	require.NoError(t, w.roll(plan))
 	found = w.found(plan)
-	attributes, err := w.aws.Balancing.DescribeLoadBalancerAttributes(ctx, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: found.balancer.LoadBalancerArn})
+	attributes, err := w.aws.Balancing.DescribeLoadBalancerAttributes(ctx,
+		&elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: found.balancer.LoadBalancerArn})
 	require.NoError(t, err)
 	assert.Contains(t, attributes.Attributes, attribute("deletion_protection.enabled", "true"))
 	assert.Contains(t, attributes.Attributes, attribute("access_logs.s3.enabled", "true"))
@@ -210,7 +218,8 @@ func TestATopicOfThePlanReplacesTheOneThatIsThere(t *testing.T) {
 	w.rolled(in)
 	in.Config.Rollout.AlarmTopic = "arn:aws:sns:ap-south-1:" + accountID + ":new"
 	plan := w.rolled(in)
-	described, err := w.aws.CloudWatch.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{*plan.Alarms[0].AlarmName}})
+	described, err := w.aws.CloudWatch.DescribeAlarms(context.Background(),
+		&cloudwatch.DescribeAlarmsInput{AlarmNames: []string{*plan.Alarms[0].AlarmName}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{in.Config.Rollout.AlarmTopic}, described.MetricAlarms[0].AlarmActions)
 }
@@ -225,14 +234,16 @@ func TestAPortThatSomebodyElseHasIsNotTaken(t *testing.T) {
 	}{
 		"another application's HTTPS": {443, types.Action{Type: types.ActionTypeEnumFixedResponse}, true},
 		"another application's HTTP":  {80, types.Action{Type: types.ActionTypeEnumFixedResponse}, true},
-		"a redirect by others":        {80, types.Action{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{}}, false},
+		"a redirect by others": {80, types.Action{Type: types.ActionTypeEnumRedirect,
+			RedirectConfig: &types.RedirectActionConfig{}}, false},
 	} {
 		w := newWorld(t)
 		plan := w.rolled(staging("rolling"))
 		if c.port == 80 {
 			w.byHand(plan, 443, tlsPolicy)
 		}
-		_, err := w.aws.Balancing.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: w.found(plan).balancer.LoadBalancerArn, Port: aws.Int32(c.port),
+		_, err := w.aws.Balancing.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: w.found(plan).balancer.LoadBalancerArn,
+			Port:     aws.Int32(c.port),
 			Protocol: types.ProtocolEnumHttp, DefaultActions: []types.Action{c.action}})
 		require.NoError(t, err)
 		in := staging("rolling")

@@ -83,12 +83,14 @@ func TestADeploymentOfWhatRunsNamesWhatItChanged(t *testing.T) {
 func TestACertificateGivenByHandSurvivesADeployment(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
-	balancers, err := w.aws.Balancing.DescribeLoadBalancers(w.ctx, &elb.DescribeLoadBalancersInput{Names: []string{"openstack-rca-service-staging"}})
+	balancers, err := w.aws.Balancing.DescribeLoadBalancers(w.ctx,
+		&elb.DescribeLoadBalancersInput{Names: []string{"openstack-rca-service-staging"}})
 	require.NoError(t, err)
 	of := &elb.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn}
 	listeners, err := w.aws.Balancing.DescribeListeners(w.ctx, of)
 	require.NoError(t, err)
-	_, err = w.aws.Balancing.ModifyListener(w.ctx, &elb.ModifyListenerInput{ListenerArn: listeners.Listeners[0].ListenerArn, Port: aws.Int32(443),
+	_, err = w.aws.Balancing.ModifyListener(w.ctx, &elb.ModifyListenerInput{ListenerArn: listeners.Listeners[0].ListenerArn,
+		Port:     aws.Int32(443),
 		Protocol: elbtypes.ProtocolEnumHttps, Certificates: []elbtypes.Certificate{{CertificateArn: aws.String(testCertificate)}},
 		SslPolicy: aws.String("ELBSecurityPolicy-2016-08"), DefaultActions: listeners.Listeners[0].DefaultActions})
 	require.NoError(t, err)
@@ -120,7 +122,8 @@ func TestTheEvidenceIsTheStateThatItWasHeldAgainst(t *testing.T) {
 
 	// It fails, and the old version is put back.
 	w.in.Get = func(context.Context, string) error { return nil }
-	crash := fakeaws.Behaviour{FailAfter: 5 * time.Second, Alone: &fakeaws.Behaviour{}, Failure: &fakeaws.Failure{Code: "EssentialContainerExited", Reason: "Essential container in task exited", ExitCode: 1}}
+	crash := fakeaws.Behaviour{FailAfter: 5 * time.Second, Alone: &fakeaws.Behaviour{},
+		Failure: &fakeaws.Failure{Code: "EssentialContainerExited", Reason: "Essential container in task exited", ExitCode: 1}}
 	w.aws.ECS.Behave(family+"2", crash)
 	result = w.deploy("b")
 	require.Equal(t, deployment.RolledBack.Name, result.Stage.Code, result.Stage.Cause)

@@ -31,7 +31,8 @@ func (s *Server) OpenDoors(ctx context.Context, host string) error {
 		if err != nil {
 			return balancer + ".invalid" // the product then says that it cannot reach it
 		}
-		server := &http.Server{Handler: s.door(balancer), ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+		server := &http.Server{Handler: s.door(balancer), ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context,
+			conn net.Conn) context.Context {
 			return context.WithValue(ctx, connection{}, conn)
 		}}
 		go func() {
@@ -81,7 +82,8 @@ func selfSigned() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

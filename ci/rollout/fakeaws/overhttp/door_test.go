@@ -24,10 +24,12 @@ func TestTheAddressOfALoadBalancerAnswersAsItsServiceWould(t *testing.T) {
 		balancers, err := o.aws.Balancing.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{service}})
 		require.NoError(t, err)
 		client := &http.Client{
-			Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}, //nolint:gosec // nobody trusts it
+			Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				DisableKeepAlives: true}, //nolint:gosec // nobody trusts it
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
-		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, scheme+"://"+aws.ToString(balancers.LoadBalancers[0].DNSName)+"/x", nil)
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet,
+			scheme+"://"+aws.ToString(balancers.LoadBalancers[0].DNSName)+"/x", nil)
 		require.NoError(t, err)
 		answer, err := client.Do(request)
 		require.NoError(t, err)
