@@ -98,18 +98,7 @@ func (p *publication) moveAlias(ctx context.Context, alias string) error {
 		return err
 	}
 	if newest.Number == p.commit.Number {
-		for target := newest; ; target = newest {
-			if err := p.setAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
-				return err
-			}
-			if newest, err = p.newest(ctx); err != nil {
-				return err
-			}
-			if newest.Number == target.Number {
-				break
-			}
-		}
-		if _, err := p.reached(ctx, alias, newest, newest.Number); err != nil {
+		if newest, err = p.point(ctx, alias, newest); err != nil {
 			return err
 		}
 	}
@@ -123,34 +112,68 @@ func (p *publication) moveAlias(ctx context.Context, alias string) error {
 	return p.tagVersion(ctx, tagAliased+alias, note)
 }
 
-// lookAgain is how often an alias is read back until it is where it was moved to: a
-// registry of several servers may need a moment.
-const lookAgain = 3
+// lookAgain is how often an alias that was moved is read back: a registry of several servers
+// may need a moment, and another publisher may have written what it looked up earlier.
+const lookAgain = 8
 
-// reached reads an alias back that was moved to a version, and returns what it points at.
-// A version above number above, when that is not 0, is as good: somebody published it
-// meanwhile. Anything else is a registry that did not do what it said.
-func (p *publication) reached(ctx context.Context, alias string, commit *ledger.Commit, above int) (*mlflow.ModelVersion, error) {
-	for n := 1; ; n++ {
-		current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+// point moves an alias to the newest version, which it is given as last seen and returns,
+// until it reads back as that one or as one that was published meanwhile. A registry that
+// accepts the move and does not make it is a problem.
+func (p *publication) point(ctx context.Context, alias string, newest *ledger.Commit) (*ledger.Commit, error) {
+	for attempt := 1; ; {
+		target := newest
+		if err := p.setAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
+			return nil, err
+		}
+		var err error
+		if newest, err = p.newest(ctx); err != nil {
+			return nil, err
+		}
+		if newest.Number != target.Number {
+			continue
+		}
+		current, err := p.mlflow.ModelVersionByAlias(ctx, target.Registered, alias)
 		if err != nil {
 			return nil, err
 		}
-		if current != nil && (current.Version == commit.RegistryVersion || above > 0 && newer(current, above)) {
-			return current, nil
+		if current != nil && (current.Version == target.RegistryVersion || newer(current, target.Number)) {
+			return newest, nil
 		}
-		if n == lookAgain {
-			at := "no version"
-			if current != nil {
-				at = "version " + current.Version
-			}
-			return nil, verdict.Problemf(CodeAliasNotMoved, "the registry accepted that alias %s of %s goes to version %s, and it points at %s",
-				alias, commit.Registered, commit.RegistryVersion, at)
+		if attempt == lookAgain {
+			return nil, notMoved(alias, target, current)
 		}
-		if err := p.Clock.Sleep(ctx, time.Duration(n)*time.Second); err != nil {
+		if err := p.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
 			return nil, err
 		}
+		attempt++
 	}
+}
+
+// reached demands that an alias that was moved to a version points at it.
+func (p *publication) reached(ctx context.Context, alias string, commit *ledger.Commit) error {
+	for attempt := 1; ; attempt++ {
+		current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+		switch {
+		case err != nil:
+			return err
+		case current != nil && current.Version == commit.RegistryVersion:
+			return nil
+		case attempt == lookAgain:
+			return notMoved(alias, commit, current)
+		}
+		if err := p.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func notMoved(alias string, to *ledger.Commit, current *mlflow.ModelVersion) error {
+	at := "no version"
+	if current != nil {
+		at = "version " + current.Version
+	}
+	return verdict.Problemf(CodeAliasNotMoved, "the registry accepted that alias %s of %s goes to version %s, and it points at %s",
+		alias, to.Registered, to.RegistryVersion, at)
 }
 
 func (p *publication) tagVersion(ctx context.Context, key, value string) error {

@@ -225,7 +225,7 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 	if err := p.setAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
 		return err
 	}
-	if _, err := p.reached(ctx, alias, commit, 0); err != nil {
+	if err := p.reached(ctx, alias, commit); err != nil {
 		return err
 	}
 	p.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))
