@@ -189,6 +189,8 @@ type Publish struct {
 	Model string `yaml:"model" json:"model"`
 	// Experiment is the MLflow experiment; {{environment}} stands for the environment.
 	Experiment string `yaml:"experiment" json:"experiment"`
+	// Workspace is the workspace of the MLflow server (3.10 and later); empty for its default.
+	Workspace string `yaml:"workspace" json:"workspace"`
 	// ArtifactRoot is s3://bucket/prefix, the document's MLFLOW_ARTIFACT_ROOT; a call's argument wins.
 	ArtifactRoot string `yaml:"artifact_root" json:"artifact_root"`
 	// Region is the S3 region: ap-south-1 in the document.

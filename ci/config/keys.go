@@ -95,6 +95,7 @@ var keyDocs = []keyDoc{
 
 	{"publish.model", "Name of the model; the registered model is `<experiment>_<model>`.", "Model Verification", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
 	{"publish.experiment", "MLflow experiment; `{{environment}}` stands for the environment.", "Environment Variables", ""},
+	{"publish.workspace", "Workspace of an MLflow server that has them (3.10 and later), as in `MLFLOW_WORKSPACE`; its default one when empty.", "", ""},
 	{"publish.artifact_root", "`s3://bucket/prefix`, `MLFLOW_ARTIFACT_ROOT`; an argument of the call wins.", "GitHub Secrets Required", `"pattern": "^s3://|^$"`},
 	{"publish.region", "Region of the bucket, `AWS_DEFAULT_REGION`.", "GitHub Secrets Required", ""},
 

@@ -65,6 +65,7 @@ train:
 publish:
   model: my_model
   experiment: my_app_{{environment}}
+  workspace: team-a
   artifact_root: s3://bucket-one/prefix/x
   region: eu-central-1
 image:
@@ -334,6 +335,7 @@ func TestLoadRefuses(t *testing.T) {
 		"two gates on one metric":              {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},
 		"no examples":                          {"train: {min_examples: 0}", "not within 1"},
 		"a top of none":                        {"train: {top_k: 0}", "not within 1"},
+		"a workspace that is none":             {"publish: {workspace: Team A}", "not the name of a workspace"},
 		"a margin of 1":                        {"train: {baseline_margin: 1}", "not within 0..1"},
 		"a layer that is code":                 {"train: {allow_layers: [keras.layers.Lambda]}", "Lambda can hold any code"},
 		"a layer that is no name":              {"train: {allow_layers: ['a b']}", "not the name of a layer"},

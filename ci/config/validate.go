@@ -246,9 +246,15 @@ func (v *validator) gate(at string, g Gate, names map[string]bool) {
 	}
 }
 
+// workspaceName is MLflow's rule (WorkspaceNameValidator).
+var workspaceName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
 func (v *validator) publish(p Publish) {
 	v.name("publish.model", p.Model)
 	v.experiment("publish.experiment", p.Experiment)
+	if p.Workspace != "" && !workspaceName.MatchString(p.Workspace) {
+		v.bad("publish.workspace", "%q is not the name of a workspace: lower-case letters, digits and hyphens, at most 63", p.Workspace)
+	}
 	if p.ArtifactRoot != "" {
 		m := s3Root.FindStringSubmatch(p.ArtifactRoot)
 		if m == nil || strings.Contains(m[1], "..") || slices.ContainsFunc(strings.Split(m[2], "/"), func(s string) bool { return s == "." || s == ".." }) {

@@ -71,6 +71,8 @@ type Options struct {
 	// Username and Password are for basic, Token for bearer authentication
 	// (MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN). At most one kind may be given.
 	Username, Password, Token string
+	// Workspace is the server's workspace; empty for its default one (MLFLOW_WORKSPACE).
+	Workspace string
 	// Transport is http.DefaultTransport's clone when nil.
 	Transport http.RoundTripper
 	// Clock is SystemClock when nil.
@@ -314,6 +316,9 @@ func (c *Client) once(ctx context.Context, req call, read func(*http.Response) e
 func (c *Client) authorize(req *http.Request) {
 	req.Header.Set("User-Agent", "openstack-rca")
 	req.Header.Set("Accept", "application/json")
+	if c.opts.Workspace != "" {
+		req.Header.Set("X-MLFLOW-WORKSPACE", c.opts.Workspace)
+	}
 	if c.opts.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.opts.Token)
 	} else if c.opts.Username != "" {
@@ -340,6 +345,10 @@ func (c *Client) failure(op string, resp *http.Response) *Error {
 		}
 	}
 	e.Kind = kindOf(resp.StatusCode, body.ErrorCode, isJSON)
+	if e.Kind == NotFound && c.opts.Workspace != "" && strings.HasPrefix(body.Message, "Workspace ") {
+		// Not to be taken for the absence of what was asked for, such as a champion.
+		e.Kind = NoWorkspace
+	}
 	if e.Kind == Redirected {
 		target := "another address"
 		if location, err := resp.Location(); err == nil {

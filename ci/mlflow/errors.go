@@ -34,6 +34,8 @@ const (
 	Unsupported Kind = "unsupported by the server"
 	// NotFound: the thing does not exist.
 	NotFound Kind = "not found"
+	// NoWorkspace: the workspace that the client names does not exist.
+	NoWorkspace Kind = "no such workspace"
 	// Exists: the thing exists already.
 	Exists Kind = "already exists"
 	// Invalid: the server refuses the request's contents.

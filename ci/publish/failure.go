@@ -27,7 +27,7 @@ var mlflowCodes = map[mlflow.Kind]verdict.Code{
 	mlflow.Unreachable: CodeUnreachable, mlflow.Broken: CodeUnreachable, mlflow.Server: CodeUnreachable,
 	mlflow.Untrusted: CodeTLS, mlflow.Auth: CodeAuth, mlflow.Forbidden: CodeAuth, mlflow.Throttled: CodeThrottled,
 	mlflow.NotJSON: CodeNotJSON, mlflow.Redirected: CodeNotJSON, mlflow.TooLarge: CodeNotJSON, mlflow.Unsupported: CodeUnsupported,
-	mlflow.Local: CodeUploadFailed, mlflow.Endless: CodeTooLong,
+	mlflow.Local: CodeUploadFailed, mlflow.NoWorkspace: CodeInput, mlflow.Endless: CodeTooLong,
 }
 
 var ledgerCodes = map[ledger.Kind]verdict.Code{

@@ -138,6 +138,7 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 	} else if c.mlflow, err = mlflow.New(mlflow.Options{
 		TrackingURI: in.Target.TrackingURI, Username: values["MLFLOW_TRACKING_USERNAME"], Password: values["MLFLOW_TRACKING_PASSWORD"],
 		Token: values["MLFLOW_TRACKING_TOKEN"], Transport: in.tuning.transport, Clock: in.Clock, Attempts: in.tuning.attempts,
+		Workspace: in.Config.Publish.Workspace,
 	}); err != nil {
 		bad("%s", c.redact(err.Error()))
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -393,4 +394,33 @@ func TestArtifactsThatCannotBeStoredAreToldBeforeAnythingIsWritten(t *testing.T)
 			require.Equal(t, verdict.Pass, Run(t.Context(), in).Stage.Verdict)
 		}
 	}
+}
+
+func TestEveryCallNamesTheWorkspace(t *testing.T) {
+	for _, workspace := range []string{"", "team-a"} {
+		w := newWorld(t)
+		w.mlf.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
+			assert.Equal(t, workspace, r.Header.Get("X-MLFLOW-WORKSPACE"), r.URL.Path)
+			return false
+		})
+		in := w.input(artifact(t, "weights"))
+		in.Config.Publish.Workspace = workspace
+		require.Equal(t, verdict.Pass, Run(t.Context(), in).Stage.Verdict)
+	}
+}
+
+// MLflow 3.17 answers every call like this; it must not read as "there is no champion yet".
+func TestAWorkspaceThatDoesNotExistIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.mlf.SetBefore(func(rw http.ResponseWriter, _ *http.Request) bool {
+		mlflowtest.Fail(rw, http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "Workspace 'team-a' not found")
+		return true
+	})
+	in := w.input(artifact(t, "weights"))
+	in.Config.Publish.Workspace = "team-a"
+	result := Run(t.Context(), in)
+	assert.Equal(t, CodeInput.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "Workspace 'team-a' not found")
+	_, err := ChampionOf(t.Context(), in)
+	require.ErrorContains(t, err, "no such workspace")
 }
