@@ -61,25 +61,6 @@ func (r Repository) String() string {
 	return registry + "/" + r.Path()
 }
 
-// Zero says that the repository is unset.
-func (r Repository) Zero() bool { return r.path == "" }
-
-// LoginAddress is the address credentials are stored under.
-func (r Repository) LoginAddress() string {
-	if r.Registry() == name.DefaultRegistry {
-		return "docker.io"
-	}
-	return r.Registry()
-}
-
-// Tagged is repository:tag.
-func (r Repository) Tagged(tag string) (string, error) {
-	if err := CheckTag(tag); err != nil {
-		return "", err
-	}
-	return r.String() + ":" + tag, nil
-}
-
 // Pinned is repository@digest.
 func (r Repository) Pinned(digest string) (string, error) {
 	if err := CheckDigest(digest); err != nil {
