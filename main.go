@@ -106,11 +106,10 @@ func New(
 	ref string,
 
 	// Branches, or patterns of them such as release/*, that may publish, push images and
-	// deploy. pipeline.yaml comes from the branch itself: outside of the sandbox it can only
-	// take stages away.
+	// deploy; main when not given. pipeline.yaml comes from the branch itself: outside of the
+	// sandbox it can only take stages away.
 	//
 	// +optional
-	// +default=["main"]
 	releaseBranch []string,
 
 	// Revision of the source, for labels, tags and the report.

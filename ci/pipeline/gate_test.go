@@ -13,6 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
+	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -244,7 +245,10 @@ func TestAnImageAloneIsBuiltAndNotPushed(t *testing.T) {
 	o.opts.Ref, o.opts.Image, o.opts.Stages = "main", "", []string{verdict.Image}
 	var warmed ImageRequest
 	o.backend.WarmUp = func(_ context.Context, request ImageRequest) { warmed = request }
-	run := Run(t.Context(), o.backend, o.opts).Run
+	s := prepare(t.Context(), o.backend, o.opts)
+	s.outcome.Model = &model.Artifact{}
+	s.walk(t.Context(), stages())
+	run := s.finish().Run
 	require.Equal(t, verdict.Pass, run.Stages[0].Verdict, run.Failures())
 	assert.False(t, warmed.Pushes)
 	assert.Zero(t, o.pushes.Load())

@@ -56,6 +56,9 @@ func (s *state) warmUp(ctx context.Context) {
 }
 
 func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
+	if s.outcome.Model == nil {
+		return policy.Blocked(verdict.Image, verdict.Problemf(policy.CodeBlocked.In(verdict.Image), "there is no model: train has no verdict in this run"))
+	}
 	request := s.imageRequest()
 	request.Model, request.Version, request.Permit = s.outcome.Model, s.outcome.Version, permit
 	decision := s.gate.Decision(verdict.Image)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -256,7 +257,9 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.ServeApp = func(context.Context, ImageRequest) *ImageResult { return &ImageResult{Stage: c.served} }
-			stage := prepare(t.Context(), b, Options{}).image(t.Context(), policy.Permit{})
+			s := prepare(t.Context(), b, Options{})
+			s.outcome.Model = &model.Artifact{}
+			stage := s.image(t.Context(), policy.Permit{})
 			assert.Equal(t, c.want, string(stage.Verdict)+" "+stage.Code)
 		})
 	}
@@ -271,6 +274,8 @@ func TestAnImageIsKnownByItsDigest(t *testing.T) {
 		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}, Reference: "r@sha256:1", Digest: "sha256:1"}
 	}
 	p := prepare(t.Context(), b, Options{})
+	assert.Equal(t, policy.CodeBlocked.Name, p.image(t.Context(), permitted(t, verdict.Image)).Code, "without a model there is no image")
+	p.outcome.Model = &model.Artifact{}
 	assert.Equal(t, verdict.Pass, p.image(t.Context(), permitted(t, verdict.Image)).Verdict)
 	assert.Equal(t, "r@sha256:1", p.outcome.Image)
 	assert.Equal(t, "sha256:1", p.run.ImageDigest)
