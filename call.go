@@ -149,7 +149,8 @@ func (c *call) backend() (pipeline.Backend, error) {
 		to   **sdk.Secret
 	}{
 		{"DOCKER_PASSWORD", to.DockerPassword, &destination.Password}, {"index-url", c.module.IndexURL, &index},
-		{"AWS_ACCESS_KEY_ID", to.AwsAccessKeyID, &destination.AWS.AccessKey}, {"AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey, &destination.AWS.SecretKey},
+		{"AWS_ACCESS_KEY_ID", to.AwsAccessKeyID, &destination.AWS.AccessKey},
+		{"AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey, &destination.AWS.SecretKey},
 		{"AWS_SESSION_TOKEN", to.AwsSessionToken, &destination.AWS.SessionToken},
 	} {
 		if *login.to, err = c.sdkSecret(login.name, login.from); err != nil {
@@ -255,9 +256,10 @@ func (c *call) options() pipeline.Options {
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,
 		MLflowToken:    c.secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken),
-		MLflowUsername: username("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername), MLflowPassword: c.secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
-		AccessKey: c.secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
-		SecretKey: c.secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: c.secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
+		MLflowUsername: username("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername),
+		MLflowPassword: c.secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
+		AccessKey:      c.secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
+		SecretKey:      c.secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: c.secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
 	}
 	return opts
 }

@@ -236,7 +236,8 @@ func New(
 	sandboxS3 *dagger.Service,
 ) *OpenstackRca {
 	return &OpenstackRca{
-		Source: source, Environment: environment, Ref: ref, ReleaseBranches: releaseBranch, Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
+		Source: source, Environment: environment, Ref: ref, ReleaseBranches: releaseBranch,
+		Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
 		Target: &Target{
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
 			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,

@@ -88,7 +88,9 @@ type repository struct {
 }
 
 // gitOptions turn off what git would run by configuration when it compares files.
-var gitOptions = []string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never"}
+var gitOptions = []string{
+	"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never",
+}
 
 // gitVariables are what git sees of this process's environment: no secret is among them.
 var gitVariables = []string{"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "XDG_CONFIG_HOME"}

@@ -18,7 +18,8 @@ func TestHostChanges(t *testing.T) {
 	app := filepath.Join(dir, "app")
 	run := func(args ...string) {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"}, args...)...)
+		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com",
+			"-c", "init.defaultBranch=main"}, args...)...)
 		command.Dir = dir
 		out, err := command.CombinedOutput()
 		require.NoError(t, err, string(out))
@@ -66,7 +67,8 @@ func TestTheRepositorysOwnConfigurationRunsNothing(t *testing.T) {
 	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nenv >> "+ran+"\ncat\n"), 0o700)) //nolint:gosec // git is to run it
 	run := func(args ...string) {
 		t.Helper()
-		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"}, args...)...)
+		command := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com",
+			"-c", "init.defaultBranch=main"}, args...)...)
 		command.Dir = dir
 		out, err := command.CombinedOutput()
 		require.NoError(t, err, string(out))
@@ -80,7 +82,8 @@ func TestTheRepositorysOwnConfigurationRunsNothing(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.txt"), []byte("2"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, ".gitattributes"), []byte("*.py filter=f diff=d\n*.txt filter=x=y\n"), 0o600))
 	for key, value := range map[string]string{
-		"core.fsmonitor": program, "core.hooksPath": dir, "filter.f.clean": program, "filter.f.process": program, "filter.f.required": "true", "filter.x=y.clean": program,
+		"core.fsmonitor": program, "core.hooksPath": dir, "filter.f.clean": program, "filter.f.process": program,
+		"filter.f.required": "true", "filter.x=y.clean": program,
 		"diff.external": program, "diff.d.textconv": program, "diff.d.command": program, "core.pager": program,
 	} {
 		run("config", key, value)

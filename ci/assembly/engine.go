@@ -87,7 +87,10 @@ func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (imag
 	if err != nil {
 		return image.Input{}, fmt.Errorf("use source: %w", err)
 	}
-	destination := image.Push{Address: e.push.Address, Password: e.push.Password, AWS: e.push.AWS, Sandbox: request.Environment == config.Sandbox || !request.Pushes}
+	destination := image.Push{
+		Address: e.push.Address, Password: e.push.Password, AWS: e.push.AWS,
+		Sandbox: request.Environment == config.Sandbox || !request.Pushes,
+	}
 	if e.push.Username != nil {
 		if destination.Username, err = e.push.Username.Plaintext(ctx); err != nil {
 			return image.Input{}, fmt.Errorf("read the registry's user name: %w", err)

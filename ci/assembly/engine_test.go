@@ -31,7 +31,8 @@ func TestTheImageIsHandedItsPortAndItsDestination(t *testing.T) {
 	d.Answer("setSecret.plaintext", "robot")
 	client := d.Client(t)
 	e := OnEngine(client, client.Directory(), t.TempDir(), Push{Address: "ghcr.io/acme/rca", Username: client.SetSecret("user", "robot"), Password: client.SetSecret("password", "x"), AWS: image.AWS{AccessKey: client.SetSecret("key", "x")}}, nil, nil)
-	in, err := e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source, Environment: "production", Pushes: true, Redact: strings.ToUpper})
+	in, err := e.input(t.Context(), pipeline.ImageRequest{Config: config.Default(), Source: e.Backend.Source,
+		Environment: "production", Pushes: true, Redact: strings.ToUpper})
 	require.NoError(t, err)
 	assert.Contains(t, strings.Join(in.Config.Image.Command, " "), "--server.port=7051")
 	assert.Equal(t, "ghcr.io/acme/rca", in.Push.Address)

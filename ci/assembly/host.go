@@ -116,7 +116,8 @@ func (v Variables) Target() publish.Target {
 		S3Endpoint: v.getenv("MLFLOW_S3_ENDPOINT_URL"), Region: v.getenv("AWS_DEFAULT_REGION"),
 		AccessKey: v.Secret("AWS_ACCESS_KEY_ID"), SecretKey: v.Secret("AWS_SECRET_ACCESS_KEY"), SessionToken: v.Secret("AWS_SESSION_TOKEN"),
 		// The reports may name users: hiding a short name would hide much else.
-		MLflowUsername: v.variable("MLFLOW_TRACKING_USERNAME"), MLflowPassword: v.Secret("MLFLOW_TRACKING_PASSWORD"), MLflowToken: v.Secret("MLFLOW_TRACKING_TOKEN"),
+		MLflowUsername: v.variable("MLFLOW_TRACKING_USERNAME"),
+		MLflowPassword: v.Secret("MLFLOW_TRACKING_PASSWORD"), MLflowToken: v.Secret("MLFLOW_TRACKING_TOKEN"),
 	}
 }
 

@@ -121,7 +121,8 @@ func TestAPullRequestAsksNoRegistry(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	t.Cleanup(server.Close)
 	opts := Options{Environment: "staging", Target: publish.Target{TrackingURI: server.URL, MLflowToken: fixed("a-token-of-mlflow")}}
-	for _, untrusted := range []Options{{Ref: "refs/pull/7/merge"}, {Ref: "main", Event: "pull_request"}, {Ref: "main", Event: "workflow_run"}, {Ref: "refs/tags/v1"}} {
+	for _, untrusted := range []Options{{Ref: "refs/pull/7/merge"}, {Ref: "main", Event: "pull_request"}, {Ref: "main",
+		Event: "workflow_run"}, {Ref: "refs/tags/v1"}} {
 		opts.Ref, opts.Event = untrusted.Ref, untrusted.Event
 		stage := trained(t, opts)
 		require.False(t, asked, "%s %s", opts.Ref, opts.Event)

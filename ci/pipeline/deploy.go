@@ -41,7 +41,8 @@ func (s *state) planRollout(ctx context.Context, plan *Plan) {
 		s.compare(ctx, permit, plan)
 		return
 	}
-	planned, problems := rollout.NewPlan(rollout.Input{Config: s.cfg, Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit})
+	in := rollout.Input{Config: s.cfg, Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit}
+	planned, problems := rollout.NewPlan(in)
 	if planned != nil {
 		plan.Rollout = planned.Text()
 	}

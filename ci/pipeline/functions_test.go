@@ -182,8 +182,9 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Image": "Run train image", "Image.Publish": "Run test train publish image", "Image.Container": "", "Image.Enforce": "",
 		"OpenstackRca.Deploy": "Run deploy", "Rollout.Enforce": "",
 		"OpenstackRca.Status": "Operate status", "OpenstackRca.Rollback": "Operate rollback", "OpenstackRca.Approve": "Operate approve",
-		"OpenstackRca.Reject": "Operate reject", "OpenstackRca.Wait": "Operate wait", "OpenstackRca.Prune": "Operate prune", "OpenstackRca.Destroy": "Operate destroy",
-		"OpenstackRca.Models": "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
+		"OpenstackRca.Reject": "Operate reject", "OpenstackRca.Wait": "Operate wait", "OpenstackRca.Prune": "Operate prune",
+		"OpenstackRca.Destroy": "Operate destroy",
+		"OpenstackRca.Models":  "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
 		"Run.Enforce": "", "Plan.Enforce": "", "Plan.Unchanged": "",
 	}, got)
@@ -203,7 +204,8 @@ func TestNobodyGoesAroundTheGate(t *testing.T) {
 				}
 				if selector, ok := call.Fun.(*ast.SelectorExpr); ok {
 					if x, ok := selector.X.(*ast.Ident); ok {
-						assert.NotContains(t, effectful, x.Name, "%s calls %s.%s: only package pipeline does, behind the gate", file.Name, x.Name, selector.Sel.Name)
+						assert.NotContains(t, effectful, x.Name, "%s calls %s.%s: only package pipeline does, behind the gate", file.Name, x.Name,
+							selector.Sel.Name)
 					}
 				}
 				return true

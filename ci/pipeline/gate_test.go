@@ -62,7 +62,8 @@ func (o *outside) written() int64 {
 	n := o.pushes.Load() + int64(o.store.Writes())
 	for _, call := range o.aws.Calls() {
 		_, operation, _ := strings.Cut(call, ":")
-		if !strings.HasPrefix(operation, "Describe") && !strings.HasPrefix(operation, "List") && !strings.HasPrefix(operation, "Get") && !strings.HasPrefix(operation, "Head") {
+		if !strings.HasPrefix(operation, "Describe") && !strings.HasPrefix(operation, "List") && !strings.HasPrefix(operation,
+			"Get") && !strings.HasPrefix(operation, "Head") {
 			n++
 		}
 	}

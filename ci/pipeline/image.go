@@ -40,11 +40,12 @@ type ImageResult struct {
 
 // imageRequest is as much of the image's request as does not wait for a model.
 func (s *state) imageRequest() ImageRequest {
+	leftOut := func(needed string) bool { return !s.opts.wants(needed) }
 	return ImageRequest{
 		Config: s.cfg, Source: s.backend.Source,
 		Environment: s.opts.Environment, Ref: s.opts.Ref, Commit: s.opts.Commit, CommitTime: s.args.commitTime, Redact: s.run.Redact,
 		// A run that leaves out what a push requires is only to build.
-		Pushes: !s.opts.sandbox() && !slices.ContainsFunc(verdict.Requires(verdict.Image), func(needed string) bool { return !s.opts.wants(needed) }),
+		Pushes: !s.opts.sandbox() && !slices.ContainsFunc(verdict.Requires(verdict.Image), leftOut),
 	}
 }
 
@@ -57,7 +58,7 @@ func (s *state) warmUp(ctx context.Context) {
 
 func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if s.outcome.Model == nil {
-		return policy.Blocked(verdict.Image, verdict.Problemf(policy.CodeBlocked.In(verdict.Image), "there is no model: train has no verdict in this run"))
+		return failed(verdict.Image, verdict.Problemf(policy.CodeBlocked.In(verdict.Image), "there is no model: train has no verdict in this run"))
 	}
 	request := s.imageRequest()
 	request.Model, request.Version, request.Permit = s.outcome.Model, s.outcome.Version, permit

@@ -48,7 +48,9 @@ func CleanClaims(ctx context.Context, backend Backend, opts Options, numbers []i
 }
 
 // registry runs an operation on published versions and makes a run of it.
-func registry(ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage) *verdict.Run {
+func registry(
+	ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage,
+) *verdict.Run {
 	s := prepare(ctx, backend, opts)
 	return s.operate(ctx, action, func(permit policy.Permit) verdict.Stage {
 		if s.opts.sandbox() {

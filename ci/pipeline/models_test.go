@@ -95,11 +95,13 @@ func TestWhatLoadingThePublishedModelFindsDecides(t *testing.T) {
 	require.Nil(t, loaded.Problem)
 	assert.Contains(t, loaded.Found, "loaded with Keras")
 	exit = 1
-	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "its bytes were compared before")
+	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name,
+		"its bytes were compared before")
 	late = true
 	assert.Equal(t, publish.CodeLoadTimeout.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name)
 	exit, late = 78, false
-	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name, "an unknown class that nobody allowed")
+	assert.Equal(t, publish.CodeLoadFailed.Name, p.loadPublished(t.Context(), "m/1", "dir").Problem.Code.Name,
+		"an unknown class that nobody allowed")
 	p.cfg.Train.AllowLayers = []string{"svc>Pool"}
 	warning := p.loadPublished(t.Context(), "m/1", "dir").Warning
 	require.NotNil(t, warning)

@@ -215,7 +215,8 @@ func TestARolloutOfAGivenImageIsPlannedInTheSandbox(t *testing.T) {
 // permitted is a permit for a stage, of a gate that finds that everything passed.
 func permitted(t *testing.T, stage string) policy.Permit {
 	t.Helper()
-	permit, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main", Runner: policy.Engine}).Ask(policy.Action{Stage: stage, Recorded: true}, nil)
+	permit, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main",
+		Runner: policy.Engine}).Ask(policy.Action{Stage: stage, Recorded: true}, nil)
 	require.Nil(t, refused)
 	return permit
 }

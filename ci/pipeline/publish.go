@@ -15,7 +15,8 @@ func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage
 	// Nothing needs the sandbox's servers after this, and stopping them takes a second or two.
 	defer s.servers.retire(ctx)
 	if m := s.outcome.Model; m != nil && m.Unseen != "" {
-		return failed(verdict.Publish, verdict.Problemf(CodeUnseen, "%s is a file of the format %s, and nothing has looked into it", m.File, m.Unseen))
+		return failed(verdict.Publish, verdict.Problemf(CodeUnseen,
+			"%s is a file of the format %s, and nothing has looked into it", m.File, m.Unseen))
 	}
 	target, problem := s.target(ctx, permit)
 	if problem != nil {

@@ -77,16 +77,24 @@ type operation struct {
 	name string
 	// reads says that it changes nothing.
 	reads bool
-	run   func(context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage
+	run   operate
 }
+
+// operate carries an operation out.
+type operate func(context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage
 
 // operations are all of them. Each works on releases that the journal recorded.
 func operations() []operation {
-	plain := func(run func(context.Context, release.Clients, release.Clock, release.Input) *release.Result) func(
-		context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage {
+	plain := func(run func(context.Context, release.Clients, release.Clock, release.Input) *release.Result) operate {
 		return func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, _ RolloutOptions) verdict.Stage {
 			return run(ctx, clients, clock, in).Stage
 		}
+	}
+	prune := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+		return release.Prune(ctx, clients, clock, in, o.Keep).Stage
+	}
+	destroy := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+		return release.Destroy(ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
 	}
 	return []operation{
 		{name: Rollback, run: plain(release.Rollback)},
@@ -94,12 +102,8 @@ func operations() []operation {
 		{name: Approve, run: plain(release.Approve)},
 		{name: Reject, run: plain(release.Reject)},
 		{name: Wait, run: plain(release.Wait)},
-		{name: Prune, run: func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
-			return release.Prune(ctx, clients, clock, in, o.Keep).Stage
-		}},
-		{name: Destroy, run: func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
-			return release.Destroy(ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
-		}},
+		{name: Prune, run: prune},
+		{name: Destroy, run: destroy},
 	}
 }
 

@@ -84,8 +84,9 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 func sideBySide(pipeline []stage) [][]stage {
 	var groups [][]stage
 	for _, st := range pipeline {
-		last := len(groups) - 1
-		if last >= 0 && !slices.ContainsFunc(groups[last], func(before stage) bool { return slices.Contains(allRequired(st.name), before.name) }) {
+		last, needed := len(groups)-1, allRequired(st.name)
+		waits := func(before stage) bool { return slices.Contains(needed, before.name) }
+		if last >= 0 && !slices.ContainsFunc(groups[last], waits) {
 			groups[last] = append(groups[last], st)
 			continue
 		}

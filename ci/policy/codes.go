@@ -7,7 +7,7 @@ var (
 	// CodePolicy says why a stage was not run; it is not a failure.
 	CodePolicy = verdict.Code{Name: "POLICY", Stage: "any",
 		Meaning: "The ref of the run has no right to this stage, or the policy of pipeline.yaml takes it away.",
-		Remedy:  "Run `plan` for the reason; publish, image and deploy run for release branches (--release-branch, main by default), after a merge"}
+		Remedy:  "Run `plan` for the reason; publish, image and deploy run for release branches only (--release-branch, main by default)"}
 	// CodeNoEngine says why a stage was not run; it is not a failure.
 	CodeNoEngine = verdict.Code{Name: "NO_ENGINE", Stage: "any",
 		Meaning: "The stage needs a Dagger engine and this run has none.",

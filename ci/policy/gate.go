@@ -81,7 +81,8 @@ func (g *Gate) Ask(action Action, done []verdict.Stage) (Permit, *verdict.Stage)
 		return refuse(Blocked(action.Stage, problem))
 	}
 	if without := g.withoutGates(done); len(without) > 0 {
-		problem := verdict.Problemf(verdict.CodeGatesNone.In(action.Stage), "%s held no gate, so it would have passed whatever it measured", strings.Join(without, " and "))
+		problem := verdict.Problemf(verdict.CodeGatesNone.In(action.Stage),
+			"%s held no gate, so it would have passed whatever it measured", strings.Join(without, " and "))
 		return refuse(Blocked(action.Stage, problem))
 	}
 	return Permit{stage: action.Stage}, nil

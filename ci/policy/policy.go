@@ -144,7 +144,8 @@ func CheckReleaseBranch(pattern string) error {
 	switch {
 	case everyBranch(pattern):
 		return fmt.Errorf("%q is every branch; name the branches that may publish and deploy", pattern)
-	case !doublestar.ValidatePattern(pattern) || strings.HasPrefix(pattern, "refs/") || strings.TrimSpace(pattern) != pattern || verdict.Line(pattern, 0) != pattern:
+	case !doublestar.ValidatePattern(pattern), strings.HasPrefix(pattern, "refs/"),
+		strings.TrimSpace(pattern) != pattern, verdict.Line(pattern, 0) != pattern:
 		return fmt.Errorf("%q is not the name of a branch or a pattern of names, such as main or release/*", pattern)
 	}
 	return nil
@@ -201,7 +202,8 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 				return d
 			}
 			d.Code = CodeNoEngine.Name
-			d.Reason = sentence(stage+" takes the image's digest, and without a Dagger engine no image is built", stage+" --image takes an existing one")
+			d.Reason = sentence(stage+" takes the image's digest, and without a Dagger engine no image is built",
+				stage+" --image takes an existing one")
 			return d
 		}
 		d.Code, d.Reason = CodePolicy.Name, sentence(fmt.Sprintf("%s runs only after %s, which does not run", stage, needed))

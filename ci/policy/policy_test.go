@@ -120,17 +120,20 @@ func TestABranchCannotGrantItselfStages(t *testing.T) {
 		releases []string
 		want     string
 	}{
-		"a branch that names itself":                    {map[string][]string{"feature/x": everything}, "refs/heads/feature/x", nil, safe},
-		"a branch that names its kind":                  {map[string][]string{"feature/*": everything}, "feature/x", nil, safe},
-		"a branch that names itself, beside others":     {map[string][]string{"feature/x": everything}, "feature/x", []string{"main", "release/*"}, safe},
-		"a branch that asks for less":                   {map[string][]string{"feature/x": {"test"}}, "feature/x", nil, "test"},
-		"main, where the file is silent":                {nil, "main", nil, all},
-		"main, which another branch replaces":           {map[string][]string{"main": everything}, "main", []string{"trunk"}, safe},
-		"a release branch of the call":                  {map[string][]string{"*": {"test", "train"}}, "trunk", []string{"trunk"}, all},
-		"a release branch by a pattern":                 {nil, "release/1.2", []string{"main", "release/*"}, all},
-		"a pattern stops at a slash":                    {nil, "release/1/x", []string{"release/*"}, safe},
-		"a release branch that the file restricts":      {map[string][]string{"main": {"test", "train", "publish"}}, "main", nil, "test train publish"},
-		"a release branch that a pattern restricts":     {map[string][]string{"release/*": {"test", "train"}}, "release/1", []string{"release/*"}, safe},
+		"a branch that names itself":   {map[string][]string{"feature/x": everything}, "refs/heads/feature/x", nil, safe},
+		"a branch that names its kind": {map[string][]string{"feature/*": everything}, "feature/x", nil, safe},
+		"a branch that names itself, beside others": {map[string][]string{"feature/x": everything}, "feature/x", []string{"main",
+			"release/*"}, safe},
+		"a branch that asks for less":         {map[string][]string{"feature/x": {"test"}}, "feature/x", nil, "test"},
+		"main, where the file is silent":      {nil, "main", nil, all},
+		"main, which another branch replaces": {map[string][]string{"main": everything}, "main", []string{"trunk"}, safe},
+		"a release branch of the call":        {map[string][]string{"*": {"test", "train"}}, "trunk", []string{"trunk"}, all},
+		"a release branch by a pattern":       {nil, "release/1.2", []string{"main", "release/*"}, all},
+		"a pattern stops at a slash":          {nil, "release/1/x", []string{"release/*"}, safe},
+		"a release branch that the file restricts": {map[string][]string{"main": {"test", "train", "publish"}}, "main", nil,
+			"test train publish"},
+		"a release branch that a pattern restricts": {map[string][]string{"release/*": {"test", "train"}}, "release/1",
+			[]string{"release/*"}, safe},
 		"a release branch without training":             {map[string][]string{"*": {"test"}}, "main", nil, "test"},
 		"a tag of the name of a release branch":         {nil, "refs/tags/main", nil, safe},
 		"a pull request from a branch of the same name": {nil, "refs/pull/1/head", []string{"1"}, safe},
@@ -149,7 +152,8 @@ func TestABranchCannotGrantItselfStages(t *testing.T) {
 }
 
 func TestAReleaseBranchOfTheCallCountsInTheSandboxToo(t *testing.T) {
-	assert.Equal(t, all, running(policy.Decide(config.Default(), policy.Request{Ref: "trunk", Runner: policy.Engine, ReleaseBranches: []string{"trunk"}})))
+	assert.Equal(t, all, running(policy.Decide(config.Default(), policy.Request{Ref: "trunk", Runner: policy.Engine,
+		ReleaseBranches: []string{"trunk"}})))
 }
 
 func TestCheckReleaseBranch(t *testing.T) {
@@ -221,19 +225,26 @@ func TestTheGateDemandsWhatAStageRequires(t *testing.T) {
 	}{
 		"tests need nothing":           {"test", engine, nil, ""},
 		"publish after test and train": {"publish", engine, pass("test", "train"), ""},
-		"publish after a failed test": {"publish", engine, append(pass("train"), verdict.Stage{Name: "test", Verdict: verdict.Fail, Code: "TESTS_FAILED"}),
+		"publish after a failed test": {"publish", engine, append(pass("train"), verdict.Stage{Name: "test", Verdict: verdict.Fail,
+			Code: "TESTS_FAILED"}),
 			"test did not pass (TESTS_FAILED)"},
-		"publish after a training that could not run": {"publish", engine, append(pass("test"), verdict.Stage{Name: "train", Verdict: verdict.CouldNotRun}),
+		"publish after a training that could not run": {"publish", engine, append(pass("test"), verdict.Stage{Name: "train",
+			Verdict: verdict.CouldNotRun}),
 			"train did not pass (could-not-run)"},
-		"publish after the training alone":                {"publish", engine, pass("train"), "test has no verdict in this run"},
-		"publish after nothing":                           {"publish", engine, nil, "test has no verdict in this run, train has no verdict in this run"},
-		"a push after the training alone":                 {"image", engine, pass("train"), "test has no verdict in this run, publish has no verdict in this run"},
-		"deploy needs the image":                          {"deploy", engine, pass("test", "train", "publish"), "image has no verdict in this run"},
-		"deploy of an image whose model is not published": {"deploy", engine, pass("test", "train", "image"), "publish has no verdict in this run"},
-		"deploy of a given image":                         {"deploy", given, nil, ""},
-		"without an engine deploy needs publish":          {"deploy", native, pass("test", "train", "publish"), ""},
-		"without an engine and a published version":       {"deploy", native, pass("test", "train"), "publish has no verdict in this run"},
-		"a stage that was not to run did not pass":        {"image", engine, append(pass("test", "train"), verdict.Stage{Name: "publish", Verdict: verdict.NotRun, Code: "POLICY"}), "publish did not pass (POLICY)"},
+		"publish after the training alone": {"publish", engine, pass("train"), "test has no verdict in this run"},
+		"publish after nothing": {"publish", engine, nil,
+			"test has no verdict in this run, train has no verdict in this run"},
+		"a push after the training alone": {"image", engine, pass("train"),
+			"test has no verdict in this run, publish has no verdict in this run"},
+		"deploy needs the image": {"deploy", engine, pass("test", "train", "publish"),
+			"image has no verdict in this run"},
+		"deploy of an image whose model is not published": {"deploy", engine, pass("test", "train", "image"),
+			"publish has no verdict in this run"},
+		"deploy of a given image":                   {"deploy", given, nil, ""},
+		"without an engine deploy needs publish":    {"deploy", native, pass("test", "train", "publish"), ""},
+		"without an engine and a published version": {"deploy", native, pass("test", "train"), "publish has no verdict in this run"},
+		"a stage that was not to run did not pass": {"image", engine, append(pass("test", "train"),
+			verdict.Stage{Name: "publish", Verdict: verdict.NotRun, Code: "POLICY"}), "publish did not pass (POLICY)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			permit, refused := policy.NewGate(config.Default(), tc.request).Ask(policy.Action{Stage: tc.stage}, tc.done)
@@ -256,7 +267,8 @@ func TestWhatPassedWithoutAGateIsNotPublished(t *testing.T) {
 	done := []verdict.Stage{{Name: "test", Verdict: verdict.Pass}, {Name: "train", Verdict: verdict.Pass}}
 	done[1].Warn(verdict.CodeGatesNone, "train.gates is empty")
 	for environment, code := range map[string]string{config.Sandbox: "", config.Production: "GATES_NONE"} {
-		_, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: environment}).Ask(policy.Action{Stage: "publish"}, done)
+		_, refused := policy.NewGate(config.Default(), policy.Request{Ref: "main",
+			Environment: environment}).Ask(policy.Action{Stage: "publish"}, done)
 		if code == "" {
 			require.Nil(t, refused, environment)
 			continue
@@ -272,7 +284,8 @@ func TestTheGateByKindOfAction(t *testing.T) {
 	production := func(ref string) policy.Request {
 		return policy.Request{Ref: ref, Environment: config.Production, Runner: policy.Native}
 	}
-	change, recorded, read := policy.Action{Stage: "publish"}, policy.Action{Stage: "deploy", Recorded: true}, policy.Action{Stage: "publish", Reads: true}
+	change, recorded, read := policy.Action{Stage: "publish"}, policy.Action{Stage: "deploy", Recorded: true},
+		policy.Action{Stage: "publish", Reads: true}
 	for name, tc := range map[string]struct {
 		request policy.Request
 		action  policy.Action

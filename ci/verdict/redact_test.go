@@ -89,12 +89,14 @@ func TestAMaskedXMLFileCanStillBeRead(t *testing.T) {
 <testsuites><testsuite name="pytest" tests="1"><testcase classname="tests.test_a" name='test_b' time="0.1"><failure message="failure &lt;is&gt; 1.0">c4n4ry88 testcase failure</failure>` +
 		`<system-out><![CDATA[name is <testcase> line-rate]]></system-out></testcase><!-- testcase --></testsuite></testsuites>`
 	const cobertura = `<coverage line-rate="0.9"><packages><package name="line-rate"><classes><class filename="app/line-rate.py" line-rate="1"/></classes></package></packages></coverage>`
-	for _, secret := range []string{"testcase", "testsuite", "name", "failure", "line-rate", "encoding", "version", "1.0\" encoding=", "c4n4ry88", "message", "system-out", "class"} {
+	for _, secret := range []string{"testcase", "testsuite", "name", "failure", "line-rate", "encoding", "version",
+		"1.0\" encoding=", "c4n4ry88", "message", "system-out", "class"} {
 		t.Run(secret, func(t *testing.T) {
 			dir := t.TempDir()
 			run := failedRun()
 			run.Redact = verdict.Redact(secret)
-			run.Stages[0].Files = []verdict.ReportFile{{Path: "test/junit.xml", Content: []byte(junit)}, {Path: "test/coverage.xml", Content: []byte(cobertura)}, {Path: "test/odd.xml", Content: []byte("<a x " + secret + " <!-- " + secret)}}
+			run.Stages[0].Files = []verdict.ReportFile{{Path: "test/junit.xml", Content: []byte(junit)}, {Path: "test/coverage.xml",
+				Content: []byte(cobertura)}, {Path: "test/odd.xml", Content: []byte("<a x " + secret + " <!-- " + secret)}}
 			require.NoError(t, verdict.WriteReport(dir, run))
 			for name, before := range map[string]string{"junit.xml": junit, "coverage.xml": cobertura} {
 				content, err := os.ReadFile(filepath.Join(dir, "test", name))

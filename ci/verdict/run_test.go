@@ -139,7 +139,8 @@ func TestRequires(t *testing.T) {
 	assert.Equal(t, []string{"image"}, verdict.Requires(verdict.Deploy))
 	assert.Empty(t, verdict.Requires(verdict.Test))
 	assert.Empty(t, verdict.Requires("polish"))
-	for name, effect := range map[string]bool{verdict.Test: false, verdict.Train: false, verdict.Publish: true, verdict.Image: true, verdict.Deploy: true, "polish": false} {
+	for name, effect := range map[string]bool{verdict.Test: false, verdict.Train: false, verdict.Publish: true,
+		verdict.Image: true, verdict.Deploy: true, "polish": false} {
 		assert.Equal(t, effect, verdict.Effectful(name), name)
 	}
 }

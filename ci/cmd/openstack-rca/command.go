@@ -42,12 +42,14 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
 	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
-	flags.StringVar(&in.opts.Ref, "ref", "", "branch, tag or pull request; decides which stages run. main in the sandbox when empty, demanded elsewhere")
+	flags.StringVar(&in.opts.Ref, "ref", "",
+		"branch, tag or pull request; decides which stages run. main in the sandbox when empty, demanded elsewhere")
 	flags.StringArrayVar(&in.opts.ReleaseBranches, "release-branch", []string{policy.ReleaseBranch},
 		"branch, or pattern such as release/*, that may publish, push images and deploy; may be repeated")
 	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
 	flags.StringVar(&in.opts.Platform, "platform", "", "platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
-	flags.StringVar(&in.opts.Event, "event", "", "what the CI system runs for: push, pull_request; a pull request never publishes, nor does an event that is not known")
+	flags.StringVar(&in.opts.Event, "event", "",
+		"what the CI system runs for: push, pull_request; a pull request never publishes, nor does an event that is not known")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 
 	training := func(command *cobra.Command) *cobra.Command {
@@ -80,7 +82,8 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		test,
 		python(training(&cobra.Command{Use: "train", Short: "Train the model and hold it against the model gates", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train) }})),
-		python(training(&cobra.Command{Use: "publish", Short: "Run the tests, train the model, hold both against their gates and publish the model; the same content again writes nothing", Args: cobra.NoArgs,
+		python(training(&cobra.Command{Use: "publish", Args: cobra.NoArgs,
+			Short: "Run the tests, train the model, hold both against their gates and publish the model; the same content again writes nothing",
 			RunE: func(c *cobra.Command, _ []string) error {
 				return in.run(c.Context(), verdict.Test, verdict.Train, verdict.Publish)
 			}})),

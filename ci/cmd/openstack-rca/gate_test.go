@@ -31,8 +31,10 @@ var commands = map[string]struct {
 	reach reach
 	args  []string
 }{
-	"pipeline": {changes, nil}, "publish": {changes, nil}, "promote": {changes, nil}, "rollback-model": {changes, nil}, "clean-claims": {changes, nil},
-	"deploy": {changes, []string{"--image", image}}, "rollback": {changes, nil}, "approve": {changes, nil}, "reject": {changes, nil}, "wait": {changes, nil},
+	"pipeline": {changes, nil}, "publish": {changes, nil}, "promote": {changes, nil}, "rollback-model": {changes, nil},
+	"clean-claims": {changes, nil},
+	"deploy":       {changes, []string{"--image", image}}, "rollback": {changes, nil}, "approve": {changes, nil}, "reject": {changes,
+		nil}, "wait": {changes, nil},
 	"prune": {changes, []string{"--keep", "1"}}, "destroy": {changes, []string{"--confirm", "openstack-rca-service-staging"}},
 	"train": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
 	"test": {nowhere, nil},
@@ -50,7 +52,8 @@ func TestEveryCommandPassesTheGate(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
 		action := r.Header.Get("X-Amz-Target")
-		read := r.Method == http.MethodGet || r.Method == http.MethodHead || strings.Contains(action, ".Describe") || strings.Contains(action, ".List") ||
+		read := r.Method == http.MethodGet || r.Method == http.MethodHead || strings.Contains(action,
+			".Describe") || strings.Contains(action, ".List") ||
 			strings.Contains(string(body), "Action=GetCallerIdentity") || strings.Contains(r.URL.Path, "/search")
 		if !read {
 			written.Add(1)
@@ -59,8 +62,10 @@ func TestEveryCommandPassesTheGate(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	for name, value := range map[string]string{
-		"MLFLOW_TRACKING_URI": server.URL, "MLFLOW_TRACKING_TOKEN": "a-token-of-mlflow", "MLFLOW_ARTIFACT_ROOT": "s3://bucket/x", "MLFLOW_S3_ENDPOINT_URL": server.URL,
-		"AWS_ACCESS_KEY_ID": "test-access-key", "AWS_SECRET_ACCESS_KEY": "test-secret-key", "AWS_ENDPOINT_URL": server.URL, "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_WEB_IDENTITY_TOKEN": "",
+		"MLFLOW_TRACKING_URI": server.URL, "MLFLOW_TRACKING_TOKEN": "a-token-of-mlflow", "MLFLOW_ARTIFACT_ROOT": "s3://bucket/x",
+		"MLFLOW_S3_ENDPOINT_URL": server.URL,
+		"AWS_ACCESS_KEY_ID":      "test-access-key", "AWS_SECRET_ACCESS_KEY": "test-secret-key", "AWS_ENDPOINT_URL": server.URL,
+		"AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_WEB_IDENTITY_TOKEN": "",
 	} {
 		t.Setenv(name, value)
 	}
@@ -85,7 +90,8 @@ func TestEveryCommandPassesTheGate(t *testing.T) {
 				written.Store(0)
 				return call(t, slices.Concat([]string{name, "--source", source, "--environment", "staging"}, c.args, as)...)
 			}
-			for _, untrusted := range [][]string{{"--ref", "refs/pull/7/merge"}, {"--ref", "main", "--event", "pull_request"}, {"--ref", "main", "--event", "workflow_run"}, {}} {
+			for _, untrusted := range [][]string{{"--ref", "refs/pull/7/merge"}, {"--ref", "main", "--event", "pull_request"}, {"--ref",
+				"main", "--event", "workflow_run"}, {}} {
 				got := run(untrusted...)
 				assert.Zero(t, asked.Load(), "%v: %s", untrusted, got.stdout)
 				if c.reach == changes {

@@ -114,7 +114,8 @@ func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	source := project(t)
-	for _, command := range []string{"pipeline", "test", "train", "publish", "models", "promote", "rollback-model", "clean-claims", "deploy", "status", "destroy"} {
+	for _, command := range []string{"pipeline", "test", "train", "publish", "models", "promote", "rollback-model", "clean-claims",
+		"deploy", "status", "destroy"} {
 		got := call(t, command, "--source", source, "--report", file)
 		assert.Equal(t, 1, got.exit, command)
 		assert.Contains(t, got.stdout, "FAIL preflight REPORT_UNWRITABLE", command)

@@ -19,7 +19,8 @@ func TestTheRolloutsCommandsSayWhatIsMissing(t *testing.T) {
 		got = call(t, command, "--source", source)
 		assert.Contains(t, got.stdout, "NO_SANDBOX", command)
 	}
-	got := call(t, "deploy", "--source", source, "--environment", "staging", "--ref", "main", "--image", "repo@sha256:"+strings.Repeat("a", 64), "--in-flight", "dance")
+	got := call(t, "deploy", "--source", source, "--environment", "staging", "--ref", "main", "--image",
+		"repo@sha256:"+strings.Repeat("a", 64), "--in-flight", "dance")
 	assert.Equal(t, 1, got.exit)
 	assert.Contains(t, got.stdout, "BAD_ARGUMENT")
 	t.Setenv("AWS_WEB_IDENTITY_TOKEN", "header.payload.signature")
