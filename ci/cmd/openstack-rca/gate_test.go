@@ -69,7 +69,7 @@ func TestEveryCommandPassesTheGate(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	source := settled(t)
+	source, cache := settled(t), t.TempDir()
 	root := newCommand(nil, nil)
 	var names []string
 	for _, command := range root.Commands() {
@@ -88,7 +88,7 @@ func TestEveryCommandPassesTheGate(t *testing.T) {
 			run := func(as ...string) said {
 				asked.Store(0)
 				written.Store(0)
-				return call(t, slices.Concat([]string{name, "--source", source, "--environment", "staging"}, c.args, as)...)
+				return callIn(t, cache, slices.Concat([]string{name, "--source", source, "--environment", "staging"}, c.args, as)...)
 			}
 			for _, untrusted := range [][]string{{"--ref", "refs/pull/7/merge"}, {"--ref", "main", "--event", "pull_request"}, {"--ref",
 				"main", "--event", "workflow_run"}, {}} {

@@ -21,7 +21,13 @@ type said struct {
 // call runs a command line in a cache of its own.
 func call(t *testing.T, args ...string) said {
 	t.Helper()
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	return callIn(t, t.TempDir(), args...)
+}
+
+// callIn runs a command line with the given directory for its cache.
+func callIn(t *testing.T, cache string, args ...string) said {
+	t.Helper()
+	t.Setenv("XDG_CACHE_HOME", cache)
 	var files [2]*os.File
 	for i := range files {
 		file, err := os.CreateTemp(t.TempDir(), "out")
