@@ -38,7 +38,9 @@ const seven = `{"model_version":{"name":"m","version":"7","run_id":"r7"}}`
 // trained runs the train stage alone; no step of it can run.
 func trained(t *testing.T, opts Options) verdict.Stage {
 	t.Helper()
-	b, _ := backend(t, source(nil))
+	b, r := backend(t, source(nil))
+	// Without an engine the code of a pull request does not run beside credentials at all.
+	r.As("engine")
 	opts.Stages = []string{verdict.Train}
 	outcome := Run(t.Context(), b, opts)
 	require.Len(t, outcome.Run.Stages, 1)

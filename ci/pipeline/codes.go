@@ -41,6 +41,13 @@ var (
 	}
 )
 
+// CodeUntrusted refuses to run a stranger's code where credentials are in its reach.
+var CodeUntrusted = verdict.Code{
+	Name: "UNTRUSTED_SOURCE", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,
+	Meaning: "without an engine, the code of a pull request would run as the user who holds the credentials of the call",
+	Remedy:  "leave the credentials out of this job, tests and training need none; or run it on a Dagger engine, where they are out of reach",
+}
+
 // CodeUnseen refuses to publish a model that nothing looked into.
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
@@ -73,6 +80,6 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeReportUnwritable, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython,
-		CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
+		CodeUntrusted, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
 	}
 }

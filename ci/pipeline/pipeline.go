@@ -115,6 +115,9 @@ type Outcome struct {
 // Run runs the pipeline. It always returns an outcome with a complete, judged run.
 func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 	s := prepare(ctx, backend, opts)
+	if problem := s.opts.besideCredentials(ctx, backend.Runner); problem != nil && s.run.Preflight == nil {
+		s.run.Refuse(problem)
+	}
 	s.walk(ctx, stages())
 	return s.finish()
 }

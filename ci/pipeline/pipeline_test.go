@@ -89,6 +89,51 @@ func TestASourceThatCannotBeOneIsRefused(t *testing.T) {
 	}
 }
 
+func TestAPullRequestDoesNotRunBesideCredentials(t *testing.T) {
+	key := fake.Secret("AWS_SECRET_ACCESS_KEY", "correct-horse")
+	keep := func(o *Options, secret runner.Secret) {
+		o.Secrets = &Secrets{}
+		o.Secrets.Keep(secret)
+	}
+	request := func(change func(*Options)) Options {
+		opts := Options{Ref: "main", Event: "pull_request", Stages: []string{verdict.Test}}
+		change(&opts)
+		return opts
+	}
+	for sentence, c := range map[string]struct {
+		runner string
+		opts   Options
+		cause  string
+	}{
+		"with keys":                       {"native", request(func(o *Options) { o.Target.AccessKey, o.Target.SecretKey = key, key }), "AWS_SECRET_ACCESS_KEY"},
+		"with a token":                    {"native", request(func(o *Options) { keep(o, fake.Secret("MLFLOW_TRACKING_TOKEN", "x")) }), "MLFLOW_TRACKING_TOKEN"},
+		"with a web identity":             {"native", request(func(o *Options) { o.Rollout.WebIdentity = key }), "AWS_SECRET_ACCESS_KEY"},
+		"with a profile":                  {"native", request(func(o *Options) { o.Rollout.Profile = "staging" }), "the AWS profile staging"},
+		"with the default credentials":    {"native", request(func(o *Options) { o.Rollout.DefaultCredentials = true }), "the default credentials of AWS"},
+		"of another event":                {"native", request(func(o *Options) { o.Event = "merge_request_event"; keep(o, key) }), "AWS_SECRET_ACCESS_KEY"},
+		"told by its ref":                 {"native", request(func(o *Options) { o.Event, o.Ref = "", "refs/pull/7/merge"; keep(o, key) }), "AWS_SECRET_ACCESS_KEY"},
+		"of an event that is not known":   {"native", request(func(o *Options) { o.Event = "somebody_did_something"; keep(o, key) }), "AWS_SECRET_ACCESS_KEY"},
+		"with a secret that is empty":     {"native", request(func(o *Options) { keep(o, fake.Secret("EMPTY", "")) }), ""},
+		"without any":                     {"native", request(func(*Options) {}), ""},
+		"a push may have them":            {"native", request(func(o *Options) { o.Event = "push"; keep(o, key) }), ""},
+		"on an engine they are elsewhere": {"engine", request(func(o *Options) { keep(o, key) }), ""},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			b, r := backend(t, source(nil))
+			r.As(c.runner)
+			run := Run(t.Context(), b, c.opts).Run
+			failures := strings.Join(run.Failures(), "\n")
+			if c.cause == "" {
+				assert.NotContains(t, failures, "UNTRUSTED_SOURCE")
+				return
+			}
+			assert.Equal(t, verdict.CouldNotRun, run.Verdict)
+			assert.Contains(t, failures, "FAIL preflight UNTRUSTED_SOURCE: the code of a pull request, or of an event that is not known, would run beside "+c.cause)
+			assert.Empty(t, r.Steps())
+		})
+	}
+}
+
 // talkative is a runner with warnings that shows live output.
 type talkative struct {
 	*fake.Runner

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -35,18 +36,20 @@ func (s *Secrets) list() []runner.Secret {
 	return append([]runner.Secret(nil), s.all...)
 }
 
+// secrets are all that the run was given. Those of Target and Rollout are included for callers
+// that keep no Secrets.
+func (o Options) secrets() []runner.Secret {
+	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity)
+	return slices.DeleteFunc(all, func(secret runner.Secret) bool { return secret == nil })
+}
+
 // redactor hides the values of every secret that the run was given, in each form in which
 // programs print them. unmasked are the names of those that are too short for that. One that
 // cannot be read is no danger: no stage can read it either.
-//
-// The secrets of Target and Rollout are included for callers that keep no Secrets.
 func (o Options) redactor(ctx context.Context) (redact func(string) string, unmasked []string) {
 	var values []string
 	seen := map[string]bool{}
-	for _, secret := range append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity) {
-		if secret == nil {
-			continue
-		}
+	for _, secret := range o.secrets() {
 		value, err := secret.Plaintext(ctx)
 		if err != nil || seen[value] {
 			continue
