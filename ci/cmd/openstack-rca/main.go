@@ -15,6 +15,9 @@ import (
 )
 
 func main() {
+	if err := hideEnvironment(); err != nil {
+		fmt.Fprintf(os.Stderr, "openstack-rca: the steps of this run can read its environment: %v\n", err)
+	}
 	ctx, stop := interruptible(context.Background())
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -39,6 +39,7 @@ DRAIN_SECONDS = 2.0
 MASK = b"***"
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
@@ -434,6 +435,8 @@ def run(spec: Spec) -> dict[str, Any]:
         # A signal has to do nothing but wake the loop in watch.
         signal.signal(number, lambda *_: None)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    # Other processes of this user, but for those of root, do not get to see the secrets here.
+    prctl(PR_SET_DUMPABLE, 0)
     try:
         command = Command(spec)
     except OSError as error:

@@ -154,6 +154,13 @@ func candidates(version string) []string {
 	return append(list, "python3")
 }
 
+// versionVariables are those that tell a shim which version it stands for, and where.
+func versionVariables() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool {
+		return !strings.HasPrefix(pair, "PYENV_") && !strings.HasPrefix(pair, "ASDF_") && !strings.HasPrefix(pair, "MISE_")
+	})
+}
+
 // probe asks an interpreter what it is.
 func probe(ctx context.Context, command string) (*interpreter, error) {
 	path, err := exec.LookPath(command)
@@ -164,6 +171,7 @@ func probe(ctx context.Context, command string) (*interpreter, error) {
 	defer cancel()
 	// An interpreter in a virtual environment is no base for another: its packages are not ours.
 	cmd := exec.CommandContext(ctx, path, "-I", "-c", `import json, sys; json.dump([getattr(sys, "_base_executable", sys.executable), *sys.version_info[:3]], sys.stdout)`)
+	cmd.Env = append(versionVariables(), "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

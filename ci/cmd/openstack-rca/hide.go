@@ -1,0 +1,109 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// handedOver is the variable with the descriptor that the environment is read from.
+	handedOver = "OPENSTACK_RCA_ENVIRONMENT_FD"
+	// pipeHolds is what every pipe holds before anybody reads from it (16 pages of 4 KiB).
+	pipeHolds = 64 << 10
+)
+
+// hideEnvironment keeps the steps of a run, which are processes of the same user, from
+// reading the variables of this process where the system shows them to that user: it starts
+// the program over with nothing in that place, and hands them over in a pipe. They are in
+// this process's environment afterwards as before. On Linux, other processes of the user
+// cannot look into its memory and descriptors either; those of root can.
+//
+// An error means that the variables can be read by steps; all else works.
+func hideEnvironment() error {
+	if fd := os.Getenv(handedOver); fd != "" {
+		protectMemory()
+		return takeOver(fd)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	hidden, shown := split(os.Environ())
+	if len(hidden) == 0 {
+		protectMemory()
+		return nil
+	}
+	content, err := json.Marshal(hidden)
+	if err != nil {
+		return fmt.Errorf("hand the environment over: %w", err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("hand the environment over: %w", err)
+	}
+	// The system may give a user with very many pipes smaller ones.
+	if err = w.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
+		_, err = w.Write(content)
+	}
+	if err = errors.Join(err, w.Close()); err == nil {
+		var fd int
+		// A copy that stays open in the next program.
+		if fd, err = syscall.Dup(int(r.Fd())); err == nil {
+			err = syscall.Exec(program, os.Args, append(shown, handedOver+"="+strconv.Itoa(fd)))
+			err = errors.Join(err, syscall.Close(fd))
+		}
+	}
+	return fmt.Errorf("start over with a hidden environment: %w", errors.Join(err, r.Close()))
+}
+
+// split divides variables into those that a pipe takes and those that stay where they are:
+// what Go reads before any program does, and the longest, if there are too many.
+func split(environ []string) (hidden, shown []string) {
+	sorted := slices.SortedStableFunc(slices.Values(environ), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	size := len("[]")
+	for _, pair := range sorted {
+		// No byte of a string takes more than six in JSON.
+		quoted, err := json.Marshal(pair)
+		size += len(quoted) + 1
+		if strings.HasPrefix(pair, "GO") || err != nil || size > pipeHolds {
+			shown = append(shown, pair)
+		} else {
+			hidden = append(hidden, pair)
+		}
+	}
+	return hidden, shown
+}
+
+// takeOver puts the variables that were handed over into the environment.
+func takeOver(descriptor string) error {
+	if err := os.Unsetenv(handedOver); err != nil {
+		return err
+	}
+	fd, err := strconv.Atoi(descriptor)
+	if err != nil || fd < 3 {
+		return fmt.Errorf("take the environment over: %s is no descriptor of ours: %q", handedOver, descriptor)
+	}
+	file := os.NewFile(uintptr(fd), "environment")
+	content, err := io.ReadAll(io.LimitReader(file, pipeHolds))
+	var pairs []string
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = json.Unmarshal(content, &pairs)
+	}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		err = errors.Join(err, os.Setenv(name, value))
+	}
+	if err != nil {
+		return fmt.Errorf("take the environment over: %w", err)
+	}
+	return nil
+}

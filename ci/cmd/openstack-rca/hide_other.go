@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// protectMemory does nothing where there is no such protection.
+func protectMemory() {}
