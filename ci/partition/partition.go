@@ -66,6 +66,16 @@ func ID(region string) string {
 	return "aws"
 }
 
+// Endpoint is the address of a service's API in a region, such as sts or s3; empty for what is
+// no region.
+func Endpoint(service, region string) string {
+	p, known := Of(region)
+	if !known {
+		return ""
+	}
+	return "https://" + service + "." + region + "." + p.DNSSuffix
+}
+
 // consoles are the addresses of the AWS Management Console, which the SDK does not know.
 // Sources: "Getting started" in the user guides of AWS in China, AWS GovCloud (US) and the
 // AWS European Sovereign Cloud. The isolated partitions document none in public.

@@ -90,3 +90,9 @@ func TestTheConsoleOfARegion(t *testing.T) {
 	assert.Equal(t, "https://cn-north-1.console.amazonaws.cn", Console("cn-north-1"))
 	assert.Empty(t, Console("us-iso-east-1"), "nothing is guessed")
 }
+
+func TestTheEndpointOfAService(t *testing.T) {
+	assert.Equal(t, "https://sts.eusc-de-east-1.amazonaws.eu", Endpoint("sts", "eusc-de-east-1"))
+	assert.Equal(t, "https://sts.ap-south-1.amazonaws.com", Endpoint("sts", "ap-south-1"))
+	assert.Empty(t, Endpoint("sts", "mars-1"))
+}

@@ -36,7 +36,7 @@ func stages() []stage {
 		{name: verdict.Train, run: (*state).train},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
 		{name: verdict.Image, run: (*state).image, begin: (*state).warmUp, rehearses: true},
-		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout},
+		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
 	}
 }
 

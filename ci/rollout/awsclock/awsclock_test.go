@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -84,4 +85,25 @@ func TestSmallDifferencesAreNone(t *testing.T) {
 	c.At(real.Now().Add(7 * time.Second))
 	assert.Equal(t, "this machine's clock is 7s behind", c.Wrong())
 	assert.Equal(t, "this machine's clock is 1m1s ahead", awsclock.Words(-61*time.Second))
+}
+
+func TestAServerIsAskedForTheTime(t *testing.T) {
+	by := -90 * time.Second
+	header := func() string { return time.Now().Add(by).UTC().Format(http.TimeFormat) }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", header())
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	ahead, err := awsclock.Ask(context.Background(), server.URL)
+	assert.NoError(t, err)
+	assert.InDelta(t, by.Seconds(), ahead.Seconds(), 60, "however busy the machine is")
+	assert.Contains(t, awsclock.Words(ahead), "ahead")
+	header = func() string { return "soon" }
+	_, err = awsclock.Ask(context.Background(), server.URL)
+	assert.ErrorContains(t, err, "has no time")
+	_, err = awsclock.Ask(context.Background(), "http://127.0.0.1:1")
+	assert.ErrorContains(t, err, "ask 127.0.0.1:1 for the time")
+	_, err = awsclock.Ask(context.Background(), ":no address")
+	assert.Error(t, err)
 }
