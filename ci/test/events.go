@@ -216,6 +216,9 @@ func readEvents(r io.Reader) (*events, error) {
 		case "left_out":
 			e.left = &leftOut{deselected: event.Deselected, removed: event.Removed, examples: event.Examples, ignored: event.Ignored}
 		case "error":
+			if e.fault != nil {
+				break // a worker's end brings others about
+			}
 			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096), line: event.Line}
 		case "collected":
 			e.collected = event.Tests

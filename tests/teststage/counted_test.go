@@ -189,3 +189,46 @@ func TestTestsThatTheProjectLeavesOutAreTold(t *testing.T) {
 	assert.Equal(t, "TOO_FEW_TESTS", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "there are 1 tests, at least 2 are demanded: 1 test is deselected")
 }
+
+// What ends the process while pytest loads a file is named, also where a library or a worker did it.
+func TestTheLineThatEndsTheProcessIsNamed(t *testing.T) {
+	cli := project{"svc/cli.py": "import argparse\n\np = argparse.ArgumentParser()\np.add_argument('x')\np.parse_args([])\n", "tests/test_cli.py": "import svc.cli\n\ndef test_a(): pass\n"}
+	for name, c := range map[string]struct {
+		files  project
+		adjust func(*test.Input)
+		says   string
+	}{
+		"a module that a test imports": {cli, nil, "line 5 of svc/cli.py ended the process (2) while pytest loaded tests/test_cli.py"},
+		"the same in workers":          {cli, func(in *test.Input) { in.Workers = "2" }, "line 5 of svc/cli.py ended the process (2)"},
+		"a test file":                  {project{"tests/test_x.py": "import sys\nsys.exit()\n"}, nil, "line 2 of tests/test_x.py ended the process"},
+		"a conftest.py, with success":  {project{"conftest.py": "raise SystemExit(0)\n"}, nil, "line 1 of conftest.py ended the process (0)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, store().with(c.files), func(_ runner.Runner, in *test.Input) {
+				if c.adjust != nil {
+					c.adjust(in)
+				}
+			})
+			assert.Equal(t, "PYTEST_EXITED", r.Stage.Code)
+			assert.Contains(t, r.Stage.Cause, c.says)
+		})
+	}
+}
+
+// A report that is written again after the run, by a handler of the process, is found.
+func TestAReportThatIsWrittenAgainIsFound(t *testing.T) {
+	again := func(name, content string) project {
+		return project{"conftest.py": "import atexit, os\nR = os.getcwd()\n\ndef go():\n    open(os.path.join(R, '.report', '" + name + "'), 'w').write('''" + content + "''')\n\natexit.register(go)\n"}
+	}
+	for name, content := range map[string]string{
+		"junit.xml":    `<testsuites><testsuite name="pytest" tests="1"><testcase classname="tests.test_util" name="test_double" file="tests/test_util.py"/></testsuite></testsuites>`,
+		"events.jsonl": `{"event":"session"}`,
+		"coverage.xml": `<coverage><packages><package name="svc"><classes><class filename="svc/util.py"><lines><line number="1" hits="1"/></lines></class></classes></package></packages></coverage>`,
+	} {
+		r := run(t, store().with(again(name, content)), nil)
+		assert.Equal(t, "REPORT_DISAGREES", r.Stage.Code, name)
+		assert.Contains(t, r.Stage.Cause, name+" was changed after the run ended")
+	}
+	r := run(t, store().with(project{"pytest.py": "print('1 passed')\n"}), nil)
+	assert.NotEqual(t, verdict.Pass, r.Stage.Verdict, "a file of that name is no pytest")
+}

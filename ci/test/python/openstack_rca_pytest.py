@@ -162,12 +162,15 @@ class Events:
 
     def error(self, error: BaseException) -> None:
         """Write down an exception with the project's line that raised it."""
-        kind, text = type(error).__name__, str(error)[-4000:]
+        kind, text = type(error).__name__, str(error)
         file, line = origin(error)
-        # A worker of xdist sends its traceback as text.
-        if sent := SENT.findall(text):
-            file, line, kind = relative(Path(sent[-1][0])), int(sent[-1][1]), sent[-1][2]
-            text = text.strip().splitlines()[-1]
+        if "Traceback (most recent call last)" in text and (sent := RAISED.findall(text)):
+            # A worker of xdist sends its traceback as text.
+            kind, text = sent[-1]
+            file, line = ("", 0)
+            for name, number in FRAME.findall(str(error)):
+                if is_own(relative(Path(name))):
+                    file, line = relative(Path(name)), int(number)
         self.write("error", type=kind, text=text[-1000:], file=file, line=line)
 
     @pytest.hookimpl(trylast=True)
@@ -176,7 +179,8 @@ class Events:
         self.write("end", status=int(exitstatus))
 
 
-SENT = re.compile(r"^(?:\[gw\d+\] )?(\S[^\n:]*\.py):(\d+): (\w+)$", re.MULTILINE)
+FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+), in ', re.MULTILINE)
+RAISED = re.compile(r"^ *(\w*(?:Exit|Error|Exception|Interrupt)): ?(.*)$", re.MULTILINE)
 
 
 def is_subtest(report: pytest.TestReport) -> bool:
@@ -190,13 +194,18 @@ def relative(path: Path) -> str:
     return path.relative_to(DIRECTORY).as_posix() if path.is_relative_to(DIRECTORY) else str(path)
 
 
+def is_own(name: str) -> bool:
+    """Tell whether a file is one of the project's."""
+    return not name.startswith(("/", "<")) and "site-packages" not in name
+
+
 def origin(error: BaseException) -> tuple[str, int]:
     """Find the innermost line of the project that led to an exception."""
     found = ("", 0)
     trace = error.__traceback__
     while trace is not None:
         name = relative(Path(trace.tb_frame.f_code.co_filename))
-        if not name.startswith("/") and "site-packages" not in name and not name.startswith("<"):
+        if is_own(name):
             found = (name, trace.tb_lineno)
         trace = trace.tb_next
     return found
