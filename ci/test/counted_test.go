@@ -84,7 +84,7 @@ func TestCoverageThatTheProjectNarrows(t *testing.T) {
 		"omit": {`{"settings":[".coveragerc"],"unmeasured":{"app/a.py":{"lines":64,"why":"run:omit"}}}`, nil, "", []string{"COVERAGE_NARROWED"},
 			"not in the report: app/a.py (64 lines) (omit); coverage.py's settings are in .coveragerc"},
 		"include":         {`{"unmeasured":{"app/a.py":{"lines":1,"why":"report:include"}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "app/a.py (1 line) (include)"},
-		"never imported":  {`{"unmeasured":{"scripts/x.py":{"lines":2,"why":""}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "does not look into folders without __init__.py"},
+		"never imported":  {`{"settings":["setup.cfg"],"unmeasured":{"scripts/x.py":{"lines":2,"why":""}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "does not look into folders without __init__.py"},
 		"cannot be read":  {`{"unmeasured":{"app/b.py":{"lines":0,"why":"it cannot be parsed"}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "app/b.py (it cannot be parsed)"},
 		"lines":           {`{"excluded":{"app/a.py":{"lines":500,"branches":2},"app/b.py":{"lines":1}}}`, nil, "", []string{"COVERAGE_NARROWED"}, "501 lines of 2 files excluded by comments or settings; 2 branching lines count as taken"},
 		"lines of tests":  {`{"excluded":{"tests/test_inference.py":{"lines":5}},"unmeasured":{"tests/a.py":{"lines":5}}}`, nil, "", []string{}, ""},
@@ -107,6 +107,7 @@ func TestCoverageThatTheProjectNarrows(t *testing.T) {
 			assert.Equal(t, c.warnings, codes(r.Stage.Warnings))
 			if c.says != "" {
 				assert.Contains(t, r.Stage.Warnings[0].Cause, c.says)
+				assert.Equal(t, name == "omit", strings.Contains(r.Stage.Warnings[0].Cause, "settings are in"), "only where settings are the cause")
 			}
 		})
 	}

@@ -93,7 +93,8 @@ func (s *session) judgeKeptOut() {
 		return
 	}
 	where := ""
-	if len(s.kept.Settings) > 0 {
+	delete(byWhy, settingWords[""])
+	if len(s.kept.Settings) > 0 && len(byWhy)+lines+branches > 0 {
 		where = "; coverage.py's settings are in " + strings.Join(s.kept.Settings[:min(len(s.kept.Settings), 5)], ", ")
 	}
 	s.result.Stage.Warn(CoverageNarrowed, "%s%s", strings.Join(parts, "; "), where)
