@@ -2,38 +2,46 @@ package assembly
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
+	"slices"
 
+	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// maxLock bounds a lock file.
-const maxLock = 16 << 20
-
-// servingEnvironment is what the image's requirements install: with hashes where the
-// files have them, as in the image itself.
-func servingEnvironment(ctx context.Context, request pipeline.ImageRequest) (runner.Environment, error) {
-	env := runner.Environment{Python: request.Config.Python}
-	files := request.Config.Image.Requirements
-	if len(files) == 0 {
-		return env, nil
+// servingEnvironment finds out what the application is served with, as the image would be,
+// and builds the project. The warnings go to the stage.
+func servingEnvironment(
+	ctx context.Context, r runner.Runner, request pipeline.ImageRequest, stage *verdict.Stage,
+) (*pyenv.Project, *pyenv.Built, *verdict.Problem) {
+	c := request.Config
+	wanted := pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python}
+	project, err := pyenv.Detect(ctx, request.Source, wanted)
+	var invalid *pyenv.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, nil, invalid.Problem(image.CodeRequirementsMissing)
 	}
-	env.Files = request.Source.Filter(files, nil)
-	command := []string{"uv", "pip", "install", "--quiet"}
-	for _, name := range files {
-		content, err := env.Files.Read(ctx, name, maxLock)
-		if err != nil {
-			return env, fmt.Errorf("image.requirements: %w", err)
-		}
-		if strings.Contains(string(content), "--hash=") {
-			command = append(command, "--require-hashes")
-		}
+	if err != nil {
+		return nil, nil, verdict.Problemf(CodeServeFailed, "%v", err)
 	}
-	for _, name := range files {
-		command = append(command, "-r", name)
+	if project.Kind == pyenv.None {
+		return nil, nil, verdict.Problemf(image.CodeRequirementsMissing, "none of %s is in the source", pyenv.LookedFor(verdict.Image))
 	}
-	env.Install = [][]string{command}
-	return env, nil
+	built, err := project.Build(ctx, r, request.Source, pyenv.BuildRequest{
+		Mode: pyenv.BuildMode(c.Test.Build), Exclude: c.Exclude, Vars: c.Image.Vars,
+	})
+	if err != nil {
+		return nil, nil, verdict.Problemf(CodeServeFailed, "%v", err)
+	}
+	if built.Failure != nil {
+		return nil, nil, verdict.Problemf(pyenv.For(verdict.Image, pyenv.BuildFailed), "%v", built.Failure)
+	}
+	for _, found := range slices.Concat(project.Findings, built.Findings) {
+		stage.Warn(found.Code, "%s", found.Cause)
+	}
+	stage.Add("installed from", project.Summary())
+	return project, built, nil
 }

@@ -18,20 +18,21 @@ import (
 func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageRequest) *pipeline.ImageResult {
 	result := &pipeline.ImageResult{Stage: verdict.Stage{Name: verdict.Image}}
 	stage, app := &result.Stage, request.Config.Image
-	env, err := servingEnvironment(ctx, request)
-	if err != nil {
-		stage.Judge(verdict.Problemf(CodeServeFailed, "%v", err))
+	project, built, problem := servingEnvironment(ctx, r, request, stage)
+	if problem != nil {
+		stage.Judge(problem)
 		return result
 	}
+	source := request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))
 	started := time.Now()
 	running, err := r.Start(ctx, runner.Service{
 		Name: "app",
-		Env:  env,
+		Env:  project.Environment(r, request.Source),
 		Inputs: []runner.Mount{
-			{Path: ".", Files: request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))},
+			{Path: ".", Files: built.Over(source)},
 			{Path: app.ModelDir, Files: request.Model.Files},
 		},
-		Args: app.Command, Vars: app.Vars, Port: app.Port, StartTimeout: time.Duration(app.StartBudget),
+		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port, StartTimeout: time.Duration(app.StartBudget),
 	})
 	if err != nil {
 		problem := runner.Problem(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
@@ -54,7 +55,7 @@ func TestTheApplicationIsStartedWithTheModelAndProbed(t *testing.T) {
 	assert.Empty(t, result.Digest, "a process is no image")
 
 	service := r.Services()[0]
-	assert.Equal(t, [][]string{{"uv", "pip", "install", "--quiet", "--require-hashes", "-r", "requirements/serve.lock"}}, service.Env.Install)
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "--require-hashes", "-r", "requirements/serve.lock"}}, service.Env.Install)
 	assert.Equal(t, 7051, service.Port)
 	names, err := service.Inputs[0].Files.List(t.Context())
 	require.NoError(t, err)
@@ -63,16 +64,27 @@ func TestTheApplicationIsStartedWithTheModelAndProbed(t *testing.T) {
 	assert.Equal(t, "models", service.Inputs[1].Path)
 }
 
-func TestRequirementsWithoutHashesAreInstalledToo(t *testing.T) {
-	env, err := servingEnvironment(t.Context(), request(map[string]string{"requirements/serve.lock": "six"}))
-	require.NoError(t, err)
-	assert.Equal(t, [][]string{{"uv", "pip", "install", "--quiet", "-r", "requirements/serve.lock"}}, env.Install)
+func TestServingIsInstalledFromWhatTheImageWouldBe(t *testing.T) {
+	install := func(files map[string]string, named ...string) [][]string {
+		t.Helper()
+		r, asked := fake.New(), request(files)
+		asked.Config.Image.Requirements = named
+		stage := &verdict.Stage{}
+		project, _, problem := servingEnvironment(t.Context(), r, asked, stage)
+		require.Nil(t, problem)
+		return project.Environment(r, asked.Source).Install
+	}
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "-r", "requirements/serve.lock"}},
+		install(map[string]string{"requirements/serve.lock": "six"}, "requirements/serve.lock"))
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "--require-hashes", "-r", "requirements/serve.lock"}}, install(locked),
+		"without image.requirements the usual files are looked for, as for an image")
+	assert.Equal(t, [][]string{{"uv", "pip", "install", "-r", "requirements.txt"}}, install(map[string]string{"requirements.txt": "six"}))
 
-	bare := request(nil)
+	bare := request(map[string]string{"serve.py": ""})
 	bare.Config.Image.Requirements = nil
-	env, err = servingEnvironment(t.Context(), bare)
-	require.NoError(t, err)
-	assert.Empty(t, env.Install)
+	_, _, problem := servingEnvironment(t.Context(), fake.New(), bare, &verdict.Stage{})
+	require.NotNil(t, problem)
+	assert.Contains(t, problem.Cause, "none of requirements/serve.lock")
 }
 
 func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
@@ -82,7 +94,7 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 		code  verdict.Code
 		cause string
 	}{
-		"no requirements": {map[string]string{}, nil, CodeServeFailed, "image.requirements: "},
+		"no requirements": {map[string]string{}, nil, image.CodeRequirementsMissing, "requirements/serve.lock is not in the source"},
 		"no environment": {locked, func(runner.Service) (*runner.Running, error) { return nil, errors.New("disk full") },
 			CodeServeFailed, "disk full"},
 		"a crash": {locked, func(runner.Service) (*runner.Running, error) {

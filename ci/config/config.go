@@ -30,6 +30,10 @@ type Config struct {
 	// Policy maps a branch glob to the stages that run for it; the longest glob that matches counts.
 	Policy map[string][]string `yaml:"policy" json:"policy"`
 
+	// PythonSet reports whether the file names a Python. Without it, the project's own
+	// requires-python or .python-version chooses one.
+	PythonSet bool `yaml:"-" json:"-"`
+
 	// Environment is the name of the environment whose overlay is applied: sandbox, staging, production.
 	Environment string `yaml:"-" json:"environment"`
 }
@@ -51,6 +55,9 @@ type Test struct {
 	// requirements file; those with hashes are installed with --require-hashes.
 	// When empty the stage looks for the usual files of a Python project.
 	Requirements []string `yaml:"requirements" json:"requirements"`
+	// Build says whether the project itself is built by its own backend, for all stages:
+	// auto, always or never.
+	Build string `yaml:"build" json:"build"`
 	// Inputs are the files the tests may see.
 	Inputs Selection `yaml:"inputs" json:"inputs"`
 	// Command is the test command; reports and coverage options are added to it.
@@ -178,6 +185,9 @@ type Gate struct {
 	Tolerance         *float64 `yaml:"tolerance" json:"tolerance"`
 	RelativeTolerance *float64 `yaml:"relative_tolerance" json:"relative_tolerance"`
 }
+
+// BuildModes are the values of test.build, the default first.
+var BuildModes = []string{"auto", "always", "never"}
 
 // Formats are the formats of a model file that train.allow_formats can name.
 var Formats = []string{"h5", "pickle"}

@@ -19,6 +19,7 @@ func Default() Config {
 			"node_modules", "report", "*.md", "docs/**", "Makefile", ".gitignore", ".gitattributes", ".editorconfig", "LICENSE*",
 		},
 		Test: Test{
+			Build:      BuildModes[0],
 			Command:    []string{"python", "-m", "pytest", "tests/", "-v"},
 			Timeout:    Duration(10 * time.Minute),
 			MaxSkipped: -1,
@@ -29,7 +30,7 @@ func Default() Config {
 			},
 			Coverage: Coverage{
 				Source:   []string{"."},
-				Omit:     []string{"tests/**", "**/test_*.py", "**/conftest.py"},
+				Omit:     []string{"tests/**", "**/test_*.py", "**/conftest.py", "setup.py"},
 				Total:    80,
 				Critical: Floor{Min: 95},
 				Model:    Floor{Min: 90},

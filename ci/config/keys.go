@@ -34,10 +34,11 @@ func enumOf(values []int) string {
 
 var keyDocs = []keyDoc{
 	{"name", "Name of the application: the first part of folder and resource names.", "S3 Organization", `"pattern": "^[a-z0-9][a-z0-9._-]{0,62}$"`},
-	{"python", "Python version of all environments: 3.10 to 3.14.", "Environment Variables", `"pattern": "^3\\.1[0-4]$", "minimum": 3.1, "maximum": 3.14`},
+	{"python", "Python version of all environments: 3.10 to 3.14. Without it, `.python-version` or `requires-python` of the source chooses, and 3.10 where neither does.", "Environment Variables", `"pattern": "^3\\.1[0-4]$", "minimum": 3.1, "maximum": 3.14`},
 	{"exclude", "Globs of files that no stage sees: a change of them runs nothing again.", "", relativePath},
 
 	{"test.requirements", "Requirements files of the test environment; those with hashes are installed with `--require-hashes`. With none, the usual files of a Python project are looked for.", "", relativePath},
+	{"test.build", "Whether the project itself is built by its own backend, which makes version files, compiled modules, metadata and commands: `auto` builds a package and warns when that fails, `always` fails then, `never` takes the plain source. Training and serving use the same build.", "", `"enum": ["auto", "always", "never"]`},
 	{"test.inputs.include", "Globs of the files the tests may see; everything when empty.", "", relativePath},
 	{"test.inputs.exclude", "Globs of exceptions.", "", relativePath},
 	{"test.command", "Test command; options for reports and coverage are added to it.", "Unit Tests", ""},

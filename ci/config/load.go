@@ -74,6 +74,7 @@ func Load(content []byte, environment string) (Config, error) {
 		}
 		if name == environment {
 			chosen = merged
+			_, chosen.PythonSet = places["python"]
 		}
 	}
 	if len(doc.problems) > 0 {
@@ -98,6 +99,9 @@ func canonical(v reflect.Value) any {
 		fields := map[string]any{}
 		for i := range v.NumField() {
 			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			fields[name] = canonical(v.Field(i))
 		}
 		return fields

@@ -20,6 +20,7 @@ name: my-app
 python: 3.12
 exclude: [docs]
 test:
+  build: never
   requirements: [requirements/test.lock]
   inputs: {include: ["src/**"], exclude: ["src/**/*.md"]}
   command: [pytest]
@@ -157,6 +158,7 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestDefaultsAreTheDocuments(t *testing.T) {
 	c := Default()
 	assert.Equal(t, "3.10", c.Python)
+	assert.False(t, c.PythonSet)
 	assert.Equal(t, []string{"python", "-m", "pytest", "tests/", "-v"}, c.Test.Command)
 	assert.Equal(t, []float64{80, 95, 90}, []float64{c.Test.Coverage.Total, c.Test.Coverage.Critical.Min, c.Test.Coverage.Model.Min})
 	assert.Equal(t, "openstack_rca_system_staging", c.Train.Experiment)
@@ -174,6 +176,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	c, err := Load([]byte(everyKey), "")
 	require.NoError(t, err)
 	assert.Equal(t, "3.12", c.Python)
+	assert.True(t, c.PythonSet)
 	assert.Equal(t, map[string]string{"MODE": "test", "WORKERS": "2", "DEBUG": "true"}, c.Test.Vars)
 	assert.Equal(t, 90*time.Minute, c.Test.Timeout.Std())
 	assert.Equal(t, 85.5, c.Test.Coverage.Total)
@@ -303,6 +306,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a negative time":                      {"test: {timeout: -5m}", "-5m is not within 1s..24h"},
 		"a time of nothing":                    {"train: {timeout: 0s}", "0s is not within"},
 		"a name with capitals":                 {"name: My App", `"My App" is not a name`},
+		"an impossible build":                  {"test:\n  build: sometimes", `"sometimes" is not one of auto, always, never`},
 		"an old Python":                        {`python: "3.9"`, `"3.9" is not one of 3.10`},
 		"Python 3.1":                           {`python: "3.1"`, "is not 3.10"},
 		"an empty command":                     {"test: {command: []}", "test.command: an empty command"},

@@ -107,6 +107,9 @@ func (v *validator) nearest(keys ...string) string {
 
 func (v *validator) test(t Test) {
 	v.paths("test.requirements", t.Requirements)
+	if !slices.Contains(BuildModes, t.Build) {
+		v.bad("test.build", "%q is not one of %s", t.Build, strings.Join(BuildModes, ", "))
+	}
 	v.selection("test.inputs", t.Inputs)
 	v.command("test.command", t.Command, true)
 	v.vars("test.vars", t.Vars, false)

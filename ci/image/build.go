@@ -15,6 +15,8 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -75,6 +77,8 @@ type foundation struct {
 	base string
 	// maker is where layers are made, packages the last of the foundation's.
 	maker, packages *dagger.Container
+	// serving is what the packages are installed from.
+	serving *serving
 }
 
 // foundation describes and builds the layers that change least: the base without
@@ -105,19 +109,19 @@ func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem
 	if prepare, err = prepare.Sync(ctx); err != nil {
 		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
 	}
-	requirements, problem := findRequirements(ctx, s.in.Source, c.Requirements)
+	serving, problem := s.findServing(ctx)
 	if problem != nil {
 		return nil, problem
 	}
-	if !requirements.locked {
-		s.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(requirements.names, ", "))
+	packages, err := s.install(serving.env)
+	if err == nil {
+		packages, err = packages.Sync(ctx)
 	}
-	builder, err := s.install(requirements).Sync(ctx)
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+strings.Join(requirements.names, ", "), err)
+		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
 	}
-	f := &foundation{base: pinned, maker: maker}
-	f.packages = s.fill(f, prepare, s.pruned(builder.Directory(VenvDir)), VenvDir)
+	f := &foundation{base: pinned, maker: maker, serving: serving}
+	f.packages = s.fill(f, prepare, s.pruned(packages.Directory(VenvDir)), VenvDir)
 	return f, nil
 }
 
@@ -162,9 +166,13 @@ func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
 	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
-	b.root = s.fill(f, models, s.applicationSource(), AppDir, s.owned()...).Directory(rootDir)
+	application, err := s.over(s.applicationSource(), f.serving.built)
+	if err != nil {
+		return nil, verdict.Problemf(CodeEngineFailed, "place what the project's build left: %v", err)
+	}
+	b.root = s.fill(f, models, application, AppDir, s.owned()...).Directory(rootDir)
 	image := s.platform().From(f.base).WithRootfs(b.root)
-	b.container, err = s.configure(image, f.base).Sync(ctx)
+	b.container, err = s.configure(image, f.base, f.serving.built).Sync(ctx)
 	if err != nil {
 		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
 	}
@@ -181,18 +189,23 @@ func (s *session) applicationSource() *dagger.Directory {
 }
 
 // install makes the virtual environment. What remains of it in the image is VenvDir alone.
-func (s *session) install(r requirements) *dagger.Container {
-	builder := s.engine.WithDownloadCache(s.engine.BaseOn(dagger.Platform(s.in.Config.Image.Platform), s.in.Config.Python), s.in.Config.Python).
+func (s *session) install(env runner.Environment) (*dagger.Container, error) {
+	files, err := s.engine.Directory(env.Files)
+	if err != nil {
+		return nil, err
+	}
+	builder := s.engine.WithDownloadCache(s.engine.BaseOn(dagger.Platform(s.in.Config.Image.Platform), env.Python), env.Python).
 		// Bytecode that is checked by nobody: files get one fixed time, which bytecode
 		// checked by time would not survive.
 		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
+		WithDirectory("/build", files).
 		WithWorkdir("/build")
-	for _, name := range r.files {
-		// One file each: a file is known by its content, the whole source would not be.
-		builder = builder.WithFile("/build/"+name, s.in.Source.File(name))
+	builder = s.fresh(s.engine.WithIndex(builder))
+	for _, command := range env.Install {
+		builder = builder.WithExec(command)
 	}
 	// uv leaves a lock file that everybody may write to.
-	return s.engine.WithoutIndex(s.fresh(s.engine.WithIndex(builder)).WithExec(r.install())).WithoutFile(VenvDir + "/.lock")
+	return s.engine.WithoutIndex(builder).WithoutFile(VenvDir + "/.lock"), nil
 }
 
 // checkBuilt reads which files of the model the build found.
@@ -235,13 +248,13 @@ func (s *session) prepareArgs() []string {
 
 // configure gives the image everything that is not a file. What changes with each commit
 // comes last: nothing is built on top of it.
-func (s *session) configure(image *dagger.Container, base string) *dagger.Container {
+func (s *session) configure(image *dagger.Container, base string, built *pyenv.Built) *dagger.Container {
 	c := s.in.Config.Image
 	user := strconv.Itoa(c.User)
 	image = image.
 		WithWorkdir(AppDir).
 		WithUser(user+":"+user).
-		WithEnvVariable("PATH", VenvDir+"/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin").
+		WithEnvVariable("PATH", searchPath(built.Path, VenvDir+"/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")).
 		WithEnvVariable("VIRTUAL_ENV", VenvDir).
 		WithEnvVariable("HOME", "/home/app").
 		// Logs must come out when they are written: a crash would take the rest along.
@@ -250,6 +263,9 @@ func (s *session) configure(image *dagger.Container, base string) *dagger.Contai
 		WithEnvVariable("PYTHONDONTWRITEBYTECODE", "1")
 	for _, name := range sortedKeys(c.Vars) {
 		image = image.WithEnvVariable(name, c.Vars[name])
+	}
+	if len(built.PythonPath) > 0 {
+		image = image.WithEnvVariable("PYTHONPATH", searchPath(built.PythonPath, c.Vars["PYTHONPATH"]))
 	}
 	image = image.
 		WithoutEntrypoint().

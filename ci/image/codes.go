@@ -1,7 +1,10 @@
 package image
 
 import (
+	"slices"
+
 	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -123,7 +126,7 @@ var (
 
 // Codes lists every code the stage can emit, in the order of the documentation.
 func Codes() []verdict.Code {
-	return append([]verdict.Code{
+	return slices.Concat(pyenv.CodesFor(verdict.Image), []verdict.Code{
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
 		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeWrongPlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
 		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeHidden, CodeBuildTool,
@@ -131,5 +134,5 @@ func Codes() []verdict.Code {
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
 		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnNoPage, WarnProof,
-	}, probe.Codes()...)
+	}, probe.Codes())
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -155,6 +157,8 @@ func (w *world) script(application string) {
 	}
 	e.Answer("imageRef", "docker.io/library/python:3.11-slim@"+baseDigest)
 	e.AnswerFunc("exists", func(c daggertest.Call) (any, error) { _, ok := w.files[argument(c.Query, "exists")]; return ok, nil })
+	e.AnswerFunc("glob", func(daggertest.Call) (any, error) { return slices.Sorted(maps.Keys(w.files)), nil })
+	e.AnswerFunc("size", func(c daggertest.Call) (any, error) { return len(w.files[argument(c.Query, "file")]), nil })
 	e.AnswerFunc("withoutMount.file.contents", func(c daggertest.Call) (any, error) {
 		if key, ok := strings.CutPrefix(argument(c.Query, "file"), "/openstack-rca-recalled/"); ok {
 			return encoded(w.proofs[strings.TrimSuffix(key, ".json")])

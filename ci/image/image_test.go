@@ -221,13 +221,13 @@ func TestABuildThatFailsSaysWhere(t *testing.T) {
 		"no usual requirements": {func(w *world) { w.files, w.in.Config.Image.Requirements = map[string]string{}, nil },
 			image.CodeRequirementsMissing, "none of requirements/serve.lock"},
 		"requirements outside the source": {func(w *world) { w.in.Config.Image.Requirements = []string{"../x"}; w.files["../x"] = "" },
-			image.CodeRequirementsMissing, "../x is not in the source"},
+			image.CodeRequirementsMissing, "../x is outside of the source"},
 		"an included file that is not there": {func(w *world) { w.files["requirements/serve.lock"] = "-r base.txt --hash=x\n" },
 			image.CodeRequirementsMissing, "requirements/base.txt"},
-		"the source cannot be listed": {func(w *world) { w.engine.Answer("directory.exists", errors.New("gone")) }, image.CodeSourceUnreadable, "gone"},
+		"the source cannot be listed": {func(w *world) { w.engine.Answer("directory.glob", errors.New("gone")) }, image.CodeSourceUnreadable, "gone"},
 		"the source cannot be read":   {func(w *world) { w.engine.Answer("directory.file.contents", errors.New("gone")) }, image.CodeSourceUnreadable, "read requirements/serve.lock"},
-		"packages cannot be installed": {func(w *world) { w.engine.Answer("withFile.withExec.withoutFile.sync", exec) },
-			image.CodeEnvFailed, "install requirements/serve.lock: exit code 2: error: no *** wheel"},
+		"packages cannot be installed": {func(w *world) { w.engine.Answer("withWorkdir.withExec.withoutFile.sync", exec) },
+			image.CodeEnvFailed, "install requirements/serve.lock, locked by hash: exit code 2: error: no *** wheel"},
 		"the build finds another model": {func(w *world) {
 			w.engine.Answer("withMountedDirectory.withMountedDirectory.withMountedDirectory.withExec.withoutMount.stdout", exec)
 		},
@@ -680,7 +680,7 @@ func TestARegistryWithoutALogin(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	for _, at := range []string{"imageRef", "exists", "publish", "exitCode", "start"} {
+	for _, at := range []string{"imageRef", "glob", "publish", "exitCode", "start"} {
 		t.Run(at, func(t *testing.T) {
 			w := newWorld(t)
 			ctx, cancel := context.WithCancel(context.Background())

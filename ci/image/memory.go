@@ -225,7 +225,14 @@ func (s *session) withoutModel(ctx context.Context, f *foundation) string {
 	var packagesErr, sourceErr error
 	var group sync.WaitGroup
 	group.Go(func() { packages, packagesErr = f.packages.Directory(rootDir).Digest(ctx) })
-	group.Go(func() { source, sourceErr = s.applicationSource().Digest(ctx) })
+	group.Go(func() {
+		application, err := s.over(s.applicationSource(), f.serving.built)
+		if err != nil {
+			sourceErr = err
+			return
+		}
+		source, sourceErr = application.Digest(ctx)
+	})
 	group.Wait()
 	if packagesErr != nil || sourceErr != nil || program() == "" {
 		return ""

@@ -2,111 +2,66 @@ package image
 
 import (
 	"context"
-	"path"
-	"regexp"
+	"errors"
 	"slices"
 	"strings"
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// usual are the places where projects keep the requirements of serving, the most exact
-// first. They are looked for when image.requirements names none.
-var usual = []string{
-	"requirements/serve.lock", "requirements/serve.txt", "requirements-serve.lock", "requirements-serve.txt",
-	"requirements-docker.txt", "requirements.lock", "requirements.txt",
+// serving is what the application runs with: the packages it is installed from, and what
+// the project's own build adds to its source.
+type serving struct {
+	project *pyenv.Project
+	built   *pyenv.Built
+	env     runner.Environment
 }
 
-var (
-	included = regexp.MustCompile(`(?m)^\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)`)
-	hashed   = regexp.MustCompile(`--hash[=\s]`)
-)
-
-// requirements are the files that serving is installed from.
-type requirements struct {
-	// names are those that are installed, files these and all that they include.
-	names, files []string
-	// locked says that every package has a hash.
-	locked bool
+// findServing finds out what serving is installed from, as for the tests, and builds the project.
+func (s *session) findServing(ctx context.Context) (*serving, *verdict.Problem) {
+	source, c := s.engine.Source(s.in.Source), s.in.Config
+	project, err := pyenv.Detect(ctx, source, pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python})
+	var invalid *pyenv.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return nil, invalid.Problem(CodeRequirementsMissing)
+	case err != nil:
+		return nil, unreadable(ctx, "read the source", err)
+	case project.Kind == pyenv.None:
+		return nil, verdict.Problemf(CodeRequirementsMissing, "none of %s is in the source", pyenv.LookedFor(verdict.Image))
+	}
+	built, err := project.Build(ctx, s.engine, source, pyenv.BuildRequest{
+		Mode: pyenv.BuildMode(c.Test.Build), Exclude: c.Exclude, Vars: c.Image.Vars,
+	})
+	if err != nil {
+		return nil, s.engineProblem(ctx, CodeEngineFailed, "build the project", err)
+	}
+	if built.Failure != nil {
+		return nil, verdict.Problemf(pyenv.For(verdict.Image, pyenv.BuildFailed), "%v", built.Failure)
+	}
+	if !project.Locked {
+		s.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(project.From, ", "))
+	}
+	for _, found := range slices.Concat(project.Findings, built.Findings) {
+		s.stage.Warn(found.Code, "%s", found.Cause)
+	}
+	return &serving{project: project, built: built, env: project.Environment(s.engine, source)}, nil
 }
 
-// findRequirements reads the requirement files of the source and what they include.
-func findRequirements(ctx context.Context, source *dagger.Directory, named []string) (requirements, *verdict.Problem) {
-	var r requirements
-	look := func(name string) (bool, *verdict.Problem) {
-		there, err := source.Exists(ctx, name)
-		if err != nil {
-			return false, unreadable(ctx, "look up "+name, err)
-		}
-		return there, nil
+// over is the application's tree with what the project's build adds to it.
+func (s *session) over(source *dagger.Directory, built *pyenv.Built) (*dagger.Directory, error) {
+	if len(built.Mounts) == 0 {
+		return source, nil
 	}
-	if r.names = cleaned(named); len(r.names) == 0 {
-		for _, name := range usual {
-			there, problem := look(name)
-			if problem != nil {
-				return r, problem
-			}
-			if there {
-				r.names = []string{name}
-				break
-			}
-		}
-	}
-	if len(r.names) == 0 {
-		return r, verdict.Problemf(CodeRequirementsMissing, "none of %s is in the source", strings.Join(usual, ", "))
-	}
-	r.locked = true
-	queue := slices.Clone(r.names)
-	for i := 0; i < len(queue); i++ {
-		name := queue[i]
-		if slices.Contains(r.files, name) {
-			continue
-		}
-		there, problem := look(name)
-		if problem != nil {
-			return r, problem
-		}
-		if !there || strings.HasPrefix(name, "..") {
-			return r, verdict.Problemf(CodeRequirementsMissing, "%s is not in the source", name)
-		}
-		content, err := source.File(name).Contents(ctx)
-		if err != nil {
-			return r, unreadable(ctx, "read "+name, err)
-		}
-		r.files = append(r.files, name)
-		if i < len(r.names) && !hashed.MatchString(content) {
-			r.locked = false
-		}
-		for _, match := range included.FindAllStringSubmatch(content, -1) {
-			if !strings.Contains(match[1], "://") {
-				queue = append(queue, path.Join(path.Dir(name), match[1]))
-			}
-		}
-	}
-	return r, nil
+	return s.engine.Directory(built.Over(s.engine.Source(source)))
 }
 
-// install is the command that installs them, run where files are.
-func (r requirements) install() []string {
-	command := []string{"uv", "pip", "install"}
-	if r.locked {
-		command = append(command, "--require-hashes")
-	}
-	for _, name := range r.names {
-		command = append(command, "-r", name)
-	}
-	return command
-}
-
-func cleaned(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = path.Clean(name)
-	}
-	return out
-}
+// searchPath is a variable of the image: directories of the application, then what was there.
+func searchPath(dirs []string, then string) string { return runner.Search(AppDir, dirs, then) }
 
 func unreadable(ctx context.Context, what string, err error) *verdict.Problem {
 	if ctx.Err() != nil {

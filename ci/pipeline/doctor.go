@@ -123,10 +123,13 @@ func (s *state) checkSource() []check {
 
 func (s *state) checkPython() []check {
 	return []check{{"python", func(ctx context.Context) (string, error) {
-		version := s.cfg.Python
-		if version == "" {
-			version = config.Default().Python
+		if s.cfg.Python == "" {
+			s.cfg = config.Default()
 		}
+		if err := choosePython(ctx, s.backend.Source, &s.cfg, s.opts.Python); err != nil {
+			return "", err
+		}
+		version := s.cfg.Python
 		result, err := s.backend.Runner.Run(ctx, runner.Step{Name: "python version", Env: runner.Environment{Python: version},
 			Args: []string{"python", "--version"}, Timeout: time.Minute})
 		if err != nil {

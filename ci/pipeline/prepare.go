@@ -47,8 +47,9 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 		s.run.Refuse(problems...)
 		return s
 	}
-	if opts.Python != "" {
-		s.cfg.Python = opts.Python
+	if err := choosePython(ctx, backend.Source, &s.cfg, opts.Python); err != nil {
+		s.run.Refuse(verdict.Problemf(CodeSourceUnreadable, "%v", err))
+		return s
 	}
 	if opts.Platform != "" {
 		s.cfg.Image.Platform = opts.Platform

@@ -9,6 +9,8 @@ package runner
 
 import (
 	"context"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -102,6 +104,10 @@ type Step struct {
 	// the host's environment is inherited.
 	Vars map[string]string
 
+	// Path and PythonPath are directories of the working directory that the variables of
+	// these names begin with; the runner makes them absolute. PYTHONPATH of Vars follows.
+	Path, PythonPath []string
+
 	// Secrets are environment variables whose values must not be logged or cached.
 	Secrets map[string]Secret
 
@@ -141,6 +147,9 @@ type Environment struct {
 	// Files are the files the installation reads (lock files), and nothing else:
 	// a change of any of them makes a new environment.
 	Files Files
+
+	// Compiler asks for a C compiler besides. On a host it is the host's own.
+	Compiler bool
 
 	// Install are the commands that install the packages, run in a directory that
 	// holds Files. "uv" and "python" are on the path, the environment is active.
@@ -192,6 +201,8 @@ type Service struct {
 	Inputs []Mount
 	Args   []string
 	Vars   map[string]string
+	// Path and PythonPath are as in Step.
+	Path, PythonPath []string
 	// Services are started services that this one talks to, as in Step.
 	Services map[string]*Running
 	// Port is the preferred port; the native runner takes a free one instead.
@@ -220,4 +231,16 @@ type Running struct {
 	Stop func(ctx context.Context) error
 	// Handle is the runner's own; stages do not touch it.
 	Handle any
+}
+
+// Search is the value of a search path: dirs below a working directory, then what was there.
+func Search(workdir string, dirs []string, then string) string {
+	all := make([]string, 0, len(dirs)+1)
+	for _, dir := range dirs {
+		all = append(all, path.Join(workdir, dir))
+	}
+	if then != "" {
+		all = append(all, then)
+	}
+	return strings.Join(all, ":")
 }

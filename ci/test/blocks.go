@@ -52,14 +52,13 @@ func (s *session) report() {
 	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))
 	stage.Add("ran at", s.ran.Started.UTC().Format(time.RFC3339Nano))
 	project := s.plan.project
-	installed := string(project.Kind)
-	if len(project.From) > 0 {
-		installed = strings.Join(project.From, ", ")
-		if project.Locked {
-			installed += ", locked by hash"
-		}
+	stage.Add("environment", "Python "+s.plan.step.Env.Python+", "+project.Summary())
+	if built := s.plan.built.Summary; built != "" {
+		stage.Add("built from the source", built)
 	}
-	stage.Add("environment", "Python "+s.plan.step.Env.Python+", "+installed)
+	if len(project.Unread) > 0 {
+		stage.Add("seen and not installed", strings.Join(project.Unread, ", "))
+	}
 	if s.result.Coverage != nil {
 		s.changedBlock()
 		coverageBlocks(stage, s.result.Coverage, s.in.Config.Test.Coverage)

@@ -1,7 +1,7 @@
 package test
 
 import (
-	"github.com/openstack-rca/openstack-rca/ci/pyproject"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -22,7 +22,7 @@ func warning(name, meaning, remedy string) verdict.Code {
 }
 
 // The codes of the stage. What is found in the project's files before the run has
-// codes in package pyproject.
+// codes in package pyenv.
 var (
 	SourceEmpty     = failing("SRC_EMPTY", "The source has no files.", "Point --source at the root of the application's repository")
 	SourceNotPython = failing("SRC_NOT_PYTHON", "The source has no Python files.", "Point --source at the root of the application's repository")
@@ -64,12 +64,12 @@ var (
 	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
 )
 
-// Codes are all codes of the stage, including those of package pyproject.
+// Codes are all codes of the stage, including those of package pyenv.
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed, PytestExited, TooFewTests,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
 		ArgumentInvalid, FlakyTests, TestsDeselected, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
-	}, pyproject.Codes()...)
+	}, pyenv.Codes()...)
 }

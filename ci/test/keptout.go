@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
-	"github.com/openstack-rca/openstack-rca/ci/pyproject"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
 )
 
@@ -134,6 +134,6 @@ func (s *session) ownFloor() {
 	if s.kept == nil || s.kept.FailUnder <= s.in.Config.Test.Coverage.Total {
 		return
 	}
-	s.result.Stage.Warn(pyproject.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
+	s.result.Stage.Warn(pyenv.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
 		strings.TrimSuffix(percent(s.kept.FailUnder), "%"), strings.Join(s.kept.Settings, ", "), percent(s.in.Config.Test.Coverage.Total))
 }

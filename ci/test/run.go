@@ -150,7 +150,7 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 		s.fail(NoTests, "no file belongs to the category %s", s.in.Category)
 		return false
 	}
-	for _, f := range s.plan.project.Findings {
+	for _, f := range slices.Concat(s.plan.project.Findings, s.plan.built.Findings) {
 		s.result.Stage.Warn(f.Code, "%s", f.Cause)
 	}
 	return true

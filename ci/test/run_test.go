@@ -400,7 +400,7 @@ func TestRunAdaptsTheCommand(t *testing.T) {
 		end    string
 		vars   map[string]string
 	}{
-		"tests/ gives way where there is no such folder": {packaged, nil, "python -m pytest -v" + options, "", map[string]string{"PYTHONPATH": "src", "OPENSTACK_RCA_COVERAGE": ".report/coverage.xml"}},
+		"tests/ gives way where there is no such folder": {packaged, nil, "python -m pytest -v" + options, "", map[string]string{"OPENSTACK_RCA_COVERAGE": ".report/coverage.xml"}},
 		"paths replace those of the command": {map[string]string{"tests/test_a.py": "", "tests/test_b.py": ""},
 			func(in *Input) { in.Paths = []string{"tests/test_b.py::test_x"} }, "python -m pytest -v" + options, "tests/test_b.py::test_x", nil},
 		"keyword and marker select": {map[string]string{"tests/test_a.py": ""},
@@ -410,7 +410,8 @@ func TestRunAdaptsTheCommand(t *testing.T) {
 			map[string]string{"PYTEST_ADDOPTS": `'-k' 'it'"'"'s'`}},
 		"a missing path of one's own command is pytest's to refuse": {map[string]string{"a.py": ""},
 			func(in *Input) { in.Config.Test.Command = []string{"pytest", "spec/"} }, "pytest spec/" + options, "", nil},
-		"PYTHONPATH of the configuration stays first": {packaged, func(in *Input) { in.Config.Test.Vars = map[string]string{"PYTHONPATH": "lib"} }, "", "", map[string]string{"PYTHONPATH": "lib:src"}},
+		"PYTHONPATH of the configuration is kept": {packaged,
+			func(in *Input) { in.Config.Test.Vars = map[string]string{"PYTHONPATH": "lib"} }, "", "", map[string]string{"PYTHONPATH": "lib"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t)
@@ -420,12 +421,15 @@ func TestRunAdaptsTheCommand(t *testing.T) {
 			}
 			r := fake.New().OnRun(answer(0, green()))
 			Run(t.Context(), r, in)
-			require.Len(t, r.Steps(), 1)
-			args := strings.Join(r.Steps()[0].Args, " ")
+			step := r.Steps()[len(r.Steps())-1]
+			args := strings.Join(step.Args, " ")
 			assert.True(t, strings.HasPrefix(args, c.args), args)
 			assert.True(t, strings.HasSuffix(args, c.end), args)
 			for name, value := range c.vars {
-				assert.Contains(t, r.Steps()[0].Vars[name], value, name)
+				assert.Contains(t, step.Vars[name], value, name)
+			}
+			if c.files["pyproject.toml"] != "" {
+				assert.Equal(t, []string{"src", ".openstack-rca/project/site"}, step.PythonPath)
 			}
 		})
 	}
@@ -440,14 +444,30 @@ func TestRunAddsXdistOnlyWhereTheCommandUsesIt(t *testing.T) {
 	assert.Contains(t, tools([]string{"pytest", "-n", "2"}, "", "3.11"), "pytest-xdist==3.8.0")
 }
 
-func TestRunDescribesThePackageToItsEnvironment(t *testing.T) {
+func TestRunBuildsThePackage(t *testing.T) {
 	in := input(t)
-	in.Source = fake.Files(map[string]string{"pyproject.toml": "[build-system]\n[project]\nname = \"a\"\nversion = \"1\"\n", "a/__init__.py": ""})
-	r := fake.New().OnRun(answer(0, green()))
-	Run(t.Context(), r, in)
-	content, err := r.Steps()[0].Env.Files.Read(t.Context(), "openstack_rca_project.json", 1000)
+	in.Source = fake.Files(map[string]string{"pyproject.toml": "[build-system]\n[project]\nname = \"a\"\nversion = \"1\"\n", "lib/a/__init__.py": "", "test_a.py": ""})
+	built := fake.Files(map[string]string{
+		".openstack-rca/project/project.json":       `{"projects":[{"dir":".","name":"a","version":"1","roots":["lib"]}]}`,
+		".openstack-rca/project/source/lib/a/_v.py": "V = 1",
+		".openstack-rca/project/site/a.dist-info/X": "",
+		".openstack-rca/project/bin/a":              "",
+	})
+	r := fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return &runner.Result{Outputs: built}, nil }).OnRun(answer(0, green()))
+	result := Run(t.Context(), r, in)
+	require.Len(t, r.Steps(), 2)
+	assert.Equal(t, "build", r.Steps()[0].Name)
+	tests := r.Steps()[1]
+	assert.Equal(t, []string{"lib", ".openstack-rca/project/site"}, tests.PythonPath)
+	assert.Equal(t, []string{".openstack-rca/project/bin"}, tests.Path)
+	inputs, err := r.Inputs(t.Context(), 1)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"name":"a","version":"1","entry_points":{}}`, string(content))
+	assert.Contains(t, inputs, "lib/a/_v.py")
+	assert.Equal(t, "a 1", evidence(result.Stage, "built from the source").Value)
+
+	in.Config.Test.Build = "always"
+	failed := fake.New().OnRun(answer(1, nil))
+	assert.Equal(t, "PROJECT_BUILD_FAILED", Run(t.Context(), failed, in).Stage.Code)
 }
 
 func TestRunHoldsNoGateForASelection(t *testing.T) {

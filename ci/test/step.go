@@ -3,7 +3,7 @@ package test
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/pyproject"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // The files inside the environment: what adds missing test tools, and the plugin.
@@ -80,7 +81,9 @@ var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
 // plan is the step and what is known about the project before it runs.
 type plan struct {
 	step    runner.Step
-	project *pyproject.Project
+	project *pyenv.Project
+	// built is what the project's own build adds to the source.
+	built *pyenv.Built
 	// names are the files that the tests may see.
 	names []string
 	// sources are what coverage measures.
@@ -98,11 +101,19 @@ type plan struct {
 // newPlan describes the run. Errors are *verdict.Problem where the source is at fault.
 func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	described := in.Source.Filter(nil, heavy)
-	project, err := pyproject.Detect(ctx, described, in.Config.Test.Requirements)
+	t := in.Config.Test
+	python := in.Python
+	if python == "" {
+		python = in.Config.Python
+	}
+	project, err := pyenv.Detect(ctx, described, pyenv.Request{Stage: verdict.Test, Requirements: t.Requirements, Python: python})
+	var invalid *pyenv.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, invalid.Problem(pyenv.RequirementsInvalid)
+	}
 	if err != nil {
 		return nil, err
 	}
-	t := in.Config.Test
 	inputs := in.Source.Filter(t.Inputs.Include, slices.Concat(in.Config.Exclude, t.Inputs.Exclude, []string{reportDir, controlDir}))
 	names, err := inputs.List(ctx)
 	if err != nil {
@@ -115,47 +126,38 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 			p.sources = []string{"src"}
 		}
 	}
-	python := in.Python
-	if python == "" {
-		python = in.Config.Python
-	}
-	env, err := environment(r, described, project, python, tools(t.Command, in.Workers, python))
+	p.built, err = project.Build(ctx, r, in.Source, pyenv.BuildRequest{Mode: pyenv.BuildMode(t.Build), Exclude: in.Config.Exclude, Vars: t.Vars})
 	if err != nil {
 		return nil, err
 	}
+	if p.built.Failure != nil {
+		return nil, verdict.Problemf(pyenv.BuildFailed, "%v", p.built.Failure)
+	}
 	p.control(r, in)
 	args, addopts := p.command(in)
-	p.step = runner.Step{
+	p.step = p.built.Use(runner.Step{
 		Name:     "pytest",
-		Env:      env,
-		Inputs:   append([]runner.Mount{{Path: ".", Files: inputs}}, p.controls...),
+		Env:      environment(r, described, project, tools(t.Command, in.Workers, python)),
+		Inputs:   append([]runner.Mount{{Path: ".", Files: p.built.Over(inputs)}}, p.controls...),
 		Args:     args,
 		Vars:     p.vars(in, addopts),
 		Services: in.Services, Needs: in.Needs,
 		Outputs: []string{reportDir},
 		Timeout: time.Duration(t.Timeout),
 		Fresh:   in.Fresh,
-	}
+	})
 	return p, nil
 }
 
 // environment is the project's own, completed with the test tools and the plugin.
-func environment(r runner.Runner, source runner.Files, project *pyproject.Project, python string, tools []string) (runner.Environment, error) {
-	env := project.Environment(r, source, python)
-	files := map[string][]byte{
+func environment(r runner.Runner, source runner.Files, project *pyenv.Project, tools []string) runner.Environment {
+	env := project.Environment(r, source)
+	env.Files = env.Files.With(".", r.NewFiles(map[string][]byte{
 		"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript, "openstack_rca_merge.py": mergeScript,
 		"openstack_rca_collect.py": collectScript, "openstack_rca_coverage.py": coverageScript,
-	}
-	if project.Package && project.Name != "" {
-		described, err := json.Marshal(map[string]any{"name": project.Name, "version": project.Version, "entry_points": project.EntryPoints})
-		if err != nil {
-			return env, fmt.Errorf("describe project: %w", err)
-		}
-		files["openstack_rca_project.json"] = described
-	}
-	env.Files = env.Files.With(".", r.NewFiles(files))
+	}))
 	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools...))
-	return env, nil
+	return env
 }
 
 // command is the test command with the reports asked for. A command that is not
@@ -273,13 +275,6 @@ func (p *plan) vars(in Input, addopts string) map[string]string {
 	if len(p.controls) > 0 {
 		vars["OPENSTACK_RCA_CONTROL"] = path.Join(controlDir, "control.json")
 		vars["OPENSTACK_RCA_SELECTION"] = path.Join(reportDir, selectionFile)
-	}
-	own := p.project.PythonPath()
-	if configured := vars["PYTHONPATH"]; configured != "" {
-		own = append([]string{configured}, own...)
-	}
-	if len(own) > 0 {
-		vars["PYTHONPATH"] = strings.Join(own, ":")
 	}
 	if addopts != "" {
 		vars["PYTEST_ADDOPTS"] = strings.TrimSpace(vars["PYTEST_ADDOPTS"] + " " + addopts)

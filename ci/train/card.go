@@ -31,7 +31,7 @@ func (s *session) card(c *Candidate) string {
 	row("Command", strings.Join(s.command, " "))
 	row("Python", s.in.Python)
 	row("CPU threads", fmt.Sprint(s.in.Threads))
-	row("Packages", strings.Join(s.env.Install[0], " "))
+	row("Packages", s.project.Summary())
 	if c.Run != nil && c.Run.ID != "" {
 		row("MLflow run", c.Run.ID)
 	}

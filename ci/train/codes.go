@@ -1,7 +1,10 @@
 package train
 
 import (
+	"slices"
+
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -128,7 +131,7 @@ var (
 
 // Codes lists every code the stage can emit, in the order of the documentation.
 func Codes() []verdict.Code {
-	return append([]verdict.Code{
+	return slices.Concat(pyenv.CodesFor(verdict.Train), []verdict.Code{
 		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, Cancelled,
 		TrainFailed, TrainTimeout, TrainKilled,
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous, ArtifactTooLarge,
@@ -137,5 +140,5 @@ func Codes() []verdict.Code {
 		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected,
-	}, kerasfile.Codes()...)
+	}, kerasfile.Codes())
 }

@@ -4,83 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// usual are the places where projects keep the requirements of their training, the
-// most exact first. They are looked for when train.requirements names none.
-var usual = []string{
-	"requirements/train.lock", "requirements/train.txt", "requirements-train.lock", "requirements-train.txt",
-	"requirements.lock", "requirements.txt",
-}
-
-// maxRequirements is far above a lock file with hashes of a large environment (TensorFlow: 0.5 MB).
-const maxRequirements = 16 << 20
-
-var (
-	included = regexp.MustCompile(`(?m)^\s*(?:-r|-c|--requirement|--constraint)[\s=]+(\S+)`)
-	// required is a line that names a package; a file without any has nothing to hash.
-	required = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9]`)
-	hashed   = regexp.MustCompile(`--hash[=\s]`)
-)
-
-// environment describes the locked environment of the training, with all the files
-// that the requirement files include. locked says whether all packages have hashes.
-func environment(ctx context.Context, source runner.Files, python string, requirements []string) (env runner.Environment, locked bool, problem *verdict.Problem) {
-	listed, err := source.List(ctx)
+// environment finds out what the training's environment is made of, and builds the
+// project, as for the tests.
+func (s *session) environment(ctx context.Context) *verdict.Problem {
+	project, err := pyenv.Detect(ctx, s.in.Source, pyenv.Request{Stage: verdict.Train, Requirements: s.cfg.Requirements, Python: s.in.Python})
+	var invalid *pyenv.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return invalid.Problem(EnvMissing)
+	case err != nil:
+		return stepProblem(ctx, "read the source", err)
+	case project.Kind == pyenv.None:
+		return verdict.Problemf(EnvMissing, "none of %s is in the source", pyenv.LookedFor(verdict.Train))
+	}
+	s.built, err = project.Build(ctx, s.runner, s.in.Source, pyenv.BuildRequest{
+		Mode: pyenv.BuildMode(s.in.Config.Test.Build), Exclude: s.in.Config.Exclude, Vars: s.cfg.Vars,
+	})
 	if err != nil {
-		return env, false, stepProblem(ctx, "list the source", err)
+		return stepProblem(ctx, "building the project", err)
 	}
-	if len(requirements) == 0 {
-		for _, name := range usual {
-			if slices.Contains(listed, name) {
-				requirements = []string{name}
-				break
-			}
-		}
+	if s.built.Failure != nil {
+		return verdict.Problemf(pyenv.For(verdict.Train, pyenv.BuildFailed), "%v", s.built.Failure)
 	}
-	if len(requirements) == 0 {
-		return env, false, verdict.Problemf(EnvMissing, "none of %s is in the source", strings.Join(usual, ", "))
+	s.project, s.env = project, project.Environment(s.runner, s.in.Source)
+	if !project.Locked {
+		s.stage.Warn(Unlocked, "the packages of %s are installed without hashes", strings.Join(project.From, ", "))
 	}
-	files, locked := []string{}, true
-	queue := slices.Clone(requirements)
-	install := []string{"uv", "pip", "install"}
-	for i := 0; i < len(queue); i++ {
-		name := path.Clean(queue[i])
-		if slices.Contains(files, name) {
-			continue
-		}
-		content, err := source.Read(ctx, name, maxRequirements)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return env, false, verdict.Problemf(EnvMissing, "%s is not in the source", name)
-		case err != nil:
-			return env, false, stepProblem(ctx, "read "+name, err)
-		}
-		files = append(files, name)
-		if required.Match(content) && !hashed.Match(content) {
-			locked = false
-		}
-		for _, match := range included.FindAllStringSubmatch(string(content), -1) {
-			if !strings.Contains(match[1], "://") {
-				queue = append(queue, path.Join(path.Dir(name), match[1]))
-			}
-		}
+	for _, found := range slices.Concat(project.Findings, s.built.Findings) {
+		s.stage.Warn(found.Code, "%s", found.Cause)
 	}
-	if locked {
-		install = append(install, "--require-hashes")
-	}
-	for _, name := range requirements {
-		install = append(install, "-r", path.Clean(name))
-	}
-	return runner.Environment{Python: python, Files: source.Filter(escaped(files), nil), Install: [][]string{install}}, locked, nil
+	return nil
 }
 
 var special = regexp.MustCompile(`[*?\[\]{}\\!]`)

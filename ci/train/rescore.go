@@ -55,7 +55,10 @@ func Rescore(ctx context.Context, r runner.Runner, in Input, artifact *model.Art
 		slices.Sort(byDir[dir])
 		inputs = append(inputs, runner.Mount{Path: dir, Files: files.Filter(escaped(byDir[dir]), nil)})
 	}
-	step := runner.Step{Name: "load the published model", Env: s.env, Inputs: inputs, Vars: s.vars(), Timeout: scoreLimit, Fresh: "published " + version, Offline: true}
+	step := s.built.Use(runner.Step{
+		Name: "load the published model", Env: s.env, Inputs: inputs, Vars: s.vars(),
+		Timeout: scoreLimit, Fresh: "published " + version, Offline: true,
+	})
 	golden := s.cfg.Golden != "" && len(s.cfg.ScoreCommand) > 0 && artifact.Golden != ""
 	if golden {
 		step.Args = s.cfg.ScoreCommand

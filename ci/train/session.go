@@ -21,6 +21,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -54,6 +55,8 @@ type session struct {
 	candidate *Candidate
 
 	env     runner.Environment
+	project *pyenv.Project
+	built   *pyenv.Built
 	inputs  []runner.Mount
 	command []string
 	trained *runner.Result
@@ -154,14 +157,10 @@ func (s *session) describe(ctx context.Context) []*verdict.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	env, locked, problemEnv := environment(ctx, s.in.Source, s.in.Python, s.cfg.Requirements)
-	if problemEnv != nil {
-		return []*verdict.Problem{problemEnv}
+	if problem := s.environment(ctx); problem != nil {
+		return []*verdict.Problem{problem}
 	}
-	if !locked {
-		s.stage.Warn(Unlocked, "the packages of %s are installed without hashes", strings.Join(env.Install[0][3:], " "))
-	}
-	s.env = env
+	s.inputs[0].Files = s.built.Over(s.inputs[0].Files)
 	return nil
 }
 
@@ -253,10 +252,10 @@ func (s *session) step() runner.Step {
 		}
 	}
 	slices.Sort(outputs)
-	return runner.Step{
+	return s.built.Use(runner.Step{
 		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(), Offline: !s.cfg.Network,
 		Outputs: slices.Compact(outputs), Timeout: time.Duration(s.cfg.Timeout), Fresh: s.in.Fresh,
-	}
+	})
 }
 
 // base is the file or directory that holds everything a glob can match.
@@ -666,11 +665,11 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{verdict.Problemf(GoldenMissing, "the training left no %s", s.cfg.Golden)}
 	}
 	keep := escaped(slices.Concat(s.matching(s.cfg.Model), s.matching(s.cfg.Artifacts...), golden))
-	result, err := s.runner.Run(ctx, runner.Step{
+	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
 		Name: "score golden sample", Env: s.env,
 		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},
 		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: scoreLimit, Fresh: s.in.Fresh, Offline: true,
-	})
+	}))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
 	}

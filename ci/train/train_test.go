@@ -108,7 +108,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"named requirements that are not there": {func(s *scene) { s.input.Config.Train.Requirements = []string{"x.lock"} }, train.EnvMissing, "x.lock is not in the source"},
 		"an included file that is not there": {func(s *scene) {
 			s.input.Source = fake.Files(map[string]string{"main.py": "", "requirements.txt": "-r base.txt"})
-		}, train.EnvMissing, "base.txt is not in the source"},
+		}, train.EnvMissing, "base.txt, which requirements.txt includes, is not in the source"},
 		"an environment that cannot be made": {func(s *scene) { s.failure["train"] = environment }, train.EnvFailed, "install packages"},
 		"a runner that breaks":               {func(s *scene) { s.failure["train"] = errors.New("engine gone") }, train.RunnerFailed, "engine gone"},
 		"a parameter that is no name":        {func(s *scene) { s.input.Params = map[string]string{"--x": "1"} }, train.ParamInvalid, `"--x" is not the name`},

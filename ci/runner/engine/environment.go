@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"strings"
 
 	"dagger.io/dagger"
 
@@ -44,9 +45,25 @@ func (r *Runner) Image(python string) string {
 // its commands pays for an update of the certificate store.
 func (r *Runner) Base(python string) *dagger.Container { return r.BaseOn("", python) }
 
+// searchPath is PATH in an environment: its own programs first.
+const searchPath = "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
+
 // BaseOn is Base for a platform; the engine's own when empty.
 func (r *Runner) BaseOn(platform dagger.Platform, python string) *dagger.Container {
-	from := r.client.Container(dagger.ContainerOpts{Platform: platform}).From(r.Image(python))
+	return r.baseFrom(platform, r.Image(python))
+}
+
+// compilerImage is the base image with a C compiler: the slim image of the same Python has
+// none. An image that Options name is taken as it is.
+func (r *Runner) compilerImage(python string) string {
+	if r.opts.Image != nil {
+		return r.opts.Image(python)
+	}
+	return strings.TrimSuffix(r.Image(python), "-slim")
+}
+
+func (r *Runner) baseFrom(platform dagger.Platform, image string) *dagger.Container {
+	from := r.client.Container(dagger.ContainerOpts{Platform: platform}).From(image)
 	return r.WithoutIndex(r.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
 		WithNewFile("/opt/uv.lock", uvLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
@@ -55,7 +72,7 @@ func (r *Runner) BaseOn(platform dagger.Platform, python string) *dagger.Contain
 		WithExec([]string{"/opt/uv/bin/uv", "venv", "--quiet", "--python", "python3", "/venv"}).
 		WithExec([]string{"ln", "-s", "/opt/uv/bin/uv", "/usr/local/bin/uv"})).
 		WithEnvVariable("VIRTUAL_ENV", "/venv").
-		WithEnvVariable("PATH", "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")
+		WithEnvVariable("PATH", searchPath)
 }
 
 // WithDownloadCache mounts uv's download cache for a Python version: an accelerator
@@ -94,6 +111,9 @@ func (r *Runner) WithoutIndex(ctr *dagger.Container) *dagger.Container {
 // environment is Base with an environment's packages installed, made once and cached.
 func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagger.Container, error) {
 	ctr := r.Base(env.Python)
+	if env.Compiler {
+		ctr = r.baseFrom("", r.compilerImage(env.Python))
+	}
 	if len(env.Install) > 0 {
 		ctr = r.WithIndex(r.WithDownloadCache(ctr, env.Python))
 		if env.Files != nil {

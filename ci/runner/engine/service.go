@@ -52,6 +52,12 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 	for _, name := range sortedKeys(service.Vars) {
 		ctr = ctr.WithEnvVariable(name, replace(service.Vars[name]))
 	}
+	if len(service.Path) > 0 {
+		ctr = ctr.WithEnvVariable("PATH", runner.Search(Workdir, service.Path, searchPath))
+	}
+	if len(service.PythonPath) > 0 {
+		ctr = ctr.WithEnvVariable("PYTHONPATH", runner.Search(Workdir, service.PythonPath, service.Vars["PYTHONPATH"]))
+	}
 	args := make([]string, len(service.Args))
 	for i, arg := range service.Args {
 		args[i] = replace(arg)

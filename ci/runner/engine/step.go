@@ -90,7 +90,7 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 		timeout = defaultTimeout
 	}
 	env := map[string]string{
-		"PATH": "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin", "VIRTUAL_ENV": "/venv",
+		"PATH": searchPath, "VIRTUAL_ENV": "/venv",
 		"HOME": "/root", "TMPDIR": "/tmp", "LANG": "C.UTF-8",
 		"SSL_CERT_FILE": SystemCAs, "REQUESTS_CA_BUNDLE": SystemCAs,
 	}
@@ -101,6 +101,10 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 	}
 	for name, value := range step.Vars {
 		env[name] = replace(value)
+	}
+	env["PATH"] = runner.Search(Workdir, step.Path, env["PATH"])
+	if len(step.PythonPath) > 0 {
+		env["PYTHONPATH"] = runner.Search(Workdir, step.PythonPath, env["PYTHONPATH"])
 	}
 	args := make([]string, len(step.Args))
 	for i, arg := range step.Args {

@@ -79,6 +79,7 @@ func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service
 		return nil, fail(errors.Join(err, removeAll(dir)))
 	}
 	args, vars := fill(packages, dir, service.Args, service.Vars, addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}))
+	search(vars, work, service.Path, service.PythonPath)
 	stdout, stderr := r.log.named(service.Name), r.log.named(service.Name)
 	p, err := r.start(base.path, dir, launch.Spec{Args: args, Cwd: work, Env: vars}, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
 	if err != nil {

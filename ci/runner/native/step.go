@@ -51,7 +51,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Outputs, needs, step.Offline)
+	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,7 @@ func (r *Runner) alone(ctx context.Context, step runner.Step, env *environment, 
 		return nil, err
 	}
 	args, vars := fill(packages, dir, step.Args, step.Vars, addresses(step.Services, nil))
+	search(vars, work, step.Path, step.PythonPath)
 	timeout := step.Timeout
 	if timeout == 0 {
 		timeout = launch.DefaultTimeout
@@ -147,6 +148,14 @@ func fill(packages *slot, dir string, args []string, own map[string]string, repl
 		vars[name] = replacer.Replace(value)
 	}
 	return filled, vars
+}
+
+// search puts directories of the working directory first on the search paths.
+func search(vars map[string]string, work string, commands, modules []string) {
+	vars["PATH"] = runner.Search(work, commands, vars["PATH"])
+	if len(modules) > 0 {
+		vars["PYTHONPATH"] = runner.Search(work, modules, vars["PYTHONPATH"])
+	}
 }
 
 func checkStep(step runner.Step) error {

@@ -1,4 +1,4 @@
-"""Complete a test environment: the test tools, the event plugin, the project's metadata.
+"""Complete a test environment: the test tools, the event plugin.
 
 Runs inside the environment, after the project's own packages are installed:
 
@@ -27,7 +27,6 @@ PLUGINS = (
     "openstack_rca_merge.py",
 )
 ADDED = "openstack_rca_added.json"
-PROJECT = "openstack_rca_project.json"
 
 
 def installed(name: str) -> bool:
@@ -37,26 +36,6 @@ def installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def write_metadata(site: Path) -> None:
-    """Describe the project to importlib.metadata; its code is found by PYTHONPATH."""
-    path = HERE / PROJECT
-    if not path.exists():
-        return
-    project = json.loads(path.read_text(encoding="utf-8"))
-    name, version = project["name"], project["version"] or "0.0.0"
-    if installed(name):
-        return
-    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    (info / "INSTALLER").write_text("openstack-rca\n", encoding="utf-8")
-    lines: list[str] = []
-    for group, entries in sorted(project["entry_points"].items()):
-        lines.append(f"[{group}]")
-        lines += [f"{key} = {value}" for key, value in sorted(entries.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(requirements: list[str]) -> int:
@@ -70,7 +49,6 @@ def main(requirements: list[str]) -> int:
     for name in PLUGINS:
         shutil.copyfile(HERE / name, site / name)
     (site / ADDED).write_text(json.dumps(missing), encoding="utf-8")
-    write_metadata(site)
     return 0
 
 

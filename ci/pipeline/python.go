@@ -1,0 +1,26 @@
+package pipeline
+
+import (
+	"context"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// choosePython settles the version of all environments: the one given, else the one that
+// pipeline.yaml names, else the one that the project's own files ask for.
+func choosePython(ctx context.Context, source runner.Files, cfg *config.Config, given string) error {
+	if given != "" {
+		cfg.Python = given
+		return nil
+	}
+	if cfg.PythonSet {
+		return nil
+	}
+	version, _, err := pyenv.ChoosePython(ctx, source)
+	if version != "" {
+		cfg.Python = version
+	}
+	return err
+}

@@ -1,0 +1,310 @@
+package pyenv
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+//go:embed python/openstack_rca_build.py
+var buildScript []byte
+
+// BuildMode says whether a project is built by its own backend.
+type BuildMode string
+
+// The modes of test.build in pipeline.yaml.
+const (
+	// BuildAuto builds a project that is a package, and goes on with its plain source, with
+	// a warning, when that fails.
+	BuildAuto BuildMode = "auto"
+	// BuildAlways makes a build that fails a problem.
+	BuildAlways BuildMode = "always"
+	// BuildNever takes the plain source.
+	BuildNever BuildMode = "never"
+)
+
+const (
+	// hooksVersion is the library that calls build backends, tomliVersion the parser that
+	// Python 3.10 lacks.
+	hooksVersion, tomliVersion = "1.2.0", "2.2.1"
+	// projectDir is where a build's results are in a working directory.
+	projectDir  = ".openstack-rca/project"
+	buildFile   = "openstack_rca_build.py"
+	buildLimit  = 20 * time.Minute
+	maxDescribe = 1 << 20
+)
+
+// BuildRequest says how the project is built.
+type BuildRequest struct {
+	// Mode is BuildAuto when empty.
+	Mode BuildMode
+	// Exclude are globs of the source that no stage sees.
+	Exclude []string
+	// Vars are further environment variables of the build; they win over those made here.
+	Vars map[string]string
+}
+
+// Built is what a stage needs so that the packages of the source can be imported.
+type Built struct {
+	// Mounts go into the working directory, over the source.
+	Mounts []runner.Mount
+	// PythonPath and Path are directories of the working directory for the variables of
+	// these names, the first first.
+	PythonPath, Path []string
+	// Findings are warnings; Failure is set when a build failed that BuildAlways demands.
+	Findings []Finding
+	Failure  error
+	// Summary says in one line what was built; empty when nothing was.
+	Summary string
+}
+
+// Over is a tree of the source with what the build adds to it.
+func (b *Built) Over(source runner.Files) runner.Files {
+	for _, mount := range b.Mounts {
+		source = source.With(mount.Path, mount.Files)
+	}
+	return source
+}
+
+// Use lets a step that has Over's tree in its working directory import the packages.
+func (b *Built) Use(step runner.Step) runner.Step {
+	step.Path, step.PythonPath = b.Path, b.PythonPath
+	return step
+}
+
+// Build builds the packages of the source with their own backends, in an environment of
+// their own, as one step of the runner. What a build adds to the source (version files,
+// compiled modules, metadata, commands) comes back as Mounts; the modules themselves stay
+// in the source, so that coverage counts its files. A build that fails is a finding. The
+// error is for a step that could not be run.
+func (p *Project) Build(ctx context.Context, r runner.Runner, source runner.Files, request BuildRequest) (*Built, error) {
+	plain := &Built{PythonPath: p.PythonPath()}
+	if len(p.locals) == 0 {
+		return plain, nil
+	}
+	if request.Mode == BuildNever {
+		return p.unbuilt(r, plain), nil
+	}
+	step := p.buildStep(r, source, request)
+	result, err := r.Run(ctx, step)
+	var environment *runner.EnvironmentError
+	switch {
+	case errors.As(err, &environment) && ctx.Err() == nil:
+		return p.failed(r, plain, request, ".", environment.Error(), environment.Output), nil
+	case err != nil:
+		return nil, fmt.Errorf("build the project: %w", err)
+	case result.ExitCode != 0 || result.TimedOut:
+		cause := fmt.Sprintf("the build ended with exit code %d", result.ExitCode)
+		if result.TimedOut {
+			cause = fmt.Sprintf("the build did not end within %s", buildLimit)
+		}
+		return p.failed(r, plain, request, ".", cause, result.Stderr), nil
+	}
+	return p.collect(ctx, r, result.Outputs, request)
+}
+
+// compiled are files and requirements that need a compiler.
+var (
+	compiledFiles    = regexp.MustCompile(`\.(?:c|cc|cpp|cxx|pyx|f90|rs)$|(?:^|/)(?:meson\.build|CMakeLists\.txt)$`)
+	compiledRequires = regexp.MustCompile(`(?i)^(?:cython|meson-python|scikit-build|scikit-build-core|pybind11|cffi|nanobind|` +
+		`maturin|setuptools-rust)\b`)
+)
+
+func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildRequest) runner.Step {
+	script := r.NewFiles(map[string][]byte{buildFile: buildScript})
+	var globs []string
+	for _, dir := range p.locals {
+		for _, glob := range buildFiles {
+			globs = append(globs, in(special.ReplaceAllString(dir, `\$0`), glob))
+		}
+	}
+	// A readme and a licence are part of a build, though the stages do not see them.
+	described := source.Filter(globs, heavy)
+	seen := source.Filter(nil, slices.Concat(heavy, request.Exclude, []string{path.Dir(projectDir)})).With(".", described)
+	install := append([]string{"uv", "pip", "install", "--quiet", "pyproject-hooks==" + hooksVersion}, p.requires...)
+	if p.Python == "3.10" {
+		install = append(install, "tomli=="+tomliVersion)
+	}
+	vars := map[string]string{}
+	if p.scm {
+		for _, pair := range versions(p.hint) {
+			name, value, _ := strings.Cut(pair, "=")
+			vars[name] = value
+		}
+	}
+	maps.Copy(vars, request.Vars)
+	requires := append([]string{"python", buildFile, "requires"}, p.locals...)
+	if p.scm {
+		requires = append(append([]string{"env"}, versions(p.hint)...), requires...)
+	}
+	return runner.Step{
+		Name: "build",
+		Env: runner.Environment{
+			Python: p.Python, Compiler: p.needsCompiler(), Files: described.With(".", script), Install: [][]string{install, requires},
+		},
+		Inputs:  []runner.Mount{{Path: ".", Files: seen}, {Path: path.Dir(projectDir), Files: script}},
+		Args:    append([]string{"python", path.Join(path.Dir(projectDir), buildFile), "build"}, p.locals...),
+		Vars:    vars,
+		Outputs: []string{projectDir},
+		Timeout: buildLimit,
+	}
+}
+
+func (p *Project) needsCompiler() bool {
+	return p.compiled || slices.ContainsFunc(p.requires, compiledRequires.MatchString)
+}
+
+// failed is what remains of a project whose build failed.
+func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, dir, cause, output string) *Built {
+	lines := lastLines(output, 15)
+	if len(lines) > 0 {
+		cause += ": " + strings.Join(lines, " | ")
+	}
+	b := p.unbuilt(r, plain)
+	b.notBuilt(p, request, dir, cause)
+	return b
+}
+
+func (b *Built) notBuilt(p *Project, request BuildRequest, dir, cause string) {
+	name := "the source"
+	if dir != "." {
+		name = dir
+	}
+	if request.Mode == BuildAlways {
+		b.Failure = fmt.Errorf("%s was not built: %s", name, cause)
+		return
+	}
+	b.Findings = append(b.Findings, Finding{For(p.Stage, ProjectNotBuilt), fmt.Sprintf("%s was not built: %s", name, cause)})
+}
+
+// unbuilt takes the plain source, with the metadata that can be told without a build.
+func (p *Project) unbuilt(r runner.Runner, b *Built) *Built {
+	for _, dir := range p.locals {
+		if dir != "." {
+			b.PythonPath = append(b.PythonPath, p.rootOf(dir))
+		}
+	}
+	files := p.describe()
+	if len(files) == 0 {
+		return b
+	}
+	b.Mounts = append(b.Mounts, runner.Mount{Path: path.Join(projectDir, "site"), Files: r.NewFiles(files)})
+	b.PythonPath = append(b.PythonPath, path.Join(projectDir, "site"))
+	return b
+}
+
+// rootOf is where the packages of a directory of the source probably lie.
+func (p *Project) rootOf(dir string) string {
+	if slices.Contains(p.srcs, dir) {
+		return in(dir, "src")
+	}
+	return dir
+}
+
+// describe is the project's metadata as far as its files state it.
+func (p *Project) describe() map[string][]byte {
+	if !p.Package || p.Name == "" {
+		return nil
+	}
+	version := p.Version
+	if version == "" {
+		version = "0.0.0"
+	}
+	info := strings.ReplaceAll(p.Name, "-", "_") + "-" + version + ".dist-info/"
+	var points strings.Builder
+	for _, group := range slices.Sorted(maps.Keys(p.EntryPoints)) {
+		fmt.Fprintf(&points, "[%s]\n", group)
+		for _, name := range slices.Sorted(maps.Keys(p.EntryPoints[group])) {
+			fmt.Fprintf(&points, "%s = %s\n", name, p.EntryPoints[group][name])
+		}
+	}
+	return map[string][]byte{
+		info + "METADATA":         fmt.Appendf(nil, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", p.Name, version),
+		info + "INSTALLER":        []byte("openstack-rca\n"),
+		info + "entry_points.txt": []byte(points.String()),
+	}
+}
+
+// described is what the build left about one package.
+type described struct {
+	Dir, Name, Version string
+	Roots, Elsewhere   []string
+	Error              string
+}
+
+// collect reads what the build left.
+func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.Files, request BuildRequest) (*Built, error) {
+	out := left.Sub(projectDir)
+	content, err := out.Read(ctx, "project.json", maxDescribe)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read what the build left: %w", err)
+	}
+	var all struct{ Projects []described }
+	if err == nil {
+		err = json.Unmarshal(content, &all)
+	}
+	if err != nil {
+		return p.failed(r, &Built{PythonPath: p.PythonPath()}, request, ".", "the build left no readable description", err.Error()), nil
+	}
+	names, err := out.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what the build left: %w", err)
+	}
+	holds := func(dir string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, dir+"/") })
+	}
+	b := &Built{Mounts: []runner.Mount{{Path: projectDir, Files: out.Filter([]string{"site", "bin"}, nil)}}}
+	if holds("source") {
+		b.Mounts = append(b.Mounts, runner.Mount{Path: ".", Files: out.Sub("source")})
+	}
+	if holds("bin") {
+		b.Path = []string{path.Join(projectDir, "bin")}
+	}
+	var built []string
+	for _, project := range all.Projects {
+		roots := project.Roots
+		if project.Error != "" {
+			b.notBuilt(p, request, project.Dir, strings.Join(lastLines(project.Error, 15), " | "))
+			if roots = p.PythonPath(); project.Dir != "." {
+				roots = []string{p.rootOf(project.Dir)}
+			} else if files := p.describe(); len(files) > 0 {
+				b.Mounts = append(b.Mounts, runner.Mount{Path: path.Join(projectDir, "site"), Files: r.NewFiles(files)})
+			}
+		} else {
+			built = append(built, project.Name+" "+project.Version)
+		}
+		for _, root := range roots {
+			if fs.ValidPath(root) && !slices.Contains(b.PythonPath, root) {
+				b.PythonPath = append(b.PythonPath, root)
+			}
+		}
+	}
+	b.PythonPath = append(b.PythonPath, path.Join(projectDir, "site"))
+	if p.scm && p.hint == "" && request.Vars["SETUPTOOLS_SCM_PRETEND_VERSION"] == "" && len(built) > 0 {
+		b.Findings = append(b.Findings, Finding{For(p.Stage, VersionUnknown), "the version of " + p.Name + " is computed from git"})
+	}
+	b.Summary = strings.Join(built, ", ")
+	return b, nil
+}
+
+// lastLines are the last n lines of text that are not blank.
+func lastLines(text string, n int) []string {
+	var out []string
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out[max(0, len(out)-n):]
+}

@@ -1,0 +1,99 @@
+package pyenv
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+// The codes of what is found in a project's files. All of them are warnings but
+// RequirementsInvalid. Where training and serving have the same finding, For gives it.
+var (
+	// PytestConfigIgnored is a section that pytest does not read.
+	PytestConfigIgnored = verdict.Code{
+		Name: "PYTEST_CONFIG_IGNORED", Stage: verdict.Test,
+		Meaning: "A pytest configuration file has its settings in a section that pytest does not read.",
+		Remedy:  "Name the section [pytest] in pytest.ini and tox.ini, [tool:pytest] in setup.cfg, [tool.pytest.ini_options] in pyproject.toml",
+	}
+	// RequirementsUnlocked is an installation that can differ from day to day.
+	RequirementsUnlocked = verdict.Code{
+		Name: "REQUIREMENTS_UNLOCKED", Stage: verdict.Test,
+		Meaning: "The packages are installed from files without hashes: what is tested can change without a commit.",
+		Remedy:  "Lock them: uv pip compile --universal --generate-hashes FILE -o requirements/test.lock, with the named file for FILE",
+	}
+	// RequirementsNone is a project that declares nothing to install.
+	RequirementsNone = verdict.Code{
+		Name: "REQUIREMENTS_NONE", Stage: verdict.Test,
+		Meaning: "No file lists what the project needs, so only the test tools are installed.",
+		Remedy:  "Add requirements/test.lock, or name the files in test.requirements of pipeline.yaml",
+	}
+	// RequirementsUnread is a declaration that was seen and not installed.
+	RequirementsUnread = verdict.Code{
+		Name: "REQUIREMENTS_UNREAD", Stage: verdict.Test,
+		Meaning: "A module is missing, and the source declares packages in places that this stage does not install from.",
+		Remedy: "If the module is declared in a named place, list that file under test.requirements of pipeline.yaml, " +
+			"or move it to the tests' group",
+	}
+	// FailUnderReplaced is a gate of the project's own that is not held.
+	FailUnderReplaced = verdict.Code{
+		Name: "FAIL_UNDER_REPLACED", Stage: verdict.Test,
+		Meaning: "coverage.py's own fail_under is higher than the gate of pipeline.yaml, which replaces it.",
+		Remedy:  "Set test.coverage.total in pipeline.yaml to the floor you mean",
+	}
+	// PythonMismatch is a Python that the project does not support.
+	PythonMismatch = verdict.Code{
+		Name: "PYTHON_MISMATCH", Stage: verdict.Test,
+		Meaning: "The Python of the environment is not one that the project declares to support.",
+		Remedy:  "Set python in pipeline.yaml to a version that requires-python allows; without the key, the pipeline chooses one",
+	}
+	// ProjectNotBuilt is a package whose build failed.
+	ProjectNotBuilt = verdict.Code{
+		Name: "PROJECT_NOT_BUILT", Stage: verdict.Test,
+		Meaning: "The project's own build failed, so its plain source is used: generated files, compiled modules and full metadata are missing.",
+		Remedy:  "Run `uv build --wheel` in the named directory and correct what it reports; or set test.build: never in pipeline.yaml",
+	}
+	// VersionUnknown is a version that is computed from git.
+	VersionUnknown = verdict.Code{
+		Name: "VERSION_UNKNOWN", Stage: verdict.Test,
+		Meaning: "The project's version is computed from git, which its build does not see here; 0.0.0 is used instead.",
+		Remedy:  "Nothing to do unless a test needs the version: then set SETUPTOOLS_SCM_PRETEND_VERSION under test.vars in pipeline.yaml",
+	}
+	// SubmoduleEmpty is a submodule that was not checked out.
+	SubmoduleEmpty = verdict.Code{
+		Name: "SUBMODULE_EMPTY", Stage: verdict.Test,
+		Meaning: "A git submodule of the source has no files: it was not checked out.",
+		Remedy:  "Run git submodule update --init --recursive in the source (on GitHub Actions: submodules: recursive of actions/checkout)",
+	}
+	// RequirementsInvalid is a requirements file that cannot be used.
+	RequirementsInvalid = verdict.Code{
+		Name: "REQUIREMENTS_INVALID", Stage: verdict.Test, Outcome: verdict.Fail,
+		Meaning: "A file that lists packages is missing, unreadable, or leads out of the source.",
+		Remedy:  "Correct the named file, or test.requirements in pipeline.yaml",
+	}
+	// BuildFailed is a build that test.build demands.
+	BuildFailed = verdict.Code{
+		Name: "PROJECT_BUILD_FAILED", Stage: verdict.Test, Outcome: verdict.CouldNotRun,
+		Meaning: "The project's own build failed, and test.build in pipeline.yaml demands it.",
+		Remedy:  "Run `uv build --wheel` in the named directory and correct what it reports",
+	}
+)
+
+// For is a finding's code as another stage reports it.
+func For(stage string, code verdict.Code) verdict.Code {
+	code.Stage = stage
+	return code
+}
+
+// Codes are all codes of this package as the tests report them.
+func Codes() []verdict.Code {
+	return append(shared(), RequirementsInvalid, PytestConfigIgnored, RequirementsUnlocked, RequirementsNone, FailUnderReplaced, BuildFailed)
+}
+
+// CodesFor are the codes that training and serving have in common with the tests.
+func CodesFor(stage string) []verdict.Code {
+	all := append(shared(), BuildFailed)
+	for i := range all {
+		all[i] = For(stage, all[i])
+	}
+	return all
+}
+
+func shared() []verdict.Code {
+	return []verdict.Code{RequirementsUnread, PythonMismatch, ProjectNotBuilt, VersionUnknown, SubmoduleEmpty}
+}

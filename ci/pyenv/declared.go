@@ -1,0 +1,239 @@
+package pyenv
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// declaration is what a tool that runs the tests installs for them.
+type declaration struct {
+	// label names the place, as in "[testenv] deps of tox.ini".
+	label                 string
+	lines, extras, groups []string
+	// left are entries that are not carried over, because they depend on the tool.
+	left []string
+}
+
+// testTools are the declarations of PDM, Hatch and tox, in this order.
+func (d *detector) testTools() []declaration {
+	return slices.Concat(d.pdmGroups(), d.hatchEnvironments(), d.toxEnvironment())
+}
+
+func (d *detector) pdmGroups() []declaration {
+	groups := d.toml.sub("tool", "pdm", "dev-dependencies")
+	var found declaration
+	for _, name := range keys(groups) {
+		found.lines = append(found.lines, groups.strs(name)...)
+	}
+	if len(found.lines) == 0 {
+		return nil
+	}
+	found.label = "[tool.pdm.dev-dependencies] of pyproject.toml"
+	return []declaration{found}
+}
+
+// hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
+// one that the project calls test or leaves at default.
+func (d *detector) hatchEnvironments() []declaration {
+	for _, place := range []struct {
+		envs        table
+		table, file string
+	}{
+		{d.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
+		{d.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
+	} {
+		for _, name := range []string{"hatch-test", "test", "tests", "testing", "dev", "default"} {
+			env := place.envs.sub(name)
+			found := declaration{
+				label:  "[" + place.table + name + "] of " + place.file,
+				lines:  append(env.strs("dependencies"), env.strs("extra-dependencies")...),
+				extras: env.strs("features"), groups: env.strs("dependency-groups"),
+			}
+			if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
+				return []declaration{found}
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	// factor is a condition of tox: "py310,py311: pytest<9".
+	factor = regexp.MustCompile(`^([A-Za-z0-9_.,!{}-]+)\s*:\s+(.*)$`)
+	// reference is a value of another section: {[testenv]deps}.
+	reference = regexp.MustCompile(`^\{\[([^\]]+)\](\w+)\}$`)
+)
+
+// toxEnvironment reads [testenv] of tox.ini, or its counterparts in setup.cfg, tox.toml and pyproject.toml.
+func (d *detector) toxEnvironment() []declaration {
+	for _, place := range []struct {
+		run  table
+		name string
+	}{
+		{d.table("tox.toml").sub("env_run_base"), "[env_run_base] deps of tox.toml"},
+		{d.toml.sub("tool", "tox", "env_run_base"), "[tool.tox.env_run_base] deps of pyproject.toml"},
+	} {
+		found := declaration{label: place.name, extras: place.run.strs("extras"), groups: place.run.strs("dependency_groups")}
+		for _, line := range place.run.strs("deps") {
+			d.toxLine(nil, line, &found)
+		}
+		if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
+			return []declaration{found}
+		}
+	}
+	for _, place := range []struct{ text, section, name string }{
+		{d.text("tox.ini"), "testenv", "[testenv] deps of tox.ini"},
+		{d.text("setup.cfg"), "tox:testenv", "[tox:testenv] deps of setup.cfg"},
+		{d.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "[tool.tox] of pyproject.toml"},
+	} {
+		sections := parseINI(place.text)
+		found := declaration{label: place.name}
+		for _, line := range strings.Split(sections[place.section]["deps"], "\n") {
+			d.toxLine(sections, line, &found)
+		}
+		split := func(text string) []string {
+			return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
+		}
+		found.extras, found.groups = split(sections[place.section]["extras"]), split(sections[place.section]["dependency_groups"])
+		if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
+			return []declaration{found}
+		}
+	}
+	return nil
+}
+
+// toxLine takes over one line of deps.
+func (d *detector) toxLine(sections ini, line string, into *declaration) {
+	line = strings.Join(lines(line), " ")
+	if line == "" {
+		return
+	}
+	if m := reference.FindStringSubmatch(line); m != nil && sections != nil {
+		for _, inner := range strings.Split(sections[m[1]][m[2]], "\n") {
+			// One level: sections could name each other without end.
+			if !reference.MatchString(inner) {
+				d.toxLine(sections, inner, into)
+			}
+		}
+		return
+	}
+	if m := factor.FindStringSubmatch(line); m != nil {
+		if !d.factors(m[1]) {
+			into.left = append(into.left, line)
+			return
+		}
+		line = m[2]
+	}
+	for _, root := range []string{"{toxinidir}/", "{tox_root}/", "{toxinidir}{/}", "{tox_root}{/}"} {
+		line = strings.ReplaceAll(line, root, "./")
+	}
+	if strings.Contains(line, "{") {
+		into.left = append(into.left, line)
+		return
+	}
+	// tox takes "-rfile" with paths relative to its own file.
+	into.lines = append(into.lines, line)
+}
+
+// factors reports whether a condition holds for this Python: one of its alternatives
+// consists of nothing but this Python's names.
+func (d *detector) factors(condition string) bool {
+	short := strings.ReplaceAll(d.p.Python, ".", "")
+	return slices.ContainsFunc(strings.Split(condition, ","), func(alternative string) bool {
+		for _, part := range strings.Split(alternative, "-") {
+			if part != "py" && part != "py3" && part != "py"+short && part != d.p.Python {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// condaFile is the first environment file of conda.
+func (d *detector) condaFile() string {
+	names := []string{"environment.yml", "environment.yaml", "conda.yml", "conda.yaml"}
+	if d.stage == verdict.Test {
+		names = append([]string{"environment-test.yml", "environment-dev.yml", "environment_test.yml", "environment_dev.yml"}, names...)
+	}
+	return d.first(names)
+}
+
+var (
+	// condaNames are the packages that have another name on PyPI.
+	condaNames = map[string]string{
+		"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "opencv": "opencv-python", "py-opencv": "opencv-python",
+		"msgpack-python": "msgpack", "matplotlib-base": "matplotlib", "python-graphviz": "graphviz", "pytables": "tables",
+		"py-xgboost": "xgboost", "dask-core": "dask", "seaborn-base": "seaborn", "ruamel_yaml": "ruamel.yaml",
+		"prompt_toolkit": "prompt-toolkit", "tensorflow-gpu": "tensorflow", "tensorflow-base": "tensorflow", "keras-gpu": "keras",
+		"typing_extensions": "typing-extensions", "huggingface_hub": "huggingface-hub", "importlib_metadata": "importlib-metadata",
+	}
+	// condaOnly are packages that are not of Python, or that the environment has anyway.
+	condaOnly = regexp.MustCompile(`^(?:python|pip|python_abi|cuda.*|cudnn.*|mkl|mkl-service|blas|openblas|libblas|nomkl|` +
+		`nodejs|git|git-lfs|make|cmake|compilers?|gcc.*|gxx.*|clang.*|libgcc.*|libstdcxx.*|openssl|sqlite|zlib|bzip2|xz|` +
+		`ca-certificates|ffmpeg|graphviz|openjdk|r-.*|_.*|pandoc|hdf5|libgfortran.*|tk|readline|ncurses|libffi|pytorch-cuda|pytorch-mutex|cpuonly)$`)
+	condaSpec = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9._-]+)\s*(.*)$`)
+)
+
+// conda installs the packages of an environment file from PyPI, where most of them have
+// the same name. What has no counterpart there is named.
+func (d *detector) conda(file string) {
+	d.p.Kind, d.p.From = Conda, []string{file}
+	d.used[file] = true
+	var content struct {
+		Dependencies []yaml.Node `yaml:"dependencies"`
+	}
+	if err := yaml.Unmarshal([]byte(d.text(file)), &content); err != nil {
+		d.fault("%s cannot be read: %v", file, err)
+		return
+	}
+	var out []string
+	for _, entry := range content.Dependencies {
+		if entry.Kind == yaml.MappingNode {
+			var pip struct {
+				Pip []string `yaml:"pip"`
+			}
+			if err := entry.Decode(&pip); err != nil {
+				d.fault("%s cannot be read: %v", file, err)
+			}
+			out = append(out, pip.Pip...)
+			continue
+		}
+		line, ok := condaRequirement(entry.Value)
+		if ok {
+			out = append(out, line)
+		} else if !strings.HasPrefix(entry.Value, "python") && !strings.HasPrefix(entry.Value, "pip") {
+			d.p.Unread = append(d.p.Unread, entry.Value+" of "+file)
+		}
+	}
+	d.pipInstall(d.generated(out, file))
+}
+
+// condaRequirement turns conda's "numpy=1.26" into pip's "numpy==1.26.*".
+func condaRequirement(spec string) (string, bool) {
+	m := condaSpec.FindStringSubmatch(strings.TrimSpace(spec))
+	if m == nil || condaOnly.MatchString(m[1]) || strings.ContainsAny(m[2], "[|") {
+		return "", false
+	}
+	name, version := m[1], strings.ReplaceAll(m[2], " ", "")
+	if pip, ok := condaNames[name]; ok {
+		name = pip
+	}
+	exact := strings.HasPrefix(version, "==")
+	bare := strings.TrimLeft(version, "=")
+	switch {
+	case version == "" || bare == "*":
+		return name, true
+	case strings.ContainsAny(version[:1], "<>!~"):
+		return name + version, true
+	}
+	number, _, hasBuild := strings.Cut(bare, "=")
+	if exact || hasBuild || strings.HasSuffix(number, "*") {
+		return name + "==" + number, true
+	}
+	return name + "==" + number + ".*", true
+}

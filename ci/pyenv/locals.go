@@ -1,0 +1,263 @@
+package pyenv
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// buildFiles are what a build backend reads to tell a package's dependencies.
+var buildFiles = []string{
+	"pyproject.toml", "setup.cfg", "setup.py", "*.md", "*.rst", "*.txt", "*.cfg", "*.in", "LICENSE*", "VERSION*", "PKG-INFO", "hatch_build.py",
+	"requirements/*", "*/__init__.py", "src/*/__init__.py", "**/_version.py", "**/version.py", "**/__about__.py", "**/about.py",
+}
+
+func in(dir, name string) string { return strings.TrimPrefix(path.Join(dir, name), "./") }
+
+// manifest is the pyproject.toml of a directory of the source.
+func (d *detector) manifest(dir string) table { return d.table(in(dir, "pyproject.toml")) }
+
+// installable reports whether a directory is a package that pip could install.
+func (d *detector) installable(dir string) bool {
+	toml := d.manifest(dir)
+	setup := parseINI(d.text(in(dir, "setup.cfg")))
+	return (toml.has("build-system") || d.has(in(dir, "setup.py")) || setup["metadata"]["name"] != "") &&
+		!toml.sub("tool", "uv").isFalse("package") && !toml.sub("tool", "poetry").isFalse("package-mode")
+}
+
+var (
+	// extrasRequire is where a setup.py declares extras, quoted a name that it uses as a key.
+	extrasRequire = regexp.MustCompile(`extras_require|extras\s*=`)
+	quotedKey     = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*\]?\s*[:=]`)
+)
+
+// extras are the names of a package's extras. A setup.py is a program: of it, the keys are
+// taken that look like names of extras, and only the usual names of a stage are looked for.
+func (d *detector) extras(dir string) []string {
+	toml := d.manifest(dir)
+	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
+	for name := range parseINI(d.text(in(dir, "setup.cfg")))["options.extras_require"] {
+		found = append(found, name)
+	}
+	if setup := d.text(in(dir, "setup.py")); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
+		at := extrasRequire.FindStringIndex(setup)[0]
+		for _, m := range quotedKey.FindAllStringSubmatch(setup[at:], -1) {
+			found = append(found, m[1])
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// local adds a directory of the source whose package the stage imports.
+func (d *detector) local(dir string) {
+	if dir != "." && !slices.Contains(d.p.locals, dir) {
+		d.p.locals = append(d.p.locals, dir)
+	}
+}
+
+// own are uv's arguments for what a package of the source depends on. The package itself
+// is not installed into the environment: every change of the source would make a new one.
+func (d *detector) own(dir string, extras []string) []string {
+	toml := d.manifest(dir)
+	var file string
+	switch {
+	case toml.sub("project") != nil || toml.sub("tool", "poetry") != nil:
+		file = "pyproject.toml"
+	case d.has(in(dir, "setup.cfg")):
+		file = "setup.cfg"
+	case d.has(in(dir, "setup.py")):
+		file = "setup.py"
+	default:
+		if dir != "." {
+			d.fault("%s has no pyproject.toml, setup.cfg or setup.py, and cannot be installed%s", dir, d.inSubmodule(dir))
+		}
+		return nil
+	}
+	d.local(dir)
+	d.used[in(dir, file)] = true
+	for _, name := range []string{"pyproject.toml", "setup.cfg", "setup.py"} {
+		if d.has(in(dir, name)) {
+			d.p.files = append(d.p.files, in(dir, name))
+		}
+	}
+	dynamic := toml.sub("project").strs("dynamic")
+	if toml.sub("project") == nil || slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
+		// uv lets the backend tell the dependencies, which reads more than its own file.
+		for _, glob := range buildFiles {
+			d.p.globs = append(d.p.globs, in(special.ReplaceAllString(dir, `\$0`), glob))
+		}
+	}
+	d.sources(dir)
+	return append([]string{"-r", in(dir, file)}, options("--extra", extras)...)
+}
+
+// sources takes along what [tool.uv.sources] of a package names: uv installs it from there.
+func (d *detector) sources(dir string) {
+	toml := d.manifest(dir)
+	for _, name := range keys(toml.sub("tool", "uv", "sources")) {
+		source := toml.sub("tool", "uv", "sources", name)
+		if where := source.str("path"); where != "" {
+			d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, where))
+		}
+	}
+	members := append(toml.sub("tool", "uv", "workspace").strs("members"), d.toml.sub("tool", "uv", "workspace").strs("members")...)
+	for _, glob := range members {
+		d.p.globs = append(d.p.globs, strings.TrimPrefix(glob, "./")+"/**")
+		for _, name := range d.names {
+			member := path.Dir(name)
+			if ok, _ := path.Match(strings.TrimPrefix(path.Clean(glob), "./"), member); ok && path.Base(name) == "pyproject.toml" {
+				d.local(member)
+			}
+		}
+	}
+}
+
+func (d *detector) sourcePath(file, where string) {
+	found, isDir := d.resolve(file, where)
+	switch {
+	case found == "":
+		d.fault("%s installs %s, which is not in the source%s", file, where, d.inSubmodule(where))
+	case isDir:
+		d.local(found)
+		d.takeDir(found)
+	default:
+		d.p.files = append(d.p.files, found)
+	}
+}
+
+// scmTools are build requirements that compute the version from git.
+var scmTools = regexp.MustCompile(`^(?:setuptools[-_.]scm|hatch-vcs|setuptools-git-versioning|versioningit|pbr|` +
+	`uv-dynamic-versioning|poetry-dynamic-versioning|hatch-regex-commit|vcs-versioning|dunamai|setuptools-vcs)\b`)
+
+// locals completes the list of the packages in the source with what their builds need.
+func (d *detector) locals() {
+	if d.p.Package {
+		d.p.locals = append([]string{"."}, d.p.locals...)
+	}
+	d.p.locals = slices.DeleteFunc(d.p.locals, func(dir string) bool { return !d.installable(dir) && !d.declaresProject(dir) })
+	for _, dir := range d.p.locals {
+		system := d.manifest(dir).sub("build-system")
+		requires := system.strs("requires")
+		if len(requires) == 0 {
+			requires = []string{"setuptools>=40.8.0"} // what PEP 517 has pip take
+		}
+		d.p.requires = append(d.p.requires, requires...)
+	}
+	for _, name := range d.names {
+		if !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "venv/") && compiledFiles.MatchString(name) {
+			d.p.compiled = true
+		}
+	}
+	for _, dir := range d.p.locals {
+		if d.below(in(dir, "src")) {
+			d.p.srcs = append(d.p.srcs, dir)
+		}
+	}
+	slices.Sort(d.p.requires)
+	d.p.requires = slices.Compact(d.p.requires)
+	d.version()
+}
+
+func (d *detector) declaresProject(dir string) bool {
+	return dir != "." && d.manifest(dir).sub("project") != nil
+}
+
+// scmSetup is a setup.py that has its version computed.
+var scmSetup = regexp.MustCompile(`use_scm_version|pbr\s*=\s*True|versioneer`)
+
+var packageVersion = regexp.MustCompile(`(?m)^Version:\s*(\S+)`)
+
+// version finds out whether a version comes from git, and which one an sdist was made with.
+func (d *detector) version() {
+	for _, dir := range d.p.locals {
+		toml := d.manifest(dir)
+		requires := toml.sub("build-system").strs("requires")
+		computed := slices.ContainsFunc(requires, func(r string) bool { return scmTools.MatchString(strings.ToLower(r)) }) ||
+			toml.sub("tool", "pdm", "version").str("source") == "scm" ||
+			scmSetup.MatchString(d.text(in(dir, "setup.py")))
+		if !computed {
+			continue
+		}
+		d.p.scm = true
+		if m := packageVersion.FindStringSubmatch(d.text(in(dir, "PKG-INFO"))); m != nil && d.p.hint == "" {
+			d.p.hint = m[1]
+		}
+	}
+}
+
+// versions are the variables that tell the tools which compute a version from git what it is.
+func versions(hint string) []string {
+	version := cmp.Or(hint, "0.0.0")
+	var out []string
+	for _, name := range []string{
+		"SETUPTOOLS_SCM_PRETEND_VERSION", "PBR_VERSION", "PDM_BUILD_SCM_VERSION",
+		"UV_DYNAMIC_VERSIONING_BYPASS", "POETRY_DYNAMIC_VERSIONING_BYPASS",
+	} {
+		out = append(out, name+"="+version)
+	}
+	return out
+}
+
+var submodule = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)
+
+// submodules looks for submodules that were not checked out.
+func (d *detector) submodules() {
+	for _, m := range submodule.FindAllStringSubmatch(d.text(".gitmodules"), -1) {
+		if dir := path.Clean(m[1]); !d.below(dir) {
+			d.dirs[dir] = true
+			d.find(SubmoduleEmpty, "the git submodule %s has no files", dir)
+		}
+	}
+}
+
+// inSubmodule explains a missing path that lies in an empty submodule.
+func (d *detector) inSubmodule(name string) string {
+	for dir := range d.dirs {
+		if name == dir || strings.HasPrefix(name, dir+"/") {
+			return ": it is in the git submodule " + dir + ", which was not checked out (git submodule update --init)"
+		}
+	}
+	return ""
+}
+
+// unread lists the declarations of packages that the environment is not installed from.
+func (d *detector) unread() {
+	var seen []string
+	for _, from := range d.p.From {
+		d.used[from] = true
+	}
+	seen = append(seen, usualFiles[d.stage]...)
+	if d.stage != verdict.Test {
+		seen = append(seen, usualFiles[verdict.Test]...)
+	}
+	seen = append(seen, base...)
+	seen = append(seen, "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "constraints.txt", d.condaFile())
+	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
+	for _, found := range d.testTools() {
+		seen = append(seen, found.label)
+		if d.used[found.label] {
+			for _, left := range found.left {
+				seen = append(seen, left+" in "+found.label)
+			}
+		}
+	}
+	for _, name := range keys(d.toml.sub("dependency-groups")) {
+		seen = append(seen, "group "+name)
+	}
+	for _, name := range keys(d.toml.sub("tool", "poetry", "group")) {
+		seen = append(seen, "group "+name)
+	}
+	for _, name := range d.extras(".") {
+		seen = append(seen, "extra "+name)
+	}
+	for _, name := range seen {
+		if !d.used[name] && !slices.Contains(d.p.Unread, name) {
+			d.p.Unread = append(d.p.Unread, name)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package pyenv
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// The minor versions of Python 3 that environments can have; the oldest is the default.
+const oldestMinor, newestMinor = 10, 14
+
+// ChoosePython is the Python version that a project asks for, and the file that does:
+// .python-version, or the oldest version that requires-python and its counterparts allow.
+// Both are empty for a project that asks for none, or for none that can be had.
+func ChoosePython(ctx context.Context, source runner.Files) (version, from string, err error) {
+	d, err := newDetector(ctx, source, Request{})
+	if err != nil {
+		return "", "", err
+	}
+	version, from = d.choosePython()
+	return version, from, d.err
+}
+
+var (
+	pinnedPython = regexp.MustCompile(`^(?:c?python[-@ ]?)?3\.(\d+)`)
+	setupPython  = regexp.MustCompile(`python_requires\s*=\s*['"]([^'"]+)['"]`)
+	condaPython  = regexp.MustCompile(`(?m)\bpython\s*([=<>!~][^\s,\]'"]*(?:,[=<>!~][^\s\]'"]*)*)`)
+	clausePart   = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)
+)
+
+func (d *detector) choosePython() (version, from string) {
+	for _, line := range lines(d.text(".python-version")) {
+		if m := pinnedPython.FindStringSubmatch(line); m != nil {
+			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
+				return fmt.Sprintf("3.%d", minor), ".python-version"
+			}
+		}
+		break
+	}
+	spec, from := d.pythonSpec()
+	if spec == "" {
+		return "", ""
+	}
+	for minor := oldestMinor; minor <= newestMinor; minor++ {
+		if allows(spec, minor) {
+			return fmt.Sprintf("3.%d", minor), from
+		}
+	}
+	return "", ""
+}
+
+// pythonSpec is what the project declares to run on, and where.
+func (d *detector) pythonSpec() (spec, from string) {
+	poetry, _ := d.toml.sub("tool", "poetry", "dependencies")["python"].(string)
+	setup := ""
+	if m := setupPython.FindStringSubmatch(d.text("setup.py")); m != nil {
+		setup = m[1]
+	}
+	pipfile := d.table("Pipfile").sub("requires").str("python_version")
+	if pipfile != "" {
+		pipfile = "==" + pipfile + ".*"
+	}
+	conda := ""
+	if m := condaPython.FindStringSubmatch(d.text(d.condaFile())); m != nil {
+		if conda = m[1]; conda[0] == '=' {
+			conda = "==" + strings.TrimLeft(conda, "=")
+		}
+	}
+	for _, c := range [][2]string{
+		{d.toml.sub("project").str("requires-python"), "requires-python of pyproject.toml"},
+		{poetry, "python of [tool.poetry.dependencies]"},
+		{parseINI(d.text("setup.cfg"))["options"]["python_requires"], "python_requires of setup.cfg"},
+		{setup, "python_requires of setup.py"},
+		{d.table("pylock.toml").str("requires-python"), "requires-python of pylock.toml"},
+		{pipfile, "python_version of Pipfile"},
+		{conda, "python of " + d.condaFile()},
+	} {
+		if c[0] != "" {
+			return c[0], c[1]
+		}
+	}
+	return "", ""
+}
+
+// allows reports whether some release of Python 3.minor fulfils a specifier, in the form
+// of PEP 440 or of Poetry. What cannot be read allows everything: installers judge it in full.
+func allows(spec string, minor int) bool {
+	return slices.ContainsFunc(strings.Split(spec, "||"), func(alternative string) bool {
+		for _, clause := range strings.FieldsFunc(alternative, func(r rune) bool { return r == ',' }) {
+			for _, part := range splitClauses(clause) {
+				if !clauseAllows(part, minor) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+var clauseStart = regexp.MustCompile(`\s+([<>=!~^])`)
+
+// splitClauses separates ">=3.10 <3.12", as Poetry also takes it.
+func splitClauses(clause string) []string {
+	return strings.Split(clauseStart.ReplaceAllString(strings.TrimSpace(clause), "\x00$1"), "\x00")
+}
+
+func clauseAllows(clause string, minor int) bool {
+	m := clausePart.FindStringSubmatch(strings.TrimSpace(clause))
+	if m == nil {
+		return true
+	}
+	operator, rest := m[1], m[4]
+	major, err := strconv.Atoi(m[2])
+	if err != nil {
+		return true
+	}
+	bound, exact := 0, m[3] != "" && m[3] != "*"
+	if exact {
+		if bound, err = strconv.Atoi(m[3]); err != nil {
+			return true
+		}
+	}
+	switch {
+	case major > 3:
+		return slices.Contains([]string{"<", "<=", "!="}, operator)
+	case major < 3:
+		return slices.Contains([]string{">", ">=", "!="}, operator)
+	}
+	// A release later than .0 of the same minor version exists.
+	later := rest != "" && rest != ".0" && rest != ".*"
+	switch operator {
+	case ">=":
+		return minor >= bound
+	case ">":
+		return minor >= bound
+	case "<":
+		return minor < bound || later && minor == bound
+	case "<=":
+		return minor <= bound
+	case "!=":
+		return !exact || minor != bound || rest != ".*"
+	case "^":
+		return minor >= bound
+	case "~=":
+		if rest == "" {
+			return minor >= bound
+		}
+		return minor == bound
+	}
+	return !exact || minor == bound // ==, ===, ~ and none
+}
+
+// python compares the Python of the environment with what the project declares.
+func (d *detector) python() {
+	var minor int
+	if _, err := fmt.Sscanf(d.p.Python, "3.%d", &minor); err != nil {
+		return
+	}
+	if spec, from := d.pythonSpec(); spec != "" && !allows(spec, minor) {
+		d.find(PythonMismatch, "Python %s is used, and %s is %q: set `python` in pipeline.yaml, or `--python`", d.p.Python, from, spec)
+	}
+}

@@ -1,0 +1,239 @@
+package pyenv
+
+import (
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// generatedFile holds requirements that another file declares in another form.
+const generatedFile = "openstack-rca-requirements.txt"
+
+var (
+	// include is a line that names another file: -r x, -rx, --requirement=x, -c x.
+	include = regexp.MustCompile(`^(?:-r|-c|--requirement|--constraint)(?:\s+|=|)(\S+)`)
+	// links is a line that names a directory of packages.
+	links = regexp.MustCompile(`^(?:-f|--find-links)(?:\s+|=|)(\S+)`)
+	// localPath is a line that installs from a path: -e ./x[extra], ./x.whl, name @ file:./x.
+	localPath = regexp.MustCompile(`^(-e\s*|--editable[\s=]+)?(?:[A-Za-z0-9._-]+\s*(?:\[[^\]]*\])?\s*@\s*)?` +
+		`(file:(?://localhost)?)?([^\s\[;@]+?)(?:\[([^\]]*)\])?\s*(?:;.*|\s--.*)?$`)
+)
+
+// lines are a requirements file's lines without comments, continued lines joined.
+func lines(text string) []string {
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	var out []string
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+		if i := strings.Index(" "+line, " #"); i >= 0 {
+			line = line[:max(0, i)]
+		}
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// included are a file and all that it includes, in the order in which they are met.
+func (d *detector) included(name string) []string {
+	seen := []string{}
+	var follow func(name, by string)
+	follow = func(name, by string) {
+		switch {
+		case slices.Contains(seen, name):
+			return
+		case !fs.ValidPath(name):
+			if by != "" {
+				by = ", which " + by + " includes,"
+			}
+			d.fault("%s%s is outside of the source", name, by)
+			return
+		case !d.has(name):
+			wrong := name + " is not in the source"
+			if by != "" {
+				wrong = name + ", which " + by + " includes, is not in the source"
+			}
+			d.fault("%s", wrong+d.inSubmodule(name))
+			return
+		}
+		seen = append(seen, name)
+		for _, line := range lines(d.text(name)) {
+			m := include.FindStringSubmatch(line)
+			if m != nil && !strings.Contains(m[1], "://") {
+				follow(path.Join(path.Dir(name), m[1]), name)
+			}
+		}
+	}
+	follow(path.Clean(name), "")
+	return seen
+}
+
+// requirements installs from pip's requirements files.
+func (d *detector) requirements(names []string) {
+	d.p.Kind, d.p.Locked, d.p.From = Hashed, true, names
+	var hashed, plain []string
+	for _, name := range names {
+		switch path.Base(name) {
+		case "pyproject.toml", "setup.cfg", "setup.py":
+			plain = append(plain, d.own(path.Dir(path.Clean(name)), nil)...)
+			continue
+		}
+		more, locked := d.requirementsFile(path.Clean(name))
+		if locked {
+			hashed = append(hashed, "-r", path.Clean(name))
+		} else {
+			plain = append(plain, "-r", path.Clean(name))
+		}
+		plain = append(plain, more...)
+	}
+	if len(hashed) > 0 {
+		d.pipInstall(append([]string{"--require-hashes"}, hashed...))
+	}
+	if len(plain) > 0 {
+		d.p.Kind, d.p.Locked = Requirements, false
+		d.pipInstall(plain)
+	}
+}
+
+// requirementsFile takes along a requirements file with all that it includes. Directories
+// that it installs are locals of the project: their lines are left out, and more are the
+// arguments that install what they depend on instead.
+func (d *detector) requirementsFile(name string) (more []string, locked bool) {
+	all := d.included(name)
+	locked = len(all) > 0
+	for _, file := range all {
+		d.used[file] = true
+		text := d.text(file)
+		kept, args, changed := d.withoutLocals(file, text)
+		if changed {
+			d.p.written[file] = []byte(kept)
+			more = append(more, args...)
+		}
+		if strings.TrimSpace(kept) != "" && !strings.Contains(text, "--hash=") && names(kept) {
+			locked = false
+		}
+	}
+	d.p.files = append(d.p.files, all...)
+	return more, locked
+}
+
+// names reports whether a requirements file names a package itself.
+func names(text string) bool {
+	return slices.ContainsFunc(lines(text), func(line string) bool {
+		return !include.MatchString(line) && !strings.HasPrefix(line, "--") && !links.MatchString(line)
+	})
+}
+
+// withoutLocals takes the lines out that install directories of the source.
+func (d *detector) withoutLocals(file, text string) (kept string, args []string, changed bool) {
+	var out []string
+	text = strings.ReplaceAll(text, "\r\n", "\n")
+	for _, line := range strings.Split(text, "\n") {
+		bare := strings.Join(lines(line), " ")
+		if m := links.FindStringSubmatch(bare); m != nil && !strings.Contains(m[1], "://") {
+			d.takeAlong(file, m[1])
+		}
+		dir, extras, is := d.localLine(file, bare)
+		if !is {
+			out = append(out, line)
+			continue
+		}
+		changed = true
+		args = append(args, d.own(dir, extras)...)
+	}
+	return strings.Join(out, "\n"), args, changed
+}
+
+// localLine reports whether a line installs a directory of the source. Files that it
+// installs are taken along.
+func (d *detector) localLine(file, line string) (dir string, extras []string, is bool) {
+	option := strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "--editable")
+	if line == "" || option || include.MatchString(line) || links.MatchString(line) {
+		return "", nil, false
+	}
+	m := localPath.FindStringSubmatch(line)
+	if m == nil || strings.Contains(m[3], "://") || strings.HasPrefix(m[3], "git+") {
+		return "", nil, false
+	}
+	editable, scheme, where := m[1] != "", m[2] != "", strings.TrimSuffix(m[3], "/")
+	for _, root := range []string{"${PROJECT_ROOT}/", "///${PROJECT_ROOT}/", "$PWD/", "${PWD}/"} {
+		where = strings.TrimPrefix(where, root)
+	}
+	isPath := editable || scheme || where == "." || strings.HasPrefix(where, "./") || strings.HasPrefix(where, "../") ||
+		strings.HasSuffix(where, ".whl") || strings.HasSuffix(where, ".tar.gz") || strings.Contains(where, "/")
+	switch {
+	case !isPath:
+		return "", nil, false
+	case strings.HasPrefix(where, "/"):
+		d.fault("%s installs %s: a path of one machine, which is not in the source", file, where)
+		return "", nil, false
+	}
+	found, isDir := d.resolve(file, where)
+	switch {
+	case found == "":
+		d.fault("%s installs %s, which is not in the source%s", file, where, d.inSubmodule(path.Clean(where)))
+	case isDir:
+		for _, extra := range strings.Split(m[4], ",") {
+			if extra = strings.TrimSpace(extra); extra != "" {
+				extras = append(extras, extra)
+			}
+		}
+		return found, extras, true
+	default:
+		d.p.files = append(d.p.files, found)
+	}
+	return "", nil, false
+}
+
+// resolve finds a path that a requirements file names: relative to the source as pip and uv
+// take it, else relative to the file.
+func (d *detector) resolve(file, where string) (found string, isDir bool) {
+	for _, candidate := range []string{path.Clean(where), path.Join(path.Dir(file), where)} {
+		if !fs.ValidPath(candidate) {
+			continue
+		}
+		if d.has(candidate) {
+			return candidate, false
+		}
+		if d.below(candidate) {
+			return candidate, true
+		}
+	}
+	return "", false
+}
+
+// takeAlong adds a file or a directory that an installation reads.
+func (d *detector) takeAlong(file, where string) {
+	where = strings.TrimPrefix(where, "file:")
+	found, isDir := d.resolve(file, where)
+	switch {
+	case found == "":
+		d.fault("%s looks for packages in %s, which is not in the source%s", file, where, d.inSubmodule(path.Clean(where)))
+	case isDir:
+		d.takeDir(found)
+	default:
+		d.p.files = append(d.p.files, found)
+	}
+}
+
+func (d *detector) takeDir(dir string) {
+	d.p.globs = append(d.p.globs, strings.TrimPrefix(special.ReplaceAllString(dir, `\$0`)+"/**", "./"))
+}
+
+// generated installs requirements that another file declares in another form.
+func (d *detector) generated(lines []string, label string) []string {
+	d.texts[generatedFile] = strings.Join(lines, "\n") + "\n"
+	var args []string
+	kept, more, _ := d.withoutLocals(label, d.texts[generatedFile])
+	for _, line := range lines {
+		if m := include.FindStringSubmatch(line); m != nil && !strings.Contains(m[1], "://") {
+			inner, _ := d.requirementsFile(path.Clean(m[1]))
+			more = append(more, inner...)
+		}
+	}
+	d.p.written[generatedFile] = []byte(kept)
+	args = append(args, "-r", generatedFile)
+	return append(args, more...)
+}

@@ -1,0 +1,27 @@
+package pyenv
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+// settings looks for settings that have no effect.
+func (d *detector) settings() {
+	if d.stage != verdict.Test {
+		return
+	}
+	for _, c := range []struct{ file, ignored, read string }{
+		{"pytest.ini", "tool:pytest", "pytest"},
+		{".pytest.ini", "tool:pytest", "pytest"},
+		{"tox.ini", "tool:pytest", "pytest"},
+		{"setup.cfg", "pytest", "tool:pytest"},
+	} {
+		sections := parseINI(d.text(c.file))
+		_, ignored := sections[c.ignored]
+		_, read := sections[c.read]
+		if ignored && !read {
+			d.find(PytestConfigIgnored, "%s has its settings under [%s], which pytest ignores in this file: name the section [%s]",
+				c.file, c.ignored, c.read)
+		}
+	}
+	if d.toml.sub("pytest", "ini_options") != nil || d.toml.has("tool:pytest") {
+		d.find(PytestConfigIgnored, "pyproject.toml has pytest's settings in a table that pytest ignores: name it [tool.pytest.ini_options]")
+	}
+}

@@ -1,0 +1,199 @@
+package pyenv
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// usualFiles are the usual names of requirements files that a stage has for itself, the
+// most exact first.
+var usualFiles = map[string][]string{
+	verdict.Test: {
+		"requirements/test.lock", "requirements-test.lock", "requirements/test.txt", "requirements-test.txt",
+		"requirements/tests.txt", "requirements-tests.txt", "requirements_test.txt", "test-requirements.txt",
+		"test_requirements.txt", "tests/requirements.txt",
+		"requirements/dev.lock", "requirements/dev.txt", "requirements-dev.txt", "requirements_dev.txt", "dev-requirements.txt",
+	},
+	verdict.Train: {
+		"requirements/train.lock", "requirements/train.txt", "requirements-train.lock", "requirements-train.txt",
+		"requirements_train.txt", "train-requirements.txt",
+	},
+	verdict.Image: {
+		"requirements/serve.lock", "requirements/serve.txt", "requirements-serve.lock", "requirements-serve.txt",
+		"requirements_serve.txt", "requirements-docker.txt",
+	},
+}
+
+// base are the usual names of files with what the application needs.
+var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt"}
+
+// others are the files of further tools that declare packages, in the order of preference.
+var others = []string{
+	"uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml", "setup.cfg", "setup.py",
+	"Pipfile", "tox.ini", "environment.yml",
+}
+
+func lookedFor(stage string) []string {
+	return slices.Concat(usualFiles[stage][:4], others[:5], base[:2], others[5:])
+}
+
+// groupNames are the usual names of the groups and extras of a stage; the first list of
+// which the project has any counts.
+var groupNames = map[string][][]string{
+	verdict.Test:  {{"test", "tests", "testing"}, {"dev", "develop", "development"}},
+	verdict.Train: {{"train", "training"}},
+	verdict.Image: {{"serve", "serving"}, {"prod", "production"}},
+}
+
+// tooling are groups that only those who work on the project need.
+var tooling = []string{
+	"test", "tests", "testing", "dev", "develop", "development", "doc", "docs", "lint", "linting", "typing", "types", "mypy", "ci",
+	"format", "quality", "release", "build", "notebook", "notebooks", "pre-commit", "bench", "benchmark",
+}
+
+// chosen are those of the usual groups of the stage that exist.
+func (d *detector) chosen(existing []string) []string {
+	for _, wanted := range groupNames[d.stage] {
+		var found []string
+		for _, name := range wanted {
+			if slices.Contains(existing, name) {
+				found = append(found, name)
+			}
+		}
+		if len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// installedByDefault are the groups that a tool installs unless told otherwise, as far as
+// the stage needs them: all for the tests, without those of development for the others.
+func (d *detector) installedByDefault(groups []string) []string {
+	if d.stage == verdict.Test {
+		return groups
+	}
+	return slices.DeleteFunc(slices.Clone(groups), func(name string) bool { return slices.Contains(tooling, strings.ToLower(name)) })
+}
+
+func keys(t table) []string { return slices.Sorted(maps.Keys(t)) }
+
+func options(flag string, values []string) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, flag, v)
+	}
+	return out
+}
+
+// usual takes the best of what the source declares.
+func (d *detector) usual() {
+	specific, basic := d.first(usualFiles[d.stage]), d.first(base)
+	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
+	pyproject := d.has("pyproject.toml")
+	switch {
+	case hashed, specific != "" && d.stage != verdict.Test:
+		d.requirements([]string{specific})
+	case d.has("uv.lock") && pyproject:
+		d.uvLock()
+	case d.pylockFile() != "":
+		d.pylock(d.pylockFile())
+	case d.has("poetry.lock") && pyproject:
+		d.poetryLock()
+	case d.has("pdm.lock") && pyproject:
+		d.pdmLock()
+	case d.has("Pipfile.lock"):
+		d.pipfileLock()
+	case specific != "" && basic != "" && !slices.Contains(d.included(specific), basic):
+		d.requirements([]string{basic, specific})
+	case specific != "":
+		d.requirements([]string{specific})
+	case basic != "":
+		d.requirements([]string{basic})
+	case d.poetryDeclares():
+		d.poetryTables()
+	case d.declares():
+		d.declared()
+	case d.has("Pipfile"):
+		d.pipfile()
+	case d.condaFile() != "":
+		d.conda(d.condaFile())
+	case d.stage != verdict.Test && d.first(usualFiles[verdict.Test]) != "":
+		// What the tests run with runs the application too.
+		d.requirements([]string{d.first(usualFiles[verdict.Test])})
+	}
+}
+
+// declares reports whether a file of the project, or of a tool that runs its tests,
+// declares packages.
+func (d *detector) declares() bool {
+	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.p.Package || d.has("setup.py") ||
+		len(d.testTools()) > 0 && d.stage == verdict.Test
+}
+
+// declared installs what the project declares without a lock.
+func (d *detector) declared() {
+	switch {
+	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil:
+		d.p.Kind, d.p.From = Pyproject, []string{"pyproject.toml"}
+	case d.has("setup.cfg") && d.p.Package:
+		d.p.Kind, d.p.From = Setuptools, []string{"setup.cfg"}
+	case d.has("setup.py"):
+		d.p.Kind, d.p.From = Setuptools, []string{"setup.py"}
+	default:
+		d.p.Kind = Tox
+	}
+	groups := d.chosen(keys(d.toml.sub("dependency-groups")))
+	extras := d.chosen(d.extras("."))
+	var lines []string
+	if d.stage == verdict.Test && len(groups)+len(extras) == 0 {
+		// The tests' packages are declared in the file of a tool that runs them.
+		for _, found := range d.testTools() {
+			lines, groups, extras = found.lines, found.groups, found.extras
+			d.p.From = append(d.p.From, found.label)
+			d.used[found.label] = true
+			break
+		}
+	}
+	args := d.own(".", extras)
+	args = append(args, options("--group", groups)...)
+	if len(groups) > 0 {
+		d.p.files = append(d.p.files, "pyproject.toml")
+	}
+	d.parts("group", groups)
+	d.parts("extra", extras)
+	if len(lines) > 0 {
+		args = append(args, d.generated(lines, d.p.From[len(d.p.From)-1])...)
+	}
+	d.pipInstall(args)
+}
+
+// pipInstall installs with uv's pip interface, with the indexes that the project's own
+// configuration of uv names.
+func (d *detector) pipInstall(args []string) {
+	if len(args) == 0 {
+		return
+	}
+	if d.toml.sub("tool", "uv") != nil {
+		d.p.files = append(d.p.files, "pyproject.toml")
+	}
+	if d.has("uv.toml") {
+		d.p.files = append(d.p.files, "uv.toml")
+	}
+	command := append([]string{"uv", "pip", "install"}, args...)
+	if d.p.scm {
+		// uv may have to build the project's metadata, and the build asks git.
+		command = append([]string{"env"}, append(versions(d.p.hint), command...)...)
+	}
+	d.p.install = append(d.p.install, command)
+}
+
+func (d *detector) parts(kind string, names []string) {
+	for _, name := range names {
+		d.p.Parts = append(d.p.Parts, kind+" "+name)
+		d.used[kind+" "+name] = true
+	}
+}
