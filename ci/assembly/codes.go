@@ -1,6 +1,9 @@
 package assembly
 
-import "github.com/openstack-rca/openstack-rca/ci/verdict"
+import (
+	"github.com/openstack-rca/openstack-rca/ci/refused"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
 
 // CodeServeFailed says that the application could not be tried as a process.
 var CodeServeFailed = verdict.Code{
@@ -10,4 +13,4 @@ var CodeServeFailed = verdict.Code{
 }
 
 // Codes are all codes of this package.
-func Codes() []verdict.Code { return []verdict.Code{CodeServeFailed} }
+func Codes() []verdict.Code { return []verdict.Code{CodeServeFailed, refused.Image} }

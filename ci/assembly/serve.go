@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -44,6 +46,9 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		default:
 			problem = verdict.Problemf(probe.CodeCrashed, "%v", err)
 			problem.Details = []string{start.Logs}
+			if hosts := refused.Hosts(start.Logs); len(hosts) > 0 {
+				stage.Warn(refused.Image, "%s", strings.Join(hosts, ", "))
+			}
 		}
 		stage.Judge(problem)
 		return result

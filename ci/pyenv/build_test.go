@@ -206,5 +206,11 @@ func TestWhatWasSeenAndNotInstalledIsNamed(t *testing.T) {
 	})
 	assert.Equal(t, []string{"constraints.txt", "environment.yml", "[testenv] deps of tox.ini", "group dev", "extra ml"}, p.Unread)
 	assert.Equal(t, "requirements.txt", p.Summary())
+	missing := p.Missing("E   ModuleNotFoundError: No module named 'tabulate'\n")
+	require.NotNil(t, missing)
+	assert.Equal(t, RequirementsUnread, missing.Code)
+	assert.Contains(t, missing.Cause, "no module named tabulate; seen and not installed: constraints.txt, environment.yml")
+	assert.Nil(t, p.Missing("AssertionError"))
+	assert.Nil(t, detect(t, map[string]string{"requirements.txt": "six"}).Missing("ModuleNotFoundError: No module named 'x'"))
 	assert.Equal(t, "uv.lock with group dev, locked by hash", detect(t, map[string]string{"uv.lock": "", "pyproject.toml": "[dependency-groups]\ndev = []\n"}).Summary())
 }

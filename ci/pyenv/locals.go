@@ -85,8 +85,11 @@ func (d *detector) own(dir string, extras []string) []string {
 			d.p.files = append(d.p.files, in(dir, name))
 		}
 	}
-	dynamic := toml.sub("project").strs("dynamic")
-	if toml.sub("project") == nil || slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
+	project := toml.sub("project")
+	dynamic := project.strs("dynamic")
+	// With a table of Poetry, uv does not rely on [project] alone.
+	if !project.has("dependencies") || toml.sub("tool", "poetry") != nil ||
+		slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
 		// uv lets the backend tell the dependencies, which reads more than its own file.
 		for _, glob := range buildFiles {
 			d.p.globs = append(d.p.globs, in(special.ReplaceAllString(dir, `\$0`), glob))

@@ -156,6 +156,19 @@ func (p *Project) Summary() string {
 	return text
 }
 
+// missingModule is what Python prints of an import that found nothing.
+var missingModule = regexp.MustCompile(`ModuleNotFoundError: No module named '([^']+)'`)
+
+// Missing is the finding for output in which a module is missing, when the source declares
+// packages that are not installed; nil otherwise.
+func (p *Project) Missing(output string) *Finding {
+	m := missingModule.FindStringSubmatch(output)
+	if m == nil || len(p.Unread) == 0 {
+		return nil
+	}
+	return &Finding{For(p.Stage, RequirementsUnread), fmt.Sprintf("no module named %s; seen and not installed: %s", m[1], strings.Join(p.Unread, ", "))}
+}
+
 // PythonPath are the directories that hold the project's packages in its source, for a
 // project that is not built.
 func (p *Project) PythonPath() []string {

@@ -47,7 +47,7 @@ func found(p *Project) []string {
 
 const (
 	uvSync  = "uv sync --quiet --frozen --active --python python --no-python-downloads --inexact --no-install-project --no-install-workspace"
-	project = "[project]\nname = \"a\"\n"
+	project = "[project]\nname = \"a\"\ndependencies = []\n"
 	build   = "[build-system]\nrequires = [\"hatchling\"]\nbuild-backend = \"hatchling.build\"\n"
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -47,6 +48,13 @@ func (s *session) report() {
 	}
 	if n := len(s.parts); n > 1 {
 		stage.Add("shards", strconv.Itoa(n))
+	}
+	output := unsealed(s.ran.Stdout) + "\n" + s.ran.Stderr
+	if missing := s.plan.project.Missing(output); missing != nil {
+		stage.Warn(missing.Code, "%s", missing.Cause)
+	}
+	if hosts := refused.Hosts(output); len(hosts) > 0 && len(s.problems) > 0 {
+		stage.Warn(refused.Test, "%s", strings.Join(hosts, ", "))
 	}
 	stage.Add("exit code of the test command", strconv.Itoa(s.ran.ExitCode))
 	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))

@@ -2,6 +2,7 @@ package test
 
 import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -71,5 +72,6 @@ func Codes() []verdict.Code {
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed, PytestExited, TooFewTests,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
 		ArgumentInvalid, FlakyTests, TestsDeselected, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty, CoverageDropped, BaselineInvalid, EventsMissing,
+		refused.Test,
 	}, pyenv.Codes()...)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -139,6 +140,6 @@ func Codes() []verdict.Code {
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
 		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
-		Differs, NetworkOpen, NotInspected,
+		Differs, NetworkOpen, NotInspected, refused.Train,
 	}, kerasfile.Codes())
 }

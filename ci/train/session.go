@@ -22,6 +22,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -98,7 +99,13 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	}
 	s.trained = result
 	s.warnNetwork(result)
+	if hosts := refused.Hosts(result.Stderr + "\n" + result.Stdout); len(hosts) > 0 && !s.cfg.Network {
+		s.stage.Warn(refused.Train, "%s", strings.Join(hosts, ", "))
+	}
 	if problem := s.trainingEnded(result); problem != nil {
+		if missing := s.project.Missing(result.Stderr + result.Stdout); missing != nil {
+			s.stage.Warn(missing.Code, "%s", missing.Cause)
+		}
 		// The run's status and curves still help to find out why.
 		record, _ := s.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}

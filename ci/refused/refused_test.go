@@ -1,0 +1,33 @@
+package refused
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
+	for output, want := range map[string]string{
+		"requests.exceptions.ConnectionError: HTTPSConnectionPool(host='huggingface.co', port=443): Max retries exceeded with url: /x":  "huggingface.co",
+		"Exception: URL fetch failure on https://storage.example.com/tf/x.npz: None -- [Errno -3] Temporary failure in name resolution": "storage.example.com",
+		"curl: (6) Could not resolve host: data.example.org":                                                                            "data.example.org",
+		"fatal: unable to access 'https://git.example.org/x/': Could not resolve host: git.example.org":                                 "git.example.org",
+		"urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>":                                        unknown,
+		"botocore: Could not connect to the endpoint URL: \"http://127.0.0.1:9000/b\"":                                                  "127.0.0.1",
+		"ConnectionRefusedError: [Errno 111] Connection refused\nsee https://fine.example.com":                                          "a host that the output does not name",
+		"aiohttp: Cannot connect to host api.example.com:443 ssl:default\nFailed to resolve 'two.example.com'":                          "api.example.com two.example.com",
+		"loaded https://fine.example.com": "",
+		"AssertionError: 1 == 2":          "",
+		"":                                "",
+	} {
+		assert.Equal(t, want, strings.Join(Hosts(output), " "), output)
+	}
+	assert.Len(t, Hosts(strings.Repeat("Could not resolve host: a.example.com\n", 3)), 1)
+}
+
+func TestEveryCodeHasARemedy(t *testing.T) {
+	for _, c := range []struct{ remedy, key string }{{Train.Remedy, "train.network"}, {Test.Remedy, "test.services"}, {Image.Remedy, "source"}} {
+		assert.Contains(t, c.remedy, c.key)
+	}
+}
