@@ -62,10 +62,30 @@ func Hosts(output string) []string {
 	}
 	// Documentation that an error message points to is not what was asked for.
 	found = slices.DeleteFunc(found, func(name string) bool { return strings.HasSuffix(name, "readthedocs.io") })
+	if failed && len(found) == 0 {
+		found = shown(output)
+	}
 	slices.Sort(found)
 	found = slices.Compact(found)
 	if failed && len(found) == 0 {
 		return []string{unknown}
 	}
 	return found[:min(len(found), 10)]
+}
+
+// shown are the hosts of addresses in the lines of source that a traceback shows: urllib's
+// own words name no host.
+func shown(output string) []string {
+	var found []string
+	for _, line := range strings.Split(output, "\n") {
+		if !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		for _, m := range hosts[2].FindAllStringSubmatch(line, -1) {
+			if name := strings.ToLower(m[1]); strings.Contains(name, ".") {
+				found = append(found, name)
+			}
+		}
+	}
+	return found
 }

@@ -17,6 +17,7 @@ func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
 		"botocore: Could not connect to the endpoint URL: \"http://127.0.0.1:9000/b\"":                                                  "127.0.0.1",
 		"ConnectionRefusedError: [Errno 111] Connection refused\nsee https://fine.example.com":                                          "a host that the output does not name",
 		"aiohttp: Cannot connect to host api.example.com:443 ssl:default\nFailed to resolve 'two.example.com'":                          "api.example.com two.example.com",
+		"  File \"main.py\", line 2\n    urlopen(\"https://data.example.org/x\")\nURLError: <urlopen error [Errno -3] x>":               "data.example.org",
 		"loaded https://fine.example.com": "",
 		"AssertionError: 1 == 2":          "",
 		"":                                "",

@@ -99,7 +99,11 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	}
 	s.trained = result
 	s.warnNetwork(result)
-	if hosts := refused.Hosts(result.Stderr + "\n" + result.Stdout); len(hosts) > 0 && !s.cfg.Network {
+	hosts := refused.Hosts(result.Stderr + "\n" + result.Stdout)
+	if s.cfg.Network {
+		hosts = nil
+	}
+	if len(hosts) > 0 {
 		s.stage.Warn(refused.Train, "%s", strings.Join(hosts, ", "))
 	}
 	if problem := s.trainingEnded(result); problem != nil {
@@ -109,6 +113,10 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		// The run's status and curves still help to find out why.
 		record, _ := s.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}
+		if len(hosts) > 0 {
+			problem.Cause += "; it tried to reach " + strings.Join(hosts, ", ") + " and has no network"
+			problem.Next = refused.Train.Remedy
+		}
 		return []*verdict.Problem{problem}
 	}
 	problems = s.judge(ctx)
