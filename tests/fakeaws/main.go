@@ -56,14 +56,14 @@ In another terminal, at the root of the repository:
   export AWS_ENDPOINT_URL=%[1]s
   export AWS_ACCESS_KEY_ID=fakeaws-access-key AWS_SECRET_ACCESS_KEY=fakeaws-secret-key
   IMAGE=111122223333.dkr.ecr.ap-south-1.amazonaws.com/hello@sha256:$(printf 'a%%.0s' $(seq 64))
-  go run ./ci/cmd/openstack-rca deploy --source examples/ecs --environment staging --image $IMAGE
+  go run ./ci/cmd/openstack-rca deploy --source examples/ecs --environment staging --ref main --image $IMAGE
 
 Ctrl-C ends it, and forgets everything.
 `
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:4566", "address to listen on; containers of an engine reach the host at the address of its bridge")
-	times := flag.Float64("times", 60, "how many times as fast as the world's time passes; what takes a minute for AWS takes a second at 60, while a trial's 15 seconds are the caller's own")
+	times := flag.Float64("times", 60, "how many times as fast as the world's time passes; what takes a minute for AWS takes a second at 60, the caller looks every five seconds of its own, so far above 100 it sees too little")
 	behave := map[string]*string{}
 	for name, w := range wrong {
 		behave[name] = flag.String(name, "", "task definitions whose tasks "+w.usage)
