@@ -388,7 +388,7 @@ func (l *Ledger) Own(ctx context.Context, state *State) error {
 	}
 	// A version of a program that wrote no such record names its environment.
 	newest, err := l.Newest(ctx, state, 0)
-	if err != nil {
+	if err != nil && !IsKind(err, Unreadable) { // a damaged one names nobody
 		return err
 	}
 	if newest != nil && newest.Environment != ours.Environment {

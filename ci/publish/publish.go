@@ -273,7 +273,7 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 // champion yet: the training was compared with nothing.
 func (p *publication) warnRenamed(ctx context.Context, state *ledger.State) error {
 	before, err := p.ledger.Newest(ctx, state, 0)
-	if err != nil {
+	if err != nil && !ledger.IsKind(err, ledger.Unreadable) { // a damaged one names no model
 		return err
 	}
 	if before != nil && before.Registered != p.registered() {

@@ -424,3 +424,12 @@ func TestAWorkspaceThatDoesNotExistIsTold(t *testing.T) {
 	_, err := ChampionOf(t.Context(), in)
 	require.ErrorContains(t, err, "no such workspace")
 }
+
+// Below and beside what is published, records may be damaged: numbers above them are free.
+func TestADamagedManifestOfAnotherVersionStopsNothing(t *testing.T) {
+	w := newWorld(t)
+	w.store.Set(root+"openstack-rca-system-staging_0007/COMMIT.json", []byte("not JSON"))
+	result := Run(t.Context(), w.input(artifact(t, "weights")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, 8, result.Version.Number)
+}
