@@ -44,7 +44,7 @@ func (s *scene) judge(want Expect, left *Left) (misses []Miss) {
 		add(SecretSeen, "%s", seen)
 	}
 	if left.timedOut {
-		add(WrongCode, "not done after %s", s.c.Limit)
+		add(WrongCode, "not done within its time limit")
 	}
 	if panicked.MatchString(left.output) {
 		add(WrongCode, "the command panicked")

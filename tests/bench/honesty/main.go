@@ -135,7 +135,11 @@ func prepare(ctx context.Context, command string, onEngine bool, seed uint64) (*
 	switch {
 	case onEngine:
 		c.Module = repository
-		return c, call(filepath.Join(repository, "scripts", "engine-reachable"))
+		if err := call(filepath.Join(repository, "scripts", "engine-reachable")); err != nil {
+			return nil, err
+		}
+		// The engine compiles the module once; no case's time limit pays for it.
+		return c, call("dagger", "-m", repository, "functions")
 	case command == "":
 		c.Command = filepath.Join(dir, "openstack-rca")
 		return c, call("go", "build", "-o", c.Command, "./ci/cmd/openstack-rca")

@@ -120,6 +120,10 @@ func (w *watch) look() {
 		// has the command's own arguments and variables until it executes something.
 		if pid != w.pid && !bytes.Equal(command, own) && belongs(pid, w.work) {
 			for _, name := range w.search.in(of(pid, "environ")) {
+				// What a case places itself is the login of a package index, which installations need.
+				if name == placed {
+					continue
+				}
 				w.add(name + " in the variables of " + short(strings.ReplaceAll(string(command), "\x00", " "), 60))
 			}
 		}

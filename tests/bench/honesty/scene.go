@@ -327,13 +327,20 @@ func (s *scene) call(ctx context.Context, n int, step Step) (*Left, error) {
 	return left, nil
 }
 
+// engineLimit is the time limit on an engine, which makes containers and their environments.
+const engineLimit = 5 * time.Minute
+
 // wait waits for the end; what takes too long is asked to end, and then ended.
 func (s *scene) wait(ctx context.Context, process *os.Process, ended chan error, left *Left) error {
+	limit := s.c.Limit
+	if s.Module != "" {
+		limit = max(limit, engineLimit)
+	}
 	select {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-	case <-time.After(s.c.Limit):
+	case <-time.After(limit):
 		left.timedOut = true
 	}
 	_ = process.Signal(os.Interrupt) // it may have ended just now

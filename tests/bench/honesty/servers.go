@@ -137,7 +137,7 @@ var behaviours = map[string]func(*Servers){
 	"artifact-replaced": func(s *Servers) { s.replaceArtifacts(func([]byte) []byte { return []byte("another model") }) },
 	"artifact-torn":     func(s *Servers) { s.replaceArtifacts(func(b []byte) []byte { return b[:len(b)/2] }) },
 	"champion-infinite": func(s *Servers) { s.champion(`1e999`) },
-	"champion-text":     func(s *Servers) { s.champion(`"0.975"`) },
+	"champion-text":     func(s *Servers) { s.champion(`"high"`) },
 }
 
 // startServers runs both servers with a behaviour until stop; password is what the registry demands.
