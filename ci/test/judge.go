@@ -159,7 +159,8 @@ func (s *session) broken(of *part, where string) *verdict.Problem {
 
 // during says which module was being loaded, unless it is the one that was named already.
 func (e *events) during(named string) string {
-	if e.loading == "" || e.collected >= 0 || e.loading == named {
+	// A collection that an exception ends has collected none.
+	if e.loading == "" || e.collected > 0 || e.loading == named {
 		return ""
 	}
 	return " while pytest loaded " + e.loading

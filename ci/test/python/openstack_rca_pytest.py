@@ -94,9 +94,11 @@ class Events:
         with contextlib.suppress(OSError):
             os.write(PRINTED, f"\nopenstack-rca: sealed {' '.join(digests)}\n".encode())
 
-    def pytest_pycollect_makemodule(self, module_path: Path) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
         """Note which module is loaded next: it may end the process."""
-        self.write("load", file=relative(module_path))
+        if isinstance(collector, pytest.Module):
+            self.write("load", file=relative(collector.path))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tests are known."""
