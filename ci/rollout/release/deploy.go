@@ -265,50 +265,6 @@ func (o *operation) given(run journal.Run, problem *verdict.Problem) []*verdict.
 	return o.record(run, &deployment.Outcome{Problem: problem})
 }
 
-// record writes the end of a run to the journal, unless it has none yet.
-func (o *operation) record(run journal.Run, outcome *deployment.Outcome) []*verdict.Problem {
-	problem := outcome.Problem
-	if problem != nil && unfinished(problem.Code) {
-		return []*verdict.Problem{problem} // the record stays: the next run finds the deployment
-	}
-	run.Verdict = journal.Passed
-	if problem != nil {
-		run.Verdict, run.Code, run.Cause = string(problem.Code.Outcome), problem.Code.Name, problem.Cause
-	}
-	ctx := o.ctx
-	if ctx.Err() != nil {
-		// It came to its end before it was interrupted, and that is what the record is to say.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-		defer cancel()
-	}
-	var err error
-	if problem == nil && run.Kind == journal.Deploy {
-		err = o.journal.MarkRan(ctx, o.plan.Image, o.digest())
-	}
-	if err == nil {
-		err = o.journal.End(ctx, run)
-	}
-	if err != nil {
-		o.stage().Warn(NotRecorded, "%v", err)
-	}
-	if problem == nil {
-		return nil
-	}
-	return []*verdict.Problem{problem}
-}
-
-// unfinished are the ends of a run whose deployment goes on.
-func unfinished(code verdict.Code) bool {
-	switch code.Name {
-	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.AuthExpired.Name, deployment.AwaitingApproval.Name, deployment.LockLost.Name,
-		deployment.AWSFailed.Name:
-		return true
-	default:
-		return false
-	}
-}
-
 func (o *operation) problems(outcome *deployment.Outcome) []*verdict.Problem {
 	if outcome.Problem == nil {
 		return nil

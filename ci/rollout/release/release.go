@@ -20,7 +20,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -221,19 +220,6 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 		return []*verdict.Problem{problem}
 	}
 	return nil
-}
-
-// dated is the client of STS, whose answer tells the time of AWS before anything else is asked.
-type dated struct {
-	account.Identity
-	clock *awsclock.Clock
-}
-
-// GetCallerIdentity implements account.Identity.
-func (d dated) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
-	out, err := d.Identity.GetCallerIdentity(ctx, in, options...)
-	awsclock.See(d.clock, out, err)
-	return out, err
 }
 
 // patience is how long another run's lock is waited for.
