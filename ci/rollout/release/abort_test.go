@@ -140,8 +140,18 @@ func TestARunThatDoesNotEndIsNotTakenForOneThatDeployedNothing(t *testing.T) {
 	w := newWorld(t, "rolling")
 	w.deployed("9")
 	w.deployed("a")
-	hold(w, 50)
+	// It renews its lock, and does nothing else.
+	token := int64(50)
+	for n := range 4 * 60 {
+		w.clock.At(time.Duration(n)*30*time.Second, func() {
+			if token == 50 {
+				hold(w, token)
+			}
+		})
+	}
+	hold(w, token)
 	w.code(t, journal.Locked, w.asked(Rollback))
+	token = 0
 	assert.Equal(t, family+"2", w.serving())
 
 	// Nor one that another run has taken over from.

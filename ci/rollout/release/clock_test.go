@@ -1,6 +1,7 @@
 package release
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -165,4 +166,21 @@ func TestAWrongClockResumesALostRun(t *testing.T) {
 			assert.Equal(t, family+"2", w.serving(), fmt.Sprint(name, strategy))
 		}
 	}
+}
+
+// What a holder takes for the end of its lock does not count beyond a lease after its last
+// write, which the store has stamped.
+func TestALockLastsNoLongerThanALeaseAfterItsLastWrite(t *testing.T) {
+	w := newWorld(t, "rolling")
+	w.deployed("a")
+	s := w.state()
+	s.Token++
+	s.Holder = &journal.Holder{Name: "run 9", Since: w.clock.Now(), Until: w.clock.Now().Add(10 * time.Hour)}
+	content, err := json.Marshal(s)
+	require.NoError(t, err)
+	w.aws.Objects.Set(journalAt+"staging/"+service+".json", string(content))
+	start := w.clock.Now()
+	w.deployed("b")
+	assert.Less(t, w.clock.Now().Sub(start), 15*time.Minute)
+	require.Len(t, w.state().Ended, 2)
 }
