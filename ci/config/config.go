@@ -1,5 +1,5 @@
-// Package config is pipeline.yaml: what the application's repository says about how
-// to test, train, publish, build and run it. Every key is optional; the defaults are
+// Package config reads pipeline.yaml, in which the application's repository configures how
+// it is tested, trained, published, built and run. Every key is optional; the defaults are
 // the commands, thresholds and names of the pipeline document.
 package config
 
@@ -27,7 +27,7 @@ type Config struct {
 	Image   Image   `yaml:"image" json:"image"`
 	Rollout Rollout `yaml:"rollout" json:"rollout"`
 
-	// Policy maps a branch glob to the stages that run for it; the longest glob that matches counts.
+	// Policy maps a branch glob to the stages that run for it; the longest matching glob applies.
 	Policy map[string][]string `yaml:"policy" json:"policy"`
 
 	// PythonSet reports whether the file names a Python. Without it, the project's own
@@ -49,13 +49,13 @@ type Selection struct {
 	Exclude []string `yaml:"exclude" json:"exclude"`
 }
 
-// Test says how the tests run and what they must reach.
+// Test configures how the tests run and what they must reach.
 type Test struct {
 	// Requirements are files the environment is installed from, each a pip
 	// requirements file; those with hashes are installed with --require-hashes.
 	// When empty the stage looks for the usual files of a Python project.
 	Requirements []string `yaml:"requirements" json:"requirements"`
-	// Build says whether the project itself is built by its own backend, for all stages:
+	// Build selects whether the project itself is built by its own backend, for all stages:
 	// auto, always or never.
 	Build string `yaml:"build" json:"build"`
 	// Inputs are the files the tests may see.
@@ -104,13 +104,13 @@ type Coverage struct {
 
 // Floor is a minimum for the files that match.
 type Floor struct {
-	// Paths are globs; with none the floor is not held (and the report says so).
+	// Paths are globs; without any the minimum is not checked, and the report notes it.
 	Paths []string `yaml:"paths" json:"paths"`
 	// Min is in percent.
 	Min float64 `yaml:"min" json:"min"`
 }
 
-// Train says how the model is made and what it must reach.
+// Train configures how the model is trained and what it must reach.
 type Train struct {
 	Requirements []string  `yaml:"requirements" json:"requirements"`
 	Inputs       Selection `yaml:"inputs" json:"inputs"`
@@ -156,32 +156,32 @@ type Train struct {
 	Deterministic bool `yaml:"deterministic" json:"deterministic"`
 }
 
-// Gated says whether any gate or the baseline margin can fail a model. A bound that every
-// fraction keeps, such as min: 0 on accuracy, holds nothing.
+// Gated reports whether any gate or the baseline margin can fail a model. A bound that every
+// fraction meets, such as min: 0 on accuracy, does not count.
 func (t Train) Gated() bool {
-	return t.BaselineMargin > 0 || slices.ContainsFunc(t.Gates, Gate.holds)
+	return t.BaselineMargin > 0 || slices.ContainsFunc(t.Gates, Gate.canFail)
 }
 
-func (g Gate) holds() bool {
+func (g Gate) canFail() bool {
 	fraction := fractionMetrics.MatchString(strings.ToLower(g.Metric))
 	return g.Min != nil && !(fraction && *g.Min <= 0) || g.Max != nil && !(fraction && *g.Max >= 1)
 }
 
-// Gate is a demand on one metric. Fractions, not percent.
+// Gate is a limit on one metric. Fractions, not percent.
 type Gate struct {
 	Metric string `yaml:"metric" json:"metric"`
-	// Min and Max bound the value; a nil bound is not held.
+	// Min and Max bound the value; nil is no limit.
 	Min *float64 `yaml:"min" json:"min"`
 	Max *float64 `yaml:"max" json:"max"`
 	// AlertBelow also raises the degradation alert: 0.80 for accuracy in the document.
 	AlertBelow *float64 `yaml:"alert_below" json:"alert_below"`
-	// Better says which direction is: "higher", "lower", or empty to go by the bounds.
+	// Better is the better direction, "higher" or "lower"; when empty it follows from the bounds.
 	Better string `yaml:"better" json:"better"`
 	// MinAbsoluteChange and MinRelativeChange are by how much the value must be better than
 	// the champion's: in the metric's own unit, and as a fraction of the champion's value.
 	MinAbsoluteChange *float64 `yaml:"min_absolute_change" json:"min_absolute_change"`
 	MinRelativeChange *float64 `yaml:"min_relative_change" json:"min_relative_change"`
-	// Tolerance and RelativeTolerance are by how much it may be worse instead; the wider counts.
+	// Tolerance and RelativeTolerance are by how much it may be worse instead; the wider one applies.
 	Tolerance         *float64 `yaml:"tolerance" json:"tolerance"`
 	RelativeTolerance *float64 `yaml:"relative_tolerance" json:"relative_tolerance"`
 }
@@ -192,7 +192,7 @@ var BuildModes = []string{"auto", "always", "never"}
 // Formats are the formats of a model file that train.allow_formats can name.
 var Formats = []string{"h5", "pickle"}
 
-// Publish says where a model goes. Addresses and credentials are arguments and
+// Publish configures where a model is published. Addresses and credentials are arguments and
 // secrets of the call, never part of this file.
 type Publish struct {
 	// Model is the model's name: lstm_model; the registered model is <experiment>_<model>.
@@ -207,7 +207,7 @@ type Publish struct {
 	Region string `yaml:"region" json:"region"`
 }
 
-// Image says how the serving image is made.
+// Image configures how the serving image is built.
 type Image struct {
 	// Repository is [registry/]name without tag: openstack-rca-system in the document.
 	Repository string `yaml:"repository" json:"repository"`
@@ -216,7 +216,7 @@ type Image struct {
 	// Platform is linux/amd64 or linux/arm64; the engine's own when empty.
 	Platform string `yaml:"platform" json:"platform"`
 	// Dockerfile builds the image from this file of the source instead of from the keys
-	// of this section that say how an image is made; empty for the pipeline's own build.
+	// of this section that describe a build; empty for the pipeline's own build.
 	Dockerfile string `yaml:"dockerfile" json:"dockerfile"`
 	// Target is the stage of the Dockerfile to build; the last one when empty.
 	Target string `yaml:"target" json:"target"`
@@ -238,12 +238,12 @@ type Image struct {
 	Port int `yaml:"port" json:"port"`
 	// Health is the health check's path: /_stcore/health.
 	Health string `yaml:"health" json:"health"`
-	// ScriptHealth is a second path that must answer too; empty for none.
+	// ScriptHealth is a second path that must answer, too; empty for none.
 	ScriptHealth string `yaml:"script_health" json:"script_health"`
-	// Page is the page that a browser loads to see that it is drawn; empty for none.
+	// Page is the page that a browser must load and render; empty for none.
 	Page string `yaml:"page" json:"page"`
 	// Imports are modules that must import in the image. When empty those of the
-	// document's debug command count, as far as they are installed.
+	// document's debug command are tried, as far as they are installed.
 	Imports []string `yaml:"imports" json:"imports"`
 	// StartBudget is how long the application may take until it is healthy.
 	StartBudget Duration `yaml:"start_budget" json:"start_budget"`
@@ -253,11 +253,11 @@ type Image struct {
 	User int `yaml:"user" json:"user"`
 	// Volumes are the paths of persistent data.
 	Volumes []string `yaml:"volumes" json:"volumes"`
-	// MaxMegabytes is the budget for the sum of the compressed layers; 0 for none.
+	// MaxMegabytes is the limit on the sum of the compressed layers; 0 for none.
 	MaxMegabytes int `yaml:"max_megabytes" json:"max_megabytes"`
 }
 
-// Rollout says how the image runs on ECS.
+// Rollout configures how the image runs on ECS.
 type Rollout struct {
 	// Account is the AWS account this environment lives in; the guard against the wrong one.
 	Account string `yaml:"account" json:"account"`
@@ -268,7 +268,7 @@ type Rollout struct {
 	// CPU in units of 1/1024 vCPU, Memory in MiB: 1024 and 2048 in the document.
 	CPU    int `yaml:"cpu" json:"cpu"`
 	Memory int `yaml:"memory" json:"memory"`
-	// Desired, Min and Max count tasks.
+	// Desired, Min and Max are numbers of tasks.
 	Desired int `yaml:"desired" json:"desired"`
 	Min     int `yaml:"min" json:"min"`
 	Max     int `yaml:"max" json:"max"`
@@ -277,7 +277,7 @@ type Rollout struct {
 	TargetMemory float64 `yaml:"target_memory" json:"target_memory"`
 	// Strategy is rolling, blue_green, canary or linear.
 	Strategy string `yaml:"strategy" json:"strategy"`
-	// BakeMinutes is how long both versions run before the old one ends.
+	// BakeMinutes is how long both versions run before the old one is stopped.
 	BakeMinutes int `yaml:"bake_minutes" json:"bake_minutes"`
 	// CanaryPercent of the traffic goes to the new version first, for CanaryBakeMinutes;
 	// the strategy canary's.
@@ -290,7 +290,7 @@ type Rollout struct {
 	ExecutionRole      string `yaml:"execution_role" json:"execution_role"`
 	TaskRole           string `yaml:"task_role" json:"task_role"`
 	InfrastructureRole string `yaml:"infrastructure_role" json:"infrastructure_role"`
-	// VPC, Subnets and SecurityGroups say where the tasks run.
+	// VPC, Subnets and SecurityGroups are those of the tasks.
 	VPC            string   `yaml:"vpc" json:"vpc"`
 	Subnets        []string `yaml:"subnets" json:"subnets"`
 	SecurityGroups []string `yaml:"security_groups" json:"security_groups"`
@@ -306,7 +306,7 @@ type Rollout struct {
 	// Journal is s3://bucket/prefix for the lock and the record of rollouts; publish.artifact_root when empty.
 	Journal string `yaml:"journal" json:"journal"`
 	// Smoke is the address that must answer 200 while and after a deployment: empty is the
-	// load balancer's own, "none" asks nothing.
+	// load balancer's own, "none" is no smoke test.
 	Smoke string `yaml:"smoke" json:"smoke"`
 	// Certificate is the ARN of the load balancer's certificate: with it the listener speaks
 	// HTTPS and HTTP is redirected. InternetFacing makes the load balancer public.

@@ -12,14 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// place is where a key's value stands.
+// place is the position of a key's value.
 type place struct {
 	line, column int
 	// key is the path as the file has it, with the overlay's prefix.
 	key string
 }
 
-// document decodes YAML nodes into Go values strictly, and remembers where each key stands.
+// document decodes YAML nodes into Go values strictly, and remembers the place of each key.
 type document struct {
 	problems []Problem
 	places   map[string]place
@@ -29,7 +29,8 @@ type document struct {
 func structValue(c *Config) reflect.Value { return reflect.ValueOf(c).Elem() }
 
 func (d *document) fail(n *yaml.Node, key, format string, args ...any) {
-	d.problems = append(d.problems, Problem{File: FileName, Line: n.Line, Column: n.Column, Key: d.prefix + key, Message: fmt.Sprintf(format, args...)})
+	message := fmt.Sprintf(format, args...)
+	d.problems = append(d.problems, Problem{File: FileName, Line: n.Line, Column: n.Column, Key: d.prefix + key, Message: message})
 }
 
 // readBase decodes everything but the overlays, and returns their nodes by environment.
@@ -52,13 +53,14 @@ func (d *document) readBase(root *yaml.Node, c *Config) map[string]*yaml.Node {
 			continue
 		}
 		if seen {
-			d.fail(key, "environments", "the key stands here a second time")
+			d.fail(key, "environments", "the key is here a second time")
 			continue
 		}
 		seen = true
 		for _, entry := range d.entries(value, "environments", 1) {
 			if !environmentName.MatchString(entry.name) {
-				d.fail(entry.key, join("environments", entry.name), "%q is not a name for an environment: lower-case letters, digits and '-', at most 32", entry.name)
+				d.fail(entry.key, join("environments", entry.name),
+					"%q is not a name for an environment: lower-case letters, digits and '-', at most 32", entry.name)
 				continue
 			}
 			if isNull(entry.value) {
@@ -98,7 +100,7 @@ func (d *document) entries(n *yaml.Node, path string, depth int) []entry {
 			continue
 		}
 		if line, seen := first[key.Value]; seen {
-			d.fail(key, join(path, key.Value), "the key stands here a second time; the first is in line %d", line)
+			d.fail(key, join(path, key.Value), "the key is here a second time; the first is in line %d", line)
 			continue
 		}
 		first[key.Value] = key.Line
@@ -107,8 +109,8 @@ func (d *document) entries(n *yaml.Node, path string, depth int) []entry {
 	return all
 }
 
-// plain refuses what makes a configuration mean something else than it says: aliases (which
-// can also blow up a small file), tags, nesting without end.
+// plain refuses what hides the meaning of a file: aliases (which can also expand a small file
+// to a huge one), tags, and endless nesting.
 func (d *document) plain(n *yaml.Node, path string, depth int) bool {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -125,8 +127,7 @@ func (d *document) plain(n *yaml.Node, path string, depth int) bool {
 	return false
 }
 
-// decode sets v to what the node says: structs and maps are merged into, everything else
-// is replaced.
+// decode sets v to the node's value. Structs and maps are merged, everything else is replaced.
 func (d *document) decode(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if !d.plain(n, path, depth) {
 		return
@@ -252,8 +253,8 @@ func (d *document) decodeScalar(n *yaml.Node, v reflect.Value, path string) {
 		}
 		v.SetFloat(value)
 	default:
-		// Only a change of Config without one here can come to this; the tests walk all its types.
-		d.fail(n, path, "no value of type %s can be read", v.Type())
+		// Unreachable unless Config gets a new type; the tests decode all of them.
+		d.fail(n, path, "values of type %s are not supported", v.Type())
 	}
 }
 
@@ -281,7 +282,7 @@ func wanted(t reflect.Type) string {
 	}
 }
 
-// describe says what a node is, for messages.
+// describe names a node's kind and value, for messages.
 func describe(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -319,7 +320,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// didYouMean proposes the nearest of the known names when one is near.
+// didYouMean suggests the most similar of the known names, if one is similar enough.
 func didYouMean(name string, known []string) string {
 	best, distance := "", 1+max(1, len(name)/3)
 	for _, k := range slices.Sorted(slices.Values(known)) {

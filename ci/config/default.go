@@ -59,9 +59,10 @@ func Default() Config {
 			Region:     "ap-south-1",
 		},
 		Image: Image{
-			Repository:  "openstack-rca-system",
-			Inputs:      Selection{Exclude: []string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}},
-			Command:     []string{"streamlit", "run", "streamlit_app/chatbot.py", "--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
+			Repository: "openstack-rca-system",
+			Inputs:     Selection{Exclude: []string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}},
+			Command: []string{"streamlit", "run", "streamlit_app/chatbot.py",
+				"--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
 			Vars:        map[string]string{"STREAMLIT_SERVER_SCRIPT_HEALTH_CHECK_ENABLED": "true", "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false"},
 			ModelDir:    "models",
 			Port:        7051,

@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,11 +18,25 @@ var update = flag.Bool("update", false, "write the generated files instead of co
 func TestEveryKeyIsDocumented(t *testing.T) {
 	known := map[string]bool{}
 	for _, l := range leaves() {
-		assert.NotEmpty(t, l.meaning, "%s has no entry in keyDocs", l.key)
-		known[l.key] = true
+		assert.NotEmpty(t, l.meaning, "%s has no entry in keys", l.path)
+		known[l.path] = true
 	}
-	for _, d := range keyDocs {
-		assert.True(t, known[d.key], "%s is documented and is no key", d.key)
+	for _, d := range keys {
+		assert.True(t, known[d.path], "%s is in the table and is no key", d.path)
+	}
+}
+
+// A key without a limit takes anything of its type.
+func TestEveryKeyHasALimit(t *testing.T) {
+	free := []string{
+		"test.max_skipped", "train.gates[].min", "train.gates[].max", "train.gates[].alert_below", // their limits depend on the metric
+		"rollout.memory",                                    // depends on rollout.cpu
+		"test.categories", "train.gates", "rollout.volumes", // lists of keys
+	}
+	for _, l := range leaves() {
+		if l.limit.check == nil && l.kind.Kind() != reflect.Bool {
+			assert.Contains(t, free, l.path)
+		}
 	}
 }
 
@@ -34,12 +49,12 @@ func TestConfigurationDocument(t *testing.T) {
 	keys, foot, found := strings.Cut(rest, end)
 	require.True(t, found)
 	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(head+begin+"\n"+KeysMarkdown()+"\n"+end+foot), 0o644))
+		require.NoError(t, os.WriteFile(file, []byte(head+begin+"\n"+keysMarkdown()+"\n"+end+foot), 0o644))
 		return
 	}
-	assert.Equal(t, "\n"+KeysMarkdown()+"\n", keys, "go test ./ci/config -update writes it")
+	assert.Equal(t, "\n"+keysMarkdown()+"\n", keys, "go test ./ci/config -update writes it")
 	for _, l := range leaves() {
-		assert.Contains(t, keys, "| `"+l.key+"` |")
+		assert.Contains(t, keys, "| `"+l.path+"` |")
 	}
 }
 
@@ -48,12 +63,19 @@ func TestTheSchemaIsThatOfTheTypes(t *testing.T) {
 		require.NoError(t, os.WriteFile("pipeline.schema.json", makeSchema(), 0o644))
 		return
 	}
-	assert.Equal(t, string(makeSchema()), string(Schema()), "go test ./ci/config -update writes it")
+	assert.Equal(t, string(makeSchema()), schemaFile(t), "go test ./ci/config -update writes it")
+}
+
+func schemaFile(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile("pipeline.schema.json")
+	require.NoError(t, err)
+	return string(content)
 }
 
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(string(Schema())))
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(schemaFile(t)))
 	require.NoError(t, err)
 	compiler := jsonschema.NewCompiler()
 	require.NoError(t, compiler.AddResource("pipeline.schema.json", document))
@@ -64,7 +86,12 @@ func compiled(t *testing.T) *jsonschema.Schema {
 
 func TestTheSchemaAcceptsWhatLoadAccepts(t *testing.T) {
 	schema := compiled(t)
-	for name, content := range map[string]string{"the defaults": string(Show(Default())), "every key": everyKey, "an overlay": "environments: {staging: {rollout: {cpu: 512}}}"} {
+	for name, content := range map[string]string{
+		"the defaults": string(Show(Default())), "every key": everyKey, "an overlay": "environments: {staging: {rollout: {cpu: 512}}}",
+		"the largest task":     "rollout: {cpu: 32768, memory: 249856}",
+		"an unquoted Python":   "python: 3.10",
+		"empty where optional": "rollout: {account: '', journal: '', vpc: ''}\nimage: {platform: '', dockerfile: '', source: ''}\ntrain: {golden: ''}",
+	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load([]byte(content), "")
 			require.NoError(t, err)
@@ -82,6 +109,9 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"an unknown key in a overlay": "environments: {staging: {rolout: {}}}",
 		"a threshold of 101":          "test: {coverage: {total: 101}}",
 		"text for a number":           "image: {port: http}",
+		"a subnet's name":             "rollout: {subnets: [subnet-private]}",
+		"a margin of 1":               "train: {baseline_margin: 1}",
+		"a retention there is not":    "rollout: {log_days: 31}",
 		"a strategy there is not":     "rollout: {strategy: yolo}",
 		"a time without a unit":       "test: {timeout: 90}",
 	} {

@@ -8,7 +8,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// maxProblems bounds how many problems of one file are told.
+// maxProblems bounds how many problems of one file are reported.
 const maxProblems = 100
 
 // Problem is one thing that is wrong in a configuration.
@@ -19,11 +19,11 @@ type Problem struct {
 	Line, Column int
 	// Key is the path of the key, such as "test.coverage.total"; empty for the whole file.
 	Key string
-	// Message says what is wrong and what would be right.
+	// Message is what is wrong and what would be right.
 	Message string
 }
 
-// String renders the problem as compilers do: file:line:column: key: message.
+// String renders the problem in the form of compilers: file:line:column: key: message.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
@@ -37,7 +37,7 @@ func (p Problem) String() string {
 	if p.Key != "" {
 		b.WriteString(p.Key + ": ")
 	}
-	// Keys come from the file as they are.
+	// Keys come from the file unchecked.
 	return verdict.Line(b.String()+p.Message, 0)
 }
 
@@ -53,7 +53,7 @@ func (e *Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Verdict is the same as a problem of the run, whose details are the lines of Error.
+// Verdict is e as a problem of the run, whose details are the lines of Error.
 func (e *Errors) Verdict() *verdict.Problem {
 	p := verdict.Problemf(CodeInvalid, "%s has %d problems", FileName, len(e.Problems))
 	if len(e.Problems) == 1 {
@@ -66,7 +66,7 @@ func (e *Errors) Verdict() *verdict.Problem {
 	return p
 }
 
-// sorted orders the problems by place and drops those told twice.
+// sorted orders the problems by place and drops duplicates.
 func sorted(problems []Problem) *Errors {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		if a.Line != b.Line {

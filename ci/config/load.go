@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,8 +57,8 @@ func Load(content []byte, environment string) (Config, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if !slices.Contains(names, environment) {
-		doc.problems = append(doc.problems, Problem{File: FileName,
-			Message: fmt.Sprintf("there is no environment %q%s; there are %s", environment, didYouMean(environment, names), strings.Join(names, ", "))})
+		doc.problems = append(doc.problems, Problem{File: FileName, Message: fmt.Sprintf("there is no environment %q%s; there are %s",
+			environment, didYouMean(environment, names), strings.Join(names, ", "))})
 	}
 
 	chosen := base
@@ -85,14 +86,14 @@ func Load(content []byte, environment string) (Config, error) {
 }
 
 // Digest identifies the configuration: equal configurations have equal digests, and an
-// empty list is the same as none.
+// empty list equals an absent one.
 func (c Config) Digest() string {
 	content := encode(canonical(reflect.ValueOf(c)))
 	sum := sha256.Sum256(content)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// canonical drops what is empty, so that nil and empty are one.
+// canonical makes nil and empty lists and maps equal.
 func canonical(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -128,7 +129,7 @@ func Show(c Config) []byte {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	// Config is made of strings, numbers, lists and maps; none of them can fail.
+	// Config consists of strings, numbers, lists and maps, which can always be encoded.
 	if err := errors.Join(encoder.Encode(c), encoder.Close()); err != nil {
 		panic(fmt.Sprintf("show configuration: %v", err))
 	}
@@ -180,8 +181,8 @@ func parse(content []byte) (*yaml.Node, *Problem) {
 	return document.Content[0], nil
 }
 
-// decode turns a panic of the parser, should an input find one, into an error: what
-// somebody commits must not be able to stop the pipeline without a message.
+// decode turns a panic of the parser, into an error: a committed
+// file must not be able to stop the pipeline without a message.
 func decode(decoder *yaml.Decoder, node *yaml.Node) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -224,4 +225,16 @@ func syntaxProblem(content []byte, err error) *Problem {
 		}
 	}
 	return p
+}
+
+// encode renders a value as JSON as it is, without the escapes for HTML. Only strings, numbers, lists and
+// maps of them come here, which can always be encoded.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err))
+	}
+	return bytes.TrimSpace(b.Bytes())
 }

@@ -1,32 +1,24 @@
 package config
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 )
 
-//go:embed pipeline.schema.json
-var pipelineSchema []byte
-
-// Schema returns the JSON schema of pipeline.yaml, for editors. Load knows more: it also
-// checks what holds between keys.
-func Schema() []byte { return bytes.Clone(pipelineSchema) }
-
-// makeSchema makes the schema from the Go types and keyDocs.
+// makeSchema makes the schema from the Go types and keys.
 func makeSchema() []byte {
 	docs := map[string]leaf{}
 	for _, l := range leaves() {
-		docs[l.key] = l
+		docs[l.path] = l
 	}
 	root := schemaOf("", reflect.TypeFor[Config](), docs)
 	overlay := schemaOf("", reflect.TypeFor[Config](), docs)
 	root.properties().set("environments", newObject().
 		set("type", "object").
-		set("description", "Overlays by environment: the same keys, merged over the rest of the file. sandbox, staging and production need not be declared.").
+		set("description", "Overlays by environment: the same keys, merged over the rest of the file. "+
+			"sandbox, staging and production need not be declared.").
 		set("propertyNames", newObject().set("pattern", environmentName.String())).
 		set("additionalProperties", newObject().set("$ref", "#/$defs/overlay")))
 	schema := newObject().
@@ -47,11 +39,11 @@ func schemaOf(path string, t reflect.Type, docs map[string]leaf) *object {
 	o := newObject()
 	l, isLeaf := docs[path]
 	if isLeaf && l.meaning != "" {
-		o.set("description", l.meaning)
+		o.set("description", l.description())
 	}
 	// The limits are written in this package; a mistake in them shows in every test.
 	limits := map[string]json.RawMessage{}
-	if err := json.Unmarshal([]byte("{"+l.limits+"}"), &limits); err != nil {
+	if err := json.Unmarshal([]byte("{"+l.limit.schema+"}"), &limits); err != nil {
 		panic(fmt.Sprintf("limits of %s: %v", path, err))
 	}
 	apply := func(to *object) *object {
@@ -81,7 +73,8 @@ func schemaOf(path string, t reflect.Type, docs map[string]leaf) *object {
 	case t.Kind() == reflect.Slice:
 		o.set("type", "array").set("items", apply(newObject().set("type", scalar)))
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Slice:
-		o.set("type", "object").set("additionalProperties", newObject().set("type", "array").set("items", apply(newObject().set("type", "string"))))
+		items := apply(newObject().set("type", "string"))
+		o.set("type", "object").set("additionalProperties", newObject().set("type", "array").set("items", items))
 	case t.Kind() == reflect.Map:
 		o.set("type", "object").set("additionalProperties", apply(newObject().set("type", []string{"string", "number", "boolean"})))
 	case t.Kind() == reflect.Int:
