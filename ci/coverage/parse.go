@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // Bounds on single values. A file of a hundred million lines is no source file.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // MarkFlaky copies a document and turns the failures of some tests, told by Case.ID, into

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // Outcome is how one test ended.

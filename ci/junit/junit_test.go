@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 func read(t *testing.T, name string) string {

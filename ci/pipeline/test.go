@@ -11,7 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -70,7 +70,7 @@ func (o TestOptions) check(bad func(format string, args ...any)) {
 
 func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 	o := s.opts.Test
-	in := test.Input{
+	in := testrun.Input{
 		Config: s.cfg, Source: s.backend.Source, Python: s.opts.Python,
 		Paths: o.Paths, Keyword: o.Keyword, Marker: o.Marker, Category: o.Category,
 		Workers: o.Workers, Shards: o.Shards, Durations: o.Durations, Reruns: o.Reruns,
@@ -81,7 +81,7 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 		in.Config.Test.MaxSkipped = *o.MaxSkipped
 	}
 	if err := os.MkdirAll(in.Scratch, 0o755); err != nil {
-		return failed(verdict.Test, verdict.Problemf(test.Internal, "make directory: %v", err))
+		return failed(verdict.Test, verdict.Problemf(testrun.Internal, "make directory: %v", err))
 	}
 	if s.cfg.Test.Services {
 		in.Needs = []runner.Service{sandbox.MLflow(s.backend.Runner), sandbox.S3(s.backend.Runner)}
@@ -90,12 +90,12 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 	if o.ChangedSince != "" {
 		in.Changes = s.changes(ctx, o.ChangedSince)
 	}
-	return test.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
+	return testrun.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
 }
 
 // changes are those since a revision, or why they cannot be told.
-func (s *state) changes(ctx context.Context, since string) *test.Changes {
-	found := &test.Changes{Since: since}
+func (s *state) changes(ctx context.Context, since string) *testrun.Changes {
+	found := &testrun.Changes{Since: since}
 	if s.backend.Changes == nil {
 		found.Unknown = "the history of the source was not given: --git"
 		return found

@@ -17,7 +17,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
@@ -43,14 +43,14 @@ func onEngine(t *testing.T, index func(*dagger.Client) *dagger.Secret) container
 	return container{client, r}
 }
 
-func (c container) run(t *testing.T, p project, adjust func(*test.Input)) *test.Result {
+func (c container) run(t *testing.T, p project, adjust func(*testrun.Input)) *testrun.Result {
 	t.Helper()
-	in := test.Input{Config: config.Default(), Source: c.runner.Source(c.client.Host().Directory(p.write(t))), Scratch: t.TempDir(), Python: "3.11"}
+	in := testrun.Input{Config: config.Default(), Source: c.runner.Source(c.client.Host().Directory(p.write(t))), Scratch: t.TempDir(), Python: "3.11"}
 	in.Config.Test.Coverage.Total = 0
 	if adjust != nil {
 		adjust(&in)
 	}
-	r := test.Run(t.Context(), c.runner, in)
+	r := testrun.Run(t.Context(), c.runner, in)
 	for _, f := range r.Stage.Problems {
 		t.Logf("%s: %s %v", f.Code, f.Cause, f.Details)
 	}
@@ -94,9 +94,9 @@ func TestPlainProjectsOnAnEngine(t *testing.T) {
 
 func TestEveryPythonOnAnEngine(t *testing.T) {
 	c := onEngine(t, nil)
-	in := test.Input{Config: config.Default(), Source: c.runner.Source(c.client.Host().Directory(calculator().with(project{"requirements-test.txt": "six==1.17.0\n"}).write(t))), Scratch: t.TempDir()}
+	in := testrun.Input{Config: config.Default(), Source: c.runner.Source(c.client.Host().Directory(calculator().with(project{"requirements-test.txt": "six==1.17.0\n"}).write(t))), Scratch: t.TempDir()}
 	in.Config.Test.Coverage.Total = 0
-	stage := test.RunMatrix(t.Context(), c.runner, in, []string{"3.10", "3.11", "3.12", "3.13"})
+	stage := testrun.RunMatrix(t.Context(), c.runner, in, []string{"3.10", "3.11", "3.12", "3.13"})
 	require.Equal(t, verdict.Pass, stage.Verdict, "%+v", stage.Problems)
 	require.Len(t, stage.Blocks[0].Table.Rows, 4)
 	for _, row := range stage.Blocks[0].Table.Rows {
@@ -107,9 +107,9 @@ func TestEveryPythonOnAnEngine(t *testing.T) {
 func TestShardsOnAnEngineEqualOneRun(t *testing.T) {
 	c := onEngine(t, nil)
 	fresh := time.Now().Format(time.RFC3339Nano)
-	whole := c.run(t, library(), func(in *test.Input) { in.Fresh = fresh })
+	whole := c.run(t, library(), func(in *testrun.Input) { in.Fresh = fresh })
 	require.Equal(t, verdict.Pass, whole.Stage.Verdict)
-	r := c.run(t, library(), func(in *test.Input) { in.Shards, in.Fresh = 3, fresh })
+	r := c.run(t, library(), func(in *testrun.Input) { in.Shards, in.Fresh = 3, fresh })
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, whole.JUnit.Counts, r.JUnit.Counts)
 	for i, f := range whole.Coverage.Files {
@@ -121,7 +121,7 @@ func TestShardsOnAnEngineEqualOneRun(t *testing.T) {
 func TestAFlakyTestIsNeverAnsweredFromTheCache(t *testing.T) {
 	c := onEngine(t, nil)
 	// It passes in every second only: no cached answer of an earlier attempt may count.
-	r := c.run(t, calculator().with(project{"tests/test_z.py": fmt.Sprintf("def test_bad():\n    assert %q == 'x'\n", time.Now())}), func(in *test.Input) { in.Reruns = 2 })
+	r := c.run(t, calculator().with(project{"tests/test_z.py": fmt.Sprintf("def test_bad():\n    assert %q == 'x'\n", time.Now())}), func(in *testrun.Input) { in.Reruns = 2 })
 	assert.Equal(t, "TESTS_FAILED", r.Stage.Code)
 	assert.Equal(t, 1, r.JUnit.Failed)
 }

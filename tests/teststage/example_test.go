@@ -13,7 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -25,7 +25,7 @@ var last = regexp.MustCompile(`(?m)^=+ .*?(\d+) passed`)
 
 // equalsPytest holds the stage's numbers against those that pytest and coverage.py
 // printed in the same run.
-func equalsPytest(t *testing.T, r *test.Result) {
+func equalsPytest(t *testing.T, r *testrun.Result) {
 	t.Helper()
 	output := ""
 	for _, b := range r.Stage.Blocks {
@@ -59,7 +59,7 @@ func TestTheExampleApplicationPasses(t *testing.T) {
 	require.NoError(t, err)
 	cfg, err := config.Load(content, "sandbox")
 	require.NoError(t, err)
-	r := runDir(t, dir, func(r runner.Runner, in *test.Input) {
+	r := runDir(t, dir, func(r runner.Runner, in *testrun.Input) {
 		in.Config = cfg
 		in.Services = map[string]*runner.Running{}
 		for _, service := range []runner.Service{sandbox.MLflow(r), sandbox.S3(r)} {

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
@@ -167,7 +167,7 @@ func TestRunsThatLieOnAnEngine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := project{"requirements-test.txt": pinned, "app.py": "A = 1\n", "tests/test_bad.py": k.tests}
 			started := time.Now()
-			r := c.run(t, p, func(in *test.Input) { in.Config.Test.Timeout = config.Duration(20 * time.Second) })
+			r := c.run(t, p, func(in *testrun.Input) { in.Config.Test.Timeout = config.Duration(20 * time.Second) })
 			assert.Equal(t, k.code, r.Stage.Code, r.Stage.Cause)
 			assert.Contains(t, r.Stage.Cause, k.cause)
 			assert.NotEqual(t, verdict.Pass, r.Stage.Verdict)
@@ -176,7 +176,7 @@ func TestRunsThatLieOnAnEngine(t *testing.T) {
 	}
 	t.Run("a process that a test leaves behind is not waited for", func(t *testing.T) {
 		r := c.run(t, project{"requirements-test.txt": pinned, "app.py": "A = 1\n", "tests/test_left.py": "import app\nimport subprocess\n\ndef test_left():\n    subprocess.Popen(['sleep', '600'], start_new_session=True)\n"},
-			func(in *test.Input) { in.Config.Test.Timeout = config.Duration(time.Minute) })
+			func(in *testrun.Input) { in.Config.Test.Timeout = config.Duration(time.Minute) })
 		assert.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
 	})
 }
@@ -199,7 +199,7 @@ def test_a(): assert app.A
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	scratch := t.TempDir()
-	r := c.run(t, p, func(in *test.Input) { in.Scratch = scratch })
+	r := c.run(t, p, func(in *testrun.Input) { in.Scratch = scratch })
 	runtime.ReadMemStats(&after)
 	assert.Equal(t, []string{"REPORT_MALFORMED", "COVERAGE_INVALID"}, codes(r.Stage.Problems))
 	assert.Contains(t, r.Stage.Cause, "larger than allowed")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // document yields a head, n bodies and a foot, without holding them.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -35,7 +35,7 @@ func library() project {
 }
 
 // content is a file of the report.
-func content(t *testing.T, r *test.Result, name string) string {
+func content(t *testing.T, r *testrun.Result, name string) string {
 	t.Helper()
 	for _, f := range r.Stage.Files {
 		if f.Path == name {
@@ -58,17 +58,17 @@ func TestShardsEqualOneRun(t *testing.T) {
 	require.Equal(t, 18, whole.JUnit.Total())
 	durations := filepath.Join(t.TempDir(), "durations.json")
 	require.NoError(t, os.WriteFile(durations, []byte(content(t, whole, "test/durations.json")), 0o600))
-	for name, adjust := range map[string]func(*test.Input){
-		"by number":               func(in *test.Input) { in.Shards = 4 },
-		"by durations":            func(in *test.Input) { in.Shards, in.Durations = 3, durations },
-		"with several sources":    func(in *test.Input) { in.Shards, in.Config.Test.Coverage.Source = 2, []string{"lib", "tests"} },
-		"with workers":            func(in *test.Input) { in.Shards, in.Workers = 2, "2" },
-		"with more than there is": func(in *test.Input) { in.Shards = 20 },
-		"on the oldest Python":    func(in *test.Input) { in.Shards, in.Python = 2, "3.10" },
-		"workers without shards":  func(in *test.Input) { in.Workers = "2" },
+	for name, adjust := range map[string]func(*testrun.Input){
+		"by number":               func(in *testrun.Input) { in.Shards = 4 },
+		"by durations":            func(in *testrun.Input) { in.Shards, in.Durations = 3, durations },
+		"with several sources":    func(in *testrun.Input) { in.Shards, in.Config.Test.Coverage.Source = 2, []string{"lib", "tests"} },
+		"with workers":            func(in *testrun.Input) { in.Shards, in.Workers = 2, "2" },
+		"with more than there is": func(in *testrun.Input) { in.Shards = 20 },
+		"on the oldest Python":    func(in *testrun.Input) { in.Shards, in.Python = 2, "3.10" },
+		"workers without shards":  func(in *testrun.Input) { in.Workers = "2" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := runDir(t, dir, func(_ runner.Runner, in *test.Input) { adjust(in) })
+			r := runDir(t, dir, func(_ runner.Runner, in *testrun.Input) { adjust(in) })
 			require.Equal(t, verdict.Pass, r.Stage.Verdict)
 			assert.Equal(t, whole.JUnit.Counts, r.JUnit.Counts)
 			for file, counts := range whole.JUnit.Files {
@@ -87,17 +87,17 @@ func TestShardsEqualOneRun(t *testing.T) {
 func TestADurationlessTestOfAKnownFileIsNotLost(t *testing.T) {
 	durations := filepath.Join(t.TempDir(), ".test_durations")
 	require.NoError(t, os.WriteFile(durations, []byte(`{"tests/test_a.py::test_f[0]": 3, "tests/test_b.py::test_f[0]": 1, "tests/test_gone.py::x": 5}`), 0o600))
-	r := run(t, library(), func(_ runner.Runner, in *test.Input) { in.Shards, in.Durations = 3, durations })
+	r := run(t, library(), func(_ runner.Runner, in *testrun.Input) { in.Shards, in.Durations = 3, durations })
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, 18, r.JUnit.Total())
 }
 
 func TestAFailureOfOneShardIsTold(t *testing.T) {
-	r := run(t, library().with(project{"tests/test_z.py": "import os, signal\n\ndef test_kill():\n    os.kill(os.getpid(), signal.SIGKILL)\n"}), func(_ runner.Runner, in *test.Input) { in.Shards = 3 })
+	r := run(t, library().with(project{"tests/test_z.py": "import os, signal\n\ndef test_kill():\n    os.kill(os.getpid(), signal.SIGKILL)\n"}), func(_ runner.Runner, in *testrun.Input) { in.Shards = 3 })
 	assert.Equal(t, "RUNNER_KILLED", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "shard 3 of 3")
 	assert.Contains(t, r.Stage.Cause, "tests/test_z.py::test_kill")
-	r = run(t, library().with(project{"tests/test_z.py": "import nope\n"}), func(_ runner.Runner, in *test.Input) { in.Shards = 2 })
+	r = run(t, library().with(project{"tests/test_z.py": "import nope\n"}), func(_ runner.Runner, in *testrun.Input) { in.Shards = 2 })
 	assert.Equal(t, "COLLECTION_ERROR", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "tests/test_z.py could not be loaded, so its tests")
 }
@@ -105,12 +105,12 @@ func TestAFailureOfOneShardIsTold(t *testing.T) {
 func TestAFlakyTestIsNotPassed(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "ran")
 	flaky := fmt.Sprintf("import os\n\ndef test_flaky():\n    there = os.path.exists(%q)\n    open(%q, 'w').close()\n    assert there\n", mark, mark)
-	r := run(t, library().with(project{"tests/test_z.py": flaky}), func(_ runner.Runner, in *test.Input) { in.Reruns = 2 })
+	r := run(t, library().with(project{"tests/test_z.py": flaky}), func(_ runner.Runner, in *testrun.Input) { in.Reruns = 2 })
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, 1, r.JUnit.Flaky)
 	assert.Contains(t, codes(r.Stage.Warnings), "FLAKY_TESTS")
 	assert.Contains(t, content(t, r, "test/junit.xml"), "<flakyFailure")
-	r = run(t, library().with(project{"tests/test_z.py": "def test_bad():\n    assert 1 == 2\n"}), func(_ runner.Runner, in *test.Input) { in.Reruns = 1 })
+	r = run(t, library().with(project{"tests/test_z.py": "def test_bad():\n    assert 1 == 2\n"}), func(_ runner.Runner, in *testrun.Input) { in.Reruns = 1 })
 	assert.Equal(t, "TESTS_FAILED", r.Stage.Code)
 	assert.Equal(t, 1, r.JUnit.Failed)
 }
@@ -136,9 +136,9 @@ func TestOnlyWhatAChangeCanAffectRuns(t *testing.T) {
 		"a document that no test sees":  {project{"docs/a.md": ""}, []string{"docs/a.md"}, []string{"README.md"}, 18, "nothing changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := run(t, library().with(c.more), func(_ runner.Runner, in *test.Input) {
+			r := run(t, library().with(c.more), func(_ runner.Runner, in *testrun.Input) {
 				in.Config.Test.Command = []string{"python", "-m", "pytest"}
-				in.Changes = &test.Changes{Since: "main", Changed: c.changed, Removed: c.removed}
+				in.Changes = &testrun.Changes{Since: "main", Changed: c.changed, Removed: c.removed}
 			})
 			require.Equal(t, verdict.Pass, r.Stage.Verdict)
 			assert.Equal(t, c.want, r.JUnit.Total())
@@ -155,13 +155,13 @@ func TestOnlyWhatAChangeCanAffectRuns(t *testing.T) {
 }
 
 func TestCategoriesByMark(t *testing.T) {
-	r := run(t, library(), func(_ runner.Runner, in *test.Input) {
+	r := run(t, library(), func(_ runner.Runner, in *testrun.Input) {
 		in.Config.Test.Categories = []config.Category{{Name: "slow", Marker: "slow"}}
 		in.Workers = "2"
 	})
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, []string{"slow", "3", "3"}, r.Stage.Blocks[0].Table.Rows[0][:3])
-	r = run(t, library(), func(_ runner.Runner, in *test.Input) {
+	r = run(t, library(), func(_ runner.Runner, in *testrun.Input) {
 		in.Config.Test.Categories = []config.Category{{Name: "slow", Marker: "slow"}}
 		in.Category = "slow"
 	})
@@ -170,19 +170,19 @@ func TestCategoriesByMark(t *testing.T) {
 
 func TestACategoryIsItsFilesAndItsMark(t *testing.T) {
 	for name, c := range map[string]struct {
-		adjust func(*test.Input)
+		adjust func(*testrun.Input)
 		want   int
 	}{
-		"either of both":              {func(*test.Input) {}, 6 + 2},
-		"in shards":                   {func(in *test.Input) { in.Shards = 2 }, 6 + 2},
-		"in workers":                  {func(in *test.Input) { in.Workers = "2" }, 6 + 2},
-		"within paths":                {func(in *test.Input) { in.Paths = []string{"tests/test_a.py", "tests/test_b.py"} }, 6 + 1},
-		"within paths that have none": {func(in *test.Input) { in.Paths = []string{"tests/test_empty.py"} }, 0},
-		"within a keyword":            {func(in *test.Input) { in.Keyword = "test_m" }, 3},
-		"within a mark":               {func(in *test.Input) { in.Marker = "not slow" }, 5},
+		"either of both":              {func(*testrun.Input) {}, 6 + 2},
+		"in shards":                   {func(in *testrun.Input) { in.Shards = 2 }, 6 + 2},
+		"in workers":                  {func(in *testrun.Input) { in.Workers = "2" }, 6 + 2},
+		"within paths":                {func(in *testrun.Input) { in.Paths = []string{"tests/test_a.py", "tests/test_b.py"} }, 6 + 1},
+		"within paths that have none": {func(in *testrun.Input) { in.Paths = []string{"tests/test_empty.py"} }, 0},
+		"within a keyword":            {func(in *testrun.Input) { in.Keyword = "test_m" }, 3},
+		"within a mark":               {func(in *testrun.Input) { in.Marker = "not slow" }, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := run(t, library(), func(_ runner.Runner, in *test.Input) {
+			r := run(t, library(), func(_ runner.Runner, in *testrun.Input) {
 				in.Config.Test.Categories = []config.Category{{Name: "all", Paths: []string{"tests/**"}}, {Name: "mine", Paths: []string{"tests/test_a.py"}, Marker: "slow"}}
 				in.Category = "mine"
 				c.adjust(in)
@@ -205,7 +205,7 @@ func TestShardsShareASuiteThatWaits(t *testing.T) {
 	dir := p.write(t)
 	took := func(shards int) time.Duration {
 		started := time.Now()
-		r := runDir(t, dir, func(_ runner.Runner, in *test.Input) { in.Shards, in.Fresh = shards, "again" })
+		r := runDir(t, dir, func(_ runner.Runner, in *testrun.Input) { in.Shards, in.Fresh = shards, "again" })
 		require.Equal(t, verdict.Pass, r.Stage.Verdict)
 		require.Equal(t, 24, r.JUnit.Passed)
 		return time.Since(started)

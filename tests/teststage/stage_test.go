@@ -19,7 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
-	"github.com/openstack-rca/openstack-rca/ci/test"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -56,12 +56,12 @@ func (p project) write(t *testing.T) string {
 }
 
 // run runs the stage on a project, with the defaults unless adjust changes them.
-func run(t *testing.T, p project, adjust func(runner.Runner, *test.Input)) *test.Result {
+func run(t *testing.T, p project, adjust func(runner.Runner, *testrun.Input)) *testrun.Result {
 	t.Helper()
 	return runDir(t, p.write(t), adjust)
 }
 
-func runDir(t *testing.T, dir string, adjust func(runner.Runner, *test.Input)) *test.Result {
+func runDir(t *testing.T, dir string, adjust func(runner.Runner, *testrun.Input)) *testrun.Result {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: makes real Python environments")
@@ -72,16 +72,16 @@ func runDir(t *testing.T, dir string, adjust func(runner.Runner, *test.Input)) *
 	r, err := native.New(native.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close(context.WithoutCancel(t.Context()))) })
-	in := test.Input{Config: config.Default(), Source: native.Source(dir), Scratch: t.TempDir(), Python: "3.11"}
+	in := testrun.Input{Config: config.Default(), Source: native.Source(dir), Scratch: t.TempDir(), Python: "3.11"}
 	in.Config.Test.Coverage.Total = 0
 	if adjust != nil {
 		adjust(r, &in)
 	}
-	result := test.Run(t.Context(), r, in)
+	result := testrun.Run(t.Context(), r, in)
 	for _, f := range result.Stage.Problems {
 		t.Logf("%s: %s\n  %s", f.Code, f.Cause, strings.Join(f.Details, "\n  "))
 	}
-	if result.Stage.Code == test.EnvironmentFailed.Name {
+	if result.Stage.Code == testrun.EnvironmentFailed.Name {
 		t.Logf("an environment could not be made; is there a network?")
 	}
 	return result
@@ -119,7 +119,7 @@ func TestCountsEqualThoseOfPytest(t *testing.T) {
 
 func TestSeveralSourcesAreNotMixedUp(t *testing.T) {
 	// coverage.py names files relative to each source and loses one of two of the same name.
-	r := run(t, calculator().with(project{"other/__init__.py": "", "other/model.py": "X = 1\n"}), func(_ runner.Runner, in *test.Input) {
+	r := run(t, calculator().with(project{"other/__init__.py": "", "other/model.py": "X = 1\n"}), func(_ runner.Runner, in *testrun.Input) {
 		in.Config.Test.Coverage.Source = []string{"calc", "other"}
 		in.Config.Test.Coverage.Model = config.Floor{Paths: []string{"other/model.py"}, Min: 0}
 	})
@@ -137,7 +137,7 @@ func TestASourceLayoutWithoutConfiguration(t *testing.T) {
 	require.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, 3, r.Coverage.Totals().Lines, "src/thing/unused.py counts, though nothing imports it")
 	assert.Equal(t, "src/thing/__init__.py", r.Coverage.Files[0].Path)
-	assert.Contains(t, codes(r.Stage.Warnings), test.ToolsAdded.Name)
+	assert.Contains(t, codes(r.Stage.Warnings), testrun.ToolsAdded.Name)
 }
 
 // What pytest and its plugins count in other ways than one element for one test.
@@ -183,7 +183,7 @@ func TestATestIsCountedOnceWhateverTheReportHolds(t *testing.T) {
 func TestFailuresAreTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		files  project
-		adjust func(runner.Runner, *test.Input)
+		adjust func(runner.Runner, *testrun.Input)
 		code   string
 		cause  string
 	}{
@@ -193,7 +193,7 @@ func TestFailuresAreTold(t *testing.T) {
 			nil, "ALL_SKIPPED", "1 skipped, 1 xfailed"},
 		"a file that does not import": {project{"tests/test_bad.py": "import nope\n"}, nil, "COLLECTION_ERROR", "tests/test_bad.py"},
 		"a broken conftest":           {project{"tests/conftest.py": "import nope\n"}, nil, "COLLECTION_ERROR", "nope"},
-		"an unknown option":           {nil, func(_ runner.Runner, in *test.Input) { in.Config.Test.Command = []string{"pytest", "--nope"} }, "PYTEST_USAGE", "--nope"},
+		"an unknown option":           {nil, func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Command = []string{"pytest", "--nope"} }, "PYTEST_USAGE", "--nope"},
 		"a test that kills the process": {project{"tests/test_bad.py": "import os\n\ndef test_bad():\n    os.kill(os.getpid(), 9)\n"},
 			nil, "RUNNER_KILLED", "tests/test_bad.py::test_bad ran"},
 		"a test that kills what started it": {project{"tests/test_bad.py": "import os\n\ndef test_bad():\n    os.kill(os.getppid(), 9)\n    import time; time.sleep(30)\n"},
@@ -205,9 +205,9 @@ func TestFailuresAreTold(t *testing.T) {
 		"a test that writes its own report": {project{"tests/test_bad.py": "import atexit, os\nos.makedirs('.report', exist_ok=True)\natexit.register(lambda: open('.report/junit.xml', 'w').write('<testsuites><testsuite tests=\"1\">'))\n\ndef test_bad(): pass\n"},
 			nil, "REPORT_MALFORMED", "byte"},
 		"a hanging test": {project{"tests/test_bad.py": "import threading\n\ndef test_hang():\n    threading.Event().wait()\n"},
-			func(_ runner.Runner, in *test.Input) { in.Config.Test.Timeout = config.Duration(8 * time.Second) }, "TIMEOUT", "tests/test_bad.py::test_hang"},
-		"coverage below the gate": {nil, func(_ runner.Runner, in *test.Input) { in.Config.Test.Coverage.Total = 50.01 }, "COVERAGE_BELOW", "50.00% of lines"},
-		"a glob without files": {nil, func(_ runner.Runner, in *test.Input) {
+			func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Timeout = config.Duration(8 * time.Second) }, "TIMEOUT", "tests/test_bad.py::test_hang"},
+		"coverage below the gate": {nil, func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Coverage.Total = 50.01 }, "COVERAGE_BELOW", "50.00% of lines"},
+		"a glob without files": {nil, func(_ runner.Runner, in *testrun.Input) {
 			in.Config.Test.Coverage.Model = config.Floor{Paths: []string{"lstm/**"}, Min: 90}
 		},
 			"COVERAGE_EMPTY_SET", "lstm/**"},

@@ -5,7 +5,7 @@
 //	r.OnRun(func(step runner.Step) (*runner.Result, error) {
 //		return fake.Result(0, map[string]string{".report/junit.xml": junit}), nil
 //	})
-//	got := test.Run(t.Context(), r, test.Input{Source: fake.Files(map[string]string{"tests/test_a.py": ""})})
+//	got := testrun.Run(t.Context(), r, testrun.Input{Source: fake.Files(map[string]string{"tests/test_a.py": ""})})
 //	step := r.Steps()[0]           // what the stage asked for
 //	inputs := r.Inputs(t.Context(), 0) // its files as the step would have seen them
 //

@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // maxReruns is with how many failures tests are still run again: more are not flaky, they

@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"

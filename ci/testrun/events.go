@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // Bounds on the file of events, which test code could write to.

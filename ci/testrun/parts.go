@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // part is one run of the test command: the whole suite, or one shard of it.

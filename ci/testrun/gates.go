@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // clockSlack is how far two clocks that stamp the same run may be apart.

@@ -1,7 +1,7 @@
-// Package test is the test stage: it runs pytest through a runner and judges what the
+// Package testrun is the test stage: it runs pytest through a runner and judges what the
 // run left behind: the JUnit report, the coverage report and its own record of which
 // test started and ended. An exit code alone proves nothing.
-package test
+package testrun
 
 import (
 	"github.com/openstack-rca/openstack-rca/ci/config"

@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // Run runs the tests and judges them. It always returns a result; what went wrong is

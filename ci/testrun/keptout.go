@@ -1,4 +1,4 @@
-package test
+package testrun
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
-	"github.com/openstack-rca/openstack-rca/ci/test/xmlscan"
+	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
 // keptOut is what the plugin says that the coverage report does not hold.
