@@ -3,6 +3,7 @@ package testrun
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -127,6 +128,15 @@ func (in Input) check() []string {
 	}
 	if in.Tolerance < 0 || in.Tolerance > 100 {
 		wrong = append(wrong, fmt.Sprintf("--tolerance %v is not between 0 and 100 percentage points", in.Tolerance))
+	}
+	for _, given := range in.Paths {
+		file, _, _ := strings.Cut(given, "::")
+		switch {
+		case strings.HasPrefix(given, "-"):
+			wrong = append(wrong, fmt.Sprintf("--path %q begins with a dash: pytest takes it for an option", given))
+		case !filepath.IsLocal(file):
+			wrong = append(wrong, fmt.Sprintf("--path %q is not inside of the source", given))
+		}
 	}
 	categories := in.Config.Test.Categories
 	if in.Category != "" && !slices.ContainsFunc(categories, func(c config.Category) bool { return c.Name == in.Category }) {

@@ -288,6 +288,15 @@ func TestRunRefusesArgumentsAllAtOnce(t *testing.T) {
 		in.Workers = workers
 		assert.Equal(t, good, len(in.check()) == 0, workers)
 	}
+	// A path outside of the source would collect tests that are no part of what is judged.
+	for path, good := range map[string]bool{
+		"tests": true, ".": true, "tests/../tests/test_a.py": true, "tests/test_a.py::test_b[../x]": true,
+		"../": false, "tests/../../x": false, "/etc": false, "": false, "../x.py::test_b": false, "--collect-only": false,
+	} {
+		in := input(t)
+		in.Paths = []string{path}
+		assert.Equal(t, good, len(in.check()) == 0, path)
+	}
 }
 
 func TestRunSharesTestsAmongWorkers(t *testing.T) {
