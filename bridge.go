@@ -11,10 +11,10 @@ import (
 )
 
 // This file is the only one that converts between the two type sets: the client
-// generated for this module (internal/dagger), which its public functions speak, and
+// generated for this module (internal/dagger), which its public functions use, and
 // the SDK (dagger.io/dagger), which the code under ci/ is written against so that it
-// compiles and is tested without code generation. Both speak to the same session, so
-// an object crosses by its ID.
+// compiles and is tested without code generation. Both use the same session, so an
+// object is passed by its ID.
 
 // connect opens the SDK's client on this function's session.
 func connect(ctx context.Context) (*sdk.Client, error) {
@@ -57,8 +57,8 @@ func fromSDKContainer(ctx context.Context, ctr *sdk.Container) (*dagger.Containe
 	return dagger.Ref[*dagger.Container](dag, dagger.ID(id)), nil
 }
 
-// secret wraps a secret argument for the code under ci/ and keeps it for the reports to hide;
-// nil stays nil. It is, with sdkSecret, the only way from an argument to its use.
+// secret wraps a secret argument for the code under ci/ and registers it for masking in reports;
+// nil stays nil. Together with sdkSecret it is the only way from an argument to its use.
 func (c *call) secret(name string, s *dagger.Secret) runner.Secret {
 	if s == nil {
 		return nil
@@ -66,7 +66,7 @@ func (c *call) secret(name string, s *dagger.Secret) runner.Secret {
 	return c.secrets.Keep(daggerSecret{name, s})
 }
 
-// username wraps a secret argument that a report may show: hiding a short name would hide much else.
+// username wraps a secret argument that a report may show: masking a short name would mask much else.
 func username(name string, s *dagger.Secret) runner.Secret {
 	if s == nil {
 		return nil
@@ -74,13 +74,13 @@ func username(name string, s *dagger.Secret) runner.Secret {
 	return daggerSecret{name, s}
 }
 
-// sdkSecret is the same for what speaks to the engine itself.
+// sdkSecret is secret for code that uses the engine directly.
 func (c *call) sdkSecret(name string, s *dagger.Secret) (*sdk.Secret, error) {
 	c.secret(name, s)
 	return c.sdkUsername(s)
 }
 
-// sdkUsername is username for what speaks to the engine itself.
+// sdkUsername is username for code that uses the engine directly.
 func (c *call) sdkUsername(s *dagger.Secret) (*sdk.Secret, error) {
 	if s == nil {
 		return nil, nil

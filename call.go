@@ -19,8 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
-// call is one call of a public function: its arguments on the way in, and what must be
-// closed on the way out.
+// call is one call of a public function: its arguments, and what must be closed afterwards.
 type call struct {
 	ctx    context.Context
 	module *OpenstackRca
@@ -41,7 +40,7 @@ type call struct {
 	engine *assembly.Engine
 	work   string
 	opts   pipeline.Options
-	// secrets are those of the call's arguments, for the reports to hide.
+	// secrets are those of the call's arguments; reports mask them.
 	secrets pipeline.Secrets
 }
 
@@ -49,7 +48,7 @@ func (m *OpenstackRca) call(ctx context.Context) *call {
 	return &call{ctx: ctx, module: m}
 }
 
-// results are those of a run, with the objects that its stages made.
+// results are those of a run, with the objects that its stages produced.
 type results struct {
 	report        *dagger.Directory
 	summary, json string
@@ -63,7 +62,7 @@ func (r *results) run() *Run {
 	return &Run{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
 
-// run runs the named stages and takes what they made back across the bridge.
+// run runs the named stages and converts what they produced.
 func (c *call) run(stages ...string) (*results, error) {
 	backend, err := c.backend()
 	if err != nil {
@@ -96,7 +95,7 @@ func (c *call) run(stages ...string) (*results, error) {
 	return result, nil
 }
 
-// report writes the report of a run and takes it back across the bridge.
+// report writes the report of a run and converts it.
 func (c *call) report(run *verdict.Run) (*results, error) {
 	out := filepath.Join(c.work, "report")
 	if err := verdict.WriteReport(out, run); err != nil {
@@ -110,7 +109,7 @@ func (c *call) report(run *verdict.Run) (*results, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read report: %w", err)
 	}
-	// Evaluated now: the files behind it go when this call ends.
+	// Evaluated now: the files are removed when this call ends.
 	dir, err := dag.CurrentModule().Workdir(out).Sync(c.ctx)
 	if err != nil {
 		return nil, fmt.Errorf("keep report: %w", err)
@@ -168,17 +167,17 @@ func (c *call) backend() (pipeline.Backend, error) {
 	}
 	c.engine = assembly.OnEngine(client, source, c.work, destination, index, history)
 	for _, server := range []struct {
-		name  string
-		given *dagger.Service
-		to    **runner.Running
+		name string
+		from *dagger.Service
+		to   **runner.Running
 	}{
 		{"mlflow", c.module.SandboxMlflow, &c.opts.Servers.MLflow},
 		{"s3", c.module.SandboxS3, &c.opts.Servers.S3},
 	} {
-		if server.given == nil {
+		if server.from == nil {
 			continue
 		}
-		service, err := toSDKService(c.ctx, client, server.given)
+		service, err := toSDKService(c.ctx, client, server.from)
 		if err != nil {
 			return pipeline.Backend{}, err
 		}
@@ -201,8 +200,7 @@ func (c *call) backend() (pipeline.Backend, error) {
 	return c.engine.Backend, nil
 }
 
-// localFile is a file argument that a stage reads as a local file: it may be too large to
-// hold.
+// localFile is a file argument that a stage reads as a local file: it may be too large for memory.
 type localFile struct {
 	file *dagger.File
 	name string
@@ -242,8 +240,8 @@ func (c *call) championFile() (*pipeline.ChampionFile, error) {
 	return &pipeline.ChampionFile{Name: name, Content: []byte(content)}, nil
 }
 
-// options translates the arguments; what is wrong with them is a problem of the run,
-// reported with all others.
+// options translates the arguments; faults in them are problems of the run, reported with
+// all others.
 func (c *call) options() pipeline.Options {
 	opts := c.opts
 	opts.Environment, opts.Ref, opts.Commit = c.module.Environment, c.module.Ref, c.module.Commit
@@ -264,7 +262,7 @@ func (c *call) options() pipeline.Options {
 	return opts
 }
 
-// close ends what the call started. The engine ends with the session what this does not.
+// close stops what the call started. What it misses, the engine stops with the session.
 func (c *call) close() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 30*time.Second)
 	defer cancel()

@@ -11,9 +11,9 @@ import (
 )
 
 // Deploy rolls an image out on ECS and passes only when this digest serves, healthy, for
-// the whole bake time. It makes what the service needs first, changes the service once,
-// and follows its own deployment to the end; what is already so is not written. In the
-// sandbox the rollout is planned. A run that was lost is gone on with by the next.
+// the whole bake time. It first creates what the service needs, updates the service once, and
+// follows its own deployment to the end. What is already as planned is not written. In the
+// sandbox the rollout is only planned. The next run resumes an interrupted one.
 //
 //	dagger call --environment staging ... deploy --image repository@sha256:... enforce
 //
@@ -24,37 +24,39 @@ func (m *OpenstackRca) Deploy(
 	// The image, by digest: repository@sha256:...
 	image string,
 
-	// Why production is to take an image that staging has not run; it is recorded.
+	// Why production may take an image that staging has not run; it is recorded.
 	//
 	// +optional
 	override string,
 
-	// What to do with another version's deployment under way: refuse, wait, rollback or
-	// supersede. When empty, one that a lost run left is waited for, and any other refused.
+	// What to do about another version's deployment in progress: refuse, wait, rollback or
+	// supersede. When empty, wait for one that an interrupted run left, and refuse any other.
 	//
 	// +optional
 	inFlight string,
 
-	// What to do with a deployment that does not end in time: rollback or leave.
+	// What to do about a deployment that does not finish in time: rollback or leave.
 	//
 	// +optional
 	// +default="rollback"
 	onTimeout string,
 
-	// Wait at a pause until somebody else approves or rejects, instead of ending there.
+	// Wait at a pause until somebody approves or rejects, instead of returning.
 	//
 	// +optional
 	awaitApproval bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, as
-	// long as the lock of a lost run lasts.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until
+	// the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
 ) (*Rollout, error) {
 	call := m.call(ctx)
 	call.deployed = image
-	call.rollout = pipeline.RolloutOptions{Override: override, InFlight: inFlight, OnTimeout: onTimeout, AwaitApproval: awaitApproval, LockWait: lockWait}
+	call.rollout = pipeline.RolloutOptions{
+		Override: override, InFlight: inFlight, OnTimeout: onTimeout, AwaitApproval: awaitApproval, LockWait: lockWait,
+	}
 	result, err := call.run(verdict.Deploy)
 	if err != nil {
 		return nil, err
@@ -62,17 +64,17 @@ func (m *OpenstackRca) Deploy(
 	return result.rollout(), nil
 }
 
-// Status says what runs in the environment, what is under way, who deploys, and what was
-// deployed before. It changes nothing.
+// Status shows what runs in the environment, a deployment in progress, who holds the lock, and
+// earlier deployments. It changes nothing.
 //
 // +cache="session"
 func (m *OpenstackRca) Status(ctx context.Context) (*Rollout, error) {
 	return m.operate(ctx, pipeline.Status, pipeline.RolloutOptions{})
 }
 
-// Rollback puts the last good release back. A deployment under way is stopped and rolled
-// back; without one, the last good task definition is deployed with the target groups'
-// settings it had, and followed like any deployment.
+// Rollback restores the last good release. A deployment in progress is stopped and rolled
+// back; without one, the last good task definition is deployed with the settings its target
+// groups had, and followed like any deployment.
 //
 // +cache="session"
 func (m *OpenstackRca) Rollback(
@@ -86,28 +88,27 @@ func (m *OpenstackRca) Rollback(
 	return m.operate(ctx, pipeline.Rollback, pipeline.RolloutOptions{LockWait: lockWait})
 }
 
-// Approve lets a deployment that stands at a pause go on, and follows it to its end or to
-// the next pause.
+// Approve continues a paused deployment, and follows it to its end or the next pause.
 //
 // +cache="session"
 func (m *OpenstackRca) Approve(ctx context.Context) (*Rollout, error) {
 	return m.operate(ctx, pipeline.Approve, pipeline.RolloutOptions{})
 }
 
-// Reject rolls back a deployment that stands at a pause, and passes when the old version serves.
+// Reject rolls back a paused deployment, and passes when the old version serves.
 //
 // +cache="session"
 func (m *OpenstackRca) Reject(ctx context.Context) (*Rollout, error) {
 	return m.operate(ctx, pipeline.Reject, pipeline.RolloutOptions{})
 }
 
-// Wait follows the deployment under way to its end, and judges it as deploy would.
+// Wait follows the deployment in progress to its end, and judges it as deploy would.
 //
 // +cache="session"
 func (m *OpenstackRca) Wait(
 	ctx context.Context,
 
-	// Wait at a pause until somebody else approves or rejects, instead of ending there.
+	// Wait at a pause until somebody approves or rejects, instead of returning.
 	//
 	// +optional
 	awaitApproval bool,
@@ -115,8 +116,8 @@ func (m *OpenstackRca) Wait(
 	return m.operate(ctx, pipeline.Wait, pipeline.RolloutOptions{AwaitApproval: awaitApproval})
 }
 
-// Prune deregisters old task definitions of the service. Those stay that run, that a
-// deployment uses, and that a rollback would go back to.
+// Prune deregisters old task definitions of the service. It keeps those that run, that a
+// deployment uses, and that a rollback would restore.
 //
 // +cache="session"
 func (m *OpenstackRca) Prune(
@@ -131,8 +132,8 @@ func (m *OpenstackRca) Prune(
 	return m.operate(ctx, pipeline.Prune, pipeline.RolloutOptions{Keep: keep})
 }
 
-// Destroy deletes everything that was made for the service in this environment, and
-// nothing else. It demands the service's name.
+// Destroy deletes everything that was created for the service in this environment, and
+// nothing else. It requires the service's name.
 //
 // +cache="session"
 func (m *OpenstackRca) Destroy(
@@ -141,7 +142,7 @@ func (m *OpenstackRca) Destroy(
 	// The service's name, as status shows it.
 	confirm string,
 
-	// Delete the logs too.
+	// Delete the logs, too.
 	//
 	// +optional
 	withLogs bool,
@@ -149,7 +150,7 @@ func (m *OpenstackRca) Destroy(
 	return m.operate(ctx, pipeline.Destroy, pipeline.RolloutOptions{Confirm: confirm, WithLogs: withLogs})
 }
 
-// operate does something to the service and takes its report back.
+// operate runs an operation on the service and returns its report.
 func (m *OpenstackRca) operate(ctx context.Context, operation string, options pipeline.RolloutOptions) (*Rollout, error) {
 	call := m.call(ctx)
 	call.rollout = options
@@ -190,5 +191,5 @@ type Rollout struct {
 	Failure string
 }
 
-// Enforce fails unless the rollout, or in the sandbox its plan, is good.
+// Enforce fails unless the rollout, or in the sandbox its plan, passed.
 func (r *Rollout) Enforce() error { return enforce(r.Failure) }

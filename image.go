@@ -7,8 +7,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
-// Image trains the model (answered from the cache when nothing changed), builds the
-// image with it inside, starts it, and waits until it answers. It pushes nothing: publish does.
+// Image trains the model (from the cache when nothing changed), builds the image with the
+// model inside, starts it, and waits until it answers. It pushes nothing; publish does.
 //
 // +cache="session"
 func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
@@ -16,7 +16,9 @@ func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Image{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Built: result.image, Pipeline: m}, nil
+	return &Image{
+		Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Built: result.image, Pipeline: m,
+	}, nil
 }
 
 // Image is the serving image with its verdict.
@@ -46,9 +48,9 @@ func (i *Image) Container() (*dagger.Container, error) {
 // Enforce fails unless the image was built, started and answered.
 func (i *Image) Enforce() error { return enforce(i.Failure) }
 
-// Publish publishes the model and pushes the image that has this version inside, once, by
+// Publish publishes the model and pushes the image that contains this version, once, by
 // digest, when the tests and the model's gates have passed. It pushes to --image-address; in
-// the sandbox to a registry of this call's own.
+// the sandbox to a registry that this call starts.
 //
 // +cache="session"
 func (i *Image) Publish(ctx context.Context) (*Run, error) {

@@ -40,8 +40,8 @@ type OpenstackRca struct {
 	SandboxS3 *dagger.Service
 }
 
-// Target is where results go outside of the sandbox, and with which credentials. No
-// step of the tests or the training ever gets any of it.
+// Target is where results go outside of the sandbox, with the credentials. No step of the
+// tests or the training ever gets any of it.
 type Target struct {
 	// +private
 	MlflowTrackingURI string
@@ -88,7 +88,10 @@ func New(
 	//
 	// +optional
 	// +defaultPath="/examples/openstack-rca"
-	// +ignore=["**/.git", "**/.venv", "**/venv", "**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache", "**/node_modules", "**/mlruns", "**/mlartifacts", "**/.env", "**/.env.*"]
+	// +ignore=[
+	//   "**/.git", "**/.venv", "**/venv", "**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache",
+	//   "**/node_modules", "**/mlruns", "**/mlartifacts", "**/.env", "**/.env.*"
+	// ]
 	source *dagger.Directory,
 
 	// Where the results go: sandbox (servers that the run starts itself), staging,
@@ -98,16 +101,15 @@ func New(
 	// +default="sandbox"
 	environment string,
 
-	// Branch, tag or pull request the run is for, such as main or refs/pull/7/merge. It
-	// decides which stages run: see plan. In the sandbox main when empty; elsewhere a call
-	// without it is refused.
+	// Branch, tag or pull request of the run, such as main or refs/pull/7/merge. It decides
+	// which stages run: see plan. In the sandbox it is main when empty; elsewhere it is required.
 	//
 	// +optional
 	ref string,
 
 	// Branches, or patterns of them such as release/*, that may publish, push images and
-	// deploy; main when not given. pipeline.yaml comes from the branch itself: outside of the
-	// sandbox it can only take stages away.
+	// deploy; main by default. pipeline.yaml comes from the branch itself: outside of the sandbox
+	// it can only remove stages.
 	//
 	// +optional
 	releaseBranch []string,
@@ -122,14 +124,14 @@ func New(
 	// +optional
 	commitTime string,
 
-	// What the CI system runs for, in its own word: push, pull_request. A pull request
-	// never publishes, whatever its branch is called; nor does an event that is not known.
+	// Event that started the CI run, in the CI system's own term: push, pull_request. A pull
+	// request never publishes, whatever its branch is called; nor does an unknown event.
 	//
 	// +optional
 	event string,
 
 	// Platform of the image, linux/amd64 or linux/arm64, instead of image.platform in
-	// pipeline.yaml. Another one than the engine's needs an engine that emulates it.
+	// pipeline.yaml. Any other than the engine's needs an engine that emulates it.
 	//
 	// +optional
 	platform string,
@@ -144,7 +146,7 @@ func New(
 	// +optional
 	mlflowArtifactRoot string,
 
-	// S3 API to use instead of AWS's own.
+	// S3 endpoint to use instead of AWS.
 	//
 	// +optional
 	mlflowS3EndpointUrl string,
@@ -178,7 +180,7 @@ func New(
 	// +optional
 	awsDefaultRegion string,
 
-	// API to use instead of AWS's own for the rollout, such as an emulator's.
+	// Endpoint to use instead of AWS for the rollout, such as an emulator.
 	//
 	// +optional
 	awsEndpointUrl string,
@@ -210,7 +212,7 @@ func New(
 	// +optional
 	imageAddress string,
 
-	// Login of that registry; ECR's is made from the AWS credentials when there is none.
+	// Login of that registry. For ECR it defaults to one made from the AWS credentials.
 	//
 	// +optional
 	dockerUsername *dagger.Secret,
@@ -219,13 +221,13 @@ func New(
 	dockerPassword *dagger.Secret,
 
 	// Address of a package index to install from instead of PyPI, with its login if it has
-	// one: env://PIP_INDEX_URL. Only installations see it, and no report shows it.
+	// one: env://PIP_INDEX_URL. Only installations get it, and no report shows it.
 	//
 	// +optional
 	indexUrl *dagger.Secret,
 
 	// MLflow server for the sandbox to use instead of starting its own, such as
-	// tcp://127.0.0.1:5000. It stays as it is after the run.
+	// tcp://127.0.0.1:5000. Its content stays after the run.
 	//
 	// +optional
 	sandboxMlflow *dagger.Service,
@@ -239,10 +241,12 @@ func New(
 		Source: source, Environment: environment, Ref: ref, ReleaseBranches: releaseBranch,
 		Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
 		Target: &Target{
-			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl, MlflowToken: mlflowToken,
+			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl,
+			MlflowToken:            mlflowToken,
 			MlflowTrackingUsername: mlflowTrackingUsername, MlflowTrackingPassword: mlflowTrackingPassword,
-			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken, AwsDefaultRegion: awsDefaultRegion,
-			AwsEndpointURL: awsEndpointUrl, AwsRole: awsRole, AwsExternalID: awsExternalId, AwsWebIdentityToken: awsWebIdentityToken, AwsWebIdentityRole: awsWebIdentityRole,
+			AwsAccessKeyID: awsAccessKeyId, AwsSecretAccessKey: awsSecretAccessKey, AwsSessionToken: awsSessionToken,
+			AwsDefaultRegion: awsDefaultRegion, AwsEndpointURL: awsEndpointUrl, AwsRole: awsRole, AwsExternalID: awsExternalId,
+			AwsWebIdentityToken: awsWebIdentityToken, AwsWebIdentityRole: awsWebIdentityRole,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
 		IndexURL: indexUrl, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,

@@ -10,8 +10,8 @@ import (
 )
 
 // Models lists the published versions of --environment, the newest first: state,
-// metrics, commit, and the aliases that point at them. Claims that nobody seems to work
-// on are warnings. It writes nothing; list is for machines.
+// metrics, commit, and the aliases that point at them. Claims that seem
+// abandoned are warnings. It writes nothing; list is for machines.
 //
 // +cache="session"
 func (m *OpenstackRca) Models(
@@ -52,8 +52,8 @@ type Models struct {
 func (m *Models) Enforce() error { return enforce(m.Failure) }
 
 // Promote points an alias, and champion, at a published version of --environment: the one
-// that the environment's own alias points at, or --number. The version stays what it is,
-// nothing is uploaded. Asked again it writes nothing.
+// that the environment's own alias points at, or --number. The version does not change
+// and nothing is uploaded. It is idempotent.
 //
 //	dagger call --environment staging ... promote enforce
 //
@@ -72,7 +72,7 @@ func (m *OpenstackRca) Promote(
 	// +optional
 	number int,
 
-	// Who wants it, for the history.
+	// Who requests it, for the history.
 	//
 	// +optional
 	by string,
@@ -82,8 +82,8 @@ func (m *OpenstackRca) Promote(
 	})
 }
 
-// RollbackModel points an alias back at the version it came from, or at --number. Asked
-// again it writes nothing.
+// RollbackModel points an alias back at the version it came from, or at --number. It is
+// idempotent.
 //
 // +cache="session"
 func (m *OpenstackRca) RollbackModel(
@@ -99,7 +99,7 @@ func (m *OpenstackRca) RollbackModel(
 	// +optional
 	number int,
 
-	// Who wants it, for the history.
+	// Who requests it, for the history.
 	//
 	// +optional
 	by string,
@@ -109,8 +109,8 @@ func (m *OpenstackRca) RollbackModel(
 	})
 }
 
-// CleanClaims removes what publications that died have left: uncommitted registry
-// versions, their runs, files and unfinished uploads. What is committed stays.
+// CleanClaims removes what interrupted publications left: uncommitted registry versions, their
+// runs, files and unfinished uploads. It keeps what is committed.
 //
 // +cache="session"
 func (m *OpenstackRca) CleanClaims(
@@ -126,7 +126,7 @@ func (m *OpenstackRca) CleanClaims(
 	})
 }
 
-// registry runs an operation on published versions and takes its report back.
+// registry runs an operation on published versions and returns its report.
 func (m *OpenstackRca) registry(ctx context.Context, operate func(pipeline.Backend, pipeline.Options) *verdict.Run) (*Run, error) {
 	call := m.call(ctx)
 	backend, err := call.backend()

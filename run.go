@@ -26,8 +26,8 @@ func (m *OpenstackRca) Run(
 	// +optional
 	param []string,
 
-	// Metrics of the model in production, to compare with: what `train metrics` exported for
-	// it. Without it, the MLflow registry is asked, where there is one.
+	// Metrics of the model in production, to compare with, as `train metrics` exports them.
+	// Without it they come from the MLflow registry, if there is one.
 	//
 	// +optional
 	champion *dagger.File,
@@ -46,8 +46,8 @@ func (m *OpenstackRca) Run(
 	return result.run(), nil
 }
 
-// Pipeline is the same as run. `dagger call` v0.21 hides every function of this name;
-// in dagger shell and from other modules it works.
+// Pipeline is an alias of run for dagger shell and other modules. `dagger call` v0.21 hides
+// every function of this name.
 //
 // +cache="session"
 func (m *OpenstackRca) Pipeline(
@@ -83,8 +83,8 @@ func (m *OpenstackRca) Pipeline(
 func (m *OpenstackRca) Plan(
 	ctx context.Context,
 
-	// The image that would be deployed, by digest. With it and credentials, the rollout is
-	// compared with what exists in the account.
+	// The image to deploy, by digest. With it and credentials, the rollout is compared with
+	// what exists in the account.
 	//
 	// +optional
 	image string,
@@ -97,7 +97,9 @@ func (m *OpenstackRca) Plan(
 	}
 	defer call.close()
 	plan := pipeline.Explain(ctx, backend, call.options())
-	return &Plan{Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure(), Compared: plan.Compared, Changed: plan.Changed}, nil
+	return &Plan{
+		Summary: plan.Markdown(), Json: string(plan.JSON()), Failure: plan.Failure(), Compared: plan.Compared, Changed: plan.Changed,
+	}, nil
 }
 
 // Doctor checks everything a run depends on, without changing anything, and names a
@@ -144,13 +146,14 @@ type Plan struct {
 }
 
 // Unchanged fails when the plan cannot be carried out, when it was not compared with the
-// account, and when it would change anything there: its exit code tells a change from none.
+// account, and when it would change anything there: its exit code detects changes.
 func (p *Plan) Unchanged() error {
 	if err := enforce(p.Failure); err != nil {
 		return err
 	}
 	if !p.Compared {
-		return errors.New("the rollout was not compared with an account: that takes --image, --environment staging or production, and credentials")
+		return errors.New("the rollout was not compared with an account: " +
+			"that takes --image, --environment staging or production, and credentials")
 	}
 	if p.Changed {
 		return errors.New("the rollout would change the account; summary shows what")
@@ -158,5 +161,7 @@ func (p *Plan) Unchanged() error {
 	return nil
 }
 
-// Enforce fails when the plan cannot be carried out.
+// Enforce fails when the plan cannot be carried out. `dagger check` runs it as plan:enforce.
+//
+// +check
 func (p *Plan) Enforce() error { return enforce(p.Failure) }

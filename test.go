@@ -8,7 +8,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
-// Test runs the application's tests and holds them against the coverage gates.
+// Test runs the application's tests and judges them by the coverage gates.
 //
 // +cache="session"
 func (m *OpenstackRca) Test(
@@ -45,7 +45,7 @@ func (m *OpenstackRca) Test(
 	// +default=-1
 	maxSkipped int,
 
-	// How often failed tests are run again. Those that then pass are flaky, never passed.
+	// How often failed tests are run again. Those that then pass are reported as flaky, not as passed.
 	//
 	// +optional
 	rerunFailed int,
@@ -67,7 +67,7 @@ func (m *OpenstackRca) Test(
 	durations *dagger.File,
 
 	// Run only the tests that what changed since this revision can affect by their
-	// imports, such as origin/main. Everything runs where that cannot be told. Needs --git.
+	// imports, such as origin/main. Everything runs where that cannot be determined. Needs --git.
 	//
 	// +optional
 	changedSince string,
@@ -124,5 +124,7 @@ type TestReport struct {
 // Coverage is the coverage report in Cobertura's XML.
 func (r *TestReport) Coverage() *dagger.File { return r.Report.File("test/coverage.xml") }
 
-// Enforce fails unless the tests and gates passed.
+// Enforce fails unless the tests and gates passed. `dagger check` runs it as test:enforce.
+//
+// +check
 func (r *TestReport) Enforce() error { return enforce(r.Failure) }

@@ -7,7 +7,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
-// Train trains the model and holds it against the model gates.
+// Train trains the model and judges it by the model gates.
 //
 // +cache="session"
 func (m *OpenstackRca) Train(
@@ -28,13 +28,13 @@ func (m *OpenstackRca) Train(
 	// +optional
 	python string,
 
-	// CPU threads of the training. More are faster, and give slightly different weights.
+	// CPU threads of the training. More are faster, with slightly different weights.
 	//
 	// +optional
 	cpuThreads int,
 
-	// Metrics of the model in production, to compare with: what `train metrics` exported for
-	// it, or a JSON object of numbers. Without it, the MLflow registry is asked, where there is one.
+	// Metrics of the model in production, to compare with: as `train metrics` exports them, or a
+	// JSON object of numbers. Without it they come from the MLflow registry, if there is one.
 	//
 	// +optional
 	champion *dagger.File,
@@ -51,7 +51,10 @@ func (m *OpenstackRca) Train(
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile, Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads, Champion: champion}, nil
+	return &Model{
+		Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile,
+		Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads, Champion: champion,
+	}, nil
 }
 
 // Model is a trained model with its verdict.
@@ -90,7 +93,7 @@ func (m *Model) File() (*dagger.File, error) {
 	return m.Files.File(m.Name), nil
 }
 
-// Directory is the model file with all that belongs to it: vocabulary, labels, golden sample.
+// Directory is the model file with everything that belongs to it: vocabulary, labels, golden sample.
 func (m *Model) Directory() (*dagger.Directory, error) {
 	if err := enforce(m.Failure); err != nil {
 		return nil, err
@@ -99,14 +102,14 @@ func (m *Model) Directory() (*dagger.Directory, error) {
 }
 
 // Metrics are the metrics, parameters, tags and history that the training logged, and what
-// was measured from its predictions, in JSON. It is there for every verdict.
+// was measured from its predictions, in JSON. It exists for every verdict.
 func (m *Model) Metrics() *dagger.File { return m.Report.File("train/metrics.json") }
 
 // Enforce fails unless the model passed its gates.
 func (m *Model) Enforce() error { return enforce(m.Failure) }
 
 // Publish publishes exactly this model as one version in S3 and the MLflow registry, in
-// the sandbox to servers of this call's own, once the tests and the model's gates have passed.
+// the sandbox to servers that this call starts, once the tests and the model's gates have passed.
 // Publishing the same content again writes nothing.
 //
 // +cache="session"
