@@ -641,6 +641,36 @@ func TestPythonIsFound(t *testing.T) {
 			assert.Contains(t, r.Warnings()[0].Text, c.want)
 		})
 	}
+	t.Run("without the credentials of the pipeline", func(t *testing.T) {
+		home, bin := bare(t, "python3.11@3.11.7")
+		seen := filepath.Join(home, "seen")
+		shim := filepath.Join(bin, "python3.11")
+		script, err := os.ReadFile(shim)
+		require.NoError(t, err)
+		script = bytes.Replace(script, []byte("exec"), []byte("/usr/bin/env >> "+seen+"\nexec"), 1)
+		require.NoError(t, os.WriteFile(shim, script, 0o755))
+		hidden := map[string]string{
+			"AWS_SECRET_ACCESS_KEY": "secret-1", "MLFLOW_TRACKING_PASSWORD": "secret-2", "MISE_GITHUB_TOKEN": "secret-3",
+			"UV_INDEX_COMPANY_PASSWORD": "secret-4", "PIP_INDEX_URL": "https://user:secret-5@mirror.example/simple",
+			"HTTPS_PROXY": "http://user:secret-6@proxy.example", "PYENV_UNKNOWN": "secret-7",
+		}
+		passed := map[string]string{
+			"PATH": bin, "HOME": home, "PYENV_ROOT": filepath.Join(home, "p"), "PYENV_VERSION": "3.11.7", "ASDF_DATA_DIR": "/asdf",
+			"MISE_DATA_DIR": "/mise", "HTTP_PROXY": "http://proxy.example", "UV_OFFLINE": "1",
+		}
+		for _, variables := range []map[string]string{hidden, passed} {
+			for name, value := range variables {
+				t.Setenv(name, value)
+			}
+		}
+		run(t, open(t, native.Options{CacheDir: t.TempDir(), Grace: time.Second}), sh("true"))
+		content, err := os.ReadFile(seen)
+		require.NoError(t, err)
+		assert.NotContains(t, string(content), "secret-")
+		for name, value := range passed {
+			assert.Contains(t, string(content), name+"="+value+"\n")
+		}
+	})
 	for name, c := range map[string]struct {
 		programs []string
 		want     string
@@ -808,8 +838,10 @@ func TestServices(t *testing.T) {
 			"another input": func(s *runner.Service) {
 				s.Inputs = []runner.Mount{{Path: "a", Files: r.NewFiles(map[string][]byte{"b": nil})}}
 			},
-			"another variable": func(s *runner.Service) { s.Vars = map[string]string{"A": "1"} },
-			"another lock":     func(s *runner.Service) { s.Env.Files = r.NewFiles(map[string][]byte{"lock": nil}) },
+			"another command path": func(s *runner.Service) { s.Path = []string{"bin"} },
+			"another module path":  func(s *runner.Service) { s.PythonPath = []string{"lib"} },
+			"another variable":     func(s *runner.Service) { s.Vars = map[string]string{"A": "1"} },
+			"another lock":         func(s *runner.Service) { s.Env.Files = r.NewFiles(map[string][]byte{"lock": nil}) },
 		} {
 			assert.NotEqual(t, first, stdout(change), sentence)
 		}

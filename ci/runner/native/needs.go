@@ -10,36 +10,32 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// needsKey is what of a step's needs decides its result. The services are started only
-// when the step is not answered from the cache.
-func needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
+// needsKey describes everything of a step's needs that can change its result. The services
+// are started only when the step is not answered from the cache.
+func (r *Runner) needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
 	var parts []any
 	for _, need := range needs {
-		lock := ""
-		if need.Env.Files != nil {
-			digest, err := need.Env.Files.Digest(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
-			}
-			lock = digest
+		env, err := r.describe(ctx, need.Env)
+		if err != nil {
+			return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
 		}
 		inputs, err := place(need.Inputs).Digest(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
 		}
-		parts = append(parts, need.Name, need.Env.Python, need.Env.Install, lock, inputs, need.Args, need.Vars)
+		parts = append(parts, need.Name, env.key, inputs, need.Args, need.Vars, need.Path, need.PythonPath)
 	}
 	return parts, nil
 }
 
-// talksToOthers says whether a need uses services that run already, whose state no key
-// describes.
+// talksToOthers reports whether a need uses services that are already running, whose state
+// no key describes.
 func talksToOthers(needs []runner.Service) bool {
 	return slices.ContainsFunc(needs, func(need runner.Service) bool { return len(need.Services) > 0 })
 }
 
-// startNeeds starts a step's needs and returns the step with them among its services,
-// and how to stop them.
+// startNeeds starts a step's needs. It returns the step with them among its services, and a
+// function that stops them.
 func (r *Runner) startNeeds(ctx context.Context, step runner.Step) (runner.Step, func() error, error) {
 	var started []*runner.Running
 	stop := func() error {

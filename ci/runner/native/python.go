@@ -18,12 +18,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// oldest is the oldest Python that the launcher runs on.
+// oldest is the oldest Python that can run launch.py.
 var oldest = [3]int{3, 10, 0}
 
-// interpreter is a Python of this host.
+// interpreter is a Python installed on this host.
 type interpreter struct {
-	// path is the interpreter itself, not a shim and not that of a virtual environment.
+	// path is the interpreter itself, neither a shim nor a virtual environment's link.
 	path    string
 	version [3]int
 }
@@ -32,9 +32,12 @@ func (i *interpreter) String() string {
 	return fmt.Sprintf("%d.%d.%d", i.version[0], i.version[1], i.version[2])
 }
 
-// python finds the interpreter for a version: the one that Options.PythonFor names, else
-// pythonX.Y on the path, else those that pyenv and uv have installed, else python3; that
-// also when it is another version, if it is recent enough, but then with a warning.
+// python finds the interpreter for a version: the one that Options.PythonFor names, then
+// pythonX.Y on the PATH, then those that pyenv and uv installed, then python3. A python3 of
+// another version is used, with a warning, if it is not older than oldest.
+//
+// "uv python find" cannot replace this: uv itself is installed with the interpreter that is
+// found here.
 func (r *Runner) python(ctx context.Context, version string) (*interpreter, error) {
 	wanted, err := parseVersion(version)
 	if err != nil {
@@ -57,9 +60,10 @@ func (r *Runner) python(ctx context.Context, version string) (*interpreter, erro
 }
 
 func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*interpreter, error) {
+	vars := discoveryVariables(os.Environ(), r.opts.CacheDir)
 	if r.opts.PythonFor != nil {
 		if path := r.opts.PythonFor(version); path != "" {
-			found, err := probe(ctx, path)
+			found, err := probe(ctx, path, vars)
 			if err != nil {
 				return nil, err
 			}
@@ -67,16 +71,16 @@ func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*int
 		}
 	}
 	for _, candidate := range candidates(version) {
-		found, err := probe(ctx, candidate)
+		found, err := probe(ctx, candidate, vars)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		// A shim without its version, or a broken installation: the next one may do.
+		// A shim whose version is missing or a broken installation: try the next one.
 		if err == nil && slices.Equal(found.version[:len(wanted)], wanted) && recent(found) == nil {
 			return found, nil
 		}
 	}
-	found, err := probe(ctx, "python3")
+	found, err := probe(ctx, "python3", vars)
 	if err == nil {
 		err = recent(found)
 	}
@@ -84,7 +88,8 @@ func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*int
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("find Python %s: %w; install it (pyenv install %s, uv python install %s, or your system's package python%s) or put it on the PATH", version, err, version, version, version)
+		return nil, fmt.Errorf("find Python %[1]s: %[2]w; install it (pyenv install %[1]s, uv python install %[1]s, "+
+			"or your system's package python%[1]s) or put it on the PATH", version, err)
 	}
 	r.warn(CodeOtherPython, "Python %s is not installed here; the stages ran on %s from %s", version, found, found.path)
 	return found, nil
@@ -119,7 +124,7 @@ func parseVersion(version string) ([]int, error) {
 	return wanted, nil
 }
 
-// candidates are the places where a version may be installed.
+// candidates are the commands and paths to try for a version, in order of preference.
 func candidates(version string) []string {
 	minor := version
 	if parts := strings.SplitN(version, ".", 3); len(parts) == 3 {
@@ -142,7 +147,7 @@ func candidates(version string) []string {
 		filepath.Join(pyenv, "versions", version+"*", "bin", "python"+minor),
 		filepath.Join(data, "uv", "python", "cpython-"+version+"*", "bin", "python"+minor),
 	} {
-		// The only error is a malformed pattern: a home directory with brackets in its name.
+		// Glob fails only on a malformed pattern, such as a home directory with brackets in its name.
 		matches, err := filepath.Glob(pattern)
 		if err != nil {
 			continue
@@ -154,24 +159,22 @@ func candidates(version string) []string {
 	return append(list, "python3")
 }
 
-// versionVariables are those that tell a shim which version it stands for, and where.
-func versionVariables() []string {
-	return slices.DeleteFunc(os.Environ(), func(pair string) bool {
-		return !strings.HasPrefix(pair, "PYENV_") && !strings.HasPrefix(pair, "ASDF_") && !strings.HasPrefix(pair, "MISE_")
-	})
-}
+// describeItself is what an interpreter runs to print its path and version. One in a virtual
+// environment names the one it was made from, which has none of its packages.
+const describeItself = `import json, sys
+json.dump([getattr(sys, "_base_executable", sys.executable), *sys.version_info[:3]], sys.stdout)`
 
-// probe asks an interpreter what it is.
-func probe(ctx context.Context, command string) (*interpreter, error) {
+// probe runs an interpreter, which may be the shim of a version manager, and reads its path
+// and version. vars is its whole environment: it needs none of the pipeline's credentials.
+func probe(ctx context.Context, command string, vars []string) (*interpreter, error) {
 	path, err := exec.LookPath(command)
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", command, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	// An interpreter in a virtual environment is no base for another: its packages are not ours.
-	cmd := exec.CommandContext(ctx, path, "-I", "-c", `import json, sys; json.dump([getattr(sys, "_base_executable", sys.executable), *sys.version_info[:3]], sys.stdout)`)
-	cmd.Env = append(versionVariables(), "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
+	cmd := exec.CommandContext(ctx, path, "-I", "-c", describeItself)
+	cmd.Env = vars
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -190,7 +193,7 @@ func probe(ctx context.Context, command string) (*interpreter, error) {
 	return found, nil
 }
 
-// environmentError makes the error that the contract asks for.
+// environmentError wraps an error as a *runner.EnvironmentError, which runner.Runner promises.
 func environmentError(err error) error {
 	var known *runner.EnvironmentError
 	if err == nil || errors.As(err, &known) {

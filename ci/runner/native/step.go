@@ -47,7 +47,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 		return nil, err
 	}
 	cached := len(step.Secrets) == 0 && len(step.Services) == 0 && step.Fresh == "" && !talksToOthers(step.Needs)
-	needs, err := needsKey(ctx, step.Needs)
+	needs, err := r.needsKey(ctx, step.Needs)
 	if err != nil {
 		return nil, err
 	}

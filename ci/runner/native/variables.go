@@ -66,6 +66,33 @@ var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`HOME|XDG_CONFIG_HOME|XDG_CONFIG_DIRS|NETRC`,
 }, "|") + `)$`)
 
+// managerSettings matches the host's variables that tell a shim of pyenv, asdf or mise which
+// Python to run, and where it is installed. Their other variables are left out: some are
+// credentials (MISE_GITHUB_TOKEN).
+var managerSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
+	`PYENV_(?:ROOT|VERSION|DIR)`,
+	`ASDF_(?:DIR|DATA_DIR|CONFIG_FILE|PYTHON_VERSION|(?:DEFAULT_)?TOOL_VERSIONS_FILENAME)`,
+	`MISE_(?:DATA_DIR|CONFIG_DIR|STATE_DIR|CACHE_DIR|CONFIG_FILE|GLOBAL_CONFIG_FILE|ENV|PYTHON_VERSION|TRUSTED_CONFIG_PATHS)`,
+	`XDG_DATA_HOME|PATH`,
+}, "|") + `)$`)
+
+// discoveryVariables is the environment of an interpreter, or shim, that is asked for its
+// version: what an installation gets, without credentials, and the settings of version
+// managers. A shim is a program from the host's PATH and may log or download anything.
+func discoveryVariables(host []string, cache string) []string {
+	vars, _ := installVariables(host, cache, os.TempDir())
+	var pairs []string
+	for name, value := range vars {
+		pairs = append(pairs, name+"="+value)
+	}
+	for _, pair := range host {
+		if name, value, _ := strings.Cut(pair, "="); managerSettings.MatchString(name) && !hasCredentials(name, value) {
+			pairs = append(pairs, pair)
+		}
+	}
+	return pairs
+}
+
 // installVariables is the environment of installation commands; secrets are those of
 // them that contain credentials.
 func installVariables(host []string, cache, tmp string) (vars, secrets map[string]string) {
