@@ -6,7 +6,7 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 var (
 	Failed = verdict.Code{Name: "TRIAL_FAILED", Stage: verdict.Deploy, Outcome: verdict.Fail,
 		Meaning: "A task of the new version, run on trial, did not get healthy, so the service was not touched.",
-		Remedy:  "Read why in the cause and the task's log, mend it, and deploy the new digest"}
+		Remedy:  "Read why in the cause and the task's log, fix it, and deploy the new digest"}
 	Stopped = verdict.Code{Name: "TRIAL_STOPPED", Stage: verdict.Deploy, Outcome: verdict.Fail,
 		Meaning: "Somebody stopped the task of the new version that was run on trial, so the service was not touched.",
 		Remedy:  "See in the cause what they said, or in CloudTrail who called StopTask, and deploy again if the version should run"}

@@ -180,6 +180,44 @@ func TestATaskThatIsNeverHealthyIsStopped(t *testing.T) {
 	assert.Empty(t, w.Alone(cluster))
 }
 
+// A machine that slept, or a slow one, may look at a task only long after patience has ended.
+func TestTheStateOfATaskDecidesWhenPatienceEndsBetweenTwoLooks(t *testing.T) {
+	for name, c := range map[string]struct {
+		behaviour fakeaws.Behaviour
+		passes    bool
+	}{
+		"healthy":          {fakeaws.Behaviour{}, true},
+		"healthy just now": {fakeaws.Behaviour{StartAfter: 24*time.Minute + 55*time.Second}, true},
+		"never healthy":    {fakeaws.Behaviour{NeverHealthy: true}, false},
+		"still pending":    {fakeaws.Behaviour{Hangs: "PROVISIONING"}, false},
+		"unhealthy later":  {fakeaws.Behaviour{Failure: crash(), FailAfter: 30 * time.Minute}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(c.behaviour)
+			w.request.Poll = 25 * time.Minute
+			outcome := w.run()
+			if c.passes {
+				require.Nil(t, outcome.Problem)
+				assert.Equal(t, 1, outcome.Launches)
+			} else {
+				assertCode(t, trial.Failed, outcome)
+				assert.NotContains(t, outcome.Problem.Cause, "not healthy, and RUNNING, HEALTHY")
+			}
+			assert.Empty(t, w.Alone(cluster))
+		})
+	}
+}
+
+// What is not seen is not healthy, however long the last look was ago.
+func TestATaskThatCannotBeSeenIsNotTakenForHealthy(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{})
+	w.request.Poll = time.Minute
+	w.clock.At(90*time.Second, func() { w.Fail("DescribeTasks", errors.New("EOF")) })
+	outcome := w.run()
+	require.Nil(t, outcome.Problem)
+	assert.GreaterOrEqual(t, w.took(), 3*time.Minute, "it was healthy at one minute, unseen at two")
+}
+
 // Others than the version are to blame: it is tried again, and not for ever.
 func TestAMachineOfAWSThatFailsIsNotTheVersionsFault(t *testing.T) {
 	broken := &fakeaws.Failure{Code: types.TaskStopCodeInfrastructureHealth, Reason: "Host failed"}

@@ -55,12 +55,13 @@ func (t *trial) watch(task string) (bool, *verdict.Problem) {
 		case d != nil && d.HealthStatus == types.HealthStatusUnhealthy:
 			// ECS lets a task of no service go on whatever its health (API reference, HealthCheck).
 			return false, t.end(task, t.failed(task, deployment.WithRemedy("it runs, and does not pass its health check"), true, false))
-		case !healthySince.IsZero() && now.Sub(healthySince) >= steady:
+		case err == nil && !healthySince.IsZero() && now.Sub(healthySince) >= steady:
 			t.outcome.Healthy = healthySince.Sub(launched)
 			t.say("trial task %s is healthy", id(task))
 			problem := t.stop(task, "it did its duty: the version starts")
 			return problem == nil, problem
-		case now.Sub(launched) > t.Patience:
+		case now.Sub(launched) > t.Patience && healthySince.IsZero():
+			// A task that is healthy by now has only to stay so: one look may be minutes after the last.
 			why := fmt.Sprintf("after %s it was not healthy, and %s", t.Patience, said)
 			return false, t.end(task, t.failed(task, why, true, true))
 		}
