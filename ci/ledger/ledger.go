@@ -36,6 +36,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
@@ -202,9 +203,8 @@ func (l *Ledger) Probe(ctx context.Context) error {
 	return l.objects.Probe(ctx, l.key(l.opts.Series.App+".probe"), false)
 }
 
-// Skew is how far the store's clock is ahead of this machine's, to a second or so. The
-// second value says whether an answer has told.
-func (l *Ledger) Skew() (time.Duration, bool) { return l.objects.Skew() }
+// Clock is this machine's clock compared with the store's.
+func (l *Ledger) Clock() *awsclock.Clock { return l.objects.Clock() }
 
 // Entry is a folder of the series.
 type Entry struct {
@@ -294,7 +294,7 @@ func (l *Ledger) each(ctx context.Context, op, prefix string, f func(key string)
 		if err != nil {
 			return s3object.Wrap(op, l.bucket, prefix, err)
 		}
-		l.objects.Measure(page.ResultMetadata)
+		l.objects.Clock().See(page.ResultMetadata, nil)
 		for _, object := range page.Contents {
 			if err := f(aws.ToString(object.Key)); err != nil {
 				return err

@@ -29,7 +29,7 @@ func TestDoctorTellsAWrongClock(t *testing.T) {
 	_, err = run()
 	var doubt *doubtful
 	assert.ErrorAs(t, err, &doubt)
-	assert.Regexp(t, `clock is (1h|59m)[0-9m]*s behind by the answer of http://127`, err.Error())
+	assert.Regexp(t, `clock is (1h|59m)[0-9m]*s behind that of http://127`, err.Error())
 	server.Close()
 	_, err = run()
 	assert.ErrorContains(t, err, "for the time")

@@ -11,12 +11,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -86,11 +85,11 @@ func (s *state) checkClock() []check {
 		if err != nil {
 			return "", err
 		}
-		if wrong := awsclock.Words(ahead); wrong != "" {
-			return "", &doubtful{wrong + " by the answer of " + address}
+		if wrong := awsclock.Skew(ahead, "that of "+address); wrong != "" {
+			return "", &doubtful{wrong}
 		}
 		return fmt.Sprintf("within %s of %s", awsclock.Tolerated, address), nil
-	}, release.ClockSkew.Remedy}}
+	}, awsclock.Remedy}}
 }
 
 // checkSource checks what comes before the first stage. It reads the configuration for the

@@ -1,6 +1,9 @@
 package publish
 
-import "github.com/openstack-rca/openstack-rca/ci/verdict"
+import (
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
 
 const again = "run publish again: it goes on where this one stopped"
 
@@ -59,7 +62,7 @@ var (
 		Remedy:  "Set AWS_DEFAULT_REGION or publish.region to the bucket's region"}
 	CodeClockSkew = verdict.Code{Name: "CLOCK_SKEW", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "This machine's clock differs too much from the store's.",
-		Remedy:  "Set the clock (NTP), then " + again}
+		Remedy:  awsclock.Remedy + ". Then " + again}
 	CodeUploadFailed = verdict.Code{Name: "UPLOAD_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "A file could not be stored.",
 		Remedy:  "Read the cause, then " + again}
@@ -112,8 +115,8 @@ var (
 		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with nothing.",
 		Remedy:  "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE once"}
 	CodeClockOff = verdict.Code{Name: "CLOCK_OFF", Stage: verdict.Publish,
-		Meaning: "This machine's clock differs from the store's. Nothing is decided by it, but times that this run recorded are off by as much.",
-		Remedy:  "Set this machine's clock by NTP; a virtual machine that slept needs it most"}
+		Meaning: "This machine's clock differs from the store's by more than five seconds; the verdict does not depend on it, but recorded times do.",
+		Remedy:  awsclock.Remedy}
 	CodeAliasNotMoved = verdict.Code{Name: "ALIAS_NOT_MOVED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The version is committed. The registry accepted the move of an alias to it, and the alias points at an older version or at none.",
 		Remedy:  "See who else moves the alias, or what answers in front of the registry, then " + again}

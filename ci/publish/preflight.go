@@ -48,8 +48,8 @@ func Preflight(ctx context.Context, in Input) (string, error) {
 	}
 	found := fmt.Sprintf("experiment %s %s on %s; the next version would be number %d (%s)",
 		p.experiment(), known, p.mlflow.Host(), state.Next(), p.ledger.Folder(state.Next()))
-	if off := p.clockOff(); off != "" {
-		found += "; warning: " + off
+	if skew := p.skew(); skew != "" {
+		found += "; warning: " + skew
 	}
 	return p.redact(found), nil
 }

@@ -153,29 +153,16 @@ func (p *publication) run(ctx context.Context) []*verdict.Problem {
 	return []*verdict.Problem{found}
 }
 
-// maxSkew is how far this machine's clock may be from the store's without a word.
-const maxSkew = 5 * time.Second
-
-// warnSkew says how far this machine's clock is off. Nothing is decided by it, but the
-// times in the records are wrong by as much.
+// warnSkew warns of a wrong clock on this machine. Nothing is decided by it, but the times in
+// the records are wrong by as much.
 func (p *publication) warnSkew() {
-	if off := p.clockOff(); off != "" {
-		p.stage.Warn(CodeClockOff, "%s", off)
+	if skew := p.skew(); skew != "" {
+		p.stage.Warn(CodeClockOff, "%s", skew)
 	}
 }
 
-// clockOff is how far this machine's clock is from the store's; empty within maxSkew.
-func (p *publication) clockOff() string {
-	skew, known := p.ledger.Skew()
-	if !known || skew.Abs() <= maxSkew {
-		return ""
-	}
-	direction := "behind"
-	if skew < 0 {
-		direction = "ahead of"
-	}
-	return fmt.Sprintf("this machine's clock is %s %s the store's", skew.Abs().Round(time.Second), direction)
-}
+// skew describes how far this machine's clock is from the store's; empty when it is right.
+func (p *publication) skew() string { return p.ledger.Clock().Skew("the store's") }
 
 // closeRun marks the run of a failed publication as failed, also when the failure is
 // a cancellation. The next publisher of the content opens it again.

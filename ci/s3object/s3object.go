@@ -27,19 +27,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
+
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 )
 
 // API is what this package asks of the client of Amazon S3.
 type API interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-}
-
-// Clock tells and passes this machine's time: it spaces attempts and measures how far the
-// machine is from the store.
-type Clock interface {
-	Now() time.Time
-	Sleep(ctx context.Context, d time.Duration) error
 }
 
 const (
@@ -71,20 +66,42 @@ func Configure(o *s3.Options, endpoint string, pathStyle bool) {
 // Store is a bucket. It is safe for concurrent use.
 type Store struct {
 	api    API
-	clock  Clock
+	clock  *awsclock.Clock
 	bucket string
 
 	// plain is set once the store has refused checksum headers.
 	plain atomic.Bool
-	// skew is the store's clock minus this machine's in nanoseconds, measured is set with it.
-	skew     atomic.Int64
-	measured atomic.Bool
 }
 
-// New makes a store; it calls nothing.
-func New(api API, clock Clock, bucket string) *Store {
-	return &Store{api: api, clock: clock, bucket: bucket}
+// dated measures the store's time by each of its answers.
+type dated struct {
+	API
+	clock *awsclock.Clock
 }
+
+// GetObject implements API.
+func (d dated) GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	out, err := d.API.GetObject(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
+}
+
+// PutObject implements API.
+func (d dated) PutObject(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	out, err := d.API.PutObject(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
+}
+
+// New makes a store; it calls nothing. The clock spaces attempts, and is compared with the
+// store's by every answer.
+func New(api API, clock awsclock.Base, bucket string) *Store {
+	known := awsclock.Of(clock)
+	return &Store{api: dated{api, known}, clock: known, bucket: bucket}
+}
+
+// Clock is this machine's clock compared with the store's.
+func (s *Store) Clock() *awsclock.Clock { return s.clock }
 
 // Object is what was read.
 type Object struct {
@@ -120,7 +137,7 @@ func (s *Store) Read(ctx context.Context, key string) (*Object, error) {
 	if len(content) > MaxRecord {
 		return nil, &Error{Op: "read record", Bucket: s.bucket, Key: key, Kind: Unreadable, Message: "it is too large to be a record"}
 	}
-	return &Object{Content: content, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified), Now: s.date(out.ResultMetadata)}, nil
+	return &Object{Content: content, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified), Now: date(out.ResultMetadata)}, nil
 }
 
 // Create writes an object that must not exist. When one exists it is Precondition, unless
@@ -243,7 +260,6 @@ func (s *Store) put(ctx context.Context, key string, content []byte, contentType
 			return Wrap("create object (s3:PutObject)", s.bucket, key, err)
 		})
 		if err == nil {
-			s.date(out.ResultMetadata)
 			return aws.ToString(out.ETag), nil
 		}
 		if !IsKind(err, Busy) {
@@ -300,23 +316,8 @@ func MD5(content []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// date is the store's time in an answer; zero when it sent none. It measures the skew.
-func (s *Store) date(metadata middleware.Metadata) time.Time {
-	at, ok := awsmiddleware.GetServerTime(metadata)
-	if !ok || at.IsZero() {
-		return time.Time{}
-	}
-	s.skew.Store(int64(at.Sub(s.clock.Now())))
-	s.measured.Store(true)
+// date is the store's time in an answer; zero when it sent none.
+func date(metadata middleware.Metadata) time.Time {
+	at, _ := awsmiddleware.GetServerTime(metadata)
 	return at
-}
-
-// Measure takes the skew from the answer of a call that was made beside this package.
-func (s *Store) Measure(metadata middleware.Metadata) { s.date(metadata) }
-
-// Skew is how far the store's clock is ahead of this machine's, by its last answer, to a
-// second or so: the header Date has no fractions. The second value says whether it was
-// measured.
-func (s *Store) Skew() (time.Duration, bool) {
-	return time.Duration(s.skew.Load()), s.measured.Load()
 }

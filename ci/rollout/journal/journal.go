@@ -21,9 +21,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -79,26 +77,6 @@ type Journal struct {
 	unanswered [][]byte
 }
 
-// dated reads the store's time from its answers.
-type dated struct {
-	Objects
-	clock *awsclock.Clock
-}
-
-// GetObject implements Objects.
-func (d dated) GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
-	out, err := d.Objects.GetObject(ctx, in, options...)
-	awsclock.See(d.clock, out, err)
-	return out, err
-}
-
-// PutObject implements Objects.
-func (d dated) PutObject(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
-	out, err := d.Objects.PutObject(ctx, in, options...)
-	awsclock.See(d.clock, out, err)
-	return out, err
-}
-
 // Open makes a journal; it calls nothing.
 func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Problem) {
 	if opts.Root == "" {
@@ -115,7 +93,7 @@ func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Proble
 		base = prefix + "/" + base
 	}
 	store := awsclock.Apart(clock)
-	return &Journal{opts: opts, objects: s3object.New(dated{objects, store}, store, bucket), clock: store, bucket: bucket, prefix: base}, nil
+	return &Journal{opts: opts, objects: s3object.New(objects, store, bucket), clock: store, bucket: bucket, prefix: base}, nil
 }
 
 func (j *Journal) key() string {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 )
 
 // dated is the client of STS, whose answer tells the time of AWS before anything else is asked.

@@ -1,6 +1,9 @@
 package release
 
-import "github.com/openstack-rca/openstack-rca/ci/verdict"
+import (
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
 
 func failure(name, meaning, remedy string) verdict.Code {
 	return verdict.Code{Name: name, Stage: verdict.Deploy, Meaning: meaning, Remedy: remedy, Outcome: verdict.Fail}
@@ -39,7 +42,7 @@ var (
 	AlarmPreexisting = warning("ALARM_PREEXISTING", "An alarm that should guard the deployment is in ALARM already, so ECS ignores all alarms for this deployment.",
 		"Find out why it rings before deploying; the probes and the task watcher of this run go on guarding")
 	ClockSkew = warning("CLOCK_SKEW", "This machine's clock differs from AWS's by more than five seconds; the verdict does not depend on it.",
-		"Set the clock, such as by chrony or systemd-timesyncd; in a virtual machine that slept, such as Docker Desktop's, start it again")
+		awsclock.Remedy)
 	SmokeOff = warning("SMOKE_OFF", "The service was not asked over HTTP, as rollout.smoke is none.",
 		"Set rollout.smoke to an address that this machine reaches")
 	TrialOff = warning("TRIAL_OFF", "No task of the new version was tried before the service was touched, as rollout.trial is false.",

@@ -21,9 +21,9 @@ import (
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -157,8 +157,8 @@ func (o *operation) done(problems ...*verdict.Problem) *Result {
 			o.stage().Warn(NotRecorded, "%v", err)
 		}
 	}
-	if wrong := o.clock.Wrong(); wrong != "" {
-		o.stage().Warn(ClockSkew, "%s by the Date of AWS's answers", wrong)
+	if skew := o.clock.Skew("AWS's"); skew != "" {
+		o.stage().Warn(ClockSkew, "%s", skew)
 	}
 	if len(o.lines) > 0 {
 		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Progress", Log: strings.Join(o.lines, "\n")})

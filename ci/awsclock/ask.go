@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Ask is by how much a server's time is ahead of this machine's, by the Date of its answer to
-// a request without credentials; whatever else it answers does not matter. The time that the
-// request took counts half.
+// Ask returns by how much a server's time is ahead of this machine's, from the Date of its
+// answer to a HEAD request without credentials. The status of the answer does not matter.
+// Half of the time that the request took is subtracted.
 func Ask(ctx context.Context, address string) (time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/openstack-rca/openstack-rca/ci/rollout/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -29,11 +29,11 @@ func TestTheTimeIsThatOfTheServer(t *testing.T) {
 		assert.Same(t, c, awsclock.Of(c))
 		begun := c.Now()
 		assert.Equal(t, real.Now().Add(by), c.Server(), "nothing has answered")
-		assert.Empty(t, c.Wrong())
+		assert.Empty(t, c.Skew("AWS's"))
 		c.See(middleware.Metadata{}, refused(real.Now().Format(http.TimeFormat)))
 		assert.Equal(t, real.Now(), c.Server())
 		assert.Equal(t, begun, c.Now(), "no time has passed")
-		assert.Contains(t, c.Wrong(), by.Abs().String())
+		assert.Contains(t, c.Skew("AWS's"), by.Abs().String())
 		store := awsclock.Apart(c)
 		assert.Equal(t, real.Now(), store.Server(), "until the store answers, it goes by AWS")
 		assert.False(t, store.Measured())
@@ -59,7 +59,7 @@ func TestWhatPassesIsMeasuredThroughAJump(t *testing.T) {
 		c.At(real.Now())
 		assert.Equal(t, time.Minute, c.Now().Sub(begun))
 		assert.Equal(t, real.Now(), c.Server())
-		assert.Contains(t, c.Wrong(), "1h0m0s")
+		assert.Contains(t, c.Skew("AWS's"), "1h0m0s")
 	}
 }
 
@@ -76,15 +76,15 @@ func TestSmallDifferencesAreNone(t *testing.T) {
 	c.See(middleware.Metadata{}, refused("yesterday"))
 	awsclock.See(c, (*struct{})(nil), nil)
 	awsclock.See(c, &struct{ ResultMetadata string }{"not metadata"}, nil)
-	assert.Empty(t, c.Wrong())
+	assert.Empty(t, c.Skew("AWS's"))
 	ahead, measured := c.Ahead()
 	assert.Zero(t, ahead)
 	assert.True(t, measured)
 	c.At(real.Now().Add(4 * time.Second))
-	assert.Empty(t, c.Wrong(), "up to five seconds are common")
+	assert.Empty(t, c.Skew("AWS's"), "up to five seconds are common")
 	c.At(real.Now().Add(7 * time.Second))
-	assert.Equal(t, "this machine's clock is 7s behind", c.Wrong())
-	assert.Equal(t, "this machine's clock is 1m1s ahead", awsclock.Words(-61*time.Second))
+	assert.Equal(t, "this machine's clock is 7s behind AWS's", c.Skew("AWS's"))
+	assert.Equal(t, "this machine's clock is 1m1s ahead of the store's", awsclock.Skew(-61*time.Second, "the store's"))
 }
 
 func TestAServerIsAskedForTheTime(t *testing.T) {
@@ -98,7 +98,7 @@ func TestAServerIsAskedForTheTime(t *testing.T) {
 	ahead, err := awsclock.Ask(context.Background(), server.URL)
 	assert.NoError(t, err)
 	assert.InDelta(t, by.Seconds(), ahead.Seconds(), 60, "however busy the machine is")
-	assert.Contains(t, awsclock.Words(ahead), "ahead")
+	assert.Contains(t, awsclock.Skew(ahead, "its"), "ahead of its")
 	header = func() string { return "soon" }
 	_, err = awsclock.Ask(context.Background(), server.URL)
 	assert.ErrorContains(t, err, "has no time")
