@@ -6,13 +6,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // deploy rolls the image out. In the sandbox there is no account: the rollout is planned.
 func (s *state) deploy(ctx context.Context, permit policy.Permit) verdict.Stage {
 	clients, clock, in, problems := s.connect(ctx, permit)
-	in.Version = s.outcome.Version
+	if v := s.outcome.Version; v != nil {
+		in.Model = &spec.Model{Number: v.Number, SHA256: v.SHA256}
+	}
 	if len(problems) > 0 {
 		return failed(verdict.Deploy, problems...)
 	}
@@ -41,7 +44,7 @@ func (s *state) planRollout(ctx context.Context, plan *Plan) {
 		s.compare(ctx, permit, plan)
 		return
 	}
-	in := rollout.Input{Config: s.cfg, Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit}
+	in := rollout.Input{Spec: s.cfg.RolloutSpec(), Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit}
 	planned, problems := rollout.NewPlan(in)
 	if planned != nil {
 		plan.Rollout = planned.Text()

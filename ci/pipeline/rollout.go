@@ -131,7 +131,7 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	in := release.Input{
-		Input:   rollout.Input{Config: cfg, Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit},
+		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout), AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 	}

@@ -59,5 +59,5 @@ func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
 func (p *Plan) DashboardMark() string { return p.settings.dashboardMark() }
 
 func (s *settings) dashboardMark() string {
-	return fmt.Sprintf("Kept by openstack-rca: %s, %s, service %s", s.application, s.environment, s.names.service)
+	return fmt.Sprintf("Kept by openstack-rca: %s, %s, service %s", s.Application, s.environment, s.names.service)
 }

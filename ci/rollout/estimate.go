@@ -34,13 +34,13 @@ type Estimate struct {
 
 func (s *settings) estimate() Estimate {
 	// Where a task is expected to be healthy halfway through its grace.
-	start := provision + s.startPeriod/2 + healthy
-	end := s.drain + time.Duration(s.tuning.StopSeconds)*time.Second
+	start := provision + s.StartPeriod/2 + healthy
+	end := s.Drain + time.Duration(s.tuning.StopSeconds)*time.Second
 	bake := time.Duration(s.BakeMinutes) * time.Minute
 	t := s.tuning
 	var e Estimate
 	if s.Trial {
-		e.add("try one task of the new version", provision+s.startPeriod/2+checkInterval*time.Second, 0)
+		e.add("try one task of the new version", provision+s.StartPeriod/2+checkInterval*time.Second, 0)
 		e.Trial = s.trialPatience()
 	}
 	work := func(name string, d time.Duration) { e.add(name, d, 3*d) }

@@ -20,7 +20,7 @@ func TestTheEstimateHoldsEveryWait(t *testing.T) {
 	} {
 		t.Run(c.strategy, func(t *testing.T) {
 			in := input("staging")
-			in.Config.Rollout.Strategy = c.strategy
+			in.Spec.Strategy = c.strategy
 			e := mustPlan(t, in).Estimate
 			var sum time.Duration
 			for _, phase := range e.Phases {
@@ -39,7 +39,7 @@ func TestTheEstimateHoldsEveryWait(t *testing.T) {
 func TestWithoutATrialItTakesNoTime(t *testing.T) {
 	in := input("staging")
 	with := mustPlan(t, in)
-	in.Config.Rollout.Trial = false
+	in.Spec.Trial = false
 	without := mustPlan(t, in)
 	assert.False(t, with.Trial.Off)
 	assert.True(t, without.Trial.Off)
@@ -62,10 +62,10 @@ func TestATrialIsATaskAsTheServiceWouldRunIt(t *testing.T) {
 	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, *task.StartedBy, "what ECS takes")
 
 	// A name that is as long as a plan takes leaves no room before it.
-	in.Config.Rollout.Service = strings.Repeat("s", 229)
+	in.Spec.Service = strings.Repeat("s", 229)
 	first := *mustPlan(t, in).Trial.Task.StartedBy
 	assert.Regexp(t, `^[A-Za-z0-9_/-]{1,128}$`, first)
-	in.Config.Rollout.Service = strings.Repeat("s", 228) + "t"
+	in.Spec.Service = strings.Repeat("s", 228) + "t"
 	assert.NotEqual(t, first, *mustPlan(t, in).Trial.Task.StartedBy)
 }
 
@@ -78,7 +78,7 @@ func TestTheStepsOfALinearDeployment(t *testing.T) {
 func TestTheConfiguredStepsAreThoseOfTheServiceAndTheEstimate(t *testing.T) {
 	for strategy, wait := range map[string]time.Duration{"canary": 7 * time.Minute, "linear": 2 * 3 * time.Minute} {
 		in := input("staging")
-		r := &in.Config.Rollout
+		r := &in.Spec
 		r.Strategy, r.BakeMinutes = strategy, 0
 		r.CanaryPercent, r.CanaryBakeMinutes, r.LinearStepPercent, r.LinearStepMinutes = 0.3, 7, 33.4, 3
 		d := newSettings(in).deployment()

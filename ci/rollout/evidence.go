@@ -53,9 +53,9 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 	if s.environment == Production && (s.Min < 2 || s.Desired < 2) {
 		stage.Warn(SingleTask, "rollout.min is %d, rollout.desired is %d", s.Min, s.Desired)
 	}
-	if s.startBudget > s.patience() {
+	if s.App.StartBudget > s.patience() {
 		stage.Warn(StartPeriodShort, "image.start_budget lets the image take %s, the container health check gives up after %s",
-			words(s.startBudget), words(s.patience()))
+			words(s.App.StartBudget), words(s.patience()))
 	}
 	if p.Estimate.Total > time.Hour {
 		stage.Warn(LongRollout, "%s takes about %s", p.Strategy, words(p.Estimate.Total))

@@ -212,7 +212,7 @@ func object(address string) (bucket, prefix string) {
 // what staging has run.
 func (p *Plan) journal(address string) (bucket, prefix string) {
 	bucket, prefix = object(address)
-	return bucket, prefix + p.settings.application + ".rollouts/"
+	return bucket, prefix + p.settings.Application + ".rollouts/"
 }
 
 // readJournal lets read and, because without it S3 answers "access denied" for an object

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 func documented(t *testing.T) *Plan {
 	in := input(Production)
 	content := strings.NewReplacer(testAccount, exampleAccount)
-	r := &in.Config.Rollout
+	r := &in.Spec
 	r.Account = exampleAccount
 	for _, role := range []*string{&r.ExecutionRole, &r.TaskRole, &r.InfrastructureRole} {
 		*role = content.Replace(*role)
@@ -33,7 +33,7 @@ func documented(t *testing.T) *Plan {
 		r.Secrets[name] = content.Replace(reference)
 	}
 	in.Image = content.Replace(in.Image)
-	r.Volumes = []config.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0", IAM: true}}
+	r.Volumes = []spec.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0", IAM: true}}
 	return mustPlan(t, in)
 }
 
@@ -87,10 +87,10 @@ func TestTheJournalMayBeAWholeBucket(t *testing.T) {
 
 func TestOnlyDeclaredSecretsMayBeRead(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Strategy = "rolling"
+	in.Spec.Strategy = "rolling"
 	prefix := "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:"
 	parameter := "arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/p"
-	in.Config.Rollout.Secrets = map[string]string{"A": prefix + "x-AbCdEf:a::", "B": prefix + "x-AbCdEf:b::", "C": parameter}
+	in.Spec.Secrets = map[string]string{"A": prefix + "x-AbCdEf:a::", "B": prefix + "x-AbCdEf:b::", "C": parameter}
 	plan := mustPlan(t, in)
 	byName := map[string]Statement{}
 	for _, statement := range plan.executionStatements() {
@@ -102,22 +102,22 @@ func TestOnlyDeclaredSecretsMayBeRead(t *testing.T) {
 		assert.NotEqual(t, "HandECSTheRoleThatShiftsTraffic", statement.Sid, "a rolling deployment shifts nothing")
 	}
 
-	in.Config.Rollout.Secrets = nil
+	in.Spec.Secrets = nil
 	assert.Len(t, mustPlan(t, in).executionStatements(), 3)
 }
 
 func TestTheRoleThatIsMadeMayDecryptWithTheDeclaredKeysOnly(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.ExecutionRole, in.Config.Rollout.KMSKeys = "", []string{testKey}
+	in.Spec.ExecutionRole, in.Spec.KMSKeys = "", []string{testKey}
 	statements := mustPlan(t, in).executionStatements()
 	assert.Equal(t, Statement{Sid: "DecryptTheSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{testKey}}, statements[len(statements)-1])
-	in.Config.Rollout.KMSKeys = nil
+	in.Spec.KMSKeys = nil
 	assert.NotContains(t, *mustPlan(t, in).ExecutionRole.Policy.PolicyDocument, "kms:")
 }
 
 func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Volumes = []config.Volume{
+	in.Spec.Volumes = []spec.Volume{
 		{Path: "/a", FileSystem: "fs-0123456789abcdef0", IAM: true}, {Path: "/b", FileSystem: "fs-0123456789abcdef1"},
 	}
 	statements := mustPlan(t, in).mountStatements()

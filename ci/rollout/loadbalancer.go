@@ -63,9 +63,9 @@ func (s *settings) targetGroup(name string) *elb.CreateTargetGroupInput {
 	return &elb.CreateTargetGroupInput{
 		Name: aws.String(name), TargetType: types.TargetTypeEnumIp, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4,
 		Protocol: types.ProtocolEnumHttp, ProtocolVersion: aws.String("HTTP1"), // websockets need HTTP/1.1
-		Port: aws.Int32(int32(s.app.Port)), VpcId: aws.String(s.VPC),
+		Port: aws.Int32(int32(s.App.Port)), VpcId: aws.String(s.VPC),
 		HealthCheckEnabled: aws.Bool(true), HealthCheckProtocol: types.ProtocolEnumHttp, HealthCheckPort: aws.String("traffic-port"),
-		HealthCheckPath: aws.String(s.app.Health), Matcher: &types.Matcher{HttpCode: aws.String("200")},
+		HealthCheckPath: aws.String(s.App.Health), Matcher: &types.Matcher{HttpCode: aws.String("200")},
 		// AWS's defaults, 30 s five times, would add minutes to every rollout.
 		HealthCheckIntervalSeconds: aws.Int32(10), HealthCheckTimeoutSeconds: aws.Int32(5),
 		HealthyThresholdCount: aws.Int32(2), UnhealthyThresholdCount: aws.Int32(3),
@@ -77,7 +77,7 @@ func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttr
 	return &elb.ModifyTargetGroupAttributesInput{
 		TargetGroupArn: aws.String(ARN("target-group", name)),
 		Attributes: []types.TargetGroupAttribute{
-			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(int(s.drain.Seconds())))},
+			{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String(strconv.Itoa(int(s.Drain.Seconds())))},
 			// A Streamlit session lives in one process: uploads and media of a page must reach it.
 			{Key: aws.String("stickiness.enabled"), Value: aws.String("true")},
 			{Key: aws.String("stickiness.type"), Value: aws.String("lb_cookie")},

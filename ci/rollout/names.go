@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // elbNameLimit is the longest name of a load balancer or target group.
@@ -29,12 +29,11 @@ type names struct {
 	executionRole  string
 }
 
-func namesOf(cfg config.Config, environment string) names {
-	defaults := config.Default().Rollout
+func namesOf(sp spec.Spec, environment string) names {
 	n := names{
-		cluster: inEnvironment(cfg.Rollout.Cluster, defaults.Cluster, environment),
-		service: inEnvironment(cfg.Rollout.Service, defaults.Service, environment),
-		family:  inEnvironment(cfg.Rollout.Family, defaults.Family, environment),
+		cluster: inEnvironment(sp.Cluster, spec.DefaultCluster, environment),
+		service: inEnvironment(sp.Service, spec.DefaultService, environment),
+		family:  inEnvironment(sp.Family, spec.DefaultFamily, environment),
 	}
 	n.scope = n.service
 	if !hasWord(n.scope, environment) {
@@ -45,7 +44,7 @@ func namesOf(cfg config.Config, environment string) names {
 	n.logGroup = "/ecs/" + n.scope
 	n.alarm5xx, n.alarmLatency = n.scope+"-5xx", n.scope+"-latency"
 	// Roles are one space for all regions.
-	n.executionRole = roleName(n.scope+"-"+cfg.Rollout.Region, "-execution")
+	n.executionRole = roleName(n.scope+"-"+sp.Region, "-execution")
 	n.alarmUnhealthy, n.alarmRunning = n.scope+"-unhealthy-targets", n.scope+"-tasks-missing"
 	return n
 }

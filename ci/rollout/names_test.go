@@ -13,7 +13,7 @@ import (
 func TestTwoEnvironmentsOfOneAccountNeverShareAName(t *testing.T) {
 	seen := map[string]string{}
 	for _, environment := range []string{Sandbox, "staging", Production, "dev"} {
-		n := namesOf(config.Default(), environment)
+		n := namesOf(config.Default().RolloutSpec(), environment)
 		for _, name := range []string{n.cluster, n.service, n.family, n.loadBalancer, n.blue, n.green, n.logGroup, n.alarm5xx} {
 			if other, taken := seen[name]; taken && other != environment {
 				t.Errorf("%s is in %s and in %s", name, other, environment)
@@ -24,20 +24,20 @@ func TestTwoEnvironmentsOfOneAccountNeverShareAName(t *testing.T) {
 }
 
 func TestTheDocumentsNamesAreProductions(t *testing.T) {
-	n := namesOf(config.Default(), Production)
+	n := namesOf(config.Default().RolloutSpec(), Production)
 	assert.Equal(t, "openstack-rca-cluster", n.cluster)
 	assert.Equal(t, "openstack-rca-service", n.service)
 	assert.Equal(t, "openstack-rca-task", n.family)
-	assert.Equal(t, "openstack-rca-service-staging", namesOf(config.Default(), "staging").service)
+	assert.Equal(t, "openstack-rca-service-staging", namesOf(config.Default().RolloutSpec(), "staging").service)
 }
 
 func TestAChosenNameIsTakenAsItIs(t *testing.T) {
-	cfg := config.Default()
-	cfg.Rollout.Service = "rca-staging"
+	cfg := config.Default().RolloutSpec()
+	cfg.Service = "rca-staging"
 	n := namesOf(cfg, "staging")
 	assert.Equal(t, "rca-staging", n.service)
 	assert.Equal(t, "rca-staging-blue", n.blue, "the environment is in the name already")
-	cfg.Rollout.Service = "stagingly"
+	cfg.Service = "stagingly"
 	assert.Equal(t, "stagingly-staging-blue", namesOf(cfg, "staging").blue)
 }
 
@@ -68,7 +68,7 @@ func TestNoNameOfAValidPlanIsTooLong(t *testing.T) {
 	longest := 0
 	for n := 200; n <= 255; n++ {
 		in := input("staging")
-		in.Config.Rollout.Service = strings.Repeat("s", n)
+		in.Spec.Service = strings.Repeat("s", n)
 		plan, problems := NewPlan(in)
 		if len(problems) > 0 {
 			require.Len(t, problems, 1)
@@ -91,7 +91,7 @@ func TestNoNameOfAValidPlanIsTooLong(t *testing.T) {
 func TestThePlanOfEachPartition(t *testing.T) {
 	for region, id := range map[string]string{"eusc-de-east-1": "aws-eusc", "us-isob-east-1": "aws-iso-b", "cn-north-1": "aws-cn"} {
 		in := input("staging")
-		r := &in.Config.Rollout
+		r := &in.Spec
 		r.Region, r.ExecutionRole, r.Secrets = region, "", nil
 		for _, role := range []*string{&r.TaskRole, &r.InfrastructureRole} {
 			*role = strings.Replace(*role, "arn:aws:", "arn:"+id+":", 1)

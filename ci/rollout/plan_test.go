@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -28,27 +28,26 @@ const (
 )
 
 // account is a configuration with everything that a real environment needs.
-func account() config.Config {
-	cfg := config.Default()
+func account() spec.Spec {
+	r := config.Default().RolloutSpec()
 	role := "arn:aws:iam::" + testAccount + ":role/"
-	r := &cfg.Rollout
 	r.Account, r.VPC = testAccount, "vpc-0123456789abcdef0"
 	r.Subnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}
 	r.SecurityGroups = []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"ecsTaskExecutionRole", role+"openstack-rca-task", role+"ecsInfrastructureRole"
 	r.Vars = map[string]string{"LOG_LEVEL": "info", "EMPTY": ""}
 	r.Secrets = map[string]string{"ANTHROPIC_API_KEY": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:rca/anthropic-AbCdEf:api_key::"}
-	return cfg
+	return r
 }
 
 // input is a valid input for an environment.
 func input(environment string) Input {
-	in := Input{Config: config.Default(), Environment: environment}
+	in := Input{Spec: config.Default().RolloutSpec(), Environment: environment}
 	if environment != Sandbox {
-		in.Config, in.Image = account(), testImage
+		in.Spec, in.Image = account(), testImage
 	}
 	in.Commit = "0123456789abcdef0123456789abcdef01234567"
-	in.Version = &model.Version{Number: 7, SHA256: strings.Repeat("ab", 32)}
+	in.Model = &spec.Model{Number: 7, SHA256: strings.Repeat("ab", 32)}
 	return in
 }
 
@@ -77,10 +76,10 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestThePlanOfEveryStrategyInEveryEnvironmentIsAsReviewed(t *testing.T) {
 	for _, environment := range []string{Sandbox, "staging", Production} {
-		for _, strategy := range config.Strategies() {
+		for _, strategy := range spec.Strategies() {
 			t.Run(environment+" "+strategy, func(t *testing.T) {
 				in := input(environment)
-				in.Config.Rollout.Strategy = strategy
+				in.Spec.Strategy = strategy
 				plan := mustPlan(t, in)
 				golden(t, "plans/"+environment+"-"+strategy+".md", []byte(plan.Markdown()))
 			})
@@ -120,12 +119,12 @@ func TestTheConfigHashFollowsContentAndNotTheCommit(t *testing.T) {
 		same   bool
 	}{
 		{"another commit of the same content", func(in *Input) { in.Commit = strings.Repeat("f", 40) }, true},
-		{"another published number of the same image", func(in *Input) { in.Version = nil }, true},
-		{"another number of tasks", func(in *Input) { in.Config.Rollout.Desired = 3 }, true},
+		{"another published number of the same image", func(in *Input) { in.Model = nil }, true},
+		{"another number of tasks", func(in *Input) { in.Spec.Desired = 3 }, true},
 		{"another image", func(in *Input) { in.Image = strings.Replace(testImage, "3b5f", "3b50", 1) }, false},
-		{"another variable", func(in *Input) { in.Config.Rollout.Vars["LOG_LEVEL"] = "debug" }, false},
-		{"an empty variable left out", func(in *Input) { delete(in.Config.Rollout.Vars, "EMPTY") }, false},
-		{"more memory", func(in *Input) { in.Config.Rollout.Memory = 4096 }, false},
+		{"another variable", func(in *Input) { in.Spec.Vars["LOG_LEVEL"] = "debug" }, false},
+		{"an empty variable left out", func(in *Input) { delete(in.Spec.Vars, "EMPTY") }, false},
+		{"more memory", func(in *Input) { in.Spec.Memory = 4096 }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := input("staging")
@@ -165,7 +164,7 @@ func TestOnlyTheSandboxGetsExamplesAndTheyAreMarked(t *testing.T) {
 	assert.Contains(t, plan.Markdown(), "not built")
 
 	in := input("staging")
-	in.Config.Rollout.Account = ""
+	in.Spec.Account = ""
 	plan, problems := NewPlan(in)
 	assert.Nil(t, plan)
 	require.NotEmpty(t, problems)
@@ -174,7 +173,7 @@ func TestOnlyTheSandboxGetsExamplesAndTheyAreMarked(t *testing.T) {
 
 func TestARollingDeploymentNeedsNoInfrastructureRole(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Strategy, in.Config.Rollout.InfrastructureRole = "rolling", ""
+	in.Spec.Strategy, in.Spec.InfrastructureRole = "rolling", ""
 	plan := mustPlan(t, in)
 	assert.Nil(t, plan.Service.LoadBalancers[0].AdvancedConfiguration)
 	assert.NotNil(t, plan.Service.DeploymentConfiguration.DeploymentCircuitBreaker)
@@ -185,7 +184,7 @@ func TestTheStrategiesThatShiftTrafficHaveTwoGroupsOnTheRuleAndNoBreaker(t *test
 	for _, strategy := range []string{"blue_green", "canary", "linear"} {
 		t.Run(strategy, func(t *testing.T) {
 			in := input("staging")
-			in.Config.Rollout.Strategy = strategy
+			in.Spec.Strategy = strategy
 			plan := mustPlan(t, in)
 			assert.Nil(t, plan.Service.DeploymentConfiguration.DeploymentCircuitBreaker)
 			assert.True(t, plan.Service.DeploymentConfiguration.Alarms.Rollback)
@@ -222,14 +221,14 @@ func TestNoResourceRefersToALaterOne(t *testing.T) {
 
 func TestTheKeysAroundTheServiceChangeWhatTheyShould(t *testing.T) {
 	in := input(Production)
-	r := &in.Config.Rollout
+	r := &in.Spec
 	r.Certificate = "arn:aws:acm:ap-south-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
 	r.AlarmTopic = "arn:aws:sns:ap-south-1:" + testAccount + ":on-call"
 	r.InternetFacing, r.AssignPublicIP, r.WritableRoot, r.EphemeralStorage = true, true, true, 30
 	r.BalancerSubnets = []string{"subnet-0123456789abcdef8", "subnet-0123456789abcdef9"}
 	r.BalancerSecurityGroups = []string{"sg-0123456789abcdef9"}
-	r.Drain = config.Duration(90 * time.Second)
-	in.Config.Image.Volumes = nil
+	r.Drain = 90 * time.Second
+	in.Spec.App.Volumes = nil
 	plan := mustPlan(t, in)
 	assert.EqualValues(t, 443, *plan.LoadBalancer.Listener.Port)
 	assert.Equal(t, r.Certificate, *plan.LoadBalancer.Listener.Certificates[0].CertificateArn)
@@ -253,7 +252,7 @@ func TestTheKeysAroundTheServiceChangeWhatTheyShould(t *testing.T) {
 func TestTheTaskIsForThePlatformOfTheImage(t *testing.T) {
 	for platform, want := range map[string]string{"": "X86_64", "linux/amd64": "X86_64", "linux/arm64": "ARM64"} {
 		in := input(Production)
-		in.Config.Image.Platform = platform
+		in.Spec.App.Platform = platform
 		assert.EqualValues(t, want, mustPlan(t, in).TaskDefinition.RuntimePlatform.CpuArchitecture, platform)
 	}
 }
@@ -265,7 +264,7 @@ func TestTheExampleHasAValidPlanForEachEnvironment(t *testing.T) {
 	for _, environment := range []string{Sandbox, "staging", Production} {
 		cfg, err := config.Load(content, environment)
 		require.NoError(t, err)
-		in := Input{Config: cfg, Environment: environment, Image: cfg.Image.Repository + "@" + testDigest}
+		in := Input{Spec: cfg.RolloutSpec(), Environment: environment, Image: cfg.Image.Repository + "@" + testDigest}
 		plan := mustPlan(t, in)
 		assert.False(t, names[*plan.Service.ServiceName], "environments of one account share nothing")
 		names[*plan.Service.ServiceName] = true
@@ -275,7 +274,7 @@ func TestTheExampleHasAValidPlanForEachEnvironment(t *testing.T) {
 
 func TestATaskDefinitionAboveTheLimitIsRefused(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Vars = map[string]string{"LONG": strings.Repeat("x", maxTaskDefinition)}
+	in.Spec.Vars = map[string]string{"LONG": strings.Repeat("x", maxTaskDefinition)}
 	plan, problems := NewPlan(in)
 	assert.Nil(t, plan)
 	require.Len(t, problems, 1)

@@ -12,7 +12,7 @@ import (
 func TestTheExecutionRoleIsMadeWhereNoneIsNamed(t *testing.T) {
 	in := input("staging")
 	assert.Nil(t, mustPlan(t, in).ExecutionRole, "it is named")
-	in.Config.Rollout.ExecutionRole = ""
+	in.Spec.ExecutionRole = ""
 	plan := mustPlan(t, in)
 	require.NotNil(t, plan.ExecutionRole)
 	name := *plan.ExecutionRole.Role.RoleName

@@ -10,8 +10,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -24,8 +23,8 @@ const Production = "production"
 
 // Input is what the stage works on.
 type Input struct {
-	// Config is the effective configuration of Environment.
-	Config config.Config
+	// Spec is the service as Environment wants it.
+	Spec spec.Spec
 	// Environment is the environment's name: sandbox, staging, production or another one.
 	Environment string
 	// Image is repository[:tag]@sha256:...; empty when no image was made, which only the
@@ -33,8 +32,8 @@ type Input struct {
 	Image string
 	// Commit is the revision, for tags; it never changes the task definition's hash.
 	Commit string
-	// Version is the published model inside the image, for tags; nil when there is none.
-	Version *model.Version
+	// Model is the published model inside the image, for tags; nil when there is none.
+	Model *spec.Model
 	// Tuning holds what pipeline.yaml does not say; nil means DefaultTuning.
 	Tuning *Tuning
 }

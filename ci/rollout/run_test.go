@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -54,7 +53,7 @@ func TestAPlanIsNotADeployment(t *testing.T) {
 
 func TestAnInvalidPlanFailsWithEveryProblem(t *testing.T) {
 	in := input(Production)
-	in.Image, in.Config.Rollout.CPU = "rca:v1", 1000
+	in.Image, in.Spec.CPU = "rca:v1", 1000
 	result := Run(context.Background(), in)
 	assert.Equal(t, verdict.Fail, result.Stage.Verdict)
 	assert.Nil(t, result.Plan)
@@ -74,10 +73,10 @@ func TestACancelledRunCouldNotRun(t *testing.T) {
 
 func TestWhatIsRiskyIsWarnedOf(t *testing.T) {
 	in := input(Production)
-	in.Config.Rollout.Min, in.Config.Rollout.Desired = 1, 1
-	in.Config.Rollout.Strategy = "linear"
-	in.Config.Rollout.BakeMinutes = 50
-	in.Config.Image.StartBudget = config.Duration(5 * time.Minute)
+	in.Spec.Min, in.Spec.Desired = 1, 1
+	in.Spec.Strategy = "linear"
+	in.Spec.BakeMinutes = 50
+	in.Spec.App.StartBudget = 5 * time.Minute
 	result := Run(context.Background(), in)
 	assert.Equal(t, []string{SingleTask.Name, StartPeriodShort.Name, LongRollout.Name, NotEncrypted.Name}, codesOf(result.Stage.Warnings))
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -71,7 +70,7 @@ func clientToken(parts ...string) string {
 func (s *settings) attachment() types.LoadBalancer {
 	attachment := types.LoadBalancer{
 		TargetGroupArn: aws.String(ARN("target-group", s.names.blue)),
-		ContainerName:  aws.String(ContainerName), ContainerPort: aws.Int32(int32(s.app.Port)),
+		ContainerName:  aws.String(ContainerName), ContainerPort: aws.Int32(int32(s.App.Port)),
 	}
 	if s.strategy.shiftsTraffic() {
 		attachment.AdvancedConfiguration = &types.AdvancedConfiguration{
@@ -96,7 +95,7 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		hook := types.DeploymentLifecycleHook{
 			TargetType: types.DeploymentLifecycleHookTargetTypePause,
 			TimeoutConfiguration: &types.DeploymentLifecycleHookTimeoutConfiguration{
-				Action: types.DeploymentLifecycleHookActionRollback, TimeoutInMinutes: aws.Int32(int32(time.Duration(s.PauseTimeout).Minutes())),
+				Action: types.DeploymentLifecycleHookActionRollback, TimeoutInMinutes: aws.Int32(int32(s.PauseTimeout.Minutes())),
 			},
 		}
 		for _, stage := range s.PauseAt {

@@ -3,11 +3,9 @@ package rollout
 import (
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // PlaceholderDigest stands in a sandbox's plan where no image was made. No content has
@@ -26,23 +24,18 @@ const exampleAccount = "111122223333"
 
 // settings is an Input with everything filled in: what the rules check and what is rendered.
 type settings struct {
-	config.Rollout
+	spec.Spec
 	environment string
 	names       names
 	tuning      Tuning
-	app         config.Image
-	application string
 	strategy    strategy
-	startPeriod time.Duration
-	startBudget time.Duration
-	drain       time.Duration
 	// roleMade says that the execution role is ours to make: the configuration names none.
 	roleMade bool
 
 	image      string
 	imageBuilt bool
 	commit     string
-	version    *model.Version
+	model      *spec.Model
 	examples   []Example
 }
 
@@ -51,15 +44,13 @@ func newSettings(in Input) *settings {
 	tuning := DefaultTuning()
 	if in.Tuning != nil {
 		tuning = *in.Tuning
-	} else if in.Config.Image.Platform == "linux/arm64" {
+	} else if in.Spec.App.Platform == "linux/arm64" {
 		tuning.Architecture = "ARM64"
 	}
 	s := &settings{
-		Rollout: in.Config.Rollout, environment: in.Environment, names: namesOf(in.Config, in.Environment), tuning: tuning,
-		app: in.Config.Image, application: in.Config.Name, strategy: strategy(in.Config.Rollout.Strategy),
-		startPeriod: time.Duration(in.Config.Rollout.StartPeriod), startBudget: time.Duration(in.Config.Image.StartBudget),
-		drain: time.Duration(in.Config.Rollout.Drain),
-		image: in.Image, imageBuilt: in.Image != "", commit: in.Commit, version: in.Version,
+		Spec: in.Spec, environment: in.Environment, names: namesOf(in.Spec, in.Environment), tuning: tuning,
+		strategy: strategy(in.Spec.Strategy),
+		image:    in.Image, imageBuilt: in.Image != "", commit: in.Commit, model: in.Model,
 	}
 	s.Subnets, s.SecurityGroups = slices.Clone(s.Subnets), slices.Clone(s.SecurityGroups)
 	if in.Environment == Sandbox {
@@ -104,7 +95,7 @@ func (s *settings) fillExamples() {
 			"arn:"+partition.ID(s.Region)+":acm:"+s.Region+":"+s.Account+":certificate/0e0a0b1e-0000-4000-8000-000000000000")
 	}
 	if s.image == "" {
-		s.image = s.app.Repository + "@" + PlaceholderDigest
+		s.image = s.App.Repository + "@" + PlaceholderDigest
 	}
 }
 

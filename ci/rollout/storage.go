@@ -7,8 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // checkVolumes holds the volumes of the image and of the rollout against what a task
@@ -25,15 +25,15 @@ func (c *checker) checkVolumes() {
 		}
 		seen[volumeName(path)] = path
 	}
-	for i, path := range c.app.Volumes {
-		if !slices.ContainsFunc(c.Volumes, func(v config.Volume) bool { return v.Path == path }) {
+	for i, path := range c.App.Volumes {
+		if !slices.ContainsFunc(c.Volumes, func(v spec.Volume) bool { return v.Path == path }) {
 			check(fmt.Sprintf("image.volumes[%d]", i), path)
 		}
 	}
 	for i, volume := range c.Volumes {
 		key := fmt.Sprintf("rollout.volumes[%d].path", i)
 		check(key, volume.Path)
-		if slices.Contains([]string{"/", "/app", "/app/" + strings.Trim(c.app.ModelDir, "/")}, strings.TrimSuffix(volume.Path, "/")) {
+		if slices.Contains([]string{"/", "/app", "/app/" + strings.Trim(c.App.ModelDir, "/")}, strings.TrimSuffix(volume.Path, "/")) {
 			c.bad(PlanInvalid, "%s: %q would hide what the image brings", key, volume.Path)
 		}
 	}

@@ -7,14 +7,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 func TestAFileSystemKeepsWhatTheApplicationWrites(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Volumes = []config.Volume{
+	in.Spec.Volumes = []spec.Volume{
 		{Path: "/app/data", FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0", IAM: true},
 		{Path: "/srv/shared", FileSystem: "fs-0123456789abcdef1"},
 	}
@@ -37,7 +37,7 @@ func TestAFileSystemKeepsWhatTheApplicationWrites(t *testing.T) {
 
 func TestPlanAndReportSayWhatBecomesOfWhatIsWritten(t *testing.T) {
 	in := input("staging")
-	in.Config.Rollout.Volumes = []config.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0"}}
+	in.Spec.Volumes = []spec.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0"}}
 	plan := mustPlan(t, in)
 	assert.Contains(t, plan.Markdown(), "Volumes that are kept: /app/data on fs-0123456789abcdef0.")
 	assert.Contains(t, plan.Markdown(), "Scratch volumes, fresh for each task and gone with it: /app/logs.")
@@ -45,7 +45,7 @@ func TestPlanAndReportSayWhatBecomesOfWhatIsWritten(t *testing.T) {
 	plan.Storage(&stage)
 	assert.Equal(t, []string{"kept volumes", "scratch volumes"}, []string{stage.Evidence[0].Name, stage.Evidence[1].Name})
 
-	in.Config.Image.Volumes, in.Config.Rollout.Volumes = nil, nil
+	in.Spec.App.Volumes, in.Spec.Volumes = nil, nil
 	plan, stage = mustPlan(t, in), verdict.Stage{}
 	plan.Storage(&stage)
 	assert.Empty(t, stage.Evidence)
@@ -54,8 +54,8 @@ func TestPlanAndReportSayWhatBecomesOfWhatIsWritten(t *testing.T) {
 
 func TestATaskWithoutScratchNeedsNothingPrepared(t *testing.T) {
 	in := input("staging")
-	in.Config.Image.Volumes, in.Config.Rollout.WritableRoot = []string{"/app/data"}, true
-	in.Config.Rollout.Volumes = []config.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0"}}
+	in.Spec.App.Volumes, in.Spec.WritableRoot = []string{"/app/data"}, true
+	in.Spec.Volumes = []spec.Volume{{Path: "/app/data", FileSystem: "fs-0123456789abcdef0"}}
 	task := mustPlan(t, in).TaskDefinition
 	require.Len(t, task.ContainerDefinitions, 1)
 	assert.Empty(t, task.ContainerDefinitions[0].DependsOn)

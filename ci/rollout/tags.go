@@ -24,7 +24,7 @@ type tag struct{ key, value string }
 // release to the next.
 func (s *settings) ownership() []tag {
 	return []tag{
-		{TagPrefix + "application", s.application},
+		{TagPrefix + "application", s.Application},
 		{TagPrefix + "environment", s.environment},
 		{TagPrefix + "service", s.names.service},
 	}
@@ -40,8 +40,8 @@ func (s *settings) release() []tag {
 	if s.commit != "" {
 		all = append(all, tag{TagPrefix + "commit", s.commit})
 	}
-	if s.version != nil {
-		all = append(all, tag{TagPrefix + "model-version", strconv.Itoa(s.version.Number)}, tag{TagPrefix + "model-sha256", s.version.SHA256})
+	if s.model != nil {
+		all = append(all, tag{TagPrefix + "model-version", strconv.Itoa(s.model.Number)}, tag{TagPrefix + "model-sha256", s.model.SHA256})
 	}
 	return all
 }

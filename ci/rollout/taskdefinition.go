@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // ContainerName is the name of the application's container.
@@ -32,7 +32,7 @@ const (
 
 // patience is how long a task may take to become healthy before ECS replaces it.
 func (s *settings) patience() time.Duration {
-	return s.startPeriod + checkInterval*checkRetries*time.Second
+	return s.StartPeriod + checkInterval*checkRetries*time.Second
 }
 
 func (s *settings) taskDefinition() *ecs.RegisterTaskDefinitionInput {
@@ -75,11 +75,11 @@ func (s *settings) appContainer() types.ContainerDefinition {
 		Name:      aws.String(ContainerName),
 		Image:     aws.String(s.image),
 		Essential: aws.Bool(true),
-		User:      aws.String(strconv.Itoa(s.app.User)),
+		User:      aws.String(strconv.Itoa(s.App.User)),
 		// In awsvpc mode the host port is the container's; said anyway, so that what is
 		// registered and what AWS describes are equal.
 		PortMappings: []types.PortMapping{{
-			ContainerPort: aws.Int32(int32(s.app.Port)), HostPort: aws.Int32(int32(s.app.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
+			ContainerPort: aws.Int32(int32(s.App.Port)), HostPort: aws.Int32(int32(s.App.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
 		}},
 		ReadonlyRootFilesystem: aws.Bool(!s.WritableRoot),
 		LinuxParameters: &types.LinuxParameters{
@@ -91,7 +91,7 @@ func (s *settings) appContainer() types.ContainerDefinition {
 		Secrets:     s.secretReferences(),
 		HealthCheck: &types.HealthCheck{
 			Command: s.healthCommand(), Interval: aws.Int32(checkInterval), Timeout: aws.Int32(checkTimeout),
-			Retries: aws.Int32(checkRetries), StartPeriod: aws.Int32(int32(s.startPeriod.Seconds())),
+			Retries: aws.Int32(checkRetries), StartPeriod: aws.Int32(int32(s.StartPeriod.Seconds())),
 		},
 		StopTimeout:        aws.Int32(int32(s.tuning.StopSeconds)),
 		Ulimits:            []types.Ulimit{{Name: types.UlimitNameNofile, SoftLimit: 65536, HardLimit: 65536}},
@@ -130,7 +130,7 @@ func mountPoint(path string) types.MountPoint {
 
 // fileSystem is a volume that outlives the task. Nothing prepares it: its modes are those
 // of the access point, or of whoever made the directory.
-func fileSystem(volume config.Volume) types.Volume {
+func fileSystem(volume spec.Volume) types.Volume {
 	efs := &types.EFSVolumeConfiguration{FileSystemId: aws.String(volume.FileSystem), TransitEncryption: types.EFSTransitEncryptionEnabled}
 	if volume.AccessPoint != "" || volume.IAM {
 		efs.AuthorizationConfig = &types.EFSAuthorizationConfig{}
@@ -147,15 +147,15 @@ func fileSystem(volume config.Volume) types.Volume {
 // unkept are the declared volumes that no file system keeps: what a task writes there is
 // gone with it.
 func (s *settings) unkept() []string {
-	return slices.DeleteFunc(slices.Clone(s.app.Volumes), func(path string) bool {
-		return slices.ContainsFunc(s.Volumes, func(v config.Volume) bool { return v.Path == path })
+	return slices.DeleteFunc(slices.Clone(s.App.Volumes), func(path string) bool {
+		return slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == path })
 	})
 }
 
 // scratchPaths are those volumes and, under a read-only root, /tmp.
 func (s *settings) scratchPaths() []string {
 	paths := s.unkept()
-	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v config.Volume) bool { return v.Path == "/tmp" }) {
+	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == "/tmp" }) {
 		paths = append(paths, "/tmp")
 	}
 	return paths
@@ -171,7 +171,7 @@ func volumeName(path string) string {
 // stand between. An answer that is no success, and no answer, exit with code 1.
 func (s *settings) healthCommand() []string {
 	script := fmt.Sprintf("import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=%d).read()",
-		s.app.Port, s.app.Health, checkTimeout-1)
+		s.App.Port, s.App.Health, checkTimeout-1)
 	return []string{"CMD", "python", "-c", script}
 }
 
@@ -181,7 +181,7 @@ func (s *settings) environmentVariables() []types.KeyValuePair {
 		vars = map[string]string{}
 	}
 	if _, set := vars["HOME"]; !set && !s.WritableRoot {
-		if _, set := s.app.Vars["HOME"]; !set {
+		if _, set := s.App.Vars["HOME"]; !set {
 			vars["HOME"] = "/tmp" // libraries write caches there, and nothing else is writable
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -204,10 +204,10 @@ func (c *checker) checkNames() {
 }
 
 func (c *checker) checkSize() {
-	sizes := config.FargateMemory(c.CPU)
+	sizes := spec.FargateMemory(c.CPU)
 	switch {
 	case len(sizes) == 0:
-		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has %s", c.CPU, strings.Trim(fmt.Sprint(config.FargateCPU()), "[]"))
+		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has %s", c.CPU, strings.Trim(fmt.Sprint(spec.FargateCPU()), "[]"))
 	case !slices.Contains(sizes, c.Memory):
 		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory, listSizes(sizes))
 	}
@@ -225,15 +225,15 @@ func listSizes(sizes []int) string {
 }
 
 func (c *checker) checkContainer() {
-	c.within(PlanInvalid, "image.port", float64(c.app.Port), 1, 65535)
-	if !healthForm.MatchString(c.app.Health) {
-		c.bad(PlanInvalid, "image.health: %q is not a path that a health check can ask for", c.app.Health)
+	c.within(PlanInvalid, "image.port", float64(c.App.Port), 1, 65535)
+	if !healthForm.MatchString(c.App.Health) {
+		c.bad(PlanInvalid, "image.health: %q is not a path that a health check can ask for", c.App.Health)
 	}
-	if c.app.User < 1 || c.app.User > 65535 {
-		c.bad(PlanInvalid, "image.user: %d is not a user id of 1..65535; the application never runs as root", c.app.User)
+	if c.App.User < 1 || c.App.User > 65535 {
+		c.bad(PlanInvalid, "image.user: %d is not a user id of 1..65535; the application never runs as root", c.App.User)
 	}
 	// ECS: HealthCheck.startPeriod is 0..300 seconds.
-	c.within(PlanInvalid, "rollout.start_period (seconds)", c.startPeriod.Seconds(), 0, 300)
+	c.within(PlanInvalid, "rollout.start_period (seconds)", c.StartPeriod.Seconds(), 0, 300)
 	c.within(PlanInvalid, "tuning.StopSeconds", float64(c.tuning.StopSeconds), 2, 120)
 	if !slices.Contains(logRetentions, c.LogDays) {
 		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(logRetentions), "[]"))
@@ -381,8 +381,8 @@ func taskBounds(desired, minimumPercent, maximumPercent int) (least, most int) {
 }
 
 func (c *checker) checkStrategy() {
-	if !slices.Contains(config.Strategies(), string(c.strategy)) {
-		c.bad(StrategyInvalid, "rollout.strategy: %q is not one of %s", string(c.strategy), strings.Join(config.Strategies(), ", "))
+	if !slices.Contains(spec.Strategies(), string(c.strategy)) {
+		c.bad(StrategyInvalid, "rollout.strategy: %q is not one of %s", string(c.strategy), strings.Join(spec.Strategies(), ", "))
 	}
 	if len(c.PauseAt) > 0 && !c.strategy.shiftsTraffic() {
 		c.bad(StrategyInvalid, "rollout.pause_at: a rolling deployment has no stages to pause at")
@@ -398,7 +398,7 @@ func (c *checker) checkStrategy() {
 
 func (c *checker) checkLoadBalancer() {
 	t := c.tuning
-	c.within(PlanInvalid, "rollout.drain (seconds)", c.drain.Seconds(), 0, 3600)
+	c.within(PlanInvalid, "rollout.drain (seconds)", c.Drain.Seconds(), 0, 3600)
 	c.within(PlanInvalid, "tuning.GroupStickinessSeconds", float64(t.GroupStickinessSeconds), 1, 604800)
 	c.within(PlanInvalid, "tuning.TargetStickinessSeconds", float64(t.TargetStickinessSeconds), 1, 604800)
 	c.within(PlanInvalid, "tuning.IdleSeconds", float64(t.IdleSeconds), 1, 4000)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -30,15 +30,15 @@ func tune(change func(*Tuning)) func(*Input) {
 	}
 }
 
-func roll(change func(*config.Rollout)) func(*Input) {
-	return func(in *Input) { change(&in.Config.Rollout) }
+func roll(change func(*spec.Spec)) func(*Input) {
+	return func(in *Input) { change(&in.Spec) }
 }
 
 const testKey = "arn:aws:kms:ap-south-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"
 
 // keys lets the pipeline make the execution role, and lets that decrypt with a key.
 func keys(key string) func(*Input) {
-	return roll(func(r *config.Rollout) { r.ExecutionRole, r.KMSKeys = "", []string{key} })
+	return roll(func(r *spec.Spec) { r.ExecutionRole, r.KMSKeys = "", []string{key} })
 }
 
 func TestEachMistakeIsNamed(t *testing.T) {
@@ -58,116 +58,116 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"upper case in the name", func(in *Input) { in.Image = "RCA@" + testDigest }, ImageNotPinned, "RCA"},
 		{"a registry on this machine", func(in *Input) { in.Image = "localhost:5000/rca@" + testDigest }, ImageUnreachable, "localhost"},
 
-		{"no account", roll(func(r *config.Rollout) { r.Account = "" }), AccountInvalid, "rollout.account"},
-		{"a short account", roll(func(r *config.Rollout) { r.Account = "12345" }), AccountInvalid, "12345"},
-		{"a role of another account", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws:iam::" + other + ":role/x" }), AccountMismatch, "rollout.task_role"},
-		{"a role of another partition", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws-cn:iam::" + testAccount + ":role/x" }), AccountMismatch, "rollout.task_role"},
-		{"a secret of another account", roll(func(r *config.Rollout) {
+		{"no account", roll(func(r *spec.Spec) { r.Account = "" }), AccountInvalid, "rollout.account"},
+		{"a short account", roll(func(r *spec.Spec) { r.Account = "12345" }), AccountInvalid, "12345"},
+		{"a role of another account", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws:iam::" + other + ":role/x" }), AccountMismatch, "rollout.task_role"},
+		{"a role of another partition", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws-cn:iam::" + testAccount + ":role/x" }), AccountMismatch, "rollout.task_role"},
+		{"a secret of another account", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:ssm:ap-south-1:" + other + ":parameter/k"}
 		}), AccountMismatch, "rollout.secrets.K"},
-		{"a secret of another region", roll(func(r *config.Rollout) {
+		{"a secret of another region", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:ssm:eu-west-1:" + testAccount + ":parameter/k"}
 		}), AccountMismatch, "eu-west-1"},
-		{"no region", roll(func(r *config.Rollout) { r.Region, r.Secrets = "", nil }), PlanInvalid, "rollout.region"},
+		{"no region", roll(func(r *spec.Spec) { r.Region, r.Secrets = "", nil }), PlanInvalid, "rollout.region"},
 
-		{"an execution role that is none", roll(func(r *config.Rollout) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
-		{"no task role", roll(func(r *config.Rollout) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
-		{"blue/green without the role that shifts traffic", roll(func(r *config.Rollout) { r.InfrastructureRole = "" }), RoleInvalid, "rollout.infrastructure_role"},
-		{"the name of a role", roll(func(r *config.Rollout) { r.TaskRole = "my-role" }), RoleInvalid, "my-role"},
-		{"a user for a role", roll(func(r *config.Rollout) { r.TaskRole = "arn:aws:iam::" + testAccount + ":user/me" }), RoleInvalid, "user/me"},
+		{"an execution role that is none", roll(func(r *spec.Spec) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
+		{"no task role", roll(func(r *spec.Spec) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
+		{"blue/green without the role that shifts traffic", roll(func(r *spec.Spec) { r.InfrastructureRole = "" }), RoleInvalid, "rollout.infrastructure_role"},
+		{"the name of a role", roll(func(r *spec.Spec) { r.TaskRole = "my-role" }), RoleInvalid, "my-role"},
+		{"a user for a role", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws:iam::" + testAccount + ":user/me" }), RoleInvalid, "user/me"},
 
-		{"a cluster with a space", roll(func(r *config.Rollout) { r.Cluster = "my cluster" }), NameInvalid, "rollout.cluster"},
-		{"a service with a dot", roll(func(r *config.Rollout) { r.Service = "rca.service" }), NameInvalid, "rollout.service"},
-		{"a service whose alarms have names that are too long", roll(func(r *config.Rollout) { r.Service = strings.Repeat("s", 250) }), NameInvalid, "at most 229 fit"},
-		{"a family of 256 letters", roll(func(r *config.Rollout) { r.Family = strings.Repeat("f", 256) }), NameInvalid, "rollout.family"},
+		{"a cluster with a space", roll(func(r *spec.Spec) { r.Cluster = "my cluster" }), NameInvalid, "rollout.cluster"},
+		{"a service with a dot", roll(func(r *spec.Spec) { r.Service = "rca.service" }), NameInvalid, "rollout.service"},
+		{"a service whose alarms have names that are too long", roll(func(r *spec.Spec) { r.Service = strings.Repeat("s", 250) }), NameInvalid, "at most 229 fit"},
+		{"a family of 256 letters", roll(func(r *spec.Spec) { r.Family = strings.Repeat("f", 256) }), NameInvalid, "rollout.family"},
 		{"a commit that is no tag", func(in *Input) { in.Commit = "abc\n<b>" }, NameInvalid, TagPrefix + "commit"},
 
-		{"CPU units that Fargate has not", roll(func(r *config.Rollout) { r.CPU = 1000 }), SizeInvalid, "rollout.cpu"},
-		{"CPU units above those of Fargate", roll(func(r *config.Rollout) { r.CPU = 65536 }), SizeInvalid, "16384 32768"},
-		{"memory between the sizes of 32 vCPU", roll(func(r *config.Rollout) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid, "61440 122880 249856 MiB"},
-		{"too little memory for the CPU", roll(func(r *config.Rollout) { r.Memory = 1024 }), SizeInvalid, "2048"},
-		{"memory between two sizes", roll(func(r *config.Rollout) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
-		{"scratch storage that is too large", roll(func(r *config.Rollout) { r.EphemeralStorage = 201 }), SizeInvalid, "rollout.ephemeral_storage"},
+		{"CPU units that Fargate has not", roll(func(r *spec.Spec) { r.CPU = 1000 }), SizeInvalid, "rollout.cpu"},
+		{"CPU units above those of Fargate", roll(func(r *spec.Spec) { r.CPU = 65536 }), SizeInvalid, "16384 32768"},
+		{"memory between the sizes of 32 vCPU", roll(func(r *spec.Spec) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid, "61440 122880 249856 MiB"},
+		{"too little memory for the CPU", roll(func(r *spec.Spec) { r.Memory = 1024 }), SizeInvalid, "2048"},
+		{"memory between two sizes", roll(func(r *spec.Spec) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
+		{"scratch storage that is too large", roll(func(r *spec.Spec) { r.EphemeralStorage = 201 }), SizeInvalid, "rollout.ephemeral_storage"},
 		{"an unknown architecture", tune(func(t *Tuning) { t.Architecture = "amd64" }), PlanInvalid, "amd64"},
 
-		{"port 70000", func(in *Input) { in.Config.Image.Port = 70000 }, PlanInvalid, "image.port"},
-		{"a health path that ends a Python string", func(in *Input) { in.Config.Image.Health = "/x'); import os#" }, PlanInvalid, "image.health"},
-		{"root", func(in *Input) { in.Config.Image.User = 0 }, PlanInvalid, "image.user"},
-		{"a start period of ten minutes", roll(func(r *config.Rollout) { r.StartPeriod = config.Duration(10 * time.Minute) }), PlanInvalid, "rollout.start_period"},
+		{"port 70000", func(in *Input) { in.Spec.App.Port = 70000 }, PlanInvalid, "image.port"},
+		{"a health path that ends a Python string", func(in *Input) { in.Spec.App.Health = "/x'); import os#" }, PlanInvalid, "image.health"},
+		{"root", func(in *Input) { in.Spec.App.User = 0 }, PlanInvalid, "image.user"},
+		{"a start period of ten minutes", roll(func(r *spec.Spec) { r.StartPeriod = 10 * time.Minute }), PlanInvalid, "rollout.start_period"},
 		{"a stop time above Fargate's", tune(func(t *Tuning) { t.StopSeconds = 300 }), PlanInvalid, "StopSeconds"},
-		{"a retention that does not exist", roll(func(r *config.Rollout) { r.LogDays = 31 }), PlanInvalid, "rollout.log_days"},
-		{"a relative volume", func(in *Input) { in.Config.Image.Volumes = []string{"data"} }, PlanInvalid, "image.volumes[0]"},
-		{"two volumes of one name", func(in *Input) { in.Config.Image.Volumes = []string{"/app/a/b", "/app/a-b"} }, PlanInvalid, "same volume name"},
+		{"a retention that does not exist", roll(func(r *spec.Spec) { r.LogDays = 31 }), PlanInvalid, "rollout.log_days"},
+		{"a relative volume", func(in *Input) { in.Spec.App.Volumes = []string{"data"} }, PlanInvalid, "image.volumes[0]"},
+		{"two volumes of one name", func(in *Input) { in.Spec.App.Volumes = []string{"/app/a/b", "/app/a-b"} }, PlanInvalid, "same volume name"},
 
-		{"a password in the open", roll(func(r *config.Rollout) { r.Vars = map[string]string{"DB_PASSWORD": "hunter2hunter2"} }), SecretLiteral, "rollout.vars.DB_PASSWORD"},
-		{"a key under an innocent name", roll(func(r *config.Rollout) { r.Vars = map[string]string{"X": "AKIA" + "IOSFODNN7EXAMPLE"} }), SecretLiteral, "rollout.vars.X"},
-		{"a password inside an address", roll(func(r *config.Rollout) { r.Vars = map[string]string{"DATABASE_URL": "postgres://u:hunter2@db/x"} }), SecretLiteral, "DATABASE_URL"},
-		{"a variable with a dash", roll(func(r *config.Rollout) { r.Vars = map[string]string{"A-B": "x"} }), PlanInvalid, "A-B"},
-		{"a secret with a space in its name", roll(func(r *config.Rollout) {
+		{"a password in the open", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DB_PASSWORD": "hunter2hunter2"} }), SecretLiteral, "rollout.vars.DB_PASSWORD"},
+		{"a key under an innocent name", roll(func(r *spec.Spec) { r.Vars = map[string]string{"X": "AKIA" + "IOSFODNN7EXAMPLE"} }), SecretLiteral, "rollout.vars.X"},
+		{"a password inside an address", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DATABASE_URL": "postgres://u:hunter2@db/x"} }), SecretLiteral, "DATABASE_URL"},
+		{"a variable with a dash", roll(func(r *spec.Spec) { r.Vars = map[string]string{"A-B": "x"} }), PlanInvalid, "A-B"},
+		{"a secret with a space in its name", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"A B": "arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/k"}
 		}), PlanInvalid, "A B"},
-		{"a variable that is also a secret", roll(func(r *config.Rollout) { r.Vars["ANTHROPIC_API_KEY"] = "" }), PlanInvalid, "ANTHROPIC_API_KEY"},
-		{"a secret's value for its ARN", roll(func(r *config.Rollout) { r.Secrets = map[string]string{"K": "hunter2hunter2"} }), SecretInvalid, "rollout.secrets.K"},
-		{"an ARN of something else", roll(func(r *config.Rollout) { r.Secrets = map[string]string{"K": "arn:aws:s3:::bucket/key"} }), SecretInvalid, "rollout.secrets.K"},
-		{"a secret with half a JSON key", roll(func(r *config.Rollout) {
+		{"a variable that is also a secret", roll(func(r *spec.Spec) { r.Vars["ANTHROPIC_API_KEY"] = "" }), PlanInvalid, "ANTHROPIC_API_KEY"},
+		{"a secret's value for its ARN", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "hunter2hunter2"} }), SecretInvalid, "rollout.secrets.K"},
+		{"an ARN of something else", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "arn:aws:s3:::bucket/key"} }), SecretInvalid, "rollout.secrets.K"},
+		{"a secret with half a JSON key", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:a:key"}
 		}), SecretInvalid, "rollout.secrets.K"},
-		{"a secret with a strange JSON key", roll(func(r *config.Rollout) {
+		{"a secret with a strange JSON key", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:a:k y::"}
 		}), SecretInvalid, "rollout.secrets.K"},
 
-		{"no VPC", roll(func(r *config.Rollout) { r.VPC = "" }), NetworkInvalid, "rollout.vpc"},
-		{"a single subnet", roll(func(r *config.Rollout) { r.Subnets = r.Subnets[:1] }), NetworkInvalid, "two zones"},
-		{"the same subnet twice", roll(func(r *config.Rollout) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid, "rollout.subnets[1]"},
-		{"a name for a security group", roll(func(r *config.Rollout) { r.SecurityGroups = []string{"default"} }), NetworkInvalid, "rollout.security_groups[0]"},
-		{"no security group", roll(func(r *config.Rollout) { r.SecurityGroups = nil }), NetworkInvalid, "rollout.security_groups"},
-		{"one subnet for the load balancer", roll(func(r *config.Rollout) { r.BalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "rollout.balancer_subnets[1]"},
-		{"a strange group for the load balancer", roll(func(r *config.Rollout) { r.BalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "rollout.balancer_security_groups[0]"},
+		{"no VPC", roll(func(r *spec.Spec) { r.VPC = "" }), NetworkInvalid, "rollout.vpc"},
+		{"a single subnet", roll(func(r *spec.Spec) { r.Subnets = r.Subnets[:1] }), NetworkInvalid, "two zones"},
+		{"the same subnet twice", roll(func(r *spec.Spec) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid, "rollout.subnets[1]"},
+		{"a name for a security group", roll(func(r *spec.Spec) { r.SecurityGroups = []string{"default"} }), NetworkInvalid, "rollout.security_groups[0]"},
+		{"no security group", roll(func(r *spec.Spec) { r.SecurityGroups = nil }), NetworkInvalid, "rollout.security_groups"},
+		{"one subnet for the load balancer", roll(func(r *spec.Spec) { r.BalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "rollout.balancer_subnets[1]"},
+		{"a strange group for the load balancer", roll(func(r *spec.Spec) { r.BalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "rollout.balancer_security_groups[0]"},
 
-		{"no task at all", roll(func(r *config.Rollout) { r.Min = 0 }), ScalingInvalid, "rollout.min"},
-		{"min above max", roll(func(r *config.Rollout) { r.Min = 7 }), ScalingInvalid, "rollout.min"},
-		{"desired above max", roll(func(r *config.Rollout) { r.Desired = 7 }), ScalingInvalid, "rollout.desired"},
-		{"more tasks than a service may have", roll(func(r *config.Rollout) { r.Max = 5001 }), ScalingInvalid, "rollout.max"},
+		{"no task at all", roll(func(r *spec.Spec) { r.Min = 0 }), ScalingInvalid, "rollout.min"},
+		{"min above max", roll(func(r *spec.Spec) { r.Min = 7 }), ScalingInvalid, "rollout.min"},
+		{"desired above max", roll(func(r *spec.Spec) { r.Desired = 7 }), ScalingInvalid, "rollout.desired"},
+		{"more tasks than a service may have", roll(func(r *spec.Spec) { r.Max = 5001 }), ScalingInvalid, "rollout.max"},
 		{"no room to replace a task", tune(func(t *Tuning) { t.MaximumPercent = 100 }), ScalingInvalid, "never end"},
 		{"room that rounding takes away", func(in *Input) {
-			in.Config.Rollout.Desired, in.Config.Rollout.Min = 1, 1
+			in.Spec.Desired, in.Spec.Min = 1, 1
 			tune(func(t *Tuning) { t.MinimumHealthyPercent, t.MaximumPercent = 50, 150 })(in)
 		}, ScalingInvalid, "never end"},
-		{"a CPU target of 100 %", roll(func(r *config.Rollout) { r.TargetCPU = 100 }), ScalingInvalid, "rollout.target_cpu"},
-		{"a memory target that is no number", roll(func(r *config.Rollout) { r.TargetMemory = math.NaN() }), ScalingInvalid, "rollout.target_memory"},
+		{"a CPU target of 100 %", roll(func(r *spec.Spec) { r.TargetCPU = 100 }), ScalingInvalid, "rollout.target_cpu"},
+		{"a memory target that is no number", roll(func(r *spec.Spec) { r.TargetMemory = math.NaN() }), ScalingInvalid, "rollout.target_memory"},
 
-		{"an unknown strategy", roll(func(r *config.Rollout) { r.Strategy = "yolo" }), StrategyInvalid, "yolo"},
-		{"two days of baking", roll(func(r *config.Rollout) { r.BakeMinutes = 2880 }), StrategyInvalid, "rollout.bake_minutes"},
-		{"a canary of nothing", roll(func(r *config.Rollout) { r.CanaryPercent = 0 }), StrategyInvalid, "rollout.canary_percent"},
-		{"a canary of two days", roll(func(r *config.Rollout) { r.CanaryBakeMinutes = 2880 }), StrategyInvalid, "rollout.canary_bake_minutes"},
-		{"steps of 1 %", roll(func(r *config.Rollout) { r.LinearStepPercent = 1 }), StrategyInvalid, "rollout.linear_step_percent"},
-		{"steps of negative length", roll(func(r *config.Rollout) { r.LinearStepMinutes = -1 }), StrategyInvalid, "rollout.linear_step_minutes"},
+		{"an unknown strategy", roll(func(r *spec.Spec) { r.Strategy = "yolo" }), StrategyInvalid, "yolo"},
+		{"two days of baking", roll(func(r *spec.Spec) { r.BakeMinutes = 2880 }), StrategyInvalid, "rollout.bake_minutes"},
+		{"a canary of nothing", roll(func(r *spec.Spec) { r.CanaryPercent = 0 }), StrategyInvalid, "rollout.canary_percent"},
+		{"a canary of two days", roll(func(r *spec.Spec) { r.CanaryBakeMinutes = 2880 }), StrategyInvalid, "rollout.canary_bake_minutes"},
+		{"steps of 1 %", roll(func(r *spec.Spec) { r.LinearStepPercent = 1 }), StrategyInvalid, "rollout.linear_step_percent"},
+		{"steps of negative length", roll(func(r *spec.Spec) { r.LinearStepMinutes = -1 }), StrategyInvalid, "rollout.linear_step_minutes"},
 		{"a breaker that never trips", tune(func(t *Tuning) { t.BreakerFailures = 0 }), StrategyInvalid, "BreakerFailures"},
 
-		{"draining for two hours", roll(func(r *config.Rollout) { r.Drain = config.Duration(2 * time.Hour) }), PlanInvalid, "rollout.drain"},
+		{"draining for two hours", roll(func(r *spec.Spec) { r.Drain = 2 * time.Hour }), PlanInvalid, "rollout.drain"},
 		{"no stickiness between groups", tune(func(t *Tuning) { t.GroupStickinessSeconds = 0 }), PlanInvalid, "GroupStickinessSeconds"},
 		{"no stickiness to a task", tune(func(t *Tuning) { t.TargetStickinessSeconds = 0 }), PlanInvalid, "TargetStickinessSeconds"},
 		{"no idle time", tune(func(t *Tuning) { t.IdleSeconds = 0 }), PlanInvalid, "IdleSeconds"},
 		{"an alarm that always rings", tune(func(t *Tuning) { t.Errors5xx = 0 }), PlanInvalid, "Errors5xx"},
 		{"an alarm on no latency", tune(func(t *Tuning) { t.LatencySeconds = 0 }), PlanInvalid, "LatencySeconds"},
-		{"a certificate by name", roll(func(r *config.Rollout) { r.Certificate = "example.com" }), PlanInvalid, "rollout.certificate"},
-		{"a topic of another account", roll(func(r *config.Rollout) { r.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "rollout.alarm_topic"},
-		{"a public load balancer without encryption", roll(func(r *config.Rollout) { r.InternetFacing = true }), PlanInvalid, "rollout.certificate"},
-		{"a certificate of another region", roll(func(r *config.Rollout) {
+		{"a certificate by name", roll(func(r *spec.Spec) { r.Certificate = "example.com" }), PlanInvalid, "rollout.certificate"},
+		{"a topic of another account", roll(func(r *spec.Spec) { r.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "rollout.alarm_topic"},
+		{"a public load balancer without encryption", roll(func(r *spec.Spec) { r.InternetFacing = true }), PlanInvalid, "rollout.certificate"},
+		{"a certificate of another region", roll(func(r *spec.Spec) {
 			r.Certificate = "arn:aws:acm:us-east-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
 		}), AccountMismatch, "rollout.certificate"},
 		{"a key by its alias", keys("arn:aws:kms:ap-south-1:" + testAccount + ":alias/secrets"), PlanInvalid, "rollout.kms_keys[0]"},
 		{"a key of another region", keys("arn:aws:kms:us-east-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"), AccountMismatch, "rollout.kms_keys[0]"},
-		{"a key for a role that is given", roll(func(r *config.Rollout) { r.KMSKeys = []string{testKey} }), RoleInvalid, "rollout.execution_role"},
-		{"a key without a secret", roll(func(r *config.Rollout) { r.KMSKeys, r.ExecutionRole, r.Secrets = []string{testKey}, "", nil }), PlanInvalid, "nothing to decrypt"},
-		{"a file system over the application", roll(func(r *config.Rollout) {
-			r.Volumes = []config.Volume{{Path: "/app", FileSystem: "fs-0123456789abcdef0"}}
+		{"a key for a role that is given", roll(func(r *spec.Spec) { r.KMSKeys = []string{testKey} }), RoleInvalid, "rollout.execution_role"},
+		{"a key without a secret", roll(func(r *spec.Spec) { r.KMSKeys, r.ExecutionRole, r.Secrets = []string{testKey}, "", nil }), PlanInvalid, "nothing to decrypt"},
+		{"a file system over the application", roll(func(r *spec.Spec) {
+			r.Volumes = []spec.Volume{{Path: "/app", FileSystem: "fs-0123456789abcdef0"}}
 		}), PlanInvalid, "would hide"},
-		{"a file system over the model", roll(func(r *config.Rollout) {
-			r.Volumes = []config.Volume{{Path: "/app/models", FileSystem: "fs-0123456789abcdef0"}}
+		{"a file system over the model", roll(func(r *spec.Spec) {
+			r.Volumes = []spec.Volume{{Path: "/app/models", FileSystem: "fs-0123456789abcdef0"}}
 		}), PlanInvalid, "would hide"},
-		{"a file system at the name of another volume", roll(func(r *config.Rollout) {
-			r.Volumes = []config.Volume{{Path: "/logs", FileSystem: "fs-0123456789abcdef0"}}
+		{"a file system at the name of another volume", roll(func(r *spec.Spec) {
+			r.Volumes = []spec.Volume{{Path: "/logs", FileSystem: "fs-0123456789abcdef0"}}
 		}), PlanInvalid, "same volume name"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	in := input(Production)
 	in.Image = "rca:latest"
-	in.Config.Rollout = config.Rollout{Strategy: "yolo", Vars: map[string]string{"API_TOKEN": "x"}}
+	in.Spec = spec.Spec{Application: in.Spec.Application, App: in.Spec.App, Strategy: "yolo", Vars: map[string]string{"API_TOKEN": "x"}}
 	plan, problems := NewPlan(in)
 	assert.Nil(t, plan)
 	var codes []string
@@ -216,7 +216,7 @@ func TestEveryFormOfASecretReferenceIsAccepted(t *testing.T) {
 		"arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/rca/key",
 	} {
 		in := input("staging")
-		in.Config.Rollout.Secrets = map[string]string{"K": reference}
+		in.Spec.Secrets = map[string]string{"K": reference}
 		mustPlan(t, in)
 	}
 }
@@ -238,13 +238,12 @@ func FuzzNewPlanNeverPanics(f *testing.F) {
 	f.Add("sandbox", "rca:latest", "blue_green", "/_stcore/health", "AKIA", 1024, 2048, 2)
 	f.Add("production", "a@sha256:", "linear", "", "", -1, 1<<30, 1<<30)
 	f.Fuzz(func(t *testing.T, environment, image, strategy, text, value string, cpu, memory, count int) {
-		cfg := account()
-		r := &cfg.Rollout
+		r := account()
 		r.Strategy, r.CPU, r.Memory, r.Desired, r.Min, r.Max = strategy, cpu, memory, count, count, count
 		r.Service, r.Cluster, r.VPC, r.TaskRole = text, text, text, text
 		r.Vars, r.Secrets = map[string]string{text: value}, map[string]string{value: text}
-		cfg.Image.Health, cfg.Image.Volumes, cfg.Image.Port = text, []string{text, value}, count
-		plan, problems := NewPlan(Input{Config: cfg, Environment: environment, Image: image, Commit: text})
+		r.App.Health, r.App.Volumes, r.App.Port = text, []string{text, value}, count
+		plan, problems := NewPlan(Input{Spec: r, Environment: environment, Image: image, Commit: text})
 		if (plan == nil) == (len(problems) == 0) {
 			t.Fatalf("a plan or problems, never both or none")
 		}

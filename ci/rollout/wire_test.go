@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -45,9 +45,9 @@ func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
 	ctx := context.Background()
 	containers := ecs.New(ecs.Options{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}})
 	scale := scaling.New(scaling.Options{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}})
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		in := input("staging")
-		in.Config.Rollout.Strategy = strategy
+		in.Spec.Strategy = strategy
 		plan := mustPlan(t, in)
 		for name, one := range map[string]struct {
 			input any

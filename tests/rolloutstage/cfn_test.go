@@ -17,6 +17,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
@@ -34,16 +35,16 @@ func TestTheReviewedPlanIsValidCloudFormation(t *testing.T) {
 	}
 	files := map[string][]byte{"cfn.lock": cfnLock}
 	var args []string
-	for _, strategy := range config.Strategies() {
-		for name, change := range map[string]func(*config.Rollout){
-			"": func(*config.Rollout) {}, "-large": func(r *config.Rollout) { r.CPU, r.Memory, r.ExecutionRole = 32768, 249856, "" },
+	for _, strategy := range spec.Strategies() {
+		for name, change := range map[string]func(*spec.Spec){
+			"": func(*spec.Spec) {}, "-large": func(r *spec.Spec) { r.CPU, r.Memory, r.ExecutionRole = 32768, 249856, "" },
 		} {
 			template := strategy + name + ".json"
 			files[template] = templateOf(t, strategy, change)
 			args = append(args, template)
 		}
 	}
-	broken := templateOf(t, "rolling", func(*config.Rollout) {})
+	broken := templateOf(t, "rolling", func(*spec.Spec) {})
 	files["broken.json"] = []byte(strings.Replace(string(broken), `"Cpu": "1024"`, `"Cpu": "1000"`, 1))
 	require.NotEqual(t, string(broken), string(files["broken.json"]))
 
@@ -71,11 +72,11 @@ func TestTheReviewedPlanIsValidCloudFormation(t *testing.T) {
 }
 
 // templateOf renders the plan's files as a template of CloudFormation.
-func templateOf(t *testing.T, strategy string, change func(*config.Rollout)) []byte {
+func templateOf(t *testing.T, strategy string, change func(*spec.Spec)) []byte {
 	t.Helper()
-	in := rollout.Input{Config: config.Default(), Environment: "staging", Image: "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("a", 64)}
+	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("a", 64)}
 	role := "arn:aws:iam::444455556666:role/"
-	c := &in.Config.Rollout
+	c := &in.Spec
 	c.Account, c.Strategy, c.VPC = "444455556666", strategy, "vpc-0123456789abcdef0"
 	c.Subnets, c.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	c.ExecutionRole, c.TaskRole, c.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"

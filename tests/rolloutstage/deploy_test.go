@@ -23,9 +23,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
 
@@ -198,7 +198,7 @@ func stageOf(t *testing.T, said told) (code, result string) {
 }
 
 func TestTheModuleDeploysWithEveryStrategy(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			r := onEngine(t, strategy)
 			first := r.writes(func() {

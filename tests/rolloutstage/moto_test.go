@@ -37,6 +37,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
@@ -115,10 +116,10 @@ func (m *moto) ids(action, element string) []string {
 }
 
 func (m *moto) input(strategy string) rollout.Input {
-	in := rollout.Input{Config: config.Default(), Environment: "staging", Commit: strings.Repeat("c", 40)}
+	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Commit: strings.Repeat("c", 40)}
 	in.Image = motoAccount + ".dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("1", 64)
 	role := "arn:aws:iam::" + motoAccount + ":role/"
-	r := &in.Config.Rollout
+	r := &in.Spec
 	r.Account, r.Region, r.Strategy, r.VPC, r.Subnets, r.SecurityGroups = motoAccount, "ap-south-1", strategy, m.vpc, m.subnets, []string{m.group}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
 	r.Vars = map[string]string{"LOG_LEVEL": "info"}
@@ -215,7 +216,7 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 	assert.Equal(t, account.WrongAccount.Name, problem.Code.Name)
 
 	in := m.input("canary")
-	in.Config.Rollout.ExecutionRole = "" // it is made
+	in.Spec.ExecutionRole = "" // it is made
 	plan := m.plan(in)
 	empty := m.look(plan)
 	for _, change := range empty.Changes() {
@@ -251,13 +252,13 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 		kinds  []string
 	}{
 		{"a secret", func(in *rollout.Input) {
-			in.Config.Rollout.Secrets = map[string]string{"KEY": "arn:aws:secretsmanager:ap-south-1:" + motoAccount + ":secret:rca-AbCdEf"}
+			in.Spec.Secrets = map[string]string{"KEY": "arn:aws:secretsmanager:ap-south-1:" + motoAccount + ":secret:rca-AbCdEf"}
 		}, []string{"iam role", "task definition"}},
-		{"retention", func(in *rollout.Input) { in.Config.Rollout.LogDays = 7 }, []string{"log group"}},
-		{"bounds", func(in *rollout.Input) { in.Config.Rollout.Max = 9 }, []string{"scalable target"}},
-		{"target", func(in *rollout.Input) { in.Config.Rollout.TargetCPU = 55 }, []string{"scaling policy"}},
+		{"retention", func(in *rollout.Input) { in.Spec.LogDays = 7 }, []string{"log group"}},
+		{"bounds", func(in *rollout.Input) { in.Spec.Max = 9 }, []string{"scalable target"}},
+		{"target", func(in *rollout.Input) { in.Spec.TargetCPU = 55 }, []string{"scaling policy"}},
 		{"threshold", func(in *rollout.Input) { in.Tuning.LatencySeconds = 9 }, []string{"alarm"}},
-		{"drain", func(in *rollout.Input) { in.Config.Rollout.Drain = config.Duration(time.Minute) }, []string{"target group", "target group"}},
+		{"drain", func(in *rollout.Input) { in.Spec.Drain = time.Minute }, []string{"target group", "target group"}},
 		{"idle", func(in *rollout.Input) { in.Tuning.IdleSeconds = 90 }, []string{"load balancer"}},
 	} {
 		c.change(&in)
@@ -348,7 +349,7 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	ctx := t.Context()
 	plan := m.plan(m.input("canary"))
 	client := m.clients.IAM
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		for _, policy := range m.plan(m.input(strategy)).Policies("s3://bucket/models") {
 			name := strings.TrimSuffix(policy.File, ".json")
 			if strings.HasSuffix(name, "-trust") {

@@ -138,7 +138,7 @@ func (w *world) history(versions int) (plan *rollout.Plan, arns []string) {
 	w.t.Helper()
 	for n := range versions {
 		in := staging("rolling")
-		in.Config.Rollout.Vars["VERSION"] = strings.Repeat("i", n+1)
+		in.Spec.Vars["VERSION"] = strings.Repeat("i", n+1)
 		plan = w.rolled(in)
 		arns = append(arns, w.look(plan).TaskDefinition())
 	}

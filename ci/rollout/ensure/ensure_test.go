@@ -21,6 +21,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -31,10 +32,10 @@ const (
 
 // staging is an input for a plan with everything set.
 func staging(strategy string) rollout.Input {
-	in := rollout.Input{Config: config.Default(), Environment: "staging", Commit: strings.Repeat("c", 40)}
+	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Commit: strings.Repeat("c", 40)}
 	in.Image = accountID + ".dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@" + digest
 	role := "arn:aws:iam::" + accountID + ":role/"
-	r := &in.Config.Rollout
+	r := &in.Spec
 	r.Account, r.Region, r.Strategy, r.VPC = accountID, "ap-south-1", strategy, "vpc-0123456789abcdef0"
 	r.Subnets, r.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
@@ -133,7 +134,7 @@ func (w *world) calls(f func()) []string {
 }
 
 func TestAnEmptyAccountGetsEverythingAndASecondRunNothing(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			w := newWorld(t)
 			plan := planOf(t, staging(strategy))
@@ -187,22 +188,22 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 		path   string
 		writes []string
 	}{
-		{"a variable", func(in *rollout.Input) { in.Config.Rollout.Vars["LOG_LEVEL"] = "debug" }, "environment.LOG_LEVEL",
+		{"a variable", func(in *rollout.Input) { in.Spec.Vars["LOG_LEVEL"] = "debug" }, "environment.LOG_LEVEL",
 			[]string{"ecs:RegisterTaskDefinition", "ecs:UpdateService"}},
-		{"retention", func(in *rollout.Input) { in.Config.Rollout.LogDays = 7 }, "retentionInDays", []string{"logs:PutRetentionPolicy"}},
-		{"bounds", func(in *rollout.Input) { in.Config.Rollout.Max = 9 }, "MaxCapacity", []string{"application-autoscaling:RegisterScalableTarget"}},
-		{"target", func(in *rollout.Input) { in.Config.Rollout.TargetCPU = 55 }, "TargetValue", []string{"application-autoscaling:PutScalingPolicy"}},
+		{"retention", func(in *rollout.Input) { in.Spec.LogDays = 7 }, "retentionInDays", []string{"logs:PutRetentionPolicy"}},
+		{"bounds", func(in *rollout.Input) { in.Spec.Max = 9 }, "MaxCapacity", []string{"application-autoscaling:RegisterScalableTarget"}},
+		{"target", func(in *rollout.Input) { in.Spec.TargetCPU = 55 }, "TargetValue", []string{"application-autoscaling:PutScalingPolicy"}},
 		{"threshold", func(in *rollout.Input) { in.Tuning.LatencySeconds = 9 }, "Threshold", []string{"cloudwatch:PutMetricAlarm"}},
-		{"drain", func(in *rollout.Input) { in.Config.Rollout.Drain = config.Duration(time.Minute) }, "deregistration_delay.timeout_seconds",
+		{"drain", func(in *rollout.Input) { in.Spec.Drain = time.Minute }, "deregistration_delay.timeout_seconds",
 			[]string{"elb:ModifyTargetGroupAttributes", "elb:ModifyTargetGroupAttributes"}},
 		{"idle", func(in *rollout.Input) { in.Tuning.IdleSeconds = 60 }, "idle_timeout", []string{"elb:ModifyLoadBalancerAttributes"}},
 		{"stickiness", func(in *rollout.Input) { in.Tuning.GroupStickinessSeconds = 60 }, "DurationSeconds", []string{"elb:ModifyRule"}},
 		{"subnets of the balancer", func(in *rollout.Input) {
-			in.Config.Rollout.BalancerSubnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef7"}
+			in.Spec.BalancerSubnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef7"}
 		}, "Subnets", []string{"elb:SetSubnets"}},
-		{"groups of the balancer", func(in *rollout.Input) { in.Config.Rollout.BalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
+		{"groups of the balancer", func(in *rollout.Input) { in.Spec.BalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
 			[]string{"elb:SetSecurityGroups"}},
-		{"health path", func(in *rollout.Input) { in.Config.Image.Health = "/alive" }, "HealthCheckPath",
+		{"health path", func(in *rollout.Input) { in.Spec.App.Health = "/alive" }, "HealthCheckPath",
 			[]string{"ecs:RegisterTaskDefinition", "elb:ModifyTargetGroup", "ecs:UpdateService", "elb:ModifyTargetGroup"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -224,7 +225,7 @@ func TestTheUpdateSaysOnlyWhatDiffers(t *testing.T) {
 	w := newWorld(t)
 	w.rolled(staging("canary"))
 	in := staging("canary")
-	in.Config.Rollout.CanaryPercent = 20
+	in.Spec.CanaryPercent = 20
 	state := w.look(planOf(t, in))
 	require.Nil(t, state.Before(context.Background()))
 	update, err := state.UpdateService()
@@ -236,7 +237,7 @@ func TestTheUpdateSaysOnlyWhatDiffers(t *testing.T) {
 	assert.Equal(t, state.TaskDefinition(), *update.TaskDefinition)
 
 	in = staging("rolling")
-	in.Config.Rollout.SecurityGroups = []string{"sg-0123456789abcdef9"}
+	in.Spec.SecurityGroups = []string{"sg-0123456789abcdef9"}
 	state = w.look(planOf(t, in))
 	require.Nil(t, state.Before(context.Background()))
 	update, err = state.UpdateService()
@@ -372,8 +373,8 @@ func TestWhatAWSCannotChangeIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	w := newWorld(t)
 	w.rolled(staging("rolling"))
 	in := staging("rolling")
-	in.Config.Rollout.VPC, in.Config.Image.Port = "vpc-0123456789abcdef9", 8080
-	in.Config.Rollout.InternetFacing, in.Config.Rollout.Certificate = true, "arn:aws:acm:ap-south-1:"+accountID+":certificate/11111111-2222-3333-4444-555555555555"
+	in.Spec.VPC, in.Spec.App.Port = "vpc-0123456789abcdef9", 8080
+	in.Spec.InternetFacing, in.Spec.Certificate = true, "arn:aws:acm:ap-south-1:"+accountID+":certificate/11111111-2222-3333-4444-555555555555"
 	before := w.aws.Dump()
 	state := w.look(planOf(t, in))
 	var all []string

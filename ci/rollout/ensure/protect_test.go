@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -65,7 +65,7 @@ func codesOf(stage verdict.Stage) []string {
 }
 
 func TestACertificateThatSomebodyGaveTheListenerStays(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		for _, port := range []int32{80, 443, 8443} {
 			w := newWorld(t)
 			plan := w.rolled(staging(strategy))
@@ -83,7 +83,7 @@ func TestACertificateThatSomebodyGaveTheListenerStays(t *testing.T) {
 			assert.Equal(t, before, w.aws.Dump())
 
 			in := staging(strategy)
-			in.Config.Rollout.Certificate = certificate
+			in.Spec.Certificate = certificate
 			plan = w.rolled(in)
 			assert.Equal(t, []string{"HTTP redirect", "HTTPS fixed-response"}, w.listeners(plan),
 				"said in the configuration, HTTP is redirected too")
@@ -101,12 +101,12 @@ func TestHTTPWithoutACertificateIsWarnedOf(t *testing.T) {
 }
 
 func TestACertificateIsGivenToTheListenerThatTheServiceIsBehind(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		w := newWorld(t)
 		before := w.found(w.rolled(staging(strategy)))
 		w.aws.Balancing.Weigh(0, 100) // the last deployment ended with green
 		in := staging(strategy)
-		in.Config.Rollout.Certificate = certificate
+		in.Spec.Certificate = certificate
 		plan := planOf(t, in)
 		state := w.look(plan)
 		assert.True(t, state.ServiceUnchanged(), "what ECS knows the service by stays, so nothing is deployed")
@@ -136,7 +136,7 @@ func TestASecurityPolicyIsChangedOnlyForAStricterOne(t *testing.T) {
 	} {
 		w := newWorld(t)
 		in := staging("rolling")
-		in.Config.Rollout.Certificate = certificate
+		in.Spec.Certificate = certificate
 		plan := w.rolled(in)
 		w.byHand(plan, 443, policy)
 		assert.Equal(t, changes, !w.look(plan).Unchanged(), policy)
@@ -182,7 +182,7 @@ func TestWhatProtectsMoreThanThePlanStays(t *testing.T) {
 		DeploymentConfiguration: &watched}))
 
 	in := staging("blue_green")
-	in.Tuning.IdleSeconds, in.Tuning.GroupStickinessSeconds, in.Config.Rollout.BakeMinutes = 77, 88, 9
+	in.Tuning.IdleSeconds, in.Tuning.GroupStickinessSeconds, in.Spec.BakeMinutes = 77, 88, 9
 	plan = planOf(t, in)
 	state := w.look(plan)
 	assert.Len(t, state.Protected(), 3, "protection against deletion, the narrower rule, the sign-in: %v", state.Protected())
@@ -214,14 +214,14 @@ func TestWhatProtectsMoreThanThePlanStays(t *testing.T) {
 func TestATopicOfThePlanReplacesTheOneThatIsThere(t *testing.T) {
 	w := newWorld(t)
 	in := staging("rolling")
-	in.Config.Rollout.AlarmTopic = "arn:aws:sns:ap-south-1:" + accountID + ":old"
+	in.Spec.AlarmTopic = "arn:aws:sns:ap-south-1:" + accountID + ":old"
 	w.rolled(in)
-	in.Config.Rollout.AlarmTopic = "arn:aws:sns:ap-south-1:" + accountID + ":new"
+	in.Spec.AlarmTopic = "arn:aws:sns:ap-south-1:" + accountID + ":new"
 	plan := w.rolled(in)
 	described, err := w.aws.CloudWatch.DescribeAlarms(context.Background(),
 		&cloudwatch.DescribeAlarmsInput{AlarmNames: []string{*plan.Alarms[0].AlarmName}})
 	require.NoError(t, err)
-	assert.Equal(t, []string{in.Config.Rollout.AlarmTopic}, described.MetricAlarms[0].AlarmActions)
+	assert.Equal(t, []string{in.Spec.AlarmTopic}, described.MetricAlarms[0].AlarmActions)
 }
 
 func TestAPortThatSomebodyElseHasIsNotTaken(t *testing.T) {
@@ -247,7 +247,7 @@ func TestAPortThatSomebodyElseHasIsNotTaken(t *testing.T) {
 			Protocol: types.ProtocolEnumHttp, DefaultActions: []types.Action{c.action}})
 		require.NoError(t, err)
 		in := staging("rolling")
-		in.Config.Rollout.Certificate = certificate
+		in.Spec.Certificate = certificate
 		plan = planOf(t, in)
 		before := w.aws.Dump()
 		state := w.look(plan)
@@ -265,7 +265,7 @@ func TestAPortThatSomebodyElseHasIsNotTaken(t *testing.T) {
 
 func TestARunThatIsLostWhileItEncryptsIsCarriedOnByTheNext(t *testing.T) {
 	in := staging("blue_green")
-	in.Config.Rollout.Certificate = certificate
+	in.Spec.Certificate = certificate
 	plan := planOf(t, in)
 	whole := newWorld(t)
 	whole.rolled(staging("blue_green"))
@@ -287,7 +287,7 @@ func TestARunThatIsLostWhileItEncryptsIsCarriedOnByTheNext(t *testing.T) {
 func TestDestroyTakesBothListeners(t *testing.T) {
 	w := newWorld(t)
 	in := staging("rolling")
-	in.Config.Rollout.Certificate = certificate
+	in.Spec.Certificate = certificate
 	plan := w.rolled(in)
 	done, problem := w.destroy(plan, true)
 	require.Nil(t, problem)

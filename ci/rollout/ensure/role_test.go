@@ -18,12 +18,12 @@ import (
 // making is an input that names no execution role.
 func making() rollout.Input {
 	in := staging("canary")
-	in.Config.Rollout.ExecutionRole = ""
+	in.Spec.ExecutionRole = ""
 	return in
 }
 
 func withSecret(in rollout.Input, name string) rollout.Input {
-	in.Config.Rollout.Secrets = map[string]string{"KEY": "arn:aws:secretsmanager:ap-south-1:" + accountID + ":secret:" + name + "-AbCdEf"}
+	in.Spec.Secrets = map[string]string{"KEY": "arn:aws:secretsmanager:ap-south-1:" + accountID + ":secret:" + name + "-AbCdEf"}
 	return in
 }
 

@@ -35,7 +35,7 @@ func TestTheAccountsRetentionPolicyIsKept(t *testing.T) {
 	in := staging("rolling")
 	w.rolled(in)
 	w.settle()
-	in.Config.Rollout.LogDays = 14
+	in.Spec.LogDays = 14
 	assert.Contains(t, w.look(planOf(t, in)).Text(), "retentionInDays: 30 -> 14")
 }
 

@@ -108,7 +108,7 @@ func TestWhatARunWaitsForCanBeRolledBackAndLookedAtAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "canary")
 			w.deployed("9")
-			w.in.Config.Rollout.BakeMinutes = 120
+			w.in.Spec.BakeMinutes = 120
 			w.lose("a", 5*time.Minute)
 			require.NoError(t, w.clock.Sleep(w.ctx, 3*time.Minute)) // its lock is over
 			started, answered := w.clock.Now(), time.Duration(0)

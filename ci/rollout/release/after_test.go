@@ -92,7 +92,7 @@ func TestScalingThatIsNotConsistentYet(t *testing.T) {
 	w.aws.Scaling.Settles = 15 * time.Second
 	r := w.deployed("a")
 	assert.False(t, w.warned(r, NotAsPlanned))
-	w.in.Config.Rollout.TargetCPU = 50
+	w.in.Spec.TargetCPU = 50
 	w.aws.Fail("application-autoscaling:PutScalingPolicy", &smithy.GenericAPIError{Code: "ConcurrentUpdateException", Fault: smithy.FaultClient})
 	assert.False(t, w.warned(w.deployed("b"), NotAsPlanned))
 	// A rollback's target is the release that served.

@@ -43,7 +43,7 @@ func TestEveryCommandOnAMachineWhoseClockIsWrong(t *testing.T) {
 		for _, strategy := range strategies() {
 			t.Run(name+" "+strategy, func(t *testing.T) {
 				w := newWorld(t, strategy)
-				r := &w.in.Config.Rollout
+				r := &w.in.Spec
 				r.BakeMinutes, r.CanaryBakeMinutes, r.LinearStepMinutes, r.LinearStepPercent = 1, 1, 1, 50
 				clock := wrong(w.clock)
 				warned := func(r *Result) {
@@ -67,7 +67,7 @@ func TestEveryCommandOnAMachineWhoseClockIsWrong(t *testing.T) {
 					return Deploy(w.ctx, w.clients(), clock, w.in)
 				}
 				pass(deploy("a"))
-				w.in.Config.Image.Health = "/new/health"
+				w.in.Spec.App.Health = "/new/health"
 				pass(deploy("b"))
 				assert.Equal(t, family+"2", w.serving())
 				pass(Plan(w.ctx, w.clients(), clock, w.in))
@@ -108,7 +108,7 @@ func TestAWrongClockTakesNobodysLock(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
 			w := newWorld(t, "blue_green")
-			w.in.Config.Rollout.BakeMinutes = 20
+			w.in.Spec.BakeMinutes = 20
 			w.deployed("a")
 			var first, second *Result
 			together(w.clock, func(clock Clock) {

@@ -54,7 +54,7 @@ func TestTheReportHasTheAddressAndWhereToLook(t *testing.T) {
 		assert.Equal(t, []string{"service", "http://openstack-rca-service-staging.elb.amazonaws.com"}, links[0])
 		assert.Equal(t, "console: logs", links[3][0])
 	}
-	w.in.Config.Rollout.Certificate = testCertificate
+	w.in.Spec.Certificate = testCertificate
 	result := w.deployed("a")
 	assert.Equal(t, "https://openstack-rca-service-staging.elb.amazonaws.com", row(t, result, "address").Value)
 	assert.Equal(t, "https://openstack-rca-service-staging.elb.amazonaws.com/_stcore/health", w.gets[len(w.gets)-1])
@@ -69,8 +69,8 @@ func TestADeploymentOfWhatRunsNamesWhatItChanged(t *testing.T) {
 	result := w.deployed("a")
 	assert.Equal(t, "no new one: this version is deployed already", row(t, result, "deployment").Value)
 	assert.Equal(t, "nothing", row(t, result, "written").Value)
-	w.in.Config.Rollout.Max++
-	w.in.Config.Rollout.Certificate = testCertificate
+	w.in.Spec.Max++
+	w.in.Spec.Certificate = testCertificate
 	result = w.deployed("a")
 	assert.Equal(t, "no new one: this version is deployed already", row(t, result, "deployment").Value)
 	written := row(t, result, "written").Value

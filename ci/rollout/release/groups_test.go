@@ -56,7 +56,7 @@ func TestTheOldVersionIsAskedWhereItAnswers(t *testing.T) {
 			for code, behaviour := range map[string]fakeaws.Behaviour{trial.Failed.Name: crashes, deployment.RolledBack.Name: inService} {
 				w := newWorld(t, strategy)
 				w.deployed("a")
-				w.in.Config.Image.Health = after
+				w.in.Spec.App.Health = after
 				w.aws.ECS.Behave(family+"2", behaviour)
 				during := ""
 				w.clock.At(20*time.Second, func() { during, _ = w.paths() })

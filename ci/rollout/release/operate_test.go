@@ -74,7 +74,7 @@ func TestAFinishedReleaseIsRolledBackWithItsSettings(t *testing.T) {
 		t.Run(strategy, func(t *testing.T) {
 			w := newWorld(t, strategy)
 			w.deployed("a")
-			w.in.Config.Image.Health = "/new-health"
+			w.in.Spec.App.Health = "/new-health"
 			w.deployed("b")
 			path := func() string {
 				out, err := w.aws.Balancing.DescribeTargetGroups(w.ctx, &elb.DescribeTargetGroupsInput{Names: []string{*w.passed(w.asked(Status)).Plan.LoadBalancer.TargetGroups[0].Name}})
@@ -105,7 +105,7 @@ func TestAFinishedReleaseIsRolledBackWithItsSettings(t *testing.T) {
 func TestARollbackThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
 	end := func(cut int, after bool) (*world, int) {
 		w := newWorld(t, "blue_green")
-		w.in.Config.Rollout.BakeMinutes = 1
+		w.in.Spec.BakeMinutes = 1
 		for _, n := range []string{"a", "b", "c"} {
 			w.deployed(n)
 		}
@@ -138,7 +138,7 @@ func TestARollbackThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
 // A rollback under way, whose run was lost, is followed: to stop it would put back what was to go.
 func TestARollbackThatIsUnderWayIsNotRolledBack(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.in.Config.Rollout.BakeMinutes = 120
+	w.in.Spec.BakeMinutes = 120
 	for _, n := range []string{"a", "b", "c"} {
 		w.deployed(n)
 	}
@@ -192,7 +192,7 @@ func TestAPauseAwaitsAnAnswer(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			w := newWorld(t, "blue_green")
 			w.deployed("a")
-			w.in.Config.Rollout.PauseAt = []string{stage}
+			w.in.Spec.PauseAt = []string{stage}
 			result := w.deploy("b")
 			w.code(t, deployment.AwaitingApproval, result)
 			assert.Equal(t, verdict.CouldNotRun, result.Stage.Verdict)
@@ -211,7 +211,7 @@ func TestAPauseAwaitsAnAnswer(t *testing.T) {
 func TestAPauseThatIsRejectedRollsBack(t *testing.T) {
 	w := newWorld(t, "linear")
 	w.deployed("a")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
 	w.passed(w.asked(Reject))
 	assert.Equal(t, family+"1", w.serving())
@@ -221,7 +221,7 @@ func TestAPauseThatIsRejectedRollsBack(t *testing.T) {
 func TestAPauseThatIsRolledBackWaitsForNoAnswer(t *testing.T) {
 	w := newWorld(t, "linear")
 	w.deployed("a")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
 	var said []string
 	w.in.Progress = func(line string) { said = append(said, line) }
@@ -233,7 +233,7 @@ func TestAPauseThatIsRolledBackWaitsForNoAnswer(t *testing.T) {
 
 func TestTheFirstDeploymentOfAllCanBeApprovedAndNotUndone(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
 	from := len(w.aws.Calls())
 	for _, f := range []operationOf{Reject, Rollback} {
@@ -251,7 +251,7 @@ func TestTheFirstDeploymentOfAllCanBeApprovedAndNotUndone(t *testing.T) {
 func TestAPauseThatNobodyAnswersRollsBack(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.in.AwaitApproval = true
 	result := w.deploy("b")
 	w.code(t, deployment.RolledBack, result)
@@ -262,7 +262,7 @@ func TestAPauseThatNobodyAnswersRollsBack(t *testing.T) {
 func TestAnAnswerThatECSRefuses(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.deploy("b")
 	w.aws.ECS.Fail("ContinueServiceDeployment", apiError("InvalidParameterException"))
 	w.code(t, AnswerRefused, w.asked(Approve))
@@ -296,7 +296,7 @@ func (w *world) beside(after time.Duration, f operationOf) (ours, theirs *Result
 }
 
 func TestWhileARunDeploysOthersCanStopItAnswerItAndLookOn(t *testing.T) {
-	paused := func(w *world) { w.in.Config.Rollout.PauseAt, w.in.AwaitApproval = []string{"post_scale_up"}, true }
+	paused := func(w *world) { w.in.Spec.PauseAt, w.in.AwaitApproval = []string{"post_scale_up"}, true }
 	for name, c := range map[string]struct {
 		arrange func(*world)
 		do      operationOf
@@ -515,7 +515,7 @@ func TestWhatIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		"a store without conditions":   {func(w *world) { w.aws.Objects.IgnoreConditions = true }, journal.JournalFailed},
 		"a store that does not answer": {func(w *world) { w.aws.Fail("s3:GetObject", errors.New("connection refused")) }, journal.JournalFailed},
 		"no right to look":             {func(w *world) { w.aws.Fail("elb:DescribeTargetGroups", apiError("AccessDenied")) }, ensure.LookFailed},
-		"no valid plan":                {func(w *world) { w.in.Config.Rollout.Memory = 3 }, rollout.SizeInvalid},
+		"no valid plan":                {func(w *world) { w.in.Spec.Memory = 3 }, rollout.SizeInvalid},
 		"cancelled":                    {func(w *world) { ctx, cancel := context.WithCancel(w.ctx); cancel(); w.ctx = ctx }, rollout.Cancelled},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -536,13 +536,13 @@ func TestAPlanShowsTheDifferenceAndWritesNothing(t *testing.T) {
 	result := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
 	assert.False(t, result.Changed)
 	w.in.Image = image("b")
-	w.in.Config.Rollout.Max = 9
+	w.in.Spec.Max = 9
 	result = w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
 	assert.True(t, result.Changed)
 	assert.Contains(t, result.Text, `MaxCapacity: 6 -> 9`)
 	assert.Contains(t, result.Text, strings.Repeat("b", 64))
 	assert.Empty(t, fakeaws.Writes(w.aws.Calls()[from:]))
-	w.in.Config.Rollout.Memory = 3
+	w.in.Spec.Memory = 3
 	w.code(t, rollout.SizeInvalid, Plan(w.ctx, w.clients(), w.clock, w.in))
 }
 

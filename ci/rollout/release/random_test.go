@@ -110,7 +110,7 @@ func (v *version) behaviour(c chance) fakeaws.Behaviour {
 func rolloutOf(t *testing.T, seed int64) error {
 	c := chance{rand.New(rand.NewPCG(uint64(seed), 1))}
 	w := newWorld(t, pick(c, strategies()...))
-	r := &w.in.Config.Rollout
+	r := &w.in.Spec
 	r.BakeMinutes, r.CanaryBakeMinutes, r.LinearStepMinutes, r.LinearStepPercent = c.IntN(2), c.IntN(2), c.IntN(2), 50
 	r.Desired = 1 + c.IntN(3)
 	r.Max, r.Min = max(r.Max, r.Desired), 1

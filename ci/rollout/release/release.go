@@ -140,9 +140,8 @@ type operation struct {
 }
 
 func begin(ctx context.Context, clients Clients, clock Clock, in Input) *operation {
-	r := in.Config.Rollout
-	in.Journal = cmp.Or(in.Journal, r.Journal, in.Config.Publish.ArtifactRoot)
-	in.Smoke = cmp.Or(in.Smoke, r.Smoke)
+	in.Journal = cmp.Or(in.Journal, in.Spec.Journal)
+	in.Smoke = cmp.Or(in.Smoke, in.Spec.Smoke)
 	return &operation{ctx: ctx, clients: clients, clock: awsclock.Of(clock), in: in, result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}
 }
 
@@ -199,7 +198,7 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	}
 	input := o.in.Input
 	if input.Image == "" && !needImage {
-		input.Image = input.Config.Image.Repository + "@" + nothing
+		input.Image = input.Spec.App.Repository + "@" + nothing
 	}
 	plan, problems := rollout.NewPlan(input)
 	if len(problems) > 0 {
@@ -215,7 +214,7 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	}
 	o.stage().Gate("account", plan.Account+" "+plan.Region+" as "+who, "that of "+plan.Environment, true)
 	if o.journal, problem = journal.Open(o.clients.Objects, o.clock, journal.Options{
-		Root: o.in.Journal, App: o.in.Config.Name, Environment: plan.Environment, Service: *plan.Service.ServiceName, Name: o.in.Name,
+		Root: o.in.Journal, App: o.in.Spec.Application, Environment: plan.Environment, Service: *plan.Service.ServiceName, Name: o.in.Name,
 	}); problem != nil {
 		return []*verdict.Problem{problem}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -51,9 +52,9 @@ type world struct {
 func newWorld(t *testing.T, strategy string) *world {
 	clock := fakeaws.NewClock()
 	w := &world{t: t, ctx: t.Context(), clock: clock, aws: fakeaws.NewAccount(clock)}
-	w.in = Input{Journal: "s3://bucket/models", Name: "run 1", Input: rollout.Input{Config: config.Default(), Environment: "staging", Image: image("a")}}
+	w.in = Input{Journal: "s3://bucket/models", Name: "run 1", Input: rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: image("a")}}
 	role := "arn:aws:iam::" + accountID + ":role/"
-	r := &w.in.Config.Rollout
+	r := &w.in.Spec
 	r.Account, r.Strategy, r.VPC = accountID, strategy, "vpc-0123456789abcdef0"
 	r.Subnets, r.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
@@ -106,7 +107,7 @@ func count(calls []string, call string) int {
 	return n
 }
 
-func strategies() []string { return config.Strategies() }
+func strategies() []string { return spec.Strategies() }
 
 func TestAnEmptyAccountServesAfterOneCall(t *testing.T) {
 	for _, strategy := range strategies() {
@@ -140,7 +141,7 @@ func TestAnEmptyAccountServesAfterOneCall(t *testing.T) {
 func TestADeployMakesTheExecutionRoleOnce(t *testing.T) {
 	for _, strategy := range strategies() {
 		w := newWorld(t, strategy)
-		w.in.Config.Rollout.ExecutionRole, w.in.Config.Rollout.Desired = "", 3
+		w.in.Spec.ExecutionRole, w.in.Spec.Desired = "", 3
 		result := w.deployed("a")
 		calls := w.aws.Calls()
 		assert.LessOrEqual(t, beforeWaiting(calls), 40, "%v", calls[:beforeWaiting(calls)])
@@ -158,7 +159,7 @@ func TestADeployMakesTheExecutionRoleOnce(t *testing.T) {
 func TestARoleThatALostRunMadeIsGivenItsTime(t *testing.T) {
 	for cut := 1; ; cut++ {
 		w := newWorld(t, "blue_green")
-		w.in.Config.Rollout.ExecutionRole, w.in.Config.Rollout.Desired = "", 4
+		w.in.Spec.ExecutionRole, w.in.Spec.Desired = "", 4
 		w.aws.Cut(cut, true)
 		w.deploy("a")
 		w.aws.Cut(0, false)
@@ -234,10 +235,10 @@ func lostAnywhere(t *testing.T, strategy string, first bool) {
 	// process does not wait. calls are those of the run alone.
 	end := func(cut int, after bool) (w *world, calls int) {
 		w = newWorld(t, strategy)
-		r := &w.in.Config.Rollout
+		r := &w.in.Spec
 		r.BakeMinutes, r.CanaryBakeMinutes, r.LinearStepMinutes, r.LinearStepPercent = 1, 1, 1, 50
 		if first {
-			w.in.Config.Rollout.ExecutionRole = "" // it is made as well
+			w.in.Spec.ExecutionRole = "" // it is made as well
 		} else {
 			w.deployed("a")
 		}

@@ -6,27 +6,27 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // The same image with other settings: what the service says is made equal to the plan, so
 // that the next plan finds nothing to change.
 func TestSettingsThatChangeWithoutAnImageAreWritten(t *testing.T) {
 	for name, c := range map[string]struct {
-		change  func(*config.Rollout)
+		change  func(*spec.Spec)
 		deploys bool
 	}{
-		"a longer bake":    {func(r *config.Rollout) { r.BakeMinutes = 33 }, false},
-		"a pause":          {func(r *config.Rollout) { r.PauseAt = []string{"post_scale_up"} }, false},
-		"another strategy": {func(r *config.Rollout) { r.Strategy = "canary" }, false},
-		"other subnets":    {func(r *config.Rollout) { r.Subnets = []string{r.Subnets[0], "subnet-0123456789abcdef2"} }, true},
+		"a longer bake":    {func(r *spec.Spec) { r.BakeMinutes = 33 }, false},
+		"a pause":          {func(r *spec.Spec) { r.PauseAt = []string{"post_scale_up"} }, false},
+		"another strategy": {func(r *spec.Spec) { r.Strategy = "canary" }, false},
+		"other subnets":    {func(r *spec.Spec) { r.Subnets = []string{r.Subnets[0], "subnet-0123456789abcdef2"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "blue_green")
 			w.deployed("a")
-			c.change(&w.in.Config.Rollout)
+			c.change(&w.in.Spec)
 			from := len(w.aws.Calls())
 			result := w.deployed("a")
 			calls := w.aws.Calls()[from:]
@@ -46,10 +46,10 @@ func TestSettingsThatChangeWithoutAnImageAreWritten(t *testing.T) {
 // What is taken out of the configuration is taken off the service.
 func TestAPauseThatIsNotWantedAnyMoreIsTakenAway(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
 	w.passed(w.asked(Approve))
-	w.in.Config.Rollout.PauseAt = nil
+	w.in.Spec.PauseAt = nil
 	plan := w.passed(Plan(w.ctx, w.clients(), w.clock, w.in))
 	assert.Contains(t, plan.Text, "lifecycleHooks")
 	w.deployed("b")
@@ -59,7 +59,7 @@ func TestAPauseThatIsNotWantedAnyMoreIsTakenAway(t *testing.T) {
 // The run that deployed ended at the pause: what comes last is left to who follows to the end.
 func TestWhoFollowsToTheEndFinishesTheRollout(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.in.Config.Rollout.PauseAt = []string{"post_scale_up"}
+	w.in.Spec.PauseAt = []string{"post_scale_up"}
 	w.code(t, deployment.AwaitingApproval, w.deploy("a"))
 	w.passed(w.asked(Approve))
 	assert.Equal(t, 1, count(w.aws.Calls(), "application-autoscaling:RegisterScalableTarget"))
@@ -68,7 +68,7 @@ func TestWhoFollowsToTheEndFinishesTheRollout(t *testing.T) {
 
 	// With another configuration than the one that is deployed, nothing of it is written.
 	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
-	w.in.Config.Rollout.Max, w.in.Config.Rollout.Vars = 9, map[string]string{"OTHER": "value"}
+	w.in.Spec.Max, w.in.Spec.Vars = 9, map[string]string{"OTHER": "value"}
 	from := len(w.aws.Calls())
 	w.passed(w.asked(Approve))
 	assert.Zero(t, count(w.aws.Calls()[from:], "application-autoscaling:RegisterScalableTarget"))
@@ -83,7 +83,7 @@ func TestAStrategyIsChangedWithoutAnImage(t *testing.T) {
 			}
 			w := newWorld(t, from)
 			w.deployed("a")
-			w.in.Config.Rollout.Strategy = to
+			w.in.Spec.Strategy = to
 			start := len(w.aws.Calls())
 			w.deployed("a")
 			assert.Equal(t, 1, count(w.aws.Calls()[start:], "ecs:UpdateService"))
@@ -100,7 +100,7 @@ func TestSettingsAreWrittenWhereverARunIsLost(t *testing.T) {
 	end := func(cut int, after bool) (*world, int) {
 		w := newWorld(t, "blue_green")
 		w.deployed("a")
-		w.in.Config.Rollout.BakeMinutes, w.in.Config.Rollout.Max = 2, 9
+		w.in.Spec.BakeMinutes, w.in.Spec.Max = 2, 9
 		from := len(w.aws.Calls())
 		if cut > 0 {
 			w.aws.Cut(cut, after)

@@ -30,7 +30,7 @@ func (o *operation) smokeAddress() string {
 	case o.state == nil || o.state.URL() == "":
 		return ""
 	}
-	return o.state.URL() + o.in.Config.Image.Health
+	return o.state.URL() + o.in.Spec.App.Health
 }
 
 // answered is what the smoke test got: nil is a good answer.

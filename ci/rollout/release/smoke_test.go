@@ -36,7 +36,7 @@ func TestAnAddressIsAskedOverHTTP(t *testing.T) {
 
 func TestTheAddressIsTheLoadBalancersUnlessItIsSaid(t *testing.T) {
 	w := newWorld(t, "rolling")
-	w.in.Config.Rollout.Smoke = "https://rca.example.com/"
+	w.in.Spec.Smoke = "https://rca.example.com/"
 	w.deployed("a")
 	assert.Equal(t, "https://rca.example.com/", w.gets[0])
 	w.in.Smoke = "https://other.example.com/"

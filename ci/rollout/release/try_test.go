@@ -27,7 +27,7 @@ func TestAVersionThatCannotStartNeverComesToTheService(t *testing.T) {
 			for _, relaunch := range []time.Duration{time.Second, 30 * time.Second} {
 				t.Run(fmt.Sprintf("%s/%d/%s", strategy, desired, relaunch), func(t *testing.T) {
 					w := newWorld(t, strategy)
-					w.in.Config.Rollout.Min, w.in.Config.Rollout.Desired, w.in.Config.Rollout.Max = 1, desired, 50
+					w.in.Spec.Min, w.in.Spec.Desired, w.in.Spec.Max = 1, desired, 50
 					w.deployed("a")
 					w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{Failure: crash(), FailAfter: 4 * time.Second, RelaunchAfter: relaunch})
 					from := len(w.aws.Calls())
@@ -52,7 +52,7 @@ func TestAVersionThatCannotStartNeverComesToTheService(t *testing.T) {
 
 func TestATrialCanBeTurnedOff(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.in.Config.Rollout.Trial = false
+	w.in.Spec.Trial = false
 	w.deployed("a")
 	result := w.deployed("b")
 	assert.Zero(t, count(w.aws.Calls(), "ecs:RunTask"))
@@ -157,7 +157,7 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 	for name, next := range map[string]func(*world){
 		"the same version":    func(w *world) { w.deployed("b") },
 		"another version":     func(w *world) { w.deployed("c") },
-		"without a trial":     func(w *world) { w.in.Config.Rollout.Trial = false; w.deployed("b") },
+		"without a trial":     func(w *world) { w.in.Spec.Trial = false; w.deployed("b") },
 		"what serves already": func(w *world) { w.deployed("a") },
 		"its own by others": func(w *world) {
 			_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(family + "3")})

@@ -10,15 +10,13 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
 func TestTheAddressOfALoadBalancerAnswersAsItsServiceWould(t *testing.T) {
 	ctx := t.Context()
 	o := newOperator(t, "rolling")
 	require.NoError(t, o.server.OpenDoors(ctx, "127.0.0.1"))
-	o.in.Config.Rollout.Certificate = ""
+	o.in.Spec.Certificate = ""
 	o.in.Get = nil // over the network
 	ask := func(scheme string) int {
 		balancers, err := o.aws.Balancing.DescribeLoadBalancers(ctx, &elb.DescribeLoadBalancersInput{Names: []string{service}})
@@ -39,8 +37,8 @@ func TestTheAddressOfALoadBalancerAnswersAsItsServiceWould(t *testing.T) {
 	o.passes(o.deploy("a"))
 	assert.Equal(t, http.StatusOK, ask("http"))
 	assert.Equal(t, http.StatusBadRequest, ask("https"), "nothing listens there")
-	o.in.Config.Rollout.Certificate = certificate + "11111111-2222-3333-4444-555555555555"
-	o.in.Config.Rollout.Drain = config.Duration(0)
+	o.in.Spec.Certificate = certificate + "11111111-2222-3333-4444-555555555555"
+	o.in.Spec.Drain = 0
 	o.passes(o.deploy("a"))
 	assert.Equal(t, http.StatusOK, ask("https"))
 	assert.Equal(t, http.StatusMovedPermanently, ask("http"))

@@ -28,6 +28,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 const (
@@ -84,10 +85,10 @@ func inMemory(a *fakeaws.Account) ensure.Clients {
 
 func plan(t *testing.T, strategy string) *rollout.Plan {
 	t.Helper()
-	in := rollout.Input{Config: config.Default(), Environment: "staging", Commit: strings.Repeat("c", 40)}
+	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Commit: strings.Repeat("c", 40)}
 	in.Image = accountID + ".dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@" + digest
 	role := "arn:aws:iam::" + accountID + ":role/"
-	r := &in.Config.Rollout
+	r := &in.Spec
 	r.Account, r.Region, r.Strategy, r.VPC = accountID, "ap-south-1", strategy, "vpc-0123456789abcdef0"
 	r.Subnets, r.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
@@ -150,7 +151,7 @@ func (w *world) settle() {
 }
 
 func TestAnAccountReachedOverTheWireBecomesTheSameAsInMemory(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			plan := plan(t, strategy)
 			near := fakeaws.NewAccount(fakeaws.NewClock())

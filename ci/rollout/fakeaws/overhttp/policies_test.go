@@ -19,6 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -42,9 +43,9 @@ type operator struct {
 func newOperator(t *testing.T, strategy string) *operator {
 	t.Helper()
 	o := &operator{world: newWorld(t), policies: map[string]*overhttp.Policies{}}
-	o.in = release.Input{Journal: store, Name: "run", Input: rollout.Input{Config: config.Default(), Environment: "staging", Image: image("a")}}
+	o.in = release.Input{Journal: store, Name: "run", Input: rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: image("a")}}
 	role := "arn:aws:iam::" + accountID + ":role/"
-	r := &o.in.Config.Rollout
+	r := &o.in.Spec
 	r.Account, r.Strategy, r.VPC = accountID, strategy, "vpc-0123456789abcdef0"
 	r.Subnets, r.SecurityGroups = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef1"}, []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
@@ -103,7 +104,7 @@ func (o *operator) everything() {
 	ctx := context.Background()
 	of := release.Of(o.clients)
 	looking, deploying, cleaning := []string{"reader"}, []string{"reader", "deployer"}, []string{"reader", "deployer", "cleaner"}
-	if o.in.Config.Rollout.ExecutionRole == "" {
+	if o.in.Spec.ExecutionRole == "" {
 		looking, deploying, cleaning = append(looking, "role-maker"), append(deploying, "role-maker"), append(cleaning, "role-maker")
 	}
 
@@ -123,13 +124,13 @@ func (o *operator) everything() {
 
 	// Everything that can be changed is.
 	o.may(deploying...)
-	r := &o.in.Config.Rollout
+	r := &o.in.Spec
 	r.LogDays, r.Max, r.TargetCPU = 7, r.Max+1, 55
 	r.Subnets = append(slices.Clone(r.Subnets), "subnet-0123456789abcdef2")
 	r.SecurityGroups = append(slices.Clone(r.SecurityGroups), "sg-0123456789abcdef1")
-	o.in.Config.Image.Health += "/2"
+	o.in.Spec.App.Health += "/2"
 	o.in.Tuning.LatencySeconds, o.in.Tuning.IdleSeconds, o.in.Tuning.GroupStickinessSeconds = 9, 90, 60
-	r.Drain = config.Duration(time.Minute)
+	r.Drain = time.Minute
 	if r.ExecutionRole == "" {
 		_, err := o.aws.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(service + "-ap-south-1-execution"), PolicyDocument: aws.String("{}")})
 		require.NoError(o.t, err)
@@ -202,11 +203,11 @@ func (o *operator) paused(taskDefinition string) {
 // The documented rights are enough for every command, and each of them is needed.
 func TestEveryCommandHasTheRightsItNeedsAndNoOthers(t *testing.T) {
 	used := map[string]map[string]bool{"reader": {}, "deployer": {}, "cleaner": {}, "role-maker": {}}
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			o := newOperator(t, strategy)
-			if strategy == config.Strategies()[len(config.Strategies())-1] {
-				o.in.Config.Rollout.ExecutionRole = "" // the pipeline makes it
+			if strategy == spec.Strategies()[len(spec.Strategies())-1] {
+				o.in.Spec.ExecutionRole = "" // the pipeline makes it
 			}
 			o.everything()
 			for name, policy := range o.policies {
@@ -214,7 +215,7 @@ func TestEveryCommandHasTheRightsItNeedsAndNoOthers(t *testing.T) {
 					used[name][right] = true
 				}
 			}
-			if strategy == config.Strategies()[len(config.Strategies())-1] {
+			if strategy == spec.Strategies()[len(spec.Strategies())-1] {
 				for name := range used {
 					for _, right := range o.policies[name].Unused() {
 						assert.True(t, used[name][right], "nothing needs %s of %s", right, name)

@@ -9,16 +9,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // The bars on requests, counted where they arrive.
 func TestADeployIsOneUpdateAndFewRequestsOverTheWire(t *testing.T) {
-	for _, strategy := range config.Strategies() {
+	for _, strategy := range spec.Strategies() {
 		t.Run(strategy, func(t *testing.T) {
 			o := newOperator(t, strategy)
 			o.passes(o.deploy("a"))

@@ -1,0 +1,39 @@
+package config
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
+)
+
+// RolloutSpec is the configuration as the rollout takes it.
+func (c Config) RolloutSpec() spec.Spec {
+	r, i := c.Rollout, c.Image
+	s := spec.Spec{
+		Application: c.Name,
+		App: spec.App{
+			Repository: i.Repository, Platform: i.Platform, Port: i.Port, Health: i.Health, User: i.User,
+			Vars: i.Vars, Volumes: i.Volumes, ModelDir: i.ModelDir, StartBudget: time.Duration(i.StartBudget),
+		},
+		Account: r.Account, Region: r.Region, Cluster: r.Cluster, Service: r.Service, Family: r.Family,
+		CPU: r.CPU, Memory: r.Memory, Desired: r.Desired, Min: r.Min, Max: r.Max,
+		TargetCPU: r.TargetCPU, TargetMemory: r.TargetMemory,
+		Strategy: r.Strategy, BakeMinutes: r.BakeMinutes,
+		CanaryPercent: r.CanaryPercent, CanaryBakeMinutes: r.CanaryBakeMinutes,
+		LinearStepPercent: r.LinearStepPercent, LinearStepMinutes: r.LinearStepMinutes,
+		ExecutionRole: r.ExecutionRole, TaskRole: r.TaskRole, InfrastructureRole: r.InfrastructureRole,
+		VPC: r.VPC, Subnets: r.Subnets, SecurityGroups: r.SecurityGroups,
+		Vars: r.Vars, Secrets: r.Secrets, StartPeriod: time.Duration(r.StartPeriod), LogDays: r.LogDays,
+		Trial: r.Trial, Journal: cmp.Or(r.Journal, c.Publish.ArtifactRoot), Smoke: r.Smoke,
+		Certificate: r.Certificate, InternetFacing: r.InternetFacing,
+		BalancerSubnets: r.BalancerSubnets, BalancerSecurityGroups: r.BalancerSecurityGroups,
+		AssignPublicIP: r.AssignPublicIP, AlarmTopic: r.AlarmTopic, Drain: time.Duration(r.Drain),
+		EphemeralStorage: r.EphemeralStorage, WritableRoot: r.WritableRoot, KMSKeys: r.KMSKeys,
+		PauseAt: r.PauseAt, PauseTimeout: time.Duration(r.PauseTimeout),
+	}
+	for _, v := range r.Volumes {
+		s.Volumes = append(s.Volumes, spec.Volume(v))
+	}
+	return s
+}

@@ -1,0 +1,137 @@
+// Package spec is what the rollout takes: the service as it should be, and the closed sets
+// that AWS accepts for it. It depends on no other package of this module.
+package spec
+
+import "time"
+
+// The names that a pipeline.yaml without its own gets. They do not contain an environment,
+// so outside production the environment's name is appended to them.
+const (
+	DefaultCluster = "openstack-rca-cluster"
+	DefaultService = "openstack-rca-service"
+	DefaultFamily  = "openstack-rca-task"
+)
+
+// Spec describes a service on ECS in one environment.
+type Spec struct {
+	// Application is the application's name, for tags and the journal.
+	Application string
+	// App describes the image's container.
+	App App
+	// Account is the AWS account this environment lives in; the guard against the wrong one.
+	Account string
+	Region  string
+	Cluster string
+	Service string
+	Family  string
+	// CPU is in units of 1/1024 vCPU, Memory in MiB.
+	CPU    int
+	Memory int
+	// Desired, Min and Max count tasks.
+	Desired int
+	Min     int
+	Max     int
+	// TargetCPU and TargetMemory are the utilisation, in percent, that scaling keeps.
+	TargetCPU    float64
+	TargetMemory float64
+	// Strategy is one of Strategies.
+	Strategy string
+	// BakeMinutes is how long both versions run before the old one is stopped.
+	BakeMinutes int
+	// CanaryPercent of the traffic goes to the new version first, for CanaryBakeMinutes.
+	CanaryPercent     float64
+	CanaryBakeMinutes int
+	// LinearStepPercent of the traffic moves every LinearStepMinutes.
+	LinearStepPercent float64
+	LinearStepMinutes int
+	// ExecutionRole and TaskRole are ARNs; InfrastructureRole lets ECS shift traffic. An empty
+	// ExecutionRole is created by the rollout.
+	ExecutionRole      string
+	TaskRole           string
+	InfrastructureRole string
+	// VPC, Subnets and SecurityGroups say where the tasks run.
+	VPC            string
+	Subnets        []string
+	SecurityGroups []string
+	// Vars are environment variables of the task; Secrets map a variable to the ARN its value
+	// comes from.
+	Vars    map[string]string
+	Secrets map[string]string
+	// StartPeriod is the grace period of the container's health check.
+	StartPeriod time.Duration
+	// LogDays is the retention of the log group.
+	LogDays int
+	// Trial runs one task of a new version, which must become healthy, before the service is
+	// updated.
+	Trial bool
+	// Journal is s3://bucket/prefix, where the lock and the record of rollouts are kept.
+	Journal string
+	// Smoke is the address that must answer 200 during and after a deployment: empty is the
+	// load balancer's own, "none" skips the check.
+	Smoke string
+	// Certificate is the ARN of the load balancer's certificate: with it the listener serves
+	// HTTPS and HTTP is redirected. InternetFacing makes the load balancer public.
+	Certificate    string
+	InternetFacing bool
+	// BalancerSubnets and BalancerSecurityGroups are the load balancer's; the tasks' when empty.
+	BalancerSubnets        []string
+	BalancerSecurityGroups []string
+	// AssignPublicIP gives each task a public address, for subnets without a NAT gateway.
+	AssignPublicIP bool
+	// AlarmTopic is the ARN of the SNS topic that alarms notify.
+	AlarmTopic string
+	// Drain is how long a target may finish its requests before its task is stopped.
+	Drain time.Duration
+	// EphemeralStorage is a task's scratch storage in GiB, 20..200.
+	EphemeralStorage int
+	// WritableRoot leaves the container's root file system writable.
+	WritableRoot bool
+	// Volumes are the paths whose content outlives a task.
+	Volumes []Volume
+	// KMSKeys are the ARNs of customer-managed keys that encrypt Secrets.
+	KMSKeys []string
+	// PauseAt are the stages, each one of PauseStages, at which a deployment stops until it is
+	// approved. After PauseTimeout it is rolled back.
+	PauseAt      []string
+	PauseTimeout time.Duration
+}
+
+// App is what the rollout needs to know about the image.
+type App struct {
+	// Repository is where the image is, without tag and digest.
+	Repository string
+	// Platform is linux/amd64 or linux/arm64; empty is linux/amd64.
+	Platform string
+	// Port is where the application listens, Health the path that answers 200 when it is ready.
+	Port   int
+	Health string
+	// User is the numeric user that the container runs as.
+	User int
+	// Vars are the variables that the image sets.
+	Vars map[string]string
+	// Volumes are the paths the application writes to, ModelDir the model's, below /app.
+	Volumes  []string
+	ModelDir string
+	// StartBudget is how long the image may take to become healthy.
+	StartBudget time.Duration
+}
+
+// Volume is a directory of a file system of Amazon EFS in the container. The connection is
+// always encrypted.
+type Volume struct {
+	// Path is where the container sees it.
+	Path string
+	// FileSystem is its id, fs-...; AccessPoint, fsap-..., the root directory and the user
+	// that files are written as; the file system's root when empty.
+	FileSystem  string
+	AccessPoint string
+	// IAM mounts it with the rights of the task's role.
+	IAM bool
+}
+
+// Model is the published model inside an image.
+type Model struct {
+	// Number is its version, SHA256 the hash of its file in hex.
+	Number int
+	SHA256 string
+}
