@@ -16,17 +16,18 @@ var (
 		Meaning: "A disk is full, or a quota is used up.",
 		Remedy:  "make room where the cause says; without an engine, TMPDIR and XDG_CACHE_HOME choose other disks",
 	}
-	// CodeOutputUnusable is the code of a step that left something else than files.
+	// CodeOutputUnusable is the code of a step among whose outputs is something that is not a file.
 	CodeOutputUnusable = verdict.Code{
 		Name: "OUTPUT_UNUSABLE", Stage: "any", Outcome: verdict.Fail,
-		Meaning: "Among the files that a step is to leave is something that is none: a FIFO, a socket, a link out of the folder, a path that is too long; or the folder is gone.",
-		Remedy:  "remove it at the end of the test or training that makes it, or make it below TMPDIR",
+		Meaning: "Among a step's outputs is something that cannot be kept: a FIFO, a socket, a link out of the folder, a path that is too long; " +
+			"or the folder is gone. In an engine the test stage called this REPORT_MALFORMED, which now means a damaged report only.",
+		Remedy: "remove it at the end of the test or training that makes it, or make it below TMPDIR",
 	}
-	// CodeOutputTooLarge is the code of a step that left more than is taken along.
+	// CodeOutputTooLarge is the code of a step whose outputs exceed the limits.
 	CodeOutputTooLarge = verdict.Code{
 		Name: "OUTPUT_TOO_LARGE", Stage: "any", Outcome: verdict.Fail,
-		Meaning: "A step left more files, or larger ones, than are taken along. All of a folder counts in which one of its outputs is.",
-		Remedy:  "remove what nobody needs at the end of the test or training, such as checkpoints, or write it below TMPDIR",
+		Meaning: "A step left more files, or larger ones, than the limits allow. An output that is a folder counts with everything in it.",
+		Remedy:  "remove what is not needed at the end of the test or training, such as checkpoints, or write it below TMPDIR",
 	}
 )
 
@@ -35,8 +36,8 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeNoSpace, CodeOutputUnusable, CodeOutputTooLarge}
 }
 
-// Problem returns the problem that an error of a Runner or of its Files stands for in any
-// stage, or nil: then it is for the stage to say what it means.
+// Problem returns the problem in an error of a Runner or of its Files when it is the same in
+// every stage, and nil when the stage has to judge the error.
 func Problem(err error) *verdict.Problem {
 	var problem *verdict.Problem
 	if errors.As(err, &problem) {

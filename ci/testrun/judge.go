@@ -26,6 +26,14 @@ const (
 // shown is how many failures the terminal and the summary name.
 const shown = 20
 
+// unreadable returns the code for a report that cannot be read: it is not a file, or not a report.
+func unreadable(err error) verdict.Code {
+	if _, odd := errors.AsType[*runner.FileError](err); odd {
+		return runner.CodeOutputUnusable
+	}
+	return ReportMalformed
+}
+
 // judgeRun judges whether the tests ran and passed. The order of the problems is that
 // of their gravity: what says that nothing else can be believed comes first.
 func (s *session) judgeRun() {
@@ -38,7 +46,7 @@ func (s *session) judgeRun() {
 	for _, p := range s.parts {
 		switch {
 		case p.junitErr != nil:
-			s.fail(ReportMalformed, "%s%v", p.prefix(), p.junitErr)
+			s.fail(unreadable(p.junitErr), "%s%v", p.prefix(), p.junitErr)
 		case p.report == nil && !p.incomplete:
 			s.judgeMissing(p)
 		}

@@ -172,8 +172,8 @@ func (s *session) unable(ctx context.Context, err error) {
 	case errors.As(err, &service):
 		s.fail(ServiceFailed, "%v", service).Details = lastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):
-		// What a run leaves is its own doing, and the next run will leave it too.
-		p := s.fail(ReportMalformed, "the run left %s, which no report can hold: %v", file.Path, file.Err)
+		// The run made it, and the next run would make it again.
+		p := s.fail(runner.CodeOutputUnusable, "the run left %s, which no report can hold: %v", file.Path, file.Err)
 		p.Next = "Find the test or the plugin that makes this file, and let it make it in a directory of its own (tmp_path)"
 		p.Details = lastLines(err.Error(), shown)
 	default:
@@ -219,8 +219,8 @@ func (s *session) collect(ctx context.Context, p *part) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		// Such as a link that leads out of the folder: the run's doing.
-		p.junitErr = fmt.Errorf("list what the run left: %w", err)
+		// The run made it, such as a link that leads out of the folder.
+		p.junitErr = fmt.Errorf("list what the run left: %w", &runner.FileError{Path: ".", Err: err})
 		return nil
 	}
 	for _, name := range left {
@@ -347,7 +347,8 @@ func (p *part) open(name string, read func(*os.File) error) error {
 	local := filepath.Join(p.dir, name)
 	info, err := os.Lstat(local)
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a regular file") // such as a link to a file of this process
+		// Such as a link to a file of this process.
+		err = &runner.FileError{Path: reportDir + "/" + name, Err: errors.New("it is not a regular file")}
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)

@@ -304,7 +304,7 @@ func TestRunCouldNotRun(t *testing.T) {
 	odd := errors.Join(&runner.FileError{Path: ".report/htmlcov/pipe", Err: errors.New("it is a pipe")}, &runner.FileError{Path: ".report/x", Err: errors.New("it is a socket")})
 	r := Run(t.Context(), fake.New().OnRun(fake.Fail(fmt.Errorf("collect outputs: %w", odd))), input(t))
 	assert.Equal(t, verdict.Fail, r.Stage.Verdict, "the run's doing")
-	assert.Equal(t, "REPORT_MALFORMED", r.Stage.Code)
+	assert.Equal(t, "OUTPUT_UNUSABLE", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "the run left .report/htmlcov/pipe, which no report can hold: it is a pipe")
 
 	r = Run(t.Context(), fake.New().OnRun(fake.Fail(environment)), input(t))
@@ -356,7 +356,26 @@ func TestRunRefusesOutputsThatCannotBeListed(t *testing.T) {
 	ran := ranWith(0, nil)
 	ran.Outputs = escaping{ran.Outputs}
 	r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return ran, nil }), input(t))
-	assert.Equal(t, "REPORT_MALFORMED", r.Stage.Code)
+	assert.Equal(t, "OUTPUT_UNUSABLE", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "list what the run left")
+}
+
+// linking are outputs whose JUnit report arrives here as a link.
+type linking struct{ runner.Files }
+
+func (l linking) Filter([]string, []string) runner.Files { return l }
+func (l linking) Sub(dir string) runner.Files            { return linking{l.Files.Sub(dir)} }
+func (l linking) Export(ctx context.Context, dir string) error {
+	report := filepath.Join(dir, "junit.xml")
+	return errors.Join(l.Files.Export(ctx, dir), os.Remove(report), os.Symlink("/dev/null", report))
+}
+
+func TestRunRefusesAReportThatIsNoFile(t *testing.T) {
+	ran := ranWith(0, green())
+	ran.Outputs = linking{ran.Outputs}
+	r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return ran, nil }), input(t))
+	assert.Equal(t, "OUTPUT_UNUSABLE", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "junit.xml: it is not a regular file")
 }
 
 func TestRunDescribesTheStep(t *testing.T) {
