@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -75,9 +76,9 @@ func Default() Config {
 		},
 		Rollout: Rollout{
 			Region:       "ap-south-1",
-			Cluster:      "openstack-rca-cluster",
-			Service:      "openstack-rca-service",
-			Family:       "openstack-rca-task",
+			Cluster:      spec.DefaultCluster,
+			Service:      spec.DefaultService,
+			Family:       spec.DefaultFamily,
 			CPU:          1024,
 			Memory:       2048,
 			Desired:      2,

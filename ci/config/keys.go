@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // key is a configuration key. Type and default are those of its field in Default.
@@ -188,7 +190,7 @@ var keys = []key{
 	{path: "rollout.family", source: "Planned Implementation", limit: ecsNames,
 		meaning: "Family of the task definition."},
 	{path: "rollout.cpu", source: "Planned Implementation",
-		limit:   oneOfNumbers(FargateCPU(), "Fargate has no task of %d CPU units; it has %s"),
+		limit:   oneOfNumbers(spec.FargateCPU(), "Fargate has no task of %d CPU units; it has %s"),
 		meaning: "CPU of a task in units of 1/1024 vCPU."},
 	{path: "rollout.memory", source: "Planned Implementation", limit: fargateMemory(),
 		meaning: "Memory of a task in MiB; Fargate has only certain pairs with `cpu`."},
@@ -201,7 +203,7 @@ var keys = []key{
 		meaning: "CPU utilisation that scaling keeps, in percent."},
 	{path: "rollout.target_memory", source: "Deployment Strategy", limit: above(100),
 		meaning: "Memory utilisation that scaling keeps, in percent."},
-	{path: "rollout.strategy", source: "Deployment Strategy", limit: oneOf(Strategies()...),
+	{path: "rollout.strategy", source: "Deployment Strategy", limit: oneOf(spec.Strategies()...),
 		meaning: "How a new version takes over."},
 	{path: "rollout.bake_minutes", limit: between(0, 1440),
 		meaning: "How long both versions run before the old one is stopped."},
@@ -267,11 +269,11 @@ var keys = []key{
 		meaning: "Mount it with the rights of `task_role`, as a policy of the file system can demand."},
 	{path: "rollout.kms_keys", limit: like(keyARN, "the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>; an alias is not").distinct(),
 		meaning: "ARNs of your own KMS keys that encrypt `secrets`: the execution role that is created may decrypt with them."},
-	{path: "rollout.pause_at", limit: oneOf(PauseStages()...),
+	{path: "rollout.pause_at", limit: oneOf(spec.PauseStages()...),
 		meaning: "Stages at which a deployment that shifts traffic stops until it is approved."},
 	{path: "rollout.pause_timeout", limit: lasting(time.Minute, 14*24*time.Hour),
 		meaning: "How long a pause waits for an answer before the deployment is rolled back."},
-	{path: "rollout.log_days", source: "Logging", limit: oneOfNumbers(logDays, "%d is not a retention that CloudWatch Logs has: %s"),
+	{path: "rollout.log_days", source: "Logging", limit: oneOfNumbers(spec.LogDays(), "%d is not a retention that CloudWatch Logs has: %s"),
 		meaning: "Retention of the log group, in days."},
 
 	{path: "policy", source: "Pipeline Stages", limit: policies,

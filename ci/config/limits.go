@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // limit is what a value may be. Load checks values against it; the schema and the
@@ -247,4 +249,11 @@ func numbers(all []int) string {
 		words = append(words, strconv.Itoa(n))
 	}
 	return strings.Join(words, ", ")
+}
+
+// fargateMemory is for the schema; which pairs exist is checked with rollout.cpu.
+func fargateMemory() limit {
+	cpus := spec.FargateCPU()
+	least, most := spec.FargateMemory(cpus[0]), spec.FargateMemory(cpus[len(cpus)-1])
+	return limit{schema: fmt.Sprintf(`"minimum": %d, "maximum": %d`, least[0], most[len(most)-1])}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -157,7 +158,7 @@ func (v *validator) rollout(r Rollout) {
 
 // tasks checks the size and the number of tasks.
 func (v *validator) tasks(r Rollout) {
-	if memory := FargateMemory(r.CPU); memory != nil && !slices.Contains(memory, r.Memory) {
+	if memory := spec.FargateMemory(r.CPU); memory != nil && !slices.Contains(memory, r.Memory) {
 		v.bad(v.nearest("rollout.memory", "rollout.cpu"), "Fargate has no task of %d CPU units with %d MiB; with %d units it has %s",
 			r.CPU, r.Memory, r.CPU, numbers(memory))
 	}

@@ -18,15 +18,6 @@ import (
 // Platforms are those that an image can be for.
 var Platforms = []string{"linux/amd64", "linux/arm64"}
 
-// Strategies are the deployment strategies of Amazon ECS.
-func Strategies() []string { return []string{"rolling", "blue_green", "canary", "linear"} }
-
-// PauseStages are the stages at which a deployment can stop for approval. ECS has no pause
-// at the shifts themselves, and its test traffic needs a rule that this plan does not make.
-func PauseStages() []string {
-	return []string{"pre_scale_up", "post_scale_up", "pre_production_traffic_shift", "post_production_traffic_shift"}
-}
-
 // The forms of names and ids.
 var (
 	environmentName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)

@@ -37,9 +37,6 @@ var (
 	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
 )
 
-// The retentions that CloudWatch Logs accepts (PutRetentionPolicy).
-var logRetentions = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
-
 // checker collects every problem of one input.
 type checker struct {
 	*settings
@@ -235,8 +232,8 @@ func (c *checker) checkContainer() {
 	// ECS: HealthCheck.startPeriod is 0..300 seconds.
 	c.within(PlanInvalid, "rollout.start_period (seconds)", c.StartPeriod.Seconds(), 0, 300)
 	c.within(PlanInvalid, "tuning.StopSeconds", float64(c.tuning.StopSeconds), 2, 120)
-	if !slices.Contains(logRetentions, c.LogDays) {
-		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(logRetentions), "[]"))
+	if days := spec.LogDays(); !slices.Contains(days, c.LogDays) {
+		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(days), "[]"))
 	}
 	c.checkVolumes()
 }
