@@ -24,8 +24,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// All returns every code, sorted by stage and name. The error says that two packages
-// gave one name different meanings.
+// All returns every code, sorted by stage and name. It returns an error when
+// two packages declare a code of the same name.
 func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),

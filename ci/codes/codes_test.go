@@ -19,7 +19,7 @@ func TestTheDocumentationHasEveryCode(t *testing.T) {
 	all, err := All()
 	require.NoError(t, err)
 	file := filepath.Join("..", "..", "docs", "codes.md")
-	text := verdict.CodesMarkdown(all)
+	text := codesMarkdown(all)
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	}

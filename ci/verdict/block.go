@@ -1,7 +1,7 @@
 package verdict
 
 // Block is one part of a stage's section in the reports: exactly one of its fields
-// besides Title is set. Stages give data; the renderers in this package own the looks.
+// besides Title is set. Stages provide data; the renderers decide how it looks.
 type Block struct {
 	// Title heads the block.
 	Title string
@@ -17,10 +17,10 @@ type Block struct {
 	Bars *BarChart
 	// Heat is a matrix of counts, such as a confusion matrix.
 	Heat *HeatMap
-	// Summary says that the block also belongs in the short Markdown summary.
+	// Summary puts the block into the short Markdown summary, too.
 	Summary bool
-	// Answer says that the block is what was asked for, such as a service's state: its table
-	// belongs on a terminal too.
+	// Answer marks the block as the answer to the call, such as a service's state: its table is
+	// shown on a terminal, too.
 	Answer bool
 }
 
@@ -48,7 +48,7 @@ type BarChart struct {
 	Unit string
 	// Max is the end of the scale; the largest value when 0.
 	Max float64
-	// Threshold is marked by a line when above 0.
+	// Threshold is marked by a line if above 0.
 	Threshold float64
 	Labels    []string
 	Values    []float64

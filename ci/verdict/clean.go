@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// cleaner makes what stages hand over safe to render: redacted, free of control
-// characters, bounded. Everything of a report goes through it exactly once, before any
-// renderer sees it.
+// cleaner makes the data of stages safe to render: it masks secrets, removes control
+// characters, and limits lengths. All data of a report pass it exactly once, before rendering.
 type cleaner struct{ redact func(string) string }
 
 func (r *Run) clean() cleaner { return cleaner{redact: r.Redact} }
@@ -20,9 +19,9 @@ func (c cleaner) hide(s string) string {
 	return c.redact(s)
 }
 
-// line is one line of at most limit characters. It is redacted before it is cut, so
-// that no half of a secret is left, and after control characters are gone, which may
-// have been put inside a secret to break it up.
+// line is one line of at most limit characters. Secrets are masked before it is cut, so that
+// no half of one is left, and again after control characters are removed, which may have
+// split one.
 func (c cleaner) line(s string, limit int) string {
 	return Line(c.hide(Line(c.hide(s), maxText)), limit)
 }
@@ -31,7 +30,7 @@ func (c cleaner) text(s string, limit int) string {
 	return Text(tail(c.hide(Text(tail(c.hide(s), 8*maxText), 8*maxText)), 4*maxText), limit)
 }
 
-// tail keeps the end of a long text: that is where a log says what went wrong.
+// tail keeps the end of a long text, where a log has the error.
 func tail(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -55,7 +54,7 @@ func (c cleaner) lines(all []string, items, limit int) []string {
 	return out
 }
 
-// code keeps codes to the form that the report's readers may rely on.
+// code limits codes to the form that programs which read the report rely on.
 func (c cleaner) code(name string) string {
 	if name == "" || isCodeName(name) && len(name) <= maxName {
 		return name
@@ -94,7 +93,9 @@ func (c cleaner) stage(s Stage) Stage {
 	s.Seconds = round(s.Seconds)
 	evidence := make([]Evidence, 0, len(s.Evidence))
 	for _, e := range s.Evidence[:min(len(s.Evidence), maxItems)] {
-		evidence = append(evidence, Evidence{Name: c.line(e.Name, maxName), Value: c.line(e.Value, maxLine), Want: c.line(e.Want, maxName), OK: e.OK})
+		evidence = append(evidence, Evidence{
+			Name: c.line(e.Name, maxName), Value: c.line(e.Value, maxLine), Want: c.line(e.Want, maxName), OK: e.OK,
+		})
 	}
 	s.Evidence = evidence
 	blocks := make([]Block, 0, len(s.Blocks))
@@ -118,7 +119,7 @@ func (c cleaner) findings(all []Finding) []Finding {
 const maxDetails = 8000
 
 // details keep their indentation: they are mostly tracebacks. Of too many the last are
-// kept: that is where a traceback says what went wrong.
+// kept, where a traceback has the error.
 func (c cleaner) details(all []string) []string {
 	var out []string
 	room := maxDetails
@@ -196,7 +197,7 @@ func points(xs, ys []float64) (x, y []float64) {
 	return x, y
 }
 
-// finite is v, or 0 for what no chart and no JSON can hold.
+// finite is v, or 0 for what charts and JSON cannot hold.
 func finite(v float64) float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0
@@ -204,7 +205,7 @@ func finite(v float64) float64 {
 	return v
 }
 
-// round keeps milliseconds of a time in seconds; a time below zero is none.
+// round rounds a time in seconds to milliseconds; an impossible time is 0.
 func round(s float64) float64 {
 	if s = finite(s); s < 0 || s > 1e9 {
 		return 0

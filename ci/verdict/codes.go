@@ -8,30 +8,30 @@ import (
 
 // The codes of this package.
 var (
-	// CodeNoVerdict: a stage came back without one of the four verdicts.
+	// CodeNoVerdict: a stage returned without one of the four verdicts.
 	CodeNoVerdict = Code{Name: "NO_VERDICT", Stage: "any", Outcome: CouldNotRun,
 		Meaning: "A stage ended without a verdict.",
-		Remedy:  "Report this as a fault of the pipeline, with report.json"}
-	// CodeInconsistent: a stage says pass and shows a gate that did not hold.
+		Remedy:  "Report this as a bug of the pipeline, with report.json"}
+	// CodeInconsistent: a stage's verdict is pass although a gate failed.
 	CodeInconsistent = Code{Name: "VERDICT_INCONSISTENT", Stage: "any", Outcome: Fail,
-		Meaning: "A stage claimed to pass although one of its gates did not hold.",
-		Remedy:  "Mend what the gate measured, and report the stage's verdict as a fault of the pipeline"}
+		Meaning: "A stage's verdict was pass although one of its gates failed.",
+		Remedy:  "Fix what the gate measured, and report the stage's verdict as a bug of the pipeline"}
 	// CodeNothingRan: no stage passed, failed or could not run.
 	CodeNothingRan = Code{Name: "NOTHING_RAN", Stage: Preflight, Outcome: CouldNotRun,
-		Meaning: "No stage of the run ran to a verdict, so there is nothing that could have passed.",
+		Meaning: "No stage of the run reached a verdict, so nothing could have passed.",
 		Remedy:  "Run `plan` to see which stages run for this ref, and why"}
-	// CodeOverBudget warns of a run that took too long.
+	// CodeOverBudget is the warning of a run that took too long.
 	CodeOverBudget = Code{Name: "OVER_BUDGET", Stage: Preflight,
 		Meaning: "The run took longer than the document's target of 15 minutes.",
 		Remedy:  "See the stage times in the report; a changed lock file or data set explains a slow run once"}
-	// CodeGatesNone: a stage measured and held nothing of it. It is a warning in the sandbox and
-	// a failure of publish elsewhere; raise it as CodeGatesNone.In(stage).
+	// CodeGatesNone: a stage has no gate. It is a warning in the sandbox and a failure of publish
+	// elsewhere; raise it as CodeGatesNone.In(stage).
 	CodeGatesNone = Code{Name: "GATES_NONE", Stage: "any", Outcome: Fail,
-		Meaning: "A stage has no gate at all, so whatever was measured would pass. The sandbox warns; other environments refuse to publish.",
-		Remedy:  "Set a floor in pipeline.yaml: test.coverage.total, or train.gates"}
-	// CodeReportFile warns of a stage's file that is not in the report directory.
+		Meaning: "A stage has no gate, so any measurement would pass. The sandbox warns; other environments refuse to publish.",
+		Remedy:  "Set a gate in pipeline.yaml: test.coverage.total, or train.gates"}
+	// CodeReportFile is the warning of a stage's file that is missing in the report directory.
 	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
-		Meaning: "A file that a stage wanted in the report directory could not be put there.",
+		Meaning: "A stage's file could not be copied to the report directory.",
 		Remedy:  "Read the cause; the verdicts do not depend on this file"}
 )
 
@@ -93,7 +93,7 @@ func (c Code) faults() []string {
 		faults = append(faults, "no remedy")
 	}
 	if c.Outcome != "" && c.Outcome != Fail && c.Outcome != CouldNotRun {
-		faults = append(faults, fmt.Sprintf("outcome %q is none of a failure", string(c.Outcome)))
+		faults = append(faults, fmt.Sprintf("outcome %q is not that of a failure", string(c.Outcome)))
 	}
 	return faults
 }
@@ -115,29 +115,4 @@ func stageRank(stage string) int {
 		return i
 	}
 	return len(stageOrder())
-}
-
-// CodesMarkdown renders codes as the body of docs/codes.md: one table a stage.
-func CodesMarkdown(codes []Code) string {
-	var b strings.Builder
-	stage := ""
-	for _, c := range codes {
-		if c.Stage != stage {
-			stage = c.Stage
-			fmt.Fprintf(&b, "\n## %s\n\n| Code | Verdict | What was found | What to do |\n| --- | --- | --- | --- |\n", codesTitle(stage))
-		}
-		outcome := string(c.Outcome)
-		if outcome == "" {
-			outcome = "warning"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, outcome, mdCell(c.Meaning, maxLine), mdCell(c.Remedy, maxLine))
-	}
-	return strings.TrimLeft(b.String(), "\n")
-}
-
-func codesTitle(stage string) string {
-	if stage == "any" {
-		return "any stage"
-	}
-	return stage
 }

@@ -8,25 +8,24 @@ import (
 )
 
 // Budget is how long a whole run may take: the document's "Target < 15 minutes".
-// A run above it is warned of, not failed.
+// A run above it gets a warning; it does not fail.
 const Budget = 15 * time.Minute
 
-// maxFailures is how many problems of a stage an error tells, maxPublished how many of the
-// things it published.
+// maxFailures is how many problems of a stage an error lists, maxPublished how many of the
+// published things.
 const (
 	maxFailures  = 50
 	maxPublished = 10
 )
 
-// Preflight is the name of what happens before the first stage: reading the source,
-// the configuration and the arguments.
+// Preflight is the name of the part before the first stage, which reads the source, the
+// configuration and the arguments.
 const Preflight = "preflight"
 
-// Run is the verdict on a whole run with everything needed to trace it back to its
-// content: commit, tree, model and image by digest.
+// Run is the verdict on a whole run, with what identifies its content: commit, tree, model and image by digest.
 type Run struct {
 	// Verdict is the overall outcome, set by Judge. Code and Cause are those of the
-	// stage that decided it; empty for a pass.
+	// stage that determined it; empty for a pass.
 	Verdict Outcome `json:"verdict"`
 	Code    string  `json:"code"`
 	Cause   string  `json:"cause"`
@@ -34,7 +33,7 @@ type Run struct {
 	// Application is the application's name, Environment the environment's.
 	Application string `json:"application,omitempty"`
 	Environment string `json:"environment"`
-	// Ref and Commit are the branch and revision the run was asked for.
+	// Ref and Commit are the branch and revision of the run.
 	Ref    string `json:"ref"`
 	Commit string `json:"commit"`
 	// Tree is the digest of the source as the stages saw it.
@@ -46,10 +45,10 @@ type Run struct {
 	// Started is when the run began, Seconds how long it took.
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
-	// BudgetSeconds is what it may take; Budget when 0.
+	// BudgetSeconds is how long it may take; Budget when 0.
 	BudgetSeconds float64 `json:"budget_seconds"`
 
-	// Preflight is what went wrong before the first stage; nil when nothing did.
+	// Preflight holds the problems found before the first stage; nil without any.
 	Preflight *Stage `json:"preflight,omitempty"`
 	// Stages are the verdicts, in the order of the pipeline.
 	Stages []Stage `json:"stages"`
@@ -63,7 +62,7 @@ type Run struct {
 	Image        string `json:"image,omitempty"`
 	ImageDigest  string `json:"image_digest,omitempty"`
 
-	// Redact hides secrets in every string of every report; see Redact. Nil hides nothing.
+	// Redact masks secrets in every string of every report; see safetext.Redact. Nil masks nothing.
 	Redact func(string) string `json:"-"`
 }
 
@@ -85,10 +84,9 @@ func (r *Run) Stage(name string) *Stage {
 }
 
 // Judge makes the run's verdict from its stages: Fail if any failed, else CouldNotRun
-// if any could not run, else Pass if at least one passed. Stages that were not to run
-// never count. It first takes back what a stage has no right to claim: a verdict that
-// is none, a pass in spite of problems or of a gate that did not hold.
-// It may be called again after stages were added.
+// if any could not run, else Pass if at least one passed. Stages that should not
+// run never count. It first corrects invalid verdicts: an unknown one, or a pass despite
+// problems or a failed gate. It may be called again after stages were added.
 func (r *Run) Judge() *Run {
 	if r.BudgetSeconds <= 0 {
 		r.BudgetSeconds = Budget.Seconds()
@@ -135,7 +133,7 @@ func (r *Run) Warn(code Code, format string, args ...any) {
 
 // Failures are the lines that users see, one for each problem that keeps the run from
 // passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
-// A passed run has none; of more than 50 in a stage the rest is counted.
+// A passed run has none. Above 50 in a stage, the rest is only counted.
 func (r *Run) Failures() []string {
 	var lines []string
 	more := 0
@@ -170,7 +168,7 @@ func (r *Run) Failures() []string {
 	return lines
 }
 
-// Enforce is nil for a run that passed, else an error whose text is Failures.
+// Enforce returns nil for a run that passed, else a NotPassed error.
 func (r *Run) Enforce() error {
 	if r.Verdict == "" {
 		r.Judge()
@@ -204,8 +202,8 @@ func (r *Run) all() []*Stage {
 	return all
 }
 
-// settle takes back a verdict that the stage's own findings contradict. A stage that
-// forgets to judge must never count as a pass.
+// settle corrects a verdict that the stage's own findings contradict. A stage that was never
+// judged must not count as a pass.
 func (s *Stage) settle() {
 	switch s.Verdict {
 	case NotRun:
@@ -231,7 +229,7 @@ func (s *Stage) settle() {
 	}
 	for _, e := range s.Evidence {
 		if !e.OK {
-			s.Judge(Problemf(CodeInconsistent.In(s.Name), "%s is %s, wanted %s, and the stage says pass", e.Name, e.Value, e.Want))
+			s.Judge(Problemf(CodeInconsistent.In(s.Name), "%s is %s, wanted %s, but the stage's verdict is pass", e.Name, e.Value, e.Want))
 			return
 		}
 	}

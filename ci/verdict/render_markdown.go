@@ -34,7 +34,7 @@ func mdText(s string, limit int) string {
 	// A word joiner is invisible and breaks every automatic link, which escaping with a
 	// backslash or an entity does not: hosts link after they have unescaped.
 	s = mdAuto.ReplaceAllString(s, "$1$3$5$7$9\u2060$2$4$6$8$10")
-	// Behind a word it is no mention, and an image's reference must survive being copied.
+	// After a word it is no mention, and an image's reference must survive copying.
 	s = mdDigest.ReplaceAllString(s, "$1@$2")
 	s = mdSpecial.ReplaceAllString(s, `\$0`)
 	s = mdUnderscores(s)
@@ -79,7 +79,7 @@ func mdCell(s string, limit int) string {
 	return s
 }
 
-// mdCode renders one line of text as a code span that no text can leave.
+// mdCode renders one line of text as a code span; no text can end the span.
 func mdCode(s string, limit int) string {
 	s = strings.ReplaceAll(Line(s, limit), "|", "¦")
 	if s == "" {
@@ -187,7 +187,7 @@ func (b *bounded) add(section string) {
 	b.WriteString(section)
 }
 
-// String returns the text and says how much of it was left out.
+// String returns the text, with a note on how much was left out.
 func (b *bounded) String() string {
 	if b.omitted == 0 {
 		return b.Builder.String()
@@ -209,7 +209,8 @@ func mdHead(r *Run) string {
 	}
 	b.WriteString("| Stage | Verdict | Time | Result |\n| --- | --- | ---: | --- |\n")
 	for _, s := range r.all() {
-		b.WriteString(fmt.Sprintf("| %s | %s %s | %s | %s |\n", mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400)))
+		b.WriteString(fmt.Sprintf("| %s | %s %s | %s | %s |\n",
+			mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400)))
 	}
 	fmt.Fprintf(&b, "| **run** | %s %s | %s | budget %s |\n", marks[r.Verdict], r.Verdict, seconds(r.Seconds), seconds(r.BudgetSeconds))
 	return b.String()

@@ -1,4 +1,4 @@
-package verdict
+package safetext
 
 import (
 	"encoding/base64"
@@ -13,22 +13,22 @@ import (
 	"strings"
 )
 
-// Mask stands where a secret was.
+// Mask replaces a secret.
 const Mask = "***"
 
-// ShortestMasked is the length in bytes below which a value is not hidden: masking every "on"
-// or "1" of a report tells more than it hides.
+// ShortestMasked is the length in bytes below which a value is not masked: masking every "on"
+// or "1" of a report reveals more than it hides.
 const ShortestMasked = 4
 
-// Masks reports whether Redact hides the value at all.
+// Masks reports whether Redact masks the value at all.
 func Masks(value string) bool { return len(strings.TrimSpace(value)) >= ShortestMasked }
 
 // Redact returns a function that replaces the given values wherever they occur in a
-// string: as they are, without surrounding white space, line by line, and in the forms
+// string: unchanged, without surrounding white space, line by line, and in the forms
 // in which programs print them (base64 at each alignment, URL, hexadecimal, JSON, HTML,
 // quoted). A value that could be a word or a number of a report is replaced only where it
 // stands alone: a password "pass" does not change "3 passed". Values shorter than
-// ShortestMasked are left alone. The function is safe for concurrent use; with nothing to hide
+// ShortestMasked are left alone. The function is safe for concurrent use; with nothing to mask
 // it returns its input.
 func Redact(secrets ...string) func(string) string {
 	forms, words := map[string]bool{}, map[string]bool{}
@@ -60,7 +60,7 @@ func Redact(secrets ...string) func(string) string {
 	return func(s string) string { return alone.ReplaceAllLiteralString(hide(s), Mask) }
 }
 
-// wordlike says whether a value could be a word, a name or a number that a report has for
+// wordlike reports whether a value could be a word, a name or a number that a report has for
 // another reason.
 func wordlike(value string) bool {
 	letters, digits := 0, 0
@@ -90,7 +90,7 @@ func longestFirst(values map[string]bool) []string {
 }
 
 // parts are the value, its trimmed form, and its lines where each is long enough to be
-// telling: a private key is often logged line by line.
+// recognised: a private key is often logged line by line.
 func parts(secret string) []string {
 	all := []string{secret, strings.TrimSpace(secret)}
 	if lines := strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' }); len(lines) > 1 {
@@ -124,13 +124,12 @@ func spellings(value string) []string {
 	return all
 }
 
-// aligned are the characters that any base64 text must hold which has the value
-// somewhere inside, such as user:password of basic authentication.
+// aligned are the characters that any base64 text with the value inside must contain, such as user:password of basic authentication.
 func aligned(value string, encoding *base64.Encoding) []string {
 	var all []string
 	for shift := range 3 {
 		encoded := encoding.EncodeToString([]byte(strings.Repeat("\x00", shift) + value))
-		// The first characters carry bits of what stands before, the last ones of what follows.
+		// The first characters also encode what precedes the value, the last ones what follows it.
 		start := []int{0, 2, 3}[shift]
 		end := len(encoded)
 		if (shift+len(value))%3 != 0 {
@@ -148,7 +147,7 @@ func jsonForm(value string, escapeHTML bool) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(escapeHTML)
-	// A string can always be encoded; should that change, the other forms still hold.
+	// A string can always be encoded; if not, the other forms remain.
 	if err := encoder.Encode(value); err != nil {
 		return value
 	}

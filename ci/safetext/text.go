@@ -1,4 +1,7 @@
-package verdict
+// Package safetext makes text from outside safe to show: it removes control characters and
+// commands of CI systems, and masks secrets. Apply Redact before Text and Line: they cut text,
+// and half a secret is not recognised.
+package safetext
 
 import (
 	"regexp"
@@ -7,32 +10,30 @@ import (
 	"unicode/utf8"
 )
 
-// The lengths, in characters, to which text from outside is cut.
 const (
-	maxName  = 300
-	maxLine  = 2000
-	maxText  = 20000
-	maxItems = 1000
+	// MaxText and MaxLine are the default limits of Text and Line, in characters.
+	MaxText = 20000
+	MaxLine = 2000
 )
 
 var (
 	// ANSI escape sequences: CSI, OSC (ended by BEL or ST), other string sequences,
-	// and two-character escapes. What does not match loses its ESC all the same.
+	// and two-character escapes. What does not match still loses its ESC.
 	ansi = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b[\\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\\\)?|\x1b[ -/]*[0-Z\\\\^-~]")
-	// Commands of CI systems that count anywhere in a line: ##[error] (GitHub
+	// Commands that CI systems take anywhere in a line: ##[error] (GitHub
 	// Actions, v1), ##vso[...] (Azure), ##teamcity[...].
 	hashCommand = regexp.MustCompile(`##(\w*\[)`)
-	// Commands that count at the start of a line: ::set-output (GitHub Actions, v2).
+	// Commands that they take at the start of a line: ::set-output (GitHub Actions, v2).
 	colonCommand = regexp.MustCompile(`(?m)^([\s\p{Z}]*):(:+)`)
 )
 
 // Text makes text from outside safe to print in a terminal, in a CI job's log and in a
 // report: no escape sequences, no control characters besides newline and tab, no
 // bidirectional or invisible formatting, no command of a CI system, valid UTF-8, at most
-// limit characters (0 means 20,000). Apply a redactor before it, never after.
+// limit characters (0 means MaxText).
 func Text(s string, limit int) string {
 	if limit <= 0 {
-		limit = maxText
+		limit = MaxText
 	}
 	// Nothing beyond four bytes a character and some slack for what is removed can
 	// survive the cut; the rest is not worth scanning.
@@ -40,7 +41,7 @@ func Text(s string, limit int) string {
 		s = s[:most]
 	}
 	if harmless(s) {
-		return cut(s, limit)
+		return Cut(s, limit)
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	// Each pass only where there is something for it: most text has none of these.
@@ -55,19 +56,19 @@ func Text(s string, limit int) string {
 	if strings.Contains(s, "::") {
 		s = colonCommand.ReplaceAllString(s, "$1: $2")
 	}
-	return cut(s, limit)
+	return Cut(s, limit)
 }
 
-// Line is Text on one line: runs of white space become one space.
+// Line is Text on one line: runs of white space become one space. A limit of 0 means MaxLine.
 func Line(s string, limit int) string {
 	if limit <= 0 {
-		limit = maxLine
+		limit = MaxLine
 	}
 	// Twice: joining lines can bring a command to the start of the only line.
 	return Text(strings.Join(strings.Fields(Text(s, 4*limit)), " "), limit)
 }
 
-// harmless says that nothing in s needs a closer look, as in most text there is.
+// harmless reports whether s needs no change, as most text.
 func harmless(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c >= 0x7f || c < ' ' && c != '\n' && c != '\t' {
@@ -77,7 +78,7 @@ func harmless(s string) bool {
 	return !strings.Contains(s, "::") && !strings.Contains(s, "##")
 }
 
-// visible drops what does not show or changes how its neighbours show.
+// visible drops invisible characters and those that change how their neighbours are shown.
 func visible(r rune) rune {
 	switch {
 	case r >= ' ' && r < 0x7f || r == '…':
@@ -96,8 +97,8 @@ func visible(r rune) rune {
 	return r
 }
 
-// cut shortens s to limit characters, the last being an ellipsis.
-func cut(s string, limit int) string {
+// Cut shortens s to limit characters, the last being an ellipsis.
+func Cut(s string, limit int) string {
 	if len(s) <= limit || utf8.RuneCountInString(s) <= limit {
 		return s
 	}

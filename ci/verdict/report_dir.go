@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // The names of the reports in the report directory.
@@ -29,7 +31,7 @@ const (
 )
 
 // ReportVersion is the version of report.json's format: raised when a field changes its
-// meaning or goes away, not when one is added.
+// meaning or is removed, not when one is added.
 const ReportVersion = 1
 
 //go:embed report.schema.json
@@ -42,8 +44,8 @@ const (
 	// fileLimit bounds one file of a stage, filesLimit all of them.
 	fileLimit  = 256 << 20
 	filesLimit = 1 << 30
-	// redactLimit is up to where text files are searched for secrets; larger text files
-	// are left out when there are secrets to hide.
+	// redactLimit is the size up to which text files are searched for secrets; larger ones are
+	// left out when there are secrets to mask.
 	redactLimit = 64 << 20
 )
 
@@ -51,22 +53,22 @@ const (
 type FileEntry struct {
 	// Path is relative to the report directory.
 	Path string `json:"path"`
-	// Stage is the stage that left the file.
+	// Stage is the stage that produced the file.
 	Stage  string `json:"stage"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256"`
-	// Root is the directory the file was handed over in, with a slash, or what precedes its name.
+	// Root is the directory that the stage added, with a slash, or what precedes the file's name.
 	Root string `json:"-"`
 }
 
 // WriteReport judges the run and writes its report directory: report.json, report.md,
 // report.html and verdict.txt, and below them each stage's files. They are written for
-// every verdict. A stage's file that cannot be taken over (it is missing, escapes the
-// directory, is a link) is a warning in the report, not an error: the report itself
-// matters more. The error says that the directory could not be written.
+// every verdict. A stage's file that cannot be copied (it is missing, escapes the directory, or
+// is a link) is a warning in the report, not an error: the report itself matters more. It
+// returns an error when the directory cannot be written.
 //
-// What an earlier report in the same directory had listed is removed first when it is
-// still the same, so that nothing old is taken for new; other files stay.
+// Files of an earlier report in the same directory are removed first if they are unchanged, so
+// that nothing old is taken for new; other files stay.
 func WriteReport(dir string, run *Run) error {
 	run.Judge()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -80,7 +82,8 @@ func WriteReport(dir string, run *Run) error {
 	if err := removeEarlier(root); err != nil {
 		return err
 	}
-	w := &fileWriter{root: root, clean: run.clean(), pictures: map[string][]byte{}, taken: map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}}
+	taken := map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}
+	w := &fileWriter{root: root, clean: run.clean(), pictures: map[string][]byte{}, taken: taken}
 	run.Warnings = slices.DeleteFunc(slices.Clone(run.Warnings), func(f Finding) bool { return f.Code == CodeReportFile.Name })
 	for _, s := range run.all() {
 		for _, f := range s.Files {
@@ -100,7 +103,10 @@ func WriteReport(dir string, run *Run) error {
 		name    string
 		content []byte
 		err     error
-	}{{ReportJSON, content, jsonErr}, {ReportMarkdown, []byte(markdown(clean)), nil}, {ReportHTML, page.Bytes(), pageErr}, {ReportVerdict, []byte(verdictText(run)), nil}} {
+	}{
+		{ReportJSON, content, jsonErr}, {ReportMarkdown, []byte(markdown(clean)), nil},
+		{ReportHTML, page.Bytes(), pageErr}, {ReportVerdict, []byte(verdictText(run)), nil},
+	} {
 		if f.err == nil {
 			f.err = replace(root, f.name, f.content)
 		}
@@ -110,8 +116,7 @@ func WriteReport(dir string, run *Run) error {
 }
 
 // CheckReportDir makes the report directory and writes and removes a file in it, so that a
-// report that cannot be written is found out before anything runs. What an earlier report left
-// stays.
+// report that cannot be written is detected before anything runs. An earlier report stays.
 func CheckReportDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make report directory: %w", err)
@@ -136,13 +141,13 @@ func verdictText(run *Run) string {
 	return string(run.Verdict) + "\n\n" + strings.TrimRight(Summary(run), "\n") + "\n"
 }
 
-// JSON renders the run as report.json has it, without a list of files.
+// JSON renders the run as report.json, without a list of files.
 func (r *Run) JSON() ([]byte, error) {
 	r.Judge()
 	return reportJSON(r.clean().run(r), nil)
 }
 
-// Markdown renders the run as report.md has it: under 60 KB, for a CI job summary.
+// Markdown renders the run as report.md: under 60 KB, for a CI job summary.
 func (r *Run) Markdown() string {
 	r.Judge()
 	return markdown(r.clean().run(r))
@@ -175,7 +180,7 @@ func replace(root *os.Root, name string, content []byte) error {
 		err = root.Rename(temporary, name)
 	}
 	if err != nil {
-		// The first error says why; that the rest of the file cannot be removed says nothing new.
+		// The first error has the reason; failing to remove the rest adds nothing.
 		_ = root.Remove(temporary)
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -189,7 +194,7 @@ func removeEarlier(root *os.Root) error {
 		Files []FileEntry `json:"files"`
 	}
 	content, readErr := readLimited(root, ReportJSON, 16<<20)
-	// The verdict first: should the rest fail, an earlier pass must not be taken for this run's.
+	// The verdict first: if the rest fails, an earlier pass must not be taken for this run's.
 	var errs []error
 	for _, name := range []string{ReportVerdict, ReportJSON, ReportMarkdown, ReportHTML} {
 		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -205,7 +210,7 @@ func removeEarlier(root *os.Root) error {
 		}
 		content, err := readLimited(root, f.Path, fileLimit)
 		if err != nil || hash(content) != f.SHA256 {
-			continue // gone or not ours any more
+			continue // removed or changed since
 		}
 		if err := root.Remove(f.Path); err != nil {
 			return fmt.Errorf("remove earlier report: %w", err)
@@ -230,7 +235,7 @@ func hash(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// fileWriter takes over the stages' files.
+// fileWriter copies the stages' files.
 type fileWriter struct {
 	root    *os.Root
 	clean   cleaner
@@ -287,7 +292,7 @@ func (w *fileWriter) add(stage string, f ReportFile) error {
 	return errors.Join(errs...)
 }
 
-// withoutPath drops the local path of an error: it says nothing to the reader of a report.
+// withoutPath drops the local path of an error: it is useless to the reader of a report.
 func withoutPath(err error) error {
 	var wrapped *fs.PathError
 	if errors.As(err, &wrapped) {
@@ -334,7 +339,7 @@ func (w *fileWriter) write(stage, target, root string, content []byte) error {
 			return fmt.Errorf("add file %s: too large to be searched for secrets (%d bytes)", target, len(content))
 		}
 		if path.Ext(target) == ".xml" {
-			content = []byte(redactXML(string(content), w.clean.redact))
+			content = []byte(safetext.RedactXML(string(content), w.clean.redact))
 		} else {
 			content = []byte(w.clean.redact(string(content)))
 		}
@@ -351,6 +356,8 @@ func (w *fileWriter) write(stage, target, root string, content []byte) error {
 		w.pictures[target] = content
 	}
 	w.taken[target], w.taken[strings.ToLower(target)] = true, true
-	w.entries = append(w.entries, FileEntry{Path: target, Stage: stage, Bytes: int64(len(content)), SHA256: hash(content), Root: strings.TrimPrefix(root, "./")})
+	w.entries = append(w.entries, FileEntry{
+		Path: target, Stage: stage, Bytes: int64(len(content)), SHA256: hash(content), Root: strings.TrimPrefix(root, "./"),
+	})
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // Summary renders the run for a terminal: plain text, one line a stage, then what failed
-// with its next step, warnings, and what was published. Tables that are the answer to what
-// was asked stand below the stages. It ends with a newline.
+// with its next step, warnings, and what was published. Tables that answer the
+// call follow below the stages. It ends with a newline.
 func Summary(run *Run) string {
 	run.Judge()
 	r := run.clean().run(run)
@@ -31,7 +33,7 @@ func Summary(run *Run) string {
 	}
 	row("stage", "verdict", "time", "result")
 	for _, s := range r.all() {
-		row(s.Name, string(s.Verdict), stageTime(s), cut(result(s), 160))
+		row(s.Name, string(s.Verdict), stageTime(s), safetext.Cut(result(s), 160))
 	}
 	row("run", string(r.Verdict), seconds(r.Seconds), "budget "+seconds(r.BudgetSeconds))
 	for i := range r.Stages {
@@ -78,7 +80,7 @@ func Summary(run *Run) string {
 	return b.String()
 }
 
-// columns renders a table as text; the last column is as wide as it is.
+// columns renders a table as text; the last column is not padded.
 func columns(t *Table) string {
 	rows := append([][]string{t.Columns}, t.Rows[:min(len(t.Rows), 40)]...)
 	widths := make([]int, len(t.Columns))

@@ -1,4 +1,4 @@
-package verdict
+package safetext
 
 import (
 	"encoding/xml"
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// redactXML hides secrets in an XML document and leaves its markup alone: a password "testcase"
-// must not make a JUnit file unreadable. Secrets are hidden in text, in the values of
-// attributes, comments and CDATA, and in names with a digit, which no report of ours has. In
-// what is not well formed they are hidden everywhere.
-func redactXML(content string, hide func(string) string) string {
+// RedactXML applies hide, a function of Redact, to an XML document and keeps its markup: a
+// password "testcase" must not make a JUnit file unreadable. It masks secrets in text, in the
+// values of attributes, comments and CDATA, and in names with a digit, which no report of ours
+// has. In a document that is not well formed it masks them everywhere.
+func RedactXML(content string, hide func(string) string) string {
 	if hidden := hide(content); hidden == content || !wellFormed(content) {
 		return hidden
 	}
@@ -50,7 +50,7 @@ func wellFormed(content string) bool {
 	}
 }
 
-// sections are the parts of a document that begin like a tag and are none.
+// sections are the parts of a document that begin like a tag but are not.
 var sections = []struct{ open, close string }{{"<!--", "-->"}, {"<![CDATA[", "]]>"}, {"<?", "?>"}}
 
 // redactSection writes a section that content begins with, and returns what follows it.
@@ -73,7 +73,7 @@ func redactSection(b *strings.Builder, content string, hide func(string) string)
 	return "", false
 }
 
-// tagEnd is the length of the tag that content begins with; -1 when it does not end.
+// tagEnd is the length of the tag at the start of content; -1 without an end.
 func tagEnd(content string) int {
 	quote := byte(0)
 	for i := range len(content) {
@@ -91,7 +91,7 @@ func tagEnd(content string) int {
 	return -1
 }
 
-// redactTag writes a tag with the values of its attributes hidden.
+// redactTag writes a tag with secrets in the values of its attributes masked.
 func redactTag(b *strings.Builder, tag string, hide func(string) string) {
 	for tag != "" {
 		open := strings.IndexAny(tag, `"'`)

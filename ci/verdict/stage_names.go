@@ -11,14 +11,14 @@ const (
 	Deploy  = "deploy"
 )
 
-// pipeline is what the policy, the configuration and the reports know of the stages, in
-// their order. What each of them does is in package pipeline, whose list is held against this.
+// pipeline lists the stages in their order, as far as policy, configuration and reports need
+// them. What each of them does is in package pipeline; a test compares both lists.
 var pipeline = []struct {
 	name string
 	// requires are the stages that must have passed first: a model is published only after its
 	// tests and gates, an image pushed only with a published model, and only that image deployed.
 	requires []string
-	// effect says that the stage changes something outside of the run.
+	// effect is set for a stage that changes something outside of the run.
 	effect bool
 }{
 	{name: Test},
@@ -38,7 +38,7 @@ func Stages() []string {
 }
 
 // Requires lists the stages that must have passed before the given one may have its effect;
-// none for a name that is no stage.
+// none for an unknown name.
 func Requires(name string) []string {
 	for _, stage := range pipeline {
 		if stage.name == name {

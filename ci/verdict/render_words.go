@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// What the renderers of the report share: how a run, a stage and a number are put in words.
+// The wording that the renderers of the report share.
 
 func title(r *Run) string {
 	name := r.Application
@@ -16,7 +16,7 @@ func title(r *Run) string {
 	return name + ": " + string(r.Verdict)
 }
 
-// facts are what the run is about, as name and value.
+// facts identify the run, as name and value.
 func facts(r *Run) [][2]string {
 	var all [][2]string
 	for _, f := range [][2]string{
@@ -31,7 +31,7 @@ func facts(r *Run) [][2]string {
 	return all
 }
 
-// short cuts a digest to what people compare, keeping its algorithm.
+// short cuts a digest to its first characters, keeping its algorithm.
 func short(digest string) string {
 	prefix := ""
 	if i := strings.LastIndex(digest, ":"); i >= 0 {

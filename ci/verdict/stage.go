@@ -1,14 +1,17 @@
-// Package verdict holds what a run found: a verdict for each stage, the evidence
-// behind it, and the reports made of both.
+// Package verdict holds the results of a run: a verdict for each stage, its evidence, and the
+// reports.
 //
-// There are three verdicts for a stage that was to run: pass, fail and could-not-run.
-// A stage that was not to run (the branch policy excludes it, or this runner cannot
-// have it) is not-run: it counts neither as a pass nor as a failure, and says why.
+// A stage that should run ends with one of three verdicts: pass, fail or could-not-run. A stage
+// that should not run (the branch policy excludes it, or this runner does not support it) is
+// not-run, with the reason; it counts neither as a pass nor as a failure.
+//
+// The data are in stage.go, run.go, problem.go, codes.go and block.go. clean.go makes them safe
+// to show, with package safetext. The render_*.go files render them, and report_dir.go writes
+// the report directory.
 package verdict
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -23,55 +26,6 @@ const (
 	NotRun      Outcome = "not-run"
 )
 
-// Code names one way to fail, or one warning. Codes are part of the contract with
-// users: documented, searchable, never renamed.
-type Code struct {
-	// Name is upper case with underscores: "TESTS_FAILED".
-	Name string
-	// Stage is the stage that raises it, or "preflight".
-	Stage string
-	// Meaning says in one sentence what was found.
-	Meaning string
-	// Remedy says in one sentence what to do.
-	Remedy string
-	// Outcome is Fail or CouldNotRun; empty for a warning.
-	Outcome Outcome
-}
-
-// Problem is one failure of a stage. It is an error, so that it can travel as one.
-type Problem struct {
-	// Code is the kind of failure.
-	Code Code
-	// Cause says what exactly was found, in one line: names, values, limits.
-	Cause string
-	// Next is the command or the act that helps; Code.Remedy when empty.
-	Next string
-	// Published names what is visible to others in spite of the failure.
-	Published []string
-	// Details are further lines: the failing assertions, the end of a log.
-	Details []string
-}
-
-// Problemf makes a Problem with a formatted cause.
-func Problemf(code Code, format string, args ...any) *Problem {
-	return &Problem{Code: code, Cause: fmt.Sprintf(format, args...)}
-}
-
-// Error renders the problem in the form that users see:
-// FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
-func (p *Problem) Error() string {
-	published := "nothing"
-	if len(p.Published) > 0 {
-		published = strings.Join(p.Published, ", ")
-	}
-	next := p.Next
-	if next == "" {
-		next = p.Code.Remedy
-	}
-	return fmt.Sprintf("FAIL %s %s: %s. Published: %s. Next: %s", p.Code.Stage, p.Code.Name,
-		strings.TrimRight(p.Cause, "."), published, strings.TrimRight(next, ".")+".")
-}
-
 // Stage is the verdict on one stage with its evidence.
 type Stage struct {
 	// Name is one of Stages.
@@ -83,7 +37,7 @@ type Stage struct {
 	Cause string `json:"cause"`
 	// Next is what to do about it.
 	Next string `json:"next,omitempty"`
-	// Problems are all failures found, the gravest first.
+	// Problems are all failures found, the most severe first.
 	Problems []Finding `json:"problems,omitempty"`
 	// Warnings did not fail the stage.
 	Warnings []Finding `json:"warnings,omitempty"`
@@ -91,7 +45,7 @@ type Stage struct {
 	Published []string `json:"published,omitempty"`
 	// Seconds is how long the stage took in this run.
 	Seconds float64 `json:"seconds"`
-	// Evidence is what the verdict rests on, in the order of importance.
+	// Evidence is the basis of the verdict, in the order of importance.
 	Evidence []Evidence `json:"evidence"`
 	// Blocks are the tables and charts of the report.
 	Blocks []Block `json:"-"`
@@ -110,13 +64,13 @@ type Finding struct {
 
 // Evidence is one measured fact.
 type Evidence struct {
-	// Name says what was measured: "line coverage", "model sha256".
+	// Name is what was measured: "line coverage", "model sha256".
 	Name string `json:"name"`
 	// Value is what was found.
 	Value string `json:"value"`
-	// Want is the gate it was held against; empty for a fact without a gate.
+	// Want is the gate; empty for a fact without one.
 	Want string `json:"want,omitempty"`
-	// OK says whether the gate held; true for a fact without a gate.
+	// OK is whether the value passed the gate; true for a fact without a gate.
 	OK bool `json:"ok"`
 }
 
@@ -130,15 +84,15 @@ type ReportFile struct {
 	Local string
 }
 
-// Judge makes the stage's verdict from its problems: Pass when there is none, else
-// the outcome of the gravest (Fail before CouldNotRun), whose code and cause become the
+// Judge makes the stage's verdict from its problems: Pass without any, else the
+// outcome of the most severe (Fail before CouldNotRun), whose code and cause become the
 // stage's own. It returns the stage for chaining.
 func (s *Stage) Judge(problems ...*Problem) *Stage {
 	s.Verdict, s.Code, s.Cause, s.Next, s.Problems = Pass, "", "", "", nil
 	var ordered []*Problem
 	for _, outcome := range []Outcome{Fail, CouldNotRun} {
 		for _, p := range problems {
-			// A code without an outcome is a mistake in this program; it must not pass.
+			// A code without an outcome is a bug in this program; it must not pass.
 			if p != nil && (p.Code.Outcome == CouldNotRun) == (outcome == CouldNotRun) {
 				ordered = append(ordered, p)
 			}
@@ -172,12 +126,12 @@ func (s *Stage) Add(name, value string) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, OK: true})
 }
 
-// Gate adds a fact that was held against a gate.
+// Gate adds a fact that has a gate.
 func (s *Stage) Gate(name, value, want string, ok bool) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, Want: want, OK: ok})
 }
 
-// Failure is the line that users see for a stage that did not pass, or empty.
+// Failure is the line that users see for a stage that did not pass; empty otherwise.
 func (s *Stage) Failure() string {
 	if s.Verdict == Pass || s.Verdict == NotRun {
 		return ""

@@ -5,13 +5,15 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // The geometry of the charts in report.html. Everything is computed here, in user units
 // of the SVG, so that the template only places it; text never becomes markup, because
 // the template escapes it like any other.
 
-// chart is what all charts have: an accessible name and a size.
+// chart is common to all charts: an accessible name and a size.
 type chart struct {
 	// ID makes the ids of the title and description unique on the page.
 	ID            string
@@ -96,7 +98,7 @@ func lineChart(id, title string, c *LineChart) (lineView, bool) {
 			}
 		}
 		k.Points = strings.Join(points, " ")
-		k.Name = cut(k.Name, 32)
+		k.Name = safetext.Cut(k.Name, 32)
 		width := 56 + 7.2*float64(len([]rune(k.Name+" "+k.Last)))
 		if x+width > v.Right && x > v.Left {
 			x, legend = v.Left, legend+22
@@ -117,7 +119,7 @@ type barView struct {
 	Left, Right, Top, Bottom float64
 	Marks                    []mark
 	Bars                     []bar
-	// Limit is where the threshold stands; below 0 for none.
+	// Limit is the position of the threshold; below 0 for none.
 	Limit      float64
 	LimitLabel string
 }
@@ -208,8 +210,9 @@ func heatMap(id, title string, h *HeatMap) (heatView, bool) {
 			total += max(c, 0)
 		}
 		at := v.Size * (float64(i) + 0.5)
-		v.RowLabels = append(v.RowLabels, heatLabel{X: v.Left - 8, Y: place(v.Top + at + 4), Text: cut(h.Labels[i], 24), Full: h.Labels[i]})
-		v.ColumnLabels = append(v.ColumnLabels, heatLabel{X: place(v.Left + at), Y: v.Top - 8, Text: cut(h.Labels[i], 18), Full: h.Labels[i]})
+		label := h.Labels[i]
+		v.RowLabels = append(v.RowLabels, heatLabel{X: v.Left - 8, Y: place(v.Top + at + 4), Text: safetext.Cut(label, 24), Full: label})
+		v.ColumnLabels = append(v.ColumnLabels, heatLabel{X: place(v.Left + at), Y: v.Top - 8, Text: safetext.Cut(label, 18), Full: label})
 		for j, count := range counts {
 			share := 0.0
 			if total > 0 {

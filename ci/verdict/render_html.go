@@ -14,8 +14,8 @@ import (
 //go:embed report.html.tmpl
 var pageSource string
 
-// page renders report.html. html/template knows the context of each value (text,
-// attribute, SVG); nothing is marked as safe but a picture's address, which dataURL makes.
+// page renders report.html. html/template escapes each value for its context (text, attribute,
+// SVG); only a picture's address, made by dataURL, is marked as safe.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": seconds,
 	"short":   short,
@@ -40,8 +40,8 @@ type stageView struct {
 	Pictures     []pictureView
 }
 
-// pictureView is a picture that the page itself holds: a report is read far from its files,
-// in a mail or as a CI job's artefact.
+// pictureView is a picture embedded in the page: a report is read without its files, in a mail
+// or as a CI job's artefact.
 type pictureView struct {
 	Path          string
 	URL           template.URL
@@ -49,13 +49,13 @@ type pictureView struct {
 }
 
 // pictureLimit bounds one picture in the page, picturesLimit all of them, in bytes: a page
-// must open on any machine. Larger ones are linked only.
+// must open on any machine. Larger ones are only linked.
 const (
 	pictureLimit  = 1 << 20
 	picturesLimit = 4 << 20
 )
 
-// viewPicture is a PNG as the page holds it; false when it is none, or too large.
+// viewPicture is a PNG for the page; false when it is no PNG or too large.
 func viewPicture(name string, content []byte) (pictureView, bool) {
 	if len(content) > pictureLimit {
 		return pictureView{}, false
@@ -68,7 +68,7 @@ func viewPicture(name string, content []byte) (pictureView, bool) {
 }
 
 // dataURL is safe whatever the content is: base64 has no character that ends an attribute,
-// and the type says that it is nothing but a picture.
+// and by its type it is nothing but a picture.
 func dataURL(content []byte) template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(content)) //nolint:gosec // see above
 }
@@ -134,8 +134,8 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byt
 // index is the page of a directory by which all others in it are reached.
 const index = "index.html"
 
-// sites are the directories of pages: of such a directory the report links the first page alone, and takes
-// its icons for no pictures of the run.
+// sites are the directories of pages. Of such a directory the report links only the first page,
+// and shows none of its icons.
 func sites(files []FileEntry) map[string]bool {
 	found := map[string]bool{}
 	for _, f := range files {
