@@ -30,7 +30,7 @@ func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID(), appDir: AppDir}
 	a := s.begin(ctx)
 	if in.Config.Image.Dockerfile == "" {
-		a.pushed.Go(func() { s.pushPackages(ctx, a) })
+		a.pushed.Go(func() { builder{s}.pushPackages(ctx, a) })
 	} else {
 		a.pushed.Go(func() { a.start(ctx) })
 	}
@@ -40,7 +40,7 @@ func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 // begin starts what a Run needs in any case.
 func (s *session) begin(ctx context.Context) *Ahead {
 	a := &Ahead{session: s, memory: s.openMemory(ctx)}
-	a.browser.Go(func() { s.openBrowser(ctx) })
+	a.browser.Go(func() { prover{s}.openBrowser(ctx) })
 	return a
 }
 
@@ -72,16 +72,16 @@ const packagesTag = "packages"
 
 // pushPackages sends the layers ahead that do not depend on the model: a registry that has
 // them is not sent them again.
-func (s *session) pushPackages(ctx context.Context, a *Ahead) {
-	f, problem := s.foundation(ctx)
+func (b builder) pushPackages(ctx context.Context, a *Ahead) {
+	f, problem := b.foundation(ctx)
 	if problem != nil {
 		return
 	}
 	// Most likely with the same model too: then nothing is pushed at all.
-	if a.memory != nil && a.memory.has(s.withoutModel(ctx, f)) {
+	if a.memory != nil && a.memory.has(b.withoutModel(ctx, f)) {
 		return
 	}
-	repo, err := repository(s.in)
+	repo, err := repository(b.in)
 	if err != nil {
 		return
 	}
@@ -91,7 +91,7 @@ func (s *session) pushPackages(ctx context.Context, a *Ahead) {
 	if a.start(ctx); a.problem != nil {
 		return
 	}
-	image := s.platform().From(f.base).WithRootfs(f.packages.Directory(rootDir))
+	image := b.platform().From(f.base).WithRootfs(f.packages.Directory(rootDir))
 	// The push of the image sends what is missing then, and reports why if it cannot.
 	_, _ = image.Publish(ctx, repo.String()+":"+packagesTag, dagger.ContainerPublishOpts{RegistryService: a.registry.service})
 }

@@ -81,55 +81,58 @@ type foundation struct {
 	serving *serving
 }
 
+// builder makes the image, from the base to the labels.
+type builder struct{ *session }
+
 // foundation describes and builds the layers that change least: the base without
 // installers, and the packages.
-func (s *session) foundation(ctx context.Context) (*foundation, *verdict.Problem) {
-	c := s.in.Config.Image
+func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem) {
+	c := b.in.Config.Image
 	base := c.Base
 	if base == "" {
-		base = s.engine.Image(s.in.Config.Python)
+		base = b.engine.Image(b.in.Config.Python)
 	}
-	pinned, err := s.platform().From(base).ImageRef(ctx)
+	pinned, err := b.platform().From(base).ImageRef(ctx)
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
+		return nil, b.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
-	if s.in.Config.Image.Platform != "" {
+	if b.in.Config.Image.Platform != "" {
 		// Before anything is built: an engine takes the only image that a name has for any platform.
-		platform, err := s.platform().From(pinned).Platform(ctx)
+		platform, err := b.platform().From(pinned).Platform(ctx)
 		if err != nil {
-			return nil, s.engineProblem(ctx, CodeEngineFailed, "read the platform of "+base, err)
+			return nil, b.engineProblem(ctx, CodeEngineFailed, "read the platform of "+base, err)
 		}
-		if problem := s.judgePlatform(base, string(platform)); problem != nil {
+		if problem := b.judgePlatform(base, string(platform)); problem != nil {
 			return nil, problem
 		}
 	}
-	maker := s.fresh(engine.WithoutTrustUpdate(s.platform().From(pinned).WithUser("0")))
-	prepare := s.python(maker.WithMountedDirectory(rootDir, s.platform().From(pinned).Rootfs()),
-		"prepare.py", prepareScript, append([]string{rootDir}, s.prepareArgs()...)...)
+	maker := b.fresh(engine.WithoutTrustUpdate(b.platform().From(pinned).WithUser("0")))
+	prepare := b.python(maker.WithMountedDirectory(rootDir, b.platform().From(pinned).Rootfs()),
+		"prepare.py", prepareScript, append([]string{rootDir}, b.prepareArgs()...)...)
 	if prepare, err = prepare.Sync(ctx); err != nil {
-		return nil, s.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
+		return nil, b.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
 	}
-	serving, problem := s.findServing(ctx)
+	serving, problem := b.findServing(ctx)
 	if problem != nil {
 		return nil, problem
 	}
-	packages, err := s.install(serving.env)
+	packages, err := b.install(serving.env)
 	if err == nil {
 		packages, err = packages.Sync(ctx)
 	}
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
+		return nil, b.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
 	}
 	f := &foundation{base: pinned, maker: maker, serving: serving}
-	f.packages = s.fill(f, prepare, s.pruned(packages.Directory(VenvDir)), VenvDir)
+	f.packages = b.fill(f, prepare, b.pruned(packages.Directory(VenvDir)), VenvDir)
 	return f, nil
 }
 
 // pruned are the packages without what pipeline.yaml says that serving does without. Whether
 // that is true is seen by running the image.
-func (s *session) pruned(packages *dagger.Directory) *dagger.Directory {
+func (b builder) pruned(packages *dagger.Directory) *dagger.Directory {
 	var globs []string
-	for _, glob := range s.in.Config.Image.Prune {
+	for _, glob := range b.in.Config.Image.Prune {
 		globs = append(globs, "lib/python*/site-packages/"+glob)
 	}
 	if len(globs) == 0 {
@@ -139,95 +142,95 @@ func (s *session) pruned(packages *dagger.Directory) *dagger.Directory {
 }
 
 // fill makes the next layer: a tree at its destination, on top of what is there.
-func (s *session) fill(f *foundation, after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
-	return s.python(f.maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
+func (b builder) fill(f *foundation, after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
+	return b.python(f.maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
 		"fill.py", fillScript, append([]string{rootDir, "/tree", destination}, more...)...)
 }
 
 // build describes and builds the image. Its layers, from the one that changes least: the
 // foundation; the model; the application.
-func (s *session) build(ctx context.Context) (*built, *verdict.Problem) {
-	c := s.in.Config.Image
+func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
+	c := b.in.Config.Image
 	if c.Dockerfile != "" {
-		return s.buildDockerfile(ctx)
+		return b.buildDockerfile(ctx)
 	}
-	f, problem := s.foundation(ctx)
+	f, problem := b.foundation(ctx)
 	if problem != nil {
 		return nil, problem
 	}
-	b := &built{base: f.base, foundation: f}
+	made := &built{base: f.base, foundation: f}
 	// The check is a step of the build: no model, or another one, and there is no image.
-	manifest, err := s.manifest()
+	manifest, err := b.manifest()
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
 	}
-	models := s.fill(f, f.packages, s.in.ModelFiles, path.Join(AppDir, c.ModelDir),
-		"--want", s.in.Model.File, s.in.Model.SHA256, "--manifest", ManifestFile, manifest)
-	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
+	models := b.fill(f, f.packages, b.in.ModelFiles, path.Join(AppDir, c.ModelDir),
+		"--want", b.in.Model.File, b.in.Model.SHA256, "--manifest", ManifestFile, manifest)
+	if made.files, problem = b.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
-	application, err := s.over(s.applicationSource(), f.serving.built)
+	application, err := b.over(b.applicationSource(), f.serving.built)
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "place what the project's build left: %v", err)
 	}
-	b.root = s.fill(f, models, application, AppDir, s.owned()...).Directory(rootDir)
-	image := s.platform().From(f.base).WithRootfs(b.root)
-	b.container, err = s.configure(image, f.base, f.serving.built).Sync(ctx)
+	made.root = b.fill(f, models, application, AppDir, b.owned()...).Directory(rootDir)
+	image := b.platform().From(f.base).WithRootfs(made.root)
+	made.container, err = b.configure(image, f.base, f.serving.built).Sync(ctx)
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
+		return nil, b.engineProblem(ctx, CodeBuildFailed, "build the image", err)
 	}
-	return b, nil
+	return made, nil
 }
 
 // applicationSource is as much of the source as goes into the image. The application never
 // brings a model of its own: what is in the source is not gated.
-func (s *session) applicationSource() *dagger.Directory {
-	c := s.in.Config.Image
-	return s.in.Source.
-		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
+func (b builder) applicationSource() *dagger.Directory {
+	c := b.in.Config.Image
+	return b.in.Source.
+		Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
 }
 
 // install makes the virtual environment. What remains of it in the image is VenvDir alone.
-func (s *session) install(env runner.Environment) (*dagger.Container, error) {
-	files, err := s.engine.Directory(env.Files)
+func (b builder) install(env runner.Environment) (*dagger.Container, error) {
+	files, err := b.engine.Directory(env.Files)
 	if err != nil {
 		return nil, err
 	}
-	builder := s.engine.WithDownloadCache(s.engine.BaseOn(dagger.Platform(s.in.Config.Image.Platform), env.Python), env.Python).
+	builder := b.engine.WithDownloadCache(b.engine.BaseOn(dagger.Platform(b.in.Config.Image.Platform), env.Python), env.Python).
 		// Bytecode that is checked by nobody: files get one fixed time, which bytecode
 		// checked by time would not survive.
 		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
 		WithDirectory("/build", files).
 		WithWorkdir("/build")
-	builder = s.fresh(s.engine.WithIndex(builder))
+	builder = b.fresh(b.engine.WithIndex(builder))
 	for _, command := range env.Install {
 		builder = builder.WithExec(command)
 	}
 	// uv leaves a lock file that everybody may write to.
-	return s.engine.WithoutIndex(builder).WithoutFile(VenvDir + "/.lock"), nil
+	return b.engine.WithoutIndex(builder).WithoutFile(VenvDir + "/.lock"), nil
 }
 
 // checkBuilt reads which files of the model the build found.
-func (s *session) checkBuilt(ctx context.Context, models *dagger.Container) (map[string]string, *verdict.Problem) {
+func (b builder) checkBuilt(ctx context.Context, models *dagger.Container) (map[string]string, *verdict.Problem) {
 	listing, err := models.Stdout(ctx)
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeModelMismatch, "check the model", err)
+		return nil, b.engineProblem(ctx, CodeModelMismatch, "check the model", err)
 	}
 	var files map[string]string
 	if err := json.Unmarshal([]byte(listing), &files); err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "read the list of the model's files: %v", err)
 	}
-	if files[s.in.Model.File] != s.in.Model.SHA256 {
-		return nil, verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, not %s", s.in.Model.File, files[s.in.Model.File], s.in.Model.SHA256)
+	if files[b.in.Model.File] != b.in.Model.SHA256 {
+		return nil, verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, not %s", b.in.Model.File, files[b.in.Model.File], b.in.Model.SHA256)
 	}
 	return files, nil
 }
 
 // owned let the user write to the volumes that have content in the source.
-func (s *session) owned() []string {
+func (b builder) owned() []string {
 	var args []string
-	for _, volume := range s.in.Config.Image.Volumes {
+	for _, volume := range b.in.Config.Image.Volumes {
 		if inside, ok := strings.CutPrefix(path.Clean(volume), AppDir+"/"); ok {
 			args = append(args, inside)
 		}
@@ -235,21 +238,21 @@ func (s *session) owned() []string {
 	if len(args) == 0 {
 		return nil
 	}
-	return append([]string{"--own", strconv.Itoa(s.in.Config.Image.User)}, args...)
+	return append([]string{"--own", strconv.Itoa(b.in.Config.Image.User)}, args...)
 }
 
 // prepareArgs are the user and the directories that the base image gets; those before
 // the -- stay root's.
-func (s *session) prepareArgs() []string {
-	c := s.in.Config.Image
+func (b builder) prepareArgs() []string {
+	c := b.in.Config.Image
 	args := []string{strconv.Itoa(c.User), AppDir, path.Join(AppDir, c.ModelDir), path.Dir(ManifestFile), VenvDir, "--", "/home/app"}
 	return append(args, c.Volumes...)
 }
 
 // configure gives the image everything that is not a file. What changes with each commit
 // comes last: nothing is built on top of it.
-func (s *session) configure(image *dagger.Container, base string, built *pyenv.Built) *dagger.Container {
-	c := s.in.Config.Image
+func (b builder) configure(image *dagger.Container, base string, built *pyenv.Built) *dagger.Container {
+	c := b.in.Config.Image
 	user := strconv.Itoa(c.User)
 	image = image.
 		WithWorkdir(AppDir).
@@ -275,12 +278,12 @@ func (s *session) configure(image *dagger.Container, base string, built *pyenv.B
 			Interval: checkInterval, Timeout: checkTimeout, Retries: checkRetries,
 			StartPeriod: time.Duration(c.StartBudget).String(), StartInterval: "2s",
 		})
-	return s.label(image, base)
+	return b.label(image, base)
 }
 
 // label says what the image is made of, in its configuration and in its manifest.
-func (s *session) label(image *dagger.Container, base string) *dagger.Container {
-	labels := s.labels(base)
+func (b builder) label(image *dagger.Container, base string) *dagger.Container {
+	labels := b.labels(base)
 	for _, name := range sortedKeys(labels) {
 		image = image.WithLabel(name, labels[name])
 		if strings.HasPrefix(name, "org.opencontainers.") {
@@ -298,25 +301,25 @@ func healthCommand(port int, health string) []string {
 }
 
 // labels say what the image is made of, by the names of the OCI image specification.
-func (s *session) labels(base string) map[string]string {
-	c := s.in.Config
+func (b builder) labels(base string) map[string]string {
+	c := b.in.Config
 	name, digest, _ := strings.Cut(base, "@")
 	all := map[string]string{
 		"org.opencontainers.image.title":       c.Name,
 		"org.opencontainers.image.source":      c.Image.Source,
-		"org.opencontainers.image.revision":    s.in.Commit,
-		"org.opencontainers.image.version":     facts(s.in).Version(),
+		"org.opencontainers.image.revision":    b.in.Commit,
+		"org.opencontainers.image.version":     facts(b.in).Version(),
 		"org.opencontainers.image.base.name":   name,
 		"org.opencontainers.image.base.digest": digest,
-		LabelModelSHA256:                       s.in.Model.SHA256,
+		LabelModelSHA256:                       b.in.Model.SHA256,
 		LabelVolumes:                           strings.Join(c.Image.Volumes, ","),
 	}
-	if !s.in.CommitTime.IsZero() {
+	if !b.in.CommitTime.IsZero() {
 		// Never the time of the build: the same commit is the same image.
-		all["org.opencontainers.image.created"] = s.in.CommitTime.UTC().Format(time.RFC3339)
+		all["org.opencontainers.image.created"] = b.in.CommitTime.UTC().Format(time.RFC3339)
 	}
-	if s.in.Version != nil {
-		all[LabelModelVersion] = strconv.Itoa(s.in.Version.Number)
+	if b.in.Version != nil {
+		all[LabelModelVersion] = strconv.Itoa(b.in.Version.Number)
 	}
 	for key, value := range all {
 		if value == "" {
@@ -327,12 +330,12 @@ func (s *session) labels(base string) map[string]string {
 }
 
 // manifest is the content of ManifestFile, but for the list of the model's files.
-func (s *session) manifest() (string, error) {
-	part := map[string]any{"file": path.Join(s.in.Config.Image.ModelDir, s.in.Model.File), "sha256": s.in.Model.SHA256}
-	if s.in.Version != nil {
-		part["version"], part["uri"] = s.in.Version.Number, s.in.Version.URI
+func (b builder) manifest() (string, error) {
+	part := map[string]any{"file": path.Join(b.in.Config.Image.ModelDir, b.in.Model.File), "sha256": b.in.Model.SHA256}
+	if b.in.Version != nil {
+		part["version"], part["uri"] = b.in.Version.Number, b.in.Version.URI
 	}
-	content, err := json.Marshal(map[string]any{"format": 1, "application": s.in.Config.Name, "model": part})
+	content, err := json.Marshal(map[string]any{"format": 1, "application": b.in.Config.Name, "model": part})
 	return string(content), err
 }
 

@@ -22,67 +22,67 @@ const maxDockerfile = 1 << 20
 // the place where the application keeps its models, and in the image whatever the file
 // copies: it is laid over the result once more, and checked as in the pipeline's own build.
 // What such a build leaves is the file's business; what is judged is the same.
-func (s *session) buildDockerfile(ctx context.Context) (*built, *verdict.Problem) {
-	c := s.in.Config.Image
-	text, problem := s.readDockerfile(ctx)
+func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem) {
+	c := b.in.Config.Image
+	text, problem := b.readDockerfile(ctx)
 	if problem != nil {
 		return nil, problem
 	}
-	source := s.in.Source.
-		Filter(dagger.DirectoryFilterOpts{Exclude: s.in.Config.Exclude}).
+	source := b.in.Source.
+		Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}).
 		Filter(dagger.DirectoryFilterOpts{Exclude: []string{path.Clean(c.ModelDir)}}).
-		WithDirectory(c.ModelDir, s.in.ModelFiles)
+		WithDirectory(c.ModelDir, b.in.ModelFiles)
 	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target, Platform: dagger.Platform(c.Platform)}
 	for _, name := range sortedKeys(c.BuildArgs) {
 		opts.BuildArgs = append(opts.BuildArgs, dagger.BuildArg{Name: name, Value: c.BuildArgs[name]})
 	}
-	if s.in.Fresh != "" {
-		source = source.WithNewFile(".openstack-rca-fresh", s.in.Fresh)
+	if b.in.Fresh != "" {
+		source = source.WithNewFile(".openstack-rca-fresh", b.in.Fresh)
 	}
 	image, err := source.DockerBuild(opts).Sync(ctx)
 	if err != nil {
-		return nil, s.dockerfileProblem(ctx, text, err)
+		return nil, b.dockerfileProblem(ctx, text, err)
 	}
-	if problem := s.adopt(ctx, image); problem != nil {
+	if problem := b.adopt(ctx, image); problem != nil {
 		return nil, problem
 	}
-	c = s.in.Config.Image
-	manifest, err := s.manifest()
+	c = b.in.Config.Image
+	manifest, err := b.manifest()
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
 	}
-	maker, err := s.client.Container().From(s.engine.Image(s.in.Config.Python)).WithUser("0").Sync(ctx)
+	maker, err := b.client.Container().From(b.engine.Image(b.in.Config.Python)).WithUser("0").Sync(ctx)
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeBaseUnavailable, "pull "+s.engine.Image(s.in.Config.Python), err)
+		return nil, b.engineProblem(ctx, CodeBaseUnavailable, "pull "+b.engine.Image(b.in.Config.Python), err)
 	}
-	models := s.python(maker.WithMountedDirectory(rootDir, image.Rootfs()).WithMountedDirectory("/tree", s.in.ModelFiles),
-		"fill.py", fillScript, rootDir, "/tree", path.Join(s.appDir, c.ModelDir),
-		"--want", s.in.Model.File, s.in.Model.SHA256, "--manifest", ManifestFile, manifest)
-	b := &built{base: c.Dockerfile}
-	if b.files, problem = s.checkBuilt(ctx, models); problem != nil {
+	models := b.python(maker.WithMountedDirectory(rootDir, image.Rootfs()).WithMountedDirectory("/tree", b.in.ModelFiles),
+		"fill.py", fillScript, rootDir, "/tree", path.Join(b.appDir, c.ModelDir),
+		"--want", b.in.Model.File, b.in.Model.SHA256, "--manifest", ManifestFile, manifest)
+	made := &built{base: c.Dockerfile}
+	if made.files, problem = b.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
 	image = image.WithRootfs(models.Directory(rootDir)).WithUser(strconv.Itoa(c.User))
 	for _, name := range sortedKeys(c.Vars) {
 		image = image.WithEnvVariable(name, c.Vars[name])
 	}
-	if b.container, err = s.label(image, "").Sync(ctx); err != nil {
-		return nil, s.engineProblem(ctx, CodeBuildFailed, "build the image", err)
+	if made.container, err = b.label(image, "").Sync(ctx); err != nil {
+		return nil, b.engineProblem(ctx, CodeBuildFailed, "build the image", err)
 	}
-	return b, nil
+	return made, nil
 }
 
 // readDockerfile reads the file: who reads of a failure wants to know its line.
-func (s *session) readDockerfile(ctx context.Context) (string, *verdict.Problem) {
-	name := s.in.Config.Image.Dockerfile
-	there, err := s.in.Source.Exists(ctx, name)
+func (b builder) readDockerfile(ctx context.Context) (string, *verdict.Problem) {
+	name := b.in.Config.Image.Dockerfile
+	there, err := b.in.Source.Exists(ctx, name)
 	if err != nil {
 		return "", unreadable(ctx, "look up "+name, err)
 	}
 	if !there {
 		return "", verdict.Problemf(CodeBuildFailed, "%s is not in the source", name)
 	}
-	text, err := s.in.Source.File(name).Contents(ctx)
+	text, err := b.in.Source.File(name).Contents(ctx)
 	if err != nil {
 		return "", unreadable(ctx, "read "+name, err)
 	}
@@ -94,23 +94,23 @@ func (s *session) readDockerfile(ctx context.Context) (string, *verdict.Problem)
 
 // adopt takes over what the file says of the image and others need to know: its working
 // directory, and its user by number, because what runs it may know no names.
-func (s *session) adopt(ctx context.Context, image *dagger.Container) *verdict.Problem {
+func (b builder) adopt(ctx context.Context, image *dagger.Container) *verdict.Problem {
 	dir, err := image.Workdir(ctx)
 	if err != nil {
-		return s.engineProblem(ctx, CodeEngineFailed, "read the working directory", err)
+		return b.engineProblem(ctx, CodeEngineFailed, "read the working directory", err)
 	}
 	if dir = path.Clean(dir); path.IsAbs(dir) && dir != "/" {
-		s.appDir = dir
+		b.appDir = dir
 	}
 	user, err := image.User(ctx)
 	if err != nil {
-		return s.engineProblem(ctx, CodeEngineFailed, "read the user", err)
+		return b.engineProblem(ctx, CodeEngineFailed, "read the user", err)
 	}
 	name, _, _ := strings.Cut(user, ":")
 	if _, err := strconv.Atoi(name); name == "" || err != nil {
 		out, err := image.WithoutDockerHealthcheck().WithExec([]string{"id", "-u"}).Stdout(ctx)
 		if err != nil {
-			return s.engineProblem(ctx, CodeBaseUnfit, "look up the user "+strconv.Quote(user), err)
+			return b.engineProblem(ctx, CodeBaseUnfit, "look up the user "+strconv.Quote(user), err)
 		}
 		name = strings.TrimSpace(out)
 	}
@@ -118,25 +118,25 @@ func (s *session) adopt(ctx context.Context, image *dagger.Container) *verdict.P
 	if err != nil {
 		return verdict.Problemf(CodeEngineFailed, "read the user %q: %v", user, err)
 	}
-	if s.in.Config.Image.User = id; id == 0 {
-		return verdict.Problemf(CodeRoot, "%s ends with the user %q", s.in.Config.Image.Dockerfile, user)
+	if b.in.Config.Image.User = id; id == 0 {
+		return verdict.Problemf(CodeRoot, "%s ends with the user %q", b.in.Config.Image.Dockerfile, user)
 	}
-	s.stage.Add("user", fmt.Sprintf("%s, number %d", user, id))
+	b.stage.Add("user", fmt.Sprintf("%s, number %d", user, id))
 	return nil
 }
 
 // dockerfileProblem says at which line a build failed, and how it ended.
-func (s *session) dockerfileProblem(ctx context.Context, text string, err error) *verdict.Problem {
-	name := s.in.Config.Image.Dockerfile
+func (b builder) dockerfileProblem(ctx context.Context, text string, err error) *verdict.Problem {
+	name := b.in.Config.Image.Dockerfile
 	if ctx.Err() != nil {
 		return cancelled(ctx, "build "+name)
 	}
 	instructions := parseDockerfile(text)
 	var exec *dagger.ExecError
 	if errors.As(err, &exec) {
-		return s.engineProblem(ctx, CodeBuildFailed, where(name, runLine(instructions, exec.Cmd)), err)
+		return b.engineProblem(ctx, CodeBuildFailed, where(name, runLine(instructions, exec.Cmd)), err)
 	}
-	cause := lastCause(s.redact(traced.ReplaceAllString(err.Error(), "")))
+	cause := lastCause(b.redact(traced.ReplaceAllString(err.Error(), "")))
 	if missingStep.MatchString(cause) {
 		cause += "; its stages are " + strings.Join(stages(instructions), ", ")
 	}

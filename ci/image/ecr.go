@@ -32,9 +32,9 @@ var ecrAttempts = 3
 
 // ecrLogin exchanges AWS credentials for a login that ECR takes for twelve hours. It lives
 // in this process alone.
-func (s *session) ecrLogin(ctx context.Context, region string) (authn.Authenticator, *verdict.Problem) {
+func (p pusher) ecrLogin(ctx context.Context, region string) (authn.Authenticator, *verdict.Problem) {
 	var values [3]string
-	for i, secret := range []*dagger.Secret{s.in.Push.AWS.AccessKey, s.in.Push.AWS.SecretKey, s.in.Push.AWS.SessionToken} {
+	for i, secret := range []*dagger.Secret{p.in.Push.AWS.AccessKey, p.in.Push.AWS.SecretKey, p.in.Push.AWS.SessionToken} {
 		if secret == nil {
 			continue
 		}
@@ -48,15 +48,15 @@ func (s *session) ecrLogin(ctx context.Context, region string) (authn.Authentica
 		Region: region, Credentials: credentials.NewStaticCredentialsProvider(values[0], values[1], values[2]),
 		HTTPClient: http.DefaultClient, Logger: logging.Nop{}, RetryMaxAttempts: ecrAttempts,
 	}
-	if s.in.Push.AWS.Endpoint != "" {
-		opts.BaseEndpoint = aws.String(s.in.Push.AWS.Endpoint)
+	if p.in.Push.AWS.Endpoint != "" {
+		opts.BaseEndpoint = aws.String(p.in.Push.AWS.Endpoint)
 	}
 	out, err := ecr.New(opts).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, cancelled(ctx, "the login to ECR")
 		}
-		return nil, verdict.Problemf(ecrCode(err), "log in to ECR in %s: %s", region, s.plain(err))
+		return nil, verdict.Problemf(ecrCode(err), "log in to ECR in %s: %s", region, p.plain(err))
 	}
 	for _, data := range out.AuthorizationData {
 		login, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
@@ -87,8 +87,8 @@ func ecrCode(err error) verdict.Code {
 
 // registryLogin is the login for this process' own requests: that of the registry if one
 // was given, one made from AWS credentials for ECR, else none.
-func (s *session) registryLogin(ctx context.Context, host string) (authn.Authenticator, *verdict.Problem) {
-	to := s.in.Push
+func (p pusher) registryLogin(ctx context.Context, host string) (authn.Authenticator, *verdict.Problem) {
+	to := p.in.Push
 	if to.Password != nil {
 		password, err := to.Password.Plaintext(ctx)
 		if err != nil {
@@ -100,7 +100,7 @@ func (s *session) registryLogin(ctx context.Context, host string) (authn.Authent
 		if to.AWS.AccessKey == nil || to.AWS.SecretKey == nil {
 			return nil, verdict.Problemf(CodePushAuth, "%s is a registry of ECR, and neither its login nor AWS credentials were given", host)
 		}
-		return s.ecrLogin(ctx, region)
+		return p.ecrLogin(ctx, region)
 	}
 	return authn.Anonymous, nil
 }

@@ -30,7 +30,7 @@ func NoPause(count *int) (restore func()) {
 
 // Login is the login for a push, as user and password.
 func Login(ctx context.Context, client *dagger.Client, in Input) (user, password string, problem *verdict.Problem) {
-	p := &session{client: client, in: in, stage: &verdict.Stage{}}
+	p := pusher{&session{client: client, in: in, stage: &verdict.Stage{}}}
 	repo, err := repository(in)
 	if err != nil {
 		panic(err)

@@ -35,25 +35,29 @@ type findings struct {
 	Error   string            `json:"error"`
 }
 
+// inspector judges a finished image by its files and its configuration, without starting it
+// as a service.
+type inspector struct{ *session }
+
 // inspect looks through the files of the finished image. It runs inside of it, as root,
 // because only there every file is seen as it will be.
-func (s *session) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
-	out, err := s.python(image.WithUser("0"), "inspect.py", inspectScript,
-		slices.Concat([]string{s.appDir, strconv.Itoa(s.in.Config.Image.User)}, s.volumes(), []string{"--"}, s.imports())...).Stdout(ctx)
+func (i inspector) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
+	out, err := i.python(image.WithUser("0"), "inspect.py", inspectScript,
+		slices.Concat([]string{i.appDir, strconv.Itoa(i.in.Config.Image.User)}, i.volumes(), []string{"--"}, i.imports())...).Stdout(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeBaseUnfit, "look through the image", err)}
+		return []*verdict.Problem{i.engineProblem(ctx, CodeBaseUnfit, "look through the image", err)}
 	}
 	var f findings
 	if err := json.Unmarshal([]byte(out), &f); err != nil {
 		return []*verdict.Problem{verdict.Problemf(CodeEngineFailed, "read what was found in the image: %v", err)}
 	}
-	return s.judgeFiles(f, b)
+	return i.judgeFiles(f, b)
 }
 
 // volumes are the paths that something is mounted at when the image runs, here or on ECS.
-func (s *session) volumes() []string {
-	all := slices.Clone(s.in.Config.Image.Volumes)
-	for _, volume := range s.in.Config.Rollout.Volumes {
+func (i inspector) volumes() []string {
+	all := slices.Clone(i.in.Config.Image.Volumes)
+	for _, volume := range i.in.Config.Rollout.Volumes {
 		if !slices.Contains(all, volume.Path) {
 			all = append(all, volume.Path)
 		}
@@ -61,10 +65,10 @@ func (s *session) volumes() []string {
 	return all
 }
 
-func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
+func (i inspector) judgeFiles(f findings, b *built) []*verdict.Problem {
 	var problems []*verdict.Problem
 	find := func(code verdict.Code, what string, names []string) {
-		s.stage.Gate(what, strconv.Itoa(len(names)), "0", len(names) == 0)
+		i.stage.Gate(what, strconv.Itoa(len(names)), "0", len(names) == 0)
 		if len(names) > 0 {
 			problem := verdict.Problemf(code, "%s: %s", what, some(names, 5))
 			problem.Details = names[:min(len(names), 200)]
@@ -75,22 +79,22 @@ func (s *session) judgeFiles(f findings, b *built) []*verdict.Problem {
 	find(CodeWorldWritable, "world-writable files", f.Writable)
 	find(CodeHidden, "code that a volume hides", f.HiddenCode)
 	if len(f.HiddenFiles) > 0 {
-		s.stage.Warn(WarnHidden, "%s", some(f.HiddenFiles, 5))
+		i.stage.Warn(WarnHidden, "%s", some(f.HiddenFiles, 5))
 	}
 	tools := slices.Concat(f.Tools, f.Modules, f.Caches)
-	if s.in.Config.Image.Dockerfile == "" {
+	if i.in.Config.Image.Dockerfile == "" {
 		find(CodeBuildTool, "installers, compilers and caches", tools)
 	} else if len(tools) > 0 {
-		s.stage.Warn(WarnTools, "%s", some(tools, 10))
+		i.stage.Warn(WarnTools, "%s", some(tools, 10))
 	}
 	find(CodeSecret, "files that look like secrets", append(append([]string{}, f.Secrets...), f.Leftovers...))
-	if want := s.in.Config.Python; want != "" && f.Python != want {
+	if want := i.in.Config.Python; want != "" && f.Python != want {
 		problems = append(problems, verdict.Problemf(CodeBaseUnfit, "%s has Python %s, the application is for %s", b.base, f.Python, want))
 	}
-	if problem := s.judgePlatform("the image's python", f.Platform); problem != nil {
+	if problem := i.judgePlatform("the image's python", f.Platform); problem != nil {
 		problems = append(problems, problem)
 	}
-	problems = append(problems, s.judgeImports(f.Imports)...)
+	problems = append(problems, i.judgeImports(f.Imports)...)
 	if f.Error != "" {
 		problem := verdict.Problemf(CodeBaseUnfit, "python does not start in the image: %s", clip(oneLine(f.Error), 300))
 		problems = append(problems, problem)
@@ -123,8 +127,8 @@ func (s *session) judgePlatform(what, got string) *verdict.Problem {
 // python -c "import tensorflow, mlflow, streamlit".
 var debugImports = []string{"tensorflow", "mlflow", "streamlit"}
 
-func (s *session) imports() []string {
-	if named := s.in.Config.Image.Imports; len(named) > 0 {
+func (i inspector) imports() []string {
+	if named := i.in.Config.Image.Imports; len(named) > 0 {
 		return named
 	}
 	return debugImports
@@ -132,11 +136,11 @@ func (s *session) imports() []string {
 
 // judgeImports: what pipeline.yaml names must import; of the document's own list only what
 // is installed, since serving may need less than training.
-func (s *session) judgeImports(found map[string]string) []*verdict.Problem {
-	named := len(s.in.Config.Image.Imports) > 0
+func (i inspector) judgeImports(found map[string]string) []*verdict.Problem {
+	named := len(i.in.Config.Image.Imports) > 0
 	var good, absent []string
 	var problems []*verdict.Problem
-	for _, module := range s.imports() {
+	for _, module := range i.imports() {
 		switch result := found[module]; {
 		case result == "ok":
 			good = append(good, module)
@@ -146,39 +150,39 @@ func (s *session) judgeImports(found map[string]string) []*verdict.Problem {
 			if result == "absent" || result == "" {
 				result = "it is not installed"
 			}
-			problems = append(problems, verdict.Problemf(CodeImport, "import %s: %s", module, s.redact(clip(oneLine(result), 300))))
+			problems = append(problems, verdict.Problemf(CodeImport, "import %s: %s", module, i.redact(clip(oneLine(result), 300))))
 		}
 	}
 	value := strings.Join(good, ", ")
 	if len(absent) > 0 {
 		value += " (not installed: " + strings.Join(absent, ", ") + ")"
 	}
-	s.stage.Gate("imports in the image", strings.TrimSpace(value), "no error", len(problems) == 0)
+	i.stage.Gate("imports in the image", strings.TrimSpace(value), "no error", len(problems) == 0)
 	return problems
 }
 
 // score lets the model in the image score the golden sample, with the image's packages.
-func (s *session) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
-	command := s.in.Config.Train.ScoreCommand
-	if len(command) == 0 || s.in.Model.Golden == "" {
-		s.stage.Warn(WarnNotScored, "there is no golden sample or no command to score it")
+func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
+	command := i.in.Config.Train.ScoreCommand
+	if len(command) == 0 || i.in.Model.Golden == "" {
+		i.stage.Warn(WarnNotScored, "there is no golden sample or no command to score it")
 		return nil
 	}
 	image = image.WithExec(command, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
 	code, err := image.ExitCode(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeGolden, "score the golden sample", err)}
+		return []*verdict.Problem{i.engineProblem(ctx, CodeGolden, "score the golden sample", err)}
 	}
-	s.stage.Gate("golden sample in the image", outcome(code), "equal", code == 0)
+	i.stage.Gate("golden sample in the image", outcome(code), "equal", code == 0)
 	if code == 0 {
 		return nil
 	}
 	problem := verdict.Problemf(CodeGolden, "%s ended with exit code %d", strings.Join(command, " "), code)
 	out, err := image.CombinedOutput(ctx)
 	if err != nil {
-		return []*verdict.Problem{problem, s.engineProblem(ctx, CodeEngineFailed, "read what scoring printed", err)}
+		return []*verdict.Problem{problem, i.engineProblem(ctx, CodeEngineFailed, "read what scoring printed", err)}
 	}
-	problem.Details = lastLines(s.redact(out), logLines)
+	problem.Details = lastLines(i.redact(out), logLines)
 	return []*verdict.Problem{problem}
 }
 

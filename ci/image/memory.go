@@ -196,9 +196,9 @@ func hashOf(values ...any) string {
 
 // proofKey tells proofs of a running image apart: by the image, by what is asked of it, and
 // by what asks.
-func (s *session) proofKey(digest string) string {
-	c := s.in.Config.Image
-	return hashOf(proofFormat, digest, s.engine.Image(s.in.Config.Python),
+func (p prover) proofKey(digest string) string {
+	c := p.in.Config.Image
+	return hashOf(proofFormat, digest, p.engine.Image(p.in.Config.Python),
 		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
 		witness, evidenceScript, cutScript, readonlyScript, pageScript)
 }
@@ -220,13 +220,13 @@ var program = sync.OnceValue(func() string {
 // withoutModel is as much of a build's key as does not depend on the model: by the content of
 // the packages and of the source, by all that is configured, and by this program. Empty when
 // it cannot be made out; then nothing is recalled.
-func (s *session) withoutModel(ctx context.Context, f *foundation) string {
+func (b builder) withoutModel(ctx context.Context, f *foundation) string {
 	var packages, source string
 	var packagesErr, sourceErr error
 	var group sync.WaitGroup
 	group.Go(func() { packages, packagesErr = f.packages.Directory(rootDir).Digest(ctx) })
 	group.Go(func() {
-		application, err := s.over(s.applicationSource(), f.serving.built)
+		application, err := b.over(b.applicationSource(), f.serving.built)
 		if err != nil {
 			sourceErr = err
 			return
@@ -237,41 +237,41 @@ func (s *session) withoutModel(ctx context.Context, f *foundation) string {
 	if packagesErr != nil || sourceErr != nil || program() == "" {
 		return ""
 	}
-	return hashOf(proofFormat, program(), f.base, packages, source, s.in.Config, s.engine.Image(s.in.Config.Python),
-		s.in.Environment, s.in.Ref, s.in.Commit, s.in.CommitTime, s.in.Push.Address)
+	return hashOf(proofFormat, program(), f.base, packages, source, b.in.Config, b.engine.Image(b.in.Config.Python),
+		b.in.Environment, b.in.Ref, b.in.Commit, b.in.CommitTime, b.in.Push.Address)
 }
 
 // buildKey tells whole builds apart, by the content of what was built.
-func (s *session) buildKey(ctx context.Context, withoutModel string, b *built) string {
+func (b builder) buildKey(ctx context.Context, withoutModel string, made *built) string {
 	if withoutModel == "" {
 		return ""
 	}
 	var application, manifest string
 	var applicationErr, manifestErr error
 	var group sync.WaitGroup
-	group.Go(func() { application, applicationErr = b.root.Directory(AppDir).Digest(ctx) })
-	group.Go(func() { manifest, manifestErr = b.root.File(ManifestFile).Digest(ctx) })
+	group.Go(func() { application, applicationErr = made.root.Directory(AppDir).Digest(ctx) })
+	group.Go(func() { manifest, manifestErr = made.root.File(ManifestFile).Digest(ctx) })
 	group.Wait()
 	if applicationErr != nil || manifestErr != nil {
 		return ""
 	}
 	version := 0 // the run that made it is another each time, and not in the image
-	if s.in.Version != nil {
-		version = s.in.Version.Number
+	if b.in.Version != nil {
+		version = b.in.Version.Number
 	}
-	return hashOf(withoutModel, application, manifest, s.in.Model.File, s.in.Model.SHA256, s.in.Model.Golden, version)
+	return hashOf(withoutModel, application, manifest, b.in.Model.File, b.in.Model.SHA256, b.in.Model.Golden, version)
 }
 
 // proveOnce runs the image, unless it has been seen to run.
-func (s *session) proveOnce(ctx context.Context, m *memory, image *dagger.Container, digest string) []*verdict.Problem {
-	key := s.proofKey(digest)
+func (p prover) proveOnce(ctx context.Context, m *memory, image *dagger.Container, digest string) []*verdict.Problem {
+	key := p.proofKey(digest)
 	if known := m.recall(ctx, key); known != nil {
-		known.tell(s.stage, "this digest was started and answered")
+		known.tell(p.stage, "this digest was started and answered")
 		return nil
 	}
 	seen := verdict.Stage{}
-	problems := s.with(&seen).prove(ctx, image)
-	s.take(seen)
+	problems := prover{p.with(&seen)}.prove(ctx, image)
+	p.take(seen)
 	if len(problems) == 0 {
 		m.keep(key, proof{}, &seen)
 	}

@@ -50,68 +50,68 @@ type seenPage struct {
 
 // browser is a container with a headless Chromium: a tool beside the image, never in it,
 // from the distribution that the base images are of.
-func (s *session) browser() *dagger.Container {
-	return s.client.Container().From(s.engine.Image(s.in.Config.Python)).WithUser("0").
+func (p prover) browser() *dagger.Container {
+	return p.client.Container().From(p.engine.Image(p.in.Config.Python)).WithUser("0").
 		WithExec([]string{"sh", "-c", "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core && rm -rf /var/lib/apt/lists/*"})
 }
 
 // openBrowser makes the browser while the image is still in the making; a failure is met
 // again, and reported, when the page is loaded.
-func (s *session) openBrowser(ctx context.Context) {
-	if s.in.Config.Image.Page != "" {
-		_, _ = s.browser().Sync(ctx)
+func (p prover) openBrowser(ctx context.Context) {
+	if p.in.Config.Image.Page != "" {
+		_, _ = p.browser().Sync(ctx)
 	}
 }
 
 // loadPage has a browser load the page of the running application: a server that answers its
 // health check may still show nothing but an error to whoever opens it.
-func (s *session) loadPage(ctx context.Context, running *runner.Running) []*verdict.Problem {
-	c := s.in.Config.Image
+func (p prover) loadPage(ctx context.Context, running *runner.Running) []*verdict.Problem {
+	c := p.in.Config.Image
 	service, ok := running.Handle.(*dagger.Service)
 	if c.Page == "" || !ok {
 		return nil
 	}
-	browser, err := s.browser().Sync(ctx)
+	browser, err := p.browser().Sync(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeBrowser, "install chromium", err)}
+		return []*verdict.Problem{p.engineProblem(ctx, CodeBrowser, "install chromium", err)}
 	}
 	address := (&url.URL{Scheme: "http", Host: pageHost + ":" + strconv.Itoa(c.Port)}).String() + c.Page
-	looked := s.python(engine.WithoutTrustUpdate(browser).WithServiceBinding(pageHost, service).WithEnvVariable("LOOK", newID()),
+	looked := p.python(engine.WithoutTrustUpdate(browser).WithServiceBinding(pageHost, service).WithEnvVariable("LOOK", newID()),
 		"page.py", pageScript, address, strconv.FormatFloat(pageBudget.Seconds(), 'f', 0, 64), pageFile)
 	out, err := looked.Stdout(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeBrowser, "load "+c.Page, err)}
+		return []*verdict.Problem{p.engineProblem(ctx, CodeBrowser, "load "+c.Page, err)}
 	}
 	var seen seenPage
 	if err := json.Unmarshal([]byte(out), &seen); err != nil {
 		return []*verdict.Problem{verdict.Problemf(CodeEngineFailed, "read what the browser saw: %v", err)}
 	}
 	if seen.Browser == "" {
-		s.keepPicture(ctx, looked)
+		p.keepPicture(ctx, looked)
 	}
-	return s.judgePage(seen)
+	return p.judgePage(seen)
 }
 
 // keepPicture puts the picture into the report. It travels in base64: what the engine gives
 // this process of a file is text.
-func (s *session) keepPicture(ctx context.Context, looked *dagger.Container) {
+func (p prover) keepPicture(ctx context.Context, looked *dagger.Container) {
 	text, err := looked.File(pageFile).Contents(ctx)
 	var picture []byte
 	if err == nil {
 		picture, err = base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	}
 	if err != nil {
-		s.stage.Warn(WarnLogs, "keep the picture of the page: %s", s.plain(err))
+		p.stage.Warn(WarnLogs, "keep the picture of the page: %s", p.plain(err))
 		return
 	}
-	s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: pagePicture, Content: picture})
+	p.stage.Files = append(p.stage.Files, verdict.ReportFile{Path: pagePicture, Content: picture})
 }
 
 // judgePage turns what the browser saw into evidence.
-func (s *session) judgePage(seen seenPage) []*verdict.Problem {
-	c := s.in.Config.Image
+func (p prover) judgePage(seen seenPage) []*verdict.Problem {
+	c := p.in.Config.Image
 	if seen.Browser != "" {
-		return []*verdict.Problem{verdict.Problemf(CodeBrowser, "%s", s.redact(oneLine(seen.Browser)))}
+		return []*verdict.Problem{verdict.Problemf(CodeBrowser, "%s", p.redact(oneLine(seen.Browser)))}
 	}
 	var why string
 	switch {
@@ -128,15 +128,15 @@ func (s *session) judgePage(seen seenPage) []*verdict.Problem {
 	case !seen.Drawn:
 		why = fmt.Sprintf("still being drawn after %s", pageBudget)
 	}
-	value := fmt.Sprintf("%q after %.1f s, %d characters", s.redact(clip(oneLine(seen.Title), 80)), seen.Seconds, seen.Length)
+	value := fmt.Sprintf("%q after %.1f s, %d characters", p.redact(clip(oneLine(seen.Title), 80)), seen.Seconds, seen.Length)
 	if why != "" {
-		value = s.redact(clip(why, 200))
+		value = p.redact(clip(why, 200))
 	}
-	s.stage.Gate("page "+c.Page+" in Chromium", value, "drawn within "+pageBudget.String(), why == "")
+	p.stage.Gate("page "+c.Page+" in Chromium", value, "drawn within "+pageBudget.String(), why == "")
 	if why == "" {
 		return nil
 	}
-	problem := verdict.Problemf(CodePage, "%s: %s", c.Page, s.redact(clip(why, 300)))
-	problem.Details = lastLines(s.redact(seen.Broken+"\n"+seen.Text), logLines)
+	problem := verdict.Problemf(CodePage, "%s: %s", c.Page, p.redact(clip(why, 300)))
+	problem.Details = lastLines(p.redact(seen.Broken+"\n"+seen.Text), logLines)
 	return []*verdict.Problem{problem}
 }

@@ -30,20 +30,23 @@ func (s *session) plan() (plan, error) {
 // buildTag is what the engine pushes under in the sandbox, before the image is dated.
 const buildTag = "build"
 
+// pusher pushes the image: to the sandbox's registry, and copies it from there to the real one.
+type pusher struct{ *session }
+
 // pushSandbox pushes to the sandbox's registry and reads back what arrived there. Outside
 // of the sandbox that is the rehearsal: the image that is looked through and run is one
 // that has been through a registry, is known by its digest, and is what will be copied.
 //
 // The engine writes the time of the build into an image's configuration. Here it becomes
 // the commit's: the same content is the same digest, whenever it is built.
-func (s *session) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Container, p plan) (*candidate, *verdict.Problem) {
-	repo, err := imageref.ParseRepository(SandboxHost + "/" + p.repo.Path())
+func (p pusher) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Container, to plan) (*candidate, *verdict.Problem) {
+	repo, err := imageref.ParseRepository(SandboxHost + "/" + to.repo.Path())
 	if err != nil {
 		return nil, verdict.Problemf(CodeConfigInvalid, "image.repository: %v", err)
 	}
 	published, err := image.Publish(ctx, repo.String()+":"+buildTag, dagger.ContainerPublishOpts{RegistryService: r.service})
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeSandboxRegistry, "push to the sandbox's registry", err)
+		return nil, p.engineProblem(ctx, CodeSandboxRegistry, "push to the sandbox's registry", err)
 	}
 	pushed, err := imageref.ParsePinned(published)
 	if err != nil {
@@ -53,48 +56,48 @@ func (s *session) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Con
 	if err != nil {
 		return nil, verdict.Problemf(CodeSandboxRegistry, "%v", err)
 	}
-	if problem := s.compare(registry, buildTag, pushed.Digest); problem != nil {
+	if problem := p.compare(registry, buildTag, pushed.Digest); problem != nil {
 		return nil, problem
 	}
-	digest, err := registry.date(pushed.Digest, p.tags[0].Name, s.created())
+	digest, err := registry.date(pushed.Digest, to.tags[0].Name, p.created())
 	if err != nil {
-		return nil, verdict.Problemf(pushCode(err), "date the image: %s", s.plain(err))
+		return nil, verdict.Problemf(pushCode(err), "date the image: %s", p.plain(err))
 	}
 	c, err := registry.fetch(digest)
 	if err != nil {
-		return nil, verdict.Problemf(pushCode(err), "read back %s: %s", digest, s.plain(err))
+		return nil, verdict.Problemf(pushCode(err), "read back %s: %s", digest, p.plain(err))
 	}
 	if c.reference, err = repo.Pinned(digest); err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "%v", err)
 	}
-	if s.in.Push.real() {
+	if p.in.Push.real() {
 		return c, nil
 	}
-	for _, tag := range p.tags[1:] {
+	for _, tag := range to.tags[1:] {
 		if err := registry.tag(tag.Name, digest); err != nil {
-			return nil, s.tagProblem(err)
+			return nil, p.tagProblem(err)
 		}
 	}
-	s.stage.Add("tags", tagNames(p.tags))
+	p.stage.Add("tags", tagNames(to.tags))
 	return c, nil
 }
 
 // created is the image's time: the commit's, or that of all its files.
-func (s *session) created() time.Time {
-	if s.in.CommitTime.IsZero() {
+func (p pusher) created() time.Time {
+	if p.in.CommitTime.IsZero() {
 		return time.Unix(epoch, 0).UTC()
 	}
-	return s.in.CommitTime.UTC().Truncate(time.Second)
+	return p.in.CommitTime.UTC().Truncate(time.Second)
 }
 
 // compare reads a tag back.
-func (s *session) compare(r registry, tag, digest string) *verdict.Problem {
+func (p pusher) compare(r registry, tag, digest string) *verdict.Problem {
 	got, err := r.digestOf(tag)
 	if err == nil && got != digest {
 		err = &mismatch{what: "tag " + tag, got: got, want: digest}
 	}
 	if err != nil {
-		return verdict.Problemf(pushCode(err), "read back what was pushed: %s", s.plain(err))
+		return verdict.Problemf(pushCode(err), "read back what was pushed: %s", p.plain(err))
 	}
 	return nil
 }
@@ -102,40 +105,40 @@ func (s *session) compare(r registry, tag, digest string) *verdict.Problem {
 // push copies the proven image, byte for byte, from the sandbox's registry to its real one,
 // under its first tag, and sets the other tags on the digest that arrived. The engine has
 // no part in it: it could only push its own image, whose digest is not the proven one.
-func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*verdict.Problem) {
+func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*verdict.Problem) {
 	one := func(problem *verdict.Problem) (string, []*verdict.Problem) { return "", []*verdict.Problem{problem} }
-	reference, err := p.repo.Pinned(c.digest)
+	reference, err := to.repo.Pinned(c.digest)
 	if err != nil {
 		return one(verdict.Problemf(CodeEngineFailed, "%v", err))
 	}
-	auth, problem := s.registryLogin(ctx, p.repo.Registry())
+	auth, problem := p.registryLogin(ctx, to.repo.Registry())
 	if problem != nil {
 		return one(problem)
 	}
-	registry, err := at(ctx, "", p.repo, remote.WithAuth(auth))
+	registry, err := at(ctx, "", to.repo, remote.WithAuth(auth))
 	if err != nil {
 		return one(verdict.Problemf(CodeConfigInvalid, "%v", err))
 	}
-	there, problem := s.checkTags(registry, p.tags, c.digest)
+	there, problem := p.checkTags(registry, to.tags, c.digest)
 	if problem != nil {
 		return one(problem)
 	}
 	if !there {
-		if problem := s.copy(ctx, registry, c, p.tags[0].Name); problem != nil {
+		if problem := p.copy(ctx, registry, c, to.tags[0].Name); problem != nil {
 			return one(problem)
 		}
 	}
-	if problem := s.compare(registry, p.tags[0].Name, c.digest); problem != nil {
-		problem.Published = []string{p.repo.String() + ":" + p.tags[0].Name}
+	if problem := p.compare(registry, to.tags[0].Name, c.digest); problem != nil {
+		problem.Published = []string{to.repo.String() + ":" + to.tags[0].Name}
 		return one(problem)
 	}
-	published := []string{reference, p.repo.String() + ":" + p.tags[0].Name}
-	set := p.tags[:1:1]
-	for _, tag := range p.tags[1:] {
+	published := []string{reference, to.repo.String() + ":" + to.tags[0].Name}
+	set := to.tags[:1:1]
+	for _, tag := range to.tags[1:] {
 		if tag.First {
-			kept, err := s.first(registry, tag.Name, c.digest)
+			kept, err := p.first(registry, tag.Name, c.digest)
 			if err != nil {
-				problem := s.tagProblem(err)
+				problem := p.tagProblem(err)
 				problem.Published = published
 				return one(problem)
 			}
@@ -143,27 +146,27 @@ func (s *session) push(ctx context.Context, c *candidate, p plan) (string, []*ve
 				continue
 			}
 		} else if err := registry.tag(tag.Name, c.digest); err != nil {
-			problem := s.tagProblem(err)
+			problem := p.tagProblem(err)
 			problem.Published = published
 			return one(problem)
 		}
 		set = append(set, tag)
-		published = append(published, p.repo.String()+":"+tag.Name)
+		published = append(published, to.repo.String()+":"+tag.Name)
 	}
-	s.stage.Published = published
-	s.stage.Add("tags", tagNames(set))
+	p.stage.Published = published
+	p.stage.Add("tags", tagNames(set))
 	return reference, nil
 }
 
 // first sets a tag that belongs to the first image it was ever set on. It reports whether
 // another image has it: then it stays there, and that is no failure.
-func (s *session) first(r registry, tag, digest string) (kept bool, err error) {
+func (p pusher) first(r registry, tag, digest string) (kept bool, err error) {
 	got, err := r.digestOf(tag)
 	if err != nil {
 		return false, err
 	}
 	if got != "" && got != digest {
-		s.stage.Add("tag "+tag, "stays on "+got+", the first image with that model")
+		p.stage.Add("tag "+tag, "stays on "+got+", the first image with that model")
 		return true, nil
 	}
 	return false, r.tag(tag, digest)
@@ -173,7 +176,7 @@ func (s *session) first(r registry, tag, digest string) (kept bool, err error) {
 // model's version names an image of another model: versions that have been counted anew, as
 // for another MLflow server. It reports whether the first tag names this digest already:
 // then there is nothing to push.
-func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
+func (p pusher) checkTags(r registry, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
 	for i, tag := range tags {
 		if !tag.Immutable && !tag.First && i > 0 {
 			continue
@@ -181,7 +184,7 @@ func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (the
 		got, err := r.digestOf(tag.Name)
 		switch {
 		case err != nil:
-			return false, verdict.Problemf(pushCode(err), "%s", s.plain(err))
+			return false, verdict.Problemf(pushCode(err), "%s", p.plain(err))
 		case got == digest && i == 0:
 			there = true
 		case got != "" && got != digest && tag.Immutable:
@@ -189,10 +192,10 @@ func (s *session) checkTags(r registry, tags []imageref.Tag, digest string) (the
 		case got != "" && got != digest && tag.First:
 			model, err := r.modelOf(got)
 			if err != nil {
-				return false, verdict.Problemf(pushCode(err), "%s", s.plain(err))
+				return false, verdict.Problemf(pushCode(err), "%s", p.plain(err))
 			}
-			if model != s.in.Model.SHA256 {
-				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s", tag.Name, got, clip(model, 80), s.in.Model.SHA256)
+			if model != p.in.Model.SHA256 {
+				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s", tag.Name, got, clip(model, 80), p.in.Model.SHA256)
 			}
 		}
 	}
@@ -207,7 +210,7 @@ const (
 )
 
 // copy copies the image. Repeating it is harmless: what arrived is not sent again.
-func (s *session) copy(ctx context.Context, to registry, c *candidate, tag string) *verdict.Problem {
+func (p pusher) copy(ctx context.Context, to registry, c *candidate, tag string) *verdict.Problem {
 	pause := pushPause
 	for attempt := 1; ; attempt++ {
 		err := to.write(tag, c.image)
@@ -219,7 +222,7 @@ func (s *session) copy(ctx context.Context, to registry, c *candidate, tag strin
 		}
 		code := pushCode(err)
 		if attempt == pushes || (code != CodePushThrottled && code != CodePushUnavailable) {
-			return verdict.Problemf(code, "push %s: %s", to.repo.Tag(tag), s.plain(err))
+			return verdict.Problemf(code, "push %s: %s", to.repo.Tag(tag), p.plain(err))
 		}
 		if err := pauseFor(ctx, pause); err != nil {
 			return cancelled(ctx, "the push")

@@ -214,8 +214,8 @@ func (i *immovable) Unwrap() error { return i.err }
 
 // tagProblem is the problem of a tag that could not be set. One that the registry does not
 // let move has a remedy of its own: to run the stage again would fail again.
-func (s *session) tagProblem(err error) *verdict.Problem {
-	problem := verdict.Problemf(CodeTagFailed, "%s", s.plain(err))
+func (p pusher) tagProblem(err error) *verdict.Problem {
+	problem := verdict.Problemf(CodeTagFailed, "%s", p.plain(err))
 	var refused *immovable
 	if errors.As(err, &refused) {
 		problem.Next = "Exclude the tag " + refused.tag + " from the repository's immutable tags, as docs/image.md says, and run the stage again: " +

@@ -22,8 +22,8 @@ type serving struct {
 }
 
 // findServing finds out what serving is installed from, as for the tests, and builds the project.
-func (s *session) findServing(ctx context.Context) (*serving, *verdict.Problem) {
-	source, c := s.engine.Source(s.in.Source), s.in.Config
+func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
+	source, c := b.engine.Source(b.in.Source), b.in.Config
 	project, err := pyenv.Detect(ctx, source, pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python})
 	var invalid *pyenv.InvalidError
 	switch {
@@ -34,30 +34,30 @@ func (s *session) findServing(ctx context.Context) (*serving, *verdict.Problem) 
 	case project.Kind == pyenv.None:
 		return nil, verdict.Problemf(CodeRequirementsMissing, "none of %s is in the source", pyenv.LookedFor(verdict.Image))
 	}
-	built, err := project.Build(ctx, s.engine, source, pyenv.BuildRequest{
+	built, err := project.Build(ctx, b.engine, source, pyenv.BuildRequest{
 		Mode: pyenv.BuildMode(c.Test.Build), Exclude: c.Exclude, Vars: c.Image.Vars,
 	})
 	if err != nil {
-		return nil, s.engineProblem(ctx, CodeEngineFailed, "build the project", err)
+		return nil, b.engineProblem(ctx, CodeEngineFailed, "build the project", err)
 	}
 	if built.Failure != nil {
 		return nil, verdict.Problemf(pyenv.For(verdict.Image, pyenv.BuildFailed), "%v", built.Failure)
 	}
 	if !project.Locked {
-		s.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(project.From, ", "))
+		b.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(project.From, ", "))
 	}
 	for _, found := range slices.Concat(project.Findings, built.Findings) {
-		s.stage.Warn(found.Code, "%s", found.Cause)
+		b.stage.Warn(found.Code, "%s", found.Cause)
 	}
-	return &serving{project: project, built: built, env: project.Environment(s.engine, source)}, nil
+	return &serving{project: project, built: built, env: project.Environment(b.engine, source)}, nil
 }
 
 // over is the application's tree with what the project's build adds to it.
-func (s *session) over(source *dagger.Directory, built *pyenv.Built) (*dagger.Directory, error) {
+func (b builder) over(source *dagger.Directory, built *pyenv.Built) (*dagger.Directory, error) {
 	if len(built.Mounts) == 0 {
 		return source, nil
 	}
-	return s.engine.Directory(built.Over(s.engine.Source(source)))
+	return b.engine.Directory(built.Over(b.engine.Source(source)))
 }
 
 // searchPath is a variable of the image: directories of the application, then what was there.

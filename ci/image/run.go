@@ -81,7 +81,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		defer ahead.Close(ctx)
 	}
 	// The registry starts while the image is built: neither needs the other yet.
-	built, problem := s.build(ctx)
+	built, problem := builder{s}.build(ctx)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -89,8 +89,8 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	s.stage.Add("base image", built.base)
 	without, key := "", ""
 	if ahead.memory != nil && built.foundation != nil {
-		without = s.withoutModel(ctx, built.foundation)
-		key = s.buildKey(ctx, without, built)
+		without = builder{s}.withoutModel(ctx, built.foundation)
+		key = builder{s}.buildKey(ctx, without, built)
 	}
 	if known := ahead.memory.recall(ctx, key); known != nil && known.Digest != "" {
 		known.tell(s.stage, "this image was pushed, looked through, started and answered")
@@ -111,7 +111,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		ahead.memory.remember(ctx)
 		return nil
 	}
-	pushed, problems := s.push(ctx, candidate, plan)
+	pushed, problems := pusher{s}.push(ctx, candidate, plan)
 	if len(problems) > 0 {
 		return problems
 	}
@@ -126,22 +126,22 @@ func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan pl
 	if problem != nil {
 		return nil, []*verdict.Problem{problem}
 	}
-	candidate, problem := s.pushSandbox(ctx, registry, built.container, plan)
+	candidate, problem := pusher{s}.pushSandbox(ctx, registry, built.container, plan)
 	if problem != nil {
 		return nil, []*verdict.Problem{problem}
 	}
 	s.stage.Add("image digest", candidate.digest)
-	problems := s.judgeConfig(candidate)
+	problems := inspector{s}.judgeConfig(candidate)
 	pulled := s.platform().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
 	problems = append(problems, s.aside(
-		func(s *session) []*verdict.Problem { return s.inspect(ctx, pulled, built) },
-		func(s *session) []*verdict.Problem { return s.score(ctx, pulled) })...)
+		func(s *session) []*verdict.Problem { return inspector{s}.inspect(ctx, pulled, built) },
+		func(s *session) []*verdict.Problem { return inspector{s}.score(ctx, pulled) })...)
 	// Alone: how long the start takes is measured.
-	problems = append(problems, s.proveOnce(ctx, ahead.memory, pulled, candidate.digest)...)
+	problems = append(problems, prover{s}.proveOnce(ctx, ahead.memory, pulled, candidate.digest)...)
 	if s.in.Config.Image.Page == "" {
 		s.stage.Warn(WarnNoPage, "image.page is empty")
 	}
-	s.addUsage(candidate)
+	describer{s}.addUsage(candidate)
 	return candidate, problems
 }
 

@@ -65,17 +65,20 @@ type evidence struct {
 	Root      *string `json:"root"`
 }
 
+// prover starts the image and judges how it answers.
+type prover struct{ *session }
+
 // prove runs the image as a service, with fresh volumes and nothing configured that the
 // image does not bring, and probes it until it is healthy.
-func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict.Problem {
-	c := s.in.Config.Image
+func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.Problem {
+	c := p.in.Config.Image
 	command, err := image.Entrypoint(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeEngineFailed, "read the entrypoint", err)}
+		return []*verdict.Problem{p.engineProblem(ctx, CodeEngineFailed, "read the entrypoint", err)}
 	}
 	args, err := image.DefaultArgs(ctx)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeEngineFailed, "read the command", err)}
+		return []*verdict.Problem{p.engineProblem(ctx, CodeEngineFailed, "read the command", err)}
 	}
 	command = append(command, args...)
 
@@ -84,20 +87,20 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 	// backs off up to ten seconds: too coarse to measure a start.
 	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
 		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
-		WithMountedDirectory(fenceDir, s.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript)).
-		WithMountedCache(witnessDir, s.volume("witness"), owner)
+		WithMountedDirectory(fenceDir, p.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript)).
+		WithMountedCache(witnessDir, p.volume("witness"), owner)
 	for i, path := range c.Volumes {
-		container = container.WithMountedCache(path, s.volume(strconv.Itoa(i)), owner)
+		container = container.WithMountedCache(path, p.volume(strconv.Itoa(i)), owner)
 	}
 	run := append([]string{"/bin/sh", "-c", strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
-	running, err := s.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
+	running, err := p.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
-		return []*verdict.Problem{s.engineProblem(ctx, CodeStartFailed, "start the image", err)}
+		return []*verdict.Problem{p.engineProblem(ctx, CodeStartFailed, "start the image", err)}
 	}
-	defer s.engine.Retire(ctx, running)
+	defer p.engine.Retire(ctx, running)
 
-	look := s.lookout(owner)
-	watch := &watcher{session: s, look: look, limit: time.Duration(c.StartBudget), started: time.Now()}
+	look := p.lookout(owner)
+	watch := &watcher{prover: p, look: look, limit: time.Duration(c.StartBudget), started: time.Now()}
 	defer watch.stop()
 	paths := []string{c.Health}
 	if c.ScriptHealth != "" {
@@ -109,65 +112,65 @@ func (s *session) prove(ctx context.Context, image *dagger.Container) []*verdict
 	watch.stop()
 	var page []*verdict.Problem
 	if result.Healthy {
-		page = s.loadPage(ctx, running)
+		page = p.loadPage(ctx, running)
 	}
-	return append(s.judgeProbe(ctx, result, look), page...)
+	return append(p.judgeProbe(ctx, result, look), page...)
 }
 
 // judgeProbe turns what the probe saw, and what the application left, into evidence.
-func (s *session) judgeProbe(ctx context.Context, result *probe.Result, look *dagger.Container) []*verdict.Problem {
-	c := s.in.Config.Image
+func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagger.Container) []*verdict.Problem {
+	c := p.in.Config.Image
 	want := fmt.Sprintf("%d in a row within %s", c.Successes, time.Duration(c.StartBudget))
-	s.stage.Gate("healthy", fmt.Sprintf("%d of %d checks, last %s", result.Good, result.Attempts, result.Last), want, result.Healthy)
+	p.stage.Gate("healthy", fmt.Sprintf("%d of %d checks, last %s", result.Good, result.Attempts, result.Last), want, result.Healthy)
 	if result.Problem != nil && result.Problem.Code == probe.CodeCancelled {
 		return []*verdict.Problem{result.Problem}
 	}
 	mode := []string{}
 	if result.Healthy {
-		s.stage.Add("time to healthy", result.TimeToHealthy.Round(10*time.Millisecond).String())
+		p.stage.Add("time to healthy", result.TimeToHealthy.Round(10*time.Millisecond).String())
 		mode = []string{"healthcheck", "20"}
 	}
-	left, err := s.read(ctx, look, mode...)
+	left, err := p.read(ctx, look, mode...)
 	if err != nil {
-		s.stage.Warn(WarnLogs, "%v", s.plain(err))
+		p.stage.Warn(WarnLogs, "%v", p.plain(err))
 		if result.Problem == nil {
 			return nil
 		}
 		return []*verdict.Problem{result.Problem}
 	}
-	s.judgeOutside(left.Outside)
-	s.judgeRoot(left.Root)
-	lines := lastLines(s.redact(left.Out), logLines)
+	p.judgeOutside(left.Outside)
+	p.judgeRoot(left.Root)
+	lines := lastLines(p.redact(left.Out), logLines)
 	if len(lines) > 0 {
-		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
+		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
 	}
 	if problem := result.Problem; problem != nil {
 		if elsewhere := listening(left.TCP, c.Port); problem.Code == probe.CodeNotListening && elsewhere != "" {
 			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
 		}
-		problem.Cause = s.redact(problem.Cause)
+		problem.Cause = p.redact(problem.Cause)
 		problem.Details = lines
 		return []*verdict.Problem{problem}
 	}
-	return s.judgeHealthcheck(left)
+	return p.judgeHealthcheck(left)
 }
 
 // judgeOutside says what the application tried to reach outside of its host. To try is no
 // failure: it started without.
-func (s *session) judgeOutside(left *string) {
+func (p prover) judgeOutside(left *string) {
 	if left == nil {
 		return // it never ran
 	}
 	text := strings.TrimSpace(*left)
 	if why, not := strings.CutPrefix(text, "not cut: "); not {
-		s.stage.Warn(WarnNotCut, "%s", clip(oneLine(why), 200))
+		p.stage.Warn(WarnNotCut, "%s", clip(oneLine(why), 200))
 		return
 	}
 	value := "none; nothing was tried"
 	if tried := strings.Fields(text); len(tried) > 0 {
 		value = "none; refused: " + some(tried, 10)
 	}
-	s.stage.Add("network to the outside", value)
+	p.stage.Add("network to the outside", value)
 }
 
 // writable are the paths that an application may write to in production.
@@ -179,48 +182,48 @@ func writable(c config.Image) []string {
 }
 
 // judgeRoot says what the application could write to while it was proven.
-func (s *session) judgeRoot(left *string) {
+func (p prover) judgeRoot(left *string) {
 	if left == nil {
 		return // it never ran
 	}
 	if why, not := strings.CutPrefix(strings.TrimSpace(*left), "not held: "); not {
-		s.stage.Warn(WarnRootWritable, "%s", clip(oneLine(why), 200))
+		p.stage.Warn(WarnRootWritable, "%s", clip(oneLine(why), 200))
 		return
 	}
-	s.stage.Add("root file system", "read-only, except "+strings.Join(writable(s.in.Config.Image), ", "))
+	p.stage.Add("root file system", "read-only, except "+strings.Join(writable(p.in.Config.Image), ", "))
 }
 
 // judgeHealthcheck: a declared check that fails has a healthy container restarted.
-func (s *session) judgeHealthcheck(left evidence) []*verdict.Problem {
+func (p prover) judgeHealthcheck(left evidence) []*verdict.Problem {
 	code := "no answer"
 	if left.Health != nil {
 		code = strings.TrimSpace(*left.Health)
 	}
-	s.stage.Gate("health check inside the image", "exit code "+code, "exit code 0", code == "0")
+	p.stage.Gate("health check inside the image", "exit code "+code, "exit code 0", code == "0")
 	if code == "0" {
 		return nil
 	}
 	problem := verdict.Problemf(CodeHealthcheckFails, "the health check ended with exit code %s", code)
-	problem.Details = lastLines(s.redact(left.HealthLog), logLines)
+	problem.Details = lastLines(p.redact(left.HealthLog), logLines)
 	return []*verdict.Problem{problem}
 }
 
 // volume is one of this run alone: fresh, whatever ran before.
-func (s *session) volume(name string) *dagger.CacheVolume {
-	return s.client.CacheVolume("openstack-rca-image-" + s.id + "-" + name)
+func (p prover) volume(name string) *dagger.CacheVolume {
+	return p.client.CacheVolume("openstack-rca-image-" + p.id + "-" + name)
 }
 
 // lookout is a container that sees the witness' directory.
-func (s *session) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Container {
-	return engine.WithoutTrustUpdate(s.client.Container().From(s.engine.Image(s.in.Config.Python))).
-		WithUser(owner.Owner).WithMountedCache(witnessDir, s.volume("witness"), owner)
+func (p prover) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Container {
+	return engine.WithoutTrustUpdate(p.client.Container().From(p.engine.Image(p.in.Config.Python))).
+		WithUser(owner.Owner).WithMountedCache(witnessDir, p.volume("witness"), owner)
 }
 
 // read asks the lookout. Each question is one of its own: an engine answers the same one
 // from its cache.
-func (s *session) read(ctx context.Context, look *dagger.Container, mode ...string) (evidence, error) {
+func (p prover) read(ctx context.Context, look *dagger.Container, mode ...string) (evidence, error) {
 	var e evidence
-	out, err := s.python(look.WithEnvVariable("LOOK", newID()), "evidence.py", evidenceScript, append([]string{witnessDir}, mode...)...).Stdout(ctx)
+	out, err := p.python(look.WithEnvVariable("LOOK", newID()), "evidence.py", evidenceScript, append([]string{witnessDir}, mode...)...).Stdout(ctx)
 	if err != nil {
 		return e, fmt.Errorf("read the application's output: %w", err)
 	}
@@ -233,7 +236,7 @@ func (s *session) read(ctx context.Context, look *dagger.Container, mode ...stri
 // watcher finds out that the application has ended: one question that the lookout
 // answers when it happens, asked only when the start takes long enough to wonder.
 type watcher struct {
-	session *session
+	prover  prover
 	look    *dagger.Container
 	limit   time.Duration
 	started time.Time
@@ -258,7 +261,7 @@ func (w *watcher) alive(ctx context.Context) func(context.Context) (bool, string
 			w.done = make(chan struct{})
 			go func() {
 				defer close(w.done)
-				w.left, w.err = w.session.read(ctx, w.look, "ended", strconv.Itoa(int(w.limit.Seconds())+1))
+				w.left, w.err = w.prover.read(ctx, w.look, "ended", strconv.Itoa(int(w.limit.Seconds())+1))
 			}()
 		})
 		select {

@@ -42,12 +42,15 @@ type composeHealthcheck struct {
 	StartPeriod string   `yaml:"start_period"`
 }
 
+// describer adds to the report how the image is run.
+type describer struct{ *session }
+
 // addUsage puts into the report what the image is made of and how to start it by hand.
-func (s *session) addUsage(c *candidate) {
+func (d describer) addUsage(c *candidate) {
 	reference := c.reference
-	if s.in.Push.real() {
+	if d.in.Push.real() {
 		// What the image will be called once it is pushed: the digest is the same.
-		if p, err := s.plan(); err == nil {
+		if p, err := d.plan(); err == nil {
 			reference = p.repo.String() + "@" + c.digest
 		}
 	}
@@ -55,36 +58,36 @@ func (s *session) addUsage(c *candidate) {
 	for i, layer := range c.layers {
 		layers.Rows = append(layers.Rows, []string{strconv.Itoa(i+1) + " " + layer.Digest.Hex[:12], megabytes(layer.Size)})
 	}
-	s.stage.Blocks = append(s.stage.Blocks,
+	d.stage.Blocks = append(d.stage.Blocks,
 		verdict.Block{Title: "Layers, compressed", Table: &layers},
-		verdict.Block{Title: "Run it", Log: s.runCommand(reference)})
+		verdict.Block{Title: "Run it", Log: d.runCommand(reference)})
 	for _, file := range []struct {
 		path  string
 		write func() ([]byte, error)
 	}{
-		{"image/compose.yaml", func() ([]byte, error) { return s.compose(reference) }},
+		{"image/compose.yaml", func() ([]byte, error) { return d.compose(reference) }},
 		{"image/config.json", func() ([]byte, error) { return json.MarshalIndent(c.config, "", "  ") }},
 	} {
 		content, err := file.write()
 		if err != nil {
-			s.stage.Warn(WarnLogs, "write %s: %v", file.path, err)
+			d.stage.Warn(WarnLogs, "write %s: %v", file.path, err)
 			continue
 		}
-		s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: file.path, Content: content})
+		d.stage.Files = append(d.stage.Files, verdict.ReportFile{Path: file.path, Content: content})
 	}
 }
 
 // runCommand starts the image with the document's options, as production does: with a root
 // file system that is only read. The health check is said for those who do not take it from
 // the image: Podman, for one, knows it from Docker's own format alone.
-func (s *session) runCommand(reference string) string {
-	c, r := s.in.Config.Image, s.in.Config.Rollout
+func (d describer) runCommand(reference string) string {
+	c, r := d.in.Config.Image, d.in.Config.Rollout
 	check := make([]string, 0, 5)
 	for _, part := range healthCommand(c.Port, c.Health) {
 		check = append(check, word(part))
 	}
 	lines := []string{
-		"docker run -d --name " + s.in.Config.Name,
+		"docker run -d --name " + d.in.Config.Name,
 		"--restart " + restart,
 		fmt.Sprintf("-p %d:%d", c.Port, c.Port),
 		"--read-only --cap-drop ALL",
@@ -130,8 +133,8 @@ func word(text string) string {
 	return quoted([]string{text})
 }
 
-func (s *session) compose(reference string) ([]byte, error) {
-	c, r := s.in.Config.Image, s.in.Config.Rollout
+func (d describer) compose(reference string) ([]byte, error) {
+	c, r := d.in.Config.Image, d.in.Config.Rollout
 	check := healthCommand(c.Port, c.Health)
 	for i := range check {
 		check[i] = strings.ReplaceAll(check[i], "$", "$$") // $NAME would be a variable
@@ -151,12 +154,12 @@ func (s *session) compose(reference string) ([]byte, error) {
 	if !slices.Contains(c.Volumes, scratch) {
 		service.Tmpfs = []string{scratch}
 	}
-	file := composeFile{Services: map[string]composeService{s.in.Config.Name: service}, Volumes: map[string]struct{}{}}
+	file := composeFile{Services: map[string]composeService{d.in.Config.Name: service}, Volumes: map[string]struct{}{}}
 	for _, volume := range c.Volumes {
 		service.Volumes = append(service.Volumes, volumeName(volume)+":"+volume)
 		file.Volumes[volumeName(volume)] = struct{}{}
 	}
-	file.Services[s.in.Config.Name] = service
+	file.Services[d.in.Config.Name] = service
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)

@@ -11,44 +11,44 @@ import (
 )
 
 // judgeConfig judges the image by what a registry says of it: that is what runs.
-func (s *session) judgeConfig(c *candidate) []*verdict.Problem {
+func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 	var problems []*verdict.Problem
-	want, config := s.in.Config.Image, c.config.Config
+	want, config := i.in.Config.Image, c.config.Config
 
 	user, _, _ := strings.Cut(config.User, ":")
 	id, err := strconv.Atoi(user)
 	root := err != nil || id == 0
-	s.stage.Gate("user", config.User, "a number above 0", !root)
+	i.stage.Gate("user", config.User, "a number above 0", !root)
 	if root {
 		problems = append(problems, verdict.Problemf(CodeRoot, "the image's user is %q", config.User))
 	}
 	port := fmt.Sprintf("%d/tcp", want.Port)
 	_, exposed := config.ExposedPorts[port]
-	s.stage.Gate("exposed port", strings.Join(sortedKeys(config.ExposedPorts), ", "), port, exposed)
+	i.stage.Gate("exposed port", strings.Join(sortedKeys(config.ExposedPorts), ", "), port, exposed)
 	if !exposed {
 		problems = append(problems, verdict.Problemf(CodePort, "%s is not among the exposed ports (%s)", port, strings.Join(sortedKeys(config.ExposedPorts), ", ")))
 	}
 	if config.Healthcheck == nil || len(config.Healthcheck.Test) < 2 {
 		problems = append(problems, verdict.Problemf(CodeNoHealthcheck, "the image declares none"))
 	}
-	if got := config.Labels[LabelModelSHA256]; got != s.in.Model.SHA256 {
-		problems = append(problems, verdict.Problemf(CodeModelMismatch, "the image is labelled with model sha256 %q, the gated model has %s", got, s.in.Model.SHA256))
+	if got := config.Labels[LabelModelSHA256]; got != i.in.Model.SHA256 {
+		problems = append(problems, verdict.Problemf(CodeModelMismatch, "the image is labelled with model sha256 %q, the gated model has %s", got, i.in.Model.SHA256))
 	}
 	platform := c.config.OS + "/" + c.config.Architecture
-	s.stage.Add("platform", platform)
-	if problem := s.judgePlatform("the image", platform); problem != nil {
+	i.stage.Add("platform", platform)
+	if problem := i.judgePlatform("the image", platform); problem != nil {
 		problems = append(problems, problem)
 	}
 	problems = append(problems, secretsIn(c.config)...)
 
-	s.stage.Add("layers", strconv.Itoa(len(c.layers)))
+	i.stage.Add("layers", strconv.Itoa(len(c.layers)))
 	size := megabytes(c.size)
 	if want.MaxMegabytes <= 0 {
-		s.stage.Add("compressed size", size+" MB")
+		i.stage.Add("compressed size", size+" MB")
 		return problems
 	}
 	fits := c.size <= int64(want.MaxMegabytes)*1_000_000
-	s.stage.Gate("compressed size", size+" MB", fmt.Sprintf("<= %d MB", want.MaxMegabytes), fits)
+	i.stage.Gate("compressed size", size+" MB", fmt.Sprintf("<= %d MB", want.MaxMegabytes), fits)
 	if !fits {
 		problems = append(problems, verdict.Problemf(CodeTooLarge, "%s MB of compressed layers, at most %d", size, want.MaxMegabytes))
 	}
