@@ -14,7 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// keptOut is what the plugin says that the coverage report does not hold.
+// keptOut is what the coverage report does not hold, as the plugin found it.
 type keptOut struct {
 	// Settings are the files that coverage.py took its settings from, FailUnder is its own floor.
 	Settings  []string `json:"settings"`
@@ -24,6 +24,9 @@ type keptOut struct {
 	Excluded map[string]struct{ Lines, Branches int } `json:"excluded"`
 	// Unmeasured are the Python files that the report lacks.
 	Unmeasured map[string]unmeasured `json:"unmeasured"`
+	// Version is coverage.py's. Unknown is the error that kept Excluded from being counted with it; empty when it was.
+	Version string `json:"version"`
+	Unknown string `json:"unknown"`
 }
 
 type unmeasured struct {
@@ -85,6 +88,10 @@ func (s *session) judgeKeptOut() {
 	}
 	if branches > 0 {
 		parts = append(parts, fmt.Sprintf("%d branching %s as taken", branches, plural(branches, "line counts", "lines count")))
+	}
+	if s.kept.Unknown != "" {
+		parts = append(parts, fmt.Sprintf("what comments and settings exclude cannot be counted with coverage.py %s (%s)",
+			xmlscan.Clip(s.kept.Version, 30), xmlscan.Clip(s.kept.Unknown, 200)))
 	}
 	if odd := s.odd(); len(odd) > 0 {
 		parts = append(parts, "tests by the project's python_files, so in no total: "+names(odd, 3))

@@ -108,7 +108,20 @@ func TestWhatTheProjectKeepsOutOfCoverageIsTold(t *testing.T) {
 		"branches":                     {project{"svc/pricing.py": strings.ReplaceAll(pricing, "if total:", "if total:  # pragma: no branch")}, []string{"1 branching line counts as taken"}, nil},
 		"a folder without __init__.py": {project{"svc/jobs/nightly.py": "A = 1\nB = 2\n"}, []string{"svc/jobs/nightly.py (2 lines) (no test imports them"}, nil},
 		"a rule of coverage.py's own":  {project{"svc/util.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import svc.pricing\n\ndef double(x):\n    return 2 * x\n"}, nil, nil},
-		"nothing":                      {nil, nil, nil},
+		"a coverage.py without its private interface": {project{"svc/pricing.py": strings.ReplaceAll(pricing, "report(rows):", "report(rows):  # pragma: no cover"),
+			"tests/conftest.py": `import sys
+import coverage
+
+whole = coverage.Coverage._analyze
+
+def analyze(self, *names, **more):
+    if sys._getframe(1).f_globals["__name__"] == "openstack_rca_coverage":
+        raise AttributeError("_analyze")
+    return whole(self, *names, **more)
+
+coverage.Coverage._analyze = analyze
+`}, []string{"cannot be counted with coverage.py 7.", "(AttributeError: _analyze)"}, nil},
+		"nothing": {nil, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, store().with(c.files), func(_ runner.Runner, in *testrun.Input) {

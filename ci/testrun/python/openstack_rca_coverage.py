@@ -8,11 +8,14 @@ What is kept out goes into a JSON file beside the report:
 
     {"version": "7.17.3", "settings": ["pyproject.toml"], "fail_under": 90.0,
      "excluded": {"app/core.py": {"lines": 12, "branches": 1}},
-     "unmeasured": {"app/old.py": {"lines": 64, "why": "run:omit"}}}
+     "unmeasured": {"app/old.py": {"lines": 64, "why": "run:omit"}},
+     "unknown": ""}
 
 `excluded` are the lines that comments and settings of the project take out of measured files,
 and the branching lines that they let count as taken. coverage.py's own rules, such as that
 for TYPE_CHECKING, are not in it. `unmeasured` are the Python files that the report lacks.
+`unknown` is the error that kept `excluded` from being counted: coverage.py has no public
+interface for it, and a version that lacks the private one must not read as "nothing excluded".
 """
 
 from __future__ import annotations
@@ -111,11 +114,14 @@ class Report:
         kept_out.write_text(json.dumps(self.kept_out(files, reported(xml))), encoding="utf-8")
 
     def kept_out(self, files: dict[str, str], shown: set[str]) -> dict[str, Any]:
-        """Tell what is not in the report."""
-        excluded, unmeasured = {}, {}
-        for name in sorted(shown):
-            if name in files and (counts := self.excluded(files[name])):
-                excluded[name] = counts
+        """Return what is not in the report."""
+        excluded, unmeasured, unknown = {}, {}, ""
+        try:
+            for name in sorted(shown):
+                if name in files and (counts := self.excluded(files[name])):
+                    excluded[name] = counts
+        except (AttributeError, TypeError) as error:
+            unknown = f"{type(error).__name__}: {error}"
         for name in own_files(self.root):
             if name not in shown and (entry := self.unmeasured(name, files)):
                 unmeasured[name] = entry
@@ -126,6 +132,7 @@ class Report:
             "fail_under": self.data.get_option("report:fail_under"),
             "excluded": excluded,
             "unmeasured": unmeasured,
+            "unknown": unknown,
         }
 
     def excluded(self, name: str) -> dict[str, int]:
