@@ -38,6 +38,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
+	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
 
 // Clock is time as the ledger sees it.
@@ -87,6 +88,8 @@ type Options struct {
 	// AnswerTimeout is how long one attempt waits for an answer to begin once all of the
 	// request is sent; 45 s when 0. A connection that went dead is then left for a new one.
 	AnswerTimeout time.Duration
+	// StallTimeout is how long reading an object waits for its next byte; stall.Limit when 0.
+	StallTimeout time.Duration
 	// PartSize is the size of the parts of a large upload and the size above which
 	// an upload has parts; 16 MiB when 0, at least 5 MiB on AWS.
 	PartSize int64
@@ -138,6 +141,9 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	}
 	if opts.AnswerTimeout == 0 {
 		opts.AnswerTimeout = 45 * time.Second
+	}
+	if opts.StallTimeout == 0 {
+		opts.StallTimeout = stall.Limit
 	}
 	if opts.Clock == nil {
 		opts.Clock = systemClock{}

@@ -518,6 +518,36 @@ func TestBrokenReadIsRepeated(t *testing.T) {
 	assert.True(t, ledger.IsKind(err, ledger.Unreachable), "%v", err)
 }
 
+func TestAReadThatStandsStillIsTriedOnceMore(t *testing.T) {
+	store := ledgertest.Start(t, "models-bucket")
+	opts := options(store)
+	opts.StallTimeout = 50 * time.Millisecond
+	l := open(t, opts)
+	store.Set("root/x", []byte("content"))
+	var n atomic.Int64
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if n.Add(1) > 2 {
+			return false
+		}
+		w.Header().Set("Content-Length", "1000000")
+		_, _ = w.Write([]byte("a"))
+		assert.NoError(t, http.NewResponseController(w).Flush())
+		<-r.Context().Done()
+		return true
+	})
+	var got bytes.Buffer
+	read := func() error {
+		_, err := l.CopyURI(t.Context(), "s3://models-bucket/root/x", 1<<20, &got, func() error { got.Reset(); return nil })
+		return err
+	}
+	err := read()
+	require.True(t, ledger.IsKind(err, ledger.Unreachable), "%v", err)
+	require.ErrorContains(t, err, "no byte came for 50ms")
+	n.Store(1) // one more stall
+	require.NoError(t, read())
+	assert.Equal(t, "content", got.String())
+}
+
 func TestStoresRefusalsBecomeKinds(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int

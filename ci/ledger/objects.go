@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
+	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
 
 const (
@@ -295,34 +296,50 @@ func (l *Ledger) hash(ctx context.Context, bucket, key string, limit int64) (str
 	return hex.EncodeToString(h.Sum(nil)), n, nil
 }
 
+// readBack is what a copy does, for its errors.
+const readBack = "read object back (s3:GetObject)"
+
 func (l *Ledger) copy(ctx context.Context, bucket, key string, limit int64, w io.Writer, again func() error) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	const op = "read object back (s3:GetObject)"
+	const op = readBack
 	for attempt := 1; ; attempt++ {
 		if err := again(); err != nil {
 			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: LocalFile, Err: err}
 		}
-		out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
-		if err != nil {
-			return 0, s3object.Wrap(op, bucket, key, err)
-		}
-		n, err := io.CopyBuffer(w, io.LimitReader(out.Body, limit+1), make([]byte, 256<<10))
-		out.Body.Close()
+		n, err := l.copyOnce(ctx, bucket, key, limit, w)
 		if n > limit {
 			return n, &Error{Op: op, Bucket: bucket, Key: key, Kind: TooLong, Message: fmt.Sprintf("it has more than %d bytes", limit)}
-		}
-		if err == nil && out.ContentLength != nil && n != *out.ContentLength {
-			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
 			return n, nil
 		}
+		var refused *Error
+		if errors.As(err, &refused) {
+			return 0, err
+		}
 		// The connection broke within the body: the SDK retries only until the headers.
-		if attempt == 3 || ctx.Err() != nil {
+		if attempt == 3 || attempt == 2 && errors.As(err, new(*stall.Error)) || ctx.Err() != nil {
 			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
 		}
 	}
+}
+
+// copyOnce makes one attempt. An answer that is an error is an *Error; any other error is of a broken body.
+func (l *Ledger) copyOnce(ctx context.Context, bucket, key string, limit int64, w io.Writer) (n int64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	if err != nil {
+		return 0, s3object.Wrap(readBack, bucket, key, err)
+	}
+	defer func() { _ = out.Body.Close() }() // what was read is compared with its size and hash
+	body := stall.Reader(out.Body, l.opts.StallTimeout, cancel)
+	n, err = io.CopyBuffer(w, io.LimitReader(body, limit+1), make([]byte, 256<<10))
+	if err == nil && out.ContentLength != nil && n != *out.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // hexTo64 changes the notation of a hash; what is not hex becomes empty, which the SDK leaves out.

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
 
 const (
@@ -81,6 +83,8 @@ type Options struct {
 	CallTimeout time.Duration
 	// TransferTimeout bounds one upload or download of an artifact; 30 min when 0.
 	TransferTimeout time.Duration
+	// StallTimeout is how long a download waits for its next byte; stall.Limit when 0.
+	StallTimeout time.Duration
 	// RetryBudget bounds the waiting between attempts of one call; 2 min when 0.
 	RetryBudget time.Duration
 	// Attempts is how often a call that is safe to repeat is tried; 5 when 0.
@@ -119,6 +123,7 @@ func New(opts Options) (*Client, error) {
 	}
 	opts.CallTimeout = orDefault(opts.CallTimeout, 30*time.Second)
 	opts.TransferTimeout = orDefault(opts.TransferTimeout, 30*time.Minute)
+	opts.StallTimeout = orDefault(opts.StallTimeout, stall.Limit)
 	opts.RetryBudget = orDefault(opts.RetryBudget, 2*time.Minute)
 	if opts.Attempts <= 0 {
 		opts.Attempts = 5
@@ -234,13 +239,22 @@ func (c *Client) json(ctx context.Context, op, method, path string, query url.Va
 // attempt sends a call until it succeeds, fails for good, or its budget is spent.
 func (c *Client) attempt(ctx context.Context, req call, read func(*http.Response) error) error {
 	var waited time.Duration
+	stalled := false
 	for n := 1; ; n++ {
 		err := c.once(ctx, req, read)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || n >= c.opts.Attempts || !(err.notExecuted() || req.repeatable && err.transient()) {
+		mayRepeat := err.notExecuted() || req.repeatable && err.transient()
+		if ctx.Err() != nil || n >= c.opts.Attempts || !mayRepeat {
 			return err
+		}
+		// A new connection often cures a stall; waiting for more than one more is no better than a long limit.
+		if errors.As(err, new(*stall.Error)) {
+			if stalled {
+				return err
+			}
+			stalled = true
 		}
 		wait := backoff(n)
 		if err.RetryAfter > 0 {
@@ -292,6 +306,9 @@ func (c *Client) once(ctx context.Context, req call, read func(*http.Response) e
 		return fail(networkKind(err), unwrapURL(err))
 	}
 	defer resp.Body.Close()
+	if req.transfer {
+		resp.Body = io.NopCloser(stall.Reader(resp.Body, c.opts.StallTimeout, cancel))
+	}
 	if resp.StatusCode/100 != 2 {
 		return c.failure(req.op, resp)
 	}

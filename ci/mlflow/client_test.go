@@ -458,6 +458,38 @@ func TestDownloadCutShortIsRepeated(t *testing.T) {
 	assert.Equal(t, "whole", got.String())
 }
 
+// The rest never comes, and the time limit of a whole transfer is long.
+func TestADownloadThatStandsStillIsTriedOnceMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		stalls int64
+		whole  bool
+	}{"once": {1, true}, "each time": {1000, false}} {
+		t.Run(name, func(t *testing.T) {
+			var n atomic.Int64
+			m, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				if n.Add(1) <= c.stalls {
+					w.Header().Set("Content-Length", "1000000")
+					fmt.Fprint(w, "a")
+					assert.NoError(t, http.NewResponseController(w).Flush())
+					<-r.Context().Done()
+					return
+				}
+				fmt.Fprint(w, "whole")
+			}, func(o *mlflow.Options) { o.StallTimeout = 50 * time.Millisecond })
+			var got strings.Builder
+			_, err := m.DownloadArtifact(t.Context(), "x", 1<<20, func() io.Writer { got.Reset(); return &got })
+			assert.EqualValues(t, 2, n.Load())
+			if c.whole {
+				require.NoError(t, err)
+				assert.Equal(t, "whole", got.String())
+				return
+			}
+			require.True(t, mlflow.IsKind(err, mlflow.Broken), "%v", err)
+			assert.ErrorContains(t, err, "no byte came for 50ms")
+		})
+	}
+}
+
 func TestProxiedKnowsItsOwnServerOnly(t *testing.T) {
 	m, _ := client(t, "http://mlflow.example.org:5000/prefix")
 	for uri, want := range map[string]string{
