@@ -33,6 +33,7 @@ const (
 	Refused        = s3object.Refused
 	Lost           = s3object.Lost
 	TooLong        = s3object.TooLong
+	NotS3          = s3object.NotS3
 	Other          = s3object.Other
 	Busy           = s3object.Busy
 	Gone           = s3object.Gone

@@ -49,7 +49,7 @@ var (
 		Meaning: "What the registry hands out is not the model that was published.",
 		Remedy:  "Do not deploy; compare the named hashes, and see who else writes to the artifact store"}
 	CodeS3Unreachable = verdict.Code{Name: "S3_UNREACHABLE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-		Meaning: "The S3 API does not answer, or fails.",
+		Meaning: "The S3 API does not answer, or fails; or what answers at its address is no S3 API, such as a login page.",
 		Remedy:  "Check MLFLOW_S3_ENDPOINT_URL, the region and the network, then " + again}
 	CodeS3Denied = verdict.Code{Name: "S3_ACCESS_DENIED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "The AWS credentials do not allow the named action, or are not accepted.",

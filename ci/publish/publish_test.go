@@ -548,6 +548,13 @@ func TestFaults(t *testing.T) {
 			want{code: CodeClockSkew, cause: "RequestTimeTooSkewed", resumed: true}},
 		"row 43: a storm of SlowDown": {func(w *world, _ *Input) { w.failStore("PUT", "CLAIM", 503, "SlowDown", true) },
 			want{code: CodeThrottled, cause: "SlowDown", resumed: true}},
+		"a login page in place of the S3 API": {func(w *world, _ *Input) {
+			w.store.SetBefore(func(rw http.ResponseWriter, _ *http.Request) bool {
+				rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+				_, _ = fmt.Fprint(rw, "<html>sign in</html>")
+				return true
+			})
+		}, want{code: CodeS3Unreachable, cause: "answers with a web page (HTTP 200, text/html)"}},
 		"the S3 API is down": {func(w *world, in *Input) { in.Target.S3Endpoint = "http://127.0.0.1:1" },
 			want{code: CodeS3Unreachable, cause: "connection refused"}},
 		"row 40: part 3 fails, then the abort fails": {func(w *world, in *Input) {

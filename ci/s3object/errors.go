@@ -63,6 +63,8 @@ const (
 	Lost Kind = "write was not kept"
 	// TooLong: an answer holds more than it should, or never ends.
 	TooLong Kind = "answer without end"
+	// NotS3: what answers is no S3 API, such as a login page.
+	NotS3 Kind = "not an S3 API"
 	// Other is any other refusal.
 	Other Kind = "refused"
 	// Busy: a conditional write met another in flight (409); the same one may win later.
@@ -152,6 +154,11 @@ func Wrap(op, bucket, key string, err error) error {
 		return err
 	}
 	e := &Error{Op: op, Bucket: bucket, Key: key, Kind: Other, Err: err}
+	var page *webPageError
+	if errors.As(err, &page) {
+		e.Kind, e.Err, e.Status = NotS3, page, page.status
+		return e
+	}
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &answer) && answer.Response != nil {
 		e.Status = answer.HTTPStatusCode()

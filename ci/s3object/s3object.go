@@ -61,6 +61,7 @@ func Configure(o *s3.Options, endpoint string, pathStyle bool) {
 	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	o.Logger = logging.Nop{}
+	o.APIOptions = append(o.APIOptions, refuseWebPages)
 }
 
 // Store is a bucket. It is safe for concurrent use.

@@ -242,6 +242,45 @@ func TestKindsOfAnswers(t *testing.T) {
 	assert.NoError(t, s3object.Wrap("op", "b", "k", nil))
 }
 
+// A login page answers every request with success. No operation may take it for the store's answer.
+func TestAWebPageIsNoAnswerOfAStore(t *testing.T) {
+	page := func(change func(http.ResponseWriter) int) (*ledgertest.Store, *s3object.Store) {
+		store, s, _ := start(t, ledgertest.Profile{})
+		store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", "Text/HTML; charset=utf-8")
+			w.WriteHeader(change(w))
+			_, _ = w.Write([]byte("<!doctype html><title>Sign in</title>"))
+			return true
+		})
+		return store, s
+	}
+	for name, change := range map[string]func(http.ResponseWriter) int{
+		"a page": func(http.ResponseWriter) int { return http.StatusOK },
+		"a redirect to one": func(w http.ResponseWriter) int {
+			w.Header().Set("Location", "https://login.example.org/")
+			return http.StatusFound
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, s := page(change)
+			_, readErr := s.Read(t.Context(), "a")
+			_, writeErr := s.Create(t.Context(), "a", []byte("a"), "text/plain")
+			for _, err := range []error{readErr, writeErr, s.Probe(t.Context(), "a", true)} {
+				require.True(t, s3object.IsKind(err, s3object.NotS3), "%v", err)
+				require.ErrorContains(t, err, strings.TrimPrefix(store.URL, "http://")+" answers with a web page")
+			}
+		})
+	}
+	// A page with an error status says what is wrong; a page that a store hands out is an object.
+	_, s := page(func(http.ResponseWriter) int { return http.StatusForbidden })
+	_, err := s.Read(t.Context(), "a")
+	require.True(t, s3object.IsKind(err, s3object.AccessDenied), "%v", err)
+	_, s = page(func(w http.ResponseWriter) int { w.Header().Set("X-Amz-Request-Id", "1"); return http.StatusOK })
+	read, err := s.Read(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Contains(t, string(read.Content), "Sign in")
+}
+
 func TestDigestsAreThoseOfTheHeaders(t *testing.T) {
 	// RFC 1321 and FIPS 180-4, of the empty message, in base64.
 	assert.Equal(t, "1B2M2Y8AsgTpgAmY7PhCfg==", s3object.MD5(nil))

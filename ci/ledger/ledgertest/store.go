@@ -188,6 +188,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+	w.Header().Set("X-Amz-Request-Id", "4442587FB7D0A2F9")
 	for name, values := range recorder.Header() {
 		w.Header()[name] = values
 	}
