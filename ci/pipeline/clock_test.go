@@ -24,7 +24,7 @@ func TestDoctorTellsAWrongClock(t *testing.T) {
 	run := func() (string, error) { return s.checkClock()[0].run(t.Context()) }
 	text, err := run()
 	assert.NoError(t, err)
-	assert.Contains(t, text, "no rollout.account")
+	assert.Contains(t, text, "rollout.account is empty")
 	s.cfg.Rollout.Account = "111122223333"
 	_, err = run()
 	var doubt *doubtful

@@ -2,27 +2,27 @@ package pipeline
 
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
-// The codes of what can be wrong before the first stage.
+// The codes of problems before the first stage.
 var (
 	CodeBadArgument = verdict.Code{
 		Name: "BAD_ARGUMENT", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "an argument of the call is not of the form it must have; all of them are listed",
+		Meaning: "an argument of the call is invalid; all of them are listed",
 		Remedy:  "correct the arguments; `dagger functions` and `openstack-rca --help` describe them",
 	}
 	CodeRefMissing = verdict.Code{
 		Name: "REF_MISSING", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "outside of the sandbox a call has to name its branch, tag or pull request; it would have the rights of main otherwise",
+		Meaning: "outside of the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main",
 		Remedy:  "give --ref, such as `--ref \"$GITHUB_REF\"` or `--ref main`",
 	}
 	CodeConfigMisnamed = verdict.Code{
 		Name: "CONFIG_MISNAMED", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "there is no pipeline.yaml, but something that was most likely meant to be it; its settings would be ignored",
+		Meaning: "there is no pipeline.yaml, but a file or directory that was probably meant to be it; its settings would be ignored",
 		Remedy:  "rename it to pipeline.yaml; if it belongs to another tool, add a pipeline.yaml, which may be empty",
 	}
 	CodeReportUnwritable = verdict.Code{
 		Name: "REPORT_UNWRITABLE", Stage: verdict.Preflight, Outcome: verdict.Fail,
 		Meaning: "no file can be written in the directory of --report, so nothing was started",
-		Remedy:  "give --report a directory that can be made and written, on a disk that has room",
+		Remedy:  "give --report a directory that can be created and written, on a disk with space",
 	}
 	CodeSourceUnreadable = verdict.Code{
 		Name: "SRC_UNREADABLE", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,
@@ -41,21 +41,21 @@ var (
 	}
 )
 
-// CodeUntrusted refuses to run a stranger's code where credentials are in its reach.
+// CodeUntrusted refuses to run untrusted code that could read credentials.
 var CodeUntrusted = verdict.Code{
 	Name: "UNTRUSTED_SOURCE", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,
 	Meaning: "without an engine, the code of a pull request would run as the user who holds the credentials of the call",
-	Remedy:  "leave the credentials out of this job, tests and training need none; or run it on a Dagger engine, where they are out of reach",
+	Remedy:  "leave the credentials out of this job: tests and training need none. Or use a Dagger engine, whose containers cannot read them",
 }
 
-// CodeUnseen refuses to publish a model that nothing looked into.
+// CodeUnseen refuses to publish a model that could not be inspected.
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
-	Meaning: "the model is of a format that runs code when it is loaded, and services that load published models have credentials in reach",
+	Meaning: "loading a model of this format runs code, and services that load published models can read credentials",
 	Remedy:  "save the model in the Keras v3 format (.keras)",
 }
 
-// CodeChampionNotAsked warns of a training that was not compared with the model in production.
+// CodeChampionNotAsked is the warning of a training that was not compared with the model in production.
 var CodeChampionNotAsked = verdict.Code{
 	Name: "CHAMPION_NOT_ASKED", Stage: verdict.Train,
 	Meaning: "the ref gets no credentials, so the MLflow registry was not asked for the model in production",
@@ -67,11 +67,11 @@ var (
 	CodeNotStopped = verdict.Code{
 		Name: "NOT_STOPPED", Stage: verdict.Preflight,
 		Meaning: "a server that the run started did not stop in time",
-		Remedy:  "nothing to do: it ends with the session",
+		Remedy:  "nothing to do: it stops with the session",
 	}
 	CodeNotMasked = verdict.Code{
 		Name: "SECRET_NOT_MASKED", Stage: verdict.Preflight,
-		Meaning: "the value of a secret is too short to be hidden in reports: hiding it would hide much else",
+		Meaning: "the value of a secret is too short to be masked in reports: that would mask much else, too",
 		Remedy:  "use a longer secret",
 	}
 )

@@ -20,7 +20,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// check is one thing that a run depends on.
+// check is one condition that a run depends on.
 type check struct {
 	name string
 	// run returns what was found, or an error; remedy is shown with the error.
@@ -28,7 +28,7 @@ type check struct {
 	remedy string
 }
 
-// checkTimeout bounds each check: a doctor that hangs is no help.
+// checkTimeout bounds each check: a check that hangs would stop the others.
 const checkTimeout = 2 * time.Minute
 
 // Doctor checks everything a run depends on and returns a line for each check, with a
@@ -64,13 +64,13 @@ func Doctor(ctx context.Context, backend Backend, opts Options) string {
 	return b.String()
 }
 
-// doubtful is what a check found that no run fails for.
+// doubtful is a finding that no run fails for.
 type doubtful struct{ text string }
 
 func (d *doubtful) Error() string { return d.text }
 
-// checkClock holds this machine's clock against AWS's, where a rollout goes there. It asks
-// without credentials.
+// checkClock compares this machine's clock with AWS's, if the environment is on AWS. It needs
+// no credentials.
 func (s *state) checkClock() []check {
 	if s.opts.sandbox() {
 		return nil
@@ -78,7 +78,7 @@ func (s *state) checkClock() []check {
 	return []check{{"clock", func(ctx context.Context) (string, error) {
 		r := s.cfg.Rollout
 		if r.Account == "" {
-			return "not asked for: there is no rollout.account", nil
+			return "not checked: rollout.account is empty", nil
 		}
 		address := cmp.Or(os.Getenv("AWS_ENDPOINT_URL"), partition.Endpoint("sts", r.Region))
 		ahead, err := awsclock.Ask(ctx, address)
@@ -141,8 +141,8 @@ func (s *state) checkPython() []check {
 	}, "install that Python version, or set python in pipeline.yaml; behind a proxy, check that the package index answers"}}
 }
 
-// checkPublishing checks the servers that publishing needs. What asks them with credentials
-// needs the gate's permit, as it does in a run.
+// checkPublishing checks the servers that publishing needs. Requests with credentials need the
+// gate's permit, as in a run.
 func (s *state) checkPublishing() []check {
 	if s.opts.sandbox() {
 		return []check{{"servers", func(context.Context) (string, error) {
@@ -172,8 +172,8 @@ func (s *state) checkPublishing() []check {
 	}, "docs/codes.md has the code's remedy; nothing was written"})
 }
 
-// dial opens a connection to a URL's host and closes it: enough to tell a wrong
-// address or a closed network from a server's own refusal.
+// dial opens a connection to a URL's host and closes it: enough to distinguish a
+// wrong address or a closed network from a server's own refusal.
 func dial(ctx context.Context, address string) (string, error) {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" {

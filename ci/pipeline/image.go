@@ -12,7 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ImageRequest is what an image is made of.
+// ImageRequest is the input of an image build.
 type ImageRequest struct {
 	Config      config.Config
 	Source      runner.Files
@@ -23,8 +23,8 @@ type ImageRequest struct {
 	Commit      string
 	// CommitTime is in UTC.
 	CommitTime time.Time
-	// Pushes says that the image is going to be pushed to its registry if the gate permits it
-	// then; Permit is that permit. Without it, the image stays where it was built.
+	// Pushes is set if the image will be pushed to its registry once the gate permits it;
+	// Permit is that permit. Without it, the image is not pushed.
 	Pushes bool
 	Permit policy.Permit
 	// Redact hides the run's secrets in what the application prints; nil hides nothing.
@@ -38,18 +38,18 @@ type ImageResult struct {
 	Digest    string
 }
 
-// imageRequest is as much of the image's request as does not wait for a model.
+// imageRequest is the part of the image's request that does not need a model.
 func (s *state) imageRequest() ImageRequest {
 	leftOut := func(needed string) bool { return !s.opts.wants(needed) }
 	return ImageRequest{
 		Config: s.cfg, Source: s.backend.Source,
 		Environment: s.opts.Environment, Ref: s.opts.Ref, Commit: s.opts.Commit, CommitTime: s.args.commitTime, Redact: s.run.Redact,
-		// A run that leaves out what a push requires is only to build.
+		// A run without the stages that a push requires only builds.
 		Pushes: !s.opts.sandbox() && !slices.ContainsFunc(verdict.Requires(verdict.Image), leftOut),
 	}
 }
 
-// warmUp begins the image while tests and training run.
+// warmUp starts the image's build while tests and training run.
 func (s *state) warmUp(ctx context.Context) {
 	if s.backend.WarmUp != nil {
 		s.backend.WarmUp(ctx, s.imageRequest())
@@ -58,7 +58,8 @@ func (s *state) warmUp(ctx context.Context) {
 
 func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if s.outcome.Model == nil {
-		return failed(verdict.Image, verdict.Problemf(policy.CodeBlocked.In(verdict.Image), "there is no model: train has no verdict in this run"))
+		return failed(verdict.Image,
+			verdict.Problemf(policy.CodeBlocked.In(verdict.Image), "there is no model: train has no verdict in this run"))
 	}
 	request := s.imageRequest()
 	request.Model, request.Version, request.Permit = s.outcome.Model, s.outcome.Version, permit
@@ -71,8 +72,8 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 		}
 		return result.Stage
 	}
-	// No engine, so no image. The application can still be shown to start and answer
-	// with this model; if it does not, no image of it would.
+	// Without an engine there is no image. Whether the application starts and answers with this
+	// model can still be tested; if it does not, it would not in an image.
 	stage := s.backend.ServeApp(ctx, request).Stage
 	if stage.Verdict == verdict.Pass {
 		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, decision.Reason, policy.CodeNoEngine.Remedy

@@ -15,8 +15,8 @@ func Models(ctx context.Context, backend Backend, opts Options, limit int) *verd
 		func(in publish.Input) verdict.Stage { return publish.List(ctx, in, limit).Stage })
 }
 
-// ModelsJSON is the list of a run of Models for machines; empty when there is none. Secrets
-// have been hidden in it, as in every report.
+// ModelsJSON is the list of a run of Models for machines, or empty. Secrets are masked in it, as
+// in every report.
 func ModelsJSON(run *verdict.Run) string {
 	for _, stage := range run.Stages {
 		for _, file := range stage.Files {
@@ -28,8 +28,8 @@ func ModelsJSON(run *verdict.Run) string {
 	return ""
 }
 
-// moving is the action of what changes published versions: they are recorded, by a run that
-// passed the gates before it committed them.
+// moving is the action that changes published versions, which a run recorded after it had
+// passed the gates.
 var moving = policy.Action{Stage: verdict.Publish, Recorded: true}
 
 // Promote points an alias at a published version of the environment.
@@ -47,7 +47,7 @@ func CleanClaims(ctx context.Context, backend Backend, opts Options, numbers []i
 	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Clean(ctx, in, numbers).Stage })
 }
 
-// registry runs an operation on published versions and makes a run of it.
+// registry runs an operation on published versions, as a run of its own.
 func registry(
 	ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage,
 ) *verdict.Run {
@@ -55,7 +55,7 @@ func registry(
 	return s.operate(ctx, action, func(permit policy.Permit) verdict.Stage {
 		if s.opts.sandbox() {
 			if s.servers.mlflow, s.servers.s3 = opts.Servers.MLflow, opts.Servers.S3; s.servers.mlflow == nil || s.servers.s3 == nil {
-				return failed(verdict.Publish, verdict.Problemf(publish.CodeInput, "the sandbox's own servers end with the run that started them: "+
+				return failed(verdict.Publish, verdict.Problemf(publish.CodeInput, "the sandbox's own servers stop with the run that started them: "+
 					"give --sandbox-mlflow and --sandbox-s3 (of the Dagger module), or another --environment"))
 			}
 		}

@@ -1,6 +1,6 @@
-// Package pipeline is the list of the stages and what every run does around them: check the
-// arguments, decide by the policy, ask the gate, hand on what each stage made, judge. A run, a
-// single stage, a plan and the doctor all walk the same list; see stages.
+// Package pipeline is the list of the stages and what every run does around them: it checks the
+// arguments, applies the policy and the gate, passes results between stages, and judges. A run,
+// a single stage, a plan and the doctor all walk the same list; see stages.
 package pipeline
 
 import (
@@ -18,8 +18,8 @@ import (
 type Options struct {
 	// Environment is sandbox, staging, production, or one that pipeline.yaml declares. Empty means sandbox.
 	Environment string
-	// Ref is the branch, tag or pull request the run is for; the policy goes by it. Empty means
-	// main in the sandbox, and is refused elsewhere.
+	// Ref is the branch, tag or pull request of the run, which the policy depends on. Empty means
+	// main in the sandbox, and is an error elsewhere.
 	Ref string
 	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
 	// deploy outside of the sandbox; policy.ReleaseBranch when empty.
@@ -28,10 +28,10 @@ type Options struct {
 	Commit string
 	// CommitTime dates the image, in RFC 3339; empty means 1970, never now.
 	CommitTime string
-	// Event is what the CI system runs for: push, pull_request. A pull request never publishes,
-	// nor does an event that is not known as one of a branch.
+	// Event started the CI run: push, pull_request. A pull request never publishes, nor does an
+	// event that is not known as one of a branch.
 	Event string
-	// Stages limits the run to these stages; all when empty. The policy still counts.
+	// Stages limits the run to these stages; all when empty. The policy still applies.
 	Stages []string
 	// Image is the image to roll out, by digest, when the run does not build one.
 	Image string
@@ -46,11 +46,11 @@ type Options struct {
 	Train TrainOptions
 	// Target is where the model is published. The sandbox starts its own servers instead.
 	Target publish.Target
-	// Rollout says how the service is operated outside of the sandbox.
+	// Rollout configures how the service is operated outside of the sandbox.
 	Rollout RolloutOptions
 	// Servers are running servers that the sandbox uses instead of starting its own.
 	Servers Servers
-	// Secrets are the secrets that the run was given; no report shows any of them.
+	// Secrets are the secrets of the run; reports mask them.
 	Secrets *Secrets
 	// Refused are problems that the caller found before the run, such as a report directory that
 	// cannot be written. With any, no stage runs.
@@ -59,12 +59,12 @@ type Options struct {
 	Module string
 }
 
-// wants says whether a stage is part of the run.
+// wants reports whether a stage is part of the run.
 func (o Options) wants(stage string) bool {
 	return len(o.Stages) == 0 || slices.Contains(o.Stages, stage)
 }
 
-// sandbox says whether the run is one of the sandbox, which has no account and no credentials.
+// sandbox reports whether the run is one of the sandbox, which has no account and no credentials.
 func (o Options) sandbox() bool { return o.Environment == "" || o.Environment == rollout.Sandbox }
 
 // Servers are an MLflow server and an S3 API. A nil one is started by the run.
@@ -84,31 +84,30 @@ type Backend struct {
 	// BuildImage builds and probes the image, and pushes it when the request has the permit. Nil
 	// where there is no engine.
 	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult
-	// WarmUp begins what BuildImage can do without Model and Version, in the background; nil
-	// when there is nothing.
+	// WarmUp starts in the background what BuildImage can do without Model and Version; may be nil.
 	WarmUp func(ctx context.Context, request ImageRequest)
 	// ServeApp starts the application as a process with the model and probes it:
 	// what can be shown of the image where there is no engine. Nil where there is one.
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
-	// Changes tells what differs from a revision; nil where the history is not known.
+	// Changes lists what differs from a revision; nil without a history.
 	Changes Changes
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
-	// Import makes a directory below WorkDir a tree for steps.
+	// Import makes a directory below WorkDir available to steps.
 	Import func(dir string) (runner.Files, error)
 }
 
-// Outcome is what a run made.
+// Outcome is what a run produced.
 type Outcome struct {
 	// Run is the verdict with the report's content.
 	Run *verdict.Run
-	// Model is the gated model; nil when there is none.
+	// Model is the gated model, or nil.
 	Model *model.Artifact
-	// Version is the published version; nil when there is none.
+	// Version is the published version, or nil.
 	Version *model.Version
-	// Image is the image's reference by digest; empty when there is none.
+	// Image is the image's reference by digest, or empty.
 	Image string
-	// Plan is the rollout's plan; nil when there is none.
+	// Plan is the rollout's plan, or nil.
 	Plan *rollout.Plan
 }
 

@@ -9,23 +9,23 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Plan says what a run would do, and why.
+// Plan is what a run would do, and why.
 type Plan struct {
-	// Ref and Environment are what it was asked for.
+	// Ref and Environment are those of the run.
 	Ref         string `json:"ref"`
 	Environment string `json:"environment"`
-	// Stages say for each stage whether it would run.
+	// Stages are the decisions on each stage.
 	Stages []policy.Decision `json:"stages"`
 	// Rollout is what would change in AWS, as text; empty when nothing is rolled out.
 	Rollout string `json:"rollout,omitempty"`
-	// Compared says that Rollout is against what exists, and Changed that something would change.
+	// Compared is true if Rollout was compared with what exists, Changed if something would change.
 	Compared bool `json:"compared"`
 	Changed  bool `json:"changed"`
 	// Problems keep the run from starting, or its rollout from being carried out.
 	Problems []string `json:"problems"`
 }
 
-// Explain makes the plan of a run. It runs nothing and writes nothing.
+// Explain returns the plan of a run. It runs nothing and writes nothing.
 func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 	s := prepare(ctx, backend, opts)
 	plan := &Plan{Ref: s.run.Ref, Environment: s.run.Environment, Problems: []string{}}
@@ -43,9 +43,10 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 	return plan
 }
 
-// credentials reports whether any are given for the account.
+// credentials reports whether the call has any for the account.
 func (o Options) credentials() bool {
-	return o.Target.AccessKey != nil || o.Rollout.Profile != "" || o.Rollout.WebIdentity != nil || o.Rollout.DefaultCredentials || o.Rollout.Connect != nil
+	r := o.Rollout
+	return o.Target.AccessKey != nil || r.Profile != "" || r.WebIdentity != nil || r.DefaultCredentials || r.Connect != nil
 }
 
 // Markdown renders the plan.

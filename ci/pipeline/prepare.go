@@ -19,7 +19,7 @@ import (
 const maxConfig = 1 << 20
 
 // prepare fills in an environment's defaults, checks the arguments, the configuration and the
-// source, and decides which stages run. The run of the state is already refused when anything
+// source, and decides which stages run. The run is already refused if anything
 // is wrong with them.
 func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	opts = opts.withDefaults()
@@ -69,7 +69,7 @@ func (o Options) withDefaults() Options {
 	if o.Environment == "" {
 		o.Environment = rollout.Sandbox
 	}
-	// The sandbox reaches nobody. Elsewhere, a call that forgets --ref must not have main's rights.
+	// The sandbox has no effects. Elsewhere, a call that forgets --ref must not get main's rights.
 	if o.Ref == "" && o.sandbox() {
 		o.Ref = policy.ReleaseBranch
 	}
@@ -79,7 +79,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// request is what the policy goes by.
+// request is the policy's input.
 func (o Options) request(backend Backend) policy.Request {
 	return policy.Request{
 		Ref: o.Ref, Environment: o.Environment, Runner: backend.Runner.Name(), Event: o.Event,
@@ -87,14 +87,13 @@ func (o Options) request(backend Backend) policy.Request {
 	}
 }
 
-// configure reads pipeline.yaml for an environment. All its problems come back at once, as the
-// problems of the preflight.
+// configure reads pipeline.yaml for an environment. It returns all problems at once, as
+// those of the preflight.
 func configure(ctx context.Context, backend Backend, environment string) (config.Config, []*verdict.Problem) {
 	one := func(code verdict.Code, format string, args ...any) (config.Config, []*verdict.Problem) {
 		return config.Config{}, []*verdict.Problem{verdict.Problemf(code, format, args...)}
 	}
-	// Listed before it is read: the list is needed anyway, and then a runner need not be asked for
-	// a file that does not exist.
+	// Listed before it is read: the list is needed anyway, and saves a request for a missing file.
 	names, err := backend.Source.List(ctx)
 	var content []byte
 	if err == nil {
@@ -143,7 +142,7 @@ func rootEntries(ctx context.Context, backend Backend, files []string) ([]string
 	return names, nil
 }
 
-// misnamedConfig says which entry of the source's root was meant as pipeline.yaml and would be
+// misnamedConfig returns the entry of the source's root that was meant as pipeline.yaml and would be
 // ignored: its settings, which may be stricter than the defaults, must not be lost in silence.
 func misnamedConfig(names []string) string {
 	if slices.Contains(names, config.FileName) {

@@ -34,8 +34,8 @@ func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage
 	return result.Stage
 }
 
-// loadPublished loads a model as the registry handed it out, in a step that sees no
-// credentials and no server.
+// loadPublished loads a model as downloaded from the registry, in a step without credentials
+// and servers.
 func (s *state) loadPublished(ctx context.Context, version, dir string) publish.Checked {
 	if s.backend.Import == nil {
 		return publish.Checked{Warning: verdict.Problemf(publish.CodeNotLoaded, "this backend cannot take files into a step")}
@@ -72,7 +72,7 @@ func (s *state) loadPublished(ctx context.Context, version, dir string) publish.
 	return publish.Checked{Found: found.Outcome}
 }
 
-// target is where the permit lets the run publish to: in the sandbox, to servers of its own.
+// target is where the permit lets the run publish: in the sandbox, to its own servers.
 func (s *state) target(ctx context.Context, permit policy.Permit) (publish.Target, *verdict.Problem) {
 	switch {
 	case !permit.AllowsReading(verdict.Publish):

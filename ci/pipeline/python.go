@@ -8,8 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// choosePython settles the version of all environments: the one given, else the one that
-// pipeline.yaml names, else the one that the project's own files ask for.
+// choosePython sets the version of all environments: that of the call, else that of
+// pipeline.yaml, else the one that the project's own files require.
 func choosePython(ctx context.Context, source runner.Files, cfg *config.Config, given string) error {
 	if given != "" {
 		cfg.Python = given

@@ -9,15 +9,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Secrets are the secrets that a call was given. Whoever turns an argument or a variable into a
-// secret does it through Keep, so that none is used that the reports would show. The zero value
-// is ready for use; a nil one keeps nothing.
+// Secrets are the secrets of a call. Code that turns an argument or a variable into a secret
+// registers it with Keep, so that reports mask it. The zero value is ready for use; nil keeps
+// nothing.
 type Secrets struct {
 	mu  sync.Mutex
 	all []runner.Secret
 }
 
-// Keep remembers the secret, and returns it for use. Nil stays nil.
+// Keep registers the secret and returns it. Nil stays nil.
 func (s *Secrets) Keep(secret runner.Secret) runner.Secret {
 	if secret != nil {
 		s.mu.Lock()
@@ -36,16 +36,16 @@ func (s *Secrets) list() []runner.Secret {
 	return append([]runner.Secret(nil), s.all...)
 }
 
-// secrets are all that the run was given. Those of Target and Rollout are included for callers
-// that keep no Secrets.
+// secrets are all secrets of the run. Those of Target and Rollout are included for callers
+// without Secrets.
 func (o Options) secrets() []runner.Secret {
 	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity)
 	return slices.DeleteFunc(all, func(secret runner.Secret) bool { return secret == nil })
 }
 
-// redactor hides the values of every secret that the run was given, in each form in which
-// programs print them. unmasked are the names of those that are too short for that. One that
-// cannot be read is no danger: no stage can read it either.
+// redactor masks the values of all secrets of the run, in each form in which programs print
+// them. unmasked are the names of those too short for that. One that cannot be read needs no
+// mask: no stage can read it either.
 func (o Options) redactor(ctx context.Context) (redact func(string) string, unmasked []string) {
 	var values []string
 	seen := map[string]bool{}

@@ -19,7 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// RolloutOptions say how a service on ECS is operated outside of the sandbox. The static
+// RolloutOptions configure how a service on ECS is operated outside of the sandbox. The static
 // credentials are those of Target.
 type RolloutOptions struct {
 	// Endpoint is the base address of every service of AWS, AWS_ENDPOINT_URL; empty is AWS's own.
@@ -31,30 +31,30 @@ type RolloutOptions struct {
 	WebIdentityRole string
 	// Role is assumed with the credentials; ExternalID may be empty.
 	Role, ExternalID string
-	// DefaultCredentials looks where the AWS CLI does when no credentials are given.
+	// DefaultCredentials uses the AWS CLI's credential chain when the call has no credentials.
 	DefaultCredentials bool
-	// Name says who this run is, for the lock; host and revision when empty.
+	// Name identifies this run in the lock; host and revision when empty.
 	Name string
-	// Override is why production is to take an image that staging has not run.
+	// Override is why production may take an image that staging has not run.
 	Override string
-	// InFlight is refuse, wait, rollback or supersede: what to do with another version's
-	// deployment under way. Empty waits for one that a lost run left, and refuses any other.
+	// InFlight is refuse, wait, rollback or supersede: what to do about another version's
+	// deployment in progress. Empty waits for one that an interrupted run left, and refuses any other.
 	InFlight string
 	// OnTimeout is rollback or leave; empty is rollback.
 	OnTimeout string
-	// AwaitApproval waits at a pause for somebody else's answer.
+	// AwaitApproval waits at a pause for an approval or rejection.
 	AwaitApproval bool
-	// LockWait is how long to wait for another run's lock, such as 5m; empty waits as long as
-	// a lost run's lock lasts.
+	// LockWait is how long to wait for another run's lock, such as 5m; empty waits until
+	// the lease of an interrupted run expires.
 	LockWait string
-	// Keep is how many revisions prune leaves.
+	// Keep is how many revisions prune keeps.
 	Keep int
-	// Confirm is the service's name, for destroy; WithLogs deletes the logs too.
+	// Confirm is the service's name, for destroy; WithLogs deletes the logs, too.
 	Confirm  string
 	WithLogs bool
-	// Progress is told what happens; nil is fine.
+	// Progress gets lines about the progress; may be nil.
 	Progress func(string)
-	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and the world's.
+	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and real time.
 	Connect func(context.Context, account.Options) (release.Clients, *verdict.Problem)
 	Clock   release.Clock
 	// Get replaces HTTP in the smoke test; for tests.
@@ -72,10 +72,10 @@ const (
 	Destroy  = "destroy"
 )
 
-// operation is something done to a service, or shown of it.
+// operation changes a service, or shows it.
 type operation struct {
 	name string
-	// reads says that it changes nothing.
+	// reads is set if it changes nothing.
 	reads bool
 	run   operate
 }
@@ -107,8 +107,8 @@ func operations() []operation {
 	}
 }
 
-// Operate does something to the service of an environment, or shows it. What changes it is
-// refused where the ref may not deploy. It always returns a judged run.
+// Operate runs an operation on the service of an environment. One that changes it is refused
+// where the ref may not deploy. It always returns a judged run.
 func Operate(ctx context.Context, backend Backend, opts Options, name string) *verdict.Run {
 	all := operations()
 	i := slices.IndexFunc(all, func(o operation) bool { return o.name == name })
@@ -126,14 +126,15 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 	})
 }
 
-// connect opens the account of an environment as far as the permit goes, and makes what the
-// release package works on. In the sandbox there are no clients.
+// connect opens the account of an environment as far as the permit allows, and returns the
+// input of package release. In the sandbox there are no clients.
 func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	in := release.Input{
 		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
-		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout), AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
+		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
+		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 	}
 	clock := r.Clock
 	if clock == nil {
@@ -186,8 +187,8 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 	return clients, clock, in, nil
 }
 
-// account are the options with which the environment's account is opened; with the permit
-// they hold credentials.
+// account returns the options that open the environment's account, with credentials if the
+// permit allows.
 func (o Options) account(ctx context.Context, cfg config.Config, permit policy.Permit) (account.Options, *verdict.Problem) {
 	if !permit.AllowsReading(verdict.Deploy) {
 		return account.Options{}, verdict.Problemf(policy.CodeBlocked.In(verdict.Deploy), "the gate gave no permit")
@@ -217,12 +218,13 @@ func (o Options) account(ctx context.Context, cfg config.Config, permit policy.P
 		}
 	}
 	if options.AccessKey == "" && options.Profile == "" && options.WebIdentity == nil && !r.DefaultCredentials && r.Connect == nil {
-		return options, verdict.Problemf(account.CredentialsInvalid, "no AWS credentials are given: an access key, a profile, or a web identity token with its role")
+		return options, verdict.Problemf(account.CredentialsInvalid,
+			"the call has no AWS credentials: an access key, a profile, or a web identity token with its role")
 	}
 	return options, nil
 }
 
-// name says who this run is.
+// name identifies this run.
 func (o Options) name() string {
 	host, err := os.Hostname()
 	if err != nil {

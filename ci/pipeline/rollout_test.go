@@ -103,7 +103,7 @@ func TestARolloutIsRefusedBeforeItsAccountIsOpened(t *testing.T) {
 	opts.Rollout.Connect = nil
 	stage = deployStage(t, Operate(ctx, backend, opts, Status))
 	assert.Equal(t, account.CredentialsInvalid.Name, stage.Code)
-	assert.Contains(t, stage.Cause, "no AWS credentials are given")
+	assert.Contains(t, stage.Cause, "the call has no AWS credentials")
 
 	opts.Rollout.Profile, opts.Target.AccessKey = "nobody", fake.Secret("AWS_ACCESS_KEY_ID", "key")
 	assert.Equal(t, account.CredentialsInvalid.Name, deployStage(t, Operate(ctx, backend, opts, Status)).Code)

@@ -26,7 +26,7 @@ type servers struct {
 	s3Err      error
 }
 
-// startServers begins to start the sandbox's servers, as far as they are not given.
+// startServers starts those of the sandbox's servers that the call does not bring, in the background.
 func (s *state) startServers(ctx context.Context) {
 	if !s.opts.sandbox() {
 		return
@@ -50,7 +50,7 @@ func (s *state) startServers(ctx context.Context) {
 	start(s.opts.Servers.S3, sandbox.S3(s.backend.Runner), &v.s3, &v.s3Err)
 }
 
-// target waits for the servers and says how to publish to them.
+// target waits for the servers and returns how to publish to them.
 func (s *servers) target(ctx context.Context) (publish.Target, *verdict.Problem) {
 	s.done.Wait()
 	for _, err := range []error{s.mlflowErr, s.s3Err} {
@@ -65,7 +65,7 @@ func (s *servers) target(ctx context.Context) (publish.Target, *verdict.Problem)
 	return target, nil
 }
 
-// retire begins to end the servers that this run started; stop waits for that.
+// retire stops the servers that this run started, in the background; stop waits for that.
 func (s *servers) retire(ctx context.Context) {
 	s.ending.Do(func() {
 		s.done.Wait()
@@ -81,7 +81,7 @@ func (s *servers) retire(ctx context.Context) {
 	})
 }
 
-// stop ends the servers and says which did not end.
+// stop stops the servers; its error names those that did not stop.
 func (s *servers) stop(ctx context.Context) error {
 	s.retire(ctx)
 	s.ended.Wait()

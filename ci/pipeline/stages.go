@@ -13,19 +13,19 @@ import (
 )
 
 // stage is one stage of the pipeline. Its name, what it requires and whether it has effects
-// outside of the run are in package verdict and config, which the policy goes by.
+// outside of the run are in package verdict, which the policy uses.
 type stage struct {
 	name string
-	// run runs the stage. The permit is what it needs for its effects; the gate has been asked.
+	// run runs the stage. The permit, from the gate, is what it needs for its effects.
 	run func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage
 	// begin starts in the background what the stage needs later; nil for nothing.
 	begin func(s *state, ctx context.Context)
-	// rehearses says that the stage also runs without a permit, and then touches nothing outside
-	// of the run: an image is built and probed, and not pushed.
+	// rehearses is set for a stage that also runs without a permit, and then changes nothing
+	// outside of the run: an image is built and probed, but not pushed.
 	rehearses bool
-	// plan adds to a plan what the stage would change; nil where nothing can be foretold.
+	// plan adds to a plan what the stage would change; may be nil.
 	plan func(s *state, ctx context.Context, plan *Plan)
-	// checks are what doctor looks at for the stage; nil for nothing.
+	// checks are those of doctor for the stage; may be nil.
 	checks func(s *state) []check
 }
 
@@ -40,7 +40,7 @@ func stages() []stage {
 	}
 }
 
-// state is what the stages of a run share and hand on.
+// state is what the stages of a run share.
 type state struct {
 	backend Backend
 	opts    Options
@@ -80,7 +80,7 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 	}
 }
 
-// sideBySide cuts the pipeline into groups whose stages do not wait for each other.
+// sideBySide groups the stages that do not depend on each other.
 func sideBySide(pipeline []stage) [][]stage {
 	var groups [][]stage
 	for _, st := range pipeline {
@@ -130,7 +130,7 @@ func (s *state) step(ctx context.Context, st stage) verdict.Stage {
 	return timed(st.name, func() verdict.Stage { return st.run(s, ctx, permit) })
 }
 
-// passed says whether a stage is no reason to stop: one that this machine cannot have is none.
+// passed reports whether later stages may run: also after one that this machine does not support.
 func passed(stage *verdict.Stage) bool {
 	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun && stage.Code == policy.CodeNoEngine.Name
 }
@@ -149,14 +149,14 @@ func blocked(name, by string) verdict.Stage {
 	return policy.Blocked(name, verdict.Problemf(policy.CodeBlocked.In(name), "%s did not pass", by))
 }
 
-// failed is a stage that could not begin.
+// failed is a stage that could not start.
 func failed(name string, problems ...*verdict.Problem) verdict.Stage {
 	stage := verdict.Stage{Name: name}
 	return *stage.Judge(problems...)
 }
 
-// operate carries out an action on what earlier runs made, after the gate was asked, and makes
-// a run of it.
+// operate carries out an action on results of earlier runs, if the gate permits it, as a run of
+// its own.
 func (s *state) operate(ctx context.Context, action policy.Action, run func(permit policy.Permit) verdict.Stage) *verdict.Run {
 	stage := blocked(action.Stage, verdict.Preflight)
 	if s.run.Preflight == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// TestOptions select tests and say how they run.
+// TestOptions select tests and configure how they run.
 type TestOptions struct {
 	// Paths, Keyword and Marker select tests as for pytest; Category selects one of
 	// pipeline.yaml's.
@@ -40,10 +40,10 @@ type TestOptions struct {
 	Tolerance float64
 }
 
-// Changes tells which files of a source differ from a revision.
+// Changes lists the files of a source that differ from a revision.
 type Changes func(ctx context.Context, since string) (changed, removed []string, err error)
 
-// revision is a name of a revision that is no option of git's.
+// revision is the name of a revision that git cannot take for an option.
 var revision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./@{}^~+-]{0,254}$`)
 
 // pythonVersion is a version that the test tools support.
@@ -93,7 +93,7 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 	return testrun.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
 }
 
-// changes are those since a revision, or why they cannot be told.
+// changes are those since a revision, or why they are unknown.
 func (s *state) changes(ctx context.Context, since string) *testrun.Changes {
 	found := &testrun.Changes{Since: since}
 	if s.backend.Changes == nil {

@@ -13,13 +13,13 @@ import (
 
 // TrainOptions adjust training.
 type TrainOptions struct {
-	// Params are added to the training command as --key value, each given as key=value.
+	// Params are added to the training command as --key value, each in the form key=value.
 	Params []string
 	// Threads is how many CPU threads training uses; 0 for the stage's default.
 	Threads int
 	// Twice trains a second time and compares both models.
 	Twice bool
-	// Champion is a file with the metrics of the model in production; nil asks the MLflow registry.
+	// Champion is a file with the metrics of the model in production; nil for that of the MLflow registry.
 	Champion *ChampionFile
 }
 
@@ -47,7 +47,7 @@ func (s *state) train(ctx context.Context, _ policy.Permit) verdict.Stage {
 	return result.Stage
 }
 
-// champion asks for the model in production: the file that the caller gave, else the
+// champion returns the model in production: the file of the caller, else that of the
 // champion alias of the registry that this run would publish to, if the permit allows that. It
 // is asked here, in this process: the training itself never sees an address or a credential.
 func (s *state) champion(ctx context.Context, permit policy.Permit) (train.Incumbent, *verdict.Problem) {

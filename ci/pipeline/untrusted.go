@@ -11,9 +11,8 @@ import (
 )
 
 // besideCredentials refuses to run the code of a pull request as a process of the user who
-// holds the credentials of this run: nothing there keeps it from them. On an engine steps
-// run in containers, which credentials do not enter. An event that is not known counts as a
-// pull request.
+// holds the credentials of this run, because it could read them. On an engine, steps run in
+// containers without credentials. An unknown event counts as a pull request.
 func (o Options) besideCredentials(ctx context.Context, r runner.Runner) *verdict.Problem {
 	ref := policy.ParseRef(o.Ref, o.Event)
 	if r.Name() != "native" || ref.Kind != policy.PullRequest && ref.Event == "" {
@@ -21,7 +20,7 @@ func (o Options) besideCredentials(ctx context.Context, r runner.Runner) *verdic
 	}
 	var found []string
 	for _, secret := range o.secrets() {
-		// One that cannot be read is out of reach of the code, too.
+		// One that cannot be read cannot be read by the code either.
 		if value, err := secret.Plaintext(ctx); err == nil && value != "" && !slices.Contains(found, secret.Name()) {
 			found = append(found, secret.Name())
 		}
@@ -35,5 +34,6 @@ func (o Options) besideCredentials(ctx context.Context, r runner.Runner) *verdic
 	if len(found) == 0 {
 		return nil
 	}
-	return verdict.Problemf(CodeUntrusted, "the code of a pull request, or of an event that is not known, would run beside %s", strings.Join(found, ", "))
+	return verdict.Problemf(CodeUntrusted,
+		"the code of a pull request, or of an event that is not known, would run beside %s", strings.Join(found, ", "))
 }

@@ -4,18 +4,18 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
 // The codes of this package.
 var (
-	// CodePolicy says why a stage was not run; it is not a failure.
+	// CodePolicy is the reason for a stage that does not run; it is not a failure.
 	CodePolicy = verdict.Code{Name: "POLICY", Stage: "any",
-		Meaning: "The ref of the run has no right to this stage, or the policy of pipeline.yaml takes it away.",
+		Meaning: "The ref of the run has no right to this stage, or the policy of pipeline.yaml removes it.",
 		Remedy:  "Run `plan` for the reason; publish, image and deploy run for release branches only (--release-branch, main by default)"}
-	// CodeNoEngine says why a stage was not run; it is not a failure.
+	// CodeNoEngine is the reason for a stage that does not run; it is not a failure.
 	CodeNoEngine = verdict.Code{Name: "NO_ENGINE", Stage: "any",
 		Meaning: "The stage needs a Dagger engine and this run has none.",
 		Remedy:  "Start Docker, or set _EXPERIMENTAL_DAGGER_RUNNER_HOST to an engine, and run again"}
 	// CodeBlocked: a stage was not started because one that it requires did not pass.
 	CodeBlocked = verdict.Code{Name: "BLOCKED", Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A stage that has to pass first did not pass in this run, so this one was not started.",
-		Remedy:  "Fix the stage named, or call a function that runs it too; this one runs after it"}
+		Remedy:  "Fix the stage named, or call a function that runs it, too"}
 )
 
 // OwnCodes returns the codes this package raises.

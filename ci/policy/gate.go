@@ -9,20 +9,19 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Action is something that needs credentials or changes what is outside of the run.
+// Action needs credentials or changes something outside of the run.
 type Action struct {
-	// Stage is the stage whose rights it takes, and under whose name it is refused.
+	// Stage is the stage whose rights it needs, and in whose name it is refused.
 	Stage string
-	// Reads says that it changes nothing. Then any branch may do it.
+	// Reads is set if it changes nothing. Then any branch may do it.
 	Reads bool
-	// Recorded says that it works on what an earlier run recorded after its own gates: a committed
-	// version, a release of the journal. Then no stage of this run has to pass first.
+	// Recorded is set if it works on what an earlier run recorded after its own gates: a committed
+	// version, a release of the journal. Then no stage of this run must pass first.
 	Recorded bool
 }
 
-// Permit is leave to carry out an action. Only a Gate makes one; the zero Permit allows nothing.
-// Functions that touch what is outside of the run take one, so that none can be reached by a
-// path that forgets to ask.
+// Permit allows an action. Only a Gate issues one; the zero Permit allows nothing. Functions
+// with effects outside of the run require one, so that no caller can skip the gate.
 type Permit struct {
 	stage string
 	reads bool
@@ -34,7 +33,7 @@ func (p Permit) Allows(stage string) bool { return p.stage == stage && stage != 
 // AllowsReading reports whether the permit covers reading with the stage's credentials.
 func (p Permit) AllowsReading(stage string) bool { return p.stage == stage && stage != "" }
 
-// Gate is asked before every effect of a run, and before credentials are used.
+// Gate decides on every effect of a run, and on every use of credentials.
 type Gate struct {
 	request   Request
 	decisions []Decision
@@ -48,7 +47,7 @@ func NewGate(cfg config.Config, request Request) *Gate {
 // Decisions are those of Decide, in the order of the pipeline.
 func (g *Gate) Decisions() []Decision { return slices.Clone(g.decisions) }
 
-// Decision is the one on the named stage; one that does not run when there is no such stage.
+// Decision is the decision on the named stage; for an unknown name, not to run.
 func (g *Gate) Decision(stage string) Decision {
 	for _, d := range g.decisions {
 		if d.Stage == stage {
@@ -58,9 +57,9 @@ func (g *Gate) Decision(stage string) Decision {
 	return Decision{Stage: stage, Code: CodePolicy.Name, Reason: sentence("there is no stage " + stage)}
 }
 
-// Ask returns a permit for the action, or the verdict of the stage that asked when there is
-// none: not-run when the ref has no right to it, could-not-run with BLOCKED when a stage that
-// it requires has not passed in this run. done are the stages of this run so far.
+// Ask returns a permit for the action, or the verdict of the stage if it is refused: not-run
+// when the ref has no right to it, could-not-run with BLOCKED when a stage that it requires has
+// not passed in this run. done are the stages of this run so far.
 func (g *Gate) Ask(action Action, done []verdict.Stage) (Permit, *verdict.Stage) {
 	decision := g.Decision(action.Stage)
 	refuse := func(stage verdict.Stage) (Permit, *verdict.Stage) { return Permit{}, &stage }
@@ -82,14 +81,14 @@ func (g *Gate) Ask(action Action, done []verdict.Stage) (Permit, *verdict.Stage)
 	}
 	if without := g.withoutGates(done); len(without) > 0 {
 		problem := verdict.Problemf(verdict.CodeGatesNone.In(action.Stage),
-			"%s held no gate, so it would have passed whatever it measured", strings.Join(without, " and "))
+			"there is no gate on %s, so any measurement would have passed", strings.Join(without, " and "))
 		return refuse(Blocked(action.Stage, problem))
 	}
 	return Permit{stage: action.Stage}, nil
 }
 
-// waiting says which of the stages that one requires, directly or through others, did not pass
-// in this run. One that needs an engine where there is none is left out.
+// waiting lists the stages that one requires, directly or through others, and that did not pass
+// in this run, except for one that needs an engine where there is none.
 func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 	if stage == verdict.Deploy && g.request.Image {
 		return nil
@@ -114,8 +113,8 @@ func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 	return waiting
 }
 
-// withoutGates are the stages that passed without having been held against anything. In the
-// sandbox that is a warning.
+// withoutGates are the stages that passed although they have no gate. In the sandbox that is a
+// warning.
 func (g *Gate) withoutGates(done []verdict.Stage) []string {
 	var names []string
 	for _, stage := range done {

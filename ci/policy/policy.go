@@ -1,11 +1,11 @@
 // Package policy decides which stages run for which ref, and what must have passed before
-// anything outside of the run is touched. Tests and training run for every commit; publishing,
+// anything outside of the run is changed. Tests and training run for every commit; publishing,
 // the image and the rollout only for release branches, each only after the one before it. The
-// rules stand in Go, not in a CI system's files, so that they are tested, the same everywhere,
-// and shown by plan.
+// rules are in Go, not in a CI system's files, so that they are tested, the same everywhere, and
+// shown by plan.
 //
 // Outside of the sandbox the release branches are an argument of the call. pipeline.yaml is
-// read from the source that is being judged, so there its policy can only take rights away.
+// read from the source under test, so there its policy can only remove rights.
 package policy
 
 import (
@@ -24,10 +24,10 @@ const (
 	Native = "native"
 )
 
-// ReleaseBranch is the only release branch of a call that names none.
+// ReleaseBranch is the default release branch.
 const ReleaseBranch = "main"
 
-// Request is what a run is asked for.
+// Request is what the policy decides on.
 type Request struct {
 	// Ref is the branch or ref in any form of ParseRef; empty is unknown.
 	Ref string
@@ -40,29 +40,29 @@ type Request struct {
 	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
 	// deploy; ReleaseBranch when empty.
 	ReleaseBranches []string
-	// Image says that the caller names the image to deploy by digest. Then deploy does not wait
-	// for an image of this run.
+	// Image is set if the caller names the image to deploy by digest. Then deploy needs no image
+	// of this run.
 	Image bool
 }
 
-// Decision says whether a stage runs.
+// Decision is whether a stage runs, and why.
 type Decision struct {
 	// Stage is the stage's name.
 	Stage string `json:"stage"`
-	// Run says that the stage is to run.
+	// Run is set if the stage runs.
 	Run bool `json:"run"`
-	// Code is POLICY or NO_ENGINE for a stage that is not to run.
+	// Code is POLICY or NO_ENGINE for a stage that does not run.
 	Code string `json:"code,omitempty"`
 	// Reason is a sentence for people, for either decision.
 	Reason string `json:"reason"`
-	// Credentials says that the stage uses credentials. Tests and training never see any.
+	// Credentials is set if the stage uses credentials. Tests and training never get any.
 	Credentials bool `json:"credentials"`
 }
 
 // Decide returns a decision for every stage, in the order of the pipeline.
 //
 // Pull requests, tags, refs that name no branch, and events that are not known to be those of
-// a branch get tests and training at most, whatever the configuration says.
+// a branch get tests and training at most, whatever the configuration.
 func Decide(cfg config.Config, request Request) []Decision {
 	rights := rightsOf(cfg, request)
 	var decisions []Decision
@@ -72,13 +72,13 @@ func Decide(cfg config.Config, request Request) []Decision {
 	return decisions
 }
 
-// Trusted reports whether the run may use credentials at all, be it only to read: it is for a
-// branch, which takes the right to push to the repository.
+// Trusted reports whether the run may use credentials at all, even to read: only for a
+// branch, because that needs the right to push to the repository.
 func (r Request) Trusted() bool { return ParseRef(r.Ref, r.Event).Kind == Branch }
 
 func (r Request) sandbox() bool { return r.Environment == "" || r.Environment == config.Sandbox }
 
-// rights are the stages that a ref may run, and how to say why.
+// rights are the stages that a ref may run, and the reason in words.
 type rights struct {
 	stages []string
 	why    string
@@ -111,7 +111,7 @@ func rightsOf(cfg config.Config, request Request) rights {
 		return rights{stages, fmt.Sprintf("branch %s is not a release branch (--release-branch: %s), so it gets %s",
 			ref.Name, strings.Join(releaseBranches(request.ReleaseBranches), ", "), list(stages))}
 	}
-	// A pattern for every branch is about all the others; it can be given no stage with effects.
+	// A pattern for every branch cannot get a stage with effects.
 	if named && !everyBranch(pattern) {
 		stages := intersect(verdict.Stages(), fromFile)
 		return rights{stages, fmt.Sprintf("the policy has %s for %s", list(stages), where)}
@@ -138,8 +138,7 @@ func releases(patterns []string, branch string) bool {
 	return slices.ContainsFunc(releaseBranches(patterns), func(pattern string) bool { return matches(pattern, branch) })
 }
 
-// CheckReleaseBranch says what is wrong with a name or pattern of a release branch; nil when
-// nothing is. A pattern for every branch is refused: it would let every branch deploy.
+// CheckReleaseBranch validates a name or pattern of a release branch. A pattern for every branch is refused: it would let every branch deploy.
 func CheckReleaseBranch(pattern string) error {
 	switch {
 	case everyBranch(pattern):
@@ -164,7 +163,7 @@ func matches(pattern, branch string) bool {
 }
 
 // match finds the longest pattern for a branch. "*" and "**" stand for every branch, also
-// one with slashes; of patterns of the same length the first in the alphabet counts.
+// one with slashes; of patterns of the same length the first in the alphabet applies.
 func match(policy map[string][]string, branch string) (string, bool) {
 	best, found := "", false
 	for pattern := range policy {
@@ -231,7 +230,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 	return d
 }
 
-// NotRun is the stage's verdict when it is not to run.
+// NotRun is the verdict of a stage that does not run.
 func (d Decision) NotRun() verdict.Stage {
 	return verdict.Stage{Name: d.Stage, Verdict: verdict.NotRun, Code: d.Code, Cause: strings.TrimSuffix(d.Reason, ".")}
 }

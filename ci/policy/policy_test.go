@@ -276,7 +276,7 @@ func TestWhatPassedWithoutAGateIsNotPublished(t *testing.T) {
 		require.NotNil(t, refused)
 		assert.Equal(t, code, refused.Code)
 		assert.Equal(t, verdict.Fail, refused.Verdict)
-		assert.Contains(t, refused.Failure(), "FAIL publish GATES_NONE: train held no gate")
+		assert.Contains(t, refused.Failure(), "FAIL publish GATES_NONE: there is no gate on train")
 	}
 }
 

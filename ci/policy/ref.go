@@ -28,7 +28,7 @@ type Ref struct {
 
 // branchEvents are the events of GitHub, GitLab, Gitea, Woodpecker and Azure that only someone
 // with the right to push to the branch of the ref can bring about. Others run for the default
-// branch on behalf of somebody else (workflow_run, issue_comment, discussion) or inherit the
+// branch on behalf of others (workflow_run, issue_comment, discussion) or inherit the
 // rights of an unknown parent (pipeline, parent_pipeline, workflow_call).
 var branchEvents = []string{
 	"", "push", "schedule", "cron", "manual", "workflow_dispatch", "repository_dispatch", "web", "api", "trigger", "individualci", "batchedci",
@@ -42,14 +42,14 @@ var (
 	badName = regexp.MustCompile(`[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[/-]|/$|\.$|\.lock(?:/|$)|^@$`)
 	// pullEvent are the events of pull and merge requests, and of comments on them.
 	pullEvent = regexp.MustCompile(`(?:pull|merge)[-_]?request|^issue_comment$`)
-	// objectName is a commit, which says nothing about a branch.
+	// objectName is a commit, which identifies no branch.
 	objectName = regexp.MustCompile(`^[0-9a-f]{40}(?:[0-9a-f]{24})?$`)
 )
 
 // ParseRef reads a ref in the forms in which CI systems and people give it: main,
 // refs/heads/main, feature/x, refs/pull/12/merge, refs/tags/v1. The event, when the CI
-// system names one, counts more than the ref: a pull_request_target event runs with the
-// target branch as its ref and somebody else's code behind it. An event that is not known
+// system names one, overrides the ref: a pull_request_target event runs with the
+// target branch as its ref and a contributor's code in it. An unknown event
 // makes the ref unknown.
 func ParseRef(ref, event string) Ref {
 	event = strings.ToLower(strings.TrimSpace(event))
