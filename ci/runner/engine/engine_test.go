@@ -43,7 +43,7 @@ func newRunner(t *testing.T, result string) (*daggertest.Engine, *Runner) {
 func golden(t *testing.T, name string, e *daggertest.Engine) {
 	t.Helper()
 	text := e.Queries()
-	for placeholder, content := range map[string]string{"LAUNCHER": launch.Script, "UV LOCK": uvLock} {
+	for placeholder, content := range map[string]string{"LAUNCHER": launch.Script, "UV LOCK": runner.UVLock} {
 		encoded, err := json.Marshal(content)
 		require.NoError(t, err)
 		text = strings.ReplaceAll(text, string(encoded), `"`+placeholder+`"`)

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"context"
-	_ "embed"
 	"errors"
+	"fmt"
 	"strings"
 
 	"dagger.io/dagger"
@@ -11,14 +11,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// uvLock pins the installer by version and hash.
-//
-//go:embed uv.lock
-var uvLock string
-
-// SystemCAs is where Debian-like images keep the trusted certificates. The engine
-// adds the host's own to it; programs that bring a bundle of their own must be
-// pointed there, or they fail behind a company proxy.
+// SystemCAs is the bundle of trusted certificates in Debian-like images. The engine adds the
+// host's certificates to it. Programs with a bundle of their own are pointed there, or they
+// would fail behind a company proxy.
 const SystemCAs = "/etc/ssl/certs/ca-certificates.crt"
 
 // WithSystemCAs points pip, uv, requests and OpenSSL at the system's certificates.
@@ -32,6 +27,17 @@ func WithSystemCAs(ctr *dagger.Container) *dagger.Container {
 		WithEnvVariable("UV_NATIVE_TLS", "true")
 }
 
+// WithoutTrustUpdate removes update-ca-certificates from a container.
+//
+// An engine with certificates of its own, as behind a company proxy, adds them to every
+// container and removes them again. It runs this command each time, if there is one, which
+// costs a second of processor time. Without it the engine appends them to the bundle, which
+// is what everything here reads: SystemCAs. Not for containers that install packages of the
+// distribution, whose own scripts may need the command.
+func WithoutTrustUpdate(ctr *dagger.Container) *dagger.Container {
+	return ctr.WithoutFile("/usr/sbin/update-ca-certificates")
+}
+
 // Image is the base image for a Python version.
 func (r *Runner) Image(python string) string {
 	if r.opts.Image != nil {
@@ -40,21 +46,20 @@ func (r *Runner) Image(python string) string {
 	return "python:" + python + "-slim"
 }
 
-// Base is the interpreter of a version with uv beside it and an empty virtual
-// environment active in /venv. Nothing of a project is in it, so all share it, and none of
-// its commands pays for an update of the certificate store.
+// Base is a container with a Python version, uv, and an empty virtual environment active in
+// /venv. Nothing of a project is in it, so all projects share it.
 func (r *Runner) Base(python string) *dagger.Container { return r.BaseOn("", python) }
 
-// searchPath is PATH in an environment: its own programs first.
+// searchPath is PATH in an environment: the environment's own programs come first.
 const searchPath = "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 
-// BaseOn is Base for a platform; the engine's own when empty.
+// BaseOn is Base for a platform; the engine's own platform when empty.
 func (r *Runner) BaseOn(platform dagger.Platform, python string) *dagger.Container {
 	return r.baseFrom(platform, r.Image(python))
 }
 
-// compilerImage is the base image with a C compiler: the slim image of the same Python has
-// none. An image that Options name is taken as it is.
+// compilerImage is the base image with a C compiler, which the slim images lack. An image
+// from Options is used as it is.
 func (r *Runner) compilerImage(python string) string {
 	if r.opts.Image != nil {
 		return r.opts.Image(python)
@@ -65,19 +70,20 @@ func (r *Runner) compilerImage(python string) string {
 func (r *Runner) baseFrom(platform dagger.Platform, image string) *dagger.Container {
 	from := r.client.Container(dagger.ContainerOpts{Platform: platform}).From(image)
 	return r.WithoutIndex(r.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
-		WithNewFile("/opt/uv.lock", uvLock).
+		WithNewFile("/opt/uv.lock", runner.UVLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
 		WithExec([]string{"python", "-m", "venv", "/opt/uv"}).
-		WithExec([]string{"/opt/uv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--require-hashes", "-r", "/opt/uv.lock"}).
+		WithExec([]string{"/opt/uv/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+			"--no-cache-dir", "--require-hashes", "-r", "/opt/uv.lock"}).
 		WithExec([]string{"/opt/uv/bin/uv", "venv", "--quiet", "--python", "python3", "/venv"}).
 		WithExec([]string{"ln", "-s", "/opt/uv/bin/uv", "/usr/local/bin/uv"})).
 		WithEnvVariable("VIRTUAL_ENV", "/venv").
 		WithEnvVariable("PATH", searchPath)
 }
 
-// WithDownloadCache mounts uv's download cache for a Python version: an accelerator
-// only, since installations check hashes. Compiling to bytecode at installation saves
-// each later start the same work, because a container forgets what it compiled.
+// WithDownloadCache mounts uv's download cache for a Python version. It only saves time:
+// installations check hashes. Bytecode is compiled at installation, because a container
+// loses what it compiles when it ends.
 func (r *Runner) WithDownloadCache(ctr *dagger.Container, python string) *dagger.Container {
 	return ctr.
 		WithMountedCache("/root/.cache/uv", r.client.CacheVolume("openstack-rca-uv-"+python)).
@@ -85,7 +91,7 @@ func (r *Runner) WithDownloadCache(ctr *dagger.Container, python string) *dagger
 		WithEnvVariable("UV_COMPILE_BYTECODE", "1")
 }
 
-// indexVariables are under which names pip and uv look for the address of their index.
+// indexVariables are the variables that pip and uv read the address of their index from.
 var indexVariables = []string{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
 
 // WithIndex lets installations use the index that was given.
@@ -98,7 +104,7 @@ func (r *Runner) WithIndex(ctr *dagger.Container) *dagger.Container {
 	return ctr
 }
 
-// WithoutIndex takes it away again: what runs in the environment must not see it.
+// WithoutIndex undoes WithIndex: what runs in the environment must not see the index.
 func (r *Runner) WithoutIndex(ctr *dagger.Container) *dagger.Container {
 	if r.opts.Index != nil {
 		for _, name := range indexVariables {
@@ -108,7 +114,7 @@ func (r *Runner) WithoutIndex(ctr *dagger.Container) *dagger.Container {
 	return ctr
 }
 
-// environment is Base with an environment's packages installed, made once and cached.
+// environment returns Base with the packages of an environment installed. The engine caches it.
 func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagger.Container, error) {
 	ctr := r.Base(env.Python)
 	if env.Compiler {
@@ -136,11 +142,26 @@ func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagg
 	return ctr, nil
 }
 
-// environmentError keeps what the failed installation printed.
+// environmentError wraps an error as a *runner.EnvironmentError, with the end of what the
+// failed installation printed.
 func environmentError(err error) error {
 	var exec *dagger.ExecError
 	if errors.As(err, &exec) {
-		return &runner.EnvironmentError{Command: exec.Cmd, Output: tail(exec.Stderr+exec.Stdout, 8<<10), Err: errors.New("exit code " + itoa(exec.ExitCode))}
+		return &runner.EnvironmentError{
+			Command: exec.Cmd, Output: tail(exec.Stderr+exec.Stdout, 8<<10), Err: fmt.Errorf("exit code %d", exec.ExitCode),
+		}
 	}
 	return &runner.EnvironmentError{Err: err}
 }
+
+// execOutput returns the end of what a failed command of the engine printed.
+func execOutput(err error) string {
+	var exec *dagger.ExecError
+	if errors.As(err, &exec) {
+		return tail(exec.Stdout+exec.Stderr, 8<<10)
+	}
+	return ""
+}
+
+// tail returns the last n bytes of text.
+func tail(text string, n int) string { return text[max(0, len(text)-n):] }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,9 +33,9 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	return r.Serve(ctx, service.Name, svc, port, service.Ready, timeout)
 }
 
-// service describes a service without starting it. Equal services are one instance in a
-// session: one that is to have state of its own is told apart by this runner's id, which
-// would make a cached step that needs it run again.
+// service describes a service without starting it. In a session, equal services are one
+// instance. own adds this runner's id, for a service with state of its own; a step that needs
+// such a service is not answered from the cache.
 func (r *Runner) service(ctx context.Context, service runner.Service, own bool) (*dagger.Service, int, error) {
 	port := service.Port
 	if port == 0 {
@@ -49,7 +49,7 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 		return nil, 0, &runner.StartError{Service: service.Name, Err: err}
 	}
 	ctr, replace := r.bind(ctr, service.Services, map[string]string{"port": strconv.Itoa(port), "bind": "0.0.0.0"})
-	for _, name := range sortedKeys(service.Vars) {
+	for _, name := range slices.Sorted(maps.Keys(service.Vars)) {
 		ctr = ctr.WithEnvVariable(name, replace(service.Vars[name]))
 	}
 	if len(service.Path) > 0 {
@@ -70,7 +70,9 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 
 // Serve starts a service of the engine and waits until it is ready: its port accepts
 // connections and, if ready is not empty, that path answers below 400.
-func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration) (*runner.Running, error) {
+func (r *Runner) Serve(
+	ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration,
+) (*runner.Running, error) {
 	running, err := r.serve(ctx, name, svc, port, ready, timeout)
 	if err != nil {
 		return nil, err
@@ -81,22 +83,24 @@ func (r *Runner) Serve(ctx context.Context, name string, svc *dagger.Service, po
 	return running, nil
 }
 
-// serve is Serve without the duty to stop the service in the end.
-func (r *Runner) serve(ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration) (*runner.Running, error) {
+// serve is Serve for a service that Close does not stop.
+func (r *Runner) serve(
+	ctx context.Context, name string, svc *dagger.Service, port int, ready string, timeout time.Duration,
+) (*runner.Running, error) {
 	start, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	fail := func(err error) (*runner.Running, error) {
-		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
+	fail := func(err error) error {
+		return &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
 	}
 	svc, err := svc.Start(start)
 	if err != nil {
-		return fail(err)
+		return nil, fail(err)
 	}
 	reach := svc
 	if r.opts.Tunnel {
 		reach, err = r.client.Host().Tunnel(svc, dagger.HostTunnelOpts{Ports: []dagger.PortForward{{Backend: port, Frontend: 0}}}).Start(start)
 		if err != nil {
-			return fail(fmt.Errorf("open tunnel: %w", err))
+			return nil, fail(fmt.Errorf("open tunnel: %w", err))
 		}
 	}
 	endpoint := dagger.ServiceEndpointOpts{Port: port}
@@ -105,7 +109,7 @@ func (r *Runner) serve(ctx context.Context, name string, svc *dagger.Service, po
 	}
 	address, err := reach.Endpoint(start, endpoint)
 	if err != nil {
-		return fail(fmt.Errorf("look up endpoint: %w", err))
+		return nil, fail(fmt.Errorf("look up endpoint: %w", err))
 	}
 	var once sync.Once
 	var stopped error
@@ -114,7 +118,7 @@ func (r *Runner) serve(ctx context.Context, name string, svc *dagger.Service, po
 		Address: address,
 		Inside:  name + ":" + strconv.Itoa(port),
 		Handle:  svc,
-		// The engine sends a service's output to its own progress view and nowhere else.
+		// The engine sends a service's output to its progress view only.
 		Logs: func() string { return "" },
 		Stop: func(ctx context.Context) error {
 			once.Do(func() {
@@ -141,11 +145,11 @@ func (r *Runner) serve(ctx context.Context, name string, svc *dagger.Service, po
 	return running, nil
 }
 
-// Adopt makes a service that somebody else described usable like one of Start's: its
-// first port is the one that counts. It belongs to the caller: neither its Stop nor Close
-// ends it, as the caller's next function of the same session may need it.
+// Adopt starts a service that the caller described and uses its first port. The service
+// belongs to the caller: neither its Stop nor Close ends it, because the caller's next
+// function in the same session may need it.
 func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*runner.Running, error) {
-	// A service of the host has ports only once it is started.
+	// A service of the host has no ports before it is started.
 	svc, err := svc.Start(ctx)
 	if err != nil {
 		return nil, &runner.StartError{Service: name, Logs: execOutput(err), Err: err}
@@ -169,11 +173,13 @@ func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*
 	return running, nil
 }
 
-// bind makes the services reachable in ctr by name and returns the replacer of
+// bind makes services reachable in ctr by name. It returns a function that replaces
 // {{name}} placeholders.
-func (r *Runner) bind(ctr *dagger.Container, services map[string]*runner.Running, more map[string]string) (*dagger.Container, func(string) string) {
+func (r *Runner) bind(
+	ctr *dagger.Container, services map[string]*runner.Running, more map[string]string,
+) (*dagger.Container, func(string) string) {
 	var pairs []string
-	for _, name := range sortedKeys(services) {
+	for _, name := range slices.Sorted(maps.Keys(services)) {
 		running := services[name]
 		if svc, ok := running.Handle.(*dagger.Service); ok {
 			ctr = ctr.WithServiceBinding(name, svc)
@@ -181,33 +187,19 @@ func (r *Runner) bind(ctr *dagger.Container, services map[string]*runner.Running
 		_, port, _ := strings.Cut(running.Inside, ":")
 		pairs = append(pairs, "{{"+name+"}}", name+":"+port)
 	}
-	for _, name := range sortedKeys(more) {
+	for _, name := range slices.Sorted(maps.Keys(more)) {
 		pairs = append(pairs, "{{"+name+"}}", more[name])
 	}
 	return ctr, strings.NewReplacer(pairs...).Replace
 }
 
-// awaitHTTP polls until url answers below 400 or ctx ends.
+// awaitHTTP polls until url answers or ctx ends.
 func awaitHTTP(ctx context.Context, url string) error {
-	client := &http.Client{Timeout: 5 * time.Second}
-	last := fmt.Errorf("no answer")
+	last := errors.New("no answer")
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return fmt.Errorf("poll %s: %w", url, err)
-		}
-		response, err := client.Do(request)
+		err := runner.Answers(ctx, url)
 		if err == nil {
-			_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20))
-			if closed := response.Body.Close(); err == nil {
-				err = closed
-			}
-			if err == nil && response.StatusCode < 400 {
-				return nil
-			}
-			if err == nil {
-				err = fmt.Errorf("status %d", response.StatusCode)
-			}
+			return nil
 		}
 		if ctx.Err() == nil {
 			last = err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,9 +24,12 @@ const (
 	resultFile = launchDir + "/out/result.json"
 )
 
+// Workdir is the working directory of steps and services.
+const Workdir = "/src"
+
 // Run implements runner.Runner. A step that passed is answered from the engine's cache
-// while nothing it may see has changed. A failure never is: what failed in an earlier
-// run is run again, because the reason may have been the network or the clock.
+// while its inputs stay the same. A failure from the cache is run again, because its cause
+// may have been the network or the clock.
 func (r *Runner) Run(ctx context.Context, step runner.Step) (*runner.Result, error) {
 	called := time.Now()
 	result, err := r.run(ctx, step, step.Fresh)
@@ -79,11 +84,27 @@ func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runn
 		WithNewFile(launchDir+"/launch.py", launch.Script).
 		WithNewFile(launchDir+"/spec.json", string(spec)).
 		WithDirectory(launchDir+"/out", r.client.Directory()).
-		WithExec([]string{"python", "-I", launchDir + "/launch.py", launchDir + "/spec.json"}, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
+		WithExec([]string{"python", "-I", launchDir + "/launch.py", launchDir + "/spec.json"},
+			dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
 	return r.result(ctx, ctr, step)
 }
 
-// spec is the launcher's, with the names of the secrets in a stable order.
+// place mounts the inputs of a step in its working directory.
+func (r *Runner) place(ctr *dagger.Container, inputs []runner.Mount) (*dagger.Container, error) {
+	tree := r.client.Directory()
+	for _, input := range inputs {
+		dir, err := r.Directory(input.Files)
+		if err != nil {
+			return nil, err
+		}
+		tree = tree.WithDirectory(input.Path, dir)
+	}
+	// A mount costs nothing, unlike a copy, and the command may write to it.
+	return ctr.WithMountedDirectory(Workdir, tree).WithWorkdir(Workdir), nil
+}
+
+// spec returns the launcher's specification, and the names of the secrets in a stable order:
+// they become part of a query and so of a cache key.
 func (r *Runner) spec(step runner.Step, image map[string]string, replace func(string) string) ([]byte, []string, error) {
 	timeout := step.Timeout
 	if timeout == 0 {
@@ -110,15 +131,14 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 	for i, arg := range step.Args {
 		args[i] = replace(arg)
 	}
-	names := sortedKeys(step.Secrets)
+	names := slices.Sorted(maps.Keys(step.Secrets))
 	spec, err := launch.Marshal(launch.Spec{
 		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names, Offline: step.Offline,
 	})
 	return spec, names, err
 }
 
-// imageVars are the variables that the base image sets: its programs may need them to
-// start at all. They are part of the environment, not of the host.
+// imageVars are the variables that the base image sets. Its programs may need them to start.
 func (r *Runner) imageVars(ctx context.Context, python string) (map[string]string, error) {
 	r.mu.Lock()
 	known, ok := r.vars[python]
@@ -126,7 +146,7 @@ func (r *Runner) imageVars(ctx context.Context, python string) (map[string]strin
 	if ok {
 		return known, nil
 	}
-	// In one query: the client's own methods would ask for each name and each value.
+	// One query: the client's own methods would send one for each name and each value.
 	var list []struct{ Name, Value string }
 	query := r.client.QueryBuilder().Select("container").Select("from").Arg("address", r.Image(python)).Select("envVariables")
 	if err := query.SelectMultiple("name", "value").Bind(&list).Execute(ctx); err != nil {
@@ -142,8 +162,8 @@ func (r *Runner) imageVars(ctx context.Context, python string) (map[string]strin
 	return vars, nil
 }
 
-// secret makes a secret of the engine. It is named by its content's keyed digest: the
-// engine takes two of one name for the same.
+// secret makes a secret of the engine. Its name contains this runner's id, because the
+// engine treats two secrets of one name as the same.
 func (r *Runner) secret(ctx context.Context, secret runner.Secret) (*dagger.Secret, error) {
 	plaintext, err := secret.Plaintext(ctx)
 	if err != nil {
@@ -152,15 +172,17 @@ func (r *Runner) secret(ctx context.Context, secret runner.Secret) (*dagger.Secr
 	return r.client.SetSecret("openstack-rca-"+r.id+"-"+secret.Name(), plaintext), nil
 }
 
-// result reads what the launcher wrote and names what the command left.
+// result reads the launcher's result and selects the outputs of the step.
 func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.Step) (*runner.Result, error) {
 	code, err := ctr.ExitCode(ctx)
 	if err != nil {
 		var exec *dagger.ExecError
 		if errors.As(err, &exec) && exec.ExitCode > 128 {
-			// A signal ended the launcher: memory, or the command itself. Of such a container
-			// the engine keeps no files, but it is how the step ended.
-			return &runner.Result{ExitCode: exec.ExitCode, Started: time.Now().UTC(), Stdout: exec.Stdout, Stderr: exec.Stderr, Outputs: r.NewFiles(nil)}, nil
+			// A signal ended the launcher, sent by the kernel when memory ran out or by the
+			// command itself. The engine keeps no files of such a container.
+			return &runner.Result{
+				ExitCode: exec.ExitCode, Started: time.Now().UTC(), Stdout: exec.Stdout, Stderr: exec.Stderr, Outputs: r.NewFiles(nil),
+			}, nil
 		}
 		if exec != nil {
 			return nil, fmt.Errorf("run step %s: exit code %d: %s", step.Name, exec.ExitCode, tail(exec.Stderr, 2<<10))
@@ -177,7 +199,7 @@ func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.
 	}
 	result := &runner.Result{ExitCode: code, Outputs: r.Source(left)}
 	if code != 0 {
-		// The launcher itself was ended, as when memory runs out: there is nothing but its exit code.
+		// The launcher was killed, as when memory runs out, and left only its exit code.
 		result.Started = time.Now().UTC()
 		return result, nil
 	}

@@ -3,7 +3,6 @@ package native
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,11 +27,6 @@ const (
 	installTimeout = 30 * time.Minute
 )
 
-// uvLock pins the installer by version and hash. It is the engine runner's file.
-//
-//go:embed uv.lock
-var uvLock string
-
 // environment is what a step's environment is made of; key is the same for equal ones.
 type environment struct {
 	key     string
@@ -55,7 +49,7 @@ func (r *Runner) describe(ctx context.Context, env runner.Environment) (*environ
 	if err != nil {
 		return nil, environmentError(fmt.Errorf("read installation files: %w", err))
 	}
-	described.key, err = keyOf(format, base.path, base.String(), digest, env.Install, uvLock)
+	described.key, err = keyOf(format, base.path, base.String(), digest, env.Install, runner.UVLock)
 	return described, environmentError(err)
 }
 
@@ -110,12 +104,12 @@ func (r *Runner) uv(ctx context.Context, base *interpreter) (string, error) {
 		r.installer = nil
 	}
 	// uv is a program of its own: which Python has installed it does not matter.
-	key, err := keyOf(format, uvLock)
+	key, err := keyOf(format, runner.UVLock)
 	if err != nil {
 		return "", err
 	}
 	r.installer, err = r.take(ctx, filepath.Join("tools", "uv-"+key), works, func(dir string) error {
-		if err := os.WriteFile(filepath.Join(dir, "uv.lock"), []byte(uvLock), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "uv.lock"), []byte(runner.UVLock), 0o600); err != nil {
 			return fmt.Errorf("write lock file: %w", err)
 		}
 		venv, bin := filepath.Join(dir, "venv"), filepath.Join(dir, "bin")

@@ -919,11 +919,3 @@ func TestCloseRemovesScratchEvenIfItWasLocked(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left)
 }
-
-func TestTheInstallerIsTheOneOfTheEngine(t *testing.T) {
-	ours, err := os.ReadFile("uv.lock")
-	require.NoError(t, err)
-	theirs, err := os.ReadFile("../engine/uv.lock")
-	require.NoError(t, err)
-	assert.Equal(t, string(theirs), string(ours), "both runners install with the same uv")
-}

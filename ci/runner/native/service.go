@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -177,36 +176,14 @@ func early(p *process) error {
 	return fmt.Errorf("it ended early with exit code %d", result.ExitCode)
 }
 
-// client talks to services on this host: no proxy, and a redirect is an answer.
-var client = &http.Client{
-	Timeout:       5 * time.Second,
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-// reach asks a service once whether it serves.
+// reach connects to a service once, or requests its Ready path.
 func reach(ctx context.Context, address, ready string) error {
-	if ready == "" {
-		connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return fmt.Errorf("connect: %w", err)
-		}
-		return connection.Close()
+	if ready != "" {
+		return runner.Answers(ctx, "http://"+address+"/"+strings.TrimPrefix(ready, "/"))
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/"+strings.TrimPrefix(ready, "/"), nil)
+	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", ready, err)
+		return fmt.Errorf("connect: %w", err)
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", ready, err)
-	}
-	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20))
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return fmt.Errorf("ask %s: %w", ready, err)
-	}
-	if response.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("ask %s: status %d", ready, response.StatusCode)
-	}
-	return nil
+	return connection.Close()
 }
