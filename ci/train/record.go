@@ -8,7 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"path"
+
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -300,4 +307,80 @@ func (r *RunRecord) merge(run *RunRecord) {
 			r.Gaps[key] = run.Gaps[key]
 		}
 	}
+}
+
+// readRecord reads what the training wrote down: the declared file of metrics, the
+// MLflow run, or both.
+func (s *session) readRecord(ctx context.Context) (*RunRecord, []*verdict.Problem) {
+	run, problem := s.readRun(ctx, s.candidate.Artifact.SHA256)
+	var problems []*verdict.Problem
+	// With a file of metrics an MLflow run is welcome but not demanded.
+	if problem != nil && (s.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
+		problems = append(problems, problem)
+	}
+	if s.cfg.Metrics == "" {
+		return run, problems
+	}
+	content, err := s.trained.Outputs.Read(ctx, path.Clean(s.cfg.Metrics), maxMetrics)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return run, append(problems, verdict.Problemf(MetricsMissing, "the training left no %s", s.cfg.Metrics))
+	case err != nil:
+		return run, append(problems, verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", s.cfg.Metrics, err))
+	}
+	record, problem := parseMetricsFile(s.cfg.Metrics, content)
+	if problem != nil {
+		return run, append(problems, problem)
+	}
+	if run != nil {
+		record.merge(run)
+	}
+	return record, problems
+}
+
+// readRun exports the MLflow store in a step of its own, in the same environment: the
+// training then runs exactly the declared command, and a changed export does not train again.
+func (s *session) readRun(ctx context.Context, sha256 string) (*RunRecord, *verdict.Problem) {
+	if _, err := s.trained.Outputs.Read(ctx, store, 0); errors.Is(err, fs.ErrNotExist) {
+		return nil, verdict.Problemf(RunMissing, "the training wrote nothing to MLFLOW_TRACKING_URI (sqlite:///%s)", store)
+	}
+	result, err := s.runner.Run(ctx, runner.Step{
+		Name: "export MLflow run", Env: s.env,
+		Inputs: []runner.Mount{
+			{Path: ".", Files: s.trained.Outputs.Filter([]string{store}, nil)},
+			{Path: ".", Files: s.runner.NewFiles(map[string][]byte{scriptFile: exportScript})},
+		},
+		Args: []string{"python", scriptFile, "sqlite:///" + store, exportFile}, Vars: s.vars(),
+		Outputs: []string{exportFile}, Timeout: exportLimit, Offline: true,
+	})
+	if err != nil {
+		return nil, stepProblem(ctx, "reading the MLflow store", err)
+	}
+	if result.ExitCode != 0 || result.TimedOut {
+		problem := verdict.Problemf(ExportFailed, "reading %s %s: %s", store, ended(result, exportLimit), reason(result))
+		problem.Details = said(result)
+		return nil, problem
+	}
+	content, err := result.Outputs.Read(ctx, exportFile, maxExport)
+	if err != nil {
+		return nil, verdict.Problemf(ExportFailed, "read the exported runs: %v", err)
+	}
+	records, err := parseExport(content)
+	if err != nil {
+		return nil, verdict.Problemf(ExportFailed, "the exported runs are malformed: %v", err)
+	}
+	return chooseRun(records, sha256)
+}
+
+// judgeRecord checks what is not a gate: that the record is of this model, and that its curves are finite.
+func (s *session) judgeRecord(record *RunRecord) []*verdict.Problem {
+	for _, name := range slices.Sorted(maps.Keys(record.Gaps)) {
+		if record.Gaps[name] > 0 {
+			s.stage.Warn(CurveNotFinite, "%d logged values of %s are no finite numbers", record.Gaps[name], name)
+		}
+	}
+	if logged := record.Tags["model_sha256"]; logged != "" && s.candidate.Artifact.SHA256 != "" && logged != s.candidate.Artifact.SHA256 {
+		return []*verdict.Problem{verdict.Problemf(ModelMismatch, "%s names the model %s, the file is %s", record.Source, clip(logged, 64), s.candidate.Artifact.SHA256)}
+	}
+	return nil
 }

@@ -1,0 +1,127 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// modelDir is the model directory's path in the run's artifacts.
+const modelDir = "model"
+
+// storeModel puts the model directory among the run's artifacts.
+func (p *publication) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
+	kerasVersion := p.content.versions["keras"]
+	if filepath.Ext(p.Model.File) == ".keras" {
+		recorded, err := mlflow.KerasVersion(p.content.model().Path)
+		if err != nil {
+			return verdict.Problemf(CodeModelChanged, "%v", err)
+		}
+		kerasVersion = recorded
+	}
+	description := mlflow.KerasModel{
+		ArtifactPath: modelDir, RunID: run.ID, UUID: p.content.key[:32], Created: time.UnixMilli(run.Started),
+		KerasVersion: kerasVersion, Backend: backend(p.content.versions), Python: first(p.content.versions["python"], p.Config.Python),
+		Requirements: requirements(kerasVersion, p.content.versions), Bytes: p.content.bytes(),
+	}
+	files, err := description.Files()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := p.storeBytes(ctx, source+"/"+name, files[name]); err != nil {
+			return err
+		}
+	}
+	for i, f := range p.content.files {
+		name := servedPath(f.name, i == 0)
+		if err := p.storeFile(ctx, source+"/"+name, f.Local); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backend is the Keras backend that the model was made with: TensorFlow, unless the
+// application says that it had none.
+func backend(versions map[string]string) string {
+	for _, name := range []string{"tensorflow", "torch", "jax"} {
+		if versions[name] != "" {
+			return name
+		}
+	}
+	return "tensorflow"
+}
+
+// requirements is what loads the model, pinned as far as known.
+func requirements(keras string, versions map[string]string) []string {
+	var lines []string
+	if keras != "" {
+		lines = append(lines, "keras=="+keras)
+	}
+	if name := backend(versions); versions[name] != "" {
+		lines = append(lines, name+"=="+versions[name])
+	} else {
+		lines = append(lines, name)
+	}
+	if v := versions["numpy"]; v != "" {
+		lines = append(lines, "numpy=="+v)
+	}
+	return lines
+}
+
+// storeBytes and storeFile put an artifact where the run's artifacts are: through the
+// server when it proxies them, else into the same S3 store.
+func (p *publication) storeBytes(ctx context.Context, uri string, content []byte) error {
+	if path, ok := p.mlflow.Proxied(uri); ok {
+		return p.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
+			return io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
+		})
+	}
+	f, err := os.CreateTemp("", "artifact-*")
+	if err != nil {
+		return fmt.Errorf("make temporary file: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write temporary file: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	return p.storeFile(ctx, uri, ledger.Local{Path: f.Name(), SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))})
+}
+
+func (p *publication) storeFile(ctx context.Context, uri string, file ledger.Local) error {
+	if path, ok := p.mlflow.Proxied(uri); ok {
+		return p.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
+			f, err := os.Open(file.Path)
+			return f, file.Bytes, err
+		})
+	}
+	if !strings.HasPrefix(uri, "s3://") {
+		return unsupported(uri)
+	}
+	_, err := p.ledger.PutURI(ctx, uri, file)
+	return err
+}
+
+func unsupported(uri string) error {
+	scheme, _, _ := strings.Cut(uri, ":")
+	return verdict.Problemf(CodeUnsupported, "the server keeps artifacts at %s: addresses, which cannot be reached from here", mlflow.Clip(scheme, 40))
+}

@@ -1,0 +1,116 @@
+package publish
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// verifyRegistry takes the way of a user of the registry: the version by its number, its
+// address, the files there; compares their hashes and loads them. A wrong or older model
+// can never satisfy it.
+func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key string, files []served) error {
+	p.at = verifying
+	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), registryVersion)
+	if err != nil {
+		return err
+	}
+	if version.Tags[tagKey] != key {
+		return verdict.Problemf(CodeVerifyFailed, "version %s of %s belongs to other content", registryVersion, p.registered())
+	}
+	if version.Status != "" && version.Status != "READY" {
+		return verdict.Problemf(CodeVerifyFailed, "version %s of %s has status %s", registryVersion, p.registered(), version.Status)
+	}
+	uri, err := p.mlflow.DownloadURI(ctx, p.registered(), registryVersion)
+	if err != nil {
+		return err
+	}
+	dir := ""
+	if p.Check != nil {
+		if dir, err = os.MkdirTemp(p.WorkDir, "openstack-rca-version-"); err != nil {
+			return fmt.Errorf("make temporary directory: %w", err)
+		}
+		defer os.RemoveAll(dir)
+	}
+	for _, f := range files {
+		to := ""
+		if dir != "" {
+			to = filepath.Join(dir, f.name)
+		}
+		sum, size, err := p.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to, f.bytes)
+		if err != nil {
+			return err
+		}
+		if sum != f.sha256 || size != f.bytes {
+			return verdict.Problemf(CodeVerifyFailed, "version %s of %s hands out a %s with sha256 %s and %d bytes, want %s and %d",
+				registryVersion, p.registered(), f.path, sum, size, f.sha256, f.bytes)
+		}
+	}
+	if p.Check == nil {
+		return nil
+	}
+	checked := p.Check(ctx, p.registered()+"/"+registryVersion, dir)
+	if checked.Problem != nil {
+		return checked.Problem
+	}
+	if checked.Warning != nil {
+		p.stage.Warn(checked.Warning.Code, "%s", checked.Warning.Cause)
+	}
+	p.checked = checked.Found
+	return nil
+}
+
+// fetch reads an artifact of at most limit bytes, returns its hash and size, and keeps it
+// at a path unless that is empty.
+func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (sum string, size int64, err error) {
+	h := sha256.New()
+	into := io.Writer(h)
+	// again forgets what an attempt that broke off has written.
+	again := func() error { h.Reset(); return nil }
+	if to != "" {
+		f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return "", 0, fmt.Errorf("keep artifact: %w", err)
+		}
+		defer func() {
+			if closeErr := f.Close(); err == nil && closeErr != nil {
+				err = fmt.Errorf("keep artifact: %w", closeErr)
+			}
+		}()
+		into = io.MultiWriter(h, f)
+		again = func() error {
+			h.Reset()
+			if err := f.Truncate(0); err != nil {
+				return err
+			}
+			_, err := f.Seek(0, io.SeekStart)
+			return err
+		}
+	}
+	if path, ok := p.mlflow.Proxied(uri); ok {
+		var failed error
+		size, err = p.mlflow.DownloadArtifact(ctx, path, limit, func() io.Writer {
+			if failed = again(); failed != nil {
+				return io.Discard
+			}
+			return into
+		})
+		err = errors.Join(err, failed)
+	} else if strings.HasPrefix(uri, "s3://") {
+		size, err = p.ledger.CopyURI(ctx, uri, limit, into, again)
+	} else {
+		err = unsupported(uri)
+	}
+	if err != nil {
+		return "", 0, err
+	}
+	return hex.EncodeToString(h.Sum(nil)), size, nil
+}

@@ -1,0 +1,157 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// judgeModel finds the model's files, exports and inspects them.
+func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
+	models := s.matching(s.cfg.Model)
+	if len(models) != 1 {
+		return []*verdict.Problem{s.noModel(ctx, models)}
+	}
+	file := models[0]
+	artifact := &s.candidate.Artifact
+	paths := append(s.matching(s.cfg.Artifacts...), append(s.golden(), file)...)
+	files, names, problem := s.flat(paths)
+	if problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	if problem := s.tooLarge(ctx, file, paths); problem != nil {
+		return []*verdict.Problem{problem}
+	}
+	artifact.Files, artifact.Dir = files, filepath.Join(s.in.WorkDir, "model")
+	// What an earlier call left there is not this model's.
+	if err := os.RemoveAll(artifact.Dir); err != nil {
+		return []*verdict.Problem{verdict.Problemf(RunnerFailed, "clear the directory for the model: %v", err)}
+	}
+	if err := files.Export(ctx, artifact.Dir); err != nil {
+		return []*verdict.Problem{stepProblem(ctx, "export the model", err)}
+	}
+	report, err := kerasfile.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), s.inspection(false))
+	if err != nil {
+		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
+	}
+	artifact.Paths = map[string]string{}
+	for _, p := range paths {
+		artifact.Paths[path.Base(p)] = p
+	}
+	artifact.File, artifact.SHA256, artifact.Bytes = path.Base(file), report.SHA256, report.Bytes
+	if golden := path.Base(s.cfg.Golden); slices.Contains(names, golden) {
+		artifact.Golden = golden
+	}
+	s.candidate.Inspection = report
+	if artifact.Unseen = report.Unseen; report.Unseen != "" {
+		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
+	}
+	if report.OldKeras {
+		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, kerasfile.SafeVersion)
+	}
+	return report.Problems
+}
+
+// inspection is what the contract allows of a model file.
+func (s *session) inspection(content bool) kerasfile.Options {
+	return kerasfile.Options{AllowLayers: s.cfg.AllowLayers, AllowFormats: s.cfg.AllowFormats, Recurrent: s.cfg.Recurrent, Content: content}
+}
+
+// maxModel and maxArtifact bound the files that are exported, before they are.
+var maxModel, maxArtifact int64 = kerasfile.DefaultLimits().FileBytes, 1 << 30
+
+// tooLarge measures the model's files where the training left them.
+func (s *session) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
+	sizes := make([]int64, len(paths))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, p := range paths {
+		group.Go(func() (err error) {
+			sizes[i], err = s.trained.Outputs.Size(inner, p)
+			if errors.Is(err, fs.ErrNotExist) { // it is listed
+				return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is a link to no file that the training left", p)
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		if problem := (*verdict.Problem)(nil); errors.As(err, &problem) {
+			return problem
+		}
+		return stepProblem(ctx, "measure the model", err)
+	}
+	for i, p := range paths {
+		switch {
+		case p == file && sizes[i] > maxModel:
+			return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxModel)
+		case p != file && sizes[i] > maxArtifact:
+			return verdict.Problemf(ArtifactTooLarge, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxArtifact)
+		}
+	}
+	return nil
+}
+
+// noModel says why there is not one model.
+func (s *session) noModel(ctx context.Context, models []string) *verdict.Problem {
+	if len(models) > 1 {
+		return verdict.Problemf(ModelAmbiguous, "%s matches %d files: %s", s.cfg.Model, len(models), clip(strings.Join(models, ", "), 300))
+	}
+	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(s.command, " "), s.cfg.Model)
+	// The model in the source was hidden from the training; it is named, not used.
+	if committed, err := s.in.Source.Filter([]string{s.cfg.Model}, nil).List(ctx); err == nil && len(committed) > 0 {
+		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])
+	}
+	problem.Details = said(s.trained)
+	if left := s.otherModels(); len(left) > 0 {
+		problem.Cause += "; what looks like a model: " + listed(left)
+		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names", left[0], s.cfg.Model)
+	}
+	return problem
+}
+
+// otherModels are what the training left that looks like a model.
+func (s *session) otherModels() []string {
+	return slices.DeleteFunc(slices.Clone(s.outputs), func(name string) bool {
+		_, ok := kerasfile.LooksLikeModel(name)
+		return !ok
+	})
+}
+
+// golden is the golden sample among what the training left.
+func (s *session) golden() []string { return s.matching(s.cfg.Golden) }
+
+// flat puts files of the training's outputs into one folder, under their base names.
+func (s *session) flat(paths []string) (runner.Files, []string, *verdict.Problem) {
+	files := s.runner.NewFiles(nil)
+	byName, byDir := map[string]string{}, map[string][]string{}
+	for _, p := range paths {
+		name := path.Base(p)
+		if other, taken := byName[name]; taken && other != p {
+			return nil, nil, verdict.Problemf(ArtifactAmbiguous, "%s and %s have the same name", other, p)
+		} else if !taken {
+			byName[name] = p
+			byDir[path.Dir(p)] = append(byDir[path.Dir(p)], name)
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
+		part := s.trained.Outputs
+		if dir != "." {
+			part = part.Sub(dir)
+		}
+		files = files.With(".", part.Filter(escaped(byDir[dir]), nil))
+	}
+	return files, slices.Sorted(maps.Keys(byName)), nil
+}
