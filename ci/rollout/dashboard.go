@@ -11,7 +11,7 @@ import (
 
 // dashboard shows what the alarms watch, with what a reader wants to see beside it. Its
 // body is JSON in a string ("Dashboard Body Structure and Syntax").
-func (s *settings) dashboard() *cloudwatch.PutDashboardInput {
+func (s monitors) dashboard() *cloudwatch.PutDashboardInput {
 	balancer := Dimension("load-balancer", s.names.loadBalancer)
 	of := func(metric string) []any { return []any{balancerSpace, metric, "LoadBalancer", balancer} }
 	inService := func(metric string) []any {

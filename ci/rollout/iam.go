@@ -39,7 +39,8 @@ func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Stat
 // Policies are the least rights with which a plan can be carried out and its tasks can
 // run, each limited to the plan's own names as far as IAM allows for the action. The
 // journal is where runs record what they do, s3://bucket/prefix.
-func (p *Plan) Policies(journal string) []Policy {
+func (plan *Plan) Policies(journal string) []Policy {
+	p := policies{plan}
 	read, write := p.readStatements(journal), p.writeStatements(journal)
 	return []Policy{
 		{"reader.json", "Attach it to a role that only looks: plan and status.", read},
@@ -56,7 +57,10 @@ func (p *Plan) Policies(journal string) []Policy {
 	}
 }
 
-func (p *Plan) resource(service, path string) string {
+// policies writes the IAM statements of a plan.
+type policies struct{ *Plan }
+
+func (p policies) resource(service, path string) string {
 	return "arn:" + partition.ID(p.Region) + ":" + service + ":" + p.Region + ":" + p.Account + ":" + path
 }
 
@@ -70,7 +74,7 @@ type at struct {
 	definitions, tasks                                                           []string
 }
 
-func (p *Plan) at() at {
+func (p policies) at() at {
 	n := p.settings.names
 	of := n.cluster + "/" + n.service
 	elb := func(kinds ...string) []string {
@@ -107,7 +111,7 @@ var anyResource = []string{
 	"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
 }
 
-func (p *Plan) readStatements(journal string) []Statement {
+func (p policies) readStatements(journal string) []Statement {
 	at := p.at()
 	// ListTasks has no resource of its own for a service of Fargate; the cluster is a condition.
 	tasks := allow("FindStoppedTasks", []string{"ecs:ListTasks"}, []string{"*"})
@@ -127,7 +131,7 @@ func (p *Plan) readStatements(journal string) []Statement {
 	}, p.readJournal(journal)...)
 }
 
-func (p *Plan) writeStatements(journal string) []Statement {
+func (p policies) writeStatements(journal string) []Statement {
 	s, at := p.settings, p.at()
 	ofECS := map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
 	scale := allow("ScaleTheService", []string{"application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"}, at.scaling)
@@ -171,7 +175,7 @@ func (p *Plan) writeStatements(journal string) []Statement {
 }
 
 // stopTrial allows to stop tasks that carry the tags of this service: others may run in its cluster.
-func (p *Plan) stopTrial() Statement {
+func (p policies) stopTrial() Statement {
 	stop := allow("StopTheTrial", []string{"ecs:StopTask"}, p.at().tasks)
 	tags := map[string][]string{}
 	for _, t := range p.settings.ownership() {
@@ -181,7 +185,7 @@ func (p *Plan) stopTrial() Statement {
 	return stop
 }
 
-func (p *Plan) cleanStatements() []Statement {
+func (p policies) cleanStatements() []Statement {
 	at := p.at()
 	scale := allow("StopScaling", []string{"application-autoscaling:DeregisterScalableTarget"}, at.scaling)
 	scale.Condition = map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
@@ -210,14 +214,14 @@ func object(address string) (bucket, prefix string) {
 
 // journal is where the runs of this application keep what they record: production reads
 // what staging has run.
-func (p *Plan) journal(address string) (bucket, prefix string) {
+func (p policies) journal(address string) (bucket, prefix string) {
 	bucket, prefix = object(address)
 	return bucket, prefix + p.settings.Application + ".rollouts/"
 }
 
 // readJournal lets read and, because without it S3 answers "access denied" for an object
 // that is not there (GetObject in its API reference), list.
-func (p *Plan) readJournal(journal string) []Statement {
+func (p policies) readJournal(journal string) []Statement {
 	bucket, prefix := p.journal(journal)
 	within := partition.ID(p.Region)
 	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + within + ":s3:::" + bucket})
@@ -236,7 +240,7 @@ func publishStatements(within, root string) []Statement {
 
 // pushStatements are those of "IAM permissions for pushing an image" in the user guide of
 // Amazon ECR; the image is read back after the push.
-func (p *Plan) pushStatements() []Statement {
+func (p policies) pushStatements() []Statement {
 	return []Statement{
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PushTheImage", []string{
@@ -245,7 +249,7 @@ func (p *Plan) pushStatements() []Statement {
 	}
 }
 
-func (p *Plan) executionStatements() []Statement {
+func (p policies) executionStatements() []Statement {
 	all := []Statement{
 		// The login token is for the whole registry; IAM knows no smaller resource.
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
@@ -277,7 +281,7 @@ func (p *Plan) executionStatements() []Statement {
 
 // mountStatements let the application's role mount the file systems, through their access
 // points where they have one (Amazon EFS: "Using IAM to control access to file systems").
-func (p *Plan) mountStatements() []Statement {
+func (p policies) mountStatements() []Statement {
 	all := []Statement{}
 	for _, volume := range p.settings.Volumes {
 		if !volume.IAM {
@@ -306,7 +310,7 @@ func repositoryName(image string) string {
 
 // trust lets a service of AWS take a role, for this account's resources only: without the
 // condition another account could make the service act for it (the confused deputy).
-func (p *Plan) trust(service string) []Statement {
+func (p policies) trust(service string) []Statement {
 	return []Statement{{
 		Sid: "LetTheServiceTakeTheRole", Effect: "Allow", Principal: map[string]string{"Service": service}, Action: []string{"sts:AssumeRole"},
 		Condition: map[string]map[string][]string{"StringEquals": {"aws:SourceAccount": {p.Account}}},

@@ -93,23 +93,23 @@ func TestOnlyDeclaredSecretsMayBeRead(t *testing.T) {
 	in.Spec.Secrets = map[string]string{"A": prefix + "x-AbCdEf:a::", "B": prefix + "x-AbCdEf:b::", "C": parameter}
 	plan := mustPlan(t, in)
 	byName := map[string]Statement{}
-	for _, statement := range plan.executionStatements() {
+	for _, statement := range (policies{plan}).executionStatements() {
 		byName[statement.Sid] = statement
 	}
 	assert.Equal(t, []string{prefix + "x-AbCdEf"}, byName["ReadTheSecrets"].Resource)
 	assert.Equal(t, []string{parameter}, byName["ReadTheParameters"].Resource)
-	for _, statement := range plan.writeStatements(testJournal) {
+	for _, statement := range (policies{plan}).writeStatements(testJournal) {
 		assert.NotEqual(t, "HandECSTheRoleThatShiftsTraffic", statement.Sid, "a rolling deployment shifts nothing")
 	}
 
 	in.Spec.Secrets = nil
-	assert.Len(t, mustPlan(t, in).executionStatements(), 3)
+	assert.Len(t, policies{mustPlan(t, in)}.executionStatements(), 3)
 }
 
 func TestTheRoleThatIsMadeMayDecryptWithTheDeclaredKeysOnly(t *testing.T) {
 	in := input("staging")
 	in.Spec.ExecutionRole, in.Spec.KMSKeys = "", []string{testKey}
-	statements := mustPlan(t, in).executionStatements()
+	statements := policies{mustPlan(t, in)}.executionStatements()
 	assert.Equal(t, Statement{Sid: "DecryptTheSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{testKey}}, statements[len(statements)-1])
 	in.Spec.KMSKeys = nil
 	assert.NotContains(t, *mustPlan(t, in).ExecutionRole.Policy.PolicyDocument, "kms:")
@@ -120,7 +120,7 @@ func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
 	in.Spec.Volumes = []spec.Volume{
 		{Path: "/a", FileSystem: "fs-0123456789abcdef0", IAM: true}, {Path: "/b", FileSystem: "fs-0123456789abcdef1"},
 	}
-	statements := mustPlan(t, in).mountStatements()
+	statements := policies{mustPlan(t, in)}.mountStatements()
 	require.Len(t, statements, 1)
 	assert.Equal(t, []string{"arn:aws:elasticfilesystem:ap-south-1:" + testAccount + ":file-system/fs-0123456789abcdef0"}, statements[0].Resource)
 	assert.Empty(t, statements[0].Condition, "without an access point there is none to hold it to")

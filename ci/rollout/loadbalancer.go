@@ -28,7 +28,10 @@ type LoadBalancer struct {
 // rulePriority is that of the one rule; it must never change, as ECS refers to the rule.
 const rulePriority = 100
 
-func (s *settings) loadBalancer() *LoadBalancer {
+// balancers renders the load balancer and what belongs to it.
+type balancers struct{ *settings }
+
+func (s balancers) loadBalancer() *LoadBalancer {
 	t := s.tuning
 	scheme := types.LoadBalancerSchemeEnumInternal
 	if s.InternetFacing {
@@ -59,7 +62,7 @@ func (s *settings) loadBalancer() *LoadBalancer {
 	return all
 }
 
-func (s *settings) targetGroup(name string) *elb.CreateTargetGroupInput {
+func (s balancers) targetGroup(name string) *elb.CreateTargetGroupInput {
 	return &elb.CreateTargetGroupInput{
 		Name: aws.String(name), TargetType: types.TargetTypeEnumIp, IpAddressType: types.TargetGroupIpAddressTypeEnumIpv4,
 		Protocol: types.ProtocolEnumHttp, ProtocolVersion: aws.String("HTTP1"), // websockets need HTTP/1.1
@@ -73,7 +76,7 @@ func (s *settings) targetGroup(name string) *elb.CreateTargetGroupInput {
 	}
 }
 
-func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttributesInput {
+func (s balancers) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttributesInput {
 	return &elb.ModifyTargetGroupAttributesInput{
 		TargetGroupArn: aws.String(ARN("target-group", name)),
 		Attributes: []types.TargetGroupAttribute{
@@ -86,7 +89,7 @@ func (s *settings) targetGroupAttributes(name string) *elb.ModifyTargetGroupAttr
 	}
 }
 
-func (s *settings) listener() *elb.CreateListenerInput {
+func (s balancers) listener() *elb.CreateListenerInput {
 	listener := &elb.CreateListenerInput{
 		LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
 		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
@@ -106,7 +109,7 @@ func (s *settings) listener() *elb.CreateListenerInput {
 }
 
 // redirect answers HTTP with the same address under HTTPS.
-func (s *settings) redirect() *elb.CreateListenerInput {
+func (s balancers) redirect() *elb.CreateListenerInput {
 	if s.Certificate == "" {
 		return nil
 	}
@@ -121,7 +124,7 @@ func (s *settings) redirect() *elb.CreateListenerInput {
 	}
 }
 
-func (s *settings) rule() *elb.CreateRuleInput {
+func (s balancers) rule() *elb.CreateRuleInput {
 	return &elb.CreateRuleInput{
 		ListenerArn: aws.String(ARN("listener", s.names.loadBalancer)),
 		Priority:    aws.Int32(rulePriority),

@@ -22,7 +22,10 @@ const (
 	latencyMetric  = "TargetResponseTime"
 )
 
-func (s *settings) logGroup() LogGroup {
+// monitors renders the log group, the alarms and the dashboard.
+type monitors struct{ *settings }
+
+func (s monitors) logGroup() LogGroup {
 	return LogGroup{
 		Group:     &logs.CreateLogGroupInput{LogGroupName: aws.String(s.names.logGroup), Tags: tagMap(s.ownership())},
 		Retention: &logs.PutRetentionPolicyInput{LogGroupName: aws.String(s.names.logGroup), RetentionInDays: aws.Int32(int32(s.LogDays))},
@@ -42,7 +45,7 @@ func (s *settings) rollbackAlarms() []string {
 // that its newest points may be wrong: an alarm on one demands fewer points than it looks at.
 // With FILL and as many points as periods it can stay in OK whatever happens ("Using metric
 // math", CloudWatch user guide).
-func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
+func (s monitors) alarms() []*cloudwatch.PutMetricAlarmInput {
 	balancer := []types.Dimension{dimension("LoadBalancer", Dimension("load-balancer", s.names.loadBalancer))}
 	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.", s.tuning.Errors5xx, 3, 2)
 	errors.Namespace, errors.MetricName, errors.Dimensions = aws.String(balancerSpace), aws.String(elbName5xx), balancer
@@ -69,7 +72,7 @@ func (s *settings) alarms() []*cloudwatch.PutMetricAlarmInput {
 }
 
 // alarm is raised when points of the last periods are at or above the threshold.
-func (s *settings) alarm(name, description string, threshold float64, periods, points int32) *cloudwatch.PutMetricAlarmInput {
+func (s monitors) alarm(name, description string, threshold float64, periods, points int32) *cloudwatch.PutMetricAlarmInput {
 	alarm := &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String(name), AlarmDescription: aws.String(description), ActionsEnabled: aws.Bool(true),
 		Threshold: aws.Float64(threshold), EvaluationPeriods: aws.Int32(periods), DatapointsToAlarm: aws.Int32(points),
@@ -94,12 +97,12 @@ func expression(id, of, label string) types.MetricDataQuery {
 	return types.MetricDataQuery{Id: aws.String(id), Expression: aws.String(of), Label: aws.String(label), ReturnData: aws.Bool(true)}
 }
 
-func (s *settings) unhealthyIn(id, group string, balancer []types.Dimension) types.MetricDataQuery {
+func (s monitors) unhealthyIn(id, group string, balancer []types.Dimension) types.MetricDataQuery {
 	return metric(id, balancerSpace, "UnHealthyHostCount", "Maximum",
 		append([]types.Dimension{dimension("TargetGroup", Dimension("target-group", group))}, balancer...))
 }
 
-func (s *settings) insights(id, name string) types.MetricDataQuery {
+func (s monitors) insights(id, name string) types.MetricDataQuery {
 	return metric(id, containerSpace, name, "Average",
 		[]types.Dimension{dimension("ClusterName", s.names.cluster), dimension("ServiceName", s.names.service)})
 }

@@ -63,12 +63,12 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 	plan := &Plan{
 		Environment: s.environment, Account: s.Account, Region: s.Region,
 		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Trial: s.trial(), Examples: s.examples,
-		Cluster: s.cluster(), LogGroup: s.logGroup(), TaskDefinition: s.taskDefinition(), LoadBalancer: s.loadBalancer(),
-		Alarms: s.alarms(), Dashboard: s.dashboard(), Service: s.service(), Scaling: s.scaling(),
+		Cluster: s.cluster(), LogGroup: monitors{s}.logGroup(), TaskDefinition: tasks{s}.taskDefinition(), LoadBalancer: balancers{s}.loadBalancer(),
+		Alarms: monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,
 	}
 	if s.roleMade {
-		plan.ExecutionRole = plan.executionRole()
+		plan.ExecutionRole = policies{plan}.executionRole()
 	}
 	sum := sha256.Sum256(wire.JSON(plan.TaskDefinition))
 	plan.ConfigHash = hex.EncodeToString(sum[:])

@@ -27,7 +27,7 @@ const executionPolicy = "openstack-rca"
 // roleNameLimit is the longest name of a role.
 const roleNameLimit = 64
 
-func (p *Plan) executionRole() *ExecutionRole {
+func (p policies) executionRole() *ExecutionRole {
 	name := aws.String(p.settings.names.executionRole)
 	role := &iam.CreateRoleInput{
 		RoleName: name, AssumeRolePolicyDocument: aws.String(PolicyDocument(p.trust("ecs-tasks.amazonaws.com"))),
@@ -86,13 +86,13 @@ func SameDocument(a, b string) bool {
 }
 
 // roleStatements let one role be made, kept as it should be, and deleted.
-func (p *Plan) roleStatements() []Statement {
+func (p policies) roleStatements() []Statement {
 	return []Statement{allow("MakeTheExecutionRole", []string{
 		"iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy", "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy",
 	}, []string{p.roleARN(p.settings.names.executionRole)})}
 }
 
-func (p *Plan) roleARN(name string) string { return roleARN(p.Region, p.Account, name) }
+func (p policies) roleARN(name string) string { return roleARN(p.Region, p.Account, name) }
 
 func roleARN(region, account, name string) string {
 	return "arn:" + partition.ID(region) + ":iam::" + account + ":role/" + name

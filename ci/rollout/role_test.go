@@ -25,7 +25,7 @@ func TestTheExecutionRoleIsMadeWhereNoneIsNamed(t *testing.T) {
 	assert.NotContains(t, policy, "CreateLogGroup")
 	assert.Contains(t, *plan.ExecutionRole.Role.AssumeRolePolicyDocument, `"aws:SourceAccount":["`+testAccount+`"]`)
 	var passed []string
-	for _, statement := range plan.writeStatements(testJournal) {
+	for _, statement := range (policies{plan}).writeStatements(testJournal) {
 		if statement.Sid == "HandTheTasksTheirRoles" {
 			passed = statement.Resource
 		}

@@ -35,7 +35,10 @@ func (s *settings) patience() time.Duration {
 	return s.StartPeriod + checkInterval*checkRetries*time.Second
 }
 
-func (s *settings) taskDefinition() *ecs.RegisterTaskDefinitionInput {
+// tasks renders the task definition.
+type tasks struct{ *settings }
+
+func (s tasks) taskDefinition() *ecs.RegisterTaskDefinitionInput {
 	task := &ecs.RegisterTaskDefinitionInput{
 		Family:                  aws.String(s.names.family),
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
@@ -70,7 +73,7 @@ func (s *settings) taskDefinition() *ecs.RegisterTaskDefinitionInput {
 	return task
 }
 
-func (s *settings) appContainer() types.ContainerDefinition {
+func (s tasks) appContainer() types.ContainerDefinition {
 	return types.ContainerDefinition{
 		Name:      aws.String(ContainerName),
 		Image:     aws.String(s.image),
@@ -105,7 +108,7 @@ func (s *settings) appContainer() types.ContainerDefinition {
 // the image declares each of them as VOLUME, which not every builder can. It is the
 // image's own chmod, as root without a single capability, on a read-only root file
 // system, and it ends before the application starts.
-func (s *settings) prepareContainer(mounts []types.MountPoint, paths []string) types.ContainerDefinition {
+func (s tasks) prepareContainer(mounts []types.MountPoint, paths []string) types.ContainerDefinition {
 	return types.ContainerDefinition{
 		Name:                   aws.String(prepareName),
 		Image:                  aws.String(s.image),
@@ -153,7 +156,7 @@ func (s *settings) unkept() []string {
 }
 
 // scratchPaths are those volumes and, under a read-only root, /tmp.
-func (s *settings) scratchPaths() []string {
+func (s tasks) scratchPaths() []string {
 	paths := s.unkept()
 	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == "/tmp" }) {
 		paths = append(paths, "/tmp")
@@ -169,13 +172,13 @@ func volumeName(path string) string {
 // healthCommand asks the application from inside its container. Python is the one
 // program that every image of this pipeline has; a proxy in the environment must not
 // stand between. An answer that is no success, and no answer, exit with code 1.
-func (s *settings) healthCommand() []string {
+func (s tasks) healthCommand() []string {
 	script := fmt.Sprintf("import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=%d).read()",
 		s.App.Port, s.App.Health, checkTimeout-1)
 	return []string{"CMD", "python", "-c", script}
 }
 
-func (s *settings) environmentVariables() []types.KeyValuePair {
+func (s tasks) environmentVariables() []types.KeyValuePair {
 	vars := maps.Clone(s.Vars)
 	if vars == nil {
 		vars = map[string]string{}
@@ -192,7 +195,7 @@ func (s *settings) environmentVariables() []types.KeyValuePair {
 	return all
 }
 
-func (s *settings) secretReferences() []types.Secret {
+func (s tasks) secretReferences() []types.Secret {
 	var all []types.Secret
 	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
 		all = append(all, types.Secret{Name: aws.String(name), ValueFrom: aws.String(s.Secrets[name])})
@@ -202,7 +205,7 @@ func (s *settings) secretReferences() []types.Secret {
 
 // logging does not let ECS create the log group: that needs a right the execution role
 // should not have, and would leave a group without retention.
-func (s *settings) logging(prefix string) *types.LogConfiguration {
+func (s tasks) logging(prefix string) *types.LogConfiguration {
 	return &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
 		"awslogs-group":         s.names.logGroup,
 		"awslogs-region":        s.Region,

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,21 +19,9 @@ var (
 	accountForm     = regexp.MustCompile(`^[0-9]{12}$`)
 	ecsNameForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 	tagValueForm    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
-	vpcForm         = regexp.MustCompile(`^vpc-[0-9a-f]{8,17}$`)
-	subnetForm      = regexp.MustCompile(`^subnet-[0-9a-f]{8,17}$`)
-	groupForm       = regexp.MustCompile(`^sg-[0-9a-f]{8,17}$`)
 	// The path goes into a Python string of the container's health check.
-	healthForm   = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,999}$`)
-	volumeForm   = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,254}$`)
-	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
-	secretForm   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
-	// What an ECS valueFrom may have behind a secret's name: JSON key, version stage, version id.
-	secretKeyForm = regexp.MustCompile(`^[A-Za-z0-9_.@/+=-]{0,256}$`)
-
-	secretName = regexp.MustCompile(`(?i)(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|APIKEY)$|ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
-	// Names that speak of a secret and hold something else.
-	notSecretName = regexp.MustCompile(`(?i)_(ARN|FILE|PATH|NAME|URL|URI|TTL|LIMIT|LENGTH|COUNT|PREFIX)$`)
-	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
+	healthForm = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,999}$`)
+	volumeForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,254}$`)
 )
 
 // checker collects every problem of one input.
@@ -238,106 +225,6 @@ func (c *checker) checkContainer() {
 	c.checkVolumes()
 }
 
-// checkVariables never repeats a value: it may be a secret put in the wrong place.
-func (c *checker) checkVariables() {
-	for _, variable := range slices.Sorted(maps.Keys(c.Vars)) {
-		switch {
-		case !variableForm.MatchString(variable):
-			c.bad(PlanInvalid, "rollout.vars: %q is not a name for a variable: letters, digits and underscores", variable)
-		case LooksSecret(variable, c.Vars[variable]):
-			c.bad(SecretLiteral, "rollout.vars.%s looks like a secret and has its value in the configuration", variable)
-		}
-	}
-	for _, variable := range slices.Sorted(maps.Keys(c.Secrets)) {
-		key := "rollout.secrets." + variable
-		if !variableForm.MatchString(variable) {
-			c.bad(PlanInvalid, "rollout.secrets: %q is not a name for a variable: letters, digits and underscores", variable)
-		}
-		if _, both := c.Vars[variable]; both {
-			c.bad(PlanInvalid, "%s is under rollout.vars too; ECS refuses a variable that is both", key)
-		}
-		c.secret(key, c.Secrets[variable])
-	}
-}
-
-// LooksSecret says that a variable seems to hold a secret, by its name or its value.
-func LooksSecret(variable, value string) bool {
-	if value == "" {
-		return false
-	}
-	return secretValue.MatchString(value) || secretName.MatchString(variable) && !notSecretName.MatchString(variable)
-}
-
-func (c *checker) secret(key, value string) {
-	a, err := arn.Parse(value)
-	if err != nil || !validSecret(a) {
-		c.bad(SecretInvalid, "%s: the value is not the ARN of a Secrets Manager secret or of an SSM parameter (it is not shown, in case it is the secret)", key)
-		return
-	}
-	// ECS reads a parameter of another region too, but the task would depend on both regions.
-	c.same(key, a, true)
-}
-
-func validSecret(a arn.ARN) bool {
-	switch a.Service {
-	case "ssm":
-		rest, found := strings.CutPrefix(a.Resource, "parameter/")
-		return found && secretForm.MatchString(rest)
-	case "secretsmanager":
-		rest, found := strings.CutPrefix(a.Resource, "secret:")
-		parts := strings.Split(rest, ":")
-		// secret:name, or secret:name:key:stage:version with any of the last three empty.
-		if !found || !secretForm.MatchString(parts[0]) || (len(parts) != 1 && len(parts) != 4) {
-			return false
-		}
-		for _, part := range parts[1:] {
-			if !secretKeyForm.MatchString(part) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
-
-func (c *checker) checkNetwork() {
-	if !vpcForm.MatchString(c.VPC) {
-		c.bad(NetworkInvalid, "rollout.vpc: %q is not a VPC, such as vpc-0123456789abcdef0", c.VPC)
-	}
-	c.ids("rollout.subnets", c.Subnets, subnetForm, 1, 16)
-	c.ids("rollout.security_groups", c.SecurityGroups, groupForm, 1, 5)
-	// A load balancer of this type stands in two zones at least, so it needs two subnets.
-	key := "rollout.balancer_subnets"
-	if slices.Equal(c.BalancerSubnets, c.Subnets) {
-		key = "rollout.subnets"
-	}
-	if n := len(c.BalancerSubnets); n < 2 {
-		c.bad(NetworkInvalid, "%s: the load balancer needs subnets in two zones, there is %d", key, n)
-	}
-	if key != "rollout.subnets" {
-		c.ids(key, c.BalancerSubnets, subnetForm, 2, 16)
-	}
-	if !slices.Equal(c.BalancerSecurityGroups, c.SecurityGroups) {
-		c.ids("rollout.balancer_security_groups", c.BalancerSecurityGroups, groupForm, 1, 5)
-	}
-}
-
-func (c *checker) ids(key string, values []string, form *regexp.Regexp, low, high int) {
-	if len(values) < low || len(values) > high {
-		c.bad(NetworkInvalid, "%s: there are %d, ECS takes %d to %d", key, len(values), low, high)
-	}
-	seen := map[string]bool{}
-	for i, value := range values {
-		switch {
-		case !form.MatchString(value):
-			c.bad(NetworkInvalid, "%s[%d]: %q does not have the form %s", key, i, value, strings.Trim(form.String(), "^$"))
-		case seen[value]:
-			c.bad(NetworkInvalid, "%s[%d]: %s is there already", key, i, value)
-		}
-		seen[value] = true
-	}
-}
-
 func (c *checker) checkScaling() {
 	switch {
 	case c.Min < 1 || c.Desired < 1 || c.Max < 1:
@@ -391,31 +278,4 @@ func (c *checker) checkStrategy() {
 	c.within(StrategyInvalid, "rollout.linear_step_percent", c.LinearStepPercent, 3, 100)
 	c.within(StrategyInvalid, "rollout.linear_step_minutes", float64(c.LinearStepMinutes), 0, 1440)
 	c.within(StrategyInvalid, "tuning.BreakerFailures", float64(t.BreakerFailures), 1, 200)
-}
-
-func (c *checker) checkLoadBalancer() {
-	t := c.tuning
-	c.within(PlanInvalid, "rollout.drain (seconds)", c.Drain.Seconds(), 0, 3600)
-	c.within(PlanInvalid, "tuning.GroupStickinessSeconds", float64(t.GroupStickinessSeconds), 1, 604800)
-	c.within(PlanInvalid, "tuning.TargetStickinessSeconds", float64(t.TargetStickinessSeconds), 1, 604800)
-	c.within(PlanInvalid, "tuning.IdleSeconds", float64(t.IdleSeconds), 1, 4000)
-	c.within(PlanInvalid, "tuning.Errors5xx", t.Errors5xx, 1, 1e6)
-	c.within(PlanInvalid, "tuning.LatencySeconds", t.LatencySeconds, 0.001, 3600)
-	c.optionalARN("rollout.certificate", c.Certificate, "acm", "certificate/")
-	c.optionalARN("rollout.alarm_topic", c.AlarmTopic, "sns", "")
-	if c.InternetFacing && c.Certificate == "" {
-		c.bad(PlanInvalid, "rollout.internet_facing: a public load balancer needs rollout.certificate")
-	}
-}
-
-func (c *checker) optionalARN(key, value, service, prefix string) {
-	if value == "" {
-		return
-	}
-	a, err := arn.Parse(value)
-	if err != nil || a.Service != service || !strings.HasPrefix(a.Resource, prefix) {
-		c.bad(PlanInvalid, "%s: %q is not an ARN of %s", key, value, service)
-		return
-	}
-	c.same(key, a, true)
 }
