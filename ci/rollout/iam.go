@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
@@ -245,7 +246,7 @@ func (p policies) pushStatements() []Statement {
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PushTheImage", []string{
 			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
-		}, []string{p.resource("ecr", "repository/"+repositoryName(p.Image))}),
+		}, []string{p.resource("ecr", "repository/"+p.repositoryName())}),
 	}
 }
 
@@ -254,7 +255,7 @@ func (p policies) executionStatements() []Statement {
 		// The login token is for the whole registry; IAM knows no smaller resource.
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PullTheImage", []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
-			[]string{p.resource("ecr", "repository/"+repositoryName(p.Image))}),
+			[]string{p.resource("ecr", "repository/"+p.repositoryName())}),
 		allow("WriteTheLogs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{p.resource("logs", "log-group:"+p.settings.names.logGroup+":*")}),
 	}
 	secrets, parameters := []string{}, []string{}
@@ -298,14 +299,14 @@ func (p policies) mountStatements() []Statement {
 	return all
 }
 
-// repositoryName is the path of an image's repository in its registry.
-func repositoryName(image string) string {
-	repository, _, _ := strings.Cut(image, "@")
-	if host, path, found := strings.Cut(repository, "/"); found && strings.ContainsAny(host, ".:") {
-		repository = path
+// repositoryName is the path of the image's repository in its registry. A plan's image was
+// parsed when it was validated.
+func (p policies) repositoryName() string {
+	ref, _ := imageref.Parse(p.Image) //nolint:errcheck // NewPlan refuses what cannot be parsed
+	if !strings.Contains(p.Image, "/") {
+		return strings.TrimPrefix(ref.Repository.Path(), "library/") // added by the parser
 	}
-	repository, _, _ = strings.Cut(repository, ":")
-	return repository
+	return ref.Repository.Path()
 }
 
 // trust lets a service of AWS take a role, for this account's resources only: without the

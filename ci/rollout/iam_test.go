@@ -128,11 +128,12 @@ func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
 
 func TestTheRepositoryOfAnImage(t *testing.T) {
 	for image, want := range map[string]string{
-		testImage:                          "openstack-rca-system",
-		"team/rca:v1@" + testDigest:        "team/rca",
-		"localhost:5000/a/b@" + testDigest: "a/b",
-		"rca@" + testDigest:                "rca",
+		testImage:                                        "openstack-rca-system",
+		"team/rca:v1@" + testDigest:                      "team/rca",
+		"localhost:5000/a/b@" + testDigest:               "a/b",
+		"rca@" + testDigest:                              "rca",
+		"registry.example.com/library/rca@" + testDigest: "library/rca",
 	} {
-		assert.Equal(t, want, repositoryName(image))
+		assert.Equal(t, want, policies{&Plan{Image: image}}.repositoryName(), image)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -78,6 +79,15 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 			"rollout.vars: the task definition has %d bytes, ECS takes %d", size, maxTaskDefinition)}
 	}
 	return plan, nil
+}
+
+// Digest is the digest of Image, sha256:...; empty when Image has none.
+func (p *Plan) Digest() string {
+	ref, err := imageref.Parse(p.Image)
+	if err != nil {
+		return ""
+	}
+	return ref.Digest
 }
 
 // Resource is one thing that the plan makes.

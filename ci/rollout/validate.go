@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -67,45 +67,33 @@ func (c *checker) checkEnvironment() {
 
 func (c *checker) checkImage() {
 	if c.image == "" {
-		c.bad(ImageMissing, "%s needs an image, and none was made or given", c.environment)
+		c.bad(ImageMissing, "%s needs an image, and none was built or given", c.environment)
 		return
 	}
-	if err := checkPinned(c.image); err != nil {
+	ref, err := imageref.Parse(c.image)
+	switch {
+	case err != nil:
 		c.bad(ImageNotPinned, "image %q: %v", c.image, err)
 		return
-	}
-	digest, err := name.NewDigest(c.image)
-	if err != nil {
-		c.bad(ImageNotPinned, "image %q: %v", c.image, err)
+	case ref.Digest == "" && ref.Tag != "":
+		c.bad(ImageNotPinned, "image %q: the tag %q can point at another image tomorrow", c.image, ref.Tag)
+		return
+	case ref.Digest == "":
+		c.bad(ImageNotPinned, "image %q: without a digest it means the tag latest, which can point at another image tomorrow", c.image)
 		return
 	}
 	if c.environment == Sandbox {
 		return
 	}
-	if digest.DigestStr() == PlaceholderDigest {
+	if ref.Digest == PlaceholderDigest {
 		c.bad(ImageMissing, "image %q holds the placeholder of a plan without image", c.image)
 	}
-	host, _, _ := strings.Cut(digest.RegistryStr(), ":")
-	if local := []string{"localhost", "127.0.0.1", "[", "0.0.0.0", "host.docker.internal"}; slices.Contains(local, host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local") {
-		c.bad(ImageUnreachable, "image %q is in the registry %s", c.image, digest.RegistryStr())
+	registry := ref.Repository.Registry()
+	host, _, _ := strings.Cut(registry, ":")
+	local := slices.Contains([]string{"localhost", "127.0.0.1", "[", "0.0.0.0", "host.docker.internal"}, host)
+	if local || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local") {
+		c.bad(ImageUnreachable, "image %q is in the registry %s", c.image, registry)
 	}
-}
-
-// checkPinned says why a reference is not pinned by digest, in words that help more
-// than "could not parse".
-func checkPinned(ref string) error {
-	repository, digest, found := strings.Cut(ref, "@")
-	if found {
-		if !regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(digest) {
-			return fmt.Errorf("%q is not a digest: sha256: and 64 hexadecimal digits", digest)
-		}
-		return nil
-	}
-	last := repository[strings.LastIndexByte(repository, '/')+1:]
-	if _, tag, tagged := strings.Cut(last, ":"); tagged {
-		return fmt.Errorf("the tag %q can point at another image tomorrow", tag)
-	}
-	return fmt.Errorf("without a digest it means the tag latest, which can point at another image tomorrow")
 }
 
 func (c *checker) checkAccount() {

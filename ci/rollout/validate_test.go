@@ -53,8 +53,8 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"a tag behind a port", func(in *Input) { in.Image = "registry.example.com:5000/rca:v1" }, ImageNotPinned, `tag "v1"`},
 		{"latest", func(in *Input) { in.Image = "rca:latest" }, ImageNotPinned, `tag "latest"`},
 		{"no tag, which means latest", func(in *Input) { in.Image = "registry.example.com:5000/rca" }, ImageNotPinned, "latest"},
-		{"half a digest", func(in *Input) { in.Image = "rca@sha256:abc" }, ImageNotPinned, "not a digest"},
-		{"a digest of another kind", func(in *Input) { in.Image = "rca@sha512:" + strings.Repeat("a", 128) }, ImageNotPinned, "not a digest"},
+		{"half a digest", func(in *Input) { in.Image = "rca@sha256:abc" }, ImageNotPinned, "64 hex digits"},
+		{"a digest of another kind", func(in *Input) { in.Image = "rca@sha512:" + strings.Repeat("a", 128) }, ImageNotPinned, "64 hex digits"},
 		{"upper case in the name", func(in *Input) { in.Image = "RCA@" + testDigest }, ImageNotPinned, "RCA"},
 		{"a registry on this machine", func(in *Input) { in.Image = "localhost:5000/rca@" + testDigest }, ImageUnreachable, "localhost"},
 

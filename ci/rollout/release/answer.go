@@ -2,12 +2,12 @@ package release
 
 import (
 	"context"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
@@ -148,7 +148,9 @@ func (o *operation) followOn(d types.ServiceDeployment, answered string) []*verd
 	}
 	o.state, state.Fence = state, o.fence
 	request := o.request()
-	_, request.Digest, _ = strings.Cut(image, "@")
+	if ref, err := imageref.Parse(image); err == nil {
+		request.Digest = ref.Digest
+	}
 	request.Answered = answered
 	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
 	open := o.past.Run

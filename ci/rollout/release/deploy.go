@@ -46,10 +46,7 @@ func (o *operation) optimistic(attempt func() []*verdict.Problem) []*verdict.Pro
 	return []*verdict.Problem{verdict.Problemf(journal.Locked, "other runs keep writing to %s", o.journal.Where())}
 }
 
-func (o *operation) digest() string {
-	_, digest, _ := strings.Cut(o.plan.Image, "@")
-	return digest
-}
+func (o *operation) digest() string { return o.plan.Digest() }
 
 func (o *operation) deploy() []*verdict.Problem {
 	if problem := o.promoted(); problem != nil {

@@ -299,10 +299,9 @@ func (o *operation) look() []*verdict.Problem {
 
 // request is what the deployment package is asked for.
 func (o *operation) request() deployment.Request {
-	_, digest, _ := strings.Cut(o.plan.Image, "@")
 	r := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
-		Container: rollout.ContainerName, Digest: digest, Deadline: o.plan.Estimate.Deadline,
+		Container: rollout.ContainerName, Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
 		OnTimeout: o.in.OnTimeout, AwaitApproval: o.in.AwaitApproval,
 		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
