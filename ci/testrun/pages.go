@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // pageTypes are the files of coverage.py's pages that a report takes over: the pages, their style and
@@ -17,9 +19,12 @@ import (
 // read, and neither is anything else that a test leaves there.
 var pageTypes = []string{".html", ".css", ".png"}
 
-// isPage says whether an output belongs to the pages of coverage.
+// isPage reports whether an output belongs to the pages of coverage. coverage.py derives the names of its pages from module names, so a
+// name with control characters, direction marks or invalid UTF-8 is not one of them.
 func isPage(name string) bool {
-	return strings.HasPrefix(name, htmlDir+"/") && slices.Contains(pageTypes, path.Ext(name))
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	return strings.HasPrefix(name, htmlDir+"/") && slices.Contains(pageTypes, path.Ext(name)) &&
+		utf8.ValidString(name) && !strings.ContainsFunc(name, unprintable)
 }
 
 // inert is what each page begins with: a policy under which the browser runs no script, sends no form

@@ -43,3 +43,13 @@ func TestPagesOfCoverageRunNoScript(t *testing.T) {
 	}
 	assert.Error(t, makeInert(filepath.Join(dir, "none")))
 }
+
+func TestOnlyPagesOfCoverageAreTakenOver(t *testing.T) {
+	for name, want := range map[string]bool{
+		"htmlcov/index.html": true, "htmlcov/z_5f5a_größe_py.html": true, "htmlcov/style_cb.css": true, "htmlcov/keybd_closed_cb.png": true,
+		"htmlcov/coverage_html_cb.js": false, "junit.xml": false, "htmlcov/a\xffb.html": false, "htmlcov/a\nb.html": false,
+		"htmlcov/a\x1b[31mred.html": false, "htmlcov/a\u202eb.html": false,
+	} {
+		assert.Equal(t, want, isPage(name), "%q", name)
+	}
+}

@@ -26,7 +26,7 @@ var badInputs = map[string]bad{
 	"an empty source": {func(t *testing.T, dir string) {
 		require.NoError(t, os.RemoveAll(dir))
 		require.NoError(t, os.Mkdir(dir, 0o755))
-	}, verdict.Preflight, "SRC_EMPTY", "there is no file in it"},
+	}, verdict.Preflight, "SRC_EMPTY", "it has no file besides what pipeline.yaml excludes"},
 	"a source without Python": {func(t *testing.T, dir string) {
 		require.NoError(t, os.RemoveAll(dir))
 		require.NoError(t, os.Mkdir(dir, 0o755))
