@@ -278,7 +278,7 @@ var keys = []key{
 
 	{path: "policy", source: "Pipeline Stages", limit: policies,
 		meaning: "Stages by branch pattern; the longest matching pattern applies, `*` matches every branch. publish needs test and " +
-			"train, image needs publish, deploy needs image. Outside of the sandbox it can only remove stages: there " +
+			"train, image needs publish, deploy needs image. Outside the sandbox it can only remove stages: there " +
 			"`--release-branch` decides which branches may publish, push images and deploy."},
 }
 
