@@ -38,18 +38,18 @@ func newWalker(ctx context.Context, dir string) (*walker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
 	}
-	real, err := filepath.EvalSymlinks(root)
+	resolved, err := filepath.EvalSymlinks(root)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(resolved)
 	if err != nil {
 		return nil, fmt.Errorf("open directory %s: %w", dir, err)
 	}
 	if !info.IsDir() {
 		return nil, fmt.Errorf("open directory %s: it is not a directory", dir)
 	}
-	return &walker{ctx: ctx, root: root, real: real, files: map[string]*file{}}, nil
+	return &walker{ctx: ctx, root: root, real: resolved, files: map[string]*file{}}, nil
 }
 
 func (w *walker) walk(names []string) error {

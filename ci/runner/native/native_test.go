@@ -166,7 +166,7 @@ func TestWhatAStepLeavesAndCannotBeTaken(t *testing.T) {
 		code   verdict.Code
 		cause  string
 	}{
-		"a FIFO":                  {"mkdir out; mkfifo out/pipe", runner.CodeOutputUnusable, "step left what is no file: take out/pipe: it is neither a file nor a directory"},
+		"a FIFO":                  {"mkdir out; mkfifo out/pipe", runner.CodeOutputUnusable, "step left something that is not a file: take out/pipe: it is neither a file nor a directory"},
 		"a link out of the tree":  {"ln -s /etc/passwd out", runner.CodeOutputUnusable, "take out: it is a link to /etc/passwd"},
 		"no working directory":    {`rm -rf "$PWD"`, runner.CodeOutputUnusable, "step removed its own working directory"},
 		"a file without an end":   {"truncate -s 100G out", runner.CodeOutputTooLarge, "the largest file is out with 107374182400"},

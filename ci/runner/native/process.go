@@ -27,18 +27,20 @@ type process struct {
 	result string
 	grace  time.Duration
 	hurry  <-chan struct{}
-	// input is the launcher's: it ends the command when this is closed, which the
-	// system does for us should this process die.
+	// input is the launcher's standard input. The launcher ends the command when it is closed,
+	// which the system does if this process is killed.
 	input   io.Closer
 	closing sync.Once
-	// done is closed when the launcher has ended; err is only read after that.
+	// done is closed when the launcher has ended; err may be read after that.
 	done    chan struct{}
 	err     error
 	started time.Time
 }
 
 // execute runs a command under the launcher to its end. dir is a scratch directory.
-func (r *Runner) execute(ctx context.Context, name string, base *interpreter, dir string, spec launch.Spec, secrets map[string]string) (*launch.Result, error) {
+func (r *Runner) execute(
+	ctx context.Context, name string, base *interpreter, dir string, spec launch.Spec, secrets map[string]string,
+) (*launch.Result, error) {
 	stdout, stderr := r.log.named(name), r.log.named(name)
 	p, err := r.start(base.path, dir, spec, secrets, stdout, stderr)
 	if err != nil {
@@ -66,9 +68,9 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		return nil, fmt.Errorf("write command: %w", err)
 	}
-	// Not CommandContext: the launcher must live to end what it started. It is no file, which
-	// an earlier step could write to.
-	cmd := exec.Command(python, "-I", "-X", "utf8", "-c", launch.Script, file)
+	// Not CommandContext: the launcher has to stay alive to end what it started. Its code is an
+	// argument, because an earlier step could write to a file.
+	cmd := exec.Command(python, "-I", "-X", "utf8", "-c", launch.Script, file) //nolint:noctx // see above
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + systemPath}
 	for name, value := range secrets {
@@ -84,7 +86,9 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
-	p := &process{cmd: cmd, result: spec.Result, grace: r.opts.Grace, hurry: r.hurry, input: input, done: make(chan struct{}), started: time.Now().UTC()}
+	p := &process{
+		cmd: cmd, result: spec.Result, grace: r.opts.Grace, hurry: r.hurry, input: input, done: make(chan struct{}), started: time.Now().UTC(),
+	}
 	go func() {
 		p.err = cmd.Wait()
 		if p.err != nil {
@@ -95,9 +99,9 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	return p, nil
 }
 
-// stop asks the command to end, and makes it.
+// stop asks the command to end, and kills its launcher after a time limit.
 func (p *process) stop() error {
-	// After the end of the launcher there is nothing left to close.
+	// The error of an input that is already closed does not matter.
 	p.closing.Do(func() { _ = p.input.Close() })
 	limit := time.NewTimer(p.grace + killAfter)
 	defer limit.Stop()
@@ -114,8 +118,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// wait returns the result. When ctx ends first, so does the command, and the error is
-// that of ctx.
+// wait returns the result. When ctx ends first, it ends the command and returns the cause.
 func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 	select {
 	case <-p.done:
@@ -125,13 +128,13 @@ func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 	return p.outcome()
 }
 
-// outcome reads the result of an ended launcher. One that a signal ended has written none,
-// whatever lies in its place: the command may have put it there.
+// outcome reads the result of a launcher that has ended. A launcher that was killed by a
+// signal wrote no result; a file in its place is from the command.
 func (p *process) outcome() (*launch.Result, error) {
 	if n := signalOf(p.err); n > 0 {
 		return &launch.Result{ExitCode: 128 + n, Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
 	}
-	// A launcher that ended well is believed, even when somebody held on to its streams.
+	// The result is valid even when another process still holds the launcher's streams.
 	if p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
 		var exit *exec.ExitError
 		if errors.As(p.err, &exit) && exit.ExitCode() == int(syscall.ENOSPC) {

@@ -1,12 +1,12 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,18 +21,15 @@ const (
 	loopback = "127.0.0.1"
 	// defaultStart is what runner.Service promises for a zero StartTimeout.
 	defaultStart = 90 * time.Second
-	// startAttempts is how often another port is tried when somebody took ours between
-	// our choice and the service's start.
+	// startAttempts is how many ports are tried: another process may take one between
+	// freePort and the start of the service.
 	startAttempts = 3
 )
 
 // Start implements runner.Runner. The service listens on a free port of the loopback
 // interface. It ends with Stop, with Close, with ctx, and with this process.
 func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Running, error) {
-	timeout := service.StartTimeout
-	if timeout == 0 {
-		timeout = defaultStart
-	}
+	timeout := cmp.Or(service.StartTimeout, defaultStart)
 	if len(service.Args) == 0 {
 		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
 	}
@@ -59,8 +56,10 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	}
 }
 
-// startOnce starts a service on one port. The running service's Stop releases its packages.
-func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service, base *interpreter, packages *slot) (*runner.Running, error) {
+// startOnce starts a service on one port. Stop of the running service releases its packages.
+func (r *Runner) startOnce(
+	ctx, deadline context.Context, service runner.Service, base *interpreter, packages *slot,
+) (*runner.Running, error) {
 	logs := &tail{limit: launch.TailBytes}
 	fail := func(err error) error {
 		return &runner.StartError{Service: service.Name, Logs: logs.String(), Err: err}
@@ -69,18 +68,15 @@ func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service
 	if err != nil {
 		return nil, fail(err)
 	}
-	dir, err := r.scratch("service")
+	dir, spec, err := r.prepare(deadline, "service", packages, command{
+		inputs: place(service.Inputs), args: service.Args, vars: service.Vars, path: service.Path, pythonPath: service.PythonPath,
+		addresses: addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}),
+	})
 	if err != nil {
 		return nil, fail(err)
 	}
-	work := filepath.Join(dir, "work")
-	if err := place(service.Inputs).Export(deadline, work); err != nil {
-		return nil, fail(errors.Join(err, removeAll(dir)))
-	}
-	args, vars := fill(packages, dir, service.Args, service.Vars, addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}))
-	search(vars, work, service.Path, service.PythonPath)
 	stdout, stderr := r.log.named(service.Name), r.log.named(service.Name)
-	p, err := r.start(base.path, dir, launch.Spec{Args: args, Cwd: work, Env: vars}, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
+	p, err := r.start(base.path, dir, spec, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
 	if err != nil {
 		return nil, fail(errors.Join(err, removeAll(dir)))
 	}
@@ -108,7 +104,7 @@ func (r *Runner) startOnce(ctx, deadline context.Context, service runner.Service
 	r.services = append(r.services, running)
 	r.mu.Unlock()
 	context.AfterFunc(ctx, func() {
-		// The next call of Stop returns the same error to somebody who can tell.
+		// The next call of Stop returns the same error, to a caller that can report it.
 		_ = running.Stop(context.WithoutCancel(ctx))
 	})
 	return running, nil
@@ -121,8 +117,8 @@ func (r *Runner) forget(running *runner.Running, port int) {
 	delete(r.ports, port)
 }
 
-// freePort chooses a port of the loopback interface that nobody listens on and that
-// no other service of this runner was given.
+// freePort chooses an unused port of the loopback interface that no other service of this
+// runner has.
 func (r *Runner) freePort(ctx context.Context) (int, error) {
 	for {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", loopback+":0")
@@ -134,23 +130,23 @@ func (r *Runner) freePort(ctx context.Context) (int, error) {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
 		r.mu.Lock()
-		given := r.ports[port]
+		taken := r.ports[port]
 		r.ports[port] = true
 		r.mu.Unlock()
-		if !given {
+		if !taken {
 			return port, nil
 		}
 	}
 }
 
-// await returns once the service serves, or says why it never will.
+// await returns when the service is ready, or an error when it ended or ctx did.
 func await(ctx context.Context, p *process, address, ready string) error {
-	// Most services here start within a second; the slow ones are not asked all the time.
+	// Most services start within a second; slow ones are polled less often.
 	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		last := reach(ctx, address, ready)
 		select {
 		case <-p.done:
-			// Checked first: somebody else may answer on that port.
+			// Checked first: another process may answer on that port.
 			return early(p)
 		default:
 		}
@@ -167,7 +163,7 @@ func await(ctx context.Context, p *process, address, ready string) error {
 	}
 }
 
-// early says how a service ended that should not have.
+// early is the error of a service that ended before it was ready.
 func early(p *process) error {
 	result, err := p.outcome()
 	if err != nil {

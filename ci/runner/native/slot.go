@@ -13,23 +13,25 @@ import (
 	"time"
 )
 
-// keptEnvironments is how many environments stay; one of them can be gigabytes.
+// keptEnvironments is how many environments are kept. One may have gigabytes.
 const keptEnvironments = 8
 
-// slot is a directory of the cache that one step or service at a time has for itself. It
-// is used again only while each of its files is the one that was installed: what a step
-// writes into its environment must not reach another step, project or run.
+// slot is a directory of the cache that one step or service uses at a time. It is reused only
+// while its files are those that were installed, so that what a step writes into its
+// environment does not reach another step, project or run.
 type slot struct {
 	dir  string
 	lock io.Closer
 }
 
-// seal is the file that says what was installed. It is written last.
+// seal is the file that describes what was installed. It is written last.
 func (s *slot) seal() string { return s.dir + ".seal" }
 
-// take returns a slot of the given name that is whole and belongs to the caller until it
-// is released. works says whether what it leads to outside of the cache is still there.
-func (r *Runner) take(ctx context.Context, name string, works func(dir string) bool, make func(dir string) error) (*slot, error) {
+// take returns a complete slot of the given name, which is the caller's until its release.
+// works reports whether files outside of the cache that the slot links to still exist.
+func (r *Runner) take(
+	ctx context.Context, name string, works func(dir string) bool, install func(dir string) error,
+) (*slot, error) {
 	for n := 0; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
@@ -44,13 +46,13 @@ func (r *Runner) take(ctx context.Context, name string, works func(dir string) b
 		changed, err := s.changes()
 		switch {
 		case err == nil && len(changed) == 0 && works(s.dir):
-			// Only the order of removal depends on it.
+			// The time only decides which slot is removed first.
 			_ = os.Chtimes(s.seal(), time.Now(), time.Now())
 			return s, nil
 		case err == nil && len(changed) > 0:
 			r.log.say("environment", "an environment was changed since it was made, and is made again: "+summary(changed))
 		}
-		if err := s.make(make); err != nil {
+		if err := s.install(install); err != nil {
 			return nil, errors.Join(err, s.lock.Close())
 		}
 		r.prune(filepath.Dir(s.dir))
@@ -58,14 +60,14 @@ func (r *Runner) take(ctx context.Context, name string, works func(dir string) b
 	}
 }
 
-func (s *slot) make(make func(dir string) error) error {
+func (s *slot) install(install func(dir string) error) error {
 	if err := s.discard(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make environment: %w", err)
 	}
-	err := make(s.dir)
+	err := install(s.dir)
 	if err == nil {
 		var content string
 		if content, err = stamps(s.dir); err == nil {
@@ -79,8 +81,8 @@ func (s *slot) make(make func(dir string) error) error {
 	return nil
 }
 
-// release ends the use of a slot by a step or service. An environment that it changed is
-// thrown away, with a warning, and r.changed tells.
+// release ends the use of a slot by a step or service. An environment that was changed is
+// removed, with a warning, and counted in r.changed.
 func (r *Runner) release(s *slot, user string) (err error) {
 	defer func() { err = errors.Join(err, s.lock.Close()) }()
 	changed, err := s.changes()
@@ -95,7 +97,8 @@ func (r *Runner) release(s *slot, user string) (err error) {
 	return s.discard()
 }
 
-// discard removes what a slot holds; the seal first, since half an environment must not look whole.
+// discard removes the content of a slot. The seal goes first, so that a partly removed
+// environment does not look complete.
 func (s *slot) discard() error {
 	if err := os.Remove(s.seal()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove environment: %w", err)
@@ -103,8 +106,8 @@ func (s *slot) discard() error {
 	return removeAll(s.dir)
 }
 
-// changes are the paths below a slot that are not as they were when it was sealed. An
-// error means that it is not sealed, or cannot be read.
+// changes are the paths below a slot that differ from its seal. An error means that the slot
+// is not sealed or cannot be read.
 func (s *slot) changes() ([]string, error) {
 	sealed, err := os.ReadFile(s.seal())
 	if err != nil {
@@ -118,8 +121,8 @@ func (s *slot) changes() ([]string, error) {
 	var changed []string
 	for name, stamp := range after {
 		if before[name] == "" && isBytecode(name) {
-			// Python keeps what it compiled. Nothing else may run it: bytecode counts more
-			// than the source beside it.
+			// Bytecode that Python wrote is removed: it would be run instead of the source
+			// beside it.
 			err = errors.Join(err, removeAll(filepath.Join(s.dir, name)))
 		} else if before[name] != stamp {
 			changed = append(changed, name)
@@ -134,13 +137,13 @@ func (s *slot) changes() ([]string, error) {
 	return changed, err
 }
 
-// isBytecode says whether a path is in a directory where Python keeps compiled modules.
+// isBytecode reports whether a path is one where Python stores compiled modules.
 func isBytecode(name string) bool {
 	return filepath.Base(name) == "__pycache__" || filepath.Base(filepath.Dir(name)) == "__pycache__" && strings.HasSuffix(name, ".pyc")
 }
 
-// stamps describes each file below a directory by what changes when it is written or
-// replaced. A program can set a file's time of modification, not that of its change.
+// stamps describes each file below a directory by attributes that change when it is written
+// or replaced. A program can set a file's mtime, but not its ctime.
 func stamps(dir string) (string, error) {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -174,7 +177,7 @@ func parseStamps(text string) map[string]string {
 	return found
 }
 
-// summary names the first of some paths and counts the rest.
+// summary lists the first of some paths and counts the rest.
 func summary(names []string) string {
 	const most = 3
 	text := strings.Join(names[:min(most, len(names))], ", ")
@@ -184,7 +187,7 @@ func summary(names []string) string {
 	return text
 }
 
-// prune removes the environments that were not used for longest, except those in use.
+// prune removes the least recently used environments, except those in use.
 func (r *Runner) prune(parent string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {

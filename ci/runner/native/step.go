@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// What a step may leave: more than any model with its reports needs.
+// Limits of a step's outputs. No model needs as much, with its reports.
 const (
 	maxFiles = 100_000
 	maxBytes = 16 << 30
@@ -74,7 +75,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}
-	// A result that came of changed packages is shown, with a warning, and made again next time.
+	// A result that a changed environment may have influenced is not kept.
 	if cached && result.ExitCode == 0 && !result.TimedOut && r.changed.Load() == changed {
 		if err := r.remember(ctx, key, result); err != nil {
 			r.warn(CodeNotRemembered, "the result of %s could not be kept for later runs: %v", step.Name, err)
@@ -83,31 +84,24 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	return result, nil
 }
 
-// alone runs a step with an environment and a scratch directory for itself.
-func (r *Runner) alone(ctx context.Context, step runner.Step, env *environment, inputs runner.Files, secrets map[string]string) (result *runner.Result, err error) {
+// alone runs a step in an environment and a scratch directory that no other command uses.
+func (r *Runner) alone(
+	ctx context.Context, step runner.Step, env *environment, inputs runner.Files, secrets map[string]string,
+) (result *runner.Result, err error) {
 	packages, err := r.acquire(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.release(packages, step.Name)) }()
-	dir, err := r.scratch("step")
+	dir, spec, err := r.prepare(ctx, "step", packages, command{
+		inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
-	work := filepath.Join(dir, "work")
-	if err := inputs.Export(ctx, work); err != nil {
-		return nil, err
-	}
-	args, vars := fill(packages, dir, step.Args, step.Vars, addresses(step.Services, nil))
-	search(vars, work, step.Path, step.PythonPath)
-	timeout := step.Timeout
-	if timeout == 0 {
-		timeout = launch.DefaultTimeout
-	}
-	left, err := r.execute(ctx, step.Name, env.base, dir, launch.Spec{
-		Args: args, Cwd: work, Env: vars, TimeoutSeconds: timeout.Seconds(), Offline: step.Offline,
-	}, secrets)
+	spec.TimeoutSeconds, spec.Offline = cmp.Or(step.Timeout, launch.DefaultTimeout).Seconds(), step.Offline
+	left, err := r.execute(ctx, step.Name, env.base, dir, spec, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -115,14 +109,14 @@ func (r *Runner) alone(ctx context.Context, step runner.Step, env *environment, 
 	if err != nil {
 		return nil, fmt.Errorf("make output directory: %w", err)
 	}
-	outputs, err := filetree.Collect(ctx, work, step.Outputs, kept, filetree.Limits{Files: maxFiles, Bytes: maxBytes})
+	outputs, err := filetree.Collect(ctx, spec.Cwd, step.Outputs, kept, filetree.Limits{Files: maxFiles, Bytes: maxBytes})
 	if err != nil {
 		return nil, outputProblem(step.Name, err)
 	}
 	return left.Runner(outputs), nil
 }
 
-// outputProblem says what of a step's doing keeps its outputs from being taken.
+// outputProblem explains why the outputs of a step cannot be kept.
 func outputProblem(step string, err error) error {
 	var fault *runner.FileError
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -132,30 +126,44 @@ func outputProblem(step string, err error) error {
 	case errors.As(err, &fault) && fault.Path == "." && errors.Is(err, fs.ErrNotExist):
 		return verdict.Problemf(runner.CodeOutputUnusable, "%s removed its own working directory", step)
 	case errors.As(err, &fault):
-		return verdict.Problemf(runner.CodeOutputUnusable, "%s left what is no file: %s", step, text)
+		return verdict.Problemf(runner.CodeOutputUnusable, "%s left something that is not a file: %s", step, text)
 	}
 	return fmt.Errorf("collect outputs: %w", err)
 }
 
-// fill makes the command and its whole environment but for the secrets.
-func fill(packages *slot, dir string, args []string, own map[string]string, replacer interface{ Replace(string) string }) ([]string, map[string]string) {
-	filled := make([]string, len(args))
-	for i, arg := range args {
-		filled[i] = replacer.Replace(arg)
-	}
-	vars := stepVariables(packages, dir)
-	for name, value := range own {
-		vars[name] = replacer.Replace(value)
-	}
-	return filled, vars
+// command is what a step and a service have in common; the fields are those of runner.Step.
+type command struct {
+	inputs           runner.Files
+	args             []string
+	vars             map[string]string
+	path, pythonPath []string
+	// addresses replaces the {{name}} placeholders in args and vars.
+	addresses *strings.Replacer
 }
 
-// search puts directories of the working directory first on the search paths.
-func search(vars map[string]string, work string, commands, modules []string) {
-	vars["PATH"] = runner.Search(work, commands, vars["PATH"])
-	if len(modules) > 0 {
-		vars["PYTHONPATH"] = runner.Search(work, modules, vars["PYTHONPATH"])
+// prepare makes a scratch directory with a command's inputs in it. The returned spec has the
+// command, its working directory and its whole environment except for secrets. The caller
+// removes the directory.
+func (r *Runner) prepare(ctx context.Context, kind string, packages *slot, c command) (dir string, spec launch.Spec, err error) {
+	if dir, err = r.scratch(kind); err != nil {
+		return "", spec, err
 	}
+	spec.Cwd = filepath.Join(dir, "work")
+	if err := c.inputs.Export(ctx, spec.Cwd); err != nil {
+		return "", spec, errors.Join(err, removeAll(dir))
+	}
+	for _, arg := range c.args {
+		spec.Args = append(spec.Args, c.addresses.Replace(arg))
+	}
+	spec.Env = stepVariables(packages, dir)
+	for name, value := range c.vars {
+		spec.Env[name] = c.addresses.Replace(value)
+	}
+	spec.Env["PATH"] = runner.Search(spec.Cwd, c.path, spec.Env["PATH"])
+	if len(c.pythonPath) > 0 {
+		spec.Env["PYTHONPATH"] = runner.Search(spec.Cwd, c.pythonPath, spec.Env["PYTHONPATH"])
+	}
+	return dir, spec, nil
 }
 
 func checkStep(step runner.Step) error {
@@ -179,7 +187,7 @@ func checkStep(step runner.Step) error {
 	return errors.Join(wrong...)
 }
 
-// reveal fetches the secrets. Errors name the secret and never show its value.
+// reveal reads the secrets. Errors contain their names and never their values.
 func reveal(ctx context.Context, secrets map[string]runner.Secret) (map[string]string, error) {
 	values := make(map[string]string, len(secrets))
 	var wrong []error

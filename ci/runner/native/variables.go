@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// systemPath is where commands of the system are, besides the environment's own.
+// systemPath are the directories of the system's commands.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// bundles are where systems keep the trusted certificates in one file.
+// bundles are the files in which systems keep their trusted certificates.
 var bundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
 	"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, Red Hat
@@ -19,8 +19,8 @@ var bundles = []string{
 	"/etc/ssl/cert.pem",                  // macOS, Alpine
 }
 
-// certificates points programs that bring a bundle of their own to the system's, as
-// they would fail behind a company proxy otherwise. What the host says itself wins.
+// certificates points programs with a bundle of their own to the system's, without which
+// they would fail behind a company proxy. The host's own settings take precedence.
 func certificates(host func(string) string) map[string]string {
 	vars := map[string]string{}
 	file := host("SSL_CERT_FILE")
@@ -45,7 +45,7 @@ func certificates(host func(string) string) map[string]string {
 	return vars
 }
 
-// stepVariables is the environment of a step or service before its own variables.
+// stepVariables is the environment of a step or service without its own variables.
 func stepVariables(packages *slot, dir string) map[string]string {
 	vars := certificates(os.Getenv)
 	vars["PATH"] = binaries(packages.dir) + ":" + systemPath
@@ -55,11 +55,13 @@ func stepVariables(packages *slot, dir string) map[string]string {
 	return vars
 }
 
-// clientSettings matches the host's variables that say from where and how pip and uv
-// download. Those that change what is installed, or into what, are not among them.
+// clientSettings matches the host's variables that configure how pip and uv download. It
+// leaves out those that change what is installed, or where.
 var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
-	`PIP_(?:INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY|TIMEOUT|DEFAULT_TIMEOUT|RETRIES|CACHE_DIR|NO_CACHE_DIR|CONFIG_FILE|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK)`,
-	`UV_(?:INDEX|INDEX_[A-Z0-9_]+|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES|REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
+	`PIP_(?:INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY)`,
+	`PIP_(?:TIMEOUT|DEFAULT_TIMEOUT|RETRIES|CACHE_DIR|NO_CACHE_DIR|CONFIG_FILE|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK)`,
+	`UV_(?:INDEX|INDEX_[A-Z0-9_]+|DEFAULT_INDEX|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|OFFLINE|HTTP_TIMEOUT|HTTP_RETRIES)`,
+	`UV_(?:REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
 	`SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE`,
 	`(?i:https?_proxy|all_proxy|no_proxy)`,
 	// pip and uv read their configuration files, netrc and keyrings there.
@@ -93,8 +95,8 @@ func discoveryVariables(host []string, cache string) []string {
 	return pairs
 }
 
-// installVariables is the environment of installation commands; secrets are those of
-// them that contain credentials.
+// installVariables is the environment of installation commands. Variables that contain
+// credentials are in secrets.
 func installVariables(host []string, cache, tmp string) (vars, secrets map[string]string) {
 	all := map[string]string{}
 	for _, pair := range host {
@@ -118,9 +120,9 @@ func installVariables(host []string, cache, tmp string) (vars, secrets map[strin
 	if vars["UV_CACHE_DIR"] == "" {
 		vars["UV_CACHE_DIR"] = filepath.Join(cache, "uv")
 	}
-	// A hard link would let a step write into uv's cache, and so into later installations.
+	// Through a hard link a step could change uv's cache, and so later installations.
 	vars["UV_LINK_MODE"] = "copy"
-	// Each step would do it again: what Python compiles in a step is not kept.
+	// Bytecode that Python writes in a step is not kept, so it is compiled once here.
 	vars["UV_COMPILE_BYTECODE"] = "1"
 	vars["TMPDIR"] = tmp
 	vars["LANG"] = "C.UTF-8"
