@@ -35,15 +35,15 @@ var (
 	quotedKey     = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*\]?\s*[:=]`)
 )
 
-// extras are the names of a package's extras. A setup.py is a program: of it, the keys are
-// taken that look like names of extras, and only the usual names of a stage are looked for.
-func (d *detector) extras(dir string) []string {
-	toml := d.manifest(dir)
+// extras are the names of the project's extras. A setup.py is a program, so its extras are
+// the keys in it that look like names.
+func (d *detector) extras() []string {
+	toml := d.manifest(".")
 	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
-	for name := range parseINI(d.text(in(dir, "setup.cfg")))["options.extras_require"] {
+	for name := range parseINI(d.text("setup.cfg"))["options.extras_require"] {
 		found = append(found, name)
 	}
-	if setup := d.text(in(dir, "setup.py")); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
+	if setup := d.text("setup.py"); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
 		at := extrasRequire.FindStringIndex(setup)[0]
 		for _, m := range quotedKey.FindAllStringSubmatch(setup[at:], -1) {
 			found = append(found, m[1])
@@ -255,7 +255,7 @@ func (d *detector) unread() {
 	for _, name := range keys(d.toml.sub("tool", "poetry", "group")) {
 		seen = append(seen, "group "+name)
 	}
-	for _, name := range d.extras(".") {
+	for _, name := range d.extras() {
 		seen = append(seen, "extra "+name)
 	}
 	for _, name := range seen {

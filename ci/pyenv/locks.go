@@ -76,7 +76,7 @@ func (d *detector) uvLock() {
 			groups = append(groups, name)
 		}
 	}
-	extras := d.chosen(d.extras("."))
+	extras := d.chosen(d.extras())
 	d.parts("extra", extras)
 	d.parts("group", groups)
 	sync = append(sync, "--no-default-groups")
@@ -162,7 +162,7 @@ func (d *detector) pdmLock() {
 	}
 	isLocked := func(name string) bool { return len(locked) == 0 || slices.Contains(locked, name) }
 	wanted := slices.DeleteFunc(d.installedByDefault(groups), func(name string) bool { return !isLocked(name) })
-	extras := slices.DeleteFunc(d.chosen(d.extras(".")), func(name string) bool { return !isLocked(name) })
+	extras := slices.DeleteFunc(d.chosen(d.extras()), func(name string) bool { return !isLocked(name) })
 	d.parts("group", wanted)
 	d.parts("extra", extras)
 	export = append(export, "--prod")

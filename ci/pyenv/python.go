@@ -34,13 +34,12 @@ var (
 )
 
 func (d *detector) choosePython() (version, from string) {
-	for _, line := range lines(d.text(".python-version")) {
-		if m := pinnedPython.FindStringSubmatch(line); m != nil {
+	if pinned := lines(d.text(".python-version")); len(pinned) > 0 {
+		if m := pinnedPython.FindStringSubmatch(pinned[0]); m != nil {
 			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
 				return fmt.Sprintf("3.%d", minor), ".python-version"
 			}
 		}
-		break
 	}
 	spec, from := d.pythonSpec()
 	if spec == "" {

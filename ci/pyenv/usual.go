@@ -147,7 +147,7 @@ func (d *detector) declared() {
 		d.p.Kind = Tox
 	}
 	groups := d.chosen(keys(d.toml.sub("dependency-groups")))
-	extras := d.chosen(d.extras("."))
+	extras := d.chosen(d.extras())
 	var lines []string
 	if d.stage == verdict.Test && len(groups)+len(extras) == 0 {
 		// The tests' packages are declared in the file of a tool that runs them.

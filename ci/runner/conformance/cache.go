@@ -14,7 +14,8 @@ func (s *suite) cache(t *testing.T) {
 	// random is a step that shows whether it ran: each time it prints something else.
 	random := func(input string) runner.Step {
 		step := s.python(`import uuid; n = str(uuid.uuid4()); print(n); open("n", "w").write(n)`)
-		step.Inputs = []runner.Mount{{Path: ".", Files: s.texts(map[string]string{"in": input, "other": s.nonce + "x"}).Filter([]string{"in"}, nil)}}
+		files := s.texts(map[string]string{"in": input, "other": s.nonce + "x"})
+		step.Inputs = []runner.Mount{{Path: ".", Files: files.Filter([]string{"in"}, nil)}}
 		step.Outputs = []string{"n"}
 		return step
 	}
@@ -90,7 +91,7 @@ func (s *suite) environments(t *testing.T) {
 			assert.NotEmpty(t, failed.Output, "the error says what the installer said")
 		})
 	}
-	t.Run("whose installation failed can be made once it is mended", func(t *testing.T) {
+	t.Run("whose installation failed is made once its cause is gone", func(t *testing.T) {
 		assert.Equal(t, "1.17.0\n", s.succeed(t, locked(six)).Stdout)
 	})
 }

@@ -22,7 +22,7 @@ import (
 type Options struct {
 	// Python is the version of all environments; "3.11" when empty.
 	Python string
-	// Packages says that a Python package index is in reach.
+	// Packages is whether a Python package index can be reached.
 	Packages bool
 	// Source makes a directory of this host a tree of the runner; nil leaves the tests
 	// of it out.
@@ -39,13 +39,13 @@ type Options struct {
 type suite struct {
 	runner runner.Runner
 	opts   Options
-	// nonce differs in each run of the suite, so that no earlier run answers for this one.
+	// nonce differs in each run of the suite, so that no result comes from an earlier run's cache.
 	nonce string
 }
 
-// Suite tests the runner that make returns. The runner is made once and used by all
-// tests one after the other; make sees to its end.
-func Suite(t *testing.T, make func(t *testing.T) runner.Runner, opts Options) {
+// Suite tests the runner that open returns. The runner is opened once and used by all tests
+// in sequence; open registers its cleanup.
+func Suite(t *testing.T, open func(t *testing.T) runner.Runner, opts Options) {
 	t.Helper()
 	if opts.Python == "" {
 		opts.Python = "3.11"
@@ -53,7 +53,7 @@ func Suite(t *testing.T, make func(t *testing.T) runner.Runner, opts Options) {
 	nonce := [8]byte{}
 	_, err := rand.Read(nonce[:])
 	require.NoError(t, err)
-	s := &suite{runner: make(t), opts: opts, nonce: hex.EncodeToString(nonce[:])}
+	s := &suite{runner: open(t), opts: opts, nonce: hex.EncodeToString(nonce[:])}
 	t.Run("files", s.files)
 	t.Run("steps", s.steps)
 	t.Run("limits", s.limits)

@@ -42,7 +42,9 @@ func (s *suite) files(t *testing.T) {
 		require.Error(t, err, "a part that is missing is not an empty part")
 	})
 	t.Run("are overlaid", func(t *testing.T) {
-		over := tree.Sub("src").With("deep", s.texts(map[string]string{"c.py": "new", "d.py": "d"})).With(".", s.texts(map[string]string{"e": "e"}))
+		over := tree.Sub("src").
+			With("deep", s.texts(map[string]string{"c.py": "new", "d.py": "d"})).
+			With(".", s.texts(map[string]string{"e": "e"}))
 		assert.Equal(t, []string{"b.py", "deep/c.py", "deep/c.txt", "deep/d.py", "e"}, names(t, over))
 		assert.Equal(t, "new", read(t, over, "deep/c.py"))
 		assert.Equal(t, "c", read(t, tree, "src/deep/c.py"), "what was overlaid stays as it was")

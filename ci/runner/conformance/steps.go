@@ -120,7 +120,8 @@ sys.stdout.flush()
 sys.stdout.buffer.write(b"\xff\xfe end\n")`))
 		assert.LessOrEqual(t, len(result.Stdout), 64<<10)
 		assert.Greater(t, len(result.Stdout), 63<<10)
-		assert.True(t, strings.HasSuffix(result.Stdout, "line 19999 "+strings.Repeat("é", 20)+"\n\uFFFD\uFFFD end\n"), "invalid bytes are replaced, the end is kept")
+		end := "line 19999 " + strings.Repeat("é", 20) + "\n\uFFFD\uFFFD end\n"
+		assert.True(t, strings.HasSuffix(result.Stdout, end), "invalid bytes are replaced, the end is kept")
 		assert.True(t, strings.HasSuffix(result.Stderr, "error 19999\n"))
 		assert.Greater(t, len(result.Stderr), 63<<10)
 	})
@@ -173,9 +174,10 @@ raise SystemExit(5)`)
 	assert.Empty(t, names(t, none.Outputs), "nothing declared, nothing kept")
 }
 
-// leaving is a program that starts a child in a way of its own and then ends as told.
+// leaving is a program that starts a child which ignores SIGTERM, and then ends in the given way.
 const leaving = `import os, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"], stdout=subprocess.PIPE, start_new_session=%s)
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE, start_new_session=%s)
 child.stdout.readline()
 open("pid", "w").write(str(child.pid))
 %s`

@@ -152,8 +152,12 @@ func fakeLaunch(file string) int {
 	if err := cmd.Start(); err != nil {
 		return complain(err.Error())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// How the command ended is in its ProcessState.
+		_ = cmd.Wait()
+	}()
 	closed := make(chan struct{})
 	// A stubborn one does not end its command when it is told to.
 	if spec.WatchStdin && !slices.Contains(spec.Args, "stubborn") {
@@ -169,14 +173,14 @@ func fakeLaunch(file string) int {
 	}
 	for running := true; running; {
 		select {
-		case err = <-ended:
+		case <-ended:
 			running = false
 		case <-closed:
 			closed, result.Stopped = nil, true
-			err = cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 		case <-limit:
 			limit, result.TimedOut = nil, true
-			err = cmd.Process.Kill()
+			_ = cmd.Process.Kill()
 		}
 	}
 	result.ExitCode = cmd.ProcessState.ExitCode()

@@ -710,7 +710,7 @@ func TestPythonIsFound(t *testing.T) {
 func TestServices(t *testing.T) {
 	// The commands run without Python, so this process answers for them: the service
 	// only has to stay alive, and the test serves on the port that it was given.
-	serve := func(t *testing.T, status int) runner.Service {
+	serve := func(t *testing.T) runner.Service {
 		t.Helper()
 		return runner.Service{Name: "web", Env: runner.Environment{Python: "3.11"}, Ready: "/health", StartTimeout: 10 * time.Second,
 			Args: []string{"sh", "-c", "echo up at {{bind}} {{port}} $WHERE; exec sleep 600"}, Vars: map[string]string{"WHERE": "{{bind}}:{{port}}"}}
@@ -745,7 +745,7 @@ func TestServices(t *testing.T) {
 	t.Run("are started, logged and stopped", func(t *testing.T) {
 		r := open(t, options(t))
 		calls := 0
-		running, err := answering(t, r, serve(t, 200), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		running, err := answering(t, r, serve(t), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 			assert.Equal(t, "/health", request.URL.Path)
 			if calls++; calls < 3 {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -762,7 +762,7 @@ func TestServices(t *testing.T) {
 	})
 	t.Run("that never get ready fail in time", func(t *testing.T) {
 		r := open(t, options(t))
-		service := serve(t, 503)
+		service := serve(t)
 		service.StartTimeout = 2 * time.Second
 		_, err := answering(t, r, service, http.NotFoundHandler())
 		var failed *runner.StartError
