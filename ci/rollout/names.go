@@ -44,7 +44,7 @@ func namesOf(sp spec.Spec, environment string) names {
 	n.logGroup = "/ecs/" + n.scope
 	n.alarm5xx, n.alarmLatency = n.scope+"-5xx", n.scope+"-latency"
 	// Roles are one space for all regions.
-	n.executionRole = roleName(n.scope+"-"+sp.Region, "-execution")
+	n.executionRole = executionRoleName(n.scope + "-" + sp.Region)
 	n.alarmUnhealthy, n.alarmRunning = n.scope+"-unhealthy-targets", n.scope+"-tasks-missing"
 	return n
 }

@@ -98,8 +98,9 @@ func roleARN(region, account, name string) string {
 	return "arn:" + partition.ID(region) + ":iam::" + account + ":role/" + name
 }
 
-// roleName is base+suffix as a name that IAM accepts.
-func roleName(base, suffix string) string {
+// executionRoleName is base and the role's purpose as a name that IAM accepts.
+func executionRoleName(base string) string {
+	const suffix = "-execution"
 	if len(base)+len(suffix) <= roleNameLimit {
 		return base + suffix
 	}

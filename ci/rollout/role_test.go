@@ -34,11 +34,11 @@ func TestTheExecutionRoleIsMadeWhereNoneIsNamed(t *testing.T) {
 }
 
 func TestTheNameOfARoleFits(t *testing.T) {
-	assert.Equal(t, "a-execution", roleName("a", "-execution"))
-	long := roleName(strings.Repeat("x", 100), "-execution")
+	assert.Equal(t, "a-execution", executionRoleName("a"))
+	long := executionRoleName(strings.Repeat("x", 100))
 	assert.Len(t, long, roleNameLimit)
 	assert.True(t, strings.HasSuffix(long, "-execution"))
-	assert.NotEqual(t, long, roleName(strings.Repeat("x", 101), "-execution"))
+	assert.NotEqual(t, long, executionRoleName(strings.Repeat("x", 101)))
 }
 
 func TestRightsAreAddedAndNotTakenAway(t *testing.T) {

@@ -14,7 +14,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-func (s *State) findAlarms(ctx context.Context) (map[string]types.MetricAlarm, error) {
+// monitors looks at the alarms and the dashboard.
+type monitors struct{ *State }
+
+func (s monitors) findAlarms(ctx context.Context) (map[string]types.MetricAlarm, error) {
 	names := make([]string, 0, len(s.plan.Alarms))
 	for _, alarm := range s.plan.Alarms {
 		names = append(names, *alarm.AlarmName)
@@ -30,7 +33,7 @@ func (s *State) findAlarms(ctx context.Context) (map[string]types.MetricAlarm, e
 	return there, nil
 }
 
-func (s *State) alarmTags(ctx context.Context, alarm types.MetricAlarm) (map[string]string, error) {
+func (s monitors) alarmTags(ctx context.Context, alarm types.MetricAlarm) (map[string]string, error) {
 	out, err := s.clients.CloudWatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: alarm.AlarmArn})
 	if err != nil {
 		return nil, fmt.Errorf("list tags of alarm %s: %w", aws.ToString(alarm.AlarmName), err)
@@ -42,7 +45,7 @@ func (s *State) alarmTags(ctx context.Context, alarm types.MetricAlarm) (map[str
 	return tags, nil
 }
 
-func (s *State) lookAtAlarms(ctx context.Context) error {
+func (s monitors) lookAtAlarms(ctx context.Context) error {
 	there, err := s.findAlarms(ctx)
 	if err != nil {
 		return err
@@ -55,7 +58,7 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 		i := s.add("alarm", *want.AlarmName)
 		i.write = func(ctx context.Context) error {
 			// One call replaces the whole alarm.
-			_, err := s.clients.CloudWatch.PutMetricAlarm(ctx, resolve(s, want))
+			_, err := s.clients.CloudWatch.PutMetricAlarm(ctx, resolve(s.State, want))
 			return err
 		}
 		if have.StateValue == types.StateValueAlarm && s.guards(*want.AlarmName) {
@@ -78,14 +81,14 @@ func (s *State) lookAtAlarms(ctx context.Context) error {
 			return err
 		}
 		if s.own(i, tags) {
-			i.differs(compare(wire.Encode(&have), wire.Encode(resolve(s, want))))
+			i.differs(compare(wire.Encode(&have), wire.Encode(resolve(s.State, want))))
 		}
 	}
 	return nil
 }
 
 // guards says that a deployment of the service is rolled back by an alarm.
-func (s *State) guards(alarm string) bool {
+func (s monitors) guards(alarm string) bool {
 	c := s.plan.Service.DeploymentConfiguration
 	return c != nil && c.Alarms != nil && slices.Contains(c.Alarms.AlarmNames, alarm)
 }
@@ -98,11 +101,11 @@ func reads(alarm *cloudwatch.PutMetricAlarmInput, namespace string) bool {
 }
 
 // lookAtDashboard knows by the text that the plan writes into it whose it is.
-func (s *State) lookAtDashboard(ctx context.Context) error {
+func (s monitors) lookAtDashboard(ctx context.Context) error {
 	want := s.plan.Dashboard
 	i := s.add("dashboard", *want.DashboardName)
 	i.write = func(ctx context.Context) error {
-		out, err := s.clients.CloudWatch.PutDashboard(ctx, resolve(s, want))
+		out, err := s.clients.CloudWatch.PutDashboard(ctx, resolve(s.State, want))
 		if err != nil {
 			return err
 		}
@@ -124,7 +127,7 @@ func (s *State) lookAtDashboard(ctx context.Context) error {
 		i.foreign = fmt.Sprintf("it exists and does not say %q", s.plan.DashboardMark())
 	default:
 		var is, should any
-		if err := json.Unmarshal([]byte(*resolve(s, want).DashboardBody), &should); err != nil {
+		if err := json.Unmarshal([]byte(*resolve(s.State, want).DashboardBody), &should); err != nil {
 			return fmt.Errorf("read dashboard of the plan: %w", err)
 		}
 		if err := json.Unmarshal([]byte(have), &is); err != nil {
@@ -136,7 +139,7 @@ func (s *State) lookAtDashboard(ctx context.Context) error {
 }
 
 // dashboard is the body of the dashboard; empty when there is none.
-func (s *State) dashboard(ctx context.Context) (string, error) {
+func (s monitors) dashboard(ctx context.Context) (string, error) {
 	name := s.plan.Dashboard.DashboardName
 	out, err := s.clients.CloudWatch.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: name})
 	if is(err, "ResourceNotFound", "DashboardNotFoundError", "ResourceNotFoundException") {

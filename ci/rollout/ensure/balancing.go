@@ -27,7 +27,10 @@ type balancing struct {
 	tags map[string]map[string]string
 }
 
-func (s *State) findBalancing(ctx context.Context) (*balancing, error) {
+// balancers looks at the load balancer, its listeners, its rule and its target groups.
+type balancers struct{ *State }
+
+func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	want := s.plan.LoadBalancer
 	b := &balancing{groups: map[string]*types.TargetGroup{}, tags: map[string]map[string]string{}}
 	var arns []string
@@ -85,7 +88,7 @@ func (s *State) findBalancing(ctx context.Context) (*balancing, error) {
 // mostTagged is how many things one call of DescribeTags takes.
 const mostTagged = 20
 
-func (s *State) findTags(ctx context.Context, b *balancing, arns []string) error {
+func (s balancers) findTags(ctx context.Context, b *balancing, arns []string) error {
 	for chunk := range slices.Chunk(arns, mostTagged) {
 		tags, err := s.clients.Balancing.DescribeTags(ctx, &elb.DescribeTagsInput{ResourceArns: chunk})
 		if err != nil {
@@ -103,7 +106,7 @@ func (s *State) findTags(ctx context.Context, b *balancing, arns []string) error
 }
 
 // learn keeps what references to a load balancer or target group stand for.
-func (s *State) learn(kind, name, arn string) {
+func (s balancers) learn(kind, name, arn string) {
 	s.known[rollout.ARN(kind, name)] = arn
 	// CloudWatch's names: app/name/id for a load balancer, targetgroup/name/id for a group.
 	_, dimension, _ := strings.Cut(arn, ":loadbalancer/")
@@ -113,7 +116,7 @@ func (s *State) learn(kind, name, arn string) {
 	s.known[rollout.Dimension(kind, name)] = dimension
 }
 
-func (s *State) lookAtBalancing(ctx context.Context) error {
+func (s balancers) lookAtBalancing(ctx context.Context) error {
 	found, err := s.findBalancing(ctx)
 	if err != nil {
 		return err
@@ -132,12 +135,12 @@ func (s *State) lookAtBalancing(ctx context.Context) error {
 	return nil
 }
 
-func (s *State) lookAtBalancer(ctx context.Context, found *balancing) error {
+func (s balancers) lookAtBalancer(ctx context.Context, found *balancing) error {
 	want, attributes := s.plan.LoadBalancer.LoadBalancer, s.plan.LoadBalancer.Attributes
 	i := s.add("load balancer", *want.Name)
 	client := s.clients.Balancing
 	modify := func(ctx context.Context) error {
-		_, err := client.ModifyLoadBalancerAttributes(ctx, resolve(s, attributes))
+		_, err := client.ModifyLoadBalancerAttributes(ctx, resolve(s.State, attributes))
 		return err
 	}
 	have := found.balancer
@@ -194,25 +197,24 @@ func (s *State) lookAtBalancer(ctx context.Context, found *balancing) error {
 
 func touches(all []Difference, member string) bool {
 	return slices.ContainsFunc(all, func(d Difference) bool {
-		top, _, _ := cutAny(d.Path, ".[")
-		return top == member
+		return topMember(d.Path) == member
 	})
 }
 
-// cutAny is strings.Cut at the first of several characters.
-func cutAny(text, chars string) (before, after string, found bool) {
-	if i := strings.IndexAny(text, chars); i >= 0 {
-		return text[:i], text[i+1:], true
+// topMember is the first member of a path such as a.b[0].
+func topMember(path string) string {
+	if i := strings.IndexAny(path, ".["); i >= 0 {
+		return path[:i]
 	}
-	return text, "", false
+	return path
 }
 
-func (s *State) lookAtGroup(ctx context.Context, found *balancing, n int) error {
+func (s balancers) lookAtGroup(ctx context.Context, found *balancing, n int) error {
 	want, attributes := s.plan.LoadBalancer.TargetGroups[n], s.plan.LoadBalancer.TargetGroupAttributes[n]
 	i := s.add("target group", *want.Name)
 	client := s.clients.Balancing
 	modify := func(ctx context.Context) error {
-		_, err := client.ModifyTargetGroupAttributes(ctx, resolve(s, attributes))
+		_, err := client.ModifyTargetGroupAttributes(ctx, resolve(s.State, attributes))
 		return err
 	}
 	have := found.groups[*want.Name]
@@ -258,7 +260,7 @@ func (s *State) lookAtGroup(ctx context.Context, found *balancing, n int) error 
 		to.HealthCheckEnabled, to.HealthCheckPath, to.HealthCheckPort, to.HealthCheckProtocol, to.Matcher = want.HealthCheckEnabled, want.HealthCheckPath, want.HealthCheckPort, want.HealthCheckProtocol, want.Matcher
 		to.HealthCheckIntervalSeconds, to.HealthCheckTimeoutSeconds = want.HealthCheckIntervalSeconds, want.HealthCheckTimeoutSeconds
 		to.HealthyThresholdCount, to.UnhealthyThresholdCount = want.HealthyThresholdCount, want.UnhealthyThresholdCount
-		return setGroup(ctx, client, &to, resolve(s, attributes), len(checks) > 0, len(options) > 0)
+		return setGroup(ctx, client, &to, resolve(s.State, attributes), len(checks) > 0, len(options) > 0)
 	}
 	return nil
 }
@@ -297,7 +299,7 @@ func formerAttributes(group *types.TargetGroup, had, set []types.TargetGroupAttr
 
 // serves says that the n-th group has the traffic of a service that runs: the rule's weights,
 // which are ECS's, say which one has.
-func (s *State) serves(found *balancing, n int) bool {
+func (s balancers) serves(found *balancing, n int) bool {
 	if s.service == nil || s.service.RunningCount == 0 || found.rule == nil {
 		return false
 	}

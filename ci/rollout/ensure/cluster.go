@@ -22,8 +22,11 @@ func ecsTags(all []types.Tag) map[string]string {
 	return out
 }
 
+// foundations looks at the cluster, the log group and the execution role.
+type foundations struct{ *State }
+
 // cluster is nil when there is none. A deleted cluster is still described for a while.
-func (s *State) cluster(ctx context.Context) (*types.Cluster, error) {
+func (s foundations) cluster(ctx context.Context) (*types.Cluster, error) {
 	name := aws.ToString(s.plan.Cluster.ClusterName)
 	out, err := s.clients.ECS.DescribeClusters(ctx, &ecs.DescribeClustersInput{
 		Clusters: []string{name}, Include: []types.ClusterField{types.ClusterFieldSettings, types.ClusterFieldTags},
@@ -39,7 +42,7 @@ func (s *State) cluster(ctx context.Context) (*types.Cluster, error) {
 	return nil, nil
 }
 
-func (s *State) lookAtCluster(ctx context.Context) error {
+func (s foundations) lookAtCluster(ctx context.Context) error {
 	want := s.plan.Cluster
 	have, err := s.cluster(ctx)
 	if err != nil {
@@ -70,14 +73,14 @@ func (s *State) lookAtCluster(ctx context.Context) error {
 }
 
 // share uses what is not ours as it is: clusters and log groups often serve several.
-func (s *State) share(i *item, tags map[string]string) {
+func (s foundations) share(i *item, tags map[string]string) {
 	if !s.own(i, tags) {
 		i.Action, i.foreign = Adopt, ""
 	}
 }
 
 // logGroup is nil when there is none.
-func (s *State) logGroup(ctx context.Context) (*logtypes.LogGroup, error) {
+func (s foundations) logGroup(ctx context.Context) (*logtypes.LogGroup, error) {
 	name := s.plan.LogGroup.Group.LogGroupName
 	in := &logs.DescribeLogGroupsInput{LogGroupNamePrefix: name}
 	for {
@@ -109,7 +112,7 @@ func logGroupARN(g *logtypes.LogGroup) string {
 	return arn
 }
 
-func (s *State) lookAtLogGroup(ctx context.Context) error {
+func (s foundations) lookAtLogGroup(ctx context.Context) error {
 	want := s.plan.LogGroup
 	have, err := s.logGroup(ctx)
 	if err != nil {

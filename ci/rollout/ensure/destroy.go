@@ -52,7 +52,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Pl
 		if err := d.logs(ctx); err != nil {
 			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
 		}
-	} else if group, err := d.logGroup(ctx); err == nil && group != nil {
+	} else if group, err := (foundations{d.State}).logGroup(ctx); err == nil && group != nil {
 		d.keep("log group", *plan.LogGroup.Group.LogGroupName, "logs are kept unless they are asked to go")
 	}
 	return d.done, nil
@@ -84,11 +84,11 @@ func (d *destroyer) delete(kind, name string, tags map[string]string, gone []str
 }
 
 func (d *destroyer) scaling(ctx context.Context) error {
-	target, err := d.scalableTarget(ctx)
+	target, err := scalers{d.State}.scalableTarget(ctx)
 	if err != nil || target == nil {
 		return err
 	}
-	tags, err := d.targetTags(ctx, target)
+	tags, err := scalers{d.State}.targetTags(ctx, target)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (d *destroyer) scaling(ctx context.Context) error {
 // trials are tasks that a lost run left: nobody else ends them, and the cluster cannot be
 // deleted while they run.
 func (d *destroyer) trials(ctx context.Context) error {
-	have, err := d.cluster(ctx)
+	have, err := foundations{d.State}.cluster(ctx)
 	if err != nil || have == nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (d *destroyer) trials(ctx context.Context) error {
 }
 
 func (d *destroyer) serviceItself(ctx context.Context) error {
-	if err := d.lookAtService(ctx); err != nil || d.service == nil {
+	if err := (services{d.State}).lookAtService(ctx); err != nil || d.service == nil {
 		return err
 	}
 	name := *d.plan.Service.ServiceName
@@ -131,7 +131,7 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 		}
 		for range goneAttempts {
 			d.service = nil
-			if err := d.lookAtService(ctx); err != nil || d.service == nil {
+			if err := (services{d.State}).lookAtService(ctx); err != nil || d.service == nil {
 				return err
 			}
 			if err := d.clock.Sleep(ctx, goneDelay); err != nil {
@@ -143,7 +143,7 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 }
 
 func (d *destroyer) balancing(ctx context.Context) error {
-	found, err := d.findBalancing(ctx)
+	found, err := balancers{d.State}.findBalancing(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (d *destroyer) deleteGroup(ctx context.Context, arn *string) error {
 }
 
 func (d *destroyer) monitoring(ctx context.Context) error {
-	there, err := d.findAlarms(ctx)
+	there, err := monitors{d.State}.findAlarms(ctx)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (d *destroyer) monitoring(ctx context.Context) error {
 		if !exists {
 			continue
 		}
-		tags, err := d.alarmTags(ctx, alarm)
+		tags, err := monitors{d.State}.alarmTags(ctx, alarm)
 		if err != nil {
 			return err
 		}
@@ -241,7 +241,7 @@ func (d *destroyer) monitoring(ctx context.Context) error {
 			return err
 		}
 	}
-	body, err := d.dashboard(ctx)
+	body, err := monitors{d.State}.dashboard(ctx)
 	name := *d.plan.Dashboard.DashboardName
 	switch {
 	case err != nil || body == "":
@@ -258,12 +258,12 @@ func (d *destroyer) monitoring(ctx context.Context) error {
 }
 
 func (d *destroyer) definitions(ctx context.Context) error {
-	all, err := d.revisions(ctx)
+	all, err := definitions{d.State}.revisions(ctx)
 	if err != nil {
 		return err
 	}
 	for _, arn := range all {
-		ours, err := d.deregister(ctx, arn)
+		ours, err := definitions{d.State}.deregister(ctx, arn)
 		switch {
 		case err != nil:
 			return fmt.Errorf("deregister %s: %w", arn, err)
@@ -277,7 +277,7 @@ func (d *destroyer) definitions(ctx context.Context) error {
 }
 
 func (d *destroyer) clusterItself(ctx context.Context) error {
-	have, err := d.cluster(ctx)
+	have, err := foundations{d.State}.cluster(ctx)
 	if err != nil || have == nil {
 		return err
 	}
@@ -306,7 +306,7 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 }
 
 func (d *destroyer) logs(ctx context.Context) error {
-	group, err := d.logGroup(ctx)
+	group, err := foundations{d.State}.logGroup(ctx)
 	if err != nil || group == nil {
 		return err
 	}

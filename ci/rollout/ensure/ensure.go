@@ -115,14 +115,14 @@ type State struct {
 func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	for _, look := range []func(context.Context) error{
-		s.lookAtCluster, s.lookAtLogGroup, s.lookAtRole, s.lookAtService, s.lookAtTaskDefinition, s.lookAtBalancing, s.lookAtAlarms, s.lookAtDashboard,
+		foundations{s}.lookAtCluster, foundations{s}.lookAtLogGroup, foundations{s}.lookAtRole, services{s}.lookAtService, services{s}.lookAtTaskDefinition, balancers{s}.lookAtBalancing, monitors{s}.lookAtAlarms, monitors{s}.lookAtDashboard,
 	} {
 		if err := look(ctx); err != nil {
 			return nil, verdict.Problemf(LookFailed, "%v", err)
 		}
 	}
-	s.compareService()
-	if err := s.lookAtScaling(ctx); err != nil {
+	services{s}.compareService()
+	if err := (scalers{s}).lookAtScaling(ctx); err != nil {
 		return nil, verdict.Problemf(LookFailed, "%v", err)
 	}
 	return s, nil
@@ -188,7 +188,7 @@ func (s *State) apply(ctx context.Context, until point) *verdict.Problem {
 			err = s.Fence(ctx)
 		}
 		if err == nil {
-			err = s.patiently(ctx, i.write)
+			err = patiently(ctx, s.clock, i.write)
 		}
 		if err != nil {
 			return verdict.Problemf(WriteFailed, "%s %s %s: %v", i.Action, i.Kind, i.Name, err)
@@ -248,16 +248,13 @@ func (s *State) TaskDefinition() string {
 	return s.known[rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))]
 }
 
-// Address is the host name of the load balancer; empty until Before has made it.
-func (s *State) Address() string { return s.balancer }
-
 // Exists says that the service is there, and is to be updated and not created.
 func (s *State) Exists() bool { return s.service != nil && aws.ToString(s.service.Status) == "ACTIVE" }
 
 // CreateService is the input that makes the service, when there is none. It can be used
 // after Before; what it refers to is then there.
 func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
-	in := s.wantedService()
+	in := services{s}.wantedService()
 	if open := rollout.References(string(wire.JSON(in))); len(open) > 0 {
 		return nil, fmt.Errorf("create service %s: %s does not exist yet", aws.ToString(in.ServiceName), strings.Join(open, ", "))
 	}
@@ -266,8 +263,8 @@ func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
 
 // wantedService is the plan's service with what is known, and with what is kept of the one
 // that exists.
-func (s *State) wantedService() *ecs.CreateServiceInput {
-	in := resolve(s, s.plan.Service)
+func (s services) wantedService() *ecs.CreateServiceInput {
+	in := resolve(s.State, s.plan.Service)
 	keepWatchers(s.service, in)
 	return in
 }
@@ -337,14 +334,14 @@ const (
 
 // patiently repeats a write while AWS does not know a new role or an earlier write yet, for
 // two minutes.
-func (s *State) patiently(ctx context.Context, write func(context.Context) error) error {
+func patiently(ctx context.Context, clock Clock, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)
 		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet, func(words string) bool { return strings.Contains(err.Error(), words) }))
 		if !early || attempt == roleAttempts {
 			return err
 		}
-		if stop := s.clock.Sleep(ctx, roleDelay); stop != nil {
+		if stop := clock.Sleep(ctx, roleDelay); stop != nil {
 			return err
 		}
 	}

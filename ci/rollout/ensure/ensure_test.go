@@ -152,7 +152,7 @@ func TestAnEmptyAccountGetsEverythingAndASecondRunNothing(t *testing.T) {
 			assert.True(t, second.Unchanged(), second.Text())
 			assert.True(t, second.Exists())
 			assert.NotEmpty(t, second.TaskDefinition())
-			assert.Contains(t, second.Address(), "elb.amazonaws.com")
+			assert.Contains(t, second.URL(), "elb.amazonaws.com")
 			again := w.calls(func() { require.NoError(t, w.roll(plan)) })
 			assert.Empty(t, fakeaws.Writes(again))
 			assert.LessOrEqual(t, len(again), 30, "%v", again)

@@ -17,7 +17,7 @@ import (
 // chooseListener finds the listener that the service is behind, wherever somebody moved it:
 // that of the rule that ECS shifts, else one of ours that does not redirect, the encrypted
 // one first, else whatever is at the plan's port. Nil when there is none.
-func (s *State) chooseListener(b *balancing) *types.Listener {
+func (s balancers) chooseListener(b *balancing) *types.Listener {
 	port := *s.plan.LoadBalancer.Listener.Port
 	rank := func(l types.Listener) int {
 		ours := s.own(&item{}, b.tags[*l.ListenerArn]) && !redirects(l)
@@ -46,7 +46,7 @@ func (s *State) chooseListener(b *balancing) *types.Listener {
 }
 
 // shiftedRule is the rule whose weights ECS shifts for the service; empty for none.
-func (s *State) shiftedRule() string {
+func (s balancers) shiftedRule() string {
 	if s.service == nil || len(s.service.LoadBalancers) == 0 || s.service.LoadBalancers[0].AdvancedConfiguration == nil {
 		return ""
 	}
@@ -70,7 +70,7 @@ func (b *balancing) listenerAt(port int32) *types.Listener {
 
 // compareListener changes the listener that is there, also its port: so its rule stays, and
 // with it the weights and what ECS knows the service by.
-func (s *State) compareListener(found *balancing) {
+func (s balancers) compareListener(found *balancing) {
 	want := wire.Replace(s.plan.LoadBalancer.Listener, func(text string) string { return text })
 	s.listener = want
 	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
@@ -83,7 +83,7 @@ func (s *State) compareListener(found *balancing) {
 	if have == nil {
 		i.Action = Create
 		i.write = func(ctx context.Context) error {
-			out, err := s.clients.Balancing.CreateListener(ctx, resolve(s, want))
+			out, err := s.clients.Balancing.CreateListener(ctx, resolve(s.State, want))
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func (s *State) compareListener(found *balancing) {
 		i.foreign = fmt.Sprintf("the service is behind port %d, and another listener has port %d, which the plan wants", *have.Port, *want.Port)
 		return
 	}
-	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
+	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s.State, want))))
 	i.write = func(ctx context.Context) error {
 		in := &elb.ModifyListenerInput{
 			ListenerArn: have.ListenerArn, Protocol: want.Protocol, Certificates: want.Certificates,
@@ -117,7 +117,7 @@ func (s *State) compareListener(found *balancing) {
 
 // compareRedirect holds the listener that sends HTTP to HTTPS against the plan. Somebody
 // else's that redirects too is used as it is.
-func (s *State) compareRedirect(found *balancing) {
+func (s balancers) compareRedirect(found *balancing) {
 	want := s.plan.LoadBalancer.Redirect
 	if want == nil {
 		return
@@ -127,7 +127,7 @@ func (s *State) compareRedirect(found *balancing) {
 	if have == nil {
 		i.Action = Create
 		i.write = func(ctx context.Context) error {
-			_, err := s.clients.Balancing.CreateListener(ctx, resolve(s, want))
+			_, err := s.clients.Balancing.CreateListener(ctx, resolve(s.State, want))
 			return err
 		}
 		return
@@ -138,7 +138,7 @@ func (s *State) compareRedirect(found *balancing) {
 		}
 		return
 	}
-	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s, want))))
+	i.differs(compare(wire.Encode(have), wire.Encode(resolve(s.State, want))))
 	i.write = func(ctx context.Context) error {
 		_, err := s.clients.Balancing.ModifyListener(ctx, &elb.ModifyListenerInput{ListenerArn: have.ListenerArn, Protocol: want.Protocol,
 			DefaultActions: want.DefaultActions})
@@ -171,7 +171,7 @@ func (s *State) Encrypted() bool {
 // when there is none.
 func ServiceURL(ctx context.Context, client Balancing, plan *rollout.Plan) (string, error) {
 	s := &State{clients: Clients{Balancing: client}, plan: plan, known: map[string]string{}}
-	found, err := s.findBalancing(ctx)
+	found, err := balancers{s}.findBalancing(ctx)
 	if err != nil || found.balancer == nil || found.listener == nil {
 		return "", err
 	}
@@ -180,7 +180,7 @@ func ServiceURL(ctx context.Context, client Balancing, plan *rollout.Plan) (stri
 
 // compareRule leaves the weights out: from the rule's creation on they are ECS's, and who
 // puts them back undoes a deployment (terraform-aws-modules/terraform-aws-alb#409).
-func (s *State) compareRule(found *balancing) {
+func (s balancers) compareRule(found *balancing) {
 	want := s.plan.LoadBalancer.Rule
 	balancer := *s.plan.LoadBalancer.LoadBalancer.Name
 	port := *s.plan.LoadBalancer.Listener.Port
@@ -192,7 +192,7 @@ func (s *State) compareRule(found *balancing) {
 	if have == nil {
 		i.Action = Create
 		i.write = func(ctx context.Context) error {
-			out, err := s.clients.Balancing.CreateRule(ctx, resolve(s, want))
+			out, err := s.clients.Balancing.CreateRule(ctx, resolve(s.State, want))
 			if err != nil {
 				return err
 			}
@@ -207,9 +207,9 @@ func (s *State) compareRule(found *balancing) {
 	}
 	conditions, checks := i.keepGuards(have, want)
 	i.differs(compare(wire.Encode(weightless(have.Conditions, have.Actions)), wire.Encode(weightless(conditions, inOrder(checks,
-		resolve(s, want).Actions)))))
+		resolve(s.State, want).Actions)))))
 	i.write = func(ctx context.Context) error {
-		actions := inOrder(checks, resolve(s, want).Actions)
+		actions := inOrder(checks, resolve(s.State, want).Actions)
 		keepWeights(actions, have.Actions)
 		_, err := s.clients.Balancing.ModifyRule(ctx, &elb.ModifyRuleInput{RuleArn: have.RuleArn, Conditions: conditions, Actions: actions})
 		return err

@@ -29,8 +29,8 @@ const (
 func (w *world) found(plan *rollout.Plan) *balancing {
 	w.t.Helper()
 	s := &State{clients: w.clients(), plan: plan, known: map[string]string{}}
-	require.NoError(w.t, s.lookAtService(context.Background()))
-	found, err := s.findBalancing(context.Background())
+	require.NoError(w.t, services{s}.lookAtService(context.Background()))
+	found, err := balancers{s}.findBalancing(context.Background())
 	require.NoError(w.t, err)
 	return found
 }

@@ -46,11 +46,11 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed
 	}
 	// Everything is read before anything is deregistered.
 	s := &State{clients: Clients{ECS: client}, plan: plan, known: map[string]string{}}
-	all, err := s.revisions(ctx)
+	all, err := definitions{s}.revisions(ctx)
 	if err != nil {
 		return pruned, verdict.Problemf(LookFailed, "%v", err)
 	}
-	used, err := s.used(ctx)
+	used, err := definitions{s}.used(ctx)
 	if err != nil {
 		return pruned, verdict.Problemf(LookFailed, "%v", err)
 	}
@@ -68,7 +68,7 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed
 			pruned.Kept = append(pruned.Kept, Kept{arn, fmt.Sprintf("one of the newest %d", keep)})
 			continue
 		}
-		ours, err := s.deregister(ctx, arn)
+		ours, err := definitions{s}.deregister(ctx, arn)
 		if err != nil {
 			return pruned, verdict.Problemf(PruneFailed, "deregister %s: %v", arn, err)
 		}
@@ -87,8 +87,11 @@ const (
 	runs           = "the service runs it"
 )
 
+// definitions lists and deregisters the revisions of the task definition.
+type definitions struct{ *State }
+
 // deregister makes a revision of ours inactive, and says whether it was ours.
-func (s *State) deregister(ctx context.Context, arn string) (bool, error) {
+func (s definitions) deregister(ctx context.Context, arn string) (bool, error) {
 	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
 		TaskDefinition: aws.String(arn), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
 	})
@@ -103,7 +106,7 @@ func (s *State) deregister(ctx context.Context, arn string) (bool, error) {
 }
 
 // revisions are the ARNs of the family's active ones, the newest first.
-func (s *State) revisions(ctx context.Context) ([]string, error) {
+func (s definitions) revisions(ctx context.Context) ([]string, error) {
 	family := *s.plan.TaskDefinition.Family
 	in := &ecs.ListTaskDefinitionsInput{FamilyPrefix: aws.String(family), Status: types.TaskDefinitionStatusActive, Sort: types.SortOrderDesc}
 	var all []string
@@ -136,9 +139,9 @@ func number(arn string) int {
 }
 
 // used are the revisions that must stay, each with the reason.
-func (s *State) used(ctx context.Context) (map[string]string, error) {
+func (s definitions) used(ctx context.Context) (map[string]string, error) {
 	used := map[string]string{}
-	if err := s.lookAtService(ctx); err != nil {
+	if err := (services{s.State}).lookAtService(ctx); err != nil {
 		return nil, err
 	}
 	if s.service == nil {

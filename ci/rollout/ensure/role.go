@@ -25,7 +25,7 @@ type role struct {
 }
 
 // executionRole is nil when there is none.
-func (s *State) executionRole(ctx context.Context) (*role, error) {
+func (s foundations) executionRole(ctx context.Context) (*role, error) {
 	want := s.plan.ExecutionRole
 	out, err := s.clients.Roles.GetRole(ctx, &iam.GetRoleInput{RoleName: want.Role.RoleName})
 	if is(err, "NoSuchEntity", "NoSuchEntityException") {
@@ -58,7 +58,7 @@ func decoded(document *string) string {
 	return text
 }
 
-func (s *State) lookAtRole(ctx context.Context) error {
+func (s foundations) lookAtRole(ctx context.Context) error {
 	want := s.plan.ExecutionRole
 	if want == nil {
 		return nil // it is given, and somebody else's
@@ -123,7 +123,7 @@ func (d *destroyer) role(ctx context.Context) error {
 	if want == nil {
 		return nil
 	}
-	have, err := d.executionRole(ctx)
+	have, err := foundations{d.State}.executionRole(ctx)
 	if err != nil || have == nil {
 		return err
 	}

@@ -11,8 +11,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
+// scalers looks at the scalable target and its policies.
+type scalers struct{ *State }
+
 // scalableTarget is nil when there is none.
-func (s *State) scalableTarget(ctx context.Context) (*types.ScalableTarget, error) {
+func (s scalers) scalableTarget(ctx context.Context) (*types.ScalableTarget, error) {
 	want := s.plan.Scaling.Target
 	out, err := s.clients.Scaling.DescribeScalableTargets(ctx, &scaling.DescribeScalableTargetsInput{
 		ServiceNamespace: want.ServiceNamespace, ResourceIds: []string{*want.ResourceId}, ScalableDimension: want.ScalableDimension,
@@ -26,7 +29,7 @@ func (s *State) scalableTarget(ctx context.Context) (*types.ScalableTarget, erro
 	return &out.ScalableTargets[0], nil
 }
 
-func (s *State) targetTags(ctx context.Context, target *types.ScalableTarget) (map[string]string, error) {
+func (s scalers) targetTags(ctx context.Context, target *types.ScalableTarget) (map[string]string, error) {
 	out, err := s.clients.Scaling.ListTagsForResource(ctx, &scaling.ListTagsForResourceInput{ResourceARN: target.ScalableTargetARN})
 	if err != nil {
 		return nil, fmt.Errorf("list tags of scalable target %s: %w", aws.ToString(target.ResourceId), err)
@@ -37,7 +40,7 @@ func (s *State) targetTags(ctx context.Context, target *types.ScalableTarget) (m
 // lookAtScaling holds the scalable target and its two policies against the plan. Other
 // policies on the target, and the alarms that target tracking makes by itself, are not
 // looked at.
-func (s *State) lookAtScaling(ctx context.Context) error {
+func (s scalers) lookAtScaling(ctx context.Context) error {
 	want := s.plan.Scaling
 	i := s.add("scalable target", *want.Target.ResourceId)
 	i.when = late

@@ -16,7 +16,10 @@ import (
 
 const serviceKind = "ecs service"
 
-func (s *State) lookAtService(ctx context.Context) error {
+// services looks at the service and its task definition.
+type services struct{ *State }
+
+func (s services) lookAtService(ctx context.Context) error {
 	want := s.plan.Service
 	out, err := s.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{
 		Cluster: want.Cluster, Services: []string{*want.ServiceName}, Include: []types.ServiceField{types.ServiceFieldTags},
@@ -39,7 +42,7 @@ func (s *State) lookAtService(ctx context.Context) error {
 // lookAtTaskDefinition finds a revision with the plan's content: the one that the service
 // runs, or the family's newest. The hash in the tags finds it, the content confirms it:
 // tags can be copied to another content.
-func (s *State) lookAtTaskDefinition(ctx context.Context) error {
+func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	want := s.plan.TaskDefinition
 	i := s.add("task definition", *want.Family)
 	if s.plan.Revision != "" {
@@ -86,7 +89,7 @@ func (s *State) lookAtTaskDefinition(ctx context.Context) error {
 }
 
 // pin takes the revision that the plan names, if it is ours and can be deployed.
-func (s *State) pin(ctx context.Context, i *item) error {
+func (s services) pin(ctx context.Context, i *item) error {
 	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
 		TaskDefinition: aws.String(s.plan.Revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
 	})
@@ -102,7 +105,7 @@ func (s *State) pin(ctx context.Context, i *item) error {
 
 // compareService holds the service against the plan. It is written by the deployment, with
 // UpdateService, in one call.
-func (s *State) compareService() {
+func (s services) compareService() {
 	want := s.wantedService()
 	i := s.add(serviceKind, *want.ServiceName)
 	if s.service == nil {
@@ -121,7 +124,7 @@ func (s *State) compareService() {
 
 // serviceDifferences leaves out what only CreateService says, and the desired count, which
 // belongs to auto-scaling.
-func (s *State) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
+func (s services) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
 	have := wire.Encode(s.service)
 	all := compare(have, wire.Encode(&ecs.UpdateServiceInput{
 		TaskDefinition: want.TaskDefinition, DeploymentConfiguration: want.DeploymentConfiguration, NetworkConfiguration: want.NetworkConfiguration,
@@ -138,7 +141,7 @@ func (s *State) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
 
 // attached says that the service uses the plan's target groups and rule. Which of the two
 // groups is the production's changes with each deployment, and is ECS's to say.
-func (s *State) attached(want *ecs.CreateServiceInput) bool {
+func (s services) attached(want *ecs.CreateServiceInput) bool {
 	if len(s.service.LoadBalancers) != 1 {
 		return false
 	}
@@ -162,7 +165,7 @@ func (s *State) attached(want *ecs.CreateServiceInput) bool {
 }
 
 // groups are the ARNs of blue and green, as far as they exist.
-func (s *State) groups() []string {
+func (s services) groups() []string {
 	var all []string
 	for _, group := range s.plan.LoadBalancer.TargetGroups {
 		if arn := s.known[rollout.ARN("target-group", *group.Name)]; arn != "" {
@@ -184,8 +187,8 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 		return nil, err
 	}
 	in := &ecs.UpdateServiceInput{Cluster: want.Cluster, Service: want.ServiceName, TaskDefinition: want.TaskDefinition}
-	for _, d := range s.serviceDifferences(want) {
-		switch top, _, _ := cutAny(d.Path, ".["); top {
+	for _, d := range (services{s}).serviceDifferences(want) {
+		switch topMember(d.Path) {
 		case "deploymentConfiguration":
 			in.DeploymentConfiguration = want.DeploymentConfiguration
 		case "networkConfiguration":
@@ -197,14 +200,14 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 		case "propagateTags":
 			in.PropagateTags = want.PropagateTags
 		case "loadBalancers":
-			in.LoadBalancers = s.attach(want.LoadBalancers[0])
+			in.LoadBalancers = services{s}.attach(want.LoadBalancers[0])
 		}
 	}
 	return in, nil
 }
 
 // attach keeps the group that serves now as the production's.
-func (s *State) attach(want types.LoadBalancer) []types.LoadBalancer {
+func (s services) attach(want types.LoadBalancer) []types.LoadBalancer {
 	if len(s.service.LoadBalancers) == 1 {
 		serving := aws.ToString(s.service.LoadBalancers[0].TargetGroupArn)
 		for _, other := range s.groups() {
