@@ -10,13 +10,12 @@ import (
 	"fmt"
 	"math/big"
 	"path"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
 // Line is one executable line.
@@ -179,8 +178,8 @@ func (r *Report) Group(globs []string) (*Report, error) {
 	matched := make([]bool, len(globs))
 	for _, f := range r.Files {
 		in := false
-		for i, glob := range globs {
-			if Match(glob, f.Path) {
+		for i, pattern := range globs {
+			if glob.Match(pattern, f.Path) {
 				in, matched[i] = true, true
 			}
 		}
@@ -189,9 +188,9 @@ func (r *Report) Group(globs []string) (*Report, error) {
 		}
 	}
 	var problems []error
-	for i, glob := range globs {
+	for i, pattern := range globs {
 		if !matched[i] {
-			problems = append(problems, fmt.Errorf("%w: %s", ErrEmptySet, glob))
+			problems = append(problems, fmt.Errorf("%w: %s", ErrEmptySet, pattern))
 		}
 	}
 	if len(problems) == 0 && group.Totals().Lines == 0 {
@@ -219,22 +218,4 @@ func (r *Report) Packages() []Package {
 	}
 	sort.Slice(packages, func(i, j int) bool { return packages[i].Name < packages[j].Name })
 	return packages
-}
-
-// Match says whether a glob takes a path. Globs are doublestar patterns over
-// slash-separated relative paths; one that names a directory takes all below it. An empty one takes nothing.
-func Match(glob, name string) bool {
-	if glob == "" {
-		return false
-	}
-	glob = strings.TrimSuffix(strings.TrimPrefix(glob, "./"), "/")
-	if glob == "." || glob == "" {
-		return true
-	}
-	return doublestar.MatchUnvalidated(glob, name) || doublestar.MatchUnvalidated(glob+"/**", name)
-}
-
-// MatchAny says whether one of the globs takes a path, as Match has it.
-func MatchAny(globs []string, name string) bool {
-	return slices.ContainsFunc(globs, func(glob string) bool { return Match(glob, name) })
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -362,7 +363,7 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 		}
 		return verdict.Problemf(CodeEngineFailed, "%s: %s", what, s.plain(err))
 	}
-	lines := lastLines(s.redact(exec.Stdout+"\n"+exec.Stderr), logLines)
+	lines := safetext.LastLines(s.redact(exec.Stdout+"\n"+exec.Stderr), logLines)
 	cause := fmt.Sprintf("%s: exit code %d", what, exec.ExitCode)
 	if len(lines) > 0 {
 		cause += ": " + clip(strings.TrimSpace(lines[len(lines)-1]), 300)

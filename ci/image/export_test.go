@@ -16,7 +16,6 @@ var (
 	SecretsIn     = secretsIn
 	Listening     = listening
 	PushCode      = pushCode
-	LastLines     = lastLines
 	Quoted        = quoted
 	HealthCommand = healthCommand
 )

@@ -10,6 +10,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -182,7 +183,7 @@ func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdic
 	if err != nil {
 		return []*verdict.Problem{problem, i.engineProblem(ctx, CodeEngineFailed, "read what scoring printed", err)}
 	}
-	problem.Details = lastLines(i.redact(out), logLines)
+	problem.Details = safetext.LastLines(i.redact(out), logLines)
 	return []*verdict.Problem{problem}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -137,6 +138,6 @@ func (p prover) judgePage(seen seenPage) []*verdict.Problem {
 		return nil
 	}
 	problem := verdict.Problemf(CodePage, "%s: %s", c.Page, p.redact(clip(why, 300)))
-	problem.Details = lastLines(p.redact(seen.Broken+"\n"+seen.Text), logLines)
+	problem.Details = safetext.LastLines(p.redact(seen.Broken+"\n"+seen.Text), logLines)
 	return []*verdict.Problem{problem}
 }

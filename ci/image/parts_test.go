@@ -88,14 +88,6 @@ func TestWhatARegistrySaysIsClassified(t *testing.T) {
 	}
 }
 
-func TestLogsAreCut(t *testing.T) {
-	assert.Equal(t, []string{"b", "c"}, image.LastLines("a\n\nb\r\n  \nc", 2))
-	assert.Empty(t, image.LastLines("\n \n", 2))
-	long := image.LastLines(strings.Repeat("é", 2000), 1)
-	require.Len(t, long, 1)
-	assert.LessOrEqual(t, len(long[0]), 1000)
-}
-
 func TestCommandsForTheShellSurviveIt(t *testing.T) {
 	shell, err := exec.LookPath("sh")
 	if err != nil {

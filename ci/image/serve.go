@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -140,7 +141,7 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 	}
 	p.judgeOutside(left.Outside)
 	p.judgeRoot(left.Root)
-	lines := lastLines(p.redact(left.Out), logLines)
+	lines := safetext.LastLines(p.redact(left.Out), logLines)
 	if len(lines) > 0 {
 		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
 	}
@@ -204,7 +205,7 @@ func (p prover) judgeHealthcheck(left evidence) []*verdict.Problem {
 		return nil
 	}
 	problem := verdict.Problemf(CodeHealthcheckFails, "the health check ended with exit code %s", code)
-	problem.Details = lastLines(p.redact(left.HealthLog), logLines)
+	problem.Details = safetext.LastLines(p.redact(left.HealthLog), logLines)
 	return []*verdict.Problem{problem}
 }
 

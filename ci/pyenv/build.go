@@ -14,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 //go:embed python/openstack_rca_build.py
@@ -125,8 +127,8 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 	script := r.NewFiles(map[string][]byte{buildFile: buildScript})
 	var globs []string
 	for _, dir := range p.locals {
-		for _, glob := range buildFiles {
-			globs = append(globs, in(special.ReplaceAllString(dir, `\$0`), glob))
+		for _, pattern := range buildFiles {
+			globs = append(globs, in(glob.Escape(dir), pattern))
 		}
 	}
 	// A readme and a licence are part of a build, though the stages do not see them.
@@ -167,7 +169,7 @@ func (p *Project) needsCompiler() bool {
 
 // failed is what remains of a project whose build failed.
 func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, dir, cause, output string) *Built {
-	lines := lastLines(output, 15)
+	lines := safetext.LastLines(output, 15)
 	if len(lines) > 0 {
 		cause += ": " + strings.Join(lines, " | ")
 	}
@@ -275,7 +277,7 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 	for _, project := range all.Projects {
 		roots := project.Roots
 		if project.Error != "" {
-			b.notBuilt(p, request, project.Dir, strings.Join(lastLines(project.Error, 15), " | "))
+			b.notBuilt(p, request, project.Dir, strings.Join(safetext.LastLines(project.Error, 15), " | "))
 			if roots = p.PythonPath(); project.Dir != "." {
 				roots = []string{p.rootOf(project.Dir)}
 			} else if files := p.describe(); len(files) > 0 {
@@ -296,15 +298,4 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 	}
 	b.Summary = strings.Join(built, ", ")
 	return b, nil
-}
-
-// lastLines are the last n lines of text that are not blank.
-func lastLines(text string, n int) []string {
-	var out []string
-	for _, line := range strings.Split(text, "\n") {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out[max(0, len(out)-n):]
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -91,8 +92,8 @@ func (d *detector) own(dir string, extras []string) []string {
 	if !project.has("dependencies") || toml.sub("tool", "poetry") != nil ||
 		slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
 		// uv lets the backend tell the dependencies, which reads more than its own file.
-		for _, glob := range buildFiles {
-			d.p.globs = append(d.p.globs, in(special.ReplaceAllString(dir, `\$0`), glob))
+		for _, pattern := range buildFiles {
+			d.p.globs = append(d.p.globs, in(glob.Escape(dir), pattern))
 		}
 	}
 	d.sources(dir)

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -118,15 +119,13 @@ func (e *InvalidError) Problem(code verdict.Code) *verdict.Problem {
 	return problem
 }
 
-var special = regexp.MustCompile(`[*?\[\]{}\\!]`)
-
 // Environment is the environment of the project: the files that its installation reads
 // and nothing else, so that a change of any other file keeps it, and the commands.
 func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Environment {
 	files := r.NewFiles(p.written)
 	globs := slices.Clone(p.globs)
 	for _, name := range p.files {
-		globs = append(globs, special.ReplaceAllStringFunc(name, func(c string) string { return `\` + c }))
+		globs = append(globs, glob.Escape(name))
 	}
 	switch {
 	case len(globs) == 0:

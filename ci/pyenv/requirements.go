@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
 // generatedFile holds requirements that another file declares in another form.
@@ -219,7 +221,7 @@ func (d *detector) takeAlong(file, where string) {
 }
 
 func (d *detector) takeDir(dir string) {
-	d.p.globs = append(d.p.globs, strings.TrimPrefix(special.ReplaceAllString(dir, `\$0`)+"/**", "./"))
+	d.p.globs = append(d.p.globs, strings.TrimPrefix(glob.Escape(dir)+"/**", "./"))
 }
 
 // generated installs requirements that another file declares in another form.

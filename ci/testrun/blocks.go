@@ -11,6 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -117,7 +118,7 @@ func (g *groups) add(c junit.Case) {
 			t = g.events.tests[c.ID()]
 		}
 		if t != nil && slices.Contains(t.markers, k.Marker) ||
-			slices.ContainsFunc(k.Paths, func(glob string) bool { return coverage.Match(glob, file) }) {
+			glob.MatchAny(k.Paths, file) {
 			at = i
 			break
 		}

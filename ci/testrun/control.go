@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
@@ -70,8 +70,8 @@ func (p *plan) seen(in Input) *changes {
 	t := in.Config.Test.Inputs
 	out := slices.Concat(in.Config.Exclude, t.Exclude)
 	for _, name := range in.Changes.Removed {
-		included := len(t.Include) == 0 || slices.ContainsFunc(t.Include, func(glob string) bool { return coverage.Match(glob, name) })
-		if included && !slices.ContainsFunc(out, func(glob string) bool { return coverage.Match(glob, name) }) {
+		included := len(t.Include) == 0 || glob.MatchAny(t.Include, name)
+		if included && !glob.MatchAny(out, name) {
 			c.Removed = append(c.Removed, name)
 		}
 	}
@@ -97,7 +97,7 @@ func (p *plan) category(in Input) *chosen {
 	}
 	files := []string{}
 	for _, name := range p.names {
-		if strings.HasSuffix(name, ".py") && slices.ContainsFunc(c.Paths, func(glob string) bool { return coverage.Match(glob, name) }) {
+		if strings.HasSuffix(name, ".py") && glob.MatchAny(c.Paths, name) {
 			files = append(files, name)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -26,26 +26,27 @@ var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/c
 func (s *session) isTest(name string) bool {
 	c := s.in.Config.Test.Coverage
 	collected := s.events.modules[name]
-	byDefault := coverage.MatchAny(config.Default().Test.Coverage.Omit, name)
-	if !collected && !byDefault && !coverage.MatchAny(c.Omit, name) {
+	byDefault := glob.MatchAny(config.Default().Test.Coverage.Omit, name)
+	if !collected && !byDefault && !glob.MatchAny(c.Omit, name) {
 		return false
 	}
-	for _, glob := range slices.Concat(c.Critical.Paths, c.Model.Paths) {
-		if !coverage.Match(glob, name) {
+	for _, pattern := range slices.Concat(c.Critical.Paths, c.Model.Paths) {
+		if !glob.Match(pattern, name) {
 			continue
 		}
-		if named(glob, name) {
+		if named(pattern, name) {
 			return false
 		}
-		told := slices.DeleteFunc(slices.Clone(c.Omit), func(glob string) bool { return slices.Contains(config.Default().Test.Coverage.Omit, glob) })
-		byName := coverage.MatchAny(conventional, name) && (collected || path.Base(name) == "conftest.py")
-		return byName || coverage.MatchAny(told, name)
+		defaults := config.Default().Test.Coverage.Omit
+		omitted := slices.DeleteFunc(slices.Clone(c.Omit), func(pattern string) bool { return slices.Contains(defaults, pattern) })
+		byName := glob.MatchAny(conventional, name) && (collected || path.Base(name) == "conftest.py")
+		return byName || glob.MatchAny(omitted, name)
 	}
 	return true
 }
 
-// named says whether a glob is the path of one file.
-func named(glob, name string) bool { return path.Clean(glob) == name }
+// named reports whether a pattern is the path of one file.
+func named(pattern, name string) bool { return path.Clean(pattern) == name }
 
 // count divides what was measured into what gates hold and what they leave out.
 func (s *session) count() {
@@ -75,7 +76,7 @@ func (s *session) count() {
 func (s *session) odd() []string {
 	var found []string
 	for _, f := range s.tests.Files {
-		if s.events.modules[f.Path] && !coverage.MatchAny(conventional, f.Path) && !coverage.MatchAny(s.in.Config.Test.Coverage.Omit, f.Path) {
+		if s.events.modules[f.Path] && !glob.MatchAny(conventional, f.Path) && !glob.MatchAny(s.in.Config.Test.Coverage.Omit, f.Path) {
 			found = append(found, fmt.Sprintf("%s (%d lines)", f.Path, f.Totals().Lines))
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -169,7 +170,7 @@ func (e *events) cases() []junit.Case {
 func (e *events) complete(cases []junit.Case) {
 	for i := range cases {
 		if t := e.tests[cases[i].ID()]; t != nil && len(cases[i].Output) == 0 {
-			cases[i].Output = lastLines(t.output, 12)
+			cases[i].Output = safetext.LastLines(t.output, 12)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -59,11 +60,6 @@ func (s *session) judgeCoverage() {
 
 func (s *session) stale() bool {
 	return !s.measured.Timestamp.IsZero() && !s.ran.Started.IsZero() && s.measured.Timestamp.Before(s.ran.Started.Add(-clockSlack))
-}
-
-// escape makes a glob that matches one path.
-func escape(name string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "]", `\]`, "{", `\{`, "}", `\}`).Replace(name)
 }
 
 func (s *session) holdGates() {
@@ -242,7 +238,7 @@ func readCoverage(name string) (*coverage.Report, error) {
 // warnings are the lines of an output in which coverage.py or pytest-cov warn.
 func warnings(text string) []string {
 	var out []string
-	for _, line := range lastLines(text, 2000) {
+	for _, line := range safetext.LastLines(text, 2000) {
 		if strings.Contains(line, "CoverageWarning") || strings.Contains(line, "CovReportWarning") || strings.Contains(line, "No data") {
 			out = append(out, line)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -198,7 +199,7 @@ func (s *session) judgeMissing(of *part) {
 
 // lastError is the line of an output that most likely says what was wrong.
 func lastError(text string) string {
-	lines := lastLines(text, 200)
+	lines := safetext.LastLines(text, 200)
 	for _, marks := range []func(string) bool{
 		func(line string) bool { return strings.Contains(line, "rror: ") },
 		func(line string) bool { return strings.HasPrefix(line, "ERROR") },
@@ -217,7 +218,7 @@ func lastError(text string) string {
 
 // tail is the end of the run's output.
 func tail(ran *runner.Result, n int) []string {
-	return append(lastLines(unsealed(ran.Stdout), n), lastLines(ran.Stderr, n)...)
+	return append(safetext.LastLines(unsealed(ran.Stdout), n), safetext.LastLines(ran.Stderr, n)...)
 }
 
 // judgeTests judges the tests that are in the report.

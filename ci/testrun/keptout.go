@@ -9,7 +9,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
@@ -73,7 +73,7 @@ func (s *session) judgeKeptOut() {
 		}
 		byWhy[why] = append(byWhy[why], text)
 		details = append(details, text+": "+why)
-		if coverage.MatchAny(slices.Concat(c.Critical.Paths, c.Model.Paths), name) {
+		if glob.MatchAny(slices.Concat(c.Critical.Paths, c.Model.Paths), name) {
 			gated = append(gated, text)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -106,9 +107,9 @@ func together(parts []*part) *runner.Result {
 		if p.ran.Started.Before(all.Started) {
 			all.Started = p.ran.Started
 		}
-		all.Stdout += "--- " + p.name + "\n" + strings.Join(lastLines(unsealed(p.ran.Stdout), 25), "\n") + "\n"
+		all.Stdout += "--- " + p.name + "\n" + strings.Join(safetext.LastLines(unsealed(p.ran.Stdout), 25), "\n") + "\n"
 		if p.ran.Stderr != "" {
-			all.Stderr += "--- " + p.name + "\n" + strings.Join(lastLines(p.ran.Stderr, 25), "\n") + "\n"
+			all.Stderr += "--- " + p.name + "\n" + strings.Join(safetext.LastLines(p.ran.Stderr, 25), "\n") + "\n"
 		}
 	}
 	return all

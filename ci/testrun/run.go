@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
@@ -168,14 +170,14 @@ func (s *session) unable(ctx context.Context, err error) {
 	case problem != nil:
 		s.problems = append(s.problems, problem)
 	case errors.As(err, &environment):
-		s.fail(EnvironmentFailed, "%v", environment).Details = lastLines(environment.Output, 30)
+		s.fail(EnvironmentFailed, "%v", environment).Details = safetext.LastLines(environment.Output, 30)
 	case errors.As(err, &service):
-		s.fail(ServiceFailed, "%v", service).Details = lastLines(service.Logs, 30)
+		s.fail(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):
 		// The run made it, and the next run would make it again.
 		p := s.fail(runner.CodeOutputUnusable, "the run left %s, which no report can hold: %v", file.Path, file.Err)
 		p.Next = "Find the test or the plugin that makes this file, and let it make it in a directory of its own (tmp_path)"
-		p.Details = lastLines(err.Error(), shown)
+		p.Details = safetext.LastLines(err.Error(), shown)
 	default:
 		s.fail(Internal, "%v", err)
 	}
@@ -305,7 +307,7 @@ func (p *part) fetch(ctx context.Context, names ...string) error {
 		case name == htmlDir:
 			for _, file := range p.files {
 				if isPage(file) {
-					wanted = append(wanted, escape(file))
+					wanted = append(wanted, glob.Escape(file))
 				}
 			}
 		}
@@ -380,18 +382,4 @@ func (s *session) attachPartial() {
 		return
 	}
 	s.attach(name, filepath.Join(s.dir, name))
-}
-
-// lastLines are the last n lines of a text.
-func lastLines(text string, n int) []string {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return nil
-	}
-	lines := strings.Split(text, "\n")
-	lines = lines[max(0, len(lines)-n):]
-	for i := range lines {
-		lines[i] = xmlscan.Clip(strings.TrimRight(lines[i], "\r "), 1000)
-	}
-	return lines
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -45,17 +45,6 @@ func (s *session) environment(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
-var special = regexp.MustCompile(`[*?\[\]{}\\!]`)
-
-// escaped turns names into globs that match these names only.
-func escaped(names []string) []string {
-	globs := make([]string, len(names))
-	for i, name := range names {
-		globs[i] = special.ReplaceAllStringFunc(name, func(c string) string { return `\` + c })
-	}
-	return globs
-}
-
 // stepProblem explains why a step could not be run at all.
 func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 	var environment *runner.EnvironmentError
@@ -66,7 +55,7 @@ func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 		return runner.Problem(err)
 	case errors.As(err, &environment):
 		problem := verdict.Problemf(EnvFailed, "%v", environment)
-		problem.Details = lastLines(environment.Output, 20)
+		problem.Details = safetext.LastLines(environment.Output, 20)
 		return problem
 	}
 	return verdict.Problemf(RunnerFailed, "%s: %v", what, err)
@@ -85,26 +74,17 @@ func ended(result *runner.Result, limit fmt.Stringer) string {
 	return fmt.Sprintf("ended with exit code %d", result.ExitCode)
 }
 
-// lastLines are the last n lines of text that are not blank.
-func lastLines(text string, n int) []string {
-	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
-	for i, line := range lines {
-		lines[i] = clip(strings.TrimRight(line, "\r "), 500)
-	}
-	return lines[max(0, len(lines)-n):]
-}
-
 // said is the end of what a command printed, its errors last.
 func said(result *runner.Result) []string {
-	if errs := lastLines(result.Stderr, 15); len(errs) > 0 {
-		return append(lastLines(result.Stdout, 10), errs...)
+	if errs := safetext.LastLines(result.Stderr, 15); len(errs) > 0 {
+		return append(safetext.LastLines(result.Stdout, 10), errs...)
 	}
-	return lastLines(result.Stdout, 20)
+	return safetext.LastLines(result.Stdout, 20)
 }
 
 // reason is the one line of a command's output that most likely says what went wrong.
 func reason(result *runner.Result) string {
-	lines := append(lastLines(result.Stdout, 100), lastLines(result.Stderr, 100)...)
+	lines := append(safetext.LastLines(result.Stdout, 100), safetext.LastLines(result.Stderr, 100)...)
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(lines[i])
 		if lower := strings.ToLower(line); strings.HasPrefix(lower, "error:") || strings.Contains(lower, "error: ") || strings.Contains(lower, "exception") {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -20,7 +21,7 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 	if len(golden) != 1 {
 		return []*verdict.Problem{verdict.Problemf(GoldenMissing, "the training left no %s", s.cfg.Golden)}
 	}
-	keep := escaped(slices.Concat(s.matching(s.cfg.Model), s.matching(s.cfg.Artifacts...), golden))
+	keep := glob.EscapeAll(slices.Concat(s.matching(s.cfg.Model), s.matching(s.cfg.Artifacts...), golden))
 	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
 		Name: "score golden sample", Env: s.env,
 		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -151,7 +152,7 @@ func (s *session) flat(paths []string) (runner.Files, []string, *verdict.Problem
 		if dir != "." {
 			part = part.Sub(dir)
 		}
-		files = files.With(".", part.Filter(escaped(byDir[dir]), nil))
+		files = files.With(".", part.Filter(glob.EscapeAll(byDir[dir]), nil))
 	}
 	return files, slices.Sorted(maps.Keys(byName)), nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -328,7 +329,7 @@ func (s *session) files(c *Candidate) {
 
 // goldenOutcome says what the score command found, in its own words when they are JSON.
 func goldenOutcome(result *runner.Result) string {
-	for _, line := range slices.Backward(lastLines(result.Stdout, 20)) {
+	for _, line := range slices.Backward(safetext.LastLines(result.Stdout, 20)) {
 		var said struct {
 			Result     string   `json:"result"`
 			Samples    int      `json:"samples"`

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
@@ -53,7 +54,7 @@ func Rescore(ctx context.Context, r runner.Runner, in Input, artifact *model.Art
 	inputs := []runner.Mount{s.inputs[0]}
 	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
 		slices.Sort(byDir[dir])
-		inputs = append(inputs, runner.Mount{Path: dir, Files: files.Filter(escaped(byDir[dir]), nil)})
+		inputs = append(inputs, runner.Mount{Path: dir, Files: files.Filter(glob.EscapeAll(byDir[dir]), nil)})
 	}
 	step := s.built.Use(runner.Step{
 		Name: "load the published model", Env: s.env, Inputs: inputs, Vars: s.vars(),

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -90,7 +91,7 @@ func (s *session) secondModel(ctx context.Context) (*RunRecord, *kerasfile.Repor
 	kept := s.candidate
 	// readRecord looks for the run of the candidate's model, which is another one now.
 	defer func() { s.candidate = kept }()
-	report, err := s.inspectIn(ctx, s.trained.Outputs.Filter(escaped(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
+	report, err := s.inspectIn(ctx, s.trained.Outputs.Filter(glob.EscapeAll(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
 	if err != nil {
 		return nil, nil, verdict.Problemf(RunnerFailed, "read %s of the second training: %v", path.Base(models[0]), err)
 	}

@@ -20,10 +20,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 )
@@ -146,7 +146,7 @@ func (r *Runner) Run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if len(step.Outputs) == 0 {
 		given.Outputs = filetree.New(nil)
 	} else {
-		given.Outputs = given.Outputs.Filter(literal(step.Outputs), nil)
+		given.Outputs = given.Outputs.Filter(glob.EscapeAll(step.Outputs), nil)
 	}
 	if given.Started.IsZero() {
 		given.Started = time.Now().UTC()
@@ -264,13 +264,4 @@ func contents(ctx context.Context, files runner.Files) (map[string]string, error
 		texts[name] = string(data)
 	}
 	return texts, nil
-}
-
-// literal makes patterns of paths: outputs are paths, not patterns.
-func literal(names []string) []string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`, "}", `\}`, "]", `\]`).Replace(name)
-	}
-	return quoted
 }
