@@ -13,9 +13,11 @@ import (
 	"dagger.io/dagger"
 )
 
-// gitChanges lets the engine compare a source with a revision in its repository's history:
+// gitChanges makes the engine compare a source with a revision in its repository's history:
 // with the common ancestor of the revision and HEAD, as a pull request does.
-func gitChanges(ctx context.Context, client *dagger.Client, source, history *dagger.Directory, since string) (changed, removed []string, err error) {
+func gitChanges(
+	ctx context.Context, client *dagger.Client, source, history *dagger.Directory, since string,
+) (changed, removed []string, err error) {
 	repository := client.Directory().WithDirectory(".git", history).AsGit()
 	ancestor := repository.Ref(since).CommonAncestor(repository.Head())
 	before := ancestor.Tree(dagger.GitRefTreeOpts{DiscardGitDir: true})
@@ -47,8 +49,7 @@ func files(paths []string) []string {
 	return slices.Compact(found)
 }
 
-// hostChanges asks the host's git. What is not committed, and what git does not know yet,
-// counts as changed.
+// hostChanges asks the host's git. Uncommitted and untracked files count as changed.
 func hostChanges(ctx context.Context, dir, since string) (changed, removed []string, err error) {
 	r := repository{dir: dir}
 	if err := r.disarm(ctx); err != nil {
@@ -77,8 +78,8 @@ func hostChanges(ctx context.Context, dir, since string) (changed, removed []str
 	return files(changed), files(removed), nil
 }
 
-// repository is a repository whose configuration is not trusted: a source may bring its .git
-// along from elsewhere, and git runs programs that it names.
+// repository is a repository whose configuration is not trusted: a source may contain a .git
+// from elsewhere, and git runs programs that it names.
 type repository struct {
 	dir string
 	// options come before every command.
@@ -87,16 +88,16 @@ type repository struct {
 	settings []string
 }
 
-// gitOptions turn off what git would run by configuration when it compares files.
+// gitOptions disable what git would run by configuration when it compares files.
 var gitOptions = []string{
 	"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never",
 }
 
-// gitVariables are what git sees of this process's environment: no secret is among them.
+// gitVariables are the variables that git gets of this process's environment; none is a secret.
 var gitVariables = []string{"PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "XDG_CONFIG_HOME"}
 
-// disarm turns off the content filters that the repository's own configuration defines. Those
-// of the user's own, such as git-lfs, are left as they are.
+// disarm disables the content filters of the repository's own configuration. Those of the
+// user's own, such as git-lfs, stay.
 func (r *repository) disarm(ctx context.Context) error {
 	r.options = gitOptions
 	out, err := r.git(ctx, "config", "--list", "--show-scope", "--name-only", "-z")
@@ -123,7 +124,7 @@ func (r *repository) disarm(ctx context.Context) error {
 func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "git", append(slices.Clone(r.options), args...)...)
 	command.Dir = r.dir
-	// It takes no lock, asks nobody, and fetches nothing that a partial clone lacks.
+	// It takes no lock, does not prompt, and fetches nothing that a partial clone lacks.
 	command.Env = append([]string{"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1"}, r.settings...)
 	for _, name := range gitVariables {
 		if value, set := os.LookupEnv(name); set {

@@ -5,10 +5,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// CodeServeFailed says that the application could not be tried as a process.
+// CodeServeFailed: the application could not be tested as a process.
 var CodeServeFailed = verdict.Code{
 	Name: "SERVE_FAILED", Stage: verdict.Image, Outcome: verdict.CouldNotRun,
-	Meaning: "Without an engine, the application could not be started as a process: its environment could not be made, or it did not end.",
+	Meaning: "Without an engine, the application could not be started as a process: its environment could not be created, or it did not stop.",
 	Remedy:  "read the cause; image.requirements in pipeline.yaml names what serving needs",
 }
 

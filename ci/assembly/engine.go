@@ -1,5 +1,5 @@
-// Package assembly puts the pipeline together with a place to run it: a Dagger engine
-// or this host. It holds no rule of either.
+// Package assembly connects the pipeline to a place to run it: a Dagger engine or this host.
+// It has no rules of its own.
 package assembly
 
 import (
@@ -21,18 +21,18 @@ import (
 
 // Engine is a pipeline on a Dagger engine.
 type Engine struct {
-	// Backend is what the pipeline runs on.
+	// Backend is where the pipeline runs.
 	Backend pipeline.Backend
 	// Runner runs its steps. The caller closes it.
 	Runner *engine.Runner
 	push   Push
-	// ahead is what the image stage has begun before its turn; nil until then.
+	// ahead is the part of the image stage that was started early; nil until then.
 	ahead *image.Ahead
 	// Image is the image that the run built and that passed; nil until then.
 	Image *dagger.Container
 }
 
-// Push says where images go outside of the sandbox.
+// Push is where images go outside of the sandbox.
 type Push struct {
 	// Address is registry/repository without tag; pipeline.yaml's when empty.
 	Address string
@@ -42,12 +42,14 @@ type Push struct {
 	AWS image.AWS
 }
 
-// OnEngine makes a pipeline of a source directory inside of a module function, where the
-// engine's network is in reach. work is an existing directory of this process's file system.
+// OnEngine returns the pipeline of a source directory for a module function, which can reach
+// the engine's network. work is an existing directory of this process's file system.
 //
 // index is the address of a package index to install from; nil means PyPI. history is the .git
-// directory of the source's repository; nil where nothing asks what changed.
-func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push Push, index *dagger.Secret, history *dagger.Directory) *Engine {
+// directory of the source's repository; nil when nothing needs the changes.
+func OnEngine(
+	client *dagger.Client, source *dagger.Directory, work string, push Push, index *dagger.Secret, history *dagger.Directory,
+) *Engine {
 	r := engine.New(client, engine.Options{Index: index})
 	assembled := &Engine{Runner: r, push: push}
 	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
@@ -65,7 +67,7 @@ func OnEngine(client *dagger.Client, source *dagger.Directory, work string, push
 	return assembled
 }
 
-// Close ends everything that the pipeline started.
+// Close stops everything that the pipeline started.
 func (e *Engine) Close(ctx context.Context) error {
 	if e.ahead != nil {
 		e.ahead.Close(ctx)
@@ -73,8 +75,8 @@ func (e *Engine) Close(ctx context.Context) error {
 	return e.Runner.Close(ctx)
 }
 
-// warmUp begins the image while the model is being trained. If that fails, the image stage
-// fails in the same way and reports it.
+// warmUp starts the image's build while the model is being trained. If that fails, the image
+// stage fails in the same way and reports it.
 func (e *Engine) warmUp(ctx context.Context, request pipeline.ImageRequest) {
 	if in, err := e.input(ctx, request); err == nil {
 		e.ahead = image.Begin(ctx, e.Runner.Client(), in)
@@ -96,7 +98,7 @@ func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (imag
 			return image.Input{}, fmt.Errorf("read the registry's user name: %w", err)
 		}
 	}
-	// The native runner takes any free port; an image has the one it declares.
+	// The native runner uses any free port; an image has a fixed one.
 	cfg := request.Config
 	cfg.Image.Command = withPort(cfg.Image)
 	return image.Input{
@@ -127,8 +129,8 @@ func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest) 
 	return result
 }
 
-// permitted is where an image may go: without the gate's permit it keeps its name, and stays in
-// the sandbox's registry without any login.
+// permitted is where an image may be pushed: without the gate's permit only to the sandbox's
+// registry, under the same name and without a login.
 func permitted(to image.Push, permit policy.Permit) image.Push {
 	if permit.Allows(verdict.Image) {
 		return to

@@ -12,8 +12,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// servingEnvironment finds out what the application is served with, as the image would be,
-// and builds the project. The warnings go to the stage.
+// servingEnvironment determines the environment of the application, which is that of the image,
+// and builds the project. Warnings are added to the stage.
 func servingEnvironment(
 	ctx context.Context, r runner.Runner, request pipeline.ImageRequest, stage *verdict.Stage,
 ) (*pyenv.Project, *pyenv.Built, *verdict.Problem) {

@@ -22,8 +22,8 @@ type Host struct {
 	runner *native.Runner
 }
 
-// OnHost makes a pipeline of the source directory at path. What runs prints to log.
-// The caller closes it.
+// OnHost returns the pipeline of the source directory at path. Steps print to log. The caller
+// closes it.
 func OnHost(path string, log io.Writer) (*Host, error) {
 	if err := checkDir(path); err != nil {
 		return nil, fmt.Errorf("open --source: %w", err)
@@ -69,14 +69,14 @@ func checkDir(path string) error {
 	return nil
 }
 
-// Close ends what still runs and removes temporary files.
+// Close stops what still runs and removes temporary files.
 func (h *Host) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return h.runner.Close(ctx)
 }
 
-// Hurry ends what is told to end at once: somebody has interrupted the run a second time.
+// Hurry kills what is still stopping, after a second interrupt.
 func (h *Host) Hurry() { h.runner.Hurry() }
 
 // rootOf lists the entries of a directory; directories end in a slash.
@@ -96,32 +96,32 @@ func rootOf(path string) ([]string, error) {
 	return names, nil
 }
 
-// Variables reads the arguments that are variables of an environment. Its secrets are kept for
-// the reports to hide.
+// Variables reads the arguments that are variables of an environment. Its secrets are
+// registered for masking.
 type Variables struct {
 	getenv  func(string) string
 	secrets *pipeline.Secrets
 }
 
-// FromEnvironment reads variables with getenv and keeps the secrets among them.
+// FromEnvironment reads variables with getenv and registers the secrets among them.
 func FromEnvironment(getenv func(string) string, secrets *pipeline.Secrets) Variables {
 	return Variables{getenv, secrets}
 }
 
-// Target is where to publish, by the variables that the pipeline document names. The sandbox
-// does not use it.
+// Target is where to publish, from the variables of the pipeline document. The sandbox does not
+// use it.
 func (v Variables) Target() publish.Target {
 	return publish.Target{
 		TrackingURI: v.getenv("MLFLOW_TRACKING_URI"), ArtifactRoot: v.getenv("MLFLOW_ARTIFACT_ROOT"),
 		S3Endpoint: v.getenv("MLFLOW_S3_ENDPOINT_URL"), Region: v.getenv("AWS_DEFAULT_REGION"),
 		AccessKey: v.Secret("AWS_ACCESS_KEY_ID"), SecretKey: v.Secret("AWS_SECRET_ACCESS_KEY"), SessionToken: v.Secret("AWS_SESSION_TOKEN"),
-		// The reports may name users: hiding a short name would hide much else.
+		// Reports may name users: masking a short name would mask much else.
 		MLflowUsername: v.variable("MLFLOW_TRACKING_USERNAME"),
 		MLflowPassword: v.Secret("MLFLOW_TRACKING_PASSWORD"), MLflowToken: v.Secret("MLFLOW_TRACKING_TOKEN"),
 	}
 }
 
-// Secret is the secret in a variable; nil when the variable is empty or not set.
+// Secret is the secret in a variable; nil when the variable is empty or unset.
 func (v Variables) Secret(name string) runner.Secret { return v.secrets.Keep(v.variable(name)) }
 
 func (v Variables) variable(name string) runner.Secret {

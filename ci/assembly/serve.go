@@ -16,7 +16,7 @@ import (
 )
 
 // serveApp starts the application with the model in it as a service of the runner and
-// probes it as the image would be: what can be shown of the image without an engine.
+// probes it like the image: what can be tested of the image without an engine.
 func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageRequest) *pipeline.ImageResult {
 	result := &pipeline.ImageResult{Stage: verdict.Stage{Name: verdict.Image}}
 	stage, app := &result.Stage, request.Config.Image
@@ -34,7 +34,8 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 			{Path: ".", Files: built.Over(source)},
 			{Path: app.ModelDir, Files: request.Model.Files},
 		},
-		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port, StartTimeout: time.Duration(app.StartBudget),
+		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port,
+		StartTimeout: time.Duration(app.StartBudget),
 	})
 	if err != nil {
 		problem := runner.Problem(err)
@@ -53,17 +54,18 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		stage.Judge(problem)
 		return result
 	}
-	// Making the environment is no part of the start: an image has it.
+	// Creating the environment is not part of the start: an image contains it.
 	if !running.Started.IsZero() {
 		started = running.Started
 	}
 	found := probe.Run(ctx, probe.Target{
 		Address: running.Address, Paths: healthPaths(app), Successes: app.Successes,
-		// What the start took is spent already.
+		// The start has used part of the budget.
 		Budget: max(time.Duration(app.StartBudget)-time.Since(started), time.Millisecond),
 	})
 	stage.Add("probed", "the application as a process of this host")
-	stage.Gate("healthy", fmt.Sprintf("after %.1f s", time.Since(started).Seconds()), fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
+	stage.Gate("healthy", fmt.Sprintf("after %.1f s", time.Since(started).Seconds()),
+		fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
 	if found.Problem != nil {
 		found.Problem.Details = append(found.Problem.Details, running.Logs())
 	}

@@ -1,5 +1,5 @@
-// Package imageref knows how container images are named: it parses and normalises
-// references, decides which tags an image gets, and pins references by digest.
+// Package imageref handles the names of container images: it parses and normalises references,
+// decides which tags an image gets, and pins references by digest.
 package imageref
 
 import (
@@ -16,8 +16,7 @@ type Repository struct{ registry, path string }
 
 // ParseRepository reads [registry/]path. Names without a registry are Docker Hub's, and a
 // single word is one of its official images: "app" is index.docker.io/library/app. It
-// refuses a tag, a digest and a scheme: what an image is called is decided here, not by
-// the one who configures where it goes.
+// refuses a tag, a digest and a scheme: the pipeline decides on tags, not the configuration.
 func ParseRepository(text string) (Repository, error) {
 	switch {
 	case text == "":
@@ -69,10 +68,10 @@ func (r Repository) Pinned(digest string) (string, error) {
 	return r.String() + "@" + digest, nil
 }
 
-// Reference is an image's name with what was given of tag and digest.
+// Reference is an image's name with its tag and digest, as far as present.
 type Reference struct {
 	Repository Repository
-	// Tag is the tag that was written, or empty: "latest" is never made up.
+	// Tag is the tag as written, or empty: "latest" is never assumed.
 	Tag string
 	// Digest is sha256:..., or empty.
 	Digest string
@@ -100,8 +99,7 @@ func Parse(text string) (Reference, error) {
 	return Reference{Repository: repo, Tag: tag, Digest: digest}, nil
 }
 
-// ParsePinned is Parse for references that must name a digest, as everything that is
-// rolled out does.
+// ParsePinned is Parse for references that must have a digest, such as those of a rollout.
 func ParsePinned(text string) (Reference, error) {
 	ref, err := Parse(text)
 	if err != nil {
@@ -139,7 +137,7 @@ func CheckDigest(digest string) error {
 	return nil
 }
 
-// CheckTag refuses what no registry takes as a tag.
+// CheckTag refuses what registries do not accept as a tag.
 func CheckTag(tag string) error {
 	if !tagForm.MatchString(tag) {
 		return fmt.Errorf("tag %q is not letters, digits, '.', '_' and '-' (at most 128)", tag)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Facts are what tags are made from. All are optional.
+// Facts are the input of Tags. All are optional.
 type Facts struct {
 	// Ref is the branch or tag that is built.
 	Ref string
@@ -23,10 +23,10 @@ type Facts struct {
 // Tag is one name for a digest.
 type Tag struct {
 	Name string
-	// Immutable tags are never moved to another digest: an image that would need to is refused.
+	// Immutable tags never move to another digest: an image that would need that is refused.
 	Immutable bool
 	// First tags stay on the first digest they were set on; a later image with the same model
-	// goes without, one with another model is refused.
+	// does not get it, one with another model is refused.
 	First bool
 }
 
@@ -88,7 +88,7 @@ func Tags(f Facts) ([]Tag, error) {
 		}
 	}
 	if len(tags) == 0 && len(wrong) == 0 {
-		// Every push needs a name; this one promises nothing.
+		// Every push needs a name.
 		tags = append(tags, Tag{Name: "unversioned"})
 	}
 	if len(wrong) > 0 {

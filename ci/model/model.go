@@ -1,5 +1,5 @@
-// Package model holds what the stages hand on about a trained model: its files and
-// measurements (Artifact), and the promise made when it is published (Version).
+// Package model holds what the stages pass on about a trained model: its files and measurements
+// (Artifact), and its published version (Version).
 package model
 
 import "github.com/openstack-rca/openstack-rca/ci/runner"
@@ -12,15 +12,15 @@ type Artifact struct {
 	Dir string
 	// File is the base name of the model file itself, such as lstm_model.keras.
 	File string
-	// Paths say where each file, by its base name, was in the training's working directory.
+	// Paths are where each file, by its base name, was in the training's working directory.
 	Paths map[string]string
 	// SHA256 is the hash of that file in lower-case hex, Bytes its size.
 	SHA256 string
 	Bytes  int64
-	// Unseen is the format of a model that nothing looked into, because the contract allows
-	// it by name; empty for one that was inspected. Such a model is never published.
+	// Unseen is the format of a model that could not be inspected, allowed by the configuration;
+	// empty for one that was inspected. Such a model is never published.
 	Unseen string
-	// Ungated says that no gate could have failed it: whatever it measured would have passed.
+	// Ungated is set if no gate could have failed it: any measurement would have passed.
 	Ungated bool
 	// Metrics are the final values by name; History has every logged point.
 	Metrics map[string]float64
@@ -57,6 +57,6 @@ type Version struct {
 	Aliases []string `json:"aliases"`
 	// RunID is the MLflow run.
 	RunID string `json:"run_id"`
-	// Already says that this content had been published before: nothing was written.
+	// Already is set if this content was published before: nothing was written.
 	Already bool `json:"already_published"`
 }

@@ -138,7 +138,8 @@ func releases(patterns []string, branch string) bool {
 	return slices.ContainsFunc(releaseBranches(patterns), func(pattern string) bool { return matches(pattern, branch) })
 }
 
-// CheckReleaseBranch validates a name or pattern of a release branch. A pattern for every branch is refused: it would let every branch deploy.
+// CheckReleaseBranch validates a name or pattern of a release branch. A pattern for every branch
+// is refused: it would let every branch deploy.
 func CheckReleaseBranch(pattern string) error {
 	switch {
 	case everyBranch(pattern):

@@ -11,7 +11,8 @@ var (
 	CodeUnhealthy = failure("UNHEALTHY", "The application answers, but its health path never answered 200 in time.",
 		"Read the application's last lines in the report; raise image.start_budget if it is only slow")
 	CodeScriptUnhealthy = failure("SCRIPT_UNHEALTHY", "The server is healthy, but the page script behind it fails.",
-		"Read the application's last lines in the report: most often an import that is missing from the serving requirements, or a model that does not load")
+		"Read the application's last lines in the report: most often an import is missing in the serving requirements, "+
+			"or the model does not load")
 	CodeNotListening = failure("NOT_LISTENING", "Nothing answers on the application's port.",
 		"Let the application listen on 0.0.0.0 and on image.port, or raise image.start_budget if it is only slow")
 	CodeCrashed = failure("CRASHED", "The application ended before it was healthy.",

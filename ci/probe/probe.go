@@ -1,9 +1,8 @@
 // Package probe waits until an HTTP service is healthy. It polls against a deadline,
-// without fixed sleeps, and wants several good answers in a row: a service that was
-// healthy once has shown little.
+// without fixed sleeps, and requires several good answers in a row: a single one proves little.
 //
-// It knows nothing of containers: the service is an address and, optionally, a way to
-// ask whether its process still lives.
+// It is independent of containers: the service is an address and, optionally, a function that
+// reports whether its process still runs.
 package probe
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Target says what is probed and what counts as healthy.
+// Target is what is probed and what counts as healthy.
 type Target struct {
 	// Address is host:port or http://host:port.
 	Address string
@@ -40,8 +39,8 @@ type Target struct {
 	// Header is sent with every request.
 	Header http.Header
 	// Alive reports whether the process still runs, and how it ended if it does not.
-	// It is asked after failed attempts, at most every AliveEvery (1 s when 0). Nil when
-	// nobody knows.
+	// It is called after failed attempts, at most every AliveEvery (1 s when 0). Nil if
+	// unknown.
 	Alive      func(ctx context.Context) (alive bool, ending string, err error)
 	AliveEvery time.Duration
 	// Clock and Client are for tests.
@@ -56,20 +55,20 @@ type Clock interface {
 	Wait(ctx context.Context, d time.Duration) error
 }
 
-// Attempt is one look at the service.
+// Attempt is one request to each path.
 type Attempt struct {
 	// After is the time since the start of the probe.
 	After time.Duration
-	// Path is the last path that was asked, Status its answer's status; 0 when there was none.
+	// Path is the last path requested, Status its answer's status; 0 without an answer.
 	Path   string
 	Status int
 	// Body is the beginning of the answer, at most 4 KiB.
 	Body string
-	// Err says why there was no answer, or empty.
+	// Err is why there was no answer, or empty.
 	Err string
 }
 
-// OK says that the attempt was a success.
+// OK reports whether the attempt was a success.
 func (a Attempt) OK() bool { return a.Err == "" && a.Status == http.StatusOK }
 
 func (a Attempt) String() string {
@@ -79,7 +78,7 @@ func (a Attempt) String() string {
 	return fmt.Sprintf("%s: status %d", a.Path, a.Status)
 }
 
-// Result is what the probe saw.
+// Result is the outcome of a probe.
 type Result struct {
 	// Healthy is true when Successes good answers in a row were seen in time.
 	Healthy bool
@@ -87,13 +86,13 @@ type Result struct {
 	TimeToHealthy time.Duration
 	// Elapsed is how long the probe took.
 	Elapsed time.Duration
-	// Attempts counts all looks, Good the successes among them, Lost how often a success was followed by a failure.
+	// Attempts counts all attempts, Good the successes, Lost how often a failure followed a success.
 	Attempts, Good, Lost int
-	// Listened says that anything answered at all, be it an error.
+	// Listened is set if anything answered, even with an error.
 	Listened bool
 	// Last is the last attempt, LastBad the last failed one (zero when none failed).
 	Last, LastBad Attempt
-	// Problem says why it is not healthy; nil when it is.
+	// Problem is why it is not healthy; nil when it is.
 	Problem *verdict.Problem
 }
 
@@ -104,7 +103,7 @@ const (
 	maxBody         = 4 << 10
 )
 
-// Run polls the target until it is healthy, has ended, or its budget is spent. It always
+// Run polls the target until it is healthy, has exited, or its budget is used up. It always
 // returns a result; Result.Problem carries one of this package's codes for the stage.
 func Run(ctx context.Context, target Target) *Result {
 	p := newProber(target)
@@ -143,8 +142,8 @@ func newProber(t Target) *prober {
 		p.clock = wallClock{}
 	}
 	if p.client == nil {
-		// A proxy must not answer for the service, a kept connection not hide a dead
-		// listener, a redirect not stand for health.
+		// A proxy must not answer for the service, a kept connection must not hide a dead listener,
+		// and a redirect is not healthy.
 		p.client = &http.Client{
 			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -188,8 +187,8 @@ func (p *prober) run(ctx context.Context) {
 	}
 }
 
-// pause grows with a start that takes long: a log of the application should not consist
-// of this probe's questions. A success is followed up at once.
+// pause grows during a long start, so that the application's log does not consist of probes.
+// After a success the next attempt follows at once.
 func (p *prober) pause() time.Duration {
 	since := p.since()
 	pause := p.target.Interval
@@ -201,7 +200,7 @@ func (p *prober) pause() time.Duration {
 
 func (p *prober) since() time.Duration { return p.clock.Now().Sub(p.start) }
 
-// attempt asks all paths; the first that is not good decides.
+// attempt requests all paths; the first bad answer decides.
 func (p *prober) attempt(ctx context.Context) Attempt {
 	var last Attempt
 	for _, path := range p.target.Paths {
@@ -237,7 +236,7 @@ func (p *prober) ask(ctx context.Context, path string) Attempt {
 		return a
 	}
 	defer func() {
-		// The body was read as far as it is wanted.
+		// The body was read as far as needed.
 		if err := response.Body.Close(); err != nil && a.Err == "" {
 			a.Err = err.Error()
 		}
@@ -269,7 +268,7 @@ func (p *prober) note(a Attempt) {
 	p.streak++
 }
 
-// ended asks whether the process is still there, not more often than AliveEvery.
+// ended reports whether the process has exited; it checks at most every AliveEvery.
 func (p *prober) ended(ctx context.Context) (string, bool) {
 	if p.target.Alive == nil || p.since()-p.asked < p.target.AliveEvery {
 		return "", false
@@ -305,7 +304,8 @@ func (p *prober) judge() *verdict.Problem {
 	case !r.Listened:
 		return verdict.Problemf(CodeNotListening, "nothing answers after %s (%s)", seconds(p.target.Budget), last)
 	case len(p.target.Paths) > 1 && r.LastBad.Path != p.target.Paths[0]:
-		return verdict.Problemf(CodeScriptUnhealthy, "%s answers, but %s after %s: %s", p.target.Paths[0], last, seconds(p.target.Budget), oneLine(r.LastBad.Body))
+		return verdict.Problemf(CodeScriptUnhealthy, "%s answers, but %s after %s: %s",
+			p.target.Paths[0], last, seconds(p.target.Budget), oneLine(r.LastBad.Body))
 	default:
 		cause := fmt.Sprintf("after %s: %s", seconds(p.target.Budget), last)
 		if body := oneLine(r.LastBad.Body); body != "" {

@@ -1,5 +1,5 @@
-// Package sandbox describes the servers that a pipeline without any account uses: an
-// MLflow server and an S3 API, both from PyPI, both forgotten when they stop.
+// Package sandbox describes the servers of a pipeline without an account: an MLflow server and
+// an S3 API, both from PyPI, both without persistent data.
 package sandbox
 
 import (
@@ -24,8 +24,8 @@ const (
 	S3Name     = "s3"
 )
 
-// Where things are in the sandbox's S3 API. The credentials are public and open
-// nothing but a server that lives as long as one run.
+// The bucket and the credentials of the sandbox's S3 API. The credentials are public: they are
+// for a server that lives as long as one run.
 const (
 	Bucket       = "openstack-rca-sandbox"
 	ArtifactRoot = "s3://" + Bucket + "/models"
@@ -39,7 +39,7 @@ const python = "3.11"
 
 // CodeSandboxFailed: a server of the sandbox did not start.
 var CodeSandboxFailed = verdict.Code{Name: "SANDBOX_FAILED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-	Meaning: "A server of the sandbox (MLflow or the S3 API) did not start or did not take its bucket.",
+	Meaning: "A server of the sandbox (MLflow or the S3 API) did not start, or its bucket could not be created.",
 	Remedy:  "Read the server's last lines; it is installed from PyPI, so check the network and the proxy settings, then run again"}
 
 // Codes are the codes of this package.
@@ -69,7 +69,7 @@ func install(lock string) []string {
 //
 // Its database is migrated once, in the environment, which halves the start. Its check
 // of the Host header is off: steps reach it by a name that only the runner knows, and
-// there is nothing in it to steal.
+// it holds no private data.
 func MLflow(r runner.Runner) runner.Service {
 	return runner.Service{
 		Name: MLflowName,
@@ -162,7 +162,7 @@ func createBucket(ctx context.Context, endpoint string) error {
 	return nil
 }
 
-// public is a secret that is none.
+// public is a public value where a secret is expected.
 type public struct{ name, value string }
 
 // Name implements runner.Secret.

@@ -23,14 +23,14 @@ type Limits struct {
 	Values int
 }
 
-// Error says what is wrong and where.
+// Error is what is wrong and where.
 type Error struct {
 	// Path leads to the value: "history[3].loss"; empty for the document.
 	Path string
 	// Line counts from 1.
 	Line int
-	// NotFinite says that the value is NaN or infinite, which Python writes by
-	// default and JSON does not have.
+	// NotFinite is set for NaN and infinity, which Python writes by default and JSON does not
+	// have.
 	NotFinite bool
 	// Message is the cause.
 	Message string
@@ -84,7 +84,7 @@ func (p *parser) fail(path, format string, args ...any) *Error {
 	return &Error{Path: path, Line: 1 + bytes.Count(p.content[:offset], []byte("\n")), Message: fmt.Sprintf(format, args...)}
 }
 
-// token reads the next token, and names what Python writes for numbers that JSON has not.
+// token reads the next token, and recognises Python's NaN and Infinity.
 func (p *parser) token(path string) (json.Token, *Error) {
 	before := min(int(p.decoder.InputOffset()), len(p.content))
 	token, err := p.decoder.Token()

@@ -19,14 +19,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// invocation holds the flags, which have the names of the Dagger module's arguments.
+// invocation is the values of the flags, which have the names of the Dagger module's arguments.
 type invocation struct {
 	stdout, stderr io.Writer
 	source         string
 	data           string
 	report         string
 	champion       string
-	// detailed makes a plan that changes something an exit code of its own.
+	// detailed gives a plan that changes something its own exit code.
 	detailed bool
 	opts     pipeline.Options
 }
@@ -43,20 +43,22 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
 	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
 	flags.StringVar(&in.opts.Ref, "ref", "",
-		"branch, tag or pull request; decides which stages run. main in the sandbox when empty, demanded elsewhere")
+		"branch, tag or pull request; decides which stages run. main in the sandbox when empty, required elsewhere")
 	flags.StringArrayVar(&in.opts.ReleaseBranches, "release-branch", []string{policy.ReleaseBranch},
 		"branch, or pattern such as release/*, that may publish, push images and deploy; may be repeated")
 	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
-	flags.StringVar(&in.opts.Platform, "platform", "", "platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
+	flags.StringVar(&in.opts.Platform, "platform", "",
+		"platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
 	flags.StringVar(&in.opts.Event, "event", "",
-		"what the CI system runs for: push, pull_request; a pull request never publishes, nor does an event that is not known")
+		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 
 	training := func(command *cobra.Command) *cobra.Command {
 		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
 		command.Flags().StringArrayVar(&in.opts.Train.Params, "param", nil, "parameter of the training, key=value; may be repeated")
 		command.Flags().IntVar(&in.opts.Train.Threads, "cpu-threads", 0, "CPU threads of the training; 0 for the default")
-		command.Flags().StringVar(&in.champion, "champion", "", "JSON file with the metrics of the model in production, such as train/metrics.json of its report; the MLflow registry is asked when empty")
+		command.Flags().StringVar(&in.champion, "champion", "",
+			"JSON file with the metrics of the model in production, such as train/metrics.json of its report; from the MLflow registry when empty")
 		command.Flags().BoolVar(&in.opts.Train.Twice, "twice", false, "train a second time and compare both models")
 		return command
 	}
@@ -64,38 +66,44 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		command.Flags().StringVar(&in.opts.Python, "python", "", "Python version; pipeline.yaml's when empty")
 		return command
 	}
-	test := &cobra.Command{Use: "test", Short: "Run the tests and hold them against the coverage gates", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Test) }}
+	test := in.stages("test", "Run the tests and judge them by the coverage gates", verdict.Test)
 	in.testing(test.Flags())
 	test.Flags().StringArrayVar(&in.opts.Test.Paths, "path", nil, "test file or directory to run instead of all; may be repeated")
 	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
 	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
 
-	plan := in.account(&cobra.Command{Use: "plan", Short: "Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return in.plan(c.Context()) }})
-	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image that would be deployed, by digest")
-	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false, "exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
+	plan := in.account(command("plan",
+		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan))
+	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image to deploy, by digest")
+	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
+		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(
-		training(&cobra.Command{Use: "pipeline", Short: "Run every stage that the policy allows for --ref", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Stages()...) }}),
+		training(in.stages("pipeline", "Run every stage that the policy allows for --ref", verdict.Stages()...)),
 		test,
-		python(training(&cobra.Command{Use: "train", Short: "Train the model and hold it against the model gates", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return in.run(c.Context(), verdict.Train) }})),
-		python(training(&cobra.Command{Use: "publish", Args: cobra.NoArgs,
-			Short: "Run the tests, train the model, hold both against their gates and publish the model; the same content again writes nothing",
-			RunE: func(c *cobra.Command, _ []string) error {
-				return in.run(c.Context(), verdict.Test, verdict.Train, verdict.Publish)
-			}})),
+		python(training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train))),
+		python(training(in.stages("publish",
+			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
+			verdict.Test, verdict.Train, verdict.Publish))),
 		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
 		plan,
-		&cobra.Command{Use: "doctor", Short: "Check what a run depends on; changes nothing", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return in.doctor(c.Context()) }},
+		command("doctor", "Check what a run depends on; changes nothing", in.doctor),
 	)
 	return root
 }
 
-// testing adds the flags of the tests; some of them say nothing when they are not given.
+// command is a command without positional arguments.
+func command(use, short string, run func(context.Context) error) *cobra.Command {
+	call := func(c *cobra.Command, _ []string) error { return run(c.Context()) }
+	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: call}
+}
+
+// stages is the command that runs the named stages.
+func (in *invocation) stages(use, short string, names ...string) *cobra.Command {
+	return command(use, short, func(ctx context.Context) error { return in.run(ctx, names...) })
+}
+
+// testing adds the flags of the tests; some have no value unless set.
 func (in *invocation) testing(flags *pflag.FlagSet) {
 	o := &in.opts.Test
 	flags.StringSliceVar(&o.Pythons, "python", nil, "Python version, pipeline.yaml's when empty; several run side by side")
@@ -105,17 +113,17 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 		o.MaxSkipped = &n
 		return err
 	})
-	flags.IntVar(&o.Reruns, "rerun-failed", 0, "how often failed tests are run again; those that then pass are flaky")
+	flags.IntVar(&o.Reruns, "rerun-failed", 0, "how often to rerun failed tests; those that then pass are reported as flaky")
 	flags.StringVar(&o.Workers, "workers", "", "processes that share the tests, as for pytest-xdist: a number or auto")
 	flags.IntVar(&o.Shards, "shards", 0, "environments that share the suite")
 	flags.StringVar(&o.Durations, "durations", "", "junit.xml or durations.json of an earlier report, to make shards of the same length")
-	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that what changed since this revision can affect")
+	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that the changes since this revision can affect")
 	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
 	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
 	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
 }
 
-// with opens the host's backend for the duration of use.
+// with opens the host's backend while use runs.
 func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error) (err error) {
 	host, err := assembly.OnHost(in.source, in.stderr)
 	if err != nil {
@@ -149,8 +157,8 @@ func (in *invocation) run(ctx context.Context, stages ...string) error {
 	return in.reported(ctx, func(backend pipeline.Backend) *verdict.Run { return pipeline.Run(ctx, backend, in.opts).Run })
 }
 
-// reported runs something, shows its summary, writes its report, and makes its verdict the
-// exit code. Where no report can be written, nothing runs.
+// reported runs a function, shows its summary, writes its report, and makes its verdict the exit
+// code. If no report can be written, nothing runs.
 func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *verdict.Run) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
 		if in.report != "" {
@@ -163,7 +171,7 @@ func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *
 }
 
 // show writes a run's report and its summary, and makes its verdict the exit code. The summary
-// is shown also when the report cannot be written: it may be all that is left of what was done.
+// is also shown when the report cannot be written: it may be the only record of the run.
 func (in *invocation) show(run *verdict.Run) error {
 	var unwritten error
 	if in.report != "" && len(in.opts.Refused) == 0 {
@@ -178,7 +186,7 @@ func (in *invocation) show(run *verdict.Run) error {
 		fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, verdict.ReportHTML))
 	}
 	if run.Enforce() != nil {
-		// The summary has said why.
+		// The summary has the reason.
 		return errVerdict
 	}
 	return nil
@@ -193,7 +201,8 @@ func (in *invocation) plan(ctx context.Context) error {
 			return errVerdict
 		}
 		if in.detailed && !plan.Compared {
-			fmt.Fprintln(in.stderr, "the rollout was not compared with an account: that takes --image, --environment staging or production, and credentials")
+			fmt.Fprintln(in.stderr, "the rollout was not compared with an account: "+
+				"that takes --image, --environment staging or production, and credentials")
 			return errVerdict
 		}
 		if in.detailed && plan.Changed {

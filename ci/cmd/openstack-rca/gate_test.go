@@ -47,7 +47,10 @@ var image = "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca@sha256:" + string
 func TestEveryCommandPassesTheGate(t *testing.T) {
 	var asked, written atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		// The clock check of doctor needs no permit: it reads the date of an answer, without credentials.
+		if clock := r.Method == http.MethodHead && r.URL.Path == "/" && r.Header.Get("Authorization") == ""; !clock {
+			asked.Add(1)
+		}
 		// AWS reads by POST as well: there, every request counts as a change but those to read.
 		body, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)

@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// handedOver is the variable with the descriptor that the environment is read from.
+	// handedOver is the variable with the descriptor from which the environment is read.
 	handedOver = "OPENSTACK_RCA_ENVIRONMENT_FD"
-	// pipeHolds is what every pipe holds before anybody reads from it (16 pages of 4 KiB).
+	// pipeHolds is the capacity of every pipe (16 pages of 4 KiB).
 	pipeHolds = 64 << 10
 )
 
 // hideEnvironment keeps the steps of a run, which are processes of the same user, from
-// reading the variables of this process where the system shows them to that user: it starts
-// the program over with nothing in that place, and hands them over in a pipe. They are in
-// this process's environment afterwards as before. On Linux, other processes of the user
-// cannot look into its memory and descriptors either; those of root can.
+// reading the variables of this process, which the system shows to that user: it starts the
+// program again without them, and passes them in a pipe. Afterwards they are in this process's
+// environment as before. On Linux, other processes of the user cannot read its memory and
+// descriptors either; those of root can.
 //
-// An error means that the variables can be read by steps; all else works.
+// After an error steps can read the variables; everything else works.
 func hideEnvironment() error {
 	if fd := os.Getenv(handedOver); fd != "" {
 		protectMemory()
@@ -50,7 +50,7 @@ func hideEnvironment() error {
 	if err != nil {
 		return fmt.Errorf("hand the environment over: %w", err)
 	}
-	// The system may give a user with very many pipes smaller ones.
+	// A user with very many pipes may get smaller ones.
 	if err = w.SetWriteDeadline(time.Now().Add(time.Second)); err == nil {
 		_, err = w.Write(content)
 	}
@@ -65,8 +65,8 @@ func hideEnvironment() error {
 	return fmt.Errorf("start over with a hidden environment: %w", errors.Join(err, r.Close()))
 }
 
-// split divides variables into those that a pipe takes and those that stay where they are:
-// what Go reads before any program does, and the longest, if there are too many.
+// split divides variables into those for the pipe and those that stay in place: those that Go
+// reads before the program starts, and the longest, if there are too many.
 func split(environ []string) (hidden, shown []string) {
 	sorted := slices.SortedStableFunc(slices.Values(environ), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	size := len("[]")

@@ -2,5 +2,5 @@
 
 package main
 
-// protectMemory does nothing where there is no such protection.
+// protectMemory does nothing: other systems have no such protection.
 func protectMemory() {}

@@ -1,7 +1,7 @@
 // Command openstack-rca runs the pipeline's stages as processes on this host: for
 // machines without a Dagger engine, and for debugging one stage. The Dagger module
 // at the root of this repository is the same pipeline in containers, with the image
-// stage that this command cannot have.
+// stage that this command lacks.
 //
 // Exit codes: 0 the verdict is pass, 1 it is not or its report could not be written, 2 the
 // command line is wrong, 3 a plan with --detailed-exitcode would change something.
@@ -24,10 +24,10 @@ func main() {
 	os.Exit(code)
 }
 
-// errVerdict says that the run's own output has already told the user what is wrong.
+// errVerdict is a failure that the run's own output has already explained.
 var errVerdict = errors.New("the verdict is not pass")
 
-// errChanged says that a plan would change something; the output shows what.
+// errChanged is a plan that would change something; the output shows what.
 var errChanged = errors.New("the plan changes something")
 
 func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {

@@ -8,23 +8,23 @@ import (
 	"syscall"
 )
 
-// hurryKey is the key of the context that ends when a run is interrupted a second time.
+// hurryKey is the key of the context that is cancelled when a run is interrupted a second time.
 type hurryKey struct{}
 
-// interruptible returns a context that ends with the first signal that tells this process to
-// end: Ctrl-C, SIGTERM, or the loss of its terminal. The run then ends its steps, which may
-// take ten seconds, and writes its report. The second signal takes that time away, the third
-// ends this process at once. Call stop when none of it is wanted any more.
+// interruptible returns a context that is cancelled by the first signal to terminate: Ctrl-C,
+// SIGTERM, or the loss of the terminal. The run then stops its steps, which may take ten
+// seconds, and writes its report. The second signal stops the steps at once, the third this
+// process. Call stop to restore the default.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ending := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	// nohup has a process ignore this one.
+	// nohup makes a process ignore this one.
 	if !signal.Ignored(syscall.SIGHUP) {
 		ending = append(ending, syscall.SIGHUP)
 	}
 	told := make(chan os.Signal, 2)
 	signal.Notify(told, ending...)
-	// Whoever reads our output may be gone, too; the report is still to be written. Without
-	// this, the first line to a closed pipe would end the process.
+	// The reader of our output may have exited, too, but the report must still be written. Without
+	// this, the first line to a closed pipe would kill the process.
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 
@@ -55,7 +55,7 @@ func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 }
 
 // onHurry calls hurry when the run is interrupted a second time. Call the returned function
-// when there is nothing left to hurry.
+// when there is nothing left to stop.
 func onHurry(ctx context.Context, hurry func()) (stop func() bool) {
 	second, ok := ctx.Value(hurryKey{}).(context.Context)
 	if !ok {
