@@ -57,7 +57,9 @@ func TestWhatNeedsNewTasksIsDeployed(t *testing.T) {
 	w := newWorld("blue_green")
 	w.AddService("cluster", "rca", newTask, 2, strategies()["blue_green"])
 	w.new(fakeaws.Behaviour{})
-	w.request.Update.NetworkConfiguration = &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-2"}}}
+	w.request.Update.NetworkConfiguration = &types.NetworkConfiguration{
+		AwsvpcConfiguration: &types.AwsVpcConfiguration{Subnets: []string{"subnet-2"}},
+	}
 	calls := w.before(time.Minute, nil)
 	outcome := w.deploy()
 	require.Nil(t, outcome.Problem)

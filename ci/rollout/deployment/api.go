@@ -11,20 +11,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 )
 
-// api counts calls, follows pages, turns "failures" of an HTTP 200 into errors, and reads
-// the time of AWS from the answers.
+// api wraps the client: it counts calls, follows pages, turns the "failures" of a successful
+// answer into errors, and measures AWS's time.
 type api struct {
 	ECS
 	clock *awsclock.Clock
 	calls *int
 }
 
-// errMissing says that ECS knows no such thing, which it answers with success.
+// errMissing: ECS does not know the resource, which it reports in a successful answer.
 var errMissing = errors.New("ECS knows no such resource")
 
 func (a *api) service(ctx context.Context, cluster, name string) (*types.Service, error) {
@@ -32,7 +31,7 @@ func (a *api) service(ctx context.Context, cluster, name string) (*types.Service
 	out, err := a.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
 	awsclock.See(a.clock, out, err)
 	if Absent(err) {
-		return nil, fmt.Errorf("describe service %s in cluster %s: %w (%v)", name, cluster, errMissing, err)
+		return nil, fmt.Errorf("describe service %s in cluster %s: %w (%w)", name, cluster, errMissing, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("describe service %s: %w", name, err)
@@ -54,26 +53,18 @@ func failuresText(failures []types.Failure) string {
 	return " (" + strings.Join(all, "; ") + ")"
 }
 
-// Absent says that ECS answered that there is no such service. DescribeServices will do so
-// for one that was deleted, and lists it under its failures until then (API reference,
-// DeleteService).
-func Absent(err error) bool {
-	var none *types.ServiceNotFoundException
-	var known smithy.APIError
-	return errors.As(err, &none) || errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
-}
-
-// page is the most that ListServiceDeployments lists at once; 20 is what it does unasked.
+// page is the largest page of ListServiceDeployments; its default is 20.
 const page = 100
 
-// Lists is what List asks of the client of Amazon ECS.
+// Lists is the part of the ECS client that List needs.
 type Lists interface {
 	ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error)
 }
 
-// List lists a service's deployments, the newest first: in which order ECS lists them is
-// documented nowhere. It reads all pages; a status leaves all others out.
-func List(ctx context.Context, client Lists, cluster, service string, status ...types.ServiceDeploymentStatus) ([]types.ServiceDeploymentBrief, error) {
+// List returns a service's deployments, the newest first; ECS does not document its order. It
+// reads all pages. With status, only deployments of these statuses are listed.
+func List(ctx context.Context, client Lists, cluster, service string,
+	status ...types.ServiceDeploymentStatus) ([]types.ServiceDeploymentBrief, error) {
 	return list(ctx, client, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), Status: status})
 }
 
@@ -97,16 +88,17 @@ func list(ctx context.Context, client Lists, in *ecs.ListServiceDeploymentsInput
 	return all, nil
 }
 
-// ListServiceDeployments counts and dates each page.
-func (a *api) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+// ListServiceDeployments counts the call and measures AWS's time.
+func (a *api) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
 	*a.calls++
 	out, err := a.ECS.ListServiceDeployments(ctx, in, options...)
 	awsclock.See(a.clock, out, err)
 	return out, err
 }
 
-// deployments lists the service's deployments, the newest first. A time that is not zero
-// leaves out those of before; it must be one that ECS itself has stamped.
+// deployments lists the service's deployments, the newest first. since, unless zero, leaves out
+// those created before; it must be a time that ECS reported.
 func (a *api) deployments(ctx context.Context, cluster, service string, since time.Time) ([]types.ServiceDeploymentBrief, error) {
 	in := &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service)}
 	if !since.IsZero() {
@@ -141,7 +133,7 @@ func (a *api) revision(ctx context.Context, arn string) (*types.ServiceRevision,
 	return &out.ServiceRevisions[0], nil
 }
 
-// tasks describes the service's tasks that are to run, or to stop, and are not among seen.
+// tasks describes the service's tasks with a desired status, except those in seen.
 func (a *api) tasks(ctx context.Context, cluster, service string, status types.DesiredStatus, seen map[string]bool) ([]types.Task, error) {
 	in := &ecs.ListTasksInput{Cluster: aws.String(cluster), ServiceName: aws.String(service), DesiredStatus: status}
 	var fresh []string
@@ -173,22 +165,4 @@ func (a *api) tasks(ctx context.Context, cluster, service string, status types.D
 		all = append(all, out.Tasks...)
 	}
 	return all, nil
-}
-
-// Refused says that asking again cannot help: ECS understood, and said no.
-func Refused(err error) bool {
-	if errors.Is(err, errMissing) {
-		return true
-	}
-	var known smithy.APIError
-	if !errors.As(err, &known) {
-		return false
-	}
-	code := known.ErrorCode()
-	for _, transient := range []string{"Throttl", "TooManyRequests", "RequestLimitExceeded", "ServerException", "ServiceUnavailable", "InternalFailure", "InternalError", "UpdateInProgress"} {
-		if strings.Contains(code, transient) {
-			return false
-		}
-	}
-	return known.ErrorFault() != smithy.FaultServer
 }

@@ -29,7 +29,8 @@ func empty(t *testing.T) *world {
 	require.NoError(t, err)
 	w.request.TaskDefinition = *out.TaskDefinition.TaskDefinitionArn
 	w.Behave(w.request.TaskDefinition, fakeaws.Behaviour{Digest: newDigest})
-	w.request.Create = &ecs.CreateServiceInput{DesiredCount: aws.Int32(2), ClientToken: aws.String("token"), DeploymentConfiguration: strategies()["rolling"]}
+	w.request.Create = &ecs.CreateServiceInput{DesiredCount: aws.Int32(2), ClientToken: aws.String("token"),
+		DeploymentConfiguration: strategies()["rolling"]}
 	return w
 }
 
@@ -53,7 +54,8 @@ type creates struct {
 	errors []error
 }
 
-func (c *creates) CreateService(ctx context.Context, in *ecs.CreateServiceInput, options ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error) {
+func (c *creates) CreateService(ctx context.Context, in *ecs.CreateServiceInput, options ...func(*ecs.Options)) (*ecs.CreateServiceOutput,
+	error) {
 	if len(c.errors) > 0 {
 		err := c.errors[0]
 		c.errors = c.errors[1:]
@@ -79,13 +81,14 @@ func TestANewRoleIsWaitedFor(t *testing.T) {
 func TestAServiceThatIsBeingDeletedIsWaitedForAndMade(t *testing.T) {
 	w := empty(t)
 	require.Nil(t, w.deploy().Problem)
-	_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"), Force: aws.Bool(true)})
+	_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+		Force: aws.Bool(true)})
 	require.NoError(t, err)
 	require.Nil(t, w.deploy().Problem)
 
 	w = empty(t)
 	require.Nil(t, w.deploy().Problem)
-	w.SetStatus("cluster", "rca", "DRAINING") // for ever
+	w.SetStatus("cluster", "rca", "DRAINING") // it never ends
 	outcome := w.deploy()
 	assertCode(t, deployment.TargetMissing, outcome)
 	assert.Contains(t, outcome.Problem.Cause, "DRAINING, for 15m0s")

@@ -1,10 +1,11 @@
-// Package deployment brings a task definition into service on ECS and tells the truth
-// about the outcome: a deployment is a success only when our service deployment, found
-// by its target revision, ended as SUCCESSFUL, and our digest runs in as many tasks as
-// were asked for. That a service is "stable" proves nothing: it is so after a rollback too.
+// Package deployment deploys a task definition to an ECS service and verifies the result. A
+// deployment passes only if our service deployment, identified by its target revision, ended as
+// SUCCESSFUL, and our digest runs in as many tasks as desired. A "stable" service proves nothing:
+// it is stable after a rollback too.
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -14,29 +15,50 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ECS is what this package asks of the client of Amazon ECS.
+// ECS is the part of the ECS client that this package needs.
 type ECS interface {
 	DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error)
 	CreateService(context.Context, *ecs.CreateServiceInput, ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error)
 	DeleteService(context.Context, *ecs.DeleteServiceInput, ...func(*ecs.Options)) (*ecs.DeleteServiceOutput, error)
 	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
 	ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error)
-	DescribeServiceDeployments(context.Context, *ecs.DescribeServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error)
-	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
+	DescribeServiceDeployments(context.Context, *ecs.DescribeServiceDeploymentsInput,
+		...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error)
+	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput,
+		...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
 	StopServiceDeployment(context.Context, *ecs.StopServiceDeploymentInput, ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error)
-	ContinueServiceDeployment(context.Context, *ecs.ContinueServiceDeploymentInput, ...func(*ecs.Options)) (*ecs.ContinueServiceDeploymentOutput, error)
+	ContinueServiceDeployment(context.Context, *ecs.ContinueServiceDeploymentInput,
+		...func(*ecs.Options)) (*ecs.ContinueServiceDeploymentOutput, error)
 	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
 }
 
-// Clock tells and passes the time.
+// Clock tells the time and sleeps.
 type Clock interface {
 	Now() time.Time
 	// Sleep waits, or returns the context's error when that ends first.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// Policy says what to do with a deployment that does not end in time.
+// RealClock is this machine's clock.
+type RealClock struct{}
+
+// Now implements Clock.
+func (RealClock) Now() time.Time { return time.Now() }
+
+// Sleep implements Clock.
+func (RealClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Policy is what to do with a deployment that does not end in time.
 type Policy string
 
 // The policies. The zero value is Rollback.
@@ -45,14 +67,14 @@ const (
 	Leave    Policy = "leave"
 )
 
-// InFlight says what to do with a deployment of another version that is under way.
+// InFlight is what to do with a deployment of another version that is in flight.
 type InFlight string
 
-// What can be done with it. The zero value is Refuse.
+// The values of InFlight. The zero value means Refuse.
 const (
 	// Refuse changes nothing and reports BUSY.
 	Refuse InFlight = "refuse"
-	// Wait follows it to its end first, whatever that is.
+	// Wait waits for its end first.
 	Wait InFlight = "wait"
 	// Undo rolls it back first.
 	Undo InFlight = "rollback"
@@ -62,168 +84,169 @@ const (
 
 // Target is a task as the load balancer sees it.
 type Target struct {
-	// Address is where it listens, State and Reason are the load balancer's words.
+	// Address is host:port; State and Reason are the load balancer's.
 	Address, State, Reason string
 }
 
-// Request is what to deploy, and how patient to be.
+// Request is what to deploy, and how long to wait.
 type Request struct {
 	Cluster, Service string
 	// TaskDefinition is the ARN of the revision to run.
 	TaskDefinition string
-	// Update holds what else the one UpdateService call changes. Cluster, service and task
-	// definition are filled in. The desired count belongs to auto-scaling: leave it out.
+	// Update is what else the one UpdateService call changes. Cluster, service and task definition
+	// are filled in. Leave out the desired count, which auto-scaling sets.
 	Update ecs.UpdateServiceInput
 	// Container is the name of the application's container, Digest the sha256:... that it must run.
 	Container, Digest string
 	// Deadline is how long the deployment may take.
 	Deadline time.Duration
-	// OnTimeout says what happens after that.
+	// OnTimeout is what happens after that.
 	OnTimeout Policy
-	// Create makes the service when there is none; nil reports TARGET_MISSING. A service that
-	// was made and whose first deployment failed is deleted: there is nothing to roll back to.
+	// Create creates a missing service; nil reports TARGET_MISSING instead. A created
+	// service whose first deployment fails is deleted: there is nothing to roll back to.
 	Create *ecs.CreateServiceInput
-	// InFlight says what to do with a deployment of another version that is under way.
+	// InFlight is what to do with a deployment of another version that is in flight.
 	InFlight InFlight
-	// AwaitApproval follows a deployment through a pause; without it a pause ends the call.
+	// AwaitApproval keeps following a deployment that waits for approval; otherwise the pause ends
+	// the call.
 	AwaitApproval bool
-	// Answered is the id of a pause that was just answered: what ECS describes lags behind.
+	// Answered is the ID of a pause that was just answered, which ECS may still describe for a while.
 	Answered string
 	// MaxFailures is how many failed tasks of the new version end the deployment; 0 means 3.
 	MaxFailures int
-	// StartFailures is how many failed tasks end a deployment of which no task has outlived
-	// them; 0 means 2, negative never does so.
+	// StartFailures is how many failed tasks end a deployment if no task has lived longer; 0 means 2,
+	// a negative number turns this off.
 	StartFailures int
-	// CapacityPatience is how long AWS may fail to place a task; 0 means 5 minutes.
+	// CapacityPatience is how long AWS may have no capacity for a task; 0 means 5 minutes.
 	CapacityPatience time.Duration
-	// Poll is the time between two looks; 0 means 5 seconds.
+	// Poll is the interval between two looks; 0 means 5 seconds.
 	Poll time.Duration
-	// Probe asks the service itself, while it bakes and at the end; nil asks nothing.
+	// Probe requests the service itself, while it bakes and at the end; nil for no probes.
 	Probe func(context.Context) error
-	// Targets describes the targets of a target group; nil asks nothing.
+	// Targets describes the targets of a target group; nil if there is no load balancer.
 	Targets func(ctx context.Context, group string) ([]Target, error)
-	// Logs are the last lines that a task's application wrote; nil asks nothing.
+	// Logs returns the last lines that a task's application wrote; nil if logs are not read.
 	Logs func(ctx context.Context, task string) ([]string, error)
-	// Before is called once, when our write to the service is all that is left to do: its
-	// problem ends the call, and after it all is looked at anew. Nil is fine.
+	// Before is called once, immediately before our write to the service. Its problem ends the
+	// call; afterwards everything is looked at again. It may be nil.
 	Before func(context.Context) *verdict.Problem
-	// Fence is asked before every write; its error keeps the write from being made. Nil lets
-	// every write pass.
+	// Fence checks the lock before every write; its error prevents the write. Nil allows every
+	// write.
 	Fence func(context.Context) error
-	// Look is called with every look at the deployment; its error is told, and ends all
-	// further writes: another deployer has taken over.
+	// Look renews the lock at every look at the deployment. Its error means that another run has
+	// taken the lock: it is logged, and nothing more is written.
 	Look func(context.Context) error
-	// Started is told the ARN of our deployment as soon as it is known.
+	// Started is called with the ARN of our deployment as soon as it is known.
 	Started func(ctx context.Context, deployment string)
 	// HealthPatience is how long the tasks of the new version may take to be healthy; 0 means 15 minutes.
 	HealthPatience time.Duration
-	// Progress is told what changed; nil is fine.
+	// Progress is called with every change; it may be nil.
 	Progress func(Event)
 }
 
-// Event is a change on the way.
+// Event is a change of a deployment.
 type Event struct {
 	Time time.Time
-	// Status and Stage are ECS's words, and open sets: new ones appear.
+	// Status and Stage are ECS's; it adds new values over time.
 	Status, Stage string
 	// Weight is the new version's share of the traffic in percent; negative when unknown.
 	Weight float64
 	// Running and Requested count tasks of the new version.
 	Running, Requested int
-	// Text is what happened, in words.
+	// Text describes what happened.
 	Text string
 }
 
-// Outcome is what became of a deployment.
+// Outcome is the result of a deployment.
 type Outcome struct {
-	// Problem is nil exactly when our digest serves.
+	// Problem is nil if and only if our digest serves.
 	Problem *verdict.Problem
-	// Deployment is the ARN of our service deployment; empty when there is none.
+	// Deployment is the ARN of our service deployment, or empty.
 	Deployment string
-	// Status is ECS's word for the deployment when it was last seen; empty when it never was.
+	// Status is ECS's last known status of the deployment; empty if there was none.
 	Status string
-	// Unchanged says that our revision was in service already: no deployment was started.
+	// Unchanged: our revision was in service already, and no deployment was started.
 	Unchanged bool
-	// Adopted says that a deployment of ours was in flight already and was followed.
+	// Adopted: a deployment of ours was in flight already and was followed.
 	Adopted bool
-	// Undone says that our deployment was rolled back: the old version serves.
+	// Undone: our deployment was rolled back, and the old version serves.
 	Undone bool
-	// Created says that the service was made.
+	// Created: the service was created.
 	Created bool
-	// Hook is the pause that awaits an answer; nil when none does.
+	// Hook is the pause that waits for approval, or nil.
 	Hook *Hook
-	// Log are the last lines of a task that failed.
+	// Log is the last lines of a failed task.
 	Log []string
-	// Targets are those of the target group that serves, as they were last seen.
+	// Targets are those of the serving target group when last seen.
 	Targets []Target
 	// Running and Desired count tasks at the end.
 	Running, Desired int
-	// Events are all changes on the way.
+	// Events are all changes, in order.
 	Events []Event
-	// Failures are the reasons of the tasks that failed, each once, in words.
+	// Failures are the distinct reasons of failed tasks.
 	Failures []string
-	// Calls counts the API calls made before waiting and in all.
+	// CallsBeforeWait and Calls count the API calls before waiting, and in total.
 	CallsBeforeWait, Calls int
-	// Seconds is how long the deployment took as ECS saw it; 0 when unknown.
+	// Seconds is how long the deployment took according to ECS; 0 if unknown.
 	Seconds float64
 }
 
-// Hook is a pause of a deployment that awaits an answer.
+// Hook is a pause of a deployment that waits for approval.
 type Hook struct {
-	// ID names it to ECS, Stage is where the deployment stands.
+	// ID is ECS's; Stage is the lifecycle stage of the deployment.
 	ID, Stage string
 	// Expires is when OnExpiry, CONTINUE or ROLLBACK, happens without an answer.
 	Expires  time.Time
 	OnExpiry string
 }
 
-// Deploy updates the service once and follows our deployment to its end. It always
-// returns an outcome. A cancelled context leaves the deployment running: the next call
-// with the same task definition finds and follows it.
+// Deploy updates the service once and follows our deployment to its end. It always returns an
+// outcome. A cancelled context leaves the deployment running: the next call with the same task
+// definition finds and follows it.
 func Deploy(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
-	f := newFollower(ctx, client, clock, request)
-	f.outcome.Problem = f.deploy()
-	return f.outcome
+	s := &starter{follower: newFollower(client, clock, request)}
+	s.outcome.Problem = s.deploy(ctx)
+	return s.outcome
 }
 
-// Follow follows a deployment that is under way to its end, as Deploy does with its own.
+// Follow follows a deployment that is in flight to its end, as Deploy does with its own.
 func Follow(ctx context.Context, client ECS, clock Clock, request Request, deployment string) *Outcome {
-	f := newFollower(ctx, client, clock, request)
+	f := newFollower(client, clock, request)
 	f.outcome.Adopted, f.outcome.Deployment = true, deployment
-	f.outcome.Problem = f.follow()
+	f.outcome.Problem = f.follow(ctx)
 	return f.outcome
 }
 
-// Verify holds what runs against the request, and changes nothing: it takes no lock either.
+// Verify compares what runs with the request. It changes nothing and takes no lock.
 func Verify(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
 	request.Look = nil
-	f := newFollower(ctx, client, clock, request)
-	f.outcome.Unchanged = true
-	f.outcome.Problem = f.verify("")
-	return f.outcome
+	s := newSession(client, clock, request)
+	s.outcome.Unchanged = true
+	s.outcome.Problem = s.verify(ctx, "")
+	return s.outcome
 }
 
-func newFollower(ctx context.Context, client ECS, clock Clock, request Request) *follower {
+func newFollower(client ECS, clock Clock, request Request) *follower {
+	return &follower{observer: &observer{session: newSession(client, clock, request)}, state: advancing}
+}
+
+func newSession(client ECS, clock Clock, request Request) *session {
 	if request.MaxFailures <= 0 {
 		request.MaxFailures = 3
 	}
 	if request.StartFailures == 0 {
 		request.StartFailures = 2
 	}
-	if request.CapacityPatience <= 0 {
-		request.CapacityPatience = 5 * time.Minute
+	request.OnTimeout = cmp.Or(request.OnTimeout, Rollback)
+	for value, usual := range map[*time.Duration]time.Duration{
+		&request.CapacityPatience: 5 * time.Minute, &request.Poll: 5 * time.Second, &request.HealthPatience: 15 * time.Minute,
+	} {
+		if *value <= 0 {
+			*value = usual
+		}
 	}
-	if request.Poll <= 0 {
-		request.Poll = 5 * time.Second
-	}
-	if request.OnTimeout == "" {
-		request.OnTimeout = Rollback
-	}
-	if request.HealthPatience <= 0 {
-		request.HealthPatience = 15 * time.Minute
-	}
-	f := &follower{ctx: ctx, clock: awsclock.Of(clock), Request: request, outcome: &Outcome{}}
-	f.begun, f.answered = f.clock.Now(), f.clock.Now()
-	f.ecs = &api{ECS: client, clock: f.clock, calls: &f.outcome.Calls}
-	return f
+	s := &session{clock: awsclock.Of(clock), Request: request, outcome: &Outcome{}}
+	s.timerStart, s.followedSince = s.clock.Now(), s.clock.Now()
+	s.ecs = &api{ECS: client, clock: s.clock, calls: &s.outcome.Calls}
+	return s
 }

@@ -40,9 +40,10 @@ type world struct {
 func strategies() map[string]*types.DeploymentConfiguration {
 	alarms := &types.DeploymentAlarms{AlarmNames: []string{alarm}, Enable: true, Rollback: true}
 	return map[string]*types.DeploymentConfiguration{
-		"rolling": {Strategy: types.DeploymentStrategyRolling, MinimumHealthyPercent: aws.Int32(100), Alarms: alarms, DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{
-			Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 3},
-		}},
+		"rolling": {Strategy: types.DeploymentStrategyRolling, MinimumHealthyPercent: aws.Int32(100), Alarms: alarms,
+			DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{
+				Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 3},
+			}},
 		"blue_green": {Strategy: types.DeploymentStrategyBlueGreen, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10)},
 		"canary": {Strategy: types.DeploymentStrategyCanary, Alarms: alarms, BakeTimeInMinutes: aws.Int32(10),
 			CanaryConfiguration: &types.CanaryConfiguration{CanaryPercent: aws.Float64(10), CanaryBakeTimeInMinutes: aws.Int32(10)}},
@@ -180,9 +181,11 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 			w.clock.At(3*time.Minute, func() { w.RemoveService("cluster", "rca") })
 		}, deployment.TargetMissing, "gone", ""},
 		{"there is no such service", "rolling", func(w *world) { w.request.Service = "nobody" }, deployment.TargetMissing, "nobody", oldTask},
-		{"the service is being deleted", "rolling", func(w *world) { w.SetStatus("cluster", "rca", "DRAINING") }, deployment.TargetMissing, "DRAINING", oldTask},
+		{"the service is being deleted", "rolling", func(w *world) { w.SetStatus("cluster", "rca", "DRAINING") }, deployment.TargetMissing,
+			"DRAINING", oldTask},
 		{"another deployment is in progress", "blue_green", func(w *world) { w.update(otherTask) }, deployment.Busy, "IN_PROGRESS", oldTask},
-		{"another image runs than was deployed", "rolling", func(w *world) { w.new(fakeaws.Behaviour{Digest: oldDigest}) }, deployment.DigestMismatch, oldDigest, newTask},
+		{"another image runs than was deployed", "rolling", func(w *world) { w.new(fakeaws.Behaviour{Digest: oldDigest}) },
+			deployment.DigestMismatch, oldDigest, newTask},
 		{"ECS refuses the update", "rolling", func(w *world) {
 			w.Fail("UpdateService", &types.InvalidParameterException{Message: aws.String("TaskDefinition is inactive")})
 		}, deployment.UpdateFailed, "inactive", oldTask},
@@ -228,8 +231,8 @@ func TestAnythingButOurSuccessIsAFailureWithItsOwnCode(t *testing.T) {
 	}
 }
 
-// The old version does not answer: that is no failure of the one that is to mend it.
-func TestARollingDeploymentMendsAServiceThatDoesNotAnswer(t *testing.T) {
+// The old version does not answer, which is no fault of the version that repairs it.
+func TestARollingDeploymentRepairsAServiceThatDoesNotAnswer(t *testing.T) {
 	for _, least := range []int32{0, 50, 100} {
 		w := newWorld("rolling")
 		config := *strategies()["rolling"]
@@ -350,7 +353,8 @@ func TestLookingAtStartingTasksTakesLessThanACallASecond(t *testing.T) {
 }
 
 func TestTasksThatECSCannotLaunchEndADeployment(t *testing.T) {
-	const reason = "(service rca) failed to launch a task with (error ECS was unable to assume the role 'arn:aws:iam::111122223333:role/execution' that was provided for this task.)"
+	const reason = "(service rca) failed to launch a task with (error ECS was unable to assume the role " +
+		"'arn:aws:iam::111122223333:role/execution' that was provided for this task.)"
 	for strategy := range strategies() {
 		for _, desired := range []int32{1, 2, 3} {
 			w := launched(strategy, desired, fakeaws.Behaviour{CannotLaunch: reason})
@@ -392,7 +396,8 @@ type slowly struct {
 	each  time.Duration
 }
 
-func (s *slowly) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+func (s *slowly) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
 	out, err := s.ECS.DescribeServiceDeployments(ctx, in, options...)
 	if err != nil {
 		return nil, err
@@ -471,7 +476,8 @@ func TestAPauseThatWasJustAnsweredIsNotTakenForAnother(t *testing.T) {
 		assertCode(t, deployment.AwaitingApproval, outcome)
 		assert.Equal(t, "PRE_PRODUCTION_TRAFFIC_SHIFT", outcome.Hook.Stage)
 		hook := outcome.Hook.ID
-		_, err := w.ContinueServiceDeployment(w.ctx, &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: &outcome.Deployment, HookId: &hook, Action: types.DeploymentLifecycleHookActionContinue})
+		_, err := w.ContinueServiceDeployment(w.ctx, &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: &outcome.Deployment,
+			HookId: &hook, Action: types.DeploymentLifecycleHookActionContinue})
 		require.NoError(t, err)
 		w.Lag(20 * time.Second)
 		w.request.Answered = hook
@@ -605,7 +611,8 @@ type ignoresStop struct {
 	stops int
 }
 
-func (i *ignoresStop) StopServiceDeployment(context.Context, *ecs.StopServiceDeploymentInput, ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
+func (i *ignoresStop) StopServiceDeployment(context.Context, *ecs.StopServiceDeploymentInput,
+	...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
 	i.stops++
 	return &ecs.StopServiceDeploymentOutput{}, nil
 }
@@ -734,12 +741,18 @@ func TestMultipleFailuresAreExplained(t *testing.T) {
 		failure fakeaws.Failure
 		words   string
 	}{
-		"memory":       {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ContainerReason: "OutOfMemoryError: Container killed due to memory usage", ExitCode: 137}, "raise rollout.memory"},
-		"secret":       {fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: "ResourceInitializationError: unable to pull secrets or registry auth"}, "secret's ARN"},
-		"architecture": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ContainerReason: "exec format error", ExitCode: 255}, "another CPU architecture"},
-		"health":       {fakeaws.Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Task failed container health checks"}, "start_period"},
-		"segfault":     {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 139}, "segmentation fault"},
-		"term":         {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 143}, "SIGTERM"},
+		"memory": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited",
+			ContainerReason: "OutOfMemoryError: Container killed due to memory usage", ExitCode: 137}, "raise rollout.memory"},
+		"secret": {fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart,
+			Reason: "ResourceInitializationError: unable to pull secrets or registry auth"}, "secret's ARN"},
+		"architecture": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited",
+			ContainerReason: "exec format error", ExitCode: 255}, "another CPU architecture"},
+		"health": {fakeaws.Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Task failed container health checks"},
+			"start_period"},
+		"segfault": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited",
+			ExitCode: 139}, "segmentation fault"},
+		"term": {fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited",
+			ExitCode: 143}, "SIGTERM"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld("blue_green")
@@ -769,7 +782,8 @@ func TestTheRealClockKeepsTimeAndStopsWithItsContext(t *testing.T) {
 // overtaken is a client whose update is followed at once by a colleague's.
 type overtaken struct{ *world }
 
-func (o overtaken) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+func (o overtaken) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput,
+	error) {
 	out, err := o.ECS.UpdateService(ctx, in)
 	o.update(otherTask)
 	return out, err
@@ -805,7 +819,8 @@ func TestATaskThatFailedOnceCountsOnce(t *testing.T) {
 // eager is a client that calls new tasks running before they are healthy, as ECS does.
 type eager struct{ *fakeaws.ECS }
 
-func (e eager) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+func (e eager) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
 	out, err := e.ECS.DescribeServiceDeployments(ctx, in, options...)
 	if err == nil {
 		for _, d := range out.ServiceDeployments {
@@ -815,7 +830,7 @@ func (e eager) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeS
 	return out, err
 }
 
-// As long as an old task runs, it may be its failure that the deployment is to mend.
+// While an old task runs, a failed probe may be its fault.
 func TestARollingDeploymentIsNotAskedWhileAnOldTaskRuns(t *testing.T) {
 	w := newWorld("rolling")
 	w.new(fakeaws.Behaviour{StartAfter: 4 * time.Minute})

@@ -1,7 +1,7 @@
 package deployment
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,126 +17,126 @@ import (
 // targetsEvery is how often the load balancer is asked while tasks are starting.
 const targetsEvery = 15 * time.Second
 
-// paused tells of a pause, and ends the call unless it is to wait for the answer.
-func (f *follower) paused(d *types.ServiceDeployment) *verdict.Problem {
-	if !forward(d.Status) {
-		f.outcome.Hook = nil // what is undone waits for no answer, though ECS may still describe the pause
-		return nil
-	}
-	hook := hookOf(d)
-	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.answered) < appears {
-		hook = nil
-	}
-	if hook == nil {
-		if f.outcome.Hook != nil {
-			f.say("the pause was answered")
-			f.outcome.Hook = nil
-		}
-		return nil
-	}
-	// Time at a pause does not count: somebody is looking.
-	f.begun, f.unhealthyAt = f.clock.Now(), time.Time{}
-	if f.outcome.Hook == nil || f.outcome.Hook.ID != hook.ID {
-		f.outcome.Hook = hook
-		f.say("awaiting approval at %s until %s, then %s", hook.Stage, hook.Expires.UTC().Format(time.RFC3339), hook.OnExpiry)
-	}
-	if f.AwaitApproval {
-		return nil
-	}
-	return f.published(verdict.Problemf(AwaitingApproval, "deployment %s is paused at %s; without an answer ECS does a %s at %s",
-		id(f.outcome.Deployment), hook.Stage, hook.OnExpiry, hook.Expires.UTC().Format(time.RFC3339)))
-}
-
-func hookOf(d *types.ServiceDeployment) *Hook {
-	for _, h := range d.LifecycleHookDetails {
-		if h.Status == types.DeploymentLifecycleHookStatusAwaitingAction {
-			return &Hook{ID: aws.ToString(h.HookId), Stage: string(d.LifecycleStage), Expires: aws.ToTime(h.ExpiresAt),
-				OnExpiry: cmp.Or(string(h.TimeoutAction), "ROLLBACK")}
-		}
-	}
-	return nil
-}
-
-// HookOf is the pause at which a deployment stands; nil when it does at none.
-func HookOf(d *types.ServiceDeployment) *Hook { return hookOf(d) }
-
-// neverHealthy says that no task of the new version more has become healthy in all the time
-// that they may take. A rolling deployment starts them in batches, and may have no stage. That
-// a task runs says nothing: ECS counts those in the state RUNNING, healthy or not.
-func (f *follower) neverHealthy(d *types.ServiceDeployment, now time.Time) bool {
-	if !starting(d.LifecycleStage) || f.last.Requested == 0 || f.noRoom != "" {
-		f.unhealthyAt = time.Time{}
+// neverHealthy reports whether no further task of the new version has become healthy within
+// HealthPatience. A rolling deployment starts its tasks in batches, and may have no stage. A running
+// task proves nothing: ECS counts every task in the state RUNNING, healthy or not.
+func (o *observer) neverHealthy(d *types.ServiceDeployment, now time.Time) bool {
+	if !isStarting(d.LifecycleStage) || o.lastEvent.Requested == 0 || o.noRoom != "" {
+		o.unhealthyAt = time.Time{}
 		return false
 	}
-	healthy, known := f.healthyTasks()
+	healthy, known := o.healthyTasks()
 	if !known {
-		healthy = f.last.Running
+		healthy = o.lastEvent.Running
 	}
 	// Where traffic is shifted, ECS leaves the stage as soon as all are healthy: a task that runs
 	// and of which nobody says how it is, is not.
-	enough := healthy >= f.last.Requested && (known || sharesGroup(d))
-	most := &f.mostRunning
+	enough := healthy >= o.lastEvent.Requested && (known || sharesGroup(d))
+	most := &o.mostRunning
 	if known {
-		most = &f.mostHealthy
+		most = &o.mostHealthy
 	}
 	progress := healthy > *most
 	*most = max(*most, healthy)
 	if progress || enough {
-		f.unhealthyAt = time.Time{}
+		o.unhealthyAt = time.Time{}
 		return false
 	}
-	if f.unhealthyAt.IsZero() {
-		f.unhealthyAt = now
+	if o.unhealthyAt.IsZero() {
+		o.unhealthyAt = now
 	}
-	return now.Sub(f.unhealthyAt) >= f.HealthPatience
+	return now.Sub(o.unhealthyAt) >= o.HealthPatience
 }
 
-// healthyTasks is how many tasks of the new version are healthy, and whether anybody said: the
-// load balancer where there is one, and else the tasks' own health checks.
-func (f *follower) healthyTasks() (int, bool) {
-	if f.groupHealthy != nil {
-		return *f.groupHealthy, true
-	}
-	return f.tasksHealthy, f.tasksChecked
+// neverHealthyProblem is the problem of tasks that run and do not become healthy.
+func (o *observer) neverHealthyProblem(since string) *verdict.Problem {
+	return verdict.Problemf(NeverHealthy, "%s no more than %d of %d tasks of the new version have become healthy, and %d run%s",
+		since, o.mostHealthy, o.lastEvent.Requested, o.lastEvent.Running, prefixed("; targets: ", o.targetsSaid))
 }
 
-// lookAtTargets tells how the load balancer sees the new tasks, as long as it does not find
-// as many healthy as there should be.
-func (f *follower) lookAtTargets(d *types.ServiceDeployment) {
-	now := f.clock.Now()
-	if !starting(d.LifecycleStage) || f.last.Requested == 0 || !f.targetsAt.IsZero() && now.Sub(f.targetsAt) < targetsEvery {
+// healthyTasks returns how many tasks of the new version are healthy, and whether that is known: from
+// the load balancer if there is one, otherwise from the tasks' own health checks.
+func (o *observer) healthyTasks() (int, bool) {
+	if o.groupHealthy != nil {
+		return *o.groupHealthy, true
+	}
+	return o.tasksHealthy, o.tasksChecked
+}
+
+// readTargets reads the load balancer's health of the new tasks while they are starting.
+func (o *observer) readTargets(ctx context.Context, d *types.ServiceDeployment) {
+	now := o.clock.Now()
+	if !isStarting(d.LifecycleStage) || o.lastEvent.Requested == 0 || !o.targetsAt.IsZero() && now.Sub(o.targetsAt) < targetsEvery {
 		return
 	}
 	group := ""
-	if f.Targets != nil {
-		group = f.targetGroup()
+	if o.Targets != nil {
+		group = o.targetGroup(ctx)
 	}
 	if group == "" {
 		// That takes two calls where the load balancer takes one.
-		if f.last.Running > 0 && (f.targetsAt.IsZero() || now.Sub(f.targetsAt) >= 2*targetsEvery) {
-			f.targetsAt = now
-			f.lookAtHealth()
+		if o.lastEvent.Running > 0 && (o.targetsAt.IsZero() || now.Sub(o.targetsAt) >= 2*targetsEvery) {
+			o.targetsAt = now
+			o.readTaskHealth(ctx)
 		}
 		return
 	}
-	f.targetsAt = now
-	*f.ecs.calls++
-	targets, err := f.Targets(f.ctx, group)
+	o.targetsAt = now
+	*o.ecs.calls++
+	targets, err := o.Targets(ctx, group)
 	if err != nil {
-		f.say("the targets' health could not be read: %v", err)
+		o.log("the targets' health could not be read: %v", err)
 		return
 	}
-	f.outcome.Targets = targets
+	o.outcome.Targets = targets
 	healthy := healthyOf(targets)
 	if sharesGroup(d) {
 		// A rolling deployment's old tasks are in the same group: those are healthy as before.
 		healthy = max(0, healthy-oldRunning(d))
 	}
-	f.groupHealthy = &healthy
-	if text := summary(targets); text != f.targetsSaid && text != "" {
-		f.targetsSaid = text
-		f.say("targets: %s", text)
+	o.groupHealthy = &healthy
+	if text := summary(targets); text != o.targetsSaid && text != "" {
+		o.targetsSaid = text
+		o.log("targets: %s", text)
 	}
+}
+
+// readTaskHealth counts the tasks of the new version that pass their own health check. It is used
+// where no load balancer checks them.
+func (o *observer) readTaskHealth(ctx context.Context) {
+	tasks, err := o.ecs.tasks(ctx, o.Cluster, o.Service, types.DesiredStatusRunning, nil)
+	if err != nil {
+		o.log("the tasks' health could not be read: %v", err)
+		return
+	}
+	o.tasksHealthy, o.tasksChecked = 0, false
+	for _, t := range tasks {
+		if aws.ToString(t.TaskDefinitionArn) != o.TaskDefinition {
+			continue
+		}
+		// A task without a health check stays UNKNOWN, and then says nothing.
+		o.tasksChecked = o.tasksChecked || t.HealthStatus == types.HealthStatusHealthy || t.HealthStatus == types.HealthStatusUnhealthy
+		if t.HealthStatus == types.HealthStatusHealthy {
+			o.tasksHealthy++
+		}
+	}
+}
+
+// targetGroup returns the target group of the new version; the answer is cached.
+func (o *observer) targetGroup(ctx context.Context) string {
+	if o.targetGroupKnown {
+		return o.targetGroupARN
+	}
+	d, err := o.ecs.deployment(ctx, o.outcome.Deployment)
+	if err != nil || d.TargetServiceRevision == nil {
+		return ""
+	}
+	revision, err := o.ecs.revision(ctx, aws.ToString(d.TargetServiceRevision.Arn))
+	if err != nil {
+		return ""
+	}
+	o.targetGroupARN, o.targetGroupKnown = groupOf(revision), true
+	return o.targetGroupARN
 }
 
 func healthyOf(targets []Target) int {
@@ -149,9 +149,10 @@ func healthyOf(targets []Target) int {
 	return n
 }
 
-// sharesGroup says that old and new tasks are targets of one group, as in a rolling deployment.
+// sharesGroup reports whether old and new tasks share a target group, as in a rolling deployment.
 func sharesGroup(d *types.ServiceDeployment) bool {
-	return d.DeploymentConfiguration == nil || d.DeploymentConfiguration.Strategy == types.DeploymentStrategyRolling || d.DeploymentConfiguration.Strategy == ""
+	return d.DeploymentConfiguration == nil || d.DeploymentConfiguration.Strategy == types.DeploymentStrategyRolling ||
+		d.DeploymentConfiguration.Strategy == ""
 }
 
 func oldRunning(d *types.ServiceDeployment) int {
@@ -162,44 +163,6 @@ func oldRunning(d *types.ServiceDeployment) int {
 	return n
 }
 
-// lookAtHealth counts the tasks of the new version whose own health check passes, where no
-// load balancer says how they are.
-func (f *follower) lookAtHealth() {
-	tasks, err := f.ecs.tasks(f.ctx, f.Cluster, f.Service, types.DesiredStatusRunning, nil)
-	if err != nil {
-		f.say("the tasks' health could not be read: %v", err)
-		return
-	}
-	f.tasksHealthy, f.tasksChecked = 0, false
-	for _, t := range tasks {
-		if aws.ToString(t.TaskDefinitionArn) != f.TaskDefinition {
-			continue
-		}
-		// A task without a health check stays UNKNOWN, and then says nothing.
-		f.tasksChecked = f.tasksChecked || t.HealthStatus == types.HealthStatusHealthy || t.HealthStatus == types.HealthStatusUnhealthy
-		if t.HealthStatus == types.HealthStatusHealthy {
-			f.tasksHealthy++
-		}
-	}
-}
-
-// targetGroup is the group of the new version, asked for once.
-func (f *follower) targetGroup() string {
-	if f.groupAsked {
-		return f.group
-	}
-	d, err := f.ecs.deployment(f.ctx, f.outcome.Deployment)
-	if err != nil || d.TargetServiceRevision == nil {
-		return ""
-	}
-	revision, err := f.ecs.revision(f.ctx, aws.ToString(d.TargetServiceRevision.Arn))
-	if err != nil {
-		return ""
-	}
-	f.group, f.groupAsked = groupOf(revision), true
-	return f.group
-}
-
 func groupOf(revision *types.ServiceRevision) string {
 	if c := revision.ResolvedConfiguration; c != nil && len(c.LoadBalancers) > 0 {
 		return aws.ToString(c.LoadBalancers[0].TargetGroupArn)
@@ -208,25 +171,6 @@ func groupOf(revision *types.ServiceRevision) string {
 		return aws.ToString(revision.LoadBalancers[0].TargetGroupArn)
 	}
 	return ""
-}
-
-// checkTargets demands that the load balancer finds as many healthy targets as are to run.
-func (f *follower) checkTargets(revision *types.ServiceRevision, desired int) *verdict.Problem {
-	group := groupOf(revision)
-	if f.Targets == nil || group == "" {
-		return nil
-	}
-	*f.ecs.calls++
-	targets, err := f.Targets(f.ctx, group)
-	if err != nil {
-		return verdict.Problemf(Lost, "describe health of targets: %v", err)
-	}
-	f.outcome.Targets = targets
-	healthy := healthyOf(targets)
-	if healthy < desired {
-		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
-	}
-	return nil
 }
 
 // summary counts targets by state and reason.
@@ -242,43 +186,10 @@ func summary(targets []Target) string {
 	return strings.Join(all, ", ")
 }
 
-// prefixed is a text with something before it, or nothing.
+// prefixed returns text with a prefix, or nothing if text is empty.
 func prefixed(before, text string) string {
 	if text == "" {
 		return ""
 	}
 	return before + text
-}
-
-// explain adds to a problem why tasks failed, and what the last one wrote.
-func (f *follower) explain(problem *verdict.Problem) {
-	problem.Details = slices.Clone(f.outcome.Failures)
-	if err := f.tellLog(); err != nil {
-		problem.Details = append(problem.Details, fmt.Sprintf("the log of task %s could not be read: %v", id(f.failedTask), err))
-	}
-	for _, line := range f.outcome.Log {
-		problem.Details = append(problem.Details, "log: "+line)
-	}
-}
-
-// tellLog tells the last lines of a task that failed, once. What a task wrote may take
-// seconds to be there.
-func (f *follower) tellLog() error {
-	if f.Logs == nil || f.failedTask == "" || len(f.outcome.Log) > 0 {
-		return nil
-	}
-	*f.ecs.calls++
-	lines, err := f.Logs(f.ctx, f.failedTask)
-	if err != nil {
-		return err
-	}
-	f.outcome.Log = lines
-	for _, line := range lines {
-		f.say("log of task %s: %s", id(f.failedTask), line)
-	}
-	return nil
-}
-
-func containsAny(text string, words ...string) bool {
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }

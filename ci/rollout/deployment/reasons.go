@@ -8,20 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// remedies say what helps against what ECS writes as a task's stopped reason, a
-// container's reason or a service's event. The first match counts. Sources: "Stopped
-// tasks error messages" and "Service event messages" in the ECS developer guide.
+// remedies suggest a fix for what ECS writes as the reason of a stopped task or container, or as
+// an event of a service. The first match counts. Sources: "Stopped tasks error messages" and
+// "Service event messages" in the ECS developer guide.
 var remedies = []struct{ sign, remedy string }{
-	{"exec format error", "the image is of another CPU architecture than the task: build it for linux/amd64, or set the architecture to ARM64"},
-	{"CannotPullContainerError", "check that the digest exists, that the execution role may pull it, and that the subnets reach the registry (NAT or VPC endpoints)"},
-	{"unable to pull secrets", "check the secret's ARN, that the execution role may read and decrypt it, and that the subnets reach Secrets Manager (NAT or VPC endpoint)"},
-	{"ResourceInitializationError", "check the execution role, and that the subnets reach ECR, Secrets Manager and CloudWatch Logs (NAT or VPC endpoints)"},
+	{"exec format error", "the image is of another CPU architecture than the task: build it for linux/amd64, or set the architecture to " +
+		"ARM64"},
+	{"CannotPullContainerError",
+		"check that the digest exists, that the execution role may pull it, and that the subnets reach the registry (NAT or VPC endpoints)"},
+	{"unable to pull secrets", "check the secret's ARN, that the execution role may read and decrypt it, and that the subnets reach " +
+		"Secrets Manager (NAT or VPC endpoint)"},
+	{"ResourceInitializationError",
+		"check the execution role, and that the subnets reach ECR, Secrets Manager and CloudWatch Logs (NAT or VPC endpoints)"},
 	{"OutOfMemory", "raise rollout.memory, or find what uses the memory"},
-	{"health check", "look at the application's log: it started and did not answer its health check in time; raise rollout.start_period if it only starts slowly"},
+	{"health check", "look at the application's log: it started and did not answer its health check in time; raise rollout.start_period " +
+		"if it only starts slowly"},
 	{"Capacity is unavailable", "try again later, or use subnets in other zones"},
 	{"vCPU", "ask for a higher Fargate vCPU quota, or run fewer tasks"},
 	{"assume the role", "a new role takes seconds to be usable; check its trust policy"},
-	{"Essential container", "look at the application's log: it ended by itself"},
+	{"Essential container", "look at the application's log: it exited by itself"},
 }
 
 func remedyFor(text string) string {
@@ -33,9 +38,10 @@ func remedyFor(text string) string {
 	return ""
 }
 
-// NoRoom says that a text is about AWS having no room, which no new image mends.
+// NoRoom reports whether a message of AWS is about a lack of capacity, which no new image fixes.
 func NoRoom(text string) bool {
-	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs", "not enough free addresses", "InsufficientFreeAddresses"} {
+	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs",
+		"not enough free addresses", "InsufficientFreeAddresses"} {
 		if strings.Contains(text, sign) {
 			return true
 		}
@@ -43,8 +49,8 @@ func NoRoom(text string) bool {
 	return false
 }
 
-// Failed says that a stopped task speaks against its version: it did not start, ended by
-// itself, or did not get healthy. Tasks that the scheduler stopped to replace them do not.
+// Failed reports whether a stopped task is evidence against its version: it did not start, exited
+// by itself, or did not become healthy. Tasks that the scheduler replaced are not.
 func Failed(t types.Task) bool {
 	switch t.StopCode {
 	case types.TaskStopCodeTaskFailedToStart, types.TaskStopCodeEssentialContainerExited:
@@ -56,7 +62,7 @@ func Failed(t types.Task) bool {
 	}
 }
 
-// Explain is why a task stopped, in words, with the remedy.
+// Explain returns why a task stopped, and how to fix it.
 func Explain(t types.Task) string {
 	parts := []string{aws.ToString(t.StoppedReason)}
 	for _, c := range t.Containers {
@@ -71,7 +77,7 @@ func Explain(t types.Task) string {
 	return WithRemedy(strings.Join(parts, "; "))
 }
 
-// WithRemedy adds to a reason what helps against it, where that is known.
+// WithRemedy appends the known fix to a reason.
 func WithRemedy(text string) string {
 	if remedy := remedyFor(text); remedy != "" {
 		text += " -> " + remedy

@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"context"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -9,63 +10,85 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// verify holds what runs against what was asked for. ECS's word that a deployment
-// succeeded is necessary and not enough. What ECS describes lags behind, and scaling may
-// just be adding a task, so a bad answer is asked for again before it counts.
-func (f *follower) verify(revisionARN string) *verdict.Problem {
-	for end := f.clock.Now().Add(settles); ; {
-		problem := f.check(revisionARN)
-		if problem == nil || problem.Code == DigestMismatch || !f.clock.Now().Before(end) {
+// verify compares what runs with the request. A successful deployment is necessary and not enough.
+// What ECS describes lags behind, and auto-scaling may be adding a task, so a bad result is checked
+// again for a while before it counts.
+func (s *session) verify(ctx context.Context, revisionARN string) *verdict.Problem {
+	for end := s.clock.Now().Add(settles); ; {
+		problem := s.check(ctx, revisionARN)
+		if problem == nil || problem.Code == DigestMismatch || !s.clock.Now().Before(end) {
 			return problem
 		}
-		f.look()
-		if err := f.clock.Sleep(f.ctx, f.Poll); err != nil {
-			return f.interrupted(err)
+		s.renewLock(ctx)
+		if err := s.clock.Sleep(ctx, s.Poll); err != nil {
+			return s.interrupted(err)
 		}
 	}
 }
 
-func (f *follower) check(revisionARN string) *verdict.Problem {
-	service, err := f.ecs.service(f.ctx, f.Cluster, f.Service)
+// check is one comparison of verify.
+func (s *session) check(ctx context.Context, revisionARN string) *verdict.Problem {
+	service, err := s.ecs.service(ctx, s.Cluster, s.Service)
 	if err != nil {
-		return f.unable(Lost, err)
+		return s.awsProblem(ctx, Lost, err)
 	}
 	if revisionARN == "" && len(service.CurrentServiceRevisions) > 0 {
 		revisionARN = aws.ToString(service.CurrentServiceRevisions[0].Arn)
 	}
-	revision, err := f.ecs.revision(f.ctx, revisionARN)
+	revision, err := s.ecs.revision(ctx, revisionARN)
 	if err != nil {
-		return f.unable(Lost, err)
+		return s.awsProblem(ctx, Lost, err)
 	}
-	f.outcome.Running, f.outcome.Desired = int(service.RunningCount), int(service.DesiredCount)
-	if of := aws.ToString(revision.TaskDefinition); of != f.TaskDefinition {
-		// What is described may be from before our deployment ended: that says nothing about our
-		// digest, and is asked for again.
-		return f.published(verdict.Problemf(Superseded, "the current revision of service %s is of %s, %s was deployed", f.Service, id(of), id(f.TaskDefinition)))
+	s.outcome.Running, s.outcome.Desired = int(service.RunningCount), int(service.DesiredCount)
+	if of := aws.ToString(revision.TaskDefinition); of != s.TaskDefinition {
+		// The answer may be older than the end of our deployment. It proves nothing about our
+		// digest; verify asks again.
+		return s.withPublished(verdict.Problemf(Superseded, "the current revision of service %s is of %s, %s was deployed", s.Service, id(of),
+			id(s.TaskDefinition)))
 	}
-	if running := runningImage(revision, f.Container); !strings.Contains(running, f.Digest) {
-		return f.published(verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", f.Container, running, f.Digest))
+	if running := runningImage(revision, s.Container); !strings.Contains(running, s.Digest) {
+		return s.withPublished(verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", s.Container, running, s.Digest))
 	}
 	switch {
-	case aws.ToString(service.TaskDefinition) != f.TaskDefinition:
-		return f.published(verdict.Problemf(Superseded, "service %s runs %s, %s was deployed", f.Service, id(aws.ToString(service.TaskDefinition)), id(f.TaskDefinition)))
+	case aws.ToString(service.TaskDefinition) != s.TaskDefinition:
+		return s.withPublished(verdict.Problemf(Superseded, "service %s runs %s, %s was deployed", s.Service,
+			id(aws.ToString(service.TaskDefinition)), id(s.TaskDefinition)))
 	case service.DesiredCount == 0:
-		return f.published(verdict.Problemf(NoRunningTasks, "0 tasks run, and 0 are to"))
+		return s.withPublished(verdict.Problemf(NoRunningTasks, "0 tasks run, and 0 are to"))
 	case service.RunningCount != service.DesiredCount:
-		return f.published(verdict.Problemf(NotServing, "%d of %d tasks run", service.RunningCount, service.DesiredCount))
+		return s.withPublished(verdict.Problemf(NotServing, "%d of %d tasks run", service.RunningCount, service.DesiredCount))
 	}
-	if problem := f.checkTargets(revision, int(service.DesiredCount)); problem != nil {
-		return f.published(problem)
+	if problem := s.checkTargets(ctx, revision, int(service.DesiredCount)); problem != nil {
+		return s.withPublished(problem)
 	}
-	if f.Probe != nil {
-		if err := f.Probe(f.ctx); err != nil {
-			return f.published(verdict.Problemf(NotServing, "%d tasks run, and the service does not answer: %v", service.RunningCount, err))
+	if s.Probe != nil {
+		if err := s.Probe(ctx); err != nil {
+			return s.withPublished(verdict.Problemf(NotServing, "%d tasks run, and the service does not answer: %v", service.RunningCount, err))
 		}
 	}
 	return nil
 }
 
-// runningImage is the image of a container as ECS resolved it, with its digest.
+// checkTargets requires as many healthy targets as tasks are desired.
+func (s *session) checkTargets(ctx context.Context, revision *types.ServiceRevision, desired int) *verdict.Problem {
+	group := groupOf(revision)
+	if s.Targets == nil || group == "" {
+		return nil
+	}
+	*s.ecs.calls++
+	targets, err := s.Targets(ctx, group)
+	if err != nil {
+		return verdict.Problemf(Lost, "describe health of targets: %v", err)
+	}
+	s.outcome.Targets = targets
+	healthy := healthyOf(targets)
+	if healthy < desired {
+		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
+	}
+	return nil
+}
+
+// runningImage returns the digest of a container's image as ECS resolved it, or its reference.
 func runningImage(revision *types.ServiceRevision, container string) string {
 	for _, image := range revision.ContainerImages {
 		if aws.ToString(image.ContainerName) != container {

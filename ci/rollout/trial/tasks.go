@@ -11,15 +11,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Tasks is what is asked of the client of Amazon ECS to find and stop trials.
+// Tasks is the part of the ECS client that finds and stops trial tasks.
 type Tasks interface {
 	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	StopTask(context.Context, *ecs.StopTaskInput, ...func(*ecs.Options)) (*ecs.StopTaskOutput, error)
 }
 
-// Running are the ARNs of a service's trial tasks that are to run: those of its cluster that
-// were started by the same name. No other filter may stand beside that one; the tasks that
-// are to run are the default (API reference, ListTasks).
+// Running returns the ARNs of a service's trial tasks: the tasks of its cluster with the same
+// StartedBy whose desired status is RUNNING, which is the default. ListTasks allows no other
+// filter together with StartedBy (API reference).
 func Running(ctx context.Context, client Tasks, of *ecs.RunTaskInput) ([]string, error) {
 	in := &ecs.ListTasksInput{Cluster: of.Cluster, StartedBy: of.StartedBy}
 	var all []string
@@ -35,8 +35,8 @@ func Running(ctx context.Context, client Tasks, of *ecs.RunTaskInput) ([]string,
 	}
 }
 
-// Stop stops a service's trial tasks, and returns their ARNs. The reason, up to 255
-// characters, is shown with the tasks.
+// Stop stops a service's trial tasks and returns their ARNs. ECS shows the reason, of which it
+// keeps 255 characters.
 func Stop(ctx context.Context, client Tasks, of *ecs.RunTaskInput, reason string) ([]string, error) {
 	all, err := Running(ctx, client, of)
 	if err != nil {
@@ -50,9 +50,10 @@ func Stop(ctx context.Context, client Tasks, of *ecs.RunTaskInput, reason string
 	return all, nil
 }
 
-// stopTask stops a task. One that is stopped already, or forgotten, is as good as stopped.
+// stopTask stops a task. An unknown task counts as stopped.
 func stopTask(ctx context.Context, client Tasks, of *ecs.RunTaskInput, task, reason string) error {
-	_, err := client.StopTask(ctx, &ecs.StopTaskInput{Cluster: of.Cluster, Task: aws.String(task), Reason: aws.String(verdict.Line(reason, 255))})
+	_, err := client.StopTask(ctx, &ecs.StopTaskInput{Cluster: of.Cluster, Task: aws.String(task),
+		Reason: aws.String(verdict.Line(reason, 255))})
 	if err != nil && !strings.Contains(err.Error(), "not found") {
 		return fmt.Errorf("stop trial task %s: %w", id(task), err)
 	}

@@ -1,9 +1,9 @@
-// Package trial runs one task of a new version before its service is touched, and says
-// whether it gets healthy.
+// Package trial runs one task of a new version before its service is touched, and reports
+// whether the task becomes healthy.
 //
-// A service's deployment launches as many tasks as are desired at once, whatever the
-// strategy, and replaces each that fails. A version that cannot start costs at most two
-// launches here, and the service nothing: no task of it is launched there.
+// With every strategy, a deployment launches all desired tasks at once and replaces each that
+// fails. With a trial, a version that cannot start costs at most two launches and does not
+// reach the service.
 package trial
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ECS is what this package asks of the client of Amazon ECS.
+// ECS is the part of the ECS client that this package needs.
 type ECS interface {
 	Tasks
 	RunTask(context.Context, *ecs.RunTaskInput, ...func(*ecs.Options)) (*ecs.RunTaskOutput, error)
@@ -32,64 +32,64 @@ type ECS interface {
 }
 
 const (
-	// maxFailures is how many tasks must fail: a single registry timeout is no verdict on a version.
+	// maxFailures is how many tasks must fail: one registry timeout does not fail a version.
 	maxFailures = 2
-	// maxLaunches bounds them where others than the version are to blame, such as a machine of AWS.
+	// maxLaunches limits the launches if the version is not to blame, such as for a failed host.
 	maxLaunches = 3
 	// steady is how long a task must stay healthy: two health checks.
 	steady = 15 * time.Second
-	// appears is how long a new task may not be found: what ECS describes lags behind.
+	// appears is how long ECS may not describe a new task: its reads lag behind.
 	appears = 60 * time.Second
-	// newRole is how long ECS may not know a role that is new.
+	// newRole is how long ECS may not know a new role.
 	newRole = 2 * time.Minute
-	// again is the time between two launches that ECS had no room for, or knew no role for.
-	again = 15 * time.Second
-	// blind is how long ECS may not answer.
+	// relaunchDelay is the wait after a launch that failed for lack of capacity, or of the role.
+	relaunchDelay = 15 * time.Second
+	// blind is how long ECS may fail to answer.
 	blind = 5 * time.Minute
-	// logLag is how long what a task wrote may take to be readable.
+	// logLag is how long a log may take to be readable.
 	logLag = 3 * time.Second
-	// stopAttempts are those to stop a task, a poll apart.
+	// stopAttempts is how often a task is stopped before giving up.
 	stopAttempts = 5
 )
 
-// Request is what to try, and how patient to be.
+// Request is what to try, and how long to wait.
 type Request struct {
-	// Task is what to run; the client token is filled in. Its StartedBy names the trials of a service.
+	// Task is what to run; the client token is filled in. StartedBy identifies the trials of a service.
 	Task *ecs.RunTaskInput
-	// Run tells this run from any other: the same call is safe to repeat within it.
+	// Run identifies this run: within it, a launch is safe to repeat.
 	Run string
-	// Patience is how long a task may take to be healthy; 0 means 10 minutes.
+	// Patience is how long a task may take to become healthy; 0 means 10 minutes.
 	Patience time.Duration
-	// CapacityPatience is how long AWS may have no room; 0 means 5 minutes.
+	// CapacityPatience is how long AWS may have no capacity; 0 means 5 minutes.
 	CapacityPatience time.Duration
-	// Poll is the time between two looks; 0 means 5 seconds.
+	// Poll is the interval between two looks; 0 means 5 seconds.
 	Poll time.Duration
-	// Left says that an earlier run may have left a task: the same version's is gone on
-	// with, any other is stopped.
+	// Left is set if an interrupted run may have left tasks: one of the same version is adopted,
+	// all others are stopped.
 	Left bool
-	// Fence is asked before every write, Look with every look; the error of either means
-	// that another deployer has taken over. Nil is fine.
+	// Fence checks the lock before every write, Look renews it at every look. An error of either
+	// means that another run has taken the lock. Both may be nil.
 	Fence, Look func(context.Context) error
-	// Logs are the last lines that a task's application wrote; nil asks nothing.
+	// Logs returns the last lines that a task's application wrote; nil if logs are not read.
 	Logs func(ctx context.Context, task string) ([]string, error)
-	// Progress is told what happens; nil is fine.
+	// Progress is called with each message; it may be nil.
 	Progress func(text string)
 }
 
-// Outcome is what became of a trial.
+// Outcome is the result of a trial.
 type Outcome struct {
-	// Problem is nil exactly when a task got healthy and stayed so.
+	// Problem is nil if and only if a task became healthy and stayed so.
 	Problem *verdict.Problem
-	// Task is the ARN of the last task that was tried; empty when ECS launched none.
+	// Task is the ARN of the last task; empty if ECS launched no task.
 	Task string
-	// Launches counts the tasks that ECS launched.
+	// Launches is how many tasks ECS launched.
 	Launches int
-	// Healthy is how long the task took to be healthy.
+	// Healthy is how long the task took to become healthy.
 	Healthy time.Duration
 }
 
-// Run tries a version. It always returns an outcome, and stops what it started: also when
-// the context ends, as far as ECS answers within seconds.
+// Run tries a version. It always returns an outcome, and stops the tasks that it started, even
+// when the context ends, if ECS answers within seconds.
 func Run(ctx context.Context, client ECS, clock deployment.Clock, request Request) *Outcome {
 	if request.Patience <= 0 {
 		request.Patience = 10 * time.Minute
@@ -100,42 +100,41 @@ func Run(ctx context.Context, client ECS, clock deployment.Clock, request Reques
 	if request.Poll <= 0 {
 		request.Poll = 5 * time.Second
 	}
-	t := &trial{Request: request, ctx: ctx, ecs: client, clock: awsclock.Of(clock), outcome: &Outcome{}}
-	t.begun = t.clock.Now()
-	t.outcome.Problem = t.run()
+	t := &trial{Request: request, ecs: client, clock: awsclock.Of(clock), outcome: &Outcome{}}
+	t.startedAt = t.clock.Now()
+	t.outcome.Problem = t.run(ctx)
 	return t.outcome
 }
 
 // trial is one call of Run.
 type trial struct {
 	Request
-	ctx     context.Context
-	ecs     ECS
-	clock   *awsclock.Clock
-	outcome *Outcome
-	begun   time.Time
-	// calls counts the launches that ECS was asked for, for the client token.
+	ecs       ECS
+	clock     *awsclock.Clock
+	outcome   *Outcome
+	startedAt time.Time
+	// calls counts the launches that ECS answered; it is part of the client token.
 	calls int
-	// reasons are why tasks failed, log the last lines of the one that failed last.
-	reasons, log []string
-	failures     int
-	// noRoomSince is when AWS first had no room; zero when it had.
+	// reasons are why tasks failed; logLines are the last lines of the task that failed last.
+	reasons, logLines []string
+	failures          int
+	// noRoomSince is when AWS first had no capacity; zero if it had.
 	noRoomSince time.Time
 }
 
-func (t *trial) run() *verdict.Problem {
-	task, problem := t.adopt()
+func (t *trial) run(ctx context.Context) *verdict.Problem {
+	task, problem := t.adoptTask(ctx)
 	for problem == nil {
 		if task == "" {
-			task, problem = t.launch()
+			task, problem = t.launch(ctx)
 		}
 		if problem != nil || task == "" {
-			continue // ECS was asked, and is to be asked again
+			continue // no task yet: launch again
 		}
 		t.outcome.Task = task
 		t.outcome.Launches++
 		var healthy bool
-		if healthy, problem = t.watch(task); healthy {
+		if healthy, problem = t.watch(ctx, task); healthy {
 			return nil
 		}
 		task = ""
@@ -143,96 +142,98 @@ func (t *trial) run() *verdict.Problem {
 	return problem
 }
 
-func (t *trial) say(format string, args ...any) {
+func (t *trial) log(format string, args ...any) {
 	if t.Progress != nil {
 		t.Progress(fmt.Sprintf(format, args...))
 	}
 }
 
-// adopt finds the task that a lost run left: that of this version, or none. All others are stopped.
-func (t *trial) adopt() (string, *verdict.Problem) {
+// adoptTask returns the task of this version that an interrupted run left, if any, and stops all
+// others.
+func (t *trial) adoptTask(ctx context.Context) (string, *verdict.Problem) {
 	if !t.Left {
 		return "", nil
 	}
-	left, err := Running(t.ctx, t.ecs, t.Task)
+	left, err := Running(ctx, t.ecs, t.Task)
 	if err != nil {
-		return "", t.unable(err)
+		return "", t.awsProblem(ctx, err)
 	}
 	if len(left) == 0 {
 		return "", nil
 	}
-	out, err := t.ecs.DescribeTasks(t.ctx, &ecs.DescribeTasksInput{Cluster: t.Task.Cluster, Tasks: left})
+	out, err := t.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: t.Task.Cluster, Tasks: left})
 	if err != nil {
-		return "", t.unable(fmt.Errorf("describe tasks: %w", err))
+		return "", t.awsProblem(ctx, fmt.Errorf("describe tasks: %w", err))
 	}
 	found := ""
 	for _, d := range out.Tasks {
 		arn := aws.ToString(d.TaskArn)
 		left = slices.DeleteFunc(left, func(listed string) bool { return listed == arn })
 		if stopping(&d) {
-			continue // the list lags behind
+			continue // the list is stale
 		}
-		if found == "" && aws.ToString(d.TaskDefinitionArn) == aws.ToString(t.Task.TaskDefinition) && d.HealthStatus != types.HealthStatusUnhealthy {
+		if found == "" && aws.ToString(d.TaskDefinitionArn) == aws.ToString(t.Task.TaskDefinition) &&
+			d.HealthStatus != types.HealthStatusUnhealthy {
 			found = arn
-			t.say("trial task %s was left by a run that was lost; going on with it", id(arn))
+			t.log("trial task %s was left by an interrupted run; it is adopted", id(arn))
 			continue
 		}
-		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
+		if problem := t.stop(ctx, arn, "left by an interrupted run"); problem != nil {
 			return "", problem
 		}
-		t.say("stopped trial task %s of %s, left by a run that was lost", id(arn), id(aws.ToString(d.TaskDefinitionArn)))
+		t.log("stopped trial task %s of %s, left by an interrupted run", id(arn), id(aws.ToString(d.TaskDefinitionArn)))
 	}
-	for _, arn := range left { // what ECS does not describe yet may run all the same
-		if problem := t.stop(arn, "left by a run that was lost"); problem != nil {
+	for _, arn := range left { // ECS does not describe these yet; they may run
+		if problem := t.stop(ctx, arn, "left by an interrupted run"); problem != nil {
 			return "", problem
 		}
 	}
 	return found, nil
 }
 
-// launch asks for one task. Without a task and a problem it is to be asked again.
-func (t *trial) launch() (string, *verdict.Problem) {
+// launch launches one task. It returns neither a task nor a problem if it must be called again.
+func (t *trial) launch(ctx context.Context) (string, *verdict.Problem) {
 	in := *t.Task
 	in.ClientToken = aws.String(t.token())
-	if problem := t.mayWrite(); problem != nil {
+	if problem := t.mayWrite(ctx); problem != nil {
 		return "", problem
 	}
-	// The client token makes it safe to repeat, by the SDK and here.
-	out, err := t.ecs.RunTask(t.ctx, &in)
+	// The client token makes the call safe to repeat, by the SDK and here.
+	out, err := t.ecs.RunTask(ctx, &in)
 	awsclock.See(t.clock, out, err)
 	transient := err != nil && !deployment.Refused(err)
 	switch {
 	case err == nil && len(out.Tasks) > 0:
 		t.calls++
 		arn := aws.ToString(out.Tasks[0].TaskArn)
-		t.say("trial task %s of %s launched; the service is not touched before it is healthy", id(arn), id(aws.ToString(in.TaskDefinition)))
+		t.log("trial task %s of %s launched; the service is not touched before it is healthy", id(arn), id(aws.ToString(in.TaskDefinition)))
 		return arn, nil
 	case err == nil:
 		t.calls++
-		err = fmt.Errorf("run task: ECS launched none%s", failuresText(out.Failures))
+		err = fmt.Errorf("run task: ECS launched no task%s", failuresText(out.Failures))
 	default:
 		err = fmt.Errorf("run task: %w", err)
 	}
 	switch {
-	case t.ctx.Err() != nil:
-		return "", t.unanswered(t.interrupted(t.ctx.Err()))
+	case ctx.Err() != nil:
+		return "", t.stopUnknown(ctx, t.interrupted(ctx.Err()))
 	case deployment.NoRoom(err.Error()):
-		return "", t.noRoom(err.Error())
-	case notYet(err.Error()) && t.clock.Now().Sub(t.begun) < newRole:
-		t.say("%v; asking again", err)
-		return "", t.pause(again)
-	case transient && t.clock.Now().Sub(t.begun) < blind:
-		t.say("%v; asking again", err)
-		return "", t.pause(again)
+		return "", t.waitForCapacity(ctx, err.Error())
+	case roleNotReady(err.Error()) && t.clock.Now().Sub(t.startedAt) < newRole:
+		t.log("%v; trying again", err)
+		return "", t.wait(ctx, relaunchDelay)
+	case transient && t.clock.Now().Sub(t.startedAt) < blind:
+		t.log("%v; trying again", err)
+		return "", t.wait(ctx, relaunchDelay)
 	case transient, deployment.Expired(err):
-		return "", t.unable(err)
+		return "", t.awsProblem(ctx, err)
 	default:
 		return "", verdict.Problemf(Refused, "%v", err)
 	}
 }
 
-// token is unique to the launch: up to 64 characters, the same for the same request for 24
-// hours ("Ensuring idempotency", API reference).
+// token is the idempotency token of a launch: up to 64 characters, remembered by ECS for 24 hours
+// ("Ensuring idempotency", API reference).
 func (t *trial) token() string {
 	hash := sha256.New()
 	for _, part := range []string{t.Run, aws.ToString(t.Task.StartedBy), aws.ToString(t.Task.TaskDefinition)} {
@@ -241,61 +242,62 @@ func (t *trial) token() string {
 	return fmt.Sprintf("%s-%d", hex.EncodeToString(hash.Sum(nil)[:16]), t.calls)
 }
 
-// noRoom waits for room, or gives up. That AWS has none says nothing about the version.
-func (t *trial) noRoom(why string) *verdict.Problem {
+// waitForCapacity waits, or gives up. A lack of capacity is no evidence against the version.
+func (t *trial) waitForCapacity(ctx context.Context, why string) *verdict.Problem {
 	now := t.clock.Now()
 	if t.noRoomSince.IsZero() {
 		t.noRoomSince = now
-		t.say("%s; trying again for up to %s", why, t.CapacityPatience)
+		t.log("%s; trying again for up to %s", why, t.CapacityPatience)
 	}
 	if now.Sub(t.noRoomSince) >= t.CapacityPatience {
-		return verdict.Problemf(deployment.NoCapacity, "for %s AWS has not placed a task on trial, so the service was not touched: %s", t.CapacityPatience, why)
+		return verdict.Problemf(deployment.NoCapacity, "for %s AWS had no capacity for a trial task, so the service was not touched: %s",
+			t.CapacityPatience, why)
 	}
-	return t.pause(again)
+	return t.wait(ctx, relaunchDelay)
 }
 
-// pause passes some time, and keeps the lock.
-func (t *trial) pause(d time.Duration) *verdict.Problem {
-	if err := t.clock.Sleep(t.ctx, d); err != nil {
+// wait sleeps, and renews the lock.
+func (t *trial) wait(ctx context.Context, d time.Duration) *verdict.Problem {
+	if err := t.clock.Sleep(ctx, d); err != nil {
 		return t.interrupted(err)
 	}
-	return t.look()
+	return t.renewLock(ctx)
 }
 
-// failed counts a task that did not get healthy. The problem is nil while there is hope.
-// enough says that there is none, whatever the count.
-func (t *trial) failed(task, why string, versionsFault, enough bool) *verdict.Problem {
-	t.say("trial task %s failed: %s", id(task), why)
+// countFailure counts a task that did not become healthy. It returns the problem if no further
+// task is to be launched; enough decides that whatever the count.
+func (t *trial) countFailure(ctx context.Context, task, why string, versionsFault, enough bool) *verdict.Problem {
+	t.log("trial task %s failed: %s", id(task), why)
 	t.reasons = append(t.reasons, why)
 	if versionsFault {
 		t.failures++
-		t.readLog(task, enough || t.failures >= maxFailures)
+		t.readLog(ctx, task, enough || t.failures >= maxFailures)
 	}
 	if !enough && t.failures < maxFailures && t.outcome.Launches < maxLaunches {
 		return nil
 	}
-	problem := verdict.Problemf(Failed, "of %d tasks of %s that were run on trial none got healthy: %s; the service was not touched",
+	problem := verdict.Problemf(Failed, "none of %d trial tasks of %s became healthy: %s; the service was not touched",
 		t.outcome.Launches, id(aws.ToString(t.Task.TaskDefinition)), why)
 	for n, reason := range t.reasons {
 		if !slices.Contains(t.reasons[:n], reason) {
 			problem.Details = append(problem.Details, reason)
 		}
 	}
-	for _, line := range t.log {
+	for _, line := range t.logLines {
 		problem.Details = append(problem.Details, "log: "+line)
 	}
 	return problem
 }
 
-// readLog reads the last lines of a task that failed. What it wrote may take seconds to be
-// there: the last time, for which the report has no other chance, it is asked for once more.
-func (t *trial) readLog(task string, last bool) {
+// readLog reads the last lines of a failed task. A log may be readable only after seconds, so that
+// of the last task is read a second time.
+func (t *trial) readLog(ctx context.Context, task string, last bool) {
 	if t.Logs == nil {
 		return
 	}
-	lines, err := t.Logs(t.ctx, task)
-	if last && len(lines) == 0 && t.clock.Sleep(t.ctx, logLag) == nil {
-		lines, err = t.Logs(t.ctx, task)
+	lines, err := t.Logs(ctx, task)
+	if last && len(lines) == 0 && t.clock.Sleep(ctx, logLag) == nil {
+		lines, err = t.Logs(ctx, task)
 	}
 	if err != nil {
 		t.reasons = append(t.reasons, fmt.Sprintf("the log of task %s could not be read: %v", id(task), err))
@@ -303,13 +305,13 @@ func (t *trial) readLog(task string, last bool) {
 	if len(lines) == 0 {
 		return
 	}
-	t.log = lines
+	t.logLines = lines
 	for _, line := range lines {
-		t.say("log of task %s: %s", id(task), line)
+		t.log("log of task %s: %s", id(task), line)
 	}
 }
 
-// id is the last part of an ARN.
+// id returns the last part of an ARN.
 func id(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
 func failuresText(failures []types.Failure) string {
@@ -320,7 +322,7 @@ func failuresText(failures []types.Failure) string {
 	return text
 }
 
-// notYet says that ECS does not know a new role yet.
-func notYet(text string) bool {
+// roleNotReady reports whether ECS does not know a new role yet.
+func roleNotReady(text string) bool {
 	return strings.Contains(text, "unable to assume") || strings.Contains(text, "Unable to assume")
 }

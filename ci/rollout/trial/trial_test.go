@@ -45,7 +45,8 @@ func newWorld(b fakeaws.Behaviour) *world {
 }
 
 func task(definition string) *ecs.RunTaskInput {
-	return &ecs.RunTaskInput{Cluster: aws.String(cluster), TaskDefinition: aws.String(definition), StartedBy: aws.String("trial/rca"), Count: aws.Int32(1)}
+	return &ecs.RunTaskInput{Cluster: aws.String(cluster), TaskDefinition: aws.String(definition), StartedBy: aws.String("trial/rca"),
+		Count: aws.Int32(1)}
 }
 
 func (w *world) run() *trial.Outcome { return trial.Run(w.ctx, w.ECS, w.clock, w.request) }
@@ -113,7 +114,8 @@ func TestOneFailureIsNoVerdict(t *testing.T) {
 }
 
 func TestWhatIsToldOfAFailure(t *testing.T) {
-	w := newWorld(fakeaws.Behaviour{Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "OutOfMemoryError: container killed", ExitCode: 137}, FailAfter: 20 * time.Second})
+	w := newWorld(fakeaws.Behaviour{Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited,
+		Reason: "OutOfMemoryError: container killed", ExitCode: 137}, FailAfter: 20 * time.Second})
 	w.request.Logs = func(_ context.Context, task string) ([]string, error) {
 		assert.Contains(t, task, ":task/")
 		return []string{"Traceback", "MemoryError"}, nil
@@ -218,7 +220,7 @@ func TestATaskThatCannotBeSeenIsNotTakenForHealthy(t *testing.T) {
 	assert.GreaterOrEqual(t, w.took(), 3*time.Minute, "it was healthy at one minute, unseen at two")
 }
 
-// Others than the version are to blame: it is tried again, and not for ever.
+// Others than the version are to blame: it is tried again, a limited number of times.
 func TestAMachineOfAWSThatFailsIsNotTheVersionsFault(t *testing.T) {
 	broken := &fakeaws.Failure{Code: types.TaskStopCodeInfrastructureHealth, Reason: "Host failed"}
 	w := newWorld(fakeaws.Behaviour{Failure: broken, FailAfter: 10 * time.Second, Fails: func(n int) bool { return n < 3 }})
@@ -243,7 +245,8 @@ func TestALackOfRoomIsWaitedFor(t *testing.T) {
 	assert.InDelta(t, 5*time.Minute, w.took(), float64(20*time.Second))
 
 	// AWS also says so of a task that it made and could not place.
-	placed := &fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: "Capacity is unavailable at this time. Please try again later"}
+	placed := &fakeaws.Failure{Code: types.TaskStopCodeTaskFailedToStart,
+		Reason: "Capacity is unavailable at this time. Please try again later"}
 	w = newWorld(fakeaws.Behaviour{Failure: placed, FailAfter: 5 * time.Second})
 	w.request.CapacityPatience = time.Minute
 	assertCode(t, deployment.NoCapacity, w.run())
@@ -390,7 +393,8 @@ type forgetful struct {
 	until time.Time
 }
 
-func (f *forgetful) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, opts ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error) {
+func (f *forgetful) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, opts ...func(*ecs.Options)) (*ecs.DescribeTasksOutput,
+	error) {
 	if f.clock.Now().Before(f.until) {
 		return &ecs.DescribeTasksOutput{Failures: []types.Failure{{Arn: aws.String(in.Tasks[0]), Reason: aws.String("MISSING")}}}, nil
 	}
@@ -434,7 +438,7 @@ func (w *world) start(t *testing.T, definition string) string {
 	return aws.ToString(out.Tasks[0].TaskArn)
 }
 
-func TestTheTaskOfALostRunIsGoneOnWith(t *testing.T) {
+func TestTheTaskOfAnInterruptedRunIsAdopted(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{})
 	arn := w.start(t, version)
 	w.start(t, older)
@@ -472,7 +476,7 @@ func TestTheTaskOfALostRunIsGoneOnWith(t *testing.T) {
 
 // What ECS lists lags behind: a task that the lost run stopped with its last breath is no
 // task that somebody stopped under our eyes.
-func TestATaskThatIsStoppedAlreadyIsNotGoneOnWith(t *testing.T) {
+func TestATaskThatIsStoppedAlreadyIsNotAdopted(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{})
 	w.Lag(20 * time.Second)
 	arn := w.start(t, version)
@@ -583,7 +587,7 @@ func TestWithoutTheLockNothingIsWritten(t *testing.T) {
 	}
 	outcome := w.run()
 	assertCode(t, deployment.LockLost, outcome)
-	assert.Zero(t, w.Calls("StopTask"), "whoever holds the lock goes on with the task, or stops it")
+	assert.Zero(t, w.Calls("StopTask"), "the run that holds the lock adopts the task, or stops it")
 	assert.Len(t, outcome.Problem.Published, 1)
 }
 

@@ -15,32 +15,32 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// watch looks at a task until it was healthy for a while, or cannot be any more, and stops
-// it. Without a problem and not healthy, another task is to be tried.
-func (t *trial) watch(task string) (bool, *verdict.Problem) {
+// watch polls a task until it has stayed healthy or has failed, and stops it. If it returns false
+// without a problem, another task must be launched.
+func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem) {
 	launched := t.clock.Now()
 	answered, said := launched, ""
 	var healthySince time.Time
 	for {
-		d, err := t.describe(task)
+		d, err := t.describe(ctx, task)
 		now := t.clock.Now()
 		switch {
-		case t.ctx.Err() != nil:
-			return false, t.left(t.interrupted(t.ctx.Err()), task)
-		case errors.Is(err, errGone) && now.Sub(launched) > appears:
-			return false, t.end(task, t.failed(task, "ECS does not know it any more", false, false))
+		case ctx.Err() != nil:
+			return false, t.withTask(ctx, t.interrupted(ctx.Err()), task)
+		case errors.Is(err, errUnknownTask) && now.Sub(launched) > appears:
+			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, "ECS does not know it any more", false, false))
 		case err != nil && deployment.Denied(err):
-			return false, t.end(task, verdict.Problemf(Refused, "%v", err))
+			return false, t.stopAfter(ctx, task, verdict.Problemf(Refused, "%v", err))
 		case err != nil && (deployment.Expired(err) || now.Sub(answered) > blind):
-			return false, t.end(task, t.unable(err))
+			return false, t.stopAfter(ctx, task, t.awsProblem(ctx, err))
 		case err == nil:
 			answered = now
 			if text := state(d); text != said {
 				said = text
-				t.say("trial task %s: %s", id(task), text)
+				t.log("trial task %s: %s", id(task), text)
 			}
 			if stopping(d) {
-				return false, t.judge(d)
+				return false, t.judgeStopped(ctx, d)
 			}
 			if aws.ToString(d.LastStatus) == "RUNNING" {
 				t.noRoomSince = time.Time{}
@@ -53,35 +53,36 @@ func (t *trial) watch(task string) (bool, *verdict.Problem) {
 		}
 		switch {
 		case d != nil && d.HealthStatus == types.HealthStatusUnhealthy:
-			// ECS lets a task of no service go on whatever its health (API reference, HealthCheck).
-			return false, t.end(task, t.failed(task, deployment.WithRemedy("it runs, and does not pass its health check"), true, false))
+			// ECS does not stop an unhealthy task outside of a service (API reference, HealthCheck).
+			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, deployment.WithRemedy("it runs, and does not pass its health check"),
+				true, false))
 		case err == nil && !healthySince.IsZero() && now.Sub(healthySince) >= steady:
 			t.outcome.Healthy = healthySince.Sub(launched)
-			t.say("trial task %s is healthy", id(task))
-			problem := t.stop(task, "it did its duty: the version starts")
+			t.log("trial task %s is healthy", id(task))
+			problem := t.stop(ctx, task, "the trial has passed")
 			return problem == nil, problem
 		case now.Sub(launched) > t.Patience && healthySince.IsZero():
-			// A task that is healthy by now has only to stay so: one look may be minutes after the last.
+			// A task that is healthy by now only has to stay so: looks may be minutes apart.
 			why := fmt.Sprintf("after %s it was not healthy, and %s", t.Patience, said)
-			return false, t.end(task, t.failed(task, why, true, true))
+			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, why, true, true))
 		}
-		if problem := t.pause(t.Poll); problem != nil {
-			return false, t.left(problem, task)
+		if problem := t.wait(ctx, t.Poll); problem != nil {
+			return false, t.withTask(ctx, problem, task)
 		}
 	}
 }
 
-// errGone says that ECS knows no such task.
-var errGone = errors.New("ECS knows no such task")
+// errUnknownTask: ECS does not know the task.
+var errUnknownTask = errors.New("ECS does not know this task")
 
-func (t *trial) describe(task string) (*types.Task, error) {
-	out, err := t.ecs.DescribeTasks(t.ctx, &ecs.DescribeTasksInput{Cluster: t.Task.Cluster, Tasks: []string{task}})
+func (t *trial) describe(ctx context.Context, task string) (*types.Task, error) {
+	out, err := t.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: t.Task.Cluster, Tasks: []string{task}})
 	awsclock.See(t.clock, out, err)
 	if err != nil {
 		return nil, fmt.Errorf("describe task %s: %w", id(task), err)
 	}
 	if len(out.Tasks) == 0 {
-		return nil, fmt.Errorf("describe task %s: %w%s", id(task), errGone, failuresText(out.Failures))
+		return nil, fmt.Errorf("describe task %s: %w%s", id(task), errUnknownTask, failuresText(out.Failures))
 	}
 	return &out.Tasks[0], nil
 }
@@ -94,32 +95,32 @@ func state(d *types.Task) string {
 	return text
 }
 
-// stopping says that a task is on its way out, which ends long after its containers did.
+// stopping reports whether a task is stopping, which takes much longer than its containers do.
 func stopping(d *types.Task) bool {
 	return d.StopCode != "" || aws.ToString(d.DesiredStatus) == "STOPPED" || aws.ToString(d.LastStatus) == "STOPPED"
 }
 
-// judge says what a task means that was stopped, or ended by itself.
-func (t *trial) judge(d *types.Task) *verdict.Problem {
+// judgeStopped judges a task that was stopped or exited by itself.
+func (t *trial) judgeStopped(ctx context.Context, d *types.Task) *verdict.Problem {
 	task, why := aws.ToString(d.TaskArn), deployment.Explain(*d)
 	switch {
 	case d.StopCode == types.TaskStopCodeUserInitiated:
 		return verdict.Problemf(Stopped, "trial task %s was stopped: %s; the service was not touched", id(task), why)
 	case deployment.NoRoom(why):
-		t.outcome.Launches-- // it was never launched
-		return t.noRoom(why)
-	case notYet(why) && t.clock.Now().Sub(t.begun) < newRole:
+		t.outcome.Launches-- // it was not launched
+		return t.waitForCapacity(ctx, why)
+	case roleNotReady(why) && t.clock.Now().Sub(t.startedAt) < newRole:
 		t.outcome.Launches--
-		t.say("trial task %s: %s; trying again", id(task), why)
-		return t.pause(again)
+		t.log("trial task %s: %s; trying again", id(task), why)
+		return t.wait(ctx, relaunchDelay)
 	default:
-		return t.failed(task, why, deployment.Failed(*d), false)
+		return t.countFailure(ctx, task, why, deployment.Failed(*d), false)
 	}
 }
 
-// end stops a task that failed, or of which nothing is known any more.
-func (t *trial) end(task string, problem *verdict.Problem) *verdict.Problem {
-	stop := t.stop(task, "it is not needed any more")
+// stopAfter stops a task that failed or can no longer be seen, and returns its problem.
+func (t *trial) stopAfter(ctx context.Context, task string, problem *verdict.Problem) *verdict.Problem {
+	stop := t.stop(ctx, task, "the trial has ended")
 	switch {
 	case stop == nil:
 		return problem
@@ -132,64 +133,63 @@ func (t *trial) end(task string, problem *verdict.Problem) *verdict.Problem {
 	}
 }
 
-// stop stops a task of ours. One that cannot be stopped would run for ever.
-func (t *trial) stop(task, why string) *verdict.Problem {
+// stop stops a task of ours, with retries: nothing else would end it.
+func (t *trial) stop(ctx context.Context, task, why string) *verdict.Problem {
 	for attempt := 1; ; attempt++ {
-		if problem := t.mayWrite(); problem != nil {
-			return t.left(problem, task)
+		if problem := t.mayWrite(ctx); problem != nil {
+			return t.withTask(ctx, problem, task)
 		}
-		err := stopTask(t.ctx, t.ecs, t.Task, task, why)
+		err := stopTask(ctx, t.ecs, t.Task, task, why)
 		switch {
 		case err == nil:
 			return nil
-		case t.ctx.Err() != nil:
-			return t.left(t.interrupted(t.ctx.Err()), task)
+		case ctx.Err() != nil:
+			return t.withTask(ctx, t.interrupted(ctx.Err()), task)
 		case attempt == stopAttempts || deployment.Refused(err):
-			return left(t.unable(err), task)
+			return stillRuns(t.awsProblem(ctx, err), task)
 		}
-		if problem := t.pause(t.Poll); problem != nil {
-			return t.left(problem, task)
+		if problem := t.wait(ctx, t.Poll); problem != nil {
+			return t.withTask(ctx, problem, task)
 		}
 	}
 }
 
-// unanswered ends a trial whose run was ended while ECS was asked for a task: it may have
-// launched one whose name is not known.
-func (t *trial) unanswered(problem *verdict.Problem) *verdict.Problem {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 10*time.Second)
+// stopUnknown stops the trial's tasks when the run was interrupted during a launch: ECS may have
+// launched a task whose ARN we do not know.
+func (t *trial) stopUnknown(ctx context.Context, problem *verdict.Problem) *verdict.Problem {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if _, err := Stop(ctx, t.ecs, t.Task, "the run that tried it was ended"); err != nil {
+	if _, err := Stop(ctx, t.ecs, t.Task, "its run was interrupted"); err != nil {
 		problem.Published = append(problem.Published, "maybe a trial task, which then runs on until the next deploy, or destroy, stops it")
 	}
 	return problem
 }
 
-// left ends a trial whose task runs on. Where this run was ended, a last call stops it: a
-// task of no service ends by nobody else.
-func (t *trial) left(problem *verdict.Problem, task string) *verdict.Problem {
+// withTask adds the running task to a problem. If this run was interrupted, one last call stops the
+// task first: nothing else would.
+func (t *trial) withTask(ctx context.Context, problem *verdict.Problem, task string) *verdict.Problem {
 	if problem.Code == deployment.Interrupted {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if stopTask(ctx, t.ecs, t.Task, task, "the run that tried it was ended") == nil {
+		if stopTask(ctx, t.ecs, t.Task, task, "its run was interrupted") == nil {
 			problem.Cause += ", and trial task " + id(task) + " is stopped"
 			return problem
 		}
 	}
-	return left(problem, task)
+	return stillRuns(problem, task)
 }
 
-func left(problem *verdict.Problem, task string) *verdict.Problem {
+func stillRuns(problem *verdict.Problem, task string) *verdict.Problem {
 	problem.Published = append(problem.Published, "trial task "+id(task)+", which runs on until the next deploy, or destroy, stops it")
 	return problem
 }
 
 func (t *trial) interrupted(err error) *verdict.Problem {
-	problem := verdict.Problemf(deployment.Interrupted, "%v, during the trial; the service was not touched", err)
-	return problem
+	return verdict.Problemf(deployment.Interrupted, "%v, during the trial; the service was not touched", err)
 }
 
-func (t *trial) unable(err error) *verdict.Problem {
-	if t.ctx.Err() != nil {
+func (t *trial) awsProblem(ctx context.Context, err error) *verdict.Problem {
+	if ctx.Err() != nil {
 		return t.interrupted(err)
 	}
 	code := deployment.AWSFailed
@@ -199,22 +199,22 @@ func (t *trial) unable(err error) *verdict.Problem {
 	return verdict.Problemf(code, "%v; the service was not touched", err)
 }
 
-// mayWrite asks the fence.
-func (t *trial) mayWrite() *verdict.Problem { return t.ask(t.Fence) }
+// mayWrite checks the lock before a write.
+func (t *trial) mayWrite(ctx context.Context) *verdict.Problem { return t.checkLock(ctx, t.Fence) }
 
-// look lets the caller keep its lock.
-func (t *trial) look() *verdict.Problem { return t.ask(t.Look) }
+// renewLock lets the caller renew its lock.
+func (t *trial) renewLock(ctx context.Context) *verdict.Problem { return t.checkLock(ctx, t.Look) }
 
-func (t *trial) ask(fence func(context.Context) error) *verdict.Problem {
+func (t *trial) checkLock(ctx context.Context, fence func(context.Context) error) *verdict.Problem {
 	if fence == nil {
 		return nil
 	}
-	err := fence(t.ctx)
+	err := fence(ctx)
 	var known *verdict.Problem
 	switch {
 	case err == nil:
 		return nil
-	case t.ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return t.interrupted(err)
 	case errors.As(err, &known):
 		return known

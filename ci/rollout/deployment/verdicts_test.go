@@ -40,9 +40,10 @@ func TestAWrongClockChangesNoVerdict(t *testing.T) {
 				arrange func(*world)
 				code    string
 			}{
-				"good":            {func(*world) {}, ""},
-				"starts slowly":   {func(w *world) { w.new(fakeaws.Behaviour{StartAfter: 8 * time.Minute}) }, ""},
-				"crashes":         {func(w *world) { w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second}) }, deployment.RolledBack.Name},
+				"good":          {func(*world) {}, ""},
+				"starts slowly": {func(w *world) { w.new(fakeaws.Behaviour{StartAfter: 8 * time.Minute}) }, ""},
+				"crashes": {func(w *world) { w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second}) },
+					deployment.RolledBack.Name},
 				"never healthy":   {func(w *world) { w.new(fakeaws.Behaviour{NeverHealthy: true}) }, deployment.NeverHealthy.Name},
 				"in flight":       {func(w *world) { w.update(newTask) }, ""},
 				"hangs in flight": {func(w *world) { w.new(fakeaws.Behaviour{Hangs: "SCALE_UP"}); w.update(newTask) }, deployment.Stuck.Name},
@@ -93,7 +94,8 @@ func TestADeploymentIsFoundByAStampOfECSAlone(t *testing.T) {
 // undated is an ECS behind a proxy that takes the Date away.
 type undated struct{ *fakeaws.ECS }
 
-func (u undated) DescribeServices(ctx context.Context, in *ecs.DescribeServicesInput, o ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
+func (u undated) DescribeServices(ctx context.Context, in *ecs.DescribeServicesInput,
+	o ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
 	out, err := u.ECS.DescribeServices(ctx, in, o...)
 	if err != nil {
 		return nil, err
@@ -101,7 +103,8 @@ func (u undated) DescribeServices(ctx context.Context, in *ecs.DescribeServicesI
 	return &ecs.DescribeServicesOutput{Services: out.Services, Failures: out.Failures}, nil
 }
 
-func (u undated) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput, o ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+func (u undated) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput,
+	o ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
 	out, err := u.ECS.ListServiceDeployments(ctx, in, o...)
 	if err != nil {
 		return nil, err
@@ -128,7 +131,8 @@ func TestAServiceIsMadeRightAfterItWasDeleted(t *testing.T) {
 	for name, refuses := range map[string]bool{"described as INACTIVE": false, "not described": true} {
 		w := empty(t)
 		require.Nil(t, w.deploy().Problem)
-		_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"), Force: aws.Bool(true)})
+		_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+			Force: aws.Bool(true)})
 		require.NoError(t, err)
 		if refuses {
 			w.RefuseMissing()
@@ -163,7 +167,8 @@ type madeBefore struct {
 	tried bool
 }
 
-func (o *madeBefore) CreateService(ctx context.Context, in *ecs.CreateServiceInput, options ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error) {
+func (o *madeBefore) CreateService(ctx context.Context, in *ecs.CreateServiceInput,
+	options ...func(*ecs.Options)) (*ecs.CreateServiceOutput, error) {
 	if !o.tried {
 		o.tried = true
 		other := *in
@@ -195,7 +200,8 @@ func TestTasksThatRunAndAreNeverHealthy(t *testing.T) {
 		w.request.Create.DeploymentConfiguration = strategies()["blue_green"]
 		w.request.Create.LoadBalancers = []types.LoadBalancer{{TargetGroupArn: aws.String("group")}}
 		w.request.Targets = func(context.Context, string) ([]deployment.Target, error) {
-			return []deployment.Target{{"10.0.0.1:7051", "unhealthy", "Target.ResponseCodeMismatch"}, {"10.0.0.2:7051", "unhealthy", "Target.ResponseCodeMismatch"}}, nil
+			return []deployment.Target{{"10.0.0.1:7051", "unhealthy", "Target.ResponseCodeMismatch"},
+				{"10.0.0.2:7051", "unhealthy", "Target.ResponseCodeMismatch"}}, nil
 		}
 		outcome := w.deploy()
 		assertCode(t, deployment.NeverHealthy, outcome)
@@ -213,7 +219,8 @@ func TestABreakerWithoutRollback(t *testing.T) {
 	w := newWorld("rolling")
 	w.new(fakeaws.Behaviour{Failure: crash(), FailAfter: 10 * time.Second})
 	config := *strategies()["rolling"]
-	config.DeploymentCircuitBreaker = &types.DeploymentCircuitBreaker{Enable: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 2}}
+	config.DeploymentCircuitBreaker = &types.DeploymentCircuitBreaker{Enable: true,
+		ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 2}}
 	w.request.Update.DeploymentConfiguration = &config
 	w.request.MaxFailures, w.request.StartFailures = 100, -1
 	outcome := w.deploy()

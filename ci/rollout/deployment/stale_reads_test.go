@@ -23,12 +23,14 @@ type forgetful struct {
 	begun       time.Time
 }
 
-func (f *forgetful) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput, options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+func (f *forgetful) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
 	if f.begun.IsZero() {
 		f.begun = f.clock.Now()
 	}
 	if at := f.clock.Now().Sub(f.begun); at >= f.from && at < f.until {
-		return &ecs.DescribeServiceDeploymentsOutput{Failures: []types.Failure{{Arn: aws.String(in.ServiceDeploymentArns[0]), Reason: aws.String("MISSING")}}}, nil
+		return &ecs.DescribeServiceDeploymentsOutput{Failures: []types.Failure{{Arn: aws.String(in.ServiceDeploymentArns[0]),
+			Reason: aws.String("MISSING")}}}, nil
 	}
 	return f.ECS.DescribeServiceDeployments(ctx, in, options...)
 }
@@ -55,7 +57,8 @@ func TestTheLockIsKeptWhileAWaitLasts(t *testing.T) {
 		"a deleted service drains": func() *world {
 			w := empty(t)
 			require.Nil(t, w.deploy().Problem)
-			_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"), Force: aws.Bool(true)})
+			_, err := w.DeleteService(w.ctx, &ecs.DeleteServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+				Force: aws.Bool(true)})
 			require.NoError(t, err)
 			return w
 		},

@@ -1,0 +1,68 @@
+package deployment
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
+)
+
+// Refused reports whether ECS rejected the request, so that repeating it cannot help.
+func Refused(err error) bool {
+	if errors.Is(err, errMissing) {
+		return true
+	}
+	var known smithy.APIError
+	if !errors.As(err, &known) {
+		return false
+	}
+	code := known.ErrorCode()
+	for _, transient := range []string{"Throttl", "TooManyRequests", "RequestLimitExceeded", "ServerException", "ServiceUnavailable",
+		"InternalFailure", "InternalError", "UpdateInProgress"} {
+		if strings.Contains(code, transient) {
+			return false
+		}
+	}
+	return known.ErrorFault() != smithy.FaultServer
+}
+
+// Absent reports whether ECS answered that the service does not exist. DescribeServices will return
+// this error for a deleted service; today it lists it under its failures (API reference,
+// DeleteService).
+func Absent(err error) bool {
+	var none *types.ServiceNotFoundException
+	var known smithy.APIError
+	return errors.As(err, &none) || errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
+}
+
+// Expired reports whether the credentials are no longer valid, as opposed to not permitted.
+func Expired(err error) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && slices.Contains([]string{
+		"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
+		"RequestExpired", "InvalidSignatureException",
+	}, known.ErrorCode())
+}
+
+// Denied reports whether valid credentials are not permitted to make the call.
+func Denied(err error) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && slices.Contains([]string{"AccessDenied", "AccessDeniedException"}, known.ErrorCode())
+}
+
+// roleNotReady reports whether ECS does not know a new role yet (pulumi/pulumi-awsx#927).
+func roleNotReady(err error) bool {
+	return containsAny(err.Error(), "unable to assume", "Unable to assume", "service linked role")
+}
+
+// nameStillTaken reports whether another service has the name. ECS says so for a moment after one was
+// deleted, although it describes none (hashicorp/terraform-provider-aws#2283).
+func nameStillTaken(err error) bool {
+	return containsAny(err.Error(), "still Draining", "not idempotent")
+}
+
+func containsAny(text string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
