@@ -1,8 +1,8 @@
-// Package partition knows the parts that AWS consists of: which regions each has, and how
-// ARNs, endpoints and registries are named there.
+// Package partition describes the partitions of AWS: which regions each has, and how ARNs,
+// endpoints and registries are named there.
 //
-// The data is what the AWS SDK for Go ships; partitions.json names its version. Nothing here
-// is a pattern of our own, so that a new part of AWS comes with an update of the SDK.
+// The data is that of the AWS SDK for Go; partitions.json names its version. A new partition
+// comes with an update of the SDK.
 package partition
 
 import (
@@ -13,14 +13,14 @@ import (
 	"strings"
 )
 
-// Partition is one part of AWS, such as the commercial regions or those of China.
+// Partition is one partition of AWS, such as the commercial regions or those of China.
 type Partition struct {
 	// ID is the second part of an ARN, such as aws-cn.
 	ID string `json:"id"`
 	// DNSSuffix ends the names of endpoints, DualStackSuffix those that have IPv6 too.
 	DNSSuffix       string `json:"dns_suffix"`
 	DualStackSuffix string `json:"dual_stack_suffix"`
-	// RegionForm is the regular expression that all its regions match, also those to come.
+	// RegionForm is the regular expression that all its regions match, future ones included.
 	RegionForm string `json:"region_form"`
 
 	form *regexp.Regexp
@@ -48,7 +48,7 @@ func load() []Partition {
 	return d.Partitions
 }
 
-// Of is the partition of a region, and whether the region has the form of any.
+// Of is the partition of a region, and whether the region matches one.
 func Of(region string) (Partition, bool) {
 	for _, p := range all {
 		if p.form.MatchString(region) {
@@ -58,7 +58,7 @@ func Of(region string) (Partition, bool) {
 	return Partition{}, false
 }
 
-// ID is the id of a region's partition; aws for what is no region.
+// ID is the id of a region's partition; aws for an unknown region.
 func ID(region string) string {
 	if p, known := Of(region); known {
 		return p.ID
@@ -66,8 +66,8 @@ func ID(region string) string {
 	return "aws"
 }
 
-// Endpoint is the address of a service's API in a region, such as sts or s3; empty for what is
-// no region.
+// Endpoint is the address of a service's API in a region, such as sts or s3; empty for an
+// unknown region.
 func Endpoint(service, region string) string {
 	p, known := Of(region)
 	if !known {
@@ -76,7 +76,7 @@ func Endpoint(service, region string) string {
 	return "https://" + service + "." + region + "." + p.DNSSuffix
 }
 
-// consoles are the addresses of the AWS Management Console, which the SDK does not know.
+// consoles are the addresses of the AWS Management Console, which the SDK does not have.
 // Sources: "Getting started" in the user guides of AWS in China, AWS GovCloud (US) and the
 // AWS European Sovereign Cloud. The isolated partitions document none in public.
 var consoles = map[string]string{
@@ -85,7 +85,7 @@ var consoles = map[string]string{
 }
 
 // Console is the address of a region's console, such as https://ap-south-1.console.aws.amazon.com;
-// empty where none is known.
+// empty for a partition without a public one.
 func Console(region string) string {
 	if host := consoles[ID(region)]; host != "" {
 		return "https://" + region + "." + host

@@ -9,8 +9,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// dashboard shows what the alarms watch, with what a reader wants to see beside it. Its
-// body is JSON in a string ("Dashboard Body Structure and Syntax").
+// dashboard shows the metrics of the alarms and their context. Its body is JSON in a string ("Dashboard Body Structure and Syntax").
 func (s monitors) dashboard() *cloudwatch.PutDashboardInput {
 	balancer := Dimension("load-balancer", s.names.loadBalancer)
 	of := func(metric string) []any { return []any{balancerSpace, metric, "LoadBalancer", balancer} }
@@ -54,8 +53,8 @@ func (s monitors) dashboard() *cloudwatch.PutDashboardInput {
 	}
 }
 
-// DashboardMark is the text by which the dashboard says whose it is: the content is the one
-// thing of a dashboard that every version of the API shows.
+// DashboardMark is the text in the dashboard that marks it as this service's: a dashboard's
+// content is the only part that every version of the API returns.
 func (p *Plan) DashboardMark() string { return p.settings.dashboardMark() }
 
 func (s *settings) dashboardMark() string {

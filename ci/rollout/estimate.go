@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// provision is what Fargate needs to give a task a machine, a network interface and its
-// image, for an image of some hundred MB. It is a guess, and only an estimate rests on it.
+// provision is how long Fargate takes to give a task a machine, a network interface and an
+// image of some hundred MB. It is a guess, used only for the estimate.
 const provision = 60 * time.Second
 
-// healthy is what the load balancer needs to call a target healthy: two checks, 10 s apart.
+// healthy is how long the load balancer takes to find a target healthy: two checks, 10 s apart.
 const healthy = 20 * time.Second
 
 // Phase is a part of a deployment.
@@ -25,15 +25,15 @@ type Estimate struct {
 	Phases []Phase
 	// Total is the sum of the phases.
 	Total time.Duration
-	// Trial is when to give up the task that is tried before; 0 when none is.
+	// Trial is when to give up on the trial task; 0 without one.
 	Trial time.Duration
-	// Deadline is when to give up the deployment itself: the waits as configured, and everything else three
-	// times over, so that a slow start is not taken for a dead one.
+	// Deadline is when to give up on the deployment itself: the configured waits, and three times
+	// everything else, so that a slow start is not taken for a failed one.
 	Deadline time.Duration
 }
 
 func (s *settings) estimate() Estimate {
-	// Where a task is expected to be healthy halfway through its grace.
+	// A task is expected to be healthy halfway through its grace period.
 	start := provision + s.StartPeriod/2 + healthy
 	end := s.Drain + time.Duration(s.tuning.StopSeconds)*time.Second
 	bake := time.Duration(s.BakeMinutes) * time.Minute
@@ -69,7 +69,7 @@ func (s *settings) estimate() Estimate {
 	return e
 }
 
-// shift is how long a change of the rule's weights takes to be everywhere.
+// shift is how long a change of the rule's weights takes to reach all load balancer nodes.
 const shift = 10 * time.Second
 
 func (e *Estimate) add(name string, d, deadline time.Duration) {

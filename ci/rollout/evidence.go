@@ -9,8 +9,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// evidence puts into the stage what the verdict on the plan rests on, what a reader of
-// the report wants to see of it, and its files.
+// evidence adds the plan to the stage: gates, facts, blocks of the report, and files.
 func (p *Plan) evidence(stage *verdict.Stage) {
 	s := p.settings
 	resources := p.Resources()
@@ -40,7 +39,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	stage.Files = append(stage.Files, p.Files()...)
 }
 
-// Warn adds what is allowed in the plan and should be known.
+// Warn adds warnings about what the plan allows and the reader should see.
 func (p *Plan) Warn(stage *verdict.Stage) {
 	s := p.settings
 	if len(p.Examples) > 0 {
@@ -62,13 +61,13 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 	}
 }
 
-// WarnNotEncrypted adds that users reach the service by HTTP. Only who has looked at the
-// account knows: a certificate that is found there is kept.
+// WarnNotEncrypted warns that users reach the service by HTTP. Outside the sandbox it needs a
+// look at the account, because an existing certificate is kept.
 func (p *Plan) WarnNotEncrypted(stage *verdict.Stage) {
 	stage.Warn(NotEncrypted, "the listener of %s has no certificate", p.settings.names.loadBalancer)
 }
 
-// Storage adds to the stage what becomes of what the application writes.
+// Storage adds to the stage which of the application's files outlive a task.
 func (p *Plan) Storage(stage *verdict.Stage) {
 	kept, lost := p.settings.storage()
 	if kept != "" {

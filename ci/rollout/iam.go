@@ -37,9 +37,9 @@ type document struct {
 // JSON renders the document as IAM takes it.
 func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Statements}) }
 
-// Policies are the least rights with which a plan can be carried out and its tasks can
-// run, each limited to the plan's own names as far as IAM allows for the action. The
-// journal is where runs record what they do, s3://bucket/prefix.
+// Policies are the least rights needed to carry out the plan and to run its tasks, each
+// limited to the plan's own names as far as IAM allows for the action. The journal is
+// s3://bucket/prefix.
 func (plan *Plan) Policies(journal string) []Policy {
 	p := policies{plan}
 	read, write := p.readStatements(journal), p.writeStatements(journal)
@@ -69,7 +69,7 @@ func allow(sid string, actions, resources []string) Statement {
 	return Statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resources}
 }
 
-// at are the resources of a plan in the words of IAM.
+// at holds the ARNs of a plan's resources, by kind.
 type at struct {
 	cluster, balancing, groups, rules, logs, alarms, dashboard, scaling, service []string
 	definitions, tasks                                                           []string
@@ -101,9 +101,9 @@ func (p policies) at() at {
 	}
 }
 
-// anyResource are the actions for which the Service Authorization Reference knows no
-// resource: they are allowed for all or not at all. All of them only read, but for the
-// deregistering of task definitions.
+// anyResource are the actions for which the Service Authorization Reference lists no resource
+// type, so they can only be allowed for all resources. All but ecs:DeregisterTaskDefinition
+// are read-only.
 var anyResource = []string{
 	"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
 	"ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions",
@@ -124,7 +124,7 @@ func (p policies) readStatements(journal string) []Statement {
 		tasks,
 		allow("ReadStoppedTasks", []string{"ecs:DescribeTasks"}, at.tasks),
 		allow("SeeTheScaling", []string{"application-autoscaling:ListTagsForResource"}, at.scaling),
-		// Log groups are found by their prefix among all.
+		// Log groups are listed by prefix, which needs the right for all.
 		allow("FindTheLogs", []string{"logs:DescribeLogGroups"}, []string{p.resource("logs", "log-group:*")}),
 		allow("ReadTheLogs", []string{"logs:GetLogEvents", "logs:ListTagsForResource"}, at.logs),
 		allow("SeeTheAlarms", []string{"cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"}, at.alarms),
@@ -146,7 +146,7 @@ func (p policies) writeStatements(journal string) []Statement {
 	all := []Statement{
 		allow("MakeTheCluster", []string{"ecs:CreateCluster", "ecs:TagResource", "ecs:UpdateClusterSettings"}, at.cluster),
 		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, at.definitions),
-		// A first deployment that fails has nothing to go back to: its service is deleted.
+		// A first deployment that fails cannot be rolled back: its service is deleted.
 		allow("DeployTheService", []string{
 			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
 		}, at.service),
@@ -175,7 +175,7 @@ func (p policies) writeStatements(journal string) []Statement {
 	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition.ID(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
 }
 
-// stopTrial allows to stop tasks that carry the tags of this service: others may run in its cluster.
+// stopTrial allows stopping tasks with this service's tags: other services may share its cluster.
 func (p policies) stopTrial() Statement {
 	stop := allow("StopTheTrial", []string{"ecs:StopTask"}, p.at().tasks)
 	tags := map[string][]string{}
@@ -204,7 +204,7 @@ func (p policies) cleanStatements() []Statement {
 	}
 }
 
-// object takes s3://bucket/prefix apart; the prefix ends with a slash unless it is empty.
+// object splits s3://bucket/prefix; the prefix ends with a slash unless it is empty.
 func object(address string) (bucket, prefix string) {
 	bucket, prefix, _ = strings.Cut(strings.TrimPrefix(address, "s3://"), "/")
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
@@ -213,15 +213,15 @@ func object(address string) (bucket, prefix string) {
 	return bucket, prefix
 }
 
-// journal is where the runs of this application keep what they record: production reads
-// what staging has run.
+// journal is where the runs of this application, in all environments, keep their record:
+// production reads what staging has run.
 func (p policies) journal(address string) (bucket, prefix string) {
 	bucket, prefix = object(address)
 	return bucket, prefix + p.settings.Application + ".rollouts/"
 }
 
-// readJournal lets read and, because without it S3 answers "access denied" for an object
-// that is not there (GetObject in its API reference), list.
+// readJournal allows reading and listing: without the right to list, S3 answers "access
+// denied" for a missing object (GetObject in its API reference).
 func (p policies) readJournal(journal string) []Statement {
 	bucket, prefix := p.journal(journal)
 	within := partition.ID(p.Region)
@@ -229,8 +229,8 @@ func (p policies) readJournal(journal string) []Statement {
 	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"}, []string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"})}
 }
 
-// publishStatements are for the ledger of models: objects, written whole or in parts, read
-// back, and a lock that is deleted.
+// publishStatements are for the ledger of models: objects are written whole or in parts and
+// read back, and a lock is deleted.
 func publishStatements(within, root string) []Statement {
 	bucket, prefix := object(root)
 	return []Statement{
@@ -252,7 +252,7 @@ func (p policies) pushStatements() []Statement {
 
 func (p policies) executionStatements() []Statement {
 	all := []Statement{
-		// The login token is for the whole registry; IAM knows no smaller resource.
+		// The login token is for the whole registry; IAM has no narrower resource.
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PullTheImage", []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
 			[]string{p.resource("ecr", "repository/"+p.repositoryName())}),
@@ -309,8 +309,8 @@ func (p policies) repositoryName() string {
 	return ref.Repository.Path()
 }
 
-// trust lets a service of AWS take a role, for this account's resources only: without the
-// condition another account could make the service act for it (the confused deputy).
+// trust lets an AWS service assume a role, for this account's resources only: without the
+// condition another account could make the service act for it (the confused deputy problem).
 func (p policies) trust(service string) []Statement {
 	return []Statement{{
 		Sid: "LetTheServiceTakeTheRole", Effect: "Allow", Principal: map[string]string{"Service": service}, Action: []string{"sts:AssumeRole"},

@@ -9,12 +9,12 @@ import (
 
 // Link is an address in the AWS Management Console.
 type Link struct {
-	// Name says what is to be seen there.
+	// Name is what the page shows.
 	Name, URL string
 }
 
-// Links are where to look at the service, its logs, its alarms and its dashboard. There are
-// none in a partition whose console has no public address.
+// Links are the console pages of the service, its logs, its alarms and its dashboard; nil in
+// a partition whose console has no public address.
 func (p *Plan) Links() []Link {
 	console := partition.Console(p.Region)
 	if console == "" {
@@ -32,8 +32,7 @@ func (p *Plan) Links() []Link {
 	}
 }
 
-// fragment escapes a name as CloudWatch's console does in its part of an address: twice,
-// with a dollar sign for the second percent sign.
+// fragment escapes a name as CloudWatch's console does: twice, with $ in place of %.
 func fragment(name string) string {
 	return strings.ReplaceAll(url.QueryEscape(url.QueryEscape(name)), "%", "$")
 }

@@ -18,14 +18,14 @@ type LoadBalancer struct {
 	TargetGroupAttributes []*elb.ModifyTargetGroupAttributesInput
 	// Listener is the one that users reach: HTTPS where there is a certificate.
 	Listener *elb.CreateListenerInput
-	// Redirect sends those who come by HTTP to HTTPS; nil without a certificate.
+	// Redirect sends HTTP requests to HTTPS; nil without a certificate.
 	Redirect *elb.CreateListenerInput
-	// Rule forwards to both target groups. Its weights are only ever written when it is
-	// created: from then on ECS owns them.
+	// Rule forwards to both target groups. Its weights are written only at its creation:
+	// from then on ECS owns them.
 	Rule *elb.CreateRuleInput
 }
 
-// rulePriority is that of the one rule; it must never change, as ECS refers to the rule.
+// rulePriority is the priority of the only rule. It must never change, as ECS refers to the rule.
 const rulePriority = 100
 
 // balancers renders the load balancer and what belongs to it.
@@ -93,8 +93,8 @@ func (s balancers) listener() *elb.CreateListenerInput {
 	listener := &elb.CreateListenerInput{
 		LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
 		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
-		// ECS shifts the weights of a rule and cannot use the default action, which
-		// therefore answers only what the rule does not take.
+		// ECS shifts the weights of a rule and cannot use the default action, which therefore
+		// answers only what the rule does not match.
 		DefaultActions: []types.Action{{Type: types.ActionTypeEnumFixedResponse, FixedResponseConfig: &types.FixedResponseActionConfig{
 			StatusCode: aws.String("404"), ContentType: aws.String("text/plain"), MessageBody: aws.String("not found"),
 		}}},
@@ -108,7 +108,7 @@ func (s balancers) listener() *elb.CreateListenerInput {
 	return listener
 }
 
-// redirect answers HTTP with the same address under HTTPS.
+// redirect sends HTTP to the same address under HTTPS.
 func (s balancers) redirect() *elb.CreateListenerInput {
 	if s.Certificate == "" {
 		return nil
@@ -131,7 +131,7 @@ func (s balancers) rule() *elb.CreateRuleInput {
 		Conditions: []types.RuleCondition{{
 			Field: aws.String("path-pattern"), PathPatternConfig: &types.PathPatternConditionConfig{Values: []string{"/*"}},
 		}},
-		// One forward action and nothing else: ECS fails a deployment on a mixed rule.
+		// A single forward action: ECS fails a deployment whose rule has further actions.
 		Actions: []types.Action{{Type: types.ActionTypeEnumForward, ForwardConfig: &types.ForwardActionConfig{
 			TargetGroups: []types.TargetGroupTuple{
 				{TargetGroupArn: aws.String(ARN("target-group", s.names.blue)), Weight: aws.Int32(100)},

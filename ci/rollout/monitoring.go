@@ -10,7 +10,7 @@ import (
 // LogGroup is where the tasks write their logs.
 type LogGroup struct {
 	Group *logs.CreateLogGroupInput
-	// Retention says for how many days.
+	// Retention is for how many days they are kept.
 	Retention *logs.PutRetentionPolicyInput
 }
 
@@ -32,13 +32,13 @@ func (s monitors) logGroup() LogGroup {
 	}
 }
 
-// rollbackAlarms undo a deployment while it bakes. Missing tasks do not: there are
-// always some while tasks are being replaced.
+// rollbackAlarms roll a deployment back while it bakes. The alarm on missing tasks is not one
+// of them: some are always missing while tasks are replaced.
 func (s *settings) rollbackAlarms() []string {
 	return []string{s.names.alarm5xx, s.names.alarmLatency, s.names.alarmUnhealthy}
 }
 
-// alarms are made before the service that refers to them. During a deployment both
+// alarms are created before the service that refers to them. During a deployment both
 // target groups serve, so each alarm sees the load balancer as a whole or both groups.
 //
 // Metrics arrive a minute or two late, and not together. A sum takes a missing value for 0, so

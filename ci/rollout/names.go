@@ -14,7 +14,7 @@ const elbNameLimit = 32
 
 var notELBName = regexp.MustCompile(`[^A-Za-z0-9-]+`)
 
-// names are those of all resources of one environment.
+// names are the names of all resources of one environment.
 type names struct {
 	cluster, service, family string
 	// scope is the service's name with the environment in it: the base of all other names.
@@ -43,14 +43,14 @@ func namesOf(sp spec.Spec, environment string) names {
 	n.blue, n.green = elbName(n.scope, "-blue"), elbName(n.scope, "-green")
 	n.logGroup = "/ecs/" + n.scope
 	n.alarm5xx, n.alarmLatency = n.scope+"-5xx", n.scope+"-latency"
-	// Roles are one space for all regions.
+	// The names of roles are shared by all regions.
 	n.executionRole = executionRoleName(n.scope + "-" + sp.Region)
 	n.alarmUnhealthy, n.alarmRunning = n.scope+"-unhealthy-targets", n.scope+"-tasks-missing"
 	return n
 }
 
-// derived are the names that are made of the service's, each with the most characters that
-// AWS takes for its kind (the services' API references).
+// derived lists the names derived from the service's, each with the maximum length that AWS
+// accepts for its kind (the services' API references).
 func (s *settings) derived() []struct {
 	kind, name string
 	limit      int
@@ -73,10 +73,10 @@ func (s *settings) derived() []struct {
 	return all
 }
 
-// inEnvironment is a configured name for an environment. The document's own names say no
-// environment: two environments of one account would overwrite each other's service, so
-// outside production they get the environment behind them. A name that somebody chose
-// is taken as it is.
+// inEnvironment is a configured name for an environment. The default names contain no
+// environment, and two environments of one account would overwrite each other's service, so
+// outside production the environment is appended. A name that differs from the default is
+// used unchanged.
 func inEnvironment(name, standard, environment string) string {
 	if name == standard && environment != Production {
 		return name + "-" + environment
@@ -93,8 +93,8 @@ func hasWord(name, word string) bool {
 	return strings.HasSuffix(name, "-"+word)
 }
 
-// elbName is base+suffix as a name that Elastic Load Balancing accepts. A name that must
-// be cut carries a hash of the whole, so that two long names never meet.
+// elbName is base+suffix as a name that Elastic Load Balancing accepts. A shortened name
+// contains a hash of the whole, so that two long names do not collide.
 func elbName(base, suffix string) string {
 	clean := strings.Trim(notELBName.ReplaceAllString(base, "-"), "-")
 	if len(clean)+len(suffix) <= elbNameLimit && clean == base && !strings.HasPrefix(clean, "internal-") {
@@ -110,18 +110,18 @@ func shortHash(text string) string {
 	return hex.EncodeToString(sum[:3])
 }
 
-// A reference stands where AWS's answer to an earlier call belongs: an ARN that does not
-// exist before that call. No API accepts its characters, so that none is ever sent.
+// A reference is a placeholder for a value from an earlier call's response, such as an ARN
+// that does not exist yet. No API accepts its characters, so an unresolved one is never used.
 func reference(kind, name string) string { return "{{" + kind + "/" + name + "}}" }
 
 // ARN refers to the ARN of a resource of a plan by its kind, such as target-group, and its name.
 func ARN(kind, name string) string { return reference("arn:"+kind, name) }
 
-// Dimension refers to the part of an ARN that CloudWatch knows load balancers and target
-// groups by.
+// Dimension refers to the part of an ARN that CloudWatch uses for load balancers and target
+// groups.
 func Dimension(kind, name string) string { return reference("dimension:"+kind, name) }
 
-// References are those in a text, in order; none means that it can be sent.
+// References lists the references in a text, in order; without any it can be sent.
 func References(text string) []string { return referenceForm.FindAllString(text, -1) }
 
 var referenceForm = regexp.MustCompile(`\{\{(arn|dimension):[^{}]+\}\}`)

@@ -16,10 +16,10 @@ import (
 // maxTaskDefinition is the largest task definition that ECS registers, in bytes.
 const maxTaskDefinition = 64 << 10
 
-// Plan is everything that a rollout makes, as the inputs of the calls that make it. Where
-// an input needs what an earlier call returns, it holds a reference in double braces.
+// Plan is everything that a rollout creates, as the inputs of the calls that create it. Where
+// an input needs the result of an earlier call, it holds a reference in double braces.
 type Plan struct {
-	// Environment, Account and Region are where it would be made.
+	// Environment, Account and Region are where it would be created.
 	Environment, Account, Region string
 	// Image is the image by digest; ImageBuilt is false when it is a placeholder.
 	Image      string
@@ -30,7 +30,7 @@ type Plan struct {
 	Estimate Estimate
 	// Trial is the task that is run before the service is touched.
 	Trial *Trial
-	// Examples are the values that the sandbox made up.
+	// Examples are the sandbox's made-up values.
 	Examples []Example
 	// ConfigHash is the hash of TaskDefinition without its tags, in lower-case hex. The
 	// same content has the same hash, whatever the commit.
@@ -54,8 +54,8 @@ type Plan struct {
 }
 
 // NewPlan renders the plan of a rollout. It is a pure function: the same input gives the
-// same plan. With any problem there is no plan; the problems are all that were found, and
-// each names the key in pipeline.yaml that it is about.
+// same plan. It returns either a plan or every problem it found, each naming the key in
+// pipeline.yaml to correct.
 func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 	s := newSettings(in)
 	if problems := s.validate(); len(problems) > 0 {
@@ -90,16 +90,16 @@ func (p *Plan) Digest() string {
 	return ref.Digest
 }
 
-// Resource is one thing that the plan makes.
+// Resource is one resource that the plan creates.
 type Resource struct {
-	// Kind and Name say what it is.
+	// Kind is its type, such as "target group".
 	Kind, Name string
-	// Inputs are those of the calls that make it, in order.
+	// Inputs are those of the calls that create it, in order.
 	Inputs []any
 }
 
-// Resources lists what the plan makes, in the order in which it can be made: nothing
-// refers to what comes after it.
+// Resources lists what the plan creates, in the order of creation: no resource refers to a
+// later one.
 func (p *Plan) Resources() []Resource {
 	n := p.settings.names
 	lb := p.LoadBalancer

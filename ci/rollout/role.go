@@ -14,14 +14,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 )
 
-// ExecutionRole is the role with which ECS pulls the image, reads the secrets and writes
-// the logs: made where rollout.execution_role is empty, and used as it is where it is not.
+// ExecutionRole is the role with which ECS pulls the image, reads the secrets and writes the
+// logs. The rollout creates it when rollout.execution_role is empty.
 type ExecutionRole struct {
 	Role   *iam.CreateRoleInput
 	Policy *iam.PutRolePolicyInput
 }
 
-// executionPolicy is the name of the one policy that the role has.
+// executionPolicy is the name of the role's only policy.
 const executionPolicy = "openstack-rca"
 
 // roleNameLimit is the longest name of a role.
@@ -41,7 +41,7 @@ func (p policies) executionRole() *ExecutionRole {
 	}}
 }
 
-// PolicyDocument are statements as IAM takes them.
+// PolicyDocument renders statements as the JSON that IAM takes.
 func PolicyDocument(statements []Statement) string {
 	content, err := json.Marshal(document{"2012-10-17", statements})
 	if err != nil {
@@ -50,8 +50,9 @@ func PolicyDocument(statements []Statement) string {
 	return string(content)
 }
 
-// Together is a policy that allows what two allow. A release that is rolled back to still
-// needs its secrets, so what a deployment no longer needs is not taken away with it.
+// Together merges two policies into one that allows what either allows. A release that is
+// rolled back to still needs its secrets, so a deployment never removes a right. When have
+// cannot be read, want replaces it; an error means that want is invalid.
 func Together(have, want string) (string, error) {
 	var a, b document
 	if err := json.Unmarshal([]byte(want), &b); err != nil {
@@ -79,13 +80,13 @@ func Together(have, want string) (string, error) {
 	return PolicyDocument(b.Statement), nil
 }
 
-// SameDocument says that two policies are the same JSON.
+// SameDocument reports whether two policies are equal, whatever their formatting.
 func SameDocument(a, b string) bool {
 	var x, y document
 	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && PolicyDocument(x.Statement) == PolicyDocument(y.Statement)
 }
 
-// roleStatements let one role be made, kept as it should be, and deleted.
+// roleStatements allow creating, updating and deleting the execution role.
 func (p policies) roleStatements() []Statement {
 	return []Statement{allow("MakeTheExecutionRole", []string{
 		"iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy", "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy",

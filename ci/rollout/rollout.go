@@ -1,8 +1,8 @@
-// Package rollout is the deploy stage: it renders what the service on ECS is to be,
-// holds it against the rules that AWS documents, and shows the plan.
+// Package rollout plans the deploy stage: it renders the service on ECS and everything
+// around it, validates them against the rules that AWS documents, and shows the plan.
 //
-// What is rendered are the input types of the AWS SDK itself, so that what is shown,
-// hashed and tested is what would be sent.
+// It renders the input types of the AWS SDK itself, so that what is shown, hashed and
+// tested is what would be sent.
 package rollout
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Sandbox is the environment in which nothing is called in AWS, and missing values of
-// an account are filled with marked examples.
+// Sandbox is the environment without an account: AWS is never called, and missing values
+// are filled with marked examples.
 const Sandbox = "sandbox"
 
 // Production is the environment with the strictest rules.
@@ -27,12 +27,12 @@ type Input struct {
 	Spec spec.Spec
 	// Environment is the environment's name: sandbox, staging, production or another one.
 	Environment string
-	// Image is repository[:tag]@sha256:...; empty when no image was made, which only the
+	// Image is repository[:tag]@sha256:...; empty when no image was built, which only the
 	// sandbox accepts.
 	Image string
 	// Commit is the revision, for tags; it never changes the task definition's hash.
 	Commit string
-	// Model is the published model inside the image, for tags; nil when there is none.
+	// Model is the published model inside the image, for tags; nil without one.
 	Model *spec.Model
 	// Tuning holds what pipeline.yaml does not say; nil means DefaultTuning.
 	Tuning *Tuning
@@ -42,13 +42,13 @@ type Input struct {
 type Result struct {
 	// Stage is the verdict with its evidence.
 	Stage verdict.Stage
-	// Plan is what would be made; nil when the input does not allow a valid one.
+	// Plan is what would be created; nil when the input is invalid.
 	Plan *Plan
 }
 
-// Run plans the rollout and judges the plan. In the sandbox a valid plan passes: there
-// is no account, so nothing is called in AWS. In every other environment a plan alone is
-// no deployment, and the stage says that it could not run.
+// Run plans the rollout and judges the plan; it never calls AWS. In the sandbox a valid plan
+// passes. In every other environment a plan is not a deployment, and the verdict is "could
+// not run" with NotApplied.
 func Run(ctx context.Context, in Input) *Result {
 	result := &Result{Stage: verdict.Stage{Name: verdict.Deploy}}
 	stage := &result.Stage

@@ -6,14 +6,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
 )
 
-// Scaling keeps the number of tasks between its bounds by their use of CPU and memory.
+// Scaling adjusts the number of tasks between its bounds by their CPU and memory utilisation.
 type Scaling struct {
 	Target   *scaling.RegisterScalableTargetInput
 	Policies []*scaling.PutScalingPolicyInput
 }
 
-// Scaling out is quick and scaling in slow: a task needs a minute to be of use, and load
-// that comes back should find it there.
+// In seconds. Scaling out is fast and scaling in slow: a task takes a minute to become useful,
+// and returning load should find it running.
 const (
 	scaleOutCooldown = 60
 	scaleInCooldown  = 300

@@ -27,21 +27,21 @@ func (s *settings) service() *ecs.CreateServiceInput {
 	return &ecs.CreateServiceInput{
 		Cluster:     aws.String(s.names.cluster),
 		ServiceName: aws.String(s.names.service),
-		// The same service gets the same token, so that a repeated call makes one service.
+		// The token depends on the service only, so that a repeated call is idempotent.
 		ClientToken:        aws.String(clientToken(s.Account, s.Region, s.names.cluster, s.names.service)),
 		TaskDefinition:     aws.String(ARN("task-definition", s.names.family)),
 		DesiredCount:       aws.Int32(int32(s.Desired)),
 		LaunchType:         types.LaunchTypeFargate,
 		PlatformVersion:    aws.String("LATEST"),
 		SchedulingStrategy: types.SchedulingStrategyReplica,
-		// ECS's own controller does all four strategies; CodeDeploy is not needed for any.
+		// ECS's own controller supports all four strategies; CodeDeploy is not needed.
 		DeploymentController:    &types.DeploymentController{Type: types.DeploymentControllerTypeEcs},
 		DeploymentConfiguration: s.deployment(),
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
 			Subnets: s.Subnets, SecurityGroups: s.SecurityGroups, AssignPublicIp: address,
 		}},
 		LoadBalancers: []types.LoadBalancer{s.attachment()},
-		// Until then the load balancer's opinion of a starting task is not asked for.
+		// Until then ECS ignores the load balancer's health checks of a starting task.
 		HealthCheckGracePeriodSeconds: aws.Int32(int32(s.patience().Seconds())),
 		AvailabilityZoneRebalancing:   s.rebalancing(),
 		EnableECSManagedTags:          true,
@@ -88,7 +88,7 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),
 		MaximumPercent:        aws.Int32(int32(t.MaximumPercent)),
 		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: true, Rollback: true},
-		// What is not said stays as it was: without a pause it is said that there is none.
+		// UpdateService keeps what is not sent, so having no pause is sent as an empty list.
 		LifecycleHooks: []types.DeploymentLifecycleHook{},
 	}
 	if len(s.PauseAt) > 0 {
@@ -112,7 +112,7 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		// The breaker is a feature of rolling deployments in the API reference.
 		d.DeploymentCircuitBreaker = &types.DeploymentCircuitBreaker{
 			Enable: true, Rollback: true,
-			// Where nobody is hurt by a false alarm, one healthy task does not excuse the failed ones.
+			// Outside production a healthy task does not reset the count: a false alarm harms nobody.
 			ResetOnHealthyTask:     aws.Bool(s.environment == Production),
 			ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: int32(t.BreakerFailures)},
 		}

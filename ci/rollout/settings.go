@@ -8,11 +8,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
-// PlaceholderDigest stands in a sandbox's plan where no image was made. No content has
-// this hash, so nothing can ever be pulled by it.
+// PlaceholderDigest stands for the digest in a sandbox's plan when no image was built. No
+// content has this hash, so it can never be pulled.
 const PlaceholderDigest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 
-// Example is a value that the sandbox made up to show a whole plan.
+// Example is a made-up value that lets the sandbox show a complete plan.
 type Example struct {
 	// Key is the key in pipeline.yaml, Value what stands in its place.
 	Key, Value string
@@ -22,14 +22,14 @@ type Example struct {
 // form of real ones so that the rules about them are exercised.
 const exampleAccount = "111122223333"
 
-// settings is an Input with everything filled in: what the rules check and what is rendered.
+// settings is an Input with all defaults filled in. It is validated, then rendered.
 type settings struct {
 	spec.Spec
 	environment string
 	names       names
 	tuning      Tuning
 	strategy    strategy
-	// roleMade says that the execution role is ours to make: the configuration names none.
+	// roleMade is true when the rollout creates the execution role, as the spec names none.
 	roleMade bool
 
 	image      string
@@ -39,7 +39,7 @@ type settings struct {
 	examples   []Example
 }
 
-// newSettings fills what an environment may leave out. Only the sandbox gets examples.
+// newSettings fills in defaults. Only the sandbox gets examples.
 func newSettings(in Input) *settings {
 	tuning := DefaultTuning()
 	if in.Tuning != nil {
@@ -99,7 +99,7 @@ func (s *settings) fillExamples() {
 	}
 }
 
-// strategy is a deployment strategy as pipeline.yaml names it.
+// strategy is one of spec.Strategies.
 type strategy string
 
 const (
@@ -109,5 +109,5 @@ const (
 	linear    strategy = "linear"
 )
 
-// shiftsTraffic says that ECS runs both versions and moves the listener rule's weights.
+// shiftsTraffic is true where ECS runs both versions and moves the listener rule's weights.
 func (s strategy) shiftsTraffic() bool { return s == blueGreen || s == canary || s == linear }

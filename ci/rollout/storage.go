@@ -11,8 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
-// checkVolumes holds the volumes of the image and of the rollout against what a task
-// definition takes, and against each other.
+// checkVolumes validates the volumes of the image and of the rollout: each path, and that no
+// two have the same name.
 func (c *checker) checkVolumes() {
 	seen := map[string]string{}
 	check := func(key, path string) {
@@ -39,7 +39,7 @@ func (c *checker) checkVolumes() {
 	}
 }
 
-// checkKeys refuses keys that nothing would be granted for: a promise that nobody keeps.
+// checkKeys refuses keys for which no right to decrypt would be granted.
 func (c *checker) checkKeys() {
 	for i, key := range c.KMSKeys {
 		at := fmt.Sprintf("rollout.kms_keys[%d]", i)
@@ -64,8 +64,7 @@ func (c *checker) checkKeys() {
 	}
 }
 
-// storage says in words what becomes of what the application writes; empty when there is
-// nothing to say.
+// storage describes the volumes that outlive a task and those that do not.
 func (s *settings) storage() (kept, lost string) {
 	var names []string
 	for _, volume := range s.Volumes {

@@ -9,7 +9,7 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// TagPrefix begins every tag's key. Only what carries these tags is ours to change.
+// TagPrefix is the prefix of every tag's key. Only resources with these tags are changed.
 const TagPrefix = "openstack-rca/"
 
 // TagConfigHash holds the hash of a task definition without its tags: an equal hash means
@@ -20,8 +20,7 @@ var regexpNotName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 type tag struct{ key, value string }
 
-// ownership are the tags of everything that is made: they do not change from one
-// release to the next.
+// ownership are the tags of every resource. They are the same for all releases.
 func (s *settings) ownership() []tag {
 	return []tag{
 		{TagPrefix + "application", s.Application},
@@ -30,11 +29,11 @@ func (s *settings) ownership() []tag {
 	}
 }
 
-// Ownership are the tags of everything that the plan makes: what carries all of them is
-// the plan's to change and to delete.
+// Ownership are the tags of every resource of the plan: what carries all of them may be
+// changed and deleted by it.
 func (p *Plan) Ownership() map[string]string { return tagMap(p.settings.ownership()) }
 
-// release are the tags of a task definition: what this revision was made of.
+// release are the tags of a task definition: the commit and model of this revision.
 func (s *settings) release() []tag {
 	all := s.ownership()
 	if s.commit != "" {

@@ -18,11 +18,11 @@ import (
 // ContainerName is the name of the application's container.
 const ContainerName = "app"
 
-// prepareName is the container that makes the volumes writable and ends.
+// prepareName is the name of the container that makes the volumes writable and exits.
 const prepareName = "prepare-volumes"
 
 // The container's own health check. ECS ignores the HEALTHCHECK of an image, so it is
-// in the task definition. A task is given up startPeriod + checkInterval * checkRetries
+// in the task definition. ECS gives up on a task StartPeriod + checkInterval * checkRetries
 // seconds after its start; during the start period failures do not count.
 const (
 	checkInterval = 15
@@ -79,8 +79,8 @@ func (s tasks) appContainer() types.ContainerDefinition {
 		Image:     aws.String(s.image),
 		Essential: aws.Bool(true),
 		User:      aws.String(strconv.Itoa(s.App.User)),
-		// In awsvpc mode the host port is the container's; said anyway, so that what is
-		// registered and what AWS describes are equal.
+		// In awsvpc mode the host port is the container's; sent anyway, so that the registered
+		// and the described definition are equal.
 		PortMappings: []types.PortMapping{{
 			ContainerPort: aws.Int32(int32(s.App.Port)), HostPort: aws.Int32(int32(s.App.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
 		}},
@@ -105,9 +105,9 @@ func (s tasks) appContainer() types.ContainerDefinition {
 
 // prepareContainer makes the task's volumes writable for the application's user: Fargate
 // mounts them with owner root and mode 0755 ("Use bind mounts with Amazon ECS"), unless
-// the image declares each of them as VOLUME, which not every builder can. It is the
-// image's own chmod, as root without a single capability, on a read-only root file
-// system, and it ends before the application starts.
+// the image declares each of them as VOLUME, which not every builder can. It runs the
+// image's own chmod, as root without capabilities, on a read-only root file system, and
+// exits before the application starts.
 func (s tasks) prepareContainer(mounts []types.MountPoint, paths []string) types.ContainerDefinition {
 	return types.ContainerDefinition{
 		Name:                   aws.String(prepareName),
@@ -124,15 +124,15 @@ func (s tasks) prepareContainer(mounts []types.MountPoint, paths []string) types
 	}
 }
 
-// fargateStorage is the scratch storage in GiB that a task has unless it asks for more.
+// fargateStorage is the default scratch storage of a task, in GiB.
 const fargateStorage = 20
 
 func mountPoint(path string) types.MountPoint {
 	return types.MountPoint{SourceVolume: aws.String(volumeName(path)), ContainerPath: aws.String(path), ReadOnly: aws.Bool(false)}
 }
 
-// fileSystem is a volume that outlives the task. Nothing prepares it: its modes are those
-// of the access point, or of whoever made the directory.
+// fileSystem is a volume that outlives the task. It is not prepared: its modes come from the
+// access point or from the directory itself.
 func fileSystem(volume spec.Volume) types.Volume {
 	efs := &types.EFSVolumeConfiguration{FileSystemId: aws.String(volume.FileSystem), TransitEncryption: types.EFSTransitEncryptionEnabled}
 	if volume.AccessPoint != "" || volume.IAM {
@@ -147,15 +147,14 @@ func fileSystem(volume spec.Volume) types.Volume {
 	return types.Volume{Name: aws.String(volumeName(volume.Path)), EfsVolumeConfiguration: efs}
 }
 
-// unkept are the declared volumes that no file system keeps: what a task writes there is
-// gone with it.
+// unkept are the declared volumes without a file system: their content is lost with the task.
 func (s *settings) unkept() []string {
 	return slices.DeleteFunc(slices.Clone(s.App.Volumes), func(path string) bool {
 		return slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == path })
 	})
 }
 
-// scratchPaths are those volumes and, under a read-only root, /tmp.
+// scratchPaths are the volumes of unkept and, with a read-only root, /tmp.
 func (s tasks) scratchPaths() []string {
 	paths := s.unkept()
 	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == "/tmp" }) {
@@ -169,9 +168,9 @@ func volumeName(path string) string {
 	return strings.Trim(regexpNotName.ReplaceAllString(strings.TrimPrefix(path, "/app/"), "-"), "-")
 }
 
-// healthCommand asks the application from inside its container. Python is the one
-// program that every image of this pipeline has; a proxy in the environment must not
-// stand between. An answer that is no success, and no answer, exit with code 1.
+// healthCommand probes the application from inside its container. Python is the only program
+// that every image of this pipeline has. Proxies of the environment are bypassed. No answer
+// and an answer other than success both exit with code 1.
 func (s tasks) healthCommand() []string {
 	script := fmt.Sprintf("import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=%d).read()",
 		s.App.Port, s.App.Health, checkTimeout-1)
@@ -203,8 +202,8 @@ func (s tasks) secretReferences() []types.Secret {
 	return all
 }
 
-// logging does not let ECS create the log group: that needs a right the execution role
-// should not have, and would leave a group without retention.
+// logging does not let ECS create the log group: that needs a right that the execution role
+// should not have, and creates a group without retention.
 func (s tasks) logging(prefix string) *types.LogConfiguration {
 	return &types.LogConfiguration{LogDriver: types.LogDriverAwslogs, Options: map[string]string{
 		"awslogs-group":         s.names.logGroup,

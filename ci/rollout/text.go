@@ -13,8 +13,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Text renders the plan as a diff against nothing: one block for each thing that is made,
-// with every member. The values are as they would be sent; secrets are ARNs only.
+// Text renders the plan as a diff against an empty account: one block for each resource, with
+// every member. The values are as they would be sent; secrets are ARNs only.
 func (p *Plan) Text() string {
 	var b strings.Builder
 	resources := p.Resources()
@@ -28,7 +28,7 @@ func (p *Plan) Text() string {
 	return b.String()
 }
 
-// tree prints plain data, a line a value, as deep as it is.
+// tree prints plain data, one line for each value.
 func tree(b *strings.Builder, indent string, value any) {
 	members, ok := value.(map[string]any)
 	if !ok {
@@ -61,8 +61,8 @@ func branch(b *strings.Builder, indent, key string, value any) {
 	}
 }
 
-// keyValues reads a list of pairs, as tags and variables are in AWS's inputs, as the map
-// that it means: a line each instead of three.
+// keyValues turns a list of pairs, such as tags and variables, into a map, which prints one
+// line for each pair instead of three.
 func keyValues(all []any) (map[string]any, bool) {
 	pairs := map[string]any{}
 	for _, item := range all {
@@ -93,7 +93,7 @@ func scalars(all []any) (string, bool) {
 	return strings.Join(words, ", "), true
 }
 
-// scalar quotes strings: what comes from outside cannot begin a line of its own.
+// scalar quotes strings, so that a value cannot start a new line.
 func scalar(value any) string {
 	if s, ok := value.(string); ok {
 		return strconv.Quote(s)
@@ -138,8 +138,8 @@ func (p *Plan) Markdown() string {
 	}
 	fmt.Fprintf(&b, "| **Expected** | **%s** |\n| Given up after | %s |\n\n", words(p.Estimate.Total), words(p.Estimate.Deadline))
 	b.WriteString("## What would be made, in this order\n\n")
-	// Names and values were held against narrow forms, or are quoted Go strings; a fence
-	// of tildes longer than any run of them in the text cannot be left.
+	// Names and values were validated or are quoted; a fence longer than any run of tildes in
+	// the text cannot be closed by it.
 	text := p.Text()
 	fence := "~~~"
 	for strings.Contains(text, fence) {

@@ -8,24 +8,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-// Trial is the one task of a new version that is run before the service is touched.
+// Trial is a single task of the new version that runs before the service is updated.
 //
-// ECS launches as many tasks of a new version as are desired at once, with every strategy,
-// and replaces each that fails: what cannot start costs that many launches before anybody
-// can see it. One task that belongs to no service shows the same with one launch, while the
-// old version serves untouched.
+// With every strategy ECS launches all desired tasks of a new version at once and replaces
+// each that fails. A standalone task shows that a version cannot start with one launch, while
+// the old version keeps serving.
 type Trial struct {
-	// Task is the task as the service would run it: same revision, network and roles. The
-	// task definition is filled in when it has an ARN; StartedBy names this service's trials.
+	// Task is the task as the service would run it: same revision, network and roles. Its task
+	// definition is filled in once that has an ARN; StartedBy identifies this service's trials.
 	Task *ecs.RunTaskInput
-	// Patience is how long it may take to be healthy.
+	// Patience is how long it may take to become healthy.
 	Patience time.Duration
-	// Off says that rollout.trial wants none. What an earlier run left is still known by its name.
+	// Off is true when rollout.trial is false. Trials that an earlier run left are still found.
 	Off bool
 }
 
-// maxStartedBy is the most characters that ECS takes for who started a task (API
-// reference, RunTask).
+// maxStartedBy is the maximum length of RunTask's startedBy (API reference).
 const maxStartedBy = 128
 
 func (s *settings) trial() *Trial {
@@ -44,6 +42,6 @@ func (s *settings) trial() *Trial {
 	}
 }
 
-// trialPatience takes a large image or a slow registry for no dead task. Only one that hangs
-// before it runs takes so long: once it runs, ECS itself says when it is unhealthy.
+// trialPatience allows for a large image or a slow registry. Only a task that hangs before it
+// runs takes this long: once it runs, ECS itself reports when it is unhealthy.
 func (s *settings) trialPatience() time.Duration { return 10*provision + s.patience() }

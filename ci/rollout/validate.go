@@ -40,7 +40,7 @@ func (c *checker) within(code verdict.Code, key string, value, low, high float64
 	}
 }
 
-// validate checks everything and returns all problems, in the order of the keys' importance.
+// validate returns all problems, the most important keys first.
 func (s *settings) validate() []*verdict.Problem {
 	c := &checker{settings: s}
 	c.checkEnvironment()
@@ -131,8 +131,8 @@ func (c *checker) role(key, value string, required bool, purpose string) {
 	c.same(key, a, false)
 }
 
-// same holds an ARN against the environment's account, partition and, when regional,
-// region. An account or region that is itself wrong is one problem, not one for each ARN.
+// same compares an ARN with the environment's account, partition and, when regional, region.
+// An invalid account or region is reported once, not for each ARN.
 func (c *checker) same(key string, a arn.ARN, regional bool) {
 	if accountForm.MatchString(c.Account) && a.AccountID != c.Account {
 		c.bad(AccountMismatch, "%s: the ARN is of account %s, rollout.account is %s", key, a.AccountID, c.Account)
@@ -236,8 +236,8 @@ func (c *checker) checkScaling() {
 	}
 }
 
-// checkDeadlock finds the percentages with which a rolling deployment can neither start
-// a new task nor stop an old one. ECS rounds the minimum up and the maximum down.
+// checkDeadlock refuses percentages with which a rolling deployment can neither start a new
+// task nor stop an old one. ECS rounds the minimum up and the maximum down.
 func (c *checker) checkDeadlock() {
 	low, high := c.tuning.MinimumHealthyPercent, c.tuning.MaximumPercent
 	c.within(ScalingInvalid, "tuning.MinimumHealthyPercent", float64(low), 0, 100)

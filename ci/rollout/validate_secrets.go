@@ -15,12 +15,12 @@ var (
 	// What an ECS valueFrom may have behind a secret's name: JSON key, version stage, version id.
 	secretKeyForm = regexp.MustCompile(`^[A-Za-z0-9_.@/+=-]{0,256}$`)
 	secretName    = regexp.MustCompile(`(?i)(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|APIKEY)$|ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
-	// Names that speak of a secret and hold something else.
+	// Names that mention a secret but hold something else.
 	notSecretName = regexp.MustCompile(`(?i)_(ARN|FILE|PATH|NAME|URL|URI|TTL|LIMIT|LENGTH|COUNT|PREFIX)$`)
 	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
 )
 
-// checkVariables never repeats a value: it may be a secret put in the wrong place.
+// checkVariables never repeats a value: it may be a secret in the wrong place.
 func (c *checker) checkVariables() {
 	for _, variable := range slices.Sorted(maps.Keys(c.Vars)) {
 		switch {
@@ -42,7 +42,7 @@ func (c *checker) checkVariables() {
 	}
 }
 
-// LooksSecret says that a variable seems to hold a secret, by its name or its value.
+// LooksSecret reports whether a variable seems to hold a secret, by its name or its value.
 func LooksSecret(variable, value string) bool {
 	if value == "" {
 		return false

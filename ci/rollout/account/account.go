@@ -1,5 +1,5 @@
-// Package account opens the clients of one AWS account: with which credentials, at which
-// endpoint, how patiently, and guarded against the wrong account.
+// Package account opens the clients of one AWS account, with credentials, endpoint and retry
+// policy, and guards against the wrong account.
 package account
 
 import (
@@ -36,9 +36,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Options say whose account it is and how to reach it. At most one of the access key, the
-// profile and the web identity is given; without any, the SDK looks where the AWS CLI
-// does: environment, shared files, container and instance metadata.
+// Options are the credentials of an account and how to reach it. At most one of access key,
+// profile and web identity is given; without any, the SDK looks where the AWS CLI does:
+// environment, shared files, container and instance metadata.
 type Options struct {
 	// Region is the region of every client, such as ap-south-1.
 	Region string
@@ -54,23 +54,23 @@ type Options struct {
 	// credentials are needed; it is exchanged for those of WebIdentityRole.
 	WebIdentity     func() ([]byte, error)
 	WebIdentityRole string
-	// Role is assumed with the credentials above, and again five minutes before its
-	// session ends: a bake may be longer than a session. ExternalID may be empty.
+	// Role is assumed with the credentials above, and again five minutes before its session
+	// expires: a bake may be longer than a session. ExternalID may be empty.
 	Role, ExternalID string
 	// Session is how long a session of a role lasts, 15m..12h; 0 means an hour.
 	Session time.Duration
 	// SessionName names this run in CloudTrail; empty means openstack-rca.
 	SessionName string
-	// Attempts is how often a call is tried; 0 means 10.
+	// Attempts is the maximum number of attempts for a call; 0 means 10.
 	Attempts int
-	// MaxBackoff is the longest wait between two tries; 0 means the SDK's 20 s.
+	// MaxBackoff is the longest wait between two attempts; 0 means the SDK's 20 s.
 	MaxBackoff time.Duration
 	// Transport replaces the HTTP transport, for tests; nil is the SDK's own.
 	Transport http.RoundTripper
 }
 
-// Clients are those of one account and region. They are safe for concurrent use and share
-// one limiter of retries.
+// Clients are the clients of one account and region. They are safe for concurrent use and
+// share one retry limiter.
 type Clients struct {
 	ECS        *ecs.Client
 	Balancing  *elb.Client
@@ -82,7 +82,7 @@ type Clients struct {
 	IAM        *iam.Client
 }
 
-// refreshBefore is how long before their end credentials of a role are replaced.
+// refreshBefore is how long before expiry the credentials of a role are replaced.
 const refreshBefore = 5 * time.Minute
 
 const defaultAttempts = 10
@@ -96,8 +96,8 @@ var (
 	notSession  = regexp.MustCompile(`[^A-Za-z0-9+=,.@_-]+`)
 )
 
-// validate returns everything that is wrong with the options, in words without values
-// that could be secret.
+// validate returns everything that is wrong with the options, without values that could be
+// secret.
 func (o Options) validate() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
@@ -142,8 +142,8 @@ func (o Options) validate() error {
 	return errors.Join(all...)
 }
 
-// Open makes the clients. Nothing but shared files is read and nothing is called; that the
-// credentials work is seen by Guard. The problem is nil or names everything that is wrong.
+// Open creates the clients. It reads only shared files and calls nothing; Guard checks that
+// the credentials work. The problem is nil or names everything that is wrong.
 func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	if err := o.validate(); err != nil {
 		return nil, problem("check AWS options", err)
@@ -153,8 +153,8 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 		return nil, problem("load AWS credentials", err)
 	}
 	identity := sts.NewFromConfig(cfg, func(s *sts.Options) {
-		// The SDK takes a refused token for one that is not known yet, and tries again: as often
-		// as other calls, that would be minutes.
+		// The SDK retries a refused token as if it were not known yet: with the attempts of other
+		// calls that would take minutes.
 		s.Retryer = retry.AddWithMaxAttempts(s.Retryer, min(exchangeAttempts, o.attempts()))
 	})
 	if o.WebIdentityRole != "" {
@@ -174,7 +174,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 		ECS: ecs.NewFromConfig(cfg), Balancing: elb.NewFromConfig(cfg), Scaling: scaling.NewFromConfig(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(c *cloudwatch.Options) {
 			if cfg.BaseEndpoint != nil {
-				// The SDK speaks CBOR to CloudWatch; servers other than AWS's own know the
+				// The SDK speaks CBOR to CloudWatch; servers other than AWS's own support the
 				// older query protocol, which AWS still documents.
 				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
 			}
@@ -232,8 +232,7 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	return awsconfig.LoadDefaultConfig(ctx, load...)
 }
 
-// truncated says that an answer ended in its middle, which the SDK by itself takes for
-// one that it cannot read.
+// truncated makes a truncated response retryable, which the SDK alone treats as unreadable.
 func truncated(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary
@@ -254,7 +253,7 @@ func cached(provider aws.CredentialsProvider) aws.CredentialsProvider {
 	return aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = refreshBefore })
 }
 
-// token is a function as what the SDK asks for the token.
+// token adapts a function to stscreds.IdentityTokenRetriever.
 type token func() ([]byte, error)
 
 // GetIdentityToken implements stscreds.IdentityTokenRetriever.
@@ -269,13 +268,13 @@ func (t token) GetIdentityToken() ([]byte, error) {
 	return content, nil
 }
 
-// Identity is what Guard asks of the client of STS.
+// Identity is what Guard uses of the client of STS.
 type Identity interface {
 	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
 }
 
-// Guard fails unless the credentials are those of the account, 12 digits. It is called
-// before anything is written. The text is who the caller is, an ARN.
+// Guard fails with WrongAccount unless the credentials belong to the account, 12 digits. It is
+// called before anything is written. The text is the caller's ARN.
 func Guard(ctx context.Context, client Identity, account string) (string, *verdict.Problem) {
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -291,7 +290,7 @@ func Guard(ctx context.Context, client Identity, account string) (string, *verdi
 func problem(doing string, err error) *verdict.Problem {
 	code := CredentialsInvalid
 	var send *smithyhttp.RequestSendError
-	// The metadata of a machine does not answer where there is no such machine: no credentials.
+	// Outside EC2 the metadata service does not answer, which means no credentials.
 	if errors.As(err, &send) && !strings.Contains(err.Error(), "ec2imds") {
 		code = Unreachable
 	}

@@ -65,7 +65,7 @@ func (s monitors) lookAtAlarms(ctx context.Context) error {
 			s.alarmed = append(s.alarmed, *want.AlarmName)
 		}
 		if s.blind && reads(want, "ECS/ContainerInsights") {
-			// It would take the lack of data for a lack of tasks, and ring without an end.
+			// It would take missing data for missing tasks, and stay in ALARM.
 			i.Note = "left out: the cluster is somebody else's and has no Container Insights, so there is nothing to watch"
 			if exists {
 				i.Note = "it can never have data: the cluster is somebody else's and has no Container Insights; delete it, or have them enabled"
@@ -87,20 +87,20 @@ func (s monitors) lookAtAlarms(ctx context.Context) error {
 	return nil
 }
 
-// guards says that a deployment of the service is rolled back by an alarm.
+// guards reports whether an alarm rolls a deployment of the service back.
 func (s monitors) guards(alarm string) bool {
 	c := s.plan.Service.DeploymentConfiguration
 	return c != nil && c.Alarms != nil && slices.Contains(c.Alarms.AlarmNames, alarm)
 }
 
-// reads says that an alarm watches metrics of a namespace.
+// reads reports whether an alarm watches metrics of a namespace.
 func reads(alarm *cloudwatch.PutMetricAlarmInput, namespace string) bool {
 	return aws.ToString(alarm.Namespace) == namespace || slices.ContainsFunc(alarm.Metrics, func(q types.MetricDataQuery) bool {
 		return q.MetricStat != nil && q.MetricStat.Metric != nil && aws.ToString(q.MetricStat.Metric.Namespace) == namespace
 	})
 }
 
-// lookAtDashboard knows by the text that the plan writes into it whose it is.
+// lookAtDashboard recognises our dashboard by the text that the plan writes into it.
 func (s monitors) lookAtDashboard(ctx context.Context) error {
 	want := s.plan.Dashboard
 	i := s.add("dashboard", *want.DashboardName)
@@ -138,7 +138,7 @@ func (s monitors) lookAtDashboard(ctx context.Context) error {
 	return nil
 }
 
-// dashboard is the body of the dashboard; empty when there is none.
+// dashboard is the body of the dashboard; empty when it does not exist.
 func (s monitors) dashboard(ctx context.Context) (string, error) {
 	name := s.plan.Dashboard.DashboardName
 	out, err := s.clients.CloudWatch.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: name})

@@ -17,7 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 )
 
-// Clients are those of one account and region.
+// Clients are the clients of one account and region.
 type Clients struct {
 	ECS        ECS
 	Balancing  Balancing
@@ -27,7 +27,7 @@ type Clients struct {
 	Roles      Roles
 }
 
-// ECS is what this package asks of the client of Amazon ECS. It never updates a service:
+// ECS is what this package uses of the client of Amazon ECS. It never updates a service:
 // that is the deployment's one call.
 type ECS interface {
 	trial.Tasks
@@ -45,7 +45,7 @@ type ECS interface {
 	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
 }
 
-// Balancing is what this package asks of the client of Elastic Load Balancing.
+// Balancing is what this package uses of the client of Elastic Load Balancing.
 type Balancing interface {
 	DescribeLoadBalancers(context.Context, *elb.DescribeLoadBalancersInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error)
 	DescribeLoadBalancerAttributes(context.Context, *elb.DescribeLoadBalancerAttributesInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancerAttributesOutput, error)
@@ -71,7 +71,7 @@ type Balancing interface {
 	DeleteTargetGroup(context.Context, *elb.DeleteTargetGroupInput, ...func(*elb.Options)) (*elb.DeleteTargetGroupOutput, error)
 }
 
-// Scaling is what this package asks of the client of Application Auto Scaling.
+// Scaling is what this package uses of the client of Application Auto Scaling.
 type Scaling interface {
 	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput, ...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error)
 	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput, ...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error)
@@ -81,7 +81,7 @@ type Scaling interface {
 	DeregisterScalableTarget(context.Context, *scaling.DeregisterScalableTargetInput, ...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error)
 }
 
-// CloudWatch is what this package asks of the client of Amazon CloudWatch.
+// CloudWatch is what this package uses of the client of Amazon CloudWatch.
 type CloudWatch interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
@@ -92,7 +92,7 @@ type CloudWatch interface {
 	DeleteDashboards(context.Context, *cloudwatch.DeleteDashboardsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error)
 }
 
-// Logs is what this package asks of the client of CloudWatch Logs.
+// Logs is what this package uses of the client of CloudWatch Logs.
 type Logs interface {
 	DescribeLogGroups(context.Context, *logs.DescribeLogGroupsInput, ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error)
 	ListTagsForResource(context.Context, *logs.ListTagsForResourceInput, ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error)
@@ -101,7 +101,7 @@ type Logs interface {
 	DeleteLogGroup(context.Context, *logs.DeleteLogGroupInput, ...func(*logs.Options)) (*logs.DeleteLogGroupOutput, error)
 }
 
-// Roles is what this package asks of the client of IAM, where the execution role is ours.
+// Roles is what this package uses of the client of IAM, where the execution role is ours.
 type Roles interface {
 	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
 	GetRolePolicy(context.Context, *iam.GetRolePolicyInput, ...func(*iam.Options)) (*iam.GetRolePolicyOutput, error)
@@ -112,13 +112,13 @@ type Roles interface {
 	DeleteRole(context.Context, *iam.DeleteRoleInput, ...func(*iam.Options)) (*iam.DeleteRoleOutput, error)
 }
 
-// Clock passes the time.
+// Clock lets tests wait without delay.
 type Clock interface {
 	// Sleep waits, or returns the context's error when that ends first.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// is says that an error is one of AWS's, by its code.
+// is reports whether an error of AWS has one of the codes.
 func is(err error, codes ...string) bool {
 	var known smithy.APIError
 	return errors.As(err, &known) && slices.Contains(codes, known.ErrorCode())

@@ -15,11 +15,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// balancing is what exists between the users and the tasks; nil is what does not.
+// balancing is what exists between the users and the tasks; what does not exist is nil.
 type balancing struct {
 	balancer *types.LoadBalancer
 	groups   map[string]*types.TargetGroup
-	// listeners are all of the load balancer; listener is the one that the service is behind.
+	// listeners are all of the load balancer; listener is the service's.
 	listeners []types.Listener
 	listener  *types.Listener
 	rule      *types.Rule
@@ -85,7 +85,7 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	return b, nil
 }
 
-// mostTagged is how many things one call of DescribeTags takes.
+// mostTagged is how many resources one call of DescribeTags takes.
 const mostTagged = 20
 
 func (s balancers) findTags(ctx context.Context, b *balancing, arns []string) error {
@@ -105,7 +105,7 @@ func (s balancers) findTags(ctx context.Context, b *balancing, arns []string) er
 	return nil
 }
 
-// learn keeps what references to a load balancer or target group stand for.
+// learn resolves references to a load balancer or target group.
 func (s balancers) learn(kind, name, arn string) {
 	s.known[rollout.ARN(kind, name)] = arn
 	// CloudWatch's names: app/name/id for a load balancer, targetgroup/name/id for a group.
@@ -297,7 +297,7 @@ func formerAttributes(group *types.TargetGroup, had, set []types.TargetGroupAttr
 	return former
 }
 
-// serves says that the n-th group has the traffic of a service that runs: the rule's weights,
+// serves reports whether the n-th group has the traffic of a running service: the rule's weights,
 // which are ECS's, say which one has.
 func (s balancers) serves(found *balancing, n int) bool {
 	if s.service == nil || s.service.RunningCount == 0 || found.rule == nil {

@@ -25,7 +25,7 @@ func ecsTags(all []types.Tag) map[string]string {
 // foundations looks at the cluster, the log group and the execution role.
 type foundations struct{ *State }
 
-// cluster is nil when there is none. A deleted cluster is still described for a while.
+// cluster is nil when it does not exist. A deleted cluster is still described for a while.
 func (s foundations) cluster(ctx context.Context) (*types.Cluster, error) {
 	name := aws.ToString(s.plan.Cluster.ClusterName)
 	out, err := s.clients.ECS.DescribeClusters(ctx, &ecs.DescribeClustersInput{
@@ -79,7 +79,7 @@ func (s foundations) share(i *item, tags map[string]string) {
 	}
 }
 
-// logGroup is nil when there is none.
+// logGroup is nil when it does not exist.
 func (s foundations) logGroup(ctx context.Context) (*logtypes.LogGroup, error) {
 	name := s.plan.LogGroup.Group.LogGroupName
 	in := &logs.DescribeLogGroupsInput{LogGroupNamePrefix: name}

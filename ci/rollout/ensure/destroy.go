@@ -19,25 +19,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Destroyed is what became of what a plan made.
+// Destroyed is the result of Destroy.
 type Destroyed struct {
 	// Deleted are the things that are gone, in order.
 	Deleted []string `json:"deleted"`
-	// Kept are those that stay, each with the reason.
+	// Kept are the resources that stay, each with the reason.
 	Kept []Kept `json:"kept"`
 }
 
 const (
 	goneDelay    = 5 * time.Second
-	goneAttempts = 180 // a service drains its connections first: a quarter of an hour
+	goneAttempts = 180 // a service drains its connections first: 15 minutes
 	freeAttempts = 24  // a load balancer lets go of its target groups within two minutes
-	stopAttempts = 36  // a task that was stopped may take two minutes to end, and some to be taken down
+	stopAttempts = 36  // a stopped task may take two minutes to exit, and then some time to be removed
 )
 
-// Destroy deletes what carries the plan's tags, in the reverse of the order in which it was
-// made, if confirm is the name of the service. Logs are only deleted when withLogs says
-// so: they are what is left to read afterwards. It can be repeated until nothing is left.
-// The result is never nil, also with a problem.
+// Destroy deletes what carries the plan's tags, in reverse order of creation, if confirm is
+// the name of the service. Logs are deleted only withLogs. It can be repeated until nothing
+// is left. The result is never nil, even with a problem (DestroyRefused, DestroyFailed).
 func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan, confirm string, withLogs bool) (*Destroyed, *verdict.Problem) {
 	d := &destroyer{State: &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}, done: &Destroyed{}}
 	if name := *plan.Service.ServiceName; confirm != name {
@@ -61,7 +60,7 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Pl
 type destroyer struct {
 	*State
 	done *Destroyed
-	// stopping says that tasks of ours were stopped, which are in the cluster until they are gone.
+	// stopping is true after tasks of ours were stopped, which stay in the cluster for a while.
 	stopping bool
 }
 
@@ -69,7 +68,7 @@ func (d *destroyer) keep(kind, name, reason string) {
 	d.done.Kept = append(d.done.Kept, Kept{kind + " " + name, reason})
 }
 
-// delete deletes a thing if its tags are ours. That it is gone already is no error.
+// delete deletes a resource if its tags are ours. A missing one is not an error.
 func (d *destroyer) delete(kind, name string, tags map[string]string, gone []string, call func() error) error {
 	i := &item{}
 	if !d.own(i, tags) {

@@ -1,8 +1,8 @@
-// Package ensure makes what a service on ECS needs around it - cluster, log group, task
-// definition, load balancer, alarms, scaling - equal to a plan. It looks first, so that
-// the difference can be shown; what is equal is not written; what does not carry the
-// plan's tags is never changed. Each step can be repeated: a run that ended anywhere is
-// gone on with by the next.
+// Package ensure brings what a service on ECS needs around it - cluster, log group, task
+// definition, load balancer, alarms, scaling - in line with a plan. It reads first, so that
+// the difference can be shown, writes only what differs, and never changes a resource
+// without the plan's tags. Each step is idempotent: after an interrupted run, the next one
+// continues where it stopped.
 package ensure
 
 import (
@@ -23,50 +23,50 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Action says what becomes of a resource.
+// Action is what is done with a resource.
 type Action string
 
 // The actions.
 const (
-	// Keep leaves it: it is as the plan says.
+	// Keep leaves it: it is as planned.
 	Keep Action = "keep"
-	// Adopt uses it as it is: it belongs to somebody else, who may share it.
+	// Adopt uses it unchanged: it belongs to somebody else and can be shared.
 	Adopt  Action = "adopt"
 	Create Action = "create"
 	Update Action = "change"
-	// Refuse leaves it and ends the run: it belongs to somebody else, and must not.
+	// Refuse leaves it and stops the run: it belongs to somebody else and cannot be shared.
 	Refuse Action = "refuse"
 )
 
-// Change is a resource of the plan, and what becomes of it.
+// Change is a resource of the plan, and what is done with it.
 type Change struct {
-	// Kind and Name say what it is.
+	// Kind is its type, such as "target group".
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Action is what becomes of it.
+	// Action is what is done with it.
 	Action Action `json:"action"`
-	// Differences are between what is and what the plan says, when both exist.
+	// Differences are those between an existing resource and the plan.
 	Differences []Difference `json:"differences,omitempty"`
-	// Note says why it is not as the plan says, where that is right; empty otherwise.
+	// Note explains a difference from the plan that is intended; empty otherwise.
 	Note string `json:"note,omitempty"`
-	// Kept are differences that stay: what exists protects more than the plan.
+	// Kept are differences that stay, because the existing resource is protected better.
 	Kept []Difference `json:"kept,omitempty"`
 }
 
-// item is a resource on its way from what is to what the plan says.
+// item is a resource with what is needed to bring it in line with the plan.
 type item struct {
 	Change
 	// fixed are differences that AWS cannot change.
 	fixed []Difference
-	// foreign says why it is not ours, and must be.
+	// foreign is why it belongs to somebody else; empty when it is ours or can be shared.
 	foreign string
-	// warnings say what of it stays although the plan has less; %s is its name.
+	// warnings describe Kept; %s stands for the name.
 	warnings []string
-	// write makes or changes it; nil for the service, which the deployment writes.
+	// write creates or changes it; nil for the service, which the deployment writes.
 	write func(context.Context) error
-	// when says at which point of a rollout it is written.
+	// when is the point of a rollout at which it is written.
 	when point
-	// back undoes the write, where what runs depends on how it was; nil for all others.
+	// back undoes the write, where the running version depends on it; nil otherwise.
 	back func(context.Context) error
 }
 
@@ -74,44 +74,43 @@ type item struct {
 type point int
 
 const (
-	// early is before anything of the new version runs.
+	// early is before any task of the new version runs.
 	early point = iota
 	// soon is right before the service is updated.
 	soon
-	// late is when the service is there, and runs the new version.
+	// late is when the service runs the new version.
 	late
 )
 
-// State is what exists of a plan.
+// State is a plan compared with what exists.
 type State struct {
 	clients Clients
 	plan    *rollout.Plan
 	clock   Clock
-	// known are the plan's references with what they stand for.
+	// known are the resolved references of the plan.
 	known map[string]string
 	items []*item
-	// service is nil when there is none.
+	// service is nil when it does not exist.
 	service *types.Service
-	// balancer is the address of the load balancer; empty while there is none.
+	// balancer is the host name of the load balancer; empty before it exists.
 	balancer string
-	// listener is what the service is behind after the rollout; nil before it was looked at.
+	// listener is the service's listener after the rollout; nil before it was read.
 	listener *elb.CreateListenerInput
 	// alarmed are the alarms that guard a deployment and are in ALARM.
 	alarmed []string
-	// blind says that the cluster is somebody else's and has no Container Insights.
+	// blind is true when the cluster is somebody else's and has no Container Insights.
 	blind bool
-	// remarks are what AWS said of a write that it carried out.
+	// remarks are AWS's messages about writes that succeeded.
 	remarks []string
-	// Fence is asked before every write; its error keeps the write from being made. Nil lets
-	// every write pass.
+	// Fence is called before every write; its error prevents the write. Nil allows every write.
 	Fence   func(context.Context) error
 	written []string
-	// undo are the items that are to be as they were where the old version goes on.
+	// undo are the items to restore if the old version stays in service.
 	undo []*item
 }
 
-// Look asks AWS what exists of the plan, and writes nothing. The problem is nil or says
-// what could not be asked.
+// Look reads what exists of the plan, and writes nothing. The problem is nil, or LookFailed
+// with the call that failed.
 func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	for _, look := range []func(context.Context) error{
@@ -137,19 +136,19 @@ func (s *State) Changes() []Change {
 	return all
 }
 
-// Unchanged says that everything is as the plan says: nothing would be written.
+// Unchanged reports whether everything is as planned, so that nothing would be written.
 func (s *State) Unchanged() bool {
 	return !slices.ContainsFunc(s.items, func(i *item) bool { return i.Action == Create || i.Action == Update })
 }
 
-// ServiceUnchanged says that the service is there and as the plan says, including what it
-// runs: no update of it is needed.
+// ServiceUnchanged reports whether the service exists and is as planned, including its task
+// definition: no update is needed.
 func (s *State) ServiceUnchanged() bool {
 	return s.service != nil && slices.ContainsFunc(s.items, func(i *item) bool { return i.Kind == serviceKind && i.Action == Keep })
 }
 
-// Problems are why the plan cannot be carried out: what belongs to somebody else, and
-// what AWS cannot change.
+// Problems are why the plan cannot be carried out: resources of somebody else (NotOurs) and
+// differences that AWS cannot change (CannotChange).
 func (s *State) Problems() []*verdict.Problem {
 	var all []*verdict.Problem
 	for _, i := range s.items {
@@ -164,15 +163,15 @@ func (s *State) Problems() []*verdict.Problem {
 	return all
 }
 
-// Before writes what the service needs to be there first. The problem says what was
-// refused; what was written before it stays, and the next run goes on from there.
+// Before writes what the service needs first. On a problem, what was already written stays,
+// and the next run continues from there.
 func (s *State) Before(ctx context.Context) *verdict.Problem { return s.apply(ctx, early) }
 
-// Soon writes what the new version needs and the old one can hardly do with.
+// Soon writes what the new version needs but does not suit the old one.
 func (s *State) Soon(ctx context.Context) *verdict.Problem { return s.apply(ctx, soon) }
 
-// After writes what needs the service, or the version that now runs: its scaling, and the
-// health check of the target group that the old version has left.
+// After writes what needs the service or the new version: scaling, and the health check of
+// the target group that the old version has left.
 func (s *State) After(ctx context.Context) *verdict.Problem { return s.apply(ctx, late) }
 
 func (s *State) apply(ctx context.Context, until point) *verdict.Problem {
@@ -202,8 +201,8 @@ func (s *State) apply(ctx context.Context, until point) *verdict.Problem {
 	return nil
 }
 
-// Back puts back what the old version needs as it was, which goes on serving. What else was
-// written does it no harm.
+// Back undoes what Soon wrote, for the old version that keeps serving. Other writes do not
+// affect it.
 func (s *State) Back(ctx context.Context) *verdict.Problem {
 	for _, i := range s.undo {
 		var err error
@@ -221,7 +220,7 @@ func (s *State) Back(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
-// Restrict leaves everything as it is but resources of these kinds.
+// Restrict limits the changes to resources of these kinds.
 func (s *State) Restrict(kinds ...string) {
 	for _, i := range s.items {
 		if !slices.Contains(kinds, i.Kind) && (i.Action == Create || i.Action == Update) {
@@ -230,29 +229,29 @@ func (s *State) Restrict(kinds ...string) {
 	}
 }
 
-// Service is what ECS describes; nil when there is none.
+// Service is the service as ECS describes it; nil when it does not exist.
 func (s *State) Service() *types.Service { return s.service }
 
-// Alarmed are the alarms that guard the deployment and are in ALARM already: ECS then
-// ignores alarms for the whole deployment. The plan's other alarms do not matter to it.
+// Alarmed are the rollback alarms that are already in ALARM: ECS then ignores alarms for the
+// whole deployment. Other alarms of the plan have no effect on it.
 func (s *State) Alarmed() []string { return slices.Clone(s.alarmed) }
 
-// Remarks are what AWS said of writes that it carried out all the same, in words.
+// Remarks are AWS's messages about writes that succeeded, such as a dashboard's warnings.
 func (s *State) Remarks() []string { return slices.Clone(s.remarks) }
 
-// Written lists what was written so far, in words.
+// Written lists the writes so far, such as "create log group /ecs/app".
 func (s *State) Written() []string { return slices.Clone(s.written) }
 
-// TaskDefinition is the ARN of the revision to run; empty until Before has made it.
+// TaskDefinition is the ARN of the revision to run; empty until Before has registered it.
 func (s *State) TaskDefinition() string {
 	return s.known[rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))]
 }
 
-// Exists says that the service is there, and is to be updated and not created.
+// Exists reports whether the service is active, so that it is updated and not created.
 func (s *State) Exists() bool { return s.service != nil && aws.ToString(s.service.Status) == "ACTIVE" }
 
-// CreateService is the input that makes the service, when there is none. It can be used
-// after Before; what it refers to is then there.
+// CreateService is the input that creates the service. It fails before Before has created
+// what it refers to.
 func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
 	in := services{s}.wantedService()
 	if open := rollout.References(string(wire.JSON(in))); len(open) > 0 {
@@ -261,15 +260,15 @@ func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
 	return in, nil
 }
 
-// wantedService is the plan's service with what is known, and with what is kept of the one
-// that exists.
+// wantedService is the plan's service with references resolved, and with what is kept of the
+// existing one.
 func (s services) wantedService() *ecs.CreateServiceInput {
 	in := resolve(s.State, s.plan.Service)
 	keepWatchers(s.service, in)
 	return in
 }
 
-// resolve replaces references by what they stand for; those that are not known stay.
+// resolve replaces the known references; others stay.
 func resolve[T any](s *State, in T) T {
 	return wire.Replace(in, func(text string) string {
 		for _, reference := range rollout.References(text) {
@@ -287,7 +286,7 @@ func (s *State) add(kind, name string) *item {
 	return i
 }
 
-// own marks what exists as ours, or as somebody else's.
+// own reports whether the tags are the plan's, and refuses the item if not.
 func (s *State) own(i *item, tags map[string]string) bool {
 	want := s.plan.Ownership()
 	for key, value := range want {
@@ -304,7 +303,7 @@ func (s *State) own(i *item, tags map[string]string) bool {
 	return true
 }
 
-// differs marks what exists by how it differs from the plan.
+// differs records how an existing resource differs from the plan.
 func (i *item) differs(all []Difference, immutable ...string) {
 	for _, d := range all {
 		if slices.Contains(immutable, d.Path) {
@@ -317,12 +316,12 @@ func (i *item) differs(all []Difference, immutable ...string) {
 	}
 }
 
-// The words in which services of AWS say that a role is not known to them yet: a new role
-// takes seconds to be (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
+// notYet are parts of AWS's errors for a role that was created seconds ago and is not visible
+// everywhere yet (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
 var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role"}
 
-// unsettled are the codes by which Application Auto Scaling says that an earlier write is not
-// known everywhere, or not done: "there might be a brief delay until the operation achieves
+// unsettled are the codes of Application Auto Scaling for an earlier write that is not visible
+// everywhere, or not finished: "there might be a brief delay until the operation achieves
 // eventual consistency", after which a retry helps (API reference, RegisterScalableTarget). The
 // SDK retries neither.
 var unsettled = []string{"ObjectNotFoundException", "ConcurrentUpdateException"}
@@ -332,8 +331,8 @@ const (
 	roleAttempts = 24
 )
 
-// patiently repeats a write while AWS does not know a new role or an earlier write yet, for
-// two minutes.
+// patiently retries a write for up to two minutes while a new role or an earlier write is not
+// visible to AWS yet.
 func patiently(ctx context.Context, clock Clock, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)

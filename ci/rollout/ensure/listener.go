@@ -14,9 +14,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// chooseListener finds the listener that the service is behind, wherever somebody moved it:
-// that of the rule that ECS shifts, else one of ours that does not redirect, the encrypted
-// one first, else whatever is at the plan's port. Nil when there is none.
+// chooseListener finds the service's listener, on whatever port it is now: that of the rule
+// that ECS shifts, else one of ours that does not redirect, HTTPS first, else any on the
+// plan's port; nil if there is no such listener.
 func (s balancers) chooseListener(b *balancing) *types.Listener {
 	port := *s.plan.LoadBalancer.Listener.Port
 	rank := func(l types.Listener) int {
@@ -53,12 +53,12 @@ func (s balancers) shiftedRule() string {
 	return aws.ToString(s.service.LoadBalancers[0].AdvancedConfiguration.ProductionListenerRule)
 }
 
-// redirects says that all a listener does by itself is to send users elsewhere.
+// redirects reports whether the default action of a listener is a redirect.
 func redirects(l types.Listener) bool {
 	return len(l.DefaultActions) > 0 && l.DefaultActions[0].Type == types.ActionTypeEnumRedirect
 }
 
-// listenerAt is another listener than the service's at a port; nil for none.
+// listenerAt is a listener on a port, other than the service's; nil if there is no such listener.
 func (b *balancing) listenerAt(port int32) *types.Listener {
 	for n, l := range b.listeners {
 		if aws.ToInt32(l.Port) == port && (b.listener == nil || *l.ListenerArn != *b.listener.ListenerArn) {
@@ -68,8 +68,8 @@ func (b *balancing) listenerAt(port int32) *types.Listener {
 	return nil
 }
 
-// compareListener changes the listener that is there, also its port: so its rule stays, and
-// with it the weights and what ECS knows the service by.
+// compareListener changes an existing listener, its port included, instead of replacing it:
+// so its rule stays, with its weights and the ARN that ECS refers to.
 func (s balancers) compareListener(found *balancing) {
 	want := wire.Replace(s.plan.LoadBalancer.Listener, func(text string) string { return text })
 	s.listener = want
@@ -115,8 +115,8 @@ func (s balancers) compareListener(found *balancing) {
 	}
 }
 
-// compareRedirect holds the listener that sends HTTP to HTTPS against the plan. Somebody
-// else's that redirects too is used as it is.
+// compareRedirect compares the listener that redirects HTTP to HTTPS with the plan. Somebody
+// else's listener that redirects too is adopted.
 func (s balancers) compareRedirect(found *balancing) {
 	want := s.plan.LoadBalancer.Redirect
 	if want == nil {
@@ -146,7 +146,7 @@ func (s balancers) compareRedirect(found *balancing) {
 	}
 }
 
-// URL is the address by which users reach the load balancer; empty until Before has made it.
+// URL is the address by which users reach the load balancer; empty until Before has created it.
 func (s *State) URL() string {
 	if s.balancer == "" || s.listener == nil {
 		return ""
@@ -162,13 +162,13 @@ func listenerURL(host string, protocol types.ProtocolEnum, port int32) string {
 	return address
 }
 
-// Encrypted says that users reach the service by HTTPS.
+// Encrypted reports whether users reach the service by HTTPS.
 func (s *State) Encrypted() bool {
 	return s.listener != nil && s.listener.Protocol == types.ProtocolEnumHttps
 }
 
-// ServiceURL asks AWS for the address by which users reach the plan's load balancer; empty
-// when there is none.
+// ServiceURL reads from AWS the address by which users reach the plan's load balancer; empty
+// when it does not exist.
 func ServiceURL(ctx context.Context, client Balancing, plan *rollout.Plan) (string, error) {
 	s := &State{clients: Clients{Balancing: client}, plan: plan, known: map[string]string{}}
 	found, err := balancers{s}.findBalancing(ctx)
@@ -178,8 +178,8 @@ func ServiceURL(ctx context.Context, client Balancing, plan *rollout.Plan) (stri
 	return listenerURL(aws.ToString(found.balancer.DNSName), found.listener.Protocol, aws.ToInt32(found.listener.Port)), nil
 }
 
-// compareRule leaves the weights out: from the rule's creation on they are ECS's, and who
-// puts them back undoes a deployment (terraform-aws-modules/terraform-aws-alb#409).
+// compareRule ignores the weights: after the rule's creation ECS owns them, and restoring
+// them would undo a deployment (terraform-aws-modules/terraform-aws-alb#409).
 func (s balancers) compareRule(found *balancing) {
 	want := s.plan.LoadBalancer.Rule
 	balancer := *s.plan.LoadBalancer.LoadBalancer.Name

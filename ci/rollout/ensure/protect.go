@@ -18,16 +18,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// A deployment changes what differs from the plan, but it never weakens what protects the
-// users more than the plan does. That stays, and is told.
+// A deployment changes what differs from the plan, but never weakens a protection that goes
+// beyond the plan. Such a protection stays, and is reported.
 
-// keeps notes that something stays as it is although the plan has less of it.
+// keeps records a protection that goes beyond the plan and stays.
 func (i *item) keeps(path string, have, want any, why string) {
 	i.Kept = append(i.Kept, shown(path, have, want))
 	i.warnings = append(i.warnings, fmt.Sprintf("%s %%s: %s is %s, the plan says %s%s", i.Kind, path, value(have), value(want), why))
 }
 
-// Protected are what was found to protect more than the plan and was left, in words.
+// Protected describes the protections that go beyond the plan and stay.
 func (s *State) Protected() []string {
 	var all []string
 	for _, i := range s.items {
@@ -38,7 +38,7 @@ func (s *State) Protected() []string {
 	return all
 }
 
-// Warn adds to a stage what a look at the account showed.
+// Warn adds warnings about what exists in the account.
 func (s *State) Warn(stage *verdict.Stage) {
 	if !s.Encrypted() {
 		s.plan.WarnNotEncrypted(stage)
@@ -52,8 +52,8 @@ func (s *State) Warn(stage *verdict.Stage) {
 // Elastic Load Balancing names them ("Security policies for your Application Load Balancer").
 var strictPolicy = regexp.MustCompile(`-(TLS13|TLS|FS)-1-[23](-|$)`)
 
-// keepEncryption leaves a certificate that the plan does not have, and a security policy
-// that is as strict as the plan's.
+// keepEncryption keeps a certificate that the plan does not have, and a security policy that
+// is as strict as the plan's.
 func (i *item) keepEncryption(have *types.Listener, want *elb.CreateListenerInput) {
 	if have.Protocol != types.ProtocolEnumHttps {
 		return
@@ -70,7 +70,7 @@ func (i *item) keepEncryption(have *types.Listener, want *elb.CreateListenerInpu
 	}
 }
 
-// keepProtection leaves the protection against deletion.
+// keepProtection keeps the protection against deletion.
 func (i *item) keepProtection(have []types.LoadBalancerAttribute,
 	want *elb.ModifyLoadBalancerAttributesInput) *elb.ModifyLoadBalancerAttributesInput {
 	out := wire.Replace(want, func(text string) string { return text })
@@ -89,8 +89,8 @@ func (i *item) keepProtection(have []types.LoadBalancerAttribute,
 	return out
 }
 
-// keepGuards leaves the conditions of a rule that narrow whom it lets in, and the actions
-// that make users sign in.
+// keepGuards keeps the conditions of a rule that restrict access, and the actions that make
+// users sign in.
 func (i *item) keepGuards(have *types.Rule, want *elb.CreateRuleInput) (conditions []types.RuleCondition, checks []types.Action) {
 	conditions = want.Conditions
 	narrower := slices.ContainsFunc(have.Conditions, func(c types.RuleCondition) bool { return aws.ToString(c.Field) == "path-pattern" })
@@ -119,8 +119,8 @@ func inOrder(checks, then []types.Action) []types.Action {
 	return all
 }
 
-// keepActions leaves whom an alarm notifies beside the plan's topic: one call replaces the
-// whole alarm.
+// keepActions keeps the notifications of an alarm where the plan has none: one call replaces
+// the whole alarm.
 func keepActions(have cwtypes.MetricAlarm, want *cloudwatch.PutMetricAlarmInput) *cloudwatch.PutMetricAlarmInput {
 	out := wire.Replace(want, func(text string) string { return text })
 	if len(out.AlarmActions) == 0 {
@@ -135,8 +135,8 @@ func keepActions(have cwtypes.MetricAlarm, want *cloudwatch.PutMetricAlarmInput)
 	return out
 }
 
-// keepWatchers leaves the alarms and the functions that somebody let watch the deployments of
-// the service. Pauses are the plan's.
+// keepWatchers keeps the alarms and the lifecycle functions that somebody added to the
+// service's deployments. Pauses are the plan's.
 func keepWatchers(have *ecstypes.Service, want *ecs.CreateServiceInput) {
 	to := want.DeploymentConfiguration
 	if have == nil || have.DeploymentConfiguration == nil || to == nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Pruned is what became of a family's old revisions.
+// Pruned is the result of Prune.
 type Pruned struct {
 	// Deregistered are the ARNs of those that cannot be deployed any more.
 	Deregistered []string `json:"deregistered"`

@@ -24,7 +24,7 @@ type role struct {
 	trust, policy string
 }
 
-// executionRole is nil when there is none.
+// executionRole is nil when it does not exist.
 func (s foundations) executionRole(ctx context.Context) (*role, error) {
 	want := s.plan.ExecutionRole
 	out, err := s.clients.Roles.GetRole(ctx, &iam.GetRoleInput{RoleName: want.Role.RoleName})

@@ -14,7 +14,7 @@ import (
 // scalers looks at the scalable target and its policies.
 type scalers struct{ *State }
 
-// scalableTarget is nil when there is none.
+// scalableTarget is nil when it does not exist.
 func (s scalers) scalableTarget(ctx context.Context) (*types.ScalableTarget, error) {
 	want := s.plan.Scaling.Target
 	out, err := s.clients.Scaling.DescribeScalableTargets(ctx, &scaling.DescribeScalableTargetsInput{
@@ -37,9 +37,8 @@ func (s scalers) targetTags(ctx context.Context, target *types.ScalableTarget) (
 	return out.Tags, nil
 }
 
-// lookAtScaling holds the scalable target and its two policies against the plan. Other
-// policies on the target, and the alarms that target tracking makes by itself, are not
-// looked at.
+// lookAtScaling compares the scalable target and its two policies with the plan. Other
+// policies of the target, and the alarms that target tracking creates, are ignored.
 func (s scalers) lookAtScaling(ctx context.Context) error {
 	want := s.plan.Scaling
 	i := s.add("scalable target", *want.Target.ResourceId)

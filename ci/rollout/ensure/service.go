@@ -40,8 +40,8 @@ func (s services) lookAtService(ctx context.Context) error {
 }
 
 // lookAtTaskDefinition finds a revision with the plan's content: the one that the service
-// runs, or the family's newest. The hash in the tags finds it, the content confirms it:
-// tags can be copied to another content.
+// runs, or the family's newest. The hash in the tags finds it and the content confirms it,
+// as tags can be copied.
 func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	want := s.plan.TaskDefinition
 	i := s.add("task definition", *want.Family)
@@ -57,7 +57,7 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 			TaskDefinition: aws.String(candidate), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
 		})
 		if is(err, "ClientException") {
-			continue // ECS's answer when there is none
+			continue // ECS's answer for a missing one
 		}
 		if err != nil {
 			return fmt.Errorf("describe task definition %s: %w", candidate, err)
@@ -70,7 +70,7 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 			return nil
 		}
 		if i.Action == Keep {
-			// The first one is what runs, or would: the difference to it is what the reader wants.
+			// The first candidate is the running one: the reader wants the difference to that.
 			i.differs(differences)
 		}
 	}
@@ -88,7 +88,7 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	return nil
 }
 
-// pin takes the revision that the plan names, if it is ours and can be deployed.
+// pin selects the revision that the plan names, if it is ours and active.
 func (s services) pin(ctx context.Context, i *item) error {
 	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
 		TaskDefinition: aws.String(s.plan.Revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
@@ -103,8 +103,8 @@ func (s services) pin(ctx context.Context, i *item) error {
 	return nil
 }
 
-// compareService holds the service against the plan. It is written by the deployment, with
-// UpdateService, in one call.
+// compareService compares the service with the plan. The deployment writes it, by one call of
+// UpdateService.
 func (s services) compareService() {
 	want := s.wantedService()
 	i := s.add(serviceKind, *want.ServiceName)
@@ -116,13 +116,13 @@ func (s services) compareService() {
 		return
 	}
 	if aws.ToString(s.service.Status) != "ACTIVE" {
-		i.Action = Create // it is being deleted, and is made again when it is gone
+		i.Action = Create // it is being deleted, and is created again afterwards
 		return
 	}
 	i.differs(s.serviceDifferences(want))
 }
 
-// serviceDifferences leaves out what only CreateService says, and the desired count, which
+// serviceDifferences ignores what only CreateService can set, and the desired count, which
 // belongs to auto-scaling.
 func (s services) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
 	have := wire.Encode(s.service)
@@ -139,8 +139,8 @@ func (s services) serviceDifferences(want *ecs.CreateServiceInput) []Difference 
 	return all
 }
 
-// attached says that the service uses the plan's target groups and rule. Which of the two
-// groups is the production's changes with each deployment, and is ECS's to say.
+// attached reports whether the service uses the plan's target groups and rule. Which of the
+// two groups is in production changes with each deployment, and is up to ECS.
 func (s services) attached(want *ecs.CreateServiceInput) bool {
 	if len(s.service.LoadBalancers) != 1 {
 		return false
@@ -175,9 +175,9 @@ func (s services) groups() []string {
 	return all
 }
 
-// UpdateService is what else the one update of an existing service changes beside its
-// task definition. Only what differs is in it: some members start a deployment by being
-// sent. It can be used after Before.
+// UpdateService is the input of the single update of an existing service. It holds only what
+// differs, as some members start a deployment when sent. It fails before Before has created
+// what it refers to.
 func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 	if s.service == nil {
 		return nil, fmt.Errorf("update service %s: it does not exist", *s.plan.Service.ServiceName)
@@ -206,7 +206,7 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 	return in, nil
 }
 
-// attach keeps the group that serves now as the production's.
+// attach keeps the group in production that serves now.
 func (s services) attach(want types.LoadBalancer) []types.LoadBalancer {
 	if len(s.service.LoadBalancers) == 1 {
 		serving := aws.ToString(s.service.LoadBalancers[0].TargetGroupArn)

@@ -8,8 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// Text renders the changes as a diff against what exists. What stays is one line; what is
-// made has all its members in the plan of the same run.
+// Text renders the changes as a diff against what exists. A created resource is one line
+// here; the plan of the same run has its members.
 func (s *State) Text() string {
 	var b strings.Builder
 	count := map[Action]int{}

@@ -1,7 +1,7 @@
-// Package unrepeatable keeps the AWS SDK from sending a call a second time that AWS may
-// have carried out already. The SDK repeats after a broken connection and after a server's
-// fault; that is right for reads and for calls with a client token, and wrong for those
-// that start something anew each time: a second UpdateService starts a second deployment.
+// Package unrepeatable keeps the AWS SDK from retrying a call that AWS may already have
+// carried out. The SDK retries after a broken connection and after a server error; that is
+// right for idempotent calls and wrong for others: a second UpdateService starts a second
+// deployment.
 package unrepeatable
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 )
 
-// ECS is an option of one call of Amazon ECS that must not be carried out twice.
+// ECS is the option for a call of Amazon ECS that is not idempotent.
 func ECS(o *ecs.Options) { o.Retryer = retryer{o.Retryer} }
 
-// retryer repeats only what AWS turned away: a throttled call was not carried out.
+// retryer retries only throttled calls, which were not carried out.
 type retryer struct{ aws.Retryer }
 
 // IsErrorRetryable implements aws.Retryer.

@@ -2,7 +2,7 @@ package wire
 
 import "reflect"
 
-// Replace copies an input with every string in it replaced; the original stays as it is.
+// Replace copies an input with every string in it replaced; the original is unchanged.
 func Replace[T any](input T, with func(string) string) T {
 	return replace(reflect.ValueOf(&input).Elem(), with).Interface().(T)
 }

@@ -1,5 +1,5 @@
-// Package wire renders the inputs of the AWS SDK as the plain data that they are on the
-// wire: what is shown, hashed and compared is what would be sent.
+// Package wire renders the inputs of the AWS SDK as the plain data that is sent, so that the
+// same data is shown, hashed and compared.
 package wire
 
 import (
@@ -12,12 +12,12 @@ import (
 	"unicode/utf8"
 )
 
-// JSON renders an SDK input as the JSON that the AWS CLI takes with
-// --cli-input-json: what is not set is left out, keys are sorted, two spaces indent.
-// ECS and CloudWatch Logs begin their names in lower case, the other services do not.
+// JSON renders an SDK input as the JSON that the AWS CLI takes with --cli-input-json: unset
+// members are left out, keys are sorted, and the indent is two spaces. Members of ECS and
+// CloudWatch Logs start in lower case, those of other services do not.
 func JSON(input any) []byte { return Indent(Encode(input)) }
 
-// Indent writes plain data as JSON for people: indented, nothing escaped that need not be.
+// Indent writes plain data as indented JSON without HTML escapes.
 func Indent(value any) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -30,14 +30,14 @@ func Indent(value any) []byte {
 	return b.Bytes()
 }
 
-// Encode turns an input into maps, lists and plain values. What is not set is left out.
-// A member of a kind that no input has is a mistake of the program, and panics.
+// Encode turns an input into maps, lists and plain values, without unset members. It panics
+// on a kind that no input of the SDK has, which is a programming error.
 func Encode(input any) any {
 	value, _ := plain(reflect.ValueOf(input), memberNames(reflect.TypeOf(input)))
 	return value
 }
 
-// plain returns a value as plain data, and whether it is set at all.
+// plain returns a value as plain data, and whether it is set.
 func plain(v reflect.Value, naming func(string) string) (any, bool) {
 	switch v.Kind() {
 	case reflect.Invalid:
@@ -106,14 +106,14 @@ func structure(v reflect.Value, naming func(string) string) map[string]any {
 	return all
 }
 
-// lowerCase says that a service's members begin in lower case. Types of ecs are in a
-// package below it.
+// lowerCase reports whether a service's members start in lower case. A service's types are in
+// a package below its own.
 func lowerCase(path string) bool {
 	path = strings.TrimSuffix(path, "/types")
 	return strings.HasSuffix(path, "/service/ecs") || strings.HasSuffix(path, "/service/cloudwatchlogs")
 }
 
-// memberNames says how a service writes the names of its members.
+// memberNames converts Go field names to a service's member names.
 func memberNames(t reflect.Type) func(string) string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
