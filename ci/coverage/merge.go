@@ -100,7 +100,8 @@ func (r *Report) Write(w io.Writer) error {
 	out.emit(xml.ProcInst{Target: "xml", Inst: []byte(`version="1.0" encoding="utf-8"`)})
 	root := []string{"version", r.Version,
 		"lines-valid", strconv.Itoa(t.Lines), "lines-covered", strconv.Itoa(t.Covered), "line-rate", share(t.LineRate()),
-		"branches-valid", strconv.Itoa(t.Branches), "branches-covered", strconv.Itoa(t.Taken), "branch-rate", share(t.BranchRate()), "complexity", "0"}
+		"branches-valid", strconv.Itoa(t.Branches), "branches-covered", strconv.Itoa(t.Taken), "branch-rate", share(t.BranchRate()),
+		"complexity", "0"}
 	if !r.Timestamp.IsZero() {
 		root = append(root, "timestamp", strconv.FormatInt(r.Timestamp.UnixMilli(), 10))
 	}
@@ -136,7 +137,8 @@ func (r *Report) writePackages(out *writer) {
 
 func (f *File) write(out *writer) {
 	t := f.Totals()
-	attrs := []string{"name", path.Base(f.Path), "filename", f.Path, "complexity", "0", "line-rate", share(t.LineRate()), "branch-rate", share(t.BranchRate())}
+	attrs := []string{"name", path.Base(f.Path), "filename", f.Path, "complexity", "0", "line-rate", share(t.LineRate()), "branch-rate",
+		share(t.BranchRate())}
 	out.element("class", attrs, func() {
 		out.element("methods", nil, func() {})
 		out.element("lines", nil, func() {

@@ -87,7 +87,8 @@ func (c Counts) Bad() int { return c.Failed + c.Errored }
 
 // Plus is the sum of two counts.
 func (c Counts) Plus(o Counts) Counts {
-	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed, c.Flaky + o.Flaky}
+	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed,
+		c.Flaky + o.Flaky}
 }
 
 // String reads like pytest's last line: "5 passed, 1 failed".
@@ -213,11 +214,11 @@ func newReport(o Options) *Report {
 
 // Add sums another report into this one.
 func (r *Report) Add(o *Report) {
-	r.Counts = r.Counts.Plus(o.Counts)
+	r.Counts = r.Plus(o.Counts)
 	r.Seconds += o.Seconds
 	for file, c := range o.Files {
 		have := r.Files[file]
-		r.Files[file] = FileCounts{have.Counts.Plus(c.Counts), have.Seconds + c.Seconds}
+		r.Files[file] = FileCounts{have.Plus(c.Counts), have.Seconds + c.Seconds}
 	}
 	for reason, n := range o.SkipReasons {
 		r.SkipReasons[reason] += n

@@ -175,7 +175,7 @@ func (p *parser) child(element xml.StartElement) {
 	}
 	message, _ := xmlscan.Attr(element, "message")
 	kind, _ := xmlscan.Attr(element, "type")
-	outcome := Passed
+	var outcome Outcome
 	s := &p.suites[len(p.suites)-1]
 	switch element.Name.Local {
 	case "failure":
@@ -330,7 +330,8 @@ func (p *parser) closeSuite() {
 	for _, pair := range []struct {
 		name          string
 		declared, saw int
-	}{{"tests", s.tests, s.sawTests}, {"failures", s.failures, s.sawFailure}, {"errors", s.errors, s.sawError}, {"skipped", s.skipped, s.sawSkips}} {
+	}{{"tests", s.tests, s.sawTests}, {"failures", s.failures, s.sawFailure}, {"errors", s.errors, s.sawError},
+		{"skipped", s.skipped, s.sawSkips}} {
 		known := pair.name == "tests" && p.report.options.Declared > 0 && pair.declared == p.report.options.Declared
 		if pair.declared >= 0 && pair.declared != pair.saw && !known && len(p.report.Disagreements) < 100 {
 			p.report.Disagreements = append(p.report.Disagreements,

@@ -78,7 +78,8 @@ func duration(seconds float64) string { return strconv.FormatFloat(seconds, 'f',
 func Merge(w io.Writer, limits xmlscan.Limits, documents ...io.Reader) error {
 	e := xml.NewEncoder(w)
 	root := element("testsuites")
-	if err := errors.Join(e.EncodeToken(xml.ProcInst{Target: "xml", Inst: []byte(`version="1.0" encoding="utf-8"`)}), e.EncodeToken(root)); err != nil {
+	if err := errors.Join(e.EncodeToken(xml.ProcInst{Target: "xml", Inst: []byte(`version="1.0" encoding="utf-8"`)}),
+		e.EncodeToken(root)); err != nil {
 		return fmt.Errorf("merge JUnit reports: %w", err)
 	}
 	for i, document := range documents {

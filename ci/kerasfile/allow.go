@@ -62,14 +62,17 @@ var kinds = sync.OnceValue(func() []kind {
 		{name: "loss", modules: []string{"keras.losses", "keras.src.losses"}},
 		{name: "metric", modules: []string{"keras.metrics", "keras.src.metrics"}},
 		{name: "optimizer", modules: []string{"keras.optimizers", "keras.src.optimizers", "keras.mixed_precision"}},
-		{name: "dtype policy", modules: []string{"keras", "keras.dtype_policies", "keras.src.dtype_policies.dtype_policy", "keras.mixed_precision"}, exact: true},
+		{name: "dtype policy", modules: []string{"keras", "keras.dtype_policies", "keras.src.dtype_policies.dtype_policy",
+			"keras.mixed_precision"}, exact: true},
 		{name: "random", modules: []string{"keras.random", "keras.src.random.seed_generator"}},
 	}
 	for i := range all {
 		all[i].classes = setOf(keras().Kinds[all[i].name])
 	}
-	return append(all, kind{name: "model", modules: []string{"keras", "keras.models", "keras.src.models.functional", "keras.src.models.sequential",
-		"keras.src.models.model", "keras.src.engine.functional", "keras.src.engine.sequential", "keras.src.engine.training", "keras.engine.functional"},
+	return append(all, kind{name: "model", modules: []string{"keras", "keras.models", "keras.src.models.functional",
+		"keras.src.models.sequential",
+		"keras.src.models.model", "keras.src.engine.functional", "keras.src.engine.sequential", "keras.src.engine.training",
+		"keras.engine.functional"},
 		exact: true, classes: set(`Functional Sequential Model`)})
 })
 
@@ -89,7 +92,8 @@ var functions = sync.OnceValue(func() map[string]bool { return names(strings.Joi
 
 // dangerous are Python's own functions: a name that is looked up among built-ins must not
 // reach them, not even when a setting allows it.
-var dangerous = set(`__import__ breakpoint compile delattr eval exec exit getattr globals input locals memoryview open print quit setattr vars`)
+var dangerous = set(`__import__ breakpoint compile delattr eval exec exit getattr globals input locals memoryview open print quit setattr
+	vars`)
 
 // names is a set that knows "GlorotUniform" and "glorot_uniform" as one.
 func names(list string) map[string]bool {

@@ -219,7 +219,9 @@ func checkOverlap(report *Report, files []*zip.File, size int64) {
 
 // readEntries unpacks every entry, so that each checksum is verified, keeps the JSON
 // ones and looks at the first bytes of the weights.
-func readEntries(ctx context.Context, report *Report, entries map[string]*zip.File, opts Options) (contents map[string][]byte, sums map[string]string, err error) {
+func readEntries(ctx context.Context, report *Report, entries map[string]*zip.File, opts Options) (
+	contents map[string][]byte, sums map[string]string, err error,
+) {
 	names := make([]string, 0, len(entries))
 	for name := range entries {
 		names = append(names, name)

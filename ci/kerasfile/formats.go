@@ -36,14 +36,18 @@ var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", 
 
 // joblib are the beginnings of what joblib.dump writes: a pickle, or one that is
 // compressed by zlib, gzip, bz2, xz, lzma or lz4 (its parameter compress).
-var joblib = []string{"\x80", "\x78\x01", "\x78\x5e", "\x78\x9c", "\x78\xda", "\x1f\x8b", "BZh", "\xfd7zXZ", "]\x00\x00", "\x04\x22\x4d\x18"}
+var joblib = []string{"\x80", "\x78\x01", "\x78\x5e", "\x78\x9c", "\x78\xda", "\x1f\x8b", "BZh", "\xfd7zXZ", "]\x00\x00",
+	"\x04\x22\x4d\x18"}
 
 // others are models by the extension of their file, and what they are of.
 var others = map[string]string{
 	".h5": "Keras before 3, or its weights", ".hdf5": "Keras before 3, or its weights",
-	".pkl": "a pickle, as scikit-learn is often saved", ".pickle": "a pickle, as scikit-learn is often saved", ".joblib": "scikit-learn by joblib",
-	".pt": "PyTorch", ".pth": "PyTorch", ".ckpt": "a checkpoint of PyTorch or TensorFlow", ".safetensors": "safetensors", ".onnx": "ONNX", ".tflite": "TensorFlow Lite",
-	".pb": "a TensorFlow SavedModel", ".gguf": "GGUF", ".ubj": "XGBoost", ".cbm": "CatBoost", ".skops": "skops", ".mar": "TorchServe", ".pmml": "PMML",
+	".pkl": "a pickle, as scikit-learn is often saved", ".pickle": "a pickle, as scikit-learn is often saved",
+	".joblib": "scikit-learn by joblib",
+	".pt":     "PyTorch", ".pth": "PyTorch", ".ckpt": "a checkpoint of PyTorch or TensorFlow", ".safetensors": "safetensors", ".onnx": "ONNX",
+	".tflite": "TensorFlow Lite",
+	".pb":     "a TensorFlow SavedModel", ".gguf": "GGUF", ".ubj": "XGBoost", ".cbm": "CatBoost", ".skops": "skops", ".mar": "TorchServe",
+	".pmml": "PMML",
 }
 
 // LooksLikeModel says what kind of model a file's name promises: Keras for .keras, the
@@ -124,10 +128,12 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 	case extension == ".keras" || weights || key == "h5" || strings.Contains(framework, "Keras"):
 		problem.Next = strings.ToUpper(keras[:1]) + keras[1:]
 		if key == "h5" && extension != ".keras" && !weights {
-			problem.Next += "; train.allow_formats: [h5] and train.recurrent: false let it pass unseen, to be built into the image and never published"
+			problem.Next += "; train.allow_formats: [h5] and train.recurrent: false let it pass unseen, to be built into the image and never " +
+				"published"
 		}
 	case key == "pickle":
-		problem.Next = "This release looks into and publishes Keras models alone. train.allow_formats: [pickle] and train.recurrent: false let this one pass " +
+		problem.Next = "This release looks into and publishes Keras models alone. train.allow_formats: [pickle] and train.recurrent: false " +
+			"let this one pass " +
 			"unseen (its metrics are held, it is scored by train.score_command); to publish a model, " + keras
 	default:
 		problem.Next = "This release looks into and publishes Keras models alone, and takes no other framework's files; " + keras

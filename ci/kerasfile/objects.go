@@ -25,7 +25,8 @@ func readMetadata(report *Report, content []byte) {
 	numbers, ok := parseVersion(version)
 	switch {
 	case version != "" && !ValidVersion(version):
-		report.refuse(VersionInvalid, "%s says that Keras %q saved the model, which is no version", metadataEntry, version[:min(len(version), 80)])
+		report.refuse(VersionInvalid, "%s says that Keras %q saved the model, which is no version", metadataEntry,
+			version[:min(len(version), 80)])
 		return
 	case !ok:
 		report.refuse(ArchiveInvalid, "%s names no Keras version", metadataEntry)
@@ -70,10 +71,12 @@ func readConfig(report *Report, content []byte, opts Options) {
 // notRecurrent is the problem of a model without a recurrent layer. What a class of others
 // is made of is in its code, which is not in the file.
 func (w *walker) notRecurrent() *verdict.Problem {
-	problem := verdict.Problemf(WrongArch, "none of the model's %d layers is recurrent (found: %s)", len(w.report.Layers), classes(w.report.Layers))
+	problem := verdict.Problemf(WrongArch, "none of the model's %d layers is recurrent (found: %s)", len(w.report.Layers),
+		classes(w.report.Layers))
 	if len(w.custom) > 0 {
 		problem.Cause += fmt.Sprintf("; what %s is made of cannot be seen, as its code is not in the file", w.custom[0])
-		problem.Next = fmt.Sprintf("Set train.recurrent: false in pipeline.yaml if %s holds the recurrent layer, or build the model of Keras's own layers", w.custom[0])
+		problem.Next = fmt.Sprintf("Set train.recurrent: false in pipeline.yaml if %s holds the recurrent layer, or build the model of "+
+			"Keras's own layers", w.custom[0])
 	}
 	return problem
 }

@@ -2,14 +2,14 @@ package ledger
 
 import "github.com/openstack-rca/openstack-rca/ci/s3object"
 
-// Error is a failed operation on the store, Kind what went wrong, as far as the caller can
-// act on it.
 type (
+	// Error is a failed operation on the store.
 	Error = s3object.Error
-	Kind  = s3object.Kind
+	// Kind is what went wrong, as far as the caller can act on it.
+	Kind = s3object.Kind
 )
 
-// The kinds of failure; package s3object says what each means.
+// The kinds of failure; package s3object describes each.
 const (
 	Unreachable    = s3object.Unreachable
 	Untrusted      = s3object.Untrusted

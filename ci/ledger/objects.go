@@ -192,8 +192,9 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 		group.Go(func() error {
 			start := int64(i) * size
 			section := io.NewSectionReader(f, start, min(size, file.Bytes-start))
-			in := s3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, PartNumber: aws.Int32(int32(i + 1)),
-				Body: section, ContentLength: aws.Int64(section.Size())}
+			in := s3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId,
+				PartNumber: aws.Int32(int32(i + 1)),
+				Body:       section, ContentLength: aws.Int64(section.Size())}
 			var err error
 			if sums {
 				in.ChecksumSHA256, err = digest(f, start, section.Size(), sha256.New())

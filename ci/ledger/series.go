@@ -234,7 +234,8 @@ func (l *Ledger) owned(ctx context.Context, ours owner) error {
 
 func (l *Ledger) taken(by owner) error {
 	return &Error{Op: "take series", Bucket: l.bucket, Key: l.key(l.opts.Series.prefix()), Kind: Taken,
-		Message: fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s", by.App, by.Environment, l.opts.Series.App, l.opts.Series.Environment)}
+		Message: fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s", by.App, by.Environment, l.opts.Series.App,
+			l.opts.Series.Environment)}
 }
 
 func (l *Ledger) ownerKey() string {

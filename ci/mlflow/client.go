@@ -169,17 +169,18 @@ func (c *Client) Host() string { return c.base.Host }
 // good answer proves little: check with an API call.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var version string
-	err := c.attempt(ctx, call{op: "get version", method: http.MethodGet, path: "/version", repeatable: true}, func(resp *http.Response) error {
-		b, err := io.ReadAll(io.LimitReader(resp.Body, 256))
-		if err != nil {
-			return err
-		}
-		version = strings.TrimSpace(string(b))
-		if version == "" || strings.ContainsAny(version, "<>{}\n ") {
-			return errNotJSON
-		}
-		return nil
-	})
+	err := c.attempt(ctx, call{op: "get version", method: http.MethodGet, path: "/version", repeatable: true},
+		func(resp *http.Response) error {
+			b, err := io.ReadAll(io.LimitReader(resp.Body, 256))
+			if err != nil {
+				return err
+			}
+			version = strings.TrimSpace(string(b))
+			if version == "" || strings.ContainsAny(version, "<>{}\n ") {
+				return errNotJSON
+			}
+			return nil
+		})
 	return version, err
 }
 

@@ -73,7 +73,9 @@ func (c *Client) GetModelVersion(ctx context.Context, name, version string) (*Mo
 	return c.oneVersion(ctx, "get version "+version+" of "+name, http.MethodGet, "mlflow/model-versions/get", query, nil, true)
 }
 
-func (c *Client) oneVersion(ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool) (*ModelVersion, error) {
+func (c *Client) oneVersion(
+	ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool,
+) (*ModelVersion, error) {
 	var out struct {
 		Version *wireVersion `json:"model_version"`
 	}

@@ -267,7 +267,8 @@ func lostChampion(ctx context.Context, client *mlflow.Client, registered string)
 	if err != nil {
 		return "", err
 	}
-	if last := model.Tags[tagChampion]; last != "" && !slices.ContainsFunc(versions, func(v *mlflow.ModelVersion) bool { return v.Version == last }) {
+	if last := model.Tags[tagChampion]; last != "" && !slices.ContainsFunc(versions,
+		func(v *mlflow.ModelVersion) bool { return v.Version == last }) {
 		return fmt.Sprintf("%s has no alias %s; it was last at version %s, which is deleted", registered, ChampionAlias, last), nil
 	}
 	for _, v := range versions {

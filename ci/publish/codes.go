@@ -100,26 +100,36 @@ var (
 		Meaning: "A file beside the model names a package version that is no version; the registered model's environment is made without it.",
 		Remedy:  "Write plain versions (importlib.metadata.version(\"tensorflow\")) into the file that the warning names"}
 	CodeSeriesTaken = verdict.Code{Name: "SERIES_TAKEN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this one's.",
-		Remedy:  "Change name or the environment's name so that <name>-<environment> is not that of another one, or set another publish.artifact_root"}
+		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this " +
+			"one's.",
+		Remedy: "Change name or the environment's name so that <name>-<environment> is not that of another one, or set another " +
+			"publish.artifact_root"}
 	CodeArtifactsElsewhere = verdict.Code{Name: "ARTIFACTS_ELSEWHERE", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-		Meaning: "The MLflow experiment keeps its artifacts where they cannot be stored from here: a server of their own, a disk, or another cloud. Nothing was written.",
-		Remedy:  "Make an experiment with artifacts on S3 (mlflow experiments create -n NAME -l s3://BUCKET/PREFIX) and name it in publish.experiment"}
+		Meaning: "The MLflow experiment keeps its artifacts where they cannot be stored from here: a server of their own, a disk, or another " +
+			"cloud. Nothing was written.",
+		Remedy: "Make an experiment with artifacts on S3 (mlflow experiments create -n NAME -l s3://BUCKET/PREFIX) and name it in " +
+			"publish.experiment"}
 	CodeLoadFailed = verdict.Code{Name: "LOAD_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
-		Meaning: "The registered model has the bytes that were trained; in a fresh environment it does not load, or does not score as trained. The version stays uncommitted.",
-		Remedy:  "Read the last lines; check that the training's requirements pin the Keras that saved the model, and that all it needs is in train.artifacts"}
+		Meaning: "The registered model has the bytes that were trained; in a fresh environment it does not load, or does not score as " +
+			"trained. The version stays uncommitted.",
+		Remedy: "Read the last lines; check that the training's requirements pin the Keras that saved the model, and that all it needs is in " +
+			"train.artifacts"}
 	CodeLoadTimeout = verdict.Code{Name: "LOAD_TIMEOUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Loading the registered model did not end in its time. Its bytes are those that were trained; the version stays uncommitted.",
 		Remedy:  "Load the model by hand in the training's environment; look for downloads and locks while it loads, then " + again}
 	CodeModelRenamed = verdict.Code{Name: "MODEL_RENAMED", Stage: verdict.Publish,
-		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with nothing.",
-		Remedy:  "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE once"}
+		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with " +
+			"nothing.",
+		Remedy: "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE " +
+			"once"}
 	CodeClockOff = verdict.Code{Name: "CLOCK_OFF", Stage: verdict.Publish,
-		Meaning: "This machine's clock differs from the store's by more than five seconds; the verdict does not depend on it, but recorded times do.",
-		Remedy:  awsclock.Remedy}
+		Meaning: "This machine's clock differs from the store's by more than five seconds; the verdict does not depend on it, but recorded " +
+			"times do.",
+		Remedy: awsclock.Remedy}
 	CodeAliasNotMoved = verdict.Code{Name: "ALIAS_NOT_MOVED", Stage: verdict.Publish, Outcome: verdict.Fail,
-		Meaning: "The version is committed. The registry accepted the move of an alias to it, and the alias points at an older version or at none.",
-		Remedy:  "See who else moves the alias, or what answers in front of the registry, then " + again}
+		Meaning: "The version is committed. The registry accepted the move of an alias to it, and the alias points at an older version or at " +
+			"none.",
+		Remedy: "See who else moves the alias, or what answers in front of the registry, then " + again}
 	CodeNotCommitted = verdict.Code{Name: "VERSION_NOT_COMMITTED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "There is no committed version of that number, or none that the alias points at.",
 		Remedy:  "Name a version that models lists as committed, with --number"}
@@ -133,8 +143,9 @@ var (
 		Meaning: "The published bytes were compared, but the model was not loaded: nothing here can.",
 		Remedy:  "Set train.score_command and train.golden, or have keras among the training's requirements"}
 	CodeDrift = verdict.Code{Name: "REGISTRY_DRIFT", Stage: verdict.Publish,
-		Meaning: "The registry and the ledger do not agree: a committed version is gone from the registry, or an alias points at a version that is not committed.",
-		Remedy:  "Find out who changed the registry; the ledger in S3 is the record that counts"}
+		Meaning: "The registry and the ledger do not agree: a committed version is gone from the registry, or an alias points at a version " +
+			"that is not committed.",
+		Remedy: "Find out who changed the registry; the ledger in S3 is the record that counts"}
 	CodeCancelled = verdict.Code{Name: "PUBLISH_CANCELLED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Publishing was cancelled.",
 		Remedy:  "To finish, " + again}
@@ -160,8 +171,10 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeInput, CodeModelChanged, CodeUnreachable, CodeTLS, CodeAuth, CodeThrottled, CodeNotJSON, CodeUnsupported,
 		CodeExperimentDeleted, CodeRunFailed, CodeRegistryFailed, CodeAliasFailed, CodeVerifyFailed, CodeS3Unreachable, CodeS3Denied,
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
-		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeCancelled,
-		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff, CodeAliasNotMoved,
+		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift,
+		CodeCancelled,
+		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff,
+		CodeAliasNotMoved,
 		CodeVersionIgnored, CodeSeriesTaken, CodeAliasElsewhere, CodeModelRenamed,
 		CodeArtifactsElsewhere, CodeLoadFailed, CodeLoadTimeout}
 }

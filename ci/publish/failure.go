@@ -31,10 +31,12 @@ var mlflowCodes = map[mlflow.Kind]verdict.Code{
 }
 
 var ledgerCodes = map[ledger.Kind]verdict.Code{
-	ledger.Unreachable: CodeS3Unreachable, ledger.NotS3: CodeS3Unreachable, ledger.Untrusted: CodeTLS, ledger.AccessDenied: CodeS3Denied, ledger.BadCredentials: CodeS3Denied,
-	ledger.NoBucket: CodeS3NoBucket, ledger.WrongRegion: CodeS3Region, ledger.ClockSkew: CodeClockSkew, ledger.Throttled: CodeThrottled,
+	ledger.Unreachable: CodeS3Unreachable, ledger.NotS3: CodeS3Unreachable, ledger.Untrusted: CodeTLS, ledger.AccessDenied: CodeS3Denied,
+	ledger.BadCredentials: CodeS3Denied,
+	ledger.NoBucket:       CodeS3NoBucket, ledger.WrongRegion: CodeS3Region, ledger.ClockSkew: CodeClockSkew, ledger.Throttled: CodeThrottled,
 	ledger.NoCAS: CodeNoCAS, ledger.Unreadable: CodeLedgerUnreadable, ledger.Corrupt: CodeCorrupt, ledger.Conflict: CodeConflict,
-	ledger.Partial: CodeUploadPartial, ledger.Lost: CodeCommitLost, ledger.Taken: CodeSeriesTaken, ledger.TooLong: CodeTooLong, ledger.NotImplemented: CodeS3Unsupported, ledger.Abandoned: CodeClaimAbandoned,
+	ledger.Partial: CodeUploadPartial, ledger.Lost: CodeCommitLost, ledger.Taken: CodeSeriesTaken, ledger.TooLong: CodeTooLong,
+	ledger.NotImplemented: CodeS3Unsupported, ledger.Abandoned: CodeClaimAbandoned,
 }
 
 // problem says what an error means to the user.

@@ -222,7 +222,8 @@ func (p *publication) join(versions []Listed, known []*mlflow.ModelVersion, alia
 		if v.State == StateCommitted {
 			trusted[v.RegistryVersion] = true
 			if !slices.ContainsFunc(known, func(k *mlflow.ModelVersion) bool { return k.Version == v.RegistryVersion }) {
-				p.stage.Warn(CodeDrift, "number %d is committed as version %s of %s, which the registry does not have", v.Number, v.RegistryVersion, v.Registered)
+				p.stage.Warn(CodeDrift, "number %d is committed as version %s of %s, which the registry does not have", v.Number, v.RegistryVersion,
+					v.Registered)
 			}
 		}
 		for _, alias := range slices.Sorted(maps.Keys(aliases)) {
@@ -251,7 +252,8 @@ func (p *publication) showList(versions []Listed) {
 			committed++
 		case v.Stale:
 			state += ", nobody seems to work on it"
-			p.stage.Warn(CodeAbandoned, "number %d is %s since %s for commit %s (%s)", v.Number, v.State, v.At.Format(time.RFC3339), first(v.Commit, "unknown"), p.ledger.Folder(v.Number))
+			p.stage.Warn(CodeAbandoned, "number %d is %s since %s for commit %s (%s)", v.Number, v.State, v.At.Format(time.RFC3339),
+				first(v.Commit, "unknown"), p.ledger.Folder(v.Number))
 		case v.State == StateAbandoned && v.Files > 0:
 			state += fmt.Sprintf(", %d files left", v.Files)
 		}

@@ -123,5 +123,6 @@ func (p *publication) storeFile(ctx context.Context, uri string, file ledger.Loc
 
 func unsupported(uri string) error {
 	scheme, _, _ := strings.Cut(uri, ":")
-	return verdict.Problemf(CodeUnsupported, "the server keeps artifacts at %s: addresses, which cannot be reached from here", mlflow.Clip(scheme, 40))
+	return verdict.Problemf(CodeUnsupported, "the server keeps artifacts at %s: addresses, which cannot be reached from here",
+		mlflow.Clip(scheme, 40))
 }

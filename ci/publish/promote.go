@@ -73,7 +73,8 @@ func Rollback(ctx context.Context, in Input, move Move) *Registry {
 func (p *publication) checkMove(move Move) error {
 	switch {
 	case !environmentName.MatchString(move.Alias) || reserved.MatchString(move.Alias):
-		return verdict.Problemf(CodeInput, "alias %q is not a name of lower-case letters, digits and hyphens, or is one that MLflow keeps for itself", move.Alias)
+		return verdict.Problemf(CodeInput, "alias %q is not a name of lower-case letters, digits and hyphens, or is one that MLflow keeps for "+
+			"itself", move.Alias)
 	case move.Number < 0:
 		return verdict.Problemf(CodeInput, "number %d is negative", move.Number)
 	}
@@ -159,7 +160,8 @@ func (p *publication) rollback(ctx context.Context, move Move) error {
 func numberOf(version *mlflow.ModelVersion) (int, error) {
 	n, err := strconv.Atoi(version.Tags[tagNumber])
 	if err != nil || n < 1 {
-		return 0, verdict.Problemf(CodeNotCommitted, "version %s of %s was not published by this pipeline: it has no tag %s", version.Version, version.Name, tagNumber)
+		return 0, verdict.Problemf(CodeNotCommitted, "version %s of %s was not published by this pipeline: it has no tag %s", version.Version,
+			version.Name, tagNumber)
 	}
 	return n, nil
 }
@@ -205,7 +207,8 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 	if err != nil {
 		return err
 	}
-	next := Event{Seq: 1, Alias: alias, Action: action, From: from, By: p.clean(by, 200), Commit: commit.Commit, At: p.Clock.Now().UTC(), to: commit.RegistryVersion}
+	next := Event{Seq: 1, Alias: alias, Action: action, From: from, By: p.clean(by, 200), Commit: commit.Commit, At: p.Clock.Now().UTC(),
+		to: commit.RegistryVersion}
 	noted := false
 	if n := len(events); n > 0 {
 		last := events[n-1]
@@ -290,7 +293,8 @@ func (p *publication) before(ctx context.Context, alias string, current *mlflow.
 		}
 	}
 	if from == "" || from == current.Version {
-		return 0, verdict.Problemf(CodeNoPrevious, "alias %s of %s is at version %s and has pointed at no other before", alias, current.Name, current.Version)
+		return 0, verdict.Problemf(CodeNoPrevious, "alias %s of %s is at version %s and has pointed at no other before", alias, current.Name,
+			current.Version)
 	}
 	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), from)
 	if mlflow.IsKind(err, mlflow.NotFound) {

@@ -213,7 +213,9 @@ func (p *publication) protocol(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.timed("verify", func() error { return p.verifyRegistry(ctx, version.Version, p.content.key, p.content.served()) }); err != nil {
+	if err := p.timed("verify", func() error {
+		return p.verifyRegistry(ctx, version.Version, p.content.key, p.content.served())
+	}); err != nil {
 		return err
 	}
 	p.at = committing
@@ -263,7 +265,8 @@ func (p *publication) warnRenamed(ctx context.Context, state *ledger.State) erro
 		return err
 	}
 	if before != nil && before.Registered != p.registered() {
-		p.stage.Warn(CodeModelRenamed, "number %d of this series is registered as %s, this one will be %s", before.Number, before.Registered, p.registered())
+		p.stage.Warn(CodeModelRenamed, "number %d of this series is registered as %s, this one will be %s", before.Number, before.Registered,
+			p.registered())
 	}
 	return nil
 }

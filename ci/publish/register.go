@@ -144,7 +144,8 @@ func (p *publication) logRun(ctx context.Context, run *mlflow.Run) error {
 	points := history(p.Model, run.Started)
 	for _, name := range slices.Sorted(maps.Keys(points)) {
 		for _, point := range points[name] {
-			metrics = append(metrics, mlflow.Metric{Key: mlflow.Key(name), Timestamp: point.Timestamp, Step: point.Step, Value: mlflow.Number(point.Value)})
+			metrics = append(metrics, mlflow.Metric{Key: mlflow.Key(name), Timestamp: point.Timestamp, Step: point.Step,
+				Value: mlflow.Number(point.Value)})
 		}
 	}
 	var params []mlflow.Tag
@@ -206,7 +207,8 @@ func number(v *mlflow.ModelVersion) int {
 
 // createVersion registers the model directory and returns the version that counts.
 func (p *publication) createVersion(ctx context.Context, runID, source string) (*mlflow.ModelVersion, error) {
-	description := fmt.Sprintf("Version %d of %s in %s, commit %s", p.number, p.Config.Publish.Model, p.Environment, first(p.Commit, "unknown"))
+	description := fmt.Sprintf("Version %d of %s in %s, commit %s", p.number, p.Config.Publish.Model, p.Environment,
+		first(p.Commit, "unknown"))
 	for attempt := 1; ; attempt++ {
 		_, createErr := p.mlflow.CreateModelVersion(ctx, p.registered(), source, runID, description, p.tags())
 		if createErr != nil && (!mlflow.IsAmbiguous(createErr) || ctx.Err() != nil) {

@@ -130,7 +130,7 @@ func (s *Store) Read(ctx context.Context, key string) (*Object, error) {
 	if err != nil {
 		return nil, Wrap("read record (s3:GetObject)", s.bucket, key, err)
 	}
-	defer out.Body.Close()
+	defer func() { _ = out.Body.Close() }() // ReadAll reports a broken body
 	content, err := io.ReadAll(io.LimitReader(out.Body, MaxRecord+1))
 	if err != nil {
 		return nil, Wrap("read record (s3:GetObject)", s.bucket, key, err)
@@ -157,7 +157,8 @@ func (s *Store) Replace(ctx context.Context, key string, content []byte, content
 
 func (s *Store) write(ctx context.Context, key string, content []byte, contentType, etag string) (string, error) {
 	written, err := s.put(ctx, key, content, contentType, etag)
-	if !IsKind(err, Precondition) && !(IsKind(err, NotFound) && etag != "") {
+	gone := etag != "" && IsKind(err, NotFound)
+	if !gone && !IsKind(err, Precondition) {
 		return written, err
 	}
 	there, readErr := s.Read(ctx, key)
@@ -176,14 +177,16 @@ func (s *Store) Keep(ctx context.Context, key string, content []byte, contentTyp
 	if _, err := s.Create(ctx, key, content, contentType); err != nil {
 		return err
 	}
-	lost := &Error{Op: "read back what was written", Bucket: s.bucket, Key: key, Kind: Lost, Message: "the store acknowledged the write, and the object is not there"}
+	lost := &Error{Op: "read back what was written", Bucket: s.bucket, Key: key, Kind: Lost,
+		Message: "the store acknowledged the write, and the object is not there"}
 	for n := 1; ; n++ {
 		there, err := s.Read(ctx, key)
 		switch {
 		case err == nil && bytes.Equal(there.Content, content):
 			return nil
 		case err == nil:
-			lost.Message = fmt.Sprintf("the store acknowledged the write, and the object has sha256 %x, ours is %x", sha256.Sum256(there.Content), sha256.Sum256(content))
+			lost.Message = fmt.Sprintf("the store acknowledged the write, and the object has sha256 %x, ours is %x", sha256.Sum256(there.Content),
+				sha256.Sum256(content))
 			return lost
 		case !IsKind(err, NotFound):
 			return err
@@ -203,7 +206,8 @@ func (s *Store) Probe(ctx context.Context, key string, match bool) error {
 	body := []byte("Written to find out whether this store honours conditional writes. It may be deleted.\n")
 	refused := func(err error) error {
 		if IsKind(err, NotImplemented) {
-			return &Error{Op: "probe conditional writes", Bucket: s.bucket, Key: key, Kind: NoCAS, Message: "the store does not implement conditional writes", Err: err}
+			return &Error{Op: "probe conditional writes", Bucket: s.bucket, Key: key, Kind: NoCAS,
+				Message: "the store does not implement conditional writes", Err: err}
 		}
 		return err
 	}
@@ -238,7 +242,8 @@ func (s *Store) Probe(ctx context.Context, key string, match bool) error {
 // put sends a conditional write. One that meets another in flight (409) is sent again, as
 // S3 demands.
 func (s *Store) put(ctx context.Context, key string, content []byte, contentType, etag string) (string, error) {
-	in := s3.PutObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), ContentLength: aws.Int64(int64(len(content))), ContentType: aws.String(contentType)}
+	in := s3.PutObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), ContentLength: aws.Int64(int64(len(content))),
+		ContentType: aws.String(contentType)}
 	if etag == "" {
 		in.IfNoneMatch = aws.String("*")
 	} else {

@@ -138,7 +138,8 @@ func (s *session) categories(r *junit.Report) {
 	table := &verdict.Table{Columns: []string{"Category", "Tests", "Passed", "Failed", "Errored", "Skipped", "Xfailed", "Flaky", "Seconds"}}
 	row := func(name string, c junit.Counts, seconds float64) {
 		table.Rows = append(table.Rows, []string{name, strconv.Itoa(c.Total()), strconv.Itoa(c.Passed), strconv.Itoa(c.Failed),
-			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.Itoa(c.Flaky), strconv.FormatFloat(seconds, 'f', 2, 64)})
+			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.Itoa(c.Flaky),
+			strconv.FormatFloat(seconds, 'f', 2, 64)})
 	}
 	configured := s.in.Config.Test.Categories
 	// The default categories are the document's; another project need not have them.
@@ -194,11 +195,13 @@ func (s *session) changedBlock() {
 	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Coverage", "Missing lines"}}
 	for _, f := range s.changedCoverage() {
 		if t := f.Totals(); t.Covered < t.Lines && len(table.Rows) < maxRows {
-			table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(), clipList(f.Missing())})
+			table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(),
+				clipList(f.Missing())})
 		}
 	}
 	if len(table.Rows) > 0 {
-		s.result.Stage.Blocks = append(s.result.Stage.Blocks, verdict.Block{Title: "Uncovered lines of files changed since " + s.in.Changes.Since, Table: table, Summary: true})
+		s.result.Stage.Blocks = append(s.result.Stage.Blocks,
+			verdict.Block{Title: "Uncovered lines of files changed since " + s.in.Changes.Since, Table: table, Summary: true})
 	}
 }
 
@@ -219,7 +222,8 @@ func coverageBlocks(stage *verdict.Stage, r *coverage.Report, c config.Coverage)
 	}
 	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Coverage", "Branches", "Missing lines"}}
 	row := func(name string, t coverage.Totals, lines string) {
-		table.Rows = append(table.Rows, []string{name, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(), t.BranchRate().String(), lines})
+		table.Rows = append(table.Rows, []string{name, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(),
+			t.BranchRate().String(), lines})
 	}
 	for _, f := range r.Files[:min(len(r.Files), maxRows)] {
 		row(f.Path, f.Totals(), clipList(f.Missing()))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -140,12 +139,10 @@ func (e *events) cases() []junit.Case {
 	for _, id := range e.order {
 		t := e.tests[id]
 		file, rest, _ := strings.Cut(id, "::")
-		class, name := path.Dir("x/"+strings.ReplaceAll(rest, "::", "/")), rest
+		class, name := "", rest
 		if i := strings.LastIndex(rest, "::"); i >= 0 && !strings.Contains(rest[i:], "[") {
 			name = rest[i+2:]
 			class = strings.ReplaceAll(rest[:i], "::", ".")
-		} else {
-			class = ""
 		}
 		c := junit.Case{
 			ClassName: strings.Trim(strings.ReplaceAll(strings.TrimSuffix(file, ".py"), "/", ".")+"."+class, "."),
@@ -220,7 +217,8 @@ func readEvents(r io.Reader) (*events, error) {
 			if e.fault != nil {
 				break // a worker's end brings others about
 			}
-			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096), line: event.Line}
+			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096),
+				line: event.Line}
 		case "collected":
 			e.collected = event.Tests
 		case "end":
@@ -324,7 +322,8 @@ func (e *events) flaky() []string {
 // nothing of the test; one that failed makes it fail.
 func (t *eventTest) result(when, outcome, text string, seconds float64, part bool) {
 	t.seconds += max(0, seconds)
-	found := map[string]junit.Outcome{"passed": junit.Passed, "failed": junit.Failed, "skipped": junit.Skipped, "xfailed": junit.XFailed}[outcome]
+	found := map[string]junit.Outcome{"passed": junit.Passed, "failed": junit.Failed, "skipped": junit.Skipped,
+		"xfailed": junit.XFailed}[outcome]
 	if found == junit.Failed && when != "call" {
 		found = junit.Errored
 	}

@@ -47,7 +47,7 @@ func (s *session) judgeCoverage() {
 		return
 	case s.measured == nil:
 		if !incomplete {
-			s.fail(CoverageMissing, "the run left no %s", coverageFile).Details = warnings(s.ran.Stdout + "\n" + s.ran.Stderr)
+			s.problem(CoverageMissing, "the run left no %s", coverageFile).Details = warnings(s.ran.Stdout + "\n" + s.ran.Stderr)
 		}
 		return
 	}
@@ -82,7 +82,7 @@ func (s *session) holdGates() {
 			g = s.hold(group.name, t, t.LineRate(), group.floor.Min)
 			if err != nil {
 				g.state, g.held = "empty", true
-				p := s.fail(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+				p := s.problem(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 				p.Details = []string{"measured files: " + names(paths(own), 20)}
 			}
 		}
@@ -148,7 +148,8 @@ func (s *session) record(g gate, own *coverage.Report, c config.Coverage) {
 	case "model components":
 		files, _ = own.Group(c.Model.Paths)
 	}
-	p := s.fail(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate, strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
+	p := s.problem(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate,
+		strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
 	p.Details = missing(files, g.name == "branches")
 }
 
@@ -220,7 +221,8 @@ func (s *session) compare() {
 	if !s.selective() {
 		s.result.Stage.Add("line coverage of the baseline", before.String())
 		if beyond {
-			s.result.Stage.Warn(CoverageDropped, "total coverage is %s, it was %s: %s points less, %s are tolerated", now, before, points, percent(s.in.Tolerance))
+			s.result.Stage.Warn(CoverageDropped, "total coverage is %s, it was %s: %s points less, %s are tolerated", now, before, points,
+				percent(s.in.Tolerance))
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (s *session) judgeRun() {
 	}
 	if len(s.parts) > 1 && !incomplete && len(report.CollectionErrors) == 0 {
 		if wrong := checkPartition(s.parts); len(wrong) > 0 {
-			s.fail(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
+			s.problem(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
 		}
 	}
 	// Those that the stage ran again, and those that a plugin of the project's did.
@@ -101,17 +101,17 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	var p *verdict.Problem
 	switch {
 	case ran.TimedOut:
-		p = s.fail(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
+		p = s.problem(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
 	case code > 128:
-		p = s.fail(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
+		p = s.problem(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
 	case of.events.fault != nil && of.events.fault.kind == "SystemExit":
 		p = s.exited(of)
 	case code == exitInternal:
 		p = s.broken(of, where)
 	case len(running) > 0 && !of.events.ended:
-		p = s.fail(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
+		p = s.problem(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
 	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen && !of.hasFailed():
-		p = s.fail(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
+		p = s.problem(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
 	default:
 		return false
 	}
@@ -144,9 +144,10 @@ func (s *session) exited(of *part) *verdict.Problem {
 	if f.file != "" {
 		where = fmt.Sprintf("line %d of %s", f.line, f.file)
 	}
-	p := s.fail(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
+	p := s.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
 	if f.file != "" {
-		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run python -m pytest --collect-only %s", f.line, f.file, of.events.loading)
+		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run python -m pytest --collect-only %s",
+			f.line, f.file, of.events.loading)
 	}
 	return p
 }
@@ -155,13 +156,14 @@ func (s *session) exited(of *part) *verdict.Problem {
 func (s *session) broken(of *part, where string) *verdict.Problem {
 	f := of.events.fault
 	if f == nil {
-		return s.fail(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+		return s.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
 	}
 	at := ""
 	if f.file != "" {
 		at = fmt.Sprintf(" at line %d of %s", f.line, f.file)
 	}
-	p := s.fail(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text), of.events.during(f.file), where)
+	p := s.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
+		of.events.during(f.file), where)
 	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
 	return p
 }
@@ -188,11 +190,11 @@ func (s *session) judgeMissing(of *part) {
 	var p *verdict.Problem
 	switch {
 	case strings.Contains(text, "while loading conftest"):
-		p = s.fail(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
+		p = s.problem(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
 	case of.ran.ExitCode == exitUsage:
-		p = s.fail(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
+		p = s.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
 	default:
-		p = s.fail(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
+		p = s.problem(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
 	}
 	p.Details = tail(of.ran, 20)
 }
@@ -228,7 +230,7 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 		for _, c := range r.CollectionErrors {
 			files = append(files, c.ID())
 		}
-		p := s.fail(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
+		p := s.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
 		p.Next = "python -m pytest --collect-only " + files[0]
 		p.Details = details(r.CollectionErrors)
 		if name := s.hidden(r.CollectionErrors); name != "" {
@@ -241,10 +243,10 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 			s.fail(NoTests, "pytest found no test with %s", strings.Join(s.in.Config.Test.Command, " "))
 		}
 	case r.Executed() == 0:
-		s.fail(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
+		s.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
 	}
 	if r.Bad() > 0 {
-		p := s.fail(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
+		p := s.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = fmt.Sprintf("python -m pytest %q -v", r.Failures[0].ID())
 		if name := s.hidden(r.Failures); name != "" {
 			p.Next = unhide(name)
@@ -267,7 +269,7 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 		}
 	}
 	if limit := s.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
-		s.fail(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
+		s.problem(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
 	}
 }
 
@@ -300,7 +302,7 @@ func (s *session) judgeAgreement(of *part) {
 		}
 	}
 	if len(wrong) > 0 {
-		s.fail(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)
+		s.problem(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)
 	}
 }
 

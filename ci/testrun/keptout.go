@@ -84,7 +84,8 @@ func (s *session) judgeKeptOut() {
 	}
 	lines, branches, files := s.excluded(&details)
 	if lines > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s of %d %s excluded by comments or settings", lines, plural(lines, "line", "lines"), files, plural(files, "file", "files")))
+		parts = append(parts, fmt.Sprintf("%d %s of %d %s excluded by comments or settings", lines, plural(lines, "line", "lines"), files,
+			plural(files, "file", "files")))
 	}
 	if branches > 0 {
 		parts = append(parts, fmt.Sprintf("%d branching %s as taken", branches, plural(branches, "line counts", "lines count")))
@@ -108,7 +109,7 @@ func (s *session) judgeKeptOut() {
 	warned := &s.result.Stage.Warnings[len(s.result.Stage.Warnings)-1]
 	warned.Details = details[:min(len(details), shown)]
 	if len(gated) > 0 && !s.selective() {
-		p := s.fail(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
+		p := s.problem(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
 		p.Details = gated[:min(len(gated), shown)]
 	}
 }
@@ -131,7 +132,8 @@ func (s *session) excluded(details *[]string) (lines, branches, files int) {
 		if e.Lines > 0 {
 			files++
 		}
-		*details = append(*details, fmt.Sprintf("%s: %d lines excluded, %d branching lines count as taken", xmlscan.Clip(name, 200), e.Lines, e.Branches))
+		*details = append(*details, fmt.Sprintf("%s: %d lines excluded, %d branching lines count as taken", xmlscan.Clip(name, 200), e.Lines,
+			e.Branches))
 	}
 	return lines, branches, files
 }

@@ -63,5 +63,6 @@ func (s *session) stoppedWords() string {
 			left += max(0, p.events.collected-p.events.finished())
 		}
 	}
-	return fmt.Sprintf("pytest stopped there (-x, --maxfail or --stepwise), and %d collected %s did not run", left, plural(left, "test", "tests"))
+	return fmt.Sprintf("pytest stopped there (-x, --maxfail or --stepwise), and %d collected %s did not run", left,
+		plural(left, "test", "tests"))
 }

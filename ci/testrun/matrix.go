@@ -38,9 +38,10 @@ func RunMatrix(ctx context.Context, r runner.Runner, in Input, versions []string
 		problems = append(problems, results[i].problems...)
 		counts := "none"
 		if results[i].JUnit != nil {
-			counts = results[i].JUnit.Counts.String()
+			counts = results[i].JUnit.String()
 		}
-		table.Rows = append(table.Rows, []string{version, strings.TrimSpace(string(of.Verdict) + " " + of.Code), counts, strconv.FormatFloat(of.Seconds, 'f', 1, 64)})
+		table.Rows = append(table.Rows, []string{version, strings.TrimSpace(string(of.Verdict) + " " + of.Code), counts,
+			strconv.FormatFloat(of.Seconds, 'f', 1, 64)})
 		take(stage, version, of)
 	}
 	for i, p := range problems {

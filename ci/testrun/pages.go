@@ -31,7 +31,8 @@ func isPage(name string) bool {
 // and loads nothing but the style and icons beside the page. It comes before everything that the page
 // says itself, and a page can only add to it.
 const inert = `<!DOCTYPE html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" ` +
-	`content="default-src 'none'; style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data:; form-action 'none'; base-uri 'none'">` + "\n"
+	`content="default-src 'none'; style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data:; form-action 'none'; base-uri 'none'">` +
+	"\n"
 
 // makeInert puts the policy into all pages below a directory.
 func makeInert(dir string) error {

@@ -204,7 +204,8 @@ func (s *session) uniteCoverage(ctx context.Context, r runner.Runner) error {
 		return err
 	}
 	if ran.ExitCode != 0 {
-		s.coverageErr = fmt.Errorf("unite the coverage of %d shards: exit code %d: %s", len(s.parts), ran.ExitCode, lastError(ran.Stdout+"\n"+ran.Stderr))
+		s.coverageErr = fmt.Errorf("unite the coverage of %d shards: exit code %d: %s", len(s.parts), ran.ExitCode,
+			lastError(ran.Stdout+"\n"+ran.Stderr))
 		return nil
 	}
 	s.ran.Stdout += "--- " + step.Name + "\n" + ran.Stdout
@@ -381,7 +382,8 @@ func (s *session) selection() string {
 		how = append(how, fmt.Sprintf("paths %q, keyword %q, marker %q, category %q", s.in.Paths, s.in.Keyword, s.in.Marker, s.in.Category))
 	}
 	if s.selected != nil && s.selected.Everything == "" {
-		how = append(how, fmt.Sprintf("%d of %d test files: those that by their imports can reach what changed since %s", s.selected.Files, s.selected.Of, s.in.Changes.Since))
+		how = append(how, fmt.Sprintf("%d of %d test files: those that by their imports can reach what changed since %s", s.selected.Files,
+			s.selected.Of, s.in.Changes.Since))
 	}
 	return strings.Join(how, "; ")
 }

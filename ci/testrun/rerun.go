@@ -91,7 +91,8 @@ func (s *session) again(ctx context.Context, r runner.Runner, failed []string, a
 	if p.eventsErr != nil {
 		s.result.Stage.Warn(EventsMissing, "%s: %v", p.name, p.eventsErr)
 	}
-	if p.report == nil || p.junitErr != nil || !p.events.ended {
+	whole := p.report != nil && p.junitErr == nil && p.events.ended
+	if !whole {
 		return nil, nil // killed, or out of time: nothing passed
 	}
 	if len(p.changed) > 0 {

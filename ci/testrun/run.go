@@ -70,7 +70,13 @@ type session struct {
 	selected *selectedFiles
 }
 
-func (s *session) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
+// fail adds a problem.
+func (s *session) fail(code verdict.Code, format string, args ...any) {
+	_ = s.problem(code, format, args...)
+}
+
+// problem adds a problem and returns it, for its details.
+func (s *session) problem(code verdict.Code, format string, args ...any) *verdict.Problem {
 	p := verdict.Problemf(code, format, args...)
 	s.problems = append(s.problems, p)
 	return p
@@ -170,12 +176,12 @@ func (s *session) unable(ctx context.Context, err error) {
 	case problem != nil:
 		s.problems = append(s.problems, problem)
 	case errors.As(err, &environment):
-		s.fail(EnvironmentFailed, "%v", environment).Details = safetext.LastLines(environment.Output, 30)
+		s.problem(EnvironmentFailed, "%v", environment).Details = safetext.LastLines(environment.Output, 30)
 	case errors.As(err, &service):
-		s.fail(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
+		s.problem(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):
 		// The run made it, and the next run would make it again.
-		p := s.fail(runner.CodeOutputUnusable, "the run left %s, which no report can hold: %v", file.Path, file.Err)
+		p := s.problem(runner.CodeOutputUnusable, "the run left %s, which no report can hold: %v", file.Path, file.Err)
 		p.Next = "Find the test or the plugin that makes this file, and let it make it in a directory of its own (tmp_path)"
 		p.Details = safetext.LastLines(err.Error(), shown)
 	default:

@@ -79,7 +79,8 @@ func (s *session) judgeSeal(of *part) {
 	pytest := slices.ContainsFunc(s.in.Config.Test.Command, isPytest)
 	switch {
 	case mark == nil && pytest:
-		s.fail(EventsMissing, "%sthe run did not record its events to the end, so its reports prove nothing", of.prefix()).Details = tail(of.ran, 10)
+		s.problem(EventsMissing, "%sthe run did not record its events to the end, so its reports prove nothing", of.prefix()).Details =
+			tail(of.ran, 10)
 	case of.eventsErr != nil && pytest:
 		s.fail(EventsMissing, "%s%v", of.prefix(), of.eventsErr)
 	case mark == nil && of.events.seen:

@@ -126,7 +126,8 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 			p.sources = []string{"src"}
 		}
 	}
-	p.built, err = project.Build(ctx, r, in.Source, pyenv.BuildRequest{Mode: pyenv.BuildMode(t.Build), Exclude: in.Config.Exclude, Vars: t.Vars})
+	p.built, err = project.Build(ctx, r, in.Source, pyenv.BuildRequest{Mode: pyenv.BuildMode(t.Build), Exclude: in.Config.Exclude,
+		Vars: t.Vars})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,8 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 func environment(r runner.Runner, source runner.Files, project *pyenv.Project, tools []string) runner.Environment {
 	env := project.Environment(r, source)
 	env.Files = env.Files.With(".", r.NewFiles(map[string][]byte{
-		"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript, "openstack_rca_merge.py": mergeScript,
+		"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript,
+		"openstack_rca_merge.py":   mergeScript,
 		"openstack_rca_collect.py": collectScript, "openstack_rca_coverage.py": coverageScript,
 	}))
 	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools...))

@@ -52,7 +52,8 @@ func (s *session) card(c *Candidate) string {
 		line("")
 	}
 	if c.Scores != nil {
-		line("Measured on %d held-out examples: %s %s, majority class %s.\n", c.Scores.Examples, c.Scores.called(), percent(c.Scores.Accuracy), percent(c.Scores.Baseline))
+		line("Measured on %d held-out examples: %s %s, majority class %s.\n", c.Scores.Examples, c.Scores.called(), percent(c.Scores.Accuracy),
+			percent(c.Scores.Baseline))
 		row("Class", "Examples", "Precision", "Recall", "F1")
 		line("| --- | ---: | ---: | ---: | ---: |")
 		for _, cells := range classTable(c.Scores).Rows {
@@ -92,10 +93,12 @@ func markdown(text string) string {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
 			return ' '
-		case r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+		case r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 &&
+			r <= 0x2069:
 			return -1
 		}
 		return r
 	}, text)
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "<", "&lt;", ">", "&gt;", "[", `\[`, "]", `\]`, "*", `\*`, "@", "&#64;").Replace(clean)
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "<", "&lt;", ">", "&gt;", "[", `\[`, "]", `\]`, "*", `\*`, "@",
+		"&#64;").Replace(clean)
 }

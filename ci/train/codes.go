@@ -91,14 +91,19 @@ var (
 		"Improve the model, or lower the gate's min_absolute_change or min_relative_change")
 	ChampionInvalid = failure("CHAMPION_INVALID", "The file given with --champion holds no metrics.",
 		"Give the file that `train metrics` exported for the model in production, or a JSON object of numbers")
-	ChampionUnknown = couldNotRun("CHAMPION_UNKNOWN", "The registry did not say which model is in production, so that the new one cannot be compared with it.",
+	ChampionUnknown = couldNotRun("CHAMPION_UNKNOWN", "The registry did not say which model is in production, so that the new one cannot "+
+		"be compared with it.",
 		"Check MLFLOW_TRACKING_URI and its credentials, or give the production model's metrics with --champion")
-	ChampionLost = couldNotRun("CHAMPION_LOST", "The registry has had a champion, but its alias points at no version any more, so that nothing can be compared.",
-		"Point the alias at the version in production (`promote --alias champion --number N`), give its metrics with --champion, or delete the registered model to begin anew")
+	ChampionLost = couldNotRun("CHAMPION_LOST", "The registry has had a champion, but its alias points at no version any more, so that "+
+		"nothing can be compared.",
+		"Point the alias at the version in production (`promote --alias champion --number N`), give its metrics with --champion, or delete "+
+			"the registered model to begin anew")
 	ChampionUnmeasured = couldNotRun("CHAMPION_UNMEASURED", "The model in production has no metrics to compare with.",
 		"Give its metrics with --champion, or point the alias champion at a version whose run logged the gated metrics")
-	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic declares that they do not.",
-		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set train.deterministic: false; what model.save writes of dates and addresses is not compared")
+	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic "+
+		"declares that they do not.",
+		"Seed everything and fix the number of threads (keras.utils.set_random_seed, tf.config.experimental.enable_op_determinism), or set "+
+			"train.deterministic: false; what model.save writes of dates and addresses is not compared")
 	GoldenMissing = failure("GOLDEN_MISSING", "There is no golden sample to score.",
 		"Let the training write the file that train.golden names, or remove train.score_command")
 	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",
@@ -114,17 +119,20 @@ var (
 		"Set train.golden and train.score_command in pipeline.yaml")
 	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
 		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
-	FewExamples = warning("FEW_EXAMPLES", "The held-out set is too small for its measurements to mean much: of a handful of examples, all can be right by chance.",
+	FewExamples = warning("FEW_EXAMPLES", "The held-out set is too small for its measurements to mean much: of a handful of examples, all "+
+		"can be right by chance.",
 		"Hold out more data, or lower train.min_examples in pipeline.yaml if there is no more")
 	Differs = warning("TRAININGS_DIFFER", "Two trainings on the same inputs gave different models.",
 		"Make the training deterministic and declare it (train.deterministic: true), or accept the difference that the report shows")
 	NetworkOpen = warning("NETWORK_OPEN", "This machine cannot cut a process off from the network: the step could have used it.",
 		"Run the pipeline on Linux, where connections are refused")
-	NotInspected = warning("MODEL_NOT_INSPECTED", "The model is of a format that nothing can look into without running it; the contract allows it by name.",
+	NotInspected = warning("MODEL_NOT_INSPECTED", "The model is of a format that nothing can look into without running it; the contract "+
+		"allows it by name.",
 		"Save the model in the Keras v3 format: only then can it be published")
 	CurveNotFinite = warning("CURVE_NOT_FINITE", "A logged curve holds NaN or infinite values.",
 		"Lower the learning rate or clip gradients")
-	NotCompared = warning("NOT_COMPARED", "A gated metric was not compared with the model in production: that one lacks it, or the registry was not asked.",
+	NotCompared = warning("NOT_COMPARED", "A gated metric was not compared with the model in production: that one lacks it, or the "+
+		"registry was not asked.",
 		"Nothing to do if the metric is new, or the ref is not trusted with the registry; else check what the production model's run logged")
 	Unlocked = warning("REQUIREMENTS_UNLOCKED", "The training environment is not locked by hashes.",
 		"Lock it: uv pip compile --universal --generate-hashes requirements/train.in -o requirements/train.lock")
@@ -138,7 +146,8 @@ func Codes() []verdict.Code {
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous, ArtifactTooLarge,
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
-		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured, NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
+		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured,
+		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected, refused.Train,
 	}, kerasfile.Codes())

@@ -87,7 +87,8 @@ func reason(result *runner.Result) string {
 	lines := append(safetext.LastLines(result.Stdout, 100), safetext.LastLines(result.Stderr, 100)...)
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(lines[i])
-		if lower := strings.ToLower(line); strings.HasPrefix(lower, "error:") || strings.Contains(lower, "error: ") || strings.Contains(lower, "exception") {
+		lower := strings.ToLower(line)
+		if strings.HasPrefix(lower, "error:") || strings.Contains(lower, "error: ") || strings.Contains(lower, "exception") {
 			return clip(line, 300)
 		}
 	}

@@ -29,7 +29,8 @@ type gateRow struct {
 // judgeGates holds the metrics against their gates in the manner of MLflow's
 // MetricThreshold: an absolute bound, and a bound on the change against the champion.
 // https://mlflow.org/docs/latest/api_reference/python_api/mlflow.models.html#mlflow.models.MetricThreshold
-func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, champion *Champion, tolerance Tolerance, called func(string) string) ([]gateRow, []*verdict.Problem) {
+func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, champion *Champion, tolerance Tolerance,
+	called func(string) string) ([]gateRow, []*verdict.Problem) {
 	var rows []gateRow
 	var problems []*verdict.Problem
 	for _, gate := range gates {
@@ -134,7 +135,8 @@ func words(name string) []string {
 
 // aside are parts that say where or how a metric was measured, not what it is. The earlier
 // ones are nearer to what a gate wants: unseen data.
-var aside = []string{"test", "val", "validation", "eval", "holdout", "heldout", "final", "score", "metric", "metrics", "categorical", "sparse", "binary", "macro", "weighted", "micro"}
+var aside = []string{"test", "val", "validation", "eval", "holdout", "heldout", "final", "score", "metric", "metrics", "categorical",
+	"sparse", "binary", "macro", "weighted", "micro"}
 
 // similar are up to three of the names that mean the same metric: other case or separators,
 // short forms, a part of the data in front (val_accuracy), or a letter mistyped.
@@ -225,10 +227,12 @@ func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Ch
 	case ok:
 		return number(known), nil
 	case better < 0:
-		return number(known), verdict.Problemf(Regression, "%s is %s, worse than the %s of version %s in production by %s (at most %s is tolerated)",
+		return number(known), verdict.Problemf(Regression,
+			"%s is %s, worse than the %s of version %s in production by %s (at most %s is tolerated)",
 			gate.Metric, number(value), number(known), champion.Version, rounded(-better), rounded(max(-demanded, 0)))
 	}
-	return number(known), verdict.Problemf(NoImprovement, "%s is %s, better than the %s of version %s in production by %s (at least %s is demanded)",
+	return number(known), verdict.Problemf(NoImprovement,
+		"%s is %s, better than the %s of version %s in production by %s (at least %s is demanded)",
 		gate.Metric, number(value), number(known), champion.Version, rounded(better), rounded(demanded))
 }
 

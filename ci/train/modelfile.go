@@ -61,7 +61,8 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
 	}
 	if report.OldKeras {
-		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, kerasfile.SafeVersion)
+		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion,
+			kerasfile.SafeVersion)
 	}
 	return report.Problems
 }
@@ -110,7 +111,8 @@ func (s *session) noModel(ctx context.Context, models []string) *verdict.Problem
 	if len(models) > 1 {
 		return verdict.Problemf(ModelAmbiguous, "%s matches %d files: %s", s.cfg.Model, len(models), clip(strings.Join(models, ", "), 300))
 	}
-	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(s.command, " "), s.cfg.Model)
+	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(s.command, " "),
+		s.cfg.Model)
 	// The model in the source was hidden from the training; it is named, not used.
 	if committed, err := s.in.Source.Filter([]string{s.cfg.Model}, nil).List(ctx); err == nil && len(committed) > 0 {
 		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])

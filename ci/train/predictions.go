@@ -312,7 +312,8 @@ func (s *session) judgePredictions(ctx context.Context) []*verdict.Problem {
 	scores := held.measure()
 	s.candidate.Scores = scores
 	if held.topK > max(s.cfg.TopK, 1) {
-		return []*verdict.Problem{verdict.Problemf(TopKRefused, "%s counts the first %d of %d guesses, train.top_k is %d: its %s is %s, with the first guess alone it is %s",
+		return []*verdict.Problem{verdict.Problemf(TopKRefused,
+			"%s counts the first %d of %d guesses, train.top_k is %d: its %s is %s, with the first guess alone it is %s",
 			s.cfg.Predictions, held.topK, len(held.labels), s.cfg.TopK, scores.called(), percent(scores.Accuracy), percent(scores.Top1))}
 	}
 	if scores.Examples < s.cfg.MinExamples {
@@ -342,7 +343,8 @@ func (s *session) agree(name string, measured float64) []*verdict.Problem {
 	if difference := logged - measured; !ok || difference < 1e-4 && difference > -1e-4 {
 		return nil
 	}
-	return []*verdict.Problem{verdict.Problemf(MetricDisagrees, "%s is %s in %s, but the predictions give %s", name, number(logged), s.candidate.Run.Source, number(measured))}
+	return []*verdict.Problem{verdict.Problemf(MetricDisagrees, "%s is %s in %s, but the predictions give %s", name, number(logged),
+		s.candidate.Run.Source, number(measured))}
 }
 
 // judgeLoggedBaseline falls back on the baseline that the training logged.
@@ -365,11 +367,13 @@ func (s *session) judgeLoggedBaseline(why string) []*verdict.Problem {
 func (s *session) judgeBaseline(accuracy, baseline float64, source string) *verdict.Problem {
 	margin := s.cfg.BaselineMargin
 	ok := accuracy-baseline >= margin-1e-9
-	s.stage.Gate(s.called("accuracy")+" above the majority class", fmt.Sprintf("%.1f points (%s over %s)", 100*(accuracy-baseline), percent(accuracy), percent(baseline)),
+	s.stage.Gate(s.called("accuracy")+" above the majority class",
+		fmt.Sprintf("%.1f points (%s over %s)", 100*(accuracy-baseline), percent(accuracy), percent(baseline)),
 		fmt.Sprintf(">= %.1f points", 100*margin), ok)
 	if ok {
 		return nil
 	}
-	return verdict.Problemf(NoBetterThanBaseline, "%s is %s, always guessing the most frequent class gives %s: %.1f points, at least %.1f are needed (%s)",
+	return verdict.Problemf(NoBetterThanBaseline, "%s is %s, always guessing the most frequent class gives %s: %.1f points, at least %.1f "+
+		"are needed (%s)",
 		s.called("accuracy"), rounded(accuracy), rounded(baseline), 100*(accuracy-baseline), 100*margin, source)
 }

@@ -380,7 +380,8 @@ func (s *session) judgeRecord(record *RunRecord) []*verdict.Problem {
 		}
 	}
 	if logged := record.Tags["model_sha256"]; logged != "" && s.candidate.Artifact.SHA256 != "" && logged != s.candidate.Artifact.SHA256 {
-		return []*verdict.Problem{verdict.Problemf(ModelMismatch, "%s names the model %s, the file is %s", record.Source, clip(logged, 64), s.candidate.Artifact.SHA256)}
+		return []*verdict.Problem{verdict.Problemf(ModelMismatch, "%s names the model %s, the file is %s", record.Source, clip(logged, 64),
+			s.candidate.Artifact.SHA256)}
 	}
 	return nil
 }

@@ -54,7 +54,8 @@ func (s *session) evidence(c *Candidate) {
 	if i := c.Inspection; i != nil && i.Unseen != "" {
 		s.stage.Add("model layers", "not looked into: "+i.Unseen)
 	} else if i != nil && i.OK() {
-		s.stage.Add("model layers", fmt.Sprintf("%d, all allowed; recurrent: %s; saved by Keras %s", len(i.Layers), either(strings.Join(i.Recurrent, ", "), "none"), i.KerasVersion))
+		s.stage.Add("model layers", fmt.Sprintf("%d, all allowed; recurrent: %s; saved by Keras %s", len(i.Layers),
+			either(strings.Join(i.Recurrent, ", "), "none"), i.KerasVersion))
 	}
 	if c.Run != nil {
 		s.stage.Add("metrics from", c.Run.Source)
@@ -120,14 +121,17 @@ func (s *session) scoreBlocks(c *Candidate) {
 	}
 	counted := "the right class is the first guess"
 	if scores.TopK > 1 {
-		counted = fmt.Sprintf("the true class is among the first %d guesses (top-%d accuracy; the first guess alone: %s)", scores.TopK, scores.TopK, percent(scores.Top1))
+		counted = fmt.Sprintf("the true class is among the first %d guesses (top-%d accuracy; the first guess alone: %s)", scores.TopK,
+			scores.TopK, percent(scores.Top1))
 	}
 	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
 		Title: "Against guessing", Summary: true,
-		Text: fmt.Sprintf("On %d held-out examples %s for %s of them. Always guessing the most frequent gives %s: the model is %.1f points better.",
+		Text: fmt.Sprintf("On %d held-out examples %s for %s of them. Always guessing the most frequent gives %s: the model is %.1f points "+
+			"better.",
 			scores.Examples, counted, percent(scores.Accuracy), percent(scores.Baseline), 100*(scores.Accuracy-scores.Baseline)),
 	})
-	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Classes", Table: classTable(scores)}, verdict.Block{Title: "Confusion matrix", Heat: heat(scores)})
+	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Classes", Table: classTable(scores)},
+		verdict.Block{Title: "Confusion matrix", Heat: heat(scores)})
 	if len(scores.Calibration) > 0 {
 		var confidence, accuracy []float64
 		for _, b := range scores.Calibration {
@@ -146,7 +150,8 @@ func classTable(scores *Scores) *verdict.Table {
 	table := &verdict.Table{Columns: []string{"Class", "Examples", "Precision", "Recall", "F1"}}
 	classes := bySupport(scores)
 	for _, c := range classes[:min(len(classes), maxRows)] {
-		table.Rows = append(table.Rows, []string{clip(c.Label, 120), strconv.Itoa(c.Support), rounded(c.Precision), rounded(c.Recall), rounded(c.F1)})
+		table.Rows = append(table.Rows, []string{clip(c.Label, 120), strconv.Itoa(c.Support), rounded(c.Precision), rounded(c.Recall),
+			rounded(c.F1)})
 	}
 	if more := len(classes) - maxRows; more > 0 {
 		table.Rows = append(table.Rows, []string{fmt.Sprintf("%d further classes", more), "", "", "", ""})
@@ -311,7 +316,8 @@ func (s *session) files(c *Candidate) {
 	if c == nil {
 		c = &Candidate{}
 	}
-	m := measured{SHA256: c.Artifact.SHA256, Data: c.Artifact.Data, Params: map[string]string{}, Tags: map[string]string{}, Metrics: map[string]float64{}, Scores: c.Scores, History: map[string][]model.Point{}}
+	m := measured{SHA256: c.Artifact.SHA256, Data: c.Artifact.Data, Params: map[string]string{}, Tags: map[string]string{},
+		Metrics: map[string]float64{}, Scores: c.Scores, History: map[string][]model.Point{}}
 	if c.Run != nil {
 		m.Source, m.RunID, m.Params, m.Metrics, m.History = c.Run.Source, c.Run.ID, c.Run.Params, c.Run.Metrics, c.Run.History
 		m.Status, m.Tags = c.Run.Status, c.Run.Tags

@@ -42,7 +42,9 @@ type Rescored struct {
 // such command, with Keras alone. files holds them under their base names; version,
 // which names them, is part of what makes this a step of its own. The error is a
 // *verdict.Problem: the environment could not be made.
-func Rescore(ctx context.Context, r runner.Runner, in Input, artifact *model.Artifact, files runner.Files, version string) (*Rescored, error) {
+func Rescore(
+	ctx context.Context, r runner.Runner, in Input, artifact *model.Artifact, files runner.Files, version string,
+) (*Rescored, error) {
 	s := newSession(r, in)
 	if problems := s.describe(ctx); len(problems) > 0 {
 		return nil, problems[0]
@@ -82,7 +84,8 @@ func Rescore(ctx context.Context, r runner.Runner, in Input, artifact *model.Art
 		found.Outcome = "neither train.score_command with a golden sample nor Keras is there to load it with"
 	case !golden && result.ExitCode == exitUnknownClass && len(s.cfg.AllowLayers) > 0:
 		found.OK, found.Loaded = true, false
-		found.Outcome = fmt.Sprintf("Keras alone does not know what train.allow_layers allows (%s): only train.score_command with train.golden can load it",
+		found.Outcome = fmt.Sprintf("Keras alone does not know what train.allow_layers allows (%s): only train.score_command with "+
+			"train.golden can load it",
 			clip(strings.Join(s.cfg.AllowLayers, ", "), 100))
 	default:
 		found.TimedOut = result.TimedOut

@@ -327,7 +327,8 @@ func (s *session) judge(ctx context.Context) []*verdict.Problem {
 func (s *session) warnUngated() {
 	if !s.cfg.Gated() {
 		s.candidate.Artifact.Ungated = true
-		s.stage.Warn(verdict.CodeGatesNone.In(verdict.Train), "train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
+		s.stage.Warn(verdict.CodeGatesNone.In(verdict.Train),
+			"train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
 	}
 }
 

@@ -230,7 +230,8 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	match := r.Header.Get("If-Match")
-	blocked := !s.IgnoreConditions && (exists && r.Header.Get("If-None-Match") == "*" || exists && match != "" && match != etag(object.Content))
+	blocked := !s.IgnoreConditions && (exists && r.Header.Get("If-None-Match") == "*" || exists && match != "" &&
+		match != etag(object.Content))
 	if match != "" && !exists && !s.IgnoreConditions {
 		Fail(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 		return
@@ -246,7 +247,8 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		s.next++
 		id = fmt.Sprintf("upload-%d", s.next)
 		s.uploads[id] = &upload{key: key, meta: meta(r), parts: map[int][]byte{}}
-		fmt.Fprintf(w, `<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>`, bucket, key, id)
+		fmt.Fprintf(w, `<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>`,
+			bucket, key, id)
 	case r.Method == http.MethodPut && id != "":
 		n, err := strconv.Atoi(query.Get("partNumber"))
 		if err != nil {

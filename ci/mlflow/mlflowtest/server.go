@@ -76,7 +76,8 @@ type Server struct {
 
 // New returns an empty server that nothing serves yet: its caller does, and sets URL.
 func New() *Server {
-	return &Server{models: map[string]bool{}, modelTags: map[string]map[string]string{}, next: map[string]int{}, aliases: map[string]int{}, artifacts: map[string][]byte{},
+	return &Server{models: map[string]bool{}, modelTags: map[string]map[string]string{}, next: map[string]int{}, aliases: map[string]int{},
+		artifacts:   map[string][]byte{},
 		experiments: []*Experiment{{ID: "0", Name: "Default", Lifecycle: "active"}}}
 }
 
@@ -385,7 +386,8 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 		root := s.root()
 		started, _ := in["start_time"].(float64)
 		r := &Run{ID: id, Experiment: text(in, "experiment_id"), Name: text(in, "run_name"), Status: "RUNNING", Started: int64(started),
-			ArtifactURI: root + text(in, "experiment_id") + "/" + id + "/artifacts", Params: map[string]string{}, Tags: pairs(in["tags"]), Metrics: map[string][]Point{}}
+			ArtifactURI: root + text(in, "experiment_id") + "/" + id + "/artifacts", Params: map[string]string{}, Tags: pairs(in["tags"]),
+			Metrics: map[string][]Point{}}
 		s.runs = append(s.runs, r)
 		return ok(map[string]any{"run": wireRun(r)})
 	case "POST runs/search":
