@@ -5,7 +5,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// CodeServeFailed: the application could not be tested as a process.
+// CodeServeFailed is raised when the application could not be tested as a process.
 var CodeServeFailed = verdict.Code{
 	Name: "SERVE_FAILED", Stage: verdict.Image, Outcome: verdict.CouldNotRun,
 	Meaning: "Without an engine, the application could not be started as a process: its environment could not be created, or it did not stop.",

@@ -89,7 +89,7 @@ func TestTheTrainStageIsToldWhatIsInProduction(t *testing.T) {
 		assert.InDelta(t, 0.9, found.Champion.Metrics["accuracy"], 1e-12)
 		assert.Equal(t, "file c.json", found.Asked)
 	})
-	t.Run("that there is none yet", func(t *testing.T) {
+	t.Run("without one yet", func(t *testing.T) {
 		server := modelRegistry(t, http.StatusNotFound, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Registered Model with name=m not found"}`)
 		found, problem := ask(Options{Servers: Servers{MLflow: address(server)}})
 		require.Nil(t, problem)

@@ -52,7 +52,7 @@ func registry(
 	ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage,
 ) *verdict.Run {
 	s := prepare(ctx, backend, opts)
-	return s.operate(ctx, action, func(permit policy.Permit) verdict.Stage {
+	return s.operate(action, func(permit policy.Permit) verdict.Stage {
 		if s.opts.sandbox() {
 			if s.servers.mlflow, s.servers.s3 = opts.Servers.MLflow, opts.Servers.S3; s.servers.mlflow == nil || s.servers.s3 == nil {
 				return failed(verdict.Publish, verdict.Problemf(publish.CodeInput, "the sandbox's own servers stop with the run that started them: "+

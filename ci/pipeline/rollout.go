@@ -117,7 +117,7 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 		i = 0
 	}
 	s := prepare(ctx, backend, opts)
-	return s.operate(ctx, policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
+	return s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
 		clients, clock, in, problems := s.connect(ctx, permit)
 		if len(problems) > 0 {
 			return failed(verdict.Deploy, problems...)

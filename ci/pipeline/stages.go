@@ -157,7 +157,7 @@ func failed(name string, problems ...*verdict.Problem) verdict.Stage {
 
 // operate carries out an action on results of earlier runs, if the gate permits it, as a run of
 // its own.
-func (s *state) operate(ctx context.Context, action policy.Action, run func(permit policy.Permit) verdict.Stage) *verdict.Run {
+func (s *state) operate(action policy.Action, run func(permit policy.Permit) verdict.Stage) *verdict.Run {
 	stage := blocked(action.Stage, verdict.Preflight)
 	if s.run.Preflight == nil {
 		permit, refused := s.gate.Ask(action, nil)

@@ -174,7 +174,7 @@ func TestFailuresHaveTheirCodes(t *testing.T) {
 			change:  func(p *probe.Target) { p.Paths = nil },
 			code:    probe.CodeNoPath, cause: "no path",
 		},
-		"an address that is none": {
+		"a wrong address": {
 			address: func(*testing.T) string { return "http://\x7f" },
 			code:    probe.CodeNotListening, cause: "make request",
 		},

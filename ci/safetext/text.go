@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// MaxText and MaxLine are the default limits of Text and Line, in characters.
+	// MaxText is the default limit of Text, in characters.
 	MaxText = 20000
+	// MaxLine is the default limit of Line, in characters.
 	MaxLine = 2000
 )
 

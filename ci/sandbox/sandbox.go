@@ -37,7 +37,7 @@ const (
 // python is the version the locks are made for.
 const python = "3.11"
 
-// CodeSandboxFailed: a server of the sandbox did not start.
+// CodeSandboxFailed is raised when a server of the sandbox did not start.
 var CodeSandboxFailed = verdict.Code{Name: "SANDBOX_FAILED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 	Meaning: "A server of the sandbox (MLflow or the S3 API) did not start, or its bucket could not be created.",
 	Remedy:  "Read the server's last lines; it is installed from PyPI, so check the network and the proxy settings, then run again"}

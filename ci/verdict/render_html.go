@@ -177,7 +177,7 @@ func viewBlock(id func() string, stage string, b Block) blockView {
 	if name == "" {
 		name = "Chart of the stage " + stage
 	}
-	drawn := true
+	var drawn bool
 	switch {
 	case b.Lines != nil:
 		view, ok := lineChart(id(), name, b.Lines)

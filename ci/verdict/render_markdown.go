@@ -64,7 +64,7 @@ func mdUnderscores(s string) string {
 	}
 	var b strings.Builder
 	for i, r := range runes {
-		if r == '_' && !(inWord(i, -1) && inWord(i, 1)) {
+		if r == '_' && (!inWord(i, -1) || !inWord(i, 1)) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
@@ -209,8 +209,8 @@ func mdHead(r *Run) string {
 	}
 	b.WriteString("| Stage | Verdict | Time | Result |\n| --- | --- | ---: | --- |\n")
 	for _, s := range r.all() {
-		b.WriteString(fmt.Sprintf("| %s | %s %s | %s | %s |\n",
-			mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400)))
+		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n",
+			mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400))
 	}
 	fmt.Fprintf(&b, "| **run** | %s %s | %s | budget %s |\n", marks[r.Verdict], r.Verdict, seconds(r.Seconds), seconds(r.BudgetSeconds))
 	return b.String()

@@ -331,7 +331,7 @@ func TestJSONAndMarkdownWithoutADirectory(t *testing.T) {
 
 func TestTheSchemaRefuses(t *testing.T) {
 	for name, change := range map[string]func(map[string]any){
-		"a verdict that is none":   func(r map[string]any) { r["verdict"] = "ok" },
+		"an unknown verdict":       func(r map[string]any) { r["verdict"] = "ok" },
 		"a missing list of stages": func(r map[string]any) { delete(r, "stages") },
 		"an unknown field":         func(r map[string]any) { r["extra"] = 1 },
 		"a pass with a code":       func(r map[string]any) { r["stages"].([]any)[0].(map[string]any)["code"] = "X" },

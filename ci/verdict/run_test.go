@@ -29,7 +29,7 @@ func TestJudge(t *testing.T) {
 		"nothing ran":                         {nil, verdict.CouldNotRun, "NOTHING_RAN"},
 		"only stages that were not to run":    {[]verdict.Stage{stage("image", verdict.NotRun, "POLICY")}, verdict.CouldNotRun, "NOTHING_RAN"},
 		"a stage that was never judged":       {[]verdict.Stage{stage("test", verdict.Pass, ""), {Name: "train"}}, verdict.CouldNotRun, "NO_VERDICT"},
-		"a verdict that is none":              {[]verdict.Stage{stage("test", "passed", "")}, verdict.CouldNotRun, "NO_VERDICT"},
+		"an unknown verdict":                  {[]verdict.Stage{stage("test", "passed", "")}, verdict.CouldNotRun, "NO_VERDICT"},
 		"a failure without a code":            {[]verdict.Stage{stage("test", verdict.Fail, "")}, verdict.Fail, "NO_VERDICT"},
 		"a pass in spite of a problem": {[]verdict.Stage{{Name: "test", Verdict: verdict.Pass, Problems: []verdict.Finding{{Code: "TESTS_FAILED", Cause: "2 failed"}}}},
 			verdict.Fail, "TESTS_FAILED"},
@@ -59,9 +59,9 @@ func TestJudge(t *testing.T) {
 }
 
 func TestRefuseFailsARunBeforeItsFirstStage(t *testing.T) {
-	code := verdict.Code{Name: "CONFIG_INVALID", Stage: verdict.Preflight, Outcome: verdict.Fail, Remedy: "Mend it"}
+	code := verdict.Code{Name: "CONFIG_INVALID", Stage: verdict.Preflight, Outcome: verdict.Fail, Remedy: "Fix it"}
 	run := (&verdict.Run{}).Refuse(verdict.Problemf(code, "pipeline.yaml:1:1: bad"))
-	assert.EqualError(t, run.Enforce(), "FAIL preflight CONFIG_INVALID: pipeline.yaml:1:1: bad. Published: nothing. Next: Mend it.")
+	assert.EqualError(t, run.Enforce(), "FAIL preflight CONFIG_INVALID: pipeline.yaml:1:1: bad. Published: nothing. Next: Fix it.")
 }
 
 func TestEveryProblemIsALine(t *testing.T) {
@@ -99,7 +99,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestStageJudge(t *testing.T) {
-	fail := verdict.Code{Name: "TESTS_FAILED", Stage: "test", Outcome: verdict.Fail, Remedy: "Mend the test"}
+	fail := verdict.Code{Name: "TESTS_FAILED", Stage: "test", Outcome: verdict.Fail, Remedy: "Fix the test"}
 	cannot := verdict.Code{Name: "ENV_FAILED", Stage: "test", Outcome: verdict.CouldNotRun, Remedy: "See the log"}
 	s := verdict.Stage{Name: "test"}
 	s.Judge(verdict.Problemf(cannot, "no index"), nil, &verdict.Problem{Code: fail, Cause: "1 failed", Next: "Run it", Published: []string{"s3://b/k"}})

@@ -16,7 +16,7 @@ var sampleDir = flag.String("sample", "", "write the sample report to this direc
 // Codes of a made-up stage.
 var (
 	codeBelow   = verdict.Code{Name: "COVERAGE_BELOW", Stage: verdict.Test, Outcome: verdict.Fail, Meaning: "Coverage is below its gate.", Remedy: "Add tests for the files listed"}
-	codeBlocked = verdict.Code{Name: "BLOCKED", Stage: "any", Outcome: verdict.CouldNotRun, Meaning: "An earlier stage did not pass.", Remedy: "Mend the stage named"}
+	codeBlocked = verdict.Code{Name: "BLOCKED", Stage: "any", Outcome: verdict.CouldNotRun, Meaning: "An earlier stage did not pass.", Remedy: "Fix the stage named"}
 	codeSlow    = verdict.Code{Name: "SLOW_TESTS", Stage: verdict.Test, Meaning: "Tests are slow.", Remedy: "See the slowest ten"}
 )
 

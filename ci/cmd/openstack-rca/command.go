@@ -125,12 +125,12 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 
 // with opens the host's backend while use runs.
 func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error) (err error) {
-	host, err := assembly.OnHost(in.source, in.stderr)
+	host, err := assembly.OnHost(in.source, in.stderr) //nolint:contextcheck // the host outlives the context: Close stops it
 	if err != nil {
 		return err
 	}
 	defer onHurry(ctx, host.Hurry)()
-	defer func() {
+	defer func() { //nolint:contextcheck // Close must also work after an interrupt
 		if closed := host.Close(); closed != nil && err == nil {
 			err = closed
 		}
@@ -177,13 +177,13 @@ func (in *invocation) show(run *verdict.Run) error {
 	if in.report != "" && len(in.opts.Refused) == 0 {
 		unwritten = verdict.WriteReport(in.report, run)
 	}
-	fmt.Fprintln(in.stdout, verdict.Summary(run))
+	_, _ = fmt.Fprintln(in.stdout, verdict.Summary(run))
 	switch {
 	case unwritten != nil:
-		fmt.Fprintln(in.stderr, "openstack-rca: the report could not be written: "+unwritten.Error())
+		_, _ = fmt.Fprintln(in.stderr, "openstack-rca: the report could not be written: "+unwritten.Error())
 		return errVerdict
 	case in.report != "" && len(in.opts.Refused) == 0:
-		fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, verdict.ReportHTML))
+		_, _ = fmt.Fprintln(in.stdout, "Report: "+filepath.Join(in.report, verdict.ReportHTML))
 	}
 	if run.Enforce() != nil {
 		// The summary has the reason.
@@ -195,13 +195,13 @@ func (in *invocation) show(run *verdict.Run) error {
 func (in *invocation) plan(ctx context.Context) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
 		plan := pipeline.Explain(ctx, backend, in.opts)
-		fmt.Fprint(in.stdout, plan.Markdown())
+		_, _ = fmt.Fprint(in.stdout, plan.Markdown())
 		if failure := plan.Failure(); failure != "" {
-			fmt.Fprintln(in.stderr, failure)
+			_, _ = fmt.Fprintln(in.stderr, failure)
 			return errVerdict
 		}
 		if in.detailed && !plan.Compared {
-			fmt.Fprintln(in.stderr, "the rollout was not compared with an account: "+
+			_, _ = fmt.Fprintln(in.stderr, "the rollout was not compared with an account: "+
 				"that takes --image, --environment staging or production, and credentials")
 			return errVerdict
 		}
@@ -214,7 +214,7 @@ func (in *invocation) plan(ctx context.Context) error {
 
 func (in *invocation) doctor(ctx context.Context) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
-		fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
+		_, _ = fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
 		return nil
 	})
 }

@@ -31,7 +31,7 @@ var errVerdict = errors.New("the verdict is not pass")
 var errChanged = errors.New("the plan changes something")
 
 func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	command := newCommand(stdout, stderr)
+	command := newCommand(stdout, stderr) //nolint:contextcheck // commands take the context of the execution
 	command.SetArgs(args)
 	err := command.ExecuteContext(ctx)
 	switch {
@@ -42,6 +42,6 @@ func execute(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	case errors.Is(err, errChanged):
 		return 3
 	}
-	fmt.Fprintln(stderr, "openstack-rca: "+err.Error())
+	_, _ = fmt.Fprintln(stderr, "openstack-rca: "+err.Error())
 	return 2
 }

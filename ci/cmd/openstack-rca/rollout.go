@@ -66,7 +66,7 @@ func (in *invocation) account(command *cobra.Command) *cobra.Command {
 
 // progress shows the progress of a rollout.
 func (in *invocation) progress() {
-	in.opts.Rollout.Progress = func(line string) { fmt.Fprintln(in.stderr, line) }
+	in.opts.Rollout.Progress = func(line string) { _, _ = fmt.Fprintln(in.stderr, line) }
 }
 
 func (in *invocation) operate(ctx context.Context, operation string) error {

@@ -61,5 +61,5 @@ func onHurry(ctx context.Context, hurry func()) (stop func() bool) {
 	if !ok {
 		return func() bool { return true }
 	}
-	return context.AfterFunc(second, hurry)
+	return context.AfterFunc(second, hurry) //nolint:contextcheck // the second interrupt has its own context
 }
