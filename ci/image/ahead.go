@@ -10,9 +10,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Ahead is what the stage does before there is a model: it reads which images have been seen
-// to run, its registry starts, and the layers that do not depend on the model are built and
-// pushed. They are nearly all of the image.
+// Ahead is the work of the stage that needs no model: reading the stored proofs, starting the
+// registry, and building and pushing the layers below the model, which are most of the image.
 type Ahead struct {
 	session  *session
 	memory   *memory
@@ -23,9 +22,9 @@ type Ahead struct {
 	browser  sync.WaitGroup
 }
 
-// Begin starts all that in the background, for a Run with the same Input, which names it in
-// Input.Ahead. Of the Input it needs neither Model nor Version. It reports nothing: a Run
-// meets the same failure, and does. The caller closes it.
+// Begin starts this work in the background, for a Run with the same Input and with the result
+// as Input.Ahead. It does not need Model and Version. It reports no failure, because Run meets
+// and reports the same one. The caller closes the result.
 func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID(), appDir: AppDir}
 	a := s.begin(ctx)
@@ -37,7 +36,7 @@ func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 	return a
 }
 
-// begin starts what a Run needs in any case.
+// begin starts the work that every Run needs.
 func (s *session) begin(ctx context.Context) *Ahead {
 	a := &Ahead{session: s, memory: s.openMemory(ctx)}
 	a.browser.Go(func() { prover{s}.openBrowser(ctx) })
@@ -52,12 +51,12 @@ func (a *Ahead) start(ctx context.Context) {
 // open waits for the registry.
 func (a *Ahead) open(ctx context.Context) (*sandbox, *verdict.Problem) {
 	a.start(ctx)
-	// What is on its way there already need not be sent twice.
+	// Wait for the push, or layers would be sent twice.
 	a.pushed.Wait()
 	return a.registry, a.problem
 }
 
-// Close waits until nothing is asked of the engine any more, and gives the registry back.
+// Close waits until the engine is no longer used, and stops the registry.
 func (a *Ahead) Close(ctx context.Context) {
 	a.pushed.Wait()
 	if a.registry != nil {
@@ -67,17 +66,16 @@ func (a *Ahead) Close(ctx context.Context) {
 	a.memory.close()
 }
 
-// packagesTag is what the layers are pushed under that do not depend on the model.
+// packagesTag is the tag of the layers below the model.
 const packagesTag = "packages"
 
-// pushPackages sends the layers ahead that do not depend on the model: a registry that has
-// them is not sent them again.
+// pushPackages pushes the layers below the model, so that the push of the image skips them.
 func (b builder) pushPackages(ctx context.Context, a *Ahead) {
 	f, problem := b.foundation(ctx)
 	if problem != nil {
 		return
 	}
-	// Most likely with the same model too: then nothing is pushed at all.
+	// The model is probably the same too; then nothing is pushed at all.
 	if a.memory != nil && a.memory.has(b.withoutModel(ctx, f)) {
 		return
 	}
@@ -92,6 +90,6 @@ func (b builder) pushPackages(ctx context.Context, a *Ahead) {
 		return
 	}
 	image := b.platform().From(f.base).WithRootfs(f.packages.Directory(rootDir))
-	// The push of the image sends what is missing then, and reports why if it cannot.
+	// If this fails, the push of the image sends the layers, or reports the failure.
 	_, _ = image.Publish(ctx, repo.String()+":"+packagesTag, dagger.ContainerPublishOpts{RegistryService: a.registry.service})
 }

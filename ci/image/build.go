@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func (s *session) platform() *dagger.Container {
 	return s.client.Container(dagger.ContainerOpts{Platform: dagger.Platform(s.in.Config.Image.Platform)})
 }
 
-// fresh makes the steps that follow run again for each value of Input.Fresh.
+// fresh makes the following steps run again for each value of Input.Fresh.
 func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
 	if s.in.Fresh == "" {
 		return ctr
@@ -41,17 +42,17 @@ func (s *session) fresh(ctr *dagger.Container) *dagger.Container {
 	return ctr.WithEnvVariable("OPENSTACK_RCA_FRESH", s.in.Fresh)
 }
 
-// rootDir is where the image's root file system is while it is made. It is never the root
-// of the container that makes it: the engine lends that one files of its own, such as the
-// certificates of this network, and traces of them would stay in the image.
+// rootDir is where the image's root file system is mounted while it is made. It is never the
+// root of the container that makes it, because the engine adds files of its own to that, such
+// as the network's certificates, and traces of them would stay in the image.
 const rootDir = "/image"
 
-// scriptDir is an empty directory of every Debian: what is mounted there leaves no trace
-// in the image, not even a place to mount it.
+// scriptDir is a directory that exists, empty, in every Debian: a mount there leaves no trace
+// in the image, not even a mount point.
 const scriptDir = "/mnt"
 
-// python runs a script with the base image's own interpreter: -I, so that nothing in the
-// environment or the working directory changes what it does.
+// python runs a script with the base image's own interpreter. -I isolates it from the
+// environment and the working directory.
 func (s *session) python(ctr *dagger.Container, name, script string, args ...string) *dagger.Container {
 	return ctr.
 		WithMountedDirectory(scriptDir, s.client.Directory().WithNewFile(name, script)).
@@ -59,26 +60,26 @@ func (s *session) python(ctr *dagger.Container, name, script string, args ...str
 		WithoutMount(scriptDir)
 }
 
-// built is the image, and what was learnt on the way.
+// built is an image with facts about its build.
 type built struct {
 	container *dagger.Container
 	// base is the base image by digest.
 	base string
 	// files are the model's files by name, with their SHA-256.
 	files map[string]string
-	// foundation and root are what it was made of, and its files; nil for one of the source's
-	// own Dockerfile, which may give it what nobody here knows.
+	// foundation and root are the layers below the model, and all files. Both are nil for an
+	// image of the source's own Dockerfile.
 	foundation *foundation
 	root       *dagger.Directory
 }
 
-// foundation is as much of an image as does not depend on the model.
+// foundation is the part of an image that does not depend on the model.
 type foundation struct {
 	// base is the base image by digest.
 	base string
-	// maker is where layers are made, packages the last of the foundation's.
+	// maker is the container that makes layers; packages is the last layer of the foundation.
 	maker, packages *dagger.Container
-	// serving is what the packages are installed from.
+	// serving describes what the packages are installed from.
 	serving *serving
 }
 
@@ -98,7 +99,7 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 		return nil, b.engineProblem(ctx, CodeBaseUnavailable, "pull "+base, err)
 	}
 	if b.in.Config.Image.Platform != "" {
-		// Before anything is built: an engine takes the only image that a name has for any platform.
+		// Before anything is built: if a name has only one image, the engine uses it for any platform.
 		platform, err := b.platform().From(pinned).Platform(ctx)
 		if err != nil {
 			return nil, b.engineProblem(ctx, CodeEngineFailed, "read the platform of "+base, err)
@@ -129,8 +130,8 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 	return f, nil
 }
 
-// pruned are the packages without what pipeline.yaml says that serving does without. Whether
-// that is true is seen by running the image.
+// pruned are the packages without those that image.prune leaves out. Running the image shows
+// whether it works without them.
 func (b builder) pruned(packages *dagger.Directory) *dagger.Directory {
 	var globs []string
 	for _, glob := range b.in.Config.Image.Prune {
@@ -142,14 +143,16 @@ func (b builder) pruned(packages *dagger.Directory) *dagger.Directory {
 	return packages.Filter(dagger.DirectoryFilterOpts{Exclude: globs})
 }
 
-// fill makes the next layer: a tree at its destination, on top of what is there.
-func (b builder) fill(f *foundation, after *dagger.Container, tree *dagger.Directory, destination string, more ...string) *dagger.Container {
+// fill makes the next layer: a tree at its destination, on top of the layer before it.
+func (b builder) fill(
+	f *foundation, after *dagger.Container, tree *dagger.Directory, destination string, more ...string,
+) *dagger.Container {
 	return b.python(f.maker.WithMountedDirectory(rootDir, after.Directory(rootDir)).WithMountedDirectory("/tree", tree),
 		"fill.py", fillScript, append([]string{rootDir, "/tree", destination}, more...)...)
 }
 
-// build describes and builds the image. Its layers, from the one that changes least: the
-// foundation; the model; the application.
+// build builds the image. Its layers, from the one that changes least: the foundation, the
+// model, the application.
 func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
 	c := b.in.Config.Image
 	if c.Dockerfile != "" {
@@ -160,7 +163,7 @@ func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
 		return nil, problem
 	}
 	made := &built{base: f.base, foundation: f}
-	// The check is a step of the build: no model, or another one, and there is no image.
+	// The check is a step of the build: without the gated model there is no image.
 	manifest, err := b.manifest()
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
@@ -183,24 +186,25 @@ func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
 	return made, nil
 }
 
-// applicationSource is as much of the source as goes into the image. The application never
-// brings a model of its own: what is in the source is not gated.
+// applicationSource is the part of the source that goes into the image. Models in the source
+// are left out, because they did not pass the gates.
 func (b builder) applicationSource() *dagger.Directory {
 	c := b.in.Config.Image
+	exclude := append(slices.Clone(c.Inputs.Exclude), path.Clean(c.ModelDir))
 	return b.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}).
-		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: append(append([]string{}, c.Inputs.Exclude...), path.Clean(c.ModelDir))})
+		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: exclude})
 }
 
-// install makes the virtual environment. What remains of it in the image is VenvDir alone.
+// install makes the virtual environment. Only VenvDir of it goes into the image.
 func (b builder) install(env runner.Environment) (*dagger.Container, error) {
 	files, err := b.engine.Directory(env.Files)
 	if err != nil {
 		return nil, err
 	}
 	builder := b.engine.WithDownloadCache(b.engine.BaseOn(dagger.Platform(b.in.Config.Image.Platform), env.Python), env.Python).
-		// Bytecode that is checked by nobody: files get one fixed time, which bytecode
-		// checked by time would not survive.
+		// Bytecode is not validated when it is loaded: all files get one fixed time, so
+		// bytecode that is validated by time would be rejected.
 		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").
 		WithDirectory("/build", files).
 		WithWorkdir("/build")
@@ -208,11 +212,11 @@ func (b builder) install(env runner.Environment) (*dagger.Container, error) {
 	for _, command := range env.Install {
 		builder = builder.WithExec(command)
 	}
-	// uv leaves a lock file that everybody may write to.
+	// uv leaves a lock file that is world-writable.
 	return b.engine.WithoutIndex(builder).WithoutFile(VenvDir + "/.lock"), nil
 }
 
-// checkBuilt reads which files of the model the build found.
+// checkBuilt reads the names and digests of the model's files from the build's output.
 func (b builder) checkBuilt(ctx context.Context, models *dagger.Container) (map[string]string, *verdict.Problem) {
 	listing, err := models.Stdout(ctx)
 	if err != nil {
@@ -228,7 +232,7 @@ func (b builder) checkBuilt(ctx context.Context, models *dagger.Container) (map[
 	return files, nil
 }
 
-// owned let the user write to the volumes that have content in the source.
+// owned are the arguments that give the user those volumes that have content in the source.
 func (b builder) owned() []string {
 	var args []string
 	for _, volume := range b.in.Config.Image.Volumes {
@@ -242,16 +246,16 @@ func (b builder) owned() []string {
 	return append([]string{"--own", strconv.Itoa(b.in.Config.Image.User)}, args...)
 }
 
-// prepareArgs are the user and the directories that the base image gets; those before
-// the -- stay root's.
+// prepareArgs are the user and the directories to add to the base image. Those before the --
+// belong to root.
 func (b builder) prepareArgs() []string {
 	c := b.in.Config.Image
 	args := []string{strconv.Itoa(c.User), AppDir, path.Join(AppDir, c.ModelDir), path.Dir(ManifestFile), VenvDir, "--", "/home/app"}
 	return append(args, c.Volumes...)
 }
 
-// configure gives the image everything that is not a file. What changes with each commit
-// comes last: nothing is built on top of it.
+// configure sets everything in the image that is not a file. What changes with each commit
+// comes last, because no layer is built on top of it.
 func (b builder) configure(image *dagger.Container, base string, built *pyenv.Built) *dagger.Container {
 	c := b.in.Config.Image
 	user := strconv.Itoa(c.User)
@@ -261,7 +265,7 @@ func (b builder) configure(image *dagger.Container, base string, built *pyenv.Bu
 		WithEnvVariable("PATH", searchPath(built.Path, VenvDir+"/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin")).
 		WithEnvVariable("VIRTUAL_ENV", VenvDir).
 		WithEnvVariable("HOME", "/home/app").
-		// Logs must come out when they are written: a crash would take the rest along.
+		// Buffered output would be lost in a crash.
 		WithEnvVariable("PYTHONUNBUFFERED", "1").
 		// Packages are compiled already, and the root file system may be read-only.
 		WithEnvVariable("PYTHONDONTWRITEBYTECODE", "1")
@@ -282,7 +286,7 @@ func (b builder) configure(image *dagger.Container, base string, built *pyenv.Bu
 	return b.label(image, base)
 }
 
-// label says what the image is made of, in its configuration and in its manifest.
+// label adds the labels to the image's configuration and manifest.
 func (b builder) label(image *dagger.Container, base string) *dagger.Container {
 	labels := b.labels(base)
 	for _, name := range sortedKeys(labels) {
@@ -294,14 +298,15 @@ func (b builder) label(image *dagger.Container, base string) *dagger.Container {
 	return image
 }
 
-// healthCommand asks the health path with what every such image has. A proxy in the
-// task's environment must not answer for it.
+// healthCommand requests the health path with Python, which every such image has. It ignores
+// a proxy in the task's environment.
 func healthCommand(port int, health string) []string {
 	return []string{"python", "-I", "-S", "-c", fmt.Sprintf(
-		"import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=8)", port, strings.ReplaceAll(health, "'", "%27"))}
+		"import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=8)",
+		port, strings.ReplaceAll(health, "'", "%27"))}
 }
 
-// labels say what the image is made of, by the names of the OCI image specification.
+// labels describe the image, by the names of the OCI image specification.
 func (b builder) labels(base string) map[string]string {
 	c := b.in.Config
 	name, digest, _ := strings.Cut(base, "@")
@@ -330,7 +335,7 @@ func (b builder) labels(base string) map[string]string {
 	return all
 }
 
-// manifest is the content of ManifestFile, but for the list of the model's files.
+// manifest is the content of ManifestFile without the list of the model's files.
 func (b builder) manifest() (string, error) {
 	part := map[string]any{"file": path.Join(b.in.Config.Image.ModelDir, b.in.Model.File), "sha256": b.in.Model.SHA256}
 	if b.in.Version != nil {
@@ -340,23 +345,24 @@ func (b builder) manifest() (string, error) {
 	return string(content), err
 }
 
-// engineProblem is the problem of a step that failed: code when a command of it failed,
-// an own one when the engine or the run is to blame.
+// engineProblem returns the problem of a failed step: code if one of its commands failed,
+// another code if the engine failed or the run was cancelled.
 func (s *session) engineProblem(ctx context.Context, code verdict.Code, what string, err error) *verdict.Problem {
 	if ctx.Err() != nil {
 		return cancelled(ctx, what)
 	}
 	var exec *dagger.ExecError
 	isExec := errors.As(err, &exec)
-	// What the kernel says of a program of another machine.
+	// The kernel's error for a program of another architecture.
 	if s.in.Config.Image.Platform != "" && strings.Contains(strings.ToLower(err.Error())+execText(exec), "exec format error") {
 		return verdict.Problemf(CodePlatform, "%s: the engine cannot run programs of %s", what, s.in.Config.Image.Platform)
 	}
 	if strings.Contains(err.Error(), "no match for platform") {
-		return verdict.Problemf(CodeWrongPlatform, "%s: it does not exist for %s", what, cmp.Or(s.in.Config.Image.Platform, "the engine's platform"))
+		platform := cmp.Or(s.in.Config.Image.Platform, "the engine's platform")
+		return verdict.Problemf(CodeWrongPlatform, "%s: it does not exist for %s", what, platform)
 	}
 	if !isExec {
-		// A step that runs no command fails in the engine, except where the code says so.
+		// A step without a command fails in the engine, except for these codes.
 		switch code {
 		case CodeBaseUnavailable, CodeBuildFailed, CodeSandboxRegistry, CodeStartFailed:
 			return verdict.Problemf(code, "%s: %s", what, s.plain(err))
@@ -373,7 +379,7 @@ func (s *session) engineProblem(ctx context.Context, code verdict.Code, what str
 	return problem
 }
 
-// execText is what a failed command printed, in small letters.
+// execText is the output of a failed command, in lower case.
 func execText(exec *dagger.ExecError) string {
 	if exec == nil {
 		return ""

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"sort"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -12,7 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// checkConfig finds everything in the configuration that no image could be made of.
+// checkConfig returns every problem in the configuration of the image.
 func checkConfig(c config.Image) []*verdict.Problem {
 	var problems []*verdict.Problem
 	invalid := func(format string, args ...any) {
@@ -61,12 +60,7 @@ func checkConfig(c config.Image) []*verdict.Problem {
 			problems = append(problems, verdict.Problemf(CodeSecret, "image.build_args.%s %s", name, why))
 		}
 	}
-	names := make([]string, 0, len(c.Vars))
-	for name := range c.Vars {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range sortedKeys(c.Vars) {
 		if why := looksSecret(name, c.Vars[name]); why != "" {
 			problems = append(problems, verdict.Problemf(CodeSecret, "image.vars.%s %s", name, why))
 		}
@@ -76,14 +70,16 @@ func checkConfig(c config.Image) []*verdict.Problem {
 
 var (
 	secretName  = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)`)
-	secretValue = regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{36}|\bgithub_pat_[0-9A-Za-z_]{22}|\bxox[abprs]-[0-9A-Za-z-]{10}|\bsk-(ant-)?[0-9A-Za-z_-]{20}|\bdckr_pat_[0-9A-Za-z_-]{20}|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@`)
+	secretValue = regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{36}|\bgithub_pat_[0-9A-Za-z_]{22}|` +
+		`\bxox[abprs]-[0-9A-Za-z-]{10}|\bsk-(ant-)?[0-9A-Za-z_-]{20}|\bdckr_pat_[0-9A-Za-z_-]{20}|` +
+		`-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@`)
 )
 
-// harmless are values that a variable with a telling name may have: none, a switch, or
-// the place where the secret is.
+// harmless are values that are no secret, whatever the variable's name: nothing, a switch, or
+// the path or name of a secret.
 var harmless = regexp.MustCompile(`(?i)^(|true|false|yes|no|on|off|[0-9]{1,4}|none|/[\w./-]+|[a-z]+)$`)
 
-// looksSecret says why a variable looks as if it held a secret, without repeating it.
+// looksSecret returns why a variable seems to hold a secret, without its value; "" if it does not.
 func looksSecret(name, value string) string {
 	if secretValue.MatchString(value) {
 		return "has a value in the form of a credential"
@@ -94,7 +90,7 @@ func looksSecret(name, value string) string {
 	return ""
 }
 
-// repository is where the image will live.
+// repository is where the image is pushed.
 func repository(in Input) (imageref.Repository, error) {
 	address := in.Config.Image.Repository
 	if in.Push.Address != "" {
@@ -107,7 +103,7 @@ func repository(in Input) (imageref.Repository, error) {
 	return repo, nil
 }
 
-// facts are what the image's names are made from.
+// facts are what the image's tags are made from.
 func facts(in Input) imageref.Facts {
 	f := imageref.Facts{Ref: in.Ref, Commit: in.Commit, CommitTime: in.CommitTime, Environment: in.Environment}
 	if in.Version != nil {

@@ -35,12 +35,13 @@ var (
 	CodeEnvFailed = couldNotRun("IMAGE_ENV_FAILED", "The serving requirements could not be installed.",
 		"Read the installer's last lines; regenerate the lock file if a package or hash is gone, and use packages with wheels")
 	CodePlatform = couldNotRun("PLATFORM_NOT_RUNNABLE", "The engine cannot run commands of the image's platform.",
-		"Use an engine on such a machine, or install emulation on the engine's host: docker run --privileged --rm tonistiigi/binfmt --install arm64")
+		"Use an engine on such a machine, or install emulation on the engine's host: "+
+			"docker run --privileged --rm tonistiigi/binfmt --install arm64")
 	CodeWrongPlatform = failure("WRONG_PLATFORM", "The image is for another platform than was chosen.",
 		"Use a base image that exists for image.platform; set image.platform where the engine is no linux/amd64 machine")
 	CodeBuildFailed = failure("BUILD_FAILED", "The image could not be built.",
 		"Read the last lines of the build")
-	CodeEngineFailed = couldNotRun("ENGINE_FAILED", "The engine could not do what it was asked.",
+	CodeEngineFailed = couldNotRun("ENGINE_FAILED", "The engine failed.",
 		"Run doctor, then run the stage again")
 	CodeCancelled = couldNotRun("CANCELLED", "The run was cancelled during the image stage.",
 		"Run the stage again")
@@ -50,14 +51,15 @@ var (
 	CodePort = failure("PORT_NOT_EXPOSED", "The image does not expose the application's port.",
 		"Set image.port to the port that the application listens on")
 	CodeNoHealthcheck = failure("NO_HEALTHCHECK", "The image declares no health check.",
-		"Set image.health to the path that answers 200 when the application is well")
-	CodeHealthcheckFails = failure("HEALTHCHECK_FAILS", "The application is healthy, but the health check that the image declares fails inside of it.",
+		"Set image.health to the path that answers 200 when the application is healthy")
+	CodeHealthcheckFails = failure("HEALTHCHECK_FAILS",
+		"The application is healthy, but the health check that the image declares fails inside of it.",
 		"Check image.health, and that the application also listens on 127.0.0.1")
 	CodeSecret = failure("SECRET_IN_IMAGE", "The image holds what looks like a secret.",
 		"Remove it from the source or from image.vars, and give it to the task as a secret at run time; replace it if it was ever pushed")
 	CodeSetuid = failure("SETUID_FILE", "The image holds files that run with another user's rights.",
 		"Use a base image without them; in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
-	CodeWorldWritable = failure("WORLD_WRITABLE", "Everybody may write to files of the image.",
+	CodeWorldWritable = failure("WORLD_WRITABLE", "Files of the image are world-writable.",
 		"Correct the modes in the source or in the base image")
 	CodeHidden = failure("VOLUME_HIDES_CODE", "A volume is mounted over code of the image, which the application then does not find.",
 		"Set image.volumes (and rollout.volumes) to directories that hold only what the application writes, such as /app/var; [] for none")
@@ -71,8 +73,8 @@ var (
 		"Let image.command listen on 0.0.0.0 and on image.port")
 	CodePage = failure("PAGE_NOT_DRAWN", "The application is healthy, but a browser that opens its page does not see it drawn.",
 		"Look at image/page.png in the report; open the page with the run command of the report, or set image.page to the page that users open")
-	CodeBrowser = couldNotRun("NO_BROWSER", "No browser could be made to look at the page with.",
-		"Check that the engine reaches the distribution's packages; image.page: \"\" in pipeline.yaml does without, and the report then says so")
+	CodeBrowser = couldNotRun("NO_BROWSER", "No browser could be installed to load the page.",
+		"Check that the engine can download the distribution's packages; image.page: \"\" in pipeline.yaml skips the page, with a warning")
 	CodeImport = failure("IMPORT_FAILED", "A module that must import in the image does not.",
 		"Add what is missing to the serving requirements; image.imports in pipeline.yaml lists the modules")
 	CodeStartFailed = couldNotRun("START_FAILED", "The engine could not start the image.",
@@ -82,16 +84,17 @@ var (
 		"Check that the engine can pull registry:2, then run the stage again")
 	CodePushAuth = failure("PUSH_AUTH", "The registry refused the credentials.",
 		"Check the username and password, and that they may push to this repository")
-	CodePushThrottled = couldNotRun("PUSH_THROTTLED", "The registry asked to slow down, again and again.",
+	CodePushThrottled = couldNotRun("PUSH_THROTTLED", "The registry limited the rate of requests, and retries did not help.",
 		"Run the stage again later; log in for a higher limit")
 	CodePushUnavailable = couldNotRun("PUSH_UNAVAILABLE", "The registry could not be reached or failed.",
-		"Run the stage again when the registry is well")
-	CodePushFailed = failure("PUSH_FAILED", "The registry did not take the image.",
+		"Run the stage again when the registry works again")
+	CodePushFailed = failure("PUSH_FAILED", "The registry did not accept the image.",
 		"Read the registry's answer; check that the repository exists")
 	CodeDigestMismatch = failure("DIGEST_MISMATCH", "The registry holds another digest than was pushed.",
-		"Do not use the image; look for who else pushes to this repository, then run the stage again")
+		"Do not use the image; find out what else pushes to this repository, then run the stage again")
 	CodeTagTaken = failure("TAG_TAKEN", "An immutable tag already names another digest, or a model's version an image of another model.",
-		"Build a new commit: what was published under a version stays. For a model's version, look which MLflow server counted it, and push to another repository")
+		"Build a new commit: published versions are never changed. If the tag is a model's version, check which MLflow server assigned it, "+
+			"and push the images of another server to another repository")
 	CodeTagFailed = failure("TAG_FAILED", "A tag could not be set or does not read back.",
 		"Run the stage again: it pushes nothing new, and sets only the tags")
 
@@ -106,22 +109,23 @@ var (
 		Remedy:  "Run the image by hand to see it"}
 	WarnNotCut = verdict.Code{Name: "NETWORK_NOT_CUT", Stage: verdict.Image,
 		Meaning: "The application was not run without a network to the outside: the kernel or the container refused the filter.",
-		Remedy:  "Use an engine whose containers may use seccomp filters, as the stock one"}
+		Remedy:  "Use an engine whose containers may use seccomp filters, as those of the stock engine may"}
 	WarnRootWritable = verdict.Code{Name: "ROOT_WRITABLE", Stage: verdict.Image,
 		Meaning: "The application was not run with a read-only root file system: the kernel or the container refused the rule.",
-		Remedy:  "Use an engine whose kernel has Landlock (Linux 5.19 and later) switched on, and whose containers may use it, as the stock one's may"}
+		Remedy: "Use an engine whose kernel has Landlock enabled (Linux 5.19 and later), and whose containers may use it, " +
+			"as those of the stock engine may"}
 	WarnHidden = verdict.Code{Name: "VOLUME_HIDES_FILES", Stage: verdict.Image,
-		Meaning: "A volume is mounted over files of the image: Compose copies them into a new volume once, and on ECS they are not seen.",
+		Meaning: "A volume is mounted over files of the image: Compose copies them into a new volume once, and ECS hides them.",
 		Remedy:  "Keep files that the application reads outside of image.volumes and rollout.volumes"}
 	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
 		Meaning: "The source's own Dockerfile leaves installers, compilers or what they cached in the image.",
 		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
 	WarnNoPage = verdict.Code{Name: "PAGE_NOT_LOADED", Stage: verdict.Image,
-		Meaning: "No browser looked at the page: pipeline.yaml says so.",
+		Meaning: "No browser loaded the page, because image.page is empty.",
 		Remedy:  "Set image.page"}
 	WarnProof = verdict.Code{Name: "PROOF_NOT_KEPT", Stage: verdict.Image,
-		Meaning: "The image passed, and the engine could not keep that in mind: the next run starts it again.",
-		Remedy:  "See to the engine's disk if this comes back"}
+		Meaning: "The image passed, but the engine could not store the result: the next run starts the image again.",
+		Remedy:  "Check the engine's disk if this repeats"}
 )
 
 // Codes lists every code the stage can emit, in the order of the documentation.

@@ -15,13 +15,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// maxDockerfile bounds the file: nobody writes a larger one.
+// maxDockerfile is the size limit of the file.
 const maxDockerfile = 1 << 20
 
-// buildDockerfile builds from the source's own file. The gated model is in its context, at
-// the place where the application keeps its models, and in the image whatever the file
-// copies: it is laid over the result once more, and checked as in the pipeline's own build.
-// What such a build leaves is the file's business; what is judged is the same.
+// buildDockerfile builds from the source's own Dockerfile. The gated model is in the build
+// context, in the application's model directory. It is also added to the result, whatever the
+// file copies, and checked as in the pipeline's own build. The image is judged in the same way.
 func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem) {
 	c := b.in.Config.Image
 	text, problem := b.readDockerfile(ctx)
@@ -72,7 +71,7 @@ func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem)
 	return made, nil
 }
 
-// readDockerfile reads the file: who reads of a failure wants to know its line.
+// readDockerfile reads the file, which failures are reported with a line of.
 func (b builder) readDockerfile(ctx context.Context) (string, *verdict.Problem) {
 	name := b.in.Config.Image.Dockerfile
 	there, err := b.in.Source.Exists(ctx, name)
@@ -92,8 +91,8 @@ func (b builder) readDockerfile(ctx context.Context) (string, *verdict.Problem) 
 	return text, nil
 }
 
-// adopt takes over what the file says of the image and others need to know: its working
-// directory, and its user by number, because what runs it may know no names.
+// adopt reads the image's working directory and its user, by number, because the host that runs
+// the image may not resolve names.
 func (b builder) adopt(ctx context.Context, image *dagger.Container) *verdict.Problem {
 	dir, err := image.Workdir(ctx)
 	if err != nil {
@@ -125,7 +124,7 @@ func (b builder) adopt(ctx context.Context, image *dagger.Container) *verdict.Pr
 	return nil
 }
 
-// dockerfileProblem says at which line a build failed, and how it ended.
+// dockerfileProblem is the problem of a failed build, with its line.
 func (b builder) dockerfileProblem(ctx context.Context, text string, err error) *verdict.Problem {
 	name := b.in.Config.Image.Dockerfile
 	if ctx.Err() != nil {
@@ -143,7 +142,7 @@ func (b builder) dockerfileProblem(ctx context.Context, text string, err error) 
 	return verdict.Problemf(CodeBuildFailed, "%s: %s", where(name, lineOf(instructions, cause)), cause)
 }
 
-// where names a line of a file; the file alone when the line is not known.
+// where names a line of a file, or only the file if the line is 0.
 func where(name string, line int) string {
 	if line == 0 {
 		return name
@@ -151,7 +150,7 @@ func where(name string, line int) string {
 	return fmt.Sprintf("%s line %d", name, line)
 }
 
-// instruction is one of a Dockerfile, with its continued lines joined.
+// instruction is an instruction of a Dockerfile, with continued lines joined.
 type instruction struct {
 	// line is where it begins, counted from 1.
 	line int
@@ -168,8 +167,8 @@ var (
 	missingStep = regexp.MustCompile(`target stage "([^"]*)" could not be found`)
 )
 
-// parseDockerfile finds where the instructions are. It is no judge of the file: the engine
-// builds from it, and this only says where what the engine names stands.
+// parseDockerfile finds the lines of the instructions. It does not validate the file: the
+// engine does that, and this only locates what its errors name.
 func parseDockerfile(text string) []instruction {
 	escape := `\`
 	var all []instruction
@@ -214,7 +213,7 @@ func parseDockerfile(text string) []instruction {
 	return all
 }
 
-// runLine finds the RUN instruction of a command; 0 when none is like it.
+// runLine finds the line of a command's RUN instruction, or 0.
 func runLine(instructions []instruction, cmd []string) int {
 	if len(cmd) == 0 {
 		return 0
@@ -234,8 +233,8 @@ func runLine(instructions []instruction, cmd []string) int {
 	return exact
 }
 
-// lineOf finds the instruction that an error is about: its own line if it says one, else
-// the COPY or ADD of the path, or the FROM of the image, that it names.
+// lineOf finds the line that an error is about: the line that it names, or the COPY, ADD or
+// FROM of the path or image that it names, or 0.
 func lineOf(instructions []instruction, cause string) int {
 	if m := parseLine.FindStringSubmatch(cause); m != nil {
 		line, _ := strconv.Atoi(m[1]) // digits; one too large for a number is no line
@@ -255,7 +254,7 @@ func lineOf(instructions []instruction, cause string) int {
 	return 0
 }
 
-// names says whether an instruction takes something from a path, or from an image.
+// names reports whether an instruction copies from a path or an image.
 func (i instruction) names(wanted string) bool {
 	if i.name != "COPY" && i.name != "ADD" && i.name != "FROM" {
 		return false
@@ -273,8 +272,8 @@ func (i instruction) names(wanted string) bool {
 	return false
 }
 
-// lastCause is the end of an engine's chain of causes: what stands before it are the
-// engine's own names for the steps, which say nothing to anybody else.
+// lastCause is the last of an engine's chain of causes. Those before it are internal names of
+// the engine.
 func lastCause(text string) string {
 	if i := strings.LastIndex(text, "inputs: "); i >= 0 {
 		text = text[i+len("inputs: "):]

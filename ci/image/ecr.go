@@ -30,8 +30,8 @@ type AWS struct {
 // ecrAttempts is how often ECR is asked for a login.
 var ecrAttempts = 3
 
-// ecrLogin exchanges AWS credentials for a login that ECR takes for twelve hours. It lives
-// in this process alone.
+// ecrLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. It
+// is kept in this process only.
 func (p pusher) ecrLogin(ctx context.Context, region string) (authn.Authenticator, *verdict.Problem) {
 	var values [3]string
 	for i, secret := range []*dagger.Secret{p.in.Push.AWS.AccessKey, p.in.Push.AWS.SecretKey, p.in.Push.AWS.SessionToken} {
@@ -80,13 +80,13 @@ func ecrCode(err error) verdict.Code {
 	case api.ErrorFault() == smithy.FaultServer:
 		return CodePushUnavailable
 	default:
-		// What is left of a call without parameters is who may make it.
+		// A call without parameters can only fail for lack of permission.
 		return CodePushAuth
 	}
 }
 
-// registryLogin is the login for this process' own requests: that of the registry if one
-// was given, one made from AWS credentials for ECR, else none.
+// registryLogin is the login for this process's requests: the given password, a login from AWS
+// credentials for ECR, or none.
 func (p pusher) registryLogin(ctx context.Context, host string) (authn.Authenticator, *verdict.Problem) {
 	to := p.in.Push
 	if to.Password != nil {

@@ -1,6 +1,6 @@
-// Package image is the image stage: it builds the serving image with the gated model
-// inside, proves by running it that it starts and answers, and pushes it once; from
-// then on it is known by its digest alone.
+// Package image is the image stage. It builds the serving image with the gated model inside,
+// runs it to prove that it starts and answers, and pushes it once. From then on the image is
+// identified by its digest only.
 package image
 
 import (
@@ -25,19 +25,19 @@ type Input struct {
 	Model *model.Artifact
 	// Version is the published version; nil when the model is not published.
 	Version *model.Version
-	// Environment, Ref and Commit say what is built and for whom; they become tags and labels.
+	// Environment, Ref and Commit become tags and labels.
 	Environment, Ref, Commit string
 	// CommitTime becomes the image's creation time; the zero time leaves it out.
 	CommitTime time.Time
 	// Push says where the image goes; it stays in the sandbox when it is zero.
 	Push Push
-	// Engine reaches services, which works differently inside and outside of module
-	// functions, and makes Python environments. A runner for module functions when nil.
+	// Engine starts services and makes Python environments. Nil makes a runner for use inside
+	// of a module function.
 	Engine *engine.Runner
-	// Fresh, when not empty, runs every step of the build again for each different value
-	// instead of taking it from the cache: the digest must not change by it.
+	// Fresh, when not empty, makes every step of the build run again for each different value
+	// instead of coming from the cache. It does not change the digest.
 	Fresh string
-	// Ahead is what Begin has begun; all is done in its turn when nil.
+	// Ahead is the work that Begin started, or nil.
 	Ahead *Ahead
 	// Redact hides secrets in logs; nil hides nothing.
 	Redact func(string) string
@@ -50,13 +50,13 @@ type Push struct {
 	// Username and Password log in to the registry; both empty for one that asks for none.
 	Username string
 	Password *dagger.Secret
-	// AWS logs in to a registry of ECR when neither of these is given.
+	// AWS logs in to a registry of ECR when no Password is given.
 	AWS AWS
 	// Sandbox keeps the image in the sandbox's registry.
 	Sandbox bool
 }
 
-// real says that the image goes to a registry outside of the sandbox.
+// real reports whether the image is pushed to a registry outside of the sandbox.
 func (p Push) real() bool { return !p.Sandbox && (p.Address != "" || p.Password != nil) }
 
 // Result is the verdict on an image.
@@ -76,7 +76,7 @@ const (
 	AppDir = "/app"
 	// VenvDir is the virtual environment.
 	VenvDir = "/venv"
-	// ManifestFile says what the image holds.
+	// ManifestFile describes the application and the model in the image.
 	ManifestFile = "/etc/openstack-rca/image.json"
 	// labels of this project's own.
 	labelPrefix       = "io.github.openstack-rca."
@@ -85,6 +85,6 @@ const (
 	LabelVolumes      = labelPrefix + "volumes"
 )
 
-// epoch is the time of every file that the build makes: an image of the same content
-// has the same digest, whenever it is built. 1980 is the oldest year a zip file knows.
+// epoch is the time of every file that the build makes, so that the same content always has
+// the same digest. It is 1980-01-01, the earliest time in a zip file.
 const epoch = 315532800

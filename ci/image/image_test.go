@@ -158,10 +158,10 @@ func TestBadInputIsRefusedAtOnce(t *testing.T) {
 		"a relative volume":                {func(w *world) { w.in.Config.Image.Volumes = []string{"data"} }, image.CodeConfigInvalid, "absolute path"},
 		"a volume over the model":          {func(w *world) { w.in.Config.Image.Volumes = []string{"/app/models"} }, image.CodeConfigInvalid, "hide the model"},
 		"a volume that no option can name": {func(w *world) { w.in.Config.Image.Volumes = []string{"/app/a:b"} }, image.CodeConfigInvalid, "no option for a volume can hold"},
-		"a base that is none":              {func(w *world) { w.in.Config.Image.Base = "Python:3" }, image.CodeConfigInvalid, "image.base"},
+		"an invalid base":                  {func(w *world) { w.in.Config.Image.Base = "Python:3" }, image.CodeConfigInvalid, "image.base"},
 		"a secret variable":                {func(w *world) { w.in.Config.Image.Vars = map[string]string{"API_KEY": "d34db33f-cafe"} }, image.CodeSecret, "image.vars.API_KEY"},
 		"a repository with a tag":          {func(w *world) { w.in.Push.Address = "acme/rca:1" }, image.CodeConfigInvalid, "without a tag"},
-		"a commit that is none":            {func(w *world) { w.in.Commit = "HEAD" }, image.CodeConfigInvalid, "not a hash"},
+		"an invalid commit":                {func(w *world) { w.in.Commit = "HEAD" }, image.CodeConfigInvalid, "not a hash"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w := newWorld(t)

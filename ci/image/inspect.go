@@ -28,7 +28,7 @@ type findings struct {
 	Tools     []string `json:"tools"`
 	Modules   []string `json:"modules"`
 	Caches    []string `json:"caches"`
-	// HiddenCode and HiddenFiles are below a volume, which hides them when the image runs.
+	// HiddenCode and HiddenFiles are below a volume, which hides them in a running container.
 	HiddenCode  []string `json:"hidden_code"`
 	HiddenFiles []string `json:"hidden_files"`
 	// Imports are the modules that were to import: "ok", "absent", or the error.
@@ -40,8 +40,8 @@ type findings struct {
 // as a service.
 type inspector struct{ *session }
 
-// inspect looks through the files of the finished image. It runs inside of it, as root,
-// because only there every file is seen as it will be.
+// inspect examines the files of the finished image. It runs in the image, as root, to see every
+// file as it will be.
 func (i inspector) inspect(ctx context.Context, image *dagger.Container, b *built) []*verdict.Problem {
 	out, err := i.python(image.WithUser("0"), "inspect.py", inspectScript,
 		slices.Concat([]string{i.appDir, strconv.Itoa(i.in.Config.Image.User)}, i.volumes(), []string{"--"}, i.imports())...).Stdout(ctx)
@@ -55,7 +55,7 @@ func (i inspector) inspect(ctx context.Context, image *dagger.Container, b *buil
 	return i.judgeFiles(f, b)
 }
 
-// volumes are the paths that something is mounted at when the image runs, here or on ECS.
+// volumes are the mount points of the running image, here or on ECS.
 func (i inspector) volumes() []string {
 	all := slices.Clone(i.in.Config.Image.Volumes)
 	for _, volume := range i.in.Config.Rollout.Volumes {
@@ -103,13 +103,12 @@ func (i inspector) judgeFiles(f findings, b *built) []*verdict.Problem {
 	return problems
 }
 
-// production is the platform of an image for which none is chosen, and that of its tasks.
+// production is the default platform of images and tasks.
 const production = "linux/amd64"
 
-// judgePlatform holds what the image says, and what its programs are, against what was chosen.
-// An engine takes a base image of another machine for the chosen one when the base's registry
-// has no index that says what it is for; and one that chooses its own may be no machine of
-// production.
+// judgePlatform compares the platform of an image, or of its programs, with the configured one.
+// They differ if the base image has no index, because the engine then uses it for any platform,
+// and if none is configured and the engine's own is not production's.
 func (s *session) judgePlatform(what, got string) *verdict.Problem {
 	want := s.in.Config.Image.Platform
 	if want == "" && !s.in.Push.real() {
@@ -135,8 +134,8 @@ func (i inspector) imports() []string {
 	return debugImports
 }
 
-// judgeImports: what pipeline.yaml names must import; of the document's own list only what
-// is installed, since serving may need less than training.
+// judgeImports judges the imports: modules that pipeline.yaml names must import; those of
+// debugImports only if they are installed, because serving may need fewer than training.
 func (i inspector) judgeImports(found map[string]string) []*verdict.Problem {
 	named := len(i.in.Config.Image.Imports) > 0
 	var good, absent []string
@@ -162,7 +161,7 @@ func (i inspector) judgeImports(found map[string]string) []*verdict.Problem {
 	return problems
 }
 
-// score lets the model in the image score the golden sample, with the image's packages.
+// score runs the model on the golden sample with the image's packages.
 func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
 	command := i.in.Config.Train.ScoreCommand
 	if len(command) == 0 || i.in.Model.Golden == "" {

@@ -9,11 +9,9 @@ import (
 	"strings"
 )
 
-// listening reads /proc/net/tcp and tcp6 and names the sockets that listen elsewhere
-// than on the given port of all addresses; empty when there are none, or when the port
-// is listened on as it should be. High ports of the loopback interface are left out: the
-// engine's name server and libraries listen there, and no application that wants to be
-// reached does.
+// listening parses /proc/net/tcp and tcp6 and returns the listening sockets other than the given
+// port on all addresses. It is empty if that one is there, or if there are none. High ports of
+// the loopback interface are left out: the engine's name server and libraries use them.
 func listening(table string, port int) string {
 	var found []string
 	for line := range strings.Lines(table) {
@@ -39,8 +37,8 @@ func listening(table string, port int) string {
 	return strings.Join(found, ", ")
 }
 
-// socket reads the kernel's notation: the address as 32-bit words in the order of the
-// machine (little endian where this runs), then the port.
+// socket parses the kernel's notation: the address as 32-bit words in the byte order of the
+// machine (little endian on the supported ones), then the port.
 func socket(text string) (netip.AddrPort, bool) {
 	words, port, ok := strings.Cut(text, ":")
 	number, err := strconv.ParseUint(port, 16, 16)

@@ -19,26 +19,24 @@ import (
 //go:embed scripts/memory.py
 var memoryScript string
 
-// A proof by running cannot be a cached step: it needs services of its own and this process
-// to ask them. But it is as pure as one: the same image, pushed, looked through, started the
-// same way and asked the same questions, has been seen to answer. So a proof that held is
-// kept in a volume of the engine, and in the sandbox the same image is not pushed and started
-// again to show it once more. What goes to a real registry always is, whatever is remembered,
-// and a proof that failed is never kept: starting may fail for reasons that are not the image's.
+// memoryDir is a volume of the engine with the proofs of images that passed. Running an image
+// cannot be a cached step, because this process has to reach its services. The result is as
+// pure as one: the same image, inspected, started and probed in the same way. So in the sandbox
+// an image with a proof is not pushed and started again. An image for a real registry always
+// is, and failures are never stored, because their cause may not be the image.
 const memoryDir = "/openstack-rca-proofs"
 
-// recalledDir is where the proofs are laid out to be read, one file each: a log would show,
-// and this process read, all of them when it asks for one.
+// recalledDir holds one file for each proof, so that this process reads only the one it needs.
 const recalledDir = "/openstack-rca-recalled"
 
-// proofDir is where proofs to keep are handed over: they may be longer than an argument.
+// proofDir holds the proofs to store: they may be longer than an argument.
 const proofDir = "/openstack-rca-proof"
 
-// proofFormat is part of the key: a change of what a proof means, or of how it is kept,
-// makes all older ones void.
+// proofFormat is part of the key. Change it with the meaning or the format of a proof, and
+// older proofs are ignored.
 const proofFormat = "3"
 
-// proof is what a run that passed had to show.
+// proof is the evidence of a run that passed.
 type proof struct {
 	// Seen is when the image ran.
 	Seen     time.Time          `json:"seen"`
@@ -47,7 +45,7 @@ type proof struct {
 	Blocks   []verdict.Block    `json:"blocks"`
 	// Files are the files of the report, the picture of the page among them, in their order.
 	Files []proofFile `json:"files"`
-	// What follows is that of a whole build: the key without the model, and the image's names.
+	// For a whole build: the key without the model, and the image's digest and reference.
 	WithoutModel string `json:"without_model,omitempty"`
 	Digest       string `json:"digest,omitempty"`
 	Reference    string `json:"reference,omitempty"`
@@ -58,7 +56,7 @@ type proofFile struct {
 	Content []byte `json:"content"`
 }
 
-// memory looks proofs up. A nil one remembers nothing.
+// memory stores and returns proofs. A nil memory is empty.
 type memory struct {
 	session *session
 	done    chan struct{}
@@ -70,7 +68,7 @@ type memory struct {
 	kept map[string]proof
 }
 
-// openMemory starts to read what is remembered, in the background.
+// openMemory starts to read the stored proofs in the background.
 func (s *session) openMemory(ctx context.Context) *memory {
 	if s.in.Push.real() || s.in.Fresh != "" {
 		return nil
@@ -81,14 +79,14 @@ func (s *session) openMemory(ctx context.Context) *memory {
 		m.recalled = m.run(nil, "recall", memoryDir, recalledDir)
 		out, err := m.recalled.Stdout(ctx)
 		if err != nil || json.Unmarshal([]byte(out), &m.known) != nil {
-			// One that cannot be read is one that knows nothing: the image is started.
+			// Without proofs the image is started.
 			m.known = nil
 		}
 	}()
 	return m
 }
 
-// run runs the script on the volume; each time is one of its own.
+// run runs the script on the volume, never from the engine's cache.
 func (m *memory) run(change func(*dagger.Container) *dagger.Container, args ...string) *dagger.Container {
 	s := m.session
 	ctr := engine.WithoutTrustUpdate(s.client.Container().From(s.engine.Image(s.in.Config.Python))).
@@ -100,14 +98,14 @@ func (m *memory) run(change func(*dagger.Container) *dagger.Container, args ...s
 	return s.python(ctr, "memory.py", memoryScript, args...)
 }
 
-// close waits for the reading to end: the engine must not be asked anything after the run.
+// close waits for the background read: the engine must not be used after the run.
 func (m *memory) close() {
 	if m != nil {
 		<-m.done
 	}
 }
 
-// has reports whether an image of these inputs has been proven, with whatever model.
+// has reports whether there is a proof of an image with these inputs and any model.
 func (m *memory) has(withoutModel string) bool {
 	if m == nil || withoutModel == "" {
 		return false
@@ -121,7 +119,7 @@ func (m *memory) has(withoutModel string) bool {
 	return false
 }
 
-// recall reads what an earlier run saw, if there was one; nil if not.
+// recall returns the proof of an earlier run, or nil.
 func (m *memory) recall(ctx context.Context, key string) *proof {
 	if m == nil || key == "" {
 		return nil
@@ -138,7 +136,7 @@ func (m *memory) recall(ctx context.Context, key string) *proof {
 	return &p
 }
 
-// tell puts a recalled proof into a stage.
+// tell adds a recalled proof to a stage.
 func (p *proof) tell(stage *verdict.Stage, what string) {
 	stage.Evidence = append(stage.Evidence, p.Evidence...)
 	stage.Warnings = append(stage.Warnings, p.Warnings...)
@@ -149,7 +147,7 @@ func (p *proof) tell(stage *verdict.Stage, what string) {
 	stage.Add("proof", what+" on "+p.Seen.UTC().Format("2006-01-02 15:04:05 UTC")+", on this engine")
 }
 
-// keep notes a proof that held; remember keeps it.
+// keep notes a proof, for remember to store.
 func (m *memory) keep(key string, p proof, seen *verdict.Stage) {
 	if m == nil || key == "" {
 		return
@@ -161,7 +159,7 @@ func (m *memory) keep(key string, p proof, seen *verdict.Stage) {
 	m.kept[key] = p
 }
 
-// remember keeps the proofs that were noted. Failing to is no failure of the image.
+// remember stores the noted proofs. A failure is only a warning.
 func (m *memory) remember(ctx context.Context) {
 	if m == nil || len(m.kept) == 0 {
 		return
@@ -194,8 +192,8 @@ func hashOf(values ...any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// proofKey tells proofs of a running image apart: by the image, by what is asked of it, and
-// by what asks.
+// proofKey identifies the proof of a running image: by the image, by the configuration of the
+// probe, and by the scripts.
 func (p prover) proofKey(digest string) string {
 	c := p.in.Config.Image
 	return hashOf(proofFormat, digest, p.engine.Image(p.in.Config.Python),
@@ -203,8 +201,7 @@ func (p prover) proofKey(digest string) string {
 		witness, evidenceScript, cutScript, readonlyScript, pageScript)
 }
 
-// program is the digest of this program: what builds and what judges, down to the last word of
-// a label. Empty when it cannot be read.
+// program is the digest of this program, which builds and judges. Empty if it cannot be read.
 var program = sync.OnceValue(func() string {
 	name, err := os.Executable()
 	if err != nil {
@@ -217,9 +214,9 @@ var program = sync.OnceValue(func() string {
 	return sum
 })
 
-// withoutModel is as much of a build's key as does not depend on the model: by the content of
-// the packages and of the source, by all that is configured, and by this program. Empty when
-// it cannot be made out; then nothing is recalled.
+// withoutModel is the part of a build's key that does not depend on the model: the content of
+// the packages and the source, the configuration, and this program. Empty if it cannot be
+// computed; then nothing is recalled.
 func (b builder) withoutModel(ctx context.Context, f *foundation) string {
 	var packages, source string
 	var packagesErr, sourceErr error
@@ -241,7 +238,7 @@ func (b builder) withoutModel(ctx context.Context, f *foundation) string {
 		b.in.Environment, b.in.Ref, b.in.Commit, b.in.CommitTime, b.in.Push.Address)
 }
 
-// buildKey tells whole builds apart, by the content of what was built.
+// buildKey identifies a whole build by its content.
 func (b builder) buildKey(ctx context.Context, withoutModel string, made *built) string {
 	if withoutModel == "" {
 		return ""
@@ -262,7 +259,7 @@ func (b builder) buildKey(ctx context.Context, withoutModel string, made *built)
 	return hashOf(withoutModel, application, manifest, b.in.Model.File, b.in.Model.SHA256, b.in.Model.Golden, version)
 }
 
-// proveOnce runs the image, unless it has been seen to run.
+// proveOnce runs the image unless there is a proof for it.
 func (p prover) proveOnce(ctx context.Context, m *memory, image *dagger.Container, digest string) []*verdict.Problem {
 	key := p.proofKey(digest)
 	if known := m.recall(ctx, key); known != nil {

@@ -90,7 +90,7 @@ func TestAnImageThatWasProvenIsNotProvenAgain(t *testing.T) {
 	assert.Equal(t, first.Stage.Files, second.Stage.Files)
 	require.Len(t, second.Stage.Evidence, len(first.Stage.Evidence)+1)
 	assert.Equal(t, first.Stage.Evidence, second.Stage.Evidence[:len(first.Stage.Evidence)])
-	assert.Regexp(t, "^this image was pushed, looked through, started and answered on 2", evidence(second.Stage, "proof"), "it says that it was not started now")
+	assert.Regexp(t, "^this image was pushed, inspected, started and answered on 2", evidence(second.Stage, "proof"), "not started in this run")
 	assert.Empty(t, evidence(first.Stage, "proof"))
 }
 

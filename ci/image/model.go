@@ -14,9 +14,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// checkModel compares the gated model with itself: with its file in this process, if it
-// is here, and with the version that was published from it. The build compares the files
-// that it is given once more.
+// checkModel compares the gated model's digest with its file on this host, if there is one, and
+// with the published version. The build checks the files that it gets again.
 func (s *session) checkModel() *verdict.Problem {
 	m := s.in.Model
 	if m.File == "" || path.Base(m.File) != m.File {

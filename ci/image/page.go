@@ -49,23 +49,23 @@ type seenPage struct {
 	Browser string `json:"browser"`
 }
 
-// browser is a container with a headless Chromium: a tool beside the image, never in it,
-// from the distribution that the base images are of.
+// browser is a container with a headless Chromium from the base images' distribution. It is
+// never part of the image.
 func (p prover) browser() *dagger.Container {
 	return p.client.Container().From(p.engine.Image(p.in.Config.Python)).WithUser("0").
-		WithExec([]string{"sh", "-c", "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core && rm -rf /var/lib/apt/lists/*"})
+		WithExec([]string{"sh", "-c", "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends " +
+			"chromium fonts-dejavu-core && rm -rf /var/lib/apt/lists/*"})
 }
 
-// openBrowser makes the browser while the image is still in the making; a failure is met
-// again, and reported, when the page is loaded.
+// openBrowser installs the browser while the image is built. loadPage reports a failure.
 func (p prover) openBrowser(ctx context.Context) {
 	if p.in.Config.Image.Page != "" {
 		_, _ = p.browser().Sync(ctx)
 	}
 }
 
-// loadPage has a browser load the page of the running application: a server that answers its
-// health check may still show nothing but an error to whoever opens it.
+// loadPage lets a browser load the page of the running application: a server that answers its
+// health check may still show its users nothing but an error.
 func (p prover) loadPage(ctx context.Context, running *runner.Running) []*verdict.Problem {
 	c := p.in.Config.Image
 	service, ok := running.Handle.(*dagger.Service)
@@ -93,8 +93,8 @@ func (p prover) loadPage(ctx context.Context, running *runner.Running) []*verdic
 	return p.judgePage(seen)
 }
 
-// keepPicture puts the picture into the report. It travels in base64: what the engine gives
-// this process of a file is text.
+// keepPicture adds the picture to the report. It is read as base64, because the engine returns
+// the content of a file as text.
 func (p prover) keepPicture(ctx context.Context, looked *dagger.Container) {
 	text, err := looked.File(pageFile).Contents(ctx)
 	var picture []byte

@@ -14,8 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// plan is where the image goes and what it will be called. The first tag is the one it
-// is pushed under.
+// plan is the repository and the tags of the image. It is pushed under the first tag.
 type plan struct {
 	repo imageref.Repository
 	tags []imageref.Tag
@@ -27,18 +26,18 @@ func (s *session) plan() (plan, error) {
 	return plan{repo: repo, tags: tags}, errors.Join(repoErr, tagErr)
 }
 
-// buildTag is what the engine pushes under in the sandbox, before the image is dated.
+// buildTag is the tag that the engine pushes in the sandbox, before the image gets its date.
 const buildTag = "build"
 
 // pusher pushes the image: to the sandbox's registry, and copies it from there to the real one.
 type pusher struct{ *session }
 
-// pushSandbox pushes to the sandbox's registry and reads back what arrived there. Outside
-// of the sandbox that is the rehearsal: the image that is looked through and run is one
-// that has been through a registry, is known by its digest, and is what will be copied.
+// pushSandbox pushes to the sandbox's registry and reads the image back. A real registry gets a
+// copy of that image later: what is inspected and run has been through a registry and is
+// identified by its digest.
 //
-// The engine writes the time of the build into an image's configuration. Here it becomes
-// the commit's: the same content is the same digest, whenever it is built.
+// The engine writes the time of the build into an image's configuration. It is replaced by the
+// commit's time, so that the same content always has the same digest.
 func (p pusher) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Container, to plan) (*candidate, *verdict.Problem) {
 	repo, err := imageref.ParseRepository(SandboxHost + "/" + to.repo.Path())
 	if err != nil {
@@ -102,9 +101,9 @@ func (p pusher) compare(r registry, tag, digest string) *verdict.Problem {
 	return nil
 }
 
-// push copies the proven image, byte for byte, from the sandbox's registry to its real one,
-// under its first tag, and sets the other tags on the digest that arrived. The engine has
-// no part in it: it could only push its own image, whose digest is not the proven one.
+// push copies the proven image, byte for byte, from the sandbox's registry to the real one
+// under its first tag, and sets the other tags on that digest. The engine cannot do it: its
+// own image has another digest than the proven one.
 func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*verdict.Problem) {
 	one := func(problem *verdict.Problem) (string, []*verdict.Problem) { return "", []*verdict.Problem{problem} }
 	reference, err := to.repo.Pinned(c.digest)
@@ -158,8 +157,8 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 	return reference, nil
 }
 
-// first sets a tag that belongs to the first image it was ever set on. It reports whether
-// another image has it: then it stays there, and that is no failure.
+// first sets a tag that stays on the first image that had it. kept reports whether another
+// image has it, which is no failure.
 func (p pusher) first(r registry, tag, digest string) (kept bool, err error) {
 	got, err := r.digestOf(tag)
 	if err != nil {
@@ -172,10 +171,10 @@ func (p pusher) first(r registry, tag, digest string) (kept bool, err error) {
 	return false, r.tag(tag, digest)
 }
 
-// checkTags refuses to go on when an immutable tag names another digest, and when the
-// model's version names an image of another model: versions that have been counted anew, as
-// for another MLflow server. It reports whether the first tag names this digest already:
-// then there is nothing to push.
+// checkTags returns a problem if an immutable tag names another digest, or if the model's
+// version names an image with another model, which happens when another MLflow server
+// assigned the version. there reports whether the first tag already names this digest, so
+// that nothing has to be pushed.
 func (p pusher) checkTags(r registry, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
 	for i, tag := range tags {
 		if !tag.Immutable && !tag.First && i > 0 {
@@ -195,21 +194,22 @@ func (p pusher) checkTags(r registry, tags []imageref.Tag, digest string) (there
 				return false, verdict.Problemf(pushCode(err), "%s", p.plain(err))
 			}
 			if model != p.in.Model.SHA256 {
-				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s", tag.Name, got, clip(model, 80), p.in.Model.SHA256)
+				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s",
+					tag.Name, got, clip(model, 80), p.in.Model.SHA256)
 			}
 		}
 	}
 	return there, nil
 }
 
-// pushes is how often a push is tried when the registry is not to blame for good; each
-// pause is twice the one before it.
+// pushes is how often a push is tried when the failure may be temporary. Each pause is twice
+// as long as the one before.
 const (
 	pushes    = 3
 	pushPause = 2 * time.Second
 )
 
-// copy copies the image. Repeating it is harmless: what arrived is not sent again.
+// copy copies the image. It is idempotent: layers that arrived are not sent again.
 func (p pusher) copy(ctx context.Context, to registry, c *candidate, tag string) *verdict.Problem {
 	pause := pushPause
 	for attempt := 1; ; attempt++ {

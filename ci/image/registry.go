@@ -25,11 +25,10 @@ import (
 const (
 	// SandboxImage is the registry's image.
 	SandboxImage = "registry:2"
-	// SandboxPort is where it serves.
+	// SandboxPort is its port.
 	SandboxPort = 5000
-	// SandboxHost is its name in references. An engine speaks plain HTTP to localhost and
-	// to nobody else, unless its configuration says so; that the name stands for the
-	// service is up to the engine's RegistryService option.
+	// SandboxHost is its name in references. By default an engine speaks plain HTTP to
+	// localhost only; its RegistryService option makes the name stand for the service.
 	SandboxHost = "localhost:5000"
 )
 
@@ -74,7 +73,7 @@ func at(ctx context.Context, address string, repo imageref.Repository, opts ...r
 		return registry{}, fmt.Errorf("open repository %s: %w", repo, err)
 	}
 	return registry{repo: parsed, opts: append([]remote.Option{remote.WithContext(ctx), remote.WithUserAgent("openstack-rca"),
-		// Repeating is decided above, where it is told apart what for.
+		// The callers retry, depending on the kind of failure.
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1})}, opts...)}, nil
 }
 
@@ -90,7 +89,7 @@ func (r registry) digestOf(tag string) (string, error) {
 	return descriptor.Digest.String(), nil
 }
 
-// modelOf returns the SHA-256 of the model in an image; empty when its label does not say.
+// modelOf returns the SHA-256 of the model in an image, by its label; empty without one.
 func (r registry) modelOf(digest string) (string, error) {
 	image, err := remote.Image(r.repo.Digest(digest), r.opts...)
 	if err != nil {
@@ -103,7 +102,7 @@ func (r registry) modelOf(digest string) (string, error) {
 	return config.Config.Labels[LabelModelSHA256], nil
 }
 
-// candidate is an image as a registry has it.
+// candidate is an image in a registry.
 type candidate struct {
 	reference, digest string
 	image             v1.Image
@@ -161,10 +160,9 @@ func (r registry) date(digest, tag string, created time.Time) (string, error) {
 	return hash.String(), r.write(tag, image)
 }
 
-// write pushes an image under a tag; layers that are there already are not sent. One layer
-// at a time: the sandbox's registry may be at the other end of a tunnel, in which all
-// streams share one connection, and a layer that its receiver is slow to take would hold
-// up those that it waits for.
+// write pushes an image under a tag, without the layers that are there already. Layers are
+// sent one at a time: the sandbox's registry may be behind a tunnel in which all streams share
+// one connection, and a slow layer would block those that it waits for.
 func (r registry) write(tag string, image v1.Image) error {
 	if err := remote.Write(r.repo.Tag(tag), image, append([]remote.Option{remote.WithJobs(1)}, r.opts...)...); err != nil {
 		return fmt.Errorf("write tag %s: %w", tag, err)
@@ -172,9 +170,9 @@ func (r registry) write(tag string, image v1.Image) error {
 	return nil
 }
 
-// tag names a digest and reads the name back. A tag that names it already is not set again:
-// to a registry with immutable tags that is a change like any other, and is refused
-// (aws/containers-roadmap#2179), and remote.Tag always writes.
+// tag sets a tag on a digest and reads it back. A tag that already names the digest is not
+// set again: remote.Tag always writes, and a registry with immutable tags refuses that
+// (aws/containers-roadmap#2179).
 func (r registry) tag(tag, digest string) error {
 	has, err := r.digestOf(tag)
 	if err != nil || has == digest {
@@ -200,7 +198,7 @@ func (r registry) tag(tag, digest string) error {
 	return nil
 }
 
-// immovable says that a registry refused to move a tag, as one does whose tags are immutable.
+// immovable is the error of a registry that refused to move a tag, as one with immutable tags does.
 type immovable struct {
 	tag, has string
 	err      error
@@ -212,19 +210,19 @@ func (i *immovable) Error() string {
 
 func (i *immovable) Unwrap() error { return i.err }
 
-// tagProblem is the problem of a tag that could not be set. One that the registry does not
-// let move has a remedy of its own: to run the stage again would fail again.
+// tagProblem is the problem of a tag that could not be set. An immutable tag has a remedy of
+// its own, because running the stage again would not help.
 func (p pusher) tagProblem(err error) *verdict.Problem {
 	problem := verdict.Problemf(CodeTagFailed, "%s", p.plain(err))
 	var refused *immovable
 	if errors.As(err, &refused) {
-		problem.Next = "Exclude the tag " + refused.tag + " from the repository's immutable tags, as docs/image.md says, and run the stage again: " +
-			"the digest is there, and only the tags that are missing are set"
+		problem.Next = "Exclude the tag " + refused.tag + " from the repository's immutable tags (docs/image.md), and run the stage again: " +
+			"the digest is there, and only the missing tags are set"
 	}
 	return problem
 }
 
-// mismatch says that a registry holds another digest than it should.
+// mismatch is the error of a registry that has another digest than expected.
 type mismatch struct{ what, got, want string }
 
 func (m *mismatch) Error() string {
@@ -240,12 +238,15 @@ func isStatus(err error, status int) bool {
 }
 
 var (
-	authWords     = regexp.MustCompile(`(?i)\b(401|403)\b|unauthori[sz]ed|authentication required|access (to the resource )?is? ?denied|denied:|insufficient_scope|no basic auth`)
+	authWords = regexp.MustCompile(`(?i)\b(401|403)\b|unauthori[sz]ed|authentication required|` +
+		`access (to the resource )?is? ?denied|denied:|insufficient_scope|no basic auth`)
 	throttleWords = regexp.MustCompile(`(?i)\b429\b|too ?many ?requests|rate limit|throttl`)
-	outageWords   = regexp.MustCompile(`(?i)\b50[0-9]\b|internal server error|bad gateway|service unavailable|gateway timeout|connection refused|connection reset|no such host|i/o timeout|unexpected EOF|TLS handshake|server gave HTTP response|dial tcp|x509`)
+	outageWords   = regexp.MustCompile(`(?i)\b50[0-9]\b|internal server error|bad gateway|service unavailable|gateway timeout|` +
+		`connection refused|connection reset|no such host|i/o timeout|unexpected EOF|TLS handshake|` +
+		`server gave HTTP response|dial tcp|x509`)
 )
 
-// pushCode is the code for what a registry answered, or for why it did not.
+// pushCode is the code for a registry's error.
 func pushCode(err error) verdict.Code {
 	var answer *transport.Error
 	if errors.As(err, &answer) {

@@ -13,15 +13,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// serving is what the application runs with: the packages it is installed from, and what
-// the project's own build adds to its source.
+// serving describes the application's packages, and what the project's build adds to its source.
 type serving struct {
 	project *pyenv.Project
 	built   *pyenv.Built
 	env     runner.Environment
 }
 
-// findServing finds out what serving is installed from, as for the tests, and builds the project.
+// findServing detects the requirements for serving and builds the project.
 func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 	source, c := b.engine.Source(b.in.Source), b.in.Config
 	project, err := pyenv.Detect(ctx, source, pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python})
@@ -52,7 +51,7 @@ func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 	return &serving{project: project, built: built, env: project.Environment(b.engine, source)}, nil
 }
 
-// over is the application's tree with what the project's build adds to it.
+// over adds the results of the project's build to the application's tree.
 func (b builder) over(source *dagger.Directory, built *pyenv.Built) (*dagger.Directory, error) {
 	if len(built.Mounts) == 0 {
 		return source, nil
@@ -60,7 +59,7 @@ func (b builder) over(source *dagger.Directory, built *pyenv.Built) (*dagger.Dir
 	return b.engine.Directory(built.Over(b.engine.Source(source)))
 }
 
-// searchPath is a variable of the image: directories of the application, then what was there.
+// searchPath is the value of a search path: directories of the application, then the old value.
 func searchPath(dirs []string, then string) string { return runner.Search(AppDir, dirs, then) }
 
 func unreadable(ctx context.Context, what string, err error) *verdict.Problem {

@@ -27,13 +27,13 @@ type session struct {
 	appDir string
 }
 
-// Run builds the image, runs it from a registry by its digest, judges what it sees and,
-// where there is somewhere to push to, pushes that digest. It always returns a result
-// with a judged stage; Reference is only set when everything held.
+// Run builds the image, pulls it from a registry by its digest, judges it, runs it and, if a
+// registry is configured, pushes that digest. It always returns a result with a judged stage.
+// Reference is set only if everything passed.
 //
 // The order matters: nothing is pushed to a real registry before the image has been
-// pulled back from the sandbox's registry, looked through, started and found healthy;
-// and no tag but the commit's is set before the digest has been read back.
+// pulled back from the sandbox's registry, inspected, started and found healthy; and only the
+// commit's tag is set before the digest has been read back.
 func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	result := &Result{Stage: verdict.Stage{Name: verdict.Image}}
 	s := &session{client: client, engine: in.Engine, in: in, stage: &result.Stage, id: newID(), appDir: AppDir}
@@ -52,7 +52,7 @@ func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	return result
 }
 
-// newID tells one run's services and volumes from another's: equal ones would be shared.
+// newID returns a random name part for a run's services and volumes: the engine shares equal ones.
 func newID() string {
 	id := make([]byte, 8)
 	// rand.Read never fails (Go 1.24 and later).
@@ -80,7 +80,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		ahead = s.begin(ctx)
 		defer ahead.Close(ctx)
 	}
-	// The registry starts while the image is built: neither needs the other yet.
+	// The registry starts while the image is built.
 	built, problem := builder{s}.build(ctx)
 	if problem != nil {
 		return []*verdict.Problem{problem}
@@ -93,7 +93,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		key = builder{s}.buildKey(ctx, without, built)
 	}
 	if known := ahead.memory.recall(ctx, key); known != nil && known.Digest != "" {
-		known.tell(s.stage, "this image was pushed, looked through, started and answered")
+		known.tell(s.stage, "this image was pushed, inspected, started and answered")
 		result.Digest, result.Reference = known.Digest, known.Reference
 		return nil
 	}
@@ -119,8 +119,8 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	return nil
 }
 
-// judge pushes what was built to the sandbox's registry, pulls it by its digest, looks through
-// it, and runs it. The candidate is nil when it did not come back from the registry.
+// judge pushes the image to the sandbox's registry, pulls it by its digest, inspects it, and
+// runs it. The candidate is nil if it could not be pulled.
 func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan plan) (*candidate, []*verdict.Problem) {
 	registry, problem := ahead.open(ctx)
 	if problem != nil {
@@ -136,7 +136,7 @@ func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan pl
 	problems = append(problems, s.aside(
 		func(s *session) []*verdict.Problem { return inspector{s}.inspect(ctx, pulled, built) },
 		func(s *session) []*verdict.Problem { return inspector{s}.score(ctx, pulled) })...)
-	// Alone: how long the start takes is measured.
+	// Nothing else runs meanwhile, because the start is timed.
 	problems = append(problems, prover{s}.proveOnce(ctx, ahead.memory, pulled, candidate.digest)...)
 	if s.in.Config.Image.Page == "" {
 		s.stage.Warn(WarnNoPage, "image.page is empty")
@@ -145,13 +145,13 @@ func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan pl
 	return candidate, problems
 }
 
-// with is this session with another stage to write to.
+// with returns a copy of the session that writes to another stage.
 func (s *session) with(stage *verdict.Stage) *session {
 	return &session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: stage}
 }
 
-// aside does things side by side, each with a stage of its own to write to, and puts
-// what they found together in their order.
+// aside runs functions concurrently, each with a stage of its own, and joins their results in
+// the order of the functions.
 func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Problem {
 	stages, found := make([]verdict.Stage, len(all)), make([][]*verdict.Problem, len(all))
 	var group sync.WaitGroup
@@ -167,7 +167,7 @@ func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Pro
 	return slices.Concat(found...)
 }
 
-// take adds what another stage was written with.
+// take appends the content of another stage.
 func (s *session) take(other verdict.Stage) {
 	s.stage.Evidence = append(s.stage.Evidence, other.Evidence...)
 	s.stage.Warnings = append(s.stage.Warnings, other.Warnings...)
@@ -175,7 +175,7 @@ func (s *session) take(other verdict.Stage) {
 	s.stage.Files = append(s.stage.Files, other.Files...)
 }
 
-// check finds everything that is wrong before any work is done.
+// check returns every problem of the input before any work is done.
 func (s *session) check() (plan, []*verdict.Problem) {
 	problems := checkConfig(s.in.Config.Image)
 	if s.in.Model == nil || s.in.ModelFiles == nil || s.in.Model.SHA256 == "" {

@@ -29,30 +29,31 @@ var cutScript string
 //go:embed scripts/readonly.py
 var readonlyScript string
 
-// fenceDir is where the scripts are that take the network to the outside away, and the right
-// to write.
+// fenceDir holds the scripts that cut off the outside network and make the root file system
+// read-only.
 const fenceDir = "/openstack-rca-fence"
 
-// witnessDir is a volume that the probed container shares with one that looks into it:
-// the engine gives a service's output to its own progress view and to nobody else.
+// witnessDir is a volume that the probed container shares with the lookout: the engine sends a
+// service's output to its progress view only.
 const witnessDir = "/openstack-rca-probe"
 
-// witness runs the image's command unchanged, "$@", with its output in a file, and notes
-// how it ended, which ports are listened on, and what the image's own health check ($1)
-// says from inside: when it first succeeds, or else once it is asked for. It uses nothing
-// but a shell, and the Python that the command is most likely written in to take from it the
-// network to the outside and all but the volumes and /tmp to write to: what loads at start is
-// in the image, and production's root file system is read-only, or it fails here.
+// witness runs the image's command, "$@", with its output in a file, and records its exit code,
+// the listening ports, and the result of the image's own health check ($1): when it first
+// succeeds, or when W/check appears. It needs only a shell. If the image has Python, it also
+// cuts off the outside network and makes all but the volumes and /tmp read-only, so that an
+// application fails here if it downloads something at start or, unlike in production, can
+// write to its root file system.
 const witness = `set -u
 cd_to=$PWD; check=$1; shift
 ( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
-( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; echo $code >W/health.new; mv W/health.new W/health ) &
+( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; ` +
+	`echo $code >W/health.new; mv W/health.new W/health ) &
 if command -v python3 >/dev/null; then set -- python3 -I F/cut.py W/outside python3 -I F/readonly.py W/root WRITABLE -- "$@"
 else echo "not cut: no python3" >W/outside; echo "not held: no python3" >W/root; fi
 cd "$cd_to" && "$@" >W/out 2>&1
 echo $? >W/exit.new; mv W/exit.new W/exit`
 
-// startGrace is for what the engine does before the application's process runs.
+// startGrace is the time for the engine to start the application's process.
 const startGrace = 3 * time.Minute
 
 // evidence is what scripts/evidence.py prints.
@@ -69,8 +70,8 @@ type evidence struct {
 // prover starts the image and judges how it answers.
 type prover struct{ *session }
 
-// prove runs the image as a service, with fresh volumes and nothing configured that the
-// image does not bring, and probes it until it is healthy.
+// prove runs the image as a service, with new volumes and its own configuration only, and
+// probes it until it is healthy.
 func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.Problem {
 	c := p.in.Config.Image
 	command, err := image.Entrypoint(ctx)
@@ -84,8 +85,8 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	command = append(command, args...)
 
 	owner := dagger.ContainerWithMountedCacheOpts{Owner: fmt.Sprintf("%d:%d", c.User, c.User)}
-	// What the engine would check by itself, by port or by the image's health check,
-	// backs off up to ten seconds: too coarse to measure a start.
+	// The engine's own checks, of a port or of the health check, are up to ten seconds apart:
+	// too long to time a start.
 	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
 		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
 		WithMountedDirectory(fenceDir, p.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript)).
@@ -93,7 +94,8 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	for i, path := range c.Volumes {
 		container = container.WithMountedCache(path, p.volume(strconv.Itoa(i)), owner)
 	}
-	run := append([]string{"/bin/sh", "-c", strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness), "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
+	script := strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness)
+	run := append([]string{"/bin/sh", "-c", script, "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
 	running, err := p.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
 		return []*verdict.Problem{p.engineProblem(ctx, CodeStartFailed, "start the image", err)}
@@ -118,7 +120,7 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	return append(p.judgeProbe(ctx, result, look), page...)
 }
 
-// judgeProbe turns what the probe saw, and what the application left, into evidence.
+// judgeProbe adds the probe's result and the application's output to the evidence.
 func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagger.Container) []*verdict.Problem {
 	c := p.in.Config.Image
 	want := fmt.Sprintf("%d in a row within %s", c.Successes, time.Duration(c.StartBudget))
@@ -156,8 +158,8 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 	return p.judgeHealthcheck(left)
 }
 
-// judgeOutside says what the application tried to reach outside of its host. To try is no
-// failure: it started without.
+// judgeOutside adds the addresses outside of the host that the application tried to reach. An
+// attempt is no failure, because the application started without them.
 func (p prover) judgeOutside(left *string) {
 	if left == nil {
 		return // it never ran
@@ -182,7 +184,7 @@ func writable(c config.Image) []string {
 	return append(slices.Clone(c.Volumes), scratch)
 }
 
-// judgeRoot says what the application could write to while it was proven.
+// judgeRoot adds what the application could write to.
 func (p prover) judgeRoot(left *string) {
 	if left == nil {
 		return // it never ran
@@ -194,7 +196,7 @@ func (p prover) judgeRoot(left *string) {
 	p.stage.Add("root file system", "read-only, except "+strings.Join(writable(p.in.Config.Image), ", "))
 }
 
-// judgeHealthcheck: a declared check that fails has a healthy container restarted.
+// judgeHealthcheck judges the declared health check: if it fails, a healthy container is restarted.
 func (p prover) judgeHealthcheck(left evidence) []*verdict.Problem {
 	code := "no answer"
 	if left.Health != nil {
@@ -209,22 +211,23 @@ func (p prover) judgeHealthcheck(left evidence) []*verdict.Problem {
 	return []*verdict.Problem{problem}
 }
 
-// volume is one of this run alone: fresh, whatever ran before.
+// volume is a new volume for this run.
 func (p prover) volume(name string) *dagger.CacheVolume {
 	return p.client.CacheVolume("openstack-rca-image-" + p.id + "-" + name)
 }
 
-// lookout is a container that sees the witness' directory.
+// lookout is a container that reads what the witness writes.
 func (p prover) lookout(owner dagger.ContainerWithMountedCacheOpts) *dagger.Container {
 	return engine.WithoutTrustUpdate(p.client.Container().From(p.engine.Image(p.in.Config.Python))).
 		WithUser(owner.Owner).WithMountedCache(witnessDir, p.volume("witness"), owner)
 }
 
-// read asks the lookout. Each question is one of its own: an engine answers the same one
-// from its cache.
+// read returns what the witness wrote. Each call is unique, or the engine would answer it from
+// its cache.
 func (p prover) read(ctx context.Context, look *dagger.Container, mode ...string) (evidence, error) {
 	var e evidence
-	out, err := p.python(look.WithEnvVariable("LOOK", newID()), "evidence.py", evidenceScript, append([]string{witnessDir}, mode...)...).Stdout(ctx)
+	look = look.WithEnvVariable("LOOK", newID())
+	out, err := p.python(look, "evidence.py", evidenceScript, append([]string{witnessDir}, mode...)...).Stdout(ctx)
 	if err != nil {
 		return e, fmt.Errorf("read the application's output: %w", err)
 	}
@@ -234,8 +237,8 @@ func (p prover) read(ctx context.Context, look *dagger.Container, mode ...string
 	return e, nil
 }
 
-// watcher finds out that the application has ended: one question that the lookout
-// answers when it happens, asked only when the start takes long enough to wonder.
+// watcher finds out whether the application has ended: one call of the lookout, made only if
+// the start takes longer than patience, which returns when the application ends.
 type watcher struct {
 	prover  prover
 	look    *dagger.Container
@@ -249,7 +252,7 @@ type watcher struct {
 	err    error
 }
 
-// patience is how long an application may be silent before anybody asks what it does.
+// patience is how long an application may take before the watcher checks on it.
 const patience = 2 * time.Second
 
 func (w *watcher) alive(ctx context.Context) func(context.Context) (bool, string, error) {
@@ -277,7 +280,7 @@ func (w *watcher) alive(ctx context.Context) func(context.Context) (bool, string
 	}
 }
 
-// stop lets go of a question that nobody waits for any more.
+// stop cancels the call.
 func (w *watcher) stop() {
 	if w.cancel != nil {
 		w.cancel()
@@ -285,7 +288,7 @@ func (w *watcher) stop() {
 	}
 }
 
-// quoted is a command for /bin/sh.
+// quoted quotes a command for /bin/sh.
 func quoted(command []string) string {
 	parts := make([]string, len(command))
 	for i, part := range command {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// logLines is how much of a log a report shows.
+// logLines is how many lines of a log a report shows.
 const logLines = 50
 
-// clip shortens text to at most n bytes, at a rune's border.
+// clip shortens text to at most n bytes of whole characters.
 func clip(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -16,10 +16,10 @@ func clip(text string, n int) string {
 	return strings.ToValidUTF8(text[:n-3], "") + "..."
 }
 
-// traced is what the engine appends to its errors for its own progress view.
+// traced matches what the engine appends to its errors for its progress view.
 var traced = regexp.MustCompile(`\s*\[traceparent:[0-9a-f-]+\]`)
 
-// plain is an error for users: one line, redacted.
+// plain is the text of an error for users: one line, redacted.
 func (s *session) plain(err error) string {
 	return s.redact(oneLine(traced.ReplaceAllString(err.Error(), "")))
 }

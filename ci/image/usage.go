@@ -15,7 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// composeFile is as much of the Compose specification as running one image takes.
+// composeFile is the part of the Compose specification that running one image needs.
 type composeFile struct {
 	Services map[string]composeService `yaml:"services"`
 	Volumes  map[string]struct{}       `yaml:"volumes,omitempty"`
@@ -45,11 +45,11 @@ type composeHealthcheck struct {
 // describer adds to the report how the image is run.
 type describer struct{ *session }
 
-// addUsage puts into the report what the image is made of and how to start it by hand.
+// addUsage adds the image's layers to the report, and how to start it by hand.
 func (d describer) addUsage(c *candidate) {
 	reference := c.reference
 	if d.in.Push.real() {
-		// What the image will be called once it is pushed: the digest is the same.
+		// The reference after the push; the digest is the same.
 		if p, err := d.plan(); err == nil {
 			reference = p.repo.String() + "@" + c.digest
 		}
@@ -77,9 +77,9 @@ func (d describer) addUsage(c *candidate) {
 	}
 }
 
-// runCommand starts the image with the document's options, as production does: with a root
-// file system that is only read. The health check is said for those who do not take it from
-// the image: Podman, for one, knows it from Docker's own format alone.
+// runCommand starts the image as production does, with a read-only root file system. It
+// repeats the health check for tools that do not read it from the image: Podman does so only
+// for Docker's own format.
 func (d describer) runCommand(reference string) string {
 	c, r := d.in.Config.Image, d.in.Config.Rollout
 	check := make([]string, 0, 5)
@@ -105,12 +105,13 @@ func (d describer) runCommand(reference string) string {
 		lines = append(lines, "--tmpfs "+scratch)
 	}
 	lines = append(lines,
-		fmt.Sprintf("--health-interval %s --health-timeout %s --health-retries %d --health-start-period %s", checkInterval, checkTimeout, checkRetries, time.Duration(c.StartBudget)),
+		fmt.Sprintf("--health-interval %s --health-timeout %s --health-retries %d --health-start-period %s",
+			checkInterval, checkTimeout, checkRetries, time.Duration(c.StartBudget)),
 		"--health-cmd "+word(strings.Join(check, " ")))
 	return strings.Join(append(lines, reference), " \\\n  ")
 }
 
-// What is the same in the image, the run command and the compose file.
+// Settings of the image, the run command and the Compose file.
 const (
 	restart       = "unless-stopped"
 	scratch       = "/tmp"
@@ -122,7 +123,7 @@ const (
 // plainWord needs no quotes for a shell.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// word is one word for a shell, with as few quotes as it takes.
+// word quotes one word for a shell, if it needs quotes.
 func word(text string) string {
 	switch {
 	case plainWord.MatchString(text):
@@ -176,5 +177,5 @@ func volumeName(path string) string {
 	return strings.Trim(notInName.ReplaceAllString(path, "-"), "-.")
 }
 
-// notInName is what the name of a volume cannot have.
+// notInName matches characters that the name of a volume cannot have.
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)

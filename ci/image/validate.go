@@ -10,7 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// judgeConfig judges the image by what a registry says of it: that is what runs.
+// judgeConfig judges the image's configuration as the registry has it.
 func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 	var problems []*verdict.Problem
 	want, config := i.in.Config.Image, c.config.Config
@@ -26,13 +26,15 @@ func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 	_, exposed := config.ExposedPorts[port]
 	i.stage.Gate("exposed port", strings.Join(sortedKeys(config.ExposedPorts), ", "), port, exposed)
 	if !exposed {
-		problems = append(problems, verdict.Problemf(CodePort, "%s is not among the exposed ports (%s)", port, strings.Join(sortedKeys(config.ExposedPorts), ", ")))
+		problems = append(problems, verdict.Problemf(CodePort, "%s is not among the exposed ports (%s)",
+			port, strings.Join(sortedKeys(config.ExposedPorts), ", ")))
 	}
 	if config.Healthcheck == nil || len(config.Healthcheck.Test) < 2 {
 		problems = append(problems, verdict.Problemf(CodeNoHealthcheck, "the image declares none"))
 	}
 	if got := config.Labels[LabelModelSHA256]; got != i.in.Model.SHA256 {
-		problems = append(problems, verdict.Problemf(CodeModelMismatch, "the image is labelled with model sha256 %q, the gated model has %s", got, i.in.Model.SHA256))
+		problems = append(problems, verdict.Problemf(CodeModelMismatch, "the image is labelled with model sha256 %q, the gated model has %s",
+			got, i.in.Model.SHA256))
 	}
 	platform := c.config.OS + "/" + c.config.Architecture
 	i.stage.Add("platform", platform)
@@ -55,8 +57,8 @@ func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 	return problems
 }
 
-// secretsIn looks through everything in the configuration that anybody who can pull the
-// image can read.
+// secretsIn searches the parts of the configuration that everyone who can pull the image can
+// read.
 func secretsIn(config *v1.ConfigFile) []*verdict.Problem {
 	var problems []*verdict.Problem
 	for _, entry := range config.Config.Env {

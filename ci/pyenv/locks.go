@@ -98,7 +98,7 @@ func (d *detector) lockedDir(lock, dir string) {
 	}
 }
 
-// pylockFile is the lock of PEP 751 for the stage, "" when there is none.
+// pylockFile is the lock of PEP 751 for the stage, or "".
 func (d *detector) pylockFile() string {
 	var found []string
 	for _, wanted := range groupNames[d.stage] {

@@ -1,4 +1,4 @@
-"""Copy a tree into an image's root file system, the same way whoever checked it out.
+"""Copy a tree into an image's root file system, independent of how it was checked out.
 
 usage: fill.py ROOT SOURCE DESTINATION [--want FILE SHA256] [--own UID PATH...] [--manifest FILE JSON]
 

@@ -2,7 +2,8 @@
 
 usage: inspect.py APPLICATION UID [VOLUME...] -- MODULE...
 
-What is below a volume is not seen when the image runs with it. The modules are imported by the application's interpreter, as its user, one after the other.
+A volume hides what is below its path. The modules are imported by the application's
+interpreter, as its user, one after the other.
 """
 
 import json
