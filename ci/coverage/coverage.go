@@ -24,7 +24,7 @@ type Line struct {
 	Number int32
 	// Branches are the branches that start here, Taken those that were taken.
 	Branches, Taken uint16
-	// Hit says whether the line was executed.
+	// Hit reports whether the line was executed.
 	Hit bool
 }
 
@@ -110,7 +110,7 @@ func (r Rate) Percent() float64 {
 	return 100 * float64(r.Part) / float64(r.Whole)
 }
 
-// AtLeast says whether the share reaches a floor in percent, exactly: the floor counts as
+// AtLeast reports whether the share reaches a floor in percent, exactly: the floor counts as
 // the decimal number it was written as. The share of nothing reaches no floor.
 func (r Rate) AtLeast(percent float64) bool {
 	floor, ok := new(big.Rat).SetString(strconv.FormatFloat(percent, 'f', -1, 64))
@@ -167,7 +167,7 @@ func (r *Report) Split(out func(path string) bool) (kept, left *Report) {
 	return &in, &not
 }
 
-// ErrEmptySet says that a group of files to hold to a floor is empty.
+// ErrEmptySet means that a group of files to hold to a floor is empty.
 var ErrEmptySet = errors.New("no measured file matches")
 
 // Group are the files that match one of the globs. A glob that matches no measured

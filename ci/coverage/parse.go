@@ -23,9 +23,9 @@ const (
 )
 
 var (
-	// ErrInvalid says that a value is not what its place in the report demands.
+	// ErrInvalid means that a value is not what its place in the report demands.
 	ErrInvalid = errors.New("invalid value")
-	// ErrDisagrees says that the report's totals are not the sums of its lines. It happens
+	// ErrDisagrees means that the report's totals are not the sums of its lines. It happens
 	// when two files are reported under one name.
 	ErrDisagrees = errors.New("the totals are not the sums of the lines")
 )

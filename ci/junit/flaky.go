@@ -42,7 +42,7 @@ type marker struct {
 	// seen are the open ones of those elements, next is how many there were.
 	seen []int
 	next int
-	// in says that the open test is flaky, at depth.
+	// in means that the open test is flaky, at depth.
 	in    bool
 	depth int
 }

@@ -46,7 +46,7 @@ type Case struct {
 	// Output are the last lines of what the test printed and logged, where the report
 	// has them (junit_logging).
 	Output []string
-	// Collection says that this is no test but a file that could not be loaded.
+	// Collection means that this is no test but a file that could not be loaded.
 	Collection bool
 }
 
@@ -164,7 +164,7 @@ type Options struct {
 	Failures, Slowest int
 	// Files is how many different test files there may be: 100,000 when 0.
 	Files int
-	// Each, when set, is called for every test, in order.
+	// Each, when set, is called for goody test, in order.
 	Each func(Case)
 	// Declared is a number of tests that suites may declare besides the one that they hold,
 	// where the caller knows it: pytest counts the parts of a test too (subtests, a failing
@@ -202,10 +202,10 @@ const (
 	maxReasons = 100
 )
 
-// ErrTooManyFiles says that a report names more test files than allowed.
+// ErrTooManyFiles means that a report names more test files than allowed.
 var ErrTooManyFiles = errors.New("the report names more test files than allowed")
 
-// ErrDuration says that a duration is no number of seconds.
+// ErrDuration means that a duration is no number of seconds.
 var ErrDuration = errors.New("a duration is no number of seconds")
 
 func newReport(o Options) *Report {

@@ -53,7 +53,7 @@ type parser struct {
 	current *Case
 	depth   int
 	result  *strings.Builder
-	// output says that the text is what the test printed.
+	// output means that the text is what the test printed.
 	output bool
 	// previous waits for a second element of the same test.
 	previous *Case
@@ -261,7 +261,7 @@ func (p *parser) close(c *Case) error {
 	return nil
 }
 
-// again keeps a test that was run more than once, and says whether this is another
+// again keeps a test that was run more than once, and reports whether this is another
 // element of it.
 func (p *parser) again(c *Case) (kept, known bool) {
 	id := c.ID()
@@ -299,7 +299,7 @@ func (p *parser) flushAttempts() error {
 	return nil
 }
 
-// told is how a test ended by another record; empty where there is none.
+// told is how a test ended by another record; empty without one.
 func (p *parser) told(c *Case) Outcome {
 	if p.report.options.Told == nil || c.Collection {
 		return ""

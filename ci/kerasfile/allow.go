@@ -95,7 +95,7 @@ var functions = sync.OnceValue(func() map[string]bool { return names(strings.Joi
 var dangerous = set(`__import__ breakpoint compile delattr eval exec exit getattr globals input locals memoryview open print quit setattr
 	vars`)
 
-// names is a set that knows "GlorotUniform" and "glorot_uniform" as one.
+// names is a set in which "GlorotUniform" and "glorot_uniform" are the same.
 func names(list string) map[string]bool {
 	s := map[string]bool{}
 	for _, name := range strings.Fields(list) {

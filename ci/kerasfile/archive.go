@@ -84,7 +84,7 @@ func checkEntries(report *Report, archive *zip.Reader, r io.ReaderAt, size int64
 	return entries
 }
 
-// endsInEndRecord says that the end record is the very end of the file. Both Go and
+// endsInEndRecord reports whether the end record is the very end of the file. Both Go and
 // Python search backwards for it, and may find different ones when something follows.
 func endsInEndRecord(r io.ReaderAt, size int64) bool {
 	if size < endRecordLen {

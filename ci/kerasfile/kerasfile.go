@@ -89,7 +89,7 @@ type Report struct {
 	// KerasVersion is the version that saved the file, SavedAt when, as the file says.
 	KerasVersion string `json:"keras_version"`
 	SavedAt      string `json:"saved_at,omitempty"`
-	// OldKeras says that the version is below SafeVersion.
+	// OldKeras means that the version is below SafeVersion.
 	OldKeras bool `json:"old_keras"`
 	// Layers are all layers in the order of config.json, nested ones behind their owner.
 	Layers []Layer `json:"layers"`
@@ -128,7 +128,7 @@ type Entry struct {
 // SafeVersion is the first Keras without a known way around safe_mode.
 const SafeVersion = "3.13.2"
 
-// OK says that the file may be loaded.
+// OK means that the file may be loaded.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 func (r *Report) refuse(code verdict.Code, format string, args ...any) {

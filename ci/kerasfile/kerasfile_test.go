@@ -362,7 +362,7 @@ func FuzzInspect(f *testing.F) {
 	})
 }
 
-// dangerous says whether a configuration names, anywhere, a class that holds code or a
+// dangerous reports whether a configuration names, anywhere, a class that holds code or a
 // module that is not Keras's. It is written without the walker that it checks.
 func dangerous(value any) bool {
 	switch v := value.(type) {

@@ -25,7 +25,7 @@ func readMetadata(report *Report, content []byte) {
 	numbers, ok := parseVersion(version)
 	switch {
 	case version != "" && !ValidVersion(version):
-		report.refuse(VersionInvalid, "%s says that Keras %q saved the model, which is no version", metadataEntry,
+		report.refuse(VersionInvalid, "%s names Keras %q as what saved the model, which is not a version", metadataEntry,
 			version[:min(len(version), 80)])
 		return
 	case !ok:
@@ -129,7 +129,7 @@ func (w *walker) walk(value any, path string, depth int) {
 	}
 }
 
-// object checks one serialised object, and says whether it was a layer.
+// object checks one serialised object, and reports whether it was a layer.
 func (w *walker) object(v map[string]any, path string, depth int) bool {
 	class, isText := v["class_name"].(string)
 	module, moduleIsText := v["module"].(string)
@@ -216,7 +216,7 @@ func (w *walker) function(v map[string]any, where, module string) {
 }
 
 // name checks the strings by which Keras looks up functions and classes: a name that is
-// not built in would be looked up among the custom objects of whoever loads the model.
+// not built in would be looked up among the custom objects of the program that loads the model.
 func (w *walker) name(key string, value any, path string) {
 	text, ok := value.(string)
 	if !ok || text == "" || w.allowed[text] {

@@ -10,7 +10,7 @@ import (
 // or begin an option or a comment in a requirements file.
 var versionText = regexp.MustCompile(`^[0-9A-Za-z.+!-]{1,64}$`)
 
-// ValidVersion says whether a text can be the version of a package: what comes from a
+// ValidVersion reports whether a text can be the version of a package: what comes from a
 // model's own data becomes a line of the environment that the registry hands out.
 func ValidVersion(text string) bool { return versionText.MatchString(text) }
 

@@ -137,7 +137,7 @@ func (l *Ledger) Commit(ctx context.Context, commit Commit) (*Commit, error) {
 	return held, nil
 }
 
-// Abandon ends an open claim for ever: the number is neither committed nor given out
+// Abandon ends an open claim for good: the number is neither committed nor given out
 // again. A version that is committed already is a Conflict and stays.
 func (l *Ledger) Abandon(ctx context.Context, claim Claim, at time.Time) error {
 	body, err := encode(Commit{Schema: schema, Number: claim.Number, Key: claim.Key, Commit: claim.Commit, Tree: claim.Tree,

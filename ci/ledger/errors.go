@@ -39,7 +39,7 @@ const (
 	Gone           = s3object.Gone
 )
 
-// IsKind says whether err is an *Error of that kind.
+// IsKind reports whether err is an *Error of that kind.
 func IsKind(err error, kind Kind) bool { return s3object.IsKind(err, kind) }
 
 // ParseURI splits s3://bucket/key. The key may be empty and has no slash at its ends.

@@ -10,9 +10,8 @@
 //	<root>/openstack-rca-system-<env>.keys/SERIES.json                     whose folders these are
 //	<root>/openstack-rca-system-<env>.keys/<idempotency key>-2.json        the same, after that number was abandoned
 //
-// COMMIT.json ends a number for ever: with the manifest, or with the note that the claim
-// was abandoned. Whoever cleans up and a publisher that is only slow meet there, and one
-// of them loses.
+// COMMIT.json settles a number: it holds the manifest, or the note that the claim was abandoned. A cleaner and a
+// publisher that is only slow both write it, and one of them loses.
 //
 // All of them are written with If-None-Match: *, so that two publishers can meet at
 // any point and neither overwrites the other. A store that ignores this header

@@ -45,7 +45,7 @@ type Local struct {
 }
 
 // Put stores a file at path in version n's folder unless the same file is there
-// already; something else there is a Conflict and stays. It says whether bytes were
+// already; something else there is a Conflict and stays. It reports whether bytes were
 // written.
 func (l *Ledger) Put(ctx context.Context, n int, path string, file Local) (bool, error) {
 	return l.put(ctx, l.bucket, l.inVersion(n, path), file)
@@ -98,7 +98,7 @@ func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool,
 	return written, err
 }
 
-// same says whether the object is the file, by size and recorded hash. An object
+// same reports whether the object is the file, by size and recorded hash. An object
 // that is something else is a Conflict.
 func (l *Ledger) same(ctx context.Context, bucket, key string, file Local) (bool, error) {
 	head, err := call(ctx, func(ctx context.Context) (*s3.HeadObjectOutput, error) {

@@ -31,7 +31,7 @@ type Claim struct {
 	Aged bool          `json:"-"`
 }
 
-// OlderThan says that the claim is older than d by the store's clock. A claim of unknown
+// OlderThan means that the claim is older than d by the store's clock. A claim of unknown
 // age is not.
 func (c *Claim) OlderThan(d time.Duration) bool { return c.Aged && c.Age > d }
 
@@ -64,7 +64,7 @@ type Commit struct {
 	ModuleVersion string             `json:"module_version,omitempty"`
 	CommittedAt   time.Time          `json:"committed_at"`
 
-	// Abandoned says that this number was given up: it is no version and never will be.
+	// Abandoned means that this number was given up: it is no version and never will be.
 	Abandoned *Abandonment `json:"abandoned,omitempty"`
 }
 

@@ -17,7 +17,7 @@ type Entry struct {
 	Number int
 	// Claimed and Committed say which records it holds. A folder with neither was
 	// made by something else; its number is taken all the same.
-	// Committed means that COMMIT.json is there; it may say that the number was abandoned.
+	// Committed means that COMMIT.json is there; it may record that the number was abandoned.
 	Claimed, Committed bool
 	// Files counts the objects beside the two records.
 	Files int
@@ -90,7 +90,7 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 // maxPages bounds a listing: ten million keys.
 const maxPages = 10_000
 
-// each calls f for every key with a prefix. A listing that comes back to a page it has
+// each calls f for goody key with a prefix. A listing that comes back to a page it has
 // shown, or does not end, is TooLong: half of a listing must not be taken for all of it.
 func (l *Ledger) each(ctx context.Context, op, prefix string, f func(key string) error) error {
 	seen := map[string]bool{}

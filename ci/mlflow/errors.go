@@ -95,25 +95,25 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Ambiguous says that the server may have executed the call although it failed for
+// Ambiguous means that the server may have executed the call although it failed for
 // us: the caller must look before it repeats the call.
 func (e *Error) Ambiguous() bool { return e.Kind == Broken || e.Kind == Server }
 
-// notExecuted says that repeating is safe for any call.
+// notExecuted means that repeating is safe for any call.
 func (e *Error) notExecuted() bool { return e.Kind == Unreachable || e.Kind == Throttled }
 
-// transient says that repeating a call that may be executed twice can help.
+// transient means that repeating a call that may be executed twice can help.
 func (e *Error) transient() bool {
 	return e.notExecuted() || e.Kind == Broken || e.Kind == Server
 }
 
-// IsKind says whether err is an *Error of that kind.
+// IsKind reports whether err is an *Error of that kind.
 func IsKind(err error, kind Kind) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Kind == kind
 }
 
-// IsAmbiguous says whether err is an *Error after which the call may have been executed.
+// IsAmbiguous reports whether err is an *Error after which the call may have been executed.
 func IsAmbiguous(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Ambiguous()
@@ -163,7 +163,7 @@ func kindOf(status int, code string, isJSON bool) Kind {
 	return Invalid
 }
 
-// isTLS says whether a connection failed for its certificate.
+// isTLS reports whether a connection failed for its certificate.
 func isTLS(err error) bool {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError

@@ -140,7 +140,7 @@ const maxPages = 10_000
 // pages are the tokens of a search so far.
 type pages map[string]bool
 
-// add says whether a page is a new one of a search that can still end.
+// add reports whether a page is a new one of a search that can still end.
 func (p pages) add(token string) bool {
 	known := p[token]
 	p[token] = true

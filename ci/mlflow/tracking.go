@@ -31,7 +31,7 @@ type Experiment struct {
 	Location  string `json:"artifact_location"`
 }
 
-// Deleted says that the experiment is in the trash: nothing can be logged to it.
+// Deleted means that the experiment is in the trash: nothing can be logged to it.
 func (e *Experiment) Deleted() bool { return e.Lifecycle == "deleted" }
 
 // Tag is a key with a value. Params have the same form.

@@ -16,7 +16,7 @@ import (
 // ChampionAlias is the alias of the model to beat.
 const ChampionAlias = "champion"
 
-// ProductionAlias is the alias that a promotion moves unless it is told another.
+// ProductionAlias is the alias that a promotion moves by default.
 const ProductionAlias = "production"
 
 // tagAliased heads the tags of a version that say when an alias was first moved to
@@ -76,7 +76,7 @@ func (p *publication) moveAliases(ctx context.Context) error {
 	return nil
 }
 
-// newer says whether a version was published after number n.
+// newer reports whether a version was published after number n.
 func newer(version *mlflow.ModelVersion, n int) bool {
 	found, err := numberOf(version)
 	return err == nil && found > n
@@ -201,7 +201,7 @@ type Champion struct {
 	Metrics map[string]float64
 }
 
-// ErrChampionLost says that there has been a champion and that its alias points at no
+// ErrChampionLost means that there has been a champion and that its alias points at no
 // version any more. It must not be taken for the absence of one.
 var ErrChampionLost = errors.New("the champion is gone")
 

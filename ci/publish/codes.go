@@ -5,7 +5,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-const again = "run publish again: it goes on where this one stopped"
+const again = "run publish again: it resumes where this one stopped"
 
 // The ways in which publishing fails.
 var (
@@ -118,7 +118,7 @@ var (
 		Meaning: "Loading the registered model did not end in its time. Its bytes are those that were trained; the version stays uncommitted.",
 		Remedy:  "Load the model by hand in the training's environment; look for downloads and locks while it loads, then " + again}
 	CodeModelRenamed = verdict.Code{Name: "MODEL_RENAMED", Stage: verdict.Publish,
-		Meaning: "The series goes on under another registered model. That one has no champion yet, so that the training was compared with " +
+		Meaning: "The series continues under another registered model. That one has no champion yet, so that the training was compared with " +
 			"nothing.",
 		Remedy: "Nothing, if publish.model or publish.experiment was renamed on purpose; compare with the former champion by --champion FILE " +
 			"once"}

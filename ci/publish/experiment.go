@@ -56,7 +56,7 @@ func (p *publication) place(ctx context.Context, experiment string) (string, err
 	return experiment, p.reachable(p.experiment(), at.Location)
 }
 
-// reachable says whether artifacts can be stored at a location: through the tracking server
+// reachable reports whether artifacts can be stored at a location: through the tracking server
 // itself, or in S3. The credentials go to no other server.
 func (p *publication) reachable(experiment, location string) error {
 	if _, ok := p.mlflow.Proxied(location); ok || location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {

@@ -39,7 +39,7 @@ const (
 type Listed struct {
 	Number int    `json:"number"`
 	State  string `json:"state"`
-	// Stale says that an open claim is so old that nobody seems to work on it.
+	// Stale means that an open claim is so old that nobody seems to work on it.
 	Stale bool `json:"stale,omitempty"`
 	// At is when it was committed, else when it was claimed.
 	At time.Time `json:"at,omitzero"`

@@ -56,7 +56,7 @@ func (p *publication) storeModel(ctx context.Context, run *mlflow.Run, source st
 }
 
 // backend is the Keras backend that the model was made with: TensorFlow, unless the
-// application says that it had none.
+// application recorded another one.
 func backend(versions map[string]string) string {
 	for _, name := range []string{"tensorflow", "torch", "jax"} {
 		if versions[name] != "" {

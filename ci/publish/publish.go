@@ -1,5 +1,5 @@
 // Package publish makes a trained model a version that others can rely on: this
-// number, these bytes, this commit, for ever.
+// number, these bytes, this commit, unchanged from then on.
 //
 // The protocol, each step of which may be the last one before the process dies:
 //
@@ -13,7 +13,7 @@
 //  7. write COMMIT.json: from here on the version exists
 //  8. move the aliases
 //
-// Whoever runs it again for the same content goes on where the last one stopped, and
+// The protocol is idempotent: another run for the same content resumes where the last one stopped, and
 // any number of publishers may run at once. Readers trust committed versions alone.
 package publish
 
@@ -257,7 +257,7 @@ func (p *publication) claim(ctx context.Context, state *ledger.State) error {
 	return nil
 }
 
-// warnRenamed says that the series goes on under another registered model, which has no
+// warnRenamed warns when the series continues under another registered model, which has no
 // champion yet: the training was compared with nothing.
 func (p *publication) warnRenamed(ctx context.Context, state *ledger.State) error {
 	before, err := p.ledger.Newest(ctx, state, 0)

@@ -484,7 +484,7 @@ func TestFaults(t *testing.T) {
 		code    verdict.Code
 		cause   string
 		commits int
-		// resumed says that another run, without the fault, must pass.
+		// resumed means that another run, without the fault, must pass.
 		resumed bool
 		// published must be part of what is said to be published.
 		published string

@@ -40,7 +40,7 @@ type Target struct {
 	PathStyle bool
 }
 
-// Secrets are the credentials that nothing may show. A user name is none, and short names
+// Secrets are the credentials that nothing may show. A user name is not one of them: short names
 // would mask half of a report.
 func (t Target) Secrets() []runner.Secret {
 	var all []runner.Secret
@@ -188,7 +188,7 @@ func redactor(values map[string]string) func(string) string {
 	return verdict.Redact(hide...)
 }
 
-// insecure says that credentials go over plain HTTP to another machine.
+// insecure reports whether credentials go over plain HTTP to another machine.
 func (t Target) insecure() bool {
 	u, err := url.Parse(t.TrackingURI)
 	if err != nil || u.Scheme != "http" || t.MLflowToken == nil && t.MLflowPassword == nil {

@@ -296,7 +296,7 @@ func (s *Store) Checked(send func(checksum bool) error) error {
 	return plain
 }
 
-// refusesChecksum says whether the store may have refused a request for its checksum
+// refusesChecksum reports whether the store may have refused a request for its checksum
 // header. Stores name it ("Unsupported header 'x-amz-checksum-sha256'"), or say no more
 // than that some header is not implemented.
 func refusesChecksum(err error) bool {

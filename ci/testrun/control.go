@@ -12,26 +12,26 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// changes are what the plugin is told of a change.
+// changes describes a change to the plugin.
 type changes struct {
 	Changed []string `json:"changed"`
 	Removed []string `json:"removed"`
 }
 
-// shard is what the plugin is told of a shard.
+// shard describes a shard to the plugin.
 type shard struct {
 	Index     int                `json:"index"`
 	Of        int                `json:"of"`
 	Durations map[string]float64 `json:"durations"`
 }
 
-// chosen is what the plugin is told of a category.
+// chosen describes a category to the plugin.
 type chosen struct {
 	Files  []string `json:"files"`
 	Marker string   `json:"marker"`
 }
 
-// control plans what the plugin is told: nothing, for a whole run of the suite.
+// control makes the plugin's input: nothing, for a whole run of the suite.
 func (p *plan) control(r runner.Runner, in Input) {
 	told := struct {
 		Category *chosen  `json:"category,omitempty"`

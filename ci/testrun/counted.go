@@ -15,13 +15,13 @@ import (
 // conventional are names that nobody gives to modules of an application.
 var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/conftest.py", "**/tests/**", "**/test/**"}
 
-// isTest says whether a measured file is part of the tests, hence of no total:
+// isTest reports whether a measured file is part of the tests, hence of no total:
 //
 //   - what the configuration omits, and the default globs of tests, always;
 //   - what pytest collected tests from, by the names that the project gives to test modules.
 //
 // Tests are covered by running them, so that counting them would raise every share. A module of the
-// application with a doctest in it is none of them. What a gate names by its path always counts; what
+// application with a doctest in it is not a test. What a gate names by its path always counts; what
 // the globs of a gate take counts unless pipeline.yaml omits it, or it is a test by its name too.
 func (s *session) isTest(name string) bool {
 	c := s.in.Config.Test.Coverage
@@ -83,7 +83,7 @@ func (s *session) odd() []string {
 	return found
 }
 
-// anyGate says whether a floor of coverage can fail the stage at all.
+// anyGate reports whether a floor of coverage can fail the stage at all.
 func anyGate(c config.Coverage) bool {
 	group := func(f config.Floor) bool { return f.Min > 0 && len(f.Paths) > 0 }
 	return c.Total > 0 || c.Branch > 0 || group(c.Critical) || group(c.Model)
@@ -108,7 +108,7 @@ func (s *session) judgeUnset() {
 	}
 }
 
-// under says whether coverage was to measure a file.
+// under reports whether coverage was to measure a file.
 func (p *plan) under(name string) bool {
 	return slices.ContainsFunc(p.sources, func(source string) bool {
 		source = strings.TrimSuffix(path.Clean(source), "/")

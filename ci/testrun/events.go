@@ -26,7 +26,7 @@ const (
 
 // events are what the plugin wrote down during the run.
 type events struct {
-	// seen says that there was at least one event, ended that the session came to its end,
+	// seen means that there was at least one event, ended that the session came to its end,
 	// status what pytest meant to exit with then.
 	seen, ended bool
 	status      int
@@ -283,7 +283,7 @@ func (t *eventTest) counts(when, outcome string, pytest [2]int) int {
 	return 1
 }
 
-// again says whether the test was run more than once. One that is named twice has as many
+// again reports whether the test was run more than once. One that is named twice has as many
 // results as starts.
 func (t *eventTest) again() bool {
 	return t.reruns > 0 || t.finished && t.starts > max(1, t.results)

@@ -55,7 +55,7 @@ type Input struct {
 	// without a warning. Optional.
 	Baseline  string
 	Tolerance float64
-	// rerun says that this runs failed tests again; shard is which of Shards this is.
+	// rerun means that this runs failed tests again; shard is which of Shards this is.
 	rerun     bool
 	shard     int
 	durations map[string]float64
@@ -65,7 +65,7 @@ type Input struct {
 	Scratch string
 }
 
-// Selective says whether only a part of the suite is asked for.
+// Selective reports whether only a part of the suite is asked for.
 func (in Input) Selective() bool {
 	return len(in.Paths) > 0 || in.Keyword != "" || in.Marker != "" || in.Category != ""
 }

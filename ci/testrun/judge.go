@@ -36,7 +36,7 @@ func unreadable(err error) verdict.Code {
 }
 
 // judgeRun judges whether the tests ran and passed. The order of the problems is that
-// of their gravity: what says that nothing else can be believed comes first.
+// of their gravity: what makes all else doubtful comes first.
 func (s *session) judgeRun() {
 	incomplete := false
 	for _, p := range s.parts {
@@ -87,7 +87,7 @@ func (s *session) judgeRun() {
 	}
 }
 
-// judgeEnd says whether a part was ended before its end.
+// judgeEnd reports whether a part was ended before its end.
 func (s *session) judgeEnd(of *part) (incomplete bool) {
 	running := of.events.running()
 	where := of.events.during("")
@@ -122,12 +122,12 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	return true
 }
 
-// hasFailed says whether the session came to its end and tests failed in it.
+// hasFailed reports whether the session came to its end and tests failed in it.
 func (p *part) hasFailed() bool {
 	return p.events.ended && p.report != nil && len(p.report.CollectionErrors) == 0 && p.report.Bad() > 0
 }
 
-// stopped says whether pytest ended before all tests had run because some failed: by -x, --maxfail or
+// stopped reports whether pytest ended before all tests had run because some failed: by -x, --maxfail or
 // --stepwise. With pytest-xdist that is an interruption, without it is not.
 func (p *part) stopped() bool { return p.hasFailed() && p.events.collected > p.events.finished() }
 

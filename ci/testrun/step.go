@@ -52,7 +52,7 @@ const (
 	keptOutFile = "coverage-kept-out.json"
 )
 
-// controlDir holds what the plugin is told, beside the source.
+// controlDir holds the plugin's input, beside the source.
 const controlDir = ".openstack-rca"
 
 // tools are what a project's environment is completed with where it lacks it.
@@ -88,13 +88,13 @@ type plan struct {
 	names []string
 	// sources are what coverage measures.
 	sources []string
-	// marker and paths select a category; nothing says that no file and no mark could.
+	// marker and paths select a category; nothing means that no file and no mark could.
 	marker  string
 	paths   []string
 	nothing bool
 	// changes are those of in.Changes that the tests can see; nil when nothing selects by them.
 	changes *changes
-	// controls are the file of what the plugin is told, where there is any.
+	// controls are the plugin's input; empty when it needs none.
 	controls []runner.Mount
 }
 
@@ -236,7 +236,7 @@ func isPytest(arg string) bool {
 	return name == "pytest" || name == "py.test"
 }
 
-// exists says whether an argument names a file or folder of the inputs, or a test in one.
+// exists reports whether an argument names a file or folder of the inputs, or a test in one.
 func (p *plan) exists(arg string) bool {
 	file, _, _ := strings.Cut(arg, "::")
 	file = path.Clean(file)

@@ -67,7 +67,7 @@ func ended(result *runner.Result, limit fmt.Stringer) string {
 	case result.TimedOut:
 		return fmt.Sprintf("was ended after its time limit of %s", limit)
 	case result.ExitCode == 137:
-		return "was killed by signal 9, most often for want of memory"
+		return "was killed by signal 9, most often because memory ran out"
 	case result.ExitCode > 128 && result.ExitCode < 160:
 		return fmt.Sprintf("was ended by signal %d", result.ExitCode-128)
 	}

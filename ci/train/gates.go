@@ -286,7 +286,7 @@ func rounded(value float64) string {
 
 func percent(value float64) string { return fmt.Sprintf("%.1f %%", 100*value) }
 
-// isNumber says whether a text is a number that somebody put into quotes.
+// isNumber reports whether a text is a number that somebody put into quotes.
 func isNumber(text string) bool {
 	_, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	return err == nil || errors.Is(err, strconv.ErrRange)

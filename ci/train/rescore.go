@@ -28,10 +28,10 @@ const (
 type Rescored struct {
 	// Outcome says what was done and found.
 	Outcome string
-	// OK says that the model loaded and scores as trained. Loaded is false where nothing
+	// OK means that the model loaded and scores as trained. Loaded is false where nothing
 	// can load it: no score command, no Keras.
 	OK, Loaded bool
-	// TimedOut says that loading did not end in its time.
+	// TimedOut means that loading did not end in its time.
 	TimedOut bool
 	// Details are the last lines of a command that failed.
 	Details []string

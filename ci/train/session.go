@@ -323,7 +323,7 @@ func (s *session) judge(ctx context.Context) []*verdict.Problem {
 	return problems
 }
 
-// warnUngated says that whatever was measured would have passed.
+// warnUngated warns when no measurement could have failed the model.
 func (s *session) warnUngated() {
 	if !s.cfg.Gated() {
 		s.candidate.Artifact.Ungated = true

@@ -126,7 +126,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"an exception":      {func(s *scene) { s.trained = runner.Result{ExitCode: 1, Stderr: "Traceback\nValueError: boom"} }, train.TrainFailed, "exit code 1: ValueError: boom"},
 		"a silent failure":  {func(s *scene) { s.trained = runner.Result{ExitCode: 3} }, train.TrainFailed, "exit code 3: it printed nothing"},
 		"the time limit":    {func(s *scene) { s.trained = runner.Result{ExitCode: 137, TimedOut: true} }, train.TrainTimeout, "time limit of 30m0s"},
-		"the memory killer": {func(s *scene) { s.trained = runner.Result{ExitCode: 137} }, train.TrainKilled, "want of memory"},
+		"the memory killer": {func(s *scene) { s.trained = runner.Result{ExitCode: 137} }, train.TrainKilled, "memory ran out"},
 		"a segfault":        {func(s *scene) { s.trained = runner.Result{ExitCode: 139} }, train.TrainKilled, "signal 11"},
 
 		// The model.

@@ -24,7 +24,7 @@ import (
 type Second struct {
 	// SHA256 is its model's hash in lower-case hex.
 	SHA256 string
-	// Same says that both files are the same, bit for bit; Equal that both models are, in
+	// Same means that both files are the same, bit for bit; Equal that both models are, in
 	// files that differ in the dates and addresses which each saving writes anew.
 	Same, Equal bool
 	// Moved are the metrics that differ, by name; those that measure time are left out.

@@ -34,7 +34,7 @@ func (s *session) hidden(cases []junit.Case) string {
 	return ""
 }
 
-// isThere says whether sorted names hold a file or a folder.
+// isThere reports whether sorted names hold a file or a folder.
 func isThere(names []string, name string) bool {
 	if _, found := slices.BinarySearch(names, name); found {
 		return true
