@@ -35,7 +35,8 @@ func TestTheDataIsTheSDKs(t *testing.T) {
 	require.NoError(t, json.Unmarshal(content, &theirs))
 	want := document{Source: module + " " + version + ", " + path}
 	for _, p := range theirs.Partitions {
-		want.Partitions = append(want.Partitions, Partition{ID: p.ID, DNSSuffix: p.Outputs.DNSSuffix, DualStackSuffix: p.Outputs.DualStackDNSSuffix, RegionForm: p.Form})
+		want.Partitions = append(want.Partitions, Partition{ID: p.ID, DNSSuffix: p.Outputs.DNSSuffix,
+			DualStackSuffix: p.Outputs.DualStackDNSSuffix, RegionForm: p.Form})
 	}
 	text, err := json.MarshalIndent(want, "", "  ")
 	require.NoError(t, err)
@@ -62,7 +63,8 @@ func TestARegionHasItsPartition(t *testing.T) {
 		assert.True(t, known, region)
 		assert.Equal(t, want, p.ID, region)
 	}
-	for _, wrong := range []string{"", "mars-1", "ap-south", "ap-south-1 ", "AP-SOUTH-1", "eusc-fr-east", "aws-global", "x\nap-south-1", "ap-south-1\n"} {
+	for _, wrong := range []string{"", "mars-1", "ap-south", "ap-south-1 ", "AP-SOUTH-1", "eusc-fr-east", "aws-global", "x\nap-south-1",
+		"ap-south-1\n"} {
 		_, known := Of(wrong)
 		assert.False(t, known, "%q", wrong)
 		assert.Equal(t, "aws", ID(wrong))
@@ -77,8 +79,10 @@ func TestARegistryOfECRHasItsRegion(t *testing.T) {
 		account + ".ecr.us-iso-east-1.c2s.ic.gov": "us-iso-east-1", account + "-ecr.ap-south-1.on.aws": "ap-south-1",
 		account + "-ecr.cn-north-1.on.amazonwebservices.com.cn": "cn-north-1",
 		// A suffix of another partition, or of another owner, gets no credentials.
-		account + ".ecr.eusc-de-east-1.amazonaws.com": "", account + ".ecr.ap-south-1.amazonaws.com.example.org": "", account + ".ecr.ap-south-1.amazonaws.com.cn": "",
-		account + ".ecr.mars-1.amazonaws.com": "", "12345.dkr.ecr.ap-south-1.amazonaws.com": "", "ghcr.io": "", "public.ecr.aws": "", "localhost:5000": "", "": "",
+		account + ".ecr.eusc-de-east-1.amazonaws.com": "", account + ".ecr.ap-south-1.amazonaws.com.example.org": "",
+		account + ".ecr.ap-south-1.amazonaws.com.cn": "",
+		account + ".ecr.mars-1.amazonaws.com":        "", "12345.dkr.ecr.ap-south-1.amazonaws.com": "", "ghcr.io": "", "public.ecr.aws": "",
+		"localhost:5000": "", "": "",
 	} {
 		assert.Equal(t, want, RegistryRegion(host), host)
 	}

@@ -141,7 +141,8 @@ func TestTheAlarmsRingByTheRulesOfCloudWatch(t *testing.T) {
 			"one of green, and blue is emptied":     {two("blue", never, "green", always(1)), true},
 			"all healthy":                           {two("blue", always(0), "green", always(0)), false},
 			"none at all":                           {two("blue", never, "green", never), false},
-			"one, for two minutes":                  {two("blue", always(0), "green", func(m int) (float64, bool) { return float64(b2i(m == begins || m == begins+1)), true }), false},
+			"one, for two minutes": {two("blue", always(0), "green",
+				func(m int) (float64, bool) { return float64(b2i(m == begins || m == begins+1)), true }), false},
 		},
 		"-tasks-missing": {
 			"one of two":      {two("desired", always(2), "running", from(begins, 2, 1)), true},

@@ -91,6 +91,7 @@ func (p *Plan) durationTable() *verdict.Table {
 	for _, phase := range p.Estimate.Phases {
 		table.Rows = append(table.Rows, []string{phase.Name, words(phase.Time)})
 	}
-	table.Rows = append(table.Rows, []string{"expected", words(p.Estimate.Total)}, []string{"given up after", words(p.Estimate.Trial + p.Estimate.Deadline)})
+	table.Rows = append(table.Rows, []string{"expected", words(p.Estimate.Total)},
+		[]string{"given up after", words(p.Estimate.Trial + p.Estimate.Deadline)})
 	return table
 }

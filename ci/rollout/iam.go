@@ -45,16 +45,23 @@ func (plan *Plan) Policies(journal string) []Policy {
 	read, write := p.readStatements(journal), p.writeStatements(journal)
 	return []Policy{
 		{"reader.json", "Attach it to a role that only looks: plan and status.", read},
-		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: deploy, rollback, approve, reject, wait.", write},
-		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Whoever deploys does not need it.", p.cleanStatements()},
-		{"role-maker.json", "Attach it beside the others where rollout.execution_role is empty: that role is then made, kept and deleted.", p.roleStatements()},
-		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.", publishStatements(partition.ID(p.Region), journal)},
+		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: " +
+			"deploy, rollback, approve, reject, wait.", write},
+		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Deploying does not need it.", p.cleanStatements()},
+		{"role-maker.json", "Attach it beside the others where rollout.execution_role is empty: that role is then made, kept and deleted.",
+			p.roleStatements()},
+		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.",
+			publishStatements(partition.ID(p.Region), journal)},
 		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", p.pushStatements()},
-		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
+		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: " +
+			"ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
 		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", p.trust("ecs-tasks.amazonaws.com")},
 		{"task-role.json", "Attach it to rollout.task_role where a volume under rollout.volumes has iam: true.", p.mountStatements()},
-		{"task-role-trust.json", "The trust policy of rollout.task_role. The application needs no rights in AWS to serve; give the role what yours calls.", p.trust("ecs-tasks.amazonaws.com")},
-		{"infrastructure-role-trust.json", "The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.", p.trust("ecs.amazonaws.com")},
+		{"task-role-trust.json", "The trust policy of rollout.task_role. " +
+			"The application needs no rights in AWS to serve; give the role what yours calls.", p.trust("ecs-tasks.amazonaws.com")},
+		{"infrastructure-role-trust.json",
+			"The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.",
+			p.trust("ecs.amazonaws.com")},
 	}
 }
 
@@ -86,8 +93,9 @@ func (p policies) at() at {
 		return all
 	}
 	return at{
-		cluster:   []string{p.resource("ecs", "cluster/"+n.cluster)},
-		service:   []string{p.resource("ecs", "service/"+of), p.resource("ecs", "service-deployment/"+of+"/*"), p.resource("ecs", "service-revision/"+of+"/*")},
+		cluster: []string{p.resource("ecs", "cluster/"+n.cluster)},
+		service: []string{p.resource("ecs", "service/"+of), p.resource("ecs", "service-deployment/"+of+"/*"),
+			p.resource("ecs", "service-revision/"+of+"/*")},
 		tasks:     []string{p.resource("ecs", "task/"+n.cluster+"/*")},
 		balancing: elb("loadbalancer/app/" + n.loadBalancer + "/*"),
 		groups:    elb("targetgroup/"+n.blue+"/*", "targetgroup/"+n.green+"/*"),
@@ -107,7 +115,8 @@ func (p policies) at() at {
 var anyResource = []string{
 	"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
 	"ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions",
-	"elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers",
+	"elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeLoadBalancerAttributes",
+	"elasticloadbalancing:DescribeLoadBalancers",
 	"elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
 	"elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
 }
@@ -118,9 +127,11 @@ func (p policies) readStatements(journal string) []Statement {
 	tasks := allow("FindStoppedTasks", []string{"ecs:ListTasks"}, []string{"*"})
 	tasks.Condition = map[string]map[string][]string{"ArnEquals": {"ecs:cluster": at.cluster}}
 	return append([]Statement{
-		allow("LookAround", slices.DeleteFunc(slices.Clone(anyResource), func(action string) bool { return action == "ecs:DeregisterTaskDefinition" }), []string{"*"}),
+		allow("LookAround", slices.DeleteFunc(slices.Clone(anyResource),
+			func(action string) bool { return action == "ecs:DeregisterTaskDefinition" }), []string{"*"}),
 		allow("SeeTheCluster", []string{"ecs:DescribeClusters"}, at.cluster),
-		allow("SeeTheService", []string{"ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices", "ecs:ListServiceDeployments"}, at.service),
+		allow("SeeTheService", []string{"ecs:DescribeServiceDeployments", "ecs:DescribeServiceRevisions", "ecs:DescribeServices",
+			"ecs:ListServiceDeployments"}, at.service),
 		tasks,
 		allow("ReadStoppedTasks", []string{"ecs:DescribeTasks"}, at.tasks),
 		allow("SeeTheScaling", []string{"application-autoscaling:ListTagsForResource"}, at.scaling),
@@ -135,7 +146,8 @@ func (p policies) readStatements(journal string) []Statement {
 func (p policies) writeStatements(journal string) []Statement {
 	s, at := p.settings, p.at()
 	ofECS := map[string]map[string][]string{"StringEquals": {"application-autoscaling:service-namespace": {"ecs"}}}
-	scale := allow("ScaleTheService", []string{"application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"}, at.scaling)
+	scale := allow("ScaleTheService", []string{"application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"},
+		at.scaling)
 	scale.Condition = ofECS
 	pass := allow("HandTheTasksTheirRoles", []string{"iam:PassRole"}, []string{s.ExecutionRole, s.TaskRole})
 	pass.Condition = map[string]map[string][]string{"StringEquals": {"iam:PassedToService": {"ecs-tasks.amazonaws.com"}}}
@@ -148,13 +160,15 @@ func (p policies) writeStatements(journal string) []Statement {
 		allow("RegisterTaskDefinitions", []string{"ecs:RegisterTaskDefinition", "ecs:TagResource"}, at.definitions),
 		// A first deployment that fails cannot be rolled back: its service is deleted.
 		allow("DeployTheService", []string{
-			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:StopServiceDeployment", "ecs:TagResource", "ecs:UpdateService",
+			"ecs:ContinueServiceDeployment", "ecs:CreateService", "ecs:DeleteService", "ecs:StopServiceDeployment", "ecs:TagResource",
+			"ecs:UpdateService",
 		}, at.service),
 		try,
 		tag,
 		p.stopTrial(),
 		allow("MakeTheLoadBalancer", []string{
-			"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateListener", "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateRule",
+			"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateListener", "elasticloadbalancing:CreateLoadBalancer",
+			"elasticloadbalancing:CreateRule",
 			"elasticloadbalancing:CreateTargetGroup", "elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyLoadBalancerAttributes",
 			"elasticloadbalancing:ModifyRule", "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
 			"elasticloadbalancing:SetSecurityGroups", "elasticloadbalancing:SetSubnets",
@@ -172,7 +186,8 @@ func (p policies) writeStatements(journal string) []Statement {
 		all = append(all, infrastructure)
 	}
 	bucket, prefix := p.journal(journal)
-	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, []string{"arn:" + partition.ID(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
+	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"},
+		[]string{"arn:" + partition.ID(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
 }
 
 // stopTrial allows stopping tasks with this service's tags: other services may share its cluster.
@@ -195,7 +210,8 @@ func (p policies) cleanStatements() []Statement {
 		allow("DeleteTheCluster", []string{"ecs:DeleteCluster"}, at.cluster),
 		allow("DeleteTheService", []string{"ecs:DeleteService"}, at.service),
 		p.stopTrial(),
-		allow("DeleteTheLoadBalancer", []string{"elasticloadbalancing:DeleteListener", "elasticloadbalancing:DeleteLoadBalancer", "elasticloadbalancing:DeleteRule", "elasticloadbalancing:DeleteTargetGroup"},
+		allow("DeleteTheLoadBalancer", []string{"elasticloadbalancing:DeleteListener", "elasticloadbalancing:DeleteLoadBalancer",
+			"elasticloadbalancing:DeleteRule", "elasticloadbalancing:DeleteTargetGroup"},
 			slices.Concat(at.balancing, at.rules, at.groups)),
 		scale,
 		allow("DeleteTheLogs", []string{"logs:DeleteLogGroup"}, at.logs),
@@ -226,7 +242,8 @@ func (p policies) readJournal(journal string) []Statement {
 	bucket, prefix := p.journal(journal)
 	within := partition.ID(p.Region)
 	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + within + ":s3:::" + bucket})
-	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"}, []string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"})}
+	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"},
+		[]string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"})}
 }
 
 // publishStatements are for the ledger of models: objects are written whole or in parts and
@@ -235,7 +252,8 @@ func publishStatements(within, root string) []Statement {
 	bucket, prefix := object(root)
 	return []Statement{
 		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + within + ":s3:::" + bucket}),
-		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"}, []string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"}),
+		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"},
+			[]string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"}),
 	}
 }
 
@@ -245,7 +263,8 @@ func (p policies) pushStatements() []Statement {
 	return []Statement{
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PushTheImage", []string{
-			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+			"ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
 		}, []string{p.resource("ecr", "repository/"+p.repositoryName())}),
 	}
 }
@@ -256,7 +275,8 @@ func (p policies) executionStatements() []Statement {
 		allow("LogInToECR", []string{"ecr:GetAuthorizationToken"}, []string{"*"}),
 		allow("PullTheImage", []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
 			[]string{p.resource("ecr", "repository/"+p.repositoryName())}),
-		allow("WriteTheLogs", []string{"logs:CreateLogStream", "logs:PutLogEvents"}, []string{p.resource("logs", "log-group:"+p.settings.names.logGroup+":*")}),
+		allow("WriteTheLogs", []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+			[]string{p.resource("logs", "log-group:"+p.settings.names.logGroup+":*")}),
 	}
 	secrets, parameters := []string{}, []string{}
 	for _, name := range slices.Sorted(maps.Keys(p.settings.Secrets)) {
@@ -289,7 +309,8 @@ func (p policies) mountStatements() []Statement {
 			continue
 		}
 		mount := allow(fmt.Sprintf("MountVolume%d", len(all)+1),
-			[]string{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}, []string{p.resource("elasticfilesystem", "file-system/"+volume.FileSystem)})
+			[]string{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"},
+			[]string{p.resource("elasticfilesystem", "file-system/"+volume.FileSystem)})
 		if volume.AccessPoint != "" {
 			point := p.resource("elasticfilesystem", "access-point/"+volume.AccessPoint)
 			mount.Condition = map[string]map[string][]string{"StringEquals": {"elasticfilesystem:AccessPointArn": {point}}}

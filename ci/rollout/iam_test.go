@@ -49,7 +49,8 @@ func TestTheDocumentedPoliciesAreThoseOfThePlan(t *testing.T) {
 		assert.Equal(t, string(want), string(policy.JSON()), policy.File)
 		assert.True(t, json.Valid(policy.JSON()))
 		// White space does not count ("IAM and AWS STS quotas").
-		assert.Less(t, len(strings.Join(strings.Fields(string(policy.JSON())), "")), 6144, "the most that a managed policy may have: %s", policy.File)
+		assert.Less(t, len(strings.Join(strings.Fields(string(policy.JSON())), "")), 6144, "the most that a managed policy may have: %s",
+			policy.File)
 		readme, err := os.ReadFile(filepath.Join(iamDocs, "README.md"))
 		require.NoError(t, err)
 		assert.Contains(t, string(readme), policy.File)
@@ -110,7 +111,8 @@ func TestTheRoleThatIsMadeMayDecryptWithTheDeclaredKeysOnly(t *testing.T) {
 	in := input("staging")
 	in.Spec.ExecutionRole, in.Spec.KMSKeys = "", []string{testKey}
 	statements := policies{mustPlan(t, in)}.executionStatements()
-	assert.Equal(t, Statement{Sid: "DecryptTheSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{testKey}}, statements[len(statements)-1])
+	assert.Equal(t, Statement{Sid: "DecryptTheSecrets", Effect: "Allow", Action: []string{"kms:Decrypt"}, Resource: []string{testKey}},
+		statements[len(statements)-1])
 	in.Spec.KMSKeys = nil
 	assert.NotContains(t, *mustPlan(t, in).ExecutionRole.Policy.PolicyDocument, "kms:")
 }
@@ -122,7 +124,8 @@ func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
 	}
 	statements := policies{mustPlan(t, in)}.mountStatements()
 	require.Len(t, statements, 1)
-	assert.Equal(t, []string{"arn:aws:elasticfilesystem:ap-south-1:" + testAccount + ":file-system/fs-0123456789abcdef0"}, statements[0].Resource)
+	assert.Equal(t, []string{"arn:aws:elasticfilesystem:ap-south-1:" + testAccount + ":file-system/fs-0123456789abcdef0"},
+		statements[0].Resource)
 	assert.Empty(t, statements[0].Condition, "without an access point there is none to hold it to")
 }
 

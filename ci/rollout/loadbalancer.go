@@ -117,7 +117,8 @@ func (s balancers) redirect() *elb.CreateListenerInput {
 		LoadBalancerArn: aws.String(ARN("load-balancer", s.names.loadBalancer)),
 		Port:            aws.Int32(80), Protocol: types.ProtocolEnumHttp,
 		DefaultActions: []types.Action{{Type: types.ActionTypeEnumRedirect, RedirectConfig: &types.RedirectActionConfig{
-			Protocol: aws.String("HTTPS"), Port: aws.String("443"), Host: aws.String("#{host}"), Path: aws.String("/#{path}"), Query: aws.String("#{query}"),
+			Protocol: aws.String("HTTPS"), Port: aws.String("443"), Host: aws.String("#{host}"), Path: aws.String("/#{path}"),
+			Query:      aws.String("#{query}"),
 			StatusCode: types.RedirectActionStatusCodeEnumHttp301,
 		}}},
 		Tags: elbTags(s.ownership()),

@@ -61,7 +61,8 @@ func (s *settings) derived() []struct {
 	}
 	all := []one{
 		{"dashboard", s.names.scope, 255}, {"log group", s.names.logGroup, 512},
-		{"load balancer", s.names.loadBalancer, elbNameLimit}, {"target group", s.names.blue, elbNameLimit}, {"target group", s.names.green, elbNameLimit},
+		{"load balancer", s.names.loadBalancer, elbNameLimit}, {"target group", s.names.blue, elbNameLimit},
+		{"target group", s.names.green, elbNameLimit},
 		{"role", s.names.executionRole, roleNameLimit},
 	}
 	for _, name := range []string{s.names.alarm5xx, s.names.alarmLatency, s.names.alarmUnhealthy, s.names.alarmRunning} {

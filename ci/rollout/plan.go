@@ -64,8 +64,9 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 	plan := &Plan{
 		Environment: s.environment, Account: s.Account, Region: s.Region,
 		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Trial: s.trial(), Examples: s.examples,
-		Cluster: s.cluster(), LogGroup: monitors{s}.logGroup(), TaskDefinition: tasks{s}.taskDefinition(), LoadBalancer: balancers{s}.loadBalancer(),
-		Alarms: monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: s.service(), Scaling: s.scaling(),
+		Cluster: s.cluster(), LogGroup: monitors{s}.logGroup(), TaskDefinition: tasks{s}.taskDefinition(),
+		LoadBalancer: balancers{s}.loadBalancer(),
+		Alarms:       monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,
 	}
 	if s.roleMade {

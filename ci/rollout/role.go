@@ -83,13 +83,15 @@ func Together(have, want string) (string, error) {
 // SameDocument reports whether two policies are equal, whatever their formatting.
 func SameDocument(a, b string) bool {
 	var x, y document
-	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && PolicyDocument(x.Statement) == PolicyDocument(y.Statement)
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil &&
+		PolicyDocument(x.Statement) == PolicyDocument(y.Statement)
 }
 
 // roleStatements allow creating, updating and deleting the execution role.
 func (p policies) roleStatements() []Statement {
 	return []Statement{allow("MakeTheExecutionRole", []string{
-		"iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy", "iam:PutRolePolicy", "iam:TagRole", "iam:UpdateAssumeRolePolicy",
+		"iam:CreateRole", "iam:DeleteRole", "iam:DeleteRolePolicy", "iam:GetRole", "iam:GetRolePolicy", "iam:PutRolePolicy", "iam:TagRole",
+		"iam:UpdateAssumeRolePolicy",
 	}, []string{p.roleARN(p.settings.names.executionRole)})}
 }
 

@@ -38,7 +38,8 @@ func TestTheSandboxSaysThatNoImageWasBuilt(t *testing.T) {
 	result := Run(context.Background(), input(Sandbox))
 	assert.Equal(t, verdict.Pass, result.Stage.Verdict)
 	assert.Equal(t, []string{ImageNotBuilt.Name, ExampleValues.Name}, codesOf(result.Stage.Warnings))
-	assert.Contains(t, result.Stage.Evidence, verdict.Evidence{Name: "image", Value: "not built; the plan holds a placeholder digest", OK: true})
+	assert.Contains(t, result.Stage.Evidence, verdict.Evidence{Name: "image", Value: "not built; the plan holds a placeholder digest",
+		OK: true})
 }
 
 func TestAPlanIsNotADeployment(t *testing.T) {

@@ -82,7 +82,8 @@ func (s tasks) appContainer() types.ContainerDefinition {
 		// In awsvpc mode the host port is the container's; sent anyway, so that the registered
 		// and the described definition are equal.
 		PortMappings: []types.PortMapping{{
-			ContainerPort: aws.Int32(int32(s.App.Port)), HostPort: aws.Int32(int32(s.App.Port)), Protocol: types.TransportProtocolTcp, Name: aws.String("http"),
+			ContainerPort: aws.Int32(int32(s.App.Port)), HostPort: aws.Int32(int32(s.App.Port)), Protocol: types.TransportProtocolTcp,
+			Name: aws.String("http"),
 		}},
 		ReadonlyRootFilesystem: aws.Bool(!s.WritableRoot),
 		LinuxParameters: &types.LinuxParameters{
@@ -157,7 +158,8 @@ func (s *settings) unkept() []string {
 // scratchPaths are the volumes of unkept and, with a read-only root, /tmp.
 func (s tasks) scratchPaths() []string {
 	paths := s.unkept()
-	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes, func(v spec.Volume) bool { return v.Path == "/tmp" }) {
+	if !s.WritableRoot && !slices.Contains(paths, "/tmp") && !slices.ContainsFunc(s.Volumes,
+		func(v spec.Volume) bool { return v.Path == "/tmp" }) {
 		paths = append(paths, "/tmp")
 	}
 	return paths

@@ -151,7 +151,8 @@ func (p *Plan) Markdown() string {
 
 func (p *Plan) sentence() string {
 	s := p.settings
-	return fmt.Sprintf("%d tasks (%d to %d) of %s vCPU and %d MiB behind a load balancer, account %s, region %s, strategy %s. Nothing was called in AWS.",
+	return fmt.Sprintf("%d tasks (%d to %d) of %s vCPU and %d MiB behind a load balancer, account %s, region %s, strategy %s. "+
+		"Nothing was called in AWS.",
 		s.Desired, s.Min, s.Max, strconv.FormatFloat(float64(s.CPU)/1024, 'f', -1, 64), s.Memory, p.Account, p.Region, p.Strategy)
 }
 
@@ -179,7 +180,8 @@ func (p *Plan) Files() []verdict.ReportFile {
 		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
 		{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)},
 		{Path: "rollout/service.json", Content: encodeCalls(
-			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup.Group}, call{"putRetentionPolicy", p.LogGroup.Retention}, call{"createService", p.Service})},
+			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup.Group}, call{"putRetentionPolicy", p.LogGroup.Retention},
+			call{"createService", p.Service})},
 		{Path: "rollout/load-balancer.json", Content: encodeCalls(
 			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
 			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
@@ -189,7 +191,8 @@ func (p *Plan) Files() []verdict.ReportFile {
 		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms}, call{"putDashboard", p.Dashboard})},
 	}
 	if r := p.ExecutionRole; r != nil {
-		files = append(files, verdict.ReportFile{Path: "rollout/execution-role.json", Content: encodeCalls(call{"createRole", r.Role}, call{"putRolePolicy", r.Policy})})
+		files = append(files, verdict.ReportFile{Path: "rollout/execution-role.json",
+			Content: encodeCalls(call{"createRole", r.Role}, call{"putRolePolicy", r.Policy})})
 	}
 	return files
 }

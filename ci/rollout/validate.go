@@ -165,7 +165,8 @@ func (c *checker) checkNames() {
 		over = max(over, len(d.name)-d.limit)
 	}
 	if n := len(c.names.service); over > 0 && n <= 255 {
-		c.bad(NameInvalid, "rollout.service: %q has %d characters, and the names made of it would be longer than AWS takes (an alarm's 255): at most %d fit",
+		c.bad(NameInvalid, "rollout.service: %q has %d characters, and the names derived from it would be longer "+
+			"than AWS takes (an alarm's 255): at most %d fit",
 			c.names.service, n, n-over)
 	}
 	for _, tag := range c.tagValues() {
@@ -179,9 +180,11 @@ func (c *checker) checkSize() {
 	sizes := spec.FargateMemory(c.CPU)
 	switch {
 	case len(sizes) == 0:
-		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has %s", c.CPU, strings.Trim(fmt.Sprint(spec.FargateCPU()), "[]"))
+		c.bad(SizeInvalid, "rollout.cpu: Fargate has no task of %d CPU units; it has %s", c.CPU,
+			strings.Trim(fmt.Sprint(spec.FargateCPU()), "[]"))
 	case !slices.Contains(sizes, c.Memory):
-		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory, listSizes(sizes))
+		c.bad(SizeInvalid, "rollout.memory: Fargate has no task of %d CPU units with %d MiB; with these units it has %s", c.CPU, c.Memory,
+			listSizes(sizes))
 	}
 	c.within(SizeInvalid, "rollout.ephemeral_storage", float64(c.EphemeralStorage), fargateStorage, 200)
 	if a := c.tuning.Architecture; a != "X86_64" && a != "ARM64" {
@@ -208,7 +211,8 @@ func (c *checker) checkContainer() {
 	c.within(PlanInvalid, "rollout.start_period (seconds)", c.StartPeriod.Seconds(), 0, 300)
 	c.within(PlanInvalid, "tuning.StopSeconds", float64(c.tuning.StopSeconds), 2, 120)
 	if days := spec.LogDays(); !slices.Contains(days, c.LogDays) {
-		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays, strings.Trim(fmt.Sprint(days), "[]"))
+		c.bad(PlanInvalid, "rollout.log_days: CloudWatch Logs has no retention of %d days; it has %s", c.LogDays,
+			strings.Trim(fmt.Sprint(days), "[]"))
 	}
 	c.checkVolumes()
 }
@@ -217,7 +221,8 @@ func (c *checker) checkScaling() {
 	switch {
 	case c.Min < 1 || c.Desired < 1 || c.Max < 1:
 		// With no task there is nothing whose health could be verified.
-		c.bad(ScalingInvalid, "rollout.min, rollout.desired, rollout.max: %d, %d, %d; a service that is verified has at least 1", c.Min, c.Desired, c.Max)
+		c.bad(ScalingInvalid, "rollout.min, rollout.desired, rollout.max: %d, %d, %d; a service that is verified has at least 1", c.Min,
+			c.Desired, c.Max)
 	case c.Min > c.Max:
 		c.bad(ScalingInvalid, "rollout.min: %d is above rollout.max %d", c.Min, c.Max)
 	case c.Desired < c.Min || c.Desired > c.Max:
@@ -243,7 +248,8 @@ func (c *checker) checkDeadlock() {
 	c.within(ScalingInvalid, "tuning.MinimumHealthyPercent", float64(low), 0, 100)
 	c.within(ScalingInvalid, "tuning.MaximumPercent", float64(high), 100, 200)
 	if least, most := taskBounds(c.Desired, low, high); least >= c.Desired && most <= c.Desired {
-		c.bad(ScalingInvalid, "rollout.desired: with %d tasks, minimum %d %% and maximum %d %% no task can be started or stopped, so a deployment would never end",
+		c.bad(ScalingInvalid, "rollout.desired: with %d tasks, minimum %d %% and maximum %d %% no task can be started or stopped, "+
+			"so a deployment would never end",
 			c.Desired, low, high)
 	}
 }

@@ -14,10 +14,13 @@ var (
 	secretForm   = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
 	// What an ECS valueFrom may have behind a secret's name: JSON key, version stage, version id.
 	secretKeyForm = regexp.MustCompile(`^[A-Za-z0-9_.@/+=-]{0,256}$`)
-	secretName    = regexp.MustCompile(`(?i)(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|APIKEY)$|ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
+	secretName    = regexp.MustCompile(`(?i)(^|_)(PASSWORD|PASSWD|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|KEY|APIKEY)$|` +
+		`ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
 	// Names that mention a secret but hold something else.
 	notSecretName = regexp.MustCompile(`(?i)_(ARN|FILE|PATH|NAME|URL|URI|TTL|LIMIT|LENGTH|COUNT|PREFIX)$`)
-	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
+	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|` +
+		`\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|` +
+		`\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
 )
 
 // checkVariables never repeats a value: it may be a secret in the wrong place.
@@ -53,7 +56,8 @@ func LooksSecret(variable, value string) bool {
 func (c *checker) secret(key, value string) {
 	a, err := arn.Parse(value)
 	if err != nil || !validSecret(a) {
-		c.bad(SecretInvalid, "%s: the value is not the ARN of a Secrets Manager secret or of an SSM parameter (it is not shown, in case it is the secret)", key)
+		c.bad(SecretInvalid, "%s: the value is not the ARN of a Secrets Manager secret or of an SSM parameter "+
+			"(it is not shown, in case it is the secret)", key)
 		return
 	}
 	// ECS reads a parameter of another region too, but the task would depend on both regions.

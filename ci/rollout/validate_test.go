@@ -60,8 +60,10 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{"no account", roll(func(r *spec.Spec) { r.Account = "" }), AccountInvalid, "rollout.account"},
 		{"a short account", roll(func(r *spec.Spec) { r.Account = "12345" }), AccountInvalid, "12345"},
-		{"a role of another account", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws:iam::" + other + ":role/x" }), AccountMismatch, "rollout.task_role"},
-		{"a role of another partition", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws-cn:iam::" + testAccount + ":role/x" }), AccountMismatch, "rollout.task_role"},
+		{"a role of another account", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws:iam::" + other + ":role/x" }), AccountMismatch,
+			"rollout.task_role"},
+		{"a role of another partition", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws-cn:iam::" + testAccount + ":role/x" }), AccountMismatch,
+			"rollout.task_role"},
 		{"a secret of another account", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:ssm:ap-south-1:" + other + ":parameter/k"}
 		}), AccountMismatch, "rollout.secrets.K"},
@@ -72,19 +74,22 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{"an execution role that is none", roll(func(r *spec.Spec) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
 		{"no task role", roll(func(r *spec.Spec) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
-		{"blue/green without the role that shifts traffic", roll(func(r *spec.Spec) { r.InfrastructureRole = "" }), RoleInvalid, "rollout.infrastructure_role"},
+		{"blue/green without the role that shifts traffic", roll(func(r *spec.Spec) { r.InfrastructureRole = "" }), RoleInvalid,
+			"rollout.infrastructure_role"},
 		{"the name of a role", roll(func(r *spec.Spec) { r.TaskRole = "my-role" }), RoleInvalid, "my-role"},
 		{"a user for a role", roll(func(r *spec.Spec) { r.TaskRole = "arn:aws:iam::" + testAccount + ":user/me" }), RoleInvalid, "user/me"},
 
 		{"a cluster with a space", roll(func(r *spec.Spec) { r.Cluster = "my cluster" }), NameInvalid, "rollout.cluster"},
 		{"a service with a dot", roll(func(r *spec.Spec) { r.Service = "rca.service" }), NameInvalid, "rollout.service"},
-		{"a service whose alarms have names that are too long", roll(func(r *spec.Spec) { r.Service = strings.Repeat("s", 250) }), NameInvalid, "at most 229 fit"},
+		{"a service whose alarms have names that are too long", roll(func(r *spec.Spec) { r.Service = strings.Repeat("s", 250) }), NameInvalid,
+			"at most 229 fit"},
 		{"a family of 256 letters", roll(func(r *spec.Spec) { r.Family = strings.Repeat("f", 256) }), NameInvalid, "rollout.family"},
 		{"a commit that is no tag", func(in *Input) { in.Commit = "abc\n<b>" }, NameInvalid, TagPrefix + "commit"},
 
 		{"CPU units that Fargate has not", roll(func(r *spec.Spec) { r.CPU = 1000 }), SizeInvalid, "rollout.cpu"},
 		{"CPU units above those of Fargate", roll(func(r *spec.Spec) { r.CPU = 65536 }), SizeInvalid, "16384 32768"},
-		{"memory between the sizes of 32 vCPU", roll(func(r *spec.Spec) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid, "61440 122880 249856 MiB"},
+		{"memory between the sizes of 32 vCPU", roll(func(r *spec.Spec) { r.CPU, r.Memory = 32768, 65536 }), SizeInvalid,
+			"61440 122880 249856 MiB"},
 		{"too little memory for the CPU", roll(func(r *spec.Spec) { r.Memory = 1024 }), SizeInvalid, "2048"},
 		{"memory between two sizes", roll(func(r *spec.Spec) { r.CPU, r.Memory = 16384, 33000 }), SizeInvalid, "steps of 8192"},
 		{"scratch storage that is too large", roll(func(r *spec.Spec) { r.EphemeralStorage = 201 }), SizeInvalid, "rollout.ephemeral_storage"},
@@ -99,16 +104,21 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"a relative volume", func(in *Input) { in.Spec.App.Volumes = []string{"data"} }, PlanInvalid, "image.volumes[0]"},
 		{"two volumes of one name", func(in *Input) { in.Spec.App.Volumes = []string{"/app/a/b", "/app/a-b"} }, PlanInvalid, "same volume name"},
 
-		{"a password in the open", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DB_PASSWORD": "hunter2hunter2"} }), SecretLiteral, "rollout.vars.DB_PASSWORD"},
-		{"a key under an innocent name", roll(func(r *spec.Spec) { r.Vars = map[string]string{"X": "AKIA" + "IOSFODNN7EXAMPLE"} }), SecretLiteral, "rollout.vars.X"},
-		{"a password inside an address", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DATABASE_URL": "postgres://u:hunter2@db/x"} }), SecretLiteral, "DATABASE_URL"},
+		{"a password in the open", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DB_PASSWORD": "hunter2hunter2"} }), SecretLiteral,
+			"rollout.vars.DB_PASSWORD"},
+		{"a key under an innocent name", roll(func(r *spec.Spec) { r.Vars = map[string]string{"X": "AKIA" + "IOSFODNN7EXAMPLE"} }), SecretLiteral,
+			"rollout.vars.X"},
+		{"a password inside an address", roll(func(r *spec.Spec) { r.Vars = map[string]string{"DATABASE_URL": "postgres://u:hunter2@db/x"} }),
+			SecretLiteral, "DATABASE_URL"},
 		{"a variable with a dash", roll(func(r *spec.Spec) { r.Vars = map[string]string{"A-B": "x"} }), PlanInvalid, "A-B"},
 		{"a secret with a space in its name", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"A B": "arn:aws:ssm:ap-south-1:" + testAccount + ":parameter/k"}
 		}), PlanInvalid, "A B"},
 		{"a variable that is also a secret", roll(func(r *spec.Spec) { r.Vars["ANTHROPIC_API_KEY"] = "" }), PlanInvalid, "ANTHROPIC_API_KEY"},
-		{"a secret's value for its ARN", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "hunter2hunter2"} }), SecretInvalid, "rollout.secrets.K"},
-		{"an ARN of something else", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "arn:aws:s3:::bucket/key"} }), SecretInvalid, "rollout.secrets.K"},
+		{"a secret's value for its ARN", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "hunter2hunter2"} }), SecretInvalid,
+			"rollout.secrets.K"},
+		{"an ARN of something else", roll(func(r *spec.Spec) { r.Secrets = map[string]string{"K": "arn:aws:s3:::bucket/key"} }), SecretInvalid,
+			"rollout.secrets.K"},
 		{"a secret with half a JSON key", roll(func(r *spec.Spec) {
 			r.Secrets = map[string]string{"K": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:a:key"}
 		}), SecretInvalid, "rollout.secrets.K"},
@@ -118,11 +128,15 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{"no VPC", roll(func(r *spec.Spec) { r.VPC = "" }), NetworkInvalid, "rollout.vpc"},
 		{"a single subnet", roll(func(r *spec.Spec) { r.Subnets = r.Subnets[:1] }), NetworkInvalid, "two zones"},
-		{"the same subnet twice", roll(func(r *spec.Spec) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid, "rollout.subnets[1]"},
-		{"a name for a security group", roll(func(r *spec.Spec) { r.SecurityGroups = []string{"default"} }), NetworkInvalid, "rollout.security_groups[0]"},
+		{"the same subnet twice", roll(func(r *spec.Spec) { r.Subnets = []string{r.Subnets[0], r.Subnets[0]} }), NetworkInvalid,
+			"rollout.subnets[1]"},
+		{"a name for a security group", roll(func(r *spec.Spec) { r.SecurityGroups = []string{"default"} }), NetworkInvalid,
+			"rollout.security_groups[0]"},
 		{"no security group", roll(func(r *spec.Spec) { r.SecurityGroups = nil }), NetworkInvalid, "rollout.security_groups"},
-		{"one subnet for the load balancer", roll(func(r *spec.Spec) { r.BalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }), NetworkInvalid, "rollout.balancer_subnets[1]"},
-		{"a strange group for the load balancer", roll(func(r *spec.Spec) { r.BalancerSecurityGroups = []string{"x"} }), NetworkInvalid, "rollout.balancer_security_groups[0]"},
+		{"one subnet for the load balancer", roll(func(r *spec.Spec) { r.BalancerSubnets = []string{"subnet-0123456789abcdef9", "x"} }),
+			NetworkInvalid, "rollout.balancer_subnets[1]"},
+		{"a strange group for the load balancer", roll(func(r *spec.Spec) { r.BalancerSecurityGroups = []string{"x"} }), NetworkInvalid,
+			"rollout.balancer_security_groups[0]"},
 
 		{"no task at all", roll(func(r *spec.Spec) { r.Min = 0 }), ScalingInvalid, "rollout.min"},
 		{"min above max", roll(func(r *spec.Spec) { r.Min = 7 }), ScalingInvalid, "rollout.min"},
@@ -151,15 +165,18 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{"an alarm that always rings", tune(func(t *Tuning) { t.Errors5xx = 0 }), PlanInvalid, "Errors5xx"},
 		{"an alarm on no latency", tune(func(t *Tuning) { t.LatencySeconds = 0 }), PlanInvalid, "LatencySeconds"},
 		{"a certificate by name", roll(func(r *spec.Spec) { r.Certificate = "example.com" }), PlanInvalid, "rollout.certificate"},
-		{"a topic of another account", roll(func(r *spec.Spec) { r.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch, "rollout.alarm_topic"},
+		{"a topic of another account", roll(func(r *spec.Spec) { r.AlarmTopic = "arn:aws:sns:ap-south-1:" + other + ":x" }), AccountMismatch,
+			"rollout.alarm_topic"},
 		{"a public load balancer without encryption", roll(func(r *spec.Spec) { r.InternetFacing = true }), PlanInvalid, "rollout.certificate"},
 		{"a certificate of another region", roll(func(r *spec.Spec) {
 			r.Certificate = "arn:aws:acm:us-east-1:" + testAccount + ":certificate/11111111-2222-3333-4444-555555555555"
 		}), AccountMismatch, "rollout.certificate"},
 		{"a key by its alias", keys("arn:aws:kms:ap-south-1:" + testAccount + ":alias/secrets"), PlanInvalid, "rollout.kms_keys[0]"},
-		{"a key of another region", keys("arn:aws:kms:us-east-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"), AccountMismatch, "rollout.kms_keys[0]"},
+		{"a key of another region", keys("arn:aws:kms:us-east-1:" + testAccount + ":key/11111111-2222-3333-4444-555555555555"), AccountMismatch,
+			"rollout.kms_keys[0]"},
 		{"a key for a role that is given", roll(func(r *spec.Spec) { r.KMSKeys = []string{testKey} }), RoleInvalid, "rollout.execution_role"},
-		{"a key without a secret", roll(func(r *spec.Spec) { r.KMSKeys, r.ExecutionRole, r.Secrets = []string{testKey}, "", nil }), PlanInvalid, "nothing to decrypt"},
+		{"a key without a secret", roll(func(r *spec.Spec) { r.KMSKeys, r.ExecutionRole, r.Secrets = []string{testKey}, "", nil }), PlanInvalid,
+			"nothing to decrypt"},
 		{"a file system over the application", roll(func(r *spec.Spec) {
 			r.Volumes = []spec.Volume{{Path: "/app", FileSystem: "fs-0123456789abcdef0"}}
 		}), PlanInvalid, "would hide"},
@@ -193,16 +210,19 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	for _, p := range problems {
 		codes = append(codes, p.Code.Name)
 	}
-	for _, code := range []verdict.Code{ImageNotPinned, AccountInvalid, PlanInvalid, RoleInvalid, NameInvalid, SizeInvalid, SecretLiteral, NetworkInvalid, ScalingInvalid, StrategyInvalid} {
+	for _, code := range []verdict.Code{ImageNotPinned, AccountInvalid, PlanInvalid, RoleInvalid, NameInvalid, SizeInvalid, SecretLiteral,
+		NetworkInvalid, ScalingInvalid, StrategyInvalid} {
 		assert.Contains(t, codes, code.Name)
 	}
 }
 
 func TestNamesThatOnlySoundLikeSecretsAreAccepted(t *testing.T) {
-	for _, variable := range []string{"MAX_TOKENS", "TOKENIZER_PATH", "SECRET_ARN", "TOKEN_URL", "PASSWORD_FILE", "MONKEY", "KEYBOARD", "API_KEY_PREFIX"} {
+	for _, variable := range []string{"MAX_TOKENS", "TOKENIZER_PATH", "SECRET_ARN", "TOKEN_URL", "PASSWORD_FILE", "MONKEY", "KEYBOARD",
+		"API_KEY_PREFIX"} {
 		assert.False(t, LooksSecret(variable, "some-value"), variable)
 	}
-	for _, variable := range []string{"TOKEN", "api_key", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "DB_PWD", "KEY", "MY_KEY", "CREDENTIALS"} {
+	for _, variable := range []string{"TOKEN", "api_key", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "GITHUB_TOKEN", "DB_PWD", "KEY",
+		"MY_KEY", "CREDENTIALS"} {
 		assert.True(t, LooksSecret(variable, "some-value"), variable)
 		assert.False(t, LooksSecret(variable, ""), "an empty value gives nothing away")
 	}

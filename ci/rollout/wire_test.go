@@ -53,11 +53,23 @@ func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
 			input any
 			call  func() error
 		}{
-			"RegisterTaskDefinition": {plan.TaskDefinition, func() error { _, err := containers.RegisterTaskDefinition(ctx, plan.TaskDefinition); return err }},
-			"CreateService":          {plan.Service, func() error { _, err := containers.CreateService(ctx, plan.Service); return err }},
-			"CreateCluster":          {plan.Cluster, func() error { _, err := containers.CreateCluster(ctx, plan.Cluster); return err }},
-			"RegisterScalableTarget": {plan.Scaling.Target, func() error { _, err := scale.RegisterScalableTarget(ctx, plan.Scaling.Target); return err }},
-			"PutScalingPolicy":       {plan.Scaling.Policies[0], func() error { _, err := scale.PutScalingPolicy(ctx, plan.Scaling.Policies[0]); return err }},
+			"RegisterTaskDefinition": {plan.TaskDefinition, func() error {
+				_,
+					err := containers.RegisterTaskDefinition(ctx, plan.TaskDefinition)
+				return err
+			}},
+			"CreateService": {plan.Service, func() error { _, err := containers.CreateService(ctx, plan.Service); return err }},
+			"CreateCluster": {plan.Cluster, func() error { _, err := containers.CreateCluster(ctx, plan.Cluster); return err }},
+			"RegisterScalableTarget": {plan.Scaling.Target, func() error {
+				_,
+					err := scale.RegisterScalableTarget(ctx, plan.Scaling.Target)
+				return err
+			}},
+			"PutScalingPolicy": {plan.Scaling.Policies[0], func() error {
+				_,
+					err := scale.PutScalingPolicy(ctx, plan.Scaling.Policies[0])
+				return err
+			}},
 		} {
 			require.NoError(t, one.call(), name)
 			assert.JSONEq(t, string(sent.body), string(wire.JSON(one.input)), "%s with %s", name, strategy)
@@ -75,9 +87,17 @@ func TestWhatIsRenderedForTheLoadBalancerIsWhatTheSDKWouldSend(t *testing.T) {
 		input any
 		call  func() error
 	}{
-		"CreateLoadBalancer":           {lb.LoadBalancer, func() error { _, err := client.CreateLoadBalancer(ctx, lb.LoadBalancer); return err }},
-		"ModifyLoadBalancerAttributes": {lb.Attributes, func() error { _, err := client.ModifyLoadBalancerAttributes(ctx, lb.Attributes); return err }},
-		"CreateTargetGroup":            {lb.TargetGroups[1], func() error { _, err := client.CreateTargetGroup(ctx, lb.TargetGroups[1]); return err }},
+		"CreateLoadBalancer": {lb.LoadBalancer, func() error { _, err := client.CreateLoadBalancer(ctx, lb.LoadBalancer); return err }},
+		"ModifyLoadBalancerAttributes": {lb.Attributes, func() error {
+			_,
+				err := client.ModifyLoadBalancerAttributes(ctx, lb.Attributes)
+			return err
+		}},
+		"CreateTargetGroup": {lb.TargetGroups[1], func() error {
+			_,
+				err := client.CreateTargetGroup(ctx, lb.TargetGroups[1])
+			return err
+		}},
 		"ModifyTargetGroupAttributes": {lb.TargetGroupAttributes[1], func() error {
 			_, err := client.ModifyTargetGroupAttributes(ctx, lb.TargetGroupAttributes[1])
 			return err
@@ -145,7 +165,8 @@ func TestAlarmsHaveTheMembersOfPutMetricAlarm(t *testing.T) {
 	alarms := mustPlan(t, input("staging")).Alarms
 	require.Len(t, alarms, 4)
 	content := string(wire.JSON(alarms))
-	for _, member := range []string{`"Id": "unhealthy"`, `"ReturnData": false`, `"ReturnData": true`, `"ActionsEnabled": true`, `"ExtendedStatistic": "p95"`} {
+	for _, member := range []string{`"Id": "unhealthy"`, `"ReturnData": false`, `"ReturnData": true`, `"ActionsEnabled": true`,
+		`"ExtendedStatistic": "p95"`} {
 		assert.Contains(t, content, member)
 	}
 	for _, alarm := range alarms {

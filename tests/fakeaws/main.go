@@ -1,11 +1,11 @@
-// Command fakeaws serves the tests' AWS over HTTP, to try the rollout by hand without an
-// account:
+// Command fakeaws serves the fake AWS of the tests over HTTP, to try the rollout by hand
+// without an account:
 //
 //	go run ./tests/fakeaws
 //
-// It prints what to do next; docs/rollout.md, "Try it without an account", goes through it.
+// It prints what to do next; docs/rollout.md, "Try it without an account", explains it.
 //
-// It knows no signatures and keeps nothing. The address of a load balancer answers as the
+// It checks no signatures and stores nothing. The address of a load balancer answers as the
 // service behind it would. The flags for versions that go wrong take task definitions, by ARN
 // or as family:revision, separated by commas: --crash tiny:2,tiny:4.
 package main
@@ -26,7 +26,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
 )
 
-// wrong are the ways in which a version can go wrong, by the flag that asks for it.
+// wrong are the ways in which a version can fail, by flag.
 var wrong = map[string]struct {
 	usage     string
 	behaviour fakeaws.Behaviour
@@ -35,7 +35,9 @@ var wrong = map[string]struct {
 	"crash-in-service": {"do so in the service only, and not on trial", inService(crash)},
 	"slow":             {"take five minutes to be healthy", fakeaws.Behaviour{StartAfter: 5 * time.Minute}},
 	"unhealthy":        {"run and never pass their health check", fakeaws.Behaviour{NeverHealthy: true}},
-	"no-room":          {"find no capacity", fakeaws.Behaviour{NoCapacity: "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again later or in a different availability zone."}},
+	"no-room": {"find no capacity",
+		fakeaws.Behaviour{NoCapacity: "was unable to place a task. Reason: Capacity is unavailable at this time. " +
+			"Please try again later or in a different availability zone."}},
 }
 
 var crash = fakeaws.Behaviour{FailAfter: 15 * time.Second, Log: []string{"starting", "MemoryError"}, Failure: &fakeaws.Failure{
@@ -47,8 +49,8 @@ func inService(b fakeaws.Behaviour) fakeaws.Behaviour {
 	return b
 }
 
-// guide takes the address. The credentials are no words that a report may hold: every
-// place where a secret stands is masked.
+// guide takes the address. The credentials are words that no report contains, as every
+// occurrence of a secret is masked.
 const guide = `AWS of the tests: %[1]s
 
 In another terminal, at the root of the repository:
@@ -62,8 +64,11 @@ Ctrl-C ends it, and forgets everything.
 `
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:4566", "address to listen on; containers of an engine reach the host at the address of its bridge")
-	times := flag.Float64("times", 60, "how many times as fast as the world's time passes; what takes a minute for AWS takes a second at 60, the caller looks every five seconds of its own, so far above 100 it sees too little")
+	listen := flag.String("listen", "127.0.0.1:4566",
+		"address to listen on; containers of an engine reach the host at the address of its bridge")
+	times := flag.Float64("times", 60,
+		"how many times as fast as real time; a minute of AWS takes a second at 60. The caller polls every five seconds "+
+			"of real time, so far above 100 it misses too much")
 	behave := map[string]*string{}
 	for name, w := range wrong {
 		behave[name] = flag.String(name, "", "task definitions whose tasks "+w.usage)

@@ -58,7 +58,8 @@ func TestTheReviewedPlanIsValidCloudFormation(t *testing.T) {
 			Env: runner.Environment{Python: "3.11", Files: r.NewFiles(map[string][]byte{"cfn.lock": cfnLock}),
 				Install: [][]string{{"uv", "pip", "install", "--quiet", "--require-hashes", "-r", "cfn.lock"}}},
 			// W3005: what is made first is said twice, by a reference and here.
-			Inputs: []runner.Mount{{Files: r.NewFiles(files)}}, Args: append([]string{"cfn-lint", "--regions", "ap-south-1", "--ignore-checks", "W3005", "--"}, templates...),
+			Inputs: []runner.Mount{{Files: r.NewFiles(files)}}, Args: append([]string{"cfn-lint", "--regions", "ap-south-1", "--ignore-checks",
+				"W3005", "--"}, templates...),
 			Timeout: 5 * time.Minute,
 		})
 		require.NoError(t, err)
@@ -74,7 +75,8 @@ func TestTheReviewedPlanIsValidCloudFormation(t *testing.T) {
 // templateOf renders the plan's files as a template of CloudFormation.
 func templateOf(t *testing.T, strategy string, change func(*spec.Spec)) []byte {
 	t.Helper()
-	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("a", 64)}
+	in := rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging",
+		Image: "444455556666.dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("a", 64)}
 	role := "arn:aws:iam::444455556666:role/"
 	c := &in.Spec
 	c.Account, c.Strategy, c.VPC = "444455556666", strategy, "vpc-0123456789abcdef0"
@@ -166,8 +168,10 @@ var kinds = []struct {
 		delete(p, "ClientToken")
 		p["Cluster"] = map[string]any{"Ref": "Cluster0"}
 	}},
-	{"createLoadBalancer", "Balancer", "AWS::ElasticLoadBalancingV2::LoadBalancer", false, take("modifyLoadBalancerAttributes", "Attributes", "LoadBalancerAttributes")},
-	{"createTargetGroup", "Group", "AWS::ElasticLoadBalancingV2::TargetGroup", false, take("modifyTargetGroupAttributes", "Attributes", "TargetGroupAttributes")},
+	{"createLoadBalancer", "Balancer", "AWS::ElasticLoadBalancingV2::LoadBalancer", false,
+		take("modifyLoadBalancerAttributes", "Attributes", "LoadBalancerAttributes")},
+	{"createTargetGroup", "Group", "AWS::ElasticLoadBalancingV2::TargetGroup", false,
+		take("modifyTargetGroupAttributes", "Attributes", "TargetGroupAttributes")},
 	{"createListener", "Listener", "AWS::ElasticLoadBalancingV2::Listener", false, func(p, _ map[string]any, _ int) { delete(p, "Tags") }},
 	{"createRule", "Rule", "AWS::ElasticLoadBalancingV2::ListenerRule", false, func(p, _ map[string]any, _ int) { delete(p, "Tags") }},
 	{"putMetricAlarm", "Alarm", "AWS::CloudWatch::Alarm", false, nothing},
@@ -211,7 +215,8 @@ func upper(value any, path string) any {
 		if m == nil {
 			return regexp.MustCompile(`\{\{.*?\}\}`).ReplaceAllString(v, "x")
 		}
-		resource := map[string]string{"task-definition": "TaskDefinition0", "load-balancer": "Balancer0", "listener": "Listener0", "listener-rule": "Rule0"}[m[2]]
+		resource := map[string]string{"task-definition": "TaskDefinition0", "load-balancer": "Balancer0", "listener": "Listener0",
+			"listener-rule": "Rule0"}[m[2]]
 		if resource == "" {
 			resource = map[bool]string{true: "Group1", false: "Group0"}[strings.Contains(m[3], "green")]
 		}

@@ -65,7 +65,8 @@ func run(ctx context.Context, t *testing.T, name string, args ...string) told {
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = time.Minute
 	command.Dir = reachable.Root()
-	command.Env = append(os.Environ(), "ROLLOUT_TEST_KEY=key-0", "ROLLOUT_TEST_SECRET=not-checked", "AWS_ACCESS_KEY_ID=key-0", "AWS_SECRET_ACCESS_KEY=not-checked")
+	command.Env = append(os.Environ(), "ROLLOUT_TEST_KEY=key-0", "ROLLOUT_TEST_SECRET=not-checked", "AWS_ACCESS_KEY_ID=key-0",
+		"AWS_SECRET_ACCESS_KEY=not-checked")
 	var stdout, all bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &all
 	err := command.Run()
@@ -145,7 +146,8 @@ func onEngine(t *testing.T, strategy string) *rolled {
 	r, url := start(t, host.String(), strategy)
 	r.credentials = []string{"--aws-access-key-id", "env:ROLLOUT_TEST_KEY", "--aws-secret-access-key", "env:ROLLOUT_TEST_SECRET"}
 	r.call = func(operation string, args ...string) told {
-		all := []string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--ref", "main", "--aws-endpoint-url", url, "--mlflow-s3-endpoint-url", url}
+		all := []string{"--progress=plain", "call", "--source", r.source, "--environment", "staging", "--ref", "main", "--aws-endpoint-url", url,
+			"--mlflow-s3-endpoint-url", url}
 		all = append(append(append(all, r.credentials...), operation), args...)
 		started := time.Now()
 		if r.during != nil {
@@ -165,7 +167,8 @@ func (r *rolled) configure(lines string) {
 	settings, err := os.ReadFile(path)
 	require.NoError(r.t, err)
 	key, _, _ := strings.Cut(strings.TrimSpace(lines), ":")
-	kept := slices.DeleteFunc(strings.SplitAfter(string(settings), "\n"), func(line string) bool { return strings.HasPrefix(line, "  "+key+":") })
+	kept := slices.DeleteFunc(strings.SplitAfter(string(settings), "\n"),
+		func(line string) bool { return strings.HasPrefix(line, "  "+key+":") })
 	require.NoError(r.t, os.WriteFile(path, []byte(strings.Join(kept, "")+lines), 0o600))
 }
 
@@ -223,7 +226,8 @@ func TestTheModuleDeploysWithEveryStrategy(t *testing.T) {
 
 			// The third one crashes: its trial shows it, and the service is not touched.
 			crashes := fakeaws.Behaviour{FailAfter: 15 * time.Second, Log: []string{"MemoryError"},
-				Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 137}}
+				Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited",
+					ExitCode: 137}}
 			r.aws.ECS.Behave(r.family+"3", crashes)
 			third := r.writes(func() {
 				said := r.call("deploy", "--image", image("c"), "enforce")
@@ -275,7 +279,8 @@ func TestTheModuleOperatesAService(t *testing.T) {
 	assert.Contains(t, said.stdout, "sha256:"+strings.Repeat("b", 64))
 	// The same as a CI system calls it: by a token that is exchanged for a role's session, and another role.
 	key := r.credentials
-	r.credentials = []string{"--aws-web-identity-token", "env:ROLLOUT_TEST_SECRET", "--aws-web-identity-role", "arn:aws:iam::" + fakeAccount + ":role/ci",
+	r.credentials = []string{"--aws-web-identity-token", "env:ROLLOUT_TEST_SECRET", "--aws-web-identity-role",
+		"arn:aws:iam::" + fakeAccount + ":role/ci",
 		"--aws-role", "arn:aws:iam::" + fakeAccount + ":role/operator"}
 	said = r.call("status", "summary")
 	require.Zero(t, said.exit, said.all)
@@ -363,7 +368,8 @@ func TestTheModuleWaitsForADeploymentInFlight(t *testing.T) {
 	assert.Contains(t, said.all, "NOTHING_IN_FLIGHT")
 
 	r.configure("  bake_minutes: 60\n")
-	_, err := r.aws.ECS.UpdateService(t.Context(), &ecs.UpdateServiceInput{Cluster: &r.cluster, Service: &r.service, TaskDefinition: aws.String(r.family + "1"),
+	_, err := r.aws.ECS.UpdateService(t.Context(), &ecs.UpdateServiceInput{Cluster: &r.cluster, Service: &r.service,
+		TaskDefinition:          aws.String(r.family + "1"),
 		DeploymentConfiguration: &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, BakeTimeInMinutes: aws.Int32(60)}})
 	require.NoError(t, err)
 	waited := r.writes(func() { said = r.call("wait", "enforce") })
@@ -459,7 +465,8 @@ func TestTheCommandDeploysPausesAndIsApproved(t *testing.T) {
 	require.NoError(t, err, string(said))
 	call := func(operation string, args ...string) told {
 		started := time.Now()
-		said := run(t.Context(), t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--ref", "main", "--aws-endpoint-url", url}, args...)...)
+		said := run(t.Context(), t, binary, append([]string{operation, "--source", r.source, "--environment", "staging", "--ref", "main",
+			"--aws-endpoint-url", url}, args...)...)
 		t.Logf("%s %v: exit %d after %.1f s", operation, args, said.exit, time.Since(started).Seconds())
 		return said
 	}

@@ -67,7 +67,8 @@ func startMoto(t *testing.T) *moto {
 	if testing.Short() {
 		t.Skip("starting a real server takes seconds; run without -short")
 	}
-	for name, value := range map[string]string{"AWS_PROFILE": "", "AWS_ENDPOINT_URL": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": t.TempDir() + "/none"} {
+	for name, value := range map[string]string{"AWS_PROFILE": "", "AWS_ENDPOINT_URL": "", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": t.TempDir() + "/none"} {
 		t.Setenv(name, value)
 	}
 	r, err := native.New(native.Options{})
@@ -84,7 +85,8 @@ func startMoto(t *testing.T) *moto {
 	require.NoError(t, err)
 	t.Logf("moto answers after %.1f s, its environment included", time.Since(started).Seconds())
 	m := &moto{t: t, url: "http://" + server.Address}
-	clients, problem := account.Open(t.Context(), account.Options{Region: "ap-south-1", Endpoint: m.url, AccessKey: "key-0", SecretKey: "none", Attempts: 2})
+	clients, problem := account.Open(t.Context(), account.Options{Region: "ap-south-1", Endpoint: m.url, AccessKey: "key-0", SecretKey: "none",
+		Attempts: 2})
 	require.Nil(t, problem)
 	m.clients = clients
 	m.vpc = m.ids("DescribeVpcs", "vpcId")[0]
@@ -96,10 +98,12 @@ func startMoto(t *testing.T) *moto {
 // ids asks EC2 for the IDs of one kind; the project itself has no client of EC2.
 func (m *moto) ids(action, element string) []string {
 	m.t.Helper()
-	request, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.url, strings.NewReader("Action="+action+"&Version=2016-11-15"))
+	request, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.url,
+		strings.NewReader("Action="+action+"&Version=2016-11-15"))
 	require.NoError(m.t, err)
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=key-0/20260101/ap-south-1/ec2/aws4_request, SignedHeaders=host, Signature=none")
+	request.Header.Set("Authorization",
+		"AWS4-HMAC-SHA256 Credential=key-0/20260101/ap-south-1/ec2/aws4_request, SignedHeaders=host, Signature=none")
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(m.t, err)
 	defer response.Body.Close()
@@ -120,7 +124,8 @@ func (m *moto) input(strategy string) rollout.Input {
 	in.Image = motoAccount + ".dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system@sha256:" + strings.Repeat("1", 64)
 	role := "arn:aws:iam::" + motoAccount + ":role/"
 	r := &in.Spec
-	r.Account, r.Region, r.Strategy, r.VPC, r.Subnets, r.SecurityGroups = motoAccount, "ap-south-1", strategy, m.vpc, m.subnets, []string{m.group}
+	r.Account, r.Region, r.Strategy, r.VPC, r.Subnets, r.SecurityGroups = motoAccount, "ap-south-1", strategy, m.vpc, m.subnets,
+		[]string{m.group}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"execution", role+"task", role+"infrastructure"
 	r.Vars = map[string]string{"LOG_LEVEL": "info"}
 	tuning := rollout.DefaultTuning()
@@ -137,7 +142,8 @@ func (m *moto) plan(in rollout.Input) *rollout.Plan {
 
 func (m *moto) services() ensure.Clients {
 	c := m.clients
-	return ensure.Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: &remembering{Client: c.Scaling, moto: m}, CloudWatch: c.CloudWatch, Logs: c.Logs, Roles: c.IAM}
+	return ensure.Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: &remembering{Client: c.Scaling, moto: m}, CloudWatch: c.CloudWatch,
+		Logs: c.Logs, Roles: c.IAM}
 }
 
 func (m *moto) look(plan *rollout.Plan) *ensure.State {
@@ -184,7 +190,8 @@ type remembering struct {
 }
 
 // RegisterScalableTarget keeps the tags and registers the target.
-func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.RegisterScalableTargetInput, options ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
+func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.RegisterScalableTargetInput,
+	options ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
 	out, err := r.Client.RegisterScalableTarget(ctx, in, options...)
 	if err == nil && in.Tags != nil {
 		r.moto.scalingTags = in.Tags
@@ -193,7 +200,8 @@ func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.Re
 }
 
 // ListTagsForResource returns them.
-func (r *remembering) ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput, ...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
+func (r *remembering) ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput,
+	...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
 	return &scaling.ListTagsForResourceOutput{Tags: r.moto.scalingTags}, nil
 }
 
@@ -276,7 +284,8 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 	role, err := m.clients.IAM.GetRole(ctx, &iam.GetRoleInput{RoleName: plan.ExecutionRole.Role.RoleName})
 	require.NoError(t, err)
 	assert.Equal(t, *plan.TaskDefinition.ExecutionRoleArn, aws.ToString(role.Role.Arn))
-	_, err = m.clients.IAM.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: plan.ExecutionRole.Role.RoleName, PolicyDocument: aws.String(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)})
+	_, err = m.clients.IAM.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: plan.ExecutionRole.Role.RoleName,
+		PolicyDocument: aws.String(`{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}`)})
 	require.NoError(t, err)
 	require.Len(t, others(m.look(plan)), 1)
 	m.carry(plan)
@@ -329,7 +338,8 @@ func (m *moto) listener() *string {
 	m.t.Helper()
 	balancers, err := m.clients.Balancing.DescribeLoadBalancers(m.t.Context(), &elb.DescribeLoadBalancersInput{})
 	require.NoError(m.t, err)
-	listeners, err := m.clients.Balancing.DescribeListeners(m.t.Context(), &elb.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn})
+	listeners, err := m.clients.Balancing.DescribeListeners(m.t.Context(),
+		&elb.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn})
 	require.NoError(m.t, err)
 	return listeners.Listeners[0].ListenerArn
 }
@@ -353,11 +363,13 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 		for _, policy := range m.plan(m.input(strategy)).Policies("s3://bucket/models") {
 			name := strings.TrimSuffix(policy.File, ".json")
 			if strings.HasSuffix(name, "-trust") {
-				_, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String(strategy + "-" + name), AssumeRolePolicyDocument: aws.String(string(policy.JSON()))})
+				_, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String(strategy + "-" + name),
+					AssumeRolePolicyDocument: aws.String(string(policy.JSON()))})
 				assert.NoError(t, err, policy.File)
 				continue
 			}
-			_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String(strategy + "-" + name), PolicyDocument: aws.String(string(policy.JSON()))})
+			_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String(strategy + "-" + name),
+				PolicyDocument: aws.String(string(policy.JSON()))})
 			assert.NoError(t, err, policy.File)
 		}
 	}
@@ -373,15 +385,18 @@ func TestTheJournalIsKeptOnMoto(t *testing.T) {
 	ctx := t.Context()
 	for _, bucket := range []string{"models", "locked-models"} {
 		locked := bucket != "models"
-		_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket), ObjectLockEnabledForBucket: aws.Bool(locked),
-			CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
+		_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket),
+			ObjectLockEnabledForBucket: aws.Bool(locked),
+			CreateBucketConfiguration:  &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
 		require.NoError(t, err)
 		if locked {
 			_, err := m.clients.Objects.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: aws.String(bucket),
 				ObjectLockConfiguration: &s3types.ObjectLockConfiguration{ObjectLockEnabled: s3types.ObjectLockEnabledEnabled,
-					Rule: &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: s3types.ObjectLockRetentionModeGovernance, Days: aws.Int32(1)}}}})
+					Rule: &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: s3types.ObjectLockRetentionModeGovernance,
+						Days: aws.Int32(1)}}}})
 			require.NoError(t, err)
-			_, err = m.clients.Objects.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("bare"), Body: strings.NewReader("x")})
+			_, err = m.clients.Objects.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("bare"),
+				Body: strings.NewReader("x")})
 			require.Error(t, err, "this bucket demands a checksum")
 		}
 		keepJournal(t, m, bucket)
@@ -392,7 +407,8 @@ func keepJournal(t *testing.T, m *moto, bucket string) {
 	t.Helper()
 	ctx := t.Context()
 	open := func(name string) *journal.Journal {
-		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{}, journal.Options{Root: "s3://" + bucket + "/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
+		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{},
+			journal.Options{Root: "s3://" + bucket + "/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
 		require.Nil(t, problem)
 		return j
 	}

@@ -39,7 +39,8 @@ func serve(t *testing.T) (*fakeaws.Account, *fakeaws.Clock, *overhttp.Server, *a
 // not be carried out twice, and the waiting run slows down instead of failing.
 func TestThrottlingSlowsARolloutDownAndDoesNotEndIt(t *testing.T) {
 	world, clock, server, clients := serve(t)
-	const family, digest = "arn:aws:ecs:ap-south-1:111122223333:task-definition/rca:", "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	const family, digest = "arn:aws:ecs:ap-south-1:111122223333:task-definition/rca:",
+		"sha256:2222222222222222222222222222222222222222222222222222222222222222"
 	world.ECS.Behave(family+"2", fakeaws.Behaviour{Digest: digest})
 	world.ECS.AddService("cluster", "rca", family+"1", 2, &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyRolling})
 	throttled := overhttp.Fault{Err: fakeaws.Throttled()}

@@ -158,9 +158,10 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 		s.Retryer = retry.AddWithMaxAttempts(s.Retryer, min(exchangeAttempts, o.attempts()))
 	})
 	if o.WebIdentityRole != "" {
-		cfg.Credentials = cached(stscreds.NewWebIdentityRoleProvider(identity, o.WebIdentityRole, token(o.WebIdentity), func(w *stscreds.WebIdentityRoleOptions) {
-			w.RoleSessionName, w.Duration = o.sessionName(), o.Session
-		}))
+		cfg.Credentials = cached(stscreds.NewWebIdentityRoleProvider(identity, o.WebIdentityRole, token(o.WebIdentity),
+			func(w *stscreds.WebIdentityRoleOptions) {
+				w.RoleSessionName, w.Duration = o.sessionName(), o.Session
+			}))
 	}
 	if o.Role != "" {
 		cfg.Credentials = cached(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.Role, func(a *stscreds.AssumeRoleOptions) {

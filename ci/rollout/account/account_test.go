@@ -93,7 +93,8 @@ func (s *server) signer() string {
 
 // alone keeps what this machine knows of AWS out of a test.
 func alone(t *testing.T) {
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL"} {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN",
+		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL"} {
 		t.Setenv(name, "")
 	}
 	none := filepath.Join(t.TempDir(), "none")
@@ -130,11 +131,13 @@ func TestTheGuardPassesTheRightAccountOnly(t *testing.T) {
 
 func TestEveryMistakeInTheOptionsIsNamedAtOnce(t *testing.T) {
 	_, problem := Open(context.Background(), Options{
-		Region: "nowhere", Endpoint: "localhost:4566", AccessKey: "key", Profile: "p", WebIdentityRole: "me", ExternalID: "x", Session: time.Second,
+		Region: "nowhere", Endpoint: "localhost:4566", AccessKey: "key", Profile: "p", WebIdentityRole: "me", ExternalID: "x",
+		Session: time.Second,
 	})
 	require.NotNil(t, problem)
 	assert.Equal(t, CredentialsInvalid.Name, problem.Code.Name)
-	for _, part := range []string{"region", "endpoint", "secret key", "needs a role", "more than one", "not the ARN of a role", "external id", "15m..12h"} {
+	for _, part := range []string{"region", "endpoint", "secret key", "needs a role", "more than one", "not the ARN of a role", "external id",
+		"15m..12h"} {
 		assert.Contains(t, problem.Error(), part)
 	}
 	_, problem = Open(context.Background(), Options{Region: "ap-south-1", SessionToken: "t", Endpoint: "https://someone:hidden@host"})

@@ -22,7 +22,8 @@ func (s monitors) findAlarms(ctx context.Context) (map[string]types.MetricAlarm,
 	for _, alarm := range s.plan.Alarms {
 		names = append(names, *alarm.AlarmName)
 	}
-	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: names, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm}})
+	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: names,
+		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm}})
 	if err != nil {
 		return nil, fmt.Errorf("describe alarms: %w", err)
 	}
@@ -112,7 +113,8 @@ func (s monitors) lookAtDashboard(ctx context.Context) error {
 		// With warnings alone "the input was valid enough for the dashboard to be created or
 		// modified"; errors come as an error (API reference, PutDashboard).
 		for _, m := range out.DashboardValidationMessages {
-			s.remarks = append(s.remarks, strings.TrimSpace(fmt.Sprintf("dashboard %s: %s %s", *want.DashboardName, aws.ToString(m.DataPath), aws.ToString(m.Message))))
+			s.remarks = append(s.remarks, strings.TrimSpace(fmt.Sprintf("dashboard %s: %s %s", *want.DashboardName, aws.ToString(m.DataPath),
+				aws.ToString(m.Message))))
 		}
 		return nil
 	}

@@ -40,17 +40,21 @@ type ECS interface {
 	DescribeTaskDefinition(context.Context, *ecs.DescribeTaskDefinitionInput, ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error)
 	RegisterTaskDefinition(context.Context, *ecs.RegisterTaskDefinitionInput, ...func(*ecs.Options)) (*ecs.RegisterTaskDefinitionOutput, error)
 	ListTaskDefinitions(context.Context, *ecs.ListTaskDefinitionsInput, ...func(*ecs.Options)) (*ecs.ListTaskDefinitionsOutput, error)
-	DeregisterTaskDefinition(context.Context, *ecs.DeregisterTaskDefinitionInput, ...func(*ecs.Options)) (*ecs.DeregisterTaskDefinitionOutput, error)
+	DeregisterTaskDefinition(context.Context, *ecs.DeregisterTaskDefinitionInput,
+		...func(*ecs.Options)) (*ecs.DeregisterTaskDefinitionOutput, error)
 	ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error)
-	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput, ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
+	DescribeServiceRevisions(context.Context, *ecs.DescribeServiceRevisionsInput,
+		...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error)
 }
 
 // Balancing is what this package uses of the client of Elastic Load Balancing.
 type Balancing interface {
 	DescribeLoadBalancers(context.Context, *elb.DescribeLoadBalancersInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error)
-	DescribeLoadBalancerAttributes(context.Context, *elb.DescribeLoadBalancerAttributesInput, ...func(*elb.Options)) (*elb.DescribeLoadBalancerAttributesOutput, error)
+	DescribeLoadBalancerAttributes(context.Context, *elb.DescribeLoadBalancerAttributesInput,
+		...func(*elb.Options)) (*elb.DescribeLoadBalancerAttributesOutput, error)
 	DescribeTargetGroups(context.Context, *elb.DescribeTargetGroupsInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error)
-	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput, ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
+	DescribeTargetGroupAttributes(context.Context, *elb.DescribeTargetGroupAttributesInput,
+		...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error)
 	DescribeListeners(context.Context, *elb.DescribeListenersInput, ...func(*elb.Options)) (*elb.DescribeListenersOutput, error)
 	DescribeRules(context.Context, *elb.DescribeRulesInput, ...func(*elb.Options)) (*elb.DescribeRulesOutput, error)
 	DescribeTags(context.Context, *elb.DescribeTagsInput, ...func(*elb.Options)) (*elb.DescribeTagsOutput, error)
@@ -58,9 +62,11 @@ type Balancing interface {
 	CreateTargetGroup(context.Context, *elb.CreateTargetGroupInput, ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error)
 	CreateListener(context.Context, *elb.CreateListenerInput, ...func(*elb.Options)) (*elb.CreateListenerOutput, error)
 	CreateRule(context.Context, *elb.CreateRuleInput, ...func(*elb.Options)) (*elb.CreateRuleOutput, error)
-	ModifyLoadBalancerAttributes(context.Context, *elb.ModifyLoadBalancerAttributesInput, ...func(*elb.Options)) (*elb.ModifyLoadBalancerAttributesOutput, error)
+	ModifyLoadBalancerAttributes(context.Context, *elb.ModifyLoadBalancerAttributesInput,
+		...func(*elb.Options)) (*elb.ModifyLoadBalancerAttributesOutput, error)
 	ModifyTargetGroup(context.Context, *elb.ModifyTargetGroupInput, ...func(*elb.Options)) (*elb.ModifyTargetGroupOutput, error)
-	ModifyTargetGroupAttributes(context.Context, *elb.ModifyTargetGroupAttributesInput, ...func(*elb.Options)) (*elb.ModifyTargetGroupAttributesOutput, error)
+	ModifyTargetGroupAttributes(context.Context, *elb.ModifyTargetGroupAttributesInput,
+		...func(*elb.Options)) (*elb.ModifyTargetGroupAttributesOutput, error)
 	ModifyListener(context.Context, *elb.ModifyListenerInput, ...func(*elb.Options)) (*elb.ModifyListenerOutput, error)
 	ModifyRule(context.Context, *elb.ModifyRuleInput, ...func(*elb.Options)) (*elb.ModifyRuleOutput, error)
 	SetSubnets(context.Context, *elb.SetSubnetsInput, ...func(*elb.Options)) (*elb.SetSubnetsOutput, error)
@@ -73,23 +79,30 @@ type Balancing interface {
 
 // Scaling is what this package uses of the client of Application Auto Scaling.
 type Scaling interface {
-	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput, ...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error)
-	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput, ...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error)
-	ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput, ...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error)
-	RegisterScalableTarget(context.Context, *scaling.RegisterScalableTargetInput, ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error)
+	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput,
+		...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error)
+	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput,
+		...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error)
+	ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput,
+		...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error)
+	RegisterScalableTarget(context.Context, *scaling.RegisterScalableTargetInput,
+		...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error)
 	PutScalingPolicy(context.Context, *scaling.PutScalingPolicyInput, ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error)
-	DeregisterScalableTarget(context.Context, *scaling.DeregisterScalableTargetInput, ...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error)
+	DeregisterScalableTarget(context.Context, *scaling.DeregisterScalableTargetInput,
+		...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error)
 }
 
 // CloudWatch is what this package uses of the client of Amazon CloudWatch.
 type CloudWatch interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
-	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput, ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
+	ListTagsForResource(context.Context, *cloudwatch.ListTagsForResourceInput,
+		...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error)
 	GetDashboard(context.Context, *cloudwatch.GetDashboardInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetDashboardOutput, error)
 	PutMetricAlarm(context.Context, *cloudwatch.PutMetricAlarmInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error)
 	PutDashboard(context.Context, *cloudwatch.PutDashboardInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error)
 	DeleteAlarms(context.Context, *cloudwatch.DeleteAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error)
-	DeleteDashboards(context.Context, *cloudwatch.DeleteDashboardsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error)
+	DeleteDashboards(context.Context, *cloudwatch.DeleteDashboardsInput,
+		...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error)
 }
 
 // Logs is what this package uses of the client of CloudWatch Logs.

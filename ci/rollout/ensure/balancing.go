@@ -56,11 +56,14 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 		if err != nil {
 			return nil, fmt.Errorf("describe listeners: %w", err)
 		}
-		for b.listeners = listeners.Listeners; aws.ToString(listeners.NextMarker) != ""; b.listeners = append(b.listeners, listeners.Listeners...) {
-			listeners, err = s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn, Marker: listeners.NextMarker})
+		b.listeners = listeners.Listeners
+		for aws.ToString(listeners.NextMarker) != "" {
+			listeners, err = s.clients.Balancing.DescribeListeners(ctx,
+				&elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn, Marker: listeners.NextMarker})
 			if err != nil {
 				return nil, fmt.Errorf("describe listeners: %w", err)
 			}
+			b.listeners = append(b.listeners, listeners.Listeners...)
 		}
 		for _, l := range b.listeners {
 			arns = append(arns, *l.ListenerArn)
@@ -163,7 +166,8 @@ func (s balancers) lookAtBalancer(ctx context.Context, found *balancing) error {
 	if !s.own(i, found.tags[arn]) {
 		return nil
 	}
-	is := &elb.CreateLoadBalancerInput{Name: have.LoadBalancerName, Type: have.Type, Scheme: have.Scheme, IpAddressType: have.IpAddressType, SecurityGroups: have.SecurityGroups}
+	is := &elb.CreateLoadBalancerInput{Name: have.LoadBalancerName, Type: have.Type, Scheme: have.Scheme, IpAddressType: have.IpAddressType,
+		SecurityGroups: have.SecurityGroups}
 	for _, zone := range have.AvailabilityZones {
 		is.Subnets = append(is.Subnets, aws.ToString(zone.SubnetId))
 	}
@@ -183,7 +187,8 @@ func (s balancers) lookAtBalancer(ctx context.Context, found *balancing) error {
 			}
 		}
 		if touches(shape, "SecurityGroups") {
-			if _, err := client.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &arn, SecurityGroups: want.SecurityGroups}); err != nil {
+			if _, err := client.SetSecurityGroups(ctx, &elb.SetSecurityGroupsInput{LoadBalancerArn: &arn,
+				SecurityGroups: want.SecurityGroups}); err != nil {
 				return err
 			}
 		}
@@ -257,7 +262,8 @@ func (s balancers) lookAtGroup(ctx context.Context, found *balancing, n int) err
 	}
 	i.write = func(ctx context.Context) error {
 		to := *have
-		to.HealthCheckEnabled, to.HealthCheckPath, to.HealthCheckPort, to.HealthCheckProtocol, to.Matcher = want.HealthCheckEnabled, want.HealthCheckPath, want.HealthCheckPort, want.HealthCheckProtocol, want.Matcher
+		to.HealthCheckEnabled, to.HealthCheckPath, to.HealthCheckPort = want.HealthCheckEnabled, want.HealthCheckPath, want.HealthCheckPort
+		to.HealthCheckProtocol, to.Matcher = want.HealthCheckProtocol, want.Matcher
 		to.HealthCheckIntervalSeconds, to.HealthCheckTimeoutSeconds = want.HealthCheckIntervalSeconds, want.HealthCheckTimeoutSeconds
 		to.HealthyThresholdCount, to.UnhealthyThresholdCount = want.HealthyThresholdCount, want.UnhealthyThresholdCount
 		return setGroup(ctx, client, &to, resolve(s.State, attributes), len(checks) > 0, len(options) > 0)
@@ -266,7 +272,8 @@ func (s balancers) lookAtGroup(ctx context.Context, found *balancing, n int) err
 }
 
 // setGroup gives a target group its health check and its attributes, where they are to change.
-func setGroup(ctx context.Context, client Balancing, to *types.TargetGroup, attributes *elb.ModifyTargetGroupAttributesInput, checks, options bool) error {
+func setGroup(ctx context.Context, client Balancing, to *types.TargetGroup, attributes *elb.ModifyTargetGroupAttributesInput,
+	checks, options bool) error {
 	if checks {
 		if _, err := client.ModifyTargetGroup(ctx, &elb.ModifyTargetGroupInput{
 			TargetGroupArn: to.TargetGroupArn, HealthCheckEnabled: to.HealthCheckEnabled, HealthCheckPath: to.HealthCheckPath,

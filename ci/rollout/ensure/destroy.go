@@ -37,12 +37,16 @@ const (
 // Destroy deletes what carries the plan's tags, in reverse order of creation, if confirm is
 // the name of the service. Logs are deleted only withLogs. It can be repeated until nothing
 // is left. The result is never nil, even with a problem (DestroyRefused, DestroyFailed).
-func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan, confirm string, withLogs bool) (*Destroyed, *verdict.Problem) {
+func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan,
+	confirm string, withLogs bool) (*Destroyed, *verdict.Problem) {
 	d := &destroyer{State: &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}, done: &Destroyed{}}
 	if name := *plan.Service.ServiceName; confirm != name {
 		return d.done, verdict.Problemf(DestroyRefused, "%q was said, the service in %s is called %q", confirm, plan.Environment, name)
 	}
-	for _, step := range []func(context.Context) error{d.scaling, d.trials, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.role, d.clusterItself} {
+	steps := []func(context.Context) error{
+		d.scaling, d.trials, d.serviceItself, d.balancing, d.monitoring, d.definitions, d.role, d.clusterItself,
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return d.done, verdict.Problemf(DestroyFailed, "%v", err)
 		}
@@ -123,7 +127,8 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 	return d.delete(serviceKind, name, ecsTags(d.service.Tags), nil, func() error {
 		d.stopping = true
 		if aws.ToString(d.service.Status) == "ACTIVE" {
-			_, err := d.clients.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: d.plan.Service.Cluster, Service: d.plan.Service.ServiceName, Force: aws.Bool(true)})
+			_, err := d.clients.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: d.plan.Service.Cluster, Service: d.plan.Service.ServiceName,
+				Force: aws.Bool(true)})
 			if err != nil && !is(err, "ServiceNotFoundException", "ServiceNotActiveException") {
 				return err
 			}
@@ -181,9 +186,10 @@ func (d *destroyer) balancing(ctx context.Context) error {
 		arn := found.balancer.LoadBalancerArn
 		if err := d.delete("load balancer", balancer, found.tags[*arn], []string{"LoadBalancerNotFound"}, func() error {
 			// The plan protects production's; who said the service's name means it.
-			if _, err := client.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: arn, Attributes: []types.LoadBalancerAttribute{
-				{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")},
-			}}); err != nil {
+			if _, err := client.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: arn,
+				Attributes: []types.LoadBalancerAttribute{
+					{Key: aws.String("deletion_protection.enabled"), Value: aws.String("false")},
+				}}); err != nil {
 				return err
 			}
 			_, err := client.DeleteLoadBalancer(ctx, &elb.DeleteLoadBalancerInput{LoadBalancerArn: arn})

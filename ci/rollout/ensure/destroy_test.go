@@ -95,7 +95,8 @@ func TestDestroyLeavesWhatIsNotOurs(t *testing.T) {
 	foreign.Tags = nil
 	_, err = w.aws.ECS.RegisterTaskDefinition(ctx, &foreign)
 	require.NoError(t, err)
-	_, err = w.aws.CloudWatch.PutDashboard(ctx, &cloudwatch.PutDashboardInput{DashboardName: plan.Dashboard.DashboardName, DashboardBody: aws.String(`{}`)})
+	_, err = w.aws.CloudWatch.PutDashboard(ctx, &cloudwatch.PutDashboardInput{DashboardName: plan.Dashboard.DashboardName,
+		DashboardBody: aws.String(`{}`)})
 	require.NoError(t, err)
 	state := w.look(plan)
 	w.aws.Balancing.Retag(state.known[*plan.LoadBalancer.TargetGroupAttributes[0].TargetGroupArn])
@@ -163,7 +164,8 @@ func TestPruneKeepsWhatRunsAlthoughItIsOld(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	plan, arns := w.history(4)
-	_, err := w.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName, TaskDefinition: aws.String(arns[0])})
+	_, err := w.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName,
+		TaskDefinition: aws.String(arns[0])})
 	require.NoError(t, err)
 	require.NoError(t, w.clock.Sleep(ctx, 10*time.Second)) // under way
 	pruned, problem := Prune(ctx, w.aws.ECS, plan, 1)

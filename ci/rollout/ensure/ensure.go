@@ -114,7 +114,8 @@ type State struct {
 func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	for _, look := range []func(context.Context) error{
-		foundations{s}.lookAtCluster, foundations{s}.lookAtLogGroup, foundations{s}.lookAtRole, services{s}.lookAtService, services{s}.lookAtTaskDefinition, balancers{s}.lookAtBalancing, monitors{s}.lookAtAlarms, monitors{s}.lookAtDashboard,
+		foundations{s}.lookAtCluster, foundations{s}.lookAtLogGroup, foundations{s}.lookAtRole, services{s}.lookAtService,
+		services{s}.lookAtTaskDefinition, balancers{s}.lookAtBalancing, monitors{s}.lookAtAlarms, monitors{s}.lookAtDashboard,
 	} {
 		if err := look(ctx); err != nil {
 			return nil, verdict.Problemf(LookFailed, "%v", err)
@@ -157,7 +158,8 @@ func (s *State) Problems() []*verdict.Problem {
 			continue
 		}
 		for _, d := range i.fixed {
-			all = append(all, verdict.Problemf(CannotChange, "%s %s: %s is %s, the plan says %s", i.Kind, i.Name, d.Path, value(d.Have), value(d.Want)))
+			all = append(all, verdict.Problemf(CannotChange, "%s %s: %s is %s, the plan says %s", i.Kind, i.Name, d.Path, value(d.Have),
+				value(d.Want)))
 		}
 	}
 	return all
@@ -336,7 +338,8 @@ const (
 func patiently(ctx context.Context, clock Clock, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)
-		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet, func(words string) bool { return strings.Contains(err.Error(), words) }))
+		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet,
+			func(words string) bool { return strings.Contains(err.Error(), words) }))
 		if !early || attempt == roleAttempts {
 			return err
 		}

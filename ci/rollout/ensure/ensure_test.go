@@ -65,7 +65,8 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) clients() Clients {
-	return Clients{ECS: w.aws.ECS, Balancing: w.aws.Balancing, Scaling: w.aws.Scaling, CloudWatch: w.aws.CloudWatch, Logs: w.aws.Logs, Roles: w.aws.Roles}
+	return Clients{ECS: w.aws.ECS, Balancing: w.aws.Balancing, Scaling: w.aws.Scaling, CloudWatch: w.aws.CloudWatch, Logs: w.aws.Logs,
+		Roles: w.aws.Roles}
 }
 
 func (w *world) look(plan *rollout.Plan) *State {
@@ -201,7 +202,8 @@ func TestOnlyWhatDiffersIsWritten(t *testing.T) {
 		{"subnets of the balancer", func(in *rollout.Input) {
 			in.Spec.BalancerSubnets = []string{"subnet-0123456789abcdef0", "subnet-0123456789abcdef7"}
 		}, "Subnets", []string{"elb:SetSubnets"}},
-		{"groups of the balancer", func(in *rollout.Input) { in.Spec.BalancerSecurityGroups = []string{"sg-0123456789abcdef7"} }, "SecurityGroups",
+		{"groups of the balancer", func(in *rollout.Input) { in.Spec.BalancerSecurityGroups = []string{"sg-0123456789abcdef7"} },
+			"SecurityGroups",
 			[]string{"elb:SetSecurityGroups"}},
 		{"health path", func(in *rollout.Input) { in.Spec.App.Health = "/alive" }, "HealthCheckPath",
 			[]string{"ecs:RegisterTaskDefinition", "elb:ModifyTargetGroup", "ecs:UpdateService", "elb:ModifyTargetGroup"}},
@@ -265,7 +267,8 @@ func TestWhichGroupServesIsForECSToSay(t *testing.T) {
 	other := staging("blue_green")
 	other.Tuning.GroupStickinessSeconds = 60
 	require.NoError(t, w.roll(planOf(t, other)))
-	rules, err := w.aws.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(w.look(plan).known[rollout.ARN("listener", *plan.LoadBalancer.LoadBalancer.Name)])})
+	rules, err := w.aws.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: aws.String(w.look(plan).known[rollout.ARN("listener",
+		*plan.LoadBalancer.LoadBalancer.Name)])})
 	require.NoError(t, err)
 	groups := rules.Rules[0].Actions[0].ForwardConfig.TargetGroups
 	assert.EqualValues(t, 0, *groups[0].Weight)
@@ -303,7 +306,8 @@ func TestWhatBelongsToSomebodyElseIsNotTouched(t *testing.T) {
 			return err
 		},
 		"dashboard": func(a *fakeaws.Account) error {
-			_, err := a.CloudWatch.PutDashboard(ctx, &cloudwatch.PutDashboardInput{DashboardName: ours.Dashboard.DashboardName, DashboardBody: aws.String(`{"widgets": []}`)})
+			_, err := a.CloudWatch.PutDashboard(ctx, &cloudwatch.PutDashboardInput{DashboardName: ours.Dashboard.DashboardName,
+				DashboardBody: aws.String(`{"widgets": []}`)})
 			return err
 		},
 		"ecs service": func(a *fakeaws.Account) error {
@@ -394,7 +398,8 @@ func TestADeletedServiceIsMadeAnewWhenItIsGone(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	plan := w.rolled(staging("rolling"))
-	_, err := w.aws.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName, Force: aws.Bool(true)})
+	_, err := w.aws.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: plan.Service.Cluster, Service: plan.Service.ServiceName,
+		Force: aws.Bool(true)})
 	require.NoError(t, err)
 	state := w.look(plan)
 	assert.Empty(t, state.Problems())

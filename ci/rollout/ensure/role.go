@@ -38,7 +38,8 @@ func (s foundations) executionRole(ctx context.Context) (*role, error) {
 	for _, t := range out.Role.Tags {
 		have.tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	policy, err := s.clients.Roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: want.Role.RoleName, PolicyName: want.Policy.PolicyName})
+	policy, err := s.clients.Roles.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: want.Role.RoleName,
+		PolicyName: want.Policy.PolicyName})
 	if is(err, "NoSuchEntity", "NoSuchEntityException") {
 		return have, nil
 	}
@@ -106,7 +107,8 @@ func (s foundations) lookAtRole(ctx context.Context) error {
 				policy.PolicyDocument = aws.String(allowed)
 				_, err = s.clients.Roles.PutRolePolicy(ctx, &policy)
 			} else {
-				_, err = s.clients.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: want.Role.RoleName, PolicyDocument: want.Role.AssumeRolePolicyDocument})
+				_, err = s.clients.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: want.Role.RoleName,
+					PolicyDocument: want.Role.AssumeRolePolicyDocument})
 			}
 			if err != nil {
 				return err
@@ -130,7 +132,8 @@ func (d *destroyer) role(ctx context.Context) error {
 	var used error
 	err = d.delete(roleKind, *want.Role.RoleName, have.tags, []string{"NoSuchEntity", "NoSuchEntityException"}, func() error {
 		if have.policy != "" {
-			if _, err := d.clients.Roles.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: want.Role.RoleName, PolicyName: want.Policy.PolicyName}); err != nil {
+			if _, err := d.clients.Roles.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: want.Role.RoleName,
+				PolicyName: want.Policy.PolicyName}); err != nil {
 				return err
 			}
 		}

@@ -60,7 +60,8 @@ func TestTheExecutionRoleIsMadeKeptAndDeleted(t *testing.T) {
 	assert.Equal(t, Keep, roleChange(t, w.look(planOf(t, withSecret(making(), "first")))).Action, "so that a rollback needs no write")
 
 	// Somebody lets another service take the role: it is put back.
-	_, err := w.aws.Roles.UpdateAssumeRolePolicy(context.Background(), &iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[]}`)})
+	_, err := w.aws.Roles.UpdateAssumeRolePolicy(context.Background(),
+		&iam.UpdateAssumeRolePolicyInput{RoleName: &name, PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[]}`)})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"iam:UpdateAssumeRolePolicy"}, fakeaws.Writes(w.calls(func() { require.NoError(t, w.roll(planOf(t, second))) })))
 
@@ -83,7 +84,8 @@ func TestSomebodyElsesRoleIsNeitherChangedNorDeleted(t *testing.T) {
 	ctx := context.Background()
 	w := newWorld(t)
 	plan := planOf(t, making())
-	_, err := w.aws.Roles.CreateRole(ctx, &iam.CreateRoleInput{RoleName: plan.ExecutionRole.Role.RoleName, AssumeRolePolicyDocument: aws.String("{}")})
+	_, err := w.aws.Roles.CreateRole(ctx, &iam.CreateRoleInput{RoleName: plan.ExecutionRole.Role.RoleName,
+		AssumeRolePolicyDocument: aws.String("{}")})
 	require.NoError(t, err)
 	before := w.aws.Dump()
 	state := w.look(plan)

@@ -64,7 +64,8 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 		}
 		have := out.TaskDefinition
 		differences := compare(wire.Encode(have), wire.Encode(want))
-		if ecsTags(out.Tags)[rollout.TagConfigHash] == s.plan.ConfigHash && have.Status == types.TaskDefinitionStatusActive && len(differences) == 0 {
+		active := have.Status == types.TaskDefinitionStatusActive
+		if active && ecsTags(out.Tags)[rollout.TagConfigHash] == s.plan.ConfigHash && len(differences) == 0 {
 			s.known[rollout.ARN("task-definition", *want.Family)] = aws.ToString(have.TaskDefinitionArn)
 			i.Action, i.Differences = Keep, nil
 			return nil
@@ -127,7 +128,8 @@ func (s services) compareService() {
 func (s services) serviceDifferences(want *ecs.CreateServiceInput) []Difference {
 	have := wire.Encode(s.service)
 	all := compare(have, wire.Encode(&ecs.UpdateServiceInput{
-		TaskDefinition: want.TaskDefinition, DeploymentConfiguration: want.DeploymentConfiguration, NetworkConfiguration: want.NetworkConfiguration,
+		TaskDefinition: want.TaskDefinition, DeploymentConfiguration: want.DeploymentConfiguration,
+		NetworkConfiguration:          want.NetworkConfiguration,
 		HealthCheckGracePeriodSeconds: want.HealthCheckGracePeriodSeconds, AvailabilityZoneRebalancing: want.AvailabilityZoneRebalancing,
 		PropagateTags: want.PropagateTags,
 	}))

@@ -76,7 +76,8 @@ func TestOnlyAlarmsThatGuardTheDeploymentCount(t *testing.T) {
 
 func TestWarningsOfADashboardAreNoRefusal(t *testing.T) {
 	w := newWorld(t)
-	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"), Message: aws.String("may not render")}}
+	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
+		Message: aws.String("may not render")}}
 	state := w.look(planOf(t, staging("rolling")))
 	require.Nil(t, state.Before(context.Background()))
 	require.Len(t, state.Remarks(), 1)
