@@ -175,7 +175,8 @@ var (
 	// condaOnly are packages that are not of Python, or that the environment has anyway.
 	condaOnly = regexp.MustCompile(`^(?:python|pip|python_abi|cuda.*|cudnn.*|mkl|mkl-service|blas|openblas|libblas|nomkl|` +
 		`nodejs|git|git-lfs|make|cmake|compilers?|gcc.*|gxx.*|clang.*|libgcc.*|libstdcxx.*|openssl|sqlite|zlib|bzip2|xz|` +
-		`ca-certificates|ffmpeg|graphviz|openjdk|r-.*|_.*|pandoc|hdf5|libgfortran.*|tk|readline|ncurses|libffi|pytorch-cuda|pytorch-mutex|cpuonly)$`)
+		`ca-certificates|ffmpeg|graphviz|openjdk|r-.*|_.*|pandoc|hdf5|libgfortran.*|tk|readline|` +
+		`ncurses|libffi|pytorch-cuda|pytorch-mutex|cpuonly)$`)
 	condaSpec = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9._-]+)\s*(.*)$`)
 )
 

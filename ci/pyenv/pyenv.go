@@ -165,7 +165,8 @@ func (p *Project) Missing(output string) *Finding {
 	if m == nil || len(p.Unread) == 0 {
 		return nil
 	}
-	return &Finding{For(p.Stage, RequirementsUnread), fmt.Sprintf("no module named %s; seen and not installed: %s", m[1], strings.Join(p.Unread, ", "))}
+	cause := fmt.Sprintf("no module named %s; seen and not installed: %s", m[1], strings.Join(p.Unread, ", "))
+	return &Finding{For(p.Stage, RequirementsUnread), cause}
 }
 
 // PythonPath are the directories that hold the project's packages in its source, for a

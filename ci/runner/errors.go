@@ -8,8 +8,8 @@ import (
 // ErrTooLarge is returned by Files.Read for a file above the limit.
 var ErrTooLarge = errors.New("file is larger than allowed")
 
-// EnvironmentError says that a step's environment could not be made: the
-// interpreter is missing or an installation failed.
+// EnvironmentError is the error of a step whose environment could not be made: the interpreter
+// is missing or an installation failed.
 type EnvironmentError struct {
 	// Command is the failed installation command, or empty.
 	Command []string
@@ -30,7 +30,7 @@ func (e *EnvironmentError) Error() string {
 // Unwrap returns the cause.
 func (e *EnvironmentError) Unwrap() error { return e.Err }
 
-// StartError says that a service did not become ready.
+// StartError is the error of a service that did not become ready.
 type StartError struct {
 	// Service is the service's name.
 	Service string
@@ -48,8 +48,8 @@ func (e *StartError) Error() string {
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// FileError says that one entry of a tree cannot be taken over: it is a pipe or a socket, a link that
-// leads out of the tree, or unreadable.
+// FileError is the error of an entry that a tree cannot hold: a pipe, a socket, a link that
+// leads out of the tree, or an unreadable file.
 type FileError struct {
 	// Path is relative to the tree, slash-separated.
 	Path string

@@ -52,8 +52,8 @@ type Talkative interface {
 // Files is an immutable tree of files, held wherever its runner keeps files. A tree
 // of one runner means nothing to another.
 type Files interface {
-	// Filter keeps what matches one of the include patterns (everything when there
-	// is none) and no exclude pattern. Patterns are doublestar globs over
+	// Filter keeps what matches one of the include patterns (everything if there are no
+	// include patterns) and no exclude pattern. Patterns are doublestar globs over
 	// slash-separated relative paths; a pattern that names a directory takes all below it.
 	Filter(include, exclude []string) Files
 
@@ -177,7 +177,7 @@ type Secret interface {
 type Result struct {
 	// ExitCode is the command's exit code; 128+N when signal N ended it.
 	ExitCode int
-	// TimedOut says that the time limit ended the command.
+	// TimedOut reports whether the time limit ended the command.
 	TimedOut bool
 	// Seconds is how long the command took when it ran, not how long a cached answer took.
 	Seconds float64
@@ -185,7 +185,8 @@ type Result struct {
 	Started time.Time
 	// Stdout and Stderr are the last 64 KiB of each stream.
 	Stdout, Stderr string
-	// NetworkOpen says that the step was to be Offline, and this system could not see to it.
+	// NetworkOpen reports whether an Offline step could reach the network, because this system
+	// has no filter of system calls.
 	NetworkOpen bool
 	// Outputs holds those of Step.Outputs that exist.
 	Outputs Files

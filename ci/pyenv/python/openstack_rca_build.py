@@ -31,7 +31,10 @@ from pyproject_hooks import BuildBackendHookCaller
 
 OUT = Path(".openstack-rca/project")
 # Where backends work; what is new there belongs to nobody.
-WORK = re.compile(r"(^|/)(build|dist|_skbuild|target|\.eggs|__pycache__|\.openstack-rca|[^/]*\.egg-info|[^/]*\.dist-info|\.mesonpy[^/]*|_cmake[^/]*)(/|$)")
+WORK = re.compile(
+    r"(^|/)(build|dist|_skbuild|target|\.eggs|__pycache__|\.openstack-rca|"
+    r"[^/]*\.egg-info|[^/]*\.dist-info|\.mesonpy[^/]*|_cmake[^/]*)(/|$)"
+)
 LAST_LINES = 25
 
 
@@ -103,7 +106,10 @@ def script(name: str, reference: str) -> None:
     """Write the command of an entry point."""
     module, _, attribute = reference.split("[")[0].strip().partition(":")
     function = attribute.split(".")[0]
-    text = f"#!/usr/bin/env python\nimport sys\n\nfrom {module} import {function}\n\nif __name__ == '__main__':\n    sys.exit({attribute}())\n"
+    text = (
+        f"#!/usr/bin/env python\nimport sys\n\nfrom {module} import {function}\n\n"
+        f"if __name__ == '__main__':\n    sys.exit({attribute}())\n"
+    )
     place(f"bin/{name}", text.encode(), 0o755)
 
 

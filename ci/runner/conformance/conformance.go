@@ -30,7 +30,7 @@ type Options struct {
 	// Cache is a directory of this host in which no secret may be found; empty leaves
 	// the search out.
 	Cache string
-	// Alive says whether a process that a step has seen by this id still runs; nil
+	// Alive reports whether a process that a step has seen by this id still runs; nil
 	// leaves the tests of left-over processes out.
 	Alive func(pid int) bool
 }

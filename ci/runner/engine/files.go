@@ -24,14 +24,14 @@ import (
 type files struct {
 	runner *Runner
 	dir    *dagger.Directory
-	// memory is the same tree when this process knows its contents. The engine hashes
-	// the content of directories of the host only; of these we do it ourselves.
+	// memory is the same tree if this process has its contents. The engine filters and hashes by
+	// content only directories of the host; this process does it for those in memory.
 	memory runner.Files
-	// err is a mistake made while the tree was described; every use returns it.
+	// err is an error in the description of the tree; every use returns it.
 	err error
 
 	mu sync.Mutex
-	// names are the answer to List, once it was asked for: the tree does not change.
+	// names are the result of the first List; the tree does not change.
 	names []string
 }
 
@@ -143,8 +143,9 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 	return slices.Clone(names), nil
 }
 
-// missing says that a file is certainly not there, without asking the engine, which would show
-// its no as an error. What is behind a link to a directory is in no list.
+// missing reports whether the list shows that a file does not exist. The engine would show a
+// failed lookup as an error in its progress view. Files behind a link to a directory are in no
+// list.
 func (f *files) missing(name string) bool {
 	name = path.Clean(name)
 	f.mu.Lock()
@@ -156,8 +157,8 @@ func (f *files) missing(name string) bool {
 	return !found
 }
 
-// inline is up to which size a file travels in the answer to a query. Exporting it costs
-// several times as long, whatever its size.
+// inline is the size up to which a file is read in the answer to a query. An export takes
+// several times as long, whatever the size.
 const inline = 1 << 20
 
 // Size implements runner.Files.
@@ -170,7 +171,7 @@ func (f *files) Size(ctx context.Context, name string) (int64, error) {
 	}
 	size, err := f.dir.File(name).Size(ctx)
 	if err != nil {
-		// Asked only now: most files that are asked for are there.
+		// Asked only after a failure: most requested files exist.
 		if exists, lookup := f.dir.Exists(ctx, name); lookup == nil && !exists {
 			return 0, &fs.PathError{Op: "measure", Path: name, Err: fs.ErrNotExist}
 		}
@@ -193,7 +194,7 @@ func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, err
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		// It travels as JSON, where bytes that are no text have become this character.
+		// In JSON, bytes that are not UTF-8 become this character; then the file is exported.
 		if !strings.ContainsRune(content, utf8.RuneError) {
 			return []byte(content), nil
 		}
@@ -201,7 +202,7 @@ func (f *files) Read(ctx context.Context, name string, limit int64) ([]byte, err
 	return f.exported(ctx, name)
 }
 
-// exported reads a file by way of this process's file system.
+// exported reads a file through this process's file system.
 func (f *files) exported(ctx context.Context, name string) ([]byte, error) {
 	temp, err := f.runner.temp()
 	if err != nil {

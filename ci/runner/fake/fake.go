@@ -1,5 +1,5 @@
-// Package fake is a runner.Runner in memory, for unit tests of stages: it runs
-// nothing, it answers with what the test scripted and remembers what it was asked.
+// Package fake is a runner.Runner in memory, for unit tests of stages. It runs nothing, returns
+// scripted answers, and records what it was asked to run.
 //
 //	r := fake.New()
 //	r.OnRun(func(step runner.Step) (*runner.Result, error) {
@@ -218,7 +218,7 @@ func Answer(exitCode int, outputs map[string]string) func(runner.Step) (*runner.
 	return func(runner.Step) (*runner.Result, error) { return Result(exitCode, outputs), nil }
 }
 
-// Fail returns an answer for OnRun that says that the step could not be run.
+// Fail returns an answer for OnRun: the error that the step could not be run with.
 func Fail(err error) func(runner.Step) (*runner.Result, error) {
 	return func(runner.Step) (*runner.Result, error) { return nil, err }
 }

@@ -12,24 +12,23 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// ErrTooMuch is the cause when Collect finds more than its limits allow.
+// ErrTooMuch is the error of outputs beyond the limits of Collect.
 var ErrTooMuch = errors.New("more than is taken along")
 
 // Limits bound what Collect takes.
 type Limits struct {
-	// Files is how many, with the directories on the way, Bytes how long they may be together. Holes count, too: whoever
-	// reads the file reads them.
+	// Files is the number of files and directories, Bytes the sum of the files' sizes. Holes
+	// count, because a reader of the file reads them.
 	Files int
 	Bytes int64
 }
 
-// Collect takes the files of a directory that are at or below one of the given relative
-// paths to another directory on the same file system. It looks at all of them before it
-// takes the first. The files are moved, not copied, so it takes no time to speak of,
-// whatever their size; dir is of no use afterwards.
+// Collect moves the files of a directory that are at or below one of the given relative paths
+// to another directory on the same file system. It checks all of them before it moves the
+// first. dir must not be used afterwards.
 //
-// The error is a runner.FileError for an entry that is no file, and ErrTooMuch, with the name of the
-// largest, beyond the limits; then nothing was taken.
+// The error is a runner.FileError for an entry that is not a file, and ErrTooMuch, with the
+// name of the largest file, beyond the limits. In both cases nothing was moved.
 func Collect(ctx context.Context, dir string, names []string, to string, limits Limits) (*Tree, error) {
 	w, err := newWalker(ctx, dir)
 	if err != nil {
@@ -58,13 +57,13 @@ func Collect(ctx context.Context, dir string, names []string, to string, limits 
 	return Dir(to), w.take(files, to)
 }
 
-// take moves files. What a link stands for is copied, first: its target may be among them.
+// take moves files. Targets of links are copied first, because they may be among the files.
 func (w *walker) take(names []string, to string) error {
 	var direct []string
 	linked := map[string]*file{}
 	for _, name := range names {
 		f := w.files[name]
-		// A file with a second name could still be written to by that.
+		// A file with a second name could still be written through it.
 		if f.host == filepath.Join(w.real, filepath.FromSlash(name)) && !f.shared {
 			direct = append(direct, name)
 		} else {
@@ -88,7 +87,7 @@ func (w *walker) take(names []string, to string) error {
 	rest := map[string]*file{}
 	for _, name := range direct {
 		f, target := w.files[name], filepath.Join(to, filepath.FromSlash(name))
-		// Its directory may be one that nothing can be taken from.
+		// Its directory may be read-only.
 		if err := os.Rename(f.host, target); err != nil {
 			rest[name] = f
 		} else if err := os.Chmod(target, f.mode()); err != nil {

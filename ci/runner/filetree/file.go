@@ -19,8 +19,8 @@ import (
 // noLimit reads a file of any size.
 const noLimit = math.MaxInt64 - 1
 
-// ErrChanged says that a file is not what it was when its tree was first read. Going
-// on would mix two states of the source in one run.
+// ErrChanged is the error of a file that changed after its tree was first read. Otherwise one
+// run could mix two states of the source.
 var ErrChanged = errors.New("the file changed while the run was using it; run again")
 
 // file is one regular file, in memory or on the host.
@@ -29,8 +29,8 @@ type file struct {
 	data       []byte
 	host       string
 	executable bool
-	// length is how long a file of the host was when it was found; shared says that it has
-	// another name.
+	// length is the size of a file of the host when it was found; shared reports whether it has
+	// another name (hard link).
 	length int64
 	shared bool
 	// fault says why this entry is not a file that a tree may hold.
@@ -40,7 +40,7 @@ type file struct {
 	sum string
 }
 
-// mode is that of a copy.
+// mode is the mode of a copy.
 func (f *file) mode() fs.FileMode {
 	if f.executable {
 		return 0o755

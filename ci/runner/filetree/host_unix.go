@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// hasLinks says whether a file has more than one name.
+// hasLinks reports whether a file has more than one name.
 func hasLinks(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || stat.Nlink > 1

@@ -33,7 +33,7 @@ func compile(globs []string) (patterns, error) {
 	return compiled, errors.Join(wrong...)
 }
 
-// match says whether a pattern matches the path or one of the directories it is in.
+// match reports whether a pattern matches the path or one of the directories it is in.
 func (p patterns) match(name string) bool {
 	for _, pattern := range p {
 		if pattern == "." {
@@ -48,7 +48,7 @@ func (p patterns) match(name string) bool {
 	return false
 }
 
-// reach says whether a pattern names something below the path. An unusable link must
+// reach reports whether a pattern names something below the path. An unusable link must
 // not hide that files were asked for behind it.
 func (p patterns) reach(name string) bool {
 	depth := strings.Count(name, "/") + 1

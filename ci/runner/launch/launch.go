@@ -25,7 +25,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// Script is the launcher. Its file name is of no importance to it.
+// Script is the launcher, launch.py.
 //
 //go:embed launch.py
 var Script string
@@ -70,16 +70,17 @@ type Spec struct {
 	Offline bool `json:"offline,omitempty"`
 }
 
-// Result is what became of the command.
+// Result is how the command ended.
 type Result struct {
 	// ExitCode is 128+N when signal N ended the command, 127 when there is no such
 	// command and 126 when it cannot be executed.
 	ExitCode int `json:"exit_code"`
-	// TimedOut says that the time limit ended the command.
+	// TimedOut reports whether the time limit ended the command.
 	TimedOut bool `json:"timed_out"`
-	// Stopped says that the launcher was told to end the command.
+	// Stopped reports whether the launcher was asked to end the command.
 	Stopped bool `json:"stopped"`
-	// NetworkOpen says that the command was to be offline and was not: there is no such filter here.
+	// NetworkOpen reports whether an offline command could reach the network, because this
+	// system has no filter of system calls.
 	NetworkOpen bool `json:"network_open,omitempty"`
 	// Seconds is how long the command ran.
 	Seconds float64 `json:"seconds"`

@@ -1,4 +1,4 @@
-"""Run one command for a runner and write down what became of it.
+"""Run one command for a runner and write its result to a file.
 
 Usage: python -I launch.py SPEC.json
 
@@ -394,7 +394,7 @@ def watch(command: Command, streams: list[Stream], wake: int) -> None:
             if drained is None:
                 wait = command.wait_seconds()
             else:
-                # Somebody out of reach may hold the streams open for ever.
+                # A process that cannot be ended may keep the streams open.
                 wait = drained - time.monotonic()
                 if wait <= 0:
                     return

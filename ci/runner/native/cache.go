@@ -38,7 +38,7 @@ type record struct {
 
 func (r *Runner) kept(key string) string { return filepath.Join(r.opts.CacheDir, "steps", key) }
 
-// readRecord returns a kept record; nil when there is none, or a damaged one.
+// readRecord returns a kept record, or nil if it is missing or damaged.
 func readRecord(ctx context.Context, dir string) *record {
 	data, err := filetree.Dir(dir).Read(ctx, "record.json", maxRecord)
 	found := &record{}
@@ -48,8 +48,8 @@ func readRecord(ctx context.Context, dir string) *record {
 	return found
 }
 
-// recall returns the kept result of a step, or nil. A damaged one is no result: the
-// step runs again and replaces it.
+// recall returns the kept result of a step, or nil. If it is damaged the step runs again and
+// replaces it.
 func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error) {
 	found := readRecord(ctx, r.kept(key))
 	if found == nil {
@@ -73,7 +73,7 @@ func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error)
 	return found.Result.Runner(outputs), nil
 }
 
-// remember keeps the result of a step, unless it is too large. It appears at once or not at all.
+// remember keeps the result of a step, unless it is too large. It does so atomically.
 func (r *Runner) remember(ctx context.Context, key string, result *runner.Result) (err error) {
 	rec := record{Result: launch.Result{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
@@ -108,7 +108,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 	if err := result.Outputs.Export(ctx, filepath.Join(partial, "outputs")); err != nil {
 		return err
 	}
-	// What is there is damaged, or the same result of another process: both may go.
+	// An existing result is damaged, or the same one from another process.
 	if err := discardResult(r.kept(key)); err != nil {
 		return err
 	}
@@ -118,8 +118,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 	return r.pruneResults(ctx)
 }
 
-// pruneResults removes the results that were not used for longest, and what a process that
-// was killed has left.
+// pruneResults removes the least recently used results, and what killed processes left.
 func (r *Runner) pruneResults(ctx context.Context) error {
 	steps := filepath.Join(r.opts.CacheDir, "steps")
 	entries, err := os.ReadDir(steps)
@@ -153,7 +152,7 @@ func (r *Runner) pruneResults(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// discardResult removes a result so that nobody sees half of it.
+// discardResult removes a result atomically.
 func discardResult(path string) error {
 	away, err := os.MkdirTemp(filepath.Dir(path), ".discard-")
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 	installTimeout = 30 * time.Minute
 )
 
-// environment is what a step's environment is made of; key is the same for equal ones.
+// environment describes a step's environment. Equal environments have the same key.
 type environment struct {
 	key     string
 	base    *interpreter
@@ -35,7 +35,7 @@ type environment struct {
 	install [][]string
 }
 
-// describe finds the interpreter of an environment and names it by its content.
+// describe finds the interpreter of an environment and computes its key.
 func (r *Runner) describe(ctx context.Context, env runner.Environment) (*environment, error) {
 	base, err := r.python(ctx, env.Python)
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *Runner) describe(ctx context.Context, env runner.Environment) (*environ
 	return described, environmentError(err)
 }
 
-// acquire returns a slot with the environment in it, for the caller alone. Release it.
+// acquire returns a slot with the environment, which is the caller's until its release.
 func (r *Runner) acquire(ctx context.Context, env *environment) (*slot, error) {
 	works := func(dir string) bool { return isProgram(filepath.Join(binaries(dir), "python")) }
 	s, err := r.take(ctx, filepath.Join("env", env.key), works, func(dir string) error { return r.make(ctx, env, dir) })
@@ -88,8 +88,8 @@ func (r *Runner) make(ctx context.Context, env *environment, dir string) error {
 	return nil
 }
 
-// uv returns the directory that holds the pinned uv, installing it if need be. It is kept
-// until Close, and looked through before each use.
+// uv returns the directory of the pinned uv, and installs it if necessary. Its slot is held
+// until Close, and verified before each use.
 func (r *Runner) uv(ctx context.Context, base *interpreter) (string, error) {
 	r.installing.Lock()
 	defer r.installing.Unlock()
@@ -166,14 +166,14 @@ func (r *Runner) install(ctx context.Context, base *interpreter, work string, mo
 	return &runner.EnvironmentError{Command: command, Output: output[max(0, len(output)-8<<10):], Err: err}
 }
 
-// isProgram says whether a file or link still leads to a program: the interpreter that
-// an environment was made from may have been removed since.
+// isProgram reports whether a path or the target of a link is a program. The interpreter that an
+// environment was made from may have been removed.
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// keyOf makes a name of the cache from everything that a thing depends on.
+// keyOf makes the name of an entry of the cache from everything that it depends on.
 func keyOf(parts ...any) (string, error) {
 	data, err := json.Marshal(parts)
 	if err != nil {

@@ -41,7 +41,7 @@ type lineWriter struct {
 	log    *lineLog
 	prefix string
 	line   []byte
-	// returned says that a carriage return ended the last line, whose newline may follow.
+	// returned reports whether a carriage return ended the last line; a newline may follow.
 	returned bool
 }
 

@@ -38,8 +38,7 @@ type Options struct {
 	// Grace is the time between the request to end and the end by force;
 	// launch.DefaultGrace when zero.
 	Grace time.Duration
-	// KeptBytes is how long the outputs of all results are together that are kept for later
-	// runs; 2 GiB when zero.
+	// KeptBytes limits the size of all results that are kept for later runs; 2 GiB when zero.
 	KeptBytes int64
 }
 
@@ -49,9 +48,9 @@ type Runner struct {
 	log  *lineLog
 	// temp holds scratch directories and the outputs of steps until Close.
 	temp string
-	// alive is the lock that keeps temp from being taken for that of a killed process.
+	// alive is the lock of temp; without it temp would be removed as that of a killed process.
 	alive io.Closer
-	// hurry is closed when commands get no more time to end.
+	// hurry is closed when commands are killed instead of stopped.
 	hurry    chan struct{}
 	hurrying sync.Once
 
@@ -73,8 +72,8 @@ var (
 	_ runner.Talkative = (*Runner)(nil)
 )
 
-// New returns a runner. The error says that this system is not supported or that a
-// directory cannot be made.
+// New returns a runner. It returns an error if this system is not supported or a directory
+// cannot be made.
 func New(opts Options) (*Runner, error) {
 	if !supported {
 		return nil, errors.New("start native runner: it needs Linux or macOS")
@@ -173,8 +172,8 @@ func (r *Runner) Close(ctx context.Context) error {
 	return errors.Join(append(errs, removeAll(r.temp), r.alive.Close())...)
 }
 
-// Hurry ends commands that are told to end, now or later, at once and by force. It does not
-// tell them to end: that is for the context and for Close.
+// Hurry kills commands that are being stopped, now or later, without a grace period. It does
+// not stop commands itself: the context and Close do.
 func (r *Runner) Hurry() { r.hurrying.Do(func() { close(r.hurry) }) }
 
 // WorkDir makes a directory that lasts until Close, for the caller's own files.
@@ -223,12 +222,12 @@ func addresses(services map[string]*runner.Running, more map[string]string) *str
 	return strings.NewReplacer(pairs...)
 }
 
-// removeAll removes a tree even if a command took away its own right to do so.
+// removeAll removes a tree even if a command made its directories read-only.
 func removeAll(dir string) error {
 	if err := os.RemoveAll(dir); err == nil {
 		return nil
 	}
-	// An error of the walk shows again, and better, in the removal that follows.
+	// The removal that follows reports the same error with more detail.
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() {
 			return os.Chmod(path, 0o700)

@@ -18,7 +18,7 @@ const supported = true
 // how to end it.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// isOurs says whether a file belongs to the user that this process runs as.
+// isOurs reports whether a file belongs to the user that this process runs as.
 func isOurs(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Getuid()
@@ -35,11 +35,11 @@ func signalOf(err error) int {
 	return 0
 }
 
-// errLocked says that another process holds the lock.
+// errLocked is the error of a lock that another process holds.
 var errLocked = errors.New("it is locked by another process")
 
-// tryLock takes a lock on a file between processes; the error is errLocked when somebody
-// has it. Closing the result releases it; so does the end of this process.
+// tryLock takes a lock on a file between processes; the error is errLocked when another
+// process has it. Closing the result releases it; so does the end of this process.
 func tryLock(path string) (io.Closer, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

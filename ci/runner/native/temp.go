@@ -16,8 +16,8 @@ const (
 	lockFile = "lock"
 )
 
-// makeTemp makes the temporary directory of a runner, with the lock that says that it lives,
-// and removes those of runners that were killed.
+// makeTemp makes the temporary directory of a runner, with a lock that is held as long as the
+// process lives, and removes those of killed runners.
 func makeTemp() (dir string, lock io.Closer, err error) {
 	removeStale(os.TempDir())
 	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
@@ -27,7 +27,7 @@ func makeTemp() (dir string, lock io.Closer, err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", nil, fmt.Errorf("make temporary directory: %w", err)
 	}
-	// Nobody finds the lock before it is held.
+	// The lock is held before it is visible under its name.
 	lock, err = tryLock(filepath.Join(dir, lockFile+".new"))
 	if err == nil {
 		err = os.Rename(filepath.Join(dir, lockFile+".new"), filepath.Join(dir, lockFile))
@@ -38,8 +38,8 @@ func makeTemp() (dir string, lock io.Closer, err error) {
 	return dir, lock, nil
 }
 
-// removeStale removes our temporary directories below parent whose process was killed. The
-// lock tells, not a process's number: that may be another's by now, or of another container.
+// removeStale removes our temporary directories below parent whose process was killed, which
+// their lock shows. A process id could be reused, or be that of another container.
 func removeStale(parent string) {
 	// The pattern is valid.
 	dirs, _ := filepath.Glob(filepath.Join(parent, tempPrefix+"*"))
