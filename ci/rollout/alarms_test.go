@@ -34,22 +34,22 @@ func point(t *testing.T, alarm *cloudwatch.PutMetricAlarmInput, metrics map[stri
 		return metrics["metric"].at(minute, now)
 	}
 	expression := aws.ToString(alarm.Metrics[0].Expression)
-	total, sign, any := 0.0, 1.0, false
+	total, sign, some := 0.0, 1.0, false
 	for _, word := range strings.Fields(strings.ReplaceAll(expression, ", 0)", ",0)")) {
-		switch {
-		case word == "+":
+		switch word {
+		case "+":
 			sign = 1
-		case word == "-":
+		case "-":
 			sign = -1
 		default:
 			id, fill := strings.CutPrefix(strings.TrimSuffix(word, ",0)"), "FILL(")
 			series, known := metrics[id]
 			require.True(t, known, "%q of %q", id, expression)
 			value, there := series.at(minute, now)
-			total, any = total+sign*value, any || there || fill
+			total, some = total+sign*value, some || there || fill
 		}
 	}
-	return total, any
+	return total, some
 }
 
 // rings says that an alarm is in ALARM at a minute, by "Configuring how CloudWatch alarms treat
@@ -59,17 +59,17 @@ func rings(t *testing.T, alarm *cloudwatch.PutMetricAlarmInput, metrics map[stri
 	t.Helper()
 	const further = 2 // for 3 periods the guide shows a range of 5
 	periods := int(*alarm.EvaluationPeriods)
-	breaching, real := 0, 0
-	for minute := now; minute > now-periods-further && real < periods; minute-- {
+	breaching, seen := 0, 0
+	for minute := now; minute > now-periods-further && seen < periods; minute-- {
 		if value, there := point(t, alarm, metrics, minute, now); there {
-			real++
+			seen++
 			if value >= *alarm.Threshold {
 				breaching++
 			}
 		}
 	}
 	if aws.ToString(alarm.TreatMissingData) == "breaching" {
-		breaching += periods - real
+		breaching += periods - seen
 	}
 	return breaching >= int(*alarm.DatapointsToAlarm)
 }

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -375,7 +374,7 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	}
 	broken := bytes.Replace(plan.Policies("s3://bucket/models")[0].JSON(), []byte(`"Effect": "Allow"`), []byte(`"Effect": "Perhaps"`), 1)
 	_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("broken"), PolicyDocument: aws.String(string(broken))})
-	assert.Error(t, err, fmt.Sprint("a document that is none is refused, so the others were looked at"))
+	assert.Error(t, err, "an invalid document is refused, so the others were validated")
 }
 
 // The journal's lock and record on an S3 API by others, which honours its conditions; also

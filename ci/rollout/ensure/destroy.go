@@ -287,7 +287,7 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 		return err
 	}
 	name := *d.plan.Cluster.ClusterName
-	var used error
+	inUse := false
 	err = d.delete("ecs cluster", name, ecsTags(have.Tags), []string{"ClusterNotFoundException"}, func() error {
 		for attempt := 1; ; attempt++ {
 			_, err := d.clients.ECS.DeleteCluster(ctx, &ecs.DeleteClusterInput{Cluster: d.plan.Cluster.ClusterName})
@@ -298,12 +298,12 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 				continue
 			}
 			if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException") {
-				used = err
+				inUse = true
 			}
 			return err
 		}
 	})
-	if used != nil {
+	if inUse {
 		d.keep("ecs cluster", name, "other services or tasks are in it")
 		return nil
 	}

@@ -480,7 +480,8 @@ func TestWhatCannotBeReadIsNoDifference(t *testing.T) {
 			assert.Equal(t, LookFailed.Name, problem.Code.Name)
 			assert.Contains(t, problem.Error(), "not authorized")
 			whole.settle()
-			for !func() bool { _, p := Look(context.Background(), whole.clients(), whole.clock, plan); return p == nil }() {
+			for problem != nil {
+				_, problem = Look(context.Background(), whole.clients(), whole.clock, plan)
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func number(arn string) int {
 // used are the revisions that must stay, each with the reason.
 func (s definitions) used(ctx context.Context) (map[string]string, error) {
 	used := map[string]string{}
-	if err := (services{s.State}).lookAtService(ctx); err != nil {
+	if err := services(s).lookAtService(ctx); err != nil {
 		return nil, err
 	}
 	if s.service == nil {

@@ -129,7 +129,7 @@ func (d *destroyer) role(ctx context.Context) error {
 	if err != nil || have == nil {
 		return err
 	}
-	var used error
+	inUse := false
 	err = d.delete(roleKind, *want.Role.RoleName, have.tags, []string{"NoSuchEntity", "NoSuchEntityException"}, func() error {
 		if have.policy != "" {
 			if _, err := d.clients.Roles.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: want.Role.RoleName,
@@ -139,11 +139,11 @@ func (d *destroyer) role(ctx context.Context) error {
 		}
 		_, err := d.clients.Roles.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: want.Role.RoleName})
 		if is(err, "DeleteConflict", "DeleteConflictException") {
-			used = err
+			inUse = true
 		}
 		return err
 	})
-	if used != nil {
+	if inUse {
 		d.keep(roleKind, *want.Role.RoleName, "somebody attached other policies to it")
 		return nil
 	}

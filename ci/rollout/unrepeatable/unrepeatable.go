@@ -33,5 +33,5 @@ func (r retryer) GetAttemptToken(ctx context.Context) (func(error) error, error)
 	if limited, is := r.Retryer.(aws.RetryerV2); is {
 		return limited.GetAttemptToken(ctx)
 	}
-	return r.Retryer.GetInitialToken(), nil
+	return r.GetInitialToken(), nil
 }
