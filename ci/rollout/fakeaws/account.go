@@ -32,7 +32,8 @@ func NewAccount(clock *Clock) *Account {
 	c := &cable{clock: clock, faults: map[string][]error{}}
 	a := &Account{
 		ECS: NewECS(clock), Balancing: &Balancing{cable: c}, Scaling: &Scaling{cable: c}, CloudWatch: &CloudWatch{cable: c}, Logs: &Logs{cable: c}, wire: c,
-		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c}, Roles: &Roles{cable: c, clock: clock, all: map[string]*role{}},
+		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c}, Roles: &Roles{cable: c,
+			clock: clock, all: map[string]*role{}},
 	}
 	a.Balancing.clear()
 	a.Scaling.clear()
@@ -63,7 +64,7 @@ type cable struct {
 	faults map[string][]error
 	// disturb is asked about every call; nil disturbs none.
 	disturb func(operation string) Disturbance
-	// cut is the number of the call that is the last, after says that it is still carried out.
+	// cut is the number of the last call; after is set if that call still takes effect.
 	cut   int
 	after bool
 }

@@ -80,12 +80,14 @@ func (e *ECS) runTask(in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 		}
 	}
 	if in.LaunchType == types.LaunchTypeFargate && in.NetworkConfiguration == nil {
-		return nil, &types.InvalidParameterException{Message: aws.String("Network Configuration must be provided when networkMode 'awsvpc' is specified.")}
+		return nil, &types.InvalidParameterException{Message: aws.String("Network Configuration must be provided when networkMode 'awsvpc' " +
+			"is specified.")}
 	}
 	arn, token := aws.ToString(in.TaskDefinition), cluster+"/"+aws.ToString(in.ClientToken)
 	if known := e.tokens[token]; in.ClientToken != nil && known != nil {
 		if known.revision.taskDefinition != arn || known.startedBy != aws.ToString(in.StartedBy) {
-			return nil, &types.ConflictException{Message: aws.String("The provided clientToken is already in use."), ResourceIds: []string{known.arn}}
+			return nil, &types.ConflictException{Message: aws.String("The provided clientToken is already in use."),
+				ResourceIds: []string{known.arn}}
 		}
 		return &ecs.RunTaskOutput{Tasks: []types.Task{e.describeAlone(known, now)}}, nil
 	}
@@ -98,7 +100,8 @@ func (e *ECS) runTask(in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 		return nil, &types.ClientException{Message: aws.String(b.CannotLaunch)}
 	case b.NoCapacity != "":
 		// "API failure reasons" in the developer guide.
-		return &ecs.RunTaskOutput{Failures: []types.Failure{{Reason: aws.String("Capacity is unavailable at this time. Please try again later or in a different availability zone.")}}}, nil
+		return &ecs.RunTaskOutput{Failures: []types.Failure{{Reason: aws.String("Capacity is unavailable at this time. Please try again " +
+			"later or in a different availability zone.")}}}, nil
 	}
 	e.number++
 	number := 1
@@ -108,7 +111,8 @@ func (e *ECS) runTask(in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 		}
 	}
 	t := &alone{
-		task:    task{arn: fmt.Sprintf("%stask/%s/%08d", ecsARN, cluster, e.number), revision: &revision{taskDefinition: arn}, launched: now, number: number},
+		task: task{arn: fmt.Sprintf("%stask/%s/%08d", ecsARN, cluster, e.number), revision: &revision{taskDefinition: arn}, launched: now,
+			number: number},
 		cluster: cluster, startedBy: aws.ToString(in.StartedBy), tags: in.Tags,
 	}
 	e.alone = append(e.alone, t)

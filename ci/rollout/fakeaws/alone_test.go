@@ -23,11 +23,13 @@ func alone(t *testing.T, b fakeaws.Behaviour) (*fakeaws.ECS, *fakeaws.Clock, fun
 	clock := fakeaws.NewClock()
 	fake := fakeaws.NewECS(clock)
 	fake.Behave(tried, b)
-	out, err := fake.RunTask(context.Background(), &ecs.RunTaskInput{Cluster: aws.String("c"), TaskDefinition: aws.String(tried), StartedBy: aws.String("me")})
+	out, err := fake.RunTask(context.Background(), &ecs.RunTaskInput{Cluster: aws.String("c"), TaskDefinition: aws.String(tried),
+		StartedBy: aws.String("me")})
 	require.NoError(t, err)
 	require.Len(t, out.Tasks, 1)
 	return fake, clock, func() types.Task {
-		described, err := fake.DescribeTasks(context.Background(), &ecs.DescribeTasksInput{Cluster: aws.String("c"), Tasks: []string{*out.Tasks[0].TaskArn}})
+		described, err := fake.DescribeTasks(context.Background(), &ecs.DescribeTasksInput{Cluster: aws.String("c"),
+			Tasks: []string{*out.Tasks[0].TaskArn}})
 		require.NoError(t, err)
 		require.Len(t, described.Tasks, 1)
 		return described.Tasks[0]

@@ -19,7 +19,8 @@ func missing(arn string) types.Failure {
 }
 
 // DescribeServices implements the call: what is missing is a failure of a successful answer.
-func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
+func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput, _ ...func(*ecs.Options)) (*ecs.DescribeServicesOutput,
+	error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("DescribeServices"); err != nil {
@@ -81,14 +82,16 @@ func (e *ECS) summaries(s *service) []types.Deployment {
 	var all []types.Deployment
 	if n := len(s.order); n > 0 {
 		d := s.order[n-1]
-		primary := types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.arn)), Status: aws.String("PRIMARY"), TaskDefinition: aws.String(d.target.taskDefinition),
-			CreatedAt: aws.Time(d.created), DesiredCount: s.desired}
+		primary := types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.arn)), Status: aws.String("PRIMARY"),
+			TaskDefinition: aws.String(d.target.taskDefinition),
+			CreatedAt:      aws.Time(d.created), DesiredCount: s.desired}
 		if !d.ranOnce {
 			primary.FailedTasks = d.unlaunched
 		}
 		all = append(all, primary)
 		if !d.done() && d.source != nil {
-			all = append(all, types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.source.arn)), Status: aws.String("ACTIVE"), TaskDefinition: aws.String(d.source.taskDefinition)})
+			all = append(all, types.Deployment{Id: aws.String("ecs-svc/" + lastPart(d.source.arn)), Status: aws.String("ACTIVE"),
+				TaskDefinition: aws.String(d.source.taskDefinition)})
 		}
 	}
 	return all
@@ -167,8 +170,9 @@ func (e *ECS) start(s *service, taskDefinition string) {
 }
 
 // ListServiceDeployments lists 20 a page, or as many as are asked for up to 100. The order is
-// documented nowhere, so that here it is none that anybody could rely on.
-func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeploymentsInput, _ ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+// documented nowhere, so the fake uses one that nobody could rely on.
+func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeploymentsInput,
+	_ ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("ListServiceDeployments"); err != nil {
@@ -223,7 +227,8 @@ func scattered(text string) uint32 {
 }
 
 // DescribeServiceDeployments describes deployments by ARN.
-func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServiceDeploymentsInput, _ ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	_ ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("DescribeServiceDeployments"); err != nil {
@@ -246,12 +251,14 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 		ServiceDeploymentArn: aws.String(d.arn), Status: d.status, LifecycleStage: types.ServiceDeploymentLifecycleStage(d.stage),
 		CreatedAt: aws.Time(d.created), Rollback: d.rollback, DeploymentConfiguration: &d.config,
 		TargetServiceRevision: &types.ServiceRevisionSummary{
-			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.inRunning(d, e.clock.Now()), PendingTaskCount: d.service.running(d.target) - e.inRunning(d, e.clock.Now()),
+			Arn: aws.String(d.target.arn), RequestedTaskCount: d.service.desired, RunningTaskCount: e.inRunning(d,
+				e.clock.Now()), PendingTaskCount: d.service.running(d.target) - e.inRunning(d, e.clock.Now()),
 			RequestedProductionTrafficWeight: aws.Float64(d.weight),
 		},
 	}
 	if c := d.config.DeploymentCircuitBreaker; c != nil && c.Enable {
-		out.DeploymentCircuitBreaker = &types.ServiceDeploymentCircuitBreaker{FailureCount: d.failures, Threshold: threshold(c), Status: types.ServiceDeploymentRollbackMonitorsStatusMonitoring}
+		out.DeploymentCircuitBreaker = &types.ServiceDeploymentCircuitBreaker{FailureCount: d.failures, Threshold: threshold(c),
+			Status: types.ServiceDeploymentRollbackMonitorsStatusMonitoring}
 		if d.broken {
 			out.DeploymentCircuitBreaker.Status = types.ServiceDeploymentRollbackMonitorsStatusTriggered
 		}
@@ -278,7 +285,8 @@ func (e *ECS) describeDeployment(d *deployment) types.ServiceDeployment {
 }
 
 // DescribeServiceRevisions describes revisions by ARN.
-func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServiceRevisionsInput, _ ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error) {
+func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServiceRevisionsInput,
+	_ ...func(*ecs.Options)) (*ecs.DescribeServiceRevisionsOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("DescribeServiceRevisions"); err != nil {
@@ -302,7 +310,8 @@ func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServic
 
 // StopServiceDeployment rolls a deployment back; without a revision that once completed
 // there is nothing to go back to.
-func (e *ECS) StopServiceDeployment(_ context.Context, in *ecs.StopServiceDeploymentInput, _ ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
+func (e *ECS) StopServiceDeployment(_ context.Context, in *ecs.StopServiceDeploymentInput,
+	_ ...func(*ecs.Options)) (*ecs.StopServiceDeploymentOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("StopServiceDeployment"); err != nil {

@@ -83,7 +83,8 @@ func (w *WrongClock) Now() time.Time {
 
 // stamp puts the Date of an answer into its metadata, as the SDK does.
 func stamp(metadata *middleware.Metadata, now time.Time) {
-	answer := middleware.DeserializeHandlerFunc(func(context.Context, middleware.DeserializeInput) (out middleware.DeserializeOutput, metadata middleware.Metadata, err error) {
+	answer := middleware.DeserializeHandlerFunc(func(context.Context, middleware.DeserializeInput) (out middleware.DeserializeOutput,
+		metadata middleware.Metadata, err error) {
 		header := http.Header{"Date": {now.UTC().Format(http.TimeFormat)}}
 		out.RawResponse = &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusOK, Header: header}}
 		return out, metadata, nil

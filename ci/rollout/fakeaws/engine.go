@@ -36,7 +36,7 @@ type deployment struct {
 	// blindAlarms were in ALARM when the deployment began: ECS then ignores alarms.
 	blindAlarms bool
 	triggered   []string
-	// broken says that the circuit breaker has tripped.
+	// broken is set when the circuit breaker has tripped.
 	broken bool
 	noted  bool
 	// pauses are the stops at hooks, in the order in which they were reached; pausing is the
@@ -92,7 +92,7 @@ func (d *deployment) done() bool {
 	}
 }
 
-// forward says that the deployment goes towards its target, or has come there.
+// forward reports whether the deployment moves towards its target, or has reached it.
 func (d *deployment) forward() bool {
 	switch d.status {
 	case types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusSuccessful:
@@ -123,7 +123,8 @@ func (e *ECS) tick(d *deployment, now time.Time) {
 	}
 	b := e.behaviours[d.target.taskDefinition]
 	if role := e.executionRole(d.target.taskDefinition); b.CannotLaunch == "" && e.unknown != nil && e.unknown(role, now) {
-		b.CannotLaunch = fmt.Sprintf("(service %s) failed to launch a task with (error ECS was unable to assume the role '%s' that was provided for this task.).", d.service.name, role)
+		b.CannotLaunch = fmt.Sprintf("(service %s) failed to launch a task with (error ECS was unable to assume the role '%s' that was "+
+			"provided for this task.).", d.service.name, role)
 	}
 	e.runTasks(d, b, now)
 	if d.status != types.ServiceDeploymentStatusInProgress || e.alarmed(d, now) || b.Hangs == d.stage && b.Hangs != "" {
@@ -218,7 +219,8 @@ func (d *deployment) nextStep() (weight float64, wait time.Duration) {
 		return 100, stageTime + time.Duration(aws.ToInt32(d.config.CanaryConfiguration.CanaryBakeTimeInMinutes))*time.Minute
 	case d.config.Strategy == types.DeploymentStrategyLinear:
 		l := d.config.LinearConfiguration
-		return min(100, float64(d.steps+1)*aws.ToFloat64(l.StepPercent)), stageTime + time.Duration(aws.ToInt32(l.StepBakeTimeInMinutes))*time.Minute
+		return min(100, float64(d.steps+1)*aws.ToFloat64(l.StepPercent)),
+			stageTime + time.Duration(aws.ToInt32(l.StepBakeTimeInMinutes))*time.Minute
 	default:
 		return 100, 0
 	}
@@ -234,7 +236,8 @@ func (e *ECS) breaker(d *deployment, now time.Time) bool {
 	if !c.Rollback {
 		// "The rollback option is not in use for the circuit breaker and the service fails":
 		// it is stopped, and nothing is put back (API reference, ServiceDeployment, stoppedAt).
-		d.status, d.finished, d.reason = types.ServiceDeploymentStatusStopped, now, "Service deployment stopped because of: Circuit breaker triggered"
+		d.status, d.finished, d.reason = types.ServiceDeploymentStatusStopped, now, "Service deployment stopped because of: Circuit breaker "+
+			"triggered"
 		return true
 	}
 	return e.undo(d, now, "Circuit breaker triggered", types.ServiceDeploymentStatusRollbackRequested)
@@ -298,7 +301,7 @@ func (s *service) running(r *revision) int32 {
 	return n
 }
 
-// replacing says that the old tasks of a rolling deployment are stopped and it is not done.
+// replacing reports whether a rolling deployment still stops old tasks.
 func (d *deployment) replacing() bool {
 	return d.config.Strategy == types.DeploymentStrategyRolling && d.stage == "CLEAN_UP" && !d.done()
 }

@@ -28,7 +28,8 @@ func watch(t *testing.T, fake *fakeaws.ECS, clock *fakeaws.Clock, arn string, mo
 	var w watched
 	for range int(most.Seconds()) {
 		require.NoError(t, clock.Sleep(context.Background(), time.Second))
-		out, err := fake.DescribeServiceDeployments(context.Background(), &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+		out, err := fake.DescribeServiceDeployments(context.Background(),
+			&ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 		require.NoError(t, err)
 		require.Len(t, out.ServiceDeployments, 1)
 		d := out.ServiceDeployments[0]
@@ -48,7 +49,8 @@ func started(t *testing.T, config *types.DeploymentConfiguration, behaviour fake
 	fake := fakeaws.NewECS(clock)
 	fake.Behave("task:2", behaviour)
 	fake.AddService("c", "s", "task:1", 2, config)
-	_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"), TaskDefinition: aws.String("task:2")})
+	_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"),
+		TaskDefinition: aws.String("task:2")})
 	require.NoError(t, err)
 	return fake, clock, list(t, fake)[0]
 }
@@ -82,11 +84,14 @@ func TestEachStrategyGoesThroughItsStagesAndWeights(t *testing.T) {
 		weights []float64
 	}{
 		{"rolling", nil, []string{"", "SCALE_UP", "CLEAN_UP"}, []float64{0, 100}},
-		{"blue/green", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, BakeTimeInMinutes: aws.Int32(5)}, shifting, []float64{0, 100}},
-		{"canary", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyCanary, BakeTimeInMinutes: aws.Int32(1), CanaryConfiguration: &types.CanaryConfiguration{
-			CanaryPercent: aws.Float64(5), CanaryBakeTimeInMinutes: aws.Int32(3)}}, shifting, []float64{0, 5, 100}},
-		{"linear", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyLinear, BakeTimeInMinutes: aws.Int32(1), LinearConfiguration: &types.LinearConfiguration{
-			StepPercent: aws.Float64(40), StepBakeTimeInMinutes: aws.Int32(1)}}, shifting, []float64{0, 40, 80, 100}},
+		{"blue/green", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, BakeTimeInMinutes: aws.Int32(5)}, shifting,
+			[]float64{0, 100}},
+		{"canary", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyCanary, BakeTimeInMinutes: aws.Int32(1),
+			CanaryConfiguration: &types.CanaryConfiguration{
+				CanaryPercent: aws.Float64(5), CanaryBakeTimeInMinutes: aws.Int32(3)}}, shifting, []float64{0, 5, 100}},
+		{"linear", &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyLinear, BakeTimeInMinutes: aws.Int32(1),
+			LinearConfiguration: &types.LinearConfiguration{
+				StepPercent: aws.Float64(40), StepBakeTimeInMinutes: aws.Int32(1)}}, shifting, []float64{0, 40, 80, 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake, clock, arn := started(t, c.config, fakeaws.Behaviour{})
@@ -102,16 +107,20 @@ func TestEachStrategyGoesThroughItsStagesAndWeights(t *testing.T) {
 }
 
 func TestTheBreakerCountsFailedTasksOfRollingDeploymentsOnly(t *testing.T) {
-	breaker := &types.DeploymentCircuitBreaker{Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 4}}
-	crash := fakeaws.Behaviour{FailAfter: 5 * time.Second, Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "exited", ExitCode: 3}}
+	breaker := &types.DeploymentCircuitBreaker{Enable: true, Rollback: true,
+		ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 4}}
+	crash := fakeaws.Behaviour{FailAfter: 5 * time.Second, Failure: &fakeaws.Failure{Code: types.TaskStopCodeEssentialContainerExited,
+		Reason: "exited", ExitCode: 3}}
 
-	fake, clock, arn := started(t, &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyRolling, DeploymentCircuitBreaker: breaker}, crash)
+	fake, clock, arn := started(t, &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyRolling,
+		DeploymentCircuitBreaker: breaker}, crash)
 	w := watch(t, fake, clock, arn, 5*time.Minute)
 	assert.Equal(t, []string{"PENDING", "IN_PROGRESS", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL"}, w.states)
 	assert.Contains(t, *w.last.StatusReason, "Circuit breaker")
 	assert.Equal(t, "task:1", fake.Serving("c", "s"))
 
-	fake, clock, arn = started(t, &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen, DeploymentCircuitBreaker: breaker}, crash)
+	fake, clock, arn = started(t, &types.DeploymentConfiguration{Strategy: types.DeploymentStrategyBlueGreen,
+		DeploymentCircuitBreaker: breaker}, crash)
 	w = watch(t, fake, clock, arn, 30*time.Minute)
 	assert.Equal(t, []string{"PENDING", "IN_PROGRESS"}, w.states, "nobody ends it")
 }
@@ -125,7 +134,8 @@ func TestAnAlarmRollsBackUnlessItRangBefore(t *testing.T) {
 	assert.Equal(t, types.ServiceDeploymentStatusRollbackSuccessful, w.last.Status)
 	assert.Equal(t, []string{"a"}, w.last.Alarms.TriggeredAlarmNames)
 
-	_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"), ForceNewDeployment: true})
+	_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"),
+		ForceNewDeployment: true})
 	require.NoError(t, err)
 	w = watch(t, fake, clock, list(t, fake)[0], 15*time.Minute)
 	assert.Equal(t, types.ServiceDeploymentStatusSuccessful, w.last.Status)
@@ -134,8 +144,9 @@ func TestAnAlarmRollsBackUnlessItRangBefore(t *testing.T) {
 func TestANewDeploymentReplacesTheOneInProgress(t *testing.T) {
 	fake, clock, first := started(t, nil, fakeaws.Behaviour{NeverHealthy: true})
 	for _, task := range []string{"task:3", "task:4"} {
-		_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"), TaskDefinition: aws.String(task),
-			DesiredCount: aws.Int32(3), DeploymentConfiguration: &types.DeploymentConfiguration{}})
+		_, err := fake.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s"),
+			TaskDefinition: aws.String(task),
+			DesiredCount:   aws.Int32(3), DeploymentConfiguration: &types.DeploymentConfiguration{}})
 		require.NoError(t, err)
 	}
 	w := watch(t, fake, clock, first, 2*time.Second)
@@ -149,15 +160,18 @@ func TestANewDeploymentReplacesTheOneInProgress(t *testing.T) {
 func TestStoppingRollsBackAndNeedsSomethingToGoBackTo(t *testing.T) {
 	ctx := context.Background()
 	fake, clock, arn := started(t, nil, fakeaws.Behaviour{NeverHealthy: true})
-	_, err := fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeAbort})
+	_, err := fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn),
+		StopType: types.StopServiceDeploymentStopTypeAbort})
 	assert.ErrorAs(t, err, new(*types.InvalidParameterException))
 	_, err = fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String("nothing")})
 	assert.ErrorAs(t, err, new(*types.ServiceDeploymentNotFoundException))
-	_, err = fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeRollback})
+	_, err = fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn),
+		StopType: types.StopServiceDeploymentStopTypeRollback})
 	require.NoError(t, err)
 	w := watch(t, fake, clock, arn, 2*time.Minute)
 	assert.Equal(t, types.ServiceDeploymentStatusRollbackSuccessful, w.last.Status)
-	_, err = fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeRollback})
+	_, err = fake.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn),
+		StopType: types.StopServiceDeploymentStopTypeRollback})
 	assert.ErrorAs(t, err, new(*types.ConflictException), "it is over")
 }
 
@@ -238,19 +252,23 @@ func TestTheClockStopsWithItsContext(t *testing.T) {
 
 // The pauses of a deployment, each answered ten seconds after it began.
 func TestADeploymentPausesAtEachStageAndACanaryBeforeEachShift(t *testing.T) {
-	stages := []types.DeploymentLifecycleHookStage{"PRE_SCALE_UP", "POST_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT"}
+	stages := []types.DeploymentLifecycleHookStage{"PRE_SCALE_UP", "POST_SCALE_UP", "PRE_PRODUCTION_TRAFFIC_SHIFT",
+		"POST_PRODUCTION_TRAFFIC_SHIFT"}
 	canary := &types.CanaryConfiguration{CanaryPercent: aws.Float64(5), CanaryBakeTimeInMinutes: aws.Int32(3)}
 	linear := &types.LinearConfiguration{StepPercent: aws.Float64(40), StepBakeTimeInMinutes: aws.Int32(1)}
-	for strategy, shifts := range map[types.DeploymentStrategy]int{types.DeploymentStrategyBlueGreen: 1, types.DeploymentStrategyCanary: 2, types.DeploymentStrategyLinear: 3} {
-		config := &types.DeploymentConfiguration{Strategy: strategy, BakeTimeInMinutes: aws.Int32(2), CanaryConfiguration: canary, LinearConfiguration: linear,
-			LifecycleHooks: []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause, LifecycleStages: stages}}}
+	for strategy, shifts := range map[types.DeploymentStrategy]int{types.DeploymentStrategyBlueGreen: 1, types.DeploymentStrategyCanary: 2,
+		types.DeploymentStrategyLinear: 3} {
+		config := &types.DeploymentConfiguration{Strategy: strategy, BakeTimeInMinutes: aws.Int32(2), CanaryConfiguration: canary,
+			LinearConfiguration: linear,
+			LifecycleHooks:      []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause, LifecycleStages: stages}}}
 		fake, clock, arn := started(t, config, fakeaws.Behaviour{})
 		var at []string
 		var weights []float64
 		ids := map[string]bool{}
 		for range 60 * 60 {
 			require.NoError(t, clock.Sleep(context.Background(), time.Second))
-			out, err := fake.DescribeServiceDeployments(context.Background(), &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+			out, err := fake.DescribeServiceDeployments(context.Background(),
+				&ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 			require.NoError(t, err)
 			d := out.ServiceDeployments[0]
 			for _, hook := range d.LifecycleHookDetails {
@@ -260,7 +278,9 @@ func TestADeploymentPausesAtEachStageAndACanaryBeforeEachShift(t *testing.T) {
 				at, weights = append(at, string(d.LifecycleStage)), append(weights, *d.TargetServiceRevision.RequestedProductionTrafficWeight)
 				ids[*hook.HookId] = true
 				require.NoError(t, clock.Sleep(context.Background(), 10*time.Second))
-				_, err := fake.ContinueServiceDeployment(context.Background(), &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), HookId: hook.HookId, Action: types.DeploymentLifecycleHookActionContinue})
+				_, err := fake.ContinueServiceDeployment(context.Background(),
+					&ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn), HookId: hook.HookId,
+						Action: types.DeploymentLifecycleHookActionContinue})
 				require.NoError(t, err)
 			}
 			if d.Status == types.ServiceDeploymentStatusSuccessful {

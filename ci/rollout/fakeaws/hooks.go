@@ -31,7 +31,7 @@ const (
 	afterTraffic  = types.DeploymentLifecycleHookStagePostProductionTrafficShift
 )
 
-// paused says that the deployment waits at a PAUSE hook of this point.
+// paused reports whether the deployment waits at a PAUSE hook of this point.
 func (e *ECS) paused(d *deployment, stage types.DeploymentLifecycleHookStage, visit int, now time.Time) bool {
 	for _, hook := range d.config.LifecycleHooks {
 		if hook.TargetType != types.DeploymentLifecycleHookTargetTypePause || !slices.Contains(hook.LifecycleStages, stage) {
@@ -88,7 +88,8 @@ func (d *deployment) pause(hook types.DeploymentLifecycleHook, stage types.Deplo
 }
 
 // ContinueServiceDeployment answers a hook that waits: go on, or roll back.
-func (e *ECS) ContinueServiceDeployment(_ context.Context, in *ecs.ContinueServiceDeploymentInput, _ ...func(*ecs.Options)) (*ecs.ContinueServiceDeploymentOutput, error) {
+func (e *ECS) ContinueServiceDeployment(_ context.Context, in *ecs.ContinueServiceDeploymentInput,
+	_ ...func(*ecs.Options)) (*ecs.ContinueServiceDeploymentOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("ContinueServiceDeployment"); err != nil {

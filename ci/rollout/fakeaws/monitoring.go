@@ -18,7 +18,7 @@ type CloudWatch struct {
 	dashboards map[string]string
 	// Warnings are what is said of every dashboard that is put.
 	Warnings []types.DashboardValidationMessage
-	// rings says that an alarm is in ALARM; nil is none.
+	// rings reports whether an alarm is in ALARM; it may be nil.
 	rings func(name string) bool
 }
 
@@ -26,13 +26,14 @@ func (c *CloudWatch) clear() {
 	c.alarms, c.dashboards = map[string]*cloudwatch.PutMetricAlarmInput{}, map[string]string{}
 }
 
-// Alarm is an alarm as it was put; nil when there is none.
+// Alarm returns an alarm as it was put, or nil.
 func (c *CloudWatch) Alarm(name string) *cloudwatch.PutMetricAlarmInput { return c.alarms[name] }
 
 const alarmARN = "arn:aws:cloudwatch:ap-south-1:111122223333:alarm:"
 
 // DescribeAlarms describes those of the names that are there.
-func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	return over(c.cable, "cloudwatch:DescribeAlarms", func() (*cloudwatch.DescribeAlarmsOutput, error) {
 		out := &cloudwatch.DescribeAlarmsOutput{}
 		for _, name := range in.AlarmNames {
@@ -57,7 +58,8 @@ func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 }
 
 // ListTagsForResource lists an alarm's tags.
-func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error) {
+func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error) {
 	return over(c.cable, "cloudwatch:ListTagsForResource", func() (*cloudwatch.ListTagsForResourceOutput, error) {
 		a := c.alarms[strings.TrimPrefix(*in.ResourceARN, alarmARN)]
 		if a == nil {
@@ -68,7 +70,8 @@ func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListT
 }
 
 // PutMetricAlarm replaces the alarm, and leaves the tags of one that is there.
-func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarmInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error) {
+func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarmInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error) {
 	return over(c.cable, "cloudwatch:PutMetricAlarm", func() (*cloudwatch.PutMetricAlarmOutput, error) {
 		alarm := *in
 		if old := c.alarms[*in.AlarmName]; old != nil {
@@ -80,7 +83,8 @@ func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricA
 }
 
 // DeleteAlarms deletes those that are there.
-func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error) {
+func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error) {
 	return over(c.cable, "cloudwatch:DeleteAlarms", func() (*cloudwatch.DeleteAlarmsOutput, error) {
 		for _, name := range in.AlarmNames {
 			delete(c.alarms, name)
@@ -90,7 +94,8 @@ func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarms
 }
 
 // GetDashboard returns the body as it was put.
-func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboardInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.GetDashboardOutput, error) {
+func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboardInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.GetDashboardOutput, error) {
 	return over(c.cable, "cloudwatch:GetDashboard", func() (*cloudwatch.GetDashboardOutput, error) {
 		body, there := c.dashboards[*in.DashboardName]
 		if !there {
@@ -101,7 +106,8 @@ func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboard
 }
 
 // PutDashboard replaces the body.
-func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error) {
+func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error) {
 	return over(c.cable, "cloudwatch:PutDashboard", func() (*cloudwatch.PutDashboardOutput, error) {
 		c.dashboards[*in.DashboardName] = *in.DashboardBody
 		return &cloudwatch.PutDashboardOutput{DashboardValidationMessages: c.Warnings}, nil
@@ -109,7 +115,8 @@ func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboard
 }
 
 // DeleteDashboards deletes them; what is not there fails.
-func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDashboardsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error) {
+func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDashboardsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error) {
 	return over(c.cable, "cloudwatch:DeleteDashboards", func() (*cloudwatch.DeleteDashboardsOutput, error) {
 		for _, name := range in.DashboardNames {
 			if _, there := c.dashboards[name]; !there {
@@ -127,7 +134,7 @@ type Logs struct {
 	lines  func(task string) []string
 	groups map[string]*logtypes.LogGroup
 	// AccountPolicy is the name of the account's retention policy, AccountDays for how long it
-	// keeps logs; empty is none. It overrides a group's own, which PutRetentionPolicy saves all
+	// keeps logs; empty means no setting. It overrides a group's own, which PutRetentionPolicy saves all
 	// the same (API reference).
 	AccountPolicy string
 	AccountDays   int32
@@ -141,7 +148,8 @@ func (l *Logs) clear() {
 const logARN = "arn:aws:logs:ap-south-1:111122223333:log-group:"
 
 // DescribeLogGroups describes one group a page, by prefix.
-func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsInput, _ ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
+func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsInput,
+	_ ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
 	return over(l.cable, "logs:DescribeLogGroups", func() (*logs.DescribeLogGroupsOutput, error) {
 		out := &logs.DescribeLogGroupsOutput{}
 		for _, g := range values(l.groups) {
@@ -166,27 +174,31 @@ func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsIn
 }
 
 // ListTagsForResource lists a group's tags.
-func (l *Logs) ListTagsForResource(_ context.Context, in *logs.ListTagsForResourceInput, _ ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error) {
+func (l *Logs) ListTagsForResource(_ context.Context, in *logs.ListTagsForResourceInput,
+	_ ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error) {
 	return over(l.cable, "logs:ListTagsForResource", func() (*logs.ListTagsForResourceOutput, error) {
 		return &logs.ListTagsForResourceOutput{Tags: l.tags[strings.TrimPrefix(*in.ResourceArn, logARN)]}, nil
 	})
 }
 
 // CreateLogGroup makes one whose name is free.
-func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput, _ ...func(*logs.Options)) (*logs.CreateLogGroupOutput, error) {
+func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput, _ ...func(*logs.Options)) (*logs.CreateLogGroupOutput,
+	error) {
 	return over(l.cable, "logs:CreateLogGroup", func() (*logs.CreateLogGroupOutput, error) {
 		name := *in.LogGroupName
 		if l.groups[name] != nil {
 			return nil, refuse("ResourceAlreadyExistsException", "The specified log group already exists")
 		}
-		l.groups[name] = &logtypes.LogGroup{LogGroupName: in.LogGroupName, LogGroupArn: aws.String(logARN + name), Arn: aws.String(logARN + name + ":*")}
+		l.groups[name] = &logtypes.LogGroup{LogGroupName: in.LogGroupName, LogGroupArn: aws.String(logARN + name),
+			Arn: aws.String(logARN + name + ":*")}
 		l.tags[name] = in.Tags
 		return &logs.CreateLogGroupOutput{}, nil
 	})
 }
 
 // PutRetentionPolicy sets the days.
-func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicyInput, _ ...func(*logs.Options)) (*logs.PutRetentionPolicyOutput, error) {
+func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicyInput,
+	_ ...func(*logs.Options)) (*logs.PutRetentionPolicyOutput, error) {
 	return over(l.cable, "logs:PutRetentionPolicy", func() (*logs.PutRetentionPolicyOutput, error) {
 		g := l.groups[*in.LogGroupName]
 		if g == nil {
@@ -198,7 +210,8 @@ func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicy
 }
 
 // DeleteLogGroup deletes a group and its logs.
-func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput, _ ...func(*logs.Options)) (*logs.DeleteLogGroupOutput, error) {
+func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput, _ ...func(*logs.Options)) (*logs.DeleteLogGroupOutput,
+	error) {
 	return over(l.cable, "logs:DeleteLogGroup", func() (*logs.DeleteLogGroupOutput, error) {
 		delete(l.groups, *in.LogGroupName)
 		return &logs.DeleteLogGroupOutput{}, nil

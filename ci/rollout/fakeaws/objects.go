@@ -74,7 +74,8 @@ func (o *Objects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(
 		if !exists {
 			return nil, refuse("NoSuchKey", "The specified key does not exist.")
 		}
-		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag), LastModified: aws.Time(found.modified)}, nil
+		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag),
+			LastModified: aws.Time(found.modified)}, nil
 	})
 }
 
@@ -108,7 +109,8 @@ type Identity struct {
 }
 
 // GetCallerIdentity says who is calling.
-func (i *Identity) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+func (i *Identity) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput,
+	error) {
 	return over(i.cable, "sts:GetCallerIdentity", func() (*sts.GetCallerIdentityOutput, error) {
 		return &sts.GetCallerIdentityOutput{
 			Account: aws.String(i.Account), Arn: aws.String("arn:aws:sts::" + i.Account + ":assumed-role/deployer/test"),

@@ -58,7 +58,8 @@ func (e *ECS) uses(group string) bool {
 }
 
 // DescribeClusters describes those of the names that are there.
-func (e *ECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput, error) {
+func (e *ECS) DescribeClusters(_ context.Context, in *ecs.DescribeClustersInput, _ ...func(*ecs.Options)) (*ecs.DescribeClustersOutput,
+	error) {
 	return over(e.wire, "ecs:DescribeClusters", func() (*ecs.DescribeClustersOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -91,7 +92,8 @@ func (e *ECS) CreateCluster(_ context.Context, in *ecs.CreateClusterInput, _ ...
 }
 
 // UpdateClusterSettings replaces the settings.
-func (e *ECS) UpdateClusterSettings(_ context.Context, in *ecs.UpdateClusterSettingsInput, _ ...func(*ecs.Options)) (*ecs.UpdateClusterSettingsOutput, error) {
+func (e *ECS) UpdateClusterSettings(_ context.Context, in *ecs.UpdateClusterSettingsInput,
+	_ ...func(*ecs.Options)) (*ecs.UpdateClusterSettingsOutput, error) {
 	return over(e.wire, "ecs:UpdateClusterSettings", func() (*ecs.UpdateClusterSettingsOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -127,7 +129,8 @@ func (e *ECS) DeleteCluster(_ context.Context, in *ecs.DeleteClusterInput, _ ...
 }
 
 // RegisterTaskDefinition makes the next revision of a family.
-func (e *ECS) RegisterTaskDefinition(_ context.Context, in *ecs.RegisterTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.RegisterTaskDefinitionOutput, error) {
+func (e *ECS) RegisterTaskDefinition(_ context.Context, in *ecs.RegisterTaskDefinitionInput,
+	_ ...func(*ecs.Options)) (*ecs.RegisterTaskDefinitionOutput, error) {
 	return over(e.wire, "ecs:RegisterTaskDefinition", func() (*ecs.RegisterTaskDefinitionOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -135,7 +138,8 @@ func (e *ECS) RegisterTaskDefinition(_ context.Context, in *ecs.RegisterTaskDefi
 		in = wire.Replace(in, func(s string) string { return s })
 		number := len(all[*in.Family]) + 1
 		d := &definition{tags: in.Tags, TaskDefinition: types.TaskDefinition{
-			TaskDefinitionArn: aws.String(fmt.Sprintf("%stask-definition/%s:%d", ecsARN, *in.Family, number)), Revision: int32(number), Status: types.TaskDefinitionStatusActive,
+			TaskDefinitionArn: aws.String(fmt.Sprintf("%stask-definition/%s:%d", ecsARN, *in.Family,
+				number)), Revision: int32(number), Status: types.TaskDefinitionStatusActive,
 			Family: in.Family, ContainerDefinitions: in.ContainerDefinitions, Cpu: in.Cpu, Memory: in.Memory, ExecutionRoleArn: in.ExecutionRoleArn, TaskRoleArn: in.TaskRoleArn,
 			NetworkMode: in.NetworkMode, RequiresCompatibilities: in.RequiresCompatibilities, RuntimePlatform: in.RuntimePlatform, Volumes: in.Volumes, EphemeralStorage: in.EphemeralStorage,
 			Compatibilities: []types.Compatibility{types.CompatibilityEc2, types.CompatibilityFargate}, RegisteredAt: aws.Time(e.clock.Now()),
@@ -158,7 +162,8 @@ func (e *ECS) definition(name string) *definition {
 }
 
 // DescribeTaskDefinition describes a revision, or a family's newest active one.
-func (e *ECS) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
+func (e *ECS) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefinitionInput,
+	_ ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
 	return over(e.wire, "ecs:DescribeTaskDefinition", func() (*ecs.DescribeTaskDefinitionOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -171,7 +176,8 @@ func (e *ECS) DescribeTaskDefinition(_ context.Context, in *ecs.DescribeTaskDefi
 }
 
 // ListTaskDefinitions lists three a page, by a prefix of the family.
-func (e *ECS) ListTaskDefinitions(_ context.Context, in *ecs.ListTaskDefinitionsInput, _ ...func(*ecs.Options)) (*ecs.ListTaskDefinitionsOutput, error) {
+func (e *ECS) ListTaskDefinitions(_ context.Context, in *ecs.ListTaskDefinitionsInput,
+	_ ...func(*ecs.Options)) (*ecs.ListTaskDefinitionsOutput, error) {
 	return over(e.wire, "ecs:ListTaskDefinitions", func() (*ecs.ListTaskDefinitionsOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -197,7 +203,8 @@ func (e *ECS) ListTaskDefinitions(_ context.Context, in *ecs.ListTaskDefinitions
 }
 
 // DeregisterTaskDefinition makes a revision INACTIVE: what runs goes on, nothing new can.
-func (e *ECS) DeregisterTaskDefinition(_ context.Context, in *ecs.DeregisterTaskDefinitionInput, _ ...func(*ecs.Options)) (*ecs.DeregisterTaskDefinitionOutput, error) {
+func (e *ECS) DeregisterTaskDefinition(_ context.Context, in *ecs.DeregisterTaskDefinitionInput,
+	_ ...func(*ecs.Options)) (*ecs.DeregisterTaskDefinitionOutput, error) {
 	return over(e.wire, "ecs:DeregisterTaskDefinition", func() (*ecs.DeregisterTaskDefinitionOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -261,7 +268,8 @@ func (e *ECS) createService(in *ecs.CreateServiceInput) (*service, error) {
 			delete(e.deployments, d.arn) // a service's history vanishes with it
 		}
 	}
-	s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount), config: in.DeploymentConfiguration}
+	s = &service{cluster: *cluster.ClusterName, name: *in.ServiceName, status: "ACTIVE", desired: aws.ToInt32(in.DesiredCount),
+		config: in.DeploymentConfiguration}
 	e.services[key] = s
 	kept := wire.Replace(in, func(s string) string { return s })
 	kept.ClientToken = nil // nothing describes it

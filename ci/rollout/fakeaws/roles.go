@@ -32,7 +32,7 @@ type role struct {
 // is all that IAM's user guide says; pulumi/pulumi-awsx#927 met it with ECS).
 const roleKnown = 10 * time.Second
 
-// unknown says that a role was made so lately that it cannot be assumed. Roles that are not
+// unknown reports whether a role is too new to be assumed. Roles that are not
 // here were given, and are known.
 func (r *Roles) unknown(arn string, now time.Time) bool {
 	for _, one := range r.all {
@@ -48,7 +48,7 @@ func (r *Roles) Attach(name, policy string) {
 	r.all[name].managed = append(r.all[name].managed, policy)
 }
 
-// Policy is an inline policy of a role; empty when there is none.
+// Policy returns an inline policy of a role, or an empty string.
 func (r *Roles) Policy(name, policy string) string {
 	if r.all[name] == nil {
 		return ""
@@ -88,7 +88,8 @@ func (r *Roles) GetRole(_ context.Context, in *iam.GetRoleInput, _ ...func(*iam.
 		if err != nil {
 			return nil, err
 		}
-		return &iam.GetRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"), RoleId: aws.String("AROA"),
+		return &iam.GetRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"),
+			RoleId:     aws.String("AROA"),
 			CreateDate: aws.Time(one.made), AssumeRolePolicyDocument: encoded(one.trust), Tags: one.tags}}, nil
 	})
 }
@@ -115,14 +116,17 @@ func (r *Roles) CreateRole(_ context.Context, in *iam.CreateRoleInput, _ ...func
 		if r.all[name] != nil {
 			return nil, refuse("EntityAlreadyExists", "Role with name %s already exists.", name)
 		}
-		one := &role{arn: "arn:aws:iam::" + accountID + ":role/" + name, trust: aws.ToString(in.AssumeRolePolicyDocument), tags: in.Tags, made: r.clock.Now(), inline: map[string]string{}}
+		one := &role{arn: "arn:aws:iam::" + accountID + ":role/" + name, trust: aws.ToString(in.AssumeRolePolicyDocument), tags: in.Tags,
+			made: r.clock.Now(), inline: map[string]string{}}
 		r.all[name] = one
-		return &iam.CreateRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"), RoleId: aws.String("AROA"), CreateDate: aws.Time(one.made)}}, nil
+		return &iam.CreateRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"),
+			RoleId: aws.String("AROA"), CreateDate: aws.Time(one.made)}}, nil
 	})
 }
 
 // UpdateAssumeRolePolicy replaces the trust policy.
-func (r *Roles) UpdateAssumeRolePolicy(_ context.Context, in *iam.UpdateAssumeRolePolicyInput, _ ...func(*iam.Options)) (*iam.UpdateAssumeRolePolicyOutput, error) {
+func (r *Roles) UpdateAssumeRolePolicy(_ context.Context, in *iam.UpdateAssumeRolePolicyInput,
+	_ ...func(*iam.Options)) (*iam.UpdateAssumeRolePolicyOutput, error) {
 	return over(r.cable, "iam:UpdateAssumeRolePolicy", func() (*iam.UpdateAssumeRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {
@@ -146,7 +150,8 @@ func (r *Roles) PutRolePolicy(_ context.Context, in *iam.PutRolePolicyInput, _ .
 }
 
 // DeleteRolePolicy deletes an inline policy.
-func (r *Roles) DeleteRolePolicy(_ context.Context, in *iam.DeleteRolePolicyInput, _ ...func(*iam.Options)) (*iam.DeleteRolePolicyOutput, error) {
+func (r *Roles) DeleteRolePolicy(_ context.Context, in *iam.DeleteRolePolicyInput, _ ...func(*iam.Options)) (*iam.DeleteRolePolicyOutput,
+	error) {
 	return over(r.cable, "iam:DeleteRolePolicy", func() (*iam.DeleteRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {

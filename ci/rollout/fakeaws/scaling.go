@@ -21,7 +21,7 @@ type Scaling struct {
 	// RegisterScalableTarget and ConcurrentUpdateException).
 	Settles time.Duration
 	changed map[string]time.Time
-	// exists says that a service, cluster/name, is there.
+	// exists reports whether a service, as cluster/name, exists.
 	exists func(service string) bool
 }
 
@@ -38,7 +38,8 @@ func (s *Scaling) unsettled(id string) bool {
 const scalableARN = "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/"
 
 // DescribeScalableTargets describes those of the resources.
-func (s *Scaling) DescribeScalableTargets(_ context.Context, in *scaling.DescribeScalableTargetsInput, _ ...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error) {
+func (s *Scaling) DescribeScalableTargets(_ context.Context, in *scaling.DescribeScalableTargetsInput,
+	_ ...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error) {
 	return over(s.cable, "application-autoscaling:DescribeScalableTargets", func() (*scaling.DescribeScalableTargetsOutput, error) {
 		out := &scaling.DescribeScalableTargetsOutput{}
 		for _, id := range in.ResourceIds {
@@ -51,7 +52,8 @@ func (s *Scaling) DescribeScalableTargets(_ context.Context, in *scaling.Describ
 }
 
 // DescribeScalingPolicies describes those of a resource.
-func (s *Scaling) DescribeScalingPolicies(_ context.Context, in *scaling.DescribeScalingPoliciesInput, _ ...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error) {
+func (s *Scaling) DescribeScalingPolicies(_ context.Context, in *scaling.DescribeScalingPoliciesInput,
+	_ ...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error) {
 	return over(s.cable, "application-autoscaling:DescribeScalingPolicies", func() (*scaling.DescribeScalingPoliciesOutput, error) {
 		out := &scaling.DescribeScalingPoliciesOutput{}
 		for _, p := range values(s.policies) {
@@ -64,14 +66,16 @@ func (s *Scaling) DescribeScalingPolicies(_ context.Context, in *scaling.Describ
 }
 
 // ListTagsForResource lists a target's tags.
-func (s *Scaling) ListTagsForResource(_ context.Context, in *scaling.ListTagsForResourceInput, _ ...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
+func (s *Scaling) ListTagsForResource(_ context.Context, in *scaling.ListTagsForResourceInput,
+	_ ...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
 	return over(s.cable, "application-autoscaling:ListTagsForResource", func() (*scaling.ListTagsForResourceOutput, error) {
 		return &scaling.ListTagsForResourceOutput{Tags: s.tags[*in.ResourceARN]}, nil
 	})
 }
 
 // RegisterScalableTarget makes or changes one; the service must be there.
-func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.RegisterScalableTargetInput, _ ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
+func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.RegisterScalableTargetInput,
+	_ ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
 	return over(s.cable, "application-autoscaling:RegisterScalableTarget", func() (*scaling.RegisterScalableTargetOutput, error) {
 		id := *in.ResourceId
 		if s.exists != nil && !s.exists(strings.TrimPrefix(id, "service/")) {
@@ -96,10 +100,12 @@ func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.Register
 }
 
 // PutScalingPolicy makes or replaces a policy of a registered target.
-func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPolicyInput, _ ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error) {
+func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPolicyInput,
+	_ ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error) {
 	return over(s.cable, "application-autoscaling:PutScalingPolicy", func() (*scaling.PutScalingPolicyOutput, error) {
 		if s.targets[*in.ResourceId] == nil || s.unsettled(*in.ResourceId) {
-			return nil, refuse("ObjectNotFoundException", "No scalable target registered for service namespace: ecs, resource ID: %s", *in.ResourceId)
+			return nil, refuse("ObjectNotFoundException", "No scalable target registered for service namespace: ecs, resource ID: %s",
+				*in.ResourceId)
 		}
 		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &types.ScalingPolicy{
 			PolicyName: in.PolicyName, PolicyType: in.PolicyType, ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace,
@@ -110,7 +116,8 @@ func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPoli
 }
 
 // DeregisterScalableTarget deletes a target with its policies; what is not there fails.
-func (s *Scaling) DeregisterScalableTarget(_ context.Context, in *scaling.DeregisterScalableTargetInput, _ ...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error) {
+func (s *Scaling) DeregisterScalableTarget(_ context.Context, in *scaling.DeregisterScalableTargetInput,
+	_ ...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error) {
 	return over(s.cable, "application-autoscaling:DeregisterScalableTarget", func() (*scaling.DeregisterScalableTargetOutput, error) {
 		if s.targets[*in.ResourceId] == nil {
 			return nil, refuse("ObjectNotFoundException", "No scalable target found")

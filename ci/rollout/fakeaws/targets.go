@@ -105,7 +105,8 @@ func (e *ECS) health(t *task, now time.Time) *elbtypes.TargetHealth {
 	}
 	switch {
 	case !t.stopped.IsZero() && now.Sub(t.stopped) < drainingTime:
-		return &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumDraining, Reason: elbtypes.TargetHealthReasonEnumDeregistrationInProgress}
+		return &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumDraining,
+			Reason: elbtypes.TargetHealthReasonEnumDeregistrationInProgress}
 	case !t.stopped.IsZero():
 		return nil
 	case b.NeverHealthy || b.Sick:
@@ -121,7 +122,8 @@ func (e *ECS) health(t *task, now time.Time) *elbtypes.TargetHealth {
 }
 
 // DescribeTargetHealth describes the targets of a group.
-func (b *Balancing) DescribeTargetHealth(_ context.Context, in *elb.DescribeTargetHealthInput, _ ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
+func (b *Balancing) DescribeTargetHealth(_ context.Context, in *elb.DescribeTargetHealthInput,
+	_ ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
 	return over(b.cable, "elb:DescribeTargetHealth", func() (*elb.DescribeTargetHealthOutput, error) {
 		if !b.hasARN(in.TargetGroupArn) {
 			return nil, refuse("TargetGroupNotFound", "One or more target groups not found")
@@ -201,7 +203,7 @@ func (e *ECS) image(taskDefinition string) (image, digest string) {
 	return "", ""
 }
 
-// rings says that an alarm is in ALARM.
+// rings reports whether an alarm is in ALARM.
 func (e *ECS) rings(name string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -36,7 +36,8 @@ func (e *ECS) runTasks(d *deployment, b Behaviour, now time.Time) {
 			// "Service load balancing" in the developer guide: after the grace period a task that
 			// fails the load balancer's checks is stopped, and replaced.
 			t.stopped = now
-			t.failure = &Failure{Code: types.TaskStopCodeServiceSchedulerInitiated, Reason: "Task failed ELB health checks in (target-group " + d.target.group + ")"}
+			t.failure = &Failure{Code: types.TaskStopCodeServiceSchedulerInitiated,
+				Reason: "Task failed ELB health checks in (target-group " + d.target.group + ")"}
 			d.failures++
 			d.replaced = append(d.replaced, now.Add(relaunchAfter))
 			continue

@@ -84,7 +84,7 @@ type ECS struct {
 	wire  *cable
 	// weigh sets the weights that a rule gives to target groups; nil without a load balancer.
 	weigh func(weights map[string]int32)
-	// unknown says that a role was made so lately that ECS cannot assume it; nil knows all.
+	// unknown reports whether a role is too new for ECS to assume; nil means that no role is.
 	unknown func(role string, now time.Time) bool
 }
 
@@ -227,7 +227,8 @@ func Throttled() error {
 
 // Denied is what AWS answers without the permission.
 func Denied(action string) error {
-	return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "User is not authorized to perform: ecs:" + action, Fault: smithy.FaultClient}
+	return &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "User is not authorized to perform: ecs:" + action,
+		Fault: smithy.FaultClient}
 }
 
 // Calls are the operations called so far.

@@ -1,12 +1,12 @@
-// Package journal keeps, in S3, who deploys a service and what became of each rollout: a
-// lock with an end and a fencing token, the record of a run that ended without a word,
-// the history that a rollback chooses from, and the digests that an environment has run.
+// Package journal keeps the lock and the history of a service's rollouts in S3: a lease with a
+// fencing token, the record of the run in progress, which an interrupted run leaves behind, the
+// releases that a rollback can choose from, and the digests that an environment has run.
 //
-//	<root>/<app>.rollouts/<environment>/<service>.json     lock, run under way, history
+//	<root>/<app>.rollouts/<environment>/<service>.json     lock, run in progress, history
 //	<root>/<app>.rollouts/<environment>/ran/<digest>.json  written once: this digest served here
 //
-// Every write is conditional: what changed since it was read is never overwritten. A store
-// that ignores conditions cannot keep the promise, and is found out before anything else.
+// Every write is conditional, so a change since the last read is never overwritten. A store that
+// ignores conditions is refused before the first write.
 package journal
 
 import (
@@ -26,45 +26,45 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Objects is what this package asks of the client of Amazon S3.
+// Objects is the part of the S3 client that this package needs.
 type Objects = s3object.API
 
-// Clock tells and passes the time.
+// Clock tells the time and sleeps.
 type Clock interface {
 	Now() time.Time
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
 const (
-	// Lease is how long a lock lasts without being renewed.
+	// Lease is how long a lock lasts without renewal.
 	Lease = 2 * time.Minute
-	// Skew is how much later than its end a lock is taken over: by so much may two machines
-	// differ about the store's time, and a renewal be under way.
+	// Skew is how long after its expiry a lock is taken over. It covers the error of two machines
+	// about the store's time, and a renewal in flight.
 	Skew = 30 * time.Second
 )
 
-// ErrMoved says that somebody else wrote since the journal was read: what was decided by it
-// must be decided anew.
+// ErrMoved: another run has written since the journal was read. Whatever was decided on what was
+// read must be decided again.
 var ErrMoved = errors.New("another run wrote to the journal meanwhile")
 
-// Options say whose journal it is.
+// Options are the address of a journal, and the name of its user.
 type Options struct {
 	// Root is s3://bucket/prefix.
 	Root string
 	// App, Environment and Service name it.
 	App, Environment, Service string
-	// Name is who holds the lock, for others to read.
+	// Name identifies the holder of the lock to others.
 	Name string
-	// Lease replaces the package's; for tests.
+	// Lease overrides the package's lease, for tests.
 	Lease time.Duration
 }
 
-// Journal is one service's. It is safe for concurrent use.
+// Journal is the journal of one service. It is safe for concurrent use.
 type Journal struct {
 	opts    Options
 	objects *s3object.Store
-	// clock tells the store's time: all that the journal says about time is in it, so that no
-	// two machines need clocks that agree.
+	// clock tells the store's time. All times in the journal are the store's, so the clocks of
+	// machines need not agree.
 	clock          *awsclock.Clock
 	bucket, prefix string
 
@@ -73,11 +73,11 @@ type Journal struct {
 	etag  string
 	held  bool
 	lost  bool
-	// unanswered are writes since the state was read that may have been carried out.
+	// unanswered are writes since the last read whose answer was lost.
 	unanswered [][]byte
 }
 
-// Open makes a journal; it calls nothing.
+// Open returns a journal; it calls nothing.
 func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Problem) {
 	if opts.Root == "" {
 		return nil, verdict.Problemf(JournalFailed, "neither rollout.journal nor publish.artifact_root says where the journal is")
@@ -100,10 +100,10 @@ func (j *Journal) key() string {
 	return j.prefix + j.opts.Environment + "/" + j.opts.Service + ".json"
 }
 
-// Where is the journal's address.
+// Where returns the journal's address.
 func (j *Journal) Where() string { return "s3://" + j.bucket + "/" + j.key() }
 
-// Read reads the state. Without any write so far it is empty.
+// Read reads the state. It is empty if nothing was written yet.
 func (j *Journal) Read(ctx context.Context) (State, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -135,8 +135,8 @@ func (j *Journal) read(ctx context.Context) error {
 	}
 	j.state, j.etag = *state, found.ETag
 	if h := j.state.Holder; h != nil && !found.Modified.IsZero() {
-		// Each write of the holder renews the lock, and the store has stamped the last one: what a
-		// machine whose clock had just jumped took for the end does not count.
+		// The lease counts from the store's time of the holder's last write: the holder's clock may
+		// have jumped when it computed the expiry.
 		if end := found.Modified.Add(j.opts.Lease); end.Before(h.Until) {
 			h.Until = end.UTC()
 		}
@@ -144,7 +144,7 @@ func (j *Journal) read(ctx context.Context) error {
 	return nil
 }
 
-// Held is the holder of the lock other than this journal; nil when it is free or over.
+// Held returns the other run that holds the lock in a state; nil if the lock is free or has expired.
 func (j *Journal) Held(s State) *Holder {
 	if s.Holder == nil || j.clock.Server().After(s.Holder.Until.Add(Skew)) {
 		return nil
@@ -152,9 +152,9 @@ func (j *Journal) Held(s State) *Holder {
 	return s.Holder
 }
 
-// Hold takes the lock if nobody wrote since Read, or renews it when half of its time is
-// over. The error is ErrMoved when somebody did, and any other when the store does not
-// answer and the lock may be over.
+// Hold takes the lock if nobody has written since Read, and renews it when half of its lease is over.
+// The error is ErrMoved if another run has written; any other error means that the store does not
+// answer and the lease may be over.
 func (j *Journal) Hold(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -168,24 +168,24 @@ func (j *Journal) hold(ctx context.Context) error {
 	if !j.held {
 		return j.take(ctx, func(*State) {})
 	}
-	// More than a whole lease cannot be left: then this machine's clock was set back.
+	// More than a whole lease left means that this machine's clock was set back.
 	if left := j.state.Holder.Until.Sub(j.clock.Server()); left > j.opts.Lease/2 && left <= j.opts.Lease {
 		return nil
 	}
 	err := j.swap(ctx, func(s *State) { s.Holder.Until = j.until() })
 	if err != nil && !errors.Is(err, ErrMoved) && j.clock.Server().Before(j.state.Holder.Until) {
-		return nil // it is still ours; the next look tries again
+		return nil // the lock is still ours; the next look tries again
 	}
 	return err
 }
 
-// until is when a lease that begins now ends, in the store's time.
+// until is when a lease that begins now expires, in the store's time.
 func (j *Journal) until() time.Time { return j.clock.Server().Add(j.opts.Lease).UTC() }
 
-// take takes the lock, and writes something else in the same breath.
+// take takes the lock, and makes another change in the same write.
 func (j *Journal) take(ctx context.Context, besides func(*State)) error {
 	if j.Held(j.state) != nil {
-		return ErrMoved // whoever read a lock that holds must look again
+		return ErrMoved // the state shows a valid lock of another run
 	}
 	if err := j.probe(ctx); err != nil {
 		return err
@@ -199,21 +199,21 @@ func (j *Journal) take(ctx context.Context, besides func(*State)) error {
 	return err
 }
 
-// Holding says that this journal has taken the lock.
+// Holding reports whether this journal holds the lock.
 func (j *Journal) Holding() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.held && !j.lost
 }
 
-// Taken says that this journal has taken the lock, also when it has lost it since.
+// Taken reports whether this journal has taken the lock, even if it has lost it since.
 func (j *Journal) Taken() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.held
 }
 
-// Record writes the run under way, and takes the lock first if need be.
+// Record writes the run in progress, and takes the lock first if needed.
 func (j *Journal) Record(ctx context.Context, run Run) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -234,7 +234,7 @@ func (j *Journal) Record(ctx context.Context, run Run) error {
 	return j.swap(ctx, write)
 }
 
-// End writes what became of the run, and lets go of the lock.
+// End writes the result of the run, and releases the lock.
 func (j *Journal) End(ctx context.Context, run Run) error {
 	if err := j.Hold(ctx); err != nil {
 		return err
@@ -250,7 +250,7 @@ func (j *Journal) End(ctx context.Context, run Run) error {
 	return err
 }
 
-// Release lets go of the lock and leaves everything else.
+// Release releases the lock and changes nothing else.
 func (j *Journal) Release(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -262,8 +262,8 @@ func (j *Journal) Release(ctx context.Context) error {
 	return err
 }
 
-// swap replaces the object that was read. An answer that was lost is looked for: what is
-// there and says what we wrote is ours, also when it was written by an earlier call.
+// swap replaces the object that was read. If an answer was lost, the object is read: one with our
+// content is ours, even if an earlier call wrote it.
 func (j *Journal) swap(ctx context.Context, change func(*State)) error {
 	err := j.replace(ctx, change)
 	if errors.Is(err, errOurs) {
@@ -272,8 +272,7 @@ func (j *Journal) swap(ctx context.Context, change func(*State)) error {
 	return err
 }
 
-// errOurs says that what is there was written by an earlier call of ours, and is what the
-// change is to be made of now.
+// errOurs: the object was written by an earlier call of ours, and the change must be applied to it.
 var errOurs = errors.New("an earlier write of ours was carried out")
 
 func (j *Journal) replace(ctx context.Context, change func(*State)) error {
@@ -297,7 +296,7 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 		return fmt.Errorf("write journal %s: %w", j.Where(), err)
 	}
 	there, now, err := j.get(ctx, j.key())
-	if err != nil { // whose it is cannot be said
+	if err != nil { // we do not know whose it is
 		j.unanswered = append(j.unanswered, content)
 		return err
 	}
@@ -314,12 +313,12 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 
 const contentType = "application/json"
 
-// probe finds out whether the store honours both conditions, with a key of its own.
+// probe checks that the store honours both conditions, with an object of its own.
 func (j *Journal) probe(ctx context.Context) error {
 	return j.objects.Probe(ctx, j.prefix+"probe", true)
 }
 
-// mark is the record that a digest served in an environment.
+// mark records that a digest served in an environment.
 type mark struct {
 	Image string    `json:"image"`
 	By    string    `json:"by"`
@@ -330,7 +329,7 @@ func (j *Journal) markKey(environment, digest string) string {
 	return j.prefix + environment + "/ran/" + strings.TrimPrefix(digest, "sha256:") + ".json"
 }
 
-// MarkRan records that the environment has run an image, once.
+// MarkRan records, once, that the environment has run an image.
 func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
 	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Server().UTC()}, "", "  ")
 	if err != nil {
@@ -343,13 +342,13 @@ func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
 	return nil
 }
 
-// Ran says whether an environment has run a digest.
+// Ran reports whether an environment has run a digest.
 func (j *Journal) Ran(ctx context.Context, environment, digest string) (bool, error) {
 	_, etag, err := j.get(ctx, j.markKey(environment, digest))
 	return etag != "", err
 }
 
-// get reads an object; what is not there has no ETag.
+// get reads an object. A missing object has an empty ETag.
 func (j *Journal) get(ctx context.Context, key string) ([]byte, string, error) {
 	found, err := j.objects.Read(ctx, key)
 	if s3object.IsKind(err, s3object.NotFound) {

@@ -255,7 +255,8 @@ func TestADigestIsMarkedOnce(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsNotGuessedAt(t *testing.T) {
-	for content, want := range map[string]string{"{": "not JSON", `{"schema": 9}`: "its schema is 9", strings.Repeat(" ", s3object.MaxRecord+1): "too large"} {
+	for content, want := range map[string]string{"{": "not JSON", `{"schema": 9}`: "its schema is 9",
+		strings.Repeat(" ", s3object.MaxRecord+1): "too large"} {
 		w := newWorld(t)
 		w.aws.Objects.Set(at, content)
 		_, err := w.open("one").Read(context.Background())
@@ -300,7 +301,8 @@ func TestTheJournalIsKeptInEveryStoreWithConditions(t *testing.T) {
 			if len(profile.Regions) > 0 {
 				region = profile.Regions[0]
 			}
-			client := s3.New(s3.Options{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", ""), RetryMaxAttempts: 1},
+			client := s3.New(s3.Options{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", ""),
+				RetryMaxAttempts: 1},
 				func(o *s3.Options) { s3object.Configure(o, store.URL, false) })
 			j, problem := Open(client, fakeaws.NewClock(), Options{Root: "s3://bucket/p", App: "app", Environment: "staging", Service: "svc"})
 			require.Nil(t, problem)

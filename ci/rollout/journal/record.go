@@ -11,28 +11,28 @@ import (
 
 const schema = 1
 
-// keepRuns is how many ended runs a state remembers.
+// keepRuns is how many ended runs a state keeps.
 const keepRuns = 30
 
-// State is all that is known of a service's rollouts. It is one object in the store, so
-// that who holds the lock and what is under way can never disagree.
+// State is everything known about a service's rollouts. It is one object in the store, so the lock and
+// the run in progress can never disagree.
 type State struct {
 	Schema int `json:"schema"`
-	// Token rises with each holder: the fencing token.
+	// Token is the fencing token: it increases with each holder.
 	Token int64 `json:"token"`
-	// Holder is nil while nobody deploys.
+	// Holder is nil while nobody holds the lock.
 	Holder *Holder `json:"holder,omitempty"`
-	// Run is the rollout under way, or that of a run that ended without a word; nil for none.
+	// Run is the run in progress, or an interrupted run; nil if there is neither.
 	Run *Run `json:"run,omitempty"`
-	// Ended are past rollouts, the newest last.
+	// Ended are past runs, the newest last.
 	Ended []Run `json:"ended,omitempty"`
 }
 
-// Holder is who deploys.
+// Holder is the run that holds the lock.
 type Holder struct {
 	Name  string    `json:"name"`
 	Since time.Time `json:"since"`
-	// Until is when the lock ends unless it is renewed.
+	// Until is when the lock expires unless it is renewed.
 	Until time.Time `json:"until"`
 }
 
@@ -40,7 +40,7 @@ type Holder struct {
 const (
 	Deploy   = "deploy"
 	Rollback = "rollback"
-	// Destroy is no rollout: it ends all that came before.
+	// Destroy ends the history before it: no rollback goes further back.
 	Destroy = "destroy"
 )
 
@@ -53,15 +53,15 @@ type Run struct {
 	Image      string `json:"image"`
 	ConfigHash string `json:"config_hash"`
 	Commit     string `json:"commit,omitempty"`
-	// Override is why production took an image that staging has not run.
+	// Override is the reason to deploy an image to production that staging has not run.
 	Override string `json:"override,omitempty"`
-	// TaskDefinition is what it is to run, Previous what ran before; ARNs.
+	// TaskDefinition is the new one, Previous the one before; both are ARNs.
 	TaskDefinition string `json:"task_definition,omitempty"`
 	Previous       string `json:"previous,omitempty"`
 	// Deployment is the ARN of the service deployment.
 	Deployment string    `json:"deployment,omitempty"`
 	Started    time.Time `json:"started"`
-	// Ended, Verdict, Code and Cause are those of the end.
+	// Ended, Verdict, Code and Cause are the result.
 	Ended   time.Time `json:"ended,omitzero"`
 	Verdict string    `json:"verdict,omitempty"`
 	Code    string    `json:"code,omitempty"`
@@ -74,15 +74,15 @@ type Run struct {
 type Settings struct {
 	TargetGroups []*elb.CreateTargetGroupInput           `json:"target_groups"`
 	Attributes   []*elb.ModifyTargetGroupAttributesInput `json:"attributes"`
-	// GraceSeconds is the service's grace before the load balancer's opinion counts.
+	// GraceSeconds is the service's HealthCheckGracePeriodSeconds.
 	GraceSeconds int32 `json:"grace_seconds"`
 }
 
-// Passed is the verdict of a run that ended well.
+// Passed is the verdict of a successful run.
 const Passed = "pass"
 
-// LastGood is the newest run that ended well with another task definition than the one
-// given and that no rollback has left since; nil when there is none.
+// LastGood returns the newest successful run with another task definition than current, leaving out
+// those that a rollback has replaced since; nil if there is no such run.
 func (s *State) LastGood(current string) *Run {
 	left := map[string]bool{}
 	for i := len(s.Ended) - 1; i >= 0; i-- {
@@ -103,7 +103,7 @@ func (s *State) LastGood(current string) *Run {
 	return nil
 }
 
-// Left are the task definitions that rollbacks have left and that nobody deployed again.
+// Left returns the task definitions that rollbacks have replaced and that were not deployed again.
 func (s *State) Left() map[string]bool {
 	left := map[string]bool{}
 	for _, run := range s.Ended {
@@ -121,7 +121,7 @@ func (s *State) Left() map[string]bool {
 	return left
 }
 
-// Last is the newest run that ended well; nil when there is none.
+// Last returns the newest successful run, or nil.
 func (s *State) Last() *Run {
 	for i := len(s.Ended) - 1; i >= 0; i-- {
 		if s.Ended[i].Verdict == Passed {
@@ -145,7 +145,7 @@ func decode(content []byte) (*State, error) {
 		return nil, errors.New("it is not JSON of a journal")
 	}
 	if s.Schema != schema {
-		return nil, fmt.Errorf("its schema is %d, this program knows %d", s.Schema, schema)
+		return nil, fmt.Errorf("its schema is %d, this program supports %d", s.Schema, schema)
 	}
 	return &s, nil
 }

@@ -80,7 +80,8 @@ type lostUpdate struct {
 	done  bool
 }
 
-func (l *lostUpdate) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput, options ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+func (l *lostUpdate) UpdateService(ctx context.Context, in *ecs.UpdateServiceInput,
+	options ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
 	out, err := l.ECS.UpdateService(ctx, in, options...)
 	l.done = true
 	l.after()
@@ -114,7 +115,7 @@ func TestWhatARunWaitsForCanBeRolledBackAndLookedAtAtOnce(t *testing.T) {
 			started, answered := w.clock.Now(), time.Duration(0)
 			client := w.aws.ECS
 			w.in.Progress = func(line string) {
-				if answered == 0 && (client.Calls("StopServiceDeployment") > 0 || line[9:] == "run 1 holds the lock; this run only looks on") {
+				if answered == 0 && (client.Calls("StopServiceDeployment") > 0 || line[9:] == "run 1 holds the lock; this run only follows") {
 					answered = w.clock.Now().Sub(started)
 				}
 			}
@@ -188,10 +189,12 @@ func (n *noClusterYet) ListTasks(context.Context, *ecs.ListTasksInput, ...func(*
 	return nil, n.none()
 }
 
-func (n *noClusterYet) ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput, ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+func (n *noClusterYet) ListServiceDeployments(context.Context, *ecs.ListServiceDeploymentsInput,
+	...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
 	return nil, n.none()
 }
 
-func (n *noClusterYet) DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
+func (n *noClusterYet) DescribeServices(context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options)) (*ecs.DescribeServicesOutput,
+	error) {
 	return nil, n.none()
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// evidence shows what the verdict rests on.
-func (o *operation) evidence(outcome *deployment.Outcome) {
+// evidence reports what the verdict is based on.
+func (o *observer) evidence(outcome *deployment.Outcome) {
 	o.result.Outcome = outcome
 	stage, good := o.stage(), outcome.Problem == nil
 	value, want, held := "none", "SUCCESSFUL", outcome.Status == string(types.ServiceDeploymentStatusSuccessful)
@@ -41,7 +41,7 @@ func (o *operation) evidence(outcome *deployment.Outcome) {
 		stage.Gate("healthy targets", strconv.Itoa(healthy), "at least "+strconv.Itoa(outcome.Desired), healthy >= outcome.Desired)
 	}
 	o.smokeEvidence()
-	o.whereTo()
+	o.addAddresses()
 	if outcome.Seconds > 0 {
 		stage.Add("deployment took", (time.Duration(outcome.Seconds) * time.Second).String())
 	}
@@ -50,12 +50,12 @@ func (o *operation) evidence(outcome *deployment.Outcome) {
 		stage.Add("task definition", o.state.TaskDefinition())
 		stage.Add("written", written(o.state.Written()))
 	}
-	if good && !outcome.Unchanged && o.digest() != "" && o.digest() != nothing {
+	if good && !outcome.Unchanged && o.digest() != "" && o.digest() != emptyDigest {
 		stage.Published = append(stage.Published, o.plan.Image+" in "+o.plan.Environment)
 	}
 }
 
-// written names what was changed in the account.
+// written lists what was changed in the account.
 func written(all []string) string {
 	if len(all) == 0 {
 		return "nothing"
@@ -63,31 +63,31 @@ func written(all []string) string {
 	return fmt.Sprintf("%d resources: %s", len(all), strings.Join(all, ", "))
 }
 
-// smokeEvidence shows what the address answered that was asked, if any was.
-func (o *operation) smokeEvidence() {
+// smokeEvidence reports the answer of the smoke test's address, if it was requested.
+func (o *observer) smokeEvidence() {
 	address := o.smokeAddress()
 	switch {
 	case address == "":
-	case o.smoked == nil:
+	case o.lastSmoke == nil:
 		o.stage().Add("smoke test", address+" was not asked")
-	case o.smoked.err != nil:
-		o.stage().Gate("smoke test", address+": "+verdict.Line(o.smoked.err.Error(), 200), "200", false)
+	case o.lastSmoke.err != nil:
+		o.stage().Gate("smoke test", address+": "+verdict.Line(o.lastSmoke.err.Error(), 200), "200", false)
 	default:
 		o.stage().Gate("smoke test", address+" answered 200", "200", true)
 	}
 }
 
-// whereTo says where users reach the service, and where to look at it.
-func (o *operation) whereTo() {
+// addAddresses reports the service's address and the pages of the console.
+func (o *observer) addAddresses() {
 	address := ""
 	if o.state != nil {
 		address = o.state.URL()
 	}
-	o.links(address)
+	o.addLinks(address)
 }
 
-// links lists the service's address, where it is known, and the pages of the console.
-func (o *operation) links(address string) {
+// addLinks lists the service's address, if known, and the pages of the console.
+func (o *observer) addLinks(address string) {
 	table := &verdict.Table{Columns: []string{"What", "Address"}}
 	if address != "" {
 		o.stage().Add("address", address)
@@ -101,10 +101,10 @@ func (o *operation) links(address string) {
 	}
 }
 
-// warn says once what a look at the account showed.
-func (o *operation) warn() {
-	if !o.told {
-		o.told = true
+// warnOnce reports the warnings of the first look at the account.
+func (o *observer) warnOnce() {
+	if !o.warned {
+		o.warned = true
 		o.state.Warn(o.stage())
 	}
 }

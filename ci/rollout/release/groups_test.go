@@ -20,7 +20,8 @@ func (w *world) paths() (serving, idle string) {
 	w.t.Helper()
 	balancers, err := w.aws.Balancing.DescribeLoadBalancers(w.ctx, &elb.DescribeLoadBalancersInput{Names: []string{service}})
 	require.NoError(w.t, err)
-	listeners, err := w.aws.Balancing.DescribeListeners(w.ctx, &elb.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn})
+	listeners, err := w.aws.Balancing.DescribeListeners(w.ctx,
+		&elb.DescribeListenersInput{LoadBalancerArn: balancers.LoadBalancers[0].LoadBalancerArn})
 	require.NoError(w.t, err)
 	rules, err := w.aws.Balancing.DescribeRules(w.ctx, &elb.DescribeRulesInput{ListenerArn: listeners.Listeners[0].ListenerArn})
 	require.NoError(w.t, err)

@@ -175,7 +175,8 @@ func rolloutOf(t *testing.T, seed int64) error {
 
 // lost says that a run was ended, so that what it said is about itself and not the version.
 func lost(r *Result) bool {
-	return strings.Contains(r.Stage.Cause, fakeaws.ErrCut.Error()) || r.Outcome != nil && r.Outcome.Problem != nil && unfinished(r.Outcome.Problem.Code)
+	return strings.Contains(r.Stage.Cause, fakeaws.ErrCut.Error()) || r.Outcome != nil && r.Outcome.Problem != nil &&
+		unfinished(r.Outcome.Problem.Code)
 }
 
 // orderly says what is left over, or not as the record says.
@@ -193,7 +194,8 @@ func (w *world) orderly(serving string, v version, definitions int, told []strin
 	if err := json.Unmarshal([]byte(w.aws.Dump()), &all); err != nil {
 		return err
 	}
-	for kind, most := range map[string]int{"balancers": 1, "groups": 2, "listeners": 1, "rules": 2, "clusters": 1, "services": 1, "targets": 1, "policies": 2, "definitions": definitions} {
+	for kind, most := range map[string]int{"balancers": 1, "groups": 2, "listeners": 1, "rules": 2, "clusters": 1, "services": 1,
+		"targets": 1, "policies": 2, "definitions": definitions} {
 		var list []any
 		if err := json.Unmarshal(all[kind], &list); err != nil {
 			return fmt.Errorf("read %s: %w", kind, err)

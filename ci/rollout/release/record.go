@@ -9,19 +9,18 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// record writes the end of a run to the journal, unless it has none yet.
-func (o *operation) record(run journal.Run, outcome *deployment.Outcome) []*verdict.Problem {
+// record writes the end of a run to the journal, unless its deployment continues.
+func (o *operation) record(ctx context.Context, run journal.Run, outcome *deployment.Outcome) []*verdict.Problem {
 	problem := outcome.Problem
 	if problem != nil && unfinished(problem.Code) {
-		return []*verdict.Problem{problem} // the record stays: the next run finds the deployment
+		return []*verdict.Problem{problem} // the record stays, so that the next run finds the deployment
 	}
 	run.Verdict = journal.Passed
 	if problem != nil {
 		run.Verdict, run.Code, run.Cause = string(problem.Code.Outcome), problem.Code.Name, problem.Cause
 	}
-	ctx := o.ctx
 	if ctx.Err() != nil {
-		// It came to its end before it was interrupted, and that is what the record is to say.
+		// The deployment ended before the run was interrupted: record that.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer cancel()
@@ -42,10 +41,11 @@ func (o *operation) record(run journal.Run, outcome *deployment.Outcome) []*verd
 	return []*verdict.Problem{problem}
 }
 
-// unfinished are the ends of a run whose deployment goes on.
+// unfinished reports whether a code ends a run whose deployment continues.
 func unfinished(code verdict.Code) bool {
 	switch code.Name {
-	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.AuthExpired.Name, deployment.AwaitingApproval.Name, deployment.LockLost.Name,
+	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.AuthExpired.Name, deployment.AwaitingApproval.Name,
+		deployment.LockLost.Name,
 		deployment.AWSFailed.Name:
 		return true
 	default:

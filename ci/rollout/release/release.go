@@ -1,10 +1,10 @@
-// Package release operates one service on ECS: it deploys an image, shows what that would
-// change, rolls back, answers pauses, waits, prunes and destroys. It joins the plan
-// (rollout), what surrounds the service (ensure), the one update and its verdict
-// (deployment), and the record of who does what (journal).
+// Package release has the commands for one service on ECS: deploy, plan, roll back, approve,
+// reject, wait, status, prune and destroy. It combines the plan (rollout), the resources around
+// the service (ensure), the update and its verdict (deployment), and the lock and history
+// (journal).
 //
-// Every function returns a result with a judged stage, never an error; each can be ended
-// at any point and called again.
+// Every function returns a result with a judged stage, never an error. Each can be interrupted at
+// any point and called again.
 package release
 
 import (
@@ -27,98 +27,61 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ECS is what this package asks of the client of Amazon ECS.
-type ECS interface {
-	ensure.ECS
-	deployment.ECS
-	trial.ECS
-}
-
-// Balancing is what this package asks of the client of Elastic Load Balancing.
-type Balancing interface {
-	ensure.Balancing
-	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
-}
-
-// Logs is what this package asks of the client of CloudWatch Logs.
-type Logs interface {
-	ensure.Logs
-	GetLogEvents(context.Context, *cloudwatchlogs.GetLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput, error)
-}
-
-// Clients are those of one account and region.
-type Clients struct {
-	ECS        ECS
-	Balancing  Balancing
-	Scaling    ensure.Scaling
-	CloudWatch ensure.CloudWatch
-	Logs       Logs
-	Roles      ensure.Roles
-	Identity   account.Identity
-	Objects    journal.Objects
-}
-
-// Of are the clients of an account.
-func Of(c *account.Clients) Clients {
-	return Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: c.Scaling, CloudWatch: c.CloudWatch, Logs: c.Logs, Roles: c.IAM, Identity: c.STS, Objects: c.Objects}
-}
-
-// Clock tells and passes the time; deployment.RealClock is the world's.
+// Clock tells the time and sleeps; deployment.RealClock is this machine's.
 type Clock = deployment.Clock
 
-// Input is what to operate on, and how.
+// Input is the service to operate on, and the options.
 type Input struct {
-	// Input is the plan's. Functions that deploy nothing need no image.
+	// Input is for the plan. Functions that deploy nothing need no image.
 	rollout.Input
 	// Journal is s3://bucket/prefix, where the lock and the record are kept; the
 	// configuration's when empty.
 	Journal string
-	// Name says who this run is, for the lock.
+	// Name identifies this run in the lock.
 	Name string
-	// Override is why production is to take an image that staging has not run; empty demands it.
+	// Override is the reason to deploy an image to production that staging has not run; empty
+	// refuses such an image.
 	Override string
-	// InFlight says what to do with a deployment of another version that an ended run left;
-	// empty waits for it. One that is not in our journal is refused unless it says supersede.
+	// InFlight is what to do with a deployment of another version. Empty waits for one that an
+	// interrupted run of ours left, and refuses any other.
 	InFlight deployment.InFlight
-	// OnTimeout says what happens to a deployment that does not end in time.
+	// OnTimeout is what to do with a deployment that does not end in time.
 	OnTimeout deployment.Policy
-	// AwaitApproval waits at a pause for the answer of somebody else.
+	// AwaitApproval waits at a pause until somebody answers it.
 	AwaitApproval bool
-	// LockWait is how long to wait for another run's lock; 0 means as long as the lock of a
-	// run that ended without a word lasts, negative not at all.
+	// LockWait is how long to wait for another run's lock; 0 means until the lock of an interrupted
+	// run has expired, a negative duration means not at all.
 	LockWait time.Duration
 	// Smoke is the address that is asked over HTTP: empty is the configuration's, or else the
 	// load balancer's with the health path; "none" asks nothing.
 	Smoke string
-	// Get asks an address and fails unless it answers 200; nil uses HTTP.
+	// Get requests an address and fails unless it answers 200; nil uses HTTP.
 	Get func(ctx context.Context, address string) error
-	// Progress is told each line of what happens; nil is fine.
+	// Progress is called with each line of the log; it may be nil.
 	Progress func(string)
 }
 
-// Result is what became of it.
+// Result is the result of a command.
 type Result struct {
 	// Stage is the verdict with its evidence.
 	Stage verdict.Stage
-	// Plan is what the service is to be; nil when the input does not allow one.
+	// Plan is the planned state; nil if the input is invalid.
 	Plan *rollout.Plan
-	// Changes are between what is and the plan, where they were looked at.
+	// Changes are the differences between what exists and the plan, if they were compared.
 	Changes []ensure.Change
-	// Changed says that something would be, or was, changed.
+	// Changed: something was, or would be, changed.
 	Changed bool
 	// Text is the changes as a diff, or the state in words.
 	Text string
-	// Outcome is what became of the deployment; nil when there was none.
+	// Outcome is the result of the deployment, or nil.
 	Outcome *deployment.Outcome
 }
 
 // operation is one call of this package.
 type operation struct {
-	ctx     context.Context
 	clients Clients
 	clock   *awsclock.Clock
 	in      Input
@@ -129,28 +92,48 @@ type operation struct {
 	state  *ensure.State
 	result *Result
 	lines  []string
-	// holder is another run that holds the lock, beside which this one acts; nil for none.
+	// holder is the other run that holds the lock while this one acts alongside it, or nil.
 	holder *journal.Holder
-	// told says that the warnings of a look at the account were given.
-	told bool
-	// smoked is what the smoke test last got; nil while it asked nothing.
-	smoked *answered
-	// moved says that another run wrote to the journal before we held the lock.
-	moved bool
+	// warned is set once the warnings of the account were reported.
+	warned bool
+	// lastSmoke is the last result of the smoke test; nil before the first.
+	lastSmoke *smokeResult
+	// journalMoved is set if another run wrote to the journal before we held the lock.
+	journalMoved bool
 }
 
-func begin(ctx context.Context, clients Clients, clock Clock, in Input) *operation {
+// observer reads what AWS knows of the service, and reports it.
+type observer struct{ *operation }
+
+// The roles of the commands. All act on the same operation.
+type (
+	// deployer updates the service and what surrounds it.
+	deployer struct{ *observer }
+	// rollbacker puts an earlier release back.
+	rollbacker struct{ *observer }
+	// trialRollback ends a run whose trial has not reached the service.
+	trialRollback struct{ *observer }
+	// trials runs trial tasks, and waits for those of other runs.
+	trials struct{ *observer }
+	// onlooker follows a deployment of another run, with or without that run's lock.
+	onlooker struct{ *observer }
+	// approver answers pauses.
+	approver struct{ *observer }
+)
+
+func newOperation(clients Clients, clock Clock, in Input) *observer {
 	in.Journal = cmp.Or(in.Journal, in.Spec.Journal)
 	in.Smoke = cmp.Or(in.Smoke, in.Spec.Smoke)
-	return &operation{ctx: ctx, clients: clients, clock: awsclock.Of(clock), in: in, result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}
+	return &observer{&operation{clients: clients, clock: awsclock.Of(clock), in: in,
+		result: &Result{Stage: verdict.Stage{Name: verdict.Deploy}}}}
 }
 
 func (o *operation) stage() *verdict.Stage { return &o.result.Stage }
 
-// done judges, and lets go of the lock, whatever the context says.
-func (o *operation) done(problems ...*verdict.Problem) *Result {
+// finish judges the stage and releases the lock, even if the context has ended.
+func (o *operation) finish(ctx context.Context, problems ...*verdict.Problem) *Result {
 	if o.journal != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer cancel()
 		if err := o.journal.Release(ctx); err != nil && !errors.Is(err, journal.ErrMoved) {
 			o.stage().Warn(NotRecorded, "%v", err)
@@ -162,8 +145,7 @@ func (o *operation) done(problems ...*verdict.Problem) *Result {
 	if len(o.lines) > 0 {
 		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Progress", Log: strings.Join(o.lines, "\n")})
 	}
-	// The short line on a stage has room for some gates: what became of it comes before what
-	// everybody knows who called.
+	// The summary of a stage shows only the first gates: results come before what the caller knows.
 	slices.SortStableFunc(o.stage().Evidence, func(a, b verdict.Evidence) int { return known(a) - known(b) })
 	o.stage().Judge(problems...)
 	return o.result
@@ -176,7 +158,7 @@ func known(e verdict.Evidence) int {
 	return 0
 }
 
-func (o *operation) say(format string, args ...any) {
+func (o *operation) log(format string, args ...any) {
 	line := verdict.Line(o.clock.Server().UTC().Format("15:04:05")+" "+fmt.Sprintf(format, args...), 1000)
 	o.lines = append(o.lines, line)
 	if o.in.Progress != nil {
@@ -184,13 +166,13 @@ func (o *operation) say(format string, args ...any) {
 	}
 }
 
-// nothing is the digest of no content. It stands in a plan that is made for its names only,
-// and that nothing is ever deployed from.
-const nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+// emptyDigest is the digest of no content. It is used in plans that are made for their names only
+// and are never deployed.
+const emptyDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// prepare makes the plan and guards the account. Nothing is called but STS.
-func (o *operation) prepare(needImage bool) []*verdict.Problem {
-	if err := o.ctx.Err(); err != nil {
+// prepare makes the plan and checks the account. It calls nothing but STS.
+func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Problem {
+	if err := ctx.Err(); err != nil {
 		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}
 	}
 	if o.in.Environment == rollout.Sandbox || o.in.Environment == "" {
@@ -198,15 +180,15 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	}
 	input := o.in.Input
 	if input.Image == "" && !needImage {
-		input.Image = input.Spec.App.Repository + "@" + nothing
+		input.Image = input.Spec.App.Repository + "@" + emptyDigest
 	}
 	plan, problems := rollout.NewPlan(input)
 	if len(problems) > 0 {
 		return problems
 	}
 	o.plan, o.result.Plan = plan, plan
-	who, problem := account.Guard(o.ctx, dated{o.clients.Identity, o.clock}, plan.Account)
-	if err := o.ctx.Err(); err != nil {
+	who, problem := account.Guard(ctx, dated{o.clients.Identity, o.clock}, plan.Account)
+	if err := ctx.Err(); err != nil {
 		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}
 	}
 	if problem != nil {
@@ -221,15 +203,17 @@ func (o *operation) prepare(needImage bool) []*verdict.Problem {
 	return nil
 }
 
-// patience is how long another run's lock is waited for.
-func (o *operation) patience() time.Duration { return cmp.Or(o.in.LockWait, journal.Lease+time.Minute) }
+// lockPatience is how long to wait for another run's lock.
+func (o *operation) lockPatience() time.Duration {
+	return cmp.Or(o.in.LockWait, journal.Lease+time.Minute)
+}
 
-// read reads the journal, and waits for another run's lock.
-func (o *operation) read() *verdict.Problem {
+// waitForLock reads the journal, and waits while another run holds the lock.
+func (o *operation) waitForLock(ctx context.Context) *verdict.Problem {
 	var told time.Time
 	const poll = 10 * time.Second
-	for left := o.patience(); ; left -= poll {
-		past, err := o.journal.Read(o.ctx)
+	for left := o.lockPatience(); ; left -= poll {
+		past, err := o.journal.Read(ctx)
 		if err != nil {
 			return verdict.Problemf(journal.JournalFailed, "%v", err)
 		}
@@ -244,9 +228,9 @@ func (o *operation) read() *verdict.Problem {
 		}
 		if !holder.Until.Equal(told) {
 			told = holder.Until
-			o.say("%s holds the lock until %s unless it is renewed; waiting for that, and %s more", holder.Name, stamp(told), journal.Skew)
+			o.log("%s holds the lock until %s unless it is renewed; waiting for that, and %s more", holder.Name, stamp(told), journal.Skew)
 		}
-		if err := o.clock.Sleep(o.ctx, poll); err != nil {
+		if err := o.clock.Sleep(ctx, poll); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "wait for the lock: %v", err)
 		}
 	}
@@ -254,14 +238,14 @@ func (o *operation) read() *verdict.Problem {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// fence lets a write pass while we hold the lock.
+// fence allows a write while we hold the lock.
 func (o *operation) fence(ctx context.Context) error {
 	err := o.journal.Hold(ctx)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, journal.ErrMoved):
-		o.moved = true
+		o.journalMoved = true
 		return verdict.Problemf(deployment.LockLost, "%v", err)
 	default:
 		return verdict.Problemf(journal.JournalFailed, "%v", err)
@@ -269,26 +253,27 @@ func (o *operation) fence(ctx context.Context) error {
 }
 
 func (o *operation) ensureClients() ensure.Clients {
-	return ensure.Clients{ECS: o.clients.ECS, Balancing: o.clients.Balancing, Scaling: o.clients.Scaling, CloudWatch: o.clients.CloudWatch, Logs: o.clients.Logs, Roles: o.clients.Roles}
+	return ensure.Clients{ECS: o.clients.ECS, Balancing: o.clients.Balancing, Scaling: o.clients.Scaling, CloudWatch: o.clients.CloudWatch,
+		Logs: o.clients.Logs, Roles: o.clients.Roles}
 }
 
-// beating is a clock that renews the lock whenever it has passed some time.
-type beating struct{ o *operation }
+// leaseClock is a clock that renews the lock after every sleep.
+type leaseClock struct{ o *operation }
 
 // Now implements Clock.
-func (b beating) Now() time.Time { return b.o.clock.Now() }
+func (b leaseClock) Now() time.Time { return b.o.clock.Now() }
 
-// Sleep implements Clock. Without the lock, whoever waits must not go on.
-func (b beating) Sleep(ctx context.Context, d time.Duration) error {
+// Sleep implements Clock. It fails if the lock was lost.
+func (b leaseClock) Sleep(ctx context.Context, d time.Duration) error {
 	if err := b.o.clock.Sleep(ctx, d); err != nil || !b.o.journal.Holding() {
 		return err
 	}
 	return b.o.fence(ctx)
 }
 
-// look compares what exists with the plan.
-func (o *operation) look() []*verdict.Problem {
-	state, problem := ensure.Look(o.ctx, o.ensureClients(), beating{o}, o.plan)
+// compare compares what exists with the plan.
+func (o *observer) compare(ctx context.Context) []*verdict.Problem {
+	state, problem := ensure.Look(ctx, o.ensureClients(), leaseClock{o.operation}, o.plan)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -297,8 +282,8 @@ func (o *operation) look() []*verdict.Problem {
 	return state.Problems()
 }
 
-// request is what the deployment package is asked for.
-func (o *operation) request() deployment.Request {
+// request is the request to the deployment package.
+func (o *observer) request() deployment.Request {
 	r := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
 		Container: rollout.ContainerName, Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
@@ -306,14 +291,14 @@ func (o *operation) request() deployment.Request {
 		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
 	if o.smokeAddress() != "" {
-		r.Probe = o.probe
+		r.Probe = o.probeService
 	}
 	return r
 }
 
-func (o *operation) progress(e deployment.Event) {
-	if e.Status == "" { // before there is a deployment of ours
-		o.say("%s", e.Text)
+func (o *observer) progress(e deployment.Event) {
+	if e.Status == "" { // our deployment does not exist yet
+		o.log("%s", e.Text)
 		return
 	}
 	words := []string{e.Status}
@@ -330,10 +315,10 @@ func (o *operation) progress(e deployment.Event) {
 	if e.Text != "" {
 		line = strings.TrimPrefix(line+": "+e.Text, ": ")
 	}
-	o.say("%s", line)
+	o.log("%s", line)
 }
 
-func (o *operation) targets(ctx context.Context, group string) ([]deployment.Target, error) {
+func (o *observer) targets(ctx context.Context, group string) ([]deployment.Target, error) {
 	out, err := o.clients.Balancing.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: aws.String(group)})
 	if err != nil {
 		return nil, fmt.Errorf("describe health of targets: %w", err)
@@ -355,11 +340,11 @@ func (o *operation) targets(ctx context.Context, group string) ([]deployment.Tar
 	return all, nil
 }
 
-// logTail is how many lines of a failed task are shown.
+// logTail is how many lines of a failed task are reported.
 const logTail = 15
 
-// logs reads the end of what a task's application wrote.
-func (o *operation) logs(ctx context.Context, task string) ([]string, error) {
+// logs reads the last lines that a task's application wrote.
+func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
 	group, prefix := "", ""
 	for _, c := range o.plan.TaskDefinition.ContainerDefinitions {
 		if aws.ToString(c.Name) == rollout.ContainerName && c.LogConfiguration != nil {

@@ -52,7 +52,8 @@ type world struct {
 func newWorld(t *testing.T, strategy string) *world {
 	clock := fakeaws.NewClock()
 	w := &world{t: t, ctx: t.Context(), clock: clock, aws: fakeaws.NewAccount(clock)}
-	w.in = Input{Journal: "s3://bucket/models", Name: "run 1", Input: rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: image("a")}}
+	w.in = Input{Journal: "s3://bucket/models", Name: "run 1", Input: rollout.Input{Spec: config.Default().RolloutSpec(),
+		Environment: "staging", Image: image("a")}}
 	role := "arn:aws:iam::" + accountID + ":role/"
 	r := &w.in.Spec
 	r.Account, r.Strategy, r.VPC = accountID, strategy, "vpc-0123456789abcdef0"
@@ -302,11 +303,12 @@ func TestWhatGoesWrongHasItsOwnCodeAndTheOldVersionServes(t *testing.T) {
 			w.clock.At(5*time.Minute, func() { w.aws.ECS.SetAlarm(service + "-5xx") })
 		}, deployment.RolledBack, "-5xx", family + "1"},
 		{"no room for the service", func(w *world) {
-			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time.", Alone: &fakeaws.Behaviour{}})
+			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time.",
+				Alone: &fakeaws.Behaviour{}})
 		}, deployment.NoCapacity, "Capacity", family + "1"},
 		{"no room at all", func(w *world) {
 			w.aws.ECS.Behave(second, fakeaws.Behaviour{NoCapacity: "unable to place a task. Reason: Capacity is unavailable at this time."})
-		}, deployment.NoCapacity, "on trial, so the service was not touched", family + "1"},
+		}, deployment.NoCapacity, "so the service was not touched", family + "1"},
 		{"stuck", func(w *world) {
 			w.aws.ECS.Behave(second, fakeaws.Behaviour{Hangs: "PRODUCTION_TRAFFIC_SHIFT"})
 		}, deployment.Stuck, "not done after", family + "1"},
@@ -321,7 +323,8 @@ func TestWhatGoesWrongHasItsOwnCodeAndTheOldVersionServes(t *testing.T) {
 			w.clock.At(9*time.Minute, func() { w.aws.ECS.SetDesired(cluster, service, 0) })
 		}, deployment.NoRunningTasks, "0 tasks", second},
 		{"the smoke test fails while it bakes", func(w *world) { w.answer = errors.New("502") }, deployment.RolledBack, "probes", family + "1"},
-		{"it cannot be reached at all", func(w *world) { w.answer = &net.OpError{Op: "dial", Err: errors.New("timeout")} }, SmokeUnreachable, "dial", family + "1"},
+		{"it cannot be reached at all", func(w *world) { w.answer = &net.OpError{Op: "dial", Err: errors.New("timeout")} }, SmokeUnreachable,
+			"dial", family + "1"},
 		{"the credentials end", func(w *world) {
 			w.clock.At(3*time.Minute, func() {
 				w.aws.Fail("ecs:DescribeServiceDeployments", apiError("ExpiredTokenException"))
@@ -357,7 +360,8 @@ func TestTheReasonsOfACrashAreInTheReport(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.deployed("a")
 	crashes := fakeaws.Behaviour{Failure: crash(), FailAfter: 15 * time.Second, Log: []string{"Traceback", "MemoryError"}}
-	for n, behaviour := range []fakeaws.Behaviour{crashes, {Failure: crashes.Failure, FailAfter: crashes.FailAfter, Log: crashes.Log, Alone: &fakeaws.Behaviour{}}} {
+	for n, behaviour := range []fakeaws.Behaviour{crashes, {Failure: crashes.Failure, FailAfter: crashes.FailAfter, Log: crashes.Log,
+		Alone: &fakeaws.Behaviour{}}} {
 		w.aws.ECS.Behave(family+"2", behaviour)
 		result := w.deploy("b")
 		details := strings.Join(result.Stage.Problems[0].Details, "\n")

@@ -16,37 +16,37 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Rollback puts the last good release back: a deployment under way is stopped and rolled
-// back by ECS; without one, the task definition of the last good release is deployed with
-// the target groups' settings it had, and followed like any deployment.
+// Rollback puts the last good release back. A deployment in flight is stopped, and ECS rolls it back.
+// Otherwise the task definition of the last good release is deployed with the target group settings
+// that it had, and followed like any deployment.
 func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
-	o := begin(ctx, clients, clock, in)
-	if problems := o.prepare(false); len(problems) > 0 {
-		return o.done(problems...)
+	o := newOperation(clients, clock, in)
+	if problems := o.prepare(ctx, false); len(problems) > 0 {
+		return o.finish(ctx, problems...)
 	}
-	if problems, done := o.abortTrial(); done {
-		return o.done(problems...)
+	if problems, done := (trialRollback{o}).abortTrial(ctx); done {
+		return o.finish(ctx, problems...)
 	}
-	// What another run deploys at this moment can be stopped: that run sees it, and says so.
-	if problems, done := o.beside(func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
+	// A deployment that another run follows can be stopped: that run notices and reports it.
+	if problems, done := (onlooker{o}).alongside(ctx, func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
 		if open := o.past.Run; open != nil && open.Kind == journal.Rollback {
-			return nil, false // to stop that would put back what was to go
+			return nil, false // stopping that would bring back the removed version
 		}
 		if undoing(d.Status) {
-			return o.undone(service, d), true
+			return onlooker{o}.followRollback(ctx, service, d), true
 		}
-		return o.stop(service, d), true
-	}, o.undone); done {
-		return o.done(problems...)
+		return rollbacker{o}.stopDeployment(ctx, service, d), true
+	}, onlooker{o}.followRollback); done {
+		return o.finish(ctx, problems...)
 	}
-	return o.done(o.optimistic(o.rollback)...)
+	return o.finish(ctx, o.optimistic(ctx, rollbacker{o}.rollback)...)
 }
 
-func (o *operation) rollback() []*verdict.Problem {
-	service, running, problem := o.underWay()
+func (o rollbacker) rollback(ctx context.Context) []*verdict.Problem {
+	service, running, problem := o.inFlightDeployments(ctx)
 	if problem == nil || problem.Code.Name == deployment.TargetMissing.Name {
 		if len(running) == 0 {
-			if problems, done := o.leftTrial(service); done {
+			if problems, done := (trialRollback{o.observer}).interruptedTrial(ctx, service); done {
 				return problems
 			}
 		}
@@ -55,34 +55,34 @@ func (o *operation) rollback() []*verdict.Problem {
 		return []*verdict.Problem{problem}
 	}
 	current := aws.ToString(service.TaskDefinition)
-	again, problem := o.lostRollback(current, running)
+	again, problem := o.interruptedRollback(ctx, current, running)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	if again {
 		open := *o.past.Run
-		o.stage().Warn(Resumed, "%s of %s by %s, begun %s", open.Kind, open.Image, open.By, stamp(open.Started))
-		o.say("going on with the rollback to %s that ended without a word", open.Image)
-		return o.putBack(open)
+		o.stage().Warn(Resumed, "%s of %s by %s, started %s", open.Kind, open.Image, open.By, stamp(open.Started))
+		o.log("resuming the interrupted rollback to %s", open.Image)
+		return o.putBack(ctx, open)
 	}
 	for _, d := range running {
 		if !undoing(d.Status) {
-			return o.stop(service, d)
+			return o.stopDeployment(ctx, service, d)
 		}
 	}
 	if len(running) > 0 {
-		return o.undone(service, running[0])
+		return onlooker{o.observer}.followRollback(ctx, service, running[0])
 	}
-	good, problem := o.lastGood(current)
+	good, problem := o.lastGood(ctx, current)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
-	return o.putBack(*good)
+	return o.putBack(ctx, *good)
 }
 
-// lostRollback says that a rollback of ours, whose run was lost, is what is under way or what
-// was done: to roll that back would put back the version that was to go.
-func (o *operation) lostRollback(current string, running []types.ServiceDeployment) (bool, *verdict.Problem) {
+// interruptedRollback reports whether an interrupted rollback of ours is in flight, or done. Rolling
+// that back would bring back the version that was to be removed.
+func (o rollbacker) interruptedRollback(ctx context.Context, current string, running []types.ServiceDeployment) (bool, *verdict.Problem) {
 	open := o.past.Run
 	if open == nil || open.Kind != journal.Rollback || open.TaskDefinition == "" {
 		return false, nil
@@ -90,35 +90,35 @@ func (o *operation) lostRollback(current string, running []types.ServiceDeployme
 	if len(running) == 0 {
 		return current == open.TaskDefinition, nil
 	}
-	definition, problem := o.definitionOf(running[0])
+	definition, problem := o.definitionOf(ctx, running[0])
 	return definition == open.TaskDefinition && !undoing(running[0].Status), problem
 }
 
-// undoing says that a deployment is on its way back.
+// undoing reports whether a deployment is being rolled back.
 func undoing(status types.ServiceDeploymentStatus) bool {
 	return status != types.ServiceDeploymentStatusPending && status != types.ServiceDeploymentStatusInProgress
 }
 
-// definitionOf is the task definition that a deployment goes to; empty when it says none.
-func (o *operation) definitionOf(d types.ServiceDeployment) (string, *verdict.Problem) {
-	revision, problem := o.target(d)
+// definitionOf returns the task definition that a deployment targets, or an empty string.
+func (o *observer) definitionOf(ctx context.Context, d types.ServiceDeployment) (string, *verdict.Problem) {
+	revision, problem := o.target(ctx, d)
 	if revision == nil {
 		return "", problem
 	}
 	return aws.ToString(revision.TaskDefinition), nil
 }
 
-// target is the revision that a deployment goes to; nil when it says none.
-func (o *operation) target(d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
+// target returns the revision that a deployment targets, or nil.
+func (o *observer) target(ctx context.Context, d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
 	if d.TargetServiceRevision == nil {
 		return nil, nil
 	}
-	return o.revision(aws.ToString(d.TargetServiceRevision.Arn))
+	return o.revision(ctx, aws.ToString(d.TargetServiceRevision.Arn))
 }
 
-// revision is nil for one that ECS does not know.
-func (o *operation) revision(arn string) (*types.ServiceRevision, *verdict.Problem) {
-	out, err := o.clients.ECS.DescribeServiceRevisions(o.ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+// revision returns nil for a revision that ECS does not know.
+func (o *observer) revision(ctx context.Context, arn string) (*types.ServiceRevision, *verdict.Problem) {
+	out, err := o.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
 		return nil, verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
 	}
@@ -128,33 +128,34 @@ func (o *operation) revision(arn string) (*types.ServiceRevision, *verdict.Probl
 	return nil, nil
 }
 
-// stop asks ECS to roll a deployment back, and follows it there.
-func (o *operation) stop(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
+// stopDeployment asks ECS to roll a deployment back, and follows the rollback.
+func (o rollbacker) stopDeployment(ctx context.Context, service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	arn := aws.ToString(d.ServiceDeploymentArn)
-	if problem := o.firstOfAll(d); problem != nil {
+	if problem := o.refuseFirst(d); problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	if o.holder == nil {
-		if err := o.fence(o.ctx); err != nil {
+		if err := o.fence(ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
 	}
-	o.say("stopping deployment %s and rolling it back", arn[strings.LastIndexByte(arn, '/')+1:])
-	_, err := o.clients.ECS.StopServiceDeployment(o.ctx, &ecs.StopServiceDeploymentInput{
+	o.log("stopping deployment %s and rolling it back", arn[strings.LastIndexByte(arn, '/')+1:])
+	_, err := o.clients.ECS.StopServiceDeployment(ctx, &ecs.StopServiceDeploymentInput{
 		ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeRollback,
 	})
 	if err != nil {
 		return []*verdict.Problem{verdict.Problemf(StopRefused, "stop deployment %s: %v", arn, err)}
 	}
-	return o.undone(service, d)
+	return onlooker{o.observer}.followRollback(ctx, service, d)
 }
 
-// firstOfAll is the problem of undoing a deployment before which nothing ran.
-func (o *operation) firstOfAll(d types.ServiceDeployment) *verdict.Problem {
+// refuseFirst is the problem of rolling back the first deployment of a service; nil for later ones.
+func (o rollbacker) refuseFirst(d types.ServiceDeployment) *verdict.Problem {
 	if len(d.SourceServiceRevisions) > 0 {
 		return nil
 	}
-	return verdict.Problemf(deployment.NoRollbackTarget, "the deployment is the first of service %s, so nothing was changed; destroy deletes the service", *o.plan.Service.ServiceName)
+	return verdict.Problemf(deployment.NoRollbackTarget,
+		"the deployment is the first of service %s, so nothing was changed; destroy deletes the service", *o.plan.Service.ServiceName)
 }
 
 func asProblem(err error) *verdict.Problem {
@@ -165,37 +166,39 @@ func asProblem(err error) *verdict.Problem {
 	return verdict.Problemf(journal.JournalFailed, "%v", err)
 }
 
-// undone follows a deployment whose rollback is what is wanted: ROLLED_BACK is the good end.
-func (o *operation) undone(service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
+// followRollback follows a deployment that is to be rolled back: ROLLED_BACK is success here.
+func (o onlooker) followRollback(ctx context.Context, service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	o.result.Changed = true
-	request := o.bare(service)
-	if definition, problem := o.definitionOf(d); problem == nil && definition != "" {
-		request.TaskDefinition = definition // the one whose tasks may have failed
+	request := o.followRequest(service)
+	if definition, problem := o.definitionOf(ctx, d); problem == nil && definition != "" {
+		request.TaskDefinition = definition // its tasks may have failed
 	}
-	outcome := deployment.Follow(o.ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
+	outcome := deployment.Follow(ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
 	if outcome.Problem != nil && outcome.Problem.Code == deployment.RolledBack {
 		outcome.Problem = nil
 	} else if outcome.Problem == nil {
-		outcome.Problem = verdict.Problemf(StopRefused, "the deployment ended as SUCCESSFUL before it could be rolled back; roll back again to put the last release back")
+		outcome.Problem = verdict.Problemf(StopRefused,
+			"the deployment ended as SUCCESSFUL before it could be rolled back; roll back again to put the last release back")
 	}
 	o.result.Outcome = outcome
 	o.stage().Gate("deployment", "rolled back", "ROLLBACK_SUCCESSFUL", outcome.Problem == nil)
 	if open := o.past.Run; o.holder == nil && open != nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
 		run := *open
 		run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.RolledBack.Name, "it was rolled back on request"
-		if err := o.journal.End(o.ctx, run); err != nil {
+		if err := o.journal.End(ctx, run); err != nil {
 			o.stage().Warn(NotRecorded, "%v", err)
 		}
 	}
 	return o.problems(outcome)
 }
 
-// bare is a request to follow what somebody else deployed.
-func (o *operation) bare(service *types.Service) deployment.Request {
-	const never = 30 * 24 * time.Hour // ECS lets no deployment last longer
+// followRequest is a request to follow another run's deployment without judging it.
+func (o onlooker) followRequest(service *types.Service) deployment.Request {
+	const never = 30 * 24 * time.Hour // longer than ECS lets a deployment last
 	request := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
-		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true, MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: never, CapacityPatience: never,
+		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true,
+		MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: never, CapacityPatience: never,
 		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
 	if holder := o.holder; holder != nil {
@@ -207,25 +210,25 @@ func (o *operation) bare(service *types.Service) deployment.Request {
 	return request
 }
 
-// lastGood is the release to go back to: the journal's, else the one that ECS remembers.
-func (o *operation) lastGood(current string) (*journal.Run, *verdict.Problem) {
+// lastGood returns the release to go back to: the journal's, or else the one that ECS remembers.
+func (o rollbacker) lastGood(ctx context.Context, current string) (*journal.Run, *verdict.Problem) {
 	if good := o.past.LastGood(current); good != nil {
 		return good, nil
 	}
-	return o.lastSuccessful(current)
+	return o.lastSuccessful(ctx, current)
 }
 
-// lastSuccessful is the newest deployment, as ECS remembers it, that ended well with
-// another task definition than the one that runs.
-func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Problem) {
+// lastSuccessful returns the newest successful deployment in ECS with another task definition than the
+// current one.
+func (o rollbacker) lastSuccessful(ctx context.Context, current string) (*journal.Run, *verdict.Problem) {
 	left := o.past.Left()
 	name := *o.plan.Service.ServiceName
-	all, err := deployment.List(o.ctx, o.clients.ECS, *o.plan.Service.Cluster, name, types.ServiceDeploymentStatusSuccessful)
+	all, err := deployment.List(ctx, o.clients.ECS, *o.plan.Service.Cluster, name, types.ServiceDeploymentStatusSuccessful)
 	if err != nil {
 		return nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
 	}
 	for _, brief := range all {
-		revision, problem := o.revision(aws.ToString(brief.TargetServiceRevisionArn))
+		revision, problem := o.revision(ctx, aws.ToString(brief.TargetServiceRevisionArn))
 		if problem != nil {
 			return nil, problem
 		}
@@ -236,7 +239,7 @@ func (o *operation) lastSuccessful(current string) (*journal.Run, *verdict.Probl
 			return &journal.Run{TaskDefinition: definition, Image: imageOf(*revision)}, nil
 		}
 	}
-	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows a release of service %s but the one that runs", name)
+	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows an earlier release of service %s", name)
 }
 
 func imageOf(r types.ServiceRevision) string {
@@ -248,8 +251,8 @@ func imageOf(r types.ServiceRevision) string {
 	return ""
 }
 
-// putBack deploys a release that ran before, as it was.
-func (o *operation) putBack(good journal.Run) []*verdict.Problem {
+// putBack deploys an earlier release as it was.
+func (o rollbacker) putBack(ctx context.Context, good journal.Run) []*verdict.Problem {
 	input := o.in.Input
 	input.Image = good.Image
 	plan, problems := rollout.NewPlan(input)
@@ -264,7 +267,7 @@ func (o *operation) putBack(good journal.Run) []*verdict.Problem {
 		o.stage().Warn(NoSettings, "%s", good.TaskDefinition)
 	}
 	o.plan, o.result.Plan = plan, plan
-	if problems := o.look(); len(problems) > 0 {
+	if problems := o.compare(ctx); len(problems) > 0 {
 		return problems
 	}
 	kinds := []string{"target group"}
@@ -272,15 +275,17 @@ func (o *operation) putBack(good journal.Run) []*verdict.Problem {
 		kinds = nil
 	}
 	o.state.Restrict(kinds...)
-	if problem := o.reachable(); problem != nil {
+	if problem := o.reachable(ctx); problem != nil {
 		return []*verdict.Problem{problem}
 	}
-	o.say("putting back %s (%s)", good.TaskDefinition, good.Image)
+	o.log("putting back %s (%s)", good.TaskDefinition, good.Image)
 	o.stage().Add("release", good.Image)
 	update := ecs.UpdateServiceInput{TaskDefinition: aws.String(good.TaskDefinition)}
-	if service := o.state.Service(); good.Settings != nil && service != nil && aws.ToInt32(service.HealthCheckGracePeriodSeconds) != good.Settings.GraceSeconds {
+	if service := o.state.Service(); good.Settings != nil && service != nil &&
+		aws.ToInt32(service.HealthCheckGracePeriodSeconds) != good.Settings.GraceSeconds {
 		update.HealthCheckGracePeriodSeconds = aws.Int32(good.Settings.GraceSeconds)
 	}
-	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit, Started: o.clock.Server().UTC(), Settings: good.Settings}
-	return o.carryOut(run, deployment.Request{Update: update})
+	run := journal.Run{Kind: journal.Rollback, Image: good.Image, ConfigHash: good.ConfigHash, Commit: good.Commit,
+		Started: o.clock.Server().UTC(), Settings: good.Settings}
+	return deployer{o.observer}.carryOut(ctx, run, deployment.Request{Update: update})
 }

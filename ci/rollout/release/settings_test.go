@@ -95,7 +95,7 @@ func TestAStrategyIsChangedWithoutAnImage(t *testing.T) {
 	}
 }
 
-// A run that is lost anywhere while it changes settings is gone on with by the next.
+// A run that is lost anywhere while it changes settings is resumed by the next.
 func TestSettingsAreWrittenWhereverARunIsLost(t *testing.T) {
 	end := func(cut int, after bool) (*world, int) {
 		w := newWorld(t, "blue_green")

@@ -20,8 +20,8 @@ const None = "none"
 // smokeTimeout bounds one request.
 const smokeTimeout = 10 * time.Second
 
-// smokeAddress is what is asked; empty asks nothing.
-func (o *operation) smokeAddress() string {
+// smokeAddress is the address that is requested; empty for none.
+func (o *observer) smokeAddress() string {
 	switch {
 	case o.in.Smoke == None:
 		return ""
@@ -33,10 +33,10 @@ func (o *operation) smokeAddress() string {
 	return o.state.URL() + o.in.Spec.App.Health
 }
 
-// answered is what the smoke test got: nil is a good answer.
-type answered struct{ err error }
+// smokeResult is a result of the smoke test; a nil error is a pass.
+type smokeResult struct{ err error }
 
-func (o *operation) probe(ctx context.Context) error {
+func (o *observer) probeService(ctx context.Context) error {
 	get := o.in.Get
 	switch {
 	case get != nil:
@@ -46,17 +46,17 @@ func (o *operation) probe(ctx context.Context) error {
 		get = Get
 	}
 	err := get(ctx, o.smokeAddress())
-	o.smoked = &answered{err}
+	o.lastSmoke = &smokeResult{err}
 	return err
 }
 
-// reachable asks the service that runs now, before anything is changed: where it cannot
-// even be reached, no deployment could be shown to serve. What it answers does not matter.
-func (o *operation) reachable() *verdict.Problem {
+// reachable requests the running service before anything is changed: if it cannot be reached from
+// here, no deployment could be verified. The status of its answer does not matter.
+func (o *observer) reachable(ctx context.Context) *verdict.Problem {
 	if o.smokeAddress() == "" || !o.serves() {
 		return nil
 	}
-	err := o.probe(o.ctx)
+	err := o.probeService(ctx)
 	var dial *net.OpError
 	var dns *net.DNSError
 	if errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial" {
@@ -65,15 +65,15 @@ func (o *operation) reachable() *verdict.Problem {
 	return nil
 }
 
-// serves says that the service has tasks.
-func (o *operation) serves() bool { return o.state.Exists() && o.state.Service().RunningCount > 0 }
+// serves reports whether the service has running tasks.
+func (o *observer) serves() bool { return o.state.Exists() && o.state.Service().RunningCount > 0 }
 
-// Get asks an address and fails unless it answers 200 within ten seconds. Redirects are
-// followed within the same host only.
+// Get requests an address and fails unless it answers 200 within ten seconds. Redirects are followed
+// within the same host only.
 func Get(ctx context.Context, address string) error { return get(ctx, address, nil) }
 
-// getAnyName is Get without a look at the certificate: that of a load balancer is for the
-// name of the service, and the load balancer is asked by its own.
+// getAnyName is Get without verifying the certificate: the load balancer is requested by its own name,
+// and its certificate is for the service's.
 func getAnyName(ctx context.Context, address string) error {
 	return get(ctx, address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it only asks whether something answers
 }

@@ -46,7 +46,8 @@ func TestTheAddressIsTheLoadBalancersUnlessItIsSaid(t *testing.T) {
 }
 
 func TestTheClientsOfAnAccountAreAllThere(t *testing.T) {
-	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", AccessKey: "a", SecretKey: "b", S3Endpoint: "http://127.0.0.1:1", S3Region: "eu-west-1"})
+	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", AccessKey: "a", SecretKey: "b",
+		S3Endpoint: "http://127.0.0.1:1", S3Region: "eu-west-1"})
 	require.Nil(t, problem)
 	all := Of(clients)
 	for _, client := range []any{all.ECS, all.Balancing, all.Scaling, all.CloudWatch, all.Logs, all.Identity, all.Objects} {

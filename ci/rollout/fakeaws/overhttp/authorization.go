@@ -111,7 +111,8 @@ func (p *Policies) allowed(n need) bool {
 	defer p.mu.Unlock()
 	found := false
 	for _, s := range p.statements {
-		if !slices.Contains(s.Action, n.action) || !s.holds(n.context) || !slices.ContainsFunc(s.Resource, func(pattern string) bool { return like(pattern, n.resource) }) {
+		if !slices.Contains(s.Action, n.action) || !s.holds(n.context) ||
+			!slices.ContainsFunc(s.Resource, func(pattern string) bool { return like(pattern, n.resource) }) {
 			continue
 		}
 		// All that allow it are in use: reader and deployer may both name a thing.

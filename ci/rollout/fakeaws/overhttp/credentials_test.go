@@ -64,7 +64,8 @@ func TestCredentialsThatEndInTheMiddleOfADeployment(t *testing.T) {
 	assert.Contains(t, outcome.Problem.Cause, "ExpiredTokenException")
 	assert.NotEmpty(t, outcome.Deployment)
 
-	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: w.url, AccessKey: "key-1", SecretKey: "none", Role: deployer})
+	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: w.url, AccessKey: "key-1",
+		SecretKey: "none", Role: deployer})
 	require.Nil(t, problem)
 	again := deployment.Deploy(context.Background(), clients.ECS, w.clock, request)
 	require.Nil(t, again.Problem)
@@ -90,7 +91,8 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	assert.NotContains(t, problem.Cause, "wrong")
 	exchanges := slices.DeleteFunc(w.server.Actions(), func(a string) bool { return a != "sts:AssumeRoleWithWebIdentity" })
 	assert.LessOrEqual(t, len(exchanges), 3, "a token that is refused is not shown for minutes")
-	unreadable := w.open(account.Options{WebIdentity: func() ([]byte, error) { return nil, errors.New("no such file") }, WebIdentityRole: deployer})
+	unreadable := w.open(account.Options{WebIdentity: func() ([]byte, error) { return nil, errors.New("no such file") },
+		WebIdentityRole: deployer})
 	_, problem = account.Guard(ctx, unreadable.STS, accountID)
 	require.NotNil(t, problem)
 	assert.Contains(t, problem.Cause, "no such file")
@@ -103,7 +105,8 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	require.NotNil(t, problem)
 	assert.Contains(t, problem.Cause, "ExpiredToken")
 
-	forged, problem := account.Open(ctx, account.Options{Region: "ap-south-1", Endpoint: w.url, AccessKey: "session-1", SecretKey: "none", SessionToken: "guessed"})
+	forged, problem := account.Open(ctx, account.Options{Region: "ap-south-1", Endpoint: w.url, AccessKey: "session-1", SecretKey: "none",
+		SessionToken: "guessed"})
 	require.Nil(t, problem)
 	_, err := forged.ECS.ListTasks(ctx, &ecs.ListTasksInput{})
 	assert.Equal(t, "ExpiredTokenException", code(err))

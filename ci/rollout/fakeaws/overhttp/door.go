@@ -29,7 +29,7 @@ func (s *Server) OpenDoors(ctx context.Context, host string) error {
 	s.balancing.Host = func(balancer string) string {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
-			return balancer + ".invalid" // the product then says that it cannot reach it
+			return balancer + ".invalid" // the product reports that it cannot reach it
 		}
 		server := &http.Server{Handler: s.door(balancer), ReadHeaderTimeout: 10 * time.Second, ConnContext: func(ctx context.Context,
 			conn net.Conn) context.Context {
@@ -59,7 +59,7 @@ func (s *Server) door(balancer string) http.Handler {
 			return
 		}
 		w.WriteHeader(status)
-		fmt.Fprintf(w, "%s: %d %s\n", balancer, status, http.StatusText(status))
+		_, _ = fmt.Fprintf(w, "%s: %d %s\n", balancer, status, http.StatusText(status))
 	})
 }
 

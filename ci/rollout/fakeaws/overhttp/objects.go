@@ -105,7 +105,8 @@ func refuseObject(w http.ResponseWriter, err error) {
 	var known smithy.APIError
 	if errors.As(err, &known) {
 		code, message = known.ErrorCode(), known.ErrorMessage()
-		status = map[string]int{"NoSuchKey": 404, "NoSuchBucket": 404, "PreconditionFailed": 412, "AccessDenied": 403, "ConditionalRequestConflict": 409, "SlowDown": 503}[code]
+		status = map[string]int{"NoSuchKey": 404, "NoSuchBucket": 404, "PreconditionFailed": 412, "AccessDenied": 403,
+			"ConditionalRequestConflict": 409, "SlowDown": 503}[code]
 		if status == 0 {
 			status = http.StatusBadRequest
 		}

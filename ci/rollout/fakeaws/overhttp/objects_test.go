@@ -28,7 +28,8 @@ func code(err error) string {
 func TestObjectsAreWrittenUnderConditions(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
-	client := s3.New(s3.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("key-0", "none", "")})
+	client := s3.New(s3.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider("key-0", "none", "")})
 	put := func(content, match, none string) (string, error) {
 		in := &s3.PutObjectInput{Bucket: aws.String("bucket"), Key: aws.String("a/b c"), Body: bytes.NewReader([]byte(content))}
 		if match != "" {

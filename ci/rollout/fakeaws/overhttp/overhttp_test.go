@@ -199,11 +199,13 @@ func running(e *fakeaws.ECS, strategy types.DeploymentStrategy, b fakeaws.Behavi
 			Enable: true, Rollback: true, ThresholdConfiguration: &types.ThresholdConfiguration{Type: types.ThresholdTypeCount, Value: 3},
 		},
 	})
-	return deployment.Request{Cluster: "cluster", Service: "rca", TaskDefinition: newTask, Container: "app", Digest: newDigest, Deadline: 45 * time.Minute}
+	return deployment.Request{Cluster: "cluster", Service: "rca", TaskDefinition: newTask, Container: "app", Digest: newDigest,
+		Deadline: 45 * time.Minute}
 }
 
 func TestEveryVerdictOverTheWireIsTheOneInMemory(t *testing.T) {
-	strategies := []types.DeploymentStrategy{types.DeploymentStrategyRolling, types.DeploymentStrategyBlueGreen, types.DeploymentStrategyCanary, types.DeploymentStrategyLinear}
+	strategies := []types.DeploymentStrategy{types.DeploymentStrategyRolling, types.DeploymentStrategyBlueGreen,
+		types.DeploymentStrategyCanary, types.DeploymentStrategyLinear}
 	for name, c := range map[string]struct {
 		behaviour fakeaws.Behaviour
 		arrange   func(*fakeaws.ECS, *fakeaws.Clock)
@@ -213,17 +215,20 @@ func TestEveryVerdictOverTheWireIsTheOneInMemory(t *testing.T) {
 		"crashes": {behaviour: fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second}, code: deployment.RolledBack.Name},
 		"alarm": {arrange: func(e *fakeaws.ECS, c *fakeaws.Clock) { c.At(30*time.Second, func() { e.SetAlarm("rca-5xx") }) },
 			code: deployment.RolledBack.Name},
-		"rollback fails": {behaviour: fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second, RollbackFails: true}, code: deployment.RollbackFailed.Name},
-		"never healthy":  {behaviour: fakeaws.Behaviour{NeverHealthy: true}, code: deployment.NeverHealthy.Name},
+		"rollback fails": {behaviour: fakeaws.Behaviour{Failure: crash(), FailAfter: 20 * time.Second, RollbackFails: true},
+			code: deployment.RollbackFailed.Name},
+		"never healthy": {behaviour: fakeaws.Behaviour{NeverHealthy: true}, code: deployment.NeverHealthy.Name},
 		"no capacity": {behaviour: fakeaws.Behaviour{NoCapacity: "(service rca) was unable to place a task because no capacity."},
 			code: deployment.NoCapacity.Name},
 		"superseded": {arrange: func(e *fakeaws.ECS, c *fakeaws.Clock) {
 			c.At(20*time.Second, func() {
-				_, _ = e.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"), TaskDefinition: aws.String(family + "3")})
+				_, _ = e.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+					TaskDefinition: aws.String(family + "3")})
 			})
 		}, code: deployment.Superseded.Name},
-		"missing": {arrange: func(e *fakeaws.ECS, _ *fakeaws.Clock) { e.SetStatus("cluster", "rca", "INACTIVE") }, code: deployment.TargetMissing.Name},
-		"stale":   {arrange: func(e *fakeaws.ECS, _ *fakeaws.Clock) { e.Lag(20 * time.Second) }},
+		"missing": {arrange: func(e *fakeaws.ECS, _ *fakeaws.Clock) { e.SetStatus("cluster", "rca", "INACTIVE") },
+			code: deployment.TargetMissing.Name},
+		"stale": {arrange: func(e *fakeaws.ECS, _ *fakeaws.Clock) { e.Lag(20 * time.Second) }},
 	} {
 		for _, strategy := range strategies {
 			t.Run(name+" "+string(strategy), func(t *testing.T) {
@@ -250,7 +255,8 @@ func TestEveryVerdictOverTheWireIsTheOneInMemory(t *testing.T) {
 				if c.arrange != nil {
 					c.arrange(a.ECS, clock)
 				}
-				clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: endpoint.URL, AccessKey: "key-0", SecretKey: "none"})
+				clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: endpoint.URL,
+					AccessKey: "key-0", SecretKey: "none"})
 				require.Nil(t, problem)
 				far := deployment.Deploy(context.Background(), clients.ECS, clock, request)
 				assert.Equal(t, near.Deployment, far.Deployment)
@@ -280,9 +286,10 @@ func TestErrorsKeepTheirTypesOverTheWire(t *testing.T) {
 	require.ErrorAs(t, err, &noGroup)
 	assert.Equal(t, "TargetGroupNotFound", noGroup.ErrorCode())
 
-	over := cloudwatch.New(cloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none"}, nil
-	})})
+	over := cloudwatch.New(cloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none"}, nil
+		})})
 	var any smithy.APIError
 	for protocol, client := range map[string]*cloudwatch.Client{"query": w.clients.CloudWatch, "cbor": over} {
 		_, err = client.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
@@ -346,12 +353,14 @@ func TestEveryAnswerThatIsLostIsMadeUpFor(t *testing.T) {
 	require.NoError(t, whole.carry(plan))
 	want := whole.aws.Dump()
 	for _, action := range slices.Compact(slices.Sorted(slices.Values(whole.server.Actions()))) {
-		for name, fault := range map[string]overhttp.Fault{"lost": {Lost: true}, "half": {Half: true}, "reset": {Reset: true}, "unavailable": {Status: 502}} {
+		for name, fault := range map[string]overhttp.Fault{"lost": {Lost: true}, "half": {Half: true}, "reset": {Reset: true},
+			"unavailable": {Status: 502}} {
 			t.Run(action+" "+name, func(t *testing.T) {
 				w := newWorld(t)
 				w.server.Break(action, fault)
 				if err := w.carry(plan); err != nil {
-					assert.True(t, fault.Lost || fault.Half || action == "ecs:RegisterTaskDefinition", "nothing was carried out, so the SDK tries again: %v", err)
+					assert.True(t, fault.Lost || fault.Half || action == "ecs:RegisterTaskDefinition",
+						"nothing was carried out, so the SDK tries again: %v", err)
 					require.NoError(t, w.carry(plan))
 				}
 				assert.Equal(t, want, w.aws.Dump())
@@ -377,9 +386,12 @@ func TestNamesThatNoServiceHasAreRefused(t *testing.T) {
 		status  int
 	}{
 		{nil, "", http.StatusNotFound},
-		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"}, "{", http.StatusBadRequest},
-		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"}, `{"family": 7}`, http.StatusBadRequest},
-		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"}, `{"nothing": "x"}`, http.StatusBadRequest},
+		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"}, "{",
+			http.StatusBadRequest},
+		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"},
+			`{"family": 7}`, http.StatusBadRequest},
+		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"},
+			`{"nothing": "x"}`, http.StatusBadRequest},
 		{map[string]string{"X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListTasks", "Content-Type": "application/x-amz-json-1.1"}, `{}`, http.StatusBadRequest}, // not signed
 	} {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, strings.NewReader(send.body))

@@ -43,7 +43,8 @@ type operator struct {
 func newOperator(t *testing.T, strategy string) *operator {
 	t.Helper()
 	o := &operator{world: newWorld(t), policies: map[string]*overhttp.Policies{}}
-	o.in = release.Input{Journal: store, Name: "run", Input: rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging", Image: image("a")}}
+	o.in = release.Input{Journal: store, Name: "run", Input: rollout.Input{Spec: config.Default().RolloutSpec(), Environment: "staging",
+		Image: image("a")}}
 	role := "arn:aws:iam::" + accountID + ":role/"
 	r := &o.in.Spec
 	r.Account, r.Strategy, r.VPC = accountID, strategy, "vpc-0123456789abcdef0"
@@ -132,7 +133,8 @@ func (o *operator) everything() {
 	o.in.Tuning.LatencySeconds, o.in.Tuning.IdleSeconds, o.in.Tuning.GroupStickinessSeconds = 9, 90, 60
 	r.Drain = time.Minute
 	if r.ExecutionRole == "" {
-		_, err := o.aws.Roles.UpdateAssumeRolePolicy(ctx, &iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(service + "-ap-south-1-execution"), PolicyDocument: aws.String("{}")})
+		_, err := o.aws.Roles.UpdateAssumeRolePolicy(ctx,
+			&iam.UpdateAssumeRolePolicyInput{RoleName: aws.String(service + "-ap-south-1-execution"), PolicyDocument: aws.String("{}")})
 		require.NoError(o.t, err)
 	}
 	r.Certificate = certificate + "66666666-7777-8888-9999-000000000000"
@@ -154,7 +156,8 @@ func (o *operator) everything() {
 	o.passes(release.Rollback(ctx, of, o.clock, o.in))
 
 	// Somebody else's deployment pauses: it is approved; the next one is rejected.
-	for _, answer := range []func(context.Context, release.Clients, release.Clock, release.Input) *release.Result{release.Approve, release.Reject} {
+	for _, answer := range []func(context.Context, release.Clients, release.Clock, release.Input) *release.Result{release.Approve,
+		release.Reject} {
 		if r.Strategy == "rolling" {
 			break // which knows no pauses
 		}
@@ -167,7 +170,8 @@ func (o *operator) everything() {
 
 	o.may(cleaning...)
 	for range 12 {
-		_, err := o.aws.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{Family: aws.String("openstack-rca-task-staging"), Tags: o.tags()})
+		_, err := o.aws.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{Family: aws.String("openstack-rca-task-staging"),
+			Tags: o.tags()})
 		require.NoError(o.t, err)
 	}
 	o.passes(release.Prune(ctx, of, o.clock, o.in, 2))
@@ -181,7 +185,8 @@ func (o *operator) everything() {
 }
 
 func (o *operator) tags() []types.Tag {
-	out, err := o.aws.ECS.DescribeTaskDefinition(context.Background(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("openstack-rca-task-staging")})
+	out, err := o.aws.ECS.DescribeTaskDefinition(context.Background(),
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("openstack-rca-task-staging")})
 	require.NoError(o.t, err)
 	return out.Tags
 }
@@ -195,7 +200,8 @@ func (o *operator) paused(taskDefinition string) {
 	settings := *now.Services[0].DeploymentConfiguration
 	settings.LifecycleHooks = []types.DeploymentLifecycleHook{{TargetType: types.DeploymentLifecycleHookTargetTypePause,
 		LifecycleStages: []types.DeploymentLifecycleHookStage{types.DeploymentLifecycleHookStagePreScaleUp}}}
-	_, err = o.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(taskDefinition), DeploymentConfiguration: &settings})
+	_, err = o.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service),
+		TaskDefinition: aws.String(taskDefinition), DeploymentConfiguration: &settings})
 	require.NoError(o.t, err)
 	require.NoError(o.t, o.clock.Sleep(ctx, 30*time.Second))
 }
@@ -231,7 +237,8 @@ func TestWithoutARightARolloutIsRefused(t *testing.T) {
 	o := newOperator(t, "canary")
 	o.may("reader", "deployer")
 	with := o.server.Allow
-	for _, missing := range []string{"s3:ListBucket", "s3:PutObject", "iam:PassRole", "elasticloadbalancing:AddTags", "ecs:ListServiceDeployments", "logs:TagResource"} {
+	for _, missing := range []string{"s3:ListBucket", "s3:PutObject", "iam:PassRole", "elasticloadbalancing:AddTags",
+		"ecs:ListServiceDeployments", "logs:TagResource"} {
 		o = newOperator(t, "canary")
 		o.server.Allow = func(r overhttp.Request) error { return overhttp.Without(missing, r, with) }
 		result := o.deploy("a")

@@ -27,7 +27,7 @@ type protocol interface {
 	answer(w http.ResponseWriter, s *service, operation string, tree any) error
 	// refuse writes an error.
 	refuse(w http.ResponseWriter, s *service, f failure)
-	// text says that values are written as strings.
+	// text is set if values are written as strings.
 	text() bool
 }
 

@@ -27,7 +27,8 @@ func TestADeployIsOneUpdateAndFewRequestsOverTheWire(t *testing.T) {
 			actions, took := o.server.Actions()[before:], o.clock.Now().Sub(started)
 			first := slices.Index(actions, "ecs:DescribeTasks") // the trial is waited for first
 			updates := slices.DeleteFunc(slices.Clone(actions), func(a string) bool { return a != "ecs:UpdateService" })
-			t.Logf("%d requests before waiting, %d in %s of waiting: %.2f a second", first, len(actions)-first, took, float64(len(actions)-first)/took.Seconds())
+			t.Logf("%d requests before waiting, %d in %s of waiting: %.2f a second", first, len(actions)-first, took,
+				float64(len(actions)-first)/took.Seconds())
 			assert.LessOrEqual(t, first, 40, "%v", actions[:first])
 			assert.Len(t, updates, 1)
 			assert.Less(t, float64(len(actions)-first), took.Seconds())
@@ -50,7 +51,8 @@ func TestADeployWhoseAnswersAreLostOnTheWireEndsAsIfTheyWereNot(t *testing.T) {
 	actions := slices.Compact(slices.Sorted(slices.Values(whole.server.Actions()[before:])))
 	// Reads are repeated by the SDK, which TestEveryAnswerThatIsLostIsMadeUpFor shows for each.
 	for _, action := range append(fakeaws.Writes(actions), "s3:GetObject") {
-		for name, fault := range map[string]overhttp.Fault{"lost": {Lost: true}, "half": {Half: true}, "reset": {Reset: true}, "unavailable": {Status: 503}} {
+		for name, fault := range map[string]overhttp.Fault{"lost": {Lost: true}, "half": {Half: true}, "reset": {Reset: true},
+			"unavailable": {Status: 503}} {
 			t.Run(action+" "+name, func(t *testing.T) {
 				o := newOperator(t, "rolling")
 				o.passes(o.deploy("a"))
@@ -75,7 +77,8 @@ func TestADeployWhoseCredentialsEnd(t *testing.T) {
 	o.clock.At(5*time.Minute, func() { o.server.STS.End("key-0") })
 	ended := o.deploy("b")
 	assert.Equal(t, "AUTH_EXPIRED", ended.Stage.Code, ended.Stage.Cause)
-	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: o.url, AccessKey: "key-1", SecretKey: "none", MaxBackoff: time.Millisecond})
+	clients, problem := account.Open(context.Background(), account.Options{Region: "ap-south-1", Endpoint: o.url, AccessKey: "key-1",
+		SecretKey: "none", MaxBackoff: time.Millisecond})
 	require.Nil(t, problem)
 	o.clients = clients
 	updates := len(slices.DeleteFunc(o.server.Actions(), func(a string) bool { return a != "ecs:UpdateService" }))

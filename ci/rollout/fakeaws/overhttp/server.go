@@ -48,16 +48,23 @@ type service struct {
 
 func services(account *fakeaws.Account, tokens *STS) []*service {
 	return []*service{
-		{name: "ecs", prefix: "ecs", target: "AmazonEC2ContainerServiceV20141113", model: "com.amazonaws.ecs", naming: lowerCamel, operations: operationsOf(account.ECS)},
-		{name: "elasticloadbalancing", prefix: "elasticloadbalancing", version: "2015-12-01", namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
-			naming: upperCamel, operations: operationsOf(account.Balancing)},
-		{name: "application-autoscaling", prefix: "application-autoscaling", target: "AnyScaleFrontendService", model: "com.amazonaws.applicationautoscaling",
+		{name: "ecs", prefix: "ecs", target: "AmazonEC2ContainerServiceV20141113", model: "com.amazonaws.ecs", naming: lowerCamel,
+			operations: operationsOf(account.ECS)},
+		{name: "elasticloadbalancing", prefix: "elasticloadbalancing", version: "2015-12-01",
+			namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+			naming:    upperCamel, operations: operationsOf(account.Balancing)},
+		{name: "application-autoscaling", prefix: "application-autoscaling", target: "AnyScaleFrontendService",
+			model:  "com.amazonaws.applicationautoscaling",
 			naming: upperCamel, operations: operationsOf(account.Scaling)},
-		{name: "monitoring", prefix: "cloudwatch", target: "GraniteServiceVersion20100801", path: "/service/GraniteServiceVersion20100801/operation/", version: "2010-08-01",
+		{name: "monitoring", prefix: "cloudwatch", target: "GraniteServiceVersion20100801",
+			path: "/service/GraniteServiceVersion20100801/operation/", version: "2010-08-01",
 			namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", model: "com.amazonaws.cloudwatch", naming: upperCamel, operations: operationsOf(account.CloudWatch)},
-		{name: "logs", prefix: "logs", target: "Logs_20140328", model: "com.amazonaws.cloudwatchlogs", naming: lowerCamel, operations: operationsOf(account.Logs)},
-		{name: "iam", prefix: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/", naming: upperCamel, operations: operationsOf(account.Roles)},
-		{name: "sts", prefix: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/", naming: upperCamel, operations: operationsOf(tokens)},
+		{name: "logs", prefix: "logs", target: "Logs_20140328", model: "com.amazonaws.cloudwatchlogs", naming: lowerCamel,
+			operations: operationsOf(account.Logs)},
+		{name: "iam", prefix: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/", naming: upperCamel,
+			operations: operationsOf(account.Roles)},
+		{name: "sts", prefix: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/", naming: upperCamel,
+			operations: operationsOf(tokens)},
 	}
 }
 
@@ -94,7 +101,8 @@ type Request struct {
 
 // New returns a server of an account.
 func New(account *fakeaws.Account) *Server {
-	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, balancing: account.Balancing, objects: account.Objects, now: account.Now, tags: account.ECS.TagsOf}
+	s := &Server{STS: newSTS(account.Identity), faults: map[string][]Fault{}, balancing: account.Balancing, objects: account.Objects,
+		now: account.Now, tags: account.ECS.TagsOf}
 	s.services = services(account, s.STS)
 	return s
 }
@@ -244,7 +252,8 @@ func (s *Server) failure(of *service, err error) failure {
 	if !errors.As(err, &known) {
 		return failure{code: "InternalFailure", shape: "InternalFailure", message: err.Error(), server: true}
 	}
-	f := failure{code: known.ErrorCode(), shape: known.ErrorCode(), message: known.ErrorMessage(), server: known.ErrorFault() == smithy.FaultServer, members: map[string]any{}}
+	f := failure{code: known.ErrorCode(), shape: known.ErrorCode(), message: known.ErrorMessage(),
+		server: known.ErrorFault() == smithy.FaultServer, members: map[string]any{}}
 	if of.name == "monitoring" {
 		f.shape = cloudwatchShape(f.code)
 	}

@@ -54,13 +54,15 @@ func refused(code, format string, args ...any) error {
 type signerKey struct{}
 
 // GetCallerIdentity says who signed the request.
-func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput,
+	_ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
 	out, err := s.caller.GetCallerIdentity(ctx, in)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key, _ := ctx.Value(signerKey{}).(string)
 	if now, is := s.sessions[key]; is && err == nil {
-		out.Arn = aws.String("arn:aws:sts::" + s.caller.Account + ":assumed-role/" + now.role[strings.LastIndexByte(now.role, '/')+1:] + "/" + now.name)
+		out.Arn = aws.String("arn:aws:sts::" + s.caller.Account + ":assumed-role/" + now.role[strings.LastIndexByte(now.role,
+			'/')+1:] + "/" + now.name)
 	}
 	return out, err
 }
@@ -75,7 +77,8 @@ func (s *STS) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*
 }
 
 // AssumeRoleWithWebIdentity gives one out for the token of an identity provider.
-func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWithWebIdentityInput, _ ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWithWebIdentityInput,
+	_ ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 	if s.Identity != "" && aws.ToString(in.WebIdentityToken) != s.Identity {
 		return nil, &types.InvalidIdentityTokenException{Message: aws.String("The web identity token is not one of this provider.")}
 	}
@@ -103,7 +106,8 @@ func (s *STS) give(role, name string, seconds *int32) (*types.Credentials, error
 	key := fmt.Sprintf("session-%d", s.number)
 	now := session{token: fmt.Sprintf("token-%d", s.number), role: role, name: name, until: s.Now().Add(lifetime)}
 	s.sessions[key] = now
-	return &types.Credentials{AccessKeyId: aws.String(key), SecretAccessKey: aws.String("not-checked"), SessionToken: aws.String(now.token), Expiration: aws.Time(now.until)}, nil
+	return &types.Credentials{AccessKeyId: aws.String(key), SecretAccessKey: aws.String("not-checked"), SessionToken: aws.String(now.token),
+		Expiration: aws.Time(now.until)}, nil
 }
 
 // End ends all sessions, or the keys that are named, now.
@@ -143,14 +147,16 @@ func (s *STS) check(r *http.Request, operation string, text bool) error {
 	}
 	key := signer(r)
 	if key == "" {
-		return refused(either(text, "MissingAuthenticationToken", "MissingAuthenticationTokenException"), "Request is missing Authentication Token")
+		return refused(either(text, "MissingAuthenticationToken", "MissingAuthenticationTokenException"),
+			"Request is missing Authentication Token")
 	}
 	given, is := s.sessions[key]
 	switch {
 	case s.ended[key], is && !s.Now().Before(given.until):
 		return refused(either(text, "ExpiredToken", "ExpiredTokenException"), "The security token included in the request is expired")
 	case is && r.Header.Get("X-Amz-Security-Token") != given.token:
-		return refused(either(text, "InvalidClientTokenId", "UnrecognizedClientException"), "The security token included in the request is invalid.")
+		return refused(either(text, "InvalidClientTokenId", "UnrecognizedClientException"),
+			"The security token included in the request is invalid.")
 	}
 	*r = *r.WithContext(context.WithValue(r.Context(), signerKey{}, key))
 	return nil

@@ -149,11 +149,11 @@ func encodeDocument(v reflect.Value) (any, bool, error) {
 // decoder makes values of trees.
 type decoder struct {
 	name naming
-	// text says that numbers, booleans and times are written as strings, as forms do.
+	// text is set if numbers, booleans and times are written as strings, as in forms.
 	text bool
 }
 
-// errShape says that a tree does not have the shape of the type.
+// errShape: a tree does not have the shape of the type.
 var errShape = errors.New("unexpected value")
 
 func (d decoder) decode(tree any, into reflect.Value) error {

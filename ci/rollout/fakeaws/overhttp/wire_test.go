@@ -40,7 +40,8 @@ func clients(endpoint string) map[string]any {
 	})
 	const region = "ap-south-1"
 	watch := func(change func(*cloudwatch.Options)) *cloudwatch.Client {
-		return cloudwatch.New(cloudwatch.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient, DisableRequestCompression: true}, change)
+		return cloudwatch.New(cloudwatch.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient,
+			DisableRequestCompression: true}, change)
 	}
 	return map[string]any{
 		"ecs":                     ecs.New(ecs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
@@ -155,10 +156,11 @@ func TestEveryOperationOfTheClientsCrossesTheWire(t *testing.T) {
 				in, out := reflect.New(input), reflect.New(method.Type().Out(0).Elem())
 				fill(r, in.Elem(), 0)
 				fill(r, out.Elem(), 0)
-				of.operations = map[string]operation{called: {name: called, input: input, call: func(_ context.Context, got reflect.Value) (any, error) {
-					same(t, in.Interface(), got.Interface(), of.naming, called+"Input")
-					return out.Interface(), nil
-				}}}
+				of.operations = map[string]operation{called: {name: called, input: input,
+					call: func(_ context.Context, got reflect.Value) (any, error) {
+						same(t, in.Interface(), got.Interface(), of.naming, called+"Input")
+						return out.Interface(), nil
+					}}}
 				results := method.Call([]reflect.Value{reflect.ValueOf(context.Background()), in})
 				err, _ := results[1].Interface().(error)
 				if assert.NoError(t, err, called) {

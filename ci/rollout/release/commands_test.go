@@ -77,7 +77,8 @@ func TestAFinishedReleaseIsRolledBackWithItsSettings(t *testing.T) {
 			w.in.Spec.App.Health = "/new-health"
 			w.deployed("b")
 			path := func() string {
-				out, err := w.aws.Balancing.DescribeTargetGroups(w.ctx, &elb.DescribeTargetGroupsInput{Names: []string{*w.passed(w.asked(Status)).Plan.LoadBalancer.TargetGroups[0].Name}})
+				out, err := w.aws.Balancing.DescribeTargetGroups(w.ctx,
+					&elb.DescribeTargetGroupsInput{Names: []string{*w.passed(w.asked(Status)).Plan.LoadBalancer.TargetGroups[0].Name}})
 				require.NoError(t, err)
 				return aws.ToString(out.TargetGroups[0].HealthCheckPath)
 			}
@@ -101,7 +102,7 @@ func TestAFinishedReleaseIsRolledBackWithItsSettings(t *testing.T) {
 	}
 }
 
-// A rollback that is lost anywhere is gone on with by the next, and goes back one release, not two.
+// A rollback that is lost anywhere is resumed by the next, and goes back one release, not two.
 func TestARollbackThatIsLostAnywhereIsGoneOnWithByTheNext(t *testing.T) {
 	end := func(cut int, after bool) (*world, int) {
 		w := newWorld(t, "blue_green")
@@ -166,7 +167,8 @@ func TestADeploymentInFlightIsStoppedAndRolledBack(t *testing.T) {
 	var said []string
 	w.in.Progress = func(line string) { said = append(said, line) }
 	result := w.passed(w.asked(Rollback))
-	assert.Contains(t, strings.Join(said, "\n"), "waiting until run 1 records that, or its lock is over", "nobody looks at silence for minutes")
+	assert.Contains(t, strings.Join(said, "\n"), "waiting until run 1 records that, or its lock expires",
+		"nobody looks at silence for minutes")
 	assert.Equal(t, 1, strings.Count(evidenceOf(result), "deployment: rolled back"), "though it was followed twice")
 	calls := w.aws.Calls()[from:]
 	assert.Equal(t, 1, count(calls, "ecs:StopServiceDeployment"))
@@ -335,7 +337,9 @@ func TestWhileARunDeploysOthersCanStopItAnswerItAndLookOn(t *testing.T) {
 func TestWhoLooksOnStopsNothing(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
-	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{NoCapacity: "(service x) was unable to place a task. Reason: Capacity is unavailable at this time.", Alone: &fakeaws.Behaviour{}})
+	w.aws.ECS.Behave(family+"2",
+		fakeaws.Behaviour{NoCapacity: "(service x) was unable to place a task. Reason: Capacity is unavailable at this time.",
+			Alone: &fakeaws.Behaviour{}})
 	from := len(w.aws.Calls())
 	ours, theirs := w.beside(time.Minute, Wait)
 	w.code(t, deployment.NoCapacity, ours)
@@ -408,7 +412,8 @@ func TestSomebodyElsesDeploymentIsLeftAlone(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
 	w.deployed("b")
-	_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(family + "1")})
+	_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service),
+		TaskDefinition: aws.String(family + "1")})
 	require.NoError(t, err)
 	w.code(t, deployment.Busy, w.deploy("c"))
 	w.in.InFlight = deployment.Supersede
@@ -480,7 +485,8 @@ type interrupted struct {
 	first func()
 }
 
-func (i *interrupted) DescribeLogGroups(ctx context.Context, in *logs.DescribeLogGroupsInput, options ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
+func (i *interrupted) DescribeLogGroups(ctx context.Context, in *logs.DescribeLogGroupsInput,
+	options ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
 	i.first()
 	return i.Logs.DescribeLogGroups(ctx, in, options...)
 }
@@ -505,13 +511,15 @@ func TestWhatIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		arrange func(*world)
 		code    verdict.Code
 	}{
-		"another account":              {func(w *world) { w.aws.Identity.Account = "999999999999" }, account.WrongAccount},
-		"no credentials":               {func(w *world) { w.aws.Fail("sts:GetCallerIdentity", apiError("ExpiredToken")) }, account.CredentialsInvalid},
-		"the sandbox":                  {func(w *world) { w.in.Environment = rollout.Sandbox }, NoSandbox},
-		"no journal":                   {func(w *world) { w.in.Journal = "" }, journal.JournalFailed},
-		"a journal that is not":        {func(w *world) { w.in.Journal = "ftp://x" }, journal.JournalFailed},
-		"a damaged journal":            {func(w *world) { w.aws.Objects.Set(journalAt+"staging/"+service+".json", "{") }, journal.JournalFailed},
-		"a newer journal":              {func(w *world) { w.aws.Objects.Set(journalAt+"staging/"+service+".json", `{"schema": 2}`) }, journal.JournalFailed},
+		"another account": {func(w *world) { w.aws.Identity.Account = "999999999999" }, account.WrongAccount},
+		"no credentials": {func(w *world) { w.aws.Fail("sts:GetCallerIdentity", apiError("ExpiredToken")) },
+			account.CredentialsInvalid},
+		"the sandbox":           {func(w *world) { w.in.Environment = rollout.Sandbox }, NoSandbox},
+		"no journal":            {func(w *world) { w.in.Journal = "" }, journal.JournalFailed},
+		"a journal that is not": {func(w *world) { w.in.Journal = "ftp://x" }, journal.JournalFailed},
+		"a damaged journal":     {func(w *world) { w.aws.Objects.Set(journalAt+"staging/"+service+".json", "{") }, journal.JournalFailed},
+		"a newer journal": {func(w *world) { w.aws.Objects.Set(journalAt+"staging/"+service+".json", `{"schema": 2}`) },
+			journal.JournalFailed},
 		"a store without conditions":   {func(w *world) { w.aws.Objects.IgnoreConditions = true }, journal.JournalFailed},
 		"a store that does not answer": {func(w *world) { w.aws.Fail("s3:GetObject", errors.New("connection refused")) }, journal.JournalFailed},
 		"no right to look":             {func(w *world) { w.aws.Fail("elb:DescribeTargetGroups", apiError("AccessDenied")) }, ensure.LookFailed},
@@ -554,7 +562,8 @@ func TestTheStatusWritesNothingAndTellsAll(t *testing.T) {
 	from := len(w.aws.Calls())
 	result := w.passed(w.asked(Status))
 	text := evidenceOf(result)
-	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic", "deployer: run 1 since", "run under way: deploy",
+	for _, want := range []string{service + " is ACTIVE", "2 of 2", "deployment under way: IN_PROGRESS", "10 % of the traffic",
+		"deployer: run 1 since", "run in progress: deploy",
 		"image: " + image("b"), "it replaces: arn:aws:ecs:ap-south-1:111122223333:task-definition/openstack-rca-task-staging:1", "healthy"} {
 		assert.Contains(t, text, want)
 	}
@@ -566,12 +575,12 @@ func TestTheStatusWritesNothingAndTellsAll(t *testing.T) {
 			now = fmt.Sprint(block.Table.Rows)
 		}
 	}
-	for _, want := range []string{"deployment under way IN_PROGRESS", "deployer run 1", "the lock lasts until", "run under way deploy"} {
+	for _, want := range []string{"deployment under way IN_PROGRESS", "deployer run 1", "the lock lasts until", "run in progress deploy"} {
 		assert.Contains(t, now, want)
 	}
 	require.NoError(t, w.clock.Sleep(w.ctx, 3*time.Minute))
 	text = evidenceOf(w.passed(w.asked(Status)))
-	assert.Contains(t, text, "run without an end: deploy", "once its lock is over, it was lost")
+	assert.Contains(t, text, "interrupted run: deploy", "once its lock has expired")
 	assert.NotContains(t, text, "deployer:")
 }
 
@@ -599,7 +608,8 @@ func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {
 	w.code(t, ensure.PruneFailed, none)
 	assert.Contains(t, none.Stage.Next, "--keep", "AWS was asked nothing")
 	w.passed(prune(2))
-	out, err := w.aws.ECS.ListTaskDefinitions(w.ctx, &ecs.ListTaskDefinitionsInput{FamilyPrefix: aws.String("openstack-rca-task-staging"), Status: "ACTIVE"})
+	out, err := w.aws.ECS.ListTaskDefinitions(w.ctx, &ecs.ListTaskDefinitionsInput{FamilyPrefix: aws.String("openstack-rca-task-staging"),
+		Status: "ACTIVE"})
 	require.NoError(t, err)
 	assert.Len(t, out.TaskDefinitionArns, 2)
 	w.passed(w.asked(Rollback))

@@ -93,7 +93,8 @@ func TestScalingThatIsNotConsistentYet(t *testing.T) {
 	r := w.deployed("a")
 	assert.False(t, w.warned(r, NotAsPlanned))
 	w.in.Spec.TargetCPU = 50
-	w.aws.Fail("application-autoscaling:PutScalingPolicy", &smithy.GenericAPIError{Code: "ConcurrentUpdateException", Fault: smithy.FaultClient})
+	w.aws.Fail("application-autoscaling:PutScalingPolicy", &smithy.GenericAPIError{Code: "ConcurrentUpdateException",
+		Fault: smithy.FaultClient})
 	assert.False(t, w.warned(w.deployed("b"), NotAsPlanned))
 	// A rollback's target is the release that served.
 	r = Rollback(w.ctx, w.clients(), w.clock, w.in)
@@ -103,7 +104,8 @@ func TestScalingThatIsNotConsistentYet(t *testing.T) {
 
 func TestWhatAWSRemarksIsAWarning(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"), Message: aws.String("may not render")}}
+	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
+		Message: aws.String("may not render")}}
 	r := w.deployed("a")
 	assert.True(t, w.warned(r, AWSRemark))
 	w.aws.ECS.SetAlarm("openstack-rca-service-staging-tasks-missing")

@@ -17,25 +17,25 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Plan shows what Deploy would change, and writes nothing. Result.Changed tells a change
-// from none.
+// Plan shows what Deploy would change, and writes nothing. Result.Changed is true if it would change
+// anything.
 func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
-	o := begin(ctx, clients, clock, in)
-	if problems := o.prepare(true); len(problems) > 0 {
-		return o.done(problems...)
+	o := newOperation(clients, clock, in)
+	if problems := o.prepare(ctx, true); len(problems) > 0 {
+		return o.finish(ctx, problems...)
 	}
-	problems := o.look()
+	problems := o.compare(ctx)
 	if o.state == nil {
-		return o.done(problems...)
+		return o.finish(ctx, problems...)
 	}
 	o.plan.Warn(o.stage())
-	o.warn()
+	o.warnOnce()
 	o.plan.Storage(o.stage())
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
-	return o.done(problems...)
+	return o.finish(ctx, problems...)
 }
 
 func lastLine(text string) string {
@@ -43,29 +43,29 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// unended are the states of a deployment that has not ended.
+// unended are the statuses of a deployment that has not ended.
 var unended = []types.ServiceDeploymentStatus{
 	types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusStopRequested,
 	types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
 }
 
-// underWay are the service's deployments under way, the newest first.
-func (o *operation) underWay() (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
+// inFlightDeployments returns the service and its deployments in flight, the newest first.
+func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
 	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
-	out, err := o.clients.ECS.DescribeServices(o.ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
+	out, err := o.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
 	if err != nil && !noCluster(err) && !deployment.Absent(err) {
 		return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe service %s: %v", name, err)
 	}
 	if err != nil || len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
 		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
 	}
-	list, err := deployment.List(o.ctx, o.clients.ECS, cluster, name, unended...)
+	list, err := deployment.List(ctx, o.clients.ECS, cluster, name, unended...)
 	if err != nil {
 		return nil, nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
 	}
 	var all []types.ServiceDeployment
 	for _, brief := range list {
-		d, err := o.describe(aws.ToString(brief.ServiceDeploymentArn))
+		d, err := o.describe(ctx, aws.ToString(brief.ServiceDeploymentArn))
 		if err != nil {
 			return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe deployment: %v", err)
 		}
@@ -76,9 +76,9 @@ func (o *operation) underWay() (*types.Service, []types.ServiceDeployment, *verd
 	return &out.Services[0], all, nil
 }
 
-// describe is nil for a deployment that ECS does not know any more.
-func (o *operation) describe(arn string) (*types.ServiceDeployment, error) {
-	out, err := o.clients.ECS.DescribeServiceDeployments(o.ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+// describe returns nil for a deployment that ECS does not know any more.
+func (o *observer) describe(ctx context.Context, arn string) (*types.ServiceDeployment, error) {
+	out, err := o.clients.ECS.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 	if err != nil || len(out.ServiceDeployments) == 0 {
 		return nil, err
 	}
@@ -95,31 +95,31 @@ func ended(status types.ServiceDeploymentStatus) bool {
 	}
 }
 
-// Status says what runs, what is under way, who deploys, and what was deployed before. It
-// passes unless the service is missing or nothing could be asked.
+// Status shows what runs, what is in flight, who holds the lock, and the history. It passes unless the
+// service is missing or AWS cannot be asked.
 func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
-	o := begin(ctx, clients, clock, in)
-	if problems := o.prepare(false); len(problems) > 0 {
-		return o.done(problems...)
+	o := newOperation(clients, clock, in)
+	if problems := o.prepare(ctx, false); len(problems) > 0 {
+		return o.finish(ctx, problems...)
 	}
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return o.done(verdict.Problemf(journal.JournalFailed, "%v", err))
+		return o.finish(ctx, verdict.Problemf(journal.JournalFailed, "%v", err))
 	}
 	o.past = past
-	service, running, problem := o.underWay()
+	service, running, problem := o.inFlightDeployments(ctx)
 	if problem != nil && problem.Code.Name != deployment.TargetMissing.Name {
-		return o.done(problem)
+		return o.finish(ctx, problem)
 	}
-	// What is found is told and not judged: tasks that start, and targets that drain, are as
-	// much part of a deployment as of a fault.
+	// The findings are reported, not judged: starting tasks and draining targets may be part of a
+	// deployment or of a fault.
 	facts := &verdict.Table{Columns: []string{"What", "State"}}
 	add := func(what, state string) {
 		o.stage().Add(what, state)
 		facts.Rows = append(facts.Rows, []string{what, state})
 	}
 	if service != nil {
-		o.tellService(service, add)
+		o.describeService(ctx, service, add)
 	}
 	address, err := ensure.ServiceURL(ctx, o.clients.Balancing, o.plan)
 	if err != nil {
@@ -128,14 +128,15 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	for _, d := range running {
 		text := string(d.Status) + " " + string(d.LifecycleStage)
 		if t := d.TargetServiceRevision; t != nil {
-			text += fmt.Sprintf(", %d of %d tasks, %g %% of the traffic", t.RunningTaskCount, t.RequestedTaskCount, aws.ToFloat64(t.RequestedProductionTrafficWeight))
+			text += fmt.Sprintf(", %d of %d tasks, %g %% of the traffic", t.RunningTaskCount, t.RequestedTaskCount,
+				aws.ToFloat64(t.RequestedProductionTrafficWeight))
 		}
 		if hook := deployment.HookOf(&d); hook != nil {
 			text += fmt.Sprintf(", awaiting approval until %s, then %s", stamp(hook.Expires), hook.OnExpiry)
 		}
 		add("deployment under way", strings.TrimSpace(text))
 		for _, source := range d.SourceServiceRevisions {
-			add("it replaces", o.replaced(source))
+			add("it replaces", o.describeReplaced(ctx, source))
 		}
 	}
 	tasks, err := trial.Running(ctx, o.clients.ECS, o.plan.Trial.Task)
@@ -145,27 +146,28 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	for _, task := range tasks {
 		add("trial task", task)
 	}
-	open := "run without an end"
+	open := "interrupted run"
 	if holder := o.journal.Held(past); holder != nil {
-		open = "run under way"
-		add("deployer", fmt.Sprintf("%s since %s; the lock lasts until %s unless it is renewed", holder.Name, stamp(holder.Since), stamp(holder.Until)))
+		open = "run in progress"
+		add("deployer", fmt.Sprintf("%s since %s; the lock lasts until %s unless it is renewed", holder.Name, stamp(holder.Since),
+			stamp(holder.Until)))
 	}
 	if past.Run != nil {
-		add(open, fmt.Sprintf("%s of %s by %s, begun %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
+		add(open, fmt.Sprintf("%s of %s by %s, started %s", past.Run.Kind, past.Run.Image, past.Run.By, stamp(past.Run.Started)))
 	}
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Now", Summary: true, Answer: true, Table: facts})
-	o.links(address)
+	o.addLinks(address)
 	o.stage().Blocks = append(o.stage().Blocks, history(past))
 	if problem != nil {
-		return o.done(problem) // a first deployment may have come so far only
+		return o.finish(ctx, problem) // the state above may be that of a first deployment
 	}
-	return o.done()
+	return o.finish(ctx)
 }
 
-// replaced says what a deployment replaces, and how much of the traffic that still has.
-func (o *operation) replaced(source types.ServiceRevisionSummary) string {
+// describeReplaced describes what a deployment replaces, with its share of the traffic.
+func (o *observer) describeReplaced(ctx context.Context, source types.ServiceRevisionSummary) string {
 	text := aws.ToString(source.Arn)
-	revision, problem := o.revision(text)
+	revision, problem := o.revision(ctx, text)
 	if problem != nil {
 		return text + ": " + problem.Cause
 	}
@@ -179,14 +181,15 @@ func (o *operation) replaced(source types.ServiceRevisionSummary) string {
 	return text
 }
 
-// tellService says what the service runs, and how the load balancer sees it.
-func (o *operation) tellService(service *types.Service, add func(what, state string)) {
+// describeService describes what the service runs, and the health of its targets.
+func (o *observer) describeService(ctx context.Context, service *types.Service, add func(what, state string)) {
 	add("service", fmt.Sprintf("%s is %s", *o.plan.Service.ServiceName, aws.ToString(service.Status)))
 	add("running tasks", fmt.Sprintf("%d of %d, %d pending", service.RunningCount, service.DesiredCount, service.PendingCount))
 	definition := aws.ToString(service.TaskDefinition)
 	add("task definition", definition)
-	// While a deployment is under way it is the one that the service is to run.
-	if out, err := o.clients.ECS.DescribeTaskDefinition(o.ctx, &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(definition)}); err != nil {
+	// During a deployment this is the new task definition.
+	if out, err := o.clients.ECS.DescribeTaskDefinition(ctx,
+		&ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(definition)}); err != nil {
 		add("image", "unknown: "+err.Error())
 	} else if out.TaskDefinition != nil {
 		for _, c := range out.TaskDefinition.ContainerDefinitions {
@@ -198,10 +201,10 @@ func (o *operation) tellService(service *types.Service, add func(what, state str
 	for _, lb := range service.LoadBalancers {
 		groups := []string{aws.ToString(lb.TargetGroupArn)}
 		if a := lb.AdvancedConfiguration; a != nil && aws.ToString(a.AlternateTargetGroupArn) != "" {
-			groups = append(groups, *a.AlternateTargetGroupArn) // the two take turns
+			groups = append(groups, *a.AlternateTargetGroupArn) // the two alternate
 		}
 		for _, group := range groups {
-			targets, err := o.targets(o.ctx, group)
+			targets, err := o.targets(ctx, group)
 			if err != nil {
 				add("targets", "unknown: "+err.Error())
 			}
@@ -225,26 +228,26 @@ func history(past journal.State) verdict.Block {
 	return verdict.Block{Title: "Releases", Summary: true, Answer: true, Table: table}
 }
 
-// Prune deregisters old task definitions, except the newest keep and those that anything
-// needs: what runs, what a deployment uses, and what a rollback would go back to.
+// Prune deregisters old task definitions. It keeps the newest, as many as keep, and those in use: what
+// runs, what a deployment uses, and the target of a rollback.
 func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int) *Result {
-	o := begin(ctx, clients, clock, in)
-	if problems := o.prepare(false); len(problems) > 0 {
-		return o.done(problems...)
+	o := newOperation(clients, clock, in)
+	if problems := o.prepare(ctx, false); len(problems) > 0 {
+		return o.finish(ctx, problems...)
 	}
-	return o.done(o.optimistic(func() []*verdict.Problem {
-		if err := o.fence(o.ctx); err != nil {
+	return o.finish(ctx, o.optimistic(ctx, func(ctx context.Context) []*verdict.Problem {
+		if err := o.fence(ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
-		needed, problem := o.rollbackTarget()
+		needed, problem := rollbacker{o}.rollbackTarget(ctx)
 		if problem != nil {
 			return []*verdict.Problem{problem}
 		}
-		pruned, problem := ensure.Prune(o.ctx, o.clients.ECS, o.plan, keep, needed...)
+		pruned, problem := ensure.Prune(ctx, o.clients.ECS, o.plan, keep, needed...)
 		o.result.Changed = len(pruned.Deregistered) > 0
 		o.stage().Add("deregistered", fmt.Sprint(len(pruned.Deregistered)))
 		o.stage().Add("kept", fmt.Sprint(len(pruned.Kept)))
-		o.list("Task definitions", pruned.Deregistered, "deregistered", pruned.Kept)
+		o.addTable("Task definitions", pruned.Deregistered, "deregistered", pruned.Kept)
 		if problem != nil {
 			return []*verdict.Problem{problem}
 		}
@@ -252,16 +255,16 @@ func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int
 	})...)
 }
 
-// rollbackTarget is the task definition that a rollback would go back to now; none without one.
-func (o *operation) rollbackTarget() ([]string, *verdict.Problem) {
-	service, _, problem := o.underWay()
+// rollbackTarget returns the task definition that a rollback would go back to now, if any.
+func (o rollbacker) rollbackTarget(ctx context.Context) ([]string, *verdict.Problem) {
+	service, _, problem := o.inFlightDeployments(ctx)
 	switch {
 	case problem != nil && problem.Code.Name == deployment.TargetMissing.Name:
 		return nil, nil
 	case problem != nil:
 		return nil, problem
 	}
-	good, problem := o.lastGood(aws.ToString(service.TaskDefinition))
+	good, problem := o.lastGood(ctx, aws.ToString(service.TaskDefinition))
 	switch {
 	case problem != nil && problem.Code.Name == NoRelease.Name:
 		return nil, nil
@@ -272,39 +275,39 @@ func (o *operation) rollbackTarget() ([]string, *verdict.Problem) {
 	}
 }
 
-// Destroy deletes everything that was made for the service, if confirm is its name.
+// Destroy deletes everything that was created for the service. confirm must be its name.
 func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confirm string, withLogs bool) *Result {
-	o := begin(ctx, clients, clock, in)
-	if problems := o.prepare(false); len(problems) > 0 {
-		return o.done(problems...)
+	o := newOperation(clients, clock, in)
+	if problems := o.prepare(ctx, false); len(problems) > 0 {
+		return o.finish(ctx, problems...)
 	}
 	if confirm != *o.plan.Service.ServiceName {
-		// Before the lock is taken: nothing is written for a wrong name.
+		// For a wrong name not even the lock is taken.
 		_, problem := ensure.Destroy(ctx, o.ensureClients(), clock, o.plan, confirm, withLogs)
-		return o.done(problem)
+		return o.finish(ctx, problem)
 	}
-	return o.done(o.optimistic(func() []*verdict.Problem {
-		if err := o.fence(o.ctx); err != nil {
+	return o.finish(ctx, o.optimistic(ctx, func(ctx context.Context) []*verdict.Problem {
+		if err := o.fence(ctx); err != nil {
 			return []*verdict.Problem{asProblem(err)}
 		}
 		begun := o.clock.Server()
-		gone, problem := ensure.Destroy(o.ctx, o.ensureClients(), beating{o}, o.plan, confirm, withLogs)
+		gone, problem := ensure.Destroy(ctx, o.ensureClients(), leaseClock{o.operation}, o.plan, confirm, withLogs)
 		o.result.Changed = len(gone.Deleted) > 0
 		o.stage().Add("deleted", fmt.Sprint(len(gone.Deleted)))
-		o.list("Resources", gone.Deleted, "deleted", gone.Kept)
+		o.addTable("Resources", gone.Deleted, "deleted", gone.Kept)
 		if problem != nil {
 			return []*verdict.Problem{problem}
 		}
 		if open := o.past.Run; open != nil {
-			// Whatever a lost run began is gone, and no later run has anything to find.
+			// What the interrupted run started is deleted; no later run can resume it.
 			run := *open
 			run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.TargetMissing.Name, "the service was destroyed"
-			if err := o.journal.End(o.ctx, run); err != nil {
+			if err := o.journal.End(ctx, run); err != nil {
 				o.stage().Warn(NotRecorded, "%v", err)
 			}
 		}
 		if o.result.Changed {
-			if err := o.journal.End(o.ctx, journal.Run{Kind: journal.Destroy, Started: begun.UTC(), Verdict: journal.Passed}); err != nil {
+			if err := o.journal.End(ctx, journal.Run{Kind: journal.Destroy, Started: begun.UTC(), Verdict: journal.Passed}); err != nil {
 				o.stage().Warn(NotRecorded, "%v", err)
 			}
 		}
@@ -312,8 +315,8 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 	})...)
 }
 
-func (o *operation) list(title string, done []string, what string, kept []ensure.Kept) {
-	table := &verdict.Table{Columns: []string{"Name", "What became of it"}}
+func (o *operation) addTable(title string, done []string, what string, kept []ensure.Kept) {
+	table := &verdict.Table{Columns: []string{"Name", "Result"}}
 	for _, name := range done {
 		table.Rows = append(table.Rows, []string{name, what})
 	}

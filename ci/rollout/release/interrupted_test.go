@@ -14,7 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 )
 
-// Whoever lost the lock has lost it for good, and says what it leaves.
+// A lost lock is not taken again, and the report names what is left running.
 func TestALockThatIsLostDuringTheTrialEndsTheRun(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")

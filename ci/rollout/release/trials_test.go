@@ -41,7 +41,7 @@ func TestAVersionThatCannotStartNeverComesToTheService(t *testing.T) {
 					assert.Nil(t, s.Run)
 					require.Len(t, s.Ended, 2)
 					assert.Equal(t, "TRIAL_FAILED", s.Ended[1].Code)
-					// Mended, it is deployed; the version that failed is not tried for it.
+					// Once fixed, it is deployed; the version that failed is not tried for it.
 					w.deployed("c")
 					assert.Equal(t, family+"3", w.serving())
 				})
@@ -94,7 +94,8 @@ func TestADeploymentThatBeganDuringTheTrialIsNotReplaced(t *testing.T) {
 	w := newWorld(t, "blue_green")
 	w.deployed("a")
 	w.clock.At(20*time.Second, func() {
-		_, err := w.aws.ECS.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(family + "1"), ForceNewDeployment: true})
+		_, err := w.aws.ECS.UpdateService(context.Background(), &ecs.UpdateServiceInput{Cluster: aws.String(cluster),
+			Service: aws.String(service), TaskDefinition: aws.String(family + "1"), ForceNewDeployment: true})
 		require.NoError(t, err)
 	})
 	from := len(w.aws.Calls())
@@ -160,7 +161,8 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 		"without a trial":     func(w *world) { w.in.Spec.Trial = false; w.deployed("b") },
 		"what serves already": func(w *world) { w.deployed("a") },
 		"its own by others": func(w *world) {
-			_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service), TaskDefinition: aws.String(family + "3")})
+			_, err := w.aws.ECS.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String(cluster), Service: aws.String(service),
+				TaskDefinition: aws.String(family + "3")})
 			require.NoError(w.t, err)
 			w.deployed("b")
 		},
@@ -185,7 +187,7 @@ func TestATaskThatALostRunLeftIsStoppedByTheNext(t *testing.T) {
 			require.NotNil(t, w.state().Run)
 			next(w)
 			assert.Empty(t, w.aws.ECS.Alone(cluster))
-			assert.LessOrEqual(t, w.aws.ECS.Launches(family+"3"), 1+2, "its task is gone on with")
+			assert.LessOrEqual(t, w.aws.ECS.Launches(family+"3"), 1+2, "its task is adopted")
 			assert.Nil(t, w.state().Run)
 		})
 	}
@@ -263,7 +265,7 @@ func TestATrialOfAnotherRunIsWaitedFor(t *testing.T) {
 	ours, theirs := w.beside(20*time.Second, Wait)
 	w.passed(ours)
 	w.passed(theirs)
-	assert.Equal(t, ours.Stage.Published, theirs.Stage.Published, "what was deployed, also to whoever looks on")
+	assert.Equal(t, ours.Stage.Published, theirs.Stage.Published, "what was deployed, also to the run that only follows")
 	assert.Contains(t, fmt.Sprint(theirs.Stage.Published), strings.Repeat("b", 64))
 	assert.Equal(t, family+"2", w.serving())
 

@@ -1,0 +1,68 @@
+package release
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
+)
+
+// ECS is the part of the ECS client that this package needs.
+type ECS interface {
+	ensure.ECS
+	deployment.ECS
+	trial.ECS
+}
+
+// Balancing is the part of the Elastic Load Balancing client that this package needs.
+type Balancing interface {
+	ensure.Balancing
+	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
+}
+
+// Logs is the part of the CloudWatch Logs client that this package needs.
+type Logs interface {
+	ensure.Logs
+	GetLogEvents(context.Context, *cloudwatchlogs.GetLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput,
+		error)
+}
+
+// Clients are the AWS clients of one account and region.
+type Clients struct {
+	ECS        ECS
+	Balancing  Balancing
+	Scaling    ensure.Scaling
+	CloudWatch ensure.CloudWatch
+	Logs       Logs
+	Roles      ensure.Roles
+	Identity   account.Identity
+	Objects    journal.Objects
+}
+
+// Of returns the clients of an account.
+func Of(c *account.Clients) Clients {
+	return Clients{ECS: c.ECS, Balancing: c.Balancing, Scaling: c.Scaling, CloudWatch: c.CloudWatch, Logs: c.Logs, Roles: c.IAM,
+		Identity: c.STS, Objects: c.Objects}
+}
+
+// dated is the STS client: its answer, the first of all, measures AWS's time.
+type dated struct {
+	account.Identity
+	clock *awsclock.Clock
+}
+
+// GetCallerIdentity implements account.Identity.
+func (d dated) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput,
+	options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+	out, err := d.Identity.GetCallerIdentity(ctx, in, options...)
+	awsclock.See(d.clock, out, err)
+	return out, err
+}
