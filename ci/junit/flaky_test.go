@@ -20,7 +20,7 @@ func TestMarkFlaky(t *testing.T) {
 	r, err := Parse(strings.NewReader(b.String()), Options{})
 	require.NoError(t, err)
 	assert.Equal(t, Counts{Passed: 1, Failed: 1, Flaky: 2}, r.Counts)
-	assert.Equal(t, "1 passed, 2 flaky, 1 failed", r.Counts.String())
+	assert.Equal(t, "1 passed, 2 flaky, 1 failed", r.String())
 	assert.Empty(t, r.Disagreements)
 	assert.Equal(t, 4, r.Total())
 	assert.Equal(t, 4, r.Executed())

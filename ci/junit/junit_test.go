@@ -32,7 +32,7 @@ func TestParseCountsAsPytestDoes(t *testing.T) {
 	assert.Equal(t, 11, r.Total())
 	assert.Equal(t, 9, r.Executed())
 	assert.Equal(t, 5, r.Bad())
-	assert.Equal(t, "4 passed, 3 failed, 2 errored, 1 skipped, 1 xfailed", r.Counts.String())
+	assert.Equal(t, "4 passed, 3 failed, 2 errored, 1 skipped, 1 xfailed", r.String())
 	assert.Empty(t, r.Disagreements)
 	assert.Len(t, ids, 11)
 	assert.Equal(t, "tests/test_x.py::TestC::test_m[x y]", ids[10])

@@ -273,10 +273,10 @@ func contentHash(contents map[string][]byte, sums map[string]string) string {
 		return ""
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n", metadata.Version, layers)
+	_, _ = fmt.Fprintf(h, "%s\n%s\n", metadata.Version, layers)
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		if name != configEntry && name != metadataEntry {
-			fmt.Fprintf(h, "%d:%s %s\n", len(name), name, sums[name])
+			_, _ = fmt.Fprintf(h, "%d:%s %s\n", len(name), name, sums[name])
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -104,10 +104,10 @@ func TestInspectRefusesArchives(t *testing.T) {
 			return kept
 		}(), entry{name: name, content: content})...)
 	}
-	edit := func(old, new string) []byte {
-		require.Len(t, new, len(old))
-		require.Contains(t, string(sound), old)
-		return bytes.Replace(sound, []byte(old), []byte(new), 1)
+	edit := func(text, with string) []byte {
+		require.Len(t, with, len(text))
+		require.Contains(t, string(sound), text)
+		return bytes.Replace(sound, []byte(text), []byte(with), 1)
 	}
 	cases := map[string]struct {
 		content []byte

@@ -643,11 +643,11 @@ func TestUploadInPartsKeepsMemoryBounded(t *testing.T) {
 		case r.Method == http.MethodHead:
 			w.WriteHeader(http.StatusNotFound)
 		case r.Method == http.MethodGet:
-			fmt.Fprint(w, "<ListMultipartUploadsResult/>")
+			_, _ = fmt.Fprint(w, "<ListMultipartUploadsResult/>")
 		case r.URL.Query().Has("uploads"):
-			fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+			_, _ = fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
 		case r.Method == http.MethodPost:
-			fmt.Fprint(w, "<CompleteMultipartUploadResult/>")
+			_, _ = fmt.Fprint(w, "<CompleteMultipartUploadResult/>")
 		}
 	}))
 	t.Cleanup(server.Close)

@@ -75,7 +75,7 @@ func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool,
 	if err != nil {
 		return false, &Error{Op: "open file", Kind: LocalFile, Message: err.Error(), Err: err}
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if parts {
 		err = l.putParts(ctx, bucket, key, f, file)
 	} else {

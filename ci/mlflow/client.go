@@ -304,7 +304,7 @@ func (c *Client) once(ctx context.Context, req call, read func(*http.Response) e
 	if err != nil {
 		return fail(networkKind(err), unwrapURL(err))
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if req.transfer {
 		resp.Body = io.NopCloser(stall.Reader(resp.Body, c.opts.StallTimeout, cancel))
 	}

@@ -94,7 +94,7 @@ func TestCredentialsAreSentInTheRightForm(t *testing.T) {
 			got := "unset"
 			m, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				got = r.Header.Get("Authorization")
-				fmt.Fprint(w, "3.1.0\n")
+				_, _ = fmt.Fprint(w, "3.1.0\n")
 			}, c.change)
 			version, err := m.Version(t.Context())
 			require.NoError(t, err)
@@ -339,7 +339,7 @@ func TestSearchesReadAllPages(t *testing.T) {
 			token = in.Token
 		}
 		next := map[string]string{"": "2", "2": "3", "3": ""}[token]
-		fmt.Fprintf(w, `{"runs":[{"info":{"run_id":"r%s","start_time":"12"},"data":{"metrics":[{"key":"loss","value":"NaN"}]}}],
+		_, _ = fmt.Fprintf(w, `{"runs":[{"info":{"run_id":"r%s","start_time":"12"},"data":{"metrics":[{"key":"loss","value":"NaN"}]}}],
 			"model_versions":[{"name":"m","version":%s7}],"next_page_token":%q}`, token, strings.TrimLeft(token, "0"), next)
 	})
 	runs, err := m.SearchRuns(t.Context(), "0", "", 100)
@@ -434,7 +434,7 @@ func TestArtifacts(t *testing.T) {
 	err = m.UploadArtifact(t.Context(), "x", func() (io.ReadCloser, int64, error) { return nil, 0, errors.New("no such file") })
 	assert.True(t, mlflow.IsKind(err, mlflow.Local), "%v", err)
 
-	m, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
+	m, _ = serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>") })
 	assert.True(t, mlflow.IsKind(m.UploadArtifact(t.Context(), "x", open), mlflow.NotJSON))
 	_, err = m.ListArtifacts(t.Context(), "x")
 	assert.True(t, mlflow.IsKind(err, mlflow.NotJSON))
@@ -447,10 +447,10 @@ func TestDownloadCutShortIsRepeated(t *testing.T) {
 	m, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		if n.Add(1) == 1 {
 			w.Header().Set("Content-Length", "10")
-			fmt.Fprint(w, "abc")
+			_, _ = fmt.Fprint(w, "abc")
 			panic(http.ErrAbortHandler)
 		}
-		fmt.Fprint(w, "whole")
+		_, _ = fmt.Fprint(w, "whole")
 	})
 	var got strings.Builder
 	_, err := m.DownloadArtifact(t.Context(), "x", 1<<20, func() io.Writer { got.Reset(); return &got })
@@ -469,12 +469,12 @@ func TestADownloadThatStandsStillIsTriedOnceMore(t *testing.T) {
 			m, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if n.Add(1) <= c.stalls {
 					w.Header().Set("Content-Length", "1000000")
-					fmt.Fprint(w, "a")
+					_, _ = fmt.Fprint(w, "a")
 					assert.NoError(t, http.NewResponseController(w).Flush())
 					<-r.Context().Done()
 					return
 				}
-				fmt.Fprint(w, "whole")
+				_, _ = fmt.Fprint(w, "whole")
 			}, func(o *mlflow.Options) { o.StallTimeout = 50 * time.Millisecond })
 			var got strings.Builder
 			_, err := m.DownloadArtifact(t.Context(), "x", 1<<20, func() io.Writer { got.Reset(); return &got })

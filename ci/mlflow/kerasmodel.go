@@ -129,12 +129,12 @@ func KerasVersion(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", path, err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	f, err := archive.Open("metadata.json")
 	if err != nil {
 		return "", fmt.Errorf("open metadata.json of %s: %w", path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var meta struct {
 		Version string `json:"keras_version"`
 	}

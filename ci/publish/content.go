@@ -78,10 +78,10 @@ func gather(in Input) (*content, *verdict.Problem) {
 	})
 	h := sha256.New()
 	for _, part := range []string{"openstack-rca publish 1", in.Config.Name, in.Environment, in.registered(), in.Tree} {
-		fmt.Fprintf(h, "%d:%s\n", len(part), part)
+		_, _ = fmt.Fprintf(h, "%d:%s\n", len(part), part)
 	}
 	for _, f := range c.files {
-		fmt.Fprintf(h, "%d:%s %s\n", len(f.name), f.name, f.SHA256)
+		_, _ = fmt.Fprintf(h, "%d:%s %s\n", len(f.name), f.name, f.SHA256)
 	}
 	c.key = hex.EncodeToString(h.Sum(nil))
 	return c, nil
@@ -159,7 +159,7 @@ func hashFile(path string) (string, int64, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h := sha256.New()
 	n, err := io.CopyBuffer(h, f, make([]byte, 256<<10))
 	return hex.EncodeToString(h.Sum(nil)), n, err

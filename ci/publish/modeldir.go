@@ -95,7 +95,7 @@ func (p *publication) storeBytes(ctx context.Context, uri string, content []byte
 	if err != nil {
 		return fmt.Errorf("make temporary file: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(content)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr

@@ -92,7 +92,7 @@ func TestListShowsEveryNumberWithItsState(t *testing.T) {
 func TestListSaysWhereRegistryAndLedgerDoNotAgree(t *testing.T) {
 	w := newWorld(t)
 	w.published("one")
-	w.failMLflow("model-versions/search", func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, `{}`) })
+	w.failMLflow("model-versions/search", func(rw http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(rw, `{}`) })
 	list := passed(t, List(t.Context(), w.input(nil), 0))
 	require.Len(t, list.Stage.Warnings, 1)
 	assert.Equal(t, CodeDrift.Name, list.Stage.Warnings[0].Code)

@@ -490,10 +490,10 @@ func TestFaults(t *testing.T) {
 		published string
 	}
 	cases := map[string]struct {
-		break_ func(*world, *Input)
+		fault func(*world, *Input)
 		want
 	}{
-		"row 31: MLflow is down at the first call": {func(w *world, in *Input) { in.Target.TrackingURI = "http://127.0.0.1:1" },
+		"row 31: MLflow is down at the first call": {func(_ *world, in *Input) { in.Target.TrackingURI = "http://127.0.0.1:1" },
 			want{code: CodeUnreachable, cause: "127.0.0.1:1"}},
 		"row 32: MLflow is down at create run": {func(w *world, _ *Input) { w.failMLflow("runs/create", apiError(503, "TEMPORARILY_UNAVAILABLE")) },
 			want{code: CodeUnreachable, cause: "create run", resumed: true, published: "uploaded, not committed"}},
@@ -513,7 +513,7 @@ func TestFaults(t *testing.T) {
 		"row 37: a login page": {func(w *world, _ *Input) {
 			w.failMLflow("experiments", func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header().Set("Content-Type", "text/html")
-				fmt.Fprint(rw, "<html>sign in</html>")
+				_, _ = fmt.Fprint(rw, "<html>sign in</html>")
 			})
 		}, want{code: CodeNotJSON, cause: "text/html"}},
 		"row 37: a redirect to a login page": {func(w *world, _ *Input) {
@@ -535,7 +535,7 @@ func TestFaults(t *testing.T) {
 			want{code: CodeArtifactsElsewhere, cause: "file:"}},
 		"row 39: access denied": {func(w *world, _ *Input) { w.failStore("GET", "list-type=2", 403, "AccessDenied", true) },
 			want{code: CodeS3Denied, cause: "s3:ListBucket", resumed: true}},
-		"row 39: no such bucket": {func(w *world, in *Input) { in.Target.ArtifactRoot = "s3://another-bucket/x" },
+		"row 39: no such bucket": {func(_ *world, in *Input) { in.Target.ArtifactRoot = "s3://another-bucket/x" },
 			want{code: CodeS3NoBucket, cause: "another-bucket"}},
 		"row 39: wrong region": {func(w *world, _ *Input) {
 			w.store.SetBefore(func(rw http.ResponseWriter, _ *http.Request) bool {
@@ -555,7 +555,7 @@ func TestFaults(t *testing.T) {
 				return true
 			})
 		}, want{code: CodeS3Unreachable, cause: "answers with a web page (HTTP 200, text/html)"}},
-		"the S3 API is down": {func(w *world, in *Input) { in.Target.S3Endpoint = "http://127.0.0.1:1" },
+		"the S3 API is down": {func(_ *world, in *Input) { in.Target.S3Endpoint = "http://127.0.0.1:1" },
 			want{code: CodeS3Unreachable, cause: "connection refused"}},
 		"row 40: part 3 fails, then the abort fails": {func(w *world, in *Input) {
 			in.tuning.partSize = 64
@@ -577,7 +577,7 @@ func TestFaults(t *testing.T) {
 		}, want{code: CodeCorrupt, cause: "reads back with sha256"}},
 		"row 42: conflicting request in flight": {func(w *world, _ *Input) { w.failStore("PUT", "CLAIM", 409, "ConditionalRequestConflict", true) },
 			want{code: CodeUploadFailed, cause: "ConditionalRequestConflict", resumed: true}},
-		"row 45: another model is committed under our key": {func(w *world, in *Input) {
+		"row 45: another model is committed under our key": {func(w *world, _ *Input) {
 			w.store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "COMMIT.json") {
 					w.store.Set(root+"openstack-rca-system-staging_0001/COMMIT.json", []byte(`{"schema":1,"number":1,"idempotency_key":"other",
@@ -620,7 +620,7 @@ func TestFaults(t *testing.T) {
 			w := newWorld(t)
 			good := w.input(artifact(t, "weights"+strings.Repeat("x", 400)))
 			in := good
-			c.break_(w, &in)
+			c.fault(w, &in)
 			// Canaries: none of these may show anywhere.
 			in.Target.SecretKey, in.Target.SessionToken = secret("canary'\"one\nline-two-canary"), secret("canary-8")
 			result := Run(t.Context(), in)

@@ -79,7 +79,7 @@ func TestAnAliasThatDidNotMoveIsAFailureAndIsTriedAgain(t *testing.T) {
 				w.published("one")
 			}
 			w.failMLflow("POST /api/2.0/mlflow/registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
-				fmt.Fprint(rw, `{}`) // accepted, not done
+				_, _ = fmt.Fprint(rw, `{}`) // accepted, not done
 			})
 			second := w.input(artifact(t, "two"))
 			result := Run(t.Context(), second)
@@ -99,7 +99,7 @@ func TestAPromotionThatDidNotHappenIsNotTold(t *testing.T) {
 	w := newWorld(t)
 	w.published("one", "two")
 	w.failMLflow("POST /api/2.0/mlflow/registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(rw, `{}`)
+		_, _ = fmt.Fprint(rw, `{}`)
 	})
 	for _, stage := range []verdict.Stage{
 		Promote(t.Context(), w.input(nil), Move{Alias: "production", Number: 1}).Stage, Rollback(t.Context(), w.input(nil), Move{}).Stage,
@@ -119,7 +119,7 @@ func TestAnAliasThatShowsUpLateHasMoved(t *testing.T) {
 	w.mlf.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
 		late := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "registered-models/alias") && asked.Add(1) == 2
 		if late {
-			fmt.Fprintf(rw, `{"model_version": {"name": %q, "version": "1", "tags": [{"key": "model_version", "value": "1"}]}}`, registered)
+			_, _ = fmt.Fprintf(rw, `{"model_version": {"name": %q, "version": "1", "tags": [{"key": "model_version", "value": "1"}]}}`, registered)
 		}
 		return late
 	})
@@ -192,7 +192,7 @@ func TestAListingThatBeginsAgainEnds(t *testing.T) {
 			return false
 		}
 		// Two tokens in turn: comparing with the last one alone would follow it without end.
-		fmt.Fprintf(rw, `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t%d</NextContinuationToken></ListBucketResult>`, n.Add(1)%2)
+		_, _ = fmt.Fprintf(rw, `<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t%d</NextContinuationToken></ListBucketResult>`, n.Add(1)%2)
 		return true
 	})
 	result := Run(t.Context(), w.input(artifact(t, "weights")))
@@ -201,7 +201,7 @@ func TestAListingThatBeginsAgainEnds(t *testing.T) {
 
 	w = newWorld(t)
 	w.failMLflow("model-versions/search", func(rw http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(rw, `{"model_versions": [], "next_page_token": "t%d"}`, n.Add(1)%2)
+		_, _ = fmt.Fprintf(rw, `{"model_versions": [], "next_page_token": "t%d"}`, n.Add(1)%2)
 	})
 	result = Run(t.Context(), w.input(artifact(t, "weights")))
 	assert.Equal(t, CodeTooLong.Name, result.Stage.Code, result.Stage.Failure())

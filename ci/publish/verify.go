@@ -38,7 +38,7 @@ func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key s
 		if dir, err = os.MkdirTemp(p.WorkDir, "openstack-rca-version-"); err != nil {
 			return fmt.Errorf("make temporary directory: %w", err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 	}
 	for _, f := range files {
 		to := ""

@@ -117,7 +117,7 @@ func TestARefusedChecksumIsReplacedByMD5AndNotTriedAgain(t *testing.T) {
 
 func TestADamagedWriteIsRefusedAndNotCalledCorrupt(t *testing.T) {
 	store, s, _ := start(t, ledgertest.Profile{})
-	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+	store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
 		ledgertest.Fail(w, http.StatusBadRequest, "BadDigest", "The SHA256 you specified did not match")
 		return true
 	})

@@ -80,7 +80,7 @@ func TestAMissingMetricNamesWhatMayBeMeant(t *testing.T) {
 		"scikit-learn":   {"accuracy", []string{"accuracy_score", "f1_score"}, "did you mean accuracy_score?"},
 		"the other way":  {"val_accuracy", []string{"accuracy"}, "did you mean accuracy?"},
 		"long and short": {"f1", []string{"f1_macro", "recall"}, "did you mean f1_macro?"},
-		"a typing error": {"acuracy", []string{"accuracy", "loss"}, "did you mean accuracy?"},
+		"a typing error": {"accurac", []string{"accuracy", "loss"}, "did you mean accuracy?"},
 		"case":           {"AUC", []string{"auroc"}, "did you mean auroc?"},
 		"no other thing": {"accuracy", []string{"baseline_accuracy", "loss"}, "it has baseline_accuracy, loss"},
 		"nothing":        {"accuracy", nil, "it has none"},

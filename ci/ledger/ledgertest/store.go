@@ -156,7 +156,7 @@ func (s *Store) Writes() int {
 func Fail(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
+	_, _ = fmt.Fprintf(w, `<?xml version="1.0"?><Error><Code>%s</Code><Message>%s</Message></Error>`, code, message)
 }
 
 // SetBefore makes each request go through f first; nil for none.
@@ -247,7 +247,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		s.next++
 		id = fmt.Sprintf("upload-%d", s.next)
 		s.uploads[id] = &upload{key: key, meta: meta(r), parts: map[int][]byte{}}
-		fmt.Fprintf(w, `<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>`,
+		_, _ = fmt.Fprintf(w, `<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>`,
 			bucket, key, id)
 	case r.Method == http.MethodPut && id != "":
 		n, err := strconv.Atoi(query.Get("partNumber"))
@@ -268,7 +268,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		s.objects[key] = Object{Content: content, Meta: up.meta, Modified: s.now()}
 		delete(s.uploads, id)
-		fmt.Fprintf(w, `<CompleteMultipartUploadResult><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, key, etag(content))
+		_, _ = fmt.Fprintf(w, `<CompleteMultipartUploadResult><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, key, etag(content))
 	case r.Method == http.MethodDelete && id != "":
 		delete(s.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
@@ -326,13 +326,13 @@ func (s *Store) list(w http.ResponseWriter, prefix, token string) {
 }
 
 func (s *Store) listUploads(w http.ResponseWriter, prefix string) {
-	fmt.Fprint(w, "<ListMultipartUploadsResult>")
+	_, _ = fmt.Fprint(w, "<ListMultipartUploadsResult>")
 	for id, up := range s.uploads {
 		if strings.HasPrefix(up.key, prefix) {
-			fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>", up.key, id)
+			_, _ = fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>%s</UploadId></Upload>", up.key, id)
 		}
 	}
-	fmt.Fprint(w, "</ListMultipartUploadsResult>")
+	_, _ = fmt.Fprint(w, "</ListMultipartUploadsResult>")
 }
 
 func meta(r *http.Request) map[string]string {

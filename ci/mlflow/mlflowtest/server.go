@@ -217,14 +217,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	route := strings.TrimPrefix(r.URL.Path, "/api/2.0/")
 	s.requests = append(s.requests, r.Method+" "+route)
 	if route == "/version" {
-		fmt.Fprint(w, "3.17.2")
+		_, _ = fmt.Fprint(w, "3.17.2")
 		return
 	}
 	user, password, _ := r.BasicAuth()
 	if s.Username != "" && (user != s.Username || password != s.Password) ||
 		s.Token != "" && r.Header.Get("Authorization") != "Bearer "+s.Token {
 		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprint(w, "You are not authenticated.")
+		_, _ = fmt.Fprint(w, "You are not authenticated.")
 		return
 	}
 	if rest, ok := strings.CutPrefix(route, "mlflow-artifacts/artifacts"); ok {
@@ -267,7 +267,7 @@ func (s *Server) artifact(w http.ResponseWriter, r *http.Request, name string) {
 			panic(http.ErrAbortHandler)
 		}
 		s.artifacts[name] = b
-		fmt.Fprint(w, "{}")
+		_, _ = fmt.Fprint(w, "{}")
 	case http.MethodGet:
 		if name == "" {
 			var files []map[string]any
