@@ -876,7 +876,7 @@ func TestAnInterruptedCommandCanBeHurried(t *testing.T) {
 func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	make := func(name string, age time.Duration, locked bool) string {
+	place := func(name string, age time.Duration, locked bool) string {
 		dir := filepath.Join(temp, name)
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "step", "work"), 0o700))
 		if locked {
@@ -886,11 +886,11 @@ func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
 		require.NoError(t, os.Chtimes(dir, then, then))
 		return dir
 	}
-	dead := make("openstack-rca-dead", 0, true)
-	old := make("openstack-rca-old", 48*time.Hour, false)
-	young := make("openstack-rca-young", time.Hour, false)
-	other := make("other", 48*time.Hour, true)
-	target := make("target", 48*time.Hour, true)
+	dead := place("openstack-rca-dead", 0, true)
+	old := place("openstack-rca-old", 48*time.Hour, false)
+	young := place("openstack-rca-young", time.Hour, false)
+	other := place("other", 48*time.Hour, true)
+	target := place("target", 48*time.Hour, true)
 	require.NoError(t, os.Symlink(target, filepath.Join(temp, "openstack-rca-link")))
 	living := open(t, options(t))
 	work, err := living.WorkDir()
