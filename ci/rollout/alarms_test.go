@@ -52,7 +52,7 @@ func point(t *testing.T, alarm *cloudwatch.PutMetricAlarmInput, metrics map[stri
 	return total, some
 }
 
-// rings says that an alarm is in ALARM at a minute, by "Configuring how CloudWatch alarms treat
+// rings reports whether an alarm is in ALARM at a minute, by "Configuring how CloudWatch alarms treat
 // missing data": the newest real points count if there are as many as periods within a range
 // that is longer than these; else all real points do, and the rest is what missing is taken for.
 func rings(t *testing.T, alarm *cloudwatch.PutMetricAlarmInput, metrics map[string]series, now int) bool {

@@ -126,7 +126,7 @@ func TestOnlyWhatIsMountedWithTheTasksRoleIsAllowedToIt(t *testing.T) {
 	require.Len(t, statements, 1)
 	assert.Equal(t, []string{"arn:aws:elasticfilesystem:ap-south-1:" + testAccount + ":file-system/fs-0123456789abcdef0"},
 		statements[0].Resource)
-	assert.Empty(t, statements[0].Condition, "without an access point there is none to hold it to")
+	assert.Empty(t, statements[0].Condition, "without an access point the mount cannot be limited to one")
 }
 
 func TestTheRepositoryOfAnImage(t *testing.T) {

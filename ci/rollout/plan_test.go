@@ -32,7 +32,8 @@ func account() spec.Spec {
 	r.SecurityGroups = []string{"sg-0123456789abcdef0"}
 	r.ExecutionRole, r.TaskRole, r.InfrastructureRole = role+"ecsTaskExecutionRole", role+"openstack-rca-task", role+"ecsInfrastructureRole"
 	r.Vars = map[string]string{"LOG_LEVEL": "info", "EMPTY": ""}
-	r.Secrets = map[string]string{"ANTHROPIC_API_KEY": "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:rca/anthropic-AbCdEf:api_key::"}
+	secret := "arn:aws:secretsmanager:ap-south-1:" + testAccount + ":secret:rca/anthropic-AbCdEf:api_key::"
+	r.Secrets = map[string]string{"ANTHROPIC_API_KEY": secret}
 	return r
 }
 

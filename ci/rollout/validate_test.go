@@ -72,7 +72,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		}), AccountMismatch, "eu-west-1"},
 		{"no region", roll(func(r *spec.Spec) { r.Region, r.Secrets = "", nil }), PlanInvalid, "rollout.region"},
 
-		{"an execution role that is none", roll(func(r *spec.Spec) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
+		{"an execution role that is no ARN", roll(func(r *spec.Spec) { r.ExecutionRole = "execution" }), RoleInvalid, "rollout.execution_role"},
 		{"no task role", roll(func(r *spec.Spec) { r.TaskRole = "" }), RoleInvalid, "rollout.task_role"},
 		{"blue/green without the role that shifts traffic", roll(func(r *spec.Spec) { r.InfrastructureRole = "" }), RoleInvalid,
 			"rollout.infrastructure_role"},

@@ -425,7 +425,7 @@ func keepJournal(t *testing.T, m *moto, bucket string) {
 	_, err = second.Read(ctx)
 	require.NoError(t, err)
 	require.NoError(t, second.Hold(ctx))
-	assert.Error(t, first.Hold(ctx), "whoever lost the lock writes nothing more")
+	assert.Error(t, first.Hold(ctx), "a run that lost the lock cannot write")
 	digest := "sha256:" + strings.Repeat("1", 64)
 	require.NoError(t, second.MarkRan(ctx, "rca@"+digest, digest))
 	ran, err := first.Ran(ctx, "staging", digest)

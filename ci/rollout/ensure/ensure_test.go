@@ -258,7 +258,8 @@ func TestWhichGroupServesIsForECSToSay(t *testing.T) {
 	in, err := state.CreateService()
 	require.NoError(t, err)
 	swapped := in.LoadBalancers
-	swapped[0].TargetGroupArn, swapped[0].AdvancedConfiguration.AlternateTargetGroupArn = swapped[0].AdvancedConfiguration.AlternateTargetGroupArn, swapped[0].TargetGroupArn
+	advanced := swapped[0].AdvancedConfiguration
+	swapped[0].TargetGroupArn, advanced.AlternateTargetGroupArn = advanced.AlternateTargetGroupArn, swapped[0].TargetGroupArn
 	_, err = w.aws.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: in.Cluster, Service: in.ServiceName, LoadBalancers: swapped})
 	require.NoError(t, err)
 	w.aws.Balancing.Weigh(0, 100)

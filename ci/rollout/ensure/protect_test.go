@@ -229,7 +229,7 @@ func TestAPortThatSomebodyElseHasIsNotTaken(t *testing.T) {
 	for name, c := range map[string]struct {
 		port   int32
 		action types.Action
-		// refused says that the plan cannot be carried out.
+		// refused is true where the plan cannot be carried out.
 		refused bool
 	}{
 		"another application's HTTPS": {443, types.Action{Type: types.ActionTypeEnumFixedResponse}, true},
