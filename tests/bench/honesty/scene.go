@@ -323,6 +323,13 @@ func (s *scene) call(ctx context.Context, n int, step Step) (*Left, error) {
 			return nil, fmt.Errorf("read report.json: %w", err)
 		}
 	}
+	if s.Module != "" && left.exit == 0 {
+		// A call that exports a report ends well whatever the verdict; scripts/pipeline makes the exit code from this file.
+		word, err := os.ReadFile(filepath.Join(left.report, "verdict.txt"))
+		if err != nil || !strings.HasPrefix(string(word), string(verdict.Pass)+"\n") {
+			left.exit = 1
+		}
+	}
 	s.look(left)
 	return left, nil
 }
