@@ -156,7 +156,7 @@ func TestASecretInTheVariablesOfAChildIsSeen(t *testing.T) {
 	child.Dir, child.Env = work, []string{"TOKEN=" + secrets["TOKEN"]}
 	require.NoError(t, child.Start())
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
-	w := &watch{work: work, search: secrets.search()}
+	w := &watch{native: true, work: work, search: secrets.search()}
 	// Until it executes sleep, it has this program's variables.
 	require.Eventually(t, func() bool { w.look(); return len(w.seen) > 0 }, 20*time.Second, time.Millisecond)
 	assert.Contains(t, w.seen[0], "TOKEN in the variables of sleep")

@@ -82,6 +82,8 @@ type watch struct {
 	pid    int
 	search *search
 	disk   bool
+	// native is false on an engine: what the CLI of the engine starts has the caller's variables, and is no step.
+	native bool
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -90,8 +92,8 @@ type watch struct {
 	peak int64
 }
 
-func watching(work string, pid int, s *search, disk bool) *watch {
-	w := &watch{work: work, pid: pid, search: s, disk: disk, stop: make(chan struct{})}
+func watching(work string, pid int, s *search, disk, native bool) *watch {
+	w := &watch{work: work, pid: pid, search: s, disk: disk, native: native, stop: make(chan struct{})}
 	w.done.Go(func() {
 		for {
 			w.look()
@@ -118,7 +120,7 @@ func (w *watch) look() {
 		}
 		// The command itself is given the secrets by its variables; nothing that it starts is. A child
 		// has the command's own arguments and variables until it executes something.
-		if pid != w.pid && !bytes.Equal(command, own) && belongs(pid, w.work) {
+		if w.native && pid != w.pid && !bytes.Equal(command, own) && belongs(pid, w.work) {
 			for _, name := range w.search.in(of(pid, "environ")) {
 				// What a case places itself is the login of a package index, which installations need.
 				if name == placed {

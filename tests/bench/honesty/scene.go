@@ -293,7 +293,7 @@ func (s *scene) call(ctx context.Context, n int, step Step) (*Left, error) {
 	if err := process.Start(); err != nil {
 		return nil, err
 	}
-	watch := watching(s.work, process.Process.Pid, s.search, s.c.MegabytesDisk > 0)
+	watch := watching(s.work, process.Process.Pid, s.search, s.c.MegabytesDisk > 0, s.Module == "")
 	ended := make(chan error, 1)
 	go func() { ended <- process.Wait() }()
 	err := s.wait(ctx, process.Process, ended, left)
