@@ -39,11 +39,12 @@ func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Stat
 
 // Policies are the least rights needed to carry out the plan and to run its tasks, each
 // limited to the plan's own names as far as IAM allows for the action. The journal is
-// s3://bucket/prefix.
+// s3://bucket/prefix. A document that would allow nothing is left out: IAM refuses one without
+// statements.
 func (plan *Plan) Policies(journal string) []Policy {
 	p := policies{plan}
 	read, write := p.readStatements(journal), p.writeStatements(journal)
-	return []Policy{
+	all := []Policy{
 		{"reader.json", "Attach it to a role that only looks: plan and status.", read},
 		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: " +
 			"deploy, rollback, approve, reject, wait.", write},
@@ -63,6 +64,7 @@ func (plan *Plan) Policies(journal string) []Policy {
 			"The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.",
 			p.trust("ecs.amazonaws.com")},
 	}
+	return slices.DeleteFunc(all, func(policy Policy) bool { return len(policy.Statements) == 0 })
 }
 
 // policies writes the IAM statements of a plan.

@@ -140,3 +140,14 @@ func TestTheRepositoryOfAnImage(t *testing.T) {
 		assert.Equal(t, want, policies{&Plan{Image: image}}.repositoryName(), image)
 	}
 }
+
+// IAM refuses a document without statements.
+func TestNoPolicyIsWithoutStatements(t *testing.T) {
+	files := map[string]bool{}
+	for _, policy := range mustPlan(t, input("staging")).Policies(testJournal) {
+		assert.NotEmpty(t, policy.Statements, policy.File)
+		files[policy.File] = true
+	}
+	assert.True(t, files["deployer.json"])
+	assert.False(t, files["task-role.json"], "no volume is mounted with the task's role")
+}
