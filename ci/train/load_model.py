@@ -11,18 +11,23 @@ import json
 import re
 import sys
 import zipfile
+from typing import Any
 
 # What Keras 2.15, tf_keras and Keras 3 say of a class or function that is not registered.
-UNKNOWN = re.compile(r"Could not locate (class|function|object)|Unknown (layer|object|loss|metric|optimizer|activation)|cannot be found in custom_objects")
+UNKNOWN = re.compile(
+    r"Could not locate (class|function|object)"
+    r"|Unknown (layer|object|loss|metric|optimizer|activation)"
+    r"|cannot be found in custom_objects"
+)
 
 
-def saved_by(path):
+def saved_by(path: str) -> str:
     """Return the version of Keras that saved the file, as the file says."""
     with zipfile.ZipFile(path) as archive:
         return str(json.loads(archive.read("metadata.json")).get("keras_version", "unknown"))
 
 
-def package(version):
+def package(version: str) -> Any:
     """Return the package that can load a file of this version of Keras, or None.
 
     Keras 3 cannot read what Keras 2 saved; tf_keras goes on with Keras 2.
@@ -40,7 +45,7 @@ def package(version):
     return None
 
 
-def main(path):
+def main(path: str) -> int:
     """Load the model in safe mode, so that no code in it runs."""
     version = saved_by(path)
     keras = package(version)
@@ -50,7 +55,11 @@ def main(path):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever Keras raises, both versions are to be named
         said = " ".join(str(error).split())
-        print(f"error: Keras {version} saved it, {keras.__name__} {keras.__version__} does not load it: {type(error).__name__}: {said[:400]}", file=sys.stderr)
+        print(
+            f"error: Keras {version} saved it, {keras.__name__} {keras.__version__} does not load it: "
+            f"{type(error).__name__}: {said[:400]}",
+            file=sys.stderr,
+        )
         return 78 if UNKNOWN.search(said) else 1
     print(f"loaded {path}: {type(model).__name__} with {model.count_params()} parameters")
     return 0

@@ -17,6 +17,7 @@ A build that fails is reported in "error" and is no reason to stop: the caller d
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pyproject_hooks import BuildBackendHookCaller
 
@@ -38,22 +40,28 @@ WORK = re.compile(
 LAST_LINES = 25
 
 
-def tables(directory: Path) -> dict:
+def tables(directory: Path) -> dict[str, Any]:
     """Read [build-system] of a directory's pyproject.toml."""
     path = directory / "pyproject.toml"
     if not path.exists():
         return {}
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib
-    return tomllib.loads(path.read_text(encoding="utf-8")).get("build-system", {})
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    system: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8")).get("build-system", {})
+    return system
 
 
-def quiet(command: list[str], cwd: str | None = None, extra_environ: dict | None = None) -> None:
+def quiet(command: list[str], cwd: str | None = None, extra_environ: dict[str, str] | None = None) -> None:
     """Run a hook; its output is part of the error when it fails."""
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **(extra_environ or {})}, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(extra_environ or {})},
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     if done.returncode != 0:
         raise RuntimeError(done.stdout)
 
@@ -86,7 +94,7 @@ def reason(error: Exception) -> str:
 
 def files() -> set[str]:
     """List the source, without what builds leave."""
-    found = set()
+    found: set[str] = set()
     for root, directories, names in os.walk("."):
         inside = PurePosixPath(root)
         directories[:] = [name for name in directories if name != ".git" and not WORK.search(str(inside / name))]
@@ -201,14 +209,20 @@ class Wheel:
         for parent in list(PurePosixPath(path).parents)[:-1]:
             root = self.packages.get(str(parent))
             if root is not None:
-                place("source/" + path if root == "." else f"source/{root}/{path}", content, 0o755 if executable else 0o644)
+                place(
+                    "source/" + path if root == "." else f"source/{root}/{path}",
+                    content,
+                    0o755 if executable else 0o644,
+                )
                 return
-        if path.endswith(".py") and any(Path(name).read_bytes() == content for name in self.source.get(PurePosixPath(path).name, []) if content):
+        if path.endswith(".py") and any(
+            Path(name).read_bytes() == content for name in self.source.get(PurePosixPath(path).name, []) if content
+        ):
             self.elsewhere.append(path)
         place(f"site/{path}", content, 0o755 if executable else 0o644)
 
 
-def build(directory: str) -> dict:
+def build(directory: str) -> dict[str, Any]:
     """Build one directory."""
     before = files()
     wheel = Wheel(directory, before)
@@ -225,8 +239,14 @@ def build(directory: str) -> dict:
         if not error and not target.exists() and not WORK.search(name):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, target)
-    return {"dir": directory, "name": wheel.name, "version": wheel.version, "roots": wheel.roots,
-            "elsewhere": wheel.elsewhere, "error": error}
+    return {
+        "dir": directory,
+        "name": wheel.name,
+        "version": wheel.version,
+        "roots": wheel.roots,
+        "elsewhere": wheel.elsewhere,
+        "error": error,
+    }
 
 
 def main(arguments: list[str]) -> int:

@@ -59,7 +59,9 @@ class Watch:
 
     def fits(self, path: Path) -> bool:
         """Tell whether a file has the name of a test module."""
-        return path.suffix == ".py" and any(fnmatch(path.name, pattern.rsplit("/", 1)[-1]) for pattern in self.patterns())
+        return path.suffix == ".py" and any(
+            fnmatch(path.name, pattern.rsplit("/", 1)[-1]) for pattern in self.patterns()
+        )
 
     def is_module(self, path: Path) -> bool:
         """Tell whether a name is that of a test module alone.

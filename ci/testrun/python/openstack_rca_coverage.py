@@ -47,7 +47,9 @@ def own_files(root: Path) -> Iterator[str]:
         folders[:] = sorted(
             name
             for name in folders
-            if name not in SKIPPED and not name.startswith(".") and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+            if name not in SKIPPED
+            and not name.startswith(".")
+            and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
         )
         for name in sorted(files):
             if name.endswith(".py"):
@@ -190,6 +192,4 @@ def reported(xml: Path) -> set[str]:
         return set()
     from xml.sax.saxutils import unescape
 
-    return {
-        unescape(name.decode("utf-8"), {"&quot;": '"'}) for name in FILENAME.findall(xml.read_bytes())
-    }
+    return {unescape(name.decode("utf-8"), {"&quot;": '"'}) for name in FILENAME.findall(xml.read_bytes())}
