@@ -34,13 +34,14 @@ const proofDir = "/openstack-rca-proof"
 
 // proofFormat is part of the key. Change it with the meaning or the format of a proof, and
 // older proofs are ignored.
-const proofFormat = "3"
+const proofFormat = "4"
 
 // proof is the evidence of a run that passed.
 type proof struct {
 	// Seen is when the image ran.
 	Seen     time.Time          `json:"seen"`
 	Evidence []verdict.Evidence `json:"evidence"`
+	Measures []verdict.Measure  `json:"measures,omitempty"`
 	Warnings []verdict.Finding  `json:"warnings"`
 	Blocks   []verdict.Block    `json:"blocks"`
 	// Files are the files of the report, the picture of the page among them, in their order.
@@ -139,6 +140,7 @@ func (m *memory) recall(ctx context.Context, key string) *proof {
 // tell adds a recalled proof to a stage.
 func (p *proof) tell(stage *verdict.Stage, what string) {
 	stage.Evidence = append(stage.Evidence, p.Evidence...)
+	stage.Measures = append(stage.Measures, p.Measures...)
 	stage.Warnings = append(stage.Warnings, p.Warnings...)
 	stage.Blocks = append(stage.Blocks, p.Blocks...)
 	for _, file := range p.Files {
@@ -153,6 +155,7 @@ func (m *memory) keep(key string, p proof, seen *verdict.Stage) {
 		return
 	}
 	p.Seen, p.Evidence, p.Warnings, p.Blocks = time.Now().UTC(), seen.Evidence, seen.Warnings, seen.Blocks
+	p.Measures = seen.Measures
 	for _, file := range seen.Files {
 		p.Files = append(p.Files, proofFile{file.Path, file.Content})
 	}

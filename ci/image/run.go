@@ -170,6 +170,7 @@ func (s *session) aside(all ...func(*session) []*verdict.Problem) []*verdict.Pro
 // take appends the content of another stage.
 func (s *session) take(other verdict.Stage) {
 	s.stage.Evidence = append(s.stage.Evidence, other.Evidence...)
+	s.stage.Measures = append(s.stage.Measures, other.Measures...)
 	s.stage.Warnings = append(s.stage.Warnings, other.Warnings...)
 	s.stage.Blocks = append(s.stage.Blocks, other.Blocks...)
 	s.stage.Files = append(s.stage.Files, other.Files...)

@@ -45,6 +45,7 @@ func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 
 	i.stage.Add("layers", strconv.Itoa(len(c.layers)))
 	size := megabytes(c.size)
+	i.stage.Measure(verdict.MeasureImage, "", float64(c.size), nil)
 	if want.MaxMegabytes <= 0 {
 		i.stage.Add("compressed size", size+" MB")
 		return problems

@@ -12,6 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -138,6 +139,14 @@ func (s *session) record(g gate, own *coverage.Report, c config.Coverage) {
 		want = ">= " + percent(g.min) + ", " + g.state
 	}
 	s.result.Stage.Gate(name, value, want, g.ok())
+	if g.rate.Whole > 0 {
+		set, floor := strings.Fields(g.name)[0], g.min/100
+		measured := &floor
+		if !g.held {
+			measured = nil
+		}
+		s.result.Stage.Measure(verdict.MeasureCoverage, set, float64(g.rate.Part)/float64(g.rate.Whole), measured)
+	}
 	if !g.held || g.state != "below" {
 		return
 	}

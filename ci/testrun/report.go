@@ -30,6 +30,10 @@ func (s *session) report() {
 		stage.Evidence = slices.Insert(stage.Evidence, 0, verdict.Evidence{
 			Name: "tests", Value: fmt.Sprintf("%d: %s", r.Total(), r.Counts), Want: "all executed tests pass", OK: r.Bad() == 0 && r.Executed() > 0,
 		})
+		for of, n := range map[string]int{"passed": r.Passed, "failed": r.Bad(), "skipped": r.Skipped + r.XFailed, "flaky": r.Flaky} {
+			stage.Measure(verdict.MeasureTests, of, float64(n), nil)
+		}
+		slices.SortFunc(stage.Measures, func(a, b verdict.Measure) int { return strings.Compare(a.Name+a.Of, b.Name+b.Of) })
 		if limit := s.in.Config.Test.MaxSkipped; limit >= 0 {
 			stage.Gate("skipped tests", strconv.Itoa(r.Skipped), "<= "+strconv.Itoa(limit), r.Skipped <= limit)
 		}

@@ -38,6 +38,7 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 		value, problem := metric(record, gate.Metric)
 		if problem == nil {
 			row.value = number(value)
+			stage.Measure(verdict.MeasureModel, gate.Metric, value, gate.Min)
 			problem = bound(gate, value)
 			if gate.AlertBelow != nil && value < *gate.AlertBelow {
 				stage.Warn(ModelDegraded, "%s is %s, below the alert threshold of %s", gate.Metric, number(value), number(*gate.AlertBelow))

@@ -98,6 +98,20 @@ func (c cleaner) stage(s Stage) Stage {
 		})
 	}
 	s.Evidence = evidence
+	measures := make([]Measure, 0, len(s.Measures))
+	for _, m := range s.Measures[:min(len(s.Measures), maxItems)] {
+		m.Name, m.Of = c.line(m.Name, maxName), c.line(m.Of, maxName)
+		measures = append(measures, m)
+	}
+	s.Measures = measures
+	if s.Deployment != nil {
+		d := *s.Deployment
+		for _, field := range []*string{&d.ID, &d.Service, &d.Outcome, &d.Digest, &d.Waits} {
+			*field = c.line(*field, maxName)
+		}
+		d.Seconds = round(d.Seconds)
+		s.Deployment = &d
+	}
 	blocks := make([]Block, 0, len(s.Blocks))
 	for _, b := range s.Blocks[:min(len(s.Blocks), 200)] {
 		blocks = append(blocks, c.block(b))

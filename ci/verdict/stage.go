@@ -47,6 +47,10 @@ type Stage struct {
 	Seconds float64 `json:"seconds"`
 	// Evidence is the basis of the verdict, in the order of importance.
 	Evidence []Evidence `json:"evidence"`
+	// Measures are measurements as numbers, for metrics and trends.
+	Measures []Measure `json:"measures,omitempty"`
+	// Deployment is the change of a service; nil if the stage is not about one.
+	Deployment *Deployment `json:"deployment,omitempty"`
 	// Blocks are the tables and charts of the report.
 	Blocks []Block `json:"-"`
 	// Files are further files for the report directory (JUnit, coverage HTML, model

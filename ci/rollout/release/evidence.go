@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -15,6 +16,7 @@ import (
 // evidence reports what the verdict is based on.
 func (o *observer) evidence(outcome *deployment.Outcome) {
 	o.result.Outcome = outcome
+	o.stage().Deployment = o.described(outcome)
 	stage, good := o.stage(), outcome.Problem == nil
 	value, want, held := "none", "SUCCESSFUL", outcome.Status == string(types.ServiceDeploymentStatusSuccessful)
 	switch {
@@ -53,6 +55,34 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 	if good && !outcome.Unchanged && o.digest() != "" && o.digest() != emptyDigest {
 		stage.Published = append(stage.Published, o.plan.Image+" in "+o.plan.Environment)
 	}
+}
+
+// described is the outcome of a deployment for machines; nil if there was none.
+func (o *observer) described(outcome *deployment.Outcome) *verdict.Deployment {
+	d := &verdict.Deployment{
+		ID: outcome.Deployment[strings.LastIndexByte(outcome.Deployment, '/')+1:], Service: aws.ToString(o.plan.Service.ServiceName),
+		Seconds: outcome.Seconds, Digest: o.digest(),
+	}
+	if d.Digest == emptyDigest {
+		d.Digest = ""
+	}
+	switch {
+	case outcome.Unchanged:
+		d.Outcome = verdict.DeploymentUnchanged
+	case outcome.Deployment == "":
+		return nil
+	case outcome.Hook != nil:
+		d.Outcome, d.Waits = verdict.DeploymentOpen, outcome.Hook.Stage
+	case outcome.Problem == nil:
+		d.Outcome = verdict.DeploymentSucceeded
+	case unfinished(outcome.Problem.Code):
+		d.Outcome = verdict.DeploymentOpen
+	case outcome.Undone:
+		d.Outcome = verdict.DeploymentRolledBack
+	default:
+		d.Outcome = verdict.DeploymentFailed
+	}
+	return d
 }
 
 // written lists what was changed in the account.

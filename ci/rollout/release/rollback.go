@@ -181,6 +181,9 @@ func (o onlooker) followRollback(ctx context.Context, service *types.Service, d 
 			"the deployment ended as SUCCESSFUL before it could be rolled back; roll back again to put the last release back")
 	}
 	o.result.Outcome = outcome
+	if o.stage().Deployment = o.described(outcome); o.stage().Deployment != nil && outcome.Problem == nil {
+		o.stage().Deployment.Outcome = verdict.DeploymentRolledBack
+	}
 	o.stage().Gate("deployment", "rolled back", "ROLLBACK_SUCCESSFUL", outcome.Problem == nil)
 	if open := o.past.Run; o.holder == nil && open != nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
 		run := *open
