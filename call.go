@@ -250,6 +250,7 @@ func (c *call) options() pipeline.Options {
 	opts.Python, opts.Platform, opts.Test = c.python, c.module.Platform, c.test
 	opts.Train.Params, opts.Train.Threads, opts.Train.Twice = c.params, c.threads, c.twice
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
+	opts.Progress = opts.Rollout.Progress
 	to := c.module.Target
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,

@@ -91,15 +91,29 @@ func (m *OpenstackRca) Rollback(
 // Approve continues a paused deployment, and follows it to its end or the next pause.
 //
 // +cache="session"
-func (m *OpenstackRca) Approve(ctx context.Context) (*Rollout, error) {
-	return m.operate(ctx, pipeline.Approve, pipeline.RolloutOptions{})
+func (m *OpenstackRca) Approve(
+	ctx context.Context,
+
+	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	//
+	// +optional
+	lockWait string,
+) (*Rollout, error) {
+	return m.operate(ctx, pipeline.Approve, pipeline.RolloutOptions{LockWait: lockWait})
 }
 
 // Reject rolls back a paused deployment, and passes when the old version serves.
 //
 // +cache="session"
-func (m *OpenstackRca) Reject(ctx context.Context) (*Rollout, error) {
-	return m.operate(ctx, pipeline.Reject, pipeline.RolloutOptions{})
+func (m *OpenstackRca) Reject(
+	ctx context.Context,
+
+	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	//
+	// +optional
+	lockWait string,
+) (*Rollout, error) {
+	return m.operate(ctx, pipeline.Reject, pipeline.RolloutOptions{LockWait: lockWait})
 }
 
 // Wait follows the deployment in progress to its end, and judges it as deploy would.
@@ -112,8 +126,13 @@ func (m *OpenstackRca) Wait(
 	//
 	// +optional
 	awaitApproval bool,
+
+	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	//
+	// +optional
+	lockWait string,
 ) (*Rollout, error) {
-	return m.operate(ctx, pipeline.Wait, pipeline.RolloutOptions{AwaitApproval: awaitApproval})
+	return m.operate(ctx, pipeline.Wait, pipeline.RolloutOptions{AwaitApproval: awaitApproval, LockWait: lockWait})
 }
 
 // Prune deregisters old task definitions of the service. It keeps those that run, that a
@@ -128,8 +147,13 @@ func (m *OpenstackRca) Prune(
 	// +optional
 	// +default=10
 	keep int,
+
+	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	//
+	// +optional
+	lockWait string,
 ) (*Rollout, error) {
-	return m.operate(ctx, pipeline.Prune, pipeline.RolloutOptions{Keep: keep})
+	return m.operate(ctx, pipeline.Prune, pipeline.RolloutOptions{Keep: keep, LockWait: lockWait})
 }
 
 // Destroy deletes everything that was created for the service in this environment, and
@@ -146,8 +170,13 @@ func (m *OpenstackRca) Destroy(
 	//
 	// +optional
 	withLogs bool,
+
+	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	//
+	// +optional
+	lockWait string,
 ) (*Rollout, error) {
-	return m.operate(ctx, pipeline.Destroy, pipeline.RolloutOptions{Confirm: confirm, WithLogs: withLogs})
+	return m.operate(ctx, pipeline.Destroy, pipeline.RolloutOptions{Confirm: confirm, WithLogs: withLogs, LockWait: lockWait})
 }
 
 // operate runs an operation on the service and returns its report.

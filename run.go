@@ -36,9 +36,14 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	twice bool,
+
+	// CPU threads of the training. More are faster, with slightly different weights.
+	//
+	// +optional
+	cpuThreads int,
 ) (*Run, error) {
 	call := m.call(ctx)
-	call.data, call.params, call.champion, call.twice = data, param, champion, twice
+	call.data, call.params, call.champion, call.twice, call.threads = data, param, champion, twice, cpuThreads
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
 		return nil, err
@@ -72,8 +77,13 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	twice bool,
+
+	// CPU threads of the training. More are faster, with slightly different weights.
+	//
+	// +optional
+	cpuThreads int,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion, twice)
+	return m.Run(ctx, data, param, champion, twice, cpuThreads)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.
@@ -106,14 +116,25 @@ func (m *OpenstackRca) Plan(
 // remedy for what is missing.
 //
 // +cache="session"
-func (m *OpenstackRca) Doctor(ctx context.Context) (string, error) {
+func (m *OpenstackRca) Doctor(
+	ctx context.Context,
+
+	// Fail when a check failed, with the same text as the error, so that the exit code tells it.
+	//
+	// +optional
+	enforce bool,
+) (string, error) {
 	call := m.call(ctx)
 	backend, err := call.backend()
 	if err != nil {
 		return "", err
 	}
 	defer call.close()
-	return pipeline.Doctor(ctx, backend, call.options()), nil
+	found := pipeline.Doctor(ctx, backend, call.options())
+	if enforce && found.Failure != "" {
+		return "", errors.New(found.Text)
+	}
+	return found.Text, nil
 }
 
 // Run is the verdict on a whole run.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
@@ -142,3 +144,16 @@ func (s envSecret) Name() string { return s.name }
 
 // Plaintext implements runner.Secret.
 func (s envSecret) Plaintext(context.Context) (string, error) { return s.getenv(s.name), nil }
+
+// Adopt is a server that runs already, at tcp://host:port or host:port. It is the caller's to
+// stop.
+func Adopt(name, address string) (*runner.Running, error) {
+	place := strings.TrimPrefix(address, "tcp://")
+	if host, port, err := net.SplitHostPort(place); err != nil || host == "" || port == "" {
+		return nil, fmt.Errorf("%q is not an address such as tcp://127.0.0.1:5000", address)
+	}
+	return &runner.Running{
+		Name: name, Address: place, Inside: place,
+		Logs: func() string { return "" }, Stop: func(context.Context) error { return nil },
+	}, nil
+}

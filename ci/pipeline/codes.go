@@ -14,6 +14,21 @@ var (
 		Meaning: "outside of the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main",
 		Remedy:  "give --ref, such as `--ref \"$GITHUB_REF\"` or `--ref main`",
 	}
+	CodeRefAssumed = verdict.Code{
+		Name: "REF_ASSUMED", Stage: verdict.Preflight,
+		Meaning: "neither the call nor a git checkout named a branch, so the run has the rights of the default release branch in the sandbox",
+		Remedy:  "give --ref; the command `openstack-rca` takes it from git when --source is on a branch",
+	}
+	CodeEventUnknown = verdict.Code{
+		Name: "EVENT_UNKNOWN", Stage: verdict.Preflight,
+		Meaning: "the event is not known as one of a branch, so the run gets tests and training only, without credentials",
+		Remedy:  "check the spelling of --event; push, schedule, workflow_dispatch and pull_request are known, and it may be left out",
+	}
+	CodeSourceModified = verdict.Code{
+		Name: "SOURCE_MODIFIED", Stage: verdict.Preflight,
+		Meaning: "the checkout has changes that are not committed, so its commit does not name what was tested and built",
+		Remedy:  "commit the changes, or give --commit to name a commit all the same",
+	}
 	CodeConfigMisnamed = verdict.Code{
 		Name: "CONFIG_MISNAMED", Stage: verdict.Preflight, Outcome: verdict.Fail,
 		Meaning: "there is no pipeline.yaml, but a file or directory that was probably meant to be it; its settings would be ignored",
@@ -80,6 +95,6 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeReportUnwritable, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython,
-		CodeUntrusted, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
+		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
 	}
 }

@@ -31,10 +31,17 @@ type check struct {
 // checkTimeout bounds each check: a check that hangs would stop the others.
 const checkTimeout = 2 * time.Minute
 
-// Doctor checks everything a run depends on and returns a line for each check, with a
-// remedy for each that failed. It starts no service and changes nothing but the runner's
-// cache of environments.
-func Doctor(ctx context.Context, backend Backend, opts Options) string {
+// Checkup is what Doctor found.
+type Checkup struct {
+	// Text has a line for each check, a remedy for each that failed or is in doubt, and the count.
+	Text string
+	// Failure is empty when no check failed, else the count and the names of those that did.
+	Failure string
+}
+
+// Doctor checks everything a run depends on. It starts no service and changes nothing but the
+// runner's cache of environments.
+func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	s := &state{backend: backend, opts: opts.withDefaults()}
 	all := s.checkSource()
 	for _, st := range stages() {
@@ -43,25 +50,56 @@ func Doctor(ctx context.Context, backend Backend, opts Options) string {
 		}
 	}
 	var b strings.Builder
-	failed := 0
+	var failed []string
 	for _, c := range all {
 		limited, cancel := context.WithTimeout(ctx, checkTimeout)
 		found, err := c.run(limited)
 		cancel()
-		var doubt *doubtful
-		if errors.As(err, &doubt) {
-			fmt.Fprintf(&b, "warn %-14s %s\n     %-14s remedy: %s\n", c.name, verdict.Line(err.Error(), 1000), "", c.remedy)
+		if err == nil {
+			fmt.Fprintf(&b, "ok   %-14s %s\n", c.name, verdict.Line(found, 1000))
 			continue
 		}
-		if err != nil {
-			failed++
-			fmt.Fprintf(&b, "FAIL %-14s %s\n     %-14s remedy: %s\n", c.name, verdict.Line(err.Error(), 1000), "", c.remedy)
-			continue
+		word := "FAIL"
+		if doubt := (*doubtful)(nil); errors.As(err, &doubt) {
+			word = "warn"
+		} else {
+			failed = append(failed, c.name)
 		}
-		fmt.Fprintf(&b, "ok   %-14s %s\n", c.name, verdict.Line(found, 1000))
+		causes, remedy := explain(err, c.remedy)
+		for _, cause := range causes {
+			fmt.Fprintf(&b, "%-4s %-14s %s\n", word, c.name, verdict.Line(cause, 1000))
+			word = ""
+		}
+		fmt.Fprintf(&b, "     %-14s remedy: %s\n", "", remedy)
 	}
-	fmt.Fprintf(&b, "%d of the checks failed\n", failed)
-	return b.String()
+	if len(failed) == 0 {
+		fmt.Fprintf(&b, "none of %d checks failed\n", len(all))
+		return Checkup{Text: b.String()}
+	}
+	failure := fmt.Sprintf("%d of %d checks failed: %s", len(failed), len(all), strings.Join(failed, ", "))
+	return Checkup{Text: b.String() + failure + "\n", Failure: failure}
+}
+
+// explain returns every cause of a check's error, and its remedy: that of the first problem with
+// a code, else the check's own.
+func explain(err error, remedy string) (causes []string, next string) {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the join itself, not what it wraps
+		all = joined.Unwrap()
+	}
+	next = remedy
+	for i, one := range all {
+		var problem *verdict.Problem
+		if !errors.As(one, &problem) {
+			causes = append(causes, one.Error())
+			continue
+		}
+		causes = append(causes, problem.Code.Name+": "+problem.Cause)
+		if i == 0 {
+			next = cmp.Or(problem.Next, problem.Code.Remedy)
+		}
+	}
+	return causes, next
 }
 
 // doubtful is a finding that no run fails for.
@@ -104,10 +142,19 @@ func (s *state) checkSource() []check {
 			var problems []*verdict.Problem
 			s.cfg, problems = configure(ctx, s.backend, s.opts.Environment)
 			if len(problems) > 0 {
-				return "", fmt.Errorf("%s", problems[0].Cause)
+				all := make([]error, len(problems))
+				for i, problem := range problems {
+					all[i] = problem
+				}
+				return "", errors.Join(all...)
 			}
 			return "valid for " + s.opts.Environment, nil
 		}, config.CodeInvalid.Remedy},
+	}
+	if s.backend.BuildImage == nil {
+		all = append(all, check{"engine", func(context.Context) (string, error) {
+			return "", &doubtful{"none: the image stage does not run here, and deploy takes --image"}
+		}, policy.CodeNoEngine.Remedy})
 	}
 	if !s.opts.sandbox() {
 		all = append(all, check{"ref", func(context.Context) (string, error) {

@@ -19,13 +19,15 @@ type Options struct {
 	// Environment is sandbox, staging, production, or one that pipeline.yaml declares. Empty means sandbox.
 	Environment string
 	// Ref is the branch, tag or pull request of the run, which the policy depends on. Empty means
-	// main in the sandbox, and is an error elsewhere.
+	// main in the sandbox, with a warning, and is an error elsewhere.
 	Ref string
 	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
 	// deploy outside of the sandbox; policy.ReleaseBranch when empty.
 	ReleaseBranches []string
 	// Commit is the revision, for labels and tags; it never keys a cache.
 	Commit string
+	// Uncommitted are files of the source that differ from its checkout's commit, for a warning.
+	Uncommitted []string
 	// CommitTime dates the image, in RFC 3339; empty means 1970, never now.
 	CommitTime string
 	// Event started the CI run: push, pull_request. A pull request never publishes, nor does an
@@ -55,6 +57,8 @@ type Options struct {
 	// Refused are problems that the caller found before the run, such as a report directory that
 	// cannot be written. With any, no stage runs.
 	Refused []*verdict.Problem
+	// Progress gets a line when a stage starts, ends, or still runs after a minute; may be nil.
+	Progress func(string)
 	// Module is this program's version, for the report.
 	Module string
 }

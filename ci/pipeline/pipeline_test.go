@@ -369,32 +369,35 @@ func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {
 
 func TestDoctorNamesARemedyForWhatIsMissing(t *testing.T) {
 	b, r := backend(t, source(nil))
-	text := Doctor(t.Context(), b, Options{})
+	found := Doctor(t.Context(), b, Options{})
+	text := found.Text
 	assert.Contains(t, text, "ok   source")
 	assert.Contains(t, text, "ok   pipeline.yaml")
 	assert.Contains(t, text, "FAIL python")
 	assert.Contains(t, text, "remedy: install that Python version")
-	assert.Contains(t, text, "1 of the checks failed")
+	assert.Contains(t, text, "1 of 5 checks failed: python\n")
+	assert.Equal(t, "1 of 5 checks failed: python", found.Failure)
+	assert.Contains(t, text, "warn engine", "a run passes without one")
 
 	r2 := fake.New()
 	r2.OnRun(func(runner.Step) (*runner.Result, error) { return fake.Result(1, nil), nil })
 	b.Runner = r2
-	assert.Contains(t, Doctor(t.Context(), b, Options{}), "exit code 1")
+	assert.Contains(t, Doctor(t.Context(), b, Options{}).Text, "exit code 1")
 	b.Runner = r
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, listener.Close()) }()
 	here := "http://" + listener.Addr().String()
-	text = Doctor(t.Context(), b, Options{Environment: "staging", Target: publish.Target{TrackingURI: here, S3Endpoint: "not a url"}})
+	text = Doctor(t.Context(), b, Options{Environment: "staging", Target: publish.Target{TrackingURI: here, S3Endpoint: "not a url"}}).Text
 	assert.Contains(t, text, "ok   mlflow")
 	assert.Contains(t, text, "FAIL s3")
-	text = Doctor(t.Context(), b, Options{Environment: "staging"})
+	text = Doctor(t.Context(), b, Options{Environment: "staging"}).Text
 	assert.Contains(t, text, "FAIL mlflow")
 	assert.NotContains(t, text, "s3", "AWS's own endpoint needs no check of ours")
 
 	broken, _ := backend(t, unreadable{})
-	assert.Contains(t, Doctor(t.Context(), broken, Options{}), "FAIL source")
+	assert.Contains(t, Doctor(t.Context(), broken, Options{}).Text, "FAIL source")
 	_, err = dial(t.Context(), "http://127.0.0.1:1")
 	require.ErrorContains(t, err, "connect to 127.0.0.1:1")
 }

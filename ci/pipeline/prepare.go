@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +23,9 @@ const maxConfig = 1 << 20
 // source, and decides which stages run. The run is already refused if anything
 // is wrong with them.
 func prepare(ctx context.Context, backend Backend, opts Options) *state {
+	assumed := opts.Ref == "" && opts.sandbox()
 	opts = opts.withDefaults()
-	s := &state{backend: backend, opts: opts, started: time.Now()}
+	s := &state{backend: backend, opts: opts, started: time.Now(), progress: progress{tell: opts.Progress}}
 	s.outcome.Image = opts.Image
 	redact, unmasked := opts.redactor(ctx)
 	s.run = &verdict.Run{
@@ -36,12 +38,22 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	if len(unmasked) > 0 {
 		s.run.Warn(CodeNotMasked, "%s: shorter than %d bytes", strings.Join(unmasked, ", "), verdict.ShortestMasked)
 	}
+	if assumed {
+		s.run.Warn(CodeRefAssumed, "the call names no branch, tag or pull request; in the sandbox %s is assumed", opts.Ref)
+	}
+	if n := len(opts.Uncommitted); n > 0 {
+		s.run.Warn(CodeSourceModified, "%d files are not as in the commit, which is therefore not named: %s", n,
+			strings.Join(opts.Uncommitted[:min(n, 5)], ", "))
+	}
+	if policy.ParseRef("x", opts.Event).Kind == policy.Unknown {
+		s.run.Warn(CodeEventUnknown, "--event %s", opts.Event)
+	}
 	var problems, more []*verdict.Problem
 	s.args, problems = parseArguments(opts)
 	problems = append(problems, opts.Refused...)
 	s.cfg, more = configure(ctx, backend, opts.Environment)
 	if len(more) == 0 {
-		more = checkSource(ctx, backend.Source, s.cfg)
+		more = checkSource(ctx, backend.Source, s.cfg, opts.Test.Paths)
 	}
 	if problems = append(problems, more...); len(problems) > 0 {
 		s.run.Refuse(problems...)
@@ -162,7 +174,7 @@ func misnamedConfig(names []string) string {
 
 // checkSource finds out early that a source cannot be what the stages need: seconds
 // instead of the minutes an environment takes to make.
-func checkSource(ctx context.Context, source runner.Files, cfg config.Config) []*verdict.Problem {
+func checkSource(ctx context.Context, source runner.Files, cfg config.Config, paths []string) []*verdict.Problem {
 	names, err := source.Filter(nil, cfg.Exclude).List(ctx)
 	if err != nil {
 		return []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "list files: %v", err)}
@@ -173,5 +185,24 @@ func checkSource(ctx context.Context, source runner.Files, cfg config.Config) []
 	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".py") }) {
 		return []*verdict.Problem{verdict.Problemf(CodeSourceNotPython, "none of its %d files ends in .py", len(names))}
 	}
-	return nil
+	return checkPaths(names, paths)
+}
+
+// checkPaths finds the paths of tests that the source does not have. What follows "::" is a name
+// inside of a file, which pytest looks up.
+func checkPaths(names, paths []string) []*verdict.Problem {
+	var problems []*verdict.Problem
+	for _, given := range paths {
+		file, _, _ := strings.Cut(given, "::")
+		wanted := path.Clean(file)
+		if wanted == "." || slices.ContainsFunc(names, func(name string) bool { return name == wanted || strings.HasPrefix(name, wanted+"/") }) {
+			continue
+		}
+		meant := ""
+		if i := slices.IndexFunc(names, func(name string) bool { return path.Base(name) == path.Base(wanted) }); i >= 0 {
+			meant = "; there is " + names[i]
+		}
+		problems = append(problems, verdict.Problemf(CodeBadArgument, "--path %s: the source has no such file or directory%s", given, meant))
+	}
+	return problems
 }

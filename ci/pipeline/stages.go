@@ -42,15 +42,16 @@ func stages() []stage {
 
 // state is what the stages of a run share.
 type state struct {
-	backend Backend
-	opts    Options
-	args    arguments
-	cfg     config.Config
-	gate    *policy.Gate
-	run     *verdict.Run
-	servers servers
-	outcome Outcome
-	started time.Time
+	backend  Backend
+	opts     Options
+	args     arguments
+	cfg      config.Config
+	gate     *policy.Gate
+	run      *verdict.Run
+	servers  servers
+	outcome  Outcome
+	started  time.Time
+	progress progress
 }
 
 // walk runs the stages that are part of the run. Those that require nothing of each other run
@@ -105,29 +106,45 @@ func allRequired(name string) []string {
 }
 
 // step runs one stage, unless the run was refused, the policy has no such stage for the ref, or
-// a stage that it requires did not pass. It is the only caller of stage.run.
+// a stage that it requires did not pass.
 func (s *state) step(ctx context.Context, st stage) verdict.Stage {
+	stage, begin := s.admit(st)
+	if begin == nil {
+		if s.run.Preflight == nil {
+			s.progress.skipped(stage)
+		}
+		return stage
+	}
+	ended := s.progress.began(st.name)
+	stage = timed(st.name, func() verdict.Stage { return begin(ctx) })
+	ended(stage)
+	return stage
+}
+
+// admit returns what runs the stage, or the stage as it is reported when it does not run. It is
+// the only caller of stage.run.
+func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.Stage) {
 	if s.run.Preflight != nil {
-		return blocked(st.name, verdict.Preflight)
+		return blocked(st.name, verdict.Preflight), nil
 	}
 	decision := s.gate.Decision(st.name)
 	rehearsal := st.rehearses && decision.Code == policy.CodeNoEngine.Name
 	if !decision.Run && !rehearsal {
-		return decision.NotRun()
+		return decision.NotRun(), nil
 	}
 	for _, needed := range allRequired(st.name) {
 		if before := s.run.Stage(needed); before != nil && !passed(before) {
-			return blocked(st.name, needed)
+			return blocked(st.name, needed), nil
 		}
 	}
 	var permit policy.Permit
 	if verdict.Effectful(st.name) {
 		var refused *verdict.Stage
 		if permit, refused = s.gate.Ask(policy.Action{Stage: st.name}, s.run.Stages); refused != nil && !st.rehearses {
-			return *refused
+			return *refused, nil
 		}
 	}
-	return timed(st.name, func() verdict.Stage { return st.run(s, ctx, permit) })
+	return verdict.Stage{}, func(ctx context.Context) verdict.Stage { return st.run(s, ctx, permit) }
 }
 
 // passed reports whether later stages may run: also after one that this machine does not support.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -26,13 +28,17 @@ type invocation struct {
 	data           string
 	report         string
 	champion       string
+	// secrets are references to the secrets of the call, by their variable; see secretFlags.
+	secrets map[string]*string
+	// mlflow and s3 are addresses of servers that the sandbox uses.
+	mlflow, s3 string
 	// detailed gives a plan that changes something its own exit code.
 	detailed bool
 	opts     pipeline.Options
 }
 
 func newCommand(stdout, stderr io.Writer) *cobra.Command {
-	in := &invocation{stdout: stdout, stderr: stderr}
+	in := &invocation{stdout: stdout, stderr: stderr, secrets: map[string]*string{}}
 	root := &cobra.Command{
 		Use:           "openstack-rca",
 		Short:         "Test, train, publish and plan the rollout of an ML service, on this host",
@@ -43,15 +49,17 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
 	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
 	flags.StringVar(&in.opts.Ref, "ref", "",
-		"branch, tag or pull request; decides which stages run. main in the sandbox when empty, required elsewhere")
+		"branch, tag or pull request; decides which stages run. In the sandbox the checked-out branch when empty; required elsewhere")
 	flags.StringArrayVar(&in.opts.ReleaseBranches, "release-branch", []string{policy.ReleaseBranch},
 		"branch, or pattern such as release/*, that may publish, push images and deploy; may be repeated")
-	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source")
+	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source; the checkout's when empty and nothing is modified")
+	flags.StringVar(&in.opts.CommitTime, "commit-time", "", "time of that revision in RFC 3339, for the image's label")
 	flags.StringVar(&in.opts.Platform, "platform", "",
 		"platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
 	flags.StringVar(&in.opts.Event, "event", "",
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
+	in.targetFlags(flags)
 
 	training := func(command *cobra.Command) *cobra.Command {
 		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
@@ -79,8 +87,11 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(
-		training(in.stages("pipeline", "Run every stage that the policy allows for --ref", verdict.Stages()...)),
+		training(in.stages("run", "Run every stage that the policy allows for --ref", verdict.Stages()...)),
+		training(in.stages("pipeline", "The same as run", verdict.Stages()...)),
 		test,
+		in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
+			verdict.Train, verdict.Image),
 		python(training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train))),
 		python(training(in.stages("publish",
 			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
@@ -136,7 +147,24 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 		}
 	}()
 	in.opts.Secrets = &pipeline.Secrets{}
-	in.credentials(assembly.FromEnvironment(os.Getenv, in.opts.Secrets))
+	getenv, err := in.environment()
+	if err != nil {
+		return err
+	}
+	in.credentials(assembly.FromEnvironment(getenv, in.opts.Secrets))
+	in.opts.Progress = func(line string) { _, _ = fmt.Fprintln(in.stderr, line) }
+	in.checkout(ctx)
+	for _, server := range []struct {
+		name, address string
+		to            **runner.Running
+	}{{"sandbox-mlflow", in.mlflow, &in.opts.Servers.MLflow}, {"sandbox-s3", in.s3, &in.opts.Servers.S3}} {
+		if server.address == "" {
+			continue
+		}
+		if *server.to, err = assembly.Adopt(strings.TrimPrefix(server.name, "sandbox-"), server.address); err != nil {
+			return fmt.Errorf("--%s: %w", server.name, err)
+		}
+	}
 	if in.data != "" {
 		if in.opts.Data, err = host.Files(in.data); err != nil {
 			return err
@@ -214,7 +242,11 @@ func (in *invocation) plan(ctx context.Context) error {
 
 func (in *invocation) doctor(ctx context.Context) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
-		_, _ = fmt.Fprint(in.stdout, pipeline.Doctor(ctx, backend, in.opts))
+		checkup := pipeline.Doctor(ctx, backend, in.opts)
+		_, _ = fmt.Fprint(in.stdout, checkup.Text)
+		if checkup.Failure != "" {
+			return errVerdict
+		}
 		return nil
 	})
 }

@@ -120,7 +120,7 @@ func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	source := project(t)
-	for _, command := range []string{"pipeline", "test", "train", "publish", "models", "promote", "rollback-model", "clean-claims",
+	for _, command := range []string{"run", "pipeline", "image", "test", "train", "publish", "models", "promote", "rollback-model", "clean-claims",
 		"deploy", "status", "destroy"} {
 		got := call(t, command, "--source", source, "--report", file)
 		assert.Equal(t, 1, got.exit, command)
@@ -193,7 +193,16 @@ func TestOutsideOfTheSandboxARefIsDemanded(t *testing.T) {
 func TestTheDoctorChangesNothingAndSpeaks(t *testing.T) {
 	got := call(t, "doctor", "--source", project(t))
 	assert.Equal(t, 0, got.exit, got.stderr)
-	assert.Contains(t, got.stdout, "of the checks failed")
+	assert.Contains(t, got.stdout, "none of 5 checks failed")
+	got = call(t, "doctor", "--source", settled(t), "--environment", "staging", "--ref", "main")
+	assert.Equal(t, 1, got.exit, "a check that fails is no success")
+	assert.Contains(t, got.stdout, "FAIL mlflow")
+	bad := project(t)
+	require.NoError(t, os.WriteFile(filepath.Join(bad, "pipeline.yaml"), []byte("nope: 1\ntest: {covrage: 1}\n"), 0o600))
+	got = call(t, "doctor", "--source", bad)
+	assert.Equal(t, 1, got.exit)
+	assert.Contains(t, got.stdout, "nope: unknown key")
+	assert.Contains(t, got.stdout, "test.covrage: unknown key", "every mistake is told, not only the first")
 }
 
 func TestPublishedVersionsNeedServersThatStay(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -21,7 +22,11 @@ func (in *invocation) rollout() []*cobra.Command {
 		return command
 	}
 	operation := func(name, short string) *cobra.Command {
-		return in.account(wait(command(name, short, func(ctx context.Context) error { return in.operate(ctx, name) })))
+		operation := in.account(command(name, short, func(ctx context.Context) error { return in.operate(ctx, name) }))
+		if name == pipeline.Status {
+			return operation // It takes no lock.
+		}
+		return wait(operation)
 	}
 	deploy := in.account(wait(command("deploy", "Roll an image out, and pass only when it serves, healthy, for the whole bake time",
 		func(ctx context.Context) error {
@@ -51,14 +56,10 @@ func (in *invocation) rollout() []*cobra.Command {
 	}
 }
 
-// account adds the flags that select the credentials for AWS. Keys and tokens come from the
-// environment only, never from the command line.
+// account adds the flags that select credentials of this machine for AWS.
 func (in *invocation) account(command *cobra.Command) *cobra.Command {
 	o, flags := &in.opts.Rollout, command.Flags()
-	flags.StringVar(&o.Endpoint, "aws-endpoint-url", os.Getenv("AWS_ENDPOINT_URL"), "endpoint to use instead of AWS; AWS_ENDPOINT_URL")
 	flags.StringVar(&o.Profile, "aws-profile", os.Getenv("AWS_PROFILE"), "profile of the shared configuration; AWS_PROFILE")
-	flags.StringVar(&o.Role, "aws-role", "", "ARN of a role to assume")
-	flags.StringVar(&o.ExternalID, "aws-external-id", "", "external id of that role")
 	flags.BoolVar(&o.DefaultCredentials, "aws-default-credentials", false,
 		"use the AWS CLI's credential chain: environment, files, instance and container roles, web identity")
 	return command
@@ -77,11 +78,21 @@ func (in *invocation) operate(ctx context.Context, operation string) error {
 // credentials reads those of the environment. A named profile replaces keys, which are not
 // accepted together with it.
 func (in *invocation) credentials(variables assembly.Variables) {
+	given := in.opts.Target
 	in.opts.Target = variables.Target()
+	for _, value := range []struct {
+		given string
+		to    *string
+	}{
+		{given.TrackingURI, &in.opts.Target.TrackingURI}, {given.ArtifactRoot, &in.opts.Target.ArtifactRoot},
+		{given.S3Endpoint, &in.opts.Target.S3Endpoint}, {given.Region, &in.opts.Target.Region},
+	} {
+		*value.to = cmp.Or(value.given, *value.to)
+	}
 	if in.opts.Rollout.Profile != "" {
 		in.opts.Target.AccessKey, in.opts.Target.SecretKey, in.opts.Target.SessionToken = nil, nil, nil
 	}
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
-		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, os.Getenv("AWS_ROLE_ARN")
+		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, cmp.Or(in.opts.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
 	}
 }

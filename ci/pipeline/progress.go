@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// pulse is how often a stage that still runs says so.
+const pulse = time.Minute
+
+// progress tells the caller when stages start and end, and what the others wait for. Its methods
+// may be called side by side.
+type progress struct {
+	tell func(string)
+
+	mu      sync.Mutex
+	running []string
+}
+
+// say passes a line on; without a listener it does nothing.
+func (p *progress) say(format string, args ...any) {
+	if p.tell != nil {
+		p.tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// began notes that a stage runs. The function it returns notes its end and ends the pulse.
+func (p *progress) began(name string) (ended func(stage verdict.Stage)) {
+	p.mu.Lock()
+	p.running = append(p.running, name)
+	p.say("%s: started", name)
+	p.mu.Unlock()
+	started, ticker, over := time.Now(), time.NewTicker(pulse), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				p.say("%s: still running after %s", name, time.Since(started).Round(time.Second))
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func(stage verdict.Stage) {
+		ticker.Stop()
+		close(over)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.running = slices.DeleteFunc(p.running, func(n string) bool { return n == name })
+		line := fmt.Sprintf("%s: %s after %s", name, stage.Verdict, time.Since(started).Round(time.Second))
+		if stage.Code != "" {
+			line += " (" + stage.Code + ")"
+		}
+		if len(p.running) > 0 {
+			line += "; the next stage waits for " + strings.Join(p.running, ", ")
+		}
+		p.say("%s", line)
+	}
+}
+
+// skipped notes a stage that does not run.
+func (p *progress) skipped(stage verdict.Stage) {
+	p.say("%s: %s (%s)", stage.Name, stage.Verdict, stage.Code)
+}

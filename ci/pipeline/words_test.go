@@ -1,0 +1,96 @@
+package pipeline
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func TestMainIsNeverAssumedInSilence(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	assumed := Run(t.Context(), b, Options{}).Run
+	assert.Contains(t, codesOf(assumed.Warnings), CodeRefAssumed.Name)
+	assert.Equal(t, "main", assumed.Ref)
+	named := Run(t.Context(), b, Options{Ref: "main"}).Run
+	assert.NotContains(t, codesOf(named.Warnings), CodeRefAssumed.Name)
+	elsewhere := Run(t.Context(), b, Options{Environment: "staging"}).Run
+	assert.Equal(t, CodeRefMissing.Name, elsewhere.Code, "outside of the sandbox nothing is assumed")
+	assert.NotContains(t, codesOf(elsewhere.Warnings), CodeRefAssumed.Name)
+}
+
+func TestAnEventThatIsNotKnownIsTold(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	for event, told := range map[string]bool{"blah": true, "puhs": true, "workflow_run": true, "push": false, "": false, "pull_request": false} {
+		run := Run(t.Context(), b, Options{Ref: "main", Event: event}).Run
+		assert.Equal(t, told, slices.Contains(codesOf(run.Warnings), CodeEventUnknown.Name), event)
+	}
+}
+
+func TestACheckoutWithChangesIsTold(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	run := Run(t.Context(), b, Options{Ref: "main", Uncommitted: []string{"a.py", "b.py"}}).Run
+	require.Contains(t, codesOf(run.Warnings), CodeSourceModified.Name)
+	assert.Contains(t, run.Warnings[0].Cause, "2 files are not as in the commit, which is therefore not named: a.py, b.py")
+}
+
+func TestAPathOfTestsThatIsNotThere(t *testing.T) {
+	files := fake.Files(map[string]string{"main.py": "", "tests/unit/test_a.py": "", "tests/test_b.py": ""})
+	for given, want := range map[string]string{
+		"nope": "--path nope: the source has no such file or directory", "test_b.py": "there is tests/test_b.py",
+		"tests/unit/test_b.py": "there is tests/test_b.py", "tests/test": "no such file",
+		"tests": "", "tests/": "", "./tests/unit": "", "tests/test_b.py::test_x[a/b]": "", ".": "", "tests/unit/test_a.py": "",
+	} {
+		b, _ := backend(t, files)
+		run := Run(t.Context(), b, Options{Ref: "main", Stages: []string{verdict.Test}, Test: TestOptions{Paths: []string{given}}}).Run
+		if want == "" {
+			assert.Nil(t, run.Preflight, given)
+			continue
+		}
+		require.NotNil(t, run.Preflight, given)
+		assert.Len(t, run.Preflight.Problems, 1, given)
+		assert.Equal(t, CodeBadArgument.Name, run.Code, given)
+		assert.Contains(t, run.Cause, want, given)
+	}
+}
+
+// Stages tell their start and end under one lock, so the lines need none here.
+func TestProgressTellsWhatRunsAndWhatIsWaitedFor(t *testing.T) {
+	var lines []string
+	p := &progress{tell: func(line string) { lines = append(lines, line) }}
+	ended := p.began(verdict.Train)
+	p.began(verdict.Test)(verdict.Stage{Verdict: verdict.Fail, Code: "TESTS_FAILED"})
+	ended(verdict.Stage{Verdict: verdict.Pass})
+	p.skipped(verdict.Stage{Name: verdict.Publish, Verdict: verdict.CouldNotRun, Code: "BLOCKED"})
+	assert.Equal(t, []string{
+		"train: started", "test: started", "test: fail after 0s (TESTS_FAILED); the next stage waits for train",
+		"train: pass after 0s", "publish: could-not-run (BLOCKED)",
+	}, lines)
+	(&progress{}).say("nobody listens")
+}
+
+func TestARunTellsItsProgress(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	var mu sync.Mutex
+	lines := map[string]bool{}
+	Run(t.Context(), b, Options{Ref: "main", Progress: func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		lines[line] = true
+	}})
+	assert.True(t, lines["test: started"] && lines["train: started"], lines)
+	assert.True(t, lines["publish: could-not-run (BLOCKED)"], lines)
+}
+
+func codesOf(findings []verdict.Finding) []string {
+	var codes []string
+	for _, found := range findings {
+		codes = append(codes, found.Code)
+	}
+	return codes
+}
