@@ -13,7 +13,7 @@ var (
 		Meaning: "The stage needs a Dagger engine and this run has none.",
 		Remedy:  "Start Docker, or set _EXPERIMENTAL_DAGGER_RUNNER_HOST to an engine, and run again"}
 	// CodeBlocked: a stage was not started because one that it requires did not pass.
-	CodeBlocked = verdict.Code{Name: "BLOCKED", Stage: "any", Outcome: verdict.CouldNotRun,
+	CodeBlocked = verdict.Code{Name: verdict.Blocked, Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A stage that has to pass first did not pass in this run, so this one was not started.",
 		Remedy:  "Fix the stage named, or call a function that runs it, too"}
 )

@@ -20,16 +20,41 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": seconds,
 	"short":   short,
 	"word":    func(o Outcome) string { return strings.ReplaceAll(string(o), "-", " ") },
+	"label":   label,
+	"first":   firstProblem,
 	"join":    func(lines []string) string { return strings.Join(lines, "\n") },
 }).Parse(pageSource))
+
+// label is the heading of a cell, for narrow screens; a row may be longer than the headings.
+func label(columns []string, i int) string {
+	if i < len(columns) {
+		return columns[i]
+	}
+	return ""
+}
+
+// headline is a stage's first problem as the top of the page shows it.
+type headline struct {
+	Verdict           Outcome
+	Code, Cause, Next string
+	// More is how many further problems the stage has.
+	More int
+}
+
+func firstProblem(s *Stage) headline {
+	return headline{s.Verdict, s.Code, s.Cause, s.Next, max(0, len(s.Problems)-1)}
+}
 
 type pageView struct {
 	Run    *Run
 	Title  string
 	Facts  [][2]string
 	Stages []stageView
-	Times  *barView
-	Share  string
+	// Failed are the stages to solve, Waiting those that were not started because of them.
+	Failed  []*Stage
+	Waiting []string
+	Times   *barView
+	Share   string
 }
 
 type stageView struct {
@@ -86,7 +111,7 @@ type blockView struct {
 // writeHTML renders the page of a cleaned run. pictures are the contents of those files that
 // may be pictures.
 func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byte) error {
-	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r)}
+	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r), Failed: r.toSolve(), Waiting: r.waiting()}
 	if r.BudgetSeconds > 0 {
 		v.Share = fmt.Sprintf("%.0f %% of the budget of %s", 100*r.Seconds/r.BudgetSeconds, seconds(r.BudgetSeconds))
 	}

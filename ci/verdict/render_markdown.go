@@ -219,7 +219,7 @@ func mdHead(r *Run) string {
 // mdFailures has a piece for each problem, the first with the heading.
 func mdFailures(r *Run) []string {
 	var pieces []string
-	for _, s := range r.all() {
+	for _, s := range r.toSolve() {
 		for i, p := range s.Problems {
 			var b strings.Builder
 			if len(pieces) == 0 {

@@ -133,14 +133,12 @@ func (r *Run) Warn(code Code, format string, args ...any) {
 
 // Failures are the lines that users see, one for each problem that keeps the run from
 // passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
-// A passed run has none. Above 50 in a stage, the rest is only counted.
+// A passed run has none. Above 50 in a stage, the rest is only counted. Stages that were not started
+// because of another have no line beside that one's.
 func (r *Run) Failures() []string {
 	var lines []string
 	more := 0
-	for _, s := range r.all() {
-		if s.Verdict == Pass || s.Verdict == NotRun {
-			continue
-		}
+	for _, s := range r.toSolve() {
 		problems := s.Problems
 		if len(problems) == 0 {
 			problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
@@ -189,6 +187,39 @@ type NotPassed struct {
 
 // Error implements error.
 func (e *NotPassed) Error() string { return strings.Join(e.Lines, "\n") }
+
+// Blocked is the code of a stage that was not started because one before it did not pass.
+const Blocked = "BLOCKED"
+
+// toSolve are the stages that keep the run from passing and can be helped by themselves: without
+// those that wait for another one of them.
+func (r *Run) toSolve() []*Stage {
+	var own, blocked []*Stage
+	for _, s := range r.all() {
+		switch {
+		case s.Verdict == Pass || s.Verdict == NotRun:
+		case s.Code == Blocked:
+			blocked = append(blocked, s)
+		default:
+			own = append(own, s)
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	return blocked
+}
+
+// waiting are the names of the stages that were not started because of those to solve.
+func (r *Run) waiting() []string {
+	var names []string
+	for _, s := range r.all() {
+		if s.Code == Blocked && !slices.Contains(r.toSolve(), s) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
 
 // all returns the stages with the preflight in front.
 func (r *Run) all() []*Stage {
