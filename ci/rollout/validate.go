@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
@@ -18,9 +19,11 @@ var (
 	environmentForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	accountForm     = regexp.MustCompile(`^[0-9]{12}$`)
 	ecsNameForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
-	tagValueForm    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
+	// Of at most 256 characters. A count in the expression made every start 15 ms slower; so did,
+	// less, that of healthForm.
+	tagValueForm = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 	// The path goes into a Python string of the container's health check.
-	healthForm = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]{0,999}$`)
+	healthForm = regexp.MustCompile(`^/[A-Za-z0-9._~/%?&=+-]*$`)
 	volumeForm = regexp.MustCompile(`^/[A-Za-z0-9._/-]{1,254}$`)
 )
 
@@ -170,7 +173,7 @@ func (c *checker) checkNames() {
 			c.names.service, n, n-over)
 	}
 	for _, tag := range c.tagValues() {
-		if !tagValueForm.MatchString(tag.value) {
+		if !tagValueForm.MatchString(tag.value) || utf8.RuneCountInString(tag.value) > 256 {
 			c.bad(NameInvalid, "%s: %q cannot be the value of a tag: letters, digits, spaces and _.:/=+-@, at most 256", tag.key, tag.value)
 		}
 	}
@@ -201,7 +204,7 @@ func listSizes(sizes []int) string {
 
 func (c *checker) checkContainer() {
 	c.within(PlanInvalid, "image.port", float64(c.App.Port), 1, 65535)
-	if !healthForm.MatchString(c.App.Health) {
+	if !healthForm.MatchString(c.App.Health) || len(c.App.Health) > 1000 {
 		c.bad(PlanInvalid, "image.health: %q is not a path that a health check can ask for", c.App.Health)
 	}
 	if c.App.User < 1 || c.App.User > 65535 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,22 +66,48 @@ func hideEnvironment() error {
 	return fmt.Errorf("start over with a hidden environment: %w", errors.Join(err, r.Close()))
 }
 
-// split divides variables into those for the pipe and those that stay in place: those that Go
-// reads before the program starts, and the longest, if there are too many.
+// split divides variables into those for the pipe and those that stay in place: those that hold
+// no secret, so that a start without one costs nothing, and the longest, if there are too many.
 func split(environ []string) (hidden, shown []string) {
 	sorted := slices.SortedStableFunc(slices.Values(environ), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
 	size := len("[]")
 	for _, pair := range sorted {
+		if harmless(pair) {
+			shown = append(shown, pair)
+			continue
+		}
 		// No byte of a string takes more than six in JSON.
 		quoted, err := json.Marshal(pair)
 		size += len(quoted) + 1
-		if strings.HasPrefix(pair, "GO") || err != nil || size > pipeHolds {
+		if err != nil || size > pipeHolds {
 			shown = append(shown, pair)
 		} else {
 			hidden = append(hidden, pair)
 		}
 	}
 	return hidden, shown
+}
+
+var (
+	// shownNames are variables of a shell that say who works where, and those that Go reads
+	// before the program starts.
+	shownNames = regexp.MustCompile(`^(?:COLORTERM|DEBIAN_FRONTEND|EDITOR|HOME|HOSTNAME|LANG|LANGUAGE|LC_[A-Z]+|LOGNAME|LS_COLORS|NAME|PAGER|PATH|` +
+		`SHELL|TERM|TZ|USER|XDG_SESSION_TYPE|GO(?:COVERDIR|DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK))$`)
+	smallNumber = regexp.MustCompile(`^[0-9]{0,6}$`)
+)
+
+// harmless reports whether a variable, as NAME=value, cannot hold a secret: by its name, or as
+// its value is a small number, a truth value or the path of a file, which every process can see.
+func harmless(pair string) bool {
+	name, value, _ := strings.Cut(pair, "=")
+	if shownNames.MatchString(name) || smallNumber.MatchString(value) || value == "true" || value == "false" {
+		return true
+	}
+	if !strings.HasPrefix(value, "/") {
+		return false
+	}
+	_, err := os.Stat(value)
+	return err == nil
 }
 
 // takeOver puts the variables that were handed over into the environment.

@@ -15,7 +15,7 @@ import (
 )
 
 // TestMain lets this binary stand in for a program that hides its environment and says
-// what it and others can see of it. The variable that asks for it must begin with GO: it is
+// what it and others can see of it. The variable that asks for it must be one that stays: it is
 // needed again after the program has started over.
 func TestMain(m *testing.M) {
 	if os.Getenv("GO_HIDE_FOR_TEST") == "" {
@@ -70,6 +70,21 @@ func TestADescriptorThatIsNoneIsAnError(t *testing.T) {
 	for _, fd := range []string{"x", "1", "77"} {
 		assert.Contains(t, hidden(t, handedOver+"="+fd).Error, "take the environment over", fd)
 	}
+}
+
+func TestOnlyWhatCanHoldNoSecretStays(t *testing.T) {
+	key := strings.Repeat("k", 20)
+	in, out := split([]string{
+		"PATH=/usr/bin:/not/there", "LANG=C.UTF-8", "CI=true", "SHLVL=1", "EMPTY=", "PWD=" + t.TempDir(), "GODEBUG=x=1",
+		"GOPROXY=https://user:" + key + "@proxy.example.com", "PASSWORD=/" + key, "PIN=1234567", "TOKEN=" + key, "HOMEPAGE=x",
+	})
+	assert.Len(t, out, 7)
+	var names []string
+	for _, pair := range in {
+		name, _, _ := strings.Cut(pair, "=")
+		names = append(names, name)
+	}
+	assert.ElementsMatch(t, []string{"GOPROXY", "PASSWORD", "PIN", "TOKEN", "HOMEPAGE"}, names)
 }
 
 func TestSplitFillsAPipeAndNoMore(t *testing.T) {
