@@ -34,6 +34,11 @@ type Config struct {
 	// requires-python or .python-version chooses one.
 	PythonSet bool `yaml:"-" json:"-"`
 
+	// NameSet reports whether the file names the application; see NameAfter.
+	NameSet bool `yaml:"-" json:"-"`
+	// set are the keys that the file has, as far as they decide on names.
+	set []string `yaml:"-" json:"-"`
+
 	// Environment is the name of the environment whose overlay is applied: sandbox, staging, production.
 	Environment string `yaml:"-" json:"environment"`
 }

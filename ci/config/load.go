@@ -76,12 +76,19 @@ func Load(content []byte, environment string) (Config, error) {
 		if name == environment {
 			chosen = merged
 			_, chosen.PythonSet = places["python"]
+			_, chosen.NameSet = places["name"]
+			for _, one := range namedAfter {
+				if _, set := places[one.key]; set {
+					chosen.set = append(chosen.set, one.key)
+				}
+			}
 		}
 	}
 	if len(doc.problems) > 0 {
 		return Config{}, sorted(doc.problems)
 	}
 	chosen.Environment = environment
+	chosen.applyName()
 	return chosen, nil
 }
 

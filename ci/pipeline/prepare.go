@@ -11,6 +11,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -126,6 +127,9 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 	}
 	cfg, err := config.Load(content, environment)
 	if err == nil {
+		if !cfg.NameSet {
+			cfg.NameAfter(pyenv.ProjectName(ctx, backend.Source))
+		}
 		return cfg, nil
 	}
 	var all *config.Errors

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -93,4 +94,21 @@ func codesOf(findings []verdict.Finding) []string {
 		codes = append(codes, found.Code)
 	}
 	return codes
+}
+
+// A project's own name is everywhere, not that of this repository's example.
+func TestARunIsCalledAfterItsProject(t *testing.T) {
+	for name, files := range map[string]map[string]string{
+		"from-pipeline": {"pipeline.yaml": "name: from-pipeline\n", "pyproject.toml": "[project]\nname = \"other\"\n"},
+		"from-project":  {"pyproject.toml": "[project]\nname = \"From_Project\"\n"},
+		"from-poetry":   {"pyproject.toml": "[tool.poetry]\nname = \"from-poetry\"\n"},
+		"from-setup":    {"setup.cfg": "[metadata]\nname = from_setup\n"},
+	} {
+		files["main.py"] = ""
+		b, _ := backend(t, fake.Files(files))
+		outcome := Run(t.Context(), b, Options{Ref: "main", Stages: []string{verdict.Deploy}, Image: "repo@sha256:" + strings.Repeat("a", 64)})
+		assert.Equal(t, name, outcome.Run.Application)
+		require.NotNil(t, outcome.Plan, name)
+		assert.Equal(t, name+"-service-sandbox", *outcome.Plan.Service.ServiceName)
+	}
 }

@@ -1,6 +1,7 @@
 package pyenv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -13,6 +14,17 @@ import (
 
 // The minor versions of Python 3 that environments can have; the oldest is the default.
 const oldestMinor, newestMinor = 10, 14
+
+// ProjectName is the name that pyproject.toml or setup.cfg gives the project; empty when there is
+// none, or when the files cannot be read: another function reports that.
+func ProjectName(ctx context.Context, source runner.Files) string {
+	d, err := newDetector(ctx, source, Request{})
+	if err != nil {
+		return ""
+	}
+	toml := d.manifest("")
+	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(d.text("setup.cfg"))["metadata"]["name"])
+}
 
 // ChoosePython is the Python version that a project asks for, and the file that does:
 // .python-version, or the oldest version that requires-python and its counterparts allow.

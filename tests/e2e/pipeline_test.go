@@ -79,7 +79,7 @@ func TestThePipelineLeavesWhatItSays(t *testing.T) {
 	var alias struct {
 		Version struct{ Version string } `json:"model_version"`
 	}
-	ask(t, "http://"+mlflow.Address+"/api/2.0/mlflow/registered-models/alias?name=openstack_rca_system_sandbox_tiny_model&alias=champion", &alias)
+	ask(t, "http://"+mlflow.Address+"/api/2.0/mlflow/registered-models/alias?name=tiny_sandbox_tiny_model&alias=champion", &alias)
 	assert.Equal(t, "1", alias.Version.Version)
 
 	// The image is one digest from here to the plan.

@@ -136,7 +136,7 @@ func TestNoSecretShowsUnderTheEngine(t *testing.T) {
 	for key := range keys {
 		nowhere("s3 "+key, bytes.NewReader(s.object(t, key)))
 	}
-	const model = "openstack_rca_system_staging_tiny_model"
+	const model = "tiny_staging_tiny_model"
 	version, err := s.client(t).GetModelVersion(t.Context(), model, "1")
 	require.NoError(t, err)
 	stored, err := s.client(t).GetRun(t.Context(), version.RunID)

@@ -69,8 +69,8 @@ type scene struct {
 const (
 	bucket     = "models-bucket"
 	folder     = "group6-capstone/tiny-staging_0001/"
-	tinyModel  = "openstack_rca_system_staging_tiny_model"
-	experiment = "openstack_rca_system_staging"
+	tinyModel  = "tiny_staging_tiny_model"
+	experiment = "tiny_staging"
 )
 
 func newScene(t *testing.T) *scene {

@@ -135,7 +135,7 @@ func TestPublishUnderTheEngine(t *testing.T) {
 	assert.Equal(t, "0123456789abcdef", list.Versions[0].Commit)
 	promoted := report(call("promote", "--by", "release team", "json"))
 	assert.Equal(t, "version 1 (number 1), before: none", promoted.fact("alias production"))
-	const model = "openstack_rca_system_sandbox_tiny_model"
+	const model = "tiny_sandbox_tiny_model"
 	pointed, err := s.client(t).ModelVersionByAlias(t.Context(), model, "production")
 	require.NoError(t, err)
 	require.NotNil(t, pointed)

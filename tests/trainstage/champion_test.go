@@ -33,7 +33,7 @@ import (
 )
 
 // tinyModel is the registered model of tests/fixtures/tiny in the sandbox.
-const tinyModel = "openstack_rca_system_sandbox_tiny_model"
+const tinyModel = "tiny_sandbox_tiny_model"
 
 // registry is a real MLflow server with a real S3 API, of the packages that the sandbox uses.
 type registry struct {

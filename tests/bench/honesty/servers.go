@@ -17,7 +17,7 @@ const (
 	bucket = "honesty-bucket"
 	root   = "s3://" + bucket + "/models"
 	// registered is the model that the fixture tiny publishes to staging.
-	registered = "openstack_rca_system_staging_tiny_model"
+	registered = "tiny_staging_tiny_model"
 )
 
 // Servers are an MLflow server and an S3 API that behave as a case asks.
@@ -128,7 +128,7 @@ var behaviours = map[string]func(*Servers){
 	"mlflow-old": func(s *Servers) {
 		s.answer("", "runs/search", http.StatusNotFound, `{"error_code":"ENDPOINT_NOT_FOUND","message":"no"}`)
 	},
-	"deleted-trash": func(s *Servers) { s.mlf.AddExperiment("openstack_rca_system_staging", "deleted") },
+	"deleted-trash": func(s *Servers) { s.mlf.AddExperiment("tiny_staging", "deleted") },
 	"json-with-tail": func(s *Servers) {
 		s.answer("GET", "experiments/get-by-name", http.StatusOK, `{"experiment":{"experiment_id":"0"`)
 	},
