@@ -338,6 +338,12 @@ type Rollout struct {
 	// PauseTimeout how long it waits before it is rolled back.
 	PauseAt      []string `yaml:"pause_at" json:"pause_at"`
 	PauseTimeout Duration `yaml:"pause_timeout" json:"pause_timeout"`
+	// Adopt is "service" for a service that somebody else made and keeps; empty for our own.
+	Adopt string `yaml:"adopt" json:"adopt"`
+	// Container is the container of an adopted service that runs the image; found when empty.
+	Container string `yaml:"container" json:"container"`
+	// TaskDefinition is a file with the task definition of an adopted service.
+	TaskDefinition string `yaml:"task_definition" json:"task_definition"`
 }
 
 // Volume is a directory of a file system of Amazon EFS in the container. The connection is

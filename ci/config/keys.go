@@ -274,6 +274,15 @@ var keys = []key{
 		meaning: "Stages at which a deployment that shifts traffic stops until it is approved."},
 	{path: "rollout.pause_timeout", limit: lasting(time.Minute, 14*24*time.Hour),
 		meaning: "How long a pause waits for an answer before the deployment is rolled back."},
+	{path: "rollout.adopt", limit: oneOf(spec.AdoptService).optionalOneOf(),
+		meaning: "`service` deploys new images into a service that somebody else made, and changes nothing else of it. `cluster` and " +
+			"`service` name it; docs/rollout.md lists the keys that apply."},
+	{path: "rollout.container", limit: ecsNames.optional(),
+		meaning: "Container of an adopted service that runs the image. When empty: the one with an image of that repository, or the one " +
+			"behind the load balancer, or the only one."},
+	{path: "rollout.task_definition", limit: paths.optional(),
+		meaning: "File with the task definition of an adopted service, as `aws ecs register-task-definition --cli-input-json` takes it, " +
+			"with `{{image}}` in place of the image. When empty, the one that runs is taken over."},
 	{path: "rollout.log_days", source: "Logging", limit: oneOfNumbers(spec.LogDays(), "%d is not a retention that CloudWatch Logs has: %s"),
 		meaning: "Retention of the log group, in days."},
 

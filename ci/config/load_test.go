@@ -139,6 +139,9 @@ rollout:
   kms_keys: ["arn:aws:kms:eu-central-1:012345678901:key/11111111-2222-3333-4444-555555555555"]
   pause_at: [post_scale_up]
   pause_timeout: 2h
+  adopt: service
+  container: web
+  task_definition: ecs/task.json
 policy:
   main: [test, train, publish, image, deploy]
   release/*: [test, train, publish]

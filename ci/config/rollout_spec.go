@@ -31,6 +31,7 @@ func (c Config) RolloutSpec() spec.Spec {
 		AssignPublicIP: r.AssignPublicIP, AlarmTopic: r.AlarmTopic, Drain: time.Duration(r.Drain),
 		EphemeralStorage: r.EphemeralStorage, WritableRoot: r.WritableRoot, KMSKeys: r.KMSKeys,
 		PauseAt: r.PauseAt, PauseTimeout: time.Duration(r.PauseTimeout),
+		Adopt: r.Adopt, Container: r.Container, TaskDefinition: r.TaskDefinition,
 	}
 	for _, v := range r.Volumes {
 		s.Volumes = append(s.Volumes, spec.Volume(v))

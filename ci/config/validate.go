@@ -143,6 +143,13 @@ func (v *validator) rollout(r Rollout) {
 	if len(r.PauseAt) > 0 && r.Strategy == "rolling" {
 		v.bad(v.nearest("rollout.pause_at", "rollout.strategy"), "a rolling deployment has no stages to pause at")
 	}
+	if r.Adopt == "" {
+		for _, only := range []struct{ key, value string }{{"rollout.container", r.Container}, {"rollout.task_definition", r.TaskDefinition}} {
+			if only.value != "" {
+				v.bad(only.key, "only an adopted service has it; rollout.adopt is empty")
+			}
+		}
+	}
 	// Elastic Load Balancing takes whole seconds (deregistration_delay.timeout_seconds).
 	if time.Duration(r.Drain)%time.Second != 0 {
 		v.bad("rollout.drain", "%s is not a whole number of seconds", time.Duration(r.Drain))

@@ -44,7 +44,13 @@ func (s *state) planRollout(ctx context.Context, plan *Plan) {
 		s.compare(ctx, permit, plan)
 		return
 	}
-	in := rollout.Input{Spec: s.cfg.RolloutSpec(), Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit}
+	task, unread := s.taskFile(ctx)
+	if unread != nil {
+		plan.Problems = append(plan.Problems, unread.Error())
+		return
+	}
+	in := rollout.Input{Spec: s.cfg.RolloutSpec(), Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit,
+		TaskFile: task}
 	planned, problems := rollout.NewPlan(in)
 	if planned != nil {
 		plan.Rollout = planned.Text()

@@ -130,8 +130,12 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 // input of package release. In the sandbox there are no clients.
 func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
+	task, unread := s.taskFile(ctx)
+	if unread != nil {
+		return release.Clients{}, nil, release.Input{}, []*verdict.Problem{unread}
+	}
 	in := release.Input{
-		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit},
+		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit, TaskFile: task},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
@@ -185,6 +189,22 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 		return clients, clock, in, []*verdict.Problem{problem}
 	}
 	return clients, clock, in, nil
+}
+
+// maxTaskDefinition bounds the file with the task definition; ECS takes 64 KiB.
+const maxTaskDefinition = 1 << 20
+
+// taskFile is the content of the file with the task definition of an adopted service; nil without.
+func (s *state) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
+	name := s.cfg.Rollout.TaskDefinition
+	if name == "" {
+		return nil, nil
+	}
+	content, err := s.backend.Source.Read(ctx, name, maxTaskDefinition)
+	if err != nil {
+		return nil, verdict.Problemf(rollout.TaskFileInvalid, "read %s: %v", name, err)
+	}
+	return content, nil
 }
 
 // account returns the options that open the environment's account, with credentials if the

@@ -46,6 +46,14 @@ var (
 		"Use the ARN of a Secrets Manager secret or SSM parameter, with :key:: behind it for one JSON key")
 	EnvironmentInvalid = failure("ENVIRONMENT_INVALID", "The environment has no usable name.",
 		"Pass --environment sandbox, staging, production, or one declared under environments in pipeline.yaml")
+	CannotAdopt = failure("CANNOT_ADOPT", "The service cannot be adopted: its deployments are not those of ECS's own controller, or it is a daemon.",
+		"Change the service's deployment controller to ECS, which UpdateService can, or keep the tool that deploys it now")
+	ContainerUnknown = failure("CONTAINER_UNKNOWN", "It is not clear which container of the adopted service runs the image.",
+		"Set rollout.container to one of the containers that the cause lists")
+	TaskFileInvalid = failure("TASK_FILE_INVALID", "The file of rollout.task_definition cannot be registered as a task definition.",
+		"Correct it: `aws ecs describe-task-definition --query taskDefinition` writes one, in which {{image}} takes the image's place")
+	NotForAdopted = failure("NOT_FOR_ADOPTED", "The service is adopted: what surrounds it was made by others, so nothing was deleted.",
+		"Delete it with the tool that made it")
 	NotApplied = couldNotRun("NOT_APPLIED", "Only a plan was asked for: it was validated, and nothing was carried out.",
 		"Review rollout/plan.md of the report, then deploy; the JSON files beside it are what the AWS CLI takes with --cli-input-json")
 	Cancelled = couldNotRun("CANCELLED", "The run was cancelled before the rollout.",
@@ -73,7 +81,7 @@ func Codes() []verdict.Code {
 	return []verdict.Code{
 		PlanInvalid, SizeInvalid, ScalingInvalid, StrategyInvalid, NameInvalid, NetworkInvalid, RoleInvalid,
 		AccountInvalid, AccountMismatch, ImageMissing, ImageNotPinned, ImageUnreachable, SecretLiteral, SecretInvalid,
-		EnvironmentInvalid, NotApplied, Cancelled,
+		EnvironmentInvalid, CannotAdopt, ContainerUnknown, TaskFileInvalid, NotForAdopted, NotApplied, Cancelled,
 		ImageNotBuilt, ExampleValues, NotEncrypted, SingleTask, StartPeriodShort, LongRollout,
 	}
 }

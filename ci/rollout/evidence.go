@@ -20,6 +20,13 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 		stage.Add("image", "not built; the plan holds a placeholder digest")
 		stage.Warn(ImageNotBuilt, "no image was made in this run")
 	}
+	if p.Adopts() {
+		stage.Add("service", fmt.Sprintf("%s in cluster %s, adopted", s.names.service, s.names.cluster))
+		stage.Add("account", p.Account+" "+p.Region)
+		stage.Add("calls to AWS", "none")
+		stage.Files = append(stage.Files, p.Files()...)
+		return
+	}
 	stage.Add("task definition", fmt.Sprintf("%s, hash %s", s.names.family, short(p.ConfigHash)))
 	stage.Add("size", fmt.Sprintf("%s vCPU, %d MiB", strconv.FormatFloat(float64(s.CPU)/1024, 'f', -1, 64), s.Memory))
 	stage.Add("tasks", fmt.Sprintf("%d (scaling %d to %d)", s.Desired, s.Min, s.Max))
@@ -42,6 +49,10 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 // Warn adds warnings about what the plan allows and the reader should see.
 func (p *Plan) Warn(stage *verdict.Stage) {
 	s := p.settings
+	if p.Adopts() {
+		p.warnAdopted(stage)
+		return
+	}
 	if len(p.Examples) > 0 {
 		keys := make([]string, 0, len(p.Examples))
 		for _, e := range p.Examples {
@@ -61,6 +72,13 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 	}
 }
 
+// warnAdopted warns of what an adopted service cannot be protected from.
+func (p *Plan) warnAdopted(stage *verdict.Stage) {
+	if p.Estimate.Total > time.Hour {
+		stage.Warn(LongRollout, "%s takes about %s", p.Strategy, words(p.Estimate.Total))
+	}
+}
+
 // WarnNotEncrypted warns that users reach the service by HTTP. Outside the sandbox it needs a
 // look at the account, because an existing certificate is kept.
 func (p *Plan) WarnNotEncrypted(stage *verdict.Stage) {
@@ -69,6 +87,13 @@ func (p *Plan) WarnNotEncrypted(stage *verdict.Stage) {
 
 // Storage adds to the stage which of the application's files outlive a task.
 func (p *Plan) Storage(stage *verdict.Stage) {
+	if a := p.Adoption; a != nil {
+		stage.Add("image set in", a.describeImages())
+		stage.Add("size", size(p.TaskDefinition))
+	}
+	if p.Adopts() {
+		return
+	}
 	kept, lost := p.settings.storage()
 	if kept != "" {
 		stage.Add("kept volumes", kept)

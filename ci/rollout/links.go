@@ -23,13 +23,18 @@ func (p *Plan) Links() []Link {
 	n := p.settings.names
 	region := "?region=" + p.Region
 	watch := console + "/cloudwatch/home" + region + "#"
-	return []Link{
+	all := []Link{
 		{"service", console + "/ecs/v2/clusters/" + n.cluster + "/services/" + n.service + "/health" + region},
 		{"deployments", console + "/ecs/v2/clusters/" + n.cluster + "/services/" + n.service + "/deployments" + region},
+	}
+	if p.Adopts() {
+		return all
+	}
+	return append(all, []Link{
 		{"logs", watch + "logsV2:log-groups/log-group/" + fragment(n.logGroup)},
 		{"alarms", watch + "alarmsV2:?search=" + url.QueryEscape(n.scope)},
 		{"dashboard", watch + "dashboards/dashboard/" + url.PathEscape(n.scope)},
-	}
+	}...)
 }
 
 // fragment escapes a name as CloudWatch's console does: twice, with $ in place of %.

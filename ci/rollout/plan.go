@@ -49,6 +49,9 @@ type Plan struct {
 	Dashboard      *cloudwatch.PutDashboardInput
 	Service        *ecs.CreateServiceInput
 	Scaling        *Scaling
+	// Adoption is what was found of a service of somebody else; nil for our own, and before Adopt.
+	// Then there is no more than Service's names, TaskDefinition and Trial.
+	Adoption *Adoption
 
 	settings *settings
 }
@@ -58,6 +61,9 @@ type Plan struct {
 // pipeline.yaml to correct.
 func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 	s := newSettings(in)
+	if s.Adopt != "" {
+		return s.adoptedPlan()
+	}
 	if problems := s.validate(); len(problems) > 0 {
 		return nil, problems
 	}
@@ -102,6 +108,9 @@ type Resource struct {
 // Resources lists what the plan creates, in the order of creation: no resource refers to a
 // later one.
 func (p *Plan) Resources() []Resource {
+	if p.Adopts() {
+		return p.adoptedResources()
+	}
 	n := p.settings.names
 	lb := p.LoadBalancer
 	all := []Resource{

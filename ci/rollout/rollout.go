@@ -34,6 +34,8 @@ type Input struct {
 	Commit string
 	// Model is the published model inside the image, for tags; nil without one.
 	Model *spec.Model
+	// TaskFile is the content of the file Spec.TaskDefinition.
+	TaskFile []byte
 	// Tuning holds what pipeline.yaml does not say; nil means DefaultTuning.
 	Tuning *Tuning
 }

@@ -35,6 +35,7 @@ type settings struct {
 	image      string
 	imageBuilt bool
 	commit     string
+	taskFile   []byte
 	model      *spec.Model
 	examples   []Example
 }
@@ -50,7 +51,7 @@ func newSettings(in Input) *settings {
 	s := &settings{
 		Spec: in.Spec, environment: in.Environment, names: namesOf(in.Spec, in.Environment), tuning: tuning,
 		strategy: strategy(in.Spec.Strategy),
-		image:    in.Image, imageBuilt: in.Image != "", commit: in.Commit, model: in.Model,
+		image:    in.Image, imageBuilt: in.Image != "", commit: in.Commit, taskFile: in.TaskFile, model: in.Model,
 	}
 	s.Subnets, s.SecurityGroups = slices.Clone(s.Subnets), slices.Clone(s.SecurityGroups)
 	if in.Environment == Sandbox {

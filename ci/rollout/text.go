@@ -125,7 +125,10 @@ func (p *Plan) Markdown() string {
 		}
 		b.WriteString("\n")
 	}
-	kept, lost := p.settings.storage()
+	var kept, lost string
+	if !p.Adopts() {
+		kept, lost = p.settings.storage()
+	}
 	if kept != "" {
 		fmt.Fprintf(&b, "Volumes that are kept: %s.\n\n", kept)
 	}
@@ -137,6 +140,9 @@ func (p *Plan) Markdown() string {
 		fmt.Fprintf(&b, "| %s | %s |\n", phase.Name, words(phase.Time))
 	}
 	fmt.Fprintf(&b, "| **Expected** | **%s** |\n| Given up after | %s |\n\n", words(p.Estimate.Total), words(p.Estimate.Deadline))
+	if p.Adopts() {
+		b.WriteString("The service is adopted: what it uses besides is left alone.\n\n")
+	}
 	b.WriteString("## What would be made, in this order\n\n")
 	// Names and values were validated or are quoted; a fence longer than any run of tildes in
 	// the text cannot be closed by it.
@@ -151,6 +157,10 @@ func (p *Plan) Markdown() string {
 
 func (p *Plan) sentence() string {
 	s := p.settings
+	if p.Adopts() {
+		return fmt.Sprintf("A new image for service %s in cluster %s, account %s, region %s, which belongs to somebody else.", s.names.service,
+			s.names.cluster, p.Account, p.Region)
+	}
 	return fmt.Sprintf("%d tasks (%d to %d) of %s vCPU and %d MiB behind a load balancer, account %s, region %s, strategy %s. "+
 		"Nothing was called in AWS.",
 		s.Desired, s.Min, s.Max, strconv.FormatFloat(float64(s.CPU)/1024, 'f', -1, 64), s.Memory, p.Account, p.Region, p.Strategy)
@@ -171,6 +181,13 @@ func words(d time.Duration) string {
 // Files are the plan's files for the report directory. The JSON files hold the inputs of
 // the calls as the AWS CLI takes them; what does not exist yet is named in double braces.
 func (p *Plan) Files() []verdict.ReportFile {
+	if p.Adopts() {
+		files := []verdict.ReportFile{{Path: "rollout/plan.md", Content: []byte(p.Markdown())}}
+		if p.Adoption != nil {
+			files = append(files, verdict.ReportFile{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)})
+		}
+		return files
+	}
 	lb := p.LoadBalancer
 	listeners := []*elb.CreateListenerInput{lb.Listener}
 	if lb.Redirect != nil {

@@ -19,27 +19,35 @@ type Trial struct {
 	Task *ecs.RunTaskInput
 	// Patience is how long it may take to become healthy.
 	Patience time.Duration
-	// Off is true when rollout.trial is false. Trials that an earlier run left are still found.
+	// Off is true when no trial is made, and Why says the reason where that is not rollout.trial.
+	// Trials that an earlier run left are still found.
 	Off bool
+	Why string
+	// NoHealthCheck is true if ECS cannot tell whether the task is healthy: then it has to keep running.
+	NoHealthCheck bool
 }
 
 // maxStartedBy is the maximum length of RunTask's startedBy (API reference).
 const maxStartedBy = 128
 
 func (s *settings) trial() *Trial {
-	startedBy := "trial/" + s.names.service
-	if len(startedBy) > maxStartedBy {
-		startedBy = "trial/" + clientToken(s.names.service)
-	}
 	service := s.service()
 	return &Trial{
 		Task: &ecs.RunTaskInput{
 			Cluster: service.Cluster, TaskDefinition: service.TaskDefinition, Count: aws.Int32(1),
 			LaunchType: types.LaunchTypeFargate, PlatformVersion: service.PlatformVersion, NetworkConfiguration: service.NetworkConfiguration,
-			StartedBy: aws.String(startedBy), EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
+			StartedBy: aws.String(s.startedBy()), EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
 		},
 		Patience: s.trialPatience(), Off: !s.Trial,
 	}
+}
+
+// startedBy identifies the trials of this service.
+func (s *settings) startedBy() string {
+	if by := "trial/" + s.names.service; len(by) <= maxStartedBy {
+		return by
+	}
+	return "trial/" + clientToken(s.names.service)
 }
 
 // trialPatience allows for a large image or a slow registry. Only a task that hangs before it

@@ -69,6 +69,7 @@ func main() {
 	times := flag.Float64("times", 60,
 		"how many times as fast as real time; a minute of AWS takes a second at 60. The caller polls every five seconds "+
 			"of real time, so far above 100 it misses too much")
+	theirs := flag.Bool("theirs", false, "have a service of somebody else in it: web in cluster shop, to be adopted")
 	behave := map[string]*string{}
 	for name, w := range wrong {
 		behave[name] = flag.String(name, "", "task definitions whose tasks "+w.usage)
@@ -76,13 +77,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := serve(ctx, *listen, *times, behave); err != nil {
+	if err := serve(ctx, *listen, *times, behave, *theirs); err != nil {
 		fmt.Fprintln(os.Stderr, "fakeaws:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(ctx context.Context, listen string, times float64, behave map[string]*string) error {
+func serve(ctx context.Context, listen string, times float64, behave map[string]*string, theirs bool) error {
 	clock := fakeaws.NewClock()
 	account := fakeaws.NewAccount(clock)
 	for name, definitions := range behave {
@@ -91,6 +92,11 @@ func serve(ctx context.Context, listen string, times float64, behave map[string]
 				definition = "arn:aws:ecs:ap-south-1:111122223333:task-definition/" + definition
 			}
 			account.ECS.Behave(definition, wrong[name].behaviour)
+		}
+	}
+	if theirs {
+		if err := makeTheirs(ctx, account, clock); err != nil {
+			return err
 		}
 	}
 	server := overhttp.New(account)

@@ -69,11 +69,11 @@ func (o *observer) readTargets(ctx context.Context, d *types.ServiceDeployment) 
 	if !isStarting(d.LifecycleStage) || o.lastEvent.Requested == 0 || !o.targetsAt.IsZero() && now.Sub(o.targetsAt) < targetsEvery {
 		return
 	}
-	group := ""
+	var groups []string
 	if o.Targets != nil {
-		group = o.targetGroup(ctx)
+		groups = o.targetGroups(ctx)
 	}
-	if group == "" {
+	if len(groups) == 0 {
 		// That takes two calls where the load balancer takes one.
 		if o.lastEvent.Running > 0 && (o.targetsAt.IsZero() || now.Sub(o.targetsAt) >= 2*targetsEvery) {
 			o.targetsAt = now
@@ -82,14 +82,12 @@ func (o *observer) readTargets(ctx context.Context, d *types.ServiceDeployment) 
 		return
 	}
 	o.targetsAt = now
-	*o.ecs.calls++
-	targets, err := o.Targets(ctx, group)
+	targets, healthy, err := o.leastHealthy(ctx, groups)
 	if err != nil {
 		o.log("the targets' health could not be read: %v", err)
 		return
 	}
 	o.outcome.Targets = targets
-	healthy := healthyOf(targets)
 	if sharesGroup(d) {
 		// A rolling deployment's old tasks are in the same group: those are healthy as before.
 		healthy = max(0, healthy-oldRunning(d))
@@ -122,21 +120,37 @@ func (o *observer) readTaskHealth(ctx context.Context) {
 	}
 }
 
-// targetGroup returns the target group of the new version; the answer is cached.
-func (o *observer) targetGroup(ctx context.Context) string {
-	if o.targetGroupKnown {
-		return o.targetGroupARN
+// leastHealthy returns the targets of the group with the fewest healthy ones: a task is in all groups,
+// and serves when it is healthy in each.
+func (s *session) leastHealthy(ctx context.Context, groups []string) (least []Target, healthy int, err error) {
+	for n, group := range groups {
+		*s.ecs.calls++
+		targets, err := s.Targets(ctx, group)
+		if err != nil {
+			return nil, 0, err
+		}
+		if count := healthyOf(targets); n == 0 || count < healthy {
+			least, healthy = targets, count
+		}
+	}
+	return least, healthy, nil
+}
+
+// targetGroups returns the target groups of the new version; the answer is cached.
+func (o *observer) targetGroups(ctx context.Context) []string {
+	if o.targetGroupsKnown {
+		return o.targetGroupARNs
 	}
 	d, err := o.ecs.deployment(ctx, o.outcome.Deployment)
 	if err != nil || d.TargetServiceRevision == nil {
-		return ""
+		return nil
 	}
 	revision, err := o.ecs.revision(ctx, aws.ToString(d.TargetServiceRevision.Arn))
 	if err != nil {
-		return ""
+		return nil
 	}
-	o.targetGroupARN, o.targetGroupKnown = groupOf(revision), true
-	return o.targetGroupARN
+	o.targetGroupARNs, o.targetGroupsKnown = groupsOf(revision), true
+	return o.targetGroupARNs
 }
 
 func healthyOf(targets []Target) int {
@@ -163,14 +177,24 @@ func oldRunning(d *types.ServiceDeployment) int {
 	return n
 }
 
-func groupOf(revision *types.ServiceRevision) string {
+// groupsOf are the target groups of a revision, each once.
+func groupsOf(revision *types.ServiceRevision) []string {
+	var all []string
+	add := func(arn *string) {
+		if arn := aws.ToString(arn); arn != "" && !slices.Contains(all, arn) {
+			all = append(all, arn)
+		}
+	}
 	if c := revision.ResolvedConfiguration; c != nil && len(c.LoadBalancers) > 0 {
-		return aws.ToString(c.LoadBalancers[0].TargetGroupArn)
+		for _, lb := range c.LoadBalancers {
+			add(lb.TargetGroupArn)
+		}
+		return all
 	}
-	if len(revision.LoadBalancers) > 0 {
-		return aws.ToString(revision.LoadBalancers[0].TargetGroupArn)
+	for _, lb := range revision.LoadBalancers {
+		add(lb.TargetGroupArn)
 	}
-	return ""
+	return all
 }
 
 // summary counts targets by state and reason.

@@ -37,13 +37,12 @@ type observer struct {
 	pending               int
 	probeFails            int
 	probeErr              error
-	// targetGroupARN is the target group of the new version; empty for none, or until
-	// targetGroupKnown.
-	targetGroupARN   string
-	targetGroupKnown bool
-	targetsAt        time.Time
-	targetsSaid      string
-	unhealthyAt      time.Time
+	// targetGroupARNs are the target groups of the new version; none until targetGroupsKnown.
+	targetGroupARNs   []string
+	targetGroupsKnown bool
+	targetsAt         time.Time
+	targetsSaid       string
+	unhealthyAt       time.Time
 	// mostHealthy is the largest number of healthy tasks of the new version so far, mostRunning
 	// that of running tasks while their health was unknown; a larger number is progress.
 	mostHealthy, mostRunning int

@@ -71,17 +71,15 @@ func (s *session) check(ctx context.Context, revisionARN string) *verdict.Proble
 
 // checkTargets requires as many healthy targets as tasks are desired.
 func (s *session) checkTargets(ctx context.Context, revision *types.ServiceRevision, desired int) *verdict.Problem {
-	group := groupOf(revision)
-	if s.Targets == nil || group == "" {
+	groups := groupsOf(revision)
+	if s.Targets == nil || len(groups) == 0 {
 		return nil
 	}
-	*s.ecs.calls++
-	targets, err := s.Targets(ctx, group)
+	targets, healthy, err := s.leastHealthy(ctx, groups)
 	if err != nil {
 		return verdict.Problemf(Lost, "describe health of targets: %v", err)
 	}
 	s.outcome.Targets = targets
-	healthy := healthyOf(targets)
 	if healthy < desired {
 		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
 	}

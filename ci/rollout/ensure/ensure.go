@@ -38,6 +38,19 @@ const (
 	Refuse Action = "refuse"
 )
 
+// Owner is whose a resource is.
+type Owner string
+
+// The owners of what an adopted service uses.
+const (
+	// Ours is made here.
+	Ours Owner = "ours"
+	// Adopted is somebody else's, and gets the new image.
+	Adopted Owner = "adopted"
+	// LeftAlone is somebody else's, and is used as it is.
+	LeftAlone Owner = "left alone"
+)
+
 // Change is a resource of the plan, and what is done with it.
 type Change struct {
 	// Kind is its type, such as "target group".
@@ -45,6 +58,8 @@ type Change struct {
 	Name string `json:"name"`
 	// Action is what is done with it.
 	Action Action `json:"action"`
+	// Owner is whose it is, in the plan for an adopted service; empty elsewhere.
+	Owner Owner `json:"owner,omitempty"`
 	// Differences are those between an existing resource and the plan.
 	Differences []Difference `json:"differences,omitempty"`
 	// Note explains a difference from the plan that is intended; empty otherwise.
@@ -113,6 +128,12 @@ type State struct {
 // with the call that failed.
 func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
+	if plan.Adopts() {
+		if err := (services{s}).lookAtAdopted(ctx); err != nil {
+			return nil, verdict.Problemf(LookFailed, "%v", err)
+		}
+		return s, nil
+	}
 	for _, look := range []func(context.Context) error{
 		foundations{s}.lookAtCluster, foundations{s}.lookAtLogGroup, foundations{s}.lookAtRole, services{s}.lookAtService,
 		services{s}.lookAtTaskDefinition, balancers{s}.lookAtBalancing, monitors{s}.lookAtAlarms, monitors{s}.lookAtDashboard,
@@ -255,6 +276,9 @@ func (s *State) Exists() bool { return s.service != nil && aws.ToString(s.servic
 // CreateService is the input that creates the service. It fails before Before has created
 // what it refers to.
 func (s *State) CreateService() (*ecs.CreateServiceInput, error) {
+	if s.plan.Adopts() {
+		return nil, fmt.Errorf("create service %s: it is somebody else's", aws.ToString(s.plan.Service.ServiceName))
+	}
 	in := services{s}.wantedService()
 	if open := rollout.References(string(wire.JSON(in))); len(open) > 0 {
 		return nil, fmt.Errorf("create service %s: %s does not exist yet", aws.ToString(in.ServiceName), strings.Join(open, ", "))

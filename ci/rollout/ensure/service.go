@@ -184,6 +184,9 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 	if s.service == nil {
 		return nil, fmt.Errorf("update service %s: it does not exist", *s.plan.Service.ServiceName)
 	}
+	if s.plan.Adopts() {
+		return s.updateAdopted(), nil
+	}
 	want, err := s.CreateService()
 	if err != nil {
 		return nil, err

@@ -16,7 +16,11 @@ func (s *State) Text() string {
 	for _, c := range s.Changes() {
 		count[c.Action]++
 		sign := map[Action]string{Keep: " ", Adopt: " ", Create: "+", Update: "~", Refuse: "!"}[c.Action]
-		fmt.Fprintf(&b, "%s %s %s %s\n", sign, c.Action, c.Kind, strconv.Quote(c.Name))
+		whose := ""
+		if c.Owner != "" {
+			whose = " (" + string(c.Owner) + ")"
+		}
+		fmt.Fprintf(&b, "%s %s %s %s%s\n", sign, c.Action, c.Kind, strconv.Quote(c.Name), whose)
 		if c.Note != "" {
 			fmt.Fprintf(&b, "    %s %s\n", sign, c.Note)
 		}

@@ -299,10 +299,9 @@ func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServic
 			out.Failures = append(out.Failures, missing(arn))
 			continue
 		}
-		image, digest := e.image(r.taskDefinition)
 		out.ServiceRevisions = append(out.ServiceRevisions, types.ServiceRevision{
 			ServiceRevisionArn: aws.String(arn), TaskDefinition: aws.String(r.taskDefinition), ResolvedConfiguration: r.resolved(),
-			ContainerImages: []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(image), ImageDigest: aws.String(digest)}},
+			ContainerImages: e.images(r.taskDefinition),
 		})
 	}
 	return stamped(out, e.clock.Now()), nil

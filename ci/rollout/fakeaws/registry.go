@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,16 +138,48 @@ func (e *ECS) RegisterTaskDefinition(_ context.Context, in *ecs.RegisterTaskDefi
 		all := e.registry().definitions
 		in = wire.Replace(in, func(s string) string { return s })
 		number := len(all[*in.Family]) + 1
-		d := &definition{tags: in.Tags, TaskDefinition: types.TaskDefinition{
-			TaskDefinitionArn: aws.String(fmt.Sprintf("%stask-definition/%s:%d", ecsARN, *in.Family,
-				number)), Revision: int32(number), Status: types.TaskDefinitionStatusActive,
-			Family: in.Family, ContainerDefinitions: in.ContainerDefinitions, Cpu: in.Cpu, Memory: in.Memory, ExecutionRoleArn: in.ExecutionRoleArn, TaskRoleArn: in.TaskRoleArn,
-			NetworkMode: in.NetworkMode, RequiresCompatibilities: in.RequiresCompatibilities, RuntimePlatform: in.RuntimePlatform, Volumes: in.Volumes, EphemeralStorage: in.EphemeralStorage,
-			Compatibilities: []types.Compatibility{types.CompatibilityEc2, types.CompatibilityFargate}, RegisteredAt: aws.Time(e.clock.Now()),
-		}}
+		d := &definition{tags: in.Tags, TaskDefinition: described(in)}
+		d.TaskDefinitionArn, d.Revision = aws.String(fmt.Sprintf("%stask-definition/%s:%d", ecsARN, *in.Family, number)), int32(number)
+		d.Status, d.RegisteredAt = types.TaskDefinitionStatusActive, aws.Time(e.clock.Now())
+		d.Compatibilities = []types.Compatibility{types.CompatibilityEc2, types.CompatibilityFargate}
+		d.RequiresAttributes = []types.Attribute{{Name: aws.String("com.amazonaws.ecs.capability.docker-remote-api.1.18")}}
 		all[*in.Family] = append(all[*in.Family], d)
 		return &ecs.RegisterTaskDefinitionOutput{TaskDefinition: &d.TaskDefinition, Tags: d.tags}, nil
 	})
+}
+
+// described is what ECS describes of what was registered: every member that both have, with the
+// empty lists that it answers where nothing was given.
+func described(in *ecs.RegisterTaskDefinitionInput) types.TaskDefinition {
+	var out types.TaskDefinition
+	from, to := reflect.ValueOf(in).Elem(), reflect.ValueOf(&out).Elem()
+	for i := range to.NumField() {
+		if source := from.FieldByName(to.Type().Field(i).Name); to.Field(i).CanSet() && source.IsValid() {
+			to.Field(i).Set(source)
+		}
+	}
+	for n := range out.ContainerDefinitions {
+		c := &out.ContainerDefinitions[n]
+		if c.Environment == nil {
+			c.Environment = []types.KeyValuePair{}
+		}
+		if c.MountPoints == nil {
+			c.MountPoints = []types.MountPoint{}
+		}
+		if c.VolumesFrom == nil {
+			c.VolumesFrom = []types.VolumeFrom{}
+		}
+		if c.SystemControls == nil {
+			c.SystemControls = []types.SystemControl{}
+		}
+	}
+	if out.Volumes == nil {
+		out.Volumes = []types.Volume{}
+	}
+	if out.PlacementConstraints == nil {
+		out.PlacementConstraints = []types.TaskDefinitionPlacementConstraint{}
+	}
+	return out
 }
 
 // definition finds a revision by ARN or family:revision, or a family's newest active one.
@@ -322,6 +355,15 @@ func (e *ECS) detail(s *service, out *types.Service) {
 	out.HealthCheckGracePeriodSeconds, out.AvailabilityZoneRebalancing = in.HealthCheckGracePeriodSeconds, in.AvailabilityZoneRebalancing
 	out.PropagateTags, out.EnableECSManagedTags, out.SchedulingStrategy = in.PropagateTags, in.EnableECSManagedTags, in.SchedulingStrategy
 	out.TaskDefinition = in.TaskDefinition
+	out.LaunchType, out.PlatformVersion, out.CapacityProviderStrategy = in.LaunchType, in.PlatformVersion, in.CapacityProviderStrategy
+	out.DeploymentController, out.ServiceRegistries, out.EnableExecuteCommand = in.DeploymentController, in.ServiceRegistries,
+		in.EnableExecuteCommand
+	out.PlacementConstraints, out.PlacementStrategy = in.PlacementConstraints, in.PlacementStrategy
+	out.ClusterArn = aws.String(ecsARN + "cluster/" + s.cluster)
+	for n := range out.Deployments {
+		out.Deployments[n].ServiceConnectConfiguration, out.Deployments[n].VolumeConfigurations = in.ServiceConnectConfiguration,
+			in.VolumeConfigurations
+	}
 }
 
 // keep records what an update changed.

@@ -1,8 +1,10 @@
 package fakeaws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,11 @@ func (e *ECS) groupsOf(s *service) (first, alternate string) {
 func (e *ECS) assign(d *deployment) {
 	first, alternate := e.groupsOf(d.service)
 	d.target.group = first
+	if in := e.registry().created[d.service.cluster+"/"+d.service.name]; in != nil {
+		for _, lb := range in.LoadBalancers[min(1, len(in.LoadBalancers)):] {
+			d.target.further = append(d.target.further, aws.ToString(lb.TargetGroupArn))
+		}
+	}
 	if d.source == nil || d.source.group == "" {
 		return
 	}
@@ -68,7 +75,11 @@ func (r *revision) resolved() *types.ResolvedConfiguration {
 	if r.group == "" {
 		return nil
 	}
-	return &types.ResolvedConfiguration{LoadBalancers: []types.ServiceRevisionLoadBalancer{{TargetGroupArn: aws.String(r.group)}}}
+	out := &types.ResolvedConfiguration{}
+	for _, group := range append([]string{r.group}, r.further...) {
+		out.LoadBalancers = append(out.LoadBalancers, types.ServiceRevisionLoadBalancer{TargetGroupArn: aws.String(group)})
+	}
+	return out
 }
 
 // targets are a group's, which are tasks.
@@ -80,10 +91,13 @@ func (e *ECS) targets(group string) []elbtypes.TargetHealthDescription {
 	var all []elbtypes.TargetHealthDescription
 	for _, s := range e.services {
 		for n, t := range s.tasks {
-			if t.revision.group != group {
+			if t.revision.group != group && !slices.Contains(t.revision.further, group) {
 				continue
 			}
 			health := e.health(t, now)
+			if e.sick[group] && health != nil && health.State == elbtypes.TargetHealthStateEnumHealthy {
+				health = &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumUnhealthy, Reason: elbtypes.TargetHealthReasonEnumTimeout}
+			}
 			if health == nil {
 				continue
 			}
@@ -186,21 +200,39 @@ func (l *Logs) GetLogEvents(_ context.Context, in *logs.GetLogEventsInput, _ ...
 	})
 }
 
-// image is what a task definition's application runs, with its digest: what the test
-// says, or what was registered.
-func (e *ECS) image(taskDefinition string) (image, digest string) {
+// images are what a task definition's containers run, with their digests: what the test says of the
+// application, or what was registered. A tag is resolved to the digest that Tag gave it.
+func (e *ECS) images(taskDefinition string) []types.ContainerImage {
 	if b := e.behaviours[taskDefinition]; b.Digest != "" || b.Image != "" {
-		return b.Image, b.Digest
+		return []types.ContainerImage{{ContainerName: aws.String("app"), Image: aws.String(b.Image), ImageDigest: aws.String(b.Digest)}}
 	}
+	var all []types.ContainerImage
 	if d := e.definition(taskDefinition); d != nil {
 		for _, c := range d.ContainerDefinitions {
-			if aws.ToString(c.Name) == "app" {
-				_, digest, _ = strings.Cut(aws.ToString(c.Image), "@")
-				return aws.ToString(c.Image), digest
+			_, digest, _ := strings.Cut(aws.ToString(c.Image), "@")
+			digest = cmp.Or(digest, e.resolves[aws.ToString(c.Image)])
+			one := types.ContainerImage{ContainerName: c.Name, Image: c.Image}
+			if digest != "" {
+				one.ImageDigest = aws.String(digest)
 			}
+			all = append(all, one)
 		}
 	}
-	return "", ""
+	return all
+}
+
+// Sicken lets no target of a group be healthy from now on.
+func (e *ECS) Sicken(group string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sick[group] = true
+}
+
+// Tag makes an image named by a tag resolve to a digest from now on.
+func (e *ECS) Tag(image, digest string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.resolves[image] = digest
 }
 
 // rings reports whether an alarm is in ALARM.

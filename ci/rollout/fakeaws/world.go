@@ -82,6 +82,10 @@ type ECS struct {
 	// store holds clusters and task definitions; wire is the account's, nil without one.
 	store *registry
 	wire  *cable
+	// resolves are the digests of images that are named by a tag.
+	resolves map[string]string
+	// sick are target groups without a healthy target.
+	sick map[string]bool
 	// weigh sets the weights that a rule gives to target groups; nil without a load balancer.
 	weigh func(weights map[string]int32)
 	// unknown reports whether a role is too new for ECS to assume; nil means that no role is.
@@ -110,6 +114,8 @@ type revision struct {
 	completed           bool
 	// group is the target group that its tasks are in; empty without a load balancer.
 	group string
+	// further are those of a service with several; traffic is shifted in the first only.
+	further []string
 }
 
 type task struct {
@@ -127,6 +133,7 @@ func NewECS(clock *Clock) *ECS {
 	return &ECS{
 		clock: clock, services: map[string]*service{}, deployments: map[string]*deployment{}, revisions: map[string]*revision{},
 		behaviours: map[string]Behaviour{}, alarms: map[string]bool{}, faults: map[string][]error{}, tokens: map[string]*alone{}, made: map[string]*service{},
+		resolves: map[string]string{}, sick: map[string]bool{},
 	}
 }
 

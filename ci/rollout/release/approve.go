@@ -139,11 +139,16 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 		return []*verdict.Problem{verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)}
 	}
 	revision := out.ServiceRevisions[0]
-	image := imageOf(revision)
+	image := o.imageOf(revision)
 	input := o.in.Input
 	input.Image = image
 	if plan, problems := rollout.NewPlan(input); len(problems) == 0 {
 		o.plan, o.result.Plan = plan, plan
+	}
+	if o.plan.Adopts() {
+		if problems := o.adopt(ctx); len(problems) > 0 {
+			return problems
+		}
 	}
 	o.plan.Revision = aws.ToString(revision.TaskDefinition)
 	state, problem := ensure.Look(ctx, o.ensureClients(), leaseClock{o.operation}, o.plan)

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -59,11 +60,18 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 	for _, name := range o.state.Alarmed() {
 		o.stage().Warn(AlarmPreexisting, "%s", name)
 	}
-	if o.in.Smoke == None {
+	o.ownership()
+	switch {
+	case o.in.Smoke == None:
 		o.stage().Warn(SmokeOff, "rollout.smoke is none")
+	case o.smokeAddress() == "" && o.plan.Adopts():
+		o.stage().Warn(SmokeOff, "rollout.smoke is empty, and the address of an adopted service is not known")
 	}
 	if o.plan.Trial.Off {
-		o.stage().Warn(TrialOff, "rollout.trial is false")
+		o.stage().Warn(TrialOff, "%s", cmp.Or(o.plan.Trial.Why, "rollout.trial is false"))
+	}
+	if problem := o.refuseForeign(ctx); problem != nil {
+		return []*verdict.Problem{problem}
 	}
 	open := o.past.Run
 	if open == nil && o.state.Unchanged() && o.recorded() {
@@ -92,6 +100,9 @@ func (o deployer) recorded() bool {
 
 // settings are what a rollback to this release would restore.
 func (o deployer) settings() *journal.Settings {
+	if o.plan.Adopts() {
+		return nil // they are not ours
+	}
 	return &journal.Settings{TargetGroups: o.plan.LoadBalancer.TargetGroups, Attributes: o.plan.LoadBalancer.TargetGroupAttributes,
 		GraceSeconds: aws.ToInt32(o.plan.Service.HealthCheckGracePeriodSeconds)}
 }

@@ -97,7 +97,7 @@ func (o onlooker) onlookerRequest(ctx context.Context, service *types.Service, d
 	}
 	if revision != nil {
 		request.TaskDefinition = aws.ToString(revision.TaskDefinition)
-		o.plan.Image = imageOf(*revision) // for the report
+		o.plan.Image = o.imageOf(*revision) // for the report
 		request.Digest = o.digest()
 	}
 	request.AwaitApproval = o.in.AwaitApproval

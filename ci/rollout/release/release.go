@@ -200,6 +200,9 @@ func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Prob
 	}); problem != nil {
 		return []*verdict.Problem{problem}
 	}
+	if plan.Adopts() {
+		return o.adopt(ctx)
+	}
 	return nil
 }
 
@@ -273,6 +276,11 @@ func (b leaseClock) Sleep(ctx context.Context, d time.Duration) error {
 
 // compare compares what exists with the plan.
 func (o *observer) compare(ctx context.Context) []*verdict.Problem {
+	if o.plan.Adopts() && o.state != nil {
+		if problems := o.adopt(ctx); len(problems) > 0 {
+			return problems // what it was taken over from may be another one by now
+		}
+	}
 	state, problem := ensure.Look(ctx, o.ensureClients(), leaseClock{o.operation}, o.plan)
 	if problem != nil {
 		return []*verdict.Problem{problem}
@@ -286,9 +294,12 @@ func (o *observer) compare(ctx context.Context) []*verdict.Problem {
 func (o *observer) request() deployment.Request {
 	r := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
-		Container: rollout.ContainerName, Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
+		Container: o.plan.Container(), Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
 		OnTimeout: o.in.OnTimeout, AwaitApproval: o.in.AwaitApproval,
 		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
+	}
+	if o.plan.Adopts() {
+		r.HealthPatience = o.plan.Trial.Patience // others may have given it a longer grace period than ours
 	}
 	if o.smokeAddress() != "" {
 		r.Probe = o.probeService
@@ -347,11 +358,14 @@ const logTail = 15
 func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
 	group, prefix := "", ""
 	for _, c := range o.plan.TaskDefinition.ContainerDefinitions {
-		if aws.ToString(c.Name) == rollout.ContainerName && c.LogConfiguration != nil {
+		if aws.ToString(c.Name) == o.plan.Container() && c.LogConfiguration != nil {
 			group, prefix = c.LogConfiguration.Options["awslogs-group"], c.LogConfiguration.Options["awslogs-stream-prefix"]
 		}
 	}
-	stream := prefix + "/" + rollout.ContainerName + "/" + task[strings.LastIndexByte(task, '/')+1:]
+	if group == "" || prefix == "" {
+		return nil, fmt.Errorf("container %s does not log to CloudWatch Logs under a prefix", o.plan.Container())
+	}
+	stream := prefix + "/" + o.plan.Container() + "/" + task[strings.LastIndexByte(task, '/')+1:]
 	out, err := o.clients.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
 		LogGroupName: aws.String(group), LogStreamName: aws.String(stream), Limit: aws.Int32(logTail), StartFromHead: aws.Bool(false),
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -200,7 +201,7 @@ func (o onlooker) followRequest(service *types.Service) deployment.Request {
 	const never = 30 * 24 * time.Hour // longer than ECS lets a deployment last
 	request := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
-		Container: rollout.ContainerName, OnTimeout: deployment.Leave, AwaitApproval: true,
+		Container: o.plan.Container(), OnTimeout: deployment.Leave, AwaitApproval: true,
 		MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: never, CapacityPatience: never,
 		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
 	}
@@ -239,17 +240,26 @@ func (o rollbacker) lastSuccessful(ctx context.Context, current string) (*journa
 			continue
 		}
 		if definition := aws.ToString(revision.TaskDefinition); definition != current && !left[definition] {
-			return &journal.Run{TaskDefinition: definition, Image: imageOf(*revision)}, nil
+			return &journal.Run{TaskDefinition: definition, Image: o.imageOf(*revision)}, nil
 		}
 	}
 	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows an earlier release of service %s", name)
 }
 
-func imageOf(r types.ServiceRevision) string {
+// imageOf is the image of a revision's application, by the digest that ECS resolved where it is named
+// by a tag; empty if ECS does not name it.
+func (o *operation) imageOf(r types.ServiceRevision) string {
 	for _, image := range r.ContainerImages {
-		if aws.ToString(image.ContainerName) == rollout.ContainerName {
-			return aws.ToString(image.Image)
+		if aws.ToString(image.ContainerName) != o.plan.Container() {
+			continue
 		}
+		ref, err := imageref.Parse(aws.ToString(image.Image))
+		if err == nil && ref.Digest == "" && image.ImageDigest != nil {
+			if pinned, err := ref.Repository.Pinned(*image.ImageDigest); err == nil {
+				return pinned
+			}
+		}
+		return aws.ToString(image.Image)
 	}
 	return ""
 }
@@ -263,7 +273,12 @@ func (o rollbacker) putBack(ctx context.Context, good journal.Run) []*verdict.Pr
 		return problems
 	}
 	plan.Revision = good.TaskDefinition
-	if s := good.Settings; s != nil {
+	if plan.Adopts() {
+		o.plan = plan
+		if problems := o.adopt(ctx); len(problems) > 0 {
+			return problems
+		}
+	} else if s := good.Settings; s != nil {
 		plan.LoadBalancer.TargetGroups, plan.LoadBalancer.TargetGroupAttributes = s.TargetGroups, s.Attributes
 		plan.Service.HealthCheckGracePeriodSeconds = aws.Int32(s.GraceSeconds)
 	} else {

@@ -33,6 +33,7 @@ func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	o.plan.Storage(o.stage())
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
+	o.ownership()
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
 	return o.finish(ctx, problems...)
@@ -121,9 +122,11 @@ func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result
 	if service != nil {
 		o.describeService(ctx, service, add)
 	}
-	address, err := ensure.ServiceURL(ctx, o.clients.Balancing, o.plan)
-	if err != nil {
-		add("address", "unknown: "+err.Error())
+	address := ""
+	if !o.plan.Adopts() {
+		if address, err = ensure.ServiceURL(ctx, o.clients.Balancing, o.plan); err != nil {
+			add("address", "unknown: "+err.Error())
+		}
 	}
 	for _, d := range running {
 		text := string(d.Status) + " " + string(d.LifecycleStage)
@@ -172,7 +175,7 @@ func (o *observer) describeReplaced(ctx context.Context, source types.ServiceRev
 		return text + ": " + problem.Cause
 	}
 	if revision != nil {
-		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), imageOf(*revision))
+		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), o.imageOf(*revision))
 	}
 	text += fmt.Sprintf(", %d tasks", source.RunningTaskCount)
 	if weight := source.RequestedProductionTrafficWeight; weight != nil {
@@ -192,11 +195,7 @@ func (o *observer) describeService(ctx context.Context, service *types.Service, 
 		&ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String(definition)}); err != nil {
 		add("image", "unknown: "+err.Error())
 	} else if out.TaskDefinition != nil {
-		for _, c := range out.TaskDefinition.ContainerDefinitions {
-			if aws.ToString(c.Name) == rollout.ContainerName {
-				add("image", aws.ToString(c.Image))
-			}
-		}
+		add("image", o.imageIn(out.TaskDefinition))
 	}
 	for _, lb := range service.LoadBalancers {
 		groups := []string{aws.ToString(lb.TargetGroupArn)}
@@ -280,6 +279,10 @@ func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confir
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
+	}
+	if o.plan.Adopts() {
+		return o.finish(ctx, verdict.Problemf(rollout.NotForAdopted, "service %s in cluster %s is adopted", *o.plan.Service.ServiceName,
+			*o.plan.Service.Cluster))
 	}
 	if confirm != *o.plan.Service.ServiceName {
 		// For a wrong name not even the lock is taken.

@@ -94,7 +94,17 @@ type Spec struct {
 	// approved. After PauseTimeout it is rolled back.
 	PauseAt      []string
 	PauseTimeout time.Duration
+	// Adopt is AdoptService for a service that somebody else made and keeps; empty for our own.
+	Adopt string
+	// Container is the container of an adopted service that runs the image; found when empty.
+	Container string
+	// TaskDefinition is a file with the input of RegisterTaskDefinition as JSON, with {{image}}.
+	// Without one, an adopted service keeps the task definition that it runs.
+	TaskDefinition string
 }
+
+// AdoptService deploys new images into a service of somebody else, and changes nothing else of it.
+const AdoptService = "service"
 
 // App is what the rollout needs to know about the image.
 type App struct {

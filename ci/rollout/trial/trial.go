@@ -38,6 +38,8 @@ const (
 	maxLaunches = 3
 	// steady is how long a task must stay healthy: two health checks.
 	steady = 15 * time.Second
+	// keepsRunning is how long a task must run of which ECS cannot tell the health.
+	keepsRunning = time.Minute
 	// appears is how long ECS may not describe a new task: its reads lag behind.
 	appears = 60 * time.Second
 	// newRole is how long ECS may not know a new role.
@@ -60,6 +62,9 @@ type Request struct {
 	Run string
 	// Patience is how long a task may take to become healthy; 0 means 10 minutes.
 	Patience time.Duration
+	// NoHealthCheck is set if ECS cannot tell the health of the task: it passes when it kept running
+	// for a minute.
+	NoHealthCheck bool
 	// CapacityPatience is how long AWS may have no capacity; 0 means 5 minutes.
 	CapacityPatience time.Duration
 	// Poll is the interval between two looks; 0 means 5 seconds.

@@ -45,7 +45,7 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 			if aws.ToString(d.LastStatus) == "RUNNING" {
 				t.noRoomSince = time.Time{}
 			}
-			if d.HealthStatus != types.HealthStatusHealthy {
+			if !t.well(d) {
 				healthySince = time.Time{}
 			} else if healthySince.IsZero() {
 				healthySince = now
@@ -56,7 +56,7 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 			// ECS does not stop an unhealthy task outside of a service (API reference, HealthCheck).
 			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, deployment.WithRemedy("it runs, and does not pass its health check"),
 				true, false))
-		case err == nil && !healthySince.IsZero() && now.Sub(healthySince) >= steady:
+		case err == nil && !healthySince.IsZero() && now.Sub(healthySince) >= t.lasts():
 			t.outcome.Healthy = healthySince.Sub(launched)
 			t.log("trial task %s is healthy", id(task))
 			problem := t.stop(ctx, task, "the trial has passed")
@@ -70,6 +70,22 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 			return false, t.withTask(ctx, problem, task)
 		}
 	}
+}
+
+// well reports whether a task is healthy, or runs where nothing more can be known.
+func (t *trial) well(d *types.Task) bool {
+	if t.NoHealthCheck {
+		return aws.ToString(d.LastStatus) == "RUNNING"
+	}
+	return d.HealthStatus == types.HealthStatusHealthy
+}
+
+// lasts is how long a task must stay well.
+func (t *trial) lasts() time.Duration {
+	if t.NoHealthCheck {
+		return keepsRunning
+	}
+	return steady
 }
 
 // errUnknownTask: ECS does not know the task.
