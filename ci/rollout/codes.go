@@ -51,7 +51,7 @@ var (
 	ContainerUnknown = failure("CONTAINER_UNKNOWN", "It is not clear which container of the adopted service runs the image.",
 		"Set rollout.container to one of the containers that the cause lists")
 	TaskFileInvalid = failure("TASK_FILE_INVALID", "The file of rollout.task_definition cannot be registered as a task definition.",
-		"Correct it: `aws ecs describe-task-definition --query taskDefinition` writes one, in which {{image}} takes the image's place")
+		"Correct it; what `aws ecs describe-task-definition` writes is one, once {{image}} stands in place of the image")
 	NotForAdopted = failure("NOT_FOR_ADOPTED", "The service is adopted: what surrounds it was made by others, so nothing was deleted.",
 		"Delete it with the tool that made it")
 	NotApplied = couldNotRun("NOT_APPLIED", "Only a plan was asked for: it was validated, and nothing was carried out.",
