@@ -24,17 +24,18 @@ type call struct {
 	ctx    context.Context
 	module *OpenstackRca
 
-	data     *dagger.Directory
-	params   []string
-	python   string
-	git      *dagger.Directory
-	files    []localFile
-	threads  int
-	champion *dagger.File
-	twice    bool
-	test     pipeline.TestOptions
-	deployed string
-	rollout  pipeline.RolloutOptions
+	data       *dagger.Directory
+	params     []string
+	python     string
+	git        *dagger.Directory
+	files      []localFile
+	threads    int
+	champion   *dagger.File
+	twice      bool
+	test       pipeline.TestOptions
+	deployed   string
+	advisories *dagger.File
+	rollout    pipeline.RolloutOptions
 
 	client *sdk.Client
 	engine *assembly.Engine
@@ -162,6 +163,9 @@ func (c *call) backend() (pipeline.Backend, error) {
 			return pipeline.Backend{}, err
 		}
 	}
+	if err := c.advisoryFile(); err != nil {
+		return pipeline.Backend{}, err
+	}
 	if err := c.localFiles(); err != nil {
 		return pipeline.Backend{}, err
 	}
@@ -217,6 +221,19 @@ func (c *call) localFiles() error {
 			return fmt.Errorf("read %s: %w", f.name, err)
 		}
 	}
+	return nil
+}
+
+// advisoryFile makes the database of advisories a local file. Its name tells what it is.
+func (c *call) advisoryFile() error {
+	if c.advisories == nil {
+		return nil
+	}
+	name, err := c.advisories.Name(c.ctx)
+	if err != nil {
+		return fmt.Errorf("read --advisories: %w", err)
+	}
+	c.files = append(c.files, localFile{c.advisories, filepath.Join("advisories", filepath.Base(name)), &c.opts.Advisories})
 	return nil
 }
 

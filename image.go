@@ -54,7 +54,7 @@ func (i *Image) Enforce() error { return enforce(i.Failure) }
 //
 // +cache="session"
 func (i *Image) Publish(ctx context.Context) (*Run, error) {
-	result, err := i.Pipeline.call(ctx).run(verdict.Test, verdict.Train, verdict.Publish, verdict.Image)
+	result, err := i.Pipeline.call(ctx).run(verdict.Test, verdict.Train, verdict.Audit, verdict.Publish, verdict.Image)
 	if err != nil {
 		return nil, err
 	}

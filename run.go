@@ -41,9 +41,15 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	cpuThreads int,
+
+	// Database of advisories for the audit, as for audit.
+	//
+	// +optional
+	advisories *dagger.File,
 ) (*Run, error) {
 	call := m.call(ctx)
 	call.data, call.params, call.champion, call.twice, call.threads = data, param, champion, twice, cpuThreads
+	call.advisories = advisories
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
 		return nil, err
@@ -82,8 +88,13 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	cpuThreads int,
+
+	// Database of advisories for the audit, as for audit.
+	//
+	// +optional
+	advisories *dagger.File,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion, twice, cpuThreads)
+	return m.Run(ctx, data, param, champion, twice, cpuThreads, advisories)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

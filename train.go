@@ -117,7 +117,7 @@ func (m *Model) Publish(ctx context.Context) (*Run, error) {
 	call := m.Pipeline.call(ctx)
 	call.data, call.params, call.python, call.threads = m.Data, m.Param, m.Python, m.CPUThreads
 	call.champion = m.Champion
-	result, err := call.run(verdict.Test, verdict.Train, verdict.Publish)
+	result, err := call.run(verdict.Test, verdict.Train, verdict.Audit, verdict.Publish)
 	if err != nil {
 		return nil, err
 	}

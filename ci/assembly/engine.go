@@ -57,6 +57,10 @@ func OnEngine(
 	assembled.Backend.Import = func(dir string) (runner.Files, error) {
 		return r.Source(client.CurrentModule().Workdir(dir)), nil
 	}
+	assembled.Backend.Tool = engineTool(client, func(dir *dagger.Directory) runner.Files { return r.Source(dir) })
+	assembled.Backend.Advisories = func(ctx context.Context) (string, error) {
+		return engineAdvisories(ctx, client, AdvisoriesURL, work)
+	}
 	if history != nil {
 		assembled.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 			return gitChanges(ctx, client, source, history, since)

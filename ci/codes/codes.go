@@ -19,6 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
 	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -29,7 +30,7 @@ import (
 func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
-		runner.Codes(), native.Codes(), testrun.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
+		runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
 		rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(), journal.Codes(), release.Codes(), trial.Codes(),
 	)
 }

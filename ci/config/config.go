@@ -26,6 +26,8 @@ type Config struct {
 	Publish Publish `yaml:"publish" json:"publish"`
 	Image   Image   `yaml:"image" json:"image"`
 	Rollout Rollout `yaml:"rollout" json:"rollout"`
+	// Security configures the audit of the source and the scan of the image.
+	Security Security `yaml:"security" json:"security"`
 
 	// Policy maps a branch glob to the stages that run for it; the longest matching glob applies.
 	Policy map[string][]string `yaml:"policy" json:"policy"`

@@ -100,9 +100,10 @@ func Default() Config {
 
 			EphemeralStorage: 20,
 		},
+		Security: defaultSecurity(),
 		Policy: map[string][]string{
 			"main": verdict.Stages(),
-			"*":    {"test", "train"},
+			"*":    {"test", "train", "audit"},
 		},
 	}
 }

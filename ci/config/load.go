@@ -151,7 +151,7 @@ func (c Config) clone() Config {
 	c.Test.Vars, c.Train.Vars = maps.Clone(c.Test.Vars), maps.Clone(c.Train.Vars)
 	c.Image.Vars = maps.Clone(c.Image.Vars)
 	c.Rollout.Vars, c.Rollout.Secrets = maps.Clone(c.Rollout.Vars), maps.Clone(c.Rollout.Secrets)
-	c.Policy = maps.Clone(c.Policy)
+	c.Policy, c.Security.Severity = maps.Clone(c.Policy), maps.Clone(c.Security.Severity)
 	return c
 }
 

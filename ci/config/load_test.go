@@ -142,8 +142,25 @@ rollout:
   adopt: service
   container: web
   task_definition: ecs/task.json
+security:
+  audit: [licenses, secrets]
+  severity: {critical: warn, high: warn, medium: fail, low: warn, negligible: warn, unknown: fail}
+  unfixed: note
+  grace: {critical: 24h, high: 168h, medium: 720h}
+  max_build_age: 48h
+  max_data_age: 72h
+  min_packages: 20
+  allow:
+    - {id: CVE-2026-1234, package: openssl, in: image, reason: the command is not there, until: '2027-01-31'}
+  allow_secrets:
+    - {rule: generic-api-key, path: "tests/data/**", reason: made for the test, until: '2027-01-31'}
+  licenses:
+    allow: [MIT]
+    deny: [AGPL-3.0-only]
+    unknown: note
+    except: [{package: demo, reason: our own, until: '2027-01-31'}]
 policy:
-  main: [test, train, publish, image, deploy]
+  main: [test, train, audit, publish, image, deploy]
   release/*: [test, train, publish]
   "*": [test]
 `

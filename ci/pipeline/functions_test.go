@@ -171,15 +171,16 @@ func TestThePublicFunctions(t *testing.T) {
 	for _, f := range publicFunctions(t) {
 		got[f.name] = strings.TrimSpace(f.entry + " " + f.operation + strings.Join(f.stages, " "))
 	}
-	all := "Run test train publish image deploy"
+	all := "Run test train audit publish image deploy"
 	assert.Equal(t, map[string]string{
 		"New":              "",
 		"OpenstackRca.Run": all, "OpenstackRca.Pipeline": all,
 		"OpenstackRca.Plan": "Explain", "OpenstackRca.Doctor": "Doctor",
+		"OpenstackRca.Audit": "Run audit", "AuditReport.Sbom": "", "AuditReport.Sarif": "", "AuditReport.Enforce": "",
 		"OpenstackRca.Test": "Run test", "TestReport.Coverage": "", "TestReport.Enforce": "",
-		"OpenstackRca.Train": "Run train", "Model.Publish": "Run test train publish",
+		"OpenstackRca.Train": "Run train", "Model.Publish": "Run test train audit publish",
 		"Model.File": "", "Model.Directory": "", "Model.Metrics": "", "Model.Enforce": "",
-		"OpenstackRca.Image": "Run train image", "Image.Publish": "Run test train publish image", "Image.Container": "", "Image.Enforce": "",
+		"OpenstackRca.Image": "Run train image", "Image.Publish": "Run test train audit publish image", "Image.Container": "", "Image.Enforce": "",
 		"OpenstackRca.Deploy": "Run deploy", "Rollout.Enforce": "",
 		"OpenstackRca.Status": "Operate status", "OpenstackRca.Rollback": "Operate rollback", "OpenstackRca.Approve": "Operate approve",
 		"OpenstackRca.Reject": "Operate reject", "OpenstackRca.Wait": "Operate wait", "OpenstackRca.Prune": "Operate prune",

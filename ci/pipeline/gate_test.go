@@ -177,6 +177,7 @@ func TestNoStageStartsBeforeWhatItRequires(t *testing.T) {
 				if !verdict.Effectful(effect) || effect == verdict.Deploy && len(f.stages) == 1 {
 					continue
 				}
+				assert.NotContains(t, simulate(t, f.stages, verdict.Audit, ""), effect+" with effects", "%s after a failed audit", effect)
 				for _, needed := range allRequired(effect) {
 					without := slices.DeleteFunc(slices.Clone(f.stages), func(s string) bool { return s == needed })
 					assert.NotContains(t, simulate(t, f.stages, needed, ""), effect+" with effects", "%s after %s failed", effect, needed)
@@ -191,7 +192,7 @@ func TestNoStageStartsBeforeWhatItRequires(t *testing.T) {
 // and which of them with leave to change something.
 func simulate(t *testing.T, wanted []string, failing, image string) []string {
 	t.Helper()
-	b, r := backend(t, source(nil))
+	b, r := backend(t, withConfig("security:\n  audit: [pinning]\n"))
 	r.As("engine")
 	s := prepare(t.Context(), b, Options{Environment: "staging", Ref: "main", Stages: wanted, Image: image})
 	if len(wanted) == 1 && wanted[0] == verdict.Deploy {
@@ -238,7 +239,7 @@ func TestTheListOfStagesIsThePipelines(t *testing.T) {
 		}
 		groups = append(groups, together)
 	}
-	assert.Equal(t, [][]string{{"test", "train"}, {"publish"}, {"image"}, {"deploy"}}, groups)
+	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"deploy"}}, groups)
 }
 
 func TestAnImageAloneIsBuiltAndNotPushed(t *testing.T) {

@@ -37,6 +37,8 @@ type Options struct {
 	Stages []string
 	// Image is the image to roll out, by digest, when the run does not build one.
 	Image string
+	// Advisories is the local path of the database of advisories; the backend's of today when empty.
+	Advisories string
 	// Data is a data set to train on; nil trains on what the application brings.
 	Data runner.Files
 	// Python overrides the version in pipeline.yaml.
@@ -95,6 +97,10 @@ type Backend struct {
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
 	// Changes lists what differs from a revision; nil without a history.
 	Changes Changes
+	// Tool returns a tree with one of the security tools in its root; nil where there is none.
+	Tool func(ctx context.Context, name string) (runner.Files, error)
+	// Advisories returns the local path of a database of advisories of today; nil where there is none.
+	Advisories func(ctx context.Context) (string, error)
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
 	// Import makes a directory below WorkDir available to steps.

@@ -351,10 +351,11 @@ func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {
 	assert.Empty(t, plan.Failure())
 	text := plan.Markdown()
 	assert.Contains(t, text, "| deploy | yes |")
+	assert.Contains(t, text, "| audit | no | The audit is not configured")
 	assert.Contains(t, text, "+ create task definition")
 	var decoded Plan
 	require.NoError(t, json.Unmarshal(plan.JSON(), &decoded))
-	assert.Len(t, decoded.Stages, 5)
+	assert.Len(t, decoded.Stages, 6)
 	assert.Empty(t, r.Steps())
 
 	feature := Explain(t.Context(), b, Options{Ref: "feature/x"})

@@ -34,6 +34,7 @@ func stages() []stage {
 	return []stage{
 		{name: verdict.Test, run: (*state).test, checks: (*state).checkPython},
 		{name: verdict.Train, run: (*state).train},
+		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
 		{name: verdict.Image, run: (*state).image, begin: (*state).warmUp, rehearses: true},
 		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
@@ -85,8 +86,8 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 func sideBySide(pipeline []stage) [][]stage {
 	var groups [][]stage
 	for _, st := range pipeline {
-		last, needed := len(groups)-1, allRequired(st.name)
-		waits := func(before stage) bool { return slices.Contains(needed, before.name) }
+		last, needed := len(groups)-1, before(st.name)
+		waits := func(other stage) bool { return slices.Contains(needed, other.name) }
 		if last >= 0 && !slices.ContainsFunc(groups[last], waits) {
 			groups[last] = append(groups[last], st)
 			continue
@@ -101,6 +102,16 @@ func allRequired(name string) []string {
 	var all []string
 	for _, needed := range verdict.Requires(name) {
 		all = append(append(all, allRequired(needed)...), needed)
+	}
+	return all
+}
+
+// before are all stages that must have ended before one starts: those that it requires, and those
+// that hold it, or one that it requires, back.
+func before(name string) []string {
+	all := allRequired(name)
+	for _, stage := range append([]string{name}, all...) {
+		all = append(all, verdict.HeldBy(stage)...)
 	}
 	return all
 }
@@ -132,8 +143,8 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 	if !decision.Run && !rehearsal {
 		return decision.NotRun(), nil
 	}
-	for _, needed := range allRequired(st.name) {
-		if before := s.run.Stage(needed); before != nil && !passed(before) {
+	for _, needed := range before(st.name) {
+		if ended := s.run.Stage(needed); ended != nil && !passed(ended) {
 			return blocked(st.name, needed), nil
 		}
 	}
@@ -147,9 +158,11 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 	return verdict.Stage{}, func(ctx context.Context) verdict.Stage { return st.run(s, ctx, permit) }
 }
 
-// passed reports whether later stages may run: also after one that this machine does not support.
+// passed reports whether later stages may run: also after one that this machine does not support,
+// or an audit that is not part of the run.
 func passed(stage *verdict.Stage) bool {
-	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun && stage.Code == policy.CodeNoEngine.Name
+	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun &&
+		(stage.Code == policy.CodeNoEngine.Name || stage.Name == verdict.Audit)
 }
 
 // timed runs a stage and records its name and time.

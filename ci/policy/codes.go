@@ -12,6 +12,10 @@ var (
 	CodeNoEngine = verdict.Code{Name: "NO_ENGINE", Stage: "any",
 		Meaning: "The stage needs a Dagger engine and this run has none.",
 		Remedy:  "Start Docker, or set _EXPERIMENTAL_DAGGER_RUNNER_HOST to an engine, and run again"}
+	// CodeNotConfigured is the reason for a stage that does not run; it is not a failure, and no pass.
+	CodeNotConfigured = verdict.Code{Name: "NOT_CONFIGURED", Stage: "any",
+		Meaning: "The stage looked at nothing, because the configuration or the call does not ask for it.",
+		Remedy:  "Name its checks in security.audit of pipeline.yaml; see docs/supply-chain.md"}
 	// CodeBlocked: a stage was not started because one that it requires did not pass.
 	CodeBlocked = verdict.Code{Name: verdict.Blocked, Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A stage that has to pass first did not pass in this run, so this one was not started.",
@@ -19,4 +23,6 @@ var (
 )
 
 // OwnCodes returns the codes this package raises.
-func OwnCodes() []verdict.Code { return []verdict.Code{CodePolicy, CodeNoEngine, CodeBlocked} }
+func OwnCodes() []verdict.Code {
+	return []verdict.Code{CodePolicy, CodeNoEngine, CodeNotConfigured, CodeBlocked}
+}

@@ -94,6 +94,13 @@ func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 		return nil
 	}
 	var waiting []string
+	for _, before := range verdict.HeldBy(stage) {
+		for _, s := range done {
+			if s.Name == before && (s.Verdict == verdict.Fail || s.Verdict == verdict.CouldNotRun) {
+				waiting = append(waiting, fmt.Sprintf("%s did not pass (%s)", before, s.Code))
+			}
+		}
+	}
 	for _, needed := range verdict.Requires(stage) {
 		waiting = append(waiting, g.waiting(needed, done)...)
 		if g.Decision(needed).Code == CodeNoEngine.Name {

@@ -40,6 +40,8 @@ type Request struct {
 	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
 	// deploy; ReleaseBranch when empty.
 	ReleaseBranches []string
+	// Audit is set if the caller asks for the audit, whatever the configuration says.
+	Audit bool
 	// Image is set if the caller names the image to deploy by digest. Then deploy needs no image
 	// of this run.
 	Image bool
@@ -67,7 +69,12 @@ func Decide(cfg config.Config, request Request) []Decision {
 	rights := rightsOf(cfg, request)
 	var decisions []Decision
 	for _, stage := range verdict.Stages() {
-		decisions = append(decisions, decide(stage, rights, request, decisions))
+		d := decide(stage, rights, request, decisions)
+		if stage == verdict.Audit && d.Run && !request.Audit && len(cfg.Security.Audit) == 0 {
+			d = Decision{Stage: stage, Code: CodeNotConfigured.Name,
+				Reason: sentence("the audit is not configured: security.audit of pipeline.yaml names no check")}
+		}
+		decisions = append(decisions, d)
 	}
 	return decisions
 }

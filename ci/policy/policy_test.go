@@ -185,17 +185,17 @@ func TestDecideWithoutAnEngine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			decisions := policy.Decide(config.Default(), policy.Request{Ref: "main", Environment: tc.environment, Runner: tc.runner})
 			assert.Equal(t, tc.want, running(decisions))
-			assert.Equal(t, "NO_ENGINE", decisions[3].Code)
-			assert.Contains(t, decisions[3].Reason, "start Docker")
-			assert.Equal(t, tc.deploy, decisions[4].Code)
-			s := decisions[3].NotRun()
+			assert.Equal(t, "NO_ENGINE", decisions[4].Code)
+			assert.Contains(t, decisions[4].Reason, "start Docker")
+			assert.Equal(t, tc.deploy, decisions[5].Code)
+			s := decisions[4].NotRun()
 			assert.Equal(t, verdict.NotRun, s.Verdict)
 			run := &verdict.Run{Stages: []verdict.Stage{{Name: "test", Verdict: verdict.Pass}, s}}
 			assert.Equal(t, verdict.Pass, run.Judge().Verdict)
 		})
 	}
 	decisions := policy.Decide(config.Default(), policy.Request{Ref: "feature/x", Runner: policy.Native})
-	assert.Equal(t, "POLICY", decisions[3].Code, "the policy is the better reason")
+	assert.Equal(t, "POLICY", decisions[4].Code, "the policy is the better reason")
 }
 
 func TestTheSandboxNeedsNoCredentials(t *testing.T) {
@@ -204,7 +204,7 @@ func TestTheSandboxNeedsNoCredentials(t *testing.T) {
 	for _, d := range decisions {
 		assert.False(t, d.Credentials, d.Stage)
 	}
-	assert.Contains(t, decisions[2].Reason, "publish starts when test and train passed")
+	assert.Contains(t, decisions[3].Reason, "publish starts when test and train passed")
 }
 
 func TestTheGateDemandsWhatAStageRequires(t *testing.T) {

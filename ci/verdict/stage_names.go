@@ -6,6 +6,7 @@ import "slices"
 const (
 	Test    = "test"
 	Train   = "train"
+	Audit   = "audit"
 	Publish = "publish"
 	Image   = "image"
 	Deploy  = "deploy"
@@ -18,12 +19,16 @@ var pipeline = []struct {
 	// requires are the stages that must have passed first: a model is published only after its
 	// tests and gates, an image pushed only with a published model, and only that image deployed.
 	requires []string
+	// held are stages that need not be part of the run, but must not have ended in anything else
+	// than a pass if they were.
+	held []string
 	// effect is set for a stage that changes something outside of the run.
 	effect bool
 }{
 	{name: Test},
 	{name: Train},
-	{name: Publish, requires: []string{Test, Train}, effect: true},
+	{name: Audit}, // only where it is configured
+	{name: Publish, requires: []string{Test, Train}, held: []string{Audit}, effect: true},
 	{name: Image, requires: []string{Publish}, effect: true}, // it pushes
 	{name: Deploy, requires: []string{Image}, effect: true},
 }
@@ -43,6 +48,17 @@ func Requires(name string) []string {
 	for _, stage := range pipeline {
 		if stage.name == name {
 			return slices.Clone(stage.requires)
+		}
+	}
+	return nil
+}
+
+// HeldBy lists the stages that hold the given one back when they ran in the same run and did not
+// pass; none for an unknown name.
+func HeldBy(name string) []string {
+	for _, stage := range pipeline {
+		if stage.name == name {
+			return slices.Clone(stage.held)
 		}
 	}
 	return nil

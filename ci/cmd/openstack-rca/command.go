@@ -80,6 +80,10 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
 	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
 
+	audit := in.audited(in.stages("audit",
+		"Look for known vulnerabilities, loose versions, secrets and licences in the source; security.audit of pipeline.yaml has the checks",
+		verdict.Audit))
+
 	plan := in.account(command("plan",
 		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan))
 	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image to deploy, by digest")
@@ -87,15 +91,16 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(
-		training(in.stages("run", "Run every stage that the policy allows for --ref", verdict.Stages()...)),
-		training(in.stages("pipeline", "The same as run", verdict.Stages()...)),
+		in.audited(training(in.stages("run", "Run every stage that the policy allows for --ref", verdict.Stages()...))),
+		in.audited(training(in.stages("pipeline", "The same as run", verdict.Stages()...))),
 		test,
+		audit,
 		in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
 			verdict.Train, verdict.Image),
 		python(training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train))),
-		python(training(in.stages("publish",
+		in.audited(python(training(in.stages("publish",
 			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
-			verdict.Test, verdict.Train, verdict.Publish))),
+			verdict.Test, verdict.Train, verdict.Audit, verdict.Publish)))),
 		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
 		plan,
 		command("doctor", "Check what a run depends on; changes nothing", in.doctor),
@@ -132,6 +137,13 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
 	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
 	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
+}
+
+// audited adds the flags of the audit.
+func (in *invocation) audited(command *cobra.Command) *cobra.Command {
+	command.Flags().StringVar(&in.opts.Advisories, "advisories", "",
+		"database of advisories: OSV records (.zip, .jsonl or a directory), or a database of Grype; that of osv.dev, once a day, when empty")
+	return command
 }
 
 // with opens the host's backend while use runs.

@@ -1,0 +1,27 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// audit looks for known vulnerabilities, loose versions, secrets and licences in the source. A
+// call for the audit alone, of a source that names no check, makes all that need no further keys.
+func (s *state) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
+	checks := s.cfg.Security.Audit
+	if len(checks) == 0 {
+		checks = []string{"advisories", "pinning", "secrets"}
+		if l := s.cfg.Security.Licenses; len(l.Allow)+len(l.Deny) > 0 {
+			checks = config.Checks
+		}
+	}
+	return supply.Audit(ctx, s.backend.Runner, supply.Input{
+		Config: s.cfg, Checks: checks, Source: s.backend.Source, Advisories: s.opts.Advisories, Fetch: s.backend.Advisories,
+		Import: s.backend.Import, Tool: s.backend.Tool, Scratch: s.backend.WorkDir, Now: time.Now(),
+	})
+}

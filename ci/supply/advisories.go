@@ -1,0 +1,293 @@
+package supply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
+	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
+	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// advisories compares the locks with a database and judges what it says.
+func (a *audit) advisories(ctx context.Context) {
+	file := a.Advisories
+	if file == "" {
+		if a.Fetch == nil {
+			a.fail(AdvisoriesMissing, "none was given, and nothing is there to fetch one")
+			return
+		}
+		var err error
+		if file, err = a.Fetch(ctx); err != nil {
+			a.fail(AdvisoriesMissing, "fetch advisories: %v", err)
+			return
+		}
+	}
+	if _, err := os.Stat(file); err != nil {
+		a.fail(AdvisoriesMissing, "%s is not there", filepath.Base(file))
+		return
+	}
+	bom, err := locks.BOM(a.Config.Name, a.packages)
+	if err != nil {
+		a.fail(ScannerFailed, "%v", err)
+		return
+	}
+	a.found.bom = bom
+	var all []advisory.Finding
+	var database advisory.Database
+	needed := []string{advisory.PyPI}
+	packages := append(locks.Distinct(a.packages), control)
+	if IsGrype(file) {
+		needed = []string{"github"}
+		all, database, err = a.grype(ctx, file, packages)
+	} else {
+		all, database, err = advisory.MatchOSV(ctx, file, packages)
+	}
+	var known *verdict.Problem
+	switch {
+	case errors.As(err, &known):
+		a.problems = append(a.problems, known)
+		return
+	case err != nil:
+		a.fail(AdvisoriesCorrupt, "%v", err)
+		return
+	}
+	a.found.database = &database
+	if a.database(database, needed); len(a.problems) == 0 || !a.blind() {
+		found, seen := a.split(all)
+		a.stage.Gate("planted vulnerability", seenText(seen), "found", seen)
+		if !seen {
+			a.fail(ScannerBlind, "%s %s, which was planted, was not found", control.Name, control.Version)
+			return
+		}
+		a.found.vulnerabilities = judge.Advisories(advisory.Merge(found), a.Config.Security, "locks", a.Now)
+		a.judged(a.found.vulnerabilities)
+	}
+}
+
+// blind reports whether the database is unfit, so that no finding, or none, is to be believed.
+func (a *audit) blind() bool {
+	for _, p := range a.problems {
+		if p.Code.Name == AdvisoriesIncomplete.Name || p.Code.Name == AdvisoriesCorrupt.Name {
+			return true
+		}
+	}
+	return false
+}
+
+func seenText(seen bool) string {
+	if seen {
+		return "found"
+	}
+	return "not found"
+}
+
+// database records identity and age of the database, and what is wrong with it.
+func (a *audit) database(d advisory.Database, needed []string) {
+	provider, at := d.Oldest()
+	if provider != "" {
+		a.stage.Add("advisories", d.Kind+" of "+provider+", data of "+at.UTC().Format("2006-01-02"))
+	}
+	if d.Digest != "" {
+		a.stage.Add("advisories digest", d.Digest)
+	}
+	if !d.Exploited {
+		a.stage.Add("known exploited vulnerabilities", "not in this database")
+	}
+	codes := map[judge.FaultKind]verdict.Code{
+		judge.Stale: AdvisoriesStale, judge.Incomplete: AdvisoriesIncomplete, judge.Corrupt: AdvisoriesCorrupt,
+	}
+	for _, fault := range judge.Database(d, a.Config.Security, needed, a.Now) {
+		a.fail(codes[fault.Kind], "%s", fault.Text)
+	}
+}
+
+// judged turns a judgement into problems and warnings.
+func (a *audit) judged(v judge.Verdict) {
+	failed := v.Of(judge.Fail)
+	a.stage.Gate("vulnerabilities that fail", plural(len(failed), "vulnerability"), "none", len(failed) == 0)
+	if len(failed) > 0 {
+		problem := a.fail(DependencyVulnerable, "%s", oneLine(failed[0].Finding))
+		if len(failed) > 1 {
+			problem.Cause += ", and " + plural(len(failed)-1, "more")
+		}
+		for _, j := range failed {
+			problem.Details = append(problem.Details, oneLine(j.Finding))
+		}
+	}
+	for _, j := range v.Of(judge.Warn) {
+		text := oneLine(j.Finding)
+		if j.Why != "" && !strings.Contains(text, j.Why) {
+			text += "; " + j.Why
+		}
+		a.stage.Warn(VulnerableWarn, "%s", text)
+	}
+	for _, j := range v.Allowed() {
+		a.stage.Warn(VulnerableAllowed, "%s; allowed until %s: %s", oneLine(j.Finding), j.Allowed.Until, j.Allowed.Reason)
+	}
+	a.exceptions(v.Exceptions)
+}
+
+// exceptions reports what is to say about exceptions.
+func (a *audit) exceptions(e judge.Exceptions) {
+	for _, text := range e.Expired {
+		a.fail(WaiverExpired, "%s", text)
+	}
+	for _, text := range e.TooLong {
+		a.fail(WaiverTooLong, "%s", text)
+	}
+	for _, text := range e.Ending {
+		a.stage.Warn(WaiverEndsSoon, "%s", text)
+	}
+	for _, text := range e.Unused {
+		a.stage.Warn(WaiverUnused, "%s", text)
+	}
+}
+
+// IsGrype reports whether a local path is a database of Grype: its directory, with the schema's
+// number as a folder or without, or an archive of one.
+func IsGrype(file string) bool {
+	for _, ending := range []string{".tar.zst", ".tar.gz", ".tar.xz", ".tar"} {
+		if strings.HasSuffix(file, ending) {
+			return true
+		}
+	}
+	for _, name := range []string{"vulnerability.db", "6/vulnerability.db"} {
+		if _, err := os.Stat(filepath.Join(file, filepath.FromSlash(name))); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// The places of a step of Grype.
+const (
+	toolDir    = "tool"
+	grypeOut   = "out/grype.json"
+	reportSize = 1 << 30
+)
+
+// script imports an archive or uses a directory, then matches. The age of the database is judged
+// in Go: Grype compares only when it was built, and ends without a report.
+const script = `set -eu
+mkdir -p out cache/6
+if [ -f db/6/vulnerability.db ]; then cp -R db/6/. cache/6/
+elif [ -f db/vulnerability.db ]; then cp -R db/. cache/6/
+else ./tool/grype db import db/archive/* >&2; fi
+./tool/grype sbom:bom.json --output json --file out/grype.json >&2
+`
+
+// grype runs Grype on the bill of materials with the planted package.
+func (a *audit) grype(ctx context.Context, file string, packages []locks.Package) ([]advisory.Finding, advisory.Database, error) {
+	fail := func(code verdict.Code, format string, args ...any) ([]advisory.Finding, advisory.Database, error) {
+		return nil, advisory.Database{}, verdict.Problemf(code, format, args...)
+	}
+	program, problem := a.tool(ctx, tools.Grype)
+	if problem != nil {
+		return nil, advisory.Database{}, problem
+	}
+	bom, err := locks.BOM(a.Config.Name, packages)
+	if err != nil {
+		return fail(ScannerFailed, "%v", err)
+	}
+	database, err := a.databaseFiles(file)
+	if err != nil {
+		return fail(AdvisoriesMissing, "use advisories: %v", err)
+	}
+	result, err := a.runner.Run(ctx, runner.Step{
+		Name: "grype", Env: runner.Environment{Python: a.Config.Python, Files: a.runner.NewFiles(nil)},
+		Inputs: []runner.Mount{
+			{Path: toolDir, Files: program}, {Path: "db", Files: database},
+			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{"bom.json": bom})},
+		},
+		Args: []string{"sh", "-c", script},
+		Vars: map[string]string{
+			"GRYPE_DB_CACHE_DIR": "cache", "GRYPE_DB_AUTO_UPDATE": "false", "GRYPE_DB_VALIDATE_AGE": "false",
+			"GRYPE_DB_VALIDATE_BY_HASH_ON_START": "true", "GRYPE_CHECK_FOR_APP_UPDATE": "false",
+		},
+		Outputs: []string{grypeOut}, Offline: true,
+	})
+	if err != nil {
+		return fail(ScannerFailed, "run grype: %v", err)
+	}
+	size, err := result.Outputs.Size(ctx, grypeOut)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		tail := strings.Join(safetext.LastLines(result.Stderr, 3), " ")
+		for _, sign := range []string{"checksum", "unable to open", "malformed", "not a database", "unable to import", "no such table"} {
+			if strings.Contains(strings.ToLower(tail), sign) {
+				return fail(AdvisoriesCorrupt, "grype cannot read the database: %s", tail)
+			}
+		}
+		return fail(ScannerFailed, "grype ended with %d and no report: %s", result.ExitCode, tail)
+	case err != nil:
+		return fail(ReportUnreadable, "%v", err)
+	}
+	matched, err := a.readGrype(ctx, result.Outputs, size)
+	if err != nil {
+		return fail(ReportUnreadable, "%v", err)
+	}
+	a.stage.Add("grype", matched.Version)
+	return matched.Findings, matched.Database, nil
+}
+
+// readGrype reads the report from a local file: it may be larger than memory should be.
+func (a *audit) readGrype(ctx context.Context, outputs runner.Files, size int64) (matched advisory.Matched, err error) {
+	if size > reportSize {
+		return matched, fmt.Errorf("the report of grype has %d bytes, more than %d", size, reportSize)
+	}
+	dir, err := os.MkdirTemp(a.Scratch, "grype-")
+	if err != nil {
+		return matched, fmt.Errorf("keep the report of grype: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := outputs.Export(ctx, dir); err != nil {
+		return matched, fmt.Errorf("keep the report of grype: %w", err)
+	}
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(grypeOut))) //nolint:gosec // exported above
+	if err != nil {
+		return matched, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return advisory.ReadGrype(f)
+}
+
+// databaseFiles makes the database available to a step: an archive below archive/.
+func (a *audit) databaseFiles(file string) (runner.Files, error) {
+	if info, err := os.Stat(file); err != nil {
+		return nil, err
+	} else if info.IsDir() {
+		return a.Import(file)
+	}
+	dir, err := a.Import(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	only := dir.Filter([]string{filepath.Base(file)}, nil)
+	return a.runner.NewFiles(nil).With("archive", only), nil
+}
+
+// tool is a program in the pinned version.
+func (a *audit) tool(ctx context.Context, name string) (runner.Files, *verdict.Problem) {
+	wanted, err := tools.Find(name)
+	if err != nil {
+		return nil, verdict.Problemf(ScannerMissing, "%v", err)
+	}
+	if a.Tool == nil {
+		return nil, verdict.Problemf(ScannerMissing, "%s %s", name, wanted.Version)
+	}
+	files, err := a.Tool(ctx, name)
+	if err != nil {
+		return nil, verdict.Problemf(ScannerMissing, "%s %s: %v", name, wanted.Version, err)
+	}
+	return files, nil
+}

@@ -1,0 +1,209 @@
+// Package judge decides what vulnerabilities, secrets and licences that were found mean: what
+// fails, what is allowed until when, and whether enough was looked at. It is pure: it reads no
+// clock and no file.
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
+)
+
+// The bounds of an exception.
+const (
+	// Longest is how far away the end of an exception may be.
+	Longest = 180 * 24 * time.Hour
+	// Soon is how long before its end an exception is warned of.
+	Soon = 14 * 24 * time.Hour
+)
+
+// The actions, as configuration names them.
+const (
+	Fail = "fail"
+	Warn = "warn"
+	Note = "note"
+)
+
+// Judged is one finding with what it leads to.
+type Judged struct {
+	advisory.Finding
+	// Action is Fail, Warn or Note; Allowed is the exception that applies, or nil.
+	Action  string
+	Allowed *config.AllowedAdvisory
+	// Why explains an action that does not follow from the severity alone.
+	Why string
+}
+
+// Verdict is the judgement on all findings in one place.
+type Verdict struct {
+	All []Judged
+	Exceptions
+}
+
+// Exceptions are what is to say about the exceptions themselves, as sentences.
+type Exceptions struct {
+	// Expired are past their end and still needed, TooLong end too far away: both fail.
+	Expired, TooLong []string
+	// Ending end soon, Unused match nothing: both warn.
+	Ending, Unused []string
+}
+
+// Of are the findings with the given action.
+func (v Verdict) Of(action string) []Judged {
+	return slices.DeleteFunc(slices.Clone(v.All), func(j Judged) bool { return j.Allowed != nil || j.Action != action })
+}
+
+// Allowed are the findings that an exception covers.
+func (v Verdict) Allowed() []Judged {
+	return slices.DeleteFunc(slices.Clone(v.All), func(j Judged) bool { return j.Allowed == nil })
+}
+
+// Advisories judges merged findings of one place ("locks" or "image") by the rules.
+func Advisories(findings []advisory.Finding, rules config.Security, place string, now time.Time) Verdict {
+	var v Verdict
+	used := make([]bool, len(rules.Allow))
+	for _, f := range findings {
+		j := action(f, rules, now)
+		for i, allowed := range rules.Allow {
+			if allowed.In != place || !same(allowed.Package, f.Package) || !named(f, allowed.ID) {
+				continue
+			}
+			used[i] = true
+			if Holds(allowed.Until, now) {
+				j.Allowed = &allowed
+			}
+		}
+		v.All = append(v.All, j)
+	}
+	for i, allowed := range rules.Allow {
+		if allowed.In == place {
+			v.Note(fmt.Sprintf("%s in %s", allowed.ID, allowed.Package), allowed.Until, used[i], now)
+		}
+	}
+	return v
+}
+
+// Holds reports whether an exception applies: its last day is not over and not too far away.
+func Holds(until string, now time.Time) bool { return !past(until, now) && !tooLong(until, now) }
+
+// Note adds what is to say about one exception, used or not.
+func (e *Exceptions) Note(what, until string, used bool, now time.Time) {
+	switch {
+	case tooLong(until, now):
+		e.TooLong = append(e.TooLong, fmt.Sprintf("%s until %s", what, until))
+	case !used:
+		e.Unused = append(e.Unused, fmt.Sprintf("%s until %s", what, until))
+	case past(until, now):
+		e.Expired = append(e.Expired, fmt.Sprintf("%s ended on %s", what, until))
+	case end(until).Sub(now) < Soon:
+		e.Ending = append(e.Ending, fmt.Sprintf("%s ends on %s", what, until))
+	}
+}
+
+// end is the moment after the last day; the zero time for what is no day, which is past.
+func end(until string) time.Time {
+	day, err := time.Parse(time.DateOnly, until)
+	if err != nil {
+		return time.Time{}
+	}
+	return day.AddDate(0, 0, 1)
+}
+
+func past(until string, now time.Time) bool { return !now.Before(end(until)) }
+
+func tooLong(until string, now time.Time) bool {
+	return end(until).Sub(now) > Longest+24*time.Hour
+}
+
+func same(allowed, found string) bool {
+	return strings.EqualFold(allowed, found) || locks.Normal(allowed) == locks.Normal(found)
+}
+
+func named(f advisory.Finding, id string) bool {
+	return slices.ContainsFunc(f.Names(), func(name string) bool { return strings.EqualFold(name, id) })
+}
+
+// action is what a finding leads to without exceptions.
+func action(f advisory.Finding, rules config.Security, now time.Time) Judged {
+	j := Judged{Finding: f, Action: rules.Severity[f.Severity]}
+	if j.Action == "" || f.Severity == advisory.Unknown && j.Action == Note {
+		j.Action = Fail // nothing that is not configured may pass in silence
+	}
+	if f.Exploited {
+		j.Action, j.Why = Fail, "known to be exploited"
+		return j
+	}
+	if len(f.Fixed) == 0 && weight[rules.Unfixed] < weight[j.Action] {
+		j.Action, j.Why = rules.Unfixed, "no version fixes it"
+		if weight[j.Action] == 0 {
+			j.Action = Warn
+		}
+	}
+	grace := map[string]time.Duration{
+		advisory.Critical: rules.Grace.Critical.Std(), advisory.High: rules.Grace.High.Std(), advisory.Medium: rules.Grace.Medium.Std(),
+	}[f.Severity]
+	if until := f.Published.Add(grace); j.Action == Fail && !f.Published.IsZero() && now.Before(until) {
+		j.Action, j.Why = Warn, "published on "+f.Published.UTC().Format(time.DateOnly)+", fails from "+until.UTC().Format(time.DateOnly)
+	}
+	return j
+}
+
+var weight = map[string]int{Fail: 3, Warn: 2, Note: 1}
+
+// Fault is a reason why a database says too little.
+type Fault struct {
+	Kind FaultKind
+	Text string
+}
+
+// FaultKind is the kind of a Fault.
+type FaultKind int
+
+// The kinds.
+const (
+	// Stale is a database that was built, or whose data were collected, too long ago.
+	Stale FaultKind = iota + 1
+	// Incomplete is one without the provider of what is in use.
+	Incomplete
+	// Corrupt is one that contradicts itself, such as with a time in the future.
+	Corrupt
+)
+
+// fresh is by how much a database may be ahead of this machine's clock.
+const fresh = 24 * time.Hour
+
+// Database finds why a database says too little about packages of the needed providers.
+func Database(d advisory.Database, rules config.Security, needed []string, now time.Time) []Fault {
+	var faults []Fault
+	add := func(kind FaultKind, format string, args ...any) {
+		faults = append(faults, Fault{kind, fmt.Sprintf(format, args...)})
+	}
+	age := func(what string, at time.Time, most time.Duration) {
+		switch {
+		case at.IsZero():
+			add(Corrupt, "it does not say when %s", what)
+		case at.Sub(now) > fresh:
+			add(Corrupt, "%s on %s, which is in the future", what, at.UTC().Format(time.DateTime))
+		case now.Sub(at) > most:
+			add(Stale, "%s on %s, %.0f days ago; the limit is %.0f", what, at.UTC().Format(time.DateOnly),
+				now.Sub(at).Hours()/24, most.Hours()/24)
+		}
+	}
+	if d.Kind != "osv" {
+		age("it was built", d.Built, rules.MaxBuildAge.Std())
+	}
+	for _, provider := range needed {
+		at, has := d.Data[provider]
+		if !has || d.Records != nil && d.Records[provider] == 0 {
+			add(Incomplete, "it has no advisories of %s", provider)
+			continue
+		}
+		age("the data of "+provider+" were collected", at, rules.MaxDataAge.Std())
+	}
+	return faults
+}

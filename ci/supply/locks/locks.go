@@ -1,0 +1,228 @@
+// Package locks reads which packages a project's lock files pin, for a bill of materials. It
+// decides nothing about an environment: package pyenv does.
+package locks
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Package is one pinned package.
+type Package struct {
+	// Name is in the normal form of PyPI, such as scikit-learn.
+	Name, Version string
+	// File and Line are where it is pinned; the line is 0 where the format has none.
+	File string
+	Line int
+	// Hashed reports whether its content is pinned too.
+	Hashed bool
+}
+
+// Loose is a requirement that does not pin a version.
+type Loose struct {
+	// Text is the requirement without credentials.
+	Text, File string
+	Line       int
+}
+
+// Content is what one file holds.
+type Content struct {
+	Packages []Package
+	Loose    []Loose
+	// Includes are the files that it names, relative to the source.
+	Includes []string
+	// Counted is the number of packages by a second, simpler reading of the same file. It is
+	// at least that of Packages; more means that something was not understood.
+	Counted int
+}
+
+var (
+	separators = regexp.MustCompile(`[-_.]+`)
+	include    = regexp.MustCompile(`^(?:-r|--requirement)(?:\s+|=|)(\S+)`)
+	pinned     = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*={2,3}\s*([^\s;,*]+)\s*(?:;.*|\s--.*)?$`)
+	counted    = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]\n]*\])?\s*={2,3}`)
+	login      = regexp.MustCompile(`://[^/\s@]+@`)
+	commit     = regexp.MustCompile(`@[0-9a-f]{40}(?:[#\s;]|$)`)
+	header     = regexp.MustCompile(`(?m)^\s*\[\[\s*packages?\s*\]\]`)
+)
+
+// Normal is a package's name as PyPI compares it.
+func Normal(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
+
+// Read reads one file by its name. The error says what cannot be read.
+func Read(name string, content []byte) (Content, error) {
+	switch base := path.Base(name); {
+	case base == "Pipfile.lock":
+		return pipfile(name, content)
+	case base == "uv.lock", base == "poetry.lock", base == "pdm.lock", strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml"):
+		return tables(name, content)
+	}
+	return requirements(name, string(content)), nil
+}
+
+// requirements reads the format of pip.
+func requirements(name, text string) Content {
+	found := Content{Counted: len(counted.FindAllString(text, -1))}
+	for _, line := range joined(text) {
+		if m := include.FindStringSubmatch(line.text); m != nil {
+			found.Includes = append(found.Includes, path.Join(path.Dir(name), m[1]))
+			continue
+		}
+		m := pinned.FindStringSubmatch(line.text)
+		switch {
+		case m != nil:
+			found.Packages = append(found.Packages, Package{
+				Name: Normal(m[1]), Version: m[2], File: name, Line: line.number, Hashed: strings.Contains(line.text, "--hash="),
+			})
+		case strings.HasPrefix(line.text, "--editable"), strings.HasPrefix(line.text, "-e"):
+			if strings.Contains(line.text, "://") && !commit.MatchString(line.text) {
+				found.loose(name, line)
+			}
+		case strings.HasPrefix(line.text, "-"):
+			// An option of pip.
+		case local(line.text):
+			// A directory or a file of the source.
+		case strings.Contains(line.text, "://") && (commit.MatchString(line.text) || strings.Contains(line.text, "--hash=") ||
+			strings.Contains(line.text, "#sha256=")):
+		default:
+			found.loose(name, line)
+		}
+	}
+	return found
+}
+
+func (c *Content) loose(name string, line numbered) {
+	text, _, _ := strings.Cut(line.text, " --")
+	c.Loose = append(c.Loose, Loose{Text: login.ReplaceAllString(text, "://"), File: name, Line: line.number})
+}
+
+// local reports whether a requirement is a path: ./x, name @ file:x.
+func local(text string) bool {
+	_, where, named := strings.Cut(text, "@")
+	if where = strings.TrimSpace(where); named && strings.HasPrefix(where, "file:") {
+		return true
+	}
+	first, _, _ := strings.Cut(text, " ")
+	return strings.HasPrefix(first, ".") || strings.HasPrefix(first, "file:") || strings.HasSuffix(first, ".whl") ||
+		strings.HasSuffix(first, ".tar.gz") && !strings.Contains(first, "://")
+}
+
+// numbered is a line with its number in the file.
+type numbered struct {
+	text   string
+	number int
+}
+
+// joined are the lines without comments; one that ends in a backslash is joined with the next.
+func joined(text string) []numbered {
+	var lines []numbered
+	open := false
+	for i, line := range strings.Split(strings.TrimPrefix(text, "\uFEFF"), "\n") {
+		line = strings.TrimRight(line, "\r")
+		if at := strings.Index(" "+line, " #"); at >= 0 {
+			line = line[:max(0, at)]
+		}
+		more := strings.HasSuffix(line, `\`)
+		line = strings.TrimSpace(strings.TrimSuffix(line, `\`))
+		if open && len(lines) > 0 {
+			lines[len(lines)-1].text = strings.TrimSpace(lines[len(lines)-1].text + " " + line)
+		} else {
+			lines = append(lines, numbered{line, i + 1})
+		}
+		open = more
+	}
+	return slices.DeleteFunc(lines, func(l numbered) bool { return l.text == "" })
+}
+
+// tables reads the formats of uv, Poetry, PDM and PEP 751, which are tables of packages.
+func tables(name string, content []byte) (found Content, err error) {
+	defer func() {
+		// A file that somebody commits must not stop the pipeline without a message.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("read %s: not valid TOML: %v", name, r)
+		}
+	}()
+	var lock struct {
+		Package, Packages []map[string]any
+	}
+	if err := toml.Unmarshal(content, &lock); err != nil {
+		return Content{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	found.Counted = len(header.FindAll(content, -1))
+	for _, entry := range append(lock.Package, lock.Packages...) {
+		title, _ := entry["name"].(string)
+		version, _ := entry["version"].(string)
+		switch {
+		case title == "":
+			return Content{}, fmt.Errorf("read %s: a package has no name", name)
+		case ofSource(entry):
+			found.Counted--
+		case version == "":
+			found.Loose = append(found.Loose, Loose{Text: title, File: name})
+			found.Counted--
+		default:
+			found.Packages = append(found.Packages, Package{Name: Normal(title), Version: version, File: name, Hashed: true})
+		}
+	}
+	return found, nil
+}
+
+// ofSource reports whether a package lies in the source: the project itself, a member of its
+// workspace.
+func ofSource(entry map[string]any) bool {
+	if source, ok := entry["source"].(map[string]any); ok {
+		for _, kind := range []string{"editable", "directory", "virtual"} {
+			if _, is := source[kind]; is {
+				return true
+			}
+		}
+		kind, _ := source["type"].(string)
+		return kind == "directory"
+	}
+	_, directory := entry["directory"]
+	return directory
+}
+
+// pipfile reads the format of Pipenv.
+func pipfile(name string, content []byte) (Content, error) {
+	var lock map[string]json.RawMessage
+	if err := json.Unmarshal(content, &lock); err != nil {
+		return Content{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	var found Content
+	for _, section := range []string{"default", "develop"} {
+		var entries map[string]struct {
+			Version string
+			Hashes  []string
+			Path    string
+		}
+		if len(lock[section]) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(lock[section], &entries); err != nil {
+			return Content{}, fmt.Errorf("read %s: %s: %w", name, section, err)
+		}
+		for _, title := range slices.Sorted(maps.Keys(entries)) {
+			entry := entries[title]
+			version, exact := strings.CutPrefix(entry.Version, "==")
+			switch {
+			case entry.Path != "":
+			case !exact:
+				found.Loose = append(found.Loose, Loose{Text: title + entry.Version, File: name})
+			default:
+				found.Packages = append(found.Packages, Package{
+					Name: Normal(title), Version: version, File: name, Hashed: len(entry.Hashes) > 0,
+				})
+			}
+		}
+	}
+	found.Counted = len(found.Packages)
+	return found, nil
+}

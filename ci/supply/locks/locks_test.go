@@ -1,0 +1,113 @@
+package locks
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func read(t *testing.T, name, text string) Content {
+	t.Helper()
+	found, err := Read(name, []byte(text))
+	require.NoError(t, err)
+	return found
+}
+
+func names(packages []Package) string {
+	var all []string
+	for _, p := range packages {
+		all = append(all, p.Name+"="+p.Version)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestReadRequirements(t *testing.T) {
+	const hash = "--hash=sha256:aaaa"
+	for name, tc := range map[string]struct{ text, packages, loose string }{
+		"a lock of uv":                     {"jinja2==3.1.6 \\\n    " + hash + " \\\n    --hash=sha256:b\n    # via flask\nA_b.c==1\n", "jinja2=3.1.6 a-b-c=1", ""},
+		"markers and extras":               {"uvicorn[standard]==0.30 ; python_version < '3.12' \\\n  " + hash + "\n", "uvicorn=0.30", ""},
+		"three equals signs":               {"x===1.0+local\n", "x=1.0+local", ""},
+		"line ends of Windows and a mark":  {"\uFEFFx==1\r\ny==2\r\n", "x=1 y=2", ""},
+		"a lower limit":                    {"x>=1\ny==2\n", "y=2", "x>=1"},
+		"no version":                       {"x\n", "", "x"},
+		"a wildcard":                       {"x==1.*\n", "", "x==1.*"},
+		"two clauses":                      {"x==1,<2\n", "", "x==1,<2"},
+		"options and comments":             {"--index-url https://u:p@host/simple\n# x\n-c limits.txt\n\n", "", ""},
+		"a repository at a branch":         {"x @ git+https://user:word@host/x@main\n", "", "x @ git+https://host/x@main"},
+		"a repository at a commit":         {"x @ git+https://host/x@" + strings.Repeat("a", 40) + "\n", "", ""},
+		"an editable repository":           {"-e git+https://host/x@main#egg=x\n", "", "-e git+https://host/x@main#egg=x"},
+		"the source itself":                {"-e .\n./lib\nlib @ file:./lib\n./x.whl\n", "", ""},
+		"an address with the content's":    {"x @ https://host/x.whl " + hash + "\n", "", ""},
+		"an address without the content's": {"x @ https://host/x.tar.gz\n", "", "x @ https://host/x.tar.gz"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := read(t, "requirements.txt", tc.text)
+			assert.Equal(t, tc.packages, names(found.Packages))
+			var loose []string
+			for _, l := range found.Loose {
+				loose = append(loose, l.Text)
+			}
+			assert.Equal(t, tc.loose, strings.Join(loose, " "))
+		})
+	}
+	found := read(t, "deps/a.txt", "-r base.txt\n--requirement=../b.txt\nx==1 \\\n  "+hash+"\ny==2\n")
+	assert.Equal(t, []string{"deps/base.txt", "b.txt"}, found.Includes)
+	assert.Equal(t, 2, found.Counted)
+	assert.Equal(t, []int{3, 5}, []int{found.Packages[0].Line, found.Packages[1].Line})
+	assert.Equal(t, []bool{true, false}, []bool{found.Packages[0].Hashed, found.Packages[1].Hashed})
+	odd := read(t, "a.txt", "x==1 and more words\ny==1\n")
+	assert.Greater(t, odd.Counted, len(odd.Packages), "what is not understood is counted")
+}
+
+func TestReadTables(t *testing.T) {
+	uv := read(t, "uv.lock", `
+[[package]]
+name = "Demo"
+version = "0.1"
+source = { editable = "." }
+[[package]]
+name = "Jinja2"
+version = "3.1.6"
+source = { registry = "https://pypi.org/simple" }
+`)
+	assert.Equal(t, "jinja2=3.1.6", names(uv.Packages))
+	assert.Equal(t, 1, uv.Counted)
+	pylock := read(t, "pylock.train.toml", "[[packages]]\nname = \"x\"\nversion = \"1\"\n[[packages]]\nname = \"self\"\ndirectory = {path = \".\"}\n")
+	assert.Equal(t, "x=1", names(pylock.Packages))
+	poetry := read(t, "poetry.lock", "[[package]]\nname = \"x\"\nversion = \"1\"\n[[package]]\nname = \"y\"\n")
+	assert.Equal(t, "y", poetry.Loose[0].Text)
+	for _, wrong := range []string{"[[package", "[[package]]\nversion = \"1\"\n", "package = 1"} {
+		_, err := Read("uv.lock", []byte(wrong))
+		assert.Error(t, err, wrong)
+	}
+}
+
+func TestReadPipfile(t *testing.T) {
+	found := read(t, "Pipfile.lock", `{"_meta": {}, "default": {"Jinja2": {"version": "==3.1.6", "hashes": ["sha256:a"]}, "self": {"path": "."}},
+		"develop": {"x": {"version": "*"}}}`)
+	assert.Equal(t, "jinja2=3.1.6", names(found.Packages))
+	assert.Equal(t, "x*", found.Loose[0].Text)
+	for _, wrong := range []string{"{", `{"default": []}`} {
+		_, err := Read("Pipfile.lock", []byte(wrong))
+		assert.Error(t, err, wrong)
+	}
+}
+
+func TestBOM(t *testing.T) {
+	packages := []Package{{Name: "b", Version: "1+x", File: "b.lock"}, {Name: "a", Version: "2", File: "a.lock"}, {Name: "a", Version: "2", File: "b.lock"}}
+	bom, err := BOM("demo", packages)
+	require.NoError(t, err)
+	assert.Contains(t, string(bom), `"specVersion": "1.6"`)
+	assert.Contains(t, string(bom), "pkg:pypi/a@2")
+	assert.Equal(t, 2, strings.Count(string(bom), `"purl"`))
+	assert.NotContains(t, string(bom), "timestamp")
+	again, err := BOM("demo", packages)
+	require.NoError(t, err)
+	assert.Equal(t, string(bom), string(again), "the same packages give the same bytes")
+	other, err := BOM("demo", packages[:2])
+	require.NoError(t, err)
+	assert.Equal(t, string(bom), string(other), "a second place of a package changes nothing")
+	assert.Equal(t, "scikit-learn", Normal("Scikit_Learn"))
+}

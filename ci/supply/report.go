@@ -1,0 +1,117 @@
+package supply
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
+	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// results are what the report has of an audit.
+type results struct {
+	bom             []byte
+	database        *advisory.Database
+	vulnerabilities judge.Verdict
+	secrets         secrets.Verdict
+}
+
+// report adds the tables and files of the audit.
+func (a *audit) report() {
+	table := &verdict.Table{Columns: []string{"Package", "Version", "Vulnerability", "Severity", "Fixed in", "Leads to"}}
+	for _, j := range a.found.vulnerabilities.All {
+		table.Rows = append(table.Rows, []string{
+			j.Package, j.Version, strings.Join(j.Names(), ", "), j.Severity, joinOr(j.Fixed, "no version"), leadsTo(j),
+		})
+	}
+	if len(table.Rows) > 0 {
+		a.stage.Blocks = append(a.stage.Blocks, verdict.Block{Title: "Known vulnerabilities in the locks", Table: table})
+	}
+	if rows := a.found.secrets.Failed; len(rows) > 0 {
+		table := &verdict.Table{Columns: []string{"File", "Line", "Rule"}}
+		for _, f := range rows {
+			table.Rows = append(table.Rows, []string{f.File, fmt.Sprint(f.Line), f.Rule})
+		}
+		a.stage.Blocks = append(a.stage.Blocks, verdict.Block{Title: "What looks like a secret", Table: table})
+	}
+	if a.found.bom != nil {
+		a.file("sbom.cdx.json", a.found.bom)
+	}
+	findings := make([]map[string]any, 0, len(a.found.vulnerabilities.All))
+	for _, j := range a.found.vulnerabilities.All {
+		findings = append(findings, map[string]any{"finding": j.Finding, "leads_to": leadsTo(j)})
+	}
+	a.encoded("findings.json", map[string]any{
+		"database": a.found.database, "vulnerabilities": findings,
+		"secrets":         append([]secrets.Finding{}, a.found.secrets.Failed...),
+		"allowed_secrets": append([]secrets.Finding{}, a.found.secrets.Allowed...),
+	})
+	a.encoded("audit.sarif", a.sarif())
+}
+
+func leadsTo(j judge.Judged) string {
+	switch {
+	case j.Allowed != nil:
+		return "allowed until " + j.Allowed.Until + ": " + j.Allowed.Reason
+	case j.Why != "":
+		return j.Action + " (" + j.Why + ")"
+	}
+	return j.Action
+}
+
+func (a *audit) file(name string, content []byte) {
+	a.stage.Files = append(a.stage.Files, verdict.ReportFile{Path: "audit/" + name, Content: content})
+}
+
+func (a *audit) encoded(name string, value any) {
+	content, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		a.fail(ReportUnreadable, "write %s: %v", name, err)
+		return
+	}
+	a.file(name, append(content, '\n'))
+}
+
+// sarif is what was found in the form that code hosts show beside the lines.
+func (a *audit) sarif() any {
+	type object = map[string]any
+	results, rules, seen := []object{}, []object{}, map[string]bool{}
+	add := func(rule, level, text, file string, line int) {
+		if !seen[rule] {
+			seen[rule] = true
+			rules = append(rules, object{"id": rule})
+		}
+		location := object{"artifactLocation": object{"uri": file}}
+		if line > 0 {
+			location["region"] = object{"startLine": line}
+		}
+		results = append(results, object{
+			"ruleId": rule, "level": level, "message": object{"text": text}, "locations": []object{{"physicalLocation": location}},
+		})
+	}
+	levels := map[string]string{judge.Fail: "error", judge.Warn: "warning", judge.Note: "note"}
+	for _, j := range a.found.vulnerabilities.All {
+		level := levels[j.Action]
+		if j.Allowed != nil {
+			level = "note"
+		}
+		for _, p := range a.packages {
+			if p.Name == j.Package && p.Version == j.Version {
+				add(j.ID, level, oneLine(j.Finding), p.File, p.Line)
+			}
+		}
+	}
+	for _, f := range a.found.secrets.Failed {
+		add(f.Rule, "error", "something that looks like a secret", f.File, f.Line)
+	}
+	for _, l := range a.loose {
+		add("unpinned", "error", l.Text, l.File, l.Line)
+	}
+	return object{
+		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+		"runs": []object{{"tool": object{"driver": object{"name": "openstack-rca audit", "rules": rules}}, "results": results}},
+	}
+}

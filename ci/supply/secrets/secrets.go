@@ -1,0 +1,109 @@
+// Package secrets reads what Gitleaks found. The values of secrets are in no result.
+package secrets
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
+)
+
+// Finding is one place that looks like a secret.
+type Finding struct {
+	// Rule is the name of the rule that found it.
+	Rule string `json:"rule"`
+	// File is relative to what was searched, Line counts from 1. In an archive the file is
+	// archive!file.
+	File string `json:"file"`
+	Line int    `json:"line"`
+	// Commit is the revision that has it, for a search of the history.
+	Commit string `json:"commit,omitempty"`
+}
+
+// String is file:line (rule).
+func (f Finding) String() string {
+	text := fmt.Sprintf("%s:%d (%s)", f.File, f.Line, f.Rule)
+	if f.Commit != "" {
+		text = fmt.Sprintf("%s:%d in commit %.12s (%s)", f.File, f.Line, f.Commit, f.Rule)
+	}
+	return text
+}
+
+// maxFindings bounds a report.
+const maxFindings = 100_000
+
+// Read reads Gitleaks' report in JSON. below is the directory that was searched: paths are
+// made relative to it, and one outside of it is an error. Nothing of the report but rule, place
+// and commit is kept.
+func Read(report []byte, below string) ([]Finding, error) {
+	var entries []struct {
+		RuleID    string
+		File      string
+		StartLine int
+		Commit    string
+	}
+	if err := json.Unmarshal(report, &entries); err != nil {
+		// The error of encoding/json may quote what it read.
+		return nil, errors.New("read report of gitleaks: it is not the list of findings that was asked for")
+	}
+	if entries == nil {
+		return nil, errors.New("read report of gitleaks: it has no list")
+	}
+	if len(entries) > maxFindings {
+		return nil, fmt.Errorf("read report of gitleaks: more than %d findings", maxFindings)
+	}
+	found := make([]Finding, 0, len(entries))
+	for _, e := range entries {
+		file := path.Clean(e.File)
+		if below != "" {
+			inner, ok := strings.CutPrefix(file, below+"/")
+			if !ok {
+				return nil, errors.New("read report of gitleaks: a finding is outside of what was searched")
+			}
+			file = inner
+		}
+		if e.RuleID == "" {
+			return nil, errors.New("read report of gitleaks: a finding has no rule")
+		}
+		found = append(found, Finding{Rule: e.RuleID, File: file, Line: e.StartLine, Commit: e.Commit})
+	}
+	return found, nil
+}
+
+// Verdict is the judgement on what was found.
+type Verdict struct {
+	Failed, Allowed []Finding
+	judge.Exceptions
+}
+
+// Judge sorts findings by the exceptions that apply on a day.
+func Judge(found []Finding, allowed []config.AllowedSecret, now time.Time) Verdict {
+	var v Verdict
+	used := make([]bool, len(allowed))
+	for _, f := range found {
+		excepted := false
+		for i, a := range allowed {
+			if a.Rule == f.Rule && glob.Match(a.Path, f.File) {
+				used[i] = true
+				excepted = excepted || judge.Holds(a.Until, now)
+			}
+		}
+		if excepted {
+			v.Allowed = append(v.Allowed, f)
+		} else {
+			v.Failed = append(v.Failed, f)
+		}
+	}
+	for i, a := range allowed {
+		v.Note(a.Rule+" in "+a.Path, a.Until, used[i], now)
+	}
+	slices.SortStableFunc(v.Failed, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
+	return v
+}

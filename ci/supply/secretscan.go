@@ -1,0 +1,122 @@
+package supply
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
+	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
+	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// heavy are directories of other people's files, which no image takes from here.
+var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
+
+// The places of a step of Gitleaks.
+const (
+	secretsOut   = "out/gitleaks.json"
+	searched     = "scan"
+	plantedFile  = "planted/settings.py"
+	secretsLimit = 256 << 20
+)
+
+// ownRules are Gitleaks' own rules. They are named so that no configuration of the source applies.
+const ownRules = "title = \"openstack-rca\"\n[extend]\nuseDefault = true\n"
+
+// planted is a file that every search must find: a key of AWS's form that never was one. It is
+// computed, so that this program has nothing that looks like a secret.
+func planted() []byte {
+	sum := sha256.Sum256([]byte("planted by the audit"))
+	return []byte("aws_access_key_id = \"" + "AK" + "IA" + base32.StdEncoding.EncodeToString(sum[:])[:16] + "\"\n")
+}
+
+// secrets searches all files. What the source says about the search, in comments or in files, is
+// not followed: exceptions are in pipeline.yaml, with a reason and an end.
+func (a *audit) secrets(ctx context.Context) {
+	program, problem := a.tool(ctx, tools.Gitleaks)
+	if problem != nil {
+		a.problems = append(a.problems, problem)
+		return
+	}
+	source := a.Source.Filter(nil, heavy)
+	names, err := source.List(ctx)
+	if err != nil {
+		a.fail(ScannerFailed, "list the source: %v", err)
+		return
+	}
+	result, err := a.runner.Run(ctx, runner.Step{
+		Name: "gitleaks", Env: runner.Environment{Python: a.Config.Python, Files: a.runner.NewFiles(nil)},
+		Inputs: []runner.Mount{
+			{Path: toolDir, Files: program}, {Path: searched + "/source", Files: source},
+			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{
+				searched + "/" + plantedFile: planted(), "rules.toml": []byte(ownRules), "none/.keep": nil, "out/.keep": nil,
+			})},
+		},
+		Args: []string{
+			"./tool/gitleaks", "dir", searched, "--config", "rules.toml", "--gitleaks-ignore-path", "none", "--ignore-gitleaks-allow",
+			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0", "--max-archive-depth", "3",
+			"--no-banner", "--no-color", "--log-level", "error",
+		},
+		Outputs: []string{secretsOut}, Offline: true,
+	})
+	if err != nil {
+		a.fail(ScannerFailed, "run gitleaks: %v", err)
+		return
+	}
+	report, err := result.Outputs.Read(ctx, secretsOut, secretsLimit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && result.ExitCode != 0:
+		a.fail(ScannerFailed, "gitleaks ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
+		return
+	case err != nil:
+		a.fail(ReportUnreadable, "%v", err)
+		return
+	}
+	all, err := secrets.Read(report, searched)
+	if err != nil {
+		a.fail(ReportUnreadable, "%v", err)
+		return
+	}
+	var found []secrets.Finding
+	seen := false
+	for _, f := range all {
+		if inner, is := strings.CutPrefix(f.File, "source/"); is {
+			f.File = inner
+			found = append(found, f)
+		} else if f.File == plantedFile {
+			seen = true
+		}
+	}
+	a.stage.Gate("planted secret", seenText(seen), "found", seen)
+	if !seen {
+		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
+		return
+	}
+	a.secretsFound(secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now), len(names))
+}
+
+func (a *audit) secretsFound(v secrets.Verdict, files int) {
+	a.found.secrets = v
+	a.stage.Add("files searched for secrets", plural(files, "file"))
+	a.stage.Gate("secrets", plural(len(v.Failed), "finding"), "none", len(v.Failed) == 0)
+	if len(v.Allowed) > 0 {
+		a.stage.Add("findings that are allowed", plural(len(v.Allowed), "finding"))
+	}
+	if len(v.Failed) > 0 {
+		problem := verdict.Problemf(SecretFound, "%s", v.Failed[0])
+		if len(v.Failed) > 1 {
+			problem.Cause += ", and " + plural(len(v.Failed)-1, "more")
+		}
+		for _, f := range v.Failed {
+			problem.Details = append(problem.Details, f.String())
+		}
+		a.problems = append(a.problems, problem)
+	}
+	a.exceptions(v.Exceptions)
+}

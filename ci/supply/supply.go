@@ -1,0 +1,216 @@
+// Package supply looks for what should not be shipped: known vulnerabilities and unpinned
+// versions in the locks, secrets in the files, licences that are not allowed.
+//
+// Everything is judged here, in Go, from what was found; a program's exit code decides nothing.
+// What could not be looked at is never a pass: each search must also find something that was
+// planted for it.
+package supply
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Input is what an audit looks at.
+type Input struct {
+	// Config is the run's; Checks are those to make, from config.Checks.
+	Config config.Config
+	Checks []string
+	// Source is the whole tree.
+	Source runner.Files
+	// Advisories is the local path of the database; empty to ask Fetch for one.
+	Advisories string
+	// Fetch returns the local path of a database of today; nil when there is none to get.
+	Fetch func(ctx context.Context) (string, error)
+	// Import makes a local directory available to steps.
+	Import func(dir string) (runner.Files, error)
+	// Tool returns a tree with the named program, and nothing else, in its root. Nil when no
+	// program is available.
+	Tool func(ctx context.Context, name string) (runner.Files, error)
+	// Scratch is an existing local directory for files that are too large for memory.
+	Scratch string
+	// Now is the day of the judgement.
+	Now time.Time
+}
+
+// audit is one audit in progress.
+type audit struct {
+	Input
+	runner   runner.Runner
+	stage    verdict.Stage
+	problems []*verdict.Problem
+	projects []*pyenv.Project
+	packages []locks.Package
+	loose    []locks.Loose
+	found    results
+}
+
+// Audit makes the checks and judges what they found.
+func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
+	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Audit}}
+	locked := a.wants("advisories") || a.wants("pinning") || a.wants("licenses")
+	if locked && a.locks(ctx) {
+		a.pinning()
+		if a.wants("advisories") {
+			a.advisories(ctx)
+		}
+		if a.wants("licenses") {
+			a.licenses(ctx)
+		}
+	}
+	if a.wants("secrets") {
+		a.secrets(ctx)
+	}
+	for _, check := range config.Checks {
+		if !a.wants(check) {
+			a.stage.Add(check, "not looked at: security.audit does not name it")
+		}
+	}
+	a.report()
+	return *a.stage.Judge(a.problems...)
+}
+
+func (a *audit) wants(check string) bool { return slices.Contains(a.Checks, check) }
+
+func (a *audit) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
+	p := verdict.Problemf(code, format, args...)
+	a.problems = append(a.problems, p)
+	return p
+}
+
+// fileLimit bounds a file that declares packages.
+const fileLimit = 32 << 20
+
+// unlocked are declarations without any versions that are pinned.
+var unlocked = []pyenv.Kind{pyenv.Pyproject, pyenv.Setuptools, pyenv.Pipfile, pyenv.Tox, pyenv.Conda}
+
+// locks reads the locks of all environments. It reports whether everything could be read.
+func (a *audit) locks(ctx context.Context) bool {
+	source := a.Source.Filter(nil, a.Config.Exclude)
+	before := len(a.problems)
+	var files []string
+	add := func(name string) {
+		if !slices.Contains(files, name) {
+			files = append(files, name)
+		}
+	}
+	for _, want := range []pyenv.Request{
+		{Stage: verdict.Test, Requirements: a.Config.Test.Requirements},
+		{Stage: verdict.Train, Requirements: a.Config.Train.Requirements},
+		{Stage: verdict.Image, Requirements: a.Config.Image.Requirements},
+	} {
+		want.Python = a.Config.Python
+		project, err := pyenv.Detect(ctx, source, want)
+		var invalid *pyenv.InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			problem := invalid.Problem(LockUnreadable)
+			// The environments often share their files, and so the fault.
+			if !slices.ContainsFunc(a.problems, func(p *verdict.Problem) bool { return p.Cause == problem.Cause }) {
+				a.problems = append(a.problems, problem)
+			}
+			continue
+		case err != nil:
+			a.fail(LockUnreadable, "%v", err)
+			continue
+		}
+		a.projects = append(a.projects, project)
+		for _, name := range project.From {
+			if slices.Contains(unlocked, project.Kind) || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py"}, path.Base(name)) {
+				a.loosely(name)
+				continue
+			}
+			add(name)
+		}
+	}
+	counted := 0
+	for i := 0; i < len(files); i++ {
+		content, err := source.Read(ctx, files[i], fileLimit)
+		if err != nil {
+			a.fail(LockUnreadable, "%s: %v", files[i], err)
+			continue
+		}
+		read, err := locks.Read(files[i], content)
+		if err != nil {
+			a.fail(LockUnreadable, "%v", err)
+			continue
+		}
+		for _, name := range read.Includes {
+			add(name)
+		}
+		if read.Counted != len(read.Packages) {
+			a.fail(ScanEmpty, "%s has %d packages, and only %d of them were understood", files[i], read.Counted, len(read.Packages))
+		}
+		counted += read.Counted
+		a.packages = append(a.packages, read.Packages...)
+		a.loose = append(a.loose, read.Loose...)
+	}
+	slices.Sort(files)
+	distinct := locks.Distinct(a.packages)
+	a.stage.Add("locks", joinOr(files, "none"))
+	least := a.Config.Security.MinPackages
+	a.stage.Gate("packages looked at", plural(len(distinct), "package"), ">= "+plural(least, "package"), len(distinct) >= least)
+	if len(distinct) < least && len(a.problems) == before {
+		a.fail(ScanEmpty, "the locks pin %s; security.min_packages is %d", plural(len(distinct), "package"), least)
+	}
+	return len(a.problems) == before
+}
+
+// loosely notes a file of declarations without a lock, once.
+func (a *audit) loosely(name string) {
+	entry := locks.Loose{Text: "the dependencies, which no lock pins", File: name}
+	if !slices.Contains(a.loose, entry) {
+		a.loose = append(a.loose, entry)
+	}
+}
+
+// pinning demands exact versions. It also belongs to the check for advisories: what is not
+// pinned cannot be compared.
+func (a *audit) pinning() {
+	unhashed := 0
+	for _, p := range a.packages {
+		if !p.Hashed {
+			unhashed++
+		}
+	}
+	a.stage.Add("locked packages without a hash", plural(unhashed, "package"))
+	a.stage.Gate("requirements without an exact version", plural(len(a.loose), "requirement"), "none", len(a.loose) == 0)
+	if len(a.loose) == 0 {
+		return
+	}
+	problem := a.fail(DependencyUnpinned, "%s: %s", where(a.loose[0].File, a.loose[0].Line), a.loose[0].Text)
+	if more := len(a.loose) - 1; more > 0 {
+		problem.Cause += ", and " + plural(more, "more")
+	}
+	for _, l := range a.loose {
+		problem.Details = append(problem.Details, where(l.File, l.Line)+": "+l.Text)
+	}
+}
+
+// control is the package that every database of Python packages knows to be vulnerable.
+var control = locks.Package{Name: "jinja2", Version: "2.4.1", File: "planted"}
+
+// split separates the findings of the control from those of the locks.
+func (a *audit) split(all []advisory.Finding) (found []advisory.Finding, seen bool) {
+	own := slices.ContainsFunc(a.packages, func(p locks.Package) bool { return p.Name == control.Name && p.Version == control.Version })
+	for _, f := range all {
+		if f.Type == "pypi" && f.Package == control.Name && f.Version == control.Version {
+			seen = true
+			if !own {
+				continue
+			}
+		}
+		found = append(found, f)
+	}
+	return found, seen
+}

@@ -1,0 +1,46 @@
+package supply
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+)
+
+// plural is a number with a noun: 1 package, 2 packages.
+func plural(n int, noun string) string {
+	if n != 1 && noun != "more" {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// where is file:line; the file alone where the line is not known.
+func where(file string, line int) string {
+	if line <= 0 {
+		return file
+	}
+	return fmt.Sprintf("%s:%d", file, line)
+}
+
+func joinOr(words []string, none string) string {
+	if len(words) == 0 {
+		return none
+	}
+	return strings.Join(words, ", ")
+}
+
+// oneLine describes a finding: jinja2 3.1.0: CVE-2024-22195 (high), fixed in 3.1.3.
+func oneLine(f advisory.Finding) string {
+	text := fmt.Sprintf("%s %s: %s (%s)", f.Package, f.Version, f.ID, f.Severity)
+	if f.Exploited {
+		text += ", known to be exploited"
+	}
+	if f.Uncertain != "" {
+		text += ", not ruled out: " + f.Uncertain
+	}
+	if len(f.Fixed) > 0 {
+		return text + ", fixed in " + strings.Join(f.Fixed, ", ")
+	}
+	return text + ", no version fixes it"
+}
