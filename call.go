@@ -51,7 +51,7 @@ func (m *OpenstackRca) call(ctx context.Context) *call {
 
 // results are those of a run, with the objects that its stages produced.
 type results struct {
-	report        *dagger.Directory
+	report, state *dagger.Directory
 	summary, json string
 	failure       string
 	model         *dagger.Directory
@@ -60,7 +60,7 @@ type results struct {
 }
 
 func (r *results) run() *Run {
-	return &Run{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
+	return &Run{Report: r.report, State: r.state, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
 
 // run runs the named stages and converts what they produced.
@@ -115,7 +115,11 @@ func (c *call) report(run *verdict.Run) (*results, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep report: %w", err)
 	}
-	result := &results{report: dir, summary: string(markdown), json: string(data)}
+	state, err := c.kept()
+	if err != nil {
+		return nil, err
+	}
+	result := &results{report: dir, state: state, summary: string(markdown), json: string(data)}
 	if err := run.Enforce(); err != nil {
 		result.failure = err.Error()
 	}
@@ -165,6 +169,11 @@ func (c *call) backend() (pipeline.Backend, error) {
 	}
 	if err := c.advisoryFile(); err != nil {
 		return pipeline.Backend{}, err
+	}
+	if state := c.module.State; state != nil {
+		if _, err := state.Export(c.ctx, filepath.Join(c.work, stateDir)); err != nil {
+			return pipeline.Backend{}, fmt.Errorf("read --state: %w", err)
+		}
 	}
 	if err := c.localFiles(); err != nil {
 		return pipeline.Backend{}, err
@@ -267,7 +276,7 @@ func (c *call) options() pipeline.Options {
 	opts.Python, opts.Platform, opts.Test = c.python, c.module.Platform, c.test
 	opts.Train.Params, opts.Train.Threads, opts.Train.Twice = c.params, c.threads, c.twice
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
-	opts.Progress = opts.Rollout.Progress
+	opts.Progress, opts.Observe = opts.Rollout.Progress, c.observe()
 	to := c.module.Target
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,

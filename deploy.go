@@ -205,13 +205,15 @@ func (c *call) rolloutOptions() pipeline.RolloutOptions {
 }
 
 func (r *results) rollout() *Rollout {
-	return &Rollout{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
+	return &Rollout{Report: r.report, State: r.state, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
 
 // Rollout is the verdict on a rollout, or its plan.
 type Rollout struct {
 	// The plan, what was rendered, and the verdict.
 	Report *dagger.Directory
+	// The ledger of --state with this call; empty without --state.
+	State *dagger.Directory
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.

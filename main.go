@@ -35,6 +35,10 @@ type OpenstackRca struct {
 	// +private
 	IndexURL *dagger.Secret
 	// +private
+	State *dagger.Directory
+	// +private
+	Hotfix bool
+	// +private
 	SandboxMlflow *dagger.Service
 	// +private
 	SandboxS3 *dagger.Service
@@ -226,6 +230,17 @@ func New(
 	// +optional
 	indexUrl *dagger.Secret,
 
+	// Directory with the ledger of runs, to which this run is added: the result's state is the new
+	// one. Without it the ledger is in S3 beside the models, and the sandbox keeps none.
+	//
+	// +optional
+	state *dagger.Directory,
+
+	// Mark the run as an unplanned change that mends production, for the figures of dora.
+	//
+	// +optional
+	hotfix bool,
+
 	// MLflow server for the sandbox to use instead of starting its own, such as
 	// tcp://127.0.0.1:5000. Its content stays after the run.
 	//
@@ -249,6 +264,6 @@ func New(
 			AwsWebIdentityToken: awsWebIdentityToken, AwsWebIdentityRole: awsWebIdentityRole,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
-		IndexURL: indexUrl, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
+		IndexURL: indexUrl, State: state, Hotfix: hotfix, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
 	}
 }

@@ -152,6 +152,8 @@ func (m *OpenstackRca) Doctor(
 type Run struct {
 	// The whole report: report.json, report.md, report.html and each stage's files.
 	Report *dagger.Directory
+	// The ledger of --state with this run; empty without --state.
+	State *dagger.Directory
 	// The verdict in Markdown, short enough for a CI job's summary.
 	Summary string
 	// The verdict for machines; docs/report.md has its schema.

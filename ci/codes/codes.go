@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
@@ -30,7 +31,7 @@ import (
 func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
-		runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(),
-		rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(), journal.Codes(), release.Codes(), trial.Codes(),
+		runledger.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(),
+		image.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(), journal.Codes(), release.Codes(), trial.Codes(),
 	)
 }

@@ -29,6 +29,8 @@ type Config struct {
 	// Security configures the audit of the source and the scan of the image.
 	Security Security `yaml:"security" json:"security"`
 
+	Observe Observe `yaml:"observe" json:"observe"`
+
 	// Policy maps a branch glob to the stages that run for it; the longest matching glob applies.
 	Policy map[string][]string `yaml:"policy" json:"policy"`
 

@@ -101,6 +101,7 @@ func Default() Config {
 			EphemeralStorage: 20,
 		},
 		Security: defaultSecurity(),
+		Observe:  Observe{MinRuns: 20, WindowDays: 30, CoverageDrop: 1, SilentDays: 7},
 		Policy: map[string][]string{
 			"main": verdict.Stages(),
 			"*":    {"test", "train", "audit"},

@@ -325,6 +325,13 @@ var keys = []key{
 	{path: "security.licenses.except[].reason", limit: lineOfText(500), meaning: "Why it is accepted."},
 	{path: "security.licenses.except[].until", limit: days, meaning: "Last day of the exception, at most 180 days away."},
 
+	{path: "observe.min_runs", limit: between(1, 10_000),
+		meaning: "From how many cases on a figure is judged and may raise an alert; below it reads `too few`."},
+	{path: "observe.window_days", limit: between(1, 366), meaning: "Days that the figures of `dora` and `metrics` look back."},
+	{path: "observe.coverage_drop", source: "Alerts", limit: between(0, 100),
+		meaning: "Percentage points by which coverage may drop within seven days before an alert."},
+	{path: "observe.silent_days", limit: between(1, 366), meaning: "Days without a run of a release branch before an alert."},
+
 	{path: "policy", source: "Pipeline Stages", limit: policies,
 		meaning: "Stages by branch pattern; the longest matching pattern applies, `*` matches every branch. publish needs test and " +
 			"train, image needs publish, deploy needs image. Outside the sandbox it can only remove stages: there " +

@@ -16,6 +16,7 @@ import (
 
 // everyKey has a value of its own for every key.
 const everyKey = `
+observe: {min_runs: 30, window_days: 60, coverage_drop: 2.5, silent_days: 14}
 name: my-app
 python: 3.12
 exclude: [docs]

@@ -44,14 +44,15 @@ func (f function) effect() bool {
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status
-	case "Explain", "Doctor", "Models", "":
+	case "Explain", "Doctor", "Models", "Runs", "Dora", "":
 		return false
 	}
 	return true
 }
 
 // entries are the functions of this package through which package main reaches a backend.
-var entries = []string{"Run", "Explain", "Doctor", "Operate", "Models", "Promote", "RollbackModel", "CleanClaims"}
+var entries = []string{"Run", "Explain", "Doctor", "Operate", "Models", "Promote", "RollbackModel", "CleanClaims",
+	"Runs", "Dora"}
 
 // publicFunctions reads the module's public functions from its source: package main compiles
 // only where the Dagger client has been generated.
@@ -187,6 +188,7 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Destroy": "Operate destroy",
 		"OpenstackRca.Models":  "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
+		"OpenstackRca.Runs": "Runs", "OpenstackRca.Dora": "Dora", "History.Enforce": "",
 		"Run.Enforce": "", "Plan.Enforce": "", "Plan.Unchanged": "",
 	}, got)
 }

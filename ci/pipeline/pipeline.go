@@ -59,6 +59,8 @@ type Options struct {
 	// Refused are problems that the caller found before the run, such as a report directory that
 	// cannot be written. With any, no stage runs.
 	Refused []*verdict.Problem
+	// Observe is what is recorded of the run, and where it is sent.
+	Observe Observe
 	// Progress gets a line when a stage starts, ends, or still runs after a minute; may be nil.
 	Progress func(string)
 	// Module is this program's version, for the report.
@@ -128,5 +130,7 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 		s.run.Refuse(problem)
 	}
 	s.walk(ctx, stages())
-	return s.finish()
+	s.finish()
+	s.observe(ctx, recordedCall(s.opts.Stages))
+	return &s.outcome
 }

@@ -117,13 +117,17 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 		i = 0
 	}
 	s := prepare(ctx, backend, opts)
-	return s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
+	run := s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
 		clients, clock, in, problems := s.connect(ctx, permit)
 		if len(problems) > 0 {
 			return failed(verdict.Deploy, problems...)
 		}
 		return all[i].run(ctx, clients, clock, in, s.opts.Rollout)
 	})
+	if slices.Contains([]string{Rollback, Approve, Reject, Wait}, all[i].name) {
+		s.observe(ctx, all[i].name)
+	}
+	return run
 }
 
 // connect opens the account of an environment as far as the permit allows, and returns the

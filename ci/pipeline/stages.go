@@ -8,6 +8,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -53,6 +54,8 @@ type state struct {
 	outcome  Outcome
 	started  time.Time
 	progress progress
+	// before are earlier runs, the newest last, as far as they were read.
+	before []runledger.Record
 }
 
 // walk runs the stages that are part of the run. Those that require nothing of each other run

@@ -187,9 +187,8 @@ func (p policies) writeStatements(journal string) []Statement {
 		infrastructure.Condition = map[string]map[string][]string{"StringEquals": {"iam:PassedToService": {"ecs.amazonaws.com"}}}
 		all = append(all, infrastructure)
 	}
-	bucket, prefix := p.journal(journal)
-	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"},
-		[]string{"arn:" + partition.ID(p.Region) + ":s3:::" + bucket + "/" + prefix + "*"}))
+	_, records := p.journal(journal)
+	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, records))
 }
 
 // stopTrial allows stopping tasks with this service's tags: other services may share its cluster.
@@ -231,21 +230,23 @@ func object(address string) (bucket, prefix string) {
 	return bucket, prefix
 }
 
-// journal is where the runs of this application, in all environments, keep their record:
-// production reads what staging has run.
-func (p policies) journal(address string) (bucket, prefix string) {
-	bucket, prefix = object(address)
-	return bucket, prefix + p.settings.Application + ".rollouts/"
+// journal is where the rollouts and runs of this application, in all environments, keep their
+// records: production reads what staging has run.
+func (p policies) journal(address string) (bucket string, records []string) {
+	name, prefix := object(address)
+	bucket = "arn:" + partition.ID(p.Region) + ":s3:::" + name
+	for _, folder := range []string{".rollouts/", ".runs/"} {
+		records = append(records, bucket+"/"+prefix+p.settings.Application+folder+"*")
+	}
+	return bucket, records
 }
 
 // readJournal allows reading and listing: without the right to list, S3 answers "access
 // denied" for a missing object (GetObject in its API reference).
 func (p policies) readJournal(journal string) []Statement {
-	bucket, prefix := p.journal(journal)
-	within := partition.ID(p.Region)
-	list := allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{"arn:" + within + ":s3:::" + bucket})
-	return []Statement{list, allow("ReadTheJournal", []string{"s3:GetObject"},
-		[]string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"})}
+	bucket, records := p.journal(journal)
+	return []Statement{allow("TellMissingFromForbidden", []string{"s3:ListBucket"}, []string{bucket}),
+		allow("ReadTheJournal", []string{"s3:GetObject"}, records)}
 }
 
 // publishStatements are for the ledger of models: objects are written whole or in parts and

@@ -82,7 +82,8 @@ func TestNothingIsAllowedForEveryResourceThatCouldBeLimited(t *testing.T) {
 func TestTheJournalMayBeAWholeBucket(t *testing.T) {
 	for journal, want := range map[string]string{"s3://bucket": "bucket/", "s3://bucket/": "bucket/", "s3://bucket/a/b/": "bucket/a/b/"} {
 		statements := documented(t).Policies(journal)[0].Statements
-		assert.Equal(t, []string{"arn:aws:s3:::" + want + "openstack-rca-system.rollouts/*"}, statements[len(statements)-1].Resource)
+		assert.Equal(t, []string{"arn:aws:s3:::" + want + "openstack-rca-system.rollouts/*",
+			"arn:aws:s3:::" + want + "openstack-rca-system.runs/*"}, statements[len(statements)-1].Resource)
 	}
 }
 

@@ -237,3 +237,32 @@ func Sorted(records []Record) (sorted []Record, duplicates int) {
 	}
 	return sorted, duplicates
 }
+
+// Last reads the newest runs that began before a time: at most n, of that month and the one before.
+func (l *Ledger) Last(ctx context.Context, n int, before time.Time) (History, error) {
+	var all History
+	for month := monthOf(before); len(all.Records) < n && !month.Before(monthOf(before).AddDate(0, -1, 0)); month = month.AddDate(0, -1, 0) {
+		names, err := l.store.List(ctx, l.environment+month.Format("/2006/01/"))
+		if err != nil {
+			return History{}, fmt.Errorf("list records: %w", err)
+		}
+		var starts []time.Time
+		for _, name := range names {
+			if at, ok := named(strings.TrimPrefix(name, l.environment+"/")); ok && at.Before(before) {
+				starts = append(starts, at)
+			}
+		}
+		slices.SortFunc(starts, time.Time.Compare)
+		if len(starts) == 0 {
+			continue
+		}
+		h, err := l.singles(ctx, month, starts[max(0, len(starts)-(n-len(all.Records)))], before)
+		if err != nil {
+			return History{}, err
+		}
+		all.Records, all.Unreadable = append(all.Records, h.Records...), append(all.Unreadable, h.Unreadable...)
+	}
+	all.sort()
+	all.Records = all.Records[max(0, len(all.Records)-n):]
+	return all, nil
+}

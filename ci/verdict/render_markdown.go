@@ -341,3 +341,6 @@ func mdPublished(r *Run) string {
 	}
 	return "### Published\n\n" + b.String()
 }
+
+// Markdown renders the table for Markdown: every cell is plain text, whatever it holds.
+func (t *Table) Markdown() string { return mdTable(t.Columns, t.Rows, len(t.Rows)) }

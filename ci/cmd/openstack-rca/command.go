@@ -60,6 +60,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 	in.targetFlags(flags)
+	in.observeFlags(flags)
 
 	training := func(command *cobra.Command) *cobra.Command {
 		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
@@ -90,6 +91,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	root.AddCommand(in.rollout()...)
+	root.AddCommand(in.observing()...)
 	root.AddCommand(
 		in.audited(training(in.stages("run", "Run every stage that the policy allows for --ref", verdict.Stages()...))),
 		in.audited(training(in.stages("pipeline", "The same as run", verdict.Stages()...))),

@@ -31,6 +31,8 @@ var (
 	}
 	onlyCommand = map[string]string{
 		" --report":                "the module's functions return the report: report export --path",
+		"runs --json":              "the module has it as runs json",
+		"dora --json":              "the module has it as dora json",
 		"publish":                  "the module has it as train publish, with the model as an object",
 		"plan --detailed-exitcode": "the module has it as plan unchanged",
 	}

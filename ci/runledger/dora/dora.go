@@ -32,9 +32,9 @@ type Figure struct {
 	// N is how many cases it comes from. Enough is false if these are too few to judge it.
 	N      int  `json:"n"`
 	Enough bool `json:"enough"`
-	// Target is the document's, nil without one. Met is nil without a target, or with too few cases.
-	Target *float64 `json:"target,omitempty"`
-	Met    *bool    `json:"met,omitempty"`
+	// Goal is the document's, nil without one. Met is nil without a goal, or with too few cases.
+	Goal *float64 `json:"target,omitempty"`
+	Met  *bool    `json:"met,omitempty"`
 }
 
 // The names of the figures.
@@ -299,7 +299,7 @@ func (s *Summary) quantile(name string, values []float64, q float64, target *flo
 }
 
 func (s *Summary) add(name, unit string, value float64, n int, target *float64, met func(float64) bool) {
-	f := Figure{Name: name, Unit: unit, N: n, Enough: n >= s.MinRuns, Target: target}
+	f := Figure{Name: name, Unit: unit, N: n, Enough: n >= s.MinRuns, Goal: target}
 	if n > 0 {
 		f.Value = &value
 	}

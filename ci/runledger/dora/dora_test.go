@@ -187,7 +187,9 @@ func oracle(records []runledger.Record, w dora.Window) map[string]float64 {
 	inside := func(r runledger.Record) bool {
 		return r.Environment == w.Environment && !r.Started.Before(w.Since) && r.Started.Before(w.Until)
 	}
-	end := func(r runledger.Record) time.Time { return r.Started.Add(time.Duration(r.Seconds * float64(time.Second))) }
+	end := func(r runledger.Record) time.Time {
+		return r.Started.Add(time.Duration(r.Seconds * float64(time.Second)))
+	}
 	before := func(a, b runledger.Record) bool {
 		return a.Started.Before(b.Started) || a.Started.Equal(b.Started) && a.ID < b.ID
 	}

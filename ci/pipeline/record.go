@@ -1,0 +1,149 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Observe is what is recorded of a run, and where it is sent.
+type Observe struct {
+	// State is an existing or new directory of this machine for the ledger of runs. When empty it
+	// is in S3 beside the model ledger, and the sandbox has none.
+	State string
+	// Hotfix marks an unplanned change that mends production.
+	Hotfix bool
+}
+
+// recordTimeout bounds the writing of a record: a store that hangs must not hold the verdict up.
+const recordTimeout = 10 * time.Second
+
+// observe records the run once it has its verdict. Nothing here changes the verdict: what fails
+// is a warning.
+func (s *state) observe(ctx context.Context, call string) {
+	if call == "" || s.gate == nil {
+		return
+	}
+	// A run that was cancelled is recorded, too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	permit, _ := s.recordPermit()
+	ledger, err := s.ledger(ctx, permit)
+	if err != nil {
+		s.run.Warn(runledger.CodeUnwritten, "%s", s.hide(err))
+	}
+	if ledger == nil {
+		return
+	}
+	record, err := runledger.Of(s.run, runledger.Details{Call: call, CommitTime: s.args.commitTime, Hotfix: s.opts.Observe.Hotfix})
+	if err == nil {
+		s.trend(ctx, ledger, record)
+		err = ledger.Write(ctx, record)
+	}
+	if err != nil {
+		s.run.Warn(runledger.CodeUnwritten, "%s", s.hide(err))
+	}
+}
+
+// hide masks the run's secrets in the text of an error.
+func (s *state) hide(err error) string { return verdict.Line(s.run.Redact(err.Error()), 1000) }
+
+// recordPermit is the right to write records: that to publish, or to deploy. It works on what
+// this run did, whatever came of it.
+func (s *state) recordPermit() (policy.Permit, *verdict.Stage) {
+	return s.gate.Ask(policy.Action{Stage: verdict.Publish, Recorded: true}, nil)
+}
+
+// recordedCall is the name under which a run of these stages is recorded; empty for one that is
+// only a part of the pipeline.
+func recordedCall(stages []string) string {
+	switch {
+	case len(stages) == 0 || len(stages) == len(verdict.Stages()):
+		return "run"
+	case slices.Equal(stages, []string{verdict.Deploy}):
+		return verdict.Deploy
+	}
+	return ""
+}
+
+// ledger opens the ledger of runs as far as the permit allows: in the directory of the call, or
+// in S3. It is nil where there is none.
+func (s *state) ledger(ctx context.Context, permit policy.Permit) (*runledger.Ledger, error) {
+	switch {
+	case s.opts.Observe.State != "":
+		return runledger.Open(runledger.InDir(s.opts.Observe.State, s.cfg.Name), s.opts.Environment), nil
+	case s.opts.sandbox() || !permit.AllowsReading(verdict.Publish):
+		return nil, nil
+	}
+	target := s.opts.Target
+	if target.ArtifactRoot == "" && s.cfg.Publish.ArtifactRoot == "" {
+		return nil, nil
+	}
+	if target.AccessKey == nil && s.opts.Rollout.DefaultCredentials {
+		target.DefaultCredentials = true
+	}
+	folder, problem := publish.Records(ctx, publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target},
+		runledger.FolderOf(s.cfg.Name))
+	if problem != nil {
+		return nil, errors.New(problem.Cause)
+	}
+	return runledger.Open(folder, s.opts.Environment), nil
+}
+
+// window are the runs of the last days up to now.
+type window struct {
+	since, until time.Time
+	where        string
+	history      runledger.History
+}
+
+// maxDays bounds how far back the ledger is read.
+const maxDays = 3660
+
+// past reads the ledger of the last days, or of the configuration's window when 0.
+func past(ctx context.Context, backend Backend, opts Options, days int) (*state, window, *verdict.Problem) {
+	s := prepare(ctx, backend, opts)
+	if p := s.run.Preflight; p != nil {
+		return s, window{}, &verdict.Problem{Code: verdict.Code{Name: p.Code, Stage: verdict.Preflight, Outcome: p.Verdict}, Cause: p.Cause, Next: p.Next}
+	}
+	if days == 0 {
+		days = s.cfg.Observe.WindowDays
+	}
+	if days < 1 || days > maxDays {
+		return s, window{}, verdict.Problemf(CodeBadArgument, "--days %d is not 1 to %d", days, maxDays)
+	}
+	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+	ledger, err := s.ledger(ctx, permit)
+	switch {
+	case err != nil:
+		return s, window{}, verdict.Problemf(runledger.CodeFailed, "%s", s.hide(err))
+	case ledger == nil && refused != nil && !s.opts.sandbox():
+		return s, window{}, verdict.Problemf(runledger.CodeNone, "%s", refused.Cause)
+	case ledger == nil:
+		return s, window{}, verdict.Problemf(runledger.CodeNone, "environment %s, and no --state", s.opts.Environment)
+	}
+	// Runs whose machine was a little ahead belong to it, too.
+	until := time.Now().UTC().Add(time.Hour)
+	w := window{since: until.AddDate(0, 0, -days).Add(-time.Hour), until: until, where: ledger.Where()}
+	if w.history, err = ledger.Read(ctx, w.since, w.until); err != nil {
+		return s, w, verdict.Problemf(runledger.CodeFailed, "%s", s.hide(err))
+	}
+	return s, w, nil
+}
+
+// warning is the line about records that could not be read; empty without any.
+func (w window) warning() string {
+	n := len(w.history.Unreadable)
+	if n == 0 {
+		return ""
+	}
+	return verdict.Line(fmt.Sprintf("%s: %d records of %s could not be read, and are in no figure: %s", runledger.CodeRecord.Name, n, w.where,
+		w.history.Unreadable[0]), 1000)
+}

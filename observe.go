@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// Runs lists the recorded runs of --environment, the newest first, from the ledger of --state or
+// the one in S3 beside the models. It writes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Runs(
+	ctx context.Context,
+
+	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	//
+	// +optional
+	days int,
+) (*History, error) {
+	return m.past(ctx, func(b pipeline.Backend, o pipeline.Options) pipeline.Observed { return pipeline.Runs(ctx, b, o, days) })
+}
+
+// Dora computes, from what really happened, the figures of software delivery: deployment
+// frequency, lead time, change fail rate, recovery time, rework; and the success rate and the
+// build time against their targets. It writes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Dora(
+	ctx context.Context,
+
+	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	//
+	// +optional
+	days int,
+) (*History, error) {
+	return m.past(ctx, func(b pipeline.Backend, o pipeline.Options) pipeline.Observed { return pipeline.Dora(ctx, b, o, days) })
+}
+
+// past reads the ledger with a function of package pipeline.
+func (m *OpenstackRca) past(ctx context.Context, read func(pipeline.Backend, pipeline.Options) pipeline.Observed) (*History, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	found := read(backend, call.options())
+	return &History{Summary: found.Summary, Json: string(found.JSON), Failure: found.Failure}, nil
+}
+
+// History is what the ledger of runs says.
+type History struct {
+	// It in Markdown.
+	Summary string
+	// It for machines.
+	Json string
+	// +private
+	Failure string
+}
+
+// Enforce fails when the ledger could not be read.
+func (h *History) Enforce() error { return enforce(h.Failure) }
+
+// stateDir is the ledger of --state below the call's work directory.
+const stateDir = "state"
+
+// observe is what is recorded of the call, and where it is sent.
+func (c *call) observe() pipeline.Observe {
+	o := pipeline.Observe{Hotfix: c.module.Hotfix}
+	if c.module.State != nil {
+		o.State = filepath.Join(c.work, stateDir)
+	}
+	return o
+}
+
+// kept is the ledger of --state after the call; an empty directory without one.
+func (c *call) kept() (*dagger.Directory, error) {
+	if c.module.State == nil {
+		return dag.Directory(), nil
+	}
+	dir, err := dag.CurrentModule().Workdir(filepath.Join(c.work, stateDir)).Sync(c.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("keep ledger: %w", err)
+	}
+	return dir, nil
+}
