@@ -28,7 +28,7 @@ func names(t *testing.T) (list struct {
 
 func TestTheListIsOfThePinnedVersions(t *testing.T) {
 	list := names(t)
-	for _, wheel := range []string{"keras-3.10.0", "keras-3.11.3", "keras-3.12.0", "keras-3.13.2", "keras-3.14.1", "keras-3.15.1", "tf_keras-2.21.0"} {
+	for _, wheel := range []string{"keras-3.10.0", "keras-3.11.3", "keras-3.12.4", "keras-3.13.2", "keras-3.14.1", "keras-3.15.1", "tf_keras-2.21.0"} {
 		assert.Contains(t, list.Wheels, wheel)
 	}
 	for kind, classes := range list.Kinds {
@@ -120,4 +120,28 @@ func TestASubclassedModelIsNotToldToGetALayerItHas(t *testing.T) {
 	assert.Contains(t, report.Problems[0].Cause, "what svc>Net is made of cannot be seen")
 	assert.Contains(t, report.Problems[0].Next, "train.recurrent: false")
 	assert.Empty(t, inspect(t, pack(t, good(text(t, model))...), kerasfile.Options{AllowLayers: []string{"svc>Net"}}).Problems)
+}
+
+// Keras 2 writes x * 2 and tf.concat as layers that call a function of TensorFlow by name.
+func TestAFunctionOfTensorFlowIsTakenIfItOnlyComputes(t *testing.T) {
+	report := func(class, module string, config object) *kerasfile.Report {
+		o := object{"module": module, "class_name": class, "config": config, "registered_name": class}
+		return inspect(t, pack(t, good(text(t, functional(lstm(), o)))...), kerasfile.Options{})
+	}
+	const place = "tf_keras.src.layers.core.tf_op_layer"
+	for _, function := range []string{"__operators__.add", "math.multiply", "nn.relu", "concat", "reshape", "image.resize"} {
+		r := report("TFOpLambda", place, object{"name": "op", "function": function})
+		assert.Empty(t, r.Problems, function)
+		assert.Len(t, r.Layers, 2, "it counts as a layer")
+	}
+	assert.Empty(t, report("SlicingOpLambda", "keras.src.layers.core.tf_op_layer", object{"function": "__operators__.getitem"}).Problems)
+	for _, function := range []any{"io.write_file", "io.read_file", "py_function", "numpy_function", "load_library", "saved_model.load", "raw_ops.WriteFile",
+		"math.x.y", "linalg.LinearOperatorFullMatrix", "", nil, 7.0} {
+		r := report("TFOpLambda", place, object{"name": "op", "function": function})
+		require.Len(t, r.Problems, 1, function)
+		assert.Equal(t, kerasfile.UnsafeLayer.Name, r.Problems[0].Code.Name)
+		assert.Contains(t, r.Problems[0].Cause, "not one of those that only compute")
+	}
+	assert.NotEmpty(t, report("TFOpLambda", "evil.layers.core.tf_op", object{"function": "math.add"}).Problems)
+	assert.NotEmpty(t, report("ClassMethod", place, object{"function": "math.add"}).Problems)
 }

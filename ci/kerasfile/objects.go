@@ -156,6 +156,8 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	case w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]:
 		w.custom = append(w.custom, cmp.Or(registered, class))
 		return w.layer(v, path, depth, class, module)
+	case w.operation(v, where, class, module):
+		return w.layer(v, path, depth, class, module)
 	case registered != "" && registered != class:
 		w.refuse("%s: %s is the custom object %q", where, class, registered)
 		return false
