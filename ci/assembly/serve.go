@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/image"
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
@@ -26,6 +29,10 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		return result
 	}
 	source := request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))
+	if problem := loadModel(ctx, r, request, project.Environment(r, request.Source), stage); problem != nil {
+		stage.Judge(problem)
+		return result
+	}
 	started := time.Now()
 	running, err := r.Start(ctx, runner.Service{
 		Name: "app",
@@ -75,6 +82,34 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	}
 	stage.Judge(problems...)
 	return result
+}
+
+// loadModel loads the model in the serving environment: one of an older Keras may be unable to,
+// and many applications load a model at the first request only.
+func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageRequest, env runner.Environment, stage *verdict.Stage,
+) *verdict.Problem {
+	const script = "load_model.py"
+	app := request.Config.Image
+	if request.Model.Unseen != "" || !strings.HasSuffix(request.Model.File, ".keras") {
+		return nil
+	}
+	ran, err := r.Run(ctx, runner.Step{
+		Name: "load the model", Env: env, Vars: app.Vars, Offline: true, Timeout: kerasfile.LoadLimit,
+		Inputs: []runner.Mount{
+			{Path: app.ModelDir, Files: request.Model.Files},
+			{Path: ".", Files: r.NewFiles(map[string][]byte{script: kerasfile.LoadScript})},
+		},
+		Args: []string{"python", script, path.Join(app.ModelDir, request.Model.File)},
+	})
+	switch {
+	case err != nil && runner.Problem(err) != nil:
+		return runner.Problem(err)
+	case err != nil:
+		return verdict.Problemf(CodeServeFailed, "load the model: %v", err)
+	case ran.TimedOut:
+		return verdict.Problemf(image.CodeLoadTimeout, "loading %s did not end within %s", request.Model.File, kerasfile.LoadLimit)
+	}
+	return image.JudgeLoad(stage, ran.ExitCode, ran.Stdout+"\n"+ran.Stderr)
 }
 
 func healthPaths(app config.Image) []string {

@@ -151,3 +151,37 @@ func TestWhatACrashPrintedIsKept(t *testing.T) {
 	stage := serveApp(t.Context(), r, request(locked)).Stage
 	assert.Equal(t, []string{"ImportError: six"}, stage.Problems[0].Details)
 }
+
+func TestTheModelIsLoadedInTheServingEnvironmentFirst(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		ran   runner.Result
+		err   error
+		code  verdict.Code
+		cause string
+	}{
+		"it loads":          {ran: runner.Result{Stdout: "loaded models/m.keras with keras 3.15.1: Sequential\n"}},
+		"there is no Keras": {ran: runner.Result{ExitCode: 77, Stdout: "nothing here loads it: Keras 3.15.1 saved it\n"}},
+		"a class of others": {ran: runner.Result{ExitCode: 78, Stderr: "error: Could not locate class L\n"}},
+		"Keras is older": {ran: runner.Result{ExitCode: 1, Stderr: "error: Keras 3.15.1 saved it, keras 3.14.1 does not load it\n"},
+			code: image.CodeUnreadable, cause: "Keras 3.15.1 saved it, keras 3.14.1 does not load it"},
+		"the interpreter dies": {ran: runner.Result{ExitCode: 139}, code: image.CodeUnreadable, cause: "exit code 139"},
+		"it does not end":      {ran: runner.Result{ExitCode: 143, TimedOut: true}, code: image.CodeLoadTimeout, cause: "within 10m0s"},
+		"the step is not run":  {err: errors.New("disk full"), code: CodeServeFailed, cause: "disk full"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
+				return &runner.Running{Address: application(t, 200)}, nil
+			})
+			r.OnRun(func(runner.Step) (*runner.Result, error) { return &c.ran, c.err })
+			asked := request(locked)
+			asked.Model.File = "m.keras"
+			stage := serveApp(t.Context(), r, asked).Stage
+			assert.Equal(t, c.code.Name, stage.Code, stage.Failure())
+			assert.Contains(t, stage.Cause, c.cause)
+			assert.Len(t, r.Services(), map[bool]int{true: 1}[c.code.Name == ""], "what cannot load its model is not started")
+			asked.Model.Unseen = "pickle"
+			assert.NotContains(t, []string{image.CodeUnreadable.Name, image.CodeLoadTimeout.Name}, serveApp(t.Context(), r, asked).Stage.Code,
+				"a format that can run code is not loaded")
+		})
+	}
+}

@@ -69,6 +69,11 @@ var (
 		"Remove packages that serving does not need from its requirements, or raise image.max_megabytes")
 	CodeGolden = failure("GOLDEN_MISMATCH", "The model does not score the golden sample inside the image as it did after training.",
 		"Compare the versions in the serving requirements with those in the training requirements")
+	CodeUnreadable = failure("MODEL_UNREADABLE", "The Keras in the serving environment does not load the model.",
+		"Pin the Keras that saved the model in the serving requirements (the cause names both versions), or train with the older one")
+	CodeLoadTimeout = couldNotRun("MODEL_LOAD_TIMEOUT", "Loading the model in the serving environment did not end in its time. Nothing is "+
+		"known of it.",
+		"Load the model by hand in the image; look for downloads and locks while it loads")
 	CodeElsewhere = failure("WRONG_PORT", "The application listens, but not where it should.",
 		"Let image.command listen on 0.0.0.0 and on image.port")
 	CodePage = failure("PAGE_NOT_DRAWN", "The application is healthy, but a browser that opens its page does not see it drawn.",
@@ -134,7 +139,7 @@ func Codes() []verdict.Code {
 		CodeConfigInvalid, CodeRequirementsMissing, CodeSourceUnreadable, CodeModelMissing, CodeModelMismatch,
 		CodeBaseUnavailable, CodeBaseUnfit, CodeEnvFailed, CodePlatform, CodeWrongPlatform, CodeBuildFailed, CodeEngineFailed, CodeCancelled,
 		CodeRoot, CodePort, CodeNoHealthcheck, CodeHealthcheckFails, CodeSecret, CodeSetuid, CodeWorldWritable, CodeHidden, CodeBuildTool,
-		CodeTooLarge, CodeGolden, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
+		CodeTooLarge, CodeGolden, CodeUnreadable, CodeLoadTimeout, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
 		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnNoPage, WarnProof,

@@ -323,10 +323,24 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 			image.CodeBaseUnfit, "no python3"},
 		"the findings are nonsense": {func(w *world) { w.engine.Answer("withUser.withMountedDirectory.withExec.withoutMount.stdout", "{") },
 			image.CodeEngineFailed, "read what was found"},
-		"the golden sample differs":   {func(w *world) { w.engine.Answer("exitCode", 1) }, image.CodeGolden, "python main.py --mode score ended with exit code 1"},
+		"the golden sample differs": {func(w *world) {
+			w.engine.Answer("exitCode", 1)
+			w.engine.Answer("withMountedDirectory.withExec.exitCode", 0)
+		}, image.CodeGolden, "python main.py --mode score ended with exit code 1"},
+		"the image's Keras is older": {func(w *world) {
+			w.engine.Answer("exitCode", 1)
+			w.engine.Answer("withMountedDirectory.withExec.combinedOutput",
+				"error: Keras 3.15.1 saved it, keras 3.14.1 does not load it: TypeError: input_axes\n")
+		}, image.CodeUnreadable, "Keras 3.15.1 saved it, keras 3.14.1 does not load it"},
+		"no golden sample, and an older Keras": {func(w *world) {
+			w.in.Model.Golden = ""
+			w.engine.Answer("exitCode", 1)
+			w.engine.Answer("combinedOutput", "error: Keras 3.15.1 saved it, keras 3.14.1 does not load it: TypeError: input_axes\n")
+		}, image.CodeUnreadable, "keras 3.14.1 does not load it"},
 		"the golden sample is unread": {func(w *world) { w.engine.Answer("exitCode", errors.New("lost")) }, image.CodeEngineFailed, "score the golden sample"},
 		"the score's output is lost": {func(w *world) {
 			w.engine.Answer("exitCode", 1)
+			w.engine.Answer("withMountedDirectory.withExec.exitCode", 0)
 			w.engine.Answer("combinedOutput", errors.New("lost"))
 		}, image.CodeGolden, "exit code 1"},
 	} {

@@ -10,7 +10,6 @@ import (
 
 	"dagger.io/dagger"
 
-	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -159,38 +158,6 @@ func (i inspector) judgeImports(found map[string]string) []*verdict.Problem {
 	}
 	i.stage.Gate("imports in the image", strings.TrimSpace(value), "no error", len(problems) == 0)
 	return problems
-}
-
-// score runs the model on the golden sample with the image's packages.
-func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
-	command := i.in.Config.Train.ScoreCommand
-	if len(command) == 0 || i.in.Model.Golden == "" {
-		i.stage.Warn(WarnNotScored, "there is no golden sample or no command to score it")
-		return nil
-	}
-	image = image.WithExec(command, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
-	code, err := image.ExitCode(ctx)
-	if err != nil {
-		return []*verdict.Problem{i.engineProblem(ctx, CodeGolden, "score the golden sample", err)}
-	}
-	i.stage.Gate("golden sample in the image", outcome(code), "equal", code == 0)
-	if code == 0 {
-		return nil
-	}
-	problem := verdict.Problemf(CodeGolden, "%s ended with exit code %d", strings.Join(command, " "), code)
-	out, err := image.CombinedOutput(ctx)
-	if err != nil {
-		return []*verdict.Problem{problem, i.engineProblem(ctx, CodeEngineFailed, "read what scoring printed", err)}
-	}
-	problem.Details = safetext.LastLines(i.redact(out), logLines)
-	return []*verdict.Problem{problem}
-}
-
-func outcome(code int) string {
-	if code == 0 {
-		return "equal"
-	}
-	return "exit code " + strconv.Itoa(code)
 }
 
 func some(names []string, n int) string {

@@ -110,6 +110,8 @@ var (
 		"Check that everything the model needs (tokeniser, labels) is saved with it, and is listed in train.artifacts")
 	ScoreFailed = failure("SCORE_FAILED", "The score command could not be completed.",
 		"Run train.score_command by hand with the model's files; its last lines are in the report")
+	ScoreTimeout = couldNotRun("SCORE_TIMEOUT", "Loading and scoring the saved model did not end in its time. Nothing is known of the model.",
+		"Run train.score_command by hand with the model's files; look for downloads and locks while the model loads")
 
 	ModelDegraded = warning("MODEL_DEGRADED", "A metric is below its alert threshold.",
 		"Treat as an incident: compare the data fingerprint with that of the last good training")
@@ -147,7 +149,7 @@ func Codes() []verdict.Code {
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
 		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured,
-		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed,
+		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed, ScoreTimeout,
 		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected, refused.Train,
 	}, kerasfile.Codes())

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -25,7 +26,7 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
 		Name: "score golden sample", Env: s.env,
 		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},
-		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: scoreLimit, Fresh: s.in.Fresh, Offline: true,
+		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: kerasfile.LoadLimit, Fresh: s.in.Fresh, Offline: true,
 	}))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
@@ -37,10 +38,13 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 		return nil
 	}
 	code := GoldenMismatch
-	if result.TimedOut || result.ExitCode > 1 {
+	switch {
+	case result.TimedOut:
+		code = ScoreTimeout
+	case result.ExitCode > 1:
 		code = ScoreFailed
 	}
-	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.cfg.ScoreCommand, " "), ended(result, scoreLimit), reason(result))
+	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.cfg.ScoreCommand, " "), ended(result, kerasfile.LoadLimit), reason(result))
 	problem.Details = said(result)
 	return []*verdict.Problem{problem}
 }

@@ -1,8 +1,8 @@
 package train
 
 import (
+	"cmp"
 	"context"
-	_ "embed" // load_model.py
 	"fmt"
 	"maps"
 	"path"
@@ -10,18 +10,9 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
-)
-
-//go:embed load_model.py
-var loadScript []byte
-
-// The exit codes of load_model.py: there is no Keras, or it does not know a class of the
-// model.
-const (
-	exitNoKeras      = 77
-	exitUnknownClass = 78
 )
 
 // Rescored is what loading a model again found.
@@ -60,14 +51,14 @@ func Rescore(
 	}
 	step := s.built.Use(runner.Step{
 		Name: "load the published model", Env: s.env, Inputs: inputs, Vars: s.vars(),
-		Timeout: scoreLimit, Fresh: "published " + version, Offline: true,
+		Timeout: kerasfile.LoadLimit, Fresh: "published " + version, Offline: true,
 	})
 	golden := s.cfg.Golden != "" && len(s.cfg.ScoreCommand) > 0 && artifact.Golden != ""
 	if golden {
 		step.Args = s.cfg.ScoreCommand
 	} else {
 		step.Args = []string{"python", loadFile, artifact.Paths[artifact.File]}
-		step.Inputs = append(step.Inputs, runner.Mount{Path: ".", Files: r.NewFiles(map[string][]byte{loadFile: loadScript})})
+		step.Inputs = append(step.Inputs, runner.Mount{Path: ".", Files: r.NewFiles(map[string][]byte{loadFile: kerasfile.LoadScript})})
 	}
 	result, err := r.Run(ctx, step)
 	if err != nil {
@@ -78,18 +69,18 @@ func Rescore(
 	case found.OK && golden:
 		found.Outcome = "the golden sample scores as trained"
 	case found.OK:
-		found.Outcome = "loaded with Keras, without a golden sample to score"
-	case !golden && result.ExitCode == exitNoKeras:
+		found.Outcome = cmp.Or(kerasfile.LoadSaid(result.Stdout), "loaded with Keras") + ", without a golden sample to score"
+	case !golden && result.ExitCode == kerasfile.ExitNoKeras:
 		found.OK, found.Loaded = true, false
 		found.Outcome = "neither train.score_command with a golden sample nor Keras is there to load it with"
-	case !golden && result.ExitCode == exitUnknownClass && len(s.cfg.AllowLayers) > 0:
+	case !golden && result.ExitCode == kerasfile.ExitUnknownClass && len(s.cfg.AllowLayers) > 0:
 		found.OK, found.Loaded = true, false
 		found.Outcome = fmt.Sprintf("Keras alone does not know what train.allow_layers allows (%s): only train.score_command with "+
 			"train.golden can load it",
 			clip(strings.Join(s.cfg.AllowLayers, ", "), 100))
 	default:
 		found.TimedOut = result.TimedOut
-		found.Outcome = fmt.Sprintf("%s %s: %s", strings.Join(step.Args, " "), ended(result, scoreLimit), reason(result))
+		found.Outcome = fmt.Sprintf("%s %s: %s", strings.Join(step.Args, " "), ended(result, kerasfile.LoadLimit), reason(result))
 		found.Details = said(result)
 	}
 	return found, nil

@@ -32,9 +32,8 @@ const (
 	store      = "mlflow.db"
 	scriptFile = "export_run.py"
 	exportFile = "mlflow-runs.json"
-	// exportLimit bounds reading the store; scoreLimit bounds scoring a few samples.
+	// exportLimit bounds reading the store.
 	exportLimit = 5 * time.Minute
-	scoreLimit  = 10 * time.Minute
 	// exitData is EX_DATAERR of sysexits.h: "the input data was incorrect".
 	exitData = 65
 	// maxExport, maxMetrics and maxPredictions bound what is read into memory.

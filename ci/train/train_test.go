@@ -227,7 +227,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"a model that scores otherwise": {func(s *scene) {
 			s.scored = runner.Result{ExitCode: 1, Stdout: `{"result":"different","samples":20,"max_abs_difference":0.3}`, Stderr: "error: its output differs"}
 		}, train.GoldenMismatch, "its output differs"},
-		"a score command that hangs":   {func(s *scene) { s.scored = runner.Result{ExitCode: 143, TimedOut: true} }, train.ScoreFailed, "time limit"},
+		"a score command that hangs":   {func(s *scene) { s.scored = runner.Result{ExitCode: 143, TimedOut: true} }, train.ScoreTimeout, "time limit"},
 		"a score command that crashes": {func(s *scene) { s.scored = runner.Result{ExitCode: 139} }, train.ScoreFailed, "signal 11"},
 		"a scoring that cannot be run": {func(s *scene) { s.failure["score golden sample"] = errors.New("gone") }, train.RunnerFailed, "gone"},
 	}
