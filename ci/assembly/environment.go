@@ -40,7 +40,7 @@ func servingEnvironment(
 		return nil, nil, verdict.Problemf(pyenv.For(verdict.Image, pyenv.BuildFailed), "%v", built.Failure)
 	}
 	for _, found := range slices.Concat(project.Findings, built.Findings) {
-		stage.Warn(found.Code, "%s", found.Cause)
+		stage.WarnNext(found.Code, found.Next, "%s", found.Cause)
 	}
 	stage.Add("installed from", project.Summary())
 	return project, built, nil

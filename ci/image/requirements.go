@@ -43,10 +43,10 @@ func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 		return nil, verdict.Problemf(pyenv.For(verdict.Image, pyenv.BuildFailed), "%v", built.Failure)
 	}
 	if !project.Locked {
-		b.stage.Warn(WarnUnlocked, "%s without hashes", strings.Join(project.From, ", "))
+		b.stage.WarnNext(WarnUnlocked, project.LockNext(), "%s without hashes", strings.Join(project.From, ", "))
 	}
 	for _, found := range slices.Concat(project.Findings, built.Findings) {
-		b.stage.Warn(found.Code, "%s", found.Cause)
+		b.stage.WarnNext(found.Code, found.Next, "%s", found.Cause)
 	}
 	return &serving{project: project, built: built, env: project.Environment(b.engine, source)}, nil
 }

@@ -218,7 +218,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 	}
 	if stage == verdict.Image && request.Runner != Engine {
 		d.Code = CodeNoEngine.Name
-		d.Reason = sentence("images are built by a Dagger engine, and none is reachable", "start Docker, or set _EXPERIMENTAL_DAGGER_RUNNER_HOST")
+		d.Reason = sentence("images are built by a Dagger engine, and this run has none", "the module runs on one: dagger call run")
 		return d
 	}
 	d.Run = true

@@ -186,7 +186,7 @@ func TestDecideWithoutAnEngine(t *testing.T) {
 			decisions := policy.Decide(config.Default(), policy.Request{Ref: "main", Environment: tc.environment, Runner: tc.runner})
 			assert.Equal(t, tc.want, running(decisions))
 			assert.Equal(t, "NO_ENGINE", decisions[4].Code)
-			assert.Contains(t, decisions[4].Reason, "start Docker")
+			assert.Contains(t, decisions[4].Reason, "dagger call run")
 			assert.Equal(t, tc.deploy, decisions[5].Code)
 			s := decisions[4].NotRun()
 			assert.Equal(t, verdict.NotRun, s.Verdict)

@@ -187,7 +187,7 @@ func (b *Built) notBuilt(p *Project, request BuildRequest, dir, cause string) {
 		b.Failure = fmt.Errorf("%s was not built: %s", name, cause)
 		return
 	}
-	b.Findings = append(b.Findings, Finding{For(p.Stage, ProjectNotBuilt), fmt.Sprintf("%s was not built: %s", name, cause)})
+	b.Findings = append(b.Findings, Finding{Code: For(p.Stage, ProjectNotBuilt), Cause: fmt.Sprintf("%s was not built: %s", name, cause)})
 }
 
 // unbuilt takes the plain source, with the metadata that can be told without a build.
@@ -294,7 +294,7 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 	}
 	b.PythonPath = append(b.PythonPath, path.Join(projectDir, "site"))
 	if p.scm && p.hint == "" && request.Vars["SETUPTOOLS_SCM_PRETEND_VERSION"] == "" && len(built) > 0 {
-		b.Findings = append(b.Findings, Finding{For(p.Stage, VersionUnknown), "the version of " + p.Name + " is computed from git"})
+		b.Findings = append(b.Findings, Finding{Code: For(p.Stage, VersionUnknown), Cause: "the version of " + p.Name + " is computed from git"})
 	}
 	b.Summary = strings.Join(built, ", ")
 	return b, nil

@@ -93,12 +93,17 @@ type Project struct {
 	// srcs are the locals with a src layout; compiled reports whether files need a compiler.
 	srcs     []string
 	compiled bool
+	// named reports whether pipeline.yaml names the requirements, requirementsDir whether there is a
+	// directory of that name, poetryOnly whether only Poetry's tables declare packages; for LockNext.
+	named, requirementsDir, poetryOnly bool
 }
 
 // Finding is one warning. Its code is that of the request's stage.
 type Finding struct {
 	Code  verdict.Code
 	Cause string
+	// Next is the remedy as made from the case; the code's when empty.
+	Next string
 }
 
 // InvalidError lists everything that is wrong with the files that declare packages.
@@ -166,7 +171,7 @@ func (p *Project) Missing(output string) *Finding {
 		return nil
 	}
 	cause := fmt.Sprintf("no module named %s; seen and not installed: %s", m[1], strings.Join(p.Unread, ", "))
-	return &Finding{For(p.Stage, RequirementsUnread), cause}
+	return &Finding{Code: For(p.Stage, RequirementsUnread), Cause: cause}
 }
 
 // PythonPath are the directories that hold the project's packages in its source, for a
@@ -208,11 +213,14 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
 	d.unread()
+	d.p.named, d.p.poetryOnly = len(request.Requirements) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
+	d.p.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
 	switch {
 	case d.p.Kind == None && request.Stage == verdict.Test:
 		d.find(RequirementsNone, "found none of %s", strings.Join(lookedFor(request.Stage), ", "))
 	case !d.p.Locked && request.Stage == verdict.Test:
 		d.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.p.From, ", "))
+		d.p.Findings[len(d.p.Findings)-1].Next = d.p.LockNext()
 	}
 	return d.p, d.err
 }
@@ -254,7 +262,7 @@ func newDetector(ctx context.Context, source runner.Files, request Request) (*de
 }
 
 func (d *detector) find(code verdict.Code, format string, args ...any) {
-	d.p.Findings = append(d.p.Findings, Finding{For(d.stage, code), fmt.Sprintf(format, args...)})
+	d.p.Findings = append(d.p.Findings, Finding{Code: For(d.stage, code), Cause: fmt.Sprintf(format, args...)})
 }
 
 func (d *detector) fault(format string, args ...any) {

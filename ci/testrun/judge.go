@@ -116,7 +116,7 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 		return false
 	}
 	if len(running) > 0 {
-		p.Next = fmt.Sprintf("python -m pytest %q -v", running[0])
+		p.Next = "python -m pytest " + typed(running[0]) + " -v"
 	}
 	p.Details = append(running[:min(len(running), shown)], tail(ran, 20)...)
 	return true
@@ -231,7 +231,7 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 			files = append(files, c.ID())
 		}
 		p := s.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
-		p.Next = "python -m pytest --collect-only " + files[0]
+		p.Next = "python -m pytest --collect-only " + typed(files[0])
 		p.Details = details(r.CollectionErrors)
 		if name := s.hidden(r.CollectionErrors); name != "" {
 			p.Next = unhide(name)
@@ -247,7 +247,7 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 	}
 	if r.Bad() > 0 {
 		p := s.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
-		p.Next = fmt.Sprintf("python -m pytest %q -v", r.Failures[0].ID())
+		p.Next = "python -m pytest " + typed(r.Failures[0].ID()) + " -v"
 		if name := s.hidden(r.Failures); name != "" {
 			p.Next = unhide(name)
 		}

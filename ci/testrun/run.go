@@ -159,7 +159,7 @@ func (s *session) prepare(ctx context.Context, r runner.Runner) bool {
 		return false
 	}
 	for _, f := range slices.Concat(s.plan.project.Findings, s.plan.built.Findings) {
-		s.result.Stage.Warn(f.Code, "%s", f.Cause)
+		s.result.Stage.WarnNext(f.Code, f.Next, "%s", f.Cause)
 	}
 	return true
 }

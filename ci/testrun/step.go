@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -261,6 +262,20 @@ func quote(args []string) string {
 	}
 	return strings.Join(quoted, " ")
 }
+
+// typed is an argument as a user types it into a shell. The name of a test is the project's text:
+// nothing in it may be run.
+func typed(arg string) string {
+	switch {
+	case plainArgument.MatchString(arg):
+		return arg
+	case strings.ContainsAny(arg, "\"$`\\!"):
+		return quote([]string{arg})
+	}
+	return `"` + arg + `"`
+}
+
+var plainArgument = regexp.MustCompile(`^[A-Za-z0-9_./-]+$`)
 
 // vars is the environment of the tests. The addresses of services win over the
 // configuration: tests must not reach a real server that it names.

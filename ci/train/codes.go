@@ -41,9 +41,9 @@ var (
 	TrainFailed = failure("TRAIN_FAILED", "The training command ended with an error.",
 		"Read the training's last lines in the report and run the command by hand in the same environment")
 	TrainTimeout = failure("TRAIN_TIMEOUT", "The training took longer than train.timeout.",
-		"Train fewer epochs (--param epochs=N), or raise train.timeout in pipeline.yaml")
+		"Train fewer epochs, or raise train.timeout in pipeline.yaml")
 	TrainKilled = failure("TRAIN_KILLED", "A signal ended the training; signal 9 is most often a lack of memory.",
-		"Give the training more memory, or lower the batch size (--param batch-size=N)")
+		"Give the training more memory, or lower its batch size")
 
 	NoModel = failure("NO_MODEL", "The training left no model file.",
 		"Let the training write the file that train.model names, and exit non-zero when it cannot")
@@ -60,7 +60,7 @@ var (
 		"Narrow train.artifacts in pipeline.yaml to the files that the model needs; keep data sets elsewhere")
 
 	RunMissing = failure("RUN_MISSING", "The training logged no MLflow run and declares no metrics file.",
-		"Log a run to MLFLOW_TRACKING_URI (python main.py --mode train --enable-mlflow), or name a file under train.metrics")
+		"Let the training log an MLflow run (MLFLOW_TRACKING_URI is set for it), or write a JSON file of metrics and name it in train.metrics")
 	RunUnfinished = failure("RUN_UNFINISHED", "The MLflow run of the training was left open: it is RUNNING or SCHEDULED.",
 		"End the run in the training code (with mlflow.start_run(): ...) and look for the exception that left it open")
 	RunFailed = failure("RUN_FAILED", "The MLflow run of the training ended as FAILED or KILLED, whatever the exit code said.",
@@ -76,9 +76,9 @@ var (
 	MetricInvalid = failure("METRIC_INVALID", "A metric is not a number, or not within its range.",
 		"Log fractions within 0..1 (not percent); look in the training curves for where the value became NaN")
 	MetricBelow = failure("METRIC_BELOW", "A metric is below its minimum.",
-		"Improve the model; the confusion matrix and the training curves in the report show where it fails")
+		"Improve the model. The report shows a confusion matrix if the training writes the file of train.predictions, and curves if it logs each epoch")
 	MetricAbove = failure("METRIC_ABOVE", "A metric is above its maximum.",
-		"Improve the model; the training curves in the report show whether it still learns or overfits")
+		"Improve the model. If the training logs each epoch, curves in the report show whether it still learns or overfits")
 	MetricDisagrees = failure("METRIC_DISAGREES", "The logged metric is not what the predictions give.",
 		"Compute the metric from the same held-out predictions that the training exports")
 	NoBetterThanBaseline = failure("NO_BETTER_THAN_BASELINE", "The model is not better than guessing, or never names one of the classes.",

@@ -37,10 +37,10 @@ func (s *session) environment(ctx context.Context) *verdict.Problem {
 	}
 	s.project, s.env = project, project.Environment(s.runner, s.in.Source)
 	if !project.Locked {
-		s.stage.Warn(Unlocked, "the packages of %s are installed without hashes", strings.Join(project.From, ", "))
+		s.stage.WarnNext(Unlocked, project.LockNext(), "the packages of %s are installed without hashes", strings.Join(project.From, ", "))
 	}
 	for _, found := range slices.Concat(project.Findings, s.built.Findings) {
-		s.stage.Warn(found.Code, "%s", found.Cause)
+		s.stage.WarnNext(found.Code, found.Next, "%s", found.Cause)
 	}
 	return nil
 }

@@ -61,7 +61,12 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
 	}
 	if report.OldKeras {
-		s.stage.Warn(KerasOld, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion,
+		next := ""
+		if s.in.Python == "3.10" {
+			// That Keras needs a newer Python, which the default of the pipeline is not.
+			next = "Set python: \"3.11\" in pipeline.yaml: Keras " + kerasfile.SafeVersion + " needs it"
+		}
+		s.stage.WarnNext(KerasOld, next, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion,
 			kerasfile.SafeVersion)
 	}
 	return report.Problems

@@ -125,6 +125,14 @@ func (s *Stage) Warn(code Code, format string, args ...any) {
 	s.Warnings = append(s.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
 }
 
+// WarnNext is Warn with a remedy made from the case; the code's when next is empty.
+func (s *Stage) WarnNext(code Code, next, format string, args ...any) {
+	if next != "" {
+		code.Remedy = next
+	}
+	s.Warn(code, format, args...)
+}
+
 // Add adds a fact without a gate.
 func (s *Stage) Add(name, value string) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, OK: true})

@@ -1,0 +1,53 @@
+package pyenv
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// lockNames are the names that the stages' lock files have where nothing else is named, in a
+// directory and without one; see usualFiles.
+var lockNames = map[string]string{verdict.Test: "test", verdict.Train: "train", verdict.Image: "serve"}
+
+// lockers are the tools that lock what a kind of file declares, by their own command.
+var lockers = map[Kind]string{
+	Poetry: "poetry lock", PDM: "pdm lock", Pipfile: "pipenv lock",
+}
+
+// LockNext says how to lock the project's packages: the command for what is installed, to be
+// typed in the source's root, and the key that names its result where no usual name does. It is
+// the remedy of a project that is not Locked.
+func (p *Project) LockNext() string {
+	file := "requirements-" + lockNames[p.Stage] + ".lock"
+	if p.requirementsDir {
+		file = "requirements/" + lockNames[p.Stage] + ".lock"
+	}
+	compile := func(what ...string) string {
+		command := slices.Concat([]string{"uv pip compile --universal --generate-hashes --python-version", p.Python}, what, []string{"-o", file})
+		return "Lock them: " + strings.Join(command, " ")
+	}
+	key := p.Stage + ".requirements"
+	switch {
+	case p.Kind == Pyproject && p.poetryOnly:
+		return "Lock them: poetry lock"
+	case p.Kind == Pyproject:
+		return "Lock them: uv lock"
+	case lockers[p.Kind] != "":
+		return "Lock them: " + lockers[p.Kind]
+	case p.Kind == Requirements && p.named:
+		return fmt.Sprintf("%s; then name it in pipeline.yaml: %s: [%s]", compile(p.From...), key, file)
+	case p.Kind == Requirements:
+		return compile(p.From...)
+	case p.Kind == Setuptools && !slices.ContainsFunc(p.Parts, func(part string) bool { return !strings.HasPrefix(part, "extra ") }):
+		what := p.From[:1:1]
+		for _, part := range p.Parts {
+			what = append(what, "--extra", strings.TrimPrefix(part, "extra "))
+		}
+		return compile(what...)
+	}
+	return fmt.Sprintf("Write what %s declares into %s.in and lock it: %s", strings.Join(p.From, ", "), strings.TrimSuffix(file, ".lock"),
+		strings.TrimPrefix(compile(strings.TrimSuffix(file, ".lock")+".in"), "Lock them: "))
+}
