@@ -179,6 +179,40 @@ func (m *OpenstackRca) Destroy(
 	return m.operate(ctx, pipeline.Destroy, pipeline.RolloutOptions{Confirm: confirm, WithLogs: withLogs, LockWait: lockWait})
 }
 
+// Import describes an existing ECS service as the pipeline.yaml that adopts it, and checks that a
+// plan for the running image would then change nothing. The report has the file. It changes nothing.
+//
+//	dagger call --environment production ... import --cluster shop --service web report file --path pipeline.yaml
+//
+// +cache="session"
+func (m *OpenstackRca) Import(
+	ctx context.Context,
+
+	// The cluster of the service.
+	cluster string,
+
+	// The name of the service.
+	service string,
+
+	// The region; rollout.region when empty.
+	//
+	// +optional
+	region string,
+
+	// The container that runs the application; found when empty.
+	//
+	// +optional
+	container string,
+
+	// Where the lock and the record of deployments will be kept, s3://bucket/prefix.
+	//
+	// +optional
+	journal string,
+) (*Rollout, error) {
+	from := pipeline.ImportSource{Cluster: cluster, Service: service, Region: region, Container: container, Journal: journal}
+	return m.operate(ctx, pipeline.Import, pipeline.RolloutOptions{From: from})
+}
+
 // operate runs an operation on the service and returns its report.
 func (m *OpenstackRca) operate(ctx context.Context, operation string, options pipeline.RolloutOptions) (*Rollout, error) {
 	call := m.call(ctx)

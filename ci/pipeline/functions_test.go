@@ -43,7 +43,7 @@ func (f function) effect() bool {
 	case "Run":
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
-		return f.operation != Status
+		return f.operation != Status && f.operation != Import
 	case "Explain", "Doctor", "Models", "Runs", "Dora", "":
 		return false
 	}
@@ -185,8 +185,8 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Deploy": "Run deploy", "Rollout.Enforce": "",
 		"OpenstackRca.Status": "Operate status", "OpenstackRca.Rollback": "Operate rollback", "OpenstackRca.Approve": "Operate approve",
 		"OpenstackRca.Reject": "Operate reject", "OpenstackRca.Wait": "Operate wait", "OpenstackRca.Prune": "Operate prune",
-		"OpenstackRca.Destroy": "Operate destroy",
-		"OpenstackRca.Models":  "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
+		"OpenstackRca.Destroy": "Operate destroy", "OpenstackRca.Import": "Operate import",
+		"OpenstackRca.Models": "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
 		"OpenstackRca.Runs": "Runs", "OpenstackRca.Dora": "Dora", "History.Enforce": "",
 		"Run.Enforce": "", "Plan.Enforce": "", "Plan.Unchanged": "",

@@ -49,6 +49,8 @@ type RolloutOptions struct {
 	LockWait string
 	// Keep is how many revisions prune keeps.
 	Keep int
+	// From is the service that import describes.
+	From ImportSource
 	// Confirm is the service's name, for destroy; WithLogs deletes the logs, too.
 	Confirm  string
 	WithLogs bool
@@ -61,6 +63,9 @@ type RolloutOptions struct {
 	Get func(ctx context.Context, address string) error
 }
 
+// ImportSource names the service that import describes.
+type ImportSource = release.Source
+
 // The operations on a service.
 const (
 	Rollback = "rollback"
@@ -70,6 +75,7 @@ const (
 	Wait     = "wait"
 	Prune    = "prune"
 	Destroy  = "destroy"
+	Import   = "import"
 )
 
 // operation changes a service, or shows it.
@@ -96,7 +102,12 @@ func operations() []operation {
 	destroy := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
 		return release.Destroy(ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
 	}
+	imports := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+		o.From.Region = cmp.Or(o.From.Region, in.Spec.Region)
+		return release.Import(ctx, clients, clock, in, o.From).Stage
+	}
 	return []operation{
+		{name: Import, reads: true, run: imports},
 		{name: Rollback, run: plain(release.Rollback)},
 		{name: Status, reads: true, run: plain(release.Status)},
 		{name: Approve, run: plain(release.Approve)},
@@ -128,6 +139,19 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 		s.observe(ctx, all[i].name)
 	}
 	return run
+}
+
+// Imported is the pipeline.yaml of a run of Import, or empty. Secrets are masked in it, as in every
+// report.
+func Imported(run *verdict.Run) string {
+	for _, stage := range run.Stages {
+		for _, file := range stage.Files {
+			if file.Path == release.ImportFile {
+				return string(file.Content)
+			}
+		}
+	}
+	return ""
 }
 
 // connect opens the account of an environment as far as the permit allows, and returns the
@@ -219,7 +243,7 @@ func (o Options) account(ctx context.Context, cfg config.Config, permit policy.P
 	}
 	r := o.Rollout
 	options := account.Options{
-		Region: cfg.Rollout.Region, Endpoint: r.Endpoint, S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
+		Region: cmp.Or(r.From.Region, cfg.Rollout.Region), Endpoint: r.Endpoint, S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
 		Profile: r.Profile, WebIdentityRole: r.WebIdentityRole, Role: r.Role, ExternalID: r.ExternalID, SessionName: o.name(),
 	}
 	for _, secret := range []struct {

@@ -242,6 +242,25 @@ func (s *settings) chooseContainer(task *ecs.RegisterTaskDefinitionInput, servic
 		aws.ToString(task.Family), strings.Join(names, ", "), s.image)
 }
 
+// ApplicationContainer finds the container that runs the application where its image is not known: the
+// named one, the one behind the load balancer, the only one, or the only essential one.
+func ApplicationContainer(task *ecs.RegisterTaskDefinitionInput, service *types.Service, name string) (string, *verdict.Problem) {
+	s := &settings{Spec: spec.Spec{Container: name}}
+	found, problem := s.chooseContainer(task, service)
+	if problem == nil || name != "" {
+		return found, problem
+	}
+	var all []string
+	for _, c := range task.ContainerDefinitions {
+		all = append(all, aws.ToString(c.Name))
+	}
+	if essential := essentialOf(task, all); len(essential) == 1 {
+		return essential[0], nil
+	}
+	return "", verdict.Problemf(ContainerUnknown, "%s has the containers %s, and more than one of them can be the application; name it with "+
+		"--container", aws.ToString(task.Family), strings.Join(all, ", "))
+}
+
 // essentialOf are those of the names whose container is essential.
 func essentialOf(task *ecs.RegisterTaskDefinitionInput, names []string) []string {
 	var all []string

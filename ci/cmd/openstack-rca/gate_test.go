@@ -38,7 +38,8 @@ var commands = map[string]struct {
 	"prune": {changes, []string{"--keep", "1"}}, "destroy": {changes, []string{"--confirm", "openstack-rca-service-staging"}},
 	"runs": {reads, nil}, "dora": {reads, nil},
 	"train": {reads, nil}, "image": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
-	"test": {nowhere, nil}, "audit": {nowhere, nil},
+	"import": {reads, []string{"--cluster", "shop", "--service", "web", "--output", "-"}},
+	"test":   {nowhere, nil}, "audit": {nowhere, nil},
 }
 
 var image = "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca@sha256:" + strings.Repeat("a", 64)

@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -48,12 +50,70 @@ func (in *invocation) rollout() []*cobra.Command {
 	destroy.Flags().StringVar(&o.Confirm, "confirm", "", "the service's name, as status shows it")
 	destroy.Flags().BoolVar(&o.WithLogs, "with-logs", false, "delete the logs, too")
 	return []*cobra.Command{
-		deploy, follow, prune, destroy,
+		in.imports(), deploy, follow, prune, destroy,
 		operation(pipeline.Status, "Show what runs, a deployment in progress, who holds the lock, and earlier deployments"),
 		operation(pipeline.Rollback, "Restore the last good release: stop a deployment in progress, or deploy the earlier release"),
 		operation(pipeline.Approve, "Continue a paused deployment, and follow it"),
 		operation(pipeline.Reject, "Roll a paused deployment back"),
 	}
+}
+
+// imports returns the command import.
+func (in *invocation) imports() *cobra.Command {
+	from, output := &in.opts.Rollout.From, ""
+	imports := in.account(command("import", "Write the pipeline.yaml that adopts an existing ECS service; changes nothing in AWS",
+		func(ctx context.Context) error { return in.importTo(ctx, output) }))
+	flags := imports.Flags()
+	flags.StringVar(&from.Cluster, "cluster", "", "the cluster of the service")
+	flags.StringVar(&from.Service, "service", "", "the name of the service")
+	flags.StringVar(&from.Region, "region", os.Getenv("AWS_REGION"), "the region; AWS_REGION, or rollout.region")
+	flags.StringVar(&from.Container, "container", "", "the container that runs the application; found when empty")
+	flags.StringVar(&from.Journal, "journal", "", "where the lock and the record of deployments will be kept, s3://bucket/prefix")
+	flags.StringVar(&output, "output", config.FileName, "file to write in --source, which must not exist; - writes to standard output")
+	for _, name := range []string{"cluster", "service"} {
+		_ = imports.MarkFlagRequired(name) // the flag is there
+	}
+	return imports
+}
+
+// importTo writes the configuration that an import found, and never over another file.
+func (in *invocation) importTo(ctx context.Context, output string) error {
+	return in.reported(ctx, func(backend pipeline.Backend) *verdict.Run {
+		path := output
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(in.source, path)
+		}
+		if _, err := os.Lstat(path); err == nil && output != "-" {
+			in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeBadArgument, "--output: %s exists; name another file, or -", output))
+		}
+		run := pipeline.Operate(ctx, backend, in.opts, pipeline.Import)
+		content := pipeline.Imported(run)
+		switch {
+		case run.Enforce() != nil || content == "":
+		case output == "-":
+			_, _ = fmt.Fprint(in.stdout, content)
+		default:
+			if err := writeNew(path, content); err != nil {
+				run.Refuse(verdict.Problemf(pipeline.CodeBadArgument, "--output: %v", err))
+			} else {
+				_, _ = fmt.Fprintln(in.stderr, "wrote "+path)
+			}
+		}
+		return run
+	})
+}
+
+// writeNew writes a file that does not exist.
+func writeNew(path, content string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a configuration without secrets
+	if err != nil {
+		return err
+	}
+	if _, err = file.WriteString(content); err != nil {
+		_ = file.Close()
+		return err
+	}
+	return file.Close()
 }
 
 // account adds the flags that select credentials of this machine for AWS.

@@ -35,6 +35,7 @@ var (
 		"dora --json":              "the module has it as dora json",
 		"publish":                  "the module has it as train publish, with the model as an object",
 		"plan --detailed-exitcode": "the module has it as plan unchanged",
+		"import --output":          "the module has it in the report: report file --path pipeline.yaml",
 	}
 	// ofThisMachine are flags of every command that opens the account: a container has no shared
 	// configuration and no role of its own.

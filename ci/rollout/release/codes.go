@@ -34,6 +34,8 @@ var (
 		"Deploy the digest that should run")
 	StopRefused = failure("STOP_REFUSED", "ECS refused to roll the deployment back.",
 		"Read ECS's message in the cause, and see status")
+	ImportIncomplete = failure("IMPORT_INCOMPLETE", "The service cannot be described by a configuration that would change nothing.",
+		"Read in the cause what is missing or would change; wait for a deployment in flight, then import again")
 	SmokeUnreachable = couldNotRun("SMOKE_UNREACHABLE",
 		"The service cannot be reached from where this runs, so no deployment could be verified; nothing was changed.",
 		"Run it where the load balancer can be reached, or set rollout.smoke to an address that can be, or to none, which the report shows")
@@ -71,6 +73,6 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, SmokeUnreachable,
+	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, ImportIncomplete, SmokeUnreachable,
 		AlarmPreexisting, ClockSkew, NotAsPlanned, AWSRemark, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

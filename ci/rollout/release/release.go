@@ -94,6 +94,8 @@ type operation struct {
 	lines  []string
 	// holder is the other run that holds the lock while this one acts alongside it, or nil.
 	holder *journal.Holder
+	// compares is set for a plan, which writes nothing.
+	compares bool
 	// warned is set once the warnings of the account were reported.
 	warned bool
 	// lastSmoke is the last result of the smoke test; nil before the first.
@@ -195,10 +197,12 @@ func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Prob
 		return []*verdict.Problem{problem}
 	}
 	o.stage().Gate("account", plan.Account+" "+plan.Region+" as "+who, "that of "+plan.Environment, true)
-	if o.journal, problem = journal.Open(o.clients.Objects, o.clock, journal.Options{
-		Root: o.in.Journal, App: o.in.Spec.Application, Environment: plan.Environment, Service: *plan.Service.ServiceName, Name: o.in.Name,
-	}); problem != nil {
-		return []*verdict.Problem{problem}
+	if o.in.Journal != "" || !o.compares { // a plan can do without
+		if o.journal, problem = journal.Open(o.clients.Objects, o.clock, journal.Options{
+			Root: o.in.Journal, App: o.in.Spec.Application, Environment: plan.Environment, Service: *plan.Service.ServiceName, Name: o.in.Name,
+		}); problem != nil {
+			return []*verdict.Problem{problem}
+		}
 	}
 	if plan.Adopts() {
 		return o.adopt(ctx)

@@ -21,6 +21,7 @@ import (
 // anything.
 func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
+	o.compares = true
 	if problems := o.prepare(ctx, true); len(problems) > 0 {
 		return o.finish(ctx, problems...)
 	}
