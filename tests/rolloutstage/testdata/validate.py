@@ -29,7 +29,12 @@ def main() -> int:
         if report.has_errors():
             problems.append(f"{request['case']} {request['operation']}: {report.generate_report()}")
     registered = model.operation_model("RegisterTaskDefinition").input_shape
-    answer = {"botocore": botocore.__version__, "validated": len(requests), "problems": problems, "members": list(members(registered))}
+    answer = {
+        "botocore": botocore.__version__,
+        "validated": len(requests),
+        "problems": problems,
+        "members": list(members(registered)),
+    }
     json.dump(answer, sys.stdout)
     return 0
 
