@@ -164,7 +164,7 @@ type Options struct {
 	Failures, Slowest int
 	// Files is how many different test files there may be: 100,000 when 0.
 	Files int
-	// Each, when set, is called for goody test, in order.
+	// Each, when set, is called for every test, in order.
 	Each func(Case)
 	// Declared is a number of tests that suites may declare besides the one that they hold,
 	// where the caller knows it: pytest counts the parts of a test too (subtests, a failing

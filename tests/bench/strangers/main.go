@@ -1,0 +1,197 @@
+// Command strangers runs public projects through the test stage and by hand, and compares test by test and line by line:
+//
+//	go run ./tests/bench/strangers                 # all of them
+//	go run ./tests/bench/strangers attrs pluggy    # some
+//	go run ./tests/bench/strangers -list
+//
+// Source distributions come from the package index, at the versions of projects.go. By hand means: a virtual
+// environment of the same Python, the project installed editable with what its own instructions name, and pytest with
+// coverage.py. Both sides install on their own. The stage may take 10 seconds longer than the hand. It exits with 1
+// when anything differs, and says SKIP with the reason where a project cannot be had.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// allowed is how much longer than by hand the stage may take.
+const allowed = 10 * time.Second
+
+// shown is how many differences of one kind are printed.
+const shown = 10
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("strangers", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	list := flags.Bool("list", false, "list the projects and run none")
+	command := flags.String("command", "", "native command to run; built from this repository when empty")
+	keep := flags.String("keep", "", "directory to work in, which is kept; a temporary one when empty")
+	cached := flags.Bool("cached", false, "keep the stage's environments of earlier runs: the times then say nothing")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	chosen, err := choose(flags.Args())
+	if err != nil {
+		fmt.Fprintln(stderr, "strangers:", err)
+		return 2
+	}
+	if *list {
+		for _, p := range chosen {
+			fmt.Fprintf(stdout, "%-18s %-10s Python %-5s %s\n", p.Name, p.Version, p.Python, p.Backend)
+		}
+		return 0
+	}
+	b, err := newBench(ctx, *command, *keep, *cached)
+	if err != nil {
+		fmt.Fprintln(stderr, "strangers:", err)
+		return 2
+	}
+	if *keep == "" {
+		defer func() { _ = os.RemoveAll(b.dir) }()
+	}
+	code := 0
+	for _, p := range chosen {
+		if ctx.Err() != nil {
+			return 2
+		}
+		if !b.play(ctx, p, stdout) {
+			code = 1
+		}
+	}
+	return code
+}
+
+// choose are the projects of some names; all without any. An unknown name is an error.
+func choose(names []string) ([]project, error) {
+	if len(names) == 0 {
+		return projects, nil
+	}
+	var chosen []project
+	for _, name := range names {
+		at := slices.IndexFunc(projects, func(p project) bool { return p.Name == name })
+		if at < 0 {
+			return nil, fmt.Errorf("no project is named %s", name)
+		}
+		chosen = append(chosen, projects[at])
+	}
+	return chosen, nil
+}
+
+// bench is where the projects are run.
+type bench struct {
+	dir, command, uv string
+	// caches holds the stage's cache, new for a run that is timed.
+	caches string
+}
+
+// newBench builds the command and installs uv, which makes the environments of both sides.
+func newBench(ctx context.Context, command, dir string, cached bool) (*bench, error) {
+	_, file, _, _ := runtime.Caller(0)
+	repository := filepath.Join(filepath.Dir(file), "..", "..", "..")
+	var err error
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "strangers-")
+	} else {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{dir: dir, command: command}
+	if !cached {
+		b.caches = filepath.Join(dir, "cache")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if command == "" {
+		b.command = filepath.Join(dir, "openstack-rca")
+		if err := b.call(ctx, repository, "go", "build", "-o", b.command, "./ci/cmd/openstack-rca"); err != nil {
+			return nil, err
+		}
+	} else if b.command, err = filepath.Abs(command); err != nil {
+		return nil, err
+	}
+	b.uv = filepath.Join(dir, "tools", "bin", "uv")
+	if _, err := os.Stat(b.uv); err == nil {
+		return b, nil
+	}
+	if err := b.call(ctx, dir, "python3", "-m", "venv", filepath.Join(dir, "tools")); err != nil {
+		return nil, err
+	}
+	return b, b.call(ctx, dir, filepath.Join(dir, "tools", "bin", "pip"), "install", "--quiet", "uv=="+uvVersion)
+}
+
+// call runs a program; the error has the end of its output.
+func (b *bench) call(ctx context.Context, dir, program string, args ...string) error {
+	process := exec.CommandContext(ctx, program, args...)
+	process.Dir = dir
+	if out, err := process.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, last(string(out), 15))
+	}
+	return nil
+}
+
+// last are the last lines of a text.
+func last(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// play runs one project both ways and prints what differs; false when something does.
+func (b *bench) play(ctx context.Context, p project, stdout io.Writer) bool {
+	source, err := b.fetch(ctx, p)
+	if err != nil {
+		fmt.Fprintf(stdout, "SKIP %-16s %v\n", p.Name, err)
+		return true
+	}
+	if missing := p.lacks(); missing != "" {
+		fmt.Fprintf(stdout, "SKIP %-16s %s is not on this machine\n", p.Name, missing)
+		return true
+	}
+	hand, err := b.byHand(ctx, p, source)
+	if err != nil {
+		fmt.Fprintf(stdout, "SKIP %-16s by hand: %v\n", p.Name, err)
+		return true
+	}
+	stage, err := b.byStage(ctx, p, source)
+	if err != nil {
+		fmt.Fprintf(stdout, "DIFF %-16s the stage left no reports: %v\n", p.Name, err)
+		return false
+	}
+	differences := compare(hand, stage)
+	if slower := stage.took - hand.took; slower > allowed && b.caches != "" {
+		differences = append(differences, fmt.Sprintf("the stage took %s longer", slower.Round(time.Second/10)))
+	}
+	word := "same"
+	if len(differences) > 0 {
+		word = "DIFF"
+	}
+	fmt.Fprintf(stdout, "%s %-16s %-34s %5d tests, %5d lines in %3d files; by hand %5.1f s, stage %5.1f s\n", word, p.Name, p.Backend,
+		len(hand.tests), hand.lines(), len(hand.files), hand.took.Seconds(), stage.took.Seconds())
+	for _, text := range differences[:min(len(differences), shown)] {
+		fmt.Fprintln(stdout, "     "+text)
+	}
+	if more := len(differences) - shown; more > 0 {
+		fmt.Fprintf(stdout, "     and %d more differences\n", more)
+	}
+	return len(differences) == 0
+}
