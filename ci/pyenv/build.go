@@ -64,6 +64,8 @@ type Built struct {
 	// PythonPath and Path are directories of the working directory for the variables of
 	// these names, the first first.
 	PythonPath, Path []string
+	// Packages are the topmost directories of the source that hold modules of the built packages.
+	Packages []string
 	// Findings are warnings; Failure is set when a build failed that BuildAlways demands.
 	Findings []Finding
 	Failure  error
@@ -190,6 +192,24 @@ func (b *Built) notBuilt(p *Project, request BuildRequest, dir, cause string) {
 	b.Findings = append(b.Findings, Finding{Code: For(p.Stage, ProjectNotBuilt), Cause: fmt.Sprintf("%s was not built: %s", name, cause)})
 }
 
+// moved warns of modules that the package has under other names than the source: what runs is a copy.
+func (b *Built) moved(stage string, project described) {
+	if len(project.Elsewhere) == 0 {
+		return
+	}
+	cause := fmt.Sprintf("the build of %s puts %s where the source has no such file", project.Name, some(project.Elsewhere, 5))
+	b.Findings = append(b.Findings, Finding{For(stage, ModulesMoved), cause})
+}
+
+// some are the first n of some names, and how many more there are.
+func some(all []string, n int) string {
+	text := strings.Join(all[:min(n, len(all))], ", ")
+	if more := len(all) - n; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 // unbuilt takes the plain source, with the metadata that can be told without a build.
 func (p *Project) unbuilt(r runner.Runner, b *Built) *Built {
 	for _, dir := range p.locals {
@@ -240,9 +260,9 @@ func (p *Project) describe() map[string][]byte {
 
 // described is what the build left about one package.
 type described struct {
-	Dir, Name, Version string
-	Roots, Elsewhere   []string
-	Error              string
+	Dir, Name, Version         string
+	Roots, Packages, Elsewhere []string
+	Error                      string
 }
 
 // collect reads what the build left.
@@ -285,6 +305,12 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 			}
 		} else {
 			built = append(built, project.Name+" "+project.Version)
+			b.moved(p.Stage, project)
+		}
+		for _, dir := range project.Packages {
+			if fs.ValidPath(dir) {
+				b.Packages = append(b.Packages, dir)
+			}
 		}
 		for _, root := range roots {
 			if fs.ValidPath(root) && !slices.Contains(b.PythonPath, root) {

@@ -75,6 +75,15 @@ func TestAPackageIsBuiltByItsBackend(t *testing.T) {
 	assert.Equal(t, b.Path, used.Path)
 }
 
+func TestMovedModulesAreNamed(t *testing.T) {
+	b, _ := buildWith(t, packaged, BuildRequest{},
+		left(`{"projects":[{"dir":".","name":"my-a","version":"1.2","roots":["src"],"packages":["src/a","../x"],"elsewhere":["b/1.py","b/2.py","b/3.py","b/4.py","b/5.py","b/6.py"]}]}`))
+	require.Len(t, b.Findings, 1)
+	assert.Equal(t, ModulesMoved, b.Findings[0].Code)
+	assert.Contains(t, b.Findings[0].Cause, "b/5.py and 1 more")
+	assert.Equal(t, []string{"src/a"}, b.Packages)
+}
+
 func TestAProjectThatIsNoPackageIsNotBuilt(t *testing.T) {
 	b, r := buildWith(t, map[string]string{"requirements.txt": "six", "src/a.py": ""}, BuildRequest{}, nil)
 	assert.Empty(t, r.Steps())

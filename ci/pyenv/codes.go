@@ -54,6 +54,13 @@ var (
 		Meaning: "The project's version is computed from git, which its build does not see here; 0.0.0 is used instead.",
 		Remedy:  "Nothing to do unless a test needs the version: then set SETUPTOOLS_SCM_PRETEND_VERSION under test.vars in pipeline.yaml",
 	}
+	// ModulesMoved are modules that a build puts under another name.
+	ModulesMoved = verdict.Code{
+		Name: "MODULES_MOVED", Stage: verdict.Test,
+		Meaning: "The project's build puts modules of the source under other names. Tests that import these run copies, " +
+			"and coverage does not count the originals as executed.",
+		Remedy: "Give the named modules the same path in the source as in the package, or import them in tests as the source has them",
+	}
 	// SubmoduleEmpty is a submodule that was not checked out.
 	SubmoduleEmpty = verdict.Code{
 		Name: "SUBMODULE_EMPTY", Stage: verdict.Test,
@@ -95,5 +102,5 @@ func CodesFor(stage string) []verdict.Code {
 }
 
 func shared() []verdict.Code {
-	return []verdict.Code{RequirementsUnread, PythonMismatch, ProjectNotBuilt, VersionUnknown, SubmoduleEmpty}
+	return []verdict.Code{RequirementsUnread, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
 }

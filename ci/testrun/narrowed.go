@@ -45,7 +45,7 @@ func readKeptOut(r io.Reader) (*keptOut, error) {
 
 // settingWords says what a setting of coverage.py does, in words.
 var settingWords = map[string]string{
-	"run:omit": "omit", "report:omit": "omit", "run:include": "include", "report:include": "include",
+	"run:omit": "omit", "report:omit": "omit", "report:include": "include",
 	"": "no test imports them, and coverage.py does not look into folders without __init__.py",
 }
 

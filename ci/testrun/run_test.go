@@ -389,7 +389,8 @@ func TestRunDescribesTheStep(t *testing.T) {
 	step := r.Steps()[0]
 	assert.Equal(t, "python -m pytest tests/ -v -p openstack_rca_pytest --junitxml=.report/junit.xml -o junit_family=xunit1 -o junit_logging=all -o junit_log_passing_tests=false --cov=. --cov-branch "+
 		"--cov-report=html:.report/htmlcov --cov-report=term --cov-fail-under=0", strings.Join(step.Args, " "))
-	assert.Equal(t, map[string]string{"A": "1", "URI": "http://{{mlflow}}", "OPENSTACK_RCA_EVENTS": ".report/events.jsonl", "OPENSTACK_RCA_COVERAGE": ".report/coverage.xml"}, step.Vars)
+	assert.Equal(t, map[string]string{"A": "1", "URI": "http://{{mlflow}}", "OPENSTACK_RCA_EVENTS": ".report/events.jsonl", "OPENSTACK_RCA_COVERAGE": ".report/coverage.xml",
+		"OPENSTACK_RCA_SOURCES": "."}, step.Vars)
 	assert.Equal(t, 10*time.Minute, step.Timeout)
 	assert.Equal(t, "now", step.Fresh)
 	assert.Empty(t, step.Secrets)

@@ -284,6 +284,9 @@ func (p *plan) vars(in Input, addopts string) map[string]string {
 	maps.Copy(vars, in.Config.Test.Vars)
 	maps.Copy(vars, in.ServiceVars)
 	vars["OPENSTACK_RCA_EVENTS"] = path.Join(reportDir, eventsFile)
+	if !in.rerun {
+		vars["OPENSTACK_RCA_SOURCES"] = strings.Join(slices.Concat(p.sources, p.built.Packages), ":")
+	}
 	if in.Shards > 1 {
 		vars["COVERAGE_FILE"] = path.Join(reportDir, dataFile)
 	} else if !in.rerun {

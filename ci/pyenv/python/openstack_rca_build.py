@@ -10,7 +10,10 @@ files. `build` leaves in .openstack-rca/project what a wheel has and the source 
     bin/          scripts and entry points; goes on PATH
     source/       generated files and compiled modules, at their places in the source
     project.json  {"projects": [{"dir": ".", "name": "x", "version": "1", "roots": ["src"],
-                  "elsewhere": [], "error": ""}]}
+                  "packages": ["src/x"], "elsewhere": [], "error": ""}]}
+
+`packages` are the topmost directories of the source that hold modules of the wheel, and
+`elsewhere` the modules that the wheel has under another name than the source.
 
 A build that fails is reported in "error" and is no reason to stop: the caller decides.
 """
@@ -147,6 +150,7 @@ class Wheel:
         self.roots: list[str] = []
         # packages maps a directory of the wheel to the root that holds it in the source.
         self.packages: dict[str, str] = {}
+        self.topmost: set[str] = set()
         self.elsewhere: list[str] = []
         self.name, self.version = "", ""
 
@@ -181,6 +185,8 @@ class Wheel:
             if root is None:
                 added.append((path, info))
                 continue
+            if path.endswith(".py") and "/" in path:
+                self.topmost.add(str(PurePosixPath(root) / path.split("/")[0]))
             if root not in self.roots and path.endswith((".py", ".so", ".pyd", ".pyi")):
                 self.roots.append(root)
             for parent in PurePosixPath(path).parents:
@@ -206,20 +212,17 @@ class Wheel:
 
     def add(self, path: str, content: bytes, executable: int) -> None:
         """Place a file that the source does not have beside those of its package."""
-        for parent in list(PurePosixPath(path).parents)[:-1]:
-            root = self.packages.get(str(parent))
-            if root is not None:
-                place(
-                    "source/" + path if root == "." else f"source/{root}/{path}",
-                    content,
-                    0o755 if executable else 0o644,
-                )
-                return
         if path.endswith(".py") and any(
             Path(name).read_bytes() == content for name in self.source.get(PurePosixPath(path).name, []) if content
         ):
             self.elsewhere.append(path)
-        place(f"site/{path}", content, 0o755 if executable else 0o644)
+        to = f"site/{path}"
+        for parent in list(PurePosixPath(path).parents)[:-1]:
+            root = self.packages.get(str(parent))
+            if root is not None:
+                to = "source/" + path if root == "." else f"source/{root}/{path}"
+                break
+        place(to, content, 0o755 if executable else 0o644)
 
 
 def build(directory: str) -> dict[str, Any]:
@@ -244,6 +247,7 @@ def build(directory: str) -> dict[str, Any]:
         "name": wheel.name,
         "version": wheel.version,
         "roots": wheel.roots,
+        "packages": sorted(wheel.topmost),
         "elsewhere": wheel.elsewhere,
         "error": error,
     }

@@ -24,7 +24,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import coverage
@@ -79,6 +79,54 @@ def either(rules: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{rule})" for rule in rules) or "(?!)", re.MULTILINE)
 
 
+def matches(patterns: Any, path: Path) -> bool:
+    """Tell whether one of coverage.py's patterns matches a file."""
+    # coverage.py 7 took another name for it.
+    matcher = getattr(coverage.files, "GlobMatcher", None) or coverage.files.FnmatchMatcher
+    listed = [patterns] if isinstance(patterns, str) else patterns or []
+    return bool(matcher(coverage.files.prep_patterns(listed)).match(str(path)))
+
+
+def count_unimported(measuring: coverage.Coverage, root: Path, sources: list[str], tests: set[str]) -> None:
+    """Let the modules of namespace packages count that no test imports.
+
+    coverage.py adds modules that nothing imported, but looks into no folder without __init__.py. Here all modules
+    below a source count. Where the source is the whole project, a folder without __init__.py may hold anything: one
+    counts when a module in it was measured. Folders of tests count nowhere.
+    """
+    data = measuring.get_data()
+    seen = set()
+    for name in data.measured_files():
+        path = Path(os.path.abspath(root / name))
+        if path.is_relative_to(root):
+            seen.add(path.relative_to(root).as_posix())
+    ours = {folder for name in tests if is_named_test(folder := name.rpartition("/")[0])}
+
+    def is_code(name: str) -> bool:
+        folders = [parent.as_posix() for parent in PurePosixPath(name).parents]
+        return name not in tests and not name.endswith("conftest.py") and ours.isdisjoint(folders)
+
+    used = {name.partition("/")[0] for name in seen if "/" in name and is_code(name)}
+    omit, added = measuring.get_option("run:omit"), []
+    for name in own_files(root):
+        inside = any(source != "." and name.startswith(source.rstrip("/") + "/") for source in sources)
+        if (
+            name not in seen
+            and (inside or "." in sources and name.partition("/")[0] in used)
+            and all(part.isidentifier() for part in name.removesuffix(".py").split("/"))
+            and is_code(name)
+            and not matches(omit, root / name)
+        ):
+            added.append(str(root / name))
+    if added and seen:
+        data.touch_files(added)
+
+
+def is_named_test(folder: str) -> bool:
+    """Tell whether a folder has the name of one for tests."""
+    return folder.rpartition("/")[2].startswith("test")
+
+
 class Report:
     """The reports of one set of measured data."""
 
@@ -125,7 +173,7 @@ class Report:
         except (AttributeError, TypeError) as error:
             unknown = f"{type(error).__name__}: {error}"
         for name in own_files(self.root):
-            if name not in shown and (entry := self.unmeasured(name, files)):
+            if name not in shown and (entry := self.unmeasured(name)):
                 unmeasured[name] = entry
         config = self.data.config
         return {
@@ -156,7 +204,7 @@ class Report:
             branches = sum(1 for line in excused if not always.search(source[line - 1]))
         return {"lines": lines, "branches": branches} if lines or branches else {}
 
-    def unmeasured(self, name: str, files: dict[str, str]) -> dict[str, Any]:
+    def unmeasured(self, name: str) -> dict[str, Any]:
         """Say how many lines a file has that is not in the report, and why; empty for one without lines."""
         path = self.root / name
         try:
@@ -166,19 +214,16 @@ class Report:
             return {"lines": 0, "why": "it cannot be parsed"}
         if not lines:
             return {}
-        return {"lines": lines, "why": self.reason(path, name in files)}
+        return {"lines": lines, "why": self.reason(path)}
 
-    def reason(self, path: Path, measured: bool) -> str:
-        """Name the setting that takes a file out; empty when no setting does."""
-        # coverage.py 7 took another name for it.
-        matcher = getattr(coverage.files, "GlobMatcher", None) or coverage.files.FnmatchMatcher
-        for option in ("run:omit", "report:omit", "run:include", "report:include"):
+    def reason(self, path: Path) -> str:
+        """Name the setting that takes a file out; empty when no setting does.
+
+        The include of [run] is none of them: coverage.py ignores it where sources are given, and they are.
+        """
+        for option in ("run:omit", "report:omit", "report:include"):
             patterns = self.data.get_option(option)
-            if isinstance(patterns, str):
-                patterns = [patterns]
-            if not patterns or option == "run:include" and measured:
-                continue
-            if matcher(coverage.files.prep_patterns(patterns)).match(str(path)) == option.endswith("omit"):
+            if patterns and matches(patterns, path) == option.endswith("omit"):
                 return option
         return ""
 

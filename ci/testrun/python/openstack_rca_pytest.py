@@ -35,6 +35,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -259,9 +260,29 @@ def events_file() -> Path | None:
     return DIRECTORY / name if name else None
 
 
-@pytest.hookimpl(hookwrapper=True, tryfirst=True)
-def pytest_load_initial_conftests() -> Generator[None, Any, None]:
-    """Record that a conftest.py ended the process: pytest itself does not tell of it."""
+def quiet() -> None:
+    """Silence what coverage.py says of the sources that the pipeline names: that it ignores the project's include."""
+    warnings.filterwarnings("ignore", "--include is ignored because --source is set")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart() -> None:
+    """Be quiet in a worker of xdist too, where pytest-cov starts only now."""
+    quiet()
+
+
+@pytest.hookimpl(hookwrapper=True, trylast=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, None]:
+    """Let the pipeline's own options of coverage be as quiet as the project's, and record what ends the process.
+
+    pytest itself does not tell of a conftest.py that exits. This wrapper is the innermost, so pytest's own has
+    applied the project's filters, and pytest-cov starts within it.
+    """
+    quiet()
+    sources = getattr(early_config.known_args_namespace, "cov_source", None)
+    if sources and (named := [source for source in sources if source is not True]):
+        # A --cov without a source of the project's own would void those of the pipeline.
+        early_config.known_args_namespace.cov_source = named
     outcome = yield
     error = outcome.excinfo[1] if outcome.excinfo else None
     path = events_file()
@@ -301,6 +322,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     watch = session.config.pluginmanager.getplugin("openstack_rca_watch")
     if worker(session.config) and watch is not None:
         session.config.workeroutput["openstack_rca"] = watch.told()
+
+
+@pytest.hookimpl(hookwrapper=True, trylast=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, None]:
+    """Let modules count that no test imports, before pytest-cov makes its reports: this wrapper is inside its own."""
+    yield
+    sources = os.environ.get("OPENSTACK_RCA_SOURCES")
+    plugin = session.config.pluginmanager.getplugin("_cov")
+    measuring = getattr(getattr(plugin, "cov_controller", None), "cov", None)
+    if sources and measuring is not None:
+        from openstack_rca_coverage import count_unimported
+
+        watch = session.config.pluginmanager.getplugin("openstack_rca_watch")
+        count_unimported(measuring, DIRECTORY, sources.split(os.pathsep), watch.modules if watch else set())
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,0 +1,92 @@
+package teststage
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const setuptools = "[build-system]\nrequires = [\"setuptools>=77\"]\nbuild-backend = \"setuptools.build_meta\"\n[project]\nname = \"acme-x\"\nversion = \"1.0\"\n"
+
+// lines are the lines that one file has in a report; 0 when it has none.
+func lines(r *coverage.Report, name string) int {
+	for _, f := range r.Files {
+		if f.Path == name {
+			return f.Totals().Lines
+		}
+	}
+	return 0
+}
+
+func TestModulesOfNamespacePackagesCountThoughNoTestImportsThem(t *testing.T) {
+	two := "def f():\n    return 1\n"
+	for name, c := range map[string]struct {
+		files   project
+		counted string
+		source  []string
+	}{
+		"below src":                     {project{"src/acme/x/a.py": two, "tests/test_x.py": "def test_x(): pass\nimport acme.x.a\n", "src/acme/y/b.py": two}, "src/acme/y/b.py", nil},
+		"in a package that a build has": {project{"pyproject.toml": setuptools + "[tool.setuptools.packages.find]\ninclude = [\"acme*\"]\n", "acme/x/a.py": two, "helper.py": two, "tests/test_x.py": "import helper\n\ndef test_x(): pass\n"}, "acme/x/a.py", nil},
+		"beside a module that is used":  {project{"app/a.py": two, "app/deep/b.py": two, "tests/test_x.py": "import app.a\n\ndef test_x(): pass\n"}, "app/deep/b.py", nil},
+		"beside tests":                  {project{"app/a.py": two, "app/b.py": two, "app/test_x.py": "import app.a\n\ndef test_x(): pass\n"}, "app/b.py", nil},
+		"in a source that is named":     {project{"lib/a.py": two, "lib/deep/b.py": two, "tests/test_x.py": "import lib.a\n\ndef test_x(): pass\n"}, "lib/deep/b.py", []string{"lib"}},
+		"where the project has its own --cov": {project{"app/a.py": two, "app/b.py": two, "pytest.ini": "[pytest]\naddopts = --cov\n",
+			"tests/test_x.py": "import app.a\n\ndef test_x(): pass\n"}, "app/b.py", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := project{"requirements-test.txt": "pytest\npytest-cov\npytest-xdist\n"}.with(c.files)
+			for _, workers := range []string{"", "2"} {
+				r := run(t, files, func(_ runner.Runner, in *testrun.Input) {
+					in.Workers = workers
+					if c.source != nil {
+						in.Config.Test.Coverage.Source = c.source
+					}
+				})
+				require.NotNil(t, r.Coverage, r.Stage.Cause)
+				assert.Equal(t, 2, lines(r.Coverage, c.counted), "workers %q: %v", workers, r.Coverage.Totals())
+			}
+		})
+	}
+}
+
+func TestFoldersThatAreNoPackageDoNotCount(t *testing.T) {
+	r := run(t, project{
+		"requirements-test.txt": "pytest\npytest-cov\n", "app/a.py": "X = 1\n", "scripts/deploy.py": "Y = 1\n", "app/old-data/b.py": "Z = 1\n",
+		"tests/helpers.py": "H = 1\n", "tests/data/broken.py": "def (\n", "tests/test_a.py": "import app.a, helpers\n\ndef test_a(): pass\n",
+		".coveragerc": "[run]\nomit = app/legacy.py\n", "app/legacy.py": "L = 1\n",
+	}, nil)
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
+	assert.Equal(t, 1, r.Coverage.Totals().Lines, "app/a.py alone")
+	assert.Contains(t, warning(r, testrun.CoverageNarrowed), "scripts/deploy.py", "what does not count is named")
+}
+
+func TestThePipelinesOptionsDoNotWarn(t *testing.T) {
+	files := project{
+		"requirements-test.txt": "pytest\npytest-cov\npytest-xdist\n", "app/__init__.py": "", "app/a.py": "X = 1\n", "app/b.py": "Y = 1\n",
+		"pytest.ini": "[pytest]\nfilterwarnings = error\n", ".coveragerc": "[run]\ninclude = app/a.py\n", "tests/test_a.py": "import app.a\n\ndef test_a(): pass\n",
+	}
+	for _, workers := range []string{"", "2"} {
+		r := run(t, files, func(_ runner.Runner, in *testrun.Input) { in.Workers = workers })
+		require.NotNil(t, r.Coverage, r.Stage.Cause)
+		assert.Equal(t, 2, r.Coverage.Totals().Lines, "coverage.py ignores the include of [run] where a source is given")
+		assert.Empty(t, r.Stage.Code)
+	}
+	r := run(t, files.with(project{"tests/test_b.py": "import warnings\n\ndef test_b(): warnings.warn('--cov')\n"}), nil)
+	assert.Equal(t, testrun.TestsFailed.Name, r.Stage.Code, "other warnings are still errors")
+}
+
+func TestModulesThatABuildMovesAreNamed(t *testing.T) {
+	r := run(t, project{
+		"requirements-test.txt": "pytest\npytest-cov\n",
+		"pyproject.toml":        setuptools + "[tool.setuptools]\npackages = [\"moved\"]\npackage-dir = {moved = \"lib\"}\n",
+		"lib/__init__.py":       "", "lib/core.py": "def f():\n    return 1\n", "tests/test_m.py": "from moved.core import f\n\ndef test_f(): assert f() == 1\n",
+	}, func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Coverage.Total = 0 })
+	require.Contains(t, warning(r, pyenv.ModulesMoved), "moved/core.py")
+}
