@@ -198,7 +198,7 @@ func (b *Built) moved(stage string, project described) {
 		return
 	}
 	cause := fmt.Sprintf("the build of %s puts %s where the source has no such file", project.Name, some(project.Elsewhere, 5))
-	b.Findings = append(b.Findings, Finding{For(stage, ModulesMoved), cause})
+	b.Findings = append(b.Findings, Finding{Code: For(stage, ModulesMoved), Cause: cause})
 }
 
 // some are the first n of some names, and how many more there are.
