@@ -284,7 +284,8 @@ func (c *call) options() pipeline.Options {
 		MLflowUsername: username("MLFLOW_TRACKING_USERNAME", to.MlflowTrackingUsername),
 		MLflowPassword: c.secret("MLFLOW_TRACKING_PASSWORD", to.MlflowTrackingPassword),
 		AccessKey:      c.secret("AWS_ACCESS_KEY_ID", to.AwsAccessKeyID),
-		SecretKey:      c.secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: c.secret("AWS_SESSION_TOKEN", to.AwsSessionToken),
+		SecretKey:      c.secret("AWS_SECRET_ACCESS_KEY", to.AwsSecretAccessKey), SessionToken: c.secret("AWS_SESSION_TOKEN",
+			to.AwsSessionToken),
 	}
 	return opts
 }

@@ -39,6 +39,12 @@ type OpenstackRca struct {
 	// +private
 	Hotfix bool
 	// +private
+	PushgatewayURL string
+	// +private
+	OtlpEndpoint string
+	// +private
+	MetricsAuth *dagger.Secret
+	// +private
 	SandboxMlflow *dagger.Service
 	// +private
 	SandboxS3 *dagger.Service
@@ -241,6 +247,22 @@ func New(
 	// +optional
 	hotfix bool,
 
+	// Pushgateway of Prometheus to send the metrics of a run to: http://host:9091.
+	//
+	// +optional
+	pushgatewayUrl string,
+
+	// Collector of OpenTelemetry to send the metrics of a run to, by OTLP over HTTP:
+	// http://host:4318. The environment's own OTEL variables are not read.
+	//
+	// +optional
+	otlpEndpoint string,
+
+	// Login of both: name:password, or a bearer token.
+	//
+	// +optional
+	metricsAuth *dagger.Secret,
+
 	// MLflow server for the sandbox to use instead of starting its own, such as
 	// tcp://127.0.0.1:5000. Its content stays after the run.
 	//
@@ -264,6 +286,7 @@ func New(
 			AwsWebIdentityToken: awsWebIdentityToken, AwsWebIdentityRole: awsWebIdentityRole,
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
-		IndexURL: indexUrl, State: state, Hotfix: hotfix, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
+		IndexURL: indexUrl, State: state, Hotfix: hotfix,
+		PushgatewayURL: pushgatewayUrl, OtlpEndpoint: otlpEndpoint, MetricsAuth: metricsAuth, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
 	}
 }

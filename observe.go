@@ -40,6 +40,73 @@ func (m *OpenstackRca) Dora(
 	return m.past(ctx, func(b pipeline.Backend, o pipeline.Options) pipeline.Observed { return pipeline.Dora(ctx, b, o, days) })
 }
 
+// Metrics makes the metrics of the ledger of runs for Prometheus: the last run of each branch, and the
+// figures of delivery. A run sends its own with --pushgateway-url or --otlp-endpoint. It writes
+// nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Metrics(
+	ctx context.Context,
+
+	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	//
+	// +optional
+	days int,
+) (*Metrics, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	found := pipeline.Metrics(ctx, backend, call.options(), days)
+	return &Metrics{Text: found.Text, Open: found.Open, History: found.History, Failure: found.Failure}, nil
+}
+
+// Metrics are metrics in the formats of files.
+type Metrics struct {
+	// In Prometheus's text format.
+	Text string
+	// In the format of OpenMetrics.
+	Open string
+	// All runs of the window with their times, in the format of OpenMetrics, for
+	// `promtool tsdb create-blocks-from openmetrics`.
+	History string
+	// +private
+	Failure string
+}
+
+// Enforce fails when the ledger could not be read.
+func (m *Metrics) Enforce() error { return enforce(m.Failure) }
+
+// Observability generates what watches the metrics: alert rules with the thresholds of
+// pipeline.yaml, their tests, a dashboard for Grafana, configurations of Prometheus and Alertmanager,
+// and a compose file that starts all of it.
+func (m *OpenstackRca) Observability(
+	ctx context.Context,
+
+	// Where Alertmanager sends alerts; nowhere when empty.
+	//
+	// +optional
+	webhook string,
+) (*dagger.Directory, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	files, failure := pipeline.Observability(ctx, backend, call.options(), webhook)
+	if failure != "" {
+		return nil, enforce(failure)
+	}
+	dir := dag.Directory()
+	for name, content := range files {
+		dir = dir.WithNewFile(name, string(content))
+	}
+	return dir, nil
+}
+
 // past reads the ledger with a function of package pipeline.
 func (m *OpenstackRca) past(ctx context.Context, read func(pipeline.Backend, pipeline.Options) pipeline.Observed) (*History, error) {
 	call := m.call(ctx)
@@ -70,7 +137,10 @@ const stateDir = "state"
 
 // observe is what is recorded of the call, and where it is sent.
 func (c *call) observe() pipeline.Observe {
-	o := pipeline.Observe{Hotfix: c.module.Hotfix}
+	o := pipeline.Observe{
+		Hotfix: c.module.Hotfix, PushgatewayURL: c.module.PushgatewayURL, OTLPEndpoint: c.module.OtlpEndpoint,
+		MetricsAuth: c.secret("METRICS_AUTH", c.module.MetricsAuth),
+	}
 	if c.module.State != nil {
 		o.State = filepath.Join(c.work, stateDir)
 	}

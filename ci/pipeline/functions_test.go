@@ -44,7 +44,7 @@ func (f function) effect() bool {
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status && f.operation != Import
-	case "Explain", "Doctor", "Models", "Runs", "Dora", "":
+	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "":
 		return false
 	}
 	return true
@@ -52,7 +52,7 @@ func (f function) effect() bool {
 
 // entries are the functions of this package through which package main reaches a backend.
 var entries = []string{"Run", "Explain", "Doctor", "Operate", "Models", "Promote", "RollbackModel", "CleanClaims",
-	"Runs", "Dora"}
+	"Runs", "Dora", "Metrics", "Observability"}
 
 // publicFunctions reads the module's public functions from its source: package main compiles
 // only where the Dagger client has been generated.
@@ -189,6 +189,7 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Models": "Models", "Models.Enforce": "", "OpenstackRca.Promote": "Promote",
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
 		"OpenstackRca.Runs": "Runs", "OpenstackRca.Dora": "Dora", "History.Enforce": "",
+		"OpenstackRca.Metrics": "Metrics", "Metrics.Enforce": "", "OpenstackRca.Observability": "Observability",
 		"Run.Enforce": "", "Plan.Enforce": "", "Plan.Unchanged": "",
 	}, got)
 }
@@ -262,7 +263,8 @@ func TestEverySecretIsKeptForTheReportsToHide(t *testing.T) {
 			if !ok {
 				continue
 			}
-			bridge := slices.Contains([]string{"call.secret", "call.sdkSecret", "call.sdkUsername", "username", "daggerSecret.Plaintext"}, nameOf(f))
+			bridge := slices.Contains([]string{"call.secret", "call.sdkSecret", "call.sdkUsername", "username", "daggerSecret.Plaintext"},
+				nameOf(f))
 			ast.Inspect(f, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.CompositeLit:

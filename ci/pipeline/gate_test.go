@@ -62,7 +62,8 @@ func (o *outside) written() int64 {
 	n := o.pushes.Load()
 	for _, request := range o.store.Requests() {
 		// The record of the run itself is written whatever came of it; recorded counts it.
-		if strings.HasPrefix(request, http.MethodPut) && !strings.Contains(request, ".runs/") || strings.HasPrefix(request, http.MethodDelete) ||
+		if strings.HasPrefix(request, http.MethodPut) && !strings.Contains(request, ".runs/") || strings.HasPrefix(request,
+			http.MethodDelete) ||
 			strings.HasPrefix(request, http.MethodPost) {
 			n++
 		}
@@ -114,6 +115,10 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 		Runs(t.Context(), o.backend, opts, 0)
 	case "Dora":
 		Dora(t.Context(), o.backend, opts, 0)
+	case "Metrics":
+		Metrics(t.Context(), o.backend, opts, 0)
+	case "Observability":
+		Observability(t.Context(), o.backend, opts, "")
 	default:
 		t.Fatalf("%s calls %s, which this test does not know: say how it is entered", f.name, f.entry)
 	}

@@ -49,7 +49,8 @@ func Runs(ctx context.Context, backend Backend, opts Options, days int) Observed
 			string(r.Verdict), r.Code, fmt.Sprintf("%.0f", r.Seconds), covered, outcome})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Runs of %s\n\n%d runs since %s in %s\n\n", opts.withDefaults().Environment, len(records), w.since.Format(time.DateOnly), w.where)
+	fmt.Fprintf(&b, "# Runs of %s\n\n%d runs since %s in %s\n\n", opts.withDefaults().Environment, len(records),
+		w.since.Format(time.DateOnly), w.where)
 	b.WriteString(table.Markdown())
 	if n := len(records) - listed; n > 0 {
 		fmt.Fprintf(&b, "\n%d earlier ones are in the JSON.\n", n)
@@ -106,7 +107,8 @@ func Dora(ctx context.Context, backend Backend, opts Options, days int) Observed
 }
 
 func (s *state) dora(w window) dora.Summary {
-	return dora.Of(w.history.Records, dora.Window{Environment: s.opts.Environment, Since: w.since, Until: w.until, MinRuns: s.cfg.Observe.MinRuns})
+	return dora.Of(w.history.Records, dora.Window{Environment: s.opts.Environment, Since: w.since, Until: w.until,
+		MinRuns: s.cfg.Observe.MinRuns})
 }
 
 // figureNames are the names for people.

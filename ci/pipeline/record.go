@@ -10,6 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -18,6 +19,12 @@ type Observe struct {
 	// State is an existing or new directory of this machine for the ledger of runs. When empty it
 	// is in S3 beside the model ledger, and the sandbox has none.
 	State string
+	// PushgatewayURL and OTLPEndpoint are where the metrics of the run are sent; empty for nowhere.
+	// The environment's own OTEL variables are not read: in a Dagger module they name the engine's
+	// collector.
+	PushgatewayURL, OTLPEndpoint string
+	// MetricsAuth is the login there: name:password, or a bearer token; nil for none.
+	MetricsAuth runner.Secret
 	// Hotfix marks an unplanned change that mends production.
 	Hotfix bool
 }
@@ -34,18 +41,22 @@ func (s *state) observe(ctx context.Context, call string) {
 	// A run that was cancelled is recorded, too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	permit, _ := s.recordPermit()
-	ledger, err := s.ledger(ctx, permit)
+	record, err := runledger.Of(s.run, runledger.Details{Call: call, CommitTime: s.args.commitTime, Hotfix: s.opts.Observe.Hotfix})
 	if err != nil {
 		s.run.Warn(runledger.CodeUnwritten, "%s", s.hide(err))
-	}
-	if ledger == nil {
 		return
 	}
-	record, err := runledger.Of(s.run, runledger.Details{Call: call, CommitTime: s.args.commitTime, Hotfix: s.opts.Observe.Hotfix})
-	if err == nil {
-		s.trend(ctx, ledger, record)
-		err = ledger.Write(ctx, record)
+	s.record(ctx, record)
+	s.measured(context.WithoutCancel(ctx), record)
+}
+
+// record writes a record to the ledger, if there is one.
+func (s *state) record(ctx context.Context, r runledger.Record) {
+	permit, _ := s.recordPermit()
+	ledger, err := s.ledger(ctx, permit)
+	if err == nil && ledger != nil {
+		s.trend(ctx, ledger, r)
+		err = ledger.Write(ctx, r)
 	}
 	if err != nil {
 		s.run.Warn(runledger.CodeUnwritten, "%s", s.hide(err))
@@ -111,7 +122,8 @@ const maxDays = 3660
 func past(ctx context.Context, backend Backend, opts Options, days int) (*state, window, *verdict.Problem) {
 	s := prepare(ctx, backend, opts)
 	if p := s.run.Preflight; p != nil {
-		return s, window{}, &verdict.Problem{Code: verdict.Code{Name: p.Code, Stage: verdict.Preflight, Outcome: p.Verdict}, Cause: p.Cause, Next: p.Next}
+		return s, window{}, &verdict.Problem{Code: verdict.Code{Name: p.Code, Stage: verdict.Preflight, Outcome: p.Verdict}, Cause: p.Cause,
+			Next: p.Next}
 	}
 	if days == 0 {
 		days = s.cfg.Observe.WindowDays
@@ -144,6 +156,7 @@ func (w window) warning() string {
 	if n == 0 {
 		return ""
 	}
-	return verdict.Line(fmt.Sprintf("%s: %d records of %s could not be read, and are in no figure: %s", runledger.CodeRecord.Name, n, w.where,
+	return verdict.Line(fmt.Sprintf("%s: %d records of %s could not be read, and are in no figure: %s", runledger.CodeRecord.Name, n,
+		w.where,
 		w.history.Unreadable[0]), 1000)
 }

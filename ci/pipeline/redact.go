@@ -39,7 +39,7 @@ func (s *Secrets) list() []runner.Secret {
 // secrets are all secrets of the run. Those of Target and Rollout are included for callers
 // without Secrets.
 func (o Options) secrets() []runner.Secret {
-	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity)
+	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity, o.Observe.MetricsAuth)
 	return slices.DeleteFunc(all, func(secret runner.Secret) bool { return secret == nil })
 }
 

@@ -254,7 +254,8 @@ func (p policies) readJournal(journal string) []Statement {
 func publishStatements(within, root string) []Statement {
 	bucket, prefix := object(root)
 	return []Statement{
-		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + within + ":s3:::" + bucket}),
+		allow("FindModelsAndUploads", []string{"s3:ListBucket", "s3:ListBucketMultipartUploads"}, []string{"arn:" + within + ":s3:::" +
+			bucket}),
 		allow("PublishModels", []string{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"},
 			[]string{"arn:" + within + ":s3:::" + bucket + "/" + prefix + "*"}),
 	}

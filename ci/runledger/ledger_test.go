@@ -101,7 +101,8 @@ func TestADamagedMonthIsReadFromItsRecords(t *testing.T) {
 	l := runledger.Open(runledger.InDir(dir, app), "staging")
 	require.NoError(t, l.Write(t.Context(), record(1, began)))
 	month := filepath.Join(dir, "shop.runs", "staging", "2026", "03.json")
-	for _, content := range []string{"{", `{"schema":9}`, `{"schema":1,"month":"2026-02","records":[]}`, `{"schema":1,"month":"2026-03","records":[{}]}`} {
+	for _, content := range []string{"{", `{"schema":9}`, `{"schema":1,"month":"2026-02","records":[]}`,
+		`{"schema":1,"month":"2026-03","records":[{}]}`} {
 		require.NoError(t, os.WriteFile(month, []byte(content), 0o600))
 		h, err := l.Read(t.Context(), began, began.AddDate(0, 1, 0))
 		require.NoError(t, err, content)
@@ -179,7 +180,8 @@ func TestOf(t *testing.T) {
 	run.Stages[0].Warn(verdict.CodeOverBudget, "x")
 	run.Stages[0].Judge()
 	run.Stages[1].Deployment = &verdict.Deployment{ID: "d1", Service: "s", Outcome: verdict.DeploymentRolledBack}
-	run.Stages[1].Judge(verdict.Problemf(verdict.Code{Name: "ROLLED_BACK", Stage: verdict.Deploy, Outcome: verdict.Fail, Remedy: "x"}, "%s", secret))
+	run.Stages[1].Judge(verdict.Problemf(verdict.Code{Name: "ROLLED_BACK", Stage: verdict.Deploy, Outcome: verdict.Fail, Remedy: "x"},
+		"%s", secret))
 	run.Judge()
 	r, err := runledger.Of(run, runledger.Details{Call: "deploy", CommitTime: time.Unix(0, 0), Hotfix: true})
 	require.NoError(t, err)

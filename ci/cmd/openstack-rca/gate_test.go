@@ -31,12 +31,13 @@ var commands = map[string]struct {
 	reach reach
 	args  []string
 }{
-	"run": {changes, nil}, "pipeline": {changes, nil}, "publish": {changes, nil}, "promote": {changes, nil}, "rollback-model": {changes, nil},
+	"run": {changes, nil}, "pipeline": {changes, nil}, "publish": {changes, nil}, "promote": {changes, nil}, "rollback-model": {changes,
+		nil},
 	"clean-claims": {changes, nil},
 	"deploy":       {changes, []string{"--image", image}}, "rollback": {changes, nil}, "approve": {changes, nil}, "reject": {changes,
 		nil}, "wait": {changes, nil},
 	"prune": {changes, []string{"--keep", "1"}}, "destroy": {changes, []string{"--confirm", "openstack-rca-service-staging"}},
-	"runs": {reads, nil}, "dora": {reads, nil},
+	"runs": {reads, nil}, "dora": {reads, nil}, "metrics": {reads, nil}, "observability": {nowhere, []string{"--out", "/dev/null/x"}},
 	"train": {reads, nil}, "image": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
 	"import": {reads, []string{"--cluster", "shop", "--service", "web", "--output", "-"}},
 	"test":   {nowhere, nil}, "audit": {nowhere, nil},

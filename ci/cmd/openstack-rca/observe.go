@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,6 +17,8 @@ func (in *invocation) observeFlags(flags *pflag.FlagSet) {
 	o := &in.opts.Observe
 	flags.StringVar(&o.State, "state", "",
 		"directory with the ledger of runs; when empty it is in S3 beside the models, and the sandbox keeps none")
+	flags.StringVar(&o.PushgatewayURL, "pushgateway-url", "", "Pushgateway of Prometheus to send the metrics of a run to")
+	flags.StringVar(&o.OTLPEndpoint, "otlp-endpoint", "", "collector of OpenTelemetry to send the metrics of a run to, http://host:4318")
 	flags.BoolVar(&o.Hotfix, "hotfix", false, "mark the run as an unplanned change that mends production, for the figures of dora")
 }
 
@@ -43,6 +47,58 @@ func (in *invocation) observing() []*cobra.Command {
 	}
 	return []*cobra.Command{
 		past("runs", "List the recorded runs of --environment, the newest first; changes nothing", pipeline.Runs),
+		in.metrics(), in.observability(),
 		past("dora", "Compute the figures of software delivery from the recorded runs; changes nothing", pipeline.Dora),
 	}
+}
+
+func (in *invocation) metrics() *cobra.Command {
+	days, format := 0, "text"
+	c := command("metrics", "Make the metrics of the recorded runs for Prometheus; changes nothing", func(ctx context.Context) error {
+		return in.with(ctx, func(backend pipeline.Backend) error {
+			found := pipeline.Metrics(ctx, backend, in.opts, days)
+			if found.Failure != "" {
+				_, _ = fmt.Fprintln(in.stderr, found.Failure)
+				return errVerdict
+			}
+			content, ok := map[string]string{"text": found.Text, "open": found.Open, "history": found.History}[format]
+			if !ok {
+				return fmt.Errorf("--format %q is not text, open or history", format)
+			}
+			_, _ = fmt.Fprint(in.stdout, content)
+			return nil
+		})
+	})
+	c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
+	c.Flags().StringVar(&format, "format", "text",
+		"text (Prometheus), open (OpenMetrics), or history (all runs with their times, for backfilling)")
+	return c
+}
+
+func (in *invocation) observability() *cobra.Command {
+	out, webhook := "", ""
+	c := command("observability", "Generate alert rules, their tests, a dashboard and configurations from pipeline.yaml",
+		func(ctx context.Context) error {
+			return in.with(ctx, func(backend pipeline.Backend) error {
+				files, failure := pipeline.Observability(ctx, backend, in.opts, webhook)
+				if failure != "" {
+					_, _ = fmt.Fprintln(in.stderr, failure)
+					return errVerdict
+				}
+				for name, content := range files {
+					file := filepath.Join(out, filepath.FromSlash(name))
+					if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // servers of other users read it
+						return fmt.Errorf("write %s: %w", name, err)
+					}
+					if err := os.WriteFile(file, content, 0o644); err != nil { //nolint:gosec // as above
+						return fmt.Errorf("write %s: %w", name, err)
+					}
+				}
+				_, _ = fmt.Fprintf(in.stdout, "%d files in %s\n", len(files), out)
+				return nil
+			})
+		})
+	c.Flags().StringVar(&out, "out", "observability", "directory to write to")
+	c.Flags().StringVar(&webhook, "webhook", "", "where Alertmanager sends alerts; nowhere when empty")
+	return c
 }

@@ -152,6 +152,7 @@ func (in *invocation) credentials(variables assembly.Variables) {
 	if in.opts.Rollout.Profile != "" {
 		in.opts.Target.AccessKey, in.opts.Target.SecretKey, in.opts.Target.SessionToken = nil, nil, nil
 	}
+	in.opts.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
 		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, cmp.Or(in.opts.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
 	}

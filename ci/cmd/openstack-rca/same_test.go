@@ -33,6 +33,8 @@ var (
 		" --report":                "the module's functions return the report: report export --path",
 		"runs --json":              "the module has it as runs json",
 		"dora --json":              "the module has it as dora json",
+		"metrics --format":         "the module has it as metrics text, open and history",
+		"observability --out":      "the module returns the directory: observability export --path",
 		"publish":                  "the module has it as train publish, with the model as an object",
 		"plan --detailed-exitcode": "the module has it as plan unchanged",
 		"import --output":          "the module has it in the report: report file --path pipeline.yaml",

@@ -22,7 +22,8 @@ func (in *invocation) targetFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Endpoint, "aws-endpoint-url", os.Getenv("AWS_ENDPOINT_URL"), "endpoint to use instead of AWS; AWS_ENDPOINT_URL")
 	flags.StringVar(&o.Role, "aws-role", "", "ARN of a role to assume for the rollout")
 	flags.StringVar(&o.ExternalID, "aws-external-id", "", "external id of that role")
-	flags.StringVar(&o.WebIdentityRole, "aws-web-identity-role", "", "ARN of the role that the web identity token is for; AWS_ROLE_ARN when empty")
+	flags.StringVar(&o.WebIdentityRole, "aws-web-identity-role", "",
+		"ARN of the role that the web identity token is for; AWS_ROLE_ARN when empty")
 	flags.StringVar(&in.mlflow, "sandbox-mlflow", "", "MLflow server for the sandbox to use, tcp://host:port, instead of starting its own")
 	flags.StringVar(&in.s3, "sandbox-s3", "", "S3 API for the sandbox to use, tcp://host:port, instead of starting its own")
 	for _, secret := range secretFlags {
@@ -39,6 +40,7 @@ var secretFlags = []struct{ flag, variable string }{
 	{"mlflow-tracking-username", "MLFLOW_TRACKING_USERNAME"}, {"mlflow-tracking-password", "MLFLOW_TRACKING_PASSWORD"},
 	{"aws-access-key-id", "AWS_ACCESS_KEY_ID"}, {"aws-secret-access-key", "AWS_SECRET_ACCESS_KEY"},
 	{"aws-session-token", "AWS_SESSION_TOKEN"}, {"aws-web-identity-token", "AWS_WEB_IDENTITY_TOKEN"},
+	{"metrics-auth", "METRICS_AUTH"},
 }
 
 // maxSecret bounds a file that holds a secret, in bytes.

@@ -57,8 +57,9 @@ func TestAWeekOfDeployments(t *testing.T) {
 	lost := refused
 	lost.ID, lost.Stages = "00000000000000ff", []runledger.Stage{{Name: verdict.Deploy, Verdict: verdict.CouldNotRun, Code: "AWS_FAILED"}}
 	s := dora.Of(append(records, refused, lost), window())
-	assert.Equal(t, dora.Counts{Runs: map[verdict.Outcome]int{verdict.Pass: 1}, Succeeded: 5, RolledBack: 1, Failed: 1, Refused: 1, CouldNotRun: 1,
-		Restored: 1, Hotfixes: 1, FailedChanges: 4, Unrecovered: 0}, s.Counts)
+	assert.Equal(t, dora.Counts{Runs: map[verdict.Outcome]int{verdict.Pass: 1}, Succeeded: 5, RolledBack: 1, Failed: 1, Refused: 1,
+		CouldNotRun: 1,
+		Restored:    1, Hotfixes: 1, FailedChanges: 4, Unrecovered: 0}, s.Counts)
 	assert.InDelta(t, 5.0/30, value(t, s, dora.Frequency), 1e-9)
 	assert.InDelta(t, 3660, value(t, s, dora.LeadTime), 0)
 	assert.InDelta(t, 4.0/7, value(t, s, dora.FailRate), 1e-9)

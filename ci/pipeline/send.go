@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/openstack-rca/openstack-rca/ci/metrics"
+	"github.com/openstack-rca/openstack-rca/ci/observability"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// metricsFile is the report's file with the metrics of the run.
+const metricsFile = "metrics.prom"
+
+// refs are the branches that have a label of their own in the metrics.
+func (s *state) refs() []string {
+	named := []string{"main", "develop"}
+	for _, branch := range s.opts.ReleaseBranches {
+		if !strings.ContainsAny(branch, "*?[{") {
+			named = append(named, branch)
+		}
+	}
+	return named
+}
+
+// groupOf is the target of a run's metrics. A ref that is not trusted, such as a pull request from a
+// branch called main, must not replace those of the branch.
+func (s *state) groupOf(r runledger.Record) metrics.Group {
+	if !s.opts.request(s.backend).Trusted() {
+		r.Ref = ""
+	}
+	return metrics.GroupOf(r, s.refs())
+}
+
+// measured adds the metrics of the run to its report, and sends them where the call says. What
+// cannot be sent is a warning.
+func (s *state) measured(ctx context.Context, r runledger.Record) {
+	target := s.groupOf(r)
+	in := metrics.Input{Run: r}
+	for _, earlier := range s.before {
+		if s.groupOf(earlier) == target {
+			in.Before = append(in.Before, earlier)
+		}
+	}
+	families := metrics.Of(in)
+	if n := len(s.run.Stages); n > 0 {
+		last := &s.run.Stages[n-1]
+		last.Files = append(last.Files, verdict.ReportFile{Path: metricsFile, Content: []byte(metrics.Text(families, target.Labels()))})
+	}
+	s.send(ctx, target, r, families)
+}
+
+// send sends the metrics of a run to every place of the call, side by side.
+func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Record, families []metrics.Family) {
+	o := s.opts.Observe
+	if o.PushgatewayURL == "" && o.OTLPEndpoint == "" {
+		return
+	}
+	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+	if !permit.AllowsReading(verdict.Publish) {
+		s.run.Warn(metrics.CodeUnsent, "%s", refused.Cause)
+		return
+	}
+	auth, err := s.metricsAuth(ctx)
+	if err != nil {
+		s.run.Warn(metrics.CodeUnsent, "%s", s.hide(err))
+		return
+	}
+	errs := make([]error, 2)
+	var group sync.WaitGroup
+	if o.PushgatewayURL != "" {
+		group.Go(func() {
+			errs[0] = metrics.Push(ctx, metrics.Endpoint{URL: o.PushgatewayURL, Auth: auth}, target, families)
+		})
+	}
+	if o.OTLPEndpoint != "" {
+		group.Go(func() {
+			errs[1] = metrics.SendOTLP(ctx, metrics.Endpoint{URL: o.OTLPEndpoint, Auth: auth}, target, r, families)
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			s.run.Warn(metrics.CodeUnsent, "%s", s.hide(err))
+		}
+	}
+}
+
+// metricsAuth is the login for the metrics; empty without one.
+func (s *state) metricsAuth(ctx context.Context) (string, error) {
+	secret := s.opts.Observe.MetricsAuth
+	if secret == nil {
+		return "", nil
+	}
+	value, err := secret.Plaintext(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read secret %s: %w", secret.Name(), err)
+	}
+	return strings.TrimRight(value, "\r\n"), nil
+}
+
+// Measures are metrics in the formats of files.
+type Measures struct {
+	// Text is in Prometheus's format, Open in that of OpenMetrics: the last run of each branch and
+	// call, and the figures of the window.
+	Text, Open string
+	// History is all runs of the window with their times, in OpenMetrics, for backfilling.
+	History string
+	// Failure is why nothing is known; empty if something is.
+	Failure string
+}
+
+// Metrics makes the metrics of the ledger of runs. It writes nothing.
+func Metrics(ctx context.Context, backend Backend, opts Options, days int) Measures {
+	s, w, problem := past(ctx, backend, opts, days)
+	if problem != nil {
+		return Measures{Failure: problem.Error()}
+	}
+	figures := s.dora(w)
+	last, earlier := map[metrics.Group]runledger.Record{}, map[metrics.Group][]runledger.Record{}
+	for _, r := range w.history.Records {
+		target := metrics.GroupOf(r, s.refs())
+		last[target], earlier[target] = r, append(earlier[target], r)
+	}
+	var lists [][]metrics.Family
+	for target, r := range last {
+		in := metrics.Input{Run: r, Before: earlier[target]}
+		if target.Ref != metrics.OtherRef {
+			in.Delivery = &figures
+		}
+		lists = append(lists, metrics.With(metrics.Of(in), target))
+	}
+	all := metrics.Join(lists...)
+	return Measures{Text: metrics.Text(all, nil), Open: metrics.Open(all, nil),
+		History: metrics.Open(metrics.History(w.history.Records, s.refs()), nil)}
+}
+
+// Observability generates alert rules, their tests, a dashboard and configurations from the
+// configuration of the source. It is pure. The files are by path; the failure is why there are none.
+func Observability(ctx context.Context, backend Backend, opts Options, webhook string) (files map[string][]byte, failure string) {
+	cfg, problems := configure(ctx, backend, opts.withDefaults().Environment)
+	if len(problems) > 0 {
+		lines := make([]string, len(problems))
+		for i, p := range problems {
+			lines[i] = p.Error()
+		}
+		return nil, strings.Join(lines, "\n")
+	}
+	files, err := observability.Files(cfg, observability.Options{Webhook: webhook})
+	if err != nil {
+		return nil, verdict.Problemf(CodeBadArgument, "%v", err).Error()
+	}
+	return files, ""
+}
