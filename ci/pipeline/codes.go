@@ -63,6 +63,14 @@ var CodeUntrusted = verdict.Code{
 	Remedy:  "leave the credentials out of this job: tests and training need none. Or use a Dagger engine, whose containers cannot read them",
 }
 
+// CodeAppMissing is an application that cannot be started.
+var CodeAppMissing = verdict.Code{
+	Name: "APP_MISSING", Stage: verdict.Image, Outcome: verdict.Fail,
+	Meaning: "the command that starts the application names a file that is not in the source",
+	Remedy: "set image.command, image.port and image.health in pipeline.yaml to those of the application. " +
+		"For a project that serves nothing leave image and deploy out: policy: {main: [test, train, publish]}",
+}
+
 // CodeUnseen refuses to publish a model that could not be inspected.
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
@@ -95,6 +103,6 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeReportUnwritable, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython,
-		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
+		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeAppMissing, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
 	}
 }

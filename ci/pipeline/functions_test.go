@@ -22,7 +22,7 @@ import (
 
 // withConfig is a source with a pipeline.yaml.
 func withConfig(content string) runner.Files {
-	return fake.Files(map[string]string{"main.py": "print()\n", "pipeline.yaml": content})
+	return fake.Files(map[string]string{"main.py": "print()\n", "streamlit_app/chatbot.py": "", "pipeline.yaml": content})
 }
 
 // function is a public function of the Dagger module.

@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"path"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -55,6 +58,25 @@ func (s *state) warmUp(ctx context.Context) {
 		s.backend.WarmUp(ctx, s.imageRequest())
 	}
 }
+
+// appMissing finds that the application's command starts a file that the source does not have. A
+// file that the training leaves beside the model is no part of the source.
+func (s *state) appMissing() *verdict.Problem {
+	if s.cfg.Image.Dockerfile != "" {
+		return nil
+	}
+	for _, arg := range s.cfg.Image.Command {
+		name := path.Clean(arg)
+		if !scriptName.MatchString(arg) || strings.HasPrefix(name, path.Clean(s.cfg.Image.ModelDir)+"/") || slices.Contains(s.files, name) {
+			continue
+		}
+		return verdict.Problemf(CodeAppMissing, "image.command starts %s, which the source does not have", arg)
+	}
+	return nil
+}
+
+// scriptName is a file of the source that Python or a program such as Streamlit runs.
+var scriptName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py$`)
 
 func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if s.outcome.Model == nil {

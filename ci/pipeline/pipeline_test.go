@@ -25,7 +25,7 @@ import (
 // source is a project that every stage would look at.
 func source(more map[string]string) runner.Files {
 	files := map[string]string{
-		"main.py": "print()", "tests/test_a.py": "def test_a(): pass",
+		"main.py": "print()", "tests/test_a.py": "def test_a(): pass", "streamlit_app/chatbot.py": "",
 		"requirements/test.lock":  "pytest==8.4.2 --hash=sha256:00\npytest-cov==7.0.0 --hash=sha256:00",
 		"requirements/train.lock": "six==1.17.0 --hash=sha256:00",
 		"pipeline.yaml":           "train:\n  requirements: [requirements/train.lock]\ntest:\n  requirements: [requirements/test.lock]\n",

@@ -54,7 +54,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	problems = append(problems, opts.Refused...)
 	s.cfg, more = configure(ctx, backend, opts.Environment)
 	if len(more) == 0 {
-		more = checkSource(ctx, backend.Source, s.cfg, opts.Test.Paths)
+		s.files, more = checkSource(ctx, backend.Source, s.cfg, opts.Test.Paths)
 	}
 	if problems = append(problems, more...); len(problems) > 0 {
 		s.run.Refuse(problems...)
@@ -179,18 +179,18 @@ func misnamedConfig(names []string) string {
 
 // checkSource finds out early that a source cannot be what the stages need: seconds
 // instead of the minutes an environment takes to make.
-func checkSource(ctx context.Context, source runner.Files, cfg config.Config, paths []string) []*verdict.Problem {
+func checkSource(ctx context.Context, source runner.Files, cfg config.Config, paths []string) ([]string, []*verdict.Problem) {
 	names, err := source.Filter(nil, cfg.Exclude).List(ctx)
 	if err != nil {
-		return []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "list files: %v", err)}
+		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "list files: %v", err)}
 	}
 	if len(names) == 0 {
-		return []*verdict.Problem{verdict.Problemf(CodeSourceEmpty, "it has no file besides what pipeline.yaml excludes")}
+		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceEmpty, "it has no file besides what pipeline.yaml excludes")}
 	}
 	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".py") }) {
-		return []*verdict.Problem{verdict.Problemf(CodeSourceNotPython, "none of its %d files ends in .py", len(names))}
+		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceNotPython, "none of its %d files ends in .py", len(names))}
 	}
-	return checkPaths(names, paths)
+	return names, checkPaths(names, paths)
 }
 
 // checkPaths finds the paths of tests that the source does not have. What follows "::" is a name

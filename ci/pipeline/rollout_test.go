@@ -44,7 +44,7 @@ func inAWS(t *testing.T, content string) (Backend, Options, *fakeaws.Account, *a
 				Identity: aws.Identity, Objects: aws.Objects}, nil
 		},
 	}
-	source := fake.Files(map[string]string{"main.py": "print()\n", "pipeline.yaml": content})
+	source := fake.Files(map[string]string{"main.py": "print()\n", "streamlit_app/chatbot.py": "", "pipeline.yaml": content})
 	return Backend{Runner: fake.New().As("engine"), Source: source, WorkDir: t.TempDir()}, opts, aws, &opened
 }
 

@@ -19,6 +19,8 @@ type stage struct {
 	name string
 	// run runs the stage. The permit, from the gate, is what it needs for its effects.
 	run func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage
+	// ready finds what the stage would certainly fail for, before anything runs; may be nil.
+	ready func(s *state) *verdict.Problem
 	// begin starts in the background what the stage needs later; nil for nothing.
 	begin func(s *state, ctx context.Context)
 	// rehearses is set for a stage that also runs without a permit, and then changes nothing
@@ -37,7 +39,7 @@ func stages() []stage {
 		{name: verdict.Train, run: (*state).train},
 		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
-		{name: verdict.Image, run: (*state).image, begin: (*state).warmUp, rehearses: true},
+		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
 		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
 	}
 }
@@ -54,6 +56,8 @@ type state struct {
 	outcome  Outcome
 	started  time.Time
 	progress progress
+	// files are the names of the source's files, without those that pipeline.yaml excludes.
+	files []string
 	// before are earlier runs, the newest last, as far as they were read.
 	before []runledger.Record
 }
@@ -145,6 +149,11 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 	rehearsal := st.rehearses && decision.Code == policy.CodeNoEngine.Name
 	if !decision.Run && !rehearsal {
 		return decision.NotRun(), nil
+	}
+	if st.ready != nil {
+		if problem := st.ready(s); problem != nil {
+			return failed(st.name, problem), nil
+		}
 	}
 	for _, needed := range before(st.name) {
 		if ended := s.run.Stage(needed); ended != nil && !passed(ended) {

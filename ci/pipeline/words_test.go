@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -110,5 +111,24 @@ func TestARunIsCalledAfterItsProject(t *testing.T) {
 		assert.Equal(t, name, outcome.Run.Application)
 		require.NotNil(t, outcome.Plan, name)
 		assert.Equal(t, name+"-service-sandbox", *outcome.Plan.Service.ServiceName)
+	}
+}
+
+// What would certainly fail an hour later is told by the first run.
+func TestAnApplicationThatIsNotThereIsToldAtOnce(t *testing.T) {
+	const missing = "could-not-run BLOCKED"
+	for config, want := range map[string]string{
+		"": "fail APP_MISSING", "image: {command: [python, serve/app.py]}": "fail APP_MISSING",
+		"image: {command: [python, ./app.py]}": missing, "image: {command: [python, models/served.py]}": missing,
+		"image: {command: [python, -m, app, --script, /srv/x.py]}": missing, "image: {dockerfile: Dockerfile}": missing,
+		"policy: {main: [test, train, publish]}": "not-run POLICY",
+	} {
+		b, _ := backend(t, fake.Files(map[string]string{"app.py": "", "Dockerfile": "FROM scratch\n", "pipeline.yaml": config}))
+		b.BuildImage = func(context.Context, ImageRequest) *ImageResult { panic("nothing has passed") }
+		run := Run(t.Context(), b, Options{Ref: "main"}).Run
+		assert.Contains(t, []string{want, "not-run NO_ENGINE"}, codes(run)[verdict.Image], config)
+		if want == "fail APP_MISSING" {
+			assert.Equal(t, want, codes(run)[verdict.Image], config)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -160,6 +161,34 @@ func (s *session) record(g gate, own *coverage.Report, c config.Coverage) {
 	p := s.problem(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate,
 		strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
 	p.Details = missing(files, g.name == "branches")
+	if g.name == "total" {
+		p.Next = s.withoutScripts(own, g.min)
+	}
+}
+
+// withoutScripts is the remedy for coverage that is only below its gate because of the scripts that
+// train.command and image.command start, and no test runs; empty otherwise. It is for the user to
+// say that they count for nothing.
+func (s *session) withoutScripts(own *coverage.Report, minimum float64) string {
+	commands := slices.Concat(s.in.Config.Train.Command, s.in.Config.Image.Command)
+	var scripts []string
+	var rest coverage.Report
+	for _, f := range own.Files {
+		if f.Totals().Covered == 0 && slices.Contains(commands, f.Path) {
+			scripts = append(scripts, f.Path)
+		} else {
+			rest.Files = append(rest.Files, f)
+		}
+	}
+	if rate := rest.Totals().LineRate(); len(scripts) == 0 || rate.Whole == 0 || !rate.AtLeast(minimum) {
+		return ""
+	}
+	var omit []string
+	for _, glob := range slices.Concat(s.in.Config.Test.Coverage.Omit, scripts) {
+		omit = append(omit, strconv.Quote(glob))
+	}
+	return fmt.Sprintf("Test the missing lines that the report names. No test runs %s, which the pipeline starts as a script: to leave it out, set "+
+		"test.coverage.omit: [%s] in pipeline.yaml", strings.Join(scripts, " and "), strings.Join(omit, ", "))
 }
 
 // percent writes a floor as it was configured.

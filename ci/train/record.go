@@ -316,6 +316,9 @@ func (s *session) readRecord(ctx context.Context) (*RunRecord, []*verdict.Proble
 	var problems []*verdict.Problem
 	// With a file of metrics an MLflow run is welcome but not demanded.
 	if problem != nil && (s.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
+		if problem.Code.Name == RunMissing.Name {
+			problem.Next = s.metricsNext()
+		}
 		problems = append(problems, problem)
 	}
 	if s.cfg.Metrics == "" {
@@ -336,6 +339,16 @@ func (s *session) readRecord(ctx context.Context) (*RunRecord, []*verdict.Proble
 		record.merge(run)
 	}
 	return record, problems
+}
+
+// metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
+func (s *session) metricsNext() string {
+	var pairs []string
+	for _, gate := range s.cfg.Gates {
+		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
+	}
+	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in pipeline.yaml. "+
+		"Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
 }
 
 // readRun exports the MLflow store in a step of its own, in the same environment: the

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -631,4 +632,13 @@ func TestEveryCodeTellsWhatToDo(t *testing.T) {
 		assert.NotEmpty(t, code.Remedy, code.Name)
 		assert.Equal(t, verdict.Train, code.Stage, code.Name)
 	}
+}
+
+func TestATrainingWithoutMLflowIsToldHowToHandItsMetricsOver(t *testing.T) {
+	s := sound(t)
+	delete(s.left, "mlflow.db")
+	r := s.run()
+	problem := slices.IndexFunc(r.Stage.Problems, func(p verdict.Finding) bool { return p.Code == train.RunMissing.Name })
+	require.GreaterOrEqual(t, problem, 0)
+	assert.Contains(t, r.Stage.Problems[problem].Next, `as JSON, {"accuracy": 0.9}, and name the file: train.metrics: models/metrics.json`)
 }
