@@ -45,19 +45,8 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		StartTimeout: time.Duration(app.StartBudget),
 	})
 	if err != nil {
-		problem := runner.Problem(err)
-		var start *runner.StartError
-		switch {
-		case problem != nil:
-		case !errors.As(err, &start):
-			problem = verdict.Problemf(CodeServeFailed, "%v", err)
-		default:
-			problem = verdict.Problemf(probe.CodeCrashed, "%v", err)
-			problem.Details = []string{start.Logs}
-			if hosts := refused.Hosts(start.Logs); len(hosts) > 0 {
-				stage.Warn(refused.Image, "%s", strings.Join(hosts, ", "))
-			}
-		}
+		problem, printed := notStarted(err, app)
+		explain(stage, problem, printed)
 		stage.Judge(problem)
 		return result
 	}
@@ -65,16 +54,23 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	if !running.Started.IsZero() {
 		started = running.Started
 	}
-	found := probe.Run(ctx, probe.Target{
+	target := probe.Target{
 		Address: running.Address, Paths: healthPaths(app), Successes: app.Successes,
-		// The start has used part of the budget.
-		Budget: max(time.Duration(app.StartBudget)-time.Since(started), time.Millisecond),
-	})
+		Budget: time.Duration(app.StartBudget), Before: time.Since(started),
+	}
+	if running.Ended != nil {
+		target.Alive = func(context.Context) (bool, string, error) {
+			ending, ended := running.Ended()
+			return !ended, ending, nil
+		}
+	}
+	found := probe.Run(ctx, target)
 	stage.Add("probed", "the application as a process of this host")
-	stage.Gate("healthy", fmt.Sprintf("after %.1f s", time.Since(started).Seconds()),
+	stage.Gate("healthy", fmt.Sprintf("after %.1f s", max(time.Since(started), 0).Seconds()),
 		fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
-	if found.Problem != nil {
-		found.Problem.Details = append(found.Problem.Details, running.Logs())
+	found.Warn(stage)
+	if found.Problem != nil && running.Logs != nil {
+		explain(stage, found.Problem, running.Logs())
 	}
 	problems := []*verdict.Problem{found.Problem}
 	if err := running.Stop(ctx); err != nil {
@@ -82,6 +78,41 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	}
 	stage.Judge(problems...)
 	return result
+}
+
+// notStarted is the problem of an application that nothing could be asked, and what it
+// printed: it crashed, listens elsewhere, or does not listen.
+func notStarted(err error, app config.Image) (*verdict.Problem, string) {
+	var start *runner.StartError
+	switch {
+	case runner.Problem(err) != nil:
+		return runner.Problem(err), ""
+	case !errors.As(err, &start):
+		return verdict.Problemf(CodeServeFailed, "%v", err), ""
+	case !start.Alive:
+		return verdict.Problemf(probe.CodeCrashed, "%v", err), start.Logs
+	}
+	problem := verdict.Problemf(probe.CodeNotListening, "nothing answers after %s", time.Duration(app.StartBudget))
+	if elsewhere := probe.Listening(start.Sockets, start.Port); elsewhere != "" {
+		problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on port %d, which it was given", elsewhere, start.Port)
+		if !strings.Contains(strings.Join(app.Command, " "), "{{port}}") {
+			problem.Cause += " as {{port}}: image.command does not hold that"
+			problem.Next = "Write {{port}} for the port into image.command in pipeline.yaml: without an engine any free one is used, in an image " +
+				"image.port"
+		}
+	}
+	return problem, start.Logs
+}
+
+// explain adds to a problem what the application printed, and which hosts it could not reach.
+func explain(stage *verdict.Stage, problem *verdict.Problem, printed string) {
+	if printed == "" {
+		return
+	}
+	problem.Details = append(problem.Details, printed)
+	if hosts := refused.Hosts(printed); len(hosts) > 0 {
+		stage.Warn(refused.Image, "%s", strings.Join(hosts, ", "))
+	}
 }
 
 // loadModel loads the model in the serving environment: one of an older Keras may be unable to,

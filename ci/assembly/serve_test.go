@@ -100,6 +100,17 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 		"a crash": {locked, func(runner.Service) (*runner.Running, error) {
 			return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}
 		}, probe.CodeCrashed, "exit code 1"},
+		"it does not listen": {locked, func(runner.Service) (*runner.Running, error) {
+			return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready after 500ms")}
+		}, probe.CodeNotListening, "nothing answers after 500ms"},
+		"it listens elsewhere": {locked, func(runner.Service) (*runner.Running, error) {
+			return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready"),
+				Sockets: "   0: 00000000:2135 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"}
+		}, image.CodeElsewhere, "it listens on 0.0.0.0:8501, not on port 40001"},
+		"it ends while it is probed": {locked, func(runner.Service) (*runner.Running, error) {
+			return &runner.Running{Address: application(t, 500), Logs: func() string { return "Traceback" },
+				Ended: func() (string, bool) { return "exit code 3", true }}, nil
+		}, probe.CodeCrashed, "without having been healthy: exit code 3"},
 		"never healthy": {locked, func(runner.Service) (*runner.Running, error) {
 			return &runner.Running{Address: application(t, 500), Logs: func() string { return "Traceback" }}, nil
 		}, verdict.Code{}, "500"},
@@ -142,6 +153,29 @@ func TestMakingTheEnvironmentIsNoPartOfTheStart(t *testing.T) {
 		assert.Equal(t, c.want, stage.Verdict, sentence)
 		assert.NotContains(t, stage.Cause, "-", sentence)
 	}
+}
+
+// Most often image.command has a port of its own, which no process without an engine gets.
+func TestAPortOfTheCommandsOwnIsTold(t *testing.T) {
+	r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
+		return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready"),
+			Sockets: "   0: 0100007F:2135 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"}
+	})
+	asked := request(locked)
+	asked.Config.Image.Command = []string{"python", "serve.py", "--port", "8501"}
+	stage := serveApp(t.Context(), r, asked).Stage
+	assert.Equal(t, image.CodeElsewhere.Name, stage.Code)
+	assert.Contains(t, stage.Next, "Write {{port}} for the port into image.command")
+}
+
+func TestHostsThatAnUnhealthyApplicationCouldNotReachAreNamed(t *testing.T) {
+	r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
+		return &runner.Running{Address: application(t, 500), Logs: func() string { return "curl: (6) Could not resolve host: models.example.org" }}, nil
+	})
+	stage := serveApp(t.Context(), r, request(locked)).Stage
+	require.Len(t, stage.Warnings, 1)
+	assert.Equal(t, "NETWORK_REFUSED", stage.Warnings[0].Code)
+	assert.Contains(t, stage.Warnings[0].Cause, "models.example.org")
 }
 
 func TestWhatACrashPrintedIsKept(t *testing.T) {

@@ -51,7 +51,7 @@ var (
 	CodePort = failure("PORT_NOT_EXPOSED", "The image does not expose the application's port.",
 		"Set image.port to the port that the application listens on")
 	CodeNoHealthcheck = failure("NO_HEALTHCHECK", "The image declares no health check.",
-		"Set image.health to the path that answers 200 when the application is healthy")
+		"Set image.health to the path that answers 200 or 204 when the application is healthy")
 	CodeHealthcheckFails = failure("HEALTHCHECK_FAILS",
 		"The application is healthy, but the health check that the image declares fails inside of it.",
 		"Check image.health, and that the application also listens on 127.0.0.1")

@@ -14,7 +14,6 @@ var (
 	CheckConfig   = checkConfig
 	LooksSecret   = looksSecret
 	SecretsIn     = secretsIn
-	Listening     = listening
 	PushCode      = pushCode
 	Quoted        = quoted
 	HealthCommand = healthCommand

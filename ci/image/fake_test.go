@@ -90,7 +90,13 @@ func newWorld(t *testing.T) *world {
 		}
 		return w.refuse(r)
 	})
-	application := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(w.status(r.URL.Path)) }))
+	application := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/openstack-rca-") {
+			rw.WriteHeader(http.StatusNotFound) // the probe's path that cannot exist
+			return
+		}
+		rw.WriteHeader(w.status(r.URL.Path))
+	}))
 	t.Cleanup(application.Close)
 
 	w.image = w.newImage(nil)

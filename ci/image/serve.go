@@ -15,6 +15,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -125,6 +126,7 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 	c := p.in.Config.Image
 	want := fmt.Sprintf("%d in a row within %s", c.Successes, time.Duration(c.StartBudget))
 	p.stage.Gate("healthy", fmt.Sprintf("%d of %d checks, last %s", result.Good, result.Attempts, result.Last), want, result.Healthy)
+	result.Warn(p.stage)
 	if result.Problem != nil && result.Problem.Code == probe.CodeCancelled {
 		return []*verdict.Problem{result.Problem}
 	}
@@ -148,11 +150,12 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
 	}
 	if problem := result.Problem; problem != nil {
-		if elsewhere := listening(left.TCP, c.Port); problem.Code == probe.CodeNotListening && elsewhere != "" {
+		if elsewhere := probe.Listening(left.TCP, c.Port); problem.Code == probe.CodeNotListening && elsewhere != "" {
 			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
 		}
 		problem.Cause = p.redact(problem.Cause)
 		problem.Details = lines
+		p.warnRefused(left)
 		return []*verdict.Problem{problem}
 	}
 	return p.judgeHealthcheck(left)
@@ -174,6 +177,20 @@ func (p prover) judgeOutside(left *string) {
 		value = "none; refused: " + some(tried, 10)
 	}
 	p.stage.Add("network to the outside", value)
+}
+
+// warnRefused says which hosts an application that did not start had tried to reach: by what
+// it printed and by the addresses that the filter refused.
+func (p prover) warnRefused(left evidence) {
+	hosts := refused.Hosts(p.redact(left.Out))
+	if left.Outside != nil && !strings.HasPrefix(*left.Outside, "not cut: ") {
+		if addresses := strings.Fields(*left.Outside); len(addresses) > 0 {
+			hosts = append(slices.DeleteFunc(hosts, func(host string) bool { return host == refused.Unknown }), addresses...)
+		}
+	}
+	if len(hosts) > 0 {
+		p.stage.Warn(refused.Image, "%s", some(hosts, 10))
+	}
 }
 
 // writable are the paths that an application may write to in production.

@@ -23,13 +23,14 @@ import (
 type Target struct {
 	// Address is host:port or http://host:port.
 	Address string
-	// Paths must all answer 200, in this order, for one success: the health path first,
-	// then further ones such as Streamlit's script health check.
+	// Paths must all answer 200 or 204, in this order, for one success: the health path
+	// first, then further ones such as Streamlit's script health check.
 	Paths []string
 	// Successes is how many successes in a row make it healthy; at least 1.
 	Successes int
-	// Budget is how long it may take from the call of Run until it is healthy.
-	Budget time.Duration
+	// Budget is how long it may take from the start of the process until it is healthy,
+	// Before how much of that had passed when Run was called.
+	Budget, Before time.Duration
 	// Interval is the pause after each attempt; 250 ms when 0. It grows to four times as
 	// long while a start takes long.
 	Interval time.Duration
@@ -62,18 +63,24 @@ type Attempt struct {
 	// Path is the last path requested, Status its answer's status; 0 without an answer.
 	Path   string
 	Status int
-	// Body is the beginning of the answer, at most 4 KiB.
-	Body string
+	// Body is the beginning of the answer, at most 4 KiB; Type is its content type, and
+	// Location where a redirect leads.
+	Body, Type, Location string
 	// Err is why there was no answer, or empty.
 	Err string
 }
 
 // OK reports whether the attempt was a success.
-func (a Attempt) OK() bool { return a.Err == "" && a.Status == http.StatusOK }
+func (a Attempt) OK() bool {
+	return a.Err == "" && (a.Status == http.StatusOK || a.Status == http.StatusNoContent)
+}
 
 func (a Attempt) String() string {
 	if a.Err != "" {
 		return fmt.Sprintf("%s: %s", a.Path, a.Err)
+	}
+	if a.Location != "" {
+		return fmt.Sprintf("%s: status %d to %s", a.Path, a.Status, oneLine(a.Location))
 	}
 	return fmt.Sprintf("%s: status %d", a.Path, a.Status)
 }
@@ -82,8 +89,10 @@ func (a Attempt) String() string {
 type Result struct {
 	// Healthy is true when Successes good answers in a row were seen in time.
 	Healthy bool
-	// TimeToHealthy is from the start of the probe to the first of those answers, 0 if it is not healthy.
+	// TimeToHealthy is from the start of the process to the first of those answers, 0 if it is not healthy.
 	TimeToHealthy time.Duration
+	// Unproven are the paths whose answer is that of a path which cannot exist.
+	Unproven []string
 	// Elapsed is how long the probe took.
 	Elapsed time.Duration
 	// Attempts counts all attempts, Good the successes, Lost how often a failure followed a success.
@@ -167,7 +176,10 @@ func (p *prober) run(ctx context.Context) {
 		}
 		p.note(attempt)
 		if p.streak >= p.target.Successes {
-			p.result.Healthy, p.result.TimeToHealthy = true, p.first
+			p.result.Problem = p.prove(ctx)
+			if p.result.Problem == nil {
+				p.result.Healthy, p.result.TimeToHealthy = true, p.first
+			}
 			return
 		}
 		if !attempt.OK() {
@@ -198,7 +210,10 @@ func (p *prober) pause() time.Duration {
 	return min(pause, p.target.Budget-since)
 }
 
-func (p *prober) since() time.Duration { return p.clock.Now().Sub(p.start) }
+// since is the time since the start of the process.
+func (p *prober) since() time.Duration {
+	return max(p.clock.Now().Sub(p.start), 0) + max(p.target.Before, 0)
+}
 
 // attempt requests all paths; the first bad answer decides.
 func (p *prober) attempt(ctx context.Context) Attempt {
@@ -244,6 +259,7 @@ func (p *prober) ask(ctx context.Context, path string) Attempt {
 	p.result.Listened = true
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	a.Status, a.Body = response.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
+	a.Type, a.Location = response.Header.Get("Content-Type"), response.Header.Get("Location")
 	if err != nil {
 		a.Err = plain(err, limit)
 	}
@@ -303,7 +319,7 @@ func (p *prober) judge() *verdict.Problem {
 			times(r.Good), times(r.Lost), p.target.Successes, seconds(p.target.Budget), last)
 	case !r.Listened:
 		return verdict.Problemf(CodeNotListening, "nothing answers after %s (%s)", seconds(p.target.Budget), last)
-	case len(p.target.Paths) > 1 && r.LastBad.Path != p.target.Paths[0]:
+	case len(p.target.Paths) > 1 && r.LastBad.Path != p.target.Paths[0] && r.LastBad.Location == "":
 		return verdict.Problemf(CodeScriptUnhealthy, "%s answers, but %s after %s: %s",
 			p.target.Paths[0], last, seconds(p.target.Budget), oneLine(r.LastBad.Body))
 	default:
@@ -311,7 +327,15 @@ func (p *prober) judge() *verdict.Problem {
 		if body := oneLine(r.LastBad.Body); body != "" {
 			cause += ": " + body
 		}
-		return verdict.Problemf(CodeUnhealthy, "%s", cause)
+		problem := verdict.Problemf(CodeUnhealthy, "%s", cause)
+		if path, ok := p.redirected(); ok {
+			key := "image.health"
+			if r.LastBad.Path != p.target.Paths[0] {
+				key = "image.script_health"
+			}
+			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", key, path, r.LastBad.Path)
+		}
+		return problem
 	}
 }
 

@@ -296,3 +296,110 @@ func TestCodesAreComplete(t *testing.T) {
 	_, err := verdict.Codes(probe.Codes())
 	assert.NoError(t, err)
 }
+
+// answers serves a map of paths, and fallback for every other one.
+func answers(t *testing.T, paths map[string]http.HandlerFunc, fallback http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answer, ok := paths[r.URL.Path]; ok {
+			answer(w, r)
+			return
+		}
+		fallback(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func text(status int, kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		if body != "" {
+			_, _ = w.Write([]byte(body)) // a client that left gets nothing
+		}
+	}
+}
+
+// Streamlit 1.67 answers every path with its page: /_stcore/heath as well as /_stcore/health.
+func TestAHealthPathMustProveItself(t *testing.T) {
+	page, missing := text(200, "text/html", "<title>Streamlit</title>"), text(404, "text/plain", "not found")
+	ok := text(200, "text/plain", "ok")
+	for sentence, c := range map[string]struct {
+		paths    map[string]http.HandlerFunc
+		fallback http.HandlerFunc
+		script   bool
+		code     string
+		unproven int
+	}{
+		"the health path of Streamlit 1.67":    {paths: map[string]http.HandlerFunc{"/health": ok}, fallback: page},
+		"a misspelt path of Streamlit 1.67":    {fallback: page, code: "HEALTH_UNPROVEN"},
+		"a script health that is switched off": {paths: map[string]http.HandlerFunc{"/health": ok}, fallback: page, script: true, code: "HEALTH_UNPROVEN"},
+		"a page that is the health path":       {paths: map[string]http.HandlerFunc{"/health": page}, fallback: missing},
+		"a service that answers all alike":     {fallback: ok, unproven: 1},
+		"204 is healthy":                       {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: missing},
+		"204 beside a page":                    {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: page},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			paths := []string{"/health"}
+			if c.script {
+				paths = append(paths, "/script")
+			}
+			r := probe.Run(t.Context(), probe.Target{Address: answers(t, c.paths, c.fallback), Paths: paths, Budget: time.Minute})
+			assert.Equal(t, c.code == "", r.Healthy)
+			assert.Len(t, r.Unproven, c.unproven)
+			stage := &verdict.Stage{}
+			r.Warn(stage)
+			assert.Len(t, stage.Warnings, c.unproven)
+			if c.code != "" {
+				require.NotNil(t, r.Problem)
+				assert.Equal(t, c.code, r.Problem.Code.Name)
+				assert.Zero(t, r.TimeToHealthy)
+			}
+		})
+	}
+}
+
+func TestARedirectSaysWhereItLeads(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		location, next string
+	}{
+		"a slash":         {"/health/", "Set image.health: /health/ in pipeline.yaml, where /health redirects"},
+		"a relative path": {"healthz", "Set image.health: /healthz in pipeline.yaml"},
+		"another host":    {"https://login.example.com/", ""},
+		"to itself":       {"/health", ""},
+		"with a question": {"/app/health?full=1", "Set image.health: /app/health?full=1"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			address := answers(t, map[string]http.HandlerFunc{"/health": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", c.location)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}}, text(200, "text/html", "page"))
+			r := probe.Run(t.Context(), probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Second, Clock: newClock()})
+			require.NotNil(t, r.Problem)
+			assert.Equal(t, probe.CodeUnhealthy.Name, r.Problem.Code.Name)
+			assert.Contains(t, r.Problem.Cause, "status 307 to "+c.location)
+			assert.Contains(t, r.Problem.Next, c.next)
+			if c.next == "" {
+				assert.Empty(t, r.Problem.Next)
+			}
+		})
+	}
+}
+
+// The time that a process has run before the first request counts, and is never negative.
+func TestTheTimeIsThatOfTheProcess(t *testing.T) {
+	address := answers(t, map[string]http.HandlerFunc{"/health": text(200, "text/plain", "ok")}, text(404, "", ""))
+	target := probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Minute, Clock: newClock()}
+	target.Before = 20 * time.Second
+	r := probe.Run(t.Context(), target)
+	require.True(t, r.Healthy)
+	assert.Equal(t, 20*time.Second, r.TimeToHealthy)
+	target.Before = -time.Hour
+	assert.Zero(t, probe.Run(t.Context(), target).TimeToHealthy)
+	target.Paths, target.Before = []string{"/none"}, time.Hour
+	r = probe.Run(t.Context(), target)
+	require.NotNil(t, r.Problem)
+	assert.Equal(t, "after 1m0s: /none: status 404", r.Problem.Cause)
+	assert.Equal(t, 1, r.Attempts)
+}

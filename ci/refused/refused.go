@@ -38,8 +38,8 @@ var (
 	}
 )
 
-// unknown stands for a host that the output does not name.
-const unknown = "a host that the output does not name"
+// Unknown stands for a host that the output does not name.
+const Unknown = "a host that the output does not name"
 
 // Hosts are the hosts that output says could not be reached, sorted, at most ten; one entry
 // stands for a host that is not named. It is empty for output without a failed connection.
@@ -68,7 +68,7 @@ func Hosts(output string) []string {
 	slices.Sort(found)
 	found = slices.Compact(found)
 	if failed && len(found) == 0 {
-		return []string{unknown}
+		return []string{Unknown}
 	}
 	return found[:min(len(found), 10)]
 }

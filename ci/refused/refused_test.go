@@ -13,7 +13,7 @@ func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
 		"Exception: URL fetch failure on https://storage.example.com/tf/x.npz: None -- [Errno -3] Temporary failure in name resolution": "storage.example.com",
 		"curl: (6) Could not resolve host: data.example.org":                                                                            "data.example.org",
 		"fatal: unable to access 'https://git.example.org/x/': Could not resolve host: git.example.org":                                 "git.example.org",
-		"urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>":                                        unknown,
+		"urllib.error.URLError: <urlopen error [Errno -3] Temporary failure in name resolution>":                                        Unknown,
 		"botocore: Could not connect to the endpoint URL: \"http://127.0.0.1:9000/b\"":                                                  "127.0.0.1",
 		"ConnectionRefusedError: [Errno 111] Connection refused\nsee https://fine.example.com":                                          "a host that the output does not name",
 		"aiohttp: Cannot connect to host api.example.com:443 ssl:default\nFailed to resolve 'two.example.com'":                          "api.example.com two.example.com",

@@ -68,7 +68,7 @@ func (s balancers) targetGroup(name string) *elb.CreateTargetGroupInput {
 		Protocol: types.ProtocolEnumHttp, ProtocolVersion: aws.String("HTTP1"), // websockets need HTTP/1.1
 		Port: aws.Int32(int32(s.App.Port)), VpcId: aws.String(s.VPC),
 		HealthCheckEnabled: aws.Bool(true), HealthCheckProtocol: types.ProtocolEnumHttp, HealthCheckPort: aws.String("traffic-port"),
-		HealthCheckPath: aws.String(s.App.Health), Matcher: &types.Matcher{HttpCode: aws.String("200")},
+		HealthCheckPath: aws.String(s.App.Health), Matcher: &types.Matcher{HttpCode: aws.String("200,204")},
 		// AWS's defaults, 30 s five times, would add minutes to every rollout.
 		HealthCheckIntervalSeconds: aws.Int32(10), HealthCheckTimeoutSeconds: aws.Int32(5),
 		HealthyThresholdCount: aws.Int32(2), UnhealthyThresholdCount: aws.Int32(3),

@@ -36,6 +36,12 @@ type StartError struct {
 	Service string
 	// Logs are its last lines.
 	Logs string
+	// Alive is set if its process was still running when the time was over.
+	Alive bool
+	// Sockets are the listening sockets of its processes, as lines of the kernel's table
+	// /proc/net/tcp; empty where the runner cannot know. Port is where it should listen.
+	Sockets string
+	Port    int
 	// Err is the cause.
 	Err error
 }

@@ -228,6 +228,9 @@ type Running struct {
 	Inside string
 	// Logs returns the last lines the service printed, as far as the runner has them.
 	Logs func() string
+	// Ended reports whether its process has ended by itself, and how. It is nil where the
+	// runner does not know.
+	Ended func() (ending string, ended bool)
 	// Stop ends the service. It is safe to call twice.
 	Stop func(ctx context.Context) error
 	// Handle is the runner's own; stages do not touch it.

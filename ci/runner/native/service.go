@@ -88,11 +88,19 @@ func (r *Runner) startOnce(
 	}
 	address := net.JoinHostPort(loopback, strconv.Itoa(port))
 	if err := await(deadline, p, address, service.Ready); err != nil {
-		return nil, fail(errors.Join(err, stop()))
+		_, ended := p.ended()
+		sockets := ""
+		if !ended {
+			sockets = listeners(p.cmd.Process.Pid)
+		}
+		// Stopping it may add to what it printed.
+		err := errors.Join(err, stop())
+		return nil, &runner.StartError{Service: service.Name, Logs: logs.String(), Alive: !ended, Sockets: sockets, Port: port, Err: err}
 	}
 	var once sync.Once
 	var stopped error
-	running := &runner.Running{Name: service.Name, Started: p.started, Address: address, Inside: address, Logs: logs.String, Handle: p}
+	running := &runner.Running{Name: service.Name, Started: p.started, Address: address, Inside: address, Logs: logs.String,
+		Ended: p.ended, Handle: p}
 	running.Stop = func(context.Context) error {
 		once.Do(func() {
 			stopped = errors.Join(stop(), r.release(packages, service.Name))
@@ -170,6 +178,20 @@ func early(p *process) error {
 		return fmt.Errorf("it ended early: %w", err)
 	}
 	return fmt.Errorf("it ended early with exit code %d", result.ExitCode)
+}
+
+// ended reports whether the command has ended, and how.
+func (p *process) ended() (string, bool) {
+	select {
+	case <-p.done:
+	default:
+		return "", false
+	}
+	result, err := p.outcome()
+	if err != nil {
+		return err.Error(), true
+	}
+	return fmt.Sprintf("exit code %d", result.ExitCode), true
 }
 
 // reach connects to a service once, or requests its Ready path.

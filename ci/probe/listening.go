@@ -1,4 +1,4 @@
-package image
+package probe
 
 import (
 	"encoding/binary"
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// listening parses /proc/net/tcp and tcp6 and returns the listening sockets other than the given
+// Listening parses /proc/net/tcp and tcp6 and returns the listening sockets other than the given
 // port on all addresses. It is empty if that one is there, or if there are none. High ports of
 // the loopback interface are left out: the engine's name server and libraries use them.
-func listening(table string, port int) string {
+func Listening(table string, port int) string {
 	var found []string
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
