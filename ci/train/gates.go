@@ -94,7 +94,7 @@ func missing(record *RunRecord, name string) *verdict.Problem {
 	case len(names) == 0:
 		hint = "; it has none"
 	case len(meant) > 0:
-		hint = "; did you mean " + strings.Join(meant, " or ") + "?"
+		hint = " (did you mean " + strings.Join(meant, " or ") + "?)"
 	default:
 		hint = "; it has " + listed(names)
 	}

@@ -172,7 +172,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"an exported point without a step": {func(s *scene) { s.runs[0]["metrics"].(object)["x"] = []any{[]any{"1", 2, 3}} }, train.ExportFailed, "step or timestamp"},
 
 		// The metrics.
-		"an accuracy that was not logged": {func(s *scene) { s.logs("accuracy", nil) }, train.MetricsMissing, "has no metric accuracy; did you mean val_accuracy?"},
+		"an accuracy that was not logged": {func(s *scene) { s.logs("accuracy", nil) }, train.MetricsMissing, "has no metric accuracy (did you mean val_accuracy?)"},
 		"an accuracy of NaN":              {func(s *scene) { s.logs("accuracy", "NaN") }, train.MetricInvalid, "accuracy is NaN"},
 		"an infinite accuracy":            {func(s *scene) { s.logs("accuracy", "Infinity") }, train.MetricInvalid, "accuracy is Infinity"},
 		"an accuracy in percent":          {func(s *scene) { s.logs("accuracy", 95) }, train.MetricInvalid, "looks like percent"},
