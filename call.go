@@ -35,7 +35,10 @@ type call struct {
 	test       pipeline.TestOptions
 	deployed   string
 	advisories *dagger.File
-	rollout    pipeline.RolloutOptions
+	// signKey signs, of is the report that is attested.
+	signKey *dagger.Secret
+	of      *dagger.Directory
+	rollout pipeline.RolloutOptions
 
 	client *sdk.Client
 	engine *assembly.Engine
@@ -175,6 +178,9 @@ func (c *call) backend() (pipeline.Backend, error) {
 			return pipeline.Backend{}, fmt.Errorf("read --state: %w", err)
 		}
 	}
+	if err := c.attestedReport(); err != nil {
+		return pipeline.Backend{}, err
+	}
 	if err := c.localFiles(); err != nil {
 		return pipeline.Backend{}, err
 	}
@@ -233,6 +239,26 @@ func (c *call) localFiles() error {
 	return nil
 }
 
+// demand demands statements by one of the keys.
+func (c *call) demand(keys *dagger.File, o pipeline.VerifyOptions) {
+	c.opts.Verify = o
+	if keys != nil {
+		c.files = append(c.files, localFile{keys, "verify.pem", &c.opts.Verify.Keys})
+	}
+}
+
+// attestedReport makes the report that is attested a local directory.
+func (c *call) attestedReport() error {
+	if c.of == nil {
+		return nil
+	}
+	c.opts.Attest.From = filepath.Join(c.work, "attested")
+	if _, err := c.of.Export(c.ctx, c.opts.Attest.From); err != nil {
+		return fmt.Errorf("read --from: %w", err)
+	}
+	return nil
+}
+
 // advisoryFile makes the database of advisories a local file. Its name tells what it is.
 func (c *call) advisoryFile() error {
 	if c.advisories == nil {
@@ -278,6 +304,10 @@ func (c *call) options() pipeline.Options {
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
 	opts.Progress, opts.Observe = opts.Rollout.Progress, c.observe()
 	to := c.module.Target
+	opts.Attest.Key = c.secret("ATTEST_KEY", c.signKey)
+	opts.Registry = pipeline.RegistryOptions{
+		Username: username("DOCKER_USERNAME", to.DockerUsername), Password: c.secret("DOCKER_PASSWORD", to.DockerPassword),
+	}
 	opts.Target = publish.Target{
 		TrackingURI: to.MlflowTrackingURI, ArtifactRoot: to.MlflowArtifactRoot, S3Endpoint: to.MlflowS3EndpointURL, Region: to.AwsDefaultRegion,
 		MLflowToken:    c.secret("MLFLOW_TRACKING_TOKEN", to.MlflowToken),

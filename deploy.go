@@ -24,7 +24,8 @@ func (m *OpenstackRca) Deploy(
 	// The image, by digest: repository@sha256:...
 	image string,
 
-	// Why production may take an image that staging has not run; it is recorded.
+	// Why production may take an image that staging has not run, or one that cannot be verified; it
+	// is recorded.
 	//
 	// +optional
 	override string,
@@ -51,9 +52,40 @@ func (m *OpenstackRca) Deploy(
 	//
 	// +optional
 	lockWait string,
+
+	// Public keys that are trusted, in PEM. With them, only an image that one of them attested is
+	// deployed.
+	//
+	// +optional
+	verifyKey *dagger.File,
+
+	// How old the verdict on the image may be.
+	//
+	// +optional
+	// +default="168h"
+	verifyMaxAge string,
+
+	// How old the advisories that it rests on may be.
+	//
+	// +optional
+	// +default="168h"
+	verifyMaxDataAge string,
+
+	// Other environments whose verdict counts, such as staging.
+	//
+	// +optional
+	verifyFrom []string,
+
+	// What must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when empty.
+	//
+	// +optional
+	verifyRequire []string,
 ) (*Rollout, error) {
 	call := m.call(ctx)
 	call.deployed = image
+	call.demand(verifyKey, pipeline.VerifyOptions{
+		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+	})
 	call.rollout = pipeline.RolloutOptions{
 		Override: override, InFlight: inFlight, OnTimeout: onTimeout, AwaitApproval: awaitApproval, LockWait: lockWait,
 	}

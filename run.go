@@ -46,10 +46,20 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	advisories *dagger.File,
+
+	// Private key, ECDSA on P-256 in PEM, that signs what the run states about its image.
+	//
+	// +optional
+	signKey *dagger.Secret,
+
+	// Or a key of AWS KMS for that: its ARN, id or alias.
+	//
+	// +optional
+	signKms string,
 ) (*Run, error) {
 	call := m.call(ctx)
 	call.data, call.params, call.champion, call.twice, call.threads = data, param, champion, twice, cpuThreads
-	call.advisories = advisories
+	call.advisories, call.signKey, call.opts.Attest.KMS = advisories, signKey, signKms
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
 		return nil, err
@@ -93,8 +103,18 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	advisories *dagger.File,
+
+	// Private key, ECDSA on P-256 in PEM, that signs what the run states about its image.
+	//
+	// +optional
+	signKey *dagger.Secret,
+
+	// Or a key of AWS KMS for that: its ARN, id or alias.
+	//
+	// +optional
+	signKms string,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion, twice, cpuThreads, advisories)
+	return m.Run(ctx, data, param, champion, twice, cpuThreads, advisories, signKey, signKms)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

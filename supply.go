@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
@@ -49,3 +50,105 @@ func (r *AuditReport) Sarif() *dagger.File { return r.Report.File("audit/audit.s
 
 // Enforce fails unless the audit passed.
 func (r *AuditReport) Enforce() error { return enforce(r.Failure) }
+
+// Attest states what a run found about an image, signed, beside it in its registry: provenance,
+// vulnerabilities, tests, and the verdict. Repeating adds nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Attest(
+	ctx context.Context,
+
+	// The image, by digest: repository@sha256:...
+	image string,
+
+	// Report of the run that built it.
+	from *dagger.Directory,
+
+	// Private key that signs: ECDSA on P-256, in PEM.
+	//
+	// +optional
+	signKey *dagger.Secret,
+
+	// Or a key of AWS KMS: its ARN, id or alias.
+	//
+	// +optional
+	signKms string,
+) (*Attestation, error) {
+	call := m.call(ctx)
+	call.deployed, call.signKey, call.of, call.opts.Attest.KMS = image, signKey, from, signKms
+	result, err := call.run(verdict.Attest)
+	if err != nil {
+		return nil, err
+	}
+	return result.attestation(), nil
+}
+
+// Verify shows whether deploy would accept an image: who states what about it. It changes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Verify(
+	ctx context.Context,
+
+	// The image, by digest: repository@sha256:...
+	image string,
+
+	// Public keys that are trusted, in PEM.
+	verifyKey *dagger.File,
+
+	// How old the verdict on the image may be.
+	//
+	// +optional
+	// +default="168h"
+	verifyMaxAge string,
+
+	// How old the advisories that it rests on may be.
+	//
+	// +optional
+	// +default="168h"
+	verifyMaxDataAge string,
+
+	// Other environments whose verdict counts, such as staging.
+	//
+	// +optional
+	verifyFrom []string,
+
+	// What must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when empty.
+	//
+	// +optional
+	verifyRequire []string,
+) (*Attestation, error) {
+	call := m.call(ctx)
+	call.deployed = image
+	call.demand(verifyKey, pipeline.VerifyOptions{
+		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+	})
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	result, err := call.report(pipeline.Verify(ctx, backend, call.options()))
+	if err != nil {
+		return nil, err
+	}
+	return result.attestation(), nil
+}
+
+// Attestation is the verdict on attesting or verifying an image.
+type Attestation struct {
+	// The verdict with the signed statements.
+	Report *dagger.Directory
+	// The verdict in Markdown.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	Json string
+	// +private
+	Failure string
+}
+
+// Enforce fails unless the verdict is pass.
+func (a *Attestation) Enforce() error { return enforce(a.Failure) }
+
+func (r *results) attestation() *Attestation {
+	return &Attestation{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
+}

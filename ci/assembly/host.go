@@ -125,6 +125,11 @@ func (v Variables) Target() publish.Target {
 	}
 }
 
+// Registry is the login of the image's registry.
+func (v Variables) Registry() pipeline.RegistryOptions {
+	return pipeline.RegistryOptions{Username: v.variable("DOCKER_USERNAME"), Password: v.Secret("DOCKER_PASSWORD")}
+}
+
 // Secret is the secret in a variable; nil when the variable is empty or unset.
 func (v Variables) Secret(name string) runner.Secret { return v.secrets.Keep(v.variable(name)) }
 

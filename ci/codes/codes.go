@@ -4,6 +4,7 @@ package codes
 
 import (
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/attest"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
@@ -32,7 +33,8 @@ import (
 func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
-		runledger.Codes(), metrics.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), train.Codes(), publish.Codes(), sandbox.Codes(),
-		image.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(), journal.Codes(), release.Codes(), trial.Codes(),
+		runledger.Codes(), metrics.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), attest.Codes(), train.Codes(),
+		publish.Codes(), sandbox.Codes(), image.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(),
+		journal.Codes(), release.Codes(), trial.Codes(),
 	)
 }

@@ -161,7 +161,7 @@ security:
     unknown: note
     except: [{package: demo, reason: our own, until: '2027-01-31'}]
 policy:
-  main: [test, train, audit, publish, image, deploy]
+  main: [test, train, audit, publish, image, attest, deploy]
   release/*: [test, train, publish]
   "*": [test]
 `

@@ -2,19 +2,14 @@ package image
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
-	"net/http"
 	"strings"
 
 	"dagger.io/dagger"
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/logging"
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -44,28 +39,19 @@ func (p pusher) ecrLogin(ctx context.Context, region string) (authn.Authenticato
 		}
 		values[i] = strings.TrimSpace(value)
 	}
-	opts := ecr.Options{
-		Region: region, Credentials: credentials.NewStaticCredentialsProvider(values[0], values[1], values[2]),
-		HTTPClient: http.DefaultClient, Logger: logging.Nop{}, RetryMaxAttempts: ecrAttempts,
+	login, err := oci.ECRLogin(ctx, oci.AWS{
+		Region: region, Endpoint: p.in.Push.AWS.Endpoint, Attempts: ecrAttempts,
+		AccessKey: values[0], SecretKey: values[1], SessionToken: values[2],
+	})
+	switch {
+	case errors.Is(err, oci.ErrNoLogin):
+		return nil, verdict.Problemf(CodePushFailed, "%v", err)
+	case err != nil && ctx.Err() != nil:
+		return nil, cancelled(ctx, "the login to ECR")
+	case err != nil:
+		return nil, verdict.Problemf(ecrCode(err), "%s", p.plain(err))
 	}
-	if p.in.Push.AWS.Endpoint != "" {
-		opts.BaseEndpoint = aws.String(p.in.Push.AWS.Endpoint)
-	}
-	out, err := ecr.New(opts).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, cancelled(ctx, "the login to ECR")
-		}
-		return nil, verdict.Problemf(ecrCode(err), "log in to ECR in %s: %s", region, p.plain(err))
-	}
-	for _, data := range out.AuthorizationData {
-		login, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
-		user, password, ok := strings.Cut(string(login), ":")
-		if err == nil && ok && user != "" && password != "" {
-			return &authn.Basic{Username: user, Password: password}, nil
-		}
-	}
-	return nil, verdict.Problemf(CodePushFailed, "log in to ECR in %s: the answer has no login", region)
+	return &authn.Basic{Username: login.Username, Password: login.Password}, nil
 }
 
 // ecrCode is the code for an answer of ECR's API.

@@ -12,6 +12,19 @@ import (
 
 // deploy rolls the image out. In the sandbox there is no account: the rollout is planned.
 func (s *state) deploy(ctx context.Context, permit policy.Permit) verdict.Stage {
+	found := s.verify(ctx, permit)
+	if len(found.problems) > 0 {
+		return *found.stage.Judge(found.problems...)
+	}
+	stage := s.rollOut(ctx, permit)
+	stage.Evidence = append(found.stage.Evidence, stage.Evidence...)
+	stage.Warnings = append(found.stage.Warnings, stage.Warnings...)
+	stage.Blocks = append(stage.Blocks, found.stage.Blocks...)
+	return stage
+}
+
+// rollOut deploys an image that was verified, if the call demands that.
+func (s *state) rollOut(ctx context.Context, permit policy.Permit) verdict.Stage {
 	clients, clock, in, problems := s.connect(ctx, permit)
 	if v := s.outcome.Version; v != nil {
 		in.Model = &spec.Model{Number: v.Number, SHA256: v.SHA256}

@@ -44,14 +44,14 @@ func (f function) effect() bool {
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status && f.operation != Import
-	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "":
+	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "Verify", "":
 		return false
 	}
 	return true
 }
 
 // entries are the functions of this package through which package main reaches a backend.
-var entries = []string{"Run", "Explain", "Doctor", "Operate", "Models", "Promote", "RollbackModel", "CleanClaims",
+var entries = []string{"Run", "Explain", "Doctor", "Operate", "Verify", "Models", "Promote", "RollbackModel", "CleanClaims",
 	"Runs", "Dora", "Metrics", "Observability"}
 
 // publicFunctions reads the module's public functions from its source: package main compiles
@@ -172,11 +172,12 @@ func TestThePublicFunctions(t *testing.T) {
 	for _, f := range publicFunctions(t) {
 		got[f.name] = strings.TrimSpace(f.entry + " " + f.operation + strings.Join(f.stages, " "))
 	}
-	all := "Run test train audit publish image deploy"
+	all := "Run test train audit publish image attest deploy"
 	assert.Equal(t, map[string]string{
 		"New":              "",
 		"OpenstackRca.Run": all, "OpenstackRca.Pipeline": all,
 		"OpenstackRca.Plan": "Explain", "OpenstackRca.Doctor": "Doctor",
+		"OpenstackRca.Attest": "Run attest", "OpenstackRca.Verify": "Verify", "Attestation.Enforce": "",
 		"OpenstackRca.Audit": "Run audit", "AuditReport.Sbom": "", "AuditReport.Sarif": "", "AuditReport.Enforce": "",
 		"OpenstackRca.Test": "Run test", "TestReport.Coverage": "", "TestReport.Enforce": "",
 		"OpenstackRca.Train": "Run train", "Model.Publish": "Run test train audit publish",

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -103,6 +104,9 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 	case "Operate":
 		opts.Rollout.Confirm, opts.Rollout.Keep = "openstack-rca-service-staging", 1
 		return Operate(t.Context(), o.backend, opts, f.operation)
+	case "Verify":
+		opts.Image, opts.Verify.Keys = o.opts.Image, filepath.Join(t.TempDir(), "none.pem")
+		return Verify(t.Context(), o.backend, opts)
 	case "Models":
 		return Models(t.Context(), o.backend, opts, 0)
 	case "Promote":
@@ -190,7 +194,7 @@ func TestNoStageStartsBeforeWhatItRequires(t *testing.T) {
 				assert.Contains(t, ran, name, "all of its stages run when all pass")
 			}
 			for _, effect := range f.stages {
-				if !verdict.Effectful(effect) || effect == verdict.Deploy && len(f.stages) == 1 {
+				if !verdict.Effectful(effect) || len(f.stages) == 1 {
 					continue
 				}
 				assert.NotContains(t, simulate(t, f.stages, verdict.Audit, ""), effect+" with effects", "%s after a failed audit", effect)
@@ -210,9 +214,13 @@ func simulate(t *testing.T, wanted []string, failing, image string) []string {
 	t.Helper()
 	b, r := backend(t, withConfig("security:\n  audit: [pinning]\n"))
 	r.As("engine")
-	s := prepare(t.Context(), b, Options{Environment: "staging", Ref: "main", Stages: wanted, Image: image})
-	if len(wanted) == 1 && wanted[0] == verdict.Deploy {
-		s = prepare(t.Context(), b, Options{Environment: "staging", Ref: "main", Stages: wanted, Image: "r@sha256:" + strings.Repeat("a", 64)})
+	s := prepare(t.Context(), b, Options{
+		Environment: "staging", Ref: "main", Stages: wanted, Image: image, Attest: AttestOptions{KMS: "alias/key"},
+	})
+	if len(wanted) == 1 && (wanted[0] == verdict.Deploy || wanted[0] == verdict.Attest) {
+		s = prepare(t.Context(), b, Options{
+			Environment: "staging", Ref: "main", Stages: wanted, Image: "r@sha256:" + strings.Repeat("a", 64), Attest: AttestOptions{KMS: "alias/key"},
+		})
 	}
 	require.Nil(t, s.run.Preflight)
 	list := stages()
@@ -255,7 +263,7 @@ func TestTheListOfStagesIsThePipelines(t *testing.T) {
 		}
 		groups = append(groups, together)
 	}
-	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"deploy"}}, groups)
+	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"attest"}, {"deploy"}}, groups)
 }
 
 func TestAnImageAloneIsBuiltAndNotPushed(t *testing.T) {

@@ -39,6 +39,11 @@ type Options struct {
 	Image string
 	// Advisories is the local path of the database of advisories; the backend's of today when empty.
 	Advisories string
+	// Attest is how the image is attested; Verify what a deployment demands of that.
+	Attest AttestOptions
+	Verify VerifyOptions
+	// Registry is the login of the image's registry for both.
+	Registry RegistryOptions
 	// Data is a data set to train on; nil trains on what the application brings.
 	Data runner.Files
 	// Python overrides the version in pipeline.yaml.

@@ -97,7 +97,8 @@ func (o Options) request(backend Backend) policy.Request {
 	return policy.Request{
 		Ref: o.Ref, Environment: o.Environment, Runner: backend.Runner.Name(), Event: o.Event,
 		ReleaseBranches: o.ReleaseBranches, Image: o.Image != "",
-		Audit: len(o.Stages) == 1 && o.Stages[0] == verdict.Audit,
+		Attest: o.Attest.signs(),
+		Audit:  len(o.Stages) == 1 && o.Stages[0] == verdict.Audit,
 	}
 }
 

@@ -40,6 +40,7 @@ func stages() []stage {
 		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
 		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
+		{name: verdict.Attest, run: (*state).attest},
 		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
 	}
 }
@@ -171,10 +172,10 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 }
 
 // passed reports whether later stages may run: also after one that this machine does not support,
-// or an audit that is not part of the run.
+// or an audit or an attestation that is not part of the run.
 func passed(stage *verdict.Stage) bool {
 	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun &&
-		(stage.Code == policy.CodeNoEngine.Name || stage.Name == verdict.Audit)
+		(stage.Code == policy.CodeNoEngine.Name || stage.Name == verdict.Audit || stage.Name == verdict.Attest)
 }
 
 // timed runs a stage and records its name and time.

@@ -16,7 +16,7 @@ var (
 	// CodeNotConfigured is the reason for a stage that does not run; it is not a failure, and no pass.
 	CodeNotConfigured = verdict.Code{Name: "NOT_CONFIGURED", Stage: "any",
 		Meaning: "The stage looked at nothing, because the configuration or the call does not ask for it.",
-		Remedy:  "Name its checks in security.audit of pipeline.yaml; see docs/supply-chain.md"}
+		Remedy:  "Name the checks of the audit in security.audit of pipeline.yaml, and give attest a key; see docs/supply-chain.md"}
 	// CodeBlocked: a stage was not started because one that it requires did not pass.
 	CodeBlocked = verdict.Code{Name: verdict.Blocked, Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A stage that has to pass first did not pass in this run, so this one was not started.",

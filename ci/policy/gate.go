@@ -90,7 +90,7 @@ func (g *Gate) Ask(action Action, done []verdict.Stage) (Permit, *verdict.Stage)
 // waiting lists the stages that one requires, directly or through others, and that did not pass
 // in this run, except for one that needs an engine on a machine without one.
 func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
-	if stage == verdict.Deploy && g.request.Image {
+	if slices.Contains(byDigest, stage) && g.request.Image {
 		return nil
 	}
 	var waiting []string

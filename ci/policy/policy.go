@@ -42,8 +42,10 @@ type Request struct {
 	ReleaseBranches []string
 	// Audit is set if the caller asks for the audit, whatever the configuration says.
 	Audit bool
-	// Image is set if the caller names the image to deploy by digest. Then deploy needs no image
-	// of this run.
+	// Attest is set if the caller has a key to sign with.
+	Attest bool
+	// Image is set if the caller names the image to deploy or to attest by digest. Then these
+	// stages need no image of this run.
 	Image bool
 }
 
@@ -73,6 +75,9 @@ func Decide(cfg config.Config, request Request) []Decision {
 		if stage == verdict.Audit && d.Run && !request.Audit && len(cfg.Security.Audit) == 0 {
 			d = Decision{Stage: stage, Code: CodeNotConfigured.Name,
 				Reason: sentence("the audit is not configured: security.audit of pipeline.yaml names no check")}
+		}
+		if stage == verdict.Attest && d.Run && !request.Attest {
+			d = Decision{Stage: stage, Code: CodeNotConfigured.Name, Reason: sentence("the call has no key to sign with")}
 		}
 		decisions = append(decisions, d)
 	}
@@ -187,6 +192,9 @@ func match(policy map[string][]string, branch string) (string, bool) {
 	return best, found
 }
 
+// byDigest are the stages that take an image of an earlier run by its digest.
+var byDigest = []string{verdict.Attest, verdict.Deploy}
+
 func decide(stage string, r rights, request Request, before []Decision) Decision {
 	d := Decision{Stage: stage}
 	if !slices.Contains(r.stages, stage) {
@@ -194,7 +202,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 		return d
 	}
 	needs := verdict.Requires(stage)
-	if stage == verdict.Deploy && request.Image {
+	if slices.Contains(byDigest, stage) && request.Image {
 		needs = nil
 	}
 	for _, needed := range needs {
@@ -227,7 +235,7 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 	switch {
 	case len(needs) > 0:
 		after = stage + " starts when " + strings.Join(needs, " and ") + " passed"
-	case stage == verdict.Deploy:
+	case slices.Contains(byDigest, stage):
 		after = "the image is given by its digest"
 	}
 	where := ""

@@ -9,6 +9,7 @@ const (
 	Audit   = "audit"
 	Publish = "publish"
 	Image   = "image"
+	Attest  = "attest"
 	Deploy  = "deploy"
 )
 
@@ -30,7 +31,8 @@ var pipeline = []struct {
 	{name: Audit}, // only where it is configured
 	{name: Publish, requires: []string{Test, Train}, held: []string{Audit}, effect: true},
 	{name: Image, requires: []string{Publish}, effect: true}, // it pushes
-	{name: Deploy, requires: []string{Image}, effect: true},
+	{name: Attest, requires: []string{Image}, effect: true},  // only where the call has a key
+	{name: Deploy, requires: []string{Image}, held: []string{Attest}, effect: true},
 }
 
 // Stages lists the stages in the order of the pipeline.

@@ -40,7 +40,8 @@ var commands = map[string]struct {
 	"runs": {reads, nil}, "dora": {reads, nil}, "metrics": {reads, nil}, "observability": {nowhere, []string{"--out", "/dev/null/x"}},
 	"train": {reads, nil}, "image": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
 	"import": {reads, []string{"--cluster", "shop", "--service", "web", "--output", "-"}},
-	"test":   {nowhere, nil}, "audit": {nowhere, nil},
+	"test":   {nowhere, nil}, "audit": {nowhere, nil}, "attest": {nowhere, []string{"--image", image}},
+	"verify": {reads, []string{"--image", image, "--verify-key", "none.pem"}},
 }
 
 var image = "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca@sha256:" + strings.Repeat("a", 64)

@@ -37,7 +37,9 @@ func (in *invocation) rollout() []*cobra.Command {
 		})))
 	flags := deploy.Flags()
 	flags.StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	flags.StringVar(&o.Override, "override", "", "why production may take an image that staging has not run; it is recorded")
+	flags.StringVar(&o.Override, "override", "",
+		"why production may take an image that staging has not run, or one that cannot be verified; it is recorded")
+	in.verifying(flags)
 	flags.StringVar(&o.InFlight, "in-flight", "", "another version's deployment in progress: refuse, wait, rollback or supersede")
 	flags.StringVar(&o.OnTimeout, "on-timeout", "rollback", "a deployment that does not finish in time: rollback or leave")
 	flags.BoolVar(&o.AwaitApproval, "await-approval", false, "wait at a pause until somebody approves or rejects")
@@ -50,7 +52,7 @@ func (in *invocation) rollout() []*cobra.Command {
 	destroy.Flags().StringVar(&o.Confirm, "confirm", "", "the service's name, as status shows it")
 	destroy.Flags().BoolVar(&o.WithLogs, "with-logs", false, "delete the logs, too")
 	return []*cobra.Command{
-		in.imports(), deploy, follow, prune, destroy,
+		in.imports(), deploy, in.attest(), in.verify(), follow, prune, destroy,
 		operation(pipeline.Status, "Show what runs, a deployment in progress, who holds the lock, and earlier deployments"),
 		operation(pipeline.Rollback, "Restore the last good release: stop a deployment in progress, or deploy the earlier release"),
 		operation(pipeline.Approve, "Continue a paused deployment, and follow it"),
@@ -153,6 +155,8 @@ func (in *invocation) credentials(variables assembly.Variables) {
 		in.opts.Target.AccessKey, in.opts.Target.SecretKey, in.opts.Target.SessionToken = nil, nil, nil
 	}
 	in.opts.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
+	in.opts.Attest.Key = variables.Secret("ATTEST_KEY")
+	in.opts.Registry = variables.Registry()
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
 		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, cmp.Or(in.opts.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
 	}

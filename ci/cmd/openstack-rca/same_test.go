@@ -22,12 +22,17 @@ import (
 // a function, or a function and its flag; the flags that all functions share have an empty function.
 var (
 	onlyModule = map[string]string{
-		" --image-address":   "nothing is pushed without an engine",
-		" --docker-username": "nothing is pushed without an engine",
-		" --docker-password": "nothing is pushed without an engine",
-		" --index-url":       "installations read PIP_INDEX_URL and UV_DEFAULT_INDEX, as by hand",
-		"test --git":         "the history is that of --source",
-		"doctor --enforce":   "the command's exit code says it without a flag",
+		" --image-address":    "nothing is pushed without an engine",
+		" --docker-username":  "nothing is pushed without an engine",
+		" --docker-password":  "nothing is pushed without an engine",
+		" --index-url":        "installations read PIP_INDEX_URL and UV_DEFAULT_INDEX, as by hand",
+		"test --git":          "the history is that of --source",
+		"attest --sign-key":   "the key is in the variable ATTEST_KEY: arguments are visible to all processes",
+		"run --sign-key":      "without an engine there is no image to attest",
+		"run --sign-kms":      "without an engine there is no image to attest",
+		"pipeline --sign-key": "without an engine there is no image to attest",
+		"pipeline --sign-kms": "without an engine there is no image to attest",
+		"doctor --enforce":    "the command's exit code says it without a flag",
 	}
 	onlyCommand = map[string]string{
 		" --report":                "the module's functions return the report: report export --path",

@@ -1,0 +1,236 @@
+package attest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	now    = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	digest = "sha256:" + strings.Repeat("a", 64)
+)
+
+// pair is a new key: private and public, in PEM.
+func pair(t *testing.T) (private, public []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return encode(t, key)
+}
+
+func encode(t *testing.T, key *ecdsa.PrivateKey) (private, public []byte) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	pub, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub})
+}
+
+func facts(change func(*Facts)) Facts {
+	f := Facts{
+		Repository: "registry.example/app", Digest: digest, Application: "app", Environment: "production", Ref: "main", Commit: "abc",
+		Tree: digest, Config: digest, Model: strings.Repeat("b", 64), Version: "v7", Builder: "1.0", Runner: "engine",
+		Started: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour), Verdict: "pass",
+		Stages: []StageVerdict{{"test", "pass", ""}, {"train", "pass", ""}}, BOM: []byte(`{"bomFormat":"CycloneDX"}`),
+		Scan: &Scan{Scanner: "osv", Database: "osv", Data: now.Add(-24 * time.Hour), Found: []Vulnerability{{"CVE-1", "a", "1", "low", "note"}}},
+	}
+	if change != nil {
+		change(&f)
+	}
+	return f
+}
+
+func bundles(t *testing.T, private []byte, f Facts) [][]byte {
+	t.Helper()
+	signer, err := PrivateKey(private)
+	require.NoError(t, err)
+	statements, err := f.Statements()
+	require.NoError(t, err)
+	var all [][]byte
+	for _, s := range statements {
+		b, err := Sign(t.Context(), s, signer)
+		require.NoError(t, err)
+		all = append(all, b)
+	}
+	return all
+}
+
+func demand(t *testing.T, public []byte) Demand {
+	t.Helper()
+	keys, err := PublicKeys(public)
+	require.NoError(t, err)
+	return Demand{
+		Digest: digest, Keys: keys, Require: Types(), Environment: "production", Refs: []string{"main", "release/*"},
+		MaxAge: 7 * 24 * time.Hour, MaxDataAge: 7 * 24 * time.Hour, Now: now,
+	}
+}
+
+func codes(v Verified) string {
+	var all []string
+	for _, p := range v.Problems {
+		all = append(all, p.Code.Name)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestWhatIsSignedIsAccepted(t *testing.T) {
+	private, public := pair(t)
+	all := bundles(t, private, facts(nil))
+	v := Check(all, demand(t, public))
+	assert.Empty(t, v.Problems)
+	assert.Len(t, v.Accepted, 5)
+	assert.Equal(t, all, bundles(t, private, facts(nil)), "the same facts give the same bytes")
+	two := demand(t, append(mustPublic(t), public...))
+	assert.Empty(t, Check(all, two).Problems, "one of several keys")
+}
+
+func mustPublic(t *testing.T) []byte {
+	t.Helper()
+	_, public := pair(t)
+	return public
+}
+
+// altered changes the payload of a bundle and leaves its signature.
+func altered(t *testing.T, content []byte, from, to string) []byte {
+	t.Helper()
+	var b bundle
+	require.NoError(t, json.Unmarshal(content, &b))
+	require.Contains(t, string(b.Envelope.Payload), from)
+	b.Envelope.Payload = []byte(strings.Replace(string(b.Envelope.Payload), from, to, 1))
+	changed, err := json.Marshal(b)
+	require.NoError(t, err)
+	return changed
+}
+
+// TestPlantedFaults are faults in what is stated, or in who states it. Each has its own code.
+func TestPlantedFaults(t *testing.T) {
+	private, public := pair(t)
+	other, _ := pair(t)
+	good := func(change func(*Facts)) [][]byte { return bundles(t, private, facts(change)) }
+	for name, tc := range map[string]struct {
+		bundles [][]byte
+		demand  func(*Demand)
+		want    string
+	}{
+		"nothing is stated":       {nil, nil, "ATTESTATION_MISSING"},
+		"not all is stated":       {good(func(f *Facts) { f.Scan = nil }), nil, "ATTESTATION_MISSING"},
+		"copied from another":     {good(func(f *Facts) { f.Digest = "sha256:" + strings.Repeat("c", 64) }), nil, "ATTESTATION_OTHER_SUBJECT"},
+		"signed by another key":   {bundles(t, other, facts(nil)), nil, "ATTESTATION_UNTRUSTED"},
+		"changed after signing":   {[][]byte{altered(t, good(nil)[4], "PASSED", "FAILED")}, nil, "ATTESTATION_INVALID"},
+		"another subject put in":  {[][]byte{altered(t, good(nil)[0], strings.Repeat("a", 64), strings.Repeat("d", 64))}, nil, "ATTESTATION_INVALID"},
+		"no bundle":               {[][]byte{[]byte("{}"), []byte("<html>")}, nil, "ATTESTATION_INVALID"},
+		"the run failed":          {good(func(f *Facts) { f.Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"it could not run":        {good(func(f *Facts) { f.Verdict = "could-not-run" }), nil, "ATTESTATION_NOT_PASS"},
+		"the tests failed":        {good(func(f *Facts) { f.Stages[0].Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"nothing was tested":      {good(func(f *Facts) { f.Stages = nil }), nil, "ATTESTATION_NOT_PASS"},
+		"a vulnerability fails":   {good(func(f *Facts) { f.Scan.Found[0].Leads = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"for another environment": {good(func(f *Facts) { f.Environment = "staging" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
+		"for one that is allowed": {good(func(f *Facts) { f.Environment = "staging" }), func(d *Demand) { d.From = []string{"staging"} }, ""},
+		"from another branch":     {good(func(f *Facts) { f.Ref = "refs/heads/feature" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
+		"from a release branch":   {good(func(f *Facts) { f.Ref = "refs/heads/release/7" }), nil, ""},
+		"an old verdict":          {good(func(f *Facts) { f.Ended = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
+		"old data":                {good(func(f *Facts) { f.Scan.Data = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
+		"a verdict of tomorrow":   {good(func(f *Facts) { f.Ended = now.Add(24 * time.Hour) }), nil, "ATTESTATION_INVALID"},
+		"junk beside the right one": {append(bundles(t, other, facts(nil)), append([][]byte{[]byte("junk")}, good(nil)...)...), nil,
+			""},
+		"a newer one failed": {append(good(nil), good(func(f *Facts) { f.Verdict, f.Ended = "fail", now.Add(-time.Minute) })...), nil,
+			"ATTESTATION_NOT_PASS"},
+		"an older one failed": {append(good(func(f *Facts) { f.Verdict, f.Ended = "fail", now.Add(-3*time.Hour) }), good(nil)...), nil, ""},
+		"a newer failure that nobody trusted signed": {append(good(nil), bundles(t, other, facts(func(f *Facts) {
+			f.Verdict, f.Ended = "fail", now.Add(-time.Minute)
+		}))...), nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := demand(t, public)
+			if tc.demand != nil {
+				tc.demand(&d)
+			}
+			v := Check(tc.bundles, d)
+			assert.Equal(t, tc.want, codes(v), "%v", v.Problems)
+		})
+	}
+}
+
+func TestAnotherBuilder(t *testing.T) {
+	private, public := pair(t)
+	signer, err := PrivateKey(private)
+	require.NoError(t, err)
+	statements, err := facts(nil).Statements()
+	require.NoError(t, err)
+	for from, want := range map[string]string{BuildType: "ATTESTATION_UNTRUSTED", `"id":"` + Verifier + `"`: "ATTESTATION_UNTRUSTED"} {
+		s := statements[0]
+		s.Predicate = []byte(strings.Replace(string(s.Predicate), from, strings.Replace(from, "openstack-rca", "else", 1), 1))
+		b, err := Sign(t.Context(), s, signer)
+		require.NoError(t, err)
+		d := demand(t, public)
+		d.Require = []string{Provenance}
+		assert.Equal(t, want, codes(Check([][]byte{b}, d)))
+	}
+	for _, s := range []Statement{
+		{Type: "https://in-toto.io/Statement/v0.1", Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
+		{Type: StatementType, Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("[]")},
+		{Type: StatementType, Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
+	} {
+		b, err := Sign(t.Context(), s, signer)
+		require.NoError(t, err)
+		assert.Equal(t, "ATTESTATION_INVALID", codes(Check([][]byte{b}, demand(t, public))))
+	}
+}
+
+func TestKeysThatAreNone(t *testing.T) {
+	private, public := pair(t)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	large, largePublic := encode(t, p384)
+	weak, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(weak)
+	require.NoError(t, err)
+	for name, content := range map[string][]byte{
+		"empty": nil, "text": []byte("key"), "public": public, "another curve": large,
+		"RSA":       pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
+		"encrypted": pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: []byte("x")}),
+	} {
+		_, err := PrivateKey(content)
+		require.ErrorContains(t, err, "read signing key", name)
+	}
+	for name, content := range map[string][]byte{
+		"empty": nil, "text": []byte("key"), "private": private, "another curve": largePublic, "text behind": append(public, "x"...),
+		"too many": []byte(strings.Repeat(string(public), maxKeys+1)),
+	} {
+		_, err := PublicKeys(content)
+		require.ErrorContains(t, err, "read public keys", name)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	sec1, err := x509.MarshalECPrivateKey(key)
+	require.NoError(t, err)
+	_, err = PrivateKey(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}))
+	require.NoError(t, err)
+}
+
+func TestOpen(t *testing.T) {
+	private, _ := pair(t)
+	good := string(bundles(t, private, facts(nil))[0])
+	for name, content := range map[string]string{
+		"empty": "", "another type": strings.Replace(good, "bundle.v0.3", "bundle.v0.9", 1),
+		"another payload": strings.Replace(good, PayloadType, "text/plain", 1),
+		"no signature":    `{"mediaType":"` + BundleType + `","dsseEnvelope":{"payloadType":"` + PayloadType + `","payload":"e30=","signatures":[]}}`,
+		"no statement":    `{"mediaType":"` + BundleType + `","dsseEnvelope":{"payloadType":"` + PayloadType + `","payload":"W10=","signatures":[{"sig":"AA=="}]}}`,
+	} {
+		_, err := Open([]byte(content))
+		require.ErrorContains(t, err, "read bundle", name)
+	}
+}

@@ -1,0 +1,58 @@
+package attest
+
+import "github.com/openstack-rca/openstack-rca/ci/verdict"
+
+func code(stage string, outcome verdict.Outcome, name, meaning, remedy string) verdict.Code {
+	return verdict.Code{Name: name, Stage: stage, Meaning: meaning, Remedy: remedy, Outcome: outcome}
+}
+
+const again = "Attest the image anew from a run that passed: attest --image <digest> --from <its report>"
+
+// The codes of verifying: deploy raises them before its first change, and verify.
+var (
+	Missing = code(verdict.Deploy, verdict.Fail, "ATTESTATION_MISSING",
+		"Nothing, or not everything that is demanded, is stated about this digest.", again)
+	Invalid = code(verdict.Deploy, verdict.Fail, "ATTESTATION_INVALID",
+		"A statement is not in its form, or its signature does not fit what it says.",
+		"Find out who changed it: a signed statement does not change by itself. Then attest the image anew")
+	Untrusted = code(verdict.Deploy, verdict.Fail, "ATTESTATION_UNTRUSTED",
+		"The statements are signed by a key, or made by a builder, that the call does not trust.",
+		"Pass the public key of the pipeline that built it with --verify-key, or attest the image with a key that is trusted")
+	OtherSubject = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_SUBJECT",
+		"The statements beside this image are about another one: they were copied.", again)
+	NotPass = code(verdict.Deploy, verdict.Fail, "ATTESTATION_NOT_PASS",
+		"The newest verdict on this digest is not a pass.", "Fix what failed and build anew; an older verdict does not count any more")
+	OtherEnvironment = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_ENVIRONMENT",
+		"The verdict is for another environment or another branch.",
+		"Deploy what was built for this environment, or allow the other one with --verify-from")
+	TooOld = code(verdict.Deploy, verdict.Fail, "VERDICT_TOO_OLD",
+		"The verdict, or the data of its search for vulnerabilities, is older than the call allows.",
+		"Run the pipeline for the same commit again, and deploy its digest")
+	Unreadable = code(verdict.Deploy, verdict.CouldNotRun, "ATTESTATION_UNREADABLE",
+		"The statements could not be read, so nothing was verified and nothing was changed.",
+		"Read the registry's answer in the cause; check its address and login, and run again")
+	Overridden = code(verdict.Deploy, "", "VERIFY_OVERRIDDEN",
+		"The image was deployed although it could not be verified; the reason is in the journal.", "Attest the image, and deploy it again")
+)
+
+// The codes of attesting.
+var (
+	Refused = code(verdict.Attest, verdict.Fail, "ATTEST_REFUSED",
+		"The run that is to be attested did not pass, or was about another image.",
+		"Pass the report of the run that built this digest, and fix what failed in it first")
+	SignFailed = code(verdict.Attest, verdict.CouldNotRun, "SIGN_FAILED", "The statements could not be signed.",
+		"Read the cause; a key of AWS KMS needs kms:GetPublicKey and kms:Sign")
+	KeyUnavailable = code(verdict.Attest, verdict.CouldNotRun, "KEY_UNAVAILABLE", "The signing key cannot be used.",
+		"Give an ECDSA key on P-256: openssl ecparam -genkey -name prime256v1 | openssl pkcs8 -topk8 -nocrypt")
+	ReferrersRefused = code(verdict.Attest, verdict.CouldNotRun, "REFERRERS_REFUSED",
+		"The registry did not take the statements, or does not list them.",
+		"Read the registry's answer in the cause; run again: what is there already is not added twice")
+)
+
+// Codes returns the codes that this package raises.
+func Codes() []verdict.Code {
+	return []verdict.Code{
+		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, Overridden,
+		Refused, SignFailed, KeyUnavailable, ReferrersRefused,
+	}
+}

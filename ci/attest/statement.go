@@ -1,0 +1,210 @@
+// Package attest says what a run found about an image, signed, and checks what was said. A
+// statement has in-toto's form, its envelope is DSSE, and it is kept in a Sigstore bundle, so that
+// others' tools read it too.
+//
+// The package knows keys and bytes; package oci keeps bundles beside an image, package kms signs
+// with a key that never leaves AWS.
+package attest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The types of statements.
+const (
+	StatementType = "https://in-toto.io/Statement/v1"
+	Provenance    = "https://slsa.dev/provenance/v1"
+	SBOM          = "https://cyclonedx.org/bom"
+	Vulns         = "https://in-toto.io/attestation/vulns/v0.1"
+	TestResult    = "https://in-toto.io/attestation/test-result/v0.1"
+	Summary       = "https://slsa.dev/verification_summary/v1"
+
+	// BuildType says how provenance is to be read.
+	BuildType = "https://github.com/openstack-rca/openstack-rca/pipeline/v1"
+	// Verifier is who says a summary; Builder, with the version, who built.
+	Verifier = "https://github.com/openstack-rca/openstack-rca"
+)
+
+// Types lists the types of predicates that a run states.
+func Types() []string { return []string{Provenance, SBOM, Vulns, TestResult, Summary} }
+
+// Statement is one statement about subjects.
+type Statement struct {
+	Type          string          `json:"_type"`
+	Subject       []Subject       `json:"subject"`
+	PredicateType string          `json:"predicateType"`
+	Predicate     json.RawMessage `json:"predicate"`
+}
+
+// Subject is what a statement is about.
+type Subject struct {
+	Name   string            `json:"name"`
+	Digest map[string]string `json:"digest"`
+}
+
+// About reports whether the statement is about a digest, sha256:<hex>.
+func (s Statement) About(digest string) bool {
+	hex, ok := strings.CutPrefix(digest, "sha256:")
+	return ok && slices.ContainsFunc(s.Subject, func(subject Subject) bool { return subject.Digest["sha256"] == hex })
+}
+
+// Facts are what a run knows about an image.
+type Facts struct {
+	// Repository and Digest name the image; the digest is sha256:<hex>.
+	Repository, Digest string
+	// Application, Environment, Ref and Commit are the run's; Source is the address of the source,
+	// Tree its digest, Config that of the configuration.
+	Application, Environment, Ref, Commit string
+	Source, Tree, Config                  string
+	// Model is the model's SHA-256 in hexadecimal, Version its published number.
+	Model, Version string
+	// Builder is this program's version, Runner engine or native.
+	Builder, Runner string
+	// Started and Ended bound the run. They come from its report, so that stating the same run
+	// again gives the same bytes.
+	Started, Ended time.Time
+	// Verdict is the run's; Stages are those of its stages, by name, in their order.
+	Verdict string
+	Stages  []StageVerdict
+	// BOM is the bill of materials, as CycloneDX in JSON; nil for none.
+	BOM []byte
+	// Scan is what the search for vulnerabilities found; nil when there was none.
+	Scan *Scan
+}
+
+// StageVerdict is the verdict of one stage.
+type StageVerdict struct {
+	Name, Verdict, Code string
+}
+
+// Scan is a search for vulnerabilities.
+type Scan struct {
+	// Scanner and Version are the program; Database its data, and Data when they were collected.
+	Scanner, Version, Database string
+	Data                       time.Time
+	// Found are the vulnerabilities that were found, also those that are allowed.
+	Found []Vulnerability
+}
+
+// Vulnerability is one that was found.
+type Vulnerability struct {
+	ID, Package, Version, Severity string
+	// Leads is what it leads to: fail, warn, note or allowed.
+	Leads string
+}
+
+// Statements are what a run states about the image, in the order of Types. An error is only for
+// facts that cannot be encoded.
+func (f Facts) Statements() ([]Statement, error) {
+	type object = map[string]any
+	hex := strings.TrimPrefix(f.Digest, "sha256:")
+	at := func(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
+	dependencies := []object{}
+	depend := func(name, uri, sha256 string) {
+		if sha256 = strings.TrimPrefix(sha256, "sha256:"); sha256 != "" {
+			dependencies = append(dependencies, object{"name": name, "uri": uri, "digest": object{"sha256": sha256}})
+		}
+	}
+	depend("source", f.Source, f.Tree)
+	depend("configuration", "", f.Config)
+	depend("model "+f.Version, "", f.Model)
+	predicates := []struct {
+		kind string
+		has  bool
+		body any
+	}{
+		{Provenance, true, object{
+			"buildDefinition": object{
+				"buildType": BuildType,
+				"externalParameters": object{
+					"application": f.Application, "source": f.Source, "commit": f.Commit, "ref": f.Ref, "environment": f.Environment,
+				},
+				"internalParameters": object{"runner": f.Runner}, "resolvedDependencies": dependencies,
+			},
+			"runDetails": object{
+				"builder":  object{"id": Verifier, "version": object{"openstack-rca": f.Builder}},
+				"metadata": object{"startedOn": at(f.Started), "finishedOn": at(f.Ended)},
+			},
+		}},
+		{SBOM, f.BOM != nil, json.RawMessage(f.BOM)},
+		{Vulns, f.Scan != nil, f.vulns(at)},
+		{TestResult, true, object{"result": f.tests(), "configuration": []object{}, "stages": f.stages(), "endedOn": at(f.Ended)}},
+		{Summary, true, object{
+			"verifier": object{"id": Verifier, "version": object{"openstack-rca": f.Builder}}, "timeVerified": at(f.Ended),
+			"resourceUri":        f.Repository + "@" + f.Digest,
+			"policy":             object{"uri": "pipeline.yaml", "digest": object{"sha256": strings.TrimPrefix(f.Config, "sha256:")}},
+			"verificationResult": passed(f.Verdict == "pass"), "verifiedLevels": []string{"SLSA_BUILD_LEVEL_1"}, "slsaVersion": "1.0",
+			"environment": f.Environment, "ref": f.Ref,
+		}},
+	}
+	var all []Statement
+	for _, p := range predicates {
+		if !p.has {
+			continue
+		}
+		body, err := json.Marshal(p.body)
+		if err != nil {
+			return nil, fmt.Errorf("state %s: %w", p.kind, err)
+		}
+		all = append(all, Statement{
+			Type: StatementType, PredicateType: p.kind, Predicate: body,
+			Subject: []Subject{{Name: f.Repository, Digest: map[string]string{"sha256": hex}}},
+		})
+	}
+	return all, nil
+}
+
+func passed(ok bool) string {
+	if ok {
+		return "PASSED"
+	}
+	return "FAILED"
+}
+
+// tests is the result of what was tested: a stage that did not run is no part of it.
+func (f Facts) tests() string {
+	ran := false
+	for _, s := range f.Stages {
+		if s.Name != "test" && s.Name != "train" {
+			continue
+		}
+		if s.Verdict != "pass" {
+			return "FAILED"
+		}
+		ran = true
+	}
+	return passed(ran)
+}
+
+func (f Facts) stages() []map[string]string {
+	all := []map[string]string{}
+	for _, s := range f.Stages {
+		all = append(all, map[string]string{"name": s.Name, "verdict": s.Verdict, "code": s.Code})
+	}
+	return all
+}
+
+func (f Facts) vulns(at func(time.Time) string) any {
+	if f.Scan == nil {
+		return nil
+	}
+	type object = map[string]any
+	found := []object{}
+	for _, v := range f.Scan.Found {
+		found = append(found, object{
+			"id": v.ID, "severity": []object{{"method": "openstack-rca", "score": v.Severity}},
+			"annotations": object{"package": v.Package, "version": v.Version, "leadsTo": v.Leads},
+		})
+	}
+	return object{
+		"scanner": object{
+			"uri": f.Scan.Scanner, "version": f.Scan.Version, "result": found,
+			"db": object{"uri": f.Scan.Database, "lastUpdate": at(f.Scan.Data)},
+		},
+		"metadata": object{"scanStartedOn": at(f.Started), "scanFinishedOn": at(f.Ended)},
+	}
+}

@@ -1,0 +1,246 @@
+package attest
+
+import (
+	"crypto/ecdsa"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Demand is what a deployment demands of the statements about an image. All of it comes from the
+// call, nothing from the source that is judged.
+type Demand struct {
+	// Digest is the image's, sha256:<hex>.
+	Digest string
+	// Keys are the public keys that are trusted.
+	Keys []*ecdsa.PublicKey
+	// Require are the types that must be there; see Types.
+	Require []string
+	// Environment is where the image is to run: it must be stated for this environment, or for
+	// one of From. Refs are the branches, or patterns of them, that it may come from; any when empty.
+	Environment string
+	From, Refs  []string
+	// MaxAge bounds the age of a verdict, MaxDataAge that of the advisories it rests on.
+	MaxAge, MaxDataAge time.Duration
+	Now                time.Time
+}
+
+// Verified is what was found.
+type Verified struct {
+	// Accepted are the newest statements that are signed by a trusted key, by type.
+	Accepted map[string]Accepted
+	// Read is how many bundles were looked at, Ignored how many of them do not count.
+	Read, Ignored int
+	// Problems are why the demand is not met; none when it is.
+	Problems []*verdict.Problem
+}
+
+// Accepted is one statement that counts.
+type Accepted struct {
+	At   time.Time
+	Hint string
+
+	predicate map[string]any
+}
+
+// Check compares bundles, as they are kept beside an image, with a demand. A bundle that nobody
+// who is trusted signed neither helps nor harms: everybody who may push can add one.
+func Check(bundles [][]byte, demand Demand) Verified {
+	v := Verified{Accepted: map[string]Accepted{}, Read: len(bundles)}
+	var reasons []*verdict.Problem
+	for _, content := range bundles {
+		kind, accepted, problem := one(content, demand)
+		if problem != nil {
+			v.Ignored++
+			reasons = append(reasons, problem)
+			continue
+		}
+		if before, has := v.Accepted[kind]; !has || accepted.At.After(before.At) {
+			v.Accepted[kind] = accepted
+		}
+	}
+	if len(v.Accepted) == 0 {
+		v.Problems = []*verdict.Problem{worst(reasons)}
+		return v
+	}
+	var missing []string
+	for _, kind := range demand.Require {
+		if _, has := v.Accepted[kind]; !has {
+			missing = append(missing, Short(kind))
+		}
+	}
+	if len(missing) > 0 {
+		v.Problems = append(v.Problems, verdict.Problemf(Missing, "nobody who is trusted states %s of %s",
+			strings.Join(missing, ", "), demand.Digest))
+	}
+	v.judge(demand)
+	return v
+}
+
+// worst is the most telling reason why no bundle counts; that there is none, without any.
+func worst(reasons []*verdict.Problem) *verdict.Problem {
+	for _, code := range []verdict.Code{OtherSubject, Invalid, Untrusted} {
+		for _, p := range reasons {
+			if p.Code.Name == code.Name {
+				return p
+			}
+		}
+	}
+	return verdict.Problemf(Missing, "nothing is stated about the image")
+}
+
+// one checks a bundle: its form, its signature, then what it is about.
+func one(content []byte, demand Demand) (string, Accepted, *verdict.Problem) {
+	opened, err := Open(content)
+	if err != nil {
+		return "", Accepted{}, verdict.Problemf(Invalid, "%v", err)
+	}
+	s := opened.Statement
+	switch {
+	case opened.signedBy(demand.Keys):
+	case opened.claims(demand.Keys):
+		return "", Accepted{}, verdict.Problemf(Invalid, "the signature on %s does not fit what it says, or its key", Short(s.PredicateType))
+	default:
+		return "", Accepted{}, verdict.Problemf(Untrusted, "%s is signed by a key that the call does not trust (%s)",
+			Short(s.PredicateType), shown(opened.Hint))
+	}
+	if s.Type != StatementType {
+		return "", Accepted{}, verdict.Problemf(Invalid, "a statement of the type %q", s.Type)
+	}
+	if !s.About(demand.Digest) {
+		return "", Accepted{}, verdict.Problemf(OtherSubject, "%s is about another image than %s", Short(s.PredicateType), demand.Digest)
+	}
+	accepted := Accepted{Hint: opened.Hint}
+	if err := json.Unmarshal(s.Predicate, &accepted.predicate); err != nil {
+		return "", Accepted{}, verdict.Problemf(Invalid, "%s is no object", Short(s.PredicateType))
+	}
+	if accepted.At, err = stated(s.PredicateType, accepted.predicate); err != nil {
+		return "", Accepted{}, verdict.Problemf(Invalid, "%s does not say when it was made", Short(s.PredicateType))
+	}
+	return s.PredicateType, accepted, nil
+}
+
+func shown(hint string) string {
+	if hint == "" {
+		return "it names none"
+	}
+	return hint
+}
+
+// times are where each type says when it was made. A bill of materials does not say.
+var times = map[string][]string{
+	Provenance: {"runDetails", "metadata", "finishedOn"},
+	Vulns:      {"metadata", "scanFinishedOn"},
+	TestResult: {"endedOn"},
+	Summary:    {"timeVerified"},
+}
+
+func stated(kind string, predicate map[string]any) (time.Time, error) {
+	path, ours := times[kind]
+	if !ours {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, text(predicate, path...))
+}
+
+// text is a string in nested objects; empty when it is not there.
+func text(object map[string]any, path ...string) string {
+	var value any = object
+	for _, name := range path {
+		inner, ok := value.(map[string]any)
+		if !ok {
+			return ""
+		}
+		value = inner[name]
+	}
+	found, _ := value.(string)
+	return found
+}
+
+// ahead is by how much a statement may be ahead of this machine's clock.
+const ahead = 10 * time.Minute
+
+// judge compares what is stated with the demand.
+func (v *Verified) judge(d Demand) {
+	fail := func(code verdict.Code, format string, args ...any) {
+		v.Problems = append(v.Problems, verdict.Problemf(code, format, args...))
+	}
+	if p, has := v.Accepted[Provenance]; has {
+		if kind := text(p.predicate, "buildDefinition", "buildType"); kind != BuildType {
+			fail(Untrusted, "it was built by %q, not by this pipeline", kind)
+		}
+		if builder := text(p.predicate, "runDetails", "builder", "id"); builder != Verifier {
+			fail(Untrusted, "its builder is %q", builder)
+		}
+		v.place(d, p, fail, "buildDefinition", "externalParameters")
+	}
+	if s, has := v.Accepted[Summary]; has {
+		v.place(d, s, fail)
+		if result := text(s.predicate, "verificationResult"); result != "PASSED" {
+			fail(NotPass, "the newest verdict, of %s, is %s", s.At.UTC().Format(time.DateTime), result)
+		}
+		v.age(d, "the verdict", s.At, d.MaxAge, fail)
+	}
+	if t, has := v.Accepted[TestResult]; has {
+		if result := text(t.predicate, "result"); result != "PASSED" {
+			fail(NotPass, "the newest result of the tests is %s", result)
+		}
+	}
+	if scan, has := v.Accepted[Vulns]; has {
+		data, err := time.Parse(time.RFC3339, text(scan.predicate, "scanner", "db", "lastUpdate"))
+		if err != nil {
+			fail(Invalid, "the search for vulnerabilities does not say how old its data are")
+		} else {
+			v.age(d, "the data of the search for vulnerabilities", data, d.MaxDataAge, fail)
+		}
+		if failed := leading(scan.predicate); len(failed) > 0 {
+			fail(NotPass, "the newest search for vulnerabilities found %s", strings.Join(failed, ", "))
+		}
+	}
+	v.Problems = slices.CompactFunc(v.Problems, func(a, b *verdict.Problem) bool { return a.Error() == b.Error() })
+}
+
+// leading are the vulnerabilities of a scan that fail.
+func leading(predicate map[string]any) []string {
+	scanner, _ := predicate["scanner"].(map[string]any)
+	found, _ := scanner["result"].([]any)
+	var failed []string
+	for _, f := range found {
+		if object, _ := f.(map[string]any); text(object, "annotations", "leadsTo") == "fail" {
+			failed = append(failed, text(object, "id"))
+		}
+	}
+	return failed
+}
+
+func (v *Verified) place(d Demand, a Accepted, fail func(verdict.Code, string, ...any), path ...string) {
+	where := text(a.predicate, append(slices.Clone(path), "environment")...)
+	if d.Environment != "" && where != d.Environment && !slices.Contains(d.From, where) {
+		fail(OtherEnvironment, "it was made for %q, not for %q", where, d.Environment)
+	}
+	ref := strings.TrimPrefix(text(a.predicate, append(slices.Clone(path), "ref")...), "refs/heads/")
+	if len(d.Refs) > 0 && !glob.MatchAny(d.Refs, ref) {
+		fail(OtherEnvironment, "it was made from %q, not from %s", ref, strings.Join(d.Refs, ", "))
+	}
+}
+
+func (v *Verified) age(d Demand, what string, at time.Time, most time.Duration, fail func(verdict.Code, string, ...any)) {
+	switch {
+	case at.Sub(d.Now) > ahead:
+		fail(Invalid, "%s is of %s, which is in the future", what, at.UTC().Format(time.DateTime))
+	case most > 0 && d.Now.Sub(at) > most:
+		fail(TooOld, "%s is of %s, %s ago; the limit is %s", what, at.UTC().Format(time.DateTime), days(d.Now.Sub(at)), days(most))
+	}
+}
+
+func days(d time.Duration) string {
+	if d < 48*time.Hour {
+		return fmt.Sprintf("%.0f hours", d.Hours())
+	}
+	return fmt.Sprintf("%.0f days", d.Hours()/24)
+}

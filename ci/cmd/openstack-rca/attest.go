@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// attest signs what a run found about an image. The key is in a variable, never an argument.
+func (in *invocation) attest() *cobra.Command {
+	attest := in.stages("attest", "State what a run found about --image, signed, beside it in its registry; repeating adds nothing",
+		verdict.Attest)
+	attest.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
+	attest.Flags().StringVar(&in.opts.Attest.From, "from", "", "directory with the report of the run that built it")
+	in.signing(attest.Flags())
+	return attest
+}
+
+// signing adds the flags of who signs.
+func (in *invocation) signing(flags *pflag.FlagSet) {
+	flags.StringVar(&in.opts.Attest.KMS, "sign-kms", "",
+		"key of AWS KMS that signs: its ARN, id or alias; without it the private key in the variable ATTEST_KEY")
+}
+
+// verify shows what deploy would say of an image.
+func (in *invocation) verify() *cobra.Command {
+	verify := command("verify", "Show whether deploy would accept --image: who states what about it; changes nothing",
+		func(ctx context.Context) error {
+			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Verify(ctx, b, in.opts) })
+		})
+	verify.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
+	in.verifying(verify.Flags())
+	return verify
+}
+
+// verifying adds the flags of what is demanded of an image.
+func (in *invocation) verifying(flags *pflag.FlagSet) {
+	o := &in.opts.Verify
+	flags.StringVar(&o.Keys, "verify-key", "",
+		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed")
+	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")
+	flags.StringVar(&o.MaxDataAge, "verify-max-data-age", "", "how old the advisories that it rests on may be; 168h when empty")
+	flags.StringSliceVar(&o.From, "verify-from", nil, "another environment whose verdict counts, such as staging; may be repeated")
+	flags.StringSliceVar(&o.Require, "verify-require", nil,
+		"what must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when not given; may be repeated")
+}

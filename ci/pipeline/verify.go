@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// VerifyOptions are what a deployment demands of the statements about the image. Nothing of it is
+// in pipeline.yaml, which comes from the source that is judged. Without a key nothing is demanded.
+type VerifyOptions struct {
+	// Keys is the local path of the public keys that are trusted, in PEM.
+	Keys string
+	// MaxAge is how old the verdict may be, MaxDataAge the advisories it rests on; such as 168h.
+	// Empty means seven days.
+	MaxAge, MaxDataAge string
+	// From are further environments whose verdict counts, such as staging for production.
+	From []string
+	// Require are the statements that must be there, by the names in Statements; all but sbom when empty.
+	Require []string
+}
+
+// Statements are the names of what can be required, and what they stand for.
+func Statements() map[string]string {
+	return map[string]string{
+		"provenance": attest.Provenance, "sbom": attest.SBOM, "vulnerabilities": attest.Vulns,
+		"tests": attest.TestResult, "verdict": attest.Summary,
+	}
+}
+
+// week is the age that a verdict and its data may have by default.
+const week = 7 * 24 * time.Hour
+
+// Verify asks what deploy asks of an image before it changes anything, and changes nothing.
+func Verify(ctx context.Context, backend Backend, opts Options) *verdict.Run {
+	s := prepare(ctx, backend, opts)
+	return s.operate(policy.Action{Stage: verdict.Deploy, Reads: true}, func(permit policy.Permit) verdict.Stage {
+		if s.opts.Verify.Keys == "" {
+			return failed(verdict.Deploy, verdict.Problemf(CodeBadArgument, "--verify-key is needed: the public key that is trusted"))
+		}
+		found := s.verified(ctx, permit)
+		return *found.stage.Judge(found.problems...)
+	})
+}
+
+// verification is what was found about the image of a deployment.
+type verification struct {
+	stage    verdict.Stage
+	problems []*verdict.Problem
+}
+
+// verify is the first act of a deployment. With a reason in the call, problems are warnings.
+func (s *state) verify(ctx context.Context, permit policy.Permit) verification {
+	if s.opts.Verify.Keys == "" {
+		return verification{}
+	}
+	if s.opts.sandbox() && s.opts.Image == "" {
+		found := verification{}
+		found.stage.Add("attestation", "not verified: the registry of the sandbox ends with the run")
+		return found
+	}
+	found := s.verified(ctx, permit)
+	if reason := s.opts.Rollout.Override; reason != "" && len(found.problems) > 0 {
+		for _, p := range found.problems {
+			found.stage.Warn(attest.Overridden, "%s: %s; deployed because: %s", p.Code.Name, p.Cause, reason)
+		}
+		// The gates that did not hold are facts now.
+		for i := range found.stage.Evidence {
+			found.stage.Evidence[i].OK, found.stage.Evidence[i].Want = true, ""
+		}
+		found.problems = nil
+	}
+	return found
+}
+
+// verified reads the statements about the image and compares them with the demand.
+func (s *state) verified(ctx context.Context, permit policy.Permit) verification {
+	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
+	fail := func(p ...*verdict.Problem) verification {
+		found.problems = append(found.problems, p...)
+		return found
+	}
+	demand, problems := s.demand()
+	if len(problems) > 0 {
+		return fail(problems...)
+	}
+	image, err := s.registry(ctx, permit)
+	if err != nil {
+		return fail(verdict.Problemf(attest.Unreadable, "%v", err))
+	}
+	bundles, err := image.Bundles()
+	if err != nil {
+		return fail(verdict.Problemf(attest.Unreadable, "%v", err))
+	}
+	v := attest.Check(bundles, demand)
+	found.stage.Gate("attestation", fmt.Sprintf("%d of %d statements count", len(v.Accepted), v.Read),
+		"signed by a trusted key, of this image", len(v.Problems) == 0)
+	table := &verdict.Table{Columns: []string{"Statement", "Made", "Key"}}
+	for _, kind := range slices.Sorted(maps.Keys(v.Accepted)) {
+		made := "not stated"
+		if at := v.Accepted[kind].At; !at.IsZero() {
+			made = at.UTC().Format(time.DateTime)
+		}
+		table.Rows = append(table.Rows, []string{attest.Short(kind), made, v.Accepted[kind].Hint})
+	}
+	if len(table.Rows) > 0 {
+		found.stage.Blocks = append(found.stage.Blocks, verdict.Block{Title: "What is stated about the image", Table: table, Answer: true})
+	}
+	return fail(v.Problems...)
+}
+
+// maxKeyFile bounds the file of public keys.
+const maxKeyFile = 1 << 20
+
+// demand translates the arguments, and finds all that is wrong with them.
+func (s *state) demand() (attest.Demand, []*verdict.Problem) {
+	o := s.opts.Verify
+	d := attest.Demand{
+		Environment: s.opts.Environment, From: o.From, Refs: s.opts.ReleaseBranches, Now: time.Now(), MaxAge: week, MaxDataAge: week,
+	}
+	var problems []*verdict.Problem
+	bad := func(format string, args ...any) {
+		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
+	}
+	if reference, err := imageref.ParsePinned(s.outcome.Image); err != nil {
+		bad("--image: %v", err)
+	} else {
+		_, d.Digest, _ = strings.Cut(reference.String(), "@")
+	}
+	for _, age := range []struct {
+		name, text string
+		to         *time.Duration
+	}{{"--verify-max-age", o.MaxAge, &d.MaxAge}, {"--verify-max-data-age", o.MaxDataAge, &d.MaxDataAge}} {
+		if age.text == "" {
+			continue
+		}
+		parsed, err := time.ParseDuration(age.text)
+		if err != nil || parsed <= 0 {
+			bad("%s %q is not a time above zero, such as 168h", age.name, age.text)
+		}
+		*age.to = parsed
+	}
+	names := Statements()
+	for _, name := range o.Require {
+		if names[name] == "" {
+			bad("--verify-require %q is not one of %s", name, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+		}
+		d.Require = append(d.Require, names[name])
+	}
+	if len(o.Require) == 0 {
+		d.Require = []string{attest.Provenance, attest.Vulns, attest.TestResult, attest.Summary}
+	}
+	info, err := os.Stat(o.Keys)
+	if err == nil && info.Size() > maxKeyFile {
+		err = fmt.Errorf("larger than %d bytes", maxKeyFile)
+	}
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(o.Keys)
+	}
+	if err == nil {
+		d.Keys, err = attest.PublicKeys(content)
+	}
+	if err != nil {
+		bad("--verify-key: %v", err)
+	}
+	return d, problems
+}
