@@ -63,7 +63,7 @@ type results struct {
 }
 
 func (r *results) run() *Run {
-	return &Run{Report: r.report, State: r.state, Summary: r.summary, Json: r.json, Failure: r.failure}
+	return &Run{Report: r.report, State: r.state, Summary: r.summary, Json: r.json, Failure: r.failure, Trained: r.model, Built: r.image}
 }
 
 // run runs the named stages and converts what they produced.

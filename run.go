@@ -180,6 +180,28 @@ type Run struct {
 	Json string
 	// +private
 	Failure string
+	// +private
+	Trained *dagger.Directory
+	// +private
+	Built *dagger.Container
+}
+
+// Model is the model that passed its gates, with everything that belongs to it. Of a sandbox it is
+// all that is left of the publication: its servers end with the run.
+func (r *Run) Model() (*dagger.Directory, error) {
+	if r.Trained == nil {
+		return nil, errors.New("no model passed its gates in this run; summary says why")
+	}
+	return r.Trained, nil
+}
+
+// Image is the image that passed its checks. To load it into Docker:
+// run image as-tarball export --path image.tar.
+func (r *Run) Image() (*dagger.Container, error) {
+	if r.Built == nil {
+		return nil, errors.New("no image passed its checks in this run; summary says why")
+	}
+	return r.Built, nil
 }
 
 // Enforce fails unless the verdict is pass.

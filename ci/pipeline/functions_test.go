@@ -191,7 +191,7 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
 		"OpenstackRca.Runs": "Runs", "OpenstackRca.Dora": "Dora", "History.Enforce": "",
 		"OpenstackRca.Metrics": "Metrics", "Metrics.Enforce": "", "OpenstackRca.Observability": "Observability",
-		"Run.Enforce": "", "Plan.Enforce": "", "Plan.Unchanged": "",
+		"Run.Enforce": "", "Run.Model": "", "Run.Image": "", "Plan.Enforce": "", "Plan.Unchanged": "",
 	}, got)
 }
 

@@ -28,6 +28,8 @@ type invocation struct {
 	data           string
 	report         string
 	champion       string
+	// model is the directory to write the gated model to.
+	model string
 	// secrets are references to the secrets of the call, by their variable; see secretFlags.
 	secrets map[string]*string
 	// mlflow and s3 are addresses of servers that the sandbox uses.
@@ -68,6 +70,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		command.Flags().IntVar(&in.opts.Train.Threads, "cpu-threads", 0, "CPU threads of the training; 0 for the default")
 		command.Flags().StringVar(&in.champion, "champion", "",
 			"JSON file with the metrics of the model in production, such as train/metrics.json of its report; from the MLflow registry when empty")
+		command.Flags().StringVar(&in.model, "model", "", "directory to write the model to that passed its gates")
 		command.Flags().BoolVar(&in.opts.Train.Twice, "twice", false, "train a second time and compare both models")
 		return command
 	}
@@ -196,7 +199,19 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 
 func (in *invocation) run(ctx context.Context, stages ...string) error {
 	in.opts.Stages = stages
-	return in.reported(ctx, func(backend pipeline.Backend) *verdict.Run { return pipeline.Run(ctx, backend, in.opts).Run })
+	var unwritten error
+	err := in.reported(ctx, func(backend pipeline.Backend) *verdict.Run {
+		outcome := pipeline.Run(ctx, backend, in.opts)
+		if in.model != "" && outcome.Model != nil {
+			unwritten = outcome.Model.Files.Export(ctx, in.model)
+		}
+		return outcome.Run
+	})
+	if unwritten != nil {
+		_, _ = fmt.Fprintln(in.stderr, "openstack-rca: write --model: "+unwritten.Error())
+		return errVerdict
+	}
+	return err
 }
 
 // reported runs a function, shows its summary, writes its report, and makes its verdict the exit

@@ -41,6 +41,9 @@ var (
 		"metrics --format":         "the module has it as metrics text, open and history",
 		"observability --out":      "the module returns the directory: observability export --path",
 		"publish":                  "the module has it as train publish, with the model as an object",
+		"run --model":              "the module returns it: run model",
+		"pipeline --model":         "the module returns it: run model",
+		"train --model":            "the module returns it: train directory",
 		"plan --detailed-exitcode": "the module has it as plan unchanged",
 		"import --output":          "the module has it in the report: report file --path pipeline.yaml",
 	}
