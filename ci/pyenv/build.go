@@ -135,22 +135,26 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 	}
 	// A readme and a licence are part of a build, though the stages do not see them.
 	described := source.Filter(globs, heavy)
+	version := p.versionFor(request.Vars)
+	if infos := p.infos(version); len(infos) > 0 {
+		described = described.With(".", r.NewFiles(infos))
+	}
 	seen := source.Filter(nil, slices.Concat(heavy, request.Exclude, []string{path.Dir(projectDir)})).With(".", described)
 	install := append([]string{"uv", "pip", "install", "--quiet", "pyproject-hooks==" + hooksVersion}, p.requires...)
 	if p.Python == "3.10" {
 		install = append(install, "tomli=="+tomliVersion)
 	}
 	vars := map[string]string{}
-	if p.scm {
-		for _, pair := range versions(p.hint) {
+	if len(p.scm) > 0 {
+		for _, pair := range versions(version) {
 			name, value, _ := strings.Cut(pair, "=")
 			vars[name] = value
 		}
 	}
 	maps.Copy(vars, request.Vars)
 	requires := append([]string{"python", buildFile, "requires"}, p.locals...)
-	if p.scm {
-		requires = append(append([]string{"env"}, versions(p.hint)...), requires...)
+	if len(p.scm) > 0 {
+		requires = append(append([]string{"env"}, versions(version)...), requires...)
 	}
 	return runner.Step{
 		Name: "build",
@@ -307,6 +311,7 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 			built = append(built, project.Name+" "+project.Version)
 			b.moved(p.Stage, project)
 		}
+		b.judgeVersion(p, project, request.Vars)
 		for _, dir := range project.Packages {
 			if fs.ValidPath(dir) {
 				b.Packages = append(b.Packages, dir)
@@ -319,9 +324,6 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 		}
 	}
 	b.PythonPath = append(b.PythonPath, path.Join(projectDir, "site"))
-	if p.scm && p.hint == "" && request.Vars["SETUPTOOLS_SCM_PRETEND_VERSION"] == "" && len(built) > 0 {
-		b.Findings = append(b.Findings, Finding{Code: For(p.Stage, VersionUnknown), Cause: "the version of " + p.Name + " is computed from git"})
-	}
 	b.Summary = strings.Join(built, ", ")
 	return b, nil
 }

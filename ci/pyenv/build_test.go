@@ -167,22 +167,42 @@ func TestAVersionFromGitIsTold(t *testing.T) {
 		return files
 	}
 	scm := "[build-system]\nrequires = [\"setuptools\", \"setuptools-scm[toml]>=8\"]\n"
-	answer := left(`{"projects":[{"dir":".","name":"a","version":"0.0.0","roots":["."]}]}`)
-	b, r := buildWith(t, computed(scm, map[string]string{}), BuildRequest{}, answer)
+	answer := func(version string) func(runner.Step) (*runner.Result, error) {
+		return left(`{"projects":[{"dir":".","name":"a","version":"` + version + `","roots":["."]}]}`)
+	}
+	b, r := buildWith(t, computed(scm, map[string]string{}), BuildRequest{}, answer("0.0.0"))
 	assert.Equal(t, "0.0.0", r.Steps()[0].Vars["SETUPTOOLS_SCM_PRETEND_VERSION"])
+	require.Len(t, b.Findings, 1)
 	assert.Equal(t, VersionUnknown, b.Findings[0].Code)
+	assert.Contains(t, b.Findings[0].Next, "SETUPTOOLS_SCM_PRETEND_VERSION under test.vars")
+	inputs, err := r.Inputs(t.Context(), 0)
+	require.NoError(t, err)
+	assert.Contains(t, inputs["PKG-INFO"], "Version: 0.0.0", "some tools read no variable")
+	assert.Contains(t, paths(t, r.Steps()[0].Env.Files), "PKG-INFO")
 
-	b, r = buildWith(t, computed(scm, map[string]string{"PKG-INFO": "Metadata-Version: 2.1\nName: a\nVersion: 4.5.6\n"}), BuildRequest{}, answer)
+	b, _ = buildWith(t, computed(scm, map[string]string{}), BuildRequest{}, left(`{"projects":[{"dir":".","error":"no git"}]}`))
+	assert.Equal(t, []verdict.Code{ProjectNotBuilt, VersionUnknown}, []verdict.Code{b.Findings[0].Code, b.Findings[1].Code})
+
+	b, r = buildWith(t, computed(scm, map[string]string{"PKG-INFO": "Metadata-Version: 2.1\nName: a\nVersion: 4.5.6\n"}), BuildRequest{}, answer("4.5.6"))
 	assert.Equal(t, "4.5.6", r.Steps()[0].Vars["SETUPTOOLS_SCM_PRETEND_VERSION"], "an sdist knows its version")
 	assert.Empty(t, b.Findings)
 
-	own := BuildRequest{Vars: map[string]string{"SETUPTOOLS_SCM_PRETEND_VERSION": "7"}}
-	b, r = buildWith(t, computed(scm, map[string]string{}), own, answer)
-	assert.Equal(t, "7", r.Steps()[0].Vars["SETUPTOOLS_SCM_PRETEND_VERSION"])
+	own := BuildRequest{Vars: map[string]string{"SETUPTOOLS_SCM_PRETEND_VERSION": "v7-rc1"}}
+	b, r = buildWith(t, computed(scm, map[string]string{}), own, answer("7rc1"))
+	assert.Equal(t, "v7-rc1", r.Steps()[0].Vars["PBR_VERSION"], "one variable is enough for every tool")
 	assert.Empty(t, b.Findings)
+	b, _ = buildWith(t, computed(scm, map[string]string{}), own, answer("0+unknown"))
+	assert.Contains(t, b.Findings[0].Cause, "it is 0+unknown instead of v7-rc1")
+	assert.Contains(t, b.Findings[0].Next, "git archive")
 
-	_, r = buildWith(t, computed(build, map[string]string{}), BuildRequest{}, answer)
+	_, r = buildWith(t, computed(build, map[string]string{}), BuildRequest{}, answer("1"))
 	assert.Empty(t, r.Steps()[0].Vars)
+}
+
+func TestAnInstallationThatAsksGitIsToldTheVersion(t *testing.T) {
+	p := detect(t, map[string]string{"setup.py": "from setuptools import setup\nsetup(name='a', use_scm_version=True)\n"})
+	assert.Contains(t, strings.Join(p.install[0], " "), "env SETUPTOOLS_SCM_PRETEND_VERSION=0.0.0 ")
+	assert.Contains(t, string(p.written["PKG-INFO"]), "Version: 0.0.0")
 }
 
 func TestTheSameForTrainingAndServing(t *testing.T) {

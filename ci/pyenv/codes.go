@@ -51,8 +51,9 @@ var (
 	// VersionUnknown is a version that is computed from git.
 	VersionUnknown = verdict.Code{
 		Name: "VERSION_UNKNOWN", Stage: verdict.Test,
-		Meaning: "The project's version is computed from git, which its build does not see here; 0.0.0 is used instead.",
-		Remedy:  "Nothing to do unless a test needs the version: then set SETUPTOOLS_SCM_PRETEND_VERSION under test.vars in pipeline.yaml",
+		Meaning: "The project's version is computed from git, which its build does not see here.",
+		Remedy: "Nothing to do unless a test needs the version: then set SETUPTOOLS_SCM_PRETEND_VERSION under test.vars (train.vars, " +
+			"image.vars) in pipeline.yaml. It counts for other tools than setuptools-scm, too",
 	}
 	// ModulesMoved are modules that a build puts under another name.
 	ModulesMoved = verdict.Code{

@@ -1,7 +1,6 @@
 package pyenv
 
 import (
-	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -134,10 +133,6 @@ func (d *detector) sourcePath(file, where string) {
 	}
 }
 
-// scmTools are build requirements that compute the version from git.
-var scmTools = regexp.MustCompile(`^(?:setuptools[-_.]scm|hatch-vcs|setuptools-git-versioning|versioningit|pbr|` +
-	`uv-dynamic-versioning|poetry-dynamic-versioning|hatch-regex-commit|vcs-versioning|dunamai|setuptools-vcs)\b`)
-
 // locals completes the list of the packages in the source with what their builds need.
 func (d *detector) locals() {
 	if d.p.Package {
@@ -169,42 +164,6 @@ func (d *detector) locals() {
 
 func (d *detector) declaresProject(dir string) bool {
 	return dir != "." && d.manifest(dir).sub("project") != nil
-}
-
-// scmSetup is a setup.py that has its version computed.
-var scmSetup = regexp.MustCompile(`use_scm_version|pbr\s*=\s*True|versioneer`)
-
-var packageVersion = regexp.MustCompile(`(?m)^Version:\s*(\S+)`)
-
-// version finds out whether a version comes from git, and which one an sdist was made with.
-func (d *detector) version() {
-	for _, dir := range d.p.locals {
-		toml := d.manifest(dir)
-		requires := toml.sub("build-system").strs("requires")
-		computed := slices.ContainsFunc(requires, func(r string) bool { return scmTools.MatchString(strings.ToLower(r)) }) ||
-			toml.sub("tool", "pdm", "version").str("source") == "scm" ||
-			scmSetup.MatchString(d.text(in(dir, "setup.py")))
-		if !computed {
-			continue
-		}
-		d.p.scm = true
-		if m := packageVersion.FindStringSubmatch(d.text(in(dir, "PKG-INFO"))); m != nil && d.p.hint == "" {
-			d.p.hint = m[1]
-		}
-	}
-}
-
-// versions are the variables that tell the tools which compute a version from git what it is.
-func versions(hint string) []string {
-	version := cmp.Or(hint, "0.0.0")
-	var out []string
-	for _, name := range []string{
-		"SETUPTOOLS_SCM_PRETEND_VERSION", "PBR_VERSION", "PDM_BUILD_SCM_VERSION",
-		"UV_DYNAMIC_VERSIONING_BYPASS", "POETRY_DYNAMIC_VERSIONING_BYPASS",
-	} {
-		out = append(out, name+"="+version)
-	}
-	return out
 }
 
 var submodule = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)

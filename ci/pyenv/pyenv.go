@@ -85,9 +85,9 @@ type Project struct {
 	files, globs []string
 	written      map[string][]byte
 	install      [][]string
-	// scm reports whether a build computes the version from git; hint is the version that
+	// scm are the locals whose build computes the version from git; hint is the version that
 	// an sdist carries. requires are the build requirements of all locals.
-	scm      bool
+	scm      map[string]computedVersion
 	hint     string
 	requires []string
 	// srcs are the locals with a src layout; compiled reports whether files need a compiler.

@@ -183,12 +183,7 @@ func (d *detector) pipInstall(args []string) {
 	if d.has("uv.toml") {
 		d.p.files = append(d.p.files, "uv.toml")
 	}
-	command := append([]string{"uv", "pip", "install"}, args...)
-	if d.p.scm {
-		// uv may have to build the project's metadata, and the build asks git.
-		command = append([]string{"env"}, append(versions(d.p.hint), command...)...)
-	}
-	d.p.install = append(d.p.install, command)
+	d.p.install = append(d.p.install, append([]string{"uv", "pip", "install"}, args...))
 }
 
 func (d *detector) parts(kind string, names []string) {

@@ -90,3 +90,29 @@ func TestModulesThatABuildMovesAreNamed(t *testing.T) {
 	}, func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Coverage.Total = 0 })
 	require.Contains(t, warning(r, pyenv.ModulesMoved), "moved/core.py")
 }
+
+func TestTheRemedyOfAVersionThatOnlyGitKnows(t *testing.T) {
+	files := project{
+		"src/acme/__init__.py": "X = 1\n", "requirements-test.txt": "pytest\npytest-cov\n",
+		"tests/test_v.py": "import importlib.metadata\nimport acme\n\ndef test_v(): assert importlib.metadata.version('acme') == '3.2.1'\n",
+	}
+	for name, more := range map[string]project{
+		"setuptools-scm": {"pyproject.toml": "[build-system]\nrequires = [\"setuptools>=77\", \"setuptools-scm\"]\nbuild-backend = \"setuptools.build_meta\"\n" +
+			"[project]\nname = \"acme\"\ndynamic = [\"version\"]\n[tool.setuptools_scm]\n"},
+		"versioningit, which reads no variable": {"pyproject.toml": "[build-system]\nrequires = [\"hatchling\", \"versioningit\"]\nbuild-backend = \"hatchling.build\"\n" +
+			"[project]\nname = \"acme\"\ndynamic = [\"version\"]\n[tool.hatch.version]\nsource = \"versioningit\"\n"},
+		"setup.py": {"setup.py": "from setuptools import setup\nsetup(name='acme', use_scm_version=True, packages=['acme'], package_dir={'': 'src'})\n",
+			"pyproject.toml": "[build-system]\nrequires = [\"setuptools>=77\", \"setuptools-scm\"]\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, files.with(more), nil)
+			assert.Contains(t, warning(r, pyenv.VersionUnknown), "0.0.0")
+			assert.Equal(t, testrun.TestsFailed.Name, r.Stage.Code, r.Stage.Cause)
+			r = run(t, files.with(more), func(_ runner.Runner, in *testrun.Input) {
+				in.Config.Test.Vars = map[string]string{"SETUPTOOLS_SCM_PRETEND_VERSION": "3.2.1"}
+			})
+			assert.Empty(t, warning(r, pyenv.VersionUnknown))
+			assert.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
+		})
+	}
+}

@@ -61,7 +61,8 @@ func line(lines map[int]bool, n int) string {
 }
 
 func union[K interface{ ~string | ~int }, V any](a, b map[K]V) []K {
-	all := maps.Clone(a)
+	all := map[K]V{}
+	maps.Copy(all, a)
 	maps.Copy(all, b)
 	return slices.Sorted(maps.Keys(all))
 }
