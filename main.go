@@ -45,6 +45,8 @@ type OpenstackRca struct {
 	// +private
 	MetricsAuth *dagger.Secret
 	// +private
+	NotifySecrets *dagger.Secret
+	// +private
 	SandboxMlflow *dagger.Service
 	// +private
 	SandboxS3 *dagger.Service
@@ -263,6 +265,13 @@ func New(
 	// +optional
 	metricsAuth *dagger.Secret,
 
+	// Secrets of the channels of notify in pipeline.yaml, as lines of name=secret: the address of
+	// slack, teams and webhook, the token of github and gitlab, name:password of a mail server; and
+	// name.key=secret for the key that signs.
+	//
+	// +optional
+	notifySecrets *dagger.Secret,
+
 	// MLflow server for the sandbox to use instead of starting its own, such as
 	// tcp://127.0.0.1:5000. Its content stays after the run.
 	//
@@ -287,6 +296,6 @@ func New(
 			ImageAddress: imageAddress, DockerUsername: dockerUsername, DockerPassword: dockerPassword,
 		},
 		IndexURL: indexUrl, State: state, Hotfix: hotfix,
-		PushgatewayURL: pushgatewayUrl, OtlpEndpoint: otlpEndpoint, MetricsAuth: metricsAuth, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
+		PushgatewayURL: pushgatewayUrl, OtlpEndpoint: otlpEndpoint, MetricsAuth: metricsAuth, NotifySecrets: notifySecrets, SandboxMlflow: sandboxMlflow, SandboxS3: sandboxS3,
 	}
 }

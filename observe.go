@@ -107,6 +107,28 @@ func (m *OpenstackRca) Observability(
 	return dir, nil
 }
 
+// Notify sends a message that says it is a test to the channels of notify in pipeline.yaml. Runs send
+// theirs themselves.
+//
+// +cache="never"
+func (m *OpenstackRca) Notify(
+	ctx context.Context,
+
+	// Name of the channel; all when empty.
+	//
+	// +optional
+	channel string,
+) (string, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return "", err
+	}
+	defer call.close()
+	found := pipeline.Notify(ctx, backend, call.options(), channel)
+	return found.Summary, enforce(found.Failure)
+}
+
 // past reads the ledger with a function of package pipeline.
 func (m *OpenstackRca) past(ctx context.Context, read func(pipeline.Backend, pipeline.Options) pipeline.Observed) (*History, error) {
 	call := m.call(ctx)
@@ -139,7 +161,7 @@ const stateDir = "state"
 func (c *call) observe() pipeline.Observe {
 	o := pipeline.Observe{
 		Hotfix: c.module.Hotfix, PushgatewayURL: c.module.PushgatewayURL, OTLPEndpoint: c.module.OtlpEndpoint,
-		MetricsAuth: c.secret("METRICS_AUTH", c.module.MetricsAuth),
+		MetricsAuth: c.secret("METRICS_AUTH", c.module.MetricsAuth), NotifySecrets: c.secret("NOTIFY_SECRETS", c.module.NotifySecrets),
 	}
 	if c.module.State != nil {
 		o.State = filepath.Join(c.work, stateDir)

@@ -30,6 +30,7 @@ type Config struct {
 	Security Security `yaml:"security" json:"security"`
 
 	Observe Observe `yaml:"observe" json:"observe"`
+	Notify  Notify  `yaml:"notify" json:"notify"`
 
 	// Policy maps a branch glob to the stages that run for it; the longest matching glob applies.
 	Policy map[string][]string `yaml:"policy" json:"policy"`

@@ -103,6 +103,7 @@ func Default() Config {
 		},
 		Security: defaultSecurity(),
 		Observe:  Observe{MinRuns: 20, WindowDays: 30, CoverageDrop: 1, SilentDays: 7},
+		Notify:   Notify{Repeat: RepeatOnChange},
 		Policy: map[string][]string{
 			"main": verdict.Stages(),
 			"*":    {"test", "train", "audit"},

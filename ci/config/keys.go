@@ -332,6 +332,26 @@ var keys = []key{
 		meaning: "Percentage points by which coverage may drop within seven days before an alert."},
 	{path: "observe.silent_days", limit: between(1, 366), meaning: "Days without a run of a release branch before an alert."},
 
+	{path: "notify.channels", source: "Alerts", meaning: "Who is told what came of a run. The secrets are the argument `--notify-secrets`."},
+	{path: "notify.channels[].name", limit: like(channelName, "a name of lower-case letters, digits and hyphens"),
+		meaning: "Name of the channel, and of its secret."},
+	{path: "notify.channels[].type", limit: oneOf(channelTypes...), meaning: "How it is told."},
+	{path: "notify.channels[].events", limit: oneOf(events...).distinct(), meaning: "Of what it is told; of everything when empty."},
+	{path: "notify.channels[].environments", limit: like(environmentName, "the name of an environment").distinct(),
+		meaning: "Of which environments; of all when empty."},
+	{path: "notify.channels[].to", limit: like(mailAddress, "an address of mail"), meaning: "Receivers of mail."},
+	{path: "notify.channels[].from", limit: like(mailAddress, "an address of mail").optional(), meaning: "Sender of mail."},
+	{path: "notify.channels[].host", limit: like(mailServer, "a server with its port, such as smtp.example.org:587").optional(),
+		meaning: "Mail server."},
+	{path: "notify.channels[].tls", limit: oneOf(TLSStart, TLSNone).optionalOneOf(),
+		meaning: "How the connection to it is protected; `none` only for a server of this machine."},
+	{path: "notify.channels[].repository", limit: like(repository, "a repository, such as team/service").optional(),
+		meaning: "Repository on GitHub, or project on GitLab."},
+	{path: "notify.channels[].api", limit: like(apiAddress, "an address without user and query").optional(),
+		meaning: "Interface of a code host that is not the public one, such as https://git.example.org/api/v4."},
+	{path: "notify.repeat", limit: oneOf(RepeatOnChange, RepeatAlways),
+		meaning: "Whether a channel is told only what was not so in the run before, or always."},
+
 	{path: "policy", source: "Pipeline Stages", limit: policies,
 		meaning: "Stages by branch pattern; the longest matching pattern applies, `*` matches every branch. publish needs test and " +
 			"train, image needs publish, deploy needs image. Outside the sandbox it can only remove stages: there " +

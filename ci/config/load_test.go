@@ -17,6 +17,11 @@ import (
 // everyKey has a value of its own for every key.
 const everyKey = `
 observe: {min_runs: 30, window_days: 60, coverage_drop: 2.5, silent_days: 14}
+notify:
+  repeat: always
+  channels:
+    - {name: mail, type: email, events: [failed], environments: [production], to: [a@example.org], from: b@example.org, host: "localhost:25", tls: none}
+    - {name: pr, type: github, repository: team/service, api: https://git.example.org/api/v3}
 name: my-app
 python: 3.12
 exclude: [docs]

@@ -36,6 +36,7 @@ func validate(c Config, places map[string]place) []Problem {
 	v.train(c.Train)
 	v.image(c.Image)
 	v.rollout(c.Rollout)
+	v.notify(c.Notify)
 	v.security(c.Security)
 	return v.problems
 }

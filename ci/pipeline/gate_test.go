@@ -123,6 +123,8 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 		Metrics(t.Context(), o.backend, opts, 0)
 	case "Observability":
 		Observability(t.Context(), o.backend, opts, "")
+	case "Notify":
+		Notify(t.Context(), o.backend, opts, "")
 	default:
 		t.Fatalf("%s calls %s, which this test does not know: say how it is entered", f.name, f.entry)
 	}

@@ -25,6 +25,8 @@ type Observe struct {
 	PushgatewayURL, OTLPEndpoint string
 	// MetricsAuth is the login there: name:password, or a bearer token; nil for none.
 	MetricsAuth runner.Secret
+	// NotifySecrets are the secrets of the channels of notify, as notify.ParseSecrets reads them; nil for none.
+	NotifySecrets runner.Secret
 	// Hotfix marks an unplanned change that mends production.
 	Hotfix bool
 }
@@ -48,6 +50,7 @@ func (s *state) observe(ctx context.Context, call string) {
 	}
 	s.record(ctx, record)
 	s.measured(context.WithoutCancel(ctx), record)
+	s.tell(context.WithoutCancel(ctx), record)
 }
 
 // record writes a record to the ledger, if there is one.

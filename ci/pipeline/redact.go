@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/openstack-rca/openstack-rca/ci/notify"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -39,7 +40,7 @@ func (s *Secrets) list() []runner.Secret {
 // secrets are all secrets of the run. Those of Target and Rollout are included for callers
 // without Secrets.
 func (o Options) secrets() []runner.Secret {
-	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity, o.Observe.MetricsAuth)
+	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity, o.Observe.MetricsAuth, o.Observe.NotifySecrets)
 	return slices.DeleteFunc(all, func(secret runner.Secret) bool { return secret == nil })
 }
 
@@ -58,6 +59,14 @@ func (o Options) redactor(ctx context.Context) (redact func(string) string, unma
 		values = append(values, value)
 		if value != "" && !verdict.Masks(value) {
 			unmasked = append(unmasked, secret.Name())
+		}
+	}
+	if lines := o.Observe.NotifySecrets; lines != nil {
+		// Each of them alone, too. Those that cannot be read are not used.
+		if text, err := lines.Plaintext(ctx); err == nil {
+			if parsed, err := notify.ParseSecrets(text); err == nil {
+				values = append(values, parsed.Values()...)
+			}
 		}
 	}
 	return verdict.Redact(values...), unmasked

@@ -37,7 +37,7 @@ var commands = map[string]struct {
 	"deploy":       {changes, []string{"--image", image}}, "rollback": {changes, nil}, "approve": {changes, nil}, "reject": {changes,
 		nil}, "wait": {changes, nil},
 	"prune": {changes, []string{"--keep", "1"}}, "destroy": {changes, []string{"--confirm", "openstack-rca-service-staging"}},
-	"runs": {reads, nil}, "dora": {reads, nil}, "metrics": {reads, nil}, "observability": {nowhere, []string{"--out", "/dev/null/x"}},
+	"runs": {reads, nil}, "dora": {reads, nil}, "metrics": {reads, nil}, "notify": {nowhere, nil}, "observability": {nowhere, []string{"--out", "/dev/null/x"}},
 	"train": {reads, nil}, "image": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
 	"import": {reads, []string{"--cluster", "shop", "--service", "web", "--output", "-"}},
 	"test":   {nowhere, nil}, "audit": {nowhere, nil}, "attest": {nowhere, []string{"--image", image}},

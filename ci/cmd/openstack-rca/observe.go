@@ -47,7 +47,7 @@ func (in *invocation) observing() []*cobra.Command {
 	}
 	return []*cobra.Command{
 		past("runs", "List the recorded runs of --environment, the newest first; changes nothing", pipeline.Runs),
-		in.metrics(), in.observability(),
+		in.metrics(), in.observability(), in.notify(),
 		past("dora", "Compute the figures of software delivery from the recorded runs; changes nothing", pipeline.Dora),
 	}
 }
@@ -100,5 +100,23 @@ func (in *invocation) observability() *cobra.Command {
 		})
 	c.Flags().StringVar(&out, "out", "observability", "directory to write to")
 	c.Flags().StringVar(&webhook, "webhook", "", "where Alertmanager sends alerts; nowhere when empty")
+	return c
+}
+
+func (in *invocation) notify() *cobra.Command {
+	channel := ""
+	c := command("notify", "Send a message that says it is a test to the channels of notify in pipeline.yaml",
+		func(ctx context.Context) error {
+			return in.with(ctx, func(backend pipeline.Backend) error {
+				found := pipeline.Notify(ctx, backend, in.opts, channel)
+				if found.Failure != "" {
+					_, _ = fmt.Fprintln(in.stderr, found.Failure)
+					return errVerdict
+				}
+				_, _ = fmt.Fprint(in.stdout, found.Summary)
+				return nil
+			})
+		})
+	c.Flags().StringVar(&channel, "channel", "", "name of the channel; all when empty")
 	return c
 }

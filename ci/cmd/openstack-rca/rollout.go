@@ -157,6 +157,7 @@ func (in *invocation) credentials(variables assembly.Variables) {
 	in.opts.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
 	in.opts.Attest.Key = variables.Secret("ATTEST_KEY")
 	in.opts.Registry = variables.Registry()
+	in.opts.Observe.NotifySecrets = variables.Secret("NOTIFY_SECRETS")
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
 		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, cmp.Or(in.opts.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
 	}

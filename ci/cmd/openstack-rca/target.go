@@ -40,7 +40,7 @@ var secretFlags = []struct{ flag, variable string }{
 	{"mlflow-tracking-username", "MLFLOW_TRACKING_USERNAME"}, {"mlflow-tracking-password", "MLFLOW_TRACKING_PASSWORD"},
 	{"aws-access-key-id", "AWS_ACCESS_KEY_ID"}, {"aws-secret-access-key", "AWS_SECRET_ACCESS_KEY"},
 	{"aws-session-token", "AWS_SESSION_TOKEN"}, {"aws-web-identity-token", "AWS_WEB_IDENTITY_TOKEN"},
-	{"metrics-auth", "METRICS_AUTH"},
+	{"metrics-auth", "METRICS_AUTH"}, {"notify-secrets", "NOTIFY_SECRETS"},
 }
 
 // maxSecret bounds a file that holds a secret, in bytes.

@@ -1,0 +1,190 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// api is the interface of a code host.
+type api struct {
+	base    string
+	local   bool
+	headers map[string]string
+}
+
+// call sends a request and reads the answer into out; nil reads nothing.
+func (a api) call(ctx context.Context, method, path string, body, out any) error {
+	to, err := parseAddress(strings.TrimSuffix(a.base, "/")+path, a.local)
+	if err != nil {
+		return err
+	}
+	var content []byte
+	if body != nil {
+		if content, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	got, err := to.call(ctx, method, a.headers, content)
+	if err != nil {
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(got.body, out); err != nil {
+		return errors.New("its answer is no JSON of the expected form")
+	}
+	return nil
+}
+
+// comment is a remark on a pull or merge request.
+type comment struct {
+	ID   int64  `json:"id"`
+	Body string `json:"body"`
+}
+
+// maxCommentPages bounds the search for our own comment, 100 on a page.
+const maxCommentPages = 20
+
+// keep updates our comment in place, or writes it: list is the path of all, one that of a single one.
+func (a api) keep(ctx context.Context, list string, one func(id int64) string, update string, m Message) error {
+	marker := "<!-- openstack-rca " + m.Run.Application + " " + m.Run.Environment + " -->"
+	body := object{"body": cut(m.markdown(), maxBody-2000) + "\n" + marker + "\n"}
+	for page := 1; page <= maxCommentPages; page++ {
+		var found []comment
+		if err := a.call(ctx, http.MethodGet, list+"?per_page=100&page="+strconv.Itoa(page), nil, &found); err != nil {
+			return err
+		}
+		for _, c := range found {
+			if strings.Contains(c.Body, marker) {
+				return a.call(ctx, update, one(c.ID), body, nil)
+			}
+		}
+		if len(found) < 100 {
+			break
+		}
+	}
+	return a.call(ctx, http.MethodPost, list, body, nil)
+}
+
+// github writes a check run for the commit, with annotations, and one comment on the pull request.
+func github(ctx context.Context, c config.Channel, token string, m Message, local bool) error {
+	base := c.API
+	if base == "" {
+		base = "https://api.github.com"
+	}
+	a := api{base, local, map[string]string{"Authorization": "Bearer " + token, "Accept": "application/vnd.github+json",
+		"X-GitHub-Api-Version": "2022-11-28", "Content-Type": "application/json", "User-Agent": "openstack-rca"}}
+	repository := "/repos/" + c.Repository
+	var errs []error
+	if m.Run.Commit != "" {
+		errs = append(errs, a.call(ctx, http.MethodPost, repository+"/check-runs", checkRun(m), nil))
+	}
+	if m.Pull != "" {
+		errs = append(errs, a.keep(ctx, repository+"/issues/"+m.Pull+"/comments",
+			func(id int64) string { return repository + "/issues/comments/" + strconv.FormatInt(id, 10) }, http.MethodPatch, m))
+	}
+	return errors.Join(errs...)
+}
+
+// maxNotes is how many annotations GitHub takes in one request.
+const maxNotes = 50
+
+func checkRun(m Message) object {
+	conclusion := map[verdict.Outcome]string{verdict.Pass: "success", verdict.Fail: "failure",
+		verdict.CouldNotRun: "action_required"}[m.Run.Verdict]
+	notes := []object{}
+	for _, n := range m.Notes[:min(len(m.Notes), maxNotes)] {
+		notes = append(notes, object{"path": n.Path, "start_line": n.Line, "end_line": n.Line, "annotation_level": "failure",
+			"message": cut(n.Text, 400)})
+	}
+	return object{
+		"name": "openstack-rca " + m.Run.Environment, "head_sha": m.Run.Commit, "status": "completed", "conclusion": conclusion,
+		"started_at": m.Run.Started.UTC().Format(time.RFC3339), "completed_at": m.Run.Ended().UTC().Format(time.RFC3339),
+		"output": object{"title": cut(m.Title, 250), "summary": cut(m.markdown(), 12<<10), "annotations": notes},
+	}
+}
+
+// gitlab writes one note on the merge request.
+func gitlab(ctx context.Context, c config.Channel, token string, m Message, local bool) error {
+	if m.Pull == "" {
+		return nil // there is nothing to write on
+	}
+	base := c.API
+	if base == "" {
+		base = "https://gitlab.com/api/v4"
+	}
+	a := api{base, local, map[string]string{"PRIVATE-TOKEN": token, "Content-Type": "application/json"}}
+	notes := "/projects/" + url.PathEscape(c.Repository) + "/merge_requests/" + m.Pull + "/notes"
+	return a.keep(ctx, notes, func(id int64) string { return notes + "/" + strconv.FormatInt(id, 10) }, http.MethodPut, m)
+}
+
+// pullRef is the ref of a pull request of GitHub, or a merge request of GitLab.
+var pullRef = regexp.MustCompile(`^refs/(?:pull|merge-requests)/([0-9]{1,9})/(?:merge|head)$`)
+
+// PullOf is the number of the pull request that a ref is of; empty if it is of none.
+func PullOf(ref string) string {
+	if found := pullRef.FindStringSubmatch(ref); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
+// place is a line of a file at the beginning of a finding's detail.
+var place = regexp.MustCompile(`^([A-Za-z0-9_./-]+\.py):([0-9]{1,7})(?:: (.*)|$)`)
+
+// NotesOf are the lines of files that the run's problems name.
+func NotesOf(run *verdict.Run) []Note {
+	var notes []Note
+	for _, stage := range run.Stages {
+		for _, problem := range stage.Problems {
+			for _, detail := range problem.Details {
+				found := place.FindStringSubmatch(strings.TrimSpace(detail))
+				if found == nil || strings.HasPrefix(found[1], "/") || strings.Contains(found[1], "..") {
+					continue
+				}
+				if line, err := strconv.Atoi(found[2]); err == nil && line > 0 {
+					text := found[3]
+					if text == "" {
+						text = problem.Cause
+					}
+					notes = append(notes, Note{Path: found[1], Line: line, Text: problem.Code + ": " + text})
+				}
+			}
+		}
+	}
+	return notes
+}
+
+// markdown is the message for a comment. The table escapes every cell; lines are code.
+func (m Message) markdown() string {
+	var b strings.Builder
+	title := &verdict.Table{Columns: []string{m.sign() + m.Title, ""}}
+	for _, s := range m.Run.Stages {
+		title.Rows = append(title.Rows, []string{s.Name, strings.TrimSpace(fmt.Sprintf("%s %s (%.0f s)", s.Verdict, s.Code, s.Seconds))})
+	}
+	for _, fact := range m.Facts {
+		title.Rows = append(title.Rows, []string{fact[0], fact[1]})
+	}
+	b.WriteString(title.Markdown())
+	code := func(lines []string) {
+		if len(lines) > 0 {
+			// Four backquotes: a line may have three.
+			b.WriteString("\n````text\n" + strings.ReplaceAll(strings.Join(lines, "\n"), "````", "'''") + "\n````\n")
+		}
+	}
+	code(m.Lines)
+	code(m.Commands)
+	return b.String()
+}

@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/metrics"
+	"github.com/openstack-rca/openstack-rca/ci/notify"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// tellTimeout bounds the telling of all channels.
+const tellTimeout = 30 * time.Second
+
+// tell tells the channels of the configuration what came of the run, as far as they do not know it
+// from the run before. What fails is a warning.
+func (s *state) tell(ctx context.Context, now runledger.Record) {
+	if len(s.cfg.Notify.Channels) == 0 {
+		return
+	}
+	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+	if !permit.AllowsReading(verdict.Publish) {
+		s.run.Warn(notify.CodeUnconfigured, "nobody was told: %s", refused.Cause)
+		return
+	}
+	secrets, err := s.notifySecrets(ctx)
+	if err != nil {
+		s.run.Warn(notify.CodeUnconfigured, "--notify-secrets: %s", s.hide(err))
+		return
+	}
+	before, base := s.earlier(now)
+	happened, news := notify.Events(now, before, s.cfg.Observe.CoverageDrop), notify.News(now, before, s.cfg.Observe.CoverageDrop)
+	if s.cfg.Notify.Repeat == config.RepeatAlways {
+		news = happened
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	channels := s.cfg.Notify.Channels
+	errs := make([]error, len(channels))
+	var group sync.WaitGroup
+	for i, c := range channels {
+		events, wanted := s.wants(c, now, happened, news)
+		if !wanted {
+			continue
+		}
+		message := notify.Compose(now, events, s.run.Failures()[:min(len(s.run.Failures()), 50)], base)
+		if now.Verdict == verdict.Pass {
+			message = notify.Compose(now, events, nil, base)
+		}
+		message.Pull, message.Notes = notify.PullOf(s.opts.Ref), notify.NotesOf(s.run)
+		group.Go(func() { errs[i] = notify.Send(ctx, c, secrets, message, s.opts.sandbox()) })
+	}
+	group.Wait()
+	for i, err := range errs {
+		s.warnUntold(channels[i].Name, err)
+	}
+}
+
+// wants are the events that a channel is told; false if it is not told anything. A code host shows the
+// state of every branch and pull request, so it is always told; others hear of release branches.
+func (s *state) wants(c config.Channel, now runledger.Record, happened, news []string) ([]string, bool) {
+	switch {
+	case len(c.Environments) == 0 && s.opts.sandbox():
+		return nil, false
+	case len(c.Environments) > 0 && !slices.Contains(c.Environments, now.Environment):
+		return nil, false
+	case c.Type == config.ChannelGitHub || c.Type == config.ChannelGitLab:
+		return happened, true
+	case s.groupOf(now).Ref == metrics.OtherRef:
+		return nil, false
+	}
+	if len(c.Events) > 0 {
+		news = slices.DeleteFunc(slices.Clone(news), func(event string) bool { return !slices.Contains(c.Events, event) })
+	}
+	return news, len(news) > 0
+}
+
+// earlier are the last run of the same call and ref, and the last whole run of main; nil if none is known.
+func (s *state) earlier(now runledger.Record) (before, base *runledger.Record) {
+	for i := range s.before {
+		r := &s.before[i]
+		if r.Call == now.Call && r.Ref == now.Ref {
+			before = r
+		}
+		if r.Call == "run" && r.Ref == policy.ReleaseBranch && r.Ref != now.Ref && len(r.Measures) > 0 {
+			base = r
+		}
+	}
+	return before, base
+}
+
+// warnUntold is the warning of a channel that was not told; nil is none.
+func (s *state) warnUntold(channel string, err error) {
+	var missing *notify.Unconfigured
+	switch {
+	case errors.As(err, &missing):
+		s.run.Warn(notify.CodeUnconfigured, "channel %s: %s", channel, s.hide(err))
+	case err != nil:
+		s.run.Warn(notify.CodeFailed, "channel %s: %s", channel, s.hide(err))
+	}
+}
+
+// notifySecrets are the secrets of the channels; empty without any.
+func (s *state) notifySecrets(ctx context.Context) (notify.Secrets, error) {
+	secret := s.opts.Observe.NotifySecrets
+	if secret == nil {
+		return nil, nil
+	}
+	text, err := secret.Plaintext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read secret %s: %w", secret.Name(), err)
+	}
+	return notify.ParseSecrets(text)
+}
+
+// Notify sends a message that says it is a test to a channel of the configuration, or to all of
+// them when channel is empty.
+func Notify(ctx context.Context, backend Backend, opts Options, channel string) Observed {
+	s := prepare(ctx, backend, opts)
+	if p := s.run.Preflight; p != nil {
+		return Observed{Failure: p.Failure()}
+	}
+	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+	if !permit.AllowsReading(verdict.Publish) {
+		return unknown(verdict.Problemf(policy.CodeBlocked.In(verdict.Publish), "%s", refused.Cause))
+	}
+	secrets, err := s.notifySecrets(ctx)
+	if err != nil {
+		return unknown(verdict.Problemf(CodeBadArgument, "--notify-secrets: %s", s.hide(err)))
+	}
+	message := notify.Message{
+		Title: fmt.Sprintf("%s: a test of the notifications of %s", s.cfg.Name, s.opts.Environment),
+		Lines: []string{"Nothing happened: somebody tried this channel."},
+		Run: runledger.Record{ID: "test", Call: "notify", Application: s.cfg.Name, Environment: s.opts.Environment, Ref: s.opts.Ref,
+			Started: time.Now(),
+			Verdict: verdict.Pass},
+	}
+	var told []string
+	var problems []error
+	for _, c := range s.cfg.Notify.Channels {
+		if channel != "" && c.Name != channel {
+			continue
+		}
+		if err := notify.Send(ctx, c, secrets, message, s.opts.sandbox()); err != nil {
+			problems = append(problems, fmt.Errorf("channel %s: %s", c.Name, s.hide(err)))
+			continue
+		}
+		told = append(told, c.Name)
+	}
+	switch {
+	case len(problems) > 0:
+		code := notify.CodeFailed
+		code.Outcome = verdict.CouldNotRun
+		problem := verdict.Problemf(code, "%s", strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
+		problem.Published = told
+		return unknown(problem)
+	case len(told) == 0:
+		return unknown(verdict.Problemf(CodeBadArgument, "pipeline.yaml has no channel %q under notify.channels", channel))
+	}
+	return Observed{Summary: "told: " + strings.Join(told, ", ") + "\n"}
+}
