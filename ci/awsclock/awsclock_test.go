@@ -24,52 +24,52 @@ func refused(date string) error {
 
 func TestTheTimeIsThatOfTheServer(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, -2 * time.Minute, 2 * time.Minute, time.Hour} {
-		real := fakeaws.NewClock()
-		c := awsclock.Of(real.Wrong(func(time.Time) time.Duration { return by }))
+		right := fakeaws.NewClock()
+		c := awsclock.Of(right.Wrong(func(time.Time) time.Duration { return by }))
 		assert.Same(t, c, awsclock.Of(c))
 		begun := c.Now()
-		assert.Equal(t, real.Now().Add(by), c.Server(), "nothing has answered")
+		assert.Equal(t, right.Now().Add(by), c.Server(), "nothing has answered")
 		assert.Empty(t, c.Skew("AWS's"))
-		c.See(middleware.Metadata{}, refused(real.Now().Format(http.TimeFormat)))
-		assert.Equal(t, real.Now(), c.Server())
+		c.See(middleware.Metadata{}, refused(right.Now().Format(http.TimeFormat)))
+		assert.Equal(t, right.Now(), c.Server())
 		assert.Equal(t, begun, c.Now(), "no time has passed")
 		assert.Contains(t, c.Skew("AWS's"), by.Abs().String())
 		store := awsclock.Apart(c)
-		assert.Equal(t, real.Now(), store.Server(), "until the store answers, it goes by AWS")
+		assert.Equal(t, right.Now(), store.Server(), "until the store answers, it goes by AWS")
 		assert.False(t, store.Measured())
-		store.At(real.Now().Add(-time.Hour))
-		assert.Equal(t, real.Now().Add(-time.Hour), store.Server())
-		assert.Equal(t, real.Now(), c.Server(), "and does not change what is known of AWS")
+		store.At(right.Now().Add(-time.Hour))
+		assert.Equal(t, right.Now().Add(-time.Hour), store.Server())
+		assert.Equal(t, right.Now(), c.Server(), "and does not change what is known of AWS")
 	}
 }
 
 func TestWhatPassesIsMeasuredThroughAJump(t *testing.T) {
 	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
-		real := fakeaws.NewClock()
-		start := real.Now()
-		c := awsclock.Of(real.Wrong(func(now time.Time) time.Duration {
+		right := fakeaws.NewClock()
+		start := right.Now()
+		c := awsclock.Of(right.Wrong(func(now time.Time) time.Duration {
 			if now.Sub(start) < 30*time.Second {
 				return 2 * time.Minute
 			}
 			return jump
 		}))
-		c.At(real.Now())
+		c.At(right.Now())
 		begun := c.Now()
 		assert.NoError(t, c.Sleep(context.Background(), time.Minute))
-		c.At(real.Now())
+		c.At(right.Now())
 		assert.Equal(t, time.Minute, c.Now().Sub(begun))
-		assert.Equal(t, real.Now(), c.Server())
+		assert.Equal(t, right.Now(), c.Server())
 		assert.Contains(t, c.Skew("AWS's"), "1h0m0s")
 	}
 }
 
 // A Date has whole seconds, and an answer takes time: a clock that is right stays as it is.
 func TestSmallDifferencesAreNone(t *testing.T) {
-	real := fakeaws.NewClock()
-	c := awsclock.Of(real)
+	right := fakeaws.NewClock()
+	c := awsclock.Of(right)
 	for _, off := range []time.Duration{-1900 * time.Millisecond, 900 * time.Millisecond} {
-		c.At(real.Now().Add(off))
-		assert.Equal(t, real.Now(), c.Server())
+		c.At(right.Now().Add(off))
+		assert.Equal(t, right.Now(), c.Server())
 	}
 	c.See(middleware.Metadata{}, nil)
 	c.See(middleware.Metadata{}, errors.New("connection reset"))
@@ -80,9 +80,9 @@ func TestSmallDifferencesAreNone(t *testing.T) {
 	ahead, measured := c.Ahead()
 	assert.Zero(t, ahead)
 	assert.True(t, measured)
-	c.At(real.Now().Add(4 * time.Second))
+	c.At(right.Now().Add(4 * time.Second))
 	assert.Empty(t, c.Skew("AWS's"), "up to five seconds are common")
-	c.At(real.Now().Add(7 * time.Second))
+	c.At(right.Now().Add(7 * time.Second))
 	assert.Equal(t, "this machine's clock is 7s behind AWS's", c.Skew("AWS's"))
 	assert.Equal(t, "this machine's clock is 1m1s ahead of the store's", awsclock.Skew(-61*time.Second, "the store's"))
 }

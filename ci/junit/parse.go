@@ -236,8 +236,8 @@ func (p *parser) keep() {
 		p.current.Tail = lastLines(text)
 		return
 	}
-	all := append(p.current.Output, lastLines(heading.ReplaceAllString(text, ""))...)
-	p.current.Output = all[max(0, len(all)-tailLines):]
+	p.current.Output = append(p.current.Output, lastLines(heading.ReplaceAllString(text, ""))...)
+	p.current.Output = p.current.Output[max(0, len(p.current.Output)-tailLines):]
 }
 
 func (p *parser) close(c *Case) error {

@@ -74,7 +74,7 @@ func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (s
 	h := sha256.New()
 	into := io.Writer(h)
 	// again forgets what an attempt that broke off has written.
-	again := func() error { h.Reset(); return nil }
+	again := func() error { h.Reset(); return nil } //nolint:unparam // the other one can fail
 	if to != "" {
 		f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {

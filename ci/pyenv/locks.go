@@ -142,7 +142,7 @@ func (d *detector) export(commands [][]string, unhashed bool) {
 	if unhashed {
 		install = []string{"uv", "pip", "install", "-r", exported}
 	}
-	d.p.install = append(commands, install)
+	d.p.install = append(slices.Clone(commands), install)
 }
 
 // pdmLock lets PDM export its lock.

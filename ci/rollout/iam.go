@@ -41,28 +41,28 @@ func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Stat
 // limited to the plan's own names as far as IAM allows for the action. The journal is
 // s3://bucket/prefix. A document that would allow nothing is left out: IAM refuses one without
 // statements.
-func (plan *Plan) Policies(journal string) []Policy {
-	p := policies{plan}
-	read, write := p.readStatements(journal), p.writeStatements(journal)
+func (p *Plan) Policies(journal string) []Policy {
+	made := policies{p}
+	read, write := made.readStatements(journal), made.writeStatements(journal)
 	all := []Policy{
 		{"reader.json", "Attach it to a role that only looks: plan and status.", read},
 		{"deployer.json", "Attach it, beside reader.json, to the role that the pipeline assumes to roll out: " +
 			"deploy, rollback, approve, reject, wait.", write},
-		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Deploying does not need it.", p.cleanStatements()},
+		{"cleaner.json", "Attach it, beside both, where prune and destroy are called. Deploying does not need it.", made.cleanStatements()},
 		{"role-maker.json", "Attach it beside the others where rollout.execution_role is empty: that role is then made, kept and deleted.",
-			p.roleStatements()},
+			made.roleStatements()},
 		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.",
 			publishStatements(partition.ID(p.Region), journal)},
-		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", p.pushStatements()},
+		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", made.pushStatements()},
 		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: " +
-			"ECS pulls the image, reads the secrets and writes the logs with it.", p.executionStatements()},
-		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", p.trust("ecs-tasks.amazonaws.com")},
-		{"task-role.json", "Attach it to rollout.task_role where a volume under rollout.volumes has iam: true.", p.mountStatements()},
+			"ECS pulls the image, reads the secrets and writes the logs with it.", made.executionStatements()},
+		{"execution-role-trust.json", "The trust policy of rollout.execution_role.", made.trust("ecs-tasks.amazonaws.com")},
+		{"task-role.json", "Attach it to rollout.task_role where a volume under rollout.volumes has iam: true.", made.mountStatements()},
 		{"task-role-trust.json", "The trust policy of rollout.task_role. " +
-			"The application needs no rights in AWS to serve; give the role what yours calls.", p.trust("ecs-tasks.amazonaws.com")},
+			"The application needs no rights in AWS to serve; give the role what yours calls.", made.trust("ecs-tasks.amazonaws.com")},
 		{"infrastructure-role-trust.json",
 			"The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.",
-			p.trust("ecs.amazonaws.com")},
+			made.trust("ecs.amazonaws.com")},
 	}
 	return slices.DeleteFunc(all, func(policy Policy) bool { return len(policy.Statements) == 0 })
 }

@@ -59,10 +59,10 @@ func (a *audit) licenses(ctx context.Context) {
 	v := licenses.Judge(packages, rules, a.Now)
 	a.stage.Add("packages with a licence to judge", plural(len(packages), "package"))
 	a.listed(LicenseDenied, v.Denied)
-	switch {
-	case rules.Unknown == judge.Fail:
+	switch rules.Unknown {
+	case judge.Fail:
 		a.listed(LicenseDenied, v.Unknown)
-	case rules.Unknown == judge.Warn:
+	case judge.Warn:
 		for _, text := range v.Unknown {
 			a.stage.Warn(LicenseUnknown, "%s", text)
 		}

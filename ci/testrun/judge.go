@@ -118,7 +118,7 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	if len(running) > 0 {
 		p.Next = "python -m pytest " + typed(running[0]) + " -v"
 	}
-	p.Details = append(running[:min(len(running), shown)], tail(ran, 20)...)
+	p.Details = slices.Concat(running[:min(len(running), shown)], tail(ran, 20))
 	return true
 }
 

@@ -46,7 +46,8 @@ func TestTheTopOfThePageSaysWhatToDo(t *testing.T) {
 func TestThePageFitsAPhone(t *testing.T) {
 	page := pageOf(t, failedRun())
 	style, _, _ := strings.Cut(page, "</style>")
-	narrow := style[strings.Index(style, "@media screen and (max-width: 640px)"):]
+	_, narrow, found := strings.Cut(style, "@media screen and (max-width: 640px)")
+	require.True(t, found)
 	for _, rule := range []string{"table, tbody, tr, td { display: block; }", "thead { display: none; }", "content: attr(data-label)"} {
 		assert.Contains(t, narrow, rule)
 	}
@@ -57,7 +58,8 @@ func TestThePageFitsAPhone(t *testing.T) {
 	assert.Len(t, headed, len(cells), "each cell has its heading with it")
 	assert.Contains(t, style, "figure { overflow-x: auto; }", "a chart scrolls by itself")
 	assert.Contains(t, style, "@media screen and (prefers-color-scheme: dark)", "paper is white")
-	print := style[strings.Index(style, "@media print"):]
-	assert.NotContains(t, print, "section { break-inside", "it leaves pages empty")
-	assert.Contains(t, print, "pre { max-height: 24em")
+	_, paper, found := strings.Cut(style, "@media print")
+	require.True(t, found)
+	assert.NotContains(t, paper, "section { break-inside", "it leaves pages empty")
+	assert.Contains(t, paper, "pre { max-height: 24em")
 }

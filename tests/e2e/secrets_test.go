@@ -111,7 +111,9 @@ func TestNoStepOnTheEngineSeesASecret(t *testing.T) {
 func TestEverySecretArgumentIsTried(t *testing.T) {
 	source, err := os.ReadFile(filepath.Join(reachable.Root(), "main.go"))
 	require.NoError(t, err)
-	constructor, _, ok := strings.Cut(string(source)[strings.Index(string(source), "func New("):], "\n) ")
+	_, constructor, ok := strings.Cut(string(source), "func New(")
+	require.True(t, ok)
+	constructor, _, ok = strings.Cut(constructor, "\n) ")
 	require.True(t, ok)
 	var names []string
 	for line := range strings.Lines(constructor) {

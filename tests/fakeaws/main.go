@@ -76,8 +76,9 @@ func main() {
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := serve(ctx, *listen, *times, behave, *theirs); err != nil {
+	err := serve(ctx, *listen, *times, behave, *theirs)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fakeaws:", err)
 		os.Exit(1)
 	}

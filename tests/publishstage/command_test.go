@@ -233,7 +233,7 @@ func (s *scene) large() {
 // row is a row of the fault matrix.
 type row struct {
 	name    string
-	break_  func(*scene)
+	breaks  func(*scene)
 	code    string
 	cause   string
 	verdict string
@@ -256,22 +256,22 @@ func rows() []row {
 	}
 	const uploaded = "could-not-run"
 	return []row{
-		{tells: true, name: "31 MLflow is down at get experiment", break_: down("experiments/get-by-name"), code: "UNREACHABLE", cause: "get experiment", verdict: "could-not-run"},
-		{name: "32 MLflow is down at create run", break_: down("runs/create"), code: "UNREACHABLE", cause: "create run", verdict: uploaded},
-		{name: "33 MLflow is down at log metrics", break_: down("runs/log-batch"), code: "UNREACHABLE", cause: "log", verdict: uploaded},
-		{tells: true, name: "34 MLflow is down at create model version", break_: down("model-versions/create"), code: "REGISTRY_FAILED", cause: "create version", verdict: "fail"},
-		{name: "35 the answer to create model version is lost", break_: func(s *scene) {
+		{tells: true, name: "31 MLflow is down at get experiment", breaks: down("experiments/get-by-name"), code: "UNREACHABLE", cause: "get experiment", verdict: "could-not-run"},
+		{name: "32 MLflow is down at create run", breaks: down("runs/create"), code: "UNREACHABLE", cause: "create run", verdict: uploaded},
+		{name: "33 MLflow is down at log metrics", breaks: down("runs/log-batch"), code: "UNREACHABLE", cause: "log", verdict: uploaded},
+		{tells: true, name: "34 MLflow is down at create model version", breaks: down("model-versions/create"), code: "REGISTRY_FAILED", cause: "create version", verdict: "fail"},
+		{name: "35 the answer to create model version is lost", breaks: func(s *scene) {
 			var lost atomic.Bool
 			s.mlf.SetAfter(func(r *http.Request) bool {
 				return strings.HasSuffix(r.URL.Path, "model-versions/create") && lost.CompareAndSwap(false, true)
 			})
 		}, verdict: "pass", commits: 1, versions: 1},
-		{name: "36 MLflow is down at the alias", break_: down("POST /api/2.0/mlflow/registered-models/alias"), code: "ALIAS_FAILED", cause: "set alias", verdict: "fail", commits: 1, versions: 1},
-		{name: "36 MLflow is down at the tag", break_: down("model-versions/set-tag"), code: "ALIAS_FAILED", cause: "set tag", verdict: "fail", commits: 1, versions: 1},
+		{name: "36 MLflow is down at the alias", breaks: down("POST /api/2.0/mlflow/registered-models/alias"), code: "ALIAS_FAILED", cause: "set alias", verdict: "fail", commits: 1, versions: 1},
+		{name: "36 MLflow is down at the tag", breaks: down("model-versions/set-tag"), code: "ALIAS_FAILED", cause: "set tag", verdict: "fail", commits: 1, versions: 1},
 		// From here on the server still answers who the champion is, which the training asks first.
-		{name: "37 401", tells: true, break_: func(s *scene) { s.failMLflow("experiments", 401, "UNAUTHENTICATED") }, code: "AUTH", cause: "401", verdict: "could-not-run"},
-		{tells: true, name: "37 403", break_: func(s *scene) { s.failMLflow("experiments", 403, "PERMISSION_DENIED") }, code: "AUTH", cause: "403", verdict: "could-not-run"},
-		{name: "37 429", break_: func(s *scene) {
+		{name: "37 401", tells: true, breaks: func(s *scene) { s.failMLflow("experiments", 401, "UNAUTHENTICATED") }, code: "AUTH", cause: "401", verdict: "could-not-run"},
+		{tells: true, name: "37 403", breaks: func(s *scene) { s.failMLflow("experiments", 403, "PERMISSION_DENIED") }, code: "AUTH", cause: "403", verdict: "could-not-run"},
+		{name: "37 429", breaks: func(s *scene) {
 			s.mlf.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.Contains(r.URL.Path, "experiments") {
 					return false
@@ -281,7 +281,7 @@ func rows() []row {
 				return true
 			})
 		}, code: "THROTTLED", cause: "429", verdict: "could-not-run"},
-		{name: "37 a login page", break_: func(s *scene) {
+		{name: "37 a login page", breaks: func(s *scene) {
 			s.mlf.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.Contains(r.URL.Path, "experiments") {
 					return false
@@ -291,19 +291,19 @@ func rows() []row {
 				return true
 			})
 		}, code: "NOT_JSON", cause: "text/html", verdict: "could-not-run"},
-		{name: "37 version skew", break_: func(s *scene) { s.failMLflow("runs/search", 404, "ENDPOINT_NOT_FOUND") }, code: "API_UNSUPPORTED", cause: "404", verdict: uploaded},
-		{name: "38 the experiment is deleted", break_: func(s *scene) { s.mlf.AddExperiment(experiment, "deleted") }, code: "EXPERIMENT_DELETED", cause: experiment, verdict: "fail", lasts: true},
-		{tells: true, name: "39 access denied", break_: store("GET", "list-type=2", 403, "AccessDenied"), code: "S3_ACCESS_DENIED", cause: "s3:ListBucket", verdict: "could-not-run"},
-		{name: "39 no such bucket", break_: func(s *scene) { s.env["MLFLOW_ARTIFACT_ROOT"] = "s3://another-bucket/x" }, code: "S3_NO_BUCKET", cause: "another-bucket", verdict: "could-not-run", lasts: true},
-		{name: "39 wrong region", break_: func(s *scene) {
+		{name: "37 version skew", breaks: func(s *scene) { s.failMLflow("runs/search", 404, "ENDPOINT_NOT_FOUND") }, code: "API_UNSUPPORTED", cause: "404", verdict: uploaded},
+		{name: "38 the experiment is deleted", breaks: func(s *scene) { s.mlf.AddExperiment(experiment, "deleted") }, code: "EXPERIMENT_DELETED", cause: experiment, verdict: "fail", lasts: true},
+		{tells: true, name: "39 access denied", breaks: store("GET", "list-type=2", 403, "AccessDenied"), code: "S3_ACCESS_DENIED", cause: "s3:ListBucket", verdict: "could-not-run"},
+		{name: "39 no such bucket", breaks: func(s *scene) { s.env["MLFLOW_ARTIFACT_ROOT"] = "s3://another-bucket/x" }, code: "S3_NO_BUCKET", cause: "another-bucket", verdict: "could-not-run", lasts: true},
+		{name: "39 wrong region", breaks: func(s *scene) {
 			s.store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("X-Amz-Bucket-Region", "eu-central-1")
 				ledgertest.Fail(w, 301, "PermanentRedirect", "elsewhere")
 				return true
 			})
 		}, code: "S3_WRONG_REGION", cause: "eu-central-1", verdict: "could-not-run"},
-		{name: "39 clock skew", break_: store("GET", "list-type=2", 403, "RequestTimeTooSkewed"), code: "CLOCK_SKEW", cause: "RequestTimeTooSkewed", verdict: "could-not-run"},
-		{name: "40 part 3 fails, then the abort fails", break_: func(s *scene) {
+		{name: "39 clock skew", breaks: store("GET", "list-type=2", 403, "RequestTimeTooSkewed"), code: "CLOCK_SKEW", cause: "RequestTimeTooSkewed", verdict: "could-not-run"},
+		{name: "40 part 3 fails, then the abort fails", breaks: func(s *scene) {
 			s.large()
 			s.store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Query().Get("partNumber") == "3" || r.Method == http.MethodDelete {
@@ -313,7 +313,7 @@ func rows() []row {
 				return false
 			})
 		}, code: "UPLOAD_PARTIAL", cause: "upload id upload-1", verdict: "fail"},
-		{name: "41 read-back differs", break_: func(s *scene) {
+		{name: "41 read-back differs", breaks: func(s *scene) {
 			s.store.SetAfter(func(r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".keras") {
 					s.store.Set(folder+"models/tiny_model_v1.keras", []byte("flipped"))
@@ -321,7 +321,7 @@ func rows() []row {
 				return false
 			})
 		}, code: "CORRUPT", cause: "reads back with sha256", verdict: "fail", lasts: true},
-		{name: "42 the number is taken", break_: func(s *scene) {
+		{name: "42 the number is taken", breaks: func(s *scene) {
 			var once sync.Once
 			s.store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "0001/CLAIM.json") {
@@ -332,7 +332,7 @@ func rows() []row {
 				return false
 			})
 		}, verdict: "pass", commits: 1, versions: 1, number: "2"},
-		{name: "42 a conflicting request is in flight", break_: func(s *scene) {
+		{name: "42 a conflicting request is in flight", breaks: func(s *scene) {
 			var seen atomic.Int64
 			s.store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "CLAIM.json") || seen.Add(1) > 1 {
@@ -342,8 +342,8 @@ func rows() []row {
 				return true
 			})
 		}, verdict: "pass", commits: 1, versions: 1},
-		{name: "43 a storm of SlowDown", break_: store("PUT", "CLAIM", 503, "SlowDown"), code: "THROTTLED", cause: "SlowDown", verdict: "could-not-run"},
-		{name: "44 more than 1000 versions, junk, another environment", break_: func(s *scene) {
+		{name: "43 a storm of SlowDown", breaks: store("PUT", "CLAIM", 503, "SlowDown"), code: "THROTTLED", cause: "SlowDown", verdict: "could-not-run"},
+		{name: "44 more than 1000 versions, junk, another environment", breaks: func(s *scene) {
 			for n := 1; n <= 1100; n++ {
 				s.store.Set(fmt.Sprintf("group6-capstone/tiny-staging_%04d/CLAIM.json", n), fmt.Appendf(nil, `{"schema":1,"number":%d,"idempotency_key":"k%d","claimed_at":"2026-11-22T00:00:00Z"}`, n, n))
 				s.store.Set(fmt.Sprintf("group6-capstone/tiny-staging_%04d/COMMIT.json", n), nil)
@@ -352,7 +352,7 @@ func rows() []row {
 				s.store.Set("group6-capstone/"+junk, nil)
 			}
 		}, verdict: "pass", commits: 1102, versions: 1, number: "1101"},
-		{name: "45 another model is committed there", break_: func(s *scene) {
+		{name: "45 another model is committed there", breaks: func(s *scene) {
 			s.store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "COMMIT.json") {
 					s.store.Set(folder+"COMMIT.json", []byte(`{"schema":1,"number":1,"idempotency_key":"other","model":"models/x","files":[{"path":"models/x","sha256":"00","bytes":1}]}`))
@@ -360,9 +360,9 @@ func rows() []row {
 				return false
 			})
 		}, code: "CONFLICT", cause: "sha256 00", verdict: "fail", commits: 1, versions: 1, lasts: true},
-		{name: "74 the store ignores If-None-Match", break_: func(s *scene) { s.store.IgnoreConditions = true }, code: "STORE_NO_CAS", cause: "If-None-Match", verdict: "could-not-run", lasts: true},
-		{name: "75 a record of a newer schema", break_: func(s *scene) { s.store.Set(folder+"CLAIM.json", []byte(`{"schema": 2}`)) }, code: "LEDGER_UNREADABLE", cause: "schema is 2", verdict: "could-not-run", lasts: true},
-		{name: "75 a record that is not JSON", break_: func(s *scene) { s.store.Set(folder+"CLAIM.json", []byte(`<html>`)) }, code: "LEDGER_UNREADABLE", cause: "not JSON", verdict: "could-not-run", lasts: true},
+		{name: "74 the store ignores If-None-Match", breaks: func(s *scene) { s.store.IgnoreConditions = true }, code: "STORE_NO_CAS", cause: "If-None-Match", verdict: "could-not-run", lasts: true},
+		{name: "75 a record of a newer schema", breaks: func(s *scene) { s.store.Set(folder+"CLAIM.json", []byte(`{"schema": 2}`)) }, code: "LEDGER_UNREADABLE", cause: "schema is 2", verdict: "could-not-run", lasts: true},
+		{name: "75 a record that is not JSON", breaks: func(s *scene) { s.store.Set(folder+"CLAIM.json", []byte(`<html>`)) }, code: "LEDGER_UNREADABLE", cause: "not JSON", verdict: "could-not-run", lasts: true},
 	}
 }
 
@@ -391,7 +391,7 @@ func TestEveryFaultOfTheMatrix(t *testing.T) {
 		group.Go(func() {
 			room <- struct{}{}
 			defer func() { <-room }()
-			r.break_(s)
+			r.breaks(s)
 			left := s.run("publish")
 			results[i] = result{scene: s, left: left, commits: s.commits(), versions: len(s.mlf.Versions(tinyModel)), alias: s.mlf.Alias(tinyModel, "champion")}
 			s.noSecret(left)

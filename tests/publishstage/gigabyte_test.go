@@ -25,7 +25,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
-	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -149,7 +148,7 @@ func TestPublishingAGigabyte(t *testing.T) {
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("no aws command to compare with")
 	}
-	s := start(t, func(r runner.Runner) runner.Service { return sandbox.MLflow(r) })
+	s := start(t, sandbox.MLflow)
 	file := largeModel(t)
 	file.TrackingURI, file.Region = s.target.TrackingURI, sandbox.Region
 	fast := ledgertest.Start(t, sandbox.Bucket)

@@ -82,7 +82,7 @@ func (w workshop) run(t *testing.T, source string, args ...string) map[string]fi
 	}
 	require.NoError(t, json.Unmarshal(content, &run))
 	found := map[string]finding{}
-	stages := append(run.Stages, stage{Warnings: run.Warnings})
+	stages := append([]stage{{Warnings: run.Warnings}}, run.Stages...)
 	if run.Preflight != nil {
 		stages = append(stages, *run.Preflight)
 	}

@@ -74,10 +74,10 @@ func bounded(t *testing.T, d *document, read func(io.Reader) error) {
 }
 
 // timed reads a large report again and again, and holds the time against the bar of 10 seconds.
-func timed(b *testing.B, make func() *document, read func(io.Reader) error) {
+func timed(b *testing.B, write func() *document, read func(io.Reader) error) {
 	b.Helper()
 	for b.Loop() {
-		in := &counter{in: make()}
+		in := &counter{in: write()}
 		require.NoError(b, read(in))
 		b.SetBytes(in.n)
 	}

@@ -11,6 +11,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -21,11 +22,10 @@ import (
 	"time"
 )
 
-// Pinned together: a newer database may need a newer govulncheck.
+// The versions are in scripts/tools/go.mod. A newer database may need a newer govulncheck.
 const (
-	scanner  = "golang.org/x/vuln/cmd/govulncheck@v1.9.0"
-	database = "golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018"
-	indexer  = "golang.org/x/vulndb/cmd/indexdb@v0.0.0-20261105234957-e22db6528018"
+	tools    = "-modfile=scripts/tools/go.mod"
+	database = "golang.org/x/vulndb"
 )
 
 // stale is the age of the advisories above which the check warns: newer advisories are not known to it.
@@ -39,19 +39,14 @@ func main() {
 	if len(packages) == 0 {
 		packages = []string{"./ci/..."}
 	}
-	report, err := check(packages, time.Now())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "vulncheck: could not look:", err)
-		os.Exit(2)
-	}
-	captured, err := Captured(database)
+	report, captured, err := check(packages, time.Now())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vulncheck: could not look:", err)
 		os.Exit(2)
 	}
 	fmt.Print(report)
 	if age := time.Since(captured); age > stale {
-		fmt.Printf("  warning: the advisories are %d days old; update the database that tests/vulncheck pins\n", int(age.Hours()/24))
+		fmt.Printf("  warning: the advisories are %d days old; update %s in scripts/tools/go.mod\n", int(age.Hours()/24), database)
 	}
 	if !report.Passed() {
 		os.Exit(1)
@@ -68,63 +63,68 @@ func Captured(version string) (time.Time, error) {
 	return time.Parse("20060102150405", parts[1])
 }
 
-func check(packages []string, now time.Time) (Report, error) {
+func check(packages []string, now time.Time) (report Report, captured time.Time, err error) {
 	allowed, err := ParseAllowed(allowList)
 	if err != nil {
-		return Report{}, fmt.Errorf("read the allow-list: %w", err)
+		return Report{}, captured, fmt.Errorf("read the allow-list: %w", err)
 	}
-	db, err := indexed()
+	db, version, err := indexed()
 	if err != nil {
-		return Report{}, err
+		return Report{}, captured, err
 	}
-	args := append([]string{"run", scanner, "-db", "file://" + db, "-format", "json"}, packages...)
+	if captured, err = Captured(version); err != nil {
+		return Report{}, captured, err
+	}
+	args := append([]string{"tool", tools, "govulncheck", "-db", "file://" + db, "-format", "json"}, packages...)
 	out, err := run(args...)
 	if err != nil {
-		return Report{}, fmt.Errorf("run govulncheck: %w", err)
+		return Report{}, captured, fmt.Errorf("run govulncheck: %w", err)
 	}
-	return Judge(bytes.NewReader(out), allowed, now)
+	report, err = Judge(bytes.NewReader(out), allowed, now)
+	return report, captured, err
 }
 
-// indexed returns a folder with the database in the layout that govulncheck reads. It is made once per version.
-func indexed() (string, error) {
+// indexed returns a folder with the database in the layout that govulncheck reads, and the database's version. The folder is
+// made once per version.
+func indexed() (dir, version string, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find the cache directory: %w", err)
+		return "", "", fmt.Errorf("find the cache directory: %w", err)
 	}
-	dir := filepath.Join(cache, "openstack-rca", "vulndb-"+filepath.Base(database))
-	if _, err := os.Stat(filepath.Join(dir, "index", "db.json")); err == nil {
-		return dir, nil
-	}
-	out, err := run("mod", "download", "-json", database)
+	out, err := run("mod", "download", tools, "-json", database)
 	if err != nil {
-		return "", fmt.Errorf("download the advisory database: %w", err)
+		return "", "", fmt.Errorf("download the advisory database: %w", err)
 	}
-	var module struct{ Dir string }
+	var module struct{ Dir, Version string }
 	if err := json.Unmarshal(out, &module); err != nil {
-		return "", fmt.Errorf("read the answer of go mod download: %w", err)
+		return "", "", fmt.Errorf("read the answer of go mod download: %w", err)
+	}
+	dir, version = filepath.Join(cache, "openstack-rca", "vulndb-"+module.Version), module.Version
+	if _, err := os.Stat(filepath.Join(dir, "index", "db.json")); err == nil {
+		return dir, version, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return "", fmt.Errorf("create the cache directory: %w", err)
+		return "", "", fmt.Errorf("create the cache directory: %w", err)
 	}
 	partial, err := os.MkdirTemp(filepath.Dir(dir), "vulndb-partial-")
 	if err != nil {
-		return "", fmt.Errorf("create a folder for the index: %w", err)
+		return "", "", fmt.Errorf("create a folder for the index: %w", err)
 	}
-	defer os.RemoveAll(partial)
-	if _, err := run("run", indexer, "-out", partial, "-vulns", filepath.Join(module.Dir, "data", "osv")); err != nil {
-		return "", fmt.Errorf("index the advisory database: %w", err)
+	defer func() { _ = os.RemoveAll(partial) }()
+	if _, err := run("tool", tools, "indexdb", "-out", partial, "-vulns", filepath.Join(module.Dir, "data", "osv")); err != nil {
+		return "", "", fmt.Errorf("index the advisory database: %w", err)
 	}
 	// Another run may have finished first; its index is the same.
 	if err := os.Rename(partial, dir); err != nil {
 		if _, found := os.Stat(filepath.Join(dir, "index", "db.json")); found != nil {
-			return "", fmt.Errorf("keep the index: %w", err)
+			return "", "", fmt.Errorf("keep the index: %w", err)
 		}
 	}
-	return dir, nil
+	return dir, version, nil
 }
 
 func run(args ...string) ([]byte, error) {
-	command := exec.Command("go", args...)
+	command := exec.CommandContext(context.Background(), "go", args...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()

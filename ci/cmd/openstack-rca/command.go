@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "openstack-rca",
 		Short:         "Test, train, publish and plan the rollout of an ML service, on this host",
+		Version:       version(debug.ReadBuildInfo()),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -117,6 +119,29 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 func command(use, short string, run func(context.Context) error) *cobra.Command {
 	call := func(c *cobra.Command, _ []string) error { return run(c.Context()) }
 	return &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: call}
+}
+
+// version is that of the build: the tag that was installed, or the commit of a checkout, with
+// "modified" if it has changes.
+func version(info *debug.BuildInfo, known bool) string {
+	if !known {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	settings := map[string]string{}
+	for _, setting := range info.Settings {
+		settings[setting.Key] = setting.Value
+	}
+	text := "development"
+	if commit := settings["vcs.revision"]; commit != "" {
+		text += " at " + commit
+	}
+	if settings["vcs.modified"] == "true" {
+		text += ", modified"
+	}
+	return text
 }
 
 // stages is the command that runs the named stages.

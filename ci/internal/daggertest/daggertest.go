@@ -20,6 +20,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -158,7 +159,7 @@ func (c conn) Do(request *http.Request) (*http.Response, error) {
 	reply := map[string]any{"data": data}
 	if err != nil {
 		failure := map[string]any{"message": err.Error()}
-		if exec, ok := err.(*ExecError); ok {
+		if exec := (*ExecError)(nil); errors.As(err, &exec) {
 			failure["extensions"] = map[string]any{"_type": "EXEC_ERROR", "cmd": exec.Cmd, "exitCode": exec.ExitCode, "stdout": exec.Stdout, "stderr": exec.Stderr}
 		}
 		reply = map[string]any{"data": nil, "errors": []any{failure}}

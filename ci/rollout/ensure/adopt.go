@@ -17,7 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// ErrNoService: the service that is to be adopted does not exist.
+// ErrNoService means that the service that is to be adopted does not exist.
 var ErrNoService = errors.New("there is no such service to adopt")
 
 // FindRunning reads a service of somebody else, what it runs and its tags. The error is

@@ -18,8 +18,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
-// ErrUnknownMember: ECS describes a task definition with a member that this version's SDK does not
-// know. Registered again it would be lost, without a word.
+// ErrUnknownMember means that ECS describes a task definition with a member that this version's SDK does not
+// know. Registered again it would be lost silently.
 var ErrUnknownMember = errors.New("it has members that this version does not know, and would lose")
 
 // unknownMembers reads what ECS really answered beside what the SDK made of it.

@@ -43,7 +43,7 @@ const (
 	Skew = 30 * time.Second
 )
 
-// ErrMoved: another run has written since the journal was read. Whatever was decided on what was
+// ErrMoved means that another run has written since the journal was read. Whatever was decided on what was
 // read must be decided again.
 var ErrMoved = errors.New("another run wrote to the journal meanwhile")
 
@@ -121,11 +121,12 @@ func (j *Journal) copy() State {
 
 func (j *Journal) read(ctx context.Context) error {
 	found, err := j.objects.Read(ctx, j.key())
-	if err != nil && !s3object.IsKind(err, s3object.NotFound) {
+	missing := s3object.IsKind(err, s3object.NotFound)
+	if err != nil && !missing {
 		return err
 	}
 	j.unanswered = nil
-	if err != nil || found.ETag == "" {
+	if missing || found.ETag == "" {
 		j.state, j.etag = State{}, ""
 		return nil
 	}

@@ -98,7 +98,7 @@ func get(ctx context.Context, address string, config *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<20)); err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}

@@ -126,10 +126,13 @@ func (s *search) below(dir string, since time.Time, skip ...string) (seen []stri
 			return nil //nolint:nilerr // gone meanwhile
 		}
 		found, err := s.inFile(path)
+		if err != nil {
+			return nil //nolint:nilerr // gone meanwhile
+		}
 		for _, name := range found {
 			seen = append(seen, name+" in "+path)
 		}
-		return nil //nolint:nilerr // gone meanwhile
+		return nil
 	})
 	return seen
 }

@@ -121,38 +121,38 @@ func (s *scene) texts(want Expect, left *Left) (misses []Miss) {
 
 // world looks at the servers, the processes and the disk.
 func (s *scene) world(want Expect, left *Left) (misses []Miss) {
-	add := func(class Class, format string, args ...any) {
-		misses = append(misses, Miss{class, fmt.Sprintf(format, args...)})
+	add := func(format string, args ...any) {
+		misses = append(misses, Miss{WrongCode, fmt.Sprintf(format, args...)})
 	}
 	if want.Committed != nil && s.servers.committed() != *want.Committed {
-		add(WrongCode, "%d versions are committed; right is %d", s.servers.committed(), *want.Committed)
+		add("%d versions are committed; right is %d", s.servers.committed(), *want.Committed)
 	}
 	if champion := s.alias(); want.Champion != nil && champion != *want.Champion {
-		add(WrongCode, "champion is version %d; right is %d", champion, *want.Champion)
+		add("champion is version %d; right is %d", champion, *want.Champion)
 	}
 	if want.Untouched && s.servers.touched.Load() > 0 {
-		add(WrongCode, "a server was asked: %s", short(strings.Join(append(s.servers.mlf.Requests(), s.servers.store.Requests()...), ", "), 300))
+		add("a server was asked: %s", short(strings.Join(append(s.servers.mlf.Requests(), s.servers.store.Requests()...), ", "), 300))
 	}
 	for _, process := range left.processes {
-		add(WrongCode, "a process was left: %s", process)
+		add("a process was left: %s", process)
 	}
 	for _, leftover := range left.leftovers {
-		add(WrongCode, "left behind: %s", leftover)
+		add("left behind: %s", leftover)
 	}
 	if s.c.MegabytesDisk > 0 && left.disk>>20 > s.c.MegabytesDisk {
-		add(WrongCode, "%d MB on the disk; the bound is %d", left.disk>>20, s.c.MegabytesDisk)
+		add("%d MB on the disk; the bound is %d", left.disk>>20, s.c.MegabytesDisk)
 	}
 	if s.c.MegabytesMemory > 0 && left.memory > s.c.MegabytesMemory {
-		add(WrongCode, "%d MB of memory; the bound is %d", left.memory, s.c.MegabytesMemory)
+		add("%d MB of memory; the bound is %d", left.memory, s.c.MegabytesMemory)
 	}
 	for _, path := range want.Leaves {
 		if _, err := os.Lstat(filepath.Join(s.work, path)); err != nil {
-			add(WrongCode, "%s is not there", path)
+			add("%s is not there", path)
 		}
 	}
 	for _, path := range want.Gone {
 		if _, err := os.Lstat(filepath.Join(s.work, path)); err == nil {
-			add(WrongCode, "%s is there", path)
+			add("%s is there", path)
 		}
 	}
 	return misses

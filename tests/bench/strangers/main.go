@@ -34,8 +34,9 @@ const shown = 10
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	cancel()
+	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -145,13 +146,14 @@ func (b *bench) call(ctx context.Context, dir, program string, args ...string) e
 	process := exec.CommandContext(ctx, program, args...)
 	process.Dir = dir
 	if out, err := process.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, last(string(out), 15))
+		return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, last(string(out)))
 	}
 	return nil
 }
 
 // last are the last lines of a text.
-func last(text string, n int) string {
+func last(text string) string {
+	const n = 15
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

@@ -161,7 +161,7 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	}
 	for _, args := range [][]string{{"venv", "--quiet", "--python", base, ".venv"}, install} {
 		if out, err := do(b.uv, args...); err != nil {
-			return nil, fmt.Errorf("uv %s: %w: %s", args[0], err, last(out, 15))
+			return nil, fmt.Errorf("uv %s: %w: %s", args[0], err, last(out))
 		}
 	}
 	var missing []string
@@ -173,7 +173,7 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	}
 	if len(missing) > 0 {
 		if out, err := do(b.uv, append([]string{"pip", "install", "--quiet"}, missing...)...); err != nil {
-			return nil, fmt.Errorf("uv pip install: %w: %s", err, last(out, 15))
+			return nil, fmt.Errorf("uv pip install: %w: %s", err, last(out))
 		}
 	}
 	args := append([]string{"-m", "pytest"}, p.Args...)
@@ -183,7 +183,7 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	took := time.Since(started)
 	// Failed tests are results like others; without a report there is none.
 	if _, missing := os.Stat(filepath.Join(dir, "hand.xml")); missing != nil {
-		return nil, fmt.Errorf("pytest: %w: %s", err, last(ran, 15))
+		return nil, fmt.Errorf("pytest: %w: %s", err, last(ran))
 	}
 	// Its exit code is that of fail_under.
 	converted, err := do(python, "-m", "coverage", "json", "--quiet", "-o", "hand.json")
@@ -191,7 +191,7 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	f.files, _ = readJSON(filepath.Join(dir, "hand.json"), dir)
 	// A package may be written in another language altogether.
 	if len(f.files) == 0 && !strings.Contains(converted, "No data to report") {
-		return nil, fmt.Errorf("coverage json: %w: %s", err, last(converted, 15))
+		return nil, fmt.Errorf("coverage json: %w: %s", err, last(converted))
 	}
 	f.tests, err = readTests(filepath.Join(dir, "hand.xml"))
 	return f, err
@@ -219,7 +219,7 @@ func (b *bench) byStage(ctx context.Context, p project, source string) (*found, 
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, last(string(out), 15))
+		return nil, fmt.Errorf("%w: %s", err, last(string(out)))
 	}
 	return f, nil
 }

@@ -290,13 +290,13 @@ func TestErrorsKeepTheirTypesOverTheWire(t *testing.T) {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none"}, nil
 		})})
-	var any smithy.APIError
+	var answered smithy.APIError
 	for protocol, client := range map[string]*cloudwatch.Client{"query": w.clients.CloudWatch, "cbor": over} {
 		_, err = client.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
 		// The query protocol has one code for two types, of which the SDK takes either.
-		require.ErrorAs(t, err, &any, protocol)
-		assert.Equal(t, "ResourceNotFound", any.ErrorCode(), protocol)
-		assert.Contains(t, any.ErrorMessage(), "none", protocol)
+		require.ErrorAs(t, err, &answered, protocol)
+		assert.Equal(t, "ResourceNotFound", answered.ErrorCode(), protocol)
+		assert.Contains(t, answered.ErrorMessage(), "none", protocol)
 	}
 	var noDashboard *cwtypes.DashboardNotFoundError
 	_, err = over.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
@@ -304,8 +304,8 @@ func TestErrorsKeepTheirTypesOverTheWire(t *testing.T) {
 
 	w.server.Break("ecs:DescribeClusters", overhttp.Fault{Err: fakeaws.Denied("DescribeClusters")})
 	_, err = w.clients.ECS.DescribeClusters(ctx, &ecs.DescribeClustersInput{})
-	require.ErrorAs(t, err, &any)
-	assert.Equal(t, "AccessDeniedException", any.ErrorCode())
+	require.ErrorAs(t, err, &answered)
+	assert.Equal(t, "AccessDeniedException", answered.ErrorCode())
 	assert.Len(t, w.server.Actions(), 6, "none of these is worth a second try")
 }
 
