@@ -28,12 +28,13 @@ var (
 	// failure is a line of Python's, curl's or git's own words for a connection that was not made.
 	failure = regexp.MustCompile(`(?i)name resolution|name or service not known|nodename nor servname|getaddrinfo failed|failed to resolve|` +
 		`could not resolve host|failed to establish a new connection|connection ?refused|network is unreachable|max retries exceeded|` +
-		`urlopen error|url fetch failure|could not connect to the endpoint|cannot connect to host|connection attempts failed`)
+		`openstack-rca: no network|urlopen error|url fetch failure|could not connect to the endpoint|cannot connect to host|connection attempts failed`)
 	// hosts are the forms in which such a line, or the lines around it, name a host.
 	hosts = []*regexp.Regexp{
 		regexp.MustCompile(`host='([^']+)', port=\d+`),
 		regexp.MustCompile(`(?i)(?:resolve host:?|resolve|connect to host) '?([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+|localhost)`),
 		regexp.MustCompile(`https?://(?:[^/\s@'"]*@)?(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)`),
+		regexp.MustCompile(`this host was not reached: ([A-Za-z0-9.:-]+)$`),
 		regexp.MustCompile(`(?i)connection refused:? \(?'?([A-Za-z0-9.-]+)'?, \d+`),
 	}
 )

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -84,7 +85,7 @@ func said(result *runner.Result) []string {
 
 // reason is the one line of a command's output that most likely says what went wrong.
 func reason(result *runner.Result) string {
-	lines := append(safetext.LastLines(result.Stdout, 100), safetext.LastLines(result.Stderr, 100)...)
+	lines := slices.DeleteFunc(append(safetext.LastLines(result.Stdout, 100), safetext.LastLines(result.Stderr, 100)...), refused.Own)
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(lines[i])
 		lower := strings.ToLower(line)

@@ -260,10 +260,10 @@ func (s *session) step() runner.Step {
 		}
 	}
 	slices.Sort(outputs)
-	return s.built.Use(runner.Step{
+	return refused.Watch(s.runner, s.built.Use(runner.Step{
 		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(), Offline: !s.cfg.Network,
 		Outputs: slices.Compact(outputs), Timeout: time.Duration(s.cfg.Timeout), Fresh: s.in.Fresh,
-	})
+	}))
 }
 
 // base is the file or directory that holds everything a glob can match.
