@@ -179,7 +179,7 @@ func TestAnotherBuilder(t *testing.T) {
 		assert.Equal(t, want, codes(Check([][]byte{b}, d)))
 	}
 	for _, s := range []Statement{
-		{Type: "https://in-toto.io/Statement/v0.1", Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
+		{Type: "https://in-toto.io/Statement/v9", Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
 		{Type: StatementType, Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("[]")},
 		{Type: StatementType, Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
 	} {

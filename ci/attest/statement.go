@@ -17,11 +17,13 @@ import (
 // The types of statements.
 const (
 	StatementType = "https://in-toto.io/Statement/v1"
-	Provenance    = "https://slsa.dev/provenance/v1"
-	SBOM          = "https://cyclonedx.org/bom"
-	Vulns         = "https://in-toto.io/attestation/vulns/v0.1"
-	TestResult    = "https://in-toto.io/attestation/test-result/v0.1"
-	Summary       = "https://slsa.dev/verification_summary/v1"
+	// olderType is what cosign still writes; subjects mean the same.
+	olderType  = "https://in-toto.io/Statement/v0.1"
+	Provenance = "https://slsa.dev/provenance/v1"
+	SBOM       = "https://cyclonedx.org/bom"
+	Vulns      = "https://in-toto.io/attestation/vulns/v0.1"
+	TestResult = "https://in-toto.io/attestation/test-result/v0.1"
+	Summary    = "https://slsa.dev/verification_summary/v1"
 
 	// BuildType says how provenance is to be read.
 	BuildType = "https://github.com/openstack-rca/openstack-rca/pipeline/v1"

@@ -109,7 +109,7 @@ func one(content []byte, demand Demand) (string, Accepted, *verdict.Problem) {
 		return "", Accepted{}, verdict.Problemf(Untrusted, "%s is signed by a key that the call does not trust (%s)",
 			Short(s.PredicateType), shown(opened.Hint))
 	}
-	if s.Type != StatementType {
+	if s.Type != StatementType && s.Type != olderType {
 		return "", Accepted{}, verdict.Problemf(Invalid, "a statement of the type %q", s.Type)
 	}
 	if !s.About(demand.Digest) {

@@ -221,14 +221,9 @@ func (a *audit) grype(ctx context.Context, file string, packages []locks.Package
 	}
 	size, err := result.Outputs.Size(ctx, grypeOut)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		tail := strings.Join(safetext.LastLines(result.Stderr, 3), " ")
-		for _, sign := range []string{"checksum", "unable to open", "malformed", "not a database", "unable to import", "no such table"} {
-			if strings.Contains(strings.ToLower(tail), sign) {
-				return fail(AdvisoriesCorrupt, "grype cannot read the database: %s", tail)
-			}
-		}
-		return fail(ScannerFailed, "grype ended with %d and no report: %s", result.ExitCode, tail)
+	// Grype makes the file of the report before it looks for anything.
+	case errors.Is(err, fs.ErrNotExist), err == nil && size == 0:
+		return nil, advisory.Database{}, noReport(result)
 	case err != nil:
 		return fail(ReportUnreadable, "%v", err)
 	}
@@ -238,6 +233,20 @@ func (a *audit) grype(ctx context.Context, file string, packages []locks.Package
 	}
 	a.stage.Add("grype", matched.Version)
 	return matched.Findings, matched.Database, nil
+}
+
+// noReport is the problem of a run of Grype that left no report.
+func noReport(result *runner.Result) *verdict.Problem {
+	tail := strings.Join(safetext.LastLines(result.Stderr, 5), " ")
+	for _, sign := range []string{
+		"checksum", "unable to open", "malformed", "not a database", "unable to import", "import vulnerability database", "no such table",
+		"load vulnerability db", "hash", "disk i/o", "unexpected eof",
+	} {
+		if strings.Contains(strings.ToLower(tail), sign) {
+			return verdict.Problemf(AdvisoriesCorrupt, "grype cannot read the database: %s", tail)
+		}
+	}
+	return verdict.Problemf(ScannerFailed, "grype ended with %d and no report: %s", result.ExitCode, tail)
 }
 
 // readGrype reads the report from a local file: it may be larger than memory should be.
