@@ -99,10 +99,12 @@ func (a *audit) locks(ctx context.Context) bool {
 	source := a.Source.Filter(nil, a.Config.Exclude)
 	before := len(a.problems)
 	var files []string
-	add := func(name string) {
+	plain := map[string]bool{}
+	add := func(name string, requirements bool) {
 		if !slices.Contains(files, name) {
 			files = append(files, name)
 		}
+		plain[name] = plain[name] || requirements
 	}
 	for _, want := range []pyenv.Request{
 		{Stage: verdict.Test, Requirements: a.Config.Test.Requirements},
@@ -130,7 +132,7 @@ func (a *audit) locks(ctx context.Context) bool {
 				a.loosely(name)
 				continue
 			}
-			add(name)
+			add(name, project.Kind == pyenv.Hashed || project.Kind == pyenv.Requirements)
 		}
 	}
 	counted := 0
@@ -140,13 +142,13 @@ func (a *audit) locks(ctx context.Context) bool {
 			a.fail(LockUnreadable, "%s: %v", files[i], err)
 			continue
 		}
-		read, err := locks.Read(files[i], content)
+		read, err := locks.Read(files[i], content, plain[files[i]])
 		if err != nil {
 			a.fail(LockUnreadable, "%v", err)
 			continue
 		}
 		for _, name := range read.Includes {
-			add(name)
+			add(name, true)
 		}
 		if read.Counted != len(read.Packages) {
 			a.fail(ScanEmpty, "%s has %d packages, and only %d of them were understood", files[i], read.Counted, len(read.Packages))

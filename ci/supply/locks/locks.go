@@ -56,9 +56,11 @@ var (
 // Normal is a package's name as PyPI compares it.
 func Normal(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
 
-// Read reads one file by its name. The error says what cannot be read.
-func Read(name string, content []byte) (Content, error) {
+// Read reads one file by its name; one that the environment takes as requirements, whatever its name
+// is. The error says what cannot be read.
+func Read(name string, content []byte, asRequirements bool) (Content, error) {
 	switch base := path.Base(name); {
+	case asRequirements:
 	case base == "Pipfile.lock":
 		return pipfile(name, content)
 	case base == "uv.lock", base == "poetry.lock", base == "pdm.lock", strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml"):

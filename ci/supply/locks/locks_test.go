@@ -10,7 +10,7 @@ import (
 
 func read(t *testing.T, name, text string) Content {
 	t.Helper()
-	found, err := Read(name, []byte(text))
+	found, err := Read(name, []byte(text), false)
 	require.NoError(t, err)
 	return found
 }
@@ -79,9 +79,15 @@ source = { registry = "https://pypi.org/simple" }
 	poetry := read(t, "poetry.lock", "[[package]]\nname = \"x\"\nversion = \"1\"\n[[package]]\nname = \"y\"\n")
 	assert.Equal(t, "y", poetry.Loose[0].Text)
 	for _, wrong := range []string{"[[package", "[[package]]\nversion = \"1\"\n", "package = 1"} {
-		_, err := Read("uv.lock", []byte(wrong))
+		_, err := Read("uv.lock", []byte(wrong), false)
 		assert.Error(t, err, wrong)
 	}
+}
+
+func TestReadRequirementsWithTheNameOfALock(t *testing.T) {
+	found, err := Read("tools/uv.lock", []byte("uv==0.9.1 --hash=sha256:a\n"), true)
+	require.NoError(t, err)
+	assert.Equal(t, "uv=0.9.1", names(found.Packages))
 }
 
 func TestReadPipfile(t *testing.T) {
@@ -90,7 +96,7 @@ func TestReadPipfile(t *testing.T) {
 	assert.Equal(t, "jinja2=3.1.6", names(found.Packages))
 	assert.Equal(t, "x*", found.Loose[0].Text)
 	for _, wrong := range []string{"{", `{"default": []}`} {
-		_, err := Read("Pipfile.lock", []byte(wrong))
+		_, err := Read("Pipfile.lock", []byte(wrong), false)
 		assert.Error(t, err, wrong)
 	}
 }
