@@ -154,6 +154,16 @@ func (m *OpenstackRca) Doctor(
 	//
 	// +optional
 	enforce bool,
+
+	// Names of the checks to make; all but the slow ones, tests and imports, when empty.
+	//
+	// +optional
+	only []string,
+
+	// Return the findings for machines.
+	//
+	// +optional
+	json bool,
 ) (string, error) {
 	call := m.call(ctx)
 	backend, err := call.backend()
@@ -161,9 +171,14 @@ func (m *OpenstackRca) Doctor(
 		return "", err
 	}
 	defer call.close()
-	found := pipeline.Doctor(ctx, backend, call.options())
+	opts := call.options()
+	opts.Checks = only
+	found := pipeline.Doctor(ctx, backend, opts)
 	if enforce && found.Failure != "" {
 		return "", errors.New(found.Text)
+	}
+	if json {
+		return string(found.JSON), nil
 	}
 	return found.Text, nil
 }

@@ -20,66 +20,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// check is one condition that a run depends on.
-type check struct {
-	name string
-	// run returns what was found, or an error; remedy is shown with the error.
-	run    func(ctx context.Context) (string, error)
-	remedy string
-}
-
-// checkTimeout bounds each check: a check that hangs would stop the others.
-const checkTimeout = 2 * time.Minute
-
-// Checkup is what Doctor found.
-type Checkup struct {
-	// Text has a line for each check, a remedy for each that failed or is in doubt, and the count.
-	Text string
-	// Failure is empty when no check failed, else the count and the names of those that did.
-	Failure string
-}
-
-// Doctor checks everything a run depends on. It starts no service and changes nothing but the
-// runner's cache of environments.
-func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
-	s := &state{backend: backend, opts: opts.withDefaults()}
-	all := s.checkSource()
-	for _, st := range stages() {
-		if st.checks != nil {
-			all = append(all, st.checks(s)...)
-		}
-	}
-	var b strings.Builder
-	var failed []string
-	for _, c := range all {
-		limited, cancel := context.WithTimeout(ctx, checkTimeout)
-		found, err := c.run(limited)
-		cancel()
-		if err == nil {
-			fmt.Fprintf(&b, "ok   %-14s %s\n", c.name, verdict.Line(found, 1000))
-			continue
-		}
-		word := "FAIL"
-		if doubt := (*doubtful)(nil); errors.As(err, &doubt) {
-			word = "warn"
-		} else {
-			failed = append(failed, c.name)
-		}
-		causes, remedy := explain(err, c.remedy)
-		for _, cause := range causes {
-			fmt.Fprintf(&b, "%-4s %-14s %s\n", word, c.name, verdict.Line(cause, 1000))
-			word = ""
-		}
-		fmt.Fprintf(&b, "     %-14s remedy: %s\n", "", remedy)
-	}
-	if len(failed) == 0 {
-		fmt.Fprintf(&b, "none of %d checks failed\n", len(all))
-		return Checkup{Text: b.String()}
-	}
-	failure := fmt.Sprintf("%d of %d checks failed: %s", len(failed), len(all), strings.Join(failed, ", "))
-	return Checkup{Text: b.String() + failure + "\n", Failure: failure}
-}
-
 // explain returns every cause of a check's error, and its remedy: that of the first problem with
 // a code, else the check's own.
 func explain(err error, remedy string) (causes []string, next string) {

@@ -65,7 +65,7 @@ func Runs(ctx context.Context, backend Backend, opts Options, days int) Observed
 		Until      time.Time          `json:"until"`
 		Runs       []runledger.Record `json:"runs"`
 		Unreadable []string           `json:"unreadable"`
-	}{1, w.where, w.since, w.until, slices.Concat([]runledger.Record{}, records), slices.Concat([]string{}, w.history.Unreadable)}, "", "  ")
+	}{1, w.where, w.since, w.until, append([]runledger.Record{}, records...), append([]string{}, w.history.Unreadable...)}, "", "  ")
 	if err != nil {
 		return unknown(verdict.Problemf(runledger.CodeFailed, "render runs: %v", err))
 	}
@@ -99,7 +99,7 @@ func Dora(ctx context.Context, backend Backend, opts Options, days int) Observed
 		Schema int `json:"schema"`
 		dora.Summary
 		Unreadable []string `json:"unreadable"`
-	}{1, summary, slices.Concat([]string{}, w.history.Unreadable)}, "", "  ")
+	}{1, summary, append([]string{}, w.history.Unreadable...)}, "", "  ")
 	if err != nil {
 		return unknown(verdict.Problemf(runledger.CodeFailed, "render figures: %v", err))
 	}

@@ -66,6 +66,8 @@ type Options struct {
 	Refused []*verdict.Problem
 	// Observe is what is recorded of the run, and where it is sent.
 	Observe Observe
+	// Checks limits doctor to the checks of these names; all but the slow ones when empty.
+	Checks []string
 	// Progress gets a line when a stage starts, ends, or still runs after a minute; may be nil.
 	Progress func(string)
 	// Module is this program's version, for the report.

@@ -110,7 +110,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 			verdict.Test, verdict.Train, verdict.Audit, verdict.Publish)))),
 		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
 		plan,
-		command("doctor", "Check what a run depends on; changes nothing", in.doctor),
+		in.doctor(),
 	)
 	return root
 }
@@ -289,17 +289,6 @@ func (in *invocation) plan(ctx context.Context) error {
 		}
 		if in.detailed && plan.Changed {
 			return errChanged
-		}
-		return nil
-	})
-}
-
-func (in *invocation) doctor(ctx context.Context) error {
-	return in.with(ctx, func(backend pipeline.Backend) error {
-		checkup := pipeline.Doctor(ctx, backend, in.opts)
-		_, _ = fmt.Fprint(in.stdout, checkup.Text)
-		if checkup.Failure != "" {
-			return errVerdict
 		}
 		return nil
 	})

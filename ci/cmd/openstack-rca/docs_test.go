@@ -82,7 +82,7 @@ var foreignFlags = map[string]string{
 	"aws":     "aws-service-name cli-input-json",
 	"dagger":  "progress",
 	"docker":  "privileged rm install",
-	"example": "mode enable-mlflow issue out golden port server",
+	"example": "mode enable-mlflow issue out golden port server verbose",
 	"fakeaws": "crash",
 	"git":     "init recursive",
 	"mlflow":  "artifacts-only",

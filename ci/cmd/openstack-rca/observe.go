@@ -120,3 +120,25 @@ func (in *invocation) notify() *cobra.Command {
 	c.Flags().StringVar(&channel, "channel", "", "name of the channel; all when empty")
 	return c
 }
+
+func (in *invocation) doctor() *cobra.Command {
+	machine := false
+	c := command("doctor", "Check what a run depends on; changes nothing", func(ctx context.Context) error {
+		return in.with(ctx, func(backend pipeline.Backend) error {
+			found := pipeline.Doctor(ctx, backend, in.opts)
+			if machine {
+				_, _ = fmt.Fprint(in.stdout, string(found.JSON))
+			} else {
+				_, _ = fmt.Fprint(in.stdout, found.Text)
+			}
+			if found.Failure != "" {
+				return errVerdict
+			}
+			return nil
+		})
+	})
+	c.Flags().StringSliceVar(&in.opts.Checks, "only", nil,
+		"names of the checks to make; all but the slow ones, tests and imports, when empty")
+	c.Flags().BoolVar(&machine, "json", false, "for machines")
+	return c
+}

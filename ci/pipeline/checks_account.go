@@ -1,0 +1,121 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// checkArtifacts lists the store, and reads the record of the newest model.
+func (s *state) checkArtifacts(ctx context.Context) (string, error) {
+	permit, refused := s.readPermit()
+	if refused != nil {
+		return "not checked: " + refused.Cause, nil
+	}
+	target, problem := s.target(ctx, permit)
+	if problem != nil {
+		return "", problem
+	}
+	registry := publish.List(ctx, publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target, WorkDir: os.TempDir()}, 1)
+	if registry.Stage.Verdict != verdict.Pass {
+		return "", errors.New(registry.Stage.Code + ": " + registry.Stage.Cause)
+	}
+	if len(registry.Versions) == 0 {
+		return "the store can be listed, and has no version of " + filepath.Base(s.cfg.Name), nil
+	}
+	return fmt.Sprintf("the store can be listed; the newest version is %d, %s", registry.Versions[0].Number, registry.Versions[0].State), nil
+}
+
+// cloud opens the account for reading; the text is why it does not.
+func (s *state) cloud(ctx context.Context) (release.Clients, release.Clock, release.Input, string, error) {
+	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
+	switch {
+	case refused != nil:
+		return release.Clients{}, nil, release.Input{}, "not checked: " + refused.Cause, nil
+	case s.cfg.Rollout.Account == "":
+		return release.Clients{}, nil, release.Input{}, "not checked: rollout.account is empty", nil
+	case !s.opts.credentials():
+		return release.Clients{}, nil, release.Input{}, "not checked: the call has no credentials for AWS", nil
+	}
+	clients, clock, in, problems := s.connect(ctx, permit)
+	if len(problems) > 0 {
+		return clients, clock, in, "", problems[0]
+	}
+	return clients, clock, in, "", nil
+}
+
+func (s *state) checkIdentity(ctx context.Context) (string, error) {
+	clients, _, _, skipped, err := s.cloud(ctx)
+	if skipped != "" || err != nil {
+		return skipped, err
+	}
+	who, problem := account.Guard(ctx, clients.Identity, s.cfg.Rollout.Account)
+	if problem != nil {
+		return "", problem
+	}
+	return who, nil
+}
+
+// checkRights asks IAM for the rights of docs/iam, before a deployment needs them.
+func (s *state) checkRights(ctx context.Context) (string, error) {
+	clients, _, in, skipped, err := s.cloud(ctx)
+	if skipped != "" || err != nil {
+		return skipped, err
+	}
+	simulator, ok := clients.Roles.(account.Simulator)
+	if !ok {
+		return "not checked: this backend cannot ask IAM", nil
+	}
+	who, problem := account.Guard(ctx, clients.Identity, s.cfg.Rollout.Account)
+	if problem != nil {
+		return "", problem
+	}
+	plan, problems := rollout.NewPlan(in.Input)
+	if len(problems) > 0 {
+		return "", problems[0]
+	}
+	var rights []account.Right
+	actions := 0
+	for _, document := range plan.Policies(in.Journal) {
+		if document.File != "reader.json" && document.File != "deployer.json" {
+			continue
+		}
+		for _, statement := range document.Statements {
+			rights = append(rights, account.Right{Actions: statement.Action, Resources: statement.Resource,
+				Context: statement.Condition["StringEquals"]})
+			actions += len(statement.Action)
+		}
+	}
+	missing, err := account.Missing(ctx, simulator, who, rights)
+	switch {
+	case err != nil:
+		return "", &doubtful{"could not be found out: " + err.Error()}
+	case len(missing) > 0:
+		return "", fmt.Errorf("%s lacks %s", account.Principal(who), strings.Join(missing, ", "))
+	}
+	return fmt.Sprintf("%s has all %d", account.Principal(who), actions), nil
+}
+
+// checkService looks at what is deployed, as status does.
+func (s *state) checkService(ctx context.Context) (string, error) {
+	clients, clock, in, skipped, err := s.cloud(ctx)
+	if skipped != "" || err != nil {
+		return skipped, err
+	}
+	result := release.Status(ctx, clients, clock, in)
+	if result.Stage.Verdict != verdict.Pass {
+		return "", errors.New(result.Stage.Code + ": " + result.Stage.Cause)
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(result.Text), "\n")
+	return first, nil
+}

@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const (
+	// checkTimeout bounds each check: a check that hangs would stop the others.
+	checkTimeout = 2 * time.Minute
+	// checksAtOnce is how many checks run side by side.
+	checksAtOnce = 8
+)
+
+// check is one condition that a run depends on. It changes nothing.
+type check struct {
+	name string
+	// run returns what was found, or an error; remedy is shown with the error.
+	run    func(ctx context.Context) (string, error)
+	remedy string
+}
+
+// Finding is the result of a check.
+type Finding struct {
+	// Check is its name, Command that of the pipeline document which it stands for; empty for none.
+	Check   string `json:"check"`
+	Command string `json:"command,omitempty"`
+	// Result is ok, warn or FAIL.
+	Result string `json:"result"`
+	// Found is what was found, one line for each cause. From is where the checked values come from.
+	Found []string `json:"found"`
+	From  string   `json:"from,omitempty"`
+	// Remedy is what to do, unless Result is ok. Prevents is the code that a run would end with.
+	Remedy   string `json:"remedy,omitempty"`
+	Prevents string `json:"prevents,omitempty"`
+}
+
+// Checkup is what Doctor found.
+type Checkup struct {
+	// Text has a line for each check, a remedy for each that failed or is in doubt, and the count.
+	Text string
+	// JSON is the same for machines.
+	JSON []byte
+	// Failure is empty when no check failed, else the count and the names of those that did.
+	Failure string
+}
+
+// Doctor checks everything a run depends on. It starts no service and changes nothing but the
+// runner's cache of environments.
+func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
+	s := &state{backend: backend, opts: opts.withDefaults()}
+	redact, _ := s.opts.redactor(ctx)
+	s.run = &verdict.Run{Redact: redact}
+	// The configuration is read by the first of them, and Python chosen: the others need both.
+	first := append(s.checkSource(), s.checkPython()...)
+	var others []check
+	for _, st := range stages() {
+		if st.checks != nil && st.name != verdict.Test {
+			others = append(others, st.checks(s)...)
+		}
+	}
+	others = append(others, s.checkSurroundings()...)
+	only := s.opts.Checks
+	wanted := func(c check) bool { return len(only) == 0 && !aboutAsked[c.name] || slices.Contains(only, c.name) }
+	if unknown := unknownChecks(only, first, others); len(unknown) > 0 {
+		failure := fmt.Sprintf("--only: there is no check %s", strings.Join(unknown, ", "))
+		return Checkup{Text: failure + "\n", Failure: failure, JSON: []byte("{}\n")}
+	}
+	var findings []Finding
+	for _, c := range first {
+		// Without the configuration the others would check the wrong values.
+		if found := s.look(ctx, c); wanted(c) || c.name == "pipeline.yaml" && found.Result == faulty {
+			findings = append(findings, found)
+		}
+	}
+	others = slices.DeleteFunc(others, func(c check) bool { return !wanted(c) })
+	results := make([]Finding, len(others))
+	room := make(chan struct{}, checksAtOnce)
+	var group sync.WaitGroup
+	for i, c := range others {
+		room <- struct{}{}
+		group.Go(func() {
+			defer func() { <-room }()
+			results[i] = s.look(ctx, c)
+		})
+	}
+	group.Wait()
+	return checkupOf(append(findings, results...))
+}
+
+// unknownChecks are the names that no check has.
+func unknownChecks(names []string, all ...[]check) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(slices.Concat(all...), func(c check) bool { return c.name == name })
+	})
+}
+
+// The results of a check.
+const (
+	healthy = "ok"
+	unsure  = "warn"
+	faulty  = "FAIL"
+)
+
+// look carries a check out.
+func (s *state) look(ctx context.Context, c check) Finding {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	known := about[c.name]
+	f := Finding{Check: c.name, Command: known.command, From: known.from, Result: healthy}
+	found, err := c.run(ctx)
+	if err == nil {
+		f.Found = []string{s.line(found)}
+		return f
+	}
+	f.Result, f.Prevents = faulty, known.prevents
+	if doubt := (*doubtful)(nil); errors.As(err, &doubt) {
+		f.Result = unsure
+	}
+	var causes []string
+	causes, f.Remedy = explain(err, c.remedy)
+	for _, cause := range causes {
+		f.Found = append(f.Found, s.line(cause))
+	}
+	return f
+}
+
+func (s *state) line(text string) string { return verdict.Line(s.run.Redact(text), 1000) }
+
+func checkupOf(findings []Finding) Checkup {
+	var b strings.Builder
+	var broken []string
+	for _, f := range findings {
+		word := f.Result
+		for _, found := range f.Found {
+			fmt.Fprintf(&b, "%-4s %-14s %s\n", word, f.Check, found)
+			word = ""
+		}
+		if f.Result == healthy {
+			continue
+		}
+		if f.Result == faulty {
+			broken = append(broken, f.Check)
+		}
+		if f.From != "" {
+			fmt.Fprintf(&b, "     %-14s from: %s\n", "", f.From)
+		}
+		fmt.Fprintf(&b, "     %-14s remedy: %s\n", "", f.Remedy)
+	}
+	c := Checkup{}
+	if len(broken) == 0 {
+		fmt.Fprintf(&b, "none of %d checks failed\n", len(findings))
+	} else {
+		c.Failure = fmt.Sprintf("%d of %d checks failed: %s", len(broken), len(findings), strings.Join(broken, ", "))
+		b.WriteString(c.Failure + "\n")
+	}
+	c.Text = b.String()
+	content, err := json.MarshalIndent(struct {
+		Schema int       `json:"schema"`
+		Checks []Finding `json:"checks"`
+		Failed []string  `json:"failed"`
+	}{1, findings, append([]string{}, broken...)}, "", "  ")
+	if err != nil {
+		content = []byte("{}") // nothing in it can fail to be encoded
+	}
+	c.JSON = append(content, '\n')
+	return c
+}

@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+)
+
+// documentCommands are the commands of the document's sections Common Issues and Debug Commands, as
+// far as they tell them apart.
+var documentCommands = []string{
+	"your-repo/actions", "pytest tests/test_inference.py -v", "mlflow.get_tracking_uri()", "aws s3 ls s3://your-bucket/group6-capstone/",
+	"load_model_with_versioning('lstm_model', 'latest')", "docker info", "python utils/docker_build_deploy.py --verbose",
+	"docker build -t test-image .", "docker run --rm test-image", `env \| grep -E "(MLFLOW\|AWS\|DOCKER)"`,
+	"import tensorflow, mlflow, streamlit", "mlflow.set_tracking_uri('your-mlflow-uri')",
+}
+
+func TestEveryCommandOfTheDocumentHasItsCheck(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	require.NoError(t, err)
+	page := string(content)
+	_, rows, _ := strings.Cut(page, "## The commands of the pipeline document")
+	rows, further, _ := strings.Cut(rows, "## Further checks")
+	for _, command := range documentCommands {
+		found := false
+		for _, row := range strings.Split(rows, "\n") {
+			cells := regexp.MustCompile(`\s*[^\\]\|\s*`).Split(row, -1)
+			if len(cells) > 2 && strings.Contains(cells[0], command) {
+				found = true
+				assert.Regexp(t, "`[a-z]+`", cells[1], command)
+			}
+		}
+		assert.True(t, found, "no row for %s", command)
+	}
+	for name := range about {
+		assert.Contains(t, rows+further, "`"+name+"`", "the page has every check")
+	}
+	codes, err := os.ReadFile(filepath.Join("..", "..", "docs", "codes.md"))
+	require.NoError(t, err)
+	for name, known := range about {
+		if known.prevents != "" {
+			assert.Contains(t, string(codes), "`"+known.prevents+"`", name)
+		}
+	}
+}
+
+func checkup(t *testing.T, b Backend, opts Options) map[string]Finding {
+	t.Helper()
+	found := Doctor(t.Context(), b, opts)
+	var all struct{ Checks []Finding }
+	require.NoError(t, json.Unmarshal(found.JSON, &all), string(found.JSON))
+	byName := map[string]Finding{}
+	for _, f := range all.Checks {
+		byName[f.Check] = f
+		assert.Contains(t, about, f.Check, "the table knows every check")
+		assert.Equal(t, f.Result != healthy, f.Remedy != "", "%v", f)
+	}
+	return byName
+}
+
+func TestDoctorLooksAtWhatIsNamedOnly(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	assert.Len(t, checkup(t, b, Options{Ref: "main", Checks: []string{"disk", "variables"}}), 2)
+	found := Doctor(t.Context(), b, Options{Ref: "main", Checks: []string{"disk", "weather"}})
+	assert.Equal(t, "--only: there is no check weather", found.Failure)
+	// A configuration that cannot be read is told in any case.
+	broken, _ := backend(t, source(map[string]string{"pipeline.yaml": "x: 1\n"}))
+	assert.Equal(t, faulty, checkup(t, broken, Options{Ref: "main", Checks: []string{"disk"}})["pipeline.yaml"].Result)
+}
+
+func TestDoctorShowsNoValue(t *testing.T) {
+	canary := strings.Join([]string{"canary", "of", "the", "doctor"}, "-")
+	b, _ := backend(t, source(nil))
+	opts := Options{Environment: "staging", Ref: "main", Event: "push", Checks: []string{"variables", "notify"}, Target: publish.Target{
+		TrackingURI: "ftp://" + canary, ArtifactRoot: canary, S3Endpoint: "https://user:" + canary + "@host",
+		AccessKey:   fake.Secret("AWS_ACCESS_KEY_ID", canary+" x"),
+		MLflowToken: fake.Secret("MLFLOW_TRACKING_TOKEN", canary+"\nx")}}
+	found := Doctor(t.Context(), b, opts)
+	assert.NotContains(t, found.Text+string(found.JSON), canary)
+	for _, name := range []string{"MLFLOW_TRACKING_URI", "MLFLOW_ARTIFACT_ROOT", "MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID",
+		"MLFLOW_TRACKING_TOKEN", "only one is set"} {
+		assert.Contains(t, found.Text, name)
+	}
+	good := opts
+	good.Target = publish.Target{TrackingURI: "https://mlflow.example.org", ArtifactRoot: "s3://bucket/x", AccessKey: fake.Secret("A",
+		"AKID"), SecretKey: fake.Secret("B", "key")}
+	assert.Equal(t, healthy, checkup(t, b, good)["variables"].Result)
+}
+
+func TestDoctorOnTheSurroundings(t *testing.T) {
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, http.MethodGet, r.Method, "it only reads")
+		if r.URL.Path != "/-/ready" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(gateway.Close)
+	b, r := backend(t, source(map[string]string{
+		"Dockerfile":    "FROM python:3.10 AS build\nFROM build\n",
+		"pipeline.yaml": "image:\n  dockerfile: Dockerfile\n" + channels}))
+	opts := Options{Ref: "main", Observe: Observe{State: t.TempDir(), PushgatewayURL: gateway.URL}}
+	got := checkup(t, b, opts)
+	assert.Equal(t, unsure, got["dockerfile"].Result)
+	assert.Contains(t, got["dockerfile"].Found[0], "python:3.10")
+	assert.Equal(t, healthy, got["metrics"].Result)
+	assert.Contains(t, got["notify"].Found[0], "without a secret: ops, deploys")
+	assert.Contains(t, got["ci"].Found[0], "no run of main")
+	assert.Contains(t, got["ledger"].Found[0], "0 of the last runs")
+	Run(t.Context(), b, Options{Ref: "main", Observe: Observe{State: opts.Observe.State}})
+	assert.Contains(t, checkup(t, b, opts)["ci"].Found[0], "the last run of main")
+	opts.Observe.PushgatewayURL = gateway.URL + "/x"
+	assert.Contains(t, checkup(t, b, opts)["metrics"].Found[0], "HTTP 404")
+
+	t.Setenv("HTTPS_PROXY", "http://user:secret-of-the-proxy@proxy.example.org:3128")
+	t.Setenv("SSL_CERT_FILE", "/nowhere.pem")
+	opts.Checks = []string{"proxy"}
+	assert.Contains(t, checkup(t, b, opts)["proxy"].Found[0], "SSL_CERT_FILE")
+	t.Setenv("SSL_CERT_FILE", "")
+	assert.Equal(t, []string{"HTTPS_PROXY=proxy.example.org:3128"}, checkup(t, b, opts)["proxy"].Found)
+
+	// The slow ones run when they are named.
+	r.OnRun(func(step runner.Step) (*runner.Result, error) {
+		return &runner.Result{ExitCode: 2, Stdout: "ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'\n1 error"}, nil
+	})
+	b, r = backend(t, source(nil))
+	r.OnRun(func(step runner.Step) (*runner.Result, error) {
+		if len(step.Args) > 1 && step.Args[1] == "--version" {
+			return &runner.Result{Stdout: "Python 3.10"}, nil
+		}
+		return &runner.Result{ExitCode: 2, Stdout: "ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'\n1 error"}, nil
+	})
+	opts = Options{Ref: "main", Checks: []string{"tests", "imports"}}
+	got = checkup(t, b, opts)
+	assert.Equal(t, []string{"ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'"}, got["tests"].Found)
+	assert.Equal(t, "COLLECTION_ERROR", got["tests"].Prevents)
+	assert.Equal(t, faulty, got["imports"].Result)
+}
+
+// TestDoctorChangesNothing looks at an account, a store and an MLflow server that record every request.
+func TestDoctorChangesNothing(t *testing.T) {
+	o := newOutside(t)
+	o.opts.Checks = []string{"artifacts", "identity", "rights", "service", "ledger", "ci"}
+	got := checkup(t, o.backend, o.opts)
+	assert.Zero(t, o.written())
+	assert.NotZero(t, o.reached())
+	assert.Equal(t, healthy, got["identity"].Result, got["identity"])
+	assert.Contains(t, got["rights"].Found[0], "cannot ask IAM", "the fake account has no simulation")
+	for name, f := range got {
+		assert.NotEqual(t, unsure, f.Result, name)
+	}
+	o.opts.Ref, o.opts.Event = "refs/pull/7/merge", "pull_request"
+	reached := o.reached()
+	for name, f := range checkup(t, o.backend, o.opts) {
+		assert.Contains(t, f.Found[0], "not checked", name)
+	}
+	assert.Equal(t, reached, o.reached(), "a pull request gets no credentials")
+}

@@ -1,0 +1,84 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+)
+
+// Simulator is the part of the IAM client that Missing needs. It changes nothing.
+type Simulator interface {
+	SimulatePrincipalPolicy(context.Context, *iam.SimulatePrincipalPolicyInput, ...func(*iam.Options)) (*iam.SimulatePrincipalPolicyOutput,
+		error)
+}
+
+// Right is what a caller should be allowed: actions on resources, under the values of condition keys.
+type Right struct {
+	Actions, Resources []string
+	Context            map[string][]string
+}
+
+// assumed is the ARN of a session of a role.
+var assumed = regexp.MustCompile(`^arn:([a-z-]+):sts::([0-9]{12}):assumed-role/([^/]+)/[^/]+$`)
+
+// Principal is the ARN that policies are attached to: of a session its role's. The path of a role is
+// not part of a session's ARN; a role with one cannot be named so.
+func Principal(caller string) string {
+	if parts := assumed.FindStringSubmatch(caller); parts != nil {
+		return "arn:" + parts[1] + ":iam::" + parts[2] + ":role/" + parts[3]
+	}
+	return caller
+}
+
+// Missing asks IAM which of the rights the caller lacks, and returns the actions, sorted. The error
+// says that it could not be found out: the caller may not have the right to ask
+// (iam:SimulatePrincipalPolicy).
+func Missing(ctx context.Context, simulator Simulator, caller string, rights []Right) ([]string, error) {
+	denied := map[string]bool{}
+	for _, right := range rights {
+		in := &iam.SimulatePrincipalPolicyInput{PolicySourceArn: aws.String(Principal(caller)), ActionNames: right.Actions}
+		for _, resource := range right.Resources {
+			// A resource to simulate with is one, not a pattern; any that matches will do.
+			in.ResourceArns = append(in.ResourceArns, strings.ReplaceAll(resource, "*", "x"))
+		}
+		if slices.Contains(right.Resources, "*") {
+			in.ResourceArns = nil
+		}
+		for key, values := range right.Context {
+			in.ContextEntries = append(in.ContextEntries, types.ContextEntry{
+				ContextKeyName: aws.String(key), ContextKeyType: types.ContextKeyTypeEnumString, ContextKeyValues: values,
+			})
+		}
+		for pages := 0; ; pages++ {
+			out, err := simulator.SimulatePrincipalPolicy(ctx, in)
+			if err != nil {
+				return nil, fmt.Errorf("simulate policies (iam:SimulatePrincipalPolicy): %w", err)
+			}
+			for _, result := range out.EvaluationResults {
+				if result.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed {
+					denied[aws.ToString(result.EvalActionName)] = true
+				}
+			}
+			if !out.IsTruncated {
+				break
+			}
+			if pages == 100 {
+				return nil, errors.New("simulate policies: the answer does not end")
+			}
+			in.Marker = out.Marker
+		}
+	}
+	var missing []string
+	for action := range denied {
+		missing = append(missing, action)
+	}
+	slices.Sort(missing)
+	return missing, nil
+}
