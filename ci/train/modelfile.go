@@ -64,7 +64,7 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		next := ""
 		if s.in.Python == "3.10" {
 			// That Keras needs a newer Python, which the default of the pipeline is not.
-			next = "Set python: \"3.11\" in pipeline.yaml: Keras " + kerasfile.SafeVersion + " needs it"
+			next = "Train with Keras " + kerasfile.SafeVersion + " or newer, which needs python: \"3.11\" in pipeline.yaml"
 		}
 		s.stage.WarnNext(KerasOld, next, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion,
 			kerasfile.SafeVersion)

@@ -29,7 +29,15 @@ func TestTheTopOfThePageSaysWhatToDo(t *testing.T) {
 	second := strings.Index(top, `<a class="stage" href="#stage-train">train</a>`)
 	facts := strings.Index(top, `<dl class="facts">`)
 	require.True(t, first > 0 && second > first && facts > second, "both failing stages, before the facts")
-	assert.Contains(t, top, `<a href="#stage-test">and 1 more</a>`)
+	assert.Contains(t, top, "critical paths: 91.0 %", "each of the first problems")
+	many := failedRun()
+	var problems []*verdict.Problem
+	for range 5 {
+		problems = append(problems, verdict.Problemf(codeBelow, "below"))
+	}
+	many.Stages[0].Judge(problems...)
+	long, _, _ := strings.Cut(pageOf(t, many), "</header>")
+	assert.Contains(t, long, `<a href="#stage-test">and 2 more</a>`)
 	assert.Contains(t, top, "<strong>Next:</strong> Add tests for the files listed")
 	assert.Contains(t, top, `Not started because of this: <a href="#stage-publish">publish</a>, <a href="#stage-image">image</a>`)
 	assert.NotContains(t, top, "BLOCKED", "what waits is not what is to be solved")

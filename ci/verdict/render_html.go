@@ -21,7 +21,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"short":   short,
 	"word":    func(o Outcome) string { return strings.ReplaceAll(string(o), "-", " ") },
 	"label":   label,
-	"first":   firstProblem,
+	"first":   firstProblems,
 	"join":    func(lines []string) string { return strings.Join(lines, "\n") },
 }).Parse(pageSource))
 
@@ -33,16 +33,28 @@ func label(columns []string, i int) string {
 	return ""
 }
 
-// headline is a stage's first problem as the top of the page shows it.
+// headline is a problem of a stage as the top of the page shows it.
 type headline struct {
 	Verdict           Outcome
 	Code, Cause, Next string
-	// More is how many further problems the stage has.
+	// More is how many further problems the stage has, of the last line.
 	More int
 }
 
-func firstProblem(s *Stage) headline {
-	return headline{s.Verdict, s.Code, s.Cause, s.Next, max(0, len(s.Problems)-1)}
+// headlines bounds the problems of one stage at the top of the page.
+const headlines = 3
+
+func firstProblems(s *Stage) []headline {
+	problems := s.Problems
+	if len(problems) == 0 {
+		problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
+	}
+	var lines []headline
+	for _, p := range problems[:min(len(problems), headlines)] {
+		lines = append(lines, headline{Verdict: s.Verdict, Code: p.Code, Cause: p.Cause, Next: p.Next})
+	}
+	lines[len(lines)-1].More = len(problems) - len(lines)
+	return lines
 }
 
 type pageView struct {

@@ -66,7 +66,8 @@ func bench(t *testing.T) workshop {
 // finding is a problem or warning of a report.
 type finding struct{ Code, Cause, Next string }
 
-// run runs the pipeline's command on a source, and returns every finding of its report by code.
+// run runs the pipeline's command on a source, and returns every finding of its report by code; the
+// verdict is the cause of the one without a code.
 func (w workshop) run(t *testing.T, source string, args ...string) map[string]finding {
 	t.Helper()
 	report := t.TempDir()
@@ -76,12 +77,13 @@ func (w workshop) run(t *testing.T, source string, args ...string) map[string]fi
 	require.NoError(t, unread, "%v: %s", err, out)
 	type stage struct{ Problems, Warnings []finding }
 	var run struct {
+		Verdict   string
 		Preflight *stage
 		Stages    []stage
 		Warnings  []finding
 	}
 	require.NoError(t, json.Unmarshal(content, &run))
-	found := map[string]finding{}
+	found := map[string]finding{"": {Cause: run.Verdict}}
 	stages := append([]stage{{Warnings: run.Warnings}}, run.Stages...)
 	if run.Preflight != nil {
 		stages = append(stages, *run.Preflight)
