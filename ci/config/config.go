@@ -343,12 +343,43 @@ type Rollout struct {
 	// PauseTimeout how long it waits before it is rolled back.
 	PauseAt      []string `yaml:"pause_at" json:"pause_at"`
 	PauseTimeout Duration `yaml:"pause_timeout" json:"pause_timeout"`
+	// Analysis are metrics that decide while traffic shifts; Inconclusive is rollback or pause.
+	Analysis     []Analysis `yaml:"analysis" json:"analysis"`
+	Inconclusive string     `yaml:"inconclusive" json:"inconclusive"`
 	// Adopt is "service" for a service that somebody else made and keeps; empty for our own.
 	Adopt string `yaml:"adopt" json:"adopt"`
 	// Container is the container of an adopted service that runs the image; found when empty.
 	Container string `yaml:"container" json:"container"`
 	// TaskDefinition is a file with the task definition of an adopted service.
 	TaskDefinition string `yaml:"task_definition" json:"task_definition"`
+}
+
+// Analysis is a metric of the application that is measured while traffic shifts to a new version.
+type Analysis struct {
+	Name string `yaml:"name" json:"name"`
+	// Prometheus, Metrics (of CloudWatch) or Command is where it is measured, Query the expression.
+	Prometheus string   `yaml:"prometheus" json:"prometheus"`
+	Query      string   `yaml:"query" json:"query"`
+	Metrics    []Metric `yaml:"metrics" json:"metrics"`
+	Command    []string `yaml:"command" json:"command"`
+	// Success and Failure are conditions on value and old.
+	Success string `yaml:"success" json:"success"`
+	Failure string `yaml:"failure" json:"failure"`
+	// Interval, Count and Late are the length of a window, how many make a round, and how late data may be.
+	Interval          Duration `yaml:"interval" json:"interval"`
+	Count             int      `yaml:"count" json:"count"`
+	FailureLimit      int      `yaml:"failure_limit" json:"failure_limit"`
+	InconclusiveLimit int      `yaml:"inconclusive_limit" json:"inconclusive_limit"`
+	Late              Duration `yaml:"late" json:"late"`
+}
+
+// Metric is a metric of CloudWatch.
+type Metric struct {
+	ID         string            `yaml:"id" json:"id"`
+	Namespace  string            `yaml:"namespace" json:"namespace"`
+	Name       string            `yaml:"name" json:"name"`
+	Stat       string            `yaml:"stat" json:"stat"`
+	Dimensions map[string]string `yaml:"dimensions" json:"dimensions"`
 }
 
 // Volume is a directory of a file system of Amazon EFS in the container. The connection is

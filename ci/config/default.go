@@ -97,6 +97,7 @@ func Default() Config {
 			StartPeriod:  Duration(60 * time.Second),
 			LogDays:      30,
 			Drain:        Duration(30 * time.Second),
+			Inconclusive: spec.InconclusiveRollback,
 			PauseTimeout: Duration(24 * time.Hour),
 
 			EphemeralStorage: 20,

@@ -145,6 +145,11 @@ rollout:
   kms_keys: ["arn:aws:kms:eu-central-1:012345678901:key/11111111-2222-3333-4444-555555555555"]
   pause_at: [post_scale_up]
   pause_timeout: 2h
+  analysis:
+    - {name: errors, query: "FILL(bad, 0) / all", success: value < 0.01, failure: value > 0.05, interval: 2m, count: 5, failure_limit: 1,
+       inconclusive_limit: 2, late: 3m, prometheus: "http://prometheus:9090", command: [python, check.py],
+       metrics: [{id: bad, namespace: AWS/ApplicationELB, name: HTTPCode_Target_5XX_Count, stat: Sum, dimensions: {TargetGroup: "{{target_group}}"}}]}
+  inconclusive: pause
   adopt: service
   container: web
   task_definition: ecs/task.json

@@ -31,10 +31,21 @@ func (c Config) RolloutSpec() spec.Spec {
 		AssignPublicIP: r.AssignPublicIP, AlarmTopic: r.AlarmTopic, Drain: time.Duration(r.Drain),
 		EphemeralStorage: r.EphemeralStorage, WritableRoot: r.WritableRoot, KMSKeys: r.KMSKeys,
 		PauseAt: r.PauseAt, PauseTimeout: time.Duration(r.PauseTimeout),
-		Adopt: r.Adopt, Container: r.Container, TaskDefinition: r.TaskDefinition,
+		Inconclusive: r.Inconclusive, Adopt: r.Adopt, Container: r.Container, TaskDefinition: r.TaskDefinition,
 	}
 	for _, v := range r.Volumes {
 		s.Volumes = append(s.Volumes, spec.Volume(v))
+	}
+	for _, a := range r.Analysis {
+		one := spec.Analysis{
+			Name: a.Name, Prometheus: a.Prometheus, Query: a.Query, Command: a.Command, Success: a.Success, Failure: a.Failure,
+			Interval: time.Duration(a.Interval), Count: a.Count, FailureLimit: a.FailureLimit, InconclusiveLimit: a.InconclusiveLimit,
+			Late: time.Duration(a.Late),
+		}
+		for _, m := range a.Metrics {
+			one.Metrics = append(one.Metrics, spec.Metric(m))
+		}
+		s.Analysis = append(s.Analysis, one)
 	}
 	return s
 }

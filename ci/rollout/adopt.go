@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -69,6 +70,11 @@ func (s *settings) adoptedPlan() (*Plan, []*verdict.Problem) {
 	c.checkImage()
 	c.checkAccount()
 	c.checkAdoptedNames()
+	for i, a := range c.Analysis {
+		if _, err := analysis.NewMetric(a); err != nil || a.Name == "" {
+			c.bad(PlanInvalid, "rollout.analysis[%d]: %v", i, err)
+		}
+	}
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
@@ -121,6 +127,10 @@ func (p *Plan) Adopt(r Running) []*verdict.Problem {
 		want = base
 	}
 	s.takeOver(r.Service, want)
+	if len(s.Analysis) > 0 && !s.strategy.shiftsTraffic() {
+		return []*verdict.Problem{verdict.Problemf(StrategyInvalid,
+			"rollout.analysis: service %s is deployed by rolling, which has no share of the traffic to measure", s.names.service)}
+	}
 	a.NoHealthCheck, a.TrialOff = !checksHealth(want), s.noTrial(r.Service)
 	a.Left = leftAlone(r.Service, want)
 	p.settings, p.Adoption, p.TaskDefinition, p.Strategy = &s, a, want, string(s.strategy)

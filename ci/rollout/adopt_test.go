@@ -143,3 +143,33 @@ func TestThePlanOfAnAdoptedServiceIsShownWithoutAnAccount(t *testing.T) {
 	in.Spec.Service = "not a name"
 	assert.Equal(t, NameInvalid.Name, Run(t.Context(), in).Stage.Code)
 }
+
+func TestAnAnalysisIsCheckedWithThePlan(t *testing.T) {
+	for _, c := range []struct {
+		strategy string
+		analysis spec.Analysis
+		cause    string
+	}{
+		{"rolling", spec.Analysis{Name: "a", Success: "value < 1", Command: []string{"x"}}, "rolling deployment"},
+		{"canary", spec.Analysis{Name: "a", Success: "value <", Command: []string{"x"}}, "rollout.analysis[0]"},
+		{"canary", spec.Analysis{Success: "value < 1", Command: []string{"x"}}, "no name"},
+	} {
+		in := input("staging")
+		in.Spec.Strategy, in.Spec.Analysis = c.strategy, []spec.Analysis{c.analysis}
+		_, problems := NewPlan(in)
+		require.Len(t, problems, 1)
+		assert.Contains(t, problems[0].Cause, c.cause)
+	}
+	in := input("staging")
+	in.Spec.Strategy, in.Spec.PauseAt = "canary", []string{"pre_production_traffic_shift"}
+	in.Spec.Analysis = []spec.Analysis{{Name: "a", Success: "value < 1", Command: []string{"x"}}}
+	plan, problems := NewPlan(in)
+	require.Empty(t, problems)
+	hooks := plan.Service.DeploymentConfiguration.LifecycleHooks
+	require.Len(t, hooks, 1)
+	assert.Equal(t, []types.DeploymentLifecycleHookStage{"PRE_PRODUCTION_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT"}, hooks[0].LifecycleStages)
+	assert.Equal(t, []string{"PRE_PRODUCTION_TRAFFIC_SHIFT"}, plan.PeoplesPauses())
+	assert.Len(t, plan.Metrics(), 1)
+	assert.True(t, plan.AnalysisPauses())
+	assert.False(t, plan.AskPeople())
+}

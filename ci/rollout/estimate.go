@@ -64,6 +64,10 @@ func (s *settings) estimate() Estimate {
 	if s.strategy != linear {
 		work("shift all traffic", shift)
 	}
+	if usual, most := s.analysisTime(); usual > 0 {
+		// In the steps before, it is measured while they last.
+		e.add("measure the new version with all traffic", usual, most)
+	}
 	wait("bake with both versions running", bake)
 	work("drain and stop the old tasks", end)
 	return e

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -142,7 +143,16 @@ func (p policies) readStatements(journal string) []Statement {
 		allow("ReadTheLogs", []string{"logs:GetLogEvents", "logs:ListTagsForResource"}, at.logs),
 		allow("SeeTheAlarms", []string{"cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"}, at.alarms),
 		allow("SeeTheDashboard", []string{"cloudwatch:GetDashboard"}, at.dashboard),
-	}, p.readJournal(journal)...)
+	}, append(p.measureStatements(), p.readJournal(journal)...)...)
+}
+
+// measureStatements are the rights of an analysis with metrics of CloudWatch, which are not limited to
+// a resource.
+func (p policies) measureStatements() []Statement {
+	if !slices.ContainsFunc(p.settings.Analysis, func(a spec.Analysis) bool { return len(a.Metrics) > 0 }) {
+		return nil
+	}
+	return []Statement{allow("ReadMetrics", []string{"cloudwatch:GetMetricData"}, []string{"*"})}
 }
 
 func (p policies) writeStatements(journal string) []Statement {

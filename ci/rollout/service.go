@@ -91,16 +91,14 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		// UpdateService keeps what is not sent, so having no pause is sent as an empty list.
 		LifecycleHooks: []types.DeploymentLifecycleHook{},
 	}
-	if len(s.PauseAt) > 0 {
+	if stages := s.pauseStages(); len(stages) > 0 {
 		hook := types.DeploymentLifecycleHook{
 			TargetType: types.DeploymentLifecycleHookTargetTypePause,
 			TimeoutConfiguration: &types.DeploymentLifecycleHookTimeoutConfiguration{
 				Action: types.DeploymentLifecycleHookActionRollback, TimeoutInMinutes: aws.Int32(int32(s.PauseTimeout.Minutes())),
 			},
 		}
-		for _, stage := range s.PauseAt {
-			hook.LifecycleStages = append(hook.LifecycleStages, types.DeploymentLifecycleHookStage(strings.ToUpper(stage)))
-		}
+		hook.LifecycleStages = stages
 		d.LifecycleHooks = []types.DeploymentLifecycleHook{hook}
 	}
 	if s.strategy.shiftsTraffic() {
@@ -130,4 +128,9 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 		}
 	}
 	return d
+}
+
+// hookStage is a stage of the configuration as ECS names it.
+func hookStage(stage string) types.DeploymentLifecycleHookStage {
+	return types.DeploymentLifecycleHookStage(strings.ToUpper(stage))
 }

@@ -57,6 +57,7 @@ func (s *settings) validate() []*verdict.Problem {
 	c.checkNetwork()
 	c.checkScaling()
 	c.checkStrategy()
+	c.checkAnalysis()
 	c.checkLoadBalancer()
 	c.checkKeys()
 	return c.problems

@@ -36,6 +36,12 @@ var (
 		"The tasks of the new version ran and did not become healthy in time; the cause tells whether the deployment was rolled back.",
 		"Read the targets' reasons in the cause and the application's log: the health path must answer 200 on the application's port within "+
 			"rollout.start_period and the checks after it")
+	AnalysisFailed = failure("ANALYSIS_FAILED",
+		"The new version's own numbers were bad while it had traffic, and the deployment was rolled back.",
+		"Read the failed metric in the cause and its chart in the report; fix the version, or the condition in rollout.analysis")
+	AnalysisInconclusive = failure("ANALYSIS_INCONCLUSIVE",
+		"The new version's numbers were missing, late, or neither good nor bad, so it was not proved; the cause tells what serves.",
+		"See in the report which windows have no data; raise late or inconclusive_limit of the metric, or send it traffic")
 	NotRolledBack = failure("NOT_ROLLED_BACK",
 		"The deployment failed and ECS did not roll it back: the service's circuit breaker is set to stop without a rollback.",
 		"See status for what runs and roll back; deploy again with this pipeline, which lets the breaker roll back")
@@ -73,7 +79,7 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
-		NeverHealthy, NotRolledBack,
+		NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
 		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, FollowDenied, AWSFailed,
 		Lost, Interrupted}
 }

@@ -121,6 +121,10 @@ type Request struct {
 	CapacityPatience time.Duration
 	// Poll is the interval between two looks; 0 means 5 seconds.
 	Poll time.Duration
+	// Analysis judges the new version while it has traffic; nil for none. It answers pauses, except at
+	// the stages PeoplesPauses.
+	Analysis      Analysis
+	PeoplesPauses []string
 	// Probe requests the service itself, while it bakes and at the end; nil for no probes.
 	Probe func(context.Context) error
 	// Targets describes the targets of a target group; nil if there is no load balancer.

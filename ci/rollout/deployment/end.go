@@ -22,6 +22,11 @@ func (f *follower) judgeEnd(ctx context.Context, d *types.ServiceDeployment) (bo
 		if d.TargetServiceRevision != nil {
 			revision = aws.ToString(d.TargetServiceRevision.Arn)
 		}
+		if f.Analysis != nil {
+			if problem := f.Analysis.Finish(); problem != nil {
+				return true, f.withPublished(problem)
+			}
+		}
 		return true, f.verify(ctx, revision)
 	case types.ServiceDeploymentStatusRollbackSuccessful:
 		f.outcome.Undone = true
@@ -82,7 +87,8 @@ func (f *follower) problemOf(ctx context.Context, code verdict.Code, d *types.Se
 		}
 	}
 	if f.reason != nil {
-		if code == RolledBack && (f.reason.Code == NoCapacity || f.reason.Code == Stuck || f.reason.Code == NeverHealthy) {
+		if code == RolledBack && slices.Contains([]string{NoCapacity.Name, Stuck.Name, NeverHealthy.Name, AnalysisFailed.Name, AnalysisInconclusive.Name},
+			f.reason.Code.Name) {
 			code = f.reason.Code
 		}
 		if f.rollbackRequested {

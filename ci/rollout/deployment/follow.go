@@ -26,6 +26,8 @@ type follower struct {
 	rollbackFailingSince time.Time
 	// pendingRollback is the reason in the state rollbackPending.
 	pendingRollback *verdict.Problem
+	// advice is what the analysis wants since the last look.
+	advice Advice
 	// firstDeployment is true if no version ran before ours.
 	firstDeployment bool
 }
@@ -62,7 +64,8 @@ func (f *follower) follow(ctx context.Context) *verdict.Problem {
 				f.on(deploymentEnded)
 				return problem
 			}
-			if problem := f.handlePause(d); problem != nil {
+			f.analyse(ctx, d)
+			if problem := f.handlePause(ctx, d); problem != nil {
 				return problem
 			}
 			if problem := f.judgeProgress(ctx, d); problem != nil {
@@ -105,7 +108,7 @@ func (f *follower) waitForNextLook(ctx context.Context, d *types.ServiceDeployme
 
 // handlePause reports a pause for approval. Unless the caller waits for the answer, the pause ends
 // the call with AWAITING_APPROVAL.
-func (f *follower) handlePause(d *types.ServiceDeployment) *verdict.Problem {
+func (f *follower) handlePause(ctx context.Context, d *types.ServiceDeployment) *verdict.Problem {
 	if !isAdvancing(d.Status) {
 		f.outcome.Hook = nil // ECS may still describe the pause while it rolls back
 		return nil
@@ -113,6 +116,9 @@ func (f *follower) handlePause(d *types.ServiceDeployment) *verdict.Problem {
 	hook := hookOf(d)
 	if hook != nil && hook.ID == f.Answered && f.clock.Now().Sub(f.followedSince) < appears {
 		hook = nil
+	}
+	if hook != nil && f.holdForAnalysis(ctx, hook) {
+		return nil
 	}
 	if hook == nil {
 		if f.outcome.Hook != nil {
@@ -131,8 +137,9 @@ func (f *follower) handlePause(d *types.ServiceDeployment) *verdict.Problem {
 	if f.AwaitApproval {
 		return nil
 	}
-	return f.withPublished(verdict.Problemf(AwaitingApproval, "deployment %s is paused at %s; without an answer ECS does a %s at %s",
-		id(f.outcome.Deployment), hook.Stage, hook.OnExpiry, hook.Expires.UTC().Format(time.RFC3339)))
+	return f.withPublished(f.heldProblem(verdict.Problemf(AwaitingApproval,
+		"deployment %s is paused at %s; without an answer ECS does a %s at %s", id(f.outcome.Deployment), hook.Stage, hook.OnExpiry,
+		hook.Expires.UTC().Format(time.RFC3339))))
 }
 
 // judgeProgress rolls back a deployment that cannot succeed. ECS's circuit breaker covers rolling
@@ -165,6 +172,8 @@ func (f *follower) judgeProgress(ctx context.Context, d *types.ServiceDeployment
 		return f.rollBack(ctx, why)
 	}
 	switch {
+	case f.advice.Problem != nil:
+		return f.rollBack(ctx, f.advice.Problem)
 	case f.noRoom != "" && now.Sub(f.noRoomSince) >= f.CapacityPatience:
 		return f.rollBack(ctx, verdict.Problemf(NoCapacity, "for %s AWS has not placed a task: %s", f.CapacityPatience, f.noRoom))
 	case f.neverHealthy(d, now):

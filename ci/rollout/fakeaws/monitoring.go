@@ -16,6 +16,8 @@ type CloudWatch struct {
 	cable      *cable
 	alarms     map[string]*cloudwatch.PutMetricAlarmInput
 	dashboards map[string]string
+	// series are the metrics; nil has none.
+	series Series
 	// Warnings are what is said of every dashboard that is put.
 	Warnings []types.DashboardValidationMessage
 	// rings reports whether an alarm is in ALARM; it may be nil.

@@ -161,6 +161,9 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 		request.Digest = ref.Digest
 	}
 	request.Answered = answered
+	if open := o.past.Run; open != nil && open.TaskDefinition == o.plan.Revision {
+		o.analyse(&request, open.Kind)
+	}
 	outcome := deployment.Follow(ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
 	open := o.past.Run
 	ours := open != nil && open.TaskDefinition == o.plan.Revision

@@ -9,6 +9,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -28,6 +29,12 @@ type Balancing interface {
 	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
 }
 
+// CloudWatch is the part of the CloudWatch client that this package needs.
+type CloudWatch interface {
+	ensure.CloudWatch
+	analysis.MetricData
+}
+
 // Logs is the part of the CloudWatch Logs client that this package needs.
 type Logs interface {
 	ensure.Logs
@@ -40,7 +47,7 @@ type Clients struct {
 	ECS        ECS
 	Balancing  Balancing
 	Scaling    ensure.Scaling
-	CloudWatch ensure.CloudWatch
+	CloudWatch CloudWatch
 	Logs       Logs
 	Roles      ensure.Roles
 	Identity   account.Identity

@@ -167,6 +167,7 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 	}
 	run.TaskDefinition = o.state.TaskDefinition()
 	request := o.request()
+	o.analyse(&request, run.Kind)
 	request.InFlight = o.inFlight()
 	request.Started = func(ctx context.Context, arn string) {
 		run.Deployment = arn
@@ -189,6 +190,9 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 		return o.state.Soon(ctx)
 	}
 	outcome := deployment.Deploy(ctx, o.clients.ECS, o.clock, request)
+	if problem := o.unwatched(run, outcome); problem != nil {
+		outcome.Problem = problem
+	}
 	if tried == nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
 		trials{o.observer}.stopLeftTasks(ctx) // no trial was made: the version runs, or its deployment was in flight
 	}

@@ -43,6 +43,7 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 		stage.Gate("healthy targets", strconv.Itoa(healthy), "at least "+strconv.Itoa(outcome.Desired), healthy >= outcome.Desired)
 	}
 	o.smokeEvidence()
+	o.analysisEvidence(outcome)
 	o.addAddresses()
 	if outcome.Seconds > 0 {
 		stage.Add("deployment took", (time.Duration(outcome.Seconds) * time.Second).String())

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -60,6 +62,8 @@ type Input struct {
 	Smoke string
 	// Get requests an address and fails unless it answers 200; nil uses HTTP.
 	Get func(ctx context.Context, address string) error
+	// HTTP asks Prometheus; nil is a client that gives up after 10 seconds.
+	HTTP *http.Client
 	// Progress is called with each line of the log; it may be nil.
 	Progress func(string)
 }
@@ -94,6 +98,8 @@ type operation struct {
 	lines  []string
 	// holder is the other run that holds the lock while this one acts alongside it, or nil.
 	holder *journal.Holder
+	// analyzer measures the new version; nil without an analysis.
+	analyzer *analysis.Analyzer
 	// compares is set for a plan, which writes nothing.
 	compares bool
 	// warned is set once the warnings of the account were reported.

@@ -94,6 +94,10 @@ type Spec struct {
 	// approved. After PauseTimeout it is rolled back.
 	PauseAt      []string
 	PauseTimeout time.Duration
+	// Analysis are the metrics that decide while traffic shifts; Inconclusive is what happens when they
+	// give no result: rollback or pause.
+	Analysis     []Analysis
+	Inconclusive string
 	// Adopt is AdoptService for a service that somebody else made and keeps; empty for our own.
 	Adopt string
 	// Container is the container of an adopted service that runs the image; found when empty.
@@ -105,6 +109,39 @@ type Spec struct {
 
 // AdoptService deploys new images into a service of somebody else, and changes nothing else of it.
 const AdoptService = "service"
+
+// Analysis is a metric of the application that is measured while traffic shifts to a new version.
+type Analysis struct {
+	Name string
+	// Prometheus is the address of a server; Metrics are CloudWatch's; Command runs in the image. One
+	// of the three is set. Query is PromQL, or metric math over Metrics.
+	Prometheus string
+	Query      string
+	Metrics    []Metric
+	Command    []string
+	// Success and Failure are conditions such as value < 0.01.
+	Success, Failure string
+	// Interval is the length of a measurement's window, Count how many make a round; 0 is the default.
+	Interval time.Duration
+	Count    int
+	// FailureLimit and InconclusiveLimit are how many measurements of a round may be so.
+	FailureLimit      int
+	InconclusiveLimit int
+	// Late is how long after its window data may come.
+	Late time.Duration
+}
+
+// Metric is a metric of CloudWatch.
+type Metric struct {
+	ID, Namespace, Name, Stat string
+	Dimensions                map[string]string
+}
+
+// The values of Spec.Inconclusive.
+const (
+	InconclusiveRollback = "rollback"
+	InconclusivePause    = "pause"
+)
 
 // App is what the rollout needs to know about the image.
 type App struct {

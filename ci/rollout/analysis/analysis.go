@@ -1,0 +1,277 @@
+package analysis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const (
+	// asksEvery is how often a source is asked for a window that has no data yet.
+	asksEvery = 15 * time.Second
+	// beforeEnd is how long before the end of a bake a deployment can still be rolled back.
+	beforeEnd = 30 * time.Second
+)
+
+// Options are what an analysis needs beside its metrics.
+type Options struct {
+	// Source returns where a metric is measured.
+	Source func(*Metric) Source
+	// Subjects describes the new and the old version by the ARNs of their service revisions.
+	Subjects func(ctx context.Context, new, old string) (Subject, Subject, error)
+	// Pauses is true if the deployment stops before each step and after the last, until the analysis
+	// answers. Otherwise it goes on by the clock.
+	Pauses bool
+	// AskPeople lets a person decide at a pause about an inconclusive analysis, instead of rolling back.
+	AskPeople bool
+}
+
+// Sample is one measurement.
+type Sample struct {
+	Metric string
+	// Weight is the new version's share of the traffic in percent.
+	Weight float64
+	Window Window
+	// Value and Old are the measured values, if Known.
+	Value, Old float64
+	Known      bool
+	State      State
+	// Note says why there is no value; empty if there is one.
+	Note string
+}
+
+// Analyzer implements deployment.Analysis.
+type Analyzer struct {
+	Options
+	metrics []*Metric
+	samples []Sample
+	stage   *stage
+	// passed is the weight of the stages that may be left.
+	passed map[float64]bool
+	// subjects are known from the first stage on.
+	of, old   Subject
+	described bool
+}
+
+// stage is a time in which the traffic stays the same.
+type stage struct {
+	weight float64
+	begun  time.Time
+	// baking is when it was first seen in the bake; zero before.
+	baking time.Time
+	series []*series
+	// held is set once a person was asked.
+	held bool
+}
+
+// series is a metric in a stage.
+type series struct {
+	metric *Metric
+	round  round
+	// next is the window that is measured next; asked is when its source was asked last.
+	next  Window
+	asked time.Time
+	// why is why the source could not be asked; empty if it could.
+	why string
+}
+
+// New returns an analysis of metrics.
+func New(metrics []*Metric, options Options) *Analyzer {
+	return &Analyzer{Options: options, metrics: metrics, passed: map[float64]bool{}}
+}
+
+// Samples are all measurements so far, in the order in which they were made.
+func (a *Analyzer) Samples() []Sample { return a.samples }
+
+// Look implements deployment.Analysis.
+func (a *Analyzer) Look(ctx context.Context, at deployment.Traffic) deployment.Advice {
+	if at.Weight <= 0 {
+		return deployment.Advice{Go: true} // without traffic there is nothing to measure
+	}
+	note := ""
+	if a.stage == nil || a.stage.weight != at.Weight {
+		before := a.stage
+		a.begin(at)
+		note = fmt.Sprintf("analysis: measuring %d metrics at %g %% of the traffic", len(a.metrics), at.Weight)
+		if before != nil && !a.passed[before.weight] {
+			if !a.Pauses {
+				return deployment.Advice{Problem: verdict.Problemf(deployment.AnalysisInconclusive,
+					"the traffic went on from %g %% to %g %% before the analysis had a result", before.weight, at.Weight)}
+			}
+			note += fmt.Sprintf("; somebody let the traffic go on from %g %%, where it had no result", before.weight)
+		}
+	}
+	if !a.described {
+		var err error
+		if a.of, a.old, err = a.Subjects(ctx, at.New, at.Old); err != nil {
+			for _, s := range a.stage.series {
+				s.why = err.Error()
+			}
+		}
+		a.described = err == nil
+	}
+	if advice := a.measure(ctx, at.Now); advice != nil {
+		return *advice
+	}
+	if a.passed[at.Weight] {
+		return deployment.Advice{Go: true, Note: note}
+	}
+	if at.Stage == "BAKE_TIME" && !a.Pauses {
+		if a.stage.baking.IsZero() {
+			a.stage.baking = at.Now
+		}
+		if !at.Now.Before(a.stage.baking.Add(at.Bake - beforeEnd)) {
+			return deployment.Advice{Problem: verdict.Problemf(deployment.AnalysisInconclusive, "the bake is about to end, and the analysis has no "+
+				"result: %s", a.open())}
+		}
+	}
+	return deployment.Advice{Note: note}
+}
+
+// Finish implements deployment.Analysis. Where the deployment pauses, its last pause was answered
+// because of a result, or by a person.
+func (a *Analyzer) Finish() *verdict.Problem {
+	if a.Pauses || a.passed[100] {
+		return nil
+	}
+	return verdict.Problemf(deployment.AnalysisInconclusive, "the new version serves, and its deployment ended before the analysis had "+
+		"a result: %s", a.open())
+}
+
+// begin begins a stage. Windows begin at whole minutes, as CloudWatch's periods do: the first one
+// begins when only the new share was served.
+func (a *Analyzer) begin(at deployment.Traffic) {
+	a.stage = &stage{weight: at.Weight, begun: at.Now}
+	start := at.Now.Truncate(time.Minute)
+	if start.Before(at.Now) {
+		start = start.Add(time.Minute)
+	}
+	for _, m := range a.metrics {
+		a.stage.series = append(a.stage.series, &series{metric: m, next: Window{start, start.Add(m.Interval)}})
+	}
+}
+
+// measure measures every window that is over. It returns what is to be done, or nil to go on.
+func (a *Analyzer) measure(ctx context.Context, now time.Time) *deployment.Advice {
+	if a.stage.held {
+		return &deployment.Advice{Hold: verdict.Problemf(deployment.AnalysisInconclusive, "a person decides")}
+	}
+	for _, s := range a.stage.series {
+		for !now.Before(s.next.End.Add(s.metric.settles())) {
+			sample, done := a.ask(ctx, s, now)
+			if !done {
+				break
+			}
+			a.samples = append(a.samples, sample)
+			s.next, s.asked, s.why = Window{s.next.End, s.next.End.Add(s.metric.Interval)}, time.Time{}, ""
+			switch s.round.add(s.metric, sample.State) {
+			case Failed:
+				return &deployment.Advice{Problem: verdict.Problemf(deployment.AnalysisFailed, "%s", a.describe(s, Failed))}
+			case Inconclusive:
+				problem := verdict.Problemf(deployment.AnalysisInconclusive, "%s", a.describe(s, Inconclusive))
+				if a.AskPeople && a.Pauses && a.stage.baking.IsZero() {
+					a.stage.held = true
+					return &deployment.Advice{Hold: problem, Note: "analysis: " + problem.Cause}
+				}
+				return &deployment.Advice{Problem: problem}
+			}
+		}
+	}
+	all := true
+	for _, s := range a.stage.series {
+		all = all && s.round.passed > 0
+	}
+	if all {
+		a.passed[a.stage.weight] = true
+	}
+	return nil
+}
+
+// ask measures one window. done is false while its data may still come.
+func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sample, done bool) {
+	late := !now.Before(s.next.End.Add(s.metric.Late))
+	if !s.asked.IsZero() && now.Sub(s.asked) < asksEvery && !late {
+		return Sample{}, false
+	}
+	s.asked = now
+	sample = Sample{Metric: s.metric.Name, Weight: a.stage.weight, Window: s.next}
+	if a.described {
+		s.why = ""
+		source := a.Source(s.metric)
+		value, known, err := source.Ask(ctx, s.metric, a.of, s.next)
+		if err == nil && known && s.metric.NeedsOld() {
+			sample.Old, known, err = source.Ask(ctx, s.metric, a.old, s.next)
+			if err == nil && !known {
+				s.why = "the old version has no data"
+			}
+		}
+		if err != nil {
+			s.why = verdict.Line(err.Error(), 200)
+		}
+		sample.Value, sample.Known = value, known && err == nil
+	}
+	if !sample.Known && !late {
+		return Sample{}, false
+	}
+	sample.State = s.metric.Judge(sample.Value, sample.Old, sample.Known)
+	if !sample.Known {
+		if sample.Note = s.why; sample.Note == "" {
+			sample.Note = fmt.Sprintf("no data within %s", s.metric.Late)
+		}
+	}
+	return sample, true
+}
+
+// describe says what the last round of a series was about.
+func (a *Analyzer) describe(s *series, state State) string {
+	last := a.samples[len(a.samples)-1]
+	value := last.Note
+	if last.Known {
+		value = fmt.Sprintf("value %.6g", last.Value)
+		if s.metric.NeedsOld() {
+			value += fmt.Sprintf(", old %.6g", last.Old)
+		}
+	}
+	var conditions []string
+	if s.metric.success != nil {
+		conditions = append(conditions, "success is "+s.metric.success.String())
+	}
+	if s.metric.failure != nil {
+		conditions = append(conditions, "failure is "+s.metric.failure.String())
+	}
+	return fmt.Sprintf("metric %s is %s at %g %% of the traffic: %s in the window from %s (%s); %d of %d measurements failed, "+
+		"%d were inconclusive", s.metric.Name, state, a.stage.weight, value, last.Window.Start.UTC().Format("15:04:05"), strings.Join(conditions, ", "), s.round.failed,
+		s.round.measured, s.round.inconclusive)
+}
+
+// open says which metrics have no result in this stage.
+func (a *Analyzer) open() string {
+	if a.stage == nil {
+		return "it never saw the new version with traffic"
+	}
+	var all []string
+	for _, s := range a.stage.series {
+		if s.round.passed == 0 {
+			text := fmt.Sprintf("%s has %d of %d measurements %s", s.metric.Name, s.round.measured, s.metric.Count, s.why)
+			all = append(all, strings.TrimSpace(text))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// settles is how long after a window the first question makes sense: before, CloudWatch has a part of
+// the window, and Prometheus may not have scraped its end.
+func (m *Metric) settles() time.Duration {
+	switch {
+	case len(m.Metrics) > 0:
+		return time.Minute
+	case m.Prometheus != "":
+		return 15 * time.Second
+	default:
+		return 0
+	}
+}

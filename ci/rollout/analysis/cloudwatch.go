@@ -1,0 +1,71 @@
+package analysis
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+)
+
+// MetricData is the part of the CloudWatch client that is needed.
+type MetricData interface {
+	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
+}
+
+// CloudWatch measures with metrics and metric math.
+type CloudWatch struct{ Client MetricData }
+
+// resultID is the ID of the expression's result.
+const resultID = "analysis_result"
+
+// Ask implements Source. A window has data only if one of the metrics themselves has a point in it:
+// FILL() would give a value where nothing was measured yet.
+func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
+	period := int32(m.Interval.Seconds())
+	query := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(in.Start), EndTime: aws.Time(in.End)}
+	result := m.Metrics[0].ID
+	for _, metric := range m.Metrics {
+		stat := &types.MetricStat{Period: aws.Int32(period), Stat: aws.String(metric.Stat),
+			Metric: &types.Metric{Namespace: aws.String(metric.Namespace), MetricName: aws.String(metric.Name)}}
+		for _, name := range slices.Sorted(maps.Keys(metric.Dimensions)) {
+			stat.Metric.Dimensions = append(stat.Metric.Dimensions, types.Dimension{Name: aws.String(name),
+				Value: aws.String(fill(metric.Dimensions[name], of, m))})
+		}
+		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(metric.ID), MetricStat: stat})
+	}
+	if m.Query != "" {
+		result = resultID
+		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(resultID),
+			Expression: aws.String(fill(m.Query, of, m)), Period: aws.Int32(period)})
+	}
+	out, err := c.Client.GetMetricData(ctx, query)
+	if err != nil {
+		return 0, false, fmt.Errorf("get metric data: %w", err)
+	}
+	value, measured, answered := 0.0, false, false
+	for _, r := range out.MetricDataResults {
+		point, there := pointAt(r, in.Start)
+		if aws.ToString(r.Id) == result {
+			value, answered = point, there
+		}
+		if aws.ToString(r.Id) != resultID {
+			measured = measured || there
+		}
+	}
+	return value, measured && answered, nil
+}
+
+// pointAt is the point of a result that begins at a time.
+func pointAt(r types.MetricDataResult, start time.Time) (float64, bool) {
+	for i, at := range r.Timestamps {
+		if i < len(r.Values) && at.Equal(start) {
+			return r.Values[i], true
+		}
+	}
+	return 0, false
+}
