@@ -313,6 +313,8 @@ type Rollout struct {
 	LogDays int `yaml:"log_days" json:"log_days"`
 	// Trial runs one task of a new version, which must get healthy, before the service is touched.
 	Trial bool `yaml:"trial" json:"trial"`
+	// Soak is how long staging must have served a digest before production takes it.
+	Soak Duration `yaml:"soak" json:"soak"`
 	// Journal is s3://bucket/prefix for the lock and the record of rollouts; publish.artifact_root when empty.
 	Journal string `yaml:"journal" json:"journal"`
 	// Smoke is the address that must answer 200 while and after a deployment: empty is the

@@ -231,6 +231,8 @@ var keys = []key{
 		meaning: "Grace period of the container's health check."},
 	{path: "rollout.trial",
 		meaning: "Run one task of a new version, which must become healthy, before the service is touched."},
+	{path: "rollout.soak", limit: lasting(0, 30*24*time.Hour),
+		meaning: "How long staging must have served a digest without a break before production takes it, by the journal."},
 	{path: "rollout.journal", limit: s3Roots.optional(),
 		meaning: "Where the lock and the record of rollouts are kept, `s3://bucket/prefix`; `publish.artifact_root` when empty. " +
 			"Production's must be the one of staging."},

@@ -129,6 +129,7 @@ rollout:
   start_period: 90s
   log_days: 90
   journal: s3://my-bucket/rollouts
+  soak: 4h
   trial: false
   smoke: https://rca.example.com/_stcore/health
   certificate: arn:aws:acm:eu-central-1:012345678901:certificate/11111111-2222-3333-4444-555555555555

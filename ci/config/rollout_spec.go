@@ -25,7 +25,7 @@ func (c Config) RolloutSpec() spec.Spec {
 		ExecutionRole: r.ExecutionRole, TaskRole: r.TaskRole, InfrastructureRole: r.InfrastructureRole,
 		VPC: r.VPC, Subnets: r.Subnets, SecurityGroups: r.SecurityGroups,
 		Vars: r.Vars, Secrets: r.Secrets, StartPeriod: time.Duration(r.StartPeriod), LogDays: r.LogDays,
-		Trial: r.Trial, Journal: cmp.Or(r.Journal, c.Publish.ArtifactRoot), Smoke: r.Smoke,
+		Trial: r.Trial, Soak: time.Duration(r.Soak), Journal: cmp.Or(r.Journal, c.Publish.ArtifactRoot), Smoke: r.Smoke,
 		Certificate: r.Certificate, InternetFacing: r.InternetFacing,
 		BalancerSubnets: r.BalancerSubnets, BalancerSecurityGroups: r.BalancerSecurityGroups,
 		AssignPublicIP: r.AssignPublicIP, AlarmTopic: r.AlarmTopic, Drain: time.Duration(r.Drain),

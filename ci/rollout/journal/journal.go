@@ -13,11 +13,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -317,36 +315,6 @@ const contentType = "application/json"
 // probe checks that the store honours both conditions, with an object of its own.
 func (j *Journal) probe(ctx context.Context) error {
 	return j.objects.Probe(ctx, j.prefix+"probe", true)
-}
-
-// mark records that a digest served in an environment.
-type mark struct {
-	Image string    `json:"image"`
-	By    string    `json:"by"`
-	At    time.Time `json:"at"`
-}
-
-func (j *Journal) markKey(environment, digest string) string {
-	return j.prefix + environment + "/ran/" + strings.TrimPrefix(digest, "sha256:") + ".json"
-}
-
-// MarkRan records, once, that the environment has run an image.
-func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
-	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Server().UTC()}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode mark: %w", err)
-	}
-	_, err = j.objects.Create(ctx, j.markKey(j.opts.Environment, digest), append(content, '\n'), contentType)
-	if err != nil && !s3object.IsKind(err, s3object.Precondition) {
-		return fmt.Errorf("record that %s ran: %w", digest, err)
-	}
-	return nil
-}
-
-// Ran reports whether an environment has run a digest.
-func (j *Journal) Ran(ctx context.Context, environment, digest string) (bool, error) {
-	_, etag, err := j.get(ctx, j.markKey(environment, digest))
-	return etag != "", err
 }
 
 // get reads an object. A missing object has an empty ETag.

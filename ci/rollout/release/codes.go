@@ -22,6 +22,9 @@ var (
 	NotPromoted = failure("NOT_PROMOTED",
 		"Production takes only an image that staging has run, and staging has no record of this one; nothing was changed.",
 		"Deploy the same digest to staging first, or pass --override with the reason, which is recorded")
+	NotSoaked = failure("NOT_SOAKED",
+		"Production takes only an image that staging has served as long as rollout.soak says, without a break; nothing was changed.",
+		"Deploy again from the time that the cause names, or pass --override with the reason, which is recorded")
 	NoSandbox = couldNotRun("NO_SANDBOX", "The sandbox has no AWS account, so there is no service to operate on.",
 		"Pass --environment staging or production")
 	NothingInFlight = couldNotRun("NOTHING_IN_FLIGHT", "No deployment of the service is in flight.",
@@ -73,6 +76,6 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{NotPromoted, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, ImportIncomplete, SmokeUnreachable,
+	return []verdict.Code{NotPromoted, NotSoaked, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, ImportIncomplete, SmokeUnreachable,
 		AlarmPreexisting, ClockSkew, NotAsPlanned, AWSRemark, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

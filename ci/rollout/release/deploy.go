@@ -107,28 +107,6 @@ func (o deployer) settings() *journal.Settings {
 		GraceSeconds: aws.ToInt32(o.plan.Service.HealthCheckGracePeriodSeconds)}
 }
 
-// checkPromotion requires, for production, that staging has run the digest.
-func (o deployer) checkPromotion(ctx context.Context) *verdict.Problem {
-	if o.plan.Environment != rollout.Production {
-		return nil
-	}
-	ran, err := o.journal.Ran(ctx, stagingName, o.digest())
-	switch {
-	case err != nil && o.in.Override == "":
-		return verdict.Problemf(journal.JournalFailed, "%v", err)
-	case ran:
-		o.stage().Gate("promotion", "staging has run "+o.digest(), "run by staging", true)
-	case o.in.Override == "":
-		o.stage().Gate("promotion", "staging has not run "+o.digest(), "run by staging", false)
-		return verdict.Problemf(NotPromoted, "staging has no record of %s", o.digest())
-	default:
-		o.stage().Warn(Overridden, "%s", o.in.Override)
-	}
-	return nil
-}
-
-const stagingName = "staging"
-
 // resume looks at an interrupted run. The first value is true if its result is the answer.
 func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdict.Problem) {
 	o.stage().Warn(Resumed, "%s of %s by %s, started %s", open.Kind, open.Image, open.By, stamp(open.Started))

@@ -35,6 +35,9 @@ func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
 	o.ownership()
+	if problem := o.planSoak(ctx); problem != nil {
+		problems = append(problems, problem)
+	}
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
 	return o.finish(ctx, problems...)

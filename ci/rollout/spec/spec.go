@@ -64,6 +64,8 @@ type Spec struct {
 	// Trial runs one task of a new version, which must become healthy, before the service is
 	// updated.
 	Trial bool
+	// Soak is how long staging must have served a digest before production takes it.
+	Soak time.Duration
 	// Journal is s3://bucket/prefix, where the lock and the record of rollouts are kept.
 	Journal string
 	// Smoke is the address that must answer 200 during and after a deployment: empty is the
