@@ -70,13 +70,14 @@ func main() {
 		"how many times as fast as real time; a minute of AWS takes a second at 60. The caller polls every five seconds "+
 			"of real time, so far above 100 it misses too much")
 	theirs := flag.Bool("theirs", false, "have a service of somebody else in it: web in cluster shop, to be adopted")
+	errors := flag.String("errors", "", "task definitions of which 5 % of the requests fail, as the metrics of the load balancer tell")
 	behave := map[string]*string{}
 	for name, w := range wrong {
 		behave[name] = flag.String(name, "", "task definitions whose tasks "+w.usage)
 	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := serve(ctx, *listen, *times, behave, *theirs)
+	err := serve(ctx, *listen, *times, behave, *theirs, *errors)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fakeaws:", err)
@@ -84,7 +85,7 @@ func main() {
 	}
 }
 
-func serve(ctx context.Context, listen string, times float64, behave map[string]*string, theirs bool) error {
+func serve(ctx context.Context, listen string, times float64, behave map[string]*string, theirs bool, errors string) error {
 	clock := fakeaws.NewClock()
 	account := fakeaws.NewAccount(clock)
 	for name, definitions := range behave {
@@ -95,6 +96,7 @@ func serve(ctx context.Context, listen string, times float64, behave map[string]
 			account.ECS.Behave(definition, wrong[name].behaviour)
 		}
 	}
+	account.CloudWatch.Publish(metricsOf(account, clock, errors))
 	if theirs {
 		if err := makeTheirs(ctx, account, clock); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
@@ -52,4 +53,32 @@ func makeTheirs(ctx context.Context, account *fakeaws.Account, clock *fakeaws.Cl
 	}
 	account.ECS.Tag(theirImage, "sha256:"+strings.Repeat("9", 64))
 	return clock.Sleep(ctx, time.Hour)
+}
+
+// metricsOf are the metrics of the load balancer: each target group gets a thousand requests a minute,
+// of which a twentieth fails where one of the task definitions serves. They come a minute late.
+func metricsOf(account *fakeaws.Account, clock *fakeaws.Clock, failing string) fakeaws.Series {
+	return func(metric cwtypes.MetricStat, period time.Time) (float64, bool) {
+		if clock.Now().Before(period.Add(2 * time.Minute)) {
+			return 0, false
+		}
+		bad := false
+		for _, d := range metric.Metric.Dimensions {
+			if aws.ToString(d.Name) != "TargetGroup" {
+				continue
+			}
+			serves := account.ECS.In(aws.ToString(d.Value))
+			for _, definition := range strings.FieldsFunc(failing, func(r rune) bool { return r == ',' }) {
+				bad = bad || strings.HasSuffix(serves, "/"+definition)
+			}
+		}
+		switch aws.ToString(metric.Metric.MetricName) {
+		case "RequestCount":
+			return 1000, true
+		case "HTTPCode_Target_5XX_Count":
+			return 50, bad // it publishes no zeros
+		default:
+			return 0, false
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -108,4 +109,20 @@ func (c *CloudWatch) math(expr ast.Expr, metrics map[string]types.MetricStat, at
 		}
 	}
 	return 0, false
+}
+
+// In is the task definition of the newest task that is a target of a group, by the group's ARN or
+// CloudWatch's name of it; empty without one.
+func (e *ECS) In(group string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	newest, at := "", time.Time{}
+	for _, s := range e.services {
+		for _, t := range s.tasks {
+			if strings.HasSuffix(t.revision.group, group) && t.stopped.IsZero() && !t.launched.Before(at) {
+				newest, at = t.revision.taskDefinition, t.launched
+			}
+		}
+	}
+	return newest
 }

@@ -51,9 +51,9 @@ var (
 		"Find out why it is in ALARM before deploying; the probes and the task checks of this run still apply")
 	ClockSkew = warning("CLOCK_SKEW", "This machine's clock differs from AWS's by more than five seconds; the verdict does not depend on it.",
 		awsclock.Remedy)
-	SmokeOff = warning("SMOKE_OFF", "The service was not requested over HTTP, because rollout.smoke is set to none.",
+	SmokeOff = warning("SMOKE_OFF", "The service was not requested over HTTP; the cause tells why.",
 		"Set rollout.smoke to an address that this machine can reach")
-	TrialOff = warning("TRIAL_OFF", "No trial task of the new version was run before the service was touched, because rollout.trial is false.",
+	TrialOff = warning("TRIAL_OFF", "No trial task of the new version was run before the service was touched; the cause tells why.",
 		"A version that cannot start then costs as many launches as tasks are desired; docs/rollout.md has the numbers")
 	TrialLeft = warning("TRIAL_LEFT", "A trial task that an earlier run may have left could not be found or stopped.",
 		"See status for trial tasks; allow ecs:ListTasks and ecs:StopTask as in docs/iam, or stop it by hand")
