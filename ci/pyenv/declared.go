@@ -30,11 +30,16 @@ func (d *detector) pdmGroups() []declaration {
 	for _, name := range keys(groups) {
 		found.lines = append(found.lines, groups.strs(name)...)
 	}
-	if len(found.lines) == 0 {
-		return nil
+	if len(found.lines) > 0 {
+		found.label = "[tool.pdm.dev-dependencies] of pyproject.toml"
+		return []declaration{found}
 	}
-	found.label = "[tool.pdm.dev-dependencies] of pyproject.toml"
-	return []declaration{found}
+	for _, tool := range []string{"uv", "rye"} {
+		if lines := d.toml.sub("tool", tool).strs("dev-dependencies"); len(lines) > 0 {
+			return []declaration{{label: "[tool." + tool + "] dev-dependencies of pyproject.toml", lines: lines}}
+		}
+	}
+	return nil
 }
 
 // hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
@@ -71,13 +76,19 @@ var (
 
 // toxEnvironment reads [testenv] of tox.ini, or its counterparts in setup.cfg, tox.toml and pyproject.toml.
 func (d *detector) toxEnvironment() []declaration {
-	for _, place := range []struct {
+	type runs struct {
 		run  table
 		name string
-	}{
+	}
+	places := []runs{
 		{d.table("tox.toml").sub("env_run_base"), "[env_run_base] deps of tox.toml"},
 		{d.toml.sub("tool", "tox", "env_run_base"), "[tool.tox.env_run_base] deps of pyproject.toml"},
-	} {
+	}
+	for _, name := range d.toxNames() {
+		places = append(places, runs{d.table("tox.toml").sub("env", name), "[env." + name + "] deps of tox.toml"},
+			runs{d.toml.sub("tool", "tox", "env", name), "[tool.tox.env." + name + "] deps of pyproject.toml"})
+	}
+	for _, place := range places {
 		found := declaration{label: place.name, extras: place.run.strs("extras"), groups: place.run.strs("dependency_groups")}
 		for _, line := range place.run.strs("deps") {
 			d.toxLine(nil, line, &found)
@@ -86,11 +97,16 @@ func (d *detector) toxEnvironment() []declaration {
 			return []declaration{found}
 		}
 	}
-	for _, place := range []struct{ text, section, name string }{
+	type section struct{ text, section, name string }
+	sections := []section{
 		{d.text("tox.ini"), "testenv", "[testenv] deps of tox.ini"},
 		{d.text("setup.cfg"), "tox:testenv", "[tox:testenv] deps of setup.cfg"},
 		{d.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "[tool.tox] of pyproject.toml"},
-	} {
+	}
+	for _, name := range d.toxNames() {
+		sections = append(sections, section{d.text("tox.ini"), "testenv:" + name, "[testenv:" + name + "] deps of tox.ini"})
+	}
+	for _, place := range sections {
 		sections := parseINI(place.text)
 		found := declaration{label: place.name}
 		for _, line := range strings.Split(sections[place.section]["deps"], "\n") {
@@ -105,6 +121,11 @@ func (d *detector) toxEnvironment() []declaration {
 		}
 	}
 	return nil
+}
+
+// toxNames are the usual names of an environment of tox that runs tests, where [testenv] has no packages.
+func (d *detector) toxNames() []string {
+	return []string{"py" + strings.ReplaceAll(d.p.Python, ".", ""), "py3", "py", "test", "tests", "unit"}
 }
 
 // toxLine takes over one line of deps.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
-	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // buildFiles are what a build backend reads to tell a package's dependencies.
@@ -40,6 +39,7 @@ var (
 func (d *detector) extras() []string {
 	toml := d.manifest(".")
 	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
+	found = append(found, keys(toml.sub("tool", "flit", "metadata", "requires-extra"))...)
 	for name := range parseINI(d.text("setup.cfg"))["options.extras_require"] {
 		found = append(found, name)
 	}
@@ -72,6 +72,8 @@ func (d *detector) own(dir string, extras []string) []string {
 		file = "setup.cfg"
 	case d.has(in(dir, "setup.py")):
 		file = "setup.py"
+	case toml.has("build-system"):
+		file = "pyproject.toml" // its backend has tables of its own, such as flit's
 	default:
 		if dir != "." {
 			d.fault("%s has no pyproject.toml, setup.cfg or setup.py, and cannot be installed%s", dir, d.inSubmodule(dir))
@@ -106,6 +108,17 @@ func (d *detector) sources(dir string) {
 		source := toml.sub("tool", "uv", "sources", name)
 		if where := source.str("path"); where != "" {
 			d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, where))
+		}
+	}
+	for _, uv := range []table{toml.sub("tool", "uv"), d.table("uv.toml")} {
+		places := uv.strs("find-links")
+		for _, index := range uv.list("index") {
+			places = append(places, index.str("url"))
+		}
+		for _, place := range places {
+			if place != "" && (!strings.Contains(place, "://") || strings.HasPrefix(place, "file:./")) {
+				d.takeAlong(in(dir, "pyproject.toml"), strings.TrimPrefix(place, "file:"))
+			}
 		}
 	}
 	members := append(toml.sub("tool", "uv", "workspace").strs("members"), d.toml.sub("tool", "uv", "workspace").strs("members")...)
@@ -186,41 +199,4 @@ func (d *detector) inSubmodule(name string) string {
 		}
 	}
 	return ""
-}
-
-// unread lists the declarations of packages that the environment is not installed from.
-func (d *detector) unread() {
-	var seen []string
-	for _, from := range d.p.From {
-		d.used[from] = true
-	}
-	seen = append(seen, usualFiles[d.stage]...)
-	if d.stage != verdict.Test {
-		seen = append(seen, usualFiles[verdict.Test]...)
-	}
-	seen = append(seen, base...)
-	seen = append(seen, "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "constraints.txt", d.condaFile())
-	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
-	for _, found := range d.testTools() {
-		seen = append(seen, found.label)
-		if d.used[found.label] {
-			for _, left := range found.left {
-				seen = append(seen, left+" in "+found.label)
-			}
-		}
-	}
-	for _, name := range keys(d.toml.sub("dependency-groups")) {
-		seen = append(seen, "group "+name)
-	}
-	for _, name := range keys(d.toml.sub("tool", "poetry", "group")) {
-		seen = append(seen, "group "+name)
-	}
-	for _, name := range d.extras() {
-		seen = append(seen, "extra "+name)
-	}
-	for _, name := range seen {
-		if !d.used[name] && !slices.Contains(d.p.Unread, name) {
-			d.p.Unread = append(d.p.Unread, name)
-		}
-	}
 }

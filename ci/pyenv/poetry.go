@@ -39,6 +39,13 @@ func (d *detector) poetryGroups() []string {
 			groups = append(groups, name)
 		}
 	}
+	for i := 0; i < len(groups); i++ {
+		for _, name := range poetry.sub("group", groups[i]).strs("include-groups") {
+			if !slices.Contains(groups, name) {
+				groups = append(groups, name)
+			}
+		}
+	}
 	return groups
 }
 

@@ -45,11 +45,28 @@ var (
 	clausePart   = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)
 )
 
+// otherPins are further files in which a project says which Python it runs on.
+var otherPins = []struct {
+	file    string
+	pattern *regexp.Regexp
+}{
+	{".tool-versions", regexp.MustCompile(`(?m)^python\s+3\.(\d+)`)},
+	{"mise.toml", regexp.MustCompile(`(?m)^\s*python\s*=\s*"3\.(\d+)`)},
+	{"runtime.txt", regexp.MustCompile(`(?m)^python-3\.(\d+)`)},
+}
+
 func (d *detector) choosePython() (version, from string) {
 	if pinned := lines(d.text(".python-version")); len(pinned) > 0 {
 		if m := pinnedPython.FindStringSubmatch(pinned[0]); m != nil {
 			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
 				return fmt.Sprintf("3.%d", minor), ".python-version"
+			}
+		}
+	}
+	for _, other := range otherPins {
+		if m := other.pattern.FindStringSubmatch(d.text(other.file)); m != nil {
+			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
+				return fmt.Sprintf("3.%d", minor), other.file
 			}
 		}
 	}
@@ -87,7 +104,9 @@ func (d *detector) pythonSpec() (spec, from string) {
 		{poetry, "python of [tool.poetry.dependencies]"},
 		{parseINI(d.text("setup.cfg"))["options"]["python_requires"], "python_requires of setup.cfg"},
 		{setup, "python_requires of setup.py"},
+		{d.table("uv.lock").str("requires-python"), "requires-python of uv.lock"},
 		{d.table("pylock.toml").str("requires-python"), "requires-python of pylock.toml"},
+		{d.table("poetry.lock").sub("metadata").str("python-versions"), "python-versions of poetry.lock"},
 		{pipfile, "python_version of Pipfile"},
 		{conda, "python of " + d.condaFile()},
 	} {
@@ -171,6 +190,18 @@ func (d *detector) python() {
 	var minor int
 	if _, err := fmt.Sscanf(d.p.Python, "3.%d", &minor); err != nil {
 		return
+	}
+	if pinned := lines(d.text(".python-version")); len(pinned) > 0 {
+		m := pinnedPython.FindStringSubmatch(pinned[0])
+		wanted := 0
+		if m != nil {
+			wanted, _ = strconv.Atoi(m[1]) // a number, or one that no Python has
+		}
+		if wanted < oldestMinor || wanted > newestMinor {
+			d.find(PythonMismatch, "Python %s is used, and .python-version is %q, which cannot be had: there are 3.%d to 3.%d", d.p.Python, pinned[0],
+				oldestMinor, newestMinor)
+			return
+		}
 	}
 	if spec, from := d.pythonSpec(); spec != "" && !allows(spec, minor) {
 		d.find(PythonMismatch, "Python %s is used, and %s is %q: set `python` in pipeline.yaml, or `--python`", d.p.Python, from, spec)

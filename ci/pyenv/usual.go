@@ -15,7 +15,8 @@ var usualFiles = map[string][]string{
 		"requirements/test.lock", "requirements-test.lock", "requirements/test.txt", "requirements-test.txt",
 		"requirements/tests.txt", "requirements-tests.txt", "requirements_test.txt", "test-requirements.txt",
 		"test_requirements.txt", "tests/requirements.txt",
-		"requirements/dev.lock", "requirements/dev.txt", "requirements-dev.txt", "requirements_dev.txt", "dev-requirements.txt",
+		"requirements/dev.lock", "requirements-dev.lock", "requirements/dev.txt", "requirements-dev.txt", "requirements_dev.txt",
+		"dev-requirements.txt", "requirements-test.in", "requirements/test.in", "requirements-dev.in", "requirements/dev.in",
 	},
 	verdict.Train: {
 		"requirements/train.lock", "requirements/train.txt", "requirements-train.lock", "requirements-train.txt",
@@ -28,7 +29,8 @@ var usualFiles = map[string][]string{
 }
 
 // base are the usual names of files with what the application needs.
-var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt"}
+var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt",
+	"requirements.in", "requirements/base.in", "requirements/requirements.in"}
 
 // others are the files of further tools that declare packages, in the order of preference.
 var others = []string{
@@ -130,14 +132,17 @@ func (d *detector) usual() {
 // declares reports whether a file of the project, or of a tool that runs its tests,
 // declares packages.
 func (d *detector) declares() bool {
-	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.p.Package || d.has("setup.py") ||
+	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.p.Package || d.has("setup.py") || d.flit() ||
 		len(d.testTools()) > 0 && d.stage == verdict.Test
 }
+
+// flit reports whether the project is described by flit's own tables, which its backend reads.
+func (d *detector) flit() bool { return d.toml.sub("tool", "flit", "metadata") != nil && d.p.Package }
 
 // declared installs what the project declares without a lock.
 func (d *detector) declared() {
 	switch {
-	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil:
+	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.flit():
 		d.p.Kind, d.p.From = Pyproject, []string{"pyproject.toml"}
 	case d.has("setup.cfg") && d.p.Package:
 		d.p.Kind, d.p.From = Setuptools, []string{"setup.cfg"}

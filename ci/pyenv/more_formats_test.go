@@ -1,0 +1,71 @@
+package pyenv
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+)
+
+// Each case is a place in which people declare packages: what is installed from it, in the commands or in the generated
+// requirements, and what is named as seen and not installed.
+func TestFurtherPlacesOfPackages(t *testing.T) {
+	for name, c := range map[string]struct {
+		files     map[string]string
+		installed string
+		unread    []string
+	}{
+		"flit's own tables": {map[string]string{"pyproject.toml": "[build-system]\nrequires = [\"flit_core<4\"]\n[tool.flit.metadata]\nmodule = \"a\"\n" +
+			"[tool.flit.metadata.requires-extra]\ntest = [\"pytest\"]\n"}, "-r pyproject.toml --extra test", nil},
+		"rye":              {map[string]string{"pyproject.toml": project + "[tool.rye]\ndev-dependencies = [\"six\"]\n"}, "six", nil},
+		"rye's locks":      {map[string]string{"requirements.lock": "six==1\n", "requirements-dev.lock": "six==1\npytest==9\n"}, "-r requirements-dev.lock", nil},
+		"uv's older table": {map[string]string{"pyproject.toml": project + "[tool.uv]\ndev-dependencies = [\"six\"]\n"}, "six", nil},
+		"poetry's groups in groups": {map[string]string{"pyproject.toml": project + "[tool.poetry.group.dev]\ninclude-groups = [\"qa\"]\n" +
+			"[tool.poetry.group.qa]\noptional = true\n[tool.poetry.group.qa.dependencies]\nsix = \"*\"\n"}, "six", nil},
+		"an environment of tox":      {map[string]string{"tox.ini": "[testenv:test]\ndeps = six\n"}, "six", nil},
+		"one for this Python":        {map[string]string{"tox.ini": "[testenv:py312]\ndeps = six\n[testenv:py39]\ndeps = old\n"}, "six", nil},
+		"one of tox.toml":            {map[string]string{"tox.toml": "[env.tests]\ndeps = [\"six\"]\n"}, "six", nil},
+		"files that pip-tools reads": {map[string]string{"requirements.in": "six", "requirements-test.in": "pytest"}, "-r requirements.in -r requirements-test.in", nil},
+		"files that it wrote":        {map[string]string{"requirements.in": "six", "requirements.txt": "six==1"}, "-r requirements.txt", nil},
+		"constraints":                {map[string]string{"requirements.txt": "-c limits/constraints.txt\nsix", "limits/constraints.txt": "six<2"}, "-r requirements.txt", nil},
+		"links of uv":                {map[string]string{"pyproject.toml": project + "[tool.uv]\nfind-links = [\"./vendor\"]\n", "vendor/x.whl": ""}, "vendor/x.whl", nil},
+		"an index in a directory": {map[string]string{"pyproject.toml": project + "[[tool.uv.index]]\nname = \"l\"\nurl = \"./vendor\"\nformat = \"flat\"\nexplicit = true\n",
+			"vendor/x.whl": ""}, "vendor/x.whl", nil},
+		"files for something else": {map[string]string{"requirements.txt": "six", "requirements/ci.txt": "x", "gpu-requirements.txt": "y"}, "-r requirements.txt",
+			[]string{"gpu-requirements.txt", "requirements/ci.txt"}},
+		"nox, pixi and conda-lock": {map[string]string{"noxfile.py": "", "pixi.toml": "", "conda-lock.yml": ""}, "", []string{"pixi.toml", "conda-lock.yml", "noxfile.py"}},
+		"pixi in pyproject.toml":   {map[string]string{"pyproject.toml": project + "[tool.pixi.dependencies]\nsix = \"*\"\n"}, "-r pyproject.toml", []string{"[tool.pixi] of pyproject.toml"}},
+		"another name in hatch": {map[string]string{"pyproject.toml": project + "[tool.hatch.envs.unit]\ndependencies = [\"six\"]\n"}, "-r pyproject.toml",
+			[]string{"[tool.hatch.envs.unit] of pyproject.toml"}},
+		"tests_require": {map[string]string{"setup.py": "setup(name='a', tests_require=['six'])"}, "-r setup.py", []string{"tests_require of setup.py"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := detect(t, c.files)
+			names, err := p.Environment(fake.New(), fake.Files(c.files)).Files.List(t.Context())
+			require.NoError(t, err)
+			all := strings.Join(slices.Concat(commands(p), names, []string{string(p.written[generatedFile])}), "\n")
+			assert.Contains(t, all, c.installed)
+			assert.Equal(t, c.unread, p.Unread)
+		})
+	}
+}
+
+func TestFurtherPlacesOfThePythonVersion(t *testing.T) {
+	for name, want := range map[string][2]string{
+		".tool-versions": {"nodejs 20\npython 3.12.1\n", "3.12"}, "mise.toml": {"[tools]\npython = \"3.13\"\n", "3.13"}, "runtime.txt": {"python-3.11.4\n", "3.11"},
+		"uv.lock": {"version = 1\nrevision = 5\nrequires-python = \">=3.12\"\n", "3.12"}, "poetry.lock": {"[metadata]\npython-versions = \"^3.11\"\n", "3.11"},
+	} {
+		version, from, err := ChoosePython(t.Context(), fake.Files(map[string]string{name: want[0]}))
+		require.NoError(t, err)
+		assert.Equal(t, want[1], version, name)
+		assert.Contains(t, from, name)
+	}
+	for _, pinned := range []string{"3.9", "pypy3.10", "system"} {
+		p := detect(t, map[string]string{".python-version": pinned + "\n", "requirements.txt": hashedLine})
+		assert.Contains(t, found(p), PythonMismatch.Name, pinned)
+	}
+}
