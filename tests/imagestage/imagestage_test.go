@@ -246,6 +246,8 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 		cause string
 		vars  map[string]string
 		log   string
+		// refused is a host that NETWORK_REFUSED names.
+		refused string
 	}{
 		"crash":     {code: probe.CodeCrashed, cause: "exit code 1"},
 		"untidy":    {code: probe.CodeCrashed, cause: "exit code 1", log: "Permission denied: '/home/app/notes'"},
@@ -254,6 +256,9 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 		"local":     {code: image.CodeElsewhere, cause: "it listens on 127.0.0.1:7051"},
 		"healthy":   {code: image.CodeElsewhere, cause: "0.0.0.0:8501", vars: map[string]string{"APP_PORT": "8501"}},
 		"flapping":  {code: probe.CodeFlapping, cause: "exit code 9"},
+		"page":      {code: probe.CodeUnproven, cause: "/_stcore/health answers as a path that cannot exist does"},
+		"moved":     {code: probe.CodeUnhealthy, cause: "status 307 to /healthz"},
+		"download":  {code: probe.CodeCrashed, cause: "exit code 1", refused: "192.0.2.7"},
 		"script":    {code: probe.CodeScriptUnhealthy, cause: "No module named 'pandas'"},
 	} {
 		t.Run(mode, func(t *testing.T) {
@@ -275,6 +280,11 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/", log)
 			assert.Contains(t, log, c.log)
 			assert.NotContains(t, log, "hunter2")
+			if c.refused != "" {
+				require.NotEmpty(t, result.Stage.Warnings)
+				assert.Equal(t, "NETWORK_REFUSED", result.Stage.Warnings[0].Code)
+				assert.Contains(t, result.Stage.Warnings[0].Cause, c.refused)
+			}
 		})
 	}
 }

@@ -9,6 +9,7 @@ import pathlib
 import sys
 import threading
 import time
+import urllib.request
 
 import six  # noqa: F401  (what serving needs is installed, or this fails)
 
@@ -32,11 +33,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(500, b"not yet")
         elif MODE == "script" and self.path == "/_stcore/script-health-check":
             self.answer(503, b"ModuleNotFoundError: No module named 'pandas'")
-        else:
+        elif MODE == "page":
+            self.answer(200, b"<title>the page of every path</title>", "text/html")
+        elif MODE == "moved" and self.path == "/_stcore/health":
+            self.answer(307, b"", location="/healthz")
+        elif self.path in ("/", "/_stcore/health", "/_stcore/script-health-check"):
             self.answer(200, b"ok")
+        else:
+            self.answer(404, b"not found")
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes, kind: str = "text/plain", location: str = "") -> None:
         self.send_response(status)
+        self.send_header("Content-Type", kind)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -52,6 +62,8 @@ def main() -> None:
         pathlib.Path.home().joinpath("notes").write_text("where nothing stays")
     if MODE == "crash":
         sys.exit("error: cannot load the model")
+    if MODE == "download":
+        urllib.request.urlopen("http://192.0.2.7/weights.bin", timeout=5)
     if MODE == "silent":
         threading.Event().wait()
     address = "127.0.0.1" if MODE == "local" else "0.0.0.0"
