@@ -77,6 +77,8 @@ type Options struct {
 	// with DefaultCredentials, AWS's default chain is used; without either, none.
 	AccessKey, SecretKey, SessionToken string
 	DefaultCredentials                 bool
+	// Client is used instead of one with these credentials; nil makes one.
+	Client *s3.Client
 	// Transport is the SDK's when nil.
 	Transport http.RoundTripper
 	Clock     Clock
@@ -149,6 +151,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	}
 	cfg := aws.Config{Region: opts.Region}
 	switch {
+	case opts.Client != nil:
 	case opts.AccessKey != "" && opts.SecretKey != "":
 		cfg.Credentials = credentials.NewStaticCredentialsProvider(opts.AccessKey, opts.SecretKey, opts.SessionToken)
 	case opts.AccessKey != "" || opts.SecretKey != "":
@@ -160,7 +163,15 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	default:
 		return nil, errors.New("open ledger: no AWS credentials are given")
 	}
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+	client := opts.Client
+	if client == nil {
+		client = newClient(cfg, opts)
+	}
+	return &Ledger{opts: opts, client: client, objects: s3object.New(client, opts.Clock, bucket), bucket: bucket, prefix: prefix}, nil
+}
+
+func newClient(cfg aws.Config, opts Options) *s3.Client {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		s3object.Configure(o, opts.Endpoint, opts.PathStyle)
 		o.Retryer = retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
 			a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
@@ -177,7 +188,6 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 			})
 		}
 	})
-	return &Ledger{opts: opts, client: client, objects: s3object.New(client, opts.Clock, bucket), bucket: bucket, prefix: prefix}, nil
 }
 
 // key is the object key of a path below the root.

@@ -1,14 +1,19 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -100,6 +105,9 @@ func (s *state) ledger(ctx context.Context, permit policy.Permit) (*runledger.Le
 	if target.ArtifactRoot == "" && s.cfg.Publish.ArtifactRoot == "" {
 		return nil, nil
 	}
+	if r := s.opts.Rollout; r.Role != "" || r.Profile != "" || r.WebIdentity != nil {
+		return s.ledgerOfRole(ctx)
+	}
 	if target.AccessKey == nil && s.opts.Rollout.DefaultCredentials {
 		target.DefaultCredentials = true
 	}
@@ -109,6 +117,39 @@ func (s *state) ledger(ctx context.Context, permit policy.Permit) (*runledger.Le
 		return nil, errors.New(problem.Cause)
 	}
 	return runledger.Open(folder, s.opts.Environment), nil
+}
+
+// ledgerOfRole opens the ledger of runs with the credentials of the rollout: those of a role, a profile
+// or a web identity, which the models' own do not know.
+func (s *state) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
+	gate := s.gate
+	if gate == nil {
+		gate = policy.NewGate(s.cfg, s.opts.request(s.backend))
+	}
+	permit, refused := gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
+	if refused != nil {
+		return nil, errors.New(refused.Cause)
+	}
+	options, problem := s.opts.account(ctx, s.cfg, permit)
+	if problem != nil {
+		return nil, errors.New(problem.Cause)
+	}
+	clients, problem := account.Open(ctx, options)
+	if problem != nil {
+		return nil, errors.New(problem.Cause)
+	}
+	opened, err := s.openLedger(ctx, permit, clients.Objects)
+	if err != nil {
+		return nil, err
+	}
+	return runledger.Open(opened.Beside(runledger.FolderOf(s.cfg.Name)), s.opts.Environment), nil
+}
+
+// openLedger opens the ledger of models with a client.
+func (s *state) openLedger(ctx context.Context, _ policy.Permit, client *s3.Client) (*ledger.Ledger, error) {
+	t := s.opts.Target
+	root, region := cmp.Or(t.ArtifactRoot, s.cfg.Publish.ArtifactRoot), cmp.Or(t.Region, s.cfg.Publish.Region)
+	return ledger.Open(ctx, ledger.Options{Root: root, Region: region, Client: client})
 }
 
 // window are the runs of the last days up to now.

@@ -117,3 +117,21 @@ func TestADeploymentIsRecordedInS3(t *testing.T) {
 	assert.Contains(t, Runs(t.Context(), o.backend, o.opts, 0).Failure, "LEDGER_NONE", "a pull request gets no credentials")
 	assert.Len(t, o.store.Requests(), requests)
 }
+
+func TestARoleRecordsWithItsOwnCredentials(t *testing.T) {
+	o := newOutside(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "credentials")
+	require.NoError(t, os.WriteFile(file, []byte("[ci]\naws_access_key_id = test-access\naws_secret_access_key = test-secret\n"), 0o600))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
+	o.opts.Stages = []string{verdict.Deploy}
+	o.opts.Target.AccessKey, o.opts.Target.SecretKey = nil, nil
+	o.opts.Rollout.Profile = "ci"
+	run := Run(t.Context(), o.backend, o.opts).Run
+	require.Equal(t, verdict.Pass, run.Verdict, run.Cause)
+	assert.False(t, warned(run, runledger.CodeUnwritten), run.Warnings)
+	require.Len(t, recorded(t, o.backend, o.opts), 1)
+	o.opts.Rollout.Profile = "nobody"
+	assert.Contains(t, Runs(t.Context(), o.backend, o.opts, 0).Failure, "LEDGER_FAILED")
+}
