@@ -60,7 +60,7 @@ func (m *OpenstackRca) Metrics(
 	}
 	defer call.close()
 	found := pipeline.Metrics(ctx, backend, call.options(), days)
-	return &Metrics{Text: found.Text, Open: found.Open, History: found.History, Failure: found.Failure}, nil
+	return &Metrics{Text: found.Text, Open: found.Open, History: found.History, Emf: found.EMF, Failure: found.Failure}, nil
 }
 
 // Metrics are metrics in the formats of files.
@@ -72,6 +72,8 @@ type Metrics struct {
 	// All runs of the window with their times, in the format of OpenMetrics, for
 	// `promtool tsdb create-blocks-from openmetrics`.
 	History string
+	// As Text, in the embedded metric format of CloudWatch.
+	Emf string
 	// +private
 	Failure string
 }

@@ -2,7 +2,9 @@ package metrics_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -225,4 +227,37 @@ func TestOTLPIsWhatACollectorReads(t *testing.T) {
 		require.NoError(t, metrics.SendOTLP(t.Context(), metrics.Endpoint{URL: server.URL}, target, r, nil))
 		assert.Contains(t, string(body), want)
 	}
+}
+
+func TestEMF(t *testing.T) {
+	r := full()
+	group := metrics.GroupOf(r, []string{"main"})
+	text, err := metrics.EMF(metrics.With(metrics.Of(metrics.Input{Run: r}), group), began)
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for line := range strings.Lines(text) {
+		var message map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &message))
+		aws, ok := message["_aws"].(map[string]any)
+		require.True(t, ok)
+		assert.InDelta(t, began.UnixMilli(), aws["Timestamp"], 0)
+		directive := aws["CloudWatchMetrics"].([]any)[0].(map[string]any)
+		assert.Equal(t, metrics.Namespace, directive["Namespace"])
+		dimensions := directive["Dimensions"].([]any)[0].([]any)
+		assert.LessOrEqual(t, len(dimensions), 30, "the limit of CloudWatch")
+		for _, name := range dimensions {
+			assert.NotEmpty(t, message[name.(string)], "a dimension is a member of the message")
+		}
+		for _, m := range directive["Metrics"].([]any) {
+			name := m.(map[string]any)["Name"].(string)
+			seen[name] = true
+			assert.IsType(t, float64(0), message[name])
+		}
+	}
+	assert.True(t, seen[metrics.RunDuration.Name] && seen[metrics.Coverage.Name] && seen[metrics.Model.Name])
+	empty, err := metrics.EMF(nil, began)
+	require.NoError(t, err)
+	assert.Empty(t, empty)
+	_, err = metrics.EMF([]metrics.Family{{Metric: metrics.Coverage, Samples: []metrics.Sample{{Value: math.NaN()}}}}, began)
+	require.Error(t, err)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/observability"
@@ -110,6 +111,8 @@ type Measures struct {
 	Text, Open string
 	// History is all runs of the window with their times, in OpenMetrics, for backfilling.
 	History string
+	// EMF is that of Text in the embedded metric format of CloudWatch.
+	EMF string
 	// Failure is why nothing is known; empty if something is.
 	Failure string
 }
@@ -135,7 +138,11 @@ func Metrics(ctx context.Context, backend Backend, opts Options, days int) Measu
 		lists = append(lists, metrics.With(metrics.Of(in), target))
 	}
 	all := metrics.Join(lists...)
-	return Measures{Text: metrics.Text(all, nil), Open: metrics.Open(all, nil),
+	emf, err := metrics.EMF(all, time.Now())
+	if err != nil {
+		return Measures{Failure: verdict.Problemf(runledger.CodeFailed, "%v", err).Error()}
+	}
+	return Measures{Text: metrics.Text(all, nil), Open: metrics.Open(all, nil), EMF: emf,
 		History: metrics.Open(metrics.History(w.history.Records, s.refs()), nil)}
 }
 

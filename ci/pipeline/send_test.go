@@ -102,6 +102,7 @@ func TestMetricsOfTheLedger(t *testing.T) {
 	assert.Contains(t, found.Text, `ref="other"`)
 	assert.Contains(t, found.Text, `openstack_rca_window_runs{pipeline="openstack-rca-system",environment="sandbox",ref="main",call="run"`)
 	assert.Contains(t, found.Open, "# EOF")
+	assert.Contains(t, found.EMF, `"CloudWatchMetrics"`)
 	assert.Contains(t, found.History, "openstack_rca_runs_total")
 	assert.Contains(t, Metrics(t.Context(), b, Options{Ref: "main"}, 0).Failure, "LEDGER_NONE")
 }

@@ -61,9 +61,9 @@ func (in *invocation) metrics() *cobra.Command {
 				_, _ = fmt.Fprintln(in.stderr, found.Failure)
 				return errVerdict
 			}
-			content, ok := map[string]string{"text": found.Text, "open": found.Open, "history": found.History}[format]
+			content, ok := map[string]string{"text": found.Text, "open": found.Open, "history": found.History, "emf": found.EMF}[format]
 			if !ok {
-				return fmt.Errorf("--format %q is not text, open or history", format)
+				return fmt.Errorf("--format %q is not text, open, history or emf", format)
 			}
 			_, _ = fmt.Fprint(in.stdout, content)
 			return nil
@@ -71,7 +71,7 @@ func (in *invocation) metrics() *cobra.Command {
 	})
 	c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
 	c.Flags().StringVar(&format, "format", "text",
-		"text (Prometheus), open (OpenMetrics), or history (all runs with their times, for backfilling)")
+		"text (Prometheus), open (OpenMetrics), history (all runs with their times, for backfilling), or emf (CloudWatch)")
 	return c
 }
 

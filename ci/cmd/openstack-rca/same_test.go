@@ -38,7 +38,7 @@ var (
 		" --report":                "the module's functions return the report: report export --path",
 		"runs --json":              "the module has it as runs json",
 		"dora --json":              "the module has it as dora json",
-		"metrics --format":         "the module has it as metrics text, open and history",
+		"metrics --format":         "the module has it as metrics text, open, history and emf",
 		"observability --out":      "the module returns the directory: observability export --path",
 		"publish":                  "the module has it as train publish, with the model as an object",
 		"run --model":              "the module returns it: run model",
