@@ -79,15 +79,16 @@ func ownFlags(t *testing.T) map[string]bool {
 
 // foreignFlags are those of other programs that the documentation or a remedy names. Add yours.
 var foreignFlags = map[string]string{
-	"aws":     "aws-service-name cli-input-json",
-	"dagger":  "progress",
-	"docker":  "privileged rm install",
-	"example": "mode enable-mlflow issue out golden port server verbose",
-	"fakeaws": "crash",
-	"git":     "init recursive",
-	"mlflow":  "artifacts-only",
-	"pip, uv": "require-hashes find-links universal generate-hashes wheel",
-	"pytest":  "cov cov-report no-cov collect-only deselect ignore maxfail stepwise",
+	"aws":       "aws-service-name cli-input-json",
+	"dagger":    "progress",
+	"docker":    "privileged rm install",
+	"ecspresso": "dry-run skip-task-definition",
+	"example":   "mode enable-mlflow issue out golden port server verbose",
+	"fakeaws":   "crash theirs errors",
+	"git":       "init recursive",
+	"mlflow":    "artifacts-only",
+	"pip, uv":   "require-hashes find-links universal generate-hashes wheel",
+	"pytest":    "cov cov-report no-cov collect-only deselect ignore maxfail stepwise",
 }
 
 var flagPattern = regexp.MustCompile("(?:^|[\\s`(\\[\"])--([a-z][a-z0-9-]*)")
