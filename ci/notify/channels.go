@@ -195,7 +195,9 @@ func adaptiveCard(m Message) object {
 	for _, fact := range m.Facts {
 		facts = append(facts, object{"title": cut(fact[0], 100), "value": cut(fact[1], 300)})
 	}
-	body = append(body, object{"type": "FactSet", "facts": facts})
+	if len(facts) > 0 {
+		body = append(body, object{"type": "FactSet", "facts": facts})
+	}
 	for _, command := range m.Commands {
 		body = append(body, text(command, true))
 	}

@@ -159,6 +159,9 @@ func TestSlackAndTeamsShowTextAsItIs(t *testing.T) {
 			assert.Equal(t, "application/vnd.microsoft.card.adaptive", card["contentType"])
 			assert.Equal(t, "AdaptiveCard", card["content"].(map[string]any)["type"])
 			assert.NotContains(t, rec.bodies[0], `"TextBlock"`, "a TextBlock would render Markdown")
+			assert.Contains(t, rec.bodies[0], `"FactSet"`)
+			require.NoError(t, Send(t.Context(), config.Channel{Name: "ops", Type: kind}, Secrets{"ops": rec.URL}, Message{Title: "x"}, true))
+			assert.NotContains(t, rec.bodies[1], "null", "a card without facts is valid, too")
 		}
 	}
 }
