@@ -152,3 +152,60 @@ func (a *Attestation) Enforce() error { return enforce(a.Failure) }
 func (r *results) attestation() *Attestation {
 	return &Attestation{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
+
+// Scan looks at an image by its digest, also at one that runs already: its packages, their known
+// vulnerabilities and licences, and secrets in every layer. It changes nothing.
+//
+// +cache="session"
+func (m *OpenstackRca) Scan(
+	ctx context.Context,
+
+	// The image, by digest: repository@sha256:...
+	image string,
+
+	// Archive of a database of Grype (.tar.zst).
+	advisories *dagger.File,
+) (*ScanReport, error) {
+	call := m.call(ctx)
+	call.deployed, call.advisories = image, advisories
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	result, err := call.report(pipeline.Scan(ctx, backend, call.options()))
+	if err != nil {
+		return nil, err
+	}
+	return &ScanReport{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure}, nil
+}
+
+// ScanReport is the verdict on an image.
+type ScanReport struct {
+	// What was found, the bills of materials, and the verdict.
+	Report *dagger.Directory
+	// The verdict in Markdown.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	Json string
+	// +private
+	Failure string
+}
+
+// Sbom is the bill of materials of the image: cyclonedx or spdx.
+func (r *ScanReport) Sbom(
+	// +optional
+	// +default="cyclonedx"
+	format string,
+) *dagger.File {
+	if format == "spdx" {
+		return r.Report.File("scan/sbom.spdx.json")
+	}
+	return r.Report.File("scan/sbom.cdx.json")
+}
+
+// Sarif is what was found, as code hosts show it.
+func (r *ScanReport) Sarif() *dagger.File { return r.Report.File("scan/scan.sarif") }
+
+// Enforce fails unless the scan passed.
+func (r *ScanReport) Enforce() error { return enforce(r.Failure) }

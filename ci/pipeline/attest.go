@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -270,7 +271,7 @@ func (s *state) signer(ctx context.Context, permit policy.Permit) (attest.Signer
 
 // keys are the AWS credentials of the call.
 func (s *state) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) {
-	if !permit.AllowsReading(verdict.Attest) && !permit.AllowsReading(verdict.Deploy) {
+	if !slices.ContainsFunc([]string{verdict.Image, verdict.Attest, verdict.Deploy}, permit.AllowsReading) {
 		return oci.AWS{}, errors.New("the gate gave no permit")
 	}
 	to := s.opts.Target

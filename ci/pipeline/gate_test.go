@@ -107,6 +107,9 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 	case "Verify":
 		opts.Image, opts.Verify.Keys = o.opts.Image, filepath.Join(t.TempDir(), "none.pem")
 		return Verify(t.Context(), o.backend, opts)
+	case "Scan":
+		opts.Image = o.opts.Image
+		return Scan(t.Context(), o.backend, opts)
 	case "Models":
 		return Models(t.Context(), o.backend, opts, 0)
 	case "Promote":

@@ -48,13 +48,19 @@ func (a *audit) advisories(ctx context.Context) {
 	packages := append(locks.Distinct(a.packages), control)
 	if IsGrype(file) {
 		needed = []string{"github"}
-		all, database, err = a.grype(ctx, file, packages)
+		var planted []byte
+		if planted, err = locks.BOM(a.Config.Name, packages); err == nil {
+			var matched advisory.Matched
+			matched, err = a.grype(ctx, file, planted)
+			all, database = matched.Findings, matched.Database
+		}
 	} else {
 		all, database, err = advisory.MatchOSV(ctx, file, packages)
 	}
 	var known *verdict.Problem
 	switch {
 	case errors.As(err, &known):
+		known.Code = a.own(known.Code)
 		a.problems = append(a.problems, known)
 		return
 	case err != nil:
@@ -70,7 +76,7 @@ func (a *audit) advisories(ctx context.Context) {
 			return
 		}
 		a.found.vulnerabilities = judge.Advisories(advisory.Merge(found), a.Config.Security, "locks", a.Now)
-		a.judged(a.found.vulnerabilities)
+		a.judged(DependencyVulnerable, a.found.vulnerabilities)
 	}
 }
 
@@ -112,11 +118,11 @@ func (a *audit) database(d advisory.Database, needed []string) {
 }
 
 // judged turns a judgement into problems and warnings.
-func (a *audit) judged(v judge.Verdict) {
+func (a *audit) judged(code verdict.Code, v judge.Verdict) {
 	failed := v.Of(judge.Fail)
 	a.stage.Gate("vulnerabilities that fail", plural(len(failed), "vulnerability"), "none", len(failed) == 0)
 	if len(failed) > 0 {
-		problem := a.fail(DependencyVulnerable, "%s", oneLine(failed[0].Finding))
+		problem := a.fail(code, "%s", oneLine(failed[0].Finding))
 		if len(failed) > 1 {
 			problem.Cause += ", and " + plural(len(failed)-1, "more")
 		}
@@ -187,17 +193,13 @@ else ./tool/grype db import db/archive/* >&2; fi
 `
 
 // grype runs Grype on the bill of materials with the planted package.
-func (a *audit) grype(ctx context.Context, file string, packages []locks.Package) ([]advisory.Finding, advisory.Database, error) {
-	fail := func(code verdict.Code, format string, args ...any) ([]advisory.Finding, advisory.Database, error) {
-		return nil, advisory.Database{}, verdict.Problemf(code, format, args...)
+func (a *audit) grype(ctx context.Context, file string, bom []byte) (advisory.Matched, error) {
+	fail := func(code verdict.Code, format string, args ...any) (advisory.Matched, error) {
+		return advisory.Matched{}, verdict.Problemf(code, format, args...)
 	}
 	program, problem := a.tool(ctx, tools.Grype)
 	if problem != nil {
-		return nil, advisory.Database{}, problem
-	}
-	bom, err := locks.BOM(a.Config.Name, packages)
-	if err != nil {
-		return fail(ScannerFailed, "%v", err)
+		return advisory.Matched{}, problem
 	}
 	database, err := a.databaseFiles(file)
 	if err != nil {
@@ -223,7 +225,7 @@ func (a *audit) grype(ctx context.Context, file string, packages []locks.Package
 	switch {
 	// Grype makes the file of the report before it looks for anything.
 	case errors.Is(err, fs.ErrNotExist), err == nil && size == 0:
-		return nil, advisory.Database{}, noReport(result)
+		return advisory.Matched{}, noReport(result)
 	case err != nil:
 		return fail(ReportUnreadable, "%v", err)
 	}
@@ -232,7 +234,7 @@ func (a *audit) grype(ctx context.Context, file string, packages []locks.Package
 		return fail(ReportUnreadable, "%v", err)
 	}
 	a.stage.Add("grype", matched.Version)
-	return matched.Findings, matched.Database, nil
+	return matched, nil
 }
 
 // noReport is the problem of a run of Grype that left no report.

@@ -28,7 +28,7 @@ func (a *audit) report() {
 		})
 	}
 	if len(table.Rows) > 0 {
-		a.stage.Blocks = append(a.stage.Blocks, verdict.Block{Title: "Known vulnerabilities in the locks", Table: table})
+		a.stage.Blocks = append(a.stage.Blocks, verdict.Block{Title: "Known vulnerabilities", Table: table})
 	}
 	if rows := a.found.secrets.Failed; len(rows) > 0 {
 		table := &verdict.Table{Columns: []string{"File", "Line", "Rule"}}
@@ -49,7 +49,7 @@ func (a *audit) report() {
 		"secrets":         append([]secrets.Finding{}, a.found.secrets.Failed...),
 		"allowed_secrets": append([]secrets.Finding{}, a.found.secrets.Allowed...),
 	})
-	a.encoded("audit.sarif", a.sarif())
+	a.encoded(a.folder()+".sarif", a.sarif())
 }
 
 func leadsTo(j judge.Judged) string {
@@ -62,8 +62,16 @@ func leadsTo(j judge.Judged) string {
 	return j.Action
 }
 
+// folder is that of the stage's files in the report.
+func (a *audit) folder() string {
+	if a.stage.Name == verdict.Image {
+		return "scan"
+	}
+	return "audit"
+}
+
 func (a *audit) file(name string, content []byte) {
-	a.stage.Files = append(a.stage.Files, verdict.ReportFile{Path: "audit/" + name, Content: content})
+	a.stage.Files = append(a.stage.Files, verdict.ReportFile{Path: a.folder() + "/" + name, Content: content})
 }
 
 func (a *audit) encoded(name string, value any) {
@@ -98,9 +106,16 @@ func (a *audit) sarif() any {
 		if j.Allowed != nil {
 			level = "note"
 		}
+		places := 0
 		for _, p := range a.packages {
 			if p.Name == j.Package && p.Version == j.Version {
 				add(j.ID, level, oneLine(j.Finding), p.File, p.Line)
+				places++
+			}
+		}
+		for _, place := range j.Locations[:min(1, len(j.Locations))] {
+			if places == 0 { // an image has no lines
+				add(j.ID, level, oneLine(j.Finding), strings.TrimPrefix(place, "/"), 0)
 			}
 		}
 	}

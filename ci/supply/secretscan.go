@@ -39,16 +39,25 @@ func planted() []byte {
 // secrets searches all files. What the source says about the search, in comments or in files, is
 // not followed: exceptions are in pipeline.yaml, with a reason and an end.
 func (a *audit) secrets(ctx context.Context) {
-	program, problem := a.tool(ctx, tools.Gitleaks)
-	if problem != nil {
-		a.problems = append(a.problems, problem)
-		return
-	}
 	source := a.Source.Filter(nil, heavy)
 	names, err := source.List(ctx)
 	if err != nil {
 		a.fail(ScannerFailed, "list the source: %v", err)
 		return
+	}
+	if found, ok := a.gitleaks(ctx, source); ok {
+		a.stage.Add("files searched for secrets", plural(len(names), "file"))
+		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
+	}
+}
+
+// gitleaks searches a tree. It reports whether what it found is to be believed.
+func (a *audit) gitleaks(ctx context.Context, source runner.Files) (found []secrets.Finding, ok bool) {
+	program, problem := a.tool(ctx, tools.Gitleaks)
+	if problem != nil {
+		problem.Code = a.own(problem.Code)
+		a.problems = append(a.problems, problem)
+		return nil, false
 	}
 	result, err := a.runner.Run(ctx, runner.Step{
 		Name: "gitleaks", Env: runner.Environment{Python: a.Config.Python, Files: a.runner.NewFiles(nil)},
@@ -67,23 +76,22 @@ func (a *audit) secrets(ctx context.Context) {
 	})
 	if err != nil {
 		a.fail(ScannerFailed, "run gitleaks: %v", err)
-		return
+		return nil, false
 	}
 	report, err := result.Outputs.Read(ctx, secretsOut, secretsLimit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && result.ExitCode != 0:
 		a.fail(ScannerFailed, "gitleaks ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
-		return
+		return nil, false
 	case err != nil:
 		a.fail(ReportUnreadable, "%v", err)
-		return
+		return nil, false
 	}
 	all, err := secrets.Read(report, searched)
 	if err != nil {
 		a.fail(ReportUnreadable, "%v", err)
-		return
+		return nil, false
 	}
-	var found []secrets.Finding
 	seen := false
 	for _, f := range all {
 		if inner, is := strings.CutPrefix(f.File, "source/"); is {
@@ -96,20 +104,19 @@ func (a *audit) secrets(ctx context.Context) {
 	a.stage.Gate("planted secret", seenText(seen), "found", seen)
 	if !seen {
 		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
-		return
+		return nil, false
 	}
-	a.secretsFound(secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now), len(names))
+	return found, true
 }
 
-func (a *audit) secretsFound(v secrets.Verdict, files int) {
+func (a *audit) secretsFound(code verdict.Code, v secrets.Verdict) {
 	a.found.secrets = v
-	a.stage.Add("files searched for secrets", plural(files, "file"))
 	a.stage.Gate("secrets", plural(len(v.Failed), "finding"), "none", len(v.Failed) == 0)
 	if len(v.Allowed) > 0 {
 		a.stage.Add("findings that are allowed", plural(len(v.Allowed), "finding"))
 	}
 	if len(v.Failed) > 0 {
-		problem := verdict.Problemf(SecretFound, "%s", v.Failed[0])
+		problem := verdict.Problemf(code, "%s", v.Failed[0])
 		if len(v.Failed) > 1 {
 			problem.Cause += ", and " + plural(len(v.Failed)-1, "more")
 		}

@@ -83,9 +83,17 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 func (a *audit) wants(check string) bool { return slices.Contains(a.Checks, check) }
 
 func (a *audit) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
-	p := verdict.Problemf(code, format, args...)
+	p := verdict.Problemf(a.own(code), format, args...)
 	a.problems = append(a.problems, p)
 	return p
+}
+
+// own is a code as this stage raises it.
+func (a *audit) own(code verdict.Code) verdict.Code {
+	if code.Stage == "any" {
+		return code.In(a.stage.Name)
+	}
+	return code
 }
 
 // fileLimit bounds a file that declares packages.

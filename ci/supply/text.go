@@ -9,7 +9,12 @@ import (
 
 // plural is a number with a noun: 1 package, 2 packages.
 func plural(n int, noun string) string {
-	if n != 1 && noun != "more" {
+	stem, y := strings.CutSuffix(noun, "y")
+	switch {
+	case n == 1 || noun == "more":
+	case y:
+		noun = stem + "ies"
+	default:
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)

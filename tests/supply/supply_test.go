@@ -9,6 +9,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,9 +21,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
@@ -198,6 +209,95 @@ func TestGrype(t *testing.T) {
 			assert.Equal(t, tc.want, codes(stage), "%+v", stage.Problems)
 		})
 	}
+}
+
+// TestScan looks at an image of two layers with the real Syft, Grype and Gitleaks. The lower one has
+// a key, which the upper one deletes.
+func TestScan(t *testing.T) {
+	for _, name := range tools.Names() {
+		program(t, name)
+	}
+	const status = "Package: openssl\nStatus: install ok installed\nVersion: 3.0.0-1\nArchitecture: amd64\n" +
+		"Maintainer: somebody <a@example.invalid>\nDescription: x\n\n"
+	release := "ID=debian\nVERSION_ID=\"12\"\nNAME=\"Debian GNU/Linux\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"
+	metadata := func(version string) string {
+		return "Metadata-Version: 2.1\nName: MarkupSafe\nVersion: " + version + "\n"
+	}
+	const dist = "usr/lib/python3/dist-packages/"
+	known := advisory("GHSA-plan-ted0-0001", "jinja2", "2.7.2", "High")
+	high := advisory("GHSA-demo-high-0001", "markupsafe", "3.0.3", "High")
+	clean := map[string]string{
+		"etc/os-release": release, "var/lib/dpkg/status": strings.ReplaceAll(status, "3.0.0-1", "3.0.2-1"),
+		dist + "MarkupSafe-3.0.3.dist-info/METADATA": metadata("3.0.3"),
+	}
+	with := func(changes map[string]string) map[string]string {
+		all := maps.Clone(clean)
+		for name, text := range changes {
+			if all[name] = text; text == "" {
+				delete(all, name)
+			}
+		}
+		return all
+	}
+	today := time.Now().Add(-time.Hour)
+	for name, tc := range map[string]struct {
+		lower   map[string]string
+		records map[string][]string
+		want    string
+	}{
+		"nothing to find": {clean, map[string][]string{"github": {known, high}, "debian": {debian}}, ""},
+		"a vulnerable Python package": {
+			with(map[string]string{dist + "MarkupSafe-3.0.2.dist-info/METADATA": metadata("3.0.2")}),
+			map[string][]string{"github": {known, high}, "debian": {debian}}, "IMAGE_VULNERABLE",
+		},
+		"a vulnerable Debian package": {with(map[string]string{"var/lib/dpkg/status": status}), map[string][]string{"github": {known}, "debian": {debian}}, "IMAGE_VULNERABLE"},
+		"a key in a deleted file":     {with(map[string]string{"app/settings.py": "key = \"" + canary() + "\"\n"}), map[string][]string{"github": {known}, "debian": {debian}}, "IMAGE_SECRET"},
+		"a database without Debian":   {clean, map[string][]string{"github": {known}}, "ADVISORIES_INCOMPLETE"},
+		"no distribution":             {with(map[string]string{"etc/os-release": ""}), map[string][]string{"github": {known}, "debian": {debian}}, "DISTRO_UNKNOWN"},
+		"no packages":                 {map[string]string{"a": "b"}, map[string][]string{"github": {known}, "debian": {debian}}, "SCAN_EMPTY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			image, digest := twoLayers(t, tc.lower, "app/settings.py")
+			r, err := native.New(native.Options{Log: &bytes.Buffer{}})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, r.Close(context.Background())) })
+			in := audits.Input{
+				Config: config.Default(), Now: time.Now(), Scratch: t.TempDir(), Tool: tool(t), Advisories: database(t, today, tc.records),
+				Import: func(dir string) (runner.Files, error) { return native.Source(dir), nil },
+			}
+			in.Config.Python = "3.11"
+			export := func(_ context.Context, dir string) error { return image.Export(dir) }
+			stage := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export})
+			assert.Equal(t, tc.want, codes(stage), "%+v %+v", stage.Problems, stage.Evidence)
+			assert.NotContains(t, fmt.Sprintf("%+v", stage), canary())
+		})
+	}
+}
+
+// twoLayers is an image in a registry: the lower layer has the files, the upper one deletes one.
+func twoLayers(t *testing.T, lower map[string]string, deleted string) (oci.Image, string) {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	contents := map[string][]byte{}
+	for name, text := range lower {
+		contents[name] = []byte(text)
+	}
+	first, err := crane.Layer(contents)
+	require.NoError(t, err)
+	dir, base := filepath.Split(deleted)
+	second, err := crane.Layer(map[string][]byte{dir + ".wh." + base: nil})
+	require.NoError(t, err)
+	image, err := mutate.AppendLayers(empty.Image, first, second)
+	require.NoError(t, err)
+	tag, err := name.NewTag(strings.TrimPrefix(server.URL, "http://") + "/app:v1")
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(tag, image))
+	digest, err := image.Digest()
+	require.NoError(t, err)
+	at, err := oci.At(t.Context(), tag.Context().Digest(digest.String()).String(), oci.Login{}, nil)
+	require.NoError(t, err)
+	return at, digest.String()
 }
 
 // canary has the form of a key of AWS; it is put together here, so that no file has one.

@@ -26,6 +26,18 @@ func (in *invocation) signing(flags *pflag.FlagSet) {
 		"key of AWS KMS that signs: its ARN, id or alias; without it the private key in the variable ATTEST_KEY")
 }
 
+// scan looks at an image.
+func (in *invocation) scan() *cobra.Command {
+	scan := command("scan",
+		"Look at --image, also one that runs already: packages, known vulnerabilities, secrets in every layer; changes nothing",
+		func(ctx context.Context) error {
+			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Scan(ctx, b, in.opts) })
+		})
+	scan.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
+	scan.Flags().StringVar(&in.opts.Advisories, "advisories", "", "database of Grype: an archive, or its directory")
+	return scan
+}
+
 // verify shows what deploy would say of an image.
 func (in *invocation) verify() *cobra.Command {
 	verify := command("verify", "Show whether deploy would accept --image: who states what about it; changes nothing",

@@ -1,0 +1,75 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// maxLayer bounds a layer once it is unpacked.
+const maxLayer = 32 << 30
+
+// Export writes the image as an OCI layout into dir/layout, and each of its layers, unpacked, into
+// dir/layers/NN.tar, the lowest first. All bytes are compared with their digests. The image must be
+// one of a single platform.
+func (i Image) Export(dir string) error {
+	found, err := remote.Get(i.digest, i.opts...)
+	if err != nil {
+		return fmt.Errorf("read image: %w", err)
+	}
+	if found.MediaType.IsIndex() {
+		return fmt.Errorf("read image: %s is a list of images for several platforms; name one of them", i.digest.DigestStr())
+	}
+	image, err := found.Image()
+	if err != nil {
+		return fmt.Errorf("read image: %w", err)
+	}
+	path, err := layout.Write(filepath.Join(dir, "layout"), empty.Index)
+	if err != nil {
+		return fmt.Errorf("write layout: %w", err)
+	}
+	if err := path.AppendImage(image); err != nil {
+		return fmt.Errorf("write layout: %w", err)
+	}
+	local, err := path.Image(found.Digest)
+	if err != nil {
+		return fmt.Errorf("read layout: %w", err)
+	}
+	layers, err := local.Layers()
+	if err != nil {
+		return fmt.Errorf("read layers: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "layers"), 0o755); err != nil { //nolint:gosec // the image is no secret
+		return fmt.Errorf("write layers: %w", err)
+	}
+	for n, layer := range layers {
+		if err := unpack(layer, filepath.Join(dir, "layers", fmt.Sprintf("%02d.tar", n))); err != nil {
+			return fmt.Errorf("write layer %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+func unpack(layer v1.Layer, file string) (err error) {
+	stream, err := layer.Uncompressed()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stream.Close()) }()
+	f, err := os.Create(file) //nolint:gosec // below a directory of this process
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, io.LimitReader(stream, maxLayer+1))
+	if err == nil && n > maxLayer {
+		err = fmt.Errorf("more than %d bytes", int64(maxLayer))
+	}
+	return errors.Join(err, f.Close())
+}

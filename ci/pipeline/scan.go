@@ -1,0 +1,35 @@
+package pipeline
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Scan looks at an image by its digest, also at one that runs already: packages, vulnerabilities,
+// and secrets in every layer. It changes nothing.
+func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
+	s := prepare(ctx, backend, opts)
+	return s.operate(policy.Action{Stage: verdict.Image, Reads: true}, func(permit policy.Permit) verdict.Stage {
+		reference, err := imageref.ParsePinned(s.outcome.Image)
+		if err != nil {
+			return failed(verdict.Image, verdict.Problemf(CodeBadArgument, "--image: %v", err))
+		}
+		_, digest, _ := strings.Cut(reference.String(), "@")
+		return supply.Scan(ctx, s.backend.Runner, supply.Input{
+			Config: s.cfg, Advisories: s.opts.Advisories, Import: s.backend.Import, Tool: s.backend.Tool,
+			Scratch: s.backend.WorkDir, Now: time.Now(),
+		}, supply.Image{Digest: digest, Export: func(ctx context.Context, dir string) error {
+			image, err := s.registry(ctx, permit)
+			if err != nil {
+				return err
+			}
+			return image.Export(dir)
+		}})
+	})
+}

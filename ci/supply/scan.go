@@ -1,0 +1,332 @@
+package supply
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
+	"github.com/openstack-rca/openstack-rca/ci/supply/licenses"
+	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
+	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// The folders that an exported image has.
+const (
+	// Layout is an OCI layout, Layers has each layer as NN.tar, the lowest first.
+	Layout = "layout"
+	Layers = "layers"
+)
+
+// Image is what a scan looks at.
+type Image struct {
+	// Digest is sha256:<hex>.
+	Digest string
+	// Export writes the image into a local directory, as Layout and Layers. It compares all bytes
+	// with their digests.
+	Export func(ctx context.Context, dir string) error
+}
+
+// material is what is read of a bill of materials.
+type material struct {
+	Metadata struct {
+		Component struct{ Version string }
+	}
+	Components []component
+}
+
+// component is one package.
+type component struct {
+	Type, Name, Version, PURL string
+	Licenses                  []struct {
+		Expression string
+		License    struct{ ID, Name string }
+	}
+}
+
+// Scan looks at an image: its packages and their known vulnerabilities and licences, and the
+// files of every layer, those that a later one deletes too. Advisories must be a database of Grype.
+func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.Stage {
+	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Image}}
+	a.stage.Add("image", image.Digest)
+	dir := filepath.Join(in.Scratch, "scan")
+	err := os.MkdirAll(dir, 0o755) //nolint:gosec // the image is no secret
+	if err == nil {
+		err = image.Export(ctx, dir)
+	}
+	var files runner.Files
+	if err == nil {
+		files, err = in.Import(dir)
+	}
+	if err != nil {
+		a.fail(ImageUnreadable, "%v", err)
+		return *a.stage.Judge(a.problems...)
+	}
+	if bom, found, ok := a.syft(ctx, files, image.Digest); ok {
+		a.unseen(filepath.Join(dir, Layers), found)
+		a.matched(ctx, bom, found)
+		a.imageLicenses(found)
+	}
+	if found, ok := a.gitleaks(ctx, files.Sub(Layers)); ok {
+		a.secretsFound(ImageSecret, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
+	}
+	a.report()
+	return *a.stage.Judge(a.problems...)
+}
+
+// syft makes the bill of materials in both forms.
+func (a *audit) syft(ctx context.Context, files runner.Files, digest string) (bom []byte, found material, ok bool) {
+	program, problem := a.tool(ctx, tools.Syft)
+	if problem != nil {
+		problem.Code = a.own(problem.Code)
+		a.problems = append(a.problems, problem)
+		return nil, found, false
+	}
+	result, err := a.runner.Run(ctx, runner.Step{
+		Name: "syft", Env: runner.Environment{Python: a.Config.Python, Files: a.runner.NewFiles(nil)},
+		Inputs: []runner.Mount{
+			{Path: toolDir, Files: program}, {Path: Layout, Files: files.Sub(Layout)},
+			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{"out/.keep": nil})},
+		},
+		Args: []string{
+			"./tool/syft", "scan", "oci-dir:" + Layout, "--quiet", "--output", "cyclonedx-json@1.6=out/sbom.cdx.json",
+			"--output", "spdx-json@2.3=out/sbom.spdx.json",
+		},
+		Vars: map[string]string{"SYFT_CHECK_FOR_APP_UPDATE": "false"}, Outputs: []string{"out"}, Offline: true,
+	})
+	if err != nil {
+		a.fail(ScannerFailed, "run syft: %v", err)
+		return nil, found, false
+	}
+	bom, err = result.Outputs.Read(ctx, "out/sbom.cdx.json", secretsLimit)
+	spdx, unread := result.Outputs.Read(ctx, "out/sbom.spdx.json", secretsLimit)
+	if err = errors.Join(err, unread); errors.Is(err, fs.ErrNotExist) || err == nil && result.ExitCode != 0 {
+		a.fail(ScannerFailed, "syft ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
+		return nil, found, false
+	}
+	if err == nil {
+		err = json.Unmarshal(bom, &found)
+	}
+	if err != nil {
+		a.fail(ReportUnreadable, "read the bill of materials: %v", err)
+		return nil, found, false
+	}
+	if got := found.Metadata.Component.Version; got != digest {
+		a.fail(OtherDigest, "it is of %q, not of %s", got, digest)
+		return nil, found, false
+	}
+	packages := 0
+	for _, c := range found.Components {
+		if c.PURL != "" {
+			packages++
+		}
+	}
+	least := a.Config.Security.MinPackages
+	a.stage.Gate("packages in the image", plural(packages, "package"), ">= "+plural(least, "package"), packages >= least)
+	if packages < least {
+		a.fail(ScanEmpty, "the image has %s; security.min_packages is %d", plural(packages, "package"), least)
+		return nil, found, false
+	}
+	a.found.bom = bom
+	a.file("sbom.spdx.json", spdx)
+	return bom, found, true
+}
+
+// records are where distributions keep what is installed, by the type of package.
+var records = map[string][]string{
+	"deb/": {"var/lib/dpkg/status"}, "apk/": {"lib/apk/db/installed", "usr/lib/apk/db/installed"},
+	"rpm/": {"var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages", "usr/lib/sysimage/rpm/rpmdb.sqlite"},
+}
+
+// unseen fails when a layer has the records of a distribution and the bill of materials has none of
+// its packages: syft reads them only where it recognises the distribution.
+func (a *audit) unseen(layers string, found material) {
+	missing := map[string]string{}
+	for kind, names := range records {
+		if !slices.ContainsFunc(found.Components, func(c component) bool { return strings.HasPrefix(c.PURL, "pkg:"+kind) }) {
+			for _, name := range names {
+				missing[name] = kind
+			}
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(layers, "*.tar"))
+	for _, file := range files {
+		if err != nil {
+			break
+		}
+		err = eachName(file, func(name string) {
+			if kind := missing[name]; kind != "" {
+				a.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
+				delete(missing, name)
+			}
+		})
+	}
+	if err != nil {
+		a.fail(ImageUnreadable, "read layers: %v", err)
+	}
+}
+
+// eachName visits the files of an archive that are not empty.
+func eachName(file string, visit func(name string)) (err error) {
+	f, err := os.Open(file) //nolint:gosec // below a directory of this process
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for archive := tar.NewReader(f); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if header.Size > 0 {
+			visit(strings.TrimPrefix(path.Clean(header.Name), "/"))
+		}
+	}
+}
+
+// plants are the packages that are added to what is compared, by the type of package that is in use,
+// and the provider of Grype that knows them.
+var plants = map[string]struct{ name, version, purl, provider string }{
+	"pypi":       {"jinja2", "2.4.1", "pkg:pypi/jinja2@2.4.1", "github"},
+	"deb/debian": {"openssl", "1.0.1", "pkg:deb/debian/openssl@1.0.1?arch=amd64&distro=debian-12", "debian"},
+}
+
+// ofSystem are the types of packages that a distribution has.
+var ofSystem = []string{"deb/", "apk/", "rpm/"}
+
+// matched compares the packages of an image, and what is planted beside them.
+func (a *audit) matched(ctx context.Context, bom []byte, found material) {
+	if a.Advisories == "" {
+		a.fail(AdvisoriesMissing, "an image is compared with a database of Grype, and none was given")
+		return
+	}
+	if !IsGrype(a.Advisories) {
+		a.fail(AdvisoriesIncomplete, "the database has no advisories of distributions; an image takes one of Grype")
+		return
+	}
+	planted, needed, system := plant(bom, found)
+	if planted == nil {
+		a.fail(ReportUnreadable, "the bill of materials has no components")
+		return
+	}
+	matched, err := a.grype(ctx, a.Advisories, planted)
+	var known *verdict.Problem
+	if errors.As(err, &known) {
+		known.Code = a.own(known.Code)
+		a.problems = append(a.problems, known)
+		return
+	}
+	a.stage.Add("distribution", joinOr(slices.DeleteFunc([]string{matched.Distribution}, func(s string) bool { return s == "" }), "none"))
+	if system && matched.Distribution == "" {
+		a.fail(DistroUnknown, "none of the packages of the system was compared")
+	}
+	a.found.database = &matched.Database
+	providers := []string{}
+	for _, kind := range needed {
+		providers = append(providers, plants[kind].provider)
+	}
+	if a.database(matched.Database, providers); a.blind() {
+		return
+	}
+	rest := matched.Findings
+	for _, kind := range needed {
+		p := plants[kind]
+		at := func(f advisory.Finding) bool { return f.Package == p.name && f.Version == p.version }
+		if !slices.ContainsFunc(rest, at) {
+			a.fail(ScannerBlind, "%s %s, which was planted, was not found", p.name, p.version)
+			return
+		}
+		rest = slices.DeleteFunc(slices.Clone(rest), at)
+	}
+	a.stage.Gate("planted vulnerabilities", "found", "found", true)
+	a.found.vulnerabilities = judge.Advisories(advisory.Merge(rest), a.Config.Security, "image", a.Now)
+	a.judged(ImageVulnerable, a.found.vulnerabilities)
+}
+
+// plant adds the planted packages to a bill of materials. It returns nil when that has no components.
+func plant(bom []byte, found material) (planted []byte, needed []string, system bool) {
+	var whole map[string]any
+	if json.Unmarshal(bom, &whole) != nil {
+		return nil, nil, false
+	}
+	components, is := whole["components"].([]any)
+	if !is {
+		return nil, nil, false
+	}
+	for _, c := range found.Components {
+		purl := strings.TrimPrefix(c.PURL, "pkg:")
+		system = system || slices.ContainsFunc(ofSystem, func(kind string) bool { return strings.HasPrefix(purl, kind) })
+		for kind := range plants {
+			if strings.HasPrefix(purl, kind+"/") && !slices.Contains(needed, kind) {
+				needed = append(needed, kind)
+			}
+		}
+	}
+	slices.Sort(needed)
+	for _, kind := range needed {
+		p := plants[kind]
+		components = append(components, map[string]any{
+			"type": "library", "name": p.name, "version": p.version, "purl": p.purl, "bom-ref": "planted-" + p.name,
+		})
+	}
+	whole["components"] = components
+	planted, err := json.Marshal(whole)
+	if err != nil {
+		return nil, nil, false
+	}
+	return planted, needed, system
+}
+
+// imageLicenses judges what the bill of materials says of licences, where there are rules.
+func (a *audit) imageLicenses(found material) {
+	rules := a.Config.Security.Licenses
+	if len(rules.Allow)+len(rules.Deny) == 0 {
+		a.stage.Add("licenses", "not looked at: security.licenses has no rules")
+		return
+	}
+	var packages []licenses.Package
+	for _, c := range found.Components {
+		if c.PURL == "" {
+			continue
+		}
+		p := licenses.Package{Name: c.Name, Version: c.Version}
+		var ids []string
+		for _, l := range c.Licenses {
+			for _, text := range []string{l.Expression, l.License.ID, l.License.Name} {
+				if id := (licenses.Package{Expression: text}).SPDX(); id != "" {
+					ids = append(ids, "("+id+")")
+					break
+				}
+			}
+		}
+		p.Expression = strings.Join(ids, " AND ")
+		packages = append(packages, p)
+	}
+	v := licenses.Judge(packages, rules, a.Now)
+	a.stage.Add("packages with a licence to judge", plural(len(packages), "package"))
+	a.listed(ImageLicense, v.Denied)
+	switch rules.Unknown {
+	case judge.Fail:
+		a.listed(ImageLicense, v.Unknown)
+	case judge.Warn:
+		if len(v.Unknown) > 0 {
+			a.stage.Warn(LicenseUnknown, "%s", v.Unknown[0]+", of "+plural(len(v.Unknown), "package"))
+		}
+	}
+	a.exceptions(v.Exceptions)
+}

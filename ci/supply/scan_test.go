@@ -1,0 +1,101 @@
+package supply
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+const scanned = "sha256:aa"
+
+// exported writes an image with the given files in its only layer.
+func exported(names ...string) Image {
+	return Image{Digest: scanned, Export: func(_ context.Context, dir string) error {
+		var layer bytes.Buffer
+		archive := tar.NewWriter(&layer)
+		for _, name := range names {
+			if err := archive.WriteHeader(&tar.Header{Name: name, Size: 1, Mode: 0o644}); err != nil {
+				return err
+			}
+			if _, err := archive.Write([]byte("x")); err != nil {
+				return err
+			}
+		}
+		return errors.Join(archive.Close(), os.MkdirAll(filepath.Join(dir, Layers), 0o755), os.MkdirAll(filepath.Join(dir, Layout), 0o755),
+			os.WriteFile(filepath.Join(dir, Layout, "index.json"), []byte("{}"), 0o600),
+			os.WriteFile(filepath.Join(dir, Layers, "00.tar"), layer.Bytes(), 0o600))
+	}}
+}
+
+// programs answers as Syft, Grype and Gitleaks do.
+func programs(bom, grype string) *fake.Runner {
+	return fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
+		switch step.Name {
+		case "syft":
+			if bom == "" {
+				return fake.Result(1, nil), nil
+			}
+			return fake.Result(0, map[string]string{"out/sbom.cdx.json": bom, "out/sbom.spdx.json": "{}"}), nil
+		case "grype":
+			return fake.Result(0, map[string]string{grypeOut: grype}), nil
+		}
+		return fake.Result(0, map[string]string{secretsOut: `[{"RuleID":"aws-access-token","File":"scan/planted/settings.py"}]`}), nil
+	})
+}
+
+// TestPlantedFaultsOfAScan are faults of an image, its bill of materials, or the database.
+func TestPlantedFaultsOfAScan(t *testing.T) {
+	const fresh = `{"github":{"captured":"2026-11-28T00:00:00Z"}}`
+	bom := `{"metadata":{"component":{"version":"` + scanned + `"}},"components":[{"name":"demo","version":"1","purl":"pkg:pypi/demo@1",` +
+		`"licenses":[{"license":{"id":"AGPL-3.0-only"}}]}]}`
+	apk := strings.Replace(bom, "pkg:pypi/demo@1", "pkg:apk/alpine/demo@1", 1)
+	clean := grypeReport("2026-11-28", fresh, "")
+	for name, tc := range map[string]struct {
+		bom, grype string
+		image      Image
+		change     func(in *Input)
+		want       string
+	}{
+		"nothing to find":                {bom, clean, exported("app/main.py"), nil, ""},
+		"of another image":               {strings.Replace(bom, scanned, "sha256:bb", 1), clean, exported(), nil, "SBOM_OTHER_DIGEST"},
+		"no packages":                    {strings.Replace(bom, "pkg:pypi/demo@1", "", 1), clean, exported(), nil, "SCAN_EMPTY"},
+		"no form":                        {`{"components":7}`, clean, exported(), nil, "REPORT_UNREADABLE"},
+		"syft ended":                     {"", clean, exported(), nil, "SCANNER_FAILED"},
+		"no database":                    {bom, clean, exported(), func(in *Input) { in.Advisories = "" }, "ADVISORIES_MISSING"},
+		"a database of PyPI":             {bom, clean, exported(), func(in *Input) { in.Advisories += "x.jsonl" }, "ADVISORIES_INCOMPLETE"},
+		"no distribution":                {apk, clean, exported(), nil, "DISTRO_UNKNOWN vulnerable"},
+		"packages that syft did not see": {bom, clean, exported("var/lib/dpkg/status"), nil, "DISTRO_UNKNOWN"},
+		"an old database":                {bom, grypeReport("2026-11-01", fresh, ""), exported(), nil, "ADVISORIES_STALE"},
+		"what was planted is gone":       {bom, strings.Replace(clean, "2.4.1", "9", 1), exported(), nil, "SCANNER_BLIND"},
+		"a licence that is denied": {bom, clean, exported(), func(in *Input) {
+			in.Config.Security.Licenses.Deny = []string{"AGPL-3.0-only"}
+		}, "IMAGE_LICENSE_DENIED"},
+		"no program": {bom, clean, exported(), func(in *Input) { in.Tool = nil }, "SCANNER_MISSING SCANNER_MISSING"},
+		"no image": {bom, clean, Image{Digest: scanned, Export: func(context.Context, string) error { return errors.New("401") }}, nil,
+			"IMAGE_UNREADABLE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			in.Advisories = filepath.Join(t.TempDir(), "db.tar.zst")
+			require.NoError(t, os.WriteFile(in.Advisories, nil, 0o600))
+			if tc.change != nil {
+				tc.change(&in)
+			}
+			stage := Scan(t.Context(), programs(tc.bom, tc.grype), in, tc.image)
+			assert.Equal(t, tc.want, codes(stage), "%v", stage.Problems)
+			assert.Equal(t, tc.want == "", stage.Verdict == verdict.Pass)
+		})
+	}
+}
