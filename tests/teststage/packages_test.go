@@ -89,6 +89,9 @@ func TestModulesThatABuildMovesAreNamed(t *testing.T) {
 		"lib/__init__.py":       "", "lib/core.py": "def f():\n    return 1\n", "tests/test_m.py": "from moved.core import f\n\ndef test_f(): assert f() == 1\n",
 	}, func(_ runner.Runner, in *testrun.Input) { in.Config.Test.Coverage.Total = 0 })
 	require.Contains(t, warning(r, pyenv.ModulesMoved), "moved/core.py")
+	for _, f := range r.Coverage.Files {
+		assert.NotContains(t, f.Path, ".openstack-rca", "what a build made is not the source")
+	}
 }
 
 func TestTheRemedyOfAVersionThatOnlyGitKnows(t *testing.T) {

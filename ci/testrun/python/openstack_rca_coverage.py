@@ -36,6 +36,8 @@ from coverage.python import get_python_source
 # Folders in which no code of the project is.
 SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 MOST_FILES = 20_000
+# Where the results of the project's build are.
+BUILT = ".openstack-rca"
 # Of coverage.py's own rules of exclusion, the one that somebody has to write into the code.
 PRAGMA = "pragma"
 
@@ -145,7 +147,8 @@ class Report:
         found = {}
         for name in self.data.get_data().measured_files():
             path = Path(os.path.abspath(self.root / name))
-            if path.is_relative_to(self.root):
+            # What a build made is not the source: by hand it would be in site-packages.
+            if path.is_relative_to(self.root) and not path.is_relative_to(self.root / BUILT):
                 found[path.relative_to(self.root).as_posix()] = name
         return found
 

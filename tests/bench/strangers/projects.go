@@ -90,6 +90,6 @@ var projects = []project{
 	},
 	{
 		Name: "rpds-py", Version: "2026.9.1", Backend: "maturin, Rust, uv.lock", Python: "3.11",
-		Sync: []string{"--group", "test"}, Args: []string{"tests/"}, Measured: "src", Needs: []string{"cargo"},
+		Sync: []string{"--group", "test"}, Args: []string{"tests/"}, Measured: ".", Needs: []string{"cargo"},
 	},
 }
