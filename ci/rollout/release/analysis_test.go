@@ -65,7 +65,11 @@ func TestAGoodVersionPassesItsAnalysisAtEveryStage(t *testing.T) {
 			w.in.Spec.Analysis = []spec.Analysis{errorRate()}
 			w.publish(0, 0.001, 0.002)
 			w.deployed("a")
-			result := w.deployed("b")
+			calls, began := len(w.aws.Calls()), w.clock.Now()
+			result := w.deploy("b")
+			took := w.clock.Now().Sub(began).Seconds()
+			assert.Less(t, float64(len(w.aws.Calls())-calls), took, "calls a second")
+			t.Logf("%.2f calls a second in %.0f s", float64(len(w.aws.Calls())-calls)/took, took)
 			weights := map[float64]bool{}
 			for _, row := range measurements(result) {
 				assert.Equal(t, "successful", row[5], row)
