@@ -78,7 +78,7 @@ func JudgeLoad(stage *verdict.Stage, code int, out string) *verdict.Problem {
 		stage.Gate("model in the serving environment", said, "loads", true)
 	case kerasfile.ExitNoKeras, kerasfile.ExitUnknownClass:
 		// Serving may read the model by other means, or bring the classes itself.
-		stage.Add("model in the serving environment", "not loaded: "+said)
+		stage.Add("model in the serving environment", "not loaded: "+strings.TrimPrefix(said, "nothing here loads it: "))
 	default:
 		if said == "" {
 			said = fmt.Sprintf("loading it ended with exit code %d", code)
