@@ -132,7 +132,7 @@ func figureRow(f dora.Figure) []string {
 	}
 	target, result := show(f.Goal), ""
 	if f.Goal != nil {
-		target = map[bool]string{true: ">= ", false: "<= "}[f.Unit == "ratio"] + target
+		target = map[bool]string{true: "at least ", false: "at most "}[f.Unit == "ratio"] + target
 	}
 	switch {
 	case !f.Enough:

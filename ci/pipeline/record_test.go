@@ -2,14 +2,17 @@ package pipeline
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -53,20 +56,37 @@ func TestARunIsRecordedWhateverCameOfIt(t *testing.T) {
 	figures := Dora(t.Context(), b, opts, 7)
 	require.Empty(t, figures.Failure)
 	assert.Contains(t, figures.Summary, "too few")
+	assert.Contains(t, figures.Summary, "| at least 99.0 % |")
+	assert.NotContains(t, figures.Summary, "&lt;", "it is read on a terminal, too")
 	assert.Contains(t, string(figures.JSON), `"deployment_success_rate"`)
 }
 
 func TestTheTrendIsInTheReport(t *testing.T) {
 	b, _ := backend(t, source(nil))
 	opts := Options{Observe: Observe{State: t.TempDir()}, Ref: "main"}
-	first := Run(t.Context(), b, opts).Run
-	assert.NotContains(t, titles(first), "Trend")
-	for range 25 {
-		first = Run(t.Context(), b, opts).Run
+	assert.NotContains(t, titles(Run(t.Context(), b, opts).Run), "Trend")
+	opts.Observe.State = t.TempDir()
+	s := prepare(t.Context(), b, opts)
+	ledger, err := s.ledger(t.Context(), policy.Permit{})
+	require.NoError(t, err)
+	floor, now := 0.8, time.Now().UTC()
+	past := func(n int, at time.Time) runledger.Record {
+		return runledger.Record{Schema: 1, ID: fmt.Sprintf("%016x", n), Call: "run", Environment: "sandbox", Ref: "main", Started: at,
+			Verdict:  verdict.Pass,
+			Stages:   []runledger.Stage{{Name: verdict.Test, Verdict: verdict.Pass, Seconds: 40}},
+			Measures: []verdict.Measure{{Name: verdict.MeasureCoverage, Of: "total", Value: 0.9, Floor: &floor}}}
 	}
-	assert.Contains(t, titles(first), "Trend: seconds, last 20 runs")
-	opts.Ref = "feature/x"
-	assert.NotContains(t, titles(Run(t.Context(), b, opts).Run), "Trend", "another branch has its own")
+	for n := range 25 {
+		require.NoError(t, ledger.Write(t.Context(), past(n, now.Add(time.Duration(n-30)*time.Minute))))
+	}
+	record := past(99, now)
+	s.run.Stages = []verdict.Stage{{Name: verdict.Test, Verdict: verdict.Pass, Measures: record.Measures}}
+	s.trend(t.Context(), ledger, record)
+	assert.Equal(t, "Trend: line coverage, %, last 20 runs\nTrend: seconds, last 20 runs", titles(s.run))
+	record.Ref = "feature/x"
+	s.run.Stages[0].Blocks = nil
+	s.trend(t.Context(), ledger, record)
+	assert.Empty(t, titles(s.run), "another branch has its own")
 }
 
 func titles(run *verdict.Run) string {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -42,7 +43,9 @@ func (s *state) trend(ctx context.Context, ledger *runledger.Ledger, now runledg
 			}
 		}
 		chart := lineOf(records, func(r runledger.Record) (float64, bool) { return secondsOf(r, stage.Name) })
-		stage.Blocks = append(stage.Blocks, trendBlock("seconds", chart))
+		if len(chart.Y) > 1 && slices.Max(chart.Y) >= 1 {
+			stage.Blocks = append(stage.Blocks, trendBlock("seconds", chart))
+		}
 	}
 }
 
