@@ -89,8 +89,8 @@ func (a *Analyzer) Samples() []Sample { return a.samples }
 
 // Look implements deployment.Analysis.
 func (a *Analyzer) Look(ctx context.Context, at deployment.Traffic) deployment.Advice {
-	if at.Weight <= 0 {
-		return deployment.Advice{Go: true} // without traffic there is nothing to measure
+	if at.Weight <= 0 || at.Stage == "CLEAN_UP" {
+		return deployment.Advice{Go: true} // there is no traffic to measure, or no way back
 	}
 	note := ""
 	if a.stage == nil || a.stage.weight != at.Weight {
@@ -114,7 +114,7 @@ func (a *Analyzer) Look(ctx context.Context, at deployment.Traffic) deployment.A
 		}
 		a.described = err == nil
 	}
-	if advice := a.measure(ctx, at.Now); advice != nil {
+	if advice := a.measure(ctx, at); advice != nil {
 		return *advice
 	}
 	if a.passed[at.Weight] {
@@ -156,9 +156,13 @@ func (a *Analyzer) begin(at deployment.Traffic) {
 }
 
 // measure measures every window that is over. It returns what is to be done, or nil to go on.
-func (a *Analyzer) measure(ctx context.Context, now time.Time) *deployment.Advice {
-	if a.stage.held {
+func (a *Analyzer) measure(ctx context.Context, at deployment.Traffic) *deployment.Advice {
+	now, bakes := at.Now, at.Stage == "BAKE_TIME"
+	switch {
+	case a.stage.held && !bakes:
 		return &deployment.Advice{Hold: verdict.Problemf(deployment.AnalysisInconclusive, "a person decides")}
+	case a.stage.held:
+		a.begin(at) // the person let it go on: what was measured before counts no more
 	}
 	for _, s := range a.stage.series {
 		for !now.Before(s.next.End.Add(s.metric.settles())) {
@@ -173,7 +177,7 @@ func (a *Analyzer) measure(ctx context.Context, now time.Time) *deployment.Advic
 				return &deployment.Advice{Problem: verdict.Problemf(deployment.AnalysisFailed, "%s", a.describe(s, Failed))}
 			case Inconclusive:
 				problem := verdict.Problemf(deployment.AnalysisInconclusive, "%s", a.describe(s, Inconclusive))
-				if a.AskPeople && a.Pauses && a.stage.baking.IsZero() {
+				if a.AskPeople && a.Pauses && !bakes {
 					a.stage.held = true
 					return &deployment.Advice{Hold: problem, Note: "analysis: " + problem.Cause}
 				}

@@ -216,6 +216,50 @@ func TestAnInconclusiveAnalysisAsksPeopleIfConfigured(t *testing.T) {
 	}
 }
 
+// The bake has no pause at which a person could decide.
+func TestAnInconclusiveBakeIsRolledBackWhereverAPersonWouldBeAsked(t *testing.T) {
+	for _, inconclusive := range []string{spec.InconclusivePause, spec.InconclusiveRollback} {
+		w := newWorld(t, "blue_green")
+		w.deployed("a")
+		w.in.Spec.Analysis, w.in.Spec.Inconclusive, w.in.Spec.BakeMinutes = []spec.Analysis{errorRate()}, inconclusive, 30
+		w.publish(0, 0, 0)
+		w.clock.At(12*time.Minute, func() { w.publish(100*time.Hour, 0, 0) })
+		result := w.deploy("b")
+		w.code(t, deployment.AnalysisInconclusive, result)
+		assert.Equal(t, family+"1", w.serving())
+		assert.Contains(t, strings.Join(w.lines, "\n"), "BAKE_TIME", "it had got there")
+	}
+}
+
+// After a person has approved, what was inconclusive before counts no more.
+func TestARunThatWaitsForAnApprovalGoesOnMeasuring(t *testing.T) {
+	for _, after := range []struct {
+		bad  float64
+		code string
+	}{{0, ""}, {0.06, deployment.AnalysisFailed.Name}} {
+		w := newWorld(t, "blue_green")
+		w.deployed("a")
+		w.in.Spec.Analysis, w.in.Spec.Inconclusive = []spec.Analysis{errorRate()}, spec.InconclusivePause
+		w.in.AwaitApproval = true
+		w.publish(0, 0.02, 0.02)
+		w.clock.At(20*time.Minute, func() {
+			w.publish(0, after.bad, after.bad)
+			list, err := w.aws.ECS.ListServiceDeployments(w.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster),
+				Service: aws.String(service), Status: unended})
+			require.NoError(t, err)
+			require.Len(t, list.ServiceDeployments, 1)
+			arn := *list.ServiceDeployments[0].ServiceDeploymentArn
+			out, err := w.aws.ECS.DescribeServiceDeployments(w.ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+			require.NoError(t, err)
+			_, err = w.aws.ECS.ContinueServiceDeployment(w.ctx, &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn),
+				HookId: aws.String(deployment.HookOf(&out.ServiceDeployments[0]).ID), Action: types.DeploymentLifecycleHookActionContinue})
+			require.NoError(t, err)
+		})
+		result := w.deploy("b")
+		assert.Equal(t, after.code, result.Stage.Code, result.Stage.Cause)
+	}
+}
+
 func TestARollbackIsNotAnalysed(t *testing.T) {
 	w := newWorld(t, "canary")
 	w.in.Spec.Analysis = []spec.Analysis{errorRate()}
