@@ -59,8 +59,12 @@ func hostTool(ctx context.Context, name string) (runner.Files, error) {
 	return files, nil
 }
 
-// goImage is the image that builds the tools.
-func goImage() string { return "golang:" + tools.GoVersion() + "-bookworm" }
+// goImage is the image that builds the tools: the newest of the minor version that they need. It may be
+// older than the version they need; the build says so.
+func goImage() string {
+	parts := strings.SplitN(tools.GoVersion(), ".", 3)
+	return "golang:" + strings.Join(parts[:min(2, len(parts))], ".") + "-bookworm"
+}
 
 // engineTool builds a program in a container, once: the engine keeps it while the pinned versions
 // stay the same.

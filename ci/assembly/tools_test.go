@@ -60,6 +60,10 @@ func TestAdvisoriesAreDownloadedOnceADay(t *testing.T) {
 	assert.Empty(t, left, "half a file is not kept")
 }
 
+func TestTheImageOfGo(t *testing.T) {
+	assert.Regexp(t, `^golang:1\.\d+-bookworm$`, goImage())
+}
+
 func TestATool(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":/bin:/usr/bin")
