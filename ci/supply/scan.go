@@ -57,7 +57,8 @@ type component struct {
 }
 
 // Scan looks at an image: its packages and their known vulnerabilities and licences, and the
-// files of every layer, those that a later one deletes too. Advisories must be a database of Grype.
+// files of every layer, those that a later one deletes too, but not what is in archives there: an image
+// has thousands of compressed pages and wheels. Advisories must be a database of Grype.
 func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Image}}
 	a.stage.Add("image", image.Digest)
@@ -79,7 +80,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		a.matched(ctx, bom, found)
 		a.imageLicenses(found)
 	}
-	if found, ok := a.gitleaks(ctx, files.Sub(Layers)); ok {
+	if found, ok := a.gitleaks(ctx, files.Sub(Layers), "1"); ok {
 		a.secretsFound(ImageSecret, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
 	}
 	a.report()

@@ -45,14 +45,15 @@ func (a *audit) secrets(ctx context.Context) {
 		a.fail(ScannerFailed, "list the source: %v", err)
 		return
 	}
-	if found, ok := a.gitleaks(ctx, source); ok {
+	if found, ok := a.gitleaks(ctx, source, "3"); ok {
 		a.stage.Add("files searched for secrets", plural(len(names), "file"))
 		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
 	}
 }
 
-// gitleaks searches a tree. It reports whether what it found is to be believed.
-func (a *audit) gitleaks(ctx context.Context, source runner.Files) (found []secrets.Finding, ok bool) {
+// gitleaks searches a tree, and archives in archives down to a depth. It reports whether what it
+// found is to be believed.
+func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string) (found []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {
 		problem.Code = a.own(problem.Code)
@@ -69,7 +70,7 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files) (found []secr
 		},
 		Args: []string{
 			"./tool/gitleaks", "dir", searched, "--config", "rules.toml", "--gitleaks-ignore-path", "none", "--ignore-gitleaks-allow",
-			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0", "--max-archive-depth", "3",
+			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0", "--max-archive-depth", depth,
 			"--no-banner", "--no-color", "--log-level", "error",
 		},
 		Outputs: []string{secretsOut}, Offline: true,
