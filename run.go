@@ -163,7 +163,7 @@ func (m *OpenstackRca) Doctor(
 	// Return the findings for machines.
 	//
 	// +optional
-	json bool,
+	asJson bool,
 ) (string, error) {
 	call := m.call(ctx)
 	backend, err := call.backend()
@@ -177,7 +177,7 @@ func (m *OpenstackRca) Doctor(
 	if enforce && found.Failure != "" {
 		return "", errors.New(found.Text)
 	}
-	if json {
+	if asJson {
 		return string(found.JSON), nil
 	}
 	return found.Text, nil

@@ -32,10 +32,12 @@ var (
 		"run --sign-kms":      "without an engine there is no image to attest",
 		"pipeline --sign-key": "without an engine there is no image to attest",
 		"pipeline --sign-kms": "without an engine there is no image to attest",
+		"doctor --as-json":    "generated code needs the name json: it is doctor --json of the command",
 		"doctor --enforce":    "the command's exit code says it without a flag",
 	}
 	onlyCommand = map[string]string{
 		" --report":                "the module's functions return the report: report export --path",
+		"doctor --json":            "the module has it as doctor --as-json",
 		"runs --json":              "the module has it as runs json",
 		"dora --json":              "the module has it as dora json",
 		"metrics --format":         "the module has it as metrics text, open, history and emf",
