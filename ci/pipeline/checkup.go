@@ -167,7 +167,7 @@ func checkupOf(findings []Finding) Checkup {
 		Schema int       `json:"schema"`
 		Checks []Finding `json:"checks"`
 		Failed []string  `json:"failed"`
-	}{1, findings, append([]string{}, broken...)}, "", "  ")
+	}{1, findings, slices.Concat([]string{}, broken)}, "", "  ")
 	if err != nil {
 		content = []byte("{}") // nothing in it can fail to be encoded
 	}

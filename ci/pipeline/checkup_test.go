@@ -131,7 +131,7 @@ func TestDoctorOnTheSurroundings(t *testing.T) {
 	assert.Equal(t, []string{"HTTPS_PROXY=proxy.example.org:3128"}, checkup(t, b, opts)["proxy"].Found)
 
 	// The slow ones run when they are named.
-	r.OnRun(func(step runner.Step) (*runner.Result, error) {
+	r.OnRun(func(runner.Step) (*runner.Result, error) {
 		return &runner.Result{ExitCode: 2, Stdout: "ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'\n1 error"}, nil
 	})
 	b, r = backend(t, source(nil))

@@ -30,9 +30,7 @@ func (d *detector) unread() {
 			}
 		}
 	}
-	for _, found := range d.toolEnvironments() {
-		seen = append(seen, found)
-	}
+	seen = append(seen, d.toolEnvironments()...)
 	for _, name := range keys(d.toml.sub("dependency-groups")) {
 		seen = append(seen, "group "+name)
 	}

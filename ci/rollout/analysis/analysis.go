@@ -22,7 +22,7 @@ type Options struct {
 	// Source returns where a metric is measured.
 	Source func(*Metric) Source
 	// Subjects describes the new and the old version by the ARNs of their service revisions.
-	Subjects func(ctx context.Context, new, old string) (Subject, Subject, error)
+	Subjects func(ctx context.Context, newer, older string) (Subject, Subject, error)
 	// Pauses is true if the deployment stops before each step and after the last, until the analysis
 	// answers. Otherwise it goes on by the clock.
 	Pauses bool

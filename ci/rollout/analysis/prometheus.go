@@ -39,7 +39,7 @@ func (p Prometheus) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	if err != nil {
 		return 0, false, err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
 		return 0, false, fmt.Errorf("read answer: %w", err)
