@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,11 @@ func download(ctx context.Context, address, file string) (err error) {
 		case answer.ContentLength >= 0 && n != answer.ContentLength:
 			err = fmt.Errorf("%d of %d bytes came", n, answer.ContentLength)
 		default:
-			err = os.Rename(part.Name(), file)
+			// A page of a proxy must not take the place of an archive for a day.
+			var archive *zip.ReadCloser
+			if archive, err = zip.OpenReader(part.Name()); err == nil {
+				err = errors.Join(archive.Close(), os.Rename(part.Name(), file))
+			}
 		}
 	}
 	if err != nil {

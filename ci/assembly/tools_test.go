@@ -1,6 +1,8 @@
 package assembly
 
 import (
+	"archive/zip"
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +19,9 @@ import (
 
 func TestAdvisoriesAreDownloadedOnceADay(t *testing.T) {
 	var asked atomic.Int64
-	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("archive")) })
+	var archive bytes.Buffer
+	require.NoError(t, zip.NewWriter(&archive).Close())
+	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive.Bytes()) })
 	handler := atomic.Pointer[http.HandlerFunc]{}
 	handler.Store(&answer)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +36,7 @@ func TestAdvisoriesAreDownloadedOnceADay(t *testing.T) {
 		require.NoError(t, err)
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
-		assert.Equal(t, "archive", string(content))
+		assert.Equal(t, archive.Bytes(), content)
 	}
 	assert.Equal(t, int64(1), asked.Load())
 
@@ -55,6 +59,10 @@ func TestAdvisoriesAreDownloadedOnceADay(t *testing.T) {
 	empty := t.TempDir()
 	_, err = dailyAdvisories(server.URL+"/all.zip", empty)(t.Context())
 	require.ErrorContains(t, err, "download advisories")
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>log in</html>")) })
+	handler.Store(&page)
+	_, err = dailyAdvisories(server.URL+"/all.zip", empty)(t.Context())
+	require.ErrorContains(t, err, "not a valid zip")
 	left, err := os.ReadDir(empty)
 	require.NoError(t, err)
 	assert.Empty(t, left, "half a file is not kept")

@@ -124,25 +124,33 @@ func TestPlantedFaults(t *testing.T) {
 		demand  func(*Demand)
 		want    string
 	}{
-		"nothing is stated":       {nil, nil, "ATTESTATION_MISSING"},
-		"not all is stated":       {good(func(f *Facts) { f.Scan = nil }), nil, "ATTESTATION_MISSING"},
-		"copied from another":     {good(func(f *Facts) { f.Digest = "sha256:" + strings.Repeat("c", 64) }), nil, "ATTESTATION_OTHER_SUBJECT"},
-		"signed by another key":   {bundles(t, other, facts(nil)), nil, "ATTESTATION_UNTRUSTED"},
-		"changed after signing":   {[][]byte{altered(t, good(nil)[4], "PASSED", "FAILED")}, nil, "ATTESTATION_INVALID"},
-		"another subject put in":  {[][]byte{altered(t, good(nil)[0], strings.Repeat("a", 64), strings.Repeat("d", 64))}, nil, "ATTESTATION_INVALID"},
-		"no bundle":               {[][]byte{[]byte("{}"), []byte("<html>")}, nil, "ATTESTATION_INVALID"},
-		"the run failed":          {good(func(f *Facts) { f.Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
-		"it could not run":        {good(func(f *Facts) { f.Verdict = "could-not-run" }), nil, "ATTESTATION_NOT_PASS"},
-		"the tests failed":        {good(func(f *Facts) { f.Stages[0].Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
-		"nothing was tested":      {good(func(f *Facts) { f.Stages = nil }), nil, "ATTESTATION_NOT_PASS"},
-		"a vulnerability fails":   {good(func(f *Facts) { f.Scan.Found[0].Leads = "fail" }), nil, "ATTESTATION_NOT_PASS"},
-		"for another environment": {good(func(f *Facts) { f.Environment = "staging" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
-		"for one that is allowed": {good(func(f *Facts) { f.Environment = "staging" }), func(d *Demand) { d.From = []string{"staging"} }, ""},
-		"from another branch":     {good(func(f *Facts) { f.Ref = "refs/heads/feature" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
-		"from a release branch":   {good(func(f *Facts) { f.Ref = "refs/heads/release/7" }), nil, ""},
-		"an old verdict":          {good(func(f *Facts) { f.Ended = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
-		"old data":                {good(func(f *Facts) { f.Scan.Data = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
-		"a verdict of tomorrow":   {good(func(f *Facts) { f.Ended = now.Add(24 * time.Hour) }), nil, "ATTESTATION_INVALID"},
+		"nothing is stated":                 {nil, nil, "ATTESTATION_MISSING"},
+		"not all is stated":                 {good(func(f *Facts) { f.Scan = nil }), nil, "ATTESTATION_MISSING"},
+		"copied from another":               {good(func(f *Facts) { f.Digest = "sha256:" + strings.Repeat("c", 64) }), nil, "ATTESTATION_OTHER_SUBJECT"},
+		"signed by another key":             {bundles(t, other, facts(nil)), nil, "ATTESTATION_UNTRUSTED"},
+		"changed after signing":             {[][]byte{altered(t, good(nil)[4], "PASSED", "FAILED")}, nil, "ATTESTATION_INVALID"},
+		"another subject put in":            {[][]byte{altered(t, good(nil)[0], strings.Repeat("a", 64), strings.Repeat("d", 64))}, nil, "ATTESTATION_INVALID"},
+		"no bundle":                         {[][]byte{[]byte("{}"), []byte("<html>")}, nil, "ATTESTATION_INVALID"},
+		"the run failed":                    {good(func(f *Facts) { f.Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"it could not run":                  {good(func(f *Facts) { f.Verdict = "could-not-run" }), nil, "ATTESTATION_NOT_PASS"},
+		"the tests failed":                  {good(func(f *Facts) { f.Stages[0].Verdict = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"nothing was tested":                {good(func(f *Facts) { f.Stages = nil }), nil, "ATTESTATION_NOT_PASS"},
+		"a vulnerability fails":             {good(func(f *Facts) { f.Scan.Found[0].Leads = "fail" }), nil, "ATTESTATION_NOT_PASS"},
+		"for another environment":           {good(func(f *Facts) { f.Environment = "staging" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
+		"for one that is allowed":           {good(func(f *Facts) { f.Environment = "staging" }), func(d *Demand) { d.From = []string{"staging"} }, ""},
+		"from another branch":               {good(func(f *Facts) { f.Ref = "refs/heads/feature" }), nil, "ATTESTATION_OTHER_ENVIRONMENT"},
+		"from a release branch":             {good(func(f *Facts) { f.Ref = "refs/heads/release/7" }), nil, ""},
+		"an old verdict":                    {good(func(f *Facts) { f.Ended = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
+		"old data":                          {good(func(f *Facts) { f.Scan.Data = now.Add(-8 * 24 * time.Hour) }), nil, "VERDICT_TOO_OLD"},
+		"a verdict of tomorrow":             {good(func(f *Facts) { f.Ended = now.Add(24 * time.Hour) }), nil, "ATTESTATION_INVALID"},
+		"a search of next year":             {append(good(nil), good(func(f *Facts) { f.Ended = now.AddDate(1, 0, 0) })[2]), nil, "ATTESTATION_INVALID"},
+		"a pass of the same second, before": {append(good(nil), good(func(f *Facts) { f.Verdict = "fail" })...), nil, "ATTESTATION_NOT_PASS"},
+		"a pass of the same second, after":  {append(good(func(f *Facts) { f.Verdict = "fail" }), good(nil)...), nil, "ATTESTATION_NOT_PASS"},
+		"a search of the same second": {append(good(func(f *Facts) { f.Scan.Found[0].Leads = "fail" }), good(nil)...), nil,
+			"ATTESTATION_NOT_PASS"},
+		"a search that judges nothing": {good(func(f *Facts) { f.Scan.Found[0].Leads = "" }), nil, "ATTESTATION_NOT_PASS"},
+		"one that is allowed":          {good(func(f *Facts) { f.Scan.Found[0].Leads = "allowed" }), nil, ""},
+		"nothing was found":            {good(func(f *Facts) { f.Scan.Found = nil }), nil, ""},
 		"junk beside the right one": {append(bundles(t, other, facts(nil)), append([][]byte{[]byte("junk")}, good(nil)...)...), nil,
 			""},
 		"a newer one failed": {append(good(nil), good(func(f *Facts) { f.Verdict, f.Ended = "fail", now.Add(-time.Minute) })...), nil,
@@ -178,6 +186,13 @@ func TestAnotherBuilder(t *testing.T) {
 		d.Require = []string{Provenance}
 		assert.Equal(t, want, codes(Check([][]byte{b}, d)))
 	}
+	listless := statements[2]
+	listless.Predicate = []byte(strings.Replace(string(listless.Predicate), `"result":`, `"results":`, 1))
+	b, err := Sign(t.Context(), listless, signer)
+	require.NoError(t, err)
+	d := demand(t, public)
+	d.Require = []string{Vulns}
+	assert.Equal(t, "ATTESTATION_INVALID", codes(Check([][]byte{b}, d)), "a search without a list of what it found")
 	for _, s := range []Statement{
 		{Type: "https://in-toto.io/Statement/v9", Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("{}")},
 		{Type: StatementType, Subject: statements[0].Subject, PredicateType: Summary, Predicate: []byte("[]")},

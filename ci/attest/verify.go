@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +61,9 @@ func Check(bundles [][]byte, demand Demand) Verified {
 			reasons = append(reasons, problem)
 			continue
 		}
-		if before, has := v.Accepted[kind]; !has || accepted.At.After(before.At) {
+		before, has := v.Accepted[kind]
+		// Of two that were made in the same second, in whatever order, the one that is no pass counts.
+		if !has || accepted.At.After(before.At) || accepted.At.Equal(before.At) && accepted.blames(kind) {
 			v.Accepted[kind] = accepted
 		}
 	}
@@ -170,6 +173,15 @@ func (v *Verified) judge(d Demand) {
 	fail := func(code verdict.Code, format string, args ...any) {
 		v.Problems = append(v.Problems, verdict.Problemf(code, format, args...))
 	}
+	var early []string
+	for _, kind := range slices.Sorted(maps.Keys(v.Accepted)) {
+		if v.Accepted[kind].At.Sub(d.Now) > ahead {
+			early = append(early, Short(kind))
+		}
+	}
+	if len(early) > 0 { // it would be the newest for ever, whatever is stated later
+		fail(Invalid, "made in the future, by this machine's clock: %s", strings.Join(early, ", "))
+	}
 	if p, has := v.Accepted[Provenance]; has {
 		if kind := text(p.predicate, "buildDefinition", "buildType"); kind != BuildType {
 			fail(Untrusted, "it was built by %q, not by this pipeline", kind)
@@ -184,7 +196,9 @@ func (v *Verified) judge(d Demand) {
 		if result := text(s.predicate, "verificationResult"); result != "PASSED" {
 			fail(NotPass, "the newest verdict, of %s, is %s", s.At.UTC().Format(time.DateTime), result)
 		}
-		v.age(d, "the verdict", s.At, d.MaxAge, fail)
+		if s.At.Sub(d.Now) <= ahead {
+			v.age(d, "the verdict", s.At, d.MaxAge, fail)
+		}
 	}
 	if t, has := v.Accepted[TestResult]; has {
 		if result := text(t.predicate, "result"); result != "PASSED" {
@@ -198,24 +212,42 @@ func (v *Verified) judge(d Demand) {
 		} else {
 			v.age(d, "the data of the search for vulnerabilities", data, d.MaxDataAge, fail)
 		}
-		if failed := leading(scan.predicate); len(failed) > 0 {
+		switch failed, is := leading(scan.predicate); {
+		case !is:
+			fail(Invalid, "the search for vulnerabilities has no list of what it found")
+		case len(failed) > 0:
 			fail(NotPass, "the newest search for vulnerabilities found %s", strings.Join(failed, ", "))
 		}
 	}
 	v.Problems = slices.CompactFunc(v.Problems, func(a, b *verdict.Problem) bool { return a.Error() == b.Error() })
 }
 
-// leading are the vulnerabilities of a scan that fail.
-func leading(predicate map[string]any) []string {
+// blames reports whether a statement says itself that the image did not pass.
+func (a Accepted) blames(kind string) bool {
+	switch kind {
+	case Summary:
+		return text(a.predicate, "verificationResult") != "PASSED"
+	case TestResult:
+		return text(a.predicate, "result") != "PASSED"
+	case Vulns:
+		failed, is := leading(a.predicate)
+		return !is || len(failed) > 0
+	}
+	return false
+}
+
+// leading are the vulnerabilities of a scan that fail: all that it does not say to be judged otherwise,
+// such as those of another scanner, which judges nothing. It reports whether the scan has a list.
+func leading(predicate map[string]any) (failed []string, is bool) {
 	scanner, _ := predicate["scanner"].(map[string]any)
-	found, _ := scanner["result"].([]any)
-	var failed []string
+	found, is := scanner["result"].([]any)
 	for _, f := range found {
-		if object, _ := f.(map[string]any); text(object, "annotations", "leadsTo") == "fail" {
+		object, _ := f.(map[string]any)
+		if !slices.Contains([]string{"warn", "note", "allowed"}, text(object, "annotations", "leadsTo")) {
 			failed = append(failed, text(object, "id"))
 		}
 	}
-	return failed
+	return failed, is
 }
 
 func (v *Verified) place(d Demand, a Accepted, fail func(verdict.Code, string, ...any), path ...string) {

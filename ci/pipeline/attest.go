@@ -138,6 +138,12 @@ func (s *state) facts() (attest.Facts, *verdict.Problem) {
 	if run.Tree != s.run.Tree {
 		f.Config = "" // the configuration here is another one
 	}
+	if st := run.Stage(verdict.Audit); st == nil || st.Verdict != verdict.Pass {
+		// A file that is there all the same is of an earlier run into the same directory.
+		f.BOM = nil
+	} else {
+		f.Scan = scanOf(read("audit/findings.json"))
+	}
 	for _, st := range run.Stages {
 		if st.Name == verdict.Attest || st.Name == verdict.Deploy {
 			continue
@@ -152,7 +158,6 @@ func (s *state) facts() (attest.Facts, *verdict.Problem) {
 			return f, verdict.Problemf(attest.Refused, "%s is no part of that run, or did not pass", wanted)
 		}
 	}
-	f.Scan = scanOf(read("audit/findings.json"))
 	return f, nil
 }
 

@@ -195,6 +195,17 @@ func TestDeployRefuses(t *testing.T) {
 		"no search for vulnerabilities": {func(t *testing.T, a *attested) {
 			require.Equal(t, verdict.Pass, a.attest(t, a.private, a.report(t, func(r *verdict.Run) { r.Stages[2].Files = nil })).Verdict)
 		}, "ATTESTATION_MISSING"},
+		"a search of an earlier run": {func(t *testing.T, a *attested) {
+			// Its file is still in the directory of the report.
+			from := a.report(t, func(r *verdict.Run) {
+				r.Stages[2].Verdict, r.Stages[2].Code, r.Stages[2].Files = verdict.NotRun, "NOT_CONFIGURED", nil
+			})
+			require.NoError(t, os.MkdirAll(filepath.Join(from, "audit"), 0o755))
+			content, err := os.ReadFile(filepath.Join(a.from, "audit", "findings.json"))
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(from, "audit", "findings.json"), content, 0o600))
+			require.Equal(t, verdict.Pass, a.attest(t, a.private, from).Verdict)
+		}, "ATTESTATION_MISSING"},
 		"a registry that does not answer": {func(_ *testing.T, a *attested) {
 			a.handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 		}, "ATTESTATION_UNREADABLE"},

@@ -68,6 +68,9 @@ func (a *audit) advisories(ctx context.Context) {
 		return
 	}
 	a.found.database = &database
+	for _, l := range a.nameless {
+		a.stage.Warn(NotCompared, "%s: %s", where(l.File, l.Line), l.Text)
+	}
 	if a.database(database, needed); len(a.problems) == 0 || !a.blind() {
 		found, seen := a.split(all)
 		a.stage.Gate("planted vulnerability", seenText(seen), "found", seen)

@@ -80,6 +80,8 @@ var (
 	ReportUnreadable = unableAny("REPORT_UNREADABLE", "The report of a scanner is not complete or not in the form that was asked for.",
 		"Run again; if it repeats, report it with the program's version, which the report names")
 
+	NotCompared = warningAny("DEPENDENCY_NOT_COMPARED", "A requirement is pinned, but not by a version, so no advisory was compared with it.",
+		"Pin a released version, or follow the advisories of that project yourself")
 	LicenseUnknown = warningAny("LICENSE_UNKNOWN", "A package states no licence that is known.",
 		"Look at the package, and add it to security.licenses.except with what you found")
 	WaiverEndsSoon = warningAny("WAIVER_ENDS_SOON", "An exception ends within 14 days.",
@@ -97,6 +99,6 @@ func Codes() []verdict.Code {
 		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, ImageUnreadable,
 		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
-		LicenseUnknown, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
+		NotCompared, LicenseUnknown, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 	"github.com/openstack-rca/openstack-rca/ci/supply/licenses"
+	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -252,7 +253,12 @@ func (a *audit) matched(ctx context.Context, bom []byte, found material) {
 			a.fail(ScannerBlind, "%s %s, which was planted, was not found", p.name, p.version)
 			return
 		}
-		rest = slices.DeleteFunc(slices.Clone(rest), at)
+		own := slices.ContainsFunc(found.Components, func(c component) bool {
+			return strings.HasPrefix(c.PURL, "pkg:"+kind+"/") && locks.Normal(c.Name) == p.name && c.Version == p.version
+		})
+		if !own {
+			rest = slices.DeleteFunc(slices.Clone(rest), at)
+		}
 	}
 	a.stage.Gate("planted vulnerabilities", "found", "found", true)
 	a.found.vulnerabilities = judge.Advisories(advisory.Merge(rest), a.Config.Security, "image", a.Now)

@@ -79,6 +79,10 @@ func TestPlantedFaultsOfAScan(t *testing.T) {
 		"packages that syft did not see": {bom, clean, exported("var/lib/dpkg/status"), nil, "DISTRO_UNKNOWN"},
 		"an old database":                {bom, grypeReport("2026-11-01", fresh, ""), exported(), nil, "ADVISORIES_STALE"},
 		"what was planted is gone":       {bom, strings.Replace(clean, "2.4.1", "9", 1), exported(), nil, "SCANNER_BLIND"},
+		"what is planted is really there": {
+			strings.ReplaceAll(strings.Replace(bom, `"version":"1"`, `"version":"2.4.1"`, 1), "demo", "Jinja2"),
+			strings.Replace(clean, `"severity":"High"`, `"severity":"High","fix":{"versions":["3"]}`, 1), exported(), nil, "IMAGE_VULNERABLE",
+		},
 		"a licence that is denied": {bom, clean, exported(), func(in *Input) {
 			in.Config.Security.Licenses.Deny = []string{"AGPL-3.0-only"}
 		}, "IMAGE_LICENSE_DENIED"},

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -15,8 +16,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// heavy are directories of other people's files, which no image takes from here.
-var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
+// heavy are directories of other people's files. They are left out where exclude of pipeline.yaml keeps
+// them from every stage, and so from the image; .git always is.
+var heavy = []string{".venv", "venv", "node_modules", "**/__pycache__"}
 
 // The places of a step of Gitleaks.
 const (
@@ -39,7 +41,13 @@ func planted() []byte {
 // secrets searches all files. What the source says about the search, in comments or in files, is
 // not followed: exceptions are in pipeline.yaml, with a reason and an end.
 func (a *audit) secrets(ctx context.Context) {
-	source := a.Source.Filter(nil, heavy)
+	skipped := []string{".git"}
+	for _, name := range heavy {
+		if slices.Contains(a.Config.Exclude, name) {
+			skipped = append(skipped, name)
+		}
+	}
+	source := a.Source.Filter(nil, skipped)
 	names, err := source.List(ctx)
 	if err != nil {
 		a.fail(ScannerFailed, "list the source: %v", err)
@@ -47,6 +55,7 @@ func (a *audit) secrets(ctx context.Context) {
 	}
 	if found, ok := a.gitleaks(ctx, source, "3"); ok {
 		a.stage.Add("files searched for secrets", plural(len(names), "file"))
+		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
 		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
 	}
 }

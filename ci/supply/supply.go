@@ -52,6 +52,7 @@ type audit struct {
 	projects []*pyenv.Project
 	packages []locks.Package
 	loose    []locks.Loose
+	nameless []locks.Loose
 	found    results
 }
 
@@ -164,6 +165,7 @@ func (a *audit) locks(ctx context.Context) bool {
 		counted += read.Counted
 		a.packages = append(a.packages, read.Packages...)
 		a.loose = append(a.loose, read.Loose...)
+		a.nameless = append(a.nameless, read.Nameless...)
 	}
 	slices.Sort(files)
 	distinct := locks.Distinct(a.packages)

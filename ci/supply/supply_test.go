@@ -160,6 +160,26 @@ func TestPlantedFaults(t *testing.T) {
 		"a limit instead of a version": {func(_ *testing.T, in *Input) {
 			source(in, "requirements.txt", "demo==1.0\nother>=2\n")
 		}, "DEPENDENCY_UNPINNED"},
+		"a wildcard": {func(_ *testing.T, in *Input) { source(in, "requirements.txt", "demo==1.0\nother==2.*\n") }, "DEPENDENCY_UNPINNED"},
+		"a file that is named after another option": {func(t *testing.T, in *Input) {
+			in.Source = fake.Files(map[string]string{
+				"main.py": "", "requirements.txt": "plain==1\n-i https://host/simple -r hidden.txt\n", "hidden.txt": "demo==1.0\n",
+			})
+			in.Advisories = database(t, knownControl("2026-11-28"), demo(highMark))
+		}, "DEPENDENCY_VULNERABLE"},
+		"a vulnerable wheel at an address": {func(t *testing.T, in *Input) {
+			source(in, "requirements.txt", "demo @ https://host/demo-1.0-py3-none-any.whl#sha256=aa\n")
+			in.Advisories = database(t, knownControl("2026-11-28"), demo(highMark))
+		}, "DEPENDENCY_VULNERABLE"},
+		"a build of a vulnerable version": {func(t *testing.T, in *Input) {
+			source(in, "requirements.txt", "demo==1.0+cpu\n")
+			in.Advisories = database(t, knownControl("2026-11-28"),
+				record("CVE-2026-1", "demo", "2026-11-28", "2026-01-01", `{"introduced":"0"},{"last_affected":"1.0"}`, highMark))
+			in.Config.Security.Unfixed = "fail"
+		}, "DEPENDENCY_VULNERABLE"},
+		"a repository at a commit": {func(_ *testing.T, in *Input) {
+			source(in, "requirements.txt", "plain==1\ndemo @ git+https://host/demo@"+strings.Repeat("a", 40)+"\n")
+		}, "dependency_not_compared"},
 		"a project without a lock": {func(_ *testing.T, in *Input) {
 			source(in, "pyproject.toml", "[project]\nname = \"x\"\nversion = \"1\"\ndependencies = [\"demo\"]\n")
 		}, "SCAN_EMPTY"},
@@ -242,6 +262,24 @@ func TestPlantedSecrets(t *testing.T) {
 			assert.Equal(t, tc.want, codes(stage), "%v", stage.Problems)
 			assert.NotContains(t, fmt.Sprintf("%+v", stage), "the-value", "no report has the value")
 		})
+	}
+}
+
+// TestTheSearchTakesWhatAnImageMayTake: a directory is left out only while no stage sees it.
+func TestTheSearchTakesWhatAnImageMayTake(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		in, r := input(t, "secrets"), gitleaks()
+		in.Source = fake.Files(map[string]string{"main.py": "", "venv/settings.py": "", ".git/config": ""})
+		if taken {
+			in.Config.Exclude = []string{".git"}
+		}
+		stage := Audit(t.Context(), r, in)
+		inputs, err := r.Inputs(t.Context(), 0)
+		require.NoError(t, err)
+		_, has := inputs["scan/source/venv/settings.py"]
+		assert.Equal(t, taken, has)
+		assert.NotContains(t, inputs, "scan/source/.git/config")
+		assert.Equal(t, !taken, strings.Contains(fmt.Sprint(stage.Evidence), "venv"), "what was not searched is said")
 	}
 }
 

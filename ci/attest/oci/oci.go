@@ -48,13 +48,27 @@ func At(ctx context.Context, reference string, login Login, transport http.Round
 		return Image{}, fmt.Errorf("open %s: %w", reference, err)
 	}
 	opts := []remote.Option{remote.WithContext(ctx), remote.WithUserAgent("openstack-rca"), remote.WithJobs(1)}
-	if transport != nil {
-		opts = append(opts, remote.WithTransport(transport))
+	if transport == nil {
+		transport = remote.DefaultTransport
 	}
+	opts = append(opts, remote.WithTransport(whole{transport}))
 	if login != (Login{}) {
 		opts = append(opts, remote.WithAuth(&authn.Basic{Username: login.Username, Password: login.Password}))
 	}
 	return Image{digest: digest, opts: opts}, nil
+}
+
+// whole refuses a list of referrers that goes on: only its first page would be read, and the newest
+// statement may be on another.
+type whole struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := w.RoundTripper.RoundTrip(r)
+	if err == nil && strings.Contains(r.URL.Path, "/referrers/") && answer.Header.Get("Link") != "" {
+		return nil, errors.Join(errors.New("there are more than the registry lists at once"), answer.Body.Close())
+	}
+	return answer, err
 }
 
 // Bundles reads all bundles beside the image.

@@ -172,6 +172,18 @@ func TestARegistryThatForgets(t *testing.T) {
 	require.ErrorContains(t, err, "does not list it")
 }
 
+// TestAListThatGoesOn is one of a registry that gives referrers in pages.
+func TestAListThatGoesOn(t *testing.T) {
+	w := newWorld(t, true)
+	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+		rw.Header().Set("Link", "<"+r.URL.Path+`?page=2>; rel="next"`)
+		_, _ = rw.Write([]byte(`{"schemaVersion":2,"manifests":[]}`))
+	})
+	_, err := w.open(t).Bundles()
+	require.ErrorContains(t, err, "more than the registry lists")
+}
+
 func TestTooManyReferrers(t *testing.T) {
 	w := newWorld(t, true)
 	one := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1}`

@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -18,8 +19,9 @@ func (a affected) includes(version string) (is bool, uncertain string) {
 	if err != nil {
 		return true, "the version " + version + " cannot be compared"
 	}
+	public := release(v, version)
 	for _, one := range a.Versions {
-		if other, err := pep440.Parse(one); one == version || err == nil && other.Equal(v) {
+		if other, err := pep440.Parse(one); one == version || err == nil && (other.Equal(v) || other.Equal(public)) {
 			return true, ""
 		}
 	}
@@ -43,6 +45,15 @@ func (a affected) includes(version string) (is bool, uncertain string) {
 	return false, ""
 }
 
+// release is a version without its local part: 2.0+cpu is a build of 2.0, whose faults it has.
+func release(v pep440.Version, text string) pep440.Version {
+	public, _, local := strings.Cut(text, "+")
+	if parsed, err := pep440.Parse(public); local && err == nil {
+		return parsed
+	}
+	return v
+}
+
 // includes evaluates the events of a range in the order of their versions, as OSV's schema wants:
 // introduced, then fixed, last_affected or nothing.
 func (r versions) includes(v pep440.Version) (bool, error) {
@@ -50,21 +61,25 @@ func (r versions) includes(v pep440.Version) (bool, error) {
 		kind string
 		at   pep440.Version
 	}
-	in := false
+	in, begins := false, false
 	var events []event
 	for _, e := range r.Events {
 		for kind, text := range e {
 			switch {
 			case kind == "introduced" && text == "0":
-				in = true
+				in, begins = true, true
 			case kind == "introduced", kind == "fixed", kind == "last_affected":
 				at, err := pep440.Parse(text)
 				if err != nil {
 					return false, err
 				}
 				events = append(events, event{kind, at})
+				begins = begins || kind == "introduced"
 			}
 		}
+	}
+	if !begins {
+		return false, errors.New("it has no beginning")
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	for _, e := range events {
@@ -74,7 +89,7 @@ func (r versions) includes(v pep440.Version) (bool, error) {
 		case "fixed":
 			in = in && v.LessThan(e.at)
 		case "last_affected":
-			in = in && !v.GreaterThan(e.at)
+			in = in && !release(v, v.String()).GreaterThan(e.at)
 		}
 	}
 	return in, nil

@@ -69,15 +69,17 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 	used := make([]bool, len(rules.Allow))
 	for _, f := range findings {
 		j := action(f, rules, now)
+		var holding []config.AllowedAdvisory
 		for i, allowed := range rules.Allow {
 			if allowed.In != place || !same(allowed.Package, f.Package) || !named(f, allowed.ID) {
 				continue
 			}
 			used[i] = true
 			if Holds(allowed.Until, now) {
-				j.Allowed = &allowed
+				holding = append(holding, allowed)
 			}
 		}
+		j.Allowed = covering(f, holding)
 		v.All = append(v.All, j)
 	}
 	for i, allowed := range rules.Allow {
@@ -86,6 +88,26 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 		}
 	}
 	return v
+}
+
+// covering is the exception that allows a finding. An advisory for several vulnerabilities has the CVE
+// of each: one of them by its CVE does not allow the others.
+func covering(f advisory.Finding, holding []config.AllowedAdvisory) *config.AllowedAdvisory {
+	if len(holding) == 0 {
+		return nil
+	}
+	cve := func(id string) bool { return len(id) > 4 && strings.EqualFold(id[:4], "CVE-") }
+	for _, allowed := range holding {
+		if !cve(allowed.ID) {
+			return &allowed
+		}
+	}
+	for _, name := range f.Names() {
+		if cve(name) && !slices.ContainsFunc(holding, func(a config.AllowedAdvisory) bool { return strings.EqualFold(a.ID, name) }) {
+			return nil
+		}
+	}
+	return &holding[0]
 }
 
 // Holds reports whether an exception applies: its last day is not over and not too far away.
@@ -140,14 +162,16 @@ func action(f advisory.Finding, rules config.Security, now time.Time) Judged {
 	}
 	if len(f.Fixed) == 0 && weight[rules.Unfixed] < weight[j.Action] {
 		j.Action, j.Why = rules.Unfixed, "no version fixes it"
-		if weight[j.Action] == 0 {
+		if weight[j.Action] == 0 || f.Severity == advisory.Unknown { // it may be critical
 			j.Action = Warn
 		}
 	}
 	grace := map[string]time.Duration{
 		advisory.Critical: rules.Grace.Critical.Std(), advisory.High: rules.Grace.High.Std(), advisory.Medium: rules.Grace.Medium.Std(),
 	}[f.Severity]
-	if until := f.Published.Add(grace); j.Action == Fail && !f.Published.IsZero() && now.Before(until) {
+	// A date to come is none: it would be a grace without an end.
+	dated := !f.Published.IsZero() && !f.Published.After(now)
+	if until := f.Published.Add(grace); j.Action == Fail && dated && now.Before(until) {
 		j.Action, j.Why = Warn, "published on "+f.Published.UTC().Format(time.DateOnly)+", fails from "+until.UTC().Format(time.DateOnly)
 	}
 	return j

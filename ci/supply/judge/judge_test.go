@@ -39,16 +39,19 @@ func TestWhatAFindingLeadsTo(t *testing.T) {
 		rules   func(*config.Security)
 		want    string
 	}{
-		"high fails":              {nil, nil, Fail},
-		"critical fails":          {func(f *advisory.Finding) { f.Severity = advisory.Critical }, nil, Fail},
-		"medium warns":            {func(f *advisory.Finding) { f.Severity = advisory.Medium }, nil, Warn},
-		"low is noted":            {func(f *advisory.Finding) { f.Severity = advisory.Low }, nil, Note},
-		"unknown warns":           {func(f *advisory.Finding) { f.Severity = advisory.Unknown }, nil, Warn},
-		"an odd severity fails":   {func(f *advisory.Finding) { f.Severity = "odd" }, nil, Fail},
-		"unknown is never quiet":  {func(f *advisory.Finding) { f.Severity = advisory.Unknown }, func(r *config.Security) { r.Severity["unknown"] = Note }, Fail},
-		"no fix":                  {func(f *advisory.Finding) { f.Fixed = nil }, nil, Warn},
-		"no fix that fails":       {func(f *advisory.Finding) { f.Fixed = nil }, func(r *config.Security) { r.Unfixed = Fail }, Fail},
-		"no fix does not worsen":  {func(f *advisory.Finding) { f.Fixed, f.Severity = nil, advisory.Low }, func(r *config.Security) { r.Unfixed = Fail }, Note},
+		"high fails":             {nil, nil, Fail},
+		"critical fails":         {func(f *advisory.Finding) { f.Severity = advisory.Critical }, nil, Fail},
+		"medium warns":           {func(f *advisory.Finding) { f.Severity = advisory.Medium }, nil, Warn},
+		"low is noted":           {func(f *advisory.Finding) { f.Severity = advisory.Low }, nil, Note},
+		"unknown warns":          {func(f *advisory.Finding) { f.Severity = advisory.Unknown }, nil, Warn},
+		"an odd severity fails":  {func(f *advisory.Finding) { f.Severity = "odd" }, nil, Fail},
+		"unknown is never quiet": {func(f *advisory.Finding) { f.Severity = advisory.Unknown }, func(r *config.Security) { r.Severity["unknown"] = Note }, Fail},
+		"no fix":                 {func(f *advisory.Finding) { f.Fixed = nil }, nil, Warn},
+		"no fix that fails":      {func(f *advisory.Finding) { f.Fixed = nil }, func(r *config.Security) { r.Unfixed = Fail }, Fail},
+		"no fix does not worsen": {func(f *advisory.Finding) { f.Fixed, f.Severity = nil, advisory.Low }, func(r *config.Security) { r.Unfixed = Fail }, Note},
+		"unknown and no fix": {func(f *advisory.Finding) { f.Severity, f.Fixed = advisory.Unknown, nil },
+			func(r *config.Security) { r.Unfixed = Note }, Warn},
+		"published next year":     {func(f *advisory.Finding) { f.Published = now.AddDate(1, 0, 0) }, nil, Fail},
 		"no rule for no fix":      {func(f *advisory.Finding) { f.Fixed = nil }, func(r *config.Security) { r.Unfixed = "" }, Warn},
 		"in its grace":            {nil, func(r *config.Security) { r.Grace.High = config.Duration(31 * day) }, Warn},
 		"at the end of its grace": {nil, func(r *config.Security) { r.Grace.High = config.Duration(30 * day) }, Fail},
@@ -103,6 +106,23 @@ func TestExceptions(t *testing.T) {
 			assert.Len(t, v.Ending, tc.ending)
 			assert.Len(t, v.Unused, tc.unused)
 		})
+	}
+}
+
+// TestAnAdvisoryForSeveral is one of a distribution, which names the CVE of each vulnerability.
+func TestAnAdvisoryForSeveral(t *testing.T) {
+	several := finding(func(f *advisory.Finding) { f.ID, f.Aliases = "ALSA-1", []string{"CVE-2026-1", "CVE-2026-2"} })
+	for want, ids := range map[string][]string{
+		"one is not all": {"CVE-2026-1"}, "all": {"CVE-2026-1", "cve-2026-2"}, "the advisory": {"ALSA-1"},
+	} {
+		r := rules(func(r *config.Security) {
+			for _, id := range ids {
+				r.Allow = append(r.Allow, config.AllowedAdvisory{ID: id, Package: "demo", In: "image", Reason: "x", Until: "2027-01-31"})
+			}
+		})
+		v := Advisories([]advisory.Finding{several}, r, "image", now)
+		assert.Equal(t, want != "one is not all", len(v.Allowed()) == 1, want)
+		assert.Empty(t, v.Unused)
 	}
 }
 

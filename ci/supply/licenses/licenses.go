@@ -82,13 +82,23 @@ func permitted(expression string, rules config.Licenses) bool {
 		allowed = all
 	}
 	allowed = slices.DeleteFunc(slices.Clone(allowed), func(id string) bool {
-		return slices.ContainsFunc(rules.Deny, func(denied string) bool { return strings.EqualFold(denied, id) })
+		return slices.ContainsFunc(rules.Deny, func(denied string) bool { return family(denied) == family(id) })
 	})
 	if len(allowed) == 0 {
 		return false
 	}
 	ok, err := spdxexp.Satisfies(expression, allowed)
 	return err == nil && ok
+}
+
+// family is a licence without what says which versions apply, and in lower case: who denies
+// AGPL-3.0-only denies AGPL-3.0, as packages still write it, and AGPL-3.0-or-later.
+func family(id string) string {
+	id = strings.ToLower(id)
+	for _, ending := range []string{"+", "-only", "-or-later"} {
+		id = strings.TrimSuffix(id, ending)
+	}
+	return id
 }
 
 // SPDX is the package's licence as an SPDX expression; empty when it is not known.

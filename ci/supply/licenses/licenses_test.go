@@ -36,16 +36,19 @@ func TestJudge(t *testing.T) {
 		rules           config.Licenses
 		denied, unknown int
 	}{
-		"allowed":                      {"MIT", only, 0, 0},
-		"not allowed":                  {"GPL-3.0-only", only, 1, 0},
-		"a choice":                     {"GPL-3.0-only OR MIT", only, 0, 0},
-		"both":                         {"GPL-3.0-only AND MIT", only, 1, 0},
-		"unknown":                      {"", only, 0, 1},
-		"not denied":                   {"GPL-3.0-only", without, 0, 0},
-		"denied":                       {"AGPL-3.0-only", without, 1, 0},
-		"a choice without the denied":  {"AGPL-3.0-only OR MIT", without, 0, 0},
-		"both, one of which is denied": {"AGPL-3.0-only AND MIT", without, 1, 0},
-		"allowed and denied":           {"MIT", config.Licenses{Allow: []string{"MIT"}, Deny: []string{"mit"}}, 1, 0},
+		"allowed":                       {"MIT", only, 0, 0},
+		"not allowed":                   {"GPL-3.0-only", only, 1, 0},
+		"a choice":                      {"GPL-3.0-only OR MIT", only, 0, 0},
+		"both":                          {"GPL-3.0-only AND MIT", only, 1, 0},
+		"unknown":                       {"", only, 0, 1},
+		"not denied":                    {"GPL-3.0-only", without, 0, 0},
+		"denied":                        {"AGPL-3.0-only", without, 1, 0},
+		"a choice without the denied":   {"AGPL-3.0-only OR MIT", without, 0, 0},
+		"both, one of which is denied":  {"AGPL-3.0-only AND MIT", without, 1, 0},
+		"denied under its older name":   {"AGPL-3.0", without, 1, 0},
+		"denied, or a later one":        {"AGPL-3.0-or-later", without, 1, 0},
+		"denied, or a later one, older": {"AGPL-3.0+", without, 1, 0},
+		"allowed and denied":            {"MIT", config.Licenses{Allow: []string{"MIT"}, Deny: []string{"mit"}}, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Judge([]Package{{Name: "Demo", Version: "1", Expression: tc.license}}, tc.rules, now)

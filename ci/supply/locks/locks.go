@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -36,6 +37,9 @@ type Loose struct {
 type Content struct {
 	Packages []Package
 	Loose    []Loose
+	// Nameless pin their content, but not by a version: a repository at a commit, an archive whose
+	// name has none. No advisory can be compared with them.
+	Nameless []Loose
 	// Includes are the files that it names, relative to the source.
 	Includes []string
 	// Counted is the number of packages by a second, simpler reading of the same file. It is
@@ -45,13 +49,27 @@ type Content struct {
 
 var (
 	separators = regexp.MustCompile(`[-_.]+`)
-	include    = regexp.MustCompile(`^(?:-r|--requirement)(?:\s+|=|)(\S+)`)
-	pinned     = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*={2,3}\s*([^\s;,*]+)\s*(?:;.*|\s--.*)?$`)
-	counted    = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]\n]*\])?\s*={2,3}`)
-	login      = regexp.MustCompile(`://[^/\s@]+@`)
-	commit     = regexp.MustCompile(`@[0-9a-f]{40}(?:[#\s;]|$)`)
-	header     = regexp.MustCompile(`(?m)^\s*\[\[\s*packages?\s*\]\]`)
+	// pip takes several options on a line, and names of options that are cut.
+	include = regexp.MustCompile(`(?:^|\s)(?:-r|--r(?:e(?:q(?:u(?:i(?:r(?:e(?:m(?:e(?:n(?:t)?)?)?)?)?)?)?)?)?)?(?:\s|=))(?:\s*|=)([^\s=]\S*)`)
+	pinned  = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*={2,3}\s*([^\s;,*]+)\s*(?:;.*|\s--.*)?$`)
+	counted = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]\n]*\])?\s*={2,3}`)
+	// limits are a requirement with several or inexact versions.
+	limits = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*` +
+		`[=<>!~]=?=?\s*[^\s;,=<>!~]+(?:\s*,\s*[=<>!~]=?=?\s*[^\s;,=<>!~]+)*\s*(?:;.*|\s--.*)?$`)
+	// archive is the file of a wheel or of a source, with name and version.
+	archive = regexp.MustCompile(`(?:^|[/\\])([A-Za-z0-9][A-Za-z0-9._]*?(?:-[A-Za-z][A-Za-z0-9._]*)*)-(v?[0-9][A-Za-z0-9.!+_]*?)` +
+		`(?:(?:-[0-9][A-Za-z0-9_]*)?-[^-/\s]+-[^-/\s]+-[^-/\s]+\.whl|\.tar\.gz|\.tar\.bz2|\.tgz|\.zip)$`)
+	// A password may have an @; a query is often a signature.
+	login    = regexp.MustCompile(`://[^/\s]*@`)
+	query    = regexp.MustCompile(`\?[^\s#]*`)
+	commit   = regexp.MustCompile(`@[0-9a-f]{40}(?:[#\s;]|$)`)
+	editable = regexp.MustCompile(`(?:^|\s)(?:-e|--ed(?:i(?:t(?:a(?:b(?:l(?:e)?)?)?)?)?)?(?:\s|=))(?:\s*|=)([^\s=].*)`)
+	header   = regexp.MustCompile(`(?m)^\s*\[\[\s*packages?\s*\]\]`)
 )
+
+// lineEnds are all that end a line for pip.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\x1c", "\n", "\x1d", "\n", "\x1e", "\n",
+	"\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 // Normal is a package's name as PyPI compares it.
 func Normal(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
@@ -71,11 +89,16 @@ func Read(name string, content []byte, asRequirements bool) (Content, error) {
 
 // requirements reads the format of pip.
 func requirements(name, text string) Content {
+	text = lineEnds.Replace(strings.TrimPrefix(text, "\uFEFF"))
 	found := Content{Counted: len(counted.FindAllString(text, -1))}
 	for _, line := range joined(text) {
-		if m := include.FindStringSubmatch(line.text); m != nil {
-			found.Includes = append(found.Includes, path.Join(path.Dir(name), m[1]))
-			continue
+		if strings.HasPrefix(line.text, "-") {
+			for _, m := range include.FindAllStringSubmatch(line.text, -1) {
+				found.Includes = append(found.Includes, path.Join(path.Dir(name), strings.Trim(m[1], `"'`)))
+			}
+			if m := editable.FindStringSubmatch(line.text); m == nil || local(m[1]) {
+				continue // An option of pip, or a directory of the source.
+			}
 		}
 		m := pinned.FindStringSubmatch(line.text)
 		switch {
@@ -83,26 +106,58 @@ func requirements(name, text string) Content {
 			found.Packages = append(found.Packages, Package{
 				Name: Normal(m[1]), Version: m[2], File: name, Line: line.number, Hashed: strings.Contains(line.text, "--hash="),
 			})
-		case strings.HasPrefix(line.text, "--editable"), strings.HasPrefix(line.text, "-e"):
-			if strings.Contains(line.text, "://") && !commit.MatchString(line.text) {
-				found.loose(name, line)
-			}
-		case strings.HasPrefix(line.text, "-"):
-			// An option of pip.
-		case local(line.text):
-			// A directory or a file of the source.
-		case strings.Contains(line.text, "://") && (commit.MatchString(line.text) || strings.Contains(line.text, "--hash=") ||
-			strings.Contains(line.text, "#sha256=")):
+		case local(line.text), commit.MatchString(line.text), strings.Contains(line.text, "://") &&
+			(strings.Contains(line.text, "--hash=") || strings.Contains(line.text, "#sha256=")):
+			found.content(name, line)
 		default:
 			found.loose(name, line)
+			if limits.MatchString(line.text) && counted.MatchString(line.text) {
+				found.Counted-- // it is understood, and said
+			}
 		}
 	}
 	return found
 }
 
+// content notes what is pinned by its content. An archive's name says which package it is.
+func (c *Content) content(name string, line numbered) {
+	title, where, named := strings.Cut(line.text, " @ ")
+	if !named {
+		title, where = "", line.text
+	}
+	where, _, _ = strings.Cut(strings.Fields(where)[0], "#")
+	where, _, _ = strings.Cut(where, "?")
+	if unescaped, err := url.PathUnescape(where); err == nil {
+		where = unescaped
+	}
+	title, _, _ = strings.Cut(title, "[")
+	switch m := archive.FindStringSubmatch(where); {
+	case m != nil:
+		if title == "" {
+			title = m[1]
+		}
+		c.Counted++
+		c.Packages = append(c.Packages, Package{Name: Normal(strings.TrimSpace(title)), Version: m[2], File: name, Line: line.number, Hashed: true})
+	case strings.Contains(line.text, "://") || ends(where, ".whl", ".gz", ".zip", ".bz2", ".tgz"):
+		c.Nameless = append(c.Nameless, Loose{Text: shown(line.text), File: name, Line: line.number})
+	}
+}
+
+func ends(text string, endings ...string) bool {
+	return slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(text, ending) })
+}
+
+// shown is a requirement without hashes and credentials.
+func shown(text string) string {
+	text, _, _ = strings.Cut(text, " --")
+	if strings.Contains(text, "://") {
+		text = query.ReplaceAllString(login.ReplaceAllString(text, "://"), "")
+	}
+	return text
+}
+
 func (c *Content) loose(name string, line numbered) {
-	text, _, _ := strings.Cut(line.text, " --")
-	c.Loose = append(c.Loose, Loose{Text: login.ReplaceAllString(text, "://"), File: name, Line: line.number})
+	c.Loose = append(c.Loose, Loose{Text: shown(line.text), File: name, Line: line.number})
 }
 
 // local reports whether a requirement is a path: ./x, name @ file:x.
@@ -112,8 +167,8 @@ func local(text string) bool {
 		return true
 	}
 	first, _, _ := strings.Cut(text, " ")
-	return strings.HasPrefix(first, ".") || strings.HasPrefix(first, "file:") || strings.HasSuffix(first, ".whl") ||
-		strings.HasSuffix(first, ".tar.gz") && !strings.Contains(first, "://")
+	return strings.HasPrefix(first, ".") || strings.HasPrefix(first, "file:") ||
+		ends(first, ".whl", ".tar.gz", ".zip") && !strings.Contains(first, "://")
 }
 
 // numbered is a line with its number in the file.
@@ -126,7 +181,7 @@ type numbered struct {
 func joined(text string) []numbered {
 	var lines []numbered
 	open := false
-	for i, line := range strings.Split(strings.TrimPrefix(text, "\uFEFF"), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimRight(line, "\r")
 		if at := strings.Index(" "+line, " #"); at >= 0 {
 			line = line[:max(0, at)]

@@ -40,6 +40,14 @@ func TestReadRequirements(t *testing.T) {
 		"an editable repository":           {"-e git+https://host/x@main#egg=x\n", "", "-e git+https://host/x@main#egg=x"},
 		"the source itself":                {"-e .\n./lib\nlib @ file:./lib\n./x.whl\n", "", ""},
 		"an address with the content's":    {"x @ https://host/x.whl " + hash + "\n", "", ""},
+		"a wheel at an address":            {"J.2 @ https://u:p@host/a/J.2-2.4.1-py2.py3-none-any.whl " + hash + "\n", "j-2=2.4.1", ""},
+		"a wheel without a name before it": {"https://host/a_b-1.0%2Bcpu-cp312-cp312-linux_x86_64.whl#sha256=aa\n", "a-b=1.0+cpu", ""},
+		"a source at an address":           {"https://host/scikit-learn-1.5.0rc1.tar.gz?x=y#sha256=aa\n", "scikit-learn=1.5.0rc1", ""},
+		"a wheel in the source":            {"./wheels/x-1.0-1-py3-none-any.whl\ny @ file:./y-2.tar.gz\n", "x=1.0 y=2", ""},
+		"line ends that only pip knows":    {"x==1 ; python_version > '3'\x0cy==2\u2028z==3\rw==4\u0085v>4\n", "x=1 y=2 z=3 w=4", "v>4"},
+		"a password with an @":             {"x @ git+https://user:wo@rd@host/x@main\n", "", "x @ git+https://host/x@main"},
+		"an address that is signed":        {"x @ https://host/x.whl?sig=word&y=z\n", "", "x @ https://host/x.whl"},
+		"options before an editable one":   {"--pre -e git+https://host/x@main\n--edit=git+https://host/y@main\n", "", "--pre -e git+https://host/x@main --edit=git+https://host/y@main"},
 		"an address without the content's": {"x @ https://host/x.tar.gz\n", "", "x @ https://host/x.tar.gz"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,6 +58,7 @@ func TestReadRequirements(t *testing.T) {
 				loose = append(loose, l.Text)
 			}
 			assert.Equal(t, tc.loose, strings.Join(loose, " "))
+			assert.Len(t, found.Packages, found.Counted, "what is understood is counted once")
 		})
 	}
 	found := read(t, "deps/a.txt", "-r base.txt\n--requirement=../b.txt\nx==1 \\\n  "+hash+"\ny==2\n")
@@ -57,6 +66,17 @@ func TestReadRequirements(t *testing.T) {
 	assert.Equal(t, 2, found.Counted)
 	assert.Equal(t, []int{3, 5}, []int{found.Packages[0].Line, found.Packages[1].Line})
 	assert.Equal(t, []bool{true, false}, []bool{found.Packages[0].Hashed, found.Packages[1].Hashed})
+	for _, text := range []string{"-i https://host/simple -r b.txt", "--req b.txt", "--no-binary :all: --requiremen=b.txt", "-rb.txt", `-r "b.txt"`, "-r=b.txt"} {
+		assert.Equal(t, []string{"b.txt"}, read(t, "a.txt", text+"\n").Includes, text)
+	}
+	assert.Equal(t, []string{"b.txt", "c.txt"}, read(t, "a.txt", "-r b.txt -r c.txt\n").Includes)
+	assert.Empty(t, read(t, "a.txt", "--require-hashes\n-c limits.txt\n--pre\n").Includes)
+	at := "git+https://user:word@host/x@" + strings.Repeat("a", 40)
+	for _, text := range []string{"x @ " + at, "-e " + at + "#egg=x", "x @ https://host/x.whl " + hash, "./x.whl"} {
+		nameless := read(t, "a.txt", text+"\n").Nameless
+		require.Len(t, nameless, 1, text)
+		assert.NotContains(t, nameless[0].Text, "word")
+	}
 	odd := read(t, "a.txt", "x==1 and more words\ny==1\n")
 	assert.Greater(t, odd.Counted, len(odd.Packages), "what is not understood is counted")
 }
