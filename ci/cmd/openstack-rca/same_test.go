@@ -194,3 +194,16 @@ func TestADifferenceIsSeen(t *testing.T) {
 	assert.Empty(t, missing(a, a))
 	assert.Equal(t, "mlflow-s3-endpoint-url", kebab("mlflowS3EndpointUrl"))
 }
+
+// TestNoArgumentHidesAPackageOfTheGeneratedCode: the generated code declares a variable for each
+// argument, so one with the name of a package that it imports does not compile.
+func TestNoArgumentHidesAPackageOfTheGeneratedCode(t *testing.T) {
+	imported := []string{
+		"context", "json", "fmt", "slog", "os", "errors", "gqlerror", "otel", "trace", "resource", "semconv", "telemetry", "dagger", "querybuilder", "dag",
+	}
+	for name, arguments := range ofModule(t) {
+		for _, argument := range arguments {
+			assert.NotContains(t, imported, argument, name)
+		}
+	}
+}
