@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -35,10 +36,13 @@ func inAWS(t *testing.T, content string) (Backend, Options, *fakeaws.Account, *a
 	clock := fakeaws.NewClock()
 	aws := fakeaws.NewAccount(clock)
 	var opened account.Options
+	var opening sync.Mutex // doctor's checks run side by side
 	opts := Options{Environment: "staging", Ref: "main", Image: "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca@sha256:" + strings.Repeat("a", 64)}
 	opts.Rollout = RolloutOptions{
 		Clock: clock, Get: func(context.Context, string) error { return nil },
 		Connect: func(_ context.Context, o account.Options) (release.Clients, *verdict.Problem) {
+			opening.Lock()
+			defer opening.Unlock()
 			opened = o
 			return release.Clients{ECS: aws.ECS, Balancing: aws.Balancing, Scaling: aws.Scaling, CloudWatch: aws.CloudWatch, Logs: aws.Logs,
 				Identity: aws.Identity, Objects: aws.Objects}, nil

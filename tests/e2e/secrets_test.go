@@ -17,6 +17,7 @@ import (
 var secretArguments = []string{
 	"mlflow-token", "mlflow-tracking-username", "mlflow-tracking-password", "aws-access-key-id", "aws-secret-access-key",
 	"aws-session-token", "aws-web-identity-token", "docker-username", "docker-password", "index-url",
+	"metrics-auth", "notify-secrets",
 }
 
 // seeker looks for canaries in all that a step can read: its own and all other processes' environment, arguments and open files,
