@@ -171,6 +171,16 @@ func TestPlantedFaults(t *testing.T) {
 	}
 }
 
+// TestWhatTheSourceLetsPass is said: its rules are not those of the call.
+func TestWhatTheSourceLetsPass(t *testing.T) {
+	private, public := pair(t)
+	v := Check(bundles(t, private, facts(func(f *Facts) {
+		f.Scan.Found = []Vulnerability{{"CVE-1", "a", "1", "critical", "note"}, {"CVE-2", "b", "1", "high", "allowed"}, {"CVE-3", "c", "1", "low", "note"}}
+	})), demand(t, public))
+	assert.Empty(t, v.Problems)
+	assert.Equal(t, []string{"CVE-1 of a (note)", "CVE-2 of b (allowed)"}, v.LetPass)
+}
+
 func TestAnotherBuilder(t *testing.T) {
 	private, public := pair(t)
 	signer, err := PrivateKey(private)

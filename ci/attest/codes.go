@@ -31,6 +31,9 @@ var (
 	Unreadable = code(verdict.Deploy, verdict.CouldNotRun, "ATTESTATION_UNREADABLE",
 		"The statements could not be read, so nothing was verified and nothing was changed.",
 		"Read the registry's answer in the cause; check its address and login, and run again")
+	LetPass = code(verdict.Deploy, "", "VULNERABILITIES_LET_PASS",
+		"The image has critical or high vulnerabilities that the rules of its own pipeline.yaml let pass.",
+		"Look at security.severity, grace and allow of that source; they are not part of the call")
 	Overridden = code(verdict.Deploy, "", "VERIFY_OVERRIDDEN",
 		"The image was deployed although it could not be verified; the reason is in the journal.", "Attest the image, and deploy it again")
 )
@@ -52,7 +55,7 @@ var (
 // Codes returns the codes that this package raises.
 func Codes() []verdict.Code {
 	return []verdict.Code{
-		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, Overridden,
+		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, LetPass, Overridden,
 		Refused, SignFailed, KeyUnavailable, ReferrersRefused,
 	}
 }

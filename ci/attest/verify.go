@@ -37,6 +37,9 @@ type Verified struct {
 	Accepted map[string]Accepted
 	// Read is how many bundles were looked at, Ignored how many of them do not count.
 	Read, Ignored int
+	// LetPass are the critical and high vulnerabilities that do not fail, with what they lead to: the
+	// rules are those of the source, not of the call.
+	LetPass []string
 	// Problems are why the demand is not met; none when it is.
 	Problems []*verdict.Problem
 }
@@ -212,6 +215,7 @@ func (v *Verified) judge(d Demand) {
 		} else {
 			v.age(d, "the data of the search for vulnerabilities", data, d.MaxDataAge, fail)
 		}
+		v.LetPass = letPass(scan.predicate)
 		switch failed, is := leading(scan.predicate); {
 		case !is:
 			fail(Invalid, "the search for vulnerabilities has no list of what it found")
@@ -220,6 +224,25 @@ func (v *Verified) judge(d Demand) {
 		}
 	}
 	v.Problems = slices.CompactFunc(v.Problems, func(a, b *verdict.Problem) bool { return a.Error() == b.Error() })
+}
+
+// letPass are the vulnerabilities that are critical or high and do not fail.
+func letPass(predicate map[string]any) (all []string) {
+	scanner, _ := predicate["scanner"].(map[string]any)
+	found, _ := scanner["result"].([]any)
+	for _, f := range found {
+		object, _ := f.(map[string]any)
+		severities, _ := object["severity"].([]any)
+		leads := text(object, "annotations", "leadsTo")
+		bad := slices.ContainsFunc(severities, func(s any) bool {
+			severity, _ := s.(map[string]any)
+			return slices.Contains([]string{"critical", "high"}, text(severity, "score"))
+		})
+		if bad && leads != "fail" {
+			all = append(all, fmt.Sprintf("%s of %s (%s)", text(object, "id"), text(object, "annotations", "package"), leads))
+		}
+	}
+	return all
 }
 
 // blames reports whether a statement says itself that the image did not pass.

@@ -104,6 +104,9 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 	v := attest.Check(bundles, demand)
 	found.stage.Gate("attestation", fmt.Sprintf("%d of %d statements count", len(v.Accepted), v.Read),
 		"signed by a trusted key, of this image", len(v.Problems) == 0)
+	if n := len(v.LetPass); n > 0 {
+		found.stage.Warn(attest.LetPass, "%d: %s", n, strings.Join(v.LetPass[:min(n, 10)], ", "))
+	}
 	table := &verdict.Table{Columns: []string{"Statement", "Made", "Key"}}
 	for _, kind := range slices.Sorted(maps.Keys(v.Accepted)) {
 		made := "not stated"

@@ -94,6 +94,10 @@ func requirements(name, text string) Content {
 	for _, line := range joined(text) {
 		if strings.HasPrefix(line.text, "-") {
 			for _, m := range include.FindAllStringSubmatch(line.text, -1) {
+				if strings.Contains(m[1], "://") { // what it holds tomorrow is not pinned
+					found.loose(name, line)
+					continue
+				}
 				found.Includes = append(found.Includes, path.Join(path.Dir(name), strings.Trim(m[1], `"'`)))
 			}
 			if m := editable.FindStringSubmatch(line.text); m == nil || local(m[1]) {
@@ -138,9 +142,22 @@ func (c *Content) content(name string, line numbered) {
 		}
 		c.Counted++
 		c.Packages = append(c.Packages, Package{Name: Normal(strings.TrimSpace(title)), Version: m[2], File: name, Line: line.number, Hashed: true})
-	case strings.Contains(line.text, "://") || ends(where, ".whl", ".gz", ".zip", ".bz2", ".tgz"):
+	case strings.Contains(line.text, "://") || ends(where, archives...):
 		c.Nameless = append(c.Nameless, Loose{Text: shown(line.text), File: name, Line: line.number})
 	}
+}
+
+// archives are the endings of files that are installed.
+var archives = []string{".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz"}
+
+// repository notes a package from a repository at a revision.
+func (c *Content) repository(file, title, address string) {
+	line := numbered{text: title + " @ " + address}
+	if commit.MatchString(line.text) {
+		c.content(file, line)
+		return
+	}
+	c.loose(file, line)
 }
 
 func ends(text string, endings ...string) bool {
@@ -168,7 +185,7 @@ func local(text string) bool {
 	}
 	first, _, _ := strings.Cut(text, " ")
 	return strings.HasPrefix(first, ".") || strings.HasPrefix(first, "file:") ||
-		ends(first, ".whl", ".tar.gz", ".zip") && !strings.Contains(first, "://")
+		ends(first, archives...) && !strings.Contains(first, "://")
 }
 
 // numbered is a line with its number in the file.
@@ -219,7 +236,7 @@ func tables(name string, content []byte) (found Content, err error) {
 		switch {
 		case title == "":
 			return Content{}, fmt.Errorf("read %s: a package has no name", name)
-		case ofSource(entry):
+		case ofSource(path.Base(name), entry):
 			found.Counted--
 		case version == "":
 			found.Loose = append(found.Loose, Loose{Text: title, File: name})
@@ -233,18 +250,23 @@ func tables(name string, content []byte) (found Content, err error) {
 
 // ofSource reports whether a package lies in the source: the project itself, a member of its
 // workspace.
-func ofSource(entry map[string]any) bool {
-	if source, ok := entry["source"].(map[string]any); ok {
-		for _, kind := range []string{"editable", "directory", "virtual"} {
-			if _, is := source[kind]; is {
-				return true
-			}
-		}
-		kind, _ := source["type"].(string)
-		return kind == "directory"
+//
+// Each format has its own way to say it. In that of another it means nothing, and the package is
+// installed from an index.
+func ofSource(file string, entry map[string]any) bool {
+	source, _ := entry["source"].(map[string]any)
+	has := func(object map[string]any, keys ...string) bool {
+		return slices.ContainsFunc(keys, func(key string) bool { _, is := object[key]; return is })
 	}
-	_, directory := entry["directory"]
-	return directory
+	switch {
+	case file == "uv.lock":
+		return has(source, "editable", "directory", "virtual") && !has(source, "registry", "git", "url", "path")
+	case file == "poetry.lock":
+		return source["type"] == "directory"
+	case strings.HasPrefix(file, "pylock."):
+		return has(entry, "directory") && !has(entry, "sdist", "wheels", "archive", "vcs")
+	}
+	return false
 }
 
 // pipfile reads the format of Pipenv.
@@ -255,11 +277,8 @@ func pipfile(name string, content []byte) (Content, error) {
 	}
 	var found Content
 	for _, section := range []string{"default", "develop"} {
-		var entries map[string]struct {
-			Version string
-			Hashes  []string
-			Path    string
-		}
+		// A map, as a struct would take Version for version.
+		var entries map[string]map[string]any
 		if len(lock[section]) == 0 {
 			continue
 		}
@@ -268,15 +287,23 @@ func pipfile(name string, content []byte) (Content, error) {
 		}
 		for _, title := range slices.Sorted(maps.Keys(entries)) {
 			entry := entries[title]
-			version, exact := strings.CutPrefix(entry.Version, "==")
+			text := func(key string) string { value, _ := entry[key].(string); return value }
+			version := strings.TrimLeft(text("version"), "=")
+			_, hashed := entry["hashes"].([]any)
+			where := text("file") + text("path")
+			_, git := entry["git"]
 			switch {
-			case entry.Path != "":
-			case !exact:
-				found.Loose = append(found.Loose, Loose{Text: title + entry.Version, File: name})
+			case git:
+				// Its version, if there is one, is not what is installed.
+				found.repository(name, title, "git+"+text("git")+"@"+text("ref"))
+			case where != "" && (strings.Contains(where, "://") || ends(where, archives...)):
+				found.content(name, numbered{text: title + " @ " + where})
+			case where != "":
+				// A directory of the source.
+			case !strings.HasPrefix(text("version"), "==") || strings.ContainsAny(version, "*,<>=!~ "):
+				found.Loose = append(found.Loose, Loose{Text: title + text("version"), File: name})
 			default:
-				found.Packages = append(found.Packages, Package{
-					Name: Normal(title), Version: version, File: name, Hashed: len(entry.Hashes) > 0,
-				})
+				found.Packages = append(found.Packages, Package{Name: Normal(title), Version: version, File: name, Hashed: hashed})
 			}
 		}
 	}

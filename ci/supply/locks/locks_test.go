@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -77,6 +78,9 @@ func TestReadRequirements(t *testing.T) {
 		require.Len(t, nameless, 1, text)
 		assert.NotContains(t, nameless[0].Text, "word")
 	}
+	address := read(t, "a.txt", "-r https://user:word@host/r.txt\n")
+	assert.Empty(t, address.Includes)
+	assert.Equal(t, "-r https://host/r.txt", address.Loose[0].Text)
 	odd := read(t, "a.txt", "x==1 and more words\ny==1\n")
 	assert.Greater(t, odd.Counted, len(odd.Packages), "what is not understood is counted")
 }
@@ -98,6 +102,19 @@ source = { registry = "https://pypi.org/simple" }
 	assert.Equal(t, "x=1", names(pylock.Packages))
 	poetry := read(t, "poetry.lock", "[[package]]\nname = \"x\"\nversion = \"1\"\n[[package]]\nname = \"y\"\n")
 	assert.Equal(t, "y", poetry.Loose[0].Text)
+	for file, entry := range map[string]string{
+		"uv.lock":       `source = {registry = "https://host/simple", virtual = ".", type = "directory"}`,
+		"poetry.lock":   `directory = "."`,
+		"pylock.toml":   `directory = {path = "."}` + "\n" + `wheels = [{url = "https://host/x.whl"}]`,
+		"pdm.lock":      `directory = "."`,
+		"pylock.x.toml": `source = {type = "directory", virtual = "."}`,
+	} {
+		crafted := read(t, file, strings.ReplaceAll("[[package]]\nname = \"x\"\nversion = \"1\"\n", "package",
+			map[bool]string{true: "packages", false: "package"}[strings.HasPrefix(file, "pylock")])+entry+"\n")
+		assert.Equal(t, "x=1", names(crafted.Packages), "%s: it is installed from an index", file)
+	}
+	ours := read(t, "poetry.lock", "[[package]]\nname = \"x\"\nversion = \"1\"\n[package.source]\ntype = \"directory\"\nurl = \".\"\n")
+	assert.Empty(t, ours.Packages)
 	for _, wrong := range []string{"[[package", "[[package]]\nversion = \"1\"\n", "package = 1"} {
 		_, err := Read("uv.lock", []byte(wrong), false)
 		assert.Error(t, err, wrong)
@@ -115,6 +132,20 @@ func TestReadPipfile(t *testing.T) {
 		"develop": {"x": {"version": "*"}}}`)
 	assert.Equal(t, "jinja2=3.1.6", names(found.Packages))
 	assert.Equal(t, "x*", found.Loose[0].Text)
+	for entry, want := range map[string]string{
+		`{"version": "==2.4.1", "Version": "==9"}`:                                                     "x=2.4.1",
+		`{"version": "===2.4.1"}`:                                                                      "x=2.4.1",
+		`{"version": "==9", "file": "https://host/x-2.4.1-py3-none-any.whl"}`:                          "x=2.4.1",
+		`{"version": "==9", "path": "./x-2.4.1.tar.gz"}`:                                               "x=2.4.1",
+		`{"version": "==2.*"}`:                                                                         " loose",
+		`{"version": "==9", "git": "https://u:word@host/x", "ref": "main"}`:                            " loose",
+		`{"version": "==9", "git": "https://u:word@host/x", "ref": "` + strings.Repeat("a", 40) + `"}`: " nameless",
+	} {
+		one := read(t, "Pipfile.lock", `{"default": {"x": `+entry+`}}`)
+		got := names(one.Packages) + strings.Repeat(" loose", len(one.Loose)) + strings.Repeat(" nameless", len(one.Nameless))
+		assert.Equal(t, want, got, entry)
+		assert.NotContains(t, fmt.Sprint(one), "word", "no credentials")
+	}
 	for _, wrong := range []string{"{", `{"default": []}`} {
 		_, err := Read("Pipfile.lock", []byte(wrong), false)
 		assert.Error(t, err, wrong)
