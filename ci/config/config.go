@@ -41,7 +41,7 @@ type Config struct {
 
 	// NameSet reports whether the file names the application; see NameAfter.
 	NameSet bool `yaml:"-" json:"-"`
-	// set are the keys that the file has, as far as they decide on names.
+	// set are the keys that the file has, as far as they decide on names or are of the rollout.
 	set []string `yaml:"-" json:"-"`
 
 	// Environment is the name of the environment whose overlay is applied: sandbox, staging, production.

@@ -82,6 +82,11 @@ func Load(content []byte, environment string) (Config, error) {
 					chosen.set = append(chosen.set, one.key)
 				}
 			}
+			for _, k := range keys {
+				if _, set := places[k.path]; set && rolloutKey(k.path) && !slices.Contains(chosen.set, k.path) {
+					chosen.set = append(chosen.set, k.path)
+				}
+			}
 		}
 	}
 	if len(doc.problems) > 0 {

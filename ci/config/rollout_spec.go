@@ -2,10 +2,37 @@ package config
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
+
+// forAdopted are the keys of the rollout that apply to a service of somebody else.
+var forAdopted = []string{"rollout.account", "rollout.adopt", "rollout.analysis", "rollout.cluster", "rollout.container", "rollout.journal",
+	"rollout.region", "rollout.service", "rollout.smoke", "rollout.soak", "rollout.task_definition", "rollout.trial"}
+
+// rolloutKey reports whether a key is directly under rollout.
+func rolloutKey(path string) bool {
+	name, under := strings.CutPrefix(path, "rollout.")
+	return under && !strings.ContainsAny(name, ".[")
+}
+
+// withoutEffect are the keys of the rollout that are set though an adopted service has its own.
+func (c Config) withoutEffect() []string {
+	if c.Rollout.Adopt == "" {
+		return nil
+	}
+	var all []string
+	for _, key := range c.set {
+		if rolloutKey(key) && !slices.Contains(forAdopted, key) {
+			all = append(all, key)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 // RolloutSpec is the configuration as the rollout takes it.
 func (c Config) RolloutSpec() spec.Spec {
@@ -32,6 +59,7 @@ func (c Config) RolloutSpec() spec.Spec {
 		EphemeralStorage: r.EphemeralStorage, WritableRoot: r.WritableRoot, KMSKeys: r.KMSKeys,
 		PauseAt: r.PauseAt, PauseTimeout: time.Duration(r.PauseTimeout),
 		Inconclusive: r.Inconclusive, Adopt: r.Adopt, Container: r.Container, TaskDefinition: r.TaskDefinition,
+		WithoutEffect: c.withoutEffect(),
 	}
 	for _, v := range r.Volumes {
 		s.Volumes = append(s.Volumes, spec.Volume(v))

@@ -52,10 +52,10 @@ func TestTheRolloutGetsEveryKey(t *testing.T) {
 	var c Config
 	fill(reflect.ValueOf(&c.Rollout).Elem())
 	fill(reflect.ValueOf(&c.Image).Elem())
-	c.Name = "app"
+	c.Name, c.set = "app", []string{"rollout.cpu"}
 	got := c.RolloutSpec()
 	assert.Empty(t, missing("Spec", reflect.ValueOf(got)))
-	assert.Equal(t, reflect.TypeOf(c.Rollout).NumField(), reflect.TypeOf(got).NumField()-2, "a key of rollout that the rollout does not take")
+	assert.Equal(t, reflect.TypeOf(c.Rollout).NumField(), reflect.TypeOf(got).NumField()-3, "a key of rollout that the rollout does not take")
 	assert.Equal(t, []spec.Volume{{Path: "text", FileSystem: "text", AccessPoint: "text", IAM: true}}, got.Volumes)
 }
 
@@ -73,4 +73,24 @@ func TestTheRolloutGetsTheValuesOfItsKeys(t *testing.T) {
 	assert.Equal(t, []string{spec.DefaultCluster, spec.DefaultService, spec.DefaultFamily}, []string{got.Cluster, got.Service, got.Family})
 	c.Rollout.Journal = "s3://journal"
 	assert.Equal(t, "s3://journal", c.RolloutSpec().Journal)
+}
+
+func TestKeysThatAnAdoptedServiceHasItself(t *testing.T) {
+	text := "rollout: {cpu: 1024, soak: 1h, vars: {A: b}}\nenvironments:\n  staging: {rollout: {desired: 2}}\n" +
+		"  production: {rollout: {adopt: service, account: '111122223333', cluster: shop, service: web, memory: 2048, pause_timeout: 2h,\n" +
+		"    trial: false, analysis: [{name: a, command: [x]}]}}\n"
+	c, err := Load([]byte(text), "production")
+	assert.NoError(t, err)
+	// Also those that are set to their default, and only those of this environment.
+	assert.Equal(t, []string{"rollout.cpu", "rollout.memory", "rollout.pause_timeout", "rollout.vars"}, c.RolloutSpec().WithoutEffect)
+	c, err = Load([]byte(text), "staging")
+	assert.NoError(t, err)
+	assert.Empty(t, c.RolloutSpec().WithoutEffect, "this one is made here")
+	known := map[string]bool{}
+	for _, k := range keys {
+		known[k.path] = true
+	}
+	for _, name := range forAdopted {
+		assert.True(t, known[name], name)
+	}
 }

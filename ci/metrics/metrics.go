@@ -170,6 +170,8 @@ func (b builder) families() []Family {
 	for _, m := range All() {
 		if f := b[m.Name]; f != nil {
 			slices.SortStableFunc(f.Samples, func(x, y Sample) int { return cmp.Compare(key(x.Labels), key(y.Labels)) })
+			// A series that is there twice would make the whole file invalid: the first counts.
+			f.Samples = slices.CompactFunc(f.Samples, func(x, y Sample) bool { return x.Time.Equal(y.Time) && key(x.Labels) == key(y.Labels) })
 			all = append(all, *f)
 		}
 	}

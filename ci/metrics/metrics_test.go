@@ -261,3 +261,19 @@ func TestEMF(t *testing.T) {
 	_, err = metrics.EMF([]metrics.Family{{Metric: metrics.Coverage, Samples: []metrics.Sample{{Value: math.NaN()}}}}, began)
 	require.Error(t, err)
 }
+
+func TestARecordThatIsOddMakesAValidFile(t *testing.T) {
+	r := full()
+	r.Application, r.Code = "he\x00l\"lo\r\n\\x\xff", "A\x1b[31m"
+	r.Stages, r.Measures = append(r.Stages, r.Stages...), append(r.Measures, r.Measures...)
+	target := metrics.GroupOf(r, nil)
+	text := metrics.Text(metrics.Of(metrics.Input{Run: r}), target.Labels())
+	seen := map[string]bool{}
+	for line := range strings.Lines(text) {
+		assert.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]`, line)
+		series, _, _ := strings.Cut(line, "} ")
+		assert.False(t, seen[series], "a series that is there twice is refused: %s", series)
+		seen[series] = true
+	}
+	assert.Contains(t, text, `pipeline="he�l\"lo�\n\\x�"`)
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Text renders families in Prometheus's text format, version 0.0.4, with the target's labels on every
@@ -76,8 +77,17 @@ var (
 	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 )
 
-// escapeValue is a label's value; what is no UTF-8 would make the whole file invalid.
-func escapeValue(s string) string { return valueEscapes.Replace(strings.ToValidUTF8(s, "�")) }
+// escapeValue is a label's value; what is no UTF-8, or a control character, would make the whole file
+// invalid for one of its readers.
+func escapeValue(s string) string {
+	printable := strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) {
+			return '�'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "�"))
+	return valueEscapes.Replace(printable)
+}
 
 func escapeHelp(s string) string { return helpEscapes.Replace(s) }
 

@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,9 @@ func (a address) call(ctx context.Context, method string, headers map[string]str
 			return got, nil
 		}
 		again := err == nil && (got.status == http.StatusTooManyRequests || got.status >= 500)
+		if end, bounded := ctx.Deadline(); bounded && time.Until(end) < wait {
+			again = false // there is no time left for another attempt
+		}
 		if attempt == 2 || !again || wait > maxWait {
 			if err == nil {
 				err = fmt.Errorf("HTTP %d", got.status)
@@ -147,17 +151,19 @@ func hidden(err error) error {
 	var of *url.Error
 	if errors.As(err, &of) {
 		if of.Timeout() {
-			return fmt.Errorf("no answer within %s", callTimeout)
+			return errors.New("no answer in time")
 		}
 		err = of.Err
+	}
+	if name := (x509.HostnameError{}); errors.As(err, &name) {
+		return errors.New("the certificate of its server is for another name")
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return errors.New("the name of its server is not known")
 	}
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
+	for op := (*net.OpError)(nil); errors.As(err, &op); {
+		err = op.Err // that of a proxy wraps another one
 	}
 	return err
 }

@@ -48,7 +48,8 @@ func email(ctx context.Context, c config.Channel, login string, m Message, local
 	}
 	client, err := smtp.NewClient(conn, host)
 	if err != nil {
-		return errors.Join(fmt.Errorf("greet server: %w", err), conn.Close())
+		_ = conn.Close() // it may be closed already
+		return fmt.Errorf("greet server: %w", hidden(err))
 	}
 	defer func() { _ = client.Close() }() // Quit reports what matters
 	if !plain {
@@ -56,7 +57,7 @@ func email(ctx context.Context, c config.Channel, login string, m Message, local
 			return errors.New("the mail server offers no STARTTLS; tls: none is for a server of this machine only")
 		}
 		if err := client.StartTLS(&tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}); err != nil {
-			return fmt.Errorf("start TLS: %w", err)
+			return fmt.Errorf("start TLS: %w", hidden(err))
 		}
 	}
 	if login != "" {
@@ -69,22 +70,22 @@ func email(ctx context.Context, c config.Channel, login string, m Message, local
 		}
 	}
 	if err := client.Mail(c.From); err != nil {
-		return fmt.Errorf("name sender: %w", err)
+		return fmt.Errorf("name sender: %w", hidden(err))
 	}
 	for _, to := range c.To {
 		if err := client.Rcpt(to); err != nil {
-			return fmt.Errorf("name receiver: %w", err)
+			return fmt.Errorf("name receiver: %w", hidden(err))
 		}
 	}
 	w, err := client.Data()
 	if err != nil {
-		return fmt.Errorf("send message: %w", err)
+		return fmt.Errorf("send message: %w", hidden(err))
 	}
 	if _, err = w.Write(letter(c, m)); err == nil {
 		err = w.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("send message: %w", err)
+		return fmt.Errorf("send message: %w", hidden(err))
 	}
 	return client.Quit()
 }

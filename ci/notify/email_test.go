@@ -2,11 +2,13 @@ package notify
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"net"
 	"net/mail"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -109,4 +111,14 @@ func TestAMailThatIsNotSent(t *testing.T) {
 	assert.NotContains(t, err.Error(), "canary")
 	assert.ErrorContains(t, Send(t.Context(), mailChannel("127.0.0.1:1"), nil, message(t), false), "refused")
 	assert.ErrorContains(t, Send(t.Context(), mailChannel("nothing"), nil, message(t), false), "server:port")
+}
+
+func TestAMailServerThatHangsIsToldWithoutAddresses(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, listener.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err = Send(ctx, mailChannel(listener.Addr().String()), Secrets{}, message(t), true)
+	assert.EqualError(t, err, "greet server: i/o timeout")
 }

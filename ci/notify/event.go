@@ -75,6 +75,8 @@ type Message struct {
 	// Commands are what to call next.
 	Commands []string
 
+	// Test is set for a message about no run.
+	Test bool
 	// Events, Run and Pull are for machines: the run's record, and the number of the pull request.
 	Events []string
 	Run    runledger.Record

@@ -4,13 +4,18 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -325,4 +330,44 @@ func TestNotesOf(t *testing.T) {
 		"refs/pull/x/merge": ""} {
 		assert.Equal(t, want, PullOf(ref))
 	}
+}
+
+func TestATestAsksACodeHostAndWritesNothing(t *testing.T) {
+	for _, kind := range []string{config.ChannelGitHub, config.ChannelGitLab} {
+		var asked []string
+		status := http.StatusOK
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method)
+			w.WriteHeader(status)
+		}))
+		c := config.Channel{Name: "pr", Type: kind, Repository: "team/service", API: server.URL}
+		m := Message{Test: true, Run: runledger.Record{Environment: "production"}}
+		require.NoError(t, Send(t.Context(), c, Secrets{"pr": "token"}, m, true))
+		status = http.StatusUnauthorized
+		assert.ErrorContains(t, Send(t.Context(), c, Secrets{"pr": "token"}, m, true), "HTTP 401")
+		assert.Equal(t, []string{http.MethodGet, http.MethodGet}, asked, "%s: told, and nobody was asked", kind)
+		server.Close()
+	}
+}
+
+func TestACertificateForAnotherNameIsToldWithoutTheName(t *testing.T) {
+	err := hidden(&url.Error{Op: "Post", URL: "https://hooks.example.org/x", Err: &tls.CertificateVerificationError{
+		Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.example.org"}}, Host: "hooks.example.org"}}})
+	assert.EqualError(t, err, "the certificate of its server is for another name")
+	inner := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 3128}, Err: errors.New("refused")}
+	assert.EqualError(t, hidden(&url.Error{Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: inner}}), "refused")
+}
+
+func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "9")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	began := time.Now()
+	err := Send(ctx, config.Channel{Name: "ops", Type: config.ChannelSlack}, Secrets{"ops": server.URL}, message(t), true)
+	assert.EqualError(t, err, "HTTP 503")
+	assert.Less(t, time.Since(began), 3*time.Second)
 }

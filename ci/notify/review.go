@@ -87,6 +87,9 @@ func github(ctx context.Context, c config.Channel, token string, m Message, loca
 	a := api{base, local, map[string]string{"Authorization": "Bearer " + token, "Accept": "application/vnd.github+json",
 		"X-GitHub-Api-Version": "2022-11-28", "Content-Type": "application/json", "User-Agent": "openstack-rca"}}
 	repository := "/repos/" + c.Repository
+	if m.Test {
+		return a.call(ctx, http.MethodGet, repository, nil, nil) // there is nothing to write on
+	}
 	var errs []error
 	if m.Run.Commit != "" {
 		errs = append(errs, a.call(ctx, http.MethodPost, repository+"/check-runs", checkRun(m), nil))
@@ -118,7 +121,7 @@ func checkRun(m Message) object {
 
 // gitlab writes one note on the merge request.
 func gitlab(ctx context.Context, c config.Channel, token string, m Message, local bool) error {
-	if m.Pull == "" {
+	if m.Pull == "" && !m.Test {
 		return nil // there is nothing to write on
 	}
 	base := c.API
@@ -126,7 +129,11 @@ func gitlab(ctx context.Context, c config.Channel, token string, m Message, loca
 		base = "https://gitlab.com/api/v4"
 	}
 	a := api{base, local, map[string]string{"PRIVATE-TOKEN": token, "Content-Type": "application/json"}}
-	notes := "/projects/" + url.PathEscape(c.Repository) + "/merge_requests/" + m.Pull + "/notes"
+	project := "/projects/" + url.PathEscape(c.Repository)
+	if m.Test {
+		return a.call(ctx, http.MethodGet, project, nil, nil)
+	}
+	notes := project + "/merge_requests/" + m.Pull + "/notes"
 	return a.keep(ctx, notes, func(id int64) string { return notes + "/" + strconv.FormatInt(id, 10) }, http.MethodPut, m)
 }
 

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +19,7 @@ import (
 func (s *state) checkArtifacts(ctx context.Context) (string, error) {
 	permit, refused := s.readPermit()
 	if refused != nil {
-		return "not checked: " + refused.Cause, nil
+		return "", refusal(refused)
 	}
 	target, problem := s.target(ctx, permit)
 	if problem != nil {
@@ -28,7 +27,7 @@ func (s *state) checkArtifacts(ctx context.Context) (string, error) {
 	}
 	registry := publish.List(ctx, publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target, WorkDir: os.TempDir()}, 1)
 	if registry.Stage.Verdict != verdict.Pass {
-		return "", errors.New(registry.Stage.Code + ": " + registry.Stage.Cause)
+		return "", problemOf(registry.Stage)
 	}
 	if len(registry.Versions) == 0 {
 		return "the store can be listed, and has no version of " + filepath.Base(s.cfg.Name), nil
@@ -36,28 +35,37 @@ func (s *state) checkArtifacts(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the store can be listed; the newest version is %d, %s", registry.Versions[0].Number, registry.Versions[0].State), nil
 }
 
-// cloud opens the account for reading; the text is why it does not.
-func (s *state) cloud(ctx context.Context) (release.Clients, release.Clock, release.Input, string, error) {
+// noAccount is the finding of a check that needs the account of the environment.
+var noAccount = &unchecked{"rollout.account is empty", "set rollout.account in the environment's overlay, if it deploys"}
+
+// cloud opens the account for reading.
+func (s *state) cloud(ctx context.Context) (clients release.Clients, clock release.Clock, in release.Input, err error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	switch {
 	case refused != nil:
-		return release.Clients{}, nil, release.Input{}, "not checked: " + refused.Cause, nil
+		return clients, nil, in, refusal(refused)
 	case s.cfg.Rollout.Account == "":
-		return release.Clients{}, nil, release.Input{}, "not checked: rollout.account is empty", nil
+		return clients, nil, in, noAccount
 	case !s.opts.credentials():
-		return release.Clients{}, nil, release.Input{}, "not checked: the call has no credentials for AWS", nil
+		return clients, nil, in, &unchecked{"the call has no credentials for AWS", "give --aws-access-key-id and --aws-secret-access-key, " +
+			"--aws-role or --aws-web-identity-token, or their variables"}
 	}
 	clients, clock, in, problems := s.connect(ctx, permit)
 	if len(problems) > 0 {
-		return clients, clock, in, "", problems[0]
+		return clients, clock, in, problems[0]
 	}
-	return clients, clock, in, "", nil
+	return clients, clock, in, nil
+}
+
+// problemOf is why a stage did not pass, with its own remedy.
+func problemOf(stage verdict.Stage) error {
+	return &verdict.Problem{Code: verdict.Code{Name: stage.Code}, Cause: stage.Cause, Next: stage.Next}
 }
 
 func (s *state) checkIdentity(ctx context.Context) (string, error) {
-	clients, _, _, skipped, err := s.cloud(ctx)
-	if skipped != "" || err != nil {
-		return skipped, err
+	clients, _, _, err := s.cloud(ctx)
+	if err != nil {
+		return "", err
 	}
 	who, problem := account.Guard(ctx, clients.Identity, s.cfg.Rollout.Account)
 	if problem != nil {
@@ -68,13 +76,13 @@ func (s *state) checkIdentity(ctx context.Context) (string, error) {
 
 // checkRights asks IAM for the rights of docs/iam, before a deployment needs them.
 func (s *state) checkRights(ctx context.Context) (string, error) {
-	clients, _, in, skipped, err := s.cloud(ctx)
-	if skipped != "" || err != nil {
-		return skipped, err
+	clients, _, in, err := s.cloud(ctx)
+	if err != nil {
+		return "", err
 	}
 	simulator, ok := clients.Roles.(account.Simulator)
 	if !ok {
-		return "not checked: this backend cannot ask IAM", nil
+		return "", &unchecked{"this backend cannot ask IAM", "call the command or the module"}
 	}
 	who, problem := account.Guard(ctx, clients.Identity, s.cfg.Rollout.Account)
 	if problem != nil {
@@ -108,13 +116,13 @@ func (s *state) checkRights(ctx context.Context) (string, error) {
 
 // checkService looks at what is deployed, as status does.
 func (s *state) checkService(ctx context.Context) (string, error) {
-	clients, clock, in, skipped, err := s.cloud(ctx)
-	if skipped != "" || err != nil {
-		return skipped, err
+	clients, clock, in, err := s.cloud(ctx)
+	if err != nil {
+		return "", err
 	}
 	result := release.Status(ctx, clients, clock, in)
 	if result.Stage.Verdict != verdict.Pass {
-		return "", errors.New(result.Stage.Code + ": " + result.Stage.Cause)
+		return "", problemOf(result.Stage)
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(result.Text), "\n")
 	return first, nil

@@ -71,7 +71,11 @@ func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	only := s.opts.Checks
 	wanted := func(c check) bool { return len(only) == 0 && !aboutAsked[c.name] || slices.Contains(only, c.name) }
 	if unknown := unknownChecks(only, first, others); len(unknown) > 0 {
-		failure := fmt.Sprintf("--only: there is no check %s", strings.Join(unknown, ", "))
+		var names []string
+		for _, c := range slices.Concat(first, others) {
+			names = append(names, c.name)
+		}
+		failure := fmt.Sprintf("--only: there is no check %q here; there are %s", strings.Join(unknown, ", "), strings.Join(names, ", "))
 		return Checkup{Text: failure + "\n", Failure: failure, JSON: []byte("{}\n")}
 	}
 	var findings []Finding
@@ -122,11 +126,15 @@ func (s *state) look(ctx context.Context, c check) Finding {
 		return f
 	}
 	f.Result, f.Prevents = faulty, known.prevents
-	if doubt := (*doubtful)(nil); errors.As(err, &doubt) {
+	remedy, doubt, blind := c.remedy, (*doubtful)(nil), (*unchecked)(nil)
+	switch {
+	case errors.As(err, &blind):
+		f.Result, remedy = unsure, blind.next
+	case errors.As(err, &doubt):
 		f.Result = unsure
 	}
 	var causes []string
-	causes, f.Remedy = explain(err, c.remedy)
+	causes, f.Remedy = explain(err, remedy)
 	for _, cause := range causes {
 		f.Found = append(f.Found, s.line(cause))
 	}

@@ -74,7 +74,7 @@ func TestDoctorLooksAtWhatIsNamedOnly(t *testing.T) {
 	b, _ := backend(t, source(nil))
 	assert.Len(t, checkup(t, b, Options{Ref: "main", Checks: []string{"disk", "variables"}}), 2)
 	found := Doctor(t.Context(), b, Options{Ref: "main", Checks: []string{"disk", "weather"}})
-	assert.Equal(t, "--only: there is no check weather", found.Failure)
+	assert.Contains(t, found.Failure, `there is no check "weather" here; there are source, pipeline.yaml`)
 	// A configuration that cannot be read is told in any case.
 	broken, _ := backend(t, source(map[string]string{"pipeline.yaml": "x: 1\n"}))
 	assert.Equal(t, faulty, checkup(t, broken, Options{Ref: "main", Checks: []string{"disk"}})["pipeline.yaml"].Result)
@@ -158,12 +158,22 @@ func TestDoctorChangesNothing(t *testing.T) {
 	assert.Equal(t, healthy, got["identity"].Result, got["identity"])
 	assert.Contains(t, got["rights"].Found[0], "cannot ask IAM", "the fake account has no simulation")
 	for name, f := range got {
-		assert.NotEqual(t, unsure, f.Result, name)
+		assert.Equal(t, name == "rights", f.Result == unsure, "%s: what could not be found out is never ok", name)
 	}
 	o.opts.Ref, o.opts.Event = "refs/pull/7/merge", "pull_request"
 	reached := o.reached()
 	for name, f := range checkup(t, o.backend, o.opts) {
 		assert.Contains(t, f.Found[0], "not checked", name)
+		assert.Equal(t, unsure, f.Result, name)
 	}
 	assert.Equal(t, reached, o.reached(), "a pull request gets no credentials")
+}
+
+func TestDoctorSaysWhatIsMissing(t *testing.T) {
+	b, _ := backend(t, source(map[string]string{"pipeline.yaml": "rollout: {account: '111122223333'}\n"}))
+	got := checkup(t, b, Options{Environment: "staging", Ref: "main", Checks: []string{"mlflow", "identity", "ledger"}})
+	assert.Equal(t, []string{"no address is given"}, got["mlflow"].Found)
+	assert.Equal(t, []string{"not checked: the call has no credentials for AWS"}, got["identity"].Found)
+	assert.Contains(t, got["identity"].Remedy, "--aws-access-key-id")
+	assert.Equal(t, []string{"none: the call has neither --state nor an artifact root"}, got["ledger"].Found)
 }

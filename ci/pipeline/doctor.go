@@ -47,6 +47,18 @@ type doubtful struct{ text string }
 
 func (d *doubtful) Error() string { return d.text }
 
+// unchecked is a finding of a check that could not look: never ok, and no reason to fail either. next is
+// what would let it look.
+type unchecked struct{ why, next string }
+
+func (u *unchecked) Error() string { return "not checked: " + u.why }
+
+// refusal is the finding of a check that the policy gives no credentials.
+func refusal(refused *verdict.Stage) error {
+	return &unchecked{refused.Cause, "call doctor as the run is called, with its --ref and --environment; what a run of this ref does not " +
+		"get, it does not need"}
+}
+
 // checkClock compares this machine's clock with AWS's, if the environment is on AWS. It needs
 // no credentials.
 func (s *state) checkClock() []check {
@@ -56,12 +68,12 @@ func (s *state) checkClock() []check {
 	return []check{{"clock", func(ctx context.Context) (string, error) {
 		r := s.cfg.Rollout
 		if r.Account == "" {
-			return "not checked: rollout.account is empty", nil
+			return "", noAccount
 		}
 		address := cmp.Or(os.Getenv("AWS_ENDPOINT_URL"), partition.Endpoint("sts", r.Region))
 		ahead, err := awsclock.Ask(ctx, address)
 		if err != nil {
-			return "", err
+			return "", &unchecked{err.Error(), "check that AWS answers from here: proxy, firewall, rollout.region, AWS_ENDPOINT_URL"}
 		}
 		if wrong := awsclock.Skew(ahead, "that of "+address); wrong != "" {
 			return "", &doubtful{wrong}
@@ -149,7 +161,7 @@ func (s *state) checkPublishing() []check {
 	return append(all, check{"publishing", func(ctx context.Context) (string, error) {
 		permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
 		if refused != nil {
-			return "not checked: " + refused.Cause, nil
+			return "", refusal(refused)
 		}
 		target, problem := s.target(ctx, permit)
 		if problem != nil {
@@ -163,7 +175,10 @@ func (s *state) checkPublishing() []check {
 // wrong address or a closed network from a server's own refusal.
 func dial(ctx context.Context, address string) (string, error) {
 	parsed, err := url.Parse(address)
-	if err != nil || parsed.Host == "" {
+	switch {
+	case address == "":
+		return "", errors.New("no address is given")
+	case err != nil || parsed.Host == "":
 		return "", fmt.Errorf("%q is not a URL", address)
 	}
 	port := parsed.Port()

@@ -36,8 +36,9 @@ type Observe struct {
 	Hotfix bool
 }
 
-// recordTimeout bounds the writing of a record: a store that hangs must not hold the verdict up.
-const recordTimeout = 10 * time.Second
+// recordTimeout bounds the writing of a record, and the reading of those before it: a store that hangs
+// must not hold the verdict up.
+const recordTimeout = 5 * time.Second
 
 // observe records the run once it has its verdict. Nothing here changes the verdict: what fails
 // is a warning.
@@ -63,8 +64,8 @@ func (s *state) record(ctx context.Context, r runledger.Record) {
 	permit, _ := s.recordPermit()
 	ledger, err := s.ledger(ctx, permit)
 	if err == nil && ledger != nil {
+		err = ledger.Write(ctx, r) // first: what is shown of earlier runs must not take its time
 		s.trend(ctx, ledger, r)
-		err = ledger.Write(ctx, r)
 	}
 	if err != nil {
 		s.run.Warn(runledger.CodeUnwritten, "%s", s.hide(err))

@@ -71,7 +71,8 @@ func TestTheTrendIsInTheReport(t *testing.T) {
 	require.NoError(t, err)
 	floor, now := 0.8, time.Now().UTC()
 	past := func(n int, at time.Time) runledger.Record {
-		return runledger.Record{Schema: 1, ID: fmt.Sprintf("%016x", n), Call: "run", Environment: "sandbox", Ref: "main", Started: at,
+		return runledger.Record{Schema: 1, ID: fmt.Sprintf("%016x", n), Call: "run", Application: s.cfg.Name, Environment: "sandbox",
+			Ref: "main", Started: at,
 			Verdict:  verdict.Pass,
 			Stages:   []runledger.Stage{{Name: verdict.Test, Verdict: verdict.Pass, Seconds: 40}},
 			Measures: []verdict.Measure{{Name: verdict.MeasureCoverage, Of: "total", Value: 0.9, Floor: &floor}}}

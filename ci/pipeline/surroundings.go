@@ -249,7 +249,10 @@ func (s *state) opened(ctx context.Context) (ledger *runledger.Ledger, none stri
 	case err != nil || ledger != nil:
 		return ledger, "", err
 	case refused != nil && !s.opts.sandbox():
-		return nil, "not checked: " + refused.Cause, nil
+		return nil, "", refusal(refused)
+	}
+	if !s.opts.sandbox() {
+		return nil, "none: the call has neither --state nor an artifact root", nil
 	}
 	return nil, "none: the sandbox keeps one in --state only", nil
 }

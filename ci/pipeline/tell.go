@@ -17,8 +17,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// tellTimeout bounds the telling of all channels.
-const tellTimeout = 30 * time.Second
+// tellTimeout bounds the telling of all channels after a run: one that hangs must not hold the verdict up.
+const tellTimeout = 5 * time.Second
 
 // tell tells the channels of the configuration what came of the run, as far as they do not know it
 // from the run before. What fails is a warning.
@@ -136,7 +136,7 @@ func Notify(ctx context.Context, backend Backend, opts Options, channel string) 
 	if err != nil {
 		return unknown(verdict.Problemf(CodeBadArgument, "--notify-secrets: %s", s.hide(err)))
 	}
-	message := notify.Message{
+	message := notify.Message{Test: true,
 		Title: fmt.Sprintf("%s: a test of the notifications of %s", s.cfg.Name, s.opts.Environment),
 		Lines: []string{"Nothing happened: somebody tried this channel."},
 		Run: runledger.Record{ID: "test", Call: "notify", Application: s.cfg.Name, Environment: s.opts.Environment, Ref: s.opts.Ref,
@@ -162,6 +162,8 @@ func Notify(ctx context.Context, backend Backend, opts Options, channel string) 
 		problem := verdict.Problemf(code, "%s", strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "))
 		problem.Published = told
 		return unknown(problem)
+	case len(s.cfg.Notify.Channels) == 0:
+		return unknown(verdict.Problemf(CodeBadArgument, "pipeline.yaml has no notify.channels"))
 	case len(told) == 0:
 		return unknown(verdict.Problemf(CodeBadArgument, "pipeline.yaml has no channel %q under notify.channels", channel))
 	}

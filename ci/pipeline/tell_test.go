@@ -9,11 +9,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/notify"
+	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -134,4 +137,22 @@ func TestAChannelCanBeTried(t *testing.T) {
 	sent := len(l.bodies)
 	assert.NotEmpty(t, Notify(t.Context(), b, opts, "ops").Failure)
 	assert.Len(t, l.bodies, sent)
+}
+
+func TestNothingThatHangsCostsMoreThanFiveSeconds(t *testing.T) {
+	for _, limit := range []time.Duration{recordTimeout, tellTimeout, metrics.Timeout} {
+		assert.LessOrEqual(t, limit, 5*time.Second)
+	}
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // then the server sees the client leave
+		<-r.Context().Done()
+	}))
+	defer hangs.Close()
+	b, _ := backend(t, source(withChannels("")))
+	s := prepare(t.Context(), b, Options{Ref: "main", Observe: Observe{
+		NotifySecrets: fake.Secret("NOTIFY_SECRETS", "ops="+hangs.URL+"\ndeploys="+hangs.URL+"\ndeploys.key=k\n")}})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	s.tell(ctx, runledger.Record{Application: "a", Call: "run", Environment: "sandbox", Ref: "main", Verdict: verdict.Fail, Code: "X"})
+	assert.Equal(t, []string{"NOTIFY_FAILED channel ops: no answer in time"}, untold(s.run))
 }

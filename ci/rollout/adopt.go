@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -70,11 +69,7 @@ func (s *settings) adoptedPlan() (*Plan, []*verdict.Problem) {
 	c.checkImage()
 	c.checkAccount()
 	c.checkAdoptedNames()
-	for i, a := range c.Analysis {
-		if _, err := analysis.NewMetric(a); err != nil || a.Name == "" {
-			c.bad(PlanInvalid, "rollout.analysis[%d]: %v", i, err)
-		}
-	}
+	c.checkMetrics()
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}

@@ -16,6 +16,12 @@ func (c *checker) checkAnalysis() {
 	if len(c.Analysis) > 0 && !c.strategy.shiftsTraffic() {
 		c.bad(StrategyInvalid, "rollout.analysis: a rolling deployment has no share of the traffic to measure; there are blue_green, canary, linear")
 	}
+	c.checkMetrics()
+}
+
+// checkMetrics checks each metric by itself, and that every one has a name of its own: a command is
+// started once for each name and window.
+func (c *checker) checkMetrics() {
 	names := map[string]bool{}
 	for i, a := range c.Analysis {
 		key := fmt.Sprintf("rollout.analysis[%d]", i)

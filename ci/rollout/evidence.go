@@ -74,6 +74,9 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 
 // warnAdopted warns of what an adopted service cannot be protected from.
 func (p *Plan) warnAdopted(stage *verdict.Stage) {
+	if keys := p.settings.WithoutEffect; len(keys) > 0 {
+		stage.Warn(KeysWithoutEffect, "service %s is adopted, and stays as it is: %s", p.settings.names.service, strings.Join(keys, ", "))
+	}
 	if p.Estimate.Total > time.Hour {
 		stage.Warn(LongRollout, "%s takes about %s", p.Strategy, words(p.Estimate.Total))
 	}

@@ -60,7 +60,9 @@ func (l *Ledger) Write(ctx context.Context, r Record) error {
 		return fmt.Errorf("write record: %w", err)
 	}
 	if at := r.Started.UTC(); at.Sub(monthOf(at)) > settled {
-		return l.rollUp(ctx, monthOf(at).AddDate(0, -1, 0))
+		if err := l.rollUp(ctx, monthOf(at).AddDate(0, -1, 0)); err != nil {
+			return fmt.Errorf("the record is written, and the file of the month before is not: %w", err)
+		}
 	}
 	return nil
 }
@@ -141,7 +143,8 @@ func (l *Ledger) month(ctx context.Context, month, since, until time.Time) (Hist
 	var whole rollup
 	usable := err == nil && json.Unmarshal(content, &whole) == nil && whole.Schema == Schema && whole.Month == month.Format("2006-01")
 	for i := range whole.Records {
-		usable = usable && whole.Records[i].Schema == Schema && whole.Records[i].check() == nil
+		r := &whole.Records[i]
+		usable = usable && r.Schema == Schema && r.check() == nil && r.Environment == l.environment
 	}
 	if !usable {
 		return l.singles(ctx, month, since, until) // it is only derived
@@ -186,6 +189,9 @@ func (l *Ledger) singles(ctx context.Context, month, since, until time.Time) (Hi
 				return
 			}
 			r, err := decode(content)
+			if err == nil && r.Environment != l.environment {
+				err = fmt.Errorf("it is of the environment %q", r.Environment)
+			}
 			if err != nil {
 				failures[i] = name + ": " + err.Error()
 				return

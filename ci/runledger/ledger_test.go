@@ -232,3 +232,28 @@ func TestSorted(t *testing.T) {
 		assert.Equal(t, 2, duplicates)
 	}
 }
+
+func TestARecordThatCannotBeIsInNoFigure(t *testing.T) {
+	odd := map[string]func(*runledger.Record){
+		"more than a year": func(r *runledger.Record) { r.Seconds = 1e300 },
+		"negative": func(r *runledger.Record) {
+			r.Stages = []runledger.Stage{{Name: verdict.Test, Seconds: -1}}
+		},
+		"or one of more":           func(r *runledger.Record) { r.Deployment = &verdict.Deployment{Seconds: -5} },
+		"no application":           func(r *runledger.Record) { r.Application = "" },
+		`environment "production"`: func(r *runledger.Record) { r.Environment = "production" },
+	}
+	for why, change := range odd {
+		store := runledger.InDir(t.TempDir(), app)
+		l := runledger.Open(store, "staging")
+		require.NoError(t, l.Write(t.Context(), record(1, began)))
+		r := record(2, began.Add(time.Minute))
+		change(&r)
+		require.NoError(t, l.Write(t.Context(), r))
+		h, err := l.Read(t.Context(), began.Add(-time.Hour), began.Add(time.Hour))
+		require.NoError(t, err)
+		assert.Len(t, h.Records, 1, why)
+		require.Len(t, h.Unreadable, 1, why)
+		assert.Contains(t, h.Unreadable[0], why)
+	}
+}

@@ -15,8 +15,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,10 +209,16 @@ func (r *Record) check() error {
 	switch {
 	case r.ID == "" || r.Started.IsZero():
 		return errors.New("it has no id, or no start")
-	case r.Seconds < 0 || r.Budget < 0 || math.IsNaN(r.Seconds):
-		return errors.New("it has a negative duration")
+	case r.Application == "" || r.Environment == "":
+		return errors.New("it has no application, or no environment")
+	case !possible(r.Seconds) || !possible(r.Budget) || r.Deployment != nil && !possible(r.Deployment.Seconds) ||
+		slices.ContainsFunc(r.Stages, func(s Stage) bool { return !possible(s.Seconds) }):
+		return errors.New("it has a negative duration, or one of more than a year")
 	case r.Verdict != verdict.Pass && r.Verdict != verdict.Fail && r.Verdict != verdict.CouldNotRun:
 		return errors.New("it has no verdict")
 	}
 	return nil
 }
+
+// possible reports whether a duration can be that of a run: from others no time could be computed.
+func possible(seconds float64) bool { return seconds >= 0 && seconds <= (366*24*time.Hour).Seconds() }

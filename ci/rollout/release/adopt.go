@@ -19,7 +19,7 @@ func (o *operation) adopt(ctx context.Context) []*verdict.Problem {
 	running, err := ensure.FindRunning(ctx, o.clients.ECS, *o.plan.Service.Cluster, *o.plan.Service.ServiceName)
 	switch {
 	case errors.Is(err, ensure.ErrNoService):
-		return []*verdict.Problem{verdict.Problemf(deployment.TargetMissing, "%v", err)}
+		return []*verdict.Problem{nothingToAdopt(err)}
 	case errors.Is(err, ensure.ErrUnknownMember):
 		return []*verdict.Problem{verdict.Problemf(ensure.WouldLose, "%v", err)}
 	case err != nil && ctx.Err() != nil:
@@ -28,6 +28,13 @@ func (o *operation) adopt(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{verdict.Problemf(ensure.LookFailed, "%v", err)}
 	}
 	return o.plan.Adopt(running)
+}
+
+// nothingToAdopt is the problem of a service that is not there: nothing would be created in its place.
+func nothingToAdopt(err error) *verdict.Problem {
+	problem := verdict.Problemf(deployment.TargetMissing, "%v", err)
+	problem.Next = "correct cluster, service, region or account; `aws ecs list-services --cluster CLUSTER` lists what is there"
+	return problem
 }
 
 // refuseForeign refuses to wait for, roll back or replace somebody else's deployment of an adopted

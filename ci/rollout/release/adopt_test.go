@@ -279,3 +279,19 @@ func TestAnAdoptionThatIsKilledAnywhereIsFinishedByTheNextRun(t *testing.T) {
 		assert.Empty(t, w.aws.ECS.Alone(theirCluster), n)
 	}
 }
+
+func TestKeysWithoutEffectAreNamedOnce(t *testing.T) {
+	w := theirs(t, theirTask(), nil)
+	w.in.Spec.WithoutEffect = []string{"rollout.cpu", "rollout.vars"}
+	for range 2 {
+		var told []string
+		for _, warning := range w.deploy("a").Stage.Warnings {
+			if warning.Code == rollout.KeysWithoutEffect.Name {
+				told = append(told, warning.Cause)
+			}
+		}
+		require.Len(t, told, 1)
+		assert.Contains(t, told[0], "rollout.cpu, rollout.vars")
+	}
+	assert.Contains(t, Plan(w.ctx, w.clients(), w.clock, w.in).Text, "Without effect, as the service is adopted: rollout.cpu, rollout.vars.")
+}

@@ -15,7 +15,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -59,7 +58,7 @@ func (o importer) run(ctx context.Context, from Source) []*verdict.Problem {
 	running, err := ensure.FindRunning(ctx, o.clients.ECS, from.Cluster, from.Service)
 	switch {
 	case errors.Is(err, ensure.ErrNoService):
-		return []*verdict.Problem{verdict.Problemf(deployment.TargetMissing, "%v", err)}
+		return []*verdict.Problem{nothingToAdopt(err)}
 	case errors.Is(err, ensure.ErrUnknownMember):
 		return []*verdict.Problem{verdict.Problemf(ensure.WouldLose, "%v", err)}
 	case err != nil:

@@ -38,6 +38,9 @@ func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
 	if problem := o.planSoak(ctx); problem != nil {
 		problems = append(problems, problem)
 	}
+	if keys := o.in.Spec.WithoutEffect; len(keys) > 0 {
+		o.result.Text += "\nWithout effect, as the service is adopted: " + strings.Join(keys, ", ") + ".\n"
+	}
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
 	return o.finish(ctx, problems...)

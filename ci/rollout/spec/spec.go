@@ -107,6 +107,8 @@ type Spec struct {
 	// TaskDefinition is a file with the input of RegisterTaskDefinition as JSON, with {{image}}.
 	// Without one, an adopted service keeps the task definition that it runs.
 	TaskDefinition string
+	// WithoutEffect are the configuration keys that are set though an adopted service has its own.
+	WithoutEffect []string
 }
 
 // AdoptService deploys new images into a service of somebody else, and changes nothing else of it.

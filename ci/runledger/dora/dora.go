@@ -5,6 +5,7 @@
 package dora
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -256,8 +257,9 @@ func (s *Summary) figures(changes []*change, builds []float64, w Window) {
 			s.Counts.Unrecovered++
 		}
 	}
-	days := w.Until.Sub(w.Since).Hours() / 24
-	s.add(Frequency, "per_day", float64(s.Counts.Succeeded)/max(days, 1), s.Counts.Succeeded, nil, nil)
+	// Whole days: a window of 30 days may end an hour from now, for clocks that are ahead.
+	days := max(math.Round(w.Until.Sub(w.Since).Hours()/24), 1)
+	s.add(Frequency, "per_day", float64(s.Counts.Succeeded)/days, s.Counts.Succeeded, nil, nil)
 	s.quantile(LeadTime, leads, 0.5, nil)
 	s.quantile(LeadTime95, leads, 0.95, nil)
 	s.ratio(FailRate, s.Counts.FailedChanges, total, nil)

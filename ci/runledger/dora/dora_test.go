@@ -311,3 +311,9 @@ func oracle(records []runledger.Record, w dora.Window) map[string]float64 {
 	figure(dora.BuildTime95, quantile(builds, 95), len(builds))
 	return got
 }
+
+func TestAWindowThatEndsAnHourFromNowIsOfWholeDays(t *testing.T) {
+	w := dora.Window{Environment: "production", Since: since, Until: since.Add(25 * time.Hour)}
+	s := dora.Of([]runledger.Record{deployed(1, 1, "deploy", verdict.DeploymentSucceeded)}, w)
+	assert.InDelta(t, 1, value(t, s, dora.Frequency), 0)
+}
