@@ -595,3 +595,15 @@ func FuzzLoad(f *testing.F) {
 		assert.Equal(t, c.Digest(), again.Digest())
 	})
 }
+
+// TestAnExceptionForEveryFile would switch the search for secrets off.
+func TestAnExceptionForEveryFile(t *testing.T) {
+	for path, refused := range map[string]bool{"**": true, "**/*": true, "tests/**": false, "**/*.pem": false, "*": true, "*.*": true} {
+		_, err := Load([]byte("security:\n  allow_secrets:\n    - {rule: x, path: \""+path+"\", reason: y, until: '2027-01-31'}\n"), "")
+		if refused {
+			require.ErrorContains(t, err, "every file", path)
+		} else {
+			require.NoError(t, err, path)
+		}
+	}
+}

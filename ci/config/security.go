@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -156,6 +157,9 @@ func (v *validator) security(s Security) {
 			"reason", a.Reason, "until", a.Until)
 	}
 	for i, a := range s.AllowSecrets {
+		if a.Path != "" && strings.Trim(a.Path, "*./") == "" {
+			v.bad(at("security.allow_secrets", i)+".path", "%q is every file: name those that have it", a.Path)
+		}
 		complete(at("security.allow_secrets", i), fmt.Sprint("secret ", a.Rule, a.Path), "rule", a.Rule, "path", a.Path,
 			"reason", a.Reason, "until", a.Until)
 	}

@@ -201,11 +201,10 @@ func eachName(file string, visit func(name string)) (err error) {
 	}
 }
 
-// plants are the packages that are added to what is compared, by the type of package that is in use,
-// and the provider of Grype that knows them.
-var plants = map[string]struct{ name, version, purl, provider string }{
-	"pypi":       {"jinja2", "2.4.1", "pkg:pypi/jinja2@2.4.1", "github"},
-	"deb/debian": {"openssl", "1.0.1", "pkg:deb/debian/openssl@1.0.1?arch=amd64&distro=debian-12", "debian"},
+// plants are the packages that are added to what is compared, by the type of package that is in use.
+var plants = map[string]struct{ name, version, purl string }{
+	"pypi":       {"jinja2", "2.4.1", "pkg:pypi/jinja2@2.4.1"},
+	"deb/debian": {"openssl", "1.0.1", "pkg:deb/debian/openssl@1.0.1?arch=amd64&distro=debian-12"},
 }
 
 // ofSystem are the types of packages that a distribution has.
@@ -238,11 +237,11 @@ func (a *audit) matched(ctx context.Context, bom []byte, found material) {
 		a.fail(DistroUnknown, "none of the packages of the system was compared")
 	}
 	a.found.database = &matched.Database
-	providers := []string{}
-	for _, kind := range needed {
-		providers = append(providers, plants[kind].provider)
+	wanted, nobody := demanded(found, matched.Database)
+	if len(nobody) > 0 {
+		a.fail(DistroUnknown, "there are no advisories of %s, so none of their packages was compared", strings.Join(nobody, ", "))
 	}
-	if a.database(matched.Database, providers); a.blind() {
+	if a.database(matched.Database, wanted); a.blind() {
 		return
 	}
 	rest := matched.Findings

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -55,6 +57,21 @@ func programs(bom, grype string) *fake.Runner {
 	})
 }
 
+func TestTheProvidersOfDistributions(t *testing.T) {
+	of := func(purls ...string) (m material) {
+		for _, purl := range purls {
+			m.Components = append(m.Components, component{PURL: purl})
+		}
+		return m
+	}
+	has := advisory.Database{Data: map[string]time.Time{"rhel": now}}
+	needed, unknown := demanded(of("pkg:rpm/rocky/x@1", "pkg:pypi/x@1", "pkg:apk/alpine/x@1", "", "pkg:generic/x@1"), has)
+	assert.Equal(t, []string{"alpine", "github", "rhel"}, needed)
+	assert.Empty(t, unknown)
+	_, unknown = demanded(of("pkg:deb/x@1", "pkg:rpm/photon/x@1"), has)
+	assert.Equal(t, []string{"deb/x@1", "rpm/photon"}, unknown)
+}
+
 // TestPlantedFaultsOfAScan are faults of an image, its bill of materials, or the database.
 func TestPlantedFaultsOfAScan(t *testing.T) {
 	const fresh = `{"github":{"captured":"2026-11-28T00:00:00Z"}}`
@@ -68,14 +85,20 @@ func TestPlantedFaultsOfAScan(t *testing.T) {
 		change     func(in *Input)
 		want       string
 	}{
-		"nothing to find":                {bom, clean, exported("app/main.py"), nil, ""},
-		"of another image":               {strings.Replace(bom, scanned, "sha256:bb", 1), clean, exported(), nil, "SBOM_OTHER_DIGEST"},
-		"no packages":                    {strings.Replace(bom, "pkg:pypi/demo@1", "", 1), clean, exported(), nil, "SCAN_EMPTY"},
-		"no form":                        {`{"components":7}`, clean, exported(), nil, "REPORT_UNREADABLE"},
-		"syft ended":                     {"", clean, exported(), nil, "SCANNER_FAILED"},
-		"no database":                    {bom, clean, exported(), func(in *Input) { in.Advisories = "" }, "ADVISORIES_MISSING"},
-		"a database of PyPI":             {bom, clean, exported(), func(in *Input) { in.Advisories += "x.jsonl" }, "ADVISORIES_INCOMPLETE"},
-		"no distribution":                {apk, clean, exported(), nil, "DISTRO_UNKNOWN vulnerable"},
+		"nothing to find":    {bom, clean, exported("app/main.py"), nil, ""},
+		"of another image":   {strings.Replace(bom, scanned, "sha256:bb", 1), clean, exported(), nil, "SBOM_OTHER_DIGEST"},
+		"no packages":        {strings.Replace(bom, "pkg:pypi/demo@1", "", 1), clean, exported(), nil, "SCAN_EMPTY"},
+		"no form":            {`{"components":7}`, clean, exported(), nil, "REPORT_UNREADABLE"},
+		"syft ended":         {"", clean, exported(), nil, "SCANNER_FAILED"},
+		"no database":        {bom, clean, exported(), func(in *Input) { in.Advisories = "" }, "ADVISORIES_MISSING"},
+		"a database of PyPI": {bom, clean, exported(), func(in *Input) { in.Advisories += "x.jsonl" }, "ADVISORIES_INCOMPLETE"},
+		"no distribution":    {apk, clean, exported(), nil, "DISTRO_UNKNOWN ADVISORIES_INCOMPLETE"},
+		"a distribution that the database has not": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:deb/ubuntu/demo@1", 1),
+			strings.Replace(clean, `{"matches"`, `{"distro":{"name":"ubuntu","version":"24.04"},"matches"`, 1), exported(), nil, "ADVISORIES_INCOMPLETE"},
+		"a distribution that nobody knows": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:deb/kali/demo@1", 1),
+			strings.Replace(clean, `{"matches"`, `{"distro":{"name":"kali","version":"2026"},"matches"`, 1), exported(), nil, "DISTRO_UNKNOWN vulnerable"},
+		"packages of another language": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:npm/demo@1", 1),
+			strings.Replace(clean, fresh, `{"debian":{"captured":"2026-11-28T00:00:00Z"}}`, 1), exported(), nil, "ADVISORIES_INCOMPLETE"},
 		"packages that syft did not see": {bom, clean, exported("var/lib/dpkg/status"), nil, "DISTRO_UNKNOWN"},
 		"an old database":                {bom, grypeReport("2026-11-01", fresh, ""), exported(), nil, "ADVISORIES_STALE"},
 		"what was planted is gone":       {bom, strings.Replace(clean, "2.4.1", "9", 1), exported(), nil, "SCANNER_BLIND"},

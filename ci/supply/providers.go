@@ -1,0 +1,47 @@
+package supply
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+)
+
+// providers are those of Grype that know the packages of a distribution, by the beginning of their
+// address; one of them must be in the database.
+var providers = map[string][]string{
+	"deb/debian": {"debian"}, "deb/ubuntu": {"ubuntu"}, "apk/alpine": {"alpine"}, "apk/wolfi": {"wolfi"}, "apk/chainguard": {"chainguard"},
+	"rpm/redhat": {"rhel"}, "rpm/rhel": {"rhel"}, "rpm/centos": {"rhel"}, "rpm/rocky": {"rocky", "rhel"},
+	"rpm/almalinux": {"alma", "rhel"}, "rpm/amzn": {"amazon"}, "rpm/amazon": {"amazon"}, "rpm/ol": {"oracle"}, "rpm/oracle": {"oracle"},
+	"rpm/opensuse": {"sles"}, "rpm/sles": {"sles"}, "rpm/suse": {"sles"}, "rpm/mariner": {"mariner"}, "rpm/azurelinux": {"mariner"},
+}
+
+// languages are the kinds of packages that one provider knows together.
+var languages = []string{"pypi", "npm", "golang", "maven", "gem", "cargo", "nuget", "composer"}
+
+// demanded are the providers that the packages of an image need, and the distributions that nobody
+// is known to have advisories of: nothing of them was compared, whatever the database has.
+func demanded(found material, database advisory.Database) (needed, unknown []string) {
+	want, nobody := map[string]bool{}, map[string]bool{}
+	for _, c := range found.Components {
+		kind, rest, _ := strings.Cut(strings.TrimPrefix(c.PURL, "pkg:"), "/")
+		if slices.Contains(languages, kind) {
+			want["github"] = true
+		}
+		if !slices.Contains(ofSystem, kind+"/") {
+			continue
+		}
+		namespace, _, _ := strings.Cut(rest, "/")
+		names := providers[kind+"/"+namespace]
+		switch at := slices.IndexFunc(names, func(name string) bool { _, has := database.Data[name]; return has }); {
+		case len(names) == 0:
+			nobody[kind+"/"+namespace] = true
+		case at >= 0:
+			want[names[at]] = true
+		default:
+			want[names[0]] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(nobody))
+}
