@@ -14,7 +14,9 @@ var providers = map[string][]string{
 	"deb/debian": {"debian"}, "deb/ubuntu": {"ubuntu"}, "apk/alpine": {"alpine"}, "apk/wolfi": {"wolfi"}, "apk/chainguard": {"chainguard"},
 	"rpm/redhat": {"rhel"}, "rpm/rhel": {"rhel"}, "rpm/centos": {"rhel"}, "rpm/rocky": {"rocky", "rhel"},
 	"rpm/almalinux": {"alma", "rhel"}, "rpm/amzn": {"amazon"}, "rpm/amazon": {"amazon"}, "rpm/ol": {"oracle"}, "rpm/oracle": {"oracle"},
-	"rpm/opensuse": {"sles"}, "rpm/sles": {"sles"}, "rpm/suse": {"sles"}, "rpm/mariner": {"mariner"}, "rpm/azurelinux": {"mariner"},
+	"rpm/sles": {"sles"}, "rpm/mariner": {"mariner"}, "rpm/azurelinux": {"mariner"}, "rpm/fedora": {"fedora"}, "rpm/photon": {"photon"},
+	"rpm/scientific": {"rhel"}, "deb/raspbian": {"debian"}, "deb/echo": {"echo"}, "apk/postmarketos": {"alpine"}, "apk/minimos": {"minimos"},
+	"apk/secureos": {"secureos"},
 }
 
 // languages are the kinds of packages that one provider knows together.

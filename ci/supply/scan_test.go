@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,8 +69,25 @@ func TestTheProvidersOfDistributions(t *testing.T) {
 	needed, unknown := demanded(of("pkg:rpm/rocky/x@1", "pkg:pypi/x@1", "pkg:apk/alpine/x@1", "", "pkg:generic/x@1"), has)
 	assert.Equal(t, []string{"alpine", "github", "rhel"}, needed)
 	assert.Empty(t, unknown)
-	_, unknown = demanded(of("pkg:deb/x@1", "pkg:rpm/photon/x@1"), has)
-	assert.Equal(t, []string{"deb/x@1", "rpm/photon"}, unknown)
+	_, unknown = demanded(of("pkg:deb/x@1", "pkg:rpm/opensuse/x@1"), has)
+	assert.Equal(t, []string{"deb/x@1", "rpm/opensuse"}, unknown)
+}
+
+// TestASecretInALayer is one that a later layer may have deleted.
+func TestASecretInALayer(t *testing.T) {
+	in := input(t)
+	in.Advisories = ""
+	r := fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
+		if step.Name != "gitleaks" {
+			return fake.Result(1, nil), nil
+		}
+		return fake.Result(0, map[string]string{secretsOut: `[{"RuleID":"aws-access-token","File":"scan/planted/settings.py"},` +
+			`{"RuleID":"generic-api-key","File":"scan/source/00.tar!app/settings.py","StartLine":2,"Secret":"the-value","Match":"the-value"}]`}), nil
+	})
+	stage := Scan(t.Context(), r, in, exported("app/settings.py"))
+	assert.Equal(t, "IMAGE_SECRET SCANNER_FAILED", codes(stage))
+	assert.Contains(t, fmt.Sprintf("%+v", stage), "00.tar!app/settings.py")
+	assert.NotContains(t, fmt.Sprintf("%+v", stage), "the-value")
 }
 
 // TestPlantedFaultsOfAScan are faults of an image, its bill of materials, or the database.
