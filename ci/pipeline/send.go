@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -149,6 +150,9 @@ func Metrics(ctx context.Context, backend Backend, opts Options, days int) Measu
 // Observability generates alert rules, their tests, a dashboard and configurations from the
 // configuration of the source. It is pure. The files are by path; the failure is why there are none.
 func Observability(ctx context.Context, backend Backend, opts Options, webhook string) (files map[string][]byte, failure string) {
+	if u, err := url.Parse(webhook); webhook != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return nil, verdict.Problemf(CodeBadArgument, "--webhook is no http or https address, and Alertmanager would not start").Error()
+	}
 	cfg, problems := configure(ctx, backend, opts.withDefaults().Environment)
 	if len(problems) > 0 {
 		lines := make([]string, len(problems))

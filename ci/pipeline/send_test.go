@@ -116,3 +116,13 @@ func TestObservability(t *testing.T) {
 	_, failure = Observability(t.Context(), b, Options{}, "")
 	assert.Contains(t, failure, "CONFIG_INVALID")
 }
+
+func TestAWebhookThatAlertmanagerWouldRefuse(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	for _, webhook := range []string{"not a url", "ftp://example.org/x", "https://"} {
+		files, failure := Observability(t.Context(), b, Options{}, webhook)
+		assert.Empty(t, files)
+		assert.Contains(t, failure, "--webhook is no http or https address")
+		assert.NotContains(t, failure, webhook+" ")
+	}
+}

@@ -123,8 +123,10 @@ func (p *Plan) Adopt(r Running) []*verdict.Problem {
 	}
 	s.takeOver(r.Service, want)
 	if len(s.Analysis) > 0 && !s.strategy.shiftsTraffic() {
-		return []*verdict.Problem{verdict.Problemf(StrategyInvalid,
-			"rollout.analysis: service %s is deployed by rolling, which has no share of the traffic to measure", s.names.service)}
+		problem := verdict.Problemf(StrategyInvalid,
+			"rollout.analysis: service %s is deployed by rolling, which has no share of the traffic to measure", s.names.service)
+		problem.Next = "change the deployment strategy of the service where it was made, or remove rollout.analysis"
+		return []*verdict.Problem{problem}
 	}
 	a.NoHealthCheck, a.TrialOff = !checksHealth(want), s.noTrial(r.Service)
 	a.Left = leftAlone(r.Service, want)

@@ -161,8 +161,8 @@ func TestAnAnalysisIsCheckedWithThePlan(t *testing.T) {
 		assert.Contains(t, problems[0].Cause, c.cause)
 	}
 	// A command is started once for each name: a second one of this name would never run, and pass.
-	twice := Input{Environment: "staging", Image: input("staging").Image, Spec: spec.Spec{Application: "app", Adopt: spec.AdoptService, Account: "111122223333",
-		Region: "ap-south-1", Cluster: "c", Service: "s", App: spec.App{Repository: "shop/web"},
+	twice := Input{Environment: "staging", Image: input("staging").Image, Spec: spec.Spec{
+		Application: "app", Adopt: spec.AdoptService, Account: "111122223333", Region: "ap-south-1", Cluster: "c", Service: "s", App: spec.App{Repository: "shop/web"},
 		Analysis: []spec.Analysis{{Name: "a", Command: []string{"x"}}, {Name: "a", Command: []string{"y"}}, {Command: []string{"z"}}}}}
 	_, problems := NewPlan(twice)
 	require.Len(t, problems, 2)

@@ -72,7 +72,8 @@ var (
 		"Set rollout.min and rollout.desired to 2 or more")
 	StartPeriodShort = warning("START_PERIOD_SHORT", "The image may take longer to become healthy than the container health check allows.",
 		"Raise rollout.start_period, or lower image.start_budget to what the image was measured to need")
-	KeysWithoutEffect = warning("KEYS_WITHOUT_EFFECT", "Keys of pipeline.yaml describe a service that is made here, and the service is adopted.",
+	KeysWithoutEffect = warning("KEYS_WITHOUT_EFFECT",
+		"Keys of pipeline.yaml describe a service that is made here, and the service is adopted.",
 		"Remove the keys that are named, or take them out of this environment; change the service where it was made, or its tasks with "+
 			"rollout.task_definition")
 	LongRollout = warning("LONG_ROLLOUT", "The strategy takes longer than an hour.",

@@ -96,7 +96,10 @@ func (a *Analyzer) Look(ctx context.Context, at deployment.Traffic) deployment.A
 	if a.stage == nil || a.stage.weight != at.Weight {
 		before := a.stage
 		a.begin(at)
-		note = fmt.Sprintf("analysis: measuring %d metrics at %g %% of the traffic", len(a.metrics), at.Weight)
+		note = fmt.Sprintf("analysis: measuring %d metrics at %g %% of the traffic", len(a.stage.series), at.Weight)
+		if n := len(a.metrics) - len(a.stage.series); n > 0 {
+			note += fmt.Sprintf("; %d compare with an old version, and there is none yet", n)
+		}
 		if before != nil && !a.passed[before.weight] {
 			if !a.Pauses {
 				return deployment.Advice{Problem: verdict.Problemf(deployment.AnalysisInconclusive,
@@ -151,6 +154,9 @@ func (a *Analyzer) begin(at deployment.Traffic) {
 		start = start.Add(time.Minute)
 	}
 	for _, m := range a.metrics {
+		if at.First && m.NeedsOld() {
+			continue
+		}
 		a.stage.series = append(a.stage.series, &series{metric: m, next: Window{start, start.Add(m.Interval)}})
 	}
 }
@@ -207,6 +213,10 @@ func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sa
 		s.why = ""
 		source := a.Source(s.metric)
 		value, known, err := source.Ask(ctx, s.metric, a.of, s.next)
+		if known && s.metric.NeedsOld() && a.old == (Subject{}) {
+			// Asked with empty marks, a source could answer with the numbers of somebody else.
+			known, s.why = false, "ECS names no old version to compare with"
+		}
 		if err == nil && known && s.metric.NeedsOld() {
 			sample.Old, known, err = source.Ask(ctx, s.metric, a.old, s.next)
 			if err == nil && !known {

@@ -81,6 +81,9 @@ func TestAMetricThatCanMeanNothingIsRefused(t *testing.T) {
 		"vector()": func(a *spec.Analysis) {
 			a.Metrics, a.Prometheus, a.Query = nil, "http://p", "sum(rate(x[{{window}}])) or vector(0)"
 		},
+		"vector() makes": func(a *spec.Analysis) {
+			a.Metrics, a.Prometheus, a.Query = nil, "http://p", "sum(rate(x[{{window}}])) or vector (0)"
+		},
 		"no old value": func(a *spec.Analysis) { a.Metrics, a.Command, a.Success = nil, []string{"x"}, "value < old" },
 	} {
 		a := good
@@ -238,4 +241,40 @@ func TestWhatCannotBeAskedIsInconclusive(t *testing.T) {
 	}
 	assert.True(t, New(nil, Options{}).Look(t.Context(), deployment.Traffic{}).Go, "without traffic there is nothing to measure")
 	assert.NotNil(t, New([]*Metric{m}, Options{}).Finish(), "nothing was proved")
+}
+
+// always is a source with a value for every question, also about nobody.
+type always struct{ asked []Subject }
+
+func (a *always) Ask(_ context.Context, _ *Metric, of Subject, _ Window) (float64, bool, error) {
+	a.asked = append(a.asked, of)
+	return 0, true, nil
+}
+
+func TestThereIsNoOldVersionAtFirst(t *testing.T) {
+	compares, err := NewMetric(spec.Analysis{Name: "a", Command: nil, Success: "value <= old", Count: 1, Prometheus: "http://p", Query: "x[{{window}}]"})
+	require.NoError(t, err)
+	plain, err := NewMetric(spec.Analysis{Name: "b", Success: "value < 1", Count: 1, Prometheus: "http://p", Query: "x[{{window}}]"})
+	require.NoError(t, err)
+	source := &always{}
+	begin := func(metrics ...*Metric) *Analyzer {
+		return New(metrics, Options{Pauses: true, Source: func(*Metric) Source { return source },
+			Subjects: func(context.Context, string, string) (Subject, Subject, error) {
+				return Subject{Service: "s"}, Subject{}, nil
+			}})
+	}
+	at := deployment.Traffic{Now: time.Unix(0, 0), Weight: 10, First: true}
+	a := begin(compares, plain)
+	assert.Contains(t, a.Look(t.Context(), at).Note, "measuring 1 metrics at 10 % of the traffic; 1 compare with an old version")
+	at.Now = at.Now.Add(10 * time.Minute)
+	assert.True(t, a.Look(t.Context(), at).Go)
+	// Where there has to be one, nobody else's numbers are taken for its own.
+	at = deployment.Traffic{Now: time.Unix(0, 0), Weight: 10}
+	a = begin(compares)
+	a.Look(t.Context(), at)
+	at.Now = at.Now.Add(10 * time.Minute)
+	advice := a.Look(t.Context(), at)
+	require.NotNil(t, advice.Problem)
+	assert.Contains(t, advice.Problem.Cause, "ECS names no old version")
+	assert.NotContains(t, source.asked, Subject{})
 }

@@ -86,13 +86,16 @@ func (m *Metric) checkSource() error {
 	}
 }
 
+// vectorCall is a call of vector(), which PromQL also reads with a space in it.
+var vectorCall = regexp.MustCompile(`\bvector\s*\(`)
+
 func (m *Metric) checkPrometheus() error {
 	switch {
 	case !strings.HasPrefix(m.Prometheus, "http://") && !strings.HasPrefix(m.Prometheus, "https://"):
 		return fmt.Errorf("prometheus: %q is not an address", m.Prometheus)
 	case !strings.Contains(m.Query, "[{{window}}]"):
 		return errors.New("query: it has to read [{{window}}]: without a range, Prometheus answers with values from before the window")
-	case strings.Contains(m.Query, "vector("):
+	case vectorCall.MatchString(m.Query):
 		return errors.New("query: vector() makes a missing metric look like a good one")
 	default:
 		return nil

@@ -32,6 +32,8 @@ type Traffic struct {
 	Bake time.Duration
 	// New and Old are the ARNs of the service revisions.
 	New, Old string
+	// First is true if this deployment created the service: there is no old version.
+	First bool
 }
 
 // Advice is what an analysis wants.
@@ -62,6 +64,7 @@ func (f *follower) analyse(ctx context.Context, d *types.ServiceDeployment) {
 	if len(d.SourceServiceRevisions) > 0 {
 		at.Old = aws.ToString(d.SourceServiceRevisions[0].Arn)
 	}
+	at.First = f.outcome.Created && at.Old == ""
 	f.advice = f.Analysis.Look(ctx, at)
 	if f.advice.Note != "" {
 		f.log("%s", f.advice.Note)

@@ -123,7 +123,7 @@ func (o *observer) analysisEvidence(outcome *deployment.Outcome) {
 		counts[analysis.Inconclusive])
 	held := outcome.Problem == nil
 	if len(o.analyzer.Samples()) == 0 && held {
-		o.stage().Add("analysis", "no traffic was shifted while this run looked")
+		o.stage().Add("analysis", "nothing was measured: no traffic shifted while this run looked, or all metrics compare with an old version")
 	} else {
 		o.stage().Gate("analysis", value, "enough good ones at each stage", held)
 	}

@@ -78,6 +78,9 @@ func (o *observer) planSoak(ctx context.Context) *verdict.Problem {
 		return verdict.Problemf(journal.JournalFailed, "%v", err)
 	}
 	text := soakedFrom(served, o.in.Spec.Soak)
+	if ran, err := o.journal.Ran(ctx, stagingName, o.digest()); err == nil && !ran {
+		text = "staging has not run this digest"
+	}
 	o.stage().Add("soak", text)
 	o.result.Text += fmt.Sprintf("\nSoak of %s in staging: %s.\n", o.in.Spec.Soak, text)
 	return nil

@@ -27,6 +27,9 @@ func TestProductionTakesADigestAfterItsSoakInStaging(t *testing.T) {
 	plan := Plan(w.ctx, w.clients(), w.clock, w.in)
 	assert.Contains(t, plan.Text, "production takes it from "+strings.TrimSpace(result.Stage.Cause[strings.Index(result.Stage.Cause, "from ")+5:]))
 
+	w.in.Image = image("f")
+	assert.Contains(t, Plan(w.ctx, w.clients(), w.clock, w.in).Text, "staging has not run this digest")
+
 	// Another version breaks the time; a run that fails does not.
 	in("staging")
 	w.deployed("b")
