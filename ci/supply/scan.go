@@ -81,7 +81,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		a.matched(ctx, bom, found)
 		a.imageLicenses(found)
 	}
-	if found, ok := a.gitleaks(ctx, files.Sub(Layers), "1"); ok {
+	if found, ok := a.gitleaks(ctx, files.Sub(Layers), "1", copies{}); ok {
 		a.secretsFound(ImageSecret, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
 	}
 	a.report()

@@ -53,7 +53,11 @@ func (a *audit) secrets(ctx context.Context) {
 		a.fail(ScannerFailed, "list the source: %v", err)
 		return
 	}
-	if found, ok := a.gitleaks(ctx, source, "3"); ok {
+	other := a.copied(ctx, names)
+	if other.left > 0 {
+		a.stage.Add("files that gitleaks skips by their names", plural(other.left, "file"))
+	}
+	if found, ok := a.gitleaks(ctx, source, "3", other); ok {
 		a.stage.Add("files searched for secrets", plural(len(names), "file"))
 		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
 		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
@@ -62,7 +66,7 @@ func (a *audit) secrets(ctx context.Context) {
 
 // gitleaks searches a tree, and archives in archives down to a depth. It reports whether what it
 // found is to be believed.
-func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string) (found []secrets.Finding, ok bool) {
+func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string, other copies) (found []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {
 		problem.Code = a.own(problem.Code)
@@ -76,6 +80,7 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string)
 			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{
 				searched + "/" + plantedFile: planted(), "rules.toml": []byte(ownRules), "none/.keep": nil, "out/.keep": nil,
 			})},
+			{Path: ".", Files: a.runner.NewFiles(other.files)},
 		},
 		Args: []string{
 			"./tool/gitleaks", "dir", searched, "--config", "rules.toml", "--gitleaks-ignore-path", "none", "--ignore-gitleaks-allow",
@@ -106,9 +111,13 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string)
 	for _, f := range all {
 		if inner, is := strings.CutPrefix(f.File, "source/"); is {
 			f.File = inner
-			found = append(found, f)
+			if !slices.Contains(found, f) {
+				found = append(found, f)
+			}
 		} else if f.File == plantedFile {
 			seen = true
+		} else if f, is = other.original(f); is && !slices.Contains(found, f) {
+			found = append(found, f)
 		}
 	}
 	a.stage.Gate("planted secret", seenText(seen), "found", seen)

@@ -265,6 +265,25 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 }
 
+// TestANameThatGitleaksSkips is one that its own rules pass over: the source must not be able to choose it.
+func TestANameThatGitleaksSkips(t *testing.T) {
+	in := input(t, "secrets")
+	in.Source = fake.Files(map[string]string{
+		"gitleaks.toml/settings.py": "the-value", "a.SVG": "the-value", "main.py": "", "big.svg": strings.Repeat("x", copyLimit+1),
+	})
+	r := gitleaks(`{"RuleID":"x","File":"scan/copies/00001.txt","StartLine":1,"Secret":"the-value"}`,
+		`{"RuleID":"x","File":"scan/source/gitleaks.toml/settings.py","StartLine":1}`,
+		`{"RuleID":"x","File":"scan/copies/00001.txt","StartLine":1}`)
+	stage := Audit(t.Context(), r, in)
+	inputs, err := r.Inputs(t.Context(), 0)
+	require.NoError(t, err)
+	assert.Equal(t, "the-value", inputs["scan/copies/00000.txt"])
+	assert.Equal(t, "the-value", inputs["scan/copies/00001.txt"])
+	assert.NotContains(t, inputs, "scan/copies/00002.txt")
+	assert.Equal(t, []string{"gitleaks.toml/settings.py:1 (x)"}, stage.Problems[0].Details)
+	assert.Contains(t, fmt.Sprint(stage.Evidence), "skips by their names 1 file")
+}
+
 // TestTheSearchTakesWhatAnImageMayTake: a directory is left out only while no stage sees it.
 func TestTheSearchTakesWhatAnImageMayTake(t *testing.T) {
 	for _, taken := range []bool{false, true} {
