@@ -259,3 +259,44 @@ func TestOpen(t *testing.T) {
 		require.ErrorContains(t, err, "read bundle", name)
 	}
 }
+
+// TestCraftedBundles are bundles that one program could read in another way than the next.
+func TestCraftedBundles(t *testing.T) {
+	private, public := pair(t)
+	other, _ := pair(t)
+	d := demand(t, public)
+	d.Require = []string{Summary}
+	passed, failed := bundles(t, private, facts(nil))[4], bundles(t, private, facts(func(f *Facts) { f.Verdict = "fail" }))[4]
+	forged := bundles(t, other, facts(nil))[4]
+	part := func(content []byte) (b bundle) {
+		require.NoError(t, json.Unmarshal(content, &b))
+		return b
+	}
+	encoded := func(b bundle) string {
+		content, err := json.Marshal(b)
+		require.NoError(t, err)
+		return string(content)
+	}
+	two := part(passed)
+	two.Envelope.Signatures = append(part(forged).Envelope.Signatures, two.Envelope.Signatures...)
+	lent := part(forged)
+	lent.Material, lent.Envelope.Signatures = part(failed).Material, append(lent.Envelope.Signatures, part(failed).Envelope.Signatures...)
+	kind := part(passed)
+	kind.Envelope.PayloadType = "application/json"
+	payload := func(b bundle) string {
+		return `"payload":` + strings.Split(strings.SplitN(encoded(b), `"payload":`, 2)[1], ",")[0]
+	}
+	twice := strings.Replace(encoded(part(failed)), payload(part(failed)), payload(part(failed))+","+payload(part(passed)), 1)
+	for name, tc := range map[string]struct{ content, want string }{
+		"two signatures, one of them trusted": {encoded(two), ""},
+		"the signature of another statement":  {encoded(lent), "ATTESTATION_INVALID"},
+		"two payloads":                        {twice, "ATTESTATION_INVALID"},
+		"another type of payload":             {encoded(kind), "ATTESTATION_INVALID"},
+		"a list":                              {"[" + string(passed) + "]", "ATTESTATION_INVALID"},
+		"cut":                                 {string(passed[:len(passed)/2]), "ATTESTATION_INVALID"},
+		"very deep":                           {strings.Repeat(`{"a":`, 100_000), "ATTESTATION_INVALID"},
+	} {
+		assert.Equal(t, tc.want, codes(Check([][]byte{[]byte(tc.content)}, d)), name)
+	}
+	assert.Equal(t, "ATTESTATION_MISSING", codes(Check([][]byte{passed}, demand(t, public))), "a summary alone is not all")
+}
