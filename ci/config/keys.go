@@ -367,7 +367,7 @@ var keys = []key{
 	{path: "notify.channels[].type", limit: oneOf(channelTypes...), meaning: "How it is told."},
 	{path: "notify.channels[].events", limit: oneOf(events...).distinct(), meaning: "Of what it is told; of everything when empty."},
 	{path: "notify.channels[].environments", limit: like(environmentName, "the name of an environment").distinct(),
-		meaning: "Of which environments; of all when empty."},
+		meaning: "Of which environments; of all but the sandbox when empty."},
 	{path: "notify.channels[].to", limit: like(mailAddress, "an address of mail"), meaning: "Receivers of mail."},
 	{path: "notify.channels[].from", limit: like(mailAddress, "an address of mail").optional(), meaning: "Sender of mail."},
 	{path: "notify.channels[].host", limit: like(mailServer, "a server with its port, such as smtp.example.org:587").optional(),

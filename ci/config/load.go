@@ -89,12 +89,28 @@ func Load(content []byte, environment string) (Config, error) {
 			}
 		}
 	}
+	doc.unknownEnvironments(chosen.Notify, names)
 	if len(doc.problems) > 0 {
 		return Config{}, sorted(doc.problems)
 	}
 	chosen.Environment = environment
 	chosen.applyName()
 	return chosen, nil
+}
+
+// unknownEnvironments refuses channels for environments that do not exist: they would never be told anything.
+func (d *document) unknownEnvironments(n Notify, names []string) {
+	for i, c := range n.Channels {
+		for k, name := range c.Environments {
+			if slices.Contains(names, name) {
+				continue
+			}
+			key := at(at("notify.channels", i)+".environments", k)
+			where := d.places[key]
+			d.problems = append(d.problems, Problem{File: FileName, Line: where.line, Column: where.column, Key: key,
+				Message: fmt.Sprintf("there is no environment %q%s; there are %s", name, didYouMean(name, names), strings.Join(names, ", "))})
+		}
+	}
 }
 
 // Digest identifies the configuration: equal configurations have equal digests, and an

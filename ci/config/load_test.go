@@ -607,3 +607,19 @@ func TestAnExceptionForEveryFile(t *testing.T) {
 		}
 	}
 }
+
+func TestAChannelHasNoKeyThatDoesNothing(t *testing.T) {
+	_, err := Load([]byte(`
+environments: {qa: {}}
+notify:
+  channels:
+    - {name: a, type: slack, to: [a@example.org], environments: [qa, stagging]}
+    - {name: b, type: email, to: [a@example.org], from: b@example.org, host: "h:25", repository: x/y}
+    - {name: c, type: gitlab, repository: x/y, api: "https://git.example.org", tls: none}
+`), "staging")
+	for _, want := range []string{"channels[0].to: a channel of type slack has no to", "channels[1].repository: a channel of type email has no",
+		"channels[2].tls: a channel of type gitlab has no tls", `pipeline.yaml:5:70: notify.channels[0].environments[1]: there is no environment "stagging"`} {
+		assert.ErrorContains(t, err, want)
+	}
+	assert.NotContains(t, err.Error(), `no environment "qa"`)
+}

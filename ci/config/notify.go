@@ -1,6 +1,9 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+)
 
 // Notify configures who is told what came of a run. Addresses that are secrets are an argument of
 // the call, never part of this file.
@@ -68,6 +71,8 @@ var (
 	events       = []string{EventFailed, EventCouldNotRun, EventRecovered, EventOverBudget, EventCoverageDropped, EventModelDegraded,
 		EventDeployed,
 		EventRolledBack, EventAwaitingApproval}
+	mails       = []string{ChannelEmail}
+	codeHosts   = []string{ChannelGitHub, ChannelGitLab}
 	channelName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 	mailAddress = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$`)
 	mailServer  = regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$`)
@@ -87,6 +92,16 @@ func (v *validator) notify(n Notify) {
 			v.bad(join(at, "name"), "another channel is called %s", c.Name)
 		}
 		seen[c.Name] = true
+		for _, key := range []struct {
+			name  string
+			set   bool
+			types []string
+		}{{"to", len(c.To) > 0, mails}, {"from", c.From != "", mails}, {"host", c.Host != "", mails}, {"tls", c.TLS != "", mails},
+			{"repository", c.Repository != "", codeHosts}, {"api", c.API != "", codeHosts}} {
+			if key.set && slices.Contains(channelTypes, c.Type) && !slices.Contains(key.types, c.Type) {
+				v.bad(join(at, key.name), "a channel of type %s has no %s", c.Type, key.name)
+			}
+		}
 		switch c.Type {
 		case "":
 			v.bad(join(at, "type"), "it has no type")

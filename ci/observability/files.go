@@ -160,7 +160,8 @@ func fill(summary string, labels map[string]string, value float64) string {
 	for name, text := range labels {
 		summary = strings.ReplaceAll(summary, "{{ $labels."+name+" }}", text)
 	}
-	return strings.ReplaceAll(summary, "{{ $value | humanizePercentage }}", fmt.Sprintf("%.4g%%", 100*value))
+	summary = strings.ReplaceAll(summary, "{{ $value | humanizePercentage }}", fmt.Sprintf("%.4g%%", 100*value))
+	return strings.ReplaceAll(summary, braces, "{{")
 }
 
 // object is a mapping of the configurations.

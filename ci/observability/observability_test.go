@@ -199,3 +199,16 @@ func TestNamesOfAlerts(t *testing.T) {
 	assert.InDelta(t, 0.855, fraction(85.5), 0)
 	assert.Equal(t, "x 79.99%", fill("{{ $labels.a }} {{ $value | humanizePercentage }}", map[string]string{"a": "x"}, 0.7999))
 }
+
+func TestAMetricThatLooksLikeATemplateIsAText(t *testing.T) {
+	cfg, least := config.Default(), 0.5
+	cfg.Train.Gates = []config.Gate{{Metric: "f1.{{x}}", Min: &least}}
+	for _, r := range Rules(cfg) {
+		if r.Alert == "ModelBelowGateF1X" {
+			assert.Contains(t, r.Summary, `f1.{{"{{"}}x}} of the model`, "Prometheus would refuse the whole file for it")
+			assert.Contains(t, fill(r.Summary, nil, 0), "f1.{{x}} of the model")
+			return
+		}
+	}
+	t.Error("there is no such rule")
+}

@@ -161,7 +161,7 @@ func (g *generator) model() {
 		add := func(alert, severity, sign, what string, limit, step float64) {
 			g.threshold(Rule{Alert: alert + title(gate.Metric), Expr: of + " " + sign + " " + decimal(limit), Severity: severity,
 				Remedy:  codesPage,
-				Summary: "{{ $labels.pipeline }}: " + gate.Metric + " of the model of {{ $labels.ref }} is " + what + " " + decimal(limit)},
+				Summary: "{{ $labels.pipeline }}: " + literal(gate.Metric) + " of the model of {{ $labels.ref }} is " + what + " " + decimal(limit)},
 				metrics.Model, limit, limit+step, "metric", gate.Metric)
 		}
 		if gate.Min != nil {
@@ -237,6 +237,11 @@ func (g *generator) silence() {
 				labels: g.target()},
 		}})
 }
+
+// literal is a text in which a template of Prometheus finds nothing to replace.
+func literal(text string) string { return strings.ReplaceAll(text, "{{", braces) }
+
+const braces = `{{"{{"}}`
 
 // title is a name as a part of an alert's name: only letters and digits, each word capitalised.
 func title(name string) string {
