@@ -169,6 +169,11 @@ func TestGrype(t *testing.T) {
 		"a vulnerable package": {func(t *testing.T, in *audits.Input) {
 			in.Advisories = database(t, today, map[string][]string{"github": {known, high}})
 		}, "DEPENDENCY_VULNERABLE"},
+		"a build of the last vulnerable version": {func(t *testing.T, in *audits.Input) {
+			in.Source = files(map[string]string{"main.py": "print()\n", "requirements.txt": "markupsafe==3.0.2+cpu\n"})
+			last := strings.Replace(high, `"< 3.0.3"`, `"<= 3.0.2"`, 1)
+			in.Advisories = database(t, today, map[string][]string{"github": {known, last}})
+		}, "DEPENDENCY_VULNERABLE"},
 		"without a severity": {func(t *testing.T, in *audits.Input) {
 			in.Advisories = database(t, today, map[string][]string{"github": {known, advisory("GHSA-demo-none-0001", "markupsafe", "3.0.3", "Unknown")}})
 		}, "vulnerable"},
