@@ -179,6 +179,7 @@ func checkupOf(findings []Finding) Checkup {
 	if err != nil {
 		content = []byte("{}") // nothing in it can fail to be encoded
 	}
-	c.JSON = append(content, '\n')
+	content = append(content, '\n')
+	c.JSON = content
 	return c
 }

@@ -136,7 +136,7 @@ func (o deployer) unwatched(run journal.Run, outcome *deployment.Outcome) *verdi
 	before := o.past.Run
 	if outcome.Problem != nil || !outcome.Unchanged || o.analyzer == nil || !o.plan.Adopts() || before == nil ||
 		before.Kind != journal.Deploy || before.TaskDefinition != run.TaskDefinition {
-		return nil
+		return nil //nolint:nilerr // that the outcome has a problem of its own is no error here
 	}
 	return verdict.Problemf(deployment.AnalysisInconclusive, "the run of %s was interrupted, and its deployment ended meanwhile; the new "+
 		"version serves without a result, and rollback goes back", before.By)
