@@ -18,7 +18,7 @@ type Revision struct {
 
 // RevisionOf asks git for the revision of a source directory. It is empty where there is no
 // repository, no commit, or no git. Files below ignored are not counted as uncommitted: a report
-// is none of the source.
+// is not part of the source.
 func RevisionOf(ctx context.Context, source, ignored string) Revision {
 	r := repository{dir: source}
 	if r.disarm(ctx) != nil {

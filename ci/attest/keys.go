@@ -94,7 +94,7 @@ func PublicKeys(content []byte) ([]*ecdsa.PublicKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("read public keys: there is none")
+		return nil, errors.New("read public keys: the file has no key")
 	}
 	return keys, nil
 }

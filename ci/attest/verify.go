@@ -88,7 +88,7 @@ func Check(bundles [][]byte, demand Demand) Verified {
 	return v
 }
 
-// worst is the most telling reason why no bundle counts; that there is none, without any.
+// worst is the most telling reason why no bundle counts. Without bundles, it says that there are none.
 func worst(reasons []*verdict.Problem) *verdict.Problem {
 	for _, code := range []verdict.Code{OtherSubject, Invalid, Untrusted} {
 		for _, p := range reasons {
@@ -182,7 +182,7 @@ func (v *Verified) judge(d Demand) {
 			early = append(early, Short(kind))
 		}
 	}
-	if len(early) > 0 { // it would be the newest for ever, whatever is stated later
+	if len(early) > 0 { // it would be the newest forever, whatever is stated later
 		fail(Invalid, "made in the future, by this machine's clock: %s", strings.Join(early, ", "))
 	}
 	if p, has := v.Accepted[Provenance]; has {

@@ -259,8 +259,10 @@ func (in *invocation) show(run *verdict.Run) error {
 	if in.report != "" && len(in.opts.Refused) == 0 {
 		unwritten = verdict.WriteReport(in.report, run)
 	}
-	_, _ = fmt.Fprintln(in.stdout, verdict.Summary(run))
+	_, unsaid := fmt.Fprintln(in.stdout, verdict.Summary(run))
 	switch {
+	case unsaid != nil && in.report == "":
+		return fmt.Errorf("write summary: %w", unsaid)
 	case unwritten != nil:
 		_, _ = fmt.Fprintln(in.stderr, "openstack-rca: the report could not be written: "+unwritten.Error())
 		return errVerdict
@@ -277,7 +279,9 @@ func (in *invocation) show(run *verdict.Run) error {
 func (in *invocation) plan(ctx context.Context) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
 		plan := pipeline.Explain(ctx, backend, in.opts)
-		_, _ = fmt.Fprint(in.stdout, plan.Markdown())
+		if _, err := fmt.Fprint(in.stdout, plan.Markdown()); err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
 		if failure := plan.Failure(); failure != "" {
 			_, _ = fmt.Fprintln(in.stderr, failure)
 			return errVerdict
