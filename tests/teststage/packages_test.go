@@ -119,3 +119,22 @@ func TestTheRemedyOfAVersionThatOnlyGitKnows(t *testing.T) {
 		})
 	}
 }
+
+// What an environment lacks is compiled in each run anew, because runs do not change it.
+func TestPytestsPluginsAreCompiledWithTheEnvironment(t *testing.T) {
+	r := run(t, project{
+		"requirements-test.txt": "pytest\npytest-cov\n", "app/a.py": "X = 1\n",
+		"tests/test_a.py": `import os, sys
+
+import app.a
+
+
+def test_compiled():
+    for name in ("openstack_rca_pytest", "openstack_rca_collect", "pytest_cov.plugin", "pytest_cov.engine"):
+        cached = os.path.dirname(sys.modules[name].__file__) + "/__pycache__"
+        kept = [entry for entry in os.listdir(cached) if entry.startswith(name.split(".")[-1] + ".")]
+        assert kept and os.path.getmtime(os.path.join(cached, kept[0])) < os.path.getmtime("tests/test_a.py"), name
+`,
+	}, nil)
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
+}
