@@ -116,9 +116,13 @@ func Dashboard(cfg config.Config) Board {
 		}
 		return m.Name + selector + "}"
 	}
+	// The figures of the ledger are the same in the series of each branch and call.
+	once := func(m metrics.Metric, by string, more ...string) string {
+		return "max by (" + by + ") (" + of(m, more...) + ")"
+	}
 	b.panel("stat", "Verdict of the last run", "", 6, of(metrics.RunVerdict), "{{environment}} {{call}} of {{ref}}: {{verdict}} {{code}}")
-	b.panel("stat", "Deployments that succeeded (target 99 %)", "percentunit", 6, of(metrics.SuccessRatio), "{{environment}}")
-	b.panel("stat", "Build time, 95 % (target 15 min)", "s", 6, of(metrics.BuildTime, `quantile="0.95"`), "{{environment}}")
+	b.panel("stat", "Deployments that succeeded (target 99 %)", "percentunit", 6, once(metrics.SuccessRatio, "environment"), "{{environment}}")
+	b.panel("stat", "Build time, 95 % (target 15 min)", "s", 6, once(metrics.BuildTime, "environment", `quantile="0.95"`), "{{environment}}")
 	b.panel("stat", "Last run that passed", "dateTimeFromNow", 6, "1000 * "+of(metrics.LastSuccess), "{{environment}} {{ref}}")
 	b.panel("timeseries", "Duration of a run and its budget", "s", 12, of(metrics.RunDuration), "{{call}} of {{ref}}",
 		of(metrics.RunBudget), "budget")
@@ -130,13 +134,16 @@ func Dashboard(cfg config.Config) Board {
 	b.panel("timeseries", "Tests", "none", 8, of(metrics.Tests), "{{outcome}}")
 	b.panel("timeseries", "Image size", "decbytes", 8, of(metrics.ImageSize), "{{environment}}")
 	b.panel("timeseries", "Duration of deployments", "s", 8, of(metrics.DeploymentDuration), "{{environment}} {{service}}")
-	b.panel("timeseries", "Deployments in the window", "none", 8, of(metrics.WindowDeployments), "{{environment}} {{outcome}}")
-	b.panel("timeseries", "Changes that failed, and rework", "percentunit", 8, of(metrics.FailRatio), "failed, {{environment}}",
-		of(metrics.ReworkRatio), "hotfixes, {{environment}}")
-	b.panel("timeseries", "Lead time and recovery time", "s", 8, of(metrics.LeadTime), "lead time {{quantile}}, {{environment}}",
-		of(metrics.RecoveryTime), "recovery {{quantile}}, {{environment}}")
-	b.panel("stat", "Deployments a day", "none", 8, of(metrics.Frequency), "{{environment}}")
-	b.panel("stat", "Runs in the window", "none", 8, of(metrics.WindowRuns), "{{verdict}}")
+	b.panel("timeseries", "Deployments in the window", "none", 8, once(metrics.WindowDeployments, "environment, outcome"),
+		"{{environment}} {{outcome}}")
+	b.panel("timeseries", "Changes that failed, and rework", "percentunit", 8, once(metrics.FailRatio, "environment"),
+		"failed, {{environment}}",
+		once(metrics.ReworkRatio, "environment"), "hotfixes, {{environment}}")
+	b.panel("timeseries", "Lead time and recovery time", "s", 8, once(metrics.LeadTime, "environment, quantile"),
+		"lead time {{quantile}}, {{environment}}",
+		once(metrics.RecoveryTime, "environment, quantile"), "recovery {{quantile}}, {{environment}}")
+	b.panel("stat", "Deployments a day", "none", 8, once(metrics.Frequency, "environment"), "{{environment}}")
+	b.panel("stat", "Runs in the window", "none", 8, once(metrics.WindowRuns, "environment, verdict"), "{{environment}} {{verdict}}")
 	b.panel("table", "What is deployed", "none", 8, of(metrics.Info), "{{version}} {{image}} {{model}}")
 	return b.board
 }

@@ -186,14 +186,17 @@ func (g *generator) deployments() {
 	}
 	ratio, labels := g.series(metrics.SuccessRatio)
 	finished, _ := g.series(metrics.DeploymentsFinished)
+	second, _ := g.series(metrics.SuccessRatio, "call", verdict.Deploy)
+	labels = map[string]string{"pipeline": labels["pipeline"], "environment": labels["environment"]}
 	least := g.cfg.Observe.MinRuns
 	with := func(value float64, n int) map[string]string {
-		return map[string]string{ratio: decimal(value) + "+0x5", finished: strconv.Itoa(n) + "+0x5"}
+		return map[string]string{ratio: decimal(value) + "+0x5", second: decimal(value) + "+0x5", finished: strconv.Itoa(n) + "+0x5"}
 	}
 	low := dora.SuccessTarget - 0.0001
 	g.rules = append(g.rules, Rule{Alert: "DeploymentSuccessLow", Severity: warning, Remedy: remedyPage,
-		Expr: fmt.Sprintf("%s < %s and %s >= %d", g.of(metrics.SuccessRatio), decimal(dora.SuccessTarget), g.of(metrics.DeploymentsFinished),
-			least),
+		// One alert for an environment: the figures are the same in the series of each branch and call.
+		Expr: fmt.Sprintf("min by (pipeline, environment) (%s) < %s and max by (pipeline, environment) (%s) >= %d", g.of(metrics.SuccessRatio),
+			decimal(dora.SuccessTarget), g.of(metrics.DeploymentsFinished), least),
 		Summary: fmt.Sprintf("{{ $labels.pipeline }}: {{ $value | humanizePercentage }} of the deployments to {{ $labels.environment }} succeeded, "+
 			"the target is %s %%", decimal(100*dora.SuccessTarget)),
 		cases: []ruleCase{

@@ -72,6 +72,8 @@ type Options struct {
 	Progress func(string)
 	// Module is this program's version, for the report.
 	Module string
+	// sourceless is set for a call that works on no source: one with nothing in it will do.
+	sourceless bool
 }
 
 // wants reports whether a stage is part of the run.

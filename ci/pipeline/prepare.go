@@ -53,7 +53,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	s.args, problems = parseArguments(opts)
 	problems = append(problems, opts.Refused...)
 	s.cfg, more = configure(ctx, backend, opts.Environment)
-	if len(more) == 0 {
+	if len(more) == 0 && !opts.sourceless {
 		s.files, more = checkSource(ctx, backend.Source, s.cfg, opts.Test.Paths)
 	}
 	if problems = append(problems, more...); len(problems) > 0 {
@@ -125,7 +125,7 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 	case errors.Is(err, runner.ErrTooLarge):
 		return one(config.CodeInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)
 	case err != nil:
-		return one(CodeSourceUnreadable, "read %s: %v", config.FileName, err)
+		return one(CodeSourceUnreadable, "%s", unread(config.FileName, err))
 	}
 	cfg, err := config.Load(content, environment)
 	if err == nil {

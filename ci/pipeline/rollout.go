@@ -127,6 +127,7 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 		opts.Refused = append(slices.Clone(opts.Refused), verdict.Problemf(CodeBadArgument, "there is no operation %q", name))
 		i = 0
 	}
+	opts.sourceless = all[i].name == Import
 	s := prepare(ctx, backend, opts)
 	run := s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
 		clients, clock, in, problems := s.connect(ctx, permit)
@@ -230,9 +231,15 @@ func (s *state) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
 	}
 	content, err := s.backend.Source.Read(ctx, name, maxTaskDefinition)
 	if err != nil {
-		return nil, verdict.Problemf(rollout.TaskFileInvalid, "read %s: %v", name, err)
+		return nil, verdict.Problemf(rollout.TaskFileInvalid, "%s", unread(name, err))
 	}
 	return content, nil
+}
+
+// unread says why a file of the source could not be read. Some sources name the file already.
+func unread(name string, err error) string {
+	says := "read " + name + ": "
+	return says + strings.TrimPrefix(err.Error(), says)
 }
 
 // account returns the options that open the environment's account, with credentials if the

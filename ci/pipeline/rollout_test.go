@@ -133,3 +133,20 @@ func TestAWebIdentityIsHandedOn(t *testing.T) {
 	assert.Equal(t, "arn:r", opened.Role)
 	assert.NotContains(t, run.Redact("x the-token-of-ci y"), "the-token-of-ci")
 }
+
+func TestImportNeedsNoSource(t *testing.T) {
+	backend, opts, _, _ := inAWS(t, "")
+	backend.Source = fake.Files(map[string]string{})
+	opts.Rollout.From = ImportSource{Cluster: "none", Service: "none", Region: "ap-south-1"}
+	run := Operate(t.Context(), backend, opts, Import)
+	require.Nil(t, run.Preflight, "there is nothing in the source, and import reads nothing of it")
+	assert.NotEqual(t, verdict.Pass, run.Verdict, "there is no such service")
+	assert.NotNil(t, Operate(t.Context(), backend, opts, Status).Preflight, "status is of the source's configuration")
+}
+
+func TestAFileThatIsMissingIsNamedOnce(t *testing.T) {
+	backend, opts, _, _ := inAWS(t, "rollout:\n  task_definition: task.json\n  adopt: service\n  region: ap-south-1\n")
+	run := Operate(t.Context(), backend, opts, Status)
+	said := strings.Join(run.Failures(), "\n")
+	assert.Equal(t, 1, strings.Count(said, "read task.json"), said)
+}

@@ -166,7 +166,7 @@ func (s *state) checkDockerfile(ctx context.Context) (string, error) {
 	}
 	content, err := s.backend.Source.Read(ctx, c.Dockerfile, maxConfig)
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", c.Dockerfile, err)
+		return "", errors.New(unread(c.Dockerfile, err))
 	}
 	stages := map[string]bool{"scratch": true}
 	var bases, loose []string
