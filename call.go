@@ -239,12 +239,10 @@ func (c *call) localFiles() error {
 	return nil
 }
 
-// demand demands statements by one of the keys.
-func (c *call) demand(keys *dagger.File, o pipeline.VerifyOptions) {
+// demand demands statements by one of the keys, and judges by the rules.
+func (c *call) demand(keys, rules *dagger.File, o pipeline.VerifyOptions) {
 	c.opts.Verify = o
-	if keys != nil {
-		c.files = append(c.files, localFile{keys, "verify.pem", &c.opts.Verify.Keys})
-	}
+	c.files = append(c.files, localFile{keys, "verify.pem", &c.opts.Verify.Keys}, localFile{rules, "verify-rules.yaml", &c.opts.Verify.Rules})
 }
 
 // attestedReport makes the report that is attested a local directory.

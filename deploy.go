@@ -54,7 +54,7 @@ func (m *OpenstackRca) Deploy(
 	lockWait string,
 
 	// Public keys that are trusted, in PEM. With them, only an image that one of them attested is
-	// deployed.
+	// deployed. Production demands them.
 	//
 	// +optional
 	verifyKey *dagger.File,
@@ -80,10 +80,16 @@ func (m *OpenstackRca) Deploy(
 	//
 	// +optional
 	verifyRequire []string,
+
+	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
+	// unfixed, grace and allow can be there; their defaults when not given.
+	//
+	// +optional
+	verifyRules *dagger.File,
 ) (*Rollout, error) {
 	call := m.call(ctx)
 	call.deployed = image
-	call.demand(verifyKey, pipeline.VerifyOptions{
+	call.demand(verifyKey, verifyRules, pipeline.VerifyOptions{
 		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
 	})
 	call.rollout = pipeline.RolloutOptions{

@@ -116,10 +116,16 @@ func (m *OpenstackRca) Verify(
 	//
 	// +optional
 	verifyRequire []string,
+
+	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
+	// unfixed, grace and allow can be there; their defaults when not given.
+	//
+	// +optional
+	verifyRules *dagger.File,
 ) (*Attestation, error) {
 	call := m.call(ctx)
 	call.deployed = image
-	call.demand(verifyKey, pipeline.VerifyOptions{
+	call.demand(verifyKey, verifyRules, pipeline.VerifyOptions{
 		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
 	})
 	backend, err := call.backend()

@@ -44,7 +44,7 @@ func facts(change func(*Facts)) Facts {
 		Tree: digest, Config: digest, Model: strings.Repeat("b", 64), Version: "v7", Builder: "1.0", Runner: "engine",
 		Started: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour), Verdict: "pass",
 		Stages: []StageVerdict{{"test", "pass", ""}, {"train", "pass", ""}}, BOM: []byte(`{"bomFormat":"CycloneDX"}`),
-		Scan: &Scan{Scanner: "osv", Database: "osv", Data: now.Add(-24 * time.Hour), Found: []Vulnerability{{"CVE-1", "a", "1", "low", "note"}}},
+		Scan: &Scan{Scanner: "osv", Database: "osv", Data: now.Add(-24 * time.Hour), Found: []Vulnerability{{ID: "CVE-1", Package: "a", Version: "1", Severity: "low", Leads: "note"}}},
 	}
 	if change != nil {
 		change(&f)
@@ -171,14 +171,20 @@ func TestPlantedFaults(t *testing.T) {
 	}
 }
 
-// TestWhatTheSourceLetsPass is said: its rules are not those of the call.
-func TestWhatTheSourceLetsPass(t *testing.T) {
+// TestWhatWasFound holds that what a search found comes back as it was stated.
+func TestWhatWasFound(t *testing.T) {
 	private, public := pair(t)
-	v := Check(bundles(t, private, facts(func(f *Facts) {
-		f.Scan.Found = []Vulnerability{{"CVE-1", "a", "1", "critical", "note"}, {"CVE-2", "b", "1", "high", "allowed"}, {"CVE-3", "c", "1", "low", "note"}}
-	})), demand(t, public))
+	stated := []Vulnerability{
+		{ID: "CVE-1", Package: "a", Version: "1", Severity: "critical", Leads: "note", In: "locks", Aliases: []string{"GHSA-1"}, Exploited: true},
+		{ID: "CVE-2", Package: "b", Version: "1", Severity: "high", Leads: "allowed", In: "image", Fixed: []string{"2"}, Published: now},
+	}
+	v := Check(bundles(t, private, facts(func(f *Facts) { f.Scan.Found = stated })), demand(t, public))
 	assert.Empty(t, v.Problems)
-	assert.Equal(t, []string{"CVE-1 of a (note)", "CVE-2 of b (allowed)"}, v.LetPass)
+	assert.Equal(t, stated, v.Found)
+	older := found(map[string]any{"scanner": map[string]any{"result": []any{map[string]any{"id": "CVE-3"}, "nothing"}}})
+	require.Len(t, older, 2)
+	assert.NotEmpty(t, older[0].Fixed, "what is not stated takes nothing off the severity")
+	assert.Empty(t, older[0].Severity)
 }
 
 func TestAnotherBuilder(t *testing.T) {

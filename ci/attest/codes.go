@@ -31,9 +31,18 @@ var (
 	Unreadable = code(verdict.Deploy, verdict.CouldNotRun, "ATTESTATION_UNREADABLE",
 		"The statements could not be read, so nothing was verified and nothing was changed.",
 		"Read the registry's answer in the cause; check its address and login, and run again")
+	VulnerabilitiesRefused = code(verdict.Deploy, verdict.Fail, "VULNERABILITIES_REFUSED",
+		"The image has vulnerabilities that its own pipeline.yaml lets pass, and the rules of the call do not.",
+		"Fix them and build anew; or allow them in the file of --verify-rules, with a reason and an end")
 	LetPass = code(verdict.Deploy, "", "VULNERABILITIES_LET_PASS",
-		"The image has critical or high vulnerabilities that the rules of its own pipeline.yaml let pass.",
-		"Look at security.severity, grace and allow of that source; they are not part of the call")
+		"The image has critical or high vulnerabilities that the rules of the call let pass.",
+		"Look at severity, unfixed, grace and allow in the file of --verify-rules; without one, the defaults of security apply")
+	KeyMissing = code(verdict.Deploy, verdict.Fail, "VERIFY_KEY_MISSING",
+		"Production takes an image by its digest only if somebody who is trusted stated its verdict, and the call names nobody.",
+		"Sign the run that builds the image (run --sign-key), and pass the public key: deploy --verify-key; or say why not: --override")
+	Unsigned = code(verdict.Deploy, "", "UNSIGNED",
+		"The image is deployed on the word of this call alone: nobody's signed verdict on it was asked for.",
+		"Pass a key: run --sign-key states the verdict on the image, deploy --verify-key demands it")
 	Overridden = code(verdict.Deploy, "", "VERIFY_OVERRIDDEN",
 		"The image was deployed although it could not be verified; the reason is in the journal.", "Attest the image, and deploy it again")
 )
@@ -55,7 +64,8 @@ var (
 // Codes returns the codes that this package raises.
 func Codes() []verdict.Code {
 	return []verdict.Code{
-		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, LetPass, Overridden,
+		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, VulnerabilitiesRefused, LetPass,
+		KeyMissing, Unsigned, Overridden,
 		Refused, SignFailed, KeyUnavailable, ReferrersRefused,
 	}
 }

@@ -95,8 +95,14 @@ type Scan struct {
 // Vulnerability is one that was found.
 type Vulnerability struct {
 	ID, Package, Version, Severity string
-	// Leads is what it leads to: fail, warn, note or allowed.
+	// Leads is what it leads to by the rules of its source: fail, warn, note or allowed.
 	Leads string
+	// In is where the package is: locks or image. Aliases are its other names, Fixed the versions that
+	// fix it, Published when it became known; Exploited is set if it is known to be exploited.
+	In             string
+	Aliases, Fixed []string
+	Published      time.Time
+	Exploited      bool
 }
 
 // Statements are what a run states about the image, in the order of Types. An error is only for
@@ -197,9 +203,15 @@ func (f Facts) vulns(at func(time.Time) string) any {
 	type object = map[string]any
 	found := []object{}
 	for _, v := range f.Scan.Found {
+		notes := object{
+			"package": v.Package, "version": v.Version, "leadsTo": v.Leads, "in": v.In, "aliases": list(v.Aliases), "fixed": list(v.Fixed),
+			"exploited": v.Exploited,
+		}
+		if !v.Published.IsZero() {
+			notes["published"] = at(v.Published)
+		}
 		found = append(found, object{
-			"id": v.ID, "severity": []object{{"method": "openstack-rca", "score": v.Severity}},
-			"annotations": object{"package": v.Package, "version": v.Version, "leadsTo": v.Leads},
+			"id": v.ID, "severity": []object{{"method": "openstack-rca", "score": v.Severity}}, "annotations": notes,
 		})
 	}
 	return object{
@@ -210,3 +222,6 @@ func (f Facts) vulns(at func(time.Time) string) any {
 		"metadata": object{"scanStartedOn": at(f.Started), "scanFinishedOn": at(f.Ended)},
 	}
 }
+
+// list is never null.
+func list(all []string) []string { return append([]string{}, all...) }

@@ -37,9 +37,9 @@ type Verified struct {
 	Accepted map[string]Accepted
 	// Read is how many bundles were looked at, Ignored how many of them do not count.
 	Read, Ignored int
-	// LetPass are the critical and high vulnerabilities that do not fail, with what they lead to: the
-	// rules are those of the source, not of the call.
-	LetPass []string
+	// Found are the vulnerabilities that are stated. What they lead to is by the rules of the source;
+	// those of the call are the caller's to apply.
+	Found []Vulnerability
 	// Problems are why the demand is not met; none when it is.
 	Problems []*verdict.Problem
 }
@@ -215,7 +215,7 @@ func (v *Verified) judge(d Demand) {
 		} else {
 			v.age(d, "the data of the search for vulnerabilities", data, d.MaxDataAge, fail)
 		}
-		v.LetPass = letPass(scan.predicate)
+		v.Found = found(scan.predicate)
 		switch failed, is := leading(scan.predicate); {
 		case !is:
 			fail(Invalid, "the search for vulnerabilities has no list of what it found")
@@ -226,20 +226,42 @@ func (v *Verified) judge(d Demand) {
 	v.Problems = slices.CompactFunc(v.Problems, func(a, b *verdict.Problem) bool { return a.Error() == b.Error() })
 }
 
-// letPass are the vulnerabilities that are critical or high and do not fail.
-func letPass(predicate map[string]any) (all []string) {
+// found are the vulnerabilities of a search. One that does not say whether it is fixed, as an earlier
+// version of this program stated it, counts as fixed: then nothing is taken off its severity.
+func found(predicate map[string]any) (all []Vulnerability) {
 	scanner, _ := predicate["scanner"].(map[string]any)
-	found, _ := scanner["result"].([]any)
-	for _, f := range found {
-		object, _ := f.(map[string]any)
+	results, _ := scanner["result"].([]any)
+	for _, r := range results {
+		object, _ := r.(map[string]any)
+		notes, _ := object["annotations"].(map[string]any)
+		v := Vulnerability{
+			ID: text(object, "id"), Package: text(notes, "package"), Version: text(notes, "version"), Leads: text(notes, "leadsTo"),
+			In: text(notes, "in"), Aliases: texts(notes["aliases"]), Fixed: texts(notes["fixed"]),
+		}
+		if _, stated := notes["fixed"].([]any); !stated {
+			v.Fixed = []string{"not stated"}
+		}
+		v.Exploited, _ = notes["exploited"].(bool)
+		if at, err := time.Parse(time.RFC3339, text(notes, "published")); err == nil {
+			v.Published = at
+		}
 		severities, _ := object["severity"].([]any)
-		leads := text(object, "annotations", "leadsTo")
-		bad := slices.ContainsFunc(severities, func(s any) bool {
-			severity, _ := s.(map[string]any)
-			return slices.Contains([]string{"critical", "high"}, text(severity, "score"))
-		})
-		if bad && leads != "fail" {
-			all = append(all, fmt.Sprintf("%s of %s (%s)", text(object, "id"), text(object, "annotations", "package"), leads))
+		for _, s := range severities {
+			if severity, is := s.(map[string]any); is {
+				v.Severity = text(severity, "score")
+				break
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+func texts(value any) (all []string) {
+	values, _ := value.([]any)
+	for _, v := range values {
+		if text, is := v.(string); is {
+			all = append(all, text)
 		}
 	}
 	return all

@@ -22,6 +22,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -142,7 +143,7 @@ func (s *state) facts() (attest.Facts, *verdict.Problem) {
 		// A file that is there all the same is of an earlier run into the same directory.
 		f.BOM = nil
 	} else {
-		f.Scan = scanOf(read("audit/findings.json"))
+		f.Scan = scanOf(read("audit/findings.json"), "locks")
 	}
 	for _, st := range run.Stages {
 		if st.Name == verdict.Attest || st.Name == verdict.Deploy {
@@ -202,8 +203,9 @@ func optional(file string) []byte {
 	return content
 }
 
-// scanOf is what an audit found, as its report has it; nil when it compared nothing.
-func scanOf(content []byte) *attest.Scan {
+// scanOf is what an audit (in the locks) or a scan (in the image) found, as its report has it; nil
+// when it compared nothing.
+func scanOf(content []byte, in string) *attest.Scan {
 	var report struct {
 		Database *struct {
 			Kind   string               `json:"kind"`
@@ -212,13 +214,8 @@ func scanOf(content []byte) *attest.Scan {
 			Data   map[string]time.Time `json:"data"`
 		} `json:"database"`
 		Vulnerabilities []struct {
-			Finding struct {
-				ID       string `json:"id"`
-				Package  string `json:"package"`
-				Version  string `json:"version"`
-				Severity string `json:"severity"`
-			} `json:"finding"`
-			Leads string `json:"leads_to"`
+			Finding advisory.Finding `json:"finding"`
+			Leads   string           `json:"leads_to"`
 		} `json:"vulnerabilities"`
 	}
 	if json.Unmarshal(content, &report) != nil || report.Database == nil {
@@ -232,8 +229,10 @@ func scanOf(content []byte) *attest.Scan {
 	}
 	for _, v := range report.Vulnerabilities {
 		leads, _, _ := strings.Cut(v.Leads, " ")
+		f := v.Finding
 		scan.Found = append(scan.Found, attest.Vulnerability{
-			ID: v.Finding.ID, Package: v.Finding.Package, Version: v.Finding.Version, Severity: v.Finding.Severity, Leads: leads,
+			ID: f.ID, Aliases: f.Aliases, Package: f.Package, Version: f.Version, Severity: f.Severity, Leads: leads, In: in,
+			Fixed: f.Fixed, Published: f.Published, Exploited: f.Exploited,
 		})
 	}
 	return scan

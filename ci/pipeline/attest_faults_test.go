@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,17 +47,79 @@ func TestAKeyThatDoesNotSign(t *testing.T) {
 	assert.Empty(t, bundles, "nothing is attached")
 }
 
-// TestDeploySaysWhatTheSourceLetsPass: its rules are no part of the call.
-func TestDeploySaysWhatTheSourceLetsPass(t *testing.T) {
-	a := newAttested(t)
+// finding replaces what the audit of the report found.
+func (a *attested) finding(t *testing.T, finding string) {
+	t.Helper()
 	file := filepath.Join(a.from, "audit", "findings.json")
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(content), `"low"`, `"critical"`, 1)), 0o600))
-	require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict)
+	before := `{"finding":{"id":"CVE-1","package":"a","version":"1","severity":"low"},"leads_to":"note"}`
+	require.Contains(t, string(content), before)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(content), before, finding, 1)), 0o600))
+}
+
+// TestDeployJudgesByTheRulesOfTheCall: pipeline.yaml of the judged source can only be stricter.
+func TestDeployJudgesByTheRulesOfTheCall(t *testing.T) {
+	until := time.Now().AddDate(0, 1, 0).Format(time.DateOnly)
+	allow := "security:\n  allow: [{id: GHSA-aaaa-bbbb-cccc, package: a, in: locks, reason: known, until: '" + until + "'}]\n"
+	const fixed = `{"finding":{"id":"CVE-1","aliases":["GHSA-aaaa-bbbb-cccc"],"package":"a","version":"1","severity":"critical","fixed":["2"]},"leads_to":"allowed until x: y"}`
+	for name, tc := range map[string]struct{ finding, rules, want, warned string }{
+		"allowed by its source alone":  {fixed, "", "VULNERABILITIES_REFUSED", ""},
+		"allowed by the call":          {fixed, allow, "", "VULNERABILITIES_LET_PASS"},
+		"allowed elsewhere":            {fixed, strings.Replace(allow, "in: locks", "in: image", 1), "VULNERABILITIES_REFUSED", ""},
+		"allowed until last year":      {fixed, strings.Replace(allow, until, "2025-01-01", 1), "VULNERABILITIES_REFUSED", ""},
+		"allowed for too long":         {fixed, strings.Replace(allow, until, "2999-01-01", 1), "VULNERABILITIES_REFUSED", ""},
+		"a severity turned down":       {strings.Replace(fixed, "allowed until x: y", "note", 1), "", "VULNERABILITIES_REFUSED", ""},
+		"no version fixes it":          {strings.Replace(fixed, `,"fixed":["2"]`, "", 1), "", "", "VULNERABILITIES_LET_PASS"},
+		"one that must be fixed":       {strings.Replace(fixed, `,"fixed":["2"]`, "", 1), "security: {unfixed: fail}\n", "VULNERABILITIES_REFUSED", ""},
+		"exploited":                    {strings.Replace(fixed, `,"fixed":["2"]`, `,"exploited":true`, 1), "", "VULNERABILITIES_REFUSED", ""},
+		"medium":                       {strings.Replace(fixed, "critical", "medium", 1), "", "", ""},
+		"medium, where the call is so": {strings.Replace(fixed, "critical", "medium", 1), "security: {severity: {medium: fail}}\n", "VULNERABILITIES_REFUSED", ""},
+		"a source that is stricter":    {strings.Replace(strings.Replace(fixed, "critical", "low", 1), "allowed until x: y", "fail", 1), allow, "ATTESTATION_NOT_PASS", ""},
+		"a word that is no severity":   {strings.Replace(fixed, "critical", "harmless", 1), "", "VULNERABILITIES_REFUSED", ""},
+		"rules that are none":          {fixed, "allow: all\n", "BAD_ARGUMENT", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAttested(t)
+			a.finding(t, tc.finding)
+			require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict)
+			if tc.rules != "" {
+				a.opts.Verify.Rules = write(t, "rules.yaml", tc.rules)
+			}
+			stage := a.deploy(t)
+			assert.Equal(t, tc.want, stage.Code, stage.Cause)
+			if tc.want != "" {
+				assert.Zero(t, a.writes(), "nothing is changed")
+			}
+			if tc.warned != "" {
+				require.NotEmpty(t, stage.Warnings)
+				assert.Equal(t, tc.warned, stage.Warnings[0].Code)
+				assert.Contains(t, stage.Warnings[0].Cause, "CVE-1 of a (critical)")
+			}
+		})
+	}
+	a := newAttested(t)
+	a.opts.Verify.Rules = filepath.Join(t.TempDir(), "none.yaml")
+	assert.Equal(t, "BAD_ARGUMENT", a.deploy(t).Code)
+}
+
+// TestDeployWithoutAKey: production names who is trusted; elsewhere it is a warning.
+func TestDeployWithoutAKey(t *testing.T) {
+	a := newAttested(t)
+	a.opts.Verify.Keys = ""
 	stage := a.deploy(t)
 	assert.Equal(t, verdict.Pass, stage.Verdict, stage.Cause)
 	require.NotEmpty(t, stage.Warnings)
-	assert.Equal(t, "VULNERABILITIES_LET_PASS", stage.Warnings[0].Code)
-	assert.Contains(t, stage.Warnings[0].Cause, "CVE-1 of a (note)")
+	assert.Equal(t, "UNSIGNED", stage.Warnings[0].Code)
+
+	a = newAttested(t)
+	a.opts.Verify.Keys, a.opts.Environment = "", "production"
+	stage = a.deploy(t)
+	assert.Equal(t, "VERIFY_KEY_MISSING", stage.Code, stage.Cause)
+	assert.Zero(t, a.writes(), "nothing is changed")
+	a.opts.Rollout.Override = "the first deployment"
+	stage = a.deploy(t)
+	require.NotEmpty(t, stage.Warnings)
+	assert.Equal(t, "VERIFY_OVERRIDDEN", stage.Warnings[0].Code)
+	assert.NotEqual(t, "VERIFY_KEY_MISSING", stage.Code)
 }

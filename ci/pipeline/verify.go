@@ -1,17 +1,24 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -27,6 +34,9 @@ type VerifyOptions struct {
 	From []string
 	// Require are the statements that must be there, by the names in Statements; all but sbom when empty.
 	Require []string
+	// Rules is the local path of what a vulnerability leads to, as config.LoadRules reads it; the
+	// defaults of the configuration when empty.
+	Rules string
 }
 
 // Statements are the names of what can be required, and what they stand for.
@@ -60,15 +70,27 @@ type verification struct {
 
 // verify is the first act of a deployment. With a reason in the call, problems are warnings.
 func (s *state) verify(ctx context.Context, permit policy.Permit) verification {
-	if s.opts.Verify.Keys == "" {
-		return verification{}
-	}
-	if s.opts.sandbox() && s.opts.Image == "" {
-		found := verification{}
+	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
+	switch {
+	case s.opts.Verify.Keys != "" && s.opts.sandbox() && s.opts.Image == "":
 		found.stage.Add("attestation", "not verified: the registry of the sandbox ends with the run")
 		return found
+	case s.opts.Verify.Keys != "":
+		found = s.verified(ctx, permit)
+	case s.opts.sandbox():
+		return found
+	case s.opts.Image == "":
+		// The gate let nothing come here that did not pass in this call.
+		found.stage.Add("attestation", "not demanded: this call built the image, and its stages passed")
+		if !s.opts.Attest.signs() {
+			found.stage.Warn(attest.Unsigned, "this run has no key, so nobody can verify its image later")
+		}
+		return found
+	case s.opts.Environment == rollout.Production:
+		found.problems = append(found.problems, verdict.Problemf(attest.KeyMissing, "--image names an image, and there is no --verify-key"))
+	default:
+		found.stage.Warn(attest.Unsigned, "there is no --verify-key")
 	}
-	found := s.verified(ctx, permit)
 	if reason := s.opts.Rollout.Override; reason != "" && len(found.problems) > 0 {
 		for _, p := range found.problems {
 			found.stage.Warn(attest.Overridden, "%s: %s; deployed because: %s", p.Code.Name, p.Cause, reason)
@@ -90,6 +112,10 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 		return found
 	}
 	demand, problems := s.demand()
+	rules, err := s.verifyRules()
+	if err != nil {
+		problems = append(problems, verdict.Problemf(CodeBadArgument, "--verify-rules: %v", err))
+	}
 	if len(problems) > 0 {
 		return fail(problems...)
 	}
@@ -104,8 +130,17 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 	v := attest.Check(bundles, demand)
 	found.stage.Gate("attestation", fmt.Sprintf("%d of %d statements count", len(v.Accepted), v.Read),
 		"signed by a trusted key, of this image", len(v.Problems) == 0)
-	if n := len(v.LetPass); n > 0 {
-		found.stage.Warn(attest.LetPass, "%d: %s", n, strings.Join(v.LetPass[:min(n, 10)], ", "))
+	refused, passed := byRules(v.Found, rules, demand.Now)
+	if _, searched := v.Accepted[attest.Vulns]; searched {
+		found.stage.Gate("vulnerabilities that the call's rules refuse", fmt.Sprint(len(refused)), "0", len(refused) == 0)
+	}
+	if len(refused) > 0 {
+		problem := verdict.Problemf(attest.VulnerabilitiesRefused, "%d: %s", len(refused), strings.Join(refused[:min(len(refused), 10)], ", "))
+		problem.Details = refused
+		v.Problems = append(v.Problems, problem)
+	}
+	if n := len(passed); n > 0 {
+		found.stage.Warn(attest.LetPass, "%d: %s", n, strings.Join(passed[:min(n, 10)], ", "))
 	}
 	table := &verdict.Table{Columns: []string{"Statement", "Made", "Key"}}
 	for _, kind := range slices.Sorted(maps.Keys(v.Accepted)) {
@@ -121,7 +156,63 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 	return fail(v.Problems...)
 }
 
-// maxKeyFile bounds the file of public keys.
+// verifyRules are the rules of the one who deploys.
+func (s *state) verifyRules() (config.Security, error) {
+	name := s.opts.Verify.Rules
+	if name == "" {
+		return config.Default().Security, nil
+	}
+	content, err := readKeyFile(name)
+	if err != nil {
+		return config.Security{}, err
+	}
+	return config.LoadRules(content, filepath.Base(name))
+}
+
+// byRules are the vulnerabilities that the rules of the call do not let pass although those of the
+// source do, and those that are critical or high and that both let pass. The rules of the source can
+// only be stricter: what fails by them is no part of either.
+func byRules(stated []attest.Vulnerability, rules config.Security, now time.Time) (refused, passed []string) {
+	for _, place := range config.Places {
+		var findings []advisory.Finding
+		leads := map[string]string{}
+		for _, v := range stated {
+			// What does not say where it is, as an earlier version of this program stated it, was found in the locks.
+			if in := cmp.Or(v.In, "locks"); in != place || v.Leads == judge.Fail {
+				continue
+			}
+			leads[v.ID+" "+v.Package] = v.Leads
+			findings = append(findings, advisory.Finding{
+				ID: v.ID, Aliases: v.Aliases, Package: v.Package, Version: v.Version, Severity: v.Severity, Fixed: v.Fixed,
+				Published: v.Published, Exploited: v.Exploited,
+			})
+		}
+		for _, j := range judge.Advisories(findings, rules, place, now).All {
+			text := fmt.Sprintf("%s of %s (%s)", j.ID, j.Package, j.Severity)
+			switch {
+			case j.Allowed == nil && j.Action == judge.Fail:
+				refused = append(refused, fmt.Sprintf("%s, which its source lets pass (%s)", text, leads[j.ID+" "+j.Package]))
+			case slices.Contains([]string{advisory.Critical, advisory.High}, j.Severity):
+				passed = append(passed, text+": "+supply.LeadsTo(j))
+			}
+		}
+	}
+	return refused, passed
+}
+
+// readKeyFile reads a small file of the call.
+func readKeyFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > maxKeyFile {
+		err = fmt.Errorf("larger than %d bytes", maxKeyFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(name) //nolint:gosec // the caller names it
+}
+
+// maxKeyFile bounds the files of public keys and of rules.
 const maxKeyFile = 1 << 20
 
 // demand translates the arguments, and finds all that is wrong with them.
@@ -162,14 +253,7 @@ func (s *state) demand() (attest.Demand, []*verdict.Problem) {
 	if len(o.Require) == 0 {
 		d.Require = []string{attest.Provenance, attest.Vulns, attest.TestResult, attest.Summary}
 	}
-	info, err := os.Stat(o.Keys)
-	if err == nil && info.Size() > maxKeyFile {
-		err = fmt.Errorf("larger than %d bytes", maxKeyFile)
-	}
-	var content []byte
-	if err == nil {
-		content, err = os.ReadFile(o.Keys)
-	}
+	content, err := readKeyFile(o.Keys)
 	if err == nil {
 		d.Keys, err = attest.PublicKeys(content)
 	}

@@ -24,7 +24,7 @@ func (a *audit) report() {
 	table := &verdict.Table{Columns: []string{"Package", "Version", "Vulnerability", "Severity", "Fixed in", "Leads to"}}
 	for _, j := range a.found.vulnerabilities.All {
 		table.Rows = append(table.Rows, []string{
-			j.Package, j.Version, strings.Join(j.Names(), ", "), j.Severity, joinOr(j.Fixed, "no version"), leadsTo(j),
+			j.Package, j.Version, strings.Join(j.Names(), ", "), j.Severity, joinOr(j.Fixed, "no version"), LeadsTo(j),
 		})
 	}
 	if len(table.Rows) > 0 {
@@ -42,7 +42,7 @@ func (a *audit) report() {
 	}
 	findings := make([]map[string]any, 0, len(a.found.vulnerabilities.All))
 	for _, j := range a.found.vulnerabilities.All {
-		findings = append(findings, map[string]any{"finding": j.Finding, "leads_to": leadsTo(j)})
+		findings = append(findings, map[string]any{"finding": j.Finding, "leads_to": LeadsTo(j)})
 	}
 	a.encoded("findings.json", map[string]any{
 		"database": a.found.database, "vulnerabilities": findings,
@@ -52,7 +52,8 @@ func (a *audit) report() {
 	a.encoded(a.folder()+".sarif", a.sarif())
 }
 
-func leadsTo(j judge.Judged) string {
+// LeadsTo says what a vulnerability leads to, and why: fail (known to be exploited).
+func LeadsTo(j judge.Judged) string {
 	switch {
 	case j.Allowed != nil:
 		return "allowed until " + j.Allowed.Until + ": " + j.Allowed.Reason

@@ -53,10 +53,12 @@ func (in *invocation) verify() *cobra.Command {
 func (in *invocation) verifying(flags *pflag.FlagSet) {
 	o := &in.opts.Verify
 	flags.StringVar(&o.Keys, "verify-key", "",
-		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed")
+		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed; production demands it")
 	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")
 	flags.StringVar(&o.MaxDataAge, "verify-max-data-age", "", "how old the advisories that it rests on may be; 168h when empty")
 	flags.StringSliceVar(&o.From, "verify-from", nil, "another environment whose verdict counts, such as staging; may be repeated")
 	flags.StringSliceVar(&o.Require, "verify-require", nil,
 		"what must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when not given; may be repeated")
+	flags.StringVar(&o.Rules, "verify-rules", "",
+		"file with security as in pipeline.yaml (severity, unfixed, grace, allow): what a vulnerability leads to; the defaults when empty")
 }
