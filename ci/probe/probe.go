@@ -12,7 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,9 +47,8 @@ type Target struct {
 	// unknown.
 	Alive      func(ctx context.Context) (alive bool, ending string, err error)
 	AliveEvery time.Duration
-	// Clock and Client are for tests.
-	Clock  Clock
-	Client *http.Client
+	// Clock is for tests.
+	Clock Clock
 }
 
 // Clock is the time.
@@ -80,7 +82,11 @@ func (a Attempt) String() string {
 		return fmt.Sprintf("%s: %s", a.Path, a.Err)
 	}
 	if a.Location != "" {
-		return fmt.Sprintf("%s: status %d to %s", a.Path, a.Status, oneLine(a.Location))
+		to := oneLine(a.Location)
+		if _, err := url.Parse(a.Location); err != nil {
+			to = fmt.Sprintf("%q, which is no address", to)
+		}
+		return fmt.Sprintf("%s: status %d to %s", a.Path, a.Status, to)
 	}
 	return fmt.Sprintf("%s: status %d", a.Path, a.Status)
 }
@@ -123,12 +129,13 @@ func Run(ctx context.Context, target Target) *Result {
 type prober struct {
 	target Target
 	clock  Clock
-	client *http.Client
-	start  time.Time
-	streak int
-	first  time.Duration
-	asked  time.Duration
-	result Result
+	// transport follows no redirect, which is not healthy, and reads no Location, which may be malformed.
+	transport http.RoundTripper
+	start     time.Time
+	streak    int
+	first     time.Duration
+	asked     time.Duration
+	result    Result
 }
 
 func newProber(t Target) *prober {
@@ -146,17 +153,10 @@ func newProber(t Target) *prober {
 		t.Address = "http://" + t.Address
 	}
 	t.Address = strings.TrimSuffix(t.Address, "/")
-	p := &prober{target: t, clock: t.Clock, client: t.Client, asked: -t.AliveEvery}
+	// A proxy must not answer for the service, a kept connection must not hide a dead listener.
+	p := &prober{target: t, clock: t.Clock, transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}, asked: -t.AliveEvery}
 	if p.clock == nil {
 		p.clock = wallClock{}
-	}
-	if p.client == nil {
-		// A proxy must not answer for the service, a kept connection must not hide a dead listener,
-		// and a redirect is not healthy.
-		p.client = &http.Client{
-			Transport:     &http.Transport{Proxy: nil, DisableKeepAlives: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
 	}
 	return p
 }
@@ -233,6 +233,8 @@ func (p *prober) ask(ctx context.Context, path string) Attempt {
 	limit := min(p.target.AnswerWithin, max(p.target.Budget-a.After, time.Second))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var answered atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.target.Address+path, nil)
 	if err != nil {
 		a.Err = fmt.Sprintf("make request: %v", err)
@@ -241,13 +243,15 @@ func (p *prober) ask(ctx context.Context, path string) Attempt {
 	for name, values := range p.target.Header {
 		request.Header[name] = values
 	}
-	response, err := p.client.Do(request)
+	response, err := p.transport.RoundTrip(request)
 	if err != nil {
 		a.Err = plain(err, limit)
-		if !errors.Is(err, syscall.ECONNREFUSED) && !isDial(err) {
-			// Something took the connection, even if it then hung or hung up.
-			p.result.Listened = p.result.Listened || errors.Is(err, context.DeadlineExceeded)
+		hung := errors.Is(err, context.DeadlineExceeded)
+		if answered.Load() && !hung {
+			a.Err = "it answers, but not in HTTP: " + a.Err
 		}
+		// Something took the connection, even if it then hung.
+		p.result.Listened = p.result.Listened || answered.Load() || hung && !isDial(err)
 		return a
 	}
 	defer func() {

@@ -1,8 +1,10 @@
 package probe_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -383,6 +385,43 @@ func TestARedirectSaysWhereItLeads(t *testing.T) {
 			if c.next == "" {
 				assert.Empty(t, r.Problem.Next)
 			}
+		})
+	}
+}
+
+func TestAnAnswerThatCannotBeFollowedIsNoSilence(t *testing.T) {
+	raw := func(answer string) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				connection, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				request := bufio.NewReader(connection)
+				for line := "."; err == nil && line != "\r\n"; line, err = request.ReadString('\n') {
+				}
+				_, _ = io.WriteString(connection, answer)
+				_ = connection.Close()
+			}
+		}()
+		return listener.Addr().String()
+	}
+	for sentence, c := range map[string]struct{ answer, cause string }{
+		"an address without an end": {"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+			`/health: status 302 to "http://[::1", which is no address`},
+		"a redirect to nowhere": {"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n", "/health: status 301"},
+		"another protocol":      {"SSH-2.0-OpenSSH_9.2\r\n", "/health: it answers, but not in HTTP: "},
+		"no number as status":   {"HTTP/1.1 fine\r\n\r\n", "/health: it answers, but not in HTTP: "},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			r := probe.Run(t.Context(), probe.Target{Address: raw(c.answer), Paths: []string{"/health"}, Budget: time.Second, Clock: newClock()})
+			require.NotNil(t, r.Problem)
+			assert.Equal(t, probe.CodeUnhealthy.Name, r.Problem.Code.Name)
+			assert.Contains(t, r.Problem.Cause, c.cause)
+			assert.Empty(t, r.Problem.Next)
 		})
 	}
 }
