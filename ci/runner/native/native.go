@@ -39,6 +39,7 @@ type Options struct {
 	// launch.DefaultGrace when zero.
 	Grace time.Duration
 	// KeptBytes limits the size of all results that are kept for later runs; 2 GiB when zero.
+	// The environments that are kept may have five times as much.
 	KeptBytes int64
 }
 

@@ -525,9 +525,12 @@ func TestTheInstallerIsLookedThroughBeforeItIsUsed(t *testing.T) {
 
 func TestTheOldestEnvironmentsAreRemovedUnlessInUse(t *testing.T) {
 	opts := options(t)
+	opts.KeptBytes = 1 << 20
 	version := func(n int) runner.Environment {
-		return runner.Environment{Python: "3.11", Install: [][]string{{"true", fmt.Sprint(n)}}}
+		return runner.Environment{Python: "3.11", Install: [][]string{{"truncate", "-s", "1M", fmt.Sprint("package", n)}}}
 	}
+	incomplete := filepath.Join(opts.CacheDir, "env", "killed-0")
+	require.NoError(t, os.MkdirAll(incomplete, 0o700))
 	inUse := open(t, opts)
 	_, err := inUse.Start(t.Context(), runner.Service{Name: "web", Env: version(0), Args: []string{"python", "-I", "listen", "{{bind}}:{{port}}"}})
 	require.NoError(t, err)
@@ -541,7 +544,8 @@ func TestTheOldestEnvironmentsAreRemovedUnlessInUse(t *testing.T) {
 	}
 	made, err := filepath.Glob(filepath.Join(opts.CacheDir, "env", "*.seal"))
 	require.NoError(t, err)
-	assert.Len(t, made, 9, "the newest eight and the one in use")
+	assert.Len(t, made, 5, "the newest four, which with their Pythons have less than five megabytes, and the one in use")
+	assert.NoDirExists(t, incomplete)
 	assert.Empty(t, inUse.Warnings())
 }
 

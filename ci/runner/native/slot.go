@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// keptEnvironments is how many environments are kept. One may have gigabytes.
-const keptEnvironments = 8
+// keptEnvironments is how many times the bytes of kept results all environments may have.
+const keptEnvironments = 5
 
 // slot is a directory of the cache that one step or service uses at a time. It is reused only
 // while its files are those that were installed, so that what a step writes into its
@@ -187,27 +187,35 @@ func summary(names []string) string {
 	return text
 }
 
-// prune removes the least recently used environments, except those in use.
-func (r *Runner) prune(parent string) {
-	entries, err := os.ReadDir(parent)
-	if err != nil {
-		return
+// size is how many bytes were installed; 0 without a seal.
+func (s *slot) size() (total int64) {
+	sealed, _ := os.ReadFile(s.seal())
+	for _, stamp := range parseStamps(string(sealed)) {
+		var mode, size int64
+		_, _ = fmt.Sscanf(stamp, "%o %d", &mode, &size)
+		total += size
 	}
+	return total
+}
+
+// prune removes the least recently used environments beyond the limit, and those that are
+// incomplete, except those in use.
+func (r *Runner) prune(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, "*[0-9]")) // the pattern is valid
 	used := map[string]time.Time{}
-	var dirs []string
-	for _, entry := range entries {
-		s := slot{dir: filepath.Join(parent, entry.Name())}
-		if !entry.IsDir() {
+	for _, dir := range dirs {
+		if info, err := os.Lstat((&slot{dir: dir}).seal()); err == nil {
+			used[dir] = info.ModTime()
+		}
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return used[b].Compare(used[a]) })
+	total := int64(0)
+	for _, dir := range dirs {
+		s := &slot{dir: dir}
+		if total += s.size(); total <= keptEnvironments*r.opts.KeptBytes && !used[dir].IsZero() {
 			continue
 		}
-		dirs = append(dirs, s.dir)
-		if info, err := os.Lstat(s.seal()); err == nil {
-			used[s.dir] = info.ModTime()
-		}
-	}
-	slices.SortFunc(dirs, func(a, b string) int { return used[a].Compare(used[b]) })
-	for _, dir := range dirs[:max(0, len(dirs)-keptEnvironments)] {
-		s := &slot{dir: dir}
+		var err error
 		if s.lock, err = tryLock(dir + ".lock"); err != nil {
 			continue
 		}
