@@ -123,7 +123,9 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 		packages, err = packages.Sync(ctx)
 	}
 	if err != nil {
-		return nil, b.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
+		problem := b.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
+		problem.Next = pyenv.PythonNext(strings.Join(problem.Details, "\n"))
+		return nil, problem
 	}
 	f := &foundation{base: pinned, maker: maker, serving: serving}
 	f.packages = b.fill(f, prepare, b.pruned(packages.Directory(VenvDir)), VenvDir)

@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -176,7 +177,8 @@ func (s *session) unable(ctx context.Context, err error) {
 	case problem != nil:
 		s.problems = append(s.problems, problem)
 	case errors.As(err, &environment):
-		s.problem(EnvironmentFailed, "%v", environment).Details = safetext.LastLines(environment.Output, 30)
+		p := s.problem(EnvironmentFailed, "%v", environment)
+		p.Next, p.Details = pyenv.PythonNext(environment.Output), safetext.LastLines(environment.Output, 30)
 	case errors.As(err, &service):
 		s.problem(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):

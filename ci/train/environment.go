@@ -56,7 +56,7 @@ func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 		return runner.Problem(err)
 	case errors.As(err, &environment):
 		problem := verdict.Problemf(EnvFailed, "%v", environment)
-		problem.Details = safetext.LastLines(environment.Output, 20)
+		problem.Next, problem.Details = pyenv.PythonNext(environment.Output), safetext.LastLines(environment.Output, 20)
 		return problem
 	}
 	return verdict.Problemf(RunnerFailed, "%s: %v", what, err)
