@@ -8,12 +8,20 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // conventional are names that nobody gives to modules of an application.
 var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/conftest.py", "**/tests/**", "**/test/**"}
+
+// counting decides which measured files count in the totals.
+type counting struct {
+	floors config.Coverage
+	// modules are the files that pytest collected tests from.
+	modules map[string]bool
+}
 
 // isTest reports whether a measured file is part of the tests, hence of no total:
 //
@@ -23,9 +31,8 @@ var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/c
 // Tests are covered by running them, so that counting them would raise every share. A module of the
 // application with a doctest in it is not a test. What a gate names by its path always counts; what
 // the globs of a gate take counts unless pipeline.yaml omits it, or it is a test by its name too.
-func (s *session) isTest(name string) bool {
-	c := s.in.Config.Test.Coverage
-	collected := s.events.modules[name]
+func (n *counting) isTest(name string) bool {
+	c, collected := n.floors, n.modules[name]
 	byDefault := glob.MatchAny(config.Default().Test.Coverage.Omit, name)
 	if !collected && !byDefault && !glob.MatchAny(c.Omit, name) {
 		return false
@@ -48,62 +55,66 @@ func (s *session) isTest(name string) bool {
 // named reports whether a pattern is the path of one file.
 func named(pattern, name string) bool { return path.Clean(pattern) == name }
 
-// count divides what was measured into what gates hold and what they leave out.
-func (s *session) count() {
-	s.result.Coverage, s.tests = s.measured.Split(s.isTest)
-	if len(s.tests.Files) == 0 {
-		return
+// notCounted is the table of the tests that were measured and are in no total; nil when there are none.
+func notCounted(stage *verdict.Stage, tests *coverage.Report, modules map[string]bool) *verdict.Block {
+	if len(tests.Files) == 0 {
+		return nil
 	}
-	t := s.tests.Totals()
-	s.result.Stage.Add("measured lines of tests, in no total", fmt.Sprintf("%d in %d %s", t.Lines, t.Files, plural(t.Files, "file", "files")))
+	t := tests.Totals()
+	stage.Add("measured lines of tests, in no total", fmt.Sprintf("%d in %d %s", t.Lines, t.Files, plural(t.Files, "file", "files")))
 	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Why"}}
-	for _, f := range s.tests.Files[:min(len(s.tests.Files), maxRows)] {
+	for _, f := range tests.Files[:min(len(tests.Files), maxRows)] {
 		why := "test.coverage.omit"
-		if s.events.modules[f.Path] {
+		if modules[f.Path] {
 			why = "pytest collected tests from it"
 		}
 		of := f.Totals()
 		table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(of.Lines), strconv.Itoa(of.Lines - of.Covered), why})
 	}
-	if more := len(s.tests.Files) - maxRows; more > 0 {
+	if more := len(tests.Files) - maxRows; more > 0 {
 		table.Rows = append(table.Rows, []string{fmt.Sprintf("and %d more, in coverage.xml", more), "", "", ""})
 	}
-	s.leftOutOfCoverage = &verdict.Block{Title: "Files in no total of coverage", Table: table}
+	return &verdict.Block{Title: "Files in no total of coverage", Table: table}
 }
 
 // odd are the collected modules without the name of a test: they leave the total because a setting
 // of the project calls them tests.
-func (s *session) odd() []string {
+func (n *counting) odd(tests *coverage.Report) []string {
 	var found []string
-	for _, f := range s.tests.Files {
-		if s.events.modules[f.Path] && !glob.MatchAny(conventional, f.Path) && !glob.MatchAny(s.in.Config.Test.Coverage.Omit, f.Path) {
+	for _, f := range tests.Files {
+		if n.modules[f.Path] && !glob.MatchAny(conventional, f.Path) && !glob.MatchAny(n.floors.Omit, f.Path) {
 			found = append(found, fmt.Sprintf("%s (%d lines)", f.Path, f.Totals().Lines))
 		}
 	}
 	return found
 }
 
+// group is a set of files with a floor of its own.
+type group struct {
+	name string
+	config.Floor
+}
+
+func groupsOf(c config.Coverage) []group {
+	return []group{{"critical paths", c.Critical}, {"model components", c.Model}}
+}
+
 // anyGate reports whether a floor of coverage can fail the stage at all.
 func anyGate(c config.Coverage) bool {
-	group := func(f config.Floor) bool { return f.Min > 0 && len(f.Paths) > 0 }
-	return c.Total > 0 || c.Branch > 0 || group(c.Critical) || group(c.Model)
+	return c.Total > 0 || c.Branch > 0 || slices.ContainsFunc(groupsOf(c), func(g group) bool { return g.Min > 0 && len(g.Paths) > 0 })
 }
 
 // judgeUnset warns of floors that are not held.
-func (s *session) judgeUnset() {
-	c := s.in.Config.Test.Coverage
+func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 	if !anyGate(c) {
-		s.result.Stage.Warn(verdict.CodeGatesNone.In(verdict.Test),
+		stage.Warn(verdict.CodeGatesNone.In(verdict.Test),
 			"no floor of coverage is held: test.coverage.total is 0, and neither critical paths nor model components nor branches have one")
 	} else if c.Total == 0 {
-		s.result.Stage.Warn(GateUnset, "test.coverage.total is 0, so no floor holds all lines")
+		stage.Warn(GateUnset, "test.coverage.total is 0, so no floor holds all lines")
 	}
-	for _, group := range []struct {
-		name  string
-		floor config.Floor
-	}{{"critical paths", c.Critical}, {"model components", c.Model}} {
-		if len(group.floor.Paths) == 0 && group.floor.Min > 0 {
-			s.result.Stage.Warn(GateUnset, "%s have no globs, so their floor of %s is not held", group.name, percent(group.floor.Min))
+	for _, group := range groupsOf(c) {
+		if len(group.Paths) == 0 && group.Min > 0 {
+			stage.Warn(GateUnset, "%s have no globs, so their floor of %s is not held", group.name, percent(group.Min))
 		}
 	}
 }

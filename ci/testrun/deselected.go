@@ -4,27 +4,27 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// leftOut tells which tests the project keeps from running, and warns of them unless the call itself
+// report tells which tests the project keeps from running, and warns of them unless the call itself
 // asked for a selection, which leaves out more than that.
-func (s *session) leftOut() {
-	l := s.events.left
+func (l *leftOut) report(stage *verdict.Stage, in Input) {
 	if l == nil {
 		return
 	}
-	s.result.Stage.Add("tests left out", s.leftOutCount())
-	if !l.any() || s.in.Selective() {
+	stage.Add("tests left out", l.count())
+	if !l.any() || in.Selective() {
 		return
 	}
-	s.result.Stage.Warn(TestsDeselected, "%s", strings.TrimPrefix(s.leftOutWords(), ": "))
-	warned := &s.result.Stage.Warnings[len(s.result.Stage.Warnings)-1]
+	stage.Warn(TestsDeselected, "%s", strings.TrimPrefix(l.words(), ": "))
+	warned := &stage.Warnings[len(stage.Warnings)-1]
 	warned.Details = append(append([]string{}, l.examples...), l.ignored[:min(len(l.ignored), shown)]...)
 }
 
-// leftOutCount is the fact in numbers.
-func (s *session) leftOutCount() string {
-	l := s.events.left
+// count is the fact in numbers.
+func (l *leftOut) count() string {
 	text := strconv.Itoa(l.deselected + l.removed)
 	if n := len(l.ignored); n > 0 {
 		text += fmt.Sprintf(", and those of %d %s that pytest was told to ignore", n, plural(n, "file", "files"))
@@ -32,9 +32,8 @@ func (s *session) leftOutCount() string {
 	return text
 }
 
-// leftOutWords says what was left out, and is empty for nothing.
-func (s *session) leftOutWords() string {
-	l := s.events.left
+// words says what was left out, and is empty for nothing.
+func (l *leftOut) words() string {
 	if !l.any() {
 		return ""
 	}
@@ -56,9 +55,9 @@ func (s *session) leftOutWords() string {
 }
 
 // stoppedWords says how much of the suite did not run because pytest stopped at a failure.
-func (s *session) stoppedWords() string {
+func (o *outcome) stoppedWords() string {
 	left := 0
-	for _, p := range s.parts {
+	for _, p := range o.parts {
 		if p.stopped() {
 			left += max(0, p.events.collected-p.events.finished())
 		}

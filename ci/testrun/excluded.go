@@ -15,18 +15,18 @@ var notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
 
 // hidden names a file or folder that a test looked for in vain although the source has it:
 // the configuration keeps it from the tests. It is empty when there is none.
-func (s *session) hidden(cases []junit.Case) string {
+func (j *testJudge) hidden(cases []junit.Case) string {
 	for _, c := range cases {
 		text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
-		if t := s.events.tests[c.ID()]; t != nil {
+		if t := j.events.tests[c.ID()]; t != nil {
 			text += "\n" + t.text
 		}
 		for _, m := range notThere.FindAllStringSubmatch(text, -1) {
 			name := path.Clean(m[1])
-			if inside, ok := strings.CutPrefix(name, s.events.directory+"/"); ok && s.events.directory != "" {
+			if inside, ok := strings.CutPrefix(name, j.events.directory+"/"); ok && j.events.directory != "" {
 				name = inside
 			}
-			if isThere(s.source, name) && !isThere(s.plan.names, name) {
+			if isThere(j.source, name) && !isThere(j.names, name) {
 				return name
 			}
 		}

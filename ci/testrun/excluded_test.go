@@ -9,8 +9,8 @@ import (
 )
 
 func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
-	s := &session{source: []string{"README.md", "app.py", "docs/a/b.rst", "tests/test_a.py"}, plan: &plan{names: []string{"app.py", "tests/test_a.py"}},
-		events: &events{directory: "/src", tests: map[string]*eventTest{}}}
+	planned := &plan{source: []string{"README.md", "app.py", "docs/a/b.rst", "tests/test_a.py"}, names: []string{"app.py", "tests/test_a.py"}}
+	j := &testJudge{plan: planned, outcome: &outcome{events: &events{directory: "/src", tests: map[string]*eventTest{}}}}
 	for message, want := range map[string]string{
 		"FileNotFoundError: [Errno 2] No such file or directory: 'README.md'":            "README.md",
 		"FileNotFoundError: [Errno 2] No such file or directory: '/src/tests/../docs/a'": "docs/a",
@@ -20,7 +20,7 @@ func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
 		"FileNotFoundError: [Errno 2] No such file or directory: 'app.py'":               "",
 		"assert 1 == 2": "",
 	} {
-		assert.Equal(t, want, s.hidden([]junit.Case{{Name: "x"}, {Name: "y", Message: message}}), message)
+		assert.Equal(t, want, j.hidden([]junit.Case{{Name: "x"}, {Name: "y", Message: message}}), message)
 	}
 	assert.Contains(t, unhide("README.md"), "exclude")
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ const clockSlack = 5 * time.Second
 // gate is one demand on coverage with what was found.
 type gate struct {
 	name   string
+	files  *coverage.Report
 	totals coverage.Totals
 	rate   coverage.Rate
 	min    float64
@@ -33,58 +33,77 @@ type gate struct {
 
 func (g gate) ok() bool { return !g.held || g.state == "ok" }
 
-// judgeCoverage holds the gates. A run that did not come to its end writes no coverage
-// report; that it is missing is then no news.
-func (s *session) judgeCoverage() {
-	s.judgeUnset()
-	// pytest-cov writes nothing when -x ends the session.
-	incomplete := s.stopped() || s.ran.ExitCode == exitInterrupted || len(s.problems) > 0 && s.problems[0].Code.Name != TestsFailed.Name
-	switch {
-	case s.coverageErr == nil && s.measured != nil && s.stale():
-		s.coverageErr = fmt.Errorf("%w: written at %s, the run began at %s", errStale,
-			s.measured.Timestamp.Format(time.RFC3339), s.ran.Started.UTC().Format(time.RFC3339))
-		fallthrough
-	case s.coverageErr != nil:
-		s.fail(CoverageInvalid, "%v", s.coverageErr)
-		return
-	case s.measured == nil:
-		if !incomplete {
-			s.problem(CoverageMissing, "the run left no %s", coverageFile).Details = warnings(s.ran.Stdout + "\n" + s.ran.Stderr)
-		}
-		return
+// coverageJudge holds what was measured against the floors, and puts what it finds into the result.
+type coverageJudge struct {
+	*Result
+	*plan
+	*counting
+	// kept is what the report does not hold.
+	kept *keptOut
+	// selective means that a part of the suite ran, so that no floor is held.
+	selective bool
+}
+
+// judgeCoverage holds the gates. A run that did not come to its end writes no coverage report; that it is
+// missing is then no news. It returns the table of what counts in no total; nil for nothing.
+func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
+	floors := p.in.Config.Test.Coverage
+	judgeUnset(&result.Stage, floors)
+	report, err := found.coverage, found.err
+	if err == nil && report != nil && stale(report.Timestamp, found.ran.Started) {
+		err = fmt.Errorf("%w: written at %s, the run began at %s", errStale,
+			report.Timestamp.Format(time.RFC3339), found.ran.Started.UTC().Format(time.RFC3339))
 	}
-	s.count()
-	s.holdGates()
-	s.judgeKeptOut()
-	s.compare()
-	s.ownFloor()
+	// pytest-cov writes nothing when -x ends the session.
+	incomplete := found.stopped() || found.ran.ExitCode == exitInterrupted ||
+		len(result.problems) > 0 && result.problems[0].Code.Name != TestsFailed.Name
+	switch {
+	case err != nil:
+		result.fail(CoverageInvalid, "%v", err)
+		return nil
+	case report == nil:
+		if !incomplete {
+			result.problem(CoverageMissing, "the run left no %s", coverageFile).Details =
+				warnings(found.ran.Stdout + "\n" + found.ran.Stderr)
+		}
+		return nil
+	}
+	c := &counting{floors: floors, modules: found.events.modules}
+	var tests *coverage.Report
+	result.Coverage, tests = report.Split(c.isTest)
+	block := notCounted(&result.Stage, tests, c.modules)
+	j := &coverageJudge{Result: result, plan: p, counting: c, kept: found.kept, selective: found.selective}
+	j.holdGates(selectionWords(p.in, found.selected))
+	if j.kept != nil {
+		j.judgeKeptOut(c.odd(tests))
+	}
+	compare(result, c, p.in, found.selective)
+	if found.kept != nil {
+		ownFloor(&result.Stage, found.kept, floors.Total)
+	}
+	return block
 }
 
-func (s *session) stale() bool {
-	return !s.measured.Timestamp.IsZero() && !s.ran.Started.IsZero() && s.measured.Timestamp.Before(s.ran.Started.Add(-clockSlack))
+func stale(written, began time.Time) bool {
+	return !written.IsZero() && !began.IsZero() && written.Before(began.Add(-clockSlack))
 }
 
-func (s *session) holdGates() {
-	c := s.in.Config.Test.Coverage
-	own := s.result.Coverage
+func (j *coverageJudge) holdGates(selection string) {
+	c, own := j.floors, j.Coverage
 	total := own.Totals()
-	gates := []gate{s.hold("total", total, total.LineRate(), c.Total)}
+	gates := []gate{j.hold("total", own, total.LineRate(), c.Total)}
 	if total.Lines == 0 {
 		gates[0].state = "empty"
-		s.fail(CoverageEmptySet, "no line of %s was measured besides tests", strings.Join(s.plan.sources, ", "))
+		j.fail(CoverageEmptySet, "no line of %s was measured besides tests", strings.Join(j.sources, ", "))
 	}
-	for _, group := range []struct {
-		name  string
-		floor config.Floor
-	}{{"critical paths", c.Critical}, {"model components", c.Model}} {
-		g := gate{name: group.name, min: group.floor.Min, state: "not held: no paths are configured"}
-		if len(group.floor.Paths) > 0 {
-			files, err := own.Group(group.floor.Paths)
-			t := files.Totals()
-			g = s.hold(group.name, t, t.LineRate(), group.floor.Min)
+	for _, group := range groupsOf(c) {
+		g := gate{name: group.name, min: group.Min, state: "not held: no paths are configured"}
+		if len(group.Paths) > 0 {
+			files, err := own.Group(group.Paths)
+			g = j.hold(group.name, files, files.Totals().LineRate(), group.Min)
 			if err != nil {
 				g.state, g.held = "empty", true
-				p := s.problem(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
+				p := j.problem(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 				p.Details = []string{"measured files: " + names(paths(own), 20)}
 			}
 		}
@@ -92,26 +111,26 @@ func (s *session) holdGates() {
 	}
 	branches := gate{name: "branches", totals: total, rate: total.BranchRate(), min: c.Branch, state: "reported only"}
 	if c.Branch > 0 {
-		branches = s.hold("branches", total, total.BranchRate(), c.Branch)
+		branches = j.hold("branches", own, total.BranchRate(), c.Branch)
 		if total.Branches == 0 {
 			branches.state = "empty"
-			s.fail(CoverageEmptySet, "branches: none was measured")
+			j.fail(CoverageEmptySet, "branches: none was measured")
 		}
 	}
 	gates = append(gates, branches)
-	if s.selective() {
-		s.result.Stage.Warn(Selection, "%s", s.selection())
+	if j.selective {
+		j.Stage.Warn(Selection, "%s", selection)
 	}
 	for _, g := range gates {
-		s.record(g, own, c)
+		j.record(g)
 	}
 }
 
 // hold makes a gate of what was found. Selections hold none.
-func (s *session) hold(name string, t coverage.Totals, rate coverage.Rate, minimum float64) gate {
-	g := gate{name: name, totals: t, rate: rate, min: minimum, held: true, state: "ok"}
+func (j *coverageJudge) hold(name string, files *coverage.Report, rate coverage.Rate, minimum float64) gate {
+	g := gate{name: name, files: files, totals: files.Totals(), rate: rate, min: minimum, held: true, state: "ok"}
 	switch {
-	case s.selective():
+	case j.selective:
 		g.held, g.state = false, "not held: a selection of the tests ran"
 	case !rate.AtLeast(minimum):
 		g.state = "below"
@@ -120,7 +139,7 @@ func (s *session) hold(name string, t coverage.Totals, rate coverage.Rate, minim
 }
 
 // record adds a gate to the evidence and, when it did not hold, to the problems.
-func (s *session) record(g gate, own *coverage.Report, c config.Coverage) {
+func (j *coverageJudge) record(g gate) {
 	unit := "line coverage"
 	if g.name == "branches" {
 		unit = "branch coverage"
@@ -139,38 +158,30 @@ func (s *session) record(g gate, own *coverage.Report, c config.Coverage) {
 	} else if g.totals.Files > 0 && g.min > 0 {
 		want = ">= " + percent(g.min) + ", " + g.state
 	}
-	s.result.Stage.Gate(name, value, want, g.ok())
+	j.Stage.Gate(name, value, want, g.ok())
 	if g.rate.Whole > 0 {
-		set, floor := strings.Fields(g.name)[0], g.min/100
-		measured := &floor
-		if !g.held {
-			measured = nil
+		var floor *float64
+		if g.held {
+			floor = new(g.min / 100)
 		}
-		s.result.Stage.Measure(verdict.MeasureCoverage, set, float64(g.rate.Part)/float64(g.rate.Whole), measured)
+		j.Stage.Measure(verdict.MeasureCoverage, strings.Fields(g.name)[0], float64(g.rate.Part)/float64(g.rate.Whole), floor)
 	}
 	if !g.held || g.state != "below" {
 		return
 	}
-	files := own
-	switch g.name {
-	case "critical paths":
-		files, _ = own.Group(c.Critical.Paths)
-	case "model components":
-		files, _ = own.Group(c.Model.Paths)
-	}
-	p := s.problem(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate,
+	p := j.problem(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate,
 		strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
-	p.Details = missing(files, g.name == "branches")
+	p.Details = missing(g.files, g.name == "branches")
 	if g.name == "total" {
-		p.Next = s.withoutScripts(own, g.min)
+		p.Next = withoutScripts(j.in.Config, g.files, g.min)
 	}
 }
 
 // withoutScripts is the remedy for coverage that is only below its gate because of the scripts that
 // train.command and image.command start, and no test runs; empty otherwise. It is for the user to
 // say that they count for nothing.
-func (s *session) withoutScripts(own *coverage.Report, minimum float64) string {
-	commands := slices.Concat(s.in.Config.Train.Command, s.in.Config.Image.Command)
+func withoutScripts(c config.Config, own *coverage.Report, minimum float64) string {
+	commands := slices.Concat(c.Train.Command, c.Image.Command)
 	var scripts []string
 	var rest coverage.Report
 	for _, f := range own.Files {
@@ -184,7 +195,7 @@ func (s *session) withoutScripts(own *coverage.Report, minimum float64) string {
 		return ""
 	}
 	var omit []string
-	for _, glob := range slices.Concat(s.in.Config.Test.Coverage.Omit, scripts) {
+	for _, glob := range slices.Concat(c.Test.Coverage.Omit, scripts) {
 		omit = append(omit, strconv.Quote(glob))
 	}
 	return fmt.Sprintf("Test the missing lines that the report names. No test runs %s, which the pipeline starts as a script: to leave it out, set "+
@@ -227,7 +238,7 @@ func byMissing(r *coverage.Report, branches bool) []*coverage.File {
 			files = append(files, f)
 		}
 	}
-	sort.SliceStable(files, func(i, j int) bool { return miss(files[i]) > miss(files[j]) })
+	slices.SortStableFunc(files, func(a, b *coverage.File) int { return miss(b) - miss(a) })
 	return files
 }
 
@@ -240,27 +251,27 @@ func paths(r *coverage.Report) []string {
 }
 
 // compare warns of a drop below the baseline.
-func (s *session) compare() {
-	if s.in.Baseline == "" {
+func compare(r *Result, c *counting, in Input, selective bool) {
+	if in.Baseline == "" {
 		return
 	}
-	base, err := readCoverage(s.in.Baseline)
+	base, err := readCoverage(in.Baseline)
 	if err != nil {
-		s.result.Stage.Warn(BaselineInvalid, "%v", err)
+		r.Stage.Warn(BaselineInvalid, "%v", err)
 		return
 	}
-	counted, _ := base.Split(s.isTest)
-	before, now := counted.Totals().LineRate(), s.result.Coverage.Totals().LineRate()
+	counted, _ := base.Split(c.isTest)
+	before, now := counted.Totals().LineRate(), r.Coverage.Totals().LineRate()
 	if before.Whole == 0 {
-		s.result.Stage.Warn(BaselineInvalid, "it holds no line that counts")
+		r.Stage.Warn(BaselineInvalid, "it holds no line that counts")
 		return
 	}
-	points, beyond := now.Dropped(before, s.in.Tolerance)
-	if !s.selective() {
-		s.result.Stage.Add("line coverage of the baseline", before.String())
+	points, beyond := now.Dropped(before, in.Tolerance)
+	if !selective {
+		r.Stage.Add("line coverage of the baseline", before.String())
 		if beyond {
-			s.result.Stage.Warn(CoverageDropped, "total coverage is %s, it was %s: %s points less, %s are tolerated", now, before, points,
-				percent(s.in.Tolerance))
+			r.Stage.Warn(CoverageDropped, "total coverage is %s, it was %s: %s points less, %s are tolerated", now, before, points,
+				percent(in.Tolerance))
 		}
 	}
 }

@@ -35,60 +35,67 @@ func unreadable(err error) verdict.Code {
 	return ReportMalformed
 }
 
+// testJudge holds what the runs left against what was planned.
+type testJudge struct {
+	*Result
+	*plan
+	*outcome
+}
+
 // judgeRun judges whether the tests ran and passed. The order of the problems is that
 // of their gravity: what makes all else doubtful comes first.
-func (s *session) judgeRun() {
+func judgeRun(result *Result, p *plan, found *outcome) {
+	j := &testJudge{result, p, found}
 	incomplete := false
-	for _, p := range s.parts {
-		p.incomplete = s.judgeEnd(p)
+	for _, p := range j.parts {
+		p.incomplete = j.judgeEnd(p)
 		incomplete = incomplete || p.incomplete
 	}
-	report := s.result.JUnit
-	for _, p := range s.parts {
+	report := j.JUnit
+	for _, p := range j.parts {
 		switch {
 		case p.junitErr != nil:
-			s.fail(unreadable(p.junitErr), "%s%v", p.prefix(), p.junitErr)
+			j.fail(unreadable(p.junitErr), "%s%v", p.prefix(), p.junitErr)
 		case p.report == nil && !p.incomplete:
-			s.judgeMissing(p)
+			j.judgeMissing(p)
 		}
 	}
-	if s.junitErr != nil && s.parts[0].junitErr == nil {
-		s.fail(ReportMalformed, "%v", s.junitErr)
+	if j.junitErr != nil && j.parts[0].junitErr == nil {
+		j.fail(ReportMalformed, "%v", j.junitErr)
 	}
 	if report == nil {
-		for _, p := range s.parts {
+		for _, p := range j.parts {
 			if p.eventsErr != nil {
-				s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
+				j.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
 			}
 		}
-		s.attachPartial()
 		return
 	}
-	s.events.complete(report.Failures)
-	s.judgeTests(report, incomplete)
-	for _, p := range s.parts {
+	j.events.complete(report.Failures)
+	j.judgeTests(report, incomplete)
+	for _, p := range j.parts {
 		if p.report != nil && !p.incomplete {
-			s.judgeAgreement(p)
-			s.judgeSeal(p)
+			j.judgeAgreement(p)
+			j.judgeSeal(p)
 		} else if p.eventsErr != nil {
-			s.result.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
+			j.Stage.Warn(EventsMissing, "%s%v", p.prefix(), p.eventsErr)
 		}
 	}
-	if len(s.parts) > 1 && !incomplete && len(report.CollectionErrors) == 0 {
-		if wrong := checkPartition(s.parts); len(wrong) > 0 {
-			s.problem(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
+	if len(j.parts) > 1 && !incomplete && len(report.CollectionErrors) == 0 {
+		if wrong := checkPartition(j.parts); len(wrong) > 0 {
+			j.problem(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
 		}
 	}
 	// Those that the stage ran again, and those that a plugin of the project's did.
-	flaky := slices.Concat(slices.Collect(maps.Keys(s.flaky)), s.events.flaky())
+	flaky := slices.Concat(slices.Collect(maps.Keys(j.flaky)), j.events.flaky())
 	slices.Sort(flaky)
 	if flaky = slices.Compact(flaky); len(flaky) > 0 {
-		s.result.Stage.Warn(FlakyTests, "%d: %s", len(flaky), names(flaky, shown))
+		j.Stage.Warn(FlakyTests, "%d: %s", len(flaky), names(flaky, shown))
 	}
 }
 
 // judgeEnd reports whether a part was ended before its end.
-func (s *session) judgeEnd(of *part) (incomplete bool) {
+func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 	running := of.events.running()
 	where := of.events.during("")
 	if len(running) > 0 {
@@ -101,17 +108,17 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	var p *verdict.Problem
 	switch {
 	case ran.TimedOut:
-		p = s.problem(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(s.in.Config.Test.Timeout), where)
+		p = j.problem(Timeout, of.prefix()+"the tests did not end within %s: they were stopped%s", time.Duration(j.in.Config.Test.Timeout), where)
 	case code > 128:
-		p = s.problem(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
+		p = j.problem(RunnerKilled, of.prefix()+"signal %d (exit code %d) ended the test run%s%s", code-128, code, where, memoryHint(code))
 	case of.events.fault != nil && of.events.fault.kind == "SystemExit":
-		p = s.exited(of)
+		p = j.exited(of)
 	case code == exitInternal:
-		p = s.broken(of, where)
+		p = j.broken(of, where)
 	case len(running) > 0 && !of.events.ended:
-		p = s.problem(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
+		p = j.problem(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
 	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen && !of.hasFailed():
-		p = s.problem(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
+		p = j.problem(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
 	default:
 		return false
 	}
@@ -122,19 +129,8 @@ func (s *session) judgeEnd(of *part) (incomplete bool) {
 	return true
 }
 
-// hasFailed reports whether the session came to its end and tests failed in it.
-func (p *part) hasFailed() bool {
-	return p.events.ended && p.report != nil && len(p.report.CollectionErrors) == 0 && p.report.Bad() > 0
-}
-
-// stopped reports whether pytest ended before all tests had run because some failed: by -x, --maxfail or
-// --stepwise. With pytest-xdist that is an interruption, without it is not.
-func (p *part) stopped() bool { return p.hasFailed() && p.events.collected > p.events.finished() }
-
-func (s *session) stopped() bool { return slices.ContainsFunc(s.parts, (*part).stopped) }
-
 // exited tells of a module that ended the process while pytest loaded it.
-func (s *session) exited(of *part) *verdict.Problem {
+func (j *testJudge) exited(of *part) *verdict.Problem {
 	f := of.events.fault
 	status := ""
 	if f.text != "" {
@@ -144,7 +140,7 @@ func (s *session) exited(of *part) *verdict.Problem {
 	if f.file != "" {
 		where = fmt.Sprintf("line %d of %s", f.line, f.file)
 	}
-	p := s.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
+	p := j.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
 	if f.file != "" {
 		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run python -m pytest --collect-only %s",
 			f.line, f.file, of.events.loading)
@@ -153,16 +149,16 @@ func (s *session) exited(of *part) *verdict.Problem {
 }
 
 // broken tells of an exception that ended the session outside of any test.
-func (s *session) broken(of *part, where string) *verdict.Problem {
+func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 	f := of.events.fault
 	if f == nil {
-		return s.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+		return j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
 	}
 	at := ""
 	if f.file != "" {
 		at = fmt.Sprintf(" at line %d of %s", f.line, f.file)
 	}
-	p := s.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
+	p := j.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
 		of.events.during(f.file), where)
 	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
 	return p
@@ -185,16 +181,16 @@ func memoryHint(code int) string {
 }
 
 // judgeMissing tells why there is no report.
-func (s *session) judgeMissing(of *part) {
+func (j *testJudge) judgeMissing(of *part) {
 	text := of.ran.Stdout + "\n" + of.ran.Stderr
 	var p *verdict.Problem
 	switch {
 	case strings.Contains(text, "while loading conftest"):
-		p = s.problem(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
+		p = j.problem(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
 	case of.ran.ExitCode == exitUsage:
-		p = s.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
+		p = j.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
 	default:
-		p = s.problem(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
+		p = j.problem(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
 	}
 	p.Details = tail(of.ran, 20)
 }
@@ -224,31 +220,31 @@ func tail(ran *runner.Result, n int) []string {
 }
 
 // judgeTests judges the tests that are in the report.
-func (s *session) judgeTests(r *junit.Report, incomplete bool) {
+func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if n := len(r.CollectionErrors); n > 0 {
 		var files []string
 		for _, c := range r.CollectionErrors {
 			files = append(files, c.ID())
 		}
-		p := s.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
+		p := j.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
 		p.Next = "python -m pytest --collect-only " + typed(files[0])
 		p.Details = details(r.CollectionErrors)
-		if name := s.hidden(r.CollectionErrors); name != "" {
+		if name := j.hidden(r.CollectionErrors); name != "" {
 			p.Next = unhide(name)
 		}
 	}
 	switch {
 	case r.Total() == 0:
 		if len(r.CollectionErrors) == 0 && !incomplete {
-			s.fail(NoTests, "pytest found no test with %s", strings.Join(s.in.Config.Test.Command, " "))
+			j.fail(NoTests, "pytest found no test with %s", strings.Join(j.in.Config.Test.Command, " "))
 		}
 	case r.Executed() == 0:
-		s.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
+		j.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
 	}
 	if r.Bad() > 0 {
-		p := s.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
+		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = "python -m pytest " + typed(r.Failures[0].ID()) + " -v"
-		if name := s.hidden(r.Failures); name != "" {
+		if name := j.hidden(r.Failures); name != "" {
 			p.Next = unhide(name)
 		}
 		p.Details = details(r.Failures)
@@ -256,25 +252,25 @@ func (s *session) judgeTests(r *junit.Report, incomplete bool) {
 			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))
 		}
 	}
-	if floor := s.in.Config.Test.MinTests; floor > r.Total() && !s.selective() && !incomplete {
-		s.fail(TooFewTests, "there are %d tests, at least %d are demanded%s", r.Total(), floor, s.leftOutWords())
+	if floor := j.in.Config.Test.MinTests; floor > r.Total() && !j.selective && !incomplete {
+		j.fail(TooFewTests, "there are %d tests, at least %d are demanded%s", r.Total(), floor, j.events.left.words())
 	}
-	if s.stopped() {
-		at := slices.IndexFunc(s.problems, func(p *verdict.Problem) bool { return p.Code.Name == TestsFailed.Name })
-		if note := s.stoppedWords(); at >= 0 {
-			s.problems[at].Cause += "; " + note
+	if j.stopped() {
+		at := slices.IndexFunc(j.problems, func(p *verdict.Problem) bool { return p.Code.Name == TestsFailed.Name })
+		if note := j.stoppedWords(); at >= 0 {
+			j.problems[at].Cause += "; " + note
 		} else {
 			// They all passed when they were run again, the others never ran.
-			s.fail(ReportDisagrees, "%s", note)
+			j.fail(ReportDisagrees, "%s", note)
 		}
 	}
-	if limit := s.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
-		s.problem(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
+	if limit := j.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
+		j.problem(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
 	}
 }
 
 // judgeAgreement holds a part's exit code, report and events against each other.
-func (s *session) judgeAgreement(of *part) {
+func (j *testJudge) judgeAgreement(of *part) {
 	var wrong []string
 	r, code := of.report, of.ran.ExitCode
 	bad := r.Bad() > 0 || len(r.CollectionErrors) > 0
@@ -302,7 +298,7 @@ func (s *session) judgeAgreement(of *part) {
 		}
 	}
 	if len(wrong) > 0 {
-		s.problem(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)
+		j.problem(ReportDisagrees, "%s%s", of.prefix(), strings.Join(wrong, "; ")).Details = tail(of.ran, 10)
 	}
 }
 

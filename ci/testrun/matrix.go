@@ -35,7 +35,11 @@ func RunMatrix(ctx context.Context, r runner.Runner, in Input, versions []string
 	table := &verdict.Table{Columns: []string{"Python", "Verdict", "Tests", "Seconds"}}
 	for i, version := range versions {
 		of := &results[i].Stage
-		problems = append(problems, results[i].problems...)
+		for _, p := range results[i].problems {
+			named := *p
+			named.Cause = "Python " + version + ": " + p.Cause
+			problems = append(problems, &named)
+		}
 		counts := "none"
 		if results[i].JUnit != nil {
 			counts = results[i].JUnit.String()
@@ -44,26 +48,10 @@ func RunMatrix(ctx context.Context, r runner.Runner, in Input, versions []string
 			strconv.FormatFloat(of.Seconds, 'f', 1, 64)})
 		take(stage, version, of)
 	}
-	for i, p := range problems {
-		named := *p
-		named.Cause = "Python " + versionOf(results, versions, p) + ": " + p.Cause
-		problems[i] = &named
-	}
 	stage.Blocks = append([]verdict.Block{{Title: "Python versions", Table: table, Summary: true}}, stage.Blocks...)
 	stage.Judge(problems...)
 	stage.Took(started)
 	return *stage
-}
-
-func versionOf(results []*Result, versions []string, p *verdict.Problem) string {
-	for i, r := range results {
-		for _, own := range r.problems {
-			if own == p {
-				return versions[i]
-			}
-		}
-	}
-	return "unknown"
 }
 
 // take adds what was found with one version to the stage, under its name.

@@ -1,16 +1,17 @@
 package testrun
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -51,16 +52,13 @@ var settingWords = map[string]string{
 
 // judgeKeptOut warns of code that the coverage report does not hold although it lies in what is measured,
 // and fails where a gate names such a file. What test.coverage.omit names was left out on purpose.
-func (s *session) judgeKeptOut() {
-	if s.kept == nil {
-		return
-	}
-	c := s.in.Config.Test.Coverage
+func (j *coverageJudge) judgeKeptOut(odd []string) {
+	c := j.floors
 	byWhy := map[string][]string{}
 	var gated, details []string
-	for _, name := range slices.Sorted(maps.Keys(s.kept.Unmeasured)) {
-		u := s.kept.Unmeasured[name]
-		if _, seen := slices.BinarySearch(s.plan.names, name); !seen || !s.plan.under(name) || s.isTest(name) {
+	for _, name := range slices.Sorted(maps.Keys(j.kept.Unmeasured)) {
+		u := j.kept.Unmeasured[name]
+		if _, seen := slices.BinarySearch(j.names, name); !seen || !j.under(name) || j.isTest(name) {
 			continue
 		}
 		text := xmlscan.Clip(name, 200)
@@ -82,7 +80,7 @@ func (s *session) judgeKeptOut() {
 		files := byWhy[why]
 		parts = append(parts, fmt.Sprintf("not in the report: %s (%s)", names(files, 3), why))
 	}
-	lines, branches, files := s.excluded(&details)
+	lines, branches, files := j.excluded(&details)
 	if lines > 0 {
 		parts = append(parts, fmt.Sprintf("%d %s of %d %s excluded by comments or settings", lines, plural(lines, "line", "lines"), files,
 			plural(files, "file", "files")))
@@ -90,11 +88,11 @@ func (s *session) judgeKeptOut() {
 	if branches > 0 {
 		parts = append(parts, fmt.Sprintf("%d branching %s as taken", branches, plural(branches, "line counts", "lines count")))
 	}
-	if s.kept.Unknown != "" {
+	if j.kept.Unknown != "" {
 		parts = append(parts, fmt.Sprintf("what comments and settings exclude cannot be counted with coverage.py %s (%s)",
-			xmlscan.Clip(s.kept.Version, 30), xmlscan.Clip(s.kept.Unknown, 200)))
+			xmlscan.Clip(j.kept.Version, 30), xmlscan.Clip(j.kept.Unknown, 200)))
 	}
-	if odd := s.odd(); len(odd) > 0 {
+	if len(odd) > 0 {
 		parts = append(parts, "tests by the project's python_files, so in no total: "+names(odd, 3))
 	}
 	if len(parts) == 0 {
@@ -102,32 +100,31 @@ func (s *session) judgeKeptOut() {
 	}
 	where := ""
 	delete(byWhy, settingWords[""])
-	if len(s.kept.Settings) > 0 && len(byWhy)+lines+branches > 0 {
-		where = "; coverage.py's settings are in " + strings.Join(s.kept.Settings[:min(len(s.kept.Settings), 5)], ", ")
+	if len(j.kept.Settings) > 0 && len(byWhy)+lines+branches > 0 {
+		where = "; coverage.py's settings are in " + strings.Join(j.kept.Settings[:min(len(j.kept.Settings), 5)], ", ")
 	}
-	s.result.Stage.Warn(CoverageNarrowed, "%s%s", strings.Join(parts, "; "), where)
-	warned := &s.result.Stage.Warnings[len(s.result.Stage.Warnings)-1]
+	j.Stage.Warn(CoverageNarrowed, "%s%s", strings.Join(parts, "; "), where)
+	warned := &j.Stage.Warnings[len(j.Stage.Warnings)-1]
 	warned.Details = details[:min(len(details), shown)]
-	if len(gated) > 0 && !s.selective() {
-		p := s.problem(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
+	if len(gated) > 0 && !j.selective {
+		p := j.problem(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
 		p.Details = gated[:min(len(gated), shown)]
 	}
 }
 
 // excluded sums up what is taken out of measured files that count, and adds each file to the details.
-func (s *session) excluded(details *[]string) (lines, branches, files int) {
+func (j *coverageJudge) excluded(details *[]string) (lines, branches, files int) {
 	var found []string
-	for name, e := range s.kept.Excluded {
-		if e.Lines+e.Branches > 0 && !s.isTest(name) {
+	for name, e := range j.kept.Excluded {
+		if e.Lines+e.Branches > 0 && !j.isTest(name) {
 			found = append(found, name)
 		}
 	}
-	sort.Slice(found, func(i, j int) bool {
-		a, b := s.kept.Excluded[found[i]].Lines, s.kept.Excluded[found[j]].Lines
-		return a > b || a == b && found[i] < found[j]
+	slices.SortFunc(found, func(a, b string) int {
+		return cmp.Or(j.kept.Excluded[b].Lines-j.kept.Excluded[a].Lines, strings.Compare(a, b))
 	})
 	for _, name := range found {
-		e := s.kept.Excluded[name]
+		e := j.kept.Excluded[name]
 		lines, branches = lines+e.Lines, branches+e.Branches
 		if e.Lines > 0 {
 			files++
@@ -139,10 +136,10 @@ func (s *session) excluded(details *[]string) (lines, branches, files int) {
 }
 
 // ownFloor warns when the project's own fail_under would have been stricter.
-func (s *session) ownFloor() {
-	if s.kept == nil || s.kept.FailUnder <= s.in.Config.Test.Coverage.Total {
+func ownFloor(stage *verdict.Stage, kept *keptOut, floor float64) {
+	if kept.FailUnder <= floor {
 		return
 	}
-	s.result.Stage.Warn(pyenv.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
-		strings.TrimSuffix(percent(s.kept.FailUnder), "%"), strings.Join(s.kept.Settings, ", "), percent(s.in.Config.Test.Coverage.Total))
+	stage.Warn(pyenv.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
+		strings.TrimSuffix(percent(kept.FailUnder), "%"), strings.Join(kept.Settings, ", "), percent(floor))
 }

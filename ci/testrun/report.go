@@ -1,10 +1,11 @@
 package testrun
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +25,9 @@ const (
 )
 
 // report adds what was found to the stage: counts as evidence, tables and charts as blocks.
-func (s *session) report() {
-	stage := &s.result.Stage
-	if r := s.result.JUnit; r != nil {
+func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) {
+	stage := &result.Stage
+	if r := result.JUnit; r != nil {
 		stage.Evidence = slices.Insert(stage.Evidence, 0, verdict.Evidence{
 			Name: "tests", Value: fmt.Sprintf("%d: %s", r.Total(), r.Counts), Want: "all executed tests pass", OK: r.Bad() == 0 && r.Executed() > 0,
 		})
@@ -34,52 +35,52 @@ func (s *session) report() {
 			stage.Measure(verdict.MeasureTests, of, float64(n), nil)
 		}
 		slices.SortFunc(stage.Measures, func(a, b verdict.Measure) int { return strings.Compare(a.Name+a.Of, b.Name+b.Of) })
-		if limit := s.in.Config.Test.MaxSkipped; limit >= 0 {
+		if limit := p.in.Config.Test.MaxSkipped; limit >= 0 {
 			stage.Gate("skipped tests", strconv.Itoa(r.Skipped), "<= "+strconv.Itoa(limit), r.Skipped <= limit)
 		}
-		if floor := s.in.Config.Test.MinTests; floor > 0 && !s.selective() {
+		if floor := p.in.Config.Test.MinTests; floor > 0 && !found.selective {
 			stage.Gate("number of tests", strconv.Itoa(r.Total()), ">= "+strconv.Itoa(floor), r.Total() >= floor)
 		}
-		s.leftOut()
-		s.categories(r)
-		s.failures(r)
+		found.events.left.report(stage, p.in)
+		categories(stage, p.in, found, r)
+		failures(stage, r)
 		slowest(stage, r)
-		stage.Files = append(stage.Files, verdict.ReportFile{Path: "test/durations.json", Content: durationsJSON(s.events)})
-	} else if s.events.seen {
-		stage.Add("tests that ended before the run did", strconv.Itoa(s.events.finished()))
+		stage.Files = append(stage.Files, verdict.ReportFile{Path: "test/durations.json", Content: durationsJSON(found.events)})
+	} else if found.events.seen {
+		stage.Add("tests that ended before the run did", strconv.Itoa(found.events.finished()))
 	}
-	if len(s.events.added) > 0 {
-		stage.Warn(ToolsAdded, "added %s", strings.Join(s.events.added, ", "))
+	if len(found.events.added) > 0 {
+		stage.Warn(ToolsAdded, "added %s", strings.Join(found.events.added, ", "))
 	}
-	if n := len(s.parts); n > 1 {
+	if n := len(found.parts); n > 1 {
 		stage.Add("shards", strconv.Itoa(n))
 	}
-	output := unsealed(s.ran.Stdout) + "\n" + s.ran.Stderr
-	if missing := s.plan.project.Missing(output); missing != nil {
+	output := unsealed(found.ran.Stdout) + "\n" + found.ran.Stderr
+	if missing := p.project.Missing(output); missing != nil {
 		stage.Warn(missing.Code, "%s", missing.Cause)
 	}
-	if hosts := refused.Hosts(output); len(hosts) > 0 && len(s.problems) > 0 {
+	if hosts := refused.Hosts(output); len(hosts) > 0 && len(result.problems) > 0 {
 		stage.Warn(refused.Test, "%s", strings.Join(hosts, ", "))
 	}
-	stage.Add("exit code of the test command", strconv.Itoa(s.ran.ExitCode))
-	stage.Add("test command took", fmt.Sprintf("%.1f s", s.ran.Seconds))
-	stage.Add("ran at", s.ran.Started.UTC().Format(time.RFC3339Nano))
-	project := s.plan.project
-	stage.Add("environment", "Python "+s.plan.step.Env.Python+", "+project.Summary())
-	if built := s.plan.built.Summary; built != "" {
+	stage.Add("exit code of the test command", strconv.Itoa(found.ran.ExitCode))
+	stage.Add("test command took", fmt.Sprintf("%.1f s", found.ran.Seconds))
+	stage.Add("ran at", found.ran.Started.UTC().Format(time.RFC3339Nano))
+	project := p.project
+	stage.Add("environment", "Python "+p.step.Env.Python+", "+project.Summary())
+	if built := p.built.Summary; built != "" {
 		stage.Add("built from the source", built)
 	}
 	if len(project.Unread) > 0 {
 		stage.Add("seen and not installed", strings.Join(project.Unread, ", "))
 	}
-	if s.result.Coverage != nil {
-		s.changedBlock()
-		coverageBlocks(stage, s.result.Coverage, s.in.Config.Test.Coverage)
-		if s.leftOutOfCoverage != nil {
-			stage.Blocks = append(stage.Blocks, *s.leftOutOfCoverage)
+	if result.Coverage != nil {
+		changedBlock(stage, p.in.Changes, found.selected, result.Coverage)
+		coverageBlocks(stage, result.Coverage, p.in.Config.Test.Coverage)
+		if notCounted != nil {
+			stage.Blocks = append(stage.Blocks, *notCounted)
 		}
 	}
-	if out := tail(s.ran, 100); len(out) > 0 {
+	if out := tail(found.ran, 100); len(out) > 0 {
 		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "End of the test output", Log: strings.Join(out, "\n")})
 	}
 }
@@ -138,30 +139,30 @@ func (g *groups) all() []category {
 	return g.found
 }
 
-func (s *session) categories(r *junit.Report) {
+func categories(stage *verdict.Stage, in Input, found *outcome, r *junit.Report) {
 	table := &verdict.Table{Columns: []string{"Category", "Tests", "Passed", "Failed", "Errored", "Skipped", "Xfailed", "Flaky", "Seconds"}}
 	row := func(name string, c junit.Counts, seconds float64) {
 		table.Rows = append(table.Rows, []string{name, strconv.Itoa(c.Total()), strconv.Itoa(c.Passed), strconv.Itoa(c.Failed),
 			strconv.Itoa(c.Errored), strconv.Itoa(c.Skipped), strconv.Itoa(c.XFailed), strconv.Itoa(c.Flaky),
 			strconv.FormatFloat(seconds, 'f', 2, 64)})
 	}
-	configured := s.in.Config.Test.Categories
+	configured := in.Config.Test.Categories
 	// The default categories are the document's; another project need not have them.
 	isDefault := reflect.DeepEqual(configured, config.Default().Test.Categories)
-	for _, c := range s.groups {
+	for _, c := range found.groups {
 		if c.Total() == 0 && isDefault {
 			continue
 		}
-		if c.Total() == 0 && !s.selective() {
-			s.result.Stage.Warn(CategoryEmpty, "category %s holds no test", c.name)
+		if c.Total() == 0 && !found.selective {
+			stage.Warn(CategoryEmpty, "category %s holds no test", c.name)
 		}
 		row(c.name, c.Counts, c.Seconds)
 	}
 	row("all", r.Counts, r.Seconds)
-	s.result.Stage.Blocks = append(s.result.Stage.Blocks, verdict.Block{Title: "Tests by category", Table: table, Summary: true})
+	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Tests by category", Table: table, Summary: true})
 }
 
-func (s *session) failures(r *junit.Report) {
+func failures(stage *verdict.Stage, r *junit.Report) {
 	all := slices.Concat(r.CollectionErrors, r.Failures)
 	if len(all) == 0 {
 		return
@@ -170,7 +171,7 @@ func (s *session) failures(r *junit.Report) {
 	for _, c := range all[:min(len(all), maxRows)] {
 		table.Rows = append(table.Rows, []string{c.ID(), string(c.Outcome), firstLine(c.Message)})
 	}
-	s.result.Stage.Blocks = append(s.result.Stage.Blocks,
+	stage.Blocks = append(stage.Blocks,
 		verdict.Block{Title: "Failures", Table: table, Summary: true},
 		verdict.Block{Title: "Last lines of the failures", Log: strings.Join(details(all), "\n")})
 }
@@ -187,34 +188,32 @@ func slowest(stage *verdict.Stage, r *junit.Report) {
 }
 
 // changedBlock names the lines of changed files that no test executes.
-func (s *session) changedBlock() {
-	if s.in.Changes == nil {
+func changedBlock(stage *verdict.Stage, changed *Changes, selected *selectedFiles, r *coverage.Report) {
+	if changed == nil {
 		return
 	}
-	if s.in.Changes.Unknown != "" {
-		s.result.Stage.Warn(ChangesUnknown, "%s", s.in.Changes.Unknown)
-	} else if s.selected != nil && s.selected.Everything != "" {
-		s.result.Stage.Warn(ChangesUnknown, "%s", s.selected.Everything)
+	if changed.Unknown != "" {
+		stage.Warn(ChangesUnknown, "%s", changed.Unknown)
+	} else if selected != nil && selected.Everything != "" {
+		stage.Warn(ChangesUnknown, "%s", selected.Everything)
 	}
 	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Coverage", "Missing lines"}}
-	for _, f := range s.changedCoverage() {
-		if t := f.Totals(); t.Covered < t.Lines && len(table.Rows) < maxRows {
+	for _, f := range r.Files {
+		if t := f.Totals(); slices.Contains(changed.Changed, f.Path) && t.Covered < t.Lines && len(table.Rows) < maxRows {
 			table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(),
 				clipList(f.Missing())})
 		}
 	}
 	if len(table.Rows) > 0 {
-		s.result.Stage.Blocks = append(s.result.Stage.Blocks,
-			verdict.Block{Title: "Uncovered lines of files changed since " + s.in.Changes.Since, Table: table, Summary: true})
+		stage.Blocks = append(stage.Blocks,
+			verdict.Block{Title: "Uncovered lines of files changed since " + changed.Since, Table: table, Summary: true})
 	}
 }
 
 func coverageBlocks(stage *verdict.Stage, r *coverage.Report, c config.Coverage) {
 	bars := &verdict.BarChart{Unit: "%", Max: 100, Threshold: c.Total}
 	packages := r.Packages()
-	sort.SliceStable(packages, func(i, j int) bool {
-		return packages[i].LineRate().Percent() < packages[j].LineRate().Percent()
-	})
+	slices.SortStableFunc(packages, func(a, b coverage.Package) int { return cmp.Compare(a.LineRate().Percent(), b.LineRate().Percent()) })
 	for _, p := range packages {
 		if p.Lines > 0 && len(bars.Labels) < maxBars {
 			bars.Labels = append(bars.Labels, p.Name)
@@ -250,15 +249,5 @@ func clipList(list string) string {
 
 // sortedByCount are the keys, the most frequent first.
 func sortedByCount(counts map[string]int) []string {
-	keys := make([]string, 0, len(counts))
-	for key := range counts {
-		keys = append(keys, key)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		if counts[keys[i]] != counts[keys[j]] {
-			return counts[keys[i]] > counts[keys[j]]
-		}
-		return keys[i] < keys[j]
-	})
-	return keys
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], strings.Compare(a, b)) })
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
-	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
@@ -20,42 +19,42 @@ const maxReruns = 50
 
 // rerun runs the failed tests again, each time those that still fail, and marks those that
 // passed as flaky in the report.
-func (s *session) rerun(ctx context.Context, r runner.Runner) error {
-	failed := s.failedTests()
-	if s.in.Reruns == 0 || len(failed) == 0 {
-		return nil
+func (e *execution) rerun(ctx context.Context, found *outcome) (map[string]bool, error) {
+	failed := failedTests(found.parts)
+	if e.plan.in.Reruns == 0 || len(failed) == 0 {
+		return nil, nil
 	}
-	if s.stopped() {
-		s.result.Stage.Add("run again", "nothing: pytest stopped at a failure, so other tests never ran")
-		return nil
+	if found.stopped() {
+		e.result.Stage.Add("run again", "nothing: pytest stopped at a failure, so other tests never ran")
+		return nil, nil
 	}
 	if len(failed) > maxReruns {
-		s.result.Stage.Add("run again", fmt.Sprintf("nothing: %d tests failed, up to %d are run again", len(failed), maxReruns))
-		return nil
+		e.result.Stage.Add("run again", fmt.Sprintf("nothing: %d tests failed, up to %d are run again", len(failed), maxReruns))
+		return nil, nil
 	}
-	s.flaky = map[string]bool{}
-	for attempt := 1; attempt <= s.in.Reruns && len(failed) > 0; attempt++ {
-		passed, err := s.again(ctx, r, failed, attempt)
+	flaky := map[string]bool{}
+	for attempt := 1; attempt <= e.plan.in.Reruns && len(failed) > 0; attempt++ {
+		passed, err := e.again(ctx, failed, attempt)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, id := range passed {
-			s.flaky[id] = true
+			flaky[id] = true
 		}
-		failed = slices.DeleteFunc(failed, func(id string) bool { return s.flaky[id] })
+		failed = slices.DeleteFunc(failed, func(id string) bool { return flaky[id] })
 	}
-	s.result.Stage.Add("run again", fmt.Sprintf("%d of %d failed tests passed then", len(s.flaky), len(s.flaky)+len(failed)))
-	if len(s.flaky) == 0 {
-		return nil
+	e.result.Stage.Add("run again", fmt.Sprintf("%d of %d failed tests passed then", len(flaky), len(flaky)+len(failed)))
+	if len(flaky) == 0 {
+		return nil, nil
 	}
-	return s.markFlaky()
+	return flaky, markFlaky(filepath.Join(e.dir, junitFile), flaky)
 }
 
 // failedTests are the tests that failed in runs that came to their end; of others nothing
 // is sure.
-func (s *session) failedTests() []string {
+func failedTests(parts []*part) []string {
 	var failed []string
-	for _, p := range s.parts {
+	for _, p := range parts {
 		if p.report == nil || p.junitErr != nil || !p.events.ended {
 			return nil
 		}
@@ -70,26 +69,26 @@ func (s *session) failedTests() []string {
 }
 
 // again runs tests in a process of their own, never from a cache, and says which passed.
-func (s *session) again(ctx context.Context, r runner.Runner, failed []string, attempt int) ([]string, error) {
-	in := s.in
+func (e *execution) again(ctx context.Context, failed []string, attempt int) ([]string, error) {
+	in := e.plan.in
 	in.Paths, in.Keyword, in.Marker, in.Category, in.Changes, in.Shards = failed, "", "", "", nil, 0
 	in.rerun = true
 	in.Fresh = fmt.Sprintf("%s, attempt %d", time.Now().UTC().Format(time.RFC3339Nano), attempt)
-	plan, err := newPlan(ctx, r, in)
+	plan, err := newPlan(ctx, e.runner, in)
 	if err != nil {
 		return nil, err
 	}
 	plan.step.Name = fmt.Sprintf("pytest, failed tests again (%d)", attempt)
-	ran, err := r.Run(ctx, plan.step)
+	ran, err := e.runner.Run(ctx, plan.step)
 	if err != nil {
 		return nil, err
 	}
 	p := &part{name: plan.step.Name, ran: ran}
-	if err := s.collect(ctx, p); err != nil {
+	if err := p.collect(ctx, e.dir, in); err != nil {
 		return nil, err
 	}
 	if p.eventsErr != nil {
-		s.result.Stage.Warn(EventsMissing, "%s: %v", p.name, p.eventsErr)
+		e.result.Stage.Warn(EventsMissing, "%s: %v", p.name, p.eventsErr)
 	}
 	whole := p.report != nil && p.junitErr == nil && p.events.ended
 	if !whole {
@@ -114,8 +113,7 @@ func (s *session) again(ctx context.Context, r runner.Runner, failed []string, a
 }
 
 // markFlaky rewrites the report: the first failure stays in it, as that of a flaky test.
-func (s *session) markFlaky() error {
-	name := filepath.Join(s.dir, junitFile)
+func markFlaky(name string, flaky map[string]bool) error {
 	in, err := os.Open(name)
 	if err != nil {
 		return fmt.Errorf("open JUnit report: %w", err)
@@ -124,7 +122,7 @@ func (s *session) markFlaky() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("write JUnit report: %w", err), in.Close())
 	}
-	err = junit.MarkFlaky(out, in, xmlscan.Limits{}, func(id string) bool { return s.flaky[id] })
+	err = junit.MarkFlaky(out, in, xmlscan.Limits{}, func(id string) bool { return flaky[id] })
 	if err = errors.Join(err, out.Close(), in.Close()); err != nil {
 		return err
 	}

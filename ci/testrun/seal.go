@@ -74,22 +74,22 @@ func digestOf(name string) (string, error) {
 }
 
 // judgeSeal demands of a complete run of pytest that its reports are what it said they are.
-func (s *session) judgeSeal(of *part) {
+func (j *testJudge) judgeSeal(of *part) {
 	mark := of.seal
-	pytest := slices.ContainsFunc(s.in.Config.Test.Command, isPytest)
+	pytest := slices.ContainsFunc(j.in.Config.Test.Command, isPytest)
 	switch {
 	case mark == nil && pytest:
-		s.problem(EventsMissing, "%sthe run did not record its events to the end, so its reports prove nothing", of.prefix()).Details =
+		j.problem(EventsMissing, "%sthe run did not record its events to the end, so its reports prove nothing", of.prefix()).Details =
 			tail(of.ran, 10)
 	case of.eventsErr != nil && pytest:
-		s.fail(EventsMissing, "%s%v", of.prefix(), of.eventsErr)
+		j.fail(EventsMissing, "%s%v", of.prefix(), of.eventsErr)
 	case mark == nil && of.events.seen:
-		s.result.Stage.Warn(EventsMissing, "%sthe output of the command does not hold the digests of its reports", of.prefix())
+		j.Stage.Warn(EventsMissing, "%sthe output of the command does not hold the digests of its reports", of.prefix())
 	case mark == nil:
-		s.result.Stage.Warn(EventsMissing, "%sthere is no record of the run's events", of.prefix())
+		j.Stage.Warn(EventsMissing, "%sthere is no record of the run's events", of.prefix())
 	case mark.twice && pytest:
-		s.fail(ReportDisagrees, "%sthe run said twice what its reports are: something ran pytest again, or pretends to", of.prefix())
+		j.fail(ReportDisagrees, "%sthe run said twice what its reports are: something ran pytest again, or pretends to", of.prefix())
 	case len(of.changed) > 0:
-		s.fail(ReportDisagrees, "%s%s", of.prefix(), strings.Join(of.changed, "; "))
+		j.fail(ReportDisagrees, "%s%s", of.prefix(), strings.Join(of.changed, "; "))
 	}
 }

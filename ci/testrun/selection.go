@@ -4,10 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-
-	"github.com/openstack-rca/openstack-rca/ci/coverage"
 )
 
 // selection is what the plugin tells of what it selected.
@@ -37,46 +34,31 @@ func readSelected(r io.Reader) (*selection, error) {
 	return found, nil
 }
 
-// readSelection takes over what was selected by changes: the same in each shard.
-func (s *session) readSelection() {
-	for _, p := range s.parts {
+// selectedBy is what was selected by changes: the same in each shard.
+func selectedBy(parts []*part, planned *plan) (found *selectedFiles) {
+	for _, p := range parts {
 		if p.selected != nil && p.selected.Changes != nil {
-			s.selected = p.selected.Changes
+			found = p.selected.Changes
 		}
 	}
-	if s.plan.changes != nil && s.selected == nil {
-		s.selected = &selectedFiles{Everything: "the run did not tell what it selected"}
-	}
-}
-
-// selective reports whether a part of the suite ran.
-func (s *session) selective() bool {
-	return s.in.Selective() || s.selected != nil && s.selected.Everything == "" && s.selected.Files < s.selected.Of
-}
-
-// selection describes the part that ran.
-func (s *session) selection() string {
-	var how []string
-	if s.in.Selective() {
-		how = append(how, fmt.Sprintf("paths %q, keyword %q, marker %q, category %q", s.in.Paths, s.in.Keyword, s.in.Marker, s.in.Category))
-	}
-	if s.selected != nil && s.selected.Everything == "" {
-		how = append(how, fmt.Sprintf("%d of %d test files: those that by their imports can reach what changed since %s", s.selected.Files,
-			s.selected.Of, s.in.Changes.Since))
-	}
-	return strings.Join(how, "; ")
-}
-
-// changedCoverage are the changed files that were measured.
-func (s *session) changedCoverage() []*coverage.File {
-	if s.in.Changes == nil || s.result.Coverage == nil {
-		return nil
-	}
-	var found []*coverage.File
-	for _, f := range s.result.Coverage.Files {
-		if slices.Contains(s.in.Changes.Changed, f.Path) {
-			found = append(found, f)
-		}
+	if planned.changes != nil && found == nil {
+		return &selectedFiles{Everything: "the run did not tell what it selected"}
 	}
 	return found
+}
+
+// some reports whether a part of the test files was selected.
+func (s *selectedFiles) some() bool { return s != nil && s.Everything == "" && s.Files < s.Of }
+
+// selectionWords describes the part of the suite that ran.
+func selectionWords(in Input, by *selectedFiles) string {
+	var how []string
+	if in.Selective() {
+		how = append(how, fmt.Sprintf("paths %q, keyword %q, marker %q, category %q", in.Paths, in.Keyword, in.Marker, in.Category))
+	}
+	if by != nil && by.Everything == "" {
+		how = append(how, fmt.Sprintf("%d of %d test files: those that by their imports can reach what changed since %s", by.Files,
+			by.Of, in.Changes.Since))
+	}
+	return strings.Join(how, "; ")
 }

@@ -81,6 +81,9 @@ var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
 
 // plan is the step and what is known about the project before it runs.
 type plan struct {
+	in Input
+	// source are the names of all files of the source.
+	source  []string
 	step    runner.Step
 	project *pyenv.Project
 	// built is what the project's own build adds to the source.
@@ -120,7 +123,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list inputs: %w", err)
 	}
-	p := &plan{project: project, names: names, sources: t.Coverage.Source}
+	p := &plan{in: in, project: project, names: names, sources: t.Coverage.Source}
 	if len(p.sources) == 0 || slices.Equal(p.sources, []string{"."}) {
 		p.sources = []string{"."}
 		if project.SrcLayout {
