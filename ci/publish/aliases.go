@@ -30,50 +30,55 @@ const tagChampion = "champion_version"
 
 // setAlias points an alias at a version. Which version is to be champion is noted first, on the
 // model; that a version has had the alias is noted last, on the version (tagAliased).
-func (p *publication) setAlias(ctx context.Context, registered, alias, version string) error {
+func (c *connection) setAlias(ctx context.Context, registered, alias, version string) error {
 	if alias == ChampionAlias {
-		if err := p.mlflow.SetRegisteredModelTag(ctx, registered, mlflow.Tag{Key: tagChampion, Value: version}); err != nil {
+		if err := c.mlflow.SetRegisteredModelTag(ctx, registered, mlflow.Tag{Key: tagChampion, Value: version}); err != nil {
 			return err
 		}
 	}
-	return p.mlflow.SetAlias(ctx, registered, alias, version)
+	return c.mlflow.SetAlias(ctx, registered, alias, version)
+}
+
+// aliasMover moves aliases to a version that was committed.
+type aliasMover struct {
+	*operation
+	commit *ledger.Commit
 }
 
 // moveAliases points the environment's alias and champion at the version, unless they
-// had been there before or a newer version is committed.
-func (p *publication) moveAliases(ctx context.Context) error {
-	version, err := p.mlflow.GetModelVersion(ctx, p.commit.Registered, p.commit.RegistryVersion)
+// had been there before or a newer version is committed. It returns those that point at it.
+func (a *aliasMover) moveAliases(ctx context.Context) (aliases []string, err error) {
+	version, err := a.mlflow.GetModelVersion(ctx, a.commit.Registered, a.commit.RegistryVersion)
 	if err != nil {
-		return err
+		return aliases, err
 	}
 	if version.Tags[tagCommitted] == "" {
-		if err := p.tagVersion(ctx, tagCommitted, p.commit.CommittedAt.Format(time.RFC3339)); err != nil {
-			return err
+		if err := a.tagVersion(ctx, tagCommitted, a.commit.CommittedAt.Format(time.RFC3339)); err != nil {
+			return aliases, err
 		}
 	}
-	aliases := []string{p.Environment, ChampionAlias}
-	for _, alias := range aliases {
+	for _, alias := range []string{a.Environment, ChampionAlias} {
 		moved := version.Tags[tagAliased+alias] != ""
 		if !moved {
-			if err := p.moveAlias(ctx, alias); err != nil {
-				return err
+			if err := a.moveAlias(ctx, alias); err != nil {
+				return aliases, err
 			}
 		}
-		current, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
+		current, err := a.mlflow.ModelVersionByAlias(ctx, a.commit.Registered, alias)
 		if err != nil {
-			return err
+			return aliases, err
 		}
 		switch {
 		case current == nil:
-		case current.Version == p.commit.RegistryVersion:
-			p.aliases = append(p.aliases, alias)
-		case newer(current, p.commit.Number) || !moved:
-			p.stage.Warn(CodeSuperseded, "alias %s points at version %s of %s", alias, current.Version, p.commit.Registered)
+		case current.Version == a.commit.RegistryVersion:
+			aliases = append(aliases, alias)
+		case newer(current, a.commit.Number) || !moved:
+			a.stage.Warn(CodeSuperseded, "alias %s points at version %s of %s", alias, current.Version, a.commit.Registered)
 		default:
-			p.stage.Warn(CodeAliasElsewhere, "alias %s points at version %s of %s", alias, current.Version, p.commit.Registered)
+			a.stage.Warn(CodeAliasElsewhere, "alias %s points at version %s of %s", alias, current.Version, a.commit.Registered)
 		}
 	}
-	return nil
+	return aliases, nil
 }
 
 // newer reports whether a version was published after number n.
@@ -88,28 +93,28 @@ func newer(version *mlflow.ModelVersion, n int) bool {
 //
 // That it was moved is noted on the version only after it was read back: the note keeps
 // later runs from moving it again.
-func (p *publication) moveAlias(ctx context.Context, alias string) error {
-	previous, err := p.mlflow.ModelVersionByAlias(ctx, p.commit.Registered, alias)
+func (a *aliasMover) moveAlias(ctx context.Context, alias string) error {
+	previous, err := a.mlflow.ModelVersionByAlias(ctx, a.commit.Registered, alias)
 	if err != nil {
 		return err
 	}
-	newest, err := p.newest(ctx)
+	newest, err := a.newest(ctx)
 	if err != nil {
 		return err
 	}
-	if newest.Number == p.commit.Number {
-		if newest, err = p.point(ctx, alias, newest); err != nil {
+	if newest.Number == a.commit.Number {
+		if newest, err = a.point(ctx, alias, newest); err != nil {
 			return err
 		}
 	}
-	note := "at " + p.Clock.Now().UTC().Format(time.RFC3339)
+	note := "at " + a.Clock.Now().UTC().Format(time.RFC3339)
 	if previous != nil {
 		note += " from version " + previous.Version
 	}
-	if newest.Number != p.commit.Number {
+	if newest.Number != a.commit.Number {
 		note += fmt.Sprintf(", superseded by number %d", newest.Number)
 	}
-	return p.tagVersion(ctx, tagAliased+alias, note)
+	return a.tagVersion(ctx, tagAliased+alias, note)
 }
 
 // lookAgain is how often an alias that was moved is read back: a registry of several servers
@@ -119,20 +124,20 @@ const lookAgain = 8
 // point moves an alias to the newest version, which it is given as last seen and returns,
 // until it reads back as that one or as one that was published meanwhile. A registry that
 // accepts the move and does not make it is a problem.
-func (p *publication) point(ctx context.Context, alias string, newest *ledger.Commit) (*ledger.Commit, error) {
+func (a *aliasMover) point(ctx context.Context, alias string, newest *ledger.Commit) (*ledger.Commit, error) {
 	for attempt := 1; ; {
 		target := newest
-		if err := p.setAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
+		if err := a.setAlias(ctx, target.Registered, alias, target.RegistryVersion); err != nil {
 			return nil, err
 		}
 		var err error
-		if newest, err = p.newest(ctx); err != nil {
+		if newest, err = a.newest(ctx); err != nil {
 			return nil, err
 		}
 		if newest.Number != target.Number {
 			continue
 		}
-		current, err := p.mlflow.ModelVersionByAlias(ctx, target.Registered, alias)
+		current, err := a.mlflow.ModelVersionByAlias(ctx, target.Registered, alias)
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +147,7 @@ func (p *publication) point(ctx context.Context, alias string, newest *ledger.Co
 		if attempt == lookAgain {
 			return nil, notMoved(alias, target, current)
 		}
-		if err := p.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
+		if err := a.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
 			return nil, err
 		}
 		attempt++
@@ -150,9 +155,9 @@ func (p *publication) point(ctx context.Context, alias string, newest *ledger.Co
 }
 
 // reached demands that an alias that was moved to a version points at it.
-func (p *publication) reached(ctx context.Context, alias string, commit *ledger.Commit) error {
+func (c *connection) reached(ctx context.Context, alias string, commit *ledger.Commit) error {
 	for attempt := 1; ; attempt++ {
-		current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+		current, err := c.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
 		switch {
 		case err != nil:
 			return err
@@ -161,7 +166,7 @@ func (p *publication) reached(ctx context.Context, alias string, commit *ledger.
 		case attempt == lookAgain:
 			return notMoved(alias, commit, current)
 		}
-		if err := p.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
+		if err := c.Clock.Sleep(ctx, time.Duration(attempt)*200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -176,19 +181,19 @@ func notMoved(alias string, to *ledger.Commit, current *mlflow.ModelVersion) err
 		alias, to.Registered, to.RegistryVersion, at)
 }
 
-func (p *publication) tagVersion(ctx context.Context, key, value string) error {
-	return p.mlflow.SetModelVersionTag(ctx, p.commit.Registered, p.commit.RegistryVersion, mlflow.Tag{Key: key, Value: value})
+func (a *aliasMover) tagVersion(ctx context.Context, key, value string) error {
+	return a.mlflow.SetModelVersionTag(ctx, a.commit.Registered, a.commit.RegistryVersion, mlflow.Tag{Key: key, Value: value})
 }
 
 // newest is the manifest with the highest number.
-func (p *publication) newest(ctx context.Context) (*ledger.Commit, error) {
-	state, err := p.ledger.Scan(ctx)
+func (a *aliasMover) newest(ctx context.Context) (*ledger.Commit, error) {
+	state, err := a.ledger.Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	newer, err := p.ledger.Newest(ctx, state, p.commit.Number)
+	newer, err := a.ledger.Newest(ctx, state, a.commit.Number)
 	if newer == nil && err == nil {
-		return p.commit, nil
+		return a.commit, nil
 	}
 	return newer, err
 }
@@ -209,26 +214,18 @@ var ErrChampionLost = errors.New("the champion is gone")
 // is none yet: no such model, or one that nothing was ever published to. It writes nothing
 // and needs neither a model nor S3. Its errors are *verdict.Problem, or ErrChampionLost.
 func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
-	if in.Clock == nil {
-		in.Clock = mlflow.SystemClock{}
-	}
-	clients, problems := in.connect(ctx, false)
+	c, problems := in.connect(ctx, false)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	fail := func(err error) error {
-		found := problem(ctx, preparing, err)
-		found.Cause = clients.redact(found.Cause)
-		return found
-	}
-	version, err := clients.mlflow.ModelVersionByAlias(ctx, in.registered(), ChampionAlias)
+	version, err := c.mlflow.ModelVersionByAlias(ctx, in.registered(), ChampionAlias)
 	if err != nil {
-		return nil, fail(err)
+		return nil, c.fail(ctx, err)
 	}
 	if version == nil {
-		lost, err := lostChampion(ctx, clients.mlflow, in.registered())
+		lost, err := lostChampion(ctx, c.mlflow, in.registered())
 		if err != nil {
-			return nil, fail(err)
+			return nil, c.fail(ctx, err)
 		}
 		if lost != "" {
 			return nil, fmt.Errorf("%w: %s", ErrChampionLost, lost)
@@ -239,12 +236,12 @@ func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 		// Registered from a file alone: nothing was ever logged for it.
 		return &Champion{Version: version.Version}, nil
 	}
-	run, err := clients.mlflow.GetRun(ctx, version.RunID)
+	run, err := c.mlflow.GetRun(ctx, version.RunID)
 	if mlflow.IsKind(err, mlflow.NotFound) {
 		return &Champion{Version: version.Version}, nil
 	}
 	if err != nil {
-		return nil, fail(err)
+		return nil, c.fail(ctx, err)
 	}
 	return &Champion{Version: version.Version, Metrics: run.Metrics}, nil
 }
@@ -284,33 +281,4 @@ func joined(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// hide masks credentials in everything that is reported.
-func (p *publication) hide(s *verdict.Stage) {
-	mask := func(list []verdict.Finding) {
-		for i := range list {
-			list[i].Cause, list[i].Next = p.redact(list[i].Cause), p.redact(list[i].Next)
-			for j := range list[i].Details {
-				list[i].Details[j] = p.redact(list[i].Details[j])
-			}
-		}
-	}
-	s.Cause, s.Next = p.redact(s.Cause), p.redact(s.Next)
-	mask(s.Problems)
-	mask(s.Warnings)
-	s.Published = slices.Clone(s.Published)
-	for i := range s.Published {
-		s.Published[i] = p.redact(s.Published[i])
-	}
-	for i := range s.Evidence {
-		s.Evidence[i].Value = p.redact(s.Evidence[i].Value)
-	}
-	for _, block := range s.Blocks {
-		for _, row := range block.Table.Rows {
-			for i := range row {
-				row[i] = p.redact(row[i])
-			}
-		}
-	}
 }

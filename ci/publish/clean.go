@@ -19,22 +19,22 @@ import (
 // as a commit, so that either the version is committed and stays, or the publisher is
 // told to begin anew.
 func Clean(ctx context.Context, in Input, numbers []int) *Registry {
-	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.cleanClaims(ctx, numbers) })}
+	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return o.cleanClaims(ctx, numbers) })}
 }
 
-func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
+func (o *operation) cleanClaims(ctx context.Context, numbers []int) error {
 	// The same promise rests on conditional writes here as when publishing.
-	if err := p.ledger.Probe(ctx); err != nil {
+	if err := o.ledger.Probe(ctx); err != nil {
 		return err
 	}
-	state, err := p.ledger.Scan(ctx)
+	state, err := o.ledger.Scan(ctx)
 	if err != nil {
 		return err
 	}
-	if err := p.ledger.Own(ctx, state); err != nil {
+	if err := o.ledger.Own(ctx, state); err != nil {
 		return err
 	}
-	versions, err := p.list(ctx, 0)
+	versions, err := o.list(ctx, 0)
 	if err != nil {
 		return err
 	}
@@ -53,15 +53,15 @@ func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
 	}
 	rows := [][]string{}
 	for _, v := range targets {
-		removed, err := p.cleanClaim(ctx, v)
+		removed, err := o.cleanClaim(ctx, v)
 		if err != nil {
 			return err
 		}
 		rows = append(rows, []string{strconv.Itoa(v.Number), v.State, first(v.Commit, "unknown"), joined(removed)})
 	}
-	p.stage.Add("claims cleaned", strconv.Itoa(len(targets)))
+	o.stage.Add("claims cleaned", strconv.Itoa(len(targets)))
 	if len(rows) > 0 {
-		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Cleaned claims", Summary: true, Answer: true,
+		o.stage.Blocks = append(o.stage.Blocks, verdict.Block{Title: "Cleaned claims", Summary: true, Answer: true,
 			Table: &verdict.Table{Columns: []string{"Number", "State before", "Commit", "Removed"}, Rows: rows}})
 	}
 	return nil
@@ -69,8 +69,8 @@ func (p *publication) cleanClaims(ctx context.Context, numbers []int) error {
 
 // cleanClaim ends one claim. Every step may be the last one of this process: the next
 // call goes on.
-func (p *publication) cleanClaim(ctx context.Context, v Listed) ([]string, error) {
-	err := p.ledger.Abandon(ctx, *v.claim, p.Clock.Now())
+func (o *operation) cleanClaim(ctx context.Context, v Listed) ([]string, error) {
+	err := o.ledger.Abandon(ctx, *v.claim, o.Clock.Now())
 	if ledger.IsKind(err, ledger.Conflict) {
 		return nil, verdict.Problemf(CodeNotClean, "number %d was committed meanwhile", v.Number)
 	}
@@ -78,8 +78,8 @@ func (p *publication) cleanClaim(ctx context.Context, v Listed) ([]string, error
 		return nil, err
 	}
 	var removed []string
-	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", p.registered(), tagKey, v.claim.Key)
-	versions, err := p.mlflow.SearchModelVersions(ctx, filter)
+	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", o.registered(), tagKey, v.claim.Key)
+	versions, err := o.mlflow.SearchModelVersions(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -87,17 +87,17 @@ func (p *publication) cleanClaim(ctx context.Context, v Listed) ([]string, error
 		if registered.Tags[tagKey] != v.claim.Key || registered.Tags[tagNumber] != strconv.Itoa(v.Number) {
 			continue
 		}
-		if err := p.mlflow.DeleteModelVersion(ctx, registered.Name, registered.Version); err != nil {
+		if err := o.mlflow.DeleteModelVersion(ctx, registered.Name, registered.Version); err != nil {
 			return nil, err
 		}
 		removed = append(removed, fmt.Sprintf("version %s of %s", registered.Version, registered.Name))
 	}
-	experiment, err := p.findExperiment(ctx)
+	experiment, err := o.findExperiment(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if experiment != "" {
-		runs, err := p.mlflow.SearchRuns(ctx, experiment, fmt.Sprintf("tags.`%s` = '%s'", tagKey, v.claim.Key), 100)
+		runs, err := o.mlflow.SearchRuns(ctx, experiment, fmt.Sprintf("tags.`%s` = '%s'", tagKey, v.claim.Key), 100)
 		if err != nil {
 			return nil, err
 		}
@@ -105,15 +105,15 @@ func (p *publication) cleanClaim(ctx context.Context, v Listed) ([]string, error
 			if run.Tags[tagNumber] != strconv.Itoa(v.Number) {
 				continue
 			}
-			if err := p.mlflow.UpdateRun(ctx, run.ID, "KILLED", p.Clock.Now()); err != nil {
+			if err := o.mlflow.UpdateRun(ctx, run.ID, "KILLED", o.Clock.Now()); err != nil {
 				return nil, err
 			}
-			if err := p.mlflow.DeleteRun(ctx, run.ID); err != nil {
+			if err := o.mlflow.DeleteRun(ctx, run.ID); err != nil {
 				return nil, err
 			}
 			removed = append(removed, "run "+run.ID)
 		}
 	}
-	files, err := p.ledger.Discard(ctx, v.Number)
+	files, err := o.ledger.Discard(ctx, v.Number)
 	return append(removed, files...), err
 }

@@ -38,14 +38,14 @@ type content struct {
 
 // gather hashes the model's files and makes the idempotency key. The key covers what
 // the promise names: model and environment, the files' bytes and the source tree.
-func gather(in Input) (*content, *verdict.Problem) {
+func gather(in Input) (*content, []*verdict.Problem) {
 	artifact := in.Model
 	if artifact == nil || artifact.Dir == "" || artifact.File == "" {
-		return nil, verdict.Problemf(CodeInput, "there is no trained model to publish")
+		return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "there is no trained model to publish")}
 	}
 	entries, err := os.ReadDir(artifact.Dir)
 	if err != nil {
-		return nil, verdict.Problemf(CodeInput, "read model files: %v", err)
+		return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "read model files: %v", err)}
 	}
 	c := &content{versions: map[string]string{}}
 	for _, entry := range entries {
@@ -55,17 +55,17 @@ func gather(in Input) (*content, *verdict.Problem) {
 		path := filepath.Join(artifact.Dir, entry.Name())
 		sum, size, err := hashFile(path)
 		if err != nil {
-			return nil, verdict.Problemf(CodeInput, "read model file %s: %v", entry.Name(), err)
+			return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "read model file %s: %v", entry.Name(), err)}
 		}
 		c.files = append(c.files, file{entry.Name(), ledger.Local{Path: path, SHA256: sum, Bytes: size}})
 		c.refused = append(c.refused, readVersions(c.versions, path, size)...)
 	}
 	i := slices.IndexFunc(c.files, func(f file) bool { return f.name == artifact.File })
 	if i < 0 {
-		return nil, verdict.Problemf(CodeModelChanged, "the model file %s is not among the model's files", artifact.File)
+		return nil, []*verdict.Problem{verdict.Problemf(CodeModelChanged, "the model file %s is not among the model's files", artifact.File)}
 	}
 	if c.files[i].SHA256 != artifact.SHA256 {
-		return nil, verdict.Problemf(CodeModelChanged, "%s has sha256 %s, the gates passed %s", artifact.File, c.files[i].SHA256, artifact.SHA256)
+		return nil, []*verdict.Problem{verdict.Problemf(CodeModelChanged, "%s has sha256 %s, the gates passed %s", artifact.File, c.files[i].SHA256, artifact.SHA256)}
 	}
 	slices.SortFunc(c.files, func(a, b file) int {
 		if (a.name == artifact.File) != (b.name == artifact.File) {

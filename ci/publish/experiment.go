@@ -10,9 +10,9 @@ import (
 
 // findExperiment is the preflight, too: a call of the API proper, made before
 // anything is claimed. It returns "" when the experiment does not exist yet.
-func (p *publication) findExperiment(ctx context.Context) (string, error) {
-	name := p.experiment()
-	experiment, err := p.mlflow.ExperimentByName(ctx, name)
+func (c *connection) findExperiment(ctx context.Context) (string, error) {
+	name := c.experiment()
+	experiment, err := c.mlflow.ExperimentByName(ctx, name)
 	switch {
 	case mlflow.IsKind(err, mlflow.NotFound):
 		return "", nil
@@ -30,15 +30,15 @@ const defaultExperiment = "Default"
 // place is the experiment to log to, which is made when there is none. Where its artifacts
 // cannot be stored from here, it says so before a number is claimed: by the experiment's own
 // location, or by that of the server's default one, so that none is made in vain.
-func (p *publication) place(ctx context.Context, experiment string) (string, error) {
-	name := p.experiment()
+func (c *connection) place(ctx context.Context, experiment string) (string, error) {
+	name := c.experiment()
 	if experiment == "" {
 		name = defaultExperiment
 	}
-	at, err := p.mlflow.ExperimentByName(ctx, name)
+	at, err := c.mlflow.ExperimentByName(ctx, name)
 	switch {
 	case err == nil:
-		if err := p.reachable(name, at.Location); err != nil {
+		if err := c.reachable(name, at.Location); err != nil {
 			return "", err
 		}
 	case experiment != "" || !mlflow.IsKind(err, mlflow.NotFound) && !mlflow.IsKind(err, mlflow.Forbidden):
@@ -47,19 +47,19 @@ func (p *publication) place(ctx context.Context, experiment string) (string, err
 	if experiment != "" {
 		return experiment, nil
 	}
-	if experiment, err = p.createExperiment(ctx); err != nil {
+	if experiment, err = c.createExperiment(ctx); err != nil {
 		return "", err
 	}
-	if at, err = p.mlflow.ExperimentByName(ctx, p.experiment()); err != nil {
+	if at, err = c.mlflow.ExperimentByName(ctx, c.experiment()); err != nil {
 		return "", err
 	}
-	return experiment, p.reachable(p.experiment(), at.Location)
+	return experiment, c.reachable(c.experiment(), at.Location)
 }
 
 // reachable reports whether artifacts can be stored at a location: through the tracking server
 // itself, or in S3. The credentials go to no other server.
-func (p *publication) reachable(experiment, location string) error {
-	if _, ok := p.mlflow.Proxied(location); ok || location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {
+func (c *connection) reachable(experiment, location string) error {
+	if _, ok := c.mlflow.Proxied(location); ok || location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {
 		return nil
 	}
 	where := "file: (a disk)"
@@ -70,14 +70,14 @@ func (p *publication) reachable(experiment, location string) error {
 		}
 	}
 	return verdict.Problemf(CodeArtifactsElsewhere, "experiment %s keeps its artifacts at %s, which is neither %s itself nor S3",
-		experiment, mlflow.Clip(p.redact(where), 120), p.mlflow.Host())
+		experiment, mlflow.Clip(c.redact(where), 120), c.mlflow.Host())
 }
 
 // createExperiment makes the experiment; another publisher may have been faster.
-func (p *publication) createExperiment(ctx context.Context) (string, error) {
-	id, err := p.mlflow.CreateExperiment(ctx, p.experiment(), []mlflow.Tag{{Key: tagEnvironment, Value: p.Environment}})
+func (c *connection) createExperiment(ctx context.Context) (string, error) {
+	id, err := c.mlflow.CreateExperiment(ctx, c.experiment(), []mlflow.Tag{{Key: tagEnvironment, Value: c.Environment}})
 	if mlflow.IsKind(err, mlflow.Exists) {
-		return p.findExperiment(ctx)
+		return c.findExperiment(ctx)
 	}
 	return id, err
 }

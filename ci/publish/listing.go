@@ -78,59 +78,28 @@ const DefaultLimit = 50
 // every open claim. It writes nothing.
 func List(ctx context.Context, in Input, limit int) *Registry {
 	registry := &Registry{}
-	registry.Stage = operate(ctx, in, func(p *publication) error {
-		versions, err := p.list(ctx, limit)
+	registry.Stage = operate(ctx, in, nil, func(o *operation) error {
+		versions, err := o.list(ctx, limit)
 		registry.Versions = versions
-		p.showList(versions)
+		o.showList(versions)
 		return err
 	})
 	return registry
 }
 
-// operate runs an operation on published versions and judges it.
-func operate(ctx context.Context, in Input, run func(*publication) error) verdict.Stage {
-	started := time.Now()
-	if in.Clock == nil {
-		in.Clock = mlflow.SystemClock{}
-	}
-	p := &publication{Input: in, stage: &verdict.Stage{Name: verdict.Publish}, seconds: map[string]float64{}}
-	clients, problems := p.connect(ctx, true)
-	p.clients = clients
-	if len(problems) == 0 {
-		if err := run(p); err != nil {
-			found := problem(ctx, p.at, err)
-			found.Published = p.visible
-			problems = append(problems, found)
-		}
-		p.warnSkew()
-		for _, leftover := range p.ledger.Warnings() {
-			p.stage.Warn(CodeLeftover, "%s", leftover)
-		}
-	}
-	p.stage.Judge(problems...)
-	if len(problems) == 0 {
-		p.stage.Published = p.visible
-	}
-	if p.clients != nil {
-		p.hide(p.stage)
-	}
-	p.stage.Took(started)
-	return *p.stage
-}
-
-func (p *publication) list(ctx context.Context, limit int) ([]Listed, error) {
-	state, err := p.ledger.Scan(ctx)
+func (o *operation) list(ctx context.Context, limit int) ([]Listed, error) {
+	state, err := o.ledger.Scan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if state.Ignored > 0 {
-		p.stage.Add("keys that are no version", strconv.Itoa(state.Ignored))
+		o.stage.Add("keys that are no version", strconv.Itoa(state.Ignored))
 	}
-	known, err := p.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", p.registered()))
+	known, err := o.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", o.registered()))
 	if err != nil && !mlflow.IsKind(err, mlflow.NotFound) {
 		return nil, err
 	}
-	aliases, err := p.mlflow.Aliases(ctx, p.registered())
+	aliases, err := o.mlflow.Aliases(ctx, o.registered())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +118,7 @@ func (p *publication) list(ctx context.Context, limit int) ([]Listed, error) {
 	group.SetLimit(8)
 	for i, entry := range chosen {
 		group.Go(func() (err error) {
-			versions[i], err = p.describe(reading, entry)
+			versions[i], err = o.describe(reading, entry)
 			if ledger.IsKind(err, ledger.Unreadable) {
 				unreadable[i], err = err, nil
 			}
@@ -159,7 +128,7 @@ func (p *publication) list(ctx context.Context, limit int) ([]Listed, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	p.join(versions, known, aliases)
+	join(o.stage, versions, known, aliases)
 	for _, err := range unreadable {
 		if err != nil {
 			return versions, err
@@ -169,14 +138,14 @@ func (p *publication) list(ctx context.Context, limit int) ([]Listed, error) {
 }
 
 // describe reads the records of a number.
-func (p *publication) describe(ctx context.Context, entry ledger.Entry) (Listed, error) {
+func (o *operation) describe(ctx context.Context, entry ledger.Entry) (Listed, error) {
 	v := Listed{Number: entry.Number, State: StateForeign, Files: entry.Files}
 	if entry.Committed {
-		commit, err := p.ledger.ReadCommit(ctx, entry.Number)
+		commit, err := o.ledger.ReadCommit(ctx, entry.Number)
 		switch {
 		case err == nil:
 			v.State, v.At, v.Commit, v.Tree, v.Metrics = StateCommitted, commit.CommittedAt, commit.Commit, commit.Tree, commit.Metrics
-			v.URI, v.SHA256 = p.ledger.URI(entry.Number, commit.Model), commit.ModelFile().SHA256
+			v.URI, v.SHA256 = o.ledger.URI(entry.Number, commit.Model), commit.ModelFile().SHA256
 			v.Registered, v.RegistryVersion, v.RunID = commit.Registered, commit.RegistryVersion, commit.RunID
 			return v, nil
 		case !ledger.IsKind(err, ledger.Abandoned):
@@ -188,7 +157,7 @@ func (p *publication) describe(ctx context.Context, entry ledger.Entry) (Listed,
 	if !entry.Claimed {
 		return v, nil
 	}
-	claim, err := p.ledger.ReadClaim(ctx, entry.Number)
+	claim, err := o.ledger.ReadClaim(ctx, entry.Number)
 	if err != nil {
 		v.State = StateUnreadable
 		return v, err
@@ -205,7 +174,7 @@ func (p *publication) describe(ctx context.Context, entry ledger.Entry) (Listed,
 }
 
 // join adds what the registry knows, and says where it and the ledger do not agree.
-func (p *publication) join(versions []Listed, known []*mlflow.ModelVersion, aliases map[string]string) {
+func join(stage *verdict.Stage, versions []Listed, known []*mlflow.ModelVersion, aliases map[string]string) {
 	trusted := map[string]bool{}
 	for i := range versions {
 		v := &versions[i]
@@ -222,7 +191,7 @@ func (p *publication) join(versions []Listed, known []*mlflow.ModelVersion, alia
 		if v.State == StateCommitted {
 			trusted[v.RegistryVersion] = true
 			if !slices.ContainsFunc(known, func(k *mlflow.ModelVersion) bool { return k.Version == v.RegistryVersion }) {
-				p.stage.Warn(CodeDrift, "number %d is committed as version %s of %s, which the registry does not have", v.Number, v.RegistryVersion,
+				stage.Warn(CodeDrift, "number %d is committed as version %s of %s, which the registry does not have", v.Number, v.RegistryVersion,
 					v.Registered)
 			}
 		}
@@ -235,14 +204,14 @@ func (p *publication) join(versions []Listed, known []*mlflow.ModelVersion, alia
 	for _, registered := range known {
 		for _, alias := range slices.Sorted(maps.Keys(aliases)) {
 			if aliases[alias] == registered.Version && !trusted[registered.Version] && registered.Tags[tagCommitted] == "" {
-				p.stage.Warn(CodeDrift, "alias %s points at version %s of %s, which is not committed", alias, registered.Version, registered.Name)
+				stage.Warn(CodeDrift, "alias %s points at version %s of %s, which is not committed", alias, registered.Version, registered.Name)
 			}
 		}
 	}
 }
 
 // showList writes the report of a listing.
-func (p *publication) showList(versions []Listed) {
+func (o *operation) showList(versions []Listed) {
 	table := &verdict.Table{Columns: []string{"Number", "State", "Aliases", "Registry", "Commit", "Metrics", "Since", "SHA-256"}}
 	committed := 0
 	for _, v := range versions {
@@ -252,8 +221,8 @@ func (p *publication) showList(versions []Listed) {
 			committed++
 		case v.Stale:
 			state += ", nobody seems to work on it"
-			p.stage.Warn(CodeAbandoned, "number %d is %s since %s for commit %s (%s)", v.Number, v.State, v.At.Format(time.RFC3339),
-				first(v.Commit, "unknown"), p.ledger.Folder(v.Number))
+			o.stage.Warn(CodeAbandoned, "number %d is %s since %s for commit %s (%s)", v.Number, v.State, v.At.Format(time.RFC3339),
+				first(v.Commit, "unknown"), o.ledger.Folder(v.Number))
 		case v.State == StateAbandoned && v.Files > 0:
 			state += fmt.Sprintf(", %d files left", v.Files)
 		}
@@ -267,16 +236,16 @@ func (p *publication) showList(versions []Listed) {
 		table.Rows = append(table.Rows, []string{strconv.Itoa(v.Number), state, strings.Join(v.Aliases, ", "), registered,
 			clip(v.Commit, 12), metricsLine(v.Metrics), since, clip(v.SHA256, 12)})
 	}
-	p.stage.Add("registered model", p.registered())
-	p.stage.Add("committed versions listed", strconv.Itoa(committed))
-	p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Published models", Summary: true, Answer: true, Table: table})
+	o.stage.Add("registered model", o.registered())
+	o.stage.Add("committed versions listed", strconv.Itoa(committed))
+	o.stage.Blocks = append(o.stage.Blocks, verdict.Block{Title: "Published models", Summary: true, Answer: true, Table: table})
 	data, err := json.MarshalIndent(struct {
 		Schema   int      `json:"schema"`
 		Model    string   `json:"registered_model"`
 		Versions []Listed `json:"versions"`
-	}{1, p.registered(), versions}, "", "  ")
+	}{1, o.registered(), versions}, "", "  ")
 	if err == nil { // a list of plain values can always be encoded
-		p.stage.Files = append(p.stage.Files, verdict.ReportFile{Path: ListFile, Content: []byte(p.redact(string(data)) + "\n")})
+		o.stage.Files = append(o.stage.Files, verdict.ReportFile{Path: ListFile, Content: []byte(o.redact(string(data)) + "\n")})
 	}
 }
 

@@ -23,32 +23,32 @@ import (
 const modelDir = "model"
 
 // storeModel puts the model directory among the run's artifacts.
-func (p *publication) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
-	kerasVersion := p.content.versions["keras"]
-	if filepath.Ext(p.Model.File) == ".keras" {
-		recorded, err := mlflow.KerasVersion(p.content.model().Path)
+func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
+	kerasVersion := r.content.versions["keras"]
+	if filepath.Ext(r.Model.File) == ".keras" {
+		recorded, err := mlflow.KerasVersion(r.content.model().Path)
 		if err != nil {
 			return verdict.Problemf(CodeModelChanged, "%v", err)
 		}
 		kerasVersion = recorded
 	}
 	description := mlflow.KerasModel{
-		ArtifactPath: modelDir, RunID: run.ID, UUID: p.content.key[:32], Created: time.UnixMilli(run.Started),
-		KerasVersion: kerasVersion, Backend: backend(p.content.versions), Python: first(p.content.versions["python"], p.Config.Python),
-		Requirements: requirements(kerasVersion, p.content.versions), Bytes: p.content.bytes(),
+		ArtifactPath: modelDir, RunID: run.ID, UUID: r.content.key[:32], Created: time.UnixMilli(run.Started),
+		KerasVersion: kerasVersion, Backend: backend(r.content.versions), Python: first(r.content.versions["python"], r.Config.Python),
+		Requirements: requirements(kerasVersion, r.content.versions), Bytes: r.content.bytes(),
 	}
 	files, err := description.Files()
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := p.storeBytes(ctx, source+"/"+name, files[name]); err != nil {
+		if err := r.storeBytes(ctx, source+"/"+name, files[name]); err != nil {
 			return err
 		}
 	}
-	for i, f := range p.content.files {
+	for i, f := range r.content.files {
 		name := servedPath(f.name, i == 0)
-		if err := p.storeFile(ctx, source+"/"+name, f.Local); err != nil {
+		if err := r.storeFile(ctx, source+"/"+name, f.Local); err != nil {
 			return err
 		}
 	}
@@ -85,9 +85,9 @@ func requirements(keras string, versions map[string]string) []string {
 
 // storeBytes and storeFile put an artifact where the run's artifacts are: through the
 // server when it proxies them, else into the same S3 store.
-func (p *publication) storeBytes(ctx context.Context, uri string, content []byte) error {
-	if path, ok := p.mlflow.Proxied(uri); ok {
-		return p.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
+func (c *connection) storeBytes(ctx context.Context, uri string, content []byte) error {
+	if path, ok := c.mlflow.Proxied(uri); ok {
+		return c.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
 			return io.NopCloser(bytes.NewReader(content)), int64(len(content)), nil
 		})
 	}
@@ -104,12 +104,12 @@ func (p *publication) storeBytes(ctx context.Context, uri string, content []byte
 		return fmt.Errorf("write temporary file: %w", err)
 	}
 	sum := sha256.Sum256(content)
-	return p.storeFile(ctx, uri, ledger.Local{Path: f.Name(), SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))})
+	return c.storeFile(ctx, uri, ledger.Local{Path: f.Name(), SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content))})
 }
 
-func (p *publication) storeFile(ctx context.Context, uri string, file ledger.Local) error {
-	if path, ok := p.mlflow.Proxied(uri); ok {
-		return p.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
+func (c *connection) storeFile(ctx context.Context, uri string, file ledger.Local) error {
+	if path, ok := c.mlflow.Proxied(uri); ok {
+		return c.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {
 			f, err := os.Open(file.Path)
 			return f, file.Bytes, err
 		})
@@ -117,7 +117,7 @@ func (p *publication) storeFile(ctx context.Context, uri string, file ledger.Loc
 	if !strings.HasPrefix(uri, "s3://") {
 		return unsupported(uri)
 	}
-	_, err := p.ledger.PutURI(ctx, uri, file)
+	_, err := c.ledger.PutURI(ctx, uri, file)
 	return err
 }
 

@@ -60,17 +60,23 @@ var reserved = regexp.MustCompile(`^(latest|v[0-9]+)$`)
 // the registry and S3 hand out for it is compared with its manifest first. An alias that
 // is there already stays, and nothing is written.
 func Promote(ctx context.Context, in Input, move Move) *Registry {
-	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.promote(ctx, move) })}
+	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return (&mover{o, move}).promote(ctx) })}
 }
 
 // Rollback points an alias at the version it pointed at before, or at the one that is
 // named. champion goes along when it points at the version that is left. Asked twice it
 // goes back once: to go further back, name the number.
 func Rollback(ctx context.Context, in Input, move Move) *Registry {
-	return &Registry{Stage: operate(ctx, in, func(p *publication) error { return p.rollback(ctx, move) })}
+	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return (&mover{o, move}).rollback(ctx) })}
 }
 
-func (p *publication) checkMove(move Move) error {
+// mover does one move.
+type mover struct {
+	*operation
+	Move
+}
+
+func (move Move) check() error {
 	switch {
 	case !environmentName.MatchString(move.Alias) || reserved.MatchString(move.Alias):
 		return verdict.Problemf(CodeInput, "alias %q is not a name of lower-case letters, digits and hyphens, or is one that MLflow keeps for "+
@@ -81,79 +87,79 @@ func (p *publication) checkMove(move Move) error {
 	return nil
 }
 
-func (p *publication) promote(ctx context.Context, move Move) error {
-	if err := p.checkMove(move); err != nil {
+func (m *mover) promote(ctx context.Context) error {
+	if err := m.check(); err != nil {
 		return err
 	}
-	if move.Number == 0 {
-		version, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), p.Environment)
+	if m.Number == 0 {
+		version, err := m.mlflow.ModelVersionByAlias(ctx, m.registered(), m.Environment)
 		if err != nil {
 			return err
 		}
 		if version == nil {
-			return verdict.Problemf(CodeNotCommitted, "alias %s of %s points at no version", p.Environment, p.registered())
+			return verdict.Problemf(CodeNotCommitted, "alias %s of %s points at no version", m.Environment, m.registered())
 		}
-		if move.Number, err = numberOf(version); err != nil {
+		if m.Number, err = numberOf(version); err != nil {
 			return err
 		}
 	}
-	commit, err := p.trusted(ctx, move.Number)
+	commit, err := m.trusted(ctx, m.Number)
 	if err != nil {
 		return err
 	}
-	p.at = aliasing
-	if err := p.move(ctx, move.Alias, actionPromote, move.By, commit); err != nil {
+	m.at = aliasing
+	if err := m.move(ctx, m.Alias, actionPromote, commit); err != nil {
 		return err
 	}
-	if move.Alias == ChampionAlias {
+	if m.Alias == ChampionAlias {
 		return nil
 	}
-	return p.move(ctx, ChampionAlias, actionPromote, move.By, commit)
+	return m.move(ctx, ChampionAlias, actionPromote, commit)
 }
 
-func (p *publication) rollback(ctx context.Context, move Move) error {
-	move.Alias = first(move.Alias, p.Environment)
-	if err := p.checkMove(move); err != nil {
+func (m *mover) rollback(ctx context.Context) error {
+	m.Alias = first(m.Alias, m.Environment)
+	if err := m.check(); err != nil {
 		return err
 	}
-	current, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), move.Alias)
+	current, err := m.mlflow.ModelVersionByAlias(ctx, m.registered(), m.Alias)
 	if err != nil {
 		return err
 	}
 	if current == nil {
-		return verdict.Problemf(CodeNoPrevious, "alias %s of %s points at no version", move.Alias, p.registered())
+		return verdict.Problemf(CodeNoPrevious, "alias %s of %s points at no version", m.Alias, m.registered())
 	}
-	if move.Number == 0 {
-		events, err := p.events(ctx, move.Alias)
+	if m.Number == 0 {
+		events, err := m.events(ctx, m.Alias)
 		if err != nil {
 			return err
 		}
 		if n := len(events); n > 0 && events[n-1].Action == actionRollback && events[n-1].to == current.Version {
-			p.stage.Add("alias "+move.Alias, fmt.Sprintf("rolled back from version %s to %s already, %s; to go further back, name a number",
+			m.stage.Add("alias "+m.Alias, fmt.Sprintf("rolled back from version %s to %s already, %s; to go further back, name a number",
 				events[n-1].From, current.Version, events[n-1].At.Format(time.RFC3339)))
 			return nil
 		}
-		if move.Number, err = p.before(ctx, move.Alias, current, events); err != nil {
+		if m.Number, err = m.before(ctx, current, events); err != nil {
 			return err
 		}
 	}
-	commit, err := p.trusted(ctx, move.Number)
+	commit, err := m.trusted(ctx, m.Number)
 	if err != nil {
 		return err
 	}
-	p.at = aliasing
-	champion, err := p.mlflow.ModelVersionByAlias(ctx, p.registered(), ChampionAlias)
+	m.at = aliasing
+	champion, err := m.mlflow.ModelVersionByAlias(ctx, m.registered(), ChampionAlias)
 	if err != nil {
 		return err
 	}
 	// champion first: if this run ends in between, the next one finds the alias where it
 	// was and does both.
-	if champion != nil && champion.Version == current.Version && move.Alias != ChampionAlias {
-		if err := p.move(ctx, ChampionAlias, actionRollback, move.By, commit); err != nil {
+	if champion != nil && champion.Version == current.Version && m.Alias != ChampionAlias {
+		if err := m.move(ctx, ChampionAlias, actionRollback, commit); err != nil {
 			return err
 		}
 	}
-	return p.move(ctx, move.Alias, actionRollback, move.By, commit)
+	return m.move(ctx, m.Alias, actionRollback, commit)
 }
 
 // numberOf is the number in S3 of a version of the registry.
@@ -168,30 +174,31 @@ func numberOf(version *mlflow.ModelVersion) (int, error) {
 
 // trusted is the manifest of a committed version whose files, in S3 and through the
 // registry, are still what it says.
-func (p *publication) trusted(ctx context.Context, n int) (*ledger.Commit, error) {
-	commit, err := p.ledger.ReadCommit(ctx, n)
+func (o *operation) trusted(ctx context.Context, n int) (*ledger.Commit, error) {
+	commit, err := o.ledger.ReadCommit(ctx, n)
 	switch {
 	case ledger.IsKind(err, ledger.NotFound):
-		return nil, verdict.Problemf(CodeNotCommitted, "number %d is not committed (%s)", n, p.ledger.Folder(n))
+		return nil, verdict.Problemf(CodeNotCommitted, "number %d is not committed (%s)", n, o.ledger.Folder(n))
 	case ledger.IsKind(err, ledger.Abandoned):
-		return nil, verdict.Problemf(CodeNotCommitted, "number %d was abandoned (%s)", n, p.ledger.Folder(n))
+		return nil, verdict.Problemf(CodeNotCommitted, "number %d was abandoned (%s)", n, o.ledger.Folder(n))
 	case err != nil:
 		return nil, err
 	}
-	if err := p.ledger.CheckOwner(ctx); err != nil {
+	if err := o.ledger.CheckOwner(ctx); err != nil {
 		return nil, err
 	}
-	p.at = verifying
-	if err := p.readBack(ctx, n, commit.Files); err != nil {
+	o.at = verifying
+	if err := o.readBack(ctx, n, commit.Files); err != nil {
 		return nil, err
 	}
-	return commit, p.verifyRegistry(ctx, commit.RegistryVersion, commit.Key, servedOf(commit))
+	_, err = o.verifyRegistry(ctx, commit.RegistryVersion, commit.Key, servedOf(commit))
+	return commit, err
 }
 
 // move points an alias at a version and notes it. The note comes first: a run that ends
 // between the two leaves a note, which the next one finds and follows.
-func (p *publication) move(ctx context.Context, alias, action, by string, commit *ledger.Commit) error {
-	current, err := p.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
+func (m *mover) move(ctx context.Context, alias, action string, commit *ledger.Commit) error {
+	current, err := m.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
 	if err != nil {
 		return err
 	}
@@ -200,14 +207,14 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 		from = current.Version
 	}
 	if from == commit.RegistryVersion {
-		p.stage.Add("alias "+alias, fmt.Sprintf("at version %s (number %d) already", from, commit.Number))
+		m.stage.Add("alias "+alias, fmt.Sprintf("at version %s (number %d) already", from, commit.Number))
 		return nil
 	}
-	events, err := p.events(ctx, alias)
+	events, err := m.events(ctx, alias)
 	if err != nil {
 		return err
 	}
-	next := Event{Seq: 1, Alias: alias, Action: action, From: from, By: p.clean(by, 200), Commit: commit.Commit, At: p.Clock.Now().UTC(),
+	next := Event{Seq: 1, Alias: alias, Action: action, From: from, By: m.clean(m.By, 200), Commit: commit.Commit, At: m.Clock.Now().UTC(),
 		to: commit.RegistryVersion}
 	noted := false
 	if n := len(events); n > 0 {
@@ -221,24 +228,24 @@ func (p *publication) move(ctx context.Context, alias, action, by string, commit
 			return fmt.Errorf("encode event: %w", err)
 		}
 		tag := mlflow.Tag{Key: fmt.Sprintf("%s%s.%04d", tagHistory, alias, next.Seq), Value: string(value)}
-		if err := p.mlflow.SetModelVersionTag(ctx, commit.Registered, commit.RegistryVersion, tag); err != nil {
+		if err := m.mlflow.SetModelVersionTag(ctx, commit.Registered, commit.RegistryVersion, tag); err != nil {
 			return err
 		}
 	}
-	if err := p.setAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
+	if err := m.setAlias(ctx, commit.Registered, alias, commit.RegistryVersion); err != nil {
 		return err
 	}
-	if err := p.reached(ctx, alias, commit); err != nil {
+	if err := m.reached(ctx, alias, commit); err != nil {
 		return err
 	}
-	p.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))
-	p.show("alias %s of %s at version %s (number %d)", alias, commit.Registered, commit.RegistryVersion, commit.Number)
+	m.stage.Add("alias "+alias, fmt.Sprintf("version %s (number %d), before: %s", commit.RegistryVersion, commit.Number, first(from, "none")))
+	m.show("alias %s of %s at version %s (number %d)", alias, commit.Registered, commit.RegistryVersion, commit.Number)
 	return nil
 }
 
 // events are the moves of an alias, oldest first.
-func (p *publication) events(ctx context.Context, alias string) ([]Event, error) {
-	versions, err := p.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", p.registered()))
+func (m *mover) events(ctx context.Context, alias string) ([]Event, error) {
+	versions, err := m.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", m.registered()))
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +286,7 @@ var fromVersion = regexp.MustCompile(` from version ([0-9]+)`)
 
 // before is the number of the version that an alias pointed at before it came to its
 // present one by a promotion or a publication.
-func (p *publication) before(ctx context.Context, alias string, current *mlflow.ModelVersion, events []Event) (int, error) {
+func (m *mover) before(ctx context.Context, current *mlflow.ModelVersion, events []Event) (int, error) {
 	from := ""
 	for _, e := range slices.Backward(events) {
 		if e.to == current.Version && e.Action == actionPromote {
@@ -288,17 +295,17 @@ func (p *publication) before(ctx context.Context, alias string, current *mlflow.
 		}
 	}
 	if from == "" {
-		if match := fromVersion.FindStringSubmatch(current.Tags[tagAliased+alias]); match != nil {
+		if match := fromVersion.FindStringSubmatch(current.Tags[tagAliased+m.Alias]); match != nil {
 			from = match[1]
 		}
 	}
 	if from == "" || from == current.Version {
-		return 0, verdict.Problemf(CodeNoPrevious, "alias %s of %s is at version %s and has pointed at no other before", alias, current.Name,
+		return 0, verdict.Problemf(CodeNoPrevious, "alias %s of %s is at version %s and has pointed at no other before", m.Alias, current.Name,
 			current.Version)
 	}
-	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), from)
+	version, err := m.mlflow.GetModelVersion(ctx, m.registered(), from)
 	if mlflow.IsKind(err, mlflow.NotFound) {
-		return 0, verdict.Problemf(CodeNoPrevious, "version %s of %s, where alias %s was before, is gone", from, p.registered(), alias)
+		return 0, verdict.Problemf(CodeNoPrevious, "version %s of %s, where alias %s was before, is gone", from, m.registered(), m.Alias)
 	}
 	if err != nil {
 		return 0, err

@@ -73,23 +73,16 @@ type Result struct {
 
 // publication is one run of the protocol.
 type publication struct {
-	Input
-	*clients
+	*operation
 	content *content
-	stage   *verdict.Stage
-
-	at phase
-	// visible is what others can see so far.
-	visible []string
-	number  int
-	// turn counts the numbers that this content was given; see ledger.Found.
-	turn    int
-	checked string
-	runID   string
+	// registration is there once the content has a number.
+	*registration
+	seconds map[string]float64
+	// What came of it: the version, whether it was there before, what loading it found, and what points at it.
 	commit  *ledger.Commit
 	already bool
+	checked string
 	aliases []string
-	seconds map[string]float64
 }
 
 // sandbox is the environment whose servers end with the run.
@@ -98,77 +91,42 @@ const sandbox = "sandbox"
 // Run publishes the model. It never returns nil; a failure is in the stage.
 func Run(ctx context.Context, in Input) *Result {
 	started := time.Now()
-	if in.Clock == nil {
-		in.Clock = mlflow.SystemClock{}
+	content, changed := gather(in)
+	if in.Environment != sandbox && in.Model != nil && (in.Model.Ungated || !in.Config.Train.Gated()) {
+		changed = append(changed, verdict.Problemf(verdict.CodeGatesNone.In(verdict.Publish),
+			"no gate of the training could have failed this model: train.gates and train.baseline_margin hold nothing"))
 	}
-	result := &Result{Stage: verdict.Stage{Name: verdict.Publish}}
-	p := &publication{Input: in, stage: &result.Stage, seconds: map[string]float64{}}
-	problems := p.run(ctx)
-	if p.commit != nil {
-		result.Version = p.version()
-	}
-	p.report(problems)
+	result := &Result{}
+	result.Stage = operate(ctx, in, changed, func(o *operation) error {
+		p := &publication{operation: o, content: content, seconds: map[string]float64{}}
+		err := p.run(ctx)
+		if p.commit != nil {
+			result.Version = p.version()
+			p.report(result.Version)
+		}
+		return err
+	})
 	result.Stage.Took(started)
 	return result
 }
 
-// run is the protocol. What it returns has everything that is published in it.
-func (p *publication) run(ctx context.Context) []*verdict.Problem {
-	content, changed := gather(p.Input)
-	clients, problems := p.connect(ctx, true)
-	p.clients = clients
-	if changed != nil {
-		problems = append(problems, changed)
-	}
-	if p.Environment != sandbox && p.Model != nil && (p.Model.Ungated || !p.Config.Train.Gated()) {
-		problems = append(problems, verdict.Problemf(verdict.CodeGatesNone.In(verdict.Publish),
-			"no gate of the training could have failed this model: train.gates and train.baseline_margin hold nothing"))
-	}
-	if len(problems) > 0 {
-		return problems
-	}
-	p.content = content
-	for _, refused := range content.refused {
+// run is the protocol. When it fails, no run of MLflow is left open.
+func (p *publication) run(ctx context.Context) error {
+	for _, refused := range p.content.refused {
 		p.stage.Warn(CodeVersionIgnored, "%s", refused)
 	}
 	if p.Target.insecure() {
 		p.stage.Warn(CodeInsecure, "the tracking URI of %s begins with http://", p.mlflow.Host())
 	}
 	err := p.protocol(ctx)
-	p.warnSkew()
-	for _, leftover := range p.ledger.Warnings() {
-		p.stage.Warn(CodeLeftover, "%s", leftover)
-	}
-	if err == nil {
-		return nil
+	if err == nil || p.commit != nil || p.registration == nil || p.runID == "" {
+		return err
 	}
 	found := problem(ctx, p.at, err)
-	found.Published = p.visible
-	if p.runID != "" && p.commit == nil {
-		if err := p.closeRun(ctx); err != nil {
-			found.Details = append(found.Details, fmt.Sprintf("The run stays open: %v", err))
-		}
+	if err := p.closeRun(ctx); err != nil {
+		found.Details = append(found.Details, fmt.Sprintf("The run stays open: %v", err))
 	}
-	return []*verdict.Problem{found}
-}
-
-// warnSkew warns of a wrong clock on this machine. Nothing is decided by it, but the times in
-// the records are wrong by as much.
-func (p *publication) warnSkew() {
-	if skew := p.skew(); skew != "" {
-		p.stage.Warn(CodeClockOff, "%s", skew)
-	}
-}
-
-// skew describes how far this machine's clock is from the store's; empty when it is right.
-func (p *publication) skew() string { return p.ledger.Clock().Skew("the store's") }
-
-// closeRun marks the run of a failed publication as failed, also when the failure is
-// a cancellation. The next publisher of the content opens it again.
-func (p *publication) closeRun(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return p.mlflow.UpdateRun(ctx, p.runID, "FAILED", p.Clock.Now())
+	return found
 }
 
 func (p *publication) protocol(ctx context.Context) error {
@@ -184,7 +142,6 @@ func (p *publication) protocol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.number, p.turn = found.Number, found.Turn
 	if found.Commit != nil {
 		p.already = true
 		return p.finish(ctx, found.Commit)
@@ -192,9 +149,11 @@ func (p *publication) protocol(ctx context.Context) error {
 	if experiment, err = p.place(ctx, experiment); err != nil {
 		return err
 	}
-	if err := p.claim(ctx, state); err != nil {
+	number, err := p.claim(ctx, state, found)
+	if err != nil {
 		return err
 	}
+	p.registration = &registration{operation: p.operation, content: p.content, number: number}
 	if err := p.warnAbandoned(ctx, state); err != nil {
 		return err
 	}
@@ -202,7 +161,7 @@ func (p *publication) protocol(ctx context.Context) error {
 		return err
 	}
 	if err := p.timed("read back", func() error {
-		return p.readBack(ctx, p.number, p.content.manifest(p.series(), p.number))
+		return p.readBack(ctx, number, p.content.manifest(p.series(), number))
 	}); err != nil {
 		return err
 	}
@@ -213,9 +172,7 @@ func (p *publication) protocol(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := p.timed("verify", func() error {
-		return p.verifyRegistry(ctx, version.Version, p.content.key, p.content.served())
-	}); err != nil {
+	if err := p.verify(ctx, version.Version, p.content.key); err != nil {
 		return err
 	}
 	p.at = committing
@@ -226,35 +183,43 @@ func (p *publication) protocol(ctx context.Context) error {
 	return p.finish(ctx, commit)
 }
 
-// claim takes a number, or takes up the one the content has.
-func (p *publication) claim(ctx context.Context, state *ledger.State) error {
-	if err := p.ledger.Probe(ctx); err != nil {
+// verify looks at a version as the registry hands it out.
+func (p *publication) verify(ctx context.Context, version, key string) error {
+	return p.timed("verify", func() (err error) {
+		p.checked, err = p.verifyRegistry(ctx, version, key, p.content.served())
 		return err
+	})
+}
+
+// claim takes a number, or takes up the one the content has.
+func (p *publication) claim(ctx context.Context, state *ledger.State, found ledger.Found) (int, error) {
+	if err := p.ledger.Probe(ctx); err != nil {
+		return 0, err
 	}
 	if err := p.ledger.Own(ctx, state); err != nil {
-		return err
+		return 0, err
 	}
 	if err := p.warnRenamed(ctx, state); err != nil {
-		return err
+		return 0, err
 	}
-	if p.number == 0 {
+	number := found.Number
+	if number == 0 {
 		nonce, err := newNonce()
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if p.number, err = p.ledger.Take(ctx, ledger.Claim{
+		if number, err = p.ledger.Take(ctx, ledger.Claim{
 			Key: p.content.key, Nonce: nonce, ModelSHA256: p.Model.SHA256, Commit: p.Commit, Tree: p.Tree, ClaimedAt: p.Clock.Now().UTC(),
 		}, state.Next()); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	held, err := p.ledger.Point(ctx, p.content.key, p.turn, p.number)
+	held, err := p.ledger.Point(ctx, p.content.key, found.Turn, number)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	p.number = held
-	p.show("number %d claimed (%s)", p.number, p.ledger.Folder(p.number))
-	return nil
+	p.show("number %d claimed (%s)", held, p.ledger.Folder(held))
+	return held, nil
 }
 
 // warnRenamed warns when the series continues under another registered model, which has no
@@ -269,11 +234,6 @@ func (p *publication) warnRenamed(ctx context.Context, state *ledger.State) erro
 			p.registered())
 	}
 	return nil
-}
-
-// show notes what others can see from now on.
-func (p *publication) show(format string, args ...any) {
-	p.visible = append(p.visible, fmt.Sprintf(format, args...))
 }
 
 func (p *publication) timed(name string, f func() error) error {
@@ -320,27 +280,6 @@ func (p *publication) upload(ctx context.Context) error {
 	return nil
 }
 
-// readBack compares the stored files of a number with their manifest.
-func (p *publication) readBack(ctx context.Context, n int, files []ledger.File) error {
-	for _, f := range files {
-		sum, size, err := p.ledger.Hash(ctx, n, f.Path, f.Bytes)
-		if ledger.IsKind(err, ledger.NotFound) {
-			return verdict.Problemf(CodeCorrupt, "%s is gone", p.ledger.URI(n, f.Path))
-		}
-		if ledger.IsKind(err, ledger.TooLong) {
-			return verdict.Problemf(CodeCorrupt, "%s reads back with more than the %d bytes that were sent", p.ledger.URI(n, f.Path), f.Bytes)
-		}
-		if err != nil {
-			return err
-		}
-		if sum != f.SHA256 || size != f.Bytes {
-			return verdict.Problemf(CodeCorrupt, "%s reads back with sha256 %s and %d bytes, want %s and %d",
-				p.ledger.URI(n, f.Path), sum, size, f.SHA256, f.Bytes)
-		}
-	}
-	return nil
-}
-
 // manifest is what COMMIT.json will say.
 func (p *publication) manifest(version *mlflow.ModelVersion) ledger.Commit {
 	return ledger.Commit{
@@ -361,14 +300,15 @@ func (p *publication) finish(ctx context.Context, commit *ledger.Commit) error {
 		if err := p.readBack(ctx, commit.Number, commit.Files); err != nil {
 			return err
 		}
-		if err := p.timed("verify", func() error {
-			return p.verifyRegistry(ctx, commit.RegistryVersion, commit.Key, p.content.served())
-		}); err != nil {
+		if err := p.verify(ctx, commit.RegistryVersion, commit.Key); err != nil {
 			return err
 		}
 	}
 	p.commit = commit
 	p.visible = []string{fmt.Sprintf("version %d of %s (%s)", commit.Number, commit.Registered, p.ledger.URI(commit.Number, commit.Model))}
 	p.at = aliasing
-	return p.timed("alias", func() error { return p.moveAliases(ctx) })
+	return p.timed("alias", func() (err error) {
+		p.aliases, err = (&aliasMover{p.operation, commit}).moveAliases(ctx)
+		return err
+	})
 }

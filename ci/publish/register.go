@@ -45,88 +45,100 @@ func newNonce() (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
+// registration brings content that has a number into MLflow.
+type registration struct {
+	*operation
+	content *content
+	number  int
+	// runID is the MLflow run behind it, once there is one.
+	runID string
+}
+
 // tags describe the content on the run and on the version.
-func (p *publication) tags() []mlflow.Tag {
-	modelPath := p.content.pathIn(p.series(), p.number, p.content.model())
+func (r *registration) tags() []mlflow.Tag {
+	modelPath := r.content.pathIn(r.series(), r.number, r.content.model())
 	all := map[string]string{
-		tagKey: p.content.key, tagSHA: p.Model.SHA256, tagCommit: p.Commit, tagTree: p.Tree, tagData: p.Model.Data,
-		tagEnvironment: p.Environment, tagModule: p.ModuleVersion, tagNumber: strconv.Itoa(p.number),
-		tagFolder: p.series().Folder(p.number), tagFile: filepath.Base(modelPath), tagURI: p.ledger.URI(p.number, modelPath),
-		tagFormat: strings.TrimPrefix(filepath.Ext(p.Model.File), "."),
+		tagKey: r.content.key, tagSHA: r.Model.SHA256, tagCommit: r.Commit, tagTree: r.Tree, tagData: r.Model.Data,
+		tagEnvironment: r.Environment, tagModule: r.ModuleVersion, tagNumber: strconv.Itoa(r.number),
+		tagFolder: r.series().Folder(r.number), tagFile: filepath.Base(modelPath), tagURI: r.ledger.URI(r.number, modelPath),
+		tagFormat: strings.TrimPrefix(filepath.Ext(r.Model.File), "."),
 	}
 	var tags []mlflow.Tag
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if all[key] != "" {
-			tags = append(tags, mlflow.Tag{Key: key, Value: p.clean(all[key], mlflow.MaxTag)})
+			tags = append(tags, mlflow.Tag{Key: key, Value: r.clean(all[key], mlflow.MaxTag)})
 		}
 	}
 	return tags
 }
 
-// clean makes a value fit for a server that others read.
-func (p *publication) clean(value string, limit int) string {
-	return mlflow.Clip(p.redact(value), limit)
-}
-
 // register makes sure that there is exactly one version of the registered model with
 // this content, with a run behind it, and returns it.
-func (p *publication) register(ctx context.Context, experiment string) (*mlflow.ModelVersion, error) {
-	p.at = registering
-	version, err := p.findVersion(ctx)
+func (r *registration) register(ctx context.Context, experiment string) (*mlflow.ModelVersion, error) {
+	r.at = registering
+	version, err := r.findVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if version != nil {
 		// An earlier run got this far; the run behind it may still be open.
-		p.runID = version.RunID
-		return version, p.finishRun(ctx)
+		r.runID = version.RunID
+		return version, r.finishRun(ctx)
 	}
-	p.at = logging
-	run, err := p.openRun(ctx, experiment)
+	r.at = logging
+	run, err := r.openRun(ctx, experiment)
 	if err != nil {
 		return nil, err
 	}
-	p.runID = run.ID
-	p.show("MLflow run %s", run.ID)
-	if err := p.logRun(ctx, run); err != nil {
+	r.runID = run.ID
+	r.show("MLflow run %s", run.ID)
+	if err := r.logRun(ctx, run); err != nil {
 		return nil, err
 	}
 	source := strings.TrimRight(run.ArtifactURI, "/") + "/" + modelDir
-	if err := p.storeModel(ctx, run, source); err != nil {
+	if err := r.storeModel(ctx, run, source); err != nil {
 		return nil, err
 	}
-	if err := p.finishRun(ctx); err != nil {
+	if err := r.finishRun(ctx); err != nil {
 		return nil, err
 	}
-	p.at = registering
-	if err := p.mlflow.EnsureRegisteredModel(ctx, p.registered(), nil); err != nil {
+	r.at = registering
+	if err := r.mlflow.EnsureRegisteredModel(ctx, r.registered(), nil); err != nil {
 		return nil, err
 	}
-	return p.createVersion(ctx, run.ID, source)
+	return r.createVersion(ctx, run.ID, source)
 }
 
-func (p *publication) finishRun(ctx context.Context) error {
-	return p.mlflow.UpdateRun(ctx, p.runID, "FINISHED", p.Clock.Now())
+// closeRun marks the run of a failed publication as failed, also when the failure is
+// a cancellation. The next publisher of the content opens it again.
+func (r *registration) closeRun(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return r.mlflow.UpdateRun(ctx, r.runID, "FAILED", r.Clock.Now())
+}
+
+func (r *registration) finishRun(ctx context.Context) error {
+	return r.mlflow.UpdateRun(ctx, r.runID, "FINISHED", r.Clock.Now())
 }
 
 // openRun returns the run of this content, making it when there is none. Of several,
 // which two publishers of the same content can make, the oldest counts for both.
-func (p *publication) openRun(ctx context.Context, experiment string) (*mlflow.Run, error) {
-	filter := fmt.Sprintf("tags.`%s` = '%s'", tagKey, p.content.key)
+func (r *registration) openRun(ctx context.Context, experiment string) (*mlflow.Run, error) {
+	filter := fmt.Sprintf("tags.`%s` = '%s'", tagKey, r.content.key)
 	for attempt := 1; ; attempt++ {
-		runs, err := p.mlflow.SearchRuns(ctx, experiment, filter, 100)
+		runs, err := r.mlflow.SearchRuns(ctx, experiment, filter, 100)
 		if err != nil {
 			return nil, err
 		}
 		// The run of a number that was abandoned is not this one's.
-		runs = slices.DeleteFunc(runs, func(r *mlflow.Run) bool { return r.Tags[tagNumber] != strconv.Itoa(p.number) })
+		runs = slices.DeleteFunc(runs, func(run *mlflow.Run) bool { return run.Tags[tagNumber] != strconv.Itoa(r.number) })
 		if len(runs) > 0 {
 			slices.SortStableFunc(runs, func(a, b *mlflow.Run) int {
 				return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
 			})
-			return runs[0], p.mlflow.UpdateRun(ctx, runs[0].ID, "RUNNING", time.Time{})
+			return runs[0], r.mlflow.UpdateRun(ctx, runs[0].ID, "RUNNING", time.Time{})
 		}
-		run, err := p.mlflow.CreateRun(ctx, experiment, p.series().Folder(p.number), p.Clock.Now(), p.tags())
+		run, err := r.mlflow.CreateRun(ctx, experiment, r.series().Folder(r.number), r.Clock.Now(), r.tags())
 		if err == nil {
 			return run, nil
 		}
@@ -139,9 +151,9 @@ func (p *publication) openRun(ctx context.Context, experiment string) (*mlflow.R
 
 // logRun logs params, metrics with their history, and tags. All of it may be logged
 // again by a later run without doubling anything.
-func (p *publication) logRun(ctx context.Context, run *mlflow.Run) error {
+func (r *registration) logRun(ctx context.Context, run *mlflow.Run) error {
 	var metrics []mlflow.Metric
-	points := history(p.Model, run.Started)
+	points := history(r.Model, run.Started)
 	for _, name := range slices.Sorted(maps.Keys(points)) {
 		for _, point := range points[name] {
 			metrics = append(metrics, mlflow.Metric{Key: mlflow.Key(name), Timestamp: point.Timestamp, Step: point.Step,
@@ -149,30 +161,30 @@ func (p *publication) logRun(ctx context.Context, run *mlflow.Run) error {
 		}
 	}
 	var params []mlflow.Tag
-	for _, name := range slices.Sorted(maps.Keys(p.Model.Params)) {
-		params = append(params, mlflow.Tag{Key: mlflow.Key(name), Value: p.clean(p.Model.Params[name], mlflow.MaxParam)})
+	for _, name := range slices.Sorted(maps.Keys(r.Model.Params)) {
+		params = append(params, mlflow.Tag{Key: mlflow.Key(name), Value: r.clean(r.Model.Params[name], mlflow.MaxParam)})
 	}
-	tags := p.tags()
-	if p.Commit != "" {
-		tags = append(tags, mlflow.Tag{Key: "mlflow.source.git.commit", Value: p.Commit})
+	tags := r.tags()
+	if r.Commit != "" {
+		tags = append(tags, mlflow.Tag{Key: "mlflow.source.git.commit", Value: r.Commit})
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Model.Tags)) {
+	for _, name := range slices.Sorted(maps.Keys(r.Model.Tags)) {
 		key := mlflow.Key(name)
 		// The training's own tags come along, but not those that MLflow keeps for
 		// itself, nor one that would take the place of ours.
 		if !strings.HasPrefix(key, "mlflow.") && !slices.ContainsFunc(tags, func(t mlflow.Tag) bool { return t.Key == key }) {
-			tags = append(tags, mlflow.Tag{Key: key, Value: p.clean(p.Model.Tags[name], mlflow.MaxTag)})
+			tags = append(tags, mlflow.Tag{Key: key, Value: r.clean(r.Model.Tags[name], mlflow.MaxTag)})
 		}
 	}
-	return p.mlflow.LogBatch(ctx, run.ID, metrics, params, tags)
+	return r.mlflow.LogBatch(ctx, run.ID, metrics, params, tags)
 }
 
 // findVersion returns the registry's version of this content, nil when there is none.
 // Two publishers of the same content can make two; the lower number counts, and the
 // other, which nobody can have been told of, is removed.
-func (p *publication) findVersion(ctx context.Context) (*mlflow.ModelVersion, error) {
-	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", p.registered(), tagKey, p.content.key)
-	versions, err := p.mlflow.SearchModelVersions(ctx, filter)
+func (r *registration) findVersion(ctx context.Context) (*mlflow.ModelVersion, error) {
+	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", r.registered(), tagKey, r.content.key)
+	versions, err := r.mlflow.SearchModelVersions(ctx, filter)
 	if mlflow.IsKind(err, mlflow.NotFound) {
 		return nil, nil // the registered model does not exist yet
 	}
@@ -182,14 +194,14 @@ func (p *publication) findVersion(ctx context.Context) (*mlflow.ModelVersion, er
 	// Some servers ignore the tag in the filter; and the version of a number that was
 	// abandoned is not this one's.
 	versions = slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool {
-		return v.Tags[tagKey] != p.content.key || v.Tags[tagNumber] != strconv.Itoa(p.number)
+		return v.Tags[tagKey] != r.content.key || v.Tags[tagNumber] != strconv.Itoa(r.number)
 	})
 	if len(versions) == 0 {
 		return nil, nil
 	}
 	slices.SortFunc(versions, func(a, b *mlflow.ModelVersion) int { return number(a) - number(b) })
 	for _, twin := range versions[1:] {
-		if err := p.mlflow.DeleteModelVersion(ctx, twin.Name, twin.Version); err != nil {
+		if err := r.mlflow.DeleteModelVersion(ctx, twin.Name, twin.Version); err != nil {
 			return nil, err
 		}
 	}
@@ -206,25 +218,25 @@ func number(v *mlflow.ModelVersion) int {
 }
 
 // createVersion registers the model directory and returns the version that counts.
-func (p *publication) createVersion(ctx context.Context, runID, source string) (*mlflow.ModelVersion, error) {
-	description := fmt.Sprintf("Version %d of %s in %s, commit %s", p.number, p.Config.Publish.Model, p.Environment,
-		first(p.Commit, "unknown"))
+func (r *registration) createVersion(ctx context.Context, runID, source string) (*mlflow.ModelVersion, error) {
+	description := fmt.Sprintf("Version %d of %s in %s, commit %s", r.number, r.Config.Publish.Model, r.Environment,
+		first(r.Commit, "unknown"))
 	for attempt := 1; ; attempt++ {
-		_, createErr := p.mlflow.CreateModelVersion(ctx, p.registered(), source, runID, description, p.tags())
+		_, createErr := r.mlflow.CreateModelVersion(ctx, r.registered(), source, runID, description, r.tags())
 		if createErr != nil && (!mlflow.IsAmbiguous(createErr) || ctx.Err() != nil) {
 			return nil, createErr
 		}
 		// Also after success: a twin may have registered the same content meanwhile.
-		version, err := p.findVersion(ctx)
+		version, err := r.findVersion(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if version != nil {
-			p.show("version %s of %s (registered, not committed)", version.Version, version.Name)
+			r.show("version %s of %s (registered, not committed)", version.Version, version.Name)
 			return version, nil
 		}
 		if createErr == nil {
-			createErr = verdict.Problemf(CodeRegistryFailed, "the server accepted a version of %s and does not list it", p.registered())
+			createErr = verdict.Problemf(CodeRegistryFailed, "the server accepted a version of %s and does not list it", r.registered())
 		}
 		if attempt == 3 {
 			return nil, createErr

@@ -19,41 +19,31 @@ func (p *publication) version() *model.Version {
 	}
 }
 
-// report writes the stage.
-func (p *publication) report(problems []*verdict.Problem) {
+// report adds the version to the stage.
+func (p *publication) report(v *model.Version) {
 	s := p.stage
-	s.Judge(problems...)
-	if p.commit != nil {
-		v := p.version()
-		state := "committed"
-		if p.already {
-			state = "already published"
-		}
-		s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
-		s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
-		if p.checked != "" {
-			s.Gate("model loaded from the registry", p.checked, "loads, and scores the golden sample as trained", true)
-		}
-		s.Add("model file", v.URI)
-		s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))
-		s.Add("run", v.RunID)
-		if len(problems) == 0 {
-			s.Published = p.visible
-		}
-		rows := [][]string{{"Version", strconv.Itoa(v.Number)}, {"State", state}, {"Model file", v.URI}, {"SHA-256", v.SHA256},
-			{"Registered model", v.Registered + " version " + v.RegistryVersion}, {"Aliases", joined(v.Aliases)}, {"MLflow run", v.RunID},
-			{"Commit", first(p.commit.Commit, "unknown")}, {"Idempotency key", p.commit.Key}}
-		for _, step := range []string{"upload", "read back", "register", "verify", "alias"} {
-			if seconds, ok := p.seconds[step]; ok {
-				rows = append(rows, []string{"Seconds to " + step, fmt.Sprintf("%.1f", seconds)})
-			}
-		}
-		s.Blocks = append(s.Blocks, verdict.Block{Title: "Published model", Summary: true,
-			Table: &verdict.Table{Columns: []string{"What", "Value"}, Rows: rows}})
+	state := "committed"
+	if p.already {
+		state = "already published"
 	}
-	if p.clients != nil {
-		p.hide(s)
+	s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
+	s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
+	if p.checked != "" {
+		s.Gate("model loaded from the registry", p.checked, "loads, and scores the golden sample as trained", true)
 	}
+	s.Add("model file", v.URI)
+	s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))
+	s.Add("run", v.RunID)
+	rows := [][]string{{"Version", strconv.Itoa(v.Number)}, {"State", state}, {"Model file", v.URI}, {"SHA-256", v.SHA256},
+		{"Registered model", v.Registered + " version " + v.RegistryVersion}, {"Aliases", joined(v.Aliases)}, {"MLflow run", v.RunID},
+		{"Commit", first(p.commit.Commit, "unknown")}, {"Idempotency key", p.commit.Key}}
+	for _, step := range []string{"upload", "read back", "register", "verify", "alias"} {
+		if seconds, ok := p.seconds[step]; ok {
+			rows = append(rows, []string{"Seconds to " + step, fmt.Sprintf("%.1f", seconds)})
+		}
+	}
+	s.Blocks = append(s.Blocks, verdict.Block{Title: "Published model", Summary: true,
+		Table: &verdict.Table{Columns: []string{"What", "Value"}, Rows: rows}})
 }
 
 // finite leaves out what JSON has no numbers for.

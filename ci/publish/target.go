@@ -52,8 +52,9 @@ func (t Target) Secrets() []runner.Secret {
 	return all
 }
 
-// clients are what a publication talks to, and what hides their credentials.
-type clients struct {
+// connection is an input with what it talks to, and what hides the credentials.
+type connection struct {
+	Input
 	mlflow *mlflow.Client
 	ledger *ledger.Ledger
 	redact func(string) string
@@ -113,7 +114,10 @@ func (t Target) secrets(ctx context.Context) (map[string]string, error) {
 
 // connect checks the input and makes the clients; it talks to neither server. All
 // problems of the input come at once.
-func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdict.Problem) {
+func (in Input) connect(ctx context.Context, needStore bool) (*connection, []*verdict.Problem) {
+	if in.Clock == nil {
+		in.Clock = mlflow.SystemClock{}
+	}
 	var problems []*verdict.Problem
 	bad := func(format string, args ...any) {
 		problems = append(problems, verdict.Problemf(CodeInput, format, args...))
@@ -124,7 +128,7 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 	values, err := in.Target.secrets(ctx)
 	if err != nil {
 		bad("%v", err)
-		return nil, problems
+		return &connection{Input: in, redact: verdict.Redact()}, problems
 	}
 	// These travel in headers as they are; a line break would end the header.
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"} {
@@ -132,7 +136,7 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 			bad("secret %s holds a line break or another control character", name)
 		}
 	}
-	c := &clients{redact: redactor(values)}
+	c := &connection{Input: in, redact: redactor(values)}
 	if in.Target.TrackingURI == "" {
 		bad("MLFLOW_TRACKING_URI is not given")
 	} else if c.mlflow, err = mlflow.New(mlflow.Options{
@@ -174,6 +178,21 @@ func (in Input) connect(ctx context.Context, needStore bool) (*clients, []*verdi
 		}
 	}
 	return c, problems
+}
+
+// skew describes how far this machine's clock is from the store's; empty when it is right.
+func (c *connection) skew() string { return c.ledger.Clock().Skew("the store's") }
+
+// clean makes a value fit for a server that others read.
+func (c *connection) clean(value string, limit int) string {
+	return mlflow.Clip(c.redact(value), limit)
+}
+
+// fail is what an error of a server means to somebody who only asked.
+func (c *connection) fail(ctx context.Context, err error) error {
+	found := problem(ctx, preparing, err)
+	found.Cause = c.redact(found.Cause)
+	return found
 }
 
 // redactor hides the credentials, but not a user name: it is no secret, and short

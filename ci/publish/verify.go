@@ -11,32 +11,33 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // verifyRegistry takes the way of a user of the registry: the version by its number, its
 // address, the files there; compares their hashes and loads them. A wrong or older model
-// can never satisfy it.
-func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key string, files []served) error {
-	p.at = verifying
-	version, err := p.mlflow.GetModelVersion(ctx, p.registered(), registryVersion)
+// can never satisfy it. It returns what loading them found.
+func (o *operation) verifyRegistry(ctx context.Context, registryVersion, key string, files []served) (checked string, err error) {
+	o.at = verifying
+	version, err := o.mlflow.GetModelVersion(ctx, o.registered(), registryVersion)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if version.Tags[tagKey] != key {
-		return verdict.Problemf(CodeVerifyFailed, "version %s of %s belongs to other content", registryVersion, p.registered())
+		return "", verdict.Problemf(CodeVerifyFailed, "version %s of %s belongs to other content", registryVersion, o.registered())
 	}
 	if version.Status != "" && version.Status != "READY" {
-		return verdict.Problemf(CodeVerifyFailed, "version %s of %s has status %s", registryVersion, p.registered(), version.Status)
+		return "", verdict.Problemf(CodeVerifyFailed, "version %s of %s has status %s", registryVersion, o.registered(), version.Status)
 	}
-	uri, err := p.mlflow.DownloadURI(ctx, p.registered(), registryVersion)
+	uri, err := o.mlflow.DownloadURI(ctx, o.registered(), registryVersion)
 	if err != nil {
-		return err
+		return "", err
 	}
 	dir := ""
-	if p.Check != nil {
-		if dir, err = os.MkdirTemp(p.WorkDir, "openstack-rca-version-"); err != nil {
-			return fmt.Errorf("make temporary directory: %w", err)
+	if o.Check != nil {
+		if dir, err = os.MkdirTemp(o.WorkDir, "openstack-rca-version-"); err != nil {
+			return "", fmt.Errorf("make temporary directory: %w", err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 	}
@@ -45,32 +46,31 @@ func (p *publication) verifyRegistry(ctx context.Context, registryVersion, key s
 		if dir != "" {
 			to = filepath.Join(dir, f.name)
 		}
-		sum, size, err := p.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to, f.bytes)
+		sum, size, err := o.fetch(ctx, strings.TrimRight(uri, "/")+"/"+f.path, to, f.bytes)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if sum != f.sha256 || size != f.bytes {
-			return verdict.Problemf(CodeVerifyFailed, "version %s of %s hands out a %s with sha256 %s and %d bytes, want %s and %d",
-				registryVersion, p.registered(), f.path, sum, size, f.sha256, f.bytes)
+			return "", verdict.Problemf(CodeVerifyFailed, "version %s of %s hands out a %s with sha256 %s and %d bytes, want %s and %d",
+				registryVersion, o.registered(), f.path, sum, size, f.sha256, f.bytes)
 		}
 	}
-	if p.Check == nil {
-		return nil
+	if o.Check == nil {
+		return "", nil
 	}
-	checked := p.Check(ctx, p.registered()+"/"+registryVersion, dir)
-	if checked.Problem != nil {
-		return checked.Problem
+	loaded := o.Check(ctx, o.registered()+"/"+registryVersion, dir)
+	if loaded.Problem != nil {
+		return "", loaded.Problem
 	}
-	if checked.Warning != nil {
-		p.stage.Warn(checked.Warning.Code, "%s", checked.Warning.Cause)
+	if loaded.Warning != nil {
+		o.stage.Warn(loaded.Warning.Code, "%s", loaded.Warning.Cause)
 	}
-	p.checked = checked.Found
-	return nil
+	return loaded.Found, nil
 }
 
 // fetch reads an artifact of at most limit bytes, returns its hash and size, and keeps it
 // at a path unless that is empty.
-func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (sum string, size int64, err error) {
+func (c *connection) fetch(ctx context.Context, uri, to string, limit int64) (sum string, size int64, err error) {
 	h := sha256.New()
 	into := io.Writer(h)
 	// again forgets what an attempt that broke off has written.
@@ -95,9 +95,9 @@ func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (s
 			return err
 		}
 	}
-	if path, ok := p.mlflow.Proxied(uri); ok {
+	if path, ok := c.mlflow.Proxied(uri); ok {
 		var failed error
-		size, err = p.mlflow.DownloadArtifact(ctx, path, limit, func() io.Writer {
+		size, err = c.mlflow.DownloadArtifact(ctx, path, limit, func() io.Writer {
 			if failed = again(); failed != nil {
 				return io.Discard
 			}
@@ -105,7 +105,7 @@ func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (s
 		})
 		err = errors.Join(err, failed)
 	} else if strings.HasPrefix(uri, "s3://") {
-		size, err = p.ledger.CopyURI(ctx, uri, limit, into, again)
+		size, err = c.ledger.CopyURI(ctx, uri, limit, into, again)
 	} else {
 		err = unsupported(uri)
 	}
@@ -113,4 +113,25 @@ func (p *publication) fetch(ctx context.Context, uri, to string, limit int64) (s
 		return "", 0, err
 	}
 	return hex.EncodeToString(h.Sum(nil)), size, nil
+}
+
+// readBack compares the stored files of a number with their manifest.
+func (c *connection) readBack(ctx context.Context, n int, files []ledger.File) error {
+	for _, f := range files {
+		sum, size, err := c.ledger.Hash(ctx, n, f.Path, f.Bytes)
+		if ledger.IsKind(err, ledger.NotFound) {
+			return verdict.Problemf(CodeCorrupt, "%s is gone", c.ledger.URI(n, f.Path))
+		}
+		if ledger.IsKind(err, ledger.TooLong) {
+			return verdict.Problemf(CodeCorrupt, "%s reads back with more than the %d bytes that were sent", c.ledger.URI(n, f.Path), f.Bytes)
+		}
+		if err != nil {
+			return err
+		}
+		if sum != f.SHA256 || size != f.Bytes {
+			return verdict.Problemf(CodeCorrupt, "%s reads back with sha256 %s and %d bytes, want %s and %d",
+				c.ledger.URI(n, f.Path), sum, size, f.SHA256, f.Bytes)
+		}
+	}
+	return nil
 }

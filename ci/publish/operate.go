@@ -1,0 +1,83 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// operation is one call on the servers, and what is to be said of it.
+type operation struct {
+	*connection
+	stage *verdict.Stage
+	// at is where in the protocol it is, visible what others can see so far.
+	at      phase
+	visible []string
+}
+
+// operate runs an operation and judges it, unless there are problems with the input already. What it
+// returns has everything that is published in it.
+func operate(ctx context.Context, in Input, wrong []*verdict.Problem, run func(*operation) error) verdict.Stage {
+	started := time.Now()
+	connection, problems := in.connect(ctx, true)
+	o := &operation{connection: connection, stage: &verdict.Stage{Name: verdict.Publish}}
+	if problems = append(problems, wrong...); len(problems) == 0 {
+		err := run(o)
+		// Nothing is decided by a wrong clock, but the times in the records are wrong by as much.
+		if skew := o.skew(); skew != "" {
+			o.stage.Warn(CodeClockOff, "%s", skew)
+		}
+		for _, leftover := range o.ledger.Warnings() {
+			o.stage.Warn(CodeLeftover, "%s", leftover)
+		}
+		if err != nil {
+			found := problem(ctx, o.at, err)
+			found.Published = o.visible
+			problems = append(problems, found)
+		}
+	}
+	o.stage.Judge(problems...)
+	if len(problems) == 0 {
+		o.stage.Published = o.visible
+	}
+	hide(o.stage, o.redact)
+	o.stage.Took(started)
+	return *o.stage
+}
+
+// show notes what others can see from now on.
+func (o *operation) show(format string, args ...any) {
+	o.visible = append(o.visible, fmt.Sprintf(format, args...))
+}
+
+// hide masks credentials in everything that is reported.
+func hide(s *verdict.Stage, redact func(string) string) {
+	mask := func(list []verdict.Finding) {
+		for i := range list {
+			list[i].Cause, list[i].Next = redact(list[i].Cause), redact(list[i].Next)
+			for j := range list[i].Details {
+				list[i].Details[j] = redact(list[i].Details[j])
+			}
+		}
+	}
+	s.Cause, s.Next = redact(s.Cause), redact(s.Next)
+	mask(s.Problems)
+	mask(s.Warnings)
+	s.Published = slices.Clone(s.Published)
+	for i := range s.Published {
+		s.Published[i] = redact(s.Published[i])
+	}
+	for i := range s.Evidence {
+		s.Evidence[i].Value = redact(s.Evidence[i].Value)
+	}
+	for _, block := range s.Blocks {
+		for _, row := range block.Table.Rows {
+			for i := range row {
+				row[i] = redact(row[i])
+			}
+		}
+	}
+}
