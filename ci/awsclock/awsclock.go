@@ -19,14 +19,9 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-)
 
-// Base is this machine's clock.
-type Base interface {
-	Now() time.Time
-	// Sleep waits, or returns the context's error when that ends first.
-	Sleep(ctx context.Context, d time.Duration) error
-}
+	"github.com/openstack-rca/openstack-rca/ci/clock"
+)
 
 const (
 	// resolution is the smallest difference that can be measured: a Date has whole seconds, and
@@ -38,7 +33,7 @@ const (
 
 // Clock is this machine's clock compared with one server's. It is safe for concurrent use.
 type Clock struct {
-	base Base
+	base clock.Clock
 
 	mu sync.Mutex
 	// first and ahead are by how much the server is ahead of this machine, by the first and
@@ -48,7 +43,7 @@ type Clock struct {
 }
 
 // Of returns a clock for the answers of a server; base itself when it is a *Clock already.
-func Of(base Base) *Clock {
+func Of(base clock.Clock) *Clock {
 	if c, is := base.(*Clock); is {
 		return c
 	}
@@ -57,7 +52,7 @@ func Of(base Base) *Clock {
 
 // Apart returns a clock of the same machine for the answers of another server, such as an S3
 // store. Until that server has answered, it uses what base has measured.
-func Apart(base Base) *Clock {
+func Apart(base clock.Clock) *Clock {
 	known, is := base.(*Clock)
 	if !is {
 		return &Clock{base: base}

@@ -36,31 +36,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
-
-// Clock is time as the ledger sees it.
-type Clock interface {
-	Now() time.Time
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
-// systemClock is the real time.
-type systemClock struct{}
-
-func (systemClock) Now() time.Time { return time.Now() }
-
-func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
 
 // Options say where the ledger is and how to get there.
 type Options struct {
@@ -81,7 +60,7 @@ type Options struct {
 	Client *s3.Client
 	// Transport is the SDK's when nil.
 	Transport http.RoundTripper
-	Clock     Clock
+	Clock     clock.Clock
 	// Attempts is how often the SDK tries a call (8 when 0), MaxBackoff the longest
 	// wait between two of them (20 s when 0).
 	Attempts   int
@@ -147,7 +126,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 		opts.StallTimeout = stall.Limit
 	}
 	if opts.Clock == nil {
-		opts.Clock = systemClock{}
+		opts.Clock = clock.System{}
 	}
 	cfg := aws.Config{Region: opts.Region}
 	switch {

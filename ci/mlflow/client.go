@@ -20,6 +20,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
 
@@ -38,31 +39,6 @@ const (
 	maxRetryAfter = 60 * time.Second
 )
 
-// Clock is time as the client sees it, so that tests need not wait.
-type Clock interface {
-	Now() time.Time
-	// Sleep returns early with the context's error when it ends.
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
-// SystemClock is the real time.
-type SystemClock struct{}
-
-// Now implements Clock.
-func (SystemClock) Now() time.Time { return time.Now() }
-
-// Sleep implements Clock.
-func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // Options configure a Client.
 type Options struct {
 	// TrackingURI is the server's address: http or https, with a path when the
@@ -75,8 +51,8 @@ type Options struct {
 	Workspace string
 	// Transport is http.DefaultTransport's clone when nil.
 	Transport http.RoundTripper
-	// Clock is SystemClock when nil.
-	Clock Clock
+	// Clock is clock.System when nil.
+	Clock clock.Clock
 	// CallTimeout bounds one attempt of a JSON call; 30 s when 0.
 	CallTimeout time.Duration
 	// TransferTimeout bounds one upload or download of an artifact; 30 min when 0.
@@ -117,7 +93,7 @@ func New(opts Options) (*Client, error) {
 		opts.Transport = transport
 	}
 	if opts.Clock == nil {
-		opts.Clock = SystemClock{}
+		opts.Clock = clock.System{}
 	}
 	opts.CallTimeout = orDefault(opts.CallTimeout, 30*time.Second)
 	opts.TransferTimeout = orDefault(opts.TransferTimeout, 30*time.Minute)

@@ -533,12 +533,3 @@ func TestNumbersTravelAsProtocolBuffersWriteThem(t *testing.T) {
 	var n mlflow.Number
 	assert.Error(t, json.Unmarshal([]byte(`"many"`), &n))
 }
-
-func TestSystemClockSleepsAndWakes(t *testing.T) {
-	var c mlflow.SystemClock
-	require.NoError(t, c.Sleep(t.Context(), time.Microsecond))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, c.Sleep(ctx, time.Hour), context.Canceled)
-	assert.WithinDuration(t, time.Now(), c.Now(), time.Minute)
-}

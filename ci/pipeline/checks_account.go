@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -39,7 +40,7 @@ func (s *state) checkArtifacts(ctx context.Context) (string, error) {
 var noAccount = &unchecked{"rollout.account is empty", "set rollout.account in the environment's overlay, if it deploys"}
 
 // cloud opens the account for reading.
-func (s *state) cloud(ctx context.Context) (clients release.Clients, clock release.Clock, in release.Input, err error) {
+func (s *state) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	switch {
 	case refused != nil:

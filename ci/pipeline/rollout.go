@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -58,7 +59,7 @@ type RolloutOptions struct {
 	Progress func(string)
 	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and real time.
 	Connect func(context.Context, account.Options) (release.Clients, *verdict.Problem)
-	Clock   release.Clock
+	Clock   clock.Clock
 	// Get replaces HTTP in the smoke test; for tests.
 	Get func(ctx context.Context, address string) error
 }
@@ -87,22 +88,22 @@ type operation struct {
 }
 
 // operate carries an operation out.
-type operate func(context.Context, release.Clients, release.Clock, release.Input, RolloutOptions) verdict.Stage
+type operate func(context.Context, release.Clients, clock.Clock, release.Input, RolloutOptions) verdict.Stage
 
 // operations are all of them. Each works on releases that the journal recorded.
 func operations() []operation {
-	plain := func(run func(context.Context, release.Clients, release.Clock, release.Input) *release.Result) operate {
-		return func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, _ RolloutOptions) verdict.Stage {
+	plain := func(run func(context.Context, release.Clients, clock.Clock, release.Input) *release.Result) operate {
+		return func(ctx context.Context, clients release.Clients, clock clock.Clock, in release.Input, _ RolloutOptions) verdict.Stage {
 			return run(ctx, clients, clock, in).Stage
 		}
 	}
-	prune := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+	prune := func(ctx context.Context, clients release.Clients, clock clock.Clock, in release.Input, o RolloutOptions) verdict.Stage {
 		return release.Prune(ctx, clients, clock, in, o.Keep).Stage
 	}
-	destroy := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+	destroy := func(ctx context.Context, clients release.Clients, clock clock.Clock, in release.Input, o RolloutOptions) verdict.Stage {
 		return release.Destroy(ctx, clients, clock, in, o.Confirm, o.WithLogs).Stage
 	}
-	imports := func(ctx context.Context, clients release.Clients, clock release.Clock, in release.Input, o RolloutOptions) verdict.Stage {
+	imports := func(ctx context.Context, clients release.Clients, clock clock.Clock, in release.Input, o RolloutOptions) verdict.Stage {
 		o.From.Region = cmp.Or(o.From.Region, in.Spec.Region)
 		return release.Import(ctx, clients, clock, in, o.From).Stage
 	}
@@ -157,7 +158,7 @@ func Imported(run *verdict.Run) string {
 
 // connect opens the account of an environment as far as the permit allows, and returns the
 // input of package release. In the sandbox there are no clients.
-func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, release.Clock, release.Input, []*verdict.Problem) {
+func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, clock.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	task, unread := s.taskFile(ctx)
 	if unread != nil {
@@ -169,9 +170,9 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 	}
-	clock := r.Clock
-	if clock == nil {
-		clock = deployment.RealClock{}
+	now := r.Clock
+	if now == nil {
+		now = clock.System{}
 	}
 	var problems []*verdict.Problem
 	bad := func(format string, args ...any) {
@@ -197,11 +198,11 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 		}
 	}
 	if len(problems) > 0 || o.sandbox() {
-		return release.Clients{}, clock, in, problems
+		return release.Clients{}, now, in, problems
 	}
 	options, problem := o.account(ctx, cfg, permit)
 	if problem != nil {
-		return release.Clients{}, clock, in, []*verdict.Problem{problem}
+		return release.Clients{}, now, in, []*verdict.Problem{problem}
 	}
 	connect := r.Connect
 	if connect == nil {
@@ -215,9 +216,9 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 	}
 	clients, problem := connect(ctx, options)
 	if problem != nil {
-		return clients, clock, in, []*verdict.Problem{problem}
+		return clients, now, in, []*verdict.Problem{problem}
 	}
-	return clients, clock, in, nil
+	return clients, now, in, nil
 }
 
 // maxTaskDefinition bounds the file with the task definition; ECS takes 64 KiB.

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -48,14 +49,7 @@ type Target struct {
 	Alive      func(ctx context.Context) (alive bool, ending string, err error)
 	AliveEvery time.Duration
 	// Clock is for tests.
-	Clock Clock
-}
-
-// Clock is the time.
-type Clock interface {
-	Now() time.Time
-	// Wait returns after d or when ctx ends, with ctx's error.
-	Wait(ctx context.Context, d time.Duration) error
+	Clock clock.Clock
 }
 
 // Attempt is one request to each path.
@@ -128,7 +122,7 @@ func Run(ctx context.Context, target Target) *Result {
 
 type prober struct {
 	target Target
-	clock  Clock
+	clock  clock.Clock
 	// transport follows no redirect, which is not healthy, and reads no Location, which may be malformed.
 	transport http.RoundTripper
 	start     time.Time
@@ -156,7 +150,7 @@ func newProber(t Target) *prober {
 	// A proxy must not answer for the service, a kept connection must not hide a dead listener.
 	p := &prober{target: t, clock: t.Clock, transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}, asked: -t.AliveEvery}
 	if p.clock == nil {
-		p.clock = wallClock{}
+		p.clock = clock.System{}
 	}
 	return p
 }
@@ -192,7 +186,7 @@ func (p *prober) run(ctx context.Context) {
 			p.result.Problem = p.judge()
 			return
 		}
-		if err := p.clock.Wait(ctx, p.pause()); err != nil {
+		if err := p.clock.Sleep(ctx, p.pause()); err != nil {
 			p.result.Problem = verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
 			return
 		}
@@ -377,20 +371,4 @@ func oneLine(s string) string {
 		s = strings.ToValidUTF8(s[:300], "") + "…"
 	}
 	return s
-}
-
-// wallClock is the real time.
-type wallClock struct{}
-
-func (wallClock) Now() time.Time { return time.Now() }
-
-func (wallClock) Wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -37,7 +37,7 @@ func (c *fakeClock) Now() time.Time {
 	return c.now
 }
 
-func (c *fakeClock) Wait(ctx context.Context, d time.Duration) error {
+func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -240,9 +240,9 @@ type cancelling struct {
 	cancel func()
 }
 
-func (c *cancelling) Wait(ctx context.Context, d time.Duration) error {
+func (c *cancelling) Sleep(ctx context.Context, d time.Duration) error {
 	c.cancel()
-	return c.fakeClock.Wait(ctx, d)
+	return c.fakeClock.Sleep(ctx, d)
 }
 
 func TestTheWallClockWaits(t *testing.T) {

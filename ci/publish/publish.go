@@ -22,15 +22,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
-
-// Clock is time as publishing sees it; nil is the real one.
-type Clock = mlflow.Clock
 
 // Input is what is published, and where.
 type Input struct {
@@ -44,7 +42,8 @@ type Input struct {
 	// ModuleVersion is this program's version.
 	ModuleVersion string
 	Target        Target
-	Clock         Clock
+	// Clock is clock.System when nil.
+	Clock clock.Clock
 	// Check loads the model's files, as the registry handed them out into dir under the
 	// names they have in Model.Dir, where nothing else of the training is; nil only
 	// compares their hashes. version is the registered model with its version.

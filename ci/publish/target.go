@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
@@ -116,7 +117,7 @@ func (t Target) secrets(ctx context.Context) (map[string]string, error) {
 // problems of the input come at once.
 func (in Input) connect(ctx context.Context, needStore bool) (*connection, []*verdict.Problem) {
 	if in.Clock == nil {
-		in.Clock = mlflow.SystemClock{}
+		in.Clock = clock.System{}
 	}
 	var problems []*verdict.Problem
 	bad := func(format string, args ...any) {

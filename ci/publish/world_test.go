@@ -29,19 +29,19 @@ type world struct {
 	t     testing.TB
 	store *ledgertest.Store
 	mlf   *mlflowtest.Server
-	clock *clock
+	clock *testClock
 	// transport is shared: a client of its own for each of a hundred publications
 	// would leave a hundred idle connections.
 	transport *http.Transport
 	calls     atomic.Int64
 }
 
-// clock is time that passes only in sleep.
-type clock struct{ ms atomic.Int64 }
+// testClock is time that passes only in sleep.
+type testClock struct{ ms atomic.Int64 }
 
-func (c *clock) Now() time.Time { return time.UnixMilli(c.ms.Load()).UTC() }
+func (c *testClock) Now() time.Time { return time.UnixMilli(c.ms.Load()).UTC() }
 
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+func (c *testClock) Sleep(ctx context.Context, d time.Duration) error {
 	c.ms.Add(d.Milliseconds())
 	return ctx.Err()
 }
@@ -55,7 +55,7 @@ func (s secret) Plaintext(context.Context) (string, error) { return string(s), n
 const bucket = "models-bucket"
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, store: ledgertest.Start(t, bucket), mlf: mlflowtest.Start(t), clock: &clock{}, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	w := &world{t: t, store: ledgertest.Start(t, bucket), mlf: mlflowtest.Start(t), clock: &testClock{}, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	w.store.Now = w.clock.Now
 	w.clock.ms.Store(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).UnixMilli())
 	t.Cleanup(w.transport.CloseIdleConnections)

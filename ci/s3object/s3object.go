@@ -29,6 +29,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 )
 
 // API is what this package asks of the client of Amazon S3.
@@ -96,7 +97,7 @@ func (d dated) PutObject(ctx context.Context, in *s3.PutObjectInput, options ...
 
 // New makes a store; it calls nothing. The clock spaces attempts, and is compared with the
 // store's by every answer.
-func New(api API, clock awsclock.Base, bucket string) *Store {
+func New(api API, clock clock.Clock, bucket string) *Store {
 	known := awsclock.Of(clock)
 	return &Store{api: dated{api, known}, clock: known, bucket: bucket}
 }

@@ -30,10 +30,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
@@ -147,7 +147,7 @@ func (m *moto) services() ensure.Clients {
 
 func (m *moto) look(plan *rollout.Plan) *ensure.State {
 	m.t.Helper()
-	state, problem := ensure.Look(m.t.Context(), m.services(), wall{}, plan)
+	state, problem := ensure.Look(m.t.Context(), m.services(), clock.System{}, plan)
 	if problem != nil {
 		require.FailNow(m.t, problem.Error())
 	}
@@ -167,18 +167,6 @@ func (m *moto) carry(plan *rollout.Plan) *ensure.State {
 	}
 	require.Nil(m.t, state.After(m.t.Context()))
 	return state
-}
-
-// wall is the real clock.
-type wall struct{}
-
-func (wall) Sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // remembering is the client of Application Auto Scaling with the one answer that moto has
@@ -314,7 +302,7 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 	require.NotEmpty(t, taken.Problems())
 	assert.Equal(t, ensure.NotOurs.Name, taken.Problems()[0].Code.Name)
 	assert.NotNil(t, taken.Before(ctx))
-	gone, problem := ensure.Destroy(ctx, m.services(), wall{}, plan, *plan.Service.ServiceName, true)
+	gone, problem := ensure.Destroy(ctx, m.services(), clock.System{}, plan, *plan.Service.ServiceName, true)
 	if problem != nil {
 		require.FailNow(t, problem.Error())
 	}
@@ -406,7 +394,7 @@ func keepJournal(t *testing.T, m *moto, bucket string) {
 	t.Helper()
 	ctx := t.Context()
 	open := func(name string) *journal.Journal {
-		j, problem := journal.Open(m.clients.Objects, deployment.RealClock{},
+		j, problem := journal.Open(m.clients.Objects, clock.System{},
 			journal.Options{Root: "s3://" + bucket + "/rca", App: "rca", Environment: "staging", Service: "rca", Name: name})
 		require.Nil(t, problem)
 		return j

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -31,31 +32,6 @@ type ECS interface {
 		...func(*ecs.Options)) (*ecs.ContinueServiceDeploymentOutput, error)
 	ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error)
 	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
-}
-
-// Clock tells the time and sleeps.
-type Clock interface {
-	Now() time.Time
-	// Sleep waits, or returns the context's error when that ends first.
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
-// RealClock is this machine's clock.
-type RealClock struct{}
-
-// Now implements Clock.
-func (RealClock) Now() time.Time { return time.Now() }
-
-// Sleep implements Clock.
-func (RealClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Policy is what to do with a deployment that does not end in time.
@@ -207,14 +183,14 @@ type Hook struct {
 // Deploy updates the service once and follows our deployment to its end. It always returns an
 // outcome. A cancelled context leaves the deployment running: the next call with the same task
 // definition finds and follows it.
-func Deploy(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
+func Deploy(ctx context.Context, client ECS, clock clock.Clock, request Request) *Outcome {
 	s := &starter{follower: newFollower(client, clock, request)}
 	s.outcome.Problem = s.deploy(ctx)
 	return s.outcome
 }
 
 // Follow follows a deployment that is in flight to its end, as Deploy does with its own.
-func Follow(ctx context.Context, client ECS, clock Clock, request Request, deployment string) *Outcome {
+func Follow(ctx context.Context, client ECS, clock clock.Clock, request Request, deployment string) *Outcome {
 	f := newFollower(client, clock, request)
 	f.outcome.Adopted, f.outcome.Deployment = true, deployment
 	f.outcome.Problem = f.follow(ctx)
@@ -222,7 +198,7 @@ func Follow(ctx context.Context, client ECS, clock Clock, request Request, deplo
 }
 
 // Verify compares what runs with the request. It changes nothing and takes no lock.
-func Verify(ctx context.Context, client ECS, clock Clock, request Request) *Outcome {
+func Verify(ctx context.Context, client ECS, clock clock.Clock, request Request) *Outcome {
 	request.Look = nil
 	s := newSession(client, clock, request)
 	s.outcome.Unchanged = true
@@ -230,11 +206,11 @@ func Verify(ctx context.Context, client ECS, clock Clock, request Request) *Outc
 	return s.outcome
 }
 
-func newFollower(client ECS, clock Clock, request Request) *follower {
+func newFollower(client ECS, clock clock.Clock, request Request) *follower {
 	return &follower{observer: &observer{session: newSession(client, clock, request)}, state: advancing}
 }
 
-func newSession(client ECS, clock Clock, request Request) *session {
+func newSession(client ECS, clock clock.Clock, request Request) *session {
 	if request.MaxFailures <= 0 {
 		request.MaxFailures = 3
 	}

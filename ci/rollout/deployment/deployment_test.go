@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -770,7 +771,7 @@ func TestEveryCodeIsComplete(t *testing.T) {
 }
 
 func TestTheRealClockKeepsTimeAndStopsWithItsContext(t *testing.T) {
-	clock := deployment.RealClock{}
+	clock := clock.System{}
 	before := clock.Now()
 	require.NoError(t, clock.Sleep(context.Background(), time.Millisecond))
 	assert.True(t, clock.Now().After(before))

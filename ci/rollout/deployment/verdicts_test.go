@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -19,12 +20,12 @@ import (
 
 // wrongClocks are those of machines that are off, and of one whose clock is set anew twice in
 // the middle of a run.
-func wrongClocks() map[string]func(*fakeaws.Clock) deployment.Clock {
-	all := map[string]func(*fakeaws.Clock) deployment.Clock{}
+func wrongClocks() map[string]func(*fakeaws.Clock) clock.Clock {
+	all := map[string]func(*fakeaws.Clock) clock.Clock{}
 	for _, by := range []time.Duration{-time.Hour, -2 * time.Minute, 50 * time.Second, 2 * time.Minute, time.Hour} {
-		all[by.String()] = func(c *fakeaws.Clock) deployment.Clock { return c.Wrong(func(time.Time) time.Duration { return by }) }
+		all[by.String()] = func(c *fakeaws.Clock) clock.Clock { return c.Wrong(func(time.Time) time.Duration { return by }) }
 	}
-	all["jumping"] = func(c *fakeaws.Clock) deployment.Clock {
+	all["jumping"] = func(c *fakeaws.Clock) clock.Clock {
 		start := c.Now()
 		return c.Wrong(func(now time.Time) time.Duration {
 			return []time.Duration{2 * time.Minute, -time.Hour, time.Hour}[int(now.Sub(start)/(40*time.Second))%3]

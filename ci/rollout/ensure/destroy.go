@@ -14,6 +14,7 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -37,7 +38,7 @@ const (
 // Destroy deletes what carries the plan's tags, in reverse order of creation, if confirm is
 // the name of the service. Logs are deleted only withLogs. It can be repeated until nothing
 // is left. The result is never nil, even with a problem (DestroyRefused, DestroyFailed).
-func Destroy(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan,
+func Destroy(ctx context.Context, clients Clients, clock clock.Clock, plan *rollout.Plan,
 	confirm string, withLogs bool) (*Destroyed, *verdict.Problem) {
 	d := &destroyer{State: &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}, done: &Destroyed{}}
 	if name := *plan.Service.ServiceName; confirm != name {

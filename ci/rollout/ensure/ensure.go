@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -101,7 +102,7 @@ const (
 type State struct {
 	clients Clients
 	plan    *rollout.Plan
-	clock   Clock
+	clock   clock.Clock
 	// known are the resolved references of the plan.
 	known map[string]string
 	items []*item
@@ -126,7 +127,7 @@ type State struct {
 
 // Look reads what exists of the plan, and writes nothing. The problem is nil, or LookFailed
 // with the call that failed.
-func Look(ctx context.Context, clients Clients, clock Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
+func Look(ctx context.Context, clients Clients, clock clock.Clock, plan *rollout.Plan) (*State, *verdict.Problem) {
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	if plan.Adopts() {
 		if err := (services{s}).lookAtAdopted(ctx); err != nil {
@@ -359,7 +360,7 @@ const (
 
 // patiently retries a write for up to two minutes while a new role or an earlier write is not
 // visible to AWS yet.
-func patiently(ctx context.Context, clock Clock, write func(context.Context) error) error {
+func patiently(ctx context.Context, clock clock.Clock, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)
 		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet,

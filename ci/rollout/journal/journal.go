@@ -20,18 +20,13 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // Objects is the part of the S3 client that this package needs.
 type Objects = s3object.API
-
-// Clock tells the time and sleeps.
-type Clock interface {
-	Now() time.Time
-	Sleep(ctx context.Context, d time.Duration) error
-}
 
 const (
 	// Lease is how long a lock lasts without renewal.
@@ -76,7 +71,7 @@ type Journal struct {
 }
 
 // Open returns a journal; it calls nothing.
-func Open(objects Objects, clock Clock, opts Options) (*Journal, *verdict.Problem) {
+func Open(objects Objects, clock clock.Clock, opts Options) (*Journal, *verdict.Problem) {
 	if opts.Root == "" {
 		return nil, verdict.Problemf(JournalFailed, "neither rollout.journal nor publish.artifact_root says where the journal is")
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -17,16 +18,16 @@ import (
 
 // Approve continues a deployment that waits for approval, and follows it to its end or to the next
 // pause.
-func Approve(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Approve(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	return answer(ctx, clients, clock, in, types.DeploymentLifecycleHookActionContinue)
 }
 
 // Reject rolls back a deployment that waits for approval. It passes if the old version serves.
-func Reject(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Reject(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	return answer(ctx, clients, clock, in, types.DeploymentLifecycleHookActionRollback)
 }
 
-func answer(ctx context.Context, clients Clients, clock Clock, in Input, action types.DeploymentLifecycleHookAction) *Result {
+func answer(ctx context.Context, clients Clients, clock clock.Clock, in Input, action types.DeploymentLifecycleHookAction) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -99,7 +100,7 @@ func (o approver) answerPause(ctx context.Context, action types.DeploymentLifecy
 }
 
 // Wait follows the deployment in flight to its end, and judges it as Deploy would.
-func Wait(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -17,22 +18,22 @@ import (
 )
 
 // off is a clock that is wrong by so much.
-func off(c *fakeaws.Clock, by time.Duration) Clock {
+func off(c *fakeaws.Clock, by time.Duration) clock.Clock {
 	return c.Wrong(func(time.Time) time.Duration { return by })
 }
 
 // jumping is a clock that is set anew every 40 seconds.
-func jumping(c *fakeaws.Clock) Clock {
+func jumping(c *fakeaws.Clock) clock.Clock {
 	start := c.Now()
 	return c.Wrong(func(now time.Time) time.Duration {
 		return []time.Duration{0, 2 * time.Minute, -time.Hour, time.Hour}[int(now.Sub(start)/(40*time.Second))%4]
 	})
 }
 
-func wrongClocks() map[string]func(*fakeaws.Clock) Clock {
-	all := map[string]func(*fakeaws.Clock) Clock{"jumping": jumping}
+func wrongClocks() map[string]func(*fakeaws.Clock) clock.Clock {
+	all := map[string]func(*fakeaws.Clock) clock.Clock{"jumping": jumping}
 	for _, by := range []time.Duration{-time.Hour, -2 * time.Minute, 2 * time.Minute, time.Hour} {
-		all[by.String()] = func(c *fakeaws.Clock) Clock { return off(c, by) }
+		all[by.String()] = func(c *fakeaws.Clock) clock.Clock { return off(c, by) }
 	}
 	return all
 }
@@ -111,11 +112,11 @@ func TestAWrongClockTakesNobodysLock(t *testing.T) {
 			w.in.Spec.BakeMinutes = 20
 			w.deployed("a")
 			var first, second *Result
-			together(w.clock, func(clock Clock) {
+			together(w.clock, func(clock clock.Clock) {
 				in := w.in
 				in.Image = image("b")
 				first = Deploy(w.ctx, w.clients(), clock, in)
-			}, time.Minute, func(clock Clock) {
+			}, time.Minute, func(clock clock.Clock) {
 				in := w.in
 				in.Image, in.Name, in.LockWait = image("c"), "run 2", time.Minute
 				second = Deploy(w.ctx, w.clients(), shifted{clock, by}, in)
@@ -139,7 +140,7 @@ func TestAWrongClockTakesNobodysLock(t *testing.T) {
 
 // shifted is another clock that is off.
 type shifted struct {
-	Clock
+	clock.Clock
 	by time.Duration
 }
 

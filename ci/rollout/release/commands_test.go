@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -25,7 +26,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-type operationOf = func(context.Context, Clients, Clock, Input) *Result
+type operationOf = func(context.Context, Clients, clock.Clock, Input) *Result
 
 // asked runs an operation that needs no image.
 func (w *world) asked(f operationOf) *Result {
@@ -290,8 +291,8 @@ func (w *world) beside(after time.Duration, f operationOf) (ours, theirs *Result
 	in, other := w.in, w.in
 	in.Image = image("b")
 	other.Name, other.Image, other.AwaitApproval = "run 2", "", false
-	together(w.clock, func(clock Clock) { ours = Deploy(w.ctx, w.clients(), clock, in) },
-		after, func(clock Clock) { theirs = f(w.ctx, w.clients(), clock, other) })
+	together(w.clock, func(clock clock.Clock) { ours = Deploy(w.ctx, w.clients(), clock, in) },
+		after, func(clock clock.Clock) { theirs = f(w.ctx, w.clients(), clock, other) })
 	require.NotNil(w.t, ours)
 	require.NotNil(w.t, theirs)
 	return ours, theirs
@@ -602,7 +603,9 @@ func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {
 		w.deployed(n)
 	}
 	prune := func(keep int) *Result {
-		return w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result { return Prune(ctx, c, k, in, keep) })
+		return w.asked(func(ctx context.Context, c Clients, k clock.Clock, in Input) *Result {
+			return Prune(ctx, c, k, in, keep)
+		})
 	}
 	none := prune(0)
 	w.code(t, ensure.PruneFailed, none)
@@ -615,7 +618,7 @@ func TestOldTaskDefinitionsArePrunedAndAllIsDestroyed(t *testing.T) {
 	w.passed(w.asked(Rollback))
 
 	destroy := func(confirm string) *Result {
-		return w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result {
+		return w.asked(func(ctx context.Context, c Clients, k clock.Clock, in Input) *Result {
 			return Destroy(ctx, c, k, in, confirm, true)
 		})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -18,7 +19,7 @@ import (
 
 // Deploy makes the service run an image: first the resources around it, then one update, then the
 // verdict on our own deployment. What is as planned already is not written.
-func Deploy(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Deploy(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, true); len(problems) > 0 {
 		return o.finish(ctx, problems...)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
@@ -133,7 +134,7 @@ func TestTheEvidenceIsTheStateThatItWasHeldAgainst(t *testing.T) {
 	assert.NotContains(t, result.Stage.Cause, "Stopped by the user", "that was this run")
 	assert.Contains(t, result.Stage.Cause, "so this run rolled it back")
 
-	pruned := w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result { return Prune(ctx, c, k, in, 1) })
+	pruned := w.asked(func(ctx context.Context, c Clients, k clock.Clock, in Input) *Result { return Prune(ctx, c, k, in, 1) })
 	assert.Equal(t, [][]string{
 		{family + "2", "kept: the service names it, and does not run it"}, {family + "1", "kept: the service runs it"},
 	}, table(t, pruned, "Task definitions"))

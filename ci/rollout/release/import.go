@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -36,7 +37,7 @@ type Source struct {
 
 // Import writes the configuration that adopts a service as it runs. It changes nothing, and checks
 // that with this configuration a plan for the running image changes nothing either.
-func Import(ctx context.Context, clients Clients, clock Clock, in Input, from Source) *Result {
+func Import(ctx context.Context, clients Clients, clock clock.Clock, in Input, from Source) *Result {
 	o := newOperation(clients, clock, in)
 	return o.finish(ctx, importer{o}.run(ctx, from)...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -52,7 +53,7 @@ func (c chance) of(p float64) bool { return c.Float64() < p }
 func pick[T any](c chance, all ...T) T { return all[c.IntN(len(all))] }
 
 // wrongClock is the clock of a machine.
-func (c chance) wrongClock(clock *fakeaws.Clock) Clock {
+func (c chance) wrongClock(clock *fakeaws.Clock) clock.Clock {
 	by := pick(c, 0, 0, 2*time.Minute, -2*time.Minute, time.Hour, -time.Hour, time.Duration(c.IntN(1200)-600)*time.Second)
 	if !c.of(0.2) {
 		return off(clock, by)

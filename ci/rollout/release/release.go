@@ -23,6 +23,7 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
@@ -31,9 +32,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
-
-// Clock tells the time and sleeps; deployment.RealClock is this machine's.
-type Clock = deployment.Clock
 
 // Input is the service to operate on, and the options.
 type Input struct {
@@ -129,7 +127,7 @@ type (
 	approver struct{ *observer }
 )
 
-func newOperation(clients Clients, clock Clock, in Input) *observer {
+func newOperation(clients Clients, clock clock.Clock, in Input) *observer {
 	in.Journal = cmp.Or(in.Journal, in.Spec.Journal)
 	in.Smoke = cmp.Or(in.Smoke, in.Spec.Smoke)
 	return &observer{&operation{clients: clients, clock: awsclock.Of(clock), in: in,

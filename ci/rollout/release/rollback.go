@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -20,7 +21,7 @@ import (
 // Rollback puts the last good release back. A deployment in flight is stopped, and ECS rolls it back.
 // Otherwise the task definition of the last good release is deployed with the target group settings
 // that it had, and followed like any deployment.
-func Rollback(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
@@ -19,7 +20,7 @@ import (
 
 // Plan shows what Deploy would change, and writes nothing. Result.Changed is true if it would change
 // anything.
-func Plan(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Plan(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
 	o.compares = true
 	if problems := o.prepare(ctx, true); len(problems) > 0 {
@@ -105,7 +106,7 @@ func ended(status types.ServiceDeploymentStatus) bool {
 
 // Status shows what runs, what is in flight, who holds the lock, and the history. It passes unless the
 // service is missing or AWS cannot be asked.
-func Status(ctx context.Context, clients Clients, clock Clock, in Input) *Result {
+func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -236,7 +237,7 @@ func history(past journal.State) verdict.Block {
 
 // Prune deregisters old task definitions. It keeps the newest, as many as keep, and those in use: what
 // runs, what a deployment uses, and the target of a rollback.
-func Prune(ctx context.Context, clients Clients, clock Clock, in Input, keep int) *Result {
+func Prune(ctx context.Context, clients Clients, clock clock.Clock, in Input, keep int) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -282,7 +283,7 @@ func (o rollbacker) rollbackTarget(ctx context.Context) ([]string, *verdict.Prob
 }
 
 // Destroy deletes everything that was created for the service. confirm must be its name.
-func Destroy(ctx context.Context, clients Clients, clock Clock, in Input, confirm string, withLogs bool) *Result {
+func Destroy(ctx context.Context, clients Clients, clock clock.Clock, in Input, confirm string, withLogs bool) *Result {
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
@@ -206,7 +207,7 @@ func TestWhatIsDestroyedLeavesNoRunToGoOnWith(t *testing.T) {
 	w := newWorld(t, "rolling")
 	w.deployed("a")
 	w.lose("b", 20*time.Second)
-	w.passed(w.asked(func(ctx context.Context, c Clients, k Clock, in Input) *Result {
+	w.passed(w.asked(func(ctx context.Context, c Clients, k clock.Clock, in Input) *Result {
 		return Destroy(ctx, c, k, in, service, false)
 	}))
 	assert.Empty(t, w.aws.ECS.Alone(cluster))

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -60,13 +61,13 @@ func (t *turns) pass(ctx context.Context, from *turn) {
 }
 
 // together runs one thing, and another one beside it from some time on.
-func together(clock *fakeaws.Clock, first func(Clock), after time.Duration, second func(Clock)) {
-	t := &turns{clock: clock}
+func together(simulated *fakeaws.Clock, first func(clock.Clock), after time.Duration, second func(clock.Clock)) {
+	t := &turns{clock: simulated}
 	for _, wake := range []time.Duration{0, after} {
-		t.all = append(t.all, &turn{of: t, wake: clock.Now().Add(wake), mine: make(chan struct{})})
+		t.all = append(t.all, &turn{of: t, wake: simulated.Now().Add(wake), mine: make(chan struct{})})
 	}
 	var both sync.WaitGroup
-	for n, run := range []func(Clock){first, second} {
+	for n, run := range []func(clock.Clock){first, second} {
 		x := t.all[n]
 		both.Go(func() {
 			<-x.mine

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -95,7 +96,7 @@ type Outcome struct {
 
 // Run tries a version. It always returns an outcome, and stops the tasks that it started, even
 // when the context ends, if ECS answers within seconds.
-func Run(ctx context.Context, client ECS, clock deployment.Clock, request Request) *Outcome {
+func Run(ctx context.Context, client ECS, clock clock.Clock, request Request) *Outcome {
 	if request.Patience <= 0 {
 		request.Patience = 10 * time.Minute
 	}

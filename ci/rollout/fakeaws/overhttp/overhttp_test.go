@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -105,7 +106,7 @@ type services interface {
 }
 
 // carry makes an account as a plan says.
-func carry(clients ensure.Clients, service services, clock ensure.Clock, plan *rollout.Plan) error {
+func carry(clients ensure.Clients, service services, clock clock.Clock, plan *rollout.Plan) error {
 	ctx := context.Background()
 	state, problem := ensure.Look(ctx, clients, clock, plan)
 	if problem != nil {

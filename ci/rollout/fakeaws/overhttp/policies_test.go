@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
@@ -156,7 +157,7 @@ func (o *operator) everything() {
 	o.passes(release.Rollback(ctx, of, o.clock, o.in))
 
 	// Somebody else's deployment pauses: it is approved; the next one is rejected.
-	for _, answer := range []func(context.Context, release.Clients, release.Clock, release.Input) *release.Result{release.Approve,
+	for _, answer := range []func(context.Context, release.Clients, clock.Clock, release.Input) *release.Result{release.Approve,
 		release.Reject} {
 		if r.Strategy == "rolling" {
 			break // which knows no pauses
