@@ -42,7 +42,7 @@ func (m *OpenstackRca) Run(
 	// +optional
 	cpuThreads int,
 
-	// Database of advisories for the audit, as for audit.
+	// Database of advisories for audit and scan, as they take it.
 	//
 	// +optional
 	advisories *dagger.File,
@@ -99,7 +99,7 @@ func (m *OpenstackRca) Pipeline(
 	// +optional
 	cpuThreads int,
 
-	// Database of advisories for the audit, as for audit.
+	// Database of advisories for audit and scan, as they take it.
 	//
 	// +optional
 	advisories *dagger.File,

@@ -76,6 +76,8 @@ type Facts struct {
 	BOM []byte
 	// Scan is what the search for vulnerabilities found; nil when there was none.
 	Scan *Scan
+	// Rescan is set for the facts of a later scan of the image: then only what it found is stated.
+	Rescan bool
 }
 
 // StageVerdict is the verdict of one stage.
@@ -90,6 +92,27 @@ type Scan struct {
 	Data                       time.Time
 	// Found are the vulnerabilities that were found, also those that are allowed.
 	Found []Vulnerability
+	// Faults are the codes of what else made the scan fail, such as a secret in a layer.
+	Faults []string
+}
+
+// With is what two searches found together. Its data are as old as the older ones. Either may be nil.
+func (s *Scan) With(other *Scan) *Scan {
+	switch {
+	case s == nil:
+		return other
+	case other == nil:
+		return s
+	}
+	both := *s
+	if other.Data.Before(both.Data) {
+		both.Data = other.Data
+	}
+	if other.Database != both.Database {
+		both.Database += " " + other.Database
+	}
+	both.Found, both.Faults = slices.Concat(s.Found, other.Found), slices.Concat(s.Faults, other.Faults)
+	return &both
 }
 
 // Vulnerability is one that was found.
@@ -125,7 +148,7 @@ func (f Facts) Statements() ([]Statement, error) {
 		has  bool
 		body any
 	}{
-		{Provenance, true, object{
+		{Provenance, !f.Rescan, object{
 			"buildDefinition": object{
 				"buildType": BuildType,
 				"externalParameters": object{
@@ -140,8 +163,8 @@ func (f Facts) Statements() ([]Statement, error) {
 		}},
 		{SBOM, f.BOM != nil, json.RawMessage(f.BOM)},
 		{Vulns, f.Scan != nil, f.vulns(at)},
-		{TestResult, true, object{"result": f.tests(), "configuration": []object{}, "stages": f.stages(), "endedOn": at(f.Ended)}},
-		{Summary, true, object{
+		{TestResult, !f.Rescan, object{"result": f.tests(), "configuration": []object{}, "stages": f.stages(), "endedOn": at(f.Ended)}},
+		{Summary, !f.Rescan, object{
 			"verifier": object{"id": Verifier, "version": object{"openstack-rca": f.Builder}}, "timeVerified": at(f.Ended),
 			"resourceUri":        f.Repository + "@" + f.Digest,
 			"policy":             object{"uri": "pipeline.yaml", "digest": object{"sha256": strings.TrimPrefix(f.Config, "sha256:")}},
@@ -212,6 +235,11 @@ func (f Facts) vulns(at func(time.Time) string) any {
 		}
 		found = append(found, object{
 			"id": v.ID, "severity": []object{{"method": "openstack-rca", "score": v.Severity}}, "annotations": notes,
+		})
+	}
+	for _, code := range f.Scan.Faults {
+		found = append(found, object{
+			"id": code, "severity": []object{{"method": "openstack-rca", "score": "critical"}}, "annotations": object{"leadsTo": "fail"},
 		})
 	}
 	return object{

@@ -155,6 +155,7 @@ rollout:
   container: web
   task_definition: ecs/task.json
 security:
+  scan: true
   audit: [licenses, secrets]
   severity: {critical: warn, high: warn, medium: fail, low: warn, negligible: warn, unknown: fail}
   unfixed: note
@@ -172,7 +173,7 @@ security:
     unknown: note
     except: [{package: demo, reason: our own, until: '2027-01-31'}]
 policy:
-  main: [test, train, audit, publish, image, attest, deploy]
+  main: [test, train, audit, publish, image, scan, attest, deploy]
   release/*: [test, train, publish]
   "*": [test]
 `

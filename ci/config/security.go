@@ -26,6 +26,8 @@ var Places = []string{"locks", "image"}
 type Security struct {
 	// Audit lists the checks of the source; see Checks. Empty means that the stage does not run.
 	Audit []string `yaml:"audit" json:"audit"`
+	// Scan reports whether a run scans the image that it built.
+	Scan bool `yaml:"scan" json:"scan"`
 	// Severity maps each severity to an action; a severity that is not named fails.
 	Severity map[string]string `yaml:"severity" json:"severity"`
 	// Unfixed is the action, at most, for an advisory that no version fixes.

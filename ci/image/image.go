@@ -4,6 +4,7 @@
 package image
 
 import (
+	"context"
 	"time"
 
 	"dagger.io/dagger"
@@ -68,6 +69,9 @@ type Result struct {
 	Reference string
 	// Digest is sha256:... of the manifest; empty unless the stage passed.
 	Digest string
+	// Export writes this image into a local directory, as oci.Write does, while Input.Ahead is open; nil
+	// without one.
+	Export func(ctx context.Context, dir string) error
 }
 
 // Names inside of the image.

@@ -11,6 +11,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -86,6 +87,11 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		return []*verdict.Problem{problem}
 	}
 	result.Container = built.container
+	if s.in.Ahead != nil {
+		result.Export = func(ctx context.Context, dir string) error {
+			return s.export(ctx, ahead, built, plan, result.Digest, dir)
+		}
+	}
 	s.stage.Add("base image", built.base)
 	without, key := "", ""
 	if ahead.memory != nil && built.foundation != nil {
@@ -117,6 +123,23 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	}
 	result.Reference, result.Digest = pushed, candidate.digest
 	return nil
+}
+
+// export writes the image into a local directory. It comes from the sandbox's registry, to which an
+// image with a stored proof was not pushed yet.
+func (s *session) export(ctx context.Context, ahead *Ahead, built *built, plan plan, digest, dir string) error {
+	registry, problem := ahead.open(ctx)
+	if problem != nil {
+		return problem
+	}
+	candidate, problem := pusher{s.with(&verdict.Stage{})}.pushSandbox(ctx, registry, built.container, plan)
+	if problem != nil {
+		return problem
+	}
+	if candidate.digest != digest {
+		return fmt.Errorf("read image: it is %s now, and was %s", candidate.digest, digest)
+	}
+	return oci.Write(candidate.image, dir)
 }
 
 // judge pushes the image to the sandbox's registry, pulls it by its digest, inspects it, and

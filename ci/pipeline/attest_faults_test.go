@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -122,4 +125,91 @@ func TestDeployWithoutAKey(t *testing.T) {
 	require.NotEmpty(t, stage.Warnings)
 	assert.Equal(t, "VERIFY_OVERRIDDEN", stage.Warnings[0].Code)
 	assert.NotEqual(t, "VERIFY_KEY_MISSING", stage.Code)
+}
+
+// scanReport is the report of a later scan of the image.
+func (a *attested) scanReport(t *testing.T, outcome verdict.Outcome, code, finding string) string {
+	t.Helper()
+	return a.report(t, func(r *verdict.Run) {
+		findings := fmt.Sprintf(`{"database":{"kind":"grype","data":{"github":%q}},"vulnerabilities":[%s]}`, time.Now().UTC().Format(time.RFC3339), finding)
+		stage := verdict.Stage{Name: verdict.Scan, Verdict: outcome, Code: code, Files: []verdict.ReportFile{
+			{Path: "scan/findings.json", Content: []byte(findings)}, {Path: "scan/sbom.cdx.json", Content: []byte(`{"bomFormat":"CycloneDX"}`)},
+		}}
+		if code != "" {
+			stage.Problems = []verdict.Finding{{Code: code}}
+		}
+		r.Started, r.Stages = time.Now().Add(-time.Minute), []verdict.Stage{stage}
+		r.Seconds = 1
+	})
+}
+
+// TestALaterScan is signed too, above all one that failed: the newest statement counts.
+func TestALaterScan(t *testing.T) {
+	const high = `{"finding":{"id":"CVE-9","package":"openssl","version":"3","severity":"high","fixed":["4"]},"leads_to":"fail"}`
+	for name, tc := range map[string]struct {
+		outcome             verdict.Outcome
+		code, finding, want string
+		// attests is how attesting the scan ends, if not in a pass.
+		attests string
+	}{
+		"passed":               {verdict.Pass, "", "", "", ""},
+		"found a new one":      {verdict.Fail, "IMAGE_VULNERABLE", high, "ATTESTATION_NOT_PASS", ""},
+		"found a secret":       {verdict.Fail, "IMAGE_SECRET", "", "ATTESTATION_NOT_PASS", ""},
+		"let one pass":         {verdict.Pass, "", strings.Replace(high, `"fail"`, `"note"`, 1), "VULNERABILITIES_REFUSED", ""},
+		"reached no verdict":   {verdict.CouldNotRun, "ADVISORIES_STALE", "", "", "ATTEST_REFUSED"},
+		"was not made, really": {verdict.NotRun, "NOT_CONFIGURED", "", "", "ATTEST_REFUSED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAttested(t)
+			require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict)
+			scan := a.attest(t, a.private, a.scanReport(t, tc.outcome, tc.code, tc.finding))
+			assert.Equal(t, tc.attests, scan.Code, scan.Cause)
+			assert.Equal(t, tc.want, a.deploy(t).Code)
+			if tc.want == "" {
+				return
+			}
+			assert.Zero(t, a.writes(), "nothing is changed")
+			// What was found is fixed in the data, or allowed: the next scan passes, and it is the newest.
+			require.Empty(t, a.attest(t, a.private, a.report(t, func(r *verdict.Run) {
+				*r = *later(t, a.scanReport(t, verdict.Pass, "", ""))
+			})).Code)
+			assert.Empty(t, a.deploy(t).Code)
+		})
+	}
+	a := newAttested(t)
+	require.Equal(t, verdict.Pass, a.attest(t, a.private, a.scanReport(t, verdict.Pass, "", "")).Verdict)
+	assert.Equal(t, "ATTESTATION_MISSING", a.deploy(t).Code, "a scan alone is not the verdict on the image")
+	from := a.report(t, func(r *verdict.Run) {
+		r.Stages = append(r.Stages, verdict.Stage{Name: verdict.Scan, Verdict: verdict.Fail, Code: "IMAGE_VULNERABLE"})
+	})
+	assert.Equal(t, "ATTEST_REFUSED", a.attest(t, a.private, from).Code, "the run's own scan failed")
+}
+
+// later reads a report back, as of now.
+func later(t *testing.T, dir string) *verdict.Run {
+	t.Helper()
+	run, err := readRun(dir)
+	require.NoError(t, err)
+	run.Started = time.Now()
+	run.Stages[0].Files = []verdict.ReportFile{{Path: "scan/findings.json", Content: optional(filepath.Join(dir, "scan", "findings.json"))}}
+	return run
+}
+
+// TestARunScansWhatItBuilt, and nothing is attested after a scan that failed.
+func TestARunScansWhatItBuilt(t *testing.T) {
+	b, _ := backend(t, withConfig("security: {scan: true}\n"))
+	s := prepare(t.Context(), b, Options{Ref: "main"})
+	s.outcome.Image = "localhost:5000/app@sha256:" + strings.Repeat("a", 64)
+	var exported string
+	s.export = func(_ context.Context, dir string) error {
+		exported = dir
+		return errors.New("the registry is gone")
+	}
+	stage := s.scan(t.Context(), policy.Permit{})
+	assert.NotEmpty(t, exported)
+	assert.Equal(t, "IMAGE_UNREADABLE", stage.Code)
+	assert.Equal(t, verdict.CouldNotRun, stage.Verdict)
+	assert.Contains(t, stage.Cause, "the registry is gone")
+	s.outcome.Image = "app:latest"
+	assert.Equal(t, "BAD_ARGUMENT", s.scan(t.Context(), policy.Permit{}).Code)
 }

@@ -174,7 +174,7 @@ func TestThePublicFunctions(t *testing.T) {
 	for _, f := range publicFunctions(t) {
 		got[f.name] = strings.TrimSpace(f.entry + " " + f.operation + strings.Join(f.stages, " "))
 	}
-	all := "Run test train audit publish image attest deploy"
+	all := "Run test train audit publish image scan attest deploy"
 	assert.Equal(t, map[string]string{
 		"New":              "",
 		"OpenstackRca.Run": all, "OpenstackRca.Pipeline": all,

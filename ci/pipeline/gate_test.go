@@ -217,7 +217,7 @@ func TestNoStageStartsBeforeWhatItRequires(t *testing.T) {
 // and which of them with leave to change something.
 func simulate(t *testing.T, wanted []string, failing, image string) []string {
 	t.Helper()
-	b, r := backend(t, withConfig("security:\n  audit: [pinning]\n"))
+	b, r := backend(t, withConfig("security:\n  audit: [pinning]\n  scan: true\n"))
 	r.As("engine")
 	s := prepare(t.Context(), b, Options{
 		Environment: "staging", Ref: "main", Stages: wanted, Image: image, Attest: AttestOptions{KMS: "alias/key"},
@@ -268,7 +268,7 @@ func TestTheListOfStagesIsThePipelines(t *testing.T) {
 		}
 		groups = append(groups, together)
 	}
-	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"attest"}, {"deploy"}}, groups)
+	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"scan"}, {"attest"}, {"deploy"}}, groups)
 }
 
 func TestAnImageAloneIsBuiltAndNotPushed(t *testing.T) {

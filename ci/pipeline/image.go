@@ -39,6 +39,8 @@ type ImageResult struct {
 	Stage     verdict.Stage
 	Reference string
 	Digest    string
+	// Export writes the image into a local directory, as supply.Image wants it; nil when it cannot.
+	Export func(ctx context.Context, dir string) error
 }
 
 // imageRequest is the part of the image's request that does not need a model.
@@ -89,6 +91,7 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if decision.Run {
 		result := s.backend.BuildImage(ctx, request)
 		s.outcome.Image, s.run.Image, s.run.ImageDigest = result.Reference, result.Reference, result.Digest
+		s.export = result.Export
 		if !s.opts.sandbox() && !permit.Allows(verdict.Image) {
 			result.Stage.Add("pushed", "no: this call runs no tests and publishes no model")
 		}

@@ -112,6 +112,8 @@ type Backend struct {
 	Tool func(ctx context.Context, name string) (runner.Files, error)
 	// Advisories returns the local path of a database of advisories of today; nil where there is none.
 	Advisories func(ctx context.Context) (string, error)
+	// ImageAdvisories is the same for packages of all kinds, as an image has them.
+	ImageAdvisories func(ctx context.Context) (string, error)
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
 	// Import makes a directory below WorkDir available to steps.

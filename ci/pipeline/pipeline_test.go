@@ -355,7 +355,7 @@ func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {
 	assert.Contains(t, text, "+ create task definition")
 	var decoded Plan
 	require.NoError(t, json.Unmarshal(plan.JSON(), &decoded))
-	assert.Len(t, decoded.Stages, 7)
+	assert.Len(t, decoded.Stages, 8)
 	assert.Empty(t, r.Steps())
 
 	feature := Explain(t.Context(), b, Options{Ref: "feature/x"})

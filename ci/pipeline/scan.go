@@ -15,21 +15,31 @@ import (
 // and secrets in every layer. It changes nothing.
 func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
-	return s.operate(policy.Action{Stage: verdict.Image, Reads: true}, func(permit policy.Permit) verdict.Stage {
-		reference, err := imageref.ParsePinned(s.outcome.Image)
-		if err != nil {
-			return failed(verdict.Image, verdict.Problemf(CodeBadArgument, "--image: %v", err))
-		}
-		_, digest, _ := strings.Cut(reference.String(), "@")
-		return supply.Scan(ctx, s.backend.Runner, supply.Input{
-			Config: s.cfg, Advisories: s.opts.Advisories, Import: s.backend.Import, Tool: s.backend.Tool,
-			Scratch: s.backend.WorkDir, Now: time.Now(),
-		}, supply.Image{Digest: digest, Export: func(ctx context.Context, dir string) error {
+	return s.operate(policy.Action{Stage: verdict.Scan, Reads: true}, func(permit policy.Permit) verdict.Stage {
+		return s.scan(ctx, permit)
+	})
+}
+
+// scan looks at the image that the run built, or at the one that the call names.
+func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
+	reference, err := imageref.ParsePinned(s.outcome.Image)
+	if err != nil {
+		return failed(verdict.Scan, verdict.Problemf(CodeBadArgument, "--image: %v", err))
+	}
+	_, digest, _ := strings.Cut(reference.String(), "@")
+	s.run.ImageDigest = digest
+	export := s.export
+	if export == nil {
+		export = func(ctx context.Context, dir string) error {
 			image, err := s.registry(ctx, permit)
 			if err != nil {
 				return err
 			}
 			return image.Export(dir)
-		}})
-	})
+		}
+	}
+	return supply.Scan(ctx, s.backend.Runner, supply.Input{
+		Config: s.cfg, Advisories: s.opts.Advisories, Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
+		Scratch: s.backend.WorkDir, Now: time.Now(),
+	}, supply.Image{Digest: digest, Export: export})
 }

@@ -40,6 +40,7 @@ func stages() []stage {
 		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
 		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
+		{name: verdict.Scan, run: (*state).scan},
 		{name: verdict.Attest, run: (*state).attest},
 		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
 	}
@@ -47,14 +48,16 @@ func stages() []stage {
 
 // state is what the stages of a run share.
 type state struct {
-	backend  Backend
-	opts     Options
-	args     arguments
-	cfg      config.Config
-	gate     *policy.Gate
-	run      *verdict.Run
-	servers  servers
-	outcome  Outcome
+	backend Backend
+	opts    Options
+	args    arguments
+	cfg     config.Config
+	gate    *policy.Gate
+	run     *verdict.Run
+	servers servers
+	outcome Outcome
+	// export writes the image that was built into a local directory; nil for none.
+	export   func(ctx context.Context, dir string) error
 	started  time.Time
 	progress progress
 	// files are the names of the source's files, without those that pipeline.yaml excludes.
@@ -172,10 +175,10 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 }
 
 // passed reports whether later stages may run: also after one that this machine does not support,
-// or an audit or an attestation that is not part of the run.
+// or an audit, a scan or an attestation that is not part of the run.
 func passed(stage *verdict.Stage) bool {
 	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun &&
-		(stage.Code == policy.CodeNoEngine.Name || stage.Name == verdict.Audit || stage.Name == verdict.Attest)
+		(stage.Code == policy.CodeNoEngine.Name || slices.Contains([]string{verdict.Audit, verdict.Scan, verdict.Attest}, stage.Name))
 }
 
 // timed runs a stage and records its name and time.

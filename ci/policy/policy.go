@@ -42,6 +42,8 @@ type Request struct {
 	ReleaseBranches []string
 	// Audit is set if the caller asks for the audit, whatever the configuration says.
 	Audit bool
+	// Scan is set if the caller asks for the scan of an image, whatever the configuration says.
+	Scan bool
 	// Attest is set if the caller has a key to sign with.
 	Attest bool
 	// Image is set if the caller names the image to deploy or to attest by digest. Then these
@@ -76,6 +78,10 @@ func Decide(cfg config.Config, request Request) []Decision {
 			d = Decision{Stage: stage, Code: CodeNotConfigured.Name,
 				Reason: sentence("the audit is not configured: security.audit of pipeline.yaml names no check")}
 		}
+		if stage == verdict.Scan && (d.Run || d.Code == CodeNoEngine.Name) && !cfg.Security.Scan && !request.Scan {
+			d = Decision{Stage: stage, Code: CodeNotConfigured.Name,
+				Reason: sentence("the scan of the image is not configured: security.scan of pipeline.yaml is not true")}
+		}
 		if stage == verdict.Attest && d.Run && !request.Attest {
 			d = Decision{Stage: stage, Code: CodeNotConfigured.Name, Reason: sentence("the call has no key to sign with")}
 		}
@@ -96,9 +102,11 @@ type rights struct {
 	why    string
 }
 
-// safeStages need no credentials and change nothing outside of the run.
+// safeStages need no credentials, change nothing outside of the run, and need no stage that does.
 func safeStages() []string {
-	return slices.DeleteFunc(verdict.Stages(), verdict.Effectful)
+	return slices.DeleteFunc(verdict.Stages(), func(stage string) bool {
+		return verdict.Effectful(stage) || slices.ContainsFunc(verdict.Requires(stage), verdict.Effectful)
+	})
 }
 
 func rightsOf(cfg config.Config, request Request) rights {
@@ -130,7 +138,7 @@ func rightsOf(cfg config.Config, request Request) rights {
 	}
 	stages := verdict.Stages()
 	if named {
-		stages = slices.DeleteFunc(stages, func(s string) bool { return !verdict.Effectful(s) && !slices.Contains(fromFile, s) })
+		stages = slices.DeleteFunc(stages, func(s string) bool { return slices.Contains(safeStages(), s) && !slices.Contains(fromFile, s) })
 	}
 	return rights{stages, fmt.Sprintf("branch %s is a release branch and has %s", ref.Name, list(stages))}
 }
@@ -193,11 +201,15 @@ func match(policy map[string][]string, branch string) (string, bool) {
 }
 
 // byDigest are the stages that take an image of an earlier run by its digest.
-var byDigest = []string{verdict.Attest, verdict.Deploy}
+var byDigest = []string{verdict.Scan, verdict.Attest, verdict.Deploy}
 
 func decide(stage string, r rights, request Request, before []Decision) Decision {
 	d := Decision{Stage: stage}
-	if !slices.Contains(r.stages, stage) {
+	right := stage
+	if stage == verdict.Scan { // security.scan says whether, and what may be built may be looked at
+		right = verdict.Image
+	}
+	if !slices.Contains(r.stages, right) {
 		d.Code, d.Reason = CodePolicy.Name, sentence(r.why, "so "+stage+" does not run")
 		return d
 	}

@@ -187,7 +187,7 @@ func TestDecideWithoutAnEngine(t *testing.T) {
 			assert.Equal(t, tc.want, running(decisions))
 			assert.Equal(t, "NO_ENGINE", decisions[4].Code)
 			assert.Contains(t, decisions[4].Reason, "dagger call run")
-			assert.Equal(t, tc.deploy, decisions[6].Code)
+			assert.Equal(t, tc.deploy, decisions[7].Code)
 			s := decisions[4].NotRun()
 			assert.Equal(t, verdict.NotRun, s.Verdict)
 			run := &verdict.Run{Stages: []verdict.Stage{{Name: "test", Verdict: verdict.Pass}, s}}

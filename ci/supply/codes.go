@@ -31,17 +31,17 @@ func warningAny(name, meaning, remedy string) verdict.Code {
 // The codes of the scan of an image.
 var (
 	ImageVulnerable = failing("IMAGE_VULNERABLE", "A package in the image has a known vulnerability that may not pass.",
-		"Build the image anew on a newer base or with newer locks; or add it to security.allow, in: image, with reason and end").In(verdict.Image)
+		"Build the image anew on a newer base or with newer locks; or add it to security.allow, in: image, with reason and end").In(verdict.Scan)
 	ImageSecret = failing("IMAGE_SECRET", "A layer of the image holds something that looks like a secret; a later layer cannot delete it.",
-		"Revoke the secret where it is valid, and build the image without it").In(verdict.Image)
+		"Revoke the secret where it is valid, and build the image without it").In(verdict.Scan)
 	ImageLicense = failing("IMAGE_LICENSE_DENIED", "A package in the image has a licence that security.licenses does not allow.",
-		"Replace the package, or add it to security.licenses.except with a reason and an end").In(verdict.Image)
+		"Replace the package, or add it to security.licenses.except with a reason and an end").In(verdict.Scan)
 	OtherDigest = failing("SBOM_OTHER_DIGEST", "The bill of materials is of another image than the one to scan.",
-		"Run again; if it repeats, report it with the version of syft").In(verdict.Image)
+		"Run again; if it repeats, report it with the version of syft").In(verdict.Scan)
 	DistroUnknown = unable("DISTRO_UNKNOWN", "The image has packages of a distribution that was not recognised, so none of them was compared.",
-		"Keep /etc/os-release in the image").In(verdict.Image)
+		"Keep /etc/os-release in the image").In(verdict.Scan)
 	ImageUnreadable = unable("IMAGE_UNREADABLE", "The image could not be read from its registry.",
-		"Read the registry's answer in the cause; check its address and login, and run again").In(verdict.Image)
+		"Read the registry's answer in the cause; check its address and login, and run again").In(verdict.Scan)
 )
 
 // The codes of the audit, and those that it shares with the scan.
@@ -84,6 +84,9 @@ var (
 		"Pin a released version, or follow the advisories of that project yourself")
 	LicenseUnknown = warningAny("LICENSE_UNKNOWN", "A package states no licence that is known.",
 		"Look at the package, and add it to security.licenses.except with what you found")
+	SecretPublished = warning("SECRET_IN_PACKAGE",
+		"A file looks as if it had a secret; a package brought it unchanged, so that everybody who can install the package has it.",
+		"Look at the file; if it is a secret of yours, revoke it and take it out of the package").In(verdict.Scan)
 	WaiverEndsSoon = warningAny("WAIVER_ENDS_SOON", "An exception ends within 14 days.",
 		"Fix what it allows before that day; from then on it fails")
 	WaiverUnused   = warningAny("WAIVER_UNUSED", "An exception allows nothing that was found.", "Remove it from pipeline.yaml")
@@ -99,6 +102,6 @@ func Codes() []verdict.Code {
 		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, ImageUnreadable,
 		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
-		NotCompared, LicenseUnknown, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
+		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}
 }

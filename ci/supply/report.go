@@ -65,7 +65,7 @@ func LeadsTo(j judge.Judged) string {
 
 // folder is that of the stage's files in the report.
 func (a *audit) folder() string {
-	if a.stage.Name == verdict.Image {
+	if a.stage.Name == verdict.Scan {
 		return "scan"
 	}
 	return "audit"

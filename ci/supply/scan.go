@@ -61,7 +61,7 @@ type component struct {
 // files of every layer, those that a later one deletes too, but not what is in archives there: an image
 // has thousands of compressed pages and wheels. Advisories must be a database of Grype.
 func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.Stage {
-	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Image}}
+	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
 	a.stage.Add("image", image.Digest)
 	dir := filepath.Join(in.Scratch, "scan")
 	err := os.MkdirAll(dir, 0o755) //nolint:gosec // the image is no secret
@@ -81,11 +81,40 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		a.matched(ctx, bom, found)
 		a.imageLicenses(found)
 	}
-	if found, ok := a.gitleaks(ctx, files.Sub(Layers), "1", copies{}); ok {
-		a.secretsFound(ImageSecret, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
-	}
+	a.layers(ctx, files.Sub(Layers), filepath.Join(dir, Layers))
 	a.report()
 	return *a.stage.Judge(a.problems...)
+}
+
+// layers searches each layer by itself: an engine knows the result of one that it has searched before.
+func (a *audit) layers(ctx context.Context, files runner.Files, dir string) {
+	names, err := files.List(ctx)
+	if err != nil {
+		a.fail(ImageUnreadable, "list layers: %v", err)
+		return
+	}
+	slices.Sort(names)
+	var all []secrets.Finding
+	for _, name := range names {
+		found, ok := a.gitleaks(ctx, files.Filter([]string{name}, nil), "1", copies{})
+		if !ok {
+			a.stage.Gate("planted secret", seenText(false), "found", false)
+			return
+		}
+		all = append(all, found...)
+	}
+	a.stage.Gate("planted secret", seenText(true), "found", true)
+	a.stage.Add("layers searched for secrets", plural(len(names), "layer"))
+	v := secrets.Judge(all, a.Config.Security.AllowSecrets, a.Now)
+	known, err := published(dir, v.Failed)
+	if err != nil {
+		a.fail(ImageUnreadable, "read layers: %v", err)
+	}
+	if len(known) > 0 {
+		v.Failed = slices.DeleteFunc(v.Failed, func(f secrets.Finding) bool { return slices.Contains(known, f) })
+		a.stage.Warn(SecretPublished, "%s, and %d in all", known[0], len(known))
+	}
+	a.secretsFound(ImageSecret, v)
 }
 
 // syft makes the bill of materials in both forms.

@@ -57,7 +57,9 @@ func (a *audit) secrets(ctx context.Context) {
 	if other.left > 0 {
 		a.stage.Add("files that gitleaks skips by their names", plural(other.left, "file"))
 	}
-	if found, ok := a.gitleaks(ctx, source, "3", other); ok {
+	found, ok := a.gitleaks(ctx, source, "3", other)
+	a.stage.Gate("planted secret", seenText(ok), "found", ok)
+	if ok {
 		a.stage.Add("files searched for secrets", plural(len(names), "file"))
 		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
 		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
@@ -120,7 +122,6 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string,
 			found = append(found, f)
 		}
 	}
-	a.stage.Gate("planted secret", seenText(seen), "found", seen)
 	if !seen {
 		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
 		return nil, false

@@ -9,6 +9,7 @@ const (
 	Audit   = "audit"
 	Publish = "publish"
 	Image   = "image"
+	Scan    = "scan"
 	Attest  = "attest"
 	Deploy  = "deploy"
 )
@@ -30,9 +31,10 @@ var pipeline = []struct {
 	{name: Train},
 	{name: Audit}, // only where it is configured
 	{name: Publish, requires: []string{Test, Train}, held: []string{Audit}, effect: true},
-	{name: Image, requires: []string{Publish}, effect: true}, // it pushes
-	{name: Attest, requires: []string{Image}, effect: true},  // only where the call has a key
-	{name: Deploy, requires: []string{Image}, held: []string{Attest}, effect: true},
+	{name: Image, requires: []string{Publish}, effect: true},                      // it pushes
+	{name: Scan, requires: []string{Image}},                                       // only where it is configured
+	{name: Attest, requires: []string{Image}, held: []string{Scan}, effect: true}, // only where the call has a key
+	{name: Deploy, requires: []string{Image}, held: []string{Scan, Attest}, effect: true},
 }
 
 // Stages lists the stages in the order of the pipeline.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -16,18 +17,45 @@ import (
 // maxLayer bounds a layer once it is unpacked.
 const maxLayer = 32 << 30
 
-// Export writes the image as an OCI layout into dir/layout, and each of its layers, unpacked, into
-// dir/layers/NN.tar, the lowest first. All bytes are compared with their digests. The image must be
-// one of a single platform.
+// Export writes the image; see Write. The image must be one of a single platform.
 func (i Image) Export(dir string) error {
 	found, err := remote.Get(i.digest, i.opts...)
 	if err != nil {
 		return fmt.Errorf("read image: %w", err)
 	}
 	if found.MediaType.IsIndex() {
-		return fmt.Errorf("read image: %s is a list of images for several platforms; name one of them", i.digest.DigestStr())
+		return fmt.Errorf("read image: %s is a list of images for several platforms; name one of them: %s", i.digest.DigestStr(), platforms(found))
 	}
 	image, err := found.Image()
+	if err != nil {
+		return fmt.Errorf("read image: %w", err)
+	}
+	return Write(image, dir)
+}
+
+// platforms are the images of a list, each with its platform.
+func platforms(list *remote.Descriptor) string {
+	index, err := list.ImageIndex()
+	if err != nil {
+		return err.Error()
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for _, m := range manifest.Manifests {
+		if m.Platform != nil && m.Platform.OS != "unknown" { // that is what builders call their notes
+			all = append(all, m.Platform.String()+" is "+m.Digest.String())
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// Write writes an image as an OCI layout into dir/layout, and each of its layers, unpacked, into
+// dir/layers/NN.tar, the lowest first. All bytes are compared with their digests.
+func Write(image v1.Image, dir string) error {
+	digest, err := image.Digest()
 	if err != nil {
 		return fmt.Errorf("read image: %w", err)
 	}
@@ -38,7 +66,7 @@ func (i Image) Export(dir string) error {
 	if err := path.AppendImage(image); err != nil {
 		return fmt.Errorf("write layout: %w", err)
 	}
-	local, err := path.Image(found.Digest)
+	local, err := path.Image(digest)
 	if err != nil {
 		return fmt.Errorf("read layout: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
@@ -194,4 +198,31 @@ func TestTooManyReferrers(t *testing.T) {
 	})
 	_, err := w.open(t).Bundles()
 	require.ErrorContains(t, err, "more than 200")
+}
+
+// TestAListForSeveralPlatforms names the images that can be looked at.
+func TestAListForSeveralPlatforms(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	image, err := random.Image(64, 2)
+	require.NoError(t, err)
+	list := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}})
+	tag, err := name.NewTag(strings.TrimPrefix(server.URL, "http://") + "/app:v1")
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(tag, list))
+	digest, err := list.Digest()
+	require.NoError(t, err)
+	at, err := At(t.Context(), tag.Context().Digest(digest.String()).String(), Login{}, nil)
+	require.NoError(t, err)
+	one, err := image.Digest()
+	require.NoError(t, err)
+	require.ErrorContains(t, at.Export(t.TempDir()), "linux/arm64 is "+one.String())
+	at, err = At(t.Context(), tag.Context().Digest(one.String()).String(), Login{}, nil)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, at.Export(dir))
+	for _, file := range []string{"layout/index.json", "layers/00.tar", "layers/01.tar"} {
+		assert.FileExists(t, filepath.Join(dir, file))
+	}
 }

@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// facts are those of the run that built the image: this one, or the one whose report is given.
+func (s *state) facts() (attest.Facts, *verdict.Problem) {
+	run, read := s.run, s.reportFile
+	if s.opts.Attest.From != "" {
+		var err error
+		if run, err = readRun(s.opts.Attest.From); err != nil {
+			return attest.Facts{}, verdict.Problemf(attest.Refused, "%v", err)
+		}
+		read = func(name string) []byte { return optional(filepath.Join(s.opts.Attest.From, filepath.FromSlash(name))) }
+	} else if s.opts.Image != "" {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, "--image names an image of an earlier run, and --from has no report of it")
+	}
+	reference, err := imageref.ParsePinned(s.outcome.Image)
+	if err != nil {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", err)
+	}
+	repository, digest, _ := strings.Cut(reference.String(), "@")
+	if run.ImageDigest != digest {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, "the run built %q, not %s", run.ImageDigest, digest)
+	}
+	f := attest.Facts{
+		Repository: repository, Digest: digest, Application: run.Application, Environment: run.Environment, Ref: run.Ref, Commit: run.Commit,
+		Source: s.cfg.Image.Source, Tree: run.Tree, Config: s.cfg.Digest(), Model: run.ModelSHA256, Version: run.ModelVersion,
+		Builder: run.Module, Runner: run.Runner, Started: run.Started, Ended: run.Started.Add(time.Duration(run.Seconds * float64(time.Second))),
+		Verdict: string(verdict.Pass),
+	}
+	if run == s.run {
+		f.Ended = time.Now()
+	}
+	if run.Tree != s.run.Tree {
+		f.Config = "" // the configuration here is another one
+	}
+	if len(run.Stages) == 1 && run.Stages[0].Name == verdict.Scan {
+		return scanned(f, &run.Stages[0], read)
+	}
+	// A file of a stage that did not pass is of an earlier run into the same directory.
+	for _, look := range []struct{ stage, folder, place string }{{verdict.Audit, "audit", "locks"}, {verdict.Scan, "scan", "image"}} {
+		if st := run.Stage(look.stage); st == nil || st.Verdict != verdict.Pass {
+			continue
+		}
+		f.Scan = f.Scan.With(scanOf(read(look.folder+"/findings.json"), look.place))
+		if bom := read(look.folder + "/sbom.cdx.json"); bom != nil {
+			f.BOM = bom // the image's says more than that of the locks
+		}
+	}
+	for _, st := range run.Stages {
+		if st.Name == verdict.Attest || st.Name == verdict.Deploy {
+			continue
+		}
+		f.Stages = append(f.Stages, attest.StageVerdict{Name: st.Name, Verdict: string(st.Verdict), Code: st.Code})
+		if st.Verdict != verdict.Pass && st.Verdict != verdict.NotRun {
+			return f, verdict.Problemf(attest.Refused, "%s of that run did not pass (%s)", st.Name, st.Code)
+		}
+	}
+	for _, wanted := range verdict.Requires(verdict.Publish) {
+		if st := run.Stage(wanted); st == nil || st.Verdict != verdict.Pass {
+			return f, verdict.Problemf(attest.Refused, "%s is no part of that run, or did not pass", wanted)
+		}
+	}
+	return f, nil
+}
+
+// scanned are the facts of a scan of its own, passed or failed: they renew what is known of the image's
+// vulnerabilities, and say nothing else.
+func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attest.Facts, *verdict.Problem) {
+	if st.Verdict != verdict.Pass && st.Verdict != verdict.Fail {
+		return f, verdict.Problemf(attest.Refused, "the scan reached no verdict (%s)", st.Code)
+	}
+	f.Rescan, f.BOM, f.Scan = true, read("scan/sbom.cdx.json"), scanOf(read("scan/findings.json"), "image")
+	if st.Verdict == verdict.Fail {
+		if f.Scan == nil {
+			f.Scan = &attest.Scan{Scanner: attest.Verifier, Version: Version}
+		}
+		for _, p := range st.Problems {
+			f.Scan.Faults = append(f.Scan.Faults, p.Code)
+		}
+	}
+	if f.Scan == nil {
+		return f, verdict.Problemf(attest.Refused, "the scan compared nothing")
+	}
+	return f, nil
+}
+
+// reportFile is a file that a stage of this run adds to the report; nil when there is none.
+func (s *state) reportFile(name string) []byte {
+	for _, st := range s.run.Stages {
+		for _, f := range st.Files {
+			if f.Path == name {
+				return f.Content
+			}
+		}
+	}
+	return nil
+}
+
+// maxReport bounds a file of a report that is read back.
+const maxReport = 64 << 20
+
+// readRun reads report.json of a report.
+func readRun(dir string) (*verdict.Run, error) {
+	content := optional(filepath.Join(dir, verdict.ReportJSON))
+	if content == nil {
+		return nil, fmt.Errorf("%s is not in the report", verdict.ReportJSON)
+	}
+	run := &verdict.Run{}
+	if err := json.Unmarshal(content, run); err != nil {
+		return nil, fmt.Errorf("read %s: %w", verdict.ReportJSON, err)
+	}
+	return run, nil
+}
+
+// optional is a file's content; nil when it is not there, or too large to be what is looked for.
+func optional(file string) []byte {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) || err != nil || info.Size() > maxReport {
+		return nil
+	}
+	content, err := os.ReadFile(file) //nolint:gosec // the caller names the report
+	if err != nil {
+		return nil
+	}
+	return content
+}
+
+// scanOf is what an audit (in the locks) or a scan (in the image) found, as its report has it; nil
+// when it compared nothing.
+func scanOf(content []byte, in string) *attest.Scan {
+	var report struct {
+		Database *struct {
+			Kind   string               `json:"kind"`
+			Schema string               `json:"schema"`
+			Digest string               `json:"digest"`
+			Data   map[string]time.Time `json:"data"`
+		} `json:"database"`
+		Vulnerabilities []struct {
+			Finding advisory.Finding `json:"finding"`
+			Leads   string           `json:"leads_to"`
+		} `json:"vulnerabilities"`
+	}
+	if json.Unmarshal(content, &report) != nil || report.Database == nil {
+		return nil
+	}
+	scan := &attest.Scan{Scanner: attest.Verifier, Version: Version, Database: report.Database.Kind + ":" + report.Database.Digest}
+	for _, at := range report.Database.Data {
+		if scan.Data.IsZero() || at.Before(scan.Data) {
+			scan.Data = at
+		}
+	}
+	for _, v := range report.Vulnerabilities {
+		leads, _, _ := strings.Cut(v.Leads, " ")
+		f := v.Finding
+		scan.Found = append(scan.Found, attest.Vulnerability{
+			ID: f.ID, Aliases: f.Aliases, Package: f.Package, Version: f.Version, Severity: f.Severity, Leads: leads, In: in,
+			Fixed: f.Fixed, Published: f.Published, Exploited: f.Exploited,
+		})
+	}
+	return scan
+}
