@@ -17,6 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/oneoff"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
@@ -36,6 +37,6 @@ func All() ([]verdict.Code, error) {
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
 		runledger.Codes(), metrics.Codes(), notify.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), attest.Codes(),
 		train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(),
-		journal.Codes(), release.Codes(), trial.Codes(),
+		journal.Codes(), release.Codes(), trial.Codes(), oneoff.Codes(),
 	)
 }

@@ -31,7 +31,7 @@ func TestEveryKeyHasALimit(t *testing.T) {
 	free := []string{
 		"test.max_skipped", "train.gates[].min", "train.gates[].max", "train.gates[].alert_below", // their limits depend on the metric
 		"rollout.memory", // depends on rollout.cpu
-		"test.categories", "train.gates", "rollout.volumes", "rollout.analysis",
+		"test.categories", "train.gates", "rollout.volumes", "rollout.analysis", "rollout.services", "rollout.tasks",
 		"rollout.analysis[].metrics", "rollout.analysis[].metrics[].dimensions", // lists of keys
 		"security.allow", "security.allow_secrets", "security.licenses.except", "notify.channels",
 	}

@@ -1,10 +1,9 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // key is a configuration key. Type and default are those of its field in Default.
@@ -19,7 +18,7 @@ type key struct {
 
 // keys is the one table of keys. Load checks single values against the limits here, and the
 // tests generate docs/configuration.md and pipeline.schema.json from it.
-var keys = []key{
+var keys = slices.Concat([]key{
 	{path: "name", source: "S3 Organization", limit: plainNames,
 		meaning: "Name of the application: the first part of folder and resource names. When it is absent, that of pyproject.toml or setup.cfg. " +
 			"Experiments, the image and the names on ECS follow it, where they have no key of their own."},
@@ -182,139 +181,7 @@ var keys = []key{
 			"storage, lost with each task, unless `rollout.volumes` has the path."},
 	{path: "image.max_megabytes", limit: between(0, 1<<20),
 		meaning: "Limit on the sum of the compressed layers, in MB; 0 for none."},
-
-	{path: "rollout.account", limit: like(accountID, "an AWS account: 12 digits").optional(),
-		meaning: "AWS account of the environment, 12 digits; prevents a deployment to the wrong one."},
-	{path: "rollout.region", source: "GitHub Secrets Required", limit: regions, meaning: "AWS region."},
-	{path: "rollout.cluster", source: "Environment Variables", limit: ecsNames, meaning: "ECS cluster."},
-	{path: "rollout.service", source: "Environment Variables", limit: ecsNames, meaning: "ECS service."},
-	{path: "rollout.family", source: "Planned Implementation", limit: ecsNames,
-		meaning: "Family of the task definition."},
-	{path: "rollout.cpu", source: "Planned Implementation",
-		limit:   oneOfNumbers(spec.FargateCPU(), "Fargate has no task of %d CPU units; it has %s"),
-		meaning: "CPU of a task in units of 1/1024 vCPU."},
-	{path: "rollout.memory", source: "Planned Implementation", limit: fargateMemory(),
-		meaning: "Memory of a task in MiB; Fargate has only certain pairs with `cpu`."},
-	{path: "rollout.desired", limit: between(1, 5000), meaning: "Number of tasks to start with, from `min` to `max`."},
-	{path: "rollout.min", source: "Deployment Strategy", limit: between(0, 5000),
-		meaning: "Fewest tasks that scaling keeps."},
-	{path: "rollout.max", source: "Deployment Strategy", limit: between(1, 5000),
-		meaning: "Most tasks that scaling starts."},
-	{path: "rollout.target_cpu", source: "Deployment Strategy", limit: above(100),
-		meaning: "CPU utilisation that scaling keeps, in percent."},
-	{path: "rollout.target_memory", source: "Deployment Strategy", limit: above(100),
-		meaning: "Memory utilisation that scaling keeps, in percent."},
-	{path: "rollout.strategy", source: "Deployment Strategy", limit: oneOf(spec.Strategies()...),
-		meaning: "How a new version takes over."},
-	{path: "rollout.bake_minutes", limit: between(0, 1440),
-		meaning: "How long both versions run before the old one is stopped."},
-	{path: "rollout.canary_percent", limit: tenths(0.1, 100),
-		meaning: "Share of the traffic that a `canary` sends to the new version first."},
-	{path: "rollout.canary_bake_minutes", limit: between(0, 1440), meaning: "How long a `canary` stays at that share."},
-	{path: "rollout.linear_step_percent", limit: tenths(3, 100),
-		meaning: "Share of the traffic that each step of `linear` moves."},
-	{path: "rollout.linear_step_minutes", limit: between(0, 1440),
-		meaning: "How long `linear` stays at each step below 100 %."},
-	{path: "rollout.execution_role", source: "Planned Implementation", limit: roles,
-		meaning: "ARN of the role with which ECS pulls the image and reads secrets. When empty, one is created with no more rights than " +
-			"that."},
-	{path: "rollout.task_role", limit: roles, meaning: "ARN of the application's role."},
-	{path: "rollout.infrastructure_role", limit: roles, meaning: "ARN of the role with which ECS shifts traffic."},
-	{path: "rollout.vpc", limit: like(vpcID, "a VPC, such as vpc-0123456789abcdef0").optional(),
-		meaning: "VPC the tasks run in."},
-	{path: "rollout.subnets", limit: subnets, meaning: "Subnets the tasks run in."},
-	{path: "rollout.security_groups", limit: securityGroups, meaning: "Security groups of the tasks."},
-	{path: "rollout.vars", limit: variables(true), meaning: "Environment variables of the task. No secrets."},
-	{path: "rollout.secrets", source: "GitHub Secrets Required", limit: secretARNs,
-		meaning: "Variables whose values come from the ARN of a Secrets Manager secret or SSM parameter."},
-	{path: "rollout.start_period", limit: lasting(0, 5*time.Minute),
-		meaning: "Grace period of the container's health check."},
-	{path: "rollout.trial",
-		meaning: "Run one task of a new version, which must become healthy, before the service is touched."},
-	{path: "rollout.soak", limit: lasting(0, 30*24*time.Hour),
-		meaning: "How long staging must have served a digest without a break before production takes it, by the journal."},
-	{path: "rollout.journal", limit: s3Roots.optional(),
-		meaning: "Where the lock and the record of rollouts are kept, `s3://bucket/prefix`; `publish.artifact_root` when empty. " +
-			"Production's must be the one of staging."},
-	{path: "rollout.smoke", limit: smokeAddresses.optional(),
-		meaning: "Address that must answer 200 during and after a deployment; the load balancer's when empty, `none` for no smoke test."},
-	{path: "rollout.certificate",
-		limit: like(certificateARN, "the ARN of a certificate: arn:aws:acm:<region>:<account>:certificate/<id>").optional(),
-		meaning: "ARN of a certificate of AWS Certificate Manager. The load balancer then listens on HTTPS (443) and redirects HTTP " +
-			"(80) to it. When empty it listens on HTTP, unless a listener with a certificate exists: that one is kept."},
-	{path: "rollout.internet_facing",
-		meaning: "Make the load balancer public; it needs `certificate`. Cannot be changed later."},
-	{path: "rollout.balancer_subnets", limit: subnets,
-		meaning: "Subnets of the load balancer, in at least two zones; those of the tasks when empty. Public ones if it is " +
-			"`internet_facing`."},
-	{path: "rollout.balancer_security_groups", limit: securityGroups,
-		meaning: "Security groups of the load balancer; those of the tasks when empty."},
-	{path: "rollout.assign_public_ip",
-		meaning: "Give each task a public address, to pull its image in a public subnet without NAT gateway or VPC endpoints."},
-	{path: "rollout.alarm_topic", limit: like(topicARN, "the ARN of an SNS topic: arn:aws:sns:<region>:<account>:<name>").optional(),
-		meaning: "ARN of the SNS topic that alarms notify. When empty, existing actions of an alarm are kept."},
-	{path: "rollout.drain", limit: lasting(0, time.Hour),
-		meaning: "How long a task may finish its requests after the load balancer removed it."},
-	{path: "rollout.ephemeral_storage", limit: between(20, 200), meaning: "Scratch storage of a task in GiB."},
-	{path: "rollout.writable_root",
-		meaning: "Leave the container's root file system writable, not only `/tmp` and the volumes."},
-	{path: "rollout.volumes",
-		meaning: "Directories that outlive a task, on Amazon EFS. The file system needs a mount target in each zone of `subnets` whose " +
-			"security group admits port 2049 from the tasks. The connection is encrypted."},
-	{path: "rollout.volumes[].path", limit: containerPaths,
-		meaning: "Absolute path in the container. `image.user` must be allowed to write there: nothing changes the modes of a file " +
-			"system."},
-	{path: "rollout.volumes[].file_system", limit: like(fileSystemID, "a file system of Amazon EFS, such as fs-0123456789abcdef0"),
-		meaning: "Id of the file system, `fs-...`."},
-	{path: "rollout.volumes[].access_point", limit: like(accessPointID, "an access point, such as fsap-0123456789abcdef0").optional(),
-		meaning: "Id of an access point, `fsap-...`, which sets the directory and the user; the root of the file system when empty."},
-	{path: "rollout.volumes[].iam",
-		meaning: "Mount it with the rights of `task_role`, as a policy of the file system can demand."},
-	{path: "rollout.kms_keys", limit: like(keyARN, "the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>; an alias is not").distinct(),
-		meaning: "ARNs of your own KMS keys that encrypt `secrets`: the execution role that is created may decrypt with them."},
-	{path: "rollout.pause_at", limit: oneOf(spec.PauseStages()...),
-		meaning: "Stages at which a deployment that shifts traffic stops until it is approved."},
-	{path: "rollout.pause_timeout", limit: lasting(time.Minute, 14*24*time.Hour),
-		meaning: "How long a pause waits for an answer before the deployment is rolled back."},
-	{path: "rollout.analysis",
-		meaning: "Metrics of the application that decide while traffic shifts to a new version; not with `rolling`. docs/rollout.md has the rules."},
-	{path: "rollout.analysis[].name", limit: lineOfText(60), meaning: "Name of the metric in the report."},
-	{path: "rollout.analysis[].prometheus", limit: lineOfText(2000).optional(),
-		meaning: "Address of a Prometheus server, such as `http://prometheus:9090`. Instead of `metrics` or `command`."},
-	{path: "rollout.analysis[].query", limit: lineOfText(2000).optional(),
-		meaning: "PromQL with `[{{window}}]`, or CloudWatch metric math over `metrics`. `{{target_group}}`, `{{load_balancer}}`, `{{revision}}`, " +
-			"`{{digest}}`, `{{cluster}}`, `{{service}}` name the measured version."},
-	{path: "rollout.analysis[].metrics", meaning: "Metrics of CloudWatch."},
-	{path: "rollout.analysis[].metrics[].id", limit: lineOfText(255), meaning: "Name of the metric in `query`."},
-	{path: "rollout.analysis[].metrics[].namespace", limit: lineOfText(255), meaning: "Namespace, such as `AWS/ApplicationELB`."},
-	{path: "rollout.analysis[].metrics[].name", limit: lineOfText(255), meaning: "Name, such as `HTTPCode_Target_5XX_Count`."},
-	{path: "rollout.analysis[].metrics[].stat", limit: lineOfText(60), meaning: "Statistic, such as `Sum` or `p95`."},
-	{path: "rollout.analysis[].metrics[].dimensions", meaning: "Dimensions, such as `TargetGroup: \"{{target_group}}\"`."},
-	{path: "rollout.analysis[].command", limit: commandLine(false),
-		meaning: "Command that runs in the new version's image, as a task of its own. Its exit code is the value: 0 is good, 1 bad, others " +
-			"inconclusive."},
-	{path: "rollout.analysis[].success", limit: lineOfText(2000).optional(),
-		meaning: "When a measurement is good, such as `value < 0.01` or `value <= 1.5*old + 0.01`. `old` is the old version's value."},
-	{path: "rollout.analysis[].failure", limit: lineOfText(2000).optional(), meaning: "When it is bad; in between it is inconclusive."},
-	{path: "rollout.analysis[].interval", limit: lasting(0, time.Hour), meaning: "Length of a measurement's window; 1m when 0."},
-	{path: "rollout.analysis[].count", limit: between(0, 1000), meaning: "How many good measurements a stage needs; 3 when 0."},
-	{path: "rollout.analysis[].failure_limit", limit: between(0, 1000), meaning: "How many of them may be bad."},
-	{path: "rollout.analysis[].inconclusive_limit", limit: between(0, 1000), meaning: "How many of them may be inconclusive."},
-	{path: "rollout.analysis[].late", limit: lasting(0, time.Hour), meaning: "How long after its window data may come; 5m when 0."},
-	{path: "rollout.inconclusive", limit: oneOf(spec.InconclusiveRollback, spec.InconclusivePause),
-		meaning: "What an inconclusive analysis does: `rollback`, or `pause` until somebody approves or rejects."},
-	{path: "rollout.adopt", limit: oneOf(spec.AdoptService).optionalOneOf(),
-		meaning: "`service` deploys new images into a service that somebody else made, and changes nothing else of it. `cluster` and " +
-			"`service` name it; docs/rollout.md lists the keys that apply."},
-	{path: "rollout.container", limit: ecsNames.optional(),
-		meaning: "Container of an adopted service that runs the image. When empty: the one with an image of that repository, or the one " +
-			"behind the load balancer, or the only one."},
-	{path: "rollout.task_definition", limit: paths.optional(),
-		meaning: "File with the task definition of an adopted service, as `aws ecs register-task-definition --cli-input-json` takes it, " +
-			"with `{{image}}` in place of the image. When empty, the one that runs is taken over."},
-	{path: "rollout.log_days", source: "Logging", limit: oneOfNumbers(spec.LogDays(), "%d is not a retention that CloudWatch Logs has: %s"),
-		meaning: "Retention of the log group, in days."},
-
+}, rolloutKeys, []key{
 	{path: "security.audit", limit: oneOf(Checks...).distinct(),
 		meaning: "What the audit of the source looks at; empty for no audit. `advisories` compares the locks with known " +
 			"vulnerabilities, `pinning` demands exact versions, `secrets` searches all files, `licenses` reads those of the packages."},
@@ -386,7 +253,7 @@ var keys = []key{
 		meaning: "Stages by branch pattern; the longest matching pattern applies, `*` matches every branch. publish needs test and " +
 			"train, image needs publish, deploy needs image. Outside the sandbox it can only remove stages: there " +
 			"`--release-branch` decides which branches may publish, push images and deploy."},
-}
+})
 
 // description is the meaning with the limit.
 func (k key) description() string { return strings.TrimSpace(k.meaning + " " + k.limit.text) }

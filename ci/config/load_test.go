@@ -151,6 +151,9 @@ rollout:
        inconclusive_limit: 2, late: 3m, prometheus: "http://prometheus:9090", command: [python, check.py],
        metrics: [{id: bad, namespace: AWS/ApplicationELB, name: HTTPCode_Target_5XX_Count, stat: Sum, dimensions: {TargetGroup: "{{target_group}}"}}]}
   inconclusive: pause
+  services:
+    - {name: worker, container: app, port: none, command: [python, worker.py], cpu: 512, memory: 1024, desired: 1, after: [web]}
+  tasks: [{name: migrate, command: [python, migrate.py], service: worker, timeout: 5m}]
   adopt: service
   container: web
   task_definition: ecs/task.json

@@ -11,7 +11,8 @@ import (
 
 // forAdopted are the keys of the rollout that apply to a service of somebody else.
 var forAdopted = []string{"rollout.account", "rollout.adopt", "rollout.analysis", "rollout.cluster", "rollout.container", "rollout.journal",
-	"rollout.region", "rollout.service", "rollout.smoke", "rollout.soak", "rollout.task_definition", "rollout.trial"}
+	"rollout.region", "rollout.service", "rollout.services", "rollout.smoke", "rollout.soak", "rollout.task_definition", "rollout.tasks",
+	"rollout.trial"}
 
 // rolloutKey reports whether a key is directly under rollout.
 func rolloutKey(path string) bool {
@@ -33,6 +34,9 @@ func (c Config) withoutEffect() []string {
 	slices.Sort(all)
 	return all
 }
+
+// NoPort is the value of Service.Port for a service that listens nowhere.
+const NoPort = "none"
 
 // RolloutSpec is the configuration as the rollout takes it.
 func (c Config) RolloutSpec() spec.Spec {
@@ -63,6 +67,13 @@ func (c Config) RolloutSpec() spec.Spec {
 	}
 	for _, v := range r.Volumes {
 		s.Volumes = append(s.Volumes, spec.Volume(v))
+	}
+	for _, m := range r.Services {
+		s.Services = append(s.Services, spec.Service{Name: m.Name, Container: m.Container, NoPort: m.Port == NoPort, Command: m.Command,
+			CPU: m.CPU, Memory: m.Memory, Desired: m.Desired, After: m.After})
+	}
+	for _, t := range r.Tasks {
+		s.Tasks = append(s.Tasks, spec.Task{Name: t.Name, Command: t.Command, Service: t.Service, Timeout: time.Duration(t.Timeout)})
 	}
 	for _, a := range r.Analysis {
 		one := spec.Analysis{

@@ -64,12 +64,19 @@ func (s *state) planRollout(ctx context.Context, plan *Plan) {
 	}
 	in := rollout.Input{Spec: s.cfg.RolloutSpec(), Environment: s.opts.Environment, Image: s.opts.Image, Commit: s.opts.Commit,
 		TaskFile: task}
-	planned, problems := rollout.NewPlan(in)
-	if planned != nil {
-		plan.Rollout = planned.Text()
-	}
-	for _, problem := range problems {
-		plan.Problems = append(plan.Problems, problem.Error())
+	for n, one := range in.Spec.Each() {
+		in.Spec = one
+		if n > 0 {
+			in.TaskFile = nil
+			plan.Rollout += "\n# Service " + one.Service + "\n"
+		}
+		planned, problems := rollout.NewPlan(in)
+		if planned != nil {
+			plan.Rollout += planned.Text()
+		}
+		for _, problem := range problems {
+			plan.Problems = append(plan.Problems, problem.Error())
+		}
 	}
 }
 

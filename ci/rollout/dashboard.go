@@ -26,10 +26,11 @@ func (s monitors) dashboard() *cloudwatch.PutDashboardInput {
 		"type": "text", "x": 0, "y": 0, "width": 24, "height": 2,
 		"properties": map[string]any{"markdown": s.dashboardMark() + ". What is changed here by hand is written over by the next rollout."},
 	}}
-	for i, one := range []struct {
+	type widget struct {
 		title, statistic string
 		metrics          []any
-	}{
+	}
+	all := []widget{
 		{"Requests", "Sum", []any{of("RequestCount")}},
 		{"Errors", "Sum", []any{of(elbName5xx), of("HTTPCode_ELB_5XX_Count"), of("HTTPCode_Target_4XX_Count")}},
 		{"Response time (s)", "p95", []any{of(latencyMetric)}},
@@ -39,7 +40,11 @@ func (s monitors) dashboard() *cloudwatch.PutDashboardInput {
 		}},
 		{"Tasks", "Average", []any{inService("DesiredTaskCount"), inService("RunningTaskCount"), inService("PendingTaskCount")}},
 		{"Use (%)", "Average", []any{use("CPUUtilization"), use("MemoryUtilization")}},
-	} {
+	}
+	if s.NoPort {
+		all = all[4:] // it has no requests and no targets
+	}
+	for i, one := range all {
 		widgets = append(widgets, map[string]any{
 			"type": "metric", "x": i % 3 * 8, "y": 2 + i/3*6, "width": 8, "height": 6,
 			"properties": map[string]any{

@@ -35,7 +35,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	p.Storage(stage)
 	stage.Add("calls to AWS", "none")
 	p.Warn(stage)
-	if p.LoadBalancer.Redirect == nil && s.environment != Sandbox {
+	if p.Balanced() && p.LoadBalancer.Redirect == nil && s.environment != Sandbox {
 		p.WarnNotEncrypted(stage)
 	}
 

@@ -31,6 +31,14 @@ const rulePriority = 100
 // balancers renders the load balancer and what belongs to it.
 type balancers struct{ *settings }
 
+// ofService is the load balancer of the service; an empty one for a service that listens nowhere.
+func (s balancers) ofService() *LoadBalancer {
+	if s.NoPort {
+		return &LoadBalancer{}
+	}
+	return s.loadBalancer()
+}
+
 func (s balancers) loadBalancer() *LoadBalancer {
 	t := s.tuning
 	scheme := types.LoadBalancerSchemeEnumInternal

@@ -35,6 +35,9 @@ func (s monitors) logGroup() LogGroup {
 // rollbackAlarms roll a deployment back while it bakes. The alarm on missing tasks is not one
 // of them: some are always missing while tasks are replaced.
 func (s *settings) rollbackAlarms() []string {
+	if s.NoPort {
+		return []string{} // they are about requests
+	}
 	return []string{s.names.alarm5xx, s.names.alarmLatency, s.names.alarmUnhealthy}
 }
 
@@ -68,6 +71,9 @@ func (s monitors) alarms() []*cloudwatch.PutMetricAlarmInput {
 	}
 	// No metric at all means that nothing runs.
 	missing.TreatMissingData = aws.String("breaching")
+	if s.NoPort {
+		return []*cloudwatch.PutMetricAlarmInput{missing}
+	}
 	return []*cloudwatch.PutMetricAlarmInput{errors, latency, unhealthy, missing}
 }
 

@@ -71,7 +71,7 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 		Environment: s.environment, Account: s.Account, Region: s.Region,
 		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Trial: s.trial(), Examples: s.examples,
 		Cluster: s.cluster(), LogGroup: monitors{s}.logGroup(), TaskDefinition: tasks{s}.taskDefinition(),
-		LoadBalancer: balancers{s}.loadBalancer(),
+		LoadBalancer: balancers{s}.ofService(),
 		Alarms:       monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: s.service(), Scaling: s.scaling(),
 		settings: s,
 	}
@@ -112,7 +112,6 @@ func (p *Plan) Resources() []Resource {
 		return p.adoptedResources()
 	}
 	n := p.settings.names
-	lb := p.LoadBalancer
 	all := []Resource{
 		{"ecs cluster", n.cluster, []any{p.Cluster}},
 		{"log group", n.logGroup, []any{p.LogGroup.Group, p.LogGroup.Retention}},
@@ -120,17 +119,8 @@ func (p *Plan) Resources() []Resource {
 	if r := p.ExecutionRole; r != nil {
 		all = append(all, Resource{"iam role", n.executionRole, []any{r.Role, r.Policy}})
 	}
-	all = append(all, []Resource{
-		{"task definition", n.family, []any{p.TaskDefinition}},
-		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
-		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
-		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
-		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
-		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
-	}...)
-	if redirect := lb.Redirect; redirect != nil {
-		all = append(all, Resource{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *redirect.Port), []any{redirect}})
-	}
+	all = append(all, Resource{"task definition", n.family, []any{p.TaskDefinition}})
+	all = append(all, p.balancing()...)
 	for _, alarm := range p.Alarms {
 		all = append(all, Resource{"alarm", *alarm.AlarmName, []any{alarm}})
 	}
@@ -141,5 +131,27 @@ func (p *Plan) Resources() []Resource {
 		all = append(all, Resource{"scaling policy", *policy.PolicyName, []any{policy}})
 	}
 	all = append(all, Resource{"dashboard", *p.Dashboard.DashboardName, []any{p.Dashboard}})
+	return all
+}
+
+// Balanced reports whether the service of ours has a load balancer.
+func (p *Plan) Balanced() bool { return p.LoadBalancer != nil && p.LoadBalancer.LoadBalancer != nil }
+
+// balancing lists the load balancer and what belongs to it; nothing for a service without one.
+func (p *Plan) balancing() []Resource {
+	if !p.Balanced() {
+		return nil
+	}
+	n, lb := p.settings.names, p.LoadBalancer
+	all := []Resource{
+		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
+		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
+		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
+		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
+		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
+	}
+	if redirect := lb.Redirect; redirect != nil {
+		all = append(all, Resource{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *redirect.Port), []any{redirect}})
+	}
 	return all
 }

@@ -66,12 +66,38 @@ func Run(ctx context.Context, in Input) *Result {
 		return result
 	}
 	plan.evidence(stage)
+	problems = append(problems, further(in, stage)...)
 	if in.Environment != Sandbox {
 		problems = append(problems, verdict.Problemf(NotApplied,
 			"the plan for %s is valid, and nothing of it was carried out", in.Environment))
 	}
 	stage.Judge(problems...)
 	return result
+}
+
+// further plans the other services, and adds their plans to the stage.
+func further(in Input, stage *verdict.Stage) []*verdict.Problem {
+	var all []*verdict.Problem
+	for _, one := range in.Spec.Each()[1:] {
+		other := in
+		other.Spec, other.TaskFile = one, nil
+		plan, problems := NewPlan(other)
+		all = append(all, problems...)
+		if plan == nil {
+			continue
+		}
+		name := one.Service
+		stage.Gate("plan of "+name, fmt.Sprintf("%d resources", len(plan.Resources())), "valid", true)
+		stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Plan of " + name, Log: plan.Text()})
+		for _, file := range plan.Files() {
+			file.Path = strings.Replace(file.Path, "rollout/", "rollout/"+name+"/", 1)
+			stage.Files = append(stage.Files, file)
+		}
+	}
+	for _, task := range in.Spec.Tasks {
+		stage.Add("task "+task.Name, strings.Join(task.Command, " ")+", before any service is touched")
+	}
+	return all
 }
 
 // short is the first 12 characters of a hexadecimal digest, with or without algorithm.

@@ -40,9 +40,8 @@ func (s *settings) service() *ecs.CreateServiceInput {
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
 			Subnets: s.Subnets, SecurityGroups: s.SecurityGroups, AssignPublicIp: address,
 		}},
-		LoadBalancers: []types.LoadBalancer{s.attachment()},
-		// Until then ECS ignores the load balancer's health checks of a starting task.
-		HealthCheckGracePeriodSeconds: aws.Int32(int32(s.patience().Seconds())),
+		LoadBalancers:                 s.attachments(),
+		HealthCheckGracePeriodSeconds: s.grace(),
 		AvailabilityZoneRebalancing:   s.rebalancing(),
 		EnableECSManagedTags:          true,
 		PropagateTags:                 types.PropagateTagsTaskDefinition,
@@ -67,6 +66,22 @@ func clientToken(parts ...string) string {
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
+// grace is how long ECS ignores the load balancer's health checks of a starting task; nil without one,
+// where ECS refuses it.
+func (s *settings) grace() *int32 {
+	if s.NoPort {
+		return nil
+	}
+	return aws.Int32(int32(s.patience().Seconds()))
+}
+
+func (s *settings) attachments() []types.LoadBalancer {
+	if s.NoPort {
+		return nil
+	}
+	return []types.LoadBalancer{s.attachment()}
+}
+
 func (s *settings) attachment() types.LoadBalancer {
 	attachment := types.LoadBalancer{
 		TargetGroupArn: aws.String(ARN("target-group", s.names.blue)),
@@ -87,7 +102,7 @@ func (s *settings) deployment() *types.DeploymentConfiguration {
 	d := &types.DeploymentConfiguration{
 		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),
 		MaximumPercent:        aws.Int32(int32(t.MaximumPercent)),
-		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: true, Rollback: true},
+		Alarms:                &types.DeploymentAlarms{AlarmNames: s.rollbackAlarms(), Enable: !s.NoPort, Rollback: !s.NoPort},
 		// UpdateService keeps what is not sent, so having no pause is sent as an empty list.
 		LifecycleHooks: []types.DeploymentLifecycleHook{},
 	}

@@ -74,7 +74,7 @@ func (s tasks) taskDefinition() *ecs.RegisterTaskDefinitionInput {
 }
 
 func (s tasks) appContainer() types.ContainerDefinition {
-	return types.ContainerDefinition{
+	app := types.ContainerDefinition{
 		Name:      aws.String(ContainerName),
 		Image:     aws.String(s.image),
 		Essential: aws.Bool(true),
@@ -102,6 +102,13 @@ func (s tasks) appContainer() types.ContainerDefinition {
 		LogConfiguration:   s.logging(ContainerName),
 		VersionConsistency: types.VersionConsistencyEnabled,
 	}
+	if s.NoPort {
+		app.PortMappings, app.HealthCheck = nil, nil
+	}
+	if len(s.Command) > 0 {
+		app.Command = s.Command
+	}
+	return app
 }
 
 // prepareContainer makes the task's volumes writable for the application's user: Fargate

@@ -188,24 +188,25 @@ func (p *Plan) Files() []verdict.ReportFile {
 		}
 		return files
 	}
-	lb := p.LoadBalancer
-	listeners := []*elb.CreateListenerInput{lb.Listener}
-	if lb.Redirect != nil {
-		listeners = append(listeners, lb.Redirect)
-	}
 	files := []verdict.ReportFile{
 		{Path: "rollout/plan.md", Content: []byte(p.Markdown())},
 		{Path: "rollout/task-definition.json", Content: wire.JSON(p.TaskDefinition)},
 		{Path: "rollout/service.json", Content: encodeCalls(
 			call{"createCluster", p.Cluster}, call{"createLogGroup", p.LogGroup.Group}, call{"putRetentionPolicy", p.LogGroup.Retention},
 			call{"createService", p.Service})},
-		{Path: "rollout/load-balancer.json", Content: encodeCalls(
-			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
-			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
-			call{"createListener", listeners}, call{"createRule", lb.Rule})},
 		{Path: "rollout/scaling.json", Content: encodeCalls(
 			call{"registerScalableTarget", p.Scaling.Target}, call{"putScalingPolicy", p.Scaling.Policies})},
 		{Path: "rollout/alarms.json", Content: encodeCalls(call{"putMetricAlarm", p.Alarms}, call{"putDashboard", p.Dashboard})},
+	}
+	if lb := p.LoadBalancer; p.Balanced() {
+		listeners := []*elb.CreateListenerInput{lb.Listener}
+		if lb.Redirect != nil {
+			listeners = append(listeners, lb.Redirect)
+		}
+		files = slices.Insert(files, 3, verdict.ReportFile{Path: "rollout/load-balancer.json", Content: encodeCalls(
+			call{"createLoadBalancer", lb.LoadBalancer}, call{"modifyLoadBalancerAttributes", lb.Attributes},
+			call{"createTargetGroup", lb.TargetGroups}, call{"modifyTargetGroupAttributes", lb.TargetGroupAttributes},
+			call{"createListener", listeners}, call{"createRule", lb.Rule})})
 	}
 	if r := p.ExecutionRole; r != nil {
 		files = append(files, verdict.ReportFile{Path: "rollout/execution-role.json",

@@ -38,7 +38,7 @@ func (s *settings) trial() *Trial {
 			LaunchType: types.LaunchTypeFargate, PlatformVersion: service.PlatformVersion, NetworkConfiguration: service.NetworkConfiguration,
 			StartedBy: aws.String(s.startedBy()), EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
 		},
-		Patience: s.trialPatience(), Off: !s.Trial,
+		Patience: s.trialPatience(), Off: !s.Trial, NoHealthCheck: s.NoPort,
 	}
 }
 
@@ -48,6 +48,14 @@ func (s *settings) startedBy() string {
 		return by
 	}
 	return "trial/" + clientToken(s.names.service)
+}
+
+// TaskStartedBy identifies the one-off tasks of this service.
+func (p *Plan) TaskStartedBy() string {
+	if by := "task/" + p.settings.names.service; len(by) <= maxStartedBy {
+		return by
+	}
+	return "task/" + clientToken(p.settings.names.service)
 }
 
 // trialPatience allows for a large image or a slow registry. Only a task that hangs before it

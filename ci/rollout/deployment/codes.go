@@ -20,6 +20,9 @@ var (
 		"Look at the service now: which tasks run, and why the old ones do not start; then deploy a digest that ran before")
 	Superseded = failure("SUPERSEDED", "Another deployment of the service replaced this one before it was done.",
 		"See who deployed the other one; deploy again if this version is the one that should run")
+	WithOthers = couldNotRun("FAILED_WITH_OTHERS",
+		"Another service, or a one-off task, of the same deploy failed, so this service was not touched or was rolled back.",
+		"See the other problem of this run, which is the cause")
 	Stopped = failure("STOPPED", "A user stopped the deployment.",
 		"See in CloudTrail who called StopServiceDeployment, and deploy again")
 	Stuck = failure("STUCK", "The deployment did not end in time; the cause tells whether it was rolled back.",
@@ -78,7 +81,7 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{RolledBack, RollbackFailed, Superseded, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
+	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
 		NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
 		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, FollowDenied, AWSFailed,
 		Lost, Interrupted}

@@ -110,6 +110,9 @@ type Request struct {
 	// Before is called once, immediately before our write to the service. Its problem ends the
 	// call; afterwards everything is looked at again. It may be nil.
 	Before func(context.Context) *verdict.Problem
+	// Abort returns why the deployment must be rolled back though nothing is wrong with it; nil if it need
+	// not be. It may be nil.
+	Abort func() *verdict.Problem
 	// Fence checks the lock before every write; its error prevents the write. Nil allows every
 	// write.
 	Fence func(context.Context) error

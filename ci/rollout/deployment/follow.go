@@ -171,6 +171,11 @@ func (f *follower) judgeProgress(ctx context.Context, d *types.ServiceDeployment
 	if why := f.failedEnough(ctx, d); why != nil {
 		return f.rollBack(ctx, why)
 	}
+	if f.Abort != nil {
+		if why := f.Abort(); why != nil {
+			return f.rollBack(ctx, why)
+		}
+	}
 	switch {
 	case f.advice.Problem != nil:
 		return f.rollBack(ctx, f.advice.Problem)

@@ -120,6 +120,9 @@ func (s balancers) learn(kind, name, arn string) {
 }
 
 func (s balancers) lookAtBalancing(ctx context.Context) error {
+	if !s.plan.Balanced() {
+		return nil
+	}
 	found, err := s.findBalancing(ctx)
 	if err != nil {
 		return err

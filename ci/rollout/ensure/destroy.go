@@ -148,6 +148,9 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 }
 
 func (d *destroyer) balancing(ctx context.Context) error {
+	if !d.plan.Balanced() {
+		return nil
+	}
 	found, err := balancers{d.State}.findBalancing(ctx)
 	if err != nil {
 		return err

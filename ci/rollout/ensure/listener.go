@@ -170,6 +170,9 @@ func (s *State) Encrypted() bool {
 // ServiceURL reads from AWS the address by which users reach the plan's load balancer; empty
 // when it does not exist.
 func ServiceURL(ctx context.Context, client Balancing, plan *rollout.Plan) (string, error) {
+	if !plan.Balanced() {
+		return "", nil
+	}
 	s := &State{clients: Clients{Balancing: client}, plan: plan, known: map[string]string{}}
 	found, err := balancers{s}.findBalancing(ctx)
 	if err != nil || found.balancer == nil || found.listener == nil {

@@ -40,7 +40,7 @@ func (s *State) Protected() []string {
 
 // Warn adds warnings about what exists in the account.
 func (s *State) Warn(stage *verdict.Stage) {
-	if !s.Encrypted() && !s.plan.Adopts() {
+	if !s.Encrypted() && s.plan.Balanced() {
 		s.plan.WarnNotEncrypted(stage)
 	}
 	for _, text := range s.Protected() {

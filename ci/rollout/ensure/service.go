@@ -144,8 +144,8 @@ func (s services) serviceDifferences(want *ecs.CreateServiceInput) []Difference 
 // attached reports whether the service uses the plan's target groups and rule. Which of the
 // two groups is in production changes with each deployment, and is up to ECS.
 func (s services) attached(want *ecs.CreateServiceInput) bool {
-	if len(s.service.LoadBalancers) != 1 {
-		return false
+	if len(want.LoadBalancers) == 0 || len(s.service.LoadBalancers) != 1 {
+		return len(want.LoadBalancers) == len(s.service.LoadBalancers)
 	}
 	h, w := s.service.LoadBalancers[0], want.LoadBalancers[0]
 	if aws.ToString(h.ContainerName) != aws.ToString(w.ContainerName) || aws.ToInt32(h.ContainerPort) != aws.ToInt32(w.ContainerPort) {
@@ -205,7 +205,9 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 		case "propagateTags":
 			in.PropagateTags = want.PropagateTags
 		case "loadBalancers":
-			in.LoadBalancers = services{s}.attach(want.LoadBalancers[0])
+			if in.LoadBalancers = []types.LoadBalancer{}; len(want.LoadBalancers) > 0 {
+				in.LoadBalancers = services{s}.attach(want.LoadBalancers[0])
+			}
 		}
 	}
 	return in, nil

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -16,6 +17,54 @@ type alone struct {
 	task
 	cluster, startedBy string
 	tags               []types.Tag
+	// command is what it runs instead of what its definition says, in container; nil without.
+	command   []string
+	container string
+	// exit is the command's exit code; nil before its end.
+	exit      *int32
+	forgotten bool
+}
+
+// Commands are those that tasks of no service ran, in the order of their launches.
+func (e *ECS) Commands() [][]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all [][]string
+	for _, t := range e.alone {
+		if t.command != nil {
+			all = append(all, t.command)
+		}
+	}
+	return all
+}
+
+// Forget lets ECS forget the stopped tasks of no service, as it does about an hour after their end.
+func (e *ECS) Forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.advance()
+	for _, t := range e.alone {
+		t.forgotten = !t.stopped.IsZero()
+	}
+}
+
+// endCommand ends a task whose command was replaced.
+func (e *ECS) endCommand(t *alone, now time.Time) {
+	c := Command{}
+	if known := e.behaviours[t.revision.taskDefinition].Command; known != nil {
+		c = *known
+	}
+	after := cmp.Or(c.After, 20*time.Second)
+	if !t.stopped.IsZero() || now.Sub(t.launched) < after {
+		return
+	}
+	if t.exit = aws.Int32(c.Exit); c.Lives {
+		return
+	}
+	t.stopped = t.launched.Add(after)
+	if t.failure = (&Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited"}); c.Unstarted != "" {
+		t.failure, t.exit = &Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: c.Unstarted}, nil
+	}
 }
 
 // TagsOf are the tags of a task of no service; none for any other.
@@ -115,6 +164,11 @@ func (e *ECS) runTask(in *ecs.RunTaskInput) (*ecs.RunTaskOutput, error) {
 			number: number},
 		cluster: cluster, startedBy: aws.ToString(in.StartedBy), tags: in.Tags,
 	}
+	if o := in.Overrides; o != nil {
+		for _, c := range o.ContainerOverrides {
+			t.command, t.container = c.Command, aws.ToString(c.Name)
+		}
+	}
 	e.alone = append(e.alone, t)
 	if in.ClientToken != nil {
 		e.tokens[token] = t
@@ -148,6 +202,10 @@ func (e *ECS) StopTask(_ context.Context, in *ecs.StopTaskInput, _ ...func(*ecs.
 // endAlone lets tasks of no service fail that do. Nobody replaces them.
 func (e *ECS) endAlone(now time.Time) {
 	for _, t := range e.alone {
+		if t.command != nil {
+			e.endCommand(t, now)
+			continue
+		}
 		b := e.aloneBehaviour(t.revision.taskDefinition)
 		if t.stopped.IsZero() && b.Failure != nil && (b.Fails == nil || b.Fails(t.number)) && now.Sub(t.launched) >= b.FailAfter {
 			t.stopped, t.failure = t.launched.Add(b.FailAfter), b.Failure
@@ -177,6 +235,9 @@ func (e *ECS) listAlone(in *ecs.ListTasksInput) (*ecs.ListTasksOutput, error) {
 // service's is stopped for it (API reference, HealthCheck).
 func (e *ECS) describeAlone(t *alone, now time.Time) types.Task {
 	out := describeTask(&t.task)
+	if t.command != nil {
+		out.Containers = []types.Container{{Name: aws.String(t.container), ExitCode: t.exit}}
+	}
 	b, in := e.aloneBehaviour(t.revision.taskDefinition), now.Sub(t.launched)
 	start := b.StartAfter
 	if start == 0 {

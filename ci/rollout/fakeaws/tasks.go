@@ -137,7 +137,7 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 		}
 	}
 	for _, t := range e.alone {
-		if slices.Contains(in.Tasks, t.arn) {
+		if slices.Contains(in.Tasks, t.arn) && !t.forgotten {
 			out.Tasks = append(out.Tasks, e.describeAlone(t, e.clock.Now()))
 		}
 	}

@@ -44,8 +44,21 @@ type Behaviour struct {
 	RollbackFails bool
 	// Alone is how tasks behave that belong to no service; nil as all others do.
 	Alone *Behaviour
+	// Command is how a task ends whose command was replaced; nil as one that works, after 20 s.
+	Command *Command
 	// Log are the lines that each task writes when it starts.
 	Log []string
+}
+
+// Command is how a command ends.
+type Command struct {
+	// After is when, from the launch; 0 means 20 s.
+	After time.Duration
+	Exit  int32
+	// Unstarted is why the task never starts; empty if it does. Lives lets the task go on after its command
+	// has ended, as one with a further essential container does.
+	Unstarted string
+	Lives     bool
 }
 
 // Failure is how a task ends.

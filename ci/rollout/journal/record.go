@@ -68,6 +68,27 @@ type Run struct {
 	Cause   string    `json:"cause,omitempty"`
 	// Settings belong to the release: a rollback restores them.
 	Settings *Settings `json:"settings,omitempty"`
+	// Tasks are the one-off tasks of the run; Services and Before the task definitions, by service, that
+	// it deployed and that served before. Only the journal of several services has them.
+	Tasks    []Task            `json:"tasks,omitempty"`
+	Services map[string]string `json:"services,omitempty"`
+	Before   map[string]string `json:"before,omitempty"`
+}
+
+// Task is what is known of a one-off task.
+type Task struct {
+	Name           string `json:"name"`
+	TaskDefinition string `json:"task_definition"`
+	// Attempt counts the launches that were made, or were about to be; it is part of the client token.
+	Attempt int `json:"attempt"`
+	// ARN is empty until ECS has answered a launch.
+	ARN      string    `json:"arn,omitempty"`
+	Launched time.Time `json:"launched,omitzero"`
+	Ended    time.Time `json:"ended,omitzero"`
+	// ExitCode is nil if the command never ran, or was stopped.
+	ExitCode *int32 `json:"exit_code,omitempty"`
+	TimedOut bool   `json:"timed_out,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // Settings are what a release needs around its task definition to be healthy.

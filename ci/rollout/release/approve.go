@@ -28,6 +28,9 @@ func Reject(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 }
 
 func answer(ctx context.Context, clients Clients, clock clock.Clock, in Input, action types.DeploymentLifecycleHookAction) *Result {
+	if in.Spec.Together() {
+		return each(ctx, clients, clock, in, answering(action), NothingPaused)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -54,6 +57,12 @@ func answer(ctx context.Context, clients Clients, clock clock.Clock, in Input, a
 		return o.finish(ctx, problems...)
 	}
 	return o.finish(ctx, o.optimistic(ctx, func(ctx context.Context) []*verdict.Problem { return approver{o}.answerPause(ctx, action) })...)
+}
+
+func answering(action types.DeploymentLifecycleHookAction) operationOn {
+	return func(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+		return answer(ctx, clients, clock, in, action)
+	}
 }
 
 // reply answers a pause.
@@ -101,6 +110,9 @@ func (o approver) answerPause(ctx context.Context, action types.DeploymentLifecy
 
 // Wait follows the deployment in flight to its end, and judges it as Deploy would.
 func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+	if in.Spec.Together() {
+		return each(ctx, clients, clock, in, Wait, NothingInFlight)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)

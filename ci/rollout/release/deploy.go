@@ -19,7 +19,13 @@ import (
 
 // Deploy makes the service run an image: first the resources around it, then one update, then the
 // verdict on our own deployment. What is as planned already is not written.
+//
+// With further services or one-off tasks, all of them are deployed together: no service is touched before
+// every trial and every task has passed, and if one fails, the others go back too.
 func Deploy(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+	if in.Spec.Together() {
+		return deployTogether(ctx, clients, clock, in)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, true); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -51,8 +57,10 @@ func (o *operation) optimistic(ctx context.Context, attempt func(context.Context
 func (o *operation) digest() string { return o.plan.Digest() }
 
 func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
-	if problem := o.checkPromotion(ctx); problem != nil {
-		return []*verdict.Problem{problem}
+	if o.member == nil {
+		if problem := o.checkPromotion(ctx); problem != nil {
+			return []*verdict.Problem{problem}
+		}
 	}
 	if problems := o.compare(ctx); len(problems) > 0 {
 		return problems
@@ -65,7 +73,7 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 	switch {
 	case o.in.Smoke == None:
 		o.stage().Warn(SmokeOff, "rollout.smoke is none")
-	case o.smokeAddress() == "" && o.plan.Adopts():
+	case o.smokeAddress() == "" && o.plan.Adopts() && !o.further:
 		o.stage().Warn(SmokeOff, "rollout.smoke is empty, and the address of an adopted service is not known")
 	}
 	if o.plan.Trial.Off {
@@ -75,7 +83,7 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{problem}
 	}
 	open := o.past.Run
-	if open == nil && o.state.Unchanged() && o.recorded() {
+	if o.asPlanned() {
 		outcome := deployment.Verify(ctx, o.clients.ECS, o.clock, o.request())
 		o.evidence(outcome)
 		return o.problems(outcome)
@@ -92,6 +100,9 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 		Override: o.in.Override, Started: o.clock.Server().UTC(), Settings: o.settings()}
 	return o.carryOut(ctx, run, deployment.Request{})
 }
+
+// asPlanned reports whether everything is as planned and on record, so that nothing is written.
+func (o deployer) asPlanned() bool { return o.past.Run == nil && o.state.Unchanged() && o.recorded() }
 
 // recorded reports whether the journal has this image as the serving one.
 func (o deployer) recorded() bool {
@@ -151,6 +162,7 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 	request.Started = func(ctx context.Context, arn string) {
 		run.Deployment = arn
 		o.log("deployment %s", arn[strings.LastIndexByte(arn, '/')+1:])
+		o.member.arrive()
 		if err := o.journal.Record(ctx, run); err != nil {
 			o.log("the journal could not be written: %v", err)
 		}
@@ -166,7 +178,15 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 		if tried = (trials{o.observer}).runTrial(ctx, run); tried.Problem != nil {
 			return tried.Problem
 		}
+		if o.member != nil && run.Kind == journal.Deploy {
+			if problem := o.group.gate(ctx, o.member); problem != nil {
+				return problem
+			}
+		}
 		return o.state.Soon(ctx)
+	}
+	if o.member != nil {
+		request.Abort = o.member.abort
 	}
 	outcome := deployment.Deploy(ctx, o.clients.ECS, o.clock, request)
 	if problem := o.unwatched(run, outcome); problem != nil {

@@ -26,7 +26,7 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 		defer cancel()
 	}
 	var err error
-	if problem == nil && run.Kind == journal.Deploy {
+	if problem == nil && run.Kind == journal.Deploy && o.member == nil { // with others, it counts when all serve
 		err = o.journal.MarkRan(ctx, o.plan.Image, o.digest())
 	}
 	if err == nil {

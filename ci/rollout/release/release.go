@@ -17,11 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -78,8 +73,11 @@ type Result struct {
 	Changed bool
 	// Text is the changes as a diff, or the state in words.
 	Text string
-	// Outcome is the result of the deployment, or nil.
+	// Outcome is the result of the deployment, or nil. Of several services it is that of the first, or of
+	// the first that failed.
 	Outcome *deployment.Outcome
+
+	problems []*verdict.Problem
 }
 
 // operation is one call of this package.
@@ -106,6 +104,12 @@ type operation struct {
 	lastSmoke *smokeResult
 	// journalMoved is set if another run wrote to the journal before we held the lock.
 	journalMoved bool
+	// group are the services that are deployed together with this one; nil without any. further is set
+	// for all but the first of them, and label is the name of each in the log.
+	group   *group
+	member  *member
+	further bool
+	label   string
 }
 
 // observer reads what AWS knows of the service, and reports it.
@@ -154,6 +158,7 @@ func (o *operation) finish(ctx context.Context, problems ...*verdict.Problem) *R
 	// The summary of a stage shows only the first gates: results come before what the caller knows.
 	slices.SortStableFunc(o.stage().Evidence, func(a, b verdict.Evidence) int { return known(a) - known(b) })
 	o.stage().Judge(problems...)
+	o.result.problems = problems
 	return o.result
 }
 
@@ -165,7 +170,7 @@ func known(e verdict.Evidence) int {
 }
 
 func (o *operation) log(format string, args ...any) {
-	line := verdict.Line(o.clock.Server().UTC().Format("15:04:05")+" "+fmt.Sprintf(format, args...), 1000)
+	line := verdict.Line(o.clock.Server().UTC().Format("15:04:05")+" "+o.label+fmt.Sprintf(format, args...), 1000)
 	o.lines = append(o.lines, line)
 	if o.in.Progress != nil {
 		o.in.Progress(line)
@@ -244,13 +249,23 @@ func (o *operation) waitForLock(ctx context.Context) *verdict.Problem {
 		if err := o.clock.Sleep(ctx, poll); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "wait for the lock: %v", err)
 		}
+		if o.group != nil && o.group.journal.Holding() {
+			if err := o.group.fence(ctx); err != nil {
+				return asProblem(err)
+			}
+		}
 	}
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// fence allows a write while we hold the lock.
+// fence allows a write while we hold the lock, and that of the services deployed together.
 func (o *operation) fence(ctx context.Context) error {
+	if o.group != nil {
+		if err := o.group.fence(ctx); err != nil {
+			return err
+		}
+	}
 	err := o.journal.Hold(ctx)
 	switch {
 	case err == nil:
@@ -313,80 +328,4 @@ func (o *observer) request() deployment.Request {
 		r.Probe = o.probeService
 	}
 	return r
-}
-
-func (o *observer) progress(e deployment.Event) {
-	if e.Status == "" { // our deployment does not exist yet
-		o.log("%s", e.Text)
-		return
-	}
-	words := []string{e.Status}
-	if e.Stage != "" {
-		words = append(words, e.Stage)
-	}
-	if e.Weight >= 0 {
-		words = append(words, fmt.Sprintf("%g %% of the traffic", e.Weight))
-	}
-	if e.Requested > 0 {
-		words = append(words, fmt.Sprintf("%d of %d tasks", e.Running, e.Requested))
-	}
-	line := strings.TrimSpace(strings.Join(words, ", "))
-	if e.Text != "" {
-		line = strings.TrimPrefix(line+": "+e.Text, ": ")
-	}
-	o.log("%s", line)
-}
-
-func (o *observer) targets(ctx context.Context, group string) ([]deployment.Target, error) {
-	out, err := o.clients.Balancing.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: aws.String(group)})
-	if err != nil {
-		return nil, fmt.Errorf("describe health of targets: %w", err)
-	}
-	var all []deployment.Target
-	for _, d := range out.TargetHealthDescriptions {
-		t := deployment.Target{}
-		if d.Target != nil {
-			t.Address = fmt.Sprintf("%s:%d", aws.ToString(d.Target.Id), aws.ToInt32(d.Target.Port))
-		}
-		if d.TargetHealth != nil {
-			t.State, t.Reason = string(d.TargetHealth.State), string(d.TargetHealth.Reason)
-			if text := aws.ToString(d.TargetHealth.Description); text != "" {
-				t.Reason += " (" + text + ")"
-			}
-		}
-		all = append(all, t)
-	}
-	return all, nil
-}
-
-// logTail is how many lines of a failed task are reported.
-const logTail = 15
-
-// logs reads the last lines that a task's application wrote.
-func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
-	group, prefix := "", ""
-	for _, c := range o.plan.TaskDefinition.ContainerDefinitions {
-		if aws.ToString(c.Name) == o.plan.Container() && c.LogConfiguration != nil {
-			group, prefix = c.LogConfiguration.Options["awslogs-group"], c.LogConfiguration.Options["awslogs-stream-prefix"]
-		}
-	}
-	if group == "" || prefix == "" {
-		return nil, fmt.Errorf("container %s does not log to CloudWatch Logs under a prefix", o.plan.Container())
-	}
-	stream := prefix + "/" + o.plan.Container() + "/" + task[strings.LastIndexByte(task, '/')+1:]
-	out, err := o.clients.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
-		LogGroupName: aws.String(group), LogStreamName: aws.String(stream), Limit: aws.Int32(logTail), StartFromHead: aws.Bool(false),
-	})
-	var none *logtypes.ResourceNotFoundException
-	if errors.As(err, &none) {
-		return nil, fmt.Errorf("there is no stream %s in log group %s: a task that writes nothing has none", stream, group)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read log %s: %w", stream, err)
-	}
-	var lines []string
-	for _, e := range out.Events {
-		lines = append(lines, verdict.Line(aws.ToString(e.Message), 500))
-	}
-	return lines, nil
 }

@@ -22,6 +22,9 @@ import (
 // Otherwise the task definition of the last good release is deployed with the target group settings
 // that it had, and followed like any deployment.
 func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+	if in.Spec.Together() {
+		return rollBackTogether(ctx, clients, clock, in)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -227,6 +230,11 @@ func (o rollbacker) lastGood(ctx context.Context, current string) (*journal.Run,
 // current one.
 func (o rollbacker) lastSuccessful(ctx context.Context, current string) (*journal.Run, *verdict.Problem) {
 	left := o.past.Left()
+	return o.successful(ctx, func(definition string) bool { return definition != current && !left[definition] })
+}
+
+// successful returns the newest successful deployment in ECS whose task definition is wanted.
+func (o rollbacker) successful(ctx context.Context, wanted func(definition string) bool) (*journal.Run, *verdict.Problem) {
 	name := *o.plan.Service.ServiceName
 	all, err := deployment.List(ctx, o.clients.ECS, *o.plan.Service.Cluster, name, types.ServiceDeploymentStatusSuccessful)
 	if err != nil {
@@ -240,7 +248,7 @@ func (o rollbacker) lastSuccessful(ctx context.Context, current string) (*journa
 		if revision == nil {
 			continue
 		}
-		if definition := aws.ToString(revision.TaskDefinition); definition != current && !left[definition] {
+		if definition := aws.ToString(revision.TaskDefinition); wanted(definition) {
 			return &journal.Run{TaskDefinition: definition, Image: o.imageOf(*revision)}, nil
 		}
 	}
@@ -281,7 +289,9 @@ func (o rollbacker) putBack(ctx context.Context, good journal.Run) []*verdict.Pr
 		}
 	} else if s := good.Settings; s != nil {
 		plan.LoadBalancer.TargetGroups, plan.LoadBalancer.TargetGroupAttributes = s.TargetGroups, s.Attributes
-		plan.Service.HealthCheckGracePeriodSeconds = aws.Int32(s.GraceSeconds)
+		if plan.Balanced() {
+			plan.Service.HealthCheckGracePeriodSeconds = aws.Int32(s.GraceSeconds)
+		}
 	} else {
 		o.stage().Warn(NoSettings, "%s", good.TaskDefinition)
 	}

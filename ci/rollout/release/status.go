@@ -21,14 +21,22 @@ import (
 // Plan shows what Deploy would change, and writes nothing. Result.Changed is true if it would change
 // anything.
 func Plan(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+	if in.Spec.Together() {
+		return planTogether(ctx, clients, clock, in)
+	}
 	o := newOperation(clients, clock, in)
 	o.compares = true
 	if problems := o.prepare(ctx, true); len(problems) > 0 {
 		return o.finish(ctx, problems...)
 	}
+	return o.finish(ctx, o.planned(ctx, true)...)
+}
+
+// planned compares, and reports what would change.
+func (o *observer) planned(ctx context.Context, soak bool) []*verdict.Problem {
 	problems := o.compare(ctx)
 	if o.state == nil {
-		return o.finish(ctx, problems...)
+		return problems
 	}
 	o.plan.Warn(o.stage())
 	o.warnOnce()
@@ -36,15 +44,17 @@ func Plan(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Re
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
 	o.ownership()
-	if problem := o.planSoak(ctx); problem != nil {
-		problems = append(problems, problem)
+	if soak {
+		if problem := o.planSoak(ctx); problem != nil {
+			problems = append(problems, problem)
+		}
 	}
 	if keys := o.in.Spec.WithoutEffect; len(keys) > 0 {
 		o.result.Text += "\nWithout effect, as the service is adopted: " + strings.Join(keys, ", ") + ".\n"
 	}
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "What would change", Log: o.result.Text})
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
-	return o.finish(ctx, problems...)
+	return problems
 }
 
 func lastLine(text string) string {
@@ -107,6 +117,9 @@ func ended(status types.ServiceDeploymentStatus) bool {
 // Status shows what runs, what is in flight, who holds the lock, and the history. It passes unless the
 // service is missing or AWS cannot be asked.
 func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+	if in.Spec.Together() {
+		return each(ctx, clients, clock, in, Status)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -235,9 +248,18 @@ func history(past journal.State) verdict.Block {
 	return verdict.Block{Title: "Releases", Summary: true, Answer: true, Table: table}
 }
 
+func pruning(keep int) operationOn {
+	return func(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
+		return Prune(ctx, clients, clock, in, keep)
+	}
+}
+
 // Prune deregisters old task definitions. It keeps the newest, as many as keep, and those in use: what
 // runs, what a deployment uses, and the target of a rollback.
 func Prune(ctx context.Context, clients Clients, clock clock.Clock, in Input, keep int) *Result {
+	if in.Spec.Together() {
+		return each(ctx, clients, clock, in, pruning(keep))
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)
@@ -284,6 +306,9 @@ func (o rollbacker) rollbackTarget(ctx context.Context) ([]string, *verdict.Prob
 
 // Destroy deletes everything that was created for the service. confirm must be its name.
 func Destroy(ctx context.Context, clients Clients, clock clock.Clock, in Input, confirm string, withLogs bool) *Result {
+	if in.Spec.Together() {
+		return destroyTogether(ctx, clients, clock, in, confirm, withLogs)
+	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
 		return o.finish(ctx, problems...)

@@ -100,6 +100,13 @@ type Spec struct {
 	// give no result: rollback or pause.
 	Analysis     []Analysis
 	Inconclusive string
+	// NoPort is true for a service that listens nowhere, such as a worker: it gets no load balancer and no
+	// health check. Command replaces the image's; the image's own when empty.
+	NoPort  bool
+	Command []string
+	// Services are further services of the same image, and Tasks run before any of them is touched.
+	Services []Service
+	Tasks    []Task
 	// Adopt is AdoptService for a service that somebody else made and keeps; empty for our own.
 	Adopt string
 	// Container is the container of an adopted service that runs the image; found when empty.

@@ -1,0 +1,92 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func (o *observer) progress(e deployment.Event) {
+	if e.Status == "" { // our deployment does not exist yet
+		o.log("%s", e.Text)
+		return
+	}
+	words := []string{e.Status}
+	if e.Stage != "" {
+		words = append(words, e.Stage)
+	}
+	if e.Weight >= 0 {
+		words = append(words, fmt.Sprintf("%g %% of the traffic", e.Weight))
+	}
+	if e.Requested > 0 {
+		words = append(words, fmt.Sprintf("%d of %d tasks", e.Running, e.Requested))
+	}
+	line := strings.TrimSpace(strings.Join(words, ", "))
+	if e.Text != "" {
+		line = strings.TrimPrefix(line+": "+e.Text, ": ")
+	}
+	o.log("%s", line)
+}
+
+func (o *observer) targets(ctx context.Context, group string) ([]deployment.Target, error) {
+	out, err := o.clients.Balancing.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: aws.String(group)})
+	if err != nil {
+		return nil, fmt.Errorf("describe health of targets: %w", err)
+	}
+	var all []deployment.Target
+	for _, d := range out.TargetHealthDescriptions {
+		t := deployment.Target{}
+		if d.Target != nil {
+			t.Address = fmt.Sprintf("%s:%d", aws.ToString(d.Target.Id), aws.ToInt32(d.Target.Port))
+		}
+		if d.TargetHealth != nil {
+			t.State, t.Reason = string(d.TargetHealth.State), string(d.TargetHealth.Reason)
+			if text := aws.ToString(d.TargetHealth.Description); text != "" {
+				t.Reason += " (" + text + ")"
+			}
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// logTail is how many lines of a failed task are reported.
+const logTail = 15
+
+// logs reads the last lines that a task's application wrote.
+func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
+	group, prefix := "", ""
+	for _, c := range o.plan.TaskDefinition.ContainerDefinitions {
+		if aws.ToString(c.Name) == o.plan.Container() && c.LogConfiguration != nil {
+			group, prefix = c.LogConfiguration.Options["awslogs-group"], c.LogConfiguration.Options["awslogs-stream-prefix"]
+		}
+	}
+	if group == "" || prefix == "" {
+		return nil, fmt.Errorf("container %s does not log to CloudWatch Logs under a prefix", o.plan.Container())
+	}
+	stream := prefix + "/" + o.plan.Container() + "/" + task[strings.LastIndexByte(task, '/')+1:]
+	out, err := o.clients.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: aws.String(group), LogStreamName: aws.String(stream), Limit: aws.Int32(logTail), StartFromHead: aws.Bool(false),
+	})
+	var none *logtypes.ResourceNotFoundException
+	if errors.As(err, &none) {
+		return nil, fmt.Errorf("there is no stream %s in log group %s: a task that writes nothing has none", stream, group)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read log %s: %w", stream, err)
+	}
+	var lines []string
+	for _, e := range out.Events {
+		lines = append(lines, verdict.Line(aws.ToString(e.Message), 500))
+	}
+	return lines, nil
+}
