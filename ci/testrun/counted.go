@@ -13,7 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// conventional are names that nobody gives to modules of an application.
+// conventional are names that nobody gives to modules of an application; the first two are those of pytest.
 var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/conftest.py", "**/tests/**", "**/test/**"}
 
 // counting decides which measured files count in the totals.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
@@ -236,7 +237,11 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	switch {
 	case r.Total() == 0:
 		if len(r.CollectionErrors) == 0 && !incomplete {
-			j.fail(NoTests, "pytest found no test with %s", strings.Join(j.in.Config.Test.Command, " "))
+			p := j.problem(NoTests, "pytest found no test with %s", strings.Join(j.in.Config.Test.Command, " "))
+			if !slices.ContainsFunc(j.source, func(name string) bool { return glob.MatchAny(conventional[:2], name) }) {
+				p.Cause += "; no file of the source is named test_*.py or *_test.py"
+				p.Next = "Write a test, such as tests/test_main.py: without tests that passed nothing is published"
+			}
 		}
 	case r.Executed() == 0:
 		j.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)

@@ -235,6 +235,18 @@ func TestRunFailsOnEvidence(t *testing.T) {
 	}
 }
 
+func TestASourceWithoutTestsIsToldToHaveSome(t *testing.T) {
+	in := input(t)
+	none := green().with("junit.xml", suite()).with("events.jsonl", eventLines())
+	assert.NotContains(t, judge(t, in, 5, none).Stage.Next, "Write a test", "tests/test_inference.py is one by its name")
+	in.Source = fake.Files(map[string]string{"main.py": "", "contest.py": ""})
+	in.Config.Test.Coverage.Critical.Paths, in.Config.Test.Coverage.Model.Paths = nil, nil
+	stage := judge(t, in, 5, none).Stage
+	assert.Equal(t, "NO_TESTS", stage.Code)
+	assert.Contains(t, stage.Cause, "no file of the source is named test_*.py or *_test.py")
+	assert.Contains(t, stage.Next, "Write a test, such as tests/test_main.py")
+}
+
 func TestRunShowsFailures(t *testing.T) {
 	r := judge(t, input(t), 1, green().with("junit.xml", suite(passing("a"), failingCase, collectionCase)))
 	assert.Equal(t, []string{"COLLECTION_ERROR", "TESTS_FAILED"}, codes(r.Stage.Problems))
