@@ -14,6 +14,8 @@ type project struct {
 	Python string
 	// Sync are the arguments of uv sync for a project with a uv.lock; Install those of uv pip install for any other.
 	Sync, Install []string
+	// Before are those of an earlier uv pip install: what its editable build, without isolation, needs at every import.
+	Before []string
 	// Args are pytest's; what coverage measures is Measured.
 	Args     []string
 	Measured string
@@ -91,5 +93,14 @@ var projects = []project{
 	{
 		Name: "rpds-py", Version: "2026.9.1", Backend: "maturin, Rust, uv.lock", Python: "3.11",
 		Sync: []string{"--group", "test"}, Args: []string{"tests/"}, Measured: ".", Needs: []string{"cargo"},
+	},
+	{
+		Name: "geoip2", Version: "5.3.0", Backend: "uv-build", Python: "3.10",
+		Install: []string{"-e", ".", "--group", "dev"}, Args: []string{"tests/"}, Measured: "src",
+	},
+	{
+		Name: "beancount", Version: "3.2.3", Backend: "meson-python, tests beside the modules", Python: "3.10",
+		Before:  []string{"--group", "dev", "flex-bin", "bison-bin", "ninja"},
+		Install: []string{"--no-build-isolation", "-e", "."}, Measured: ".", Needs: []string{"cc", "m4"},
 	},
 }

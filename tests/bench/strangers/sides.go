@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,7 +160,11 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	if p.Sync != nil {
 		install = append([]string{"sync", "--quiet", "--frozen"}, p.Sync...)
 	}
-	for _, args := range [][]string{{"venv", "--quiet", "--python", base, ".venv"}, install} {
+	steps := [][]string{{"venv", "--quiet", "--python", base, ".venv"}, install}
+	if p.Before != nil {
+		steps = slices.Insert(steps, 1, append([]string{"pip", "install", "--quiet"}, p.Before...))
+	}
+	for _, args := range steps {
 		if out, err := do(b.uv, args...); err != nil {
 			return nil, fmt.Errorf("uv %s: %w: %s", args[0], err, last(out))
 		}
