@@ -96,6 +96,7 @@ func (d *detector) own(dir string, extras []string) []string {
 		for _, pattern := range buildFiles {
 			d.p.globs = append(d.p.globs, in(glob.Escape(dir), pattern))
 		}
+		d.p.files = append(d.p.files, d.buildReads(dir)...)
 	}
 	d.sources(dir)
 	return append([]string{"-r", in(dir, file)}, options("--extra", extras)...)

@@ -1,0 +1,103 @@
+package pyenv
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	// word is what a path, a file name or the name of a module looks like.
+	word = regexp.MustCompile(`[A-Za-z0-9_][A-Za-z0-9_./-]*`)
+	// imported is a package or module that a program imports.
+	imported = regexp.MustCompile(`(?m)^\s*(?:from|import)\s+([A-Za-z_]\w*)`)
+	// compiled are sources of extension modules. A setup.py names them to build, not to read them.
+	compiled = regexp.MustCompile(`\.(?:c|cc|cpp|cxx|cu|pyx|rs|f|f90)$`)
+)
+
+// versionTables are the tables of pyproject.toml whose values name files or modules that the
+// project's backend reads for its metadata.
+var versionTables = [][]string{
+	{"tool", "setuptools", "dynamic"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"}, {"tool", "pdm", "version"},
+	{"project", "readme"}, {"project", "license"},
+}
+
+// buildReads are the files of a package that its setup.py, or its settings of the version and the
+// like, name: the backend reads them to tell what the package depends on. A setup.py is a
+// program; each word in it that names a file or a module of the source counts.
+func (d *detector) buildReads(dir string) []string {
+	var text strings.Builder
+	text.WriteString(d.text(in(dir, "setup.py")))
+	for _, name := range versionTables {
+		parent := d.manifest(dir).sub(name[:len(name)-1]...)
+		gather(&text, parent[name[len(name)-1]])
+	}
+	setup := parseINI(d.text(in(dir, "setup.cfg")))
+	for _, section := range []string{"metadata", "options"} {
+		for _, value := range setup[section] {
+			text.WriteString(" " + value)
+		}
+	}
+	// A name alone may be joined to a directory by the program.
+	named := map[string][]string{}
+	for _, file := range d.names {
+		if relative, below := strings.CutPrefix(file, strings.TrimPrefix(in(dir, ".")+"/", "./")); below && !compiled.MatchString(file) {
+			named[path.Base(relative)] = append(named[path.Base(relative)], file)
+		}
+	}
+	var found []string
+	for _, m := range imported.FindAllStringSubmatch(d.text(in(dir, "setup.py")), -1) {
+		// It runs the package to ask it for its version, with all that this imports.
+		for _, file := range d.names {
+			if strings.HasPrefix(file, in(dir, m[1])+"/") && strings.HasSuffix(file, ".py") {
+				found = append(found, file)
+			}
+		}
+	}
+	for _, text := range word.FindAllString(text.String(), -1) {
+		text = strings.Trim(text, "./")
+		switch {
+		case compiled.MatchString(text):
+		case d.has(in(dir, text)):
+			found = append(found, in(dir, text))
+		case strings.Contains(text, ".") && path.Base(text) == text && text != "__init__.py" && named[text] != nil:
+			found = append(found, named[text]...)
+		default:
+			found = append(found, d.module(dir, strings.ReplaceAll(text, ".", "/"))...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// module are the files of a module of a package that is named with slashes, or of the module
+// that an attribute belongs to.
+func (d *detector) module(dir, name string) []string {
+	for ; name != "." && name != "/"; name = path.Dir(name) {
+		for _, root := range []string{"", "src"} {
+			for _, file := range []string{name + ".py", name + "/__init__.py"} {
+				if file = in(dir, path.Join(root, file)); d.has(file) {
+					return []string{file}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// gather appends all texts in a value of TOML.
+func gather(to *strings.Builder, value any) {
+	switch value := value.(type) {
+	case string:
+		to.WriteString(" " + value)
+	case []any:
+		for _, element := range value {
+			gather(to, element)
+		}
+	case map[string]any:
+		for _, element := range value {
+			gather(to, element)
+		}
+	}
+}
