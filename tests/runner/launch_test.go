@@ -265,3 +265,31 @@ func TestLaunchRefusesWhatItCannotCarryOut(t *testing.T) {
 		})
 	}
 }
+
+func TestLaunchGivesFilesOneNameWhereItIsTold(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		cwd := t.TempDir()
+		file, other := filepath.Join(cwd, "sub", "a"), filepath.Join(cwd, "b")
+		require.NoError(t, os.Mkdir(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, []byte("x"), 0o640))
+		old := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		require.NoError(t, os.Chtimes(file, old, old))
+		require.NoError(t, os.Link(file, other))
+		require.NoError(t, os.Symlink("b", filepath.Join(cwd, "link")))
+		require.NoError(t, os.Chtimes(filepath.Dir(file), old, old))
+		program := `import os
+for name in ["sub/a", "b", "link"]:
+    info = os.lstat(name)
+    print(name, info.st_nlink, oct(info.st_mode & 0o777), int(os.stat(name).st_mtime), open(name).read())
+print(int(os.stat("sub").st_mtime), sorted(os.listdir(".")))`
+		result := prepare(t, program, launch.Spec{Cwd: cwd, OwnFiles: own}).run(t)
+		require.Equal(t, 0, result.ExitCode, result.Stderr)
+		names := 2
+		if own {
+			names = 1
+		}
+		want := fmt.Sprintf("sub/a %d 0o640 %d x\nb %d 0o640 %d x\nlink 1 0o777 %d x\n%d ['b', 'link', 'sub']\n", names, old.Unix(), names, old.Unix(),
+			old.Unix(), old.Unix())
+		assert.Equal(t, want, result.Stdout)
+	}
+}

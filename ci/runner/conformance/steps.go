@@ -31,6 +31,12 @@ open("a b/ä.txt", "a").write("changed")`)
 		assert.Equal(t, []string{"a b/c", "a b/ä.txt", "root"}, seen)
 		assert.Equal(t, "1", read(t, input, "ä.txt"), "what a step writes does not reach its inputs")
 	})
+	t.Run("see files of one name, which NLTK and others demand", func(t *testing.T) {
+		step := s.python(`import os; print(os.stat("a/x.py").st_nlink, os.stat("b/x.py").st_nlink)`)
+		input := s.texts(map[string]string{"x.py": "1", "y": "2"}).Filter([]string{"*.py"}, nil)
+		step.Inputs = []runner.Mount{{Path: "a", Files: input}, {Path: "b", Files: input.Filter(nil, []string{"y"})}}
+		assert.Equal(t, "1 1\n", s.succeed(t, step).Stdout)
+	})
 	t.Run("see their variables and none of the host", func(t *testing.T) {
 		t.Setenv("OPENSTACK_RCA_CONFORMANCE", "of the host")
 		step := s.python(`import json, os; print(json.dumps(dict(os.environ)))`)

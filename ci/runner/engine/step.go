@@ -134,6 +134,8 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 	names := slices.Sorted(maps.Keys(step.Secrets))
 	spec, err := launch.Marshal(launch.Spec{
 		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names, Offline: step.Offline,
+		// The engine makes trees of hard links.
+		OwnFiles: true,
 	})
 	return spec, names, err
 }

@@ -68,6 +68,9 @@ type Spec struct {
 	// Offline keeps the command from making sockets of a network, by a filter of system
 	// calls (seccomp, Linux on x86-64 and arm64).
 	Offline bool `json:"offline,omitempty"`
+	// OwnFiles gives each file of the working directory, up to 256 MiB, contents of its own
+	// if it is a hard link. Some programs refuse links, such as NLTK 3.10 for its data.
+	OwnFiles bool `json:"own_files,omitempty"`
 }
 
 // Result is how the command ended.

@@ -233,7 +233,8 @@ func (b *bench) byStage(ctx context.Context, p project, source string) (*found, 
 func (b *bench) environment(more ...string) []string {
 	var kept []string
 	for _, pair := range os.Environ() {
-		if !strings.HasPrefix(pair, "COVERAGE_") && !strings.HasPrefix(pair, "PYTEST_") && !strings.HasPrefix(pair, "PYTHON") {
+		// The stage has no terminal.
+		if !slices.ContainsFunc([]string{"COVERAGE_", "PYTEST_", "PYTHON", "TERM="}, func(name string) bool { return strings.HasPrefix(pair, name) }) {
 			kept = append(kept, pair)
 		}
 	}
