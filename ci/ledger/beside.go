@@ -47,7 +47,7 @@ func (f *Folder) Read(ctx context.Context, name string) ([]byte, error) {
 // List lists the names of the records that begin with prefix, in the order of the store.
 func (f *Folder) List(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
-	err := f.ledger.each(ctx, "list records (s3:ListBucket)", f.base+prefix, func(key string) error {
+	err := f.ledger.each(ctx, "list records (s3:ListBucket)", f.ledger.at(f.base+prefix), func(key string) error {
 		names = append(names, strings.TrimPrefix(key, f.base))
 		return nil
 	})

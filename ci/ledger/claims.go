@@ -12,14 +12,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
-func (l *Ledger) pointerKey(key string, turn int) string {
-	name := key
-	if turn > 1 {
-		name = fmt.Sprintf("%s-%d", key, turn)
-	}
-	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/" + name + ".json")
-}
-
 // pointed reads a pointer of a key; 0 for none.
 func (l *Ledger) pointed(ctx context.Context, key string, turn int) (int, error) {
 	var p pointer
@@ -29,8 +21,7 @@ func (l *Ledger) pointed(ctx context.Context, key string, turn int) (int, error)
 		return 0, nil
 	}
 	if err == nil && (p.Key != key || p.Number < 1) {
-		err = &Error{Op: "read record", Bucket: l.bucket, Key: at, Kind: Unreadable,
-			Message: "it points elsewhere than its name says"}
+		err = l.at(at).fail("read record", Unreadable, "it points elsewhere than its name says")
 	}
 	return p.Number, err
 }
@@ -99,11 +90,10 @@ func (l *Ledger) ReadCommit(ctx context.Context, n int) (*Commit, error) {
 		return nil, err
 	}
 	if commit.Number == n && commit.Abandoned != nil {
-		return nil, &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Abandoned,
-			Message: "since " + commit.Abandoned.At.Format(time.RFC3339)}
+		return nil, l.at(key).fail("read record", Abandoned, "since "+commit.Abandoned.At.Format(time.RFC3339))
 	}
 	if commit.Number != n || commit.ModelFile() == nil {
-		return nil, &Error{Op: "read record", Bucket: l.bucket, Key: key, Kind: Unreadable, Message: "it is not the manifest of its folder"}
+		return nil, l.at(key).fail("read record", Unreadable, "it is not the manifest of its folder")
 	}
 	return &commit, nil
 }
@@ -131,8 +121,7 @@ func (l *Ledger) Commit(ctx context.Context, commit Commit) (*Commit, error) {
 	}
 	ours, theirs := commit.ModelFile(), held.ModelFile()
 	if held.Key != commit.Key || ours == nil || ours.SHA256 != theirs.SHA256 {
-		return nil, &Error{Op: "commit version", Bucket: l.bucket, Key: key, Kind: Conflict,
-			Message: fmt.Sprintf("it is committed with model sha256 %s", theirs.SHA256)}
+		return nil, l.at(key).fail("commit version", Conflict, fmt.Sprintf("it is committed with model sha256 %s", theirs.SHA256))
 	}
 	return held, nil
 }
@@ -157,7 +146,7 @@ func (l *Ledger) Abandon(ctx context.Context, claim Claim, at time.Time) error {
 	case err != nil:
 		return err
 	}
-	return &Error{Op: "abandon claim", Bucket: l.bucket, Key: key, Kind: Conflict, Message: "it is committed"}
+	return l.at(key).fail("abandon claim", Conflict, "it is committed")
 }
 
 // Discard removes the files of an abandoned number, its records excepted, and what is
@@ -165,20 +154,20 @@ func (l *Ledger) Abandon(ctx context.Context, claim Claim, at time.Time) error {
 func (l *Ledger) Discard(ctx context.Context, n int) ([]string, error) {
 	if _, err := l.ReadCommit(ctx, n); !IsKind(err, Abandoned) {
 		if err == nil {
-			err = &Error{Op: "discard files", Bucket: l.bucket, Key: l.inVersion(n, commitName), Kind: Conflict, Message: "it is committed"}
+			err = l.at(l.inVersion(n, commitName)).fail("discard files", Conflict, "it is committed")
 		}
 		return nil, err
 	}
 	var removed []string
 	prefix := l.inVersion(n, "")
-	err := l.each(ctx, "list files (s3:ListBucket)", prefix, func(key string) error {
+	err := l.each(ctx, "list files (s3:ListBucket)", l.at(prefix), func(key string) error {
 		if key == prefix+claimName || key == prefix+commitName {
 			return nil
 		}
 		_, err := call(ctx, func(ctx context.Context) (*s3.DeleteObjectOutput, error) {
 			return l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
 		})
-		if err = s3object.Wrap("remove file (s3:DeleteObject)", l.bucket, key, err); err != nil && !IsKind(err, NotFound) {
+		if err = l.at(key).wrap("remove file (s3:DeleteObject)", err); err != nil && !IsKind(err, NotFound) {
 			return err
 		}
 		removed = append(removed, "s3://"+l.bucket+"/"+key)
@@ -187,7 +176,7 @@ func (l *Ledger) Discard(ctx context.Context, n int) ([]string, error) {
 	if err != nil {
 		return removed, err
 	}
-	l.abortIn(ctx, l.bucket, prefix, func(string) bool { return true })
+	l.abortIn(ctx, l.at(prefix), func(string) bool { return true })
 	return removed, nil
 }
 

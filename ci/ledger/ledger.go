@@ -23,9 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,7 +33,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/stall"
@@ -77,28 +74,12 @@ type Options struct {
 
 // Ledger is one series of versions in one store. It is safe for concurrent use.
 type Ledger struct {
-	opts           Options
-	client         *s3.Client
-	objects        *s3object.Store
-	bucket, prefix string
-
-	mu       sync.Mutex
-	warnings []string
+	*Store
+	layout
+	bucket string
 }
 
-// Warnings are what went wrong without breaking a promise, such as parts of an
-// earlier upload that could not be removed.
-func (l *Ledger) Warnings() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.warnings)
-}
-
-func (l *Ledger) warn(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.warnings = append(l.warnings, err.Error())
-}
+func (l *Ledger) at(key string) address { return address{l.bucket, key} }
 
 // Open checks the options and makes a Ledger. Only DefaultCredentials make it talk
 // to anyone (AWS's credential endpoints).
@@ -146,7 +127,8 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	if client == nil {
 		client = newClient(cfg, opts)
 	}
-	return &Ledger{opts: opts, client: client, objects: s3object.New(client, opts.Clock, bucket), bucket: bucket, prefix: prefix}, nil
+	store := &Store{opts: opts, client: client, objects: s3object.New(client, opts.Clock, bucket)}
+	return &Ledger{Store: store, layout: layout{opts.Series, prefix}, bucket: bucket}, nil
 }
 
 func newClient(cfg aws.Config, opts Options) *s3.Client {
@@ -169,19 +151,6 @@ func newClient(cfg aws.Config, opts Options) *s3.Client {
 	})
 }
 
-// key is the object key of a path below the root.
-func (l *Ledger) key(path string) string {
-	if l.prefix == "" {
-		return path
-	}
-	return l.prefix + "/" + path
-}
-
-// inVersion is the object key of a path in version n's folder.
-func (l *Ledger) inVersion(n int, path string) string {
-	return l.key(l.opts.Series.Folder(n) + "/" + path)
-}
-
 // URI is the address of a path in version n's folder.
 func (l *Ledger) URI(n int, path string) string {
 	return "s3://" + l.bucket + "/" + l.inVersion(n, path)
@@ -194,11 +163,8 @@ func (l *Ledger) Folder(n int) string { return strings.TrimSuffix(l.URI(n, ""), 
 // writes of one key the second must be refused. The key stays, so that one request
 // is enough from then on. A store that ignores or refuses them is NoCAS.
 func (l *Ledger) Probe(ctx context.Context) error {
-	return l.objects.Probe(ctx, l.key(l.opts.Series.App+".probe"), false)
+	return l.objects.Probe(ctx, l.key(l.App+".probe"), false)
 }
-
-// Clock is this machine's clock compared with the store's.
-func (l *Ledger) Clock() *awsclock.Clock { return l.objects.Clock() }
 
 // idleTimeout is how long a connection is kept for the next request. A server may close it
 // after two seconds, and tunnels (a Dagger service of the host) do not always hand that on.
@@ -209,4 +175,35 @@ func call[T any](ctx context.Context, f func(context.Context) (T, error)) (T, er
 	ctx, cancel := context.WithTimeout(ctx, s3object.CallTimeout)
 	defer cancel()
 	return f(ctx)
+}
+
+// maxPages bounds a listing: ten million keys.
+const maxPages = 10_000
+
+// each calls f for each key with a prefix. A listing that comes back to a page it has
+// shown, or does not end, is TooLong: half of a listing must not be taken for all of it.
+func (s *Store) each(ctx context.Context, op string, in address, f func(key string) error) error {
+	seen := map[string]bool{}
+	page := s3.ListObjectsV2Input{Bucket: aws.String(in.bucket), Prefix: aws.String(in.key)}
+	for {
+		found, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return s.client.ListObjectsV2(ctx, &page) })
+		if err != nil {
+			return in.wrap(op, err)
+		}
+		s.Clock().See(found.ResultMetadata, nil)
+		for _, object := range found.Contents {
+			if err := f(aws.ToString(object.Key)); err != nil {
+				return err
+			}
+		}
+		if !aws.ToBool(found.IsTruncated) {
+			return nil
+		}
+		page.ContinuationToken = found.NextContinuationToken
+		next := aws.ToString(page.ContinuationToken)
+		if next == "" || seen[next] || len(seen) == maxPages {
+			return in.fail(op, TooLong, fmt.Sprintf("after %d pages the listing begins again or does not end", len(seen)+1))
+		}
+		seen[next] = true
+	}
 }

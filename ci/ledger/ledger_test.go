@@ -294,7 +294,7 @@ func TestAnAbandonedNumberIsNeverAVersionAndNeverGivenOutAgain(t *testing.T) {
 	require.NoError(t, err)
 	_, err = l.Point(ctx, "k1", 1, n)
 	require.NoError(t, err)
-	_, err = l.Put(ctx, n, "models/m.keras", local(t, []byte("orphan")))
+	_, err = l.Put(ctx, l.URI(n, "models/m.keras"), local(t, []byte("orphan")))
 	require.NoError(t, err)
 	_, err = l.Discard(ctx, n)
 	assert.True(t, ledger.IsKind(err, ledger.NotFound), "only what was abandoned is removed: %v", err)
@@ -351,7 +351,7 @@ func TestDiscardNamesTheActionThatIsNotAllowed(t *testing.T) {
 	ctx := t.Context()
 	_, err := l.Take(ctx, ledger.Claim{Key: "k1"}, 1)
 	require.NoError(t, err)
-	_, err = l.Put(ctx, 1, "models/m.keras", local(t, []byte("orphan")))
+	_, err = l.Put(ctx, l.URI(1, "models/m.keras"), local(t, []byte("orphan")))
 	require.NoError(t, err)
 	require.NoError(t, l.Abandon(ctx, ledger.Claim{Number: 1, Key: "k1"}, time.Now()))
 	s.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
@@ -376,26 +376,26 @@ func TestPutStoresOnceAndNeverOverwrites(t *testing.T) {
 			ctx := t.Context()
 			content := bytes.Repeat([]byte("x"), size)
 			file := local(t, content)
-			written, err := l.Put(ctx, 1, "models/m", file)
+			written, err := l.Put(ctx, l.URI(1, "models/m"), file)
 			require.NoError(t, err)
 			assert.True(t, written)
 			object, _ := s.Get("root/openstack-rca-system-prod_0001/models/m")
 			assert.Equal(t, content, object.Content)
-			sum, n, err := l.Hash(ctx, 1, "models/m", 1<<30)
+			sum, n, err := l.Hash(ctx, l.URI(1, "models/m"), 1<<30)
 			require.NoError(t, err)
 			assert.Equal(t, file.SHA256, sum)
 			assert.Equal(t, int64(size), n)
 
 			writes := s.Writes()
-			written, err = l.Put(ctx, 1, "models/m", file)
+			written, err = l.Put(ctx, l.URI(1, "models/m"), file)
 			require.NoError(t, err)
 			assert.False(t, written)
 			assert.Equal(t, writes, s.Writes())
 
-			_, err = l.Put(ctx, 1, "models/m", local(t, bytes.Repeat([]byte("y"), size)))
+			_, err = l.Put(ctx, l.URI(1, "models/m"), local(t, bytes.Repeat([]byte("y"), size)))
 			assert.True(t, ledger.IsKind(err, ledger.Conflict), "%v", err)
 			s.Set("root/openstack-rca-system-prod_0001/models/plain", content)
-			written, err = l.Put(ctx, 1, "models/plain", file)
+			written, err = l.Put(ctx, l.URI(1, "models/plain"), file)
 			require.NoError(t, err, "the same bytes, written by something else")
 			assert.False(t, written)
 			assert.Empty(t, s.Uploads())
@@ -407,22 +407,22 @@ func TestPutStoresOnceAndNeverOverwrites(t *testing.T) {
 func TestPutURIAndCopyURI(t *testing.T) {
 	_, l := start(t)
 	file := local(t, []byte("abc"))
-	written, err := l.PutURI(t.Context(), "s3://models-bucket/elsewhere/a", file)
+	written, err := l.Put(t.Context(), "s3://models-bucket/elsewhere/a", file)
 	require.NoError(t, err)
 	assert.True(t, written)
 	var content bytes.Buffer
 	again := func() error { content.Reset(); return nil }
-	n, err := l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, again)
+	n, err := l.Copy(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, again)
 	require.NoError(t, err)
 	assert.Equal(t, int64(3), n)
 	assert.Equal(t, "abc", content.String())
-	_, err = l.CopyURI(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, func() error { return errors.New("disk full") })
+	_, err = l.Copy(t.Context(), "s3://models-bucket/elsewhere/a", 1<<20, &content, func() error { return errors.New("disk full") })
 	assert.True(t, ledger.IsKind(err, ledger.LocalFile), "%v", err)
-	_, err = l.PutURI(t.Context(), "nonsense", file)
+	_, err = l.Put(t.Context(), "nonsense", file)
 	require.Error(t, err)
-	_, err = l.CopyURI(t.Context(), "nonsense", 1<<20, &content, again)
+	_, err = l.Copy(t.Context(), "nonsense", 1<<20, &content, again)
 	require.Error(t, err)
-	_, err = l.CopyURI(t.Context(), "s3://models-bucket/nothing", 1<<20, &content, again)
+	_, err = l.Copy(t.Context(), "s3://models-bucket/nothing", 1<<20, &content, again)
 	assert.True(t, ledger.IsKind(err, ledger.NotFound), "%v", err)
 }
 
@@ -430,11 +430,11 @@ func TestPutOfAFileThatIsNotWhatItShouldBe(t *testing.T) {
 	s, l := start(t)
 	file := local(t, []byte("abc"))
 	file.SHA256 = hash([]byte("other"))
-	_, err := l.Put(t.Context(), 1, "models/m", file)
+	_, err := l.Put(t.Context(), l.URI(1, "models/m"), file)
 	assert.True(t, ledger.IsKind(err, ledger.Refused), "the store checks the hash: %v", err)
 	assert.Empty(t, s.Keys())
 	file.Path = "/nothing/here"
-	_, err = l.Put(t.Context(), 1, "models/m", file)
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), file)
 	assert.True(t, ledger.IsKind(err, ledger.LocalFile), "%v", err)
 }
 
@@ -451,7 +451,7 @@ func TestPartsAreRemovedWhenAnUploadFails(t *testing.T) {
 		ledgertest.Fail(w, 403, "AccessDenied", "no")
 		return true
 	})
-	_, err := l.Put(t.Context(), 1, "models/m", file)
+	_, err := l.Put(t.Context(), l.URI(1, "models/m"), file)
 	assert.True(t, ledger.IsKind(err, ledger.AccessDenied), "%v", err)
 	assert.Empty(t, s.Uploads(), "aborted")
 
@@ -462,7 +462,7 @@ func TestPartsAreRemovedWhenAnUploadFails(t *testing.T) {
 		ledgertest.Fail(w, 403, "AccessDenied", "no")
 		return true
 	})
-	_, err = l.Put(t.Context(), 1, "models/m", file)
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), file)
 	require.True(t, ledger.IsKind(err, ledger.Partial), "%v", err)
 	require.Len(t, s.Uploads(), 1)
 	assert.ErrorContains(t, err, s.Uploads()[0])
@@ -475,7 +475,7 @@ func TestPartsAreRemovedWhenAnUploadFails(t *testing.T) {
 		ledgertest.Fail(w, 403, "AccessDenied", "no")
 		return true
 	})
-	_, err = l.Put(t.Context(), 1, "models/m", file)
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), file)
 	require.NoError(t, err)
 	require.Len(t, l.Warnings(), 1)
 	s.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
@@ -485,19 +485,19 @@ func TestPartsAreRemovedWhenAnUploadFails(t *testing.T) {
 		ledgertest.Fail(w, 403, "AccessDenied", "no")
 		return true
 	})
-	_, err = l.Put(t.Context(), 1, "models/m", file)
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), file)
 	require.NoError(t, err)
 	assert.Contains(t, l.Warnings()[1], "s3:ListBucketMultipartUploads")
 
 	s.SetBefore(nil)
-	_, err = l.Put(t.Context(), 1, "models/m", file)
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), file)
 	require.NoError(t, err)
 	assert.Empty(t, s.Uploads(), "removed by the one after")
 }
 
 func TestBrokenReadIsRepeated(t *testing.T) {
 	s, l := start(t)
-	_, err := l.Put(t.Context(), 1, "models/m", local(t, []byte("abc")))
+	_, err := l.Put(t.Context(), l.URI(1, "models/m"), local(t, []byte("abc")))
 	require.NoError(t, err)
 	var n atomic.Int64
 	var always atomic.Bool
@@ -510,11 +510,11 @@ func TestBrokenReadIsRepeated(t *testing.T) {
 		assert.NoError(t, err)
 		panic(http.ErrAbortHandler)
 	})
-	sum, _, err := l.Hash(t.Context(), 1, "models/m", 1<<30)
+	sum, _, err := l.Hash(t.Context(), l.URI(1, "models/m"), 1<<30)
 	require.NoError(t, err)
 	assert.Equal(t, hash([]byte("abc")), sum)
 	always.Store(true)
-	_, _, err = l.Hash(t.Context(), 1, "models/m", 1<<30)
+	_, _, err = l.Hash(t.Context(), l.URI(1, "models/m"), 1<<30)
 	assert.True(t, ledger.IsKind(err, ledger.Unreachable), "%v", err)
 }
 
@@ -537,7 +537,7 @@ func TestAReadThatStandsStillIsTriedOnceMore(t *testing.T) {
 	})
 	var got bytes.Buffer
 	read := func() error {
-		_, err := l.CopyURI(t.Context(), "s3://models-bucket/root/x", 1<<20, &got, func() error { got.Reset(); return nil })
+		_, err := l.Copy(t.Context(), "s3://models-bucket/root/x", 1<<20, &got, func() error { got.Reset(); return nil })
 		return err
 	}
 	err := read()
@@ -661,7 +661,7 @@ func TestUploadInPartsKeepsMemoryBounded(t *testing.T) {
 
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := l.Put(t.Context(), 1, "models/m", ledger.Local{Path: path, SHA256: strings.Repeat("0", 64), Bytes: size})
+	_, err := l.Put(t.Context(), l.URI(1, "models/m"), ledger.Local{Path: path, SHA256: strings.Repeat("0", 64), Bytes: size})
 	require.NoError(t, err)
 	runtime.ReadMemStats(&after)
 	assert.Equal(t, int64(size), received.Load(), "all bytes arrived")

@@ -32,6 +32,34 @@ func (s Series) ModelFile(n int, extension string) string {
 // SideFile is the path within the folder of a file that belongs to the model.
 func SideFile(name string) string { return filesDir + name }
 
+// layout says where the records of a series are in a bucket.
+type layout struct {
+	Series
+	root string
+}
+
+// key is the object key of a path below the root.
+func (l layout) key(path string) string {
+	if l.root == "" {
+		return path
+	}
+	return l.root + "/" + path
+}
+
+// inVersion is the object key of a path in version n's folder.
+func (l layout) inVersion(n int, path string) string { return l.key(l.Series.Folder(n) + "/" + path) }
+
+func (l layout) keysDir() string { return l.key(l.App + "-" + l.Environment + ".keys/") }
+
+func (l layout) ownerKey() string { return l.keysDir() + "SERIES.json" }
+
+func (l layout) pointerKey(key string, turn int) string {
+	if turn > 1 {
+		key = fmt.Sprintf("%s-%d", key, turn)
+	}
+	return l.keysDir() + key + ".json"
+}
+
 const (
 	filesDir   = "models/"
 	claimName  = "CLAIM.json"

@@ -11,7 +11,9 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/stall"
 )
@@ -44,29 +47,56 @@ type Local struct {
 	Bytes  int64
 }
 
-// Put stores a file at path in version n's folder unless the same file is there
-// already; something else there is a Conflict and stays. It reports whether bytes were
-// written.
-func (l *Ledger) Put(ctx context.Context, n int, path string, file Local) (bool, error) {
-	return l.put(ctx, l.bucket, l.inVersion(n, path), file)
+// Store keeps files at any address of one S3 store. It is safe for concurrent use.
+type Store struct {
+	client  *s3.Client
+	objects *s3object.Store
+	opts    Options
+
+	mu       sync.Mutex
+	warnings []string
 }
 
-// PutURI is Put for any address of the store, such as a run's artifacts.
-func (l *Ledger) PutURI(ctx context.Context, uri string, file Local) (bool, error) {
+// address is where an object is.
+type address struct{ bucket, key string }
+
+func (a address) wrap(op string, err error) error { return s3object.Wrap(op, a.bucket, a.key, err) }
+
+func (a address) fail(op string, kind Kind, message string) *Error {
+	return &Error{Op: op, Bucket: a.bucket, Key: a.key, Kind: kind, Message: message}
+}
+
+// Warnings are what went wrong without breaking a promise, such as parts of an
+// earlier upload that could not be removed.
+func (s *Store) Warnings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.warnings)
+}
+
+func (s *Store) warn(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.warnings = append(s.warnings, err.Error())
+}
+
+// Clock is this machine's clock compared with the store's.
+func (s *Store) Clock() *awsclock.Clock { return s.objects.Clock() }
+
+// Put stores a file at an address unless the same file is there already; something else
+// there is a Conflict and stays. It reports whether bytes were written.
+func (s *Store) Put(ctx context.Context, uri string, file Local) (bool, error) {
 	bucket, key, err := ParseURI(uri)
 	if err != nil {
 		return false, err
 	}
-	return l.put(ctx, bucket, key, file)
-}
-
-func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool, error) {
+	to := address{bucket, key}
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	parts := file.Bytes > l.opts.PartSize
-	there, err := l.same(ctx, bucket, key, file)
+	parts := file.Bytes > s.opts.PartSize
+	there, err := s.same(ctx, to, file)
 	if there && parts {
-		l.abortOthers(ctx, bucket, key)
+		s.abortOthers(ctx, to)
 	}
 	if there || err != nil {
 		return false, err
@@ -77,15 +107,15 @@ func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool,
 	}
 	defer func() { _ = f.Close() }()
 	if parts {
-		err = l.putParts(ctx, bucket, key, f, file)
+		err = s.putParts(ctx, to, f, file)
 	} else {
-		err = l.putWhole(ctx, bucket, key, f, file)
+		err = s.putWhole(ctx, to, f, file)
 	}
 	written := err == nil
 	if IsKind(err, Precondition) || IsKind(err, Gone) {
 		// Another publisher of the same content was faster, or the answer to our own
 		// first attempt was lost.
-		if there, sameErr := l.same(ctx, bucket, key, file); sameErr != nil {
+		if there, sameErr := s.same(ctx, to, file); sameErr != nil {
 			return false, sameErr
 		} else if !there {
 			return false, err
@@ -93,18 +123,18 @@ func (l *Ledger) put(ctx context.Context, bucket, key string, file Local) (bool,
 		err = nil
 	}
 	if err == nil && parts {
-		l.abortOthers(ctx, bucket, key)
+		s.abortOthers(ctx, to)
 	}
 	return written, err
 }
 
 // same reports whether the object is the file, by size and recorded hash. An object
 // that is something else is a Conflict.
-func (l *Ledger) same(ctx context.Context, bucket, key string, file Local) (bool, error) {
+func (s *Store) same(ctx context.Context, at address, file Local) (bool, error) {
 	head, err := call(ctx, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
-		return l.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+		return s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(at.bucket), Key: aws.String(at.key)})
 	})
-	err = s3object.Wrap("look at object (s3:GetObject)", bucket, key, err)
+	err = at.wrap("look at object (s3:GetObject)", err)
 	if IsKind(err, NotFound) {
 		return false, nil
 	}
@@ -114,25 +144,24 @@ func (l *Ledger) same(ctx context.Context, bucket, key string, file Local) (bool
 	sum := head.Metadata[hashMeta]
 	if sum == "" {
 		// Written by something else: only its bytes tell.
-		if sum, _, err = l.hash(ctx, bucket, key, file.Bytes); IsKind(err, TooLong) {
+		if sum, _, err = s.Hash(ctx, "s3://"+at.bucket+"/"+at.key, file.Bytes); IsKind(err, TooLong) {
 			sum = "of a larger file"
 		} else if err != nil {
 			return false, err
 		}
 	}
 	if sum != file.SHA256 || aws.ToInt64(head.ContentLength) != file.Bytes {
-		return false, &Error{Op: "store file", Bucket: bucket, Key: key, Kind: Conflict,
-			Message: fmt.Sprintf("the object there has sha256 %s, ours is %s", sum, file.SHA256)}
+		return false, at.fail("store file", Conflict, fmt.Sprintf("the object there has sha256 %s, ours is %s", sum, file.SHA256))
 	}
 	return true, nil
 }
 
-func (l *Ledger) putWhole(ctx context.Context, bucket, key string, f *os.File, file Local) error {
+func (s *Store) putWhole(ctx context.Context, to address, f *os.File, file Local) error {
 	for n := 0; ; n++ {
-		err := l.objects.Checked(func(checksum bool) error {
+		err := s.objects.Checked(func(checksum bool) error {
 			in := s3.PutObjectInput{
-				Bucket: aws.String(bucket), Key: aws.String(key), Body: io.NewSectionReader(f, 0, file.Bytes), ContentLength: aws.Int64(file.Bytes),
-				ContentType: aws.String(mediaType(key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
+				Bucket: aws.String(to.bucket), Key: aws.String(to.key), Body: io.NewSectionReader(f, 0, file.Bytes), ContentLength: aws.Int64(file.Bytes),
+				ContentType: aws.String(mediaType(to.key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
 			}
 			var err error
 			if checksum {
@@ -140,10 +169,10 @@ func (l *Ledger) putWhole(ctx context.Context, bucket, key string, f *os.File, f
 			} else if in.ContentMD5, err = digest(f, 0, file.Bytes, md5.New()); err != nil {
 				return err
 			}
-			_, err = l.client.PutObject(ctx, &in)
-			return s3object.Wrap("upload object (s3:PutObject)", bucket, key, err)
+			_, err = s.client.PutObject(ctx, &in)
+			return to.wrap("upload object (s3:PutObject)", err)
 		})
-		if !IsKind(err, Busy) || n == 9 || l.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
+		if !IsKind(err, Busy) || n == 9 || s.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
 			return err
 		}
 	}
@@ -163,25 +192,25 @@ func digest(f *os.File, start, size int64, h hash.Hash) (*string, error) {
 // Each part's checksum is computed beforehand and sent as a header. Where only the
 // algorithm is named, the SDK sends it as a trailer of an aws-chunked body over https,
 // which many S3 APIs other than AWS's refuse.
-func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, file Local) error {
+func (s *Store) putParts(ctx context.Context, to address, f *os.File, file Local) error {
 	const op = "upload object in parts (s3:PutObject)"
-	size := l.opts.PartSize
+	size := s.opts.PartSize
 	for (file.Bytes+size-1)/size > maxParts {
 		size *= 2
 	}
 	var created *s3.CreateMultipartUploadOutput
 	sums := false
-	if err := l.objects.Checked(func(checksum bool) error {
-		in := s3.CreateMultipartUploadInput{Bucket: aws.String(bucket), Key: aws.String(key), ContentType: aws.String(mediaType(key)),
+	if err := s.objects.Checked(func(checksum bool) error {
+		in := s3.CreateMultipartUploadInput{Bucket: aws.String(to.bucket), Key: aws.String(to.key), ContentType: aws.String(mediaType(to.key)),
 			Metadata: map[string]string{hashMeta: file.SHA256}}
 		if sums = checksum; checksum {
 			in.ChecksumAlgorithm = types.ChecksumAlgorithmSha256
 		}
 		var err error
 		created, err = call(ctx, func(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
-			return l.client.CreateMultipartUpload(ctx, &in)
+			return s.client.CreateMultipartUpload(ctx, &in)
 		})
-		return s3object.Wrap(op, bucket, key, err)
+		return to.wrap(op, err)
 	}); err != nil {
 		return err
 	}
@@ -192,7 +221,7 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 		group.Go(func() error {
 			start := int64(i) * size
 			section := io.NewSectionReader(f, start, min(size, file.Bytes-start))
-			in := s3.UploadPartInput{Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId,
+			in := s3.UploadPartInput{Bucket: aws.String(to.bucket), Key: aws.String(to.key), UploadId: created.UploadId,
 				PartNumber: aws.Int32(int32(i + 1)),
 				Body:       section, ContentLength: aws.Int64(section.Size())}
 			var err error
@@ -204,7 +233,7 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 			if err != nil {
 				return err
 			}
-			out, err := l.client.UploadPart(uploading, &in)
+			out, err := s.client.UploadPart(uploading, &in)
 			if err != nil {
 				return err
 			}
@@ -215,49 +244,49 @@ func (l *Ledger) putParts(ctx context.Context, bucket, key string, f *os.File, f
 	err := group.Wait()
 	if err == nil {
 		in := s3.CompleteMultipartUploadInput{
-			Bucket: aws.String(bucket), Key: aws.String(key), UploadId: created.UploadId, IfNoneMatch: aws.String("*"),
+			Bucket: aws.String(to.bucket), Key: aws.String(to.key), UploadId: created.UploadId, IfNoneMatch: aws.String("*"),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 		}
-		_, err = l.client.CompleteMultipartUpload(ctx, &in)
-		if IsKind(s3object.Wrap(op, bucket, key, err), NotImplemented) {
+		_, err = s.client.CompleteMultipartUpload(ctx, &in)
+		if IsKind(to.wrap(op, err), NotImplemented) {
 			// Some stores know the condition for whole objects only. The key lies under a
 			// number that is claimed, so that nothing but the same file can be there.
 			in.IfNoneMatch = nil
-			_, err = l.client.CompleteMultipartUpload(ctx, &in)
+			_, err = s.client.CompleteMultipartUpload(ctx, &in)
 		}
 	}
 	if err == nil {
 		return nil
 	}
-	err = s3object.Wrap(op, bucket, key, err)
+	err = to.wrap(op, err)
 	// A failed upload must not leave parts that are paid for and seen by nobody; also
 	// when it failed because the run was cancelled.
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	if abortErr := l.abort(aborting, bucket, key, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, Gone) {
-		return &Error{Op: op, Bucket: bucket, Key: key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err, abortErr)}
+	if abortErr := s.abort(aborting, to, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, Gone) {
+		return &Error{Op: op, Bucket: to.bucket, Key: to.key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err, abortErr)}
 	}
 	return err
 }
 
-func (l *Ledger) abort(ctx context.Context, bucket, key, id string) error {
-	_, err := l.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: aws.String(bucket), Key: aws.String(key), UploadId: aws.String(id)})
-	return s3object.Wrap("abort upload (s3:AbortMultipartUpload)", bucket, key, err)
+func (s *Store) abort(ctx context.Context, at address, id string) error {
+	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: aws.String(at.bucket), Key: aws.String(at.key), UploadId: aws.String(id)})
+	return at.wrap("abort upload (s3:AbortMultipartUpload)", err)
 }
 
 // abortOthers removes uploads of a key that is complete: none of them can be
 // completed any more. Failing at it breaks no promise, so that it only warns.
-func (l *Ledger) abortOthers(ctx context.Context, bucket, key string) {
-	l.abortIn(ctx, bucket, key, func(found string) bool { return found == key })
+func (s *Store) abortOthers(ctx context.Context, at address) {
+	s.abortIn(ctx, at, func(found string) bool { return found == at.key })
 }
 
-func (l *Ledger) abortIn(ctx context.Context, bucket, prefix string, ours func(key string) bool) {
+func (s *Store) abortIn(ctx context.Context, in address, ours func(key string) bool) {
 	out, err := call(ctx, func(ctx context.Context) (*s3.ListMultipartUploadsOutput, error) {
-		return l.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucket), Prefix: aws.String(prefix)})
+		return s.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(in.bucket), Prefix: aws.String(in.key)})
 	})
 	if err != nil {
-		l.warn(s3object.Wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", bucket, prefix, err))
+		s.warn(in.wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", err))
 		return
 	}
 	for _, upload := range out.Uploads {
@@ -265,32 +294,17 @@ func (l *Ledger) abortIn(ctx context.Context, bucket, prefix string, ours func(k
 		if !ours(key) {
 			continue
 		}
-		if err := l.abort(ctx, bucket, key, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, Gone) {
-			l.warn(err)
+		if err := s.abort(ctx, address{in.bucket, key}, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, Gone) {
+			s.warn(err)
 		}
 	}
 }
 
-// Hash reads the object at path in version n's folder back and returns its hash, in
-// lower-case hex, and size. One of more than limit bytes is TooLong.
-func (l *Ledger) Hash(ctx context.Context, n int, path string, limit int64) (string, int64, error) {
-	return l.hash(ctx, l.bucket, l.inVersion(n, path), limit)
-}
-
-// CopyURI streams the object at any address of the store into w and returns its size. An
-// object of more than limit bytes is TooLong: it is left after one byte more than that.
-// again is called before each attempt and makes w forget what an earlier one wrote.
-func (l *Ledger) CopyURI(ctx context.Context, uri string, limit int64, w io.Writer, again func() error) (int64, error) {
-	bucket, key, err := ParseURI(uri)
-	if err != nil {
-		return 0, err
-	}
-	return l.copy(ctx, bucket, key, limit, w, again)
-}
-
-func (l *Ledger) hash(ctx context.Context, bucket, key string, limit int64) (string, int64, error) {
+// Hash reads an object back and returns its hash, in lower-case hex, and size. One of more
+// than limit bytes is TooLong.
+func (s *Store) Hash(ctx context.Context, uri string, limit int64) (string, int64, error) {
 	h := sha256.New()
-	n, err := l.copy(ctx, bucket, key, limit, h, func() error { h.Reset(); return nil })
+	n, err := s.Copy(ctx, uri, limit, h, func() error { h.Reset(); return nil })
 	if err != nil {
 		return "", 0, err
 	}
@@ -300,17 +314,24 @@ func (l *Ledger) hash(ctx context.Context, bucket, key string, limit int64) (str
 // readBack is what a copy does, for its errors.
 const readBack = "read object back (s3:GetObject)"
 
-func (l *Ledger) copy(ctx context.Context, bucket, key string, limit int64, w io.Writer, again func() error) (int64, error) {
+// Copy streams an object into w and returns its size. An object of more than limit bytes is
+// TooLong: it is left after one byte more than that. again is called before each attempt and
+// makes w forget what an earlier one wrote.
+func (s *Store) Copy(ctx context.Context, uri string, limit int64, w io.Writer, again func() error) (int64, error) {
+	bucket, key, err := ParseURI(uri)
+	if err != nil {
+		return 0, err
+	}
+	from := address{bucket, key}
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
-	const op = readBack
 	for attempt := 1; ; attempt++ {
 		if err := again(); err != nil {
-			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: LocalFile, Err: err}
+			return 0, &Error{Op: readBack, Bucket: bucket, Key: key, Kind: LocalFile, Err: err}
 		}
-		n, err := l.copyOnce(ctx, bucket, key, limit, w)
+		n, err := s.copyOnce(ctx, from, limit, w)
 		if n > limit {
-			return n, &Error{Op: op, Bucket: bucket, Key: key, Kind: TooLong, Message: fmt.Sprintf("it has more than %d bytes", limit)}
+			return n, from.fail(readBack, TooLong, fmt.Sprintf("it has more than %d bytes", limit))
 		}
 		if err == nil {
 			return n, nil
@@ -321,21 +342,21 @@ func (l *Ledger) copy(ctx context.Context, bucket, key string, limit int64, w io
 		}
 		// The connection broke within the body: the SDK retries only until the headers.
 		if attempt == 3 || attempt == 2 && errors.As(err, new(*stall.Error)) || ctx.Err() != nil {
-			return 0, &Error{Op: op, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
+			return 0, &Error{Op: readBack, Bucket: bucket, Key: key, Kind: Unreachable, Err: err}
 		}
 	}
 }
 
 // copyOnce makes one attempt. An answer that is an error is an *Error; any other error is of a broken body.
-func (l *Ledger) copyOnce(ctx context.Context, bucket, key string, limit int64, w io.Writer) (n int64, err error) {
+func (s *Store) copyOnce(ctx context.Context, from address, limit int64, w io.Writer) (n int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(from.bucket), Key: aws.String(from.key)})
 	if err != nil {
-		return 0, s3object.Wrap(readBack, bucket, key, err)
+		return 0, from.wrap(readBack, err)
 	}
 	defer func() { _ = out.Body.Close() }() // what was read is compared with its size and hash
-	body := stall.Reader(out.Body, l.opts.StallTimeout, cancel)
+	body := stall.Reader(out.Body, s.opts.StallTimeout, cancel)
 	n, err = io.CopyBuffer(w, io.LimitReader(body, limit+1), make([]byte, 256<<10))
 	if err == nil && out.ContentLength != nil && n != *out.ContentLength {
 		err = io.ErrUnexpectedEOF

@@ -5,11 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
 // Entry is a folder of the series.
@@ -55,9 +50,9 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 	state := &State{}
 	found := map[int]*Entry{}
 	base := l.key("")
-	err := l.each(ctx, "list versions (s3:ListBucket)", base+l.opts.Series.prefix(), func(object string) error {
+	err := l.each(ctx, "list versions (s3:ListBucket)", l.at(base+l.prefix()), func(object string) error {
 		folder, path, inFolder := strings.Cut(strings.TrimPrefix(object, base), "/")
-		n, ok := l.opts.Series.number(folder)
+		n, ok := l.number(folder)
 		if !ok || !inFolder {
 			state.Ignored++
 			return nil
@@ -85,38 +80,6 @@ func (l *Ledger) Scan(ctx context.Context) (*State, error) {
 	}
 	slices.SortFunc(state.Entries, func(a, b Entry) int { return a.Number - b.Number })
 	return state, nil
-}
-
-// maxPages bounds a listing: ten million keys.
-const maxPages = 10_000
-
-// each calls f for goody key with a prefix. A listing that comes back to a page it has
-// shown, or does not end, is TooLong: half of a listing must not be taken for all of it.
-func (l *Ledger) each(ctx context.Context, op, prefix string, f func(key string) error) error {
-	seen := map[string]bool{}
-	in := s3.ListObjectsV2Input{Bucket: aws.String(l.bucket), Prefix: aws.String(prefix)}
-	for {
-		page, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return l.client.ListObjectsV2(ctx, &in) })
-		if err != nil {
-			return s3object.Wrap(op, l.bucket, prefix, err)
-		}
-		l.objects.Clock().See(page.ResultMetadata, nil)
-		for _, object := range page.Contents {
-			if err := f(aws.ToString(object.Key)); err != nil {
-				return err
-			}
-		}
-		if !aws.ToBool(page.IsTruncated) {
-			return nil
-		}
-		in.ContinuationToken = page.NextContinuationToken
-		next := aws.ToString(in.ContinuationToken)
-		if next == "" || seen[next] || len(seen) == maxPages {
-			return &Error{Op: op, Bucket: l.bucket, Key: prefix, Kind: TooLong,
-				Message: fmt.Sprintf("after %d pages the listing begins again or does not end", len(seen)+1)}
-		}
-		seen[next] = true
-	}
 }
 
 // Newest returns the manifest of the highest committed version above a number, nil when
@@ -187,7 +150,7 @@ func (l *Ledger) Find(ctx context.Context, key string, state *State) (Found, err
 // environment prod-eu reads like name rca-prod with environment eu. A series of another
 // one is Taken.
 func (l *Ledger) Own(ctx context.Context, state *State) error {
-	ours := owner{Schema: schema, App: l.opts.Series.App, Environment: l.opts.Series.Environment}
+	ours := owner{Schema: schema, App: l.App, Environment: l.Environment}
 	err := l.owned(ctx, ours)
 	if !IsKind(err, NotFound) {
 		return err
@@ -213,7 +176,7 @@ func (l *Ledger) Own(ctx context.Context, state *State) error {
 // CheckOwner is Own for those who only read or move aliases: it writes nothing, and a
 // series that nobody has taken yet is nobody else's.
 func (l *Ledger) CheckOwner(ctx context.Context) error {
-	err := l.owned(ctx, owner{App: l.opts.Series.App, Environment: l.opts.Series.Environment})
+	err := l.owned(ctx, owner{App: l.App, Environment: l.Environment})
 	if IsKind(err, NotFound) {
 		return nil
 	}
@@ -233,11 +196,6 @@ func (l *Ledger) owned(ctx context.Context, ours owner) error {
 }
 
 func (l *Ledger) taken(by owner) error {
-	return &Error{Op: "take series", Bucket: l.bucket, Key: l.key(l.opts.Series.prefix()), Kind: Taken,
-		Message: fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s", by.App, by.Environment, l.opts.Series.App,
-			l.opts.Series.Environment)}
-}
-
-func (l *Ledger) ownerKey() string {
-	return l.key(l.opts.Series.App + "-" + l.opts.Series.Environment + ".keys/SERIES.json")
+	return l.at(l.key(l.prefix())).fail("take series", Taken, fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s",
+		by.App, by.Environment, l.App, l.Environment))
 }

@@ -34,16 +34,16 @@ func TestFilesReachEveryStoreOverTLS(t *testing.T) {
 			small, large := bytes.Repeat([]byte("s"), 2048), bytes.Repeat([]byte("0123456789abcdef"), 12<<16)
 			if profile.NoConditions {
 				require.True(t, ledger.IsKind(l.Probe(t.Context()), ledger.NoCAS))
-				_, err := l.Put(t.Context(), 1, "models/small", local(t, small))
+				_, err := l.Put(t.Context(), l.URI(1, "models/small"), local(t, small))
 				require.True(t, ledger.IsKind(err, ledger.NotImplemented), "%v", err)
 				return
 			}
 			require.NoError(t, l.Probe(t.Context()))
 			for name, content := range map[string][]byte{"models/small": small, "models/large": large} {
-				written, err := l.Put(t.Context(), 1, name, local(t, content))
+				written, err := l.Put(t.Context(), l.URI(1, name), local(t, content))
 				require.NoError(t, err, name)
 				assert.True(t, written)
-				sum, n, err := l.Hash(t.Context(), 1, name, int64(len(content)))
+				sum, n, err := l.Hash(t.Context(), l.URI(1, name), int64(len(content)))
 				require.NoError(t, err)
 				assert.Equal(t, hash(content), sum)
 				assert.EqualValues(t, len(content), n)
@@ -78,7 +78,8 @@ func TestADamagedPartIsRefused(t *testing.T) {
 	})
 	opts := options(store)
 	opts.PartSize = 5 << 20
-	_, err := open(t, opts).Put(t.Context(), 1, "models/m", local(t, bytes.Repeat([]byte("m"), 12<<20)))
+	l := open(t, opts)
+	_, err := l.Put(t.Context(), l.URI(1, "models/m"), local(t, bytes.Repeat([]byte("m"), 12<<20)))
 	require.True(t, damaged.Load())
 	require.True(t, ledger.IsKind(err, ledger.Refused), "%v", err)
 	assert.Empty(t, store.Uploads())
@@ -88,14 +89,14 @@ func TestADamagedPartIsRefused(t *testing.T) {
 func TestWhatIsLongerThanItShouldBeIsNotRead(t *testing.T) {
 	store, l := start(t)
 	store.Set("root/"+series.Folder(1)+"/models/m", []byte(strings.Repeat("m", 1001)))
-	_, _, err := l.Hash(t.Context(), 1, "models/m", 1000)
+	_, _, err := l.Hash(t.Context(), l.URI(1, "models/m"), 1000)
 	require.True(t, ledger.IsKind(err, ledger.TooLong), "%v", err)
 	var content bytes.Buffer
-	n, err := l.CopyURI(t.Context(), l.URI(1, "models/m"), 1000, &content, func() error { content.Reset(); return nil })
+	n, err := l.Copy(t.Context(), l.URI(1, "models/m"), 1000, &content, func() error { content.Reset(); return nil })
 	require.True(t, ledger.IsKind(err, ledger.TooLong), "%v", err)
 	assert.EqualValues(t, 1001, n)
 	// Something longer that lies where ours belongs, without a recorded hash, is a conflict.
-	_, err = l.Put(t.Context(), 1, "models/m", local(t, []byte("m")))
+	_, err = l.Put(t.Context(), l.URI(1, "models/m"), local(t, []byte("m")))
 	require.True(t, ledger.IsKind(err, ledger.Conflict), "%v", err)
 }
 

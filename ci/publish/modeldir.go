@@ -117,7 +117,7 @@ func (c *connection) storeFile(ctx context.Context, uri string, file ledger.Loca
 	if !strings.HasPrefix(uri, "s3://") {
 		return unsupported(uri)
 	}
-	_, err := c.ledger.PutURI(ctx, uri, file)
+	_, err := c.ledger.Put(ctx, uri, file)
 	return err
 }
 

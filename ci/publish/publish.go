@@ -268,12 +268,12 @@ func (p *publication) warnAbandoned(ctx context.Context, state *ledger.State) er
 func (p *publication) upload(ctx context.Context) error {
 	p.at = uploading
 	for _, f := range p.content.files {
-		path := p.content.pathIn(p.series(), p.number, f)
-		if _, err := p.ledger.Put(ctx, p.number, path, f.Local); err != nil {
+		uri := p.ledger.URI(p.number, p.content.pathIn(p.series(), p.number, f))
+		if _, err := p.ledger.Put(ctx, uri, f.Local); err != nil {
 			return err
 		}
 		if f.name == p.content.model().name {
-			p.show("%s (uploaded, not committed)", p.ledger.URI(p.number, path))
+			p.show("%s (uploaded, not committed)", uri)
 		}
 	}
 	return nil

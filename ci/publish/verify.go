@@ -105,7 +105,7 @@ func (c *connection) fetch(ctx context.Context, uri, to string, limit int64) (su
 		})
 		err = errors.Join(err, failed)
 	} else if strings.HasPrefix(uri, "s3://") {
-		size, err = c.ledger.CopyURI(ctx, uri, limit, into, again)
+		size, err = c.ledger.Copy(ctx, uri, limit, into, again)
 	} else {
 		err = unsupported(uri)
 	}
@@ -118,19 +118,20 @@ func (c *connection) fetch(ctx context.Context, uri, to string, limit int64) (su
 // readBack compares the stored files of a number with their manifest.
 func (c *connection) readBack(ctx context.Context, n int, files []ledger.File) error {
 	for _, f := range files {
-		sum, size, err := c.ledger.Hash(ctx, n, f.Path, f.Bytes)
+		uri := c.ledger.URI(n, f.Path)
+		sum, size, err := c.ledger.Hash(ctx, uri, f.Bytes)
 		if ledger.IsKind(err, ledger.NotFound) {
-			return verdict.Problemf(CodeCorrupt, "%s is gone", c.ledger.URI(n, f.Path))
+			return verdict.Problemf(CodeCorrupt, "%s is gone", uri)
 		}
 		if ledger.IsKind(err, ledger.TooLong) {
-			return verdict.Problemf(CodeCorrupt, "%s reads back with more than the %d bytes that were sent", c.ledger.URI(n, f.Path), f.Bytes)
+			return verdict.Problemf(CodeCorrupt, "%s reads back with more than the %d bytes that were sent", uri, f.Bytes)
 		}
 		if err != nil {
 			return err
 		}
 		if sum != f.SHA256 || size != f.Bytes {
 			return verdict.Problemf(CodeCorrupt, "%s reads back with sha256 %s and %d bytes, want %s and %d",
-				c.ledger.URI(n, f.Path), sum, size, f.SHA256, f.Bytes)
+				uri, sum, size, f.SHA256, f.Bytes)
 		}
 	}
 	return nil
