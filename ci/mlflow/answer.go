@@ -14,8 +14,8 @@ import (
 )
 
 // failure makes the error of an answer with a bad status.
-func (c *Client) failure(op string, resp *http.Response) *Error {
-	e := &Error{Op: op, Host: c.base.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
+func (t *transport) failure(op string, resp *http.Response) *Error {
+	e := &Error{Op: op, Host: t.base.Host, Status: resp.StatusCode, RetryAfter: retryAfter(resp)}
 	// An answer that cannot be read in full still has its status.
 	payload, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	var body struct {
@@ -32,7 +32,7 @@ func (c *Client) failure(op string, resp *http.Response) *Error {
 		}
 	}
 	e.Kind = kindOf(resp.StatusCode, body.ErrorCode, isJSON)
-	if e.Kind == NotFound && c.opts.Workspace != "" && strings.HasPrefix(body.Message, "Workspace ") {
+	if e.Kind == NotFound && t.opts.Workspace != "" && strings.HasPrefix(body.Message, "Workspace ") {
 		// Not to be taken for the absence of what was asked for, such as a champion.
 		e.Kind = NoWorkspace
 	}

@@ -13,20 +13,12 @@ import (
 // artifactsPath is where a server that proxies artifacts serves them.
 const artifactsPath = "mlflow-artifacts/artifacts"
 
-// ArtifactFile is an entry of an artifact listing.
-type ArtifactFile struct {
-	// Path is relative to the listed directory.
-	Path string `json:"path"`
-	Dir  bool   `json:"is_dir"`
-	Size millis `json:"file_size"`
-}
-
 // Proxied returns the path of an artifact address that this server itself serves
 // (mlflow-artifacts:/1/abc/artifacts), and false for one that it does not: another
 // scheme, or another host, to which the credentials must not go.
-func (c *Client) Proxied(uri string) (string, bool) {
+func (a Artifacts) Proxied(uri string) (string, bool) {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "mlflow-artifacts" || u.Host != "" && u.Host != c.base.Host {
+	if err != nil || u.Scheme != "mlflow-artifacts" || u.Host != "" && u.Host != a.base.Host {
 		return "", false
 	}
 	clean := strings.Trim(path.Clean("/"+u.Path), "/")
@@ -38,7 +30,7 @@ func (c *Client) Proxied(uri string) (string, bool) {
 // UploadArtifact stores bytes under a proxied path (see Proxied). open is called for
 // each attempt and returns the content with its size; an upload may be repeated, as
 // it replaces what is there.
-func (c *Client) UploadArtifact(ctx context.Context, proxied string, open func() (io.ReadCloser, int64, error)) error {
+func (a Artifacts) UploadArtifact(ctx context.Context, proxied string, open func() (io.ReadCloser, int64, error)) error {
 	body := func() (io.ReadCloser, int64, error) {
 		r, n, err := open()
 		if err != nil {
@@ -48,7 +40,7 @@ func (c *Client) UploadArtifact(ctx context.Context, proxied string, open func()
 	}
 	req := call{op: "upload artifact " + proxied, method: http.MethodPut, path: apiPrefix + artifactsPath + "/" + proxied,
 		body: body, contentType: "application/octet-stream", repeatable: true, transfer: true}
-	return c.attempt(ctx, req, func(resp *http.Response) error {
+	return a.attempt(ctx, req, func(resp *http.Response) error {
 		// The answer is "{}"; a login page is not.
 		b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 		if err != nil {
@@ -64,11 +56,11 @@ func (c *Client) UploadArtifact(ctx context.Context, proxied string, open func()
 // DownloadArtifact streams a proxied artifact into the writer that begin returns; begin is
 // called for each attempt and must discard what an earlier one wrote. One of more than
 // limit bytes is Endless, and no more than one byte above the limit is written.
-func (c *Client) DownloadArtifact(ctx context.Context, proxied string, limit int64, begin func() io.Writer) (int64, error) {
+func (a Artifacts) DownloadArtifact(ctx context.Context, proxied string, limit int64, begin func() io.Writer) (int64, error) {
 	var n int64
 	req := call{op: "download artifact " + proxied, method: http.MethodGet, path: apiPrefix + artifactsPath + "/" + proxied,
 		repeatable: true, transfer: true}
-	err := c.attempt(ctx, req, func(resp *http.Response) error {
+	err := a.attempt(ctx, req, func(resp *http.Response) error {
 		var err error
 		n, err = io.Copy(begin(), io.LimitReader(resp.Body, limit+1))
 		if err == nil && n > limit {
@@ -80,14 +72,4 @@ func (c *Client) DownloadArtifact(ctx context.Context, proxied string, limit int
 		return err
 	})
 	return n, err
-}
-
-// ListArtifacts lists a proxied directory.
-func (c *Client) ListArtifacts(ctx context.Context, proxied string) ([]ArtifactFile, error) {
-	var out struct {
-		Files []ArtifactFile `json:"files"`
-	}
-	query := url.Values{"path": {proxied}}
-	err := c.json(ctx, "list artifacts of "+proxied, http.MethodGet, artifactsPath, query, nil, &out, true)
-	return out.Files, err
 }

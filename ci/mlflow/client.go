@@ -67,6 +67,22 @@ type Options struct {
 
 // Client talks to one MLflow server. It is safe for concurrent use.
 type Client struct {
+	*transport
+	Tracking
+	Registry
+	Artifacts
+}
+
+// Tracking is the server's API of experiments and runs, Registry that of registered models and their
+// versions, Artifacts that of the files that the server itself serves.
+type (
+	Tracking  struct{ *transport }
+	Registry  struct{ *transport }
+	Artifacts struct{ *transport }
+)
+
+// transport sends calls.
+type transport struct {
 	base *url.URL
 	opts Options
 	http *http.Client
@@ -102,12 +118,13 @@ func New(opts Options) (*Client, error) {
 	if opts.Attempts <= 0 {
 		opts.Attempts = 5
 	}
-	return &Client{base: base, opts: opts, http: &http.Client{
+	t := &transport{base: base, opts: opts, http: &http.Client{
 		Transport: opts.Transport,
 		// Redirects are never followed: a tracking server has none, a login page
 		// behind one is no answer, and credentials must not reach another host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}}
+	return &Client{t, Tracking{t}, Registry{t}, Artifacts{t}}, nil
 }
 
 func orDefault(d, def time.Duration) time.Duration {
@@ -138,27 +155,7 @@ func parseTrackingURI(raw string) (*url.URL, error) {
 }
 
 // Host is the server's host and port, for messages.
-func (c *Client) Host() string { return c.base.Host }
-
-// Version returns what the server says its version is, such as "3.17.2". Servers
-// exempt this path from their host check and often from authentication, so that a
-// good answer proves little: check with an API call.
-func (c *Client) Version(ctx context.Context) (string, error) {
-	var version string
-	err := c.attempt(ctx, call{op: "get version", method: http.MethodGet, path: "/version", repeatable: true},
-		func(resp *http.Response) error {
-			b, err := io.ReadAll(io.LimitReader(resp.Body, 256))
-			if err != nil {
-				return err
-			}
-			version = strings.TrimSpace(string(b))
-			if version == "" || strings.ContainsAny(version, "<>{}\n ") {
-				return errNotJSON
-			}
-			return nil
-		})
-	return version, err
-}
+func (t *transport) Host() string { return t.base.Host }
 
 // call is one request in a form that can be sent again.
 type call struct {
@@ -180,7 +177,7 @@ type call struct {
 var errNotJSON = errors.New("the answer is not JSON")
 
 // json sends a JSON call and decodes the answer into out (nil to ignore it).
-func (c *Client) json(ctx context.Context, op, method, path string, query url.Values, in, out any, repeatable bool) error {
+func (t *transport) json(ctx context.Context, op, method, path string, query url.Values, in, out any, repeatable bool) error {
 	req := call{op: op, method: method, path: apiPrefix + path, query: query, repeatable: repeatable}
 	if in != nil {
 		payload, err := json.Marshal(in)
@@ -192,7 +189,7 @@ func (c *Client) json(ctx context.Context, op, method, path string, query url.Va
 			return io.NopCloser(bytes.NewReader(payload)), int64(len(payload)), nil
 		}
 	}
-	return c.attempt(ctx, req, func(resp *http.Response) error {
+	return t.attempt(ctx, req, func(resp *http.Response) error {
 		payload, err := io.ReadAll(io.LimitReader(resp.Body, maxJSON+1))
 		if err != nil {
 			return err
@@ -212,16 +209,16 @@ func (c *Client) json(ctx context.Context, op, method, path string, query url.Va
 }
 
 // attempt sends a call until it succeeds, fails for good, or its budget is spent.
-func (c *Client) attempt(ctx context.Context, req call, read func(*http.Response) error) error {
+func (t *transport) attempt(ctx context.Context, req call, read func(*http.Response) error) error {
 	var waited time.Duration
 	stalled := false
 	for n := 1; ; n++ {
-		err := c.once(ctx, req, read)
+		err := t.once(ctx, req, read)
 		if err == nil {
 			return nil
 		}
 		mayRepeat := err.notExecuted() || req.repeatable && err.transient()
-		if ctx.Err() != nil || n >= c.opts.Attempts || !mayRepeat {
+		if ctx.Err() != nil || n >= t.opts.Attempts || !mayRepeat {
 			return err
 		}
 		// A new connection often cures a stall; waiting for more than one more is no better than a long limit.
@@ -235,10 +232,10 @@ func (c *Client) attempt(ctx context.Context, req call, read func(*http.Response
 		if err.RetryAfter > 0 {
 			wait = min(err.RetryAfter, maxRetryAfter)
 		}
-		if waited += wait; waited > c.opts.RetryBudget {
+		if waited += wait; waited > t.opts.RetryBudget {
 			return err
 		}
-		if c.opts.Clock.Sleep(ctx, wait) != nil {
+		if t.opts.Clock.Sleep(ctx, wait) != nil {
 			return err
 		}
 	}
@@ -251,19 +248,19 @@ func backoff(n int) time.Duration {
 }
 
 // once sends a call one time.
-func (c *Client) once(ctx context.Context, req call, read func(*http.Response) error) *Error {
-	timeout := c.opts.CallTimeout
+func (t *transport) once(ctx context.Context, req call, read func(*http.Response) error) *Error {
+	timeout := t.opts.CallTimeout
 	if req.transfer {
-		timeout = c.opts.TransferTimeout
+		timeout = t.opts.TransferTimeout
 	}
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	u := *c.base
+	u := *t.base
 	u.Path += req.path
 	u.RawQuery = req.query.Encode()
 	fail := func(kind Kind, cause error) *Error {
-		return &Error{Op: req.op, Host: c.base.Host, Kind: kind, Err: cause}
+		return &Error{Op: req.op, Host: t.base.Host, Kind: kind, Err: cause}
 	}
 	httpReq, err := http.NewRequestWithContext(attempt, req.method, u.String(), nil)
 	if err != nil {
@@ -275,26 +272,26 @@ func (c *Client) once(ctx context.Context, req call, read func(*http.Response) e
 		}
 		httpReq.Header.Set("Content-Type", req.contentType)
 	}
-	c.authorize(httpReq)
-	resp, err := c.http.Do(httpReq)
+	t.authorize(httpReq)
+	resp, err := t.http.Do(httpReq)
 	if err != nil {
 		return fail(networkKind(err), unwrapURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if req.transfer {
-		resp.Body = io.NopCloser(stall.Reader(resp.Body, c.opts.StallTimeout, cancel))
+		resp.Body = io.NopCloser(stall.Reader(resp.Body, t.opts.StallTimeout, cancel))
 	}
 	if resp.StatusCode/100 != 2 {
-		return c.failure(req.op, resp)
+		return t.failure(req.op, resp)
 	}
 	if err := read(resp); err != nil {
 		var own *Error
 		switch {
 		case errors.As(err, &own):
-			own.Op, own.Host = req.op, c.base.Host
+			own.Op, own.Host = req.op, t.base.Host
 			return own
 		case errors.Is(err, errNotJSON):
-			return &Error{Op: req.op, Host: c.base.Host, Kind: NotJSON, Status: resp.StatusCode,
+			return &Error{Op: req.op, Host: t.base.Host, Kind: NotJSON, Status: resp.StatusCode,
 				Message: fmt.Sprintf("the answer is %s, not MLflow's JSON", contentType(resp))}
 		case errors.Is(err, errLocal):
 			return fail(Local, err)
@@ -305,15 +302,39 @@ func (c *Client) once(ctx context.Context, req call, read func(*http.Response) e
 }
 
 // authorize adds the credentials.
-func (c *Client) authorize(req *http.Request) {
+func (t *transport) authorize(req *http.Request) {
 	req.Header.Set("User-Agent", "openstack-rca")
 	req.Header.Set("Accept", "application/json")
-	if c.opts.Workspace != "" {
-		req.Header.Set("X-MLFLOW-WORKSPACE", c.opts.Workspace)
+	if t.opts.Workspace != "" {
+		req.Header.Set("X-MLFLOW-WORKSPACE", t.opts.Workspace)
 	}
-	if c.opts.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.opts.Token)
-	} else if c.opts.Username != "" {
-		req.SetBasicAuth(c.opts.Username, c.opts.Password)
+	if t.opts.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+t.opts.Token)
+	} else if t.opts.Username != "" {
+		req.SetBasicAuth(t.opts.Username, t.opts.Password)
 	}
+}
+
+// incomplete is the error of an answer that lacks what it must hold.
+func (t *transport) incomplete(op, field string) error {
+	return &Error{Op: op, Host: t.base.Host, Kind: NotJSON, Message: "the answer has no " + field}
+}
+
+// maxPages bounds a search.
+const maxPages = 10_000
+
+// pages are the tokens of a search so far.
+type pages map[string]bool
+
+// add reports whether a page is a new one of a search that can still end.
+func (p pages) add(token string) bool {
+	known := p[token]
+	p[token] = true
+	return !known && len(p) <= maxPages
+}
+
+// endless is the error of a search that shows a page again or does not end: a part of its
+// results must not be taken for all of them.
+func (t *transport) endless(op string, n int) error {
+	return &Error{Op: op, Host: t.base.Host, Kind: Endless, Message: fmt.Sprintf("after %d pages the search begins again or does not end", n)}
 }

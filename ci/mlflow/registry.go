@@ -3,7 +3,6 @@ package mlflow
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,10 +47,10 @@ func (w *wireVersion) version() *ModelVersion {
 }
 
 // EnsureRegisteredModel creates the registered model unless it exists.
-func (c *Client) EnsureRegisteredModel(ctx context.Context, name string, tags []Tag) error {
+func (r Registry) EnsureRegisteredModel(ctx context.Context, name string, tags []Tag) error {
 	in := map[string]any{"name": name}
 	list(in, "tags", tags)
-	err := c.json(ctx, "create registered model "+name, http.MethodPost, "mlflow/registered-models/create", nil, in, nil, true)
+	err := r.json(ctx, "create registered model "+name, http.MethodPost, "mlflow/registered-models/create", nil, in, nil, true)
 	if IsKind(err, Exists) {
 		return nil
 	}
@@ -61,52 +60,52 @@ func (c *Client) EnsureRegisteredModel(ctx context.Context, name string, tags []
 // CreateModelVersion registers source as the next version of name. It is not
 // repeated on its own when the answer is lost: after an ambiguous error look with
 // SearchModelVersions before calling it again.
-func (c *Client) CreateModelVersion(ctx context.Context, name, source, runID, description string, tags []Tag) (*ModelVersion, error) {
+func (r Registry) CreateModelVersion(ctx context.Context, name, source, runID, description string, tags []Tag) (*ModelVersion, error) {
 	in := map[string]any{"name": name, "source": source, "run_id": runID, "description": description}
 	list(in, "tags", tags)
-	return c.oneVersion(ctx, "create version of "+name, http.MethodPost, "mlflow/model-versions/create", nil, in, false)
+	return r.oneVersion(ctx, "create version of "+name, http.MethodPost, "mlflow/model-versions/create", nil, in, false)
 }
 
 // GetModelVersion returns one version.
-func (c *Client) GetModelVersion(ctx context.Context, name, version string) (*ModelVersion, error) {
+func (r Registry) GetModelVersion(ctx context.Context, name, version string) (*ModelVersion, error) {
 	query := url.Values{"name": {name}, "version": {version}}
-	return c.oneVersion(ctx, "get version "+version+" of "+name, http.MethodGet, "mlflow/model-versions/get", query, nil, true)
+	return r.oneVersion(ctx, "get version "+version+" of "+name, http.MethodGet, "mlflow/model-versions/get", query, nil, true)
 }
 
-func (c *Client) oneVersion(
+func (r Registry) oneVersion(
 	ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool,
 ) (*ModelVersion, error) {
 	var out struct {
 		Version *wireVersion `json:"model_version"`
 	}
-	if err := c.json(ctx, op, method, path, query, in, &out, repeatable); err != nil {
+	if err := r.json(ctx, op, method, path, query, in, &out, repeatable); err != nil {
 		return nil, err
 	}
 	if out.Version == nil || out.Version.Version == "" {
-		return nil, c.incomplete(op, "model_version")
+		return nil, r.incomplete(op, "model_version")
 	}
 	return out.Version.version(), nil
 }
 
 // DownloadURI returns where the registry says the version's files are.
-func (c *Client) DownloadURI(ctx context.Context, name, version string) (string, error) {
+func (r Registry) DownloadURI(ctx context.Context, name, version string) (string, error) {
 	var out struct {
 		URI string `json:"artifact_uri"`
 	}
 	op := "get download address of version " + version + " of " + name
 	query := url.Values{"name": {name}, "version": {version}}
-	if err := c.json(ctx, op, http.MethodGet, "mlflow/model-versions/get-download-uri", query, nil, &out, true); err != nil {
+	if err := r.json(ctx, op, http.MethodGet, "mlflow/model-versions/get-download-uri", query, nil, &out, true); err != nil {
 		return "", err
 	}
 	if out.URI == "" {
-		return "", c.incomplete(op, "artifact_uri")
+		return "", r.incomplete(op, "artifact_uri")
 	}
 	return out.URI, nil
 }
 
 // SearchModelVersions returns all versions that match the filter, such as
 // "name='x' and tags.key='y'". All pages are read. A model that does not exist has none.
-func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*ModelVersion, error) {
+func (r Registry) SearchModelVersions(ctx context.Context, filter string) ([]*ModelVersion, error) {
 	var versions []*ModelVersion
 	seen := pages{}
 	for token := ""; ; {
@@ -118,7 +117,7 @@ func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*Mod
 			Versions []*wireVersion `json:"model_versions"`
 			Next     string         `json:"next_page_token"`
 		}
-		err := c.json(ctx, "search model versions", http.MethodGet, "mlflow/model-versions/search", query, nil, &out, true)
+		err := r.json(ctx, "search model versions", http.MethodGet, "mlflow/model-versions/search", query, nil, &out, true)
 		if err != nil {
 			return nil, err
 		}
@@ -129,34 +128,15 @@ func (c *Client) SearchModelVersions(ctx context.Context, filter string) ([]*Mod
 			return versions, nil
 		}
 		if token = out.Next; !seen.add(token) {
-			return nil, c.endless("search model versions", len(seen))
+			return nil, r.endless("search model versions", len(seen))
 		}
 	}
 }
 
-// maxPages bounds a search.
-const maxPages = 10_000
-
-// pages are the tokens of a search so far.
-type pages map[string]bool
-
-// add reports whether a page is a new one of a search that can still end.
-func (p pages) add(token string) bool {
-	known := p[token]
-	p[token] = true
-	return !known && len(p) <= maxPages
-}
-
-// endless is the error of a search that shows a page again or does not end: a part of its
-// results must not be taken for all of them.
-func (c *Client) endless(op string, n int) error {
-	return &Error{Op: op, Host: c.base.Host, Kind: Endless, Message: fmt.Sprintf("after %d pages the search begins again or does not end", n)}
-}
-
 // DeleteModelVersion deletes a version.
-func (c *Client) DeleteModelVersion(ctx context.Context, name, version string) error {
+func (r Registry) DeleteModelVersion(ctx context.Context, name, version string) error {
 	in := map[string]any{"name": name, "version": version}
-	err := c.json(ctx, "delete version "+version+" of "+name, http.MethodDelete, "mlflow/model-versions/delete", nil, in, nil, true)
+	err := r.json(ctx, "delete version "+version+" of "+name, http.MethodDelete, "mlflow/model-versions/delete", nil, in, nil, true)
 	if IsKind(err, NotFound) {
 		return nil
 	}
@@ -164,33 +144,23 @@ func (c *Client) DeleteModelVersion(ctx context.Context, name, version string) e
 }
 
 // SetModelVersionTag sets a tag of a version.
-func (c *Client) SetModelVersionTag(ctx context.Context, name, version string, tag Tag) error {
+func (r Registry) SetModelVersionTag(ctx context.Context, name, version string, tag Tag) error {
 	in := map[string]any{"name": name, "version": version, "key": tag.Key, "value": tag.Value}
-	return c.json(ctx, "set tag "+tag.Key+" of version "+version, http.MethodPost, "mlflow/model-versions/set-tag", nil, in, nil, true)
-}
-
-// DeleteModelVersionTag deletes a tag of a version; a missing tag is no error.
-func (c *Client) DeleteModelVersionTag(ctx context.Context, name, version, key string) error {
-	in := map[string]any{"name": name, "version": version, "key": key}
-	err := c.json(ctx, "delete tag "+key+" of version "+version, http.MethodDelete, "mlflow/model-versions/delete-tag", nil, in, nil, true)
-	if IsKind(err, NotFound) {
-		return nil
-	}
-	return err
+	return r.json(ctx, "set tag "+tag.Key+" of version "+version, http.MethodPost, "mlflow/model-versions/set-tag", nil, in, nil, true)
 }
 
 // SetAlias points an alias of the model at a version, away from any other.
-func (c *Client) SetAlias(ctx context.Context, name, alias, version string) error {
+func (r Registry) SetAlias(ctx context.Context, name, alias, version string) error {
 	in := map[string]any{"name": name, "alias": alias, "version": version}
-	return c.json(ctx, "set alias "+alias+" of "+name, http.MethodPost, "mlflow/registered-models/alias", nil, in, nil, true)
+	return r.json(ctx, "set alias "+alias+" of "+name, http.MethodPost, "mlflow/registered-models/alias", nil, in, nil, true)
 }
 
 // ModelVersionByAlias returns the version an alias points at, and nil when the
 // model or the alias does not exist. Servers answer a missing alias with 404 or
 // with 400 INVALID_PARAMETER_VALUE "Registered model alias x not found.".
-func (c *Client) ModelVersionByAlias(ctx context.Context, name, alias string) (*ModelVersion, error) {
+func (r Registry) ModelVersionByAlias(ctx context.Context, name, alias string) (*ModelVersion, error) {
 	query := url.Values{"name": {name}, "alias": {alias}}
-	v, err := c.oneVersion(ctx, "get alias "+alias+" of "+name, http.MethodGet, "mlflow/registered-models/alias", query, nil, true)
+	v, err := r.oneVersion(ctx, "get alias "+alias+" of "+name, http.MethodGet, "mlflow/registered-models/alias", query, nil, true)
 	if isMissing(err, "alias") {
 		return nil, nil
 	}
@@ -206,7 +176,7 @@ type RegisteredModel struct {
 }
 
 // GetRegisteredModel returns a registered model.
-func (c *Client) GetRegisteredModel(ctx context.Context, name string) (*RegisteredModel, error) {
+func (r Registry) GetRegisteredModel(ctx context.Context, name string) (*RegisteredModel, error) {
 	var out struct {
 		Model *struct {
 			Aliases []struct {
@@ -217,11 +187,11 @@ func (c *Client) GetRegisteredModel(ctx context.Context, name string) (*Register
 		} `json:"registered_model"`
 	}
 	op := "get registered model " + name
-	if err := c.json(ctx, op, http.MethodGet, "mlflow/registered-models/get", url.Values{"name": {name}}, nil, &out, true); err != nil {
+	if err := r.json(ctx, op, http.MethodGet, "mlflow/registered-models/get", url.Values{"name": {name}}, nil, &out, true); err != nil {
 		return nil, err
 	}
 	if out.Model == nil {
-		return nil, c.incomplete(op, "registered_model")
+		return nil, r.incomplete(op, "registered_model")
 	}
 	model := &RegisteredModel{Name: name, Aliases: map[string]string{}, Tags: tagMap(out.Model.Tags)}
 	for _, a := range out.Model.Aliases {
@@ -231,15 +201,15 @@ func (c *Client) GetRegisteredModel(ctx context.Context, name string) (*Register
 }
 
 // SetRegisteredModelTag sets a tag of a registered model.
-func (c *Client) SetRegisteredModelTag(ctx context.Context, name string, tag Tag) error {
+func (r Registry) SetRegisteredModelTag(ctx context.Context, name string, tag Tag) error {
 	in := map[string]any{"name": name, "key": tag.Key, "value": tag.Value}
-	return c.json(ctx, "set tag "+tag.Key+" of "+name, http.MethodPost, "mlflow/registered-models/set-tag", nil, in, nil, true)
+	return r.json(ctx, "set tag "+tag.Key+" of "+name, http.MethodPost, "mlflow/registered-models/set-tag", nil, in, nil, true)
 }
 
 // Aliases returns the aliases of a registered model with the versions they point at; none
 // when the model does not exist.
-func (c *Client) Aliases(ctx context.Context, name string) (map[string]string, error) {
-	model, err := c.GetRegisteredModel(ctx, name)
+func (r Registry) Aliases(ctx context.Context, name string) (map[string]string, error) {
+	model, err := r.GetRegisteredModel(ctx, name)
 	if IsKind(err, NotFound) {
 		return map[string]string{}, nil
 	}
@@ -247,16 +217,6 @@ func (c *Client) Aliases(ctx context.Context, name string) (map[string]string, e
 		return nil, err
 	}
 	return model.Aliases, nil
-}
-
-// DeleteAlias deletes an alias; a missing one is no error.
-func (c *Client) DeleteAlias(ctx context.Context, name, alias string) error {
-	in := map[string]any{"name": name, "alias": alias}
-	err := c.json(ctx, "delete alias "+alias+" of "+name, http.MethodDelete, "mlflow/registered-models/alias", nil, in, nil, true)
-	if isMissing(err, "alias") {
-		return nil
-	}
-	return err
 }
 
 // isMissing knows both forms of "there is none" and nothing else.

@@ -146,96 +146,85 @@ func tagMap(tags []Tag) map[string]string {
 }
 
 // ExperimentByName returns the experiment, deleted ones too. A missing one is NotFound.
-func (c *Client) ExperimentByName(ctx context.Context, name string) (*Experiment, error) {
+func (t Tracking) ExperimentByName(ctx context.Context, name string) (*Experiment, error) {
 	var out struct {
 		Experiment *Experiment `json:"experiment"`
 	}
 	query := url.Values{"experiment_name": {name}}
-	if err := c.json(ctx, "get experiment "+name, http.MethodGet, "mlflow/experiments/get-by-name", query, nil, &out, true); err != nil {
+	if err := t.json(ctx, "get experiment "+name, http.MethodGet, "mlflow/experiments/get-by-name", query, nil, &out, true); err != nil {
 		return nil, err
 	}
 	if out.Experiment == nil || out.Experiment.ID == "" {
-		return nil, c.incomplete("get experiment "+name, "experiment")
+		return nil, t.incomplete("get experiment "+name, "experiment")
 	}
 	return out.Experiment, nil
 }
 
 // CreateExperiment creates an experiment and returns its id; an existing name is Exists.
-func (c *Client) CreateExperiment(ctx context.Context, name string, tags []Tag) (string, error) {
+func (t Tracking) CreateExperiment(ctx context.Context, name string, tags []Tag) (string, error) {
 	var out struct {
 		ID string `json:"experiment_id"`
 	}
 	in := map[string]any{"name": name}
 	list(in, "tags", tags)
 	// A second execution answers Exists, which says the same.
-	if err := c.json(ctx, "create experiment "+name, http.MethodPost, "mlflow/experiments/create", nil, in, &out, true); err != nil {
+	if err := t.json(ctx, "create experiment "+name, http.MethodPost, "mlflow/experiments/create", nil, in, &out, true); err != nil {
 		return "", err
 	}
 	if out.ID == "" {
-		return "", c.incomplete("create experiment "+name, "experiment_id")
+		return "", t.incomplete("create experiment "+name, "experiment_id")
 	}
 	return out.ID, nil
 }
 
-// incomplete is the error of an answer that lacks what it must hold.
-func (c *Client) incomplete(op, field string) error {
-	return &Error{Op: op, Host: c.base.Host, Kind: NotJSON, Message: "the answer has no " + field}
-}
-
 // CreateRun creates a run. It is not repeated on its own when the answer is lost:
 // after an ambiguous error look with SearchRuns before calling it again.
-func (c *Client) CreateRun(ctx context.Context, experimentID, name string, started time.Time, tags []Tag) (*Run, error) {
+func (t Tracking) CreateRun(ctx context.Context, experimentID, name string, started time.Time, tags []Tag) (*Run, error) {
 	in := map[string]any{"experiment_id": experimentID, "run_name": name, "start_time": started.UnixMilli()}
 	list(in, "tags", tags)
-	return c.oneRun(ctx, "create run "+name, http.MethodPost, "mlflow/runs/create", nil, in, false)
+	return t.oneRun(ctx, "create run "+name, http.MethodPost, "mlflow/runs/create", nil, in, false)
 }
 
 // GetRun returns a run.
-func (c *Client) GetRun(ctx context.Context, id string) (*Run, error) {
-	return c.oneRun(ctx, "get run "+id, http.MethodGet, "mlflow/runs/get", url.Values{"run_id": {id}}, nil, true)
+func (t Tracking) GetRun(ctx context.Context, id string) (*Run, error) {
+	return t.oneRun(ctx, "get run "+id, http.MethodGet, "mlflow/runs/get", url.Values{"run_id": {id}}, nil, true)
 }
 
-func (c *Client) oneRun(ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool) (*Run, error) {
+func (t Tracking) oneRun(ctx context.Context, op, method, path string, query url.Values, in any, repeatable bool) (*Run, error) {
 	var out struct {
 		Run *wireRun `json:"run"`
 	}
-	if err := c.json(ctx, op, method, path, query, in, &out, repeatable); err != nil {
+	if err := t.json(ctx, op, method, path, query, in, &out, repeatable); err != nil {
 		return nil, err
 	}
 	if out.Run == nil || out.Run.Info.RunID == "" {
-		return nil, c.incomplete(op, "run")
+		return nil, t.incomplete(op, "run")
 	}
 	return out.Run.run(), nil
 }
 
 // UpdateRun sets a run's status; end is left out when zero.
-func (c *Client) UpdateRun(ctx context.Context, id, status string, end time.Time) error {
+func (t Tracking) UpdateRun(ctx context.Context, id, status string, end time.Time) error {
 	in := map[string]any{"run_id": id, "status": status}
 	if !end.IsZero() {
 		in["end_time"] = end.UnixMilli()
 	}
-	return c.json(ctx, "set status of run "+id, http.MethodPost, "mlflow/runs/update", nil, in, nil, true)
+	return t.json(ctx, "set status of run "+id, http.MethodPost, "mlflow/runs/update", nil, in, nil, true)
 }
 
 // DeleteRun moves a run to the server's trash, from where it can be restored; a missing
 // run is no error.
-func (c *Client) DeleteRun(ctx context.Context, id string) error {
-	err := c.json(ctx, "delete run "+id, http.MethodPost, "mlflow/runs/delete", nil, map[string]any{"run_id": id}, nil, true)
+func (t Tracking) DeleteRun(ctx context.Context, id string) error {
+	err := t.json(ctx, "delete run "+id, http.MethodPost, "mlflow/runs/delete", nil, map[string]any{"run_id": id}, nil, true)
 	if IsKind(err, NotFound) {
 		return nil
 	}
 	return err
 }
 
-// SetRunTag sets a tag of a run.
-func (c *Client) SetRunTag(ctx context.Context, id string, tag Tag) error {
-	in := map[string]any{"run_id": id, "key": tag.Key, "value": tag.Value}
-	return c.json(ctx, "set tag "+tag.Key+" of run "+id, http.MethodPost, "mlflow/runs/set-tag", nil, in, nil, true)
-}
-
 // SearchRuns returns the runs of an experiment that match the filter, oldest first.
 // All pages are read, up to limit runs.
-func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, limit int) ([]*Run, error) {
+func (t Tracking) SearchRuns(ctx context.Context, experimentID, filter string, limit int) ([]*Run, error) {
 	var runs []*Run
 	seen := pages{}
 	for token := ""; ; {
@@ -248,7 +237,7 @@ func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, li
 			Runs []*wireRun `json:"runs"`
 			Next string     `json:"next_page_token"`
 		}
-		if err := c.json(ctx, "search runs", http.MethodPost, "mlflow/runs/search", nil, in, &out, true); err != nil {
+		if err := t.json(ctx, "search runs", http.MethodPost, "mlflow/runs/search", nil, in, &out, true); err != nil {
 			return nil, err
 		}
 		for _, w := range out.Runs {
@@ -258,7 +247,7 @@ func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, li
 			return runs, nil
 		}
 		if token = out.Next; !seen.add(token) {
-			return nil, c.endless("search runs", len(seen))
+			return nil, t.endless("search runs", len(seen))
 		}
 	}
 }
@@ -266,19 +255,19 @@ func (c *Client) SearchRuns(ctx context.Context, experimentID, filter string, li
 // LogBatch logs metrics, params and tags in as many calls as the server's limits
 // demand. It may be repeated: the server keeps one copy of an equal metric point,
 // and params of equal value.
-func (c *Client) LogBatch(ctx context.Context, runID string, metrics []Metric, params, tags []Tag) error {
+func (t Tracking) LogBatch(ctx context.Context, runID string, metrics []Metric, params, tags []Tag) error {
 	for len(metrics)+len(params)+len(tags) > 0 {
 		p := min(len(params), maxBatchParams)
-		t := min(len(tags), maxBatchTags)
-		m := min(len(metrics), maxBatchMetrics-p-t)
+		k := min(len(tags), maxBatchTags)
+		m := min(len(metrics), maxBatchMetrics-p-k)
 		in := map[string]any{"run_id": runID}
 		list(in, "metrics", metrics[:m])
 		list(in, "params", params[:p])
-		list(in, "tags", tags[:t])
-		if err := c.json(ctx, "log to run "+runID, http.MethodPost, "mlflow/runs/log-batch", nil, in, nil, true); err != nil {
+		list(in, "tags", tags[:k])
+		if err := t.json(ctx, "log to run "+runID, http.MethodPost, "mlflow/runs/log-batch", nil, in, nil, true); err != nil {
 			return err
 		}
-		metrics, params, tags = metrics[m:], params[p:], tags[t:]
+		metrics, params, tags = metrics[m:], params[p:], tags[k:]
 	}
 	return nil
 }

@@ -11,9 +11,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,15 +198,21 @@ func checkPublished(t *testing.T, s *servers) {
 	assert.InDelta(t, 0.97, champion.Metrics["accuracy"], 0)
 }
 
+func (s *servers) version(t *testing.T) string {
+	resp, err := http.Get(s.target.TrackingURI + "/version")
+	require.NoError(t, err)
+	version, err := io.ReadAll(resp.Body)
+	require.NoError(t, errors.Join(err, resp.Body.Close()))
+	return string(version)
+}
+
 func TestPublishToMLflow3(t *testing.T) {
 	t.Parallel()
 	s := start(t, sandbox.MLflow)
-	version, err := s.client(t).Version(t.Context())
-	require.NoError(t, err)
-	assert.Regexp(t, `^3\.`, version)
+	assert.Regexp(t, `^3\.`, s.version(t))
 	checkPublished(t, s)
 
-	t.Run("artifacts and aliases can be listed and removed", func(t *testing.T) { checkRest(t, s) })
+	t.Run("what publishing does not ask", func(t *testing.T) { checkRest(t, s) })
 	t.Run("promotion, rollback, listing and cleaning", func(t *testing.T) { checkOperations(t, s) })
 	t.Run("publishers at once", func(t *testing.T) { checkConcurrent(t, s) })
 	t.Run("a file of several parts", func(t *testing.T) { checkLarge(t, s) })
@@ -217,25 +225,16 @@ func checkRest(t *testing.T, s *servers) {
 	require.NoError(t, err)
 	path, ok := c.Proxied(v.Source)
 	require.True(t, ok, v.Source)
-	files, err := c.ListArtifacts(t.Context(), path)
-	require.NoError(t, err)
-	var names []string
-	for _, f := range files {
-		names = append(names, f.Path)
+	for _, name := range []string{"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"} {
+		_, err := c.DownloadArtifact(t.Context(), path+"/"+name, 1<<20, func() io.Writer { return io.Discard })
+		require.NoError(t, err, name)
 	}
-	assert.ElementsMatch(t, []string{"MLmodel", "conda.yaml", "data", "python_env.yaml", "requirements.txt"}, names)
 
-	require.NoError(t, c.SetAlias(t.Context(), registered, "other", "1"))
-	require.NoError(t, c.DeleteAlias(t.Context(), registered, "other"))
-	require.NoError(t, c.DeleteAlias(t.Context(), registered, "other"), "a second time")
 	missing, err := c.ModelVersionByAlias(t.Context(), registered, "other")
 	require.NoError(t, err)
 	assert.Nil(t, missing)
 
 	require.NoError(t, c.SetModelVersionTag(t.Context(), registered, "1", mlflow.Tag{Key: "a.b", Value: "c"}))
-	require.NoError(t, c.DeleteModelVersionTag(t.Context(), registered, "1", "a.b"))
-	require.NoError(t, c.DeleteModelVersionTag(t.Context(), registered, "1", "a.b"), "a second time")
-	require.NoError(t, c.SetRunTag(t.Context(), v.RunID, mlflow.Tag{Key: "k", Value: "v"}))
 	_, err = c.GetModelVersion(t.Context(), registered, "999")
 	assert.True(t, mlflow.IsKind(err, mlflow.NotFound), "%v", err)
 	_, err = c.ExperimentByName(t.Context(), "no such experiment")
@@ -360,9 +359,7 @@ func mlflow2(r runner.Runner) runner.Service {
 func TestPublishToMLflow2(t *testing.T) {
 	t.Parallel()
 	s := start(t, mlflow2)
-	version, err := s.client(t).Version(t.Context())
-	require.NoError(t, err)
-	assert.Regexp(t, `^2\.`, version)
+	assert.Regexp(t, `^2\.`, s.version(t))
 	checkPublished(t, s)
 	t.Run("promotion, rollback, listing and cleaning", func(t *testing.T) { checkOperations(t, s) })
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path"
 	"slices"
 	"sort"
 	"strconv"
@@ -216,10 +215,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	route := strings.TrimPrefix(r.URL.Path, "/api/2.0/")
 	s.requests = append(s.requests, r.Method+" "+route)
-	if route == "/version" {
-		_, _ = fmt.Fprint(w, "3.17.2")
-		return
-	}
 	user, password, _ := r.BasicAuth()
 	if s.Username != "" && (user != s.Username || password != s.Password) ||
 		s.Token != "" && r.Header.Get("Authorization") != "Bearer "+s.Token {
@@ -269,17 +264,6 @@ func (s *Server) artifact(w http.ResponseWriter, r *http.Request, name string) {
 		s.artifacts[name] = b
 		_, _ = fmt.Fprint(w, "{}")
 	case http.MethodGet:
-		if name == "" {
-			var files []map[string]any
-			dir := r.URL.Query().Get("path") + "/"
-			for key, content := range s.artifacts {
-				if rest, ok := strings.CutPrefix(key, dir); ok && !strings.Contains(rest, "/") {
-					files = append(files, map[string]any{"path": path.Base(key), "is_dir": false, "file_size": strconv.Itoa(len(content))})
-				}
-			}
-			_ = json.NewEncoder(w).Encode(map[string]any{"files": files}) // into a recorder
-			return
-		}
 		b, ok := s.artifacts[name]
 		if !ok {
 			Fail(w, http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "no such artifact")
@@ -402,7 +386,7 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 			}
 		}
 		return ok(map[string]any{"runs": found})
-	case "GET runs/get", "POST runs/update", "POST runs/set-tag", "POST runs/log-batch", "POST runs/delete":
+	case "GET runs/get", "POST runs/update", "POST runs/log-batch", "POST runs/delete":
 		r := s.run(text(in, "run_id"))
 		if r == nil {
 			return missing("run")
@@ -459,13 +443,13 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 		}
 		return ok(map[string]any{"model_versions": found})
 	case "GET model-versions/get", "GET model-versions/get-download-uri", "POST model-versions/set-tag",
-		"DELETE model-versions/delete-tag", "DELETE model-versions/delete":
+		"DELETE model-versions/delete":
 		v := s.version(name, text(in, "version"))
 		if v == nil {
 			return missing("model version")
 		}
 		return s.onVersion(route, v, in)
-	case "GET registered-models/alias", "POST registered-models/alias", "DELETE registered-models/alias":
+	case "GET registered-models/alias", "POST registered-models/alias":
 		return s.onAlias(route, name, text(in, "alias"), text(in, "version"))
 	}
 	return nil, http.StatusNotFound, "ENDPOINT_NOT_FOUND", route
@@ -480,8 +464,6 @@ func (s *Server) onRun(route string, r *Run, in map[string]any) (out any, status
 		r.Status = text(in, "status")
 	case "POST runs/delete":
 		r.Deleted = true
-	case "POST runs/set-tag":
-		r.Tags[text(in, "key")] = text(in, "value")
 	case "POST runs/log-batch":
 		metrics, _ := in["metrics"].([]any)
 		params, _ := in["params"].([]any)
@@ -519,8 +501,6 @@ func (s *Server) onVersion(route string, v *Version, in map[string]any) (out any
 		return map[string]any{"artifact_uri": v.Source}, http.StatusOK, "", ""
 	case "POST model-versions/set-tag":
 		v.Tags[text(in, "key")] = text(in, "value")
-	case "DELETE model-versions/delete-tag":
-		delete(v.Tags, text(in, "key"))
 	case "DELETE model-versions/delete":
 		s.versions = slices.DeleteFunc(s.versions, func(o *Version) bool { return o == v })
 	}
@@ -544,10 +524,6 @@ func (s *Server) onAlias(route, name, alias, version string) (out any, status in
 	if v == nil {
 		// The form of real servers, 2.x and 3.x.
 		return nil, http.StatusBadRequest, "INVALID_PARAMETER_VALUE", "Registered model alias " + alias + " not found."
-	}
-	if strings.HasPrefix(route, "DELETE") {
-		delete(s.aliases, key)
-		return map[string]any{}, http.StatusOK, "", ""
 	}
 	return map[string]any{"model_version": s.wireVersion(v)}, http.StatusOK, "", ""
 }
