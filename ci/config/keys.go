@@ -229,6 +229,9 @@ var keys = slices.Concat([]key{
 		meaning: "Percentage points by which coverage may drop within seven days before an alert."},
 	{path: "observe.silent_days", limit: between(1, 366), meaning: "Days without a run of a release branch before an alert."},
 
+	{path: "observe.cloudwatch",
+		meaning: "Whether a run sends its metrics to CloudWatch too, in rollout.region, with the AWS credentials of the call."},
+
 	{path: "notify.channels", source: "Alerts", meaning: "Who is told what came of a run. The secrets are the argument `--notify-secrets`."},
 	{path: "notify.channels[].name", limit: like(channelName, "a name of lower-case letters, digits and hyphens"),
 		meaning: "Name of the channel, and of its secret."},
@@ -242,6 +245,8 @@ var keys = slices.Concat([]key{
 		meaning: "Mail server."},
 	{path: "notify.channels[].tls", limit: oneOf(TLSStart, TLSNone).optionalOneOf(),
 		meaning: "How the connection to it is protected; `none` only for a server of this machine."},
+	{path: "notify.channels[].topic", limit: like(topicARN, "the ARN of a topic of SNS").optional(),
+		meaning: "Topic of SNS; it is published to with the AWS credentials of the call."},
 	{path: "notify.channels[].repository", limit: like(repository, "a repository, such as team/service").optional(),
 		meaning: "Repository on GitHub, or project on GitLab."},
 	{path: "notify.channels[].api", limit: like(apiAddress, "an address without user and query").optional(),

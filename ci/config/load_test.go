@@ -16,7 +16,7 @@ import (
 
 // everyKey has a value of its own for every key.
 const everyKey = `
-observe: {min_runs: 30, window_days: 60, coverage_drop: 2.5, silent_days: 14}
+observe: {min_runs: 30, window_days: 60, coverage_drop: 2.5, silent_days: 14, cloudwatch: true}
 notify:
   repeat: always
   channels:

@@ -18,7 +18,7 @@ type Notify struct {
 type Channel struct {
 	// Name identifies it, and its secret.
 	Name string `yaml:"name" json:"name"`
-	// Type is slack, teams, email, webhook, github or gitlab.
+	// Type is slack, teams, email, webhook, sns, github or gitlab.
 	Type string `yaml:"type" json:"type"`
 	// Events are those it is told; all when empty.
 	Events []string `yaml:"events" json:"events"`
@@ -30,6 +30,8 @@ type Channel struct {
 	Host string   `yaml:"host" json:"host"`
 	// TLS is starttls, or none for a server of this machine.
 	TLS string `yaml:"tls" json:"tls"`
+	// Topic is the ARN of a topic of SNS.
+	Topic string `yaml:"topic" json:"topic"`
 	// Repository is that of a code host, API its interface when it is not the public one.
 	Repository string `yaml:"repository" json:"repository"`
 	API        string `yaml:"api" json:"api"`
@@ -41,6 +43,7 @@ const (
 	ChannelTeams   = "teams"
 	ChannelEmail   = "email"
 	ChannelWebhook = "webhook"
+	ChannelSNS     = "sns"
 	ChannelGitHub  = "github"
 	ChannelGitLab  = "gitlab"
 )
@@ -67,11 +70,12 @@ const (
 )
 
 var (
-	channelTypes = []string{ChannelSlack, ChannelTeams, ChannelEmail, ChannelWebhook, ChannelGitHub, ChannelGitLab}
+	channelTypes = []string{ChannelSlack, ChannelTeams, ChannelEmail, ChannelWebhook, ChannelSNS, ChannelGitHub, ChannelGitLab}
 	events       = []string{EventFailed, EventCouldNotRun, EventRecovered, EventOverBudget, EventCoverageDropped, EventModelDegraded,
 		EventDeployed,
 		EventRolledBack, EventAwaitingApproval}
 	mails       = []string{ChannelEmail}
+	topics      = []string{ChannelSNS}
 	codeHosts   = []string{ChannelGitHub, ChannelGitLab}
 	channelName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 	mailAddress = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$`)
@@ -97,7 +101,7 @@ func (v *validator) notify(n Notify) {
 			set   bool
 			types []string
 		}{{"to", len(c.To) > 0, mails}, {"from", c.From != "", mails}, {"host", c.Host != "", mails}, {"tls", c.TLS != "", mails},
-			{"repository", c.Repository != "", codeHosts}, {"api", c.API != "", codeHosts}} {
+			{"topic", c.Topic != "", topics}, {"repository", c.Repository != "", codeHosts}, {"api", c.API != "", codeHosts}} {
 			if key.set && slices.Contains(channelTypes, c.Type) && !slices.Contains(key.types, c.Type) {
 				v.bad(join(at, key.name), "a channel of type %s has no %s", c.Type, key.name)
 			}
@@ -108,6 +112,10 @@ func (v *validator) notify(n Notify) {
 		case ChannelEmail:
 			if len(c.To) == 0 || c.From == "" || c.Host == "" {
 				v.bad(at, "a channel of type email needs to, from and host")
+			}
+		case ChannelSNS:
+			if c.Topic == "" {
+				v.bad(at, "a channel of type sns needs topic")
 			}
 		case ChannelGitHub, ChannelGitLab:
 			if c.Repository == "" {

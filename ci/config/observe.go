@@ -10,4 +10,6 @@ type Observe struct {
 	CoverageDrop float64 `yaml:"coverage_drop" json:"coverage_drop"`
 	// SilentDays is how many days may pass without a run of a release branch: 7.
 	SilentDays int `yaml:"silent_days" json:"silent_days"`
+	// CloudWatch sends the metrics of a run to CloudWatch.
+	CloudWatch bool `yaml:"cloudwatch" json:"cloudwatch"`
 }

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// Namespace is that of the metrics in CloudWatch.
-const Namespace = "openstack-rca"
-
 // EMF renders families in the embedded metric format of CloudWatch: a line for each set of labels. Whatever
 // writes them to a log group of CloudWatch Logs, such as its agent, makes metrics of them.
 func EMF(families []Family, now time.Time) (string, error) {
@@ -20,7 +17,7 @@ func EMF(families []Family, now time.Time) (string, error) {
 	}
 	byLabels := map[string]*line{}
 	var order []*line
-	for _, f := range families {
+	for _, f := range ForCloudWatch(families) {
 		for _, s := range f.Samples {
 			k := key(s.Labels)
 			l := byLabels[k]

@@ -3,6 +3,8 @@ package metrics_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -13,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -276,4 +280,50 @@ func TestARecordThatIsOddMakesAValidFile(t *testing.T) {
 		seen[series] = true
 	}
 	assert.Contains(t, text, `pipeline="he�l\"lo�\n\\x�"`)
+}
+
+// stored is a CloudWatch that keeps what it gets, or refuses.
+type stored struct {
+	err  error
+	data [][]types.MetricDatum
+}
+
+func (s *stored) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataInput, _ ...func(*cloudwatch.Options)) (
+	*cloudwatch.PutMetricDataOutput, error,
+) {
+	s.data = append(s.data, in.MetricData)
+	return &cloudwatch.PutMetricDataOutput{}, s.err
+}
+
+func TestCloudWatchGetsWhatAnAlarmCanTell(t *testing.T) {
+	r := full()
+	r.Ref = "main"
+	target := metrics.GroupOf(r, []string{"main"})
+	to := &stored{}
+	require.NoError(t, metrics.PutMetrics(t.Context(), to, target, metrics.Of(metrics.Input{Run: r}), r.Ended()))
+	verdicts := map[string]float64{}
+	for _, datum := range to.data[0] {
+		assert.NotEqual(t, metrics.Info.Name, *datum.MetricName)
+		for _, d := range datum.Dimensions {
+			assert.NotContains(t, []string{"code", "service"}, *d.Name)
+			assert.NotEmpty(t, *d.Value)
+			if *datum.MetricName == metrics.RunVerdict.Name && *d.Name == "verdict" {
+				verdicts[*d.Value] = *datum.Value
+			}
+		}
+	}
+	want := map[string]float64{"pass": 0, "fail": 0, "could-not-run": 0}
+	want[string(r.Verdict)] = 1
+	assert.Equal(t, want, verdicts)
+
+	many := metrics.Family{Metric: metrics.Tests}
+	for n := range 2500 {
+		many.Samples = append(many.Samples, metrics.Sample{Value: float64(n), Labels: []metrics.Label{{Name: "outcome", Value: fmt.Sprint("é", n)}}})
+	}
+	to = &stored{}
+	require.NoError(t, metrics.PutMetrics(t.Context(), to, target, []metrics.Family{many}, time.Now()))
+	assert.Equal(t, []int{1000, 1000, 500}, []int{len(to.data[0]), len(to.data[1]), len(to.data[2])})
+	assert.Equal(t, "?0", *to.data[0][0].Dimensions[4].Value)
+	to = &stored{err: errors.New("denied")}
+	assert.ErrorContains(t, metrics.PutMetrics(t.Context(), to, target, []metrics.Family{many}, time.Now()), "CloudWatch: denied")
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
@@ -57,11 +59,27 @@ type Unconfigured struct{ Reason string }
 // Error implements error.
 func (e *Unconfigured) Error() string { return e.Reason }
 
-// Send sends a message to a channel. local allows servers of this machine. Its errors name neither the
-// channel nor its address.
-func Send(ctx context.Context, c config.Channel, secrets Secrets, m Message, local bool) error {
+// Via is what messages are sent with.
+type Via struct {
+	Secrets Secrets
+	// Local allows servers of this machine.
+	Local bool
+	// Credentials are those for AWS in a region, which a topic takes instead of a secret; nil for none.
+	Credentials func(ctx context.Context, region string) (aws.Credentials, error)
+	// Endpoint is the base address of the services of AWS; empty is AWS's own.
+	Endpoint string
+}
+
+// Needs reports whether a channel cannot be told without a secret of its own.
+func Needs(c config.Channel) bool {
+	return c.Type != config.ChannelEmail && c.Type != config.ChannelSNS
+}
+
+// Send sends a message to a channel. Its errors name neither the channel nor its address.
+func Send(ctx context.Context, c config.Channel, via Via, m Message) error {
+	secrets, local := via.Secrets, via.Local
 	secret := secrets[c.Name]
-	if secret == "" && c.Type != config.ChannelEmail {
+	if secret == "" && Needs(c) {
 		return &Unconfigured{"there is no secret of this name in --notify-secrets"}
 	}
 	switch c.Type {
@@ -73,6 +91,8 @@ func Send(ctx context.Context, c config.Channel, secrets Secrets, m Message, loc
 		return webhook(ctx, secret, secrets[c.Name+".key"], local, m)
 	case config.ChannelEmail:
 		return email(ctx, c, secret, m, local)
+	case config.ChannelSNS:
+		return publish(ctx, c.Topic, via, m)
 	case config.ChannelGitHub:
 		return github(ctx, c, secret, m, local)
 	case config.ChannelGitLab:

@@ -72,7 +72,7 @@ func TestAMail(t *testing.T) {
 	address, said := mailServer(t, "", "")
 	m := message(t)
 	m.Title = "shöp\r\nBcc: evil@example.org"
-	require.NoError(t, Send(t.Context(), mailChannel(address), nil, m, false))
+	require.NoError(t, Send(t.Context(), mailChannel(address), Via{Secrets: nil, Local: false}, m))
 	text := strings.Join(*said, "\r\n")
 	assert.Contains(t, text, "MAIL FROM:<ci@example.org>")
 	assert.Contains(t, text, "RCPT TO:<b@example.org>")
@@ -94,23 +94,23 @@ func TestAMailThatIsNotSent(t *testing.T) {
 		return c
 	}
 	address, said := mailServer(t, "", "")
-	assert.ErrorContains(t, Send(t.Context(), withTLS(address), nil, message(t), true), "STARTTLS")
+	assert.ErrorContains(t, Send(t.Context(), withTLS(address), Via{Secrets: nil, Local: true}, message(t)), "STARTTLS")
 	assert.NotContains(t, strings.Join(*said, " "), "MAIL", "nothing goes over an open connection")
 	for refuse, want := range map[string]string{"MAIL": "name sender", "RCPT": "name receiver", "DATA": "send message"} {
 		address, _ = mailServer(t, "", refuse)
-		assert.ErrorContains(t, Send(t.Context(), mailChannel(address), nil, message(t), false), want)
+		assert.ErrorContains(t, Send(t.Context(), mailChannel(address), Via{Secrets: nil, Local: false}, message(t)), want)
 	}
 	address, _ = mailServer(t, "", "")
-	assert.ErrorContains(t, Send(t.Context(), withTLS(address), nil, message(t), false), "this machine")
+	assert.ErrorContains(t, Send(t.Context(), withTLS(address), Via{Secrets: nil, Local: false}, message(t)), "this machine")
 	address, _ = mailServer(t, "", "")
 	var missing *Unconfigured
-	assert.ErrorAs(t, Send(t.Context(), mailChannel(address), Secrets{"mail": "no-colon"}, message(t), false), &missing)
+	assert.ErrorAs(t, Send(t.Context(), mailChannel(address), Via{Secrets: Secrets{"mail": "no-colon"}, Local: false}, message(t)), &missing)
 	address, _ = mailServer(t, "\r\n250-AUTH PLAIN", "AUTH")
-	err := Send(t.Context(), mailChannel(address), Secrets{"mail": "me:canary"}, message(t), false)
+	err := Send(t.Context(), mailChannel(address), Via{Secrets: Secrets{"mail": "me:canary"}, Local: false}, message(t))
 	require.ErrorContains(t, err, "refused the login")
 	assert.NotContains(t, err.Error(), "canary")
-	assert.ErrorContains(t, Send(t.Context(), mailChannel("127.0.0.1:1"), nil, message(t), false), "refused")
-	assert.ErrorContains(t, Send(t.Context(), mailChannel("nothing"), nil, message(t), false), "server:port")
+	assert.ErrorContains(t, Send(t.Context(), mailChannel("127.0.0.1:1"), Via{Secrets: nil, Local: false}, message(t)), "refused")
+	assert.ErrorContains(t, Send(t.Context(), mailChannel("nothing"), Via{Secrets: nil, Local: false}, message(t)), "server:port")
 }
 
 func TestAMailServerThatHangsIsToldWithoutAddresses(t *testing.T) {
@@ -119,6 +119,6 @@ func TestAMailServerThatHangsIsToldWithoutAddresses(t *testing.T) {
 	defer func() { assert.NoError(t, listener.Close()) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err = Send(ctx, mailChannel(listener.Addr().String()), Secrets{}, message(t), true)
+	err = Send(ctx, mailChannel(listener.Addr().String()), Via{Secrets: Secrets{}, Local: true}, message(t))
 	assert.EqualError(t, err, "greet server: i/o timeout")
 }

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -148,7 +150,7 @@ func record(t *testing.T, answers ...int) *recorder {
 func TestSlackAndTeamsShowTextAsItIs(t *testing.T) {
 	for _, kind := range []string{config.ChannelSlack, config.ChannelTeams} {
 		rec := record(t)
-		require.NoError(t, Send(t.Context(), config.Channel{Name: "ops", Type: kind}, Secrets{"ops": rec.URL + "/x"}, message(t), true))
+		require.NoError(t, Send(t.Context(), config.Channel{Name: "ops", Type: kind}, Via{Secrets: Secrets{"ops": rec.URL + "/x"}, Local: true}, message(t)))
 		require.Len(t, rec.bodies, 1)
 		var body map[string]any
 		require.NoError(t, json.Unmarshal([]byte(rec.bodies[0]), &body))
@@ -165,7 +167,7 @@ func TestSlackAndTeamsShowTextAsItIs(t *testing.T) {
 			assert.Equal(t, "AdaptiveCard", card["content"].(map[string]any)["type"])
 			assert.NotContains(t, rec.bodies[0], `"TextBlock"`, "a TextBlock would render Markdown")
 			assert.Contains(t, rec.bodies[0], `"FactSet"`)
-			require.NoError(t, Send(t.Context(), config.Channel{Name: "ops", Type: kind}, Secrets{"ops": rec.URL}, Message{Title: "x"}, true))
+			require.NoError(t, Send(t.Context(), config.Channel{Name: "ops", Type: kind}, Via{Secrets: Secrets{"ops": rec.URL}, Local: true}, Message{Title: "x"}))
 			assert.NotContains(t, rec.bodies[1], "null", "a card without facts is valid, too")
 		}
 	}
@@ -174,7 +176,7 @@ func TestSlackAndTeamsShowTextAsItIs(t *testing.T) {
 func TestTheWebhookIsSigned(t *testing.T) {
 	rec := record(t)
 	c := config.Channel{Name: "hook", Type: config.ChannelWebhook}
-	require.NoError(t, Send(t.Context(), c, Secrets{"hook": rec.URL, "hook.key": "k"}, message(t), true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"hook": rec.URL, "hook.key": "k"}, Local: true}, message(t)))
 	mac := hmac.New(sha256.New, []byte("k"))
 	mac.Write([]byte(rec.bodies[0]))
 	assert.Equal(t, "sha256="+hex.EncodeToString(mac.Sum(nil)), rec.requests[0].Header.Get("X-Signature-256"))
@@ -186,8 +188,8 @@ func TestTheWebhookIsSigned(t *testing.T) {
 	assert.Equal(t, "1.0 openstack-rca/shop/production openstack-rca.run.fail", event.Specversion+" "+event.Source+" "+event.Type)
 	assert.Equal(t, "TESTS_FAILED", event.Data.Run.Code)
 	var missing *Unconfigured
-	assert.ErrorAs(t, Send(t.Context(), c, Secrets{"hook": rec.URL}, message(t), true), &missing)
-	assert.ErrorAs(t, Send(t.Context(), c, nil, message(t), true), &missing)
+	assert.ErrorAs(t, Send(t.Context(), c, Via{Secrets: Secrets{"hook": rec.URL}, Local: true}, message(t)), &missing)
+	assert.ErrorAs(t, Send(t.Context(), c, Via{Secrets: nil, Local: true}, message(t)), &missing)
 }
 
 func TestGitHubGetsACheckAndOneComment(t *testing.T) {
@@ -204,7 +206,7 @@ func TestGitHubGetsACheckAndOneComment(t *testing.T) {
 		return "{}"
 	}
 	c := config.Channel{Name: "pr", Type: config.ChannelGitHub, Repository: "team/service", API: rec.URL}
-	require.NoError(t, Send(t.Context(), c, Secrets{"pr": "token"}, message(t), true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, message(t)))
 	paths := func() (all []string) {
 		for _, r := range rec.requests {
 			all = append(all, r.Method+" "+r.URL.Path)
@@ -222,13 +224,13 @@ func TestGitHubGetsACheckAndOneComment(t *testing.T) {
 	for n := range 100 {
 		comments = append(comments, comment{ID: int64(n), Body: "hello"})
 	}
-	require.NoError(t, Send(t.Context(), c, Secrets{"pr": "token"}, message(t), true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, message(t)))
 	assert.Contains(t, paths(), "PATCH /repos/team/service/issues/comments/42")
 	assert.NotContains(t, rec.bodies[len(rec.bodies)-1], "old")
 	assert.Contains(t, rec.bodies[len(rec.bodies)-1], "-2.00 points to main")
 	plain := message(t)
 	plain.Pull = ""
-	require.NoError(t, Send(t.Context(), c, Secrets{"pr": "token"}, plain, true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, plain))
 	assert.Equal(t, []string{"POST /repos/team/service/check-runs"}, paths())
 }
 
@@ -236,12 +238,12 @@ func TestGitLabGetsOneNote(t *testing.T) {
 	rec := record(t)
 	rec.reply = func(*http.Request) string { return `[{"id":5,"body":"<!-- openstack-rca shop production -->"}]` }
 	c := config.Channel{Name: "mr", Type: config.ChannelGitLab, Repository: "team/sub/service", API: rec.URL + "/api/v4"}
-	require.NoError(t, Send(t.Context(), c, Secrets{"mr": "token"}, message(t), true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"mr": "token"}, Local: true}, message(t)))
 	assert.Equal(t, "/api/v4/projects/team%2Fsub%2Fservice/merge_requests/7/notes/5", rec.requests[1].URL.EscapedPath())
 	assert.Equal(t, http.MethodPut, rec.requests[1].Method)
 	assert.Equal(t, "token", rec.requests[1].Header.Get("PRIVATE-TOKEN"))
 	rec.reply = func(*http.Request) string { return "no json" }
-	assert.ErrorContains(t, Send(t.Context(), c, Secrets{"mr": "token"}, message(t), true), "no JSON")
+	assert.ErrorContains(t, Send(t.Context(), c, Via{Secrets: Secrets{"mr": "token"}, Local: true}, message(t)), "no JSON")
 }
 
 // TestNoErrorHasTheAddress sends to everything that cannot work.
@@ -265,7 +267,7 @@ func TestNoErrorHasTheAddress(t *testing.T) {
 		"https://outlook.office365.com/webhook/" + canary: "2026-03-31",
 	} {
 		c := config.Channel{Name: "team", Type: config.ChannelTeams}
-		err := Send(t.Context(), c, Secrets{"team": to}, message(t), true)
+		err := Send(t.Context(), c, Via{Secrets: Secrets{"team": to}, Local: true}, message(t))
 		require.Error(t, err, to)
 		if !strings.HasPrefix(to, "https://user:") {
 			assert.Contains(t, err.Error(), want, to)
@@ -274,10 +276,10 @@ func TestNoErrorHasTheAddress(t *testing.T) {
 	}
 	assert.Len(t, moved.requests, 1, "nothing goes elsewhere")
 	for _, to := range []string{"http://example.org/x", "https://127.0.0.1/x", "https://[::1]/x", moved.URL} {
-		require.Error(t, Send(t.Context(), config.Channel{Name: "a", Type: config.ChannelSlack}, Secrets{"a": to}, message(t), false), to)
+		require.Error(t, Send(t.Context(), config.Channel{Name: "a", Type: config.ChannelSlack}, Via{Secrets: Secrets{"a": to}, Local: false}, message(t)), to)
 	}
 	assert.Len(t, moved.requests, 1)
-	assert.ErrorContains(t, Send(t.Context(), config.Channel{Name: "a", Type: "pigeon"}, Secrets{"a": "x"}, message(t), true), "no type")
+	assert.ErrorContains(t, Send(t.Context(), config.Channel{Name: "a", Type: "pigeon"}, Via{Secrets: Secrets{"a": "x"}, Local: true}, message(t)), "no type")
 }
 
 func TestANameThatLeadsToThisMachineIsRefused(t *testing.T) {
@@ -294,14 +296,14 @@ func TestANameThatLeadsToThisMachineIsRefused(t *testing.T) {
 func TestABusyServerIsAskedOnceMore(t *testing.T) {
 	c := config.Channel{Name: "a", Type: config.ChannelSlack}
 	rec := record(t, http.StatusTooManyRequests, http.StatusOK)
-	require.NoError(t, Send(t.Context(), c, Secrets{"a": rec.URL}, message(t), true))
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"a": rec.URL}, Local: true}, message(t)))
 	assert.Len(t, rec.requests, 2)
 	rec = record(t, http.StatusInternalServerError)
-	require.ErrorContains(t, Send(t.Context(), c, Secrets{"a": rec.URL}, message(t), true), "HTTP 500")
+	require.ErrorContains(t, Send(t.Context(), c, Via{Secrets: Secrets{"a": rec.URL}, Local: true}, message(t)), "HTTP 500")
 	assert.Len(t, rec.requests, 2)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Error(t, Send(gone, c, Secrets{"a": rec.URL}, message(t), true))
+	require.Error(t, Send(gone, c, Via{Secrets: Secrets{"a": rec.URL}, Local: true}, message(t)))
 	a, err := parseAddress(rec.URL, true)
 	require.NoError(t, err)
 	_, err = a.call(t.Context(), http.MethodPost, nil, make([]byte, maxBody+1))
@@ -342,9 +344,9 @@ func TestATestAsksACodeHostAndWritesNothing(t *testing.T) {
 		}))
 		c := config.Channel{Name: "pr", Type: kind, Repository: "team/service", API: server.URL}
 		m := Message{Test: true, Run: runledger.Record{Environment: "production"}}
-		require.NoError(t, Send(t.Context(), c, Secrets{"pr": "token"}, m, true))
+		require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, m))
 		status = http.StatusUnauthorized
-		assert.ErrorContains(t, Send(t.Context(), c, Secrets{"pr": "token"}, m, true), "HTTP 401")
+		assert.ErrorContains(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, m), "HTTP 401")
 		assert.Equal(t, []string{http.MethodGet, http.MethodGet}, asked, "%s: told, and nobody was asked", kind)
 		server.Close()
 	}
@@ -367,7 +369,52 @@ func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	began := time.Now()
-	err := Send(ctx, config.Channel{Name: "ops", Type: config.ChannelSlack}, Secrets{"ops": server.URL}, message(t), true)
+	err := Send(ctx, config.Channel{Name: "ops", Type: config.ChannelSlack}, Via{Secrets: Secrets{"ops": server.URL}, Local: true}, message(t))
 	assert.EqualError(t, err, "HTTP 503")
 	assert.Less(t, time.Since(began), 3*time.Second)
+}
+
+func TestATopicIsPublishedToWithASignature(t *testing.T) {
+	rec := record(t)
+	c := config.Channel{Name: "topic", Type: config.ChannelSNS, Topic: "arn:aws:sns:ap-south-1:111122223333:runs"}
+	via := Via{Endpoint: rec.URL, Credentials: func(_ context.Context, region string) (aws.Credentials, error) {
+		assert.Equal(t, "ap-south-1", region)
+		return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none", SessionToken: "session"}, nil
+	}}
+	m := message(t)
+	m.Title, m.Events = "ends é\nhere"+strings.Repeat("x", 200), []string{"failed"}
+	require.NoError(t, Send(t.Context(), c, via, m))
+	fields, err := url.ParseQuery(rec.bodies[0])
+	require.NoError(t, err)
+	assert.Equal(t, c.Topic, fields.Get("TopicArn"))
+	assert.Equal(t, "FAIL: ends ? here"+strings.Repeat("x", 99-17), fields.Get("Subject"))
+	headers := rec.requests[0].Header
+	assert.Contains(t, headers.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key-0/")
+	assert.Contains(t, headers.Get("Authorization"), "/ap-south-1/sns/aws4_request, SignedHeaders=content-length;content-type;host;x-amz-date")
+	assert.Equal(t, "session", headers.Get("X-Amz-Security-Token"))
+	assert.NotContains(t, rec.bodies[0], "none")
+	at, err := time.Parse("20060102T150405Z", headers.Get("X-Amz-Date"))
+	require.NoError(t, err)
+	again, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+rec.requests[0].Host+"/", strings.NewReader(rec.bodies[0]))
+	require.NoError(t, err)
+	again.Header.Set("Content-Type", headers.Get("Content-Type"))
+	sum := sha256.Sum256([]byte(rec.bodies[0]))
+	credentials, _ := via.Credentials(t.Context(), "ap-south-1")
+	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), credentials, again, hex.EncodeToString(sum[:]), "sns", "ap-south-1", at))
+	assert.Equal(t, again.Header.Get("Authorization"), headers.Get("Authorization"), "what arrived is what was signed")
+
+	rec = record(t, http.StatusForbidden)
+	rec.reply = func(*http.Request) string {
+		return "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
+	}
+	via.Endpoint = rec.URL
+	assert.EqualError(t, Send(t.Context(), c, via, m), "HTTP 403: AuthorizationError")
+	via.Endpoint = "https://169.254.169.254"
+	assert.ErrorContains(t, Send(t.Context(), c, via, m), "metadata")
+	via.Credentials = func(context.Context, string) (aws.Credentials, error) {
+		return aws.Credentials{}, errors.New("expired")
+	}
+	assert.EqualError(t, Send(t.Context(), c, via, m), "expired")
+	var missing *Unconfigured
+	require.ErrorAs(t, Send(t.Context(), c, Via{}, m), &missing)
 }

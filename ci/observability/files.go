@@ -39,12 +39,17 @@ type Options struct {
 
 // Files generates everything, by path.
 func Files(cfg config.Config, opts Options) (map[string][]byte, error) {
-	rules := Rules(cfg)
+	made := generate(cfg)
+	rules := made.rules
+	alarms, err := made.alarms()
+	if err != nil {
+		return nil, err
+	}
 	dashboard, err := json.MarshalIndent(Dashboard(cfg), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("render dashboard: %w", err)
 	}
-	files := map[string][]byte{DashboardFile: append(dashboard, '\n'), ComposeFile: compose, "README.md": readme}
+	files := map[string][]byte{DashboardFile: append(dashboard, '\n'), ComposeFile: compose, "README.md": readme, AlarmsFile: alarms}
 	for name, content := range map[string]any{
 		RulesFile: rulesOf(rules), RulesTestFile: testsOf(rules), PrometheusFile: prometheus(), AlertmanagerFile: alertmanager(opts),
 		"grafana/datasources/prometheus.yml": datasource(), "grafana/dashboards/openstack-rca.yml": provider(),

@@ -154,7 +154,7 @@ func TestEveryNamedMetricExists(t *testing.T) {
 func TestFiles(t *testing.T) {
 	files, err := Files(gated(), Options{Webhook: "http://127.0.0.1:9095/alerts"})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"README.md", "alertmanager.yml", "compose.yaml", "dashboard.json", "grafana/dashboards/openstack-rca.yml",
+	assert.Equal(t, []string{"README.md", "alertmanager.yml", "cloudwatch-alarms.json", "compose.yaml", "dashboard.json", "grafana/dashboards/openstack-rca.yml",
 		"grafana/datasources/prometheus.yml", "prometheus.yml", "rules.yml", "rules_test.yml"}, slices.Sorted(maps.Keys(files)))
 	for name, content := range files {
 		if strings.HasSuffix(name, ".md") {

@@ -5,6 +5,7 @@ package observability
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type Rule struct {
 	// Remedy is the page that helps.
 	Remedy string
 	cases  []ruleCase
+	// alarm is the same for CloudWatch; nil for a rule on several series.
+	alarm *alarm
 }
 
 // The severities.
@@ -58,14 +61,16 @@ type generator struct {
 }
 
 // Rules are the alerts of a pipeline with the thresholds of its configuration.
-func Rules(cfg config.Config) []Rule {
+func Rules(cfg config.Config) []Rule { return generate(cfg).rules }
+
+func generate(cfg config.Config) *generator {
 	g := &generator{cfg: cfg}
 	g.runs()
 	g.coverage()
 	g.model()
 	g.deployments()
 	g.silence()
-	return g.rules
+	return g
 }
 
 // of selects a metric of the pipeline's release branches.
@@ -99,7 +104,22 @@ func (g *generator) threshold(rule Rule, m metrics.Metric, at, beyond float64, p
 		{series: map[string]string{other: flat(beyond)}, at: end},
 		{series: map[string]string{name: flat(beyond)}, at: end, labels: labels, value: beyond},
 	}
+	rule.alarm = &alarm{metric: m, beyond: beyond > at, limit: at}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] != "code" && pairs[i] != "service" { // see metrics.ForCloudWatch
+			rule.alarm.dimensions = append(rule.alarm.dimensions, [2]string{pairs[i], pairs[i+1]})
+		}
+	}
 	g.rules = append(g.rules, rule)
+}
+
+// placeholder is a label in a summary.
+var placeholder = regexp.MustCompile(`\{\{ \$(labels\.)?([a-z]+)[^}]* \}\}`)
+
+// text is the summary where no label is known.
+func (r Rule) text(pipeline string) string {
+	known := strings.ReplaceAll(strings.ReplaceAll(r.Summary, "{{ $labels.pipeline }}", pipeline), braces, "{{")
+	return placeholder.ReplaceAllString(known, "<$2>")
 }
 
 func (g *generator) runs() {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/clock"
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -93,8 +95,8 @@ func (s *state) checkRights(ctx context.Context) (string, error) {
 	if len(problems) > 0 {
 		return "", problems[0]
 	}
-	var rights []account.Right
-	actions := 0
+	rights := s.observing()
+	actions := len(rights)
 	for _, document := range plan.Policies(in.Journal) {
 		if document.File != "reader.json" && document.File != "deployer.json" {
 			continue
@@ -113,6 +115,21 @@ func (s *state) checkRights(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s lacks %s", account.Principal(who), strings.Join(missing, ", "))
 	}
 	return fmt.Sprintf("%s has all %d", account.Principal(who), actions), nil
+}
+
+// observing are the rights of docs/iam/observer.json, as far as the configuration needs them.
+func (s *state) observing() []account.Right {
+	var rights []account.Right
+	if s.cfg.Observe.CloudWatch {
+		rights = append(rights, account.Right{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"},
+			Context: map[string][]string{"cloudwatch:namespace": {metrics.Namespace}}})
+	}
+	for _, c := range s.cfg.Notify.Channels {
+		if c.Type == config.ChannelSNS {
+			rights = append(rights, account.Right{Actions: []string{"sns:Publish"}, Resources: []string{c.Topic}})
+		}
+	}
+	return rights
 }
 
 // checkService looks at what is deployed, as status does.

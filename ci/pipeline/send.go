@@ -59,7 +59,7 @@ func (s *state) measured(ctx context.Context, r runledger.Record) {
 // send sends the metrics of a run to every place of the call, side by side.
 func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Record, families []metrics.Family) {
 	o := s.opts.Observe
-	if o.PushgatewayURL == "" && o.OTLPEndpoint == "" {
+	if o.PushgatewayURL == "" && o.OTLPEndpoint == "" && !s.cfg.Observe.CloudWatch {
 		return
 	}
 	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
@@ -72,7 +72,7 @@ func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Reco
 		s.run.Warn(metrics.CodeUnsent, "%s", s.hide(err))
 		return
 	}
-	errs := make([]error, 2)
+	errs := make([]error, 3)
 	var group sync.WaitGroup
 	if o.PushgatewayURL != "" {
 		group.Go(func() {
@@ -83,6 +83,9 @@ func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Reco
 		group.Go(func() {
 			errs[1] = metrics.SendOTLP(ctx, metrics.Endpoint{URL: o.OTLPEndpoint, Auth: auth}, target, r, families)
 		})
+	}
+	if s.cfg.Observe.CloudWatch && !s.opts.sandbox() {
+		group.Go(func() { errs[2] = s.toCloudWatch(ctx, s.awsPermit(), target, r, families) })
 	}
 	group.Wait()
 	for _, err := range errs {

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/notify"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
@@ -331,7 +330,7 @@ func (s *state) checkChannels(ctx context.Context) (string, error) {
 	for _, c := range channels {
 		switch {
 		case len(c.Environments) > 0 && !slices.Contains(c.Environments, s.opts.Environment), len(c.Environments) == 0 && s.opts.sandbox():
-		case secrets[c.Name] == "" && c.Type != config.ChannelEmail:
+		case secrets[c.Name] == "" && notify.Needs(c):
 			missing = append(missing, c.Name)
 		default:
 			ready = append(ready, c.Name)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/notify"
@@ -43,6 +45,7 @@ func (s *state) tell(ctx context.Context, now runledger.Record) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
+	via := s.via(secrets)
 	channels := s.cfg.Notify.Channels
 	errs := make([]error, len(channels))
 	var group sync.WaitGroup
@@ -56,7 +59,7 @@ func (s *state) tell(ctx context.Context, now runledger.Record) {
 			message = notify.Compose(now, events, nil, base)
 		}
 		message.Pull, message.Notes = notify.PullOf(s.opts.Ref), notify.NotesOf(s.run)
-		group.Go(func() { errs[i] = notify.Send(ctx, c, secrets, message, s.opts.sandbox()) })
+		group.Go(func() { errs[i] = notify.Send(ctx, c, via, message) })
 	}
 	group.Wait()
 	for i, err := range errs {
@@ -121,6 +124,18 @@ func (s *state) notifySecrets(ctx context.Context) (notify.Secrets, error) {
 	return notify.ParseSecrets(text)
 }
 
+// via is what messages are sent with.
+func (s *state) via(secrets notify.Secrets) notify.Via {
+	via := notify.Via{Secrets: secrets, Local: s.opts.sandbox(), Endpoint: s.opts.Rollout.Endpoint}
+	if !s.opts.sandbox() && s.opts.credentials() {
+		permit := s.awsPermit()
+		via.Credentials = func(ctx context.Context, region string) (aws.Credentials, error) {
+			return s.credentials(ctx, permit, region)
+		}
+	}
+	return via
+}
+
 // Notify sends a message that says it is a test to a channel of the configuration, or to all of
 // them when channel is empty.
 func Notify(ctx context.Context, backend Backend, opts Options, channel string) Observed {
@@ -149,7 +164,7 @@ func Notify(ctx context.Context, backend Backend, opts Options, channel string) 
 		if channel != "" && c.Name != channel {
 			continue
 		}
-		if err := notify.Send(ctx, c, secrets, message, s.opts.sandbox()); err != nil {
+		if err := notify.Send(ctx, c, s.via(secrets), message); err != nil {
 			problems = append(problems, fmt.Errorf("channel %s: %s", c.Name, s.hide(err)))
 			continue
 		}

@@ -54,6 +54,8 @@ func (p *Plan) Policies(journal string) []Policy {
 			made.roleStatements()},
 		{"publisher.json", "Attach it to the role that publishes models to S3, with mlflow_artifact_root as the bucket and prefix.",
 			publishStatements(partition.ID(p.Region), journal)},
+		{"observer.json", "Attach it to the role of a run where observe.cloudwatch is set or a channel of notify is a topic.",
+			made.observeStatements()},
 		{"image-push.json", "Attach it to the role whose token logs in to ECR to push the image.", made.pushStatements()},
 		{"execution-role.json", "Attach it to rollout.execution_role, where you make that: " +
 			"ECS pulls the image, reads the secrets and writes the logs with it.", made.executionStatements()},
@@ -199,6 +201,13 @@ func (p policies) writeStatements(journal string) []Statement {
 	}
 	_, records := p.journal(journal)
 	return append(all, allow("WriteTheJournal", []string{"s3:PutObject"}, records))
+}
+
+// observeStatements are for what a run tells once it has its verdict.
+func (p policies) observeStatements() []Statement {
+	put := allow("SendTheMetrics", []string{"cloudwatch:PutMetricData"}, []string{"*"})
+	put.Condition = map[string]map[string][]string{"StringEquals": {"cloudwatch:namespace": {"openstack-rca"}}}
+	return []Statement{put, allow("TellTheTopic", []string{"sns:Publish"}, []string{p.resource("sns", "openstack-rca-runs")})}
 }
 
 // stopTrial allows stopping tasks with this service's tags: other services may share its cluster.

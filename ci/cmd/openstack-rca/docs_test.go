@@ -79,7 +79,7 @@ func ownFlags(t *testing.T) map[string]bool {
 
 // foreignFlags are those of other programs that the documentation or a remedy names. Add yours.
 var foreignFlags = map[string]string{
-	"aws":       "aws-service-name cli-input-json",
+	"aws":       "aws-service-name cli-input-json parameter-overrides stack-name template-file",
 	"dagger":    "progress",
 	"docker":    "privileged rm install",
 	"ecspresso": "dry-run skip-task-definition",
