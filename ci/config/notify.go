@@ -59,6 +59,8 @@ const (
 	EventDeployed         = "deployed"
 	EventRolledBack       = "rolled_back"
 	EventAwaitingApproval = "awaiting_approval"
+	EventVulnerable       = "vulnerable"
+	EventWaiverEnds       = "waiver_ends"
 )
 
 // The values of notify.repeat and of a channel's tls.
@@ -73,7 +75,7 @@ var (
 	channelTypes = []string{ChannelSlack, ChannelTeams, ChannelEmail, ChannelWebhook, ChannelSNS, ChannelGitHub, ChannelGitLab}
 	events       = []string{EventFailed, EventCouldNotRun, EventRecovered, EventOverBudget, EventCoverageDropped, EventModelDegraded,
 		EventDeployed,
-		EventRolledBack, EventAwaitingApproval}
+		EventRolledBack, EventAwaitingApproval, EventVulnerable, EventWaiverEnds}
 	mails       = []string{ChannelEmail}
 	topics      = []string{ChannelSNS}
 	codeHosts   = []string{ChannelGitHub, ChannelGitLab}

@@ -134,6 +134,13 @@ func (b builder) measure(m verdict.Measure) {
 		}
 	case verdict.MeasureImage:
 		b.add(ImageSize, m.Value)
+	case verdict.MeasureVulnerabilities:
+		severity, fixable, _ := strings.Cut(m.Of, "/")
+		b.add(Vulnerabilities, m.Value, Label{"severity", severity}, Label{"fixable", fixable})
+	case verdict.MeasureAdvisories:
+		b.add(Advisories, m.Value, Label{"clock", m.Of})
+	case verdict.MeasureWaivers:
+		b.add(Waivers, m.Value, Label{"state", m.Of})
 	}
 }
 

@@ -33,6 +33,11 @@ var (
 	ModelFloor    = gauge("model_metric_floor", "Lowest value of the metric that passes.", "", "metric")
 	ImageSize     = gauge("image_size_bytes", "Sum of the image's compressed layers.", "bytes")
 
+	Vulnerabilities = gauge("vulnerabilities", "Known vulnerabilities of the last run that no exception allows.", "", "severity", "fixable")
+	Advisories      = gauge("advisories_timestamp_seconds",
+		"When the database of advisories was built, and the oldest of its data collected, in seconds since 1970.", "seconds", "clock")
+	Waivers = gauge("waivers", "Exceptions of the last run that end soon, have ended, end too far away, or allow nothing.", "", "state")
+
 	DeploymentOutcome  = gauge("deployment_outcome", "1 for how the last deployment ended.", "", "service", "outcome")
 	DeploymentDuration = gauge("deployment_duration_seconds", "How long the last deployment took.", "seconds", "service")
 	Info               = gauge("info", "1, with the version of the pipeline, the image and the model.", "", "version", "image", "model")
@@ -74,7 +79,7 @@ func delivery(name, help, unit string, labels ...string) Metric {
 func All() []Metric {
 	return slices.Concat([]Metric{
 		RunDuration, RunBudget, RunVerdict, RunTimestamp, LastSuccess, StageDuration, StageVerdict, Tests, Coverage, CoverageFloor,
-		Model, ModelFloor, ImageSize, DeploymentOutcome, DeploymentDuration, Info,
+		Model, ModelFloor, ImageSize, Vulnerabilities, Advisories, Waivers, DeploymentOutcome, DeploymentDuration, Info,
 		WindowSeconds, WindowRuns, WindowDeployments, DeploymentsFinished, SuccessRatio, FailRatio, ReworkRatio, Frequency,
 		LeadTime, RecoveryTime, BuildTime, RunsTotal, DeploymentsTotal,
 	})

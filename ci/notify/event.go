@@ -34,12 +34,32 @@ func Events(now runledger.Record, before *runledger.Record, drop float64) []stri
 		// The difference of two fractions is not exact.
 		add(config.EventCoverageDropped, known && 100*(earlier-covered) > drop+1e-9)
 	}
+	add(config.EventVulnerable, vulnerable(now) > 0)
+	add(config.EventWaiverEnds, slices.Contains(now.Warnings, "WAIVER_ENDS_SOON"))
 	if d := now.Deployment; d != nil {
 		add(config.EventDeployed, d.Outcome == verdict.DeploymentSucceeded)
 		add(config.EventRolledBack, d.Outcome == verdict.DeploymentRolledBack || d.Outcome == verdict.DeploymentFailed)
 		add(config.EventAwaitingApproval, d.Waits != "")
 	}
 	return all
+}
+
+// vulnerable is how many vulnerabilities of the run matter to somebody: those that fail, and those that are
+// a warning; 0 where only some were noted.
+func vulnerable(r runledger.Record) float64 {
+	told := slices.Contains(r.Warnings, "VULNERABLE") || slices.ContainsFunc(r.Stages, func(s runledger.Stage) bool {
+		return s.Code == "DEPENDENCY_VULNERABLE" || s.Code == "IMAGE_VULNERABLE"
+	})
+	if !told {
+		return 0
+	}
+	sum := 0.0
+	for _, m := range r.Measures {
+		if m.Name == verdict.MeasureVulnerabilities {
+			sum += m.Value
+		}
+	}
+	return max(sum, 1)
 }
 
 // News are the events that were not so in the run before: what a channel gets unless it repeats.
@@ -53,6 +73,8 @@ func News(now runledger.Record, before *runledger.Record, drop float64) []string
 		switch event {
 		case config.EventRecovered, config.EventCoverageDropped:
 			return false
+		case config.EventVulnerable:
+			return vulnerable(now) <= vulnerable(*before)
 		case config.EventFailed, config.EventCouldNotRun:
 			return slices.Contains(known, event) && before.Code == now.Code
 		case config.EventDeployed, config.EventRolledBack, config.EventAwaitingApproval:
@@ -102,7 +124,8 @@ func Compose(now runledger.Record, events, failures []string, base *runledger.Re
 		config.EventFailed: "failed", config.EventCouldNotRun: "could not run", config.EventRecovered: "passes again",
 		config.EventOverBudget: "took too long", config.EventModelDegraded: "has a degraded model",
 		config.EventCoverageDropped: "covers less", config.EventDeployed: "deployed", config.EventRolledBack: "was rolled back",
-		config.EventAwaitingApproval: "waits for an approval",
+		config.EventAwaitingApproval: "waits for an approval", config.EventVulnerable: "has vulnerabilities",
+		config.EventWaiverEnds: "has an exception that ends soon",
 	}
 	what := make([]string, 0, len(events))
 	for _, event := range events {
@@ -116,7 +139,8 @@ func Compose(now runledger.Record, events, failures []string, base *runledger.Re
 		Title: fmt.Sprintf("%s: %s of %s in %s %s", now.Application, now.Call, now.Ref, now.Environment, strings.Join(what, ", ")),
 		Good:  now.Verdict == verdict.Pass, Bad: now.Verdict != verdict.Pass, Events: events, Run: now,
 	}
-	for _, event := range []string{config.EventOverBudget, config.EventCoverageDropped, config.EventModelDegraded} {
+	for _, event := range []string{config.EventOverBudget, config.EventCoverageDropped, config.EventModelDegraded, config.EventVulnerable,
+		config.EventWaiverEnds} {
 		m.Good = m.Good && !slices.Contains(events, event)
 	}
 	m.Lines = failures[:min(len(failures), maxLines)]

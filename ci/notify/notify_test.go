@@ -418,3 +418,23 @@ func TestATopicIsPublishedToWithASignature(t *testing.T) {
 	var missing *Unconfigured
 	require.ErrorAs(t, Send(t.Context(), c, Via{}, m), &missing)
 }
+
+func TestMoreVulnerabilitiesAreNews(t *testing.T) {
+	with := func(n float64, warnings ...string) runledger.Record {
+		r := run(verdict.Pass, "")
+		r.Warnings = warnings
+		r.Measures = append(r.Measures, verdict.Measure{Name: verdict.MeasureVulnerabilities, Of: "high/fixable", Value: n})
+		return r
+	}
+	one, two := with(1, "VULNERABLE"), with(2, "VULNERABLE")
+	assert.Equal(t, []string{config.EventVulnerable}, News(one, nil, 1))
+	assert.Empty(t, News(one, &two, 1), "less than was told")
+	assert.Equal(t, []string{config.EventVulnerable}, News(two, &one, 1))
+	assert.Empty(t, Events(with(3), nil, 1), "noted, and nobody has to do anything")
+	failed := run(verdict.Fail, "DEPENDENCY_VULNERABLE")
+	failed.Stages[0].Code = "DEPENDENCY_VULNERABLE"
+	assert.Equal(t, []string{config.EventFailed, config.EventVulnerable}, Events(failed, nil, 1))
+	ends := with(0, "WAIVER_ENDS_SOON")
+	assert.Equal(t, []string{config.EventWaiverEnds}, Events(ends, nil, 1))
+	assert.False(t, Compose(ends, []string{config.EventWaiverEnds}, nil, nil).Good, "there is something to do")
+}

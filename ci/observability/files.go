@@ -166,6 +166,7 @@ func fill(summary string, labels map[string]string, value float64) string {
 		summary = strings.ReplaceAll(summary, "{{ $labels."+name+" }}", text)
 	}
 	summary = strings.ReplaceAll(summary, "{{ $value | humanizePercentage }}", fmt.Sprintf("%.4g%%", 100*value))
+	summary = strings.ReplaceAll(summary, "{{ $value }}", decimal(value))
 	return strings.ReplaceAll(summary, braces, "{{")
 }
 

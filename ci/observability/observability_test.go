@@ -37,9 +37,9 @@ func alerts(rules []Rule) []string {
 }
 
 func TestTheAlertsOfTheDocument(t *testing.T) {
-	assert.Equal(t, []string{"CoverageBelowTotal", "CoverageDropped", "DeploymentFailed", "DeploymentRolledBack", "DeploymentSuccessLow",
-		"MetricsAbsent", "ModelBelowGateAccuracy", "ModelDegradedAccuracy", "PipelineCouldNotRun", "PipelineFailed", "PipelineOverBudget",
-		"PipelineSilent", "PushFailing"}, alerts(Rules(config.Default())))
+	assert.Equal(t, []string{"AdvisoriesStaleBuilt", "AdvisoriesStaleData", "CoverageBelowTotal", "CoverageDropped",
+		"DeploymentFailed", "DeploymentRolledBack", "DeploymentSuccessLow", "MetricsAbsent", "ModelBelowGateAccuracy", "ModelDegradedAccuracy", "PipelineCouldNotRun", "PipelineFailed", "PipelineOverBudget",
+		"PipelineSilent", "PushFailing", "Vulnerable", "WaiverEnding"}, alerts(Rules(config.Default())))
 	all := alerts(Rules(gated()))
 	for _, name := range []string{"CoverageBelowCritical", "CoverageBelowModel", "CoverageBelowBranches", "ModelAboveGateValLoss"} {
 		assert.Contains(t, all, name)

@@ -70,6 +70,7 @@ func generate(cfg config.Config) *generator {
 	g.model()
 	g.deployments()
 	g.silence()
+	g.supply()
 	return g
 }
 
@@ -197,7 +198,8 @@ func (g *generator) model() {
 }
 
 func (g *generator) deployments() {
-	for outcome, words := range map[string]string{verdict.DeploymentFailed: "failed", verdict.DeploymentRolledBack: "was rolled back"} {
+	for _, end := range [][2]string{{verdict.DeploymentFailed, "failed"}, {verdict.DeploymentRolledBack, "was rolled back"}} {
+		outcome, words := end[0], end[1]
 		g.threshold(Rule{Alert: "Deployment" + title(outcome), Expr: g.of(metrics.DeploymentOutcome, `outcome=`+strconv.Quote(outcome)) +
 			" == 1",
 			Severity: critical, Remedy: remedyPage,

@@ -15,9 +15,11 @@ import (
 // and secrets in every layer. It changes nothing.
 func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
-	return s.operate(policy.Action{Stage: verdict.Scan, Reads: true}, func(permit policy.Permit) verdict.Stage {
+	run := s.operate(policy.Action{Stage: verdict.Scan, Reads: true}, func(permit policy.Permit) verdict.Stage {
 		return s.scan(ctx, permit)
 	})
+	s.observe(ctx, "scan")
+	return run
 }
 
 // scan looks at the image that the run built, or at the one that the call names.

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
@@ -106,6 +108,12 @@ func (a *audit) database(d advisory.Database, needed []string) {
 	if provider != "" {
 		a.stage.Add("advisories", d.Kind+" of "+provider+", data of "+at.UTC().Format("2006-01-02"))
 	}
+	if provider != "" && !at.IsZero() {
+		a.stage.Measure(verdict.MeasureAdvisories, "data", float64(at.Unix()), nil)
+	}
+	if !d.Built.IsZero() {
+		a.stage.Measure(verdict.MeasureAdvisories, "built", float64(d.Built.Unix()), nil)
+	}
 	if d.Digest != "" {
 		a.stage.Add("advisories digest", d.Digest)
 	}
@@ -144,10 +152,33 @@ func (a *audit) judged(code verdict.Code, v judge.Verdict) {
 		a.stage.Warn(VulnerableAllowed, "%s; allowed until %s: %s", oneLine(j.Finding), j.Allowed.Until, j.Allowed.Reason)
 	}
 	a.exceptions(v.Exceptions)
+	a.measure(v)
+}
+
+// measure counts the vulnerabilities that no exception allows; every severity, so that one without any is
+// known to have none.
+func (a *audit) measure(v judge.Verdict) {
+	counts := map[string]int{}
+	for _, j := range v.All {
+		of := config.Severities[len(config.Severities)-1]
+		if severity := strings.ToLower(j.Severity); slices.Contains(config.Severities, severity) {
+			of = severity
+		}
+		if j.Allowed == nil {
+			counts[of+"/"+map[bool]string{true: "fixable", false: "unfixed"}[len(j.Fixed) > 0]]++
+		}
+	}
+	for _, severity := range config.Severities {
+		for _, fixable := range []string{"/fixable", "/unfixed"} {
+			a.stage.Measure(verdict.MeasureVulnerabilities, severity+fixable, float64(counts[severity+fixable]), nil)
+		}
+	}
 }
 
 // exceptions reports what is to say about exceptions.
 func (a *audit) exceptions(e judge.Exceptions) {
+	a.waivers.Expired, a.waivers.TooLong = append(a.waivers.Expired, e.Expired...), append(a.waivers.TooLong, e.TooLong...)
+	a.waivers.Ending, a.waivers.Unused = append(a.waivers.Ending, e.Ending...), append(a.waivers.Unused, e.Unused...)
 	for _, text := range e.Expired {
 		a.fail(WaiverExpired, "%s", text)
 	}

@@ -21,6 +21,12 @@ type results struct {
 
 // report adds the tables and files of the audit.
 func (a *audit) report() {
+	for _, state := range []struct {
+		name string
+		all  []string
+	}{{"ending", a.waivers.Ending}, {"expired", a.waivers.Expired}, {"too_long", a.waivers.TooLong}, {"unused", a.waivers.Unused}} {
+		a.stage.Measure(verdict.MeasureWaivers, state.name, float64(len(state.all)), nil)
+	}
 	table := &verdict.Table{Columns: []string{"Package", "Version", "Vulnerability", "Severity", "Fixed in", "Leads to"}}
 	for _, j := range a.found.vulnerabilities.All {
 		table.Rows = append(table.Rows, []string{

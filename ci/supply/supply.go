@@ -17,6 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -54,6 +55,8 @@ type audit struct {
 	loose    []locks.Loose
 	nameless []locks.Loose
 	found    results
+	// waivers is what was said about all exceptions.
+	waivers judge.Exceptions
 }
 
 // Audit makes the checks and judges what they found.

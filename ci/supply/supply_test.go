@@ -367,3 +367,28 @@ func TestEveryCodeHasARemedy(t *testing.T) {
 	_, err := verdict.Codes(Codes())
 	require.NoError(t, err)
 }
+
+func TestAnAuditMeasures(t *testing.T) {
+	in := input(t, "advisories")
+	in.Advisories = database(t, knownControl("2026-11-28"), record("CVE-2026-1", "demo", "2026-11-28", "2026-01-01", toFix, highMark))
+	measured := func() map[string]float64 {
+		all := map[string]float64{}
+		for _, m := range Audit(t.Context(), gitleaks(), in).Measures {
+			all[m.Name+" "+m.Of] = m.Value
+		}
+		return all
+	}
+	got := measured()
+	assert.InDelta(t, 1, got["vulnerabilities high/fixable"], 0)
+	assert.InDelta(t, 0, got["waivers ending"], 0)
+	assert.Positive(t, got["advisories data"])
+	_, zero := got["vulnerabilities critical/unfixed"]
+	assert.True(t, zero, "none is known to be none")
+	in.Config.Security.Allow = []config.AllowedAdvisory{{ID: "CVE-2026-1", Package: "demo", In: "locks", Reason: "x", Until: "2026-12-05"}}
+	got = measured()
+	assert.InDelta(t, 0, got["vulnerabilities high/fixable"], 0, "an exception allows it")
+	assert.InDelta(t, 1, got["waivers ending"], 0)
+	in.Advisories = filepath.Join(t.TempDir(), "none")
+	_, looked := measured()["vulnerabilities high/fixable"]
+	assert.False(t, looked, "what was not looked at has no count")
+}

@@ -171,7 +171,8 @@ func TestCloudFormationTakesTheAlarms(t *testing.T) {
 			Resources map[string]struct{ Properties map[string]any }
 		}
 		require.NoError(t, json.Unmarshal(content, &template))
-		several := []string{"CoverageDropped", "DeploymentSuccessLow", "MetricsAbsent", "PushFailing"}
+		several := []string{"CoverageDropped", "DeploymentSuccessLow", "MetricsAbsent", "PushFailing", "Vulnerable",
+			"AdvisoriesStaleBuilt", "AdvisoriesStaleData"}
 		for _, r := range observability.Rules(cfg) {
 			assert.Equal(t, !slices.Contains(several, r.Alert), template.Resources[r.Alert].Properties != nil, "%s: %s", name, r.Alert)
 		}
