@@ -42,6 +42,17 @@ func (m *OpenstackRca) Run(
 	// +optional
 	cpuThreads int,
 
+	// Revision that the change is compared with, such as origin/main: the report has the coverage
+	// of the lines that differ. Needs --git.
+	//
+	// +optional
+	base string,
+
+	// The .git directory of the source's repository, for --base.
+	//
+	// +optional
+	git *dagger.Directory,
+
 	// Database of advisories for audit and scan, as they take it.
 	//
 	// +optional
@@ -59,6 +70,7 @@ func (m *OpenstackRca) Run(
 ) (*Run, error) {
 	call := m.call(ctx)
 	call.data, call.params, call.champion, call.twice, call.threads = data, param, champion, twice, cpuThreads
+	call.test.Base, call.git = base, git
 	call.advisories, call.signKey, call.opts.Attest.KMS = advisories, signKey, signKms
 	result, err := call.run(verdict.Stages()...)
 	if err != nil {
@@ -99,6 +111,17 @@ func (m *OpenstackRca) Pipeline(
 	// +optional
 	cpuThreads int,
 
+	// Revision that the change is compared with, such as origin/main: the report has the coverage
+	// of the lines that differ. Needs --git.
+	//
+	// +optional
+	base string,
+
+	// The .git directory of the source's repository, for --base.
+	//
+	// +optional
+	git *dagger.Directory,
+
 	// Database of advisories for audit and scan, as they take it.
 	//
 	// +optional
@@ -114,7 +137,7 @@ func (m *OpenstackRca) Pipeline(
 	// +optional
 	signKms string,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion, twice, cpuThreads, advisories, signKey, signKms)
+	return m.Run(ctx, data, param, champion, twice, cpuThreads, base, git, advisories, signKey, signKms)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

@@ -72,7 +72,7 @@ func (m *OpenstackRca) Test(
 	// +optional
 	changedSince string,
 
-	// The .git directory of the source's repository, for --changed-since.
+	// The .git directory of the source's repository, for --changed-since and --base.
 	//
 	// +optional
 	git *dagger.Directory,
@@ -81,6 +81,12 @@ func (m *OpenstackRca) Test(
 	//
 	// +optional
 	full bool,
+
+	// Revision that the change is compared with, such as origin/main: the report has the coverage
+	// of the lines that differ. Needs --git.
+	//
+	// +optional
+	base string,
 
 	// coverage.xml of an earlier report. Coverage below it is a warning.
 	//
@@ -95,7 +101,7 @@ func (m *OpenstackRca) Test(
 	call := m.call(ctx)
 	call.test = pipeline.TestOptions{
 		Paths: path, Keyword: keyword, Marker: marker, Category: category, Pythons: python, Reruns: rerunFailed,
-		Workers: workers, Shards: shards, ChangedSince: changedSince, Full: full, Tolerance: tolerance,
+		Workers: workers, Shards: shards, ChangedSince: changedSince, Full: full, Base: base, Tolerance: tolerance,
 	}
 	if maxSkipped >= 0 {
 		call.test.MaxSkipped = &maxSkipped

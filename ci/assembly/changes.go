@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 )
 
 // gitChanges makes the engine compare a source with a revision in its repository's history:
@@ -35,6 +37,64 @@ func gitChanges(
 		return nil, nil, err
 	}
 	return files(append(added, modified...)), files(gone), nil
+}
+
+// maxPatch bounds a difference, in bytes.
+const maxPatch = 32 << 20
+
+// gitPatch makes the engine write the difference of the Python files, as gitChanges does of all names.
+func gitPatch(ctx context.Context, client *dagger.Client, source, history *dagger.Directory, since string) (string, error) {
+	repository := client.Directory().WithDirectory(".git", history).AsGit()
+	before := repository.Ref(since).CommonAncestor(repository.Head()).Tree(dagger.GitRefTreeOpts{DiscardGitDir: true})
+	python := dagger.DirectoryFilterOpts{Include: []string{"**/*.py"}}
+	patch := source.Filter(python).Changes(before.Filter(python)).AsPatch()
+	size, err := patch.Size(ctx)
+	if err != nil {
+		return "", err
+	}
+	if size > maxPatch {
+		return "", fmt.Errorf("the difference has %d bytes, at most %d are read", size, maxPatch)
+	}
+	return patch.Contents(ctx)
+}
+
+// hostPatch asks the host's git for the difference of the Python files. One that git does not know yet counts
+// as new.
+func hostPatch(ctx context.Context, dir, since string) (string, error) {
+	r := repository{dir: dir}
+	if err := r.disarm(ctx); err != nil {
+		return "", err
+	}
+	ancestor, err := r.git(ctx, "merge-base", since, "HEAD")
+	if err != nil {
+		return "", err
+	}
+	base := strings.TrimSpace(ancestor)
+	patch, err := r.git(ctx, "diff", "--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--src-prefix=a/", "--dst-prefix=b/",
+		"--ignore-submodules=dirty", "--relative", "--unified=0", base, "--", "*.py")
+	if err != nil {
+		return "", err
+	}
+	names, err := r.git(ctx, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py")
+	if err != nil {
+		return "", err
+	}
+	var all strings.Builder
+	all.WriteString(patch)
+	for _, name := range files(strings.Split(names, "\x00")) {
+		// Outside of the root nothing is read, also through links.
+		content, err := filetree.Dir(dir).Read(ctx, name, maxPatch)
+		if err != nil {
+			return "", err
+		}
+		if n := bytes.Count(content, []byte("\n")) + 1; all.Len()+len(content) < maxPatch {
+			fmt.Fprintf(&all, "+++ %q\n@@ -0,0 +1,%d @@\n%s", "b/"+name, n, strings.Repeat("+\n", n))
+		}
+	}
+	if all.Len() > maxPatch {
+		return "", fmt.Errorf("the difference has more than %d bytes", maxPatch)
+	}
+	return all.String(), nil
 }
 
 // files are those of some paths that do not name a directory, sorted.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
 )
 
 func TestHostChanges(t *testing.T) {
@@ -48,6 +50,20 @@ func TestHostChanges(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"changed.py", "new é.py", "staged.py"}, changed)
 	assert.Equal(t, []string{"gone.py"}, removed)
+
+	patch, err := hostPatch(t.Context(), app, "base")
+	require.NoError(t, err)
+	lines, err := coverage.ParsePatch(patch)
+	require.NoError(t, err)
+	assert.Equal(t, coverage.Changed{"changed.py": {1: true}, "new é.py": {1: true}, "staged.py": {1: true}}, lines)
+	_, err = hostPatch(t.Context(), app, "nowhere")
+	require.ErrorContains(t, err, "git merge-base: ")
+	_, err = hostPatch(t.Context(), t.TempDir(), "base")
+	require.Error(t, err, "no repository")
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(app, "link.py")))
+	_, err = hostPatch(t.Context(), app, "base")
+	require.Error(t, err, "what is outside of the root is not read")
+	require.NoError(t, os.Remove(filepath.Join(app, "link.py")))
 
 	_, _, err = hostChanges(t.Context(), app, "nowhere")
 	require.ErrorContains(t, err, "git merge-base: ")

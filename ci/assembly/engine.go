@@ -65,6 +65,9 @@ func OnEngine(
 		assembled.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 			return gitChanges(ctx, client, source, history, since)
 		}
+		assembled.Backend.Patch = func(ctx context.Context, since string) (string, error) {
+			return gitPatch(ctx, client, source, history, since)
+		}
 	}
 	assembled.Backend.WarmUp = assembled.warmUp
 	assembled.Backend.BuildImage = assembled.buildImage

@@ -46,6 +46,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 		return hostChanges(ctx, path, since)
 	}
+	host.Backend.Patch = func(ctx context.Context, since string) (string, error) { return hostPatch(ctx, path, since) }
 	host.Backend.Tool = hostTool
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
 	host.Backend.ServeApp = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {

@@ -135,12 +135,15 @@ func (b builder) measure(m verdict.Measure) {
 	case verdict.MeasureImage:
 		b.add(ImageSize, m.Value)
 	case verdict.MeasureVulnerabilities:
-		severity, fixable, _ := strings.Cut(m.Of, "/")
-		b.add(Vulnerabilities, m.Value, Label{"severity", severity}, Label{"fixable", fixable})
+		by, rest, _ := strings.Cut(m.Of, "/")
+		severity, fixable, _ := strings.Cut(rest, "/")
+		b.add(Vulnerabilities, m.Value, Label{"by", by}, Label{"severity", severity}, Label{"fixable", fixable})
 	case verdict.MeasureAdvisories:
-		b.add(Advisories, m.Value, Label{"clock", m.Of})
+		by, clock, _ := strings.Cut(m.Of, "/")
+		b.add(Advisories, m.Value, Label{"by", by}, Label{"clock", clock})
 	case verdict.MeasureWaivers:
-		b.add(Waivers, m.Value, Label{"state", m.Of})
+		by, state, _ := strings.Cut(m.Of, "/")
+		b.add(Waivers, m.Value, Label{"by", by}, Label{"state", state})
 	}
 }
 

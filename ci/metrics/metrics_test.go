@@ -41,8 +41,8 @@ func full() runledger.Record {
 		Measures: []verdict.Measure{
 			{Name: verdict.MeasureCoverage, Of: "total", Value: 0.9, Floor: &floor}, {Name: verdict.MeasureTests, Of: "passed", Value: 40},
 			{Name: verdict.MeasureModel, Of: `accu"racy` + "\n", Value: 0.91, Floor: &floor}, {Name: verdict.MeasureImage, Value: 5e8},
-			{Name: verdict.MeasureVulnerabilities, Of: "high/fixable", Value: 2}, {Name: verdict.MeasureAdvisories, Of: "data", Value: 1.7e9},
-			{Name: verdict.MeasureWaivers, Of: "ending", Value: 1},
+			{Name: verdict.MeasureVulnerabilities, Of: "audit/high/fixable", Value: 2}, {Name: verdict.MeasureAdvisories, Of: "audit/data", Value: 1.7e9},
+			{Name: verdict.MeasureWaivers, Of: "scan/ending", Value: 1},
 		},
 		Deployment: &verdict.Deployment{ID: "d", Service: "web", Outcome: verdict.DeploymentRolledBack, Seconds: 80},
 	}

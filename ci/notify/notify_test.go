@@ -423,7 +423,7 @@ func TestMoreVulnerabilitiesAreNews(t *testing.T) {
 	with := func(n float64, warnings ...string) runledger.Record {
 		r := run(verdict.Pass, "")
 		r.Warnings = warnings
-		r.Measures = append(r.Measures, verdict.Measure{Name: verdict.MeasureVulnerabilities, Of: "high/fixable", Value: n})
+		r.Measures = append(r.Measures, verdict.Measure{Name: verdict.MeasureVulnerabilities, Of: "audit/high/fixable", Value: n})
 		return r
 	}
 	one, two := with(1, "VULNERABLE"), with(2, "VULNERABLE")

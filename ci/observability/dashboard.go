@@ -145,9 +145,9 @@ func Dashboard(cfg config.Config) Board {
 	b.panel("stat", "Deployments a day", "none", 8, once(metrics.Frequency, "environment"), "{{environment}}")
 	b.panel("stat", "Runs in the window", "none", 8, once(metrics.WindowRuns, "environment, verdict"), "{{environment}} {{verdict}}")
 	b.panel("timeseries", "Known vulnerabilities", "none", 12, of(metrics.Vulnerabilities),
-		"{{severity}}, {{fixable}}, {{call}} of {{ref}}")
-	b.panel("stat", "Age of the advisories", "s", 6, "time() - "+of(metrics.Advisories), "{{clock}}")
-	b.panel("stat", "Exceptions", "none", 6, of(metrics.Waivers), "{{state}}")
+		"{{severity}}, {{fixable}}, {{by}} of {{ref}}")
+	b.panel("stat", "Age of the advisories", "s", 6, "time() - "+of(metrics.Advisories), "{{by}}, {{clock}}")
+	b.panel("stat", "Exceptions", "none", 6, of(metrics.Waivers), "{{by}}, {{state}}")
 	b.panel("table", "What is deployed", "none", 8, of(metrics.Info), "{{version}} {{image}} {{model}}")
 	return b.board
 }

@@ -25,15 +25,15 @@ func (g *generator) supply() {
 	g.stale("data", security.MaxDataAge.Std())
 	g.threshold(Rule{Alert: "WaiverEnding", Expr: g.of(metrics.Waivers, `state="ending"`) + " > 0", Severity: warning, Remedy: codesPage,
 		Summary: "{{ $labels.pipeline }}: {{ $value }} exceptions of {{ $labels.ref }} end within 14 days, and fail then"},
-		metrics.Waivers, 0, 1, "state", "ending")
+		metrics.Waivers, 0, 1, "by", "audit", "state", "ending")
 }
 
 // vulnerable rings while there is a vulnerability of a severity that fails and no exception allows: also
 // one that is only a warning yet, since its time of grace runs.
 func (g *generator) vulnerable(severities []string) {
-	name, labels := g.series(metrics.Vulnerabilities, "severity", severities[0], "fixable", "fixable")
-	another, _ := g.series(metrics.Vulnerabilities, "severity", severities[0], "fixable", "unfixed")
-	lesser, _ := g.series(metrics.Vulnerabilities, "severity", "unknown", "fixable", "fixable")
+	name, labels := g.series(metrics.Vulnerabilities, "by", "audit", "severity", severities[0], "fixable", "fixable")
+	another, _ := g.series(metrics.Vulnerabilities, "by", "scan", "severity", severities[0], "fixable", "unfixed")
+	lesser, _ := g.series(metrics.Vulnerabilities, "by", "scan", "severity", "unknown", "fixable", "fixable")
 	by := map[string]string{}
 	for _, label := range []string{"pipeline", "environment", "ref", "call"} {
 		by[label] = labels[label]
@@ -51,7 +51,7 @@ func (g *generator) vulnerable(severities []string) {
 
 // stale rings when the database of the last audit has become older than an audit would take.
 func (g *generator) stale(clock string, most time.Duration) {
-	name, labels := g.series(metrics.Advisories, "clock", clock)
+	name, labels := g.series(metrics.Advisories, "by", "audit", "clock", clock)
 	by := map[string]string{"pipeline": labels["pipeline"], "environment": labels["environment"]}
 	at := 2 * time.Minute
 	made := func(ago time.Duration) map[string]string {

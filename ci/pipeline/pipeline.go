@@ -108,6 +108,8 @@ type Backend struct {
 	ServeApp func(ctx context.Context, request ImageRequest) *ImageResult
 	// Changes lists what differs from a revision; nil without a history.
 	Changes Changes
+	// Patch says in which lines; nil without a history.
+	Patch Patch
 	// Tool returns a tree with one of the security tools in its root; nil where there is none.
 	Tool func(ctx context.Context, name string) (runner.Files, error)
 	// Advisories returns the local path of a database of advisories of today; nil where there is none.

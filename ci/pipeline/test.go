@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/sandbox"
@@ -35,6 +36,8 @@ type TestOptions struct {
 	// affect run, unless Full.
 	ChangedSince string
 	Full         bool
+	// Base is the revision that the change is compared with, for the coverage of the lines it altered.
+	Base string
 	// Baseline is a local coverage.xml, Tolerance by how many points coverage may be below it.
 	Baseline  string
 	Tolerance float64
@@ -63,6 +66,9 @@ func (o TestOptions) check(bad func(format string, args ...any)) {
 	if o.ChangedSince != "" && (!revision.MatchString(o.ChangedSince) || strings.Contains(o.ChangedSince, "..")) {
 		bad("--changed-since %q is not the name of a revision", o.ChangedSince)
 	}
+	if o.Base != "" && (!revision.MatchString(o.Base) || strings.Contains(o.Base, "..")) {
+		bad("--base %q is not the name of a revision", o.Base)
+	}
 	if o.Full && o.ChangedSince == "" {
 		bad("--full is given without --changed-since")
 	}
@@ -90,7 +96,30 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 	if o.ChangedSince != "" {
 		in.Changes = s.changes(ctx, o.ChangedSince)
 	}
+	if o.Base != "" {
+		in.Base = s.base(ctx, o.Base)
+	}
 	return testrun.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
+}
+
+// Patch is the difference between the Python files of a source and a revision, as git writes it.
+type Patch func(ctx context.Context, since string) (string, error)
+
+// base is the revision that the change is compared with, or why it cannot be.
+func (s *state) base(ctx context.Context, since string) *testrun.Base {
+	found := &testrun.Base{Since: since}
+	if s.backend.Patch == nil {
+		found.Unknown = "the history of the source was not given: --git"
+		return found
+	}
+	patch, err := s.backend.Patch(ctx, since)
+	if err == nil {
+		found.Lines, err = coverage.ParsePatch(patch)
+	}
+	if err != nil {
+		found.Unknown = fmt.Sprintf("compare with %s: %v", since, err)
+	}
+	return found
 }
 
 // changes are those since a revision, or why they are unknown.

@@ -109,10 +109,10 @@ func (a *audit) database(d advisory.Database, needed []string) {
 		a.stage.Add("advisories", d.Kind+" of "+provider+", data of "+at.UTC().Format("2006-01-02"))
 	}
 	if provider != "" && !at.IsZero() {
-		a.stage.Measure(verdict.MeasureAdvisories, "data", float64(at.Unix()), nil)
+		a.stage.Measure(verdict.MeasureAdvisories, a.folder()+"/data", float64(at.Unix()), nil)
 	}
 	if !d.Built.IsZero() {
-		a.stage.Measure(verdict.MeasureAdvisories, "built", float64(d.Built.Unix()), nil)
+		a.stage.Measure(verdict.MeasureAdvisories, a.folder()+"/built", float64(d.Built.Unix()), nil)
 	}
 	if d.Digest != "" {
 		a.stage.Add("advisories digest", d.Digest)
@@ -170,7 +170,7 @@ func (a *audit) measure(v judge.Verdict) {
 	}
 	for _, severity := range config.Severities {
 		for _, fixable := range []string{"/fixable", "/unfixed"} {
-			a.stage.Measure(verdict.MeasureVulnerabilities, severity+fixable, float64(counts[severity+fixable]), nil)
+			a.stage.Measure(verdict.MeasureVulnerabilities, a.folder()+"/"+severity+fixable, float64(counts[severity+fixable]), nil)
 		}
 	}
 }

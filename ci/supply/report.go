@@ -25,7 +25,7 @@ func (a *audit) report() {
 		name string
 		all  []string
 	}{{"ending", a.waivers.Ending}, {"expired", a.waivers.Expired}, {"too_long", a.waivers.TooLong}, {"unused", a.waivers.Unused}} {
-		a.stage.Measure(verdict.MeasureWaivers, state.name, float64(len(state.all)), nil)
+		a.stage.Measure(verdict.MeasureWaivers, a.folder()+"/"+state.name, float64(len(state.all)), nil)
 	}
 	table := &verdict.Table{Columns: []string{"Package", "Version", "Vulnerability", "Severity", "Fixed in", "Leads to"}}
 	for _, j := range a.found.vulnerabilities.All {

@@ -379,16 +379,16 @@ func TestAnAuditMeasures(t *testing.T) {
 		return all
 	}
 	got := measured()
-	assert.InDelta(t, 1, got["vulnerabilities high/fixable"], 0)
-	assert.InDelta(t, 0, got["waivers ending"], 0)
-	assert.Positive(t, got["advisories data"])
-	_, zero := got["vulnerabilities critical/unfixed"]
+	assert.InDelta(t, 1, got["vulnerabilities audit/high/fixable"], 0)
+	assert.InDelta(t, 0, got["waivers audit/ending"], 0)
+	assert.Positive(t, got["advisories audit/data"])
+	_, zero := got["vulnerabilities audit/critical/unfixed"]
 	assert.True(t, zero, "none is known to be none")
 	in.Config.Security.Allow = []config.AllowedAdvisory{{ID: "CVE-2026-1", Package: "demo", In: "locks", Reason: "x", Until: "2026-12-05"}}
 	got = measured()
-	assert.InDelta(t, 0, got["vulnerabilities high/fixable"], 0, "an exception allows it")
-	assert.InDelta(t, 1, got["waivers ending"], 0)
+	assert.InDelta(t, 0, got["vulnerabilities audit/high/fixable"], 0, "an exception allows it")
+	assert.InDelta(t, 1, got["waivers audit/ending"], 0)
 	in.Advisories = filepath.Join(t.TempDir(), "none")
-	_, looked := measured()["vulnerabilities high/fixable"]
+	_, looked := measured()["vulnerabilities audit/high/fixable"]
 	assert.False(t, looked, "what was not looked at has no count")
 }

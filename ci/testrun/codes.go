@@ -99,6 +99,10 @@ var (
 		"Give test/junit.xml or test/durations.json of an earlier report")
 	CoverageDropped = warning("COVERAGE_DROPPED", "Coverage fell below that of the baseline by more than the tolerance.",
 		"Test the lines that the change added")
+	LinesUncovered = warning("CHANGED_LINES_UNCOVERED", "No test executes some of the lines that the change altered.",
+		"Test the named lines")
+	LinesUnknown = warning("CHANGED_LINES_UNKNOWN", "It could not be told which lines the change altered, so their coverage is not known.",
+		"Give --git the repository's .git directory, with a history that holds the revision of --base")
 	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
 )
 
@@ -110,7 +114,7 @@ func Codes() []verdict.Code {
 		PytestExited, TooFewTests,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
 		ArgumentInvalid, FlakyTests, TestsDeselected, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty,
-		CoverageDropped, BaselineInvalid, EventsMissing,
+		CoverageDropped, LinesUncovered, LinesUnknown, BaselineInvalid, EventsMissing,
 		refused.Test,
 	}, pyenv.Codes()...)
 }

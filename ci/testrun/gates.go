@@ -78,6 +78,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		j.judgeKeptOut(c.odd(tests))
 	}
 	compare(result, c, p.in, found.selective)
+	judgeChange(result, p.in.Base, found.selective)
 	if found.kept != nil {
 		ownFloor(&result.Stage, found.kept, floors.Total)
 	}

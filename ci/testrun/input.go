@@ -48,6 +48,8 @@ type Input struct {
 	// lines of the changed files.
 	Changes *Changes
 	Full    bool
+	// Base is what the change is compared with, for the coverage of the lines that it altered; nil for nothing.
+	Base *Base
 	// Fresh, when not empty, runs the tests again instead of taking a cached answer.
 	Fresh string
 	// Baseline is the coverage.xml of an earlier run, a file of this process's file
@@ -77,6 +79,15 @@ type Changes struct {
 	// Changed are the files that are new or different, Removed those that are gone.
 	Changed, Removed []string
 	// Unknown says why the changes could not be told; everything runs then.
+	Unknown string
+}
+
+// Base is an earlier revision of the source, from which a change begins.
+type Base struct {
+	// Since names the revision, Lines are those that the change altered.
+	Since string
+	Lines coverage.Changed
+	// Unknown says why the lines could not be told.
 	Unknown string
 }
 

@@ -69,6 +69,9 @@ func take(stage *verdict.Stage, version string, of *verdict.Stage) {
 		b.Title = name + ": " + b.Title
 		stage.Blocks = append(stage.Blocks, b)
 	}
+	if len(stage.Measures) == 0 {
+		stage.Measures = of.Measures // those of the first version: numbers of all of them would contradict each other
+	}
 	for _, f := range of.Files {
 		f.Path = path.Join(verdict.Test, "python"+version, strings.TrimPrefix(f.Path, verdict.Test+"/"))
 		stage.Files = append(stage.Files, f)

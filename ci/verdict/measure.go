@@ -23,13 +23,13 @@ const (
 	MeasureModel = "model"
 	// MeasureImage is the sum of the image's compressed layers, in bytes.
 	MeasureImage = "image_bytes"
-	// MeasureVulnerabilities is of a severity and, after a slash, fixable or unfixed: a count of those
-	// that no exception allows.
+	// MeasureVulnerabilities is of audit or scan, a severity, and fixable or unfixed, such as audit/high/fixable:
+	// a count of those that no exception allows.
 	MeasureVulnerabilities = "vulnerabilities"
-	// MeasureAdvisories is of built or data: when the database of advisories was made, and the oldest of its
-	// data collected, in seconds since 1970.
+	// MeasureAdvisories is of audit or scan, and built or data: when the database of advisories was made, and
+	// the oldest of its data collected, in seconds since 1970.
 	MeasureAdvisories = "advisories"
-	// MeasureWaivers is of ending, expired, too_long or unused: a count of exceptions.
+	// MeasureWaivers is of audit or scan, and ending, expired, too_long or unused: a count of exceptions.
 	MeasureWaivers = "waivers"
 )
 

@@ -95,11 +95,16 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image to deploy, by digest")
 	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
+	whole := func(name, short string) *cobra.Command {
+		run := in.audited(training(in.stages(name, short, verdict.Stages()...)))
+		in.compared(run.Flags())
+		return run
+	}
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(in.observing()...)
 	root.AddCommand(
-		in.audited(training(in.stages("run", "Run every stage that the policy allows for --ref", verdict.Stages()...))),
-		in.audited(training(in.stages("pipeline", "The same as run", verdict.Stages()...))),
+		whole("run", "Run every stage that the policy allows for --ref"),
+		whole("pipeline", "The same as run"),
 		test,
 		audit,
 		in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
@@ -165,8 +170,15 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Durations, "durations", "", "junit.xml or durations.json of an earlier report, to make shards of the same length")
 	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that the changes since this revision can affect")
 	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
+	in.compared(flags)
 	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
 	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
+}
+
+// compared adds the flag for the coverage of a change.
+func (in *invocation) compared(flags *pflag.FlagSet) {
+	flags.StringVar(&in.opts.Test.Base, "base", "",
+		"revision that the change is compared with, such as origin/main: the report has the coverage of the lines that differ")
 }
 
 // audited adds the flags of the audit.
