@@ -52,15 +52,15 @@ func (g *generator) vulnerable(severities []string) {
 // stale rings when the database of the last audit has become older than an audit would take.
 func (g *generator) stale(clock string, most time.Duration) {
 	name, labels := g.series(metrics.Advisories, "by", "audit", "clock", clock)
-	by := map[string]string{"pipeline": labels["pipeline"], "environment": labels["environment"]}
+	by := map[string]string{"pipeline": labels["pipeline"], "environment": labels["environment"], "by": labels["by"]}
 	at := 2 * time.Minute
 	made := func(ago time.Duration) map[string]string {
 		return map[string]string{name: fmt.Sprintf("%d+0x5", int64((at-ago)/time.Second))}
 	}
 	g.rules = append(g.rules, Rule{Alert: "AdvisoriesStale" + title(clock), Severity: warning, Remedy: codesPage,
-		Expr: fmt.Sprintf("time() - max by (pipeline, environment) (%s) > %s",
+		Expr: fmt.Sprintf("time() - max by (pipeline, environment, by) (%s) > %s",
 			g.of(metrics.Advisories, fmt.Sprintf("clock=%q", clock)), decimal(most.Seconds())),
-		Summary: fmt.Sprintf("{{ $labels.pipeline }}: no audit or scan for {{ $labels.environment }} had advisories that are %s old at most", most),
+		Summary: fmt.Sprintf("{{ $labels.pipeline }}: no {{ $labels.by }} for {{ $labels.environment }} had advisories that are %s old at most", most),
 		cases:   []ruleCase{{series: made(most), at: at}, {series: made(most + time.Second), at: at, labels: by}},
 	})
 }
