@@ -10,7 +10,8 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
@@ -119,18 +120,18 @@ func explain(stage *verdict.Stage, problem *verdict.Problem, printed string) {
 // and many applications load a model at the first request only.
 func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageRequest, env runner.Environment, stage *verdict.Stage,
 ) *verdict.Problem {
-	const script = "load_model.py"
 	app := request.Config.Image
-	if request.Model.Unseen != "" || !strings.HasSuffix(request.Model.File, ".keras") {
+	format, ok := formats.Named(request.Model.Format)
+	if !ok {
 		return nil
 	}
 	ran, err := r.Run(ctx, runner.Step{
-		Name: "load the model", Env: env, Vars: app.Vars, Offline: true, Timeout: kerasfile.LoadLimit,
+		Name: "load the model", Env: env, Vars: app.Vars, Offline: true, Timeout: modelfile.LoadLimit,
 		Inputs: []runner.Mount{
 			{Path: app.ModelDir, Files: request.Model.Files},
-			{Path: ".", Files: r.NewFiles(map[string][]byte{script: kerasfile.LoadScript})},
+			{Path: loadDir, Files: r.NewFiles(format.Programs())},
 		},
-		Args: []string{"python", script, path.Join(app.ModelDir, request.Model.File)},
+		Args: format.Load(loadDir, path.Join(app.ModelDir, request.Model.File), "", request.Model.Beyond),
 	})
 	switch {
 	case err != nil && runner.Problem(err) != nil:
@@ -138,10 +139,13 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 	case err != nil:
 		return verdict.Problemf(CodeServeFailed, "load the model: %v", err)
 	case ran.TimedOut:
-		return verdict.Problemf(image.CodeLoadTimeout, "loading %s did not end within %s", request.Model.File, kerasfile.LoadLimit)
+		return verdict.Problemf(image.CodeLoadTimeout, "loading %s did not end within %s", request.Model.File, modelfile.LoadLimit)
 	}
 	return image.JudgeLoad(stage, ran.ExitCode, ran.Stdout+"\n"+ran.Stderr)
 }
+
+// loadDir is where the program that loads the model is in the step's working directory.
+const loadDir = "pipeline-load"
 
 func healthPaths(app config.Image) []string {
 	paths := []string{app.Health}

@@ -208,12 +208,12 @@ func TestTheModelIsLoadedInTheServingEnvironmentFirst(t *testing.T) {
 			})
 			r.OnRun(func(runner.Step) (*runner.Result, error) { return &c.ran, c.err })
 			asked := request(locked)
-			asked.Model.File = "m.keras"
+			asked.Model.File, asked.Model.Format = "m.keras", "keras"
 			stage := serveApp(t.Context(), r, asked).Stage
 			assert.Equal(t, c.code.Name, stage.Code, stage.Failure())
 			assert.Contains(t, stage.Cause, c.cause)
 			assert.Len(t, r.Services(), map[bool]int{true: 1}[c.code.Name == ""], "what cannot load its model is not started")
-			asked.Model.Unseen = "pickle"
+			asked.Model.Unseen, asked.Model.Format = "pickle", ""
 			assert.NotContains(t, []string{image.CodeUnreadable.Name, image.CodeLoadTimeout.Name}, serveApp(t.Context(), r, asked).Stage.Code,
 				"a format that can run code is not loaded")
 		})

@@ -155,10 +155,14 @@ type Train struct {
 	TopK int `yaml:"top_k" json:"top_k"`
 	// Recurrent demands at least one recurrent layer in the model.
 	Recurrent bool `yaml:"recurrent" json:"recurrent"`
-	// AllowLayers are further layer classes the model may hold.
+	// Format is the format of the model file: one of ModelFormats, or empty for what its name tells.
+	Format string `yaml:"format" json:"format"`
+	// AllowLayers are further layer classes a Keras model may hold.
 	AllowLayers []string `yaml:"allow_layers" json:"allow_layers"`
-	// AllowFormats are formats of the model file besides .keras that may leave the stage
-	// although nothing can look into them: h5, pickle.
+	// AllowDomains are further operator domains an ONNX model may name.
+	AllowDomains []string `yaml:"allow_domains" json:"allow_domains"`
+	// AllowFormats are formats of the model file that may leave the stage although nothing can
+	// look into them: h5, pickle.
 	AllowFormats []string `yaml:"allow_formats" json:"allow_formats"`
 	// Network lets the training reach the network.
 	Network bool `yaml:"network" json:"network"`
@@ -198,6 +202,9 @@ type Gate struct {
 
 // BuildModes are the values of test.build, the default first.
 var BuildModes = []string{"auto", "always", "never"}
+
+// ModelFormats are the values of train.format besides the empty one.
+var ModelFormats = []string{"keras", "onnx"}
 
 // Formats are the formats of a model file that train.allow_formats can name.
 var Formats = []string{"h5", "pickle"}

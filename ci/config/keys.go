@@ -113,12 +113,16 @@ var keys = slices.Concat([]key{
 	{path: "train.top_k", limit: between(1, 10_000),
 		meaning: "How many guesses of a ranking (`y_rank`) may count for accuracy; a training that counts more is refused " +
 			"(`TOP_K_REFUSED`)."},
+	{path: "train.format", limit: oneOf(ModelFormats...).optionalOneOf(),
+		meaning: "Format of the model file; when empty, the one that the ending of its name tells ([docs/models.md](models.md))."},
 	{path: "train.recurrent", source: "MLflow Integration",
-		meaning: "The model must have a recurrent layer, such as an LSTM."},
+		meaning: "The model must have a recurrent layer, such as an LSTM. Only Keras models are asked."},
+	{path: "train.allow_domains", limit: domains,
+		meaning: "Further domains of operators that an ONNX file may name, such as `com.microsoft`."},
 	{path: "train.allow_layers", limit: layers,
-		meaning: "Further layer classes the model may have; never `Lambda` or `TFSMLayer`, which can hold any code."},
+		meaning: "Further layer classes a Keras model may have; never `Lambda` or `TFSMLayer`, which can hold any code."},
 	{path: "train.allow_formats", limit: oneOf(Formats...),
-		meaning: "Formats besides `.keras` that may pass although they cannot be inspected; `pickle` is `.pkl`, `.pickle` or `.joblib`. " +
+		meaning: "Formats that may pass although they cannot be inspected; `pickle` is `.pkl`, `.pickle` or `.joblib`. " +
 			"Such a model is loaded only by `train.score_command`, without network and credentials, and is never published."},
 	{path: "train.network",
 		meaning: "Let the training use the network. Otherwise every connection fails, also to this host; UNIX sockets still work."},

@@ -67,6 +67,8 @@ train:
   recurrent: false
   allow_layers: [my_app>Attention]
   allow_formats: [h5]
+  format: keras
+  allow_domains: [com.microsoft]
   network: true
   deterministic: true
 publish:
@@ -378,6 +380,8 @@ func TestLoadRefuses(t *testing.T) {
 		"better and worse at once":          {"train: {gates: [{metric: a, tolerance: 1, min_absolute_change: 1}]}", "cannot tolerate"},
 		"a wrong direction":                 {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is not one of higher, lower`},
 		"a format that is not known":        {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle`},
+		"a format of models that is none":   {"train: {format: gguf}", `"gguf" is not one of keras`},
+		"a domain that is none":             {"train: {allow_domains: ['a b']}", "not the name of a domain"},
 		"two gates on one metric":           {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},
 		"no examples":                       {"train: {min_examples: 0}", "not within 1"},
 		"a top of none":                     {"train: {top_k: 0}", "not within 1"},

@@ -250,7 +250,7 @@ func (w *world) input() image.Input {
 	cfg.Train.ScoreCommand = []string{"python", "main.py", "--mode", "score"}
 	return image.Input{
 		Config: cfg, Source: client.Directory(), ModelFiles: client.Directory().WithNewFile("lstm_model.keras", content),
-		Model:       &model.Artifact{Dir: dir, File: "lstm_model.keras", SHA256: modelSHA, Golden: "golden.json"},
+		Model:       &model.Artifact{Format: "keras", Dir: dir, File: "lstm_model.keras", SHA256: modelSHA, Golden: "golden.json"},
 		Version:     &model.Version{Number: 7, SHA256: modelSHA, URI: "s3://b/lstm_model_v7.keras"},
 		Environment: "sandbox", Ref: "main", Commit: commit, CommitTime: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
 		Push: image.Push{Sandbox: true},

@@ -730,7 +730,7 @@ func TestCancel(t *testing.T) {
 func TestAnUnpublishedModelHasNoVersion(t *testing.T) {
 	w := newWorld(t)
 	w.in.Version, w.in.CommitTime, w.in.Model.Dir = nil, time.Time{}, ""
-	w.in.Model = &model.Artifact{File: w.in.Model.File, SHA256: modelSHA, Golden: "golden.json"}
+	w.in.Model = &model.Artifact{Format: "keras", File: w.in.Model.File, SHA256: modelSHA, Golden: "golden.json"}
 	r := w.run()
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
 	assert.Contains(t, evidence(r.Stage, "model"), "(not published)")

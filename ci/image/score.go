@@ -10,7 +10,8 @@ import (
 
 	"dagger.io/dagger"
 
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -19,7 +20,7 @@ import (
 const loadDir = "/openstack-rca-load"
 
 // score runs the model on the golden sample with the image's packages. Without a sample, or
-// if it scores otherwise, it finds out whether the image's Keras loads the model at all.
+// if it scores otherwise, it finds out whether the image's packages load the model at all.
 func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
 	command := i.in.Config.Train.ScoreCommand
 	if len(command) == 0 || i.in.Model.Golden == "" {
@@ -34,7 +35,7 @@ func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdic
 	if code == 0 {
 		return nil
 	}
-	// The reason may be an older Keras: then that is the problem, and not another score.
+	// The reason may be an older library: then that is the problem, and not another score.
 	if problems := i.load(ctx, image); len(problems) > 0 && problems[0].Code.Name == CodeUnreadable.Name {
 		return problems
 	}
@@ -47,15 +48,19 @@ func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdic
 	return []*verdict.Problem{problem}
 }
 
-// load loads a .keras file with the image's packages.
+// load loads the model file with the image's packages.
 func (i inspector) load(ctx context.Context, image *dagger.Container) []*verdict.Problem {
-	if i.in.Model.Unseen != "" {
+	format, ok := formats.Named(i.in.Model.Format)
+	if !ok {
 		return nil // loading it could run code
 	}
-	const script = "load_model.py"
-	with := image.WithMountedDirectory(loadDir, i.client.Directory().WithNewFile(script, string(kerasfile.LoadScript)))
+	programs := i.client.Directory()
+	for name, content := range format.Programs() {
+		programs = programs.WithNewFile(name, string(content))
+	}
+	with := image.WithMountedDirectory(loadDir, programs)
 	file := path.Join(i.appDir, i.in.Config.Image.ModelDir, i.in.Model.File)
-	ran, code, problem := i.try(ctx, with, []string{"python", path.Join(loadDir, script), file}, "load the model")
+	ran, code, problem := i.try(ctx, with, format.Load(loadDir, file, "", i.in.Model.Beyond), "load the model")
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -69,14 +74,14 @@ func (i inspector) load(ctx context.Context, image *dagger.Container) []*verdict
 	return nil
 }
 
-// JudgeLoad adds to the stage what kerasfile.LoadScript found in a serving environment, by its
-// exit code and output. The problem, if any, names both versions of Keras.
+// JudgeLoad adds to the stage what loading the model found in a serving environment, by its
+// exit code and output. The problem, if any, names the versions.
 func JudgeLoad(stage *verdict.Stage, code int, out string) *verdict.Problem {
-	said := clip(kerasfile.LoadSaid(out), 300)
+	said := clip(modelfile.LoadSaid(out), 300)
 	switch code {
 	case 0:
 		stage.Gate("model in the serving environment", said, "loads", true)
-	case kerasfile.ExitNoKeras, kerasfile.ExitUnknownClass:
+	case modelfile.ExitNoLibrary, modelfile.ExitUnknownClass:
 		// Serving may read the model by other means, or bring the classes itself.
 		stage.Add("model in the serving environment", "not loaded: "+strings.TrimPrefix(said, "nothing here loads it: "))
 	default:
@@ -96,7 +101,7 @@ func JudgeLoad(stage *verdict.Stage, code int, out string) *verdict.Problem {
 func (i inspector) try(
 	ctx context.Context, image *dagger.Container, command []string, what string,
 ) (*dagger.Container, int, *verdict.Problem) {
-	limited, cancel := context.WithTimeout(ctx, kerasfile.LoadLimit)
+	limited, cancel := context.WithTimeout(ctx, modelfile.LoadLimit)
 	defer cancel()
 	ran := image.WithExec(command, dagger.ContainerWithExecOpts{Expect: dagger.ReturnTypeAny})
 	code, err := ran.ExitCode(limited)
@@ -105,7 +110,7 @@ func (i inspector) try(
 		return ran, code, nil
 	case ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded):
 		return nil, 0, verdict.Problemf(CodeLoadTimeout, "%s in the image: %s did not end within %s", what, strings.Join(command, " "),
-			kerasfile.LoadLimit)
+			modelfile.LoadLimit)
 	}
 	return nil, 0, i.engineProblem(ctx, CodeGolden, what, err)
 }

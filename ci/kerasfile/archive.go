@@ -19,6 +19,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 )
 
 const (
@@ -45,41 +47,41 @@ const (
 // unpacked. It returns the entries by name.
 func checkEntries(report *Report, archive *zip.Reader, r io.ReaderAt, size int64, limits Limits) map[string]*zip.File {
 	if n := len(archive.File); n > limits.Entries {
-		report.refuse(ArchiveInvalid, "the archive has %d entries, more than the limit of %d", n, limits.Entries)
+		report.refuse(modelfile.ArchiveInvalid, "the archive has %d entries, more than the limit of %d", n, limits.Entries)
 		return nil
 	}
 	if archive.Comment != "" || !endsInEndRecord(r, size) {
-		report.refuse(ArchiveInvalid, "there are bytes behind the archive's directory")
+		report.refuse(modelfile.ArchiveInvalid, "there are bytes behind the archive's directory")
 	}
 	entries, folded := map[string]*zip.File{}, map[string]string{}
 	var total uint64
 	for _, f := range archive.File {
 		report.Entries = append(report.Entries, Entry{Name: f.Name, Bytes: int64(min(f.UncompressedSize64, 1<<62))})
 		if cause := checkName(f); cause != "" {
-			report.refuse(ArchiveInvalid, "entry %q %s", f.Name, cause)
+			report.refuse(modelfile.ArchiveInvalid, "entry %q %s", f.Name, cause)
 			continue
 		}
 		if cause := checkEntry(f, r, limits); cause != "" {
-			report.refuse(ArchiveInvalid, "entry %s %s", f.Name, cause)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s %s", f.Name, cause)
 		}
 		key := strings.ToLower(f.Name)
 		if other, twice := folded[key]; twice {
-			report.refuse(ArchiveInvalid, "entry %s is there twice (as %s)", f.Name, other)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s is there twice (as %s)", f.Name, other)
 		}
 		folded[key], entries[f.Name] = f.Name, f
 		if total += min(f.UncompressedSize64, 1<<62); total > uint64(limits.UnpackedBytes) {
-			report.refuse(ArchiveInvalid, "the archive unpacks to more than the limit of %d bytes", limits.UnpackedBytes)
+			report.refuse(modelfile.ArchiveInvalid, "the archive unpacks to more than the limit of %d bytes", limits.UnpackedBytes)
 			return nil
 		}
 	}
 	checkOverlap(report, archive.File, size)
 	for _, name := range []string{configEntry, metadataEntry} {
 		if entries[name] == nil {
-			report.refuse(ArchiveInvalid, "entry %s is missing", name)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s is missing", name)
 		}
 	}
 	if entries[weightsEntry] == nil && entries["model.weights.json"] == nil {
-		report.refuse(ArchiveInvalid, "entry %s is missing: the model has no weights", weightsEntry)
+		report.refuse(modelfile.ArchiveInvalid, "entry %s is missing: the model has no weights", weightsEntry)
 	}
 	return entries
 }
@@ -208,11 +210,11 @@ func checkOverlap(report *Report, files []*zip.File, size int64) {
 	sort.Slice(spans, func(i, j int) bool { return spans[i].start < spans[j].start })
 	for i, s := range spans {
 		if s.end > size {
-			report.refuse(ArchiveInvalid, "entry %s reaches beyond the end of the file", s.name)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s reaches beyond the end of the file", s.name)
 		}
 		// Between two entries there is at least the second one's header.
 		if i > 0 && spans[i-1].end > s.start-localHeaderLen {
-			report.refuse(ArchiveInvalid, "entries %s and %s overlap", spans[i-1].name, s.name)
+			report.refuse(modelfile.ArchiveInvalid, "entries %s and %s overlap", spans[i-1].name, s.name)
 		}
 	}
 }
@@ -245,7 +247,7 @@ func readEntries(ctx context.Context, report *Report, entries map[string]*zip.Fi
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
-			report.refuse(ArchiveInvalid, "entry %s is damaged: %v", name, err)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s is damaged: %v", name, err)
 			continue
 		}
 		sums[name] = hex.EncodeToString(hash.Sum(nil))
@@ -253,7 +255,7 @@ func readEntries(ctx context.Context, report *Report, entries map[string]*zip.Fi
 		case name == configEntry || name == metadataEntry:
 			contents[name] = kept.bytes
 		case strings.HasSuffix(name, ".h5") && !strings.HasPrefix(name, assets) && string(kept.bytes) != "\x89HDF\r\n\x1a\n":
-			report.refuse(ArchiveInvalid, "entry %s is not an HDF5 file: first bytes %x", name, kept.bytes)
+			report.refuse(modelfile.ArchiveInvalid, "entry %s is not an HDF5 file: first bytes %x", name, kept.bytes)
 		}
 	}
 	return contents, sums, nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -64,12 +65,12 @@ func LooksLikeModel(name string) (kind string, ok bool) {
 // checkFormat tells the format by name and first bytes, and refuses all but a zip called .keras.
 func checkFormat(report *Report, r io.ReaderAt, size int64, name string, opts Options) bool {
 	if size == 0 {
-		report.refuse(ArchiveInvalid, "%s is empty", name)
+		report.refuse(modelfile.ArchiveInvalid, "%s is empty", name)
 		return false
 	}
 	head := make([]byte, min(size, 64))
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt gives io.EOF bare
-		report.refuse(ArchiveInvalid, "%s cannot be read: %v", name, err)
+		report.refuse(modelfile.ArchiveInvalid, "%s cannot be read: %v", name, err)
 		return false
 	}
 	extension := strings.ToLower(filepath.Ext(name))
@@ -81,7 +82,7 @@ func checkFormat(report *Report, r io.ReaderAt, size int64, name string, opts Op
 		if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
 			return true
 		}
-		report.refuse(ArchiveInvalid, "%s does not begin as a zip archive: first bytes %x", name, head[:min(len(head), 8)])
+		report.refuse(modelfile.ArchiveInvalid, "%s does not begin as a zip archive: first bytes %x", name, head[:min(len(head), 8)])
 	case key != "" && slices.Contains(opts.AllowFormats, key) && slices.Contains(extensions[key], extension):
 		report.Unseen = key
 		if opts.Recurrent {
@@ -122,7 +123,7 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 	case known && !strings.Contains(framework, "Keras"):
 		what += " (" + framework + ")"
 	}
-	problem := verdict.Problemf(FormatRefused, "%s is %s, not a .keras archive", name, what)
+	problem := verdict.Problemf(modelfile.FormatRefused, "%s is %s, not a .keras archive", name, what)
 	keras := "save the model in the Keras v3 format (model.save(\"models/NAME.keras\"))"
 	switch {
 	case extension == ".keras" || weights || key == "h5" || strings.Contains(framework, "Keras"):

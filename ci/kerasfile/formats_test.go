@@ -9,6 +9,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 )
 
 // A model that is none of Keras's ends in one sentence that says what it is and what helps.
@@ -29,7 +30,7 @@ func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 		report, err := kerasfile.InspectReader(t.Context(), strings.NewReader(c.content), int64(len(c.content)), name, kerasfile.Options{Recurrent: true})
 		require.NoError(t, err)
 		require.Len(t, report.Problems, 1, name)
-		assert.Equal(t, kerasfile.FormatRefused.Name, report.Problems[0].Code.Name)
+		assert.Equal(t, modelfile.FormatRefused.Name, report.Problems[0].Code.Name)
 		assert.Contains(t, report.Problems[0].Cause, c.cause, name)
 		assert.Contains(t, report.Problems[0].Next, c.next, name)
 	}

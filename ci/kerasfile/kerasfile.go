@@ -15,11 +15,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -139,29 +139,19 @@ func (r *Report) refuse(code verdict.Code, format string, args ...any) {
 // with the file is in Report.Problems; the error is for what cannot be read at all: a
 // missing file, a failing disk, a cancelled context.
 func Inspect(ctx context.Context, path string, opts Options) (*Report, error) {
-	before, err := os.Lstat(path)
-	if err != nil {
-		return nil, fmt.Errorf("inspect model file: %w", err)
-	}
+	name := filepath.Base(path)
 	report := &Report{Layers: []Layer{}, Recurrent: []string{}, Entries: []Entry{}}
-	if !before.Mode().IsRegular() {
-		report.refuse(ArchiveInvalid, "%s is not a regular file", filepath.Base(path))
-		return report, nil
+	cause, err := modelfile.Open(path, func(file io.ReaderAt, size int64) error {
+		if err := inspect(ctx, report, file, size, name, opts); err != nil {
+			return fmt.Errorf("inspect model file %s: %w", name, err)
+		}
+		return nil
+	})
+	if cause != "" {
+		report.refuse(modelfile.ArchiveInvalid, "%s %s", name, cause)
 	}
-	file, err := os.Open(path) //nolint:gosec // the path is the caller's own export
 	if err != nil {
-		return nil, fmt.Errorf("inspect model file: %w", err)
-	}
-	defer file.Close() //nolint:errcheck // opened for reading only
-	if err := inspect(ctx, report, file, before.Size(), filepath.Base(path), opts); err != nil {
-		return nil, fmt.Errorf("inspect model file %s: %w", filepath.Base(path), err)
-	}
-	after, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("inspect model file: %w", err)
-	}
-	if !os.SameFile(before, after) || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		report.refuse(ArchiveInvalid, "%s changed while it was read", filepath.Base(path))
+		return nil, err
 	}
 	return report, nil
 }
@@ -180,7 +170,7 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 	opts.Limits = opts.Limits.withDefaults()
 	report.Bytes = size
 	if size > opts.Limits.FileBytes {
-		report.refuse(ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", name, size, opts.Limits.FileBytes)
+		report.refuse(modelfile.ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", name, size, opts.Limits.FileBytes)
 		return nil
 	}
 	// Hash and checksums read the same open file side by side.
@@ -205,7 +195,7 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 func inspectArchive(ctx context.Context, report *Report, r io.ReaderAt, size int64, opts Options) error {
 	archive, err := zip.NewReader(r, size)
 	if err != nil {
-		report.refuse(ArchiveInvalid, "the archive cannot be opened: %v", err)
+		report.refuse(modelfile.ArchiveInvalid, "the archive cannot be opened: %v", err)
 		return nil
 	}
 	entries := checkEntries(report, archive, r, size, opts.Limits)

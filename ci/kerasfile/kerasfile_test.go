@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -115,56 +116,56 @@ func TestInspectRefusesArchives(t *testing.T) {
 		cause   string
 		opts    kerasfile.Options
 	}{
-		"an empty file":                {[]byte{}, kerasfile.ArchiveInvalid, "is empty", kerasfile.Options{}},
-		"an HDF5 file named .keras":    {[]byte(hdf5), kerasfile.FormatRefused, "HDF5", kerasfile.Options{}},
-		"a pickle named .keras":        {[]byte("\x80\x04\x95abc."), kerasfile.FormatRefused, "pickle", kerasfile.Options{}},
-		"a NumPy file named .keras":    {[]byte("\x93NUMPY\x01"), kerasfile.FormatRefused, "NumPy", kerasfile.Options{}},
-		"a gzip file named .keras":     {[]byte("\x1f\x8b\x08\x00"), kerasfile.FormatRefused, "gzip", kerasfile.Options{}},
-		"a Git LFS pointer":            {[]byte("version https://git-lfs.github.com/spec/v1\n"), kerasfile.FormatRefused, "Git LFS", kerasfile.Options{}},
-		"an error page saved as model": {[]byte("<!DOCTYPE html><p>403"), kerasfile.FormatRefused, "HTML", kerasfile.Options{}},
-		"random bytes":                 {[]byte("\x01\x02\x03\x04"), kerasfile.ArchiveInvalid, "does not begin as a zip", kerasfile.Options{}},
-		"a truncated archive":          {sound[:len(sound)/2], kerasfile.ArchiveInvalid, "cannot be opened", kerasfile.Options{}},
-		"an archive behind a script":   {append([]byte("#!/bin/sh\n"), sound...), kerasfile.ArchiveInvalid, "does not begin as a zip", kerasfile.Options{}},
-		"bytes behind the archive":     {append(bytes.Clone(sound), "extra"...), kerasfile.ArchiveInvalid, "", kerasfile.Options{}},
-		"a file above the limit":       {sound, kerasfile.ArchiveInvalid, "limit of 100", kerasfile.Options{Limits: kerasfile.Limits{FileBytes: 100}}},
+		"an empty file":                {[]byte{}, modelfile.ArchiveInvalid, "is empty", kerasfile.Options{}},
+		"an HDF5 file named .keras":    {[]byte(hdf5), modelfile.FormatRefused, "HDF5", kerasfile.Options{}},
+		"a pickle named .keras":        {[]byte("\x80\x04\x95abc."), modelfile.FormatRefused, "pickle", kerasfile.Options{}},
+		"a NumPy file named .keras":    {[]byte("\x93NUMPY\x01"), modelfile.FormatRefused, "NumPy", kerasfile.Options{}},
+		"a gzip file named .keras":     {[]byte("\x1f\x8b\x08\x00"), modelfile.FormatRefused, "gzip", kerasfile.Options{}},
+		"a Git LFS pointer":            {[]byte("version https://git-lfs.github.com/spec/v1\n"), modelfile.FormatRefused, "Git LFS", kerasfile.Options{}},
+		"an error page saved as model": {[]byte("<!DOCTYPE html><p>403"), modelfile.FormatRefused, "HTML", kerasfile.Options{}},
+		"random bytes":                 {[]byte("\x01\x02\x03\x04"), modelfile.ArchiveInvalid, "does not begin as a zip", kerasfile.Options{}},
+		"a truncated archive":          {sound[:len(sound)/2], modelfile.ArchiveInvalid, "cannot be opened", kerasfile.Options{}},
+		"an archive behind a script":   {append([]byte("#!/bin/sh\n"), sound...), modelfile.ArchiveInvalid, "does not begin as a zip", kerasfile.Options{}},
+		"bytes behind the archive":     {append(bytes.Clone(sound), "extra"...), modelfile.ArchiveInvalid, "", kerasfile.Options{}},
+		"a file above the limit":       {sound, modelfile.ArchiveInvalid, "limit of 100", kerasfile.Options{Limits: kerasfile.Limits{FileBytes: 100}}},
 
-		"a path that escapes":               {with(entry{name: "../evil.py"}), kerasfile.ArchiveInvalid, "outside the archive", kerasfile.Options{}},
-		"a path that escapes from assets":   {with(entry{name: "assets/../../evil"}), kerasfile.ArchiveInvalid, "outside the archive", kerasfile.Options{}},
-		"an absolute path":                  {with(entry{name: "/etc/cron.d/evil"}), kerasfile.ArchiveInvalid, "absolute path", kerasfile.Options{}},
-		"a Windows path":                    {with(entry{name: `assets\..\evil`}), kerasfile.ArchiveInvalid, "backslash", kerasfile.Options{}},
-		"a drive letter":                    {with(entry{name: "C:evil"}), kerasfile.ArchiveInvalid, "colon", kerasfile.Options{}},
-		"a name with a line break":          {with(entry{name: "assets/a\nb"}), kerasfile.ArchiveInvalid, "control", kerasfile.Options{}},
-		"a very long name":                  {with(entry{name: "assets/" + strings.Repeat("a", 600)}), kerasfile.ArchiveInvalid, "512", kerasfile.Options{}},
-		"an entry of another kind":          {with(entry{name: "setup.py"}), kerasfile.ArchiveInvalid, "not part of a .keras file", kerasfile.Options{}},
-		"an entry that is there twice":      {with(entry{name: "config.json", content: "{}"}), kerasfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
-		"an entry twice but for its case":   {with(entry{name: "assets/A"}, entry{name: "assets/a"}), kerasfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
-		"a symbolic link":                   {with(entry{name: "assets/link", content: "/etc/passwd", change: symlink}), kerasfile.ArchiveInvalid, "symbolic link", kerasfile.Options{}},
-		"a directory called like a file":    {with(entry{name: "config.json/"}), kerasfile.ArchiveInvalid, "", kerasfile.Options{}},
-		"too many entries":                  {sound, kerasfile.ArchiveInvalid, "3 entries", kerasfile.Options{Limits: kerasfile.Limits{Entries: 2}}},
-		"a zip bomb by ratio":               {with(entry{name: "assets/zeros", content: strings.Repeat("\x00", 8<<20), change: deflate}), kerasfile.ArchiveInvalid, "times its size", kerasfile.Options{}},
-		"a zip bomb by size":                {with(entry{name: "assets/big", content: strings.Repeat("x", 4096)}), kerasfile.ArchiveInvalid, "limit of 4000", kerasfile.Options{Limits: kerasfile.Limits{UnpackedBytes: 4000}}},
-		"a configuration above the limit":   {sound, kerasfile.ArchiveInvalid, "limit of 50", kerasfile.Options{Limits: kerasfile.Limits{ConfigBytes: 50}}},
-		"an encrypted entry":                {with(entry{name: "assets/secret", content: "x", change: func(h *zip.FileHeader) { h.Flags |= 1 }}), kerasfile.ArchiveInvalid, "encrypted", kerasfile.Options{}},
-		"a name that differs in its header": {edit("model.weights.h5", "model.weights.h6"), kerasfile.ArchiveInvalid, "another name in its own header", kerasfile.Options{}},
+		"a path that escapes":               {with(entry{name: "../evil.py"}), modelfile.ArchiveInvalid, "outside the archive", kerasfile.Options{}},
+		"a path that escapes from assets":   {with(entry{name: "assets/../../evil"}), modelfile.ArchiveInvalid, "outside the archive", kerasfile.Options{}},
+		"an absolute path":                  {with(entry{name: "/etc/cron.d/evil"}), modelfile.ArchiveInvalid, "absolute path", kerasfile.Options{}},
+		"a Windows path":                    {with(entry{name: `assets\..\evil`}), modelfile.ArchiveInvalid, "backslash", kerasfile.Options{}},
+		"a drive letter":                    {with(entry{name: "C:evil"}), modelfile.ArchiveInvalid, "colon", kerasfile.Options{}},
+		"a name with a line break":          {with(entry{name: "assets/a\nb"}), modelfile.ArchiveInvalid, "control", kerasfile.Options{}},
+		"a very long name":                  {with(entry{name: "assets/" + strings.Repeat("a", 600)}), modelfile.ArchiveInvalid, "512", kerasfile.Options{}},
+		"an entry of another kind":          {with(entry{name: "setup.py"}), modelfile.ArchiveInvalid, "not part of a .keras file", kerasfile.Options{}},
+		"an entry that is there twice":      {with(entry{name: "config.json", content: "{}"}), modelfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
+		"an entry twice but for its case":   {with(entry{name: "assets/A"}, entry{name: "assets/a"}), modelfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
+		"a symbolic link":                   {with(entry{name: "assets/link", content: "/etc/passwd", change: symlink}), modelfile.ArchiveInvalid, "symbolic link", kerasfile.Options{}},
+		"a directory called like a file":    {with(entry{name: "config.json/"}), modelfile.ArchiveInvalid, "", kerasfile.Options{}},
+		"too many entries":                  {sound, modelfile.ArchiveInvalid, "3 entries", kerasfile.Options{Limits: kerasfile.Limits{Entries: 2}}},
+		"a zip bomb by ratio":               {with(entry{name: "assets/zeros", content: strings.Repeat("\x00", 8<<20), change: deflate}), modelfile.ArchiveInvalid, "times its size", kerasfile.Options{}},
+		"a zip bomb by size":                {with(entry{name: "assets/big", content: strings.Repeat("x", 4096)}), modelfile.ArchiveInvalid, "limit of 4000", kerasfile.Options{Limits: kerasfile.Limits{UnpackedBytes: 4000}}},
+		"a configuration above the limit":   {sound, modelfile.ArchiveInvalid, "limit of 50", kerasfile.Options{Limits: kerasfile.Limits{ConfigBytes: 50}}},
+		"an encrypted entry":                {with(entry{name: "assets/secret", content: "x", change: func(h *zip.FileHeader) { h.Flags |= 1 }}), modelfile.ArchiveInvalid, "encrypted", kerasfile.Options{}},
+		"a name that differs in its header": {edit("model.weights.h5", "model.weights.h6"), modelfile.ArchiveInvalid, "another name in its own header", kerasfile.Options{}},
 		"a second name in an extra field": {with(entry{name: "assets/a", content: "x", change: func(h *zip.FileHeader) {
 			h.Extra = []byte{0x75, 0x70, 6, 0, 1, 0, 0, 0, 0, 'b'}
-		}}), kerasfile.ArchiveInvalid, "second name", kerasfile.Options{}},
-		"a flipped bit in the weights": {edit("HDF\r\n\x1a\nweights", "HDF\r\n\x1a\nweightz"), kerasfile.ArchiveInvalid, "checksum", kerasfile.Options{}},
+		}}), modelfile.ArchiveInvalid, "second name", kerasfile.Options{}},
+		"a flipped bit in the weights": {edit("HDF\r\n\x1a\nweights", "HDF\r\n\x1a\nweightz"), modelfile.ArchiveInvalid, "checksum", kerasfile.Options{}},
 
-		"no configuration":                    {without("config.json"), kerasfile.ArchiveInvalid, "config.json is missing", kerasfile.Options{}},
-		"no metadata":                         {without("metadata.json"), kerasfile.ArchiveInvalid, "metadata.json is missing", kerasfile.Options{}},
-		"no weights":                          {without("model.weights.h5"), kerasfile.ArchiveInvalid, "no weights", kerasfile.Options{}},
-		"weights that are not HDF5":           {replace("model.weights.h5", "\x80\x04 pickle"), kerasfile.ArchiveInvalid, "not an HDF5 file", kerasfile.Options{}},
-		"metadata without a version":          {replace("metadata.json", `{}`), kerasfile.ArchiveInvalid, "no Keras version", kerasfile.Options{}},
-		"metadata with a nonsensical version": {replace("metadata.json", `{"keras_version":"three.x"}`), kerasfile.ArchiveInvalid, "no Keras version", kerasfile.Options{}},
-		"metadata that is not JSON":           {replace("metadata.json", `{`), kerasfile.ArchiveInvalid, "metadata.json: line 1", kerasfile.Options{}},
-		"a configuration that is not JSON":    {replace("config.json", `{"class_name":`), kerasfile.ArchiveInvalid, "config.json: line 1", kerasfile.Options{}},
-		"a configuration with a double key":   {replace("config.json", `{"class_name":"Functional","class_name":"Lambda"}`), kerasfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
-		"a configuration that is a list":      {replace("config.json", `[]`), kerasfile.ArchiveInvalid, "names no class", kerasfile.Options{}},
-		"a configuration without a model":     {replace("config.json", `{}`), kerasfile.ArchiveInvalid, "names no class", kerasfile.Options{}},
-		"a configuration nested too deep":     {replace("config.json", strings.Repeat(`{"a":`, 400)+"1"+strings.Repeat("}", 400)), kerasfile.ArchiveInvalid, "nested deeper", kerasfile.Options{}},
-		"a model without layers":              {replace("config.json", text(t, functional())), kerasfile.ArchiveInvalid, "no layer", kerasfile.Options{}},
-		"a model with too many layers":        {sound, kerasfile.ArchiveInvalid, "more layers", kerasfile.Options{Limits: kerasfile.Limits{Layers: 1}}},
+		"no configuration":                    {without("config.json"), modelfile.ArchiveInvalid, "config.json is missing", kerasfile.Options{}},
+		"no metadata":                         {without("metadata.json"), modelfile.ArchiveInvalid, "metadata.json is missing", kerasfile.Options{}},
+		"no weights":                          {without("model.weights.h5"), modelfile.ArchiveInvalid, "no weights", kerasfile.Options{}},
+		"weights that are not HDF5":           {replace("model.weights.h5", "\x80\x04 pickle"), modelfile.ArchiveInvalid, "not an HDF5 file", kerasfile.Options{}},
+		"metadata without a version":          {replace("metadata.json", `{}`), modelfile.ArchiveInvalid, "no Keras version", kerasfile.Options{}},
+		"metadata with a nonsensical version": {replace("metadata.json", `{"keras_version":"three.x"}`), modelfile.ArchiveInvalid, "no Keras version", kerasfile.Options{}},
+		"metadata that is not JSON":           {replace("metadata.json", `{`), modelfile.ArchiveInvalid, "metadata.json: line 1", kerasfile.Options{}},
+		"a configuration that is not JSON":    {replace("config.json", `{"class_name":`), modelfile.ArchiveInvalid, "config.json: line 1", kerasfile.Options{}},
+		"a configuration with a double key":   {replace("config.json", `{"class_name":"Functional","class_name":"Lambda"}`), modelfile.ArchiveInvalid, "there twice", kerasfile.Options{}},
+		"a configuration that is a list":      {replace("config.json", `[]`), modelfile.ArchiveInvalid, "names no class", kerasfile.Options{}},
+		"a configuration without a model":     {replace("config.json", `{}`), modelfile.ArchiveInvalid, "names no class", kerasfile.Options{}},
+		"a configuration nested too deep":     {replace("config.json", strings.Repeat(`{"a":`, 400)+"1"+strings.Repeat("}", 400)), modelfile.ArchiveInvalid, "nested deeper", kerasfile.Options{}},
+		"a model without layers":              {replace("config.json", text(t, functional())), modelfile.ArchiveInvalid, "no layer", kerasfile.Options{}},
+		"a model with too many layers":        {sound, modelfile.ArchiveInvalid, "more layers", kerasfile.Options{Limits: kerasfile.Limits{Layers: 1}}},
 		"a perceptron where an LSTM is asked": {replace("config.json", text(t, functional(dense(), dense()))), kerasfile.WrongArch, "none of the model's 2 layers is recurrent (found: Dense)", kerasfile.Options{Recurrent: true}},
 	}
 	for name, c := range cases {
@@ -243,15 +244,15 @@ func TestInspectLetsFormatsThroughByName(t *testing.T) {
 		{"\x80\x04\x95", "m.joblib", "pickle", "pickle", false, ""},
 		{"\x78\x9c\x00", "m.joblib", "pickle", "pickle", false, ""},
 		{"\x1f\x8b\x08", "M.JOBLIB", "pickle", "pickle", false, ""},
-		{"\x1f\x8b\x08", "m.pkl", "pickle", "", false, kerasfile.FormatRefused.Name},
-		{"text", "m.joblib", "pickle", "", false, kerasfile.FormatRefused.Name},
-		{"\x80\x04\x95", "m.joblib", "h5", "", false, kerasfile.FormatRefused.Name},
-		{"\x80\x04\x95", "m.keras", "pickle", "", false, kerasfile.FormatRefused.Name},
-		{"\x80\x04\x95", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
-		{hdf5, "m.h5", "pickle", "", false, kerasfile.FormatRefused.Name},
+		{"\x1f\x8b\x08", "m.pkl", "pickle", "", false, modelfile.FormatRefused.Name},
+		{"text", "m.joblib", "pickle", "", false, modelfile.FormatRefused.Name},
+		{"\x80\x04\x95", "m.joblib", "h5", "", false, modelfile.FormatRefused.Name},
+		{"\x80\x04\x95", "m.keras", "pickle", "", false, modelfile.FormatRefused.Name},
+		{"\x80\x04\x95", "m.h5", "h5", "", false, modelfile.FormatRefused.Name},
+		{hdf5, "m.h5", "pickle", "", false, modelfile.FormatRefused.Name},
 		{hdf5, "m.h5", "h5", "h5", true, kerasfile.WrongArch.Name},
-		{"GGUF", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
-		{"text", "m.h5", "h5", "", false, kerasfile.FormatRefused.Name},
+		{"GGUF", "m.h5", "h5", "", false, modelfile.FormatRefused.Name},
+		{"text", "m.h5", "h5", "", false, modelfile.FormatRefused.Name},
 	} {
 		report := look(c.content, c.name, kerasfile.Options{AllowFormats: []string{c.allow}, Recurrent: c.recurrent})
 		assert.Equal(t, c.unseen, report.Unseen, "%+v", c)
@@ -288,7 +289,7 @@ func TestInspectRefusesOverlappingEntries(t *testing.T) {
 	require.NotEmpty(t, report.Problems)
 	var causes []string
 	for _, p := range report.Problems {
-		assert.Equal(t, kerasfile.ArchiveInvalid.Name, p.Code.Name)
+		assert.Equal(t, modelfile.ArchiveInvalid.Name, p.Code.Name)
 		causes = append(causes, p.Cause)
 	}
 	assert.Contains(t, strings.Join(causes, "\n"), "overlap")
@@ -322,7 +323,7 @@ func TestInspectReadsFilesOnly(t *testing.T) {
 		report, err := kerasfile.Inspect(context.Background(), h5, kerasfile.Options{})
 		require.NoError(t, err)
 		require.NotEmpty(t, report.Problems)
-		assert.Equal(t, kerasfile.FormatRefused.Name, report.Problems[0].Code.Name)
+		assert.Equal(t, modelfile.FormatRefused.Name, report.Problems[0].Code.Name)
 	})
 	t.Run("a cancelled context", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -336,7 +337,9 @@ func TestEveryCodeTellsWhatToDo(t *testing.T) {
 	for _, code := range kerasfile.Codes() {
 		assert.NotEmpty(t, code.Meaning, code.Name)
 		assert.NotEmpty(t, code.Remedy, code.Name)
-		assert.Equal(t, verdict.Fail, code.Outcome, code.Name)
+		if code.Name != kerasfile.Old.Name {
+			assert.Equal(t, verdict.Fail, code.Outcome, code.Name)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 )
 
 func TestWhatLoadingSaidIsFound(t *testing.T) {
@@ -23,7 +24,7 @@ func TestWhatLoadingSaidIsFound(t *testing.T) {
 		"Segmentation fault": "",
 		"":                   "",
 	} {
-		assert.Equal(t, want, kerasfile.LoadSaid(output), output)
+		assert.Equal(t, want, modelfile.LoadSaid(output), output)
 	}
 }
 
@@ -66,11 +67,11 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 		"the legacy package":    {v2, both, "pass", "return 7", 0, "with tf_keras 2.21.0"},
 		"Keras 2 itself":        {saved("2.15.0", "{}"), map[string]string{"keras": "2.15.0"}, "pass", "return 7", 0, "with keras 2.15.0"},
 		"named by its modules":  {saved("3.0.0", `{"module": "tf_keras.src.engine"}`), both, "pass", "return 7", 0, "with tf_keras"},
-		"legacy without it":     {v2, newest, "pass", "return 7", kerasfile.ExitNoKeras, "Keras 2.21.0 saved it, which tf_keras or Keras 2 loads"},
-		"Keras 3 without it":    {v3, map[string]string{"keras": "2.15.0"}, "pass", "return 7", kerasfile.ExitNoKeras, "Keras 3.15.1 saved it"},
+		"legacy without it":     {v2, newest, "pass", "return 7", modelfile.ExitNoLibrary, "Keras 2.21.0 saved it, which tf_keras or Keras 2 loads"},
+		"Keras 3 without it":    {v3, map[string]string{"keras": "2.15.0"}, "pass", "return 7", modelfile.ExitNoLibrary, "Keras 3.15.1 saved it"},
 		"an older Keras": {v3, map[string]string{"keras": "3.14.1"}, "raise TypeError('config={} Exception encountered: unexpected input_axes')", "", 1,
 			"Keras 3.15.1 saved it, keras 3.14.1 does not load it: TypeError: unexpected input_axes"},
-		"an unknown class": {v3, newest, "raise TypeError('config={} Could not locate class L')", "", kerasfile.ExitUnknownClass,
+		"an unknown class": {v3, newest, "raise TypeError('config={} Could not locate class L')", "", modelfile.ExitUnknownClass,
 			"TypeError: Could not locate class L"},
 		"no archive":       {nil, nil, "", "", 1, "is no zip archive"},
 		"no metadata":      {map[string]string{"config.json": "{}"}, nil, "", "", 1, "no item named 'metadata.json'"},
@@ -104,7 +105,7 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 			command.Dir = dir
 			out, _ := command.CombinedOutput() // the exit code is looked at below
 			assert.Equal(t, c.code, command.ProcessState.ExitCode(), string(out))
-			assert.Contains(t, kerasfile.LoadSaid(string(out)), c.said, string(out))
+			assert.Contains(t, modelfile.LoadSaid(string(out)), c.said, string(out))
 			assert.NotContains(t, string(out), "Traceback")
 		})
 	}

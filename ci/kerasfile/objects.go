@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -17,24 +18,24 @@ const maxProblems = 20
 func readMetadata(report *Report, content []byte) {
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10, Values: 1000})
 	if err != nil {
-		report.refuse(ArchiveInvalid, "%s: %v", metadataEntry, err)
+		report.refuse(modelfile.ArchiveInvalid, "%s: %v", metadataEntry, err)
 		return
 	}
 	metadata, _ := value.(map[string]any)
 	version, _ := metadata["keras_version"].(string)
-	numbers, ok := parseVersion(version)
+	numbers, ok := modelfile.ParseVersion(version)
 	switch {
-	case version != "" && !ValidVersion(version):
+	case version != "" && !modelfile.ValidVersion(version):
 		report.refuse(VersionInvalid, "%s names Keras %q as what saved the model, which is not a version", metadataEntry,
 			version[:min(len(version), 80)])
 		return
 	case !ok:
-		report.refuse(ArchiveInvalid, "%s names no Keras version", metadataEntry)
+		report.refuse(modelfile.ArchiveInvalid, "%s names no Keras version", metadataEntry)
 		return
 	}
 	report.KerasVersion = version
 	report.SavedAt, _ = metadata["date_saved"].(string)
-	safe, _ := parseVersion(SafeVersion)
+	safe, _ := modelfile.ParseVersion(SafeVersion)
 	for i := range numbers {
 		if numbers[i] != safe[i] {
 			report.OldKeras = numbers[i] < safe[i]
@@ -48,13 +49,13 @@ func readMetadata(report *Report, content []byte) {
 func readConfig(report *Report, content []byte, opts Options) {
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 200, Values: 2_000_000})
 	if err != nil {
-		report.refuse(ArchiveInvalid, "%s: %v", configEntry, err)
+		report.refuse(modelfile.ArchiveInvalid, "%s: %v", configEntry, err)
 		return
 	}
 	root, _ := value.(map[string]any)
 	w := &walker{report: report, allowed: set(strings.Join(opts.AllowLayers, " ")), limit: opts.Limits.Layers}
 	if class, _ := root["class_name"].(string); class == "" {
-		report.refuse(ArchiveInvalid, "%s is not a serialised model: it names no class", configEntry)
+		report.refuse(modelfile.ArchiveInvalid, "%s is not a serialised model: it names no class", configEntry)
 		return
 	}
 	w.walk(root, "", 0)
@@ -62,7 +63,7 @@ func readConfig(report *Report, content []byte, opts Options) {
 		report.refuse(UnsafeLayer, "%d further objects are refused", w.refused-maxProblems)
 	}
 	if len(report.Layers) == 0 && w.refused == 0 {
-		report.refuse(ArchiveInvalid, "%s holds no layer", configEntry)
+		report.refuse(modelfile.ArchiveInvalid, "%s holds no layer", configEntry)
 	} else if opts.Recurrent && len(report.Recurrent) == 0 {
 		report.Problems = append(report.Problems, w.notRecurrent())
 	}
@@ -186,7 +187,7 @@ func (w *walker) layer(v map[string]any, path string, depth int, class, module s
 	if len(w.report.Layers) >= w.limit {
 		if len(w.report.Layers) == w.limit && w.refused <= maxProblems {
 			w.refused = maxProblems + 1
-			w.report.refuse(ArchiveInvalid, "the model has more layers than the limit of %d", w.limit)
+			w.report.refuse(modelfile.ArchiveInvalid, "the model has more layers than the limit of %d", w.limit)
 		}
 		return true
 	}

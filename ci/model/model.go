@@ -10,13 +10,21 @@ type Artifact struct {
 	Files runner.Files
 	// Dir is the same tree exported into this process's file system.
 	Dir string
-	// File is the base name of the model file itself, such as lstm_model.keras.
+	// File is the base name of the model file itself, such as lstm_model.keras or model.onnx.
 	File string
 	// Paths are where each file, by its base name, was in the training's working directory.
 	Paths map[string]string
 	// SHA256 is the hash of that file in lower-case hex, Bytes its size.
 	SHA256 string
 	Bytes  int64
+	// Format is the model's format, as train.format names it; empty where Unseen is not.
+	Format string
+	// Versions are those of the Python packages that the model was made or loaded with, by name,
+	// as far as known; Facts is what else its file tells, by name.
+	Versions, Facts map[string]string
+	// Beyond are the names that the contract allows the file to hold although they are not known
+	// to be harmless.
+	Beyond []string
 	// Unseen is the format of a model that could not be inspected, allowed by the configuration;
 	// empty for one that was inspected. Such a model is never published.
 	Unseen string

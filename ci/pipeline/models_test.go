@@ -78,7 +78,7 @@ func (f fixed) Plaintext(context.Context) (string, error) { return string(f), ni
 func TestWhatLoadingThePublishedModelFindsDecides(t *testing.T) {
 	b, _ := backend(t, source(nil))
 	p := prepare(t.Context(), b, Options{})
-	p.outcome.Model = &model.Artifact{File: "m.keras", Paths: map[string]string{"m.keras": "models/m.keras"}}
+	p.outcome.Model = &model.Artifact{Format: "keras", File: "m.keras", Paths: map[string]string{"m.keras": "models/m.keras"}}
 	assert.Equal(t, publish.CodeNotLoaded.Name, p.loadPublished(t.Context(), "m/1", "dir").Warning.Code.Name, "no way to take files into a step")
 
 	files := fake.Files(map[string]string{"m.keras": "x"})

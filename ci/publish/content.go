@@ -7,15 +7,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
-	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -48,6 +49,8 @@ func gather(in Input) (*content, []*verdict.Problem) {
 		return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "read model files: %v", err)}
 	}
 	c := &content{versions: map[string]string{}}
+	// What the training found out of itself counts before what the application says.
+	defer func() { maps.Copy(c.versions, artifact.Versions) }()
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() {
 			continue
@@ -76,6 +79,9 @@ func gather(in Input) (*content, []*verdict.Problem) {
 		}
 		return cmp.Compare(a.name, b.name)
 	})
+	if problems := c.apart(); len(problems) > 0 {
+		return nil, problems
+	}
 	h := sha256.New()
 	for _, part := range []string{"openstack-rca publish 1", in.Config.Name, in.Environment, in.registered(), in.Tree} {
 		_, _ = fmt.Fprintf(h, "%d:%s\n", len(part), part)
@@ -85,6 +91,22 @@ func gather(in Input) (*content, []*verdict.Problem) {
 	}
 	c.key = hex.EncodeToString(h.Sum(nil))
 	return c, nil
+}
+
+// apart refuses a file that would lie where another one is in MLflow's model directory.
+func (c *content) apart() []*verdict.Problem {
+	var problems []*verdict.Problem
+	taken := map[string]string{"MLmodel": "", "conda.yaml": "", "python_env.yaml": "", "requirements.txt": ""}
+	for _, f := range c.files {
+		place := modelfile.Served(f.name, c.model().name)
+		if _, both := taken[place]; both {
+			problem := verdict.Problemf(CodeInput, "%s would take the place of another file (%s) in MLflow's model directory", f.name, place)
+			problem.Next = "Rename the file, or leave it out of train.artifacts in pipeline.yaml"
+			problems = append(problems, problem)
+		}
+		taken[place] = f.name
+	}
+	return problems
 }
 
 func (c *content) model() file { return c.files[0] }
@@ -126,8 +148,8 @@ type served struct {
 // served lists the files below the model directory, the model file first.
 func (c *content) served() []served {
 	var all []served
-	for i, f := range c.files {
-		all = append(all, served{path: servedPath(f.name, i == 0), name: f.name, sha256: f.SHA256, bytes: f.Bytes})
+	for _, f := range c.files {
+		all = append(all, served{path: modelfile.Served(f.name, c.model().name), name: f.name, sha256: f.SHA256, bytes: f.Bytes})
 	}
 	return all
 }
@@ -137,7 +159,7 @@ func servedOf(commit *ledger.Commit) []served {
 	var all []served
 	for _, f := range commit.Files {
 		name := path.Base(f.Path)
-		file := served{path: servedPath(name, f.Path == commit.Model), name: name, sha256: f.SHA256, bytes: f.Bytes}
+		file := served{path: modelfile.Served(name, path.Base(commit.Model)), name: name, sha256: f.SHA256, bytes: f.Bytes}
 		if f.Path == commit.Model {
 			all = slices.Insert(all, 0, file)
 		} else {
@@ -145,13 +167,6 @@ func servedOf(commit *ledger.Commit) []served {
 		}
 	}
 	return all
-}
-
-func servedPath(name string, isModel bool) string {
-	if isModel {
-		return mlflow.KerasModelPath
-	}
-	return mlflow.KerasDataDir + "/" + name
 }
 
 func hashFile(path string) (string, int64, error) {
@@ -184,10 +199,10 @@ func readVersions(into map[string]string, path string, size int64) (refused []st
 	if json.Unmarshal(b, &description) != nil {
 		return nil
 	}
-	for _, name := range []string{"python", "keras", "tensorflow", "torch", "jax", "numpy"} {
+	for _, name := range formats.Packages() {
 		switch v := description.Versions[name]; {
 		case v == "":
-		case kerasfile.ValidVersion(v):
+		case modelfile.ValidVersion(v):
 			into[name] = v
 		default:
 			refused = append(refused, fmt.Sprintf("%s: %s is %q", filepath.Base(path), name, clip(v, 80)))

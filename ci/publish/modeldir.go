@@ -9,13 +9,14 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -24,18 +25,16 @@ const modelDir = "model"
 
 // storeModel puts the model directory among the run's artifacts.
 func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
-	kerasVersion := r.content.versions["keras"]
-	if filepath.Ext(r.Model.File) == ".keras" {
-		recorded, err := mlflow.KerasVersion(r.content.model().Path)
-		if err != nil {
-			return verdict.Problemf(CodeModelChanged, "%v", err)
-		}
-		kerasVersion = recorded
+	format, ok := formats.Named(r.Model.Format)
+	if !ok {
+		return verdict.Problemf(CodeInput, "%s has the format %q, which cannot be published", r.Model.File, r.Model.Format)
 	}
-	description := mlflow.KerasModel{
+	saved := modelfile.Saved{Versions: r.content.versions, Facts: r.Model.Facts, Allowed: r.Model.Beyond}
+	description := mlflow.ModelDir{
 		ArtifactPath: modelDir, RunID: run.ID, UUID: r.content.key[:32], Created: time.UnixMilli(run.Started),
-		KerasVersion: kerasVersion, Backend: backend(r.content.versions), Python: first(r.content.versions["python"], r.Config.Python),
-		Requirements: requirements(kerasVersion, r.content.versions), Bytes: r.content.bytes(),
+		Flavor:   format.Flavor(modelfile.Served(r.Model.File, r.Model.File), saved),
+		Versions: r.content.versions, Python: first(r.content.versions["python"], r.Config.Python),
+		Requirements: format.Require(r.content.versions), Bytes: r.content.bytes(),
 	}
 	files, err := description.Files()
 	if err != nil {
@@ -46,41 +45,13 @@ func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source s
 			return err
 		}
 	}
-	for i, f := range r.content.files {
-		name := servedPath(f.name, i == 0)
+	for _, f := range r.content.files {
+		name := modelfile.Served(f.name, r.Model.File)
 		if err := r.storeFile(ctx, source+"/"+name, f.Local); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// backend is the Keras backend that the model was made with: TensorFlow, unless the
-// application recorded another one.
-func backend(versions map[string]string) string {
-	for _, name := range []string{"tensorflow", "torch", "jax"} {
-		if versions[name] != "" {
-			return name
-		}
-	}
-	return "tensorflow"
-}
-
-// requirements is what loads the model, pinned as far as known.
-func requirements(keras string, versions map[string]string) []string {
-	var lines []string
-	if keras != "" {
-		lines = append(lines, "keras=="+keras)
-	}
-	if name := backend(versions); versions[name] != "" {
-		lines = append(lines, name+"=="+versions[name])
-	} else {
-		lines = append(lines, name)
-	}
-	if v := versions["numpy"]; v != "" {
-		lines = append(lines, "numpy=="+v)
-	}
-	return lines
 }
 
 // storeBytes and storeFile put an artifact where the run's artifacts are: through the

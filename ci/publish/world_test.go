@@ -80,6 +80,7 @@ func artifact(t testing.TB, weights string) *model.Artifact {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "lstm_model.json"), []byte(description), 0o600))
 	sum := sha256.Sum256(archive.Bytes())
 	return &model.Artifact{
+		Format: "keras", Versions: map[string]string{"keras": "3.13.2"},
 		Dir: dir, File: "lstm_model.keras", SHA256: hex.EncodeToString(sum[:]), Bytes: int64(archive.Len()),
 		Metrics: map[string]float64{"accuracy": 0.96, "loss": 0.1},
 		History: map[string][]model.Point{"loss": {{Step: 1, Timestamp: 1000, Value: 0.5}, {Step: 2, Timestamp: 2000, Value: 0.1}}},

@@ -25,8 +25,13 @@ func (s *session) card(c *Candidate) string {
 	row("File", fmt.Sprintf("%s, %d bytes", c.Artifact.File, c.Artifact.Bytes))
 	row("SHA-256", c.Artifact.SHA256)
 	if i := c.Inspection; i != nil {
-		row("Keras", either(i.KerasVersion, "unknown"))
-		row("Layers", layerSummary(c))
+		row("Saved by", either(strings.TrimSpace(i.Library+" "+i.Version), "unknown"))
+		for _, fact := range facts(i) {
+			row(strings.ToUpper(fact.Name[:1])+fact.Name[1:], fact.Value)
+		}
+		if len(i.Layers) > 0 {
+			row("Layers", layerSummary(c))
+		}
 	}
 	row("Command", strings.Join(s.command, " "))
 	row("Python", s.in.Python)
@@ -71,8 +76,8 @@ func (s *session) card(c *Candidate) string {
 		line("")
 	}
 	line("## Limits\n")
-	line("The measurements hold for logs like those of the training. A class with few examples above is")
-	line("measured coarsely; an event that the vocabulary does not hold is unknown to the model.")
+	line("The measurements hold for data like that of the training. A class with few examples above is")
+	line("measured coarsely; what the training never saw is unknown to the model.")
 	return b.String()
 }
 

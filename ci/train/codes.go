@@ -3,7 +3,7 @@ package train
 import (
 	"slices"
 
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -21,7 +21,7 @@ func warning(name, meaning, remedy string) verdict.Code {
 	return verdict.Code{Name: name, Stage: verdict.Train, Meaning: meaning, Remedy: remedy}
 }
 
-// The codes of the train stage. Those about the model file are kerasfile's.
+// The codes of the train stage. Those about the model file are those of its format.
 var (
 	EnvFailed = couldNotRun("ENV_FAILED", "The training environment could not be made.",
 		"Read the installer's last lines in the report; regenerate the lock file if a package or hash is gone")
@@ -112,13 +112,15 @@ var (
 		"Run train.score_command by hand with the model's files; its last lines are in the report")
 	ScoreTimeout = couldNotRun("SCORE_TIMEOUT", "Loading and scoring the saved model did not end in its time. Nothing is known of the model.",
 		"Run train.score_command by hand with the model's files; look for downloads and locks while the model loads")
+	LoadFailed = failure("LOAD_FAILED", "The library of the model's format does not load the file.",
+		"Read the last lines; check that the training's requirements pin the library that saved the model")
+	NotLoaded = warning("NOT_LOADED", "The environment of the training has no library that loads the model, or that knows all of it.",
+		"Add the library to the training's requirements (docs/models.md names it for each format)")
 
 	ModelDegraded = warning("MODEL_DEGRADED", "A metric is below its alert threshold.",
 		"Treat as an incident: compare the data fingerprint with that of the last good training")
-	KerasOld = warning("KERAS_OLD", "The model was saved by a Keras with known ways around safe_mode.",
-		"Train with Keras 3.13.2 or newer")
 	NotScored = warning("GOLDEN_NOT_SCORED", "The saved model was not loaded and scored in a fresh environment.",
-		"Set train.golden and train.score_command in pipeline.yaml")
+		"Set train.golden and train.score_command in pipeline.yaml; for models that are not of Keras the golden sample alone is enough")
 	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
 		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
 	FewExamples = warning("FEW_EXAMPLES", "The held-out set is too small for its measurements to mean much: of a handful of examples, all "+
@@ -130,7 +132,7 @@ var (
 		"Run the pipeline on Linux, where connections are refused")
 	NotInspected = warning("MODEL_NOT_INSPECTED", "The model is of a format that nothing can look into without running it; the contract "+
 		"allows it by name.",
-		"Save the model in the Keras v3 format: only then can it be published")
+		"Save the model in a format that docs/models.md lists: only then can it be published")
 	CurveNotFinite = warning("CURVE_NOT_FINITE", "A logged curve holds NaN or infinite values.",
 		"Lower the learning rate or clip gradients")
 	NotCompared = warning("NOT_COMPARED", "A gated metric was not compared with the model in production: that one lacks it, or the "+
@@ -149,8 +151,8 @@ func Codes() []verdict.Code {
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
 		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured,
-		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed, ScoreTimeout,
-		ModelDegraded, NotCompared, KerasOld, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
+		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed, ScoreTimeout, LoadFailed, NotLoaded,
+		ModelDegraded, NotCompared, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected, refused.Train,
-	}, kerasfile.Codes())
+	}, formats.Codes())
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -14,6 +14,14 @@ import (
 // scoreGolden loads the saved model where nothing of its training is left, and lets it
 // score the golden sample.
 func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
+	if format, ok := s.loadable(); ok {
+		return s.load(ctx, format)
+	}
+	return s.scoreByCommand(ctx)
+}
+
+// scoreByCommand does so with train.score_command.
+func (s *session) scoreByCommand(ctx context.Context) []*verdict.Problem {
 	if s.cfg.Golden == "" || len(s.cfg.ScoreCommand) == 0 {
 		s.stage.Warn(NotScored, "train.golden and train.score_command are not both set")
 		return nil
@@ -26,7 +34,7 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
 		Name: "score golden sample", Env: s.env,
 		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},
-		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: kerasfile.LoadLimit, Fresh: s.in.Fresh, Offline: true,
+		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: modelfile.LoadLimit, Fresh: s.in.Fresh, Offline: true,
 	}))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
@@ -44,7 +52,7 @@ func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
 	case result.ExitCode > 1:
 		code = ScoreFailed
 	}
-	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.cfg.ScoreCommand, " "), ended(result, kerasfile.LoadLimit), reason(result))
+	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.cfg.ScoreCommand, " "), ended(result, modelfile.LoadLimit), reason(result))
 	problem.Details = said(result)
 	return []*verdict.Problem{problem}
 }

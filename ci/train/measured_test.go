@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -127,7 +127,7 @@ func TestATrainingThatLeftAnotherModelNamesIt(t *testing.T) {
 
 	// The next try's message leads on.
 	s.input.Config.Train.Model = "models/forest.joblib"
-	result = s.fails(kerasfile.FormatRefused, "a Python pickle by joblib")
+	result = s.fails(modelfile.FormatRefused, "a Python pickle by joblib")
 	assert.Contains(t, result.Stage.Next, "train.allow_formats: [pickle] and train.recurrent: false")
 	s.input.Config.Train.AllowFormats, s.input.Config.Train.Recurrent = []string{"pickle"}, false
 	s.runs[0]["tags"].(object)["model_sha256"] = hash("\x80\x04")

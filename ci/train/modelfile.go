@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -44,7 +45,11 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	if err := files.Export(ctx, artifact.Dir); err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "export the model", err)}
 	}
-	report, err := kerasfile.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), s.inspection(false))
+	options, err := s.inspection(artifact.Dir)
+	if err != nil {
+		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
+	}
+	report, err := formats.Inspect(ctx, filepath.Join(artifact.Dir, path.Base(file)), options)
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
 	}
@@ -53,6 +58,11 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		artifact.Paths[path.Base(p)] = p
 	}
 	artifact.File, artifact.SHA256, artifact.Bytes = path.Base(file), report.SHA256, report.Bytes
+	artifact.Format, artifact.Beyond = report.Format, s.beyond(report.Format)
+	artifact.Versions, artifact.Facts = maps.Clone(report.Versions), map[string]string{}
+	for _, fact := range report.Facts {
+		artifact.Facts[fact.Name] = fact.Value
+	}
 	if golden := path.Base(s.cfg.Golden); slices.Contains(names, golden) {
 		artifact.Golden = golden
 	}
@@ -60,25 +70,45 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	if artifact.Unseen = report.Unseen; report.Unseen != "" {
 		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
 	}
-	if report.OldKeras {
-		next := ""
-		if s.in.Python == "3.10" {
-			// That Keras needs a newer Python, which the default of the pipeline is not.
-			next = "Train with Keras " + kerasfile.SafeVersion + " or newer, which needs python: \"3.11\" in pipeline.yaml"
-		}
-		s.stage.WarnNext(KerasOld, next, "the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion,
-			kerasfile.SafeVersion)
+	for _, warning := range report.Warnings {
+		s.stage.WarnNext(warning.Code, warning.Next, "%s", warning.Cause)
 	}
 	return report.Problems
 }
 
-// inspection is what the contract allows of a model file.
-func (s *session) inspection(content bool) kerasfile.Options {
-	return kerasfile.Options{AllowLayers: s.cfg.AllowLayers, AllowFormats: s.cfg.AllowFormats, Recurrent: s.cfg.Recurrent, Content: content}
+// inspection is what the contract allows of a model file in a directory with the files that
+// travel with it.
+func (s *session) inspection(dir string) (modelfile.Options, error) {
+	options := modelfile.Options{
+		Format: s.cfg.Format, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains, AllowFormats: s.cfg.AllowFormats,
+		Recurrent: s.cfg.Recurrent, Python: s.in.Python, Beside: map[string]int64{},
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return options, fmt.Errorf("list the model's files: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			return options, fmt.Errorf("list the model's files: %w", err)
+		}
+		if info.Mode().IsRegular() {
+			options.Beside[entry.Name()] = info.Size()
+		}
+	}
+	return options, nil
+}
+
+// beyond are the names that the contract allows a file of a format to hold, for its library.
+func (s *session) beyond(format string) []string {
+	if format == "onnx" {
+		return s.cfg.AllowDomains
+	}
+	return nil
 }
 
 // maxModel and maxArtifact bound the files that are exported, before they are.
-var maxModel, maxArtifact int64 = kerasfile.DefaultLimits().FileBytes, 1 << 30
+var maxModel, maxArtifact int64 = formats.MaxBytes, 1 << 30
 
 // tooLarge measures the model's files where the training left them.
 func (s *session) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
@@ -89,7 +119,7 @@ func (s *session) tooLarge(ctx context.Context, file string, paths []string) *ve
 		group.Go(func() (err error) {
 			sizes[i], err = s.trained.Outputs.Size(inner, p)
 			if errors.Is(err, fs.ErrNotExist) { // it is listed
-				return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is a link to no file that the training left", p)
+				return verdict.Problemf(modelfile.ArchiveInvalid, "%s is a link to no file that the training left", p)
 			}
 			return err
 		})
@@ -103,7 +133,7 @@ func (s *session) tooLarge(ctx context.Context, file string, paths []string) *ve
 	for i, p := range paths {
 		switch {
 		case p == file && sizes[i] > maxModel:
-			return verdict.Problemf(kerasfile.ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxModel)
+			return verdict.Problemf(modelfile.ArchiveInvalid, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxModel)
 		case p != file && sizes[i] > maxArtifact:
 			return verdict.Problemf(ArtifactTooLarge, "%s is %d bytes long, more than the limit of %d", p, sizes[i], maxArtifact)
 		}
@@ -133,7 +163,7 @@ func (s *session) noModel(ctx context.Context, models []string) *verdict.Problem
 // otherModels are what the training left that looks like a model.
 func (s *session) otherModels() []string {
 	return slices.DeleteFunc(slices.Clone(s.outputs), func(name string) bool {
-		_, ok := kerasfile.LooksLikeModel(name)
+		_, ok := formats.LooksLikeModel(name)
 		return !ok
 	})
 }

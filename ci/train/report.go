@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -54,8 +55,9 @@ func (s *session) evidence(c *Candidate) {
 	if i := c.Inspection; i != nil && i.Unseen != "" {
 		s.stage.Add("model layers", "not looked into: "+i.Unseen)
 	} else if i != nil && i.OK() {
-		s.stage.Add("model layers", fmt.Sprintf("%d, all allowed; recurrent: %s; saved by Keras %s", len(i.Layers),
-			either(strings.Join(i.Recurrent, ", "), "none"), i.KerasVersion))
+		for _, fact := range facts(i) {
+			s.stage.Add(fact.Name, fact.Value)
+		}
 	}
 	if c.Run != nil {
 		s.stage.Add("metrics from", c.Run.Source)
@@ -69,6 +71,25 @@ func (s *session) evidence(c *Candidate) {
 	if artifact.Data != "" && artifact.Data != s.data {
 		s.stage.Add("data fingerprint as logged", clip(artifact.Data, 100))
 	}
+}
+
+// facts are what a model file tells, in lines.
+func facts(i *modelfile.Report) []modelfile.Fact {
+	all := slices.Clone(i.Facts)
+	for name, tensors := range map[string][]modelfile.Tensor{"model inputs": i.Inputs, "model outputs": i.Outputs} {
+		var texts []string
+		for _, t := range tensors {
+			texts = append(texts, clip(strings.TrimSpace(strings.Join([]string{t.Name, t.Type, t.Shape}, " ")), 100))
+		}
+		if len(texts) > 0 {
+			all = append(all, modelfile.Fact{Name: name, Value: clip(listed(texts), 300)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b modelfile.Fact) int { return strings.Compare(a.Name, b.Name) })
+	if i.Parameters >= 0 {
+		all = append(all, modelfile.Fact{Name: "model parameters", Value: strconv.FormatInt(i.Parameters, 10)})
+	}
+	return all
 }
 
 // incumbent says what the model was compared with.
@@ -275,11 +296,7 @@ func (s *session) modelBlocks(c *Candidate) {
 			table.Rows = append(table.Rows, []string{fmt.Sprintf("%d further layers", len(c.Inspection.Layers)-maxRows), "", ""})
 			break
 		}
-		size := ""
-		if l.Units > 0 {
-			size = strconv.Itoa(l.Units)
-		}
-		table.Rows = append(table.Rows, []string{strings.Repeat("· ", max(l.Depth-1, 0)) + clip(l.Name, 80), clip(l.Class, 80), size})
+		table.Rows = append(table.Rows, []string{strings.Repeat("· ", max(l.Depth-1, 0)) + clip(l.Name, 80), clip(l.Class, 80), l.Size})
 	}
 	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Layers", Table: table})
 }

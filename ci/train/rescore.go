@@ -10,8 +10,9 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
@@ -20,7 +21,7 @@ type Rescored struct {
 	// Outcome says what was done and found.
 	Outcome string
 	// OK means that the model loaded and scores as trained. Loaded is false where nothing
-	// can load it: no score command, no Keras.
+	// can load it: no score command, no library.
 	OK, Loaded bool
 	// TimedOut means that loading did not end in its time.
 	TimedOut bool
@@ -30,7 +31,7 @@ type Rescored struct {
 
 // Rescore loads a model's files in a fresh environment of the training, where nothing
 // else of it is: by train.score_command with the golden sample, or, where there is no
-// such command, with Keras alone. files holds them under their base names; version,
+// such command, with the library of its format alone. files holds them under their base names; version,
 // which names them, is part of what makes this a step of its own. The error is a
 // *verdict.Problem: the environment could not be made.
 func Rescore(
@@ -44,46 +45,47 @@ func Rescore(
 	for name, p := range artifact.Paths {
 		byDir[path.Dir(p)] = append(byDir[path.Dir(p)], name)
 	}
-	inputs := []runner.Mount{s.inputs[0]}
+	var inputs []runner.Mount
 	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
 		slices.Sort(byDir[dir])
 		inputs = append(inputs, runner.Mount{Path: dir, Files: files.Filter(glob.EscapeAll(byDir[dir]), nil)})
 	}
-	step := s.built.Use(runner.Step{
-		Name: "load the published model", Env: s.env, Inputs: inputs, Vars: s.vars(),
-		Timeout: kerasfile.LoadLimit, Fresh: "published " + version, Offline: true,
-	})
-	golden := s.cfg.Golden != "" && len(s.cfg.ScoreCommand) > 0 && artifact.Golden != ""
-	if golden {
+	format, ok := formats.Named(artifact.Format)
+	if !ok {
+		return &Rescored{OK: true, Outcome: fmt.Sprintf("nothing here loads models of the format %q", artifact.Format)}, nil
+	}
+	golden := s.cfg.Golden != "" && artifact.Golden != "" && (s.byCommand() || format.Program == nil)
+	sample := ""
+	if golden && !s.byCommand() {
+		sample = artifact.Paths[artifact.Golden]
+	}
+	step := s.loadStep(format, artifact, sample, inputs...)
+	step.Name, step.Fresh = "load the published model", "published "+version
+	if golden && s.byCommand() {
 		step.Args = s.cfg.ScoreCommand
-	} else {
-		step.Args = []string{"python", loadFile, artifact.Paths[artifact.File]}
-		step.Inputs = append(step.Inputs, runner.Mount{Path: ".", Files: r.NewFiles(map[string][]byte{loadFile: kerasfile.LoadScript})})
 	}
 	result, err := r.Run(ctx, step)
 	if err != nil {
 		return nil, stepProblem(ctx, "loading the published model", err)
 	}
 	found := &Rescored{OK: result.ExitCode == 0 && !result.TimedOut, Loaded: true}
+	byLibrary := !golden || !s.byCommand()
 	switch {
 	case found.OK && golden:
 		found.Outcome = "the golden sample scores as trained"
 	case found.OK:
-		found.Outcome = cmp.Or(kerasfile.LoadSaid(result.Stdout), "loaded with Keras") + ", without a golden sample to score"
-	case !golden && result.ExitCode == kerasfile.ExitNoKeras:
+		found.Outcome = cmp.Or(modelfile.LoadSaid(result.Stdout), "loaded with "+format.Library) + ", without a golden sample to score"
+	case byLibrary && result.ExitCode == modelfile.ExitNoLibrary:
 		found.OK, found.Loaded = true, false
-		found.Outcome = "neither train.score_command with a golden sample nor Keras is there to load it with"
-	case !golden && result.ExitCode == kerasfile.ExitUnknownClass && len(s.cfg.AllowLayers) > 0:
+		found.Outcome = fmt.Sprintf("neither train.score_command with a golden sample nor %s is there to load it with", format.Library)
+	case byLibrary && result.ExitCode == modelfile.ExitUnknownClass && len(s.cfg.AllowLayers)+len(artifact.Beyond) > 0:
 		found.OK, found.Loaded = true, false
-		found.Outcome = fmt.Sprintf("Keras alone does not know what train.allow_layers allows (%s): only train.score_command with "+
-			"train.golden can load it",
-			clip(strings.Join(s.cfg.AllowLayers, ", "), 100))
+		found.Outcome = fmt.Sprintf("%s alone does not know what the contract allows (%s): only train.score_command with "+
+			"train.golden can load it", format.Library, clip(strings.Join(slices.Concat(s.cfg.AllowLayers, artifact.Beyond), ", "), 100))
 	default:
 		found.TimedOut = result.TimedOut
-		found.Outcome = fmt.Sprintf("%s %s: %s", strings.Join(step.Args, " "), ended(result, kerasfile.LoadLimit), reason(result))
+		found.Outcome = fmt.Sprintf("%s %s: %s", strings.Join(step.Args, " "), ended(result, modelfile.LoadLimit), reason(result))
 		found.Details = said(result)
 	}
 	return found, nil
 }
-
-const loadFile = "load_published_model.py"

@@ -21,7 +21,7 @@ func TestAPublishedModelIsLoadedWhereNothingElseOfItsTrainingIs(t *testing.T) {
 		cfg.Train.ScoreCommand = []string{"python", "main.py", "--mode", "score"}
 		return train.Input{Config: cfg, Source: fake.Files(map[string]string{"main.py": "", "requirements.txt": "a==1 --hash=sha256:00"})}
 	}
-	artifact := &model.Artifact{File: "m.keras", Golden: "golden.json",
+	artifact := &model.Artifact{Format: "keras", File: "m.keras", Golden: "golden.json",
 		Paths: map[string]string{"m.keras": "models/m.keras", "golden.json": "models/golden.json", "vocabulary.txt": "data/vocabulary.txt"}}
 	files := fake.Files(map[string]string{"m.keras": "weights", "golden.json": "{}", "vocabulary.txt": "a"})
 	cases := map[string]struct {
@@ -39,11 +39,11 @@ func TestAPublishedModelIsLoadedWhereNothingElseOfItsTrainingIs(t *testing.T) {
 		"an exit code of the app's own": {result: runner.Result{ExitCode: 77}, command: "main.py", outcome: "exit code 77", loaded: true},
 		"no score command, with Keras": {change: func(in *train.Input) { in.Config.Train.ScoreCommand = nil },
 			result:  runner.Result{Stdout: "loaded m.keras with tf_keras 2.21.0: Sequential\n"},
-			command: "load_published_model.py", outcome: "with tf_keras 2.21.0: Sequential, without", ok: true, loaded: true},
+			command: "pipeline-load/load_model.py", outcome: "with tf_keras 2.21.0: Sequential, without", ok: true, loaded: true},
 		"no score command, without Keras": {change: func(in *train.Input) { in.Config.Train.ScoreCommand = nil }, result: runner.Result{ExitCode: 77},
-			command: "load_published_model.py", outcome: "neither", ok: true},
+			command: "pipeline-load/load_model.py", outcome: "neither", ok: true},
 		"a model that Keras refuses": {change: func(in *train.Input) { in.Config.Train.ScoreCommand = nil }, result: runner.Result{ExitCode: 1, Stderr: "ValueError: not a model"},
-			command: "load_published_model.py", outcome: "not a model", loaded: true},
+			command: "pipeline-load/load_model.py", outcome: "not a model", loaded: true},
 		"an environment that cannot be made": {err: &runner.EnvironmentError{Command: []string{"uv"}, Err: errors.New("exit 1")}, command: "main.py"},
 	}
 	for name, c := range cases {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -87,7 +87,7 @@ type Candidate struct {
 	// Artifact is the model as far as it is known.
 	Artifact model.Artifact
 	// Inspection is what the model file holds; nil when it was not opened.
-	Inspection *kerasfile.Report
+	Inspection *modelfile.Report
 	// Run is what the training wrote down about itself; nil when that is nothing.
 	Run *RunRecord
 	// Scores are measured from the held-out predictions; nil when there are none.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/train"
@@ -144,15 +145,15 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 			s.input.Config.Train.Artifacts = []string{"models/**/*.json"}
 		}, train.ArtifactAmbiguous, "have the same name"},
 		"a run of another model":  {func(s *scene) { s.runs[0]["tags"].(object)["model_sha256"] = strings.Repeat("0", 64) }, train.ModelMismatch, "names the model 0000"},
-		"a damaged model":         {func(s *scene) { s.modelFile("PK\x03\x04 no zip") }, kerasfile.ArchiveInvalid, "cannot be opened"},
+		"a damaged model":         {func(s *scene) { s.modelFile("PK\x03\x04 no zip") }, modelfile.ArchiveInvalid, "cannot be opened"},
 		"a model with a Lambda":   {func(s *scene) { s.modelFile(kerasModel("3.13.2", "LSTM", "Lambda")) }, kerasfile.UnsafeLayer, "Lambda runs code"},
 		"a model without an LSTM": {func(s *scene) { s.modelFile(kerasModel("3.13.2", "Dense")) }, kerasfile.WrongArch, "recurrent"},
-		"a pickle":                {func(s *scene) { s.modelFile("\x80\x04\x95") }, kerasfile.FormatRefused, "pickle"},
+		"a pickle":                {func(s *scene) { s.modelFile("\x80\x04\x95") }, modelfile.FormatRefused, "pickle"},
 		"an h5 file by its name": {func(s *scene) {
 			s.left["models/m.h5"] = "PK\x03\x04"
 			s.input.Config.Train.Model = "models/*.h5"
 			delete(s.runs[0]["tags"].(object), "model_sha256")
-		}, kerasfile.FormatRefused, ".h5"},
+		}, modelfile.FormatRefused, ".h5"},
 
 		// The record.
 		"no MLflow store":              {func(s *scene) { delete(s.left, "mlflow.db") }, train.RunMissing, "wrote nothing"},
@@ -348,7 +349,7 @@ func TestFilesThatAreTooLargeAreNotExported(t *testing.T) {
 		code            verdict.Code
 		cause           string
 	}{
-		"the model":       {10, 1 << 20, kerasfile.ArchiveInvalid, "more than the limit of 10"},
+		"the model":       {10, 1 << 20, modelfile.ArchiveInvalid, "more than the limit of 10"},
 		"another of them": {1 << 20, 3, train.ArtifactTooLarge, "more than the limit of 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -408,7 +409,7 @@ func TestWhatIsOddButNoFaultIsAWarning(t *testing.T) {
 		code   verdict.Code
 		cause  string
 	}{
-		"an old Keras":             {func(s *scene) { s.modelFile(kerasModel("3.9.0", "LSTM")) }, train.KerasOld, "Keras 3.9.0"},
+		"an old Keras":             {func(s *scene) { s.modelFile(kerasModel("3.9.0", "LSTM")) }, kerasfile.Old, "Keras 3.9.0"},
 		"no score command":         {func(s *scene) { s.input.Config.Train.ScoreCommand = nil }, train.NotScored, "train.score_command"},
 		"no predictions":           {func(s *scene) { delete(s.left, "models/predictions.json") }, train.NoPredictions, "left no models/predictions.json"},
 		"predictions not declared": {func(s *scene) { s.input.Config.Train.Predictions = "" }, train.NoPredictions, "not set"},

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
-	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -59,7 +60,7 @@ func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	}
 	second := &Second{SHA256: other.SHA256, Same: other.SHA256 == s.candidate.Artifact.SHA256, Moved: moved(s.candidate.Run, record)}
 	if !second.Same && other.Content != "" {
-		ours, err := kerasfile.Inspect(ctx, filepath.Join(s.candidate.Artifact.Dir, s.candidate.Artifact.File), s.inspection(true))
+		ours, err := s.content(ctx, s.candidate.Artifact.Dir, s.candidate.Artifact.File)
 		if err != nil {
 			return []*verdict.Problem{stepProblem(ctx, "compare the models", err)}
 		}
@@ -78,7 +79,7 @@ func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 }
 
 // secondModel is what the second training logged, and what its model's file holds.
-func (s *session) secondModel(ctx context.Context) (*RunRecord, *kerasfile.Report, *verdict.Problem) {
+func (s *session) secondModel(ctx context.Context) (*RunRecord, *modelfile.Report, *verdict.Problem) {
 	left, err := s.trained.Outputs.List(ctx)
 	if err != nil {
 		return nil, nil, verdict.Problemf(RunnerFailed, "list what the second training left: %v", err)
@@ -105,12 +106,23 @@ func (s *session) secondModel(ctx context.Context) (*RunRecord, *kerasfile.Repor
 }
 
 // inspectIn exports a tree for as long as it takes to look into one file of it.
-func (s *session) inspectIn(ctx context.Context, files runner.Files, name, dir string) (report *kerasfile.Report, err error) {
+func (s *session) inspectIn(ctx context.Context, files runner.Files, name, dir string) (report *modelfile.Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := files.Export(ctx, dir); err != nil {
 		return nil, fmt.Errorf("export model: %w", err)
 	}
-	return kerasfile.Inspect(ctx, filepath.Join(dir, filepath.FromSlash(name)), s.inspection(true))
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	return s.content(ctx, filepath.Dir(file), filepath.Base(file))
+}
+
+// content looks into a model for what it is, whatever each saving writes anew.
+func (s *session) content(ctx context.Context, dir, name string) (*modelfile.Report, error) {
+	options, err := s.inspection(dir)
+	if err != nil {
+		return nil, err
+	}
+	options.Content = true
+	return formats.Inspect(ctx, filepath.Join(dir, name), options)
 }
 
 // moved lists the metrics in which two records differ, the largest difference first.

@@ -73,7 +73,7 @@ func input(t *testing.T, client *dagger.Client) image.Input {
 	t.Cleanup(func() { require.NoError(t, runner.Close(context.Background())) })
 	return image.Input{
 		Config: cfg, Source: client.Host().Directory("testdata/app"), ModelFiles: client.Host().Directory(dir),
-		Model:       &model.Artifact{Dir: dir, File: "lstm_model.keras", SHA256: digest, Golden: "golden.json"},
+		Model:       &model.Artifact{Format: "keras", Dir: dir, File: "lstm_model.keras", SHA256: digest, Golden: "golden.json"},
 		Version:     &model.Version{Number: 7, URI: "s3://bucket/models/lstm_model_v7.keras", SHA256: digest},
 		Environment: "sandbox", Ref: "main", Commit: commit, CommitTime: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
 		Push: image.Push{Sandbox: true}, Engine: runner, Redact: verdict.Redact("hunter2-hunter2"),

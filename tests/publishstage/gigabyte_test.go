@@ -67,7 +67,7 @@ func child(text string) {
 	started := time.Now()
 	result := publish.Run(context.Background(), publish.Input{
 		Config: config.Default(), Environment: "large", Commit: "c0ffee", Tree: "tree-1",
-		Model: &model.Artifact{Dir: t.Dir, File: "lstm_model.keras", SHA256: t.SHA256, Bytes: t.Bytes, Metrics: map[string]float64{"accuracy": 0.97}},
+		Model: &model.Artifact{Format: "keras", Dir: t.Dir, File: "lstm_model.keras", SHA256: t.SHA256, Bytes: t.Bytes, Metrics: map[string]float64{"accuracy": 0.97}},
 		Target: publish.Target{TrackingURI: t.TrackingURI, S3Endpoint: t.Endpoint, ArtifactRoot: "s3://" + t.Bucket + "/models", Region: t.Region,
 			AccessKey: password(sandbox.AccessKey), SecretKey: password(sandbox.SecretKey)},
 	})

@@ -127,7 +127,7 @@ func describe(t *testing.T, dir string) *model.Artifact {
 	content, err := os.ReadFile(filepath.Join(dir, "lstm_model.keras"))
 	require.NoError(t, err)
 	sum := sha256.Sum256(content)
-	m := &model.Artifact{Dir: dir, File: "lstm_model.keras", SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content)),
+	m := &model.Artifact{Format: "keras", Dir: dir, File: "lstm_model.keras", SHA256: hex.EncodeToString(sum[:]), Bytes: int64(len(content)),
 		Metrics: map[string]float64{"accuracy": 0.97}, History: map[string][]model.Point{}, Data: "sha256:data",
 		Params: map[string]string{"epochs": "1200"}, Tags: map[string]string{"task": "root_cause"}}
 	for step := range int64(1200) { // more than one batch holds

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
@@ -178,7 +179,7 @@ func build(t *testing.T, k keras) []byte {
 		step.Name, step.Outputs, step.Args = "load "+file, nil, []string{"python", "load_model.py", file}
 		loaded, err := r.Run(t.Context(), step)
 		require.NoError(t, err)
-		assert.Contains(t, kerasfile.LoadSaid(loaded.Stdout), "with "+k.name+" "+k.version, loaded.Stderr)
+		assert.Contains(t, modelfile.LoadSaid(loaded.Stdout), "with "+k.name+" "+k.version, loaded.Stderr)
 	}
 	content, err := result.Outputs.Read(t.Context(), "all.json", 64<<20)
 	require.NoError(t, err)

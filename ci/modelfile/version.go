@@ -1,4 +1,4 @@
-package kerasfile
+package modelfile
 
 import (
 	"regexp"
@@ -14,9 +14,9 @@ var versionText = regexp.MustCompile(`^[0-9A-Za-z.+!-]{1,64}$`)
 // model's own data becomes a line of the environment that the registry hands out.
 func ValidVersion(text string) bool { return versionText.MatchString(text) }
 
-// parseVersion reads the first three numbers of "3.13.2" or "3.14.0rc1". A text that is no
+// ParseVersion reads the first three numbers of "3.13.2" or "3.14.0rc1". A text that is no
 // version is refused as a whole: it ends in a requirements file.
-func parseVersion(text string) ([3]int, bool) {
+func ParseVersion(text string) ([3]int, bool) {
 	var numbers [3]int
 	parts := strings.SplitN(text, ".", 4)
 	if !ValidVersion(text) || len(parts) < 2 {

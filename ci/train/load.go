@@ -1,0 +1,118 @@
+package train
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/model"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// loadDir is where the program that loads a model is in the working directory of a step.
+const loadDir = "pipeline-load"
+
+// loadable is the format of a model that the pipeline itself loads and scores. Keras's is loaded
+// by the application's own command.
+func (s *session) loadable() (modelfile.Format, bool) {
+	format, ok := formats.Named(s.candidate.Artifact.Format)
+	return format, ok && format.Program == nil
+}
+
+// byCommand reports whether the application scores the golden sample itself.
+func (s *session) byCommand() bool { return len(s.cfg.ScoreCommand) > 0 }
+
+// load loads the model with the library of its format, where nothing of its training is left but
+// the environment, and lets it score the golden sample: the application's own command does that
+// where there is one, and otherwise the program that loads the model.
+func (s *session) load(ctx context.Context, format modelfile.Format) []*verdict.Problem {
+	artifact := &s.candidate.Artifact
+	golden := ""
+	if artifact.Golden != "" && !s.byCommand() {
+		golden = artifact.Paths[artifact.Golden]
+	}
+	keep := glob.EscapeAll(slices.Collect(maps.Values(artifact.Paths)))
+	step := s.loadStep(format, artifact, golden, runner.Mount{Path: ".", Files: s.trained.Outputs.Filter(keep, nil)})
+	step.Name, step.Fresh = "load the model", s.in.Fresh
+	result, err := s.runner.Run(ctx, step)
+	if err != nil {
+		return []*verdict.Problem{stepProblem(ctx, "loading the model", err)}
+	}
+	s.warnNetwork(result)
+	for name, version := range modelfile.LoadedWith(result.Stdout) {
+		if artifact.Versions == nil {
+			artifact.Versions = map[string]string{}
+		}
+		artifact.Versions[name] = version
+	}
+	if problem := s.judgeLoad(result, golden, loadSaid(result)); problem != nil {
+		problem.Details = said(result)
+		return []*verdict.Problem{problem}
+	}
+	if s.byCommand() {
+		return s.scoreByCommand(ctx)
+	}
+	if golden == "" {
+		s.stage.Warn(NotScored, "the training left no golden sample")
+	}
+	return nil
+}
+
+// judgeLoad adds what loading found to the stage.
+func (s *session) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
+	scored := golden != "" && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers)
+	loads := !result.TimedOut && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers || result.ExitCode == modelfile.ExitNoGolden)
+	switch {
+	case result.TimedOut:
+		return verdict.Problemf(ScoreTimeout, "loading the model %s", ended(result, modelfile.LoadLimit))
+	case result.ExitCode == modelfile.ExitNoLibrary || result.ExitCode == modelfile.ExitUnknownClass:
+		s.stage.Add("model loaded", "no: "+strings.TrimPrefix(said, "nothing here loads it: "))
+		s.stage.Warn(NotLoaded, "%s", said)
+		return nil
+	case !loads:
+		s.stage.Gate("model loaded", "it does not load", "loads", false)
+		return verdict.Problemf(LoadFailed, "%s", either(said, "loading the model "+ended(result, modelfile.LoadLimit)+": "+reason(result)))
+	}
+	s.stage.Gate("model loaded", strings.TrimPrefix(loadedSaid(result.Stdout), "loaded "), "loads", true)
+	if scored {
+		s.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", result.ExitCode == 0)
+	}
+	switch result.ExitCode {
+	case modelfile.ExitDiffers:
+		return verdict.Problemf(GoldenMismatch, "%s", said)
+	case modelfile.ExitNoGolden:
+		return verdict.Problemf(ScoreFailed, "%s", said)
+	}
+	return nil
+}
+
+// loadedSaid is the line that says what was loaded, whatever was said after it.
+func loadedSaid(output string) string {
+	said := ""
+	for line := range strings.Lines(output) {
+		if strings.HasPrefix(line, "loaded ") {
+			said = strings.TrimSpace(line)
+		}
+	}
+	return clip(said, 300)
+}
+
+// loadSaid is what the program that loads models said last.
+func loadSaid(result *runner.Result) string {
+	return clip(modelfile.LoadSaid(result.Stdout+"\n"+result.Stderr), 300)
+}
+
+// loadStep loads the model that the mounts bring.
+func (s *session) loadStep(format modelfile.Format, artifact *model.Artifact, golden string, mounts ...runner.Mount) runner.Step {
+	inputs := append([]runner.Mount{s.inputs[0]}, mounts...)
+	inputs = append(inputs, runner.Mount{Path: loadDir, Files: s.runner.NewFiles(format.Programs())})
+	return s.built.Use(runner.Step{
+		Env: s.env, Inputs: inputs, Vars: s.vars(), Timeout: modelfile.LoadLimit, Offline: true,
+		Args: format.Load(loadDir, artifact.Paths[artifact.File], golden, artifact.Beyond),
+	})
+}

@@ -1,0 +1,195 @@
+//go:build unix
+
+// Package modelformats_test trains a model of each format with its real library, publishes it to
+// a real MLflow server, and loads it with mlflow.pyfunc as a user of the registry does.
+package modelformats_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/ci/sandbox"
+	"github.com/openstack-rca/openstack-rca/ci/train"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/tests/reachable"
+)
+
+// format is one format as a project has it.
+type format struct {
+	// model is the name of the model file, packages what the project needs besides MLflow.
+	model    string
+	packages []string
+	// settings are lines of pipeline.yaml below train.
+	settings string
+	// save is Python that saves the trained model to FILE and sets `outputs` to what it gives for SAMPLE.
+	save string
+	// told is what the report tells of the file.
+	told map[string]string
+	// versions are the packages whose versions the registry hands out.
+	versions []string
+}
+
+var formats = map[string]format{
+	"ONNX": {
+		model: "model.onnx", packages: []string{"scikit-learn==1.7.2", "skl2onnx==1.20.0", "onnx==1.19.1", "onnxruntime==1.23.2"},
+		save: `
+from skl2onnx import to_onnx
+content = to_onnx(model, X[:1], options={"zipmap": False}).SerializeToString()
+open(FILE, "wb").write(content)
+outputs = {"label": model.predict(SAMPLE).tolist(), "probabilities": model.predict_proba(SAMPLE).tolist()}
+`,
+		told:     map[string]string{"model graph": "LinearClassifier", "model inputs": "X float32 [?, 4]", "model loaded": "onnxruntime 1.23.2"},
+		versions: []string{"onnxruntime==1.23.2", "onnx==1.19.1"},
+	},
+}
+
+// mainPy trains on the iris data set and leaves everything that the contract asks for.
+const mainPy = `
+import json, os
+import numpy as np
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+os.makedirs("models")
+X, y = load_iris(return_X_y=True)
+X, held, y, truth = train_test_split(X.astype("float32"), y, test_size=0.4, random_state=0, stratify=y)
+model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X, y)
+guess = model.predict(held)
+SAMPLE = held[:5]
+FILE = "models/MODEL"
+SAVE
+json.dump({"accuracy": accuracy_score(truth, guess)}, open("models/metrics.json", "w"))
+json.dump({"labels": ["a", "b", "c"], "y_true": truth.tolist(), "y_pred": guess.tolist()}, open("models/predictions.json", "w"))
+json.dump({"inputs": SAMPLE.tolist(), "outputs": outputs}, open("models/golden.json", "w"))
+`
+
+// loadPublished loads a version by its address and compares what it gives.
+const loadPublished = `
+import json, sys
+import mlflow.pyfunc
+import numpy as np
+golden = json.load(open("models/golden.json"))
+loaded = mlflow.pyfunc.load_model(sys.argv[1])
+got, want = loaded.predict(np.array(golden["inputs"], dtype="float32")), golden["outputs"]
+for key in want if isinstance(want, dict) else [None]:
+    np.testing.assert_allclose(np.array(got if key is None else got[key], dtype=float), np.array(want if key is None else want[key]), atol=1e-4)
+print("same outputs from", loaded.metadata.run_id)
+`
+
+// source is the project's tree.
+func (f format) source(t *testing.T, save string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"main.py":          strings.NewReplacer("MODEL", f.model, "SAVE", save).Replace(mainPy),
+		"requirements.txt": strings.Join(append([]string{"mlflow-skinny==3.17.2", "pandas==2.3.3", "numpy==2.2.6"}, f.packages...), "\n") + "\n",
+		config.FileName: "name: iris\npython: \"3.11\"\ntrain:\n  command: [python, main.py]\n  model: models/" + f.model +
+			"\n  artifacts: []\n  metrics: models/metrics.json\n" + f.settings,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	return dir
+}
+
+func input(t *testing.T, dir string) train.Input {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, config.FileName))
+	require.NoError(t, err)
+	cfg, err := config.Load(content, config.Sandbox)
+	require.NoError(t, err)
+	return train.Input{Config: cfg, Source: native.Source(dir), WorkDir: t.TempDir()}
+}
+
+func TestEveryFormatFromTrainingToTheRegistry(t *testing.T) {
+	reachable.Python(t)
+	if testing.Short() {
+		t.Skip("installing the libraries takes minutes; run without -short")
+	}
+	r, err := native.New(native.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, r.Close(context.Background())) })
+	server, err := r.Start(t.Context(), sandbox.MLflow(r))
+	require.NoError(t, err)
+	store, err := r.Start(t.Context(), sandbox.S3(r))
+	require.NoError(t, err)
+	target, err := sandbox.Target(t.Context(), server, store)
+	require.NoError(t, err)
+
+	for name, f := range formats {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, f.source(t, f.save))
+			in.Config.Name = strings.ToLower(strings.ReplaceAll(name, " ", "-"))
+			in.Config.Publish.Model = in.Config.Name
+			trained := train.Run(t.Context(), r, in)
+			require.Equal(t, verdict.Pass, trained.Stage.Verdict, trained.Stage.Failure())
+			told := map[string]string{}
+			for _, e := range trained.Stage.Evidence {
+				told[e.Name] = e.Value
+			}
+			for key, want := range f.told {
+				assert.Contains(t, told[key], want, key)
+			}
+			assert.Contains(t, told["golden sample"], "equal")
+			for _, w := range trained.Stage.Warnings {
+				assert.NotContains(t, []string{train.NotScored.Name, train.NotLoaded.Name}, w.Code)
+			}
+
+			var checked *train.Rescored
+			published := publish.Run(t.Context(), publish.Input{
+				Config: in.Config, Model: trained.Model, Environment: "sandbox", Commit: "c0ffee", Tree: "tree", Target: target, WorkDir: t.TempDir(),
+				Check: func(ctx context.Context, version, dir string) publish.Checked {
+					found, err := train.Rescore(ctx, r, in, trained.Model, native.Source(dir), version)
+					require.NoError(t, err)
+					checked = found
+					return publish.Checked{Found: found.Outcome}
+				},
+			})
+			require.Equal(t, verdict.Pass, published.Stage.Verdict, published.Stage.Failure())
+			require.NotNil(t, checked)
+			assert.Equal(t, "the golden sample scores as trained", checked.Outcome)
+			assert.True(t, strings.HasSuffix(published.Version.URI, filepath.Ext(f.model)), published.Version.URI)
+
+			loaded, err := r.Run(t.Context(), runner.Step{
+				Name: "load with mlflow.pyfunc", Timeout: 5 * time.Minute,
+				Env: runner.Environment{Python: "3.11", Files: in.Source.Filter([]string{"requirements.txt"}, nil),
+					Install: [][]string{{"uv", "pip", "install", "-r", "requirements.txt"}}},
+				Inputs:   []runner.Mount{{Path: "models", Files: trained.Model.Files}},
+				Vars:     map[string]string{"MLFLOW_TRACKING_URI": "http://{{mlflow}}", "MLFLOW_DISABLE_TELEMETRY": "true"},
+				Args:     []string{"python", "-c", loadPublished, "models:/" + published.Version.Registered + "/1"},
+				Services: map[string]*runner.Running{sandbox.MLflowName: server},
+			})
+			require.NoError(t, err)
+			require.Zero(t, loaded.ExitCode, loaded.Stderr)
+			assert.Contains(t, loaded.Stdout, "same outputs from "+published.Version.RunID)
+			requirements := strings.Join(func() []string {
+				var lines []string
+				for pkg, version := range trained.Model.Versions {
+					lines = append(lines, pkg+"=="+version)
+				}
+				return lines
+			}(), "\n")
+			for _, want := range f.versions {
+				assert.Contains(t, requirements, want)
+			}
+
+			// The saved model is another than the one that was scored.
+			lying := input(t, f.source(t, f.save+"\noutputs = json.loads(json.dumps(outputs).replace('0.', '7.'))\n"))
+			refused := train.Run(t.Context(), r, lying)
+			assert.Equal(t, train.GoldenMismatch.Name, refused.Stage.Code, refused.Stage.Failure())
+		})
+	}
+}
