@@ -55,6 +55,7 @@ type scene struct {
 	trained runner.Result
 	export  runner.Result
 	scored  runner.Result
+	loaded  runner.Result
 	failure map[string]error
 	runner  *fake.Runner
 }
@@ -147,6 +148,8 @@ func (s *scene) run() *train.Result {
 			}
 		case "score golden sample":
 			result = s.scored
+		case "load the model":
+			result = s.loaded
 		default:
 			result = s.export
 			if result.Outputs == nil {
