@@ -161,6 +161,8 @@ type Train struct {
 	AllowLayers []string `yaml:"allow_layers" json:"allow_layers"`
 	// AllowDomains are further operator domains an ONNX model may name.
 	AllowDomains []string `yaml:"allow_domains" json:"allow_domains"`
+	// AllowTypes are further Python types a skops file may name.
+	AllowTypes []string `yaml:"allow_types" json:"allow_types"`
 	// AllowFormats are formats of the model file that may leave the stage although nothing can
 	// look into them: h5, pickle.
 	AllowFormats []string `yaml:"allow_formats" json:"allow_formats"`
@@ -204,7 +206,7 @@ type Gate struct {
 var BuildModes = []string{"auto", "always", "never"}
 
 // ModelFormats are the values of train.format besides the empty one.
-var ModelFormats = []string{"keras", "onnx"}
+var ModelFormats = []string{"keras", "onnx", "skops"}
 
 // Formats are the formats of a model file that train.allow_formats can name.
 var Formats = []string{"h5", "pickle"}

@@ -119,6 +119,9 @@ var keys = slices.Concat([]key{
 		meaning: "The model must have a recurrent layer, such as an LSTM. Only Keras models are asked."},
 	{path: "train.allow_domains", limit: domains,
 		meaning: "Further domains of operators that an ONNX file may name, such as `com.microsoft`."},
+	{path: "train.allow_types", limit: types,
+		meaning: "Further Python types and functions that a skops file may name, with their modules, such as `sklearn.tree._tree.Tree`; " +
+			"never those that can do anything, such as `os.system`."},
 	{path: "train.allow_layers", limit: layers,
 		meaning: "Further layer classes a Keras model may have; never `Lambda` or `TFSMLayer`, which can hold any code."},
 	{path: "train.allow_formats", limit: oneOf(Formats...),

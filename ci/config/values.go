@@ -25,6 +25,8 @@ var (
 	placeholder     = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 	// className is a Keras layer's class, with its module or without.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.>]*$`)
+	// typeForm is a Python type with its module.
+	typeForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
 	// domainName is a domain of ONNX operators.
 	domainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}$`)
 	// moduleName is the dotted name of a Python module, stageName a stage of a Dockerfile.
@@ -100,6 +102,7 @@ var (
 			v.bad(key, "%s can hold any code and is never allowed", base)
 		}
 	})
+	types   = like(typeForm, "the name of a type with its module")
 	domains = like(domainName, "the name of a domain of operators")
 	s3Roots = text(func(v *validator, key, value string) {
 		m := s3Root.FindStringSubmatch(value)

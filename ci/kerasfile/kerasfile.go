@@ -177,7 +177,7 @@ func inspect(ctx context.Context, report *Report, r io.ReaderAt, size int64, nam
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		hash := sha256.New()
-		if _, err := copyContext(ctx, hash, io.NewSectionReader(r, 0, size)); err != nil {
+		if _, err := modelfile.CopyContext(ctx, hash, io.NewSectionReader(r, 0, size)); err != nil {
 			return fmt.Errorf("hash: %w", err)
 		}
 		report.SHA256 = hex.EncodeToString(hash.Sum(nil))
@@ -217,17 +217,3 @@ func inspectArchive(ctx context.Context, report *Report, r io.ReaderAt, size int
 	}
 	return nil
 }
-
-// copyContext is io.Copy that ends with the context.
-func copyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{w}, readerFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return r.Read(p)
-	}), make([]byte, 1<<20))
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -30,6 +30,9 @@ type Format struct {
 	Loader []byte
 	// Program, if not nil, takes the place of load_model.py.
 	Program []byte
+	// Allows are the names by which the contract allows a file of the format to hold more than what
+	// is known to be harmless; nil for none that its library must know.
+	Allows func(Options) []string
 	// Packages are the Python packages whose versions matter when a file is loaded: the library
 	// that loads it first.
 	Packages []string

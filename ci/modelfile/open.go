@@ -36,16 +36,14 @@ func Open(path string, look func(file io.ReaderAt, size int64) error) (cause str
 	return "", nil
 }
 
-// Reader reads size bytes of a file from their beginning, for as long as the context lasts.
-func Reader(ctx context.Context, file io.ReaderAt, size int64) io.Reader {
-	return readerFunc(func(r io.Reader) func([]byte) (int, error) {
-		return func(p []byte) (int, error) {
-			if err := ctx.Err(); err != nil {
-				return 0, err
-			}
-			return r.Read(p)
+// CopyContext is io.Copy that ends with the context.
+func CopyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{w}, readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
 		}
-	}(io.NewSectionReader(file, 0, size)))
+		return r.Read(p)
+	}), make([]byte, 1<<20))
 }
 
 type readerFunc func([]byte) (int, error)

@@ -58,7 +58,10 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 		artifact.Paths[path.Base(p)] = p
 	}
 	artifact.File, artifact.SHA256, artifact.Bytes = path.Base(file), report.SHA256, report.Bytes
-	artifact.Format, artifact.Beyond = report.Format, s.beyond(report.Format)
+	artifact.Format = report.Format
+	if format, ok := formats.Named(report.Format); ok && format.Allows != nil {
+		artifact.Beyond = format.Allows(options)
+	}
 	artifact.Versions, artifact.Facts = maps.Clone(report.Versions), map[string]string{}
 	for _, fact := range report.Facts {
 		artifact.Facts[fact.Name] = fact.Value
@@ -80,8 +83,9 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 // travel with it.
 func (s *session) inspection(dir string) (modelfile.Options, error) {
 	options := modelfile.Options{
-		Format: s.cfg.Format, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains, AllowFormats: s.cfg.AllowFormats,
-		Recurrent: s.cfg.Recurrent, Python: s.in.Python, Beside: map[string]int64{},
+		Format: s.cfg.Format, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains, AllowTypes: s.cfg.AllowTypes,
+		AllowFormats: s.cfg.AllowFormats,
+		Recurrent:    s.cfg.Recurrent, Python: s.in.Python, Beside: map[string]int64{},
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -97,14 +101,6 @@ func (s *session) inspection(dir string) (modelfile.Options, error) {
 		}
 	}
 	return options, nil
-}
-
-// beyond are the names that the contract allows a file of a format to hold, for its library.
-func (s *session) beyond(format string) []string {
-	if format == "onnx" {
-		return s.cfg.AllowDomains
-	}
-	return nil
 }
 
 // maxModel and maxArtifact bound the files that are exported, before they are.

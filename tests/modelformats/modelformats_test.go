@@ -52,6 +52,20 @@ outputs = {"label": model.predict(SAMPLE).tolist(), "probabilities": model.predi
 		told:     map[string]string{"model graph": "LinearClassifier", "model inputs": "X float32 [?, 4]", "model loaded": "onnxruntime 1.23.2"},
 		versions: []string{"onnxruntime==1.23.2", "onnx==1.19.1"},
 	},
+	"scikit-learn": {
+		model: "model.skops", packages: []string{"scikit-learn==1.7.2", "skops==0.16.0"},
+		settings: "  allow_types: [sklearn.tree._tree.Tree]\n",
+		save: `
+import skops.io
+from sklearn.ensemble import RandomForestClassifier
+model = RandomForestClassifier(10, random_state=0).fit(X, y)
+guess = model.predict(held)
+skops.io.dump(model, FILE)
+outputs = model.predict(SAMPLE).tolist()
+`,
+		told:     map[string]string{"model type": "sklearn.ensemble._forest.RandomForestClassifier", "model loaded": "scikit-learn 1.7.2: RandomForestClassifier of 4 features"},
+		versions: []string{"scikit-learn==1.7.2", "skops==0.16.0"},
+	},
 }
 
 // mainPy trains on the iris data set and leaves everything that the contract asks for.
@@ -187,7 +201,7 @@ func TestEveryFormatFromTrainingToTheRegistry(t *testing.T) {
 			}
 
 			// The saved model is another than the one that was scored.
-			lying := input(t, f.source(t, f.save+"\noutputs = json.loads(json.dumps(outputs).replace('0.', '7.'))\n"))
+			lying := input(t, f.source(t, f.save+"\noutputs = json.loads(json.dumps(outputs).translate({ord('0'): '7'}))\n"))
 			refused := train.Run(t.Context(), r, lying)
 			assert.Equal(t, train.GoldenMismatch.Name, refused.Stage.Code, refused.Stage.Failure())
 		})

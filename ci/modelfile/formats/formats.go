@@ -15,6 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile/onnx"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/skops"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -22,6 +23,7 @@ import (
 var All = []modelfile.Format{
 	kerasfile.Format,
 	onnx.Format,
+	skops.Format,
 }
 
 // MaxBytes is the size of the largest file that is looked into.
@@ -29,7 +31,7 @@ const MaxBytes = 4 << 30
 
 // Codes lists every code that looking into a file can give.
 func Codes() []verdict.Code {
-	return slices.Concat(modelfile.Codes(), kerasfile.Codes(), onnx.Codes())
+	return slices.Concat(modelfile.Codes(), kerasfile.Codes(), onnx.Codes(), skops.Codes())
 }
 
 // Named returns a format by its name.
@@ -145,7 +147,7 @@ func InspectReader(ctx context.Context, file io.ReaderAt, size int64, name strin
 	}
 	if report.SHA256 == "" {
 		hash := sha256.New()
-		if _, err := io.Copy(hash, modelfile.Reader(ctx, file, size)); err != nil {
+		if _, err := modelfile.CopyContext(ctx, hash, io.NewSectionReader(file, 0, size)); err != nil {
 			return nil, fmt.Errorf("hash model file %s: %w", name, err)
 		}
 		report.SHA256 = hex.EncodeToString(hash.Sum(nil))

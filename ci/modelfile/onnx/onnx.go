@@ -27,6 +27,7 @@ var loader []byte
 var Format = modelfile.Format{
 	Name: "onnx", Library: "ONNX", Extensions: []string{".onnx"}, Inspect: inspect, Loader: loader,
 	Packages: []string{"onnxruntime", "onnx", "numpy"}, Flavor: flavor,
+	Allows: func(o modelfile.Options) []string { return o.AllowDomains },
 }
 
 func failure(name, meaning, remedy string) verdict.Code {
