@@ -118,6 +118,11 @@ var rolloutKeys = []key{
 	{path: "rollout.analysis[].command", limit: commandLine(false),
 		meaning: "Command that runs in the new version's image, as a task of its own. Its exit code is the value: 0 is good, 1 bad, others " +
 			"inconclusive."},
+	{path: "rollout.analysis[].compare", limit: oneOf("psi").optionalOneOf(),
+		meaning: "`psi` compares a distribution with the old version's by the population stability index, which is `value` then. The query " +
+			"gives one series for each class, or the buckets of a histogram; `metrics` are one for each class."},
+	{path: "rollout.analysis[].min_samples", limit: between(0, 1<<30),
+		meaning: "How many samples of each version a comparison needs in a window, else it is inconclusive; 500 when 0."},
 	{path: "rollout.analysis[].success", limit: lineOfText(2000).optional(),
 		meaning: "When a measurement is good, such as `value < 0.01` or `value <= 1.5*old + 0.01`. `old` is the old version's value."},
 	{path: "rollout.analysis[].failure", limit: lineOfText(2000).optional(), meaning: "When it is bad; in between it is inconclusive."},

@@ -151,7 +151,7 @@ rollout:
   pause_timeout: 2h
   analysis:
     - {name: errors, query: "FILL(bad, 0) / all", success: value < 0.01, failure: value > 0.05, interval: 2m, count: 5, failure_limit: 1,
-       inconclusive_limit: 2, late: 3m, prometheus: "http://prometheus:9090", command: [python, check.py],
+       inconclusive_limit: 2, late: 3m, prometheus: "http://prometheus:9090", command: [python, check.py], compare: psi, min_samples: 100,
        metrics: [{id: bad, namespace: AWS/ApplicationELB, name: HTTPCode_Target_5XX_Count, stat: Sum, dimensions: {TargetGroup: "{{target_group}}"}}]}
   inconclusive: pause
   services:

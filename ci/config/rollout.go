@@ -125,6 +125,9 @@ type Analysis struct {
 	Query      string   `yaml:"query" json:"query"`
 	Metrics    []Metric `yaml:"metrics" json:"metrics"`
 	Command    []string `yaml:"command" json:"command"`
+	// Compare is psi to compare distributions; MinSamples is how many samples both versions need.
+	Compare    string `yaml:"compare" json:"compare"`
+	MinSamples int    `yaml:"min_samples" json:"min_samples"`
 	// Success and Failure are conditions on value and old.
 	Success string `yaml:"success" json:"success"`
 	Failure string `yaml:"failure" json:"failure"`

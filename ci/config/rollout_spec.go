@@ -77,7 +77,8 @@ func (c Config) RolloutSpec() spec.Spec {
 	}
 	for _, a := range r.Analysis {
 		one := spec.Analysis{
-			Name: a.Name, Prometheus: a.Prometheus, Query: a.Query, Command: a.Command, Success: a.Success, Failure: a.Failure,
+			Name: a.Name, Prometheus: a.Prometheus, Query: a.Query, Command: a.Command, Compare: a.Compare, MinSamples: a.MinSamples,
+			Success: a.Success, Failure: a.Failure,
 			Interval: time.Duration(a.Interval), Count: a.Count, FailureLimit: a.FailureLimit, InconclusiveLimit: a.InconclusiveLimit,
 			Late: time.Duration(a.Late),
 		}

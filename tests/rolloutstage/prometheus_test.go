@@ -93,12 +93,28 @@ func TestARealPrometheusIsAskedAboutTheWindow(t *testing.T) {
 // servePrometheus runs a server that scrapes a target every second.
 func servePrometheus(t *testing.T, program, target string) string {
 	t.Helper()
+	return runPrometheus(t, program, fmt.Sprintf("[{targets: [%q]}]", target))
+}
+
+// scrape runs a server that scrapes several versions, each with its revision as a label, as a service
+// discovery on ECS would.
+func scrape(t *testing.T, program string, targets map[string]string) string {
+	t.Helper()
+	var all []string
+	for revision, target := range targets {
+		all = append(all, fmt.Sprintf("{targets: [%q], labels: {revision: %q}}", target, revision))
+	}
+	return runPrometheus(t, program, "["+strings.Join(all, ", ")+"]")
+}
+
+func runPrometheus(t *testing.T, program, targets string) string {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())
 	dir := t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n  - {job_name: app, static_configs: [{targets: [%q]}]}\n", target)
+	config := fmt.Sprintf("global: {scrape_interval: 1s}\nscrape_configs:\n  - {job_name: app, static_configs: %s}\n", targets)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), []byte(config), 0o600))
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, "--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path",

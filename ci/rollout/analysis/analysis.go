@@ -40,7 +40,7 @@ type Sample struct {
 	Value, Old float64
 	Known      bool
 	State      State
-	// Note says why there is no value; empty if there is one.
+	// Note says why there is no value, or how many samples it is from.
 	Note string
 }
 
@@ -211,13 +211,19 @@ func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sa
 	sample = Sample{Metric: s.metric.Name, Weight: a.stage.weight, Window: s.next}
 	if a.described {
 		s.why = ""
+		value, known, err := 0.0, false, error(nil)
 		source := a.Source(s.metric)
-		value, known, err := source.Ask(ctx, s.metric, a.of, s.next)
-		if known && s.metric.NeedsOld() && a.old == (Subject{}) {
+		if s.metric.Compare != "" {
+			value, known, s.why, err = a.shift(ctx, s.metric, s.next)
+			sample.Note = s.why
+		} else {
+			value, known, err = source.Ask(ctx, s.metric, a.of, s.next)
+		}
+		if known && s.metric.comparesValues() && a.old == (Subject{}) {
 			// Asked with empty marks, a source could answer with the numbers of somebody else.
 			known, s.why = false, "ECS names no old version to compare with"
 		}
-		if err == nil && known && s.metric.NeedsOld() {
+		if err == nil && known && s.metric.comparesValues() {
 			sample.Old, known, err = source.Ask(ctx, s.metric, a.old, s.next)
 			if err == nil && !known {
 				s.why = "the old version has no data"
@@ -246,8 +252,11 @@ func (a *Analyzer) describe(s *series, state State) string {
 	value := last.Note
 	if last.Known {
 		value = fmt.Sprintf("value %.6g", last.Value)
-		if s.metric.NeedsOld() {
+		if s.metric.comparesValues() {
 			value += fmt.Sprintf(", old %.6g", last.Old)
+		}
+		if last.Note != "" {
+			value = fmt.Sprintf("population stability index %.4g (%s)", last.Value, last.Note)
 		}
 	}
 	var conditions []string

@@ -38,7 +38,7 @@ func (a *Analyzer) Blocks() []verdict.Block {
 				}
 				at := &chart.Series[len(chart.Series)-1]
 				at.X, at.Y = append(at.X, x), append(at.Y, s.Value)
-				if m.NeedsOld() {
+				if m.comparesValues() {
 					before = strconv.FormatFloat(s.Old, 'g', 6, 64)
 					old.X, old.Y = append(old.X, x), append(old.Y, s.Old)
 				}

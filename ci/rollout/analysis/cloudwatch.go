@@ -26,22 +26,12 @@ const resultID = "analysis_result"
 // Ask implements Source. A window has data only if one of the metrics themselves has a point in it:
 // FILL() would give a value where nothing was measured yet.
 func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
-	period := int32(m.Interval.Seconds())
-	query := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(in.Start), EndTime: aws.Time(in.End)}
+	query := m.cloudWatchQuery(of, in)
 	result := m.Metrics[0].ID
-	for _, metric := range m.Metrics {
-		stat := &types.MetricStat{Period: aws.Int32(period), Stat: aws.String(metric.Stat),
-			Metric: &types.Metric{Namespace: aws.String(metric.Namespace), MetricName: aws.String(metric.Name)}}
-		for _, name := range slices.Sorted(maps.Keys(metric.Dimensions)) {
-			stat.Metric.Dimensions = append(stat.Metric.Dimensions, types.Dimension{Name: aws.String(name),
-				Value: aws.String(fill(metric.Dimensions[name], of, m))})
-		}
-		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(metric.ID), MetricStat: stat})
-	}
 	if m.Query != "" {
 		result = resultID
 		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(resultID),
-			Expression: aws.String(fill(m.Query, of, m)), Period: aws.Int32(period)})
+			Expression: aws.String(fill(m.Query, of, m)), Period: aws.Int32(int32(m.Interval.Seconds()))})
 	}
 	out, err := c.Client.GetMetricData(ctx, query)
 	if err != nil {
@@ -60,6 +50,21 @@ func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	return value, measured && answered, nil
 }
 
+// Count implements Counter: each metric is the count of a class. One without a point has no sample.
+func (c CloudWatch) Count(ctx context.Context, m *Metric, of Subject, in Window) (map[string]float64, error) {
+	out, err := c.Client.GetMetricData(ctx, m.cloudWatchQuery(of, in))
+	if err != nil {
+		return nil, fmt.Errorf("get metric data: %w", err)
+	}
+	counts := map[string]float64{}
+	for _, r := range out.MetricDataResults {
+		if value, there := pointAt(r, in.Start); there {
+			counts[aws.ToString(r.Id)] = max(0, value)
+		}
+	}
+	return counts, nil
+}
+
 // pointAt is the point of a result that begins at a time.
 func pointAt(r types.MetricDataResult, start time.Time) (float64, bool) {
 	for i, at := range r.Timestamps {
@@ -68,4 +73,20 @@ func pointAt(r types.MetricDataResult, start time.Time) (float64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// cloudWatchQuery asks for each of the metrics in a window.
+func (m *Metric) cloudWatchQuery(of Subject, in Window) *cloudwatch.GetMetricDataInput {
+	period := int32(m.Interval.Seconds())
+	query := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(in.Start), EndTime: aws.Time(in.End)}
+	for _, metric := range m.Metrics {
+		stat := &types.MetricStat{Period: aws.Int32(period), Stat: aws.String(metric.Stat),
+			Metric: &types.Metric{Namespace: aws.String(metric.Namespace), MetricName: aws.String(metric.Name)}}
+		for _, name := range slices.Sorted(maps.Keys(metric.Dimensions)) {
+			stat.Metric.Dimensions = append(stat.Metric.Dimensions, types.Dimension{Name: aws.String(name),
+				Value: aws.String(fill(metric.Dimensions[name], of, m))})
+		}
+		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(metric.ID), MetricStat: stat})
+	}
+	return query
 }

@@ -24,11 +24,30 @@ const maxAnswer = 1 << 20
 
 // Ask implements Source. No series is no data yet; several are an error, as there is one value.
 func (p Prometheus) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
+	status, body, err := p.query(ctx, m, of, in)
+	if err != nil {
+		return 0, false, err
+	}
+	return readVector(status, body)
+}
+
+// Count implements Counter: one series for each class, by its only label. With the label le they are
+// the buckets of a histogram.
+func (p Prometheus) Count(ctx context.Context, m *Metric, of Subject, in Window) (map[string]float64, error) {
+	status, body, err := p.query(ctx, m, of, in)
+	if err != nil {
+		return nil, err
+	}
+	return readCounts(status, body)
+}
+
+// query returns the status and the body of an answer.
+func (p Prometheus) query(ctx context.Context, m *Metric, of Subject, in Window) (string, []byte, error) {
 	form := url.Values{"query": {fill(m.Query, of, m)}, "time": {strconv.FormatFloat(float64(in.End.UnixMilli())/1000, 'f', 3, 64)}}
 	address := strings.TrimRight(m.Prometheus, "/") + "/api/v1/query"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
-		return 0, false, fmt.Errorf("make request: %w", err)
+		return "", nil, fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	client := p.Client
@@ -37,14 +56,62 @@ func (p Prometheus) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return 0, false, err
+		return "", nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return 0, false, fmt.Errorf("read answer: %w", err)
+		return "", nil, fmt.Errorf("read answer: %w", err)
 	}
-	return readVector(answer.Status, body)
+	return answer.Status, body, nil
+}
+
+// counted is a series in an answer.
+type counted struct {
+	Metric map[string]string `json:"metric"`
+	Value  []any             `json:"value"`
+}
+
+// readCounts reads the classes of an answer.
+func readCounts(status string, body []byte) (map[string]float64, error) {
+	var answer struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+		Data   struct {
+			Type   string    `json:"resultType"`
+			Result []counted `json:"result"`
+		} `json:"data"`
+	}
+	switch err := json.Unmarshal(body, &answer); {
+	case err != nil && answer.Status == "":
+		return nil, fmt.Errorf("%s, and the answer is not Prometheus's: %w", status, err)
+	case answer.Status != "success":
+		return nil, fmt.Errorf("%s: %s", status, answer.Error)
+	case err != nil || answer.Data.Type != "vector":
+		return nil, fmt.Errorf("the query gives a %s, not a series for each class", answer.Data.Type)
+	}
+	counts, label := map[string]float64{}, ""
+	for _, series := range answer.Data.Result {
+		delete(series.Metric, "__name__")
+		if len(series.Metric) != 1 {
+			return nil, fmt.Errorf("the series %v has %d labels; it has to have one, the class", series.Metric, len(series.Metric))
+		}
+		for name, class := range series.Metric {
+			if label != "" && label != name {
+				return nil, fmt.Errorf("the series have the labels %s and %s; they have to have the same", label, name)
+			}
+			text, _ := append(series.Value, "", "")[1].(string)
+			count, err := strconv.ParseFloat(text, 64)
+			if err != nil || math.IsNaN(count) || math.IsInf(count, 0) || count < 0 {
+				return nil, fmt.Errorf("%s=%q has the value %q, which is no count", name, class, text)
+			}
+			counts[class], label = count, name
+		}
+	}
+	if label == "le" {
+		return buckets(counts)
+	}
+	return counts, nil
 }
 
 // readVector reads the value of the one series in an answer.

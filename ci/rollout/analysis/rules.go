@@ -57,6 +57,9 @@ func NewMetric(a spec.Analysis) (*Metric, error) {
 	if m.Late == 0 {
 		m.Late = DefaultLate
 	}
+	if err := m.checkCompare(); err != nil {
+		return nil, err
+	}
 	if len(m.Command) > 0 && m.Success == "" && m.Failure == "" {
 		m.Success, m.Failure = "value == 0", "value == 1"
 	}
@@ -67,6 +70,9 @@ func NewMetric(a spec.Analysis) (*Metric, error) {
 	if m.failure, err = ParseCondition(m.Failure); err != nil {
 		return nil, fmt.Errorf("failure: %w", err)
 	}
+	if m.Compare != "" && (m.success.NeedsOld() || m.failure.NeedsOld()) {
+		return nil, fmt.Errorf("success: with compare, value is a comparison already, and there is no old")
+	}
 	if m.success == nil && m.failure == nil {
 		return nil, fmt.Errorf("neither success nor failure says what is good")
 	}
@@ -74,7 +80,12 @@ func NewMetric(a spec.Analysis) (*Metric, error) {
 }
 
 // NeedsOld reports whether the old version is measured too.
-func (m *Metric) NeedsOld() bool { return m.success.NeedsOld() || m.failure.NeedsOld() }
+func (m *Metric) NeedsOld() bool {
+	return m.Compare != "" || m.comparesValues()
+}
+
+// comparesValues reports whether a condition has the old version's value.
+func (m *Metric) comparesValues() bool { return m.success.NeedsOld() || m.failure.NeedsOld() }
 
 // Judge is the state of one measurement. known is false without data; old is used only if the
 // conditions compare with it.

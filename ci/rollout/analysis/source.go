@@ -116,7 +116,7 @@ func (m *Metric) checkCloudWatch() error {
 		}
 		seen[metric.ID] = true
 	}
-	if m.Query == "" && len(m.Metrics) > 1 {
+	if m.Query == "" && len(m.Metrics) > 1 && m.Compare == "" {
 		return errors.New("query: several metrics need an expression")
 	}
 	return nil

@@ -30,6 +30,9 @@ type Clock struct {
 // NewClock returns a clock at a fixed time.
 func NewClock() *Clock { return &Clock{now: time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)} }
 
+// NewClockAt returns a clock at a time.
+func NewClockAt(now time.Time) *Clock { return &Clock{now: now} }
+
 // Now is the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()

@@ -327,6 +327,46 @@ func TestAnAdoptedServiceIsAnalysedByTheClock(t *testing.T) {
 	}
 }
 
+// The run dies, and the deployment of somebody else's service, which has no pause of ours, ends meanwhile:
+// the new version serves, and nothing has proved it. The next run says so, and rollback goes back.
+func TestADeploymentThatEndedUnwatchedIsNotASuccess(t *testing.T) {
+	for _, at := range []time.Duration{100 * time.Second, 3 * time.Minute, 5 * time.Minute} {
+		w := theirs(t, theirTask(), nil)
+		_, err := w.aws.ECS.UpdateService(w.ctx, theirUpdate(5))
+		require.NoError(t, err)
+		require.NoError(t, w.clock.Sleep(w.ctx, time.Hour))
+		w.aws.ECS.Tag(*theirTask().ContainerDefinitions[0].Image, "sha256:"+strings.Repeat("9", 64))
+		metric := errorRate()
+		byRevision := map[string]string{"Revision": "{{revision}}"}
+		metric.Metrics[0].Dimensions, metric.Metrics[1].Dimensions = byRevision, byRevision
+		w.in.Spec.Analysis = []spec.Analysis{metric}
+		w.publish(0, 0, 0)
+		w.lose("a", at)
+		require.NoError(t, w.clock.Sleep(w.ctx, time.Hour))
+		require.Equal(t, theirFamily+"2", w.aws.ECS.Serving(theirCluster, theirService), "nobody stopped it")
+
+		w.in.Name = "run 2"
+		result := w.deploy("a")
+		w.code(t, deployment.AnalysisInconclusive, result)
+		assert.Contains(t, result.Stage.Cause, "the new version serves without a result")
+		_, ran := w.aws.Objects.Content(journalAt + "staging/ran/" + strings.Repeat("a", 64) + ".json")
+		assert.False(t, ran, "production does not take it")
+		back := Rollback(w.ctx, w.clients(), w.clock, w.in)
+		require.Equal(t, verdict.Pass, back.Stage.Verdict, "%s: %s", back.Stage.Code, back.Stage.Cause)
+		assert.Equal(t, theirFamily+"1", w.aws.ECS.Serving(theirCluster, theirService))
+	}
+}
+
+// Without an analysis, an adopted deployment that ended meanwhile is a success like any other.
+func TestADeploymentThatEndedUnwatchedNeedsNoProofWithoutAnAnalysis(t *testing.T) {
+	w := theirs(t, theirTask(), nil)
+	w.lose("a", time.Minute+10*time.Second)
+	require.NoError(t, w.clock.Sleep(w.ctx, time.Hour))
+	require.Equal(t, theirFamily+"2", w.aws.ECS.Serving(theirCluster, theirService))
+	w.in.Name = "run 2"
+	w.deployed("a")
+}
+
 func TestPrometheusDecidesAsWell(t *testing.T) {
 	for value, code := range map[string]string{"0.2": "", "0.9": deployment.AnalysisFailed.Name} {
 		var asked []string

@@ -130,6 +130,10 @@ type Analysis struct {
 	Query      string
 	Metrics    []Metric
 	Command    []string
+	// Compare is "psi" to compare the distribution of the new version with the old one's: value is the
+	// population stability index. MinSamples is how many samples both need; 0 is the default.
+	Compare    string
+	MinSamples int
 	// Success and Failure are conditions such as value < 0.01.
 	Success, Failure string
 	// Interval is the length of a measurement's window, Count how many make a round; 0 is the default.

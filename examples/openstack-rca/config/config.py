@@ -52,6 +52,8 @@ class Config(metaclass=_ReadsEnvironment):
     aws_default_region: str = "ap-south-1"
     model_dir: Path = Path("models")
     streamlit_port: int = 7051
+    #: Where the page's metrics are served for Prometheus; 0 serves none.
+    metrics_port: int = 0
     #: Threads of TensorFlow. Fixed, not taken from the machine: it decides the order of sums.
     threads: int = 2
     seed: int = 7
@@ -135,6 +137,7 @@ _TYPES: dict[str, type] = {field.name: type(field.default) for field in fields(C
 
 _RANGES: dict[str, tuple[float, float]] = {
     "streamlit_port": (1, 65535),
+    "metrics_port": (0, 65535),
     "threads": (1, 256),
     "seed": (0, 2**31 - 1),
     "instances": (60, 1_000_000),

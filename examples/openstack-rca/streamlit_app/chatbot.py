@@ -7,6 +7,7 @@ health check answers 503: a page without its model is not healthy.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +20,7 @@ if str(_ROOT) not in sys.path:
 from config import Config
 from lstm.inference import RootCauseModel
 from streamlit_app.analysis import InstanceAnalysis, analyze_log
+from streamlit_app.telemetry import Telemetry, serve
 
 _SAMPLE = Path(__file__).with_name("sample.log")
 #: Instances shown in full; the rest are counted.
@@ -29,6 +31,14 @@ _FAULTY, _SOUND = ":material/error:", ":material/check_circle:"
 @st.cache_resource  # type: ignore[untyped-decorator]
 def _model(directory: str) -> RootCauseModel:
     return RootCauseModel.load(Path(directory))
+
+
+@st.cache_resource  # type: ignore[untyped-decorator]
+def _telemetry(directory: str, port: int) -> Telemetry:
+    telemetry = Telemetry(_model(directory).description.labels)
+    if port:
+        serve(telemetry, port)
+    return telemetry
 
 
 def _about(model: RootCauseModel) -> None:
@@ -75,17 +85,21 @@ def page() -> None:
         "Paste or upload Nova logs. Lines are grouped by instance; the model names the root cause "
         "and marks the events that it did not expect."
     )
-    model = _model(str(Config.from_environment().model_dir))
+    config = Config.from_environment()
+    model = _model(str(config.model_dir))
+    telemetry = _telemetry(str(config.model_dir), config.metrics_port)
     _about(model)
     text = _input()
     if not text.strip():
         st.info("No log yet.")
         return
+    started = time.perf_counter()
     try:
         found = analyze_log(text, model)
     except ValueError as error:
         st.warning(str(error))
         return
+    telemetry.observe((item.diagnosis for item in found), time.perf_counter() - started)
     faulty = sum(item.diagnosis.label != "normal" for item in found)
     first, second = st.columns(2)
     first.metric("Instances", len(found))

@@ -31,6 +31,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "MODEL_DIR": "/srv/models",
         "RCA_STREAMLIT_PORT": "8080",
+        "RCA_METRICS_PORT": "9464",
         "RCA_THREADS": "4",
         "RCA_SEED": "1",
         "RCA_INSTANCES": "100",
