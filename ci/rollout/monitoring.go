@@ -4,7 +4,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
 // LogGroup is where the tasks write their logs.

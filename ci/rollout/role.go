@@ -8,9 +8,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 )
 
@@ -34,7 +33,7 @@ func (p policies) executionRole() *ExecutionRole {
 		Description: aws.String("ECS starts the tasks of " + p.settings.names.service + " with it"),
 	}
 	for _, t := range p.settings.ownership() {
-		role.Tags = append(role.Tags, iamtypes.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
+		role.Tags = append(role.Tags, iam.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
 	}
 	return &ExecutionRole{role, &iam.PutRolePolicyInput{
 		RoleName: name, PolicyName: aws.String(executionPolicy), PolicyDocument: aws.String(PolicyDocument(p.executionStatements())),

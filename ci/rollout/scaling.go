@@ -2,8 +2,8 @@ package rollout
 
 import (
 	"github.com/aws/aws-sdk-go-v2/aws"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 )
 
 // Scaling adjusts the number of tasks between its bounds by their CPU and memory utilisation.
@@ -22,24 +22,24 @@ const (
 func (s *settings) scaling() *Scaling {
 	resource := aws.String("service/" + s.names.cluster + "/" + s.names.service)
 	all := &Scaling{Target: &scaling.RegisterScalableTargetInput{
-		ServiceNamespace: types.ServiceNamespaceEcs, ResourceId: resource, ScalableDimension: types.ScalableDimensionECSServiceDesiredCount,
+		ServiceNamespace: scaling.NamespaceECS, ResourceId: resource, ScalableDimension: scaling.DimensionECSDesiredCount,
 		MinCapacity: aws.Int32(int32(s.Min)), MaxCapacity: aws.Int32(int32(s.Max)), Tags: tagMap(s.ownership()),
 	}}
 	for _, policy := range []struct {
 		name   string
-		metric types.MetricType
+		metric string
 		target float64
 	}{
-		{"cpu", types.MetricTypeECSServiceAverageCPUUtilization, s.TargetCPU},
-		{"memory", types.MetricTypeECSServiceAverageMemoryUtilization, s.TargetMemory},
+		{"cpu", scaling.MetricECSCPUUtilization, s.TargetCPU},
+		{"memory", scaling.MetricECSMemoryUtilization, s.TargetMemory},
 	} {
 		all.Policies = append(all.Policies, &scaling.PutScalingPolicyInput{
 			PolicyName:       aws.String(s.names.service + "-" + policy.name),
-			ServiceNamespace: types.ServiceNamespaceEcs, ResourceId: resource, ScalableDimension: types.ScalableDimensionECSServiceDesiredCount,
-			PolicyType: types.PolicyTypeTargetTrackingScaling,
-			TargetTrackingScalingPolicyConfiguration: &types.TargetTrackingScalingPolicyConfiguration{
+			ServiceNamespace: scaling.NamespaceECS, ResourceId: resource, ScalableDimension: scaling.DimensionECSDesiredCount,
+			PolicyType: scaling.PolicyTypeTargetTracking,
+			TargetTrackingScalingPolicyConfiguration: &scaling.TargetTracking{
 				TargetValue:                   aws.Float64(policy.target),
-				PredefinedMetricSpecification: &types.PredefinedMetricSpecification{PredefinedMetricType: policy.metric},
+				PredefinedMetricSpecification: &scaling.PredefinedMetric{PredefinedMetricType: policy.metric},
 				ScaleOutCooldown:              aws.Int32(scaleOutCooldown), ScaleInCooldown: aws.Int32(scaleInCooldown),
 			},
 		})

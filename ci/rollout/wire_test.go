@@ -10,12 +10,12 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
@@ -44,7 +44,7 @@ func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
 	sent := &capture{}
 	ctx := context.Background()
 	containers := ecs.New(ecs.Options{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}})
-	scale := scaling.New(scaling.Options{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}})
+	scale := scaling.New(aws.Config{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}})
 	for _, strategy := range spec.Strategies() {
 		in := input("staging")
 		in.Spec.Strategy = strategy

@@ -18,18 +18,20 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
+	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -177,9 +179,9 @@ type remembering struct {
 }
 
 // RegisterScalableTarget keeps the tags and registers the target.
-func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.RegisterScalableTargetInput,
-	options ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
-	out, err := r.Client.RegisterScalableTarget(ctx, in, options...)
+func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.RegisterScalableTargetInput) (
+	*scaling.RegisterScalableTargetOutput, error) {
+	out, err := r.Client.RegisterScalableTarget(ctx, in)
 	if err == nil && in.Tags != nil {
 		r.moto.scalingTags = in.Tags
 	}
@@ -187,8 +189,7 @@ func (r *remembering) RegisterScalableTarget(ctx context.Context, in *scaling.Re
 }
 
 // ListTagsForResource returns them.
-func (r *remembering) ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput,
-	...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
+func (r *remembering) ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput) (*scaling.ListTagsForResourceOutput, error) {
 	return &scaling.ListTagsForResourceOutput{Tags: r.moto.scalingTags}, nil
 }
 
@@ -345,23 +346,24 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 	m := startMoto(t)
 	ctx := t.Context()
 	plan := m.plan(m.input("canary"))
-	client := m.clients.IAM
+	client := sdkiam.New(sdkiam.Options{Region: m.input("canary").Spec.Region, BaseEndpoint: aws.String(m.url),
+		Credentials: credentials.NewStaticCredentialsProvider("key", "none", "")})
 	for _, strategy := range spec.Strategies() {
 		for _, policy := range m.plan(m.input(strategy)).Policies("s3://bucket/models") {
 			name := strings.TrimSuffix(policy.File, ".json")
 			if strings.HasSuffix(name, "-trust") {
-				_, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String(strategy + "-" + name),
+				_, err := client.CreateRole(ctx, &sdkiam.CreateRoleInput{RoleName: aws.String(strategy + "-" + name),
 					AssumeRolePolicyDocument: aws.String(string(policy.JSON()))})
 				assert.NoError(t, err, policy.File)
 				continue
 			}
-			_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String(strategy + "-" + name),
+			_, err := client.CreatePolicy(ctx, &sdkiam.CreatePolicyInput{PolicyName: aws.String(strategy + "-" + name),
 				PolicyDocument: aws.String(string(policy.JSON()))})
 			assert.NoError(t, err, policy.File)
 		}
 	}
 	broken := bytes.Replace(plan.Policies("s3://bucket/models")[0].JSON(), []byte(`"Effect": "Allow"`), []byte(`"Effect": "Perhaps"`), 1)
-	_, err := client.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("broken"), PolicyDocument: aws.String(string(broken))})
+	_, err := client.CreatePolicy(ctx, &sdkiam.CreatePolicyInput{PolicyName: aws.String("broken"), PolicyDocument: aws.String(string(broken))})
 	assert.Error(t, err, "an invalid document is refused, so the others were validated")
 }
 

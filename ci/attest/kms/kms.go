@@ -11,17 +11,30 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
 )
 
-// api is what is used of AWS KMS.
-type api interface {
-	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
-	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+// service is AWS KMS.
+var service = awscall.Service{
+	ID: "KMS", Name: "kms", Endpoint: awscall.Regional("kms", false), Protocol: awscall.JSON{Target: "TrentService", Version: "1.1"},
 }
+
+// The members of the two operations that are used, by their names in the API reference.
+type (
+	publicKeyInput  struct{ KeyId string } //nolint:revive,staticcheck // AWS's name
+	publicKeyOutput struct {
+		KeySpec, KeyUsage string
+		PublicKey         []byte
+	}
+	signInput struct {
+		KeyId                         string //nolint:revive,staticcheck // AWS's name
+		Message                       []byte
+		MessageType, SigningAlgorithm string
+	}
+	signOutput struct{ Signature []byte }
+)
 
 // Options name the key and how to reach it.
 type Options struct {
@@ -34,7 +47,7 @@ type Options struct {
 
 // signer is a key whose public part was fetched.
 type signer struct {
-	api    api
+	api    *awscall.Client
 	key    string
 	public *ecdsa.PublicKey
 	hint   string
@@ -42,19 +55,19 @@ type signer struct {
 
 // Open fetches the public key and checks that it can sign what is needed.
 func Open(ctx context.Context, o Options) (attest.Signer, error) {
-	opts := kms.Options{Region: o.Region, Credentials: o.Credentials, RetryMaxAttempts: 3}
+	cfg := aws.Config{Region: o.Region, Credentials: o.Credentials, RetryMaxAttempts: 3}
 	if o.Endpoint != "" {
-		opts.BaseEndpoint = aws.String(o.Endpoint)
+		cfg.BaseEndpoint = aws.String(o.Endpoint)
 	}
-	return open(ctx, kms.New(opts), o.Key)
+	return open(ctx, awscall.New(cfg, service), o.Key)
 }
 
-func open(ctx context.Context, client api, key string) (attest.Signer, error) {
-	out, err := client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: &key})
+func open(ctx context.Context, client *awscall.Client, key string) (attest.Signer, error) {
+	out, err := awscall.Do[publicKeyOutput](ctx, client, "GetPublicKey", publicKeyInput{key})
 	if err != nil {
 		return nil, fmt.Errorf("get public key of %s: %w", key, err)
 	}
-	if out.KeySpec != types.KeySpecEccNistP256 || out.KeyUsage != types.KeyUsageTypeSignVerify {
+	if out.KeySpec != "ECC_NIST_P256" || out.KeyUsage != "SIGN_VERIFY" {
 		return nil, fmt.Errorf("use key %s: its kind is %s for %s; what is needed is ECC_NIST_P256 for SIGN_VERIFY",
 			key, out.KeySpec, out.KeyUsage)
 	}
@@ -75,8 +88,8 @@ func open(ctx context.Context, client api, key string) (attest.Signer, error) {
 // deployment.
 func (s signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	sum := sha256.Sum256(message)
-	out, err := s.api.Sign(ctx, &kms.SignInput{
-		KeyId: &s.key, Message: sum[:], MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
+	out, err := awscall.Do[signOutput](ctx, s.api, "Sign", signInput{
+		KeyId: s.key, Message: sum[:], MessageType: "DIGEST", SigningAlgorithm: "ECDSA_SHA_256",
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign with %s: %w", s.key, err)

@@ -10,9 +10,20 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	"github.com/aws/smithy-go/logging"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
 )
+
+// ecr is Amazon ECR.
+var ecr = awscall.Service{
+	ID: "ECR", Name: "ecr", Endpoint: awscall.Regional("api.ecr", false),
+	Protocol: awscall.JSON{Target: "AmazonEC2ContainerRegistry_V20150921", Version: "1.1"},
+}
+
+// authorization is the answer to GetAuthorizationToken: user and password, in base64.
+type authorization struct {
+	AuthorizationData []struct{ AuthorizationToken string }
+}
 
 // Login is a user name and a password of a registry; the zero value is none.
 type Login struct{ Username, Password string }
@@ -29,22 +40,22 @@ type AWS struct {
 // ECRLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. The
 // error is that of the API, or ErrNoLogin.
 func ECRLogin(ctx context.Context, a AWS) (Login, error) {
-	opts := ecr.Options{
+	cfg := aws.Config{
 		Region: a.Region, Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, a.SessionToken),
-		HTTPClient: http.DefaultClient, Logger: logging.Nop{}, RetryMaxAttempts: max(a.Attempts, 1),
+		HTTPClient: http.DefaultClient, RetryMaxAttempts: max(a.Attempts, 1),
 	}
 	if a.Attempts == 0 {
-		opts.RetryMaxAttempts = 3
+		cfg.RetryMaxAttempts = 3
 	}
 	if a.Endpoint != "" {
-		opts.BaseEndpoint = aws.String(a.Endpoint)
+		cfg.BaseEndpoint = aws.String(a.Endpoint)
 	}
-	out, err := ecr.New(opts).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	out, err := awscall.Do[authorization](ctx, awscall.New(cfg, ecr), "GetAuthorizationToken", nil)
 	if err != nil {
 		return Login{}, fmt.Errorf("log in to ECR in %s: %w", a.Region, err)
 	}
 	for _, data := range out.AuthorizationData {
-		login, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
+		login, err := base64.StdEncoding.DecodeString(data.AuthorizationToken)
 		user, password, ok := strings.Cut(string(login), ":")
 		if err == nil && ok && user != "" && password != "" {
 			return Login{user, password}, nil

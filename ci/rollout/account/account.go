@@ -18,19 +18,19 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -172,7 +172,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 		}))
 	}
 	return &Clients{
-		ECS: ecs.NewFromConfig(cfg), Balancing: elb.NewFromConfig(cfg), Scaling: scaling.NewFromConfig(cfg),
+		ECS: ecs.NewFromConfig(cfg), Balancing: elb.NewFromConfig(cfg), Scaling: scaling.New(cfg),
 		CloudWatch: cloudwatch.NewFromConfig(cfg, func(c *cloudwatch.Options) {
 			if cfg.BaseEndpoint != nil {
 				// The SDK speaks CBOR to CloudWatch; servers other than AWS's own support the
@@ -180,7 +180,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
 			}
 		}),
-		Logs: logs.NewFromConfig(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg), IAM: iam.NewFromConfig(cfg),
+		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg), IAM: iam.New(cfg),
 	}, nil
 }
 

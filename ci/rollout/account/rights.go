@@ -9,13 +9,13 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 )
 
 // Simulator is the part of the IAM client that Missing needs. It changes nothing.
 type Simulator interface {
-	SimulatePrincipalPolicy(context.Context, *iam.SimulatePrincipalPolicyInput, ...func(*iam.Options)) (*iam.SimulatePrincipalPolicyOutput,
+	SimulatePrincipalPolicy(context.Context, *iam.SimulatePrincipalPolicyInput) (*iam.SimulatePrincipalPolicyOutput,
 		error)
 }
 
@@ -52,8 +52,8 @@ func Missing(ctx context.Context, simulator Simulator, caller string, rights []R
 			in.ResourceArns = nil
 		}
 		for key, values := range right.Context {
-			in.ContextEntries = append(in.ContextEntries, types.ContextEntry{
-				ContextKeyName: aws.String(key), ContextKeyType: types.ContextKeyTypeEnumString, ContextKeyValues: values,
+			in.ContextEntries = append(in.ContextEntries, iam.ContextEntry{
+				ContextKeyName: aws.String(key), ContextKeyType: iam.ContextKeyTypeString, ContextKeyValues: values,
 			})
 		}
 		for pages := 0; ; pages++ {
@@ -62,7 +62,7 @@ func Missing(ctx context.Context, simulator Simulator, caller string, rights []R
 				return nil, fmt.Errorf("simulate policies (iam:SimulatePrincipalPolicy): %w", err)
 			}
 			for _, result := range out.EvaluationResults {
-				if result.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed {
+				if result.EvalDecision != iam.DecisionAllowed {
 					denied[aws.ToString(result.EvalActionName)] = true
 				}
 			}

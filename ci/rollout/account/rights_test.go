@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 )
 
 // simulator denies the actions that it lists, one result a page.
@@ -22,7 +22,7 @@ type simulator struct {
 }
 
 func (s *simulator) SimulatePrincipalPolicy(
-	_ context.Context, in *iam.SimulatePrincipalPolicyInput, _ ...func(*iam.Options),
+	_ context.Context, in *iam.SimulatePrincipalPolicyInput,
 ) (*iam.SimulatePrincipalPolicyOutput, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -35,12 +35,12 @@ func (s *simulator) SimulatePrincipalPolicy(
 	}
 	page = min(page, len(in.ActionNames)-1)
 	action := in.ActionNames[page]
-	decision := types.PolicyEvaluationDecisionTypeAllowed
+	decision := iam.DecisionAllowed
 	if slices.Contains(s.deny, action) {
-		decision = types.PolicyEvaluationDecisionTypeImplicitDeny
+		decision = iam.Decision("implicitDeny")
 	}
 	return &iam.SimulatePrincipalPolicyOutput{
-		EvaluationResults: []types.EvaluationResult{{EvalActionName: aws.String(action), EvalDecision: decision}},
+		EvaluationResults: []iam.EvaluationResult{{EvalActionName: aws.String(action), EvalDecision: decision}},
 		IsTruncated:       !s.ends || page+1 < len(in.ActionNames), Marker: aws.String(string(rune(page + 1))),
 	}, nil
 }

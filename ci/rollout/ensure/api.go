@@ -5,14 +5,14 @@ import (
 	"errors"
 	"slices"
 
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/trial"
 )
 
@@ -78,17 +78,12 @@ type Balancing interface {
 
 // Scaling is what this package uses of the client of Application Auto Scaling.
 type Scaling interface {
-	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput,
-		...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error)
-	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput,
-		...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error)
-	ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput,
-		...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error)
-	RegisterScalableTarget(context.Context, *scaling.RegisterScalableTargetInput,
-		...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error)
-	PutScalingPolicy(context.Context, *scaling.PutScalingPolicyInput, ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error)
-	DeregisterScalableTarget(context.Context, *scaling.DeregisterScalableTargetInput,
-		...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error)
+	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput) (*scaling.DescribeScalableTargetsOutput, error)
+	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput) (*scaling.DescribeScalingPoliciesOutput, error)
+	ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput) (*scaling.ListTagsForResourceOutput, error)
+	RegisterScalableTarget(context.Context, *scaling.RegisterScalableTargetInput) (*scaling.RegisterScalableTargetOutput, error)
+	PutScalingPolicy(context.Context, *scaling.PutScalingPolicyInput) (*scaling.PutScalingPolicyOutput, error)
+	DeregisterScalableTarget(context.Context, *scaling.DeregisterScalableTargetInput) (*scaling.DeregisterScalableTargetOutput, error)
 }
 
 // CloudWatch is what this package uses of the client of Amazon CloudWatch.
@@ -106,22 +101,22 @@ type CloudWatch interface {
 
 // Logs is what this package uses of the client of CloudWatch Logs.
 type Logs interface {
-	DescribeLogGroups(context.Context, *logs.DescribeLogGroupsInput, ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error)
-	ListTagsForResource(context.Context, *logs.ListTagsForResourceInput, ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error)
-	CreateLogGroup(context.Context, *logs.CreateLogGroupInput, ...func(*logs.Options)) (*logs.CreateLogGroupOutput, error)
-	PutRetentionPolicy(context.Context, *logs.PutRetentionPolicyInput, ...func(*logs.Options)) (*logs.PutRetentionPolicyOutput, error)
-	DeleteLogGroup(context.Context, *logs.DeleteLogGroupInput, ...func(*logs.Options)) (*logs.DeleteLogGroupOutput, error)
+	DescribeLogGroups(context.Context, *logs.DescribeLogGroupsInput) (*logs.DescribeLogGroupsOutput, error)
+	ListTagsForResource(context.Context, *logs.ListTagsForResourceInput) (*logs.ListTagsForResourceOutput, error)
+	CreateLogGroup(context.Context, *logs.CreateLogGroupInput) (*logs.CreateLogGroupOutput, error)
+	PutRetentionPolicy(context.Context, *logs.PutRetentionPolicyInput) (*logs.PutRetentionPolicyOutput, error)
+	DeleteLogGroup(context.Context, *logs.DeleteLogGroupInput) (*logs.DeleteLogGroupOutput, error)
 }
 
 // Roles is what this package uses of the client of IAM, where the execution role is ours.
 type Roles interface {
-	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
-	GetRolePolicy(context.Context, *iam.GetRolePolicyInput, ...func(*iam.Options)) (*iam.GetRolePolicyOutput, error)
-	CreateRole(context.Context, *iam.CreateRoleInput, ...func(*iam.Options)) (*iam.CreateRoleOutput, error)
-	UpdateAssumeRolePolicy(context.Context, *iam.UpdateAssumeRolePolicyInput, ...func(*iam.Options)) (*iam.UpdateAssumeRolePolicyOutput, error)
-	PutRolePolicy(context.Context, *iam.PutRolePolicyInput, ...func(*iam.Options)) (*iam.PutRolePolicyOutput, error)
-	DeleteRolePolicy(context.Context, *iam.DeleteRolePolicyInput, ...func(*iam.Options)) (*iam.DeleteRolePolicyOutput, error)
-	DeleteRole(context.Context, *iam.DeleteRoleInput, ...func(*iam.Options)) (*iam.DeleteRoleOutput, error)
+	GetRole(context.Context, *iam.GetRoleInput) (*iam.GetRoleOutput, error)
+	GetRolePolicy(context.Context, *iam.GetRolePolicyInput) (*iam.GetRolePolicyOutput, error)
+	CreateRole(context.Context, *iam.CreateRoleInput) (*iam.CreateRoleOutput, error)
+	UpdateAssumeRolePolicy(context.Context, *iam.UpdateAssumeRolePolicyInput) (*iam.UpdateAssumeRolePolicyOutput, error)
+	PutRolePolicy(context.Context, *iam.PutRolePolicyInput) (*iam.PutRolePolicyOutput, error)
+	DeleteRolePolicy(context.Context, *iam.DeleteRolePolicyInput) (*iam.DeleteRolePolicyOutput, error)
+	DeleteRole(context.Context, *iam.DeleteRoleInput) (*iam.DeleteRoleOutput, error)
 }
 
 // is reports whether an error of AWS has one of the codes.

@@ -6,11 +6,10 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -80,7 +79,7 @@ func (s foundations) share(i *item, tags map[string]string) {
 }
 
 // logGroup is nil when it does not exist.
-func (s foundations) logGroup(ctx context.Context) (*logtypes.LogGroup, error) {
+func (s foundations) logGroup(ctx context.Context) (*logs.LogGroup, error) {
 	name := s.plan.LogGroup.Group.LogGroupName
 	in := &logs.DescribeLogGroupsInput{LogGroupNamePrefix: name}
 	for {
@@ -101,7 +100,7 @@ func (s foundations) logGroup(ctx context.Context) (*logtypes.LogGroup, error) {
 
 // logGroupARN is the group's ARN without the stream part that some versions of the API
 // put behind it.
-func logGroupARN(g *logtypes.LogGroup) string {
+func logGroupARN(g *logs.LogGroup) string {
 	if arn := aws.ToString(g.LogGroupArn); arn != "" {
 		return arn
 	}

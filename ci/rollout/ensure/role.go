@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 )
 

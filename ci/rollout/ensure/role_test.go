@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )

@@ -5,9 +5,8 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -15,7 +14,7 @@ import (
 type scalers struct{ *State }
 
 // scalableTarget is nil when it does not exist.
-func (s scalers) scalableTarget(ctx context.Context) (*types.ScalableTarget, error) {
+func (s scalers) scalableTarget(ctx context.Context) (*scaling.ScalableTarget, error) {
 	want := s.plan.Scaling.Target
 	out, err := s.clients.Scaling.DescribeScalableTargets(ctx, &scaling.DescribeScalableTargetsInput{
 		ServiceNamespace: want.ServiceNamespace, ResourceIds: []string{*want.ResourceId}, ScalableDimension: want.ScalableDimension,
@@ -29,7 +28,7 @@ func (s scalers) scalableTarget(ctx context.Context) (*types.ScalableTarget, err
 	return &out.ScalableTargets[0], nil
 }
 
-func (s scalers) targetTags(ctx context.Context, target *types.ScalableTarget) (map[string]string, error) {
+func (s scalers) targetTags(ctx context.Context, target *scaling.ScalableTarget) (map[string]string, error) {
 	out, err := s.clients.Scaling.ListTagsForResource(ctx, &scaling.ListTagsForResourceInput{ResourceARN: target.ScalableTargetARN})
 	if err != nil {
 		return nil, fmt.Errorf("list tags of scalable target %s: %w", aws.ToString(target.ResourceId), err)
@@ -51,7 +50,7 @@ func (s scalers) lookAtScaling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	policies := map[string]types.ScalingPolicy{}
+	policies := map[string]scaling.ScalingPolicy{}
 	if have == nil {
 		i.Action = Create
 	} else {

@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
 // CloudWatch stores alarms and dashboards. Its methods are those of the client.
@@ -134,7 +134,7 @@ func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDa
 type Logs struct {
 	cable  *cable
 	lines  func(task string) []string
-	groups map[string]*logtypes.LogGroup
+	groups map[string]*logs.LogGroup
 	// AccountPolicy is the name of the account's retention policy, AccountDays for how long it
 	// keeps logs; empty means no setting. It overrides a group's own, which PutRetentionPolicy saves all
 	// the same (API reference).
@@ -144,14 +144,13 @@ type Logs struct {
 }
 
 func (l *Logs) clear() {
-	l.groups, l.tags = map[string]*logtypes.LogGroup{}, map[string]map[string]string{}
+	l.groups, l.tags = map[string]*logs.LogGroup{}, map[string]map[string]string{}
 }
 
 const logARN = "arn:aws:logs:ap-south-1:111122223333:log-group:"
 
 // DescribeLogGroups describes one group a page, by prefix.
-func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsInput,
-	_ ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
+func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsInput) (*logs.DescribeLogGroupsOutput, error) {
 	return over(l.cable, "logs:DescribeLogGroups", func() (*logs.DescribeLogGroupsOutput, error) {
 		out := &logs.DescribeLogGroupsOutput{}
 		for _, g := range values(l.groups) {
@@ -176,22 +175,21 @@ func (l *Logs) DescribeLogGroups(_ context.Context, in *logs.DescribeLogGroupsIn
 }
 
 // ListTagsForResource lists a group's tags.
-func (l *Logs) ListTagsForResource(_ context.Context, in *logs.ListTagsForResourceInput,
-	_ ...func(*logs.Options)) (*logs.ListTagsForResourceOutput, error) {
+func (l *Logs) ListTagsForResource(_ context.Context, in *logs.ListTagsForResourceInput) (*logs.ListTagsForResourceOutput, error) {
 	return over(l.cable, "logs:ListTagsForResource", func() (*logs.ListTagsForResourceOutput, error) {
 		return &logs.ListTagsForResourceOutput{Tags: l.tags[strings.TrimPrefix(*in.ResourceArn, logARN)]}, nil
 	})
 }
 
 // CreateLogGroup makes one whose name is free.
-func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput, _ ...func(*logs.Options)) (*logs.CreateLogGroupOutput,
+func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput) (*logs.CreateLogGroupOutput,
 	error) {
 	return over(l.cable, "logs:CreateLogGroup", func() (*logs.CreateLogGroupOutput, error) {
 		name := *in.LogGroupName
 		if l.groups[name] != nil {
 			return nil, refuse("ResourceAlreadyExistsException", "The specified log group already exists")
 		}
-		l.groups[name] = &logtypes.LogGroup{LogGroupName: in.LogGroupName, LogGroupArn: aws.String(logARN + name),
+		l.groups[name] = &logs.LogGroup{LogGroupName: in.LogGroupName, LogGroupArn: aws.String(logARN + name),
 			Arn: aws.String(logARN + name + ":*")}
 		l.tags[name] = in.Tags
 		return &logs.CreateLogGroupOutput{}, nil
@@ -199,8 +197,7 @@ func (l *Logs) CreateLogGroup(_ context.Context, in *logs.CreateLogGroupInput, _
 }
 
 // PutRetentionPolicy sets the days.
-func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicyInput,
-	_ ...func(*logs.Options)) (*logs.PutRetentionPolicyOutput, error) {
+func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicyInput) (*logs.PutRetentionPolicyOutput, error) {
 	return over(l.cable, "logs:PutRetentionPolicy", func() (*logs.PutRetentionPolicyOutput, error) {
 		g := l.groups[*in.LogGroupName]
 		if g == nil {
@@ -212,7 +209,7 @@ func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicy
 }
 
 // DeleteLogGroup deletes a group and its logs.
-func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput, _ ...func(*logs.Options)) (*logs.DeleteLogGroupOutput,
+func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput) (*logs.DeleteLogGroupOutput,
 	error) {
 	return over(l.cable, "logs:DeleteLogGroup", func() (*logs.DeleteLogGroupOutput, error) {
 		delete(l.groups, *in.LogGroupName)

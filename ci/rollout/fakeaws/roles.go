@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 )
 
 // Roles is IAM as far as roles with inline policies go, from its API reference: documents
@@ -22,7 +22,7 @@ type Roles struct {
 type role struct {
 	arn     string
 	trust   string
-	tags    []types.Tag
+	tags    []iam.Tag
 	made    time.Time
 	inline  map[string]string
 	managed []string
@@ -82,20 +82,19 @@ func (r *Roles) find(name *string) (*role, error) {
 func encoded(document string) *string { return aws.String(url.QueryEscape(document)) }
 
 // GetRole describes a role with its tags.
-func (r *Roles) GetRole(_ context.Context, in *iam.GetRoleInput, _ ...func(*iam.Options)) (*iam.GetRoleOutput, error) {
+func (r *Roles) GetRole(_ context.Context, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
 	return over(r.cable, "iam:GetRole", func() (*iam.GetRoleOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {
 			return nil, err
 		}
-		return &iam.GetRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"),
-			RoleId:     aws.String("AROA"),
-			CreateDate: aws.Time(one.made), AssumeRolePolicyDocument: encoded(one.trust), Tags: one.tags}}, nil
+		return &iam.GetRoleOutput{Role: &iam.Role{Arn: aws.String(one.arn), RoleName: in.RoleName,
+			AssumeRolePolicyDocument: encoded(one.trust), Tags: one.tags}}, nil
 	})
 }
 
 // GetRolePolicy returns an inline policy.
-func (r *Roles) GetRolePolicy(_ context.Context, in *iam.GetRolePolicyInput, _ ...func(*iam.Options)) (*iam.GetRolePolicyOutput, error) {
+func (r *Roles) GetRolePolicy(_ context.Context, in *iam.GetRolePolicyInput) (*iam.GetRolePolicyOutput, error) {
 	return over(r.cable, "iam:GetRolePolicy", func() (*iam.GetRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {
@@ -110,7 +109,7 @@ func (r *Roles) GetRolePolicy(_ context.Context, in *iam.GetRolePolicyInput, _ .
 }
 
 // CreateRole makes a role that is not there.
-func (r *Roles) CreateRole(_ context.Context, in *iam.CreateRoleInput, _ ...func(*iam.Options)) (*iam.CreateRoleOutput, error) {
+func (r *Roles) CreateRole(_ context.Context, in *iam.CreateRoleInput) (*iam.CreateRoleOutput, error) {
 	return over(r.cable, "iam:CreateRole", func() (*iam.CreateRoleOutput, error) {
 		name := aws.ToString(in.RoleName)
 		if r.all[name] != nil {
@@ -119,14 +118,12 @@ func (r *Roles) CreateRole(_ context.Context, in *iam.CreateRoleInput, _ ...func
 		one := &role{arn: "arn:aws:iam::" + accountID + ":role/" + name, trust: aws.ToString(in.AssumeRolePolicyDocument), tags: in.Tags,
 			made: r.clock.Now(), inline: map[string]string{}}
 		r.all[name] = one
-		return &iam.CreateRoleOutput{Role: &types.Role{Arn: aws.String(one.arn), RoleName: in.RoleName, Path: aws.String("/"),
-			RoleId: aws.String("AROA"), CreateDate: aws.Time(one.made)}}, nil
+		return &iam.CreateRoleOutput{Role: &iam.Role{Arn: aws.String(one.arn), RoleName: in.RoleName}}, nil
 	})
 }
 
 // UpdateAssumeRolePolicy replaces the trust policy.
-func (r *Roles) UpdateAssumeRolePolicy(_ context.Context, in *iam.UpdateAssumeRolePolicyInput,
-	_ ...func(*iam.Options)) (*iam.UpdateAssumeRolePolicyOutput, error) {
+func (r *Roles) UpdateAssumeRolePolicy(_ context.Context, in *iam.UpdateAssumeRolePolicyInput) (*iam.UpdateAssumeRolePolicyOutput, error) {
 	return over(r.cable, "iam:UpdateAssumeRolePolicy", func() (*iam.UpdateAssumeRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {
@@ -138,7 +135,7 @@ func (r *Roles) UpdateAssumeRolePolicy(_ context.Context, in *iam.UpdateAssumeRo
 }
 
 // PutRolePolicy makes or replaces an inline policy.
-func (r *Roles) PutRolePolicy(_ context.Context, in *iam.PutRolePolicyInput, _ ...func(*iam.Options)) (*iam.PutRolePolicyOutput, error) {
+func (r *Roles) PutRolePolicy(_ context.Context, in *iam.PutRolePolicyInput) (*iam.PutRolePolicyOutput, error) {
 	return over(r.cable, "iam:PutRolePolicy", func() (*iam.PutRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {
@@ -150,7 +147,7 @@ func (r *Roles) PutRolePolicy(_ context.Context, in *iam.PutRolePolicyInput, _ .
 }
 
 // DeleteRolePolicy deletes an inline policy.
-func (r *Roles) DeleteRolePolicy(_ context.Context, in *iam.DeleteRolePolicyInput, _ ...func(*iam.Options)) (*iam.DeleteRolePolicyOutput,
+func (r *Roles) DeleteRolePolicy(_ context.Context, in *iam.DeleteRolePolicyInput) (*iam.DeleteRolePolicyOutput,
 	error) {
 	return over(r.cable, "iam:DeleteRolePolicy", func() (*iam.DeleteRolePolicyOutput, error) {
 		one, err := r.find(in.RoleName)
@@ -163,7 +160,7 @@ func (r *Roles) DeleteRolePolicy(_ context.Context, in *iam.DeleteRolePolicyInpu
 }
 
 // DeleteRole deletes a role without policies.
-func (r *Roles) DeleteRole(_ context.Context, in *iam.DeleteRoleInput, _ ...func(*iam.Options)) (*iam.DeleteRoleOutput, error) {
+func (r *Roles) DeleteRole(_ context.Context, in *iam.DeleteRoleInput) (*iam.DeleteRoleOutput, error) {
 	return over(r.cable, "iam:DeleteRole", func() (*iam.DeleteRoleOutput, error) {
 		one, err := r.find(in.RoleName)
 		if err != nil {

@@ -6,15 +6,15 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	scaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 )
 
 // Scaling stores scalable targets and policies. Its methods are those of the client.
 type Scaling struct {
 	cable    *cable
-	targets  map[string]*types.ScalableTarget
-	policies map[string]*types.ScalingPolicy
+	targets  map[string]*scaling.ScalableTarget
+	policies map[string]*scaling.ScalingPolicy
 	tags     map[string]map[string]string
 	// Settles is how long a target that was registered, or changed, is not known everywhere: a
 	// policy for it is refused until then, and so is another change of the target (API reference,
@@ -26,7 +26,7 @@ type Scaling struct {
 }
 
 func (s *Scaling) clear() {
-	s.targets, s.policies, s.tags = map[string]*types.ScalableTarget{}, map[string]*types.ScalingPolicy{}, map[string]map[string]string{}
+	s.targets, s.policies, s.tags = map[string]*scaling.ScalableTarget{}, map[string]*scaling.ScalingPolicy{}, map[string]map[string]string{}
 	s.changed = map[string]time.Time{}
 }
 
@@ -38,8 +38,9 @@ func (s *Scaling) unsettled(id string) bool {
 const scalableARN = "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/"
 
 // DescribeScalableTargets describes those of the resources.
-func (s *Scaling) DescribeScalableTargets(_ context.Context, in *scaling.DescribeScalableTargetsInput,
-	_ ...func(*scaling.Options)) (*scaling.DescribeScalableTargetsOutput, error) {
+func (s *Scaling) DescribeScalableTargets(
+	_ context.Context, in *scaling.DescribeScalableTargetsInput,
+) (*scaling.DescribeScalableTargetsOutput, error) {
 	return over(s.cable, "application-autoscaling:DescribeScalableTargets", func() (*scaling.DescribeScalableTargetsOutput, error) {
 		out := &scaling.DescribeScalableTargetsOutput{}
 		for _, id := range in.ResourceIds {
@@ -52,8 +53,9 @@ func (s *Scaling) DescribeScalableTargets(_ context.Context, in *scaling.Describ
 }
 
 // DescribeScalingPolicies describes those of a resource.
-func (s *Scaling) DescribeScalingPolicies(_ context.Context, in *scaling.DescribeScalingPoliciesInput,
-	_ ...func(*scaling.Options)) (*scaling.DescribeScalingPoliciesOutput, error) {
+func (s *Scaling) DescribeScalingPolicies(
+	_ context.Context, in *scaling.DescribeScalingPoliciesInput,
+) (*scaling.DescribeScalingPoliciesOutput, error) {
 	return over(s.cable, "application-autoscaling:DescribeScalingPolicies", func() (*scaling.DescribeScalingPoliciesOutput, error) {
 		out := &scaling.DescribeScalingPoliciesOutput{}
 		for _, p := range values(s.policies) {
@@ -66,16 +68,16 @@ func (s *Scaling) DescribeScalingPolicies(_ context.Context, in *scaling.Describ
 }
 
 // ListTagsForResource lists a target's tags.
-func (s *Scaling) ListTagsForResource(_ context.Context, in *scaling.ListTagsForResourceInput,
-	_ ...func(*scaling.Options)) (*scaling.ListTagsForResourceOutput, error) {
+func (s *Scaling) ListTagsForResource(_ context.Context, in *scaling.ListTagsForResourceInput) (*scaling.ListTagsForResourceOutput, error) {
 	return over(s.cable, "application-autoscaling:ListTagsForResource", func() (*scaling.ListTagsForResourceOutput, error) {
 		return &scaling.ListTagsForResourceOutput{Tags: s.tags[*in.ResourceARN]}, nil
 	})
 }
 
 // RegisterScalableTarget makes or changes one; the service must be there.
-func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.RegisterScalableTargetInput,
-	_ ...func(*scaling.Options)) (*scaling.RegisterScalableTargetOutput, error) {
+func (s *Scaling) RegisterScalableTarget(
+	_ context.Context, in *scaling.RegisterScalableTargetInput,
+) (*scaling.RegisterScalableTargetOutput, error) {
 	return over(s.cable, "application-autoscaling:RegisterScalableTarget", func() (*scaling.RegisterScalableTargetOutput, error) {
 		id := *in.ResourceId
 		if s.exists != nil && !s.exists(strings.TrimPrefix(id, "service/")) {
@@ -91,7 +93,7 @@ func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.Register
 		if s.targets[id] == nil {
 			s.tags[arn] = in.Tags
 		}
-		s.targets[id] = &types.ScalableTarget{
+		s.targets[id] = &scaling.ScalableTarget{
 			ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace, ScalableDimension: in.ScalableDimension,
 			MinCapacity: in.MinCapacity, MaxCapacity: in.MaxCapacity, ScalableTargetARN: aws.String(arn),
 		}
@@ -100,14 +102,13 @@ func (s *Scaling) RegisterScalableTarget(_ context.Context, in *scaling.Register
 }
 
 // PutScalingPolicy makes or replaces a policy of a registered target.
-func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPolicyInput,
-	_ ...func(*scaling.Options)) (*scaling.PutScalingPolicyOutput, error) {
+func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPolicyInput) (*scaling.PutScalingPolicyOutput, error) {
 	return over(s.cable, "application-autoscaling:PutScalingPolicy", func() (*scaling.PutScalingPolicyOutput, error) {
 		if s.targets[*in.ResourceId] == nil || s.unsettled(*in.ResourceId) {
 			return nil, refuse("ObjectNotFoundException", "No scalable target registered for service namespace: ecs, resource ID: %s",
 				*in.ResourceId)
 		}
-		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &types.ScalingPolicy{
+		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &scaling.ScalingPolicy{
 			PolicyName: in.PolicyName, PolicyType: in.PolicyType, ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace,
 			ScalableDimension: in.ScalableDimension, TargetTrackingScalingPolicyConfiguration: in.TargetTrackingScalingPolicyConfiguration,
 		}
@@ -116,8 +117,9 @@ func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPoli
 }
 
 // DeregisterScalableTarget deletes a target with its policies; what is not there fails.
-func (s *Scaling) DeregisterScalableTarget(_ context.Context, in *scaling.DeregisterScalableTargetInput,
-	_ ...func(*scaling.Options)) (*scaling.DeregisterScalableTargetOutput, error) {
+func (s *Scaling) DeregisterScalableTarget(
+	_ context.Context, in *scaling.DeregisterScalableTargetInput,
+) (*scaling.DeregisterScalableTargetOutput, error) {
 	return over(s.cable, "application-autoscaling:DeregisterScalableTarget", func() (*scaling.DeregisterScalableTargetOutput, error) {
 		if s.targets[*in.ResourceId] == nil {
 			return nil, refuse("ObjectNotFoundException", "No scalable target found")

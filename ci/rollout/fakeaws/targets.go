@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
 // drainingTime is how long the target of a stopped task is draining here.
@@ -182,7 +182,7 @@ func (e *ECS) logLines(id string) []string {
 }
 
 // GetLogEvents reads the end of a stream. A task's stream is prefix/container/task.
-func (l *Logs) GetLogEvents(_ context.Context, in *logs.GetLogEventsInput, _ ...func(*logs.Options)) (*logs.GetLogEventsOutput, error) {
+func (l *Logs) GetLogEvents(_ context.Context, in *logs.GetLogEventsInput) (*logs.GetLogEventsOutput, error) {
 	return over(l.cable, "logs:GetLogEvents", func() (*logs.GetLogEventsOutput, error) {
 		stream := aws.ToString(in.LogStreamName)
 		lines := l.lines(stream[strings.LastIndexByte(stream, '/')+1:])
@@ -194,7 +194,7 @@ func (l *Logs) GetLogEvents(_ context.Context, in *logs.GetLogEventsInput, _ ...
 		}
 		out := &logs.GetLogEventsOutput{}
 		for n, line := range lines {
-			out.Events = append(out.Events, logtypes.OutputLogEvent{Message: aws.String(line), Timestamp: aws.Int64(int64(n))})
+			out.Events = append(out.Events, logs.OutputLogEvent{Message: aws.String(line), Timestamp: aws.Int64(int64(n))})
 		}
 		return out, nil
 	})

@@ -3,10 +3,10 @@ package release
 import (
 	"context"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
@@ -38,7 +38,7 @@ type CloudWatch interface {
 // Logs is the part of the CloudWatch Logs client that this package needs.
 type Logs interface {
 	ensure.Logs
-	GetLogEvents(context.Context, *cloudwatchlogs.GetLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.GetLogEventsOutput,
+	GetLogEvents(context.Context, *logs.GetLogEventsInput) (*logs.GetLogEventsOutput,
 		error)
 }
 

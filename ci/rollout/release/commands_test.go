@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -486,10 +486,9 @@ type interrupted struct {
 	first func()
 }
 
-func (i *interrupted) DescribeLogGroups(ctx context.Context, in *logs.DescribeLogGroupsInput,
-	options ...func(*logs.Options)) (*logs.DescribeLogGroupsOutput, error) {
+func (i *interrupted) DescribeLogGroups(ctx context.Context, in *logs.DescribeLogGroupsInput) (*logs.DescribeLogGroupsOutput, error) {
 	i.first()
-	return i.Logs.DescribeLogGroups(ctx, in, options...)
+	return i.Logs.DescribeLogGroups(ctx, in)
 }
 
 func TestProductionTakesWhatStagingHasRun(t *testing.T) {

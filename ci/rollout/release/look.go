@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/smithy-go"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -74,11 +74,11 @@ func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
 		return nil, fmt.Errorf("container %s does not log to CloudWatch Logs under a prefix", o.plan.Container())
 	}
 	stream := prefix + "/" + o.plan.Container() + "/" + task[strings.LastIndexByte(task, '/')+1:]
-	out, err := o.clients.Logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+	out, err := o.clients.Logs.GetLogEvents(ctx, &logs.GetLogEventsInput{
 		LogGroupName: aws.String(group), LogStreamName: aws.String(stream), Limit: aws.Int32(logTail), StartFromHead: aws.Bool(false),
 	})
-	var none *logtypes.ResourceNotFoundException
-	if errors.As(err, &none) {
+	var refused smithy.APIError
+	if errors.As(err, &refused) && refused.ErrorCode() == "ResourceNotFoundException" {
 		return nil, fmt.Errorf("there is no stream %s in log group %s: a task that writes nothing has none", stream, group)
 	}
 	if err != nil {

@@ -110,7 +110,7 @@ func structure(v reflect.Value, naming func(string) string) map[string]any {
 // a package below its own.
 func lowerCase(path string) bool {
 	path = strings.TrimSuffix(path, "/types")
-	return strings.HasSuffix(path, "/service/ecs") || strings.HasSuffix(path, "/service/cloudwatchlogs")
+	return strings.HasSuffix(path, "/service/ecs") || strings.HasSuffix(path, "/awscall/logs")
 }
 
 // memberNames converts Go field names to a service's member names.

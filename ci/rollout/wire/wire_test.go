@@ -5,10 +5,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	logs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
 func TestMembersAreNamedAsTheServiceNamesThem(t *testing.T) {

@@ -13,7 +13,7 @@ type operation struct {
 }
 
 // operationsOf are the methods of a value that look like those of the SDK's clients:
-// Name(context, *NameInput, ...options) (*NameOutput, error).
+// Name(context, *NameInput, ...options) (*NameOutput, error); those of package awscall have no options.
 func operationsOf(backend any) map[string]operation {
 	all := map[string]operation{}
 	value := reflect.ValueOf(backend)
@@ -32,7 +32,7 @@ func operationsOf(backend any) map[string]operation {
 
 // operationInput is the type that an operation's method takes by pointer.
 func operationInput(method reflect.Type, name string) (reflect.Type, bool) {
-	if method.NumIn() != 3 || method.NumOut() != 2 || method.In(1).Kind() != reflect.Pointer {
+	if method.NumIn() < 2 || method.NumIn() > 3 || method.NumOut() != 2 || method.In(1).Kind() != reflect.Pointer {
 		return nil, false
 	}
 	input := method.In(1).Elem()

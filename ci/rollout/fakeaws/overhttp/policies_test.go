@@ -10,10 +10,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
