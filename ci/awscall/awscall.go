@@ -111,6 +111,7 @@ func logger(l logging.Logger) logging.Logger {
 func (c *Client) assemble(stack *middleware.Stack, at Endpoint, operation string, in, out any) error {
 	attempts := retry.NewAttemptMiddleware(c.retryer, smithyhttp.RequestCloner, func(a *retry.Attempt) {
 		a.LogAttempts, a.ClientSkew = c.cfg.ClientLogMode.IsRetries(), &c.skew
+		a.DisableClockSkewCorrection = c.cfg.DisableClockSkewCorrection
 	})
 	steps := []func() error{
 		func() error { return stack.Serialize.Add(c.write(at, operation, in), middleware.After) },
@@ -123,7 +124,10 @@ func (c *Client) assemble(stack *middleware.Stack, at Endpoint, operation string
 		func() error { return stack.Deserialize.Add(c.read(operation, out), middleware.After) },
 		func() error { return awsmiddleware.AddRequestIDRetrieverMiddleware(stack) },
 		func() error { return awshttp.AddResponseErrorMiddleware(stack) },
-		func() error { return awsmiddleware.AddRecordResponseTiming(stack) },
+		func() error {
+			timing := &awsmiddleware.RecordResponseTiming{DisableClockSkewCorrection: c.cfg.DisableClockSkewCorrection}
+			return stack.Deserialize.Add(timing, middleware.After)
+		},
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

@@ -386,3 +386,25 @@ func TestCredentialsThatCannotBeReadAreNamed(t *testing.T) {
 	_, err = logs.New(cfg).DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{})
 	require.ErrorContains(t, err, "no credentials")
 }
+
+// Where module functions run, everything comes from the arguments.
+func TestWithoutAMachineTheConfigurationIsWhatIsRequested(t *testing.T) {
+	key := credentials.NewStaticCredentialsProvider("key", "none", "")
+	r := answering(answer(200, "{}"))
+	cfg, err := awscall.Configure(t.Context(), awscall.Request{
+		Region: "eu-west-1", Credentials: key, Endpoint: "http://aws.test", Transport: transport{r},
+	})
+	require.NoError(t, err)
+	_, err = logs.New(cfg).DeleteLogGroup(t.Context(), &logs.DeleteLogGroupInput{})
+	require.NoError(t, err)
+	assert.Equal(t, "http://aws.test/", r.sent[0].URL.String())
+
+	for _, missing := range []awscall.Request{{Region: "eu-west-1"}, {Region: "eu-west-1", Credentials: key, Profile: "staging"}} {
+		_, err = awscall.Configure(t.Context(), missing)
+		require.ErrorContains(t, err, "no default credentials where module functions run")
+	}
+}
+
+type transport struct{ r *recorder }
+
+func (t transport) RoundTrip(request *http.Request) (*http.Response, error) { return t.r.Do(request) }

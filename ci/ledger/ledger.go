@@ -29,10 +29,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/stall"
@@ -117,7 +117,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	case opts.AccessKey != "" || opts.SecretKey != "":
 		return nil, errors.New("open ledger: an access key needs its secret key and the other way round")
 	case opts.DefaultCredentials:
-		if cfg, err = awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(opts.Region)); err != nil {
+		if cfg, err = awscall.Configure(ctx, awscall.Request{Region: opts.Region}); err != nil {
 			return nil, fmt.Errorf("load default AWS credentials: %w", err)
 		}
 	default:

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
 )

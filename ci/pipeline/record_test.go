@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"

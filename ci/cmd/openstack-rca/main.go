@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
 )
 
 func main() {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
@@ -28,6 +27,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
@@ -212,25 +212,18 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 			s.Retryables = append(s.Retryables, retry.IsErrorRetryableFunc(truncated))
 		})
 	})
-	load := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithRegion(o.Region), awsconfig.WithRetryer(func() aws.Retryer { return retryer }), awsconfig.WithLogger(logging.Nop{}),
-	}
-	if o.Endpoint != "" {
-		load = append(load, awsconfig.WithBaseEndpoint(o.Endpoint))
-	}
-	if o.Transport != nil {
-		load = append(load, awsconfig.WithHTTPClient(&http.Client{Transport: o.Transport}))
-	}
+	request := awscall.Request{Region: o.Region, Endpoint: o.Endpoint, Transport: o.Transport}
 	switch {
 	case o.AccessKey != "":
-		load = append(load, awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(o.AccessKey, o.SecretKey, o.SessionToken)))
+		request.Credentials = credentials.NewStaticCredentialsProvider(o.AccessKey, o.SecretKey, o.SessionToken)
 	case o.WebIdentityRole != "":
-		// The exchange itself is not signed.
-		load = append(load, awsconfig.WithCredentialsProvider(aws.AnonymousCredentials{}))
+		request.Credentials = aws.AnonymousCredentials{} // the exchange itself is not signed
 	case o.Profile != "":
-		load = append(load, awsconfig.WithSharedConfigProfile(o.Profile))
+		request.Profile = o.Profile
 	}
-	return awsconfig.LoadDefaultConfig(ctx, load...)
+	cfg, err := awscall.Configure(ctx, request)
+	cfg.Retryer, cfg.Logger = func() aws.Retryer { return retryer }, logging.Nop{}
+	return cfg, err
 }
 
 // truncated makes a truncated response retryable, which the SDK alone treats as unreadable.

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
 )
 
 const (
