@@ -3,12 +3,15 @@ package image_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,6 +90,35 @@ func TestTheGraphIsAsRecorded(t *testing.T) {
 	slices.Sort(queries)
 	daggertest.Golden(t, "testdata/sandbox.graphql", strings.Join(slices.Compact(queries), "\n"))
 }
+
+// A change that asks the engine or the registry more often shows here, without a clock.
+func TestTheEngineAndTheRegistryAreAskedAsOftenAsRecorded(t *testing.T) {
+	var text strings.Builder
+	for _, scenario := range []struct {
+		name    string
+		prepare func(*world)
+	}{{"sandbox", func(*world) {}}, {"production", (*world).production}} {
+		w := newWorld(t)
+		scenario.prepare(w)
+		requests := map[string]int{}
+		var mu sync.Mutex
+		w.setRefuse(func(r *http.Request) int {
+			mu.Lock()
+			defer mu.Unlock()
+			requests[r.Method+" "+kind.FindString(r.URL.Path)]++
+			return 0
+		})
+		require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+		text.WriteString(scenario.name + ": " + w.engine.Counts())
+		for _, request := range slices.Sorted(maps.Keys(requests)) {
+			fmt.Fprintf(&text, "  registry: %s %d\n", request, requests[request])
+		}
+	}
+	daggertest.Golden(t, "testdata/counts.txt", text.String())
+}
+
+// kind is what a request to a registry is about.
+var kind = regexp.MustCompile(`/(manifests|blobs|tags|referrers)/(uploads/)?|/v2/$`)
 
 func TestTheEngineNeverSeesTheRegistrysPassword(t *testing.T) {
 	w := newWorld(t)

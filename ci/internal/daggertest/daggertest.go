@@ -142,6 +142,29 @@ func (e *Engine) Queries() string {
 	return strings.Join(queries, "\n")
 }
 
+// Counts is how often the engine was asked for what, a line each: the last field of a query says
+// what it costs, such as a sync, an export or the contents of a file. Commands are those that were
+// part of any query, each once however often a chain names it.
+func (e *Engine) Counts() string {
+	asked, commands := map[string]int{}, map[string]bool{}
+	calls := e.Calls()
+	for _, call := range calls {
+		asked[call.Path[strings.LastIndexByte(call.Path, '.')+1:]]++
+		for _, command := range execs.FindAllString(call.Query, -1) {
+			commands[command] = true
+		}
+	}
+	lines := make([]string, 0, len(asked))
+	for field, n := range asked {
+		lines = append(lines, fmt.Sprintf("  %s %d\n", field, n))
+	}
+	slices.Sort(lines)
+	return fmt.Sprintf("queries %d, different commands %d\n%s", len(calls), len(commands), strings.Join(lines, ""))
+}
+
+// execs finds the arguments of commands in a normalised query.
+var execs = regexp.MustCompile(`withExec\(args: \[(?:"(?:[^"\\]|\\.)*"(?:, ?)?)*\]`)
+
 // conn is the engineconn.EngineConn.
 type conn struct{ e *Engine }
 

@@ -128,3 +128,18 @@ func TestAnUnscriptedListIsEmpty(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, labels)
 }
+
+func TestCounts(t *testing.T) {
+	e := daggertest.New(t)
+	e.Answer("stdout", "x")
+	e.Answer("exitCode", 0)
+	client := e.Client(t)
+	ctr := client.Container().From("python:3.12").WithExec([]string{"echo", "a \"b\""}).WithExec([]string{"ls"})
+	for range 2 {
+		_, err := ctr.Stdout(t.Context())
+		require.NoError(t, err)
+	}
+	_, err := client.Container().WithExec([]string{"ls"}).ExitCode(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "queries 3, different commands 2\n  exitCode 1\n  stdout 2\n", e.Counts())
+}
