@@ -95,7 +95,7 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	if err := c.assemble(stack, at, operation, in, out); err != nil {
 		return fmt.Errorf("assemble the call: %w", err)
 	}
-	_, _, err = middleware.DecorateHandler(smithyhttp.NewClientHandler(c.http), stack).Handle(ctx, in)
+	_, _, err = middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(c.http), stack).Handle(ctx, in)
 	return err
 }
 

@@ -23,13 +23,13 @@ var service = awscall.Service{
 
 // The members of the two operations that are used, by their names in the API reference.
 type (
-	publicKeyInput  struct{ KeyId string } //nolint:revive,staticcheck // AWS's name
+	publicKeyInput  struct{ KeyId string }
 	publicKeyOutput struct {
 		KeySpec, KeyUsage string
 		PublicKey         []byte
 	}
 	signInput struct {
-		KeyId                         string //nolint:revive,staticcheck // AWS's name
+		KeyId                         string
 		Message                       []byte
 		MessageType, SigningAlgorithm string
 	}

@@ -38,8 +38,8 @@ type ScalableTarget struct {
 	MinCapacity, MaxCapacity            *int32
 }
 
-// ScalingPolicy is a policy of a target.
-type ScalingPolicy struct {
+// Policy is a policy of a target.
+type Policy struct {
 	ServiceNamespace, ScalableDimension, PolicyType string
 	ResourceId, PolicyName                          *string
 	TargetTrackingScalingPolicyConfiguration        *TargetTracking
@@ -83,7 +83,7 @@ type DescribeScalingPoliciesInput struct {
 }
 
 // DescribeScalingPoliciesOutput is the first page of policies.
-type DescribeScalingPoliciesOutput struct{ ScalingPolicies []ScalingPolicy }
+type DescribeScalingPoliciesOutput struct{ ScalingPolicies []Policy }
 
 // DescribeScalingPolicies describes the policies of a target.
 func (c *Client) DescribeScalingPolicies(ctx context.Context, in *DescribeScalingPoliciesInput) (*DescribeScalingPoliciesOutput, error) {

@@ -50,7 +50,7 @@ func (s scalers) lookAtScaling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	policies := map[string]scaling.ScalingPolicy{}
+	policies := map[string]scaling.Policy{}
 	if have == nil {
 		i.Action = Create
 	} else {

@@ -14,7 +14,7 @@ import (
 type Scaling struct {
 	cable    *cable
 	targets  map[string]*scaling.ScalableTarget
-	policies map[string]*scaling.ScalingPolicy
+	policies map[string]*scaling.Policy
 	tags     map[string]map[string]string
 	// Settles is how long a target that was registered, or changed, is not known everywhere: a
 	// policy for it is refused until then, and so is another change of the target (API reference,
@@ -26,7 +26,7 @@ type Scaling struct {
 }
 
 func (s *Scaling) clear() {
-	s.targets, s.policies, s.tags = map[string]*scaling.ScalableTarget{}, map[string]*scaling.ScalingPolicy{}, map[string]map[string]string{}
+	s.targets, s.policies, s.tags = map[string]*scaling.ScalableTarget{}, map[string]*scaling.Policy{}, map[string]map[string]string{}
 	s.changed = map[string]time.Time{}
 }
 
@@ -108,7 +108,7 @@ func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPoli
 			return nil, refuse("ObjectNotFoundException", "No scalable target registered for service namespace: ecs, resource ID: %s",
 				*in.ResourceId)
 		}
-		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &scaling.ScalingPolicy{
+		s.policies[*in.ResourceId+"/"+*in.PolicyName] = &scaling.Policy{
 			PolicyName: in.PolicyName, PolicyType: in.PolicyType, ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace,
 			ScalableDimension: in.ScalableDimension, TargetTrackingScalingPolicyConfiguration: in.TargetTrackingScalingPolicyConfiguration,
 		}
