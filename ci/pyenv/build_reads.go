@@ -26,14 +26,14 @@ var versionTables = [][]string{
 // buildReads are the files of a package that its setup.py, or its settings of the version and the
 // like, name: the backend reads them to tell what the package depends on. A setup.py is a
 // program; each word in it that names a file or a module of the source counts.
-func (d *detector) buildReads(dir string) []string {
+func (t *tree) buildReads(dir string) []string {
 	var text strings.Builder
-	text.WriteString(d.text(in(dir, "setup.py")))
+	text.WriteString(t.text(in(dir, "setup.py")))
 	for _, name := range versionTables {
-		parent := d.manifest(dir).sub(name[:len(name)-1]...)
+		parent := t.manifest(dir).sub(name[:len(name)-1]...)
 		gather(&text, parent[name[len(name)-1]])
 	}
-	setup := parseINI(d.text(in(dir, "setup.cfg")))
+	setup := parseINI(t.text(in(dir, "setup.cfg")))
 	for _, section := range []string{"metadata", "options"} {
 		for _, value := range setup[section] {
 			text.WriteString(" " + value)
@@ -41,15 +41,15 @@ func (d *detector) buildReads(dir string) []string {
 	}
 	// A name alone may be joined to a directory by the program.
 	named := map[string][]string{}
-	for _, file := range d.names {
+	for _, file := range t.names {
 		if relative, below := strings.CutPrefix(file, strings.TrimPrefix(in(dir, ".")+"/", "./")); below && !compiled.MatchString(file) {
 			named[path.Base(relative)] = append(named[path.Base(relative)], file)
 		}
 	}
 	var found []string
-	for _, m := range imported.FindAllStringSubmatch(d.text(in(dir, "setup.py")), -1) {
+	for _, m := range imported.FindAllStringSubmatch(t.text(in(dir, "setup.py")), -1) {
 		// It runs the package to ask it for its version, with all that this imports.
-		for _, file := range d.names {
+		for _, file := range t.names {
 			if strings.HasPrefix(file, in(dir, m[1])+"/") && strings.HasSuffix(file, ".py") {
 				found = append(found, file)
 			}
@@ -59,12 +59,12 @@ func (d *detector) buildReads(dir string) []string {
 		text = strings.Trim(text, "./")
 		switch {
 		case compiled.MatchString(text):
-		case d.has(in(dir, text)):
+		case t.has(in(dir, text)):
 			found = append(found, in(dir, text))
 		case strings.Contains(text, ".") && path.Base(text) == text && text != "__init__.py" && named[text] != nil:
 			found = append(found, named[text]...)
 		default:
-			found = append(found, d.module(dir, strings.ReplaceAll(text, ".", "/"))...)
+			found = append(found, t.module(dir, strings.ReplaceAll(text, ".", "/"))...)
 		}
 	}
 	slices.Sort(found)
@@ -73,11 +73,11 @@ func (d *detector) buildReads(dir string) []string {
 
 // module are the files of a module of a package that is named with slashes, or of the module
 // that an attribute belongs to.
-func (d *detector) module(dir, name string) []string {
+func (t *tree) module(dir, name string) []string {
 	for ; name != "." && name != "/"; name = path.Dir(name) {
 		for _, root := range []string{"", "src"} {
 			for _, file := range []string{name + ".py", name + "/__init__.py"} {
-				if file = in(dir, path.Join(root, file)); d.has(file) {
+				if file = in(dir, path.Join(root, file)); t.has(file) {
 					return []string{file}
 				}
 			}

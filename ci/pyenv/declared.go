@@ -19,13 +19,19 @@ type declaration struct {
 	left []string
 }
 
-// testTools are the declarations of PDM, Hatch and tox, in this order.
-func (d *detector) testTools() []declaration {
-	return slices.Concat(d.pdmGroups(), d.hatchEnvironments(), d.toxEnvironment())
+// toolFiles reads what the tools that run tests install for them, with one version of Python.
+type toolFiles struct {
+	*tree
+	python string
 }
 
-func (d *detector) pdmGroups() []declaration {
-	groups := d.toml.sub("tool", "pdm", "dev-dependencies")
+// testTools are the declarations of PDM, Hatch and tox, in this order.
+func (f toolFiles) testTools() []declaration {
+	return slices.Concat(f.pdmGroups(), f.hatchEnvironments(), f.toxEnvironment())
+}
+
+func (f toolFiles) pdmGroups() []declaration {
+	groups := f.toml.sub("tool", "pdm", "dev-dependencies")
 	var found declaration
 	for _, name := range keys(groups) {
 		found.lines = append(found.lines, groups.strs(name)...)
@@ -35,7 +41,7 @@ func (d *detector) pdmGroups() []declaration {
 		return []declaration{found}
 	}
 	for _, tool := range []string{"uv", "rye"} {
-		if lines := d.toml.sub("tool", tool).strs("dev-dependencies"); len(lines) > 0 {
+		if lines := f.toml.sub("tool", tool).strs("dev-dependencies"); len(lines) > 0 {
 			return []declaration{{label: "[tool." + tool + "] dev-dependencies of pyproject.toml", lines: lines}}
 		}
 	}
@@ -44,13 +50,13 @@ func (d *detector) pdmGroups() []declaration {
 
 // hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
 // one that the project calls test or leaves at default.
-func (d *detector) hatchEnvironments() []declaration {
+func (f toolFiles) hatchEnvironments() []declaration {
 	for _, place := range []struct {
 		envs        table
 		table, file string
 	}{
-		{d.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
-		{d.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
+		{f.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
+		{f.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
 	} {
 		for _, name := range []string{"hatch-test", "test", "tests", "testing", "dev", "default"} {
 			env := place.envs.sub(name)
@@ -75,23 +81,23 @@ var (
 )
 
 // toxEnvironment reads [testenv] of tox.ini, or its counterparts in setup.cfg, tox.toml and pyproject.toml.
-func (d *detector) toxEnvironment() []declaration {
+func (f toolFiles) toxEnvironment() []declaration {
 	type runs struct {
 		run  table
 		name string
 	}
 	places := []runs{
-		{d.table("tox.toml").sub("env_run_base"), "[env_run_base] deps of tox.toml"},
-		{d.toml.sub("tool", "tox", "env_run_base"), "[tool.tox.env_run_base] deps of pyproject.toml"},
+		{f.table("tox.toml").sub("env_run_base"), "[env_run_base] deps of tox.toml"},
+		{f.toml.sub("tool", "tox", "env_run_base"), "[tool.tox.env_run_base] deps of pyproject.toml"},
 	}
-	for _, name := range d.toxNames() {
-		places = append(places, runs{d.table("tox.toml").sub("env", name), "[env." + name + "] deps of tox.toml"},
-			runs{d.toml.sub("tool", "tox", "env", name), "[tool.tox.env." + name + "] deps of pyproject.toml"})
+	for _, name := range f.toxNames() {
+		places = append(places, runs{f.table("tox.toml").sub("env", name), "[env." + name + "] deps of tox.toml"},
+			runs{f.toml.sub("tool", "tox", "env", name), "[tool.tox.env." + name + "] deps of pyproject.toml"})
 	}
 	for _, place := range places {
 		found := declaration{label: place.name, extras: place.run.strs("extras"), groups: place.run.strs("dependency_groups")}
 		for _, line := range place.run.strs("deps") {
-			d.toxLine(nil, line, &found)
+			f.toxLine(nil, line, &found)
 		}
 		if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
 			return []declaration{found}
@@ -99,18 +105,18 @@ func (d *detector) toxEnvironment() []declaration {
 	}
 	type section struct{ text, section, name string }
 	sections := []section{
-		{d.text("tox.ini"), "testenv", "[testenv] deps of tox.ini"},
-		{d.text("setup.cfg"), "tox:testenv", "[tox:testenv] deps of setup.cfg"},
-		{d.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "[tool.tox] of pyproject.toml"},
+		{f.text("tox.ini"), "testenv", "[testenv] deps of tox.ini"},
+		{f.text("setup.cfg"), "tox:testenv", "[tox:testenv] deps of setup.cfg"},
+		{f.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "[tool.tox] of pyproject.toml"},
 	}
-	for _, name := range d.toxNames() {
-		sections = append(sections, section{d.text("tox.ini"), "testenv:" + name, "[testenv:" + name + "] deps of tox.ini"})
+	for _, name := range f.toxNames() {
+		sections = append(sections, section{f.text("tox.ini"), "testenv:" + name, "[testenv:" + name + "] deps of tox.ini"})
 	}
 	for _, place := range sections {
 		sections := parseINI(place.text)
 		found := declaration{label: place.name}
 		for _, line := range strings.Split(sections[place.section]["deps"], "\n") {
-			d.toxLine(sections, line, &found)
+			f.toxLine(sections, line, &found)
 		}
 		split := func(text string) []string {
 			return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
@@ -124,12 +130,12 @@ func (d *detector) toxEnvironment() []declaration {
 }
 
 // toxNames are the usual names of an environment of tox that runs tests, where [testenv] has no packages.
-func (d *detector) toxNames() []string {
-	return []string{"py" + strings.ReplaceAll(d.p.Python, ".", ""), "py3", "py", "test", "tests", "unit"}
+func (f toolFiles) toxNames() []string {
+	return []string{"py" + strings.ReplaceAll(f.python, ".", ""), "py3", "py", "test", "tests", "unit"}
 }
 
 // toxLine takes over one line of deps.
-func (d *detector) toxLine(sections ini, line string, into *declaration) {
+func (f toolFiles) toxLine(sections ini, line string, into *declaration) {
 	line = strings.Join(lines(line), " ")
 	if line == "" {
 		return
@@ -138,13 +144,13 @@ func (d *detector) toxLine(sections ini, line string, into *declaration) {
 		for _, inner := range strings.Split(sections[m[1]][m[2]], "\n") {
 			// One level: sections could name each other without end.
 			if !reference.MatchString(inner) {
-				d.toxLine(sections, inner, into)
+				f.toxLine(sections, inner, into)
 			}
 		}
 		return
 	}
 	if m := factor.FindStringSubmatch(line); m != nil {
-		if !d.factors(m[1]) {
+		if !f.factors(m[1]) {
 			into.left = append(into.left, line)
 			return
 		}
@@ -163,11 +169,11 @@ func (d *detector) toxLine(sections ini, line string, into *declaration) {
 
 // factors reports whether a condition holds for this Python: one of its alternatives
 // consists of nothing but this Python's names.
-func (d *detector) factors(condition string) bool {
-	short := strings.ReplaceAll(d.p.Python, ".", "")
+func (f toolFiles) factors(condition string) bool {
+	short := strings.ReplaceAll(f.python, ".", "")
 	return slices.ContainsFunc(strings.Split(condition, ","), func(alternative string) bool {
 		for _, part := range strings.Split(alternative, "-") {
-			if part != "py" && part != "py3" && part != "py"+short && part != d.p.Python {
+			if part != "py" && part != "py3" && part != "py"+short && part != f.python {
 				return false
 			}
 		}
@@ -176,12 +182,12 @@ func (d *detector) factors(condition string) bool {
 }
 
 // condaFile is the first environment file of conda.
-func (d *detector) condaFile() string {
+func condaFile(t *tree, stage string) string {
 	names := []string{"environment.yml", "environment.yaml", "conda.yml", "conda.yaml"}
-	if d.stage == verdict.Test {
+	if stage == verdict.Test {
 		names = append([]string{"environment-test.yml", "environment-dev.yml", "environment_test.yml", "environment_dev.yml"}, names...)
 	}
-	return d.first(names)
+	return t.first(names)
 }
 
 var (
@@ -203,8 +209,8 @@ var (
 
 // conda installs the packages of an environment file from PyPI, where most of them have
 // the same name. What has no counterpart there is named.
-func (d *detector) conda(file string) {
-	d.p.Kind, d.p.From = Conda, []string{file}
+func (d *draft) conda(file string) {
+	d.project.Kind, d.project.From = Conda, []string{file}
 	d.used[file] = true
 	var content struct {
 		Dependencies []yaml.Node `yaml:"dependencies"`
@@ -229,7 +235,7 @@ func (d *detector) conda(file string) {
 		if ok {
 			out = append(out, line)
 		} else if !strings.HasPrefix(entry.Value, "python") && !strings.HasPrefix(entry.Value, "pip") {
-			d.p.Unread = append(d.p.Unread, entry.Value+" of "+file)
+			d.project.Unread = append(d.project.Unread, entry.Value+" of "+file)
 		}
 	}
 	d.pipInstall(d.generated(out, file))

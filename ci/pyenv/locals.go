@@ -18,13 +18,13 @@ var buildFiles = []string{
 func in(dir, name string) string { return strings.TrimPrefix(path.Join(dir, name), "./") }
 
 // manifest is the pyproject.toml of a directory of the source.
-func (d *detector) manifest(dir string) table { return d.table(in(dir, "pyproject.toml")) }
+func (t *tree) manifest(dir string) table { return t.table(in(dir, "pyproject.toml")) }
 
 // installable reports whether a directory is a package that pip could install.
-func (d *detector) installable(dir string) bool {
-	toml := d.manifest(dir)
-	setup := parseINI(d.text(in(dir, "setup.cfg")))
-	return (toml.has("build-system") || d.has(in(dir, "setup.py")) || setup["metadata"]["name"] != "") &&
+func (t *tree) installable(dir string) bool {
+	toml := t.manifest(dir)
+	setup := parseINI(t.text(in(dir, "setup.cfg")))
+	return (toml.has("build-system") || t.has(in(dir, "setup.py")) || setup["metadata"]["name"] != "") &&
 		!toml.sub("tool", "uv").isFalse("package") && !toml.sub("tool", "poetry").isFalse("package-mode")
 }
 
@@ -36,14 +36,14 @@ var (
 
 // extras are the names of the project's extras. A setup.py is a program, so its extras are
 // the keys in it that look like names.
-func (d *detector) extras() []string {
-	toml := d.manifest(".")
+func (t *tree) extras() []string {
+	toml := t.manifest(".")
 	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
 	found = append(found, keys(toml.sub("tool", "flit", "metadata", "requires-extra"))...)
-	for name := range parseINI(d.text("setup.cfg"))["options.extras_require"] {
+	for name := range parseINI(t.text("setup.cfg"))["options.extras_require"] {
 		found = append(found, name)
 	}
-	if setup := d.text("setup.py"); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
+	if setup := t.text("setup.py"); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
 		at := extrasRequire.FindStringIndex(setup)[0]
 		for _, m := range quotedKey.FindAllStringSubmatch(setup[at:], -1) {
 			found = append(found, m[1])
@@ -54,15 +54,15 @@ func (d *detector) extras() []string {
 }
 
 // local adds a directory of the source whose package the stage imports.
-func (d *detector) local(dir string) {
-	if dir != "." && !slices.Contains(d.p.locals, dir) {
-		d.p.locals = append(d.p.locals, dir)
+func (d *draft) local(dir string) {
+	if dir != "." && !slices.Contains(d.project.locals, dir) {
+		d.project.locals = append(d.project.locals, dir)
 	}
 }
 
 // own are uv's arguments for what a package of the source depends on. The package itself
 // is not installed into the environment: every change of the source would make a new one.
-func (d *detector) own(dir string, extras []string) []string {
+func (d *draft) own(dir string, extras []string) []string {
 	toml := d.manifest(dir)
 	var file string
 	switch {
@@ -84,7 +84,7 @@ func (d *detector) own(dir string, extras []string) []string {
 	d.used[in(dir, file)] = true
 	for _, name := range []string{"pyproject.toml", "setup.cfg", "setup.py"} {
 		if d.has(in(dir, name)) {
-			d.p.files = append(d.p.files, in(dir, name))
+			d.project.files = append(d.project.files, in(dir, name))
 		}
 	}
 	project := toml.sub("project")
@@ -94,16 +94,16 @@ func (d *detector) own(dir string, extras []string) []string {
 		slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
 		// uv lets the backend tell the dependencies, which reads more than its own file.
 		for _, pattern := range buildFiles {
-			d.p.globs = append(d.p.globs, in(glob.Escape(dir), pattern))
+			d.project.globs = append(d.project.globs, in(glob.Escape(dir), pattern))
 		}
-		d.p.files = append(d.p.files, d.buildReads(dir)...)
+		d.project.files = append(d.project.files, d.buildReads(dir)...)
 	}
 	d.sources(dir)
 	return append([]string{"-r", in(dir, file)}, options("--extra", extras)...)
 }
 
 // sources takes along what [tool.uv.sources] of a package names: uv installs it from there.
-func (d *detector) sources(dir string) {
+func (d *draft) sources(dir string) {
 	toml := d.manifest(dir)
 	for _, name := range keys(toml.sub("tool", "uv", "sources")) {
 		source := toml.sub("tool", "uv", "sources", name)
@@ -124,7 +124,7 @@ func (d *detector) sources(dir string) {
 	}
 	members := append(toml.sub("tool", "uv", "workspace").strs("members"), d.toml.sub("tool", "uv", "workspace").strs("members")...)
 	for _, glob := range members {
-		d.p.globs = append(d.p.globs, strings.TrimPrefix(glob, "./")+"/**")
+		d.project.globs = append(d.project.globs, strings.TrimPrefix(glob, "./")+"/**")
 		for _, name := range d.names {
 			member := path.Dir(name)
 			if ok, _ := path.Match(strings.TrimPrefix(path.Clean(glob), "./"), member); ok && path.Base(name) == "pyproject.toml" {
@@ -134,7 +134,7 @@ func (d *detector) sources(dir string) {
 	}
 }
 
-func (d *detector) sourcePath(file, where string) {
+func (d *draft) sourcePath(file, where string) {
 	found, isDir := d.resolve(file, where)
 	switch {
 	case found == "":
@@ -143,58 +143,46 @@ func (d *detector) sourcePath(file, where string) {
 		d.local(found)
 		d.takeDir(found)
 	default:
-		d.p.files = append(d.p.files, found)
+		d.project.files = append(d.project.files, found)
 	}
 }
 
 // locals completes the list of the packages in the source with what their builds need.
-func (d *detector) locals() {
-	if d.p.Package {
-		d.p.locals = append([]string{"."}, d.p.locals...)
+func (d *draft) locals() {
+	if d.project.Package {
+		d.project.locals = append([]string{"."}, d.project.locals...)
 	}
-	d.p.locals = slices.DeleteFunc(d.p.locals, func(dir string) bool { return !d.installable(dir) && !d.declaresProject(dir) })
-	for _, dir := range d.p.locals {
+	d.project.locals = slices.DeleteFunc(d.project.locals, func(dir string) bool { return !d.installable(dir) && !d.declaresProject(dir) })
+	for _, dir := range d.project.locals {
 		system := d.manifest(dir).sub("build-system")
 		requires := system.strs("requires")
 		if len(requires) == 0 {
 			requires = []string{"setuptools>=40.8.0"} // what PEP 517 has pip take
 		}
-		d.p.requires = append(d.p.requires, requires...)
+		d.project.requires = append(d.project.requires, requires...)
 	}
-	for _, name := range d.names {
-		if !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "venv/") && compiledFiles.MatchString(name) {
-			d.p.compiled = true
-		}
-	}
-	for _, dir := range d.p.locals {
+	d.project.compiled = slices.ContainsFunc(d.names, func(name string) bool {
+		return !strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "venv/") && compiledFiles.MatchString(name)
+	})
+	for _, dir := range d.project.locals {
 		if d.below(in(dir, "src")) {
-			d.p.srcs = append(d.p.srcs, dir)
+			d.project.srcs = append(d.project.srcs, dir)
 		}
 	}
-	slices.Sort(d.p.requires)
-	d.p.requires = slices.Compact(d.p.requires)
+	slices.Sort(d.project.requires)
+	d.project.requires = slices.Compact(d.project.requires)
 	d.version()
 }
 
-func (d *detector) declaresProject(dir string) bool {
-	return dir != "." && d.manifest(dir).sub("project") != nil
+func (t *tree) declaresProject(dir string) bool {
+	return dir != "." && t.manifest(dir).sub("project") != nil
 }
 
 var submodule = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)
 
-// submodules looks for submodules that were not checked out.
-func (d *detector) submodules() {
-	for _, m := range submodule.FindAllStringSubmatch(d.text(".gitmodules"), -1) {
-		if dir := path.Clean(m[1]); !d.below(dir) {
-			d.dirs[dir] = true
-			d.find(SubmoduleEmpty, "the git submodule %s has no files", dir)
-		}
-	}
-}
-
 // inSubmodule explains a missing path that lies in an empty submodule.
-func (d *detector) inSubmodule(name string) string {
-	for dir := range d.dirs {
+func (t *tree) inSubmodule(name string) string {
+	for _, dir := range t.submodules {
 		if name == dir || strings.HasPrefix(name, dir+"/") {
 			return ": it is in the git submodule " + dir + ", which was not checked out (git submodule update --init)"
 		}

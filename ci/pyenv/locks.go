@@ -24,9 +24,9 @@ const exported = "openstack-rca-exported.txt"
 
 // uvLock lets uv install from its own lock: it knows indexes, workspaces and hashes.
 // Packages that lie in the source are built with the project instead.
-func (d *detector) uvLock() {
-	d.p.Kind, d.p.From, d.p.Locked = UV, []string{"uv.lock"}, true
-	d.p.files = append(d.p.files, "pyproject.toml", "uv.lock", "uv.toml")
+func (d *draft) uvLock() {
+	d.project.Kind, d.project.From, d.project.Locked = UV, []string{"uv.lock"}, true
+	d.project.files = append(d.project.files, "pyproject.toml", "uv.lock", "uv.toml")
 	lock := d.table("uv.lock")
 	sync := []string{
 		"uv", "sync", "--quiet", "--frozen", "--active", "--python", "python", "--no-python-downloads", "--inexact",
@@ -35,7 +35,7 @@ func (d *detector) uvLock() {
 	for _, pkg := range lock.list("package") {
 		source := pkg.sub("source")
 		if source.has("git") || source.has("url") {
-			d.p.Locked = false
+			d.project.Locked = false
 		}
 		for _, kind := range []string{"editable", "directory", "virtual"} {
 			dir := source.str(kind)
@@ -69,23 +69,23 @@ func (d *detector) uvLock() {
 	if legacy := d.toml.sub("tool", "uv"); legacy.has("dev-dependencies") {
 		existing = append(existing, "dev")
 	}
-	groups := d.installedByDefault(byDefault)
+	groups := installedByDefault(d.stage, byDefault)
 	groups = slices.DeleteFunc(groups, func(name string) bool { return !slices.Contains(existing, name) })
-	for _, name := range d.chosen(existing) {
+	for _, name := range chosen(d.stage, existing) {
 		if !slices.Contains(groups, name) {
 			groups = append(groups, name)
 		}
 	}
-	extras := d.chosen(d.extras())
+	extras := chosen(d.stage, d.extras())
 	d.parts("extra", extras)
 	d.parts("group", groups)
 	sync = append(sync, "--no-default-groups")
 	sync = append(sync, options("--extra", extras)...)
-	d.p.install = [][]string{append(sync, options("--group", groups)...)}
+	d.project.install = [][]string{append(sync, options("--group", groups)...)}
 }
 
 // lockedDir is a package in a directory, as a lock names it.
-func (d *detector) lockedDir(lock, dir string) {
+func (d *draft) lockedDir(lock, dir string) {
 	dir = path.Clean(dir)
 	switch {
 	case dir == ".":
@@ -99,23 +99,23 @@ func (d *detector) lockedDir(lock, dir string) {
 }
 
 // pylockFile is the lock of PEP 751 for the stage, or "".
-func (d *detector) pylockFile() string {
+func pylockFile(t *tree, stage string) string {
 	var found []string
-	for _, wanted := range groupNames[d.stage] {
+	for _, wanted := range groupNames[stage] {
 		for _, name := range wanted {
 			found = append(found, "pylock."+name+".toml")
 		}
 	}
-	return d.first(append(found, "pylock.toml"))
+	return t.first(append(found, "pylock.toml"))
 }
 
-func (d *detector) pylock(name string) {
-	d.p.Kind, d.p.From, d.p.Locked = Pylock, []string{name}, true
-	d.p.files = append(d.p.files, name)
+func (d *draft) pylock(name string) {
+	d.project.Kind, d.project.From, d.project.Locked = Pylock, []string{name}, true
+	d.project.files = append(d.project.files, name)
 	d.used[name] = true
 	for _, pkg := range d.table(name).list("packages") {
 		if pkg.has("vcs") {
-			d.p.Locked = false
+			d.project.Locked = false
 		}
 		if dir := pkg.sub("directory").str("path"); dir != "" {
 			d.lockedDir(name, dir)
@@ -137,18 +137,18 @@ func (d *detector) pylock(name string) {
 
 // export installs from a lock that its own tool turns into a requirements file. A package
 // from git or a directory has no hash; with one, only the hashes that exist are checked.
-func (d *detector) export(commands [][]string, unhashed bool) {
+func (d *draft) export(commands [][]string, unhashed bool) {
 	install := []string{"uv", "pip", "install", "--require-hashes", "-r", exported}
 	if unhashed {
 		install = []string{"uv", "pip", "install", "-r", exported}
 	}
-	d.p.install = append(slices.Clone(commands), install)
+	d.project.install = append(slices.Clone(commands), install)
 }
 
 // pdmLock lets PDM export its lock.
-func (d *detector) pdmLock() {
-	d.p.Kind, d.p.From = PDM, []string{"pdm.lock"}
-	d.p.files = append(d.p.files, "pyproject.toml", "pdm.lock")
+func (d *draft) pdmLock() {
+	d.project.Kind, d.project.From = PDM, []string{"pdm.lock"}
+	d.project.files = append(d.project.files, "pyproject.toml", "pdm.lock")
 	export := []string{
 		"env", "PDM_CHECK_UPDATE=false", "uv", "tool", "run", "--quiet", "--from", "pdm==" + pdmVersion,
 		"pdm", "export", "--format", "requirements", "--output", exported,
@@ -161,8 +161,8 @@ func (d *detector) pdmLock() {
 		}
 	}
 	isLocked := func(name string) bool { return len(locked) == 0 || slices.Contains(locked, name) }
-	wanted := slices.DeleteFunc(d.installedByDefault(groups), func(name string) bool { return !isLocked(name) })
-	extras := slices.DeleteFunc(d.chosen(d.extras()), func(name string) bool { return !isLocked(name) })
+	wanted := slices.DeleteFunc(installedByDefault(d.stage, groups), func(name string) bool { return !isLocked(name) })
+	extras := slices.DeleteFunc(chosen(d.stage, d.extras()), func(name string) bool { return !isLocked(name) })
 	d.parts("group", wanted)
 	d.parts("extra", extras)
 	export = append(export, "--prod")
@@ -178,57 +178,60 @@ func (d *detector) pdmLock() {
 		}
 		unhashed = unhashed || pkg.has("git") || pkg.has("url")
 	}
-	d.p.Locked = !unhashed
+	d.project.Locked = !unhashed
 	d.export([][]string{export}, unhashed)
 }
 
+// pipenv reads the files of Pipenv.
+type pipenv struct{ *draft }
+
 var pipfileSection = map[bool][]string{true: {"default", "develop"}, false: {"default"}}
 
-// pipfileLock turns Pipfile.lock into requirements: its entries are requirements already,
+// lock turns Pipfile.lock into requirements: its entries are requirements already,
 // spread over the keys of an object.
-func (d *detector) pipfileLock() {
-	d.p.Kind, d.p.From, d.p.Locked = PipfileLock, []string{"Pipfile.lock"}, true
+func (p pipenv) lock() {
+	p.project.Kind, p.project.From, p.project.Locked = PipfileLock, []string{"Pipfile.lock"}, true
 	var lock map[string]map[string]any
-	if err := json.Unmarshal([]byte(d.text("Pipfile.lock")), &lock); err != nil {
-		d.fault("Pipfile.lock cannot be read: %v", err)
+	if err := json.Unmarshal([]byte(p.text("Pipfile.lock")), &lock); err != nil {
+		p.fault("Pipfile.lock cannot be read: %v", err)
 		return
 	}
 	var out []string
 	out = append(out, pipfileSources(table(lock["_meta"]).list("sources"))...)
-	for _, section := range pipfileSection[d.stage == verdict.Test] {
+	for _, section := range pipfileSection[p.stage == verdict.Test] {
 		for _, name := range keys(lock[section]) {
-			line, hashed := d.pipfileLine("Pipfile.lock", name, lock[section][name])
-			d.p.Locked = d.p.Locked && hashed
+			line, hashed := p.line("Pipfile.lock", name, lock[section][name])
+			p.project.Locked = p.project.Locked && hashed
 			if line != "" && !slices.Contains(out, line) {
 				out = append(out, line)
 			}
 		}
 	}
-	d.used["Pipfile"] = true
-	args := d.generated(out, "Pipfile.lock")
-	if d.p.Locked {
+	p.used["Pipfile"] = true
+	args := p.generated(out, "Pipfile.lock")
+	if p.project.Locked {
 		args = append([]string{"--require-hashes"}, args...)
 	}
-	d.pipInstall(args)
+	p.pipInstall(args)
 }
 
 // pipfile installs what Pipfile declares.
-func (d *detector) pipfile() {
-	d.p.Kind, d.p.From = Pipfile, []string{"Pipfile"}
-	file := d.table("Pipfile")
+func (p pipenv) pipfile() {
+	p.project.Kind, p.project.From = Pipfile, []string{"Pipfile"}
+	file := p.table("Pipfile")
 	out := pipfileSources(file.list("source"))
 	sections := []string{"packages"}
-	if d.stage == verdict.Test {
+	if p.stage == verdict.Test {
 		sections = append(sections, "dev-packages")
 	}
 	for _, section := range sections {
 		for _, name := range keys(file.sub(section)) {
-			if line, _ := d.pipfileLine("Pipfile", name, file.sub(section)[name]); line != "" {
+			if line, _ := p.line("Pipfile", name, file.sub(section)[name]); line != "" {
 				out = append(out, line)
 			}
 		}
 	}
-	d.pipInstall(d.generated(out, "Pipfile"))
+	p.pipInstall(p.generated(out, "Pipfile"))
 }
 
 // variable is a reference to the environment in an address, as Pipenv expands it.
@@ -250,8 +253,8 @@ func pipfileSources(sources []table) []string {
 	return out
 }
 
-// pipfileLine is the requirement of one entry: "*", ">=1", or an object.
-func (d *detector) pipfileLine(file, name string, entry any) (line string, hashed bool) {
+// line is the requirement of one entry: "*", ">=1", or an object.
+func (p pipenv) line(file, name string, entry any) (line string, hashed bool) {
 	if text, ok := entry.(string); ok {
 		return strings.TrimSuffix(name+" "+strings.TrimPrefix(text, "*"), " "), false
 	}
@@ -270,7 +273,7 @@ func (d *detector) pipfileLine(file, name string, entry any) (line string, hashe
 		if strings.Contains(where, "://") {
 			return name + " @ " + where + markers, false
 		}
-		if found, isDir := d.resolve(file, where); isDir {
+		if found, isDir := p.resolve(file, where); isDir {
 			return "-e ./" + found + extrasOf(name), true
 		}
 		return "./" + path.Clean(where) + markers, false

@@ -8,16 +8,19 @@ import (
 	"strings"
 )
 
-// poetryDeclares reports whether pyproject.toml has dependencies in Poetry's own tables,
+// poetry reads what Poetry's files declare.
+type poetry struct{ *draft }
+
+// declares reports whether pyproject.toml has dependencies in Poetry's own tables,
 // which no other tool reads.
-func (d *detector) poetryDeclares() bool {
-	poetry := d.toml.sub("tool", "poetry")
-	return poetry.has("dependencies") && d.toml.sub("project") == nil || len(poetry.sub("group")) > 0 || poetry.has("dev-dependencies")
+func (p poetry) declares() bool {
+	poetry := p.toml.sub("tool", "poetry")
+	return poetry.has("dependencies") && p.toml.sub("project") == nil || len(poetry.sub("group")) > 0 || poetry.has("dev-dependencies")
 }
 
-// poetryGroups are the groups that the stage needs.
-func (d *detector) poetryGroups() []string {
-	poetry := d.toml.sub("tool", "poetry")
+// groups are the groups that the stage needs.
+func (p poetry) groups() []string {
+	poetry := p.toml.sub("tool", "poetry")
 	var byDefault, all []string
 	for _, name := range keys(poetry.sub("group")) {
 		all = append(all, name)
@@ -28,13 +31,13 @@ func (d *detector) poetryGroups() []string {
 	if poetry.has("dev-dependencies") && !slices.Contains(all, "dev") {
 		byDefault, all = append(byDefault, "dev"), append(all, "dev")
 	}
-	for _, name := range keys(d.toml.sub("dependency-groups")) {
+	for _, name := range keys(p.toml.sub("dependency-groups")) {
 		if !slices.Contains(all, name) {
 			byDefault, all = append(byDefault, name), append(all, name)
 		}
 	}
-	groups := d.installedByDefault(byDefault)
-	for _, name := range d.chosen(all) {
+	groups := installedByDefault(p.stage, byDefault)
+	for _, name := range chosen(p.stage, all) {
 		if !slices.Contains(groups, name) {
 			groups = append(groups, name)
 		}
@@ -49,66 +52,66 @@ func (d *detector) poetryGroups() []string {
 	return groups
 }
 
-// poetryLock lets Poetry export its lock.
-func (d *detector) poetryLock() {
-	d.p.files = append(d.p.files, "pyproject.toml", "poetry.lock")
-	groups := d.poetryGroups()
-	extras := d.chosen(append(keys(d.toml.sub("project", "optional-dependencies")), keys(d.toml.sub("tool", "poetry", "extras"))...))
-	d.parts("group", groups)
-	d.parts("extra", extras)
+// lock lets Poetry export its lock.
+func (p poetry) lock() {
+	p.project.files = append(p.project.files, "pyproject.toml", "poetry.lock")
+	groups := p.groups()
+	extras := chosen(p.stage, append(keys(p.toml.sub("project", "optional-dependencies")), keys(p.toml.sub("tool", "poetry", "extras"))...))
+	p.parts("group", groups)
+	p.parts("extra", extras)
 	export := slices.Concat([]string{
 		"uv", "tool", "run", "--quiet", "--from", "poetry==" + poetryVersion, "--with", "poetry-plugin-export==" + poetryExportVersion,
 		"poetry", "export", "--no-interaction", "--format", "requirements.txt", "--output", exported,
 	}, options("--with", groups), options("--extras", extras))
 	unhashed := false
-	for _, pkg := range d.table("poetry.lock").list("package") {
+	for _, pkg := range p.table("poetry.lock").list("package") {
 		switch source := pkg.sub("source"); source.str("type") {
 		case "directory":
 			unhashed = true
-			d.lockedDir("poetry.lock", source.str("url"))
-			d.takeDir(path.Clean(source.str("url")))
+			p.lockedDir("poetry.lock", source.str("url"))
+			p.takeDir(path.Clean(source.str("url")))
 		case "file":
-			d.takeAlong("poetry.lock", source.str("url"))
+			p.takeAlong("poetry.lock", source.str("url"))
 		case "git", "url":
 			unhashed = true
 		}
 	}
-	d.p.Kind, d.p.From, d.p.Locked = Poetry, []string{"poetry.lock"}, !unhashed
-	d.export([][]string{export}, unhashed)
+	p.project.Kind, p.project.From, p.project.Locked = Poetry, []string{"poetry.lock"}, !unhashed
+	p.export([][]string{export}, unhashed)
 }
 
-// poetryTables installs what Poetry's tables declare without a lock: uv resolves it.
-func (d *detector) poetryTables() {
-	d.p.Kind, d.p.From = Pyproject, []string{"pyproject.toml"}
-	poetry := d.toml.sub("tool", "poetry")
-	groups := d.poetryGroups()
-	d.parts("group", groups)
+// unlocked installs what Poetry's tables declare without a lock: uv resolves it.
+func (p poetry) unlocked() {
+	p.project.Kind, p.project.From = Pyproject, []string{"pyproject.toml"}
+	poetry := p.toml.sub("tool", "poetry")
+	groups := p.groups()
+	p.parts("group", groups)
 	var out, standard []string
 	var optional []string
-	extras := d.chosen(keys(poetry.sub("extras")))
-	d.parts("extra", extras)
+	extras := chosen(p.stage, keys(poetry.sub("extras")))
+	p.parts("extra", extras)
 	for _, extra := range extras {
 		optional = append(optional, poetry.sub("extras").strs(extra)...)
 	}
 	add := func(dependencies table) {
 		for _, name := range keys(dependencies) {
 			if name != "python" {
-				out = append(out, d.poetryEntry(name, dependencies[name], optional)...)
+				out = append(out, p.entry(name, dependencies[name], optional)...)
 			}
 		}
 	}
 	var args []string
-	if d.toml.sub("project") == nil {
+	if p.toml.sub("project") == nil {
 		add(poetry.sub("dependencies"))
 	} else {
-		args = d.own(".", d.chosen(keys(d.toml.sub("project", "optional-dependencies"))))
+		args = p.own(".", chosen(p.stage, keys(p.toml.sub("project", "optional-dependencies"))))
 	}
 	for _, group := range groups {
 		if group == "dev" {
 			add(poetry.sub("dev-dependencies"))
 		}
 		add(poetry.sub("group", group, "dependencies"))
-		if d.toml.sub("dependency-groups").has(group) {
+		if p.toml.sub("dependency-groups").has(group) {
 			standard = append(standard, group)
 		}
 	}
@@ -122,54 +125,54 @@ func (d *detector) poetryTables() {
 		}
 	}
 	if len(standard) > 0 {
-		d.p.files = append(d.p.files, "pyproject.toml")
+		p.project.files = append(p.project.files, "pyproject.toml")
 		args = append(args, options("--group", standard)...)
 	}
 	if len(out) > 0 {
-		args = append(args, d.generated(out, "pyproject.toml")...)
+		args = append(args, p.generated(out, "pyproject.toml")...)
 	}
-	d.pipInstall(args)
+	p.pipInstall(args)
 }
 
-// poetryEntry are the requirements of one entry: a constraint, an object, or a list of these.
-func (d *detector) poetryEntry(name string, entry any, optional []string) []string {
+// entry are the requirements of one entry: a constraint, an object, or a list of these.
+func (p poetry) entry(name string, entry any, optional []string) []string {
 	if list, ok := entry.([]any); ok {
 		var out []string
 		for _, one := range list {
-			out = append(out, d.poetryEntry(name, one, optional)...)
+			out = append(out, p.entry(name, one, optional)...)
 		}
 		return out
 	}
 	if constraint, ok := entry.(string); ok {
 		return []string{name + poetryConstraint(constraint)}
 	}
-	fields, _ := entry.(map[string]any)
-	t := table(fields)
-	if t["optional"] == true && !slices.Contains(optional, name) {
+	object, _ := entry.(map[string]any)
+	fields := table(object)
+	if fields["optional"] == true && !slices.Contains(optional, name) {
 		return nil
 	}
 	extras := ""
-	if list := t.strs("extras"); len(list) > 0 {
+	if list := fields.strs("extras"); len(list) > 0 {
 		extras = "[" + strings.Join(list, ",") + "]"
 	}
-	marker := poetryMarker(t)
+	marker := poetryMarker(fields)
 	switch {
-	case t.str("path") != "":
-		found, isDir := d.resolve("pyproject.toml", t.str("path"))
+	case fields.str("path") != "":
+		found, isDir := p.resolve("pyproject.toml", fields.str("path"))
 		if isDir {
 			return []string{"-e ./" + found + extras}
 		}
-		return []string{"./" + path.Clean(t.str("path")) + marker}
-	case t.str("git") != "":
-		ref := t.str("rev") + t.str("tag") + t.str("branch")
+		return []string{"./" + path.Clean(fields.str("path")) + marker}
+	case fields.str("git") != "":
+		ref := fields.str("rev") + fields.str("tag") + fields.str("branch")
 		if ref != "" {
 			ref = "@" + ref
 		}
-		return []string{fmt.Sprintf("%s%s @ git+%s%s%s", name, extras, t.str("git"), ref, marker)}
-	case t.str("url") != "":
-		return []string{fmt.Sprintf("%s%s @ %s%s", name, extras, t.str("url"), marker)}
+		return []string{fmt.Sprintf("%s%s @ git+%s%s%s", name, extras, fields.str("git"), ref, marker)}
+	case fields.str("url") != "":
+		return []string{fmt.Sprintf("%s%s @ %s%s", name, extras, fields.str("url"), marker)}
 	}
-	return []string{name + extras + poetryConstraint(t.str("version")) + marker}
+	return []string{name + extras + poetryConstraint(fields.str("version")) + marker}
 }
 
 // poetryMarker is the environment marker of an entry.
@@ -178,8 +181,8 @@ func poetryMarker(t table) string {
 	if m := t.str("markers"); m != "" {
 		all = append(all, "("+m+")")
 	}
-	if p := t.str("platform"); p != "" {
-		all = append(all, fmt.Sprintf("sys_platform == %q", p))
+	if platform := t.str("platform"); platform != "" {
+		all = append(all, fmt.Sprintf("sys_platform == %q", platform))
 	}
 	for _, clause := range strings.Split(strings.TrimPrefix(poetryConstraint(t.str("python")), " "), ",") {
 		operator := strings.TrimRight(clause, "0123456789.*")

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -192,14 +193,19 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	if request.Stage == "" {
 		request.Stage = verdict.Test
 	}
-	d, err := newDetector(ctx, source, request)
+	tree, err := readTree(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	d.layout()
-	d.metadata()
-	d.settings()
-	d.python()
+	d := &draft{tree: tree, stage: request.Stage, used: map[string]bool{}, project: &Project{
+		Kind: None, Stage: request.Stage, Python: request.Python, SrcLayout: slices.ContainsFunc(tree.names, isSrc), written: map[string][]byte{},
+	}}
+	for _, dir := range tree.submodules {
+		d.project.find(SubmoduleEmpty, "the git submodule %s has no files", dir)
+	}
+	d.project.metadata(tree)
+	d.project.settings(tree)
+	d.project.comparePython(tree)
 	if len(request.Requirements) > 0 {
 		d.requirements(request.Requirements)
 	} else {
@@ -213,16 +219,16 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
 	d.unread()
-	d.p.named, d.p.poetryOnly = len(request.Requirements) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
-	d.p.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
+	d.project.named, d.project.poetryOnly = len(request.Requirements) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
+	d.project.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
 	switch {
-	case d.p.Kind == None && request.Stage == verdict.Test:
-		d.find(RequirementsNone, "found none of %s", strings.Join(lookedFor(request.Stage), ", "))
-	case !d.p.Locked && request.Stage == verdict.Test:
-		d.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.p.From, ", "))
-		d.p.Findings[len(d.p.Findings)-1].Next = d.p.LockNext()
+	case d.project.Kind == None && request.Stage == verdict.Test:
+		d.project.find(RequirementsNone, "found none of %s", strings.Join(lookedFor(request.Stage), ", "))
+	case !d.project.Locked && request.Stage == verdict.Test:
+		d.project.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.project.From, ", "))
+		d.project.Findings[len(d.project.Findings)-1].Next = d.project.LockNext()
 	}
-	return d.p, d.err
+	return d.project, d.err
 }
 
 // LookedFor are the files that Detect looks for, as a message names them.
@@ -231,64 +237,78 @@ func LookedFor(stage string) string { return strings.Join(lookedFor(stage), ", "
 // fileLimit bounds one file that is read: the largest known lock files have 5 MB.
 const fileLimit = 32 << 20
 
-type detector struct {
+// tree is a source whose files are read once, when they are asked for.
+type tree struct {
 	ctx    context.Context
 	source runner.Files
 	names  []string
 	texts  map[string]string
 	tables map[string]table
-	toml   table
-	stage  string
-	p      *Project
-	// used are the declarations that the environment is installed from, as unread names them.
-	used  map[string]bool
-	dirs  map[string]bool
+	// toml is the project's pyproject.toml.
+	toml table
+	// submodules are the directories of submodules that were not checked out.
+	submodules []string
+	// wrong are faults of its files, err is why it cannot be read.
 	wrong []string
 	err   error
 }
 
-func newDetector(ctx context.Context, source runner.Files, request Request) (*detector, error) {
+// draft is a project while it is decided what it is installed from.
+type draft struct {
+	*tree
+	stage   string
+	project *Project
+	// used are the declarations that the environment is installed from, as unread names them.
+	used map[string]bool
+}
+
+func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	names, err := source.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list source: %w", err)
 	}
-	d := &detector{
-		ctx: ctx, source: source, names: names, stage: request.Stage,
-		texts: map[string]string{}, tables: map[string]table{}, used: map[string]bool{}, dirs: map[string]bool{},
-		p: &Project{Kind: None, Stage: request.Stage, Python: request.Python, written: map[string][]byte{}},
+	t := &tree{ctx: ctx, source: source, names: names, texts: map[string]string{}, tables: map[string]table{}}
+	t.toml = t.table("pyproject.toml")
+	for _, m := range submodule.FindAllStringSubmatch(t.text(".gitmodules"), -1) {
+		if dir := path.Clean(m[1]); !t.below(dir) {
+			t.submodules = append(t.submodules, dir)
+		}
 	}
-	d.toml = d.table("pyproject.toml")
-	return d, nil
+	return t, nil
 }
 
-func (d *detector) find(code verdict.Code, format string, args ...any) {
-	d.p.Findings = append(d.p.Findings, Finding{Code: For(d.stage, code), Cause: fmt.Sprintf(format, args...)})
+func isSrc(name string) bool {
+	return strings.HasPrefix(name, "src/") && strings.HasSuffix(name, ".py")
 }
 
-func (d *detector) fault(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !slices.Contains(d.wrong, text) {
-		d.wrong = append(d.wrong, text)
+func (p *Project) find(code verdict.Code, format string, args ...any) {
+	p.Findings = append(p.Findings, Finding{Code: For(p.Stage, code), Cause: fmt.Sprintf(format, args...)})
+}
+
+func (t *tree) fault(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(t.wrong, text) {
+		t.wrong = append(t.wrong, text)
 	}
 }
 
-func (d *detector) has(name string) bool {
-	_, found := slices.BinarySearch(d.names, name)
+func (t *tree) has(name string) bool {
+	_, found := slices.BinarySearch(t.names, name)
 	return found
 }
 
 // below reports whether a directory holds any file.
-func (d *detector) below(dir string) bool {
+func (t *tree) below(dir string) bool {
 	if dir == "." {
-		return len(d.names) > 0
+		return len(t.names) > 0
 	}
-	at, _ := slices.BinarySearch(d.names, dir+"/")
-	return at < len(d.names) && strings.HasPrefix(d.names[at], dir+"/")
+	at, _ := slices.BinarySearch(t.names, dir+"/")
+	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
 }
 
 // first is the first of some names that the source has.
-func (d *detector) first(names []string) string {
+func (t *tree) first(names []string) string {
 	for _, name := range names {
-		if d.has(name) {
+		if t.has(name) {
 			return name
 		}
 	}
@@ -296,84 +316,74 @@ func (d *detector) first(names []string) string {
 }
 
 // text reads a file; "" when it is not there.
-func (d *detector) text(name string) string {
-	if text, ok := d.texts[name]; ok {
+func (t *tree) text(name string) string {
+	if text, ok := t.texts[name]; ok {
 		return text
 	}
-	if !d.has(name) || d.err != nil {
+	if !t.has(name) || t.err != nil {
 		return ""
 	}
-	content, err := d.source.Read(d.ctx, name, fileLimit)
+	content, err := t.source.Read(t.ctx, name, fileLimit)
 	switch {
 	case errors.Is(err, runner.ErrTooLarge):
-		d.fault("%s is larger than %d MiB", name, fileLimit>>20)
+		t.fault("%s is larger than %d MiB", name, fileLimit>>20)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		d.err = fmt.Errorf("read %s: %w", name, err)
+		t.err = fmt.Errorf("read %s: %w", name, err)
 	}
-	d.texts[name] = decode(content)
-	return d.texts[name]
+	t.texts[name] = decode(content)
+	return t.texts[name]
 }
 
 // table reads a TOML file; nil when it is not there or cannot be read, which is a fault.
-func (d *detector) table(name string) table {
-	if parsed, ok := d.tables[name]; ok {
+func (t *tree) table(name string) table {
+	if parsed, ok := t.tables[name]; ok {
 		return parsed
 	}
-	parsed, err := parseTOML(d.text(name))
+	parsed, err := parseTOML(t.text(name))
 	if err != nil {
-		d.fault("%s cannot be read: %v", name, err)
+		t.fault("%s cannot be read: %v", name, err)
 	}
-	d.tables[name] = parsed
+	t.tables[name] = parsed
 	return parsed
 }
 
-func (d *detector) layout() {
-	for _, name := range d.names {
-		if strings.HasPrefix(name, "src/") && strings.HasSuffix(name, ".py") {
-			d.p.SrcLayout = true
-			break
-		}
-	}
-	d.submodules()
-}
-
 // metadata reads what the project declares about itself.
-func (d *detector) metadata() {
-	setup := parseINI(d.text("setup.cfg"))
-	project, poetry := d.toml.sub("project"), d.toml.sub("tool", "poetry")
+func (p *Project) metadata(t *tree) {
+	setup := parseINI(t.text("setup.cfg"))
+	project, poetry := t.toml.sub("project"), t.toml.sub("tool", "poetry")
 	for _, m := range []struct{ name, version string }{
 		{project.str("name"), project.str("version")},
 		{poetry.str("name"), poetry.str("version")},
 		{setup["metadata"]["name"], setup["metadata"]["version"]},
 	} {
-		if d.p.Name == "" {
-			d.p.Name, d.p.Version = m.name, m.version
+		if p.Name == "" {
+			p.Name, p.Version = m.name, m.version
 		}
 	}
-	if strings.Contains(d.p.Version, ":") { // "attr: package.__version__"
-		d.p.Version = ""
+	if strings.Contains(p.Version, ":") { // "attr: package.__version__"
+		p.Version = ""
 	}
-	d.p.Package = d.installable(".")
-	d.p.EntryPoints = map[string]map[string]string{}
+	p.Package = t.installable(".")
+	p.EntryPoints = map[string]map[string]string{}
 	for _, c := range []struct {
 		group string
 		keys  table
 	}{{"console_scripts", project.sub("scripts")}, {"console_scripts", poetry.sub("scripts")}, {"gui_scripts", project.sub("gui-scripts")}} {
-		d.entryPoints(c.group, c.keys)
+		p.entryPoints(c.group, c.keys)
 	}
 	for _, group := range slices.Sorted(maps.Keys(project.sub("entry-points"))) {
-		d.entryPoints(group, project.sub("entry-points", group))
+		p.entryPoints(group, project.sub("entry-points", group))
 	}
 }
 
-func (d *detector) entryPoints(group string, keys table) {
+func (p *Project) entryPoints(group string, keys table) {
 	for name, value := range keys {
 		if object, ok := value.(string); ok {
-			if d.p.EntryPoints[group] == nil {
-				d.p.EntryPoints[group] = map[string]string{}
+			if p.EntryPoints[group] == nil {
+				p.EntryPoints[group] = map[string]string{}
 			}
-			d.p.EntryPoints[group][name] = object
+			p.EntryPoints[group][name] = object
 		}
 	}
 }

@@ -18,24 +18,24 @@ const oldestMinor, newestMinor = 10, 14
 // ProjectName is the name that pyproject.toml or setup.cfg gives the project; empty when there is
 // none, or when the files cannot be read: another function reports that.
 func ProjectName(ctx context.Context, source runner.Files) string {
-	d, err := newDetector(ctx, source, Request{})
+	t, err := readTree(ctx, source)
 	if err != nil {
 		return ""
 	}
-	toml := d.manifest("")
-	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(d.text("setup.cfg"))["metadata"]["name"])
+	toml := t.toml
+	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(t.text("setup.cfg"))["metadata"]["name"])
 }
 
 // ChoosePython is the Python version that a project asks for, and the file that does:
 // .python-version, or the oldest version that requires-python and its counterparts allow.
 // Both are empty for a project that asks for none, or for none that can be had.
 func ChoosePython(ctx context.Context, source runner.Files) (version, from string, err error) {
-	d, err := newDetector(ctx, source, Request{})
+	t, err := readTree(ctx, source)
 	if err != nil {
 		return "", "", err
 	}
-	version, from = d.choosePython()
-	return version, from, d.err
+	version, from = t.choosePython()
+	return version, from, t.err
 }
 
 var (
@@ -55,8 +55,8 @@ var otherPins = []struct {
 	{"runtime.txt", regexp.MustCompile(`(?m)^python-3\.(\d+)`)},
 }
 
-func (d *detector) choosePython() (version, from string) {
-	if pinned := lines(d.text(".python-version")); len(pinned) > 0 {
+func (t *tree) choosePython() (version, from string) {
+	if pinned := lines(t.text(".python-version")); len(pinned) > 0 {
 		if m := pinnedPython.FindStringSubmatch(pinned[0]); m != nil {
 			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
 				return fmt.Sprintf("3.%d", minor), ".python-version"
@@ -64,13 +64,13 @@ func (d *detector) choosePython() (version, from string) {
 		}
 	}
 	for _, other := range otherPins {
-		if m := other.pattern.FindStringSubmatch(d.text(other.file)); m != nil {
+		if m := other.pattern.FindStringSubmatch(t.text(other.file)); m != nil {
 			if minor, err := strconv.Atoi(m[1]); err == nil && minor >= oldestMinor && minor <= newestMinor {
 				return fmt.Sprintf("3.%d", minor), other.file
 			}
 		}
 	}
-	spec, from := d.pythonSpec()
+	spec, from := t.pythonSpec("")
 	if spec == "" {
 		return "", ""
 	}
@@ -83,32 +83,32 @@ func (d *detector) choosePython() (version, from string) {
 }
 
 // pythonSpec is what the project declares to run on, and where.
-func (d *detector) pythonSpec() (spec, from string) {
-	poetry, _ := d.toml.sub("tool", "poetry", "dependencies")["python"].(string)
+func (t *tree) pythonSpec(stage string) (spec, from string) {
+	poetry, _ := t.toml.sub("tool", "poetry", "dependencies")["python"].(string)
 	setup := ""
-	if m := setupPython.FindStringSubmatch(d.text("setup.py")); m != nil {
+	if m := setupPython.FindStringSubmatch(t.text("setup.py")); m != nil {
 		setup = m[1]
 	}
-	pipfile := d.table("Pipfile").sub("requires").str("python_version")
+	pipfile := t.table("Pipfile").sub("requires").str("python_version")
 	if pipfile != "" {
 		pipfile = "==" + pipfile + ".*"
 	}
 	conda := ""
-	if m := condaPython.FindStringSubmatch(d.text(d.condaFile())); m != nil {
+	if m := condaPython.FindStringSubmatch(t.text(condaFile(t, stage))); m != nil {
 		if conda = m[1]; conda[0] == '=' {
 			conda = "==" + strings.TrimLeft(conda, "=")
 		}
 	}
 	for _, c := range [][2]string{
-		{d.toml.sub("project").str("requires-python"), "requires-python of pyproject.toml"},
+		{t.toml.sub("project").str("requires-python"), "requires-python of pyproject.toml"},
 		{poetry, "python of [tool.poetry.dependencies]"},
-		{parseINI(d.text("setup.cfg"))["options"]["python_requires"], "python_requires of setup.cfg"},
+		{parseINI(t.text("setup.cfg"))["options"]["python_requires"], "python_requires of setup.cfg"},
 		{setup, "python_requires of setup.py"},
-		{d.table("uv.lock").str("requires-python"), "requires-python of uv.lock"},
-		{d.table("pylock.toml").str("requires-python"), "requires-python of pylock.toml"},
-		{d.table("poetry.lock").sub("metadata").str("python-versions"), "python-versions of poetry.lock"},
+		{t.table("uv.lock").str("requires-python"), "requires-python of uv.lock"},
+		{t.table("pylock.toml").str("requires-python"), "requires-python of pylock.toml"},
+		{t.table("poetry.lock").sub("metadata").str("python-versions"), "python-versions of poetry.lock"},
 		{pipfile, "python_version of Pipfile"},
-		{conda, "python of " + d.condaFile()},
+		{conda, "python of " + condaFile(t, stage)},
 	} {
 		if c[0] != "" {
 			return c[0], c[1]
@@ -185,25 +185,25 @@ func clauseAllows(clause string, minor int) bool {
 	return !exact || minor == bound // ==, ===, ~ and none
 }
 
-// python compares the Python of the environment with what the project declares.
-func (d *detector) python() {
+// comparePython compares the Python of the environment with what the project declares.
+func (p *Project) comparePython(t *tree) {
 	var minor int
-	if _, err := fmt.Sscanf(d.p.Python, "3.%d", &minor); err != nil {
+	if _, err := fmt.Sscanf(p.Python, "3.%d", &minor); err != nil {
 		return
 	}
-	if pinned := lines(d.text(".python-version")); len(pinned) > 0 {
+	if pinned := lines(t.text(".python-version")); len(pinned) > 0 {
 		m := pinnedPython.FindStringSubmatch(pinned[0])
 		wanted := 0
 		if m != nil {
 			wanted, _ = strconv.Atoi(m[1]) // a number, or one that no Python has
 		}
 		if wanted < oldestMinor || wanted > newestMinor {
-			d.find(PythonMismatch, "Python %s is used, and .python-version is %q, which cannot be had: there are 3.%d to 3.%d", d.p.Python, pinned[0],
+			p.find(PythonMismatch, "Python %s is used, and .python-version is %q, which cannot be had: there are 3.%d to 3.%d", p.Python, pinned[0],
 				oldestMinor, newestMinor)
 			return
 		}
 	}
-	if spec, from := d.pythonSpec(); spec != "" && !allows(spec, minor) {
-		d.find(PythonMismatch, "Python %s is used, and %s is %q: set `python` in pipeline.yaml, or `--python`", d.p.Python, from, spec)
+	if spec, from := t.pythonSpec(p.Stage); spec != "" && !allows(spec, minor) {
+		p.find(PythonMismatch, "Python %s is used, and %s is %q: set `python` in pipeline.yaml, or `--python`", p.Python, from, spec)
 	}
 }

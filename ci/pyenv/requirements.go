@@ -39,7 +39,7 @@ func lines(text string) []string {
 }
 
 // included are a file and all that it includes, in the order in which they are met.
-func (d *detector) included(name string) []string {
+func (t *tree) included(name string) []string {
 	seen := []string{}
 	var follow func(name, by string)
 	follow = func(name, by string) {
@@ -50,18 +50,18 @@ func (d *detector) included(name string) []string {
 			if by != "" {
 				by = ", which " + by + " includes,"
 			}
-			d.fault("%s%s is outside of the source", name, by)
+			t.fault("%s%s is outside of the source", name, by)
 			return
-		case !d.has(name):
+		case !t.has(name):
 			wrong := name + " is not in the source"
 			if by != "" {
 				wrong = name + ", which " + by + " includes, is not in the source"
 			}
-			d.fault("%s", wrong+d.inSubmodule(name))
+			t.fault("%s", wrong+t.inSubmodule(name))
 			return
 		}
 		seen = append(seen, name)
-		for _, line := range lines(d.text(name)) {
+		for _, line := range lines(t.text(name)) {
 			m := include.FindStringSubmatch(line)
 			if m != nil && !strings.Contains(m[1], "://") {
 				follow(path.Join(path.Dir(name), m[1]), name)
@@ -73,8 +73,8 @@ func (d *detector) included(name string) []string {
 }
 
 // requirements installs from pip's requirements files.
-func (d *detector) requirements(names []string) {
-	d.p.Kind, d.p.Locked, d.p.From = Hashed, true, names
+func (d *draft) requirements(names []string) {
+	d.project.Kind, d.project.Locked, d.project.From = Hashed, true, names
 	var hashed, plain []string
 	for _, name := range names {
 		switch path.Base(name) {
@@ -94,7 +94,7 @@ func (d *detector) requirements(names []string) {
 		d.pipInstall(append([]string{"--require-hashes"}, hashed...))
 	}
 	if len(plain) > 0 {
-		d.p.Kind, d.p.Locked = Requirements, false
+		d.project.Kind, d.project.Locked = Requirements, false
 		d.pipInstall(plain)
 	}
 }
@@ -102,7 +102,7 @@ func (d *detector) requirements(names []string) {
 // requirementsFile takes along a requirements file with all that it includes. Directories
 // that it installs are locals of the project: their lines are left out, and more are the
 // arguments that install what they depend on instead.
-func (d *detector) requirementsFile(name string) (more []string, locked bool) {
+func (d *draft) requirementsFile(name string) (more []string, locked bool) {
 	all := d.included(name)
 	locked = len(all) > 0
 	for _, file := range all {
@@ -110,14 +110,14 @@ func (d *detector) requirementsFile(name string) (more []string, locked bool) {
 		text := d.text(file)
 		kept, args, changed := d.withoutLocals(file, text)
 		if changed {
-			d.p.written[file] = []byte(kept)
+			d.project.written[file] = []byte(kept)
 			more = append(more, args...)
 		}
 		if strings.TrimSpace(kept) != "" && !strings.Contains(text, "--hash=") && names(kept) {
 			locked = false
 		}
 	}
-	d.p.files = append(d.p.files, all...)
+	d.project.files = append(d.project.files, all...)
 	return more, locked
 }
 
@@ -129,7 +129,7 @@ func names(text string) bool {
 }
 
 // withoutLocals takes the lines out that install directories of the source.
-func (d *detector) withoutLocals(file, text string) (kept string, args []string, changed bool) {
+func (d *draft) withoutLocals(file, text string) (kept string, args []string, changed bool) {
 	var out []string
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	for _, line := range strings.Split(text, "\n") {
@@ -150,7 +150,7 @@ func (d *detector) withoutLocals(file, text string) (kept string, args []string,
 
 // localLine reports whether a line installs a directory of the source. Files that it
 // installs are taken along.
-func (d *detector) localLine(file, line string) (dir string, extras []string, is bool) {
+func (d *draft) localLine(file, line string) (dir string, extras []string, is bool) {
 	option := strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "--editable")
 	if line == "" || option || include.MatchString(line) || links.MatchString(line) {
 		return "", nil, false
@@ -184,22 +184,22 @@ func (d *detector) localLine(file, line string) (dir string, extras []string, is
 		}
 		return found, extras, true
 	default:
-		d.p.files = append(d.p.files, found)
+		d.project.files = append(d.project.files, found)
 	}
 	return "", nil, false
 }
 
 // resolve finds a path that a requirements file names: relative to the source as pip and uv
 // take it, else relative to the file.
-func (d *detector) resolve(file, where string) (found string, isDir bool) {
+func (t *tree) resolve(file, where string) (found string, isDir bool) {
 	for _, candidate := range []string{path.Clean(where), path.Join(path.Dir(file), where)} {
 		if !fs.ValidPath(candidate) {
 			continue
 		}
-		if d.has(candidate) {
+		if t.has(candidate) {
 			return candidate, false
 		}
-		if d.below(candidate) {
+		if t.below(candidate) {
 			return candidate, true
 		}
 	}
@@ -207,7 +207,7 @@ func (d *detector) resolve(file, where string) (found string, isDir bool) {
 }
 
 // takeAlong adds a file or a directory that an installation reads.
-func (d *detector) takeAlong(file, where string) {
+func (d *draft) takeAlong(file, where string) {
 	where = strings.TrimPrefix(where, "file:")
 	found, isDir := d.resolve(file, where)
 	switch {
@@ -216,16 +216,16 @@ func (d *detector) takeAlong(file, where string) {
 	case isDir:
 		d.takeDir(found)
 	default:
-		d.p.files = append(d.p.files, found)
+		d.project.files = append(d.project.files, found)
 	}
 }
 
-func (d *detector) takeDir(dir string) {
-	d.p.globs = append(d.p.globs, strings.TrimPrefix(glob.Escape(dir)+"/**", "./"))
+func (d *draft) takeDir(dir string) {
+	d.project.globs = append(d.project.globs, strings.TrimPrefix(glob.Escape(dir)+"/**", "./"))
 }
 
 // generated installs requirements that another file declares in another form.
-func (d *detector) generated(lines []string, label string) []string {
+func (d *draft) generated(lines []string, label string) []string {
 	d.texts[generatedFile] = strings.Join(lines, "\n") + "\n"
 	var args []string
 	kept, more, _ := d.withoutLocals(label, d.texts[generatedFile])
@@ -235,7 +235,7 @@ func (d *detector) generated(lines []string, label string) []string {
 			more = append(more, inner...)
 		}
 	}
-	d.p.written[generatedFile] = []byte(kept)
+	d.project.written[generatedFile] = []byte(kept)
 	args = append(args, "-r", generatedFile)
 	return append(args, more...)
 }

@@ -22,8 +22,8 @@ var (
 )
 
 // version finds out whether a version comes from git, and which one an sdist was made with.
-func (d *detector) version() {
-	for _, dir := range d.p.locals {
+func (d *draft) version() {
+	for _, dir := range d.project.locals {
 		toml := d.manifest(dir)
 		requires := toml.sub("build-system").strs("requires")
 		computed := slices.ContainsFunc(requires, func(r string) bool { return scmTools.MatchString(strings.ToLower(r)) }) ||
@@ -34,26 +34,26 @@ func (d *detector) version() {
 		}
 		info := in(dir, "PKG-INFO")
 		if m := packageVersion.FindStringSubmatch(d.text(info)); m != nil {
-			d.p.hint = cmp.Or(d.p.hint, m[1])
+			d.project.hint = cmp.Or(d.project.hint, m[1])
 		}
 		name := dir
 		if dir == "." {
-			name = cmp.Or(d.p.Name, "the project")
+			name = cmp.Or(d.project.Name, "the project")
 		}
-		if d.p.scm == nil {
-			d.p.scm = map[string]computedVersion{}
+		if d.project.scm == nil {
+			d.project.scm = map[string]computedVersion{}
 		}
-		d.p.scm[dir] = computedVersion{name: cmp.Or(toml.sub("project").str("name"), name), info: info, has: d.has(info)}
+		d.project.scm[dir] = computedVersion{name: cmp.Or(toml.sub("project").str("name"), name), info: info, has: d.has(info)}
 	}
-	if len(d.p.scm) == 0 {
+	if len(d.project.scm) == 0 {
 		return
 	}
 	// uv may have to build metadata to tell the dependencies, and the build asks git.
-	for i, command := range d.p.install {
+	for i, command := range d.project.install {
 		if len(command) > 2 && command[0] == "uv" && command[1] == "pip" {
-			d.p.install[i] = append([]string{"env"}, append(versions(cmp.Or(d.p.hint, unknownVersion)), command...)...)
-			for name, content := range d.p.infos(cmp.Or(d.p.hint, unknownVersion)) {
-				d.p.written[name] = content
+			d.project.install[i] = append([]string{"env"}, append(versions(cmp.Or(d.project.hint, unknownVersion)), command...)...)
+			for name, content := range d.project.infos(cmp.Or(d.project.hint, unknownVersion)) {
+				d.project.written[name] = content
 			}
 		}
 	}

@@ -3,8 +3,8 @@ package pyenv
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
 // settings looks for settings that have no effect.
-func (d *detector) settings() {
-	if d.stage != verdict.Test {
+func (p *Project) settings(t *tree) {
+	if p.Stage != verdict.Test {
 		return
 	}
 	for _, c := range []struct{ file, ignored, read string }{
@@ -13,15 +13,15 @@ func (d *detector) settings() {
 		{"tox.ini", "tool:pytest", "pytest"},
 		{"setup.cfg", "pytest", "tool:pytest"},
 	} {
-		sections := parseINI(d.text(c.file))
+		sections := parseINI(t.text(c.file))
 		_, ignored := sections[c.ignored]
 		_, read := sections[c.read]
 		if ignored && !read {
-			d.find(PytestConfigIgnored, "%s has its settings under [%s], which pytest ignores in this file: name the section [%s]",
+			p.find(PytestConfigIgnored, "%s has its settings under [%s], which pytest ignores in this file: name the section [%s]",
 				c.file, c.ignored, c.read)
 		}
 	}
-	if d.toml.sub("pytest", "ini_options") != nil || d.toml.has("tool:pytest") {
-		d.find(PytestConfigIgnored, "pyproject.toml has pytest's settings in a table that pytest ignores: name it [tool.pytest.ini_options]")
+	if t.toml.sub("pytest", "ini_options") != nil || t.toml.has("tool:pytest") {
+		p.find(PytestConfigIgnored, "pyproject.toml has pytest's settings in a table that pytest ignores: name it [tool.pytest.ini_options]")
 	}
 }

@@ -9,9 +9,9 @@ import (
 )
 
 // unread lists the declarations of packages that the environment is not installed from.
-func (d *detector) unread() {
+func (d *draft) unread() {
 	var seen []string
-	for _, from := range d.p.From {
+	for _, from := range d.project.From {
 		d.used[from] = true
 	}
 	seen = append(seen, usualFiles[d.stage]...)
@@ -19,10 +19,15 @@ func (d *detector) unread() {
 		seen = append(seen, usualFiles[verdict.Test]...)
 	}
 	seen = append(seen, base...)
-	seen = append(seen, d.requirementsNames()...)
-	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile", "constraints.txt", d.condaFile())
+	for _, name := range d.names {
+		if requirementsName.MatchString(name) {
+			seen = append(seen, name)
+		}
+	}
+	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock",
+		"Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
 	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
-	for _, found := range d.testTools() {
+	for _, found := range (toolFiles{d.tree, d.project.Python}).testTools() {
 		seen = append(seen, found.label)
 		if d.used[found.label] {
 			for _, left := range found.left {
@@ -44,38 +49,27 @@ func (d *detector) unread() {
 		// A .in file is what its .txt or .lock was made from.
 		stem, isSource := strings.CutSuffix(name, ".in")
 		made := isSource && (d.used[stem+".txt"] || d.used[stem+".lock"])
-		if !made && !d.used[name] && !slices.Contains(d.p.Unread, name) {
-			d.p.Unread = append(d.p.Unread, name)
+		if !made && !d.used[name] && !slices.Contains(d.project.Unread, name) {
+			d.project.Unread = append(d.project.Unread, name)
 		}
 	}
 }
 
 // requirementsName is the name of a file with requirements, whatever they are for.
-var requirementsName = regexp.MustCompile(`^(?:requirements/[\w.-]+\.(?:txt|in|lock)|[\w.-]*(?:requirements|constraints)[\w.-]*\.(?:txt|in|lock))$`)
-
-// requirementsNames are the files of the source that by their names hold requirements.
-func (d *detector) requirementsNames() []string {
-	var found []string
-	for _, name := range d.names {
-		if requirementsName.MatchString(name) {
-			found = append(found, name)
-		}
-	}
-	return found
-}
+var requirementsName = regexp.MustCompile(`^(?:requirements/[\w.-]+|[\w.-]*(?:requirements|constraints)[\w.-]*)\.(?:txt|in|lock)$`)
 
 // toolEnvironments are the places of the project's tools that declare packages and that no stage installs from.
-func (d *detector) toolEnvironments() []string {
+func (t *tree) toolEnvironments() []string {
 	var found []string
-	for _, name := range keys(d.toml.sub("tool", "hatch", "envs")) {
-		if env := d.toml.sub("tool", "hatch", "envs", name); len(env.strs("dependencies"))+len(env.strs("extra-dependencies")) > 0 {
+	for _, name := range keys(t.toml.sub("tool", "hatch", "envs")) {
+		if env := t.toml.sub("tool", "hatch", "envs", name); len(env.strs("dependencies"))+len(env.strs("extra-dependencies")) > 0 {
 			found = append(found, "[tool.hatch.envs."+name+"] of pyproject.toml")
 		}
 	}
-	if d.toml.sub("tool", "pixi") != nil {
+	if t.toml.sub("tool", "pixi") != nil {
 		found = append(found, "[tool.pixi] of pyproject.toml")
 	}
-	if testsRequire.MatchString(d.text("setup.py")) {
+	if testsRequire.MatchString(t.text("setup.py")) {
 		found = append(found, "tests_require of setup.py")
 	}
 	return found

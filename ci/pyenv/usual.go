@@ -57,14 +57,9 @@ var tooling = []string{
 }
 
 // chosen are those of the usual groups of the stage that exist.
-func (d *detector) chosen(existing []string) []string {
-	for _, wanted := range groupNames[d.stage] {
-		var found []string
-		for _, name := range wanted {
-			if slices.Contains(existing, name) {
-				found = append(found, name)
-			}
-		}
+func chosen(stage string, existing []string) []string {
+	for _, wanted := range groupNames[stage] {
+		found := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return !slices.Contains(existing, name) })
 		if len(found) > 0 {
 			return found
 		}
@@ -74,8 +69,8 @@ func (d *detector) chosen(existing []string) []string {
 
 // installedByDefault are the groups that a tool installs unless told otherwise, as far as
 // the stage needs them: all for the tests, without those of development for the others.
-func (d *detector) installedByDefault(groups []string) []string {
-	if d.stage == verdict.Test {
+func installedByDefault(stage string, groups []string) []string {
+	if stage == verdict.Test {
 		return groups
 	}
 	return slices.DeleteFunc(slices.Clone(groups), func(name string) bool { return slices.Contains(tooling, strings.ToLower(name)) })
@@ -92,7 +87,7 @@ func options(flag string, values []string) []string {
 }
 
 // usual takes the best of what the source declares.
-func (d *detector) usual() {
+func (d *draft) usual() {
 	specific, basic := d.first(usualFiles[d.stage]), d.first(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
 	pyproject := d.has("pyproject.toml")
@@ -101,28 +96,28 @@ func (d *detector) usual() {
 		d.requirements([]string{specific})
 	case d.has("uv.lock") && pyproject:
 		d.uvLock()
-	case d.pylockFile() != "":
-		d.pylock(d.pylockFile())
+	case pylockFile(d.tree, d.stage) != "":
+		d.pylock(pylockFile(d.tree, d.stage))
 	case d.has("poetry.lock") && pyproject:
-		d.poetryLock()
+		poetry{d}.lock()
 	case d.has("pdm.lock") && pyproject:
 		d.pdmLock()
 	case d.has("Pipfile.lock"):
-		d.pipfileLock()
+		pipenv{d}.lock()
 	case specific != "" && basic != "" && !slices.Contains(d.included(specific), basic):
 		d.requirements([]string{basic, specific})
 	case specific != "":
 		d.requirements([]string{specific})
 	case basic != "":
 		d.requirements([]string{basic})
-	case d.poetryDeclares():
-		d.poetryTables()
+	case poetry{d}.declares():
+		poetry{d}.unlocked()
 	case d.declares():
 		d.declared()
 	case d.has("Pipfile"):
-		d.pipfile()
-	case d.condaFile() != "":
-		d.conda(d.condaFile())
+		pipenv{d}.pipfile()
+	case condaFile(d.tree, d.stage) != "":
+		d.conda(condaFile(d.tree, d.stage))
 	case d.stage != verdict.Test && d.first(usualFiles[verdict.Test]) != "":
 		// What the tests run with runs the application too.
 		d.requirements([]string{d.first(usualFiles[verdict.Test])})
@@ -131,34 +126,34 @@ func (d *detector) usual() {
 
 // declares reports whether a file of the project, or of a tool that runs its tests,
 // declares packages.
-func (d *detector) declares() bool {
-	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.p.Package || d.has("setup.py") || d.flit() ||
-		len(d.testTools()) > 0 && d.stage == verdict.Test
+func (d *draft) declares() bool {
+	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.project.Package ||
+		d.has("setup.py") || flit(d.tree) || len(toolFiles{d.tree, d.project.Python}.testTools()) > 0 && d.stage == verdict.Test
 }
 
 // flit reports whether the project is described by flit's own tables, which its backend reads.
-func (d *detector) flit() bool { return d.toml.sub("tool", "flit", "metadata") != nil && d.p.Package }
+func flit(t *tree) bool { return t.toml.sub("tool", "flit", "metadata") != nil && t.installable(".") }
 
 // declared installs what the project declares without a lock.
-func (d *detector) declared() {
+func (d *draft) declared() {
 	switch {
-	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.flit():
-		d.p.Kind, d.p.From = Pyproject, []string{"pyproject.toml"}
-	case d.has("setup.cfg") && d.p.Package:
-		d.p.Kind, d.p.From = Setuptools, []string{"setup.cfg"}
+	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || flit(d.tree):
+		d.project.Kind, d.project.From = Pyproject, []string{"pyproject.toml"}
+	case d.has("setup.cfg") && d.project.Package:
+		d.project.Kind, d.project.From = Setuptools, []string{"setup.cfg"}
 	case d.has("setup.py"):
-		d.p.Kind, d.p.From = Setuptools, []string{"setup.py"}
+		d.project.Kind, d.project.From = Setuptools, []string{"setup.py"}
 	default:
-		d.p.Kind = Tox
+		d.project.Kind = Tox
 	}
-	groups := d.chosen(keys(d.toml.sub("dependency-groups")))
-	extras := d.chosen(d.extras())
+	groups := chosen(d.stage, keys(d.toml.sub("dependency-groups")))
+	extras := chosen(d.stage, d.extras())
 	var lines []string
 	if d.stage == verdict.Test && len(groups)+len(extras) == 0 {
 		// The tests' packages are declared in the file of a tool that runs them.
-		for _, found := range d.testTools() {
+		for _, found := range (toolFiles{d.tree, d.project.Python}).testTools() {
 			lines, groups, extras = found.lines, found.groups, found.extras
-			d.p.From = append(d.p.From, found.label)
+			d.project.From = append(d.project.From, found.label)
 			d.used[found.label] = true
 			break
 		}
@@ -166,34 +161,34 @@ func (d *detector) declared() {
 	args := d.own(".", extras)
 	args = append(args, options("--group", groups)...)
 	if len(groups) > 0 {
-		d.p.files = append(d.p.files, "pyproject.toml")
+		d.project.files = append(d.project.files, "pyproject.toml")
 	}
 	d.parts("group", groups)
 	d.parts("extra", extras)
 	if len(lines) > 0 {
-		args = append(args, d.generated(lines, d.p.From[len(d.p.From)-1])...)
+		args = append(args, d.generated(lines, d.project.From[len(d.project.From)-1])...)
 	}
 	d.pipInstall(args)
 }
 
 // pipInstall installs with uv's pip interface, with the indexes that the project's own
 // configuration of uv names.
-func (d *detector) pipInstall(args []string) {
+func (d *draft) pipInstall(args []string) {
 	if len(args) == 0 {
 		return
 	}
 	if d.toml.sub("tool", "uv") != nil {
-		d.p.files = append(d.p.files, "pyproject.toml")
+		d.project.files = append(d.project.files, "pyproject.toml")
 	}
 	if d.has("uv.toml") {
-		d.p.files = append(d.p.files, "uv.toml")
+		d.project.files = append(d.project.files, "uv.toml")
 	}
-	d.p.install = append(d.p.install, append([]string{"uv", "pip", "install"}, args...))
+	d.project.install = append(d.project.install, append([]string{"uv", "pip", "install"}, args...))
 }
 
-func (d *detector) parts(kind string, names []string) {
+func (d *draft) parts(kind string, names []string) {
 	for _, name := range names {
-		d.p.Parts = append(d.p.Parts, kind+" "+name)
+		d.project.Parts = append(d.project.Parts, kind+" "+name)
 		d.used[kind+" "+name] = true
 	}
 }
