@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,10 +21,17 @@ import (
 
 // Runner is a runner.Runner on a Dagger engine.
 type Runner struct {
-	client *dagger.Client
-	opts   Options
+	images
+	leftovers
+	tunnel bool
 	// id tells this runner's services from those of other runs in the same session.
 	id string
+}
+
+// leftovers are what ends with the runner.
+type leftovers struct {
+	// patient waits for services to end: outside of a module function nothing else ends them.
+	patient bool
 
 	mu      sync.Mutex
 	running []*runner.Running
@@ -31,8 +39,6 @@ type Runner struct {
 	retired sync.WaitGroup
 	failed  []error
 	temps   []string
-	// vars are the base images' variables by Python version.
-	vars map[string]map[string]string
 }
 
 // Options adjust a Runner.
@@ -55,7 +61,8 @@ func New(client *dagger.Client, opts Options) *Runner {
 	if _, err := rand.Read(id); err != nil {
 		panic(err)
 	}
-	return &Runner{client: client, opts: opts, id: hex.EncodeToString(id), vars: map[string]map[string]string{}}
+	return &Runner{images: images{client: client, index: opts.Index, image: opts.Image}, leftovers: leftovers{patient: opts.Tunnel},
+		tunnel: opts.Tunnel, id: hex.EncodeToString(id)}
 }
 
 // Name implements runner.Runner.
@@ -70,19 +77,19 @@ func (r *Runner) Client() *dagger.Client { return r.client }
 const farewell = 300 * time.Millisecond
 
 // Close stops the services that are still running and removes temporary files.
-func (r *Runner) Close(ctx context.Context) error {
-	r.mu.Lock()
-	running, temps := r.running, r.temps
-	r.running, r.temps = nil, nil
-	r.mu.Unlock()
-	for i := len(running) - 1; i >= 0; i-- {
-		r.Retire(ctx, running[i])
+func (l *leftovers) Close(ctx context.Context) error {
+	l.mu.Lock()
+	running, temps := l.running, l.temps
+	l.running, l.temps = nil, nil
+	l.mu.Unlock()
+	for _, running := range slices.Backward(running) {
+		l.Retire(ctx, running)
 	}
-	r.awaitRetired()
-	r.mu.Lock()
-	first := errors.Join(r.failed...)
-	r.failed = nil
-	r.mu.Unlock()
+	l.awaitRetired()
+	l.mu.Lock()
+	first := errors.Join(l.failed...)
+	l.failed = nil
+	l.mu.Unlock()
 	for _, dir := range temps {
 		if err := os.RemoveAll(dir); err != nil && first == nil {
 			first = fmt.Errorf("remove %s: %w", dir, err)
@@ -93,13 +100,13 @@ func (r *Runner) Close(ctx context.Context) error {
 
 // awaitRetired waits for the services' ends; inside of a module function only until they
 // have been asked to.
-func (r *Runner) awaitRetired() {
+func (l *leftovers) awaitRetired() {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.retired.Wait()
+		l.retired.Wait()
 	}()
-	if r.opts.Tunnel {
+	if l.patient {
 		<-ended
 		return
 	}
@@ -112,25 +119,25 @@ func (r *Runner) awaitRetired() {
 // Retire asks a service to end and does not wait for it: ending takes a second that
 // nobody needs to sit out. Close waits where nobody else would end it, and reports what
 // did not end.
-func (r *Runner) Retire(ctx context.Context, running *runner.Running) {
-	r.retired.Go(func() {
+func (l *leftovers) Retire(ctx context.Context, running *runner.Running) {
+	l.retired.Go(func() {
 		if err := running.Stop(ctx); err != nil {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.failed = append(r.failed, fmt.Errorf("stop service %s: %w", running.Name, err))
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.failed = append(l.failed, fmt.Errorf("stop service %s: %w", running.Name, err))
 		}
 	})
 }
 
 // temp makes a directory that lives until Close.
-func (r *Runner) temp() (string, error) {
+func (l *leftovers) temp() (string, error) {
 	dir, err := os.MkdirTemp("", "openstack-rca-")
 	if err != nil {
 		return "", fmt.Errorf("make temporary directory: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.temps = append(r.temps, dir)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.temps = append(l.temps, dir)
 	return dir, nil
 }
 

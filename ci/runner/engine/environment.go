@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"dagger.io/dagger"
 
@@ -38,38 +39,48 @@ func WithoutTrustUpdate(ctr *dagger.Container) *dagger.Container {
 	return ctr.WithoutFile("/usr/sbin/update-ca-certificates")
 }
 
+// images makes the base containers of environments.
+type images struct {
+	client *dagger.Client
+	// index and image are those of Options.
+	index *dagger.Secret
+	image func(python string) string
+	// vars are the variables of the images, by Python version.
+	vars sync.Map
+}
+
 // Image is the base image for a Python version.
-func (r *Runner) Image(python string) string {
-	if r.opts.Image != nil {
-		return r.opts.Image(python)
+func (i *images) Image(python string) string {
+	if i.image != nil {
+		return i.image(python)
 	}
 	return "python:" + python + "-slim"
 }
 
 // Base is a container with a Python version, uv, and an empty virtual environment active in
 // /venv. Nothing of a project is in it, so all projects share it.
-func (r *Runner) Base(python string) *dagger.Container { return r.BaseOn("", python) }
+func (i *images) Base(python string) *dagger.Container { return i.BaseOn("", python) }
 
 // searchPath is PATH in an environment: the environment's own programs come first.
 const searchPath = "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 
 // BaseOn is Base for a platform; the engine's own platform when empty.
-func (r *Runner) BaseOn(platform dagger.Platform, python string) *dagger.Container {
-	return r.baseFrom(platform, r.Image(python))
+func (i *images) BaseOn(platform dagger.Platform, python string) *dagger.Container {
+	return i.baseFrom(platform, i.Image(python))
 }
 
 // compilerImage is the base image with a C compiler, which the slim images lack. An image
 // from Options is used as it is.
-func (r *Runner) compilerImage(python string) string {
-	if r.opts.Image != nil {
-		return r.opts.Image(python)
+func (i *images) compilerImage(python string) string {
+	if i.image != nil {
+		return i.image(python)
 	}
-	return strings.TrimSuffix(r.Image(python), "-slim")
+	return strings.TrimSuffix(i.Image(python), "-slim")
 }
 
-func (r *Runner) baseFrom(platform dagger.Platform, image string) *dagger.Container {
-	from := r.client.Container(dagger.ContainerOpts{Platform: platform}).From(image)
-	return r.WithoutIndex(r.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
+func (i *images) baseFrom(platform dagger.Platform, image string) *dagger.Container {
+	from := i.client.Container(dagger.ContainerOpts{Platform: platform}).From(image)
+	return i.WithoutIndex(i.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
 		WithNewFile("/opt/uv.lock", runner.UVLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
 		WithExec([]string{"python", "-m", "venv", "/opt/uv"}).
@@ -84,9 +95,9 @@ func (r *Runner) baseFrom(platform dagger.Platform, image string) *dagger.Contai
 // WithDownloadCache mounts uv's download cache for a Python version. It only saves time:
 // installations check hashes. Bytecode is compiled at installation, because a container
 // loses what it compiles when it ends.
-func (r *Runner) WithDownloadCache(ctr *dagger.Container, python string) *dagger.Container {
+func (i *images) WithDownloadCache(ctr *dagger.Container, python string) *dagger.Container {
 	return ctr.
-		WithMountedCache("/root/.cache/uv", r.client.CacheVolume("openstack-rca-uv-"+python)).
+		WithMountedCache("/root/.cache/uv", i.client.CacheVolume("openstack-rca-uv-"+python)).
 		WithEnvVariable("UV_LINK_MODE", "copy").
 		WithEnvVariable("UV_COMPILE_BYTECODE", "1")
 }
@@ -95,18 +106,18 @@ func (r *Runner) WithDownloadCache(ctr *dagger.Container, python string) *dagger
 var indexVariables = []string{"PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
 
 // WithIndex lets installations use the index that was given.
-func (r *Runner) WithIndex(ctr *dagger.Container) *dagger.Container {
-	if r.opts.Index != nil {
+func (i *images) WithIndex(ctr *dagger.Container) *dagger.Container {
+	if i.index != nil {
 		for _, name := range indexVariables {
-			ctr = ctr.WithSecretVariable(name, r.opts.Index)
+			ctr = ctr.WithSecretVariable(name, i.index)
 		}
 	}
 	return ctr
 }
 
 // WithoutIndex undoes WithIndex: what runs in the environment must not see the index.
-func (r *Runner) WithoutIndex(ctr *dagger.Container) *dagger.Container {
-	if r.opts.Index != nil {
+func (i *images) WithoutIndex(ctr *dagger.Container) *dagger.Container {
+	if i.index != nil {
 		for _, name := range indexVariables {
 			ctr = ctr.WithoutSecretVariable(name)
 		}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -49,14 +49,9 @@ func (r *Runner) Directory(tree runner.Files) (*dagger.Directory, error) {
 
 // NewFiles implements runner.Runner. Contents must be UTF-8: they travel in a query.
 func (r *Runner) NewFiles(contents map[string][]byte) runner.Files {
-	names := make([]string, 0, len(contents))
-	for name := range contents {
-		names = append(names, name)
-	}
-	// The order is part of the query, and so of the cache's key.
-	sort.Strings(names)
 	f := &files{runner: r, dir: r.client.Directory(), memory: filetree.New(contents)}
-	for _, name := range names {
+	// The order is part of the query, and so of the cache's key.
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		if !utf8.Valid(contents[name]) {
 			f.err = fmt.Errorf("make file %s: its content is not UTF-8", name)
 			return f
@@ -130,13 +125,8 @@ func (f *files) List(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}
-	names := all[:0]
-	for _, name := range all {
-		if !strings.HasSuffix(name, "/") {
-			names = append(names, name)
-		}
-	}
-	sort.Strings(names)
+	names := slices.DeleteFunc(all, func(name string) bool { return strings.HasSuffix(name, "/") })
+	slices.Sort(names)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.names = names

@@ -48,7 +48,7 @@ func (r *Runner) service(ctx context.Context, service runner.Service, own bool) 
 	if ctr, err = r.place(ctr, service.Inputs); err != nil {
 		return nil, 0, &runner.StartError{Service: service.Name, Err: err}
 	}
-	ctr, replace := r.bind(ctr, service.Services, map[string]string{"port": strconv.Itoa(port), "bind": "0.0.0.0"})
+	ctr, replace := bind(ctr, service.Services, map[string]string{"port": strconv.Itoa(port), "bind": "0.0.0.0"})
 	for _, name := range slices.Sorted(maps.Keys(service.Vars)) {
 		ctr = ctr.WithEnvVariable(name, replace(service.Vars[name]))
 	}
@@ -97,14 +97,14 @@ func (r *Runner) serve(
 		return nil, fail(err)
 	}
 	reach := svc
-	if r.opts.Tunnel {
+	if r.tunnel {
 		reach, err = r.client.Host().Tunnel(svc, dagger.HostTunnelOpts{Ports: []dagger.PortForward{{Backend: port, Frontend: 0}}}).Start(start)
 		if err != nil {
 			return nil, fail(fmt.Errorf("open tunnel: %w", err))
 		}
 	}
 	endpoint := dagger.ServiceEndpointOpts{Port: port}
-	if r.opts.Tunnel {
+	if r.tunnel {
 		endpoint.Port = 0
 	}
 	address, err := reach.Endpoint(start, endpoint)
@@ -175,7 +175,7 @@ func (r *Runner) Adopt(ctx context.Context, name string, svc *dagger.Service) (*
 
 // bind makes services reachable in ctr by name. It returns a function that replaces
 // {{name}} placeholders.
-func (r *Runner) bind(
+func bind(
 	ctr *dagger.Container, services map[string]*runner.Running, more map[string]string,
 ) (*dagger.Container, func(string) string) {
 	var pairs []string

@@ -52,7 +52,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runn
 	if ctr, err = r.place(ctr, step.Inputs); err != nil {
 		return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
 	}
-	ctr, replace := r.bind(ctr, step.Services, nil)
+	ctr, replace := bind(ctr, step.Services, nil)
 	for _, need := range step.Needs {
 		svc, port, err := r.service(ctx, need, false)
 		if err != nil {
@@ -66,7 +66,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runn
 	if err != nil {
 		return nil, err
 	}
-	spec, names, err := r.spec(step, env, replace)
+	spec, names, err := launchSpec(step, env, replace)
 	if err != nil {
 		return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)
 	}
@@ -103,9 +103,9 @@ func (r *Runner) place(ctr *dagger.Container, inputs []runner.Mount) (*dagger.Co
 	return ctr.WithMountedDirectory(Workdir, tree).WithWorkdir(Workdir), nil
 }
 
-// spec returns the launcher's specification, and the names of the secrets in a stable order:
+// launchSpec returns the launcher's specification, and the names of the secrets in a stable order:
 // they become part of a query and so of a cache key.
-func (r *Runner) spec(step runner.Step, image map[string]string, replace func(string) string) ([]byte, []string, error) {
+func launchSpec(step runner.Step, image map[string]string, replace func(string) string) ([]byte, []string, error) {
 	timeout := step.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
@@ -141,16 +141,13 @@ func (r *Runner) spec(step runner.Step, image map[string]string, replace func(st
 }
 
 // imageVars are the variables that the base image sets. Its programs may need them to start.
-func (r *Runner) imageVars(ctx context.Context, python string) (map[string]string, error) {
-	r.mu.Lock()
-	known, ok := r.vars[python]
-	r.mu.Unlock()
-	if ok {
-		return known, nil
+func (i *images) imageVars(ctx context.Context, python string) (map[string]string, error) {
+	if known, ok := i.vars.Load(python); ok {
+		return known.(map[string]string), nil
 	}
 	// One query: the client's own methods would send one for each name and each value.
 	var list []struct{ Name, Value string }
-	query := r.client.QueryBuilder().Select("container").Select("from").Arg("address", r.Image(python)).Select("envVariables")
+	query := i.client.QueryBuilder().Select("container").Select("from").Arg("address", i.Image(python)).Select("envVariables")
 	if err := query.SelectMultiple("name", "value").Bind(&list).Execute(ctx); err != nil {
 		return nil, environmentError(err)
 	}
@@ -158,9 +155,7 @@ func (r *Runner) imageVars(ctx context.Context, python string) (map[string]strin
 	for _, v := range list {
 		vars[v.Name] = v.Value
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.vars[python] = vars
+	i.vars.Store(python, vars)
 	return vars, nil
 }
 
