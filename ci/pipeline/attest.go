@@ -40,7 +40,7 @@ type RegistryOptions struct {
 }
 
 // attest states what the run found about the image, signed, beside the image.
-func (s *state) attest(ctx context.Context, permit policy.Permit) verdict.Stage {
+func (s attester) attest(ctx context.Context, permit policy.Permit) verdict.Stage {
 	stage := verdict.Stage{Name: verdict.Attest}
 	facts, problem := s.facts()
 	if problem != nil {
@@ -73,14 +73,20 @@ func (s *state) attest(ctx context.Context, permit policy.Permit) verdict.Stage 
 	return s.attach(ctx, permit, stage, statements, bundles)
 }
 
+// attester works on the statements about an image.
+type attester struct {
+	*call
+	image string
+}
+
 // attach writes bundles beside the image.
-func (s *state) attach(
+func (s attester) attach(
 	ctx context.Context, permit policy.Permit, stage verdict.Stage, statements []attest.Statement, bundles [][]byte,
 ) verdict.Stage {
 	if !permit.Allows(verdict.Attest) {
 		return *stage.Judge(verdict.Problemf(policy.CodeBlocked.In(verdict.Attest), "the gate gave no permit"))
 	}
-	image, err := s.registry(ctx, permit)
+	image, err := s.registry(ctx, permit, s.image)
 	if err != nil {
 		return *stage.Judge(verdict.Problemf(attest.ReferrersRefused, "%v", err))
 	}
@@ -93,7 +99,7 @@ func (s *state) attach(
 			return *stage.Judge(problem)
 		}
 		if added {
-			stage.Published = append(stage.Published, kind+" of "+s.outcome.Image)
+			stage.Published = append(stage.Published, kind+" of "+s.image)
 		}
 		stage.Add(kind, map[bool]string{true: "attached", false: "was there"}[added])
 	}
@@ -101,7 +107,7 @@ func (s *state) attach(
 }
 
 // signer is the key of the call.
-func (s *state) signer(ctx context.Context, permit policy.Permit) (attest.Signer, *verdict.Problem) {
+func (s attester) signer(ctx context.Context, permit policy.Permit) (attest.Signer, *verdict.Problem) {
 	o := s.opts.Attest
 	if o.Key != nil && o.KMS != "" {
 		return nil, verdict.Problemf(attest.KeyUnavailable, "there are two keys: one in the call, and one of KMS")
@@ -136,7 +142,7 @@ func (s *state) signer(ctx context.Context, permit policy.Permit) (attest.Signer
 }
 
 // keys are the AWS credentials of the call.
-func (s *state) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) {
+func (s *call) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) {
 	if !slices.ContainsFunc([]string{verdict.Image, verdict.Scan, verdict.Attest, verdict.Deploy}, permit.AllowsReading) {
 		return oci.AWS{}, errors.New("the gate gave no permit")
 	}
@@ -165,7 +171,7 @@ func (s *state) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error)
 }
 
 // registry opens the image with the login of the call.
-func (s *state) registry(ctx context.Context, permit policy.Permit) (oci.Image, error) {
+func (s *call) registry(ctx context.Context, permit policy.Permit, image string) (oci.Image, error) {
 	var login oci.Login
 	switch o := s.opts.Registry; {
 	case o.Password != nil && o.Username != nil:
@@ -175,15 +181,15 @@ func (s *state) registry(ctx context.Context, permit policy.Permit) (oci.Image, 
 			return oci.Image{}, errors.New("the login of the registry cannot be read")
 		}
 		login = oci.Login{Username: strings.TrimSpace(username), Password: strings.TrimSpace(password)}
-	case partition.RegistryRegion(oci.Host(s.outcome.Image)) != "":
+	case partition.RegistryRegion(oci.Host(image)) != "":
 		values, err := s.keys(ctx, permit)
 		if err != nil {
 			return oci.Image{}, fmt.Errorf("log in to ECR: %w", err)
 		}
-		values.Region = partition.RegistryRegion(oci.Host(s.outcome.Image))
+		values.Region = partition.RegistryRegion(oci.Host(image))
 		if login, err = oci.ECRLogin(ctx, values); err != nil {
 			return oci.Image{}, err
 		}
 	}
-	return oci.At(ctx, s.outcome.Image, login, s.opts.Registry.Transport)
+	return oci.At(ctx, image, login, s.opts.Registry.Transport)
 }

@@ -12,7 +12,7 @@ import (
 
 // audit looks for known vulnerabilities, loose versions, secrets and licences in the source. A
 // call for the audit alone, of a source that names no check, makes all that need no further keys.
-func (s *state) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
+func (s *call) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
 	checks := s.cfg.Security.Audit
 	if len(checks) == 0 {
 		checks = []string{"advisories", "pinning", "secrets"}

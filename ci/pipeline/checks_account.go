@@ -19,12 +19,12 @@ import (
 )
 
 // checkArtifacts lists the store, and reads the record of the newest model.
-func (s *state) checkArtifacts(ctx context.Context) (string, error) {
+func (s doctor) checkArtifacts(ctx context.Context) (string, error) {
 	permit, refused := s.readPermit()
 	if refused != nil {
 		return "", refusal(refused)
 	}
-	target, problem := s.target(ctx, permit)
+	target, problem := s.outside(permit)
 	if problem != nil {
 		return "", problem
 	}
@@ -42,7 +42,7 @@ func (s *state) checkArtifacts(ctx context.Context) (string, error) {
 var noAccount = &unchecked{"rollout.account is empty", "set rollout.account in the environment's overlay, if it deploys"}
 
 // cloud opens the account for reading.
-func (s *state) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
+func (s doctor) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	switch {
 	case refused != nil:
@@ -53,7 +53,7 @@ func (s *state) cloud(ctx context.Context) (clients release.Clients, clock clock
 		return clients, nil, in, &unchecked{"the call has no credentials for AWS", "give --aws-access-key-id and --aws-secret-access-key, " +
 			"--aws-role or --aws-web-identity-token, or their variables"}
 	}
-	clients, clock, in, problems := s.connect(ctx, permit)
+	clients, clock, in, problems := deployer{call: s.call, image: s.opts.Image}.connect(ctx, permit)
 	if len(problems) > 0 {
 		return clients, clock, in, problems[0]
 	}
@@ -65,7 +65,7 @@ func problemOf(stage verdict.Stage) error {
 	return &verdict.Problem{Code: verdict.Code{Name: stage.Code}, Cause: stage.Cause, Next: stage.Next}
 }
 
-func (s *state) checkIdentity(ctx context.Context) (string, error) {
+func (s doctor) checkIdentity(ctx context.Context) (string, error) {
 	clients, _, _, err := s.cloud(ctx)
 	if err != nil {
 		return "", err
@@ -78,7 +78,7 @@ func (s *state) checkIdentity(ctx context.Context) (string, error) {
 }
 
 // checkRights asks IAM for the rights of docs/iam, before a deployment needs them.
-func (s *state) checkRights(ctx context.Context) (string, error) {
+func (s doctor) checkRights(ctx context.Context) (string, error) {
 	clients, _, in, err := s.cloud(ctx)
 	if err != nil {
 		return "", err
@@ -95,7 +95,7 @@ func (s *state) checkRights(ctx context.Context) (string, error) {
 	if len(problems) > 0 {
 		return "", problems[0]
 	}
-	rights := s.observing()
+	rights := observing(s.cfg)
 	actions := len(rights)
 	for _, document := range plan.Policies(in.Journal) {
 		if document.File != "reader.json" && document.File != "deployer.json" {
@@ -118,13 +118,13 @@ func (s *state) checkRights(ctx context.Context) (string, error) {
 }
 
 // observing are the rights of docs/iam/observer.json, as far as the configuration needs them.
-func (s *state) observing() []account.Right {
+func observing(cfg config.Config) []account.Right {
 	var rights []account.Right
-	if s.cfg.Observe.CloudWatch {
+	if cfg.Observe.CloudWatch {
 		rights = append(rights, account.Right{Actions: []string{"cloudwatch:PutMetricData"}, Resources: []string{"*"},
 			Context: map[string][]string{"cloudwatch:namespace": {metrics.Namespace}}})
 	}
-	for _, c := range s.cfg.Notify.Channels {
+	for _, c := range cfg.Notify.Channels {
 		if c.Type == config.ChannelSNS {
 			rights = append(rights, account.Right{Actions: []string{"sns:Publish"}, Resources: []string{c.Topic}})
 		}
@@ -133,7 +133,7 @@ func (s *state) observing() []account.Right {
 }
 
 // checkService looks at what is deployed, as status does.
-func (s *state) checkService(ctx context.Context) (string, error) {
+func (s doctor) checkService(ctx context.Context) (string, error) {
 	clients, clock, in, err := s.cloud(ctx)
 	if err != nil {
 		return "", err

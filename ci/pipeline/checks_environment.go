@@ -12,7 +12,7 @@ import (
 )
 
 // inEnvironment runs Python in the locked environment of a stage, over the source.
-func (s *state) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
+func (s doctor) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
 	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python}
 	project, err := pyenv.Detect(ctx, s.backend.Source, wanted)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *state) inEnvironment(ctx context.Context, stage string, requirements []
 }
 
 // checkTests collects the tests without running any, and names the first file that does not load.
-func (s *state) checkTests(ctx context.Context) (string, error) {
+func (s doctor) checkTests(ctx context.Context) (string, error) {
 	return s.inEnvironment(ctx, verdict.Test, s.cfg.Test.Requirements, "python", "-m", "pytest", "--collect-only", "-q", "-p",
 		"no:cacheprovider")
 }
@@ -56,7 +56,7 @@ for name in sys.argv[1:]:
     print(name, getattr(module, "__version__", "?"), "%.1f s" % (time.time() - began), end="; ")
 print()`
 
-func (s *state) checkImports(ctx context.Context) (string, error) {
+func (s doctor) checkImports(ctx context.Context) (string, error) {
 	names := s.cfg.Image.Imports
 	if len(names) == 0 {
 		names = []string{"tensorflow", "mlflow", "streamlit"}

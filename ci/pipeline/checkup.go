@@ -56,7 +56,7 @@ type Checkup struct {
 // Doctor checks everything a run depends on. It starts no service and changes nothing but the
 // runner's cache of environments.
 func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
-	s := &state{backend: backend, opts: opts.withDefaults()}
+	s := doctor{&call{backend: backend, opts: opts.withDefaults()}}
 	redact, _ := s.opts.redactor(ctx)
 	s.run = &verdict.Run{Redact: redact}
 	// The configuration is read by the first of them, and Python chosen: the others need both.
@@ -114,8 +114,11 @@ const (
 	faulty  = "FAIL"
 )
 
+// doctor makes the checks of a call.
+type doctor struct{ *call }
+
 // look carries a check out.
-func (s *state) look(ctx context.Context, c check) Finding {
+func (s doctor) look(ctx context.Context, c check) Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	known := about[c.name]
@@ -140,8 +143,6 @@ func (s *state) look(ctx context.Context, c check) Finding {
 	}
 	return f
 }
-
-func (s *state) line(text string) string { return verdict.Line(s.run.Redact(text), 1000) }
 
 func checkupOf(findings []Finding) Checkup {
 	var b strings.Builder

@@ -19,14 +19,14 @@ import (
 const tries = 2
 
 // awsPermit is the right to use the credentials of the call for AWS once the run has its verdict.
-func (s *state) awsPermit() policy.Permit {
+func (s *call) awsPermit() policy.Permit {
 	permit, _ := s.gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	return permit
 }
 
 // clients are those of the call's credentials in a region, for what a run sends to AWS once it has its
 // verdict.
-func (s *state) clients(ctx context.Context, permit policy.Permit, region string) (*account.Clients, error) {
+func (s *call) clients(ctx context.Context, permit policy.Permit, region string) (*account.Clients, error) {
 	options, problem := s.opts.account(ctx, s.cfg, permit)
 	if problem != nil {
 		return nil, errors.New(problem.Cause)
@@ -40,7 +40,7 @@ func (s *state) clients(ctx context.Context, permit policy.Permit, region string
 }
 
 // credentials are those of the call for AWS.
-func (s *state) credentials(ctx context.Context, permit policy.Permit, region string) (aws.Credentials, error) {
+func (s *call) credentials(ctx context.Context, permit policy.Permit, region string) (aws.Credentials, error) {
 	clients, err := s.clients(ctx, permit, region)
 	if err != nil {
 		return aws.Credentials{}, err
@@ -53,7 +53,7 @@ func (s *state) credentials(ctx context.Context, permit policy.Permit, region st
 }
 
 // toCloudWatch sends the metrics of a run to CloudWatch, in the account of the environment.
-func (s *state) toCloudWatch(
+func (s *observer) toCloudWatch(
 	ctx context.Context, permit policy.Permit, target metrics.Group, r runledger.Record, families []metrics.Family,
 ) error {
 	ctx, cancel := context.WithTimeout(ctx, metrics.Timeout)

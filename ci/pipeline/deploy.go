@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 
+	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/release"
@@ -12,42 +13,48 @@ import (
 
 // deploy rolls the image out. In the sandbox there is no account: the rollout is planned.
 func (s *state) deploy(ctx context.Context, permit policy.Permit) verdict.Stage {
-	found := s.verify(ctx, permit)
+	found := s.attester().verify(ctx, permit)
 	if len(found.problems) > 0 {
 		return *found.stage.Judge(found.problems...)
 	}
-	stage := s.rollOut(ctx, permit)
+	stage, plan := s.deployer().rollOut(ctx, permit)
+	s.outcome.Plan = plan
 	stage.Evidence = append(found.stage.Evidence, stage.Evidence...)
 	stage.Warnings = append(found.stage.Warnings, stage.Warnings...)
 	stage.Blocks = append(stage.Blocks, found.stage.Blocks...)
 	return stage
 }
 
+// deployer rolls an image out.
+type deployer struct {
+	*call
+	image   string
+	version *model.Version
+}
+
 // rollOut deploys an image that was verified, if the call demands that.
-func (s *state) rollOut(ctx context.Context, permit policy.Permit) verdict.Stage {
+func (s deployer) rollOut(ctx context.Context, permit policy.Permit) (verdict.Stage, *rollout.Plan) {
 	clients, clock, in, problems := s.connect(ctx, permit)
-	if v := s.outcome.Version; v != nil {
+	if v := s.version; v != nil {
 		in.Model = &spec.Model{Number: v.Number, SHA256: v.SHA256}
 	}
 	if len(problems) > 0 {
-		return failed(verdict.Deploy, problems...)
+		return failed(verdict.Deploy, problems...), nil
 	}
 	if s.opts.sandbox() {
 		result := rollout.Run(ctx, in.Input)
-		s.outcome.Plan = result.Plan
-		return result.Stage
+		return result.Stage, result.Plan
 	}
 	result := release.Deploy(ctx, clients, clock, in)
-	s.outcome.Plan = result.Plan
 	if s.opts.Image != "" {
 		result.Stage.Add("tests of the image", "no part of this call: it was named by its digest")
 	}
-	return result.Stage
+	return result.Stage, result.Plan
 }
 
 // planRollout adds what the rollout would change: against the account where an image and
 // credentials are given, else from nothing.
-func (s *state) planRollout(ctx context.Context, plan *Plan) {
+func (s deployer) planRollout(ctx context.Context, plan *Plan) {
 	if !s.opts.sandbox() && s.opts.Image != "" && s.opts.credentials() {
 		permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 		if refused != nil {
@@ -81,7 +88,7 @@ func (s *state) planRollout(ctx context.Context, plan *Plan) {
 }
 
 // compare plans the rollout against the account.
-func (s *state) compare(ctx context.Context, permit policy.Permit, plan *Plan) {
+func (s deployer) compare(ctx context.Context, permit policy.Permit, plan *Plan) {
 	clients, clock, in, problems := s.connect(ctx, permit)
 	if len(problems) == 0 {
 		result := release.Plan(ctx, clients, clock, in)

@@ -61,7 +61,7 @@ func refusal(refused *verdict.Stage) error {
 
 // checkClock compares this machine's clock with AWS's, if the environment is on AWS. It needs
 // no credentials.
-func (s *state) checkClock() []check {
+func (s doctor) checkClock() []check {
 	if s.opts.sandbox() {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (s *state) checkClock() []check {
 
 // checkSource checks what comes before the first stage. It reads the configuration for the
 // checks that follow it.
-func (s *state) checkSource() []check {
+func (s doctor) checkSource() []check {
 	all := []check{
 		{"source", func(ctx context.Context) (string, error) {
 			names, err := s.backend.Source.List(ctx)
@@ -119,7 +119,7 @@ func (s *state) checkSource() []check {
 	return all
 }
 
-func (s *state) checkPython() []check {
+func (s doctor) checkPython() []check {
 	return []check{{"python", func(ctx context.Context) (string, error) {
 		if s.cfg.Python == "" {
 			s.cfg = config.Default()
@@ -142,7 +142,7 @@ func (s *state) checkPython() []check {
 
 // checkPublishing checks the servers that publishing needs. Requests with credentials need the
 // gate's permit, as in a run.
-func (s *state) checkPublishing() []check {
+func (s doctor) checkPublishing() []check {
 	if s.opts.sandbox() {
 		return []check{{"servers", func(context.Context) (string, error) {
 			return "the sandbox starts its own MLflow, S3 API and registry", nil
@@ -163,7 +163,7 @@ func (s *state) checkPublishing() []check {
 		if refused != nil {
 			return "", refusal(refused)
 		}
-		target, problem := s.target(ctx, permit)
+		target, problem := s.outside(permit)
 		if problem != nil {
 			return "", problem
 		}

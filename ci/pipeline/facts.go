@@ -17,7 +17,7 @@ import (
 )
 
 // facts are those of the run that built the image: this one, or the one whose report is given.
-func (s *state) facts() (attest.Facts, *verdict.Problem) {
+func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	run, read := s.run, s.reportFile
 	if s.opts.Attest.From != "" {
 		var err error
@@ -28,7 +28,7 @@ func (s *state) facts() (attest.Facts, *verdict.Problem) {
 	} else if s.opts.Image != "" {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "--image names an image of an earlier run, and --from has no report of it")
 	}
-	reference, err := imageref.ParsePinned(s.outcome.Image)
+	reference, err := imageref.ParsePinned(s.image)
 	if err != nil {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", err)
 	}
@@ -100,7 +100,7 @@ func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attes
 }
 
 // reportFile is a file that a stage of this run adds to the report; nil when there is none.
-func (s *state) reportFile(name string) []byte {
+func (s attester) reportFile(name string) []byte {
 	for _, st := range s.run.Stages {
 		for _, f := range st.Files {
 			if f.Path == name {

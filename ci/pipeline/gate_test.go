@@ -302,7 +302,7 @@ func TestWithoutAPermitThereAreNoCredentials(t *testing.T) {
 	require.Nil(t, problem)
 	assert.NotNil(t, target.MLflowToken)
 	for _, permit := range []policy.Permit{{}, publishing} {
-		_, _, _, problems := s.connect(t.Context(), permit)
+		_, _, _, problems := s.deployer().connect(t.Context(), permit)
 		require.Len(t, problems, 1, "one permit, one stage")
 		assert.Zero(t, o.opened.Load())
 	}

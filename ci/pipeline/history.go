@@ -106,7 +106,7 @@ func Dora(ctx context.Context, backend Backend, opts Options, days int) Observed
 	return Observed{Summary: b.String(), JSON: append(content, '\n')}
 }
 
-func (s *state) dora(w window) dora.Summary {
+func (s *call) dora(w window) dora.Summary {
 	return dora.Of(w.history.Records, dora.Window{Environment: s.opts.Environment, Since: w.since, Until: w.until,
 		MinRuns: s.cfg.Observe.MinRuns})
 }

@@ -44,7 +44,7 @@ type ImageResult struct {
 }
 
 // imageRequest is the part of the image's request that does not need a model.
-func (s *state) imageRequest() ImageRequest {
+func (s *call) imageRequest() ImageRequest {
 	leftOut := func(needed string) bool { return !s.opts.wants(needed) }
 	return ImageRequest{
 		Config: s.cfg, Source: s.backend.Source,
@@ -63,7 +63,7 @@ func (s *state) warmUp(ctx context.Context) {
 
 // appMissing finds that the application's command starts a file that the source does not have. A
 // file that the training leaves beside the model is no part of the source.
-func (s *state) appMissing() *verdict.Problem {
+func (s *call) appMissing() *verdict.Problem {
 	if s.cfg.Image.Dockerfile != "" {
 		return nil
 	}

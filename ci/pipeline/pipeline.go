@@ -144,6 +144,6 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 	}
 	s.walk(ctx, stages())
 	s.finish()
-	s.observe(ctx, recordedCall(s.opts.Stages))
+	(&observer{call: s.call}).observe(ctx, recordedCall(s.opts.Stages))
 	return &s.outcome
 }

@@ -37,7 +37,7 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 		decision := s.gate.Decision(st.name)
 		plan.Stages = append(plan.Stages, decision)
 		if st.plan != nil && decision.Run {
-			st.plan(s, ctx, plan)
+			st.plan(s.deployer(), ctx, plan)
 		}
 	}
 	return plan

@@ -26,7 +26,7 @@ const maxConfig = 1 << 20
 func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	assumed := opts.Ref == "" && opts.sandbox()
 	opts = opts.withDefaults()
-	s := &state{backend: backend, opts: opts, started: time.Now(), progress: progress{tell: opts.Progress}}
+	s := &state{call: &call{backend: backend, opts: opts}, started: time.Now(), progress: progress{tell: opts.Progress}}
 	s.outcome.Image = opts.Image
 	redact, unmasked := opts.redactor(ctx)
 	s.run = &verdict.Run{

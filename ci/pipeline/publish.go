@@ -74,11 +74,17 @@ func (s *state) loadPublished(ctx context.Context, version, dir string) publish.
 
 // target is where the permit lets the run publish: in the sandbox, to its own servers.
 func (s *state) target(ctx context.Context, permit policy.Permit) (publish.Target, *verdict.Problem) {
-	switch {
-	case !permit.AllowsReading(verdict.Publish):
+	target, refused := s.outside(permit)
+	if refused != nil || !s.opts.sandbox() {
+		return target, refused
+	}
+	return s.servers.target(ctx)
+}
+
+// outside is where the permit lets a call publish outside of the sandbox.
+func (s *call) outside(permit policy.Permit) (publish.Target, *verdict.Problem) {
+	if !permit.AllowsReading(verdict.Publish) {
 		return publish.Target{}, verdict.Problemf(policy.CodeBlocked.In(verdict.Publish), "the gate gave no permit")
-	case s.opts.sandbox():
-		return s.servers.target(ctx)
 	}
 	return s.opts.Target, nil
 }

@@ -40,9 +40,16 @@ type Observe struct {
 // must not hold the verdict up.
 const recordTimeout = 5 * time.Second
 
+// observer records a run, and tells of it.
+type observer struct {
+	*call
+	// before are earlier runs, the newest last, as far as they were read.
+	before []runledger.Record
+}
+
 // observe records the run once it has its verdict. Nothing here changes the verdict: what fails
 // is a warning.
-func (s *state) observe(ctx context.Context, call string) {
+func (s *observer) observe(ctx context.Context, call string) {
 	if call == "" || s.gate == nil {
 		return
 	}
@@ -60,7 +67,7 @@ func (s *state) observe(ctx context.Context, call string) {
 }
 
 // record writes a record to the ledger, if there is one.
-func (s *state) record(ctx context.Context, r runledger.Record) {
+func (s *observer) record(ctx context.Context, r runledger.Record) {
 	permit, _ := s.recordPermit()
 	ledger, err := s.ledger(ctx, permit)
 	if err == nil && ledger != nil {
@@ -73,11 +80,13 @@ func (s *state) record(ctx context.Context, r runledger.Record) {
 }
 
 // hide masks the run's secrets in the text of an error.
-func (s *state) hide(err error) string { return verdict.Line(s.run.Redact(err.Error()), 1000) }
+func (s *call) hide(err error) string { return s.line(err.Error()) }
+
+func (s *call) line(text string) string { return verdict.Line(s.run.Redact(text), 1000) }
 
 // recordPermit is the right to write records: that to publish, or to deploy. It works on what
 // this run did, whatever came of it.
-func (s *state) recordPermit() (policy.Permit, *verdict.Stage) {
+func (s *call) recordPermit() (policy.Permit, *verdict.Stage) {
 	return s.gate.Ask(policy.Action{Stage: verdict.Publish, Recorded: true}, nil)
 }
 
@@ -95,7 +104,7 @@ func recordedCall(stages []string) string {
 
 // ledger opens the ledger of runs as far as the permit allows: in the directory of the call, or
 // in S3. It is nil where there is none.
-func (s *state) ledger(ctx context.Context, permit policy.Permit) (*runledger.Ledger, error) {
+func (s *call) ledger(ctx context.Context, permit policy.Permit) (*runledger.Ledger, error) {
 	switch {
 	case s.opts.Observe.State != "":
 		return runledger.Open(runledger.InDir(s.opts.Observe.State, s.cfg.Name), s.opts.Environment), nil
@@ -122,7 +131,7 @@ func (s *state) ledger(ctx context.Context, permit policy.Permit) (*runledger.Le
 
 // ledgerOfRole opens the ledger of runs with the credentials of the rollout: those of a role, a profile
 // or a web identity, which the models' own do not know.
-func (s *state) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
+func (s *call) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
 	gate := s.gate
 	if gate == nil {
 		gate = policy.NewGate(s.cfg, s.opts.request(s.backend))
@@ -147,7 +156,7 @@ func (s *state) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
 }
 
 // openLedger opens the ledger of models with a client.
-func (s *state) openLedger(ctx context.Context, _ policy.Permit, client *s3.Client) (*ledger.Ledger, error) {
+func (s *call) openLedger(ctx context.Context, _ policy.Permit, client *s3.Client) (*ledger.Ledger, error) {
 	t := s.opts.Target
 	root, region := cmp.Or(t.ArtifactRoot, s.cfg.Publish.ArtifactRoot), cmp.Or(t.Region, s.cfg.Publish.Region)
 	return ledger.Open(ctx, ledger.Options{Root: root, Region: region, Client: client})
@@ -164,8 +173,8 @@ type window struct {
 const maxDays = 3660
 
 // past reads the ledger of the last days, or of the configuration's window when 0.
-func past(ctx context.Context, backend Backend, opts Options, days int) (*state, window, *verdict.Problem) {
-	s := prepare(ctx, backend, opts)
+func past(ctx context.Context, backend Backend, opts Options, days int) (*call, window, *verdict.Problem) {
+	s := prepare(ctx, backend, opts).call
 	if p := s.run.Preflight; p != nil {
 		return s, window{}, &verdict.Problem{Code: verdict.Code{Name: p.Code, Stage: verdict.Preflight, Outcome: p.Verdict}, Cause: p.Cause,
 			Next: p.Next}

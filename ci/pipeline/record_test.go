@@ -83,11 +83,11 @@ func TestTheTrendIsInTheReport(t *testing.T) {
 	}
 	record := past(99, now)
 	s.run.Stages = []verdict.Stage{{Name: verdict.Test, Verdict: verdict.Pass, Measures: record.Measures}}
-	s.trend(t.Context(), ledger, record)
+	(&observer{call: s.call}).trend(t.Context(), ledger, record)
 	assert.Equal(t, "Trend: line coverage, %, last 20 runs\nTrend: seconds, last 20 runs", titles(s.run))
 	record.Ref = "feature/x"
 	s.run.Stages[0].Blocks = nil
-	s.trend(t.Context(), ledger, record)
+	(&observer{call: s.call}).trend(t.Context(), ledger, record)
 	assert.Empty(t, titles(s.run), "another branch has its own")
 }
 

@@ -131,14 +131,14 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 	opts.sourceless = all[i].name == Import
 	s := prepare(ctx, backend, opts)
 	run := s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
-		clients, clock, in, problems := s.connect(ctx, permit)
+		clients, clock, in, problems := s.deployer().connect(ctx, permit)
 		if len(problems) > 0 {
 			return failed(verdict.Deploy, problems...)
 		}
 		return all[i].run(ctx, clients, clock, in, s.opts.Rollout)
 	})
 	if slices.Contains([]string{Rollback, Approve, Reject, Wait}, all[i].name) {
-		s.observe(ctx, all[i].name)
+		(&observer{call: s.call}).observe(ctx, all[i].name)
 	}
 	return run
 }
@@ -158,14 +158,14 @@ func Imported(run *verdict.Run) string {
 
 // connect opens the account of an environment as far as the permit allows, and returns the
 // input of package release. In the sandbox there are no clients.
-func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clients, clock.Clock, release.Input, []*verdict.Problem) {
+func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Clients, clock.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	task, unread := s.taskFile(ctx)
 	if unread != nil {
 		return release.Clients{}, nil, release.Input{}, []*verdict.Problem{unread}
 	}
 	in := release.Input{
-		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.outcome.Image, Commit: o.Commit, TaskFile: task},
+		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.image, Commit: o.Commit, TaskFile: task},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
@@ -225,7 +225,7 @@ func (s *state) connect(ctx context.Context, permit policy.Permit) (release.Clie
 const maxTaskDefinition = 1 << 20
 
 // taskFile is the content of the file with the task definition of an adopted service; nil without.
-func (s *state) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
+func (s *call) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
 	name := s.cfg.Rollout.TaskDefinition
 	if name == "" {
 		return nil, nil
@@ -251,7 +251,8 @@ func (o Options) account(ctx context.Context, cfg config.Config, permit policy.P
 	}
 	r := o.Rollout
 	options := account.Options{
-		Region: cmp.Or(r.From.Region, cfg.Rollout.Region), Endpoint: r.Endpoint, S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
+		Region: cmp.Or(r.From.Region, cfg.Rollout.Region), Endpoint: r.Endpoint,
+		S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
 		Profile: r.Profile, WebIdentityRole: r.WebIdentityRole, Role: r.Role, ExternalID: r.ExternalID, SessionName: o.name(),
 	}
 	for _, secret := range []struct {

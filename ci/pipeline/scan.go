@@ -18,7 +18,7 @@ func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	run := s.operate(policy.Action{Stage: verdict.Scan, Reads: true}, func(permit policy.Permit) verdict.Stage {
 		return s.scan(ctx, permit)
 	})
-	s.observe(ctx, "scan")
+	(&observer{call: s.call}).observe(ctx, "scan")
 	return run
 }
 
@@ -33,7 +33,7 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 	export := s.export
 	if export == nil {
 		export = func(ctx context.Context, dir string) error {
-			image, err := s.registry(ctx, permit)
+			image, err := s.registry(ctx, permit, s.outcome.Image)
 			if err != nil {
 				return err
 			}

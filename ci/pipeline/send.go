@@ -19,7 +19,7 @@ import (
 const metricsFile = "metrics.prom"
 
 // refs are the branches that have a label of their own in the metrics.
-func (s *state) refs() []string {
+func (s *call) refs() []string {
 	named := []string{"main", "develop"}
 	for _, branch := range s.opts.ReleaseBranches {
 		if !strings.ContainsAny(branch, "*?[{") {
@@ -31,7 +31,7 @@ func (s *state) refs() []string {
 
 // groupOf is the target of a run's metrics. A ref that is not trusted, such as a pull request from a
 // branch called main, must not replace those of the branch.
-func (s *state) groupOf(r runledger.Record) metrics.Group {
+func (s *call) groupOf(r runledger.Record) metrics.Group {
 	if !s.opts.request(s.backend).Trusted() {
 		r.Ref = ""
 	}
@@ -40,7 +40,7 @@ func (s *state) groupOf(r runledger.Record) metrics.Group {
 
 // measured adds the metrics of the run to its report, and sends them where the call says. What
 // cannot be sent is a warning.
-func (s *state) measured(ctx context.Context, r runledger.Record) {
+func (s *observer) measured(ctx context.Context, r runledger.Record) {
 	target := s.groupOf(r)
 	in := metrics.Input{Run: r}
 	for _, earlier := range s.before {
@@ -57,7 +57,7 @@ func (s *state) measured(ctx context.Context, r runledger.Record) {
 }
 
 // send sends the metrics of a run to every place of the call, side by side.
-func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Record, families []metrics.Family) {
+func (s *observer) send(ctx context.Context, target metrics.Group, r runledger.Record, families []metrics.Family) {
 	o := s.opts.Observe
 	if o.PushgatewayURL == "" && o.OTLPEndpoint == "" && !s.cfg.Observe.CloudWatch {
 		return
@@ -96,7 +96,7 @@ func (s *state) send(ctx context.Context, target metrics.Group, r runledger.Reco
 }
 
 // metricsAuth is the login for the metrics; empty without one.
-func (s *state) metricsAuth(ctx context.Context) (string, error) {
+func (s *call) metricsAuth(ctx context.Context) (string, error) {
 	secret := s.opts.Observe.MetricsAuth
 	if secret == nil {
 		return "", nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
-	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -27,44 +26,53 @@ type stage struct {
 	// outside of the run: an image is built and probed, but not pushed.
 	rehearses bool
 	// plan adds to a plan what the stage would change; may be nil.
-	plan func(s *state, ctx context.Context, plan *Plan)
+	plan func(s deployer, ctx context.Context, plan *Plan)
 	// checks are those of doctor for the stage; may be nil.
-	checks func(s *state) []check
+	checks func(s doctor) []check
 }
 
 // stages is the pipeline, in order. A new stage is a line here, and one in verdict's table.
 func stages() []stage {
 	return []stage{
-		{name: verdict.Test, run: (*state).test, checks: (*state).checkPython},
+		{name: verdict.Test, run: (*state).test, checks: doctor.checkPython},
 		{name: verdict.Train, run: (*state).train},
 		{name: verdict.Audit, run: (*state).audit},
-		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: (*state).checkPublishing},
+		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: doctor.checkPublishing},
 		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
 		{name: verdict.Scan, run: (*state).scan},
-		{name: verdict.Attest, run: (*state).attest},
-		{name: verdict.Deploy, run: (*state).deploy, plan: (*state).planRollout, checks: (*state).checkClock},
+		{name: verdict.Attest, run: func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage {
+			return s.attester().attest(ctx, permit)
+		}},
+		{name: verdict.Deploy, run: (*state).deploy, plan: deployer.planRollout, checks: doctor.checkClock},
 	}
 }
 
-// state is what the stages of a run share.
-type state struct {
+// call is what a run knows before its first stage, and the run that the results go into.
+type call struct {
 	backend Backend
 	opts    Options
 	args    arguments
 	cfg     config.Config
 	gate    *policy.Gate
 	run     *verdict.Run
+	// files are the names of the source's files, without those that pipeline.yaml excludes.
+	files []string
+}
+
+// state is what the stages of a run share.
+type state struct {
+	*call
 	servers servers
 	outcome Outcome
 	// export writes the image that was built into a local directory; nil for none.
 	export   func(ctx context.Context, dir string) error
 	started  time.Time
 	progress progress
-	// files are the names of the source's files, without those that pipeline.yaml excludes.
-	files []string
-	// before are earlier runs, the newest last, as far as they were read.
-	before []runledger.Record
 }
+
+func (s *state) attester() attester { return attester{s.call, s.outcome.Image} }
+
+func (s *state) deployer() deployer { return deployer{s.call, s.outcome.Image, s.outcome.Version} }
 
 // walk runs the stages that are part of the run. Those that require nothing of each other run
 // side by side.

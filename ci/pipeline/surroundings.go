@@ -64,7 +64,7 @@ var aboutAsked = map[string]bool{"tests": true, "imports": true}
 
 // checkSurroundings are the checks of the document's troubleshooting section that belong to no stage,
 // and of what else a run needs. Nothing is written.
-func (s *state) checkSurroundings() []check {
+func (s doctor) checkSurroundings() []check {
 	all := []check{
 		{"variables", s.checkVariables, "correct the argument or variable; docs/ci.md lists them"},
 		{"dockerfile", s.checkDockerfile, "pin the base by digest, or leave image.dockerfile empty for the pipeline's own build"},
@@ -97,7 +97,7 @@ var (
 )
 
 // checkVariables reports which arguments are set and whether they have the right form; never a value.
-func (s *state) checkVariables(ctx context.Context) (string, error) {
+func (s doctor) checkVariables(ctx context.Context) (string, error) {
 	t := s.opts.Target
 	var set, unset []string
 	var wrong []error
@@ -155,7 +155,7 @@ func orNone(names []string) string {
 // from is the base of a stage of a Dockerfile.
 var from = regexp.MustCompile(`(?im)^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
 
-func (s *state) checkDockerfile(ctx context.Context) (string, error) {
+func (s doctor) checkDockerfile(ctx context.Context) (string, error) {
 	c := s.cfg.Image
 	if c.Dockerfile == "" {
 		if c.Base == "" {
@@ -188,7 +188,7 @@ func (s *state) checkDockerfile(ctx context.Context) (string, error) {
 }
 
 // checkProxy shows the hosts of the proxies, never a login.
-func (s *state) checkProxy(context.Context) (string, error) {
+func (s doctor) checkProxy(context.Context) (string, error) {
 	var found []string
 	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY"} {
 		value := os.Getenv(name)
@@ -218,7 +218,7 @@ func (s *state) checkProxy(context.Context) (string, error) {
 // leastSpace is what an environment with TensorFlow and the files of a run need, in bytes.
 const leastSpace = 3 << 30
 
-func (s *state) checkDisk(context.Context) (string, error) {
+func (s doctor) checkDisk(context.Context) (string, error) {
 	dir := s.backend.WorkDir
 	if dir == "" {
 		dir = os.TempDir()
@@ -236,12 +236,12 @@ func (s *state) checkDisk(context.Context) (string, error) {
 }
 
 // readPermit is the right to read with the credentials of publishing.
-func (s *state) readPermit() (policy.Permit, *verdict.Stage) {
+func (s doctor) readPermit() (policy.Permit, *verdict.Stage) {
 	return policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
 }
 
 // opened is the ledger of runs for reading; nil with a reason if there is none.
-func (s *state) opened(ctx context.Context) (ledger *runledger.Ledger, none string, err error) {
+func (s doctor) opened(ctx context.Context) (ledger *runledger.Ledger, none string, err error) {
 	permit, refused := s.readPermit()
 	ledger, err = s.ledger(ctx, permit)
 	switch {
@@ -256,7 +256,7 @@ func (s *state) opened(ctx context.Context) (ledger *runledger.Ledger, none stri
 	return nil, "none: the sandbox keeps one in --state only", nil
 }
 
-func (s *state) checkLedger(ctx context.Context) (string, error) {
+func (s doctor) checkLedger(ctx context.Context) (string, error) {
 	ledger, none, err := s.opened(ctx)
 	if ledger == nil {
 		return none, err
@@ -271,7 +271,7 @@ func (s *state) checkLedger(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d of the last runs read from %s", len(h.Records), ledger.Where()), nil
 }
 
-func (s *state) checkLastRun(ctx context.Context) (string, error) {
+func (s doctor) checkLastRun(ctx context.Context) (string, error) {
 	ledger, none, err := s.opened(ctx)
 	if ledger == nil {
 		return none, err
@@ -294,7 +294,7 @@ func (s *state) checkLastRun(ctx context.Context) (string, error) {
 }
 
 // checkGateway asks a Pushgateway whether it is ready.
-func (s *state) checkGateway(ctx context.Context) (string, error) {
+func (s doctor) checkGateway(ctx context.Context) (string, error) {
 	e := metrics.Endpoint{URL: s.opts.Observe.PushgatewayURL}
 	if err := e.Check(); err != nil {
 		return "", err
@@ -317,7 +317,7 @@ func (s *state) checkGateway(ctx context.Context) (string, error) {
 }
 
 // checkChannels compares the channels with the secrets. It tells nobody anything.
-func (s *state) checkChannels(ctx context.Context) (string, error) {
+func (s doctor) checkChannels(ctx context.Context) (string, error) {
 	channels := s.cfg.Notify.Channels
 	if len(channels) == 0 {
 		return "pipeline.yaml has no channels", nil

@@ -24,7 +24,7 @@ const tellTimeout = 5 * time.Second
 
 // tell tells the channels of the configuration what came of the run, as far as they do not know it
 // from the run before. What fails is a warning.
-func (s *state) tell(ctx context.Context, now runledger.Record) {
+func (s *observer) tell(ctx context.Context, now runledger.Record) {
 	if len(s.cfg.Notify.Channels) == 0 {
 		return
 	}
@@ -69,7 +69,7 @@ func (s *state) tell(ctx context.Context, now runledger.Record) {
 
 // wants are the events that a channel is told; false if it is not told anything. A code host shows the
 // state of every branch and pull request, so it is always told; others hear of release branches.
-func (s *state) wants(c config.Channel, now runledger.Record, happened, news []string) ([]string, bool) {
+func (s *observer) wants(c config.Channel, now runledger.Record, happened, news []string) ([]string, bool) {
 	switch {
 	case len(c.Environments) == 0 && s.opts.sandbox():
 		return nil, false
@@ -87,7 +87,7 @@ func (s *state) wants(c config.Channel, now runledger.Record, happened, news []s
 }
 
 // earlier are the last run of the same call and ref, and the last whole run of main; nil if none is known.
-func (s *state) earlier(now runledger.Record) (before, base *runledger.Record) {
+func (s *observer) earlier(now runledger.Record) (before, base *runledger.Record) {
 	for i := range s.before {
 		r := &s.before[i]
 		if r.Call == now.Call && r.Ref == now.Ref {
@@ -101,7 +101,7 @@ func (s *state) earlier(now runledger.Record) (before, base *runledger.Record) {
 }
 
 // warnUntold is the warning of a channel that was not told; nil is none.
-func (s *state) warnUntold(channel string, err error) {
+func (s *observer) warnUntold(channel string, err error) {
 	var missing *notify.Unconfigured
 	switch {
 	case errors.As(err, &missing):
@@ -112,7 +112,7 @@ func (s *state) warnUntold(channel string, err error) {
 }
 
 // notifySecrets are the secrets of the channels; empty without any.
-func (s *state) notifySecrets(ctx context.Context) (notify.Secrets, error) {
+func (s *call) notifySecrets(ctx context.Context) (notify.Secrets, error) {
 	secret := s.opts.Observe.NotifySecrets
 	if secret == nil {
 		return nil, nil
@@ -125,7 +125,7 @@ func (s *state) notifySecrets(ctx context.Context) (notify.Secrets, error) {
 }
 
 // via is what messages are sent with.
-func (s *state) via(secrets notify.Secrets) notify.Via {
+func (s *call) via(secrets notify.Secrets) notify.Via {
 	via := notify.Via{Secrets: secrets, Local: s.opts.sandbox(), Endpoint: s.opts.Rollout.Endpoint}
 	if !s.opts.sandbox() && s.opts.credentials() {
 		permit := s.awsPermit()

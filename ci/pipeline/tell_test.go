@@ -153,6 +153,6 @@ func TestNothingThatHangsCostsMoreThanFiveSeconds(t *testing.T) {
 		NotifySecrets: fake.Secret("NOTIFY_SECRETS", "ops="+hangs.URL+"\ndeploys="+hangs.URL+"\ndeploys.key=k\n")}})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	s.tell(ctx, runledger.Record{Application: "a", Call: "run", Environment: "sandbox", Ref: "main", Verdict: verdict.Fail, Code: "X"})
+	(&observer{call: s.call}).tell(ctx, runledger.Record{Application: "a", Call: "run", Environment: "sandbox", Ref: "main", Verdict: verdict.Fail, Code: "X"})
 	assert.Equal(t, []string{"NOTIFY_FAILED channel ops: no answer in time"}, untold(s.run))
 }

@@ -106,7 +106,7 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 type Patch func(ctx context.Context, since string) (string, error)
 
 // base is the revision that the change is compared with, or why it cannot be.
-func (s *state) base(ctx context.Context, since string) *testrun.Base {
+func (s *call) base(ctx context.Context, since string) *testrun.Base {
 	found := &testrun.Base{Since: since}
 	if s.backend.Patch == nil {
 		found.Unknown = "the history of the source was not given: --git"
@@ -123,7 +123,7 @@ func (s *state) base(ctx context.Context, since string) *testrun.Base {
 }
 
 // changes are those since a revision, or why they are unknown.
-func (s *state) changes(ctx context.Context, since string) *testrun.Changes {
+func (s *call) changes(ctx context.Context, since string) *testrun.Changes {
 	found := &testrun.Changes{Since: since}
 	if s.backend.Changes == nil {
 		found.Unknown = "the history of the source was not given: --git"

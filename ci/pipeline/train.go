@@ -50,7 +50,7 @@ func (s *state) train(ctx context.Context, _ policy.Permit) verdict.Stage {
 // champion returns the model in production: the file of the caller, else that of the
 // champion alias of the registry that this run would publish to, if the permit allows that. It
 // is asked here, in this process: the training itself never sees an address or a credential.
-func (s *state) champion(ctx context.Context, permit policy.Permit) (train.Incumbent, *verdict.Problem) {
+func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumbent, *verdict.Problem) {
 	if file := s.opts.Train.Champion; file != nil {
 		champion, problem := train.ParseChampion(file.Name, file.Content)
 		return train.Incumbent{Champion: champion, Asked: "file " + file.Name}, problem
@@ -88,7 +88,7 @@ func (s *state) champion(ctx context.Context, permit policy.Permit) (train.Incum
 }
 
 // trainInput is the train stage's input.
-func (s *state) trainInput() train.Input {
+func (s *call) trainInput() train.Input {
 	return train.Input{
 		Config: s.cfg, Source: s.backend.Source, Data: s.opts.Data, Python: s.opts.Python,
 		Params: s.args.params, Threads: s.opts.Train.Threads,

@@ -18,7 +18,7 @@ const (
 
 // trend adds charts of the last runs of the same ref to the stages: what was measured, and how
 // long the stage took. A ledger that cannot be read gives no charts; writing to it will warn.
-func (s *state) trend(ctx context.Context, ledger *runledger.Ledger, now runledger.Record) {
+func (s *observer) trend(ctx context.Context, ledger *runledger.Ledger, now runledger.Record) {
 	history, err := ledger.Last(ctx, trendRead, now.Started)
 	if err != nil {
 		return

@@ -57,7 +57,7 @@ func Verify(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 		if s.opts.Verify.Keys == "" {
 			return failed(verdict.Deploy, verdict.Problemf(CodeBadArgument, "--verify-key is needed: the public key that is trusted"))
 		}
-		found := s.verified(ctx, permit)
+		found := s.attester().verified(ctx, permit)
 		return *found.stage.Judge(found.problems...)
 	})
 }
@@ -69,7 +69,7 @@ type verification struct {
 }
 
 // verify is the first act of a deployment. With a reason in the call, problems are warnings.
-func (s *state) verify(ctx context.Context, permit policy.Permit) verification {
+func (s attester) verify(ctx context.Context, permit policy.Permit) verification {
 	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
 	switch {
 	case s.opts.Verify.Keys != "" && s.opts.sandbox() && s.opts.Image == "":
@@ -105,7 +105,7 @@ func (s *state) verify(ctx context.Context, permit policy.Permit) verification {
 }
 
 // verified reads the statements about the image and compares them with the demand.
-func (s *state) verified(ctx context.Context, permit policy.Permit) verification {
+func (s attester) verified(ctx context.Context, permit policy.Permit) verification {
 	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
 	fail := func(p ...*verdict.Problem) verification {
 		found.problems = append(found.problems, p...)
@@ -119,7 +119,7 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 	if len(problems) > 0 {
 		return fail(problems...)
 	}
-	image, err := s.registry(ctx, permit)
+	image, err := s.registry(ctx, permit, s.image)
 	if err != nil {
 		return fail(verdict.Problemf(attest.Unreadable, "%v", err))
 	}
@@ -157,7 +157,7 @@ func (s *state) verified(ctx context.Context, permit policy.Permit) verification
 }
 
 // verifyRules are the rules of the one who deploys.
-func (s *state) verifyRules() (config.Security, error) {
+func (s attester) verifyRules() (config.Security, error) {
 	name := s.opts.Verify.Rules
 	if name == "" {
 		return config.Default().Security, nil
@@ -216,7 +216,7 @@ func readKeyFile(name string) ([]byte, error) {
 const maxKeyFile = 1 << 20
 
 // demand translates the arguments, and finds all that is wrong with them.
-func (s *state) demand() (attest.Demand, []*verdict.Problem) {
+func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	o := s.opts.Verify
 	d := attest.Demand{
 		Environment: s.opts.Environment, From: o.From, Refs: s.opts.ReleaseBranches, Now: time.Now(), MaxAge: week, MaxDataAge: week,
@@ -225,7 +225,7 @@ func (s *state) demand() (attest.Demand, []*verdict.Problem) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
 	}
-	if reference, err := imageref.ParsePinned(s.outcome.Image); err != nil {
+	if reference, err := imageref.ParsePinned(s.image); err != nil {
 		bad("--image: %v", err)
 	} else {
 		_, d.Digest, _ = strings.Cut(reference.String(), "@")
