@@ -11,23 +11,23 @@ import (
 )
 
 // attest signs what a run found about an image. The key is in a variable, never an argument.
-func (in *invocation) attest() *cobra.Command {
+func (in commandLine) attest() *cobra.Command {
 	attest := in.stages("attest", "State what a run found about --image, signed, beside it in its registry; repeating adds nothing",
 		verdict.Attest)
 	attest.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
 	attest.Flags().StringVar(&in.opts.Attest.From, "from", "", "directory with the report of the run that built it")
-	in.signing(attest.Flags())
+	signFlags(attest.Flags(), &in.opts.Attest)
 	return attest
 }
 
-// signing adds the flags of who signs.
-func (in *invocation) signing(flags *pflag.FlagSet) {
-	flags.StringVar(&in.opts.Attest.KMS, "sign-kms", "",
+// signFlags adds the flags of who signs.
+func signFlags(flags *pflag.FlagSet, o *pipeline.AttestOptions) {
+	flags.StringVar(&o.KMS, "sign-kms", "",
 		"key of AWS KMS that signs: its ARN, id or alias; without it the private key in the variable ATTEST_KEY")
 }
 
 // scan looks at an image.
-func (in *invocation) scan() *cobra.Command {
+func (in commandLine) scan() *cobra.Command {
 	scan := command("scan",
 		"Look at --image, also one that runs already: packages, known vulnerabilities, secrets in every layer; changes nothing",
 		func(ctx context.Context) error {
@@ -39,19 +39,18 @@ func (in *invocation) scan() *cobra.Command {
 }
 
 // verify shows what deploy would say of an image.
-func (in *invocation) verify() *cobra.Command {
+func (in commandLine) verify() *cobra.Command {
 	verify := command("verify", "Show whether deploy would accept --image: who states what about it; changes nothing",
 		func(ctx context.Context) error {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Verify(ctx, b, in.opts) })
 		})
 	verify.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	in.verifying(verify.Flags())
+	verifyFlags(verify.Flags(), &in.opts.Verify)
 	return verify
 }
 
-// verifying adds the flags of what is demanded of an image.
-func (in *invocation) verifying(flags *pflag.FlagSet) {
-	o := &in.opts.Verify
+// verifyFlags adds the flags of what is demanded of an image.
+func verifyFlags(flags *pflag.FlagSet, o *pipeline.VerifyOptions) {
 	flags.StringVar(&o.Keys, "verify-key", "",
 		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed; production demands it")
 	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")

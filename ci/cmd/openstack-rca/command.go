@@ -17,6 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -30,9 +31,8 @@ type invocation struct {
 	report         string
 	champion       string
 	// model is the directory to write the gated model to.
-	model string
-	// secrets are references to the secrets of the call, by their variable; see secretFlags.
-	secrets map[string]*string
+	model   string
+	secrets secretReferences
 	// mlflow and s3 are addresses of servers that the sandbox uses.
 	mlflow, s3 string
 	// detailed gives a plan that changes something its own exit code.
@@ -40,8 +40,11 @@ type invocation struct {
 	opts     pipeline.Options
 }
 
+// commandLine declares the commands of an invocation.
+type commandLine struct{ *invocation }
+
 func newCommand(stdout, stderr io.Writer) *cobra.Command {
-	in := &invocation{stdout: stdout, stderr: stderr, secrets: map[string]*string{}}
+	in := commandLine{&invocation{stdout: stdout, stderr: stderr, secrets: secretReferences{}}}
 	root := &cobra.Command{
 		Use:           "openstack-rca",
 		Short:         "Test, train, publish and plan the rollout of an ML service, on this host",
@@ -64,7 +67,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
 	in.targetFlags(flags)
-	in.observeFlags(flags)
+	observeFlags(flags, &in.opts.Observe)
 
 	training := func(command *cobra.Command) *cobra.Command {
 		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
@@ -81,7 +84,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		return command
 	}
 	test := in.stages("test", "Run the tests and judge them by the coverage gates", verdict.Test)
-	in.testing(test.Flags())
+	testFlags(test.Flags(), &in.opts.Test)
 	test.Flags().StringArrayVar(&in.opts.Test.Paths, "path", nil, "test file or directory to run instead of all; may be repeated")
 	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
 	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
@@ -90,14 +93,14 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"Look for known vulnerabilities, loose versions, secrets and licences in the source; security.audit of pipeline.yaml has the checks",
 		verdict.Audit))
 
-	plan := in.account(command("plan",
-		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan))
+	plan := account(command("plan",
+		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan), &in.opts.Rollout)
 	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image to deploy, by digest")
 	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	whole := func(name, short string) *cobra.Command {
 		run := in.audited(training(in.stages(name, short, verdict.Stages()...)))
-		in.compared(run.Flags())
+		compared(run.Flags(), &in.opts.Test)
 		return run
 	}
 	root.AddCommand(in.rollout()...)
@@ -113,7 +116,11 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		in.audited(python(training(in.stages("publish",
 			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
 			verdict.Test, verdict.Train, verdict.Audit, verdict.Publish)))),
-		in.models(), in.promote(), in.rollback(), in.cleanClaims(),
+		in.models(),
+		in.moving("promote", "Point an alias at the version that the alias of --environment points at, or at --number; uploads nothing",
+			publish.ProductionAlias, pipeline.Promote),
+		in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", "", pipeline.RollbackModel),
+		in.cleanClaims(),
 		plan,
 		in.doctor(),
 	)
@@ -150,13 +157,12 @@ func version(info *debug.BuildInfo, known bool) string {
 }
 
 // stages is the command that runs the named stages.
-func (in *invocation) stages(use, short string, names ...string) *cobra.Command {
+func (in commandLine) stages(use, short string, names ...string) *cobra.Command {
 	return command(use, short, func(ctx context.Context) error { return in.run(ctx, names...) })
 }
 
-// testing adds the flags of the tests; some have no value unless set.
-func (in *invocation) testing(flags *pflag.FlagSet) {
-	o := &in.opts.Test
+// testFlags adds the flags of the tests; some have no value unless set.
+func testFlags(flags *pflag.FlagSet, o *pipeline.TestOptions) {
 	flags.StringSliceVar(&o.Pythons, "python", nil, "Python version, pipeline.yaml's when empty; several run side by side")
 	flags.StringVar(&o.Category, "category", "", "only the tests of this category of pipeline.yaml")
 	flags.Func("max-skipped", "how many tests may be skipped; pipeline.yaml's when not given", func(text string) error {
@@ -170,14 +176,14 @@ func (in *invocation) testing(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Durations, "durations", "", "junit.xml or durations.json of an earlier report, to make shards of the same length")
 	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that the changes since this revision can affect")
 	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
-	in.compared(flags)
+	compared(flags, o)
 	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
 	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
 }
 
 // compared adds the flag for the coverage of a change.
-func (in *invocation) compared(flags *pflag.FlagSet) {
-	flags.StringVar(&in.opts.Test.Base, "base", "",
+func compared(flags *pflag.FlagSet, o *pipeline.TestOptions) {
+	flags.StringVar(&o.Base, "base", "",
 		"revision that the change is compared with, such as origin/main: the report has the coverage of the lines that differ")
 }
 
@@ -201,13 +207,13 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 		}
 	}()
 	in.opts.Secrets = &pipeline.Secrets{}
-	getenv, err := in.environment()
+	getenv, err := in.secrets.environment()
 	if err != nil {
 		return err
 	}
-	in.credentials(assembly.FromEnvironment(getenv, in.opts.Secrets))
+	credentials(&in.opts, assembly.FromEnvironment(getenv, in.opts.Secrets))
 	in.opts.Progress = func(line string) { _, _ = fmt.Fprintln(in.stderr, line) }
-	in.checkout(ctx)
+	checkout(ctx, &in.opts, in.source, in.report)
 	for _, server := range []struct {
 		name, address string
 		to            **runner.Running

@@ -10,7 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-func (in *invocation) models() *cobra.Command {
+func (in commandLine) models() *cobra.Command {
 	limit := 0
 	models := command("models", "List the published versions of --environment with state, metrics, commit and aliases; changes nothing",
 		func(ctx context.Context) error {
@@ -21,7 +21,7 @@ func (in *invocation) models() *cobra.Command {
 }
 
 // moving is a command that points an alias at a version.
-func (in *invocation) moving(
+func (in commandLine) moving(
 	use, short, alias string, operate func(context.Context, pipeline.Backend, pipeline.Options, publish.Move) *verdict.Run,
 ) *cobra.Command {
 	var move publish.Move
@@ -34,16 +34,7 @@ func (in *invocation) moving(
 	return moving
 }
 
-func (in *invocation) promote() *cobra.Command {
-	return in.moving("promote", "Point an alias at the version that the alias of --environment points at, or at --number; uploads nothing",
-		publish.ProductionAlias, pipeline.Promote)
-}
-
-func (in *invocation) rollback() *cobra.Command {
-	return in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", "", pipeline.RollbackModel)
-}
-
-func (in *invocation) cleanClaims() *cobra.Command {
+func (in commandLine) cleanClaims() *cobra.Command {
 	var numbers []int
 	clean := command("clean-claims", "Remove what interrupted publications left; keeps what is committed", func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.CleanClaims(ctx, b, in.opts, numbers) })

@@ -13,8 +13,7 @@ import (
 )
 
 // observeFlags adds what is recorded of a call, and where it is sent.
-func (in *invocation) observeFlags(flags *pflag.FlagSet) {
-	o := &in.opts.Observe
+func observeFlags(flags *pflag.FlagSet, o *pipeline.Observe) {
 	flags.StringVar(&o.State, "state", "",
 		"directory with the ledger of runs; when empty it is in S3 beside the models, and the sandbox keeps none")
 	flags.StringVar(&o.PushgatewayURL, "pushgateway-url", "", "Pushgateway of Prometheus to send the metrics of a run to")
@@ -23,7 +22,7 @@ func (in *invocation) observeFlags(flags *pflag.FlagSet) {
 }
 
 // observing are the commands that read the ledger of runs.
-func (in *invocation) observing() []*cobra.Command {
+func (in commandLine) observing() []*cobra.Command {
 	past := func(use, short string, read func(context.Context, pipeline.Backend, pipeline.Options, int) pipeline.Observed) *cobra.Command {
 		days, machine := 0, false
 		c := command(use, short, func(ctx context.Context) error {
@@ -52,7 +51,7 @@ func (in *invocation) observing() []*cobra.Command {
 	}
 }
 
-func (in *invocation) metrics() *cobra.Command {
+func (in commandLine) metrics() *cobra.Command {
 	days, format := 0, "text"
 	c := command("metrics", "Make the metrics of the recorded runs for Prometheus; changes nothing", func(ctx context.Context) error {
 		return in.with(ctx, func(backend pipeline.Backend) error {
@@ -75,7 +74,7 @@ func (in *invocation) metrics() *cobra.Command {
 	return c
 }
 
-func (in *invocation) observability() *cobra.Command {
+func (in commandLine) observability() *cobra.Command {
 	out, webhook := "", ""
 	c := command("observability", "Generate alert rules, their tests, a dashboard and configurations from pipeline.yaml",
 		func(ctx context.Context) error {
@@ -103,7 +102,7 @@ func (in *invocation) observability() *cobra.Command {
 	return c
 }
 
-func (in *invocation) notify() *cobra.Command {
+func (in commandLine) notify() *cobra.Command {
 	channel := ""
 	c := command("notify", "Send a message that says it is a test to the channels of notify in pipeline.yaml",
 		func(ctx context.Context) error {
@@ -121,7 +120,7 @@ func (in *invocation) notify() *cobra.Command {
 	return c
 }
 
-func (in *invocation) doctor() *cobra.Command {
+func (in commandLine) doctor() *cobra.Command {
 	machine := false
 	c := command("doctor", "Check what a run depends on; changes nothing", func(ctx context.Context) error {
 		return in.with(ctx, func(backend pipeline.Backend) error {

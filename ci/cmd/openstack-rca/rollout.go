@@ -16,7 +16,7 @@ import (
 )
 
 // rollout returns the commands that operate a service on ECS. They need no engine.
-func (in *invocation) rollout() []*cobra.Command {
+func (in commandLine) rollout() []*cobra.Command {
 	o := &in.opts.Rollout
 	wait := func(command *cobra.Command) *cobra.Command {
 		command.Flags().StringVar(&o.LockWait, "lock-wait", "",
@@ -24,22 +24,22 @@ func (in *invocation) rollout() []*cobra.Command {
 		return command
 	}
 	operation := func(name, short string) *cobra.Command {
-		operation := in.account(command(name, short, func(ctx context.Context) error { return in.operate(ctx, name) }))
+		operation := account(command(name, short, func(ctx context.Context) error { return in.operate(ctx, name) }), o)
 		if name == pipeline.Status {
 			return operation // It takes no lock.
 		}
 		return wait(operation)
 	}
-	deploy := in.account(wait(command("deploy", "Roll an image out, and pass only when it serves, healthy, for the whole bake time",
+	deploy := account(wait(command("deploy", "Roll an image out, and pass only when it serves, healthy, for the whole bake time",
 		func(ctx context.Context) error {
 			in.progress()
 			return in.run(ctx, verdict.Deploy)
-		})))
+		})), o)
 	flags := deploy.Flags()
 	flags.StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
 	flags.StringVar(&o.Override, "override", "",
 		"why production may take an image that staging has not run, or one that cannot be verified; it is recorded")
-	in.verifying(flags)
+	verifyFlags(flags, &in.opts.Verify)
 	flags.StringVar(&o.InFlight, "in-flight", "", "another version's deployment in progress: refuse, wait, rollback or supersede")
 	flags.StringVar(&o.OnTimeout, "on-timeout", "rollback", "a deployment that does not finish in time: rollback or leave")
 	flags.BoolVar(&o.AwaitApproval, "await-approval", false, "wait at a pause until somebody approves or rejects")
@@ -61,10 +61,10 @@ func (in *invocation) rollout() []*cobra.Command {
 }
 
 // imports returns the command import.
-func (in *invocation) imports() *cobra.Command {
+func (in commandLine) imports() *cobra.Command {
 	from, output := &in.opts.Rollout.From, ""
-	imports := in.account(command("import", "Write the pipeline.yaml that adopts an existing ECS service; changes nothing in AWS",
-		func(ctx context.Context) error { return in.importTo(ctx, output) }))
+	imports := account(command("import", "Write the pipeline.yaml that adopts an existing ECS service; changes nothing in AWS",
+		func(ctx context.Context) error { return in.importTo(ctx, output) }), &in.opts.Rollout)
 	flags := imports.Flags()
 	flags.StringVar(&from.Cluster, "cluster", "", "the cluster of the service")
 	flags.StringVar(&from.Service, "service", "", "the name of the service")
@@ -86,7 +86,8 @@ func (in *invocation) importTo(ctx context.Context, output string) error {
 			path = filepath.Join(in.source, path)
 		}
 		if _, err := os.Lstat(path); err == nil && output != "-" {
-			in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeBadArgument, "--output: %s exists; name another file, or -", output))
+			in.opts.Refused = append(in.opts.Refused,
+				verdict.Problemf(pipeline.CodeBadArgument, "--output: %s exists; name another file, or -", output))
 		}
 		run := pipeline.Operate(ctx, backend, in.opts, pipeline.Import)
 		content := pipeline.Imported(run)
@@ -119,8 +120,8 @@ func writeNew(path, content string) error {
 }
 
 // account adds the flags that select credentials of this machine for AWS.
-func (in *invocation) account(command *cobra.Command) *cobra.Command {
-	o, flags := &in.opts.Rollout, command.Flags()
+func account(command *cobra.Command, o *pipeline.RolloutOptions) *cobra.Command {
+	flags := command.Flags()
 	flags.StringVar(&o.Profile, "aws-profile", os.Getenv("AWS_PROFILE"), "profile of the shared configuration; AWS_PROFILE")
 	flags.BoolVar(&o.DefaultCredentials, "aws-default-credentials", false,
 		"use the AWS CLI's credential chain: environment, files, instance and container roles, web identity")
@@ -139,26 +140,26 @@ func (in *invocation) operate(ctx context.Context, operation string) error {
 
 // credentials reads those of the environment. A named profile replaces keys, which are not
 // accepted together with it.
-func (in *invocation) credentials(variables assembly.Variables) {
-	given := in.opts.Target
-	in.opts.Target = variables.Target()
+func credentials(o *pipeline.Options, variables assembly.Variables) {
+	given := o.Target
+	o.Target = variables.Target()
 	for _, value := range []struct {
 		given string
 		to    *string
 	}{
-		{given.TrackingURI, &in.opts.Target.TrackingURI}, {given.ArtifactRoot, &in.opts.Target.ArtifactRoot},
-		{given.S3Endpoint, &in.opts.Target.S3Endpoint}, {given.Region, &in.opts.Target.Region},
+		{given.TrackingURI, &o.Target.TrackingURI}, {given.ArtifactRoot, &o.Target.ArtifactRoot},
+		{given.S3Endpoint, &o.Target.S3Endpoint}, {given.Region, &o.Target.Region},
 	} {
 		*value.to = cmp.Or(value.given, *value.to)
 	}
-	if in.opts.Rollout.Profile != "" {
-		in.opts.Target.AccessKey, in.opts.Target.SecretKey, in.opts.Target.SessionToken = nil, nil, nil
+	if o.Rollout.Profile != "" {
+		o.Target.AccessKey, o.Target.SecretKey, o.Target.SessionToken = nil, nil, nil
 	}
-	in.opts.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
-	in.opts.Attest.Key = variables.Secret("ATTEST_KEY")
-	in.opts.Registry = variables.Registry()
-	in.opts.Observe.NotifySecrets = variables.Secret("NOTIFY_SECRETS")
+	o.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
+	o.Attest.Key = variables.Secret("ATTEST_KEY")
+	o.Registry = variables.Registry()
+	o.Observe.NotifySecrets = variables.Secret("NOTIFY_SECRETS")
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {
-		in.opts.Rollout.WebIdentity, in.opts.Rollout.WebIdentityRole = token, cmp.Or(in.opts.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
+		o.Rollout.WebIdentity, o.Rollout.WebIdentityRole = token, cmp.Or(o.Rollout.WebIdentityRole, os.Getenv("AWS_ROLE_ARN"))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 )
 
 // targetFlags adds where results go, with references to the secrets: the module's arguments of
@@ -43,15 +44,18 @@ var secretFlags = []struct{ flag, variable string }{
 	{"metrics-auth", "METRICS_AUTH"}, {"notify-secrets", "NOTIFY_SECRETS"},
 }
 
+// secretReferences are those of a call, by their variable; see secretFlags.
+type secretReferences map[string]*string
+
 // maxSecret bounds a file that holds a secret, in bytes.
 const maxSecret = 64 << 10
 
 // environment is the environment's variables with those replaced that a flag refers to. Its error
 // never holds what was given: that may be the secret itself.
-func (in *invocation) environment() (func(string) string, error) {
+func (s secretReferences) environment() (func(string) string, error) {
 	replaced := map[string]string{}
 	for _, secret := range secretFlags {
-		reference := *in.secrets[secret.variable]
+		reference := *s[secret.variable]
 		if reference == "" {
 			continue
 		}
@@ -82,13 +86,12 @@ func (in *invocation) environment() (func(string) string, error) {
 
 // checkout fills in what git knows of the source and the call did not say. Outside of the sandbox
 // the ref stays the caller's to name: it decides who may publish.
-func (in *invocation) checkout(ctx context.Context) {
-	o := &in.opts
+func checkout(ctx context.Context, o *pipeline.Options, source, report string) {
 	sandbox := o.Environment == "" || o.Environment == "sandbox"
 	if o.Commit != "" && (o.Ref != "" || !sandbox) {
 		return
 	}
-	found := assembly.RevisionOf(ctx, in.source, in.report)
+	found := assembly.RevisionOf(ctx, source, report)
 	if o.Ref == "" && sandbox {
 		o.Ref = found.Ref
 	}

@@ -23,12 +23,12 @@ func TestASecretIsGivenByReference(t *testing.T) {
 		"env://EMPTY_TOKEN": "empty or not set", "file:///does/not/exist": "no such file",
 		secret: "never the secret itself", "env://": "never the secret itself", "cmd://echo x": "never the secret itself",
 	} {
-		in := &invocation{secrets: map[string]*string{}}
+		in := &invocation{secrets: secretReferences{}}
 		for _, flag := range secretFlags {
 			in.secrets[flag.variable] = new(string)
 		}
 		*in.secrets["MLFLOW_TRACKING_TOKEN"] = reference
-		getenv, err := in.environment()
+		getenv, err := in.secrets.environment()
 		if want == "" {
 			require.NoError(t, err)
 			assert.Equal(t, secret, getenv("MLFLOW_TRACKING_TOKEN"))
