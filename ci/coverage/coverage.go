@@ -34,9 +34,6 @@ type File struct {
 	Path string
 	// Lines are its executable lines, ascending.
 	Lines []Line
-	// missing are the targets of branches not taken, by line, where the report names
-	// them ("12", "exit"); they make merging of branches exact.
-	missing map[int32][]string
 }
 
 // Totals are sums over lines and branches.
@@ -136,12 +133,8 @@ func (r Rate) Dropped(before Rate, tolerance float64) (points string, beyond boo
 type Report struct {
 	// Files are sorted by path, each path once.
 	Files []*File
-	// Sources are the directories that the paths are relative to, as written.
-	Sources []string
 	// Timestamp is when the report was written, zero where it does not say.
 	Timestamp time.Time
-	// Version is that of the tool, as written.
-	Version string
 }
 
 // Totals sums up all files.

@@ -62,7 +62,6 @@ type parser struct {
 	file *File
 	// methods counts open <methods>: their lines repeat those of the class.
 	methods int
-	source  *strings.Builder
 	// valid and covered are the root's totals, or -1.
 	valid, covered int
 }
@@ -77,15 +76,6 @@ func (p *parser) token(token xml.Token) error {
 			p.file = nil
 		case "methods":
 			p.methods--
-		case "source":
-			if p.source != nil {
-				p.report.Sources = append(p.report.Sources, strings.TrimSpace(p.source.String()))
-				p.source = nil
-			}
-		}
-	case xml.CharData:
-		if p.source != nil && p.source.Len()+len(t) <= maxPath {
-			p.source.Write(t)
 		}
 	}
 	return nil
@@ -95,10 +85,6 @@ func (p *parser) start(element xml.StartElement) error {
 	switch element.Name.Local {
 	case "coverage":
 		return p.root(element)
-	case "source":
-		if len(p.report.Sources) < 1000 {
-			p.source = &strings.Builder{}
-		}
 	case "package":
 		return rates(element)
 	case "class":
@@ -130,8 +116,6 @@ func (p *parser) root(element xml.StartElement) error {
 			p.covered, err = count(a.Name.Local, a.Value, math.MaxInt32)
 		case "branches-valid", "branches-covered":
 			_, err = count(a.Name.Local, a.Value, math.MaxInt32)
-		case "version":
-			p.report.Version = xmlscan.Clip(a.Value, 100)
 		case "timestamp":
 			var n int
 			if n, err = count(a.Name.Local, a.Value, maxHits); err == nil {
@@ -195,7 +179,7 @@ func (p *parser) class(element xml.StartElement) error {
 func (p *parser) line(element xml.StartElement) error {
 	var l Line
 	var branch, sawNumber, sawHits bool
-	var condition, missing string
+	var condition string
 	for i := range element.Attr {
 		a := &element.Attr[i]
 		switch a.Name.Local {
@@ -215,8 +199,6 @@ func (p *parser) line(element xml.StartElement) error {
 			branch = strings.EqualFold(a.Value, "true")
 		case "condition-coverage":
 			condition = a.Value
-		case "missing-branches":
-			missing = a.Value
 		}
 	}
 	if !sawNumber || !sawHits {
@@ -226,12 +208,6 @@ func (p *parser) line(element xml.StartElement) error {
 		var err error
 		if l.Taken, l.Branches, err = conditions(condition); err != nil {
 			return err
-		}
-		if missing != "" && l.Taken < l.Branches {
-			if p.file.missing == nil {
-				p.file.missing = map[int32][]string{}
-			}
-			p.file.missing[l.Number] = strings.Split(missing, ",")
 		}
 	}
 	p.file.Lines = append(p.file.Lines, l)

@@ -62,7 +62,7 @@ func (r Repository) String() string {
 
 // Pinned is repository@digest.
 func (r Repository) Pinned(digest string) (string, error) {
-	if err := CheckDigest(digest); err != nil {
+	if err := checkDigest(digest); err != nil {
 		return "", err
 	}
 	return r.String() + "@" + digest, nil
@@ -81,14 +81,14 @@ type Reference struct {
 func Parse(text string) (Reference, error) {
 	rest, digest, pinned := strings.Cut(text, "@")
 	if pinned {
-		if err := CheckDigest(digest); err != nil {
+		if err := checkDigest(digest); err != nil {
 			return Reference{}, fmt.Errorf("parse reference %q: %w", text, err)
 		}
 	}
 	tag := ""
 	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 		rest, tag = rest[:i], rest[i+1:]
-		if err := CheckTag(tag); err != nil {
+		if err := checkTag(tag); err != nil {
 			return Reference{}, fmt.Errorf("parse reference %q: %w", text, err)
 		}
 	}
@@ -129,16 +129,16 @@ var (
 	tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 )
 
-// CheckDigest refuses what is not sha256: and 64 lower-case hex digits.
-func CheckDigest(digest string) error {
+// checkDigest refuses what is not sha256: and 64 lower-case hex digits.
+func checkDigest(digest string) error {
 	if !digestForm.MatchString(digest) {
 		return fmt.Errorf("digest %q is not sha256: and 64 hex digits", digest)
 	}
 	return nil
 }
 
-// CheckTag refuses what registries do not accept as a tag.
-func CheckTag(tag string) error {
+// checkTag refuses what registries do not accept as a tag.
+func checkTag(tag string) error {
 	if !tagForm.MatchString(tag) {
 		return fmt.Errorf("tag %q is not letters, digits, '.', '_' and '-' (at most 128)", tag)
 	}

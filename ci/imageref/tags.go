@@ -83,7 +83,7 @@ func Tags(f Facts) ([]Tag, error) {
 		tags = append(tags, Tag{Name: "latest"})
 	}
 	for _, tag := range tags {
-		if err := CheckTag(tag.Name); err != nil {
+		if err := checkTag(tag.Name); err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	}

@@ -44,9 +44,6 @@ func NewGate(cfg config.Config, request Request) *Gate {
 	return &Gate{request: request, decisions: Decide(cfg, request)}
 }
 
-// Decisions are those of Decide, in the order of the pipeline.
-func (g *Gate) Decisions() []Decision { return slices.Clone(g.decisions) }
-
 // Decision is the decision on the named stage; for an unknown name, not to run.
 func (g *Gate) Decision(stage string) Decision {
 	for _, d := range g.decisions {
