@@ -21,23 +21,30 @@ func observeFlags(flags *pflag.FlagSet, o *pipeline.Observe) {
 	flags.BoolVar(&o.Hotfix, "hotfix", false, "mark the run as an unplanned change that mends production, for the figures of dora")
 }
 
+// answer shows what was asked for, or why there is no answer.
+func (in *invocation) answer(ctx context.Context, ask func(pipeline.Backend) (text, failure string, err error)) error {
+	return in.with(ctx, func(backend pipeline.Backend) error {
+		text, failure, err := ask(backend)
+		if failure != "" {
+			_, _ = fmt.Fprintln(in.stderr, failure)
+			return errVerdict
+		}
+		_, _ = fmt.Fprint(in.stdout, text)
+		return err
+	})
+}
+
 // observing are the commands that read the ledger of runs.
 func (in commandLine) observing() []*cobra.Command {
 	past := func(use, short string, read func(context.Context, pipeline.Backend, pipeline.Options, int) pipeline.Observed) *cobra.Command {
 		days, machine := 0, false
 		c := command(use, short, func(ctx context.Context) error {
-			return in.with(ctx, func(backend pipeline.Backend) error {
+			return in.answer(ctx, func(backend pipeline.Backend) (string, string, error) {
 				found := read(ctx, backend, in.opts, days)
-				if found.Failure != "" {
-					_, _ = fmt.Fprintln(in.stderr, found.Failure)
-					return errVerdict
-				}
 				if machine {
-					_, _ = fmt.Fprint(in.stdout, string(found.JSON))
-					return nil
+					return string(found.JSON), found.Failure, nil
 				}
-				_, _ = fmt.Fprint(in.stdout, found.Summary)
-				return nil
+				return found.Summary, found.Failure, nil
 			})
 		})
 		c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
@@ -54,18 +61,13 @@ func (in commandLine) observing() []*cobra.Command {
 func (in commandLine) metrics() *cobra.Command {
 	days, format := 0, "text"
 	c := command("metrics", "Make the metrics of the recorded runs for Prometheus; changes nothing", func(ctx context.Context) error {
-		return in.with(ctx, func(backend pipeline.Backend) error {
+		return in.answer(ctx, func(backend pipeline.Backend) (string, string, error) {
 			found := pipeline.Metrics(ctx, backend, in.opts, days)
-			if found.Failure != "" {
-				_, _ = fmt.Fprintln(in.stderr, found.Failure)
-				return errVerdict
-			}
 			content, ok := map[string]string{"text": found.Text, "open": found.Open, "history": found.History, "emf": found.EMF}[format]
-			if !ok {
-				return fmt.Errorf("--format %q is not text, open, history or emf", format)
+			if !ok && found.Failure == "" {
+				return "", "", fmt.Errorf("--format %q is not text, open, history or emf", format)
 			}
-			_, _ = fmt.Fprint(in.stdout, content)
-			return nil
+			return content, found.Failure, nil
 		})
 	})
 	c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
@@ -78,23 +80,18 @@ func (in commandLine) observability() *cobra.Command {
 	out, webhook := "", ""
 	c := command("observability", "Generate alert rules, their tests, a dashboard and configurations from pipeline.yaml",
 		func(ctx context.Context) error {
-			return in.with(ctx, func(backend pipeline.Backend) error {
+			return in.answer(ctx, func(backend pipeline.Backend) (string, string, error) {
 				files, failure := pipeline.Observability(ctx, backend, in.opts, webhook)
-				if failure != "" {
-					_, _ = fmt.Fprintln(in.stderr, failure)
-					return errVerdict
-				}
 				for name, content := range files {
 					file := filepath.Join(out, filepath.FromSlash(name))
 					if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // servers of other users read it
-						return fmt.Errorf("write %s: %w", name, err)
+						return "", "", fmt.Errorf("write %s: %w", name, err)
 					}
 					if err := os.WriteFile(file, content, 0o644); err != nil { //nolint:gosec // as above
-						return fmt.Errorf("write %s: %w", name, err)
+						return "", "", fmt.Errorf("write %s: %w", name, err)
 					}
 				}
-				_, _ = fmt.Fprintf(in.stdout, "%d files in %s\n", len(files), out)
-				return nil
+				return fmt.Sprintf("%d files in %s\n", len(files), out), failure, nil
 			})
 		})
 	c.Flags().StringVar(&out, "out", "observability", "directory to write to")
@@ -106,14 +103,9 @@ func (in commandLine) notify() *cobra.Command {
 	channel := ""
 	c := command("notify", "Send a message that says it is a test to the channels of notify in pipeline.yaml",
 		func(ctx context.Context) error {
-			return in.with(ctx, func(backend pipeline.Backend) error {
+			return in.answer(ctx, func(backend pipeline.Backend) (string, string, error) {
 				found := pipeline.Notify(ctx, backend, in.opts, channel)
-				if found.Failure != "" {
-					_, _ = fmt.Fprintln(in.stderr, found.Failure)
-					return errVerdict
-				}
-				_, _ = fmt.Fprint(in.stdout, found.Summary)
-				return nil
+				return found.Summary, found.Failure, nil
 			})
 		})
 	c.Flags().StringVar(&channel, "channel", "", "name of the channel; all when empty")
