@@ -157,6 +157,8 @@ type Train struct {
 	Recurrent bool `yaml:"recurrent" json:"recurrent"`
 	// Format is the format of the model file: one of ModelFormats, or empty for what its name tells.
 	Format string `yaml:"format" json:"format"`
+	// Loader is the module that makes a model of weights alone, as mlflow.pyfunc loads it.
+	Loader string `yaml:"loader" json:"loader"`
 	// AllowLayers are further layer classes a Keras model may hold.
 	AllowLayers []string `yaml:"allow_layers" json:"allow_layers"`
 	// AllowDomains are further operator domains an ONNX model may name.
@@ -206,7 +208,7 @@ type Gate struct {
 var BuildModes = []string{"auto", "always", "never"}
 
 // ModelFormats are the values of train.format besides the empty one.
-var ModelFormats = []string{"keras", "onnx", "skops"}
+var ModelFormats = []string{"keras", "onnx", "skops", "xgboost", "lightgbm", "safetensors"}
 
 // Formats are the formats of a model file that train.allow_formats can name.
 var Formats = []string{"h5", "pickle"}

@@ -117,6 +117,9 @@ var keys = slices.Concat([]key{
 		meaning: "Format of the model file; when empty, the one that the ending of its name tells ([docs/models.md](models.md))."},
 	{path: "train.recurrent", source: "MLflow Integration",
 		meaning: "The model must have a recurrent layer, such as an LSTM. Only Keras models are asked."},
+	{path: "train.loader", limit: like(moduleForm, "the name of a module, without packages").optional(),
+		meaning: "Module that makes a model of weights (safetensors): one of `train.artifacts` without its `.py`, with a function " +
+			"`_load_pyfunc(path)` that returns an object with a method `predict`."},
 	{path: "train.allow_domains", limit: domains,
 		meaning: "Further domains of operators that an ONNX file may name, such as `com.microsoft`."},
 	{path: "train.allow_types", limit: types,

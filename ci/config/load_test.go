@@ -69,6 +69,7 @@ train:
   allow_formats: [h5]
   format: keras
   allow_domains: [com.microsoft]
+  loader: net
   allow_types: [sklearn.tree._tree.Tree]
   network: true
   deterministic: true
@@ -382,6 +383,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a wrong direction":                 {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is not one of higher, lower`},
 		"a format that is not known":        {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle`},
 		"a format of models that is none":   {"train: {format: gguf}", `"gguf" is not one of keras`},
+		"a loader in a package":             {"train: {loader: app.net}", "not the name of a module"},
 		"a type without a module":           {"train: {allow_types: [Tree]}", "not the name of a type"},
 		"a domain that is none":             {"train: {allow_domains: ['a b']}", "not the name of a domain"},
 		"two gates on one metric":           {"train: {gates: [{metric: a, min: 1}, {metric: a, min: 2}]}", "there is a gate on a already"},

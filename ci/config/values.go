@@ -25,6 +25,8 @@ var (
 	placeholder     = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 	// className is a Keras layer's class, with its module or without.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.>]*$`)
+	// moduleForm is a module that lies beside a model.
+	moduleForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 	// typeForm is a Python type with its module.
 	typeForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
 	// domainName is a domain of ONNX operators.

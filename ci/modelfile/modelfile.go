@@ -129,6 +129,8 @@ type Options struct {
 	// AllowLayers are further layer classes of a Keras file, AllowTypes further Python types of
 	// a skops file, AllowDomains further operator domains of an ONNX file.
 	AllowLayers, AllowTypes, AllowDomains []string
+	// Loader is the application's module that makes a model of weights.
+	Loader string
 	// AllowFormats are formats that are let through unseen: "h5", "pickle".
 	AllowFormats []string
 	// Recurrent demands a recurrent layer of a Keras file.

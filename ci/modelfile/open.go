@@ -49,3 +49,14 @@ func CopyContext(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Reader reads size bytes of a file from their beginning, for as long as the context lasts.
+func Reader(ctx context.Context, file io.ReaderAt, size int64) io.Reader {
+	section := io.NewSectionReader(file, 0, size)
+	return readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return section.Read(p)
+	})
+}

@@ -5,6 +5,7 @@
 package modelformats_test
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -51,6 +52,64 @@ outputs = {"label": model.predict(SAMPLE).tolist(), "probabilities": model.predi
 `,
 		told:     map[string]string{"model graph": "LinearClassifier", "model inputs": "X float32 [?, 4]", "model loaded": "onnxruntime 1.23.2"},
 		versions: []string{"onnxruntime==1.23.2", "onnx==1.19.1"},
+	},
+	// With NumPy in the place of PyTorch, which is too large for a test: the format is the same.
+	"safetensors": {
+		model: "model.safetensors", packages: []string{"scikit-learn==1.7.2", "safetensors==0.6.2"}, settings: "  loader: net\n  artifacts: [models/net.py]\n",
+		save: `
+from safetensors.numpy import save_file
+step, scale = model[-1], model[0]
+save_file({"weight": (step.coef_ / scale.scale_).astype("float32"), "bias": (step.intercept_ - (step.coef_ * scale.mean_ / scale.scale_).sum(1)).astype("float32")}, FILE)
+open("models/net.py", "w").write("""
+from safetensors.numpy import load_file
+class Net:
+    def __init__(self, path):
+        self.tensors = load_file(path)
+    def predict(self, inputs, params=None):
+        return inputs @ self.tensors["weight"].T + self.tensors["bias"]
+def _load_pyfunc(path):
+    return Net(path)
+""")
+outputs = model.decision_function(SAMPLE).tolist()
+`,
+		told:     map[string]string{"model tensors": "2 of F32", "model parameters": "15", "model loaded": "Net of 2 tensors by net"},
+		versions: []string{"safetensors==0.6.2"},
+	},
+	"XGBoost": {
+		model: "model.json", packages: []string{"scikit-learn==1.7.2", "xgboost-cpu==3.0.5"}, settings: "  format: xgboost\n",
+		save: `
+import xgboost
+model = xgboost.XGBClassifier(n_estimators=20).fit(X, y)
+guess = model.predict(held)
+model.save_model(FILE)
+outputs = model.predict(SAMPLE).tolist()
+`,
+		told:     map[string]string{"model trees": "60 of gbtree, objective multi:softprob", "model kind": "classifier", "model loaded": "XGBClassifier of 20 rounds"},
+		versions: []string{"xgboost==3.0.5"},
+	},
+	"XGBoost without its estimators": {
+		model: "model.ubj", packages: []string{"scikit-learn==1.7.2", "xgboost-cpu==3.0.5"},
+		save: `
+import xgboost
+booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(X, y), 10)
+guess = booster.predict(xgboost.DMatrix(held)).argmax(axis=1)
+booster.save_model(FILE)
+outputs = booster.predict(xgboost.DMatrix(SAMPLE)).tolist()
+`,
+		told:     map[string]string{"model trees": "30 of gbtree", "model loaded": "Booster of 10 rounds"},
+		versions: []string{"xgboost==3.0.5"},
+	},
+	"LightGBM": {
+		model: "model.lgb", packages: []string{"scikit-learn==1.7.2", "lightgbm==4.6.0"},
+		save: `
+import lightgbm
+booster = lightgbm.train({"objective": "multiclass", "num_class": 3, "verbose": -1}, lightgbm.Dataset(X, y), 10)
+guess = booster.predict(held).argmax(axis=1)
+booster.save_model(FILE)
+outputs = booster.predict(SAMPLE).tolist()
+`,
+		told:     map[string]string{"model trees": "30, objective multiclass", "model loaded": "lightgbm 4.6.0: Booster of 30 trees on 4 features"},
+		versions: []string{"lightgbm==4.6.0"},
 	},
 	"scikit-learn": {
 		model: "model.skops", packages: []string{"scikit-learn==1.7.2", "skops==0.16.0"},
@@ -112,7 +171,7 @@ func (f format) source(t *testing.T, save string) string {
 		"main.py":          strings.NewReplacer("MODEL", f.model, "SAVE", save).Replace(mainPy),
 		"requirements.txt": strings.Join(append([]string{"mlflow-skinny==3.17.2", "pandas==2.3.3", "numpy==2.2.6"}, f.packages...), "\n") + "\n",
 		config.FileName: "name: iris\npython: \"3.11\"\ntrain:\n  command: [python, main.py]\n  model: models/" + f.model +
-			"\n  artifacts: []\n  metrics: models/metrics.json\n" + f.settings,
+			"\n  metrics: models/metrics.json\n" + cmp.Or(f.settings, "  artifacts: []\n"),
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}

@@ -14,8 +14,11 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/lightgbm"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile/onnx"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/safetensors"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile/skops"
+	"github.com/openstack-rca/openstack-rca/ci/modelfile/xgboost"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -24,6 +27,9 @@ var All = []modelfile.Format{
 	kerasfile.Format,
 	onnx.Format,
 	skops.Format,
+	xgboost.Format,
+	lightgbm.Format,
+	safetensors.Format,
 }
 
 // MaxBytes is the size of the largest file that is looked into.
@@ -31,7 +37,7 @@ const MaxBytes = 4 << 30
 
 // Codes lists every code that looking into a file can give.
 func Codes() []verdict.Code {
-	return slices.Concat(modelfile.Codes(), kerasfile.Codes(), onnx.Codes(), skops.Codes())
+	return slices.Concat(modelfile.Codes(), kerasfile.Codes(), onnx.Codes(), skops.Codes(), safetensors.Codes())
 }
 
 // Named returns a format by its name.

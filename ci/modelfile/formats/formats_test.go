@@ -27,7 +27,7 @@ func TestEveryFormatIsWhole(t *testing.T) {
 		for _, content := range f.Programs() {
 			assert.NotEmpty(t, content, f.Name)
 		}
-		flavor := f.Flavor(modelfile.Served("m"+slices.Concat(f.Extensions, f.Ambiguous)[0], "m"+slices.Concat(f.Extensions, f.Ambiguous)[0]), modelfile.Saved{})
+		flavor := f.Flavor(modelfile.Served("m"+slices.Concat(f.Extensions, f.Ambiguous)[0], "m"+slices.Concat(f.Extensions, f.Ambiguous)[0]), modelfile.Saved{Allowed: []string{"net"}})
 		assert.NotEmpty(t, flavor.Loader, f.Name)
 		assert.Contains(t, string(document), "`"+f.Name+"`", "docs/models.md tells of %s", f.Name)
 		for _, ending := range slices.Concat(f.Extensions, f.Ambiguous) {
