@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -159,6 +160,24 @@ func (r *results) attestation() *Attestation {
 	return &Attestation{Report: r.report, Summary: r.summary, Json: r.json, Failure: r.failure}
 }
 
+// Advisories is a directory with today's databases of advisories, for a machine that reaches none: of
+// Python packages, and of Grype. Give one of them to audit and scan as --advisories.
+//
+// +cache="session"
+func (m *OpenstackRca) Advisories(ctx context.Context) (*dagger.Directory, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	dir := filepath.Join(call.work, "fetched")
+	if _, err := pipeline.Advisories(ctx, backend, dir); err != nil {
+		return nil, err
+	}
+	return dag.CurrentModule().Workdir(dir).Sync(ctx)
+}
+
 // Scan looks at an image by its digest, also at one that runs already: its packages, their known
 // vulnerabilities and licences, and secrets in every layer. It changes nothing.
 //
@@ -169,7 +188,9 @@ func (m *OpenstackRca) Scan(
 	// The image, by digest: repository@sha256:...
 	image string,
 
-	// Archive of a database of Grype (.tar.zst).
+	// Archive of a database of Grype (.tar.zst), instead of today's.
+	//
+	// +optional
 	advisories *dagger.File,
 ) (*ScanReport, error) {
 	call := m.call(ctx)

@@ -100,7 +100,7 @@ func dailyAdvisories(address, dir string) func(context.Context) (string, error) 
 			return file, nil
 		}
 		had := err == nil
-		if err := download(ctx, address, file); err != nil && !had {
+		if err := download(ctx, address, file, isZip); err != nil && !had {
 			return "", err
 		}
 		return file, nil
@@ -117,8 +117,18 @@ func engineAdvisories(ctx context.Context, client *dagger.Client, address, work 
 	return file, nil
 }
 
-// download writes what an address answers into a file, all of it or nothing.
-func download(ctx context.Context, address, file string) (err error) {
+// isZip: a page of a proxy must not take the place of an archive for a day.
+func isZip(file string) error {
+	archive, err := zip.OpenReader(file)
+	if err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+// download writes what an address answers into a file, all of it or nothing. check looks at the whole
+// content before it takes the file's place; nil for no look.
+func download(ctx context.Context, address, file string, check func(file string) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -148,10 +158,11 @@ func download(ctx context.Context, address, file string) (err error) {
 		case answer.ContentLength >= 0 && n != answer.ContentLength:
 			err = fmt.Errorf("%d of %d bytes came", n, answer.ContentLength)
 		default:
-			// A page of a proxy must not take the place of an archive for a day.
-			var archive *zip.ReadCloser
-			if archive, err = zip.OpenReader(part.Name()); err == nil {
-				err = errors.Join(archive.Close(), os.Rename(part.Name(), file))
+			if check != nil {
+				err = check(part.Name())
+			}
+			if err == nil {
+				err = os.Rename(part.Name(), file)
 			}
 		}
 	}

@@ -44,7 +44,7 @@ func (f function) effect() bool {
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status && f.operation != Import
-	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "Verify", "Scan", "":
+	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "Verify", "Scan", "Advisories", "":
 		return false
 	case "Notify": // it reaches the channels of the configuration, and here there is none
 		return false
@@ -53,7 +53,7 @@ func (f function) effect() bool {
 }
 
 // entries are the functions of this package through which package main reaches a backend.
-var entries = []string{"Run", "Explain", "Doctor", "Operate", "Verify", "Scan", "Models", "Promote", "RollbackModel", "CleanClaims",
+var entries = []string{"Run", "Explain", "Doctor", "Operate", "Verify", "Scan", "Advisories", "Models", "Promote", "RollbackModel", "CleanClaims",
 	"Runs", "Dora", "Metrics", "Observability", "Notify"}
 
 // publicFunctions reads the module's public functions from its source: package main compiles
@@ -180,8 +180,9 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Run": all, "OpenstackRca.Pipeline": all,
 		"OpenstackRca.Plan": "Explain", "OpenstackRca.Doctor": "Doctor",
 		"OpenstackRca.Attest": "Run attest", "OpenstackRca.Verify": "Verify", "OpenstackRca.Scan": "Scan", "ScanReport.Sbom": "", "ScanReport.Sarif": "", "ScanReport.Enforce": "",
-		"Attestation.Enforce": "",
-		"OpenstackRca.Audit":  "Run audit", "AuditReport.Sbom": "", "AuditReport.Sarif": "", "AuditReport.Enforce": "",
+		"Attestation.Enforce":     "",
+		"OpenstackRca.Advisories": "Advisories",
+		"OpenstackRca.Audit":      "Run audit", "AuditReport.Sbom": "", "AuditReport.Sarif": "", "AuditReport.Enforce": "",
 		"OpenstackRca.Test": "Run test", "TestReport.Coverage": "", "TestReport.Enforce": "",
 		"OpenstackRca.Train": "Run train", "Model.Publish": "Run test train audit publish",
 		"Model.File": "", "Model.Directory": "", "Model.Metrics": "", "Model.Enforce": "",

@@ -110,6 +110,8 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 	case "Scan":
 		opts.Image = o.opts.Image
 		return Scan(t.Context(), o.backend, opts)
+	case "Advisories":
+		_, _ = Advisories(t.Context(), o.backend, t.TempDir())
 	case "Models":
 		return Models(t.Context(), o.backend, opts, 0)
 	case "Promote":

@@ -40,6 +40,8 @@ var (
 		"Run again; if it repeats, report it with the version of syft").In(verdict.Scan)
 	DistroUnknown = unable("DISTRO_UNKNOWN", "The image has packages of a distribution that was not recognised, so none of them was compared.",
 		"Keep /etc/os-release in the image").In(verdict.Scan)
+	DistroEnded = failing("DISTRO_ENDED", "The image's distribution gets no advisories any more, so what is found in it says little.",
+		"Build the image on a version that is still maintained").In(verdict.Scan)
 	ImageUnreadable = unable("IMAGE_UNREADABLE", "The image could not be read from its registry.",
 		"Read the registry's answer in the cause; check its address and login, and run again").In(verdict.Scan)
 )
@@ -99,7 +101,7 @@ var (
 // Codes returns the codes that this package raises.
 func Codes() []verdict.Code {
 	return []verdict.Code{
-		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, ImageUnreadable,
+		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, DistroEnded, ImageUnreadable,
 		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
 		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,

@@ -241,6 +241,13 @@ var ofSystem = []string{"deb/", "apk/", "rpm/"}
 
 // matched compares the packages of an image, and what is planted beside them.
 func (a *audit) matched(ctx context.Context, bom []byte, found material) {
+	if a.Advisories == "" && a.Fetch != nil {
+		var err error
+		if a.Advisories, err = a.Fetch(ctx); err != nil {
+			a.fail(AdvisoriesMissing, "fetch advisories: %v", err)
+			return
+		}
+	}
 	if a.Advisories == "" {
 		a.fail(AdvisoriesMissing, "an image is compared with a database of Grype, and none was given")
 		return
@@ -264,6 +271,11 @@ func (a *audit) matched(ctx context.Context, bom []byte, found material) {
 	a.stage.Add("distribution", joinOr(slices.DeleteFunc([]string{matched.Distribution}, func(s string) bool { return s == "" }), "none"))
 	if system && matched.Distribution == "" {
 		a.fail(DistroUnknown, "none of the packages of the system was compared")
+	}
+	if day, over, known := ended(matched.Distribution, a.Now); over {
+		a.fail(DistroEnded, "%s, on %s", matched.Distribution, day)
+	} else if system && !known {
+		a.stage.Add("end of the distribution", "not known")
 	}
 	a.found.database = &matched.Database
 	wanted, nobody := demanded(found, matched.Database)

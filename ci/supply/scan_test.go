@@ -73,6 +73,22 @@ func TestTheProvidersOfDistributions(t *testing.T) {
 	assert.Equal(t, []string{"deb/x@1", "rpm/opensuse"}, unknown)
 }
 
+func TestEnded(t *testing.T) {
+	for text, want := range map[string]string{
+		"debian 12.15": "", "debian 10": "2024-06-30", "Debian 10.13": "2024-06-30", "alpine 3.18.4": "2025-05-09", "alpine 3.22.1": "",
+		"ubuntu 20.04": "2025-05-31", "arch": "", "": "", "debian 1": "",
+	} {
+		day, over, known := ended(text, now)
+		assert.Equal(t, want != "", over, text)
+		if over {
+			assert.Equal(t, want, day)
+			assert.True(t, known)
+		}
+	}
+	_, over, _ := ended("debian 12", time.Date(2028, 6, 30, 23, 0, 0, 0, time.UTC))
+	assert.False(t, over, "the last day is not over")
+}
+
 // TestASecretInALayer is one that a later layer may have deleted.
 func TestASecretInALayer(t *testing.T) {
 	in := input(t)
@@ -115,6 +131,12 @@ func TestPlantedFaultsOfAScan(t *testing.T) {
 			strings.Replace(clean, `{"matches"`, `{"distro":{"name":"ubuntu","version":"24.04"},"matches"`, 1), exported(), nil, "ADVISORIES_INCOMPLETE"},
 		"a distribution that nobody knows": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:deb/kali/demo@1", 1),
 			strings.Replace(clean, `{"matches"`, `{"distro":{"name":"kali","version":"2026"},"matches"`, 1), exported(), nil, "DISTRO_UNKNOWN vulnerable"},
+		"a distribution that has ended": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:deb/debian/demo@1?distro=debian-10", 1),
+			strings.Replace(strings.Replace(strings.ReplaceAll(clean, "jinja2", "openssl"), "2.4.1", "1.0.1", 1),
+				`{"matches"`, `{"distro":{"name":"debian","version":"10"},"matches"`, 1), exported(), nil, "DISTRO_ENDED ADVISORIES_INCOMPLETE"},
+		"a database that cannot be fetched": {bom, clean, exported(), func(in *Input) {
+			in.Advisories, in.Fetch = "", func(context.Context) (string, error) { return "", errors.New("no route") }
+		}, "ADVISORIES_MISSING"},
 		"packages of another language": {strings.Replace(bom, "pkg:pypi/demo@1", "pkg:npm/demo@1", 1),
 			strings.Replace(clean, fresh, `{"debian":{"captured":"2026-11-28T00:00:00Z"}}`, 1), exported(), nil, "ADVISORIES_INCOMPLETE"},
 		"packages that syft did not see": {bom, clean, exported("var/lib/dpkg/status"), nil, "DISTRO_UNKNOWN"},

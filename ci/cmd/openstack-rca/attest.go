@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -34,8 +35,23 @@ func (in commandLine) scan() *cobra.Command {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Scan(ctx, b, in.opts) })
 		})
 	scan.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	scan.Flags().StringVar(&in.opts.Advisories, "advisories", "", "database of Grype: an archive, or its directory")
+	scan.Flags().StringVar(&in.opts.Advisories, "advisories", "", "database of Grype: an archive, or its directory; today's when empty")
 	return scan
+}
+
+// advisories fetches what audit and scan compare with.
+func (in *invocation) advisories() *cobra.Command {
+	out := ""
+	advisories := command("advisories", "Write today's databases of advisories into a directory, for a machine that reaches none",
+		func(ctx context.Context) error {
+			return in.with(ctx, func(backend pipeline.Backend) error {
+				text, err := pipeline.Advisories(ctx, backend, out)
+				_, _ = fmt.Fprint(in.stdout, text)
+				return err
+			})
+		})
+	advisories.Flags().StringVar(&out, "out", "advisories", "directory to write to")
+	return advisories
 }
 
 // verify shows what deploy would say of an image.

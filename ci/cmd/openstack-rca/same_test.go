@@ -43,6 +43,7 @@ var (
 		"runs --json":              "the module has it as runs json",
 		"dora --json":              "the module has it as dora json",
 		"metrics --format":         "the module has it as metrics text, open, history and emf",
+		"advisories --out":         "the module returns the directory: advisories export --path",
 		"observability --out":      "the module returns the directory: observability export --path",
 		"publish":                  "the module has it as train publish, with the model as an object",
 		"run --model":              "the module returns it: run model",

@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Advisories writes today's databases of advisories into a local directory, for a machine that reaches
+// none: that of Python packages, and that of Grype. It returns a line for each with its SHA-256. What
+// was fetched stays there if the other fails.
+func Advisories(ctx context.Context, backend Backend, dir string) (summary string, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing of it is secret
+		return "", fmt.Errorf("write advisories: %w", err)
+	}
+	var lines []string
+	var failed []error
+	for _, source := range []struct {
+		name  string
+		fetch func(context.Context) (string, error)
+	}{{"Python packages, from osv.dev", backend.Advisories}, {"all packages, of Grype", backend.ImageAdvisories}} {
+		if source.fetch == nil {
+			continue
+		}
+		file, err := source.fetch(ctx)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", source.name, err))
+			continue
+		}
+		sum, size, err := copyFile(file, filepath.Join(dir, filepath.Base(file)))
+		if err != nil {
+			failed = append(failed, fmt.Errorf("write advisories: %w", err))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s (%s): %d bytes, sha256:%s\n", filepath.Base(file), source.name, size, sum))
+	}
+	return strings.Join(lines, ""), errors.Join(failed...)
+}
+
+// copyFile copies a file and returns the SHA-256 of what it wrote.
+func copyFile(from, to string) (sum string, size int64, err error) {
+	in, err := os.Open(from) //nolint:gosec // downloaded by this process
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	out, err := os.Create(to) //nolint:gosec // the caller names the directory
+	if err != nil {
+		return "", 0, err
+	}
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(out, hash), in)
+	return hex.EncodeToString(hash.Sum(nil)), size, errors.Join(err, out.Close())
+}
