@@ -21,9 +21,14 @@ func (m *OpenstackRca) Audit(
 	//
 	// +optional
 	advisories *dagger.File,
+
+	// The .git directory of the source's repository, to search its history for secrets too.
+	//
+	// +optional
+	git *dagger.Directory,
 ) (*AuditReport, error) {
 	call := m.call(ctx)
-	call.advisories = advisories
+	call.advisories, call.git, call.opts.History = advisories, git, git != nil
 	result, err := call.run(verdict.Audit)
 	if err != nil {
 		return nil, err

@@ -181,16 +181,22 @@ func (r *repository) disarm(ctx context.Context) error {
 	return nil
 }
 
+// environment are the variables of git: it takes no lock, does not prompt, and fetches nothing that a
+// partial clone lacks.
+func (r *repository) environment() []string {
+	all := append([]string{"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1"}, r.settings...)
+	for _, name := range gitVariables {
+		if value, set := os.LookupEnv(name); set {
+			all = append(all, name+"="+value)
+		}
+	}
+	return all
+}
+
 func (r *repository) git(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, "git", append(slices.Clone(r.options), args...)...)
 	command.Dir = r.dir
-	// It takes no lock, does not prompt, and fetches nothing that a partial clone lacks.
-	command.Env = append([]string{"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1"}, r.settings...)
-	for _, name := range gitVariables {
-		if value, set := os.LookupEnv(name); set {
-			command.Env = append(command.Env, name+"="+value)
-		}
-	}
+	command.Env = r.environment()
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {

@@ -5,6 +5,7 @@ package assembly
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -70,6 +72,15 @@ func OnEngine(
 		}
 		assembled.Backend.Patch = func(ctx context.Context, since string) (string, error) {
 			return gitPatch(ctx, client, source, history, since)
+		}
+	}
+	if history != nil {
+		assembled.Backend.History = func(ctx context.Context, out string) (supply.History, error) {
+			dir := filepath.Join(work, "repository")
+			if _, err := history.Export(ctx, dir); err != nil {
+				return supply.History{}, fmt.Errorf("read --git: %w", err)
+			}
+			return gitHistory(dir)(ctx, out)
 		}
 	}
 	assembled.Backend.WarmUp = assembled.warmUp

@@ -47,6 +47,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 		return hostChanges(ctx, path, since)
 	}
 	host.Backend.Patch = func(ctx context.Context, since string) (string, error) { return hostPatch(ctx, path, since) }
+	host.Backend.History = gitHistory(path)
 	host.Backend.Tool = hostTool
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
 	host.Backend.ImageAdvisories = dailyGrype(GrypeURL, cacheDir())

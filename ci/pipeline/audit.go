@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -20,8 +21,18 @@ func (s *call) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
 			checks = config.Checks
 		}
 	}
+	var history func(context.Context, string) (supply.History, error)
+	if s.opts.History {
+		history = s.backend.History
+	}
+	if s.opts.History && history == nil {
+		history = func(context.Context, string) (supply.History, error) {
+			return supply.History{}, errors.New("there is no git here")
+		}
+	}
 	return supply.Audit(ctx, s.backend.Runner, supply.Input{
-		Config: s.cfg, Checks: checks, Source: s.backend.Source, Advisories: s.opts.Advisories, Fetch: s.backend.Advisories,
+		History: history,
+		Config:  s.cfg, Checks: checks, Source: s.backend.Source, Advisories: s.opts.Advisories, Fetch: s.backend.Advisories,
 		Import: s.backend.Import, Tool: s.backend.Tool, Scratch: s.backend.WorkDir, Now: time.Now(),
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	Image string
 	// Advisories is the local path of the database of advisories; the backend's of today when empty.
 	Advisories string
+	// History asks the audit to search the history of the source too.
+	History bool
 	// Attest is how the image is attested; Verify what a deployment demands of that.
 	Attest AttestOptions
 	Verify VerifyOptions
@@ -112,6 +115,8 @@ type Backend struct {
 	Patch Patch
 	// Tool returns a tree with one of the security tools in its root; nil where there is none.
 	Tool func(ctx context.Context, name string) (runner.Files, error)
+	// History writes what the source ever had into a directory; nil without a history.
+	History func(ctx context.Context, dir string) (supply.History, error)
 	// Advisories returns the local path of a database of advisories of today; nil where there is none.
 	Advisories func(ctx context.Context) (string, error)
 	// ImageAdvisories is the same for packages of all kinds, as an image has them.

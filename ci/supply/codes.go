@@ -63,6 +63,8 @@ var (
 
 	LockUnreadable = unable("LOCK_UNREADABLE", "A file that declares packages cannot be read.",
 		"Correct the named file, or make it anew with the tool that wrote it")
+	HistoryIncomplete = unable("HISTORY_INCOMPLETE", "The history of the source could not be read to its beginning.",
+		"Fetch all of it: git fetch --unshallow, in GitHub Actions fetch-depth: 0; a partial clone needs its files too")
 	ScannerMissing = unableAny("SCANNER_MISSING", "A program that the audit needs is not there in the pinned version.",
 		"Install the named version and put it on PATH, or run on a Dagger engine, which builds it")
 	ScannerFailed = unableAny("SCANNER_FAILED", "A program of the audit did not come to its end.",
@@ -102,7 +104,7 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, DistroEnded, ImageUnreadable,
-		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, ScannerMissing,
+		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, HistoryIncomplete, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
 		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}

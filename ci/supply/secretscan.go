@@ -60,9 +60,14 @@ func (a *audit) secrets(ctx context.Context) {
 	found, ok := a.gitleaks(ctx, source, "3", other)
 	a.stage.Gate("planted secret", seenText(ok), "found", ok)
 	if ok {
+		a.inFiles = found
 		a.stage.Add("files searched for secrets", plural(len(names), "file"))
 		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
-		a.secretsFound(SecretFound, secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now))
+		v := secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now)
+		if a.History != nil {
+			v.Unused = nil // what the history has may need the exception
+		}
+		a.secretsFound(SecretFound, v)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
+	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -38,6 +39,9 @@ type Input struct {
 	// Tool returns a tree with the named program, and nothing else, in its root. Nil when no
 	// program is available.
 	Tool func(ctx context.Context, name string) (runner.Files, error)
+	// History writes every file that the source ever had into a directory, as id/path; nil when it is not
+	// asked for.
+	History func(ctx context.Context, dir string) (History, error)
 	// Scratch is an existing local directory for files that are too large for memory.
 	Scratch string
 	// Now is the day of the judgement.
@@ -57,6 +61,8 @@ type audit struct {
 	found    results
 	// waivers is what was said about all exceptions.
 	waivers judge.Exceptions
+	// inFiles are the findings in the files of the source.
+	inFiles []secrets.Finding
 }
 
 // Audit makes the checks and judges what they found.
@@ -74,6 +80,9 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	}
 	if a.wants("secrets") {
 		a.secrets(ctx)
+	}
+	if a.History != nil {
+		a.history(ctx)
 	}
 	for _, check := range config.Checks {
 		if !a.wants(check) {

@@ -265,6 +265,55 @@ func TestPlantedSecrets(t *testing.T) {
 	}
 }
 
+// TestTheHistory: a secret that a commit deleted is in the repository all the same.
+func TestTheHistory(t *testing.T) {
+	const inFile = `{"RuleID":"x","File":"scan/source/main.py","StartLine":3,"Secret":"the-value"}`
+	const kept = `{"RuleID":"x","File":"scan/source/aa/main.py","StartLine":3,"Secret":"the-value"}`
+	const deleted = `{"RuleID":"x","File":"scan/source/bb/old.py","StartLine":1,"Secret":"the-value"}`
+	written := func(_ context.Context, dir string) (History, error) {
+		return History{Files: 2, Left: 1, Commit: func(_ context.Context, id string) string { return id + "-commit" }}, os.MkdirAll(filepath.Join(dir, "bb"), 0o755)
+	}
+	for name, tc := range map[string]struct {
+		history func(context.Context, string) (History, error)
+		found   []string
+		allow   bool
+		want    string
+		details []string
+	}{
+		"nothing":                  {written, []string{"", ""}, false, "", nil},
+		"a deleted one":            {written, []string{"", deleted}, false, "SECRET_FOUND", []string{"old.py:1 in commit bb-commit (x)"}},
+		"an allowed one":           {written, []string{"", deleted}, true, "", nil},
+		"an exception for nothing": {written, []string{"", ""}, true, "waiver_unused", nil},
+		"one that is there":        {written, []string{inFile, kept}, false, "SECRET_FOUND", []string{"main.py:3 (x)"}},
+		"a shallow clone": {func(context.Context, string) (History, error) { return History{}, errors.New("the clone is shallow") }, []string{"", ""},
+			false, "HISTORY_INCOMPLETE", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t, "secrets")
+			in.History = tc.history
+			if tc.allow {
+				in.Config.Security.AllowSecrets = []config.AllowedSecret{{Rule: "x", Path: "old.py", Reason: "made up", Until: "2027-01-31"}}
+			}
+			calls := 0
+			r := fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
+				more := tc.found[calls]
+				calls++
+				entries := []string{`{"RuleID":"aws-access-token","File":"scan/planted/settings.py"}`}
+				if more != "" {
+					entries = append(entries, more)
+				}
+				return fake.Result(0, map[string]string{secretsOut: "[" + strings.Join(entries, ",") + "]"}), nil
+			})
+			stage := Audit(t.Context(), r, in)
+			assert.Equal(t, tc.want, codes(stage), "%v", stage.Problems)
+			assert.NotContains(t, fmt.Sprintf("%+v", stage), "the-value")
+			if tc.details != nil {
+				assert.Equal(t, tc.details, stage.Problems[0].Details)
+			}
+		})
+	}
+}
+
 // TestANameThatGitleaksSkips is one that its own rules pass over: the source must not be able to choose it.
 func TestANameThatGitleaksSkips(t *testing.T) {
 	in := input(t, "secrets")

@@ -92,6 +92,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	audit := in.audited(in.stages("audit",
 		"Look for known vulnerabilities, loose versions, secrets and licences in the source; security.audit of pipeline.yaml has the checks",
 		verdict.Audit))
+	audit.Flags().BoolVar(&in.opts.History, "git", false, "search the history of --source for secrets too: every file that any commit has")
 
 	plan := account(command("plan",
 		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan), &in.opts.Rollout)

@@ -1,0 +1,68 @@
+package supply
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
+)
+
+// History is what was written of the history of a source.
+type History struct {
+	// Files is how many contents there are, Left how many were too large to be written.
+	Files, Left int
+	// Commit names a commit that has the content of an id.
+	Commit func(ctx context.Context, id string) string
+}
+
+// named bounds for how many findings the commit is asked for.
+const named = 100
+
+// history searches everything that the source ever had: a secret that a commit deleted is in the
+// repository all the same. What the search of the files found is not found again.
+func (a *audit) history(ctx context.Context) {
+	dir := filepath.Join(a.Scratch, "history")
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the source is no secret
+		a.fail(ScannerFailed, "keep the history: %v", err)
+		return
+	}
+	h, err := a.History(ctx, dir)
+	if err != nil {
+		a.fail(HistoryIncomplete, "%v", err)
+		return
+	}
+	files, err := a.Import(dir)
+	if err != nil {
+		a.fail(ScannerFailed, "keep the history: %v", err)
+		return
+	}
+	a.stage.Add("files of the history", plural(h.Files, "file"))
+	if h.Left > 0 {
+		a.stage.Add("files of the history that are too large to be searched", plural(h.Left, "file"))
+	}
+	found, ok := a.gitleaks(ctx, files, "1", copies{})
+	if !ok {
+		return
+	}
+	var old []secrets.Finding
+	for _, f := range found {
+		id, name, _ := strings.Cut(f.File, "/")
+		f.File = name
+		if slices.Contains(a.inFiles, f) {
+			continue
+		}
+		if f.Commit = id; len(old) < named && h.Commit != nil {
+			f.Commit = h.Commit(ctx, id)
+		}
+		old = append(old, f)
+	}
+	before := a.found.secrets
+	v := secrets.Judge(old, a.Config.Security.AllowSecrets, a.Now)
+	v.Unused = secrets.Judge(append(slices.Clone(a.inFiles), old...), a.Config.Security.AllowSecrets, a.Now).Unused
+	a.secretsFound(SecretFound, v)
+	a.found.secrets.Failed = append(before.Failed, v.Failed...)
+	a.found.secrets.Allowed = append(before.Allowed, v.Allowed...)
+}
