@@ -6,14 +6,19 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -212,4 +217,57 @@ func TestARunScansWhatItBuilt(t *testing.T) {
 	assert.Contains(t, stage.Cause, "the registry is gone")
 	s.outcome.Image = "app:latest"
 	assert.Equal(t, "BAD_ARGUMENT", s.scan(t.Context(), policy.Permit{}).Code)
+}
+
+// TestAttestKilledAnywhere stops attesting at each of its requests in turn, as when the process is killed there, and attests again: the image has the same statements as without.
+func TestAttestKilledAnywhere(t *testing.T) {
+	a := newAttested(t)
+	require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict)
+	stated := func(a *attested) []string {
+		image, err := openedImage(t, a)
+		require.NoError(t, err)
+		bundles, err := image.Bundles()
+		require.NoError(t, err)
+		var all []string
+		for _, b := range bundles {
+			all = append(all, string(b))
+		}
+		slices.Sort(all)
+		return all
+	}
+	want := stated(a)
+	require.Len(t, want, 4)
+	inner, asked, failAt := a.handler, 0, -1
+	var kill context.CancelFunc
+	registry := func() http.Handler { return ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))) }
+	a.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; failAt > 0 && asked >= failAt {
+			kill()
+			panic(http.ErrAbortHandler)
+		}
+		inner.ServeHTTP(w, r)
+	})
+	for n := 1; ; n++ {
+		inner, failAt = registry(), -1
+		// The same image: its bytes are those that the first registry had.
+		require.NoError(t, remote.Write(a.tag(t), a.image, remote.WithTransport(a.opts.Registry.Transport)))
+		asked, failAt = 0, n
+		var ctx context.Context
+		ctx, kill = context.WithCancel(t.Context())
+		opts := a.opts
+		opts.Stages, opts.Attest = []string{verdict.Attest}, AttestOptions{Key: fixed(a.private), From: a.from}
+		broken := Run(ctx, a.backend, opts).Run.Stages[0]
+		kill()
+		whole := asked < n
+		failAt = -1
+		if !whole {
+			assert.NotEqual(t, verdict.Pass, broken.Verdict, "request %d", n)
+			require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict, "again after request %d", n)
+		}
+		assert.Equal(t, want, stated(a), "after request %d broke", n)
+		if whole {
+			assert.Greater(t, n, 20)
+			return
+		}
+	}
 }

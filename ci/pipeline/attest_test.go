@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	ociregistry "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/assert"
@@ -35,6 +36,7 @@ type attested struct {
 	reference, from string
 	private, public string
 	writes          func() int
+	image           v1.Image
 	handler         http.Handler
 }
 
@@ -94,13 +96,20 @@ func keyPair(t *testing.T) (private, public string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub}))
 }
 
+func (a *attested) tag(t *testing.T) name.Tag {
+	t.Helper()
+	tag, err := name.NewTag("registry.example/rca:v1")
+	require.NoError(t, err)
+	return tag
+}
+
 // push pushes a new image and returns its reference.
 func (a *attested) push(t *testing.T) string {
 	t.Helper()
 	image, err := random.Image(64, 1)
 	require.NoError(t, err)
-	tag, err := name.NewTag("registry.example/rca:v1")
-	require.NoError(t, err)
+	tag := a.tag(t)
+	a.image = image
 	require.NoError(t, remote.Write(tag, image, remote.WithTransport(a.opts.Registry.Transport)))
 	digest, err := image.Digest()
 	require.NoError(t, err)

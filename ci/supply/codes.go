@@ -64,7 +64,7 @@ var (
 	LockUnreadable = unable("LOCK_UNREADABLE", "A file that declares packages cannot be read.",
 		"Correct the named file, or make it anew with the tool that wrote it")
 	HistoryIncomplete = unable("HISTORY_INCOMPLETE", "The history of the source could not be read to its beginning.",
-		"Fetch all of it: git fetch --unshallow, in GitHub Actions fetch-depth: 0; a partial clone needs its files too")
+		"Fetch the whole history: in GitHub Actions with fetch-depth: 0; a partial clone needs its files too")
 	ScannerMissing = unableAny("SCANNER_MISSING", "A program that the audit needs is not there in the pinned version.",
 		"Install the named version and put it on PATH, or run on a Dagger engine, which builds it")
 	ScannerFailed = unableAny("SCANNER_FAILED", "A program of the audit did not come to its end.",

@@ -5,6 +5,7 @@ package supply
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -346,8 +347,13 @@ func TestGitleaks(t *testing.T) {
 					return err
 				}
 				content, err := os.ReadFile(name)
+				text := string(content)
+				if z, unzipped := gzip.NewReader(bytes.NewReader(content)); unzipped == nil {
+					inner, _ := io.ReadAll(z)
+					text += string(inner)
+				}
 				for _, form := range forms(canary()) {
-					assert.NotContains(t, string(content), form, name)
+					assert.NotContains(t, text, form, name)
 				}
 				return err
 			}))
@@ -355,12 +361,19 @@ func TestGitleaks(t *testing.T) {
 	}
 }
 
-// forms are those in which a value could be in a report.
+// forms are those in which a value could be in a report: as it is, and in the usual encodings.
 func forms(value string) []string {
-	all := []string{value, strings.ToLower(value), hex.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte(value))}
-	for _, shift := range []string{"a", "ab"} {
-		text := base64.StdEncoding.EncodeToString([]byte(shift + value))
-		all = append(all, text[4:len(text)-4])
+	all := []string{value, strings.ToLower(value), hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value)))}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		for _, shift := range []string{"", "a", "ab"} {
+			text := encoding.EncodeToString([]byte(shift + value))
+			all = append(all, text[4:len(text)-4])
+		}
 	}
-	return all
+	percent, escaped := "", ""
+	for _, b := range []byte(value) {
+		percent += fmt.Sprintf("%%%02X", b)
+		escaped += fmt.Sprintf(`\\u%04x`, b)
+	}
+	return append(all, percent, strings.ToLower(percent), escaped)
 }
