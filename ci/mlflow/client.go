@@ -73,11 +73,12 @@ type Client struct {
 	Artifacts
 }
 
-// Tracking is the server's API of experiments and runs, Registry that of registered models and their
-// versions, Artifacts that of the files that the server itself serves.
 type (
-	Tracking  struct{ *transport }
-	Registry  struct{ *transport }
+	// Tracking is the server's API of experiments and runs.
+	Tracking struct{ *transport }
+	// Registry is that of registered models and their versions.
+	Registry struct{ *transport }
+	// Artifacts is that of the files that the server itself serves.
 	Artifacts struct{ *transport }
 )
 

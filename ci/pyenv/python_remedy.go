@@ -11,7 +11,7 @@ import (
 // What uv says when it finds nothing for the Python of an environment.
 var (
 	usedPython  = regexp.MustCompile(`(?:Python version \(|CPython )3\.(\d+)`)
-	needsPython = regexp.MustCompile("(\\S+) depends on Python((?:[<>=!~]+[0-9][0-9.*]*,?)+)")
+	needsPython = regexp.MustCompile(`(\S+) depends on Python((?:[<>=!~]+[0-9][0-9.*]*,?)+)`)
 	hasWheels   = regexp.MustCompile("we only found wheels for `([^`]+)`[^`]* tags?: ((?:`cp3\\d+`(?:, )?)+)")
 	wheelTag    = regexp.MustCompile("`cp3(\\d+)`")
 	packageName = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
