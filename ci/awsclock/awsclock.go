@@ -166,4 +166,5 @@ func Skew(ahead time.Duration, whose string) string {
 }
 
 // Remedy is what to do about a clock that is wrong.
-const Remedy = "Set this machine's clock, such as by chrony or systemd-timesyncd (NTP); restart a virtual machine that slept, such as Docker Desktop's"
+const Remedy = "Set this machine's clock, such as by chrony or systemd-timesyncd (NTP); restart a virtual machine that slept, such as " +
+	"Docker Desktop's"

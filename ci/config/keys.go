@@ -20,8 +20,8 @@ type key struct {
 // tests generate docs/configuration.md and pipeline.schema.json from it.
 var keys = slices.Concat([]key{
 	{path: "name", source: "S3 Organization", limit: plainNames,
-		meaning: "Name of the application: the first part of folder and resource names. When it is absent, that of pyproject.toml or setup.cfg. " +
-			"Experiments, the image and the names on ECS follow it, where they have no key of their own."},
+		meaning: "Name of the application: the first part of folder and resource names. When it is absent, that of pyproject.toml or " +
+			"setup.cfg. Experiments, the image and the names on ECS follow it, where they have no key of their own."},
 	{path: "python", source: "Environment Variables", limit: pythonVersions,
 		meaning: "Python version of all environments."},
 	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing."},

@@ -102,13 +102,14 @@ var rolloutKeys = []key{
 	{path: "rollout.pause_timeout", limit: lasting(time.Minute, 14*24*time.Hour),
 		meaning: "How long a pause waits for an answer before the deployment is rolled back."},
 	{path: "rollout.analysis",
-		meaning: "Metrics of the application that decide while traffic shifts to a new version; not with `rolling`. docs/rollout.md has the rules."},
+		meaning: "Metrics of the application that decide while traffic shifts to a new version; not with `rolling`. docs/rollout.md has the " +
+			"rules."},
 	{path: "rollout.analysis[].name", limit: lineOfText(60), meaning: "Name of the metric in the report."},
 	{path: "rollout.analysis[].prometheus", limit: lineOfText(2000).optional(),
 		meaning: "Address of a Prometheus server, such as `http://prometheus:9090`. Instead of `metrics` or `command`."},
 	{path: "rollout.analysis[].query", limit: lineOfText(2000).optional(),
-		meaning: "PromQL with `[{{window}}]`, or CloudWatch metric math over `metrics`. `{{target_group}}`, `{{load_balancer}}`, `{{revision}}`, " +
-			"`{{digest}}`, `{{cluster}}`, `{{service}}` name the measured version."},
+		meaning: "PromQL with `[{{window}}]`, or CloudWatch metric math over `metrics`. `{{target_group}}`, `{{load_balancer}}`, " +
+			"`{{revision}}`, `{{digest}}`, `{{cluster}}`, `{{service}}` name the measured version."},
 	{path: "rollout.analysis[].metrics", meaning: "Metrics of CloudWatch."},
 	{path: "rollout.analysis[].metrics[].id", limit: lineOfText(255), meaning: "Name of the metric in `query`."},
 	{path: "rollout.analysis[].metrics[].namespace", limit: lineOfText(255), meaning: "Namespace, such as `AWS/ApplicationELB`."},

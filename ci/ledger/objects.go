@@ -160,8 +160,9 @@ func (s *Store) putWhole(ctx context.Context, to address, f *os.File, file Local
 	for n := 0; ; n++ {
 		err := s.objects.Checked(func(checksum bool) error {
 			in := s3.PutObjectInput{
-				Bucket: aws.String(to.bucket), Key: aws.String(to.key), Body: io.NewSectionReader(f, 0, file.Bytes), ContentLength: aws.Int64(file.Bytes),
-				ContentType: aws.String(mediaType(to.key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
+				Bucket: aws.String(to.bucket), Key: aws.String(to.key), Body: io.NewSectionReader(f, 0, file.Bytes),
+				ContentLength: aws.Int64(file.Bytes),
+				ContentType:   aws.String(mediaType(to.key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
 			}
 			var err error
 			if checksum {
@@ -264,7 +265,8 @@ func (s *Store) putParts(ctx context.Context, to address, f *os.File, file Local
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	if abortErr := s.abort(aborting, to, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, Gone) {
-		return &Error{Op: op, Bucket: to.bucket, Key: to.key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err, abortErr)}
+		return &Error{Op: op, Bucket: to.bucket, Key: to.key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err,
+			abortErr)}
 	}
 	return err
 }

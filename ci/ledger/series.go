@@ -196,6 +196,6 @@ func (l *Ledger) owned(ctx context.Context, ours owner) error {
 }
 
 func (l *Ledger) taken(by owner) error {
-	return l.at(l.key(l.prefix())).fail("take series", Taken, fmt.Sprintf("the versions there are those of %s in environment %s, not of %s in %s",
-		by.App, by.Environment, l.App, l.Environment))
+	return l.at(l.key(l.prefix())).fail("take series", Taken, fmt.Sprintf("the versions there are those of %s in environment %s, not of %s "+
+		"in %s", by.App, by.Environment, l.App, l.Environment))
 }

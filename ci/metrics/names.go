@@ -33,8 +33,9 @@ var (
 	ModelFloor    = gauge("model_metric_floor", "Lowest value of the metric that passes.", "", "metric")
 	ImageSize     = gauge("image_size_bytes", "Sum of the image's compressed layers.", "bytes")
 
-	Vulnerabilities = gauge("vulnerabilities", "Known vulnerabilities of the last run that no exception allows.", "", "by", "severity", "fixable")
-	Advisories      = gauge("advisories_timestamp_seconds",
+	Vulnerabilities = gauge("vulnerabilities", "Known vulnerabilities of the last run that no exception allows.", "", "by", "severity",
+		"fixable")
+	Advisories = gauge("advisories_timestamp_seconds",
 		"When the database of advisories was built, and the oldest of its data collected, in seconds since 1970.", "seconds", "by", "clock")
 	Waivers = gauge("waivers", "Exceptions of the last run that end soon, have ended, end too far away, or allow nothing.", "", "by", "state")
 

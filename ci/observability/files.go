@@ -199,7 +199,8 @@ func alertmanager(opts Options) object {
 		"receivers": []object{receiver},
 		// A run that failed has said more than its coverage or its time.
 		"inhibit_rules": []object{{
-			"source_matchers": []string{`alertname="PipelineFailed"`}, "target_matchers": []string{`alertname=~"PipelineOverBudget|CoverageBelow.*"`},
+			"source_matchers": []string{`alertname="PipelineFailed"`}, "target_matchers": []string{`alertname=~"PipelineOverBudget|` +
+				`CoverageBelow.*"`},
 			"equal": []string{"pipeline", "environment", "ref", "call"},
 		}},
 	}

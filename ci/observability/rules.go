@@ -125,13 +125,15 @@ func (r Rule) text(pipeline string) string {
 
 func (g *generator) runs() {
 	g.threshold(Rule{Alert: "PipelineFailed", Expr: g.of(metrics.RunVerdict, `verdict="fail"`) + " == 1", Severity: critical,
-		Remedy:  codesPage,
-		Summary: "{{ $labels.pipeline }} in {{ $labels.environment }}: the {{ $labels.call }} of {{ $labels.ref }} failed with {{ $labels.code }}"},
+		Remedy: codesPage,
+		Summary: "{{ $labels.pipeline }} in {{ $labels.environment }}: the {{ $labels.call }} of {{ $labels.ref }} failed with " +
+			"{{ $labels.code }}"},
 		metrics.RunVerdict, 0, 1, "verdict", string(verdict.Fail), "code", "TESTS_FAILED")
 	g.threshold(Rule{Alert: "PipelineCouldNotRun", Expr: g.of(metrics.RunVerdict, `verdict="could-not-run"`) + " == 1",
 		For:      30 * time.Minute,
 		Severity: warning, Remedy: codesPage,
-		Summary: "{{ $labels.pipeline }} in {{ $labels.environment }}: the {{ $labels.call }} of {{ $labels.ref }} could not run: {{ $labels.code }}"},
+		Summary: "{{ $labels.pipeline }} in {{ $labels.environment }}: the {{ $labels.call }} of {{ $labels.ref }} could not run: " +
+			"{{ $labels.code }}"},
 		metrics.RunVerdict, 0, 1, "verdict", string(verdict.CouldNotRun), "code", "PYPI_UNREACHABLE")
 	budget := verdict.Budget.Seconds()
 	g.threshold(Rule{Alert: "PipelineOverBudget", Expr: g.of(metrics.RunDuration) + " > " + decimal(budget), Severity: warning,
@@ -146,7 +148,8 @@ func (g *generator) coverage() {
 		limit := fraction(percent)
 		g.threshold(Rule{Alert: "CoverageBelow" + title(set), Expr: g.of(metrics.Coverage, `set=`+strconv.Quote(set)) + " < " + decimal(limit),
 			Severity: warning, Remedy: codesPage,
-			Summary: "{{ $labels.pipeline }}: coverage of " + set + " is {{ $value | humanizePercentage }}, at least " + decimal(percent) + " % is demanded"},
+			Summary: "{{ $labels.pipeline }}: coverage of " + set + " is {{ $value | humanizePercentage }}, at least " + decimal(percent) +
+				" % is demanded"},
 			metrics.Coverage, limit, limit-0.0001, "set", set)
 	}
 	if c.Total > 0 {
@@ -219,8 +222,8 @@ func (g *generator) deployments() {
 		// One alert for an environment: the figures are the same in the series of each branch and call.
 		Expr: fmt.Sprintf("min by (pipeline, environment) (%s) < %s and max by (pipeline, environment) (%s) >= %d", g.of(metrics.SuccessRatio),
 			decimal(dora.SuccessTarget), g.of(metrics.DeploymentsFinished), least),
-		Summary: fmt.Sprintf("{{ $labels.pipeline }}: {{ $value | humanizePercentage }} of the deployments to {{ $labels.environment }} succeeded, "+
-			"the target is %s %%", decimal(100*dora.SuccessTarget)),
+		Summary: fmt.Sprintf("{{ $labels.pipeline }}: {{ $value | humanizePercentage }} of the deployments to {{ $labels.environment }} "+
+			"succeeded, the target is %s %%", decimal(100*dora.SuccessTarget)),
 		cases: []ruleCase{
 			{series: with(dora.SuccessTarget, least), at: 2 * time.Minute}, {series: with(low, least-1), at: 2 * time.Minute},
 			{series: with(low, least), at: 2 * time.Minute, labels: labels, value: low},

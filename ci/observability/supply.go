@@ -60,7 +60,7 @@ func (g *generator) stale(clock string, most time.Duration) {
 	g.rules = append(g.rules, Rule{Alert: "AdvisoriesStale" + title(clock), Severity: warning, Remedy: codesPage,
 		Expr: fmt.Sprintf("time() - max by (pipeline, environment, by) (%s) > %s",
 			g.of(metrics.Advisories, fmt.Sprintf("clock=%q", clock)), decimal(most.Seconds())),
-		Summary: fmt.Sprintf("{{ $labels.pipeline }}: no {{ $labels.by }} for {{ $labels.environment }} had advisories that are %s old at most", most),
-		cases:   []ruleCase{{series: made(most), at: at}, {series: made(most + time.Second), at: at, labels: by}},
+		Summary: fmt.Sprintf("{{ $labels.pipeline }}: no {{ $labels.by }} for {{ $labels.environment }} had advisories that are %s old at "+
+			"most", most), cases: []ruleCase{{series: made(most), at: at}, {series: made(most + time.Second), at: at, labels: by}},
 	})
 }

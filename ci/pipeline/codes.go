@@ -103,6 +103,7 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeReportUnwritable, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython,
-		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeAppMissing, CodeUnseen, CodeChampionNotAsked, CodeNotStopped, CodeNotMasked,
+		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeAppMissing, CodeUnseen, CodeChampionNotAsked,
+		CodeNotStopped, CodeNotMasked,
 	}
 }

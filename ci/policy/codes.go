@@ -12,7 +12,8 @@ var (
 	CodeNoEngine = verdict.Code{Name: "NO_ENGINE", Stage: "any",
 		Meaning: "The stage needs a Dagger engine and this run has none.",
 		Remedy: "Run the module instead of the command: " +
-			"dagger -m github.com/openstack-rca/openstack-rca call --source . run summary. It needs Docker, or an engine in _EXPERIMENTAL_DAGGER_RUNNER_HOST"}
+			"dagger -m github.com/openstack-rca/openstack-rca call --source . run summary. It needs Docker, or an engine in " +
+			"_EXPERIMENTAL_DAGGER_RUNNER_HOST"}
 	// CodeNotConfigured is the reason for a stage that does not run; it is not a failure, and no pass.
 	CodeNotConfigured = verdict.Code{Name: "NOT_CONFIGURED", Stage: "any",
 		Meaning: "The stage looked at nothing, because the configuration or the call does not ask for it.",

@@ -33,6 +33,6 @@ var (
 
 // Codes lists every code a probe can end with.
 func Codes() []verdict.Code {
-	return []verdict.Code{CodeUnhealthy, CodeScriptUnhealthy, CodeNotListening, CodeCrashed, CodeFlapping, CodeUnproven, CodeNoPath, CodeCancelled,
-		WarnUnproven}
+	return []verdict.Code{CodeUnhealthy, CodeScriptUnhealthy, CodeNotListening, CodeCrashed, CodeFlapping, CodeUnproven, CodeNoPath,
+		CodeCancelled, WarnUnproven}
 }

@@ -68,7 +68,8 @@ func gather(in Input) (*content, []*verdict.Problem) {
 		return nil, []*verdict.Problem{verdict.Problemf(CodeModelChanged, "the model file %s is not among the model's files", artifact.File)}
 	}
 	if c.files[i].SHA256 != artifact.SHA256 {
-		return nil, []*verdict.Problem{verdict.Problemf(CodeModelChanged, "%s has sha256 %s, the gates passed %s", artifact.File, c.files[i].SHA256, artifact.SHA256)}
+		return nil, []*verdict.Problem{verdict.Problemf(CodeModelChanged, "%s has sha256 %s, the gates passed %s", artifact.File,
+			c.files[i].SHA256, artifact.SHA256)}
 	}
 	slices.SortFunc(c.files, func(a, b file) int {
 		if (a.name == artifact.File) != (b.name == artifact.File) {

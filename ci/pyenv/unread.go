@@ -24,8 +24,8 @@ func (d *draft) unread() {
 			seen = append(seen, name)
 		}
 	}
-	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock",
-		"Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
+	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock",
+		"Pipfile.lock", "Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
 	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
 	for _, found := range (toolFiles{d.tree, d.project.Python}).testTools() {
 		seen = append(seen, found.label)

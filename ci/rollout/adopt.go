@@ -141,8 +141,8 @@ func (p *Plan) Adopt(r Running) []*verdict.Problem {
 func adoptable(service *types.Service) *verdict.Problem {
 	name := aws.ToString(service.ServiceName)
 	if c := service.DeploymentController; c != nil && c.Type != "" && c.Type != types.DeploymentControllerTypeEcs {
-		return verdict.Problemf(CannotAdopt, "service %s has the deployment controller %s, whose deployments cannot be followed through ECS", name,
-			c.Type)
+		return verdict.Problemf(CannotAdopt, "service %s has the deployment controller %s, whose deployments cannot be followed through ECS",
+			name, c.Type)
 	}
 	if service.SchedulingStrategy == types.SchedulingStrategyDaemon {
 		return verdict.Problemf(CannotAdopt, "service %s is a daemon: it has no desired count that could be reached", name)

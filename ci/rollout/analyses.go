@@ -14,7 +14,8 @@ import (
 // checkAnalysis checks the metrics that decide while traffic shifts.
 func (c *checker) checkAnalysis() {
 	if len(c.Analysis) > 0 && !c.strategy.shiftsTraffic() {
-		c.bad(StrategyInvalid, "rollout.analysis: a rolling deployment has no share of the traffic to measure; there are blue_green, canary, linear")
+		c.bad(StrategyInvalid, "rollout.analysis: a rolling deployment has no share of the traffic to measure; there are blue_green, canary, "+
+			"linear")
 	}
 	c.checkMetrics()
 }

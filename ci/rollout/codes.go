@@ -46,8 +46,8 @@ var (
 		"Use the ARN of a Secrets Manager secret or SSM parameter, with :key:: behind it for one JSON key")
 	EnvironmentInvalid = failure("ENVIRONMENT_INVALID", "The environment has no usable name.",
 		"Pass --environment sandbox, staging, production, or one declared under environments in pipeline.yaml")
-	CannotAdopt = failure("CANNOT_ADOPT", "The service cannot be adopted: its deployments are not those of ECS's own controller, or it is a daemon.",
-		"Change the service's deployment controller to ECS, which UpdateService can, or keep the tool that deploys it now")
+	CannotAdopt = failure("CANNOT_ADOPT", "The service cannot be adopted: its deployments are not those of ECS's own controller, or it is "+
+		"a daemon.", "Change the service's deployment controller to ECS, which UpdateService can, or keep the tool that deploys it now")
 	ContainerUnknown = failure("CONTAINER_UNKNOWN", "It is not clear which container of the adopted service runs the image.",
 		"Set rollout.container to one of the containers that the cause lists")
 	TaskFileInvalid = failure("TASK_FILE_INVALID", "The file of rollout.task_definition cannot be registered as a task definition.",

@@ -12,7 +12,8 @@ var (
 	CodeFailed = verdict.Code{
 		Name: "LEDGER_FAILED", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,
 		Meaning: "the ledger of runs could not be read, so nothing is known of earlier runs",
-		Remedy:  "check the directory of --state, or that the credentials may list and read below publish.artifact_root (s3:ListBucket, s3:GetObject)",
+		Remedy: "check the directory of --state, or that the credentials may list and read below publish.artifact_root (s3:ListBucket, " +
+			"s3:GetObject)",
 	}
 	CodeNone = verdict.Code{
 		Name: "LEDGER_NONE", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,

@@ -104,7 +104,8 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, DistroEnded, ImageUnreadable,
-		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable, HistoryIncomplete, ScannerMissing,
+		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable,
+		HistoryIncomplete, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
 		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}

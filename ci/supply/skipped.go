@@ -12,8 +12,8 @@ import (
 // byName are the names whose files Gitleaks does not open, by its own rules, and that may be text of the
 // source all the same: a folder gitleaks.toml/ would hide all that is in it. Not among them are the locks
 // of other tools, whose digests look like secrets, and formats that are no text.
-var byName = regexp.MustCompile(`gitleaks\.toml|verification-metadata\.xml|Database.refactorlog|(?i)\.svg$|(?:^|/)vendor/|(?:^|/)node_modules/|` +
-	`(?:^|/)bower_components/|(?:^|/)(?:v?env|virtualenv)/lib|(?:^|/)lib(?:64)?/python|(?:^|/)python/[23]|\.dist-info/|` +
+var byName = regexp.MustCompile(`gitleaks\.toml|verification-metadata\.xml|Database.refactorlog|(?i)\.svg$|(?:^|/)vendor/|` +
+	`(?:^|/)node_modules/|(?:^|/)bower_components/|(?:^|/)(?:v?env|virtualenv)/lib|(?:^|/)lib(?:64)?/python|(?:^|/)python/[23]|\.dist-info/|` +
 	`(?:^|/)(?:angular|bootstrap|jquery|plotly|swagger)[^/]*\.js(?:\.map)?$|(?:^|/)javascript\.json$|(?:^|/)(?:gradlew|mvnw)`)
 
 // The bounds of what is copied.

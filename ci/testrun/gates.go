@@ -199,8 +199,8 @@ func withoutScripts(c config.Config, own *coverage.Report, minimum float64) stri
 	for _, glob := range slices.Concat(c.Test.Coverage.Omit, scripts) {
 		omit = append(omit, strconv.Quote(glob))
 	}
-	return fmt.Sprintf("Test the missing lines that the report names. No test runs %s, which the pipeline starts as a script: to leave it out, set "+
-		"test.coverage.omit: [%s] in pipeline.yaml", strings.Join(scripts, " and "), strings.Join(omit, ", "))
+	return fmt.Sprintf("Test the missing lines that the report names. No test runs %s, which the pipeline starts as a script: to leave it "+
+		"out, set test.coverage.omit: [%s] in pipeline.yaml", strings.Join(scripts, " and "), strings.Join(omit, ", "))
 }
 
 // percent writes a floor as it was configured.

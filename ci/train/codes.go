@@ -76,7 +76,8 @@ var (
 	MetricInvalid = failure("METRIC_INVALID", "A metric is not a number, or not within its range.",
 		"Log fractions within 0..1 (not percent); look in the training curves for where the value became NaN")
 	MetricBelow = failure("METRIC_BELOW", "A metric is below its minimum.",
-		"Improve the model. The report shows a confusion matrix if the training writes the file of train.predictions, and curves if it logs each epoch")
+		"Improve the model. The report shows a confusion matrix if the training writes the file of train.predictions, and curves if it logs "+
+			"each epoch")
 	MetricAbove = failure("METRIC_ABOVE", "A metric is above its maximum.",
 		"Improve the model. If the training logs each epoch, curves in the report show whether it still learns or overfits")
 	MetricDisagrees = failure("METRIC_DISAGREES", "The logged metric is not what the predictions give.",

@@ -66,7 +66,8 @@ func (s *session) load(ctx context.Context, format modelfile.Format) []*verdict.
 // judgeLoad adds what loading found to the stage.
 func (s *session) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
 	scored := golden != "" && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers)
-	loads := !result.TimedOut && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers || result.ExitCode == modelfile.ExitNoGolden)
+	loads := !result.TimedOut && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers ||
+		result.ExitCode == modelfile.ExitNoGolden)
 	switch {
 	case result.TimedOut:
 		return verdict.Problemf(ScoreTimeout, "loading the model %s", ended(result, modelfile.LoadLimit))

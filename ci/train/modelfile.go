@@ -83,7 +83,8 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 // travel with it.
 func (s *session) inspection(dir string) (modelfile.Options, error) {
 	options := modelfile.Options{
-		Format: s.cfg.Format, Loader: s.cfg.Loader, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains, AllowTypes: s.cfg.AllowTypes,
+		Format: s.cfg.Format, Loader: s.cfg.Loader, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains,
+		AllowTypes:   s.cfg.AllowTypes,
 		AllowFormats: s.cfg.AllowFormats,
 		Recurrent:    s.cfg.Recurrent, Python: s.in.Python, Beside: map[string]int64{},
 	}

@@ -347,8 +347,8 @@ func (s *session) metricsNext() string {
 	for _, gate := range s.cfg.Gates {
 		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
 	}
-	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in pipeline.yaml. "+
-		"Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
+	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+
+		"pipeline.yaml. Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
 }
 
 // readRun exports the MLflow store in a step of its own, in the same environment: the

@@ -24,7 +24,8 @@ func (i Image) Export(dir string) error {
 		return fmt.Errorf("read image: %w", err)
 	}
 	if found.MediaType.IsIndex() {
-		return fmt.Errorf("read image: %s is a list of images for several platforms; name one of them: %s", i.digest.DigestStr(), platforms(found))
+		return fmt.Errorf("read image: %s is a list of images for several platforms; name one of them: %s", i.digest.DigestStr(),
+			platforms(found))
 	}
 	image, err := found.Image()
 	if err != nil {

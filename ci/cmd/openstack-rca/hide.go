@@ -91,8 +91,8 @@ func split(environ []string) (hidden, shown []string) {
 var (
 	// shownNames are variables of a shell that say who works where, and those that Go reads
 	// before the program starts.
-	shownNames = regexp.MustCompile(`^(?:COLORTERM|DEBIAN_FRONTEND|EDITOR|HOME|HOSTNAME|LANG|LANGUAGE|LC_[A-Z]+|LOGNAME|LS_COLORS|NAME|PAGER|PATH|` +
-		`SHELL|TERM|TZ|USER|XDG_SESSION_TYPE|GO(?:COVERDIR|DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK))$`)
+	shownNames = regexp.MustCompile(`^(?:COLORTERM|DEBIAN_FRONTEND|EDITOR|HOME|HOSTNAME|LANG|LANGUAGE|LC_[A-Z]+|LOGNAME|LS_COLORS|NAME|` +
+		`PAGER|PATH|SHELL|TERM|TZ|USER|XDG_SESSION_TYPE|GO(?:COVERDIR|DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK))$`)
 	smallNumber = regexp.MustCompile(`^[0-9]{0,6}$`)
 )
 

@@ -29,8 +29,8 @@ type model struct {
 }
 
 // kept are the lists of a tree that hold indices; the others are counted alone.
-var kept = []string{"num_leaves", "num_cat", "split_feature", "decision_type", "left_child", "right_child", "cat_boundaries", "is_linear", "num_features",
-	"leaf_features"}
+var kept = []string{"num_leaves", "num_cat", "split_feature", "decision_type", "left_child", "right_child", "cat_boundaries",
+	"is_linear", "num_features", "leaf_features"}
 
 // counted are the lists that must be as long as the tree has splits, or leaves.
 var counted = []string{"threshold", "leaf_value", "cat_threshold", "leaf_const", "leaf_coeff"}
@@ -247,7 +247,8 @@ func (m *model) judgeLinear(which int, leaves int64) {
 		}
 		all += n
 	}
-	if m.lengths["num_features"] != leaves || m.lengths["leaf_const"] != leaves || all != m.lengths["leaf_features"] || all != m.lengths["leaf_coeff"] {
+	if m.lengths["num_features"] != leaves || m.lengths["leaf_const"] != leaves || all != m.lengths["leaf_features"] ||
+		all != m.lengths["leaf_coeff"] {
 		m.fault("the models in the %d leaves of tree %d have %d features, %d indices and %d coefficients", leaves, which, all,
 			m.lengths["leaf_features"], m.lengths["leaf_coeff"])
 	}
@@ -305,7 +306,8 @@ func (m *model) judge() {
 		m.report.Invalid("the model has %d features and %d names", features, len(strings.Fields(m.texts["feature_names"])))
 	}
 	m.report.Library, m.report.Version, m.report.Parameters = "LightGBM", "", m.learned
-	m.report.Fact("model trees", "%d, objective %s; format %s", m.trees, modelfile.Clip(m.texts["objective"], 80), modelfile.Clip(m.texts["version"], 20))
+	m.report.Fact("model trees", "%d, objective %s; format %s", m.trees, modelfile.Clip(m.texts["objective"], 80),
+		modelfile.Clip(m.texts["version"], 20))
 	names := modelfile.List(strings.Fields(m.texts["feature_names"]), 6)
 	m.report.Inputs = []modelfile.Tensor{{Name: "data (" + modelfile.Clip(names, 60) + ")", Shape: fmt.Sprintf("[?, %d]", features)}}
 }

@@ -36,9 +36,12 @@ func failure(name, meaning, remedy string) verdict.Code {
 
 // The codes of ONNX files, beside those of package modelfile.
 var (
-	CustomDomain = failure("CUSTOM_DOMAIN", "The ONNX file names operators of a domain of others, which run the code that is registered for them.",
-		"Export the model with the operators of ONNX alone, or allow the domain by name under train.allow_domains in pipeline.yaml after a review")
-	ExternalData = failure("EXTERNAL_DATA", "The ONNX file keeps tensors in another file that does not travel with it, or not so that it could.",
+	CustomDomain = failure("CUSTOM_DOMAIN", "The ONNX file names operators of a domain of others, which run the code that is registered "+
+		"for them.",
+		"Export the model with the operators of ONNX alone, or allow the domain by name under train.allow_domains in pipeline.yaml after a "+
+			"review")
+	ExternalData = failure("EXTERNAL_DATA", "The ONNX file keeps tensors in another file that does not travel with it, or not so that it "+
+		"could.",
 		"Save the model as one file (save_as_external_data=False), or keep the data in one file beside it and name that in train.artifacts")
 )
 
@@ -55,7 +58,8 @@ func flavor(path string, saved modelfile.Saved) modelfile.Flavor {
 }
 
 // known are the domains that every ONNX runtime brings.
-var known = map[string]bool{"ai.onnx": true, "ai.onnx.ml": true, "ai.onnx.training": true, "ai.onnx.preview.training": true, "ai.onnx.preview": true}
+var known = map[string]bool{"ai.onnx": true, "ai.onnx.ml": true, "ai.onnx.training": true, "ai.onnx.preview.training": true,
+	"ai.onnx.preview": true}
 
 const (
 	// maxDepth is how deep graphs may nest in the attributes of operators, maxName how long a name

@@ -43,7 +43,8 @@ type names struct {
 // Format is skops.
 var Format = modelfile.Format{
 	Name: "skops", Library: "scikit-learn (skops)", Extensions: []string{".skops"}, Inspect: inspect, Loader: loader,
-	Packages: []string{"scikit-learn", "skops", "numpy", "scipy"}, Flavor: flavor, Allows: func(o modelfile.Options) []string { return o.AllowTypes },
+	Packages: []string{"scikit-learn", "skops", "numpy", "scipy"}, Flavor: flavor,
+	Allows: func(o modelfile.Options) []string { return o.AllowTypes },
 }
 
 // UntrustedType is a type that is not on the list.

@@ -267,8 +267,8 @@ func (a *Analyzer) describe(s *series, state State) string {
 		conditions = append(conditions, "failure is "+s.metric.failure.String())
 	}
 	return fmt.Sprintf("metric %s is %s at %g %% of the traffic: %s in the window from %s (%s); %d of %d measurements failed, "+
-		"%d were inconclusive", s.metric.Name, state, a.stage.weight, value, last.Window.Start.UTC().Format("15:04:05"), strings.Join(conditions, ", "), s.round.failed,
-		s.round.measured, s.round.inconclusive)
+		"%d were inconclusive", s.metric.Name, state, a.stage.weight, value, last.Window.Start.UTC().Format("15:04:05"),
+		strings.Join(conditions, ", "), s.round.failed, s.round.measured, s.round.inconclusive)
 }
 
 // open says which metrics have no result in this stage.

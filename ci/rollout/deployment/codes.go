@@ -81,8 +81,8 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing, NoCapacity,
-		NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
-		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost, FollowDenied, AWSFailed,
-		Lost, Interrupted}
+	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing,
+		NoCapacity, NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
+		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost,
+		FollowDenied, AWSFailed, Lost, Interrupted}
 }

@@ -87,8 +87,8 @@ func (f *follower) problemOf(ctx context.Context, code verdict.Code, d *types.Se
 		}
 	}
 	if f.reason != nil {
-		if code == RolledBack && slices.Contains([]string{NoCapacity.Name, Stuck.Name, NeverHealthy.Name, AnalysisFailed.Name, AnalysisInconclusive.Name,
-			WithOthers.Name},
+		if code == RolledBack && slices.Contains([]string{NoCapacity.Name, Stuck.Name, NeverHealthy.Name, AnalysisFailed.Name,
+			AnalysisInconclusive.Name, WithOthers.Name},
 			f.reason.Code.Name) {
 			code = f.reason.Code
 		}

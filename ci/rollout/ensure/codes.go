@@ -24,8 +24,8 @@ var (
 		Meaning: "An existing resource is better protected than the plan asks for, so the protection was kept.",
 		Remedy:  "Add the protection to the configuration, with the key that the cause names; or remove it in AWS if it is not wanted"}
 	WouldLose = failure("WOULD_LOSE",
-		"ECS describes the task definition with settings that this version does not know, and would lose by registering it again; nothing was changed.",
-		"Use a newer version, or put the task definition into a file without these settings and set rollout.task_definition")
+		"ECS describes the task definition with settings that this version does not know, and would lose by registering it again; nothing was "+
+			"changed.", "Use a newer version, or put the task definition into a file without these settings and set rollout.task_definition")
 	DestroyRefused = failure("DESTROY_REFUSED", "The name that confirms the deletion is not the service's; nothing was deleted.",
 		"Pass the name of the service as the plan shows it, to delete what was created for it")
 	DestroyFailed = failure("DESTROY_FAILED", "Not everything could be deleted.",
@@ -36,5 +36,6 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{LookFailed, NotOurs, CannotChange, WriteFailed, WouldLose, ProtectionKept, DestroyRefused, DestroyFailed, PruneFailed}
+	return []verdict.Code{LookFailed, NotOurs, CannotChange, WriteFailed, WouldLose, ProtectionKept, DestroyRefused, DestroyFailed,
+		PruneFailed}
 }

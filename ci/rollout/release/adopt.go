@@ -51,8 +51,8 @@ func (o deployer) refuseForeign(ctx context.Context) *verdict.Problem {
 	if problem != nil || definition == o.state.TaskDefinition() {
 		return problem
 	}
-	return verdict.Problemf(deployment.Busy, "somebody else deploys %s to service %s; with --in-flight %s this run would deploy on top of what "+
-		"that one has not proved", definition, aws.ToString(service.ServiceName), o.in.InFlight)
+	return verdict.Problemf(deployment.Busy, "somebody else deploys %s to service %s; with --in-flight %s this run would deploy on top of "+
+		"what that one has not proved", definition, aws.ToString(service.ServiceName), o.in.InFlight)
 }
 
 // ownership lists what is ours, what is adopted and what is left alone.

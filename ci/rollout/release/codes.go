@@ -76,6 +76,7 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{NotPromoted, NotSoaked, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused, ImportIncomplete, SmokeUnreachable,
+	return []verdict.Code{NotPromoted, NotSoaked, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused,
+		ImportIncomplete, SmokeUnreachable,
 		AlarmPreexisting, ClockSkew, NotAsPlanned, AWSRemark, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

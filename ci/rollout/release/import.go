@@ -72,8 +72,8 @@ func (o importer) run(ctx context.Context, from Source) []*verdict.Problem {
 	}
 	image, err := runningImage(running, task, container)
 	if err != nil {
-		return []*verdict.Problem{verdict.Problemf(ImportIncomplete, "container %s of task definition %s: %v", container, aws.ToString(task.Family),
-			err)}
+		return []*verdict.Problem{verdict.Problemf(ImportIncomplete, "container %s of task definition %s: %v", container,
+			aws.ToString(task.Family), err)}
 	}
 	o.in.Spec = spec.Spec{
 		Application: applicationName(from.Service), App: spec.App{Repository: image.Repository.String(), Port: portOf(task, container)},

@@ -30,8 +30,8 @@ func (o trials) runTrial(ctx context.Context, run journal.Run) *trial.Outcome {
 	task.TaskDefinition = aws.String(o.state.TaskDefinition())
 	outcome := trial.Run(ctx, o.clients.ECS, o.clock, trial.Request{
 		Task: &task, Run: strings.Join([]string{run.Started.Format(time.RFC3339Nano), o.in.Name, strconv.FormatInt(o.past.Token, 10)}, "/"),
-		Patience: o.plan.Trial.Patience, NoHealthCheck: o.plan.Trial.NoHealthCheck, Left: o.mayHaveLeftTasks(), Fence: o.fence, Look: o.fence, Logs: o.logs,
-		Progress: func(text string) { o.log("%s", text) },
+		Patience: o.plan.Trial.Patience, NoHealthCheck: o.plan.Trial.NoHealthCheck, Left: o.mayHaveLeftTasks(), Fence: o.fence,
+		Look: o.fence, Logs: o.logs, Progress: func(text string) { o.log("%s", text) },
 	})
 	if outcome.Problem != nil && unfinished(outcome.Problem.Code) {
 		return outcome

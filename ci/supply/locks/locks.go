@@ -141,7 +141,8 @@ func (c *Content) content(name string, line numbered) {
 			title = m[1]
 		}
 		c.Counted++
-		c.Packages = append(c.Packages, Package{Name: Normal(strings.TrimSpace(title)), Version: m[2], File: name, Line: line.number, Hashed: true})
+		c.Packages = append(c.Packages, Package{Name: Normal(strings.TrimSpace(title)), Version: m[2], File: name, Line: line.number,
+			Hashed: true})
 	case strings.Contains(line.text, "://") || ends(where, archives...):
 		c.Nameless = append(c.Nameless, Loose{Text: shown(line.text), File: name, Line: line.number})
 	}
