@@ -7,7 +7,9 @@ know, 1 it does not load.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import os
 import re
 import sys
 import threading
@@ -49,6 +51,16 @@ def saved_by(path: str) -> tuple[str, bool]:
     except (ValueError, TypeError, OSError) as error:
         raise NotKerasError(f"{type(error).__name__}: {error}") from None
     return version, version.split(".")[0] in ("1", "2") or '"module": "tf_keras' in config
+
+
+def choose_backend() -> None:
+    """Choose a backend that is there. A training may have chosen it in its program."""
+    if "KERAS_BACKEND" in os.environ or importlib.util.find_spec("tensorflow"):
+        return
+    for name in ("jax", "torch"):
+        if importlib.util.find_spec(name):
+            os.environ["KERAS_BACKEND"] = name
+            return
 
 
 def package(version: str, legacy: bool) -> Any:
@@ -96,6 +108,7 @@ def main(path: str) -> int:
         return DOES_NOT_LOAD
     ended = threading.Event()
     threading.Thread(target=heartbeat, args=(path, ended), daemon=True).start()
+    choose_backend()
     keras = package(version, legacy)
     if keras is None:
         return NO_KERAS

@@ -73,6 +73,10 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 			"Keras 3.15.1 saved it, keras 3.14.1 does not load it: TypeError: unexpected input_axes"},
 		"an unknown class": {v3, newest, "raise TypeError('config={} Could not locate class L')", "", modelfile.ExitUnknownClass,
 			"TypeError: Could not locate class L"},
+		"a backend besides TensorFlow": {v3, map[string]string{"keras": "3.15.1", "jax": "0.10.2"},
+			"import os; assert os.environ['KERAS_BACKEND'] == 'jax'", "return 7", 0, "with keras 3.15.1"},
+		"TensorFlow where it is": {v3, map[string]string{"keras": "3.15.1", "jax": "0.10.2", "tensorflow": "2.21.0"},
+			"import os; assert 'KERAS_BACKEND' not in os.environ", "return 7", 0, "with keras 3.15.1"},
 		"no archive":       {nil, nil, "", "", 1, "is no zip archive"},
 		"no metadata":      {map[string]string{"config.json": "{}"}, nil, "", "", 1, "no item named 'metadata.json'"},
 		"broken metadata":  {map[string]string{"metadata.json": "[1"}, nil, "", "", 1, "JSONDecodeError"},
@@ -101,8 +105,8 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 				require.NoError(t, w.Close())
 			}
 			require.NoError(t, file.Close())
-			command := exec.Command(python, "-I", "-c", run)
-			command.Dir = dir
+			command := exec.Command(python, "-I", "-S", "-c", run)
+			command.Dir, command.Env = dir, []string{}
 			out, _ := command.CombinedOutput() // the exit code is looked at below
 			assert.Equal(t, c.code, command.ProcessState.ExitCode(), string(out))
 			assert.Contains(t, modelfile.LoadSaid(string(out)), c.said, string(out))
