@@ -167,6 +167,33 @@ func TestRequirementsAreLockedByTheRemedy(t *testing.T) {
 	}
 }
 
+// TestThePythonOfTheRemedyIsOneThatThePackagesAreFor: uv says so in two ways.
+func TestThePythonOfTheRemedyIsOneThatThePackagesAreFor(t *testing.T) {
+	w := bench(t)
+	key := regexp.MustCompile(`Set (python: "3\.\d+") in pipeline\.yaml`)
+	for sentence, c := range map[string]struct{ requirement, python string }{
+		"a later one":    {"networkx==3.5", "3.10"},
+		"an earlier one": {"onnxruntime==1.16.3", "3.13"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			source := write(t, app(map[string]string{"requirements.txt": "pytest\niniconfig\n" + c.requirement + "\n",
+				"pipeline.yaml": "python: \"" + c.python + "\"\n"}))
+			before := w.run(t, source, "test")
+			if _, other := before["OTHER_PYTHON"]; other {
+				t.Skip("Python " + c.python + " is not on this machine")
+			}
+			found := key.FindStringSubmatch(before["ENV_FAILED"].Next)
+			require.NotNil(t, found, "%v", before)
+			require.NoError(t, os.WriteFile(filepath.Join(source, "pipeline.yaml"), []byte(found[1]+"\n"), 0o644))
+			after := w.run(t, source, "test")
+			if _, other := after["OTHER_PYTHON"]; other {
+				t.Skip(found[1] + " is not on this machine")
+			}
+			assert.NotContains(t, after, "ENV_FAILED")
+		})
+	}
+}
+
 // TestAFailedTestIsRunAloneByTheRemedy: the command shows the same failure and nothing else.
 func TestAFailedTestIsRunAloneByTheRemedy(t *testing.T) {
 	w := bench(t)
