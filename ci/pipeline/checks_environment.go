@@ -13,7 +13,7 @@ import (
 
 // inEnvironment runs Python in the locked environment of a stage, over the source.
 func (s doctor) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
-	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python}
+	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python, Exclude: s.cfg.Exclude}
 	project, err := pyenv.Detect(ctx, s.backend.Source, wanted)
 	if err != nil {
 		return "", err

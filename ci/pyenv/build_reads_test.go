@@ -9,6 +9,18 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 )
 
+func TestWhatExcludeLeavesOutIsSaid(t *testing.T) {
+	source := fake.Files(map[string]string{"requirements.txt": "-e .github/scripts\n-r doc/more.txt\n./gone\n"})
+	_, err := Detect(t.Context(), source, Request{Requirements: []string{"requirements.txt"}, Exclude: []string{".git", ".github", "doc/*.txt"}})
+	var invalid *InvalidError
+	require.ErrorAs(t, err, &invalid)
+	assert.Equal(t, []string{
+		"doc/more.txt, which requirements.txt includes, is not in the source: exclude of pipeline.yaml leaves out doc/*.txt; set it without this glob",
+		"requirements.txt installs .github/scripts, which is not in the source: exclude of pipeline.yaml leaves out .github; set it without this glob",
+		"requirements.txt installs ./gone, which is not in the source",
+	}, invalid.Wrong)
+}
+
 // What a build reads is taken along, and nothing whose change should keep the environment.
 func TestFilesThatABuildReadsAreTakenAlong(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -76,7 +76,7 @@ func (d *draft) own(dir string, extras []string) []string {
 		file = "pyproject.toml" // its backend has tables of its own, such as flit's
 	default:
 		if dir != "." {
-			d.fault("%s has no pyproject.toml, setup.cfg or setup.py, and cannot be installed%s", dir, d.inSubmodule(dir))
+			d.fault("%s has no pyproject.toml, setup.cfg or setup.py, and cannot be installed%s", dir, d.whyMissing(dir))
 		}
 		return nil
 	}
@@ -138,7 +138,7 @@ func (d *draft) sourcePath(file, where string) {
 	found, isDir := d.resolve(file, where)
 	switch {
 	case found == "":
-		d.fault("%s installs %s, which is not in the source%s", file, where, d.inSubmodule(where))
+		d.fault("%s installs %s, which is not in the source%s", file, where, d.whyMissing(where))
 	case isDir:
 		d.local(found)
 		d.takeDir(found)
@@ -180,11 +180,16 @@ func (t *tree) declaresProject(dir string) bool {
 
 var submodule = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)
 
-// inSubmodule explains a missing path that lies in an empty submodule.
-func (t *tree) inSubmodule(name string) string {
+// whyMissing explains a missing path that lies in an empty submodule, or that exclude leaves out.
+func (t *tree) whyMissing(name string) string {
 	for _, dir := range t.submodules {
 		if name == dir || strings.HasPrefix(name, dir+"/") {
 			return ": it is in the git submodule " + dir + ", which was not checked out (git submodule update --init)"
+		}
+	}
+	for _, pattern := range t.exclude {
+		if glob.Match(pattern, name) {
+			return ": exclude of pipeline.yaml leaves out " + pattern + "; set it without this glob"
 		}
 	}
 	return ""

@@ -92,7 +92,7 @@ func (d *draft) lockedDir(lock, dir string) {
 	case !fs.ValidPath(dir):
 		d.fault("%s installs %s, which is outside of the source", lock, dir)
 	case !d.below(dir):
-		d.fault("%s installs %s, which is not in the source%s", lock, dir, d.inSubmodule(dir))
+		d.fault("%s installs %s, which is not in the source%s", lock, dir, d.whyMissing(dir))
 	default:
 		d.local(dir)
 	}

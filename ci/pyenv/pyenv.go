@@ -53,6 +53,8 @@ type Request struct {
 	Requirements []string
 	// Python is the version of the environment, "3.11".
 	Python string
+	// Exclude are the globs whose files the source has lost, to explain what is missing.
+	Exclude []string
 }
 
 // Project is what was found.
@@ -197,6 +199,7 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	if err != nil {
 		return nil, err
 	}
+	tree.exclude = request.Exclude
 	d := &draft{tree: tree, stage: request.Stage, used: map[string]bool{}, project: &Project{
 		Kind: None, Stage: request.Stage, Python: request.Python, SrcLayout: slices.ContainsFunc(tree.names, isSrc), written: map[string][]byte{},
 	}}
@@ -251,6 +254,8 @@ type tree struct {
 	// wrong are faults of its files, err is why it cannot be read.
 	wrong []string
 	err   error
+	// exclude is Request.Exclude.
+	exclude []string
 }
 
 // draft is a project while it is decided what it is installed from.

@@ -57,7 +57,7 @@ func (t *tree) included(name string) []string {
 			if by != "" {
 				wrong = name + ", which " + by + " includes, is not in the source"
 			}
-			t.fault("%s", wrong+t.inSubmodule(name))
+			t.fault("%s", wrong+t.whyMissing(name))
 			return
 		}
 		seen = append(seen, name)
@@ -175,7 +175,7 @@ func (d *draft) localLine(file, line string) (dir string, extras []string, is bo
 	found, isDir := d.resolve(file, where)
 	switch {
 	case found == "":
-		d.fault("%s installs %s, which is not in the source%s", file, where, d.inSubmodule(path.Clean(where)))
+		d.fault("%s installs %s, which is not in the source%s", file, where, d.whyMissing(path.Clean(where)))
 	case isDir:
 		for _, extra := range strings.Split(m[4], ",") {
 			if extra = strings.TrimSpace(extra); extra != "" {
@@ -212,7 +212,7 @@ func (d *draft) takeAlong(file, where string) {
 	found, isDir := d.resolve(file, where)
 	switch {
 	case found == "":
-		d.fault("%s looks for packages in %s, which is not in the source%s", file, where, d.inSubmodule(path.Clean(where)))
+		d.fault("%s looks for packages in %s, which is not in the source%s", file, where, d.whyMissing(path.Clean(where)))
 	case isDir:
 		d.takeDir(found)
 	default:

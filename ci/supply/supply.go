@@ -132,7 +132,7 @@ func (a *audit) locks(ctx context.Context) bool {
 		{Stage: verdict.Train, Requirements: a.Config.Train.Requirements},
 		{Stage: verdict.Image, Requirements: a.Config.Image.Requirements},
 	} {
-		want.Python = a.Config.Python
+		want.Python, want.Exclude = a.Config.Python, a.Config.Exclude
 		project, err := pyenv.Detect(ctx, source, want)
 		var invalid *pyenv.InvalidError
 		switch {

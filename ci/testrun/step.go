@@ -110,7 +110,9 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	if python == "" {
 		python = in.Config.Python
 	}
-	project, err := pyenv.Detect(ctx, described, pyenv.Request{Stage: verdict.Test, Requirements: t.Requirements, Python: python})
+	project, err := pyenv.Detect(ctx, described, pyenv.Request{
+		Stage: verdict.Test, Requirements: t.Requirements, Python: python, Exclude: in.Config.Exclude,
+	})
 	var invalid *pyenv.InvalidError
 	if errors.As(err, &invalid) {
 		return nil, invalid.Problem(pyenv.RequirementsInvalid)

@@ -17,7 +17,9 @@ import (
 // environment finds out what the training's environment is made of, and builds the
 // project, as for the tests.
 func (s *session) environment(ctx context.Context) *verdict.Problem {
-	project, err := pyenv.Detect(ctx, s.in.Source, pyenv.Request{Stage: verdict.Train, Requirements: s.cfg.Requirements, Python: s.in.Python})
+	project, err := pyenv.Detect(ctx, s.in.Source, pyenv.Request{
+		Stage: verdict.Train, Requirements: s.cfg.Requirements, Python: s.in.Python, Exclude: s.in.Config.Exclude,
+	})
 	var invalid *pyenv.InvalidError
 	switch {
 	case errors.As(err, &invalid):
