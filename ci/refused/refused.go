@@ -35,10 +35,14 @@ var (
 		regexp.MustCompile(`host='([^']+)', port=\d+`),
 		regexp.MustCompile(`(?i)(?:resolve host:?|resolve|connect to host) '?([A-Za-z0-9][A-Za-z0-9.-]*\.[A-Za-z0-9-]+|localhost)`),
 		regexp.MustCompile(`https?://(?:[^/\s@'"]*@)?(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)`),
+		regexp.MustCompile(`address for host '([A-Za-z0-9.-]+)'`),
 		regexp.MustCompile(`this host was not reached: ([A-Za-z0-9.:-]+)$`),
 		regexp.MustCompile(`(?i)connection refused:? \(?'?([A-Za-z0-9.-]+)'?, \d+`),
 	}
 )
+
+// wrapped is where NLTK, which prints no longer lines than a terminal has, goes on with a message.
+var wrapped = regexp.MustCompile(`\n\[nltk_data\] {2,}`)
 
 // Unknown stands for a host that the output does not name.
 const Unknown = "a host that the output does not name"
@@ -48,6 +52,7 @@ const Unknown = "a host that the output does not name"
 func Hosts(output string) []string {
 	var found []string
 	failed := false
+	output = wrapped.ReplaceAllString(output, " ")
 	for _, line := range strings.Split(output, "\n") {
 		if !failure.MatchString(line) {
 			continue

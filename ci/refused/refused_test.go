@@ -18,6 +18,8 @@ func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
 		"ConnectionRefusedError: [Errno 111] Connection refused\nsee https://fine.example.com":                                          "a host that the output does not name",
 		"aiohttp: Cannot connect to host api.example.com:443 ssl:default\nFailed to resolve 'two.example.com'":                          "api.example.com two.example.com",
 		"  File \"main.py\", line 2\n    urlopen(\"https://data.example.org/x\")\nURLError: <urlopen error [Errno -3] x>":               "data.example.org",
+		"[nltk_data] Error loading punkt: <urlopen error pathsec.urlopen: no\n[nltk_data]     validated address for host\n" +
+			"[nltk_data]     'raw.example.com'; refusing>\n[nltk_data] Error loading x": "raw.example.com",
 		"loaded https://fine.example.com": "",
 		"AssertionError: 1 == 2":          "",
 		"":                                "",
