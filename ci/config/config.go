@@ -166,7 +166,7 @@ type Train struct {
 	// AllowTypes are further Python types a skops file may name.
 	AllowTypes []string `yaml:"allow_types" json:"allow_types"`
 	// AllowFormats are formats of the model file that may leave the stage although nothing can
-	// look into them: h5, pickle.
+	// look into them: h5, pickle, torchscript.
 	AllowFormats []string `yaml:"allow_formats" json:"allow_formats"`
 	// Network lets the training reach the network.
 	Network bool `yaml:"network" json:"network"`
@@ -211,7 +211,7 @@ var BuildModes = []string{"auto", "always", "never"}
 var ModelFormats = []string{"keras", "onnx", "skops", "xgboost", "lightgbm", "safetensors"}
 
 // Formats are the formats of a model file that train.allow_formats can name.
-var Formats = []string{"h5", "pickle"}
+var Formats = []string{"h5", "pickle", "torchscript"}
 
 // Publish configures where a model is published. Addresses and credentials are arguments and
 // secrets of the call, never part of this file.

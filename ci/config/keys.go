@@ -128,7 +128,8 @@ var keys = slices.Concat([]key{
 	{path: "train.allow_layers", limit: layers,
 		meaning: "Further layer classes a Keras model may have; never `Lambda` or `TFSMLayer`, which can hold any code."},
 	{path: "train.allow_formats", limit: oneOf(Formats...),
-		meaning: "Formats that may pass although they cannot be inspected; `pickle` is `.pkl`, `.pickle` or `.joblib`. " +
+		meaning: "Formats that may pass although they cannot be inspected; `pickle` is `.pkl`, `.pickle` or `.joblib`, `torchscript` " +
+			"is `.pt`, `.pth` or `.ts`. " +
 			"Such a model is loaded only by `train.score_command`, without network and credentials, and is never published."},
 	{path: "train.network",
 		meaning: "Let the training use the network. Otherwise every connection fails, also to this host; UNIX sockets still work."},

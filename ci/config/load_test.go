@@ -381,7 +381,7 @@ func TestLoadRefuses(t *testing.T) {
 		"a tolerance below zero":            {"train: {gates: [{metric: a, tolerance: -1}]}", "train.gates[0].tolerance: -1 is negative"},
 		"better and worse at once":          {"train: {gates: [{metric: a, tolerance: 1, min_absolute_change: 1}]}", "cannot tolerate"},
 		"a wrong direction":                 {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is not one of higher, lower`},
-		"a format that is not known":        {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle`},
+		"a format that is not known":        {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle, torchscript`},
 		"a format of models that is none":   {"train: {format: gguf}", `"gguf" is not one of keras`},
 		"a loader in a package":             {"train: {loader: app.net}", "not the name of a module"},
 		"a type without a module":           {"train: {allow_types: [Tree]}", "not the name of a type"},

@@ -1,6 +1,7 @@
 package kerasfile
 
 import (
+	"archive/zip"
 	"bytes"
 	"fmt"
 	"io"
@@ -33,7 +34,7 @@ var formats = []struct {
 
 // extensions are the names that a format goes by. A pickle called .keras is never let
 // through: a reader would take it for something else.
-var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle", ".joblib"}}
+var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle", ".joblib"}, "torchscript": {".pt", ".pth", ".ts"}}
 
 // joblib are the beginnings of what joblib.dump writes: a pickle, or one that is
 // compressed by zlib, gzip, bz2, xz, lzma or lz4 (its parameter compress).
@@ -46,8 +47,8 @@ var others = map[string]string{
 	".pkl": "a pickle, as scikit-learn is often saved", ".pickle": "a pickle, as scikit-learn is often saved",
 	".joblib": "scikit-learn by joblib",
 	".pt":     "PyTorch", ".pth": "PyTorch", ".ckpt": "a checkpoint of PyTorch or TensorFlow", ".safetensors": "safetensors", ".onnx": "ONNX",
-	".tflite": "TensorFlow Lite",
-	".pb":     "a TensorFlow SavedModel", ".gguf": "GGUF", ".ubj": "XGBoost", ".cbm": "CatBoost", ".skops": "skops", ".mar": "TorchServe",
+	".tflite": "TensorFlow Lite", ".ts": "PyTorch", ".pt2": "PyTorch", ".bst": "XGBoost in its old binary form",
+	".pb": "a TensorFlow SavedModel", ".gguf": "GGUF", ".ubj": "XGBoost", ".cbm": "CatBoost", ".skops": "skops", ".mar": "TorchServe",
 	".pmml": "PMML",
 }
 
@@ -75,6 +76,9 @@ func checkFormat(report *Report, r io.ReaderAt, size int64, name string, opts Op
 	}
 	extension := strings.ToLower(filepath.Ext(name))
 	what, key := formatOf(head, extension)
+	if slices.Contains(extensions["torchscript"], extension) && bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		what, key = torchFile(r, size)
+	}
 	switch {
 	case what == "" && extension == ".keras":
 		// Python looks for the zip's directory from the end and accepts anything in front.
@@ -108,6 +112,23 @@ func formatOf(head []byte, extension string) (what, key string) {
 	return "", ""
 }
 
+// torchFile tells what a zip of PyTorch is: a program with its weights, or a pickle.
+func torchFile(r io.ReaderAt, size int64) (what, key string) {
+	archive, err := zip.NewReader(r, size)
+	if err != nil {
+		return "a damaged file of PyTorch", ""
+	}
+	code, constants := false, false
+	for _, f := range archive.File {
+		code = code || strings.Contains(f.Name, "/code/")
+		constants = constants || strings.HasSuffix(f.Name, "/constants.pkl")
+	}
+	if code && constants {
+		return "a TorchScript program", "torchscript"
+	}
+	return "a pickle by torch.save", ""
+}
+
 // refusedFormat is the problem of a file that is no .keras archive, with what its user can
 // do about this one.
 func refusedFormat(name, extension, what, key string) *verdict.Problem {
@@ -120,24 +141,31 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 		what = framework
 	case what == "":
 		what = fmt.Sprintf("a file with the extension %q", extension)
-	case known && !strings.Contains(framework, "Keras"):
+	case known && !strings.Contains(framework, "Keras") && key != "torchscript":
 		what += " (" + framework + ")"
 	}
-	problem := verdict.Problemf(modelfile.FormatRefused, "%s is %s, not a .keras archive", name, what)
-	keras := "save the model in the Keras v3 format (model.save(\"models/NAME.keras\"))"
+	archive := extension == ".keras" || weights || key == "h5" || strings.Contains(framework, "Keras")
+	problem := verdict.Problemf(modelfile.FormatRefused, "%s is %s, which cannot be inspected", name, what)
+	if archive {
+		problem.Cause = fmt.Sprintf("%s is %s, not a .keras archive", name, what)
+	}
+	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false let this one pass unseen, to be built into the image and never "+
+		"published", key)
 	switch {
-	case extension == ".keras" || weights || key == "h5" || strings.Contains(framework, "Keras"):
-		problem.Next = strings.ToUpper(keras[:1]) + keras[1:]
-		if key == "h5" && extension != ".keras" && !weights {
-			problem.Next += "; train.allow_formats: [h5] and train.recurrent: false let it pass unseen, to be built into the image and never " +
-				"published"
-		}
+	case archive && key == "h5" && extension != ".keras" && !weights:
+		problem.Next = "Save the model in the Keras v3 format (model.save(\"models/NAME.keras\")); " + unseen
+	case archive:
+		problem.Next = "Save the model in the Keras v3 format (model.save(\"models/NAME.keras\"))"
 	case key == "pickle":
-		problem.Next = "This release looks into and publishes Keras models alone. train.allow_formats: [pickle] and train.recurrent: false " +
-			"let this one pass " +
-			"unseen (its metrics are held, it is scored by train.score_command); to publish a model, " + keras
+		problem.Next = "Save a model of scikit-learn with skops (skops.io.dump(model, \"models/NAME.skops\")) and name it in train.model; " +
+			unseen + " (its metrics are held, it is scored by train.score_command)"
+	case strings.Contains(framework, "PyTorch"):
+		problem.Next = "Save the weights as safetensors with a module for train.loader, or export the model to ONNX (docs/models.md)"
+		if key != "" {
+			problem.Next += "; " + unseen
+		}
 	default:
-		problem.Next = "This release looks into and publishes Keras models alone, and takes no other framework's files; " + keras
+		problem.Next = "Save the model in a format that docs/models.md lists: Keras, skops, XGBoost, LightGBM, safetensors or ONNX"
 	}
 	return problem
 }

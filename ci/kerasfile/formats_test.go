@@ -1,6 +1,8 @@
 package kerasfile_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"strings"
 	"testing"
 
@@ -15,15 +17,15 @@ import (
 // A model that is none of Keras's ends in one sentence that says what it is and what helps.
 func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 	for name, c := range map[string]struct{ content, cause, next string }{
-		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), not a .keras archive", "train.allow_formats: [pickle] and train.recurrent: false"},
+		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), which cannot be inspected", "train.allow_formats: [pickle] and train.recurrent: false"},
 		"model.joblib":       {"\x78\x9c", "model.joblib is a Python pickle by joblib (scikit-learn by joblib)", "train.allow_formats: [pickle]"},
-		"model.pt":           {"PK\x03\x04", "model.pt is PyTorch, not", "publishes Keras models alone, and takes no other framework's files"},
-		"model.onnx":         {"\x08\x07", "model.onnx is ONNX", "Keras models alone"},
-		"model.tflite":       {"\x20\x00\x00\x00TFL3", "TensorFlow Lite", "Keras models alone"},
-		"model.cbm":          {"CBM1", "a CatBoost model (CatBoost)", "Keras models alone"},
+		"model.pt":           {"PK\x03\x04", "model.pt is a damaged file of PyTorch (PyTorch), which", "safetensors with a module for train.loader"},
+		"model.onnx":         {"\x08\x07", "model.onnx is ONNX", "docs/models.md"},
+		"model.tflite":       {"\x20\x00\x00\x00TFL3", "TensorFlow Lite", "docs/models.md lists"},
+		"model.cbm":          {"CBM1", "a CatBoost model (CatBoost)", "docs/models.md lists"},
 		"m.weights.h5":       {hdf5, "m.weights.h5 is the weights of a Keras model without the model", "Save the model in the Keras v3 format"},
 		"model.h5":           {hdf5, "model.h5 is an HDF5 file", "train.allow_formats: [h5]"},
-		"model.bin":          {"xyz", `model.bin is a file with the extension ".bin"`, "Keras models alone"},
+		"model.bin":          {"xyz", `model.bin is a file with the extension ".bin"`, "docs/models.md lists"},
 		"lstm_model.keras":   {"\x80\x04\x95", "lstm_model.keras is a Python pickle, not", "Save the model in the Keras v3 format"},
 		"lstm_model_2.keras": {hdf5, "is an HDF5 file", "Save the model in the Keras v3 format"},
 	} {
@@ -36,9 +38,39 @@ func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 	}
 }
 
+// What PyTorch saves is a pickle or a program: both are a zip, and only the program can be allowed.
+func TestAProgramOfPyTorchIsAllowedByNameAlone(t *testing.T) {
+	file := func(names ...string) string {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		for _, name := range names {
+			_, err := w.Create(name)
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Close())
+		return b.String()
+	}
+	script := file("m/data.pkl", "m/code/__torch__.py", "m/constants.pkl")
+	look := func(content string, allowed ...string) *kerasfile.Report {
+		r, err := kerasfile.InspectReader(t.Context(), strings.NewReader(content), int64(len(content)), "m.pt", kerasfile.Options{AllowFormats: allowed})
+		require.NoError(t, err)
+		return r
+	}
+	r := look(script)
+	require.Len(t, r.Problems, 1)
+	assert.Contains(t, r.Problems[0].Cause, "m.pt is a TorchScript program, which cannot be inspected")
+	assert.Contains(t, r.Problems[0].Next, "train.allow_formats: [torchscript]")
+	r = look(script, "torchscript")
+	assert.Empty(t, r.Problems)
+	assert.Equal(t, "torchscript", r.Unseen)
+	r = look(file("m/data.pkl", "m/version"), "torchscript", "pickle")
+	require.Len(t, r.Problems, 1)
+	assert.Contains(t, r.Problems[0].Cause, "m.pt is a pickle by torch.save")
+}
+
 // A remedy names what pipeline.yaml knows.
 func TestTheFormatsOfRemediesAreThoseOfTheConfiguration(t *testing.T) {
-	assert.Equal(t, []string{"h5", "pickle"}, config.Formats)
+	assert.Equal(t, []string{"h5", "pickle", "torchscript"}, config.Formats)
 }
 
 func TestWhatLooksLikeAModel(t *testing.T) {

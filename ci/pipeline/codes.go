@@ -75,7 +75,7 @@ var CodeAppMissing = verdict.Code{
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
 	Meaning: "loading a model of this format runs code, and services that load published models can read credentials",
-	Remedy:  "save the model in the Keras v3 format (.keras)",
+	Remedy:  "save the model in a format that docs/models.md lists",
 }
 
 // CodeChampionNotAsked is the warning of a training that was not compared with the model in production.
