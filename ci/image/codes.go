@@ -69,8 +69,8 @@ var (
 		"Remove packages that serving does not need from its requirements, or raise image.max_megabytes")
 	CodeGolden = failure("GOLDEN_MISMATCH", "The model does not score the golden sample inside the image as it did after training.",
 		"Compare the versions in the serving requirements with those in the training requirements")
-	CodeUnreadable = failure("MODEL_UNREADABLE", "The Keras in the serving environment does not load the model.",
-		"Pin the Keras that saved the model in the serving requirements (the cause names both versions), or train with the older one")
+	CodeUnreadable = failure("MODEL_UNREADABLE", "The library in the serving environment does not load the model.",
+		"Pin the library that saved the model in the serving requirements (the cause names the versions), or train with the older one")
 	CodeLoadTimeout = couldNotRun("MODEL_LOAD_TIMEOUT", "Loading the model in the serving environment did not end in its time. Nothing is "+
 		"known of it.",
 		"Load the model by hand in the image; look for downloads and locks while it loads")

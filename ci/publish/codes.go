@@ -112,7 +112,7 @@ var (
 	CodeLoadFailed = verdict.Code{Name: "LOAD_FAILED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The registered model has the bytes that were trained; in a fresh environment it does not load, or does not score as " +
 			"trained. The version stays uncommitted.",
-		Remedy: "Read the last lines; check that the training's requirements pin the Keras that saved the model, and that all it needs is in " +
+		Remedy: "Read the last lines; check that the training's requirements pin the library that saved the model, and that all it needs is in " +
 			"train.artifacts"}
 	CodeLoadTimeout = verdict.Code{Name: "LOAD_TIMEOUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Loading the registered model did not end in its time. Its bytes are those that were trained; the version stays uncommitted.",
@@ -141,7 +141,7 @@ var (
 		Remedy:  "See models: what is committed is never removed"}
 	CodeNotLoaded = verdict.Code{Name: "NOT_LOADED", Stage: verdict.Publish,
 		Meaning: "The published bytes were compared, but the model was not loaded: nothing here can.",
-		Remedy:  "Set train.score_command and train.golden, or have keras among the training's requirements"}
+		Remedy:  "Set train.score_command and train.golden, or have the library of the model's format among the training's requirements"}
 	CodeDrift = verdict.Code{Name: "REGISTRY_DRIFT", Stage: verdict.Publish,
 		Meaning: "The registry and the ledger do not agree: a committed version is gone from the registry, or an alias points at a version " +
 			"that is not committed.",

@@ -28,7 +28,8 @@ type file struct {
 
 // content is what is published: the model file first, then the others by name.
 type content struct {
-	files []file
+	format modelfile.Format
+	files  []file
 	// key identifies the content: the same key is the same promise.
 	key string
 	// versions are those of the packages the model was made with, as far as known.
@@ -48,7 +49,12 @@ func gather(in Input) (*content, []*verdict.Problem) {
 	if err != nil {
 		return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "read model files: %v", err)}
 	}
-	c := &content{versions: map[string]string{}}
+	format, known := formats.Named(artifact.Format)
+	if !known {
+		return nil, []*verdict.Problem{verdict.Problemf(CodeInput, "%s has the format %q, which cannot be published", artifact.File,
+			artifact.Format)}
+	}
+	c := &content{format: format, versions: map[string]string{}}
 	// What the training found out of itself counts before what the application says.
 	defer func() { maps.Copy(c.versions, artifact.Versions) }()
 	for _, entry := range entries {

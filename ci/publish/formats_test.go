@@ -70,4 +70,5 @@ func TestAFileThatWouldTakeThePlaceOfAnotherIsNotPublished(t *testing.T) {
 	stage = Run(t.Context(), w.input(unknown)).Stage
 	assert.Equal(t, CodeInput.Name, stage.Code)
 	assert.Contains(t, stage.Cause, "which cannot be published")
+	assert.Empty(t, w.store.Keys(), "nothing was claimed")
 }

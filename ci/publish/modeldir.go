@@ -16,7 +16,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
-	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -25,10 +24,7 @@ const modelDir = "model"
 
 // storeModel puts the model directory among the run's artifacts.
 func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
-	format, ok := formats.Named(r.Model.Format)
-	if !ok {
-		return verdict.Problemf(CodeInput, "%s has the format %q, which cannot be published", r.Model.File, r.Model.Format)
-	}
+	format := r.content.format
 	saved := modelfile.Saved{Versions: r.content.versions, Facts: r.Model.Facts, Allowed: r.Model.Beyond}
 	description := mlflow.ModelDir{
 		ArtifactPath: modelDir, RunID: run.ID, UUID: r.content.key[:32], Created: time.UnixMilli(run.Started),
