@@ -40,8 +40,9 @@ const (
 // returns the entries by name and all that is wrong with them; whole is false where it stopped
 // early. Readers of the same archive must see the same: what some of them would read otherwise
 // is refused.
-func CheckZip(archive *zip.Reader, r io.ReaderAt, size int64, limits ZipLimits) (entries map[string]*zip.File, causes []string,
-	whole bool) {
+func CheckZip(archive *zip.Reader, r io.ReaderAt, size int64, limits ZipLimits) (
+	entries map[string]*zip.File, causes []string, whole bool,
+) {
 	refuse := func(format string, args ...any) { causes = append(causes, fmt.Sprintf(format, args...)) }
 	if n := len(archive.File); n > limits.Entries {
 		refuse("the archive has %d entries, more than the limit of %d", n, limits.Entries)

@@ -66,8 +66,7 @@ func (s *session) load(ctx context.Context, format modelfile.Format) []*verdict.
 // judgeLoad adds what loading found to the stage.
 func (s *session) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
 	scored := golden != "" && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers)
-	loads := !result.TimedOut && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers ||
-		result.ExitCode == modelfile.ExitNoGolden)
+	loads := !result.TimedOut && slices.Contains([]int{0, modelfile.ExitDiffers, modelfile.ExitNoGolden}, result.ExitCode)
 	switch {
 	case result.TimedOut:
 		return verdict.Problemf(ScoreTimeout, "loading the model %s", ended(result, modelfile.LoadLimit))

@@ -247,8 +247,8 @@ func (m *model) judgeLinear(which int, leaves int64) {
 		}
 		all += n
 	}
-	if m.lengths["num_features"] != leaves || m.lengths["leaf_const"] != leaves || all != m.lengths["leaf_features"] ||
-		all != m.lengths["leaf_coeff"] {
+	if m.lengths["num_features"] != leaves || m.lengths["leaf_const"] != leaves ||
+		all != m.lengths["leaf_features"] || all != m.lengths["leaf_coeff"] {
 		m.fault("the models in the %d leaves of tree %d have %d features, %d indices and %d coefficients", leaves, which, all,
 			m.lengths["leaf_features"], m.lengths["leaf_coeff"])
 	}

@@ -169,6 +169,12 @@ func (w *walker) judge(root map[string]any) {
 	if features, ok := scalar(w.attribute(root, "n_features_in_")).(float64); ok {
 		w.report.Inputs = []modelfile.Tensor{{Name: "X", Shape: fmt.Sprintf("[?, %.0f]", features)}}
 	}
+	for _, problem := range w.report.Problems {
+		if problem.Code.Name == UntrustedType.Name && len(w.asked) > 0 {
+			problem.Next = fmt.Sprintf("Once you know that its code is harmless: train.allow_types: [%s] in pipeline.yaml",
+				strings.Join(w.asked, ", "))
+		}
+	}
 	if more := len(w.refused) - maxNamed; more > 0 {
 		w.report.Refuse(UntrustedType, "%d further types are not trusted", more)
 	}

@@ -25,6 +25,9 @@ var never = regexp.MustCompile(`^(os|posix|nt|sys|subprocess|shutil|importlib|ru
 	`inspect|types|gc|atexit|signal|builtins\.(eval|exec|compile|open|getattr|setattr|delattr|__import__|input|breakpoint|globals|vars|` +
 	`object|type|super)|operator\.methodcaller)(\.|$)`)
 
+// typeForm is what train.allow_types takes.
+var typeForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
+
 // walker goes through schema.json.
 type walker struct {
 	report  *modelfile.Report
@@ -33,6 +36,8 @@ type walker struct {
 	allowed, refused map[string]bool
 	// estimators are the classes of scikit-learn in the file, each once.
 	estimators []string
+	// asked are the refused types that a contract could name.
+	asked []string
 }
 
 // typeOf is the type that an object names.
@@ -103,6 +108,9 @@ func (w *walker) refuse(name, why string) {
 	}
 	if w.refused[name] = true; len(w.refused) <= maxNamed {
 		w.report.Refuse(UntrustedType, why, modelfile.Clip(name, 120))
+		if typeForm.MatchString(name) && !never.MatchString(name) {
+			w.asked = append(w.asked, name)
+		}
 	}
 }
 

@@ -281,8 +281,8 @@ func (m *model) kind() string {
 	var said struct {
 		Kind string `json:"_estimator_type"`
 	}
-	if json.Unmarshal([]byte(m.texts["learner/attributes/scikit_learn"]), &said) != nil || !slices.Contains([]string{"classifier",
-		"regressor", "ranker"}, said.Kind) {
+	kinds := []string{"classifier", "regressor", "ranker"}
+	if json.Unmarshal([]byte(m.texts["learner/attributes/scikit_learn"]), &said) != nil || !slices.Contains(kinds, said.Kind) {
 		return ""
 	}
 	return said.Kind
