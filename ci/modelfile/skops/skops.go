@@ -11,7 +11,9 @@ package skops
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
 	_ "embed" // load.py, names.json
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -111,11 +113,13 @@ func inspect(ctx context.Context, in *modelfile.Input, report *modelfile.Report)
 		return nil
 	}
 	report.Parameters = 0
+	sums := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		if name == schemaEntry {
 			continue
 		}
-		if err := array(ctx, in, report, entries[name]); err != nil {
+		var err error
+		if sums[name], err = array(ctx, in, report, entries[name]); err != nil {
 			return err
 		}
 	}
@@ -140,7 +144,38 @@ func inspect(ctx context.Context, in *modelfile.Input, report *modelfile.Report)
 	w.header(root)
 	w.walk(value)
 	w.judge(root)
+	if in.Content && report.OK() {
+		report.Content = contentHash(value, sums)
+	}
 	return nil
+}
+
+// contentHash is Report.Content: skops numbers objects by their addresses, and names files by them.
+func contentHash(value any, sums map[string]string) string {
+	content, err := json.Marshal(withoutAddresses(value, sums))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+func withoutAddresses(value any, sums map[string]string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		delete(v, "__id__")
+		if file, ok := v["file"].(string); ok && sums[file] != "" {
+			v["file"] = sums[file]
+		}
+		for key := range v {
+			v[key] = withoutAddresses(v[key], sums)
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutAddresses(v[i], sums)
+		}
+	}
+	return value
 }
 
 // header reads what the root says of the file.

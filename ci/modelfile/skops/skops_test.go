@@ -113,6 +113,24 @@ func TestAModelTellsWhatItIs(t *testing.T) {
 	assert.Equal(t, map[string]any{"pickled_model": "model.skops", "serialization_format": "skops", "sklearn_version": "1.9.1", "skops_trusted_types": []string{"a.B"}}, flavor.Values)
 }
 
+// Each saving numbers objects anew, by their addresses.
+func TestTwoSavingsOfOneModelAreEqual(t *testing.T) {
+	again := estimator(nil).with("__id__", 77)
+	coef := again["content"].(object)["content"].(object)["coef_"].(object)
+	coef["file"], coef["__id__"] = "9.npy", 9
+	content := func(o object, files map[string]string) string {
+		r := inspect(t, pack(t, saved(o), files), modelfile.Options{Content: true})
+		require.Empty(t, r.Problems)
+		require.Len(t, r.Content, 64)
+		return r.Content
+	}
+	renamed := map[string]string{"1.npy": "-", "9.npy": array("", 96)}
+	assert.Equal(t, content(estimator(nil), nil), content(again, renamed))
+	renamed["9.npy"] = strings.Replace(array("", 96), "xx", "yx", 1)
+	assert.NotEqual(t, content(estimator(nil), nil), content(again, renamed), "another weight")
+	assert.NotEqual(t, content(estimator(nil), nil), content(estimator(object{"C": text("2")}), nil), "another setting")
+}
+
 func TestATypeThatIsNotKnownIsRefused(t *testing.T) {
 	in := func(attribute any) object { return saved(estimator(object{"a": attribute})) }
 	for name, c := range map[string]struct {

@@ -3,6 +3,8 @@ package skops
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -153,37 +155,38 @@ var npyHeader = regexp.MustCompile(`^\{'descr': '([<>|=])([a-zA-Z])(\d+)', 'fort
 
 // array looks into a file beside the schema: the checksum must hold, and an array must have the
 // bytes that its shape takes.
-func array(ctx context.Context, in *modelfile.Input, report *modelfile.Report, f *zip.File) error {
-	head := &first{limit: 4096}
-	if err := modelfile.Unpack(ctx, f, head); err != nil {
+// It returns the hash of the file's content.
+func array(ctx context.Context, in *modelfile.Input, report *modelfile.Report, f *zip.File) (string, error) {
+	head, hash := &first{limit: 4096}, sha256.New()
+	if err := modelfile.Unpack(ctx, f, io.MultiWriter(head, hash)); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return "", ctx.Err()
 		}
 		report.Invalid("entry %s is damaged: %v", f.Name, err)
-		return nil
+		return "", nil
 	}
 	switch modelfile.Extension(f.Name) {
 	case ".npz":
-		return nested(in, report, f)
+		nested(in, report, f)
 	case ".npy":
 		npy(report, f, head.bytes)
 	}
-	return nil
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // nested looks into the directory of an archive in the archive.
-func nested(in *modelfile.Input, report *modelfile.Report, f *zip.File) error {
+func nested(in *modelfile.Input, report *modelfile.Report, f *zip.File) {
 	offset, err := f.DataOffset()
 	if err != nil || f.Method != zip.Store {
 		report.Invalid("entry %s is packed twice, so that nothing can look into it", f.Name)
-		return nil //nolint:nilerr // it is in the report
+		return
 	}
 	size := int64(f.UncompressedSize64) //nolint:gosec // bounded by the archive's limits
 	section := io.NewSectionReader(in.File, offset, size)
 	archive, err := zip.NewReader(section, size)
 	if err != nil {
 		report.Invalid("entry %s is not an archive: %v", f.Name, err)
-		return nil
+		return
 	}
 	limits := zipLimits
 	limits.Part = func(f *zip.File) string {
@@ -196,7 +199,6 @@ func nested(in *modelfile.Input, report *modelfile.Report, f *zip.File) error {
 	for _, cause := range causes {
 		report.Invalid("in %s: %s", f.Name, cause)
 	}
-	return nil
 }
 
 // npy compares an array's length with its header.
