@@ -48,9 +48,10 @@ func flavor(path string, saved modelfile.Saved) modelfile.Flavor {
 }
 
 const (
-	// maxHeader is the library's own limit.
-	maxHeader  = 100_000_000
-	maxTensors = 1_000_000
+	// maxHeader is below the library's own limit of 100 MB: the largest models have some 10,000
+	// tensors, of 100 bytes each in the header.
+	maxHeader  = 32 << 20
+	maxTensors = 300_000
 	maxDims    = 64
 	maxShown   = 1000
 )
@@ -89,7 +90,7 @@ func inspect(_ context.Context, in *modelfile.Input, report *modelfile.Report) e
 		report.Invalid("%s is not a safetensors file: its header does not begin with {", in.Name)
 		return nil
 	}
-	value, err := strictjson.Parse(header, strictjson.Limits{Depth: 5})
+	value, err := strictjson.Parse(header, strictjson.Limits{Depth: 5, Values: 3_000_000})
 	if err != nil {
 		report.Invalid("the header: %v", err)
 		return nil

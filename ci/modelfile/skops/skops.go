@@ -74,7 +74,7 @@ const (
 	schemaEntry = "schema.json"
 	// maxSchema is the size of schema.json, maxDepth how deep it nests, maxValues how many values
 	// it has: a forest of thousands of trees has hundreds of thousands.
-	maxSchema, maxDepth, maxValues = 64 << 20, 400, 5_000_000
+	maxSchema, maxDepth, maxValues = 32 << 20, 400, 2_000_000
 )
 
 var zipLimits = modelfile.ZipLimits{UnpackedBytes: 8 << 30, Entries: 200_000, Ratio: 1000, Part: part}
