@@ -103,8 +103,9 @@ type Message struct {
 	Events []string
 	Run    runledger.Record
 	Pull   string
-	// Notes are places in files that something is said about.
+	// Notes are places in files that something is said about, Plots are charts. Only code hosts show them.
 	Notes []Note
+	Plots []Plot
 }
 
 // Note is about a line of a file.
@@ -112,14 +113,16 @@ type Note struct {
 	Path string
 	Line int
 	Text string
+	// Bad is set for a failure; else it is a warning.
+	Bad bool
 }
 
 // maxLines bounds what a message says about failures; the report has everything.
 const maxLines = 8
 
-// Compose makes the message about events. failures are the lines of the run's report, base is the last
-// run of the main branch to compare with; nil for none.
-func Compose(now runledger.Record, events, failures []string, base *runledger.Record) Message {
+// Compose makes the message about events. failures are the lines of the run's report, main are the last
+// runs of the main branch to compare with, the newest last; nil for none.
+func Compose(now runledger.Record, events, failures []string, main []runledger.Record) Message {
 	words := map[string]string{
 		config.EventFailed: "failed", config.EventCouldNotRun: "could not run", config.EventRecovered: "passes again",
 		config.EventOverBudget: "took too long", config.EventModelDegraded: "has a degraded model",
@@ -155,7 +158,7 @@ func Compose(now runledger.Record, events, failures []string, base *runledger.Re
 	fact("commit", now.Commit[:min(len(now.Commit), 12)])
 	fact("took", (time.Duration(now.Seconds) * time.Second).String())
 	for _, measure := range now.Measures {
-		fact(factOf(measure, base))
+		fact(factOf(measure, main))
 	}
 	if now.ModelVersion != "" {
 		fact("model", "version "+now.ModelVersion)
@@ -172,25 +175,30 @@ func Compose(now runledger.Record, events, failures []string, base *runledger.Re
 	return m
 }
 
-// factOf is a measurement with its difference to the main branch; empty for one that nobody waits for.
-func factOf(m verdict.Measure, base *runledger.Record) (name, value string) {
+// factOf is a measurement with its difference to the main branch and its trend there; empty for one that
+// nobody waits for.
+func factOf(m verdict.Measure, main []runledger.Record) (name, value string) {
 	switch m.Name {
 	case verdict.MeasureCoverage:
 		name, value = "coverage, "+m.Of, fmt.Sprintf("%.2f %%", 100*m.Value)
+		if m.Of == "changed" {
+			return "coverage of the changed lines", value // main has no change
+		}
 	case verdict.MeasureModel:
 		name, value = m.Of, fmt.Sprintf("%.4g", m.Value)
 	default:
 		return "", ""
 	}
-	if base == nil {
+	if len(main) == 0 {
 		return name, value
 	}
-	if earlier, ok := base.Measured(m.Name, m.Of); ok {
+	if earlier, ok := main[len(main)-1].Measured(m.Name, m.Of); ok {
 		difference := m.Value - earlier
 		if m.Name == verdict.MeasureCoverage {
-			return name, value + fmt.Sprintf(" (%+.2f points to main)", 100*difference)
+			value += fmt.Sprintf(" (%+.2f points to main)", 100*difference)
+		} else {
+			value += fmt.Sprintf(" (%+.4g to main)", difference)
 		}
-		return name, value + fmt.Sprintf(" (%+.4g to main)", difference)
 	}
-	return name, value
+	return name, strings.TrimSpace(value + " " + trend(m, main))
 }

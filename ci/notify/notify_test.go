@@ -91,8 +91,8 @@ func message(t *testing.T) Message {
 	base := run(verdict.Pass, "")
 	base.Measures[0].Value = 0.92
 	m := Compose(r, []string{config.EventFailed},
-		[]string{"FAIL test TESTS_FAILED: <!channel> *x* ```code``` [a](http://x). Published: nothing. Next: x."}, &base)
-	m.Pull, m.Notes = "7", []Note{{"tests/test_a.py", 12, "boom"}}
+		[]string{"FAIL test TESTS_FAILED: <!channel> *x* ```code``` [a](http://x). Published: nothing. Next: x."}, []runledger.Record{base})
+	m.Pull, m.Notes = "7", []Note{{"tests/test_a.py", 12, "boom", true}}
 	return m
 }
 
@@ -325,8 +325,10 @@ func TestSecrets(t *testing.T) {
 func TestNotesOf(t *testing.T) {
 	r := &verdict.Run{Stages: []verdict.Stage{{Problems: []verdict.Finding{{Code: "TESTS_FAILED", Cause: "1 failed",
 		Details: []string{"tests/test_a.py:12: AssertionError", "  tests/test_b.py:3", "/etc/x.py:1: no", "../x.py:1: no", "text",
-			"a.py:0: no"}}}}}}
-	assert.Equal(t, []Note{{"tests/test_a.py", 12, "TESTS_FAILED: AssertionError"}, {"tests/test_b.py", 3, "TESTS_FAILED: 1 failed"}},
+			"a.py:0: no"}}}, Warnings: []verdict.Finding{{Code: "CHANGED_LINES_UNCOVERED",
+		Details: []string{"a.py:7: no test executes line 7"}}}}}}
+	assert.Equal(t, []Note{{"tests/test_a.py", 12, "TESTS_FAILED: AssertionError", true}, {"tests/test_b.py", 3, "TESTS_FAILED: 1 failed", true},
+		{"a.py", 7, "CHANGED_LINES_UNCOVERED: no test executes line 7", false}},
 		NotesOf(r))
 	for ref, want := range map[string]string{"refs/pull/7/merge": "7", "refs/merge-requests/8/head": "8", "main": "",
 		"refs/pull/x/merge": ""} {
@@ -437,4 +439,62 @@ func TestMoreVulnerabilitiesAreNews(t *testing.T) {
 	ends := with(0, "WAIVER_ENDS_SOON")
 	assert.Equal(t, []string{config.EventWaiverEnds}, Events(ends, nil, 1))
 	assert.False(t, Compose(ends, []string{config.EventWaiverEnds}, nil, nil).Good, "there is something to do")
+}
+
+func TestAnnotationsComeInPieces(t *testing.T) {
+	rec := record(t)
+	rec.reply = func(*http.Request) string { return `{"id":9}` }
+	m := message(t)
+	m.Pull = ""
+	m.Notes = nil
+	for n := range 320 {
+		m.Notes = append(m.Notes, Note{Path: "a.py", Line: n + 1, Text: "x", Bad: n == 0})
+	}
+	c := config.Channel{Name: "pr", Type: config.ChannelGitHub, Repository: "team/service", API: rec.URL}
+	require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"pr": "token"}, Local: true}, m))
+	require.Len(t, rec.requests, maxRequests)
+	assert.Equal(t, "/repos/team/service/check-runs/9", rec.requests[3].URL.Path)
+	for i, want := range []string{`"start_line":1`, `"start_line":51`, `"start_line":101`, `"start_line":151`} {
+		assert.Equal(t, maxNotes, strings.Count(rec.bodies[i], `"path"`))
+		assert.Contains(t, rec.bodies[i], want)
+	}
+	assert.Equal(t, 1, strings.Count(rec.bodies[0], `"failure"`)-strings.Count(rec.bodies[0], `"conclusion":"failure"`))
+}
+
+func TestACommentHasPlotsAndTrends(t *testing.T) {
+	var main []runledger.Record
+	for n := range 5 {
+		r := run(verdict.Pass, "")
+		r.Measures[0].Value = 0.8 + float64(n)/100
+		main = append(main, r)
+	}
+	now := run(verdict.Pass, "")
+	now.Measures = append(now.Measures, verdict.Measure{Name: verdict.MeasureCoverage, Of: "changed", Value: 0.5})
+	m := Compose(now, nil, nil, main)
+	assert.Contains(t, m.Facts, [2]string{"coverage, total", "90.00 % (+6.00 points to main) ▁▂▂▃▄█"})
+	assert.Contains(t, m.Facts, [2]string{"coverage of the changed lines", "50.00 %"})
+	assert.Contains(t, m.Facts, [2]string{"accuracy", "0.91 (+0 to main) ▅▅▅▅▅▅"})
+	curve := verdict.Series{Name: "loss`\"", X: []float64{1, 2, 3}, Y: []float64{0.5, 0.25, 1e-7}}
+	long := verdict.Series{Name: "long"}
+	for n := range 1000 {
+		long.X, long.Y = append(long.X, float64(n)), append(long.Y, float64(n))
+	}
+	chart := func(s ...verdict.Series) verdict.Block {
+		return verdict.Block{Title: "Curves", Lines: &verdict.LineChart{X: "epoch", Y: "loss", Series: s}}
+	}
+	trended := chart(curve)
+	trended.Title = "Trend: x"
+	m.Plots = PlotsOf(&verdict.Run{Stages: []verdict.Stage{{Blocks: []verdict.Block{chart(curve), trended, {Title: "text"},
+		chart(verdict.Series{X: []float64{1}, Y: []float64{1}}), chart(long), chart(curve), chart(curve)}}}})
+	require.Len(t, m.Plots, maxPlots)
+	text := m.markdown()
+	assert.Contains(t, text, "```mermaid\nxychart-beta\n  title \"Curves: loss__\"\n  x-axis \"epoch\" 1 --> 3\n  y-axis \"loss\"\n"+
+		"  line [0.5, 0.25, 0.0000001]\n```\n")
+	assert.Equal(t, 3, strings.Count(text, "xychart-beta"), "one point is no line")
+	assert.Less(t, len(text), maxMarkdown)
+	for _, plot := range m.Plots {
+		assert.LessOrEqual(t, strings.Count(plot.mermaid(), ","), 2*maxPoints)
+	}
+	m.Plots = nil
+	assert.NotContains(t, m.markdown(), "<details>")
 }

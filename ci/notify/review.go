@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func github(ctx context.Context, c config.Channel, token string, m Message, loca
 	}
 	var errs []error
 	if m.Run.Commit != "" {
-		errs = append(errs, a.call(ctx, http.MethodPost, repository+"/check-runs", checkRun(m), nil))
+		errs = append(errs, a.check(ctx, repository+"/check-runs", m))
 	}
 	if m.Pull != "" {
 		errs = append(errs, a.keep(ctx, repository+"/issues/"+m.Pull+"/comments",
@@ -101,21 +102,46 @@ func github(ctx context.Context, c config.Channel, token string, m Message, loca
 	return errors.Join(errs...)
 }
 
-// maxNotes is how many annotations GitHub takes in one request.
-const maxNotes = 50
+const (
+	// maxNotes is how many annotations GitHub takes in one request, maxRequests how many are made.
+	maxNotes    = 50
+	maxRequests = 4
+)
+
+// check writes a check run, and what is too much for one request with further ones.
+func (a api) check(ctx context.Context, to string, m Message) error {
+	var made struct {
+		ID int64 `json:"id"`
+	}
+	if len(m.Notes) <= maxNotes {
+		return a.call(ctx, http.MethodPost, to, checkRun(m), nil)
+	}
+	if err := a.call(ctx, http.MethodPost, to, checkRun(m), &made); err != nil {
+		return err
+	}
+	for n := 1; n < maxRequests && n*maxNotes < len(m.Notes); n++ {
+		next := m
+		next.Notes = m.Notes[n*maxNotes:]
+		output := object{"output": checkRun(next)["output"]}
+		if err := a.call(ctx, http.MethodPatch, to+"/"+strconv.FormatInt(made.ID, 10), output, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func checkRun(m Message) object {
 	conclusion := map[verdict.Outcome]string{verdict.Pass: "success", verdict.Fail: "failure",
 		verdict.CouldNotRun: "action_required"}[m.Run.Verdict]
 	notes := []object{}
 	for _, n := range m.Notes[:min(len(m.Notes), maxNotes)] {
-		notes = append(notes, object{"path": n.Path, "start_line": n.Line, "end_line": n.Line, "annotation_level": "failure",
-			"message": cut(n.Text, 400)})
+		notes = append(notes, object{"path": n.Path, "start_line": n.Line, "end_line": n.Line,
+			"annotation_level": map[bool]string{true: "failure", false: "warning"}[n.Bad], "message": cut(n.Text, 400)})
 	}
 	return object{
 		"name": "openstack-rca " + m.Run.Environment, "head_sha": m.Run.Commit, "status": "completed", "conclusion": conclusion,
 		"started_at": m.Run.Started.UTC().Format(time.RFC3339), "completed_at": m.Run.Ended().UTC().Format(time.RFC3339),
-		"output": object{"title": cut(m.Title, 250), "summary": cut(m.markdown(), 12<<10), "annotations": notes},
+		"output": object{"title": cut(m.Title, 250), "summary": cut(m.markdown(), maxMarkdown), "annotations": notes},
 	}
 }
 
@@ -155,7 +181,7 @@ var place = regexp.MustCompile(`^([A-Za-z0-9_./-]+\.py):([0-9]{1,7})(?:: (.*)|$)
 func NotesOf(run *verdict.Run) []Note {
 	var notes []Note
 	for _, stage := range run.Stages {
-		for _, problem := range stage.Problems {
+		for i, problem := range slices.Concat(stage.Problems, stage.Warnings) {
 			for _, detail := range problem.Details {
 				found := place.FindStringSubmatch(strings.TrimSpace(detail))
 				if found == nil || strings.HasPrefix(found[1], "/") || strings.Contains(found[1], "..") {
@@ -166,13 +192,16 @@ func NotesOf(run *verdict.Run) []Note {
 					if text == "" {
 						text = problem.Cause
 					}
-					notes = append(notes, Note{Path: found[1], Line: line, Text: problem.Code + ": " + text})
+					notes = append(notes, Note{Path: found[1], Line: line, Text: problem.Code + ": " + text, Bad: i < len(stage.Problems)})
 				}
 			}
 		}
 	}
 	return notes
 }
+
+// maxMarkdown bounds a comment, in bytes: a plot that would pass it is left out.
+const maxMarkdown = 12 << 10
 
 // markdown is the message for a comment. The table escapes every cell; lines are code.
 func (m Message) markdown() string {
@@ -193,5 +222,14 @@ func (m Message) markdown() string {
 	}
 	code(m.Lines)
 	code(m.Commands)
+	drawn := ""
+	for _, plot := range m.Plots {
+		if one := plot.mermaid(); b.Len()+len(drawn)+len(one) < maxMarkdown {
+			drawn += one
+		}
+	}
+	if drawn != "" {
+		b.WriteString("\n<details><summary>Plots</summary>\n\n" + drawn + "\n</details>\n")
+	}
 	return b.String()
 }

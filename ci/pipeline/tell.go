@@ -38,7 +38,7 @@ func (s *observer) tell(ctx context.Context, now runledger.Record) {
 		s.run.Warn(notify.CodeUnconfigured, "--notify-secrets: %s", s.hide(err))
 		return
 	}
-	before, base := s.earlier(now)
+	before, main := s.earlier(now)
 	happened, news := notify.Events(now, before, s.cfg.Observe.CoverageDrop), notify.News(now, before, s.cfg.Observe.CoverageDrop)
 	if s.cfg.Notify.Repeat == config.RepeatAlways {
 		news = happened
@@ -54,11 +54,11 @@ func (s *observer) tell(ctx context.Context, now runledger.Record) {
 		if !wanted {
 			continue
 		}
-		message := notify.Compose(now, events, s.run.Failures()[:min(len(s.run.Failures()), 50)], base)
+		message := notify.Compose(now, events, s.run.Failures()[:min(len(s.run.Failures()), 50)], main)
 		if now.Verdict == verdict.Pass {
-			message = notify.Compose(now, events, nil, base)
+			message = notify.Compose(now, events, nil, main)
 		}
-		message.Pull, message.Notes = notify.PullOf(s.opts.Ref), notify.NotesOf(s.run)
+		message.Pull, message.Notes, message.Plots = notify.PullOf(s.opts.Ref), notify.NotesOf(s.run), notify.PlotsOf(s.run)
 		group.Go(func() { errs[i] = notify.Send(ctx, c, via, message) })
 	}
 	group.Wait()
@@ -86,18 +86,19 @@ func (s *observer) wants(c config.Channel, now runledger.Record, happened, news 
 	return news, len(news) > 0
 }
 
-// earlier are the last run of the same call and ref, and the last whole run of main; nil if none is known.
-func (s *observer) earlier(now runledger.Record) (before, base *runledger.Record) {
+// earlier are the last run of the same call and ref, nil if none is known, and the last whole runs of main, the
+// newest last.
+func (s *observer) earlier(now runledger.Record) (before *runledger.Record, main []runledger.Record) {
 	for i := range s.before {
 		r := &s.before[i]
 		if r.Call == now.Call && r.Ref == now.Ref {
 			before = r
 		}
 		if r.Call == "run" && r.Ref == policy.ReleaseBranch && r.Ref != now.Ref && len(r.Measures) > 0 {
-			base = r
+			main = append(main, *r)
 		}
 	}
-	return before, base
+	return before, main[max(0, len(main)-trendRuns):]
 }
 
 // warnUntold is the warning of a channel that was not told; nil is none.
