@@ -304,6 +304,7 @@ func (c *call) options() pipeline.Options {
 	to := c.module.Target
 	opts.Attest.Key = c.secret("ATTEST_KEY", c.signKey)
 	opts.Registry = pipeline.RegistryOptions{
+		Address:  to.ImageAddress,
 		Username: username("DOCKER_USERNAME", to.DockerUsername), Password: c.secret("DOCKER_PASSWORD", to.DockerPassword),
 	}
 	opts.Target = publish.Target{

@@ -187,8 +187,24 @@ func (m *OpenstackRca) Doctor(
 	//
 	// +optional
 	asJson bool,
+
+	// Database of advisories to look at.
+	//
+	// +optional
+	advisories *dagger.File,
+
+	// Private key that attests images, to look at.
+	//
+	// +optional
+	signKey *dagger.Secret,
+
+	// Or a key of AWS KMS for that: its ARN, id or alias.
+	//
+	// +optional
+	signKms string,
 ) (string, error) {
 	call := m.call(ctx)
+	call.advisories, call.signKey, call.opts.Attest.KMS = advisories, signKey, signKms
 	backend, err := call.backend()
 	if err != nil {
 		return "", err

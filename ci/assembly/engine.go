@@ -60,6 +60,7 @@ func OnEngine(
 		return r.Source(client.CurrentModule().Workdir(dir)), nil
 	}
 	assembled.Backend.Tool = engineTool(client, func(dir *dagger.Directory) runner.Files { return r.Source(dir) })
+	assembled.Backend.AdvisoriesURL = AdvisoriesURL
 	assembled.Backend.Advisories = func(ctx context.Context) (string, error) {
 		return engineAdvisories(ctx, client, AdvisoriesURL, work)
 	}

@@ -49,6 +49,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host.Backend.Patch = func(ctx context.Context, since string) (string, error) { return hostPatch(ctx, path, since) }
 	host.Backend.History = gitHistory(path)
 	host.Backend.Tool = hostTool
+	host.Backend.AdvisoriesURL = AdvisoriesURL
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
 	host.Backend.ImageAdvisories = dailyGrype(GrypeURL, cacheDir())
 	host.Backend.ServeApp = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {

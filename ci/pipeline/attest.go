@@ -34,6 +34,8 @@ func (o AttestOptions) signs() bool { return o.Key != nil || o.KMS != "" }
 // RegistryOptions log in to the registry of the image. Without them, the AWS credentials log in to
 // a registry of ECR.
 type RegistryOptions struct {
+	// Address is where images are pushed to, as far as it is not that of pipeline.yaml; for doctor.
+	Address            string
 	Username, Password runner.Secret
 	// Transport replaces HTTP; for tests.
 	Transport http.RoundTripper
@@ -172,24 +174,31 @@ func (s *call) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) 
 
 // registry opens the image with the login of the call.
 func (s *call) registry(ctx context.Context, permit policy.Permit, image string) (oci.Image, error) {
-	var login oci.Login
+	login, err := s.login(ctx, permit, image)
+	if err != nil {
+		return oci.Image{}, err
+	}
+	return oci.At(ctx, image, login, s.opts.Registry.Transport)
+}
+
+// login is that of the call for the registry of an image or a repository, or for ECR one that the AWS
+// credentials make; none for any other.
+func (s *call) login(ctx context.Context, permit policy.Permit, of string) (oci.Login, error) {
 	switch o := s.opts.Registry; {
 	case o.Password != nil && o.Username != nil:
 		username, err := o.Username.Plaintext(ctx)
 		password, unread := o.Password.Plaintext(ctx)
 		if err = errors.Join(err, unread); err != nil {
-			return oci.Image{}, errors.New("the login of the registry cannot be read")
+			return oci.Login{}, errors.New("the login of the registry cannot be read")
 		}
-		login = oci.Login{Username: strings.TrimSpace(username), Password: strings.TrimSpace(password)}
-	case partition.RegistryRegion(oci.Host(image)) != "":
+		return oci.Login{Username: strings.TrimSpace(username), Password: strings.TrimSpace(password)}, nil
+	case partition.RegistryRegion(oci.Host(of)) != "":
 		values, err := s.keys(ctx, permit)
 		if err != nil {
-			return oci.Image{}, fmt.Errorf("log in to ECR: %w", err)
+			return oci.Login{}, fmt.Errorf("log in to ECR: %w", err)
 		}
-		values.Region = partition.RegistryRegion(oci.Host(image))
-		if login, err = oci.ECRLogin(ctx, values); err != nil {
-			return oci.Image{}, err
-		}
+		values.Region = partition.RegistryRegion(oci.Host(of))
+		return oci.ECRLogin(ctx, values)
 	}
-	return oci.At(ctx, image, login, s.opts.Registry.Transport)
+	return oci.Login{}, nil
 }

@@ -23,7 +23,7 @@ func (s doctor) inEnvironment(ctx context.Context, stage string, requirements []
 	}
 	result, err := s.backend.Runner.Run(ctx, runner.Step{
 		Name: "doctor", Env: project.Environment(s.backend.Runner,
-			s.backend.Source), Args: args, PythonPath: project.PythonPath(), Timeout: checkTimeout,
+			s.backend.Source), Args: args, PythonPath: project.PythonPath(), Timeout: slowTimeout,
 		Inputs: []runner.Mount{{Files: s.backend.Source.Filter(nil, s.cfg.Exclude)}}, Vars: map[string]string{"TF_CPP_MIN_LOG_LEVEL": "3"},
 	})
 	if err != nil {

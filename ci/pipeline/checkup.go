@@ -14,10 +14,15 @@ import (
 )
 
 const (
-	// checkTimeout bounds each check: a check that hangs would stop the others.
-	checkTimeout = 2 * time.Minute
+	// checkTimeout bounds each check, and slowTimeout one that installs an environment: one that hangs
+	// must not stop the others.
+	checkTimeout = 20 * time.Second
+	slowTimeout  = 10 * time.Minute
+	// nearTimeout bounds all checks of the sandbox together, farTimeout those of an environment with servers.
+	nearTimeout = 20 * time.Second
+	farTimeout  = time.Minute
 	// checksAtOnce is how many checks run side by side.
-	checksAtOnce = 8
+	checksAtOnce = 16
 )
 
 // check is one condition that a run depends on. It changes nothing.
@@ -56,12 +61,14 @@ type Checkup struct {
 // Doctor checks everything a run depends on. It starts no service and changes nothing but the
 // runner's cache of environments.
 func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
-	s := doctor{&call{backend: backend, opts: opts.withDefaults()}}
+	s := doctor{&call{backend: backend, opts: opts.withDefaults()}, &choice{}}
 	redact, _ := s.opts.redactor(ctx)
 	s.run = &verdict.Run{Redact: redact}
-	// The configuration is read by the first of them, and Python chosen: the others need both.
-	first := append(s.checkSource(), s.checkPython()...)
-	var others []check
+	ctx, cancel := context.WithTimeout(ctx, s.patience())
+	defer cancel()
+	// The configuration is read by the first of them: the others need it.
+	first := s.checkSource()
+	others := s.checkPython()
 	for _, st := range stages() {
 		if st.checks != nil && st.name != verdict.Test {
 			others = append(others, st.checks(s)...)
@@ -81,14 +88,20 @@ func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	var findings []Finding
 	for _, c := range first {
 		// Without the configuration the others would check the wrong values.
-		if found := s.look(ctx, c); wanted(c) || c.name == "pipeline.yaml" && found.Result == faulty {
+		found := s.look(ctx, c)
+		unread := c.name == "pipeline.yaml" && found.Result != healthy
+		if wanted(c) || unread {
 			findings = append(findings, found)
+		}
+		if unread && found.Result == unsure {
+			return checkupOf(findings) // it is still being read, and the others would do so too
 		}
 	}
 	others = slices.DeleteFunc(others, func(c check) bool { return !wanted(c) })
 	results := make([]Finding, len(others))
 	room := make(chan struct{}, checksAtOnce)
 	var group sync.WaitGroup
+	s.choosePython(ctx) // once, before they look at it side by side
 	for i, c := range others {
 		room <- struct{}{}
 		group.Go(func() {
@@ -115,15 +128,57 @@ const (
 )
 
 // doctor makes the checks of a call.
-type doctor struct{ *call }
+type doctor struct {
+	*call
+	// python is why no version of Python could be chosen, once one was to be.
+	python *choice
+}
 
-// look carries a check out.
+// choice is why something could not be chosen; no error if it was.
+type choice struct{ err error }
+
+// patience is how long all checks of the call may take together.
+func (s doctor) patience() time.Duration {
+	for _, name := range s.opts.Checks {
+		if aboutAsked[name] {
+			return slowTimeout
+		}
+	}
+	if s.opts.sandbox() {
+		return nearTimeout
+	}
+	return farTimeout
+}
+
+// look carries a check out. One that does not end in its time is left alone, also if it does not heed it.
 func (s doctor) look(ctx context.Context, c check) Finding {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	limit := checkTimeout
+	if aboutAsked[c.name] {
+		limit = slowTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	known := about[c.name]
 	f := Finding{Check: c.name, Command: known.command, From: known.from, Result: healthy}
-	found, err := c.run(ctx)
+	type answer struct {
+		found string
+		err   error
+	}
+	ended := make(chan answer, 1)
+	go func() {
+		found, err := c.run(ctx)
+		ended <- answer{found, err}
+	}()
+	var found string
+	var err error
+	select {
+	case got := <-ended:
+		found, err = got.found, got.err
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil && (err != nil || found == "") {
+		err = &unchecked{"it did not end in its time", "call doctor --only " + c.name + "; if it stays so, what it looks at does not answer"}
+	}
 	if err == nil {
 		f.Found = []string{s.line(found)}
 		return f

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,6 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // documentCommands are the commands of the document's sections Common Issues and Debug Commands, as
@@ -107,7 +110,7 @@ func TestDoctorOnTheSurroundings(t *testing.T) {
 		}
 	}))
 	t.Cleanup(gateway.Close)
-	b, r := backend(t, source(map[string]string{
+	b, _ := backend(t, source(map[string]string{
 		"Dockerfile":    "FROM python:3.10 AS build\nFROM build\n",
 		"pipeline.yaml": "image:\n  dockerfile: Dockerfile\n" + channels}))
 	opts := Options{Ref: "main", Observe: Observe{State: t.TempDir(), PushgatewayURL: gateway.URL}}
@@ -131,14 +134,8 @@ func TestDoctorOnTheSurroundings(t *testing.T) {
 	assert.Equal(t, []string{"HTTPS_PROXY=proxy.example.org:3128"}, checkup(t, b, opts)["proxy"].Found)
 
 	// The slow ones run when they are named.
-	r.OnRun(func(runner.Step) (*runner.Result, error) {
-		return &runner.Result{ExitCode: 2, Stdout: "ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'\n1 error"}, nil
-	})
-	b, r = backend(t, source(nil))
-	r.OnRun(func(step runner.Step) (*runner.Result, error) {
-		if len(step.Args) > 1 && step.Args[1] == "--version" {
-			return &runner.Result{Stdout: "Python 3.10"}, nil
-		}
+	b, _ = backend(t, source(nil))
+	b.Runner = fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
 		return &runner.Result{ExitCode: 2, Stdout: "ERROR tests/test_a.py - ModuleNotFoundError: No module named 'x'\n1 error"}, nil
 	})
 	opts = Options{Ref: "main", Checks: []string{"tests", "imports"}}
@@ -176,4 +173,66 @@ func TestDoctorSaysWhatIsMissing(t *testing.T) {
 	assert.Equal(t, []string{"not checked: the call has no credentials for AWS"}, got["identity"].Found)
 	assert.Contains(t, got["identity"].Remedy, "--aws-access-key-id")
 	assert.Equal(t, []string{"none: the call has neither --state nor an artifact root"}, got["ledger"].Found)
+}
+
+func TestDoctorEndsAlthoughACheckHangs(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	s := doctor{&call{backend: b, opts: Options{Ref: "main"}.withDefaults(), run: &verdict.Run{Redact: func(s string) string { return s }}}, &choice{}}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	hang := make(chan struct{})
+	defer close(hang)
+	for name, run := range map[string]func(context.Context) (string, error){
+		"one that heeds nothing": func(context.Context) (string, error) { <-hang; return "late", nil },
+		"one that heeds it":      func(ctx context.Context) (string, error) { <-ctx.Done(); return "", ctx.Err() },
+	} {
+		f := s.look(ctx, check{name: "disk", run: run})
+		assert.Equal(t, unsure, f.Result, "%s: never ok, and no reason to fail", name)
+		assert.Equal(t, []string{"not checked: it did not end in its time"}, f.Found, name)
+		assert.Contains(t, f.Remedy, "--only disk")
+	}
+	assert.Equal(t, nearTimeout, s.patience())
+	s.opts.Environment = "staging"
+	assert.Equal(t, farTimeout, s.patience())
+	s.opts.Checks = []string{"imports"}
+	assert.Equal(t, slowTimeout, s.patience())
+}
+
+// TestDoctorReadsWhatTheSupplyChainNeeds asks servers that refuse everything but reading.
+func TestDoctorReadsWhatTheSupplyChainNeeds(t *testing.T) {
+	modified := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			t.Errorf("doctor called %s %s", r.Method, r.URL.Path)
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		if modified != "" {
+			w.Header().Set("Last-Modified", modified)
+		}
+	}))
+	t.Cleanup(server.Close)
+	b, _ := backend(t, source(map[string]string{"pipeline.yaml": "security: {audit: [advisories]}\n"}))
+	b.AdvisoriesURL = server.URL + "/all.zip"
+	opts := Options{Ref: "main", Checks: []string{"registry", "signing", "advisories"}}
+	got := checkup(t, b, opts)
+	assert.Equal(t, []string{"the sandbox starts its own"}, got["registry"].Found)
+	assert.Equal(t, []string{"no key in the call: images are not attested"}, got["signing"].Found)
+	assert.Equal(t, healthy, got["advisories"].Result, got["advisories"])
+	opts.Registry.Address = strings.TrimPrefix(server.URL, "http://") + "/team/rca"
+	opts.Attest.Key = fake.Secret("ATTEST_KEY", "no key at all")
+	modified = time.Now().AddDate(-1, 0, 0).UTC().Format(http.TimeFormat)
+	got = checkup(t, b, opts)
+	assert.Contains(t, got["registry"].Found[0], "lists referrers")
+	assert.Contains(t, got["signing"].Found[0], "KEY_UNAVAILABLE")
+	assert.NotContains(t, got["signing"].Found[0], "no key at all")
+	assert.Equal(t, faulty, got["advisories"].Result)
+	modified = ""
+	assert.Equal(t, unsure, checkup(t, b, opts)["advisories"].Result, "an age that is not told is no age that is right")
+	b.AdvisoriesURL = ""
+	assert.Equal(t, unsure, checkup(t, b, opts)["advisories"].Result)
+	opts.Advisories = filepath.Join(t.TempDir(), "none.zip")
+	assert.Equal(t, faulty, checkup(t, b, opts)["advisories"].Result)
+	opts.Registry.Address = "127.0.0.1:1/team/rca"
+	assert.Equal(t, faulty, checkup(t, b, opts)["registry"].Result)
 }

@@ -20,7 +20,7 @@ func TestDoctorTellsAWrongClock(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)
-	s := doctor{&call{opts: Options{Environment: "staging"}, cfg: config.Default()}}
+	s := doctor{&call{opts: Options{Environment: "staging"}, cfg: config.Default()}, nil}
 	run := func() (string, error) { return s.checkClock()[0].run(t.Context()) }
 	_, err := run()
 	assert.ErrorContains(t, err, "not checked: rollout.account is empty")

@@ -119,13 +119,18 @@ func (s doctor) checkSource() []check {
 	return all
 }
 
+// choosePython chooses the version that the checks look at; why that cannot be done is the finding of one.
+func (s doctor) choosePython(ctx context.Context) {
+	if s.cfg.Python == "" {
+		s.cfg = config.Default()
+	}
+	s.python.err = choosePython(ctx, s.backend.Source, &s.cfg, s.opts.Python)
+}
+
 func (s doctor) checkPython() []check {
 	return []check{{"python", func(ctx context.Context) (string, error) {
-		if s.cfg.Python == "" {
-			s.cfg = config.Default()
-		}
-		if err := choosePython(ctx, s.backend.Source, &s.cfg, s.opts.Python); err != nil {
-			return "", err
+		if s.python.err != nil {
+			return "", s.python.err
 		}
 		version := s.cfg.Python
 		result, err := s.backend.Runner.Run(ctx, runner.Step{Name: "python version", Env: runner.Environment{Python: version},

@@ -119,6 +119,8 @@ type Backend struct {
 	History func(ctx context.Context, dir string) (supply.History, error)
 	// Advisories returns the local path of a database of advisories of today; nil where there is none.
 	Advisories func(ctx context.Context) (string, error)
+	// AdvisoriesURL is where that comes from, for doctor; empty for nowhere.
+	AdvisoriesURL string
 	// ImageAdvisories is the same for packages of all kinds, as an image has them.
 	ImageAdvisories func(ctx context.Context) (string, error)
 	// WorkDir is an existing directory of this process's file system.

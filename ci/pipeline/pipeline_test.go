@@ -376,8 +376,8 @@ func TestDoctorNamesARemedyForWhatIsMissing(t *testing.T) {
 	assert.Contains(t, text, "ok   pipeline.yaml")
 	assert.Contains(t, text, "FAIL python")
 	assert.Contains(t, text, "remedy: install that Python version")
-	assert.Contains(t, text, "1 of 12 checks failed: python\n")
-	assert.Equal(t, "1 of 12 checks failed: python", found.Failure)
+	assert.Contains(t, text, "1 of 15 checks failed: python\n")
+	assert.Equal(t, "1 of 15 checks failed: python", found.Failure)
 	assert.Contains(t, text, "warn engine", "a run passes without one")
 
 	r2 := fake.New()

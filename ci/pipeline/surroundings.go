@@ -13,12 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/attest"
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/notify"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -36,8 +38,11 @@ var about = map[string]struct{ command, from, prevents string }{
 	"s3": {from: "--mlflow-s3-endpoint-url, MLFLOW_S3_ENDPOINT_URL", prevents: "S3_UNREACHABLE"},
 	"publishing": {command: "mlflow.set_tracking_uri('your-mlflow-uri')", from: "--mlflow-*, --aws-*, or their variables",
 		prevents: "AUTH"},
-	"clock": {from: "the Date of AWS's answer", prevents: "CLOCK_SKEW"},
-	"ci":    {command: "https://github.com/your-repo/actions", from: "the ledger of runs"},
+	"registry":   {from: "--image-address, image.repository, --docker-*", prevents: "PUSH_AUTH"},
+	"signing":    {from: "--sign-key, --sign-kms", prevents: "KEY_UNAVAILABLE"},
+	"advisories": {from: "--advisories, else the server that the audit asks", prevents: "ADVISORIES_MISSING"},
+	"clock":      {from: "the Date of AWS's answer", prevents: "CLOCK_SKEW"},
+	"ci":         {command: "https://github.com/your-repo/actions", from: "the ledger of runs"},
 	"tests": {command: "python -m pytest tests/test_inference.py -v", from: "test.requirements, test.command",
 		prevents: "COLLECTION_ERROR"},
 	"imports": {command: "python -c \"import tensorflow, mlflow, streamlit; print('All OK')\"", from: "image.requirements",
@@ -75,6 +80,10 @@ func (s doctor) checkSurroundings() []check {
 		{"tests", s.checkTests, "correct the file that pytest names"},
 		{"imports", s.checkImports, "add what is missing to the serving requirements, image.requirements"},
 	}
+	all = append(all,
+		check{"registry", s.checkRegistry, "check the address and the login: --image-address, --docker-username, --docker-password"},
+		check{"signing", s.checkSigning, attest.KeyUnavailable.Remedy},
+		check{"advisories", s.checkAdvisories, supply.AdvisoriesMissing.Remedy})
 	if s.opts.Observe.PushgatewayURL != "" {
 		all = append(all, check{"metrics", s.checkGateway, metrics.CodeUnsent.Remedy})
 	}

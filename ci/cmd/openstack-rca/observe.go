@@ -131,5 +131,6 @@ func (in commandLine) doctor() *cobra.Command {
 	c.Flags().StringSliceVar(&in.opts.Checks, "only", nil,
 		"names of the checks to make; all but the slow ones, tests and imports, when empty")
 	c.Flags().BoolVar(&machine, "json", false, "for machines")
-	return c
+	c.Flags().StringVar(&in.opts.Attest.KMS, "sign-kms", "", "key of AWS KMS to look at: its ARN, id or alias")
+	return in.audited(c)
 }

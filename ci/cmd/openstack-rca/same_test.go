@@ -35,6 +35,7 @@ var (
 		"pipeline --sign-key": "without an engine there is no image to attest",
 		"pipeline --sign-kms": "without an engine there is no image to attest",
 		"doctor --as-json":    "generated code needs the name json: it is doctor --json of the command",
+		"doctor --sign-key":   "the key is in the variable ATTEST_KEY: arguments are visible to all processes",
 		"doctor --enforce":    "the command's exit code says it without a flag",
 	}
 	onlyCommand = map[string]string{
