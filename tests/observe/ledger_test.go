@@ -1,6 +1,8 @@
 package observe
 
 import (
+	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +11,8 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/ledger/ledgertest"
+	"github.com/openstack-rca/openstack-rca/ci/metrics"
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -47,4 +51,50 @@ func TestAMonthOfRunsIsReadInSeconds(t *testing.T) {
 	t.Logf("record by record %s, with the file of the month %s; writing that file %s; a trend %s, a record %s",
 		single, read(), rolled, trend, time.Since(began))
 	assert.Less(t, single, 3*time.Second)
+}
+
+// TestALedgerCostsARunLittle compares runs that end at once, with and without a ledger of a month, trends and
+// a channel of notify included.
+func TestALedgerCostsARunLittle(t *testing.T) {
+	backend := failing(t)
+	state := t.TempDir()
+	l := runledger.Open(runledger.InDir(state, "openstack-rca-system"), "sandbox")
+	for n := range 1500 {
+		r := record(n, time.Now().Add(-time.Duration(n+1)*29*time.Minute), verdict.Pass)
+		r.Environment = "sandbox"
+		require.NoError(t, l.Write(t.Context(), r))
+	}
+	took := func(o pipeline.Observe) time.Duration {
+		var all []time.Duration
+		for range 5 {
+			began := time.Now()
+			run := pipeline.Run(t.Context(), backend, pipeline.Options{Ref: "main", Observe: o}).Run
+			all = append(all, time.Since(began))
+			require.Equal(t, verdict.Fail, run.Verdict)
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
+	}
+	without, with := took(pipeline.Observe{}), took(pipeline.Observe{State: state})
+	t.Logf("without a ledger %s, with 1,500 runs in one %s", without.Round(time.Millisecond), with.Round(time.Millisecond))
+	assert.Less(t, with-without, 500*time.Millisecond)
+}
+
+// TestAGatewayThatHangsCostsFiveSeconds pushes to a server that accepts and never answers.
+func TestAGatewayThatHangsCostsFiveSeconds(t *testing.T) {
+	var listen net.ListenConfig
+	silent, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, silent.Close()) })
+	backend := failing(t)
+	run := func(o pipeline.Observe) (*verdict.Run, time.Duration) {
+		began := time.Now()
+		return pipeline.Run(t.Context(), backend, pipeline.Options{Ref: "main", Observe: o}).Run, time.Since(began)
+	}
+	plain, quick := run(pipeline.Observe{})
+	hung, slow := run(pipeline.Observe{PushgatewayURL: "http://" + silent.Addr().String(), OTLPEndpoint: "http://" + silent.Addr().String()})
+	t.Logf("without %s, with both hanging %s", quick.Round(time.Millisecond), slow.Round(time.Millisecond))
+	assert.Equal(t, plain.Verdict, hung.Verdict)
+	assert.Equal(t, plain.Code, hung.Code)
+	assert.Less(t, slow-quick, metrics.Timeout+500*time.Millisecond)
 }
