@@ -18,7 +18,13 @@ type Board struct {
 	Refresh       string     `json:"refresh"`
 	Time          TimeRange  `json:"time"`
 	Templating    Templating `json:"templating"`
+	Annotations   Events     `json:"annotations"`
 	Panels        []Panel    `json:"panels"`
+}
+
+// Events are marks on the panels; there are none.
+type Events struct {
+	List []string `json:"list"`
 }
 
 // TimeRange is what a dashboard shows at first.
@@ -102,6 +108,7 @@ func Dashboard(cfg config.Config) Board {
 	b := &boardBuilder{board: Board{
 		UID: "openstack-rca", Title: "Delivery pipeline: " + cfg.Name, Tags: []string{"openstack-rca"}, Timezone: "browser", Editable: true,
 		SchemaVersion: 42, Refresh: "1m", Time: TimeRange{"now-30d", "now"},
+		Annotations: Events{[]string{}},
 		Templating: Templating{List: []Variable{
 			{Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus"},
 			{Name: "environment", Label: "Environment", Type: "query", Query: query("environment"), Datasource: &source, Refresh: 2,

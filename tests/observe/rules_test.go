@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,5 +119,23 @@ func TestAStrictParserReadsOpenMetrics(t *testing.T) {
 		out := says(t, t.TempDir(), content, uv, "run", "--quiet", "--no-project", "--with", "prometheus-client==0.23.1", "python", "-c",
 			program)
 		assert.NotEqual(t, "0", strings.TrimSpace(out), name)
+	}
+}
+
+// TestGrafanaKnowsTheDashboard decodes it strictly with the types that Grafana's own SDK has.
+func TestGrafanaKnowsTheDashboard(t *testing.T) {
+	for _, cfg := range configurations() {
+		file := filepath.Join(written(t, cfg, observability.Options{}), observability.DashboardFile)
+		check := exec.CommandContext(t.Context(), "go", "run", ".", file)
+		check.Dir = "grafana"
+		out, err := check.CombinedOutput()
+		if strings.Contains(string(out), "dial tcp") {
+			t.Skip("the SDK cannot be downloaded from here")
+		}
+		require.NoError(t, err, string(out))
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(content), `"schemaVersion"`, `"version2"`, 1)), 0o600))
+		assert.Error(t, fails(t, "grafana", "go", "run", ".", file), "a field that nobody knows")
 	}
 }
