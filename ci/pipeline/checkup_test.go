@@ -157,6 +157,15 @@ func TestDoctorChangesNothing(t *testing.T) {
 	for name, f := range got {
 		assert.Equal(t, name == "rights", f.Result == unsure, "%s: what could not be found out is never ok", name)
 	}
+	o.opts.Checks, o.opts.Attest.Key = nil, fake.Secret("ATTEST_KEY", "no key")
+	everything := checkup(t, o.backend, o.opts)
+	assert.Contains(t, everything, "registry")
+	assert.Contains(t, everything, "publishing")
+	assert.Zero(t, o.written(), "all checks together")
+	for _, request := range o.store.Requests() {
+		assert.NotRegexp(t, "^(PUT|POST|DELETE)", request, "not even a record")
+	}
+	o.opts.Checks = []string{"artifacts", "identity", "rights", "service", "ledger", "ci"}
 	o.opts.Ref, o.opts.Event = "refs/pull/7/merge", "pull_request"
 	reached := o.reached()
 	for name, f := range checkup(t, o.backend, o.opts) {

@@ -45,6 +45,7 @@ func newOutside(t *testing.T) *outside {
 	}
 	o.opts.Target = publish.Target{TrackingURI: o.mlflow.URL, S3Endpoint: o.store.URL, ArtifactRoot: "s3://models-bucket/x",
 		AccessKey: fixed("test-access"), SecretKey: fixed("test-secret"), MLflowToken: fixed("test-token")}
+	o.opts.Registry = RegistryOptions{Username: fixed("test-user"), Password: fixed("test-password"), Transport: o}
 	o.backend.BuildImage = func(_ context.Context, request ImageRequest) *ImageResult {
 		if request.Permit.Allows(verdict.Image) {
 			o.pushes.Add(1)
@@ -52,6 +53,14 @@ func newOutside(t *testing.T) *outside {
 		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}}
 	}
 	return o
+}
+
+// RoundTrip is the registry, which has nothing. Whatever does not read counts as a push.
+func (o *outside) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		o.pushes.Add(1)
+	}
+	return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Header: http.Header{}, Request: r}, nil
 }
 
 // reached is what was asked of anything outside of the run, written what was changed there.
