@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/semconv/v1.40.0/cicdconv"
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -328,4 +329,32 @@ func TestCloudWatchGetsWhatAnAlarmCanTell(t *testing.T) {
 	assert.Equal(t, "?0", *to.data[0][0].Dimensions[4].Value)
 	to = &stored{err: errors.New("denied")}
 	assert.ErrorContains(t, metrics.PutMetrics(t.Context(), to, target, []metrics.Family{many}, time.Now()), "CloudWatch: denied")
+}
+
+// TestOTLPFollowsTheConventions compares with the generated constants of OpenTelemetry's own conventions.
+func TestOTLPFollowsTheConventions(t *testing.T) {
+	var sent string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		content, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		sent = string(content)
+	}))
+	defer server.Close()
+	for outcome, want := range map[verdict.Outcome]cicdconv.PipelineResultAttr{verdict.Pass: cicdconv.PipelineResultSuccess,
+		verdict.Fail: cicdconv.PipelineResultFailure, verdict.CouldNotRun: cicdconv.PipelineResultError} {
+		r := full()
+		r.Verdict = outcome
+		require.NoError(t, metrics.SendOTLP(t.Context(), metrics.Endpoint{URL: server.URL}, metrics.GroupOf(r, nil), r, nil))
+		duration, failures := cicdconv.PipelineRunDuration{}, cicdconv.PipelineRunErrors{}
+		result, kind := duration.AttrPipelineResult(want), duration.AttrErrorType(cicdconv.ErrorTypeAttr(r.Code))
+		for _, part := range []string{
+			`"name":"` + duration.Name() + `"`, `"unit":"` + duration.Unit() + `"`, `"description":"` + duration.Description() + `"`,
+			`"name":"` + failures.Name() + `"`, `"unit":"` + failures.Unit() + `"`,
+			`{"key":"` + string(result.Key) + `","value":{"stringValue":"` + result.Value.AsString() + `"}}`,
+			`{"key":"` + string(kind.Key) + `","value":{"stringValue":"` + kind.Value.AsString() + `"}}`,
+			`{"key":"cicd.pipeline.run.state","value":{"stringValue":"` + string(cicdconv.PipelineRunStateExecuting) + `"}}`,
+		} {
+			assert.Contains(t, sent, part, outcome)
+		}
+	}
 }
