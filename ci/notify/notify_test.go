@@ -498,3 +498,10 @@ func TestACommentHasPlotsAndTrends(t *testing.T) {
 	m.Plots = nil
 	assert.NotContains(t, m.markdown(), "<details>")
 }
+
+func TestAScanDoesNotReplaceTheCheckOfTheRun(t *testing.T) {
+	m := message(t)
+	assert.Equal(t, "openstack-rca production", checkRun(m)["name"])
+	m.Run.Call = "scan"
+	assert.Equal(t, "openstack-rca production scan", checkRun(m)["name"])
+}

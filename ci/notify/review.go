@@ -60,7 +60,7 @@ const maxCommentPages = 20
 
 // keep updates our comment in place, or writes it: list is the path of all, one that of a single one.
 func (a api) keep(ctx context.Context, list string, one func(id int64) string, update string, m Message) error {
-	marker := "<!-- openstack-rca " + m.Run.Application + " " + m.Run.Environment + " -->"
+	marker := "<!-- openstack-rca " + m.Run.Application + " " + m.of() + " -->"
 	body := object{"body": cut(m.markdown(), maxBody-2000) + "\n" + marker + "\n"}
 	for page := 1; page <= maxCommentPages; page++ {
 		var found []comment
@@ -102,6 +102,14 @@ func github(ctx context.Context, c config.Channel, token string, m Message, loca
 	return errors.Join(errs...)
 }
 
+// of is what a check or comment is of: a scan, say, is not the run, and replaces nothing of it.
+func (m Message) of() string {
+	if m.Run.Call == "run" || m.Run.Call == "" {
+		return m.Run.Environment
+	}
+	return m.Run.Environment + " " + m.Run.Call
+}
+
 const (
 	// maxNotes is how many annotations GitHub takes in one request, maxRequests how many are made.
 	maxNotes    = 50
@@ -139,7 +147,7 @@ func checkRun(m Message) object {
 			"annotation_level": map[bool]string{true: "failure", false: "warning"}[n.Bad], "message": cut(n.Text, 400)})
 	}
 	return object{
-		"name": "openstack-rca " + m.Run.Environment, "head_sha": m.Run.Commit, "status": "completed", "conclusion": conclusion,
+		"name": "openstack-rca " + m.of(), "head_sha": m.Run.Commit, "status": "completed", "conclusion": conclusion,
 		"started_at": m.Run.Started.UTC().Format(time.RFC3339), "completed_at": m.Run.Ended().UTC().Format(time.RFC3339),
 		"output": object{"title": cut(m.Title, 250), "summary": cut(m.markdown(), maxMarkdown), "annotations": notes},
 	}
