@@ -321,7 +321,8 @@ func TestCloudWatchGetsWhatAnAlarmCanTell(t *testing.T) {
 
 	many := metrics.Family{Metric: metrics.Tests}
 	for n := range 2500 {
-		many.Samples = append(many.Samples, metrics.Sample{Value: float64(n), Labels: []metrics.Label{{Name: "outcome", Value: fmt.Sprint("é", n)}}})
+		many.Samples = append(many.Samples, metrics.Sample{Value: float64(n),
+			Labels: []metrics.Label{{Name: "outcome", Value: fmt.Sprint("é", n)}}})
 	}
 	to = &stored{}
 	require.NoError(t, metrics.PutMetrics(t.Context(), to, target, []metrics.Family{many}, time.Now()))

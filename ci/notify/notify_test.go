@@ -327,7 +327,8 @@ func TestNotesOf(t *testing.T) {
 		Details: []string{"tests/test_a.py:12: AssertionError", "  tests/test_b.py:3", "/etc/x.py:1: no", "../x.py:1: no", "text",
 			"a.py:0: no"}}}, Warnings: []verdict.Finding{{Code: "CHANGED_LINES_UNCOVERED",
 		Details: []string{"a.py:7: no test executes line 7"}}}}}}
-	assert.Equal(t, []Note{{"tests/test_a.py", 12, "TESTS_FAILED: AssertionError", true}, {"tests/test_b.py", 3, "TESTS_FAILED: 1 failed", true},
+	assert.Equal(t, []Note{{"tests/test_a.py", 12, "TESTS_FAILED: AssertionError", true},
+		{"tests/test_b.py", 3, "TESTS_FAILED: 1 failed", true},
 		{"a.py", 7, "CHANGED_LINES_UNCOVERED: no test executes line 7", false}},
 		NotesOf(r))
 	for ref, want := range map[string]string{"refs/pull/7/merge": "7", "refs/merge-requests/8/head": "8", "main": "",
@@ -392,12 +393,14 @@ func TestATopicIsPublishedToWithASignature(t *testing.T) {
 	assert.Equal(t, "FAIL: ends ? here"+strings.Repeat("x", 99-17), fields.Get("Subject"))
 	headers := rec.requests[0].Header
 	assert.Contains(t, headers.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key-0/")
-	assert.Contains(t, headers.Get("Authorization"), "/ap-south-1/sns/aws4_request, SignedHeaders=content-length;content-type;host;x-amz-date")
+	assert.Contains(t, headers.Get("Authorization"), "/ap-south-1/sns/aws4_request, "+
+		"SignedHeaders=content-length;content-type;host;x-amz-date")
 	assert.Equal(t, "session", headers.Get("X-Amz-Security-Token"))
 	assert.NotContains(t, rec.bodies[0], "none")
 	at, err := time.Parse("20060102T150405Z", headers.Get("X-Amz-Date"))
 	require.NoError(t, err)
-	again, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+rec.requests[0].Host+"/", strings.NewReader(rec.bodies[0]))
+	again, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+rec.requests[0].Host+"/",
+		strings.NewReader(rec.bodies[0]))
 	require.NoError(t, err)
 	again.Header.Set("Content-Type", headers.Get("Content-Type"))
 	sum := sha256.Sum256([]byte(rec.bodies[0]))

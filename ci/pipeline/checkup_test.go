@@ -186,7 +186,9 @@ func TestDoctorSaysWhatIsMissing(t *testing.T) {
 
 func TestDoctorEndsAlthoughACheckHangs(t *testing.T) {
 	b, _ := backend(t, source(nil))
-	s := doctor{&call{backend: b, opts: Options{Ref: "main"}.withDefaults(), run: &verdict.Run{Redact: func(s string) string { return s }}}, &choice{}}
+	s := doctor{&call{backend: b, opts: Options{Ref: "main"}.withDefaults(), run: &verdict.Run{
+		Redact: func(s string) string { return s },
+	}}, &choice{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	hang := make(chan struct{})
