@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/clock"
@@ -91,14 +92,22 @@ func (s doctor) checkRights(ctx context.Context) (string, error) {
 	if problem != nil {
 		return "", problem
 	}
-	plan, problems := rollout.NewPlan(in.Input)
-	if len(problems) > 0 {
-		return "", problems[0]
-	}
 	rights := observing(s.cfg)
 	actions := len(rights)
-	for _, document := range plan.Policies(in.Journal) {
-		if document.File != "reader.json" && document.File != "deployer.json" {
+	var documents []rollout.Policy
+	for n, one := range in.Spec.Each() {
+		input := in.Input
+		if input.Spec = one; n > 0 {
+			input.TaskFile = nil
+		}
+		plan, problems := rollout.NewPlan(input)
+		if len(problems) > 0 {
+			return "", problems[0]
+		}
+		documents = append(documents, plan.Policies(in.Journal)...)
+	}
+	for _, document := range documents {
+		if !slices.Contains([]string{"reader.json", "deployer.json", "adopter.json"}, document.File) {
 			continue
 		}
 		for _, statement := range document.Statements {

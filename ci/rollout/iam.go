@@ -44,6 +44,9 @@ func (p Policy) JSON() []byte { return wire.Indent(document{"2012-10-17", p.Stat
 // statements.
 func (p *Plan) Policies(journal string) []Policy {
 	made := policies{p}
+	if p.Adopts() {
+		return made.adoptPolicies(journal)
+	}
 	read, write := made.readStatements(journal), made.writeStatements(journal)
 	all := []Policy{
 		{"reader.json", "Attach it to a role that only looks: plan and status.", read},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -37,8 +39,25 @@ func documented(t *testing.T) *Plan {
 	return mustPlan(t, in)
 }
 
+// documentedAdoption is the plan for the adopted service whose policy docs/iam shows.
+func documentedAdoption(t *testing.T) *Plan {
+	in := input(Production)
+	r := &in.Spec
+	r.Account, r.Adopt, r.Cluster, r.Service, r.App.Repository = exampleAccount, spec.AdoptService, "shop", "web", "shop"
+	in.Image = exampleAccount + ".dkr.ecr.ap-south-1.amazonaws.com/shop@sha256:" + strings.Repeat("a", 64)
+	plan := mustPlan(t, in)
+	role := "arn:aws:iam::" + exampleAccount + ":role/"
+	require.Empty(t, plan.Adopt(Running{Service: &types.Service{ServiceName: aws.String("web"), DesiredCount: 2, LaunchType: types.LaunchTypeFargate,
+		DeploymentConfiguration: &types.DeploymentConfiguration{Alarms: &types.DeploymentAlarms{AlarmNames: []string{"web-5xx"}, Enable: true}}},
+		TaskDefinition: &types.TaskDefinition{Family: aws.String("web"), ExecutionRoleArn: aws.String(role + "shop-execution"),
+			TaskRoleArn: aws.String(role + "shop-web"), ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("web"),
+				Image: aws.String(exampleAccount + ".dkr.ecr.ap-south-1.amazonaws.com/shop:v1"), LogConfiguration: &types.LogConfiguration{
+					LogDriver: types.LogDriverAwslogs, Options: map[string]string{"awslogs-group": "/ecs/web", "awslogs-stream-prefix": "web"}}}}}}))
+	return plan
+}
+
 func TestTheDocumentedPoliciesAreThoseOfThePlan(t *testing.T) {
-	for _, policy := range documented(t).Policies(testJournal) {
+	for _, policy := range slices.Concat(documented(t).Policies(testJournal), documentedAdoption(t).Policies(testJournal)) {
 		path := filepath.Join(iamDocs, policy.File)
 		if *update {
 			require.NoError(t, os.MkdirAll(iamDocs, 0o755))
@@ -61,7 +80,7 @@ func TestTheDocumentedPoliciesAreThoseOfThePlan(t *testing.T) {
 // over the wire, in fakeaws/overhttp.
 func TestNothingIsAllowedForEveryResourceThatCouldBeLimited(t *testing.T) {
 	logins := []string{"ecr:GetAuthorizationToken"}
-	for _, policy := range documented(t).Policies(testJournal) {
+	for _, policy := range slices.Concat(documented(t).Policies(testJournal), documentedAdoption(t).Policies(testJournal)) {
 		for _, statement := range policy.Statements {
 			assert.True(t, len(statement.Resource) > 0 || len(statement.Principal) > 0, statement.Sid)
 			for _, action := range statement.Action {
