@@ -1,6 +1,7 @@
 package release
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -126,6 +127,44 @@ func TestAnAdoptedServiceGetsTheImageAndNothingElse(t *testing.T) {
 	plan := Plan(w.ctx, w.clients(), w.clock, w.in)
 	assert.False(t, plan.Changed, plan.Text)
 	assert.Equal(t, theirFamily+"2", w.aws.ECS.Serving(theirCluster, theirService))
+}
+
+// What Terraform and CloudFormation read of the service and around it is as before, but for the task
+// definition; their next plan has no other difference.
+func TestWhatOthersManageStaysAsItIs(t *testing.T) {
+	w := theirs(t, theirTask(), func(in *ecs.CreateServiceInput) {
+		in.HealthCheckGracePeriodSeconds, in.PropagateTags, in.EnableExecuteCommand = aws.Int32(77), types.PropagateTagsService, true
+		in.Tags = []types.Tag{{Key: aws.String("team"), Value: aws.String("shop")}}
+		in.DeploymentConfiguration = &types.DeploymentConfiguration{MaximumPercent: aws.Int32(150), MinimumHealthyPercent: aws.Int32(50),
+			DeploymentCircuitBreaker: &types.DeploymentCircuitBreaker{Enable: true, Rollback: true}}
+	})
+	seen := func() (string, string) {
+		service := w.theirService()
+		definition := aws.ToString(service.TaskDefinition)
+		service.TaskDefinition, service.Deployments, service.Events = nil, nil, nil
+		service.CurrentServiceDeployment, service.CurrentServiceRevisions = nil, nil
+		return string(wire.Indent(wire.Encode(&service))), definition
+	}
+	around := func() string {
+		var dump map[string]any
+		require.NoError(t, json.Unmarshal([]byte(w.aws.Dump()), &dump))
+		for _, ours := range []string{"definitions", "deployments"} {
+			delete(dump, ours)
+		}
+		delete(dump, "services") // seen has it
+		return string(wire.Indent(dump))
+	}
+	before, old := seen()
+	surroundings := around()
+	w.deployed("a")
+	after, new := seen()
+	assert.Equal(t, before, after)
+	assert.Equal(t, surroundings, around())
+	assert.NotEqual(t, old, new)
+	was, is := w.definition(old), w.definition(new)
+	assert.NotEqual(t, was.ContainerDefinitions[0].Image, is.ContainerDefinitions[0].Image)
+	is.ContainerDefinitions[0].Image = was.ContainerDefinitions[0].Image
+	assert.Equal(t, string(wire.JSON(was)), string(wire.JSON(is)))
 }
 
 func TestATagThatMeansOurDigestIsKept(t *testing.T) {
