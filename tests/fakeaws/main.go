@@ -33,8 +33,10 @@ var wrong = map[string]struct {
 }{
 	"crash":            {"end by themselves after 15 seconds", crash},
 	"crash-in-service": {"do so in the service only, and not on trial", inService(crash)},
-	"slow":             {"take five minutes to be healthy", fakeaws.Behaviour{StartAfter: 5 * time.Minute}},
-	"unhealthy":        {"run and never pass their health check", fakeaws.Behaviour{NeverHealthy: true}},
+	"task-fails": {"run one-off tasks that end with exit code 3",
+		fakeaws.Behaviour{Command: &fakeaws.Command{Exit: 3}, Log: []string{"no such table: users"}}},
+	"slow":      {"take five minutes to be healthy", fakeaws.Behaviour{StartAfter: 5 * time.Minute}},
+	"unhealthy": {"run and never pass their health check", fakeaws.Behaviour{NeverHealthy: true}},
 	"no-room": {"find no capacity",
 		fakeaws.Behaviour{NoCapacity: "was unable to place a task. Reason: Capacity is unavailable at this time. " +
 			"Please try again later or in a different availability zone."}},
@@ -69,7 +71,7 @@ func main() {
 	times := flag.Float64("times", 60,
 		"how many times as fast as real time; a minute of AWS takes a second at 60. The caller polls every five seconds "+
 			"of real time, so far above 100 it misses too much")
-	theirs := flag.Bool("theirs", false, "have a service of somebody else in it: web in cluster shop, to be adopted")
+	theirs := flag.Bool("theirs", false, "have services of somebody else in it: web and worker in cluster shop, to be adopted")
 	errors := flag.String("errors", "", "task definitions of which 5 % of the requests fail, as the metrics of the load balancer tell")
 	behave := map[string]*string{}
 	for name, w := range wrong {

@@ -17,19 +17,30 @@ import (
 // theirImage is what the service of somebody else runs, by a tag.
 const theirImage = "111122223333.dkr.ecr.ap-south-1.amazonaws.com/hello:v1"
 
-// makeTheirs makes a service as Terraform would, with a sidecar, a secret and no tags of ours, and
-// lets it run for an hour.
+// makeTheirs makes services as Terraform would, with a sidecar, a secret and no tags of ours, and
+// lets them run for an hour.
 func makeTheirs(ctx context.Context, account *fakeaws.Account, clock *fakeaws.Clock) error {
 	if _, err := account.ECS.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("shop")}); err != nil {
 		return fmt.Errorf("create cluster: %w", err)
 	}
+	for _, name := range []string{"web", "worker"} {
+		if err := makeService(ctx, account, name); err != nil {
+			return err
+		}
+	}
+	account.ECS.Tag(theirImage, "sha256:"+strings.Repeat("9", 64))
+	return clock.Sleep(ctx, time.Hour)
+}
+
+// makeService makes one of their services.
+func makeService(ctx context.Context, account *fakeaws.Account, name string) error {
 	task, err := account.ECS.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: aws.String("web"), NetworkMode: types.NetworkModeAwsvpc, Cpu: aws.String("512"), Memory: aws.String("1024"),
+		Family: aws.String(name), NetworkMode: types.NetworkModeAwsvpc, Cpu: aws.String("512"), Memory: aws.String("1024"),
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate},
 		ExecutionRoleArn:        aws.String("arn:aws:iam::111122223333:role/shop-execution"),
 		ContainerDefinitions: []types.ContainerDefinition{
 			{
-				Name: aws.String("web"), Image: aws.String(theirImage), PortMappings: []types.PortMapping{{ContainerPort: aws.Int32(8501)}},
+				Name: aws.String(name), Image: aws.String(theirImage), PortMappings: []types.PortMapping{{ContainerPort: aws.Int32(8501)}},
 				Secrets: []types.Secret{{Name: aws.String("DB_PASSWORD"),
 					ValueFrom: aws.String("arn:aws:secretsmanager:ap-south-1:111122223333:secret:shop-db-AbCdEf:password::")}},
 				HealthCheck: &types.HealthCheck{Command: []string{"CMD-SHELL", "curl -f http://localhost:8501/health"}},
@@ -42,7 +53,7 @@ func makeTheirs(ctx context.Context, account *fakeaws.Account, clock *fakeaws.Cl
 		return fmt.Errorf("register task definition: %w", err)
 	}
 	_, err = account.ECS.CreateService(ctx, &ecs.CreateServiceInput{
-		Cluster: aws.String("shop"), ServiceName: aws.String("web"), TaskDefinition: task.TaskDefinition.TaskDefinitionArn,
+		Cluster: aws.String("shop"), ServiceName: aws.String(name), TaskDefinition: task.TaskDefinition.TaskDefinitionArn,
 		DesiredCount: aws.Int32(2), LaunchType: types.LaunchTypeFargate,
 		NetworkConfiguration: &types.NetworkConfiguration{AwsvpcConfiguration: &types.AwsVpcConfiguration{
 			Subnets: []string{"subnet-0123456789abcdef0"}, SecurityGroups: []string{"sg-0123456789abcdef0"},
@@ -51,8 +62,7 @@ func makeTheirs(ctx context.Context, account *fakeaws.Account, clock *fakeaws.Cl
 	if err != nil {
 		return fmt.Errorf("create service: %w", err)
 	}
-	account.ECS.Tag(theirImage, "sha256:"+strings.Repeat("9", 64))
-	return clock.Sleep(ctx, time.Hour)
+	return nil
 }
 
 // metricsOf are the metrics of the load balancer: each target group gets a thousand requests a minute,

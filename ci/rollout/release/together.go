@@ -219,7 +219,7 @@ func (g *group) runTasks(ctx context.Context, by *member) *verdict.Problem {
 		outcome := oneoff.Run(ctx, g.clients.ECS, by.clock, oneoff.Request{
 			Name: task.Name, Command: task.Command, Task: &in, Container: of.plan.Container(), Timeout: timeout,
 			Release: g.run.Started.Format(time.RFC3339Nano) + "/" + g.run.Image, Known: g.knownTask(task.Name, *in.TaskDefinition),
-			Record: g.recordTask, Fence: by.fence, Logs: of.logs, Progress: func(text string) { g.log("%s", text) },
+			Record: g.recordTask, Fence: by.fence, Logs: of.logs, Progress: func(text string) { of.log("%s", text) },
 		})
 		g.outcomes = append(g.outcomes, taskOutcome{task, outcome})
 		if outcome.Problem != nil {
