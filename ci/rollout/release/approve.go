@@ -29,7 +29,8 @@ func Reject(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 
 func answer(ctx context.Context, clients Clients, clock clock.Clock, in Input, action types.DeploymentLifecycleHookAction) *Result {
 	if in.Spec.Together() {
-		return each(ctx, clients, clock, in, answering(action), NothingPaused)
+		answered := each(ctx, clients, clock, in, answering(action), NothingPaused)
+		return settleTogether(ctx, clients, clock, in, answered, action == types.DeploymentLifecycleHookActionRollback)
 	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {
@@ -111,7 +112,7 @@ func (o approver) answerPause(ctx context.Context, action types.DeploymentLifecy
 // Wait follows the deployment in flight to its end, and judges it as Deploy would.
 func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
-		return each(ctx, clients, clock, in, Wait, NothingInFlight)
+		return settleTogether(ctx, clients, clock, in, each(ctx, clients, clock, in, Wait, NothingInFlight), false)
 	}
 	o := newOperation(clients, clock, in)
 	if problems := o.prepare(ctx, false); len(problems) > 0 {

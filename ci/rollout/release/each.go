@@ -141,3 +141,35 @@ func destroyTogether(ctx context.Context, clients Clients, clock clock.Clock, in
 	}
 	return g.finish(ctx, problems...)
 }
+
+// settleTogether ends an interrupted deploy of several services after a command on what was in flight: it
+// is recorded as done if all of them serve the new version, and all go back if one was rolled back. A run
+// that holds the lock does so itself.
+func settleTogether(ctx context.Context, clients Clients, base clock.Clock, in Input, first *Result, rejected bool) *Result {
+	g := newGroup(clients, base, in)
+	unsettled := slices.ContainsFunc(first.problems, func(p *verdict.Problem) bool { return unfinished(p.Code) })
+	if unsettled || len(g.prepare(ctx, false)) > 0 {
+		return first
+	}
+	past, err := g.journal.Read(ctx)
+	if err != nil || past.Run == nil || past.Run.Kind != journal.Deploy || g.journal.Held(past) != nil {
+		return first
+	}
+	if first.Stage.Verdict != verdict.Pass && first.Outcome == nil {
+		return first // nothing was in flight, or could be seen
+	}
+	var then *Result
+	if rejected || first.Stage.Verdict != verdict.Pass {
+		then = rollBackTogether(ctx, clients, base, in)
+	} else {
+		in.Image = past.Run.Image
+		then = deployTogether(ctx, clients, base, in)
+	}
+	then.Stage.Evidence = append(then.Stage.Evidence, first.Stage.Evidence...)
+	then.Stage.Blocks = append(then.Stage.Blocks, first.Stage.Blocks...)
+	then.Changed = then.Changed || first.Changed
+	problems := append(slices.Clone(first.problems), then.problems...)
+	then.Stage.Judge(problems...)
+	then.problems = problems
+	return then
+}

@@ -353,3 +353,36 @@ func TestServicesOfOursAreMadeTogether(t *testing.T) {
 	w.passed(Destroy(w.ctx, w.clients(), w.clock, w.in, service, true))
 	w.code(t, NoRelease, w.asked(Rollback))
 }
+
+// A pause of one of the services is answered: then all of them serve the new version, or the old one.
+func TestAPauseOfOneOfSeveralServicesIsAnswered(t *testing.T) {
+	for answer, serves := range map[string]string{"approve": "2", "reject": "1", "wait": "2"} {
+		t.Run(answer, func(t *testing.T) {
+			w := newWorld(t, "blue_green")
+			w.in.Spec.App.Repository = accountID + ".dkr.ecr.ap-south-1.amazonaws.com/openstack-rca-system"
+			w.in.Spec.Services = []spec.Service{{Name: "worker", NoPort: true}}
+			w.deployed("a")
+			if answer != "wait" {
+				w.in.Spec.PauseAt = []string{"post_production_traffic_shift"}
+				w.code(t, deployment.AwaitingApproval, w.deploy("b"))
+				assert.Equal(t, task("worker:2"), w.aws.ECS.Serving(cluster, "worker"), "it has no traffic to pause at")
+			} else {
+				w.lose("b", 150*time.Second)
+			}
+			w.in.Image = ""
+			switch answer {
+			case "approve":
+				w.passed(Approve(w.ctx, w.clients(), w.clock, w.in))
+			case "reject":
+				w.passed(Reject(w.ctx, w.clients(), w.clock, w.in))
+			default:
+				require.NoError(t, w.clock.Sleep(w.ctx, 3*time.Minute))
+				w.passed(Wait(w.ctx, w.clients(), w.clock, w.in))
+			}
+			assert.Equal(t, family+serves, w.serving())
+			assert.Equal(t, task("worker:"+serves), w.aws.ECS.Serving(cluster, "worker"))
+			content, _ := w.aws.Objects.Content(journalAt + "staging/" + service + ".services.json")
+			assert.NotContains(t, content, `"run": {`, "its end is on record")
+		})
+	}
+}
