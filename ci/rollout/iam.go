@@ -70,6 +70,11 @@ func (p *Plan) Policies(journal string) []Policy {
 			"The trust policy of rollout.infrastructure_role, to which AWS's policy AmazonECSInfrastructureRolePolicyForLoadBalancers is attached.",
 			made.trust("ecs.amazonaws.com")},
 	}
+	if !p.Balanced() {
+		for n := range all {
+			all[n].Statements = slices.DeleteFunc(all[n].Statements, func(s Statement) bool { return strings.HasSuffix(s.Sid, "TheLoadBalancer") })
+		}
+	}
 	return slices.DeleteFunc(all, func(policy Policy) bool { return len(policy.Statements) == 0 })
 }
 

@@ -141,3 +141,35 @@ func TestThePolicyOfAnAdoptionThatWasNotLookedAt(t *testing.T) {
 		assert.False(t, slices.Contains(statement.Action, "iam:PassRole"))
 	}
 }
+
+// Several services need the rights of each, and nothing besides for what they share.
+func TestSeveralServicesNeedTheRightsOfEach(t *testing.T) {
+	o := newOperator(t, "blue_green")
+	o.in.Spec.Services = []spec.Service{{Name: "worker", NoPort: true, Command: []string{"work"}}}
+	o.in.Spec.Tasks = []spec.Task{{Name: "migrate", Command: []string{"migrate"}, Timeout: time.Minute}}
+	all := &merged{}
+	for _, one := range o.in.Spec.Each() {
+		in := o.in.Input
+		in.Spec = one
+		plan, problems := rollout.NewPlan(in)
+		require.Empty(t, problems)
+		for _, policy := range plan.Policies(store) {
+			if policy.File == "reader.json" || policy.File == "deployer.json" || policy.File == "cleaner.json" {
+				parsed, err := overhttp.NewPolicies(policy.JSON())
+				require.NoError(t, err)
+				all.of = append(all.of, parsed)
+			}
+		}
+	}
+	o.server.Allow = all.allow
+	ctx, of := context.Background(), release.Of(o.clients)
+	o.passes(release.Plan(ctx, of, o.clock, o.in))
+	o.passes(o.deploy("a"))
+	o.aws.ECS.Behave(revision+"2", fakeaws.Behaviour{Command: &fakeaws.Command{After: time.Hour}})
+	assert.Equal(t, "TASK_TIMEOUT", o.deploy("b").Stage.Code)
+	o.aws.ECS.Behave(revision+"2", fakeaws.Behaviour{})
+	o.passes(o.deploy("b"))
+	o.passes(release.Status(ctx, of, o.clock, o.in))
+	o.passes(release.Rollback(ctx, of, o.clock, o.in))
+	o.passes(release.Destroy(ctx, of, o.clock, o.in, service, true))
+}
