@@ -217,6 +217,8 @@ var keys = slices.Concat([]key{
 	{path: "security.allow[].in", limit: oneOf(Places...), meaning: "Where the package is."},
 	{path: "security.allow[].reason", limit: lineOfText(500), meaning: "Why it does not matter."},
 	{path: "security.allow[].until", limit: days, meaning: "Last day of the exception, at most 180 days away."},
+	{path: "security.vex", limit: globs,
+		meaning: "Documents in OpenVEX. What they call not affected is an exception for 180 days from their time."},
 	{path: "security.allow_secrets", meaning: "Findings of the search for secrets that are none."},
 	{path: "security.allow_secrets[].rule", limit: like(ruleName, "the name of a rule, such as generic-api-key"),
 		meaning: "Rule that found it, as the report names it."},

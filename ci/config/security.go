@@ -42,6 +42,8 @@ type Security struct {
 	MinPackages int `yaml:"min_packages" json:"min_packages"`
 	// Allow are advisories that do not fail, each with a reason and an end.
 	Allow []AllowedAdvisory `yaml:"allow" json:"allow"`
+	// VEX are globs of documents in OpenVEX, which state exceptions too.
+	VEX []string `yaml:"vex" json:"vex"`
 	// AllowSecrets are findings of the search for secrets that are none.
 	AllowSecrets []AllowedSecret `yaml:"allow_secrets" json:"allow_secrets"`
 	// Licenses are the licences that packages may have.
@@ -65,6 +67,9 @@ type AllowedAdvisory struct {
 	Reason string `yaml:"reason" json:"reason"`
 	// Until is the last day, 2026-12-31.
 	Until string `yaml:"until" json:"until"`
+	// Version binds it to one version of the package, if it is stated in a VEX document; then Stated is set.
+	Version string `yaml:"-" json:"-"`
+	Stated  bool   `yaml:"-" json:"-"`
 }
 
 // AllowedSecret allows what one rule finds in some files.

@@ -81,6 +81,8 @@ var (
 		"Take a database with all providers")
 	AdvisoriesCorrupt = unableAny("ADVISORIES_CORRUPT", "The database of advisories cannot be read, or contradicts itself.",
 		"Fetch it again, and compare its checksum with the source's")
+	VEXUnreadable = unableAny("VEX_UNREADABLE", "A VEX document of security.vex cannot be read.",
+		"Correct the named document: OpenVEX in JSON, where not_affected has a justification, a time and package URLs")
 	ReportUnreadable = unableAny("REPORT_UNREADABLE", "The report of a scanner is not complete or not in the form that was asked for.",
 		"Run again; if it repeats, report it with the program's version, which the report names")
 
@@ -107,6 +109,7 @@ func Codes() []verdict.Code {
 		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable,
 		HistoryIncomplete, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
+		VEXUnreadable,
 		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}
 }

@@ -76,6 +76,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		a.fail(ImageUnreadable, "%v", err)
 		return *a.stage.Judge(a.problems...)
 	}
+	a.stated(ctx, "image")
 	if bom, found, ok := a.syft(ctx, files, image.Digest); ok {
 		a.unseen(filepath.Join(dir, Layers), found)
 		a.matched(ctx, bom, found)

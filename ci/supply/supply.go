@@ -72,6 +72,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	if locked && a.locks(ctx) {
 		a.pinning()
 		if a.wants("advisories") {
+			a.stated(ctx, "locks")
 			a.advisories(ctx)
 		}
 		if a.wants("licenses") {

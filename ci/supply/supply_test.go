@@ -112,6 +112,11 @@ func TestAnAuditThatPasses(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(stage.Evidence), "licenses not looked at")
 }
 
+func vexFor(purl, day string) string {
+	return `{"@context":"https://openvex.dev/ns/v0.2.0","timestamp":"` + day + `T00:00:00Z","statements":[{"vulnerability":{"name":"CVE-2026-1"},` +
+		`"products":[{"@id":"pkg:pypi/` + purl + `"}],"status":"not_affected","justification":"component_not_present"}]}`
+}
+
 // TestPlantedFaults are faults in the locks, the database and the exceptions. Each has its own code.
 func TestPlantedFaults(t *testing.T) {
 	demo := func(more string) string { return record("CVE-2026-1", "demo", "2026-11-28", "2026-01-01", toFix, more) }
@@ -156,6 +161,27 @@ func TestPlantedFaults(t *testing.T) {
 		"allowed for a year": {func(t *testing.T, in *Input) {
 			in.Advisories, in.Config.Security.Allow = database(t, knownControl("2026-11-28"), demo(highMark)), allow("2027-11-28")
 		}, "DEPENDENCY_VULNERABLE WAIVER_TOO_LONG"},
+		"stated in a VEX document": {func(t *testing.T, in *Input) {
+			in.Advisories, in.Config.Security.VEX = database(t, knownControl("2026-11-28"), demo(highMark)), []string{"security/*.json"}
+			in.Source = fake.Files(map[string]string{"requirements.txt": "demo==1.0\n", "security/a.json": vexFor("demo@1.0", "2026-11-01")})
+		}, "vulnerable_allowed"},
+		"stated of another version": {func(t *testing.T, in *Input) {
+			in.Advisories, in.Config.Security.VEX = database(t, knownControl("2026-11-28"), demo(highMark)), []string{"security/*.json"}
+			in.Source = fake.Files(map[string]string{"requirements.txt": "demo==1.0\n", "security/a.json": vexFor("demo@2.0", "2026-11-01")})
+		}, "DEPENDENCY_VULNERABLE"},
+		"stated a year ago": {func(t *testing.T, in *Input) {
+			in.Advisories, in.Config.Security.VEX = database(t, knownControl("2026-11-28"), demo(highMark)), []string{"security/*.json"}
+			in.Source = fake.Files(map[string]string{"requirements.txt": "demo==1.0\n", "security/a.json": vexFor("demo@1.0", "2025-11-01")})
+		}, "DEPENDENCY_VULNERABLE WAIVER_EXPIRED"},
+		"stated for the future": {func(t *testing.T, in *Input) {
+			in.Advisories, in.Config.Security.VEX = database(t, knownControl("2026-11-28"), demo(highMark)), []string{"security/*.json"}
+			in.Source = fake.Files(map[string]string{"requirements.txt": "demo==1.0\n", "security/a.json": vexFor("demo@1.0", "2028-11-01")})
+		}, "DEPENDENCY_VULNERABLE WAIVER_TOO_LONG"},
+		"a VEX document that is none": {func(_ *testing.T, in *Input) {
+			in.Config.Security.VEX = []string{"*.json"}
+			in.Source = fake.Files(map[string]string{"requirements.txt": "demo==1.0\n", "a.json": "{}"})
+		}, "VEX_UNREADABLE"},
+		"no VEX document":          {func(_ *testing.T, in *Input) { in.Config.Security.VEX = []string{"security/*.json"} }, "VEX_UNREADABLE"},
 		"an exception for nothing": {func(_ *testing.T, in *Input) { in.Config.Security.Allow = allow("2027-01-31") }, "waiver_unused"},
 		"a limit instead of a version": {func(_ *testing.T, in *Input) {
 			source(in, "requirements.txt", "demo==1.0\nother>=2\n")

@@ -71,6 +71,9 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 		j := action(f, rules, now)
 		var holding []config.AllowedAdvisory
 		for i, allowed := range rules.Allow {
+			if allowed.Version != "" && allowed.Version != f.Version {
+				continue
+			}
 			if allowed.In != place || !same(allowed.Package, f.Package) || !named(f, allowed.ID) {
 				continue
 			}
@@ -83,7 +86,8 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 		v.All = append(v.All, j)
 	}
 	for i, allowed := range rules.Allow {
-		if allowed.In == place {
+		// A VEX document is for all that use the project: it need not fit, and its end is counted, not chosen.
+		if allowed.In == place && (!allowed.Stated || used[i]) {
 			v.Note(fmt.Sprintf("%s in %s", allowed.ID, allowed.Package), allowed.Until, used[i], now)
 		}
 	}

@@ -1,0 +1,37 @@
+package supply
+
+import (
+	"context"
+	"slices"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/vex"
+)
+
+// stated adds the exceptions of the VEX documents in the source.
+func (a *audit) stated(ctx context.Context, place string) {
+	if len(a.Config.Security.VEX) == 0 {
+		return
+	}
+	documents := a.Source.Filter(a.Config.Security.VEX, nil)
+	names, err := documents.List(ctx)
+	if err == nil && len(names) == 0 {
+		a.fail(VEXUnreadable, "no file of the source is one of security.vex")
+		return
+	}
+	if err != nil {
+		a.fail(VEXUnreadable, "%v", err)
+		return
+	}
+	a.Config.Security.Allow = slices.Clone(a.Config.Security.Allow)
+	for _, name := range names {
+		content, err := documents.Read(ctx, name, fileLimit)
+		if err == nil {
+			all, unread := vex.Read(content, place)
+			a.Config.Security.Allow, err = append(a.Config.Security.Allow, all...), unread
+		}
+		if err != nil {
+			a.fail(VEXUnreadable, "%s: %v", name, err)
+		}
+	}
+	a.stage.Add("VEX documents", joinOr(names, "none"))
+}
