@@ -44,7 +44,7 @@ func (f function) effect() bool {
 		return slices.ContainsFunc(f.stages, verdict.Effectful)
 	case "Operate":
 		return f.operation != Status && f.operation != Import
-	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "Verify", "Scan", "Advisories", "":
+	case "Explain", "Doctor", "Models", "Runs", "Dora", "Metrics", "Observability", "Verify", "Scan", "Advisories", "Init", "":
 		return false
 	case "Notify": // it reaches the channels of the configuration, and here there is none
 		return false
@@ -54,7 +54,7 @@ func (f function) effect() bool {
 
 // entries are the functions of this package through which package main reaches a backend.
 var entries = []string{"Run", "Explain", "Doctor", "Operate", "Verify", "Scan", "Advisories", "Models", "Promote", "RollbackModel", "CleanClaims",
-	"Runs", "Dora", "Metrics", "Observability", "Notify"}
+	"Runs", "Dora", "Metrics", "Observability", "Notify", "Init"}
 
 // publicFunctions reads the module's public functions from its source: package main compiles
 // only where the Dagger client has been generated.
@@ -195,6 +195,7 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.RollbackModel": "RollbackModel", "OpenstackRca.CleanClaims": "CleanClaims",
 		"OpenstackRca.Runs": "Runs", "OpenstackRca.Dora": "Dora", "History.Enforce": "",
 		"OpenstackRca.Metrics": "Metrics", "Metrics.Enforce": "", "OpenstackRca.Observability": "Observability", "OpenstackRca.Notify": "Notify",
+		"OpenstackRca.Init": "Init", "Setup.Enforce": "",
 		"Run.Enforce": "", "Run.Model": "", "Run.Image": "", "Plan.Enforce": "", "Plan.Unchanged": "",
 	}, got)
 }

@@ -112,7 +112,13 @@ func safeStages() []string {
 func rightsOf(cfg config.Config, request Request) rights {
 	ref := ParseRef(request.Ref, request.Event)
 	if ref.Kind != Branch {
-		return rights{safeStages(), describe(ref) + " gets " + list(safeStages()) + ", without credentials"}
+		stages := safeStages()
+		// What no branch runs, such as the training of a project without one, a pull request does not
+		// run either.
+		if every, named := cfg.Policy["*"]; named {
+			stages = intersect(stages, every)
+		}
+		return rights{stages, describe(ref) + " gets " + list(stages) + ", without credentials"}
 	}
 	pattern, named := match(cfg.Policy, ref.Name)
 	fromFile := cfg.Policy[pattern]

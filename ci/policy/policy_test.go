@@ -24,6 +24,16 @@ func running(decisions []policy.Decision) string {
 
 const all, safe = "test train publish image deploy", "test train"
 
+func TestAPullRequestRunsNoMoreThanEveryBranch(t *testing.T) {
+	cfg := config.Default()
+	cfg.Policy["*"] = []string{"test", "publish"}
+	for _, ref := range []string{"refs/pull/1/head", "refs/tags/v1", ""} {
+		assert.Equal(t, "test", running(policy.Decide(cfg, policy.Request{Ref: ref, Environment: config.Production, Runner: policy.Engine})), ref)
+	}
+	delete(cfg.Policy, "*")
+	assert.Equal(t, safe, running(policy.Decide(cfg, policy.Request{Ref: "refs/pull/1/head", Runner: policy.Engine})))
+}
+
 func TestDecideByRef(t *testing.T) {
 	for name, tc := range map[string]struct{ ref, event, want string }{
 		"main":                           {"main", "", all},

@@ -123,7 +123,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", "", pipeline.RollbackModel),
 		in.cleanClaims(),
 		plan,
-		in.doctor(),
+		in.doctor(), in.initialise(),
 	)
 	return root
 }

@@ -40,6 +40,7 @@ var commands = map[string]struct {
 	"runs": {reads, nil}, "dora": {reads, nil}, "metrics": {reads, nil}, "notify": {nowhere, nil}, "observability": {nowhere, []string{"--out", "/dev/null/x"}},
 	"train": {reads, nil}, "image": {reads, nil}, "models": {reads, nil}, "status": {reads, nil}, "plan": {reads, []string{"--image", image}}, "doctor": {reads, nil},
 	"import": {reads, []string{"--cluster", "shop", "--service", "web", "--output", "-"}},
+	"init":   {nowhere, []string{"--check"}},
 	"test":   {nowhere, nil}, "audit": {nowhere, nil}, "attest": {nowhere, []string{"--image", image}},
 	"advisories": {nowhere, []string{"--out", "/dev/null/x"}},
 	"scan":       {reads, []string{"--image", image}},

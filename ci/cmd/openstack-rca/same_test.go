@@ -51,6 +51,7 @@ var (
 		"pipeline --model":         "the module returns it: run model",
 		"train --model":            "the module returns it: train directory",
 		"plan --detailed-exitcode": "the module has it as plan unchanged",
+		"init --check":             "the module has it as init enforce",
 		"import --output":          "the module has it in the report: report file --path pipeline.yaml",
 	}
 	// ofThisMachine are flags of every command that opens the account: a container has no shared

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/scaffold"
+)
+
+// initialise returns the command init.
+func (in *invocation) initialise() *cobra.Command {
+	system, check := "", false
+	c := command("init", "Look at the source and write its pipeline.yaml, and the file of a CI system; runs and overwrites nothing",
+		func(ctx context.Context) error {
+			return in.with(ctx, func(backend pipeline.Backend) error { return in.setUp(ctx, backend, system, check) })
+		})
+	c.Flags().StringVar(&system, "ci", "", "CI system to write the file of: "+strings.Join(scaffold.Systems(), ", "))
+	c.Flags().BoolVar(&check, "check", false, "write nothing, show the files, and exit with 1 if any is missing")
+	return c
+}
+
+func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, system string, check bool) error {
+	folder := ""
+	if path, err := filepath.Abs(in.source); err == nil {
+		folder = filepath.Base(path)
+	}
+	setup := pipeline.Init(ctx, backend, pipeline.InitOptions{
+		CI: system, Folder: folder, Version: pipeline.ReleaseOf(version(debug.ReadBuildInfo())),
+	})
+	if setup.Failure != "" {
+		_, _ = fmt.Fprintln(in.stderr, setup.Failure)
+		return errVerdict
+	}
+	_, _ = fmt.Fprint(in.stdout, setup.Text)
+	for _, name := range slices.Sorted(maps.Keys(setup.New)) {
+		if check {
+			_, _ = fmt.Fprintf(in.stdout, "\n--- %s\n%s", name, setup.New[name])
+			continue
+		}
+		if err := writeBelow(in.source, name, setup.New[name]); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	switch {
+	case check && len(setup.New) > 0:
+		return errVerdict
+	case !check:
+		_, _ = fmt.Fprintf(in.stdout, "\nNext: openstack-rca test%s\n", in.sourceFlag())
+	}
+	return nil
+}
+
+// sourceFlag repeats --source where it was given.
+func (in *invocation) sourceFlag() string {
+	if in.source == "." {
+		return ""
+	}
+	return " --source " + in.source
+}
+
+// writeBelow writes a file that does not exist, in the directory dir and nowhere else: a link in
+// dir does not lead out of it.
+func writeBelow(dir, name, content string) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	name = filepath.FromSlash(name)
+	if folder := filepath.Dir(name); folder != "." {
+		if err := root.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(0o644))
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
+	return errors.Join(err, file.Close())
+}

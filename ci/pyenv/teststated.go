@@ -1,0 +1,134 @@
+package pyenv
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// TestSettings are what the files of a project say about its tests. Each comes with the file that
+// says so; it is empty where none does.
+type TestSettings struct {
+	// Paths are those in which pytest looks for tests.
+	Paths     []string
+	PathsFrom string
+	// Measured is what coverage measures: directories, or packages by name.
+	Measured     []string
+	MeasuredFrom string
+	// Floor is coverage's fail_under in percent. It is 0 where there is none.
+	Floor     float64
+	FloorFrom string
+	// Combined reports whether coverage joins the data of several runs, such as one for each
+	// version of Python: then Floor holds for all of them together.
+	Combined bool
+}
+
+// covOption is pytest-cov's option in addopts.
+var covOption = regexp.MustCompile(`--cov[= ]([A-Za-z0-9_./-]+)`)
+
+// ReadTestSettings reads the settings of pytest and coverage.py. Files that cannot be read count
+// as missing: the tools themselves report them.
+func ReadTestSettings(ctx context.Context, source runner.Files) (TestSettings, error) {
+	d, err := newDetector(ctx, source, Request{})
+	if err != nil {
+		return TestSettings{}, err
+	}
+	var found TestSettings
+	d.pytestSettings(&found)
+	d.coverageSettings(&found)
+	return found, d.err
+}
+
+// section is one place of settings: a table of TOML, or a section of an INI file.
+type section struct {
+	from   string
+	values map[string]string
+}
+
+// tomlSection has the values of a table as an INI file would have them: lists by line.
+func tomlSection(from string, t table) section {
+	values := map[string]string{}
+	for key, value := range t {
+		switch value := value.(type) {
+		case string:
+			values[key] = value
+		case bool:
+			values[key] = strconv.FormatBool(value)
+		case int64:
+			values[key] = strconv.FormatInt(value, 10)
+		case float64:
+			values[key] = strconv.FormatFloat(value, 'g', -1, 64)
+		case []any:
+			values[key] = strings.Join(t.strs(key), "\n")
+		}
+	}
+	return section{from, values}
+}
+
+// pytestSettings reads the first file that pytest would: it takes one, and merges nothing.
+func (d *detector) pytestSettings(found *TestSettings) {
+	for _, s := range []section{
+		{"pytest.ini", parseINI(d.text("pytest.ini"))["pytest"]},
+		{".pytest.ini", parseINI(d.text(".pytest.ini"))["pytest"]},
+		tomlSection("pyproject.toml", d.toml.sub("tool", "pytest", "ini_options")),
+		tomlSection("pyproject.toml", d.toml.sub("tool", "pytest")),
+		{"tox.ini", parseINI(d.text("tox.ini"))["pytest"]},
+		{"setup.cfg", parseINI(d.text("setup.cfg"))["tool:pytest"]},
+	} {
+		if len(s.values) == 0 {
+			continue
+		}
+		if found.Paths = strings.Fields(s.values["testpaths"]); len(found.Paths) > 0 {
+			found.PathsFrom = s.from
+		}
+		for _, m := range covOption.FindAllStringSubmatch(s.values["addopts"], -1) {
+			found.Measured, found.MeasuredFrom = append(found.Measured, m[1]), s.from
+		}
+		return
+	}
+}
+
+// coverageSettings reads the files of coverage.py in its order.
+func (d *detector) coverageSettings(found *TestSettings) {
+	sections := func(name string) (run, report, paths section) {
+		switch name {
+		case ".coveragerc":
+			all := parseINI(d.text(name))
+			return section{name, all["run"]}, section{name, all["report"]}, section{name, all["paths"]}
+		case "setup.cfg", "tox.ini":
+			all := parseINI(d.text(name))
+			return section{name, all["coverage:run"]}, section{name, all["coverage:report"]}, section{name, all["coverage:paths"]}
+		}
+		all := d.toml
+		if name == ".coveragerc.toml" {
+			all = d.table(name)
+		}
+		tables := all.sub("tool", "coverage")
+		return tomlSection(name, tables.sub("run")), tomlSection(name, tables.sub("report")), tomlSection(name, tables.sub("paths"))
+	}
+	for _, name := range []string{".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml"} {
+		run, report, paths := sections(name)
+		if len(run.values)+len(report.values)+len(paths.values) == 0 {
+			continue
+		}
+		measured := slices.Concat(listed(run.values["source"]), listed(run.values["source_pkgs"]))
+		if len(measured) > 0 && len(found.Measured) == 0 {
+			found.Measured, found.MeasuredFrom = measured, name
+		}
+		if floor, err := strconv.ParseFloat(strings.TrimSpace(report.values["fail_under"]), 64); err == nil && floor > 0 && floor <= 100 {
+			found.Floor, found.FloorFrom = floor, name
+		}
+		parallel, _ := strconv.ParseBool(strings.TrimSpace(strings.ToLower(run.values["parallel"])))
+		found.Combined = parallel || len(paths.values) > 0
+		return
+	}
+}
+
+// listed are the elements of a setting that is a list by commas or lines.
+func listed(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' || r == '\t' || r == '\r' })
+}

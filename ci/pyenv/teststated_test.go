@@ -1,0 +1,41 @@
+package pyenv
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+)
+
+func TestSettingsOfTestsAreRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  TestSettings
+	}{
+		"none":   {map[string]string{"a.py": ""}, TestSettings{}},
+		"broken": {map[string]string{"pyproject.toml": "[tool.pytest\n\x00"}, TestSettings{}},
+		"pyproject.toml": {map[string]string{"pyproject.toml": "[tool.pytest.ini_options]\ntestpaths=['unit','more']\naddopts='-q --cov=app --cov lib'\n" +
+			"[tool.coverage.report]\nfail_under=91.5\n[tool.coverage.run]\nparallel=true\nsource=['x']\n"},
+			TestSettings{Paths: []string{"unit", "more"}, PathsFrom: "pyproject.toml", Measured: []string{"app", "lib"}, MeasuredFrom: "pyproject.toml",
+				Floor: 91.5, FloorFrom: "pyproject.toml", Combined: true}},
+		"the first file counts": {map[string]string{"pytest.ini": "[pytest]\nminversion = 6\n", "setup.cfg": "[tool:pytest]\ntestpaths = t\n"},
+			TestSettings{}},
+		"ini": {map[string]string{"setup.cfg": "[tool:pytest]\ntestpaths = t\n[coverage:run]\nsource =\n  a\n  b\n[coverage:report]\nfail_under = 100\n" +
+			"[coverage:paths]\nsource = x\n"},
+			TestSettings{Paths: []string{"t"}, PathsFrom: "setup.cfg", Measured: []string{"a", "b"}, MeasuredFrom: "setup.cfg", Floor: 100, FloorFrom: "setup.cfg",
+				Combined: true}},
+		"a floor that is none": {map[string]string{".coveragerc": "[report]\nfail_under = 900\n[run]\nsource_pkgs = a, b\n"},
+			TestSettings{Measured: []string{"a", "b"}, MeasuredFrom: ".coveragerc"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, err := ReadTestSettings(t.Context(), fake.Files(c.files))
+			require.NoError(t, err)
+			if len(found.Paths) == 0 {
+				found.Paths = nil
+			}
+			assert.Equal(t, c.want, found)
+		})
+	}
+}

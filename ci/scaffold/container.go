@@ -1,0 +1,142 @@
+package scaffold
+
+import (
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// container is what a Dockerfile or a compose file says about the application.
+type container struct {
+	name    string
+	port    int
+	health  string
+	command []string
+	// user and check report whether a Dockerfile ends as a user other than root, and has a HEALTHCHECK.
+	user, check bool
+}
+
+var (
+	exposed   = regexp.MustCompile(`^(\d{1,5})(?:/tcp)?$`)
+	askedPath = regexp.MustCompile(`https?://[^/\s"']+(/[A-Za-z0-9_./-]*)`)
+	published = regexp.MustCompile(`(?:^|:)(\d{1,5})(?:/tcp)?$`)
+)
+
+// dockerfile reads the last stage of the Dockerfile.
+func (s *survey) dockerfile() container {
+	found := container{}
+	for _, name := range []string{"Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
+		if s.tree.has(name) {
+			found.name = name
+			break
+		}
+	}
+	if found.name == "" {
+		return found
+	}
+	text := strings.ReplaceAll(s.tree.text(found.name), "\r\n", "\n")
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), fields[0]))
+		switch strings.ToUpper(fields[0]) {
+		case "FROM":
+			found = container{name: found.name}
+		case "EXPOSE":
+			if m := exposed.FindStringSubmatch(fields[1]); m != nil {
+				found.port = portOf(m[1])
+			}
+		case "USER":
+			found.user = fields[1] != "root" && !strings.HasPrefix(fields[1], "0")
+		case "HEALTHCHECK":
+			found.check = !strings.EqualFold(fields[1], "NONE")
+			if m := askedPath.FindStringSubmatch(rest); m != nil {
+				found.health = m[1]
+			}
+		case "CMD", "ENTRYPOINT":
+			found.command = fields[1:]
+		}
+	}
+	return found
+}
+
+// useDockerfile takes the Dockerfile when the pipeline would accept what it makes.
+func (s *survey) useDockerfile(file container) {
+	if file.name == "" {
+		return
+	}
+	var lacks []string
+	for _, c := range []struct {
+		has  bool
+		what string
+	}{{file.user, "USER other than root"}, {file.port != 0, "EXPOSE"}, {file.check, "HEALTHCHECK"}} {
+		if !c.has {
+			lacks = append(lacks, c.what)
+		}
+	}
+	if len(lacks) == 0 {
+		s.set("image.dockerfile", file.name, "it has a user, a port and a health check of its own")
+		return
+	}
+	s.found("%s has no %s, so the pipeline builds the image itself; add them and write `image.dockerfile: %s` to use it",
+		file.name, strings.Join(lacks, ", "), file.name)
+}
+
+// compose reads the service of a compose file that is built from this repository.
+func (s *survey) compose() container {
+	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
+		if !s.tree.has(name) {
+			continue
+		}
+		var file struct {
+			Services map[string]struct {
+				Build       yaml.Node `yaml:"build"`
+				Ports       yaml.Node `yaml:"ports"`
+				Healthcheck struct {
+					Test yaml.Node `yaml:"test"`
+				} `yaml:"healthcheck"`
+			} `yaml:"services"`
+		}
+		if yaml.Unmarshal([]byte(s.tree.text(name)), &file) != nil {
+			return container{}
+		}
+		found := container{}
+		built := 0
+		for _, service := range file.Services {
+			if service.Build.Kind == 0 {
+				continue
+			}
+			built++
+			found = container{name: name}
+			for _, port := range service.Ports.Content {
+				if m := published.FindStringSubmatch(port.Value); m != nil {
+					found.port = portOf(m[1])
+				}
+			}
+			for _, word := range append([]*yaml.Node{&service.Healthcheck.Test}, service.Healthcheck.Test.Content...) {
+				if m := askedPath.FindStringSubmatch(word.Value); m != nil {
+					found.health = path.Clean(m[1])
+				}
+			}
+		}
+		if built == 1 {
+			return found
+		}
+		return container{} // which of several is the application, it does not say
+	}
+	return container{}
+}
+
+// portOf is a port, or 0 for a number that is none.
+func portOf(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 65535 {
+		return 0
+	}
+	return n
+}

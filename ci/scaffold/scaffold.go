@@ -1,0 +1,198 @@
+// Package scaffold makes the first pipeline.yaml of a repository: it reads the files of a project,
+// runs nothing of it, and proposes only what differs from the defaults, each setting with its
+// reason. What it cannot find out it says, with what to write. It also has the files that run the
+// pipeline in CI systems.
+package scaffold
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Request says what is asked for.
+type Request struct {
+	// Source is the repository.
+	Source runner.Files
+	// Folder is the name of the repository's directory, for a project that has no name of its
+	// own. It may be empty.
+	Folder string
+	// CI is one of Systems, or empty for no file of a CI system.
+	CI string
+	// Version is the version of this module that the CI file names, such as v1.2.0; empty for main.
+	Version string
+}
+
+// Setting is one key of pipeline.yaml that differs from its default.
+type Setting struct {
+	// Key is dotted: test.coverage.source.
+	Key string
+	// Value is text, a list, a number or true and false; YAML holds it as it is.
+	Value any
+	// Why is the reason: what in the repository asks for it.
+	Why string
+}
+
+// Unknown is something that the files do not tell.
+type Unknown struct {
+	// What is missing, and what to do about it.
+	What, Next string
+}
+
+// Proposal is what a repository needs.
+type Proposal struct {
+	// Settings are in the order of pipeline.yaml's documentation.
+	Settings []Setting
+	// Found are facts that need no setting, for people.
+	Found []string
+	// Unknown is what could not be found out.
+	Unknown []Unknown
+	// Branch is the release branch.
+	Branch string
+	// CIPath and CIFile are the file for the CI system that was asked for.
+	CIPath, CIFile string
+}
+
+// Propose reads a repository. The error is for one that cannot be read, or for an unknown system.
+func Propose(ctx context.Context, request Request) (*Proposal, error) {
+	if request.CI != "" && !slices.Contains(Systems(), request.CI) {
+		return nil, fmt.Errorf("--ci %s: want one of %s", request.CI, strings.Join(Systems(), ", "))
+	}
+	t, err := readTree(ctx, request.Source)
+	if err != nil {
+		return nil, err
+	}
+	s := &survey{ctx: ctx, tree: t, request: request, p: &Proposal{}}
+	if err := s.run(); err != nil {
+		return nil, err
+	}
+	s.leaveOutRefused()
+	s.p.CIPath, s.p.CIFile = systemFile(request.CI, s.p.Branch, request.Version)
+	return s.p, nil
+}
+
+// survey is the state of one Propose.
+type survey struct {
+	ctx     context.Context
+	tree    *tree
+	request Request
+	project *pyenv.Project
+	p       *Proposal
+	// trains and serves report whether a training and an application were found.
+	trains, serves bool
+}
+
+func (s *survey) set(key string, value any, format string, args ...any) {
+	s.p.Settings = append(s.p.Settings, Setting{key, value, fmt.Sprintf(format, args...)})
+}
+
+func (s *survey) found(format string, args ...any) {
+	s.p.Found = append(s.p.Found, fmt.Sprintf(format, args...))
+}
+
+func (s *survey) unknown(next, format string, args ...any) {
+	s.p.Unknown = append(s.p.Unknown, Unknown{fmt.Sprintf(format, args...), next})
+}
+
+func (s *survey) run() error {
+	s.branch()
+	if err := s.identity(); err != nil {
+		return err
+	}
+	if err := s.tests(); err != nil {
+		return err
+	}
+	s.training()
+	s.serving()
+	s.policy()
+	s.service()
+	return nil
+}
+
+// identity finds the name, the Python and what is installed.
+func (s *survey) identity() error {
+	name := pyenv.ProjectName(s.ctx, s.request.Source)
+	if name == "" {
+		if name = slug(s.request.Folder); name != "" {
+			s.set("name", name, "no pyproject.toml or setup.cfg names the project: that is its folder")
+		} else {
+			s.unknown("write `name: my-project`, or a name in pyproject.toml", "the project's name")
+		}
+	}
+	python, from, err := pyenv.ChoosePython(s.ctx, s.request.Source)
+	if err != nil {
+		return err
+	}
+	if python == "" {
+		python = config.Default().Python
+		s.unknown("write `requires-python` in pyproject.toml, or `python: \"3.12\"` in pipeline.yaml",
+			"the Python version: no file names one, so %s is used", python)
+	} else {
+		s.found("Python %s, by %s", python, from)
+	}
+	s.project, err = pyenv.Detect(s.ctx, s.request.Source, pyenv.Request{Stage: verdict.Test, Python: python})
+	if err != nil {
+		// What is wrong with the files is told by the stage that needs them, with its line.
+		s.unknown("correct the file, and call init again", "the packages: %v", err)
+		s.project = &pyenv.Project{}
+		return nil
+	}
+	if s.project.Kind != pyenv.None {
+		s.found("packages from %s", s.project.Summary())
+	}
+	return nil
+}
+
+// policy leaves out the stages that have nothing to do.
+func (s *survey) policy() {
+	stages := []string{verdict.Test, verdict.Audit}
+	switch {
+	case !s.trains:
+		s.set("policy."+s.p.Branch, stages, "no training was found. Remove both lines when train.command has one")
+		s.set("policy.*", stages, "pull requests and other branches, too")
+	case !s.serves:
+		s.set("policy."+s.p.Branch, []string{verdict.Test, verdict.Train, verdict.Audit, verdict.Publish},
+			"no application was found. Remove this line when image.command starts one")
+	}
+}
+
+// leaveOutRefused takes out what pipeline.yaml could not hold, such as a health path with a space: a
+// file that init writes is one that a run reads.
+func (s *survey) leaveOutRefused() {
+	var refused *config.Errors
+	if _, err := config.Load([]byte(s.p.Config()), config.Sandbox); !errors.As(err, &refused) {
+		return
+	}
+	for _, problem := range refused.Problems {
+		s.p.Settings = slices.DeleteFunc(s.p.Settings, func(setting Setting) bool {
+			if problem.Key != setting.Key && !strings.HasPrefix(problem.Key, setting.Key+"[") {
+				return false
+			}
+			s.unknown("write "+setting.Key+" yourself", "a value for %s: %s", setting.Key, problem.Message)
+			return true
+		})
+	}
+}
+
+// service points at import for a service that exists.
+func (s *survey) service() {
+	for _, name := range s.tree.names {
+		base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
+		if strings.HasPrefix(base, "task") && strings.HasSuffix(base, ".json") && strings.Contains(s.tree.text(name), "containerDefinitions") {
+			s.found("%s is a task definition of ECS: `import` writes the rollout section of a service that runs already", name)
+			return
+		}
+	}
+}
+
+// slug is a name that a configuration takes.
+func slug(text string) string {
+	return strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "-"), "-.")
+}

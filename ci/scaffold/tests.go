@@ -1,0 +1,101 @@
+package scaffold
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+)
+
+// tests finds how the project is tested.
+func (s *survey) tests() error {
+	stated, err := pyenv.ReadTestSettings(s.ctx, s.request.Source)
+	if err != nil {
+		return err
+	}
+	s.testCommand(stated)
+	s.testRequirements()
+	s.measured(stated)
+	defaults := config.Default().Test.Coverage.Total
+	switch {
+	case stated.Floor == 0 || stated.Floor == defaults:
+	case stated.Combined && stated.Floor > defaults:
+		s.unknown("write `test.coverage.total` once you know what one run reaches",
+			"the coverage of one run: fail_under = %v of %s is that of several runs together", stated.Floor, stated.FloorFrom)
+	default:
+		s.set("test.coverage.total", stated.Floor, "fail_under of %s", stated.FloorFrom)
+	}
+	return nil
+}
+
+// testCommand compares the default with where the tests are: it runs tests/, and searches where
+// there is no such directory.
+func (s *survey) testCommand(stated pyenv.TestSettings) {
+	var inside, outside []string
+	for _, name := range s.tree.names {
+		switch {
+		case !isTestFile(path.Base(name)):
+		case strings.HasPrefix(name, "tests/"):
+			inside = append(inside, name)
+		default:
+			outside = append(outside, name)
+		}
+	}
+	search := []string{"python", "-m", "pytest", "-v"}
+	own := slices.ContainsFunc(stated.Paths, func(p string) bool { return path.Clean(p) != "tests" })
+	switch {
+	case own && s.tree.below("tests"):
+		s.set("test.command", search, "testpaths of %s names more than tests/", stated.PathsFrom)
+	case own:
+		s.found("tests in %s, by %s", strings.Join(stated.Paths, ", "), stated.PathsFrom)
+	case len(inside) == 0 && len(outside) > 0 && s.tree.below("tests"):
+		s.set("test.command", search, "the tests are not in tests/ but beside the code, such as %s", outside[0])
+	case len(inside)+len(outside) == 0 && s.tree.has("manage.py"):
+		s.unknown("add pytest-django, and `test.command: [python, -m, pytest, -v]`", "tests that pytest finds: manage.py is Django's own runner")
+	case len(inside)+len(outside) == 0 && !s.tree.below("tests"):
+		s.unknown("write tests/test_first.py with a function test_first, or name the command in test.command", "any test: no file is called test_*.py")
+	case len(inside) > 0 && len(outside) > 0 && len(stated.Paths) == 0:
+		s.unknown("write `test.command: [python, -m, pytest, -v]` if they belong to the run",
+			"whether %d test files outside of tests/ count, such as %s: only tests/ is run", len(outside), outside[0])
+	default:
+		s.found("%d test files", len(inside)+len(outside))
+	}
+}
+
+// testRequirements says what is declared and not installed.
+func (s *survey) testRequirements() {
+	if len(s.project.Unread) > 0 {
+		s.found("declared and not installed for the tests: %s. Name a file in test.requirements if a module is missing",
+			strings.Join(s.project.Unread[:min(len(s.project.Unread), 8)], ", "))
+	}
+}
+
+// measured finds what coverage counts: what the project says, else its packages. Scripts at the
+// root, which tests rarely run, would otherwise count as not covered.
+func (s *survey) measured(stated pyenv.TestSettings) {
+	const key = "test.coverage.source"
+	usable := slices.DeleteFunc(slices.Clone(stated.Measured), func(source string) bool {
+		return !plainName.MatchString(source) || strings.Contains(source, "..") || path.Clean(source) == "tests"
+	})
+	switch {
+	case slices.Equal(usable, []string{"."}), slices.Equal(usable, []string{"src"}) && s.project.SrcLayout:
+		return
+	case len(usable) > 0:
+		s.set(key, usable, "what %s measures", stated.MeasuredFrom)
+		return
+	case s.project.SrcLayout:
+		return // the default
+	}
+	packages := s.tree.packages()
+	var scripts []string
+	for _, name := range s.tree.code {
+		if top, _, deep := strings.Cut(name, "/"); !deep || !slices.Contains(packages, top) {
+			scripts = append(scripts, name)
+		}
+	}
+	if len(packages) > 0 && len(scripts) > 0 {
+		s.set(key, packages, "the packages; scripts such as %s are not what the tests are for", scripts[0])
+	}
+}

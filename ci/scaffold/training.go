@@ -1,0 +1,194 @@
+package scaffold
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+)
+
+var (
+	trainName = regexp.MustCompile(`(?i)^(?:train|training|train_.*|.*_train|.*_training|fit)\.py$`)
+	// saves is a call that leaves a model.
+	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|\.dump\(|onnx\.save|` +
+		`log_model\(|ModelCheckpoint\(`)
+	fits      = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
+	modeSwap  = regexp.MustCompile(`--mode`)
+	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
+	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
+	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj))["']`)
+	jsonFile  = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
+	joined    = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
+	// written is a call that is given the name itself.
+	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
+	held    = regexp.MustCompile(`\{[^{}]*\}`)
+	// plainWord is an argument of a command that no shell would change.
+	plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+)
+
+// training finds the command that trains, and what it leaves.
+func (s *survey) training() {
+	command, file, why := s.trainCommand()
+	if command == nil {
+		s.noTraining()
+		return
+	}
+	s.trains = true
+	if !slices.Equal(command, config.Default().Train.Command) {
+		s.set("train.command", command, "%s", why)
+	}
+	s.model(file)
+	s.metrics(file)
+}
+
+func (s *survey) noTraining() {
+	for _, name := range s.tree.names {
+		if strings.HasSuffix(name, ".ipynb") {
+			s.unknown("move the training into a script that saves the model, and write `train.command` and `train.model`",
+				"a training: there is the notebook %s, and nothing that runs without Jupyter", name)
+			return
+		}
+	}
+	s.unknown("write `train.command: [python, train.py]` and `train.model: models/*.keras`; until then only the tests run",
+		"a training: no script is called train.py or saves a model")
+}
+
+// trainCommand is how the training is started, the file that does it if that is known, and the reason.
+func (s *survey) trainCommand() (command []string, file, why string) {
+	if words := s.declaredStage(); words != nil {
+		return words, s.scriptOf(words), "the stage of dvc.yaml"
+	}
+	if main := s.tree.text("main.py"); modeSwap.MatchString(main) && strings.Contains(main, "train") {
+		command := []string{"python", "main.py", "--mode", "train"}
+		if strings.Contains(main, "--enable-mlflow") {
+			return config.Default().Train.Command, "main.py", "" // the default
+		}
+		return command, "main.py", "main.py has --mode and no --enable-mlflow"
+	}
+	if words := s.makeTarget(); words != nil {
+		return words, s.scriptOf(words), "the target train of the Makefile"
+	}
+	for _, name := range s.tree.code {
+		if trainName.MatchString(path.Base(name)) && s.complete(name) {
+			return s.tree.script(name), name, "it trains: " + name
+		}
+	}
+	for _, name := range s.tree.code {
+		text := s.tree.text(name)
+		if fits.MatchString(text) && saves.MatchString(text) && strings.Contains(text, "__main__") {
+			return s.tree.script(name), name, "it fits a model and saves it: " + name
+		}
+	}
+	return nil, "", ""
+}
+
+// complete reports whether a file can be the training: it is run by itself, and it or what it
+// imports fits or saves a model.
+func (s *survey) complete(name string) bool {
+	text := s.tree.text(name)
+	if fits.MatchString(text) || saves.MatchString(text) {
+		return true
+	}
+	return strings.Contains(text, "__main__") && s.tree.uses(saves)
+}
+
+// declaredStage is the command of DVC's stage that trains.
+func (s *survey) declaredStage() []string {
+	var file struct {
+		Stages map[string]struct {
+			Cmd yaml.Node `yaml:"cmd"`
+		} `yaml:"stages"`
+	}
+	if yaml.Unmarshal([]byte(s.tree.text("dvc.yaml")), &file) != nil {
+		return nil
+	}
+	for _, name := range []string{"train", "training", "fit"} {
+		if stage, ok := file.Stages[name]; ok && stage.Cmd.Kind == yaml.ScalarNode {
+			return pythonCommand(stage.Cmd.Value)
+		}
+	}
+	return nil
+}
+
+var trainTarget = regexp.MustCompile(`(?m)^train(?:ing)?:[^\n=]*\n\t[@-]*([^\n]+)`)
+
+// makeTarget is the command of a Makefile's target train.
+func (s *survey) makeTarget() []string {
+	if m := trainTarget.FindStringSubmatch(s.tree.text("Makefile")); m != nil {
+		return pythonCommand(m[1])
+	}
+	return nil
+}
+
+// pythonCommand splits a command that runs Python and needs no shell; nil for any other.
+func pythonCommand(text string) []string {
+	words := strings.Fields(text)
+	for _, prefix := range [][]string{{"uv", "run"}, {"poetry", "run"}, {"pdm", "run"}, {"pipenv", "run"}} {
+		if len(words) > 2 && slices.Equal(words[:2], prefix) {
+			words = words[2:]
+		}
+	}
+	if len(words) < 2 || words[0] != "python" && words[0] != "python3" ||
+		slices.ContainsFunc(words, func(w string) bool { return !plainWord.MatchString(w) }) {
+		return nil
+	}
+	words[0] = "python"
+	return words
+}
+
+// scriptOf is the file that a command runs; "" when the source has no such file.
+func (s *survey) scriptOf(words []string) string {
+	for i, word := range words {
+		switch {
+		case i == 0:
+		case words[i-1] == "-m":
+			name := strings.ReplaceAll(word, ".", "/")
+			for _, candidate := range []string{name + ".py", "src/" + name + ".py", name + "/__main__.py", "src/" + name + "/__main__.py"} {
+				if s.tree.has(candidate) {
+					return candidate
+				}
+			}
+		case s.tree.has(path.Clean(word)):
+			return path.Clean(word)
+		}
+	}
+	return ""
+}
+
+// literal is a file that the code names.
+type literal struct{ pattern, suffix, in string }
+
+// literals are the files that the code names by a pattern, those of one file first. Where only a part
+// of the path is in the text, the pattern leaves the rest open.
+func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal) {
+	order := s.tree.code
+	if s.tree.has(first) {
+		order = slices.Concat([]string{first}, order)
+	}
+	for _, name := range order {
+		for _, m := range pattern.FindAllStringSubmatch(s.tree.text(name), -1) {
+			text := held.ReplaceAllString(strings.TrimPrefix(m[2], "./"), "*")
+			open := joined.MatchString(m[1])
+			if strings.HasPrefix(text, "/") || strings.Contains(text, "..") || strings.Contains(text, ":") || !plainGlob.MatchString(text) {
+				continue
+			}
+			if !strings.Contains(text, "/") && !written.MatchString(m[1]) {
+				text = "**/" + text // where it lies is put together elsewhere
+			} else if open {
+				text = "**/" + strings.TrimPrefix(text, "**/")
+			}
+			suffix := ""
+			if len(m) > 3 {
+				suffix = m[3]
+			}
+			found = append(found, literal{text, suffix, name})
+		}
+	}
+	return found
+}
+
+var plainGlob = regexp.MustCompile(`^[A-Za-z0-9_.*][A-Za-z0-9_./* -]*$`)

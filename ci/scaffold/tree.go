@@ -1,0 +1,169 @@
+package scaffold
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// The limits of what is read: a repository may be large or hostile.
+const (
+	fileLimit = 256 << 10
+	mostFiles = 400
+)
+
+// unread are directories that say nothing about the project itself.
+var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist", ".tox", ".nox",
+	".git/objects", ".git/logs", ".git/lfs", ".git/modules"}
+
+var (
+	// plainName is a file name that can stand in a command and in a comment.
+	plainName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_./ -]*$`)
+	notInName = regexp.MustCompile(`[^a-z0-9._-]+`)
+	// comment is the rest of a line of Python that is no code. A # in a string is cut too: what is
+	// searched for does not have one.
+	comment = regexp.MustCompile(`(?m)(^|\s)#.*$`)
+)
+
+// tree is what is read of a repository.
+type tree struct {
+	ctx    context.Context
+	source runner.Files
+	// names are all files, code those of Python that belong to the application, the ones nearest
+	// to the root first.
+	names, code []string
+	texts       map[string]string
+	err         error
+}
+
+func readTree(ctx context.Context, source runner.Files) (*tree, error) {
+	names, err := source.Filter(nil, unread).List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list source: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) })
+	t := &tree{ctx: ctx, source: source, names: names, texts: map[string]string{}}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".py") && !strings.HasPrefix(name, ".") && !isTest(name) && !glob.MatchAny(tooling, name) {
+			t.code = append(t.code, name)
+		}
+	}
+	slices.SortStableFunc(t.code, func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(a, "/"), strings.Count(b, "/")), cmp.Compare(a, b))
+	})
+	t.code = t.code[:min(len(t.code), mostFiles)]
+	for _, name := range t.code {
+		t.text(name)
+	}
+	return t, t.err
+}
+
+// tooling is Python that is not the application.
+var tooling = []string{"setup.py", "noxfile.py", "**/conftest.py", "docs", "doc", "examples", "example", "benchmarks", "bench", "tasks.py"}
+
+// isTest reports whether a file holds tests.
+func isTest(name string) bool {
+	base := path.Base(name)
+	for _, dir := range strings.Split(path.Dir(name), "/") {
+		if dir == "tests" || dir == "test" || dir == "testing" {
+			return true
+		}
+	}
+	return isTestFile(base)
+}
+
+func isTestFile(base string) bool {
+	return strings.HasSuffix(base, ".py") && (strings.HasPrefix(base, "test_") || strings.HasSuffix(base, "_test.py"))
+}
+
+func (t *tree) has(name string) bool {
+	_, found := slices.BinarySearch(t.names, name)
+	return found
+}
+
+// below reports whether a directory has files.
+func (t *tree) below(dir string) bool {
+	at, _ := slices.BinarySearch(t.names, dir+"/")
+	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
+}
+
+// text reads a file. It is "" when the file is missing, too large, or no text.
+func (t *tree) text(name string) string {
+	if text, ok := t.texts[name]; ok {
+		return text
+	}
+	content, err := t.source.Read(t.ctx, name, fileLimit)
+	text := string(content)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, runner.ErrTooLarge):
+		text = ""
+	case err != nil:
+		t.err = cmp.Or(t.err, fmt.Errorf("read %s: %w", name, err))
+		text = ""
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		text = ""
+	case strings.HasSuffix(name, ".py"):
+		text = comment.ReplaceAllString(text, "$1")
+	}
+	t.texts[name] = text
+	return text
+}
+
+// mentions are the files of the application whose text matches, in the order of code.
+func (t *tree) mentions(pattern *regexp.Regexp) (found []string) {
+	for _, name := range t.code {
+		if pattern.MatchString(t.text(name)) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// uses reports whether any file of the application matches.
+func (t *tree) uses(pattern *regexp.Regexp) bool {
+	return slices.ContainsFunc(t.code, func(name string) bool { return pattern.MatchString(t.text(name)) })
+}
+
+// packages are the importable packages at the root or below src, by name.
+func (t *tree) packages() (found []string) {
+	for _, name := range t.code {
+		dir := path.Dir(name)
+		if path.Base(name) == "__init__.py" && strings.Count(strings.TrimPrefix(dir, "src/"), "/") == 0 && dir != "." && dir != "src" {
+			found = append(found, dir)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// module is the dotted name of a Python file that lies in a package, and "" for a plain script.
+func (t *tree) module(name string) string {
+	if !t.has(path.Join(path.Dir(name), "__init__.py")) {
+		return ""
+	}
+	module := strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py")
+	return strings.ReplaceAll(strings.TrimSuffix(module, "/__main__"), "/", ".")
+}
+
+// script is the command that runs a Python file.
+func (t *tree) script(name string) []string {
+	if module := t.module(name); module != "" {
+		return []string{"python", "-m", module}
+	}
+	return []string{"python", name}
+}
+
+// importable is the name by which a server imports a file from the root of the source.
+func importable(name string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py"), "/", ".")
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/internal/dagger"
+)
+
+// Init looks at the source and makes its pipeline.yaml, and the file of a CI system. It runs and
+// overwrites nothing.
+//
+//	dagger call --source . init --ci github files export --path .
+func (m *OpenstackRca) Init(
+	ctx context.Context,
+
+	// CI system to make the file of: azure, buildkite, circleci, github, gitlab or jenkins.
+	//
+	// +optional
+	ci string,
+) (*Setup, error) {
+	call := m.call(ctx)
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	found := pipeline.Init(ctx, backend, pipeline.InitOptions{CI: ci})
+	if found.Failure != "" {
+		return nil, enforce(found.Failure)
+	}
+	setup := &Setup{Files: dag.Directory(), Summary: found.Text}
+	for _, name := range slices.Sorted(maps.Keys(found.New)) {
+		setup.Files = setup.Files.WithNewFile(name, found.New[name])
+	}
+	if len(found.New) > 0 {
+		setup.Failure = "the source lacks " + strings.Join(slices.Sorted(maps.Keys(found.New)), ", ")
+	}
+	return setup, nil
+}
+
+// Setup is what a repository lacks to be run by this module.
+type Setup struct {
+	// The files that the source does not have; those that it has are never among them.
+	Files *dagger.Directory
+	// What was found, and what could not be found out.
+	Summary string
+	// +private
+	Failure string
+}
+
+// Enforce fails while the source lacks one of the files.
+func (s *Setup) Enforce() error { return enforce(s.Failure) }
