@@ -3,11 +3,13 @@
 //	go run ./tests/bench/strangers                 # all of them
 //	go run ./tests/bench/strangers attrs pluggy    # some
 //	go run ./tests/bench/strangers -list
+//	go run ./tests/bench/strangers -init          # with the pipeline.yaml that init writes
 //
 // Source distributions come from the package index, at the versions of projects.go. By hand means: a virtual
 // environment of the same Python, the project installed editable with what its own instructions name, and pytest with
 // coverage.py. Both sides install on their own, and both have uv. The stage may take 10 seconds longer than the hand. It
-// exits with 1 when anything differs, and says SKIP with the reason where a project cannot be had.
+// exits with 1 when anything differs, and says SKIP with the reason where a project cannot be had. With -init it also
+// says which projects pass without an edit of the file that init wrote; at most one of ten may need one.
 package main
 
 import (
@@ -45,6 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	list := flags.Bool("list", false, "list the projects and run none")
 	command := flags.String("command", "", "native command to run; built from this repository when empty")
 	keep := flags.String("keep", "", "directory to work in, which is kept; a temporary one when empty")
+	scaffolded := flags.Bool("init", false, "write pipeline.yaml with init first, and say whether the run then passes")
 	cached := flags.Bool("cached", false, "keep the stage's environments of earlier runs: the times then say nothing")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -68,12 +71,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *keep == "" {
 		defer func() { _ = os.RemoveAll(b.dir) }()
 	}
+	b.init = *scaffolded
 	code := 0
 	for _, p := range chosen {
 		if ctx.Err() != nil {
 			return 2
 		}
 		if !b.play(ctx, p, stdout) {
+			code = 1
+		}
+	}
+	if b.init {
+		fmt.Fprintf(stdout, "%d of %d projects pass with the file that init wrote\n", b.passed, b.played)
+		if b.played-b.passed > max(1, b.played/10) {
 			code = 1
 		}
 	}
@@ -101,6 +111,9 @@ type bench struct {
 	dir, command, uv string
 	// caches holds the stage's cache, new for a run that is timed.
 	caches string
+	// init makes the stage run with the file that init writes; played and passed count these runs.
+	init           bool
+	played, passed int
 }
 
 // newBench builds the command and installs uv, which makes the environments of both sides.
@@ -187,6 +200,12 @@ func (b *bench) play(ctx context.Context, p project, stdout io.Writer) bool {
 		fmt.Fprintf(stdout, "SKIP %-16s %s is not on this machine\n", p.Name, missing)
 		return true
 	}
+	if b.init {
+		if source, p.Measured, err = b.scaffold(ctx, p, source); err != nil {
+			fmt.Fprintf(stdout, "DIFF %-16s init: %v\n", p.Name, err)
+			return false
+		}
+	}
 	hand, err := b.byHand(ctx, p, source)
 	if err != nil {
 		fmt.Fprintf(stdout, "SKIP %-16s by hand: %v\n", p.Name, err)
@@ -211,6 +230,14 @@ func (b *bench) play(ctx context.Context, p project, stdout io.Writer) bool {
 	}
 	fmt.Fprintf(stdout, "%s %-16s %-34s %5d tests, %5d lines in %3d files; by hand %5.1f s, stage %5.1f s\n", word, p.Name, p.Backend,
 		len(hand.tests), hand.lines(), len(hand.files), hand.took.Seconds(), stage.took.Seconds())
+	if b.init {
+		b.played++
+		if stage.verdict == "pass" {
+			b.passed++
+		} else {
+			fmt.Fprintln(stdout, "     "+stage.verdict)
+		}
+	}
 	for _, text := range differences[:min(len(differences), shown)] {
 		fmt.Fprintln(stdout, "     "+text)
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
@@ -28,6 +29,8 @@ type found struct {
 	tests map[string]junit.Outcome
 	files map[string]map[int]bool
 	took  time.Duration
+	// verdict is the stage's: pass, or its failures.
+	verdict string
 }
 
 func (f *found) lines() (n int) {
@@ -182,7 +185,10 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 		}
 	}
 	args := append([]string{"-m", "pytest"}, p.Args...)
-	args = append(args, "-v", "--junitxml=hand.xml", "-o", "junit_family=xunit1", "--cov="+p.Measured, "--cov-branch", "--cov-report=",
+	for _, measured := range strings.Fields(p.Measured) {
+		args = append(args, "--cov="+measured)
+	}
+	args = append(args, "-v", "--junitxml=hand.xml", "-o", "junit_family=xunit1", "--cov-branch", "--cov-report=",
 		"--cov-fail-under=0", "-W", "ignore:--include is ignored")
 	ran, err := do(python, args...)
 	took := time.Since(started)
@@ -226,7 +232,41 @@ func (b *bench) byStage(ctx context.Context, p project, source string) (*found, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, last(string(out)))
 	}
-	return f, nil
+	said, err := os.ReadFile(filepath.Join(report, "verdict.txt"))
+	f.verdict = strings.Join(strings.Fields(string(said)), " ")
+	if first, _, _ := strings.Cut(string(said), "\n"); first == "pass" {
+		f.verdict = first
+	}
+	return f, err
+}
+
+// scaffold lets init write its files into a copy of the source, twice: the second time it changes nothing. It
+// returns the copy, and what coverage then measures.
+func (b *bench) scaffold(ctx context.Context, p project, source string) (dir, measured string, err error) {
+	dir = filepath.Join(b.dir, "init", p.Name)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", "", err
+	}
+	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+		return "", "", err
+	}
+	for _, args := range [][]string{{"init"}, {"init", "--check"}} {
+		if err := b.call(ctx, b.dir, b.command, append(args, "--source", dir)...); err != nil {
+			return "", "", err
+		}
+	}
+	content, err := os.ReadFile(filepath.Join(dir, config.FileName))
+	if err != nil {
+		return "", "", err
+	}
+	written, err := config.Load(content, config.Sandbox)
+	if err != nil {
+		return "", "", err
+	}
+	if measured = strings.Join(written.Test.Coverage.Source, " "); measured == "." {
+		measured = p.Measured
+	}
+	return dir, measured, nil
 }
 
 // environment is this process's, with the cargo and compilers that builds use, without what makes coverage and pytest behave differently.
