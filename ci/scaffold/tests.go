@@ -60,7 +60,7 @@ func (s *survey) testCommand(stated pyenv.TestSettings) {
 		s.unknown("write `test.command: [python, -m, pytest, -v]` if they belong to the run",
 			"whether %d test files outside of tests/ count, such as %s: only tests/ is run", len(outside), outside[0])
 	default:
-		s.found("%d test files", len(inside)+len(outside))
+		s.found("files with tests: %d", len(inside)+len(outside))
 	}
 }
 

@@ -56,6 +56,29 @@ func (a *audit) report() {
 		"allowed_secrets": append([]secrets.Finding{}, a.found.secrets.Allowed...),
 	})
 	a.encoded(a.folder()+".sarif", a.sarif())
+	a.notes()
+}
+
+// notes puts what leads to a failure or a warning beside its line of the source.
+func (a *audit) notes() {
+	levels := map[string]string{judge.Fail: verdict.NoteError, judge.Warn: verdict.NoteWarning}
+	for _, j := range a.found.vulnerabilities.All {
+		level := levels[j.Action]
+		if level == "" || j.Allowed != nil {
+			continue
+		}
+		for _, p := range a.packages {
+			if p.Name == j.Package && p.Version == j.Version {
+				a.stage.Note(verdict.Note{File: p.File, Line: p.Line, Level: level, Title: "known vulnerability in " + j.Package, Text: oneLine(j.Finding)})
+			}
+		}
+	}
+	for _, f := range a.found.secrets.Failed {
+		a.stage.Note(verdict.Note{File: f.File, Line: f.Line, Level: verdict.NoteError, Title: "this looks like a secret", Text: f.Rule})
+	}
+	for _, l := range a.loose {
+		a.stage.Note(verdict.Note{File: l.File, Line: l.Line, Level: verdict.NoteError, Title: "no exact version", Text: l.Text})
+	}
 }
 
 // LeadsTo says what a vulnerability leads to, and why: fail (known to be exploited).

@@ -44,6 +44,7 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 		found.events.left.report(stage, p.in)
 		categories(stage, p.in, found, r)
 		failures(stage, r)
+		noteFailures(stage, r)
 		slowest(stage, r)
 		stage.Files = append(stage.Files, verdict.ReportFile{Path: "test/durations.json", Content: durationsJSON(found.events)})
 	} else if found.events.seen {
@@ -202,6 +203,7 @@ func changedBlock(stage *verdict.Stage, changed *Changes, selected *selectedFile
 		if t := f.Totals(); slices.Contains(changed.Changed, f.Path) && t.Covered < t.Lines && len(table.Rows) < maxRows {
 			table.Rows = append(table.Rows, []string{f.Path, strconv.Itoa(t.Lines), strconv.Itoa(t.Lines - t.Covered), t.LineRate().String(),
 				clipList(f.Missing())})
+			noteUncovered(stage, f)
 		}
 	}
 	if len(table.Rows) > 0 {

@@ -112,6 +112,12 @@ func (c cleaner) stage(s Stage) Stage {
 		d.Seconds = round(d.Seconds)
 		s.Deployment = &d
 	}
+	notes := make([]Note, 0, len(s.Notes))
+	for _, n := range s.Notes[:min(len(s.Notes), maxNotes)] {
+		n.File, n.Title, n.Text = c.line(n.File, maxName), c.line(n.Title, maxName), c.text(n.Text, maxLine)
+		notes = append(notes, n)
+	}
+	s.Notes = notes
 	blocks := make([]Block, 0, len(s.Blocks))
 	for _, b := range s.Blocks[:min(len(s.Blocks), 200)] {
 		blocks = append(blocks, c.block(b))

@@ -82,7 +82,7 @@ func WriteReport(dir string, run *Run) error {
 	if err := removeEarlier(root); err != nil {
 		return err
 	}
-	taken := map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true}
+	taken := map[string]bool{ReportJSON: true, ReportMarkdown: true, ReportHTML: true, ReportVerdict: true, Annotations: true}
 	w := &fileWriter{root: root, clean: run.clean(), pictures: map[string][]byte{}, taken: taken}
 	run.Warnings = slices.DeleteFunc(slices.Clone(run.Warnings), func(f Finding) bool { return f.Code == CodeReportFile.Name })
 	for _, s := range run.all() {
@@ -111,6 +111,9 @@ func WriteReport(dir string, run *Run) error {
 			f.err = replace(root, f.name, f.content)
 		}
 		errs = append(errs, f.err)
+	}
+	if notes := annotations(clean); notes != "" {
+		errs = append(errs, replace(root, Annotations, []byte(notes)))
 	}
 	return errors.Join(errs...)
 }
@@ -196,7 +199,7 @@ func removeEarlier(root *os.Root) error {
 	content, readErr := readLimited(root, ReportJSON, 16<<20)
 	// The verdict first: if the rest fails, an earlier pass must not be taken for this run's.
 	var errs []error
-	for _, name := range []string{ReportVerdict, ReportJSON, ReportMarkdown, ReportHTML} {
+	for _, name := range []string{ReportVerdict, ReportJSON, ReportMarkdown, ReportHTML, Annotations} {
 		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove earlier report: %w", err))
 		}

@@ -53,6 +53,8 @@ type Stage struct {
 	Deployment *Deployment `json:"deployment,omitempty"`
 	// Blocks are the tables and charts of the report.
 	Blocks []Block `json:"-"`
+	// Notes are remarks about lines of the source, for code hosts.
+	Notes []Note `json:"-"`
 	// Files are further files for the report directory (JUnit, coverage HTML, model
 	// card), by path relative to the report's root: contents, or a local path.
 	Files []ReportFile `json:"-"`

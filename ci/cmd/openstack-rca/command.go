@@ -31,7 +31,10 @@ type invocation struct {
 	report         string
 	champion       string
 	// model is the directory to write the gated model to.
-	model   string
+	model string
+	// verbose shows the output of the steps; screen is what shows the run while it runs.
+	verbose bool
+	screen  *screen
 	secrets secretReferences
 	// mlflow and s3 are addresses of servers that the sandbox uses.
 	mlflow, s3 string
@@ -66,6 +69,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.opts.Event, "event", "",
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
+	flags.BoolVar(&in.verbose, "verbose", false, "show the output of every step as it comes; without it, the report has it in "+logName)
 	in.targetFlags(flags)
 	observeFlags(flags, &in.opts.Observe)
 
@@ -197,7 +201,9 @@ func (in *invocation) audited(command *cobra.Command) *cobra.Command {
 
 // with opens the host's backend while use runs.
 func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error) (err error) {
-	host, err := assembly.OnHost(in.source, in.stderr) //nolint:contextcheck // the host outlives the context: Close stops it
+	screen := in.openScreen()
+	defer screen.Close()
+	host, err := assembly.OnHost(in.source, screen) //nolint:contextcheck // the host outlives the context: Close stops it
 	if err != nil {
 		return err
 	}
@@ -213,7 +219,10 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 		return err
 	}
 	credentials(&in.opts, assembly.FromEnvironment(getenv, in.opts.Secrets))
-	in.opts.Progress = func(line string) { _, _ = fmt.Fprintln(in.stderr, line) }
+	in.opts.Progress = screen.Line
+	if in.opts.Rollout.Progress != nil {
+		in.opts.Rollout.Progress = screen.Line
+	}
 	checkout(ctx, &in.opts, in.source, in.report)
 	for _, server := range []struct {
 		name, address string
@@ -278,7 +287,11 @@ func (in *invocation) show(run *verdict.Run) error {
 	if in.report != "" && len(in.opts.Refused) == 0 {
 		unwritten = verdict.WriteReport(in.report, run)
 	}
-	_, unsaid := fmt.Fprintln(in.stdout, verdict.Summary(run))
+	in.closeScreen()
+	_, unsaid := fmt.Fprintln(in.stdout, in.shown(verdict.Summary(run)))
+	if os.Getenv("GITHUB_ACTIONS") == "true" {
+		_, _ = fmt.Fprint(in.stderr, verdict.AnnotationsOf(run))
+	}
 	switch {
 	case unsaid != nil && in.report == "":
 		return fmt.Errorf("write summary: %w", unsaid)

@@ -39,6 +39,7 @@ var (
 		"doctor --enforce":    "the command's exit code says it without a flag",
 	}
 	onlyCommand = map[string]string{
+		" --verbose":               "dagger call shows the output of the steps itself",
 		" --report":                "the module's functions return the report: report export --path",
 		"doctor --json":            "the module has it as doctor --as-json",
 		"runs --json":              "the module has it as runs json",
