@@ -84,7 +84,7 @@ func native(t *testing.T, source string, args ...string) outcome {
 	t.Helper()
 	reachable.Python(t)
 	dir := filepath.Join(t.TempDir(), "report")
-	return execute(t, dir, exec.CommandContext(t.Context(), command(t), append([]string{"pipeline", "--ref", "main", "--source", source, "--report", dir}, args...)...))
+	return execute(t, dir, exec.CommandContext(t.Context(), command(t), append([]string{"pipeline", "--verbose", "--ref", "main", "--source", source, "--report", dir}, args...)...))
 }
 
 // built is the command, built once.

@@ -116,7 +116,7 @@ func (s *scene) run(args ...string) published {
 	require.NoError(s.t, os.RemoveAll(s.report))
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
-	process := exec.CommandContext(ctx, path, append(args, "--source", s.source, "--environment", "staging", "--ref", "main", "--commit", "0123456789abcdef", "--report", s.report)...)
+	process := exec.CommandContext(ctx, path, append(args, "--verbose", "--source", s.source, "--environment", "staging", "--ref", "main", "--commit", "0123456789abcdef", "--report", s.report)...)
 	process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	for _, name := range []string{"XDG_CACHE_HOME", "TMPDIR", "SSL_CERT_FILE", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "PIP_INDEX_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"} {
 		if value := os.Getenv(name); value != "" {
