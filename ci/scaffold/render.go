@@ -59,7 +59,10 @@ func sectionOf(key string) int {
 // sentence is a reason as a comment of one line.
 func sentence(why string) string {
 	why = safetext.Line(why, 120)
-	return strings.ToUpper(why[:1]) + why[1:] + "."
+	if first, _, _ := strings.Cut(why, " "); !strings.ContainsAny(first, "./_") { // a file keeps its name
+		why = strings.ToUpper(why[:1]) + why[1:]
+	}
+	return strings.TrimSuffix(why, ".") + "."
 }
 
 // plainScalar is text that YAML takes as it is, and as text.

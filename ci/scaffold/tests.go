@@ -20,7 +20,10 @@ func (s *survey) tests() error {
 	s.measured(stated)
 	defaults := config.Default().Test.Coverage.Total
 	switch {
-	case stated.Floor == 0 || stated.Floor == defaults:
+	case stated.Floor == 0:
+		s.unknown("write `test.coverage.total` with the floor that you mean, if it is another one",
+			"how much must be covered: no file has fail_under, so %v %% of the lines are demanded", defaults)
+	case stated.Floor == defaults:
 	case stated.Combined && stated.Floor > defaults:
 		s.unknown("write `test.coverage.total` once you know what one run reaches",
 			"the coverage of one run: fail_under = %v of %s is that of several runs together", stated.Floor, stated.FloorFrom)
