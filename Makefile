@@ -20,7 +20,10 @@ rollouts: ## make 1,000 random rollouts on an unsteady AWS; for a nightly job
 lint: ## check formatting, Go vet, the workflows, and the example's types and style
 	@scripts/lint
 
+docs: ## build the documentation as a site in ./site, and check its links
+	@scripts/docs
+
 develop: ## generate the Dagger client, so that an editor understands main.go
 	@scripts/develop
 
-.PHONY: help demo test unit rollouts lint develop
+.PHONY: help demo test unit rollouts lint docs develop

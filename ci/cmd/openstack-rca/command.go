@@ -127,7 +127,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", "", pipeline.RollbackModel),
 		in.cleanClaims(),
 		plan,
-		in.doctor(), in.initialise(),
+		in.doctor(), in.initialise(), manual(),
 	)
 	return root
 }

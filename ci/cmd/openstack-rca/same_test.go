@@ -139,7 +139,7 @@ func ofCommand() signatures {
 	top := newCommand(io.Discard, io.Discard)
 	collect("", top.PersistentFlags())
 	for _, command := range top.Commands() {
-		if !slices.Contains([]string{"help", "completion"}, command.Name()) {
+		if !slices.Contains([]string{"help", "completion", "man"}, command.Name()) {
 			collect(command.Name(), localFlags(command))
 		}
 	}
