@@ -244,7 +244,7 @@ func New(
 	// +optional
 	state *dagger.Directory,
 
-	// Mark the run as an unplanned change that mends production, for the figures of dora.
+	// Mark the run as an unplanned change that fixes production, for the figures of dora.
 	//
 	// +optional
 	hotfix bool,

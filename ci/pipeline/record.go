@@ -32,7 +32,7 @@ type Observe struct {
 	MetricsAuth runner.Secret
 	// NotifySecrets are the secrets of the channels of notify, as notify.ParseSecrets reads them; nil for none.
 	NotifySecrets runner.Secret
-	// Hotfix marks an unplanned change that mends production.
+	// Hotfix marks an unplanned change that fixes production.
 	Hotfix bool
 }
 

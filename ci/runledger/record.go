@@ -44,7 +44,7 @@ type Record struct {
 	// CommitTime is when the commit was made; zero if the call did not say.
 	CommitTime time.Time `json:"commit_time,omitzero"`
 	Tree       string    `json:"tree,omitempty"`
-	// Hotfix is set for an unplanned change that mends production.
+	// Hotfix is set for an unplanned change that fixes production.
 	Hotfix bool `json:"hotfix,omitempty"`
 
 	// Started is when the run began; Seconds how long it took; Budget how long it may take.

@@ -18,7 +18,7 @@ func observeFlags(flags *pflag.FlagSet, o *pipeline.Observe) {
 		"directory with the ledger of runs; when empty it is in S3 beside the models, and the sandbox keeps none")
 	flags.StringVar(&o.PushgatewayURL, "pushgateway-url", "", "Pushgateway of Prometheus to send the metrics of a run to")
 	flags.StringVar(&o.OTLPEndpoint, "otlp-endpoint", "", "collector of OpenTelemetry to send the metrics of a run to, http://host:4318")
-	flags.BoolVar(&o.Hotfix, "hotfix", false, "mark the run as an unplanned change that mends production, for the figures of dora")
+	flags.BoolVar(&o.Hotfix, "hotfix", false, "mark the run as an unplanned change that fixes production, for the figures of dora")
 }
 
 // answer shows what was asked for, or why there is no answer.

@@ -25,7 +25,7 @@ func reference() string {
 
 These are the commands of ` + "`openstack-rca`" + `, and their flags. The functions of the module have the same names: ` +
 		"`dagger call --source . test --path tests/test_a.py summary`" + `. Flags of the first table stand before the function there.
-` + "`openstack-rca completion`" + ` makes completions for a shell, and ` + "`openstack-rca man DIR`" + ` manual pages.
+` + "`openstack-rca completion`" + ` makes completions for a shell, and ` + "`openstack-rca man`" + ` manual pages.
 
 ## All commands
 
@@ -77,16 +77,16 @@ func TestTheReferenceIsThatOfTheCommands(t *testing.T) {
 
 func TestManualPagesAreWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man")
-	code, out := called(t, "man", dir)
+	code, out := called(t, "man", "--out", dir)
 	require.Equal(t, 0, code, out)
 	page, err := os.ReadFile(filepath.Join(dir, "openstack-rca-init.1"))
 	require.NoError(t, err)
 	assert.Contains(t, string(page), ".SH NAME")
 	assert.Contains(t, string(page), "--check")
 	assert.NotContains(t, string(page), "Auto generated")
-	code, _ = called(t, "man")
+	code, _ = called(t, "man", "x")
 	assert.Equal(t, 2, code)
-	code, _ = called(t, "man", "/dev/null/x")
+	code, _ = called(t, "man", "--out", "/dev/null/x")
 	assert.NotEqual(t, 0, code)
 }
 
