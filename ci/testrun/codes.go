@@ -55,7 +55,7 @@ var (
 	CoverageInvalid = failing("COVERAGE_INVALID", "The coverage report is broken, holds impossible values, or is older than the run.",
 		"Look at test/coverage.xml in the report; a test may have written to it")
 	CoverageBelow = failing("COVERAGE_BELOW", "Less of the code is covered by tests than a gate demands.",
-		"Test the missing lines that the report names")
+		"Test the missing lines that the report names, or write the floor that you mean into test.coverage.total")
 	CoverageEmptySet = failing("COVERAGE_EMPTY_SET", "A gate has no lines to hold: its globs match no measured file.",
 		"Correct the globs in test.coverage of pipeline.yaml")
 	CoverageNarrowed = failing("COVERAGE_NARROWED", "Code that was to be measured is not in the coverage report: by omit, include, "+
