@@ -1,6 +1,35 @@
 package main
 
-import "os/exec"
+import (
+	_ "embed"
+	"os/exec"
+	"strings"
+)
+
+// sources has the hashes of the source distributions:
+//
+//	go run ./tests/bench/strangers -list | awk '{print $1 "==" $2}' | uv pip compile --no-deps --generate-hashes --no-header \
+//	    --no-annotate --no-emit-index-url --no-binary :all: --python-version 3.11 - -o tests/bench/strangers/sources.lock
+//
+//go:embed sources.lock
+var sources string
+
+// pin is the requirement of the project with its hashes; empty for one that the lock does not have.
+func (p project) pin() string {
+	begin := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(p.Name)) + "==" + p.Version + " "
+	_, rest, found := strings.Cut("\n"+sources, "\n"+begin)
+	if !found {
+		return ""
+	}
+	lines := []string{begin}
+	for _, line := range strings.Split(rest, "\n") {
+		lines = append(lines, line)
+		if !strings.HasSuffix(line, "\\") {
+			break
+		}
+	}
+	return strings.TrimSuffix(lines[0], " ") + " " + strings.Join(lines[1:], "\n") + "\n"
+}
 
 // uvVersion is the uv that the hand uses.
 const uvVersion = "0.13.9"

@@ -62,9 +62,13 @@ func (b *bench) fetch(ctx context.Context, p project) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(into) }()
+	pinned := filepath.Join(into, "pinned.txt")
+	if err := os.WriteFile(pinned, []byte(p.pin()), 0o600); err != nil {
+		return "", err
+	}
 	// The build runs for its metadata alone: that is how pip does it.
-	err = b.call(ctx, into, filepath.Join(b.dir, "tools", "bin", "pip"), "download", "--quiet", "--no-deps", "--no-binary", p.Name, "-d", into,
-		p.Name+"=="+p.Version)
+	err = b.call(ctx, into, filepath.Join(b.dir, "tools", "bin", "pip"), "download", "--quiet", "--no-deps", "--no-binary", p.Name, "--require-hashes", "-d", into,
+		"-r", pinned)
 	if err != nil {
 		return "", fmt.Errorf("it cannot be downloaded: %w", err)
 	}

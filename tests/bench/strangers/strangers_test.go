@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,8 @@ func TestProjectsArePinned(t *testing.T) {
 	for _, p := range projects {
 		assert.NotEmpty(t, p.Version, p.Name)
 		assert.NotEmpty(t, p.Measured, p.Name)
+		assert.Contains(t, p.pin(), "--hash=sha256:", "%s: make sources.lock again", p.Name)
+		assert.Equal(t, 1, strings.Count(p.pin(), "=="), p.Name)
 		assert.NotEqual(t, p.Sync == nil, p.Install == nil, "%s is installed in one way", p.Name)
 		assert.False(t, names[p.Name], p.Name)
 		names[p.Name] = true
