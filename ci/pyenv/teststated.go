@@ -33,14 +33,14 @@ var covOption = regexp.MustCompile(`--cov[= ]([A-Za-z0-9_./-]+)`)
 // ReadTestSettings reads the settings of pytest and coverage.py. Files that cannot be read count
 // as missing: the tools themselves report them.
 func ReadTestSettings(ctx context.Context, source runner.Files) (TestSettings, error) {
-	d, err := newDetector(ctx, source, Request{})
+	t, err := readTree(ctx, source)
 	if err != nil {
 		return TestSettings{}, err
 	}
 	var found TestSettings
-	d.pytestSettings(&found)
-	d.coverageSettings(&found)
-	return found, d.err
+	t.pytestSettings(&found)
+	t.coverageSettings(&found)
+	return found, t.err
 }
 
 // section is one place of settings: a table of TOML, or a section of an INI file.
@@ -50,9 +50,9 @@ type section struct {
 }
 
 // tomlSection has the values of a table as an INI file would have them: lists by line.
-func tomlSection(from string, t table) section {
+func tomlSection(from string, of table) section {
 	values := map[string]string{}
-	for key, value := range t {
+	for key, value := range of {
 		switch value := value.(type) {
 		case string:
 			values[key] = value
@@ -63,21 +63,21 @@ func tomlSection(from string, t table) section {
 		case float64:
 			values[key] = strconv.FormatFloat(value, 'g', -1, 64)
 		case []any:
-			values[key] = strings.Join(t.strs(key), "\n")
+			values[key] = strings.Join(of.strs(key), "\n")
 		}
 	}
 	return section{from, values}
 }
 
 // pytestSettings reads the first file that pytest would: it takes one, and merges nothing.
-func (d *detector) pytestSettings(found *TestSettings) {
+func (t *tree) pytestSettings(found *TestSettings) {
 	for _, s := range []section{
-		{"pytest.ini", parseINI(d.text("pytest.ini"))["pytest"]},
-		{".pytest.ini", parseINI(d.text(".pytest.ini"))["pytest"]},
-		tomlSection("pyproject.toml", d.toml.sub("tool", "pytest", "ini_options")),
-		tomlSection("pyproject.toml", d.toml.sub("tool", "pytest")),
-		{"tox.ini", parseINI(d.text("tox.ini"))["pytest"]},
-		{"setup.cfg", parseINI(d.text("setup.cfg"))["tool:pytest"]},
+		{"pytest.ini", parseINI(t.text("pytest.ini"))["pytest"]},
+		{".pytest.ini", parseINI(t.text(".pytest.ini"))["pytest"]},
+		tomlSection("pyproject.toml", t.toml.sub("tool", "pytest", "ini_options")),
+		tomlSection("pyproject.toml", t.toml.sub("tool", "pytest")),
+		{"tox.ini", parseINI(t.text("tox.ini"))["pytest"]},
+		{"setup.cfg", parseINI(t.text("setup.cfg"))["tool:pytest"]},
 	} {
 		if len(s.values) == 0 {
 			continue
@@ -93,19 +93,19 @@ func (d *detector) pytestSettings(found *TestSettings) {
 }
 
 // coverageSettings reads the files of coverage.py in its order.
-func (d *detector) coverageSettings(found *TestSettings) {
+func (t *tree) coverageSettings(found *TestSettings) {
 	sections := func(name string) (run, report, paths section) {
 		switch name {
 		case ".coveragerc":
-			all := parseINI(d.text(name))
+			all := parseINI(t.text(name))
 			return section{name, all["run"]}, section{name, all["report"]}, section{name, all["paths"]}
 		case "setup.cfg", "tox.ini":
-			all := parseINI(d.text(name))
+			all := parseINI(t.text(name))
 			return section{name, all["coverage:run"]}, section{name, all["coverage:report"]}, section{name, all["coverage:paths"]}
 		}
-		all := d.toml
+		all := t.toml
 		if name == ".coveragerc.toml" {
-			all = d.table(name)
+			all = t.table(name)
 		}
 		tables := all.sub("tool", "coverage")
 		return tomlSection(name, tables.sub("run")), tomlSection(name, tables.sub("report")), tomlSection(name, tables.sub("paths"))
