@@ -39,21 +39,24 @@ func (s *survey) model(file string) {
 		}
 		return
 	}
-	found := best("h5", "hdf5", "safetensors", "onnx", "skops", "ubj", "pt", "pth", "pkl", "pickle", "joblib")
+	found := best("onnx", "skops", "ubj", "lgb", "safetensors", "h5", "hdf5", "pt", "pth", "pkl", "pickle", "joblib")
 	if found == nil {
 		s.unknown("write `train.model: path/to/*.keras`", "the model's file: no file names one. %s is expected", defaults.Model)
 		return
 	}
 	s.set("train.model", found.pattern, "%s names it", found.in)
 	switch {
+	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
+	case found.suffix == "safetensors":
+		s.unknown("write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone", found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
 		s.unknown("save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)
 	case loadable[found.suffix] != "":
-		s.unknown("save in a format without code, or write `train.allow_formats: [pickle]`; such a model is never published",
+		s.unknown("save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
 			"whether %s may pass: opening a pickle runs what is in it, so it is refused unless you allow it", found.pattern)
 	default:
-		s.unknown("see `train` in docs/configuration.md for the formats that are inspected", "how %s is inspected", found.pattern)
+		s.unknown("save it as safetensors or ONNX: docs/models.md", "how %s could pass: it is a pickle, whose content is code", found.pattern)
 	}
 }
 

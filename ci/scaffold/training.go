@@ -20,7 +20,7 @@ var (
 	modeSwap  = regexp.MustCompile(`--mode`)
 	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
-	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj))["']`)
+	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
 	jsonFile  = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
 	joined    = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
