@@ -48,7 +48,8 @@ func (s *survey) model(file string) {
 	switch {
 	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
 	case found.suffix == "safetensors":
-		s.unknown("write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone", found.pattern)
+		s.unknown("write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone",
+			found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
 		s.unknown("save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)

@@ -69,7 +69,8 @@ func sentence(why string) string {
 var plainScalar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]*$`)
 
 func scalar(text string) string {
-	if plainScalar.MatchString(text) && !slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}, strings.ToLower(text)) ||
+	if plainScalar.MatchString(text) && !slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"},
+		strings.ToLower(text)) ||
 		text == "-m" || text == "-v" {
 		return text
 	}

@@ -108,7 +108,8 @@ func (s *survey) app() *app {
 
 // preferred is the file that people start, of several.
 func preferred(names []string) string {
-	for _, base := range []string{"streamlit_app.py", "app.py", "Home.py", "main.py", "api.py", "server.py", "dashboard.py", "chatbot.py", "ui.py"} {
+	for _, base := range []string{"streamlit_app.py", "app.py", "Home.py", "main.py", "api.py", "server.py", "dashboard.py", "chatbot.py",
+		"ui.py"} {
 		for _, name := range names {
 			if path.Base(name) == base {
 				return name
@@ -159,7 +160,8 @@ func (s *survey) fastapi() *app {
 	}
 	object := fastAPI.FindStringSubmatch(s.tree.text(name))[1]
 	found := &app{health: s.healthRoute(), why: "FastAPI: " + name, name: name}
-	found.command = slices.Concat([]string{"uvicorn"}, appDir(name), []string{importable(name) + ":" + object, "--host", "0.0.0.0", "--port", "{{port}}"})
+	found.command = slices.Concat([]string{"uvicorn"}, appDir(name), []string{importable(name) + ":" + object, "--host", "0.0.0.0",
+		"--port", "{{port}}"})
 	if found.health == "" {
 		found.health = "/openapi.json"
 		if s.tree.uses(noOpenAPI) {
@@ -238,7 +240,8 @@ func (s *survey) rootPage() string {
 // needs says that the server is not among the packages that the project declares.
 func (s *survey) needs(server string) {
 	for _, name := range s.tree.names {
-		declares := strings.Contains(path.Base(name), "requirements") || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py", "Pipfile"}, name) ||
+		declares := strings.Contains(path.Base(name), "requirements") || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py",
+			"Pipfile"}, name) ||
 			strings.HasPrefix(name, "requirements/")
 		if !declares {
 			continue
@@ -249,5 +252,6 @@ func (s *survey) needs(server string) {
 			}
 		}
 	}
-	s.unknown("add "+server+" to what the application needs", "where %s comes from: no file declares it, and the command above starts it", server)
+	s.unknown("add "+server+" to what the application needs", "where %s comes from: no file declares it, and the command above starts it",
+		server)
 }

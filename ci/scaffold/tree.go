@@ -23,7 +23,8 @@ const (
 )
 
 // unread are directories that say nothing about the project itself.
-var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist", ".tox", ".nox",
+var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist",
+	".tox", ".nox",
 	".git/objects", ".git/logs", ".git/lfs", ".git/modules"}
 
 var (

@@ -46,7 +46,8 @@ func TestNoTextBeginsACommand(t *testing.T) {
 		"x\n::set-output name=a::b", "x\r::add-path::/evil", "x\u2028::stop-commands::a", "::error::x", "a,line=9,title=b::c", "%0A::warning::x",
 		"\x1b[0m::add-mask::*", "x##[command]y", "hunter2hunter2", strings.Repeat("y", 100000), "\xff\xfe", "",
 	} {
-		run := noted(Note{File: "a.py", Line: 1, Level: NoteError, Title: evil, Text: evil}, Note{File: evil, Line: 1, Level: NoteError, Title: "t", Text: "t"})
+		run := noted(Note{File: "a.py", Line: 1, Level: NoteError, Title: evil, Text: evil}, Note{File: evil, Line: 1, Level: NoteError,
+			Title: "t", Text: "t"})
 		text := AnnotationsOf(run)
 		for _, line := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("\n\r\u2028\u2029\u0085\v\f", r) }) {
 			assert.Regexp(t, command, line)
@@ -55,5 +56,6 @@ func TestNoTextBeginsACommand(t *testing.T) {
 		assert.NotContains(t, text, "hunter2")
 		assert.NotContains(t, text, "\x1b")
 	}
-	assert.Empty(t, AnnotationsOf(noted(Note{File: "../x.py", Level: NoteError}, Note{File: "/etc/passwd", Level: NoteError}, Note{Level: NoteError})))
+	assert.Empty(t, AnnotationsOf(noted(Note{File: "../x.py", Level: NoteError}, Note{File: "/etc/passwd", Level: NoteError},
+		Note{Level: NoteError})))
 }

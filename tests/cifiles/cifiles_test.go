@@ -71,7 +71,8 @@ func TestTheFilesHoldTheSchemasOfTheirSystems(t *testing.T) {
 		for name, c := range map[string]struct {
 			text string
 			ok   bool
-		}{"as it is": {text, true}, "with a mistake": {strings.NewReplacer("steps:", "stepz:", "artifacts:", "artifactz:", "script:", "skript:").Replace(text), false}} {
+		}{"as it is": {text, true}, "with a mistake": {strings.NewReplacer("steps:", "stepz:", "artifacts:", "artifactz:", "script:",
+			"skript:").Replace(text), false}} {
 			copied := filepath.Join(t.TempDir(), file)
 			require.NoError(t, os.WriteFile(copied, []byte(c.text), 0o600))
 			out, err := tool(t, ".", check, append(append([]string{"--builtin-schema"}, args...), copied)...)
@@ -174,11 +175,14 @@ func play(t *testing.T, script, verdict string, vars map[string]string) ([]strin
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	require.NoError(t, os.Mkdir(bin, 0o750))
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "dagger"), []byte(noting), 0o755))                             //nolint:gosec // a program
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "buildkite-agent"), []byte("#!/bin/sh\necho token\n"), 0o755)) //nolint:gosec // as above
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "dagger"), []byte(noting),
+		0o755)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "buildkite-agent"), []byte("#!/bin/sh\necho token\n"),
+		0o755)) //nolint:gosec // as above
 	command := exec.CommandContext(t.Context(), "sh", "-e", "-c", script)
 	command.Dir = dir
-	command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "AGENT_TEMPDIRECTORY=" + dir, "WORKSPACE=" + dir, "MODULE=module",
+	command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir, "AGENT_TEMPDIRECTORY=" + dir, "WORKSPACE=" + dir,
+		"MODULE=module",
 		"VERDICT=" + verdict}
 	for name, value := range vars {
 		command.Env = append(command.Env, name+"="+value)
@@ -208,23 +212,30 @@ func TestTheCommandsPassRefCommitAndEvent(t *testing.T) {
 		vars                   vars
 	}{
 		{"github.yml", "push", "refs/heads/main", "push", vars{"REF": "refs/heads/main", "COMMIT": "c", "EVENT": "push"}},
-		{"github.yml", "pull request", "refs/pull/7/merge", "pull_request", vars{"REF": "refs/pull/7/merge", "COMMIT": "c", "EVENT": "pull_request"}},
+		{"github.yml", "pull request", "refs/pull/7/merge", "pull_request", vars{"REF": "refs/pull/7/merge", "COMMIT": "c",
+			"EVENT": "pull_request"}},
 		{"gitlab.yml", "push", "main", "push", vars{"CI_COMMIT_REF_NAME": "main", "CI_COMMIT_SHA": "c", "CI_PIPELINE_SOURCE": "push"}},
-		{"gitlab.yml", "tag", "refs/tags/v 1", "push", vars{"CI_COMMIT_REF_NAME": "v 1", "CI_COMMIT_TAG": "v 1", "CI_COMMIT_SHA": "c", "CI_PIPELINE_SOURCE": "push"}},
-		{"gitlab.yml", "merge request", "f", "merge_request_event", vars{"CI_COMMIT_REF_NAME": "f", "CI_COMMIT_SHA": "c", "CI_PIPELINE_SOURCE": "merge_request_event"}},
+		{"gitlab.yml", "tag", "refs/tags/v 1", "push", vars{"CI_COMMIT_REF_NAME": "v 1", "CI_COMMIT_TAG": "v 1", "CI_COMMIT_SHA": "c",
+			"CI_PIPELINE_SOURCE": "push"}},
+		{"gitlab.yml", "merge request", "f", "merge_request_event", vars{"CI_COMMIT_REF_NAME": "f", "CI_COMMIT_SHA": "c",
+			"CI_PIPELINE_SOURCE": "merge_request_event"}},
 		{"Jenkinsfile", "push", "main", "", vars{"BRANCH_NAME": "main", "GIT_COMMIT": "c"}},
 		{"Jenkinsfile", "pull request", "PR-7", "pull_request", vars{"BRANCH_NAME": "PR-7", "CHANGE_ID": "7", "GIT_COMMIT": "c"}},
 		{"Jenkinsfile", "tag", "refs/tags/v1", "", vars{"BRANCH_NAME": "v1", "TAG_NAME": "v1", "GIT_COMMIT": "c"}},
 		{"circleci.yml", "push", "main", "", vars{"CIRCLE_BRANCH": "main", "CIRCLE_SHA1": "c"}},
 		{"circleci.yml", "tag", "refs/tags/v1", "", vars{"CIRCLE_TAG": "v1", "CIRCLE_SHA1": "c"}},
-		{"circleci.yml", "pull request", "f", "pull_request", vars{"CIRCLE_BRANCH": "f", "CIRCLE_PULL_REQUEST": "https://x/7", "CIRCLE_SHA1": "c"}},
-		{"azure.yml", "push", "refs/heads/main", "IndividualCI", vars{"BUILD_SOURCEBRANCH": "refs/heads/main", "BUILD_SOURCEVERSION": "c", "BUILD_REASON": "IndividualCI"}},
-		{"azure.yml", "pull request", "refs/pull/7/merge", "PullRequest", vars{"BUILD_SOURCEBRANCH": "refs/pull/7/merge", "BUILD_SOURCEVERSION": "c",
-			"BUILD_REASON": "PullRequest"}},
+		{"circleci.yml", "pull request", "f", "pull_request", vars{"CIRCLE_BRANCH": "f", "CIRCLE_PULL_REQUEST": "https://x/7",
+			"CIRCLE_SHA1": "c"}},
+		{"azure.yml", "push", "refs/heads/main", "IndividualCI", vars{"BUILD_SOURCEBRANCH": "refs/heads/main", "BUILD_SOURCEVERSION": "c",
+			"BUILD_REASON": "IndividualCI"}},
+		{"azure.yml", "pull request", "refs/pull/7/merge", "PullRequest", vars{"BUILD_SOURCEBRANCH": "refs/pull/7/merge",
+			"BUILD_SOURCEVERSION": "c",
+			"BUILD_REASON":        "PullRequest"}},
 		{"buildkite.yml", "push", "main", "push", vars{"BUILDKITE_BRANCH": "main", "BUILDKITE_COMMIT": "c", "BUILDKITE_PULL_REQUEST": "false"}},
 		{"buildkite.yml", "tag", "refs/tags/v1", "push", vars{"BUILDKITE_BRANCH": "v1", "BUILDKITE_TAG": "v1", "BUILDKITE_COMMIT": "c",
 			"BUILDKITE_PULL_REQUEST": "false"}},
-		{"buildkite.yml", "pull request", "f", "pull_request", vars{"BUILDKITE_BRANCH": "f", "BUILDKITE_COMMIT": "c", "BUILDKITE_PULL_REQUEST": "7"}},
+		{"buildkite.yml", "pull request", "f", "pull_request", vars{"BUILDKITE_BRANCH": "f", "BUILDKITE_COMMIT": "c",
+			"BUILDKITE_PULL_REQUEST": "7"}},
 	} {
 		t.Run(c.file+" "+c.name, func(t *testing.T) {
 			scripts := commands(t, c.file)

@@ -72,13 +72,16 @@ func run(failed bool) *verdict.Run {
 	test.Blocks = []verdict.Block{
 		{Title: "Slowest tests", Table: &verdict.Table{Columns: []string{"Test", "Seconds", "Share"}, Rows: [][]string{
 			{"tests/test_inference.py::TestModel::test_a_very_long_name_of_a_test_that_does_not_break[parameter-1]", "1.5", "30 %"}}}},
-		{Title: "Line coverage by package", Bars: &verdict.BarChart{Unit: "%", Max: 100, Threshold: 80, Labels: []string{"app", "lib"}, Values: []float64{70, 92}}},
+		{Title: "Line coverage by package", Bars: &verdict.BarChart{Unit: "%", Max: 100, Threshold: 80, Labels: []string{"app", "lib"},
+			Values: []float64{70, 92}}},
 		{Title: "End of the output", Log: strings.Repeat("a long line of a log ", 20) + "\n" + strings.Repeat("x", 300)},
 	}
 	train := verdict.Stage{Name: verdict.Train, Seconds: 90, Blocks: []verdict.Block{
-		{Title: "Training", Lines: &verdict.LineChart{X: "epoch", Y: "loss", Series: []verdict.Series{{Name: "loss", X: []float64{1, 2, 3}, Y: []float64{3, 2, 1}},
+		{Title: "Training", Lines: &verdict.LineChart{X: "epoch", Y: "loss", Series: []verdict.Series{{Name: "loss", X: []float64{1, 2, 3},
+			Y: []float64{3, 2, 1}},
 			{Name: "val_loss", X: []float64{1, 2, 3}, Y: []float64{3, 2.5, 2}}}}},
-		{Title: "Confusion", Heat: &verdict.HeatMap{RowTitle: "true", ColumnTitle: "predicted", Labels: []string{"fine", "failure"}, Counts: [][]int{{90, 3}, {2, 40}}}},
+		{Title: "Confusion", Heat: &verdict.HeatMap{RowTitle: "true", ColumnTitle: "predicted", Labels: []string{"fine", "failure"},
+			Counts: [][]int{{90, 3}, {2, 40}}}},
 		{Title: "Note", Text: "A paragraph."},
 	}}
 	if failed {
@@ -135,7 +138,8 @@ func look(t *testing.T, program, axe, page string, width int, dark bool) seen {
 	frame := fmt.Sprintf(`<iframe id=f src=page.html style="width:%dpx;height:800px;border:0"></iframe><script>
 setInterval(()=>{const p=document.getElementById("f").contentDocument.getElementById("axe");if(p&&!document.getElementById("axe"))document.body.append(p.cloneNode(true))},50)</script>`, width)
 	require.NoError(t, os.WriteFile(outer, []byte("<!doctype html><body>"+frame), 0o600))
-	out, err := exec.CommandContext(t.Context(), program, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", "--virtual-time-budget=30000", //nolint:gosec // a browser
+	out, err := exec.CommandContext(t.Context(), program, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900",
+		"--virtual-time-budget=30000", //nolint:gosec // a browser
 		"--allow-file-access-from-files", "--dump-dom", fmt.Sprintf("--blink-settings=preferredColorScheme=%d", scheme), "file://"+outer).Output()
 	require.NoError(t, err)
 	m := answer.FindStringSubmatch(string(out))

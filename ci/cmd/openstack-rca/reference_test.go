@@ -91,7 +91,8 @@ func TestManualPagesAreWritten(t *testing.T) {
 }
 
 func TestCompletionsAreMade(t *testing.T) {
-	for shell, want := range map[string]string{"bash": "complete", "zsh": "#compdef", "fish": "complete -c", "powershell": "Register-ArgumentCompleter"} {
+	for shell, want := range map[string]string{"bash": "complete", "zsh": "#compdef", "fish": "complete -c",
+		"powershell": "Register-ArgumentCompleter"} {
 		var out strings.Builder
 		top := newCommand(&out, io.Discard)
 		top.SetOut(&out)

@@ -67,7 +67,8 @@ func (b *bench) fetch(ctx context.Context, p project) (string, error) {
 		return "", err
 	}
 	// The build runs for its metadata alone: that is how pip does it.
-	err = b.call(ctx, into, filepath.Join(b.dir, "tools", "bin", "pip"), "download", "--quiet", "--no-deps", "--no-binary", p.Name, "--require-hashes", "-d", into,
+	err = b.call(ctx, into, filepath.Join(b.dir, "tools", "bin", "pip"), "download", "--quiet", "--no-deps", "--no-binary", p.Name,
+		"--require-hashes", "-d", into,
 		"-r", pinned)
 	if err != nil {
 		return "", fmt.Errorf("it cannot be downloaded: %w", err)
@@ -278,7 +279,10 @@ func (b *bench) environment(more ...string) []string {
 	var kept []string
 	for _, pair := range os.Environ() {
 		// The stage has no terminal.
-		if !slices.ContainsFunc([]string{"COVERAGE_", "PYTEST_", "PYTHON", "TERM="}, func(name string) bool { return strings.HasPrefix(pair, name) }) {
+		if !slices.ContainsFunc([]string{"COVERAGE_", "PYTEST_", "PYTHON", "TERM="}, func(name string) bool {
+			return strings.HasPrefix(pair,
+				name)
+		}) {
 			kept = append(kept, pair)
 		}
 	}

@@ -41,7 +41,8 @@ func TestEveryDifferenceIsTold(t *testing.T) {
 		files: map[string]map[int]bool{"x.py": {1: true, 2: false, 3: true}, "y.py": {1: true}, "docs/conf.py": {1: true}, "empty.py": {}},
 	}
 	assert.Empty(t, compare(hand, hand))
-	assert.Equal(t, []string{"x.py is measured by the stage only"}, compare(&found{}, &found{files: map[string]map[int]bool{"x.py": {1: true}}}))
+	assert.Equal(t, []string{"x.py is measured by the stage only"}, compare(&found{},
+		&found{files: map[string]map[int]bool{"x.py": {1: true}}}))
 	stage := &found{
 		tests: map[string]junit.Outcome{"a": junit.Passed, "b": junit.Failed, "d": junit.Passed},
 		files: map[string]map[int]bool{"x.py": {1: true, 2: true}, "z.py": {1: false}},
