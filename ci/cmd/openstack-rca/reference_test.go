@@ -36,7 +36,7 @@ These are the commands of ` + "`openstack-rca`" + `, and their flags. The functi
 		if command.Name() == "help" || command.Name() == "completion" || command.Hidden {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", command.Name(), command.Short)
+		fmt.Fprintf(&b, "\n## `%s`\n\n%s.\n", command.Name(), command.Short)
 		if own := localFlags(command); own.HasFlags() {
 			b.WriteString("\n")
 			table(&b, own)
