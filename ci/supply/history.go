@@ -63,6 +63,6 @@ func (a *audit) history(ctx context.Context) {
 	v := secrets.Judge(old, a.Config.Security.AllowSecrets, a.Now)
 	v.Unused = secrets.Judge(append(slices.Clone(a.inFiles), old...), a.Config.Security.AllowSecrets, a.Now).Unused
 	a.secretsFound(SecretFound, v)
-	a.found.secrets.Failed = append(before.Failed, v.Failed...)
-	a.found.secrets.Allowed = append(before.Allowed, v.Allowed...)
+	a.found.secrets.Failed = slices.Concat(before.Failed, v.Failed)
+	a.found.secrets.Allowed = slices.Concat(before.Allowed, v.Allowed)
 }
