@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -57,26 +56,11 @@ func TestARealMailServerTakesTheMessage(t *testing.T) {
     - {name: mail, type: email, to: [ops@example.org], from: ci@example.org, host: "`+address+`", environments: [sandbox]}
 `), 0o600))
 
-	log, err := os.Create(filepath.Join(dir, "log"))
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, uv, "run", "--quiet", "--no-project", "--with", "aiosmtpd==1.4.6", "python", "-u", "-m", "aiosmtpd",
-		"-n",
-		"-l", address, "--tlscert", filepath.Join(dir, "cert.pem"), "--tlskey", filepath.Join(dir,
-			"key.pem"), "-c", "aiosmtpd.handlers.Debugging", "stdout")
-	server.Stdout, server.Stderr = log, log
-	require.NoError(t, server.Start())
-	t.Cleanup(func() {
-		cancel()
-		_ = server.Wait() // it was killed
-		_ = log.Close()
-	})
-	said := func() string {
-		content, _ := os.ReadFile(log.Name())
-		return string(content)
-	}
+	said := start(t, uv, "run", "--quiet", "--no-project", "--with", "aiosmtpd==1.4.6", "python", "-u", "-m", "aiosmtpd", "-n",
+		"-l", address, "--tlscert", filepath.Join(dir, "cert.pem"), "--tlskey", filepath.Join(dir, "key.pem"),
+		"-c", "aiosmtpd.handlers.Debugging", "stdout")
 	until(t, 2*time.Minute, func() bool {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			return false
 		}

@@ -5,7 +5,6 @@
 package observe
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,25 +59,32 @@ func port(t *testing.T) string {
 // serve runs a server until the test ends, and waits until it is ready.
 func serve(t *testing.T, ready string, args ...string) {
 	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	require.NoError(t, err)
-	// The test's own context ends before its cleanup.
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // it was killed
-		_ = log.Close()
-	})
+	said := start(t, args...)
 	until(t, 60*time.Second, func() bool {
 		status, _ := get(t, ready)
 		return status == http.StatusOK
-	}, func() string {
+	}, said)
+}
+
+// start runs a server until the test ends, and returns what reads its output.
+func start(t *testing.T, args ...string) (said func() string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it is stopped below: the test's own context ends before its cleanup
+	cmd.Stdout, cmd.Stderr = log, log
+	// A group of its own: `uv run` starts the server as a child, which would outlive it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
+		_ = cmd.Wait() // it was killed
+		_ = log.Close()
+	})
+	return func() string {
 		content, _ := os.ReadFile(log.Name())
 		return string(content)
-	})
+	}
 }
 
 // until waits for a condition; what says more about one that does not come.
