@@ -84,7 +84,7 @@ var foreignFlags = map[string]string{
 	"docker":    "privileged rm install",
 	"ecspresso": "dry-run skip-task-definition",
 	"example":   "mode enable-mlflow issue out golden port server verbose",
-	"fakeaws":   "crash theirs errors",
+	"fakeaws":   "crash theirs errors task-fails",
 	"git":       "init recursive",
 	"mlflow":    "artifacts-only",
 	"pip, uv":   "require-hashes find-links universal generate-hashes wheel",

@@ -193,7 +193,7 @@ func TestOutsideOfTheSandboxARefIsDemanded(t *testing.T) {
 func TestTheDoctorChangesNothingAndSpeaks(t *testing.T) {
 	got := call(t, "doctor", "--source", project(t))
 	assert.Equal(t, 0, got.exit, got.stderr)
-	assert.Contains(t, got.stdout, "none of 12 checks failed")
+	assert.Contains(t, got.stdout, "none of 15 checks failed")
 	got = call(t, "doctor", "--source", settled(t), "--environment", "staging", "--ref", "main")
 	assert.Equal(t, 1, got.exit, "a check that fails is no success")
 	assert.Contains(t, got.stdout, "FAIL mlflow")
