@@ -35,7 +35,7 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 	var problems []*verdict.Problem
 	for _, gate := range gates {
 		row := gateRow{metric: called(gate.Metric), value: "none", want: wants(gate), outcome: "pass", ok: true}
-		value, problem := metric(record, gate.Metric)
+		value, problem := metric(record, gate)
 		if problem == nil {
 			row.value = number(value)
 			stage.Measure(verdict.MeasureModel, gate.Metric, value, gate.Min)
@@ -63,15 +63,16 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 	return rows, problems
 }
 
-// metric is the final value of a metric, if it is one.
-func metric(record *RunRecord, name string) (float64, *verdict.Problem) {
+// metric is the final value of a gate's metric, if it is one.
+func metric(record *RunRecord, gate config.Gate) (float64, *verdict.Problem) {
+	name := gate.Metric
 	if logged, invalid := record.Invalid[name]; invalid {
 		return 0, verdict.Problemf(MetricInvalid, "%s is %s in %s", name, logged, record.Source)
 	}
 	value, ok := record.Metrics[name]
 	switch {
 	case !ok:
-		return 0, missing(record, name)
+		return 0, missing(record, gate)
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		return 0, verdict.Problemf(MetricInvalid, "%s is %v in %s", name, value, record.Source)
 	case ratio.MatchString(name) && (value < 0 || value > 1):
@@ -86,7 +87,8 @@ func metric(record *RunRecord, name string) (float64, *verdict.Problem) {
 
 // missing is the problem of a metric that was not logged: it names those that may be
 // meant, and all that there are in its details.
-func missing(record *RunRecord, name string) *verdict.Problem {
+func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
+	name := gate.Metric
 	names := slices.Sorted(maps.Keys(record.Metrics))
 	meant := similar(name, names)
 	hint := ""
@@ -100,12 +102,26 @@ func missing(record *RunRecord, name string) *verdict.Problem {
 	}
 	problem := verdict.Problemf(MetricsMissing, "%s has no metric %s%s", record.Source, name, hint)
 	if len(meant) > 0 {
-		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (metric: %s), or log %s", meant[0], name)
+		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (%s), or log %s", renamed(gate, meant[0]), name)
 	}
 	if len(names) > 0 {
 		problem.Details = append([]string{"Metrics there are:"}, names...)
 	}
 	return problem
+}
+
+// renamed is a gate as pipeline.yaml has it, with another metric: train.gates replaces the whole list, limits included.
+func renamed(gate config.Gate, metric string) string {
+	text := "{metric: " + metric
+	for _, limit := range []struct {
+		key   string
+		value *float64
+	}{{"min", gate.Min}, {"max", gate.Max}, {"alert_below", gate.AlertBelow}} {
+		if limit.value != nil {
+			text += ", " + limit.key + ": " + number(*limit.value)
+		}
+	}
+	return text + "}"
 }
 
 // maxListed bounds what a cause lists; the details have all.
