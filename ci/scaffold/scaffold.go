@@ -78,9 +78,12 @@ func Propose(ctx context.Context, request Request) (*Proposal, error) {
 	return s.p, nil
 }
 
+// usualPython is for a project that names no Python: the newest releases of the frameworks need 3.11.
+const usualPython = "3.11"
+
 // survey is the state of one Propose.
 type survey struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // that of the call
 	tree    *tree
 	request Request
 	project *pyenv.Project
@@ -131,9 +134,8 @@ func (s *survey) identity() error {
 		return err
 	}
 	if python == "" {
-		python = config.Default().Python
-		s.unknown("write `requires-python` in pyproject.toml, or `python: \"3.12\"` in pipeline.yaml",
-			"the Python version: no file names one, so %s is used", python)
+		python = usualPython
+		s.set("python", python, "no file names a version; requires-python in pyproject.toml replaces this line")
 	} else {
 		s.found("Python %s, by %s", python, from)
 	}
@@ -146,6 +148,9 @@ func (s *survey) identity() error {
 	}
 	if s.project.Kind != pyenv.None {
 		s.found("packages from %s", s.project.Summary())
+	} else if used := s.tree.imports(); len(used) > 0 {
+		s.unknown("write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",
+			"what to install: no file lists packages, and the code imports %s", strings.Join(used, ", "))
 	}
 	return nil
 }

@@ -62,9 +62,13 @@ func TestProjects(t *testing.T) {
 			"streamlit_app/chatbot.py": "import streamlit as st\n", "tests/test_a.py": "",
 		}, nil, nil},
 		"three files": {map[string]string{"tiny/__init__.py": "", "tests/test_a.py": "", "train.py": trainer}, []string{
-			"name: my-project", "test.coverage.source: [tiny]", "train.command: [python, train.py]", `train.model: out/model.keras`,
+			"name: my-project", `python: "3.11"`, "test.coverage.source: [tiny]", "train.command: [python, train.py]", `train.model: out/model.keras`,
 			"train.recurrent: false", "train.metrics: out/metrics.json", "policy.main: [test, train, audit, publish]",
-		}, []string{"the Python version", "an application"}},
+		}, []string{"the code imports keras", "an application"}},
+		"files in a folder that a variable holds": {map[string]string{"pyproject.toml": named, "requirements.txt": "keras\n", "tests/test_a.py": "",
+			"train.py": "OUT = Path(\"out\")\nm.fit(x)\nm.save(OUT / \"m.keras\")\n(OUT / \"metrics.json\").write_text('accuracy')\n"},
+			[]string{"train.command: [python, train.py]", "train.model: out/m.keras", "train.recurrent: false", "train.metrics: out/metrics.json",
+				"policy.main: [test, train, audit, publish]"}, []string{"an application"}},
 		"a library": {map[string]string{"pyproject.toml": named + "[tool.coverage.report]\nfail_under=95\n", "src/thing/__init__.py": "",
 			"tests/test_a.py": ""},
 			[]string{"test.coverage.total: 95", "policy.main: [test, audit]", `policy.*: [test, audit]`}, []string{"a training"}},
@@ -167,7 +171,7 @@ func TestNothingIsOverwrittenAndTheSecondTimeIsTheSame(t *testing.T) {
 	assert.False(t, p.Files(read)[0].New || p.Files(read)[0].Same)
 	text := p.Text(p.Files(read), read)
 	assert.Contains(t, text, "pipeline.yaml is yours")
-	assert.Contains(t, text, "Not set in your pipeline.yaml, and found in the source:\n  test.coverage.source: [tiny]")
+	assert.Contains(t, text, "\n  test.coverage.source: [tiny]")
 	assert.NotContains(t, text, "train.command")
 	assert.Empty(t, p.Missing("a: [\x00"))
 }

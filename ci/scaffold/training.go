@@ -172,7 +172,10 @@ func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal
 	for _, name := range order {
 		for _, m := range pattern.FindAllStringSubmatch(s.tree.text(name), -1) {
 			text := held.ReplaceAllString(strings.TrimPrefix(m[2], "./"), "*")
-			open := joined.MatchString(m[1])
+			if in := s.folder(name, m[1]); in != "" {
+				text = in + "/" + text
+			}
+			open := joined.MatchString(m[1]) && !strings.Contains(text, "/")
 			if strings.HasPrefix(text, "/") || strings.Contains(text, "..") || strings.Contains(text, ":") || !plainGlob.MatchString(text) {
 				continue
 			}
@@ -189,6 +192,23 @@ func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal
 		}
 	}
 	return found
+}
+
+var divided = regexp.MustCompile(`\b(\w+)\s*/\s*[rf]?$`)
+
+// folder is the directory that a file has put into a variable, where the text before a name ends in
+// `variable /`.
+func (s *survey) folder(file, before string) string {
+	m := divided.FindStringSubmatch(before)
+	if m == nil {
+		return ""
+	}
+	assigned := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(m[1]) + `\s*=\s*(?:pathlib\.)?Path\(["']([^"'\n]{1,200})["']\)\s*$`)
+	all := assigned.FindAllStringSubmatch(s.tree.text(file), -1)
+	if len(all) != 1 {
+		return "" // it is assigned elsewhere, or more than once
+	}
+	return strings.Trim(path.Clean(all[0][1]), "/")
 }
 
 var plainGlob = regexp.MustCompile(`^[A-Za-z0-9_.*][A-Za-z0-9_./* -]*$`)

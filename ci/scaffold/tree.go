@@ -38,7 +38,7 @@ var (
 
 // tree is what is read of a repository.
 type tree struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // that of the call
 	source runner.Files
 	// names are all files, code those of Python that belong to the application, the ones nearest
 	// to the root first.
@@ -167,4 +167,23 @@ func (t *tree) script(name string) []string {
 // importable is the name by which a server imports a file from the root of the source.
 func importable(name string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py"), "/", ".")
+}
+
+// imported are packages whose distribution has a name that is known, by the name of their module.
+var imported = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+(tensorflow|keras|torch|sklearn|xgboost|lightgbm|onnx|skops|numpy|pandas|` +
+	`mlflow|streamlit|gradio|fastapi|flask)\b`)
+
+// imports are the distributions that the application imports, as far as they are known; sorted.
+func (t *tree) imports() (names []string) {
+	for _, file := range t.code {
+		for _, m := range imported.FindAllStringSubmatch(t.text(file), -1) {
+			name := m[1]
+			if name == "sklearn" {
+				name = "scikit-learn"
+			}
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
