@@ -107,7 +107,7 @@ func Default() Config {
 		Notify:   Notify{Repeat: RepeatOnChange},
 		Policy: map[string][]string{
 			"main": verdict.Stages(),
-			"*":    {"test", "train", "audit"},
+			"*":    verdict.SafeStages(),
 		},
 	}
 }

@@ -102,17 +102,10 @@ type rights struct {
 	why    string
 }
 
-// safeStages need no credentials, change nothing outside of the run, and need no stage that does.
-func safeStages() []string {
-	return slices.DeleteFunc(verdict.Stages(), func(stage string) bool {
-		return verdict.Effectful(stage) || slices.ContainsFunc(verdict.Requires(stage), verdict.Effectful)
-	})
-}
-
 func rightsOf(cfg config.Config, request Request) rights {
 	ref := ParseRef(request.Ref, request.Event)
 	if ref.Kind != Branch {
-		stages := safeStages()
+		stages := verdict.SafeStages()
 		// What no branch runs, such as the training of a project without one, a pull request does not
 		// run either.
 		if every, named := cfg.Policy["*"]; named {
@@ -129,11 +122,11 @@ func rightsOf(cfg config.Config, request Request) rights {
 	if !releases(request.ReleaseBranches, ref.Name) {
 		switch {
 		case !named:
-			return rights{safeStages(), fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(safeStages()))}
+			return rights{verdict.SafeStages(), fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(verdict.SafeStages()))}
 		case request.sandbox():
 			return rights{fromFile, fmt.Sprintf("the policy has %s for %s", list(fromFile), where)}
 		}
-		stages := intersect(safeStages(), fromFile)
+		stages := intersect(verdict.SafeStages(), fromFile)
 		return rights{stages, fmt.Sprintf("branch %s is not a release branch (--release-branch: %s), so it gets %s",
 			ref.Name, strings.Join(releaseBranches(request.ReleaseBranches), ", "), list(stages))}
 	}
@@ -144,7 +137,7 @@ func rightsOf(cfg config.Config, request Request) rights {
 	}
 	stages := verdict.Stages()
 	if named {
-		stages = slices.DeleteFunc(stages, func(s string) bool { return slices.Contains(safeStages(), s) && !slices.Contains(fromFile, s) })
+		stages = slices.DeleteFunc(stages, func(s string) bool { return slices.Contains(verdict.SafeStages(), s) && !slices.Contains(fromFile, s) })
 	}
 	return rights{stages, fmt.Sprintf("branch %s is a release branch and has %s", ref.Name, list(stages))}
 }

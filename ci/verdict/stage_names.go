@@ -78,3 +78,10 @@ func Effectful(name string) bool {
 	}
 	return false
 }
+
+// SafeStages need no credentials, change nothing outside of the run, and need no stage that does.
+func SafeStages() []string {
+	return slices.DeleteFunc(Stages(), func(stage string) bool {
+		return Effectful(stage) || slices.ContainsFunc(Requires(stage), Effectful)
+	})
+}
