@@ -401,7 +401,8 @@ func TestAnAnswerThatCannotBeFollowedIsNoSilence(t *testing.T) {
 					return
 				}
 				request := bufio.NewReader(connection)
-				for line := "."; err == nil && line != "\r\n"; line, err = request.ReadString('\n') {
+				for line := "."; err == nil && line != "\r\n"; {
+					line, err = request.ReadString('\n')
 				}
 				_, _ = io.WriteString(connection, answer)
 				_ = connection.Close()

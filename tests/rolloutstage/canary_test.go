@@ -25,11 +25,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// real is AWS's clock at the pace of this machine's, as Prometheus has it.
-type real struct{ *fakeaws.Clock }
+// paced is AWS's clock at the pace of this machine's, as Prometheus has it.
+type paced struct{ *fakeaws.Clock }
 
 // Sleep implements clock.Clock.
-func (r real) Sleep(ctx context.Context, d time.Duration) error {
+func (r paced) Sleep(ctx context.Context, d time.Duration) error {
 	if err := (clock.System{}).Sleep(ctx, d); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func TestACanaryWithAShiftedModelIsRolledBack(t *testing.T) {
 	require.NoError(t, simulated.Sleep(t.Context(), time.Since(simulated.Now())))
 	in.Spec.Analysis = []spec.Analysis{latency, predictions}
 	account.ECS.Behave("arn:aws:ecs:ap-south-1:111122223333:task-definition/openstack-rca-task-staging:2", fakeaws.Behaviour{StartAfter: time.Second})
-	result := deploy(real{simulated}, "b")
+	result := deploy(paced{simulated}, "b")
 	require.Equal(t, deployment.AnalysisFailed.Name, result.Stage.Code, result.Stage.Cause)
 	assert.Contains(t, result.Stage.Cause, "metric predictions is failed at 10 % of the traffic: population stability index 0.")
 	assert.True(t, strings.HasSuffix(account.ECS.Serving("openstack-rca-cluster-staging", "openstack-rca-service-staging"), ":1"))

@@ -134,7 +134,7 @@ func init() {
 	at("verify_overridden", "deployed all the same", verdict.Deploy, func(_ *testing.T, c *call) {
 		c.opts.Verify.MaxAge, c.opts.Rollout.Override = "1ns", "the only way today"
 	})
-	at("ATTEST_REFUSED", "no report of the run", verdict.Attest, func(t *testing.T, c *call) {
+	at("ATTEST_REFUSED", "no report of the run", verdict.Attest, func(_ *testing.T, c *call) {
 		_, other, _ := strings.Cut(c.opts.Image, "@")
 		c.opts.Image = strings.Replace(c.opts.Image, other, "sha256:"+strings.Repeat("b", 64), 1)
 	})

@@ -51,7 +51,7 @@ func TestAModelTellsWhatItIs(t *testing.T) {
 }
 
 func TestATreeThatIsNoneIsRefused(t *testing.T) {
-	with := func(old, new string) string { return file(strings.Replace(tree, old, new, 1)) }
+	with := func(old, changed string) string { return file(strings.Replace(tree, old, changed, 1)) }
 	linear := func(lines string) string { return with("is_linear=0", "is_linear=1\n"+lines) }
 	for name, c := range map[string]struct{ content, cause string }{
 		"a pickle":                    {"\x80\x04pickle\n", "does not begin with a line tree"},

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -29,9 +28,6 @@ var elements = map[uint64]element{
 	15: {"complex128", 128, true}, 16: {"bfloat16", 16, true}, 17: {"float8e4m3fn", 8, true}, 18: {"float8e4m3fnuz", 8, true},
 	19: {"float8e5m2", 8, true}, 20: {"float8e5m2fnuz", 8, true}, 21: {"uint4", 4, true}, 22: {"int4", 4, true}, 23: {"float4e2m1", 4, true},
 }
-
-// errTooLarge ends the reading of a tensor whose dimensions do not fit together.
-var errTooLarge = errors.New("too large")
 
 // tensor reads a TensorProto and compares its bytes with its dimensions. own says that it is of
 // the model's own graph, weights that its numbers count as learned.
@@ -77,8 +73,8 @@ func (m *model) tensor(message modelfile.Message, own, weights bool) error {
 		m.initial[name] = true
 	}
 	shown := modelfile.Clip(name, 80)
-	count, err := product(dims)
-	if err != nil {
+	count, fits := product(dims)
+	if !fits {
 		m.report.Invalid("the tensor %s has more elements than any file can hold", shown)
 		return nil
 	}
@@ -109,17 +105,17 @@ func (m *model) tensor(message modelfile.Message, own, weights bool) error {
 	return nil
 }
 
-// product is the number of elements of a tensor's dimensions.
-func product(dims []uint64) (int64, error) {
-	count := uint64(1)
+// product is the number of elements of a tensor's dimensions, if any file can hold as many.
+func product(dims []uint64) (count int64, fits bool) {
+	n := uint64(1)
 	for _, d := range dims {
-		high, low := bits.Mul64(count, d)
+		high, low := bits.Mul64(n, d)
 		if high != 0 || low > math.MaxInt64 {
-			return 0, errTooLarge
+			return 0, false
 		}
-		count = low
+		n = low
 	}
-	return int64(count), nil //nolint:gosec // bounded above
+	return int64(n), true //nolint:gosec // bounded above
 }
 
 // entry reads a StringStringEntryProto.

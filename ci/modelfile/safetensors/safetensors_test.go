@@ -51,7 +51,7 @@ func TestWeightsAloneAreNoModel(t *testing.T) {
 }
 
 func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
-	with := func(old, new string) string { return file(strings.Replace(sound, old, new, 1), 60) }
+	with := func(old, changed string) string { return file(strings.Replace(sound, old, changed, 1), 60) }
 	for name, c := range map[string]struct{ content, cause string }{
 		"a pickle":                   {"\x80\x04", "too short"},
 		"a zip":                      {"PK\x03\x04 and so on", "its header would be"},

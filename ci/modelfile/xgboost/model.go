@@ -202,12 +202,12 @@ func (m *model) judgeTree() {
 			}
 			parents[child] = true
 		}
-		if split := m.lists["split_indices"][i]; split < 0 {
+		split := m.lists["split_indices"][i]
+		if split < 0 {
 			m.fault("tree %d splits by feature %d", which, split)
 			return
-		} else {
-			m.highest = max(m.highest, split)
 		}
+		m.highest = max(m.highest, split)
 	}
 	m.judgeCategories(which, nodes)
 	m.learned += nodes

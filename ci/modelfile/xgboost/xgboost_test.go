@@ -43,7 +43,7 @@ func TestAModelTellsWhatItIs(t *testing.T) {
 	flavor := xgboost.Format.Flavor("model.json", saved)
 	assert.Equal(t, map[string]any{"data": "model.json", "model_class": "xgboost.sklearn.XGBClassifier", "model_format": "json", "xgb_version": "3.2.0"}, flavor.Values)
 	assert.Equal(t, "xgboost.core.Booster", xgboost.Format.Flavor("model.ubj", modelfile.Saved{}).Values["model_class"])
-	several := strings.Replace(strings.Replace(tree, `"right_children":[2,-1,-1]`, `"right_children":[2,0,1]`, 1), "", "", 1)
+	several := strings.Replace(tree, `"right_children":[2,-1,-1]`, `"right_children":[2,0,1]`, 1)
 	assert.Empty(t, inspect(t, "m.json", file(several)).Problems, "leaves of several targets have numbers")
 	linear := strings.Replace(strings.Replace(file(""), `"trees":[]`, `"weights":[1,2,3]`, 1), `"gbtree"`, `"gblinear"`, 1)
 	linear = strings.Replace(linear, `"tree_info":[0],`, "", 1)
@@ -53,8 +53,8 @@ func TestAModelTellsWhatItIs(t *testing.T) {
 }
 
 func TestATreeThatIsNoneIsRefused(t *testing.T) {
-	with := func(old, new string) string { return file(strings.Replace(tree, old, new, 1)) }
-	whole := func(old, new string) string { return strings.Replace(file(tree), old, new, 1) }
+	with := func(old, changed string) string { return file(strings.Replace(tree, old, changed, 1)) }
+	whole := func(old, changed string) string { return strings.Replace(file(tree), old, changed, 1) }
 	for name, c := range map[string]struct{ content, cause string }{
 		"a pickle":                       {"\x80\x04", "does not begin with {"},
 		"nothing":                        {"", "ends too early"},
