@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,14 @@ func TestServicesAsPeopleHaveThemAreAdopted(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".json")
 		t.Run(name, func(t *testing.T) { all = append(all, adoptOver(t, file, name)...) })
 	}
+	t.Run("a task before the service", func(t *testing.T) {
+		count := len(all)
+		_, clients, in, clock := adoptable(t, files[0], nil, &all)
+		in.Spec.Tasks = []spec.Task{{Name: "migrate", Command: []string{"python", "migrate.py"}}}
+		result := release.Deploy(t.Context(), clients, clock, in)
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s: %s", result.Stage.Code, result.Stage.Cause)
+		assert.True(t, slices.ContainsFunc(all[count:], func(r request) bool { return r.Operation == "RunTask" }))
+	})
 	t.Run("requests are valid by botocore", func(t *testing.T) { validate(t, all) })
 }
 
