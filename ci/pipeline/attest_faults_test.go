@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -237,29 +238,42 @@ func TestAttestKilledAnywhere(t *testing.T) {
 	}
 	want := stated(a)
 	require.Len(t, want, 4)
+	// What the handler reads, which may still serve the requests of a call that was killed.
+	var mu sync.Mutex
 	inner, asked, failAt := a.handler, 0, -1
 	var kill context.CancelFunc
+	during := func(change func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		change()
+	}
 	registry := func() http.Handler { return ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0))) }
 	a.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked++; failAt > 0 && asked >= failAt {
-			kill()
+		var next http.Handler
+		during(func() {
+			if asked++; failAt > 0 && asked >= failAt {
+				kill()
+				return
+			}
+			next = inner
+		})
+		if next == nil {
 			panic(http.ErrAbortHandler)
 		}
-		inner.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 	for n := 1; ; n++ {
-		inner, failAt = registry(), -1
+		during(func() { inner, failAt = registry(), -1 })
 		// The same image: its bytes are those that the first registry had.
 		require.NoError(t, remote.Write(a.tag(t), a.image, remote.WithTransport(a.opts.Registry.Transport)))
-		asked, failAt = 0, n
-		var ctx context.Context
-		ctx, kill = context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		during(func() { asked, failAt, kill = 0, n, cancel })
 		opts := a.opts
 		opts.Stages, opts.Attest = []string{verdict.Attest}, AttestOptions{Key: fixed(a.private), From: a.from}
 		broken := Run(ctx, a.backend, opts).Run.Stages[0]
-		kill()
-		whole := asked < n
-		failAt = -1
+		cancel()
+		whole := false
+		during(func() { whole, failAt = asked < n, -1 })
 		if !whole {
 			assert.NotEqual(t, verdict.Pass, broken.Verdict, "request %d", n)
 			require.Equal(t, verdict.Pass, a.attest(t, a.private, a.from).Verdict, "again after request %d", n)
