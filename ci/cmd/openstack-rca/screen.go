@@ -170,7 +170,7 @@ func (s *screen) Write(p []byte) (int, error) {
 func (in *invocation) openScreen() *screen {
 	file, _ := in.stderr.(*os.File)
 	live := !in.verbose && os.Getenv("CI") == "" && isTerminal(in.stderr)
-	var log io.Writer = io.Discard
+	log := io.Writer(io.Discard)
 	switch {
 	case in.verbose:
 		log = in.stderr
