@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -21,7 +22,7 @@ type Revision struct {
 // is not part of the source.
 func RevisionOf(ctx context.Context, source, ignored string) Revision {
 	r := repository{dir: source}
-	if r.disarm(ctx) != nil {
+	if !inRepository(source) || r.disarm(ctx) != nil {
 		return Revision{}
 	}
 	line := func(args ...string) string {
@@ -55,6 +56,26 @@ func RevisionOf(ctx context.Context, source, ignored string) Revision {
 		}
 	}
 	return found
+}
+
+// inRepository reports whether a directory or one above it has a .git. It spares the sources
+// without one the start of git, which takes as long as much else of an unchanged run.
+func inRepository(dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	for err == nil {
+		if _, missing := os.Lstat(filepath.Join(dir, ".git")); missing == nil {
+			return true
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return false
+		}
+		dir = parent
+	}
+	return true // git knows better
 }
 
 // below reports whether a path is dir or lies in it.

@@ -47,6 +47,9 @@ func TestTheRevisionOfACheckout(t *testing.T) {
 	assert.Len(t, clean.Commit, 40)
 	assert.Equal(t, "2026-01-31T12:00:00Z", clean.Time[:19]+"Z")
 	assert.Empty(t, clean.Uncommitted)
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(app, link))
+	assert.Equal(t, clean, RevisionOf(t.Context(), link, ""), "a link into the repository")
 
 	write("beside.py", "not part of the source\n")
 	write("app/report/report.json", "{}")
