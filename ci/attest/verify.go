@@ -316,6 +316,9 @@ func (v *Verified) age(d Demand, what string, at time.Time, most time.Duration, 
 }
 
 func days(d time.Duration) string {
+	if d < 2*time.Hour {
+		return d.Round(time.Second).String()
+	}
 	if d < 48*time.Hour {
 		return fmt.Sprintf("%.0f hours", d.Hours())
 	}
