@@ -23,7 +23,9 @@ type serving struct {
 // findServing detects the requirements for serving and builds the project.
 func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 	source, c := b.engine.Source(b.in.Source), b.in.Config
-	project, err := pyenv.Detect(ctx, source, pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude})
+	project, err := pyenv.Detect(ctx, source, pyenv.Request{
+		Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude,
+	})
 	var invalid *pyenv.InvalidError
 	switch {
 	case errors.As(err, &invalid):

@@ -34,7 +34,9 @@ var formats = []struct {
 
 // extensions are the names that a format goes by. A pickle called .keras is never let
 // through: a reader would take it for something else.
-var extensions = map[string][]string{"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle", ".joblib"}, "torchscript": {".pt", ".pth", ".ts"}}
+var extensions = map[string][]string{
+	"h5": {".h5", ".hdf5"}, "pickle": {".pkl", ".pickle", ".joblib"}, "torchscript": {".pt", ".pth", ".ts"},
+}
 
 // joblib are the beginnings of what joblib.dump writes: a pickle, or one that is
 // compressed by zlib, gzip, bz2, xz, lzma or lz4 (its parameter compress).
@@ -149,7 +151,8 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 	if archive {
 		problem.Cause = fmt.Sprintf("%s is %s, not a .keras archive", name, what)
 	}
-	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false let this one pass unseen, to be built into the image and never "+
+	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false let this one pass unseen, to be built into "+
+		"the image and never "+
 		"published", key)
 	switch {
 	case archive && key == "h5" && extension != ".keras" && !weights:

@@ -122,7 +122,8 @@ func rightsOf(cfg config.Config, request Request) rights {
 	if !releases(request.ReleaseBranches, ref.Name) {
 		switch {
 		case !named:
-			return rights{verdict.SafeStages(), fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(verdict.SafeStages()))}
+			safe := verdict.SafeStages()
+			return rights{safe, fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(safe))}
 		case request.sandbox():
 			return rights{fromFile, fmt.Sprintf("the policy has %s for %s", list(fromFile), where)}
 		}
@@ -137,7 +138,8 @@ func rightsOf(cfg config.Config, request Request) rights {
 	}
 	stages := verdict.Stages()
 	if named {
-		stages = slices.DeleteFunc(stages, func(s string) bool { return slices.Contains(verdict.SafeStages(), s) && !slices.Contains(fromFile, s) })
+		safe := verdict.SafeStages()
+		stages = slices.DeleteFunc(stages, func(s string) bool { return slices.Contains(safe, s) && !slices.Contains(fromFile, s) })
 	}
 	return rights{stages, fmt.Sprintf("branch %s is a release branch and has %s", ref.Name, list(stages))}
 }

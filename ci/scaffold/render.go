@@ -14,8 +14,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-const header = `# yaml-language-server: $schema=https://raw.githubusercontent.com/openstack-rca/openstack-rca/main/ci/config/pipeline.schema.json
-# What differs from the defaults; every key: docs/configuration.md of openstack-rca.
+const header = "# yaml-language-server: $schema=https://raw.githubusercontent.com/openstack-rca/openstack-rca/" +
+	"main/ci/config/pipeline.schema.json\n" + `# What differs from the defaults; every key: docs/configuration.md of openstack-rca.
 `
 
 // Config is the text of pipeline.yaml.

@@ -93,7 +93,8 @@ func (s *survey) withoutApp(file container) {
 	case file.name != "" && len(file.command) > 0:
 		what = "which application " + file.name + " starts"
 	}
-	s.unknown("write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made", "%s", what)
+	s.unknown("write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made",
+		"%s", what)
 }
 
 // app is the first kind of application that the code has.

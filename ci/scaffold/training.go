@@ -14,15 +14,16 @@ import (
 var (
 	trainName = regexp.MustCompile(`(?i)^(?:train|training|train_.*|.*_train|.*_training|fit)\.py$`)
 	// saves is a call that leaves a model.
-	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|\.dump\(|onnx\.save|` +
-		`log_model\(|ModelCheckpoint\(`)
+	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|` +
+		`\.dump\(|onnx\.save|log_model\(|ModelCheckpoint\(`)
 	fits      = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
 	modeSwap  = regexp.MustCompile(`--mode`)
 	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
-	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
-	jsonFile  = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
-	joined    = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
+	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.` +
+		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
+	jsonFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
+	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
 	held    = regexp.MustCompile(`\{[^{}]*\}`)

@@ -69,7 +69,9 @@ func (a *audit) notes() {
 		}
 		for _, p := range a.packages {
 			if p.Name == j.Package && p.Version == j.Version {
-				a.stage.Note(verdict.Note{File: p.File, Line: p.Line, Level: level, Title: "known vulnerability in " + j.Package, Text: oneLine(j.Finding)})
+				a.stage.Note(verdict.Note{
+					File: p.File, Line: p.Line, Level: level, Title: "known vulnerability in " + j.Package, Text: oneLine(j.Finding),
+				})
 			}
 		}
 	}
