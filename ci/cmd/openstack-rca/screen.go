@@ -170,12 +170,14 @@ func (s *screen) Write(p []byte) (int, error) {
 func (in *invocation) openScreen() *screen {
 	file, _ := in.stderr.(*os.File)
 	live := !in.verbose && os.Getenv("CI") == "" && isTerminal(in.stderr)
-	log := io.Writer(io.Discard)
+	var log io.Writer
 	switch {
 	case in.verbose:
 		log = in.stderr
 	case in.report != "":
 		log = &fileLog{path: filepath.Join(in.report, logName), room: logLimit}
+	default:
+		log = io.Discard
 	}
 	in.screen = newScreen(in.stderr, log, live, func() int { return columns(file) })
 	return in.screen
