@@ -23,8 +23,7 @@ type Request struct {
 
 // Machine reads the configuration of this machine as the AWS CLI does: environment, shared files,
 // metadata services, all ways to sign in. Package awscall/machine sets it, and only the command
-// imports that: a module function runs where there is none of this, and compiling it would be for
-// nothing.
+// imports that: a module function runs where none of these exist, so the module need not compile it.
 var Machine func(context.Context, Request) (aws.Config, error)
 
 // Configure returns the configuration of this machine with what is requested, or where a module

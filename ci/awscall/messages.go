@@ -171,7 +171,7 @@ func members(form url.Values, name string, v reflect.Value) error {
 		}
 		return nil
 	case reflect.String:
-		if v.Len() > 0 || v.Type() == reflect.TypeFor[string]() { // an empty value of an enumeration is none
+		if v.Len() > 0 || v.Type() == reflect.TypeFor[string]() { // an empty value of an enumeration is not sent
 			form.Set(name, v.String())
 		}
 		return nil

@@ -25,7 +25,7 @@ type authorization struct {
 	AuthorizationData []struct{ AuthorizationToken string }
 }
 
-// Login is a user name and a password of a registry; the zero value is none.
+// Login is a user name and a password of a registry; the zero value is anonymous.
 type Login struct{ Username, Password string }
 
 // AWS are credentials and the region of a registry of Amazon ECR. Endpoint is the base address of
