@@ -508,3 +508,10 @@ func TestAScanDoesNotReplaceTheCheckOfTheRun(t *testing.T) {
 	m.Run.Call = "scan"
 	assert.Equal(t, "openstack-rca production scan", checkRun(m)["name"])
 }
+
+// What ends below the connection has no *net.OpError around it: only the *url.Error names the address.
+func TestAnAddressIsInNoErrorOfHTTP(t *testing.T) {
+	for want, inner := range map[string]error{"EOF": io.EOF, "no answer in time": context.DeadlineExceeded, "broken": errors.New("broken")} {
+		assert.EqualError(t, hidden(&url.Error{Op: "Post", URL: "https://hooks.example.org/canary-of-the-address", Err: inner}), want)
+	}
+}
