@@ -16,7 +16,9 @@ var (
 	// saves is a call that leaves a model.
 	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|` +
 		`\.dump\(|onnx\.save|log_model\(|ModelCheckpoint\(`)
-	fits      = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
+	fits = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
+	// atOnce is a line outside every function and block that fits or saves: a script without the usual guard.
+	atOnce    = regexp.MustCompile(`(?m)^[A-Za-z_(][^\n]*(?:` + fits.String() + `|` + saves.String() + `)`)
 	modeSwap  = regexp.MustCompile(`--mode`)
 	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
@@ -80,7 +82,7 @@ func (s *survey) trainCommand() (command []string, file, why string) {
 	}
 	for _, name := range s.tree.code {
 		text := s.tree.text(name)
-		if fits.MatchString(text) && saves.MatchString(text) && strings.Contains(text, "__main__") {
+		if fits.MatchString(text) && saves.MatchString(text) && (strings.Contains(text, "__main__") || atOnce.MatchString(text)) {
 			return s.tree.script(name), name, "it fits a model and saves it: " + name
 		}
 	}
