@@ -7,7 +7,7 @@
 //
 // Source distributions come from the package index, at the versions of projects.go. By hand means: a virtual
 // environment of the same Python, the project installed editable with what its own instructions name, and pytest with
-// coverage.py. Both sides install on their own, and both have uv. The stage may take 10 seconds longer than the hand. It
+// coverage.py, with the reports that the stage leaves. Both sides install on their own, and both have uv. The stage may take 10 seconds longer than the hand. It
 // exits with 1 when anything differs, and says SKIP with the reason where a project cannot be had. With -init it also
 // says which projects pass without an edit of the file that init wrote; at most one of ten may need one.
 package main

@@ -193,7 +193,7 @@ func (b *bench) byHand(ctx context.Context, p project, source string) (*found, e
 	for _, measured := range strings.Fields(p.Measured) {
 		args = append(args, "--cov="+measured)
 	}
-	args = append(args, "-v", "--junitxml=hand.xml", "-o", "junit_family=xunit1", "--cov-branch", "--cov-report=",
+	args = append(args, "-v", "--junitxml=hand.xml", "-o", "junit_family=xunit1", "--cov-branch", "--cov-report=html", "--cov-report=xml",
 		"--cov-fail-under=0", "-W", "ignore:--include is ignored")
 	ran, err := do(python, args...)
 	took := time.Since(started)
