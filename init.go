@@ -10,8 +10,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
 
-// Init looks at the source and makes its pipeline.yaml, and the file of a CI system. It runs and
-// overwrites nothing.
+// Init looks at the source and makes its pipeline.yaml, and the file of a CI system. It overwrites
+// nothing, and runs nothing unless it is to measure.
 //
 //	dagger call --source . init --ci github files export --path .
 func (m *OpenstackRca) Init(
@@ -21,6 +21,12 @@ func (m *OpenstackRca) Init(
 	//
 	// +optional
 	ci string,
+
+	// Run the tests once, and begin with the coverage that they reach where it is below the floor; the
+	// file says so.
+	//
+	// +optional
+	measure bool,
 ) (*Setup, error) {
 	call := m.call(ctx)
 	backend, err := call.backend()
@@ -28,7 +34,7 @@ func (m *OpenstackRca) Init(
 		return nil, err
 	}
 	defer call.close()
-	found := pipeline.Init(ctx, backend, pipeline.InitOptions{CI: ci})
+	found := pipeline.Init(ctx, backend, pipeline.InitOptions{CI: ci, Measure: measure, Call: call.options()})
 	if found.Failure != "" {
 		return nil, enforce(found.Failure)
 	}
@@ -36,7 +42,10 @@ func (m *OpenstackRca) Init(
 	for _, name := range slices.Sorted(maps.Keys(found.New)) {
 		setup.Files = setup.Files.WithNewFile(name, found.New[name])
 	}
-	if len(found.New) > 0 {
+	switch {
+	case len(found.Unmeasured) > 0:
+		setup.Failure = strings.Join(found.Unmeasured, "\n")
+	case len(found.New) > 0:
 		setup.Failure = "the source lacks " + strings.Join(slices.Sorted(maps.Keys(found.New)), ", ")
 	}
 	return setup, nil

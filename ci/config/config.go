@@ -41,6 +41,9 @@ type Config struct {
 
 	// NameSet reports whether the file names the application; see NameAfter.
 	NameSet bool `yaml:"-" json:"-"`
+	// FloorSet reports whether the file says how much must be covered; else test.coverage.total is
+	// a default that nobody chose.
+	FloorSet bool `yaml:"-" json:"-"`
 	// set are the keys that the file has, as far as they decide on names or are of the rollout.
 	set []string `yaml:"-" json:"-"`
 

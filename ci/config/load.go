@@ -77,6 +77,7 @@ func Load(content []byte, environment string) (Config, error) {
 			chosen = merged
 			_, chosen.PythonSet = places["python"]
 			_, chosen.NameSet = places["name"]
+			_, chosen.FloorSet = places["test.coverage.total"]
 			for _, one := range namedAfter {
 				if _, set := places[one.key]; set {
 					chosen.set = append(chosen.set, one.key)

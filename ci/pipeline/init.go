@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/scaffold"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -20,6 +23,8 @@ type Setup struct {
 	New map[string]string
 	// Failure is set when the repository could not be read.
 	Failure string
+	// Unmeasured are the failures of a measuring run that measured nothing; New is there nevertheless.
+	Unmeasured []string
 }
 
 // InitOptions say what Init is asked for.
@@ -30,10 +35,14 @@ type InitOptions struct {
 	Folder string
 	// Version is the version of the module that the file names; empty for main.
 	Version string
+	// Measure runs the tests once, to begin with a floor of coverage that they reach. Call are the arguments
+	// of that run; its stages are chosen here.
+	Measure bool
+	Call    Options
 }
 
-// Init looks at the source and proposes its pipeline.yaml, and the file of a CI system. It runs
-// nothing of the source and writes nothing.
+// Init looks at the source and proposes its pipeline.yaml, and the file of a CI system. It writes
+// nothing, and runs nothing of the source unless it is to measure.
 func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 	proposal, err := scaffold.Propose(ctx, scaffold.Request{
 		Source: backend.Source, CI: options.CI, Folder: options.Folder, Version: options.Version,
@@ -60,18 +69,54 @@ func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 			return Setup{Failure: verdict.Problemf(CodeConfigMisnamed, "%s", misnamed).Error()}
 		}
 	}
+	setup := Setup{New: map[string]string{}}
+	if options.Measure {
+		setup.Unmeasured = measure(ctx, backend, options.Call, proposal, existing)
+	}
 	files := proposal.Files(existing)
-	text := proposal.Text(files, existing)
+	setup.Text = proposal.Text(files, existing)
 	if unreadable != nil {
 		return Setup{Failure: verdict.Problemf(CodeSourceUnreadable, "%v", unreadable).Error()}
 	}
-	setup := Setup{Text: text, New: map[string]string{}}
 	for _, file := range files {
 		if file.New {
 			setup.New[file.Path] = file.Content
 		}
 	}
 	return setup
+}
+
+// measure runs the tests with the configuration that the source has or would get, and tells the proposal what
+// they execute. It returns the failures of a run that says nothing about that.
+func measure(ctx context.Context, backend Backend, opts Options, proposal *scaffold.Proposal,
+	existing func(string) (string, bool),
+) []string {
+	if _, there := existing(config.FileName); !there {
+		written := map[string][]byte{config.FileName: []byte(proposal.Config())}
+		backend.Source = backend.Source.With(".", backend.Runner.NewFiles(written))
+	}
+	opts.Stages = []string{verdict.Test}
+	run := Run(ctx, backend, opts).Run
+	if stage := run.Stage(verdict.Test); stage != nil && run.Preflight == nil {
+		// A floor that is not reached is what is to be found out.
+		others := slices.DeleteFunc(slices.Clone(stage.Problems), func(f verdict.Finding) bool { return f.Code == testrun.CoverageBelow.Name })
+		reached, measured := run.Measured(verdict.MeasureCoverage, "total")
+		at := slices.IndexFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == "line coverage" })
+		if len(others) == 0 && measured && at >= 0 {
+			proposal.Measured(reached, stage.Evidence[at].Value)
+			return nil
+		}
+	}
+	failures := run.Failures()
+	why := "the run measured no line"
+	if len(failures) > 0 {
+		why = failures[0]
+	}
+	proposal.Unmeasured(why)
+	if len(failures) == 0 {
+		failures = []string{why}
+	}
+	return failures
 }
 
 func rootNames(ctx context.Context, backend Backend) ([]string, error) {

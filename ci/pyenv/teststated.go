@@ -27,8 +27,11 @@ type TestSettings struct {
 	Combined bool
 }
 
-// covOption is pytest-cov's option in addopts.
-var covOption = regexp.MustCompile(`--cov[= ]([A-Za-z0-9_./-]+)`)
+// covOption and floorOption are pytest-cov's options in addopts.
+var (
+	covOption   = regexp.MustCompile(`--cov[= ]([A-Za-z0-9_./-]+)`)
+	floorOption = regexp.MustCompile(`--cov-fail-under[= ](\d{1,3}(?:\.\d{1,6})?)`)
+)
 
 // ReadTestSettings reads the settings of pytest and coverage.py. Files that cannot be read count
 // as missing: the tools themselves report them.
@@ -38,8 +41,8 @@ func ReadTestSettings(ctx context.Context, source runner.Files) (TestSettings, e
 		return TestSettings{}, err
 	}
 	var found TestSettings
-	t.pytestSettings(&found)
 	t.coverageSettings(&found)
+	t.pytestSettings(&found)
 	return found, t.err
 }
 
@@ -85,8 +88,18 @@ func (t *tree) pytestSettings(found *TestSettings) {
 		if found.Paths = strings.Fields(s.values["testpaths"]); len(found.Paths) > 0 {
 			found.PathsFrom = s.from
 		}
+		var measured []string
 		for _, m := range covOption.FindAllStringSubmatch(s.values["addopts"], -1) {
-			found.Measured, found.MeasuredFrom = append(found.Measured, m[1]), s.from
+			measured = append(measured, m[1])
+		}
+		if len(measured) > 0 {
+			found.Measured, found.MeasuredFrom = measured, s.from
+		}
+		// pytest-cov takes its option before coverage's fail_under, for the one run that it is.
+		for _, m := range floorOption.FindAllStringSubmatch(s.values["addopts"], -1) {
+			if floor, err := strconv.ParseFloat(m[1], 64); err == nil && floor > 0 && floor <= 100 {
+				found.Floor, found.FloorFrom, found.Combined = floor, s.from, false
+			}
 		}
 		return
 	}
@@ -116,7 +129,7 @@ func (t *tree) coverageSettings(found *TestSettings) {
 			continue
 		}
 		measured := slices.Concat(listed(run.values["source"]), listed(run.values["source_pkgs"]))
-		if len(measured) > 0 && len(found.Measured) == 0 {
+		if len(measured) > 0 {
 			found.Measured, found.MeasuredFrom = measured, name
 		}
 		if floor, err := strconv.ParseFloat(strings.TrimSpace(report.values["fail_under"]), 64); err == nil && floor > 0 && floor <= 100 {

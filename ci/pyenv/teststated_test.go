@@ -26,6 +26,10 @@ func TestSettingsOfTestsAreRead(t *testing.T) {
 			"[coverage:paths]\nsource = x\n"},
 			TestSettings{Paths: []string{"t"}, PathsFrom: "setup.cfg", Measured: []string{"a", "b"}, MeasuredFrom: "setup.cfg", Floor: 100, FloorFrom: "setup.cfg",
 				Combined: true}},
+		"pytest-cov's floor comes first": {map[string]string{"pyproject.toml": "[tool.pytest.ini_options]\naddopts='--cov-fail-under=60.5 --cov=app'\n" +
+			"[tool.coverage.report]\nfail_under=100\n[tool.coverage.run]\nparallel=true\n"},
+			TestSettings{Measured: []string{"app"}, MeasuredFrom: "pyproject.toml", Floor: 60.5, FloorFrom: "pyproject.toml"}},
+		"pytest-cov's floor that is none": {map[string]string{"pytest.ini": "[pytest]\naddopts = --cov-fail-under=0 --cov-fail-under=101\n"}, TestSettings{}},
 		"a floor that is none": {map[string]string{".coveragerc": "[report]\nfail_under = 900\n[run]\nsource_pkgs = a, b\n"},
 			TestSettings{Measured: []string{"a", "b"}, MeasuredFrom: ".coveragerc"}},
 	} {

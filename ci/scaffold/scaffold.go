@@ -44,6 +44,8 @@ type Setting struct {
 type Unknown struct {
 	// What is missing, and what to do about it.
 	What, Next string
+	// key is the setting that would answer it; empty for none.
+	key string
 }
 
 // Proposal is what a repository needs.
@@ -101,7 +103,7 @@ func (s *survey) found(format string, args ...any) {
 }
 
 func (s *survey) unknown(next, format string, args ...any) {
-	s.p.Unknown = append(s.p.Unknown, Unknown{fmt.Sprintf(format, args...), next})
+	s.p.Unknown = append(s.p.Unknown, Unknown{What: fmt.Sprintf(format, args...), Next: next})
 }
 
 func (s *survey) run() error {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 )
 
@@ -18,18 +17,7 @@ func (s *survey) tests() error {
 	s.testCommand(stated)
 	s.testRequirements()
 	s.measured(stated)
-	defaults := config.Default().Test.Coverage.Total
-	switch {
-	case stated.Floor == 0:
-		s.unknown("write `test.coverage.total` with the floor that you mean, if it is another one",
-			"how much must be covered: no file has fail_under, so %v %% of the lines are demanded", defaults)
-	case stated.Floor == defaults:
-	case stated.Combined && stated.Floor > defaults:
-		s.unknown("write `test.coverage.total` once you know what one run reaches",
-			"the coverage of one run: fail_under = %v of %s is that of several runs together", stated.Floor, stated.FloorFrom)
-	default:
-		s.set("test.coverage.total", stated.Floor, "fail_under of %s", stated.FloorFrom)
-	}
+	s.floor(stated)
 	return nil
 }
 

@@ -175,7 +175,18 @@ func (j *coverageJudge) record(g gate) {
 	p.Details = missing(g.files, g.name == "branches")
 	if g.name == "total" {
 		p.Next = withoutScripts(j.in.Config, g.files, g.min)
+		if p.Next == "" && !j.in.Config.FloorSet {
+			p.Next = beginWith(g.rate, g.min)
+		}
 	}
+}
+
+// beginWith is the remedy for a project whose floor nobody has chosen: what the tests reach today is where a
+// floor can begin. One that somebody chose is never offered for lowering.
+func beginWith(reached coverage.Rate, minimum float64) string {
+	return fmt.Sprintf("Test the missing lines that the report names. Nobody chose the floor of %s, it is the default: to begin with what "+
+		"the tests reach, write test.coverage.total: %d into pipeline.yaml, as init --measure does, and raise it with the tests",
+		percent(minimum), reached.Part*100/max(reached.Whole, 1))
 }
 
 // withoutScripts is the remedy for coverage that is only below its gate because of the scripts that

@@ -88,7 +88,7 @@ var foreignFlags = map[string]string{
 	"git":       "init recursive",
 	"mlflow":    "artifacts-only",
 	"pip, uv":   "require-hashes find-links universal generate-hashes wheel",
-	"pytest":    "cov cov-report no-cov collect-only deselect ignore maxfail stepwise",
+	"pytest":    "cov cov-fail-under cov-report no-cov collect-only deselect ignore maxfail stepwise",
 }
 
 var flagPattern = regexp.MustCompile("(?:^|[\\s`(\\[\"])--([a-z][a-z0-9-]*)")

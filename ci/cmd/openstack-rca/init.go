@@ -20,24 +20,26 @@ import (
 
 // initialise returns the command init.
 func (in *invocation) initialise() *cobra.Command {
-	system, check := "", false
+	var options pipeline.InitOptions
+	check := false
 	c := command("init", "Look at the source and write its pipeline.yaml, and the file of a CI system; runs and overwrites nothing",
 		func(ctx context.Context) error {
-			return in.with(ctx, func(backend pipeline.Backend) error { return in.setUp(ctx, backend, system, check) })
+			return in.with(ctx, func(backend pipeline.Backend) error { return in.setUp(ctx, backend, options, check) })
 		})
-	c.Flags().StringVar(&system, "ci", "", "CI system to write the file of: "+strings.Join(scaffold.Systems(), ", "))
+	c.Flags().StringVar(&options.CI, "ci", "", "CI system to write the file of: "+strings.Join(scaffold.Systems(), ", "))
 	c.Flags().BoolVar(&check, "check", false, "write nothing, show the files, and exit with 1 if any is missing")
+	c.Flags().BoolVar(&options.Measure, "measure", false,
+		"run the tests once, and begin with the coverage that they reach where it is below the floor; the file says so")
 	return c
 }
 
-func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, system string, check bool) error {
-	folder := ""
+func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, options pipeline.InitOptions, check bool) error {
 	if path, err := filepath.Abs(in.source); err == nil {
-		folder = filepath.Base(path)
+		options.Folder = filepath.Base(path)
 	}
-	setup := pipeline.Init(ctx, backend, pipeline.InitOptions{
-		CI: system, Folder: folder, Version: pipeline.ReleaseOf(version(debug.ReadBuildInfo())),
-	})
+	options.Version, options.Call = pipeline.ReleaseOf(version(debug.ReadBuildInfo())), in.opts
+	setup := pipeline.Init(ctx, backend, options)
+	in.closeScreen()
 	if setup.Failure != "" {
 		_, _ = fmt.Fprintln(in.stderr, setup.Failure)
 		return errVerdict
@@ -52,8 +54,11 @@ func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, syste
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
+	for _, failure := range setup.Unmeasured {
+		_, _ = fmt.Fprintln(in.stderr, failure)
+	}
 	switch {
-	case check && len(setup.New) > 0:
+	case check && len(setup.New) > 0, len(setup.Unmeasured) > 0:
 		return errVerdict
 	case !check:
 		_, _ = fmt.Fprintf(in.stdout, "\nNext: openstack-rca test%s\n", in.sourceFlag())
