@@ -40,7 +40,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 		s.run.Warn(CodeNotMasked, "%s: shorter than %d bytes", strings.Join(unmasked, ", "), verdict.ShortestMasked)
 	}
 	if assumed {
-		s.run.Warn(CodeRefAssumed, "the call names no branch, tag or pull request; in the sandbox %s is assumed", opts.Ref)
+		s.run.Remark(CodeRefAssumed, "the call names no branch, tag or pull request; in the sandbox %s is assumed", opts.Ref)
 	}
 	if n := len(opts.Uncommitted); n > 0 {
 		s.run.Warn(CodeSourceModified, "%d files are not as in the commit, which is therefore not named: %s", n,

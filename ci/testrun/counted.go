@@ -112,10 +112,16 @@ func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 	} else if c.Total == 0 {
 		stage.Warn(GateUnset, "test.coverage.total is 0, so no floor holds all lines")
 	}
+	var unset []string
 	for _, group := range groupsOf(c) {
 		if len(group.Paths) == 0 && group.Min > 0 {
-			stage.Warn(GateUnset, "%s have no globs, so their floor of %s is not held", group.name, percent(group.Min))
+			unset = append(unset, fmt.Sprintf("%s (%s)", group.name, percent(group.Min)))
 		}
+	}
+	if len(unset) > 0 {
+		stage.Warn(GateUnset, "floors without globs are not held: %s", strings.Join(unset, ", "))
+		// Where one for all lines holds, those for groups of files are an offer.
+		stage.Warnings[len(stage.Warnings)-1].Remark = c.Total > 0
 	}
 }
 

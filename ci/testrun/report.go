@@ -51,7 +51,7 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 		stage.Add("tests that ended before the run did", strconv.Itoa(found.events.finished()))
 	}
 	if len(found.events.added) > 0 {
-		stage.Warn(ToolsAdded, "added %s", strings.Join(found.events.added, ", "))
+		stage.Remark(ToolsAdded, "added %s", strings.Join(found.events.added, ", "))
 	}
 	if n := len(found.parts); n > 1 {
 		stage.Add("shards", strconv.Itoa(n))

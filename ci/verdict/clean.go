@@ -130,7 +130,7 @@ func (c cleaner) findings(all []Finding) []Finding {
 	var out []Finding
 	for _, f := range all[:min(len(all), maxItems)] {
 		out = append(out, Finding{Code: c.code(f.Code), Cause: c.line(f.Cause, maxLine), Next: c.line(f.Next, maxLine),
-			Details: c.details(f.Details)})
+			Details: c.details(f.Details), Remark: f.Remark})
 	}
 	return out
 }

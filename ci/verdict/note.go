@@ -18,9 +18,10 @@ const (
 
 // Note is a remark about a line of the source.
 type Note struct {
-	// File is relative to the source, Line counts from 1; 0 is the whole file.
-	File string
-	Line int
+	// File is relative to the source, Line counts from 1; 0 is the whole file. EndLine is the last line
+	// of several, 0 for one.
+	File          string
+	Line, EndLine int
 	// Level is NoteError or NoteWarning.
 	Level string
 	// Title is what was found, Text more about it.
@@ -58,6 +59,9 @@ func annotations(clean *Run) string {
 				fmt.Fprintf(&b, "::%s file=%s", level, commandValue.Replace(n.File))
 				if n.Line > 0 {
 					fmt.Fprintf(&b, ",line=%d", n.Line)
+				}
+				if n.EndLine > n.Line {
+					fmt.Fprintf(&b, ",endLine=%d", n.EndLine)
 				}
 				fmt.Fprintf(&b, ",title=%s::%s\n", commandValue.Replace(n.Title), commandText.Replace(n.Text))
 			}

@@ -22,13 +22,13 @@ func noted(notes ...Note) *Run {
 
 func TestNotesAreCommandsOfGitHub(t *testing.T) {
 	run := noted(
-		Note{File: "a.py", Line: 3, Level: NoteWarning, Title: "not executed", Text: "lines 3-4"},
+		Note{File: "a.py", Line: 3, EndLine: 4, Level: NoteWarning, Title: "not executed", Text: "lines 3-4"},
 		Note{File: "t/test_a.py", Line: 7, Level: NoteError, Title: "test_a failed", Text: "assert 1 == 2\nmore, 50%"},
 		Note{File: "b.py", Level: NoteError, Title: "t", Text: "x"},
 	)
 	assert.Equal(t, "::error file=t/test_a.py,line=7,title=test_a failed::assert 1 == 2%0Amore, 50%25\n"+
 		"::error file=b.py,title=t::x\n"+
-		"::warning file=a.py,line=3,title=not executed::lines 3-4\n", AnnotationsOf(run))
+		"::warning file=a.py,line=3,endLine=4,title=not executed::lines 3-4\n", AnnotationsOf(run))
 	assert.Empty(t, AnnotationsOf(noted()))
 	dir := t.TempDir()
 	require.NoError(t, WriteReport(dir, run))

@@ -314,19 +314,23 @@ func heatTable(h *HeatMap) ([]string, [][]string) {
 
 func mdWarnings(r *Run) string {
 	var b strings.Builder
-	list := func(stage string, warnings []Finding) {
-		for _, w := range warnings[:min(len(warnings), 20)] {
-			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(stage, 40), mdCode(w.Code, 80), mdText(w.Cause, 400))
+	for _, kind := range []struct {
+		title  string
+		remark bool
+	}{{"### Warnings", false}, {"### Remarks", true}} {
+		found := grouped(r, kind.remark)
+		if len(found) > 0 {
+			b.WriteString(kind.title + "\n\n")
+		}
+		for _, t := range found[:min(len(found), 40)] {
+			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(strings.Join(t.stages, ", "), 100), mdCode(t.code, 80),
+				mdText(strings.Join(t.causes, "; "), 600))
+		}
+		if len(found) > 0 {
+			b.WriteString("\n")
 		}
 	}
-	list("run", r.Warnings)
-	for _, s := range r.all() {
-		list(s.Name, s.Warnings)
-	}
-	if b.Len() == 0 {
-		return ""
-	}
-	return "### Warnings\n\n" + b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func mdPublished(r *Run) string {

@@ -56,17 +56,8 @@ func Summary(run *Run) string {
 			}
 		}
 	}
-	var warnings []string
-	for _, w := range r.Warnings {
-		warnings = append(warnings, fmt.Sprintf("WARN run %s: %s", w.Code, w.Cause))
-	}
-	for _, s := range r.all() {
-		for _, w := range s.Warnings {
-			warnings = append(warnings, fmt.Sprintf("WARN %s %s: %s", s.Name, w.Code, w.Cause))
-		}
-	}
-	if len(warnings) > 0 {
-		b.WriteString("\n" + strings.Join(warnings[:min(len(warnings), 40)], "\n") + "\n")
+	if warnings := summaryWarnings(r); warnings != "" {
+		b.WriteString("\n" + warnings)
 	}
 	var published []string
 	for _, s := range r.all() {

@@ -131,6 +131,12 @@ func (r *Run) Warn(code Code, format string, args ...any) {
 	r.Warnings = append(r.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
 }
 
+// Remark adds a warning about the run as a whole that asks for nothing.
+func (r *Run) Remark(code Code, format string, args ...any) {
+	r.Warn(code, format, args...)
+	r.Warnings[len(r.Warnings)-1].Remark = true
+}
+
 // Failures are the lines that users see, one for each problem that keeps the run from
 // passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
 // A passed run has none. Above 50 in a stage, the rest is only counted. Stages that were not started

@@ -66,6 +66,9 @@ type Finding struct {
 	Cause   string   `json:"cause"`
 	Next    string   `json:"next,omitempty"`
 	Details []string `json:"details,omitempty"`
+	// Remark is set for a warning that asks for nothing: it is in the report, and does not stand among
+	// those that do.
+	Remark bool `json:"remark,omitempty"`
 }
 
 // Evidence is one measured fact.
@@ -133,6 +136,12 @@ func (s *Stage) WarnNext(code Code, next, format string, args ...any) {
 		code.Remedy = next
 	}
 	s.Warn(code, format, args...)
+}
+
+// Remark adds a warning that asks for nothing.
+func (s *Stage) Remark(code Code, format string, args ...any) {
+	s.Warn(code, format, args...)
+	s.Warnings[len(s.Warnings)-1].Remark = true
 }
 
 // Add adds a fact without a gate.
