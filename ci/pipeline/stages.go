@@ -90,6 +90,7 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 			}
 		}
 	}
+	s.foretell(pipeline)
 	for _, group := range sideBySide(pipeline) {
 		done := make([]verdict.Stage, len(group))
 		var running sync.WaitGroup
@@ -98,6 +99,22 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 		}
 		running.Wait()
 		s.run.Stages = append(s.run.Stages, done...)
+	}
+}
+
+// foretell says before the first stage what a later one will certainly fail for. The others run all the same:
+// their verdicts are worth having.
+func (s *state) foretell(pipeline []stage) {
+	for _, st := range pipeline {
+		if st.ready == nil || s.run.Preflight != nil {
+			continue
+		}
+		if decision := s.gate.Decision(st.name); !decision.Run && !(st.rehearses && decision.Code == policy.CodeNoEngine.Name) {
+			continue
+		}
+		if problem := st.ready(s); problem != nil {
+			s.progress.say("%s: will fail (%s): %s", st.name, problem.Code.Name, problem.Cause)
+		}
 	}
 }
 

@@ -125,8 +125,10 @@ func TestAnApplicationThatIsNotThereIsToldAtOnce(t *testing.T) {
 	} {
 		b, _ := backend(t, fake.Files(map[string]string{"app.py": "", "Dockerfile": "FROM scratch\n", "pipeline.yaml": config}))
 		b.BuildImage = func(context.Context, ImageRequest) *ImageResult { panic("nothing has passed") }
-		run := Run(t.Context(), b, Options{Ref: "main"}).Run
+		var said []string
+		run := Run(t.Context(), b, Options{Ref: "main", Progress: func(line string) { said = append(said, line) }}).Run
 		assert.Contains(t, []string{want, "not-run NO_ENGINE"}, codes(run)[verdict.Image], config)
+		assert.Equal(t, want == "fail APP_MISSING", strings.HasPrefix(said[0], "image: will fail (APP_MISSING): image.command starts"), "%v", said)
 		if want == "fail APP_MISSING" {
 			assert.Equal(t, want, codes(run)[verdict.Image], config)
 		}

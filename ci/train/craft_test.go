@@ -56,6 +56,7 @@ type scene struct {
 	export  runner.Result
 	scored  runner.Result
 	loaded  runner.Result
+	probed  runner.Result
 	failure map[string]error
 	runner  *fake.Runner
 }
@@ -74,7 +75,7 @@ func sound(t testing.TB) *scene {
 			Config: cfg, WorkDir: t.TempDir(),
 			Source: fake.Files(map[string]string{
 				"main.py": "train()", "lstm/model.py": "x", "README.md": "r", "tests/test_a.py": "t", "streamlit_app/page.py": "p",
-				"pipeline.yaml": "{}", "requirements/train.lock": "numpy==2.0 --hash=sha256:00",
+				"pipeline.yaml": "{}", "requirements/train.lock": "mlflow==3.1 --hash=sha256:00",
 			}),
 		},
 		left: map[string]string{
@@ -150,6 +151,8 @@ func (s *scene) run() *train.Result {
 			result = s.scored
 		case "load the model":
 			result = s.loaded
+		case "look for MLflow":
+			result = s.probed
 		default:
 			result = s.export
 			if result.Outputs == nil {

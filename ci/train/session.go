@@ -83,6 +83,11 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	if problem := s.findChampion(ctx); problem != nil {
 		problems = append(problems, problem)
 	}
+	if len(problems) == 0 {
+		if problem := s.unheard(ctx); problem != nil {
+			problems = append(problems, problem)
+		}
+	}
 	if len(problems) > 0 {
 		return problems
 	}
@@ -165,11 +170,16 @@ func (s *session) describe(ctx context.Context) []*verdict.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	if problem := s.environment(ctx); problem != nil {
-		return []*verdict.Problem{problem}
+	if problem := s.scriptMissing(ctx); problem != nil {
+		problems = append(problems, problem)
 	}
-	s.inputs[0].Files = s.built.Over(s.inputs[0].Files)
-	return nil
+	if problem := s.environment(ctx); problem != nil {
+		problems = append(problems, problem)
+	}
+	if len(problems) == 0 {
+		s.inputs[0].Files = s.built.Over(s.inputs[0].Files)
+	}
+	return problems
 }
 
 // useData places the data set and adds the arguments that name it.

@@ -66,7 +66,7 @@ func TestTheTrainingSeesOnlyDeclaredInputsAndNothingOfTheHost(t *testing.T) {
 	assert.Contains(t, inputs, ".openstack-rca-network/sitecustomize.py", "hosts that it asks for are named")
 	delete(inputs, ".openstack-rca-network/sitecustomize.py")
 	assert.Equal(t, map[string]string{
-		"main.py": "train()", "lstm/model.py": "x", "requirements/train.lock": "numpy==2.0 --hash=sha256:00", "pipeline-data/nova.log": "line",
+		"main.py": "train()", "lstm/model.py": "x", "requirements/train.lock": "mlflow==3.1 --hash=sha256:00", "pipeline-data/nova.log": "line",
 	}, inputs, "no test, README, page or configuration")
 	assert.Equal(t, []string{"python", "main.py", "--mode", "train", "--enable-mlflow", "--batch-size", "32", "--epochs", "5", "--shuffle", "--data", "pipeline-data"}, step.Args)
 	assert.Equal(t, "sqlite:///mlflow.db", step.Vars["MLFLOW_TRACKING_URI"], "the configuration cannot point it elsewhere")
@@ -137,7 +137,7 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		"exit code 0 without a model": {func(s *scene) { delete(s.left, "models/lstm_model.keras") }, train.NoModel, "left no file that matches models/*.keras"},
 		"a model of an earlier commit": {func(s *scene) {
 			delete(s.left, "models/lstm_model.keras")
-			s.input.Source = fake.Files(map[string]string{"requirements.txt": "a --hash=x", "models/lstm_model.keras": "old"})
+			s.input.Source = fake.Files(map[string]string{"main.py": "", "requirements.txt": "mlflow --hash=x", "models/lstm_model.keras": "old"})
 		}, train.StaleModel, "models/lstm_model.keras in the source is from an earlier one"},
 		"two models": {func(s *scene) { s.left["models/best.keras"] = "x" }, train.ModelAmbiguous, "models/best.keras, models/lstm_model.keras"},
 		"two files of one name": {func(s *scene) {
@@ -414,7 +414,7 @@ func TestWhatIsOddButNoFaultIsAWarning(t *testing.T) {
 		"no predictions":           {func(s *scene) { delete(s.left, "models/predictions.json") }, train.NoPredictions, "left no models/predictions.json"},
 		"predictions not declared": {func(s *scene) { s.input.Config.Train.Predictions = "" }, train.NoPredictions, "not set"},
 		"packages without hashes": {func(s *scene) {
-			s.input.Source = fake.Files(map[string]string{"requirements.txt": "numpy==2.0"})
+			s.input.Source = fake.Files(map[string]string{"main.py": "", "requirements.txt": "mlflow==3.1"})
 		}, train.Unlocked, "requirements.txt"},
 		"a loss that was NaN for a while": {func(s *scene) {
 			s.runs[0]["metrics"].(object)["loss"] = []any{[]any{1, 1, "NaN"}, []any{2, 2, 0.5}}
@@ -634,6 +634,48 @@ func TestEveryCodeTellsWhatToDo(t *testing.T) {
 		assert.NotEmpty(t, code.Meaning, code.Name)
 		assert.NotEmpty(t, code.Remedy, code.Name)
 		assert.Equal(t, verdict.Train, code.Stage, code.Name)
+	}
+}
+
+// TestWhatATrainingWouldFailForIsToldBeforeIt: nothing trains for an hour to end in what was known.
+func TestWhatATrainingWouldFailForIsToldBeforeIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(s *scene)
+		code    string
+		cause   string
+		trained bool
+	}{
+		"no MLflow, no file": {func(s *scene) { s.probed.ExitCode = 66 }, "RUN_MISSING", "no MLflow to log a run with; the training was not started", false},
+		"MLflow by another package": {nil, "", "", true},
+		"a probe that breaks says nothing": {func(s *scene) { s.probed.ExitCode = 1 }, "", "", true},
+		"a file of metrics": {func(s *scene) {
+			s.input.Config.Train.Metrics, s.left["models/metrics.json"], s.probed.ExitCode = "models/metrics.json", `{"accuracy": 0.95}`, 66
+		}, "", "", true},
+		"an environment that cannot be made": {func(s *scene) {
+			s.failure["look for MLflow"] = &runner.EnvironmentError{Command: []string{"uv"}, Output: "no such hash", Err: errors.New("exit 1")}
+		}, "ENV_FAILED", "", false},
+		"no script": {func(s *scene) { s.input.Config.Train.Command = []string{"python", "train.py"} }, "TRAIN_CONFIG_INVALID",
+			"train.command starts train.py, which the source does not have", false},
+		"a script that is left out": {func(s *scene) { s.input.Config.Train.Command = []string{"python", "tests/test_a.py"} }, "TRAIN_CONFIG_INVALID",
+			"train.command starts tests/test_a.py, which the training does not see", false},
+		"a module": {func(s *scene) { s.input.Config.Train.Command = []string{"python", "-m", "elsewhere"} }, "", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sound(t)
+			s.input.Source = s.input.Source.With(".", fake.Files(map[string]string{
+				"requirements/train.lock": "numpy==2.0 --hash=sha256:00",
+			}))
+			if c.change != nil {
+				c.change(s)
+			}
+			r := s.run()
+			assert.Equal(t, c.code, r.Stage.Code, r.Stage.Cause)
+			assert.Contains(t, r.Stage.Cause, c.cause)
+			assert.Equal(t, c.trained, slices.ContainsFunc(s.runner.Steps(), func(step runner.Step) bool { return step.Name == "train" }))
+			if c.code == "RUN_MISSING" {
+				assert.Contains(t, r.Stage.Next, `as JSON, {"accuracy": 0.9}`)
+			}
+		})
 	}
 }
 

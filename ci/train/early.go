@@ -1,0 +1,71 @@
+package train
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// A training may take hours. What it would certainly fail for is found out before it begins.
+
+// scriptName is a file of the source that Python runs.
+var scriptName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py$`)
+
+// scriptMissing is the problem of a command whose script the training does not see.
+func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
+	if len(s.command) < 2 || !strings.HasPrefix(s.command[0], "python") || !scriptName.MatchString(s.command[1]) {
+		return nil
+	}
+	script := s.command[1]
+	if names, err := s.inputs[0].Files.Filter([]string{script}, nil).List(ctx); err != nil || len(names) > 0 {
+		return nil // what cannot be listed is told by the training
+	}
+	why := "the source does not have"
+	if names, err := s.in.Source.Filter([]string{script}, nil).List(ctx); err == nil && len(names) > 0 {
+		why = "the training does not see: exclude or train.inputs leave it out"
+	}
+	return verdict.Problemf(ConfigInvalid, "train.command starts %s, which %s", script, why)
+}
+
+// noMLflow is the exit code of the probe for an environment without MLflow.
+const noMLflow = 66
+
+// unheard is the problem of a training that cannot hand its metrics over: no file is declared, and MLflow, which
+// the run would be logged with and read back, is not installed. The environment is the training's own.
+func (s *session) unheard(ctx context.Context) *verdict.Problem {
+	if s.cfg.Metrics != "" || s.named(ctx, "mlflow") {
+		return nil
+	}
+	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
+		Name: "look for MLflow", Env: s.env, Vars: s.vars(), Timeout: exportLimit, Offline: true,
+		Args: []string{"python", "-c", "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('mlflow') else 66)"},
+	}))
+	if err != nil {
+		return stepProblem(ctx, "training", err)
+	}
+	if result.ExitCode != noMLflow {
+		return nil
+	}
+	problem := verdict.Problemf(RunMissing, "train.metrics names no file, and the training's environment has no MLflow to log a run with; "+
+		"the training was not started")
+	problem.Next = s.metricsNext()
+	return problem
+}
+
+// named reports whether a file that the environment is installed from has a word in it.
+func (s *session) named(ctx context.Context, word string) bool {
+	names, err := s.env.Files.List(ctx)
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		content, err := s.env.Files.Read(ctx, name, maxMetrics)
+		if err == nil && strings.Contains(strings.ToLower(string(content)), word) {
+			return true
+		}
+	}
+	return false
+}
