@@ -21,7 +21,7 @@ type key struct {
 var keys = slices.Concat([]key{
 	{path: "name", source: "S3 Organization", limit: plainNames,
 		meaning: "Name of the application: the first part of folder and resource names. When it is absent, that of pyproject.toml or " +
-			"setup.cfg. Experiments, the image and the names on ECS follow it, where they have no key of their own."},
+			"setup.cfg. Experiments, the model, the image and the names on ECS follow it, where they have no key of their own."},
 	{path: "python", source: "Environment Variables", limit: pythonVersions,
 		meaning: "Python version of all environments."},
 	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing."},
@@ -138,7 +138,7 @@ var keys = slices.Concat([]key{
 			"instead of giving a warning."},
 
 	{path: "publish.model", source: "Model Verification", limit: plainNames,
-		meaning: "Name of the model; the registered model is `<experiment>_<model>`."},
+		meaning: "Name of the model; the registered model is `<experiment>_<model>`. `model` where the application has a name of its own."},
 	{path: "publish.experiment", source: "Environment Variables", limit: experiments,
 		meaning: "MLflow experiment; `{{environment}}` stands for the environment."},
 	{path: "publish.workspace",

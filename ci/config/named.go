@@ -16,6 +16,7 @@ var namedAfter = []struct {
 }{
 	{"train.experiment", "{{snake}}_staging", func(c *Config) *string { return &c.Train.Experiment }},
 	{"publish.experiment", "{{snake}}_{{environment}}", func(c *Config) *string { return &c.Publish.Experiment }},
+	{"publish.model", "model", func(c *Config) *string { return &c.Publish.Model }},
 	{"image.repository", "{{name}}", func(c *Config) *string { return &c.Image.Repository }},
 	{"rollout.cluster", "{{name}}-cluster{{suffix}}", func(c *Config) *string { return &c.Rollout.Cluster }},
 	{"rollout.service", "{{name}}-service{{suffix}}", func(c *Config) *string { return &c.Rollout.Service }},

@@ -8,7 +8,7 @@ import (
 )
 
 func namesOf(c Config) []string {
-	return []string{c.Name, c.Train.Experiment, c.Publish.Experiment, c.Image.Repository, c.Rollout.Cluster, c.Rollout.Service, c.Rollout.Family}
+	return []string{c.Name, c.Train.Experiment, c.Publish.Experiment, c.Publish.Model, c.Image.Repository, c.Rollout.Cluster, c.Rollout.Service, c.Rollout.Family}
 }
 
 func TestEverythingIsCalledAfterTheApplication(t *testing.T) {
@@ -20,12 +20,12 @@ func TestEverythingIsCalledAfterTheApplication(t *testing.T) {
 		"nothing is named": {"", Staging, "", document},
 		"the document's":   {"name: openstack-rca-system", Production, "", document},
 		"the file names it": {"name: ticket.sorter", Staging, "other", []string{"ticket.sorter", "ticket_sorter_staging",
-			"ticket_sorter_{{environment}}", "ticket-sorter", "ticket-sorter-cluster-staging", "ticket-sorter-service-staging",
+			"ticket_sorter_{{environment}}", "model", "ticket-sorter", "ticket-sorter-cluster-staging", "ticket-sorter-service-staging",
 			"ticket-sorter-task-staging"}},
-		"production has the plain names": {"name: tiny\nrollout: {service: mine}\nenvironments: {production: {publish: {experiment: own}}}",
-			Production, "", []string{"tiny", "tiny_staging", "own", "tiny", "tiny-cluster", "mine", "tiny-task"}},
+		"production has the plain names": {"name: tiny\nrollout: {service: mine}\nenvironments: {production: {publish: {experiment: own, model: mine}}}",
+			Production, "", []string{"tiny", "tiny_staging", "own", "mine", "tiny", "tiny-cluster", "mine", "tiny-task"}},
 		"the project names itself": {"image: {repository: registry.example/team/x}", Sandbox, "My_Project.Name", []string{"my-project-name",
-			"my_project_name_staging", "my_project_name_{{environment}}", "registry.example/team/x", "my-project-name-cluster-sandbox",
+			"my_project_name_staging", "my_project_name_{{environment}}", "model", "registry.example/team/x", "my-project-name-cluster-sandbox",
 			"my-project-name-service-sandbox", "my-project-name-task-sandbox"}},
 		"a name of nothing": {"", Sandbox, "___", document},
 	} {
