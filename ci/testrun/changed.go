@@ -33,6 +33,7 @@ func judgeChange(r *Result, base *Base, selective bool) {
 	r.Stage.Warn(LinesUncovered, "%d of %d lines that differ from %s", rate.Whole-rate.Part, rate.Whole, base.Since)
 	warning := &r.Stage.Warnings[len(r.Stage.Warnings)-1]
 	for _, f := range byMissing(part, false) {
+		noteChange(&r.Stage, f)
 		for _, l := range f.Lines {
 			if !l.Hit {
 				// As a place in a file: a code host shows it beside the line.

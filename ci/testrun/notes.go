@@ -2,6 +2,7 @@ package testrun
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,13 +41,44 @@ func noteFailures(stage *verdict.Stage, r *junit.Report) {
 	}
 }
 
-// noteUncovered puts a warning at the first uncovered line of a changed file.
+// notExecuted is the title of a note about a line.
+const notExecuted = "no test executes this"
+
+// noteUncovered puts a warning at the first uncovered line of a changed file, unless its changed lines are noted.
 func noteUncovered(stage *verdict.Stage, f *coverage.File) {
+	if slices.ContainsFunc(stage.Notes, func(n verdict.Note) bool { return n.File == f.Path && n.Title == notExecuted }) {
+		return
+	}
 	for _, line := range f.Lines {
 		if !line.Hit {
-			stage.Note(verdict.Note{File: f.Path, Line: int(line.Number), Level: verdict.NoteWarning, Title: "no test executes this",
+			stage.Note(verdict.Note{File: f.Path, Line: int(line.Number), Level: verdict.NoteWarning, Title: notExecuted,
 				Text: "Lines without a test in this changed file: " + clipList(f.Missing())})
 			return
 		}
+	}
+}
+
+// maxUncovered is how many places of a change are noted: failed tests must find room beside them.
+const maxUncovered = 20
+
+// noteChange puts a warning at each place of a change that no test executes; f has only lines of the change.
+func noteChange(stage *verdict.Stage, f *coverage.File) {
+	for i := 0; i < len(f.Lines); i++ {
+		if f.Lines[i].Hit {
+			continue
+		}
+		first := i
+		for i+1 < len(f.Lines) && !f.Lines[i+1].Hit && f.Lines[i+1].Number == f.Lines[i].Number+1 {
+			i++
+		}
+		if len(stage.Notes) >= maxUncovered {
+			return
+		}
+		note := verdict.Note{File: f.Path, Line: int(f.Lines[first].Number), Level: verdict.NoteWarning, Title: notExecuted,
+			Text: "The change adds or alters this line, and no test executes it"}
+		if i > first {
+			note.EndLine, note.Text = int(f.Lines[i].Number), "The change adds or alters these lines, and no test executes them"
+		}
+		stage.Note(note)
 	}
 }

@@ -28,9 +28,11 @@ type screen struct {
 	running []string
 	since   map[string]time.Time
 	details map[string]string
-	drawn   bool
-	now     func() time.Time
-	over    chan struct{}
+	// epochs are those of the training.
+	epochs pace
+	drawn  bool
+	now    func() time.Time
+	over   chan struct{}
 }
 
 // newScreen returns a screen on out; the output of the steps goes to log.
@@ -94,7 +96,7 @@ func (s *screen) draw() {
 	var parts []string
 	for _, name := range s.running {
 		part := fmt.Sprintf("%s %s", name, s.now().Sub(s.since[name]).Round(time.Second))
-		if detail := s.details[name]; detail != "" {
+		if detail := s.detail(name); detail != "" {
 			part += " (" + detail + ")"
 		}
 		parts = append(parts, part)
@@ -107,6 +109,14 @@ func (s *screen) draw() {
 	s.drawn = true
 }
 
+// detail says how far a stage is.
+func (s *screen) detail(name string) string {
+	if name == stepStages["train"] && s.epochs.last > 0 {
+		return s.epochs.text(s.now())
+	}
+	return s.details[name]
+}
+
 // Line shows one line of progress.
 func (s *screen) Line(line string) {
 	s.mu.Lock()
@@ -116,7 +126,7 @@ func (s *screen) Line(line string) {
 	case rest == "started":
 		s.running, s.since[name] = append(s.running, name), s.now()
 	case strings.HasPrefix(rest, "still running"):
-		if detail := s.details[name]; detail != "" {
+		if detail := s.detail(name); detail != "" {
 			line += " (" + detail + ")"
 		}
 	case ended.MatchString(rest):
@@ -132,7 +142,7 @@ func (s *screen) Line(line string) {
 
 var (
 	ended     = regexp.MustCompile(`^(?:pass|fail|could-not-run|not-run)\b`)
-	epochOf   = regexp.MustCompile(`\bEpoch (\d{1,6})/(\d{1,6})\b`)
+	epochOf   = regexp.MustCompile(`\b[Ee]poch:? \[?(\d{1,6}) ?(?:/|of) ?(\d{1,6})\b`)
 	percentOf = regexp.MustCompile(`\[\s*(\d{1,3}%)\]\s*$`)
 )
 
@@ -149,8 +159,8 @@ func (s *screen) Write(p []byte) (int, error) {
 		if !found || !known {
 			continue
 		}
-		if m := epochOf.FindStringSubmatch(text); m != nil {
-			s.details[stage] = "epoch " + m[1] + " of " + m[2]
+		if m := epochOf.FindStringSubmatch(text); m != nil && step == "train" {
+			s.epochs.saw(m[1], m[2], s.now())
 		} else if m := percentOf.FindStringSubmatch(text); m != nil {
 			s.details[stage] = m[1]
 		}
