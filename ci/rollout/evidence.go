@@ -18,7 +18,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 		stage.Gate("image", p.Image, "pinned by digest", true)
 	} else {
 		stage.Add("image", "not built; the plan holds a placeholder digest")
-		stage.Warn(ImageNotBuilt, "no image was made in this run")
+		stage.Remark(ImageNotBuilt, "no image was made in this run")
 	}
 	if p.Adopts() {
 		stage.Add("service", fmt.Sprintf("%s in cluster %s, adopted", s.names.service, s.names.cluster))
@@ -58,7 +58,7 @@ func (p *Plan) Warn(stage *verdict.Stage) {
 		for _, e := range p.Examples {
 			keys = append(keys, e.Key)
 		}
-		stage.Warn(ExampleValues, "made up in this plan: %s", strings.Join(keys, ", "))
+		stage.Remark(ExampleValues, "made up in this plan: %s", strings.Join(keys, ", "))
 	}
 	if s.environment == Production && (s.Min < 2 || s.Desired < 2) {
 		stage.Warn(SingleTask, "rollout.min is %d, rollout.desired is %d", s.Min, s.Desired)

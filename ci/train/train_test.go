@@ -645,8 +645,8 @@ func TestWhatATrainingWouldFailForIsToldBeforeIt(t *testing.T) {
 		cause   string
 		trained bool
 	}{
-		"no MLflow, no file": {func(s *scene) { s.probed.ExitCode = 66 }, "RUN_MISSING", "no MLflow to log a run with; the training was not started", false},
-		"MLflow by another package": {nil, "", "", true},
+		"no MLflow, no file":               {func(s *scene) { s.probed.ExitCode = 66 }, "RUN_MISSING", "no MLflow to log a run with; the training was not started", false},
+		"MLflow by another package":        {nil, "", "", true},
 		"a probe that breaks says nothing": {func(s *scene) { s.probed.ExitCode = 1 }, "", "", true},
 		"a file of metrics": {func(s *scene) {
 			s.input.Config.Train.Metrics, s.left["models/metrics.json"], s.probed.ExitCode = "models/metrics.json", `{"accuracy": 0.95}`, 66
