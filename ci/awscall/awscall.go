@@ -9,6 +9,7 @@ package awscall
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +96,10 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	if err := c.assemble(stack, at, operation, in, out); err != nil {
 		return fmt.Errorf("assemble the call: %w", err)
 	}
-	_, _, err = middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(c.http), stack).Handle(ctx, in)
+	_, metadata, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(c.http), stack).Handle(ctx, in)
+	if field := reflect.ValueOf(out).Elem().FieldByName("ResultMetadata"); field.IsValid() {
+		field.Set(reflect.ValueOf(metadata)) // as the SDK's clients do
+	}
 	return err
 }
 
@@ -150,6 +154,9 @@ func (c *Client) sign(at Endpoint) middleware.FinalizeMiddleware {
 		request, is := in.Request.(*smithyhttp.Request)
 		if !is {
 			return out, metadata, fmt.Errorf("sign request: it is a %T", in.Request)
+		}
+		if aws.IsCredentialsProvider(c.cfg.Credentials, (*aws.AnonymousCredentials)(nil)) {
+			return next.HandleFinalize(ctx, in)
 		}
 		if c.cfg.Credentials == nil {
 			return out, metadata, fmt.Errorf("get identity: there are no credentials")

@@ -16,21 +16,31 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdkscaling "github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
+	sdkcloudwatch "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	sdklogs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	sdkelb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	sdksts "github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyendpoints "github.com/aws/smithy-go/endpoints"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
 )
 
 // recorder answers with what answers returns, the last one again and again, and keeps the requests.
@@ -78,6 +88,12 @@ func TestRequestsAreThoseOfTheSDK(t *testing.T) {
 	name, document := aws.String("role & co"), aws.String(`{"a":"<é> +"}`)
 	theirs, ours := answering(answer(200, "<r/>")), answering(answer(200, "<r/>"))
 	their, own := sdkiam.NewFromConfig(over(theirs, "eu-west-1")), iam.New(over(ours, "eu-west-1"))
+	watch := sdkcloudwatch.NewFromConfig(over(theirs, "eu-west-1"), func(o *sdkcloudwatch.Options) {
+		o.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
+	})
+	start := time.Date(2026, 11, 29, 23, 0, 0, 123_000_000, time.UTC)
+	forward := []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward, ForwardConfig: &elbtypes.ForwardActionConfig{
+		TargetGroups: []elbtypes.TargetGroupTuple{{TargetGroupArn: name, Weight: aws.Int32(0)}, {TargetGroupArn: document, Weight: aws.Int32(100)}}}}}
 	for operation, calls := range map[string][2]func() error{
 		"CreateRole": {
 			func() error {
@@ -100,6 +116,58 @@ func TestRequestsAreThoseOfTheSDK(t *testing.T) {
 				_, err := own.SimulatePrincipalPolicy(t.Context(), &iam.SimulatePrincipalPolicyInput{PolicySourceArn: name,
 					ActionNames: []string{"a:b", "c:d"}, ContextEntries: []iam.ContextEntry{{ContextKeyName: name,
 						ContextKeyType: iam.ContextKeyTypeString, ContextKeyValues: []string{"x", "y"}}}})
+				return err
+			},
+		},
+		"CreateRule": {
+			func() error {
+				_, err := sdkelb.NewFromConfig(over(theirs, "eu-west-1")).CreateRule(t.Context(), &sdkelb.CreateRuleInput{ListenerArn: name,
+					Priority: aws.Int32(100), Conditions: []elbtypes.RuleCondition{}, Actions: forward})
+				return err
+			}, func() error {
+				_, err := elb.New(over(ours, "eu-west-1")).CreateRule(t.Context(), &elb.CreateRuleInput{ListenerArn: name,
+					Priority: aws.Int32(100), Conditions: []elbtypes.RuleCondition{}, Actions: forward})
+				return err
+			},
+		},
+		"GetMetricData": {
+			func() error {
+				_, err := watch.GetMetricData(t.Context(), &sdkcloudwatch.GetMetricDataInput{StartTime: &start, EndTime: &start,
+					MetricDataQueries: []cwtypes.MetricDataQuery{{Id: name, ReturnData: aws.Bool(false), MetricStat: &cwtypes.MetricStat{
+						Period: aws.Int32(60), Stat: name, Metric: &cwtypes.Metric{Namespace: name, Dimensions: []cwtypes.Dimension{
+							{Name: name, Value: document}}}}}}})
+				return err
+			}, func() error {
+				_, err := cloudwatch.New(over(ours, "eu-west-1")).GetMetricData(t.Context(), &cloudwatch.GetMetricDataInput{StartTime: &start,
+					EndTime: &start, MetricDataQueries: []cloudwatch.MetricDataQuery{{Id: name, ReturnData: aws.Bool(false),
+						MetricStat: &cloudwatch.MetricStat{Period: aws.Int32(60), Stat: name, Metric: &cloudwatch.Metric{Namespace: name,
+							Dimensions: []cloudwatch.Dimension{{Name: name, Value: document}}}}}}})
+				return err
+			},
+		},
+		"PutMetricAlarm": {
+			func() error {
+				_, err := watch.PutMetricAlarm(t.Context(), &sdkcloudwatch.PutMetricAlarmInput{AlarmName: name, Threshold: aws.Float64(1.0 / 3),
+					EvaluationPeriods: aws.Int32(3), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanOrEqualToThreshold,
+					Statistic: cwtypes.StatisticSum, AlarmActions: []string{"a", "b"}, ActionsEnabled: aws.Bool(true),
+					Tags: []cwtypes.Tag{{Key: name, Value: document}}})
+				return err
+			}, func() error {
+				_, err := cloudwatch.New(over(ours, "eu-west-1")).PutMetricAlarm(t.Context(), &cloudwatch.PutMetricAlarmInput{AlarmName: name,
+					Threshold: aws.Float64(1.0 / 3), EvaluationPeriods: aws.Int32(3), Statistic: cloudwatch.StatisticSum,
+					ComparisonOperator: cloudwatch.ComparisonOperatorGreaterThanOrEqualToThreshold, AlarmActions: []string{"a", "b"},
+					ActionsEnabled: aws.Bool(true), Tags: []cloudwatch.Tag{{Key: name, Value: document}}})
+				return err
+			},
+		},
+		"AssumeRole": {
+			func() error {
+				_, err := sdksts.NewFromConfig(over(theirs, "eu-west-1")).AssumeRole(t.Context(), &sdksts.AssumeRoleInput{RoleArn: name,
+					RoleSessionName: name, ExternalId: document, DurationSeconds: aws.Int32(900)})
+				return err
+			}, func() error {
+				_, err := sts.New(over(ours, "eu-west-1")).AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: name, RoleSessionName: name,
+					ExternalId: document, DurationSeconds: aws.Int32(900)})
 				return err
 			},
 		},
@@ -193,6 +261,27 @@ func TestAddressesAreThoseOfTheSDK(t *testing.T) {
 					return sdkscaling.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
 				}, func(c aws.Config) error {
 					_, err := scaling.New(c).ListTagsForResource(t.Context(), &scaling.ListTagsForResourceInput{})
+					return err
+				}},
+				"elb": {func() (smithyendpoints.Endpoint, error) {
+					p := sdkelb.EndpointParameters{Region: &region, UseFIPS: fips, UseDualStack: dual}
+					return sdkelb.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
+				}, func(c aws.Config) error {
+					_, err := elb.New(c).DeleteRule(t.Context(), &elb.DeleteRuleInput{})
+					return err
+				}},
+				"cloudwatch": {func() (smithyendpoints.Endpoint, error) {
+					p := sdkcloudwatch.EndpointParameters{Region: &region, UseFIPS: fips, UseDualStack: dual}
+					return sdkcloudwatch.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
+				}, func(c aws.Config) error {
+					_, err := cloudwatch.New(c).DeleteAlarms(t.Context(), &cloudwatch.DeleteAlarmsInput{})
+					return err
+				}},
+				"sts": {func() (smithyendpoints.Endpoint, error) {
+					p := sdksts.EndpointParameters{Region: &region, UseFIPS: fips, UseDualStack: dual, UseGlobalEndpoint: aws.Bool(false)}
+					return sdksts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
+				}, func(c aws.Config) error {
+					_, err := sts.New(c).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 					return err
 				}},
 				"kms": {func() (smithyendpoints.Endpoint, error) {
@@ -347,6 +436,11 @@ func TestAnAnswerThatCannotBeReadIsAnError(t *testing.T) {
 	var unreadable *smithy.DeserializationError
 	require.ErrorAs(t, err, &unreadable)
 
+	for _, body := range []string{"", "<html><body>sign in</body></html>"} { // a proxy, with status 200
+		_, err = elb.New(over(answering(answer(200, body)), "eu-west-1")).DescribeLoadBalancers(t.Context(), &elb.DescribeLoadBalancersInput{})
+		require.ErrorAs(t, err, &unreadable, body)
+		require.ErrorContains(t, err, "no DescribeLoadBalancersResult")
+	}
 	for _, body := range []string{`{"events":7}`, `no`} {
 		_, err = logs.New(over(answering(answer(200, body)), "eu-west-1")).GetLogEvents(t.Context(), nil)
 		require.ErrorAs(t, err, &unreadable, body)

@@ -4,14 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -126,94 +121,4 @@ func (JSON) failure(headers map[string][]string, body []byte) *smithy.GenericAPI
 		told.Message = unknown
 	}
 	return &smithy.GenericAPIError{Code: code, Message: told.Message}
-}
-
-// Query is the protocol awsQuery of the Smithy specification. Members of requests are named by
-// their fields; answers are decoded by xml tags, below the element <Operation>Result.
-type Query struct{ Version string }
-
-func (p Query) request(operation string, in any) (body []byte, headers map[string]string, err error) {
-	form := url.Values{"Action": {operation}, "Version": {p.Version}}
-	if in != nil {
-		if err := members(form, "", reflect.ValueOf(in)); err != nil {
-			return nil, nil, err
-		}
-	}
-	return []byte(form.Encode()), map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, nil
-}
-
-// members writes a value: those of a structure below its name, those of a list as name.member.N.
-func members(form url.Values, name string, v reflect.Value) error {
-	below := func(part string) string {
-		if name == "" {
-			return part
-		}
-		return name + "." + part
-	}
-	switch v.Kind() {
-	case reflect.Pointer:
-		if v.IsNil() {
-			return nil
-		}
-		return members(form, name, v.Elem())
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if err := members(form, below(v.Type().Field(i).Name), v.Field(i)); err != nil {
-				return err
-			}
-		}
-		return nil
-	case reflect.Slice:
-		for i := range v.Len() {
-			if err := members(form, below("member."+strconv.Itoa(i+1)), v.Index(i)); err != nil {
-				return err
-			}
-		}
-		return nil
-	case reflect.String:
-		if v.Len() > 0 || v.Type() == reflect.TypeFor[string]() { // an empty value of an enumeration is not sent
-			form.Set(name, v.String())
-		}
-		return nil
-	case reflect.Bool:
-		form.Set(name, strconv.FormatBool(v.Bool()))
-		return nil
-	case reflect.Int32, reflect.Int64:
-		form.Set(name, strconv.FormatInt(v.Int(), 10))
-		return nil
-	default:
-		return fmt.Errorf("member %s is a %s", name, v.Kind())
-	}
-}
-
-func (Query) answer(operation string, body []byte, out any) error {
-	decoder := xml.NewDecoder(bytes.NewReader(body))
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return nil // operations that return nothing have no result
-		}
-		if err != nil {
-			return err
-		}
-		if start, is := token.(xml.StartElement); is && start.Name.Local == operation+"Result" {
-			return decoder.DecodeElement(out, &start)
-		}
-	}
-}
-
-func (Query) failure(_ map[string][]string, body []byte) *smithy.GenericAPIError {
-	var told struct {
-		Code    string `xml:"Error>Code"`
-		Message string `xml:"Error>Message"`
-	}
-	// What is not XML comes from a proxy, and has neither code nor message.
-	_ = xml.Unmarshal(body, &told)
-	if told.Code == "" {
-		told.Code = unknown
-	}
-	if told.Message == "" {
-		told.Message = unknown
-	}
-	return &smithy.GenericAPIError{Code: told.Code, Message: told.Message}
 }

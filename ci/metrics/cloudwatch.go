@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -19,23 +18,24 @@ const Namespace = "openstack-rca"
 
 // CloudWatch is the part of its client that PutMetrics needs.
 type CloudWatch interface {
-	PutMetricData(context.Context, *cloudwatch.PutMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error)
+	PutMetricData(context.Context, *cloudwatch.PutMetricDataInput) (*cloudwatch.PutMetricDataOutput, error)
 }
 
-// maxData is how many values CloudWatch takes in one request.
-const maxData = 1000
+// maxData is how many values are sent in one request: CloudWatch takes 1000, and 1 MB, which so many
+// with all their dimensions stay below.
+const maxData = 200
 
 // PutMetrics sends the families of a run to CloudWatch, as of a time.
 func PutMetrics(ctx context.Context, client CloudWatch, target Group, families []Family, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	var data []types.MetricDatum
+	var data []cloudwatch.MetricDatum
 	for _, f := range ForCloudWatch(With(families, target)) {
 		for _, s := range f.Samples {
-			datum := types.MetricDatum{MetricName: aws.String(f.Name), Value: aws.Float64(s.Value), Timestamp: aws.Time(at),
-				Unit: types.StandardUnit(unitOf(f.Metric))}
+			datum := cloudwatch.MetricDatum{MetricName: aws.String(f.Name), Value: aws.Float64(s.Value), Timestamp: aws.Time(at),
+				Unit: cloudwatch.StandardUnit(unitOf(f.Metric))}
 			for _, l := range s.Labels {
-				datum.Dimensions = append(datum.Dimensions, types.Dimension{Name: aws.String(l.Name), Value: aws.String(ascii(l.Value))})
+				datum.Dimensions = append(datum.Dimensions, cloudwatch.Dimension{Name: aws.String(l.Name), Value: aws.String(ascii(l.Value))})
 			}
 			data = append(data, datum)
 		}

@@ -45,7 +45,7 @@ func (s *call) credentials(ctx context.Context, permit policy.Permit, region str
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	found, err := clients.STS.Options().Credentials.Retrieve(ctx)
+	found, err := clients.Credentials.Retrieve(ctx)
 	if err != nil {
 		return aws.Credentials{}, fmt.Errorf("get credentials for AWS: %w", err)
 	}

@@ -77,7 +77,9 @@ func (s *settings) adoptedPlan() (*Plan, []*verdict.Problem) {
 	return &Plan{
 		Environment: s.environment, Account: s.Account, Region: s.Region, Image: s.image, ImageBuilt: s.imageBuilt, Examples: s.examples,
 		Strategy: string(s.strategy), Service: service, LoadBalancer: &LoadBalancer{}, TaskDefinition: &ecs.RegisterTaskDefinitionInput{},
-		Trial: &Trial{Task: &ecs.RunTaskInput{Cluster: service.Cluster, StartedBy: aws.String(s.startedBy())}, Off: true}, settings: s,
+		Trial: &Trial{Off: true,
+			Task: &ecs.RunTaskInput{Cluster: service.Cluster, StartedBy: aws.String(startedBy("trial", s.names.service))}},
+		settings: s,
 	}, nil
 }
 
@@ -359,8 +361,8 @@ func (s *settings) adoptedTrial(service *types.Service, a *Adoption) *Trial {
 	in := &ecs.RunTaskInput{
 		Cluster: aws.String(s.names.cluster), TaskDefinition: aws.String(ARN("task-definition", s.names.family)), Count: aws.Int32(1),
 		LaunchType: service.LaunchType, CapacityProviderStrategy: service.CapacityProviderStrategy, PlatformVersion: service.PlatformVersion,
-		NetworkConfiguration: service.NetworkConfiguration, StartedBy: aws.String(s.startedBy()), EnableECSManagedTags: true,
-		Tags: ecsTags(s.ownership()),
+		NetworkConfiguration: service.NetworkConfiguration, StartedBy: aws.String(startedBy("trial", s.names.service)),
+		EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
 	}
 	if len(in.CapacityProviderStrategy) > 0 {
 		in.LaunchType = "" // ECS takes one or the other

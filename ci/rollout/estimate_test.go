@@ -81,7 +81,7 @@ func TestTheConfiguredStepsAreThoseOfTheServiceAndTheEstimate(t *testing.T) {
 		r := &in.Spec
 		r.Strategy, r.BakeMinutes = strategy, 0
 		r.CanaryPercent, r.CanaryBakeMinutes, r.LinearStepPercent, r.LinearStepMinutes = 0.3, 7, 33.4, 3
-		d := newSettings(in).deployment()
+		d := services{newSettings(in)}.deployment()
 		if strategy == "canary" {
 			assert.Nil(t, d.LinearConfiguration)
 			assert.Equal(t, 0.3, *d.CanaryConfiguration.CanaryPercent)

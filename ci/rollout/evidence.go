@@ -41,7 +41,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 
 	stage.Blocks = append(stage.Blocks,
 		verdict.Block{Title: "What would be made", Summary: true, Table: resourceTable(resources)},
-		verdict.Block{Title: fmt.Sprintf("Duration of a rollout (%s)", p.Strategy), Table: p.durationTable()},
+		verdict.Block{Title: fmt.Sprintf("Duration of a rollout (%s)", p.Strategy), Table: p.Estimate.table()},
 		verdict.Block{Title: "Plan (rollout/plan.md has it whole)", Log: p.Text()})
 	stage.Files = append(stage.Files, p.Files()...)
 }
@@ -114,12 +114,12 @@ func resourceTable(resources []Resource) *verdict.Table {
 	return table
 }
 
-func (p *Plan) durationTable() *verdict.Table {
+func (e Estimate) table() *verdict.Table {
 	table := &verdict.Table{Columns: []string{"Phase", "Time"}}
-	for _, phase := range p.Estimate.Phases {
+	for _, phase := range e.Phases {
 		table.Rows = append(table.Rows, []string{phase.Name, words(phase.Time)})
 	}
-	table.Rows = append(table.Rows, []string{"expected", words(p.Estimate.Total)},
-		[]string{"given up after", words(p.Estimate.Trial + p.Estimate.Deadline)})
+	table.Rows = append(table.Rows, []string{"expected", words(e.Total)},
+		[]string{"given up after", words(e.Trial + e.Deadline)})
 	return table
 }

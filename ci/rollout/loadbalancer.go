@@ -1,11 +1,13 @@
 package rollout
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
 // LoadBalancer is everything between the users and the tasks.
@@ -23,6 +25,24 @@ type LoadBalancer struct {
 	// Rule forwards to both target groups. Its weights are written only at its creation:
 	// from then on ECS owns them.
 	Rule *elb.CreateRuleInput
+}
+
+// resources lists what there is; nothing for a service without a load balancer.
+func (lb *LoadBalancer) resources(n names) []Resource {
+	if lb == nil || lb.LoadBalancer == nil {
+		return nil
+	}
+	all := []Resource{
+		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
+		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
+		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
+		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
+		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
+	}
+	if redirect := lb.Redirect; redirect != nil {
+		all = append(all, Resource{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *redirect.Port), []any{redirect}})
+	}
+	return all
 }
 
 // rulePriority is the priority of the only rule. It must never change, as ECS refers to the rule.

@@ -2,9 +2,8 @@ package rollout
 
 import (
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
@@ -50,23 +49,23 @@ func (s *settings) rollbackAlarms() []string {
 // With FILL and as many points as periods it can stay in OK whatever happens ("Using metric
 // math", CloudWatch user guide).
 func (s monitors) alarms() []*cloudwatch.PutMetricAlarmInput {
-	balancer := []types.Dimension{dimension("LoadBalancer", Dimension("load-balancer", s.names.loadBalancer))}
+	balancer := []cloudwatch.Dimension{dimension("LoadBalancer", Dimension("load-balancer", s.names.loadBalancer))}
 	errors := s.alarm(s.names.alarm5xx, "The application answers with errors.", s.tuning.Errors5xx, 3, 2)
 	errors.Namespace, errors.MetricName, errors.Dimensions = aws.String(balancerSpace), aws.String(elbName5xx), balancer
-	errors.Statistic, errors.Period = types.StatisticSum, aws.Int32(minute)
+	errors.Statistic, errors.Period = cloudwatch.StatisticSum, aws.Int32(minute)
 
 	latency := s.alarm(s.names.alarmLatency, "The application answers slowly: 95th percentile in seconds.", s.tuning.LatencySeconds, 5, 3)
 	latency.Namespace, latency.MetricName, latency.Dimensions = aws.String(balancerSpace), aws.String(latencyMetric), balancer
 	latency.ExtendedStatistic, latency.Period = aws.String("p95"), aws.Int32(minute)
 
 	unhealthy := s.alarm(s.names.alarmUnhealthy, "Tasks fail the load balancer's health check.", 1, 5, 3)
-	unhealthy.Metrics = []types.MetricDataQuery{
+	unhealthy.Metrics = []cloudwatch.MetricDataQuery{
 		expression("unhealthy", "blue + green", "unhealthy targets"),
 		s.unhealthyIn("blue", s.names.blue, balancer), s.unhealthyIn("green", s.names.green, balancer),
 	}
 
 	missing := s.alarm(s.names.alarmRunning, "Fewer tasks run than the service should have.", 1, 7, 5)
-	missing.Metrics = []types.MetricDataQuery{
+	missing.Metrics = []cloudwatch.MetricDataQuery{
 		expression("missing", "desired - running", "missing tasks"),
 		s.insights("desired", "DesiredTaskCount"), s.insights("running", "RunningTaskCount"),
 	}
@@ -83,7 +82,7 @@ func (s monitors) alarm(name, description string, threshold float64, periods, po
 	alarm := &cloudwatch.PutMetricAlarmInput{
 		AlarmName: aws.String(name), AlarmDescription: aws.String(description), ActionsEnabled: aws.Bool(true),
 		Threshold: aws.Float64(threshold), EvaluationPeriods: aws.Int32(periods), DatapointsToAlarm: aws.Int32(points),
-		ComparisonOperator: types.ComparisonOperatorGreaterThanOrEqualToThreshold,
+		ComparisonOperator: cloudwatch.ComparisonOperatorGreaterThanOrEqualToThreshold,
 		// No request in a minute is no data, and no error.
 		TreatMissingData: aws.String("notBreaching"),
 	}
@@ -91,32 +90,32 @@ func (s monitors) alarm(name, description string, threshold float64, periods, po
 		alarm.AlarmActions = []string{s.AlarmTopic}
 	}
 	for _, t := range s.ownership() {
-		alarm.Tags = append(alarm.Tags, types.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
+		alarm.Tags = append(alarm.Tags, cloudwatch.Tag{Key: aws.String(t.key), Value: aws.String(t.value)})
 	}
 	return alarm
 }
 
-func dimension(name, value string) types.Dimension {
-	return types.Dimension{Name: aws.String(name), Value: aws.String(value)}
+func dimension(name, value string) cloudwatch.Dimension {
+	return cloudwatch.Dimension{Name: aws.String(name), Value: aws.String(value)}
 }
 
-func expression(id, of, label string) types.MetricDataQuery {
-	return types.MetricDataQuery{Id: aws.String(id), Expression: aws.String(of), Label: aws.String(label), ReturnData: aws.Bool(true)}
+func expression(id, of, label string) cloudwatch.MetricDataQuery {
+	return cloudwatch.MetricDataQuery{Id: aws.String(id), Expression: aws.String(of), Label: aws.String(label), ReturnData: aws.Bool(true)}
 }
 
-func (s monitors) unhealthyIn(id, group string, balancer []types.Dimension) types.MetricDataQuery {
+func (s monitors) unhealthyIn(id, group string, balancer []cloudwatch.Dimension) cloudwatch.MetricDataQuery {
 	return metric(id, balancerSpace, "UnHealthyHostCount", "Maximum",
-		append([]types.Dimension{dimension("TargetGroup", Dimension("target-group", group))}, balancer...))
+		append([]cloudwatch.Dimension{dimension("TargetGroup", Dimension("target-group", group))}, balancer...))
 }
 
-func (s monitors) insights(id, name string) types.MetricDataQuery {
+func (s monitors) insights(id, name string) cloudwatch.MetricDataQuery {
 	return metric(id, containerSpace, name, "Average",
-		[]types.Dimension{dimension("ClusterName", s.names.cluster), dimension("ServiceName", s.names.service)})
+		[]cloudwatch.Dimension{dimension("ClusterName", s.names.cluster), dimension("ServiceName", s.names.service)})
 }
 
-func metric(id, namespace, name, statistic string, dimensions []types.Dimension) types.MetricDataQuery {
-	return types.MetricDataQuery{Id: aws.String(id), ReturnData: aws.Bool(false), MetricStat: &types.MetricStat{
-		Metric: &types.Metric{Namespace: aws.String(namespace), MetricName: aws.String(name), Dimensions: dimensions},
+func metric(id, namespace, name, statistic string, dimensions []cloudwatch.Dimension) cloudwatch.MetricDataQuery {
+	return cloudwatch.MetricDataQuery{Id: aws.String(id), ReturnData: aws.Bool(false), MetricStat: &cloudwatch.MetricStat{
+		Metric: &cloudwatch.Metric{Namespace: aws.String(namespace), MetricName: aws.String(name), Dimensions: dimensions},
 		Period: aws.Int32(minute), Stat: aws.String(statistic),
 	}}
 }

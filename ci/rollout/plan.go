@@ -3,11 +3,10 @@ package rollout
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -72,7 +71,7 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 		Image: s.image, ImageBuilt: s.imageBuilt, Strategy: string(s.strategy), Estimate: s.estimate(), Trial: s.trial(), Examples: s.examples,
 		Cluster: s.cluster(), LogGroup: monitors{s}.logGroup(), TaskDefinition: tasks{s}.taskDefinition(),
 		LoadBalancer: balancers{s}.ofService(),
-		Alarms:       monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: s.service(), Scaling: s.scaling(),
+		Alarms:       monitors{s}.alarms(), Dashboard: monitors{s}.dashboard(), Service: services{s}.create(), Scaling: s.scaling(),
 		settings: s,
 	}
 	if s.roleMade {
@@ -120,7 +119,7 @@ func (p *Plan) Resources() []Resource {
 		all = append(all, Resource{"iam role", n.executionRole, []any{r.Role, r.Policy}})
 	}
 	all = append(all, Resource{"task definition", n.family, []any{p.TaskDefinition}})
-	all = append(all, p.balancing()...)
+	all = append(all, p.LoadBalancer.resources(n)...)
 	for _, alarm := range p.Alarms {
 		all = append(all, Resource{"alarm", *alarm.AlarmName, []any{alarm}})
 	}
@@ -136,22 +135,3 @@ func (p *Plan) Resources() []Resource {
 
 // Balanced reports whether the service of ours has a load balancer.
 func (p *Plan) Balanced() bool { return p.LoadBalancer != nil && p.LoadBalancer.LoadBalancer != nil }
-
-// balancing lists the load balancer and what belongs to it; nothing for a service without one.
-func (p *Plan) balancing() []Resource {
-	if !p.Balanced() {
-		return nil
-	}
-	n, lb := p.settings.names, p.LoadBalancer
-	all := []Resource{
-		{"load balancer", n.loadBalancer, []any{lb.LoadBalancer, lb.Attributes}},
-		{"target group", n.blue, []any{lb.TargetGroups[0], lb.TargetGroupAttributes[0]}},
-		{"target group", n.green, []any{lb.TargetGroups[1], lb.TargetGroupAttributes[1]}},
-		{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *lb.Listener.Port), []any{lb.Listener}},
-		{"listener rule", fmt.Sprintf("%s:%d/%d", n.loadBalancer, *lb.Listener.Port, *lb.Rule.Priority), []any{lb.Rule}},
-	}
-	if redirect := lb.Redirect; redirect != nil {
-		all = append(all, Resource{"listener", fmt.Sprintf("%s:%d", n.loadBalancer, *redirect.Port), []any{redirect}})
-	}
-	return all
-}

@@ -19,7 +19,10 @@ func (s *settings) cluster() *ecs.CreateClusterInput {
 	}
 }
 
-func (s *settings) service() *ecs.CreateServiceInput {
+// services renders the service.
+type services struct{ *settings }
+
+func (s services) create() *ecs.CreateServiceInput {
 	address := types.AssignPublicIpDisabled
 	if s.AssignPublicIP {
 		address = types.AssignPublicIpEnabled
@@ -50,7 +53,7 @@ func (s *settings) service() *ecs.CreateServiceInput {
 }
 
 // rebalancing needs room for a task above the desired count: ECS refuses it otherwise.
-func (s *settings) rebalancing() types.AvailabilityZoneRebalancing {
+func (s services) rebalancing() types.AvailabilityZoneRebalancing {
 	if s.tuning.MaximumPercent > 100 {
 		return types.AvailabilityZoneRebalancingEnabled
 	}
@@ -68,21 +71,18 @@ func clientToken(parts ...string) string {
 
 // grace is how long ECS ignores the load balancer's health checks of a starting task; nil without one,
 // where ECS refuses it.
-func (s *settings) grace() *int32 {
+func (s services) grace() *int32 {
 	if s.NoPort {
 		return nil
 	}
 	return aws.Int32(int32(s.patience().Seconds()))
 }
 
-func (s *settings) attachments() []types.LoadBalancer {
+// attachments connect the service with the load balancer; a service that listens nowhere has none.
+func (s services) attachments() []types.LoadBalancer {
 	if s.NoPort {
 		return nil
 	}
-	return []types.LoadBalancer{s.attachment()}
-}
-
-func (s *settings) attachment() types.LoadBalancer {
 	attachment := types.LoadBalancer{
 		TargetGroupArn: aws.String(ARN("target-group", s.names.blue)),
 		ContainerName:  aws.String(ContainerName), ContainerPort: aws.Int32(int32(s.App.Port)),
@@ -94,10 +94,10 @@ func (s *settings) attachment() types.LoadBalancer {
 			RoleArn:                 aws.String(s.InfrastructureRole),
 		}
 	}
-	return attachment
+	return []types.LoadBalancer{attachment}
 }
 
-func (s *settings) deployment() *types.DeploymentConfiguration {
+func (s services) deployment() *types.DeploymentConfiguration {
 	t := s.tuning
 	d := &types.DeploymentConfiguration{
 		MinimumHealthyPercent: aws.Int32(int32(t.MinimumHealthyPercent)),

@@ -45,8 +45,6 @@ func (s *settings) release() []tag {
 	return all
 }
 
-func (s *settings) tagValues() []tag { return s.release() }
-
 func ecsTags(all []tag) []types.Tag {
 	var out []types.Tag
 	for _, t := range all {

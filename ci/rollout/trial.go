@@ -31,32 +31,27 @@ type Trial struct {
 const maxStartedBy = 128
 
 func (s *settings) trial() *Trial {
-	service := s.service()
+	service := services{s}.create()
 	return &Trial{
 		Task: &ecs.RunTaskInput{
 			Cluster: service.Cluster, TaskDefinition: service.TaskDefinition, Count: aws.Int32(1),
 			LaunchType: types.LaunchTypeFargate, PlatformVersion: service.PlatformVersion, NetworkConfiguration: service.NetworkConfiguration,
-			StartedBy: aws.String(s.startedBy()), EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
+			StartedBy: aws.String(startedBy("trial", s.names.service)), EnableECSManagedTags: true, Tags: ecsTags(s.ownership()),
 		},
 		Patience: s.trialPatience(), Off: !s.Trial, NoHealthCheck: s.NoPort,
 	}
 }
 
-// startedBy identifies the trials of this service.
-func (s *settings) startedBy() string {
-	if by := "trial/" + s.names.service; len(by) <= maxStartedBy {
+// startedBy identifies the tasks of a kind that belong to a service.
+func startedBy(kind, service string) string {
+	if by := kind + "/" + service; len(by) <= maxStartedBy {
 		return by
 	}
-	return "trial/" + clientToken(s.names.service)
+	return kind + "/" + clientToken(service)
 }
 
 // TaskStartedBy identifies the one-off tasks of this service.
-func (p *Plan) TaskStartedBy() string {
-	if by := "task/" + p.settings.names.service; len(by) <= maxStartedBy {
-		return by
-	}
-	return "task/" + clientToken(p.settings.names.service)
-}
+func (p *Plan) TaskStartedBy() string { return startedBy("task", p.settings.names.service) }
 
 // trialPatience allows for a large image or a slow registry. Only a task that hangs before it
 // runs takes this long: once it runs, ECS itself reports when it is unhealthy.

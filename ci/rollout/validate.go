@@ -173,7 +173,7 @@ func (c *checker) checkNames() {
 			"than AWS takes (an alarm's 255): at most %d fit",
 			c.names.service, n, n-over)
 	}
-	for _, tag := range c.tagValues() {
+	for _, tag := range c.release() {
 		if !tagValueForm.MatchString(tag.value) || utf8.RuneCountInString(tag.value) > 256 {
 			c.bad(NameInvalid, "%s: %q cannot be the value of a tag: letters, digits, spaces and _.:/=+-@, at most 256", tag.key, tag.value)
 		}

@@ -11,10 +11,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
@@ -77,11 +77,12 @@ func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
 	}
 }
 
-func TestWhatIsRenderedForTheLoadBalancerIsWhatTheSDKWouldSend(t *testing.T) {
+func TestWhatIsRenderedForTheLoadBalancerIsWhatIsSent(t *testing.T) {
 	sent := &capture{}
 	ctx := context.Background()
 	// The answer is no XML of the service, so every call fails after it was sent.
-	client := elb.New(elb.Options{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{}, Retryer: aws.NopRetryer{}})
+	client := elb.New(aws.Config{Region: "ap-south-1", HTTPClient: sent, Credentials: noCredentials{},
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }})
 	lb := mustPlan(t, input("staging")).LoadBalancer
 	for name, one := range map[string]struct {
 		input any

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -68,7 +68,7 @@ func makeService(ctx context.Context, account *fakeaws.Account, name string) err
 // metricsOf are the metrics of the load balancer: each target group gets a thousand requests a minute,
 // of which a twentieth fails where one of the task definitions serves. They come a minute late.
 func metricsOf(account *fakeaws.Account, clock *fakeaws.Clock, failing string) fakeaws.Series {
-	return func(metric cwtypes.MetricStat, period time.Time) (float64, bool) {
+	return func(metric cloudwatch.MetricStat, period time.Time) (float64, bool) {
 		if clock.Now().Before(period.Add(2 * time.Minute)) {
 			return 0, false
 		}

@@ -19,17 +19,19 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	sdkcloudwatch "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
@@ -296,8 +298,10 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 
 	// All of it can go again, but for what is somebody else's.
 	foreign := *plan.Alarms[0].AlarmName
-	untag := &cloudwatch.UntagResourceInput{ResourceARN: m.alarm(foreign).AlarmArn, TagKeys: []string{rollout.TagPrefix + "service"}}
-	_, err = m.clients.CloudWatch.UntagResource(ctx, untag)
+	watch := sdkcloudwatch.New(sdkcloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(m.url), Credentials: m.clients.Credentials,
+		Protocol: awsquery.New(cwschemas.GraniteServiceVersion20100801)})
+	_, err = watch.UntagResource(ctx, &sdkcloudwatch.UntagResourceInput{ResourceARN: m.alarm(foreign).AlarmArn,
+		TagKeys: []string{rollout.TagPrefix + "service"}})
 	require.NoError(t, err)
 	taken := m.look(plan)
 	require.NotEmpty(t, taken.Problems())
@@ -332,7 +336,7 @@ func (m *moto) listener() *string {
 	return listeners.Listeners[0].ListenerArn
 }
 
-func (m *moto) alarm(name string) cwtypes.MetricAlarm {
+func (m *moto) alarm(name string) cloudwatch.MetricAlarm {
 	m.t.Helper()
 	out, err := m.clients.CloudWatch.DescribeAlarms(m.t.Context(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{name}})
 	require.NoError(m.t, err)

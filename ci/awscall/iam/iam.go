@@ -65,7 +65,7 @@ type Tag struct{ Key, Value *string }
 // Role is a role. Its document is URL-encoded.
 type Role struct {
 	Arn, RoleName, AssumeRolePolicyDocument *string
-	Tags                                    []Tag `xml:"Tags>member"`
+	Tags                                    []Tag
 }
 
 // CreateRoleInput describes the role to create.
@@ -183,7 +183,7 @@ type EvaluationResult struct {
 
 // SimulatePrincipalPolicyOutput is one page of decisions.
 type SimulatePrincipalPolicyOutput struct {
-	EvaluationResults []EvaluationResult `xml:"EvaluationResults>member"`
+	EvaluationResults []EvaluationResult
 	IsTruncated       bool
 	Marker            *string
 }

@@ -16,21 +16,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -80,6 +77,8 @@ type Clients struct {
 	Objects    *s3.Client
 	STS        *sts.Client
 	IAM        *iam.Client
+	// Credentials are those that the clients sign with.
+	Credentials aws.CredentialsProvider
 }
 
 // refreshBefore is how long before expiry the credentials of a role are replaced.
@@ -152,35 +151,15 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	if err != nil {
 		return nil, problem("load AWS credentials", err)
 	}
-	identity := sts.NewFromConfig(cfg, func(s *sts.Options) {
-		// The SDK retries a refused token as if it were not known yet: with the attempts of other
-		// calls that would take minutes.
-		s.Retryer = retry.AddWithMaxAttempts(s.Retryer, min(exchangeAttempts, o.attempts()))
-	})
 	if o.WebIdentityRole != "" {
-		cfg.Credentials = cached(stscreds.NewWebIdentityRoleProvider(identity, o.WebIdentityRole, token(o.WebIdentity),
-			func(w *stscreds.WebIdentityRoleOptions) {
-				w.RoleSessionName, w.Duration = o.sessionName(), o.Session
-			}))
+		cfg.Credentials = cached(o.webIdentity(cfg))
 	}
 	if o.Role != "" {
-		cfg.Credentials = cached(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.Role, func(a *stscreds.AssumeRoleOptions) {
-			a.RoleSessionName, a.Duration = o.sessionName(), o.Session
-			if o.ExternalID != "" {
-				a.ExternalID = aws.String(o.ExternalID)
-			}
-		}))
+		cfg.Credentials = cached(o.role(cfg))
 	}
 	return &Clients{
-		ECS: ecs.NewFromConfig(cfg), Balancing: elb.NewFromConfig(cfg), Scaling: scaling.New(cfg),
-		CloudWatch: cloudwatch.NewFromConfig(cfg, func(c *cloudwatch.Options) {
-			if cfg.BaseEndpoint != nil {
-				// The SDK speaks CBOR to CloudWatch; servers other than AWS's own support the
-				// older query protocol, which AWS still documents.
-				c.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801)
-			}
-		}),
-		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.NewFromConfig(cfg), IAM: iam.New(cfg),
+		ECS: ecs.NewFromConfig(cfg), Balancing: elb.New(cfg), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
+		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.New(cfg), IAM: iam.New(cfg), Credentials: cfg.Credentials,
 	}, nil
 }
 
@@ -247,24 +226,58 @@ func cached(provider aws.CredentialsProvider) aws.CredentialsProvider {
 	return aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = refreshBefore })
 }
 
-// token adapts a function to stscreds.IdentityTokenRetriever.
-type token func() ([]byte, error)
+// webIdentity exchanges the token of an identity provider for credentials of a role, each time anew.
+func (o Options) webIdentity(cfg aws.Config) aws.CredentialsProvider {
+	// AWS may refuse a token that it does not know yet: with the attempts of other calls that would
+	// take minutes.
+	retryer := retry.AddWithErrorCodes(retry.AddWithMaxAttempts(cfg.Retryer(), min(exchangeAttempts, o.attempts())), "InvalidIdentityToken")
+	cfg.Retryer = func() aws.Retryer { return retryer }
+	client := sts.New(cfg)
+	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		token, err := o.WebIdentity()
+		if err != nil {
+			return aws.Credentials{}, fmt.Errorf("read web identity token: %w", err)
+		}
+		text := strings.TrimSpace(string(token))
+		if text == "" {
+			return aws.Credentials{}, errors.New("read web identity token: it is empty")
+		}
+		out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &o.WebIdentityRole,
+			RoleSessionName: aws.String(o.sessionName()), WebIdentityToken: &text, DurationSeconds: o.sessionSeconds()})
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		return out.Credentials.ForSDK()
+	})
+}
 
-// GetIdentityToken implements stscreds.IdentityTokenRetriever.
-func (t token) GetIdentityToken() ([]byte, error) {
-	content, err := t()
-	if err != nil {
-		return nil, fmt.Errorf("read web identity token: %w", err)
+// role exchanges the credentials of a configuration for those of a role, each time anew.
+func (o Options) role(cfg aws.Config) aws.CredentialsProvider {
+	client := sts.New(cfg)
+	in := &sts.AssumeRoleInput{RoleArn: &o.Role, RoleSessionName: aws.String(o.sessionName()), DurationSeconds: o.sessionSeconds()}
+	if o.ExternalID != "" {
+		in.ExternalId = &o.ExternalID
 	}
-	if content = []byte(strings.TrimSpace(string(content))); len(content) == 0 {
-		return nil, errors.New("read web identity token: it is empty")
+	return aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		out, err := client.AssumeRole(ctx, in)
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		return out.Credentials.ForSDK()
+	})
+}
+
+// sessionSeconds is how long a session lasts; nil is AWS's default, an hour.
+func (o Options) sessionSeconds() *int32 {
+	if o.Session == 0 {
+		return nil
 	}
-	return content, nil
+	return aws.Int32(int32(o.Session.Seconds()))
 }
 
 // Identity is what Guard uses of the client of STS.
 type Identity interface {
-	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error)
 }
 
 // Guard fails with WrongAccount unless the credentials belong to the account, 12 digits. It is

@@ -14,12 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 )
 
 const (

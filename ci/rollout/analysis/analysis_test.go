@@ -10,13 +10,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
@@ -96,9 +95,8 @@ func TestAMetricThatCanMeanNothingIsRefused(t *testing.T) {
 // FILL gives a value where nothing was measured yet: that is no data.
 type filled struct{ raw bool }
 
-func (f filled) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
-	out := &cloudwatch.GetMetricDataOutput{MetricDataResults: []cwtypes.MetricDataResult{
+func (f filled) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
+	out := &cloudwatch.GetMetricDataOutput{MetricDataResults: []cloudwatch.MetricDataResult{
 		{Id: aws.String(resultID), Timestamps: []time.Time{*in.StartTime}, Values: []float64{0}}, {Id: aws.String("m")}}}
 	if f.raw {
 		out.MetricDataResults[1].Timestamps, out.MetricDataResults[1].Values = []time.Time{*in.StartTime}, []float64{7}

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 )
 
 // MetricData is the part of the CloudWatch client that is needed.
 type MetricData interface {
-	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error)
+	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error)
 }
 
 // CloudWatch measures with metrics and metric math.
@@ -30,7 +30,7 @@ func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	result := m.Metrics[0].ID
 	if m.Query != "" {
 		result = resultID
-		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(resultID),
+		query.MetricDataQueries = append(query.MetricDataQueries, cloudwatch.MetricDataQuery{Id: aws.String(resultID),
 			Expression: aws.String(fill(m.Query, of, m)), Period: aws.Int32(int32(m.Interval.Seconds()))})
 	}
 	out, err := c.Client.GetMetricData(ctx, query)
@@ -66,7 +66,7 @@ func (c CloudWatch) Count(ctx context.Context, m *Metric, of Subject, in Window)
 }
 
 // pointAt is the point of a result that begins at a time.
-func pointAt(r types.MetricDataResult, start time.Time) (float64, bool) {
+func pointAt(r cloudwatch.MetricDataResult, start time.Time) (float64, bool) {
 	for i, at := range r.Timestamps {
 		if i < len(r.Values) && at.Equal(start) {
 			return r.Values[i], true
@@ -80,13 +80,13 @@ func (m *Metric) cloudWatchQuery(of Subject, in Window) *cloudwatch.GetMetricDat
 	period := int32(m.Interval.Seconds())
 	query := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(in.Start), EndTime: aws.Time(in.End)}
 	for _, metric := range m.Metrics {
-		stat := &types.MetricStat{Period: aws.Int32(period), Stat: aws.String(metric.Stat),
-			Metric: &types.Metric{Namespace: aws.String(metric.Namespace), MetricName: aws.String(metric.Name)}}
+		stat := &cloudwatch.MetricStat{Period: aws.Int32(period), Stat: aws.String(metric.Stat),
+			Metric: &cloudwatch.Metric{Namespace: aws.String(metric.Namespace), MetricName: aws.String(metric.Name)}}
 		for _, name := range slices.Sorted(maps.Keys(metric.Dimensions)) {
-			stat.Metric.Dimensions = append(stat.Metric.Dimensions, types.Dimension{Name: aws.String(name),
+			stat.Metric.Dimensions = append(stat.Metric.Dimensions, cloudwatch.Dimension{Name: aws.String(name),
 				Value: aws.String(fill(metric.Dimensions[name], of, m))})
 		}
-		query.MetricDataQueries = append(query.MetricDataQueries, types.MetricDataQuery{Id: aws.String(metric.ID), MetricStat: stat})
+		query.MetricDataQueries = append(query.MetricDataQueries, cloudwatch.MetricDataQuery{Id: aws.String(metric.ID), MetricStat: stat})
 	}
 	return query
 }

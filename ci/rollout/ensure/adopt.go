@@ -7,11 +7,10 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/unrepeatable"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
@@ -131,17 +130,17 @@ func (s services) lookAtItsAlarms(ctx context.Context) error {
 		return nil
 	}
 	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: c.Alarms.AlarmNames,
-		AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm}})
+		AlarmTypes: []cloudwatch.AlarmType{cloudwatch.AlarmTypeMetricAlarm, cloudwatch.AlarmTypeCompositeAlarm}})
 	if err != nil {
 		return fmt.Errorf("describe alarms: %w", err)
 	}
 	for _, alarm := range out.MetricAlarms {
-		if alarm.StateValue == cwtypes.StateValueAlarm {
+		if alarm.StateValue == cloudwatch.StateValueAlarm {
 			s.alarmed = append(s.alarmed, aws.ToString(alarm.AlarmName))
 		}
 	}
 	for _, alarm := range out.CompositeAlarms {
-		if alarm.StateValue == cwtypes.StateValueAlarm {
+		if alarm.StateValue == cloudwatch.StateValueAlarm {
 			s.alarmed = append(s.alarmed, aws.ToString(alarm.AlarmName))
 		}
 	}
@@ -150,7 +149,7 @@ func (s services) lookAtItsAlarms(ctx context.Context) error {
 }
 
 // updateAdopted is the update of a service of somebody else: its task definition, and nothing else.
-func (s *State) updateAdopted() *ecs.UpdateServiceInput {
+func (s services) updateAdopted() *ecs.UpdateServiceInput {
 	return &ecs.UpdateServiceInput{Cluster: s.plan.Service.Cluster, Service: s.plan.Service.ServiceName,
 		TaskDefinition: aws.String(s.TaskDefinition())}
 }

@@ -8,33 +8,32 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // monitors looks at the alarms and the dashboard.
 type monitors struct{ *State }
 
-func (s monitors) findAlarms(ctx context.Context) (map[string]types.MetricAlarm, error) {
+func (s monitors) findAlarms(ctx context.Context) (map[string]cloudwatch.MetricAlarm, error) {
 	names := make([]string, 0, len(s.plan.Alarms))
 	for _, alarm := range s.plan.Alarms {
 		names = append(names, *alarm.AlarmName)
 	}
 	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: names,
-		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm}})
+		AlarmTypes: []cloudwatch.AlarmType{cloudwatch.AlarmTypeMetricAlarm}})
 	if err != nil {
 		return nil, fmt.Errorf("describe alarms: %w", err)
 	}
-	there := map[string]types.MetricAlarm{}
+	there := map[string]cloudwatch.MetricAlarm{}
 	for _, alarm := range out.MetricAlarms {
 		there[aws.ToString(alarm.AlarmName)] = alarm
 	}
 	return there, nil
 }
 
-func (s monitors) alarmTags(ctx context.Context, alarm types.MetricAlarm) (map[string]string, error) {
+func (s monitors) alarmTags(ctx context.Context, alarm cloudwatch.MetricAlarm) (map[string]string, error) {
 	out, err := s.clients.CloudWatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: alarm.AlarmArn})
 	if err != nil {
 		return nil, fmt.Errorf("list tags of alarm %s: %w", aws.ToString(alarm.AlarmName), err)
@@ -62,7 +61,7 @@ func (s monitors) lookAtAlarms(ctx context.Context) error {
 			_, err := s.clients.CloudWatch.PutMetricAlarm(ctx, resolve(s.State, want))
 			return err
 		}
-		if have.StateValue == types.StateValueAlarm && s.guards(*want.AlarmName) {
+		if have.StateValue == cloudwatch.StateValueAlarm && s.guards(*want.AlarmName) {
 			s.alarmed = append(s.alarmed, *want.AlarmName)
 		}
 		if s.blind && reads(want, "ECS/ContainerInsights") {
@@ -96,7 +95,7 @@ func (s monitors) guards(alarm string) bool {
 
 // reads reports whether an alarm watches metrics of a namespace.
 func reads(alarm *cloudwatch.PutMetricAlarmInput, namespace string) bool {
-	return aws.ToString(alarm.Namespace) == namespace || slices.ContainsFunc(alarm.Metrics, func(q types.MetricDataQuery) bool {
+	return aws.ToString(alarm.Namespace) == namespace || slices.ContainsFunc(alarm.Metrics, func(q cloudwatch.MetricDataQuery) bool {
 		return q.MetricStat != nil && q.MetricStat.Metric != nil && aws.ToString(q.MetricStat.Metric.Namespace) == namespace
 	})
 }

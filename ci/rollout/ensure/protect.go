@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -121,7 +120,7 @@ func inOrder(checks, then []types.Action) []types.Action {
 
 // keepActions keeps the notifications of an alarm where the plan has none: one call replaces
 // the whole alarm.
-func keepActions(have cwtypes.MetricAlarm, want *cloudwatch.PutMetricAlarmInput) *cloudwatch.PutMetricAlarmInput {
+func keepActions(have cloudwatch.MetricAlarm, want *cloudwatch.PutMetricAlarmInput) *cloudwatch.PutMetricAlarmInput {
 	out := wire.Replace(want, func(text string) string { return text })
 	if len(out.AlarmActions) == 0 {
 		out.AlarmActions = have.AlarmActions

@@ -29,9 +29,6 @@ type Kept struct {
 	Reason string `json:"reason"`
 }
 
-// DefaultKeep is how many revisions a rollback can choose from.
-const DefaultKeep = 10
-
 // Prune deregisters the revisions of the plan's family except the newest, keep in number,
 // at least 1. Never one that the service runs, that a deployment under way uses, that a
 // rollback would go back to, or that is not ours. What ECS remembers of that is seen here;

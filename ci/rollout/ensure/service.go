@@ -185,7 +185,7 @@ func (s *State) UpdateService() (*ecs.UpdateServiceInput, error) {
 		return nil, fmt.Errorf("update service %s: it does not exist", *s.plan.Service.ServiceName)
 	}
 	if s.plan.Adopts() {
-		return s.updateAdopted(), nil
+		return services{s}.updateAdopted(), nil
 	}
 	want, err := s.CreateService()
 	if err != nil {

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -76,7 +77,7 @@ func TestOnlyAlarmsThatGuardTheDeploymentCount(t *testing.T) {
 
 func TestWarningsOfADashboardAreNoRefusal(t *testing.T) {
 	w := newWorld(t)
-	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
+	w.aws.CloudWatch.Warnings = []cloudwatch.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
 		Message: aws.String("may not render")}}
 	state := w.look(planOf(t, staging("rolling")))
 	require.Nil(t, state.Before(context.Background()))
@@ -84,7 +85,7 @@ func TestWarningsOfADashboardAreNoRefusal(t *testing.T) {
 	assert.Contains(t, state.Remarks()[0], "/widgets/1 may not render")
 	w.aws.Fail("cloudwatch:PutDashboard", fakeaws.Throttled())
 	w = newWorld(t)
-	w.aws.Fail("cloudwatch:PutDashboard", &cwtypes.DashboardInvalidInputError{Message: aws.String("the body is not JSON")})
+	w.aws.Fail("cloudwatch:PutDashboard", &smithy.GenericAPIError{Code: "InvalidParameterInput", Message: "the body is not JSON"})
 	problem := w.look(planOf(t, staging("rolling"))).Before(context.Background())
 	require.NotNil(t, problem)
 	assert.Contains(t, problem.Cause, "not JSON")

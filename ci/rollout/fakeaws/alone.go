@@ -65,6 +65,9 @@ func (e *ECS) endCommand(t *alone, now time.Time) {
 	if t.failure = (&Failure{Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited"}); c.Unstarted != "" {
 		t.failure, t.exit = &Failure{Code: types.TaskStopCodeTaskFailedToStart, Reason: c.Unstarted}, nil
 	}
+	if c.Stopped != "" {
+		t.failure, t.exit = &Failure{Code: types.TaskStopCodeInfrastructureHealth, Reason: c.Stopped}, nil
+	}
 }
 
 // TagsOf are the tags of a task of no service; none for any other.

@@ -7,8 +7,9 @@ import (
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
 var reads = regexp.MustCompile(`:(Describe|List|Get)`)
@@ -59,8 +60,7 @@ func (b *Balancing) Weigh(weights ...int32) {
 }
 
 // DescribeLoadBalancers fails when one of the names is not there.
-func (b *Balancing) DescribeLoadBalancers(_ context.Context, in *elb.DescribeLoadBalancersInput,
-	_ ...func(*elb.Options)) (*elb.DescribeLoadBalancersOutput, error) {
+func (b *Balancing) DescribeLoadBalancers(_ context.Context, in *elb.DescribeLoadBalancersInput) (*elb.DescribeLoadBalancersOutput, error) {
 	return over(b.cable, "elb:DescribeLoadBalancers", func() (*elb.DescribeLoadBalancersOutput, error) {
 		out := &elb.DescribeLoadBalancersOutput{}
 		for _, lb := range values(b.balancers) {
@@ -76,8 +76,7 @@ func (b *Balancing) DescribeLoadBalancers(_ context.Context, in *elb.DescribeLoa
 }
 
 // DescribeLoadBalancerAttributes lists them, with defaults of AWS.
-func (b *Balancing) DescribeLoadBalancerAttributes(_ context.Context, in *elb.DescribeLoadBalancerAttributesInput,
-	_ ...func(*elb.Options)) (*elb.DescribeLoadBalancerAttributesOutput, error) {
+func (b *Balancing) DescribeLoadBalancerAttributes(_ context.Context, in *elb.DescribeLoadBalancerAttributesInput) (*elb.DescribeLoadBalancerAttributesOutput, error) {
 	return over(b.cable, "elb:DescribeLoadBalancerAttributes", func() (*elb.DescribeLoadBalancerAttributesOutput, error) {
 		out := &elb.DescribeLoadBalancerAttributesOutput{Attributes: []types.LoadBalancerAttribute{{Key: aws.String("routing.http2.enabled"),
 			Value: aws.String("true")}}}
@@ -89,8 +88,7 @@ func (b *Balancing) DescribeLoadBalancerAttributes(_ context.Context, in *elb.De
 }
 
 // DescribeTargetGroups fails when one of the names is not there.
-func (b *Balancing) DescribeTargetGroups(_ context.Context, in *elb.DescribeTargetGroupsInput,
-	_ ...func(*elb.Options)) (*elb.DescribeTargetGroupsOutput, error) {
+func (b *Balancing) DescribeTargetGroups(_ context.Context, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
 	return over(b.cable, "elb:DescribeTargetGroups", func() (*elb.DescribeTargetGroupsOutput, error) {
 		out := &elb.DescribeTargetGroupsOutput{}
 		for _, group := range values(b.groups) {
@@ -106,8 +104,7 @@ func (b *Balancing) DescribeTargetGroups(_ context.Context, in *elb.DescribeTarg
 }
 
 // DescribeTargetGroupAttributes lists them.
-func (b *Balancing) DescribeTargetGroupAttributes(_ context.Context, in *elb.DescribeTargetGroupAttributesInput,
-	_ ...func(*elb.Options)) (*elb.DescribeTargetGroupAttributesOutput, error) {
+func (b *Balancing) DescribeTargetGroupAttributes(_ context.Context, in *elb.DescribeTargetGroupAttributesInput) (*elb.DescribeTargetGroupAttributesOutput, error) {
 	return over(b.cable, "elb:DescribeTargetGroupAttributes", func() (*elb.DescribeTargetGroupAttributesOutput, error) {
 		out := &elb.DescribeTargetGroupAttributesOutput{}
 		for key, value := range b.attributes[*in.TargetGroupArn] {
@@ -118,8 +115,7 @@ func (b *Balancing) DescribeTargetGroupAttributes(_ context.Context, in *elb.Des
 }
 
 // DescribeListeners lists those of a load balancer.
-func (b *Balancing) DescribeListeners(_ context.Context, in *elb.DescribeListenersInput,
-	_ ...func(*elb.Options)) (*elb.DescribeListenersOutput, error) {
+func (b *Balancing) DescribeListeners(_ context.Context, in *elb.DescribeListenersInput) (*elb.DescribeListenersOutput, error) {
 	return over(b.cable, "elb:DescribeListeners", func() (*elb.DescribeListenersOutput, error) {
 		out := &elb.DescribeListenersOutput{}
 		for _, l := range values(b.listeners) {
@@ -132,7 +128,7 @@ func (b *Balancing) DescribeListeners(_ context.Context, in *elb.DescribeListene
 }
 
 // DescribeRules lists those of a listener, with its default action as the last.
-func (b *Balancing) DescribeRules(_ context.Context, in *elb.DescribeRulesInput, _ ...func(*elb.Options)) (*elb.DescribeRulesOutput,
+func (b *Balancing) DescribeRules(_ context.Context, in *elb.DescribeRulesInput) (*elb.DescribeRulesOutput,
 	error) {
 	return over(b.cable, "elb:DescribeRules", func() (*elb.DescribeRulesOutput, error) {
 		out := &elb.DescribeRulesOutput{}
@@ -147,7 +143,7 @@ func (b *Balancing) DescribeRules(_ context.Context, in *elb.DescribeRulesInput,
 }
 
 // DescribeTags describes up to 20 things.
-func (b *Balancing) DescribeTags(_ context.Context, in *elb.DescribeTagsInput, _ ...func(*elb.Options)) (*elb.DescribeTagsOutput, error) {
+func (b *Balancing) DescribeTags(_ context.Context, in *elb.DescribeTagsInput) (*elb.DescribeTagsOutput, error) {
 	return over(b.cable, "elb:DescribeTags", func() (*elb.DescribeTagsOutput, error) {
 		out := &elb.DescribeTagsOutput{}
 		for _, arn := range in.ResourceArns {

@@ -7,13 +7,13 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
 // CreateLoadBalancer is idempotent as long as the settings are the same.
-func (b *Balancing) CreateLoadBalancer(_ context.Context, in *elb.CreateLoadBalancerInput,
-	_ ...func(*elb.Options)) (*elb.CreateLoadBalancerOutput, error) {
+func (b *Balancing) CreateLoadBalancer(_ context.Context, in *elb.CreateLoadBalancerInput) (*elb.CreateLoadBalancerOutput, error) {
 	return over(b.cable, "elb:CreateLoadBalancer", func() (*elb.CreateLoadBalancerOutput, error) {
 		if b.balancers[*in.Name] != nil {
 			return nil, refuse("DuplicateLoadBalancerName", "A load balancer with the same name '%s' exists, but with different settings", *in.Name)
@@ -41,8 +41,7 @@ func zones(subnets []string) []types.AvailabilityZone {
 }
 
 // CreateTargetGroup makes one; a name is unique.
-func (b *Balancing) CreateTargetGroup(_ context.Context, in *elb.CreateTargetGroupInput,
-	_ ...func(*elb.Options)) (*elb.CreateTargetGroupOutput, error) {
+func (b *Balancing) CreateTargetGroup(_ context.Context, in *elb.CreateTargetGroupInput) (*elb.CreateTargetGroupOutput, error) {
 	return over(b.cable, "elb:CreateTargetGroup", func() (*elb.CreateTargetGroupOutput, error) {
 		if b.groups[*in.Name] != nil {
 			return nil, refuse("DuplicateTargetGroupName", "A target group with the same name '%s' exists", *in.Name)
@@ -74,7 +73,7 @@ func (b *Balancing) hasARN(arn *string) bool {
 }
 
 // CreateListener makes one on a port that is free.
-func (b *Balancing) CreateListener(_ context.Context, in *elb.CreateListenerInput, _ ...func(*elb.Options)) (*elb.CreateListenerOutput,
+func (b *Balancing) CreateListener(_ context.Context, in *elb.CreateListenerInput) (*elb.CreateListenerOutput,
 	error) {
 	return over(b.cable, "elb:CreateListener", func() (*elb.CreateListenerOutput, error) {
 		if !b.hasARN(in.LoadBalancerArn) {
@@ -107,7 +106,7 @@ func encrypted(protocol types.ProtocolEnum, given, had []types.Certificate) erro
 }
 
 // CreateRule makes one at a priority that is free, and only to groups that exist.
-func (b *Balancing) CreateRule(_ context.Context, in *elb.CreateRuleInput, _ ...func(*elb.Options)) (*elb.CreateRuleOutput, error) {
+func (b *Balancing) CreateRule(_ context.Context, in *elb.CreateRuleInput) (*elb.CreateRuleOutput, error) {
 	return over(b.cable, "elb:CreateRule", func() (*elb.CreateRuleOutput, error) {
 		if b.listeners[*in.ListenerArn] == nil {
 			return nil, refuse("ListenerNotFound", "Listener '%s' not found", *in.ListenerArn)
@@ -144,8 +143,7 @@ func (b *Balancing) targets(actions []types.Action) error {
 }
 
 // ModifyLoadBalancerAttributes sets those that are given.
-func (b *Balancing) ModifyLoadBalancerAttributes(_ context.Context, in *elb.ModifyLoadBalancerAttributesInput,
-	_ ...func(*elb.Options)) (*elb.ModifyLoadBalancerAttributesOutput, error) {
+func (b *Balancing) ModifyLoadBalancerAttributes(_ context.Context, in *elb.ModifyLoadBalancerAttributesInput) (*elb.ModifyLoadBalancerAttributesOutput, error) {
 	return over(b.cable, "elb:ModifyLoadBalancerAttributes", func() (*elb.ModifyLoadBalancerAttributesOutput, error) {
 		if !b.hasARN(in.LoadBalancerArn) {
 			return nil, refuse("LoadBalancerNotFound", "not found")
@@ -165,8 +163,7 @@ func (b *Balancing) set(arn, key, value string) {
 }
 
 // ModifyTargetGroup changes the health check.
-func (b *Balancing) ModifyTargetGroup(_ context.Context, in *elb.ModifyTargetGroupInput,
-	_ ...func(*elb.Options)) (*elb.ModifyTargetGroupOutput, error) {
+func (b *Balancing) ModifyTargetGroup(_ context.Context, in *elb.ModifyTargetGroupInput) (*elb.ModifyTargetGroupOutput, error) {
 	return over(b.cable, "elb:ModifyTargetGroup", func() (*elb.ModifyTargetGroupOutput, error) {
 		for _, g := range b.groups {
 			if *g.TargetGroupArn == *in.TargetGroupArn {
@@ -179,8 +176,7 @@ func (b *Balancing) ModifyTargetGroup(_ context.Context, in *elb.ModifyTargetGro
 }
 
 // ModifyTargetGroupAttributes sets those that are given.
-func (b *Balancing) ModifyTargetGroupAttributes(_ context.Context, in *elb.ModifyTargetGroupAttributesInput,
-	_ ...func(*elb.Options)) (*elb.ModifyTargetGroupAttributesOutput, error) {
+func (b *Balancing) ModifyTargetGroupAttributes(_ context.Context, in *elb.ModifyTargetGroupAttributesInput) (*elb.ModifyTargetGroupAttributesOutput, error) {
 	return over(b.cable, "elb:ModifyTargetGroupAttributes", func() (*elb.ModifyTargetGroupAttributesOutput, error) {
 		if !b.hasARN(in.TargetGroupArn) {
 			return nil, refuse("TargetGroupNotFound", "not found")
@@ -193,7 +189,7 @@ func (b *Balancing) ModifyTargetGroupAttributes(_ context.Context, in *elb.Modif
 }
 
 // ModifyListener changes what is given.
-func (b *Balancing) ModifyListener(_ context.Context, in *elb.ModifyListenerInput, _ ...func(*elb.Options)) (*elb.ModifyListenerOutput,
+func (b *Balancing) ModifyListener(_ context.Context, in *elb.ModifyListenerInput) (*elb.ModifyListenerOutput,
 	error) {
 	return over(b.cable, "elb:ModifyListener", func() (*elb.ModifyListenerOutput, error) {
 		l := b.listeners[*in.ListenerArn]
@@ -214,7 +210,7 @@ func (b *Balancing) ModifyListener(_ context.Context, in *elb.ModifyListenerInpu
 }
 
 // ModifyRule changes what is given.
-func (b *Balancing) ModifyRule(_ context.Context, in *elb.ModifyRuleInput, _ ...func(*elb.Options)) (*elb.ModifyRuleOutput, error) {
+func (b *Balancing) ModifyRule(_ context.Context, in *elb.ModifyRuleInput) (*elb.ModifyRuleOutput, error) {
 	return over(b.cable, "elb:ModifyRule", func() (*elb.ModifyRuleOutput, error) {
 		if err := b.targets(in.Actions); err != nil {
 			return nil, err
@@ -225,7 +221,7 @@ func (b *Balancing) ModifyRule(_ context.Context, in *elb.ModifyRuleInput, _ ...
 }
 
 // SetSubnets replaces the subnets.
-func (b *Balancing) SetSubnets(_ context.Context, in *elb.SetSubnetsInput, _ ...func(*elb.Options)) (*elb.SetSubnetsOutput, error) {
+func (b *Balancing) SetSubnets(_ context.Context, in *elb.SetSubnetsInput) (*elb.SetSubnetsOutput, error) {
 	return over(b.cable, "elb:SetSubnets", func() (*elb.SetSubnetsOutput, error) {
 		for _, lb := range b.balancers {
 			if *lb.LoadBalancerArn == *in.LoadBalancerArn {
@@ -237,8 +233,7 @@ func (b *Balancing) SetSubnets(_ context.Context, in *elb.SetSubnetsInput, _ ...
 }
 
 // SetSecurityGroups replaces the security groups.
-func (b *Balancing) SetSecurityGroups(_ context.Context, in *elb.SetSecurityGroupsInput,
-	_ ...func(*elb.Options)) (*elb.SetSecurityGroupsOutput, error) {
+func (b *Balancing) SetSecurityGroups(_ context.Context, in *elb.SetSecurityGroupsInput) (*elb.SetSecurityGroupsOutput, error) {
 	return over(b.cable, "elb:SetSecurityGroups", func() (*elb.SetSecurityGroupsOutput, error) {
 		for _, lb := range b.balancers {
 			if *lb.LoadBalancerArn == *in.LoadBalancerArn {
@@ -250,7 +245,7 @@ func (b *Balancing) SetSecurityGroups(_ context.Context, in *elb.SetSecurityGrou
 }
 
 // DeleteRule deletes one; what is not there fails.
-func (b *Balancing) DeleteRule(_ context.Context, in *elb.DeleteRuleInput, _ ...func(*elb.Options)) (*elb.DeleteRuleOutput, error) {
+func (b *Balancing) DeleteRule(_ context.Context, in *elb.DeleteRuleInput) (*elb.DeleteRuleOutput, error) {
 	return over(b.cable, "elb:DeleteRule", func() (*elb.DeleteRuleOutput, error) {
 		if b.rules[*in.RuleArn] == nil {
 			return nil, refuse("RuleNotFound", "not found")
@@ -261,7 +256,7 @@ func (b *Balancing) DeleteRule(_ context.Context, in *elb.DeleteRuleInput, _ ...
 }
 
 // DeleteListener deletes one with its rules.
-func (b *Balancing) DeleteListener(_ context.Context, in *elb.DeleteListenerInput, _ ...func(*elb.Options)) (*elb.DeleteListenerOutput,
+func (b *Balancing) DeleteListener(_ context.Context, in *elb.DeleteListenerInput) (*elb.DeleteListenerOutput,
 	error) {
 	return over(b.cable, "elb:DeleteListener", func() (*elb.DeleteListenerOutput, error) {
 		if b.listeners[*in.ListenerArn] == nil {
@@ -278,8 +273,7 @@ func (b *Balancing) DeleteListener(_ context.Context, in *elb.DeleteListenerInpu
 }
 
 // DeleteLoadBalancer is refused while deletion protection is on.
-func (b *Balancing) DeleteLoadBalancer(_ context.Context, in *elb.DeleteLoadBalancerInput,
-	_ ...func(*elb.Options)) (*elb.DeleteLoadBalancerOutput, error) {
+func (b *Balancing) DeleteLoadBalancer(_ context.Context, in *elb.DeleteLoadBalancerInput) (*elb.DeleteLoadBalancerOutput, error) {
 	return over(b.cable, "elb:DeleteLoadBalancer", func() (*elb.DeleteLoadBalancerOutput, error) {
 		if b.attributes[*in.LoadBalancerArn]["deletion_protection.enabled"] == "true" {
 			return nil, refuse("OperationNotPermitted", "Load balancer '%s' cannot be deleted because deletion protection is enabled",
@@ -295,8 +289,7 @@ func (b *Balancing) DeleteLoadBalancer(_ context.Context, in *elb.DeleteLoadBala
 }
 
 // DeleteTargetGroup is refused while a rule or a service uses it.
-func (b *Balancing) DeleteTargetGroup(_ context.Context, in *elb.DeleteTargetGroupInput,
-	_ ...func(*elb.Options)) (*elb.DeleteTargetGroupOutput, error) {
+func (b *Balancing) DeleteTargetGroup(_ context.Context, in *elb.DeleteTargetGroupInput) (*elb.DeleteTargetGroupOutput, error) {
 	return over(b.cable, "elb:DeleteTargetGroup", func() (*elb.DeleteTargetGroupOutput, error) {
 		for _, rule := range b.rules {
 			for _, group := range rule.Actions[0].ForwardConfig.TargetGroups {

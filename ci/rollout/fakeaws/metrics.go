@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 )
 
 // Series is a metric as applications publish it: the value of the period that begins at a time, and
 // whether there is one by now.
-type Series func(metric types.MetricStat, period time.Time) (float64, bool)
+type Series func(metric cloudwatch.MetricStat, period time.Time) (float64, bool)
 
 // Publish makes metrics answer as a series says.
 func (c *CloudWatch) Publish(s Series) {
@@ -29,10 +29,9 @@ func (c *CloudWatch) Publish(s Series) {
 // missing at a time is 0 in an expression in which another one is there ("Missing values in a time
 // series are treated as 0 for +", metric math): here an expression has a point wherever one of its
 // metrics has, or where FILL gives one.
-func (c *CloudWatch) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+func (c *CloudWatch) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error) {
 	return over(c.cable, "cloudwatch:GetMetricData", func() (*cloudwatch.GetMetricDataOutput, error) {
-		metrics := map[string]types.MetricStat{}
+		metrics := map[string]cloudwatch.MetricStat{}
 		for _, q := range in.MetricDataQueries {
 			if q.MetricStat != nil {
 				metrics[*q.Id] = *q.MetricStat
@@ -40,7 +39,7 @@ func (c *CloudWatch) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDa
 		}
 		out := &cloudwatch.GetMetricDataOutput{}
 		for _, q := range in.MetricDataQueries {
-			result := types.MetricDataResult{Id: q.Id}
+			result := cloudwatch.MetricDataResult{Id: q.Id}
 			period := time.Duration(aws.ToInt32(q.Period)) * time.Second
 			if q.MetricStat != nil {
 				period = time.Duration(aws.ToInt32(q.MetricStat.Period)) * time.Second
@@ -69,14 +68,14 @@ func (c *CloudWatch) GetMetricData(_ context.Context, in *cloudwatch.GetMetricDa
 	})
 }
 
-func (c *CloudWatch) point(metric types.MetricStat, at time.Time) (float64, bool) {
+func (c *CloudWatch) point(metric cloudwatch.MetricStat, at time.Time) (float64, bool) {
 	if c.series == nil {
 		return 0, false
 	}
 	return c.series(metric, at)
 }
 
-func (c *CloudWatch) math(expr ast.Expr, metrics map[string]types.MetricStat, at time.Time) (float64, bool) {
+func (c *CloudWatch) math(expr ast.Expr, metrics map[string]cloudwatch.MetricStat, at time.Time) (float64, bool) {
 	switch e := expr.(type) {
 	case *ast.ParenExpr:
 		return c.math(e.X, metrics, at)

@@ -5,9 +5,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
@@ -19,7 +18,7 @@ type CloudWatch struct {
 	// series are the metrics; nil has none.
 	series Series
 	// Warnings are what is said of every dashboard that is put.
-	Warnings []types.DashboardValidationMessage
+	Warnings []cloudwatch.DashboardValidationMessage
 	// rings reports whether an alarm is in ALARM; it may be nil.
 	rings func(name string) bool
 }
@@ -34,8 +33,7 @@ func (c *CloudWatch) Alarm(name string) *cloudwatch.PutMetricAlarmInput { return
 const alarmARN = "arn:aws:cloudwatch:ap-south-1:111122223333:alarm:"
 
 // DescribeAlarms describes those of the names that are there.
-func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput) (*cloudwatch.DescribeAlarmsOutput, error) {
 	return over(c.cable, "cloudwatch:DescribeAlarms", func() (*cloudwatch.DescribeAlarmsOutput, error) {
 		out := &cloudwatch.DescribeAlarmsOutput{}
 		for _, name := range in.AlarmNames {
@@ -43,11 +41,11 @@ func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 			if a == nil {
 				continue
 			}
-			state := types.StateValueInsufficientData
+			state := cloudwatch.StateValueInsufficientData
 			if c.rings != nil && c.rings(name) {
-				state = types.StateValueAlarm
+				state = cloudwatch.StateValueAlarm
 			}
-			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{
+			out.MetricAlarms = append(out.MetricAlarms, cloudwatch.MetricAlarm{
 				AlarmArn: aws.String(alarmARN + name), AlarmName: a.AlarmName, AlarmDescription: a.AlarmDescription, ActionsEnabled: a.ActionsEnabled, AlarmActions: a.AlarmActions,
 				OKActions: a.OKActions, InsufficientDataActions: a.InsufficientDataActions,
 				Namespace: a.Namespace, MetricName: a.MetricName, Dimensions: a.Dimensions, Statistic: a.Statistic, ExtendedStatistic: a.ExtendedStatistic, Period: a.Period,
@@ -60,8 +58,7 @@ func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 }
 
 // ListTagsForResource lists an alarm's tags.
-func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.ListTagsForResourceOutput, error) {
+func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListTagsForResourceInput) (*cloudwatch.ListTagsForResourceOutput, error) {
 	return over(c.cable, "cloudwatch:ListTagsForResource", func() (*cloudwatch.ListTagsForResourceOutput, error) {
 		a := c.alarms[strings.TrimPrefix(*in.ResourceARN, alarmARN)]
 		if a == nil {
@@ -72,8 +69,7 @@ func (c *CloudWatch) ListTagsForResource(_ context.Context, in *cloudwatch.ListT
 }
 
 // PutMetricAlarm replaces the alarm, and leaves the tags of one that is there.
-func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarmInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricAlarmOutput, error) {
+func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricAlarmInput) (*cloudwatch.PutMetricAlarmOutput, error) {
 	return over(c.cable, "cloudwatch:PutMetricAlarm", func() (*cloudwatch.PutMetricAlarmOutput, error) {
 		alarm := *in
 		if old := c.alarms[*in.AlarmName]; old != nil {
@@ -85,8 +81,7 @@ func (c *CloudWatch) PutMetricAlarm(_ context.Context, in *cloudwatch.PutMetricA
 }
 
 // DeleteAlarms deletes those that are there.
-func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteAlarmsOutput, error) {
+func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarmsInput) (*cloudwatch.DeleteAlarmsOutput, error) {
 	return over(c.cable, "cloudwatch:DeleteAlarms", func() (*cloudwatch.DeleteAlarmsOutput, error) {
 		for _, name := range in.AlarmNames {
 			delete(c.alarms, name)
@@ -96,8 +91,7 @@ func (c *CloudWatch) DeleteAlarms(_ context.Context, in *cloudwatch.DeleteAlarms
 }
 
 // GetDashboard returns the body as it was put.
-func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboardInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.GetDashboardOutput, error) {
+func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboardInput) (*cloudwatch.GetDashboardOutput, error) {
 	return over(c.cable, "cloudwatch:GetDashboard", func() (*cloudwatch.GetDashboardOutput, error) {
 		body, there := c.dashboards[*in.DashboardName]
 		if !there {
@@ -108,8 +102,7 @@ func (c *CloudWatch) GetDashboard(_ context.Context, in *cloudwatch.GetDashboard
 }
 
 // PutDashboard replaces the body.
-func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.PutDashboardOutput, error) {
+func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboardInput) (*cloudwatch.PutDashboardOutput, error) {
 	return over(c.cable, "cloudwatch:PutDashboard", func() (*cloudwatch.PutDashboardOutput, error) {
 		c.dashboards[*in.DashboardName] = *in.DashboardBody
 		return &cloudwatch.PutDashboardOutput{DashboardValidationMessages: c.Warnings}, nil
@@ -117,8 +110,7 @@ func (c *CloudWatch) PutDashboard(_ context.Context, in *cloudwatch.PutDashboard
 }
 
 // DeleteDashboards deletes them; what is not there fails.
-func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDashboardsInput,
-	_ ...func(*cloudwatch.Options)) (*cloudwatch.DeleteDashboardsOutput, error) {
+func (c *CloudWatch) DeleteDashboards(_ context.Context, in *cloudwatch.DeleteDashboardsInput) (*cloudwatch.DeleteDashboardsOutput, error) {
 	return over(c.cable, "cloudwatch:DeleteDashboards", func() (*cloudwatch.DeleteDashboardsOutput, error) {
 		for _, name := range in.DashboardNames {
 			if _, there := c.dashboards[name]; !there {

@@ -10,7 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
 )
 
 const accountID = "111122223333"
@@ -109,7 +110,7 @@ type Identity struct {
 }
 
 // GetCallerIdentity says who is calling.
-func (i *Identity) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput,
+func (i *Identity) GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput,
 	error) {
 	return over(i.cable, "sts:GetCallerIdentity", func() (*sts.GetCallerIdentityOutput, error) {
 		return &sts.GetCallerIdentityOutput{

@@ -10,9 +10,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 )
 
@@ -136,8 +136,7 @@ func (e *ECS) health(t *task, now time.Time) *elbtypes.TargetHealth {
 }
 
 // DescribeTargetHealth describes the targets of a group.
-func (b *Balancing) DescribeTargetHealth(_ context.Context, in *elb.DescribeTargetHealthInput,
-	_ ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error) {
+func (b *Balancing) DescribeTargetHealth(_ context.Context, in *elb.DescribeTargetHealthInput) (*elb.DescribeTargetHealthOutput, error) {
 	return over(b.cable, "elb:DescribeTargetHealth", func() (*elb.DescribeTargetHealthOutput, error) {
 		if !b.hasARN(in.TargetGroupArn) {
 			return nil, refuse("TargetGroupNotFound", "One or more target groups not found")

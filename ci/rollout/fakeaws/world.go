@@ -59,6 +59,8 @@ type Command struct {
 	// has ended, as one with a further essential container does.
 	Unstarted string
 	Lives     bool
+	// Stopped is why AWS stops the task while the command runs.
+	Stopped string
 }
 
 // Failure is how a task ends.

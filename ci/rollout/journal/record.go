@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
 const schema = 1
@@ -85,8 +85,10 @@ type Task struct {
 	ARN      string    `json:"arn,omitempty"`
 	Launched time.Time `json:"launched,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
-	// ExitCode is nil if the command never ran, or was stopped.
+	// ExitCode is nil if the command never ran, or was stopped. Started is set for a task that ran and
+	// ended without one.
 	ExitCode *int32 `json:"exit_code,omitempty"`
+	Started  bool   `json:"started,omitempty"`
 	TimedOut bool   `json:"timed_out,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 }

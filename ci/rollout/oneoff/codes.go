@@ -12,8 +12,9 @@ func couldNotRun(name, meaning, remedy string) verdict.Code {
 
 // The codes of one-off tasks.
 var (
-	Failed = failure("TASK_FAILED", "A one-off task of rollout.tasks ended with another exit code than 0, so no service was touched.",
-		"Read the last lines of its log in the report and correct the command; the next deploy runs it again")
+	Failed = failure("TASK_FAILED",
+		"A one-off task of rollout.tasks ended with another exit code than 0, or was stopped while it ran, so no service was touched.",
+		"Read the last lines of its log in the report and correct what they name; the next deploy runs the task again")
 	NotStarted = failure("TASK_NOT_STARTED", "A one-off task of rollout.tasks never started, so no service was touched.",
 		"Correct what the reason names: the image and the right to pull it, the secrets, the command, or the network of the service that "+
 			"the task uses; the next deploy runs it again")

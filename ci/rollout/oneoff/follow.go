@@ -40,6 +40,8 @@ func (c *command) follow(ctx context.Context) *verdict.Problem {
 				return c.exited(ctx, d, code)
 			}
 			if aws.ToString(d.LastStatus) == "STOPPED" {
+				// Its host may be gone, or somebody stopped it: how far the command got is not known.
+				c.state.Started = d.StopCode != "" && d.StopCode != types.TaskStopCodeTaskFailedToStart
 				return c.end(ctx, nil, deployment.Explain(*d))
 			}
 		}
@@ -106,6 +108,8 @@ func (c *command) judge() *verdict.Problem {
 	switch {
 	case s.TimedOut:
 		problem = verdict.Problemf(TimedOut, "task %s was stopped after %s: %s; no service was touched", s.Name, c.Timeout, s.Reason)
+	case s.ExitCode == nil && s.Started:
+		problem = verdict.Problemf(Failed, "task %s was stopped while it ran: %s; no service was touched", s.Name, s.Reason)
 	case s.ExitCode == nil:
 		problem = verdict.Problemf(NotStarted, "task %s: %s; no service was touched", s.Name, deployment.WithRemedy(s.Reason))
 	case *s.ExitCode != 0:
@@ -226,6 +230,8 @@ func Describe(t journal.Task) string {
 		return "stopped" + took + ", its timeout"
 	case t.Ended.IsZero():
 		return "not ended"
+	case t.ExitCode == nil && t.Started:
+		return "stopped" + took + ", without an exit code"
 	case t.ExitCode == nil:
 		return "never started"
 	default:

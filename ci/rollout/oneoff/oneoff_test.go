@@ -70,11 +70,12 @@ func TestHowATaskFails(t *testing.T) {
 		code  verdict.Code
 		words string
 	}{
-		"exit code":    {fakeaws.Behaviour{Command: &fakeaws.Command{Exit: 137}}, Failed, "killed: most often a lack of memory"},
-		"never starts": {fakeaws.Behaviour{Command: &fakeaws.Command{Unstarted: "ResourceInitializationError: no route"}}, NotStarted, "ResourceInit"},
-		"refused":      {fakeaws.Behaviour{CannotLaunch: "TaskDefinition is inactive"}, NotStarted, "inactive"},
-		"too long":     {fakeaws.Behaviour{Command: &fakeaws.Command{After: time.Hour}}, TimedOut, "it was RUNNING"},
-		"no capacity":  {fakeaws.Behaviour{NoCapacity: "yes"}, NotStarted, "no capacity"},
+		"exit code":      {fakeaws.Behaviour{Command: &fakeaws.Command{Exit: 137}}, Failed, "killed: most often a lack of memory"},
+		"never starts":   {fakeaws.Behaviour{Command: &fakeaws.Command{Unstarted: "ResourceInitializationError: no route"}}, NotStarted, "ResourceInit"},
+		"loses its host": {fakeaws.Behaviour{Command: &fakeaws.Command{Stopped: "The host is unhealthy"}}, Failed, "stopped while it ran: The host"},
+		"refused":        {fakeaws.Behaviour{CannotLaunch: "TaskDefinition is inactive"}, NotStarted, "inactive"},
+		"too long":       {fakeaws.Behaviour{Command: &fakeaws.Command{After: time.Hour}}, TimedOut, "it was RUNNING"},
+		"no capacity":    {fakeaws.Behaviour{NoCapacity: "yes"}, NotStarted, "no capacity"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(test.does)

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -104,7 +104,7 @@ func TestScalingThatIsNotConsistentYet(t *testing.T) {
 
 func TestWhatAWSRemarksIsAWarning(t *testing.T) {
 	w := newWorld(t, "blue_green")
-	w.aws.CloudWatch.Warnings = []cwtypes.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
+	w.aws.CloudWatch.Warnings = []cloudwatch.DashboardValidationMessage{{DataPath: aws.String("/widgets/1"),
 		Message: aws.String("may not render")}}
 	r := w.deployed("a")
 	assert.True(t, w.warned(r, AWSRemark))

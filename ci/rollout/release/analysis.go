@@ -7,8 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -70,7 +70,7 @@ func (o *observer) subjects(ctx context.Context, newARN, oldARN string) (analysi
 
 func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, error) {
 	s := analysis.Subject{Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName}
-	revision, problem := o.revision(ctx, arn)
+	revision, problem := revisionOf(ctx, o.clients.ECS, arn)
 	switch {
 	case problem != nil:
 		return s, problem

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -35,7 +35,7 @@ func errorRate() spec.Analysis {
 
 // publish lets both target groups have traffic, of which the share bad fails for blue and green.
 func (w *world) publish(late time.Duration, blue, green float64) {
-	w.aws.CloudWatch.Publish(func(m cwtypes.MetricStat, period time.Time) (float64, bool) {
+	w.aws.CloudWatch.Publish(func(m cloudwatch.MetricStat, period time.Time) (float64, bool) {
 		if w.clock.Now().Before(period.Add(time.Minute + late)) {
 			return 0, false
 		}

@@ -7,14 +7,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
-
-func (g *group) clockOf(clock clock.Clock) *awsclock.Clock { return awsclock.Of(clock) }
 
 // goBack puts each service back to a task definition; one that did not exist stays as it is.
 func (g *group) goBack(ctx context.Context, to map[string]string) []*verdict.Problem {
@@ -63,7 +60,7 @@ func (o rollbacker) backTo(ctx context.Context, definition string) []*verdict.Pr
 	open := o.past.Run
 	back := open != nil && open.Kind == journal.Rollback && open.TaskDefinition == definition
 	for _, d := range running {
-		target, problem := o.definitionOf(ctx, d)
+		target, problem := definitionOf(ctx, o.clients.ECS, d)
 		switch {
 		case problem != nil:
 			return []*verdict.Problem{problem}

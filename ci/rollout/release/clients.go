@@ -3,10 +3,9 @@ package release
 import (
 	"context"
 
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
@@ -26,7 +25,7 @@ type ECS interface {
 // Balancing is the part of the Elastic Load Balancing client that this package needs.
 type Balancing interface {
 	ensure.Balancing
-	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput, ...func(*elb.Options)) (*elb.DescribeTargetHealthOutput, error)
+	DescribeTargetHealth(context.Context, *elb.DescribeTargetHealthInput) (*elb.DescribeTargetHealthOutput, error)
 }
 
 // CloudWatch is the part of the CloudWatch client that this package needs.
@@ -67,9 +66,8 @@ type dated struct {
 }
 
 // GetCallerIdentity implements account.Identity.
-func (d dated) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput,
-	options ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
-	out, err := d.Identity.GetCallerIdentity(ctx, in, options...)
+func (d dated) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
+	out, err := d.Identity.GetCallerIdentity(ctx, in)
 	awsclock.See(d.clock, out, err)
 	return out, err
 }

@@ -126,7 +126,7 @@ func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdic
 	if open.Deployment == "" || open.TaskDefinition != o.state.TaskDefinition() || open.Kind != journal.Deploy {
 		return false, nil
 	}
-	d, err := o.describe(ctx, open.Deployment)
+	d, err := deploymentOf(ctx, o.clients.ECS, open.Deployment)
 	if err != nil || d == nil || !ended(d.Status) || d.Status == "SUCCESSFUL" {
 		return false, nil // in flight, done, or gone: the deployment finds out
 	}

@@ -67,7 +67,7 @@ type operationOn func(ctx context.Context, clients Clients, clock clock.Clock, i
 // harmless counts only if all of them have it.
 func each(ctx context.Context, clients Clients, base clock.Clock, in Input, do operationOn, harmless ...verdict.Code) *Result {
 	g := newGroup(clients, base, in)
-	if problem := g.checkNames(); problem != nil {
+	if problem := checkNames(g.in.Spec); problem != nil {
 		return g.finish(ctx, problem)
 	}
 	results := make([]*Result, len(g.members))

@@ -95,7 +95,7 @@ func (g *group) inputOf(in Input, one spec.Spec, n int) Input {
 // prepare makes the plans, and opens the journals.
 func (g *group) prepare(ctx context.Context, needImage bool) []*verdict.Problem {
 	var all []*verdict.Problem
-	if problem := g.checkNames(); problem != nil {
+	if problem := checkNames(g.in.Spec); problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	for n, m := range g.members {

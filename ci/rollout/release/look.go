@@ -7,18 +7,18 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/smithy-go"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-func (o *observer) progress(e deployment.Event) {
+// line is an event of a deployment in words.
+func line(e deployment.Event) string {
 	if e.Status == "" { // our deployment does not exist yet
-		o.log("%s", e.Text)
-		return
+		return e.Text
 	}
 	words := []string{e.Status}
 	if e.Stage != "" {
@@ -30,11 +30,11 @@ func (o *observer) progress(e deployment.Event) {
 	if e.Requested > 0 {
 		words = append(words, fmt.Sprintf("%d of %d tasks", e.Running, e.Requested))
 	}
-	line := strings.TrimSpace(strings.Join(words, ", "))
+	text := strings.TrimSpace(strings.Join(words, ", "))
 	if e.Text != "" {
-		line = strings.TrimPrefix(line+": "+e.Text, ": ")
+		text = strings.TrimPrefix(text+": "+e.Text, ": ")
 	}
-	o.log("%s", line)
+	return text
 }
 
 func (o *observer) targets(ctx context.Context, group string) ([]deployment.Target, error) {

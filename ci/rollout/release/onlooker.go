@@ -54,7 +54,7 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 // it.
 func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) bool {
 	// A run that was interrupted before the answer to its update has no deployment on record.
-	definition, problem := o.definitionOf(ctx, d)
+	definition, problem := definitionOf(ctx, o.clients.ECS, d)
 	if problem != nil {
 		definition = ""
 	}
@@ -91,7 +91,7 @@ func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) b
 func (o onlooker) onlookerRequest(ctx context.Context, service *types.Service, d types.ServiceDeployment) (deployment.Request,
 	*verdict.Problem) {
 	request := o.followRequest(service)
-	revision, problem := o.target(ctx, d)
+	revision, problem := targetOf(ctx, o.clients.ECS, d)
 	if problem != nil {
 		return request, problem
 	}

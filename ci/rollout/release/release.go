@@ -319,7 +319,7 @@ func (o *observer) request() deployment.Request {
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
 		Container: o.plan.Container(), Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
 		OnTimeout: o.in.OnTimeout, AwaitApproval: o.in.AwaitApproval,
-		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
+		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: func(e deployment.Event) { o.log("%s", line(e)) },
 	}
 	if o.plan.Adopts() {
 		r.HealthPatience = o.plan.Trial.Patience // others may have given it a longer grace period than ours

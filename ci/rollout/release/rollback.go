@@ -95,7 +95,7 @@ func (o rollbacker) interruptedRollback(ctx context.Context, current string, run
 	if len(running) == 0 {
 		return current == open.TaskDefinition, nil
 	}
-	definition, problem := o.definitionOf(ctx, running[0])
+	definition, problem := definitionOf(ctx, o.clients.ECS, running[0])
 	return definition == open.TaskDefinition && !undoing(running[0].Status), problem
 }
 
@@ -105,25 +105,25 @@ func undoing(status types.ServiceDeploymentStatus) bool {
 }
 
 // definitionOf returns the task definition that a deployment targets, or an empty string.
-func (o *observer) definitionOf(ctx context.Context, d types.ServiceDeployment) (string, *verdict.Problem) {
-	revision, problem := o.target(ctx, d)
+func definitionOf(ctx context.Context, client ECS, d types.ServiceDeployment) (string, *verdict.Problem) {
+	revision, problem := targetOf(ctx, client, d)
 	if revision == nil {
 		return "", problem
 	}
 	return aws.ToString(revision.TaskDefinition), nil
 }
 
-// target returns the revision that a deployment targets, or nil.
-func (o *observer) target(ctx context.Context, d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
+// targetOf returns the revision that a deployment targets, or nil.
+func targetOf(ctx context.Context, client ECS, d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
 	if d.TargetServiceRevision == nil {
 		return nil, nil
 	}
-	return o.revision(ctx, aws.ToString(d.TargetServiceRevision.Arn))
+	return revisionOf(ctx, client, aws.ToString(d.TargetServiceRevision.Arn))
 }
 
-// revision returns nil for a revision that ECS does not know.
-func (o *observer) revision(ctx context.Context, arn string) (*types.ServiceRevision, *verdict.Problem) {
-	out, err := o.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
+// revisionOf returns nil for a revision that ECS does not know.
+func revisionOf(ctx context.Context, client ECS, arn string) (*types.ServiceRevision, *verdict.Problem) {
+	out, err := client.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
 		return nil, verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
 	}
@@ -175,7 +175,7 @@ func asProblem(err error) *verdict.Problem {
 func (o onlooker) followRollback(ctx context.Context, service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	o.result.Changed = true
 	request := o.followRequest(service)
-	if definition, problem := o.definitionOf(ctx, d); problem == nil && definition != "" {
+	if definition, problem := definitionOf(ctx, o.clients.ECS, d); problem == nil && definition != "" {
 		request.TaskDefinition = definition // its tasks may have failed
 	}
 	outcome := deployment.Follow(ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
@@ -207,7 +207,8 @@ func (o onlooker) followRequest(service *types.Service) deployment.Request {
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
 		Container: o.plan.Container(), OnTimeout: deployment.Leave, AwaitApproval: true,
 		MaxFailures: 1 << 30, StartFailures: -1, HealthPatience: never, CapacityPatience: never,
-		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: o.progress,
+		Deadline: o.plan.Estimate.Deadline, Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence,
+		Progress: func(e deployment.Event) { o.log("%s", line(e)) },
 	}
 	if holder := o.holder; holder != nil {
 		request.Look = nil
@@ -241,7 +242,7 @@ func (o rollbacker) successful(ctx context.Context, wanted func(definition strin
 		return nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
 	}
 	for _, brief := range all {
-		revision, problem := o.revision(ctx, aws.ToString(brief.TargetServiceRevisionArn))
+		revision, problem := revisionOf(ctx, o.clients.ECS, aws.ToString(brief.TargetServiceRevisionArn))
 		if problem != nil {
 			return nil, problem
 		}

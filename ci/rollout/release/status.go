@@ -84,7 +84,7 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 	}
 	var all []types.ServiceDeployment
 	for _, brief := range list {
-		d, err := o.describe(ctx, aws.ToString(brief.ServiceDeploymentArn))
+		d, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(brief.ServiceDeploymentArn))
 		if err != nil {
 			return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe deployment: %v", err)
 		}
@@ -95,9 +95,9 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 	return &out.Services[0], all, nil
 }
 
-// describe returns nil for a deployment that ECS does not know any more.
-func (o *observer) describe(ctx context.Context, arn string) (*types.ServiceDeployment, error) {
-	out, err := o.clients.ECS.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
+// deploymentOf returns nil for a deployment that ECS does not know any more.
+func deploymentOf(ctx context.Context, client ECS, arn string) (*types.ServiceDeployment, error) {
+	out, err := client.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 	if err != nil || len(out.ServiceDeployments) == 0 {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 // describeReplaced describes what a deployment replaces, with its share of the traffic.
 func (o *observer) describeReplaced(ctx context.Context, source types.ServiceRevisionSummary) string {
 	text := aws.ToString(source.Arn)
-	revision, problem := o.revision(ctx, text)
+	revision, problem := revisionOf(ctx, o.clients.ECS, text)
 	if problem != nil {
 		return text + ": " + problem.Cause
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -49,8 +50,8 @@ func distinct(all []*verdict.Problem) []*verdict.Problem {
 }
 
 // checkNames refuses services that cannot be told apart, or wait for each other.
-func (g *group) checkNames() *verdict.Problem {
-	names := g.in.Spec.NamesOf()
+func checkNames(s spec.Spec) *verdict.Problem {
+	names := s.NamesOf()
 	bad := func(format string, args ...any) *verdict.Problem {
 		return verdict.Problemf(rollout.PlanInvalid, format, args...)
 	}
@@ -59,8 +60,8 @@ func (g *group) checkNames() *verdict.Problem {
 			return bad("rollout.services: %q is there twice", name)
 		}
 	}
-	for _, more := range g.in.Spec.Services {
-		if g.in.Spec.Adopt != "" && (more.NoPort || len(more.Command) > 0 || more.CPU+more.Memory+more.Desired > 0) {
+	for _, more := range s.Services {
+		if s.Adopt != "" && (more.NoPort || len(more.Command) > 0 || more.CPU+more.Memory+more.Desired > 0) {
 			return bad("rollout.services: service %s is adopted, so port, command, cpu, memory and desired stay as they are there", more.Name)
 		}
 		for _, before := range more.After {
@@ -69,11 +70,11 @@ func (g *group) checkNames() *verdict.Problem {
 			}
 		}
 	}
-	if circle := g.in.Spec.Circle(); circle != "" {
+	if circle := s.Circle(); circle != "" {
 		return bad("rollout.services: %s waits for itself", circle)
 	}
 	seen := map[string]bool{}
-	for _, task := range g.in.Spec.Tasks {
+	for _, task := range s.Tasks {
 		switch {
 		case task.Name == "" || seen[task.Name]:
 			return bad("rollout.tasks: %q is no name of its own", task.Name)
@@ -148,8 +149,8 @@ func (g *group) resume(ctx context.Context, open journal.Run) (bool, []*verdict.
 func (g *group) eachInTurn(ctx context.Context, do func(context.Context, *member)) {
 	var runs []func(clock.Clock)
 	for _, m := range g.members {
-		runs = append(runs, func(clock clock.Clock) {
-			m.clock = g.clockOf(clock)
+		runs = append(runs, func(turns clock.Clock) {
+			m.clock = awsclock.Of(turns)
 			do(ctx, m)
 		})
 	}
@@ -218,7 +219,7 @@ func (g *group) runTasks(ctx context.Context, by *member) *verdict.Problem {
 		in.StartedBy = aws.String(of.plan.TaskStartedBy())
 		outcome := oneoff.Run(ctx, g.clients.ECS, by.clock, oneoff.Request{
 			Name: task.Name, Command: task.Command, Task: &in, Container: of.plan.Container(), Timeout: timeout,
-			Release: g.run.Started.Format(time.RFC3339Nano) + "/" + g.run.Image, Known: g.knownTask(task.Name, *in.TaskDefinition),
+			Release: g.run.Started.Format(time.RFC3339Nano) + "/" + g.run.Image, Known: recorded(g.run, task.Name, *in.TaskDefinition),
 			Record: g.recordTask, Fence: by.fence, Logs: of.logs, Progress: func(text string) { of.log("%s", text) },
 		})
 		g.outcomes = append(g.outcomes, taskOutcome{task, outcome})
@@ -229,9 +230,9 @@ func (g *group) runTasks(ctx context.Context, by *member) *verdict.Problem {
 	return nil
 }
 
-// knownTask is what an interrupted run of this release recorded of a task.
-func (g *group) knownTask(name, definition string) journal.Task {
-	for _, t := range g.run.Tasks {
+// recorded is what an interrupted run of this release recorded of a task.
+func recorded(run journal.Run, name, definition string) journal.Task {
+	for _, t := range run.Tasks {
 		if t.Name == name && t.TaskDefinition == definition {
 			return t
 		}

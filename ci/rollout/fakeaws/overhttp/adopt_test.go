@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
@@ -54,7 +53,7 @@ func newAdopter(t *testing.T) *operator {
 	require.NoError(t, err)
 	require.NoError(t, o.clock.Sleep(ctx, time.Hour))
 	o.aws.ECS.Tag(strings.Split(image("a"), "@")[0]+":v1", "sha256:"+strings.Repeat("9", 64))
-	o.aws.CloudWatch.Publish(func(_ cwtypes.MetricStat, period time.Time) (float64, bool) {
+	o.aws.CloudWatch.Publish(func(_ cloudwatch.MetricStat, period time.Time) (float64, bool) {
 		return 0, o.clock.Now().After(period.Add(time.Minute))
 	})
 	r := &o.in.Spec

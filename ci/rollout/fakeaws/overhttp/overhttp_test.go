@@ -11,16 +11,17 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	sdkcloudwatch "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
-	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -283,24 +284,32 @@ func TestErrorsKeepTheirTypesOverTheWire(t *testing.T) {
 	assert.Equal(t, "Service not found.", noService.ErrorMessage())
 
 	_, err = w.clients.Balancing.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{"none"}})
-	var noGroup *elbtypes.TargetGroupNotFoundException
-	require.ErrorAs(t, err, &noGroup)
-	assert.Equal(t, "TargetGroupNotFound", noGroup.ErrorCode())
+	var answered smithy.APIError
+	require.ErrorAs(t, err, &answered)
+	assert.Equal(t, "TargetGroupNotFound", answered.ErrorCode())
 
-	over := cloudwatch.New(cloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url),
+	over := sdkcloudwatch.New(sdkcloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(w.url),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none"}, nil
 		})})
-	var answered smithy.APIError
-	for protocol, client := range map[string]*cloudwatch.Client{"query": w.clients.CloudWatch, "cbor": over} {
-		_, err = client.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
+	for protocol, get := range map[string]func() error{
+		"query": func() error {
+			_, err := w.clients.CloudWatch.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
+			return err
+		},
+		"cbor": func() error {
+			_, err := over.GetDashboard(ctx, &sdkcloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
+			return err
+		},
+	} {
+		err = get()
 		// The query protocol has one code for two types, of which the SDK takes either.
 		require.ErrorAs(t, err, &answered, protocol)
 		assert.Equal(t, "ResourceNotFound", answered.ErrorCode(), protocol)
 		assert.Contains(t, answered.ErrorMessage(), "none", protocol)
 	}
 	var noDashboard *cwtypes.DashboardNotFoundError
-	_, err = over.GetDashboard(ctx, &cloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
+	_, err = over.GetDashboard(ctx, &sdkcloudwatch.GetDashboardInput{DashboardName: aws.String("none")})
 	require.ErrorAs(t, err, &noDashboard)
 
 	w.server.Break("ecs:DescribeClusters", overhttp.Fault{Err: fakeaws.Denied("DescribeClusters")})
@@ -377,7 +386,9 @@ func TestNamesThatNoServiceHasAreRefused(t *testing.T) {
 	_, err := w.clients.ECS.ListAccountSettings(ctx, &ecs.ListAccountSettingsInput{})
 	require.ErrorAs(t, err, &known)
 	assert.Equal(t, "UnknownOperationException", known.ErrorCode())
-	_, err = w.clients.Balancing.DescribeSSLPolicies(ctx, &elb.DescribeSSLPoliciesInput{})
+	balancing := awscall.New(aws.Config{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), Credentials: w.clients.Credentials}, awscall.Service{
+		Endpoint: awscall.Regional("elasticloadbalancing", true), Protocol: awscall.Query{Version: "2015-12-01"}})
+	_, err = awscall.Do[struct{}](ctx, balancing, "DescribeSSLPolicies", nil)
 	require.ErrorAs(t, err, &known)
 	assert.Equal(t, "InvalidAction", known.ErrorCode())
 

@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -54,8 +53,7 @@ func refused(code, format string, args ...any) error {
 type signerKey struct{}
 
 // GetCallerIdentity says who signed the request.
-func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput,
-	_ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	out, err := s.caller.GetCallerIdentity(ctx, in)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +66,7 @@ func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityIn
 }
 
 // AssumeRole gives out a session of a role.
-func (s *STS) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+func (s *STS) AssumeRole(_ context.Context, in *sts.AssumeRoleInput) (*sts.AssumeRoleOutput, error) {
 	given, err := s.give(aws.ToString(in.RoleArn), aws.ToString(in.RoleSessionName), in.DurationSeconds)
 	if err != nil {
 		return nil, err
@@ -77,10 +75,9 @@ func (s *STS) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*
 }
 
 // AssumeRoleWithWebIdentity gives one out for the token of an identity provider.
-func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWithWebIdentityInput,
-	_ ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWithWebIdentityInput) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 	if s.Identity != "" && aws.ToString(in.WebIdentityToken) != s.Identity {
-		return nil, &types.InvalidIdentityTokenException{Message: aws.String("The web identity token is not one of this provider.")}
+		return nil, refused("InvalidIdentityToken", "The web identity token is not one of this provider.")
 	}
 	given, err := s.give(aws.ToString(in.RoleArn), aws.ToString(in.RoleSessionName), in.DurationSeconds)
 	if err != nil {
@@ -89,7 +86,7 @@ func (s *STS) AssumeRoleWithWebIdentity(_ context.Context, in *sts.AssumeRoleWit
 	return &sts.AssumeRoleWithWebIdentityOutput{Credentials: given}, nil
 }
 
-func (s *STS) give(role, name string, seconds *int32) (*types.Credentials, error) {
+func (s *STS) give(role, name string, seconds *int32) (*sts.Credentials, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Roles != nil && !slices.Contains(s.Roles, role) {
@@ -106,7 +103,7 @@ func (s *STS) give(role, name string, seconds *int32) (*types.Credentials, error
 	key := fmt.Sprintf("session-%d", s.number)
 	now := session{token: fmt.Sprintf("token-%d", s.number), role: role, name: name, until: s.Now().Add(lifetime)}
 	s.sessions[key] = now
-	return &types.Credentials{AccessKeyId: aws.String(key), SecretAccessKey: aws.String("not-checked"), SessionToken: aws.String(now.token),
+	return &sts.Credentials{AccessKeyId: aws.String(key), SecretAccessKey: aws.String("not-checked"), SessionToken: aws.String(now.token),
 		Expiration: aws.Time(now.until)}, nil
 }
 
