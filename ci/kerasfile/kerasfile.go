@@ -56,9 +56,6 @@ type Limits struct {
 	Layers int
 }
 
-// DefaultLimits are those of a zero Limits.
-func DefaultLimits() Limits { return Limits{}.withDefaults() }
-
 func (l Limits) withDefaults() Limits {
 	fill := func(value *int64, fallback int64) {
 		if *value == 0 {

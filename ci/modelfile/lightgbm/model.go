@@ -146,11 +146,14 @@ func (m *model) line(s *scanner, key string) error {
 		})
 	case slices.Contains(counted, key):
 		return s.numbers(func(v float64) error {
-			if key == "threshold" {
-				m.tree[key] = append(m.tree[key], int64(max(min(v, math.MaxInt32), math.MinInt32)))
-			}
 			m.lengths[key]++
 			m.learned++
+			if key == "threshold" {
+				if m.lengths[key] > maxLeaves {
+					return wrong("tree %d has more than %d values of %s", m.trees-1, maxLeaves, key)
+				}
+				m.tree[key] = append(m.tree[key], int64(max(min(v, math.MaxInt32), math.MinInt32)))
+			}
 			return nil
 		})
 	}

@@ -67,7 +67,10 @@ const (
 	maxDepth, maxName, maxDims = 16, 4096, 64
 	// maxNodes and maxTensors bound what is counted; the largest models have tens of thousands.
 	maxNodes, maxTensors = 2_000_000, 2_000_000
-	maxShown             = 12
+	// maxNames is how many domains a file may use, and operators of each; maxFunctions how many it may
+	// define. What is beyond could not be judged.
+	maxNames, maxFunctions = 10_000, 100_000
+	maxShown               = 12
 )
 
 // model is what is collected of a file.
@@ -75,12 +78,14 @@ type model struct {
 	in     *modelfile.Input
 	report *modelfile.Report
 	// opsets are the imported versions by domain, used the operators of each domain by their
-	// number, own the domains of the file's own functions.
+	// number, own the file's own functions by domain and name.
 	opsets  map[string]int64
 	used    map[string]map[string]int
-	own     map[string]bool
+	own     map[string]map[string]bool
 	nodes   int
 	tensors int
+	// functions counts those that the file defines.
+	functions int
 	// initial are the tensors of the main graph by name: older files list them as inputs, too.
 	initial  map[string]bool
 	external map[string]bool
@@ -89,7 +94,7 @@ type model struct {
 }
 
 func inspect(ctx context.Context, in *modelfile.Input, report *modelfile.Report) error {
-	m := &model{in: in, report: report, opsets: map[string]int64{}, used: map[string]map[string]int{}, own: map[string]bool{},
+	m := &model{in: in, report: report, opsets: map[string]int64{}, used: map[string]map[string]int{}, own: map[string]map[string]bool{},
 		initial: map[string]bool{}, external: map[string]bool{}}
 	report.Parameters = 0
 	err := m.model(modelfile.NewMessage(ctx, in.File, in.Size))
@@ -167,21 +172,38 @@ func named(domain string) string {
 
 // function reads a FunctionProto: an operator that the file defines itself.
 func (m *model) function(message modelfile.Message) error {
-	return message.Fields(func(f modelfile.Field) error {
+	var name, domain string
+	err := message.Fields(func(f modelfile.Field) (err error) {
 		switch f.Number {
+		case 1:
+			name, err = f.Message.Text(maxName)
 		case 7:
-			return m.node(f.Message, 1)
+			err = m.node(f.Message, 1)
 		case 9:
-			return m.opset(f.Message)
+			err = m.opset(f.Message)
 		case 10:
-			domain, err := f.Message.Text(maxName)
-			if !known[named(domain)] {
-				m.own[domain] = true
-			}
-			return err
+			domain, err = f.Message.Text(maxName)
+		case 11: // an attribute's default
+			err = m.attribute(f.Message, 1)
 		}
-		return nil
+		return err
 	})
+	if m.functions++; m.functions > maxFunctions {
+		return fmt.Errorf("%w: it defines more than %d functions", modelfile.ErrProto, maxFunctions)
+	}
+	domain = named(domain)
+	if m.own[domain] == nil {
+		m.own[domain] = map[string]bool{}
+	}
+	m.own[domain][name] = true
+	return err
+}
+
+// foreign are the operators of a domain that the file does not define itself.
+func (m *model) foreign(domain string) map[string]int {
+	count := maps.Clone(m.used[domain])
+	maps.DeleteFunc(count, func(operator string, _ int) bool { return m.own[domain][operator] })
+	return count
 }
 
 // graph reads a GraphProto; those at depth 0 are the model's own.
@@ -240,11 +262,11 @@ func (m *model) node(message modelfile.Message, depth int) error {
 		return err
 	})
 	domain = named(domain)
-	if m.used[domain] == nil && len(m.used) < 1000 {
+	if m.used[domain] == nil {
 		m.used[domain] = map[string]int{}
 	}
-	if by := m.used[domain]; by != nil && (by[operator] > 0 || len(by) < 1000) {
-		by[operator]++
+	if m.used[domain][operator]++; len(m.used) > maxNames || len(m.used[domain]) > maxNames {
+		return fmt.Errorf("%w: it uses more than %d domains, or operators of %s", modelfile.ErrProto, maxNames, modelfile.Clip(domain, 80))
 	}
 	return err
 }
@@ -285,13 +307,13 @@ func (m *model) judge() {
 	domains := slices.Sorted(maps.Keys(m.used))
 	for _, domain := range domains {
 		switch version, imported := m.opsets[domain]; {
-		case !imported && !m.own[domain]:
+		case !imported && m.own[domain] == nil:
 			r.Invalid("operators of the domain %s are used, and no version of it is imported", modelfile.Clip(domain, 80))
 		case imported && (version < 1 || version > 1_000_000):
 			r.Invalid("the version %d of the domain %s is none", version, modelfile.Clip(domain, 80))
 		}
-		if !known[domain] && !m.own[domain] && !slices.Contains(m.in.AllowDomains, domain) {
-			r.Refuse(CustomDomain, "the domain %s is not ONNX's own: %s", modelfile.Clip(domain, 80), operators(m.used[domain]))
+		if of := m.foreign(domain); len(of) > 0 && !known[domain] && !slices.Contains(m.in.AllowDomains, domain) {
+			r.Refuse(CustomDomain, "the domain %s is not ONNX's own: %s", modelfile.Clip(domain, 80), operators(of))
 		}
 	}
 	r.Inputs = slices.DeleteFunc(r.Inputs, func(t modelfile.Tensor) bool { return m.initial[t.Name] })

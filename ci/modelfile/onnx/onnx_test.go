@@ -3,6 +3,7 @@ package onnx_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -113,39 +114,52 @@ func TestWhatIsNotAllowedIsRefused(t *testing.T) {
 	for range 20 {
 		deep = node("If", "", message(field(1, "b"), field(6, graph(field(1, deep)))))
 	}
+	block := func(more ...[]byte) []byte {
+		return field(25, message(field(1, "Block"), message(more...), field(7, node("Relu", "")), field(10, "local")))
+	}
+	domains := make([][]byte, 10_001)
+	for n := range domains {
+		domain := fmt.Sprint("d", n)
+		domains[n] = message(field(25, message(field(1, "f"), field(10, domain))), field(7, field(1, node("f", domain))))
+	}
 	weights := modelfile.Options{Beside: map[string]int64{"w.bin": 100, "m.onnx": 500}}
 	cases := map[string]struct {
 		content []byte
 		code    string
 		cause   string
 	}{
-		"an operator of others":          {model(field(1, node("Run", "com.acme"))), "CUSTOM_DOMAIN", "com.acme is not ONNX's own: 1 Run"},
-		"one in a branch":                {message(model(field(1, nested)), opset("com.acme", 1)), "CUSTOM_DOMAIN", "com.acme"},
-		"no opset":                       {message(field(1, 10), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "no version of it is imported"},
-		"an opset of none":               {message(field(1, 10), opset("", 0), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "version 0"},
-		"two graphs":                     {message(model(), field(7, graph())), "ARCHIVE_INVALID", "2 graphs"},
-		"no graph":                       {message(field(1, 10), opset("", 21)), "ARCHIVE_INVALID", "0 graphs"},
-		"an empty graph":                 {message(field(1, 10), field(7, field(12, value("p")))), "ARCHIVE_INVALID", "empty"},
-		"no output":                      {message(field(1, 10), opset("", 21), field(7, field(1, node("Gemm", "")))), "ARCHIVE_INVALID", "no output"},
-		"no version of the format":       {message(opset("", 21), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "0 as the version"},
-		"text":                           {[]byte("no protocol buffer at all"), "ARCHIVE_INVALID", "not an ONNX file"},
-		"truncated":                      {model()[:60], "ARCHIVE_INVALID", "the message ends before"},
-		"graphs in graphs":               {model(field(1, deep)), "ARCHIVE_INVALID", "deeper than 16"},
-		"too few bytes":                  {model(field(5, tensor("W", 1, "1234", 2, 3))), "ARCHIVE_INVALID", "holds 4 bytes, its 6 elements of float32 take 24"},
-		"dimensions beyond all files":    {model(field(5, tensor("W", 1, "1234", 1<<40, 1<<40))), "ARCHIVE_INVALID", "more elements than any file"},
-		"elements beyond all files":      {model(field(5, tensor("W", 1, "1234", 1<<62))), "ARCHIVE_INVALID", "more elements than any file"},
-		"a tensor without a type":        {model(field(5, tensor("W", 0, "1234", 1))), "ARCHIVE_INVALID", "has no type"},
-		"data outside in no file":        {model(field(5, outside())), "EXTERNAL_DATA", "not the name of a file"},
-		"data above":                     {model(field(5, outside("location", "../../etc/passwd"))), "EXTERNAL_DATA", "not the name of a file"},
-		"data at an absolute path":       {model(field(5, outside("location", "/etc/passwd"))), "EXTERNAL_DATA", "not the name of a file"},
-		"data in a file that is absent":  {model(field(5, outside("location", "v.bin"))), "EXTERNAL_DATA", "not among the files of the model"},
-		"data in the model itself":       {model(field(5, outside("location", "m.onnx"))), "EXTERNAL_DATA", "not among the files of the model"},
-		"data beyond the end":            {model(field(5, outside("location", "w.bin", "offset", "90", "length", "24"))), "EXTERNAL_DATA", "which has 100 bytes"},
-		"data before the beginning":      {model(field(5, outside("location", "w.bin", "offset", "-8", "length", "24"))), "EXTERNAL_DATA", "at offset -8"},
-		"an offset that is no number":    {model(field(5, outside("location", "w.bin", "offset", "9223372036854775808"))), "EXTERNAL_DATA", "at offset"},
-		"a length that does not fit":     {model(field(5, outside("location", "w.bin", "length", "20"))), "EXTERNAL_DATA", "its elements take 24"},
-		"data in two places":             {model(field(5, message(tensor("W", 1, strings.Repeat("w", 24), 2, 3), field(13, message(field(1, "location"), field(2, "w.bin")))))), "ARCHIVE_INVALID", "and in this one"},
-		"a function that runs something": {message(model(), field(25, message(field(1, "f"), field(7, node("Run", "com.acme")), field(10, "local")))), "CUSTOM_DOMAIN", "com.acme"},
+		"an operator of others":         {model(field(1, node("Run", "com.acme"))), "CUSTOM_DOMAIN", "com.acme is not ONNX's own: 1 Run"},
+		"one in a branch":               {message(model(field(1, nested)), opset("com.acme", 1)), "CUSTOM_DOMAIN", "com.acme"},
+		"no opset":                      {message(field(1, 10), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "no version of it is imported"},
+		"an opset of none":              {message(field(1, 10), opset("", 0), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "version 0"},
+		"two graphs":                    {message(model(), field(7, graph())), "ARCHIVE_INVALID", "2 graphs"},
+		"no graph":                      {message(field(1, 10), opset("", 21)), "ARCHIVE_INVALID", "0 graphs"},
+		"an empty graph":                {message(field(1, 10), field(7, field(12, value("p")))), "ARCHIVE_INVALID", "empty"},
+		"no output":                     {message(field(1, 10), opset("", 21), field(7, field(1, node("Gemm", "")))), "ARCHIVE_INVALID", "no output"},
+		"no version of the format":      {message(opset("", 21), field(7, graph(field(1, node("Gemm", ""))))), "ARCHIVE_INVALID", "0 as the version"},
+		"text":                          {[]byte("no protocol buffer at all"), "ARCHIVE_INVALID", "not an ONNX file"},
+		"truncated":                     {model()[:60], "ARCHIVE_INVALID", "the message ends before"},
+		"graphs in graphs":              {model(field(1, deep)), "ARCHIVE_INVALID", "deeper than 16"},
+		"too few bytes":                 {model(field(5, tensor("W", 1, "1234", 2, 3))), "ARCHIVE_INVALID", "holds 4 bytes, its 6 elements of float32 take 24"},
+		"dimensions beyond all files":   {model(field(5, tensor("W", 1, "1234", 1<<40, 1<<40))), "ARCHIVE_INVALID", "more elements than any file"},
+		"elements beyond all files":     {model(field(5, tensor("W", 1, "1234", 1<<62))), "ARCHIVE_INVALID", "more elements than any file"},
+		"a tensor without a type":       {model(field(5, tensor("W", 0, "1234", 1))), "ARCHIVE_INVALID", "has no type"},
+		"data outside in no file":       {model(field(5, outside())), "EXTERNAL_DATA", "not the name of a file"},
+		"data above":                    {model(field(5, outside("location", "../../etc/passwd"))), "EXTERNAL_DATA", "not the name of a file"},
+		"data at an absolute path":      {model(field(5, outside("location", "/etc/passwd"))), "EXTERNAL_DATA", "not the name of a file"},
+		"data in a file that is absent": {model(field(5, outside("location", "v.bin"))), "EXTERNAL_DATA", "not among the files of the model"},
+		"data in the model itself":      {model(field(5, outside("location", "m.onnx"))), "EXTERNAL_DATA", "not among the files of the model"},
+		"data beyond the end":           {model(field(5, outside("location", "w.bin", "offset", "90", "length", "24"))), "EXTERNAL_DATA", "which has 100 bytes"},
+		"data before the beginning":     {model(field(5, outside("location", "w.bin", "offset", "-8", "length", "24"))), "EXTERNAL_DATA", "at offset -8"},
+		"an offset that is no number":   {model(field(5, outside("location", "w.bin", "offset", "9223372036854775808"))), "EXTERNAL_DATA", "at offset"},
+		"a length that does not fit":    {model(field(5, outside("location", "w.bin", "length", "20"))), "EXTERNAL_DATA", "its elements take 24"},
+		"data in two places":            {model(field(5, message(tensor("W", 1, strings.Repeat("w", 24), 2, 3), field(13, message(field(1, "location"), field(2, "w.bin")))))), "ARCHIVE_INVALID", "and in this one"},
+		"another operator of the file's own domain": {message(model(field(1, node("Run", "local"))), opset("local", 1), block()), "CUSTOM_DOMAIN",
+			"local is not ONNX's own: 1 Run"},
+		"a default that runs something": {message(model(), block(field(11, message(field(1, "b"), field(6, graph(field(1, node("Run", "com.acme")))))))),
+			"CUSTOM_DOMAIN", "com.acme is not ONNX's own: 1 Run"},
+		"more domains than can be judged": {message(domains...), "ARCHIVE_INVALID", "more than 10000 domains"},
+		"a function that runs something":  {message(model(), field(25, message(field(1, "f"), field(7, node("Run", "com.acme")), field(10, "local")))), "CUSTOM_DOMAIN", "com.acme"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
