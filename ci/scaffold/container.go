@@ -26,7 +26,7 @@ var (
 )
 
 // dockerfile reads the last stage of the Dockerfile.
-func (s *survey) dockerfile() container {
+func (s serving) dockerfile() container {
 	found := container{}
 	for _, name := range []string{"Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
 		if s.tree.has(name) {
@@ -52,7 +52,8 @@ func (s *survey) dockerfile() container {
 				found.port = portOf(m[1])
 			}
 		case "USER":
-			found.user = fields[1] != "root" && !strings.HasPrefix(fields[1], "0")
+			user, _, _ := strings.Cut(fields[1], ":")
+			found.user = user != "root" && strings.Trim(user, "0") != ""
 		case "HEALTHCHECK":
 			found.check = !strings.EqualFold(fields[1], "NONE")
 			if m := askedPath.FindStringSubmatch(rest); m != nil {
@@ -66,7 +67,7 @@ func (s *survey) dockerfile() container {
 }
 
 // useDockerfile takes the Dockerfile when the pipeline would accept what it makes.
-func (s *survey) useDockerfile(file container) {
+func (s serving) useDockerfile(file container) {
 	if file.name == "" {
 		return
 	}
@@ -88,7 +89,7 @@ func (s *survey) useDockerfile(file container) {
 }
 
 // compose reads the service of a compose file that is built from this repository.
-func (s *survey) compose() container {
+func (s serving) compose() container {
 	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
 		if !s.tree.has(name) {
 			continue

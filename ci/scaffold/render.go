@@ -31,7 +31,7 @@ func (p *Proposal) Config() string {
 	slices.SortStableFunc(settings, func(a, b Setting) int { return sectionOf(a.Key) - sectionOf(b.Key) })
 	var open []string
 	for _, s := range settings {
-		keys := strings.Split(s.Key, ".")
+		keys := s.path()
 		shared := 0
 		for shared < len(open) && shared < len(keys)-1 && open[shared] == keys[shared] {
 			shared++
@@ -104,7 +104,7 @@ func (p *Proposal) Missing(existing string) (missing []Setting) {
 		return nil // every run says what is wrong with it
 	}
 	for _, s := range p.Settings {
-		if !hasKey(&document, strings.Split(s.Key, ".")) {
+		if !hasKey(&document, s.path()) {
 			missing = append(missing, s)
 		}
 	}

@@ -32,12 +32,21 @@ type Request struct {
 
 // Setting is one key of pipeline.yaml that differs from its default.
 type Setting struct {
-	// Key is dotted: test.coverage.source.
+	// Key is dotted: test.coverage.source. What follows policy. is the name of a branch, which may have
+	// dots of its own.
 	Key string
 	// Value is text, a list, a number or true and false; YAML holds it as it is.
 	Value any
 	// Why is the reason: what in the repository asks for it.
 	Why string
+}
+
+// path are the keys that lead to the setting, from the root of pipeline.yaml.
+func (s Setting) path() []string {
+	if branch, is := strings.CutPrefix(s.Key, "policy."); is {
+		return []string{"policy", branch}
+	}
+	return strings.Split(s.Key, ".")
 }
 
 // Unknown is something that the files do not tell.
@@ -72,7 +81,7 @@ func Propose(ctx context.Context, request Request) (*Proposal, error) {
 		return nil, err
 	}
 	s := &survey{ctx: ctx, tree: t, request: request, p: &Proposal{}}
-	if err := s.run(); err != nil {
+	if err := errors.Join(s.run(), t.err); err != nil {
 		return nil, err
 	}
 	s.leaveOutRefused()
@@ -115,7 +124,7 @@ func (s *survey) run() error {
 		return err
 	}
 	s.training()
-	s.serving()
+	serving{s}.find()
 	s.policy()
 	s.service()
 	return nil
@@ -143,7 +152,7 @@ func (s *survey) identity() error {
 	}
 	s.project, err = pyenv.Detect(s.ctx, s.request.Source, pyenv.Request{Stage: verdict.Test, Python: python})
 	if err != nil {
-		// What is wrong with the files is told by the stage that needs them, with its line.
+		// The stage that needs the files reports what is wrong with them, with the line.
 		s.unknown("correct the file, and call init again", "the packages: %v", err)
 		s.project = &pyenv.Project{}
 		return nil

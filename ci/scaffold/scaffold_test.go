@@ -1,6 +1,8 @@
 package scaffold
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 )
@@ -142,15 +145,17 @@ func TestADockerfileIsTakenOnlyIfItsImageWouldPass(t *testing.T) {
 		"Dockerfile": "FROM a AS b\nUSER x\nFROM b\nEXPOSE 7051\nHEALTHCHECK --interval=5s \\\n  CMD curl http://localhost:7051/_stcore/health\nUSER 1000\nCMD [\"x\"]\n"}
 	_, cfg := propose(t, files)
 	assert.Equal(t, "Dockerfile", cfg.Image.Dockerfile)
-	files["Dockerfile"] = "FROM a\nEXPOSE 7051\nCMD x\n"
-	p, cfg := propose(t, files)
-	assert.Empty(t, cfg.Image.Dockerfile)
-	assert.Contains(t, strings.Join(p.Found, "\n"), "has no USER other than root, HEALTHCHECK")
+	for _, user := range []string{"", "USER root:root\n", "USER 0:1000\n"} {
+		files["Dockerfile"] = "FROM a\nEXPOSE 7051\n" + user + "CMD x\n"
+		p, cfg := propose(t, files)
+		assert.Empty(t, cfg.Image.Dockerfile, user)
+		assert.Contains(t, strings.Join(p.Found, "\n"), "has no USER other than root, HEALTHCHECK", user)
+	}
 }
 
 func TestTheReleaseBranchIsFound(t *testing.T) {
 	for content, want := range map[string]string{"ref: refs/remotes/origin/master\n": "master", "ref: refs/remotes/origin/a\nb": "main",
-		"": "main"} {
+		"": "main", "ref: refs/remotes/origin/release-1.x\n": "release-1.x"} {
 		p, cfg := propose(t, map[string]string{"a.py": "", ".git/refs/remotes/origin/HEAD": content})
 		assert.Equal(t, want, p.Branch)
 		assert.Equal(t, []string{"test", "audit"}, cfg.Policy[want])
@@ -181,6 +186,30 @@ func TestNothingIsOverwrittenAndTheSecondTimeIsTheSame(t *testing.T) {
 	assert.Contains(t, text, "\n  test.coverage.source: [tiny]")
 	assert.NotContains(t, text, "train.command")
 	assert.Empty(t, p.Missing("a: [\x00"))
+}
+
+// broken is a tree in which one file cannot be read.
+type broken struct {
+	runner.Files
+	name string
+}
+
+func (b broken) Read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if name == b.name {
+		return nil, errors.New("input/output error")
+	}
+	return b.Files.Read(ctx, name, limit)
+}
+
+func TestAFileThatCannotBeReadIsNotTakenForMissing(t *testing.T) {
+	source := fake.Files(map[string]string{"app.py": "import streamlit\n", "Dockerfile": "FROM a\n"})
+	_, err := Propose(t.Context(), Request{Source: broken{source, "Dockerfile"}, Folder: "x"})
+	require.ErrorContains(t, err, "read Dockerfile: input/output error")
+}
+
+func TestAnApplicationInAPackageIsImportedByThePackagesName(t *testing.T) {
+	_, cfg := propose(t, map[string]string{"train.py": trainer, "svc/__init__.py": "app = FastAPI()\n@app.get('/health')\n"})
+	assert.Contains(t, cfg.Image.Command, "svc:app")
 }
 
 func TestAnUnknownSystemIsRefused(t *testing.T) {

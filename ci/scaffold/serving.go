@@ -35,8 +35,11 @@ type app struct {
 	port         int
 }
 
-// serving finds the application that uses the model.
-func (s *survey) serving() {
+// serving finds the application that uses the model, in the code, the Dockerfile and the compose file.
+type serving struct{ *survey }
+
+// find adds it to the proposal.
+func (s serving) find() {
 	if s.tree.has("streamlit_app/chatbot.py") {
 		s.serves = true
 		return // the default
@@ -72,7 +75,7 @@ func (s *survey) serving() {
 	s.useDockerfile(file)
 }
 
-func (s *survey) portFrom(port int, file, composed container, found *app) string {
+func (s serving) portFrom(port int, file, composed container, found *app) string {
 	switch port {
 	case file.port:
 		return "EXPOSE of " + file.name
@@ -82,7 +85,7 @@ func (s *survey) portFrom(port int, file, composed container, found *app) string
 	return found.name
 }
 
-func (s *survey) withoutApp(file container) {
+func (s serving) withoutApp(file container) {
 	if !s.trains {
 		return
 	}
@@ -98,7 +101,7 @@ func (s *survey) withoutApp(file container) {
 }
 
 // app is the first kind of application that the code has.
-func (s *survey) app() *app {
+func (s serving) app() *app {
 	for _, find := range []func() *app{s.fastapi, s.flask, s.streamlit, s.gradio} {
 		if found := find(); found != nil {
 			return found
@@ -123,7 +126,7 @@ func preferred(names []string) string {
 	return ""
 }
 
-func (s *survey) streamlit() *app {
+func (s serving) streamlit() *app {
 	names := slices.DeleteFunc(s.tree.mentions(useStreamlit), func(name string) bool {
 		return path.Base(path.Dir(name)) == "pages" || strings.HasPrefix(path.Base(name), "_")
 	})
@@ -137,7 +140,7 @@ func (s *survey) streamlit() *app {
 	return &app{command: command, health: d.Health, page: d.Page, why: "Streamlit: " + name, name: name}
 }
 
-func (s *survey) gradio() *app {
+func (s serving) gradio() *app {
 	names := slices.DeleteFunc(s.tree.mentions(useGradio), func(name string) bool { return !launches.MatchString(s.tree.text(name)) })
 	name := preferred(names)
 	if name == "" {
@@ -153,7 +156,7 @@ func (s *survey) gradio() *app {
 	return found
 }
 
-func (s *survey) fastapi() *app {
+func (s serving) fastapi() *app {
 	names := s.tree.mentions(fastAPI)
 	name := preferred(names)
 	if name == "" {
@@ -176,7 +179,7 @@ func (s *survey) fastapi() *app {
 	return found
 }
 
-func (s *survey) flask() *app {
+func (s serving) flask() *app {
 	target, name := "", ""
 	if names := s.tree.mentions(flask); len(names) > 0 {
 		name = preferred(names)
@@ -189,7 +192,7 @@ func (s *survey) flask() *app {
 		target = flaskFactory.FindStringSubmatch(s.tree.text(name))[1] + "()"
 	}
 	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "Flask: " + name, name: name}
-	module := strings.TrimSuffix(importable(name), ".__init__")
+	module := importable(name)
 	found.command = []string{"gunicorn", "--bind", "0.0.0.0:{{port}}"}
 	if strings.HasPrefix(name, "src/") {
 		found.command = append(found.command, "--chdir", "src")
@@ -213,7 +216,7 @@ func appDir(name string) []string {
 }
 
 // routes are the paths that the application answers.
-func (s *survey) routes() (all []string) {
+func (s serving) routes() (all []string) {
 	for _, name := range s.tree.code {
 		for _, m := range route.FindAllStringSubmatch(s.tree.text(name), -1) {
 			all = append(all, m[1])
@@ -222,7 +225,7 @@ func (s *survey) routes() (all []string) {
 	return all
 }
 
-func (s *survey) healthRoute() string {
+func (s serving) healthRoute() string {
 	for _, found := range s.routes() {
 		if health.MatchString(found) {
 			return found
@@ -231,7 +234,7 @@ func (s *survey) healthRoute() string {
 	return ""
 }
 
-func (s *survey) rootPage() string {
+func (s serving) rootPage() string {
 	if slices.Contains(s.routes(), "/") {
 		return "/"
 	}
@@ -239,7 +242,7 @@ func (s *survey) rootPage() string {
 }
 
 // needs says that the server is not among the packages that the project declares.
-func (s *survey) needs(server string) {
+func (s serving) needs(server string) {
 	for _, name := range s.tree.names {
 		declares := strings.Contains(path.Base(name), "requirements") || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py",
 			"Pipfile"}, name) ||

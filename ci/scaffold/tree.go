@@ -98,9 +98,10 @@ func (t *tree) below(dir string) bool {
 	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
 }
 
-// text reads a file. It is "" when the file is missing, too large, or no text.
+// text reads a file. It is "" when the file is missing, too large, or no text. Any other error is in
+// t.err: what could not be read is not taken for missing.
 func (t *tree) text(name string) string {
-	if text, ok := t.texts[name]; ok {
+	if text, ok := t.texts[name]; ok || !t.has(name) {
 		return text
 	}
 	content, err := t.source.Read(t.ctx, name, fileLimit)
@@ -166,7 +167,8 @@ func (t *tree) script(name string) []string {
 
 // importable is the name by which a server imports a file from the root of the source.
 func importable(name string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py"), "/", ".")
+	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py"), "/__init__")
+	return strings.ReplaceAll(name, "/", ".")
 }
 
 // imported are packages whose distribution has a name that is known, by the name of their module.
