@@ -19,8 +19,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// ofAccount checks what an account holds: the store, the caller and its rights, the service.
+type ofAccount struct{ doctor }
+
 // checkArtifacts lists the store, and reads the record of the newest model.
-func (s doctor) checkArtifacts(ctx context.Context) (string, error) {
+func (s ofAccount) checkArtifacts(ctx context.Context) (string, error) {
 	permit, refused := s.readPermit()
 	if refused != nil {
 		return "", refusal(refused)
@@ -43,7 +46,7 @@ func (s doctor) checkArtifacts(ctx context.Context) (string, error) {
 var noAccount = &unchecked{"rollout.account is empty", "set rollout.account in the environment's overlay, if it deploys"}
 
 // cloud opens the account for reading.
-func (s doctor) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
+func (s ofAccount) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	switch {
 	case refused != nil:
@@ -66,7 +69,7 @@ func problemOf(stage verdict.Stage) error {
 	return &verdict.Problem{Code: verdict.Code{Name: stage.Code}, Cause: stage.Cause, Next: stage.Next}
 }
 
-func (s doctor) checkIdentity(ctx context.Context) (string, error) {
+func (s ofAccount) checkIdentity(ctx context.Context) (string, error) {
 	clients, _, _, err := s.cloud(ctx)
 	if err != nil {
 		return "", err
@@ -79,7 +82,7 @@ func (s doctor) checkIdentity(ctx context.Context) (string, error) {
 }
 
 // checkRights asks IAM for the rights of docs/iam, before a deployment needs them.
-func (s doctor) checkRights(ctx context.Context) (string, error) {
+func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 	clients, _, in, err := s.cloud(ctx)
 	if err != nil {
 		return "", err
@@ -142,7 +145,7 @@ func observing(cfg config.Config) []account.Right {
 }
 
 // checkService looks at what is deployed, as status does.
-func (s doctor) checkService(ctx context.Context) (string, error) {
+func (s ofAccount) checkService(ctx context.Context) (string, error) {
 	clients, clock, in, err := s.cloud(ctx)
 	if err != nil {
 		return "", err

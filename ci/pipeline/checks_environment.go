@@ -11,8 +11,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// ofEnvironment checks what runs in the locked environments.
+type ofEnvironment struct{ doctor }
+
 // inEnvironment runs Python in the locked environment of a stage, over the source.
-func (s doctor) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
+func (s ofEnvironment) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
 	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python, Exclude: s.cfg.Exclude}
 	project, err := pyenv.Detect(ctx, s.backend.Source, wanted)
 	if err != nil {
@@ -43,7 +46,7 @@ func (s doctor) inEnvironment(ctx context.Context, stage string, requirements []
 }
 
 // checkTests collects the tests without running any, and names the first file that does not load.
-func (s doctor) checkTests(ctx context.Context) (string, error) {
+func (s ofEnvironment) checkTests(ctx context.Context) (string, error) {
 	return s.inEnvironment(ctx, verdict.Test, s.cfg.Test.Requirements, "python", "-m", "pytest", "--collect-only", "-q", "-p",
 		"no:cacheprovider")
 }
@@ -56,7 +59,7 @@ for name in sys.argv[1:]:
     print(name, getattr(module, "__version__", "?"), "%.1f s" % (time.time() - began), end="; ")
 print()`
 
-func (s doctor) checkImports(ctx context.Context) (string, error) {
+func (s ofEnvironment) checkImports(ctx context.Context) (string, error) {
 	names := s.cfg.Image.Imports
 	if len(names) == 0 {
 		names = []string{"tensorflow", "mlflow", "streamlit"}

@@ -77,8 +77,8 @@ func (s doctor) checkSurroundings() []check {
 		{"disk", s.checkDisk, "free some space: an environment with TensorFlow needs 3 GB"},
 		{"ledger", s.checkLedger, runledger.CodeFailed.Remedy},
 		{"ci", s.checkLastRun, "read docs/codes.md on the code, and the report of that run"},
-		{"tests", s.checkTests, "correct the file that pytest names"},
-		{"imports", s.checkImports, "add what is missing to the serving requirements, image.requirements"},
+		{"tests", ofEnvironment{s}.checkTests, "correct the file that pytest names"},
+		{"imports", ofEnvironment{s}.checkImports, "add what is missing to the serving requirements, image.requirements"},
 	}
 	all = append(all,
 		check{"registry", s.checkRegistry, "check the address and the login: --image-address, --docker-username, --docker-password"},
@@ -89,11 +89,12 @@ func (s doctor) checkSurroundings() []check {
 	}
 	all = append(all, check{"notify", s.checkChannels, notify.CodeUnconfigured.Remedy})
 	if !s.opts.sandbox() {
+		there := ofAccount{s}
 		all = append(all,
-			check{"artifacts", s.checkArtifacts, "check the root, the region and the credentials; s3:ListBucket and s3:GetObject are needed"},
-			check{"identity", s.checkIdentity, account.WrongAccount.Remedy},
-			check{"rights", s.checkRights, "attach docs/iam/reader.json and deployer.json, as your plan renders them, to the role"},
-			check{"service", s.checkService, "status shows what runs and the last events of ECS; rollback restores the last good release"})
+			check{"artifacts", there.checkArtifacts, "check the root, the region and the credentials; s3:ListBucket and s3:GetObject are needed"},
+			check{"identity", there.checkIdentity, account.WrongAccount.Remedy},
+			check{"rights", there.checkRights, "attach docs/iam/reader.json and deployer.json, as your plan renders them, to the role"},
+			check{"service", there.checkService, "status shows what runs and the last events of ECS; rollback restores the last good release"})
 	}
 	return all
 }

@@ -38,7 +38,7 @@ func (a *audit) advisories(ctx context.Context) {
 		a.fail(AdvisoriesMissing, "%s is not there", filepath.Base(file))
 		return
 	}
-	bom, err := locks.BOM(a.Config.Name, a.packages)
+	bom, err := locks.BOM(a.Config.Name, a.found.packages)
 	if err != nil {
 		a.fail(ScannerFailed, "%v", err)
 		return
@@ -47,7 +47,7 @@ func (a *audit) advisories(ctx context.Context) {
 	var all []advisory.Finding
 	var database advisory.Database
 	needed := []string{advisory.PyPI}
-	packages := append(locks.Distinct(a.packages), control)
+	packages := append(locks.Distinct(a.found.packages), control)
 	if IsGrype(file) {
 		needed = []string{"github"}
 		var planted []byte
@@ -74,7 +74,7 @@ func (a *audit) advisories(ctx context.Context) {
 		a.stage.Warn(NotCompared, "%s: %s", where(l.File, l.Line), l.Text)
 	}
 	if a.database(database, needed); len(a.problems) == 0 || !a.blind() {
-		found, seen := a.split(all)
+		found, seen := split(all, a.found.packages)
 		a.stage.Gate("planted vulnerability", seenText(seen), "found", seen)
 		if !seen {
 			a.fail(ScannerBlind, "%s %s, which was planted, was not found", control.Name, control.Version)
@@ -263,7 +263,7 @@ func (a *audit) grype(ctx context.Context, file string, bom []byte) (advisory.Ma
 	case err != nil:
 		return fail(ReportUnreadable, "%v", err)
 	}
-	matched, err := a.readGrype(ctx, result.Outputs, size)
+	matched, err := readGrype(ctx, result.Outputs, size, a.Scratch)
 	if err != nil {
 		return fail(ReportUnreadable, "%v", err)
 	}
@@ -286,11 +286,11 @@ func noReport(result *runner.Result) *verdict.Problem {
 }
 
 // readGrype reads the report from a local file: it may be larger than memory should be.
-func (a *audit) readGrype(ctx context.Context, outputs runner.Files, size int64) (matched advisory.Matched, err error) {
+func readGrype(ctx context.Context, outputs runner.Files, size int64, scratch string) (matched advisory.Matched, err error) {
 	if size > reportSize {
 		return matched, fmt.Errorf("the report of grype has %d bytes, more than %d", size, reportSize)
 	}
-	dir, err := os.MkdirTemp(a.Scratch, "grype-")
+	dir, err := os.MkdirTemp(scratch, "grype-")
 	if err != nil {
 		return matched, fmt.Errorf("keep the report of grype: %w", err)
 	}

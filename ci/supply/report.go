@@ -7,12 +7,16 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
+	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // results are what the report has of an audit.
 type results struct {
+	packages []locks.Package
+	// loose are requirements without an exact version.
+	loose           []locks.Loose
 	bom             []byte
 	database        *advisory.Database
 	vulnerabilities judge.Verdict
@@ -55,32 +59,36 @@ func (a *audit) report() {
 		"secrets":         append([]secrets.Finding{}, a.found.secrets.Failed...),
 		"allowed_secrets": append([]secrets.Finding{}, a.found.secrets.Allowed...),
 	})
-	a.encoded(a.folder()+".sarif", a.sarif())
-	a.notes()
+	a.encoded(a.folder()+".sarif", a.found.sarif())
+	for _, note := range a.found.notes() {
+		a.stage.Note(note)
+	}
 }
 
-// notes puts what leads to a failure or a warning beside its line of the source.
-func (a *audit) notes() {
+// notes are what leads to a failure or a warning, each beside its line of the source.
+func (r *results) notes() []verdict.Note {
+	var all []verdict.Note
 	levels := map[string]string{judge.Fail: verdict.NoteError, judge.Warn: verdict.NoteWarning}
-	for _, j := range a.found.vulnerabilities.All {
+	for _, j := range r.vulnerabilities.All {
 		level := levels[j.Action]
 		if level == "" || j.Allowed != nil {
 			continue
 		}
-		for _, p := range a.packages {
+		for _, p := range r.packages {
 			if p.Name == j.Package && p.Version == j.Version {
-				a.stage.Note(verdict.Note{
+				all = append(all, verdict.Note{
 					File: p.File, Line: p.Line, Level: level, Title: "known vulnerability in " + j.Package, Text: oneLine(j.Finding),
 				})
 			}
 		}
 	}
-	for _, f := range a.found.secrets.Failed {
-		a.stage.Note(verdict.Note{File: f.File, Line: f.Line, Level: verdict.NoteError, Title: "this looks like a secret", Text: f.Rule})
+	for _, f := range r.secrets.Failed {
+		all = append(all, verdict.Note{File: f.File, Line: f.Line, Level: verdict.NoteError, Title: "this looks like a secret", Text: f.Rule})
 	}
-	for _, l := range a.loose {
-		a.stage.Note(verdict.Note{File: l.File, Line: l.Line, Level: verdict.NoteError, Title: "no exact version", Text: l.Text})
+	for _, l := range r.loose {
+		all = append(all, verdict.Note{File: l.File, Line: l.Line, Level: verdict.NoteError, Title: "no exact version", Text: l.Text})
 	}
+	return all
 }
 
 // LeadsTo says what a vulnerability leads to, and why: fail (known to be exploited).
@@ -116,7 +124,7 @@ func (a *audit) encoded(name string, value any) {
 }
 
 // sarif is what was found in the form that code hosts show beside the lines.
-func (a *audit) sarif() any {
+func (r *results) sarif() any {
 	type object = map[string]any
 	results, rules, seen := []object{}, []object{}, map[string]bool{}
 	add := func(rule, level, text, file string, line int) {
@@ -133,13 +141,13 @@ func (a *audit) sarif() any {
 		})
 	}
 	levels := map[string]string{judge.Fail: "error", judge.Warn: "warning", judge.Note: "note"}
-	for _, j := range a.found.vulnerabilities.All {
+	for _, j := range r.vulnerabilities.All {
 		level := levels[j.Action]
 		if j.Allowed != nil {
 			level = "note"
 		}
 		places := 0
-		for _, p := range a.packages {
+		for _, p := range r.packages {
 			if p.Name == j.Package && p.Version == j.Version {
 				add(j.ID, level, oneLine(j.Finding), p.File, p.Line)
 				places++
@@ -151,10 +159,10 @@ func (a *audit) sarif() any {
 			}
 		}
 	}
-	for _, f := range a.found.secrets.Failed {
+	for _, f := range r.secrets.Failed {
 		add(f.Rule, "error", "something that looks like a secret", f.File, f.Line)
 	}
-	for _, l := range a.loose {
+	for _, l := range r.loose {
 		add("unpinned", "error", l.Text, l.File, l.Line)
 	}
 	return object{

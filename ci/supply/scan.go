@@ -57,6 +57,15 @@ type component struct {
 	}
 }
 
+// scan is the audit of an image.
+type scan struct {
+	*audit
+	digest string
+	// files are Layout and Layers; local is where Layers is on this machine.
+	files runner.Files
+	local string
+}
+
 // Scan looks at an image: its packages and their known vulnerabilities and licences, and the
 // files of every layer, those that a later one deletes too, but not what is in archives there: an image
 // has thousands of compressed pages and wheels. Advisories must be a database of Grype.
@@ -77,60 +86,62 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		return *a.stage.Judge(a.problems...)
 	}
 	a.stated(ctx, "image")
-	if bom, found, ok := a.syft(ctx, files, image.Digest); ok {
-		a.unseen(filepath.Join(dir, Layers), found)
-		a.matched(ctx, bom, found)
-		a.imageLicenses(found)
+	s := &scan{audit: a, digest: image.Digest, files: files, local: filepath.Join(dir, Layers)}
+	if bom, found, ok := s.syft(ctx); ok {
+		s.unseen(found)
+		s.matched(ctx, bom, found)
+		s.licenses(found)
 	}
-	a.layers(ctx, files.Sub(Layers), filepath.Join(dir, Layers))
+	s.layers(ctx)
 	a.report()
 	return *a.stage.Judge(a.problems...)
 }
 
 // layers searches each layer by itself: an engine knows the result of one that it has searched before.
-func (a *audit) layers(ctx context.Context, files runner.Files, dir string) {
+func (s *scan) layers(ctx context.Context) {
+	files := s.files.Sub(Layers)
 	names, err := files.List(ctx)
 	if err != nil {
-		a.fail(ImageUnreadable, "list layers: %v", err)
+		s.fail(ImageUnreadable, "list layers: %v", err)
 		return
 	}
 	slices.Sort(names)
 	var all []secrets.Finding
 	for _, name := range names {
-		found, ok := a.gitleaks(ctx, files.Filter([]string{name}, nil), "1", copies{})
+		found, ok := s.gitleaks(ctx, files.Filter([]string{name}, nil), "1", copies{})
 		if !ok {
-			a.stage.Gate("planted secret", seenText(false), "found", false)
+			s.stage.Gate("planted secret", seenText(false), "found", false)
 			return
 		}
 		all = append(all, found...)
 	}
-	a.stage.Gate("planted secret", seenText(true), "found", true)
-	a.stage.Add("layers searched for secrets", plural(len(names), "layer"))
-	v := secrets.Judge(all, a.Config.Security.AllowSecrets, a.Now)
-	known, err := published(dir, v.Failed)
+	s.stage.Gate("planted secret", seenText(true), "found", true)
+	s.stage.Add("layers searched for secrets", plural(len(names), "layer"))
+	v := secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now)
+	known, err := published(s.local, v.Failed)
 	if err != nil {
-		a.fail(ImageUnreadable, "read layers: %v", err)
+		s.fail(ImageUnreadable, "read layers: %v", err)
 	}
 	if len(known) > 0 {
 		v.Failed = slices.DeleteFunc(v.Failed, func(f secrets.Finding) bool { return slices.Contains(known, f) })
-		a.stage.Warn(SecretPublished, "%s, and %d in all", known[0], len(known))
+		s.stage.Warn(SecretPublished, "%s, and %d in all", known[0], len(known))
 	}
-	a.secretsFound(ImageSecret, v)
+	s.secretsFound(ImageSecret, v)
 }
 
 // syft makes the bill of materials in both forms.
-func (a *audit) syft(ctx context.Context, files runner.Files, digest string) (bom []byte, found material, ok bool) {
-	program, problem := a.tool(ctx, tools.Syft)
+func (s *scan) syft(ctx context.Context) (bom []byte, found material, ok bool) {
+	program, problem := s.tool(ctx, tools.Syft)
 	if problem != nil {
-		problem.Code = a.own(problem.Code)
-		a.problems = append(a.problems, problem)
+		problem.Code = s.own(problem.Code)
+		s.problems = append(s.problems, problem)
 		return nil, found, false
 	}
-	result, err := a.runner.Run(ctx, runner.Step{
-		Name: "syft", Env: runner.Environment{Python: a.Config.Python, Files: a.runner.NewFiles(nil)},
+	result, err := s.runner.Run(ctx, runner.Step{
+		Name: "syft", Env: runner.Environment{Python: s.Config.Python, Files: s.runner.NewFiles(nil)},
 		Inputs: []runner.Mount{
-			{Path: toolDir, Files: program}, {Path: Layout, Files: files.Sub(Layout)},
-			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{"out/.keep": nil})},
+			{Path: toolDir, Files: program}, {Path: Layout, Files: s.files.Sub(Layout)},
+			{Path: ".", Files: s.runner.NewFiles(map[string][]byte{"out/.keep": nil})},
 		},
 		Args: []string{
 			"./tool/syft", "scan", "oci-dir:" + Layout, "--quiet", "--output", "cyclonedx-json@1.6=out/sbom.cdx.json",
@@ -139,24 +150,24 @@ func (a *audit) syft(ctx context.Context, files runner.Files, digest string) (bo
 		Vars: map[string]string{"SYFT_CHECK_FOR_APP_UPDATE": "false"}, Outputs: []string{"out"}, Offline: true,
 	})
 	if err != nil {
-		a.fail(ScannerFailed, "run syft: %v", err)
+		s.fail(ScannerFailed, "run syft: %v", err)
 		return nil, found, false
 	}
 	bom, err = result.Outputs.Read(ctx, "out/sbom.cdx.json", secretsLimit)
 	spdx, unread := result.Outputs.Read(ctx, "out/sbom.spdx.json", secretsLimit)
 	if err = errors.Join(err, unread); errors.Is(err, fs.ErrNotExist) || err == nil && result.ExitCode != 0 {
-		a.fail(ScannerFailed, "syft ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
+		s.fail(ScannerFailed, "syft ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
 		return nil, found, false
 	}
 	if err == nil {
 		err = json.Unmarshal(bom, &found)
 	}
 	if err != nil {
-		a.fail(ReportUnreadable, "read the bill of materials: %v", err)
+		s.fail(ReportUnreadable, "read the bill of materials: %v", err)
 		return nil, found, false
 	}
-	if got := found.Metadata.Component.Version; got != digest {
-		a.fail(OtherDigest, "it is of %q, not of %s", got, digest)
+	if got := found.Metadata.Component.Version; got != s.digest {
+		s.fail(OtherDigest, "it is of %q, not of %s", got, s.digest)
 		return nil, found, false
 	}
 	packages := 0
@@ -165,14 +176,14 @@ func (a *audit) syft(ctx context.Context, files runner.Files, digest string) (bo
 			packages++
 		}
 	}
-	least := a.Config.Security.MinPackages
-	a.stage.Gate("packages in the image", plural(packages, "package"), ">= "+plural(least, "package"), packages >= least)
+	least := s.Config.Security.MinPackages
+	s.stage.Gate("packages in the image", plural(packages, "package"), ">= "+plural(least, "package"), packages >= least)
 	if packages < least {
-		a.fail(ScanEmpty, "the image has %s; security.min_packages is %d", plural(packages, "package"), least)
+		s.fail(ScanEmpty, "the image has %s; security.min_packages is %d", plural(packages, "package"), least)
 		return nil, found, false
 	}
-	a.found.bom = bom
-	a.file("sbom.spdx.json", spdx)
+	s.found.bom = bom
+	s.file("sbom.spdx.json", spdx)
 	return bom, found, true
 }
 
@@ -184,7 +195,7 @@ var records = map[string][]string{
 
 // unseen fails when a layer has the records of a distribution and the bill of materials has none of
 // its packages: syft reads them only where it recognises the distribution.
-func (a *audit) unseen(layers string, found material) {
+func (s *scan) unseen(found material) {
 	missing := map[string]string{}
 	for kind, names := range records {
 		if !slices.ContainsFunc(found.Components, func(c component) bool { return strings.HasPrefix(c.PURL, "pkg:"+kind) }) {
@@ -193,20 +204,20 @@ func (a *audit) unseen(layers string, found material) {
 			}
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(layers, "*.tar"))
+	files, err := filepath.Glob(filepath.Join(s.local, "*.tar"))
 	for _, file := range files {
 		if err != nil {
 			break
 		}
 		err = eachName(file, func(name string) {
 			if kind := missing[name]; kind != "" {
-				a.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
+				s.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
 				delete(missing, name)
 			}
 		})
 	}
 	if err != nil {
-		a.fail(ImageUnreadable, "read layers: %v", err)
+		s.fail(ImageUnreadable, "read layers: %v", err)
 	}
 }
 
@@ -241,49 +252,49 @@ var plants = map[string]struct{ name, version, purl string }{
 var ofSystem = []string{"deb/", "apk/", "rpm/"}
 
 // matched compares the packages of an image, and what is planted beside them.
-func (a *audit) matched(ctx context.Context, bom []byte, found material) {
-	if a.Advisories == "" && a.Fetch != nil {
+func (s *scan) matched(ctx context.Context, bom []byte, found material) {
+	if s.Advisories == "" && s.Fetch != nil {
 		var err error
-		if a.Advisories, err = a.Fetch(ctx); err != nil {
-			a.fail(AdvisoriesMissing, "fetch advisories: %v", err)
+		if s.Advisories, err = s.Fetch(ctx); err != nil {
+			s.fail(AdvisoriesMissing, "fetch advisories: %v", err)
 			return
 		}
 	}
-	if a.Advisories == "" {
-		a.fail(AdvisoriesMissing, "an image is compared with a database of Grype, and none was given")
+	if s.Advisories == "" {
+		s.fail(AdvisoriesMissing, "an image is compared with a database of Grype, and none was given")
 		return
 	}
-	if !IsGrype(a.Advisories) {
-		a.fail(AdvisoriesIncomplete, "the database has no advisories of distributions; an image takes one of Grype")
+	if !IsGrype(s.Advisories) {
+		s.fail(AdvisoriesIncomplete, "the database has no advisories of distributions; an image takes one of Grype")
 		return
 	}
 	planted, needed, system := plant(bom, found)
 	if planted == nil {
-		a.fail(ReportUnreadable, "the bill of materials has no components")
+		s.fail(ReportUnreadable, "the bill of materials has no components")
 		return
 	}
-	matched, err := a.grype(ctx, a.Advisories, planted)
+	matched, err := s.grype(ctx, s.Advisories, planted)
 	var known *verdict.Problem
 	if errors.As(err, &known) {
-		known.Code = a.own(known.Code)
-		a.problems = append(a.problems, known)
+		known.Code = s.own(known.Code)
+		s.problems = append(s.problems, known)
 		return
 	}
-	a.stage.Add("distribution", joinOr(slices.DeleteFunc([]string{matched.Distribution}, func(s string) bool { return s == "" }), "none"))
+	s.stage.Add("distribution", joinOr(slices.DeleteFunc([]string{matched.Distribution}, func(s string) bool { return s == "" }), "none"))
 	if system && matched.Distribution == "" {
-		a.fail(DistroUnknown, "none of the packages of the system was compared")
+		s.fail(DistroUnknown, "none of the packages of the system was compared")
 	}
-	if day, over, known := ended(matched.Distribution, a.Now); over {
-		a.fail(DistroEnded, "%s, on %s", matched.Distribution, day)
+	if day, over, known := ended(matched.Distribution, s.Now); over {
+		s.fail(DistroEnded, "%s, on %s", matched.Distribution, day)
 	} else if system && !known {
-		a.stage.Add("end of the distribution", "not known")
+		s.stage.Add("end of the distribution", "not known")
 	}
-	a.found.database = &matched.Database
+	s.found.database = &matched.Database
 	wanted, nobody := demanded(found, matched.Database)
 	if len(nobody) > 0 {
-		a.fail(DistroUnknown, "there are no advisories of %s, so none of their packages was compared", strings.Join(nobody, ", "))
+		s.fail(DistroUnknown, "there are no advisories of %s, so none of their packages was compared", strings.Join(nobody, ", "))
 	}
-	if a.database(matched.Database, wanted); a.blind() {
+	if s.database(matched.Database, wanted); s.blind() {
 		return
 	}
 	rest := matched.Findings
@@ -291,7 +302,7 @@ func (a *audit) matched(ctx context.Context, bom []byte, found material) {
 		p := plants[kind]
 		at := func(f advisory.Finding) bool { return f.Package == p.name && f.Version == p.version }
 		if !slices.ContainsFunc(rest, at) {
-			a.fail(ScannerBlind, "%s %s, which was planted, was not found", p.name, p.version)
+			s.fail(ScannerBlind, "%s %s, which was planted, was not found", p.name, p.version)
 			return
 		}
 		own := slices.ContainsFunc(found.Components, func(c component) bool {
@@ -301,9 +312,9 @@ func (a *audit) matched(ctx context.Context, bom []byte, found material) {
 			rest = slices.DeleteFunc(slices.Clone(rest), at)
 		}
 	}
-	a.stage.Gate("planted vulnerabilities", "found", "found", true)
-	a.found.vulnerabilities = judge.Advisories(advisory.Merge(rest), a.Config.Security, "image", a.Now)
-	a.judged(ImageVulnerable, a.found.vulnerabilities)
+	s.stage.Gate("planted vulnerabilities", "found", "found", true)
+	s.found.vulnerabilities = judge.Advisories(advisory.Merge(rest), s.Config.Security, "image", s.Now)
+	s.judged(ImageVulnerable, s.found.vulnerabilities)
 }
 
 // plant adds the planted packages to a bill of materials. It returns nil when that has no components.
@@ -340,11 +351,11 @@ func plant(bom []byte, found material) (planted []byte, needed []string, system 
 	return planted, needed, system
 }
 
-// imageLicenses judges what the bill of materials says of licences, where there are rules.
-func (a *audit) imageLicenses(found material) {
-	rules := a.Config.Security.Licenses
+// licenses judges what the bill of materials says of licences, where there are rules.
+func (s *scan) licenses(found material) {
+	rules := s.Config.Security.Licenses
 	if len(rules.Allow)+len(rules.Deny) == 0 {
-		a.stage.Add("licenses", "not looked at: security.licenses has no rules")
+		s.stage.Add("licenses", "not looked at: security.licenses has no rules")
 		return
 	}
 	var packages []licenses.Package
@@ -365,16 +376,16 @@ func (a *audit) imageLicenses(found material) {
 		p.Expression = strings.Join(ids, " AND ")
 		packages = append(packages, p)
 	}
-	v := licenses.Judge(packages, rules, a.Now)
-	a.stage.Add("packages with a licence to judge", plural(len(packages), "package"))
-	a.listed(ImageLicense, v.Denied)
+	v := licenses.Judge(packages, rules, s.Now)
+	s.stage.Add("packages with a licence to judge", plural(len(packages), "package"))
+	s.listed(ImageLicense, v.Denied)
 	switch rules.Unknown {
 	case judge.Fail:
-		a.listed(ImageLicense, v.Unknown)
+		s.listed(ImageLicense, v.Unknown)
 	case judge.Warn:
 		if len(v.Unknown) > 0 {
-			a.stage.Warn(LicenseUnknown, "%s", v.Unknown[0]+", of "+plural(len(v.Unknown), "package"))
+			s.stage.Warn(LicenseUnknown, "%s", v.Unknown[0]+", of "+plural(len(v.Unknown), "package"))
 		}
 	}
-	a.exceptions(v.Exceptions)
+	s.exceptions(v.Exceptions)
 }

@@ -53,7 +53,7 @@ func (a *audit) secrets(ctx context.Context) {
 		a.fail(ScannerFailed, "list the source: %v", err)
 		return
 	}
-	other := a.copied(ctx, names)
+	other := copied(ctx, a.Source, names)
 	if other.left > 0 {
 		a.stage.Add("files that gitleaks skips by their names", plural(other.left, "file"))
 	}

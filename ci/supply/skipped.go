@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 )
 
@@ -31,13 +32,13 @@ type copies struct {
 }
 
 // copied reads the files of the source that Gitleaks would skip.
-func (a *audit) copied(ctx context.Context, names []string) copies {
+func copied(ctx context.Context, source runner.Files, names []string) copies {
 	c := copies{files: map[string][]byte{}, names: map[string]string{}}
 	for _, name := range names {
 		if !byName.MatchString(name) {
 			continue
 		}
-		content, err := a.Source.Read(ctx, name, copyLimit)
+		content, err := source.Read(ctx, name, copyLimit)
 		if err != nil || len(c.files) == maxCopies {
 			c.left++
 			continue

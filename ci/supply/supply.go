@@ -55,8 +55,6 @@ type audit struct {
 	stage    verdict.Stage
 	problems []*verdict.Problem
 	projects []*pyenv.Project
-	packages []locks.Package
-	loose    []locks.Loose
 	nameless []locks.Loose
 	found    results
 	// waivers is what was said about all exceptions.
@@ -151,7 +149,10 @@ func (a *audit) locks(ctx context.Context) bool {
 		a.projects = append(a.projects, project)
 		for _, name := range project.From {
 			if slices.Contains(unlocked, project.Kind) || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py"}, path.Base(name)) {
-				a.loosely(name)
+				entry := locks.Loose{Text: "the dependencies, which no lock pins", File: name}
+				if !slices.Contains(a.found.loose, entry) { // the environments often share their files
+					a.found.loose = append(a.found.loose, entry)
+				}
 				continue
 			}
 			add(name, project.Kind == pyenv.Hashed || project.Kind == pyenv.Requirements)
@@ -176,12 +177,12 @@ func (a *audit) locks(ctx context.Context) bool {
 			a.fail(ScanEmpty, "%s has %d packages, and only %d of them were understood", files[i], read.Counted, len(read.Packages))
 		}
 		counted += read.Counted
-		a.packages = append(a.packages, read.Packages...)
-		a.loose = append(a.loose, read.Loose...)
+		a.found.packages = append(a.found.packages, read.Packages...)
+		a.found.loose = append(a.found.loose, read.Loose...)
 		a.nameless = append(a.nameless, read.Nameless...)
 	}
 	slices.Sort(files)
-	distinct := locks.Distinct(a.packages)
+	distinct := locks.Distinct(a.found.packages)
 	a.stage.Add("locks", joinOr(files, "none"))
 	least := a.Config.Security.MinPackages
 	a.stage.Gate("packages looked at", plural(len(distinct), "package"), ">= "+plural(least, "package"), len(distinct) >= least)
@@ -191,33 +192,25 @@ func (a *audit) locks(ctx context.Context) bool {
 	return len(a.problems) == before
 }
 
-// loosely notes a file of declarations without a lock, once.
-func (a *audit) loosely(name string) {
-	entry := locks.Loose{Text: "the dependencies, which no lock pins", File: name}
-	if !slices.Contains(a.loose, entry) {
-		a.loose = append(a.loose, entry)
-	}
-}
-
 // pinning demands exact versions. It also belongs to the check for advisories: what is not
 // pinned cannot be compared.
 func (a *audit) pinning() {
 	unhashed := 0
-	for _, p := range a.packages {
+	for _, p := range a.found.packages {
 		if !p.Hashed {
 			unhashed++
 		}
 	}
 	a.stage.Add("locked packages without a hash", plural(unhashed, "package"))
-	a.stage.Gate("requirements without an exact version", plural(len(a.loose), "requirement"), "none", len(a.loose) == 0)
-	if len(a.loose) == 0 {
+	a.stage.Gate("requirements without an exact version", plural(len(a.found.loose), "requirement"), "none", len(a.found.loose) == 0)
+	if len(a.found.loose) == 0 {
 		return
 	}
-	problem := a.fail(DependencyUnpinned, "%s: %s", where(a.loose[0].File, a.loose[0].Line), a.loose[0].Text)
-	if more := len(a.loose) - 1; more > 0 {
+	problem := a.fail(DependencyUnpinned, "%s: %s", where(a.found.loose[0].File, a.found.loose[0].Line), a.found.loose[0].Text)
+	if more := len(a.found.loose) - 1; more > 0 {
 		problem.Cause += ", and " + plural(more, "more")
 	}
-	for _, l := range a.loose {
+	for _, l := range a.found.loose {
 		problem.Details = append(problem.Details, where(l.File, l.Line)+": "+l.Text)
 	}
 }
@@ -226,8 +219,8 @@ func (a *audit) pinning() {
 var control = locks.Package{Name: "jinja2", Version: "2.4.1", File: "planted"}
 
 // split separates the findings of the control from those of the locks.
-func (a *audit) split(all []advisory.Finding) (found []advisory.Finding, seen bool) {
-	own := slices.ContainsFunc(a.packages, func(p locks.Package) bool { return p.Name == control.Name && p.Version == control.Version })
+func split(all []advisory.Finding, packages []locks.Package) (found []advisory.Finding, seen bool) {
+	own := slices.ContainsFunc(packages, func(p locks.Package) bool { return p.Name == control.Name && p.Version == control.Version })
 	for _, f := range all {
 		if f.Type == "pypi" && f.Package == control.Name && f.Version == control.Version {
 			seen = true

@@ -13,35 +13,35 @@ import (
 
 // scoreGolden loads the saved model where nothing of its training is left, and lets it
 // score the golden sample.
-func (s *session) scoreGolden(ctx context.Context) []*verdict.Problem {
-	if format, ok := s.loadable(); ok {
-		return s.load(ctx, format)
+func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
+	if format, ok := j.loadable(); ok {
+		return j.load(ctx, format)
 	}
-	return s.scoreByCommand(ctx)
+	return j.scoreByCommand(ctx)
 }
 
 // scoreByCommand does so with train.score_command.
-func (s *session) scoreByCommand(ctx context.Context) []*verdict.Problem {
-	if s.cfg.Golden == "" || len(s.cfg.ScoreCommand) == 0 {
-		s.stage.Warn(NotScored, "train.golden and train.score_command are not both set")
+func (j judging) scoreByCommand(ctx context.Context) []*verdict.Problem {
+	if j.cfg.Golden == "" || len(j.cfg.ScoreCommand) == 0 {
+		j.stage.Warn(NotScored, "train.golden and train.score_command are not both set")
 		return nil
 	}
-	golden := s.golden()
+	golden := j.golden()
 	if len(golden) != 1 {
-		return []*verdict.Problem{verdict.Problemf(GoldenMissing, "the training left no %s", s.cfg.Golden)}
+		return []*verdict.Problem{verdict.Problemf(GoldenMissing, "the training left no %s", j.cfg.Golden)}
 	}
-	keep := glob.EscapeAll(slices.Concat(s.matching(s.cfg.Model), s.matching(s.cfg.Artifacts...), golden))
-	result, err := s.runner.Run(ctx, s.built.Use(runner.Step{
-		Name: "score golden sample", Env: s.env,
-		Inputs: []runner.Mount{s.inputs[0], {Path: ".", Files: s.trained.Outputs.Filter(keep, nil)}},
-		Args:   s.cfg.ScoreCommand, Vars: s.vars(), Timeout: modelfile.LoadLimit, Fresh: s.in.Fresh, Offline: true,
+	keep := glob.EscapeAll(slices.Concat(j.matching(j.cfg.Model), j.matching(j.cfg.Artifacts...), golden))
+	result, err := j.runner.Run(ctx, j.built.Use(runner.Step{
+		Name: "score golden sample", Env: j.env,
+		Inputs: []runner.Mount{j.inputs[0], {Path: ".", Files: j.result.Outputs.Filter(keep, nil)}},
+		Args:   j.cfg.ScoreCommand, Vars: j.vars(), Timeout: modelfile.LoadLimit, Fresh: j.in.Fresh, Offline: true,
 	}))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
 	}
-	s.warnNetwork(result)
+	j.warnNetwork(result)
 	ok := result.ExitCode == 0 && !result.TimedOut
-	s.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", ok)
+	j.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", ok)
 	if ok {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (s *session) scoreByCommand(ctx context.Context) []*verdict.Problem {
 	case result.ExitCode > 1:
 		code = ScoreFailed
 	}
-	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.cfg.ScoreCommand, " "), ended(result, modelfile.LoadLimit), reason(result))
+	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(j.cfg.ScoreCommand, " "), ended(result, modelfile.LoadLimit), reason(result))
 	problem.Details = said(result)
 	return []*verdict.Problem{problem}
 }

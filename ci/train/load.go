@@ -19,8 +19,8 @@ const loadDir = "pipeline-load"
 
 // loadable is the format of a model that the pipeline itself loads and scores. Keras's is loaded
 // by the application's own command.
-func (s *session) loadable() (modelfile.Format, bool) {
-	format, ok := formats.Named(s.candidate.Artifact.Format)
+func (j judging) loadable() (modelfile.Format, bool) {
+	format, ok := formats.Named(j.candidate.Artifact.Format)
 	return format, ok && format.Program == nil
 }
 
@@ -30,57 +30,57 @@ func (s *session) byCommand() bool { return len(s.cfg.ScoreCommand) > 0 }
 // load loads the model with the library of its format, where nothing of its training is left but
 // the environment, and lets it score the golden sample: the application's own command does that
 // where there is one, and otherwise the program that loads the model.
-func (s *session) load(ctx context.Context, format modelfile.Format) []*verdict.Problem {
-	artifact := &s.candidate.Artifact
+func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.Problem {
+	artifact := &j.candidate.Artifact
 	golden := ""
-	if artifact.Golden != "" && !s.byCommand() {
+	if artifact.Golden != "" && !j.byCommand() {
 		golden = artifact.Paths[artifact.Golden]
 	}
 	keep := glob.EscapeAll(slices.Collect(maps.Values(artifact.Paths)))
-	step := s.loadStep(format, artifact, golden, runner.Mount{Path: ".", Files: s.trained.Outputs.Filter(keep, nil)})
-	step.Name, step.Fresh = "load the model", s.in.Fresh
-	result, err := s.runner.Run(ctx, step)
+	step := j.loadStep(format, artifact, golden, runner.Mount{Path: ".", Files: j.result.Outputs.Filter(keep, nil)})
+	step.Name, step.Fresh = "load the model", j.in.Fresh
+	result, err := j.runner.Run(ctx, step)
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "loading the model", err)}
 	}
-	s.warnNetwork(result)
+	j.warnNetwork(result)
 	for name, version := range modelfile.LoadedWith(result.Stdout) {
 		if artifact.Versions == nil {
 			artifact.Versions = map[string]string{}
 		}
 		artifact.Versions[name] = version
 	}
-	if problem := s.judgeLoad(result, golden, loadSaid(result)); problem != nil {
+	if problem := j.judgeLoad(result, golden, loadSaid(result)); problem != nil {
 		problem.Details = said(result)
 		return []*verdict.Problem{problem}
 	}
-	if s.byCommand() {
-		return s.scoreByCommand(ctx)
+	if j.byCommand() {
+		return j.scoreByCommand(ctx)
 	}
 	if golden == "" {
-		s.stage.Warn(NotScored, "the training left no golden sample")
+		j.stage.Warn(NotScored, "the training left no golden sample")
 	}
 	return nil
 }
 
 // judgeLoad adds what loading found to the stage.
-func (s *session) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
+func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
 	scored := golden != "" && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers)
 	loads := !result.TimedOut && slices.Contains([]int{0, modelfile.ExitDiffers, modelfile.ExitNoGolden}, result.ExitCode)
 	switch {
 	case result.TimedOut:
 		return verdict.Problemf(ScoreTimeout, "loading the model %s", ended(result, modelfile.LoadLimit))
 	case result.ExitCode == modelfile.ExitNoLibrary || result.ExitCode == modelfile.ExitUnknownClass:
-		s.stage.Add("model loaded", "no: "+strings.TrimPrefix(said, "nothing here loads it: "))
-		s.stage.Warn(NotLoaded, "%s", said)
+		j.stage.Add("model loaded", "no: "+strings.TrimPrefix(said, "nothing here loads it: "))
+		j.stage.Warn(NotLoaded, "%s", said)
 		return nil
 	case !loads:
-		s.stage.Gate("model loaded", "it does not load", "loads", false)
+		j.stage.Gate("model loaded", "it does not load", "loads", false)
 		return verdict.Problemf(LoadFailed, "%s", either(said, "loading the model "+ended(result, modelfile.LoadLimit)+": "+reason(result)))
 	}
-	s.stage.Gate("model loaded", strings.TrimPrefix(loadedSaid(result.Stdout), "loaded "), "loads", true)
+	j.stage.Gate("model loaded", strings.TrimPrefix(loadedSaid(result.Stdout), "loaded "), "loads", true)
 	if scored {
-		s.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", result.ExitCode == 0)
+		j.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", result.ExitCode == 0)
 	}
 	switch result.ExitCode {
 	case modelfile.ExitDiffers:

@@ -22,22 +22,22 @@ import (
 )
 
 // judgeModel finds the model's files, exports and inspects them.
-func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
-	models := s.matching(s.cfg.Model)
+func (j judging) judgeModel(ctx context.Context) []*verdict.Problem {
+	models := j.matching(j.cfg.Model)
 	if len(models) != 1 {
-		return []*verdict.Problem{s.noModel(ctx, models)}
+		return []*verdict.Problem{j.noModel(ctx, models)}
 	}
 	file := models[0]
-	artifact := &s.candidate.Artifact
-	paths := append(s.matching(s.cfg.Artifacts...), append(s.golden(), file)...)
-	files, names, problem := s.flat(paths)
+	artifact := &j.candidate.Artifact
+	paths := append(j.matching(j.cfg.Artifacts...), append(j.golden(), file)...)
+	files, names, problem := j.flat(paths)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
-	if problem := s.tooLarge(ctx, file, paths); problem != nil {
+	if problem := j.tooLarge(ctx, file, paths); problem != nil {
 		return []*verdict.Problem{problem}
 	}
-	artifact.Files, artifact.Dir = files, filepath.Join(s.in.WorkDir, "model")
+	artifact.Files, artifact.Dir = files, filepath.Join(j.in.WorkDir, "model")
 	// What an earlier call left there is not this model's.
 	if err := os.RemoveAll(artifact.Dir); err != nil {
 		return []*verdict.Problem{verdict.Problemf(RunnerFailed, "clear the directory for the model: %v", err)}
@@ -45,7 +45,7 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	if err := files.Export(ctx, artifact.Dir); err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "export the model", err)}
 	}
-	options, err := s.inspection(artifact.Dir)
+	options, err := j.inspection(artifact.Dir)
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "inspect the model", err)}
 	}
@@ -66,15 +66,15 @@ func (s *session) judgeModel(ctx context.Context) []*verdict.Problem {
 	for _, fact := range report.Facts {
 		artifact.Facts[fact.Name] = fact.Value
 	}
-	if golden := path.Base(s.cfg.Golden); slices.Contains(names, golden) {
+	if golden := path.Base(j.cfg.Golden); slices.Contains(names, golden) {
 		artifact.Golden = golden
 	}
-	s.candidate.Inspection = report
+	j.candidate.Inspection = report
 	if artifact.Unseen = report.Unseen; report.Unseen != "" {
-		s.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
+		j.stage.Warn(NotInspected, "%s is a file of the format %s, which train.allow_formats names", artifact.File, report.Unseen)
 	}
 	for _, warning := range report.Warnings {
-		s.stage.WarnNext(warning.Code, warning.Next, "%s", warning.Cause)
+		j.stage.WarnNext(warning.Code, warning.Next, "%s", warning.Cause)
 	}
 	return report.Problems
 }
@@ -108,13 +108,13 @@ func (s *session) inspection(dir string) (modelfile.Options, error) {
 var maxModel, maxArtifact int64 = formats.MaxBytes, 1 << 30
 
 // tooLarge measures the model's files where the training left them.
-func (s *session) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
+func (t *training) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
 	sizes := make([]int64, len(paths))
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i, p := range paths {
 		group.Go(func() (err error) {
-			sizes[i], err = s.trained.Outputs.Size(inner, p)
+			sizes[i], err = t.result.Outputs.Size(inner, p)
 			if errors.Is(err, fs.ErrNotExist) { // it is listed
 				return verdict.Problemf(modelfile.ArchiveInvalid, "%s is a link to no file that the training left", p)
 			}
@@ -139,38 +139,38 @@ func (s *session) tooLarge(ctx context.Context, file string, paths []string) *ve
 }
 
 // noModel says why there is not one model.
-func (s *session) noModel(ctx context.Context, models []string) *verdict.Problem {
+func (t *training) noModel(ctx context.Context, models []string) *verdict.Problem {
 	if len(models) > 1 {
-		return verdict.Problemf(ModelAmbiguous, "%s matches %d files: %s", s.cfg.Model, len(models), clip(strings.Join(models, ", "), 300))
+		return verdict.Problemf(ModelAmbiguous, "%s matches %d files: %s", t.cfg.Model, len(models), clip(strings.Join(models, ", "), 300))
 	}
-	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(s.command, " "),
-		s.cfg.Model)
+	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(t.command, " "),
+		t.cfg.Model)
 	// The model in the source was hidden from the training; it is named, not used.
-	if committed, err := s.in.Source.Filter([]string{s.cfg.Model}, nil).List(ctx); err == nil && len(committed) > 0 {
+	if committed, err := t.in.Source.Filter([]string{t.cfg.Model}, nil).List(ctx); err == nil && len(committed) > 0 {
 		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])
 	}
-	problem.Details = said(s.trained)
-	if left := s.otherModels(); len(left) > 0 {
+	problem.Details = said(t.result)
+	if left := t.otherModels(); len(left) > 0 {
 		problem.Cause += "; what looks like a model: " + listed(left)
-		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names", left[0], s.cfg.Model)
+		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names", left[0], t.cfg.Model)
 	}
 	return problem
 }
 
 // otherModels are what the training left that looks like a model.
-func (s *session) otherModels() []string {
-	return slices.DeleteFunc(slices.Clone(s.outputs), func(name string) bool {
+func (t *training) otherModels() []string {
+	return slices.DeleteFunc(slices.Clone(t.left), func(name string) bool {
 		_, ok := formats.LooksLikeModel(name)
 		return !ok
 	})
 }
 
 // golden is the golden sample among what the training left.
-func (s *session) golden() []string { return s.matching(s.cfg.Golden) }
+func (t *training) golden() []string { return t.matching(t.cfg.Golden) }
 
 // flat puts files of the training's outputs into one folder, under their base names.
-func (s *session) flat(paths []string) (runner.Files, []string, *verdict.Problem) {
-	files := s.runner.NewFiles(nil)
+func (t *training) flat(paths []string) (runner.Files, []string, *verdict.Problem) {
+	files := t.runner.NewFiles(nil)
 	byName, byDir := map[string]string{}, map[string][]string{}
 	for _, p := range paths {
 		name := path.Base(p)
@@ -182,7 +182,7 @@ func (s *session) flat(paths []string) (runner.Files, []string, *verdict.Problem
 		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
-		part := s.trained.Outputs
+		part := t.result.Outputs
 		if dir != "." {
 			part = part.Sub(dir)
 		}

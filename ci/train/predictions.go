@@ -294,38 +294,38 @@ func (s *Scores) present() int {
 }
 
 // judgePredictions measures the held-out predictions and compares them with what was logged.
-func (s *session) judgePredictions(ctx context.Context) []*verdict.Problem {
-	if s.cfg.Predictions == "" {
-		return s.judgeLoggedBaseline("train.predictions is not set")
+func (j judging) judgePredictions(ctx context.Context) []*verdict.Problem {
+	if j.cfg.Predictions == "" {
+		return j.judgeLoggedBaseline("train.predictions is not set")
 	}
-	content, err := s.trained.Outputs.Read(ctx, path.Clean(s.cfg.Predictions), maxPredictions)
+	content, err := j.result.Outputs.Read(ctx, path.Clean(j.cfg.Predictions), maxPredictions)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s.judgeLoggedBaseline("the training left no " + s.cfg.Predictions)
+		return j.judgeLoggedBaseline("the training left no " + j.cfg.Predictions)
 	case err != nil:
-		return []*verdict.Problem{verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", s.cfg.Predictions, err)}
+		return []*verdict.Problem{verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", j.cfg.Predictions, err)}
 	}
 	held, err := parsePredictions(content)
 	if err != nil {
-		return []*verdict.Problem{verdict.Problemf(MetricsMalformed, "%s: %v", s.cfg.Predictions, err)}
+		return []*verdict.Problem{verdict.Problemf(MetricsMalformed, "%s: %v", j.cfg.Predictions, err)}
 	}
 	scores := held.measure()
-	s.candidate.Scores = scores
-	if held.topK > max(s.cfg.TopK, 1) {
+	j.candidate.Scores = scores
+	if held.topK > max(j.cfg.TopK, 1) {
 		return []*verdict.Problem{verdict.Problemf(TopKRefused,
 			"%s counts the first %d of %d guesses, train.top_k is %d: its %s is %s, with the first guess alone it is %s",
-			s.cfg.Predictions, held.topK, len(held.labels), s.cfg.TopK, scores.called(), percent(scores.Accuracy), percent(scores.Top1))}
+			j.cfg.Predictions, held.topK, len(held.labels), j.cfg.TopK, scores.called(), percent(scores.Accuracy), percent(scores.Top1))}
 	}
-	if scores.Examples < s.cfg.MinExamples {
-		s.stage.Warn(FewExamples, "the held-out set has %d examples, train.min_examples is %d", scores.Examples, s.cfg.MinExamples)
+	if scores.Examples < j.cfg.MinExamples {
+		j.stage.Warn(FewExamples, "the held-out set has %d examples, train.min_examples is %d", scores.Examples, j.cfg.MinExamples)
 	}
 	if scores.present() < 2 {
 		return []*verdict.Problem{verdict.Problemf(DataInvalid, "the held-out set holds one class only: nothing can be measured on it")}
 	}
 	var problems []*verdict.Problem
-	problems = append(problems, s.agree("accuracy", scores.Accuracy)...)
-	problems = append(problems, s.agree("baseline_accuracy", scores.Baseline)...)
-	if problem := s.judgeBaseline(scores.Accuracy, scores.Baseline, fmt.Sprintf("%d held-out predictions", scores.Examples)); problem != nil {
+	problems = append(problems, j.agree("accuracy", scores.Accuracy)...)
+	problems = append(problems, j.agree("baseline_accuracy", scores.Baseline)...)
+	if problem := j.judgeBaseline(scores.Accuracy, scores.Baseline, fmt.Sprintf("%d held-out predictions", scores.Examples)); problem != nil {
 		problems = append(problems, problem)
 	}
 	if missed := scores.missed(); len(missed) > 0 {
@@ -335,39 +335,39 @@ func (s *session) judgePredictions(ctx context.Context) []*verdict.Problem {
 }
 
 // agree compares a logged metric with what the predictions give. Four decimals must agree.
-func (s *session) agree(name string, measured float64) []*verdict.Problem {
-	if s.candidate.Run == nil {
+func (j judging) agree(name string, measured float64) []*verdict.Problem {
+	if j.candidate.Run == nil {
 		return nil
 	}
-	logged, ok := s.candidate.Run.Metrics[name]
+	logged, ok := j.candidate.Run.Metrics[name]
 	if difference := logged - measured; !ok || difference < 1e-4 && difference > -1e-4 {
 		return nil
 	}
 	return []*verdict.Problem{verdict.Problemf(MetricDisagrees, "%s is %s in %s, but the predictions give %s", name, number(logged),
-		s.candidate.Run.Source, number(measured))}
+		j.candidate.Run.Source, number(measured))}
 }
 
 // judgeLoggedBaseline falls back on the baseline that the training logged.
-func (s *session) judgeLoggedBaseline(why string) []*verdict.Problem {
-	s.stage.Warn(NoPredictions, "%s: baseline and recall cannot be measured", why)
-	if s.candidate.Run == nil {
+func (j judging) judgeLoggedBaseline(why string) []*verdict.Problem {
+	j.stage.Warn(NoPredictions, "%s: baseline and recall cannot be measured", why)
+	if j.candidate.Run == nil {
 		return nil
 	}
-	accuracy, ok := s.candidate.Run.Metrics["accuracy"]
-	baseline, known := s.candidate.Run.Metrics["baseline_accuracy"]
+	accuracy, ok := j.candidate.Run.Metrics["accuracy"]
+	baseline, known := j.candidate.Run.Metrics["baseline_accuracy"]
 	if !ok || !known {
 		return nil
 	}
-	if problem := s.judgeBaseline(accuracy, baseline, "as logged, not measured"); problem != nil {
+	if problem := j.judgeBaseline(accuracy, baseline, "as logged, not measured"); problem != nil {
 		return []*verdict.Problem{problem}
 	}
 	return nil
 }
 
-func (s *session) judgeBaseline(accuracy, baseline float64, source string) *verdict.Problem {
-	margin := s.cfg.BaselineMargin
+func (j judging) judgeBaseline(accuracy, baseline float64, source string) *verdict.Problem {
+	margin := j.cfg.BaselineMargin
 	ok := accuracy-baseline >= margin-1e-9
-	s.stage.Gate(s.called("accuracy")+" above the majority class",
+	j.stage.Gate(j.called("accuracy")+" above the majority class",
 		fmt.Sprintf("%.1f points (%s over %s)", 100*(accuracy-baseline), percent(accuracy), percent(baseline)),
 		fmt.Sprintf(">= %.1f points", 100*margin), ok)
 	if ok {
@@ -375,5 +375,5 @@ func (s *session) judgeBaseline(accuracy, baseline float64, source string) *verd
 	}
 	return verdict.Problemf(NoBetterThanBaseline, "%s is %s, always guessing the most frequent class gives %s: %.1f points, at least %.1f "+
 		"are needed (%s)",
-		s.called("accuracy"), rounded(accuracy), rounded(baseline), 100*(accuracy-baseline), 100*margin, source)
+		j.called("accuracy"), rounded(accuracy), rounded(baseline), 100*(accuracy-baseline), 100*margin, source)
 }

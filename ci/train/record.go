@@ -309,29 +309,29 @@ func (r *RunRecord) merge(run *RunRecord) {
 	}
 }
 
-// readRecord reads what the training wrote down: the declared file of metrics, the
+// readRecord reads what the training wrote down about a model: the declared file of metrics, the
 // MLflow run, or both.
-func (s *session) readRecord(ctx context.Context) (*RunRecord, []*verdict.Problem) {
-	run, problem := s.readRun(ctx, s.candidate.Artifact.SHA256)
+func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, []*verdict.Problem) {
+	run, problem := t.readRun(ctx, sha256)
 	var problems []*verdict.Problem
 	// With a file of metrics an MLflow run is welcome but not demanded.
-	if problem != nil && (s.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
+	if problem != nil && (t.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
 		if problem.Code.Name == RunMissing.Name {
-			problem.Next = s.metricsNext()
+			problem.Next = t.metricsNext()
 		}
 		problems = append(problems, problem)
 	}
-	if s.cfg.Metrics == "" {
+	if t.cfg.Metrics == "" {
 		return run, problems
 	}
-	content, err := s.trained.Outputs.Read(ctx, path.Clean(s.cfg.Metrics), maxMetrics)
+	content, err := t.result.Outputs.Read(ctx, path.Clean(t.cfg.Metrics), maxMetrics)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return run, append(problems, verdict.Problemf(MetricsMissing, "the training left no %s", s.cfg.Metrics))
+		return run, append(problems, verdict.Problemf(MetricsMissing, "the training left no %s", t.cfg.Metrics))
 	case err != nil:
-		return run, append(problems, verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", s.cfg.Metrics, err))
+		return run, append(problems, verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", t.cfg.Metrics, err))
 	}
-	record, problem := parseMetricsFile(s.cfg.Metrics, content)
+	record, problem := parseMetricsFile(t.cfg.Metrics, content)
 	if problem != nil {
 		return run, append(problems, problem)
 	}
@@ -342,9 +342,9 @@ func (s *session) readRecord(ctx context.Context) (*RunRecord, []*verdict.Proble
 }
 
 // metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
-func (s *session) metricsNext() string {
+func (t *training) metricsNext() string {
 	var pairs []string
-	for _, gate := range s.cfg.Gates {
+	for _, gate := range t.cfg.Gates {
 		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
 	}
 	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+
@@ -353,17 +353,17 @@ func (s *session) metricsNext() string {
 
 // readRun exports the MLflow store in a step of its own, in the same environment: the
 // training then runs exactly the declared command, and a changed export does not train again.
-func (s *session) readRun(ctx context.Context, sha256 string) (*RunRecord, *verdict.Problem) {
-	if _, err := s.trained.Outputs.Read(ctx, store, 0); errors.Is(err, fs.ErrNotExist) {
+func (t *training) readRun(ctx context.Context, sha256 string) (*RunRecord, *verdict.Problem) {
+	if _, err := t.result.Outputs.Read(ctx, store, 0); errors.Is(err, fs.ErrNotExist) {
 		return nil, verdict.Problemf(RunMissing, "the training wrote nothing to MLFLOW_TRACKING_URI (sqlite:///%s)", store)
 	}
-	result, err := s.runner.Run(ctx, runner.Step{
-		Name: "export MLflow run", Env: s.env,
+	result, err := t.runner.Run(ctx, runner.Step{
+		Name: "export MLflow run", Env: t.env,
 		Inputs: []runner.Mount{
-			{Path: ".", Files: s.trained.Outputs.Filter([]string{store}, nil)},
-			{Path: ".", Files: s.runner.NewFiles(map[string][]byte{scriptFile: exportScript})},
+			{Path: ".", Files: t.result.Outputs.Filter([]string{store}, nil)},
+			{Path: ".", Files: t.runner.NewFiles(map[string][]byte{scriptFile: exportScript})},
 		},
-		Args: []string{"python", scriptFile, "sqlite:///" + store, exportFile}, Vars: s.vars(),
+		Args: []string{"python", scriptFile, "sqlite:///" + store, exportFile}, Vars: t.vars(),
 		Outputs: []string{exportFile}, Timeout: exportLimit, Offline: true,
 	})
 	if err != nil {
@@ -386,15 +386,15 @@ func (s *session) readRun(ctx context.Context, sha256 string) (*RunRecord, *verd
 }
 
 // judgeRecord checks what is not a gate: that the record is of this model, and that its curves are finite.
-func (s *session) judgeRecord(record *RunRecord) []*verdict.Problem {
+func (j judging) judgeRecord(record *RunRecord) []*verdict.Problem {
 	for _, name := range slices.Sorted(maps.Keys(record.Gaps)) {
 		if record.Gaps[name] > 0 {
-			s.stage.Warn(CurveNotFinite, "%d logged values of %s are no finite numbers", record.Gaps[name], name)
+			j.stage.Warn(CurveNotFinite, "%d logged values of %s are no finite numbers", record.Gaps[name], name)
 		}
 	}
-	if logged := record.Tags["model_sha256"]; logged != "" && s.candidate.Artifact.SHA256 != "" && logged != s.candidate.Artifact.SHA256 {
+	if logged := record.Tags["model_sha256"]; logged != "" && j.candidate.Artifact.SHA256 != "" && logged != j.candidate.Artifact.SHA256 {
 		return []*verdict.Problem{verdict.Problemf(ModelMismatch, "%s names the model %s, the file is %s", record.Source, clip(logged, 64),
-			s.candidate.Artifact.SHA256)}
+			j.candidate.Artifact.SHA256)}
 	}
 	return nil
 }

@@ -30,19 +30,19 @@ func (s *session) report() {
 	s.stage.Add("command", strings.Join(s.command, " "))
 	s.stage.Add("model in production", s.incumbent())
 	if s.trained != nil {
-		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.Seconds))
-		s.stage.Add("ran at", s.trained.Started.UTC().Format(time.RFC3339Nano))
+		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.result.Seconds))
+		s.stage.Add("ran at", s.trained.result.Started.UTC().Format(time.RFC3339Nano))
 	}
 	if c := s.candidate; c != nil {
 		s.evidence(c)
-		s.gateBlock(c)
-		s.scoreBlocks(c)
-		s.curveBlocks(c)
-		s.modelBlocks(c)
+		for _, blocks := range [][]verdict.Block{c.gateBlocks(), c.scoreBlocks(), c.curveBlocks(), c.modelBlocks()} {
+			s.stage.Blocks = append(s.stage.Blocks, blocks...)
+		}
 	}
 	s.files(s.candidate)
-	if s.trained != nil && (s.trained.ExitCode != 0 || s.candidate == nil || s.candidate.Artifact.SHA256 == "") {
-		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "The training's last lines", Log: strings.Join(said(s.trained), "\n")})
+	if s.trained != nil && (s.trained.result.ExitCode != 0 || s.candidate == nil || s.candidate.Artifact.SHA256 == "") {
+		last := strings.Join(said(s.trained.result), "\n")
+		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "The training's last lines", Log: last})
 	}
 }
 
@@ -124,47 +124,48 @@ func leakage(record *RunRecord) string {
 	return strings.Join(parts, ", ")
 }
 
-func (s *session) gateBlock(c *Candidate) {
+func (c *Candidate) gateBlocks() []verdict.Block {
 	if len(c.gates) == 0 {
-		return
+		return nil
 	}
 	table := &verdict.Table{Columns: []string{"Metric", "Value", "Gate", "In production", "Outcome"}}
 	for _, row := range c.gates {
 		table.Rows = append(table.Rows, []string{row.metric, row.value, row.want, either(row.champion, "-"), row.outcome})
 	}
-	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Gates", Table: table, Summary: true})
+	return []verdict.Block{{Title: "Gates", Table: table, Summary: true}}
 }
 
-func (s *session) scoreBlocks(c *Candidate) {
+func (c *Candidate) scoreBlocks() []verdict.Block {
 	scores := c.Scores
 	if scores == nil {
-		return
+		return nil
 	}
 	counted := "the right class is the first guess"
 	if scores.TopK > 1 {
 		counted = fmt.Sprintf("the true class is among the first %d guesses (top-%d accuracy; the first guess alone: %s)", scores.TopK,
 			scores.TopK, percent(scores.Top1))
 	}
-	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
-		Title: "Against guessing", Summary: true,
-		Text: fmt.Sprintf("On %d held-out examples %s for %s of them. Always guessing the most frequent gives %s: the model is %.1f points "+
-			"better.",
-			scores.Examples, counted, percent(scores.Accuracy), percent(scores.Baseline), 100*(scores.Accuracy-scores.Baseline)),
-	})
-	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Classes", Table: classTable(scores)},
-		verdict.Block{Title: "Confusion matrix", Heat: heat(scores)})
+	blocks := []verdict.Block{
+		{Title: "Against guessing", Summary: true,
+			Text: fmt.Sprintf("On %d held-out examples %s for %s of them. Always guessing the most frequent gives %s: the model is "+
+				"%.1f points better.",
+				scores.Examples, counted, percent(scores.Accuracy), percent(scores.Baseline), 100*(scores.Accuracy-scores.Baseline))},
+		{Title: "Classes", Table: classTable(scores)},
+		{Title: "Confusion matrix", Heat: heat(scores)},
+	}
 	if len(scores.Calibration) > 0 {
 		var confidence, accuracy []float64
 		for _, b := range scores.Calibration {
 			confidence, accuracy = append(confidence, b.Confidence), append(accuracy, b.Accuracy)
 		}
-		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
+		blocks = append(blocks, verdict.Block{
 			Title: fmt.Sprintf("Calibration (expected error %s)", percent(scores.CalibrationError)),
 			Lines: &verdict.LineChart{X: "confidence", Y: "accuracy", Series: []verdict.Series{
 				{Name: "model", X: confidence, Y: accuracy}, {Name: "ideal", X: []float64{0, 1}, Y: []float64{0, 1}},
 			}},
 		})
 	}
+	return blocks
 }
 
 func classTable(scores *Scores) *verdict.Table {
@@ -238,11 +239,12 @@ func heat(scores *Scores) *verdict.HeatMap {
 // lossLike are the metrics that share the axis of a loss.
 var lossLike = regexp.MustCompile(`(?i)(^|_)(loss|error|mse|mae|rmse|perplexity)($|_)`)
 
-func (s *session) curveBlocks(c *Candidate) {
+func (c *Candidate) curveBlocks() []verdict.Block {
 	if c.Run == nil {
-		return
+		return nil
 	}
 	var losses, fractions []verdict.Series
+	var blocks []verdict.Block
 	for _, name := range slices.Sorted(maps.Keys(c.Run.History)) {
 		points := c.Run.History[name]
 		if len(points) < 2 {
@@ -265,10 +267,11 @@ func (s *session) curveBlocks(c *Candidate) {
 		}
 		// The plain names are the ones people look for; the long ones are parts of them.
 		sort.SliceStable(chart.series, func(i, j int) bool { return len(chart.series[i].Name) < len(chart.series[j].Name) })
-		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{
+		blocks = append(blocks, verdict.Block{
 			Title: chart.title, Lines: &verdict.LineChart{X: "epoch", Y: chart.y, Series: chart.series[:min(len(chart.series), maxSeries)]},
 		})
 	}
+	return blocks
 }
 
 // curve is a metric's history with at most maxPlotted points, the last one among them.
@@ -283,12 +286,13 @@ func curve(name string, points []model.Point) verdict.Series {
 	return series
 }
 
-func (s *session) modelBlocks(c *Candidate) {
+func (c *Candidate) modelBlocks() []verdict.Block {
+	var blocks []verdict.Block
 	if c.Run != nil && len(c.Run.Params) > 0 {
-		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Parameters", Table: pairs("Parameter", c.Run.Params)})
+		blocks = append(blocks, verdict.Block{Title: "Parameters", Table: pairs("Parameter", c.Run.Params)})
 	}
 	if c.Inspection == nil || len(c.Inspection.Layers) == 0 {
-		return
+		return blocks
 	}
 	table := &verdict.Table{Columns: []string{"Layer", "Class", "Size"}}
 	for i, l := range c.Inspection.Layers {
@@ -298,7 +302,7 @@ func (s *session) modelBlocks(c *Candidate) {
 		}
 		table.Rows = append(table.Rows, []string{strings.Repeat("· ", max(l.Depth-1, 0)) + clip(l.Name, 80), clip(l.Class, 80), l.Size})
 	}
-	s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "Layers", Table: table})
+	return append(blocks, verdict.Block{Title: "Layers", Table: table})
 }
 
 func pairs(title string, values map[string]string) *verdict.Table {

@@ -53,15 +53,25 @@ type session struct {
 	built   *pyenv.Built
 	inputs  []runner.Mount
 	command []string
-	trained *runner.Result
-	outputs []string
-	// data says what was trained on; leaked counts are taken from the metrics.
+	trained *training
+	// data says what was trained on.
 	data string
 	// asked says who was asked for the model in production.
 	asked string
 	// notAsked is why nobody was.
 	notAsked string
 }
+
+// training is one training that ended, and what it left.
+type training struct {
+	*session
+	result *runner.Result
+	// left are the files, sorted.
+	left []string
+}
+
+// judging holds a training that ended well against the contract. What it finds goes into the candidate.
+type judging struct{ *training }
 
 func newSession(r runner.Runner, in Input) *session {
 	if in.Threads <= 0 {
@@ -91,11 +101,12 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	result, err := s.runner.Run(ctx, s.step())
-	if err != nil {
-		return []*verdict.Problem{stepProblem(ctx, "training", err)}
+	trained, problem := s.run(ctx, s.step())
+	if trained == nil {
+		return []*verdict.Problem{problem}
 	}
-	s.trained = result
+	s.trained = trained
+	result := trained.result
 	s.warnNetwork(result)
 	hosts := refused.Hosts(result.Stderr + "\n" + result.Stdout)
 	if s.cfg.Network {
@@ -104,12 +115,12 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	if len(hosts) > 0 {
 		s.stage.Warn(refused.Train, "%s", strings.Join(hosts, ", "))
 	}
-	if problem := s.trainingEnded(result); problem != nil {
+	if problem != nil {
 		if missing := s.project.Missing(result.Stderr + result.Stdout); missing != nil {
 			s.stage.Warn(missing.Code, "%s", missing.Cause)
 		}
 		// The run's status and curves still help to find out why.
-		record, _ := s.readRun(ctx, "")
+		record, _ := trained.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}
 		if len(hosts) > 0 {
 			problem.Cause += "; it tried to reach " + strings.Join(hosts, ", ") + " and has no network"
@@ -117,7 +128,8 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		}
 		return []*verdict.Problem{problem}
 	}
-	problems = s.judge(ctx)
+	s.candidate = &Candidate{}
+	problems = judging{trained}.judge(ctx)
 	// A model that does not pass need not be trained again to say so.
 	if s.in.Twice && len(problems) == 0 {
 		problems = s.trainAgain(ctx)
@@ -284,6 +296,23 @@ func base(glob string) string {
 	return path.Clean(glob)
 }
 
+// run trains. There is no training when the step could not be run; with one, the problem says that it
+// did not end well.
+func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdict.Problem) {
+	result, err := s.runner.Run(ctx, step)
+	if err != nil {
+		return nil, stepProblem(ctx, "training", err)
+	}
+	trained := &training{session: s, result: result}
+	if problem := s.trainingEnded(result); problem != nil {
+		return trained, problem
+	}
+	if trained.left, err = result.Outputs.List(ctx); err != nil {
+		return nil, verdict.Problemf(RunnerFailed, "list what the training left: %v", err)
+	}
+	return trained, nil
+}
+
 // trainingEnded is the problem of a training that did not end well.
 func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	code := TrainFailed
@@ -303,56 +332,50 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 }
 
 // judge holds everything that the training left against the contract.
-func (s *session) judge(ctx context.Context) []*verdict.Problem {
-	s.candidate = &Candidate{}
-	left, err := s.trained.Outputs.List(ctx)
-	if err != nil {
-		return []*verdict.Problem{verdict.Problemf(RunnerFailed, "list what the training left: %v", err)}
-	}
-	s.outputs = left
-	problems := s.judgeModel(ctx)
-	record, problem := s.readRecord(ctx)
+func (j judging) judge(ctx context.Context) []*verdict.Problem {
+	problems := j.judgeModel(ctx)
+	record, problem := j.readRecord(ctx, j.candidate.Artifact.SHA256)
 	problems = append(problems, problem...)
-	s.candidate.Run = record
+	j.candidate.Run = record
 	// Before the gates: they say how many guesses the accuracy counts.
-	held := s.judgePredictions(ctx)
+	held := j.judgePredictions(ctx)
 	if record != nil {
-		rows, gateProblems := judgeGates(&s.stage, record, s.cfg.Gates, s.in.Champion, *s.in.Tolerance, s.called)
-		s.candidate.gates = rows
+		rows, gateProblems := judgeGates(&j.stage, record, j.cfg.Gates, j.in.Champion, *j.in.Tolerance, j.called)
+		j.candidate.gates = rows
 		problems = append(problems, gateProblems...)
-		problems = append(problems, s.judgeRecord(record)...)
+		problems = append(problems, j.judgeRecord(record)...)
 	}
 	problems = append(problems, held...)
-	s.warnUngated()
-	s.fillArtifact()
+	j.warnUngated()
+	j.fillArtifact()
 	// A model that is refused is not loaded, not even to be scored.
-	if s.candidate.Inspection != nil && s.candidate.Inspection.OK() && s.candidate.Artifact.File != "" {
-		problems = append(problems, s.scoreGolden(ctx)...)
+	if j.candidate.Inspection != nil && j.candidate.Inspection.OK() && j.candidate.Artifact.File != "" {
+		problems = append(problems, j.scoreGolden(ctx)...)
 	}
 	return problems
 }
 
 // warnUngated warns when no measurement could have failed the model.
-func (s *session) warnUngated() {
-	if !s.cfg.Gated() {
-		s.candidate.Artifact.Ungated = true
-		s.stage.Warn(verdict.CodeGatesNone.In(verdict.Train),
+func (j judging) warnUngated() {
+	if !j.cfg.Gated() {
+		j.candidate.Artifact.Ungated = true
+		j.stage.Warn(verdict.CodeGatesNone.In(verdict.Train),
 			"train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
 	}
 }
 
 // called is a metric's name with what it counts: accuracy of rankings is no plain accuracy.
-func (s *session) called(metric string) string {
-	if scores := s.candidate.Scores; scores != nil && scores.TopK > 1 && metric == "accuracy" {
+func (j judging) called(metric string) string {
+	if scores := j.candidate.Scores; scores != nil && scores.TopK > 1 && metric == "accuracy" {
 		return scores.called()
 	}
 	return metric
 }
 
 // matching are the files the training left that a glob matches.
-func (s *session) matching(globs ...string) []string {
+func (t *training) matching(globs ...string) []string {
 	var found []string
-	for _, name := range s.outputs {
+	for _, name := range t.left {
 		if slices.ContainsFunc(globs, func(glob string) bool {
 			return glob != "" && (name == path.Clean(glob) || doublestar.MatchUnvalidated(glob, name))
 		}) {
@@ -363,9 +386,9 @@ func (s *session) matching(globs ...string) []string {
 }
 
 // fillArtifact gives the model what its record says.
-func (s *session) fillArtifact() {
-	artifact, record := &s.candidate.Artifact, s.candidate.Run
-	artifact.Data = s.data
+func (j judging) fillArtifact() {
+	artifact, record := &j.candidate.Artifact, j.candidate.Run
+	artifact.Data = j.data
 	if record == nil {
 		return
 	}

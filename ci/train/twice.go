@@ -43,18 +43,12 @@ type Moved struct {
 func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	step := s.step()
 	step.Name, step.Fresh = "train again", s.in.Fresh+" again "+time.Now().UTC().Format(time.RFC3339Nano)
-	result, err := s.runner.Run(ctx, step)
-	if err != nil {
-		return []*verdict.Problem{stepProblem(ctx, "training again", err)}
-	}
-	if problem := s.trainingEnded(result); problem != nil {
+	again, problem := s.run(ctx, step)
+	if problem != nil {
 		problem.Cause = "the second training: " + problem.Cause
 		return []*verdict.Problem{problem}
 	}
-	first := s.trained
-	s.trained = result
-	defer func() { s.trained = first }()
-	record, other, problem := s.secondModel(ctx)
+	record, other, problem := again.secondModel(ctx)
 	if problem != nil {
 		return []*verdict.Problem{problem}
 	}
@@ -78,27 +72,17 @@ func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	return nil
 }
 
-// secondModel is what the second training logged, and what its model's file holds.
-func (s *session) secondModel(ctx context.Context) (*RunRecord, *modelfile.Report, *verdict.Problem) {
-	left, err := s.trained.Outputs.List(ctx)
-	if err != nil {
-		return nil, nil, verdict.Problemf(RunnerFailed, "list what the second training left: %v", err)
-	}
-	s.outputs = left
-	models := s.matching(s.cfg.Model)
+// secondModel is what the training logged, and what its model's file holds.
+func (t *training) secondModel(ctx context.Context) (*RunRecord, *modelfile.Report, *verdict.Problem) {
+	models := t.matching(t.cfg.Model)
 	if len(models) != 1 {
-		return nil, nil, s.noModel(ctx, models)
+		return nil, nil, t.noModel(ctx, models)
 	}
-	kept := s.candidate
-	// readRecord looks for the run of the candidate's model, which is another one now.
-	defer func() { s.candidate = kept }()
-	report, err := s.inspectIn(ctx, s.trained.Outputs.Filter(glob.EscapeAll(models), nil), models[0], filepath.Join(s.in.WorkDir, "second"))
+	report, err := t.inspectIn(ctx, t.result.Outputs.Filter(glob.EscapeAll(models), nil), models[0], filepath.Join(t.in.WorkDir, "second"))
 	if err != nil {
 		return nil, nil, verdict.Problemf(RunnerFailed, "read %s of the second training: %v", path.Base(models[0]), err)
 	}
-	s.candidate = &Candidate{}
-	s.candidate.Artifact.SHA256 = report.SHA256
-	record, problems := s.readRecord(ctx)
+	record, problems := t.readRecord(ctx, report.SHA256)
 	if len(problems) > 0 {
 		return nil, nil, problems[0]
 	}

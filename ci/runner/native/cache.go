@@ -36,7 +36,16 @@ type record struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-func (r *Runner) kept(key string) string { return filepath.Join(r.opts.CacheDir, "steps", key) }
+// results are those of earlier steps, each in a directory with the name of its key.
+type results struct {
+	dir string
+	// temp is where copies of outputs go.
+	temp string
+	// limit is how many bytes all results may have.
+	limit int64
+}
+
+func (r *results) kept(key string) string { return filepath.Join(r.dir, key) }
 
 // readRecord returns a kept record, or nil if it is missing or damaged.
 func readRecord(ctx context.Context, dir string) *record {
@@ -50,7 +59,7 @@ func readRecord(ctx context.Context, dir string) *record {
 
 // recall returns the kept result of a step, or nil. If it is damaged the step runs again and
 // replaces it.
-func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error) {
+func (r *results) recall(ctx context.Context, key string) (*runner.Result, error) {
 	found := readRecord(ctx, r.kept(key))
 	if found == nil {
 		return nil, ctx.Err()
@@ -74,7 +83,7 @@ func (r *Runner) recall(ctx context.Context, key string) (*runner.Result, error)
 }
 
 // remember keeps the result of a step, unless it is too large. It does so atomically.
-func (r *Runner) remember(ctx context.Context, key string, result *runner.Result) (err error) {
+func (r *results) remember(ctx context.Context, key string, result *runner.Result) (err error) {
 	rec := record{Result: launch.Result{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
 		Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen,
@@ -87,7 +96,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 		}
 		rec.Bytes += size
 	}
-	if err != nil || rec.Bytes > r.opts.KeptBytes/4 {
+	if err != nil || rec.Bytes > r.limit/4 {
 		return err
 	}
 	if rec.Outputs, err = result.Outputs.Digest(ctx); err != nil {
@@ -97,7 +106,7 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 	if err != nil {
 		return err
 	}
-	partial, err := os.MkdirTemp(filepath.Dir(r.kept(key)), ".partial-")
+	partial, err := os.MkdirTemp(r.dir, ".partial-")
 	if err != nil {
 		return err
 	}
@@ -115,13 +124,12 @@ func (r *Runner) remember(ctx context.Context, key string, result *runner.Result
 	if err := os.Rename(partial, r.kept(key)); err != nil {
 		return err
 	}
-	return r.pruneResults(ctx)
+	return r.prune(ctx)
 }
 
-// pruneResults removes the least recently used results, and what killed processes left.
-func (r *Runner) pruneResults(ctx context.Context) error {
-	steps := filepath.Join(r.opts.CacheDir, "steps")
-	entries, err := os.ReadDir(steps)
+// prune removes the least recently used results, and what killed processes left.
+func (r *results) prune(ctx context.Context) error {
+	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return fmt.Errorf("clean results: %w", err)
 	}
@@ -129,7 +137,7 @@ func (r *Runner) pruneResults(ctx context.Context) error {
 	var results []string
 	var errs []error
 	for _, entry := range entries {
-		path := filepath.Join(steps, entry.Name())
+		path := filepath.Join(r.dir, entry.Name())
 		info, err := entry.Info()
 		switch {
 		case err != nil: // another process has removed it
@@ -145,7 +153,7 @@ func (r *Runner) pruneResults(ctx context.Context) error {
 		if rec := readRecord(ctx, path); rec != nil {
 			total += rec.Bytes
 		}
-		if i >= keptResults || total > r.opts.KeptBytes {
+		if i >= keptResults || total > r.limit {
 			errs = append(errs, discardResult(path))
 		}
 	}

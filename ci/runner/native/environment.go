@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -27,6 +29,32 @@ const (
 	installTimeout = 30 * time.Minute
 )
 
+// environments makes the environments of steps and services, each in a slot of the cache, and uv,
+// which installs what is in them.
+type environments struct {
+	host *Runner
+
+	mu           sync.Mutex
+	interpreters map[string]*interpreter
+	// changed counts the environments that steps and services have changed.
+	changed atomic.Int64
+	// installer is where uv is; nil until it is needed.
+	installing sync.Mutex
+	installer  *slot
+}
+
+// close gives the installer back.
+func (e *environments) close() error {
+	e.installing.Lock()
+	defer e.installing.Unlock()
+	if e.installer == nil {
+		return nil
+	}
+	err := e.installer.lock.Close()
+	e.installer = nil
+	return err
+}
+
 // environment describes a step's environment. Equal environments have the same key.
 type environment struct {
 	key     string
@@ -36,8 +64,8 @@ type environment struct {
 }
 
 // describe finds the interpreter of an environment and computes its key.
-func (r *Runner) describe(ctx context.Context, env runner.Environment) (*environment, error) {
-	base, err := r.python(ctx, env.Python)
+func (e *environments) describe(ctx context.Context, env runner.Environment) (*environment, error) {
+	base, err := e.python(ctx, env.Python)
 	if err != nil {
 		return nil, environmentError(err)
 	}
@@ -54,9 +82,9 @@ func (r *Runner) describe(ctx context.Context, env runner.Environment) (*environ
 }
 
 // acquire returns a slot with the environment, which is the caller's until its release.
-func (r *Runner) acquire(ctx context.Context, env *environment) (*slot, error) {
+func (e *environments) acquire(ctx context.Context, env *environment) (*slot, error) {
 	works := func(dir string) bool { return isProgram(filepath.Join(binaries(dir), "python")) }
-	s, err := r.take(ctx, filepath.Join("env", env.key), works, func(dir string) error { return r.make(ctx, env, dir) })
+	s, err := e.take(ctx, filepath.Join("env", env.key), works, func(dir string) error { return e.make(ctx, env, dir) })
 	return s, environmentError(err)
 }
 
@@ -65,14 +93,14 @@ func binaries(dir string) string { return filepath.Join(dir, "venv", "bin") }
 
 // make makes an environment in its final place: scripts in it name their interpreter by
 // its absolute path.
-func (r *Runner) make(ctx context.Context, env *environment, dir string) error {
+func (e *environments) make(ctx context.Context, env *environment, dir string) error {
 	work, venv := filepath.Join(dir, "files"), filepath.Join(dir, "venv")
 	if err := env.files.Export(ctx, work); err != nil {
 		return fmt.Errorf("write installation files: %w", err)
 	}
 	vars := map[string]string{"PATH": binaries(dir) + ":" + systemPath, "VIRTUAL_ENV": venv}
 	if len(env.install) > 0 {
-		uv, err := r.uv(ctx, env.base)
+		uv, err := e.uv(ctx, env.base)
 		if err != nil {
 			return err
 		}
@@ -81,7 +109,7 @@ func (r *Runner) make(ctx context.Context, env *environment, dir string) error {
 	// Without pip: the engine's environments have none either, uv installs.
 	empty := []string{env.base.path, "-I", "-m", "venv", "--without-pip", venv}
 	for _, command := range slices.Concat([][]string{empty}, env.install) {
-		if err := r.install(ctx, env.base, work, vars, command); err != nil {
+		if err := e.install(ctx, env.base, work, vars, command); err != nil {
 			return err
 		}
 	}
@@ -90,25 +118,25 @@ func (r *Runner) make(ctx context.Context, env *environment, dir string) error {
 
 // uv returns the directory of the pinned uv, and installs it if necessary. Its slot is held
 // until Close, and verified before each use.
-func (r *Runner) uv(ctx context.Context, base *interpreter) (string, error) {
-	r.installing.Lock()
-	defer r.installing.Unlock()
+func (e *environments) uv(ctx context.Context, base *interpreter) (string, error) {
+	e.installing.Lock()
+	defer e.installing.Unlock()
 	works := func(dir string) bool { return isProgram(filepath.Join(dir, "bin", "uv")) }
-	if r.installer != nil {
-		if changed, err := r.installer.changes(); err == nil && len(changed) == 0 && works(r.installer.dir) {
-			return filepath.Join(r.installer.dir, "bin"), nil
+	if e.installer != nil {
+		if changed, err := e.installer.changes(); err == nil && len(changed) == 0 && works(e.installer.dir) {
+			return filepath.Join(e.installer.dir, "bin"), nil
 		}
-		if err := r.installer.lock.Close(); err != nil {
+		if err := e.installer.lock.Close(); err != nil {
 			return "", fmt.Errorf("unlock uv: %w", err)
 		}
-		r.installer = nil
+		e.installer = nil
 	}
 	// uv is a program of its own: which Python has installed it does not matter.
 	key, err := keyOf(format, runner.UVLock)
 	if err != nil {
 		return "", err
 	}
-	r.installer, err = r.take(ctx, filepath.Join("tools", "uv-"+key), works, func(dir string) error {
+	e.installer, err = e.take(ctx, filepath.Join("tools", "uv-"+key), works, func(dir string) error {
 		if err := os.WriteFile(filepath.Join(dir, "uv.lock"), []byte(runner.UVLock), 0o600); err != nil {
 			return fmt.Errorf("write lock file: %w", err)
 		}
@@ -118,7 +146,7 @@ func (r *Runner) uv(ctx context.Context, base *interpreter) (string, error) {
 			{filepath.Join(venv, "bin", "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
 				"--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", "uv.lock"},
 		} {
-			if err := r.install(ctx, base, dir, map[string]string{"PATH": systemPath}, command); err != nil {
+			if err := e.install(ctx, base, dir, map[string]string{"PATH": systemPath}, command); err != nil {
 				return err
 			}
 		}
@@ -134,18 +162,18 @@ func (r *Runner) uv(ctx context.Context, base *interpreter) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(r.installer.dir, "bin"), nil
+	return filepath.Join(e.installer.dir, "bin"), nil
 }
 
 // install runs one command of an installation in a directory.
-func (r *Runner) install(ctx context.Context, base *interpreter, work string, more map[string]string, command []string) error {
-	dir, err := r.scratch("install")
+func (e *environments) install(ctx context.Context, base *interpreter, work string, more map[string]string, command []string) error {
+	dir, err := e.host.scratch("install")
 	if err != nil {
 		return err
 	}
-	vars, secrets := installVariables(os.Environ(), r.opts.CacheDir, filepath.Join(dir, "tmp"))
+	vars, secrets := installVariables(os.Environ(), e.host.opts.CacheDir, filepath.Join(dir, "tmp"))
 	maps.Copy(vars, more)
-	result, err := r.execute(ctx, "install", base, dir, launch.Spec{
+	result, err := e.host.execute(ctx, "install", base, dir, launch.Spec{
 		Args: command, Cwd: work, Env: vars, TimeoutSeconds: installTimeout.Seconds(),
 	}, secrets)
 	if err := errors.Join(err, removeAll(dir)); err != nil {

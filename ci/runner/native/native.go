@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -55,17 +54,13 @@ type Runner struct {
 	hurry    chan struct{}
 	hurrying sync.Once
 
-	mu           sync.Mutex
-	warnings     []runner.Warning
-	interpreters map[string]*interpreter
-	services     []*runner.Running
-	ports        map[int]bool
+	environments *environments
+	results      *results
 
-	// changed counts the environments that steps and services have changed.
-	changed atomic.Int64
-	// installer is where uv is; nil until it is needed.
-	installing sync.Mutex
-	installer  *slot
+	mu       sync.Mutex
+	warnings []runner.Warning
+	services []*runner.Running
+	ports    map[int]bool
 }
 
 var (
@@ -109,8 +104,9 @@ func New(opts Options) (*Runner, error) {
 	adopt()
 	r := &Runner{
 		opts: opts, temp: temp, alive: lock, hurry: make(chan struct{}), log: &lineLog{w: opts.Log},
-		interpreters: map[string]*interpreter{}, ports: map[int]bool{},
+		results: &results{dir: filepath.Join(cache, "steps"), temp: temp, limit: opts.KeptBytes}, ports: map[int]bool{},
 	}
+	r.environments = &environments{host: r, interpreters: map[string]*interpreter{}}
 	return r, nil
 }
 
@@ -164,13 +160,7 @@ func (r *Runner) Close(ctx context.Context) error {
 		})
 	}
 	stopping.Wait()
-	r.installing.Lock()
-	defer r.installing.Unlock()
-	if r.installer != nil {
-		errs = append(errs, r.installer.lock.Close())
-		r.installer = nil
-	}
-	return errors.Join(append(errs, removeAll(r.temp), r.alive.Close())...)
+	return errors.Join(append(errs, r.environments.close(), removeAll(r.temp), r.alive.Close())...)
 }
 
 // Hurry kills commands that are being stopped, now or later, without a grace period. It does

@@ -38,31 +38,31 @@ func (i *interpreter) String() string {
 //
 // "uv python find" cannot replace this: uv itself is installed with the interpreter that is
 // found here.
-func (r *Runner) python(ctx context.Context, version string) (*interpreter, error) {
+func (e *environments) python(ctx context.Context, version string) (*interpreter, error) {
 	wanted, err := parseVersion(version)
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	known := r.interpreters[version]
-	r.mu.Unlock()
+	e.mu.Lock()
+	known := e.interpreters[version]
+	e.mu.Unlock()
 	if known != nil {
 		return known, nil
 	}
-	found, err := r.lookUp(ctx, version, wanted)
+	found, err := e.lookUp(ctx, version, wanted)
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.interpreters[version] = found
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.interpreters[version] = found
 	return found, nil
 }
 
-func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*interpreter, error) {
-	vars := discoveryVariables(os.Environ(), r.opts.CacheDir)
-	if r.opts.PythonFor != nil {
-		if path := r.opts.PythonFor(version); path != "" {
+func (e *environments) lookUp(ctx context.Context, version string, wanted []int) (*interpreter, error) {
+	vars := discoveryVariables(os.Environ(), e.host.opts.CacheDir)
+	if e.host.opts.PythonFor != nil {
+		if path := e.host.opts.PythonFor(version); path != "" {
 			found, err := probe(ctx, path, vars)
 			if err != nil {
 				return nil, err
@@ -91,7 +91,7 @@ func (r *Runner) lookUp(ctx context.Context, version string, wanted []int) (*int
 		return nil, fmt.Errorf("find Python %[1]s: %[2]w; install it (pyenv install %[1]s, uv python install %[1]s, "+
 			"or your system's package python%[1]s) or put it on the PATH", version, err)
 	}
-	r.warn(CodeOtherPython, "Python %s is not installed here; the stages ran on %s from %s", version, found, found.path)
+	e.host.warn(CodeOtherPython, "Python %s is not installed here; the stages ran on %s from %s", version, found, found.path)
 	return found, nil
 }
 

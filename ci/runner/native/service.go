@@ -33,11 +33,11 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	if len(service.Args) == 0 {
 		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
 	}
-	env, err := r.describe(ctx, service.Env)
+	env, err := r.environments.describe(ctx, service.Env)
 	if err != nil {
 		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
 	}
-	packages, err := r.acquire(ctx, env)
+	packages, err := r.environments.acquire(ctx, env)
 	if err != nil {
 		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
 	}
@@ -51,7 +51,7 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 		var failed *runner.StartError
 		taken := errors.As(err, &failed) && strings.Contains(strings.ToLower(failed.Logs), "address already in use")
 		if !taken || attempt == startAttempts {
-			return nil, errors.Join(err, r.release(packages, service.Name))
+			return nil, errors.Join(err, r.environments.release(packages, service.Name))
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (r *Runner) startOnce(
 		Ended: p.ended, Handle: p}
 	running.Stop = func(context.Context) error {
 		once.Do(func() {
-			stopped = errors.Join(stop(), r.release(packages, service.Name))
+			stopped = errors.Join(stop(), r.environments.release(packages, service.Name))
 			r.forget(running, port)
 		})
 		return stopped

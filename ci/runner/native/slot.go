@@ -29,14 +29,14 @@ func (s *slot) seal() string { return s.dir + ".seal" }
 
 // take returns a complete slot of the given name, which is the caller's until its release.
 // works reports whether files outside of the cache that the slot links to still exist.
-func (r *Runner) take(
+func (e *environments) take(
 	ctx context.Context, name string, works func(dir string) bool, install func(dir string) error,
 ) (*slot, error) {
 	for n := 0; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}
-		s := &slot{dir: filepath.Join(r.opts.CacheDir, fmt.Sprintf("%s-%d", name, n))}
+		s := &slot{dir: filepath.Join(e.host.opts.CacheDir, fmt.Sprintf("%s-%d", name, n))}
 		var err error
 		if s.lock, err = tryLock(s.dir + ".lock"); errors.Is(err, errLocked) {
 			continue
@@ -50,12 +50,12 @@ func (r *Runner) take(
 			_ = os.Chtimes(s.seal(), time.Now(), time.Now())
 			return s, nil
 		case err == nil && len(changed) > 0:
-			r.log.say("environment", "an environment was changed since it was made, and is made again: "+summary(changed))
+			e.host.log.say("environment", "an environment was changed since it was made, and is made again: "+summary(changed))
 		}
 		if err := s.install(install); err != nil {
 			return nil, errors.Join(err, s.lock.Close())
 		}
-		r.prune(filepath.Dir(s.dir))
+		e.prune(filepath.Dir(s.dir))
 		return s, nil
 	}
 }
@@ -82,8 +82,8 @@ func (s *slot) install(install func(dir string) error) error {
 }
 
 // release ends the use of a slot by a step or service. An environment that was changed is
-// removed, with a warning, and counted in r.changed.
-func (r *Runner) release(s *slot, user string) (err error) {
+// removed, with a warning, and counted in changed.
+func (e *environments) release(s *slot, user string) (err error) {
 	defer func() { err = errors.Join(err, s.lock.Close()) }()
 	changed, err := s.changes()
 	if err == nil && len(changed) == 0 {
@@ -92,8 +92,8 @@ func (r *Runner) release(s *slot, user string) (err error) {
 	if err != nil {
 		changed = []string{err.Error()}
 	}
-	r.changed.Add(1)
-	r.warn(CodeEnvChanged, "%s changed the packages that were installed for it: %s", user, summary(changed))
+	e.changed.Add(1)
+	e.host.warn(CodeEnvChanged, "%s changed the packages that were installed for it: %s", user, summary(changed))
 	return s.discard()
 }
 
@@ -200,7 +200,7 @@ func (s *slot) size() (total int64) {
 
 // prune removes the least recently used environments beyond the limit, and those that are
 // incomplete, except those in use.
-func (r *Runner) prune(parent string) {
+func (e *environments) prune(parent string) {
 	dirs, _ := filepath.Glob(filepath.Join(parent, "*[0-9]")) // the pattern is valid
 	used := map[string]time.Time{}
 	for _, dir := range dirs {
@@ -212,7 +212,7 @@ func (r *Runner) prune(parent string) {
 	total := int64(0)
 	for _, dir := range dirs {
 		s := &slot{dir: dir}
-		if total += s.size(); total <= keptEnvironments*r.opts.KeptBytes && !used[dir].IsZero() {
+		if total += s.size(); total <= keptEnvironments*e.host.opts.KeptBytes && !used[dir].IsZero() {
 			continue
 		}
 		var err error
@@ -220,7 +220,7 @@ func (r *Runner) prune(parent string) {
 			continue
 		}
 		if err := errors.Join(s.discard(), s.lock.Close()); err != nil {
-			r.log.say("environment", "an old environment could not be removed: "+err.Error())
+			e.host.log.say("environment", "an old environment could not be removed: "+err.Error())
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err := checkStep(step); err != nil {
 		return nil, err
 	}
-	env, err := r.describe(ctx, step.Env)
+	env, err := r.environments.describe(ctx, step.Env)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 		return nil, err
 	}
 	if cached {
-		result, err := r.recall(ctx, key)
+		result, err := r.results.recall(ctx, key)
 		if result != nil || err != nil {
 			return result, err
 		}
@@ -66,7 +66,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	changed := r.changed.Load()
+	changed := r.environments.changed.Load()
 	step, stop, err := r.startNeeds(ctx, step)
 	if err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 		return nil, err
 	}
 	// A result that a changed environment may have influenced is not kept.
-	if cached && result.ExitCode == 0 && !result.TimedOut && r.changed.Load() == changed {
-		if err := r.remember(ctx, key, result); err != nil {
+	if cached && result.ExitCode == 0 && !result.TimedOut && r.environments.changed.Load() == changed {
+		if err := r.results.remember(ctx, key, result); err != nil {
 			r.warn(CodeNotRemembered, "the result of %s could not be kept for later runs: %v", step.Name, err)
 		}
 	}
@@ -88,11 +88,11 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 func (r *Runner) alone(
 	ctx context.Context, step runner.Step, env *environment, inputs runner.Files, secrets map[string]string,
 ) (result *runner.Result, err error) {
-	packages, err := r.acquire(ctx, env)
+	packages, err := r.environments.acquire(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.release(packages, step.Name)) }()
+	defer func() { err = errors.Join(err, r.environments.release(packages, step.Name)) }()
 	dir, spec, err := r.prepare(ctx, "step", packages, command{
 		inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
 	})
