@@ -342,9 +342,9 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 }
 
 // metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
-func (t *training) metricsNext() string {
+func (s *session) metricsNext() string {
 	var pairs []string
-	for _, gate := range t.cfg.Gates {
+	for _, gate := range s.cfg.Gates {
 		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
 	}
 	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+

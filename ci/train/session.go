@@ -62,17 +62,6 @@ type session struct {
 	notAsked string
 }
 
-// training is one training that ended, and what it left.
-type training struct {
-	*session
-	result *runner.Result
-	// left are the files, sorted.
-	left []string
-}
-
-// judging holds a training that ended well against the contract. What it finds goes into the candidate.
-type judging struct{ *training }
-
 func newSession(r runner.Runner, in Input) *session {
 	if in.Threads <= 0 {
 		in.Threads = DefaultThreads
@@ -296,23 +285,6 @@ func base(glob string) string {
 	return path.Clean(glob)
 }
 
-// run trains. There is no training when the step could not be run; with one, the problem says that it
-// did not end well.
-func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdict.Problem) {
-	result, err := s.runner.Run(ctx, step)
-	if err != nil {
-		return nil, stepProblem(ctx, "training", err)
-	}
-	trained := &training{session: s, result: result}
-	if problem := s.trainingEnded(result); problem != nil {
-		return trained, problem
-	}
-	if trained.left, err = result.Outputs.List(ctx); err != nil {
-		return nil, verdict.Problemf(RunnerFailed, "list what the training left: %v", err)
-	}
-	return trained, nil
-}
-
 // trainingEnded is the problem of a training that did not end well.
 func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	code := TrainFailed
@@ -329,74 +301,4 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.command, " "), ended(result, time.Duration(s.cfg.Timeout)), reason(result))
 	problem.Details = said(result)
 	return problem
-}
-
-// judge holds everything that the training left against the contract.
-func (j judging) judge(ctx context.Context) []*verdict.Problem {
-	problems := j.judgeModel(ctx)
-	record, problem := j.readRecord(ctx, j.candidate.Artifact.SHA256)
-	problems = append(problems, problem...)
-	j.candidate.Run = record
-	// Before the gates: they say how many guesses the accuracy counts.
-	held := j.judgePredictions(ctx)
-	if record != nil {
-		rows, gateProblems := judgeGates(&j.stage, record, j.cfg.Gates, j.in.Champion, *j.in.Tolerance, j.called)
-		j.candidate.gates = rows
-		problems = append(problems, gateProblems...)
-		problems = append(problems, j.judgeRecord(record)...)
-	}
-	problems = append(problems, held...)
-	j.warnUngated()
-	j.fillArtifact()
-	// A model that is refused is not loaded, not even to be scored.
-	if j.candidate.Inspection != nil && j.candidate.Inspection.OK() && j.candidate.Artifact.File != "" {
-		problems = append(problems, j.scoreGolden(ctx)...)
-	}
-	return problems
-}
-
-// warnUngated warns when no measurement could have failed the model.
-func (j judging) warnUngated() {
-	if !j.cfg.Gated() {
-		j.candidate.Artifact.Ungated = true
-		j.stage.Warn(verdict.CodeGatesNone.In(verdict.Train),
-			"train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
-	}
-}
-
-// called is a metric's name with what it counts: accuracy of rankings is no plain accuracy.
-func (j judging) called(metric string) string {
-	if scores := j.candidate.Scores; scores != nil && scores.TopK > 1 && metric == "accuracy" {
-		return scores.called()
-	}
-	return metric
-}
-
-// matching are the files the training left that a glob matches.
-func (t *training) matching(globs ...string) []string {
-	var found []string
-	for _, name := range t.left {
-		if slices.ContainsFunc(globs, func(glob string) bool {
-			return glob != "" && (name == path.Clean(glob) || doublestar.MatchUnvalidated(glob, name))
-		}) {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
-// fillArtifact gives the model what its record says.
-func (j judging) fillArtifact() {
-	artifact, record := &j.candidate.Artifact, j.candidate.Run
-	artifact.Data = j.data
-	if record == nil {
-		return
-	}
-	artifact.Metrics, artifact.History, artifact.Params, artifact.Tags = record.Metrics, record.History, record.Params, record.Tags
-	for _, from := range []map[string]string{record.Tags, record.Params} {
-		if fingerprint := from["data_fingerprint"]; fingerprint != "" {
-			artifact.Data = fingerprint
-			break
-		}
-	}
 }
