@@ -39,8 +39,10 @@ func (m *OpenstackRca) Init(
 		return nil, enforce(found.Failure)
 	}
 	setup := &Setup{Files: dag.Directory(), Summary: found.Text}
-	for _, name := range slices.Sorted(maps.Keys(found.New)) {
-		setup.Files = setup.Files.WithNewFile(name, found.New[name])
+	for _, files := range []map[string]string{found.New, found.Again} {
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			setup.Files = setup.Files.WithNewFile(name, files[name])
+		}
 	}
 	switch {
 	case len(found.Unmeasured) > 0:
@@ -53,7 +55,8 @@ func (m *OpenstackRca) Init(
 
 // Setup is what a repository lacks to be run by this module.
 type Setup struct {
-	// The files that the source does not have; those that it has are never among them.
+	// The files that the source does not have. Of those that it has, only one that init wrote and nobody
+	// changed is among them, when measuring added to it.
 	Files *dagger.Directory
 	// What was found, and what could not be found out.
 	Summary string

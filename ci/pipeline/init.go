@@ -11,7 +11,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/scaffold"
-	"github.com/openstack-rca/openstack-rca/ci/testrun"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -21,6 +20,9 @@ type Setup struct {
 	Text string
 	// New are the files that the repository lacks, by path. Existing ones are never changed.
 	New map[string]string
+	// Again are files that an earlier init wrote and nobody has changed since: Old has their content, which Again
+	// replaces.
+	Again, Old map[string]string
 	// Failure is set when the repository could not be read.
 	Failure string
 	// Unmeasured are the failures of a measuring run that measured nothing; New is there nevertheless.
@@ -69,12 +71,24 @@ func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 			return Setup{Failure: verdict.Problemf(CodeConfigMisnamed, "%s", misnamed).Error()}
 		}
 	}
-	setup := Setup{New: map[string]string{}}
+	setup := Setup{New: map[string]string{}, Again: map[string]string{}, Old: map[string]string{}}
 	if options.Measure {
+		unmeasured := proposal.Config()
 		setup.Unmeasured = measure(ctx, backend, options.Call, proposal, existing)
+		if text, there := existing(config.FileName); there && text == unmeasured && proposal.Config() != text {
+			setup.Again[config.FileName], setup.Old[config.FileName] = proposal.Config(), text
+		}
 	}
 	files := proposal.Files(existing)
-	setup.Text = proposal.Text(files, existing)
+	for i := range files {
+		_, files[i].Again = setup.Again[files[i].Path]
+	}
+	setup.Text = proposal.Text(files, func(path string) (string, bool) {
+		if _, again := setup.Again[path]; again {
+			return "", false
+		}
+		return existing(path)
+	})
 	if unreadable != nil {
 		return Setup{Failure: verdict.Problemf(CodeSourceUnreadable, "%v", unreadable).Error()}
 	}
@@ -95,14 +109,12 @@ func measure(ctx context.Context, backend Backend, opts Options, proposal *scaff
 		written := map[string][]byte{config.FileName: []byte(proposal.Config())}
 		backend.Source = backend.Source.With(".", backend.Runner.NewFiles(written))
 	}
-	opts.Stages = []string{verdict.Test}
+	opts.Stages, opts.measures = []string{verdict.Test}, true
 	run := Run(ctx, backend, opts).Run
-	if stage := run.Stage(verdict.Test); stage != nil && run.Preflight == nil {
-		// A floor that is not reached is what is to be found out.
-		others := slices.DeleteFunc(slices.Clone(stage.Problems), func(f verdict.Finding) bool { return f.Code == testrun.CoverageBelow.Name })
+	if stage := run.Stage(verdict.Test); stage != nil && stage.Verdict == verdict.Pass {
 		reached, measured := run.Measured(verdict.MeasureCoverage, "total")
 		at := slices.IndexFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == "line coverage" })
-		if len(others) == 0 && measured && at >= 0 {
+		if measured && at >= 0 {
 			proposal.Measured(reached, stage.Evidence[at].Value)
 			return nil
 		}

@@ -91,6 +91,8 @@ func tested(executed int, outcome string) func(runner.Step) (*runner.Result, err
 }
 
 func TestInitMeasuresOnce(t *testing.T) {
+	source := map[string]string{"main.py": "print()\n", "tests/test_a.py": "", "requirements.txt": "six==1.17.0\n"}
+	ownFile := Init(t.Context(), Backend{Source: fake.Files(source)}, InitOptions{Folder: "x"}).New["pipeline.yaml"]
 	for name, c := range map[string]struct {
 		files              map[string]string
 		answer             func(runner.Step) (*runner.Result, error)
@@ -102,11 +104,12 @@ func TestInitMeasuresOnce(t *testing.T) {
 		"the file is one's own": {map[string]string{"pipeline.yaml": "name: mine\n"}, tested(6, "passed"), "", "test.coverage.total: 60", ""},
 		"the floor is one's own": {map[string]string{"pipeline.yaml": "test: {coverage: {total: 70}}\n"}, tested(6, "passed"), "",
 			"one run of the tests executes 60.00%", ""},
+		"the file is that of init": {map[string]string{"pipeline.yaml": ownFile}, tested(6, "passed"), "", "again      pipeline.yaml", ""},
 		"a file that no run reads": {map[string]string{"pipeline.yaml": "test: {coverage: {total: 700}}\n"}, tested(6, "passed"), "",
 			"how much the tests execute", "CONFIG_INVALID"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"main.py": "print()\n", "tests/test_a.py": "", "requirements.txt": "six==1.17.0\n"}
+			files := maps.Clone(source)
 			for path, content := range c.files {
 				files[path] = content
 			}
@@ -116,6 +119,13 @@ func TestInitMeasuresOnce(t *testing.T) {
 			assert.Empty(t, setup.Failure)
 			assert.Contains(t, setup.New["pipeline.yaml"], c.file)
 			assert.Contains(t, setup.Text, c.text)
+			if c.files["pipeline.yaml"] == ownFile {
+				assert.Equal(t, ownFile, setup.Old["pipeline.yaml"])
+				assert.Contains(t, setup.Again["pipeline.yaml"], "total: 60")
+			} else {
+				assert.Empty(t, setup.Again)
+			}
+			assert.NotContains(t, strings.Join(setup.Unmeasured, "\n"), "COVERAGE_BELOW", "what is reached is to be found out")
 			assert.Contains(t, strings.Join(setup.Unmeasured, "\n"), c.failed)
 			assert.Equal(t, c.failed == "", len(setup.Unmeasured) == 0, "%v", setup.Unmeasured)
 			assert.LessOrEqual(t, len(r.Steps()), 1)

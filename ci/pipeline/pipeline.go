@@ -77,6 +77,8 @@ type Options struct {
 	Module string
 	// sourceless is set for a call that works on no source: one with nothing in it will do.
 	sourceless bool
+	// measures is set for a run that finds out what the tests reach: it holds no floor of coverage.
+	measures bool
 }
 
 // wants reports whether a stage is part of the run.

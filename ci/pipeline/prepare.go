@@ -67,6 +67,9 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	if opts.Platform != "" {
 		s.cfg.Image.Platform = opts.Platform
 	}
+	if coverage := &s.cfg.Test.Coverage; opts.measures {
+		coverage.Total, coverage.Branch, coverage.Critical, coverage.Model = 0, 0, config.Floor{}, config.Floor{}
+	}
 	s.run.Application = s.cfg.Name
 	tree, err := backend.Source.Filter(nil, s.cfg.Exclude).Digest(ctx)
 	if err != nil {

@@ -134,8 +134,9 @@ type File struct {
 	// Path is relative to the repository.
 	Path, Content string
 	// New is set for a file that is not there, and that init writes. Same is set for one that is there
-	// with this content. With neither, somebody wrote another one, and it is kept.
-	New, Same bool
+	// with this content, Again for one that init wrote and now writes with more. With none of them, somebody wrote
+	// another one, and it is kept.
+	New, Same, Again bool
 }
 
 // Files are the files of the proposal. existing reads a file of the repository; false is for one that
@@ -160,6 +161,8 @@ func (p *Proposal) Text(files []File, existing func(path string) (string, bool))
 		switch {
 		case f.New:
 			fmt.Fprintf(&b, "new        %s\n", f.Path)
+		case f.Again:
+			fmt.Fprintf(&b, "again      %s, as init wrote it and nobody changed it\n", f.Path)
 		case f.Same:
 			fmt.Fprintf(&b, "unchanged  %s\n", f.Path)
 		default:

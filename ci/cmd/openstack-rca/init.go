@@ -54,11 +54,20 @@ func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, optio
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(setup.Again)) {
+		if check {
+			_, _ = fmt.Fprintf(in.stdout, "\n--- %s\n%s", name, setup.Again[name])
+			continue
+		}
+		if err := replaceBelow(in.source, name, setup.Old[name], setup.Again[name]); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
 	for _, failure := range setup.Unmeasured {
 		_, _ = fmt.Fprintln(in.stderr, failure)
 	}
 	switch {
-	case check && len(setup.New) > 0, len(setup.Unmeasured) > 0:
+	case check && len(setup.New)+len(setup.Again) > 0, len(setup.Unmeasured) > 0:
 		return errVerdict
 	case !check:
 		_, _ = fmt.Fprintf(in.stdout, "\nNext: openstack-rca test%s\n", in.sourceFlag())
@@ -94,4 +103,21 @@ func writeBelow(dir, name, content string) (err error) {
 	}
 	_, err = file.WriteString(content)
 	return errors.Join(err, file.Close())
+}
+
+// replaceBelow writes a file of the directory dir anew, if it still has the old content.
+func replaceBelow(dir, name, old, content string) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	found, err := root.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		return err
+	}
+	if string(found) != old {
+		return errors.New("it was changed meanwhile, and stays as it is")
+	}
+	return root.WriteFile(filepath.FromSlash(name), []byte(content), 0o644)
 }

@@ -60,3 +60,16 @@ func TestInitWritesNothingThroughALink(t *testing.T) {
 	assert.Empty(t, entries)
 	assert.Error(t, writeBelow(source, "../x", ""))
 }
+
+func TestOnlyAnUnchangedFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "pipeline.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o600))
+	require.ErrorContains(t, replaceBelow(dir, "pipeline.yaml", "older", "new"), "changed meanwhile")
+	require.NoError(t, replaceBelow(dir, "pipeline.yaml", "old", "new"))
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, "new", string(content))
+	require.Error(t, replaceBelow(dir, "gone.yaml", "", "new"))
+	require.Error(t, replaceBelow(dir, "../x", "", "new"))
+}
