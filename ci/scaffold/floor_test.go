@@ -60,3 +60,11 @@ func TestARunThatMeasuresNothingLeavesTheFloor(t *testing.T) {
 	assert.Contains(t, text, "call init --measure again")
 	assert.NotContains(t, text, "how much must be covered")
 }
+
+func TestAnOwnFloorIsNoQuestion(t *testing.T) {
+	p, _ := propose(t, map[string]string{"a.py": "", "tests/test_a.py": ""})
+	said := func(own string) string { return p.Text(nil, func(string) (string, bool) { return own, true }) }
+	assert.NotContains(t, said("test: {coverage: {total: 70}}"), "how much must be covered")
+	assert.Contains(t, said("name: x"), "how much must be covered")
+	assert.Contains(t, said("a: [\x00"), "how much must be covered")
+}

@@ -181,14 +181,19 @@ func (p *Proposal) Text(files []File, existing func(path string) (string, bool))
 	var settings, unknown []string
 	title := "Settings that differ from the defaults:"
 	chosen := p.Settings
+	answered := func(Unknown) bool { return false }
 	if text, there := existing(config.FileName); there {
+		var document yaml.Node
+		if yaml.Unmarshal([]byte(text), &document) == nil {
+			answered = func(u Unknown) bool { return u.key != "" && hasKey(&document, strings.Split(u.key, ".")) }
+		}
 		title, chosen = "Not set in your pipeline.yaml, and found in the source:", p.Missing(text)
 	}
 	for _, s := range chosen {
 		settings = append(settings, fmt.Sprintf("%s: %s (%s)", s.Key, value(s.Value), s.Why))
 	}
 	list(title, settings)
-	for _, u := range p.Unknown {
+	for _, u := range slices.DeleteFunc(slices.Clone(p.Unknown), answered) {
 		unknown = append(unknown, u.What, "  -> "+u.Next)
 	}
 	list("Could not be found out:", unknown)
