@@ -13,6 +13,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/openstack-rca/openstack-rca/ci/partition"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // Platforms are those that an image can be for.
@@ -47,11 +48,9 @@ var (
 	s3Root = regexp.MustCompile(`^s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9!_.*'()=-]+)*)/?$`)
 	// storeRegion is the region of a bucket, which may belong to another store than AWS's.
 	storeRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	// secretName is a variable whose name indicates a secret, liveSecret the form of a secret value.
+	// secretName is a variable whose name indicates a secret.
 	secretName = regexp.MustCompile(
 		`(?i)(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY(_ID)?|PRIVATE_KEY|CREDENTIALS?)(_|$)`)
-	liveSecret = regexp.MustCompile(`\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bsk-ant-[A-Za-z0-9_-]{8}|\bgh[pousr]_[A-Za-z0-9]{20}|` +
-		`-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@]+:[^/\s@]+@`)
 	// drive is the start of an absolute path of Windows.
 	drive = regexp.MustCompile(`^[A-Za-z]:`)
 )
@@ -219,7 +218,7 @@ func (v *validator) plainValue(key, value string) bool {
 	if strings.ContainsRune(value, 0) {
 		v.bad(key, "a NUL character")
 	}
-	if liveSecret.MatchString(value) {
+	if safetext.IsCredential(value) {
 		v.bad(key, "this looks like a secret; secrets are arguments of the call, never part of this file")
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -68,12 +69,7 @@ func checkConfig(c config.Image) []*verdict.Problem {
 	return problems
 }
 
-var (
-	secretName  = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)`)
-	secretValue = regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[0-9A-Za-z]{36}|\bgithub_pat_[0-9A-Za-z_]{22}|` +
-		`\bxox[abprs]-[0-9A-Za-z-]{10}|\bsk-(ant-)?[0-9A-Za-z_-]{20}|\bdckr_pat_[0-9A-Za-z_-]{20}|` +
-		`-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@`)
-)
+var secretName = regexp.MustCompile(`(?i)(passw(or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)`)
 
 // harmless are values that are no secret, whatever the variable's name: nothing, a switch, or
 // the path or name of a secret.
@@ -81,7 +77,7 @@ var harmless = regexp.MustCompile(`(?i)^(|true|false|yes|no|on|off|[0-9]{1,4}|no
 
 // looksSecret returns why a variable seems to hold a secret, without its value; "" if it does not.
 func looksSecret(name, value string) string {
-	if secretValue.MatchString(value) {
+	if safetext.IsCredential(value) {
 		return "has a value in the form of a credential"
 	}
 	if secretName.MatchString(name) && !harmless.MatchString(value) {

@@ -7,6 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -69,12 +70,12 @@ func secretsIn(config *v1.ConfigFile) []*verdict.Problem {
 		}
 	}
 	for _, name := range sortedKeys(config.Config.Labels) {
-		if secretValue.MatchString(config.Config.Labels[name]) {
+		if safetext.IsCredential(config.Config.Labels[name]) {
 			problems = append(problems, verdict.Problemf(CodeSecret, "the label %s has a value in the form of a credential", name))
 		}
 	}
 	for i, step := range config.History {
-		if secretValue.MatchString(step.CreatedBy + " " + step.Comment) {
+		if safetext.IsCredential(step.CreatedBy + " " + step.Comment) {
 			problems = append(problems, verdict.Problemf(CodeSecret, "step %d of the history shows what has the form of a credential", i+1))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 var (
@@ -18,9 +20,6 @@ var (
 		`ACCESS_KEY|SECRET_KEY|API_KEY|PRIVATE_KEY`)
 	// Names that mention a secret but hold something else.
 	notSecretName = regexp.MustCompile(`(?i)_(ARN|FILE|PATH|NAME|URL|URI|TTL|LIMIT|LENGTH|COUNT|PREFIX)$`)
-	secretValue   = regexp.MustCompile(`-----BEGIN |\bA(KIA|SIA)[0-9A-Z]{16}\b|\bsk-[A-Za-z0-9_-]{16,}|` +
-		`\bgh[opsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bxox[abprs]-|\bglpat-|` +
-		`\beyJ[\w-]{10,}\.eyJ|://[^/\s:@]+:[^/\s@]+@`)
 )
 
 // checkVariables never repeats a value: it may be a secret in the wrong place.
@@ -50,7 +49,7 @@ func LooksSecret(variable, value string) bool {
 	if value == "" {
 		return false
 	}
-	return secretValue.MatchString(value) || secretName.MatchString(variable) && !notSecretName.MatchString(variable)
+	return safetext.IsCredential(value) || secretName.MatchString(variable) && !notSecretName.MatchString(variable)
 }
 
 func (c *checker) secret(key, value string) {
