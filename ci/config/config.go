@@ -173,6 +173,8 @@ type Train struct {
 	AllowFormats []string `yaml:"allow_formats" json:"allow_formats"`
 	// Network lets the training reach the network.
 	Network bool `yaml:"network" json:"network"`
+	// GPU gives the training the machine's GPUs; without it they are hidden.
+	GPU bool `yaml:"gpu" json:"gpu"`
 	// Deterministic declares that the same inputs give the same bytes.
 	Deterministic bool `yaml:"deterministic" json:"deterministic"`
 }

@@ -133,6 +133,9 @@ var keys = slices.Concat([]key{
 			"Such a model is loaded only by `train.score_command`, without network and credentials, and is never published."},
 	{path: "train.network",
 		meaning: "Let the training use the network. Otherwise every connection fails, also to this host; UNIX sockets still work."},
+	{path: "train.gpu",
+		meaning: "Train on the machine's GPUs: `GPU_MISSING` where there are none. Without it they are hidden from the training. See " +
+			"[docs/models.md](models.md#training-on-a-gpu)."},
 	{path: "train.deterministic",
 		meaning: "Declare that the same inputs give the same bytes: a second training (`--twice`) that differs then fails the stage " +
 			"instead of giving a warning."},

@@ -30,11 +30,18 @@ var (
 		Meaning: "A step left more files, or larger ones, than the limits allow. An output that is a folder counts with everything in it.",
 		Remedy:  "remove what is not needed at the end of the test or training, such as checkpoints, or write it below TMPDIR",
 	}
+	// CodeGPUMissing is the code of a step that needs a GPU on a machine without one.
+	CodeGPUMissing = verdict.Code{
+		Name: "GPU_MISSING", Stage: "any", Outcome: verdict.CouldNotRun,
+		Meaning: "`train.gpu` asks for a GPU and the machine has none, or its Dagger engine was started without support for GPUs.",
+		Remedy: "run on a machine with a GPU and its driver, with an engine that was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 and " +
+			"NVIDIA's container toolkit; or set train.gpu: false",
+	}
 )
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{CodeNoSpace, CodeOutputUnusable, CodeOutputTooLarge}
+	return []verdict.Code{CodeNoSpace, CodeOutputUnusable, CodeOutputTooLarge, CodeGPUMissing}
 }
 
 // Problem returns the problem in an error of a Runner or of its Files when it is the same in

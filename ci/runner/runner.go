@@ -100,8 +100,8 @@ type Step struct {
 	Args []string
 
 	// Vars is the whole environment of the command besides PATH, HOME, TMPDIR,
-	// LANG and the variables that say where the system's CA certificates are. Nothing of
-	// the host's environment is inherited.
+	// LANG and the variables that say where the system's CA certificates are, and on a host
+	// those that choose among its GPUs. Nothing else of the host's environment is inherited.
 	Vars map[string]string
 
 	// Path and PythonPath are directories of the working directory that the variables of
@@ -132,6 +132,10 @@ type Step struct {
 	// the system has no means for it, Result.NetworkOpen says so. It does not go with
 	// Services and Needs.
 	Offline bool
+
+	// GPU lets the command use the GPUs of the machine. Where there are none, Run ends with a
+	// problem of CodeGPUMissing before anything is installed.
+	GPU bool
 
 	// Fresh, when not empty, makes the step run again for each different value
 	// instead of being answered from the cache.

@@ -253,6 +253,10 @@ func (s *session) vars() map[string]string {
 	}
 	if s.cfg.Deterministic {
 		vars["TF_DETERMINISTIC_OPS"] = "1"
+		if s.cfg.GPU {
+			// What TensorFlow before 2.8 and cuBLAS, which PyTorch uses, need besides.
+			vars["TF_CUDNN_DETERMINISTIC"], vars["CUBLAS_WORKSPACE_CONFIG"] = "1", ":4096:8"
+		}
 	}
 	maps.Copy(vars, s.cfg.Vars)
 	vars["MLFLOW_TRACKING_URI"] = "sqlite:///" + store
@@ -274,6 +278,7 @@ func (s *session) step() runner.Step {
 	return refused.Watch(s.runner, s.built.Use(runner.Step{
 		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(), Offline: !s.cfg.Network,
 		Outputs: slices.Compact(outputs), Timeout: time.Duration(s.cfg.Timeout), Fresh: s.in.Fresh,
+		GPU: s.cfg.GPU,
 	}))
 }
 

@@ -50,6 +50,25 @@ func TestTheSameModelTwice(t *testing.T) {
 	assert.NotEqual(t, fresh[0], fresh[1], "the second one is no answer from the cache")
 }
 
+func TestATrainingOnAGPU(t *testing.T) {
+	s := sound(t)
+	s.input.Config.Train.GPU, s.input.Config.Train.Deterministic = true, true
+	result := s.run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	for _, step := range s.runner.Steps() {
+		assert.Equal(t, step.Name == "train", step.GPU, "%s: serving has none either", step.Name)
+		assert.Equal(t, ":4096:8", step.Vars["CUBLAS_WORKSPACE_CONFIG"])
+	}
+
+	s = sound(t)
+	s.input.Config.Train.GPU = true
+	s.failure["train"] = verdict.Problemf(runner.CodeGPUMissing, "this machine has none")
+	result = s.run()
+	assert.Equal(t, verdict.CouldNotRun, result.Stage.Verdict)
+	assert.Equal(t, "GPU_MISSING", result.Stage.Code)
+	assert.Nil(t, result.Model)
+}
+
 func TestAnotherModelTheSecondTime(t *testing.T) {
 	const moved = `{"accuracy":0.93,"loss":0.75,"training_seconds":31}`
 	t.Run("fails where determinism is declared", func(t *testing.T) {

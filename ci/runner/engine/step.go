@@ -45,9 +45,17 @@ func (r *Runner) run(ctx context.Context, step runner.Step, fresh string) (*runn
 			return nil, fmt.Errorf("prepare step %s: output %q leads out of the working directory", step.Name, output)
 		}
 	}
+	if step.GPU {
+		if err := r.findGPU(ctx, step.Env.Python); err != nil {
+			return nil, err
+		}
+	}
 	ctr, err := r.environment(ctx, step.Env)
 	if err != nil {
 		return nil, err
+	}
+	if step.GPU {
+		ctr = withGPUs(ctr)
 	}
 	if ctr, err = r.place(ctr, step.Inputs); err != nil {
 		return nil, fmt.Errorf("prepare step %s: %w", step.Name, err)

@@ -34,6 +34,8 @@ type Options struct {
 	// PythonFor names the interpreter for a version such as "3.11"; nil or an empty
 	// answer looks for one on this host.
 	PythonFor func(version string) string
+	// GPU reports whether this machine has a GPU; nil looks for the devices.
+	GPU func() bool
 	// Grace is the time between the request to end and the end by force;
 	// launch.DefaultGrace when zero.
 	Grace time.Duration

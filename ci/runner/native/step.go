@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -38,6 +39,9 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err := checkStep(step); err != nil {
 		return nil, err
 	}
+	if step.GPU && !r.hasGPU() {
+		return nil, verdict.Problemf(runner.CodeGPUMissing, "this machine has none of %s", strings.Join(gpuDevices, ", "))
+	}
 	env, err := r.environments.describe(ctx, step.Env)
 	if err != nil {
 		return nil, err
@@ -52,7 +56,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline)
+	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline, step.GPU)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +99,7 @@ func (r *Runner) alone(
 	defer func() { err = errors.Join(err, r.environments.release(packages, step.Name)) }()
 	dir, spec, err := r.prepare(ctx, "step", packages, command{
 		inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
+		gpu: step.GPU,
 	})
 	if err != nil {
 		return nil, err
@@ -139,6 +144,7 @@ type command struct {
 	path, pythonPath []string
 	// addresses replaces the {{name}} placeholders in args and vars.
 	addresses *strings.Replacer
+	gpu       bool
 }
 
 // prepare makes a scratch directory with a command's inputs in it. The returned spec has the
@@ -156,6 +162,7 @@ func (r *Runner) prepare(ctx context.Context, kind string, packages *slot, c com
 		spec.Args = append(spec.Args, c.addresses.Replace(arg))
 	}
 	spec.Env = stepVariables(packages, dir)
+	maps.Copy(spec.Env, gpuVariables(c.gpu, os.Getenv))
 	for name, value := range c.vars {
 		spec.Env[name] = c.addresses.Replace(value)
 	}
