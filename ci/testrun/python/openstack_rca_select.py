@@ -111,7 +111,9 @@ class Imports:
             for path in root.rglob("*.py")
             if not any(part.startswith(".") for part in path.relative_to(root).parts[:-1])
         )
+        self.named: defaultdict[str, list[str]] = defaultdict(list)
         for file in self.files:
+            self.named[file.rsplit("/", 1)[-1]].append(file)
             parts = file.removesuffix(".py").split("/")
             if parts[-1] == "__init__":
                 parts.pop()
@@ -144,9 +146,9 @@ class Imports:
                         self.opaque.add(file)
                 case ast.Constant(value=str(text)) if len(text) < 300:
                     if text.endswith(".py"):
-                        self.names[file].update(
-                            other for other in self.files if ("/" + other).endswith("/" + text.lstrip("./"))
-                        )
+                        named = text.lstrip("./")
+                        same = self.named.get(named.rsplit("/", 1)[-1], ())
+                        self.names[file].update(other for other in same if ("/" + other).endswith("/" + named))
                     elif DOTTED.match(text):
                         self.note(file, text.replace(":", "."), weak=True)
                 case _:
@@ -193,11 +195,8 @@ def affected(root: Path, changed: Sequence[str], removed: Sequence[str], tests: 
         if not name.endswith(".py"):
             return everything, f"{name} changed, which is no Python file: any test may read it"
     imports = Imports(root)
-    found = set()
-    for test in everything:
-        reached = imports.reached(test)
-        if reached & set(changed) or reached & imports.opaque:
-            found.add(test)
+    decisive = set(changed) | imports.opaque
+    found = {test for test in everything if not decisive.isdisjoint(imports.reached(test))}
     if not found:
         return everything, f"no test is known to reach {changed[0]}"
     return found, ""
