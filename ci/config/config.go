@@ -255,6 +255,8 @@ type Image struct {
 	Inputs       Selection `yaml:"inputs" json:"inputs"`
 	// Prune are globs below the packages' directory of files that serving does without.
 	Prune []string `yaml:"prune" json:"prune"`
+	// Slim leaves out what only compilers, installers and debuggers read.
+	Slim bool `yaml:"slim" json:"slim"`
 	// Command starts the application.
 	Command []string          `yaml:"command" json:"command"`
 	Vars    map[string]string `yaml:"vars" json:"vars"`

@@ -170,6 +170,9 @@ var keys = slices.Concat([]key{
 	{path: "image.prune", limit: globs,
 		meaning: "Globs, relative to `site-packages`, of package files that serving does not need, such as `**/tests`. The image is " +
 			"tested without them."},
+	{path: "image.slim",
+		meaning: "Leave out what only compilers, installers, debuggers and tests of packages read, in the packages and in the base " +
+			"([docs/image.md](image.md#a-smaller-image))."},
 	{path: "image.inputs.include", limit: globs, meaning: "Globs of the files in the image; everything when empty."},
 	{path: "image.inputs.exclude", limit: globs, meaning: "Globs of exceptions."},
 	{path: "image.command", source: "Container Features", limit: commandLine(true),

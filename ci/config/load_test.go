@@ -72,6 +72,7 @@ train:
   loader: net
   allow_types: [sklearn.tree._tree.Tree]
   network: true
+  gpu: true
   deterministic: true
 publish:
   model: my_model
@@ -93,6 +94,7 @@ image:
   target: production
   platform: linux/arm64
   prune: ["**/tests"]
+  slim: true
   build_args: {PYTHON: "3.11"}
   source: https://github.com/acme/rca
   page: /?embed=true

@@ -128,21 +128,14 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 		return nil, problem
 	}
 	f := &foundation{base: pinned, maker: maker, serving: serving}
-	f.packages = b.fill(f, prepare, b.pruned(packages.Directory(VenvDir)), VenvDir)
+	tree := b.pruned(packages.Directory(VenvDir))
+	if c.Slim {
+		if prepare, tree, err = b.slim(ctx, maker, prepare, tree); err != nil {
+			return nil, b.engineProblem(ctx, CodeBaseUnfit, "make the image smaller", err)
+		}
+	}
+	f.packages = b.fill(f, prepare, tree, VenvDir)
 	return f, nil
-}
-
-// pruned are the packages without those that image.prune leaves out. Running the image shows
-// whether it works without them.
-func (b builder) pruned(packages *dagger.Directory) *dagger.Directory {
-	var globs []string
-	for _, glob := range b.in.Config.Image.Prune {
-		globs = append(globs, "lib/python*/site-packages/"+glob)
-	}
-	if len(globs) == 0 {
-		return packages
-	}
-	return packages.Filter(dagger.DirectoryFilterOpts{Exclude: globs})
 }
 
 // fill makes the next layer: a tree at its destination, on top of the layer before it.

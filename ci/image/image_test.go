@@ -428,6 +428,17 @@ func TestPackagesArePruned(t *testing.T) {
 	assert.Contains(t, w.engine.Queries(), `filter(exclude: ["lib/python*/site-packages/**/tests","lib/python*/site-packages/pyarrow/include"])`)
 }
 
+func TestAnImageIsMadeSlim(t *testing.T) {
+	w := newWorld(t)
+	w.in.Config.Image.Slim = true
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Contains(t, w.engine.Queries(), `"/mnt/slim.py","base","/base","/image"`)
+	assert.Contains(t, w.engine.Queries(), `"/mnt/slim.py","packages","/tree"`)
+	assert.NotEmpty(t, evidence(r.Stage, "left out of the base"))
+	assert.NotEmpty(t, evidence(r.Stage, "left out of the packages"))
+}
+
 func TestANetworkThatCouldNotBeCutIsSaid(t *testing.T) {
 	w := newWorld(t)
 	w.left["outside"] = "not cut: Operation not permitted\n"
