@@ -151,6 +151,7 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 	if problem := s.opts.besideCredentials(ctx, backend.Runner); problem != nil && s.run.Preflight == nil {
 		s.run.Refuse(problem)
 	}
+	s.refuseUnpublishable(ctx)
 	s.walk(ctx, stages())
 	s.finish()
 	(&observer{call: s.call}).observe(ctx, recordedCall(s.opts.Stages))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
@@ -32,6 +33,48 @@ func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage
 		s.run.ModelVersion = fmt.Sprint(result.Version.Number)
 	}
 	return result.Stage
+}
+
+// readable is where a run outside of the sandbox will publish, for questions that change nothing; false where it
+// publishes nothing.
+func (s *state) readable() (publish.Input, bool) {
+	if s.run.Preflight != nil || s.opts.sandbox() || !s.opts.wants(verdict.Publish) || !s.gate.Decision(verdict.Publish).Run {
+		return publish.Input{}, false
+	}
+	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
+	if refused != nil {
+		return publish.Input{}, false
+	}
+	target, problem := s.outside(permit)
+	return publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target}, problem == nil
+}
+
+// refuseUnpublishable refuses a run that would train for a model that it cannot publish, because the call lacks
+// an address or a credential.
+func (s *state) refuseUnpublishable(ctx context.Context) {
+	if in, publishes := s.readable(); publishes {
+		if problems := publish.Unusable(ctx, in); len(problems) > 0 {
+			s.run.Refuse(problems...)
+		}
+	}
+}
+
+// askServers tells, while the first stages run, that a server of the publication does not answer as it should. It may
+// until it is needed: nothing is refused. The function that it returns ends the question.
+func (s *state) askServers(ctx context.Context) (end func()) {
+	in, publishes := s.readable()
+	if !publishes {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	asked.Go(func() {
+		_, err := publish.Preflight(ctx, in)
+		if problem := (*verdict.Problem)(nil); errors.As(err, &problem) && ctx.Err() == nil {
+			s.progress.say("publish: would fail now (%s): %s", problem.Code.Name, problem.Cause)
+		}
+	})
+	return func() { cancel(); asked.Wait() }
 }
 
 // loadPublished loads a model as downloaded from the registry, in a step without credentials

@@ -91,6 +91,7 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 		}
 	}
 	s.foretell(pipeline)
+	defer s.askServers(ctx)()
 	for _, group := range sideBySide(pipeline) {
 		done := make([]verdict.Stage, len(group))
 		var running sync.WaitGroup

@@ -3,7 +3,15 @@ package publish
 import (
 	"context"
 	"fmt"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
+
+// Unusable are the arguments and secrets that are missing or that no server could take. It asks no server.
+func Unusable(ctx context.Context, in Input) []*verdict.Problem {
+	_, problems := in.connect(ctx, true)
+	return problems
+}
 
 // Preflight asks both servers, with the credentials, what a publication asks before it
 // claims anything, and says what it found, a clock that is off included. It writes nothing, so that it cannot tell
