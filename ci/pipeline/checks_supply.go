@@ -9,10 +9,10 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/supply"
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
@@ -35,7 +35,11 @@ func (s doctor) checkRegistry(ctx context.Context) (string, error) {
 	if repository == "" && s.opts.sandbox() {
 		return "the sandbox starts its own", nil
 	}
-	repository, _, _ = strings.Cut(cmp.Or(repository, s.cfg.Image.Repository), "@")
+	reference, err := imageref.Parse(cmp.Or(repository, s.cfg.Image.Repository))
+	if err != nil {
+		return "", err
+	}
+	repository = reference.Repository.String()
 	permit, err := s.reading(verdict.Image)
 	if err != nil {
 		return "", err

@@ -244,6 +244,8 @@ func TestDoctorReadsWhatTheSupplyChainNeeds(t *testing.T) {
 	assert.Equal(t, unsure, checkup(t, b, opts)["advisories"].Result)
 	opts.Advisories = filepath.Join(t.TempDir(), "none.zip")
 	assert.Equal(t, faulty, checkup(t, b, opts)["advisories"].Result)
-	opts.Registry.Address = "127.0.0.1:1/team/rca"
+	opts.Image = opts.Registry.Address + ":v1@sha256:" + strings.Repeat("0", 64)
+	assert.Contains(t, checkup(t, b, opts)["registry"].Found[0], "lists referrers", "its repository is asked, not its tag")
+	opts.Image, opts.Registry.Address = "", "127.0.0.1:1/team/rca"
 	assert.Equal(t, faulty, checkup(t, b, opts)["registry"].Result)
 }

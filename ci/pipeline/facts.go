@@ -32,13 +32,12 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	if err != nil {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", err)
 	}
-	repository, digest, _ := strings.Cut(reference.String(), "@")
-	if run.ImageDigest != digest {
-		return attest.Facts{}, verdict.Problemf(attest.Refused, "the run built %q, not %s", run.ImageDigest, digest)
+	if run.ImageDigest != reference.Digest {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, "the run built %q, not %s", run.ImageDigest, reference.Digest)
 	}
 	f := attest.Facts{
-		Repository: repository, Digest: digest, Application: run.Application, Environment: run.Environment, Ref: run.Ref, Commit: run.Commit,
-		Source: s.cfg.Image.Source, Tree: run.Tree, Config: s.cfg.Digest(), Model: run.ModelSHA256, Version: run.ModelVersion,
+		Repository: reference.Repository.String(), Digest: reference.Digest, Application: run.Application, Environment: run.Environment,
+		Ref: run.Ref, Commit: run.Commit, Source: s.cfg.Image.Source, Tree: run.Tree, Config: s.cfg.Digest(), Model: run.ModelSHA256, Version: run.ModelVersion,
 		Builder: run.Module, Runner: run.Runner, Started: run.Started, Ended: run.Started.Add(time.Duration(run.Seconds * float64(time.Second))),
 		Verdict: string(verdict.Pass),
 	}

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
@@ -28,8 +27,7 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if err != nil {
 		return failed(verdict.Scan, verdict.Problemf(CodeBadArgument, "--image: %v", err))
 	}
-	_, digest, _ := strings.Cut(reference.String(), "@")
-	s.run.ImageDigest = digest
+	s.run.ImageDigest = reference.Digest
 	export := s.export
 	if export == nil {
 		export = func(ctx context.Context, dir string) error {
@@ -44,5 +42,5 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 		Config: s.cfg, Source: s.backend.Source, Advisories: s.opts.Advisories,
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
 		Scratch: s.backend.WorkDir, Now: time.Now(),
-	}, supply.Image{Digest: digest, Export: export})
+	}, supply.Image{Digest: reference.Digest, Export: export})
 }

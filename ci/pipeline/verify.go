@@ -228,7 +228,7 @@ func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	if reference, err := imageref.ParsePinned(s.image); err != nil {
 		bad("--image: %v", err)
 	} else {
-		_, d.Digest, _ = strings.Cut(reference.String(), "@")
+		d.Digest = reference.Digest
 	}
 	for _, age := range []struct {
 		name, text string
