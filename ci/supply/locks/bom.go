@@ -1,16 +1,14 @@
 package locks
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
-
-	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 )
 
 // PURL is the package's address, such as pkg:pypi/jinja2@3.1.6.
@@ -28,32 +26,59 @@ func Distinct(packages []Package) []Package {
 	return slices.CompactFunc(sorted, func(a, b Package) bool { return a.Name == b.Name && a.Version == b.Version })
 }
 
+// bom is what a bill of materials of CycloneDX 1.6 has here. The library for the format takes longer to
+// compile than this package; it is the judge in the tests.
+type bom struct {
+	Schema     string      `json:"$schema"`
+	Format     string      `json:"bomFormat"`
+	Spec       string      `json:"specVersion"`
+	Serial     string      `json:"serialNumber"`
+	Version    int         `json:"version"`
+	Metadata   metadata    `json:"metadata"`
+	Components []component `json:"components"`
+}
+
+type metadata struct {
+	Component component `json:"component"`
+}
+
+type component struct {
+	Ref        string     `json:"bom-ref"`
+	Type       string     `json:"type"`
+	Name       string     `json:"name"`
+	Version    string     `json:"version,omitempty"`
+	PURL       string     `json:"purl,omitempty"`
+	Properties []property `json:"properties,omitempty"`
+}
+
+type property struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
 // BOM is the bill of materials of the packages, as CycloneDX 1.6 in JSON. The same packages
 // give the same bytes: it has no time, and its serial number is that of the content.
 func BOM(application string, packages []Package) ([]byte, error) {
-	bom := cyclonedx.NewBOM()
-	bom.Metadata = &cyclonedx.Metadata{Component: &cyclonedx.Component{
-		Type: cyclonedx.ComponentTypeApplication, Name: application, BOMRef: "application",
-	}}
-	components := []cyclonedx.Component{}
+	b := bom{
+		Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1,
+		Metadata: metadata{component{Ref: "application", Type: "application", Name: application}}, Components: []component{},
+	}
 	sum := sha256.New()
 	for _, p := range Distinct(packages) {
 		// A hash never fails to write.
 		_, _ = fmt.Fprintln(sum, p.PURL(), p.File)
-		components = append(components, cyclonedx.Component{
-			Type: cyclonedx.ComponentTypeLibrary, BOMRef: p.PURL(), Name: p.Name, Version: p.Version, PackageURL: p.PURL(),
-			Properties: &[]cyclonedx.Property{{Name: "openstack-rca:lock", Value: p.File}},
+		b.Components = append(b.Components, component{
+			Ref: p.PURL(), Type: "library", Name: p.Name, Version: p.Version, PURL: p.PURL(),
+			Properties: []property{{"openstack-rca:lock", p.File}},
 		})
 	}
-	bom.Components = &components
 	id := sum.Sum(nil)
 	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // a UUID of version 8: of our own making
 	text := hex.EncodeToString(id[:16])
-	bom.SerialNumber = strings.Join([]string{"urn:uuid:" + text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
-	var out bytes.Buffer
-	encoder := cyclonedx.NewBOMEncoder(&out, cyclonedx.BOMFileFormatJSON).SetPretty(true)
-	if err := encoder.EncodeVersion(bom, cyclonedx.SpecVersion1_6); err != nil {
+	b.Serial = strings.Join([]string{"urn:uuid:" + text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
+	content, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
 		return nil, fmt.Errorf("write bill of materials: %w", err)
 	}
-	return out.Bytes(), nil
+	return append(content, '\n'), nil
 }

@@ -1,10 +1,12 @@
 package locks
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
 
+	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -160,6 +162,12 @@ func TestBOM(t *testing.T) {
 	assert.Contains(t, string(bom), "pkg:pypi/a@2")
 	assert.Equal(t, 2, strings.Count(string(bom), `"purl"`))
 	assert.NotContains(t, string(bom), "timestamp")
+	var judged cyclonedx.BOM
+	require.NoError(t, cyclonedx.NewBOMDecoder(bytes.NewReader(bom), cyclonedx.BOMFileFormatJSON).Decode(&judged))
+	var same bytes.Buffer
+	encoder := cyclonedx.NewBOMEncoder(&same, cyclonedx.BOMFileFormatJSON).SetPretty(true)
+	require.NoError(t, encoder.EncodeVersion(&judged, cyclonedx.SpecVersion1_6))
+	assert.Equal(t, same.String(), string(bom), "the library writes what it has read as it was")
 	again, err := BOM("demo", packages)
 	require.NoError(t, err)
 	assert.Equal(t, string(bom), string(again), "the same packages give the same bytes")
