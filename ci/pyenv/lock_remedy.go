@@ -22,8 +22,11 @@ var lockers = map[Kind]string{
 // the remedy of a project that is not Locked.
 func (p *Project) LockNext() string {
 	file := "requirements-" + lockNames[p.Stage] + ".lock"
-	if p.requirementsDir {
+	switch {
+	case p.requirementsDir:
 		file = "requirements/" + lockNames[p.Stage] + ".lock"
+	case p.Kind == Requirements && !p.named && slices.Equal(p.From, []string{"requirements.txt"}):
+		file = "requirements.lock" // one lock for the stages that share the file: all of them look for it first
 	}
 	compile := func(what ...string) string {
 		command := slices.Concat([]string{"uv pip compile --universal --generate-hashes --python-version", p.Python}, what, []string{"-o", file})
