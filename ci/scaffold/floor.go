@@ -65,7 +65,7 @@ func (p *Proposal) Measured(fraction float64, said string) {
 func (p *Proposal) Unmeasured(why string) {
 	p.answered(floorKey)
 	p.Unknown = append(p.Unknown, Unknown{What: "how much the tests execute: " + why,
-		Next: "make the tests pass, and call init --measure again"})
+		Next: "solve that, and call init --measure again"})
 }
 
 // answered takes out what could not be found out about a setting.

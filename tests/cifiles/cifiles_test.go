@@ -213,7 +213,7 @@ func TestTheCommandsPassRefCommitAndEvent(t *testing.T) {
 	}{
 		{"github.yml", "push", "refs/heads/main", "push", vars{"REF": "refs/heads/main", "COMMIT": "c", "EVENT": "push"}},
 		{"github.yml", "pull request", "refs/pull/7/merge", "pull_request", vars{"REF": "refs/pull/7/merge", "COMMIT": "c",
-			"EVENT": "pull_request"}},
+			"EVENT": "pull_request", "GITHUB_BASE_REF": "main"}},
 		{"gitlab.yml", "push", "main", "push", vars{"CI_COMMIT_REF_NAME": "main", "CI_COMMIT_SHA": "c", "CI_PIPELINE_SOURCE": "push"}},
 		{"gitlab.yml", "tag", "refs/tags/v 1", "push", vars{"CI_COMMIT_REF_NAME": "v 1", "CI_COMMIT_TAG": "v 1", "CI_COMMIT_SHA": "c",
 			"CI_PIPELINE_SOURCE": "push"}},
@@ -247,6 +247,12 @@ func TestTheCommandsPassRefCommitAndEvent(t *testing.T) {
 			assert.Equal(t, "c", after(args, "--commit"))
 			assert.Equal(t, "main", after(args, "--release-branch"))
 			assert.NotContains(t, args, "--environment", "the sandbox")
+			if target := c.vars["GITHUB_BASE_REF"]; target != "" {
+				assert.Equal(t, "origin/"+target, after(args, "--base"), "the lines of the change are annotated")
+				assert.Equal(t, ".git", after(args, "--git"))
+			} else {
+				assert.NotContains(t, args, "--base")
+			}
 			_, err = play(t, scripts[0], "fail", c.vars)
 			assert.Error(t, err, "a verdict that is no pass fails the job")
 
