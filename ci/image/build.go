@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -264,7 +264,7 @@ func (b builder) configure(image *dagger.Container, base string, built *pyenv.Bu
 		WithEnvVariable("PYTHONUNBUFFERED", "1").
 		// Packages are compiled already, and the root file system may be read-only.
 		WithEnvVariable("PYTHONDONTWRITEBYTECODE", "1")
-	for _, name := range sortedKeys(c.Vars) {
+	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
 		image = image.WithEnvVariable(name, c.Vars[name])
 	}
 	if len(built.PythonPath) > 0 {
@@ -284,7 +284,7 @@ func (b builder) configure(image *dagger.Container, base string, built *pyenv.Bu
 // label adds the labels to the image's configuration and manifest.
 func (b builder) label(image *dagger.Container, base string) *dagger.Container {
 	labels := b.labels(base)
-	for _, name := range sortedKeys(labels) {
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		image = image.WithLabel(name, labels[name])
 		if strings.HasPrefix(name, "org.opencontainers.") {
 			image = image.WithAnnotation(name, labels[name])
@@ -380,13 +380,4 @@ func execText(exec *dagger.ExecError) string {
 		return ""
 	}
 	return strings.ToLower(exec.Stdout + exec.Stderr)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	return keys
 }

@@ -2,8 +2,10 @@ package image
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -56,12 +58,12 @@ func checkConfig(c config.Image) []*verdict.Problem {
 			invalid("image.base: %v", err)
 		}
 	}
-	for _, name := range sortedKeys(c.BuildArgs) {
+	for _, name := range slices.Sorted(maps.Keys(c.BuildArgs)) {
 		if why := looksSecret(name, c.BuildArgs[name]); why != "" {
 			problems = append(problems, verdict.Problemf(CodeSecret, "image.build_args.%s %s", name, why))
 		}
 	}
-	for _, name := range sortedKeys(c.Vars) {
+	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
 		if why := looksSecret(name, c.Vars[name]); why != "" {
 			problems = append(problems, verdict.Problemf(CodeSecret, "image.vars.%s %s", name, why))
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -32,7 +34,7 @@ func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem)
 		Filter(dagger.DirectoryFilterOpts{Exclude: []string{path.Clean(c.ModelDir)}}).
 		WithDirectory(c.ModelDir, b.in.ModelFiles)
 	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target, Platform: dagger.Platform(c.Platform)}
-	for _, name := range sortedKeys(c.BuildArgs) {
+	for _, name := range slices.Sorted(maps.Keys(c.BuildArgs)) {
 		opts.BuildArgs = append(opts.BuildArgs, dagger.BuildArg{Name: name, Value: c.BuildArgs[name]})
 	}
 	if b.in.Fresh != "" {
@@ -62,7 +64,7 @@ func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem)
 		return nil, problem
 	}
 	image = image.WithRootfs(models.Directory(rootDir)).WithUser(strconv.Itoa(c.User))
-	for _, name := range sortedKeys(c.Vars) {
+	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
 		image = image.WithEnvVariable(name, c.Vars[name])
 	}
 	if made.container, err = b.label(image, "").Sync(ctx); err != nil {

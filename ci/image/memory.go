@@ -6,7 +6,9 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -168,7 +170,7 @@ func (m *memory) remember(ctx context.Context) {
 		return
 	}
 	dir, err := m.session.client.Directory(), error(nil)
-	for _, key := range sortedKeys(m.kept) {
+	for _, key := range slices.Sorted(maps.Keys(m.kept)) {
 		var content []byte
 		if content, err = json.Marshal(m.kept[key]); err != nil {
 			break

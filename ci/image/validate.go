@@ -2,6 +2,8 @@ package image
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,10 +27,10 @@ func (i inspector) judgeConfig(c *candidate) []*verdict.Problem {
 	}
 	port := fmt.Sprintf("%d/tcp", want.Port)
 	_, exposed := config.ExposedPorts[port]
-	i.stage.Gate("exposed port", strings.Join(sortedKeys(config.ExposedPorts), ", "), port, exposed)
+	i.stage.Gate("exposed port", strings.Join(slices.Sorted(maps.Keys(config.ExposedPorts)), ", "), port, exposed)
 	if !exposed {
 		problems = append(problems, verdict.Problemf(CodePort, "%s is not among the exposed ports (%s)",
-			port, strings.Join(sortedKeys(config.ExposedPorts), ", ")))
+			port, strings.Join(slices.Sorted(maps.Keys(config.ExposedPorts)), ", ")))
 	}
 	if config.Healthcheck == nil || len(config.Healthcheck.Test) < 2 {
 		problems = append(problems, verdict.Problemf(CodeNoHealthcheck, "the image declares none"))
@@ -69,7 +71,7 @@ func secretsIn(config *v1.ConfigFile) []*verdict.Problem {
 			problems = append(problems, verdict.Problemf(CodeSecret, "the environment variable %s %s", name, why))
 		}
 	}
-	for _, name := range sortedKeys(config.Config.Labels) {
+	for _, name := range slices.Sorted(maps.Keys(config.Config.Labels)) {
 		if safetext.IsCredential(config.Config.Labels[name]) {
 			problems = append(problems, verdict.Problemf(CodeSecret, "the label %s has a value in the form of a credential", name))
 		}

@@ -3,7 +3,8 @@ package kerasfile
 import (
 	"cmp"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
@@ -122,7 +123,7 @@ func (w *walker) walk(value any, path string, depth int) {
 				depth++
 			}
 		}
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below := strings.TrimPrefix(path+"."+key, ".")
 			w.name(key, v[key], below)
 			w.walk(v[key], below, depth)
@@ -239,13 +240,4 @@ func (w *walker) name(key string, value any, path string) {
 	if !known {
 		w.refuse("%s: %q is not one of Keras's", path, text)
 	}
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	sort.Strings(keys)
-	return keys
 }

@@ -37,7 +37,8 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	}
 	f := attest.Facts{
 		Repository: reference.Repository.String(), Digest: reference.Digest, Application: run.Application, Environment: run.Environment,
-		Ref: run.Ref, Commit: run.Commit, Source: s.cfg.Image.Source, Tree: run.Tree, Config: s.cfg.Digest(), Model: run.ModelSHA256, Version: run.ModelVersion,
+		Ref: run.Ref, Commit: run.Commit, Source: s.cfg.Image.Source, Tree: run.Tree, Config: s.cfg.Digest(), Model: run.ModelSHA256,
+		Version: run.ModelVersion,
 		Builder: run.Module, Runner: run.Runner, Started: run.Started, Ended: run.Started.Add(time.Duration(run.Seconds * float64(time.Second))),
 		Verdict: string(verdict.Pass),
 	}

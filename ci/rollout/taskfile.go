@@ -3,6 +3,7 @@ package rollout
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func unknownMembers(path string, value any, t reflect.Type) []string {
 		if t.Kind() != reflect.Struct {
 			return nil // the keys of a map are data
 		}
-		for _, key := range sortedKeys(v) {
+		for _, key := range slices.Sorted(maps.Keys(v)) {
 			field, known := t.FieldByName(strings.ToUpper(key[:min(1, len(key))]) + key[min(1, len(key)):])
 			at := strings.TrimPrefix(path+"."+key, ".")
 			if !known || !field.IsExported() || field.Anonymous || field.Name == "ResultMetadata" {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func tree(b *strings.Builder, indent string, value any) {
 	if !ok {
 		return
 	}
-	for _, key := range sortedKeys(members) {
+	for _, key := range slices.Sorted(maps.Keys(members)) {
 		branch(b, indent, key, members[key])
 	}
 }
@@ -98,15 +99,6 @@ func scalar(value any) string {
 		return strconv.Quote(s)
 	}
 	return fmt.Sprint(value)
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Markdown renders the plan for rollout/plan.md of the report.

@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/hex"
-	"errors"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -79,20 +77,8 @@ func (r *ownership) has(file string) bool {
 }
 
 // read reads a layer.
-func (r *ownership) read(file string) (err error) {
-	f, err := os.Open(file) //nolint:gosec // below a directory of this process
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	for archive := tar.NewReader(f); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+func (r *ownership) read(file string) error {
+	return eachFile(file, func(header *tar.Header, archive io.Reader) error {
 		name := strings.TrimPrefix(path.Clean(header.Name), "/")
 		info := path.Dir(name)
 		switch key := filepath.Base(file) + "!" + name; {
@@ -121,7 +107,7 @@ func (r *ownership) read(file string) (err error) {
 			reader.FieldsPerRecord = -1
 			rows, err := reader.ReadAll()
 			if err != nil {
-				continue // it excuses nothing
+				return nil //nolint:nilerr // it excuses nothing
 			}
 			for _, row := range rows {
 				if sum, ok := strings.CutPrefix(row[min(1, len(row)-1)], "sha256="); ok {
@@ -130,5 +116,6 @@ func (r *ownership) read(file string) (err error) {
 				}
 			}
 		}
-	}
+		return nil
+	})
 }

@@ -209,11 +209,13 @@ func (s *scan) unseen(found material) {
 		if err != nil {
 			break
 		}
-		err = eachName(file, func(name string) {
-			if kind := missing[name]; kind != "" {
+		err = eachFile(file, func(header *tar.Header, _ io.Reader) error {
+			name := strings.TrimPrefix(path.Clean(header.Name), "/")
+			if missing[name] != "" && header.Size > 0 {
 				s.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
 				delete(missing, name)
 			}
+			return nil
 		})
 	}
 	if err != nil {
@@ -221,8 +223,8 @@ func (s *scan) unseen(found material) {
 	}
 }
 
-// eachName visits the files of an archive that are not empty.
-func eachName(file string, visit func(name string)) (err error) {
+// eachFile visits the entries of an archive, with their contents.
+func eachFile(file string, visit func(header *tar.Header, content io.Reader) error) (err error) {
 	f, err := os.Open(file) //nolint:gosec // below a directory of this process
 	if err != nil {
 		return err
@@ -233,11 +235,11 @@ func eachName(file string, visit func(name string)) (err error) {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		if err == nil {
+			err = visit(header, archive)
+		}
 		if err != nil {
 			return err
-		}
-		if header.Size > 0 {
-			visit(strings.TrimPrefix(path.Clean(header.Name), "/"))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ensure
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func compareAt(path string, have, want any) []Difference {
 	case map[string]any:
 		h, _ := have.(map[string]any)
 		var all []Difference
-		for _, key := range sortedKeys(w) {
+		for _, key := range slices.Sorted(maps.Keys(w)) {
 			if strings.EqualFold(key, "tags") {
 				continue
 			}
@@ -60,7 +61,7 @@ func compareLists(path string, have any, want []any) []Difference {
 		there, _ := pairsOf(h)
 		all := compareAt(path, there, pairs)
 		if slices.Contains(complete, last(path)) {
-			for _, key := range sortedKeys(there) {
+			for _, key := range slices.Sorted(maps.Keys(there)) {
 				if _, wanted := pairs[key]; !wanted {
 					all = append(all, shown(under(path, key), there[key], nil))
 				}
@@ -160,12 +161,3 @@ func under(path, key string) string {
 }
 
 func last(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func dropped(path string, have, known any) []string {
 	switch h := have.(type) {
 	case map[string]any:
 		k, _ := known.(map[string]any)
-		for _, key := range sortedKeys(h) {
+		for _, key := range slices.Sorted(maps.Keys(h)) {
 			at := strings.TrimPrefix(path+"."+key, ".")
 			// The time's form differs, and it is not registered.
 			if there, both := k[key]; both {
