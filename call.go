@@ -35,10 +35,10 @@ type call struct {
 	test       pipeline.TestOptions
 	deployed   string
 	advisories *dagger.File
-	// signKey signs, of is the report that is attested.
-	signKey *dagger.Secret
-	of      *dagger.Directory
-	rollout pipeline.RolloutOptions
+	// signKey or signToken sign, of is the report that is attested.
+	signKey, signToken *dagger.Secret
+	of                 *dagger.Directory
+	rollout            pipeline.RolloutOptions
 
 	client *sdk.Client
 	engine *assembly.Engine
@@ -239,10 +239,11 @@ func (c *call) localFiles() error {
 	return nil
 }
 
-// demand demands statements by one of the keys, and judges by the rules.
-func (c *call) demand(keys, rules *dagger.File, o pipeline.VerifyOptions) {
+// demand demands statements by who is trusted, and judges by the rules.
+func (c *call) demand(keys, rules, root *dagger.File, o pipeline.VerifyOptions) {
 	c.opts.Verify = o
-	c.files = append(c.files, localFile{keys, "verify.pem", &c.opts.Verify.Keys}, localFile{rules, "verify-rules.yaml", &c.opts.Verify.Rules})
+	c.files = append(c.files, localFile{keys, "verify.pem", &c.opts.Verify.Keys}, localFile{rules, "verify-rules.yaml", &c.opts.Verify.Rules},
+		localFile{root, "verify-root.json", &c.opts.Verify.Root})
 }
 
 // attestedReport makes the report that is attested a local directory.
@@ -302,7 +303,7 @@ func (c *call) options() pipeline.Options {
 	opts.Image, opts.Rollout = c.deployed, c.rolloutOptions()
 	opts.Progress, opts.Observe = opts.Rollout.Progress, c.observe()
 	to := c.module.Target
-	opts.Attest.Key = c.secret("ATTEST_KEY", c.signKey)
+	opts.Attest.Key, opts.Attest.Token = c.secret("ATTEST_KEY", c.signKey), c.secret("SIGSTORE_ID_TOKEN", c.signToken)
 	opts.Registry = pipeline.RegistryOptions{
 		Address:  to.ImageAddress,
 		Username: username("DOCKER_USERNAME", to.DockerUsername), Password: c.secret("DOCKER_PASSWORD", to.DockerPassword),

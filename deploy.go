@@ -86,11 +86,27 @@ func (m *OpenstackRca) Deploy(
 	//
 	// +optional
 	verifyRules *dagger.File,
+
+	// Names that are trusted to sign without a key.
+	//
+	// +optional
+	verifyIdentity []string,
+
+	// Address of who must have vouched for that name.
+	//
+	// +optional
+	verifyIssuer string,
+
+	// Trusted root of the services that made the certificate and logged it.
+	//
+	// +optional
+	verifyRoot *dagger.File,
 ) (*Rollout, error) {
 	call := m.call(ctx)
 	call.deployed = image
-	call.demand(verifyKey, verifyRules, pipeline.VerifyOptions{
+	call.demand(verifyKey, verifyRules, verifyRoot, pipeline.VerifyOptions{
 		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+		Identities: verifyIdentity, Issuer: verifyIssuer,
 	})
 	call.rollout = pipeline.RolloutOptions{
 		Override: override, InFlight: inFlight, OnTimeout: onTimeout, AwaitApproval: awaitApproval, LockWait: lockWait,

@@ -79,9 +79,28 @@ func (m *OpenstackRca) Attest(
 	//
 	// +optional
 	signKms string,
+
+	// Or a token of the CI system in OpenID Connect, to sign without a key.
+	//
+	// +optional
+	signToken *dagger.Secret,
+
+	// Where a certificate for the token is made and logged: a file of cosign signing-config create; the
+	// public services when not given.
+	//
+	// +optional
+	signServices *dagger.File,
+
+	// Trusted root of these services; the public one when not given.
+	//
+	// +optional
+	signRoot *dagger.File,
 ) (*Attestation, error) {
 	call := m.call(ctx)
 	call.deployed, call.signKey, call.of, call.opts.Attest.KMS = image, signKey, from, signKms
+	call.signToken = signToken
+	call.files = append(call.files, localFile{signServices, "services.json", &call.opts.Attest.Keyless.Services},
+		localFile{signRoot, "sign-root.json", &call.opts.Attest.Keyless.Root})
 	result, err := call.run(verdict.Attest)
 	if err != nil {
 		return nil, err
@@ -99,6 +118,8 @@ func (m *OpenstackRca) Verify(
 	image string,
 
 	// Public keys that are trusted, in PEM.
+	//
+	// +optional
 	verifyKey *dagger.File,
 
 	// How old the verdict on the image may be.
@@ -128,11 +149,27 @@ func (m *OpenstackRca) Verify(
 	//
 	// +optional
 	verifyRules *dagger.File,
+
+	// Names that are trusted to sign without a key.
+	//
+	// +optional
+	verifyIdentity []string,
+
+	// Address of who must have vouched for that name.
+	//
+	// +optional
+	verifyIssuer string,
+
+	// Trusted root of the services that made the certificate and logged it.
+	//
+	// +optional
+	verifyRoot *dagger.File,
 ) (*Attestation, error) {
 	call := m.call(ctx)
 	call.deployed = image
-	call.demand(verifyKey, verifyRules, pipeline.VerifyOptions{
+	call.demand(verifyKey, verifyRules, verifyRoot, pipeline.VerifyOptions{
 		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+		Identities: verifyIdentity, Issuer: verifyIssuer,
 	})
 	backend, err := call.backend()
 	if err != nil {

@@ -60,10 +60,10 @@ func hostTool(ctx context.Context, name string) (runner.Files, error) {
 	return files, nil
 }
 
-// goImage is the image that builds the tools: the newest of the minor version that they need. It may be
-// older than the version they need; the build says so.
-func goImage() string {
-	parts := strings.SplitN(tools.GoVersion(), ".", 3)
+// goImage is the image that builds a tool: the newest of the minor version that it needs. It may be
+// older than the version it needs; the build says so.
+func goImage(tool tools.Tool) string {
+	parts := strings.SplitN(tool.GoVersion(), ".", 3)
 	return "golang:" + strings.Join(parts[:min(2, len(parts))], ".") + "-bookworm"
 }
 
@@ -75,13 +75,15 @@ func engineTool(client *dagger.Client, source func(*dagger.Directory) runner.Fil
 		if err != nil {
 			return nil, err
 		}
-		built := client.Container().From(goImage()).
+		container := client.Container().From(goImage(tool)).
 			WithEnvVariable("CGO_ENABLED", "0").WithEnvVariable("GOFLAGS", "-buildvcs=false").WithEnvVariable("GOTOOLCHAIN", "local").
 			WithMountedCache("/go/pkg/mod", client.CacheVolume("openstack-rca-go-mod")).
 			WithMountedCache("/root/.cache/go-build", client.CacheVolume("openstack-rca-go-build")).
-			WithNewFile("/build/go.mod", "module build\n").
-			WithNewFile("/build/tools.mod", tools.Mod).WithNewFile("/build/tools.sum", tools.Sum).
-			WithWorkdir("/build").WithExec(tool.Build("/out/" + name))
+			WithNewFile("/build/go.mod", "module build\n")
+		for _, file := range []string{tool.Mod, tool.Sum} {
+			container = container.WithNewFile("/build/"+file, tool.Pin(file))
+		}
+		built := container.WithWorkdir("/build").WithExec(tool.Build("/out/" + name))
 		dir, err := client.Directory().WithFile(name, built.File("/out/"+name)).Sync(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("build it: %w", err)

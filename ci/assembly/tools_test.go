@@ -69,7 +69,11 @@ func TestAdvisoriesAreDownloadedOnceADay(t *testing.T) {
 }
 
 func TestTheImageOfGo(t *testing.T) {
-	assert.Regexp(t, `^golang:1\.\d+-bookworm$`, goImage())
+	for _, name := range tools.Names() {
+		tool, err := tools.Find(name)
+		require.NoError(t, err)
+		assert.Regexp(t, `^golang:1\.\d+-bookworm$`, goImage(tool))
+	}
 }
 
 func TestATool(t *testing.T) {

@@ -35,8 +35,10 @@ type bundle struct {
 
 type material struct {
 	PublicKey *publicKey `json:"publicKey,omitempty"`
-	// Certificate is that of a keyless signature, which is read past.
-	Certificate json.RawMessage `json:"certificate,omitempty"`
+	// Certificate and Entries are those of a signature without a key.
+	Certificate *certificate      `json:"certificate,omitempty"`
+	Entries     []json.RawMessage `json:"tlogEntries,omitempty"`
+	Timestamps  json.RawMessage   `json:"timestampVerificationData,omitempty"`
 }
 
 type publicKey struct {
@@ -87,10 +89,12 @@ type Opened struct {
 	Statement Statement
 	// Payload is the statement as it was signed.
 	Payload []byte
-	// Hint names the key that signed; empty for a keyless signature.
+	// Hint names the key that signed, or who signed without one, as the bundle says it.
 	Hint string
 
 	envelope envelope
+	// keyless is the material of a signature without a key; nil for one with a key.
+	keyless *material
 }
 
 // Open reads a bundle. The error says what is wrong with its form.
@@ -108,8 +112,14 @@ func Open(content []byte) (Opened, error) {
 		return Opened{}, errors.New("read bundle: it has no signature")
 	}
 	opened := Opened{Payload: b.Envelope.Payload, envelope: b.Envelope}
-	if b.Material.PublicKey != nil {
+	switch {
+	case b.Material.PublicKey != nil:
 		opened.Hint = b.Material.PublicKey.Hint
+	case b.Material.Certificate != nil:
+		if err := b.Material.Certificate.parse(); err != nil {
+			return Opened{}, err
+		}
+		opened.keyless, opened.Hint = &b.Material, b.Material.Certificate.String()
 	}
 	decoder := json.NewDecoder(bytes.NewReader(b.Envelope.Payload))
 	if err := decoder.Decode(&opened.Statement); err != nil || decoder.More() {

@@ -18,6 +18,21 @@ var (
 	Untrusted = code(verdict.Deploy, verdict.Fail, "ATTESTATION_UNTRUSTED",
 		"The statements are signed by a key, or made by a builder, that the call does not trust.",
 		"Pass the public key of the pipeline that built it with --verify-key, or attest the image with a key that is trusted")
+	OtherIdentity = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_IDENTITY",
+		"The statements are signed without a key, by somebody else than the call trusts.",
+		"Compare the name in the cause with --verify-identity: of GitHub it is the address of the workflow's file with @ and its ref")
+	OtherIssuer = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_ISSUER",
+		"The statements are signed without a key, and somebody else vouched for the name than the call trusts.",
+		"Compare the cause with --verify-issuer: of GitHub it is https://token.actions.githubusercontent.com")
+	NotLogged = code(verdict.Deploy, verdict.Fail, "ATTESTATION_NOT_LOGGED",
+		"A statement is signed without a key, and no transparency log has it, so nothing says when.",
+		"Attest the image anew with services that log: attest --image <digest> --from <report>, with its own token")
+	Expired = code(verdict.Deploy, verdict.Fail, "ATTESTATION_EXPIRED",
+		"A statement is signed without a key, when its certificate was not valid.",
+		"Attest the image anew, with a token that was just made; if it repeats, compare the clocks of the log and of Fulcio")
+	VerifierMissing = code(verdict.Deploy, verdict.CouldNotRun, "VERIFIER_MISSING",
+		"Statements are signed without a key, and the program that checks that is not there, or cannot be believed.",
+		"Install the named version of cosign and put it on PATH, or run on a Dagger engine, which builds it")
 	OtherSubject = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_SUBJECT",
 		"The statements beside this image are about another one: they were copied.", again)
 	NotPass = code(verdict.Deploy, verdict.Fail, "ATTESTATION_NOT_PASS",
@@ -64,7 +79,8 @@ var (
 // Codes returns the codes that this package raises.
 func Codes() []verdict.Code {
 	return []verdict.Code{
-		Missing, Invalid, Untrusted, OtherSubject, NotPass, OtherEnvironment, TooOld, Unreadable, VulnerabilitiesRefused, LetPass,
+		Missing, Invalid, Untrusted, OtherIdentity, OtherIssuer, NotLogged, Expired, VerifierMissing, OtherSubject, NotPass,
+		OtherEnvironment, TooOld, Unreadable, VulnerabilitiesRefused, LetPass,
 		KeyMissing, Unsigned, Overridden,
 		Refused, SignFailed, KeyUnavailable, ReferrersRefused,
 	}

@@ -20,6 +20,9 @@ type Demand struct {
 	Digest string
 	// Keys are the public keys that are trusted.
 	Keys []*ecdsa.PublicKey
+	// Identities are who is trusted to sign without a key; Proofs what cosign says of such bundles, by Sum.
+	Identities []Identity
+	Proofs     map[string]Proof
 	// Require are the types that must be there; see Types.
 	Require []string
 	// Environment is where the image is to run: it must be stated for this environment, or for
@@ -90,7 +93,7 @@ func Check(bundles [][]byte, demand Demand) Verified {
 
 // worst is the most telling reason why no bundle counts. Without bundles, it says that there are none.
 func worst(reasons []*verdict.Problem) *verdict.Problem {
-	for _, code := range []verdict.Code{OtherSubject, Invalid, Untrusted} {
+	for _, code := range []verdict.Code{OtherSubject, Invalid, Expired, NotLogged, OtherIdentity, OtherIssuer, Untrusted} {
 		for _, p := range reasons {
 			if p.Code.Name == code.Name {
 				return p
@@ -111,6 +114,10 @@ func one(content []byte, demand Demand) (string, Accepted, *verdict.Problem) {
 	case opened.signedBy(demand.Keys):
 	case opened.claims(demand.Keys):
 		return "", Accepted{}, verdict.Problemf(Invalid, "the signature on %s does not fit what it says, or its key", Short(s.PredicateType))
+	case opened.keyless != nil && len(demand.Identities) > 0:
+		if problem := opened.certified(content, demand); problem != nil {
+			return "", Accepted{}, problem
+		}
 	default:
 		return "", Accepted{}, verdict.Problemf(Untrusted, "%s is signed by a key that the call does not trust (%s)",
 			Short(s.PredicateType), shown(opened.Hint))

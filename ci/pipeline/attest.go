@@ -21,15 +21,18 @@ import (
 
 // AttestOptions say who signs, and what.
 type AttestOptions struct {
-	// Key is a private key in PEM; KMS the ARN, id or alias of a key of AWS KMS. One of both.
-	Key runner.Secret
-	KMS string
+	// Key is a private key in PEM; KMS the ARN, id or alias of a key of AWS KMS; Token one of the CI
+	// system in OpenID Connect, for signing without a key, with the services of Keyless. One of the three.
+	Key     runner.Secret
+	KMS     string
+	Token   runner.Secret
+	Keyless Keyless
 	// From is the local directory of the report of the run that built the image; this run when empty.
 	From string
 }
 
-// signs reports whether there is a key.
-func (o AttestOptions) signs() bool { return o.Key != nil || o.KMS != "" }
+// signs reports whether there is a key or a token.
+func (o AttestOptions) signs() bool { return o.Key != nil || o.KMS != "" || o.Token != nil }
 
 // RegistryOptions log in to the registry of the image. Without them, the AWS credentials log in to
 // a registry of ECR.
@@ -48,31 +51,60 @@ func (s attester) attest(ctx context.Context, permit policy.Permit) verdict.Stag
 	if problem != nil {
 		return failed(verdict.Attest, problem)
 	}
-	signer, problem := s.signer(ctx, permit)
-	if problem != nil {
-		return failed(verdict.Attest, problem)
-	}
 	statements, err := facts.Statements()
 	if err != nil {
 		return failed(verdict.Attest, verdict.Problemf(attest.SignFailed, "%v", err))
 	}
 	stage.Add("image", facts.Digest)
-	stage.Add("key", signer.Hint())
-	var bundles [][]byte
+	bundles, problem := s.signed(ctx, permit, statements)
+	if problem != nil {
+		return *stage.Judge(problem)
+	}
 	for i, statement := range statements {
-		bundle, err := attest.Sign(ctx, statement, signer)
-		if err != nil {
-			return *stage.Judge(verdict.Problemf(attest.SignFailed, "%v", err))
+		if opened, err := attest.Open(bundles[i]); err == nil && i == 0 {
+			stage.Add("key", opened.Hint)
 		}
-		bundles = append(bundles, bundle)
 		name := strings.NewReplacer("/", "-", ".", "-").Replace(attest.Short(statement.PredicateType))
-		stage.Files = append(stage.Files, verdict.ReportFile{Path: fmt.Sprintf("attest/%d-%s.sigstore.json", i+1, name), Content: bundle})
+		stage.Files = append(stage.Files, verdict.ReportFile{Path: fmt.Sprintf("attest/%d-%s.sigstore.json", i+1, name), Content: bundles[i]})
 	}
 	if s.opts.sandbox() && s.opts.Image == "" {
 		stage.Add("attached", "no: the registry of the sandbox ends with the run")
 		return *stage.Judge()
 	}
 	return s.attach(ctx, permit, stage, statements, bundles)
+}
+
+// signed are the bundles of statements, by whoever the call names.
+func (s attester) signed(ctx context.Context, permit policy.Permit, statements []attest.Statement) ([][]byte, *verdict.Problem) {
+	o := s.opts.Attest
+	if o.Token == nil {
+		signer, problem := s.signer(ctx, permit)
+		if problem != nil {
+			return nil, problem
+		}
+		var bundles [][]byte
+		for _, statement := range statements {
+			bundle, err := attest.Sign(ctx, statement, signer)
+			if err != nil {
+				return nil, verdict.Problemf(attest.SignFailed, "%v", err)
+			}
+			bundles = append(bundles, bundle)
+		}
+		return bundles, nil
+	}
+	switch {
+	case o.Key != nil || o.KMS != "":
+		return nil, verdict.Problemf(attest.KeyUnavailable, "there are a key and a token: one of them signs")
+	case s.opts.sandbox():
+		return nil, verdict.Problemf(attest.KeyUnavailable, "the sandbox signs with a key only: without one, a log keeps the signature")
+	case !permit.Allows(verdict.Attest):
+		return nil, verdict.Problemf(policy.CodeBlocked.In(verdict.Attest), "the gate gave no permit")
+	}
+	image, err := s.registry(ctx, permit, s.image)
+	if err != nil {
+		return nil, verdict.Problemf(attest.ReferrersRefused, "%v", err)
+	}
+	return s.signedKeyless(ctx, statements, image)
 }
 
 // attester works on the statements about an image.

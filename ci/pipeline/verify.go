@@ -27,6 +27,10 @@ import (
 type VerifyOptions struct {
 	// Keys is the local path of the public keys that are trusted, in PEM.
 	Keys string
+	// Identities are the names that are trusted without a key, Issuer who must have vouched for them, and
+	// Root the local path of the trusted root of the services, in JSON. All three or none.
+	Identities   []string
+	Issuer, Root string
 	// MaxAge is how old the verdict may be, MaxDataAge the advisories it rests on; such as 168h.
 	// Empty means seven days.
 	MaxAge, MaxDataAge string
@@ -38,6 +42,12 @@ type VerifyOptions struct {
 	// defaults of the configuration when empty.
 	Rules string
 }
+
+// trusts reports whether anybody is trusted.
+func (o VerifyOptions) trusts() bool { return o.Keys != "" || o.keyless() }
+
+// keyless reports whether anything is said of who is trusted without a key.
+func (o VerifyOptions) keyless() bool { return len(o.Identities) > 0 || o.Issuer != "" || o.Root != "" }
 
 // Statements are the names of what can be required, and what they stand for.
 func Statements() map[string]string {
@@ -54,8 +64,9 @@ const week = 7 * 24 * time.Hour
 func Verify(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
 	return s.operate(policy.Action{Stage: verdict.Deploy, Reads: true}, func(permit policy.Permit) verdict.Stage {
-		if s.opts.Verify.Keys == "" {
-			return failed(verdict.Deploy, verdict.Problemf(CodeBadArgument, "--verify-key is needed: the public key that is trusted"))
+		if !s.opts.Verify.trusts() {
+			return failed(verdict.Deploy, verdict.Problemf(CodeBadArgument,
+				"--verify-key is needed: the public key that is trusted; or --verify-identity with --verify-issuer and --verify-root"))
 		}
 		found := s.attester().verified(ctx, permit)
 		return *found.stage.Judge(found.problems...)
@@ -72,10 +83,10 @@ type verification struct {
 func (s attester) verify(ctx context.Context, permit policy.Permit) verification {
 	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
 	switch {
-	case s.opts.Verify.Keys != "" && s.opts.sandbox() && s.opts.Image == "":
+	case s.opts.Verify.trusts() && s.opts.sandbox() && s.opts.Image == "":
 		found.stage.Add("attestation", "not verified: the registry of the sandbox ends with the run")
 		return found
-	case s.opts.Verify.Keys != "":
+	case s.opts.Verify.trusts():
 		found = s.verified(ctx, permit)
 	case s.opts.sandbox():
 		return found
@@ -87,9 +98,9 @@ func (s attester) verify(ctx context.Context, permit policy.Permit) verification
 		}
 		return found
 	case s.opts.Environment == rollout.Production:
-		found.problems = append(found.problems, verdict.Problemf(attest.KeyMissing, "--image names an image, and there is no --verify-key"))
+		found.problems = append(found.problems, verdict.Problemf(attest.KeyMissing, "--image names an image, and there is neither --verify-key nor --verify-identity"))
 	default:
-		found.stage.Warn(attest.Unsigned, "there is no --verify-key")
+		found.stage.Warn(attest.Unsigned, "there is neither --verify-key nor --verify-identity")
 	}
 	if reason := s.opts.Rollout.Override; reason != "" && len(found.problems) > 0 {
 		for _, p := range found.problems {
@@ -127,9 +138,14 @@ func (s attester) verified(ctx context.Context, permit policy.Permit) verificati
 	if err != nil {
 		return fail(verdict.Problemf(attest.Unreadable, "%v", err))
 	}
+	if s.opts.Verify.keyless() {
+		if demand.Proofs, err = s.proofs(ctx, bundles); err != nil {
+			return fail(verdict.Problemf(attest.VerifierMissing, "%v", err))
+		}
+	}
 	v := attest.Check(bundles, demand)
 	found.stage.Gate("attestation", fmt.Sprintf("%d of %d statements count", len(v.Accepted), v.Read),
-		"signed by a trusted key, of this image", len(v.Problems) == 0)
+		"signed by whom the call trusts, of this image", len(v.Problems) == 0)
 	refused, passed := byRules(v.Found, rules, demand.Now)
 	if _, searched := v.Accepted[attest.Vulns]; searched {
 		found.stage.Gate("vulnerabilities that the call's rules refuse", fmt.Sprint(len(refused)), "0", len(refused) == 0)
@@ -253,12 +269,32 @@ func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	if len(o.Require) == 0 {
 		d.Require = []string{attest.Provenance, attest.Vulns, attest.TestResult, attest.Summary}
 	}
-	content, err := readKeyFile(o.Keys)
-	if err == nil {
-		d.Keys, err = attest.PublicKeys(content)
+	if o.Keys != "" {
+		content, err := readKeyFile(o.Keys)
+		if err == nil {
+			d.Keys, err = attest.PublicKeys(content)
+		}
+		if err != nil {
+			bad("--verify-key: %v", err)
+		}
 	}
-	if err != nil {
-		bad("--verify-key: %v", err)
+	if o.keyless() && (len(o.Identities) == 0 || o.Issuer == "" || o.Root == "") {
+		bad("--verify-identity, --verify-issuer and --verify-root belong together: one of them is missing")
+	}
+	if o.Root != "" {
+		root, err := readKeyFile(o.Root)
+		if err == nil {
+			_, err = withoutLogs(root)
+		}
+		if err != nil {
+			bad("--verify-root: %v", err)
+		}
+	}
+	for _, name := range o.Identities {
+		if strings.TrimSpace(name) == "" {
+			bad("--verify-identity is empty")
+		}
+		d.Identities = append(d.Identities, attest.Identity{Name: name, Issuer: o.Issuer})
 	}
 	return d, problems
 }

@@ -80,6 +80,9 @@ func (c *call) run(t *testing.T, stage string) string {
 	c.opts.Stages = []string{stage}
 	run := pipeline.Run(t.Context(), c.backend, c.opts).Run
 	require.Nil(t, run.Preflight)
+	for _, p := range run.Stages[0].Problems {
+		t.Logf("%s: %s", p.Code, p.Cause)
+	}
 	return codes(run.Stages[0])
 }
 

@@ -12,13 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecr"
 )
-
-// ecr is Amazon ECR.
-var ecr = awscall.Service{
-	ID: "ECR", Name: "ecr", Endpoint: awscall.Regional("api.ecr", false),
-	Protocol: awscall.JSON{Target: "AmazonEC2ContainerRegistry_V20150921", Version: "1.1"},
-}
 
 // authorization is the answer to GetAuthorizationToken: user and password, in base64.
 type authorization struct {
@@ -37,9 +32,8 @@ type AWS struct {
 	Attempts int
 }
 
-// ECRLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. The
-// error is that of the API, or ErrNoLogin.
-func ECRLogin(ctx context.Context, a AWS) (Login, error) {
+// Configuration is how the API of ECR is reached.
+func (a AWS) Configuration() aws.Config {
 	cfg := aws.Config{
 		Region: a.Region, Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, a.SessionToken),
 		HTTPClient: http.DefaultClient, RetryMaxAttempts: max(a.Attempts, 1),
@@ -50,7 +44,13 @@ func ECRLogin(ctx context.Context, a AWS) (Login, error) {
 	if a.Endpoint != "" {
 		cfg.BaseEndpoint = aws.String(a.Endpoint)
 	}
-	out, err := awscall.Do[authorization](ctx, awscall.New(cfg, ecr), "GetAuthorizationToken", nil)
+	return cfg
+}
+
+// ECRLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. The
+// error is that of the API, or ErrNoLogin.
+func ECRLogin(ctx context.Context, a AWS) (Login, error) {
+	out, err := awscall.Do[authorization](ctx, awscall.New(a.Configuration(), ecr.Service), "GetAuthorizationToken", nil)
 	if err != nil {
 		return Login{}, fmt.Errorf("log in to ECR in %s: %w", a.Region, err)
 	}

@@ -18,6 +18,9 @@ func (in commandLine) attest() *cobra.Command {
 	attest.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
 	attest.Flags().StringVar(&in.opts.Attest.From, "from", "", "directory with the report of the run that built it")
 	signFlags(attest.Flags(), &in.opts.Attest)
+	attest.Flags().StringVar(&in.opts.Attest.Keyless.Services, "sign-services", "", "where a certificate for the token in the variable "+
+		"SIGSTORE_ID_TOKEN is made and logged: a file of `cosign signing-config create`; the public services when empty")
+	attest.Flags().StringVar(&in.opts.Attest.Keyless.Root, "sign-root", "", "trusted root of these services; the public one when empty")
 	return attest
 }
 
@@ -69,6 +72,9 @@ func (in commandLine) verify() *cobra.Command {
 func verifyFlags(flags *pflag.FlagSet, o *pipeline.VerifyOptions) {
 	flags.StringVar(&o.Keys, "verify-key", "",
 		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed; production demands it")
+	flags.StringSliceVar(&o.Identities, "verify-identity", nil, "name that is trusted to sign without a key; may be repeated")
+	flags.StringVar(&o.Issuer, "verify-issuer", "", "address of who must have vouched for that name")
+	flags.StringVar(&o.Root, "verify-root", "", "file with the trusted root of the services that made the certificate and logged it")
 	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")
 	flags.StringVar(&o.MaxDataAge, "verify-max-data-age", "", "how old the advisories that it rests on may be; 168h when empty")
 	flags.StringSliceVar(&o.From, "verify-from", nil, "another environment whose verdict counts, such as staging; may be repeated")

@@ -156,7 +156,7 @@ func credentials(o *pipeline.Options, variables assembly.Variables) {
 		o.Target.AccessKey, o.Target.SecretKey, o.Target.SessionToken = nil, nil, nil
 	}
 	o.Observe.MetricsAuth = variables.Secret("METRICS_AUTH")
-	o.Attest.Key = variables.Secret("ATTEST_KEY")
+	o.Attest.Key, o.Attest.Token = variables.Secret("ATTEST_KEY"), variables.Secret("SIGSTORE_ID_TOKEN")
 	o.Registry = variables.Registry()
 	o.Observe.NotifySecrets = variables.Secret("NOTIFY_SECRETS")
 	if token := variables.Secret("AWS_WEB_IDENTITY_TOKEN"); token != nil {

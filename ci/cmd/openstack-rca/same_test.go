@@ -28,6 +28,7 @@ var (
 		" --index-url":        "installations read PIP_INDEX_URL and UV_DEFAULT_INDEX, as by hand",
 		"test --git":          "the history is that of --source",
 		"attest --sign-key":   "the key is in the variable ATTEST_KEY: arguments are visible to all processes",
+		"attest --sign-token": "the token is in the variable SIGSTORE_ID_TOKEN: arguments are visible to all processes",
 		"run --git":           "the history is that of --source",
 		"run --sign-key":      "without an engine there is no image to attest",
 		"run --sign-kms":      "without an engine there is no image to attest",

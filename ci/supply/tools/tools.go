@@ -1,26 +1,24 @@
-// Package tools knows which programs look for vulnerabilities and secrets, in which version, and
-// how they are built. They are never part of this program: a step runs them.
+// Package tools knows which programs look for vulnerabilities and secrets, or sign without a key, in which
+// version, and how they are built. They are never part of this program: a step runs them.
 package tools
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// Mod and Sum pin the tools and everything in them, as go.mod and go.sum do. `go build
-// -modfile=tools.mod` reads both.
-var (
-	//go:embed tools.mod
-	Mod string
-	//go:embed tools.sum
-	Sum string
-)
+// pins pin tools and everything in them, as go.mod and go.sum do. `go build -modfile=tools.mod` reads both.
+// Cosign has its own: who only signs builds nothing of the scanners.
+//
+//go:embed tools.mod tools.sum cosign.mod cosign.sum
+var pins embed.FS
 
 // The tools.
 const (
+	Cosign   = "cosign"
 	Gitleaks = "gitleaks"
 	Grype    = "grype"
 	Syft     = "syft"
@@ -32,9 +30,13 @@ type Tool struct {
 	Name, Version string
 	// Package is what is built, VersionVariable the variable that is set to the version.
 	Package, VersionVariable string
+	// Mod and Sum are the files that pin it, by name; Pin has their contents.
+	Mod, Sum string
 }
 
 var known = []Tool{
+	{Name: Cosign, Package: "github.com/sigstore/cosign/v3/cmd/cosign", VersionVariable: "sigs.k8s.io/release-utils/version.gitVersion",
+		Mod: "cosign.mod", Sum: "cosign.sum"},
 	{Name: Gitleaks, Package: "github.com/zricethezav/gitleaks/v8", VersionVariable: "github.com/zricethezav/gitleaks/v8/version.Version"},
 	{Name: Grype, Package: "github.com/anchore/grype/cmd/grype", VersionVariable: "main.version"},
 	{Name: Syft, Package: "github.com/anchore/syft/cmd/syft", VersionVariable: "main.version"},
@@ -56,28 +58,40 @@ func Find(name string) (Tool, error) {
 		return Tool{}, fmt.Errorf("find tool %q: there are %s", name, strings.Join(Names(), ", "))
 	}
 	tool := known[i]
+	if tool.Mod == "" {
+		tool.Mod, tool.Sum = "tools.mod", "tools.sum"
+	}
 	module, _, _ := strings.Cut(tool.Package, "/cmd/")
-	m := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` v(\S+)`).FindStringSubmatch(Mod)
+	m := regexp.MustCompile(`(?m)^(?:require)?\s*` + regexp.QuoteMeta(module) + ` v(\S+)`).FindStringSubmatch(tool.Pin(tool.Mod))
 	if m == nil {
-		return Tool{}, fmt.Errorf("find tool %q: tools.mod has no version of %s", name, module)
+		return Tool{}, fmt.Errorf("find tool %q: %s has no version of %s", name, tool.Mod, module)
 	}
 	tool.Version = m[1]
 	return tool, nil
 }
 
-// GoVersion is the version of Go that the tools need.
-func GoVersion() string {
-	m := regexp.MustCompile(`(?m)^go (\S+)`).FindStringSubmatch(Mod)
+// Pin is the content of one of the files that pin the tool; empty for any other.
+func (t Tool) Pin(file string) string {
+	content, err := pins.ReadFile(file)
+	if err != nil || file != t.Mod && file != t.Sum {
+		return ""
+	}
+	return string(content)
+}
+
+// GoVersion is the version of Go that the tool needs.
+func (t Tool) GoVersion() string {
+	m := regexp.MustCompile(`(?m)^go (\S+)`).FindStringSubmatch(t.Pin(t.Mod))
 	if m == nil {
 		return ""
 	}
 	return m[1]
 }
 
-// Build is the command that builds the tool as out, in a directory with tools.mod and tools.sum.
+// Build is the command that builds the tool as out, in a directory with its pins.
 func (t Tool) Build(out string) []string {
 	return []string{
-		"go", "build", "-modfile=tools.mod", "-mod=readonly", "-trimpath",
+		"go", "build", "-modfile=" + t.Mod, "-mod=readonly", "-trimpath",
 		"-ldflags=-s -w -X " + t.VersionVariable + "=" + t.Version, "-o", out, t.Package,
 	}
 }
