@@ -203,6 +203,8 @@ var keys = slices.Concat([]key{
 		meaning: "What the audit of the source looks at; empty for no audit. `advisories` compares the locks with known " +
 			"vulnerabilities, `pinning` demands exact versions, `secrets` searches all files, `licenses` reads those of the packages."},
 	{path: "security.scan", meaning: "Whether a run looks at the image that it built: packages, vulnerabilities, and secrets in every layer."},
+	{path: "security.registry_scan",
+		meaning: "Whether a scan asks Amazon ECR for its own findings of the image too, as a second opinion; not in the sandbox."},
 	{path: "security.severity", limit: severityActions, meaning: "What a vulnerability of each severity leads to."},
 	{path: "security.unfixed", limit: oneOf(Actions...),
 		meaning: "What a vulnerability without a fixed version leads to, if its severity leads to more; a known exploited one fails."},

@@ -165,6 +165,7 @@ rollout:
   task_definition: ecs/task.json
 security:
   scan: true
+  registry_scan: true
   vex: [security/a.json]
   audit: [licenses, secrets]
   severity: {critical: warn, high: warn, medium: fail, low: warn, negligible: warn, unknown: fail}

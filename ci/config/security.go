@@ -28,6 +28,8 @@ type Security struct {
 	Audit []string `yaml:"audit" json:"audit"`
 	// Scan reports whether a run scans the image that it built.
 	Scan bool `yaml:"scan" json:"scan"`
+	// RegistryScan reports whether a scan asks Amazon ECR for its own findings too.
+	RegistryScan bool `yaml:"registry_scan" json:"registry_scan"`
 	// Severity maps each severity to an action; a severity that is not named fails.
 	Severity map[string]string `yaml:"severity" json:"severity"`
 	// Unfixed is the action, at most, for an advisory that no version fixes.

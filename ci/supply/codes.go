@@ -42,6 +42,13 @@ var (
 		"Keep /etc/os-release in the image").In(verdict.Scan)
 	DistroEnded = failing("DISTRO_ENDED", "The image's distribution gets no advisories any more, so what is found in it says little.",
 		"Build the image on a version that is still maintained").In(verdict.Scan)
+	RegistryScanMissing = unable("REGISTRY_SCAN_MISSING",
+		"security.registry_scan asks for the registry's own findings, and it has none of this image that count.",
+		"Switch scanning on push on in Amazon ECR, give the role ecr:DescribeImageScanFindings, and scan again when it is done").
+		In(verdict.Scan)
+	RegistryDisagrees = warning("REGISTRY_SCAN_DISAGREES",
+		"The registry found critical or high vulnerabilities in the image that this scan did not find.",
+		"Look at each: the registry may have newer advisories, or count what the distribution has fixed").In(verdict.Scan)
 	ImageUnreadable = unable("IMAGE_UNREADABLE", "The image could not be read from its registry.",
 		"Read the registry's answer in the cause; check its address and login, and run again").In(verdict.Scan)
 )
@@ -106,6 +113,7 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{
 		ImageVulnerable, ImageSecret, ImageLicense, OtherDigest, DistroUnknown, DistroEnded, ImageUnreadable,
+		RegistryScanMissing, RegistryDisagrees,
 		SecretFound, DependencyVulnerable, DependencyUnpinned, LicenseDenied, WaiverExpired, WaiverTooLong, LockUnreadable,
 		HistoryIncomplete, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,

@@ -42,6 +42,8 @@ type Input struct {
 	// History writes every file that the source ever had into a directory, as id/path; nil when it is not
 	// asked for.
 	History func(ctx context.Context, dir string) (History, error)
+	// Registry returns what the registry of the image found in it; nil when it is not asked.
+	Registry func(ctx context.Context) (Opinion, error)
 	// Scratch is an existing local directory for files that are too large for memory.
 	Scratch string
 	// Now is the day of the judgement.

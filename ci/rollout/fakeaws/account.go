@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecr"
 )
 
 // Account is an account of AWS as far as a rollout uses it: the deployment engine, and
@@ -24,6 +26,7 @@ type Account struct {
 	Objects    *Objects
 	Identity   *Identity
 	Roles      *Roles
+	Images     *Images
 	wire       *cable
 }
 
@@ -33,7 +36,7 @@ func NewAccount(clock *Clock) *Account {
 	a := &Account{
 		ECS: NewECS(clock), Balancing: &Balancing{cable: c}, Scaling: &Scaling{cable: c}, CloudWatch: &CloudWatch{cable: c}, Logs: &Logs{cable: c}, wire: c,
 		Objects: &Objects{cable: c, all: map[string]object{}}, Identity: &Identity{Account: accountID, cable: c}, Roles: &Roles{cable: c,
-			clock: clock, all: map[string]*role{}},
+			clock: clock, all: map[string]*role{}}, Images: &Images{cable: c, Scans: map[string][]*ecr.DescribeImageScanFindingsOutput{}},
 	}
 	a.Balancing.clear()
 	a.Scaling.clear()

@@ -4,7 +4,7 @@
 // retries, its typed errors and its credentials.
 //
 // The protocols are those of the Smithy specification (smithy.io/2.0/aws/protocols and
-// additional-specs/protocols/smithy-rpc-v2): AWS JSON for ECS, CloudWatch Logs and
+// additional-specs/protocols/smithy-rpc-v2): AWS JSON for ECS, ECR, CloudWatch Logs and
 // Application Auto Scaling; AWS Query for Elastic Load Balancing, IAM and STS; RPC v2
 // CBOR, AWS JSON and AWS Query for CloudWatch, which answers all three; of the REST
 // protocol of S3, reading and writing one object. Status codes and
@@ -61,6 +61,8 @@ func services(account *fakeaws.Account, tokens *STS) []*service {
 			namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/", model: "com.amazonaws.cloudwatch", naming: upperCamel, operations: operationsOf(account.CloudWatch)},
 		{name: "logs", prefix: "logs", target: "Logs_20140328", model: "com.amazonaws.cloudwatchlogs", naming: lowerCamel,
 			operations: operationsOf(account.Logs)},
+		{name: "ecr", prefix: "ecr", target: "AmazonEC2ContainerRegistry_V20150921", model: "com.amazonaws.ecr", naming: lowerCamel,
+			operations: operationsOf(account.Images)},
 		{name: "iam", prefix: "iam", version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/", naming: upperCamel,
 			operations: operationsOf(account.Roles)},
 		{name: "sts", prefix: "sts", version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/", naming: upperCamel,

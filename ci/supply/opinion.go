@@ -1,0 +1,52 @@
+package supply
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
+)
+
+// Opinion is what the registry itself says of the vulnerabilities of an image.
+type Opinion struct {
+	// Data is when the advisories were collected that it compared with.
+	Data time.Time
+	// Found is what it found; of each only names, package and severity are known.
+	Found []advisory.Finding
+}
+
+// second compares what was found with what the registry found. Only what it alone has is a warning: a basic
+// scan of a registry knows packages of the system and nothing else.
+func (a *audit) second(ctx context.Context) {
+	if a.Registry == nil || a.found.database == nil {
+		return
+	}
+	o, err := a.Registry(ctx)
+	if err != nil {
+		a.fail(RegistryScanMissing, "%v", err)
+		return
+	}
+	if age := a.Now.Sub(o.Data); age > a.Config.Security.MaxDataAge.Std() {
+		a.fail(RegistryScanMissing, "its advisories are of %s, older than security.max_data_age", o.Data.UTC().Format(time.DateOnly))
+		return
+	}
+	known := map[string]bool{}
+	for _, j := range a.found.vulnerabilities.All {
+		for _, name := range j.Names() {
+			known[name] = true
+		}
+	}
+	var alone []string
+	for _, f := range o.Found {
+		serious := f.Severity == advisory.Critical || f.Severity == advisory.High
+		if serious && !slices.ContainsFunc(f.Names(), func(name string) bool { return known[name] }) {
+			alone = append(alone, f.ID+" in "+f.Package+" ("+f.Severity+")")
+		}
+	}
+	a.stage.Add("the registry's own scan", plural(len(o.Found), "vulnerability")+", advisories of "+o.Data.UTC().Format(time.DateOnly))
+	if n := len(alone); n > 0 {
+		a.stage.Warn(RegistryDisagrees, "%s", plural(n, "vulnerability")+" that this scan did not find: "+strings.Join(alone[:min(n, 10)], ", "))
+	}
+}
