@@ -90,6 +90,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 	if bom, found, ok := s.syft(ctx); ok {
 		s.unseen(found)
 		s.matched(ctx, bom, found)
+		s.second(ctx)
 		s.licenses(found)
 	}
 	s.layers(ctx)
@@ -287,7 +288,8 @@ func (s *scan) matched(ctx context.Context, bom []byte, found material) {
 		s.fail(DistroUnknown, "none of the packages of the system was compared")
 	}
 	if day, over, known := ended(matched.Distribution, s.Now); over {
-		s.fail(DistroEnded, "%s, on %s", matched.Distribution, day)
+		name, _, _ := strings.Cut(strings.ToLower(matched.Distribution), " ")
+		s.fail(DistroEnded, "%s, on %s, by %s", matched.Distribution, day, lifetimes[name].source)
 	} else if system && !known {
 		s.stage.Add("end of the distribution", "not known")
 	}

@@ -85,6 +85,15 @@ func TestEnded(t *testing.T) {
 			assert.True(t, known)
 		}
 	}
+	for name, of := range lifetimes {
+		assert.Regexp(t, "^https://", of.source, name)
+		for version, day := range of.last {
+			_, err := time.Parse(time.DateOnly, day)
+			require.NoError(t, err, "%s %s", name, version)
+		}
+		_, err := time.Parse(time.DateOnly, of.checked)
+		require.NoError(t, err, name)
+	}
 	_, over, _ := ended("debian 12", time.Date(2028, 6, 30, 23, 0, 0, 0, time.UTC))
 	assert.False(t, over, "the last day is not over")
 }
@@ -163,6 +172,32 @@ func TestPlantedFaultsOfAScan(t *testing.T) {
 			stage := Scan(t.Context(), programs(tc.bom, tc.grype), in, tc.image)
 			assert.Equal(t, tc.want, codes(stage), "%v", stage.Problems)
 			assert.Equal(t, tc.want == "", stage.Verdict == verdict.Pass)
+		})
+	}
+}
+
+// TestTheRegistrysOpinion compares what the registry found with what was found here.
+func TestTheRegistrysOpinion(t *testing.T) {
+	bom := `{"metadata":{"component":{"version":"` + scanned + `"}},"components":[{"name":"demo","version":"1","purl":"pkg:pypi/demo@1"}]}`
+	critical := advisory.Finding{ID: "CVE-2026-9", Package: "openssl", Severity: advisory.Critical}
+	low := advisory.Finding{ID: "CVE-2026-8", Package: "openssl", Severity: advisory.Low}
+	for name, tc := range map[string]struct {
+		opinion Opinion
+		err     error
+		want    string
+	}{
+		"nothing more":              {Opinion{Data: now, Found: []advisory.Finding{low}}, nil, ""},
+		"one that was not found":    {Opinion{Data: now, Found: []advisory.Finding{low, critical}}, nil, "registry_scan_disagrees"},
+		"advisories of last month":  {Opinion{Data: now.AddDate(0, -1, 0)}, nil, "REGISTRY_SCAN_MISSING"},
+		"a registry without a scan": {Opinion{}, errors.New("it has not scanned this image"), "REGISTRY_SCAN_MISSING"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(t)
+			in.Advisories = filepath.Join(t.TempDir(), "db.tar.zst")
+			require.NoError(t, os.WriteFile(in.Advisories, nil, 0o600))
+			in.Registry = func(context.Context) (Opinion, error) { return tc.opinion, tc.err }
+			clean := grypeReport("2026-11-28", `{"github":{"captured":"2026-11-28T00:00:00Z"}}`, "")
+			assert.Equal(t, tc.want, codes(Scan(t.Context(), programs(bom, clean), in, exported("app/main.py"))))
 		})
 	}
 }
