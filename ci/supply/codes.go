@@ -97,9 +97,6 @@ var (
 		"Pin a released version, or follow the advisories of that project yourself")
 	LicenseUnknown = warningAny("LICENSE_UNKNOWN", "A package states no licence that is known.",
 		"Look at the package, and add it to security.licenses.except with what you found")
-	SecretPublished = warning("SECRET_IN_PACKAGE",
-		"A file looks as if it had a secret; a package brought it unchanged, so that everybody who can install the package has it.",
-		"Look at the file; if it is a secret of yours, revoke it and take it out of the package").In(verdict.Scan)
 	WaiverEndsSoon = warningAny("WAIVER_ENDS_SOON", "An exception ends within 14 days.",
 		"Fix what it allows before that day; from then on it fails")
 	WaiverUnused   = warningAny("WAIVER_UNUSED", "An exception allows nothing that was found.", "Remove it from pipeline.yaml")
@@ -118,6 +115,6 @@ func Codes() []verdict.Code {
 		HistoryIncomplete, ScannerMissing,
 		ScannerFailed, ScannerBlind, ScanEmpty, AdvisoriesMissing, AdvisoriesStale, AdvisoriesIncomplete, AdvisoriesCorrupt, ReportUnreadable,
 		VEXUnreadable,
-		NotCompared, LicenseUnknown, SecretPublished, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
+		NotCompared, LicenseUnknown, WaiverEndsSoon, WaiverUnused, VulnerableWarn, VulnerableAllowed,
 	}
 }

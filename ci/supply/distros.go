@@ -35,7 +35,9 @@ var lifetimes = map[string]lifetime{
 	"amazon": amazon, "amzn": amazon,
 }
 
-var amazon = lifetime{"https://aws.amazon.com/amazon-linux-2/faqs/", "2026-11-29", map[string]string{"2": "2026-06-30", "2023": "2029-06-30"}}
+var amazon = lifetime{"https://aws.amazon.com/amazon-linux-2/faqs/", "2026-11-29", map[string]string{
+	"2": "2026-06-30", "2023": "2029-06-30",
+}}
 
 // ended is the last day of a distribution in the form "debian 12.5" if it is over; known reports
 // whether its end is known at all.

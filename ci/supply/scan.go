@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,47 +86,32 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 	}
 	a.stated(ctx, "image")
 	s := &scan{audit: a, digest: image.Digest, files: files, local: filepath.Join(dir, Layers)}
+	beside := &audit{Input: a.Input, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
+	var secretsIn []secrets.Finding
+	searched, done := false, make(chan struct{})
+	go func() {
+		defer close(done)
+		secretsIn, searched = beside.search(ctx, s.local)
+	}()
 	if bom, found, ok := s.syft(ctx); ok {
 		s.unseen(found)
 		s.matched(ctx, bom, found)
 		s.second(ctx)
 		s.licenses(found)
 	}
-	s.layers(ctx)
+	<-done
+	a.problems, a.stage.Evidence = append(a.problems, beside.problems...), append(a.stage.Evidence, beside.stage.Evidence...)
+	s.layers(secretsIn, searched)
 	a.report()
 	return *a.stage.Judge(a.problems...)
 }
 
-// layers searches each layer by itself: an engine knows the result of one that it has searched before.
-func (s *scan) layers(ctx context.Context) {
-	files := s.files.Sub(Layers)
-	names, err := files.List(ctx)
-	if err != nil {
-		s.fail(ImageUnreadable, "list layers: %v", err)
-		return
+// layers judges what was found in the layers.
+func (s *scan) layers(all []secrets.Finding, searched bool) {
+	s.stage.Gate("planted secret", seenText(searched), "found", searched)
+	if searched {
+		s.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
 	}
-	slices.Sort(names)
-	var all []secrets.Finding
-	for _, name := range names {
-		found, ok := s.gitleaks(ctx, files.Filter([]string{name}, nil), "1", copies{})
-		if !ok {
-			s.stage.Gate("planted secret", seenText(false), "found", false)
-			return
-		}
-		all = append(all, found...)
-	}
-	s.stage.Gate("planted secret", seenText(true), "found", true)
-	s.stage.Add("layers searched for secrets", plural(len(names), "layer"))
-	v := secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now)
-	known, err := published(s.local, v.Failed)
-	if err != nil {
-		s.fail(ImageUnreadable, "read layers: %v", err)
-	}
-	if len(known) > 0 {
-		v.Failed = slices.DeleteFunc(v.Failed, func(f secrets.Finding) bool { return slices.Contains(known, f) })
-		s.stage.Warn(SecretPublished, "%s, and %d in all", known[0], len(known))
-	}
-	s.secretsFound(ImageSecret, v)
 }
 
 // syft makes the bill of materials in both forms.
@@ -210,9 +194,8 @@ func (s *scan) unseen(found material) {
 		if err != nil {
 			break
 		}
-		err = eachFile(file, func(header *tar.Header, _ io.Reader) error {
-			name := strings.TrimPrefix(path.Clean(header.Name), "/")
-			if missing[name] != "" && header.Size > 0 {
+		err = eachFile(file, func(name string, _ *tar.Header, _ io.Reader) error {
+			if kind := missing[name]; kind != "" {
 				s.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
 				delete(missing, name)
 			}
@@ -221,27 +204,6 @@ func (s *scan) unseen(found material) {
 	}
 	if err != nil {
 		s.fail(ImageUnreadable, "read layers: %v", err)
-	}
-}
-
-// eachFile visits the entries of an archive, with their contents.
-func eachFile(file string, visit func(header *tar.Header, content io.Reader) error) (err error) {
-	f, err := os.Open(file) //nolint:gosec // below a directory of this process
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	for archive := tar.NewReader(f); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = visit(header, archive)
-		}
-		if err != nil {
-			return err
-		}
 	}
 }
 

@@ -31,6 +31,16 @@ const (
 // ownRules are Gitleaks' own rules. They are named so that no configuration of the source applies.
 const ownRules = "title = \"openstack-rca\"\n[extend]\nuseDefault = true\n"
 
+// search is how Gitleaks searches: with which rules, how deep in archives, and how often it decodes what it
+// finds encoded.
+type search struct{ rules, depth, decode string }
+
+// inFull is Gitleaks as it is, byForm the rules that know a secret by its own form.
+var (
+	inFull = search{rules: ownRules, depth: "3", decode: "5"}
+	byForm = search{rules: ownRules + "disabledRules = [\"" + genericRule + "\"]\n", depth: "1", decode: "0"}
+)
+
 // planted is a file that every search must find: a key of AWS's form that never was one. It is
 // computed, so that this program has nothing that looks like a secret.
 func planted() []byte {
@@ -57,7 +67,7 @@ func (a *audit) secrets(ctx context.Context) {
 	if other.left > 0 {
 		a.stage.Add("files that gitleaks skips by their names", plural(other.left, "file"))
 	}
-	found, ok := a.gitleaks(ctx, source, "3", other)
+	found, ok := a.gitleaks(ctx, source, inFull, other)
 	a.stage.Gate("planted secret", seenText(ok), "found", ok)
 	if ok {
 		a.inFiles = found
@@ -71,9 +81,9 @@ func (a *audit) secrets(ctx context.Context) {
 	}
 }
 
-// gitleaks searches a tree, and archives in archives down to a depth. It reports whether what it
+// gitleaks searches a tree. It reports whether what it
 // found is to be believed.
-func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string, other copies) (found []secrets.Finding, ok bool) {
+func (a *audit) gitleaks(ctx context.Context, source runner.Files, how search, other copies) (found []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {
 		problem.Code = a.own(problem.Code)
@@ -85,13 +95,14 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, depth string,
 		Inputs: []runner.Mount{
 			{Path: toolDir, Files: program}, {Path: searched + "/source", Files: source},
 			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{
-				searched + "/" + plantedFile: planted(), "rules.toml": []byte(ownRules), "none/.keep": nil, "out/.keep": nil,
+				searched + "/" + plantedFile: planted(), "rules.toml": []byte(how.rules), "none/.keep": nil, "out/.keep": nil,
 			})},
 			{Path: ".", Files: a.runner.NewFiles(other.files)},
 		},
 		Args: []string{
 			"./tool/gitleaks", "dir", searched, "--config", "rules.toml", "--gitleaks-ignore-path", "none", "--ignore-gitleaks-allow",
-			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0", "--max-archive-depth", depth,
+			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0",
+			"--max-archive-depth", how.depth, "--max-decode-depth", how.decode,
 			"--no-banner", "--no-color", "--log-level", "error",
 		},
 		Outputs: []string{secretsOut}, Offline: true,
