@@ -44,6 +44,7 @@ func facts(change func(*Facts)) Facts {
 		Tree: digest, Config: digest, Model: strings.Repeat("b", 64), Version: "v7", Builder: "1.0", Runner: "engine",
 		Started: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour), Verdict: "pass",
 		Stages: []StageVerdict{{"test", "pass", ""}, {"train", "pass", ""}}, BOM: []byte(`{"bomFormat":"CycloneDX"}`),
+		SPDX: []byte(`{"spdxVersion":"SPDX-2.3"}`),
 		Scan: &Scan{Scanner: "osv", Database: "osv", Data: now.Add(-24 * time.Hour), Found: []Vulnerability{{ID: "CVE-1", Package: "a", Version: "1", Severity: "low", Leads: "note"}}},
 	}
 	if change != nil {
@@ -90,7 +91,7 @@ func TestWhatIsSignedIsAccepted(t *testing.T) {
 	all := bundles(t, private, facts(nil))
 	v := Check(all, demand(t, public))
 	assert.Empty(t, v.Problems)
-	assert.Len(t, v.Accepted, 5)
+	assert.Len(t, v.Accepted, 6)
 	assert.Equal(t, all, bundles(t, private, facts(nil)), "the same facts give the same bytes")
 	two := demand(t, append(mustPublic(t), public...))
 	assert.Empty(t, Check(all, two).Problems, "one of several keys")

@@ -21,6 +21,7 @@ const (
 	olderType  = "https://in-toto.io/Statement/v0.1"
 	Provenance = "https://slsa.dev/provenance/v1"
 	SBOM       = "https://cyclonedx.org/bom"
+	SPDX       = "https://spdx.dev/Document"
 	Vulns      = "https://in-toto.io/attestation/vulns/v0.1"
 	TestResult = "https://in-toto.io/attestation/test-result/v0.1"
 	Summary    = "https://slsa.dev/verification_summary/v1"
@@ -32,7 +33,7 @@ const (
 )
 
 // Types lists the types of predicates that a run states.
-func Types() []string { return []string{Provenance, SBOM, Vulns, TestResult, Summary} }
+func Types() []string { return []string{Provenance, SBOM, Vulns, TestResult, Summary, SPDX} }
 
 // Statement is one statement about subjects.
 type Statement struct {
@@ -72,8 +73,8 @@ type Facts struct {
 	// Verdict is the run's; Stages are those of its stages, by name, in their order.
 	Verdict string
 	Stages  []StageVerdict
-	// BOM is the bill of materials, as CycloneDX in JSON; nil for none.
-	BOM []byte
+	// BOM is the bill of materials as CycloneDX in JSON, SPDX the same as SPDX; nil for none.
+	BOM, SPDX []byte
 	// Scan is what the search for vulnerabilities found; nil when there was none.
 	Scan *Scan
 	// Rescan is set for the facts of a later scan of the image: then only what it found is stated.
@@ -171,6 +172,7 @@ func (f Facts) Statements() ([]Statement, error) {
 			"verificationResult": passed(f.Verdict == "pass"), "verifiedLevels": []string{"SLSA_BUILD_LEVEL_1"}, "slsaVersion": "1.0",
 			"environment": f.Environment, "ref": f.Ref,
 		}},
+		{SPDX, f.SPDX != nil, json.RawMessage(f.SPDX)},
 	}
 	var all []Statement
 	for _, p := range predicates {

@@ -60,6 +60,7 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 		if bom := read(look.folder + "/sbom.cdx.json"); bom != nil {
 			f.BOM = bom // the image's says more than that of the locks
 		}
+		f.SPDX = read(look.folder + "/sbom.spdx.json") // only a scan makes one
 	}
 	for _, st := range run.Stages {
 		if st.Name == verdict.Attest || st.Name == verdict.Deploy {
@@ -84,7 +85,8 @@ func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attes
 	if st.Verdict != verdict.Pass && st.Verdict != verdict.Fail {
 		return f, verdict.Problemf(attest.Refused, "the scan reached no verdict (%s)", st.Code)
 	}
-	f.Rescan, f.BOM, f.Scan = true, read("scan/sbom.cdx.json"), scanOf(read("scan/findings.json"), "image")
+	f.Rescan, f.Scan = true, scanOf(read("scan/findings.json"), "image")
+	f.BOM, f.SPDX = read("scan/sbom.cdx.json"), read("scan/sbom.spdx.json")
 	if st.Verdict == verdict.Fail {
 		if f.Scan == nil {
 			f.Scan = &attest.Scan{Scanner: attest.Verifier, Version: Version}

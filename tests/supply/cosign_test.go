@@ -50,7 +50,7 @@ func signed(t *testing.T, referrers bool) (reference string, public []byte, priv
 	require.NoError(t, err)
 	statements, err := attest.Facts{
 		Repository: tag.Context().String(), Digest: digest.String(), Verdict: "pass", Environment: "staging", Ref: "main", Ended: time.Now(),
-		Stages: []attest.StageVerdict{{Name: "test", Verdict: "pass"}}, Scan: &attest.Scan{Data: time.Now()}, BOM: []byte(`{"bomFormat":"CycloneDX"}`),
+		Stages: []attest.StageVerdict{{Name: "test", Verdict: "pass"}}, Scan: &attest.Scan{Data: time.Now()}, BOM: []byte(`{"bomFormat":"CycloneDX"}`), SPDX: []byte(`{"spdxVersion":"SPDX-2.3"}`),
 	}.Statements()
 	require.NoError(t, err)
 	at, err := oci.At(t.Context(), reference, oci.Login{}, nil)
@@ -80,7 +80,8 @@ func TestCosignAcceptsWhatIsAttested(t *testing.T) {
 		reference, public, _ := signed(t, referrers)
 		key := filepath.Join(t.TempDir(), "key.pem")
 		require.NoError(t, os.WriteFile(key, public, 0o600))
-		for _, kind := range attest.Types() {
+		// By the names that cosign has for the types of the two bills of materials, too.
+		for _, kind := range append(attest.Types(), "cyclonedx", "spdxjson", "slsaprovenance1") {
 			out, err := cosign(t, "verify-attestation", "--key", key, "--insecure-ignore-tlog", "--type", kind, reference)
 			assert.NoError(t, err, "referrers %t, %s: %s", referrers, kind, out)
 		}
@@ -115,7 +116,7 @@ func TestWhatCosignSignsIsRead(t *testing.T) {
 	require.NoError(t, err)
 	bundles, err := at.Bundles()
 	require.NoError(t, err)
-	assert.Len(t, bundles, 6)
+	assert.Len(t, bundles, 7)
 	keys, err := attest.PublicKeys(public)
 	require.NoError(t, err)
 	_, digest, _ := strings.Cut(reference, "@")
