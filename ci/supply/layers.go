@@ -64,12 +64,23 @@ func sortLayers(dir, to string) (s sorted, err error) {
 			return s, err
 		}
 	}
-	for _, file := range files {
-		if err := s.layer(file, to, r); err != nil {
-			return s, fmt.Errorf("%s: %w", filepath.Base(file), err)
-		}
+	var group sync.WaitGroup
+	parts, errs := make([]sorted, len(files)), make([]error, len(files))
+	slots := make(chan struct{}, side)
+	for i, file := range files {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := parts[i].layer(file, to, r); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", filepath.Base(file), err)
+			}
+		})
 	}
-	return s, nil
+	group.Wait()
+	for _, part := range parts {
+		s.own, s.packaged, s.closed = s.own+part.own, s.packaged+part.packaged, s.closed+part.closed
+	}
+	return s, errors.Join(errs...)
 }
 
 // origins are what packages say of the files that they brought.
@@ -217,7 +228,7 @@ func eachFile(file string, visit func(name string, header *tar.Header, content i
 	}
 }
 
-// side is how many layers are searched side by side: Gitleaks searches an archive in one thread.
+// side is how many layers are sorted and searched side by side: both use one thread for each.
 const side = 2
 
 // search lets Gitleaks look at every layer by itself: an engine knows the result of one that it has searched

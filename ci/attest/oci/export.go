@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -78,12 +79,20 @@ func Write(image v1.Image, dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "layers"), 0o755); err != nil { //nolint:gosec // the image is no secret
 		return fmt.Errorf("write layers: %w", err)
 	}
+	var group sync.WaitGroup
+	errs := make([]error, len(layers))
+	slots := make(chan struct{}, 2) // a layer is unpacked in one thread
 	for n, layer := range layers {
-		if err := unpack(layer, filepath.Join(dir, "layers", fmt.Sprintf("%02d.tar", n))); err != nil {
-			return fmt.Errorf("write layer %d: %w", n, err)
-		}
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := unpack(layer, filepath.Join(dir, "layers", fmt.Sprintf("%02d.tar", n))); err != nil {
+				errs[n] = fmt.Errorf("write layer %d: %w", n, err)
+			}
+		})
 	}
-	return nil
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 func unpack(layer v1.Layer, file string) (err error) {
