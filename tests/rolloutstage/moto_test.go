@@ -298,8 +298,8 @@ func TestEverythingAroundTheServiceIsMadeChangedAndDeletedOnMoto(t *testing.T) {
 
 	// All of it can go again, but for what is somebody else's.
 	foreign := *plan.Alarms[0].AlarmName
-	watch := sdkcloudwatch.New(sdkcloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(m.url), Credentials: m.clients.Credentials,
-		Protocol: awsquery.New(cwschemas.GraniteServiceVersion20100801)})
+	watch := sdkcloudwatch.New(sdkcloudwatch.Options{Region: "ap-south-1", BaseEndpoint: aws.String(m.url), Credentials: m.clients.Credentials},
+		func(o *sdkcloudwatch.Options) { o.Protocol = awsquery.New(cwschemas.GraniteServiceVersion20100801) })
 	_, err = watch.UntagResource(ctx, &sdkcloudwatch.UntagResourceInput{ResourceARN: m.alarm(foreign).AlarmArn,
 		TagKeys: []string{rollout.TagPrefix + "service"}})
 	require.NoError(t, err)
