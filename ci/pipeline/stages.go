@@ -110,7 +110,7 @@ func (s *state) foretell(pipeline []stage) {
 		if st.ready == nil || s.run.Preflight != nil {
 			continue
 		}
-		if decision := s.gate.Decision(st.name); !decision.Run && !(st.rehearses && decision.Code == policy.CodeNoEngine.Name) {
+		if decision := s.gate.Decision(st.name); !decision.Run && (!st.rehearses || decision.Code != policy.CodeNoEngine.Name) {
 			continue
 		}
 		if problem := st.ready(s); problem != nil {

@@ -21,7 +21,7 @@ func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
 	}
 	script := s.command[1]
 	if names, err := s.inputs[0].Files.Filter([]string{script}, nil).List(ctx); err != nil || len(names) > 0 {
-		return nil // what cannot be listed is told by the training
+		return nil //nolint:nilerr // the training itself reports what cannot be listed
 	}
 	why := "the source does not have"
 	if names, err := s.in.Source.Filter([]string{script}, nil).List(ctx); err == nil && len(names) > 0 {
