@@ -13,7 +13,7 @@ import (
 
 // variables are the beginnings of names that look like codes and are environment variables, or
 // values of other systems.
-var variables = regexp.MustCompile(`^(AWS|MLFLOW|DOCKER|PIP|GITHUB|IMAGE_ADDRESS|RCA|MISE|SETUPTOOLS|IMMUTABLE|MODEL_DIR|ROLLBACK_FAILED|CI|CIRCLE|NO_COLOR|SIGN_KEY|PUBLIC_KEY|CUDA|CUBLAS|TF)(_|$)`)
+var variables = regexp.MustCompile(`^(AWS|MLFLOW|DOCKER|PIP|GITHUB|IMAGE_ADDRESS|RCA|MISE|SETUPTOOLS|IMMUTABLE|MODEL_DIR|ROLLBACK_FAILED|CI|CIRCLE|NO_COLOR|SIGN_KEY|PUBLIC_KEY|CUDA|CUBLAS|TF|UV)(_|$)`)
 
 func TestTheDocumentationNamesCodesThatExist(t *testing.T) {
 	all, err := All()

@@ -108,6 +108,12 @@ func fakeUV(args []string) int {
 	if slices.Contains(args, "fail") {
 		return complain("hash mismatch")
 	}
+	if args[0] == "cache" { // prune
+		if err := os.RemoveAll(filepath.Join(os.Getenv("UV_CACHE_DIR"), "wheels")); err != nil {
+			return complain(err.Error())
+		}
+		return 0
+	}
 	told, err := json.Marshal(map[string]any{"args": args, "env": os.Environ()})
 	if err != nil {
 		return complain(err.Error())

@@ -549,6 +549,35 @@ func TestTheOldestEnvironmentsAreRemovedUnlessInUse(t *testing.T) {
 	assert.Empty(t, inUse.Warnings())
 }
 
+func TestUVsCacheIsMadeSmallerUnlessItIsTheUsers(t *testing.T) {
+	for name, c := range map[string]struct {
+		bytes  int64
+		users  string
+		stays  bool
+		reason string
+	}{
+		"too large":   {6 << 20, "", false, "it is larger than all environments may be"},
+		"small":       {4 << 20, "", true, "it is within the limit"},
+		"of the user": {6 << 20, "named", true, "UV_CACHE_DIR names it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := options(t)
+			opts.KeptBytes = 1 << 20
+			wheel := filepath.Join(opts.CacheDir, "uv", "wheels", "a.whl")
+			require.NoError(t, os.MkdirAll(filepath.Dir(wheel), 0o700))
+			require.NoError(t, os.WriteFile(wheel, nil, 0o600))
+			require.NoError(t, os.Truncate(wheel, c.bytes))
+			if c.users != "" {
+				t.Setenv("UV_CACHE_DIR", filepath.Join(opts.CacheDir, "uv"))
+			}
+			r := open(t, opts)
+			run(t, r, installing(r, []string{"uv", "pip", "install", "-r", "test.lock"}))
+			_, err := os.Stat(wheel)
+			assert.Equal(t, c.stays, err == nil, c.reason)
+		})
+	}
+}
+
 func TestFailedInstallations(t *testing.T) {
 	cases := map[string]struct {
 		python string
