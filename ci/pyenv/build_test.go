@@ -233,12 +233,18 @@ func TestWhatWasSeenAndNotInstalledIsNamed(t *testing.T) {
 		"requirements.txt": "six", "environment.yml": "dependencies: [x]", "constraints.txt": "", "tox.ini": "[testenv]\ndeps = pytest\n",
 		"pyproject.toml": "[dependency-groups]\ndev = []\n[project.optional-dependencies]\nml = []\n",
 	})
-	assert.Equal(t, []string{"constraints.txt", "environment.yml", "[testenv] deps of tox.ini", "group dev", "extra ml"}, p.Unread)
-	assert.Equal(t, "requirements.txt", p.Summary())
+	assert.Equal(t, []string{"constraints.txt", "environment.yml", "extra ml"}, p.Unread)
+	assert.Equal(t, "requirements.txt, [testenv] deps of tox.ini with group dev", p.Summary())
 	missing := p.Missing("E   ModuleNotFoundError: No module named 'tabulate'\n")
 	require.NotNil(t, missing)
 	assert.Equal(t, RequirementsUnread, missing.Code)
-	assert.Contains(t, missing.Cause, "no module named tabulate; seen and not installed: constraints.txt, environment.yml")
+	assert.Contains(t, missing.Cause, "No module named 'tabulate'; seen and not installed: constraints.txt, environment.yml")
+	for _, output := range []string{
+		"E       fixture 'mocker' not found", "'asyncio' not found in `markers` configuration option", "error: unrecognized arguments: --timeout=9",
+		"async def functions are not natively supported.",
+	} {
+		assert.NotNil(t, p.Missing(output), output)
+	}
 	assert.Nil(t, p.Missing("AssertionError"))
 	assert.Nil(t, detect(t, map[string]string{"requirements.txt": "six"}).Missing("ModuleNotFoundError: No module named 'x'"))
 	assert.Equal(t, "uv.lock with group dev, locked by hash", detect(t, map[string]string{"uv.lock": "", "pyproject.toml": "[dependency-groups]\ndev = []\n"}).Summary())

@@ -26,7 +26,7 @@ var (
 	// RequirementsUnread is a declaration that was seen and not installed.
 	RequirementsUnread = verdict.Code{
 		Name: "REQUIREMENTS_UNREAD", Stage: verdict.Test,
-		Meaning: "A module is missing, and the source declares packages in places that this stage does not install from.",
+		Meaning: "A module or a plugin of pytest is missing, and the source declares packages in places that this stage does not install from.",
 		Remedy: "If the module is declared in a named place, list that file under test.requirements of pipeline.yaml, " +
 			"or move it to the tests' group",
 	}

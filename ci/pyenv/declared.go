@@ -17,7 +17,11 @@ type declaration struct {
 	lines, extras, groups []string
 	// left are entries that are not carried over, because they depend on the tool.
 	left []string
+	// tests reports whether the place is for running tests, and not for development as a whole.
+	tests bool
 }
+
+func (d declaration) empty() bool { return len(d.lines)+len(d.extras)+len(d.groups) == 0 }
 
 // toolFiles reads what the tools that run tests install for them, with one version of Python.
 type toolFiles struct {
@@ -63,122 +67,14 @@ func (f toolFiles) hatchEnvironments() []declaration {
 			found := declaration{
 				label:  "[" + place.table + name + "] of " + place.file,
 				lines:  append(env.strs("dependencies"), env.strs("extra-dependencies")...),
-				extras: env.strs("features"), groups: env.strs("dependency-groups"),
+				extras: env.strs("features"), groups: env.strs("dependency-groups"), tests: strings.Contains(name, "test"),
 			}
-			if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
+			if !found.empty() {
 				return []declaration{found}
 			}
 		}
 	}
 	return nil
-}
-
-var (
-	// factor is a condition of tox: "py310,py311: pytest<9".
-	factor = regexp.MustCompile(`^([A-Za-z0-9_.,!{}-]+)\s*:\s+(.*)$`)
-	// reference is a value of another section: {[testenv]deps}.
-	reference = regexp.MustCompile(`^\{\[([^\]]+)\](\w+)\}$`)
-)
-
-// toxEnvironment reads [testenv] of tox.ini, or its counterparts in setup.cfg, tox.toml and pyproject.toml.
-func (f toolFiles) toxEnvironment() []declaration {
-	type runs struct {
-		run  table
-		name string
-	}
-	places := []runs{
-		{f.table("tox.toml").sub("env_run_base"), "[env_run_base] deps of tox.toml"},
-		{f.toml.sub("tool", "tox", "env_run_base"), "[tool.tox.env_run_base] deps of pyproject.toml"},
-	}
-	for _, name := range f.toxNames() {
-		places = append(places, runs{f.table("tox.toml").sub("env", name), "[env." + name + "] deps of tox.toml"},
-			runs{f.toml.sub("tool", "tox", "env", name), "[tool.tox.env." + name + "] deps of pyproject.toml"})
-	}
-	for _, place := range places {
-		found := declaration{label: place.name, extras: place.run.strs("extras"), groups: place.run.strs("dependency_groups")}
-		for _, line := range place.run.strs("deps") {
-			f.toxLine(nil, line, &found)
-		}
-		if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
-			return []declaration{found}
-		}
-	}
-	type section struct{ text, section, name string }
-	sections := []section{
-		{f.text("tox.ini"), "testenv", "[testenv] deps of tox.ini"},
-		{f.text("setup.cfg"), "tox:testenv", "[tox:testenv] deps of setup.cfg"},
-		{f.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "[tool.tox] of pyproject.toml"},
-	}
-	for _, name := range f.toxNames() {
-		sections = append(sections, section{f.text("tox.ini"), "testenv:" + name, "[testenv:" + name + "] deps of tox.ini"})
-	}
-	for _, place := range sections {
-		sections := parseINI(place.text)
-		found := declaration{label: place.name}
-		for _, line := range strings.Split(sections[place.section]["deps"], "\n") {
-			f.toxLine(sections, line, &found)
-		}
-		split := func(text string) []string {
-			return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' })
-		}
-		found.extras, found.groups = split(sections[place.section]["extras"]), split(sections[place.section]["dependency_groups"])
-		if len(found.lines)+len(found.extras)+len(found.groups) > 0 {
-			return []declaration{found}
-		}
-	}
-	return nil
-}
-
-// toxNames are the usual names of an environment of tox that runs tests, where [testenv] has no packages.
-func (f toolFiles) toxNames() []string {
-	return []string{"py" + strings.ReplaceAll(f.python, ".", ""), "py3", "py", "test", "tests", "unit"}
-}
-
-// toxLine takes over one line of deps.
-func (f toolFiles) toxLine(sections ini, line string, into *declaration) {
-	line = strings.Join(lines(line), " ")
-	if line == "" {
-		return
-	}
-	if m := reference.FindStringSubmatch(line); m != nil && sections != nil {
-		for _, inner := range strings.Split(sections[m[1]][m[2]], "\n") {
-			// One level: sections could name each other without end.
-			if !reference.MatchString(inner) {
-				f.toxLine(sections, inner, into)
-			}
-		}
-		return
-	}
-	if m := factor.FindStringSubmatch(line); m != nil {
-		if !f.factors(m[1]) {
-			into.left = append(into.left, line)
-			return
-		}
-		line = m[2]
-	}
-	for _, root := range []string{"{toxinidir}/", "{tox_root}/", "{toxinidir}{/}", "{tox_root}{/}"} {
-		line = strings.ReplaceAll(line, root, "./")
-	}
-	if strings.Contains(line, "{") {
-		into.left = append(into.left, line)
-		return
-	}
-	// tox takes "-rfile" with paths relative to its own file.
-	into.lines = append(into.lines, line)
-}
-
-// factors reports whether a condition holds for this Python: one of its alternatives
-// consists of nothing but this Python's names.
-func (f toolFiles) factors(condition string) bool {
-	short := strings.ReplaceAll(f.python, ".", "")
-	return slices.ContainsFunc(strings.Split(condition, ","), func(alternative string) bool {
-		for _, part := range strings.Split(alternative, "-") {
-			if part != "py" && part != "py3" && part != "py"+short && part != f.python {
-				return false
-			}
-		}
-		return true
-	})
 }
 
 // condaFile is the first environment file of conda.

@@ -34,6 +34,7 @@ func (p *Project) LockNext() string {
 	}
 	key := p.Stage + ".requirements"
 	switch {
+	case p.tool || p.Kind == Requirements && len(p.Parts) > 0: // no command reads all of these
 	case p.Kind == Pyproject && p.poetryOnly:
 		return "Lock them: poetry lock"
 	case p.Kind == Pyproject:

@@ -11,6 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 )
 
+const extraTest = project + "[project.optional-dependencies]\ntest = [\"pytest\"]\n"
+
 // Each case is a place in which people declare packages: what is installed from it, in the commands or in the generated
 // requirements, and what is named as seen and not installed.
 func TestFurtherPlacesOfPackages(t *testing.T) {
@@ -26,9 +28,38 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 		"uv's older table": {map[string]string{"pyproject.toml": project + "[tool.uv]\ndev-dependencies = [\"six\"]\n"}, "six", nil},
 		"poetry's groups in groups": {map[string]string{"pyproject.toml": project + "[tool.poetry.group.dev]\ninclude-groups = [\"qa\"]\n" +
 			"[tool.poetry.group.qa]\noptional = true\n[tool.poetry.group.qa.dependencies]\nsix = \"*\"\n"}, "six", nil},
-		"an environment of tox":      {map[string]string{"tox.ini": "[testenv:test]\ndeps = six\n"}, "six", nil},
-		"one for this Python":        {map[string]string{"tox.ini": "[testenv:py312]\ndeps = six\n[testenv:py39]\ndeps = old\n"}, "six", nil},
-		"one of tox.toml":            {map[string]string{"tox.toml": "[env.tests]\ndeps = [\"six\"]\n"}, "six", nil},
+		"an environment of tox": {map[string]string{"tox.ini": "[testenv:test]\ndeps = six\n"}, "six", nil},
+		"one for this Python":   {map[string]string{"tox.ini": "[testenv:py312]\ndeps = six\n[testenv:py39]\ndeps = old\n"}, "six", nil},
+		"one of tox.toml":       {map[string]string{"tox.toml": "[env.tests]\ndeps = [\"six\"]\n"}, "six", nil},
+		"tox's own beside its extra": {map[string]string{"tox.ini": "[testenv]\ndeps = six\nextras = test\n", "pyproject.toml": extraTest},
+			"-r pyproject.toml --extra test -r " + generatedFile, nil},
+		"tox's own beside the project's extra": {map[string]string{"tox.ini": "[testenv]\ndeps = six\n", "pyproject.toml": extraTest}, "six", nil},
+		"Hatch's own beside the project's extra": {map[string]string{"pyproject.toml": extraTest + "[tool.hatch.envs.hatch-test]\nextra-dependencies = [\"six\"]\n"},
+			"six", nil},
+		"development beside the project's extra": {map[string]string{"pyproject.toml": extraTest + "[tool.pdm.dev-dependencies]\nlint = [\"black\"]\n"},
+			"-r pyproject.toml --extra test", []string{"[tool.pdm.dev-dependencies] of pyproject.toml"}},
+		"one of tox with the rest of testenv": {map[string]string{"tox.ini": "[testenv]\ndeps = six\n[testenv:py312]\ncommands = pytest\n"}, "six", nil},
+		"one of tox with more than testenv": {map[string]string{"tox.ini": "[testenv]\ndeps = old\n[testenv:test]\ndeps =\n  {[testenv]deps}\n  six\n"},
+			"old\nsix", nil},
+		"several of tox in one name":       {map[string]string{"tox.ini": "[testenv]\ndeps = old\n[testenv:py{311,312}]\ndeps = six\n"}, "six", nil},
+		"conditions of tox":                {map[string]string{"tox.ini": "[testenv]\ndeps =\n  test: six\n  !py39: a\n  py{311,312}: b\n"}, "six\na\nb\n", nil},
+		"conditions of tox on extras":      {map[string]string{"tox.ini": "[testenv]\nextras =\n  test: test\n", "pyproject.toml": extraTest}, "--extra test", nil},
+		"references of tox over two steps": {map[string]string{"tox.ini": "[a]\nb = six\n[c]\nd = {[a]b}\n[testenv]\ndeps = {[c]d}\n"}, "six", nil},
+		"references of tox.toml": {map[string]string{"tox.toml": "[env_run_base]\ndeps = [\"old\"]\n[env.test]\n" +
+			"deps = [{replace = \"ref\", of = [\"env_run_base\", \"deps\"], extend = true}, \"six\"]\n"}, "old\nsix", nil},
+		"references of tox.toml by name": {map[string]string{"tox.toml": "[env.a]\ndeps = [\"six\"]\n[env.test]\n" +
+			"deps = [{replace = \"ref\", env = \"a\", key = \"deps\"}, {replace = \"ref\", env = \"test\", key = \"deps\"}]\n"}, "six", nil},
+		"what tox.toml takes from elsewhere": {map[string]string{"tox.toml": "[env_run_base]\ndeps = [{replace = \"env\", name = \"X\"}, \"six\"]\n"}, "six",
+			[]string{"{replace = \"env\"} in [env_run_base] deps of tox.toml"}},
+		"requirements with tox's": {map[string]string{"requirements.txt": "six", "tox.ini": "[testenv]\ndeps =\n  -r requirements.txt\n  pytest-mock\n"},
+			"-r requirements.txt -r " + generatedFile, nil},
+		"requirements with a group": {map[string]string{"requirements.txt": "six", "pyproject.toml": "[dependency-groups]\ndev = [\"pytest-mock\"]\n"},
+			"-r requirements.txt --group dev", nil},
+		"requirements with an extra": {map[string]string{"requirements.txt": "six", "pyproject.toml": extraTest},
+			"-r requirements.txt -r pyproject.toml --extra test", nil},
+		"requirements of nothing but the source": {map[string]string{"requirements.txt": "-e ./lib", "lib/setup.py": "", "tox.ini": "[testenv]\ndeps = six\n"}, "six", nil},
+		"requirements with hashes": {map[string]string{"requirements.txt": hashedLine, "tox.ini": "[testenv]\ndeps = six\n"}, "--require-hashes -r requirements.txt",
+			[]string{"[testenv] deps of tox.ini"}},
 		"files that pip-tools reads": {map[string]string{"requirements.in": "six", "requirements-test.in": "pytest"}, "-r requirements.in -r requirements-test.in", nil},
 		"files that it wrote":        {map[string]string{"requirements.in": "six", "requirements.txt": "six==1"}, "-r requirements.txt", nil},
 		"constraints":                {map[string]string{"requirements.txt": "-c limits/constraints.txt\nsix", "limits/constraints.txt": "six<2"}, "-r requirements.txt", nil},
@@ -52,6 +83,17 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 			assert.Equal(t, c.unread, p.Unread)
 		})
 	}
+}
+
+// No command locks requirements together with what is declared for a tool, and `uv lock` would leave the latter out.
+func TestTheRemedyForALockHasWhatTheToolOfTheTestsDeclares(t *testing.T) {
+	for _, files := range []map[string]string{
+		{"requirements.txt": "six", "tox.ini": "[testenv]\ndeps = pytest-mock\n"}, {"pyproject.toml": extraTest, "tox.ini": "[testenv]\ndeps = pytest-mock\n"},
+	} {
+		assert.Contains(t, detect(t, files).LockNext(), "[testenv] deps of tox.ini declares into requirements-test.in and lock it: uv pip compile")
+	}
+	group := map[string]string{"requirements.txt": "six", "pyproject.toml": "[dependency-groups]\ndev = []\n"}
+	assert.Contains(t, detect(t, group).LockNext(), "Write what requirements.txt declares")
 }
 
 func TestFurtherPlacesOfThePythonVersion(t *testing.T) {

@@ -97,8 +97,9 @@ type Project struct {
 	srcs     []string
 	compiled bool
 	// named reports whether pipeline.yaml names the requirements, requirementsDir whether there is a
-	// directory of that name, poetryOnly whether only Poetry's tables declare packages; for LockNext.
-	named, requirementsDir, poetryOnly bool
+	// directory of that name, poetryOnly whether only Poetry's tables declare packages, tool whether some packages are
+	// declared for the tool that runs the tests; for LockNext.
+	named, requirementsDir, poetryOnly, tool bool
 }
 
 // Finding is one warning. Its code is that of the request's stage.
@@ -163,17 +164,18 @@ func (p *Project) Summary() string {
 	return text
 }
 
-// missingModule is what Python prints of an import that found nothing.
-var missingModule = regexp.MustCompile(`ModuleNotFoundError: No module named '([^']+)'`)
+// missing is what Python prints of an import that found nothing, and pytest of a plugin that is not there.
+var missing = regexp.MustCompile(`(?:ModuleNotFoundError: No module named '[\w.]+'|fixture '\w+' not found|` +
+	`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|async def functions are not natively supported)`)
 
-// Missing is the finding for output in which a module is missing, when the source declares
-// packages that are not installed; nil otherwise.
+// Missing is the finding for output in which a module or a plugin of pytest is missing, when the
+// source declares packages that are not installed; nil otherwise.
 func (p *Project) Missing(output string) *Finding {
-	m := missingModule.FindStringSubmatch(output)
-	if m == nil || len(p.Unread) == 0 {
+	m := missing.FindString(output)
+	if m == "" || len(p.Unread) == 0 {
 		return nil
 	}
-	cause := fmt.Sprintf("no module named %s; seen and not installed: %s", m[1], strings.Join(p.Unread, ", "))
+	cause := fmt.Sprintf("%s; seen and not installed: %s", m, strings.Join(p.Unread, ", "))
 	return &Finding{Code: For(p.Stage, RequirementsUnread), Cause: cause}
 }
 

@@ -110,6 +110,7 @@ func (d *draft) usual() {
 		d.requirements([]string{specific})
 	case basic != "":
 		d.requirements([]string{basic})
+		d.besides()
 	case poetry{d}.declares():
 		poetry{d}.unlocked()
 	case d.declares():
@@ -122,6 +123,19 @@ func (d *draft) usual() {
 		// What the tests run with runs the application too.
 		d.requirements([]string{d.first(usualFiles[verdict.Test])})
 	}
+}
+
+// besides adds what the tests need to requirements of the application that lock nothing: they are resolved together.
+func (d *draft) besides() {
+	if d.stage != verdict.Test || d.project.Locked {
+		return
+	}
+	args := d.wanted(false)
+	if last := len(d.project.install) - 1; last >= 0 && len(args) > 0 {
+		d.project.install[last] = append(d.project.install[last], args...)
+		return
+	}
+	d.pipInstall(args)
 }
 
 // declares reports whether a file of the project, or of a tool that runs its tests,
@@ -146,29 +160,48 @@ func (d *draft) declared() {
 	default:
 		d.project.Kind = Tox
 	}
-	groups := chosen(d.stage, keys(d.toml.sub("dependency-groups")))
-	extras := chosen(d.stage, d.extras())
-	var lines []string
-	if d.stage == verdict.Test && len(groups)+len(extras) == 0 {
-		// The tests' packages are declared in the file of a tool that runs them.
-		for _, found := range (toolFiles{d.tree, d.project.Python}).testTools() {
-			lines, groups, extras = found.lines, found.groups, found.extras
+	d.pipInstall(d.wanted(true))
+}
+
+// wanted installs the groups and extras of the stage, and for the tests what the tool that runs them installs beside these.
+// What the project itself depends on comes with its extras, or always.
+func (d *draft) wanted(always bool) (args []string) {
+	groups, extras := chosen(d.stage, keys(d.toml.sub("dependency-groups"))), chosen(d.stage, d.extras())
+	var found declaration
+	if d.stage == verdict.Test {
+		named := len(groups)+len(extras) > 0
+		tools := toolFiles{d.tree, d.project.Python}.testTools()
+		// An environment for development has much that tests do not need.
+		if at := slices.IndexFunc(tools, func(tool declaration) bool { return tool.tests || !named }); at >= 0 {
+			found = tools[at]
 			d.project.From = append(d.project.From, found.label)
 			d.used[found.label] = true
-			break
 		}
 	}
-	args := d.own(".", extras)
+	for _, name := range found.groups {
+		if !slices.Contains(groups, name) {
+			groups = append(groups, name)
+		}
+	}
+	for _, name := range found.extras {
+		if !slices.Contains(extras, name) {
+			extras = append(extras, name)
+		}
+	}
+	if always || len(extras) > 0 {
+		args = d.own(".", extras)
+	}
 	args = append(args, options("--group", groups)...)
 	if len(groups) > 0 {
 		d.project.files = append(d.project.files, "pyproject.toml")
 	}
 	d.parts("group", groups)
 	d.parts("extra", extras)
-	if len(lines) > 0 {
-		args = append(args, d.generated(lines, d.project.From[len(d.project.From)-1])...)
+	if len(found.lines) > 0 {
+		d.project.tool = true
+		args = append(args, d.generated(found.lines, found.label)...)
 	}
-	d.pipInstall(args)
+	return args
 }
 
 // pipInstall installs with uv's pip interface, with the indexes that the project's own
