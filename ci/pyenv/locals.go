@@ -29,13 +29,39 @@ func (t *tree) installable(dir string) bool {
 }
 
 var (
-	// extrasRequire is where a setup.py declares extras, quoted a name that it uses as a key.
-	extrasRequire = regexp.MustCompile(`extras_require|extras\s*=`)
-	quotedKey     = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*\]?\s*[:=]`)
+	// extrasRequire is where a setup.py declares extras, with the name of the variable if one holds them.
+	extrasRequire = regexp.MustCompile(`extras(?:_require)?\b['"]?\s*[=:]?\s*(\w*)`)
+	// quotedKey is a name that is used as a key, and keyword one that dict() makes a key.
+	quotedKey = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*\]?\s*[:=]`)
+	keyword   = regexp.MustCompile(`[(,]\s*(\w+)\s*=`)
 )
 
-// extras are the names of the project's extras. A setup.py is a program, so its extras are
-// the keys in it that look like names.
+// setupExtras are the names in a setup.py that look like those of extras: it is a program, and is not run here.
+func setupExtras(setup string) []string {
+	at := extrasRequire.FindStringSubmatchIndex(setup)
+	if at == nil {
+		return nil
+	}
+	declared := setup[at[0]:]
+	var found []string
+	if name := setup[at[2]:at[3]]; name != "" {
+		if start := regexp.MustCompile(`(?m)^\s*` + name + `\b[^=\n]*=\s*`).FindStringIndex(setup); start != nil && start[0] < at[0] {
+			declared = setup[start[0]:]
+		}
+		if at := strings.Index(declared, "dict("); at >= 0 {
+			inside, _, _ := strings.Cut(declared[at+len("dict"):], "\n)")
+			for _, m := range keyword.FindAllStringSubmatch(inside, -1) {
+				found = append(found, m[1])
+			}
+		}
+	}
+	for _, m := range quotedKey.FindAllStringSubmatch(declared, -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+// extras are the names of the project's extras.
 func (t *tree) extras() []string {
 	toml := t.manifest(".")
 	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
@@ -43,11 +69,8 @@ func (t *tree) extras() []string {
 	for name := range parseINI(t.text("setup.cfg"))["options.extras_require"] {
 		found = append(found, name)
 	}
-	if setup := t.text("setup.py"); toml.sub("project") == nil && extrasRequire.MatchString(setup) {
-		at := extrasRequire.FindStringIndex(setup)[0]
-		for _, m := range quotedKey.FindAllStringSubmatch(setup[at:], -1) {
-			found = append(found, m[1])
-		}
+	if toml.sub("project") == nil {
+		found = append(found, setupExtras(t.text("setup.py"))...)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
@@ -125,13 +148,24 @@ func (d *draft) sources(dir string) {
 	members := append(toml.sub("tool", "uv", "workspace").strs("members"), d.toml.sub("tool", "uv", "workspace").strs("members")...)
 	for _, glob := range members {
 		d.project.globs = append(d.project.globs, strings.TrimPrefix(glob, "./")+"/**")
-		for _, name := range d.names {
-			member := path.Dir(name)
-			if ok, _ := path.Match(strings.TrimPrefix(path.Clean(glob), "./"), member); ok && path.Base(name) == "pyproject.toml" {
-				d.local(member)
+	}
+	for _, member := range d.members(members) {
+		d.local(member)
+	}
+}
+
+// members are the directories of a workspace's packages.
+func (t *tree) members(globs []string) []string {
+	var found []string
+	for _, pattern := range globs {
+		for _, name := range t.names {
+			dir := path.Dir(name)
+			if ok, _ := path.Match(path.Clean(pattern), dir); ok && path.Base(name) == "pyproject.toml" && !slices.Contains(found, dir) {
+				found = append(found, dir)
 			}
 		}
 	}
+	return found
 }
 
 func (d *draft) sourcePath(file, where string) {

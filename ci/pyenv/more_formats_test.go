@@ -51,6 +51,14 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 			"deps = [{replace = \"ref\", env = \"a\", key = \"deps\"}, {replace = \"ref\", env = \"test\", key = \"deps\"}]\n"}, "six", nil},
 		"what tox.toml takes from elsewhere": {map[string]string{"tox.toml": "[env_run_base]\ndeps = [{replace = \"env\", name = \"X\"}, \"six\"]\n"}, "six",
 			[]string{"{replace = \"env\"} in [env_run_base] deps of tox.toml"}},
+		"extras of setup.py in a variable": {map[string]string{"setup.py": "qa: dict = dict(\n    test=['pytest'],\n    docs=docs,\n)\nsetup(extras_require=qa)\n"},
+			"-r setup.py --extra test", []string{"extra docs"}},
+		"a workspace without a package of its own": {map[string]string{"pyproject.toml": "[tool.uv.workspace]\nmembers = [\"libs/*\"]\n[dependency-groups]\ntest = []\n",
+			"libs/a/pyproject.toml": build + project}, "--group test -r libs/a/pyproject.toml", nil},
+		"conda beside a package that names none": {map[string]string{"environment.yml": "dependencies: [six, pip: [-e .]]", "setup.cfg": "[metadata]\nname = a\n",
+			"pyproject.toml": build}, "six", nil},
+		"conda beside a package that names some": {map[string]string{"environment.yml": "dependencies: [six]", "setup.cfg": "[metadata]\nname = a\n[options]\ninstall_requires = x\n"},
+			"-r setup.cfg", []string{"environment.yml"}},
 		"requirements with tox's": {map[string]string{"requirements.txt": "six", "tox.ini": "[testenv]\ndeps =\n  -r requirements.txt\n  pytest-mock\n"},
 			"-r requirements.txt -r " + generatedFile, nil},
 		"requirements with a group": {map[string]string{"requirements.txt": "six", "pyproject.toml": "[dependency-groups]\ndev = [\"pytest-mock\"]\n"},
@@ -94,6 +102,21 @@ func TestTheRemedyForALockHasWhatTheToolOfTheTestsDeclares(t *testing.T) {
 	}
 	group := map[string]string{"requirements.txt": "six", "pyproject.toml": "[dependency-groups]\ndev = []\n"}
 	assert.Contains(t, detect(t, group).LockNext(), "Write what requirements.txt declares")
+}
+
+// The remedy of REQUIREMENTS_UNREAD: any file that it names can be named under requirements.
+func TestFilesOfToolsCanBeNamed(t *testing.T) {
+	for name, want := range map[string]Kind{
+		"uv.lock": UV, "poetry.lock": Poetry, "pdm.lock": PDM, "Pipfile.lock": PipfileLock, "Pipfile": Pipfile, "conda/environment.yml": Conda, "env.yaml": Conda,
+		"tests/requirements.txt": Requirements,
+	} {
+		content := map[string]string{"Pipfile.lock": "{}", "uv.lock": "version = 1\n", "tests/requirements.txt": "six"}[name]
+		p := detect(t, map[string]string{name: content, "requirements.txt": "six", "pyproject.toml": project}, name)
+		assert.Equal(t, want, p.Kind, name)
+		assert.Equal(t, []string{name}, p.From, name)
+	}
+	_, err := Detect(t.Context(), fake.Files(nil), Request{Requirements: []string{"uv.lock"}})
+	assert.ErrorContains(t, err, "uv.lock is not in the source")
 }
 
 func TestFurtherPlacesOfThePythonVersion(t *testing.T) {

@@ -72,8 +72,11 @@ func (t *tree) included(name string) []string {
 	return seen
 }
 
-// requirements installs from pip's requirements files.
+// requirements installs from the files that pipeline.yaml names: pip's requirements files, or one file of another tool.
 func (d *draft) requirements(names []string) {
+	if len(names) == 1 && d.has(names[0]) && d.ofTool(names[0]) {
+		return
+	}
 	d.project.Kind, d.project.Locked, d.project.From = Hashed, true, names
 	var hashed, plain []string
 	for _, name := range names {
@@ -97,6 +100,27 @@ func (d *draft) requirements(names []string) {
 		d.project.Kind, d.project.Locked = Requirements, false
 		d.pipInstall(plain)
 	}
+}
+
+// ofTool installs from a file that is not pip's; false for any other.
+func (d *draft) ofTool(name string) bool {
+	switch ending := path.Ext(name); {
+	case name == "uv.lock":
+		d.uvLock()
+	case name == "poetry.lock":
+		poetry{d}.lock()
+	case name == "pdm.lock":
+		d.pdmLock()
+	case name == "Pipfile.lock":
+		pipenv{d}.lock()
+	case name == "Pipfile":
+		pipenv{d}.pipfile()
+	case ending == ".yml", ending == ".yaml":
+		d.conda(name)
+	default:
+		return false
+	}
+	return true
 }
 
 // requirementsFile takes along a requirements file with all that it includes. Directories

@@ -90,7 +90,7 @@ func options(flag string, values []string) []string {
 func (d *draft) usual() {
 	specific, basic := d.first(usualFiles[d.stage]), d.first(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
-	pyproject := d.has("pyproject.toml")
+	pyproject, conda := d.has("pyproject.toml"), condaFile(d.tree, d.stage)
 	switch {
 	case hashed, specific != "" && d.stage != verdict.Test:
 		d.requirements([]string{specific})
@@ -113,12 +113,12 @@ func (d *draft) usual() {
 		d.besides()
 	case poetry{d}.declares():
 		poetry{d}.unlocked()
-	case d.declares():
+	case d.declares() && (conda == "" || d.namesPackages()):
 		d.declared()
 	case d.has("Pipfile"):
 		pipenv{d}.pipfile()
-	case condaFile(d.tree, d.stage) != "":
-		d.conda(condaFile(d.tree, d.stage))
+	case conda != "":
+		d.conda(conda)
 	case d.stage != verdict.Test && d.first(usualFiles[verdict.Test]) != "":
 		// What the tests run with runs the application too.
 		d.requirements([]string{d.first(usualFiles[verdict.Test])})
@@ -145,6 +145,15 @@ func (d *draft) declares() bool {
 		d.has("setup.py") || flit(d.tree) || len(toolFiles{d.tree, d.project.Python}.testTools()) > 0 && d.stage == verdict.Test
 }
 
+// namesPackages reports whether the project's own files name any package for the stage: some leave all to conda.
+func (d *draft) namesPackages() bool {
+	project := d.toml.sub("project")
+	return len(project.strs("dependencies"))+len(project.strs("dynamic")) > 0 || flit(d.tree) ||
+		parseINI(d.text("setup.cfg"))["options"]["install_requires"] != "" || strings.Contains(d.text("setup.py"), "install_requires") ||
+		len(chosen(d.stage, keys(d.toml.sub("dependency-groups"))))+len(chosen(d.stage, d.extras())) > 0 ||
+		d.stage == verdict.Test && len(toolFiles{d.tree, d.project.Python}.testTools()) > 0
+}
+
 // flit reports whether the project is described by flit's own tables, which its backend reads.
 func flit(t *tree) bool { return t.toml.sub("tool", "flit", "metadata") != nil && t.installable(".") }
 
@@ -160,7 +169,14 @@ func (d *draft) declared() {
 	default:
 		d.project.Kind = Tox
 	}
-	d.pipInstall(d.wanted(true))
+	args := d.wanted(true)
+	if d.stage == verdict.Test {
+		// The tests of a workspace import its members, whether or not the root depends on them.
+		for _, member := range d.members(d.toml.sub("tool", "uv", "workspace").strs("members")) {
+			args = append(args, d.own(member, nil)...)
+		}
+	}
+	d.pipInstall(args)
 }
 
 // wanted installs the groups and extras of the stage, and for the tests what the tool that runs them installs beside these.

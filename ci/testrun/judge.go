@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -337,7 +338,13 @@ func failed(cases []junit.Case, n, total int) string {
 	return strings.Join(parts, ", ")
 }
 
+// unprepared is what pytest says of a test whose fixtures failed: where it is comes before why.
+var unprepared = regexp.MustCompile(`^(failed on (?:setup|teardown)) with "file [^\n]*\n(?:[^\n]*\n)*?E\s+([^\n"]+)`)
+
 func firstLine(text string) string {
+	if m := unprepared.FindStringSubmatch(text); m != nil {
+		return m[1] + ": " + m[2]
+	}
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return line
 }

@@ -272,6 +272,17 @@ func TestRunShowsWhatAFailedSetUpPrinted(t *testing.T) {
 	assert.Equal(t, []string{"tests/test_a.py::test_a: failed on setup", "    | error: no bucket"}, r.Stage.Problems[0].Details)
 }
 
+func TestRunSaysWhichFixtureIsMissing(t *testing.T) {
+	r := judge(t, input(t), 1, green().
+		with("junit.xml", suite(passing("test_b"), `<testcase classname="tests.test_a" name="test_a" file="tests/test_a.py"><error message="failed on setup with &quot;`+
+			`file /src/tests/test_a.py, line 2&#10;  def test_a(mocker):&#10;E       fixture 'mocker' not found&#10;&gt;       available fixtures: cache"/></testcase>`)).
+		with("events.jsonl", `{"event":"start","id":"tests/test_a.py::test_a"}
+{"event":"result","id":"tests/test_a.py::test_a","when":"setup","outcome":"failed","output":""}
+{"event":"finish","id":"tests/test_a.py::test_a"}
+`))
+	assert.Contains(t, r.Stage.Problems[0].Cause, "failed on setup: fixture 'mocker' not found")
+}
+
 func TestRunNamesManyFailuresBriefly(t *testing.T) {
 	cases := []string{}
 	for i := range 50 {

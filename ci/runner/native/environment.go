@@ -115,16 +115,16 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 		}
 	}
 	if len(env.install) > 0 {
-		r.trimUV(ctx, env.base, work, vars)
+		e.trimUV(ctx, env.base, work, vars)
 	}
 	return nil
 }
 
 // trimUV lets uv remove from its cache what it can download again, once that is larger than all kept environments may be
 // together: uv sets no limit itself. A cache that the user named is the user's.
-func (r *Runner) trimUV(ctx context.Context, base *interpreter, work string, vars map[string]string) {
+func (e *environments) trimUV(ctx context.Context, base *interpreter, work string, vars map[string]string) {
 	var total int64
-	err := filepath.WalkDir(filepath.Join(r.opts.CacheDir, "uv"), func(_ string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(e.host.opts.CacheDir, "uv"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return nil // another process may be cleaning it
 		}
@@ -133,14 +133,14 @@ func (r *Runner) trimUV(ctx context.Context, base *interpreter, work string, var
 		}
 		return ctx.Err()
 	})
-	if err != nil || os.Getenv("UV_CACHE_DIR") != "" || total <= keptEnvironments*r.opts.KeptBytes {
+	if err != nil || os.Getenv("UV_CACHE_DIR") != "" || total <= keptEnvironments*e.host.opts.KeptBytes {
 		return
 	}
 	// While another process installs, it waits for the next environment.
 	now := maps.Clone(vars)
 	now["UV_LOCK_TIMEOUT"] = "1"
-	if err := r.install(ctx, base, work, now, []string{"uv", "cache", "prune", "--ci", "--quiet"}); err != nil {
-		r.log.say("environment", "uv's cache could not be made smaller: "+err.Error())
+	if err := e.install(ctx, base, work, now, []string{"uv", "cache", "prune", "--ci", "--quiet"}); err != nil {
+		e.host.log.say("environment", "uv's cache could not be made smaller: "+err.Error())
 	}
 }
 
