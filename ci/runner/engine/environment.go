@@ -97,7 +97,9 @@ func (i *images) baseFrom(platform dagger.Platform, image string) *dagger.Contai
 // loses what it compiles when it ends.
 func (i *images) WithDownloadCache(ctr *dagger.Container, python string) *dagger.Container {
 	return ctr.
-		WithMountedCache("/root/.cache/uv", i.client.CacheVolume("openstack-rca-uv-"+python)).
+		// One after the other: two that begin together would both download what they share, and keep it twice.
+		WithMountedCache("/root/.cache/uv", i.client.CacheVolume("openstack-rca-uv-"+python),
+			dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
 		WithEnvVariable("UV_LINK_MODE", "copy").
 		WithEnvVariable("UV_COMPILE_BYTECODE", "1")
 }
