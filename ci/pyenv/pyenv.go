@@ -100,6 +100,8 @@ type Project struct {
 	// directory of that name, poetryOnly whether only Poetry's tables declare packages, tool whether some packages are
 	// declared for the tool that runs the tests; for LockNext.
 	named, requirementsDir, poetryOnly, tool bool
+	// texts are all files that the installation reads, if they are few; nil otherwise.
+	texts map[string][]byte
 }
 
 // Finding is one warning. Its code is that of the request's stage.
@@ -138,6 +140,9 @@ func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Envir
 	}
 	switch {
 	case len(globs) == 0:
+	case p.texts != nil:
+		// Equal texts are equal to an engine, whatever tree they come from: the stages share the installation.
+		files = r.NewFiles(p.texts)
 	case len(p.written) == 0:
 		files = source.Filter(globs, heavy)
 	default:
@@ -233,7 +238,30 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		d.project.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.project.From, ", "))
 		d.project.Findings[len(d.project.Findings)-1].Next = d.project.LockNext()
 	}
+	d.project.keepTexts(tree)
 	return d.project, d.err
+}
+
+// keptTexts bounds the texts that travel in a query.
+const keptTexts = 128 << 10
+
+// keepTexts keeps what the installation reads, if that are no more than some texts that were read.
+func (p *Project) keepTexts(t *tree) {
+	all, size := maps.Clone(p.written), 0
+	for _, name := range p.files {
+		text, read := t.texts[name]
+		switch {
+		case !t.has(name) || all[name] != nil:
+		case !read || text == "":
+			return
+		default:
+			all[name] = []byte(text)
+		}
+		size += len(all[name])
+	}
+	if len(p.globs) == 0 && size <= keptTexts {
+		p.texts = all
+	}
 }
 
 // LookedFor are the files that Detect looks for, as a message names them.

@@ -365,3 +365,24 @@ func TestCodesAreComplete(t *testing.T) {
 		assert.Equal(t, verdict.Train, c.Stage)
 	}
 }
+
+// An engine shares an installation only between equal files, whatever tree they come from.
+func TestFewTextsAreTakenFromMemory(t *testing.T) {
+	r := fake.New()
+	for name, c := range map[string]struct {
+		files  map[string]string
+		memory bool
+	}{
+		"requirements":         {map[string]string{"requirements.txt": "-r more.txt\n", "more.txt": "six\n"}, true},
+		"lines taken out":      {map[string]string{"requirements.txt": "-e .\nsix\n", "setup.py": "setup()"}, false}, // a build reads more
+		"a wheel":              {map[string]string{"requirements.txt": "./x.whl\n", "x.whl": "PK"}, false},
+		"too long for a query": {map[string]string{"requirements.txt": strings.Repeat("six\n", keptTexts)}, false},
+	} {
+		source := fake.Files(c.files)
+		p := detect(t, c.files)
+		assert.Equal(t, c.memory, p.texts != nil, name)
+		names, err := p.Environment(r, source).Files.List(t.Context())
+		require.NoError(t, err)
+		assert.Subset(t, names, []string{"requirements.txt"}, name)
+	}
+}

@@ -159,6 +159,10 @@ type Environment struct {
 	// holds Files. "uv" and "python" are on the path, the environment is active.
 	// Example: {"uv", "pip", "install", "--require-hashes", "-r", "train.lock"}.
 	Install [][]string
+
+	// Last are further files, which only the last command reads: an engine keeps what the
+	// commands before it made for all environments that begin with them.
+	Last Files
 }
 
 // Mount places a tree in the working directory of a step or service.

@@ -159,11 +159,11 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 // environment is the project's own, completed with the test tools and the plugin.
 func environment(r runner.Runner, source runner.Files, project *pyenv.Project, tools []string) runner.Environment {
 	env := project.Environment(r, source)
-	env.Files = env.Files.With(".", r.NewFiles(map[string][]byte{
+	env.Last = r.NewFiles(map[string][]byte{
 		"openstack_rca_tools.py": toolsScript, "openstack_rca_pytest.py": plugin, "openstack_rca_select.py": selectScript,
 		"openstack_rca_merge.py":   mergeScript,
 		"openstack_rca_collect.py": collectScript, "openstack_rca_coverage.py": coverageScript,
-	}))
+	})
 	env.Install = append(env.Install, append([]string{"python", "openstack_rca_tools.py"}, tools...))
 	return env
 }

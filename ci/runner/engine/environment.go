@@ -143,7 +143,14 @@ func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagg
 			ctr = ctr.WithDirectory("/env", dir)
 		}
 		ctr = ctr.WithWorkdir("/env")
-		for _, command := range env.Install {
+		for i, command := range env.Install {
+			if env.Last != nil && i == len(env.Install)-1 {
+				last, err := r.Directory(env.Last)
+				if err != nil {
+					return nil, &runner.EnvironmentError{Err: err}
+				}
+				ctr = ctr.WithDirectory("/env", last)
+			}
 			ctr = ctr.WithExec(command)
 		}
 		ctr = r.WithoutIndex(ctr.WithoutMount("/root/.cache/uv"))

@@ -116,7 +116,7 @@ func (r *Runner) Run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if len(step.Args) == 0 {
 		return nil, fmt.Errorf("run %s: no command", step.Name)
 	}
-	for _, files := range []runner.Files{overlay(step.Inputs), orEmpty(step.Env.Files)} {
+	for _, files := range []runner.Files{overlay(step.Inputs), orEmpty(step.Env.Files), orEmpty(step.Env.Last)} {
 		if _, err := files.Digest(ctx); err != nil {
 			return nil, fmt.Errorf("run %s: %w", step.Name, err)
 		}

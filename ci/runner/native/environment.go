@@ -74,6 +74,9 @@ func (e *environments) describe(ctx context.Context, env runner.Environment) (*e
 	if described.files == nil {
 		described.files = filetree.New(nil)
 	}
+	if env.Last != nil {
+		described.files = described.files.With(".", env.Last)
+	}
 	digest, err := described.files.Digest(ctx)
 	if err != nil {
 		return nil, environmentError(fmt.Errorf("read installation files: %w", err))
