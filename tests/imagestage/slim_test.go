@@ -131,16 +131,17 @@ func TestABaseWithoutWhatServingDoesNotRead(t *testing.T) {
 	require.NoError(t, os.Mkdir(to, 0o755))
 	gone := map[string]string{
 		"usr/bin/perl": "", "usr/bin/apt": "", "usr/share/man/man1/x.1": "", "usr/share/doc/apt/changelog.gz": "", "var/cache/x": "",
-		"usr/local/lib/python3.11/idlelib/x.py": "", "usr/local/lib/python3.11/config-3.11-x86_64-linux-gnu/libpython3.11.a": "",
+		"usr/local/lib/python3.11/idlelib/x.py": "", "usr/local/lib/python3.11/tkinter": "", "usr/local/lib/python3.11/config-3.11-x86_64-linux-gnu/libpython3.11.a": "",
 		"usr/local/include/python3.11/Python.h": "", "var/lib/dpkg/info/apt.md5sums": "", "var/lib/dpkg/info/libc6.postinst": "",
 	}
 	kept := map[string]string{
 		"usr/bin/mount": "", "usr/share/doc/apt/copyright": "", "usr/share/zoneinfo/UTC": "", "usr/local/lib/python3.11/os.py": "",
 		"usr/local/lib/python3.11/config-3.11-x86_64-linux-gnu/Makefile": "", "etc/passwd": "app:x:1:1::/:/bin/sh\n", "usr/bin/both": "",
-		"var/lib/dpkg/info/libc6.md5sums": "",
+		"var/lib/dpkg/info/libc6.md5sums": "", "usr/share/perl5/Git.pm": "",
 	}
 	plant(t, from, gone)
 	plant(t, from, kept)
+	require.NoError(t, os.MkdirAll(filepath.Join(from, "var/log/app"), 0o755))
 	plant(t, from, map[string]string{
 		"var/lib/dpkg/status": packages, "var/lib/dpkg/info/apt.list": "/.\n/usr\n/usr/bin\n/usr/bin/apt\n/usr/bin/both\n",
 		"var/lib/dpkg/info/perl-base.list": "/bin/perl\n", "var/lib/dpkg/info/mount.list": "/usr/bin/mount\n", "var/lib/dpkg/info/libc6.list": "/usr/bin/both\n",
@@ -157,6 +158,7 @@ func TestABaseWithoutWhatServingDoesNotRead(t *testing.T) {
 	for name := range kept {
 		assert.True(t, exists(to, name), name)
 	}
+	assert.True(t, exists(to, "var/log/app"), "an application may write there")
 	target, err := os.Readlink(filepath.Join(to, "bin"))
 	require.NoError(t, err)
 	assert.Equal(t, "usr/bin", target)

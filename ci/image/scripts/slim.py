@@ -41,7 +41,7 @@ DEBIAN = re.compile(
 INSTALLERS = {"adduser", "apt", "debconf", "dpkg", "init-system-helpers", "passwd"}
 # Directories of a base image that only people, packagers and compilers read.
 BASE = re.compile(
-    r"^(usr/share/(man|info|zoneinfo/right|locale|i18n|lintian|bug|bash-completion|perl5|perl|gtk-doc)"
+    r"^(usr/share/(man|info|zoneinfo/right|locale|i18n|lintian|bug|bash-completion|gtk-doc)"
     r"|usr/share/doc/[^/]+/(?!copyright$).*"
     r"|usr/local/share/(man|doc|info)|usr/local/include|usr/include|var/log|var/cache|var/lib/apt"
     r"|root/\.cache|var/lib/dpkg/info/.*\.(symbols|shlibs|templates|triggers|config|(pre|post)(inst|rm))"
@@ -272,11 +272,13 @@ def slim_base(source: str, target: str) -> dict[str, int]:
             path = os.path.normpath(os.path.join(inside, name))
             origin, copy = os.path.join(source, path), os.path.join(target, path)
             what = os.lstat(origin)
-            drop = (
-                "manuals" if BASE.match(path) else "packages" if path in mine and not stat.S_ISDIR(what.st_mode) else ""
-            )
+            folder = stat.S_ISDIR(what.st_mode)
+            # A program may write to a directory of logs that is there.
+            drop = "manuals" if BASE.match(path) and not (folder and path.startswith("var/")) else ""
+            if path in mine and not folder:
+                drop = drop or "packages"
             if drop:
-                left[drop] += size_of(origin) if stat.S_ISDIR(what.st_mode) else what.st_size
+                left[drop] += size_of(origin) if folder else what.st_size
                 if name in names:
                     names.remove(name)
                 continue
