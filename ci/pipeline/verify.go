@@ -98,7 +98,8 @@ func (s attester) verify(ctx context.Context, permit policy.Permit) verification
 		}
 		return found
 	case s.opts.Environment == rollout.Production:
-		found.problems = append(found.problems, verdict.Problemf(attest.KeyMissing, "--image names an image, and there is neither --verify-key nor --verify-identity"))
+		found.problems = append(found.problems, verdict.Problemf(attest.KeyMissing,
+			"--image names an image, and there is neither --verify-key nor --verify-identity"))
 	default:
 		found.stage.Warn(attest.Unsigned, "there is neither --verify-key nor --verify-identity")
 	}

@@ -19,21 +19,21 @@ type Opinion struct {
 
 // second compares what was found with what the registry found. Only what it alone has is a warning: a basic
 // scan of a registry knows packages of the system and nothing else.
-func (a *audit) second(ctx context.Context) {
-	if a.Registry == nil || a.found.database == nil {
+func (s *scan) second(ctx context.Context) {
+	if s.Registry == nil || s.found.database == nil {
 		return
 	}
-	o, err := a.Registry(ctx)
+	o, err := s.Registry(ctx)
 	if err != nil {
-		a.fail(RegistryScanMissing, "%v", err)
+		s.fail(RegistryScanMissing, "%v", err)
 		return
 	}
-	if age := a.Now.Sub(o.Data); age > a.Config.Security.MaxDataAge.Std() {
-		a.fail(RegistryScanMissing, "its advisories are of %s, older than security.max_data_age", o.Data.UTC().Format(time.DateOnly))
+	if age := s.Now.Sub(o.Data); age > s.Config.Security.MaxDataAge.Std() {
+		s.fail(RegistryScanMissing, "its advisories are of %s, older than security.max_data_age", o.Data.UTC().Format(time.DateOnly))
 		return
 	}
 	known := map[string]bool{}
-	for _, j := range a.found.vulnerabilities.All {
+	for _, j := range s.found.vulnerabilities.All {
 		for _, name := range j.Names() {
 			known[name] = true
 		}
@@ -45,8 +45,8 @@ func (a *audit) second(ctx context.Context) {
 			alone = append(alone, f.ID+" in "+f.Package+" ("+f.Severity+")")
 		}
 	}
-	a.stage.Add("the registry's own scan", plural(len(o.Found), "vulnerability")+", advisories of "+o.Data.UTC().Format(time.DateOnly))
+	s.stage.Add("the registry's own scan", plural(len(o.Found), "vulnerability")+", advisories of "+o.Data.UTC().Format(time.DateOnly))
 	if n := len(alone); n > 0 {
-		a.stage.Warn(RegistryDisagrees, "%s", plural(n, "vulnerability")+" that this scan did not find: "+strings.Join(alone[:min(n, 10)], ", "))
+		s.stage.Warn(RegistryDisagrees, "%s", plural(n, "vulnerability")+" that this scan did not find: "+strings.Join(alone[:min(n, 10)], ", "))
 	}
 }

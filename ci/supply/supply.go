@@ -94,7 +94,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	return *a.stage.Judge(a.problems...)
 }
 
-func (a *audit) wants(check string) bool { return slices.Contains(a.Checks, check) }
+func (in Input) wants(check string) bool { return slices.Contains(in.Checks, check) }
 
 func (a *audit) fail(code verdict.Code, format string, args ...any) *verdict.Problem {
 	p := verdict.Problemf(a.own(code), format, args...)
