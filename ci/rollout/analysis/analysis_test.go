@@ -24,6 +24,8 @@ func TestConditions(t *testing.T) {
 	for text, want := range map[string]bool{
 		"value < 0.5": true, "value >= 0.5": false, "!(value < 0.5)": false, "value == 0.25 && old != 0": true, "value > 1 || old > 0": true,
 		"value <= 1.5*old + 0.1": true, "value - old < -0.2": true, "value/old < 0.51": true, "-value < 0": true,
+		"1 - 1 - 1 == -1 && 8 / 2 / 2 == 2": true, "1 + 2*3 == 7 && (1 + 2)*3 == 9": true, "2.5e-1 == value": true,
+		"value > 1 || value < 1 && old > 1": false, "value != old && !(old == 0 || value > old)": true,
 	} {
 		c, err := ParseCondition(text)
 		require.NoError(t, err, text)
@@ -36,7 +38,8 @@ func TestConditions(t *testing.T) {
 	assert.Nil(t, none)
 	assert.False(t, none.NeedsOld())
 	for _, text := range []string{"value", "1 + 2", "value <", "latency < 1", "value < \"a\"", "value & 1 == 1", "f(value) > 1",
-		"value < old < 1", "!value", "true", "value[0] > 1", "func() bool { return true }()", string(make([]byte, 400))} {
+		"value < old < 1", "!value", "true", "1x < 2", "(value < 1", "value < 1)", "value < 1 value", "-(value < 1)", "value < 1 &&",
+		"1e999 < value", "&& value < 1", "(value < 1) + 1 > 0", "value[0] > 1", "func() bool { return true }()", string(make([]byte, 400))} {
 		_, err := ParseCondition(text)
 		assert.Error(t, err, text)
 	}

@@ -3,10 +3,8 @@ package analysis
 import (
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -14,7 +12,6 @@ import (
 // Condition is a comparison of a measurement, such as value > 1.5*old + 0.01.
 type Condition struct {
 	text string
-	expr ast.Expr
 	// old is true if it needs the old version's value.
 	old bool
 }
@@ -31,25 +28,15 @@ func ParseCondition(text string) (*Condition, error) {
 	if len(text) > maxCondition {
 		return nil, fmt.Errorf("it has %d characters, at most %d are read", len(text), maxCondition)
 	}
-	expr, err := parser.ParseExpr(text)
+	r := &reader{rest: text, value: 1, old: 1}
+	result, err := r.all()
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a condition: %w", text, err)
-	}
-	c := &Condition{text: text, expr: expr}
-	result, err := c.eval(expr, 1, 1)
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", text, err)
 	}
 	if _, isBool := result.(bool); !isBool {
 		return nil, fmt.Errorf("%q is a number; a condition compares, such as value < 0.01", text)
 	}
-	ast.Inspect(expr, func(n ast.Node) bool {
-		if name, is := n.(*ast.Ident); is && name.Name == "old" {
-			c.old = true
-		}
-		return true
-	})
-	return c, nil
+	return &Condition{text: text, old: r.needsOld}, nil
 }
 
 // String is the condition as it was written.
@@ -64,7 +51,7 @@ var errNoNumber = errors.New("it gives no number")
 // Holds evaluates the condition. An error means that it cannot be said, such as after a division by
 // zero.
 func (c *Condition) Holds(value, old float64) (bool, error) {
-	result, err := c.eval(c.expr, value, old)
+	result, err := (&reader{rest: c.text, value: value, old: old}).all()
 	if err != nil {
 		return false, err
 	}
@@ -72,93 +59,134 @@ func (c *Condition) Holds(value, old float64) (bool, error) {
 	return holds, nil
 }
 
-func (c *Condition) eval(expr ast.Expr, value, old float64) (any, error) {
-	switch e := expr.(type) {
-	case *ast.ParenExpr:
-		return c.eval(e.X, value, old)
-	case *ast.BasicLit:
-		if e.Kind != token.INT && e.Kind != token.FLOAT {
-			return nil, fmt.Errorf("%s is not a number", e.Value)
+// reader evaluates a condition as it reads it.
+type reader struct {
+	rest       string
+	value, old float64
+	needsOld   bool
+}
+
+// operators are those between two operands, by how tightly they bind, as in Go.
+var operators = [][]string{{"||"}, {"&&"}, {"==", "!=", "<=", ">=", "<", ">"}, {"+", "-"}, {"*", "/"}}
+
+var (
+	word   = regexp.MustCompile(`^[A-Za-z_]\w*`)
+	number = regexp.MustCompile(`^(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?`)
+)
+
+func (r *reader) all() (any, error) {
+	x, err := r.level(0)
+	if err == nil && strings.TrimSpace(r.rest) != "" {
+		err = fmt.Errorf("%q does not fit there", strings.TrimSpace(r.rest))
+	}
+	return x, err
+}
+
+// level reads operands between the operators of a level and of those that bind tighter.
+func (r *reader) level(n int) (any, error) {
+	if n == len(operators) {
+		return r.operand()
+	}
+	x, err := r.level(n + 1)
+	for err == nil {
+		op := r.take(operators[n]...)
+		if op == "" {
+			return x, nil
 		}
-		return strconv.ParseFloat(e.Value, 64)
-	case *ast.Ident:
-		switch e.Name {
-		case "value":
-			return finite(value)
-		case "old":
-			return finite(old)
+		var y any
+		if y, err = r.level(n + 1); err == nil {
+			x, err = apply(op, x, y)
 		}
-		return nil, fmt.Errorf("there is no %s; there are value and old", e.Name)
-	case *ast.UnaryExpr:
-		x, err := c.eval(e.X, value, old)
+	}
+	return nil, err
+}
+
+// take reads the first of the texts that comes next; empty when none does.
+func (r *reader) take(texts ...string) string {
+	r.rest = strings.TrimLeft(r.rest, " \t\r\n")
+	for _, text := range texts {
+		if rest, is := strings.CutPrefix(r.rest, text); is {
+			r.rest = rest
+			return text
+		}
+	}
+	return ""
+}
+
+func (r *reader) operand() (any, error) {
+	switch op := r.take("(", "!", "-"); op {
+	case "(":
+		x, err := r.level(0)
+		if err == nil && r.take(")") == "" {
+			err = errors.New("a parenthesis is not closed")
+		}
+		return x, err
+	case "!", "-":
+		x, err := r.operand()
 		if err != nil {
 			return nil, err
 		}
-		switch n := x.(type) {
-		case bool:
-			if e.Op == token.NOT {
-				return !n, nil
-			}
-		case float64:
-			if e.Op == token.SUB {
-				return -n, nil
-			}
+		if holds, isBool := x.(bool); isBool && op == "!" {
+			return !holds, nil
 		}
-		return nil, fmt.Errorf("%s does not fit there", e.Op)
-	case *ast.BinaryExpr:
-		return c.binary(e, value, old)
-	default:
-		return nil, errors.New("only numbers, value, old, + - * /, comparisons, && || ! and parentheses are read")
+		if n, isNumber := x.(float64); isNumber && op == "-" {
+			return -n, nil
+		}
+		return nil, fmt.Errorf("%s does not fit there", op)
 	}
+	name := r.take(word.FindString(r.rest))
+	switch name {
+	case "":
+	case "value":
+		return finite(r.value)
+	case "old":
+		r.needsOld = true
+		return finite(r.old)
+	default:
+		return nil, fmt.Errorf("there is no %s; there are value and old", name)
+	}
+	if digits := r.take(number.FindString(r.rest)); digits != "" {
+		return strconv.ParseFloat(digits, 64)
+	}
+	return nil, errors.New("only numbers, value, old, + - * /, comparisons, && || ! and parentheses are read")
 }
 
-func (c *Condition) binary(e *ast.BinaryExpr, value, old float64) (any, error) {
-	x, err := c.eval(e.X, value, old)
-	if err != nil {
-		return nil, err
+func apply(op string, x, y any) (any, error) {
+	a, isBool := x.(bool)
+	b, both := y.(bool)
+	n, isNumber := x.(float64)
+	m, alsoNumber := y.(float64)
+	switch {
+	case isBool && both && op == "&&":
+		return a && b, nil
+	case isBool && both && op == "||":
+		return a || b, nil
+	case !isNumber || !alsoNumber:
+		return nil, fmt.Errorf("%s does not fit there", op)
 	}
-	y, err := c.eval(e.Y, value, old)
-	if err != nil {
-		return nil, err
-	}
-	if a, isBool := x.(bool); isBool {
-		b, both := y.(bool)
-		switch {
-		case both && e.Op == token.LAND:
-			return a && b, nil
-		case both && e.Op == token.LOR:
-			return a || b, nil
-		}
-		return nil, fmt.Errorf("%s does not fit there", e.Op)
-	}
-	a, _ := x.(float64)
-	b, isNumber := y.(float64)
-	if !isNumber {
-		return nil, fmt.Errorf("%s does not fit there", e.Op)
-	}
-	switch e.Op {
-	case token.ADD:
-		return finite(a + b)
-	case token.SUB:
-		return finite(a - b)
-	case token.MUL:
-		return finite(a * b)
-	case token.QUO:
-		return finite(a / b)
-	case token.LSS:
-		return a < b, nil
-	case token.LEQ:
-		return a <= b, nil
-	case token.GTR:
-		return a > b, nil
-	case token.GEQ:
-		return a >= b, nil
-	case token.EQL:
-		return a == b, nil
-	case token.NEQ:
-		return a != b, nil
+	switch op {
+	case "+":
+		return finite(n + m)
+	case "-":
+		return finite(n - m)
+	case "*":
+		return finite(n * m)
+	case "/":
+		return finite(n / m)
+	case "<":
+		return n < m, nil
+	case "<=":
+		return n <= m, nil
+	case ">":
+		return n > m, nil
+	case ">=":
+		return n >= m, nil
+	case "==":
+		return n == m, nil
+	case "!=":
+		return n != m, nil
 	default:
-		return nil, fmt.Errorf("%s does not fit there", e.Op)
+		return nil, fmt.Errorf("%s does not fit there", op)
 	}
 }
 
