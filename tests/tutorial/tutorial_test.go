@@ -25,7 +25,7 @@ var fenced = regexp.MustCompile("(?ms)^```(\\w+)(?: title=\"([^\"]*)\")?\n(.*?)^
 
 func blocks(t *testing.T, page string) []block {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "docs", page))
+	content, err := os.ReadFile(filepath.Join(root, page))
 	require.NoError(t, err)
 	var found []block
 	for _, m := range fenced.FindAllStringSubmatch(string(content), -1) {
@@ -126,7 +126,7 @@ var assignment = regexp.MustCompile(`^(?:export )?\w+=`)
 func TestTheTutorial(t *testing.T) {
 	d := newDesk(t)
 	said := map[string]string{}
-	for _, b := range blocks(t, "tutorial.md") {
+	for _, b := range blocks(t, "docs/tutorial.md") {
 		switch {
 		case b.language == "bash" && b.title == "in another terminal, in a clone":
 			d.beside(t, b)
@@ -157,12 +157,12 @@ func TestTheTutorial(t *testing.T) {
 // TestYourOwnRepository types the commands of the page where the application of the tutorial is.
 func TestYourOwnRepository(t *testing.T) {
 	d := newDesk(t)
-	for _, b := range blocks(t, "tutorial.md") {
+	for _, b := range blocks(t, "docs/tutorial.md") {
 		if b.title != "" && b.language != "bash" && b.language != "yaml" {
 			d.put(t, b)
 		}
 	}
-	for _, b := range blocks(t, "own-repository.md") {
+	for _, b := range blocks(t, "docs/own-repository.md") {
 		require.Equal(t, "bash", b.language)
 		if strings.HasPrefix(b.text, "openstack-rca init --check") {
 			out, err := d.types(t, block{text: "openstack-rca init --check\n"})
@@ -175,4 +175,36 @@ func TestYourOwnRepository(t *testing.T) {
 	}
 	assert.FileExists(t, filepath.Join(d.dir, ".github", "workflows", "pipeline.yml"))
 	assert.FileExists(t, filepath.Join(d.dir, "report", "log.txt"))
+}
+
+// TestTheFiveMinuteStart types what the README begins with, in a clone: what needs no engine of it, and what `make demo`
+// does without one.
+func TestTheFiveMinuteStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the example trains for minutes")
+	}
+	d := newDesk(t)
+	clone := exec.CommandContext(t.Context(), "git", "clone", "--quiet", "--no-local", root, filepath.Join(d.dir, "clone"))
+	out, err := clone.CombinedOutput()
+	if err != nil {
+		t.Skipf("this is no git checkout: %s", out)
+	}
+	d.dir = filepath.Join(d.dir, "clone")
+	for _, b := range blocks(t, "README.md") {
+		_, native, found := strings.Cut(b.text, "# without an engine\n")
+		if b.text == "make demo\n" {
+			targets, err := os.ReadFile(filepath.Join(root, "Makefile"))
+			require.NoError(t, err)
+			assert.Contains(t, string(targets), "\ndemo: ")
+		}
+		if !found {
+			continue
+		}
+		said, err := d.types(t, block{text: native})
+		require.NoError(t, err, said)
+		assert.Regexp(t, `(?m)^  run        pass`, said)
+		assert.FileExists(t, filepath.Join(d.dir, "report", "report.html"))
+		return
+	}
+	t.Fatal("README.md has no start without an engine")
 }

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -205,4 +206,28 @@ func TestEveryDocumentedCallIsOne(t *testing.T) {
 		}
 	}
 	assert.Greater(t, checked, 40)
+}
+
+// TestWhatTheDocumentationRunsIsThere: targets of make, programs of go run, and scripts.
+func TestWhatTheDocumentationRunsIsThere(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	targets := regexp.MustCompile("(?m)(?:^\\s*|`)make ([a-z-]+)(?:`|\\s|$)")
+	paths := regexp.MustCompile("(?m)(?:^\\s*|`)(?:go run \\./|(?:\\./)?(scripts/))([A-Za-z0-9_./-]*[A-Za-z0-9_])")
+	checked := 0
+	for page, text := range pages(t) {
+		if strings.HasPrefix(filepath.ToSlash(page), root+"/examples/") || filepath.Base(page) == "CHANGELOG.md" {
+			continue // has folders of its own, or tells of what was
+		}
+		for _, found := range targets.FindAllStringSubmatch(text, -1) {
+			assert.Contains(t, string(makefile), "\n"+found[1]+":", "%s: make %s", page, found[1])
+			checked++
+		}
+		for _, found := range paths.FindAllStringSubmatch(text, -1) {
+			_, err := os.Stat(filepath.Join(root, found[1]+found[2]))
+			assert.NoError(t, err, page)
+			checked++
+		}
+	}
+	assert.Greater(t, checked, 20)
 }

@@ -244,8 +244,14 @@ func (b *bench) play(ctx context.Context, p project, stdout io.Writer) bool {
 	if len(differences) > 0 {
 		word = "DIFF"
 	}
-	fmt.Fprintf(stdout, "%s %-16s %-34s %5d tests, %5d lines in %3d files; by hand %5.1f s, stage %5.1f s\n", word, p.Name, p.Backend,
-		len(hand.tests), hand.lines(), len(hand.files), hand.took.Seconds(), stage.took.Seconds())
+	took := fmt.Sprintf("stage %5.1f s", stage.took.Seconds())
+	if b.alone {
+		word = "    "
+	} else {
+		took = fmt.Sprintf("by hand %5.1f s, %s", hand.took.Seconds(), took)
+	}
+	fmt.Fprintf(stdout, "%s %-16s %-34s %5d tests, %5d lines in %3d files; %s\n", word, p.Name, p.Backend,
+		len(hand.tests), hand.lines(), len(hand.files), took)
 	if b.init {
 		b.played++
 		switch below := floor < config.Default().Test.Coverage.Total; {
