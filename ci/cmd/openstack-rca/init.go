@@ -22,7 +22,7 @@ import (
 func (in *invocation) initialise() *cobra.Command {
 	var options pipeline.InitOptions
 	check := false
-	c := command("init", "Look at the source and write its pipeline.yaml, and the file of a CI system; runs and overwrites nothing",
+	c := command("init", "Look at the source and write its pipeline.yaml, and the file of a CI system; runs nothing without --measure",
 		func(ctx context.Context) error {
 			return in.with(ctx, func(backend pipeline.Backend) error { return in.setUp(ctx, backend, options, check) })
 		})
