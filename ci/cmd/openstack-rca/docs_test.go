@@ -79,6 +79,7 @@ func ownFlags(t *testing.T) map[string]bool {
 
 // foreignFlags are those of other programs that the documentation or a remedy names. Add yours.
 var foreignFlags = map[string]string{
+	"a bench":   "readme",
 	"aws":       "aws-service-name cli-input-json parameter-overrides stack-name template-file",
 	"dagger":    "progress",
 	"docker":    "privileged rm install",
@@ -86,6 +87,7 @@ var foreignFlags = map[string]string{
 	"example":   "mode enable-mlflow issue out golden port server verbose",
 	"fakeaws":   "crash theirs errors task-fails",
 	"git":       "init recursive",
+	"helm":      "create-namespace namespace version",
 	"mlflow":    "artifacts-only",
 	"pip, uv":   "require-hashes find-links universal generate-hashes wheel",
 	"pytest":    "cov cov-fail-under cov-report no-cov collect-only deselect ignore maxfail stepwise",
