@@ -43,20 +43,35 @@ func gitHistory(dir string) func(context.Context, string) (supply.History, error
 			names[id] = name
 			ids.WriteString(id + "\n")
 		}
-		h.Commit = func(ctx context.Context, id string) string {
-			commit, err := r.git(ctx, "log", "--all", "--format=%H", "--find-object="+id)
-			if err != nil {
-				return id
-			}
-			all := strings.Fields(commit) // the newest first: the last one brought it
-			if len(all) == 0 {
-				return id
-			}
-			return all[len(all)-1]
-		}
+		h.Commits = r.commits
 		h.Files, h.Left, err = r.blobs(ctx, &ids, names, out)
 		return h, err
 	}
+}
+
+// commits are those that brought contents, in one walk through the history: a walk for each takes minutes. One
+// that no commit shows, such as a merge's own, is missing.
+func (r *repository) commits(ctx context.Context, ids []string) map[string]string {
+	args := []string{"log", "--all", "--raw", "--no-abbrev", "--no-renames", "--format=%H"}
+	wanted := map[string]bool{}
+	for _, id := range ids {
+		args, wanted[id] = append(args, "--find-object="+id), true
+	}
+	listed, err := r.git(ctx, args...)
+	if len(ids) == 0 || err != nil {
+		return nil
+	}
+	found, commit := map[string]string{}, ""
+	for line := range strings.Lines(listed) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 1:
+			commit = fields[0]
+		case len(fields) > 4 && wanted[fields[3]]: // :mode mode before after
+			found[fields[3]] = commit // the newest first: the last one brought it
+		}
+	}
+	return found
 }
 
 // blobs writes the files among objects.

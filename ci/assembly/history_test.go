@@ -61,7 +61,7 @@ func TestGitHistory(t *testing.T) {
 			id, path, _ := strings.Cut(filepath.ToSlash(inner), "/")
 			found[string(content)] = path
 			if string(content) == "the first" {
-				assert.Equal(t, first, h.Commit(t.Context(), id), name)
+				assert.Equal(t, map[string]string{id: first}, h.Commits(t.Context(), []string{id, strings.Repeat("0", 40)}), name)
 			}
 			return err
 		}))

@@ -1,6 +1,7 @@
 package supply
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -14,12 +15,12 @@ import (
 type History struct {
 	// Files is how many contents there are, Left how many were too large to be written.
 	Files, Left int
-	// Commit names a commit that has the content of an id.
-	Commit func(ctx context.Context, id string) string
+	// Commits names the commit that brought the content of each id, as far as it is known.
+	Commits func(ctx context.Context, ids []string) map[string]string
 }
 
-// named bounds for how many findings the commit is asked for.
-const named = 100
+// named bounds for how many contents the commit is asked for.
+const named = 1000
 
 // history searches everything that the source ever had: a secret that a commit deleted is in the
 // repository all the same. What the search of the files found is not found again.
@@ -48,16 +49,23 @@ func (a *audit) history(ctx context.Context) {
 		return
 	}
 	var old []secrets.Finding
+	var ids []string
 	for _, f := range found {
 		id, name, _ := strings.Cut(f.File, "/")
 		f.File = name
 		if slices.Contains(a.inFiles, f) {
 			continue
 		}
-		if f.Commit = id; len(old) < named && h.Commit != nil {
-			f.Commit = h.Commit(ctx, id)
+		if f.Commit = id; len(ids) < named && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 		old = append(old, f)
+	}
+	if len(ids) > 0 && h.Commits != nil {
+		commits := h.Commits(ctx, ids)
+		for i := range old {
+			old[i].Commit = cmp.Or(commits[old[i].Commit], old[i].Commit)
+		}
 	}
 	before := a.found.secrets
 	v := secrets.Judge(old, a.Config.Security.AllowSecrets, a.Now)
