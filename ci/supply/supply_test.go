@@ -297,7 +297,9 @@ func TestTheHistory(t *testing.T) {
 	const kept = `{"RuleID":"x","File":"scan/source/aa/main.py","StartLine":3,"Secret":"the-value"}`
 	const deleted = `{"RuleID":"x","File":"scan/source/bb/old.py","StartLine":1,"Secret":"the-value"}`
 	written := func(_ context.Context, dir string) (History, error) {
-		commits := func(_ context.Context, ids []string) map[string]string { return map[string]string{ids[0]: ids[0] + "-commit"} }
+		commits := func(_ context.Context, ids []string) map[string]string {
+			return map[string]string{ids[0]: ids[0] + "-commit"}
+		}
 		return History{Files: 2, Left: 1, Commits: commits}, os.MkdirAll(filepath.Join(dir, "bb"), 0o755)
 	}
 	for name, tc := range map[string]struct {

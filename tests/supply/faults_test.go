@@ -27,6 +27,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner/filetree"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	audits "github.com/openstack-rca/openstack-rca/ci/supply"
+	advisories "github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -249,28 +250,46 @@ func scanFaults() {
 	const digest = "sha256:aa"
 	bom := `{"metadata":{"component":{"version":"` + digest + `"}},"components":[{"name":"demo","version":"1",` +
 		`"purl":"pkg:pypi/demo@1","licenses":[{"license":{"id":"AGPL-3.0-only"}}]}]}`
+	at := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	matched := `{"matches":[{"vulnerability":{"id":"GHSA-jinja","severity":"High"},"artifact":{"name":"Jinja2","version":"2.4.1",` +
+		`"purl":"pkg:pypi/jinja2@2.4.1"}}],"descriptor":{"version":"0.121.2","db":{"status":{"built":"` + at + `","valid":true},` +
+		`"providers":{"github":{"captured":"` + at + `"}}}}}`
+	scanned := func(t *testing.T, bom string, export error, change func(in *audits.Input)) string {
+		t.Helper()
+		in := audits.Input{
+			Config: config.Default(), Now: time.Now(), Scratch: t.TempDir(),
+			Import: func(dir string) (runner.Files, error) { return filetree.Dir(dir), nil },
+			Tool: func(_ context.Context, name string) (runner.Files, error) {
+				return fake.Files(map[string]string{name: "#!"}), nil
+			},
+		}
+		change(&in)
+		return coded(t, audits.Scan(t.Context(), answering(map[string]string{
+			"out/sbom.cdx.json": bom, "out/sbom.spdx.json": "{}", "out/gitleaks.json": gitleaksOut, "out/grype.json": matched,
+		}), in, audits.Image{Digest: digest, Export: func(_ context.Context, dir string) error {
+			return errors.Join(export, os.MkdirAll(filepath.Join(dir, audits.Layers), 0o755), os.MkdirAll(filepath.Join(dir, audits.Layout), 0o755),
+				os.WriteFile(filepath.Join(dir, audits.Layout, "index.json"), []byte("{}"), 0o600),
+				os.WriteFile(filepath.Join(dir, audits.Layers, "00.tar"), make([]byte, 1024), 0o600))
+		}}))
+	}
 	simulated := func(code, fault, bom string, export error) {
-		plant(code, fault, "", func(t *testing.T) string {
-			in := audits.Input{
-				Config: config.Default(), Now: time.Now(), Scratch: t.TempDir(),
-				Import: func(dir string) (runner.Files, error) { return filetree.Dir(dir), nil },
-				Tool: func(_ context.Context, name string) (runner.Files, error) {
-					return fake.Files(map[string]string{name: "#!"}), nil
-				},
-			}
-			deny(&in)
-			return coded(t, audits.Scan(t.Context(), answering(map[string]string{
-				"out/sbom.cdx.json": bom, "out/sbom.spdx.json": "{}", "out/gitleaks.json": gitleaksOut,
-			}), in, audits.Image{Digest: digest, Export: func(_ context.Context, dir string) error {
-				return errors.Join(export, os.MkdirAll(filepath.Join(dir, audits.Layers), 0o755), os.MkdirAll(filepath.Join(dir, audits.Layout), 0o755),
-					os.WriteFile(filepath.Join(dir, audits.Layout, "index.json"), []byte("{}"), 0o600),
-					os.WriteFile(filepath.Join(dir, audits.Layers, "00.tar"), make([]byte, 1024), 0o600))
-			}}))
-		})
+		plant(code, fault, "", func(t *testing.T) string { return scanned(t, bom, export, deny) })
 	}
 	simulated("SBOM_OTHER_DIGEST", "a bill of materials of another image", strings.Replace(bom, digest, "sha256:bb", 1), nil)
 	simulated("IMAGE_LICENSE_DENIED", "a package in the image under a licence that is denied", bom, nil)
 	simulated("IMAGE_UNREADABLE", "a registry that asks for a login", bom, errors.New("401"))
+	registry := func(code, fault string, opinion audits.Opinion, err error) {
+		plant(code, fault, "", func(t *testing.T) string {
+			file := filepath.Join(t.TempDir(), "db.tar.zst")
+			require.NoError(t, os.WriteFile(file, nil, 0o600))
+			return scanned(t, bom, nil, func(in *audits.Input) {
+				in.Advisories, in.Registry = file, func(context.Context) (audits.Opinion, error) { return opinion, err }
+			})
+		})
+	}
+	critical := []advisories.Finding{{ID: "CVE-2026-9", Package: "openssl", Severity: advisories.Critical}}
+	registry("registry_scan_disagrees", "a registry that found more", audits.Opinion{Data: time.Now(), Found: critical}, nil)
+	registry("REGISTRY_SCAN_MISSING", "a registry that has not scanned the image", audits.Opinion{}, errors.New("it has not scanned it"))
 }
 
 // refusingKMS is a key of KMS that can be read and does not sign.
