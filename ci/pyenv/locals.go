@@ -175,7 +175,7 @@ func (d *draft) sourcePath(file, where string) {
 		d.fault("%s installs %s, which is not in the source%s", file, where, d.whyMissing(where))
 	case isDir:
 		d.local(found)
-		d.takeDir(found)
+		d.project.takeDir(found)
 	default:
 		d.project.files = append(d.project.files, found)
 	}

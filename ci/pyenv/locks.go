@@ -22,9 +22,12 @@ const (
 // exported is the file that a lock of another form is converted to.
 const exported = "openstack-rca-exported.txt"
 
+// locked installs from the lock of a tool.
+type locked struct{ *draft }
+
 // uvLock lets uv install from its own lock: it knows indexes, workspaces and hashes.
 // Packages that lie in the source are built with the project instead.
-func (d *draft) uvLock() {
+func (d locked) uvLock() {
 	d.project.Kind, d.project.From, d.project.Locked = UV, []string{"uv.lock"}, true
 	d.project.files = append(d.project.files, "pyproject.toml", "uv.lock", "uv.toml")
 	lock := d.table("uv.lock")
@@ -109,7 +112,7 @@ func pylockFile(t *tree, stage string) string {
 	return t.first(append(found, "pylock.toml"))
 }
 
-func (d *draft) pylock(name string) {
+func (d locked) pylock(name string) {
 	d.project.Kind, d.project.From, d.project.Locked = Pylock, []string{name}, true
 	d.project.files = append(d.project.files, name)
 	d.used[name] = true
@@ -119,7 +122,7 @@ func (d *draft) pylock(name string) {
 		}
 		if dir := pkg.sub("directory").str("path"); dir != "" {
 			d.lockedDir(name, dir)
-			d.takeDir(path.Clean(dir))
+			d.project.takeDir(path.Clean(dir))
 		}
 		for _, kind := range []table{pkg.sub("archive"), pkg.sub("sdist")} {
 			if file := kind.str("path"); file != "" {
@@ -146,7 +149,7 @@ func (d *draft) export(commands [][]string, unhashed bool) {
 }
 
 // pdmLock lets PDM export its lock.
-func (d *draft) pdmLock() {
+func (d locked) pdmLock() {
 	d.project.Kind, d.project.From = PDM, []string{"pdm.lock"}
 	d.project.files = append(d.project.files, "pyproject.toml", "pdm.lock")
 	export := []string{

@@ -69,7 +69,7 @@ func (p poetry) lock() {
 		case "directory":
 			unhashed = true
 			p.lockedDir("poetry.lock", source.str("url"))
-			p.takeDir(path.Clean(source.str("url")))
+			p.project.takeDir(path.Clean(source.str("url")))
 		case "file":
 			p.takeAlong("poetry.lock", source.str("url"))
 		case "git", "url":

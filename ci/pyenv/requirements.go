@@ -106,11 +106,11 @@ func (d *draft) requirements(names []string) {
 func (d *draft) ofTool(name string) bool {
 	switch ending := path.Ext(name); {
 	case name == "uv.lock":
-		d.uvLock()
+		locked{d}.uvLock()
 	case name == "poetry.lock":
 		poetry{d}.lock()
 	case name == "pdm.lock":
-		d.pdmLock()
+		locked{d}.pdmLock()
 	case name == "Pipfile.lock":
 		pipenv{d}.lock()
 	case name == "Pipfile":
@@ -238,14 +238,14 @@ func (d *draft) takeAlong(file, where string) {
 	case found == "":
 		d.fault("%s looks for packages in %s, which is not in the source%s", file, where, d.whyMissing(path.Clean(where)))
 	case isDir:
-		d.takeDir(found)
+		d.project.takeDir(found)
 	default:
 		d.project.files = append(d.project.files, found)
 	}
 }
 
-func (d *draft) takeDir(dir string) {
-	d.project.globs = append(d.project.globs, strings.TrimPrefix(glob.Escape(dir)+"/**", "./"))
+func (p *Project) takeDir(dir string) {
+	p.globs = append(p.globs, strings.TrimPrefix(glob.Escape(dir)+"/**", "./"))
 }
 
 // generated installs requirements that another file declares in another form.

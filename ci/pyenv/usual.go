@@ -95,13 +95,13 @@ func (d *draft) usual() {
 	case hashed, specific != "" && d.stage != verdict.Test:
 		d.requirements([]string{specific})
 	case d.has("uv.lock") && pyproject:
-		d.uvLock()
+		locked{d}.uvLock()
 	case pylockFile(d.tree, d.stage) != "":
-		d.pylock(pylockFile(d.tree, d.stage))
+		locked{d}.pylock(pylockFile(d.tree, d.stage))
 	case d.has("poetry.lock") && pyproject:
 		poetry{d}.lock()
 	case d.has("pdm.lock") && pyproject:
-		d.pdmLock()
+		locked{d}.pdmLock()
 	case d.has("Pipfile.lock"):
 		pipenv{d}.lock()
 	case specific != "" && basic != "" && !slices.Contains(d.included(specific), basic):
