@@ -30,6 +30,8 @@ type Tool struct {
 	Name, Version string
 	// Package is what is built, VersionVariable the variable that is set to the version.
 	Package, VersionVariable string
+	// Tags are build tags.
+	Tags string
 	// Mod and Sum are the files that pin it, by name; Pin has their contents.
 	Mod, Sum string
 }
@@ -37,7 +39,9 @@ type Tool struct {
 var known = []Tool{
 	{Name: Cosign, Package: "github.com/sigstore/cosign/v3/cmd/cosign", VersionVariable: "sigs.k8s.io/release-utils/version.gitVersion",
 		Mod: "cosign.mod", Sum: "cosign.sum"},
-	{Name: Gitleaks, Package: "github.com/zricethezav/gitleaks/v8", VersionVariable: "github.com/zricethezav/gitleaks/v8/version.Version"},
+	// RE2 finds the same in a third of the time that Go's expressions take in large files.
+	{Name: Gitleaks, Tags: "gore2regex", Package: "github.com/zricethezav/gitleaks/v8",
+		VersionVariable: "github.com/zricethezav/gitleaks/v8/version.Version"},
 	{Name: Grype, Package: "github.com/anchore/grype/cmd/grype", VersionVariable: "main.version"},
 	{Name: Syft, Package: "github.com/anchore/syft/cmd/syft", VersionVariable: "main.version"},
 }
@@ -90,10 +94,11 @@ func (t Tool) GoVersion() string {
 
 // Build is the command that builds the tool as out, in a directory with its pins.
 func (t Tool) Build(out string) []string {
-	return []string{
-		"go", "build", "-modfile=" + t.Mod, "-mod=readonly", "-trimpath",
-		"-ldflags=-s -w -X " + t.VersionVariable + "=" + t.Version, "-o", out, t.Package,
+	build := []string{"go", "build", "-modfile=" + t.Mod, "-mod=readonly", "-trimpath"}
+	if t.Tags != "" {
+		build = append(build, "-tags="+t.Tags)
 	}
+	return append(build, "-ldflags=-s -w -X "+t.VersionVariable+"="+t.Version, "-o", out, t.Package)
 }
 
 // Is reports whether the output of `<tool> version` names the pinned version.
