@@ -27,7 +27,8 @@ var keys = slices.Concat([]key{
 	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing."},
 
 	{path: "test.requirements", limit: paths,
-		meaning: "Requirements files of the test environment; those with hashes are installed with `--require-hashes`. When empty, the " +
+		meaning: "Requirements files of the test environment, or one file of another tool (`uv.lock`, `poetry.lock`, `environment.yml`); " +
+			"those with hashes are installed with `--require-hashes`. When empty, the " +
 			"usual files of a Python project are used."},
 	{path: "test.build", limit: oneOf(BuildModes...),
 		meaning: "Whether the project itself is built by its own backend, which makes version files, compiled modules, metadata and " +
