@@ -45,7 +45,8 @@ const maxPatch = 32 << 20
 // gitPatch makes the engine write the difference of the Python files, as gitChanges does of all names.
 func gitPatch(ctx context.Context, client *dagger.Client, source, history *dagger.Directory, since string) (string, error) {
 	repository := client.Directory().WithDirectory(".git", history).AsGit()
-	before := repository.Ref(revisionIn(ctx, history, since)).CommonAncestor(repository.Head()).Tree(dagger.GitRefTreeOpts{DiscardGitDir: true})
+	fork := repository.Ref(revisionIn(ctx, history, since)).CommonAncestor(repository.Head())
+	before := fork.Tree(dagger.GitRefTreeOpts{DiscardGitDir: true})
 	python := dagger.DirectoryFilterOpts{Include: []string{"**/*.py"}}
 	patch := source.Filter(python).Changes(before.Filter(python)).AsPatch()
 	size, err := patch.Size(ctx)
