@@ -48,7 +48,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	}
 	host.Backend.Patch = func(ctx context.Context, since string) (string, error) { return hostPatch(ctx, path, since) }
 	host.Backend.History = gitHistory(path)
-	host.Backend.Tool = hostTool
+	host.Backend.Tool = once(hostTool)
 	host.Backend.AdvisoriesURL = AdvisoriesURL
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
 	host.Backend.ImageAdvisories = dailyGrype(GrypeURL, cacheDir())

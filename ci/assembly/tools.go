@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"dagger.io/dagger"
@@ -58,6 +59,30 @@ func hostTool(ctx context.Context, name string) (runner.Files, error) {
 		return nil, fmt.Errorf("%s on PATH is a link to %s; put the program itself there", name, base)
 	}
 	return files, nil
+}
+
+// once returns a function that finds each program once: a scan asks for the same one for each layer, and
+// a program takes up to half a second to say its version. A failure is not kept.
+func once(find func(context.Context, string) (runner.Files, error)) func(context.Context, string) (runner.Files, error) {
+	type entry struct {
+		sync.Mutex
+		files runner.Files
+	}
+	var found sync.Map
+	return func(ctx context.Context, name string) (runner.Files, error) {
+		value, _ := found.LoadOrStore(name, &entry{})
+		e, _ := value.(*entry)
+		e.Lock()
+		defer e.Unlock()
+		if e.files != nil {
+			return e.files, nil
+		}
+		files, err := find(ctx, name)
+		if err == nil {
+			e.files = files
+		}
+		return files, err
+	}
 }
 
 // goImage is the image that builds a tool: the newest of the minor version that it needs. It may be

@@ -3,10 +3,13 @@ package assembly
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
 )
 
@@ -100,4 +105,31 @@ func TestATool(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "grype"), []byte("#!/bin/sh\nexit 3\n"), 0o755)) //nolint:gosec // a program
 	_, err = hostTool(t.Context(), tools.Grype)
 	require.ErrorContains(t, err, "for its version")
+}
+
+func TestAProgramIsFoundOnce(t *testing.T) {
+	var asked atomic.Int64
+	find := once(func(_ context.Context, name string) (runner.Files, error) {
+		if asked.Add(1) == 1 {
+			return nil, errors.New("not yet")
+		}
+		return fake.Files(map[string]string{name: ""}), nil
+	})
+	_, err := find(t.Context(), "a")
+	require.Error(t, err)
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			files, err := find(t.Context(), "a")
+			assert.NoError(t, err)
+			names, err := files.List(t.Context())
+			assert.NoError(t, err)
+			assert.Equal(t, []string{"a"}, names)
+		})
+	}
+	wait.Wait()
+	assert.Equal(t, int64(2), asked.Load(), "a failure is asked for again, a program found is kept")
+	_, err = find(t.Context(), "b")
+	require.NoError(t, err)
+	assert.Equal(t, int64(3), asked.Load())
 }
