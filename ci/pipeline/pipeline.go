@@ -71,7 +71,7 @@ type Options struct {
 	Observe Observe
 	// Checks limits doctor to the checks of these names; all but the slow ones when empty.
 	Checks []string
-	// Progress gets a line when a stage starts, ends, or still runs after a minute; may be nil.
+	// Progress gets a line when a stage starts, ends, or still runs after a minute, one at a time; may be nil.
 	Progress func(string)
 	// Module is this program's version, for the report.
 	Module string

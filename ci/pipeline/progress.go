@@ -16,7 +16,9 @@ const pulse = time.Minute
 // progress tells the caller when stages start and end, and what the others wait for. Its methods
 // may be called side by side.
 type progress struct {
-	tell func(string)
+	// telling is held while tell runs: a listener hears one line at a time.
+	telling sync.Mutex
+	tell    func(string)
 
 	mu      sync.Mutex
 	running []string
@@ -25,6 +27,8 @@ type progress struct {
 // say passes a line on; without a listener it does nothing.
 func (p *progress) say(format string, args ...any) {
 	if p.tell != nil {
+		p.telling.Lock()
+		defer p.telling.Unlock()
 		p.tell(fmt.Sprintf(format, args...))
 	}
 }
