@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/supply"
@@ -42,5 +43,5 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 		Config: s.cfg, Source: s.backend.Source, Advisories: s.opts.Advisories,
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
 		Scratch: s.backend.WorkDir, Now: time.Now(), Registry: s.opinion(permit, s.outcome.Image),
-	}, supply.Image{Digest: reference.Digest, Export: export})
+	}, supply.Image{Digest: reference.Digest, Export: export, Unpack: oci.Unpack})
 }

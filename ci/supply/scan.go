@@ -34,9 +34,10 @@ const (
 type Image struct {
 	// Digest is sha256:<hex>.
 	Digest string
-	// Export writes the image into a local directory, as Layout and Layers. It compares all bytes
-	// with their digests.
+	// Export writes the image into a local directory, as Layout. It compares all bytes with their digests.
 	Export func(ctx context.Context, dir string) error
+	// Unpack writes Layers beside Layout, while the packages are read.
+	Unpack func(dir string) error
 }
 
 // material is what is read of a bill of materials.
@@ -60,9 +61,10 @@ type component struct {
 type scan struct {
 	*audit
 	digest string
-	// files are Layout and Layers; local is where Layers is on this machine.
-	files runner.Files
-	local string
+	// files are Layout; local is where Layers is on this machine, once unpacked is closed.
+	files    runner.Files
+	local    string
+	unpacked chan struct{}
 }
 
 // Scan looks at an image: its packages and their known vulnerabilities and licences, and the
@@ -78,19 +80,25 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 	}
 	var files runner.Files
 	if err == nil {
-		files, err = in.Import(dir)
+		files, err = in.Import(filepath.Join(dir, Layout))
 	}
 	if err != nil {
 		a.fail(ImageUnreadable, "%v", err)
 		return *a.stage.Judge(a.problems...)
 	}
 	a.stated(ctx, "image")
-	s := &scan{audit: a, digest: image.Digest, files: files, local: filepath.Join(dir, Layers)}
+	s := &scan{audit: a, digest: image.Digest, files: files, local: filepath.Join(dir, Layers), unpacked: make(chan struct{})}
 	beside := &audit{Input: a.Input, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
 	var secretsIn []secrets.Finding
 	searched, done := false, make(chan struct{})
 	go func() {
 		defer close(done)
+		err := image.Unpack(dir)
+		close(s.unpacked)
+		if err != nil {
+			beside.fail(ImageUnreadable, "%v", err)
+			return
+		}
 		secretsIn, searched = beside.search(ctx, s.local)
 	}()
 	if bom, found, ok := s.syft(ctx); ok {
@@ -125,7 +133,7 @@ func (s *scan) syft(ctx context.Context) (bom []byte, found material, ok bool) {
 	result, err := s.runner.Run(ctx, runner.Step{
 		Name: "syft", Env: runner.Environment{Python: s.Config.Python, Files: s.runner.NewFiles(nil)},
 		Inputs: []runner.Mount{
-			{Path: toolDir, Files: program}, {Path: Layout, Files: s.files.Sub(Layout)},
+			{Path: toolDir, Files: program}, {Path: Layout, Files: s.files},
 			{Path: ".", Files: s.runner.NewFiles(map[string][]byte{"out/.keep": nil})},
 		},
 		Args: []string{
@@ -189,6 +197,7 @@ func (s *scan) unseen(found material) {
 			}
 		}
 	}
+	<-s.unpacked
 	files, err := filepath.Glob(filepath.Join(s.local, "*.tar"))
 	for _, file := range files {
 		if err != nil {

@@ -26,6 +26,9 @@ const scanned = "sha256:aa"
 // exported writes an image with the given files in its only layer.
 func exported(names ...string) Image {
 	return Image{Digest: scanned, Export: func(_ context.Context, dir string) error {
+		return errors.Join(os.MkdirAll(filepath.Join(dir, Layout), 0o755),
+			os.WriteFile(filepath.Join(dir, Layout, "index.json"), []byte("{}"), 0o600))
+	}, Unpack: func(dir string) error {
 		var layer bytes.Buffer
 		archive := tar.NewWriter(&layer)
 		for _, name := range names {
@@ -36,8 +39,7 @@ func exported(names ...string) Image {
 				return err
 			}
 		}
-		return errors.Join(archive.Close(), os.MkdirAll(filepath.Join(dir, Layers), 0o755), os.MkdirAll(filepath.Join(dir, Layout), 0o755),
-			os.WriteFile(filepath.Join(dir, Layout, "index.json"), []byte("{}"), 0o600),
+		return errors.Join(archive.Close(), os.MkdirAll(filepath.Join(dir, Layers), 0o755),
 			os.WriteFile(filepath.Join(dir, Layers, "00.tar"), layer.Bytes(), 0o600))
 	}}
 }
@@ -161,6 +163,8 @@ func TestPlantedFaultsOfAScan(t *testing.T) {
 		"no program": {bom, clean, exported(), func(in *Input) { in.Tool = nil }, "SCANNER_MISSING SCANNER_MISSING"},
 		"no image": {bom, clean, Image{Digest: scanned, Export: func(context.Context, string) error { return errors.New("401") }}, nil,
 			"IMAGE_UNREADABLE"},
+		"layers that cannot be unpacked": {bom, clean, Image{Digest: scanned, Export: exported().Export,
+			Unpack: func(string) error { return errors.New("gzip: invalid header") }}, nil, "IMAGE_UNREADABLE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t)

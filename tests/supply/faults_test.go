@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
@@ -230,7 +231,7 @@ func scanFaults() {
 			}
 			in.Config.Python = "3.11"
 			export := func(_ context.Context, dir string) error { return image.Export(dir) }
-			return coded(t, audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export}))
+			return coded(t, audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export, Unpack: oci.Unpack}))
 		})
 	}
 	debian12 := fmt.Sprintf(release, "12")
@@ -267,8 +268,10 @@ func scanFaults() {
 		return coded(t, audits.Scan(t.Context(), answering(map[string]string{
 			"out/sbom.cdx.json": bom, "out/sbom.spdx.json": "{}", "out/gitleaks.json": gitleaksOut, "out/grype.json": matched,
 		}), in, audits.Image{Digest: digest, Export: func(_ context.Context, dir string) error {
-			return errors.Join(export, os.MkdirAll(filepath.Join(dir, audits.Layers), 0o755), os.MkdirAll(filepath.Join(dir, audits.Layout), 0o755),
-				os.WriteFile(filepath.Join(dir, audits.Layout, "index.json"), []byte("{}"), 0o600),
+			return errors.Join(export, os.MkdirAll(filepath.Join(dir, audits.Layout), 0o755),
+				os.WriteFile(filepath.Join(dir, audits.Layout, "index.json"), []byte("{}"), 0o600))
+		}, Unpack: func(dir string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(dir, audits.Layers), 0o755),
 				os.WriteFile(filepath.Join(dir, audits.Layers, "00.tar"), make([]byte, 1024), 0o600))
 		}}))
 	}

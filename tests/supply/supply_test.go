@@ -273,7 +273,7 @@ func TestScan(t *testing.T) {
 			}
 			in.Config.Python = "3.11"
 			export := func(_ context.Context, dir string) error { return image.Export(dir) }
-			stage := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export})
+			stage := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export, Unpack: oci.Unpack})
 			assert.Equal(t, tc.want, codes(stage), "%+v %+v", stage.Problems, stage.Evidence)
 			assert.NotContains(t, fmt.Sprintf("%+v", stage), canary())
 		})

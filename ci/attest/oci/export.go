@@ -54,13 +54,8 @@ func platforms(list *remote.Descriptor) string {
 	return strings.Join(all, ", ")
 }
 
-// Write writes an image as an OCI layout into dir/layout, and each of its layers, unpacked, into
-// dir/layers/NN.tar, the lowest first. All bytes are compared with their digests.
+// Write writes an image as an OCI layout into dir/layout. All bytes are compared with their digests.
 func Write(image v1.Image, dir string) error {
-	digest, err := image.Digest()
-	if err != nil {
-		return fmt.Errorf("read image: %w", err)
-	}
 	path, err := layout.Write(filepath.Join(dir, "layout"), empty.Index)
 	if err != nil {
 		return fmt.Errorf("write layout: %w", err)
@@ -68,7 +63,12 @@ func Write(image v1.Image, dir string) error {
 	if err := path.AppendImage(image); err != nil {
 		return fmt.Errorf("write layout: %w", err)
 	}
-	local, err := path.Image(digest)
+	return nil
+}
+
+// Unpack writes each layer of the image in dir/layout, unpacked, into dir/layers/NN.tar, the lowest first.
+func Unpack(dir string) error {
+	local, err := only(filepath.Join(dir, "layout"))
 	if err != nil {
 		return fmt.Errorf("read layout: %w", err)
 	}
@@ -93,6 +93,22 @@ func Write(image v1.Image, dir string) error {
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// only is the image of a layout that has one.
+func only(dir string) (v1.Image, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	if len(manifest.Manifests) != 1 {
+		return nil, fmt.Errorf("it has %d images", len(manifest.Manifests))
+	}
+	return index.Image(manifest.Manifests[0].Digest)
 }
 
 func unpack(layer v1.Layer, file string) (err error) {

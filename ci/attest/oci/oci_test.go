@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -222,7 +223,25 @@ func TestAListForSeveralPlatforms(t *testing.T) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	require.NoError(t, at.Export(dir))
+	require.NoError(t, Unpack(dir))
 	for _, file := range []string{"layout/index.json", "layers/00.tar", "layers/01.tar"} {
 		assert.FileExists(t, filepath.Join(dir, file))
 	}
+}
+
+func TestOnlyALayoutOfOneImageIsUnpacked(t *testing.T) {
+	dir := t.TempDir()
+	require.ErrorContains(t, Unpack(dir), "read layout")
+	for n := range 2 {
+		image, err := random.Image(64, 1)
+		require.NoError(t, err)
+		if n == 0 {
+			require.NoError(t, Write(image, dir))
+			continue
+		}
+		path, err := layout.FromPath(filepath.Join(dir, "layout"))
+		require.NoError(t, err)
+		require.NoError(t, path.AppendImage(image))
+	}
+	require.ErrorContains(t, Unpack(dir), "it has 2 images")
 }
