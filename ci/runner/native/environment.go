@@ -128,8 +128,11 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 func (e *environments) trimUV(ctx context.Context, base *interpreter, work string, vars map[string]string) {
 	var total int64
 	err := filepath.WalkDir(filepath.Join(e.host.opts.CacheDir, "uv"), func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return nil // another process may be cleaning it
+		if err != nil { // another process may be cleaning it
+			return fs.SkipDir
+		}
+		if entry.IsDir() {
+			return nil
 		}
 		if info, err := entry.Info(); err == nil {
 			total += info.Size()

@@ -275,7 +275,7 @@ func changes(dir string, size int) (func() error, error) {
 	}
 	report.WriteString(`</classes></package></packages></coverage>`)
 	return func() error {
-		command := exec.Command("python3", "-c", selector, "ci/testrun/python", dir, fmt.Sprint(size))
+		command := exec.CommandContext(context.Background(), "python3", "-c", selector, "ci/testrun/python", dir, fmt.Sprint(size))
 		command.Stderr = os.Stderr
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("select tests: %w", err)
