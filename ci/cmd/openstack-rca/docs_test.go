@@ -89,7 +89,7 @@ var foreignFlags = map[string]string{
 	"git":       "init recursive",
 	"helm":      "create-namespace namespace version",
 	"mlflow":    "artifacts-only",
-	"pip, uv":   "require-hashes find-links universal generate-hashes wheel",
+	"pip, uv":   "require-hashes no-deps find-links universal generate-hashes wheel",
 	"pytest":    "cov cov-fail-under cov-report no-cov collect-only deselect ignore maxfail stepwise",
 }
 
