@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,7 +9,7 @@ import (
 )
 
 func TestEveryCaseLoads(t *testing.T) {
-	cases, err := LoadCases(filepath.Join(here(), "cases"))
+	cases, err := LoadCases("cases")
 	require.NoError(t, err)
 	byKind, used, engine := map[string]int{}, map[string]bool{}, 0
 	for _, c := range cases {
