@@ -59,7 +59,7 @@ var (
 func (c *certificate) parse() error {
 	parsed, err := x509.ParseCertificate(c.RawBytes)
 	if err != nil {
-		return errors.New("read bundle: its certificate is none")
+		return errors.New("read bundle: its certificate cannot be parsed")
 	}
 	c.parsed = parsed
 	return nil

@@ -102,7 +102,7 @@ func TestSignedWithoutAKey(t *testing.T) {
 		"stamped outside of it, as cosign says":   {in, Proof{Text: "x509: certificate has expired or is not yet valid: x"}, nil, "EXPIRED"},
 		"a signature that cosign does not accept": {in, Proof{Text: "invalid signature"}, nil, "INVALID"},
 		"what nobody looked at":                   {in, Proof{}, func(d *Demand) { d.Proofs = nil }, "INVALID"},
-		"a certificate that is none": {unkeyed(t, during, func(b map[string]any) {
+		"a certificate that cannot be parsed": {unkeyed(t, during, func(b map[string]any) {
 			material(b)["certificate"] = map[string]any{"rawBytes": []byte("none")}
 		}), ok, nil, "INVALID"},
 	} {

@@ -91,7 +91,7 @@ func Check(bundles [][]byte, demand Demand) Verified {
 	return v
 }
 
-// worst is the most telling reason why no bundle counts. Without bundles, it says that there are none.
+// worst is the most telling reason why no bundle counts; Missing where there is no bundle.
 func worst(reasons []*verdict.Problem) *verdict.Problem {
 	for _, code := range []verdict.Code{OtherSubject, Invalid, Expired, NotLogged, OtherIdentity, OtherIssuer, Untrusted} {
 		for _, p := range reasons {

@@ -37,19 +37,9 @@ var open io.Closer
 
 // sigstore is the address of a virtual Sigstore, built and started once.
 var sigstore = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "virtual-")
+	program, err := built("virtual", "cosign.mod")
 	if err != nil {
 		return "", err
-	}
-	mod, err := filepath.Abs("../../ci/supply/tools/cosign.mod")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "virtual")
-	build := exec.Command("go", "build", "-trimpath", "-modfile="+mod, "-o", program, ".") //nolint:gosec,noctx // our own program
-	build.Dir = "virtual"
-	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the services: %w: %s", err, text)
 	}
 	command := exec.Command(program) //nolint:gosec,noctx // it ends with its input, which ends with the tests
 	if open, err = command.StdinPipe(); err != nil {

@@ -104,23 +104,26 @@ const debian = `{"schema":"https://raw.githubusercontent.com/anchore/vunnel/main
 	`"Name":"CVE-2026-0001","NamespaceName":"debian:12","Severity":"High"}}}`
 
 // builder is the program that makes databases, built once.
-var builder = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "makedb-")
+var builder = sync.OnceValues(func() (string, error) { return built("makedb", "tools.mod") })
+
+// built is the program in a directory beside this file, with the pinned modules of a tool.
+func built(name, mod string) (string, error) {
+	dir, err := os.MkdirTemp("", name+"-")
 	if err != nil {
 		return "", err
 	}
-	mod, err := filepath.Abs("../../ci/supply/tools/tools.mod")
+	mod, err = filepath.Abs(filepath.Join("../../ci/supply/tools", mod))
 	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(dir, "makedb")
+	out := filepath.Join(dir, name)
 	build := exec.Command("go", "build", "-trimpath", "-modfile="+mod, "-o", out, ".") //nolint:gosec,noctx // our own program
-	build.Dir = "makedb"
+	build.Dir = name
 	if text, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build makedb: %w: %s", err, text)
+		return "", fmt.Errorf("build %s: %w: %s", name, err, text)
 	}
 	return out, nil
-})
+}
 
 // database makes an archive of a database from records by provider.
 func database(t *testing.T, captured time.Time, records map[string][]string) string {
