@@ -25,20 +25,47 @@ var (
 	published = regexp.MustCompile(`(?:^|:)(\d{1,5})(?:/tcp)?$`)
 )
 
-// dockerfile reads the last stage of the Dockerfile.
-func (s serving) dockerfile() container {
-	found := container{}
+// dockerfileName is the Dockerfile of the application; empty if there is none.
+func (t *tree) dockerfileName() string {
 	for _, name := range []string{"Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
-		if s.tree.has(name) {
-			found.name = name
-			break
+		if t.has(name) {
+			return name
 		}
 	}
+	return ""
+}
+
+var heredoc = regexp.MustCompile(`(?:^|[^<])<<-?["']?(\w+)["']?`)
+
+// instructions are the lines of a Dockerfile, continued ones joined, without the files that are
+// written out in it: a line of those may begin like an instruction.
+func (t *tree) instructions(name string) (lines []string) {
+	text := strings.ReplaceAll(t.text(name), "\r\n", "\n")
+	end := ""
+	for _, line := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+		if end != "" {
+			if strings.TrimLeft(line, "\t") == end {
+				end = ""
+			}
+			continue
+		}
+		if m := heredoc.FindStringSubmatch(line); m != nil {
+			end = m[1]
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// dockerfile reads the last stage of the Dockerfile, with what it inherits from the stages it is made from.
+func (s serving) dockerfile() container {
+	found := container{name: s.tree.dockerfileName()}
 	if found.name == "" {
 		return found
 	}
-	text := strings.ReplaceAll(s.tree.text(found.name), "\r\n", "\n")
-	for _, line := range strings.Split(strings.ReplaceAll(text, "\\\n", " "), "\n") {
+	stages := map[string]container{}
+	stage := ""
+	for _, line := range s.tree.instructions(found.name) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 {
 			continue
@@ -46,7 +73,11 @@ func (s serving) dockerfile() container {
 		rest := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), fields[0]))
 		switch strings.ToUpper(fields[0]) {
 		case "FROM":
-			found = container{name: found.name}
+			stages[stage] = found
+			from := fromLine(fields[1:])
+			name := found.name
+			found = stages[from.stage()] // nothing for an image of elsewhere
+			found.name, stage = name, from.as
 		case "EXPOSE":
 			if m := exposed.FindStringSubmatch(fields[1]); m != nil {
 				found.port = portOf(m[1])
@@ -64,6 +95,68 @@ func (s serving) dockerfile() container {
 		}
 	}
 	return found
+}
+
+// from is a FROM line: the image or stage, and the name of the stage that begins.
+type from struct{ image, as string }
+
+func (f from) stage() string { return strings.ToLower(f.image) }
+
+func fromLine(fields []string) (f from) {
+	for len(fields) > 0 && strings.HasPrefix(fields[0], "--") {
+		fields = fields[1:]
+	}
+	if len(fields) > 0 {
+		f.image = fields[0]
+	}
+	if len(fields) > 2 && strings.EqualFold(fields[1], "as") {
+		f.as = strings.ToLower(fields[2])
+	}
+	return f
+}
+
+var (
+	pythonImage = regexp.MustCompile(`(?:^|/)python:(3\.\d+)(?:[.-]|$|@)`)
+	argument    = regexp.MustCompile(`\$\{?(\w+)\}?`)
+	setupPython = regexp.MustCompile(`(?m)^\s*python-version\s*:\s*\[?\s*["']?(3\.\d+)`)
+)
+
+// usedPython is the Python that the project runs on where it says so only by using it: the
+// official image that its Dockerfile ends on, or the version that its workflows set up.
+func (t *tree) usedPython() (version, where string) {
+	if name := t.dockerfileName(); name != "" {
+		arguments := map[string]string{}
+		for _, line := range t.instructions(name) {
+			fields := strings.Fields(line)
+			if len(fields) < 2 {
+				continue
+			}
+			switch strings.ToUpper(fields[0]) {
+			case "ARG":
+				key, value, _ := strings.Cut(fields[1], "=")
+				arguments[key] = strings.Trim(value, `"'`)
+			case "FROM":
+				image := argument.ReplaceAllStringFunc(fromLine(fields[1:]).image, func(word string) string {
+					return arguments[argument.FindStringSubmatch(word)[1]]
+				})
+				if m := pythonImage.FindStringSubmatch(image); m != nil {
+					version, where = m[1], "FROM "+image+" in "+name
+				}
+			}
+		}
+	}
+	for _, name := range t.names {
+		if version != "" {
+			break
+		}
+		if path.Dir(name) != ".github/workflows" {
+			continue
+		}
+		if m := setupPython.FindStringSubmatch(t.text(name)); m != nil {
+			version, where = m[1], "python-version in "+name
+		}
+	}
+	return version, where
 }
 
 // useDockerfile takes the Dockerfile when the pipeline would accept what it makes.

@@ -145,8 +145,11 @@ func (s *survey) identity() error {
 		return err
 	}
 	if python == "" {
-		python = usualPython
-		s.set("python", python, "no file names a version; requires-python in pyproject.toml replaces this line")
+		python, from = s.tree.usedPython()
+		if python == "" {
+			python, from = usualPython, "no file names a version"
+		}
+		s.set("python", python, "%s; requires-python in pyproject.toml replaces this line", from)
 	} else {
 		s.found("Python %s, by %s", python, from)
 	}

@@ -153,6 +153,45 @@ func TestADockerfileIsTakenOnlyIfItsImageWouldPass(t *testing.T) {
 	}
 }
 
+func TestAStageHasWhatTheOneBelowItDeclares(t *testing.T) {
+	files := map[string]string{"main.py": "p.add_argument('--mode'); train('--enable-mlflow')\n", "tests/test_a.py": "",
+		"streamlit_app/chatbot.py": "import streamlit\n",
+		"Dockerfile": "ARG V=3.12\nFROM --platform=linux/amd64 docker.io/library/python:${V}-slim AS Base\nEXPOSE 7051\n" +
+			"HEALTHCHECK CMD curl http://localhost:7051/alive\nFROM other\nFROM base AS production\nCOPY <<EOF /start.sh\nfrom config import Config\nEOF\nUSER app\nCMD [\"x\"]\n"}
+	_, cfg := propose(t, files)
+	assert.Equal(t, "Dockerfile", cfg.Image.Dockerfile, "also with the usual name of the page")
+	assert.Equal(t, "/alive", cfg.Image.Health)
+	files["Dockerfile"] += "FROM other\nUSER app\n"
+	p, cfg := propose(t, files)
+	assert.Empty(t, cfg.Image.Dockerfile)
+	assert.Contains(t, strings.Join(p.Found, "\n"), "has no EXPOSE, HEALTHCHECK")
+}
+
+func TestThePythonThatIsUsedIsProposed(t *testing.T) {
+	workflow := "jobs:\n  a:\n    steps:\n    - uses: actions/setup-python@v6\n      with:\n        python-version: "
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"image":             {map[string]string{"Dockerfile": "FROM python:3.12-slim@sha256:00\n"}, "3.12"},
+		"image by argument": {map[string]string{"Dockerfile": "ARG PY=\"3.13\"\nFROM python:$PY\n"}, "3.13"},
+		"the last stage":    {map[string]string{"Dockerfile": "FROM python:3.11 AS b\nFROM python:3.12\nCOPY --from=b /a /a\n"}, "3.12"},
+		"workflow":          {map[string]string{".github/workflows/ci.yml": workflow + "'3.13'\n"}, "3.13"},
+		"matrix":            {map[string]string{".github/workflows/ci.yml": "python-version: [\"3.12\", \"3.13\"]\n"}, "3.12"},
+		"an expression":     {map[string]string{".github/workflows/ci.yml": workflow + "${{ matrix.python }}\n"}, usualPython},
+		"another's image":   {map[string]string{"Dockerfile": "FROM corp/mypython:3.12\n"}, usualPython},
+		"no argument":       {map[string]string{"Dockerfile": "FROM python:$V\n"}, usualPython},
+		"requires-python": {map[string]string{"Dockerfile": "FROM python:3.12\n",
+			"pyproject.toml": "[project]\nname='a'\nrequires-python='>=3.11'\n"}, config.Default().Python},
+	} {
+		_, cfg := propose(t, c.files)
+		assert.Equal(t, c.want, cfg.Python, name)
+	}
+	p, cfg := propose(t, map[string]string{"Dockerfile": "FROM python:3.8\n"})
+	assert.Equal(t, config.Default().Python, cfg.Python, "not one that a run cannot have")
+	assert.True(t, slices.ContainsFunc(p.Unknown, func(u Unknown) bool { return strings.Contains(u.What, "a value for python") }), "%v", p.Unknown)
+}
+
 func TestTheReleaseBranchIsFound(t *testing.T) {
 	for content, want := range map[string]string{"ref: refs/remotes/origin/master\n": "master", "ref: refs/remotes/origin/a\nb": "main",
 		"": "main", "ref: refs/remotes/origin/release-1.x\n": "release-1.x"} {

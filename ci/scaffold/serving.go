@@ -40,10 +40,6 @@ type serving struct{ *survey }
 
 // find adds it to the proposal.
 func (s serving) find() {
-	if s.tree.has("streamlit_app/chatbot.py") {
-		s.serves = true
-		return // the default
-	}
 	found := s.app()
 	file := s.dockerfile()
 	composed := s.compose()
@@ -53,7 +49,9 @@ func (s serving) find() {
 	}
 	s.serves = true
 	defaults := config.Default().Image
-	s.set("image.command", found.command, "%s", found.why)
+	if !slices.Equal(found.command, defaults.Command) {
+		s.set("image.command", found.command, "%s", found.why)
+	}
 	for _, port := range []int{file.port, composed.port, found.port} {
 		if port != 0 && port != defaults.Port {
 			s.set("image.port", port, "the port that %s has", s.portFrom(port, file, composed, found))
@@ -102,6 +100,9 @@ func (s serving) withoutApp(file container) {
 
 // app is the first kind of application that the code has.
 func (s serving) app() *app {
+	if d := config.Default().Image; s.tree.has(d.Command[2]) {
+		return &app{command: d.Command, health: d.Health, page: d.Page, name: d.Command[2]}
+	}
 	for _, find := range []func() *app{s.fastapi, s.flask, s.streamlit, s.gradio} {
 		if found := find(); found != nil {
 			return found
