@@ -2,12 +2,9 @@ package assembly
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +12,8 @@ import (
 	"time"
 
 	"dagger.io/dagger"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
 // GrypeURL is the newest database of Grype, which knows the packages of distributions too. Its makers
@@ -47,16 +46,11 @@ func (l latest) archive(address string) string {
 
 // check compares a downloaded archive with its checksum.
 func (l latest) check(file string) error {
-	f, err := os.Open(file) //nolint:gosec // downloaded by this process
+	sum, err := runner.FileSHA256(file)
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
-	_, err = io.Copy(sum, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != l.Checksum {
+	if got := "sha256:" + sum; got != l.Checksum {
 		return fmt.Errorf("the archive has %s, and should have %s", got, l.Checksum)
 	}
 	return nil

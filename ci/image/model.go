@@ -1,16 +1,12 @@
 package image
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -28,7 +24,7 @@ func (s *session) checkModel() *verdict.Problem {
 	if m.Dir == "" {
 		return nil
 	}
-	got, err := fileSHA256(filepath.Join(m.Dir, m.File))
+	got, err := runner.FileSHA256(filepath.Join(m.Dir, m.File))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return verdict.Problemf(CodeModelMissing, "%s is not among the model's files", m.File)
@@ -38,17 +34,4 @@ func (s *session) checkModel() *verdict.Problem {
 		return verdict.Problemf(CodeModelMismatch, "%s has sha256 %s, the gated model has %s", m.File, got, m.SHA256)
 	}
 	return nil
-}
-
-func fileSHA256(name string) (sum string, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", fmt.Errorf("open %s: %w", name, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
