@@ -59,7 +59,7 @@ func OnEngine(
 	assembled.Backend.Import = func(dir string) (runner.Files, error) {
 		return r.Source(client.CurrentModule().Workdir(dir)), nil
 	}
-	assembled.Backend.Tool = engineTool(client, func(dir *dagger.Directory) runner.Files { return r.Source(dir) })
+	assembled.Backend.Tool = once(engineTool(client, func(dir *dagger.Directory) runner.Files { return r.Source(dir) }))
 	assembled.Backend.AdvisoriesURL = AdvisoriesURL
 	assembled.Backend.Advisories = func(ctx context.Context) (string, error) {
 		return engineAdvisories(ctx, client, AdvisoriesURL, work)
@@ -84,6 +84,7 @@ func OnEngine(
 			return gitHistory(dir)(ctx, out)
 		}
 	}
+	assembled.Backend.Memory = assembled.memory
 	assembled.Backend.WarmUp = assembled.warmUp
 	assembled.Backend.BuildImage = assembled.buildImage
 	return assembled
@@ -103,6 +104,15 @@ func (e *Engine) warmUp(ctx context.Context, request pipeline.ImageRequest) {
 	if in, err := e.input(ctx, request); err == nil {
 		e.ahead = image.Begin(ctx, e.Runner.Client(), in)
 	}
+}
+
+// memory is beside the proofs of images: there is none where no image is built, or where one is built for a
+// real registry.
+func (e *Engine) memory() supply.Memory {
+	if e.ahead == nil {
+		return nil
+	}
+	return e.ahead
 }
 
 // input is the image stage's, without a model.

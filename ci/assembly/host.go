@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/ci/supply"
 )
 
 // Host is a pipeline on this host.
@@ -49,6 +51,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host.Backend.Patch = func(ctx context.Context, since string) (string, error) { return hostPatch(ctx, path, since) }
 	host.Backend.History = gitHistory(path)
 	host.Backend.Tool = once(hostTool)
+	host.Backend.Memory = func() supply.Memory { return folder(filepath.Join(filepath.Dir(cacheDir()), "found")) }
 	host.Backend.AdvisoriesURL = AdvisoriesURL
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
 	host.Backend.ImageAdvisories = dailyGrype(GrypeURL, cacheDir())

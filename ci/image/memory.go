@@ -2,18 +2,16 @@ package image
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -63,7 +61,7 @@ type proofFile struct {
 type memory struct {
 	session *session
 	done    chan struct{}
-	// known are the keys of all proofs, each with its key without the model.
+	// known are the keys of all proofs, each with its key without the model, and the names of what others found.
 	known map[string]string
 	// recalled has the proofs in its recalledDir.
 	recalled *dagger.Container
@@ -169,55 +167,76 @@ func (m *memory) remember(ctx context.Context) {
 	if m == nil || len(m.kept) == 0 {
 		return
 	}
-	dir, err := m.session.client.Directory(), error(nil)
-	for _, key := range slices.Sorted(maps.Keys(m.kept)) {
+	var err error
+	files := map[string]string{}
+	for key, p := range m.kept {
 		var content []byte
-		if content, err = json.Marshal(m.kept[key]); err != nil {
+		if content, err = json.Marshal(p); err != nil {
 			break
 		}
-		dir = dir.WithNewFile(key+".json", string(content))
+		files[key+".json"] = string(content)
 	}
 	if err == nil {
-		_, err = m.run(func(ctr *dagger.Container) *dagger.Container {
-			return ctr.WithMountedDirectory(proofDir, dir)
-		}, "remember", memoryDir, proofDir).Sync(ctx)
+		err = m.store(ctx, files)
 	}
 	if err != nil {
 		m.session.stage.Warn(WarnProof, "%v", m.session.plain(err))
 	}
 }
 
-// hashOf is the SHA-256 of values that can be written as JSON; empty if they cannot.
-func hashOf(values ...any) string {
-	parts, err := json.Marshal(values)
-	if err != nil {
-		return ""
+// store writes files into the volume.
+func (m *memory) store(ctx context.Context, files map[string]string) error {
+	dir := m.session.client.Directory()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		dir = dir.WithNewFile(name, files[name])
 	}
-	sum := sha256.Sum256(parts)
-	return hex.EncodeToString(sum[:])
+	_, err := m.run(func(ctr *dagger.Container) *dagger.Container {
+		return ctr.WithMountedDirectory(proofDir, dir)
+	}, "remember", memoryDir, proofDir).Sync(ctx)
+	return err
+}
+
+// foundSuffix is that of the files with what others found, which are none of this stage's proofs.
+const foundSuffix = ".found"
+
+// Recall returns what Keep stored in an earlier run, or nil.
+func (a *Ahead) Recall(ctx context.Context, key string) []byte {
+	m := a.memory
+	if m == nil || key == "" {
+		return nil
+	}
+	<-m.done
+	if _, ok := m.known[key+foundSuffix]; !ok {
+		return nil
+	}
+	content, err := m.recalled.File(recalledDir + "/" + key + foundSuffix).Contents(ctx)
+	if err != nil {
+		return nil
+	}
+	return []byte(content)
+}
+
+// Keep stores what was found, text by key, beside the proofs of images, and where these are stored: not
+// for an image of a real registry.
+func (a *Ahead) Keep(ctx context.Context, found map[string][]byte) error {
+	if a.memory == nil {
+		return nil
+	}
+	files := map[string]string{}
+	for key, content := range found {
+		files[key+foundSuffix] = string(content)
+	}
+	return a.memory.store(ctx, files)
 }
 
 // proofKey identifies the proof of a running image: by the image, by the configuration of the
 // probe, and by the scripts.
 func (p prover) proofKey(digest string) string {
 	c := p.in.Config.Image
-	return hashOf(proofFormat, digest, p.engine.Image(p.in.Config.Python),
+	return runner.Key(proofFormat, digest, p.engine.Image(p.in.Config.Python),
 		c.Port, c.Health, c.ScriptHealth, c.Successes, c.StartBudget, c.User, c.Volumes, c.Page,
 		witness, evidenceScript, cutScript, readonlyScript, pageScript)
 }
-
-// program is the digest of this program, which builds and judges. Empty if it cannot be read.
-var program = sync.OnceValue(func() string {
-	name, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	sum, err := fileSHA256(name)
-	if err != nil {
-		return ""
-	}
-	return sum
-})
 
 // withoutModel is the part of a build's key that does not depend on the model: the content of
 // the packages and the source, the configuration, and this program. Empty if it cannot be
@@ -236,10 +255,10 @@ func (b builder) withoutModel(ctx context.Context, f *foundation) string {
 		source, sourceErr = application.Digest(ctx)
 	})
 	group.Wait()
-	if packagesErr != nil || sourceErr != nil || program() == "" {
+	if packagesErr != nil || sourceErr != nil || runner.Program() == "" {
 		return ""
 	}
-	return hashOf(proofFormat, program(), f.base, packages, source, b.in.Config, b.engine.Image(b.in.Config.Python),
+	return runner.Key(proofFormat, runner.Program(), f.base, packages, source, b.in.Config, b.engine.Image(b.in.Config.Python),
 		b.in.Environment, b.in.Ref, b.in.Commit, b.in.CommitTime, b.in.Push.Address)
 }
 
@@ -261,7 +280,7 @@ func (b builder) buildKey(ctx context.Context, withoutModel string, made *built)
 	if b.in.Version != nil {
 		version = b.in.Version.Number
 	}
-	return hashOf(withoutModel, application, manifest, b.in.Model.File, b.in.Model.SHA256, b.in.Model.Golden, version)
+	return runner.Key(withoutModel, application, manifest, b.in.Model.File, b.in.Model.SHA256, b.in.Model.Golden, version)
 }
 
 // proveOnce runs the image unless there is a proof for it.

@@ -207,3 +207,46 @@ func TestAProofThatCannotBeKeptIsAWarning(t *testing.T) {
 	assert.Equal(t, image.WarnProof.Name, r.Stage.Warnings[0].Code)
 	assert.Contains(t, r.Stage.Warnings[0].Cause, "disk full")
 }
+
+func TestWhatOthersFoundIsBesideTheProofs(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	ahead := w.begin()
+	require.NoError(t, ahead.Keep(ctx, map[string][]byte{"key": []byte("text")}))
+	stored := 0
+	for _, call := range w.engine.Calls() {
+		if strings.Contains(call.Query, `path: "key.found"`) {
+			stored++
+		}
+	}
+	assert.Positive(t, stored)
+	assert.Nil(t, ahead.Recall(ctx, "key"), "what this run stored is for the next")
+	ahead.Close(ctx)
+
+	w = newWorld(t)
+	w.proofs = map[string]any{"key.found": "text", strings.Repeat("0", 64): map[string]any{}}
+	ahead = w.begin()
+	assert.Equal(t, `"text"`, string(ahead.Recall(ctx, "key")))
+	assert.Nil(t, ahead.Recall(ctx, "other"))
+	assert.Nil(t, ahead.Recall(ctx, strings.Repeat("0", 64)), "a proof is no report")
+	assert.Nil(t, ahead.Recall(ctx, ""))
+	w.engine.Answer("withoutMount.file.contents", errors.New("lost"))
+	assert.Nil(t, ahead.Recall(ctx, "key"))
+	w.engine.Answer("withEnvVariable.withMountedDirectory.withMountedDirectory.withExec.withoutMount.sync", errors.New("disk full"))
+	assert.ErrorContains(t, ahead.Keep(ctx, map[string][]byte{"key": []byte("text")}), "disk full")
+	ahead.Close(ctx)
+}
+
+// TestNothingIsRememberedOfARealRegistrysImage: its own proof is not, and so not what is found in it.
+func TestNothingIsRememberedOfARealRegistrysImage(t *testing.T) {
+	w := newWorld(t)
+	w.proofs = map[string]any{"key.found": "text"}
+	w.production()
+	ahead := w.begin()
+	defer ahead.Close(context.Background())
+	assert.Nil(t, ahead.Recall(context.Background(), "key"))
+	require.NoError(t, ahead.Keep(context.Background(), map[string][]byte{"key": []byte("text")}))
+	for _, call := range w.engine.Calls() {
+		assert.NotContains(t, call.Query, "memory.py")
+	}
+}

@@ -33,6 +33,14 @@ func (s *call) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
 	return supply.Audit(ctx, s.backend.Runner, supply.Input{
 		History: history,
 		Config:  s.cfg, Checks: checks, Source: s.backend.Source, Advisories: s.opts.Advisories, Fetch: s.backend.Advisories,
-		Import: s.backend.Import, Tool: s.backend.Tool, Scratch: s.backend.WorkDir, Now: time.Now(),
+		Import: s.backend.Import, Tool: s.backend.Tool, Memory: s.memory(), Scratch: s.backend.WorkDir, Now: time.Now(),
 	})
+}
+
+// memory is what audit and scan reported in earlier runs; nil for none.
+func (s *call) memory() supply.Memory {
+	if s.backend.Memory == nil {
+		return nil
+	}
+	return s.backend.Memory()
 }

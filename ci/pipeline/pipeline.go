@@ -125,6 +125,8 @@ type Backend struct {
 	AdvisoriesURL string
 	// ImageAdvisories is the same for packages of all kinds, as an image has them.
 	ImageAdvisories func(ctx context.Context) (string, error)
+	// Memory returns what audit and scan reported in earlier runs; nil, or nil returned, for none.
+	Memory func() supply.Memory
 	// WorkDir is an existing directory of this process's file system.
 	WorkDir string
 	// Import makes a directory below WorkDir available to steps.

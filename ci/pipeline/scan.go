@@ -42,6 +42,6 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 	return supply.Scan(ctx, s.backend.Runner, supply.Input{
 		Config: s.cfg, Source: s.backend.Source, Advisories: s.opts.Advisories,
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
-		Scratch: s.backend.WorkDir, Now: time.Now(), Registry: s.opinion(permit, s.outcome.Image),
+		Memory: s.memory(), Scratch: s.backend.WorkDir, Now: time.Now(), Registry: s.opinion(permit, s.outcome.Image),
 	}, supply.Image{Digest: reference.Digest, Export: export, Unpack: oci.Unpack})
 }

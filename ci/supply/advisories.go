@@ -1,6 +1,7 @@
 package supply
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (a *audit) advisories(ctx context.Context) {
 		var planted []byte
 		if planted, err = locks.BOM(a.Config.Name, packages); err == nil {
 			var matched advisory.Matched
-			matched, err = a.grype(ctx, file, planted)
+			matched, err = a.grype(ctx, file, planted, []locks.Package{control})
 			all, database = matched.Findings, matched.Database
 		}
 	} else {
@@ -226,14 +227,20 @@ else ./tool/grype db import db/archive/* >&2; fi
 ./tool/grype sbom:bom.json --output json --file out/grype.json >&2
 `
 
-// grype runs Grype on the bill of materials with the planted package.
-func (a *audit) grype(ctx context.Context, file string, bom []byte) (advisory.Matched, error) {
+// grype runs Grype on the bill of materials with what was planted.
+func (a *audit) grype(ctx context.Context, file string, bom []byte, planted []locks.Package) (advisory.Matched, error) {
 	fail := func(code verdict.Code, format string, args ...any) (advisory.Matched, error) {
 		return advisory.Matched{}, verdict.Problemf(code, format, args...)
 	}
 	program, problem := a.tool(ctx, tools.Grype)
 	if problem != nil {
 		return advisory.Matched{}, problem
+	}
+	key := a.grypeKey(ctx, program, file, bom)
+	if report, ok := recalled(ctx, a, key, func(report []byte) bool { return hasAll(report, planted) }); ok {
+		matched, err := advisory.ReadGrype(bytes.NewReader(report))
+		a.stage.Add("grype", matched.Version)
+		return matched, err
 	}
 	database, err := a.databaseFiles(file)
 	if err != nil {
@@ -263,9 +270,12 @@ func (a *audit) grype(ctx context.Context, file string, bom []byte) (advisory.Ma
 	case err != nil:
 		return fail(ReportUnreadable, "%v", err)
 	}
-	matched, err := readGrype(ctx, result.Outputs, size, a.Scratch)
+	matched, report, err := readGrype(ctx, result.Outputs, size, a.Scratch, a.Memory != nil)
 	if err != nil {
 		return fail(ReportUnreadable, "%v", err)
+	}
+	if report != nil {
+		keep(a, key, report)
 	}
 	a.stage.Add("grype", matched.Version)
 	return matched, nil
@@ -285,25 +295,37 @@ func noReport(result *runner.Result) *verdict.Problem {
 	return verdict.Problemf(ScannerFailed, "grype ended with %d and no report: %s", result.ExitCode, tail)
 }
 
-// readGrype reads the report from a local file: it may be larger than memory should be.
-func readGrype(ctx context.Context, outputs runner.Files, size int64, scratch string) (matched advisory.Matched, err error) {
+// readGrype reads the report from a local file: it may be larger than memory should be, and is returned only
+// if it is wanted and can be kept.
+func readGrype(
+	ctx context.Context, outputs runner.Files, size int64, scratch string, wanted bool,
+) (matched advisory.Matched, report []byte, err error) {
 	if size > reportSize {
-		return matched, fmt.Errorf("the report of grype has %d bytes, more than %d", size, reportSize)
+		return matched, nil, fmt.Errorf("the report of grype has %d bytes, more than %d", size, reportSize)
 	}
 	dir, err := os.MkdirTemp(scratch, "grype-")
 	if err != nil {
-		return matched, fmt.Errorf("keep the report of grype: %w", err)
+		return matched, nil, fmt.Errorf("keep the report of grype: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := outputs.Export(ctx, dir); err != nil {
-		return matched, fmt.Errorf("keep the report of grype: %w", err)
+		return matched, nil, fmt.Errorf("keep the report of grype: %w", err)
 	}
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(grypeOut))) //nolint:gosec // exported above
+	local := filepath.Join(dir, filepath.FromSlash(grypeOut))
+	if wanted && size <= maxReport {
+		if report, err = os.ReadFile(local); err != nil { //nolint:gosec // exported above
+			return matched, nil, err
+		}
+		matched, err = advisory.ReadGrype(bytes.NewReader(report))
+		return matched, report, err
+	}
+	f, err := os.Open(local) //nolint:gosec // exported above
 	if err != nil {
-		return matched, err
+		return matched, nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return advisory.ReadGrype(f)
+	matched, err = advisory.ReadGrype(f)
+	return matched, nil, err
 }
 
 // databaseFiles makes the database available to a step: an archive below archive/.

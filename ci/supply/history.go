@@ -44,7 +44,7 @@ func (a *audit) history(ctx context.Context) {
 	if h.Left > 0 {
 		a.stage.Add("files of the history that are too large to be searched", plural(h.Left, "file"))
 	}
-	found, ok := a.gitleaks(ctx, files, search{ownRules, "1", "5"}, copies{})
+	found, ok := a.gitleaks(ctx, files, inLayers, copies{})
 	if !ok {
 		return
 	}

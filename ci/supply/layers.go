@@ -42,7 +42,9 @@ var closed = regexp.MustCompile(`(?i)(?:^|/)lib(?:64)?/python[23](?:\.\d{1,2})+/
 
 // sorted are the files of an image's layers, by how they are searched.
 type sorted struct {
-	own, packaged, closed int
+	Own, Packaged, Closed int
+	// Records are the files of a distribution that say what is installed.
+	Records []string
 }
 
 // sortLayers reads each layer twice and writes its files into to/own and to/packaged, each as NN.tar. What
@@ -55,7 +57,13 @@ func sortLayers(dir, to string) (s sorted, err error) {
 	}
 	r := origins{sums: map[string][]recorded{}, local: map[string]bool{}}
 	for _, file := range files {
-		if err := eachFile(file, r.read); err != nil {
+		err := eachFile(file, func(name string, header *tar.Header, content io.Reader) error {
+			if recordOf(name) != "" && !slices.Contains(s.Records, name) {
+				s.Records = append(s.Records, name)
+			}
+			return r.read(name, header, content)
+		})
+		if err != nil {
 			return s, err
 		}
 	}
@@ -78,7 +86,7 @@ func sortLayers(dir, to string) (s sorted, err error) {
 	}
 	group.Wait()
 	for _, part := range parts {
-		s.own, s.packaged, s.closed = s.own+part.own, s.packaged+part.packaged, s.closed+part.closed
+		s.Own, s.Packaged, s.Closed = s.Own+part.Own, s.Packaged+part.Packaged, s.Closed+part.Closed
 	}
 	return s, errors.Join(errs...)
 }
@@ -155,10 +163,10 @@ func (s *sorted) layer(file, to string, r origins) (err error) {
 	return eachFile(file, func(name string, header *tar.Header, content io.Reader) error {
 		switch {
 		case closed.MatchString(name):
-			s.closed++
+			s.Closed++
 			return nil
 		case r.sums[name] == nil || header.Size > maxPackaged:
-			s.own++
+			s.Own++
 			return own.add(header, content)
 		}
 		held, err := io.ReadAll(content)
@@ -166,10 +174,10 @@ func (s *sorted) layer(file, to string, r origins) (err error) {
 			return err
 		}
 		if r.brought(name, held) {
-			s.packaged++
+			s.Packaged++
 			return packaged.add(header, bytes.NewReader(held))
 		}
-		s.own++
+		s.Own++
 		return own.add(header, bytes.NewReader(held))
 	})
 }
@@ -233,12 +241,12 @@ const side = 2
 
 // search lets Gitleaks look at every layer by itself: an engine knows the result of one that it has searched
 // before. It writes to a stage of its own, as it runs beside the comparison of packages.
-func (a *audit) search(ctx context.Context, dir string) (found []secrets.Finding, ok bool) {
+func (a *audit) search(ctx context.Context, dir string) (seen layersSeen, ok bool) {
 	to := filepath.Join(a.Scratch, "sorted")
-	s, err := sortLayers(dir, to)
-	if err != nil {
+	var err error
+	if seen.Sorted, err = sortLayers(dir, to); err != nil {
 		a.fail(ImageUnreadable, "read layers: %v", err)
-		return nil, false
+		return seen, false
 	}
 	defer func() {
 		if err := os.RemoveAll(to); err != nil {
@@ -248,19 +256,22 @@ func (a *audit) search(ctx context.Context, dir string) (found []secrets.Finding
 	files, err := a.Import(to)
 	if err != nil {
 		a.fail(ImageUnreadable, "read layers: %v", err)
-		return nil, false
+		return seen, false
 	}
 	names, err := files.List(ctx)
 	if err != nil {
 		a.fail(ImageUnreadable, "list layers: %v", err)
-		return nil, false
+		return seen, false
 	}
 	if len(names) == 0 { // what is planted must be found all the same
-		return a.gitleaks(ctx, files, inFull, copies{})
+		report, ok := a.reported(ctx, files, inLayers, copies{})
+		seen.Reports = [][]secrets.Finding{report}
+		return seen, ok
 	}
 	slices.Sort(names)
 	parts := make([]*audit, len(names))
-	results, looked := make([][]secrets.Finding, len(names)), make([]bool, len(names))
+	seen.Reports = make([][]secrets.Finding, len(names))
+	looked := make([]bool, len(names))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, side)
 	for i, name := range names {
@@ -269,24 +280,40 @@ func (a *audit) search(ctx context.Context, dir string) (found []secrets.Finding
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			folder, layer := path.Split(name)
-			how := search{ownRules, "1", "5"}
+			how := inLayers
 			if folder == packagedLayers+"/" {
 				how = byForm
 			}
-			results[i], looked[i] = parts[i].gitleaks(ctx, files.Sub(path.Clean(folder)).Filter([]string{layer}, nil), how, copies{})
+			seen.Reports[i], looked[i] = parts[i].reported(ctx, files.Sub(path.Clean(folder)).Filter([]string{layer}, nil), how, copies{})
 		})
 	}
 	group.Wait()
 	for i, part := range parts {
 		if !looked[i] { // what one layer lacks, the others lack too
 			a.problems = append(a.problems, part.problems...)
-			return nil, false
+			return seen, false
 		}
-		found = append(found, results[i]...)
 	}
-	a.stage.Add("files of layers searched for secrets", plural(s.own, "file"))
-	a.stage.Add("files that packages brought unchanged", plural(s.packaged, "file")+
+	return seen, true
+}
+
+// inLayersFound judges what was found in the layers.
+func (s *scan) inLayersFound(seen layersSeen, searched bool) {
+	var all []secrets.Finding
+	for _, report := range seen.Reports {
+		if !searched {
+			break
+		}
+		found, believed := s.believed(report, copies{})
+		all, searched = append(all, found...), believed
+	}
+	s.stage.Gate("planted secret", seenText(searched), "found", searched)
+	if !searched {
+		return
+	}
+	s.stage.Add("files of layers searched for secrets", plural(seen.Sorted.Own, "file"))
+	s.stage.Add("files that packages brought unchanged", plural(seen.Sorted.Packaged, "file")+
 		", searched without "+genericRule+" and without decoding")
-	a.stage.Add("files of Python's libraries, which gitleaks does not open", plural(s.closed, "file"))
-	return found, true
+	s.stage.Add("files of Python's libraries, which gitleaks does not open", plural(seen.Sorted.Closed, "file"))
+	s.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
 }

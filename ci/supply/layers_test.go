@@ -58,7 +58,7 @@ func TestLayersAreSorted(t *testing.T) {
 	})
 	s, err := sortLayers(dir, to)
 	require.NoError(t, err)
-	assert.Equal(t, sorted{own: 9, packaged: 4, closed: 3}, s)
+	assert.Equal(t, sorted{Own: 9, Packaged: 4, Closed: 3}, s)
 	names := func(name string) []string {
 		found := map[string]bool{}
 		require.NoError(t, eachFile(filepath.Join(to, name), func(name string, header *tar.Header, content io.Reader) error {
@@ -121,9 +121,10 @@ func TestHowLayersAreSearched(t *testing.T) {
 		}
 		return r.Run(t.Context(), step)
 	})
-	a = &audit{Input: input(t), runner: blind}
-	_, ok = a.search(t.Context(), dir)
-	assert.False(t, ok)
-	require.Len(t, a.problems, 1)
-	assert.Equal(t, "SCANNER_BLIND", a.problems[0].Code.Name)
+	one := &scan{audit: &audit{Input: input(t), runner: blind}}
+	seen, ok := one.search(t.Context(), dir)
+	one.inLayersFound(seen, ok)
+	require.Len(t, one.problems, 1)
+	assert.Equal(t, "SCANNER_BLIND", one.problems[0].Code.Name)
+	assert.Zero(t, one.found.secrets)
 }

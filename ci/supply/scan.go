@@ -1,11 +1,9 @@
 package supply
 
 import (
-	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +16,6 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 	"github.com/openstack-rca/openstack-rca/ci/supply/licenses"
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
-	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -60,75 +57,84 @@ type component struct {
 // scan is the audit of an image.
 type scan struct {
 	*audit
-	digest string
-	// files are Layout; local is where Layers is on this machine, once unpacked is closed.
-	files    runner.Files
-	local    string
-	unpacked chan struct{}
+	image Image
+	// dir is where the image is on this machine, files is its Layout.
+	dir   string
+	files runner.Files
+	seen  imageSeen
 }
 
 // Scan looks at an image: its packages and their known vulnerabilities and licences, and the
 // files of every layer, those that a later one deletes too, but not what is in archives there: an image
 // has thousands of compressed pages and wheels. Advisories must be a database of Grype.
+//
+// What Input.Memory has of this digest is not looked for again; it is judged as if it had been.
 func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
 	a.stage.Add("image", image.Digest)
-	dir := filepath.Join(in.Scratch, "scan")
-	err := os.MkdirAll(dir, 0o755) //nolint:gosec // the image is no secret
-	if err == nil {
-		err = image.Export(ctx, dir)
-	}
-	var files runner.Files
-	if err == nil {
-		files, err = in.Import(filepath.Join(dir, Layout))
-	}
-	if err != nil {
-		a.fail(ImageUnreadable, "%v", err)
-		return *a.stage.Judge(a.problems...)
+	s := &scan{audit: a, image: image, dir: filepath.Join(in.Scratch, "scan")}
+	key, known := s.imageKey(ctx), false
+	if s.seen, known = recalled(ctx, a, key, func(seen imageSeen) bool { return seen.credible(image.Digest) }); !known {
+		if err := s.export(ctx); err != nil {
+			a.fail(ImageUnreadable, "%v", err)
+			return *a.stage.Judge(a.problems...)
+		}
 	}
 	a.stated(ctx, "image")
-	s := &scan{audit: a, digest: image.Digest, files: files, local: filepath.Join(dir, Layers), unpacked: make(chan struct{})}
 	beside := &audit{Input: a.Input, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
-	var secretsIn []secrets.Finding
+	var layers layersSeen
 	searched, done := false, make(chan struct{})
 	go func() {
 		defer close(done)
-		err := image.Unpack(dir)
-		close(s.unpacked)
-		if err != nil {
+		if known {
+			layers, searched = s.seen.Layers, true
+		} else if err := image.Unpack(s.dir); err != nil {
 			beside.fail(ImageUnreadable, "%v", err)
-			return
+		} else {
+			layers, searched = beside.search(ctx, filepath.Join(s.dir, Layers))
 		}
-		secretsIn, searched = beside.search(ctx, s.local)
 	}()
-	if bom, found, ok := s.syft(ctx); ok {
-		s.unseen(found)
-		s.matched(ctx, bom, found)
-		s.second(ctx)
-		s.licenses(found)
+	listed := false
+	var found material
+	if known || s.syft(ctx) {
+		if found, listed = s.packages(); listed {
+			s.matched(ctx, found)
+			s.second(ctx)
+			s.licenses(found)
+		}
 	}
 	<-done
 	a.problems, a.stage.Evidence = append(a.problems, beside.problems...), append(a.stage.Evidence, beside.stage.Evidence...)
-	s.layers(secretsIn, searched)
+	if s.seen.Layers = layers; listed && searched {
+		s.unseen(found)
+		if !known {
+			keep(a, key, s.seen)
+		}
+	}
+	s.inLayersFound(layers, searched)
 	a.report()
-	return *a.stage.Judge(a.problems...)
+	return *a.remember(ctx, a.stage.Judge(a.problems...))
 }
 
-// layers judges what was found in the layers.
-func (s *scan) layers(all []secrets.Finding, searched bool) {
-	s.stage.Gate("planted secret", seenText(searched), "found", searched)
-	if searched {
-		s.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
+// export gets the image.
+func (s *scan) export(ctx context.Context) error {
+	err := os.MkdirAll(s.dir, 0o755) //nolint:gosec // the image is no secret
+	if err == nil {
+		err = s.image.Export(ctx, s.dir)
 	}
+	if err == nil {
+		s.files, err = s.Import(filepath.Join(s.dir, Layout))
+	}
+	return err
 }
 
 // syft makes the bill of materials in both forms.
-func (s *scan) syft(ctx context.Context) (bom []byte, found material, ok bool) {
+func (s *scan) syft(ctx context.Context) bool {
 	program, problem := s.tool(ctx, tools.Syft)
 	if problem != nil {
 		problem.Code = s.own(problem.Code)
 		s.problems = append(s.problems, problem)
-		return nil, found, false
+		return false
 	}
 	result, err := s.runner.Run(ctx, runner.Step{
 		Name: "syft", Env: runner.Environment{Python: s.Config.Python, Files: s.runner.NewFiles(nil)},
@@ -144,24 +150,30 @@ func (s *scan) syft(ctx context.Context) (bom []byte, found material, ok bool) {
 	})
 	if err != nil {
 		s.fail(ScannerFailed, "run syft: %v", err)
-		return nil, found, false
+		return false
 	}
-	bom, err = result.Outputs.Read(ctx, "out/sbom.cdx.json", secretsLimit)
-	spdx, unread := result.Outputs.Read(ctx, "out/sbom.spdx.json", secretsLimit)
+	var unread error
+	s.seen.BOM, err = result.Outputs.Read(ctx, "out/sbom.cdx.json", secretsLimit)
+	s.seen.SPDX, unread = result.Outputs.Read(ctx, "out/sbom.spdx.json", secretsLimit)
 	if err = errors.Join(err, unread); errors.Is(err, fs.ErrNotExist) || err == nil && result.ExitCode != 0 {
 		s.fail(ScannerFailed, "syft ended with %d: %s", result.ExitCode, strings.Join(safetext.LastLines(result.Stderr, 3), " "))
-		return nil, found, false
-	}
-	if err == nil {
-		err = json.Unmarshal(bom, &found)
+		return false
 	}
 	if err != nil {
 		s.fail(ReportUnreadable, "read the bill of materials: %v", err)
-		return nil, found, false
 	}
-	if got := found.Metadata.Component.Version; got != s.digest {
-		s.fail(OtherDigest, "it is of %q, not of %s", got, s.digest)
-		return nil, found, false
+	return err == nil
+}
+
+// packages judges whether the bill of materials is one of this image.
+func (s *scan) packages() (found material, ok bool) {
+	if err := json.Unmarshal(s.seen.BOM, &found); err != nil {
+		s.fail(ReportUnreadable, "read the bill of materials: %v", err)
+		return found, false
+	}
+	if got := found.Metadata.Component.Version; got != s.image.Digest {
+		s.fail(OtherDigest, "it is of %q, not of %s", got, s.image.Digest)
+		return found, false
 	}
 	packages := 0
 	for _, c := range found.Components {
@@ -173,11 +185,11 @@ func (s *scan) syft(ctx context.Context) (bom []byte, found material, ok bool) {
 	s.stage.Gate("packages in the image", plural(packages, "package"), ">= "+plural(least, "package"), packages >= least)
 	if packages < least {
 		s.fail(ScanEmpty, "the image has %s; security.min_packages is %d", plural(packages, "package"), least)
-		return nil, found, false
+		return found, false
 	}
-	s.found.bom = bom
-	s.file("sbom.spdx.json", spdx)
-	return bom, found, true
+	s.found.bom = s.seen.BOM
+	s.file("sbom.spdx.json", s.seen.SPDX)
+	return found, true
 }
 
 // records are where distributions keep what is installed, by the type of package.
@@ -186,33 +198,24 @@ var records = map[string][]string{
 	"rpm/": {"var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages", "usr/lib/sysimage/rpm/rpmdb.sqlite"},
 }
 
+// recordOf is the type of package of a file with such records; empty for any other file.
+func recordOf(name string) string {
+	for kind, names := range records {
+		if slices.Contains(names, name) {
+			return kind
+		}
+	}
+	return ""
+}
+
 // unseen fails when a layer has the records of a distribution and the bill of materials has none of
 // its packages: syft reads them only where it recognises the distribution.
 func (s *scan) unseen(found material) {
-	missing := map[string]string{}
-	for kind, names := range records {
+	for _, name := range s.seen.Layers.Sorted.Records {
+		kind := recordOf(name)
 		if !slices.ContainsFunc(found.Components, func(c component) bool { return strings.HasPrefix(c.PURL, "pkg:"+kind) }) {
-			for _, name := range names {
-				missing[name] = kind
-			}
+			s.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
 		}
-	}
-	<-s.unpacked
-	files, err := filepath.Glob(filepath.Join(s.local, "*.tar"))
-	for _, file := range files {
-		if err != nil {
-			break
-		}
-		err = eachFile(file, func(name string, _ *tar.Header, _ io.Reader) error {
-			if kind := missing[name]; kind != "" {
-				s.fail(DistroUnknown, "%s is in the image, and none of its packages is in the bill of materials", name)
-				delete(missing, name)
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		s.fail(ImageUnreadable, "read layers: %v", err)
 	}
 }
 
@@ -226,7 +229,7 @@ var plants = map[string]struct{ name, version, purl string }{
 var ofSystem = []string{"deb/", "apk/", "rpm/"}
 
 // matched compares the packages of an image, and what is planted beside them.
-func (s *scan) matched(ctx context.Context, bom []byte, found material) {
+func (s *scan) matched(ctx context.Context, found material) {
 	if s.Advisories == "" && s.Fetch != nil {
 		var err error
 		if s.Advisories, err = s.Fetch(ctx); err != nil {
@@ -242,12 +245,16 @@ func (s *scan) matched(ctx context.Context, bom []byte, found material) {
 		s.fail(AdvisoriesIncomplete, "the database has no advisories of distributions; an image takes one of Grype")
 		return
 	}
-	planted, needed, system := plant(bom, found)
+	planted, needed, system := plant(s.seen.BOM, found)
 	if planted == nil {
 		s.fail(ReportUnreadable, "the bill of materials has no components")
 		return
 	}
-	matched, err := s.grype(ctx, s.Advisories, planted)
+	var wanted []locks.Package
+	for _, kind := range needed {
+		wanted = append(wanted, locks.Package{Name: plants[kind].name, Version: plants[kind].version})
+	}
+	matched, err := s.grype(ctx, s.Advisories, planted, wanted)
 	var known *verdict.Problem
 	if errors.As(err, &known) {
 		known.Code = s.own(known.Code)
@@ -265,11 +272,11 @@ func (s *scan) matched(ctx context.Context, bom []byte, found material) {
 		s.stage.Add("end of the distribution", "not known")
 	}
 	s.found.database = &matched.Database
-	wanted, nobody := demanded(found, matched.Database)
+	providers, nobody := demanded(found, matched.Database)
 	if len(nobody) > 0 {
 		s.fail(DistroUnknown, "there are no advisories of %s, so none of their packages was compared", strings.Join(nobody, ", "))
 	}
-	if s.database(matched.Database, wanted); s.blind() {
+	if s.database(matched.Database, providers); s.blind() {
 		return
 	}
 	rest := matched.Findings

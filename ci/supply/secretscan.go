@@ -35,10 +35,12 @@ const ownRules = "title = \"openstack-rca\"\n[extend]\nuseDefault = true\n"
 // finds encoded.
 type search struct{ rules, depth, decode string }
 
-// inFull is Gitleaks as it is, byForm the rules that know a secret by its own form.
+// inFull is Gitleaks as it is, inLayers the same without the archives in a tree, byForm the rules that know a
+// secret by its own form.
 var (
-	inFull = search{rules: ownRules, depth: "3", decode: "5"}
-	byForm = search{rules: ownRules + "disabledRules = [\"" + genericRule + "\"]\n", depth: "1", decode: "0"}
+	inFull   = search{rules: ownRules, depth: "3", decode: "5"}
+	inLayers = search{rules: ownRules, depth: "1", decode: "5"}
+	byForm   = search{rules: ownRules + "disabledRules = [\"" + genericRule + "\"]\n", depth: "1", decode: "0"}
 )
 
 // planted is a file that every search must find: a key of AWS's form that never was one. It is
@@ -84,6 +86,42 @@ func (a *audit) secrets(ctx context.Context) {
 // gitleaks searches a tree. It reports whether what it
 // found is to be believed.
 func (a *audit) gitleaks(ctx context.Context, source runner.Files, how search, other copies) (found []secrets.Finding, ok bool) {
+	report, ok := a.reported(ctx, source, how, other)
+	if !ok {
+		return nil, false
+	}
+	return a.believed(report, other)
+}
+
+// believed are the findings in what was searched, if what was planted is among those of the report.
+func (a *audit) believed(report []secrets.Finding, other copies) (found []secrets.Finding, ok bool) {
+	found, seen := ofSource(report, other)
+	if !seen {
+		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
+		return nil, false
+	}
+	return found, true
+}
+
+// ofSource takes the findings in what was searched out of a report, and tells whether it has what was planted.
+func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, seen bool) {
+	for _, f := range report {
+		if inner, is := strings.CutPrefix(f.File, "source/"); is {
+			f.File = inner
+			if !slices.Contains(found, f) {
+				found = append(found, f)
+			}
+		} else if f.File == plantedFile {
+			seen = true
+		} else if f, is = other.original(f); is && !slices.Contains(found, f) {
+			found = append(found, f)
+		}
+	}
+	return found, seen
+}
+
+// reported is what Gitleaks reports of a tree and of what is planted beside it.
+func (a *audit) reported(ctx context.Context, source runner.Files, how search, other copies) (all []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {
 		problem.Code = a.own(problem.Code)
@@ -120,29 +158,12 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, how search, o
 		a.fail(ReportUnreadable, "%v", err)
 		return nil, false
 	}
-	all, err := secrets.Read(report, searched)
+	all, err = secrets.Read(report, searched)
 	if err != nil {
 		a.fail(ReportUnreadable, "%v", err)
 		return nil, false
 	}
-	seen := false
-	for _, f := range all {
-		if inner, is := strings.CutPrefix(f.File, "source/"); is {
-			f.File = inner
-			if !slices.Contains(found, f) {
-				found = append(found, f)
-			}
-		} else if f.File == plantedFile {
-			seen = true
-		} else if f, is = other.original(f); is && !slices.Contains(found, f) {
-			found = append(found, f)
-		}
-	}
-	if !seen {
-		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
-		return nil, false
-	}
-	return found, true
+	return all, true
 }
 
 func (a *audit) secretsFound(code verdict.Code, v secrets.Verdict) {

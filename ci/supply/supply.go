@@ -44,6 +44,8 @@ type Input struct {
 	History func(ctx context.Context, dir string) (History, error)
 	// Registry returns what the registry of the image found in it; nil when it is not asked.
 	Registry func(ctx context.Context) (Opinion, error)
+	// Memory has what programs reported in earlier runs; nil for none.
+	Memory Memory
 	// Scratch is an existing local directory for files that are too large for memory.
 	Scratch string
 	// Now is the day of the judgement.
@@ -63,6 +65,9 @@ type audit struct {
 	waivers judge.Exceptions
 	// inFiles are the findings in the files of the source.
 	inFiles []secrets.Finding
+	// notes are what to remember, recalls the times of what was recalled.
+	notes   []note
+	recalls []time.Time
 }
 
 // Audit makes the checks and judges what they found.
@@ -91,7 +96,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 		}
 	}
 	a.report()
-	return *a.stage.Judge(a.problems...)
+	return *a.remember(ctx, a.stage.Judge(a.problems...))
 }
 
 func (in Input) wants(check string) bool { return slices.Contains(in.Checks, check) }

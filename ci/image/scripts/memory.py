@@ -3,9 +3,10 @@
 usage: memory.py recall DIRECTORY TO
        memory.py remember DIRECTORY FROM
 
-Each proof is a file KEY.json. "recall" copies all to a directory and prints one JSON object:
-for each key what the proof says is its key without the model; a file that cannot be read is
-left out. "remember" keeps the files of a directory, each whole or not at all.
+Each proof is a file KEY.json, what else was found a file KEY.found. "recall" copies all to a
+directory and prints one JSON object: for each key of a proof what it says is its key without
+the model, and the names of the others; a file that cannot be read is left out. "remember" keeps
+the files of a directory, each whole or not at all.
 """
 
 import json
@@ -13,7 +14,8 @@ import os
 import shutil
 import sys
 
-KEEP = 30
+KEEP = 60
+KEEP_BYTES = 64 << 20
 
 
 def age(path: str) -> float:
@@ -24,15 +26,26 @@ def age(path: str) -> float:
         return 0.0
 
 
+def size(path: str) -> int:
+    """The size of a file; one that another run has just removed has none."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
 def recall(directory: str, to: str) -> None:
     known = {}
     os.makedirs(to, exist_ok=True)
     for name in os.listdir(directory):
         key, suffix = os.path.splitext(name)
-        if suffix != ".json":
+        if suffix not in (".json", ".found"):
             continue
         try:
             copy = shutil.copyfile(os.path.join(directory, name), os.path.join(to, name))
+            if suffix == ".found":
+                known[name] = ""
+                continue
             with open(copy, encoding="utf-8") as f:
                 proof = json.load(f)
         except (OSError, ValueError):
@@ -54,9 +67,13 @@ def remember(directory: str, source: str) -> None:
             os.fsync(f.fileno())
         os.replace(part, path)
     paths = sorted((os.path.join(directory, name) for name in os.listdir(directory)), key=age)
-    for old in paths[:-KEEP]:
+    total = 0
+    for i, path in enumerate(reversed(paths)):
+        total += size(path)
+        if i < KEEP and total <= KEEP_BYTES:
+            continue
         try:
-            os.remove(old)
+            os.remove(path)
         except FileNotFoundError:
             pass
 
