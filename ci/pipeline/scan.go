@@ -8,6 +8,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/supply"
+	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -44,4 +45,27 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
 		Memory: s.memory(), Scratch: s.backend.WorkDir, Now: time.Now(), Registry: s.opinion(permit, s.outcome.Image),
 	}, supply.Image{Digest: reference.Digest, Export: export, Unpack: oci.Unpack})
+}
+
+// findTools starts to find or build the programs of the scan while tests and training run, one after the
+// other: a build takes a lot of memory. A failure is met, and told, by the stage.
+func (s *state) findTools(ctx context.Context) {
+	if s.backend.Tool == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	s.early = append(s.early, func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for _, name := range []string{tools.Gitleaks, tools.Grype, tools.Syft} {
+			program, err := s.backend.Tool(ctx, name)
+			if err == nil {
+				_, err = program.Digest(ctx) // what the scan asks for first
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
 }

@@ -39,7 +39,7 @@ func stages() []stage {
 		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: doctor.checkPublishing},
 		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
-		{name: verdict.Scan, run: (*state).scan},
+		{name: verdict.Scan, run: (*state).scan, begin: (*state).findTools},
 		{name: verdict.Attest, run: func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage {
 			return s.attester().attest(ctx, permit)
 		}},
@@ -65,7 +65,9 @@ type state struct {
 	servers servers
 	outcome Outcome
 	// export writes the image that was built into a local directory; nil for none.
-	export   func(ctx context.Context, dir string) error
+	export func(ctx context.Context, dir string) error
+	// early end what was begun early.
+	early    []func()
 	started  time.Time
 	progress progress
 }
@@ -79,6 +81,9 @@ func (s *state) deployer() deployer { return deployer{s.call, s.outcome.Image, s
 func (s *state) walk(ctx context.Context, pipeline []stage) {
 	pipeline = slices.DeleteFunc(pipeline, func(st stage) bool { return !s.opts.wants(st.name) })
 	defer func() {
+		for _, end := range s.early {
+			end()
+		}
 		if err := s.servers.stop(ctx); err != nil {
 			s.run.Warn(CodeNotStopped, "%v", err)
 		}
