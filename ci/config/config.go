@@ -241,6 +241,8 @@ type Image struct {
 	Base string `yaml:"base" json:"base"`
 	// Platform is linux/amd64 or linux/arm64; the engine's own when empty.
 	Platform string `yaml:"platform" json:"platform"`
+	// Platforms are those whose images are joined in one index; empty for one image.
+	Platforms []string `yaml:"platforms" json:"platforms"`
 	// Dockerfile builds the image from this file of the source instead of from the keys
 	// of this section that describe a build; empty for the pipeline's own build.
 	Dockerfile string `yaml:"dockerfile" json:"dockerfile"`

@@ -158,6 +158,9 @@ var keys = slices.Concat([]key{
 	{path: "image.base", limit: baseImages.optional(), meaning: "Base image; empty for `python:<python>-slim`."},
 	{path: "image.platform", limit: oneOf(Platforms...).optionalOneOf(),
 		meaning: "Platform of the image; the engine's own when empty. Any other needs an engine that emulates it."},
+	{path: "image.platforms", limit: oneOf(Platforms...).distinct(),
+		meaning: "Platforms whose images `join` puts into one index ([docs/image.md](image.md#two-platforms)); empty for one image. Each is " +
+			"built by a run of its own with `--platform`, and tagged with its architecture."},
 	{path: "image.dockerfile", source: "Docker Integration", limit: paths.optional(),
 		meaning: "Dockerfile in the source to build from; empty for the pipeline's own build. It replaces base, requirements, command, " +
 			"port, user and health check."},

@@ -93,6 +93,7 @@ image:
   dockerfile: deploy/Dockerfile
   target: production
   platform: linux/arm64
+  platforms: [linux/amd64, linux/arm64]
   prune: ["**/tests"]
   slim: true
   build_args: {PYTHON: "3.11"}
@@ -412,6 +413,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a wrong base image":            {"image: {base: 'a b'}", "is not an image reference"},
 		"a target without a Dockerfile": {"image: {target: production}", "image.dockerfile is empty"},
 		"a wrong platform":              {"image: {platform: windows/amd64}", `"windows/amd64" is not one of linux/amd64, linux/arm64`},
+		"an index of one":               {"image: {platforms: [linux/arm64]}", `one platform is not joined with another`},
+		"a platform twice":              {"image: {platforms: [linux/arm64, linux/arm64]}", `linux/arm64 is there already`},
 		"pruning outside":               {"image: {prune: [../x]}", "leaves the source with .."},
 		"a wrong stage":                 {"image: {dockerfile: Dockerfile, target: 'a b'}", "is not the name of a stage"},
 		"a Dockerfile elsewhere":        {"image: {dockerfile: ../Dockerfile}", "leaves the source with .."},

@@ -16,6 +16,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
@@ -306,14 +307,14 @@ func (b builder) labels(base string) map[string]string {
 	c := b.in.Config
 	name, digest, _ := strings.Cut(base, "@")
 	all := map[string]string{
-		"org.opencontainers.image.title":       c.Name,
-		"org.opencontainers.image.source":      c.Image.Source,
-		"org.opencontainers.image.revision":    b.in.Commit,
-		"org.opencontainers.image.version":     facts(b.in).Version(),
-		"org.opencontainers.image.base.name":   name,
-		"org.opencontainers.image.base.digest": digest,
-		LabelModelSHA256:                       b.in.Model.SHA256,
-		LabelVolumes:                           strings.Join(c.Image.Volumes, ","),
+		"org.opencontainers.image.title":     c.Name,
+		"org.opencontainers.image.source":    c.Image.Source,
+		imageref.LabelRevision:               b.in.Commit,
+		imageref.LabelVersion:                facts(b.in).Version(),
+		"org.opencontainers.image.base.name": name,
+		imageref.LabelBase:                   digest,
+		LabelModelSHA256:                     b.in.Model.SHA256,
+		LabelVolumes:                         strings.Join(c.Image.Volumes, ","),
 	}
 	if !b.in.CommitTime.IsZero() {
 		// Never the time of the build: the same commit is the same image.

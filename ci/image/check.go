@@ -104,6 +104,9 @@ func repository(in Input) (imageref.Repository, error) {
 // facts are what the image's tags are made from.
 func facts(in Input) imageref.Facts {
 	f := imageref.Facts{Ref: in.Ref, Commit: in.Commit, CommitTime: in.CommitTime, Environment: in.Environment}
+	if len(in.Config.Image.Platforms) > 0 {
+		f.Platform = in.Config.Image.Platform
+	}
 	if in.Version != nil {
 		f.ModelVersion = in.Version.Number
 	}

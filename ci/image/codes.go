@@ -5,6 +5,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
+	"github.com/openstack-rca/openstack-rca/ci/registry"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -87,21 +88,13 @@ var (
 
 	CodeSandboxRegistry = couldNotRun("SANDBOX_REGISTRY", "The sandbox's registry could not be used.",
 		"Check that the engine can pull registry:2, then run the stage again")
-	CodePushAuth = failure("PUSH_AUTH", "The registry refused the credentials.",
-		"Check the username and password, and that they may push to this repository")
-	CodePushThrottled = couldNotRun("PUSH_THROTTLED", "The registry limited the rate of requests, and retries did not help.",
-		"Run the stage again later; log in for a higher limit")
-	CodePushUnavailable = couldNotRun("PUSH_UNAVAILABLE", "The registry could not be reached or failed.",
-		"Run the stage again when the registry works again")
-	CodePushFailed = failure("PUSH_FAILED", "The registry did not accept the image.",
-		"Read the registry's answer; check that the repository exists")
-	CodeDigestMismatch = failure("DIGEST_MISMATCH", "The registry holds another digest than was pushed.",
-		"Do not use the image; find out what else pushes to this repository, then run the stage again")
-	CodeTagTaken = failure("TAG_TAKEN", "An immutable tag already names another digest, or a model's version an image of another model.",
-		"Build a new commit: published versions are never changed. If the tag is a model's version, check which MLflow server assigned it, "+
-			"and push the images of another server to another repository")
-	CodeTagFailed = failure("TAG_FAILED", "A tag could not be set or does not read back.",
-		"Run the stage again: it pushes nothing new, and sets only the tags")
+	CodePushAuth        = registry.PushAuth
+	CodePushThrottled   = registry.PushThrottled
+	CodePushUnavailable = registry.PushUnavailable
+	CodePushFailed      = registry.PushFailed
+	CodeDigestMismatch  = registry.DigestMismatch
+	CodeTagTaken        = registry.TagTaken
+	CodeTagFailed       = registry.TagFailed
 
 	WarnUnlocked = verdict.Code{Name: "REQUIREMENTS_UNLOCKED", Stage: verdict.Image,
 		Meaning: "The serving requirements are not locked by hashes.",

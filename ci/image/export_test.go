@@ -6,6 +6,7 @@ import (
 
 	"dagger.io/dagger"
 
+	"github.com/openstack-rca/openstack-rca/ci/registry"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -14,7 +15,7 @@ var (
 	CheckConfig   = checkConfig
 	LooksSecret   = looksSecret
 	SecretsIn     = secretsIn
-	PushCode      = pushCode
+	PushCode      = registry.CodeOf
 	Quoted        = quoted
 	HealthCommand = healthCommand
 )

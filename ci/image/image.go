@@ -10,6 +10,7 @@ import (
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -83,10 +84,9 @@ const (
 	// ManifestFile describes the application and the model in the image.
 	ManifestFile = "/etc/openstack-rca/image.json"
 	// labels of this project's own.
-	labelPrefix       = "io.github.openstack-rca."
-	LabelModelSHA256  = labelPrefix + "model.sha256"
-	LabelModelVersion = labelPrefix + "model.version"
-	LabelVolumes      = labelPrefix + "volumes"
+	LabelModelSHA256  = imageref.LabelModelSHA256
+	LabelModelVersion = imageref.LabelModelVersion
+	LabelVolumes      = imageref.LabelVolumes
 )
 
 // epoch is the time of every file that the build makes, so that the same content always has

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/registry"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -51,20 +52,20 @@ func (p pusher) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Conta
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "read the engine's answer: %v", err)
 	}
-	registry, err := at(ctx, r.running.Address, repo)
+	repository, err := registry.At(ctx, r.running.Address, repo)
 	if err != nil {
 		return nil, verdict.Problemf(CodeSandboxRegistry, "%v", err)
 	}
-	if problem := p.compare(registry, buildTag, pushed.Digest); problem != nil {
+	if problem := p.compare(repository, buildTag, pushed.Digest); problem != nil {
 		return nil, problem
 	}
-	digest, err := registry.date(pushed.Digest, to.tags[0].Name, p.created())
+	digest, err := date(repository, pushed.Digest, to.tags[0].Name, p.created())
 	if err != nil {
-		return nil, verdict.Problemf(pushCode(err), "date the image: %s", p.plain(err))
+		return nil, verdict.Problemf(registry.CodeOf(err), "date the image: %s", p.plain(err))
 	}
-	c, err := registry.fetch(digest)
+	c, err := fetch(repository, digest)
 	if err != nil {
-		return nil, verdict.Problemf(pushCode(err), "read back %s: %s", digest, p.plain(err))
+		return nil, verdict.Problemf(registry.CodeOf(err), "read back %s: %s", digest, p.plain(err))
 	}
 	if c.reference, err = repo.Pinned(digest); err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "%v", err)
@@ -73,7 +74,7 @@ func (p pusher) pushSandbox(ctx context.Context, r *sandbox, image *dagger.Conta
 		return c, nil
 	}
 	for _, tag := range to.tags[1:] {
-		if err := registry.tag(tag.Name, digest); err != nil {
+		if err := repository.Tag(tag.Name, digest); err != nil {
 			return nil, p.tagProblem(err)
 		}
 	}
@@ -90,13 +91,13 @@ func (p pusher) created() time.Time {
 }
 
 // compare reads a tag back.
-func (p pusher) compare(r registry, tag, digest string) *verdict.Problem {
-	got, err := r.digestOf(tag)
+func (p pusher) compare(r registry.Repository, tag, digest string) *verdict.Problem {
+	got, err := r.DigestOf(tag)
 	if err == nil && got != digest {
-		err = &mismatch{what: "tag " + tag, got: got, want: digest}
+		err = &registry.Mismatch{What: "tag " + tag, Got: got, Want: digest}
 	}
 	if err != nil {
-		return verdict.Problemf(pushCode(err), "read back what was pushed: %s", p.plain(err))
+		return verdict.Problemf(registry.CodeOf(err), "read back what was pushed: %s", p.plain(err))
 	}
 	return nil
 }
@@ -114,20 +115,20 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 	if problem != nil {
 		return one(problem)
 	}
-	registry, err := at(ctx, "", to.repo, remote.WithAuth(auth))
+	repository, err := registry.At(ctx, "", to.repo, remote.WithAuth(auth))
 	if err != nil {
 		return one(verdict.Problemf(CodeConfigInvalid, "%v", err))
 	}
-	there, problem := p.checkTags(registry, to.tags, c.digest)
+	there, problem := p.checkTags(repository, to.tags, c.digest)
 	if problem != nil {
 		return one(problem)
 	}
 	if !there {
-		if problem := p.copy(ctx, registry, c, to.tags[0].Name); problem != nil {
+		if problem := p.copy(ctx, repository, c, to.tags[0].Name); problem != nil {
 			return one(problem)
 		}
 	}
-	if problem := p.compare(registry, to.tags[0].Name, c.digest); problem != nil {
+	if problem := p.compare(repository, to.tags[0].Name, c.digest); problem != nil {
 		problem.Published = []string{to.repo.String() + ":" + to.tags[0].Name}
 		return one(problem)
 	}
@@ -135,7 +136,7 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 	set := to.tags[:1:1]
 	for _, tag := range to.tags[1:] {
 		if tag.First {
-			kept, err := p.first(registry, tag.Name, c.digest)
+			kept, err := p.first(repository, tag.Name, c.digest)
 			if err != nil {
 				problem := p.tagProblem(err)
 				problem.Published = published
@@ -144,7 +145,7 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 			if kept {
 				continue
 			}
-		} else if err := registry.tag(tag.Name, c.digest); err != nil {
+		} else if err := repository.Tag(tag.Name, c.digest); err != nil {
 			problem := p.tagProblem(err)
 			problem.Published = published
 			return one(problem)
@@ -159,8 +160,8 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 
 // first sets a tag that stays on the first image that had it. kept reports whether another
 // image has it, which is no failure.
-func (p pusher) first(r registry, tag, digest string) (kept bool, err error) {
-	got, err := r.digestOf(tag)
+func (p pusher) first(r registry.Repository, tag, digest string) (kept bool, err error) {
+	got, err := r.DigestOf(tag)
 	if err != nil {
 		return false, err
 	}
@@ -168,30 +169,30 @@ func (p pusher) first(r registry, tag, digest string) (kept bool, err error) {
 		p.stage.Add("tag "+tag, "stays on "+got+", the first image with that model")
 		return true, nil
 	}
-	return false, r.tag(tag, digest)
+	return false, r.Tag(tag, digest)
 }
 
 // checkTags returns a problem if an immutable tag names another digest, or if the model's
 // version names an image with another model, which happens when another MLflow server
 // assigned the version. there reports whether the first tag already names this digest, so
 // that nothing has to be pushed.
-func (p pusher) checkTags(r registry, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
+func (p pusher) checkTags(r registry.Repository, tags []imageref.Tag, digest string) (there bool, problem *verdict.Problem) {
 	for i, tag := range tags {
 		if !tag.Immutable && !tag.First && i > 0 {
 			continue
 		}
-		got, err := r.digestOf(tag.Name)
+		got, err := r.DigestOf(tag.Name)
 		switch {
 		case err != nil:
-			return false, verdict.Problemf(pushCode(err), "%s", p.plain(err))
+			return false, verdict.Problemf(registry.CodeOf(err), "%s", p.plain(err))
 		case got == digest && i == 0:
 			there = true
 		case got != "" && got != digest && tag.Immutable:
 			return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, this image is %s", tag.Name, got, digest)
 		case got != "" && got != digest && tag.First:
-			model, err := r.modelOf(got)
+			model, err := modelOf(r, got)
 			if err != nil {
-				return false, verdict.Problemf(pushCode(err), "%s", p.plain(err))
+				return false, verdict.Problemf(registry.CodeOf(err), "%s", p.plain(err))
 			}
 			if model != p.in.Model.SHA256 {
 				return false, verdict.Problemf(CodeTagTaken, "tag %s names %s, an image with another model (sha256 %q), this one has %s",
@@ -210,19 +211,19 @@ const (
 )
 
 // copy copies the image. It is idempotent: layers that arrived are not sent again.
-func (p pusher) copy(ctx context.Context, to registry, c *candidate, tag string) *verdict.Problem {
+func (p pusher) copy(ctx context.Context, to registry.Repository, c *candidate, tag string) *verdict.Problem {
 	pause := pushPause
 	for attempt := 1; ; attempt++ {
-		err := to.write(tag, c.image)
+		err := to.Write(tag, c.image)
 		if err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return cancelled(ctx, "the push")
 		}
-		code := pushCode(err)
+		code := registry.CodeOf(err)
 		if attempt == pushes || (code != CodePushThrottled && code != CodePushUnavailable) {
-			return verdict.Problemf(code, "push %s: %s", to.repo.Tag(tag), p.plain(err))
+			return verdict.Problemf(code, "push %s: %s", to.Tagged(tag), p.plain(err))
 		}
 		if err := pauseFor(ctx, pause); err != nil {
 			return cancelled(ctx, "the push")

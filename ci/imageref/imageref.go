@@ -11,6 +11,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
+// The labels that the pipeline's own images have, beside those of the OCI image specification.
+const (
+	labelPrefix = "io.github.openstack-rca."
+	// LabelModelSHA256 and LabelModelVersion name the model inside, LabelVolumes the paths of persistent data.
+	LabelModelSHA256  = labelPrefix + "model.sha256"
+	LabelModelVersion = labelPrefix + "model.version"
+	LabelVolumes      = labelPrefix + "volumes"
+	// LabelRevision, LabelVersion and LabelBase are of the specification.
+	LabelRevision = "org.opencontainers.image.revision"
+	LabelVersion  = "org.opencontainers.image.version"
+	LabelBase     = "org.opencontainers.image.base.digest"
+)
+
 // Repository is a place for images: registry and path, without tag or digest.
 type Repository struct{ registry, path string }
 

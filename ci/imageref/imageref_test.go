@@ -112,6 +112,13 @@ func TestTags(t *testing.T) {
 			imageref.Facts{Ref: "refs/tags/1.2.3-rc.1", CommitTime: at, Commit: commit},
 			[]imageref.Tag{{Name: "sha-" + commit, Immutable: true}, {Name: "v1.2.3-rc.1", Immutable: true}},
 		},
+		"one of several platforms has what never moves": {
+			imageref.Facts{Ref: "main", Commit: commit, CommitTime: at, ModelVersion: 7, Environment: "production", Platform: "linux/arm64"},
+			[]imageref.Tag{{Name: "sha-" + commit + "-arm64", Immutable: true}, {Name: "20261122-140405-0f1e2d3-arm64", Immutable: true}},
+		},
+		"one of several platforms without a commit": {
+			imageref.Facts{Environment: "staging", Platform: "linux/amd64"}, []imageref.Tag{{Name: "staging-amd64"}},
+		},
 		"nothing known": {imageref.Facts{}, []imageref.Tag{{Name: "unversioned"}}},
 	} {
 		tags, err := imageref.Tags(c.facts)

@@ -18,6 +18,8 @@ type Facts struct {
 	ModelVersion int
 	// Environment is sandbox, staging or production.
 	Environment string
+	// Platform is set for an image that is to be joined with those of other platforms, such as linux/arm64.
+	Platform string
 }
 
 // Tag is one name for a digest.
@@ -56,6 +58,9 @@ func (f Facts) Version() string {
 //	<environment> the newest image of the environment
 //	latest        only on main, and not in the sandbox
 //
+// An image that is to be joined with those of other platforms gets the immutable ones, each with its
+// architecture: sha-<commit>-arm64. Those without belong to the index.
+//
 // It returns an error that lists every fact that cannot be part of a tag.
 func Tags(f Facts) ([]Tag, error) {
 	var tags []Tag
@@ -82,19 +87,40 @@ func Tags(f Facts) ([]Tag, error) {
 	if shortRef(f.Ref) == "main" && f.Environment != "sandbox" {
 		tags = append(tags, Tag{Name: "latest"})
 	}
+	if len(tags) == 0 && len(wrong) == 0 {
+		// Every push needs a name.
+		tags = append(tags, Tag{Name: "unversioned"})
+	}
+	if f.Platform != "" {
+		tags = ofPlatform(tags, f.Platform)
+	}
 	for _, tag := range tags {
 		if err := checkTag(tag.Name); err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	}
-	if len(tags) == 0 && len(wrong) == 0 {
-		// Every push needs a name.
-		tags = append(tags, Tag{Name: "unversioned"})
-	}
 	if len(wrong) > 0 {
 		return nil, fmt.Errorf("make tags: %s", strings.Join(wrong, "; "))
 	}
 	return tags, nil
+}
+
+// ofPlatform are the tags of an image of one platform: those that never move, or the first where all do.
+func ofPlatform(tags []Tag, platform string) []Tag {
+	var own []Tag
+	for _, tag := range tags {
+		if tag.Immutable {
+			own = append(own, tag)
+		}
+	}
+	if len(own) == 0 {
+		own = tags[:min(1, len(tags))]
+	}
+	_, architecture, _ := strings.Cut(platform, "/")
+	for i := range own {
+		own[i].Name += "-" + strings.ReplaceAll(architecture, "/", "-")
+	}
+	return own
 }
 
 func shortRef(ref string) string {
