@@ -38,7 +38,9 @@ type call struct {
 	// signKey or signToken sign, of is the report that is attested.
 	signKey, signToken *dagger.Secret
 	of                 *dagger.Directory
-	rollout            pipeline.RolloutOptions
+	// joined are the reports of the images that become an index.
+	joined  *dagger.Directory
+	rollout pipeline.RolloutOptions
 
 	client *sdk.Client
 	engine *assembly.Engine
@@ -178,7 +180,7 @@ func (c *call) backend() (pipeline.Backend, error) {
 			return pipeline.Backend{}, fmt.Errorf("read --state: %w", err)
 		}
 	}
-	if err := c.attestedReport(); err != nil {
+	if err := c.givenReports(); err != nil {
 		return pipeline.Backend{}, err
 	}
 	if err := c.localFiles(); err != nil {
@@ -246,14 +248,19 @@ func (c *call) demand(keys, rules, root *dagger.File, o pipeline.VerifyOptions) 
 		localFile{root, "verify-root.json", &c.opts.Verify.Root})
 }
 
-// attestedReport makes the report that is attested a local directory.
-func (c *call) attestedReport() error {
-	if c.of == nil {
-		return nil
-	}
-	c.opts.Attest.From = filepath.Join(c.work, "attested")
-	if _, err := c.of.Export(c.ctx, c.opts.Attest.From); err != nil {
-		return fmt.Errorf("read --from: %w", err)
+// givenReports makes the reports that are attested or joined a local directory.
+func (c *call) givenReports() error {
+	for _, given := range []struct {
+		from *dagger.Directory
+		to   *string
+	}{{c.of, &c.opts.Attest.From}, {c.joined, &c.opts.Join.From}} {
+		if given.from == nil {
+			continue
+		}
+		*given.to = filepath.Join(c.work, "given")
+		if _, err := given.from.Export(c.ctx, *given.to); err != nil {
+			return fmt.Errorf("read --from: %w", err)
+		}
 	}
 	return nil
 }

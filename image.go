@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/internal/dagger"
 )
@@ -60,3 +61,53 @@ func (i *Image) Publish(ctx context.Context) (*Run, error) {
 	}
 	return result.run(), nil
 }
+
+// Join puts the images that runs on several platforms built, proved and pushed into one index, in their
+// repository, under the tags that never move. image.platforms of pipeline.yaml names the platforms. Images of
+// another model, commit or configuration are refused. Repeating pushes nothing.
+//
+//	dagger call --environment staging ... join --from reports enforce
+//
+// +cache="session"
+func (m *OpenstackRca) Join(
+	ctx context.Context,
+
+	// Reports of the runs that built the images, each in a directory of its own.
+	from *dagger.Directory,
+
+	// Images, by digest: repository@sha256:...; those of the reports when not given.
+	//
+	// +optional
+	image []string,
+) (*Index, error) {
+	call := m.call(ctx)
+	call.joined, call.opts.Join.Images = from, image
+	backend, err := call.backend()
+	if err != nil {
+		return nil, err
+	}
+	defer call.close()
+	run := pipeline.Join(ctx, backend, call.options())
+	result, err := call.report(run)
+	if err != nil {
+		return nil, err
+	}
+	return &Index{Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Reference: run.Image}, nil
+}
+
+// Index is an index of the images of several platforms, with its verdict.
+type Index struct {
+	// The verdict, with the reports of the runs that built the images; attest takes it as --from.
+	Report *dagger.Directory
+	// The verdict in Markdown, short enough for a CI job's summary.
+	Summary string
+	// The verdict for machines; docs/report.md has its schema.
+	Json string
+	// The index by digest, repository@sha256:...; empty when it did not pass. Scan, attest, verify and deploy take it as --image.
+	Reference string
+	// +private
+	Failure string
+}
+
+// Enforce fails unless the index is in the registry with all its tags.
+func (i *Index) Enforce() error { return enforce(i.Failure) }

@@ -43,8 +43,8 @@ func facts(change func(*Facts)) Facts {
 		Repository: "registry.example/app", Digest: digest, Application: "app", Environment: "production", Ref: "main", Commit: "abc",
 		Tree: digest, Config: digest, Model: strings.Repeat("b", 64), Version: "v7", Builder: "1.0", Runner: "engine",
 		Started: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour), Verdict: "pass",
-		Stages: []StageVerdict{{"test", "pass", ""}, {"train", "pass", ""}}, BOM: []byte(`{"bomFormat":"CycloneDX"}`),
-		SPDX: []byte(`{"spdxVersion":"SPDX-2.3"}`),
+		Stages: []StageVerdict{{"test", "pass", "", ""}, {"train", "pass", "", ""}}, BOM: [][]byte{[]byte(`{"bomFormat":"CycloneDX"}`)},
+		SPDX: [][]byte{[]byte(`{"spdxVersion":"SPDX-2.3"}`)},
 		Scan: &Scan{Scanner: "osv", Database: "osv", Data: now.Add(-24 * time.Hour), Found: []Vulnerability{{ID: "CVE-1", Package: "a", Version: "1", Severity: "low", Leads: "note"}}},
 	}
 	if change != nil {

@@ -9,6 +9,7 @@ package attest
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -73,8 +74,9 @@ type Facts struct {
 	// Verdict is the run's; Stages are those of its stages, by name, in their order.
 	Verdict string
 	Stages  []StageVerdict
-	// BOM is the bill of materials as CycloneDX in JSON, SPDX the same as SPDX; nil for none.
-	BOM, SPDX []byte
+	// BOM are bills of materials as CycloneDX in JSON, SPDX the same as SPDX; an index has one for each
+	// platform. None when empty.
+	BOM, SPDX [][]byte
 	// Scan is what the search for vulnerabilities found; nil when there was none.
 	Scan *Scan
 	// Rescan is set for the facts of a later scan of the image: then only what it found is stated.
@@ -84,6 +86,8 @@ type Facts struct {
 // StageVerdict is the verdict of one stage.
 type StageVerdict struct {
 	Name, Verdict, Code string
+	// Platform is that of the image whose run it is part of, for an index; empty for one image.
+	Platform string
 }
 
 // Scan is a search for vulnerabilities.
@@ -109,10 +113,22 @@ func (s *Scan) With(other *Scan) *Scan {
 	if other.Data.Before(both.Data) {
 		both.Data = other.Data
 	}
-	if other.Database != both.Database {
-		both.Database += " " + other.Database
+	for name := range strings.FieldsSeq(other.Database) {
+		if !slices.Contains(strings.Fields(both.Database), name) {
+			both.Database = strings.TrimSpace(both.Database + " " + name)
+		}
 	}
-	both.Found, both.Faults = slices.Concat(s.Found, other.Found), slices.Concat(s.Faults, other.Faults)
+	both.Found, both.Faults = slices.Clone(s.Found), slices.Clone(s.Faults)
+	for _, found := range other.Found { // two platforms have most of them in common
+		if !slices.ContainsFunc(s.Found, func(has Vulnerability) bool { return reflect.DeepEqual(has, found) }) {
+			both.Found = append(both.Found, found)
+		}
+	}
+	for _, code := range other.Faults {
+		if !slices.Contains(s.Faults, code) {
+			both.Faults = append(both.Faults, code)
+		}
+	}
 	return &both
 }
 
@@ -144,12 +160,17 @@ func (f Facts) Statements() ([]Statement, error) {
 	depend("source", f.Source, f.Tree)
 	depend("configuration", "", f.Config)
 	depend("model "+f.Version, "", f.Model)
+	one := func(has bool, body any) []any {
+		if !has {
+			return nil
+		}
+		return []any{body}
+	}
 	predicates := []struct {
-		kind string
-		has  bool
-		body any
+		kind   string
+		bodies []any
 	}{
-		{Provenance, !f.Rescan, object{
+		{Provenance, one(!f.Rescan, object{
 			"buildDefinition": object{
 				"buildType": BuildType,
 				"externalParameters": object{
@@ -161,34 +182,44 @@ func (f Facts) Statements() ([]Statement, error) {
 				"builder":  object{"id": Verifier, "version": object{"openstack-rca": f.Builder}},
 				"metadata": object{"startedOn": at(f.Started), "finishedOn": at(f.Ended)},
 			},
-		}},
-		{SBOM, f.BOM != nil, json.RawMessage(f.BOM)},
-		{Vulns, f.Scan != nil, f.vulns(at)},
-		{TestResult, !f.Rescan, object{"result": f.tests(), "configuration": []object{}, "stages": f.stages(), "endedOn": at(f.Ended)}},
-		{Summary, !f.Rescan, object{
+		})},
+		{SBOM, documents(f.BOM)},
+		{Vulns, one(f.Scan != nil, f.vulns(at))},
+		{TestResult, one(!f.Rescan, object{
+			"result": f.tests(), "configuration": []object{}, "stages": f.stages(), "endedOn": at(f.Ended),
+		})},
+		{Summary, one(!f.Rescan, object{
 			"verifier": object{"id": Verifier, "version": object{"openstack-rca": f.Builder}}, "timeVerified": at(f.Ended),
 			"resourceUri":        f.Repository + "@" + f.Digest,
 			"policy":             object{"uri": "pipeline.yaml", "digest": object{"sha256": strings.TrimPrefix(f.Config, "sha256:")}},
 			"verificationResult": passed(f.Verdict == "pass"), "verifiedLevels": []string{"SLSA_BUILD_LEVEL_1"}, "slsaVersion": "1.0",
 			"environment": f.Environment, "ref": f.Ref,
-		}},
-		{SPDX, f.SPDX != nil, json.RawMessage(f.SPDX)},
+		})},
+		{SPDX, documents(f.SPDX)},
 	}
 	var all []Statement
 	for _, p := range predicates {
-		if !p.has {
-			continue
+		for _, body := range p.bodies {
+			predicate, err := json.Marshal(body)
+			if err != nil {
+				return nil, fmt.Errorf("state %s: %w", p.kind, err)
+			}
+			all = append(all, Statement{
+				Type: StatementType, PredicateType: p.kind, Predicate: predicate,
+				Subject: []Subject{{Name: f.Repository, Digest: map[string]string{"sha256": hex}}},
+			})
 		}
-		body, err := json.Marshal(p.body)
-		if err != nil {
-			return nil, fmt.Errorf("state %s: %w", p.kind, err)
-		}
-		all = append(all, Statement{
-			Type: StatementType, PredicateType: p.kind, Predicate: body,
-			Subject: []Subject{{Name: f.Repository, Digest: map[string]string{"sha256": hex}}},
-		})
 	}
 	return all, nil
+}
+
+// documents are predicates that are files.
+func documents(all [][]byte) []any {
+	var bodies []any
+	for _, content := range all {
+		bodies = append(bodies, json.RawMessage(content))
+	}
+	return bodies
 }
 
 func passed(ok bool) string {
@@ -216,7 +247,11 @@ func (f Facts) tests() string {
 func (f Facts) stages() []map[string]string {
 	all := []map[string]string{}
 	for _, s := range f.Stages {
-		all = append(all, map[string]string{"name": s.Name, "verdict": s.Verdict, "code": s.Code})
+		one := map[string]string{"name": s.Name, "verdict": s.Verdict, "code": s.Code}
+		if s.Platform != "" {
+			one["platform"] = s.Platform
+		}
+		all = append(all, one)
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/attest"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/image"
+	"github.com/openstack-rca/openstack-rca/ci/join"
 	"github.com/openstack-rca/openstack-rca/ci/metrics"
 	"github.com/openstack-rca/openstack-rca/ci/notify"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
@@ -36,7 +37,7 @@ func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
 		runledger.Codes(), metrics.Codes(), notify.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), attest.Codes(),
-		train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(),
+		train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(), join.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(),
 		journal.Codes(), release.Codes(), trial.Codes(), oneoff.Codes(),
 	)
 }

@@ -123,12 +123,8 @@ func (v *validator) gate(at string, g Gate, names map[string]bool) {
 }
 
 func (v *validator) image(i Image) {
-	switch n := len(i.Platforms); {
-	case n == 1:
+	if len(i.Platforms) == 1 {
 		v.bad("image.platforms", "one platform is not joined with another; want two, or none")
-	case n > 1 && i.Platform != "" && !slices.Contains(i.Platforms, i.Platform):
-		v.bad(v.nearest("image.platform", "image.platforms"), "platform %s is not among platforms (%s)", i.Platform,
-			strings.Join(i.Platforms, ", "))
 	}
 	if i.Dockerfile == "" && (i.Target != "" || len(i.BuildArgs) > 0) {
 		v.bad(v.nearest("image.target", "image.build_args"), "only a Dockerfile has stages and arguments, and image.dockerfile is empty")

@@ -104,8 +104,11 @@ func repository(in Input) (imageref.Repository, error) {
 // facts are what the image's tags are made from.
 func facts(in Input) imageref.Facts {
 	f := imageref.Facts{Ref: in.Ref, Commit: in.Commit, CommitTime: in.CommitTime, Environment: in.Environment}
-	if len(in.Config.Image.Platforms) > 0 {
-		f.Platform = in.Config.Image.Platform
+	if image := in.Config.Image; len(image.Platforms) > 0 {
+		f.Platform = image.Platform
+		if f.Platform == "" && in.Push.real() {
+			f.Platform = production
+		}
 	}
 	if in.Version != nil {
 		f.ModelVersion = in.Version.Number

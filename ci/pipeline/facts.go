@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +13,10 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/openstack-rca/openstack-rca/ci/attest"
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -24,7 +30,7 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 		if run, err = readRun(s.opts.Attest.From); err != nil {
 			return attest.Facts{}, verdict.Problemf(attest.Refused, "%v", err)
 		}
-		read = func(name string) []byte { return optional(filepath.Join(s.opts.Attest.From, filepath.FromSlash(name))) }
+		read = readIn(s.opts.Attest.From)
 	} else if s.opts.Image != "" {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "--image names an image of an earlier run, and --from has no report of it")
 	}
@@ -32,6 +38,14 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	if err != nil {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", err)
 	}
+	if read(indexFile) != nil {
+		return s.factsOfIndex(run, read, reference)
+	}
+	return s.factsOf(run, read, reference)
+}
+
+// factsOf are the facts of a run that built an image; read reads a file of its report, nil for none.
+func (s attester) factsOf(run *verdict.Run, read func(string) []byte, reference imageref.Reference) (attest.Facts, *verdict.Problem) {
 	if run.ImageDigest != reference.Digest {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "the run built %q, not %s", run.ImageDigest, reference.Digest)
 	}
@@ -58,9 +72,11 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 		}
 		f.Scan = f.Scan.With(scanOf(read(look.folder+"/findings.json"), look.place))
 		if bom := read(look.folder + "/sbom.cdx.json"); bom != nil {
-			f.BOM = bom // the image's says more than that of the locks
+			f.BOM = [][]byte{bom} // the image's says more than that of the locks
 		}
-		f.SPDX = read(look.folder + "/sbom.spdx.json") // only a scan makes one
+		if spdx := read(look.folder + "/sbom.spdx.json"); spdx != nil { // only a scan makes one
+			f.SPDX = [][]byte{spdx}
+		}
 	}
 	for _, st := range run.Stages {
 		if st.Name == verdict.Attest || st.Name == verdict.Deploy {
@@ -79,14 +95,76 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	return f, nil
 }
 
+// factsOfIndex are those of the runs that built the images of an index, as the report of its join has
+// them: one tested, trained and proved, on each platform.
+func (s attester) factsOfIndex(run *verdict.Run, read func(string) []byte, reference imageref.Reference) (attest.Facts, *verdict.Problem) {
+	refuse := func(format string, args ...any) (attest.Facts, *verdict.Problem) {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, format, args...)
+	}
+	content := read(indexFile)
+	if sum := sha256.Sum256(content); "sha256:"+hex.EncodeToString(sum[:]) != reference.Digest {
+		return refuse("the run joined another index than %s", reference.Digest)
+	}
+	if run.Judge().Verdict != verdict.Pass {
+		return refuse("joining the index did not pass (%s)", run.Code)
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(content))
+	if err != nil {
+		return refuse("read %s: %v", indexFile, err)
+	}
+	var all attest.Facts
+	for i, m := range index.Manifests {
+		if m.Platform == nil {
+			return refuse("read %s: %s has no platform", indexFile, m.Digest)
+		}
+		platform := m.Platform.OS + "/" + m.Platform.Architecture
+		folder := platformsDir + "/" + folderOf(platform) + "/"
+		of := func(name string) []byte { return read(folder + name) }
+		built, err := decodeRun(of(verdict.ReportJSON))
+		if err != nil {
+			return refuse("%s: %v", platform, err)
+		}
+		one := imageref.Reference{Repository: reference.Repository, Digest: m.Digest.String()}
+		f, problem := s.factsOf(built, of, one)
+		if problem != nil {
+			return refuse("%s: %s", platform, problem.Cause)
+		}
+		for k := range f.Stages {
+			f.Stages[k].Platform = platform
+		}
+		if i == 0 {
+			all = f
+			all.Digest = reference.Digest
+			continue
+		}
+		all.Stages, all.Scan = append(all.Stages, f.Stages...), all.Scan.With(f.Scan)
+		all.BOM, all.SPDX = append(all.BOM, f.BOM...), append(all.SPDX, f.SPDX...)
+		if f.Started.Before(all.Started) {
+			all.Started = f.Started
+		}
+		if f.Ended.After(all.Ended) {
+			all.Ended = f.Ended
+		}
+	}
+	return all, nil
+}
+
 // scanned are the facts of a scan of its own, passed or failed: they renew what is known of the image's
 // vulnerabilities, and say nothing else.
 func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attest.Facts, *verdict.Problem) {
 	if st.Verdict != verdict.Pass && st.Verdict != verdict.Fail {
 		return f, verdict.Problemf(attest.Refused, "the scan reached no verdict (%s)", st.Code)
 	}
-	f.Rescan, f.Scan = true, scanOf(read("scan/findings.json"), "image")
-	f.BOM, f.SPDX = read("scan/sbom.cdx.json"), read("scan/sbom.spdx.json")
+	f.Rescan = true
+	for _, folder := range scannedIn(read) {
+		f.Scan = f.Scan.With(scanOf(read(folder+"findings.json"), "image"))
+		if bom := read(folder + "sbom.cdx.json"); bom != nil {
+			f.BOM = append(f.BOM, bom)
+		}
+		if spdx := read(folder + "sbom.spdx.json"); spdx != nil {
+			f.SPDX = append(f.SPDX, spdx)
+		}
+	}
 	if st.Verdict == verdict.Fail {
 		if f.Scan == nil {
 			f.Scan = &attest.Scan{Scanner: attest.Verifier, Version: Version}
@@ -99,6 +177,17 @@ func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attes
 		return f, verdict.Problemf(attest.Refused, "the scan compared nothing")
 	}
 	return f, nil
+}
+
+// scannedIn are the folders of a scan's report: one, or that of each platform of an index.
+func scannedIn(read func(string) []byte) []string {
+	folders := []string{"scan/"}
+	for _, platform := range config.Platforms {
+		if folder := "scan/" + folderOf(platform) + "/"; read(folder+"findings.json") != nil {
+			folders = append(folders, folder)
+		}
+	}
+	return folders
 }
 
 // reportFile is a file that a stage of this run adds to the report; nil when there is none.
@@ -116,9 +205,15 @@ func (s attester) reportFile(name string) []byte {
 // maxReport bounds a file of a report that is read back.
 const maxReport = 64 << 20
 
+// readIn reads files of a report in a local directory; nil for one that is not there.
+func readIn(dir string) func(string) []byte {
+	return func(name string) []byte { return optional(filepath.Join(dir, filepath.FromSlash(name))) }
+}
+
 // readRun reads report.json of a report.
-func readRun(dir string) (*verdict.Run, error) {
-	content := optional(filepath.Join(dir, verdict.ReportJSON))
+func readRun(dir string) (*verdict.Run, error) { return decodeRun(readIn(dir)(verdict.ReportJSON)) }
+
+func decodeRun(content []byte) (*verdict.Run, error) {
 	if content == nil {
 		return nil, fmt.Errorf("%s is not in the report", verdict.ReportJSON)
 	}

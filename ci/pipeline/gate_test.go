@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,6 +120,10 @@ func (o *outside) enter(t *testing.T, f function) *verdict.Run {
 	case "Scan":
 		opts.Image = o.opts.Image
 		return Scan(t.Context(), o.backend, opts)
+	case "Join":
+		opts.Join = JoinOptions{Images: []string{o.opts.Image}, From: t.TempDir()}
+		require.NoError(t, os.WriteFile(filepath.Join(opts.Join.From, verdict.ReportJSON), []byte("{}"), 0o600))
+		return Join(t.Context(), o.backend, opts)
 	case "Advisories":
 		_, _ = Advisories(t.Context(), o.backend, t.TempDir())
 	case "Models":

@@ -45,7 +45,9 @@ type Options struct {
 	// Attest is how the image is attested; Verify what a deployment demands of that.
 	Attest AttestOptions
 	Verify VerifyOptions
-	// Registry is the login of the image's registry for both.
+	// Join is what becomes one index.
+	Join JoinOptions
+	// Registry is the login of the image's registry for all of them.
 	Registry RegistryOptions
 	// Data is a data set to train on; nil trains on what the application brings.
 	Data runner.Files

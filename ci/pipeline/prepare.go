@@ -66,11 +66,6 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	}
 	if opts.Platform != "" {
 		s.cfg.Image.Platform = opts.Platform
-		if all := s.cfg.Image.Platforms; len(all) > 0 && !slices.Contains(all, opts.Platform) {
-			s.run.Refuse(verdict.Problemf(CodeBadArgument, "--platform %s is not among image.platforms (%s)", opts.Platform,
-				strings.Join(all, ", ")))
-			return s
-		}
 	}
 	if coverage := &s.cfg.Test.Coverage; opts.measures {
 		coverage.Total, coverage.Branch, coverage.Critical, coverage.Model = 0, 0, config.Floor{}, config.Floor{}

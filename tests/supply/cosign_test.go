@@ -50,7 +50,7 @@ func signed(t *testing.T, referrers bool) (reference string, public []byte, priv
 	require.NoError(t, err)
 	statements, err := attest.Facts{
 		Repository: tag.Context().String(), Digest: digest.String(), Verdict: "pass", Environment: "staging", Ref: "main", Ended: time.Now(),
-		Stages: []attest.StageVerdict{{Name: "test", Verdict: "pass"}}, Scan: &attest.Scan{Data: time.Now()}, BOM: []byte(`{"bomFormat":"CycloneDX"}`), SPDX: []byte(`{"spdxVersion":"SPDX-2.3"}`),
+		Stages: []attest.StageVerdict{{Name: "test", Verdict: "pass"}}, Scan: &attest.Scan{Data: time.Now()}, BOM: [][]byte{[]byte(`{"bomFormat":"CycloneDX"}`)}, SPDX: [][]byte{[]byte(`{"spdxVersion":"SPDX-2.3"}`)},
 	}.Statements()
 	require.NoError(t, err)
 	at, err := oci.At(t.Context(), reference, oci.Login{}, nil)

@@ -42,6 +42,19 @@ func (in commandLine) scan() *cobra.Command {
 	return scan
 }
 
+// join makes one index of the images of several platforms.
+func (in commandLine) join() *cobra.Command {
+	joining := command("join", "Put the images of several platforms, each with the report of the run that proved it, into one index; repeating "+
+		"pushes nothing", func(ctx context.Context) error {
+		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Join(ctx, b, in.opts) })
+	})
+	joining.Flags().StringVar(&in.opts.Join.From, "from", "",
+		"directory with the reports of the runs that built the images, each in a directory of its own")
+	joining.Flags().StringArrayVar(&in.opts.Join.Images, "image", nil,
+		"image, by digest: repository@sha256:...; those of the reports when not given; may be repeated")
+	return joining
+}
+
 // advisories fetches what audit and scan compare with.
 func (in *invocation) advisories() *cobra.Command {
 	out := ""

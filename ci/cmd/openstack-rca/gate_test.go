@@ -46,6 +46,7 @@ var commands = map[string]struct {
 	"test": {nowhere, nil}, "audit": {nowhere, nil}, "attest": {nowhere, []string{"--image", image}},
 	"advisories": {nowhere, []string{"--out", "/dev/null/x"}},
 	"scan":       {reads, []string{"--image", image}},
+	"join":       {changes, []string{"--image", image, "--from", "testdata/join"}},
 	"verify":     {reads, []string{"--image", image, "--verify-key", "none.pem"}},
 }
 

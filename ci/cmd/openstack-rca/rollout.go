@@ -52,7 +52,7 @@ func (in commandLine) rollout() []*cobra.Command {
 	destroy.Flags().StringVar(&o.Confirm, "confirm", "", "the service's name, as status shows it")
 	destroy.Flags().BoolVar(&o.WithLogs, "with-logs", false, "delete the logs, too")
 	return []*cobra.Command{
-		in.imports(), deploy, in.attest(), in.verify(), in.scan(), in.advisories(), follow, prune, destroy,
+		in.imports(), deploy, in.join(), in.attest(), in.verify(), in.scan(), in.advisories(), follow, prune, destroy,
 		operation(pipeline.Status, "Show what runs, a deployment in progress, who holds the lock, and earlier deployments"),
 		operation(pipeline.Rollback, "Restore the last good release: stop a deployment in progress, or deploy the earlier release"),
 		operation(pipeline.Approve, "Continue a paused deployment, and follow it"),
