@@ -3,10 +3,13 @@ package scaffold
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
 // container is what a Dockerfile or a compose file says about the application.
@@ -159,10 +162,10 @@ func (t *tree) usedPython() (version, where string) {
 	return version, where
 }
 
-// useDockerfile takes the Dockerfile when the pipeline would accept what it makes.
-func (s serving) useDockerfile(file container) {
+// useDockerfile takes the Dockerfile when the pipeline would accept what it makes, and reports whether it did.
+func (s serving) useDockerfile(file container) bool {
 	if file.name == "" {
-		return
+		return false
 	}
 	var lacks []string
 	for _, c := range []struct {
@@ -175,10 +178,28 @@ func (s serving) useDockerfile(file container) {
 	}
 	if len(lacks) == 0 {
 		s.set("image.dockerfile", file.name, "it has a user, a port and a health check of its own")
-		return
+		return true
 	}
 	s.found("%s has no %s, so the pipeline builds the image itself; add them and write `image.dockerfile: %s` to use it",
 		file.name, strings.Join(lacks, ", "), file.name)
+	return false
+}
+
+// volumes leaves out the usual volumes when one would hide code of the application.
+func (s serving) volumes() {
+	kept := slices.Clone(config.Default().Image.Volumes)
+	var hidden []string
+	kept = slices.DeleteFunc(kept, func(volume string) bool {
+		dir := strings.TrimPrefix(volume, "/app/") // where the pipeline's own image has the source
+		if !slices.ContainsFunc(s.tree.code, func(name string) bool { return strings.HasPrefix(name, dir+"/") }) {
+			return false
+		}
+		hidden = append(hidden, dir)
+		return true
+	})
+	if hidden != nil {
+		s.set("image.volumes", kept, "%s has code, which a volume there would hide", strings.Join(hidden, " and "))
+	}
 }
 
 // compose reads the service of a compose file that is built from this repository.

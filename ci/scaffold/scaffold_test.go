@@ -167,6 +167,18 @@ func TestAStageHasWhatTheOneBelowItDeclares(t *testing.T) {
 	assert.Contains(t, strings.Join(p.Found, "\n"), "has no EXPOSE, HEALTHCHECK")
 }
 
+func TestNoVolumeHidesCode(t *testing.T) {
+	files := map[string]string{"train.py": trainer, "app.py": "import streamlit\n", "data/preprocessing.py": "", "logs/a.log": ""}
+	_, cfg := propose(t, files)
+	assert.Equal(t, []string{"/app/logs"}, cfg.Image.Volumes)
+	files["logs/__init__.py"] = ""
+	_, cfg = propose(t, files)
+	assert.Empty(t, cfg.Image.Volumes)
+	files["Dockerfile"] = "FROM a\nEXPOSE 80\nHEALTHCHECK CMD x\nUSER a\n"
+	_, cfg = propose(t, files)
+	assert.Equal(t, config.Default().Image.Volumes, cfg.Image.Volumes, "a Dockerfile has its own")
+}
+
 func TestThePythonThatIsUsedIsProposed(t *testing.T) {
 	workflow := "jobs:\n  a:\n    steps:\n    - uses: actions/setup-python@v6\n      with:\n        python-version: "
 	for name, c := range map[string]struct {

@@ -70,7 +70,9 @@ func (s serving) find() {
 	if found.page != defaults.Page {
 		s.set("image.page", found.page, "no page for people at /: nothing to draw")
 	}
-	s.useDockerfile(file)
+	if !s.useDockerfile(file) {
+		s.volumes()
+	}
 }
 
 func (s serving) portFrom(port int, file, composed container, found *app) string {
