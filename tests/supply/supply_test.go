@@ -275,12 +275,40 @@ func TestScan(t *testing.T) {
 				Import: func(dir string) (runner.Files, error) { return native.Source(dir), nil },
 			}
 			in.Config.Python = "3.11"
-			export := func(_ context.Context, dir string) error { return image.Export(dir) }
-			stage := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export, Unpack: oci.Unpack})
-			assert.Equal(t, tc.want, codes(stage), "%+v %+v", stage.Problems, stage.Evidence)
-			assert.NotContains(t, fmt.Sprintf("%+v", stage), canary())
+			kept := shelf{}
+			in.Memory = kept
+			exports := 0
+			export := func(_ context.Context, dir string) error { exports++; return image.Export(dir) }
+			first := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export, Unpack: oci.Unpack})
+			assert.Equal(t, tc.want, codes(first), "%+v %+v", first.Problems, first.Evidence)
+			assert.NotContains(t, fmt.Sprintf("%+v", first), canary())
+
+			// Once more: from what was kept, unless something could not be looked at.
+			in.Scratch = t.TempDir()
+			again := audits.Scan(t.Context(), r, in, audits.Image{Digest: digest, Export: export, Unpack: oci.Unpack})
+			assert.Equal(t, tc.want, codes(again), "%+v %+v", again.Problems, again.Evidence)
+			assert.NotContains(t, fmt.Sprintf("%+v", again), canary())
+			if first.Verdict == verdict.CouldNotRun {
+				assert.Empty(t, kept)
+				return
+			}
+			assert.Equal(t, 1, exports)
+			assert.Equal(t, first.Files, again.Files)
+			assert.Equal(t, first.Problems, again.Problems)
 		})
 	}
+}
+
+// shelf keeps what a scan reported.
+type shelf map[string][]byte
+
+// Recall implements audits.Memory.
+func (s shelf) Recall(_ context.Context, key string) []byte { return s[key] }
+
+// Keep implements audits.Memory.
+func (s shelf) Keep(_ context.Context, found map[string][]byte) error {
+	maps.Copy(s, found)
+	return nil
 }
 
 // twoLayers is an image in a registry: the lower layer has the files, the upper one deletes one.
