@@ -16,7 +16,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest"
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -181,13 +180,14 @@ func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attes
 
 // scannedIn are the folders of a scan's report: one, or that of each platform of an index.
 func scannedIn(read func(string) []byte) []string {
-	folders := []string{"scan/"}
-	for _, platform := range config.Platforms {
-		if folder := "scan/" + folderOf(platform) + "/"; read(folder+"findings.json") != nil {
-			folders = append(folders, folder)
-		}
+	var names []string
+	if json.Unmarshal(read(scanPlatforms), &names) != nil || len(names) == 0 {
+		return []string{"scan/"}
 	}
-	return folders
+	for i, name := range names {
+		names[i] = "scan/" + folderOf(name) + "/"
+	}
+	return names
 }
 
 // reportFile is a file that a stage of this run adds to the report; nil when there is none.

@@ -101,9 +101,6 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 	return result.Stage
 }
 
-// folderOf is a platform as the name of a folder: linux-arm64.
-func folderOf(platform string) string { return strings.ReplaceAll(platform, "/", "-") }
-
 // repository opens a repository with the login of the call.
 func (s *call) repository(ctx context.Context, permit policy.Permit, of imageref.Repository) (images.Repository, error) {
 	login, err := s.login(ctx, permit, of.String()+"@sha256:"+strings.Repeat("0", 64))

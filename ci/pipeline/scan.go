@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
@@ -30,21 +32,48 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 		return failed(verdict.Scan, verdict.Problemf(CodeBadArgument, "--image: %v", err))
 	}
 	s.run.ImageDigest = reference.Digest
-	export := s.export
-	if export == nil {
-		export = func(ctx context.Context, dir string) error {
-			image, err := s.registry(ctx, permit, s.outcome.Image)
-			if err != nil {
-				return err
-			}
-			return image.Export(dir)
-		}
+	if s.export != nil {
+		return s.scanImage(ctx, permit, reference, s.backend.WorkDir, s.export)
 	}
+	image, err := s.registry(ctx, permit, s.outcome.Image)
+	var members []oci.Member
+	if err == nil {
+		members, err = image.Members()
+	}
+	if err != nil {
+		return failed(verdict.Scan, verdict.Problemf(supply.ImageUnreadable, "%v", err))
+	}
+	export := func(i oci.Image) exporter {
+		return func(_ context.Context, dir string) error { return i.Export(dir) }
+	}
+	if members == nil {
+		return s.scanImage(ctx, permit, reference, s.backend.WorkDir, export(image))
+	}
+	var parts []onPlatform
+	for _, m := range members {
+		of := imageref.Reference{Repository: reference.Repository, Digest: m.Digest}
+		scratch := filepath.Join(s.backend.WorkDir, folderOf(m.Platform))
+		stage := s.scanImage(ctx, permit, of, scratch, export(m.Image))
+		if err := os.RemoveAll(scratch); err != nil { // the next one may need the room
+			return failed(verdict.Scan, verdict.Problemf(supply.ImageUnreadable, "remove what was unpacked: %v", err))
+		}
+		parts = append(parts, onPlatform{m.Platform, stage})
+	}
+	return together(verdict.Scan, parts)
+}
+
+// exporter writes an image into a local directory.
+type exporter func(ctx context.Context, dir string) error
+
+// scanImage looks at one image.
+func (s *state) scanImage(
+	ctx context.Context, permit policy.Permit, image imageref.Reference, scratch string, export exporter,
+) verdict.Stage {
 	return supply.Scan(ctx, s.backend.Runner, supply.Input{
 		Config: s.cfg, Source: s.backend.Source, Advisories: s.opts.Advisories,
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
-		Memory: s.memory(), Scratch: s.backend.WorkDir, Now: time.Now(), Registry: s.opinion(permit, s.outcome.Image),
-	}, supply.Image{Digest: reference.Digest, Export: export, Unpack: oci.Unpack})
+		Memory: s.memory(), Scratch: scratch, Now: time.Now(), Registry: s.opinion(permit, image.String()),
+	}, supply.Image{Digest: image.Digest, Export: export, Unpack: oci.Unpack})
 }
 
 // findTools starts to find or build the programs of the scan while tests and training run, one after the
