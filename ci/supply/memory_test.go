@@ -97,6 +97,7 @@ func TestAnImageThatWasScannedIsNotScannedAgain(t *testing.T) {
 	require.Equal(t, all, work)
 	require.Len(t, l.shelf.found, 2, "what is in the image, and the report of Grype")
 
+	before := maps.Clone(l.shelf.found)
 	l.in.Now = now.Add(time.Hour)
 	second, work := l.scan()
 	require.Equal(t, verdict.Pass, second.Verdict, "%v", second.Problems)
@@ -109,7 +110,32 @@ func TestAnImageThatWasScannedIsNotScannedAgain(t *testing.T) {
 	assert.Equal(t, "reports of programs", last.Name)
 	assert.Contains(t, last.Value, "2026-11-29 12:00:00 UTC")
 	assert.ElementsMatch(t, first.Evidence, second.Evidence[:len(first.Evidence)])
-	assert.Len(t, l.shelf.found, 2)
+	assert.Equal(t, before, l.shelf.found, "nor is it kept again, as if it had been looked at")
+
+	l.image.Digest = "sha256:bb"
+	_, work = l.scan()
+	require.Equal(t, all, work)
+	l.image.Digest = scanned
+	_, work = l.scan()
+	assert.Empty(t, work, "several images are known")
+}
+
+// TestNothingIsKeptUnderAKeyThatDoesNotSayAll.
+func TestNothingIsKeptUnderAKeyThatDoesNotSayAll(t *testing.T) {
+	l := newLooking(t)
+	before := runner.Program
+	runner.Program = func() string { return "" }
+	defer func() { runner.Program = before }()
+	stage, _ := l.scan()
+	assert.Equal(t, verdict.Pass, stage.Verdict)
+	assert.Empty(t, l.shelf.found)
+	runner.Program = before
+	l.in.Tool = nil
+	assert.Empty(t, (&scan{audit: &audit{Input: l.in, runner: fake.New()}, image: l.image}).imageKey(t.Context()))
+	a := &audit{Input: l.in, runner: fake.New()}
+	assert.NotEmpty(t, a.grypeKey(t.Context(), fake.Files(nil), l.in.Advisories, nil))
+	assert.Empty(t, a.grypeKey(t.Context(), fake.Files(nil), filepath.Dir(l.in.Advisories), nil), "a directory")
+	assert.Empty(t, a.grypeKey(t.Context(), fake.Dir(filepath.Join(t.TempDir(), "none")), l.in.Advisories, nil), "a program that is not there")
 }
 
 // TestWhatIsScannedAgain changes one thing that a report depends on.
@@ -233,6 +259,30 @@ func TestAMemoryThatWasTouchedIsIgnored(t *testing.T) {
 		}
 		_, work := other.scan()
 		assert.Equal(t, all, work)
+	})
+	t.Run("the entry of an older program", func(t *testing.T) {
+		l := newLooking(t)
+		l.scan()
+		old := maps.Clone(l.shelf.found)
+		tool := l.in.Tool
+		l.in.Tool = func(ctx context.Context, name string) (runner.Files, error) {
+			if name == tools.Syft {
+				return fake.Files(map[string]string{name: "#!newer"}), nil
+			}
+			return tool(ctx, name)
+		}
+		l.scan()
+		require.Len(t, l.shelf.found, 3)
+		for key := range l.shelf.found {
+			for before, content := range old {
+				var entry kept[imageSeen]
+				if old[key] == nil && unseal(before, content, &entry) && entry.Found.BOM != nil {
+					l.shelf.found[key] = content
+				}
+			}
+		}
+		_, work := l.scan()
+		assert.Contains(t, work, "syft")
 	})
 	t.Run("a report of Grype without what was planted", func(t *testing.T) {
 		l := newLooking(t)
