@@ -178,8 +178,7 @@ func (a *audit) measure(v judge.Verdict) {
 
 // exceptions reports what is to say about exceptions.
 func (a *audit) exceptions(e judge.Exceptions) {
-	a.waivers.Expired, a.waivers.TooLong = append(a.waivers.Expired, e.Expired...), append(a.waivers.TooLong, e.TooLong...)
-	a.waivers.Ending, a.waivers.Unused = append(a.waivers.Ending, e.Ending...), append(a.waivers.Unused, e.Unused...)
+	a.waive(e)
 	for _, text := range e.Expired {
 		a.fail(WaiverExpired, "%s", text)
 	}
@@ -192,6 +191,12 @@ func (a *audit) exceptions(e judge.Exceptions) {
 	for _, text := range e.Unused {
 		a.stage.Warn(WaiverUnused, "%s", text)
 	}
+}
+
+// waive adds to what was said about all exceptions.
+func (a *audit) waive(e judge.Exceptions) {
+	a.waivers.Expired, a.waivers.TooLong = append(a.waivers.Expired, e.Expired...), append(a.waivers.TooLong, e.TooLong...)
+	a.waivers.Ending, a.waivers.Unused = append(a.waivers.Ending, e.Ending...), append(a.waivers.Unused, e.Unused...)
 }
 
 // IsGrype reports whether a local path is a database of Grype: its directory, with the schema's

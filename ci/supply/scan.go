@@ -81,19 +81,17 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		}
 	}
 	a.stated(ctx, "image")
-	beside := &audit{Input: a.Input, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
-	var layers layersSeen
-	searched, done := false, make(chan struct{})
-	go func() {
-		defer close(done)
+	layers, searched := s.seen.Layers, known
+	wait := a.aside(func(beside *audit) {
 		if known {
-			layers, searched = s.seen.Layers, true
-		} else if err := image.Unpack(s.dir); err != nil {
+			return
+		}
+		if err := image.Unpack(s.dir); err != nil {
 			beside.fail(ImageUnreadable, "%v", err)
 		} else {
 			layers, searched = beside.search(ctx, filepath.Join(s.dir, Layers))
 		}
-	}()
+	})
 	listed := false
 	var found material
 	if known || s.syft(ctx) {
@@ -103,8 +101,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 			s.licenses(found)
 		}
 	}
-	<-done
-	a.problems, a.stage.Evidence = append(a.problems, beside.problems...), append(a.stage.Evidence, beside.stage.Evidence...)
+	wait()
 	if s.seen.Layers = layers; listed && searched {
 		s.unseen(found)
 		if !known {

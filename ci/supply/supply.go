@@ -73,6 +73,11 @@ type audit struct {
 // Audit makes the checks and judges what they found.
 func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Audit}}
+	files := a.aside(func(beside *audit) {
+		if beside.wants("secrets") {
+			beside.secrets(ctx)
+		}
+	})
 	locked := a.wants("advisories") || a.wants("pinning") || a.wants("licenses")
 	if locked && a.locks(ctx) {
 		a.pinning()
@@ -84,9 +89,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 			a.licenses(ctx)
 		}
 	}
-	if a.wants("secrets") {
-		a.secrets(ctx)
-	}
+	files()
 	if a.History != nil {
 		a.history(ctx)
 	}
@@ -97,6 +100,24 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	}
 	a.report()
 	return *a.remember(ctx, a.stage.Judge(a.problems...))
+}
+
+// aside does a part of an audit meanwhile, with a stage of its own. The result waits for it and adds what it
+// found to this audit.
+func (a *audit) aside(do func(beside *audit)) (wait func()) {
+	beside := &audit{Input: a.Input, runner: a.runner, stage: verdict.Stage{Name: a.stage.Name}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(beside)
+	}()
+	return func() {
+		<-done
+		a.problems, a.stage.Evidence = append(a.problems, beside.problems...), append(a.stage.Evidence, beside.stage.Evidence...)
+		a.stage.Warnings = append(a.stage.Warnings, beside.stage.Warnings...)
+		a.found.secrets, a.inFiles = beside.found.secrets, beside.inFiles
+		a.waive(beside.waivers)
+	}
 }
 
 func (in Input) wants(check string) bool { return slices.Contains(in.Checks, check) }
