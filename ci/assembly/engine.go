@@ -64,9 +64,9 @@ func OnEngine(
 	assembled.Backend.Advisories = func(ctx context.Context) (string, error) {
 		return engineAdvisories(ctx, client, AdvisoriesURL, work)
 	}
-	assembled.Backend.ImageAdvisories = func(ctx context.Context) (string, error) {
+	assembled.Backend.ImageAdvisories = onceFile(func(ctx context.Context) (string, error) {
 		return engineGrype(ctx, client, GrypeURL, work)
-	}
+	})
 	if history != nil {
 		assembled.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 			return gitChanges(ctx, client, source, history, since)

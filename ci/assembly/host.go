@@ -54,7 +54,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	host.Backend.Memory = func() supply.Memory { return folder(filepath.Join(filepath.Dir(cacheDir()), "found")) }
 	host.Backend.AdvisoriesURL = AdvisoriesURL
 	host.Backend.Advisories = dailyAdvisories(AdvisoriesURL, cacheDir())
-	host.Backend.ImageAdvisories = dailyGrype(GrypeURL, cacheDir())
+	host.Backend.ImageAdvisories = onceFile(dailyGrype(GrypeURL, cacheDir()))
 	host.Backend.ServeApp = func(ctx context.Context, request pipeline.ImageRequest) *pipeline.ImageResult {
 		return serveApp(ctx, r, request)
 	}

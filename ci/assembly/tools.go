@@ -61,28 +61,35 @@ func hostTool(ctx context.Context, name string) (runner.Files, error) {
 	return files, nil
 }
 
-// once returns a function that finds each program once: a scan asks for the same one for each layer, and
-// a program takes up to half a second to say its version. A failure is not kept.
-func once(find func(context.Context, string) (runner.Files, error)) func(context.Context, string) (runner.Files, error) {
+// once returns a function that finds what has a name once: a scan asks for the same program for each layer, and
+// a program takes up to half a second to say its version. Who asks meanwhile waits. A failure is not kept.
+func once[T any](find func(context.Context, string) (T, error)) func(context.Context, string) (T, error) {
 	type entry struct {
 		sync.Mutex
-		files runner.Files
+		is   bool
+		what T
 	}
 	var found sync.Map
-	return func(ctx context.Context, name string) (runner.Files, error) {
+	return func(ctx context.Context, name string) (T, error) {
 		value, _ := found.LoadOrStore(name, &entry{})
 		e, _ := value.(*entry)
 		e.Lock()
 		defer e.Unlock()
-		if e.files != nil {
-			return e.files, nil
+		if e.is {
+			return e.what, nil
 		}
-		files, err := find(ctx, name)
+		what, err := find(ctx, name)
 		if err == nil {
-			e.files = files
+			e.is, e.what = true, what
 		}
-		return files, err
+		return what, err
 	}
+}
+
+// onceFile is once for what has no name.
+func onceFile(find func(context.Context) (string, error)) func(context.Context) (string, error) {
+	named := once(func(ctx context.Context, _ string) (string, error) { return find(ctx) })
+	return func(ctx context.Context) (string, error) { return named(ctx, "") }
 }
 
 // goImage is the image that builds a tool: the newest of the minor version that it needs. It may be

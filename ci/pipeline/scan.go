@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
@@ -76,25 +77,26 @@ func (s *state) scanImage(
 	}, supply.Image{Digest: image.Digest, Export: export, Unpack: oci.Unpack})
 }
 
-// findTools starts to find or build the programs of the scan while tests and training run, one after the
-// other: a build takes a lot of memory. A failure is met, and told, by the stage.
-func (s *state) findTools(ctx context.Context) {
-	if s.backend.Tool == nil {
-		return
-	}
+// prepareScan starts to make and fetch what the scan needs while tests and training run: the programs, one after
+// the other because a build takes a lot of memory, and the advisories. A failure is met, and told, by the stage.
+func (s *state) prepareScan(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	s.early = append(s.early, func() { cancel(); <-done })
-	go func() {
-		defer close(done)
-		for _, name := range []string{tools.Gitleaks, tools.Grype, tools.Syft} {
-			program, err := s.backend.Tool(ctx, name)
-			if err == nil {
-				_, err = program.Digest(ctx) // what the scan asks for first
+	var group sync.WaitGroup
+	s.early = append(s.early, func() { cancel(); group.Wait() })
+	if s.backend.Tool != nil {
+		group.Go(func() {
+			for _, name := range []string{tools.Gitleaks, tools.Grype, tools.Syft} {
+				program, err := s.backend.Tool(ctx, name)
+				if err == nil {
+					_, err = program.Digest(ctx) // what the scan asks for first
+				}
+				if err != nil {
+					return
+				}
 			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+		})
+	}
+	if s.opts.Advisories == "" && s.backend.ImageAdvisories != nil {
+		group.Go(func() { _, _ = s.backend.ImageAdvisories(ctx) })
+	}
 }

@@ -42,7 +42,10 @@ func TestTheProgramsOfAScanAreMadeWhileTestsRun(t *testing.T) {
 		}
 		return nil, errors.New("nothing runs here")
 	})
+	fetched := 0
+	b.ImageAdvisories = func(context.Context) (string, error) { fetched++; return "", errors.New("no route") }
 	Run(t.Context(), b, Options{Ref: "main"})
+	assert.Equal(t, 1, fetched)
 	assert.Equal(t, []string{tools.Gitleaks, tools.Grype, tools.Syft}, asked)
 }
 
@@ -57,6 +60,8 @@ func TestABuildThatNobodyWaitsForIsEnded(t *testing.T) {
 	})
 	run := Run(t.Context(), b, Options{Ref: "main"}).Run
 	ended.Wait()
+	b.Tool, b.ImageAdvisories = nil, func(context.Context) (string, error) { t.Error("asked"); return "", nil }
+	Run(t.Context(), b, Options{Ref: "main", Advisories: "given"})
 	assert.NotEqual(t, verdict.Pass, run.Verdict)
 }
 

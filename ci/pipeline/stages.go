@@ -39,7 +39,7 @@ func stages() []stage {
 		{name: verdict.Audit, run: (*state).audit},
 		{name: verdict.Publish, run: (*state).publish, begin: (*state).startServers, checks: doctor.checkPublishing},
 		{name: verdict.Image, run: (*state).image, ready: (*state).appMissing, begin: (*state).warmUp, rehearses: true},
-		{name: verdict.Scan, run: (*state).scan, begin: (*state).findTools},
+		{name: verdict.Scan, run: (*state).scan, begin: (*state).prepareScan},
 		{name: verdict.Attest, run: func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage {
 			return s.attester().attest(ctx, permit)
 		}},
