@@ -97,6 +97,12 @@ func TestJoinAttestVerifyDeploy(t *testing.T) {
 	assert.Equal(t, verdict.Pass, verified.Verdict, verified.Cause)
 	deployed := a.deploy(t)
 	assert.Equal(t, verdict.Pass, deployed.Verdict, deployed.Cause)
+	assert.Contains(t, deployed.Evidence, verdict.Evidence{
+		Name: "platforms of the index", Value: "linux/amd64, linux/arm64", Want: "linux/amd64", OK: true,
+	})
+	// The service runs on Graviton, and the index of somebody else has no image for it.
+	a.opts.Platform = "linux/arm64"
+	assert.Equal(t, verdict.Pass, a.deploy(t).Verdict)
 }
 
 // TestAttestRefusesAnotherIndex changes what the report of a join says.

@@ -169,6 +169,12 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
 		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
+		Index: release.Index{
+			Expected: len(cfg.Image.Platforms) > 0 || o.Verify.trusts(),
+			Members: func(ctx context.Context, image string) (map[string]string, error) {
+				return s.platforms(ctx, permit, image)
+			},
+		},
 	}
 	now := r.Clock
 	if now == nil {
@@ -219,6 +225,23 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 		return clients, now, in, []*verdict.Problem{problem}
 	}
 	return clients, now, in, nil
+}
+
+// platforms are the digests of the images of an index by platform; none for an image.
+func (s *call) platforms(ctx context.Context, permit policy.Permit, image string) (map[string]string, error) {
+	opened, err := s.registry(ctx, permit, image)
+	if err != nil {
+		return nil, err
+	}
+	members, err := opened.Members()
+	if err != nil || members == nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, m := range members {
+		all[m.Platform] = m.Digest
+	}
+	return all, nil
 }
 
 // maxTaskDefinition bounds the file with the task definition; ECS takes 64 KiB.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
@@ -94,6 +95,14 @@ func (p *Plan) Digest() string {
 		return ""
 	}
 	return ref.Digest
+}
+
+// Platform is that of the tasks: linux/amd64 or linux/arm64.
+func (p *Plan) Platform() string {
+	if of := p.TaskDefinition.RuntimePlatform; of != nil && of.CpuArchitecture == types.CPUArchitectureArm64 {
+		return "linux/arm64"
+	}
+	return "linux/amd64" // also where a task definition says nothing
 }
 
 // Resource is one resource that the plan creates.

@@ -75,6 +75,9 @@ var (
 		"See status for what the other run does")
 	Lost = failure("LOST_SIGHT", "The deployment is in progress and ECS could not be asked about it.",
 		"Deploy again when AWS answers: the deployment in flight is found and followed")
+	IndexUnreadable = couldNotRun("INDEX_UNREADABLE", "The registry could not be asked which images the index has.",
+		"Check the registry and its login (DOCKER_USERNAME and DOCKER_PASSWORD, or AWS credentials for Amazon ECR), and deploy the same "+
+			"digest again: what serves is found, and only verified")
 	Interrupted = couldNotRun("INTERRUPTED", "This run was interrupted before its deployment ended; a deployment that was started continues.",
 		"Deploy the same digest again: a deployment in flight is found and followed")
 )
@@ -84,5 +87,5 @@ func Codes() []verdict.Code {
 	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing,
 		NoCapacity, NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
 		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost,
-		FollowDenied, AWSFailed, Lost, Interrupted}
+		FollowDenied, AWSFailed, Lost, IndexUnreadable, Interrupted}
 }

@@ -74,6 +74,9 @@ type Request struct {
 	Update ecs.UpdateServiceInput
 	// Container is the name of the application's container, Digest the sha256:... that it must run.
 	Container, Digest string
+	// Members returns the digests of the images in Digest, if that is an index: ECS may describe what runs by
+	// one of them. It is asked where another digest runs; nil for an image.
+	Members func(ctx context.Context, digest string) ([]string, error)
 	// Deadline is how long the deployment may take.
 	Deadline time.Duration
 	// OnTimeout is what happens after that.

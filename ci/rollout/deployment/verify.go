@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,8 +47,8 @@ func (s *session) check(ctx context.Context, revisionARN string) *verdict.Proble
 		return s.withPublished(verdict.Problemf(Superseded, "the current revision of service %s is of %s, %s was deployed", s.Service, id(of),
 			id(s.TaskDefinition)))
 	}
-	if running := runningImage(revision, s.Container); !strings.Contains(running, s.Digest) {
-		return s.withPublished(verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", s.Container, running, s.Digest))
+	if problem := s.runs(ctx, runningImage(revision, s.Container)); problem != nil {
+		return s.withPublished(problem)
 	}
 	switch {
 	case aws.ToString(service.TaskDefinition) != s.TaskDefinition:
@@ -67,6 +68,25 @@ func (s *session) check(ctx context.Context, revisionARN string) *verdict.Proble
 		}
 	}
 	return nil
+}
+
+// runs requires that what runs is the digest, or an image of the index that it names.
+func (s *session) runs(ctx context.Context, running string) *verdict.Problem {
+	if strings.Contains(running, s.Digest) {
+		return nil
+	}
+	var members []string
+	if s.Members != nil {
+		var err error
+		if members, err = s.Members(ctx, s.Digest); err != nil {
+			return verdict.Problemf(IndexUnreadable, "container %s runs %s, and whether that is an image of %s could not be found out: %v", s.Container,
+				running, s.Digest, err)
+		}
+	}
+	if slices.Contains(members, running) {
+		return nil
+	}
+	return verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", s.Container, running, s.Digest)
 }
 
 // checkTargets requires as many healthy targets as tasks are desired.

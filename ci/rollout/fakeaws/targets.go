@@ -209,7 +209,7 @@ func (e *ECS) images(taskDefinition string) []types.ContainerImage {
 	if d := e.definition(taskDefinition); d != nil {
 		for _, c := range d.ContainerDefinitions {
 			_, digest, _ := strings.Cut(aws.ToString(c.Image), "@")
-			digest = cmp.Or(digest, e.resolves[aws.ToString(c.Image)])
+			digest = cmp.Or(e.resolves[aws.ToString(c.Image)], digest)
 			one := types.ContainerImage{ContainerName: c.Name, Image: c.Image}
 			if digest != "" {
 				one.ImageDigest = aws.String(digest)
@@ -227,7 +227,8 @@ func (e *ECS) Sicken(group string) {
 	e.sick[group] = true
 }
 
-// Tag makes an image named by a tag resolve to a digest from now on.
+// Tag makes an image resolve to a digest from now on: one that is named by a tag, or by the digest of an
+// index. What ECS says of an index, its digest or that of the platform's image, AWS does not document.
 func (e *ECS) Tag(image, digest string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -39,6 +39,8 @@ var (
 		"Read ECS's message in the cause, and see status")
 	ImportIncomplete = failure("IMPORT_INCOMPLETE", "The service cannot be described by a configuration that would change nothing.",
 		"Read in the cause what is missing or would change; wait for a deployment in flight, then import again")
+	IndexWithout = failure("INDEX_WITHOUT_PLATFORM", "The index has no image for the platform of the tasks; nothing was changed.",
+		"Join an index that has one (docs/image.md#two-platforms), or set image.platform to a platform that it has")
 	SmokeUnreachable = couldNotRun("SMOKE_UNREACHABLE",
 		"The service cannot be reached from where this runs, so no deployment could be verified; nothing was changed.",
 		"Run it where the load balancer can be reached, or set rollout.smoke to an address that can be, or to none, which the report shows")
@@ -77,6 +79,6 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{NotPromoted, NotSoaked, NoSandbox, NothingInFlight, NothingPaused, AnswerRefused, NoRelease, StopRefused,
-		ImportIncomplete, SmokeUnreachable,
+		ImportIncomplete, IndexWithout, SmokeUnreachable,
 		AlarmPreexisting, ClockSkew, NotAsPlanned, AWSRemark, SmokeOff, TrialOff, TrialLeft, Overridden, Resumed, NotRecorded, NoSettings}
 }

@@ -65,6 +65,9 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 	if problems := o.compare(ctx); len(problems) > 0 {
 		return problems
 	}
+	if problem := o.checkIndex(ctx); problem != nil {
+		return []*verdict.Problem{problem}
+	}
 	o.warnOnce()
 	for _, name := range o.state.Alarmed() {
 		o.stage().Warn(AlarmPreexisting, "%s", name)

@@ -131,7 +131,7 @@ func runningImage(running rollout.Running, task *ecs.RegisterTaskDefinitionInput
 			return ref, err
 		}
 		for _, image := range running.Images {
-			if aws.ToString(image.ContainerName) == container && image.ImageDigest != nil {
+			if aws.ToString(image.ContainerName) == container && image.ImageDigest != nil && ref.Digest == "" {
 				ref.Digest = *image.ImageDigest
 			}
 		}

@@ -53,6 +53,8 @@ type Input struct {
 	// Smoke is the address that is asked over HTTP: empty is the configuration's, or else the
 	// load balancer's with the health path; "none" asks nothing.
 	Smoke string
+	// Index tells an index from an image.
+	Index Index
 	// Get requests an address and fails unless it answers 200; nil uses HTTP.
 	Get func(ctx context.Context, address string) error
 	// HTTP asks Prometheus; nil is a client that gives up after 10 seconds.
@@ -98,6 +100,8 @@ type operation struct {
 	analyzer *analysis.Analyzer
 	// compares is set for a plan, which writes nothing.
 	compares bool
+	// checkedIndex is set once the platforms of the index were reported.
+	checkedIndex bool
 	// warned is set once the warnings of the account were reported.
 	warned bool
 	// lastSmoke is the last result of the smoke test; nil before the first.
@@ -317,7 +321,7 @@ func (o *observer) compare(ctx context.Context) []*verdict.Problem {
 func (o *observer) request() deployment.Request {
 	r := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
-		Container: o.plan.Container(), Digest: o.digest(), Deadline: o.plan.Estimate.Deadline,
+		Container: o.plan.Container(), Digest: o.digest(), Members: o.members, Deadline: o.plan.Estimate.Deadline,
 		OnTimeout: o.in.OnTimeout, AwaitApproval: o.in.AwaitApproval,
 		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: func(e deployment.Event) { o.log("%s", line(e)) },
 	}

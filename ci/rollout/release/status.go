@@ -44,6 +44,9 @@ func (o *observer) planned(ctx context.Context, soak bool) []*verdict.Problem {
 	o.stage().Add("changes", lastLine(o.result.Text))
 	o.stage().Add("strategy", fmt.Sprintf("%s, about %s for a new version", o.plan.Strategy, o.plan.Estimate.Total))
 	o.ownership()
+	if problem := o.checkIndex(ctx); problem != nil {
+		problems = append(problems, problem)
+	}
 	if soak {
 		if problem := o.planSoak(ctx); problem != nil {
 			problems = append(problems, problem)

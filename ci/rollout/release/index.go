@@ -1,0 +1,64 @@
+package release
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// Index says whether an image is an index of the images of several platforms. ECS describes what runs by
+// the digest of either.
+type Index struct {
+	// Members asks the registry for the images of an index, named by digest: their digests by platform. It
+	// returns none for an image. Nil asks nobody: then no other digest counts.
+	Members func(ctx context.Context, image string) (map[string]string, error)
+	// Expected asks before anything is changed whether the platform of the tasks is there.
+	Expected bool
+}
+
+// checkIndex demands that an index has an image for the tasks. For what else is run the image's own stage
+// has looked at its platform.
+func (o *operation) checkIndex(ctx context.Context) *verdict.Problem {
+	if !o.in.Index.Expected || o.in.Index.Members == nil {
+		return nil
+	}
+	members, err := o.in.Index.Members(ctx, o.plan.Image)
+	if err != nil {
+		return verdict.Problemf(deployment.IndexUnreadable, "%v", err)
+	}
+	if members == nil {
+		return nil
+	}
+	platform, has := o.plan.Platform(), slices.Sorted(maps.Keys(members))
+	found := slices.ContainsFunc(has, func(name string) bool { return name == platform || strings.HasPrefix(name, platform+"/") })
+	if !o.checkedIndex {
+		o.stage().Gate("platforms of the index", strings.Join(has, ", "), platform, found)
+		o.checkedIndex = true
+	}
+	if !found {
+		return verdict.Problemf(IndexWithout, "the tasks are %s, and the index has %s", platform, strings.Join(has, ", "))
+	}
+	return nil
+}
+
+// members are the digests of the images of an index of the application.
+func (o *operation) members(ctx context.Context, digest string) ([]string, error) {
+	reference, err := imageref.Parse(o.plan.Image)
+	if err != nil || o.in.Index.Members == nil {
+		return nil, err
+	}
+	pinned, err := reference.Repository.Pinned(digest)
+	if err != nil {
+		return nil, err
+	}
+	all, err := o.in.Index.Members(ctx, pinned)
+	if err != nil && !o.in.Index.Expected { // nothing says that it is one: then another digest is another image
+		return nil, nil //nolint:nilerr // see above
+	}
+	return slices.Collect(maps.Values(all)), err
+}
