@@ -40,7 +40,8 @@ func Problemf(code Code, format string, args ...any) *Problem {
 }
 
 // Error renders the problem in the form that users see:
-// FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
+// FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>. It knows only its own Published;
+// Run.Failures counts the whole run.
 func (p *Problem) Error() string {
 	published := "nothing"
 	if len(p.Published) > 0 {

@@ -65,8 +65,10 @@ type pageView struct {
 	// Failed are the stages to solve, Waiting those that were not started because of them.
 	Failed  []*Stage
 	Waiting []string
-	Times   *barView
-	Share   string
+	// Published is what the whole run made visible to others.
+	Published []string
+	Times     *barView
+	Share     string
 }
 
 type stageView struct {
@@ -123,7 +125,7 @@ type blockView struct {
 // writeHTML renders the page of a cleaned run. pictures are the contents of those files that
 // may be pictures.
 func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byte) error {
-	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r), Failed: r.toSolve(), Waiting: r.waiting()}
+	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r), Failed: r.toSolve(), Waiting: r.waiting(), Published: shorten(r.published())}
 	if r.BudgetSeconds > 0 {
 		v.Share = fmt.Sprintf("%.0f %% of the budget of %s", 100*r.Seconds/r.BudgetSeconds, seconds(r.BudgetSeconds))
 	}

@@ -12,10 +12,11 @@ import (
 const Budget = 15 * time.Minute
 
 // maxFailures is how many problems of a stage an error lists, maxPublished how many of the
-// published things.
+// published things, and publishedRoom how many characters of them: what to do next stands behind them.
 const (
-	maxFailures  = 50
-	maxPublished = 10
+	maxFailures   = 50
+	maxPublished  = 10
+	publishedRoom = 800
 )
 
 // Preflight is the name of the part before the first stage, which reads the source, the
@@ -139,19 +140,17 @@ func (r *Run) Remark(code Code, format string, args ...any) {
 
 // Failures are the lines that users see, one for each problem that keeps the run from
 // passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
+// Published is what the whole run made visible, whichever stage failed: people on call act on it.
 // A passed run has none. Above 50 in a stage, the rest is only counted. Stages that were not started
 // because of another have no line beside that one's.
 func (r *Run) Failures() []string {
 	var lines []string
 	more := 0
+	published := shorten(r.published())
 	for _, s := range r.toSolve() {
 		problems := s.Problems
 		if len(problems) == 0 {
 			problems = []Finding{{Code: s.Code, Cause: s.Cause, Next: s.Next}}
-		}
-		published := s.Published
-		if n := len(published); n > maxPublished {
-			published = append(slices.Clone(published[:maxPublished]), fmt.Sprintf("%d more", n-maxPublished))
 		}
 		for i, p := range problems {
 			if i >= maxFailures {
@@ -166,10 +165,40 @@ func (r *Run) Failures() []string {
 		lines = append(lines, fmt.Sprintf("%d more problems are in %s", more, ReportJSON))
 	}
 	if len(lines) == 0 && r.Verdict != Pass {
-		nothing := &Problem{Code: CodeNothingRan, Cause: "no stage ran to a verdict"}
+		nothing := &Problem{Code: CodeNothingRan, Cause: "no stage ran to a verdict", Published: published}
 		lines = append(lines, nothing.Error())
 	}
 	return lines
+}
+
+// published is what the run made visible to others, in the order of its stages, each thing once.
+func (r *Run) published() []string {
+	var all []string
+	for _, s := range r.all() {
+		all = appendNew(all, s.Published...)
+	}
+	return all
+}
+
+// appendNew appends the items that are not in the list.
+func appendNew(list []string, items ...string) []string {
+	for _, item := range items {
+		if !slices.Contains(list, item) {
+			list = append(list, item)
+		}
+	}
+	return list
+}
+
+// shorten keeps the first of what was published, and counts the rest.
+func shorten(published []string) []string {
+	room := publishedRoom
+	for i, p := range published {
+		if room -= len(p); i > 0 && room < 0 || i == maxPublished {
+			return append(slices.Clone(published[:i]), fmt.Sprintf("%d more", len(published)-i))
+		}
+	}
+	return published
 }
 
 // Enforce returns nil for a run that passed, else a NotPassed error.

@@ -2,7 +2,12 @@ package verdict_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +78,74 @@ func TestEveryProblemIsALine(t *testing.T) {
 	assert.Contains(t, alone.Failures()[0], "FAIL publish BLOCKED", "nothing else says why")
 	assert.NotNil(t, run.Stage(verdict.Train))
 	assert.Nil(t, run.Stage("polish"))
+}
+
+// TestPublishedCountsTheWholeRun: people on call read it to know what is out, whichever stage failed.
+func TestPublishedCountsTheWholeRun(t *testing.T) {
+	effects := []string{verdict.Publish, verdict.Image, verdict.Attest, verdict.Deploy}
+	broken := verdict.Code{Name: "BROKEN", Outcome: verdict.Fail, Remedy: "Mend it"}
+	for failing, name := range verdict.Stages() {
+		t.Run(name, func(t *testing.T) {
+			run := &verdict.Run{}
+			var want []string
+			for i, stage := range verdict.Stages() {
+				s := verdict.Stage{Name: stage}
+				if slices.Contains(effects, stage) && i <= failing {
+					want = append(want, stage+" A", "shared")
+					s.Published = []string{stage + " A", "shared"}
+				}
+				switch {
+				case i < failing:
+					s.Judge()
+				case i == failing:
+					s.Judge(verdict.Problemf(broken.In(stage), "first"), &verdict.Problem{Code: broken.In(stage), Cause: "second", Published: []string{"half of " + stage}})
+					want = append(want, "half of "+stage)
+				default:
+					s.Judge(verdict.Problemf(codeBlocked.In(stage), "%s did not pass", name))
+				}
+				run.Stages = append(run.Stages, s)
+			}
+			slices.Sort(want)
+			want = slices.Compact(want)
+			dir := t.TempDir()
+			require.NoError(t, verdict.WriteReport(dir, run))
+			page, err := os.ReadFile(filepath.Join(dir, "report.html"))
+			require.NoError(t, err)
+			header, _, _ := strings.Cut(string(page), "</header>")
+			require.Len(t, run.Failures(), 2)
+			for _, line := range run.Failures() {
+				assert.Regexp(t, `^FAIL `+name+` BROKEN: (first|second)\. Published: .+\. Next: Mend it\.$`, line)
+				_, what, _ := strings.Cut(line, ". Published: ")
+				what, _, _ = strings.Cut(what, ". Next: ")
+				said := strings.Split(what, ", ")
+				slices.Sort(said)
+				assert.Equal(t, want, said, "all of it, each thing once")
+			}
+			for _, w := range want {
+				assert.Contains(t, header, "<code>"+w+"</code>")
+				assert.Contains(t, verdict.Summary(run), w)
+			}
+		})
+	}
+}
+
+// TestWhatToDoIsNotPushedOutByWhatWasPublished: a long list is counted, not shown.
+func TestWhatToDoIsNotPushedOutByWhatWasPublished(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		length int
+		more   string
+	}{"many": {5, ", 30 more. Next: "}, "long": {500, ", 39 more. Next: "}, "one that is longer than the room": {1200, ", 39 more. Next: "}} {
+		t.Run(sentence, func(t *testing.T) {
+			run := failedRun()
+			run.Stages[2].Published = nil
+			for i := range 40 {
+				run.Stages[2].Published = append(run.Stages[2].Published, fmt.Sprintf("%02d%s", i, strings.Repeat("p", c.length-2)))
+			}
+			line := run.Judge().Failures()[0]
+			assert.Contains(t, line, ". Published: 00p")
+			assert.Contains(t, line, c.more+"Add tests for the files listed.")
+		})
+	}
 }
 
 func TestBudget(t *testing.T) {

@@ -113,7 +113,7 @@ func (s *Stage) Judge(problems ...*Problem) *Stage {
 			next = p.Code.Remedy
 		}
 		s.Problems = append(s.Problems, Finding{Code: p.Code.Name, Cause: p.Cause, Next: next, Details: p.Details})
-		s.Published = append(s.Published, p.Published...)
+		s.Published = appendNew(s.Published, p.Published...)
 	}
 	if len(ordered) > 0 {
 		first := s.Problems[0]
@@ -154,7 +154,8 @@ func (s *Stage) Gate(name, value, want string, ok bool) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, Want: want, OK: ok})
 }
 
-// Failure is the line that users see for a stage that did not pass; empty otherwise.
+// Failure is the line that users see for a stage that did not pass; empty otherwise. It knows only what this stage
+// published: the line of a stage in a run is of Run.Failures.
 func (s *Stage) Failure() string {
 	if s.Verdict == Pass || s.Verdict == NotRun {
 		return ""
