@@ -194,7 +194,7 @@ var keys = slices.Concat([]key{
 		meaning: "Modules that must import in the image; when empty `tensorflow`, `mlflow` and `streamlit`, as far as they are " +
 			"installed."},
 	{path: "image.start_budget", limit: lasting(time.Second, time.Hour),
-		meaning: "How long the application may take to become healthy."},
+		meaning: "How long the application may take to become healthy, and then its page to be drawn."},
 	{path: "image.successes", limit: between(1, 100), meaning: "How many health checks in a row make it healthy."},
 	{path: "image.user", limit: users, meaning: "Numeric id the application runs as; never 0, which is root."},
 	{path: "image.volumes", source: "Container Features", limit: containerPaths,

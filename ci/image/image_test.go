@@ -340,7 +340,7 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 			w.page = map[string]any{"status": 200, "text": "Traceback", "broken": "ModelFileError: hunter2-hunter2"}
 		}, image.CodePage, "the page shows an exception: ModelFileError"},
 		"a page with an error":   {func(w *world) { w.page = map[string]any{"status": 404, "text": "not found", "drawn": true} }, image.CodePage, "status 404"},
-		"an empty page":          {func(w *world) { w.page = map[string]any{"status": 200} }, image.CodePage, "nothing is drawn within 20s"},
+		"an empty page":          {func(w *world) { w.page = map[string]any{"status": 200} }, image.CodePage, "nothing is drawn within 200ms"},
 		"a page that never ends": {func(w *world) { w.page = map[string]any{"status": 200, "text": "Running..."} }, image.CodePage, "still being drawn"},
 		"a page out of reach":    {func(w *world) { w.page = map[string]any{"failed": "net::ERR_EMPTY_RESPONSE"} }, image.CodePage, "ERR_EMPTY_RESPONSE"},
 		"a page's script fails":  {func(w *world) { w.page = map[string]any{"error": "TypeError: x"} }, image.CodePage, "an error in the browser: TypeError"},

@@ -25,8 +25,6 @@ var pageScript string
 const (
 	// pageHost is the application's name for the browser.
 	pageHost = "application"
-	// pageBudget is how long a page of a healthy application may take until it is drawn.
-	pageBudget = 20 * time.Second
 	// pagePicture is where the picture of the page is in the report.
 	pagePicture = "image/page.png"
 	// pageFile is where the browser leaves it.
@@ -78,7 +76,7 @@ func (p prover) loadPage(ctx context.Context, running *runner.Running) []*verdic
 	}
 	address := (&url.URL{Scheme: "http", Host: pageHost + ":" + strconv.Itoa(c.Port)}).String() + c.Page
 	looked := p.python(engine.WithoutTrustUpdate(browser).WithServiceBinding(pageHost, service).WithEnvVariable("LOOK", newID()),
-		"page.py", pageScript, address, strconv.FormatFloat(pageBudget.Seconds(), 'f', 0, 64), pageFile)
+		"page.py", pageScript, address, strconv.FormatFloat(time.Duration(c.StartBudget).Seconds(), 'f', -1, 64), pageFile)
 	out, err := looked.Stdout(ctx)
 	if err != nil {
 		return []*verdict.Problem{p.engineProblem(ctx, CodeBrowser, "load "+c.Page, err)}
@@ -111,6 +109,8 @@ func (p prover) keepPicture(ctx context.Context, looked *dagger.Container) {
 // judgePage turns what the browser saw into evidence.
 func (p prover) judgePage(seen seenPage) []*verdict.Problem {
 	c := p.in.Config.Image
+	// The first page may load what the health check needs none of, such as TensorFlow.
+	budget := time.Duration(c.StartBudget).String()
 	if seen.Browser != "" {
 		return []*verdict.Problem{verdict.Problemf(CodeBrowser, "%s", p.redact(oneLine(seen.Browser)))}
 	}
@@ -125,15 +125,15 @@ func (p prover) judgePage(seen seenPage) []*verdict.Problem {
 	case seen.Error != "" && !seen.Drawn:
 		why = "an error in the browser: " + oneLine(seen.Error)
 	case !seen.Drawn && strings.TrimSpace(seen.Text) == "":
-		why = fmt.Sprintf("nothing is drawn within %s", pageBudget)
+		why = fmt.Sprintf("nothing is drawn within %s", budget)
 	case !seen.Drawn:
-		why = fmt.Sprintf("still being drawn after %s", pageBudget)
+		why = fmt.Sprintf("still being drawn after %s", budget)
 	}
 	value := fmt.Sprintf("%q after %.1f s, %d characters", p.redact(clip(oneLine(seen.Title), 80)), seen.Seconds, seen.Length)
 	if why != "" {
 		value = p.redact(clip(why, 200))
 	}
-	p.stage.Gate("page "+c.Page+" in Chromium", value, "drawn within "+pageBudget.String(), why == "")
+	p.stage.Gate("page "+c.Page+" in Chromium", value, "drawn within "+budget, why == "")
 	if why == "" {
 		return nil
 	}
