@@ -60,6 +60,7 @@ type results struct {
 	summary, json string
 	failure       string
 	model         *dagger.Directory
+	trained       *dagger.Directory
 	modelFile     string
 	image         *dagger.Container
 }
@@ -92,6 +93,15 @@ func (c *call) run(stages ...string) (*results, error) {
 			return nil, err
 		}
 		result.modelFile = outcome.Model.File
+	}
+	if outcome.Trained != nil {
+		files, err := c.engine.Runner.Directory(outcome.Trained)
+		if err != nil {
+			return nil, err
+		}
+		if result.trained, err = fromSDKDirectory(c.ctx, files); err != nil {
+			return nil, err
+		}
 	}
 	if c.engine.Image != nil {
 		if result.image, err = fromSDKContainer(c.ctx, c.engine.Image); err != nil {
@@ -206,12 +216,18 @@ func (c *call) backend() (pipeline.Backend, error) {
 			return pipeline.Backend{}, err
 		}
 	}
-	if c.data != nil {
-		data, err := toSDKDirectory(c.ctx, client, c.data)
+	for _, given := range []struct {
+		from *dagger.Directory
+		to   *runner.Files
+	}{{c.data, &c.opts.Data}, {c.module.Trained, &c.opts.Trained}} {
+		if given.from == nil {
+			continue
+		}
+		files, err := toSDKDirectory(c.ctx, client, given.from)
 		if err != nil {
 			return pipeline.Backend{}, err
 		}
-		c.opts.Data = c.engine.Runner.Source(data)
+		*given.to = c.engine.Runner.Source(files)
 	}
 	if c.champion != nil {
 		if c.opts.Train.Champion, err = c.championFile(); err != nil {

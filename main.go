@@ -31,6 +31,8 @@ type OpenstackRca struct {
 	// +private
 	Platform string
 	// +private
+	Trained *dagger.Directory
+	// +private
 	Target *Target
 	// +private
 	IndexURL *dagger.Secret
@@ -147,6 +149,12 @@ func New(
 	//
 	// +optional
 	platform string,
+
+	// What an earlier training of the same source left (train trained), such as one on another platform:
+	// then nothing is trained, and that is judged here. Outside the sandbox its model must be published.
+	//
+	// +optional
+	trained *dagger.Directory,
 
 	// MLflow server to publish to, outside of the sandbox.
 	//
@@ -285,7 +293,7 @@ func New(
 ) *OpenstackRca {
 	return &OpenstackRca{
 		Source: source, Environment: environment, Ref: ref, ReleaseBranches: releaseBranch,
-		Commit: commit, CommitTime: commitTime, Event: event, Platform: platform,
+		Commit: commit, CommitTime: commitTime, Event: event, Platform: platform, Trained: trained,
 		Target: &Target{
 			MlflowTrackingURI: mlflowTrackingUri, MlflowArtifactRoot: mlflowArtifactRoot, MlflowS3EndpointURL: mlflowS3EndpointUrl,
 			MlflowToken:            mlflowToken,

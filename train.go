@@ -53,6 +53,7 @@ func (m *OpenstackRca) Train(
 	}
 	return &Model{
 		Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Files: result.model, Name: result.modelFile,
+		Left:     result.trained,
 		Pipeline: m, Data: data, Param: param, Python: python, CPUThreads: cpuThreads, Champion: champion,
 	}, nil
 }
@@ -69,6 +70,8 @@ type Model struct {
 	Failure string
 	// +private
 	Files *dagger.Directory
+	// +private
+	Left *dagger.Directory
 	// +private
 	Name string
 	// +private
@@ -99,6 +102,15 @@ func (m *Model) Directory() (*dagger.Directory, error) {
 		return nil, err
 	}
 	return m.Files, nil
+}
+
+// Trained is what the training left, with its record: a run on another platform takes it as --trained, and
+// judges the same model there.
+func (m *Model) Trained() (*dagger.Directory, error) {
+	if err := enforce(m.Failure); err != nil {
+		return nil, err
+	}
+	return m.Left, nil
 }
 
 // Metrics are the metrics, parameters, tags and history that the training logged, and what

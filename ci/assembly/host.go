@@ -61,10 +61,10 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	return host, nil
 }
 
-// Files opens a further directory, such as a data set.
-func (h *Host) Files(path string) (runner.Files, error) {
+// Files opens a further directory, such as a data set, that a flag names.
+func (h *Host) Files(flag, path string) (runner.Files, error) {
 	if err := checkDir(path); err != nil {
-		return nil, fmt.Errorf("open --data: %w", err)
+		return nil, fmt.Errorf("open --%s: %w", flag, err)
 	}
 	return native.Source(path), nil
 }

@@ -29,12 +29,12 @@ func TestAHostHasNoImages(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"empty/", "main.py"}, entries)
 
-	files, err := host.Files(dir)
+	files, err := host.Files("data", dir)
 	require.NoError(t, err)
 	names, err := files.List(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"main.py"}, names)
-	_, err = host.Files(filepath.Join(dir, "main.py"))
+	_, err = host.Files("data", filepath.Join(dir, "main.py"))
 	require.ErrorContains(t, err, "open --data: ")
 	require.ErrorContains(t, err, "is not a directory")
 

@@ -74,5 +74,8 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 	if opts.Train.Threads < 0 {
 		bad("--cpu-threads %d is negative", opts.Train.Threads)
 	}
+	if opts.Trained != nil && (opts.Data != nil || len(opts.Train.Params) > 0 || opts.Train.Twice) {
+		bad("with --trained nothing is trained: --data, --param and --twice cannot change it")
+	}
 	return parsed, problems
 }

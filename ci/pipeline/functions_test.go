@@ -185,7 +185,7 @@ func TestThePublicFunctions(t *testing.T) {
 		"OpenstackRca.Audit":      "Run audit", "AuditReport.Sbom": "", "AuditReport.Sarif": "", "AuditReport.Enforce": "",
 		"OpenstackRca.Test": "Run test", "TestReport.Coverage": "", "TestReport.Enforce": "",
 		"OpenstackRca.Train": "Run train", "Model.Publish": "Run test train audit publish",
-		"Model.File": "", "Model.Directory": "", "Model.Metrics": "", "Model.Enforce": "",
+		"Model.File": "", "Model.Trained": "", "Model.Directory": "", "Model.Metrics": "", "Model.Enforce": "",
 		"OpenstackRca.Image": "Run train image", "Image.Publish": "Run test train audit publish image", "Image.Container": "", "Image.Enforce": "",
 		"OpenstackRca.Join": "Join", "Index.Enforce": "",
 		"OpenstackRca.Deploy": "Run deploy", "Rollout.Enforce": "",

@@ -49,6 +49,9 @@ type Options struct {
 	Join JoinOptions
 	// Registry is the login of the image's registry for all of them.
 	Registry RegistryOptions
+	// Trained is what an earlier training of this source left, as Outcome.Trained: then nothing is trained, and
+	// that is judged here. Nil trains.
+	Trained runner.Files
 	// Data is a data set to train on; nil trains on what the application brings.
 	Data runner.Files
 	// Python overrides the version in pipeline.yaml.
@@ -139,8 +142,9 @@ type Backend struct {
 type Outcome struct {
 	// Run is the verdict with the report's content.
 	Run *verdict.Run
-	// Model is the gated model, or nil.
-	Model *model.Artifact
+	// Model is the gated model, or nil; Trained is what its training left, for a run on another platform.
+	Model   *model.Artifact
+	Trained runner.Files
 	// Version is the published version, or nil.
 	Version *model.Version
 	// Image is the image's reference by digest, or empty.

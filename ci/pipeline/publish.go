@@ -26,6 +26,7 @@ func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage
 	result := publish.Run(ctx, publish.Input{
 		Config: s.cfg, Model: s.outcome.Model, Environment: s.opts.Environment,
 		Commit: s.opts.Commit, Tree: s.run.Tree, ModuleVersion: s.run.Module, Target: target,
+		Known: s.opts.Trained != nil && !s.opts.sandbox(),
 		Check: s.loadPublished, WorkDir: s.backend.WorkDir,
 	})
 	s.outcome.Version = result.Version

@@ -40,7 +40,7 @@ func (s *state) train(ctx context.Context, _ policy.Permit) verdict.Stage {
 	if refused != nil && s.opts.Train.Champion == nil && s.opts.Target.TrackingURI != "" {
 		result.Stage.Warn(CodeChampionNotAsked, "%s; the model was not compared with the one in production", refused.Cause)
 	}
-	s.outcome.Model = result.Model
+	s.outcome.Model, s.outcome.Trained = result.Model, result.Left
 	if result.Model != nil {
 		s.run.ModelSHA256 = result.Model.SHA256
 	}
@@ -91,7 +91,7 @@ func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumb
 func (s *call) trainInput() train.Input {
 	return train.Input{
 		Config: s.cfg, Source: s.backend.Source, Data: s.opts.Data, Python: s.opts.Python,
-		Params: s.args.params, Threads: s.opts.Train.Threads,
+		Params: s.args.params, Threads: s.opts.Train.Threads, Left: s.opts.Trained,
 		WorkDir: filepath.Join(s.backend.WorkDir, "model"),
 	}
 }

@@ -146,6 +146,9 @@ var (
 		Meaning: "The registry and the ledger do not agree: a committed version is gone from the registry, or an alias points at a version " +
 			"that is not committed.",
 		Remedy: "Find out who changed the registry; the ledger in S3 is the record that counts"}
+	CodeNotPublished = verdict.Code{Name: "NOT_PUBLISHED", Stage: verdict.Publish, Outcome: verdict.Fail,
+		Meaning: "The model was trained by another run, and no run has published it; only the run that trained it may.",
+		Remedy:  "Let the run that trained it publish it first (train publish), of the same source and environment; then run this one again"}
 	CodeCancelled = verdict.Code{Name: "PUBLISH_CANCELLED", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Publishing was cancelled.",
 		Remedy:  "To finish, " + again}
@@ -171,7 +174,7 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeInput, CodeModelChanged, CodeUnreachable, CodeTLS, CodeAuth, CodeThrottled, CodeNotJSON, CodeUnsupported,
 		CodeExperimentDeleted, CodeRunFailed, CodeRegistryFailed, CodeAliasFailed, CodeVerifyFailed, CodeS3Unreachable, CodeS3Denied,
 		CodeS3NoBucket, CodeS3Region, CodeClockSkew, CodeUploadFailed, CodeUploadPartial, CodeCorrupt, CodeConflict, CodeNoCAS,
-		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift,
+		CodeLedgerUnreadable, CodeVerifyNotRun, CodeClaimAbandoned, CodeNotCommitted, CodeNoPrevious, CodeNotClean, CodeNotLoaded, CodeDrift, CodeNotPublished,
 		CodeCancelled,
 		CodeAbandoned, CodeSuperseded, CodeLeftover, CodeInsecure, CodeCommitLost, CodeTooLong, CodeS3Unsupported, CodeClockOff,
 		CodeAliasNotMoved,

@@ -42,6 +42,8 @@ type Input struct {
 	// ModuleVersion is this program's version.
 	ModuleVersion string
 	Target        Target
+	// Known is set for a model that this run did not train: only a version that is committed is taken.
+	Known bool
 	// Clock is clock.System when nil.
 	Clock clock.Clock
 	// Check loads the model's files, as the registry handed them out into dir under the
@@ -144,6 +146,9 @@ func (p *publication) protocol(ctx context.Context) error {
 	if found.Commit != nil {
 		p.already = true
 		return p.finish(ctx, found.Commit)
+	}
+	if p.Known {
+		return verdict.Problemf(CodeNotPublished, "%s with sha256 %s has no committed version", p.Model.File, p.Model.SHA256)
 	}
 	if experiment, err = p.place(ctx, experiment); err != nil {
 		return err

@@ -145,6 +145,25 @@ func TestSameContentAgainIsAlreadyPublishedAndWritesNothing(t *testing.T) {
 	}
 }
 
+// TestAModelOfAnotherRun is taken if that run has published it, and never published.
+func TestAModelOfAnotherRun(t *testing.T) {
+	w := newWorld(t)
+	in := w.input(artifact(t, "weights"))
+	in.Known = true
+	refused := Run(t.Context(), in)
+	assert.Equal(t, CodeNotPublished.Name, refused.Stage.Code, refused.Stage.Failure())
+	assert.Nil(t, refused.Version)
+	assert.Zero(t, w.store.Writes())
+
+	in.Known = false
+	first := Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, first.Stage.Verdict, first.Stage.Failure())
+	in.Known = true
+	second := Run(t.Context(), in)
+	require.Equal(t, verdict.Pass, second.Stage.Verdict, second.Stage.Failure())
+	assert.Equal(t, first.Version.Number, second.Version.Number)
+}
+
 func TestOtherContentIsTheNextVersion(t *testing.T) {
 	w := newWorld(t)
 	for i, change := range []func(*Input){

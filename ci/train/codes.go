@@ -27,6 +27,8 @@ var (
 		"Read the installer's last lines in the report; regenerate the lock file if a package or hash is gone")
 	RunnerFailed = couldNotRun("RUNNER_FAILED", "The runner could not execute a step of the training.",
 		"Run `openstack-rca doctor`, then run the stage again")
+	LeftNothing = failure("LEFT_NOTHING", "What was given as the outcome of an earlier training has none of its files.",
+		"Give --trained what `train trained` returned for this source")
 	Cancelled = couldNotRun("CANCELLED", "The run was cancelled while training.",
 		"Run the stage again")
 	EnvMissing = failure("REQUIREMENTS_MISSING", "The source holds no requirements file to make the training environment from.",
@@ -146,7 +148,7 @@ var (
 // Codes lists every code the stage can emit, in the order of the documentation.
 func Codes() []verdict.Code {
 	return slices.Concat(pyenv.CodesFor(verdict.Train), []verdict.Code{
-		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, Cancelled,
+		EnvMissing, ParamInvalid, ConfigInvalid, DataInvalid, EnvFailed, RunnerFailed, LeftNothing, Cancelled,
 		TrainFailed, TrainTimeout, TrainKilled,
 		NoModel, StaleModel, ModelMismatch, ModelAmbiguous, ArtifactAmbiguous, ArtifactTooLarge,
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,

@@ -4,9 +4,11 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -37,6 +39,27 @@ func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdic
 		return nil, verdict.Problemf(RunnerFailed, "list what the training left: %v", err)
 	}
 	return trained, nil
+}
+
+// obtain trains, or takes what an earlier training left.
+func (s *session) obtain(ctx context.Context) (*training, *verdict.Problem) {
+	step := s.step()
+	if s.in.Left == nil {
+		return s.run(ctx, step)
+	}
+	taken := &training{session: s, result: &runner.Result{Outputs: s.in.Left.Filter(glob.EscapeAll(step.Outputs), nil)}}
+	digest, err := taken.result.Outputs.Digest(ctx)
+	if err == nil {
+		taken.left, err = taken.result.Outputs.List(ctx)
+	}
+	if err != nil {
+		return nil, verdict.Problemf(RunnerFailed, "read what the earlier training left: %v", err)
+	}
+	if len(taken.left) == 0 {
+		return nil, verdict.Problemf(LeftNothing, "none of %s is there", strings.Join(step.Outputs, ", "))
+	}
+	s.stage.Add("training", "none here: what an earlier one left is judged, "+digest)
+	return taken, nil
 }
 
 // judge holds everything that the training left against the contract.

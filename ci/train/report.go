@@ -29,7 +29,7 @@ const (
 func (s *session) report() {
 	s.stage.Add("command", strings.Join(s.command, " "))
 	s.stage.Add("model in production", s.incumbent())
-	if s.trained != nil {
+	if s.trained != nil && s.in.Left == nil {
 		s.stage.Add("training time", fmt.Sprintf("%.1f s", s.trained.result.Seconds))
 		s.stage.Add("ran at", s.trained.result.Started.UTC().Format(time.RFC3339Nano))
 	}

@@ -90,7 +90,7 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	trained, problem := s.run(ctx, s.step())
+	trained, problem := s.obtain(ctx)
 	if trained == nil {
 		return []*verdict.Problem{problem}
 	}

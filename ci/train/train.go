@@ -36,6 +36,9 @@ type Input struct {
 	FindChampion FindChampion
 	// Twice trains a second time, from the start, and compares both models.
 	Twice bool
+	// Left is what an earlier training of the same source left, as Result has it, such as one on another
+	// platform: then nothing is trained, and this is judged here. Nil trains.
+	Left runner.Files
 	// Tolerance is how much worse than the champion a gated metric may be. Nil means
 	// DefaultTolerance.
 	Tolerance *Tolerance
@@ -80,6 +83,8 @@ type Result struct {
 	// It is nil when the training left nothing. Nobody may load, publish or deploy
 	// it: that is what Model is for.
 	Candidate *Candidate
+	// Left is everything that the training left and the judgement rests on; nil unless the stage passed.
+	Left runner.Files
 }
 
 // Candidate is a model under examination.
@@ -110,7 +115,7 @@ func Run(ctx context.Context, r runner.Runner, in Input) *Result {
 	result := &Result{Stage: s.stage, Candidate: s.candidate}
 	if s.stage.Verdict == verdict.Pass {
 		artifact := s.candidate.Artifact
-		result.Model = &artifact
+		result.Model, result.Left = &artifact, s.trained.result.Outputs
 	}
 	return result
 }

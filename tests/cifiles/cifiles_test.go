@@ -60,7 +60,7 @@ func schemas(t *testing.T) string {
 func TestTheFilesHoldTheSchemasOfTheirSystems(t *testing.T) {
 	check := schemas(t)
 	for file, args := range map[string][]string{
-		"github.yml": {"vendor.github-workflows"}, "gitlab.yml": {"vendor.gitlab-ci"}, "circleci.yml": {"vendor.circle-ci"},
+		"github.yml": {"vendor.github-workflows"}, "github-platforms.yml": {"vendor.github-workflows"}, "gitlab.yml": {"vendor.gitlab-ci"}, "circleci.yml": {"vendor.circle-ci"},
 		"buildkite.yml": {"vendor.buildkite"},
 		"azure.yml":     {"vendor.azure-pipelines", "--data-transform", "azure-pipelines", "--regex-variant", "nonunicode"},
 	} {
@@ -88,7 +88,7 @@ func TestTheFilesHoldTheSchemasOfTheirSystems(t *testing.T) {
 var extension = regexp.MustCompile(`(?s)- task: AWSShellScript@1\n.*?\n( +)- publish`)
 
 func TestActionlintTakesTheWorkflow(t *testing.T) {
-	out, err := tool(t, "../..", "go", "tool", "-modfile=scripts/tools/go.mod", "actionlint", "examples/ci/github.yml")
+	out, err := tool(t, "../..", "go", "tool", "-modfile=scripts/tools/go.mod", "actionlint", "examples/ci/github.yml", "examples/ci/github-platforms.yml")
 	assert.NoError(t, err, out)
 }
 

@@ -27,7 +27,7 @@ import (
 type invocation struct {
 	stdout, stderr io.Writer
 	source         string
-	data           string
+	data, trained  string
 	report         string
 	champion       string
 	// model is the directory to write the gated model to.
@@ -66,6 +66,9 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.opts.CommitTime, "commit-time", "", "time of that revision in RFC 3339, for the image's label")
 	flags.StringVar(&in.opts.Platform, "platform", "",
 		"platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
+	flags.StringVar(&in.trained, "trained", "",
+		"directory with what an earlier training of the same source left, such as one on another platform: then nothing is trained, and "+
+			"that is judged here. Outside the sandbox its model must be published")
 	flags.StringVar(&in.opts.Event, "event", "",
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
@@ -235,8 +238,14 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 			return fmt.Errorf("--%s: %w", server.name, err)
 		}
 	}
-	if in.data != "" {
-		if in.opts.Data, err = host.Files(in.data); err != nil {
+	for _, given := range []struct {
+		flag, path string
+		to         *runner.Files
+	}{{"data", in.data, &in.opts.Data}, {"trained", in.trained, &in.opts.Trained}} {
+		if given.path == "" {
+			continue
+		}
+		if *given.to, err = host.Files(given.flag, given.path); err != nil {
 			return err
 		}
 	}

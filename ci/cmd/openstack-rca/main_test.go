@@ -83,6 +83,7 @@ func TestACommandLineThatIsWrong(t *testing.T) {
 		"a wrong value":          {[]string{"train", "--cpu-threads", "two"}, "invalid argument"},
 		"an argument too many":   {[]string{"plan", "main"}, "unknown command"},
 		"a source that is gone":  {[]string{"plan", "--source", "/does/not/exist"}, "open --source"},
+		"an outcome that is not": {[]string{"train", "--source", ".", "--trained", "/does/not/exist"}, "open --trained"},
 		"a data set that is not": {[]string{"train", "--source", ".", "--data", "/does/not/exist"}, "open --data"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
