@@ -42,7 +42,11 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 		return nil, errors.Join(err, r.Close(context.Background()))
 	}
 	host := &Host{runner: r}
-	host.Backend = pipeline.Backend{Runner: r, Source: source, WorkDir: work}
+	host.Backend = pipeline.Backend{Runner: r, Source: source.Readable(), WorkDir: work}
+	host.Backend.Unusable = func(ctx context.Context, exclude []string) error {
+		_, err := source.Filter(nil, exclude).List(ctx)
+		return err
+	}
 	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
 	host.Backend.Root = func(context.Context) ([]string, error) { return rootOf(path) }
 	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -40,6 +41,69 @@ func TestAHostHasNoImages(t *testing.T) {
 
 	require.NoError(t, host.Close())
 	assert.NoDirExists(t, host.Backend.WorkDir)
+}
+
+// TestLinksOutOfTheSourceCountOnlyWhereAStageSeesThem: virtual environments, whatever they are called, and
+// what exclude leaves out may have links that lead out.
+func TestLinksOutOfTheSourceCountOnlyWhereAStageSeesThem(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for sentence, c := range map[string]struct {
+		links   []string
+		files   map[string]string
+		refused []string
+	}{
+		"the folder .venv": {links: []string{".venv/bin/python"}},
+		"an environment of another name": {links: []string{"my [env]/bin/python", "apps/one/env/bin/python3"}, files: map[string]string{
+			"my [env]/pyvenv.cfg": "", "apps/one/env/pyvenv.cfg": ""}},
+		"environments of tox and nox": {links: []string{".tox/py312/bin/python", ".nox/tests/bin/python"}},
+		"programs of Node.js":         {links: []string{"node_modules/.bin/tsc", "web/node_modules/.bin/tsc"}},
+		"what exclude names":          {links: []string{"data/images"}, files: map[string]string{"pipeline.yaml": "exclude: [data]"}},
+		"an environment, though exclude does not name it": {links: []string{"venv/bin/python"}, files: map[string]string{
+			"pipeline.yaml": "exclude: [data]", "venv/pyvenv.cfg": ""}},
+		"what counts": {links: []string{"data.csv", ".venv/bin/python", "lib/helper.py"}, refused: []string{
+			"take data.csv: it is a link to ", "take lib/helper.py: ", `or leave it out: exclude: ["data.csv"] in pipeline.yaml`}},
+		"what exclude does not name any more": {links: []string{"docs/api"}, files: map[string]string{"pipeline.yaml": "exclude: [data]"},
+			refused: []string{"take docs/api: "}},
+		"the configuration itself": {links: []string{"pipeline.yaml"}, refused: []string{
+			"read pipeline.yaml: take pipeline.yaml: ", "Next: make pipeline.yaml a file of the source"}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			outside := filepath.Join(t.TempDir(), "outside")
+			require.NoError(t, os.WriteFile(outside, nil, 0o600))
+			dir := t.TempDir()
+			write := func(name, content string) {
+				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+			}
+			write("main.py", "")
+			for name, content := range c.files {
+				write(name, content)
+			}
+			for _, name := range c.links {
+				require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o750))
+				require.NoError(t, os.Symlink(outside, filepath.Join(dir, name)))
+			}
+			host, err := OnHost(dir, io.Discard)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, host.Close()) })
+
+			options := pipeline.Options{Stages: []string{"audit"}}
+			failures := strings.Join(pipeline.Run(t.Context(), host.Backend, options).Run.Failures(), "\n")
+			checkup := pipeline.Doctor(t.Context(), host.Backend, pipeline.Options{Checks: []string{"source", "pipeline.yaml"}})
+			setup := pipeline.Init(t.Context(), host.Backend, pipeline.InitOptions{})
+			if len(c.refused) == 0 {
+				assert.NotContains(t, failures, "SRC_UNREADABLE")
+				assert.Contains(t, checkup.Text, "none of 2 checks failed")
+				assert.Empty(t, setup.Failure)
+				return
+			}
+			for _, part := range append(c.refused, "SRC_UNREADABLE") {
+				assert.Contains(t, failures, part)
+			}
+			assert.Contains(t, checkup.Text, "FAIL source")
+			assert.NotContains(t, failures, ".venv")
+		})
+	}
 }
 
 func TestASourceThatIsNotThereIsRefused(t *testing.T) {

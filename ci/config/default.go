@@ -17,7 +17,7 @@ func Default() Config {
 		Exclude: []string{
 			".git", ".github", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache",
 			"**/*.pyc", "**/.env", "**/.env.*", "htmlcov", ".coverage", "coverage.xml", "mlruns", "mlartifacts", "mlflow.db",
-			"node_modules", "report", "*.md", "docs/**", "Makefile", ".gitignore", ".gitattributes", ".editorconfig", "LICENSE*",
+			"**/node_modules", ".tox", ".nox", "report", "*.md", "docs/**", "Makefile", ".gitignore", ".gitattributes", ".editorconfig", "LICENSE*",
 		},
 		Test: Test{
 			Build:      BuildModes[0],

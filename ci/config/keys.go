@@ -24,7 +24,8 @@ var keys = slices.Concat([]key{
 			"setup.cfg. Experiments, the model, the image and the names on ECS follow it, where they have no key of their own."},
 	{path: "python", source: "Environment Variables", limit: pythonVersions,
 		meaning: "Python version of all environments."},
-	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing."},
+	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing. " +
+		"A list replaces the default. Folders with a pyvenv.cfg (virtual environments) are always left out. Other links must stay in the source."},
 
 	{path: "test.requirements", limit: paths,
 		meaning: "Requirements files of the test environment, or one file of another tool (`uv.lock`, `poetry.lock`, `environment.yml`); " +

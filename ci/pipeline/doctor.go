@@ -87,8 +87,18 @@ func (s doctor) checkClock() []check {
 func (s doctor) checkSource() []check {
 	all := []check{
 		{"source", func(ctx context.Context) (string, error) {
-			names, err := s.backend.Source.List(ctx)
-			return fmt.Sprintf("%d files", len(names)), err
+			cfg, problems := configure(ctx, s.backend, s.opts.Environment)
+			if len(problems) > 0 { // the finding of the next check
+				cfg = config.Default()
+				if files, err := s.backend.Source.List(ctx); err == nil {
+					leaveOut(&cfg, files)
+				}
+			}
+			names, problem := listSource(ctx, s.backend, cfg)
+			if problem != nil {
+				return "", problem
+			}
+			return fmt.Sprintf("%d files", len(names)), nil
 		}, CodeSourceUnreadable.Remedy},
 		{"pipeline.yaml", func(ctx context.Context) (string, error) {
 			var problems []*verdict.Problem

@@ -64,7 +64,7 @@ func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 	case err != nil && proposal == nil && strings.HasPrefix(err.Error(), "--ci"):
 		return Setup{Failure: verdict.Problemf(CodeBadArgument, "%v", err).Error()}
 	case err != nil:
-		return Setup{Failure: verdict.Problemf(CodeSourceUnreadable, "%v", err).Error()}
+		return Setup{Failure: unreadableSource(err).Error()}
 	}
 	if names, err := rootNames(ctx, backend); err == nil {
 		if misnamed := misnamedConfig(names); misnamed != "" {
@@ -90,7 +90,7 @@ func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 		return existing(path)
 	})
 	if unreadable != nil {
-		return Setup{Failure: verdict.Problemf(CodeSourceUnreadable, "%v", unreadable).Error()}
+		return Setup{Failure: unreadableSource(unreadable).Error()}
 	}
 	for _, file := range files {
 		if file.New {

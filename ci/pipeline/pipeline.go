@@ -103,8 +103,11 @@ type Servers struct {
 type Backend struct {
 	// Runner runs steps and services.
 	Runner runner.Runner
-	// Source is the application's tree.
+	// Source is the application's tree, without what Unusable names.
 	Source runner.Files
+	// Unusable is the error of what the source has, besides the excluded globs, that no stage could
+	// get, such as a link that leads out of it. Nil where Source has everything.
+	Unusable func(ctx context.Context, exclude []string) error
 	// Root lists the entries of the source's root directory; directories end in a slash. Nil
 	// where only files can be listed.
 	Root func(ctx context.Context) ([]string, error)

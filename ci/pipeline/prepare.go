@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -54,7 +56,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	problems = append(problems, opts.Refused...)
 	s.cfg, more = configure(ctx, backend, opts.Environment)
 	if len(more) == 0 && !opts.sourceless {
-		s.files, more = checkSource(ctx, backend.Source, s.cfg, opts.Test.Paths)
+		s.files, more = checkSource(ctx, backend, s.cfg, opts.Test.Paths)
 	}
 	if problems = append(problems, more...); len(problems) > 0 {
 		s.run.Refuse(problems...)
@@ -113,10 +115,11 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 		return config.Config{}, []*verdict.Problem{verdict.Problemf(code, format, args...)}
 	}
 	// Listed before it is read: the list is needed anyway, and saves a request for a missing file.
-	names, err := backend.Source.List(ctx)
+	files, err := backend.Source.List(ctx)
 	var content []byte
 	if err == nil {
-		if names, err = rootEntries(ctx, backend, names); err == nil {
+		var names []string
+		if names, err = rootEntries(ctx, backend, files); err == nil {
 			if misnamed := misnamedConfig(names); misnamed != "" {
 				return one(CodeConfigMisnamed, "%s", misnamed)
 			}
@@ -129,10 +132,13 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 	case errors.Is(err, runner.ErrTooLarge):
 		return one(config.CodeInvalid, "%s is larger than %d bytes", config.FileName, maxConfig)
 	case err != nil:
-		return one(CodeSourceUnreadable, "%s", unread(config.FileName, err))
+		problem := unreadableSource(err)
+		problem.Cause = unread(config.FileName, err)
+		return config.Config{}, []*verdict.Problem{problem}
 	}
 	cfg, err := config.Load(content, environment)
 	if err == nil {
+		leaveOut(&cfg, files)
 		if !cfg.NameSet {
 			cfg.NameAfter(pyenv.ProjectName(ctx, backend.Source))
 		}
@@ -184,10 +190,10 @@ func misnamedConfig(names []string) string {
 
 // checkSource finds out early that a source cannot be what the stages need: seconds
 // instead of the minutes an environment takes to make.
-func checkSource(ctx context.Context, source runner.Files, cfg config.Config, paths []string) ([]string, []*verdict.Problem) {
-	names, err := source.Filter(nil, cfg.Exclude).List(ctx)
-	if err != nil {
-		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceUnreadable, "list files: %v", err)}
+func checkSource(ctx context.Context, backend Backend, cfg config.Config, paths []string) ([]string, []*verdict.Problem) {
+	names, problem := listSource(ctx, backend, cfg)
+	if problem != nil {
+		return nil, []*verdict.Problem{problem}
 	}
 	if len(names) == 0 {
 		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceEmpty, "it has no file besides what pipeline.yaml excludes")}
@@ -196,6 +202,40 @@ func checkSource(ctx context.Context, source runner.Files, cfg config.Config, pa
 		return nil, []*verdict.Problem{verdict.Problemf(CodeSourceNotPython, "none of its %d files ends in .py", len(names))}
 	}
 	return names, checkPaths(names, paths)
+}
+
+// listSource lists the files that stages may see, or says what none of them could get.
+func listSource(ctx context.Context, backend Backend, cfg config.Config) ([]string, *verdict.Problem) {
+	var unusable error
+	if backend.Unusable != nil {
+		unusable = backend.Unusable(ctx, cfg.Exclude)
+	}
+	names, err := backend.Source.Filter(nil, cfg.Exclude).List(ctx)
+	if err = errors.Join(unusable, err); err == nil {
+		return names, nil
+	}
+	return nil, unreadableSource(err)
+}
+
+// unreadableSource is the problem of a source that cannot be read. Its remedy names the entry that is at fault.
+func unreadableSource(err error) *verdict.Problem {
+	problem := verdict.Problemf(CodeSourceUnreadable, "%v", err)
+	var entry *runner.FileError
+	switch {
+	case !errors.As(err, &entry):
+	case entry.Path == config.FileName:
+		problem.Next = "make " + config.FileName + " a file of the source"
+	default:
+		problem.Next = fmt.Sprintf("make %s a file or directory of the source, or leave it out: exclude: [%q] in %s (a list there replaces "+
+			"the default one)", entry.Path, glob.Escape(entry.Path), config.FileName)
+	}
+	return problem
+}
+
+// leaveOut excludes virtual environments, whatever they are called: they are of one machine, and have links
+// that lead out of the source.
+func leaveOut(cfg *config.Config, files []string) {
+	cfg.Exclude = append(cfg.Exclude, glob.EscapeAll(pyenv.Virtual(files))...)
 }
 
 // checkPaths finds the paths of tests that the source does not have. What follows "::" is a name

@@ -149,7 +149,7 @@ func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Envir
 }
 
 // heavy are directories that nothing is installed from.
-var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
+var heavy = []string{".git", ".venv", "venv", ".tox", ".nox", "**/node_modules", "**/__pycache__"}
 
 // Summary says in one line what the environment is installed from.
 func (p *Project) Summary() string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -206,4 +207,16 @@ func (p *Project) comparePython(t *tree) {
 	if spec, from := t.pythonSpec(p.Stage); spec != "" && !allows(spec, minor) {
 		p.find(PythonMismatch, "Python %s is used, and %s is %q: set `python` in pipeline.yaml, or `--python`", p.Python, from, spec)
 	}
+}
+
+// Virtual returns the directories of the listed files that are virtual environments, as Python itself
+// recognises them: by a pyvenv.cfg. The root of the source is none, whatever it holds.
+func Virtual(names []string) []string {
+	var dirs []string
+	for _, name := range names {
+		if dir, file := path.Split(name); file == "pyvenv.cfg" && dir != "" {
+			dirs = append(dirs, path.Clean(dir))
+		}
+	}
+	return dirs
 }

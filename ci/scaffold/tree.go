@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
@@ -52,7 +53,8 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list source: %w", err)
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) })
+	virtual := glob.EscapeAll(pyenv.Virtual(names))
+	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) || glob.MatchAny(virtual, name) })
 	t := &tree{ctx: ctx, source: source, names: names, texts: map[string]string{}}
 	for _, name := range names {
 		if strings.HasSuffix(name, ".py") && !strings.HasPrefix(name, ".") && !isTest(name) && !glob.MatchAny(tooling, name) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
@@ -18,7 +20,7 @@ import (
 
 // heavy are directories of other people's files. They are left out where exclude of pipeline.yaml keeps
 // them from every stage, and so from the image; .git always is.
-var heavy = []string{".venv", "venv", "node_modules", "**/__pycache__"}
+var heavy = []string{".venv", "venv", ".tox", ".nox", "node_modules", "**/node_modules", "**/__pycache__"}
 
 // The places of a step of Gitleaks.
 const (
@@ -59,8 +61,15 @@ func (a *audit) secrets(ctx context.Context) {
 			skipped = append(skipped, name)
 		}
 	}
+	all, err := a.Source.List(ctx)
+	for _, dir := range pyenv.Virtual(all) {
+		if name := glob.Escape(dir); slices.Contains(a.Config.Exclude, name) {
+			skipped = append(skipped, name)
+		}
+	}
 	source := a.Source.Filter(nil, skipped)
-	names, err := source.List(ctx)
+	names, listed := source.List(ctx)
+	err = errors.Join(err, listed)
 	if err != nil {
 		a.fail(ScannerFailed, "list the source: %v", err)
 		return

@@ -77,7 +77,7 @@ func usesXdist(command []string) bool {
 }
 
 // heavy are folders that no project's description is in.
-var heavy = []string{".git", ".venv", "venv", "node_modules", "**/__pycache__"}
+var heavy = []string{".git", ".venv", "venv", ".tox", ".nox", "**/node_modules", "**/__pycache__"}
 
 // plan is the step and what is known about the project before it runs.
 type plan struct {

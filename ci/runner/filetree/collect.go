@@ -103,10 +103,11 @@ func sound(files map[string]*file) ([]string, error) {
 	names := slices.Sorted(maps.Keys(files))
 	var faults []error
 	for _, name := range names {
-		if files[name].fault != nil {
-			faults = append(faults, files[name].fault)
+		if f := files[name]; f.fault != nil && !f.spared {
+			faults = append(faults, f.fault)
 		}
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return files[name].fault != nil })
 	const shown = 10
 	if len(faults) > shown {
 		more := len(faults) - shown

@@ -33,8 +33,9 @@ type file struct {
 	// another name (hard link).
 	length int64
 	shared bool
-	// fault says why this entry is not a file that a tree may hold.
-	fault error
+	// fault says why this entry is not a file that a tree may hold. A spared one is told only to who reads it.
+	fault  error
+	spared bool
 
 	mu  sync.Mutex
 	sum string

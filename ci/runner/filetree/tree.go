@@ -6,8 +6,8 @@
 // A tree holds regular files. A link to something inside the directory it was read
 // from stands for a copy of what it points to; a link that leads out of it, points
 // nowhere, or is not a file at all (a socket, a device) makes an error as soon as a
-// tree that still contains it is used. Filter it out to do without. Empty directories
-// are not kept.
+// tree that still contains it is used. Filter it out to do without, or take what is
+// Readable. Empty directories are not kept.
 package filetree
 
 import (
@@ -66,6 +66,25 @@ func Dir(dir string) *Tree {
 func Paths(dir string, names []string) *Tree {
 	names = slices.Clone(names)
 	return &Tree{load: func(ctx context.Context) (map[string]*file, error) { return walk(ctx, dir, names) }}
+}
+
+// Readable returns the tree without the entries that it cannot hold: List, Export and Digest leave
+// them out, and only who reads one of them hears why it cannot. Which of them matter must be asked
+// of the tree itself.
+func (t *Tree) Readable() *Tree {
+	return &Tree{load: func(ctx context.Context) (map[string]*file, error) {
+		files, err := t.entries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		files = maps.Clone(files)
+		for name, f := range files {
+			if f.fault != nil {
+				files[name] = &file{fault: f.fault, spared: true}
+			}
+		}
+		return files, nil
+	}}
 }
 
 func ready(files map[string]*file) *Tree {
@@ -323,7 +342,7 @@ func clash(files map[string]*file) error {
 	var wrong []error
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			if files[dir] != nil {
+			if f := files[dir]; f != nil && !f.spared {
 				wrong = append(wrong, fmt.Errorf("place %s: %s is a file", name, dir))
 				break
 			}

@@ -203,6 +203,38 @@ func TestLinks(t *testing.T) {
 	assert.Empty(t, list(t, tree.Filter([]string{"**/*.csv"}, nil)), "files asked for anywhere do not make every link an error")
 }
 
+func TestWhatIsReadableLeavesOutTheRest(t *testing.T) {
+	outside, dir := t.TempDir(), t.TempDir()
+	write(t, dir, "main.py", "1", 0o644)
+	for name, target := range map[string]string{"escape": "/etc/passwd", "data": outside, "dangling": "none"} {
+		require.NoError(t, os.Symlink(target, filepath.Join(dir, name)))
+	}
+	all := filetree.Dir(dir)
+	tree := all.Readable()
+	assert.Equal(t, []string{"main.py"}, list(t, tree))
+	require.NoError(t, tree.Export(t.Context(), t.TempDir()))
+	got, err := tree.Digest(t.Context())
+	require.NoError(t, err)
+	want, err := all.Filter([]string{"*.py"}, nil).Digest(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	_, err = all.List(t.Context())
+	require.ErrorContains(t, err, "take escape:", "the tree itself still refuses")
+
+	var fault *runner.FileError
+	for name, files := range map[string]runner.Files{"itself": tree, "filtered": tree.Filter([]string{"e*"}, nil), "laid over": tree.With("b", filetree.New(texts("c")))} {
+		_, err = files.Read(t.Context(), "escape", 10)
+		require.ErrorAs(t, err, &fault, "%s: what is left out is not taken for missing", name)
+		_, err = files.Size(t.Context(), "escape")
+		require.ErrorAs(t, err, &fault, name)
+	}
+	_, err = tree.Sub("data").List(t.Context())
+	require.ErrorAs(t, err, &fault)
+	assert.Equal(t, []string{"data/x", "main.py"}, list(t, tree.With("data", filetree.New(texts("x")))), "a file may take its place")
+	_, err = filetree.Dir(filepath.Join(dir, "none")).Readable().List(t.Context())
+	require.ErrorContains(t, err, "no such file")
+}
+
 func TestExport(t *testing.T) {
 	outside := t.TempDir()
 	write(t, outside, "victim", "old", 0o644)

@@ -125,7 +125,7 @@ func (w *walker) entry(name, host string, mode fs.FileMode, above []string) erro
 			return nil
 		}
 		if !w.inside(target) {
-			w.fault(name, fmt.Errorf("it is a link to %s, outside of the tree; copy the file or exclude the link", target))
+			w.fault(name, fmt.Errorf("it is a link to %s, outside of the tree", target))
 			return nil
 		}
 		host = target

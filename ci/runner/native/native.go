@@ -114,7 +114,7 @@ func New(opts Options) (*Runner, error) {
 
 // Source is a directory of this host as a tree for steps. It is read when it is
 // needed; links that lead out of it are refused when a step would see them.
-func Source(dir string) runner.Files { return filetree.Dir(dir) }
+func Source(dir string) *filetree.Tree { return filetree.Dir(dir) }
 
 // Name implements runner.Runner.
 func (r *Runner) Name() string { return "native" }
