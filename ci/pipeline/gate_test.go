@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -287,6 +289,24 @@ func TestTheListOfStagesIsThePipelines(t *testing.T) {
 		groups = append(groups, together)
 	}
 	assert.Equal(t, [][]string{{"test", "train", "audit"}, {"publish"}, {"image"}, {"scan"}, {"attest"}, {"deploy"}}, groups)
+}
+
+func TestTheCriticalPathIsWhatTheOthersWaitedFor(t *testing.T) {
+	b, r := backend(t, source(nil))
+	r.As("engine")
+	s := prepare(t.Context(), b, Options{})
+	require.Nil(t, s.run.Preflight)
+	took := map[string]time.Duration{verdict.Test: 2 * time.Second, verdict.Train: 3 * time.Second, verdict.Publish: time.Second}
+	list := slices.DeleteFunc(stages(), func(st stage) bool { return took[st.name] == 0 && st.name != verdict.Scan })
+	for i := range list {
+		list[i].begin, list[i].ready = nil, nil
+		list[i].run = func(*state, context.Context, policy.Permit) verdict.Stage {
+			time.Sleep(took[list[i].name])
+			return verdict.Stage{Verdict: verdict.Pass}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { s.walk(t.Context(), list) })
+	assert.Equal(t, []string{verdict.Train, verdict.Publish}, s.run.Critical, "a stage that did not run took no time")
 }
 
 func TestAnImageAloneIsBuiltAndNotPushed(t *testing.T) {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -105,6 +106,10 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 		}
 		running.Wait()
 		s.run.Stages = append(s.run.Stages, done...)
+		longest := slices.MaxFunc(done, func(a, b verdict.Stage) int { return cmp.Compare(a.Seconds, b.Seconds) })
+		if longest.Seconds > 0 {
+			s.run.Critical = append(s.run.Critical, longest.Name)
+		}
 	}
 }
 

@@ -190,6 +190,7 @@ func fullFacts(r *Run) [][2]string {
 	var all [][2]string
 	for _, f := range [][2]string{
 		{"Environment", r.Environment}, {"Ref", r.Ref}, {"Started", started(r)}, {"Took", seconds(r.Seconds)},
+		{"Critical path", r.criticalPath()},
 		{"Runner", r.Runner}, {"Module", r.Module}, {"Model version", r.ModelVersion}, {"Commit", r.Commit}, {"Source tree", r.Tree},
 		{"Model sha256", r.ModelSHA256}, {"Image", r.Image}, {"Image digest", r.ImageDigest},
 	} {

@@ -212,8 +212,17 @@ func mdHead(r *Run) string {
 		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n",
 			mdCell(s.Name, 40), marks[s.Verdict], s.Verdict, stageTime(s), mdCell(result(s), 400))
 	}
-	fmt.Fprintf(&b, "| **run** | %s %s | %s | budget %s |\n", marks[r.Verdict], r.Verdict, seconds(r.Seconds), seconds(r.BudgetSeconds))
+	fmt.Fprintf(&b, "| **run** | %s %s | %s | %s |\n", marks[r.Verdict], r.Verdict, seconds(r.Seconds), mdCell(budget(r), 400))
 	return b.String()
+}
+
+// budget is what the run may take, and what its time was made of.
+func budget(r *Run) string {
+	text := "budget " + seconds(r.BudgetSeconds)
+	if path := r.criticalPath(); path != "" {
+		text += "; critical path: " + path
+	}
+	return text
 }
 
 // mdFailures has a piece for each problem, the first with the heading.

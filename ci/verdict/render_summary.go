@@ -35,7 +35,7 @@ func Summary(run *Run) string {
 	for _, s := range r.all() {
 		row(s.Name, string(s.Verdict), stageTime(s), safetext.Cut(result(s), 160))
 	}
-	row("run", string(r.Verdict), seconds(r.Seconds), "budget "+seconds(r.BudgetSeconds))
+	row("run", string(r.Verdict), seconds(r.Seconds), budget(r))
 	for i := range r.Stages {
 		for _, block := range r.Stages[i].Blocks {
 			if block.Answer && block.Table != nil && len(block.Table.Rows) > 0 {

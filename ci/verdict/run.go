@@ -53,6 +53,9 @@ type Run struct {
 	Preflight *Stage `json:"preflight,omitempty"`
 	// Stages are the verdicts, in the order of the pipeline.
 	Stages []Stage `json:"stages"`
+	// Critical are the stages that the run's time is made of, in order: of those that ran side by side, the one
+	// that the others waited for.
+	Critical []string `json:"critical_path,omitempty"`
 	// Warnings are about the run as a whole.
 	Warnings []Finding `json:"warnings,omitempty"`
 
@@ -315,4 +318,18 @@ func seconds(s float64) string {
 		}
 		return fmt.Sprintf("%d min %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
+}
+
+// criticalPath is Critical with the time of each stage; empty where it would say no more than the stages do.
+func (r *Run) criticalPath() string {
+	if len(r.Critical) < 2 {
+		return ""
+	}
+	var steps []string
+	for _, name := range r.Critical {
+		if stage := r.Stage(name); stage != nil {
+			steps = append(steps, name+" "+stageTime(stage))
+		}
+	}
+	return strings.Join(steps, " → ")
 }

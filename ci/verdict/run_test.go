@@ -172,6 +172,17 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+func TestTheReportHasTheCriticalPath(t *testing.T) {
+	run := &verdict.Run{Seconds: 70, Critical: []string{"train", "publish"}, Stages: []verdict.Stage{
+		{Name: "test", Verdict: verdict.Pass, Seconds: 2}, {Name: "train", Verdict: verdict.Pass, Seconds: 61}, {Name: "publish", Verdict: verdict.Pass, Seconds: 9},
+	}}
+	run.Judge()
+	const path = "critical path: train 61 s → publish 9.0 s"
+	assert.Contains(t, verdict.Summary(run), path)
+	run.Critical = run.Critical[:1]
+	assert.NotContains(t, verdict.Summary(run), "critical path", "one stage is its own path")
+}
+
 func TestStageJudge(t *testing.T) {
 	fail := verdict.Code{Name: "TESTS_FAILED", Stage: "test", Outcome: verdict.Fail, Remedy: "Fix the test"}
 	cannot := verdict.Code{Name: "ENV_FAILED", Stage: "test", Outcome: verdict.CouldNotRun, Remedy: "See the log"}
