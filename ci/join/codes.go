@@ -9,7 +9,7 @@ func fail(name, meaning, remedy string) verdict.Code {
 // The codes of an index. Those of a push are package registry's.
 var (
 	NotByDigest = fail("JOIN_NOT_BY_DIGEST", "An image to join is not named by its digest.",
-		"Name it as the report of its run does: repository@sha256:...")
+		"Name it by repository@sha256:<hex>, as the report of its run does")
 	OtherRepository = fail("JOIN_OTHER_REPOSITORY", "The images to join are in several repositories; an index names images of its own.",
 		"Push all of them to one repository: --image-address of their runs")
 	WrongPlatforms = fail("JOIN_WRONG_PLATFORMS", "The images to join are not those of image.platforms in pipeline.yaml.",

@@ -117,7 +117,7 @@ func (j *joint) references() []imageref.Reference {
 	if len(j.in.Platforms) == 0 {
 		j.problem(WrongPlatforms, "image.platforms in pipeline.yaml is empty")
 	} else if len(images) < 2 {
-		j.problem(WrongPlatforms, "an index of %s takes as many images, and there is %d", strings.Join(j.in.Platforms, " and "), len(images))
+		j.problem(WrongPlatforms, "images given: %d; image.platforms has %s", len(images), strings.Join(j.in.Platforms, ", "))
 	}
 	var all []imageref.Reference
 	for _, image := range images {

@@ -220,9 +220,9 @@ func TestRefusals(t *testing.T) {
 			w.build(t, "rca/other", "linux/arm64", nil)
 		}, []string{"JOIN_OTHER_REPOSITORY"}, "is not in"},
 		"one image": {func(_ *testing.T, w *world) { w.in.Images = w.in.Images[:1] },
-			[]string{"JOIN_WRONG_PLATFORMS"}, "there is 1"},
+			[]string{"JOIN_WRONG_PLATFORMS"}, "images given: 1; image.platforms has linux/amd64, linux/arm64"},
 		"nothing": {func(_ *testing.T, w *world) { w.in.Images, w.in.Proofs = nil, nil },
-			[]string{"JOIN_WRONG_PLATFORMS"}, "there is 0"},
+			[]string{"JOIN_WRONG_PLATFORMS"}, "images given: 0"},
 		"no platforms": {func(_ *testing.T, w *world) { w.in.Platforms = nil },
 			[]string{"JOIN_WRONG_PLATFORMS"}, "image.platforms in pipeline.yaml is empty"},
 		"the same image twice": {func(_ *testing.T, w *world) { w.in.Images[1] = w.in.Images[0] },
