@@ -14,10 +14,13 @@ import (
 
 // container is what a Dockerfile or a compose file says about the application.
 type container struct {
-	name    string
-	port    int
-	health  string
-	command []string
+	name   string
+	port   int
+	health string
+	// entrypoint and command start it, as words; nil for what needs a shell. alone is set for an entrypoint that takes no
+	// command. started is whether there is anything.
+	entrypoint, command []string
+	alone, started      bool
 	// user and check report whether a Dockerfile ends as a user other than root, and has a HEALTHCHECK.
 	user, check bool
 }
@@ -68,6 +71,8 @@ func (s serving) dockerfile() container {
 	}
 	stages := map[string]container{}
 	stage := ""
+	env := map[string]string{}
+	own := false // whether the stage has a CMD: ENTRYPOINT drops an inherited one
 	for _, line := range s.tree.instructions(found.name) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 {
@@ -81,6 +86,7 @@ func (s serving) dockerfile() container {
 			name := found.name
 			found = stages[from.stage()] // nothing for an image of elsewhere
 			found.name, stage = name, from.as
+			own = false
 		case "EXPOSE":
 			if m := exposed.FindStringSubmatch(fields[1]); m != nil {
 				found.port = portOf(m[1])
@@ -93,8 +99,20 @@ func (s serving) dockerfile() container {
 			if m := askedPath.FindStringSubmatch(rest); m != nil {
 				found.health = m[1]
 			}
-		case "CMD", "ENTRYPOINT":
-			found.command = fields[1:]
+		case "ENV", "ARG":
+			for _, word := range fields[1:] {
+				key, value, _ := strings.Cut(word, "=")
+				env[key] = strings.Trim(value, `"'`)
+			}
+		case "ENTRYPOINT":
+			found.entrypoint, found.alone = commandWords(rest, env)
+			found.started = true
+			if !own {
+				found.command = nil
+			}
+		case "CMD":
+			found.command, _ = commandWords(rest, env)
+			found.started, own = true, true
 		}
 	}
 	return found
@@ -211,6 +229,7 @@ func (s serving) compose() container {
 		var file struct {
 			Services map[string]struct {
 				Build       yaml.Node `yaml:"build"`
+				Command     yaml.Node `yaml:"command"`
 				Ports       yaml.Node `yaml:"ports"`
 				Healthcheck struct {
 					Test yaml.Node `yaml:"test"`
@@ -227,7 +246,7 @@ func (s serving) compose() container {
 				continue
 			}
 			built++
-			found = container{name: name}
+			found = container{name: name, command: nodeWords(service.Command)}
 			for _, port := range service.Ports.Content {
 				if m := published.FindStringSubmatch(port.Value); m != nil {
 					found.port = portOf(m[1])
@@ -245,6 +264,17 @@ func (s serving) compose() container {
 		return container{} // which of several is the application, it does not say
 	}
 	return container{}
+}
+
+// nodeWords are the words of a command in YAML: a list, or text without anything that needs a shell.
+func nodeWords(node yaml.Node) (words []string) {
+	if node.Kind == yaml.ScalarNode {
+		return shellWords(node.Value, nil)
+	}
+	for _, word := range node.Content {
+		words = append(words, word.Value)
+	}
+	return words
 }
 
 // portOf is a port, or 0 for a number that is none.

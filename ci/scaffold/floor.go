@@ -15,17 +15,13 @@ const floorKey = "test.coverage.total"
 // floor takes the floor that the project has for itself. Files do not tell what the tests reach: see Measured.
 func (s *survey) floor(stated pyenv.TestSettings) {
 	defaults := config.Default().Test.Coverage.Total
-	unknown := func(next, format string, args ...any) {
-		s.unknown(next, format, args...)
-		s.p.Unknown[len(s.p.Unknown)-1].key = floorKey
-	}
 	switch {
 	case stated.Floor == 0:
-		unknown("init --measure runs the tests and says; or write `test.coverage.total` with the floor that you mean",
+		s.unknown(floorKey, "init --measure runs the tests and says; or write `test.coverage.total` with the floor that you mean",
 			"how much must be covered: no file has fail_under, so %v %% of the lines are demanded", defaults)
 	case stated.Floor == defaults:
 	case stated.Combined && stated.Floor > defaults:
-		unknown("init --measure runs the tests and says; or write `test.coverage.total` once you know what one run reaches",
+		s.unknown(floorKey, "init --measure runs the tests and says; or write `test.coverage.total` once you know what one run reaches",
 			"the coverage of one run: the %v %% that %s demands are of several runs together", stated.Floor, stated.FloorFrom)
 	default:
 		s.set(floorKey, stated.Floor, "%s demands it", stated.FloorFrom)
@@ -50,7 +46,8 @@ func (p *Proposal) Measured(fraction float64, said string) {
 	}
 	// Whole percents, downwards: a line more or less is no failure.
 	reached := math.Floor(fraction*100 + 1e-9)
-	floor := Setting{floorKey, reached, fmt.Sprintf("lowered from %v (%s): one run executes %s. Raise it with the tests", asked, by, said)}
+	floor := Setting{Key: floorKey, Value: reached,
+		Why: fmt.Sprintf("lowered from %v (%s): one run executes %s. Raise it with the tests", asked, by, said)}
 	if reached == 0 {
 		floor.Why = fmt.Sprintf("no floor instead of %v (%s), and each run warns of it: one run executes %s", asked, by, said)
 	}
@@ -70,5 +67,5 @@ func (p *Proposal) Unmeasured(why string) {
 
 // answered takes out what could not be found out about a setting.
 func (p *Proposal) answered(key string) {
-	p.Unknown = slices.DeleteFunc(p.Unknown, func(u Unknown) bool { return u.key == key })
+	p.Unknown = slices.DeleteFunc(p.Unknown, func(u Unknown) bool { return slices.Contains(u.keys, key) })
 }

@@ -41,23 +41,23 @@ func (s *survey) model(file string) {
 	}
 	found := best("onnx", "skops", "ubj", "lgb", "safetensors", "h5", "hdf5", "pt", "pth", "pkl", "pickle", "joblib")
 	if found == nil {
-		s.unknown("write `train.model: path/to/*.keras`", "the model's file: no file names one. %s is expected", defaults.Model)
+		s.unknown("train.model", "write `train.model: path/to/*.keras`", "the model's file: no file names one. %s is expected", defaults.Model)
 		return
 	}
 	s.set("train.model", found.pattern, "%s names it", found.in)
 	switch {
 	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
 	case found.suffix == "safetensors":
-		s.unknown("write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone",
+		s.unknown("train.loader", "write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone",
 			found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
-		s.unknown("save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
+		s.unknown("train.allow_formats train.model", "save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)
 	case loadable[found.suffix] != "":
-		s.unknown("save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
+		s.unknown("train.allow_formats train.model", "save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
 			"whether %s may pass: opening a pickle runs what is in it, so it is refused unless you allow it", found.pattern)
 	default:
-		s.unknown("save it as safetensors or ONNX: docs/models.md", "how %s could pass: it is a pickle, whose content is code", found.pattern)
+		s.unknown("train.model", "save it as safetensors or ONNX: docs/models.md", "how %s could pass: it is a pickle, whose content is code", found.pattern)
 	}
 }
 
@@ -70,14 +70,14 @@ func (s *survey) metrics(file string) {
 		case at >= 0:
 			s.set("train.metrics", path.Clean(all[at].pattern), "%s writes it; the code does not use MLflow", all[at].in)
 		case len(all) > 0:
-			s.unknown("write `train.metrics` with its path", "where %s, the file of metrics, is written", path.Base(all[0].pattern))
+			s.unknown("train.metrics", "write `train.metrics` with its path", "where %s, the file of metrics, is written", path.Base(all[0].pattern))
 		default:
-			s.unknown("write the metrics into a JSON file such as {\"accuracy\": 0.9}, and name it in `train.metrics`",
+			s.unknown("train.metrics", "write the metrics into a JSON file such as {\"accuracy\": 0.9}, and name it in `train.metrics`",
 				"the metrics: the code uses no MLflow and writes no file of that name")
 		}
 	}
 	if !s.tree.uses(accuracy) {
-		s.unknown("write `train.gates: [{metric: NAME, min: NUMBER}]`, or max, with a metric that the training reports",
+		s.unknown("train.gates", "write `train.gates: [{metric: NAME, min: NUMBER}]`, or max, with a metric that the training reports",
 			"which metric decides: no file names accuracy, which must be at least %v by default", *config.Default().Train.Gates[0].Min)
 	}
 }

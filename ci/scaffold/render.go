@@ -104,7 +104,7 @@ func (p *Proposal) Missing(existing string) (missing []Setting) {
 		return nil // every run says what is wrong with it
 	}
 	for _, s := range p.Settings {
-		if !hasKey(&document, s.path()) {
+		if !hasKey(&document, s.path()) && (s.unless == "" || !hasKey(&document, strings.Split(s.unless, "."))) {
 			missing = append(missing, s)
 		}
 	}
@@ -185,7 +185,9 @@ func (p *Proposal) Text(files []File, existing func(path string) (string, bool))
 	if text, there := existing(config.FileName); there {
 		var document yaml.Node
 		if yaml.Unmarshal([]byte(text), &document) == nil {
-			answered = func(u Unknown) bool { return u.key != "" && hasKey(&document, strings.Split(u.key, ".")) }
+			answered = func(u Unknown) bool {
+				return slices.ContainsFunc(u.keys, func(key string) bool { return hasKey(&document, strings.Split(key, ".")) })
+			}
 		}
 		title, chosen = "Not set in your pipeline.yaml, and found in the source:", p.Missing(text)
 	}

@@ -39,6 +39,8 @@ type Setting struct {
 	Value any
 	// Why is the reason: what in the repository asks for it.
 	Why string
+	// unless is a setting of an existing pipeline.yaml that takes the reason away; empty for none.
+	unless string
 }
 
 // path are the keys that lead to the setting, from the root of pipeline.yaml.
@@ -53,8 +55,8 @@ func (s Setting) path() []string {
 type Unknown struct {
 	// What is missing, and what to do about it.
 	What, Next string
-	// key is the setting that would answer it; empty for none.
-	key string
+	// keys are the settings each of which answers it.
+	keys []string
 }
 
 // Proposal is what a repository needs.
@@ -104,15 +106,16 @@ type survey struct {
 }
 
 func (s *survey) set(key string, value any, format string, args ...any) {
-	s.p.Settings = append(s.p.Settings, Setting{key, value, fmt.Sprintf(format, args...)})
+	s.p.Settings = append(s.p.Settings, Setting{Key: key, Value: value, Why: fmt.Sprintf(format, args...)})
 }
 
 func (s *survey) found(format string, args ...any) {
 	s.p.Found = append(s.p.Found, fmt.Sprintf(format, args...))
 }
 
-func (s *survey) unknown(next, format string, args ...any) {
-	s.p.Unknown = append(s.p.Unknown, Unknown{What: fmt.Sprintf(format, args...), Next: next})
+// unknown adds something that was not found out; keys are the settings that answer it, with spaces between them.
+func (s *survey) unknown(keys, next, format string, args ...any) {
+	s.p.Unknown = append(s.p.Unknown, Unknown{What: fmt.Sprintf(format, args...), Next: next, keys: strings.Fields(keys)})
 }
 
 func (s *survey) run() error {
@@ -137,7 +140,7 @@ func (s *survey) identity() error {
 		if name = slug(s.request.Folder); name != "" {
 			s.set("name", name, "no pyproject.toml or setup.cfg names the project: that is its folder")
 		} else {
-			s.unknown("write `name: my-project`, or a name in pyproject.toml", "the project's name")
+			s.unknown("name", "write `name: my-project`, or a name in pyproject.toml", "the project's name")
 		}
 	}
 	python, from, err := pyenv.ChoosePython(s.ctx, s.request.Source)
@@ -156,14 +159,14 @@ func (s *survey) identity() error {
 	s.project, err = pyenv.Detect(s.ctx, s.request.Source, pyenv.Request{Stage: verdict.Test, Python: python})
 	if err != nil {
 		// The stage that needs the files reports what is wrong with them, with the line.
-		s.unknown("correct the file, and call init again", "the packages: %v", err)
+		s.unknown("", "correct the file, and call init again", "the packages: %v", err)
 		s.project = &pyenv.Project{}
 		return nil
 	}
 	if s.project.Kind != pyenv.None {
 		s.found("packages from %s", s.project.Summary())
 	} else if used := s.tree.imports(); len(used) > 0 {
-		s.unknown("write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",
+		s.unknown("test.requirements train.requirements image.requirements", "write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",
 			"what to install: no file lists packages, and the code imports %s", strings.Join(used, ", "))
 	}
 	return nil
@@ -172,13 +175,16 @@ func (s *survey) identity() error {
 // policy leaves out the stages that have nothing to do.
 func (s *survey) policy() {
 	stages := []string{verdict.Test, verdict.Audit}
+	leaveOut := func(branch string, stages []string, unless, why string) {
+		s.p.Settings = append(s.p.Settings, Setting{"policy." + branch, stages, why, unless})
+	}
 	switch {
 	case !s.trains:
-		s.set("policy."+s.p.Branch, stages, "no training was found. Remove both lines when train.command has one")
-		s.set("policy.*", stages, "pull requests and other branches, too")
+		leaveOut(s.p.Branch, stages, "train.command", "no training was found. Remove both lines when train.command has one")
+		leaveOut("*", stages, "train.command", "pull requests and other branches, too")
 	case !s.serves:
-		s.set("policy."+s.p.Branch, []string{verdict.Test, verdict.Train, verdict.Audit, verdict.Publish},
-			"no application was found. Remove this line when image.command starts one")
+		leaveOut(s.p.Branch, []string{verdict.Test, verdict.Train, verdict.Audit, verdict.Publish}, "image.command",
+			"nothing says how an application is started. Remove this line when image.command does")
 	}
 }
 
@@ -194,7 +200,7 @@ func (s *survey) leaveOutRefused() {
 			if problem.Key != setting.Key && !strings.HasPrefix(problem.Key, setting.Key+"[") {
 				return false
 			}
-			s.unknown("write "+setting.Key+" yourself", "a value for %s: %s", setting.Key, problem.Message)
+			s.unknown(setting.Key, "write "+setting.Key+" yourself", "a value for %s: %s", setting.Key, problem.Message)
 			return true
 		})
 	}

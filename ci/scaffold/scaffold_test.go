@@ -98,7 +98,7 @@ func TestProjects(t *testing.T) {
 			"tests/test_a.py": "", "compose.yaml": "services: {web: {build: ., ports: ['80:9000'], healthcheck: {test: 'curl http://localhost:9000/ping'}}}"},
 			[]string{"test.coverage.source: [web]", "train.command: [python, train.py]", "train.model: out/model.keras", "train.recurrent: false",
 				"train.metrics: out/metrics.json", `image.command: [gunicorn, "--bind", "0.0.0.0:{{port}}", "web:create_app()"]`,
-				"image.port: 9000", `image.health: "/ping"`, `image.page: ""`}, []string{"a path that says", "where gunicorn comes from"}},
+				"image.port: 9000", `image.health: "/ping"`, `image.page: ""`}, []string{"where gunicorn comes from"}},
 		"Gradio": {map[string]string{"pyproject.toml": named, "train.py": trainer, "app.py": "import gradio as gr\ndemo.launch()\n",
 			"tests/test_a.py": ""},
 			[]string{"train.command: [python, train.py]", "train.model: out/model.keras", "train.recurrent: false",

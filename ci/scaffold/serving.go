@@ -1,6 +1,8 @@
 package scaffold
 
 import (
+	"cmp"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -18,21 +20,21 @@ var (
 	ownPort       = regexp.MustCompile(`server_port\s*=\s*(\d+)`)
 	fastAPI       = regexp.MustCompile(`(?m)^(\w+)(?:\s*:\s*FastAPI)?\s*=\s*(?:fastapi\.)?FastAPI\(`)
 	flask         = regexp.MustCompile(`(?m)^(\w+)(?:\s*:\s*Flask)?\s*=\s*(?:flask\.)?Flask\(`)
-	flaskFactory  = regexp.MustCompile(`(?m)^def (create_app|make_app)\(`)
-	flaskInside   = regexp.MustCompile(`(?m)^\s+\w+\s*=\s*(?:flask\.)?Flask\(`)
+	function      = regexp.MustCompile(`(?m)^(?:async )?def (\w+)\(([^)]*)\)([^\n]*)\n((?:[ \t][^\n]*\n?|\n)*)`)
 	route         = regexp.MustCompile(`@\w+\.(?:get|route|api_route)\(\s*["']([^"']{1,100})["']`)
 	health        = regexp.MustCompile(`(?i)^/(?:[\w-]+/)*(?:healthz?|health-?check|_health|ping|readyz?|livez?|status|up)/?$`)
 	noOpenAPI     = regexp.MustCompile(`openapi_url\s*=\s*None`)
 	useDjango     = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+django\b`)
-	serverPackage = regexp.MustCompile(`(?i)\b(uvicorn|gunicorn|fastapi\[(?:standard|all)[^\]]*\])`)
+	serverPackage = regexp.MustCompile(`(?i)\b(uvicorn|gunicorn|hypercorn|granian|fastapi\[(?:standard|all)[^\]]*\])`)
 )
 
 // app is an application that answers requests.
 type app struct {
-	command      []string
-	health, page string
-	why, name    string
-	port         int
+	command []string
+	// health is empty where no route is known to say how the application is; otherwise is a path that it then has.
+	health, otherwise string
+	page, why, name   string
+	port              int
 }
 
 // serving finds the application that uses the model, in the code, the Dockerfile and the compose file.
@@ -40,9 +42,15 @@ type serving struct{ *survey }
 
 // find adds it to the proposal.
 func (s serving) find() {
-	found := s.app()
 	file := s.dockerfile()
 	composed := s.compose()
+	said := slices.Concat(file.entrypoint, file.command, composed.command)
+	found := s.app(said)
+	for _, c := range []container{file, composed} {
+		if found == nil {
+			found = s.startedBy(c)
+		}
+	}
 	if found == nil {
 		s.withoutApp(file)
 		return
@@ -59,6 +67,11 @@ func (s serving) find() {
 		}
 	}
 	path, why := found.health, "the route that answers without a model or a login"
+	if path == "" && file.health == "" && composed.health == "" {
+		path, why = cmp.Or(found.otherwise, "/"), "the path that is sure to be there"
+		s.unknown("image.health", "add a route such as /health, and write `image.health: /health`",
+			"a path that says whether the application is well: none is called health; %s is asked", path)
+	}
 	if file.health != "" {
 		path, why = file.health, "HEALTHCHECK of "+file.name
 	} else if composed.health != "" {
@@ -93,28 +106,35 @@ func (s serving) withoutApp(file container) {
 	switch {
 	case s.tree.uses(useDjango):
 		what = "how the application is started: it is Django's"
-	case file.name != "" && len(file.command) > 0:
-		what = "which application " + file.name + " starts"
+	case file.started:
+		what = "which application " + file.name + " starts: neither its command nor the code tells"
 	}
-	s.unknown("write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made",
+	s.unknown("image.command image.dockerfile", "write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made",
 		"%s", what)
 }
 
 // app is the first kind of application that the code has.
-func (s serving) app() *app {
+func (s serving) app(said []string) *app {
 	if d := config.Default().Image; s.tree.has(d.Command[2]) {
 		return &app{command: d.Command, health: d.Health, page: d.Page, name: d.Command[2]}
 	}
-	for _, find := range []func() *app{s.fastapi, s.flask, s.streamlit, s.gradio} {
-		if found := find(); found != nil {
+	for _, find := range []func([]string) *app{s.fastapi, s.flask, s.streamlit, s.gradio} {
+		if found := find(said); found != nil {
 			return found
 		}
 	}
 	return nil
 }
 
-// preferred is the file that people start, of several.
-func preferred(names []string) string {
+// preferred is the file that people start, of several: one that a command says, else one with a usual name.
+func preferred(said, names []string) string {
+	for _, name := range names {
+		if slices.ContainsFunc(said, func(word string) bool {
+			return path.Clean(word) == name || strings.HasPrefix(word, importable(name)+":")
+		}) {
+			return name
+		}
+	}
 	for _, base := range []string{"streamlit_app.py", "app.py", "Home.py", "main.py", "api.py", "server.py", "dashboard.py", "chatbot.py",
 		"ui.py"} {
 		for _, name := range names {
@@ -129,11 +149,11 @@ func preferred(names []string) string {
 	return ""
 }
 
-func (s serving) streamlit() *app {
+func (s serving) streamlit(said []string) *app {
 	names := slices.DeleteFunc(s.tree.mentions(useStreamlit), func(name string) bool {
 		return path.Base(path.Dir(name)) == "pages" || strings.HasPrefix(path.Base(name), "_")
 	})
-	name := preferred(names)
+	name := preferred(said, names)
 	if name == "" {
 		return nil
 	}
@@ -143,9 +163,9 @@ func (s serving) streamlit() *app {
 	return &app{command: command, health: d.Health, page: d.Page, why: "Streamlit: " + name, name: name}
 }
 
-func (s serving) gradio() *app {
+func (s serving) gradio(said []string) *app {
 	names := slices.DeleteFunc(s.tree.mentions(useGradio), func(name string) bool { return !launches.MatchString(s.tree.text(name)) })
-	name := preferred(names)
+	name := preferred(said, names)
 	if name == "" {
 		return nil
 	}
@@ -153,46 +173,37 @@ func (s serving) gradio() *app {
 	found.command = slices.Concat([]string{"env", "GRADIO_SERVER_NAME=0.0.0.0", "GRADIO_SERVER_PORT={{port}}"}, s.tree.script(name))
 	if m := ownPort.FindStringSubmatch(s.tree.text(name)); m != nil {
 		found.port, _ = strconv.Atoi(m[1]) // digits
-		s.unknown("leave server_port out of launch(), so that the pipeline can choose the port",
+		s.unknown("image.command", "leave server_port out of launch(), so that the pipeline can choose the port",
 			"whether the port can be chosen: %s fixes it at %s", name, m[1])
 	}
 	return found
 }
 
-func (s serving) fastapi() *app {
-	names := s.tree.mentions(fastAPI)
-	name := preferred(names)
+func (s serving) fastapi(said []string) *app {
+	name, target, called := s.object(said, fastAPI, "FastAPI")
 	if name == "" {
 		return nil
 	}
-	object := fastAPI.FindStringSubmatch(s.tree.text(name))[1]
-	found := &app{health: s.healthRoute(), why: "FastAPI: " + name, name: name}
-	found.command = slices.Concat([]string{"uvicorn"}, appDir(name), []string{importable(name) + ":" + object, "--host", "0.0.0.0",
-		"--port", "{{port}}"})
-	if found.health == "" {
-		found.health = "/openapi.json"
-		if s.tree.uses(noOpenAPI) {
-			found.health = "/"
-		}
-		s.unknown("add a route such as /health, and write `image.health: /health`",
-			"a path that says whether the application is well: none is called health; %s is asked", found.health)
+	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "FastAPI: " + name, name: name}
+	found.command = slices.Concat([]string{"uvicorn"}, appDir(name), []string{importable(name) + ":" + target})
+	if called {
+		found.command = append(found.command, "--factory")
 	}
-	found.page = s.rootPage()
+	found.command = append(found.command, "--host", "0.0.0.0", "--port", portWord)
+	if !s.tree.uses(noOpenAPI) {
+		found.otherwise = "/openapi.json"
+	}
 	s.needs("uvicorn")
 	return found
 }
 
-func (s serving) flask() *app {
-	target, name := "", ""
-	if names := s.tree.mentions(flask); len(names) > 0 {
-		name = preferred(names)
-		target = flask.FindStringSubmatch(s.tree.text(name))[1]
-	} else {
-		names = slices.DeleteFunc(s.tree.mentions(flaskFactory), func(n string) bool { return !flaskInside.MatchString(s.tree.text(n)) })
-		if name = preferred(names); name == "" {
-			return nil
-		}
-		target = flaskFactory.FindStringSubmatch(s.tree.text(name))[1] + "()"
+func (s serving) flask(said []string) *app {
+	name, target, called := s.object(said, flask, "Flask")
+	if name == "" {
+		return nil
+	}
+	if called {
+		target += "()"
 	}
 	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "Flask: " + name, name: name}
 	module := importable(name)
@@ -201,13 +212,47 @@ func (s serving) flask() *app {
 		found.command = append(found.command, "--chdir", "src")
 	}
 	found.command = append(found.command, module+":"+target)
-	if found.health == "" {
-		found.health = "/"
-		s.unknown("add a route such as /health, and write `image.health: /health`",
-			"a path that says whether the application is well: none is called health; / is asked")
-	}
 	s.needs("gunicorn")
 	return found
+}
+
+// object finds the object that answers, where it is assigned to a name in a module. If only a function makes it, called is
+// set, and target is that function.
+func (s serving) object(said []string, assigned *regexp.Regexp, class string) (name, target string, called bool) {
+	if name = preferred(said, s.tree.mentions(assigned)); name != "" {
+		return name, assigned.FindStringSubmatch(s.tree.text(name))[1], false
+	}
+	makes := regexp.MustCompile(`(?:^|[^\w])` + class + `\(`)
+	returns := regexp.MustCompile(`->\s*["']?(?:\w+\.)?` + class + `\b`)
+	factories := map[string]string{}
+	for _, file := range s.tree.code {
+		for _, m := range function.FindAllStringSubmatch(s.tree.text(file), -1) {
+			if !makes.MatchString(m[4]) && !returns.MatchString(m[3]) {
+				continue
+			}
+			given := regexp.MustCompile(`(?m)^(\w+)(?:\s*:\s*[\w.]+)?\s*=\s*(?:\w+\.)*` + m[1] + `\(`)
+			if name = preferred(said, s.tree.mentions(given)); name != "" {
+				return name, given.FindStringSubmatch(s.tree.text(name))[1], false
+			}
+			if _, earlier := factories[file]; !earlier && needsNothing(m[2]) {
+				factories[file] = m[1]
+			}
+		}
+	}
+	if name = preferred(said, slices.Sorted(maps.Keys(factories))); name == "" {
+		return "", "", false
+	}
+	return name, factories[name], true
+}
+
+// needsNothing reports whether a function with these parameters can be called without arguments.
+func needsNothing(parameters string) bool {
+	for _, parameter := range strings.Split(parameters, ",") {
+		if p := strings.TrimSpace(parameter); p != "" && !strings.Contains(p, "=") && !strings.HasPrefix(p, "*") {
+			return false
+		}
+	}
+	return true
 }
 
 // appDir tells uvicorn where the modules of a src layout are.
@@ -259,6 +304,6 @@ func (s serving) needs(server string) {
 			}
 		}
 	}
-	s.unknown("add "+server+" to what the application needs", "where %s comes from: no file declares it, and the command above starts it",
+	s.unknown("image.requirements", "add "+server+" to what the application needs", "where %s comes from: no file declares it, and the command above starts it",
 		server)
 }

@@ -51,12 +51,12 @@ func (s *survey) training() {
 func (s *survey) noTraining() {
 	for _, name := range s.tree.names {
 		if strings.HasSuffix(name, ".ipynb") {
-			s.unknown("move the training into a script that saves the model, and write `train.command` and `train.model`",
+			s.unknown("train.command", "move the training into a script that saves the model, and write `train.command` and `train.model`",
 				"a training: there is the notebook %s, and nothing that runs without Jupyter", name)
 			return
 		}
 	}
-	s.unknown("write `train.command: [python, train.py]` and `train.model: models/*.keras`; until then only the tests run",
+	s.unknown("train.command", "write `train.command: [python, train.py]` and `train.model: models/*.keras`; until then only the tests run",
 		"a training: no script is called train.py or saves a model")
 }
 

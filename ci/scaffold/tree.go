@@ -25,7 +25,7 @@ const (
 
 // unread are directories that say nothing about the project itself.
 var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist",
-	".tox", ".nox",
+	".tox", ".nox", "report", "mlruns", "mlartifacts", "htmlcov",
 	".git/objects", ".git/logs", ".git/lfs", ".git/modules"}
 
 var (
@@ -53,8 +53,8 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list source: %w", err)
 	}
-	virtual := glob.EscapeAll(pyenv.Virtual(names))
-	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) || glob.MatchAny(virtual, name) })
+	others := glob.EscapeAll(slices.Concat(pyenv.Virtual(names), reports(names)))
+	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) || glob.MatchAny(others, name) })
 	t := &tree{ctx: ctx, source: source, names: names, texts: map[string]string{}}
 	for _, name := range names {
 		if strings.HasSuffix(name, ".py") && !strings.HasPrefix(name, ".") && !isTest(name) && !glob.MatchAny(tooling, name) {
@@ -69,6 +69,17 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 		t.text(name)
 	}
 	return t, t.err
+}
+
+// reports are the folders that a run of this pipeline wrote.
+func reports(names []string) (dirs []string) {
+	for _, name := range names {
+		dir, base := path.Split(name)
+		if _, page := slices.BinarySearch(names, dir+"report.html"); base == "report.json" && dir != "" && page {
+			dirs = append(dirs, path.Clean(dir))
+		}
+	}
+	return dirs
 }
 
 // tooling is Python that is not the application.
