@@ -382,13 +382,13 @@ func TestKilled(t *testing.T) {
 // TestRegistryThatLies says yes to a push and keeps nothing.
 func TestRegistryThatLies(t *testing.T) {
 	w := newWorld(t)
-	real := w.handler
+	genuine := w.handler
 	w.handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut {
 			rw.WriteHeader(http.StatusCreated)
 			return
 		}
-		real.ServeHTTP(rw, r)
+		genuine.ServeHTTP(rw, r)
 	})
 	result := join.Run(w.in)
 	assert.Equal(t, []string{"DIGEST_MISMATCH"}, codes(result.Stage), result.Stage.Failure())
