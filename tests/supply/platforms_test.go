@@ -34,6 +34,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
 	"github.com/openstack-rca/openstack-rca/ci/supply/tools"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
+	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
 
 // debianRegistry starts Debian's docker-registry, and returns its host and the directory of its files.
@@ -193,4 +194,44 @@ func TestTwoPlatforms(t *testing.T) {
 	assert.Equal(t, verdict.CouldNotRun, gone.Verdict)
 	assert.Equal(t, "IMAGE_UNREADABLE", gone.Code, gone.Failures())
 	assert.Contains(t, gone.Cause, "linux/arm64: ")
+}
+
+// TestJoinOnAnEngine calls the module: its function reaches the registry from a container.
+func TestJoinOnAnEngine(t *testing.T) {
+	reachable.Engine(t)
+	behind, _ := debianRegistry(t)
+	host := reachable.Forward(t, behind)
+	reports := t.TempDir()
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		ofPlatform(t, host+"/team/app", platform, reports, map[string]string{"app.py": platform})
+	}
+	source := t.TempDir()
+	for file, content := range map[string]string{
+		"main.py": scriptCode, "pipeline.yaml": "image: {platforms: [linux/amd64, linux/arm64]}\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(source, file), []byte(content), 0o600))
+	}
+	call := func(args ...string) string {
+		args = append([]string{
+			"--progress=dots", "-m", reachable.Root(), "call", "--source", source, "--environment", "staging", "--ref", "main", "join", "--from", reports,
+		}, args...)
+		command := exec.CommandContext(t.Context(), "dagger", args...) //nolint:gosec // of this test
+		var said bytes.Buffer
+		command.Stderr = &said
+		out, err := command.Output()
+		require.NoError(t, err, said.String())
+		return strings.TrimSpace(string(out))
+	}
+	reference := call("reference")
+	of, err := name.NewDigest(reference)
+	require.NoError(t, err, reference)
+	index, err := remote.Index(of)
+	require.NoError(t, err)
+	manifest, err := index.IndexManifest()
+	require.NoError(t, err)
+	assert.Len(t, manifest.Manifests, 2)
+	call("enforce")
+	report := filepath.Join(t.TempDir(), "joined")
+	call("report", "export", "--path", report)
+	assert.FileExists(t, filepath.Join(report, "platforms", "linux-arm64", "report.json"))
 }
