@@ -168,7 +168,8 @@ func TestJoin(t *testing.T) {
 	assert.Equal(t, w.host+"/rca/app@"+result.Digest, result.Reference)
 	tags := w.tags(t)
 	assert.Equal(t, map[string]string{"sha-" + commit: result.Digest, "20261122-100000-0f1e2d3": result.Digest}, tags, "never latest")
-	assert.Len(t, result.Stage.Published, 2)
+	assert.Len(t, result.Stage.Published, 3)
+	assert.Equal(t, result.Reference, result.Stage.Published[0])
 
 	pinned, err := name.NewDigest(result.Reference)
 	require.NoError(t, err)

@@ -102,6 +102,11 @@ func (j *joint) push(to registry.Repository) {
 		return
 	}
 	repository := j.result.Members[0].reference.Repository
+	reference, err := repository.Pinned(digest)
+	if err != nil {
+		j.problem(Unreadable, "%v", err)
+		return
+	}
 	for i, tag := range tags {
 		if !slices.Contains(missing, tag) {
 			continue
@@ -121,15 +126,13 @@ func (j *joint) push(to registry.Repository) {
 			j.problems = append(j.problems, problem)
 			return
 		}
+		if i == 0 {
+			stage.Published = append(stage.Published, reference)
+		}
 		stage.Published = append(stage.Published, repository.String()+":"+tag)
 	}
 	if len(missing) == 0 {
 		stage.Add("pushed", "nothing: the index is there with all its tags")
-	}
-	reference, err := repository.Pinned(digest)
-	if err != nil {
-		j.problem(Unreadable, "%v", err)
-		return
 	}
 	stage.Add("tags", strings.Join(tags, ", "))
 	j.result.Reference, j.result.Digest, j.result.Manifest = reference, digest, index

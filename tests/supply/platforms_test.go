@@ -145,7 +145,7 @@ func TestTwoPlatforms(t *testing.T) {
 
 	joined := pipeline.Join(t.Context(), backend, opts)
 	require.Equal(t, verdict.Pass, joined.Verdict, joined.Failures())
-	assert.Equal(t, []string{host + "/team/app:sha-" + platformCommit, host + "/team/app:20261122-100000-0f1e2d3"}, joined.Stages[0].Published)
+	assert.Equal(t, []string{joined.Image, host + "/team/app:sha-" + platformCommit, host + "/team/app:20261122-100000-0f1e2d3"}, joined.Stages[0].Published)
 	again := pipeline.Join(t.Context(), backend, opts)
 	assert.Equal(t, joined.ImageDigest, again.ImageDigest)
 	assert.Empty(t, again.Stages[0].Published)
