@@ -54,7 +54,7 @@ func OnEngine(
 ) *Engine {
 	r := engine.New(client, engine.Options{Index: index})
 	assembled := &Engine{Runner: r, push: push}
-	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work}
+	assembled.Backend = pipeline.Backend{Runner: r, Source: r.Source(source), WorkDir: work, Again: runner.Again{Engine: true}}
 	assembled.Backend.Root = func(ctx context.Context) ([]string, error) { return source.Entries(ctx) }
 	assembled.Backend.Import = func(dir string) (runner.Files, error) {
 		return r.Source(client.CurrentModule().Workdir(dir)), nil

@@ -42,7 +42,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 		return nil, errors.Join(err, r.Close(context.Background()))
 	}
 	host := &Host{runner: r}
-	host.Backend = pipeline.Backend{Runner: r, Source: source.Readable(), WorkDir: work}
+	host.Backend = pipeline.Backend{Runner: r, Source: source.Readable(), WorkDir: work, Again: runner.Again{Source: path}}
 	host.Backend.Unusable = func(ctx context.Context, exclude []string) error {
 		_, err := source.Filter(nil, exclude).List(ctx)
 		return err

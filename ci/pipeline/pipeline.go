@@ -108,6 +108,8 @@ type Backend struct {
 	// Unusable is the error of what the source has, besides the excluded globs, that no stage could
 	// get, such as a link that leads out of it. Nil where Source has everything.
 	Unusable func(ctx context.Context, exclude []string) error
+	// Again is how the user calls a function once more, for remedies.
+	Again runner.Again
 	// Root lists the entries of the source's root directory; directories end in a slash. Nil
 	// where only files can be listed.
 	Root func(ctx context.Context) ([]string, error)

@@ -81,7 +81,7 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 		Paths: o.Paths, Keyword: o.Keyword, Marker: o.Marker, Category: o.Category,
 		Workers: o.Workers, Shards: o.Shards, Durations: o.Durations, Reruns: o.Reruns,
 		Baseline: o.Baseline, Tolerance: o.Tolerance, Full: o.Full,
-		Scratch: filepath.Join(s.backend.WorkDir, "test"),
+		Scratch: filepath.Join(s.backend.WorkDir, "test"), Again: s.backend.Again,
 	}
 	if o.MaxSkipped != nil {
 		in.Config.Test.MaxSkipped = *o.MaxSkipped

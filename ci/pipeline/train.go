@@ -91,7 +91,7 @@ func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumb
 func (s *call) trainInput() train.Input {
 	return train.Input{
 		Config: s.cfg, Source: s.backend.Source, Data: s.opts.Data, Python: s.opts.Python,
-		Params: s.args.params, Threads: s.opts.Train.Threads, Left: s.opts.Trained,
+		Params: s.args.params, Threads: s.opts.Train.Threads, Left: s.opts.Trained, Again: s.backend.Again,
 		WorkDir: filepath.Join(s.backend.WorkDir, "model"),
 	}
 }

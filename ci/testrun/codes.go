@@ -29,15 +29,15 @@ var (
 	SourceNotPython = failing("SRC_NOT_PYTHON", "The source has no Python files.",
 		"Point --source at the root of the application's repository")
 
-	TestsFailed = failing("TESTS_FAILED", "At least one test failed or errored.", "Run the named test alone: python -m pytest <test> -v")
+	TestsFailed = failing("TESTS_FAILED", "At least one test failed or errored.", "Run the named test alone, in the same environment: openstack-rca test --verbose --path <test>")
 	NoTests     = failing("NO_TESTS", "pytest found no test.",
 		"Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py")
 	CollectionError = failing("COLLECTION_ERROR", "A test file or conftest.py could not be loaded, so its tests did not run.",
-		"Import the named file by hand: python -m pytest --collect-only <file>")
+		"Load the named file alone, in the same environment: openstack-rca test --verbose --path <file>")
 	UsageError = failing("PYTEST_USAGE", "pytest refused its command line or configuration.",
 		"Correct test.command in pipeline.yaml or the pytest configuration")
 	RunnerKilled = failing("RUNNER_KILLED", "The test run did not come to its end: it was killed, crashed or was interrupted.",
-		"Run the named test alone; exit code 137 is usually memory, 139 a crash in native code")
+		"Run the named test alone: openstack-rca test --verbose --path <test>; exit code 137 is usually memory, 139 a crash in native code")
 	Timeout = failing("TIMEOUT", "The tests did not end within test.timeout.",
 		"Run the named test alone, and bound what it waits for; or raise test.timeout")
 	AllSkipped = failing("ALL_SKIPPED", "Tests were found, but none of them ran: all were skipped or are expected to fail.",
@@ -64,7 +64,7 @@ var (
 			"test.coverage.omit of pipeline.yaml")
 	PytestExited = failing("PYTEST_EXITED", "A test file or a module that it imports ended the process while pytest loaded it, such "+
 		"as by sys.exit().",
-		"Put the call under if __name__ == \"__main__\": and run python -m pytest --collect-only")
+		"Put the call under if __name__ == \"__main__\": and load the file alone: openstack-rca test --verbose --path <file>")
 	TooFewTests = failing("TOO_FEW_TESTS", "There are fewer tests than test.min_tests demands.",
 		"Look for tests that are deselected, ignored or renamed, or lower test.min_tests")
 	EventsMissing = failing("EVENTS_MISSING", "The run left no record of its events, or not to its end. A warning when test.command is "+

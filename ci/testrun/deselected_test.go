@@ -55,7 +55,7 @@ func TestAModuleThatEndsTheProcessIsNamed(t *testing.T) {
 		exit                     int
 		events, code, says, next string
 	}{
-		"a module that a test imports": {3, `{"event":"error","type":"SystemExit","text":"2","file":"app/cli.py","line":7}`, "PYTEST_EXITED", "line 7 of app/cli.py ended the process (2) while pytest loaded tests/test_a.py", "--collect-only tests/test_a.py"},
+		"a module that a test imports": {3, `{"event":"error","type":"SystemExit","text":"2","file":"app/cli.py","line":7}`, "PYTEST_EXITED", "line 7 of app/cli.py ended the process (2) while pytest loaded tests/test_a.py", "openstack-rca test --verbose --path tests/test_a.py"},
 		"a test file":                  {3, `{"event":"error","type":"SystemExit","text":"","file":"tests/test_a.py","line":3}`, "PYTEST_EXITED", "line 3 of tests/test_a.py ended the process", ""},
 		"a conftest.py, with success":  {0, `{"event":"error","type":"SystemExit","text":"0","file":"conftest.py","line":1}`, "PYTEST_EXITED", "line 1 of conftest.py", ""},
 		"a hook that raises":           {3, `{"event":"error","type":"ValueError","text":"bad","file":"conftest.py","line":9}`, "RUNNER_KILLED", "ValueError at line 9 of conftest.py: bad", "plugin or hook"},

@@ -57,6 +57,8 @@ type Input struct {
 	// without a warning. Optional.
 	Baseline  string
 	Tolerance float64
+	// Again is how the user calls the stage once more, for remedies.
+	Again runner.Again
 	// rerun means that this runs failed tests again; shard is which of Shards this is.
 	rerun     bool
 	shard     int
@@ -70,6 +72,19 @@ type Input struct {
 // Selective reports whether only a part of the suite is asked for.
 func (in Input) Selective() bool {
 	return len(in.Paths) > 0 || in.Keyword != "" || in.Marker != "" || in.Category != ""
+}
+
+// again is the command that runs one test, or the tests of one file, as this run did: a Python of the user's own lacks the
+// packages.
+func (in Input) again(path string) string {
+	options := []runner.Option{{Name: "path", Value: path}}
+	if path == "" {
+		options = nil
+	}
+	if in.Python != "" && in.Python != in.Config.Python {
+		options = append(options, runner.Option{Name: "python", Value: in.Python})
+	}
+	return in.Again.Command(verdict.Test, options...)
 }
 
 // Changes are what differs between the source and an earlier revision of it.

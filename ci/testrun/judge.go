@@ -125,7 +125,7 @@ func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 		return false
 	}
 	if len(running) > 0 {
-		p.Next = "python -m pytest " + typed(running[0]) + " -v"
+		p.Next = j.in.again(running[0])
 	}
 	p.Details = slices.Concat(running[:min(len(running), shown)], tail(ran, 20))
 	return true
@@ -144,8 +144,8 @@ func (j *testJudge) exited(of *part) *verdict.Problem {
 	}
 	p := j.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
 	if f.file != "" {
-		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run python -m pytest --collect-only %s",
-			f.line, f.file, of.events.loading)
+		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run %s", f.line, f.file,
+			j.in.again(of.events.loading))
 	}
 	return p
 }
@@ -229,7 +229,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 			files = append(files, c.ID())
 		}
 		p := j.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
-		p.Next = "python -m pytest --collect-only " + typed(files[0])
+		p.Next = j.in.again(files[0])
 		p.Details = details(r.CollectionErrors)
 		if name := j.hidden(r.CollectionErrors); name != "" {
 			p.Next = unhide(name)
@@ -249,7 +249,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	}
 	if r.Bad() > 0 {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
-		p.Next = "python -m pytest " + typed(r.Failures[0].ID()) + " -v"
+		p.Next = j.in.again(r.Failures[0].ID())
 		if name := j.hidden(r.Failures); name != "" {
 			p.Next = unhide(name)
 		}

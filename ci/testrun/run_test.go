@@ -251,7 +251,7 @@ func TestRunShowsFailures(t *testing.T) {
 	r := judge(t, input(t), 1, green().with("junit.xml", suite(passing("a"), failingCase, collectionCase)))
 	assert.Equal(t, []string{"COLLECTION_ERROR", "TESTS_FAILED"}, codes(r.Stage.Problems))
 	assert.Equal(t, []string{"tests/test_mlflow_x.py::test_bad: assert 1 == 2", "    def test_bad():", "    E  assert 1 == 2", "    | printed here"}, r.Stage.Problems[1].Details)
-	assert.Equal(t, `python -m pytest "tests/test_mlflow_x.py::test_bad" -v`, r.Stage.Problems[1].Next)
+	assert.Equal(t, `openstack-rca test --verbose --path "tests/test_mlflow_x.py::test_bad"`, r.Stage.Problems[1].Next)
 	var table *verdict.Table
 	for _, b := range r.Stage.Blocks {
 		if b.Title == "Failures" {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -193,7 +192,7 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 	command := in.Config.Test.Command
 	at := slices.IndexFunc(command, isPytest)
 	if at < 0 {
-		return slices.Clone(command), quote(append(options, in.Paths...))
+		return slices.Clone(command), runner.Quote(append(options, in.Paths...)...)
 	}
 	isDefault := reflect.DeepEqual(command, config.Default().Test.Command)
 	args = slices.Clone(command[:at+1])
@@ -258,29 +257,6 @@ func (p *plan) exists(arg string) bool {
 	})
 	return below
 }
-
-// quote joins arguments the way PYTEST_ADDOPTS is split: by the rules of a shell.
-func quote(args []string) string {
-	quoted := make([]string, len(args))
-	for i, arg := range args {
-		quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'"'"'`) + "'"
-	}
-	return strings.Join(quoted, " ")
-}
-
-// typed is an argument as a user types it into a shell. The name of a test is the project's text:
-// nothing in it may be run.
-func typed(arg string) string {
-	switch {
-	case plainArgument.MatchString(arg):
-		return arg
-	case strings.ContainsAny(arg, "\"$`\\!"):
-		return quote([]string{arg})
-	}
-	return `"` + arg + `"`
-}
-
-var plainArgument = regexp.MustCompile(`^[A-Za-z0-9_./-]+$`)
 
 // vars is the environment of the tests. The addresses of services win over the
 // configuration: tests must not reach a real server that it names.

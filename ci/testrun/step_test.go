@@ -7,16 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheNameOfATestCanBeTypedAndRunsNothing(t *testing.T) {
-	for arg, want := range map[string]string{
-		"tests/test_a.py": "tests/test_a.py", "tests/test_a.py::test_b": `"tests/test_a.py::test_b"`,
-		"t.py::x[a b]": `"t.py::x[a b]"`, "t.py::x[$(id)]": `'t.py::x[$(id)]'`, "t.py::x[`id`]": "'t.py::x[`id`]'",
-		"t.py::x['$a']": `'t.py::x['"'"'$a'"'"']'`,
-	} {
-		assert.Equal(t, want, typed(arg))
-	}
-}
-
 // A script that no test runs is named with the setting that leaves it out, and only where that
 // would be enough.
 func TestTheScriptsThatCostTheGateAreNamed(t *testing.T) {

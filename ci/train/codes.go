@@ -41,7 +41,7 @@ var (
 		"Check the directory given with --data; the training's last lines name the file and line")
 
 	TrainFailed = failure("TRAIN_FAILED", "The training command ended with an error.",
-		"Read the training's last lines in the report and run the command by hand in the same environment")
+		"Mend what its last lines name, and train alone, in the same environment: openstack-rca train --verbose")
 	TrainTimeout = failure("TRAIN_TIMEOUT", "The training took longer than train.timeout.",
 		"Train fewer epochs, or raise train.timeout in pipeline.yaml")
 	TrainKilled = failure("TRAIN_KILLED", "A signal ended the training; signal 9 is most often a lack of memory.",
@@ -112,9 +112,9 @@ var (
 	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",
 		"Check that everything the model needs (tokeniser, labels) is saved with it, and is listed in train.artifacts")
 	ScoreFailed = failure("SCORE_FAILED", "The score command could not be completed.",
-		"Run train.score_command by hand with the model's files; its last lines are in the report")
+		"Mend what the last lines of train.score_command name, and run it again: openstack-rca train --verbose")
 	ScoreTimeout = couldNotRun("SCORE_TIMEOUT", "Loading and scoring the saved model did not end in its time. Nothing is known of the model.",
-		"Run train.score_command by hand with the model's files; look for downloads and locks while the model loads")
+		"Look for downloads and locks while the model loads; openstack-rca train --verbose shows what train.score_command prints")
 	LoadFailed = failure("LOAD_FAILED", "The library of the model's format does not load the file.",
 		"Read the last lines; check that the training's requirements pin the library that saved the model")
 	NotLoaded = warning("NOT_LOADED", "The environment of the training has no library that loads the model, or that knows all of it.",

@@ -6,6 +6,8 @@ package train
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -47,6 +49,20 @@ type Input struct {
 	WorkDir string
 	// Fresh, when not empty, trains again for each different value.
 	Fresh string
+	// Again is how the user calls the stage once more, for remedies.
+	Again runner.Again
+}
+
+// again is the command that trains as this run did, in the same environment, and shows what the training prints.
+func (in Input) again() string {
+	var options []runner.Option
+	if in.Python != "" && in.Python != in.Config.Python {
+		options = append(options, runner.Option{Name: "python", Value: in.Python})
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Params)) {
+		options = append(options, runner.Option{Name: "param", Value: name + "=" + in.Params[name]})
+	}
+	return in.Again.Command(verdict.Train, options...)
 }
 
 // Champion is the model that is in production.

@@ -101,7 +101,7 @@ func (w workshop) typeIn(t *testing.T, source, command string) (string, error) {
 	t.Helper()
 	shell := exec.CommandContext(t.Context(), "bash", "-c", command) //nolint:gosec // a remedy of the product
 	shell.Dir = source
-	shell.Env = append(os.Environ(), "PATH="+w.bin+":"+os.Getenv("PATH"), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=protocol.file.allow",
+	shell.Env = append(os.Environ(), "PATH="+filepath.Dir(w.command)+":"+w.bin+":"+os.Getenv("PATH"), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=protocol.file.allow",
 		"GIT_CONFIG_VALUE_0=always", "UV_PYTHON_DOWNLOADS=never")
 	out, err := shell.CombinedOutput()
 	return string(out), err
@@ -206,14 +206,36 @@ func TestAFailedTestIsRunAloneByTheRemedy(t *testing.T) {
 			source := write(t, app(map[string]string{"requirements.txt": "pytest\niniconfig\n", "tests/test_odd.py": c.test}))
 			found, ok := w.run(t, source, "test")[c.code]
 			require.True(t, ok)
-			start := strings.Index(found.Next, "python -m pytest")
+			start := strings.Index(found.Next, "openstack-rca test")
 			require.GreaterOrEqual(t, start, 0, found.Next)
-			out, err := w.typeIn(t, source, strings.TrimSuffix(found.Next[start:], "."))
+			// From elsewhere: the command names the source, as the call did.
+			out, err := w.typeIn(t, t.TempDir(), strings.TrimSuffix(found.Next[start:], "."))
 			require.Error(t, err, "%s\n%s", found.Next, out)
 			assert.Contains(t, out, c.shows, found.Next)
+			assert.Contains(t, out, "FAIL test "+c.code+":", "the same failure")
 			assert.NotContains(t, out, "test_double", "only what failed")
+			require.NoError(t, os.WriteFile(filepath.Join(source, "tests", "test_odd.py"), []byte("def test_odd():\n    pass\n"), 0o644))
+			mended := regexp.MustCompile(`::test_odd\[.*\]`).ReplaceAllString(strings.TrimSuffix(found.Next[start:], "."), "::test_odd")
+			mended = strings.NewReplacer(`'"'"'`, "", "'", "").Replace(mended)
+			out, err = w.typeIn(t, t.TempDir(), mended)
+			require.NoError(t, err, "%s\n%s", mended, out)
 		})
 	}
+}
+
+// TestAFailedTrainingIsRunAloneByTheRemedy: it shows what the training prints, in the environment that has its packages.
+func TestAFailedTrainingIsRunAloneByTheRemedy(t *testing.T) {
+	w := bench(t)
+	source := write(t, app(map[string]string{"requirements.txt": "pytest\niniconfig\n", "pipeline.yaml": "train: {metrics: m.json}\n",
+		"main.py": "import sys\nimport iniconfig\nprint('epoch 1 of', sys.argv[-1])\nraise ValueError('odd data')\n"}))
+	found, ok := w.run(t, source, "train", "--param", "epochs=3")["TRAIN_FAILED"]
+	require.True(t, ok)
+	command := regexp.MustCompile(`openstack-rca train .*`).FindString(found.Next)
+	out, err := w.typeIn(t, t.TempDir(), command)
+	require.Error(t, err, "%s\n%s", found.Next, out)
+	before, summary, _ := strings.Cut(out, "FAIL train TRAIN_FAILED")
+	assert.Contains(t, before, "train | epoch 1 of 3", "as it comes: %s", found.Next)
+	assert.Contains(t, summary, "odd data")
 }
 
 // TestASubmoduleIsFetchedByTheRemedy in a checkout that was cloned without it.
