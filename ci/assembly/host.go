@@ -49,6 +49,7 @@ func OnHost(path string, log io.Writer) (*Host, error) {
 	}
 	host.Backend.Import = func(dir string) (runner.Files, error) { return native.Source(dir), nil }
 	host.Backend.Root = func(context.Context) ([]string, error) { return rootOf(path) }
+	host.Backend.Above = func() string { return configAbove(path) }
 	host.Backend.Changes = func(ctx context.Context, since string) (changed, removed []string, err error) {
 		return hostChanges(ctx, path, since)
 	}

@@ -34,6 +34,11 @@ var (
 		Meaning: "there is no pipeline.yaml, but a file or directory that was probably meant to be it; its settings would be ignored",
 		Remedy:  "rename it to pipeline.yaml; if it belongs to another tool, add a pipeline.yaml, which may be empty",
 	}
+	CodeConfigAbove = verdict.Code{
+		Name: "CONFIG_ABOVE", Stage: verdict.Preflight, Outcome: verdict.Fail,
+		Meaning: "the source is a folder of a project whose pipeline.yaml is in a folder above; its settings would be ignored",
+		Remedy:  "give --source the folder that has pipeline.yaml; a folder that is a project of its own takes a pipeline.yaml, which may be empty",
+	}
 	CodeReportUnwritable = verdict.Code{
 		Name: "REPORT_UNWRITABLE", Stage: verdict.Preflight, Outcome: verdict.Fail,
 		Meaning: "no file can be written in the directory of --report, so nothing was started",
@@ -102,7 +107,8 @@ var (
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
 	return []verdict.Code{
-		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeReportUnwritable, CodeSourceUnreadable, CodeSourceEmpty, CodeSourceNotPython,
+		CodeBadArgument, CodeRefMissing, CodeConfigMisnamed, CodeConfigAbove, CodeReportUnwritable, CodeSourceUnreadable,
+		CodeSourceEmpty, CodeSourceNotPython,
 		CodeRefAssumed, CodeEventUnknown, CodeSourceModified, CodeUntrusted, CodeAppMissing, CodeUnseen, CodeChampionNotAsked,
 		CodeNotStopped, CodeNotMasked,
 	}

@@ -113,6 +113,9 @@ type Backend struct {
 	// Root lists the entries of the source's root directory; directories end in a slash. Nil
 	// where only files can be listed.
 	Root func(ctx context.Context) ([]string, error)
+	// Above is a folder above the source that has the pipeline.yaml of its project, where the source is only a part
+	// of one; empty for none. Nil where nobody can look there.
+	Above func() string
 	// BuildImage builds and probes the image, and pushes it when the request has the permit. Nil
 	// where there is no engine.
 	BuildImage func(ctx context.Context, request ImageRequest) *ImageResult

@@ -187,6 +187,34 @@ func TestASourceThatCannotBeReadIsNoPass(t *testing.T) {
 	}
 }
 
+// TestAFolderOfAProjectIsNotJudgedByDefaults: its pipeline.yaml is above.
+func TestAFolderOfAProjectIsNotJudgedByDefaults(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		files   runner.Files
+		above   func() string
+		refused bool
+	}{
+		"a folder of a project":       {fake.Files(map[string]string{"a.py": ""}), func() string { return "../my app" }, true},
+		"nothing is above":            {fake.Files(map[string]string{"a.py": ""}), func() string { return "" }, false},
+		"it has its own":              {source(nil), func() string { return ".." }, false},
+		"nobody can look, on engines": {fake.Files(map[string]string{"a.py": ""}), nil, false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			b, r := backend(t, c.files)
+			b.Above = c.above
+			run := Run(t.Context(), b, Options{Stages: []string{verdict.Test}}).Run
+			failures := strings.Join(run.Failures(), "\n")
+			if !c.refused {
+				assert.NotContains(t, failures, "CONFIG_ABOVE")
+				return
+			}
+			assert.Contains(t, failures, "FAIL preflight CONFIG_ABOVE: pipeline.yaml is in ../my app")
+			assert.Contains(t, failures, `Next: Give --source "../my app"`)
+			assert.Empty(t, r.Steps())
+		})
+	}
+}
+
 func TestAConfigurationThatIsTooLargeIsRefused(t *testing.T) {
 	b, _ := backend(t, source(map[string]string{"pipeline.yaml": strings.Repeat("#", maxConfig+1)}))
 	_, problems := configure(t.Context(), b, "sandbox")

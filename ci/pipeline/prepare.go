@@ -56,6 +56,9 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	problems = append(problems, opts.Refused...)
 	s.cfg, more = configure(ctx, backend, opts.Environment)
 	if len(more) == 0 && !opts.sourceless {
+		more = partOnly(ctx, backend)
+	}
+	if len(more) == 0 && !opts.sourceless {
 		s.files, more = checkSource(ctx, backend, s.cfg, opts.Test.Paths)
 	}
 	if problems = append(problems, more...); len(problems) > 0 {
@@ -153,6 +156,24 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 		problems = append(problems, verdict.Problemf(config.CodeInvalid, "%s", found))
 	}
 	return config.Config{}, problems
+}
+
+// partOnly is the problem of a source that is a folder of a project: it would be judged by defaults.
+func partOnly(ctx context.Context, backend Backend) []*verdict.Problem {
+	if backend.Above == nil {
+		return nil
+	}
+	if _, err := backend.Source.Read(ctx, config.FileName, 0); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	above := backend.Above()
+	if above == "" {
+		return nil
+	}
+	problem := verdict.Problemf(CodeConfigAbove, "pipeline.yaml is in %s, and the source is a folder of that project", above)
+	problem.Next = fmt.Sprintf("Give --source %s, or change to that folder. A folder that is a project of its own takes a pipeline.yaml, "+
+		"which may be empty", runner.Typed(above))
+	return []*verdict.Problem{problem}
 }
 
 // rootEntries lists the root directory of the source, as far as the backend can.

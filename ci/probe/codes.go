@@ -9,16 +9,16 @@ func failure(name, meaning, remedy string) verdict.Code {
 // The codes of a probe. They belong to the image stage: nothing else is probed.
 var (
 	CodeUnhealthy = failure("UNHEALTHY", "The application answers, but its health path never answered 200 or 204 in time.",
-		"Read the application's last lines in the report; raise image.start_budget if it is only slow")
+		"Read the application's last lines, here and in the report; raise image.start_budget if it is only slow")
 	CodeScriptUnhealthy = failure("SCRIPT_UNHEALTHY", "The server is healthy, but the page script behind it fails.",
-		"Read the application's last lines in the report: most often an import is missing in the serving requirements, "+
+		"Read the application's last lines, here and in the report: most often an import is missing in the serving requirements, "+
 			"or the model does not load")
 	CodeNotListening = failure("NOT_LISTENING", "Nothing answers on the application's port.",
 		"Let the application listen on 0.0.0.0 and on image.port, or raise image.start_budget if it is only slow")
 	CodeCrashed = failure("CRASHED", "The application ended before it was healthy.",
-		"Read the application's last lines in the report")
+		"Mend what the application's last lines, here and in the report, name")
 	CodeFlapping = failure("FLAPPING", "The application was healthy, and then was not.",
-		"Read the application's last lines in the report: most often too little memory, or an error on the first request")
+		"Read the application's last lines, here and in the report: most often too little memory, or an error on the first request")
 	CodeUnproven = failure("HEALTH_UNPROVEN",
 		"The health path answers with the page that the server gives for any path, also one that cannot exist: this shows nothing.",
 		"Set image.health (and image.script_health) to a path that the application has; for Streamlit 1.67 and later /_stcore/health")

@@ -21,6 +21,16 @@ var lockers = map[Kind]string{
 // typed in the source's root, and the key that names its result where no usual name does. It is
 // the remedy of a project that is not Locked.
 func (p *Project) LockNext() string {
+	next := p.lockNext()
+	for _, tool := range []string{"uv", "poetry", "pdm", "pipenv"} {
+		if strings.Contains(next, ": "+tool+" ") {
+			return next + "; where " + tool + " is missing: pip install " + tool
+		}
+	}
+	return next
+}
+
+func (p *Project) lockNext() string {
 	file := "requirements-" + lockNames[p.Stage] + ".lock"
 	switch {
 	case p.requirementsDir:

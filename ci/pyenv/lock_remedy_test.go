@@ -16,7 +16,7 @@ func TestOneLockServesTheStagesThatShareAFile(t *testing.T) {
 		request := Request{Stage: stage, Python: "3.11"}
 		before, err := Detect(t.Context(), fake.Files(map[string]string{"requirements.txt": "six\n"}), request)
 		require.NoError(t, err)
-		assert.Equal(t, "Lock them: uv pip compile --universal --generate-hashes --python-version 3.11 requirements.txt -o requirements.lock",
+		assert.Equal(t, "Lock them: uv pip compile --universal --generate-hashes --python-version 3.11 requirements.txt -o requirements.lock; where uv is missing: pip install uv",
 			before.LockNext(), stage)
 		after, err := Detect(t.Context(), fake.Files(map[string]string{
 			"requirements.txt": "six\n", "requirements.lock": "six==1.17.0 --hash=sha256:00\n",

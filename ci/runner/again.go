@@ -39,6 +39,17 @@ func (a Again) Command(function string, options ...Option) string {
 	return strings.Join(words, " ")
 }
 
+// Init is what to type for a pipeline.yaml that is made from the source.
+func (a Again) Init() string {
+	switch {
+	case a.Engine:
+		return "dagger call --source . init files export --path ."
+	case a.Source != "" && a.Source != ".":
+		return "openstack-rca init --source " + Typed(a.Source)
+	}
+	return "openstack-rca init"
+}
+
 // Quote joins arguments so that a shell, and what splits by its rules, takes them as they are.
 func Quote(args ...string) string {
 	quoted := make([]string, len(args))

@@ -31,6 +31,10 @@ func TestAFunctionIsCalledAgainAsItWas(t *testing.T) {
 		`openstack-rca test --verbose --path 't.py::x[a,"b"]'`:            runner.Again{}.Command("test", odd),
 		`dagger call --source . test --path "t.py::x" summary`:            runner.Again{Engine: true}.Command("test", path),
 		`dagger call --source . test --path '"t.py::x[a,""b""]"' summary`: runner.Again{Engine: true}.Command("test", odd),
+
+		"openstack-rca init":                                runner.Again{Source: "."}.Init(),
+		"openstack-rca init --source dir":                   runner.Again{Source: "dir"}.Init(),
+		"dagger call --source . init files export --path .": runner.Again{Engine: true}.Init(),
 	} {
 		assert.Equal(t, want, got)
 	}

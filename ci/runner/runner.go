@@ -133,6 +133,9 @@ type Step struct {
 	// Services and Needs.
 	Offline bool
 
+	// ListMade asks for Result.Made.
+	ListMade bool
+
 	// GPU lets the command use the GPUs of the machine. Where there are none, Run ends with a
 	// problem of CodeGPUMissing before anything is installed.
 	GPU bool
@@ -196,6 +199,9 @@ type Result struct {
 	// NetworkOpen reports whether an Offline step could reach the network, because this system
 	// has no filter of system calls.
 	NetworkOpen bool
+	// Made are the files of the working directory that a ListMade step made or changed, declared as outputs or not:
+	// slash-separated relative paths, those nearest to the root first, at most 200, without hidden ones and caches.
+	Made []string
 	// Outputs holds those of Step.Outputs that exist.
 	Outputs Files
 }

@@ -2,9 +2,12 @@ package train
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"regexp"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -27,7 +30,11 @@ func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
 	if names, err := s.in.Source.Filter([]string{script}, nil).List(ctx); err == nil && len(names) > 0 {
 		why = "the training does not see: exclude or train.inputs leave it out"
 	}
-	return verdict.Problemf(ConfigInvalid, "train.command starts %s, which %s", script, why)
+	problem := verdict.Problemf(ConfigInvalid, "train.command starts %s, which %s", script, why)
+	if _, err := s.in.Source.Read(ctx, config.FileName, 0); errors.Is(err, fs.ErrNotExist) {
+		problem.Next = "There is no pipeline.yaml, so this is the default. Let one be written, with the training that is found: " + s.in.Again.Init()
+	}
+	return problem
 }
 
 // noMLflow is the exit code of the probe for an environment without MLflow.

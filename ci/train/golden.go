@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,6 +19,16 @@ func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 		return j.load(ctx, format)
 	}
 	return j.scoreByCommand(ctx)
+}
+
+// goldenNext says how to have a model scored that the library of its format loads.
+func (s *session) goldenNext(library string) string {
+	name, set := s.cfg.Golden, ""
+	if name == "" {
+		name, set = "models/golden.json", ", and set train.golden: models/golden.json in pipeline.yaml"
+	}
+	return fmt.Sprintf(`Let the training write a few rows and what the model predicts for them to %s, {"inputs": [[5.1, 3.5]], "outputs": [0]}%s: `+
+		"%s then loads the model in a fresh environment and compares", name, set, library)
 }
 
 // scoreByCommand does so with train.score_command.

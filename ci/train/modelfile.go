@@ -157,12 +157,14 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 	return problem
 }
 
-// otherModels are what the training left that looks like a model.
+// otherModels are what the training left that looks like a model, also where nothing was expected.
 func (t *training) otherModels() []string {
-	return slices.DeleteFunc(slices.Clone(t.left), func(name string) bool {
+	found := slices.DeleteFunc(slices.Concat(t.left, t.result.Made), func(name string) bool {
 		_, ok := formats.LooksLikeModel(name)
 		return !ok
 	})
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 // golden is the golden sample among what the training left.

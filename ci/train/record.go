@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -318,6 +319,11 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 	if problem != nil && (t.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
 		if problem.Code.Name == RunMissing.Name {
 			problem.Next = t.metricsNext()
+			if wrote := t.otherJSON(); len(wrote) > 0 {
+				problem.Cause += "; it wrote " + listed(wrote)
+				problem.Next = fmt.Sprintf("If %s has the metrics, name it in pipeline.yaml: train.metrics: %s. Else: %s", wrote[0], wrote[0],
+					problem.Next)
+			}
 		}
 		problems = append(problems, problem)
 	}
@@ -327,7 +333,14 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 	content, err := t.result.Outputs.Read(ctx, path.Clean(t.cfg.Metrics), maxMetrics)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return run, append(problems, verdict.Problemf(MetricsMissing, "the training left no %s", t.cfg.Metrics))
+		problem := verdict.Problemf(MetricsMissing, "the training left no %s", t.cfg.Metrics)
+		problem.Next = "Let the training write that file"
+		if wrote := t.otherJSON(); len(wrote) > 0 {
+			problem.Cause += "; it wrote " + listed(wrote)
+			problem.Next = fmt.Sprintf("Set train.metrics: %s in pipeline.yaml if that has the metrics, or let the training write %s",
+				wrote[0], t.cfg.Metrics)
+		}
+		return run, append(problems, problem)
 	case err != nil:
 		return run, append(problems, verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", t.cfg.Metrics, err))
 	}
@@ -339,6 +352,26 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 		record.merge(run)
 	}
 	return record, problems
+}
+
+// metricsName is how a file of metrics is usually called.
+var metricsName = regexp.MustCompile(`(?i)metric|score|result|eval`)
+
+// otherJSON are the JSON files of the training that nothing of the contract names, those first whose name says that
+// they hold what was measured.
+func (t *training) otherJSON() []string {
+	known := t.matching(append(slices.Clone(t.cfg.Artifacts), t.cfg.Model, t.cfg.Predictions, t.cfg.Golden)...)
+	var likely, others []string
+	for _, name := range t.result.Made {
+		switch {
+		case path.Ext(name) != ".json" || slices.Contains(known, name):
+		case metricsName.MatchString(path.Base(name)):
+			likely = append(likely, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	return append(likely, others...)
 }
 
 // metricsNext says how a training without MLflow hands its metrics over, with those that are gated.

@@ -278,7 +278,7 @@ func (s *session) step() runner.Step {
 	return refused.Watch(s.runner, s.built.Use(runner.Step{
 		Name: "train", Env: s.env, Inputs: s.inputs, Args: s.command, Vars: s.vars(), Offline: !s.cfg.Network,
 		Outputs: slices.Compact(outputs), Timeout: time.Duration(s.cfg.Timeout), Fresh: s.in.Fresh,
-		GPU: s.cfg.GPU,
+		GPU: s.cfg.GPU, ListMade: true,
 	}))
 }
 

@@ -132,7 +132,7 @@ func app(more map[string]string) map[string]string {
 
 var (
 	lockCommand = regexp.MustCompile(`^Lock them: ([^;]+)`)
-	namedKey    = regexp.MustCompile(`then name it in pipeline\.yaml: ([a-z]+)\.requirements: (\[.+\])$`)
+	namedKey    = regexp.MustCompile(`then name it in pipeline\.yaml: ([a-z]+)\.requirements: (\[.+\]);`)
 )
 
 // TestRequirementsAreLockedByTheRemedy: what the warning says, typed as it is, ends it.

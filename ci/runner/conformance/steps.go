@@ -176,6 +176,18 @@ raise SystemExit(5)`)
 	next.Inputs = []runner.Mount{{Path: "in", Files: result.Outputs}}
 	assert.Equal(t, "<x/>\n", s.succeed(t, next).Stdout, "outputs are inputs of the next step")
 
+	all := s.python(`import os
+os.makedirs("out/deep"); os.makedirs(".cache"); os.makedirs("__pycache__")
+for name in ("out/deep/scores.json", "model.bin", ".cache/x", "__pycache__/y", "odd\nname", "kept"):
+    open(name, "w").write("made")
+open("changed", "a").write("!")`)
+	all.Inputs = []runner.Mount{{Path: ".", Files: s.texts(map[string]string{"input": "1", "changed": "1", "sub/input": "2"})}}
+	assert.Empty(t, s.succeed(t, all).Made, "nobody asked")
+	all.ListMade = true
+	for range 2 { // the second time the answer may be a remembered one
+		assert.Equal(t, []string{"changed", "kept", "model.bin", "out/deep/scores.json"}, s.succeed(t, all).Made)
+	}
+
 	none := s.succeed(t, s.python(`open("x", "w").close()`))
 	assert.Empty(t, names(t, none.Outputs), "nothing declared, nothing kept")
 }

@@ -35,6 +35,8 @@ const (
 	TailBytes = 64 << 10
 	// MaxResultBytes bounds a result: two tails in which every byte is escaped.
 	MaxResultBytes = 1 << 20
+	// MaxMade is how many names of files a result holds.
+	MaxMade = 200
 	// DefaultTimeout is what runner.Step promises for a zero Timeout.
 	DefaultTimeout = 30 * time.Minute
 	// DefaultGrace is the time between the request to end and the end by force.
@@ -71,6 +73,8 @@ type Spec struct {
 	// OwnFiles gives each file of the working directory, up to 256 MiB, contents of its own
 	// if it is a hard link. Some programs refuse links, such as NLTK 3.10 for its data.
 	OwnFiles bool `json:"own_files,omitempty"`
+	// ListMade asks for Result.Made.
+	ListMade bool `json:"list_made,omitempty"`
 }
 
 // Result is how the command ended.
@@ -85,6 +89,8 @@ type Result struct {
 	// NetworkOpen reports whether an offline command could reach the network, because this
 	// system has no filter of system calls.
 	NetworkOpen bool `json:"network_open,omitempty"`
+	// Made are the files of the working directory that the command made or changed, at most MaxMade.
+	Made []string `json:"made,omitempty"`
 	// Seconds is how long the command ran.
 	Seconds float64 `json:"seconds"`
 	// Started is when it was started, in UTC.
@@ -182,6 +188,14 @@ func Parse(data []byte) (*Result, error) {
 	if len(result.Stdout) > TailBytes || len(result.Stderr) > TailBytes {
 		wrong = append(wrong, fmt.Errorf("a stream has more than %d bytes", TailBytes))
 	}
+	if len(result.Made) > MaxMade {
+		wrong = append(wrong, fmt.Errorf("more than %d names of files", MaxMade))
+	}
+	for _, name := range result.Made {
+		if !fs.ValidPath(name) {
+			wrong = append(wrong, fmt.Errorf("%q is no path below the working directory", name))
+		}
+	}
 	if len(wrong) > 0 {
 		return nil, fmt.Errorf("parse result: %w", errors.Join(wrong...))
 	}
@@ -211,6 +225,6 @@ func ReadFile(path string) (result *Result, err error) {
 func (r Result) Runner(outputs runner.Files) *runner.Result {
 	return &runner.Result{
 		ExitCode: r.ExitCode, TimedOut: r.TimedOut, Seconds: r.Seconds, Started: r.Started,
-		Stdout: r.Stdout, Stderr: r.Stderr, NetworkOpen: r.NetworkOpen, Outputs: outputs,
+		Stdout: r.Stdout, Stderr: r.Stderr, NetworkOpen: r.NetworkOpen, Made: r.Made, Outputs: outputs,
 	}
 }

@@ -39,6 +39,9 @@ LONGEST_LINE = 8 * 1024
 READ_BYTES = 64 * 1024
 DRAIN_SECONDS = 2.0
 LARGEST_COPY = 256 * 1024 * 1024
+MOST_FILES = 100_000
+MOST_MADE = 200
+LONGEST_NAME = 300
 MASK = b"***"
 
 PR_SET_PDEATHSIG = 1
@@ -74,6 +77,7 @@ class Spec:
             self.watch_stdin: bool = bool(raw.get("watch_stdin"))
             self.offline: bool = bool(raw.get("offline"))
             self.own_files: bool = bool(raw.get("own_files"))
+            self.list_made: bool = bool(raw.get("list_made"))
             names: list[str] = list(raw.get("secret_names") or [])
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError(f"read {path}: {error!r}") from error
@@ -441,10 +445,38 @@ def separate(directory: str) -> None:
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+def files_of(directory: str) -> dict[str, tuple[int, int]]:
+    """Return the files below a directory by relative path, with what tells that they changed."""
+    found: dict[str, tuple[int, int]] = {}
+    for folder, below, names in os.walk(directory):
+        below[:] = [name for name in below if not name.startswith((".", "__pycache__"))]
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                file = os.lstat(path)
+                if stat.S_ISREG(file.st_mode) and not name.startswith("."):
+                    found[os.path.relpath(path, directory)] = (file.st_mtime_ns, file.st_size)
+        if len(found) > MOST_FILES:
+            break
+    return found
+
+
+def made(directory: str, before: dict[str, tuple[int, int]]) -> list[str]:
+    """Return the files that are new or changed, those nearest to the root first."""
+    after = files_of(directory)
+    names = [
+        name
+        for name, seen in after.items()
+        if before.get(name) != seen and name.isprintable() and len(name) <= LONGEST_NAME
+    ]
+    return sorted(names, key=lambda name: (name.count("/"), name))[:MOST_MADE]
+
+
 def run(spec: Spec) -> dict[str, Any]:
     """Run the command and return its result."""
     if spec.own_files:
         separate(spec.cwd)
+    before = files_of(spec.cwd) if spec.list_made else {}
     logs = [FileIO(path, "w") if path else None for path in (spec.stdout, spec.stderr)]
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
@@ -471,9 +503,11 @@ def run(spec: Spec) -> dict[str, Any]:
     ]
     watch(command, streams, read_end)
     stdout, stderr = (stream.close() for stream in streams)
-    open_network = {"network_open": True} if command.network_open else {}
+    more: dict[str, Any] = {"network_open": True} if command.network_open else {}
+    if spec.list_made:
+        more["made"] = made(spec.cwd, before)
     return {
-        **open_network,
+        **more,
         "exit_code": command.exit_code,
         "timed_out": command.timed_out,
         "stopped": command.stopped,

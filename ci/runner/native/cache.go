@@ -86,7 +86,7 @@ func (r *results) recall(ctx context.Context, key string) (*runner.Result, error
 func (r *results) remember(ctx context.Context, key string, result *runner.Result) (err error) {
 	rec := record{Result: launch.Result{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
-		Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen,
+		Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen, Made: result.Made,
 	}}
 	names, err := result.Outputs.List(ctx)
 	for _, name := range names {

@@ -56,7 +56,8 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err != nil {
 		return nil, err
 	}
-	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline, step.GPU)
+	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline, step.GPU,
+		step.ListMade)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +107,7 @@ func (r *Runner) alone(
 	}
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	spec.TimeoutSeconds, spec.Offline = cmp.Or(step.Timeout, launch.DefaultTimeout).Seconds(), step.Offline
+	spec.ListMade = step.ListMade
 	left, err := r.execute(ctx, step.Name, env.base, dir, spec, secrets)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,86 @@
+package train_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/train"
+)
+
+// TestWhatTheTrainingWroteElsewhereIsNamed: a wrong path in pipeline.yaml is corrected by what was found.
+func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
+	s := sound(t)
+	s.input.Config.Train.Metrics = "models/metrics.json"
+	s.trained.Made = []string{"train.log", "models/golden.json", "config/run.json", "artifacts/scores.json"}
+	result := s.fails(train.MetricsMissing, "left no models/metrics.json; it wrote artifacts/scores.json, config/run.json")
+	assert.Contains(t, result.Stage.Next, "Set train.metrics: artifacts/scores.json in pipeline.yaml")
+
+	s = sound(t)
+	s.input.Config.Train.Metrics = "models/metrics.json"
+	result = s.fails(train.MetricsMissing, "left no models/metrics.json")
+	assert.Equal(t, "Let the training write that file", result.Stage.Next, "nothing is guessed")
+
+	s = sound(t)
+	delete(s.left, "mlflow.db")
+	s.trained.Made = []string{"out/metrics.json"}
+	result = s.fails(train.RunMissing, "it wrote out/metrics.json")
+	assert.Contains(t, result.Stage.Next, "train.metrics: out/metrics.json")
+
+	s = sound(t)
+	delete(s.left, "models/lstm_model.keras")
+	s.trained.Made = []string{"model.bin", "out/best.keras", "out/log.txt"}
+	result = s.fails(train.NoModel, "what looks like a model: out/best.keras")
+	assert.Contains(t, result.Stage.Next, "Set train.model in pipeline.yaml to the file that counts (out/best.keras)")
+}
+
+// TestWithoutPipelineYAMLTheRemedyMakesOne: a section of a file that is not there cannot be corrected.
+func TestWithoutPipelineYAMLTheRemedyMakesOne(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		more map[string]string
+		next string
+	}{
+		"without one": {nil, "openstack-rca init --source app"},
+		"with one":    {map[string]string{"pipeline.yaml": "name: a\n"}, "Correct the train section of pipeline.yaml"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			s := sound(t)
+			files := map[string]string{"fit.py": "", "requirements.txt": "mlflow --hash=x"}
+			for name, content := range c.more {
+				files[name] = content
+			}
+			s.input.Source, s.input.Again.Source = fake.Files(files), "app"
+			result := s.fails(train.ConfigInvalid, "train.command starts main.py, which the source does not have")
+			assert.Contains(t, result.Stage.Next, c.next)
+		})
+	}
+}
+
+// TestTheGoldenSampleIsExplainedByItsFormat: what the file holds, and which library then scores it.
+func TestTheGoldenSampleIsExplainedByItsFormat(t *testing.T) {
+	s := withONNX(t)
+	delete(s.left, "models/golden.json")
+	result := s.run()
+	require.Contains(t, codesOf(result), train.NotScored.Name)
+	for _, w := range result.Stage.Warnings {
+		if w.Code == train.NotScored.Name {
+			assert.Equal(t, `Let the training write a few rows and what the model predicts for them to models/golden.json, {"inputs": [[5.1, 3.5]], `+
+				`"outputs": [0]}: ONNX then loads the model in a fresh environment and compares`, w.Next)
+		}
+	}
+}
+
+// TestATrainingIsRunAgainAsItRan: the remedy has the parameters and the Python of the run.
+func TestATrainingIsRunAgainAsItRan(t *testing.T) {
+	s := sound(t)
+	s.input.Params, s.input.Python = map[string]string{"lr": "0.1 x", "epochs": "3"}, "3.12"
+	s.trained.ExitCode, s.trained.Stderr = 1, "ValueError: boom"
+	result := s.fails(train.TrainFailed, "boom")
+	assert.Contains(t, result.Stage.Next, `openstack-rca train --verbose --python 3.12 --param epochs=3 --param "lr=0.1 x"`)
+	s = sound(t)
+	s.scored.ExitCode = 139
+	result = s.fails(train.ScoreFailed, "signal 11")
+	assert.Contains(t, result.Stage.Next, "openstack-rca train --verbose")
+}
