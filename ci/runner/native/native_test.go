@@ -214,7 +214,7 @@ func TestACommandThatKillsItsLauncherIsKilled(t *testing.T) {
 		code   int
 	}{
 		"by force":                         {"kill -9 $PPID", 137},
-		"politely":                         {"kill -15 $PPID", 143},
+		"politely":                         {"kill -15 $PPID; exec sleep 60", 143},
 		"and leaves a result in its place": {forged + "kill -9 $PPID", 137},
 		"and leaves a part of one":         {"printf '{' > ../result.json; kill -9 $PPID", 137},
 	} {
