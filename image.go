@@ -79,9 +79,15 @@ func (m *OpenstackRca) Join(
 	//
 	// +optional
 	image []string,
+
+	// Public keys that are trusted, in PEM. With them, only images that one of them attested are joined.
+	//
+	// +optional
+	verifyKey *dagger.File,
 ) (*Index, error) {
 	call := m.call(ctx)
 	call.joined, call.opts.Join.Images = from, image
+	call.demand(verifyKey, nil, nil, pipeline.VerifyOptions{})
 	backend, err := call.backend()
 	if err != nil {
 		return nil, err

@@ -18,8 +18,9 @@ var (
 		"Give one image of each platform, all of the same commit")
 	OfIndex = fail("JOIN_OF_INDEX", "An image to join is an index itself.",
 		"Name the images in it, which the runs of their platforms pushed")
-	Unproven = fail("JOIN_UNPROVEN", "There is no report of a run of this environment that built the image, started it and let it pass.",
-		"Give the report of the run that built it with --from. If that run did not pass, correct what it found and run it again")
+	Unproven = fail("JOIN_UNPROVEN", "Nothing proves that a run of this environment built the image, started it and let it pass.",
+		"Give the report of the run that built it with --from; where the call trusts a key, attest the image with that report first. If "+
+			"the run did not pass, correct what it found and run it again")
 	OtherModel = fail("JOIN_OTHER_MODEL", "The images to join hold different models, or one names none.",
 		"Build all of them with the model that one run trained; docs/image.md says how")
 	OtherCommit = fail("JOIN_OTHER_COMMIT", "The images to join are of different commits, or one names none.",

@@ -35,9 +35,11 @@ type attested struct {
 	opts            Options
 	reference, from string
 	private, public string
-	writes          func() int
-	image           v1.Image
-	handler         http.Handler
+	// trusted is the file of the public key, for a test that does not trust it from the start.
+	trusted string
+	writes  func() int
+	image   v1.Image
+	handler http.Handler
 }
 
 func newAttested(t *testing.T) *attested {

@@ -74,9 +74,7 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 		}
 		proof := join.Proof{Name: name, Run: run}
 		if reference, err := imageref.ParsePinned(run.Image); err == nil {
-			if _, problem := (attester{call: s.call}).factsOf(run, readIn(dir), reference); problem != nil {
-				proof.Refused = problem.Cause
-			}
+			proof.Refused = s.unproven(ctx, permit, run, dir, reference)
 		}
 		in.Proofs = append(in.Proofs, proof)
 	}
@@ -99,6 +97,22 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 		}
 	}
 	return result.Stage
+}
+
+// unproven is why the run of a report proves nothing of its image; empty if it does. The rules are those of
+// attest, and where the call trusts a key those of verify: then the image must have been attested.
+func (s *call) unproven(ctx context.Context, permit policy.Permit, run *verdict.Run, dir string, image imageref.Reference) string {
+	of := attester{s, image.String()}
+	if _, problem := of.factsOf(run, readIn(dir), image); problem != nil {
+		return problem.Cause
+	}
+	if !s.opts.Verify.trusts() {
+		return ""
+	}
+	for _, problem := range of.verified(ctx, permit).problems {
+		return problem.Code.Name + ": " + problem.Cause
+	}
+	return ""
 }
 
 // repository opens a repository with the login of the call.

@@ -30,6 +30,7 @@ func newJoined(t *testing.T) *attested {
 	a := newAttested(t)
 	a.backend.Source = withConfig(joinedConfig)
 	a.opts.Image, a.opts.Join.From = "", t.TempDir()
+	a.trusted, a.opts.Verify.Keys = a.opts.Verify.Keys, ""
 	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
 		a.built(t, platform, nil)
 	}
@@ -82,7 +83,7 @@ func TestJoinAttestVerifyDeploy(t *testing.T) {
 	assert.Equal(t, run.ImageDigest, again.ImageDigest)
 	assert.Empty(t, again.Stages[0].Published)
 
-	a.opts.Image, a.reference = run.Image, run.Image
+	a.opts.Image, a.reference, a.opts.Verify.Keys = run.Image, run.Image, a.trusted
 	assert.Equal(t, "ATTESTATION_MISSING", Verify(t.Context(), a.backend, a.opts).Code, "the images' own statements are about the images")
 	stage := a.attest(t, a.private, report)
 	require.Equal(t, verdict.Pass, stage.Verdict, stage.Cause)
@@ -141,6 +142,31 @@ func swapDigest(report string) string {
 func fails(report string) string {
 	return strings.Replace(report, "\"verdict\": \"pass\",\n      \"code\": \"\"", "\"verdict\": \"fail\",\n      \"code\": \"TESTS_FAILED\"", 1)
 }
+
+// TestJoinOfAttestedImages demands the signed statements of each run, where the call trusts a key.
+func TestJoinOfAttestedImages(t *testing.T) {
+	a := newJoined(t)
+	a.opts.Verify.Keys = a.trusted
+	run, _ := a.join(t)
+	assert.Equal(t, "JOIN_UNPROVEN", run.Code)
+	assert.Contains(t, run.Cause, "ATTESTATION_MISSING: nothing is stated about the image")
+
+	attested := 0
+	for _, platform := range []string{"linux-amd64", "linux-arm64"} {
+		from := filepath.Join(a.opts.Join.From, "report-"+platform)
+		built, err := readRun(from)
+		require.NoError(t, err)
+		a.opts.Image = built.Image
+		require.Equal(t, verdict.Pass, a.attest(t, a.private, from).Verdict)
+		if attested++; attested == 1 {
+			assert.Equal(t, "JOIN_UNPROVEN", must(a.join(t)).Code, "one of two")
+		}
+	}
+	run, _ = a.join(t)
+	assert.Equal(t, verdict.Pass, run.Verdict, run.Cause)
+}
+
+func must(run *verdict.Run, _ string) *verdict.Run { return run }
 
 func TestJoinRefuses(t *testing.T) {
 	for sentence, tc := range map[string]struct {

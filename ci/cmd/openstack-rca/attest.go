@@ -52,6 +52,8 @@ func (in commandLine) join() *cobra.Command {
 		"directory with the reports of the runs that built the images, each in a directory of its own")
 	joining.Flags().StringArrayVar(&in.opts.Join.Images, "image", nil,
 		"image, by digest: repository@sha256:...; those of the reports when not given; may be repeated")
+	joining.Flags().StringVar(&in.opts.Verify.Keys, "verify-key", "",
+		"file with the public keys that are trusted; with it, only images that one of them attested are joined")
 	return joining
 }
 
