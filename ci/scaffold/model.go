@@ -48,16 +48,19 @@ func (s *survey) model(file string) {
 	switch {
 	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
 	case found.suffix == "safetensors":
-		s.unknown("train.loader", "write `train.loader` with a module that makes the model of them: docs/models.md", "what loads %s: it has weights alone",
+		s.unknown("train.loader", "write `train.loader` with a module that makes the model of them: docs/models.md",
+			"what loads %s: it has weights alone",
 			found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
 		s.unknown("train.allow_formats train.model", "save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)
 	case loadable[found.suffix] != "":
-		s.unknown("train.allow_formats train.model", "save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
+		s.unknown("train.allow_formats train.model",
+			"save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
 			"whether %s may pass: opening a pickle runs what is in it, so it is refused unless you allow it", found.pattern)
 	default:
-		s.unknown("train.model", "save it as safetensors or ONNX: docs/models.md", "how %s could pass: it is a pickle, whose content is code", found.pattern)
+		s.unknown("train.model", "save it as safetensors or ONNX: docs/models.md",
+			"how %s could pass: it is a pickle, whose content is code", found.pattern)
 	}
 }
 

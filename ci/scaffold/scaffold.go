@@ -166,7 +166,8 @@ func (s *survey) identity() error {
 	if s.project.Kind != pyenv.None {
 		s.found("packages from %s", s.project.Summary())
 	} else if used := s.tree.imports(); len(used) > 0 {
-		s.unknown("test.requirements train.requirements image.requirements", "write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",
+		s.unknown("test.requirements train.requirements image.requirements",
+			"write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",
 			"what to install: no file lists packages, and the code imports %s", strings.Join(used, ", "))
 	}
 	return nil

@@ -109,7 +109,8 @@ func (s serving) withoutApp(file container) {
 	case file.started:
 		what = "which application " + file.name + " starts: neither its command nor the code tells"
 	}
-	s.unknown("image.command image.dockerfile", "write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made",
+	s.unknown("image.command image.dockerfile",
+		"write `image.command: [...]` with {{port}} for the port, and `image.health`; until then neither image nor deployment is made",
 		"%s", what)
 }
 
@@ -304,6 +305,7 @@ func (s serving) needs(server string) {
 			}
 		}
 	}
-	s.unknown("image.requirements", "add "+server+" to what the application needs", "where %s comes from: no file declares it, and the command above starts it",
+	s.unknown("image.requirements", "add "+server+" to what the application needs",
+		"where %s comes from: no file declares it, and the command above starts it",
 		server)
 }

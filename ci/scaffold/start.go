@@ -170,7 +170,8 @@ func commandWords(text string, env map[string]string) (words []string, shell boo
 	if json.Unmarshal([]byte(text), &words) != nil {
 		return shellWords(text, env), true
 	}
-	if len(words) == 3 && slices.Contains([]string{"sh", "bash", "ash"}, path.Base(words[0])) && slices.Contains([]string{"-c", "-lc"}, words[1]) {
+	shells, options := []string{"sh", "bash", "ash"}, []string{"-c", "-lc"}
+	if len(words) == 3 && slices.Contains(shells, path.Base(words[0])) && slices.Contains(options, words[1]) {
 		return shellWords(words[2], env), true
 	}
 	return words, false

@@ -44,7 +44,8 @@ func (s *survey) testCommand(stated pyenv.TestSettings) {
 	case len(inside) == 0 && len(outside) > 0 && s.tree.below("tests"):
 		s.set("test.command", search, "the tests are not in tests/ but beside the code, such as %s", outside[0])
 	case len(inside)+len(outside) == 0 && s.tree.has("manage.py"):
-		s.unknown("test.command", "add pytest-django, and `test.command: [python, -m, pytest, -v]`", "tests that pytest finds: manage.py is Django's own runner")
+		s.unknown("test.command", "add pytest-django, and `test.command: [python, -m, pytest, -v]`",
+			"tests that pytest finds: manage.py is Django's own runner")
 	case len(inside)+len(outside) == 0 && !s.tree.below("tests"):
 		s.unknown("test.command", "write tests/test_first.py with a function test_first, or name the command in test.command",
 			"any test: no file is called test_*.py")

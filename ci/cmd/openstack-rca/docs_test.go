@@ -143,3 +143,18 @@ func onlyFile(t *testing.T, path string) string {
 	}
 	return path
 }
+
+// TestEveryPageCanBeFound: from README, from the list in docs, and from the menu of the site.
+func TestEveryPageCanBeFound(t *testing.T) {
+	all, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	for from, prefix := range map[string]string{"README.md": "docs/", "docs/README.md": "", "scripts/site/mkdocs.yml": ""} {
+		text, err := os.ReadFile(filepath.Join(root, from))
+		require.NoError(t, err)
+		for _, page := range all {
+			if name := filepath.Base(page); name != "README.md" {
+				assert.Regexp(t, `[( ]`+regexp.QuoteMeta(prefix+name)+`[)#\n]`, string(text), from)
+			}
+		}
+	}
+}
