@@ -59,7 +59,7 @@ var (
 	CodeSecret = failure("SECRET_IN_IMAGE", "The image holds what looks like a secret.",
 		"Remove it from the source or from image.vars, and give it to the task as a secret at run time; replace it if it was ever pushed")
 	CodeSetuid = failure("SETUID_FILE", "The image holds files that run with another user's rights.",
-		"Use a base image without them; in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
+		"Use a base image without them; before USER in a Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +")
 	CodeWorldWritable = failure("WORLD_WRITABLE", "Files of the image are world-writable.",
 		"Correct the modes in the source or in the base image")
 	CodeHidden = failure("VOLUME_HIDES_CODE", "A volume is mounted over code of the image, which the application then does not find.",
@@ -119,6 +119,9 @@ var (
 	WarnTools = verdict.Code{Name: "BUILD_TOOL_KEPT", Stage: verdict.Image,
 		Meaning: "The source's own Dockerfile leaves installers, compilers or what they cached in the image.",
 		Remedy:  "Copy what the builder stage made into a stage without them, or let the pipeline build the image"}
+	WarnSetuid = verdict.Code{Name: "SETUID_KEPT", Stage: verdict.Image,
+		Meaning: "The source's own Dockerfile leaves programs of the distribution that run with another user's rights, such as su.",
+		Remedy:  "Before USER in the Dockerfile: RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +"}
 	WarnNoPage = verdict.Code{Name: "PAGE_NOT_LOADED", Stage: verdict.Image,
 		Meaning: "No browser loaded the page, because image.page is empty.",
 		Remedy:  "Set image.page"}
@@ -136,6 +139,6 @@ func Codes() []verdict.Code {
 		CodeTooLarge, CodeGolden, CodeUnreadable, CodeLoadTimeout, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnNoPage, WarnProof,
+		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnSetuid, WarnNoPage, WarnProof,
 	}, probe.Codes())
 }

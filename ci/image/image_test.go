@@ -322,7 +322,10 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 			w.in.Config.Image.MaxMegabytes = 1
 			w.image = bigImage(t)
 		}, image.CodeTooLarge, "at most 1"},
-		"setuid files":   {func(w *world) { w.findings["setuid"] = []string{"/bin/su"} }, image.CodeSetuid, "/bin/su"},
+		"setuid files": {func(w *world) { w.findings["setuid"] = []string{"/bin/su"} }, image.CodeSetuid, "/bin/su"},
+		"setuid files of the distribution": {func(w *world) {
+			w.findings["setuid"], w.findings["packaged"] = []string{"/bin/su"}, []string{"/bin/su"}
+		}, image.CodeSetuid, "/bin/su"},
 		"writable files": {func(w *world) { w.findings["writable"] = []string{"/a", "/b", "/c", "/d", "/e", "/f"} }, image.CodeWorldWritable, "and 1 more"},
 		"hidden code":    {func(w *world) { w.findings["hidden_code"] = []string{"/app/data/load.py"} }, image.CodeHidden, "/app/data/load.py"},
 		"pip":            {func(w *world) { w.findings["modules"] = []string{"pip"} }, image.CodeBuildTool, "pip"},

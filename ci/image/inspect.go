@@ -18,9 +18,11 @@ var inspectScript string
 
 // findings are what scripts/inspect.py prints.
 type findings struct {
-	Python    string   `json:"python"`
-	Platform  string   `json:"platform"`
-	Setuid    []string `json:"setuid"`
+	Python   string   `json:"python"`
+	Platform string   `json:"platform"`
+	Setuid   []string `json:"setuid"`
+	// Packaged are those of Setuid that a package of the distribution brought, unchanged.
+	Packaged  []string `json:"packaged"`
 	Writable  []string `json:"writable"`
 	Secrets   []string `json:"secrets"`
 	Leftovers []string `json:"leftovers"`
@@ -74,6 +76,11 @@ func (i inspector) judgeFiles(f findings, b *built) []*verdict.Problem {
 			problem.Details = names[:min(len(names), 200)]
 			problems = append(problems, problem)
 		}
+	}
+	if i.in.Config.Image.Dockerfile != "" && len(f.Packaged) > 0 {
+		// Each image that is made from a distribution's has them: su, mount and the like.
+		i.stage.Warn(WarnSetuid, "%s", some(f.Packaged, 5))
+		f.Setuid = slices.DeleteFunc(f.Setuid, func(name string) bool { return slices.Contains(f.Packaged, name) })
 	}
 	find(CodeSetuid, "setuid or setgid files", f.Setuid)
 	find(CodeWorldWritable, "world-writable files", f.Writable)

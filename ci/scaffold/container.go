@@ -180,10 +180,10 @@ func (t *tree) usedPython() (version, where string) {
 	return version, where
 }
 
-// useDockerfile takes the Dockerfile when the pipeline would accept what it makes, and reports whether it did.
-func (s serving) useDockerfile(file container) bool {
+// useDockerfile takes the Dockerfile when the pipeline would accept what it makes.
+func (s serving) useDockerfile(file container) {
 	if file.name == "" {
-		return false
+		return
 	}
 	var lacks []string
 	for _, c := range []struct {
@@ -196,11 +196,10 @@ func (s serving) useDockerfile(file container) bool {
 	}
 	if len(lacks) == 0 {
 		s.set("image.dockerfile", file.name, "it has a user, a port and a health check of its own")
-		return true
+		return
 	}
 	s.found("%s has no %s, so the pipeline builds the image itself; add them and write `image.dockerfile: %s` to use it",
 		file.name, strings.Join(lacks, ", "), file.name)
-	return false
 }
 
 // volumes leaves out the usual volumes when one would hide code of the application.

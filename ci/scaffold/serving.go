@@ -83,9 +83,8 @@ func (s serving) find() {
 	if found.page != defaults.Page {
 		s.set("image.page", found.page, "no page for people at /: nothing to draw")
 	}
-	if !s.useDockerfile(file) {
-		s.volumes()
-	}
+	s.useDockerfile(file)
+	s.volumes()
 }
 
 func (s serving) portFrom(port int, file, composed container, found *app) string {

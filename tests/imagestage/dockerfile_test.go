@@ -54,6 +54,27 @@ func TestAnImageOfItsOwnDockerfilePasses(t *testing.T) {
 	assert.Equal(t, image.WarnTools.Name, result.Stage.Warnings[0].Code)
 }
 
+func TestWhatTheDistributionBroughtIsAWarningAndNothingElse(t *testing.T) {
+	client := connect(t)
+	const strip = "RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + &&"
+	in := withDockerfile(t, client, func(text string) string {
+		require.Contains(t, text, strip)
+		return strings.Replace(text, strip, "RUN cp /bin/true /usr/bin/su && chmod u+s /usr/bin/su &&", 1)
+	})
+	result := image.Run(t.Context(), client, in)
+	require.Equal(t, image.CodeSetuid.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "/usr/bin/su", "one that took the place of the distribution's")
+	assert.NotContains(t, result.Stage.Cause, "/usr/bin/mount")
+	require.Contains(t, warned(result.Stage), image.WarnSetuid.Name)
+}
+
+func warned(stage verdict.Stage) (codes []string) {
+	for _, w := range stage.Warnings {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}
+
 // Row 46 of the fault matrix: each mistake has its line and the end of what was printed.
 func TestADockerfileThatDoesNotBuildIsNamedByItsLine(t *testing.T) {
 	client := connect(t)

@@ -6,6 +6,8 @@ A volume hides what is below its path. The modules are imported by the applicati
 interpreter, as its user, one after the other.
 """
 
+import glob
+import hashlib
 import json
 import os
 import re
@@ -87,6 +89,24 @@ def machine(program: str) -> str:
     return MACHINES.get(number, f"machine {number}")
 
 
+def packaged(paths: list[str]) -> list[str]:
+    """Those of the files that are as a package of Debian brought them, by its own record."""
+    recorded: dict[str, str] = {}
+    for record in glob.glob("/var/lib/dpkg/info/*.md5sums"):
+        with open(record, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                digest, _, name = line.rstrip("\n").partition("  ")
+                recorded["/" + name] = digest
+    same = []
+    for path in paths:
+        with open(path, "rb") as f:
+            digest = hashlib.md5(f.read(), usedforsecurity=False).hexdigest()
+        # Where /bin is a link to /usr/bin, a package may name either.
+        if digest in (recorded.get(path), recorded.get(path.removeprefix("/usr"))):
+            same.append(path)
+    return same
+
+
 def main() -> None:
     application, uid = sys.argv[1], int(sys.argv[2])
     end = sys.argv.index("--")
@@ -139,6 +159,7 @@ def main() -> None:
                         content = f.read()
                     if PRIVATE_KEY in content and b"PRIVATE KEY" in content:
                         found["secrets"].append(path)
+    found["packaged"] = packaged(found["setuid"])
     found["tools"] = [tool for tool in TOOLS if shutil.which(tool)]
     found["caches"] = [path for path in CACHES if any(files for _, _, files in os.walk(path))]
     probe = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m)])"
