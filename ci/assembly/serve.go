@@ -67,7 +67,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	}
 	found := probe.Run(ctx, target)
 	stage.Add("probed", "the application as a process of this host")
-	stage.Gate("healthy", fmt.Sprintf("after %.1f s", max(time.Since(started), 0).Seconds()),
+	stage.Gate(pipeline.Answered, fmt.Sprintf("after %.1f s", max(time.Since(started), 0).Seconds()),
 		fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
 	found.Warn(stage)
 	if found.Problem != nil && running.Logs != nil {

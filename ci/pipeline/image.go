@@ -34,6 +34,9 @@ type ImageRequest struct {
 	Redact func(string) string
 }
 
+// Answered is the evidence of ServeApp that says after how long the application answered: "after 1.7 s".
+const Answered = "healthy"
+
 // ImageResult is the verdict on an image, and its reference by digest.
 type ImageResult struct {
 	Stage     verdict.Stage
@@ -101,7 +104,11 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	// model can still be tested; if it does not, it would not in an image.
 	stage := s.backend.ServeApp(ctx, request).Stage
 	if stage.Verdict == verdict.Pass {
-		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, decision.Reason, policy.CodeNoEngine.Remedy
+		cause := "none was built; the application answered as a process"
+		if at := slices.IndexFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == Answered }); at >= 0 {
+			cause += " " + stage.Evidence[at].Value
+		}
+		stage.Verdict, stage.Code, stage.Cause, stage.Next = verdict.NotRun, decision.Code, cause, policy.CodeNoEngine.Remedy
 	}
 	return stage
 }

@@ -325,7 +325,8 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 		served verdict.Stage
 		want   string
 	}{
-		"it answers":      {verdict.Stage{Verdict: verdict.Pass}, "not-run NO_ENGINE"},
+		"it answers": {verdict.Stage{Verdict: verdict.Pass, Evidence: []verdict.Evidence{{Name: Answered, Value: "after 1.7 s", OK: true}}},
+			"not-run NO_ENGINE none was built; the application answered as a process after 1.7 s"},
 		"it does not":     {verdict.Stage{Verdict: verdict.Fail, Code: "CRASHED"}, "fail CRASHED"},
 		"nobody can tell": {verdict.Stage{Verdict: verdict.CouldNotRun, Code: "SERVE_FAILED"}, "could-not-run SERVE_FAILED"},
 	} {
@@ -334,7 +335,7 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 			s := prepare(t.Context(), b, Options{})
 			s.outcome.Model = &model.Artifact{}
 			stage := s.image(t.Context(), policy.Permit{})
-			assert.Equal(t, c.want, string(stage.Verdict)+" "+stage.Code)
+			assert.Equal(t, c.want, strings.TrimSpace(string(stage.Verdict)+" "+stage.Code+" "+stage.Cause))
 		})
 	}
 }

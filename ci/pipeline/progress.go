@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -59,6 +60,12 @@ func (p *progress) began(name string) (ended func(stage verdict.Stage)) {
 		line := fmt.Sprintf("%s: %s after %s", name, stage.Verdict, time.Since(started).Round(time.Second))
 		if stage.Code != "" {
 			line += " (" + stage.Code + ")"
+		}
+		switch {
+		case stage.Verdict == verdict.NotRun:
+			line += ": " + stage.Cause
+		case stage.Verdict == verdict.Pass && slices.ContainsFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == rollout.Planned }):
+			line += ": planned, nothing deployed"
 		}
 		if len(p.running) > 0 {
 			line += "; the next stage waits for " + strings.Join(p.running, ", ")

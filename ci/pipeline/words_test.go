@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -68,10 +69,13 @@ func TestProgressTellsWhatRunsAndWhatIsWaitedFor(t *testing.T) {
 	ended := p.began(verdict.Train)
 	p.began(verdict.Test)(verdict.Stage{Verdict: verdict.Fail, Code: "TESTS_FAILED"})
 	ended(verdict.Stage{Verdict: verdict.Pass})
+	p.began(verdict.Image)(verdict.Stage{Verdict: verdict.NotRun, Code: "NO_ENGINE", Cause: "none was built"})
+	p.began(verdict.Deploy)(verdict.Stage{Verdict: verdict.Pass, Evidence: []verdict.Evidence{{Name: rollout.Planned}}})
 	p.skipped(verdict.Stage{Name: verdict.Publish, Verdict: verdict.CouldNotRun, Code: "BLOCKED"})
 	assert.Equal(t, []string{
 		"train: started", "test: started", "test: fail after 0s (TESTS_FAILED); the next stage waits for train",
-		"train: pass after 0s", "publish: could-not-run (BLOCKED)",
+		"train: pass after 0s", "image: started", "image: not-run after 0s (NO_ENGINE): none was built",
+		"deploy: started", "deploy: pass after 0s: planned, nothing deployed", "publish: could-not-run (BLOCKED)",
 	}, lines)
 	(&progress{}).say("nobody listens")
 }

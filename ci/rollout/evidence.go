@@ -9,11 +9,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// Planned is the evidence of a stage that planned and changed nothing.
+const Planned = "planned"
+
 // evidence adds the plan to the stage: gates, facts, blocks of the report, and files.
 func (p *Plan) evidence(stage *verdict.Stage) {
 	s := p.settings
 	resources := p.Resources()
-	stage.Gate("plan", fmt.Sprintf("%d resources", len(resources)), "valid", true)
+	stage.Gate(Planned, fmt.Sprintf("%d resources, nothing deployed", len(resources)), "valid", true)
 	if p.ImageBuilt {
 		stage.Gate("image", p.Image, "pinned by digest", true)
 	} else {
