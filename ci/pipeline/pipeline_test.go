@@ -382,6 +382,10 @@ func TestThePlanSaysWhatRunsAndWhy(t *testing.T) {
 	assert.Contains(t, text, "| deploy | yes |")
 	assert.Contains(t, text, "| audit | no | The audit is not configured")
 	assert.Contains(t, text, "+ create task definition")
+	assert.NotContains(t, text, "containerDefinitions")
+	assert.Contains(t, plan.WholeMarkdown(), "containerDefinitions")
+	plan.Compared, plan.Rollout = true, "~ change service\n    ~ tasks: 1 -> 2\n"
+	assert.Contains(t, plan.Markdown(), "tasks: 1 -> 2")
 	var decoded Plan
 	require.NoError(t, json.Unmarshal(plan.JSON(), &decoded))
 	assert.Len(t, decoded.Stages, 8)

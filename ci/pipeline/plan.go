@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/policy"
@@ -49,8 +50,23 @@ func (o Options) credentials() bool {
 	return o.Target.AccessKey != nil || r.Profile != "" || r.WebIdentity != nil || r.DefaultCredentials || r.Connect != nil
 }
 
-// Markdown renders the plan.
+// Markdown renders the plan, with a line for each resource that a rollout into nothing would create.
 func (p *Plan) Markdown() string {
+	if p.Compared {
+		return p.WholeMarkdown()
+	}
+	short := *p
+	lines := strings.Split(p.Rollout, "\n")
+	short.Rollout = strings.Join(slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, " ") }), "\n")
+	text := short.WholeMarkdown()
+	if p.Rollout != "" {
+		text += "\nWhat each resource consists of: `openstack-rca plan --verbose`, or `plan json` of the module.\n"
+	}
+	return text
+}
+
+// WholeMarkdown renders the plan with everything that AWS would be told.
+func (p *Plan) WholeMarkdown() string {
 	var b strings.Builder
 	b.WriteString("# Plan for " + verdict.Line(p.Ref, 255) + " in " + verdict.Line(p.Environment, 63) + "\n\n")
 	if len(p.Stages) > 0 {

@@ -72,7 +72,8 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&in.opts.Event, "event", "",
 		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
 	flags.StringVar(&in.report, "report", "", "directory to write the report to")
-	flags.BoolVar(&in.verbose, "verbose", false, "show the output of every step as it comes; without it, the report has it in "+logName)
+	flags.BoolVar(&in.verbose, "verbose", false, "show the output of every step as it comes, which is else in "+logName+
+		" of the report; for plan, every attribute of the resources")
 	in.targetFlags(flags)
 	observeFlags(flags, &in.opts.Observe)
 
@@ -320,10 +321,18 @@ func (in *invocation) show(run *verdict.Run) error {
 func (in *invocation) plan(ctx context.Context) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
 		plan := pipeline.Explain(ctx, backend, in.opts)
-		if _, err := fmt.Fprint(in.stdout, plan.Markdown()); err != nil {
-			return fmt.Errorf("write plan: %w", err)
+		failure := plan.Failure()
+		plan.Problems = nil // they go to standard error
+		text := plan.Markdown()
+		if in.verbose {
+			text = plan.WholeMarkdown()
 		}
-		if failure := plan.Failure(); failure != "" {
+		if len(plan.Stages) > 0 {
+			if _, err := fmt.Fprint(in.stdout, text); err != nil {
+				return fmt.Errorf("write plan: %w", err)
+			}
+		}
+		if failure != "" {
 			_, _ = fmt.Fprintln(in.stderr, failure)
 			return errVerdict
 		}

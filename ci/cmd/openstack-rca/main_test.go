@@ -100,12 +100,20 @@ func TestAPlanIsShown(t *testing.T) {
 	got := call(t, "plan", "--source", project(t), "--ref", "develop")
 	assert.Equal(t, 0, got.exit, got.stderr)
 	assert.Contains(t, got.stdout, "| publish | no |")
+
+	got = call(t, "plan", "--source", project(t), "--ref", "main")
+	assert.Contains(t, got.stdout, "\n+ create ecs service ")
+	assert.Contains(t, got.stdout, "openstack-rca plan --verbose")
+	assert.Less(t, strings.Count(got.stdout, "\n"), 50)
+	got = call(t, "plan", "--source", project(t), "--ref", "main", "--verbose")
+	assert.Greater(t, strings.Count(got.stdout, "\n"), 200)
 }
 
 func TestAPlanThatCannotBeCarriedOut(t *testing.T) {
 	got := call(t, "plan", "--source", t.TempDir())
 	assert.Equal(t, 1, got.exit)
 	assert.Contains(t, got.stderr, "SRC_EMPTY")
+	assert.Empty(t, got.stdout, "each problem is told once")
 }
 
 func TestARefusedRunHasAReport(t *testing.T) {
