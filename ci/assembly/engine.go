@@ -136,7 +136,7 @@ func (e *Engine) input(ctx context.Context, request pipeline.ImageRequest) (imag
 	return image.Input{
 		Config: cfg, Source: source,
 		Environment: request.Environment, Ref: request.Ref, Commit: request.Commit, CommitTime: request.CommitTime,
-		Push: destination, Engine: e.Runner, Redact: request.Redact,
+		Push: destination, Engine: e.Runner, Redact: request.Redact, Tell: request.Tell,
 	}, nil
 }
 

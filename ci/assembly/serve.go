@@ -43,7 +43,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 			{Path: app.ModelDir, Files: request.Model.Files},
 		},
 		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port,
-		StartTimeout: time.Duration(app.StartBudget),
+		StartTimeout: time.Duration(app.StartBudget), Waiting: (&startWatch{app: app, tell: request.Tell, now: time.Now}).look,
 	})
 	if err != nil {
 		problem, printed := notStarted(err, app)
@@ -58,6 +58,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	target := probe.Target{
 		Address: running.Address, Paths: healthPaths(app), Successes: app.Successes,
 		Budget: time.Duration(app.StartBudget), Before: time.Since(started),
+		Tell: request.Tell,
 	}
 	if running.Ended != nil {
 		target.Alive = func(context.Context) (bool, string, error) {
@@ -71,7 +72,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
 	found.Warn(stage)
 	if found.Problem != nil && running.Logs != nil {
-		explain(stage, found.Problem, running.Logs())
+		explain(stage, found.Problem, running.Logs(), target.Paths...)
 	}
 	problems := []*verdict.Problem{found.Problem}
 	if err := running.Stop(ctx); err != nil {
@@ -105,12 +106,14 @@ func notStarted(err error, app config.Image) (*verdict.Problem, string) {
 	return problem, start.Logs
 }
 
-// explain adds to a problem what the application printed, and which hosts it could not reach.
-func explain(stage *verdict.Stage, problem *verdict.Problem, printed string) {
+// explain adds to a problem what the application printed, and which hosts it could not reach. paths are those that it was
+// asked for.
+func explain(stage *verdict.Stage, problem *verdict.Problem, printed string, paths ...string) {
 	if printed == "" {
 		return
 	}
-	problem.Details = append(problem.Details, printed)
+	lines := strings.Split(strings.TrimRight(printed, "\n"), "\n")
+	problem.Details = append(problem.Details, strings.Join(probe.WithoutOwn(lines, paths...), "\n"))
 	if hosts := refused.Hosts(printed); len(hosts) > 0 {
 		stage.Warn(refused.Image, "%s", strings.Join(hosts, ", "))
 	}

@@ -43,6 +43,8 @@ type Input struct {
 	Ahead *Ahead
 	// Redact hides secrets in logs; nil hides nothing.
 	Redact func(string) string
+	// Tell gets a line about a start that takes long; nil tells nobody.
+	Tell func(line string)
 }
 
 // Push says where an image is pushed.

@@ -112,6 +112,7 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	}
 	result := probe.Run(ctx, probe.Target{
 		Address: running.Address, Paths: paths, Successes: c.Successes, Budget: time.Duration(c.StartBudget), Alive: watch.alive(ctx),
+		Tell: p.in.Tell,
 	})
 	watch.stop()
 	var page []*verdict.Problem
@@ -154,7 +155,7 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
 		}
 		problem.Cause = p.redact(problem.Cause)
-		problem.Details = lines
+		problem.Details = probe.WithoutOwn(lines, c.Health, c.ScriptHealth)
 		p.warnRefused(left)
 		return []*verdict.Problem{problem}
 	}

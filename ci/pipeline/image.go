@@ -32,6 +32,8 @@ type ImageRequest struct {
 	Permit policy.Permit
 	// Redact hides the run's secrets in what the application prints; nil hides nothing.
 	Redact func(string) string
+	// Tell gets a line about a start that takes long; nil tells nobody.
+	Tell func(line string)
 }
 
 // Answered is the evidence of ServeApp that says after how long the application answered: "after 1.7 s".
@@ -90,6 +92,7 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	}
 	request := s.imageRequest()
 	request.Model, request.Version, request.Permit = s.outcome.Model, s.outcome.Version, permit
+	request.Tell = func(line string) { s.progress.say("image: %s", s.line(line)) }
 	decision := s.gate.Decision(verdict.Image)
 	if decision.Run {
 		result := s.backend.BuildImage(ctx, request)

@@ -331,11 +331,16 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 		"nobody can tell": {verdict.Stage{Verdict: verdict.CouldNotRun, Code: "SERVE_FAILED"}, "could-not-run SERVE_FAILED"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.ServeApp = func(context.Context, ImageRequest) *ImageResult { return &ImageResult{Stage: c.served} }
-			s := prepare(t.Context(), b, Options{})
+			b.ServeApp = func(_ context.Context, request ImageRequest) *ImageResult {
+				request.Tell("after 30s nothing listens yet")
+				return &ImageResult{Stage: c.served}
+			}
+			var told []string
+			s := prepare(t.Context(), b, Options{Progress: func(line string) { told = append(told, line) }})
 			s.outcome.Model = &model.Artifact{}
 			stage := s.image(t.Context(), policy.Permit{})
 			assert.Equal(t, c.want, strings.TrimSpace(string(stage.Verdict)+" "+stage.Code+" "+stage.Cause))
+			assert.Equal(t, []string{"image: after 30s nothing listens yet"}, told)
 		})
 	}
 }

@@ -48,6 +48,8 @@ type Target struct {
 	// unknown.
 	Alive      func(ctx context.Context) (alive bool, ending string, err error)
 	AliveEvery time.Duration
+	// Tell is told now and then what a service that is not healthy answers; nil for nobody.
+	Tell func(line string)
 	// Clock is for tests.
 	Clock clock.Clock
 }
@@ -130,6 +132,9 @@ type prober struct {
 	first     time.Duration
 	asked     time.Duration
 	result    Result
+	// routeless is an answer that stays the same, told what was last told.
+	routeless steadiness
+	told      telling
 }
 
 func newProber(t Target) *prober {
@@ -169,6 +174,8 @@ func (p *prober) run(ctx context.Context) {
 			return
 		}
 		p.note(attempt)
+		p.steady(attempt)
+		p.tell(attempt)
 		if p.streak >= p.target.Successes {
 			p.result.Problem = p.prove(ctx)
 			if p.result.Problem == nil {
@@ -179,6 +186,9 @@ func (p *prober) run(ctx context.Context) {
 		if !attempt.OK() {
 			if ending, ended := p.ended(ctx); ended {
 				p.result.Problem = p.crashed(ending)
+				return
+			}
+			if p.result.Problem = p.noRoute(ctx); p.result.Problem != nil {
 				return
 			}
 		}
@@ -327,14 +337,21 @@ func (p *prober) judge() *verdict.Problem {
 		}
 		problem := verdict.Problemf(CodeUnhealthy, "%s", cause)
 		if path, ok := p.redirected(); ok {
-			key := "image.health"
-			if r.LastBad.Path != p.target.Paths[0] {
-				key = "image.script_health"
-			}
-			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", key, path, r.LastBad.Path)
+			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", p.key(r.LastBad.Path), path, r.LastBad.Path)
+		} else if p.routeless.path != "" {
+			problem.Next = fmt.Sprintf("Set %s in pipeline.yaml to a path that the application has; raise image.start_budget if it has %s later",
+				p.key(r.LastBad.Path), r.LastBad.Path)
 		}
 		return problem
 	}
+}
+
+// key is the key of pipeline.yaml that names a path.
+func (p *prober) key(path string) string {
+	if path != p.target.Paths[0] {
+		return "image.script_health"
+	}
+	return "image.health"
 }
 
 func isDial(err error) bool {

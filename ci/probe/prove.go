@@ -15,15 +15,15 @@ import (
 // with their page to every path, a misspelt one too. It is a problem where both are a page;
 // Result.Unproven names the others, as a plain service may well answer everything alike.
 func (p *prober) prove(ctx context.Context) *verdict.Problem {
-	impossible := p.ask(ctx, "/openstack-rca-"+random())
+	unknown := p.ask(ctx, impossible+random())
 	if ctx.Err() != nil {
 		return verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
 	}
-	if !impossible.OK() {
+	if !unknown.OK() {
 		return nil
 	}
 	for _, path := range p.target.Paths {
-		if answer := p.ask(ctx, path); answer.OK() && answer.Status == impossible.Status && answer.Body == impossible.Body {
+		if answer := p.ask(ctx, path); answer.OK() && answer.Status == unknown.Status && answer.Body == unknown.Body {
 			if strings.HasPrefix(answer.Type, "text/html") {
 				return verdict.Problemf(CodeUnproven, "%s answers as a path that cannot exist does: status %d with the same page",
 					path, answer.Status)
@@ -54,6 +54,9 @@ func (p *prober) redirected() (string, bool) {
 	}
 	return to.RequestURI(), true
 }
+
+// impossible begins a path that cannot exist.
+const impossible = "/openstack-rca-"
 
 // random is a name that nothing has.
 func random() string {

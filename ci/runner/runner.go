@@ -227,6 +227,10 @@ type Service struct {
 	Ready string
 	// StartTimeout bounds the start. Zero means 90 seconds.
 	StartTimeout time.Duration
+	// Waiting is called about once a second while the service is not ready, with the listening sockets of its processes as
+	// in StartError.Sockets, and the port on which it should listen. True ends the start: it can never be ready. A runner
+	// that does not know the sockets never calls it; nil waits.
+	Waiting func(sockets string, port int) (hopeless bool)
 }
 
 // Running is a started service.

@@ -87,7 +87,7 @@ func (r *Runner) startOnce(
 		return errors.Join(err, removeAll(dir))
 	}
 	address := net.JoinHostPort(loopback, strconv.Itoa(port))
-	if err := await(deadline, p, address, service.Ready); err != nil {
+	if err := await(deadline, p, address, service.Ready, watched(service, p, port)); err != nil {
 		_, ended := p.ended()
 		sockets := ""
 		if !ended {
@@ -147,8 +147,23 @@ func (r *Runner) freePort(ctx context.Context) (int, error) {
 	}
 }
 
-// await returns when the service is ready, or an error when it ended or ctx did.
-func await(ctx context.Context, p *process, address, ready string) error {
+// errHopeless is the error of a service that Waiting gave up.
+var errHopeless = errors.New("it can never be ready")
+
+// watched asks a service's Waiting about once a second.
+func watched(service runner.Service, p *process, port int) (hopeless func() bool) {
+	last := time.Now()
+	return func() bool {
+		if service.Waiting == nil || time.Since(last) < time.Second {
+			return false
+		}
+		last = time.Now()
+		return service.Waiting(listeners(p.cmd.Process.Pid), port)
+	}
+}
+
+// await returns when the service is ready, or an error when it ended, ctx did, or it is hopeless.
+func await(ctx context.Context, p *process, address, ready string, hopeless func() bool) error {
 	// Most services start within a second; slow ones are polled less often.
 	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		last := reach(ctx, address, ready)
@@ -160,6 +175,9 @@ func await(ctx context.Context, p *process, address, ready string) error {
 		}
 		if last == nil {
 			return nil
+		}
+		if hopeless() {
+			return errHopeless
 		}
 		select {
 		case <-p.done:

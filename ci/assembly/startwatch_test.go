@@ -1,0 +1,60 @@
+package assembly
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
+)
+
+// listening is a line of the kernel's table of a socket that listens on a port, in hexadecimal, of all addresses.
+func listening(port string) string {
+	return "   0: 00000000:" + port + " 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"
+}
+
+// TestOnlyAnApplicationThatCannotKnowItsPortIsGivenUp: a port for metrics may open long before the application's own.
+func TestOnlyAnApplicationThatCannotKnowItsPortIsGivenUp(t *testing.T) {
+	told := []string{"uvicorn", "app:app", "--port", "{{port}}"}
+	for sentence, c := range map[string]struct {
+		app     config.Image
+		sockets func(second int) string
+		gaveUp  bool
+	}{
+		"it listens on a port of its own":                {config.Image{Command: []string{"python", "app.py"}}, func(int) string { return listening("1F90") }, true},
+		"it will, after a slow start":                    {config.Image{Command: []string{"python", "app.py"}}, func(n int) string { return map[bool]string{true: listening("1F90")}[n > 60] }, true},
+		"nothing listens":                                {config.Image{Command: []string{"python", "app.py"}}, func(int) string { return "" }, false},
+		"metrics first":                                  {config.Image{Command: told}, func(int) string { return listening("2382") }, false},
+		"metrics first, and the port is in a variable":   {config.Image{Command: []string{"python", "app.py"}, Vars: map[string]string{"PORT": "{{port}}"}}, func(int) string { return listening("2382") }, false},
+		"a helper's port on the loopback interface only": {config.Image{Command: []string{"python", "app.py"}}, func(int) string { return "   0: 0100007F:9C42 00000000:0000 0A 0:0 0:0 0 0 0 1 1 0 100 0 0 10 0\n" }, false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			c.app.StartBudget = config.Duration(2 * time.Minute)
+			var lines []string
+			w := &startWatch{app: c.app, now: func() time.Time { return now }, tell: func(line string) { lines = append(lines, line) }}
+			gaveUp, second := false, 0
+			for ; second < 120 && !gaveUp; second++ {
+				gaveUp = w.look(c.sockets(second), 40001)
+				now = now.Add(time.Second)
+			}
+			assert.Equal(t, c.gaveUp, gaveUp)
+			if !gaveUp {
+				assert.NotEmpty(t, lines)
+				assert.LessOrEqual(t, len(lines), 5)
+			}
+		})
+	}
+	now := time.Now()
+	var lines []string
+	w := &startWatch{app: config.Image{Command: told, StartBudget: config.Duration(2 * time.Minute)}, now: func() time.Time { return now },
+		tell: func(line string) { lines = append(lines, line) }}
+	for range 15 {
+		w.look(listening("2382"), 40001)
+		now = now.Add(time.Second)
+	}
+	assert.Equal(t, []string{"after 10s it listens on 0.0.0.0:9090, not yet on port 40001, which it was given; it has until 2m0s"}, lines)
+	silent := &startWatch{app: config.Image{Command: told}, now: time.Now}
+	assert.False(t, silent.look("", 1), "nobody listens to it")
+}
