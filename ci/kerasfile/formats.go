@@ -144,16 +144,15 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 	case what == "":
 		what = fmt.Sprintf("a file with the extension %q", extension)
 	case known && !strings.Contains(framework, "Keras") && key != "torchscript":
-		what += " (" + framework + ")"
+		what += " (" + strings.TrimSuffix(framework, " by joblib") + ")"
 	}
 	archive := extension == ".keras" || weights || key == "h5" || strings.Contains(framework, "Keras")
 	problem := verdict.Problemf(modelfile.FormatRefused, "%s is %s, which cannot be inspected", name, what)
 	if archive {
 		problem.Cause = fmt.Sprintf("%s is %s, not a .keras archive", name, what)
 	}
-	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false let this one pass unseen, to be built into "+
-		"the image and never "+
-		"published", key)
+	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false accept this file without a look into it: it is "+
+		"built into the image, and never published", key)
 	switch {
 	case archive && key == "h5" && extension != ".keras" && !weights:
 		problem.Next = "Save the model in the Keras v3 format (model.save(\"models/NAME.keras\")); " + unseen

@@ -18,7 +18,7 @@ import (
 func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 	for name, c := range map[string]struct{ content, cause, next string }{
 		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), which cannot be inspected", "train.allow_formats: [pickle] and train.recurrent: false"},
-		"model.joblib":       {"\x78\x9c", "model.joblib is a Python pickle by joblib (scikit-learn by joblib)", "train.allow_formats: [pickle]"},
+		"model.joblib":       {"\x78\x9c", "model.joblib is a Python pickle by joblib (scikit-learn)", "train.allow_formats: [pickle]"},
 		"model.pt":           {"PK\x03\x04", "model.pt is a damaged file of PyTorch (PyTorch), which", "safetensors with a module for train.loader"},
 		"model.onnx":         {"\x08\x07", "model.onnx is ONNX", "docs/models.md"},
 		"model.tflite":       {"\x20\x00\x00\x00TFL3", "TensorFlow Lite", "docs/models.md lists"},

@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -45,7 +46,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 		s.run.Remark(CodeRefAssumed, "the call names no branch, tag or pull request; in the sandbox %s is assumed", opts.Ref)
 	}
 	if n := len(opts.Uncommitted); n > 0 {
-		s.run.Warn(CodeSourceModified, "%d files are not as in the commit, which is therefore not named: %s", n,
+		s.run.Warn(CodeSourceModified, "%s not as in the commit, which is therefore not named: %s", safetext.Count(n, "file is", "files are"),
 			strings.Join(opts.Uncommitted[:min(n, 5)], ", "))
 	}
 	if policy.ParseRef("x", opts.Event).Kind == policy.Unknown {

@@ -255,7 +255,13 @@ func decide(stage string, r rights, request Request, before []Decision) Decision
 	if verdict.Effectful(stage) && request.sandbox() {
 		where = "the sandbox starts its own servers and needs no credentials"
 	}
-	d.Reason = sentence(r.why, after, where)
+	d.Reason = sentence(after, where)
+	switch {
+	case len(before) == 0: // which stages the ref has is told once
+		d.Reason = sentence(r.why, after, where)
+	case d.Reason == "":
+		d.Reason = sentence("the ref has it")
+	}
 	return d
 }
 

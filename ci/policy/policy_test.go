@@ -214,7 +214,7 @@ func TestTheSandboxNeedsNoCredentials(t *testing.T) {
 	for _, d := range decisions {
 		assert.False(t, d.Credentials, d.Stage)
 	}
-	assert.Contains(t, decisions[3].Reason, "publish starts when test and train passed")
+	assert.Contains(t, decisions[3].Reason, "Publish starts when test and train passed")
 }
 
 func TestTheGateDemandsWhatAStageRequires(t *testing.T) {

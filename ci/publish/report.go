@@ -3,6 +3,7 @@ package publish
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"math"
 
@@ -29,7 +30,7 @@ func (p *publication) report(v *model.Version) {
 	s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
 	s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
 	if p.checked != "" {
-		s.Gate("model loaded from the registry", p.checked, "loads, and scores the golden sample as trained", true)
+		s.Gate("model loaded from the registry", strings.TrimPrefix(p.checked, "loaded "), "loads, and scores the golden sample as trained", true)
 	}
 	s.Add("model file", v.URI)
 	s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))

@@ -4,6 +4,7 @@
 package safetext
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -96,6 +97,14 @@ func visible(r rune) rune {
 		return -1
 	}
 	return r
+}
+
+// Count is a number with its noun, such as "1 file is" or "2 files are".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // Cut shortens s to limit characters, the last being an ellipsis.

@@ -81,12 +81,12 @@ var (
 
 	ToolsAdded = warning("TOOLS_ADDED", "The project's requirements lack test tools, so pinned ones were added.",
 		"Add the named packages to the project's test requirements and lock them")
-	Selection = warning("SELECTION", "Only a selection of the tests ran, so coverage gates are reported and not held.",
+	Selection = warning("SELECTION", "Only a selection of the tests ran, so coverage is reported and its gates are not applied.",
 		"Run without --path, --keyword, --marker, --category and --changed-since before a push")
 	TestsDeselected = warning("TESTS_DESELECTED", "The project's own settings leave tests out: by -k, -m, --deselect or --ignore, or by "+
 		"its conftest.py.",
 		"Remove the option from addopts or the conftest.py named, or mark the tests with skip and a reason, which is counted")
-	GateUnset = warning("GATE_UNSET", "A coverage gate has no globs and is not held.",
+	GateUnset = warning("GATE_UNSET", "A coverage gate has no globs and is not applied.",
 		"Name the files in test.coverage.critical.paths and test.coverage.model.paths of pipeline.yaml")
 	CategoryEmpty   = warning("CATEGORY_EMPTY", "A category of tests holds no test.", "Correct the globs in test.categories of pipeline.yaml")
 	ArgumentInvalid = failing("TEST_ARGUMENT", "An argument of the tests is impossible.",

@@ -61,7 +61,7 @@ func notCounted(stage *verdict.Stage, tests *coverage.Report, modules map[string
 		return nil
 	}
 	t := tests.Totals()
-	stage.Add("measured lines of tests, in no total", fmt.Sprintf("%d in %d %s", t.Lines, t.Files, plural(t.Files, "file", "files")))
+	stage.Add("lines of test files, left out of the totals", fmt.Sprintf("%d in %d %s", t.Lines, t.Files, plural(t.Files, "file", "files")))
 	table := &verdict.Table{Columns: []string{"File", "Lines", "Missing", "Why"}}
 	for _, f := range tests.Files[:min(len(tests.Files), maxRows)] {
 		why := "test.coverage.omit"
@@ -74,7 +74,7 @@ func notCounted(stage *verdict.Stage, tests *coverage.Report, modules map[string
 	if more := len(tests.Files) - maxRows; more > 0 {
 		table.Rows = append(table.Rows, []string{fmt.Sprintf("and %d more, in coverage.xml", more), "", "", ""})
 	}
-	return &verdict.Block{Title: "Files in no total of coverage", Table: table}
+	return &verdict.Block{Title: "Files that coverage leaves out of its totals", Table: table}
 }
 
 // odd are the collected modules without the name of a test: they leave the total because a setting
@@ -119,7 +119,7 @@ func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 		}
 	}
 	if len(unset) > 0 {
-		stage.Warn(GateUnset, "floors without globs are not held: %s", strings.Join(unset, ", "))
+		stage.Warn(GateUnset, "floors without globs are not applied: %s", strings.Join(unset, ", "))
 		// Where one for all lines holds, those for groups of files are an offer.
 		stage.Warnings[len(stage.Warnings)-1].Remark = c.Total > 0
 	}

@@ -63,9 +63,9 @@ func TestWhatIsNotCountedIsListed(t *testing.T) {
 		with("events.jsonl", collected(eventLines("tests/test_inference.py::test_a", "tests/test_inference.py::test_b"), "check/check_a.py")).
 		with("coverage.xml", covered("lstm/model.py 95 100", "tests/helper.py 1 3", "check/check_a.py 4 5")).
 		with("coverage-kept-out.json", `{}`))
-	assert.Equal(t, "8 in 2 files", evidence(r.Stage, "measured lines of tests, in no total").Value)
+	assert.Equal(t, "8 in 2 files", evidence(r.Stage, "lines of test files, left out of the totals").Value)
 	last := r.Stage.Blocks[len(r.Stage.Blocks)-2]
-	assert.Equal(t, "Files in no total of coverage", last.Title)
+	assert.Equal(t, "Files that coverage leaves out of its totals", last.Title)
 	assert.Equal(t, [][]string{{"check/check_a.py", "5", "1", "pytest collected tests from it"}, {"tests/helper.py", "3", "2", "test.coverage.omit"}}, last.Table.Rows)
 	require.Equal(t, []string{"COVERAGE_NARROWED"}, codes(r.Stage.Warnings), "a name that only the project's settings make a test's")
 	assert.Contains(t, r.Stage.Warnings[0].Cause, "check/check_a.py (5 lines)")

@@ -26,7 +26,7 @@ type gate struct {
 	totals coverage.Totals
 	rate   coverage.Rate
 	min    float64
-	// state is "ok", "below", "empty" or why the gate is not held.
+	// state is "ok", "below", "empty" or why the gate is not applied.
 	state string
 	held  bool
 }
@@ -98,7 +98,7 @@ func (j *coverageJudge) holdGates(selection string) {
 		j.fail(CoverageEmptySet, "no line of %s was measured besides tests", strings.Join(j.sources, ", "))
 	}
 	for _, group := range groupsOf(c) {
-		g := gate{name: group.name, min: group.Min, state: "not held: no paths are configured"}
+		g := gate{name: group.name, min: group.Min, state: "not applied: no paths are configured"}
 		if len(group.Paths) > 0 {
 			files, err := own.Group(group.Paths)
 			g = j.hold(group.name, files, files.Totals().LineRate(), group.Min)
@@ -132,7 +132,7 @@ func (j *coverageJudge) hold(name string, files *coverage.Report, rate coverage.
 	g := gate{name: name, files: files, totals: files.Totals(), rate: rate, min: minimum, held: true, state: "ok"}
 	switch {
 	case j.selective:
-		g.held, g.state = false, "not held: a selection of the tests ran"
+		g.held, g.state = false, "not applied: a selection of the tests ran"
 	case !rate.AtLeast(minimum):
 		g.state = "below"
 	}
@@ -157,7 +157,7 @@ func (j *coverageJudge) record(g gate) {
 	if g.held {
 		want = ">= " + percent(g.min)
 	} else if g.totals.Files > 0 && g.min > 0 {
-		want = ">= " + percent(g.min) + ", " + g.state
+		value += ", floor of " + percent(g.min) + " " + g.state // no gate: a tick beside it would say that it holds
 	}
 	j.Stage.Gate(name, value, want, g.ok())
 	if g.rate.Whole > 0 {

@@ -271,7 +271,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		}
 	}
 	if limit := j.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
-		j.problem(TooManySkipped, "%d tests were skipped, %d may be", r.Skipped, limit).Details = reasons(r)
+		j.problem(TooManySkipped, "%s skipped, %d may be", safetext.Count(r.Skipped, "test was", "tests were"), limit).Details = reasons(r)
 	}
 }
 
@@ -313,7 +313,7 @@ func details(cases []junit.Case) []string {
 	var out []string
 	for _, c := range cases[:min(len(cases), shown)] {
 		out = append(out, c.ID()+": "+firstLine(c.Message))
-		for _, line := range c.Tail[max(0, len(c.Tail)-6):] {
+		for _, line := range excerpt(c) {
 			out = append(out, "    "+line)
 		}
 		for _, line := range c.Output[max(0, len(c.Output)-6):] {

@@ -93,7 +93,7 @@ func (j *coverageJudge) judgeKeptOut(odd []string) {
 			xmlscan.Clip(j.kept.Version, 30), xmlscan.Clip(j.kept.Unknown, 200)))
 	}
 	if len(odd) > 0 {
-		parts = append(parts, "tests by the project's python_files, so in no total: "+names(odd, 3))
+		parts = append(parts, "tests by the project's python_files, so left out of the totals: "+names(odd, 3))
 	}
 	if len(parts) == 0 {
 		return

@@ -186,7 +186,7 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		}, []string{"PYTEST_USAGE"}, "--x"},
 		"another usage error": {4, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "ERROR: file or directory not found: x" }, []string{"PYTEST_USAGE"}, "not found: x"},
 		"all skipped":         {0, green().with("junit.xml", suite(skippedCase)).with("events.jsonl", eventLines("a")), nil, []string{"ALL_SKIPPED"}, "none of 1 tests ran"},
-		"too many skipped":    {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 tests were skipped, 0 may be"},
+		"too many skipped":    {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 test was skipped, 0 may be"},
 		"no report":           {1, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "hello" }, []string{"REPORT_MISSING"}, "exit code 1"},
 		"a truncated report":  {0, green().with("junit.xml", "<testsuites><testsuite>"), nil, []string{"REPORT_MALFORMED"}, "byte 23"},
 		"a killed run":        {137, green().without("junit.xml", "coverage.xml").with("events.jsonl", killed), nil, []string{"RUNNER_KILLED"}, "signal 9 (exit code 137) ended the test run while tests/test_a.py::test_hang ran (1 tests had ended before); it may have run out of memory"},
@@ -532,7 +532,7 @@ func TestRunHoldsNoGateForASelection(t *testing.T) {
 	r := judge(t, in, 0, green().with("coverage.xml", covered("lstm/model.py 5 100")))
 	assert.Equal(t, verdict.Pass, r.Stage.Verdict)
 	assert.Equal(t, []string{"SELECTION"}, codes(r.Stage.Warnings))
-	assert.Contains(t, evidence(r.Stage, "line coverage").Want, "not held")
+	assert.Contains(t, evidence(r.Stage, "line coverage").Value, "not applied: a selection of the tests ran")
 }
 
 func TestRunWarns(t *testing.T) {

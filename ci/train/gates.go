@@ -37,11 +37,12 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 		row := gateRow{metric: called(gate.Metric), value: "none", want: wants(gate), outcome: "pass", ok: true}
 		value, problem := metric(record, gate)
 		if problem == nil {
-			row.value = number(value)
+			row.value = near(value, gate.Min, gate.Max, gate.AlertBelow)
 			stage.Measure(verdict.MeasureModel, gate.Metric, value, gate.Min)
 			problem = bound(gate, value)
 			if gate.AlertBelow != nil && value < *gate.AlertBelow {
-				stage.Warn(ModelDegraded, "%s is %s, below the alert threshold of %s", gate.Metric, number(value), number(*gate.AlertBelow))
+				stage.Warn(ModelDegraded, "%s is %s, below the alert threshold of %s", gate.Metric,
+					near(value, gate.AlertBelow), number(*gate.AlertBelow))
 			}
 			if champion != nil {
 				known, regression := compare(stage, gate, value, champion, tolerance)
@@ -206,10 +207,10 @@ func distance(a, b string) int {
 
 func bound(gate config.Gate, value float64) *verdict.Problem {
 	if gate.Min != nil && value < *gate.Min {
-		return verdict.Problemf(MetricBelow, "%s is %s, below its minimum of %s", gate.Metric, number(value), number(*gate.Min))
+		return verdict.Problemf(MetricBelow, "%s is %s, below its minimum of %s", gate.Metric, near(value, gate.Min), number(*gate.Min))
 	}
 	if gate.Max != nil && value > *gate.Max {
-		return verdict.Problemf(MetricAbove, "%s is %s, above its maximum of %s", gate.Metric, number(value), number(*gate.Max))
+		return verdict.Problemf(MetricAbove, "%s is %s, above its maximum of %s", gate.Metric, near(value, gate.Max), number(*gate.Max))
 	}
 	return nil
 }
@@ -238,19 +239,20 @@ func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Ch
 	demanded := demand(gate, known, tolerance)
 	// Sums of floats: 0.90-0.89 is a little more than 0.01.
 	ok = better >= demanded-1e-9
-	stage.Gate(gate.Metric+" against the champion", fmt.Sprintf("%s over %s of version %s", signed(better), number(known), champion.Version),
+	was := near(known, &value)
+	stage.Gate(gate.Metric+" against the champion", fmt.Sprintf("%s over %s of version %s", signed(better), was, champion.Version),
 		"better by >= "+signed(demanded), ok)
 	switch {
 	case ok:
-		return number(known), nil
+		return was, nil
 	case better < 0:
-		return number(known), verdict.Problemf(Regression,
+		return was, verdict.Problemf(Regression,
 			"%s is %s, worse than the %s of version %s in production by %s (at most %s is tolerated)",
-			gate.Metric, number(value), number(known), champion.Version, rounded(-better), rounded(max(-demanded, 0)))
+			gate.Metric, near(value, &known), was, champion.Version, rounded(-better), rounded(max(-demanded, 0)))
 	}
-	return number(known), verdict.Problemf(NoImprovement,
+	return was, verdict.Problemf(NoImprovement,
 		"%s is %s, better than the %s of version %s in production by %s (at least %s is demanded)",
-		gate.Metric, number(value), number(known), champion.Version, rounded(better), rounded(demanded))
+		gate.Metric, near(value, &known), was, champion.Version, rounded(better), rounded(demanded))
 }
 
 // demand is by how much a value must be better than the champion's; negative where a loss
@@ -295,6 +297,21 @@ func wants(gate config.Gate) string {
 
 // number shows a value in full, so that 0.84999 never looks like 0.85.
 func number(value float64) string { return strconv.FormatFloat(value, 'g', -1, 64) }
+
+// near shows a measured value with four decimals, or more where these would show it on another side of a limit. A nil
+// limit is none.
+func near(value float64, limits ...*float64) string {
+	for decimals := 4; decimals < 17; decimals++ {
+		shown, err := strconv.ParseFloat(strconv.FormatFloat(value, 'f', decimals, 64), 64)
+		if err != nil || math.Abs(shown-value) > math.Abs(value)/1000 || slices.ContainsFunc(limits, func(limit *float64) bool {
+			return limit != nil && cmp.Compare(shown, *limit) != cmp.Compare(value, *limit)
+		}) {
+			continue
+		}
+		return strconv.FormatFloat(shown, 'f', -1, 64)
+	}
+	return number(value)
+}
 
 // rounded shows a value with four decimals at most.
 func rounded(value float64) string {

@@ -343,8 +343,8 @@ func (j judging) agree(name string, measured float64) []*verdict.Problem {
 	if difference := logged - measured; !ok || difference < 1e-4 && difference > -1e-4 {
 		return nil
 	}
-	return []*verdict.Problem{verdict.Problemf(MetricDisagrees, "%s is %s in %s, but the predictions give %s", name, number(logged),
-		j.candidate.Run.Source, number(measured))}
+	return []*verdict.Problem{verdict.Problemf(MetricDisagrees, "%s is %s in %s, but the predictions give %s", name, near(logged, &measured),
+		j.candidate.Run.Source, near(measured, &logged))}
 }
 
 // judgeLoggedBaseline falls back on the baseline that the training logged.

@@ -132,7 +132,9 @@ func (c *Candidate) gateBlocks() []verdict.Block {
 	for _, row := range c.gates {
 		table.Rows = append(table.Rows, []string{row.metric, row.value, row.want, either(row.champion, "-"), row.outcome})
 	}
-	return []verdict.Block{{Title: "Gates", Table: table, Summary: true}}
+	// The report lists all gates: this table is of use where there is something to compare with.
+	compared := slices.ContainsFunc(c.gates, func(row gateRow) bool { return row.champion != "" })
+	return []verdict.Block{{Title: "Gates of the model", Table: table, Summary: compared}}
 }
 
 func (c *Candidate) scoreBlocks() []verdict.Block {

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -51,6 +52,20 @@ func (p *Problem) Error() string {
 	if next == "" {
 		next = p.Code.Remedy
 	}
-	return fmt.Sprintf("FAIL %s %s: %s. Published: %s. Next: %s", p.Code.Stage, p.Code.Name,
-		strings.TrimRight(p.Cause, "."), published, strings.TrimRight(next, ".")+".")
+	next = strings.TrimRight(next, ".")
+	if !typed.MatchString(next) {
+		next = stopped(next)
+	}
+	return fmt.Sprintf("FAIL %s %s: %s Published: %s. Next: %s", p.Code.Stage, p.Code.Name, stopped(strings.TrimRight(p.Cause, ".")), published, next)
+}
+
+// typed is a text that ends in a command: a full stop behind it would be typed too.
+var typed = regexp.MustCompile(`(?:^|: )(?:openstack-rca|dagger call|uv|pip|poetry|pdm|pipenv|git|docker|python) [^;]+$`)
+
+// stopped is a sentence with its end.
+func stopped(sentence string) string {
+	if strings.HasSuffix(sentence, "?") || strings.HasSuffix(sentence, "!") {
+		return sentence
+	}
+	return sentence + "."
 }

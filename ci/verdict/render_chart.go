@@ -147,7 +147,7 @@ func barChart(id, title string, c *BarChart, classes []string) (barView, bool) {
 	const step, thick = 26.0, 16.0
 	for i, value := range c.Values {
 		b := bar{Y: v.Top + float64(i)*step, Width: px(value), Height: thick, Class: "ok",
-			Full: c.Labels[i], Label: cutLeft(c.Labels[i], 34), Value: strings.TrimSpace(number(math.Round(value*1000)/1000) + " " + c.Unit)}
+			Full: c.Labels[i], Label: cutLeft(c.Labels[i], 34), Value: measure(value, c.Unit)}
 		b.Middle = b.Y + thick - 4
 		b.ValueX = v.Right + 10
 		switch {

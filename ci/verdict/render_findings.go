@@ -47,6 +47,9 @@ func grouped(r *Run, remarks bool) []*told {
 	return all
 }
 
+// maxNexts is how many things to do are shown for one code.
+const maxNexts = 3
+
 // line is "test, train CODE: cause; cause".
 func (t *told) line() string {
 	return safetext.Cut(fmt.Sprintf("%s %s: %s", strings.Join(t.stages, ", "), t.code, strings.Join(t.causes, "; ")), 600)
@@ -58,7 +61,7 @@ func summaryWarnings(r *Run) string {
 	warnings := grouped(r, false)
 	for _, t := range warnings[:min(len(warnings), 40)] {
 		fmt.Fprintf(&b, "WARN %s\n", t.line())
-		for _, next := range t.nexts[:min(len(t.nexts), 3)] {
+		for _, next := range t.nexts[:min(len(t.nexts), maxNexts)] {
 			fmt.Fprintf(&b, "     -> %s\n", next)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"image/png"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +23,10 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"word":    func(o Outcome) string { return strings.ReplaceAll(string(o), "-", " ") },
 	"label":   label,
 	"first":   firstProblems,
-	"join":    func(lines []string) string { return strings.Join(lines, "\n") },
+	"calm": func(all []Finding) bool {
+		return !slices.ContainsFunc(all, func(f Finding) bool { return !f.Remark })
+	},
+	"join": func(lines []string) string { return strings.Join(lines, "\n") },
 }).Parse(pageSource))
 
 // label is the heading of a cell, for narrow screens; a row may be longer than the headings.

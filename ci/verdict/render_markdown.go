@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // markdownLimit keeps report.md within what a CI job summary (1 MiB), a comment (65,536
@@ -139,7 +141,7 @@ func mdTable(columns []string, rows [][]string, most int) string {
 		line(row)
 	}
 	if more := len(rows) - most; more > 0 {
-		fmt.Fprintf(&b, "\n%d more rows are in report.html.\n", more)
+		fmt.Fprintf(&b, "\n%s in report.html.\n", safetext.Count(more, "more row is", "more rows are"))
 	}
 	return b.String()
 }
@@ -192,7 +194,7 @@ func (b *bounded) String() string {
 	if b.omitted == 0 {
 		return b.Builder.String()
 	}
-	return b.Builder.String() + fmt.Sprintf("\n%d parts did not fit here; report.html has them.\n", b.omitted)
+	return b.Builder.String() + fmt.Sprintf("\n%s not fit here; report.html has all.\n", safetext.Count(b.omitted, "part did", "parts did"))
 }
 
 var marks = map[Outcome]string{Pass: "✅", Fail: "❌", CouldNotRun: "⚠️", NotRun: "⏭️"}
@@ -295,7 +297,7 @@ func mdBlock(b Block) string {
 	case b.Bars != nil:
 		var rows [][]string
 		for i, label := range b.Bars.Labels {
-			rows = append(rows, []string{label, number(b.Bars.Values[i]) + " " + b.Bars.Unit})
+			rows = append(rows, []string{label, measure(b.Bars.Values[i], b.Bars.Unit)})
 		}
 		return head + mdTable([]string{"Name", "Value"}, rows, 40)
 	case b.Heat != nil:
@@ -334,6 +336,12 @@ func mdWarnings(r *Run) string {
 		for _, t := range found[:min(len(found), 40)] {
 			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(strings.Join(t.stages, ", "), 100), mdCode(t.code, 80),
 				mdText(strings.Join(t.causes, "; "), 600))
+			if kind.remark {
+				continue // it asks for nothing
+			}
+			for _, next := range t.nexts[:min(len(t.nexts), maxNexts)] {
+				fmt.Fprintf(&b, "  - Next: %s\n", mdText(next, 400))
+			}
 		}
 		if len(found) > 0 {
 			b.WriteString("\n")

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -45,6 +46,13 @@ func short(digest string) string {
 
 // result is one line on what a stage found: its gates when it passed, else why not.
 func result(s *Stage) string {
+	return digests.ReplaceAllString(resultInFull(s), "$1")
+}
+
+// digests are SHA-256 sums, of which the first characters tell them apart; the evidence has them whole.
+var digests = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
+
+func resultInFull(s *Stage) string {
 	switch s.Verdict {
 	case Pass:
 		var gates, plain []string
@@ -75,6 +83,14 @@ func stageTime(s *Stage) string {
 		return "–"
 	}
 	return seconds(s.Seconds)
+}
+
+// measure renders a value with its unit; times are as everywhere in the report.
+func measure(v float64, unit string) string {
+	if unit == "s" {
+		return seconds(v)
+	}
+	return strings.TrimSpace(number(math.Round(v*1000)/1000) + " " + unit)
 }
 
 // number renders a value with at most four significant decimals and no trailing zeros.

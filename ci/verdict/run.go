@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // Budget is how long a whole run may take: the document's "Target < 15 minutes".
@@ -165,7 +167,7 @@ func (r *Run) Failures() []string {
 		}
 	}
 	if more > 0 {
-		lines = append(lines, fmt.Sprintf("%d more problems are in %s", more, ReportJSON))
+		lines = append(lines, safetext.Count(more, "more problem is in ", "more problems are in ")+ReportJSON)
 	}
 	if len(lines) == 0 && r.Verdict != Pass {
 		nothing := &Problem{Code: CodeNothingRan, Cause: "no stage ran to a verdict", Published: published}

@@ -230,6 +230,24 @@ func TestRequires(t *testing.T) {
 	}
 }
 
+func TestAFailureCanBeReadAndItsCommandTyped(t *testing.T) {
+	code := verdict.Code{Name: "X", Stage: "test", Remedy: "Do it."}
+	for sentence, c := range map[string]struct{ cause, next, want string }{
+		"a question":               {`unknown key; did you mean "health"?`, "", `unknown key; did you mean "health"? Published: nothing. Next: Do it.`},
+		"a command alone":          {"x", "openstack-rca test --path a", "x. Published: nothing. Next: openstack-rca test --path a"},
+		"a command after a colon":  {"x", "Train alone: openstack-rca train --param a=3.", "x. Published: nothing. Next: Train alone: openstack-rca train --param a=3"},
+		"one of an engine":         {"x", "dagger call --source . test summary", "x. Published: nothing. Next: dagger call --source . test summary"},
+		"a command and a sentence": {"x", "Lock them: uv lock; then name it", "x. Published: nothing. Next: Lock them: uv lock; then name it."},
+		"a tool's name only":       {"x", "Look at what uv printed", "x. Published: nothing. Next: Look at what uv printed."},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			p := verdict.Problemf(code, "%s", c.cause)
+			p.Next = c.next
+			assert.Equal(t, "FAIL test X: "+c.want, p.Error())
+		})
+	}
+}
+
 func TestProblemIsAnError(t *testing.T) {
 	var err error = verdict.Problemf(verdict.Code{Name: "X", Stage: "test", Remedy: "Do it."}, "ends with a stop.")
 	var problem *verdict.Problem

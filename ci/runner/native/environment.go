@@ -207,7 +207,11 @@ func (e *environments) install(ctx context.Context, base *interpreter, work stri
 	}
 	vars, secrets := installVariables(os.Environ(), e.host.opts.CacheDir, filepath.Join(dir, "tmp"))
 	maps.Copy(vars, more)
-	result, err := e.host.execute(ctx, "install", base, dir, launch.Spec{
+	name := "install"
+	if !slices.ContainsFunc(command, func(arg string) bool { return arg == "uv" || arg == "pip" || arg == "venv" }) {
+		name = "prepare" // a program of the environment, such as a server that makes its database
+	}
+	result, err := e.host.execute(ctx, name, base, dir, launch.Spec{
 		Args: command, Cwd: work, Env: vars, TimeoutSeconds: installTimeout.Seconds(),
 	}, secrets)
 	if err := errors.Join(err, removeAll(dir)); err != nil {
