@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -126,8 +127,8 @@ func (p *prober) tell(a Attempt) {
 	p.target.Tell(fmt.Sprintf("not healthy after %s: %s; it has until %s", now.Round(time.Second), answer, p.target.Budget))
 }
 
-// request is the path of a request, as servers write it into their access logs.
-var request = regexp.MustCompile(`\bGET (/\S*) HTTP/`)
+// request is the path of a request, as servers write it into their access logs; a colour may begin just before it.
+var request = regexp.MustCompile(`(?:^|[^A-Z])GET (/\S*) HTTP/`)
 
 // WithoutOwn is what an application printed without the lines of its access log that are of a probe's requests, which
 // would push out what it has to say. paths are those that were probed.
@@ -142,7 +143,7 @@ func WithoutOwn(lines []string, paths ...string) []string {
 		kept = append(kept, line)
 	}
 	if left := len(lines) - len(kept); left > 0 {
-		kept = append(kept, fmt.Sprintf("(and %d lines about the requests of this check)", left))
+		kept = append(kept, "(and "+safetext.Count(left, "line", "lines")+" about the requests of this check)")
 	}
 	return kept
 }

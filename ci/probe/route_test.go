@@ -158,7 +158,7 @@ func TestAPathThatWasNeverThereIsNamedInTheEnd(t *testing.T) {
 func TestTheCheckIsNotWhatAnApplicationSays(t *testing.T) {
 	const access = `127.0.0.1 - - [30/Nov/2026] "GET %s HTTP/1.1" 404 -`
 	said := func(path string) string { return fmt.Sprintf(access, path) }
-	lines := []string{"loading", said("/up"), said("/up"), said("/openstack-rca-0a"), said("/healthz"), said("/other"), "Traceback: GET /up failed"}
+	lines := []string{"loading", said("/up"), "\x1b[33mGET /up HTTP/1.1\x1b[0m 404", said("/openstack-rca-0a"), said("/healthz"), said("/other"), "Traceback: GET /up failed"}
 	assert.Equal(t, []string{"loading", said("/other"), "Traceback: GET /up failed", "(and 4 lines about the requests of this check)"},
 		probe.WithoutOwn(lines, "/up"))
 	assert.Equal(t, lines[:1], probe.WithoutOwn(lines[:1], "/up"))

@@ -362,6 +362,13 @@ func TestThePublishedModelIsLoadedFromTheRegistry(t *testing.T) {
 	require.True(t, Run(t.Context(), in).Version.Already)
 	assert.Equal(t, 2, calls)
 
+	// What was not scored is not said to have been.
+	in.Check = func(context.Context, string, string) Checked {
+		return Checked{Found: "loaded m.skops with skops, without a golden sample to score"}
+	}
+	assert.Contains(t, Run(t.Context(), in).Stage.Evidence, verdict.Evidence{Name: "model loaded from the registry",
+		Value: "m.skops with skops, without a golden sample to score", Want: "loads", OK: true})
+
 	other := w.input(artifact(t, "other"))
 	other.Check = func(context.Context, string, string) Checked {
 		return Checked{Problem: verdict.Problemf(CodeVerifyFailed, "the golden sample scores differently")}

@@ -30,7 +30,11 @@ func (p *publication) report(v *model.Version) {
 	s.Add("version", fmt.Sprintf("%d, %s", v.Number, state))
 	s.Gate("model sha256 read back from S3 and through the registry", v.SHA256, p.Model.SHA256, v.SHA256 == p.Model.SHA256)
 	if p.checked != "" {
-		s.Gate("model loaded from the registry", strings.TrimPrefix(p.checked, "loaded "), "loads, and scores the golden sample as trained", true)
+		want := "loads, and scores the golden sample as trained"
+		if strings.Contains(p.checked, "without a golden sample") {
+			want = "loads"
+		}
+		s.Gate("model loaded from the registry", strings.TrimPrefix(p.checked, "loaded "), want, true)
 	}
 	s.Add("model file", v.URI)
 	s.Add("registered model", fmt.Sprintf("%s version %s", v.Registered, v.RegistryVersion))

@@ -72,7 +72,7 @@ func TestNoModuleOfTheApplicationLeavesTheTotal(t *testing.T) {
 			assert.Equal(t, "COVERAGE_BELOW", r.Stage.Code, r.Stage.Cause)
 			assert.Equal(t, c.lines, r.Coverage.Totals().Lines)
 			assert.True(t, slices.ContainsFunc(r.Stage.Evidence, func(e verdict.Evidence) bool {
-				return e.Name == "measured lines of tests, in no total"
+				return e.Name == "lines of test files, left out of the totals"
 			}))
 		})
 	}
