@@ -14,16 +14,17 @@ var projectFiles = []string{
 
 // configAbove is the folder above a source that has the pipeline.yaml of its project, relative to the source; empty
 // where there is none, and for a source that has anything of a project of its own. It looks no further than the
-// checkout.
+// checkout, and not at the user's home, where a file may lie that belongs to nothing.
 func configAbove(source string) string {
 	dir, err := filepath.Abs(source)
 	if err != nil || has(dir, projectFiles...) {
 		return ""
 	}
+	home, _ := os.UserHomeDir() // without one there is nothing to stop at
 	for above := ".."; ; above = filepath.Join("..", above) {
 		parent := filepath.Dir(dir)
 		switch {
-		case parent == dir:
+		case parent == dir || parent == home:
 			return ""
 		case has(parent, config.FileName):
 			return filepath.Join(source, above)

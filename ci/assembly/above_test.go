@@ -7,9 +7,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
 func TestTheConfigurationAboveASourceIsFound(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
 	for sentence, c := range map[string]struct {
 		files        []string
 		source, want string
@@ -34,4 +37,9 @@ func TestTheConfigurationAboveASourceIsFound(t *testing.T) {
 			assert.Equal(t, c.want, configAbove(c.source))
 		})
 	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	require.NoError(t, os.Mkdir(filepath.Join(home, "three-files"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(home, config.FileName), nil, 0o600))
+	assert.Empty(t, configAbove(filepath.Join(home, "three-files")), "what lies in the home belongs to nothing")
 }

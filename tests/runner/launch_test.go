@@ -82,6 +82,31 @@ func (l *launcher) waitFor(t *testing.T, name string) string {
 	return string(content)
 }
 
+func TestLaunchListsWhatACommandMade(t *testing.T) {
+	cwd := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(cwd, "input"), []byte("1"), 0o600))
+	program := `import os
+for n in range(300):
+    open(f"f{n:03}", "w").close()
+os.mkdir("sub")
+open("sub/deep", "w").close()
+os.symlink("/etc/passwd", "link")
+open(b"\xff", "w").close()
+os.mkdir("locked"); open("locked/x", "w").close(); os.chmod("locked", 0)
+os.remove("input")`
+	result := prepare(t, program, launch.Spec{Cwd: cwd, ListMade: true}).run(t)
+	require.Equal(t, 0, result.ExitCode, result.Stderr)
+	require.NoError(t, os.Chmod(filepath.Join(cwd, "locked"), 0o700))
+	require.Len(t, result.Made, launch.MaxMade, "bounded")
+	assert.Equal(t, "f000", result.Made[0])
+	assert.NotContains(t, result.Made, "link")
+
+	gone := t.TempDir()
+	result = prepare(t, "import os, shutil; shutil.rmtree(os.getcwd())", launch.Spec{Cwd: gone, ListMade: true}).run(t)
+	assert.Equal(t, 0, result.ExitCode, "a command that removes its directory has made nothing")
+	assert.Empty(t, result.Made)
+}
+
 func TestLaunchPassesOnExactlyTheEnvironmentItIsTold(t *testing.T) {
 	l := prepare(t, `import json, os, sys; print(json.dumps([dict(os.environ), os.getcwd(), sys.stdin.read()]))`,
 		launch.Spec{Env: map[string]string{"LC_ALL": "C.UTF-8", "ü": "v w"}, SecretNames: []string{"NEEDED"}}, "NEEDED=1", "UNRELATED=1")

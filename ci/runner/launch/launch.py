@@ -463,6 +463,8 @@ def files_of(directory: str) -> dict[str, tuple[int, int]]:
 
 def made(directory: str, before: dict[str, tuple[int, int]]) -> list[str]:
     """Return the files that are new or changed, those nearest to the root first."""
+    if len(before) > MOST_FILES:  # not all of them are known, and so not what is new
+        return []
     after = files_of(directory)
     names = [
         name

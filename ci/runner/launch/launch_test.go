@@ -93,17 +93,19 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	replace := func(old, with string) string { return strings.Replace(written, old, with, 1) }
 	cases := map[string]struct{ data, want string }{
-		"nothing":                 {"", "EOF"},
-		"half a result":           {written[:40], "unexpected EOF"},
-		"another document":        {`[]`, "cannot unmarshal"},
-		"an unknown field":        {replace(`"stopped"`, `"stoped"`), "unknown field"},
-		"more than a result":      {written + `{}`, "something follows"},
-		"no exit code":            {replace(`"exit_code": 3, `, ""), "exit code is missing"},
-		"an impossible exit code": {replace(`3`, "256"), "exit code is missing or not of"},
-		"no start":                {replace(`"started": "2026-01-02T03:04:05.000006Z", `, ""), "start is missing"},
-		"a negative duration":     {replace("1.25", "-1"), "duration is negative"},
-		"too long a stream":       {replace(`ä\n`, strings.Repeat("x", launch.TailBytes+1)), "more than 65536 bytes"},
-		"too much altogether":     {strings.Repeat(" ", launch.MaxResultBytes+1), "at most 1048576"},
+		"nothing":                   {"", "EOF"},
+		"half a result":             {written[:40], "unexpected EOF"},
+		"another document":          {`[]`, "cannot unmarshal"},
+		"an unknown field":          {replace(`"stopped"`, `"stoped"`), "unknown field"},
+		"more than a result":        {written + `{}`, "something follows"},
+		"no exit code":              {replace(`"exit_code": 3, `, ""), "exit code is missing"},
+		"an impossible exit code":   {replace(`3`, "256"), "exit code is missing or not of"},
+		"no start":                  {replace(`"started": "2026-01-02T03:04:05.000006Z", `, ""), "start is missing"},
+		"a file elsewhere":          {replace(`"stderr"`, `"made": ["a/../../b"], "stderr"`), "no path below the working directory"},
+		"more files than there are": {replace(`"stderr"`, `"made": [`+strings.Repeat(`"a",`, launch.MaxMade)+`"b"], "stderr"`), "more than 200 names"},
+		"a negative duration":       {replace("1.25", "-1"), "duration is negative"},
+		"too long a stream":         {replace(`ä\n`, strings.Repeat("x", launch.TailBytes+1)), "more than 65536 bytes"},
+		"too much altogether":       {strings.Repeat(" ", launch.MaxResultBytes+1), "at most 1048576"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
