@@ -159,6 +159,9 @@ type Outcome struct {
 	Image string
 	// Plan is the rollout's plan, or nil.
 	Plan *rollout.Plan
+	// Next is the function that goes on from a single stage that passed in the sandbox: train after test, run after
+	// train. It is empty where nothing follows.
+	Next string
 }
 
 // Run runs the pipeline. It always returns an outcome with a complete, judged run.
@@ -171,5 +174,20 @@ func Run(ctx context.Context, backend Backend, opts Options) *Outcome {
 	s.walk(ctx, stages())
 	s.finish()
 	(&observer{call: s.call}).observe(ctx, recordedCall(s.opts.Stages))
+	s.outcome.Next = s.next()
 	return &s.outcome
+}
+
+// next is Outcome.Next.
+func (s *state) next() string {
+	if s.run.Verdict != verdict.Pass || !s.opts.sandbox() || len(s.opts.Stages) != 1 {
+		return ""
+	}
+	switch {
+	case s.opts.Stages[0] == verdict.Test && s.gate.Decision(verdict.Train).Run:
+		return verdict.Train
+	case s.opts.Stages[0] == verdict.Train:
+		return "run"
+	}
+	return ""
 }

@@ -242,6 +242,27 @@ func TestWhatComesAfterAFailureIsBlocked(t *testing.T) {
 	assert.Empty(t, outcome.Image)
 }
 
+func TestWhatFollowsAStageThatPassedAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts   Options
+		policy string
+		passed verdict.Outcome
+		want   string
+	}{
+		"the tests":                     {Options{Stages: []string{verdict.Test}}, "", verdict.Pass, "train"},
+		"the training":                  {Options{Stages: []string{verdict.Train}}, "", verdict.Pass, "run"},
+		"the tests of a library":        {Options{Stages: []string{verdict.Test}}, "policy: {main: [test]}\n", verdict.Pass, ""},
+		"tests that failed":             {Options{Stages: []string{verdict.Test}}, "", verdict.Fail, ""},
+		"a run":                         {Options{}, "", verdict.Pass, ""},
+		"the tests outside the sandbox": {Options{Stages: []string{verdict.Test}, Environment: "staging", Ref: "main"}, "", verdict.Pass, ""},
+	} {
+		b, _ := backend(t, source(map[string]string{"pipeline.yaml": c.policy}))
+		s := prepare(t.Context(), b, c.opts)
+		s.run.Verdict = c.passed
+		assert.Equal(t, c.want, s.next(), name)
+	}
+}
+
 func TestAFeatureBranchAndAPullRequestPublishNothing(t *testing.T) {
 	for name, opts := range map[string]Options{
 		"feature branch":                       {Ref: "feature/x"},

@@ -61,11 +61,16 @@ func (p *progress) began(name string) (ended func(stage verdict.Stage)) {
 		if stage.Code != "" {
 			line += " (" + stage.Code + ")"
 		}
-		switch {
-		case stage.Verdict == verdict.NotRun:
+		if stage.Verdict == verdict.NotRun {
 			line += ": " + stage.Cause
-		case stage.Verdict == verdict.Pass && slices.ContainsFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == rollout.Planned }):
-			line += ": planned, nothing deployed"
+		}
+		for _, e := range stage.Evidence {
+			switch {
+			case e.Name == verdict.Reused:
+				line += ": reused, " + e.Value
+			case e.Name == rollout.Planned && stage.Verdict == verdict.Pass:
+				line += ": planned, nothing deployed"
+			}
 		}
 		if len(p.running) > 0 {
 			line += "; the next stage waits for " + strings.Join(p.running, ", ")

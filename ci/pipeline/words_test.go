@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,13 +69,15 @@ func TestProgressTellsWhatRunsAndWhatIsWaitedFor(t *testing.T) {
 	p := &progress{tell: func(line string) { lines = append(lines, line) }}
 	ended := p.began(verdict.Train)
 	p.began(verdict.Test)(verdict.Stage{Verdict: verdict.Fail, Code: "TESTS_FAILED"})
-	ended(verdict.Stage{Verdict: verdict.Pass})
+	passed := verdict.Stage{Verdict: verdict.Pass}
+	passed.Reuse(time.Date(2026, 11, 30, 3, 26, 9, 0, time.UTC), time.Now())
+	ended(passed)
 	p.began(verdict.Image)(verdict.Stage{Verdict: verdict.NotRun, Code: "NO_ENGINE", Cause: "none was built"})
 	p.began(verdict.Deploy)(verdict.Stage{Verdict: verdict.Pass, Evidence: []verdict.Evidence{{Name: rollout.Planned}}})
 	p.skipped(verdict.Stage{Name: verdict.Publish, Verdict: verdict.CouldNotRun, Code: "BLOCKED"})
 	assert.Equal(t, []string{
 		"train: started", "test: started", "test: fail after 0s (TESTS_FAILED); the next stage waits for train",
-		"train: pass after 0s", "image: started", "image: not-run after 0s (NO_ENGINE): none was built",
+		"train: pass after 0s: reused, what a run at 2026-11-30 03:26:09 UTC did with the same inputs", "image: started", "image: not-run after 0s (NO_ENGINE): none was built",
 		"deploy: started", "deploy: pass after 0s: planned, nothing deployed", "publish: could-not-run (BLOCKED)",
 	}, lines)
 	(&progress{}).say("nobody listens")

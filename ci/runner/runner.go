@@ -83,6 +83,13 @@ type Files interface {
 	Digest(ctx context.Context) (string, error)
 }
 
+// Where a runner has a live log, the lines of an installation begin with InstallFor and the name of the step or service
+// that needs it. Installing is a line of the runner's own where the installer says nothing.
+const (
+	InstallFor = "install for "
+	Installing = "installing packages"
+)
+
 // Step is one command in one environment.
 type Step struct {
 	// Name says what the step does, for progress and traces: "pytest", "train".

@@ -32,6 +32,7 @@ func run(ctx context.Context, r runner.Runner, in Input, result *Result) {
 	if p == nil {
 		return
 	}
+	called := time.Now()
 	found, err := execute(ctx, r, p, result)
 	if err != nil {
 		result.unable(ctx, err)
@@ -40,6 +41,9 @@ func run(ctx context.Context, r runner.Runner, in Input, result *Result) {
 	judgeRun(result, p, found)
 	notCounted := judgeCoverage(result, p, found)
 	report(result, p, found, notCounted)
+	// All of it, or none.
+	last := slices.MaxFunc(found.parts, func(a, b *part) int { return a.ran.Started.Compare(b.ran.Started) })
+	result.Stage.Reuse(last.ran.Started, called)
 }
 
 // fail adds a problem.

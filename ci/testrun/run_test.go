@@ -165,6 +165,21 @@ func TestRunPassesOnEvidence(t *testing.T) {
 	assert.Equal(t, []string{"inference", "2", "2", "0", "0", "0", "0", "0", "1.00"}, r.Stage.Blocks[0].Table.Rows[0])
 }
 
+func TestRunSaysThatItIsAnsweredByAnEarlierOne(t *testing.T) {
+	earlier := time.Date(2026, 11, 30, 3, 0, 0, 0, time.UTC)
+	fresh := answer(0, green())
+	r := Run(t.Context(), fake.New().OnRun(func(step runner.Step) (*runner.Result, error) {
+		result, err := fresh(step)
+		if err == nil {
+			result.Started = earlier
+		}
+		return result, err
+	}), input(t))
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, "%+v", r.Stage.Problems)
+	assert.Contains(t, evidence(r.Stage, verdict.Reused).Value, "2026-11-30 03:00:00 UTC")
+	assert.Empty(t, evidence(judge(t, input(t), 0, green()).Stage, verdict.Reused).Value)
+}
+
 func TestRunFailsOnEvidence(t *testing.T) {
 	killed := strings.Join(strings.Split(eventLines("tests/test_a.py::test_one", "tests/test_a.py::test_hang"), "\n")[:6], "\n") + "\n"
 	for name, c := range map[string]struct {

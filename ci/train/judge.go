@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -45,7 +46,12 @@ func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdic
 func (s *session) obtain(ctx context.Context) (*training, *verdict.Problem) {
 	step := s.step()
 	if s.in.Left == nil {
-		return s.run(ctx, step)
+		called := time.Now()
+		trained, problem := s.run(ctx, step)
+		if trained != nil {
+			s.stage.Reuse(trained.result.Started, called)
+		}
+		return trained, problem
 	}
 	taken := &training{session: s, result: &runner.Result{Outputs: s.in.Left.Filter(glob.EscapeAll(step.Outputs), nil)}}
 	digest, err := taken.result.Outputs.Digest(ctx)

@@ -254,3 +254,19 @@ func TestProblemIsAnError(t *testing.T) {
 	require.True(t, errors.As(err, &problem))
 	assert.Equal(t, "FAIL test X: ends with a stop. Published: nothing. Next: Do it.", err.Error())
 }
+
+func TestWhatAnEarlierRunDidIsSaid(t *testing.T) {
+	called := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for done, want := range map[time.Time]string{
+		called.Add(-time.Hour): "what a run at 2026-11-30 11:00:00 UTC did with the same inputs", {}: "", called: "", called.Add(time.Second): "",
+	} {
+		var s verdict.Stage
+		s.Reuse(done, called)
+		said := ""
+		for _, e := range s.Evidence {
+			assert.Equal(t, verdict.Reused, e.Name)
+			said = e.Value
+		}
+		assert.Equal(t, want, said, done)
+	}
+}

@@ -149,6 +149,16 @@ func (s *Stage) Add(name, value string) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, OK: true})
 }
 
+// Reused is the evidence of work that an earlier run had done with the same inputs.
+const Reused = "reused"
+
+// Reuse adds that, if the work was done before the stage asked for it at called.
+func (s *Stage) Reuse(done, called time.Time) {
+	if !done.IsZero() && done.Before(called.Add(-time.Second)) {
+		s.Add(Reused, "what a run at "+done.UTC().Format("2006-01-02 15:04:05 UTC")+" did with the same inputs")
+	}
+}
+
 // Gate adds a fact that has a gate.
 func (s *Stage) Gate(name, value, want string, ok bool) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, Want: want, OK: ok})

@@ -263,16 +263,21 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 func (in *invocation) run(ctx context.Context, stages ...string) error {
 	in.opts.Stages = stages
 	var unwritten error
+	next := ""
 	err := in.reported(ctx, func(backend pipeline.Backend) *verdict.Run {
 		outcome := pipeline.Run(ctx, backend, in.opts)
+		next = outcome.Next
 		if in.model != "" && outcome.Model != nil {
 			unwritten = outcome.Model.Files.Export(ctx, in.model)
 		}
 		return outcome.Run
 	})
-	if unwritten != nil {
+	switch {
+	case unwritten != nil:
 		_, _ = fmt.Fprintln(in.stderr, "openstack-rca: write --model: "+unwritten.Error())
 		return errVerdict
+	case err == nil && next != "" && os.Getenv("CI") == "":
+		_, _ = fmt.Fprintf(in.stdout, "Next: openstack-rca %s%s\n", next, in.sourceFlag())
 	}
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
 // screen shows a run while it runs: one line for each stage that starts or ends, and on a terminal a
@@ -142,12 +144,18 @@ func (s *screen) Line(line string) {
 
 var (
 	ended     = regexp.MustCompile(`^(?:pass|fail|could-not-run|not-run)\b`)
+	resolved  = regexp.MustCompile(`^(?:Resolved (\d+) packages?\b|` + runner.Installing + `$)`)
 	epochOf   = regexp.MustCompile(`\b[Ee]poch:? \[?(\d{1,6}) ?(?:/|of) ?(\d{1,6})\b`)
 	percentOf = regexp.MustCompile(`\[\s*(\d{1,3}%)\]\s*$`)
 )
 
-// stepStages are the stages of the steps whose output says how far they are.
-var stepStages = map[string]string{"pytest": "test", "train": "train"}
+// stepStages are the stages of the steps whose output says how far they are, installStages those of all whose packages
+// are installed for one stage alone.
+var (
+	stepStages    = map[string]string{"pytest": "test", "train": "train"}
+	installStages = map[string]string{"pytest": "test", "train": "train", "mlflow": "publish", "s3": "publish",
+		"load the model": "image", "app": "image"}
+)
 
 // Write takes the output of the steps, in whole lines that begin with the step's name.
 func (s *screen) Write(p []byte) (int, error) {
@@ -155,9 +163,19 @@ func (s *screen) Write(p []byte) (int, error) {
 	defer s.mu.Unlock()
 	for _, line := range bytes.Split(p, []byte("\n")) {
 		step, text, found := strings.Cut(string(line), " | ")
-		stage, known := stepStages[step]
-		if !found || !known {
+		if !found {
 			continue
+		}
+		if name, is := strings.CutPrefix(step, runner.InstallFor); is {
+			s.installs(installStages[name], text)
+			continue
+		}
+		stage, known := stepStages[step]
+		if !known {
+			continue
+		}
+		if strings.HasSuffix(s.details[stage], " packages") {
+			delete(s.details, stage) // what is installed runs
 		}
 		if m := epochOf.FindStringSubmatch(text); m != nil && step == "train" {
 			s.epochs.saw(m[1], m[2], s.now())
@@ -173,6 +191,24 @@ func (s *screen) Write(p []byte) (int, error) {
 		return len(p), nil //nolint:nilerr // as above
 	}
 	return len(p), nil
+}
+
+// installs shows that packages of a stage are being installed, and how many.
+func (s *screen) installs(stage, text string) {
+	m := resolved.FindStringSubmatch(text)
+	if m == nil || stage == "" {
+		return
+	}
+	detail := runner.Installing
+	if m[1] != "" {
+		detail = strings.Replace(detail, " ", " "+m[1]+" ", 1)
+	}
+	s.details[stage] = detail
+	s.clear()
+	_, _ = fmt.Fprintf(s.out, "%s: %s\n", stage, detail)
+	if s.live {
+		s.draw()
+	}
 }
 
 // openScreen begins to show a run. The output of the steps goes to standard error with --verbose, else

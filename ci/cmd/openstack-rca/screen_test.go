@@ -67,6 +67,28 @@ func TestTheLastLineSaysWhatRunsAndFits(t *testing.T) {
 	assert.NotContains(t, out.String(), "Epoch")
 }
 
+func TestAnInstallationIsTold(t *testing.T) {
+	for _, live := range []bool{true, false} {
+		out, log := &drawing{}, &drawing{}
+		s := newScreen(out, log, live, func() int { return 80 })
+		s.Line("test: started")
+		_, err := s.Write([]byte("install for pytest | Resolved 25 packages in 12ms\ninstall for mlflow | installing packages\n" +
+			"install for other | Resolved 3 packages in 1ms\ninstall | Resolved 1 package\ninstall for pytest | Installed 25 packages\n"))
+		require.NoError(t, err)
+		s.Line("test: still running after 1m0s")
+		assert.Contains(t, out.String(), "test: installing 25 packages\n")
+		assert.Contains(t, out.String(), "publish: installing packages\n")
+		assert.Contains(t, out.String(), "test: still running after 1m0s (installing 25 packages)\n")
+		assert.NotContains(t, out.String(), " 3 packages")
+		assert.Contains(t, log.String(), "install for other | Resolved 3 packages")
+		_, err = s.Write([]byte("pytest | collecting\n"))
+		require.NoError(t, err)
+		s.Line("test: still running after 2m0s")
+		assert.Contains(t, out.String(), "test: still running after 2m0s\n", "what is installed runs")
+		s.Close()
+	}
+}
+
 func TestWithoutATerminalNothingIsDrawn(t *testing.T) {
 	out := &drawing{}
 	s := newScreen(out, broken{}, false, func() int { return 0 })

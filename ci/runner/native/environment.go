@@ -58,19 +58,21 @@ func (e *environments) close() error {
 
 // environment describes a step's environment. Equal environments have the same key.
 type environment struct {
-	key     string
+	key string
+	// label is what the log calls its installation.
+	label   string
 	base    *interpreter
 	files   runner.Files
 	install [][]string
 }
 
-// describe finds the interpreter of an environment and computes its key.
-func (e *environments) describe(ctx context.Context, env runner.Environment) (*environment, error) {
+// describe finds the interpreter of the environment of a step or service and computes its key.
+func (e *environments) describe(ctx context.Context, name string, env runner.Environment) (*environment, error) {
 	base, err := e.python(ctx, env.Python)
 	if err != nil {
 		return nil, environmentError(err)
 	}
-	described := &environment{base: base, files: env.Files, install: env.Install}
+	described := &environment{label: runner.InstallFor + name, base: base, files: env.Files, install: env.Install}
 	if described.files == nil {
 		described.files = filetree.New(nil)
 	}
@@ -113,7 +115,10 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 	// Without pip: the engine's environments have none either, uv installs.
 	empty := []string{env.base.path, "-I", "-m", "venv", "--without-pip", venv}
 	for _, command := range slices.Concat([][]string{empty}, env.install) {
-		if err := e.install(ctx, env.base, work, vars, command); err != nil {
+		if command[0] == "uv" && slices.Contains(command, "--quiet") {
+			e.host.log.say(env.label, runner.Installing) // uv will not
+		}
+		if err := e.install(ctx, env.label, env.base, work, vars, command); err != nil {
 			return err
 		}
 	}
@@ -145,7 +150,7 @@ func (e *environments) trimUV(ctx context.Context, base *interpreter, work strin
 	// While another process installs, it waits for the next environment.
 	now := maps.Clone(vars)
 	now["UV_LOCK_TIMEOUT"] = "1"
-	if err := e.install(ctx, base, work, now, []string{"uv", "cache", "prune", "--ci", "--quiet"}); err != nil {
+	if err := e.install(ctx, "install", base, work, now, []string{"uv", "cache", "prune", "--ci", "--quiet"}); err != nil {
 		e.host.log.say("environment", "uv's cache could not be made smaller: "+err.Error())
 	}
 }
@@ -180,7 +185,7 @@ func (e *environments) uv(ctx context.Context, base *interpreter) (string, error
 			{filepath.Join(venv, "bin", "python"), "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
 				"--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", "uv.lock"},
 		} {
-			if err := e.install(ctx, base, dir, map[string]string{"PATH": systemPath}, command); err != nil {
+			if err := e.install(ctx, "install", base, dir, map[string]string{"PATH": systemPath}, command); err != nil {
 				return err
 			}
 		}
@@ -199,17 +204,19 @@ func (e *environments) uv(ctx context.Context, base *interpreter) (string, error
 	return filepath.Join(e.installer.dir, "bin"), nil
 }
 
-// install runs one command of an installation in a directory.
-func (e *environments) install(ctx context.Context, base *interpreter, work string, more map[string]string, command []string) error {
+// install runs one command of an installation in a directory; label is its name in the log.
+func (e *environments) install(
+	ctx context.Context, label string, base *interpreter, work string, more map[string]string, command []string,
+) error {
 	dir, err := e.host.scratch("install")
 	if err != nil {
 		return err
 	}
 	vars, secrets := installVariables(os.Environ(), e.host.opts.CacheDir, filepath.Join(dir, "tmp"))
 	maps.Copy(vars, more)
-	name := "install"
+	name := label
 	if !slices.ContainsFunc(command, func(arg string) bool { return arg == "uv" || arg == "pip" || arg == "venv" }) {
-		name = "prepare" // a program of the environment, such as a server that makes its database
+		name = strings.Replace(label, "install", "prepare", 1) // a program of the environment, such as a server that makes its database
 	}
 	result, err := e.host.execute(ctx, name, base, dir, launch.Spec{
 		Args: command, Cwd: work, Env: vars, TimeoutSeconds: installTimeout.Seconds(),

@@ -15,7 +15,7 @@ import (
 func (r *Runner) needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
 	var parts []any
 	for _, need := range needs {
-		env, err := r.environments.describe(ctx, need.Env)
+		env, err := r.environments.describe(ctx, need.Name, need.Env)
 		if err != nil {
 			return nil, fmt.Errorf("describe service %s: %w", need.Name, err)
 		}

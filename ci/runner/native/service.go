@@ -33,7 +33,7 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	if len(service.Args) == 0 {
 		return nil, &runner.StartError{Service: service.Name, Err: errors.New("no command")}
 	}
-	env, err := r.environments.describe(ctx, service.Env)
+	env, err := r.environments.describe(ctx, service.Name, service.Env)
 	if err != nil {
 		return nil, fmt.Errorf("start service %s: %w", service.Name, err)
 	}

@@ -42,7 +42,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if step.GPU && !r.hasGPU() {
 		return nil, verdict.Problemf(runner.CodeGPUMissing, "this machine has none of %s", strings.Join(gpuDevices, ", "))
 	}
-	env, err := r.environments.describe(ctx, step.Env)
+	env, err := r.environments.describe(ctx, step.Name, step.Env)
 	if err != nil {
 		return nil, err
 	}
