@@ -37,7 +37,8 @@ func All() ([]verdict.Code, error) {
 	return verdict.Codes(
 		verdict.OwnCodes(), config.OwnCodes(), policy.OwnCodes(), pipeline.Codes(), assembly.Codes(),
 		runledger.Codes(), metrics.Codes(), notify.Codes(), runner.Codes(), native.Codes(), testrun.Codes(), supply.Codes(), attest.Codes(),
-		train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(), join.Codes(), rollout.Codes(), account.Codes(), ensure.Codes(), deployment.Codes(),
+		train.Codes(), publish.Codes(), sandbox.Codes(), image.Codes(), join.Codes(), rollout.Codes(), account.Codes(),
+		ensure.Codes(), deployment.Codes(),
 		journal.Codes(), release.Codes(), trial.Codes(), oneoff.Codes(),
 	)
 }

@@ -37,7 +37,8 @@ var (
 	CodeConfigAbove = verdict.Code{
 		Name: "CONFIG_ABOVE", Stage: verdict.Preflight, Outcome: verdict.Fail,
 		Meaning: "the source is a folder of a project whose pipeline.yaml is in a folder above; its settings would be ignored",
-		Remedy:  "give --source the folder that has pipeline.yaml; a folder that is a project of its own takes a pipeline.yaml, which may be empty",
+		Remedy: "give --source the folder that has pipeline.yaml; a folder that is a project of its own takes a pipeline.yaml, which may " +
+			"be empty",
 	}
 	CodeReportUnwritable = verdict.Code{
 		Name: "REPORT_UNWRITABLE", Stage: verdict.Preflight, Outcome: verdict.Fail,

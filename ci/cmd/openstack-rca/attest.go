@@ -44,7 +44,8 @@ func (in commandLine) scan() *cobra.Command {
 
 // join makes one index of the images of several platforms.
 func (in commandLine) join() *cobra.Command {
-	joining := command("join", "Put the images of several platforms, each with the report of the run that proved it, into one index; repeating "+
+	joining := command("join", "Put the images of several platforms, each with the report of the run that proved it, into "+
+		"one index; repeating "+
 		"pushes nothing", func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Join(ctx, b, in.opts) })
 	})

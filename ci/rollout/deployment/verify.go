@@ -79,8 +79,8 @@ func (s *session) runs(ctx context.Context, running string) *verdict.Problem {
 	if s.Members != nil {
 		var err error
 		if members, err = s.Members(ctx, s.Digest); err != nil {
-			return verdict.Problemf(IndexUnreadable, "container %s runs %s, and whether that is an image of %s could not be found out: %v", s.Container,
-				running, s.Digest, err)
+			return verdict.Problemf(IndexUnreadable, "container %s runs %s, and whether that is an image of %s could not be found out: %v",
+				s.Container, running, s.Digest, err)
 		}
 	}
 	if slices.Contains(members, running) {

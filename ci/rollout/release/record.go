@@ -44,7 +44,8 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 // unfinished reports whether a code ends a run whose deployment continues.
 func unfinished(code verdict.Code) bool {
 	switch code.Name {
-	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.IndexUnreadable.Name, deployment.AuthExpired.Name, deployment.AwaitingApproval.Name,
+	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.IndexUnreadable.Name,
+		deployment.AuthExpired.Name, deployment.AwaitingApproval.Name,
 		deployment.LockLost.Name,
 		deployment.AWSFailed.Name:
 		return true
