@@ -42,7 +42,8 @@ func (m *OpenstackRca) Deploy(
 	// +default="rollback"
 	onTimeout string,
 
-	// Wait at a pause until somebody approves or rejects, instead of returning.
+	// Go on following a deployment that pauses, until approve or reject is called, instead of
+	// returning.
 	//
 	// +optional
 	awaitApproval bool,
@@ -92,7 +93,8 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	verifyIdentity []string,
 
-	// Address of who must have vouched for that name.
+	// Address of the identity provider that must have issued that name, such as
+	// https://token.actions.githubusercontent.com.
 	//
 	// +optional
 	verifyIssuer string,
@@ -176,7 +178,8 @@ func (m *OpenstackRca) Reject(
 func (m *OpenstackRca) Wait(
 	ctx context.Context,
 
-	// Wait at a pause until somebody approves or rejects, instead of returning.
+	// Go on following a deployment that pauses, until approve or reject is called, instead of
+	// returning.
 	//
 	// +optional
 	awaitApproval bool,

@@ -155,7 +155,8 @@ func (m *OpenstackRca) Verify(
 	// +optional
 	verifyIdentity []string,
 
-	// Address of who must have vouched for that name.
+	// Address of the identity provider that must have issued that name, such as
+	// https://token.actions.githubusercontent.com.
 	//
 	// +optional
 	verifyIssuer string,

@@ -89,7 +89,8 @@ func verifyFlags(flags *pflag.FlagSet, o *pipeline.VerifyOptions) {
 	flags.StringVar(&o.Keys, "verify-key", "",
 		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed; production demands it")
 	flags.StringSliceVar(&o.Identities, "verify-identity", nil, "name that is trusted to sign without a key; may be repeated")
-	flags.StringVar(&o.Issuer, "verify-issuer", "", "address of who must have vouched for that name")
+	flags.StringVar(&o.Issuer, "verify-issuer", "",
+		"address of the identity provider that must have issued that name, such as https://token.actions.githubusercontent.com")
 	flags.StringVar(&o.Root, "verify-root", "", "file with the trusted root of the services that made the certificate and logged it")
 	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")
 	flags.StringVar(&o.MaxDataAge, "verify-max-data-age", "", "how old the advisories that it rests on may be; 168h when empty")

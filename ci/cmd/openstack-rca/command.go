@@ -133,6 +133,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		plan,
 		in.doctor(), in.initialise(), manual(),
 	)
+	helpful(root)
 	return root
 }
 

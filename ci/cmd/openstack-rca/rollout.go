@@ -42,10 +42,12 @@ func (in commandLine) rollout() []*cobra.Command {
 	verifyFlags(flags, &in.opts.Verify)
 	flags.StringVar(&o.InFlight, "in-flight", "", "another version's deployment in progress: refuse, wait, rollback or supersede")
 	flags.StringVar(&o.OnTimeout, "on-timeout", "rollback", "a deployment that does not finish in time: rollback or leave")
-	flags.BoolVar(&o.AwaitApproval, "await-approval", false, "wait at a pause until somebody approves or rejects")
+	flags.BoolVar(&o.AwaitApproval, "await-approval", false,
+		"go on following a deployment that pauses, until approve or reject is called")
 
 	follow := operation(pipeline.Wait, "Follow the deployment in progress to its end, and judge it as deploy would")
-	follow.Flags().BoolVar(&o.AwaitApproval, "await-approval", false, "wait at a pause until somebody approves or rejects")
+	follow.Flags().BoolVar(&o.AwaitApproval, "await-approval", false,
+		"go on following a deployment that pauses, until approve or reject is called")
 	prune := operation(pipeline.Prune, "Deregister old task definitions that nothing needs")
 	prune.Flags().IntVar(&o.Keep, "keep", 10, "how many of the newest to keep")
 	destroy := operation(pipeline.Destroy, "Delete everything that was created for the service, and nothing else")

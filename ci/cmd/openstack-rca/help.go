@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// usual are the flags of every command that its help shows; the others are for servers, credentials and CI systems.
+var usual = []string{"source", "environment", "ref", "report", "verbose"}
+
+// examples are command lines, by command.
+var examples = map[string][]string{
+	"init":     {"init --check", "init --ci github"},
+	"test":     {"test", "test --path tests/test_api.py --report report", "test --changed-since origin/main"},
+	"train":    {"train --report report --model out", "train --param epochs=3"},
+	"publish":  {"publish --environment staging --ref main --mlflow-tracking-uri https://mlflow.example.com"},
+	"image":    {"image --report report"},
+	"run":      {"run --report report", "run --environment staging --ref main --report report"},
+	"plan":     {"plan", "plan --ref feature/x", "plan --environment staging --ref main --image repository@sha256:..."},
+	"deploy":   {"deploy --environment staging --ref main --image repository@sha256:..."},
+	"status":   {"status --environment staging --ref main"},
+	"rollback": {"rollback --environment staging --ref main"},
+	"audit":    {"audit --report report"},
+	"doctor":   {"doctor", "doctor --environment staging --ref main"},
+}
+
+// helpful gives commands examples, and a help that begins with what is theirs.
+func helpful(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		var lines []string
+		for _, line := range examples[c.Name()] {
+			lines = append(lines, "  "+root.Name()+" "+line)
+		}
+		c.Example = strings.Join(lines, "\n")
+	}
+	root.Example = "  openstack-rca init\n  openstack-rca test\n  openstack-rca run --report report"
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(c *cobra.Command) error {
+		if c.Parent() != root || c.HasSubCommands() {
+			return usage(c)
+		}
+		_, err := fmt.Fprint(c.OutOrStderr(), help(c))
+		return err
+	})
+}
+
+// help is what a command says of its use.
+func help(c *cobra.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:\n  %s\n", c.UseLine())
+	if c.HasExample() {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", c.Example)
+	}
+	fmt.Fprintf(&b, "\nFlags:\n%s", c.LocalFlags().FlagUsages())
+	first := pflag.NewFlagSet("", pflag.ContinueOnError)
+	more := 0
+	c.InheritedFlags().VisitAll(func(flag *pflag.Flag) {
+		if slices.Contains(usual, flag.Name) {
+			first.AddFlag(flag)
+		} else {
+			more++
+		}
+	})
+	fmt.Fprintf(&b, "\nFlags of every command:\n%s", first.FlagUsages())
+	fmt.Fprintf(&b, "  and %d more, for servers, credentials and CI systems: %s --help\n", more, c.Root().Name())
+	b.WriteString("\nExit codes: 0 for a pass, 1 for every other verdict, 2 for a wrong call")
+	if c.Name() == "plan" {
+		b.WriteString(", 3 for changes with --detailed-exitcode")
+	}
+	b.WriteString("\n")
+	return b.String()
+}
