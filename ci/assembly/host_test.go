@@ -54,12 +54,14 @@ func TestLinksOutOfTheSourceCountOnlyWhereAStageSeesThem(t *testing.T) {
 	}{
 		"the folder .venv": {links: []string{".venv/bin/python"}},
 		"an environment of another name": {links: []string{"my [env]/bin/python", "apps/one/env/bin/python3"}, files: map[string]string{
-			"my [env]/pyvenv.cfg": "", "apps/one/env/pyvenv.cfg": ""}},
+			"my [env]/pyvenv.cfg": "", "my [env]/bin/activate": "", "apps/one/env/pyvenv.cfg": "", "apps/one/env/Scripts/activate": ""}},
 		"environments of tox and nox": {links: []string{".tox/py312/bin/python", ".nox/tests/bin/python"}},
 		"programs of Node.js":         {links: []string{"node_modules/.bin/tsc", "web/node_modules/.bin/tsc"}},
 		"what exclude names":          {links: []string{"data/images"}, files: map[string]string{"pipeline.yaml": "exclude: [data]"}},
 		"an environment, though exclude does not name it": {links: []string{"venv/bin/python"}, files: map[string]string{
-			"pipeline.yaml": "exclude: [data]", "venv/pyvenv.cfg": ""}},
+			"pipeline.yaml": "exclude: [data]", "venv/pyvenv.cfg": "", "venv/bin/activate": ""}},
+		"a file of a test that is like one of an environment": {links: []string{"tests/env/bin/python"}, files: map[string]string{
+			"tests/env/pyvenv.cfg": ""}, refused: []string{"take tests/env/bin/python: "}},
 		"what counts": {links: []string{"data.csv", ".venv/bin/python", "lib/helper.py"}, refused: []string{
 			"take data.csv: it is a link to ", "take lib/helper.py: ", `or leave it out: exclude: ["data.csv"] in pipeline.yaml`}},
 		"what exclude does not name any more": {links: []string{"docs/api"}, files: map[string]string{"pipeline.yaml": "exclude: [data]"},

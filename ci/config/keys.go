@@ -25,7 +25,7 @@ var keys = slices.Concat([]key{
 	{path: "python", source: "Environment Variables", limit: pythonVersions,
 		meaning: "Python version of all environments."},
 	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing. " +
-		"A list replaces the default. Folders with a pyvenv.cfg (virtual environments) are always left out. Other links must stay in the " +
+		"A list replaces the default. Virtual environments are always left out. Other links must stay in the " +
 		"source."},
 
 	{path: "test.requirements", limit: paths,

@@ -209,12 +209,16 @@ func (p *Project) comparePython(t *tree) {
 	}
 }
 
-// Virtual returns the directories of the listed files that are virtual environments, as Python itself
-// recognises them: by a pyvenv.cfg. The root of the source is none, whatever it holds.
+// Virtual returns the directories of the listed files, which are sorted, that are virtual environments: they have a pyvenv.cfg,
+// by which Python recognises them, and the script that every tool puts into them. A test may have the file alone. The
+// root of the source is none, whatever it holds.
 func Virtual(names []string) []string {
 	var dirs []string
 	for _, name := range names {
-		if dir, file := path.Split(name); file == "pyvenv.cfg" && dir != "" {
+		dir, file := path.Split(name)
+		_, unix := slices.BinarySearch(names, dir+"bin/activate")
+		_, windows := slices.BinarySearch(names, dir+"Scripts/activate")
+		if file == "pyvenv.cfg" && dir != "" && (unix || windows) {
 			dirs = append(dirs, path.Clean(dir))
 		}
 	}
