@@ -100,6 +100,10 @@ func (s serving) dockerfile() container {
 				found.health = m[1]
 			}
 		case "ENV", "ARG":
+			if !strings.Contains(fields[1], "=") && len(fields) > 2 { // the older form, of one variable
+				env[fields[1]] = strings.Join(fields[2:], " ")
+				continue
+			}
 			for _, word := range fields[1:] {
 				key, value, _ := strings.Cut(word, "=")
 				env[key] = strings.Trim(value, `"'`)

@@ -68,7 +68,7 @@ func (s serving) find() {
 	}
 	path, why := found.health, "the route that answers without a model or a login"
 	if path == "" && file.health == "" && composed.health == "" {
-		path, why = cmp.Or(found.otherwise, "/"), "the path that is sure to be there"
+		path, why = cmp.Or(found.otherwise, "/"), "no route is known that says how it is"
 		s.unknown("image.health", "add a route such as /health, and write `image.health: /health`",
 			"a path that says whether the application is well: none is called health; %s is asked", path)
 	}

@@ -67,6 +67,8 @@ func TestTheContainerSaysWhatIsStarted(t *testing.T) {
 		"a list for a shell, with the port of a variable": {map[string]string{"Dockerfile": "ENV PORT=9000\n" +
 			`CMD ["sh", "-c", "uvicorn churn.api:app --host 0.0.0.0 --port ${PORT}"]`},
 			"uvicorn churn.api:app --host 0.0.0.0 --port {{port}}", 9000},
+		"a variable of the older form": {map[string]string{"Dockerfile": "ENV PORT 9001\nCMD uvicorn churn.api:app --host 0.0.0.0 --port $PORT"},
+			"uvicorn churn.api:app --host 0.0.0.0 --port {{port}}", 9001},
 		"a default in the line": {map[string]string{"Dockerfile": "EXPOSE 8000\nCMD uvicorn churn.api:app --host 0.0.0.0 --port ${PORT:-8000}"},
 			"uvicorn churn.api:app --host 0.0.0.0 --port {{port}}", 8000},
 		"a port of the platform": {map[string]string{"Dockerfile": "EXPOSE 8088\nCMD gunicorn -b :$PORT churn.api:app"},
