@@ -30,6 +30,19 @@ func TestARemarkIsNoAlarm(t *testing.T) {
 	assert.Contains(t, page, "<header><h2>Warnings</h2></header>")
 }
 
+// TestACommandIsTypedAsTheMarkdownHasIt: an engine prints it as it is.
+func TestACommandIsTypedAsTheMarkdownHasIt(t *testing.T) {
+	run := failedRun()
+	p := verdict.Problemf(codeBelow, "x")
+	p.Next = "Run it alone: dagger call test --path '\"t.py::x[a,b]\"' summary"
+	alone := verdict.Problemf(codeBelow, "y")
+	alone.Next = "openstack-rca test --verbose --path \"t.py::x[a_*b*]\""
+	run.Stages[0].Judge(p, alone)
+	_, _, markdown, _ := written(t, run)
+	assert.Contains(t, markdown, "  - Next: Run it alone: `dagger call test --path '\"t.py::x[a,b]\"' summary`\n")
+	assert.Contains(t, markdown, "  - Next: `openstack-rca test --verbose --path \"t.py::x[a_*b*]\"`\n")
+}
+
 // TestWhatIsUsefulIsNotPushedOutByDigests of 64 characters, and a time is told the same way everywhere.
 func TestWhatIsUsefulIsNotPushedOutByDigests(t *testing.T) {
 	sum := strings.Repeat("9f2c1b7e", 8)

@@ -60,7 +60,7 @@ func (p *Problem) Error() string {
 }
 
 // typed is a text that ends in a command: a full stop behind it would be typed too.
-var typed = regexp.MustCompile(`(?:^|: )(?:openstack-rca|dagger call|uv|pip|poetry|pdm|pipenv|git|docker|python) [^;]+$`)
+var typed = regexp.MustCompile(`(?:^|: )((?:openstack-rca|dagger call|uv|pip|poetry|pdm|pipenv|git|docker|python) [^;]+)$`)
 
 // stopped is a sentence with its end.
 func stopped(sentence string) string {

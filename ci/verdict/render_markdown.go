@@ -227,6 +227,15 @@ func budget(r *Run) string {
 	return text
 }
 
+// mdNext is what to do. A command at its end is code: an escape in it would be typed too, where the text is not rendered.
+func mdNext(next string) string {
+	at := typed.FindStringSubmatchIndex(next)
+	if at == nil {
+		return mdText(next, 400)
+	}
+	return strings.TrimLeft(mdText(next[:at[2]], 400)+" ", " ") + mdCode(next[at[2]:], 400)
+}
+
 // mdFailures has a piece for each problem, the first with the heading.
 func mdFailures(r *Run) []string {
 	var pieces []string
@@ -242,7 +251,7 @@ func mdFailures(r *Run) []string {
 			}
 			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(s.Name, 40), mdCode(p.Code, 80), mdText(p.Cause, 600))
 			if p.Next != "" {
-				fmt.Fprintf(&b, "  - Next: %s\n", mdText(p.Next, 400))
+				fmt.Fprintf(&b, "  - Next: %s\n", mdNext(p.Next))
 			}
 			if details := strings.Join(p.Details, "\n"); strings.TrimSpace(details) != "" {
 				b.WriteString("\n" + indent(mdFence(tail(details, 2500)), "  "))
@@ -340,7 +349,7 @@ func mdWarnings(r *Run) string {
 				continue // it asks for nothing
 			}
 			for _, next := range t.nexts[:min(len(t.nexts), maxNexts)] {
-				fmt.Fprintf(&b, "  - Next: %s\n", mdText(next, 400))
+				fmt.Fprintf(&b, "  - Next: %s\n", mdNext(next))
 			}
 		}
 		if len(found) > 0 {
