@@ -360,14 +360,15 @@ var metricsName = regexp.MustCompile(`(?i)metric|score|result|eval`)
 // otherJSON are the JSON files of the training that nothing of the contract names, those first whose name says that
 // they hold what was measured.
 func (t *training) otherJSON() []string {
-	known := t.matching(append(slices.Clone(t.cfg.Artifacts), t.cfg.Model, t.cfg.Predictions, t.cfg.Golden)...)
+	known := t.matching(t.cfg.Model, t.cfg.Predictions, t.cfg.Golden)
+	beside := t.matching(t.cfg.Artifacts...) // by default all JSON files beside the model, its metrics among them
 	var likely, others []string
 	for _, name := range t.result.Made {
 		switch {
 		case path.Ext(name) != ".json" || slices.Contains(known, name):
 		case metricsName.MatchString(path.Base(name)):
 			likely = append(likely, name)
-		default:
+		case !slices.Contains(beside, name):
 			others = append(others, name)
 		}
 	}

@@ -24,6 +24,13 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	assert.Equal(t, "Let the training write that file", result.Stage.Next, "nothing is guessed")
 
 	s = sound(t)
+	s.input.Config.Train.Metrics = "models/metrics.json"
+	s.left["models/scores.json"], s.left["models/labels.json"] = "{}", "{}"
+	s.trained.Made = []string{"models/golden.json", "models/labels.json", "models/predictions.json", "models/scores.json"}
+	result = s.fails(train.MetricsMissing, "left no models/metrics.json; it wrote models/scores.json")
+	assert.NotContains(t, result.Stage.Cause, "labels.json", "it travels with the model")
+
+	s = sound(t)
 	delete(s.left, "mlflow.db")
 	s.trained.Made = []string{"out/metrics.json"}
 	result = s.fails(train.RunMissing, "it wrote out/metrics.json")
