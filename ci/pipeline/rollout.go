@@ -228,7 +228,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 }
 
 // platforms are the digests of the images of an index by platform; none for an image.
-func (s *call) platforms(ctx context.Context, permit policy.Permit, image string) (map[string]string, error) {
+func (s deployer) platforms(ctx context.Context, permit policy.Permit, image string) (map[string]string, error) {
 	opened, err := s.registry(ctx, permit, image)
 	if err != nil {
 		return nil, err
@@ -248,7 +248,7 @@ func (s *call) platforms(ctx context.Context, permit policy.Permit, image string
 const maxTaskDefinition = 1 << 20
 
 // taskFile is the content of the file with the task definition of an adopted service; nil without.
-func (s *call) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
+func (s deployer) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
 	name := s.cfg.Rollout.TaskDefinition
 	if name == "" {
 		return nil, nil

@@ -78,8 +78,8 @@ func (p *prober) noRoute(ctx context.Context) *verdict.Problem {
 	if other == "" {
 		return nil
 	}
-	problem := verdict.Problemf(CodeUnhealthy, "it answers, but has no %s: status %d for %s, as for any path that it does not have, while %s is there",
-		s.path, s.status, lasted, other)
+	problem := verdict.Problemf(CodeUnhealthy, "it answers, but has no %s: status %d for %s, as for any path that it does not "+
+		"have, while %s is there", s.path, s.status, lasted, other)
 	problem.Next = fmt.Sprintf("Set %s in pipeline.yaml to a path that the application has", key)
 	if health != "" {
 		problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, which answers 200", key, health)

@@ -102,7 +102,7 @@ func TestASlowStarterIsNotGivenUp(t *testing.T) {
 			}
 			return routes("/", "/livez")(path, 0)
 		},
-		"404 with a time in it": func(path string) (int, string) {
+		"404 with a time in it": func(string) (int, string) {
 			return 404, fmt.Sprintf(`{"timestamp": %d}`, time.Now().UnixNano())
 		},
 	} {

@@ -24,7 +24,7 @@ const named = 1000
 
 // history searches everything that the source ever had: a secret that a commit deleted is in the
 // repository all the same. What the search of the files found is not found again.
-func (a *audit) history(ctx context.Context) {
+func (a secretSearch) history(ctx context.Context) {
 	dir := filepath.Join(a.Scratch, "history")
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the source is no secret
 		a.fail(ScannerFailed, "keep the history: %v", err)

@@ -241,7 +241,7 @@ const side = 2
 
 // search lets Gitleaks look at every layer by itself: an engine knows the result of one that it has searched
 // before. It writes to a stage of its own, as it runs beside the comparison of packages.
-func (a *audit) search(ctx context.Context, dir string) (seen layersSeen, ok bool) {
+func (a secretSearch) search(ctx context.Context, dir string) (seen layersSeen, ok bool) {
 	to := filepath.Join(a.Scratch, "sorted")
 	var err error
 	if seen.Sorted, err = sortLayers(dir, to); err != nil {
@@ -269,13 +269,13 @@ func (a *audit) search(ctx context.Context, dir string) (seen layersSeen, ok boo
 		return seen, ok
 	}
 	slices.Sort(names)
-	parts := make([]*audit, len(names))
+	parts := make([]secretSearch, len(names))
 	seen.Reports = make([][]secrets.Finding, len(names))
 	looked := make([]bool, len(names))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, side)
 	for i, name := range names {
-		parts[i] = &audit{Input: a.Input, runner: a.runner, stage: verdict.Stage{Name: a.stage.Name}}
+		parts[i] = secretSearch{&audit{Input: a.Input, runner: a.runner, stage: verdict.Stage{Name: a.stage.Name}}}
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
@@ -299,12 +299,13 @@ func (a *audit) search(ctx context.Context, dir string) (seen layersSeen, ok boo
 
 // inLayersFound judges what was found in the layers.
 func (s *scan) inLayersFound(seen layersSeen, searched bool) {
+	search := secretSearch{s.audit}
 	var all []secrets.Finding
 	for _, report := range seen.Reports {
 		if !searched {
 			break
 		}
-		found, believed := s.believed(report, copies{})
+		found, believed := search.believed(report, copies{})
 		all, searched = append(all, found...), believed
 	}
 	s.stage.Gate("planted secret", seenText(searched), "found", searched)
@@ -315,5 +316,5 @@ func (s *scan) inLayersFound(seen layersSeen, searched bool) {
 	s.stage.Add("files that packages brought unchanged", plural(seen.Sorted.Packaged, "file")+
 		", searched without "+genericRule+" and without decoding")
 	s.stage.Add("files of Python's libraries, which gitleaks does not open", plural(seen.Sorted.Closed, "file"))
-	s.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
+	search.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
 }

@@ -99,7 +99,7 @@ func TestHowLayersAreSearched(t *testing.T) {
 		return fake.Result(0, map[string]string{secretsOut: `[{"RuleID":"aws-access-token","File":"scan/planted/settings.py"}]`}), nil
 	})
 	a := &audit{Input: input(t), runner: r}
-	_, ok := a.search(t.Context(), dir)
+	_, ok := secretSearch{a}.search(t.Context(), dir)
 	require.True(t, ok)
 	require.Len(t, steps, 2)
 	decodes := map[string]string{}
@@ -122,7 +122,7 @@ func TestHowLayersAreSearched(t *testing.T) {
 		return r.Run(t.Context(), step)
 	})
 	one := &scan{audit: &audit{Input: input(t), runner: blind}}
-	seen, ok := one.search(t.Context(), dir)
+	seen, ok := secretSearch{one.audit}.search(t.Context(), dir)
 	one.inLayersFound(seen, ok)
 	require.Len(t, one.problems, 1)
 	assert.Equal(t, "SCANNER_BLIND", one.problems[0].Code.Name)

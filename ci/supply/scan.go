@@ -89,7 +89,7 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 		if err := image.Unpack(s.dir); err != nil {
 			beside.fail(ImageUnreadable, "%v", err)
 		} else {
-			layers, searched = beside.search(ctx, filepath.Join(s.dir, Layers))
+			layers, searched = secretSearch{beside}.search(ctx, filepath.Join(s.dir, Layers))
 		}
 	})
 	listed := false

@@ -52,9 +52,12 @@ func planted() []byte {
 	return []byte("aws_access_key_id = \"" + "AK" + "IA" + base32.StdEncoding.EncodeToString(sum[:])[:16] + "\"\n")
 }
 
+// secretSearch is the part of an audit, or of a scan, that looks for secrets.
+type secretSearch struct{ *audit }
+
 // secrets searches all files. What the source says about the search, in comments or in files, is
 // not followed: exceptions are in pipeline.yaml, with a reason and an end.
-func (a *audit) secrets(ctx context.Context) {
+func (a secretSearch) secrets(ctx context.Context) {
 	skipped := []string{".git"}
 	for _, name := range heavy {
 		if slices.Contains(a.Config.Exclude, name) {
@@ -94,7 +97,7 @@ func (a *audit) secrets(ctx context.Context) {
 
 // gitleaks searches a tree. It reports whether what it
 // found is to be believed.
-func (a *audit) gitleaks(ctx context.Context, source runner.Files, how search, other copies) (found []secrets.Finding, ok bool) {
+func (a secretSearch) gitleaks(ctx context.Context, source runner.Files, how search, other copies) (found []secrets.Finding, ok bool) {
 	report, ok := a.reported(ctx, source, how, other)
 	if !ok {
 		return nil, false
@@ -103,7 +106,7 @@ func (a *audit) gitleaks(ctx context.Context, source runner.Files, how search, o
 }
 
 // believed are the findings in what was searched, if what was planted is among those of the report.
-func (a *audit) believed(report []secrets.Finding, other copies) (found []secrets.Finding, ok bool) {
+func (a secretSearch) believed(report []secrets.Finding, other copies) (found []secrets.Finding, ok bool) {
 	found, seen := ofSource(report, other)
 	if !seen {
 		a.fail(ScannerBlind, "the key that was planted for gitleaks was not found")
@@ -130,7 +133,7 @@ func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, 
 }
 
 // reported is what Gitleaks reports of a tree and of what is planted beside it.
-func (a *audit) reported(ctx context.Context, source runner.Files, how search, other copies) (all []secrets.Finding, ok bool) {
+func (a secretSearch) reported(ctx context.Context, source runner.Files, how search, other copies) (all []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {
 		problem.Code = a.own(problem.Code)
@@ -175,7 +178,7 @@ func (a *audit) reported(ctx context.Context, source runner.Files, how search, o
 	return all, true
 }
 
-func (a *audit) secretsFound(code verdict.Code, v secrets.Verdict) {
+func (a secretSearch) secretsFound(code verdict.Code, v secrets.Verdict) {
 	a.found.secrets = v
 	a.stage.Gate("secrets", plural(len(v.Failed), "finding"), "none", len(v.Failed) == 0)
 	if len(v.Allowed) > 0 {

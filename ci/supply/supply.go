@@ -75,7 +75,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Audit}}
 	files := a.aside(func(beside *audit) {
 		if beside.wants("secrets") {
-			beside.secrets(ctx)
+			secretSearch{beside}.secrets(ctx)
 		}
 	})
 	locked := a.wants("advisories") || a.wants("pinning") || a.wants("licenses")
@@ -91,7 +91,7 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	}
 	files()
 	if a.History != nil {
-		a.history(ctx)
+		secretSearch{a}.history(ctx)
 	}
 	for _, check := range config.Checks {
 		if !a.wants(check) {

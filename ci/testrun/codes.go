@@ -29,8 +29,9 @@ var (
 	SourceNotPython = failing("SRC_NOT_PYTHON", "The source has no Python files.",
 		"Point --source at the root of the application's repository")
 
-	TestsFailed = failing("TESTS_FAILED", "At least one test failed or errored.", "Run the named test alone, in the same environment: openstack-rca test --verbose --path <test>")
-	NoTests     = failing("NO_TESTS", "pytest found no test.",
+	TestsFailed = failing("TESTS_FAILED", "At least one test failed or errored.",
+		"Run the named test alone, in the same environment: openstack-rca test --verbose --path <test>")
+	NoTests = failing("NO_TESTS", "pytest found no test.",
 		"Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py")
 	CollectionError = failing("COLLECTION_ERROR", "A test file or conftest.py could not be loaded, so its tests did not run.",
 		"Load the named file alone, in the same environment: openstack-rca test --verbose --path <file>")

@@ -32,7 +32,8 @@ func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
 	}
 	problem := verdict.Problemf(ConfigInvalid, "train.command starts %s, which %s", script, why)
 	if _, err := s.in.Source.Read(ctx, config.FileName, 0); errors.Is(err, fs.ErrNotExist) {
-		problem.Next = "There is no pipeline.yaml, so this is the default. Let one be written, with the training that is found: " + s.in.Again.Init()
+		problem.Next = "There is no pipeline.yaml, so this is the default. Let one be written, with the training that is found: " +
+			s.in.Again.Init()
 	}
 	return problem
 }
@@ -58,7 +59,7 @@ func (s *session) unheard(ctx context.Context) *verdict.Problem {
 	}
 	problem := verdict.Problemf(RunMissing, "train.metrics names no file, and the training's environment has no MLflow to log a run with; "+
 		"the training was not started")
-	problem.Next = s.metricsNext()
+	problem.Next = metricsNext(s.cfg.Gates)
 	return problem
 }
 

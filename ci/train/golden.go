@@ -22,12 +22,13 @@ func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 }
 
 // goldenNext says how to have a model scored that the library of its format loads.
-func (s *session) goldenNext(library string) string {
-	name, set := s.cfg.Golden, ""
+func goldenNext(golden, library string) string {
+	name, set := golden, ""
 	if name == "" {
 		name, set = "models/golden.json", ", and set train.golden: models/golden.json in pipeline.yaml"
 	}
-	return fmt.Sprintf(`Let the training write a few rows and what the model predicts for them to %s, {"inputs": [[5.1, 3.5]], "outputs": [0]}%s: `+
+	const form = `{"inputs": [[5.1, 3.5]], "outputs": [0]}`
+	return fmt.Sprintf("Let the training write a few rows and what the model predicts for them to %s, "+form+"%s: "+
 		"%s then loads the model in a fresh environment and compares", name, set, library)
 }
 

@@ -58,7 +58,7 @@ func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.P
 		return j.scoreByCommand(ctx)
 	}
 	if golden == "" {
-		j.stage.WarnNext(NotScored, j.goldenNext(format.Library), "the training left no golden sample")
+		j.stage.WarnNext(NotScored, goldenNext(j.cfg.Golden, format.Library), "the training left no golden sample")
 	}
 	return nil
 }

@@ -8,15 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"context"
-	"errors"
-	"io/fs"
 	"maps"
-	"path"
-	"regexp"
 
 	"github.com/openstack-rca/openstack-rca/ci/model"
-	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/strictjson"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -308,115 +302,6 @@ func (r *RunRecord) merge(run *RunRecord) {
 			r.Gaps[key] = run.Gaps[key]
 		}
 	}
-}
-
-// readRecord reads what the training wrote down about a model: the declared file of metrics, the
-// MLflow run, or both.
-func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, []*verdict.Problem) {
-	run, problem := t.readRun(ctx, sha256)
-	var problems []*verdict.Problem
-	// With a file of metrics an MLflow run is welcome but not demanded.
-	if problem != nil && (t.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
-		if problem.Code.Name == RunMissing.Name {
-			problem.Next = t.metricsNext()
-			if wrote := t.otherJSON(); len(wrote) > 0 {
-				problem.Cause += "; it wrote " + listed(wrote)
-				problem.Next = fmt.Sprintf("If %s has the metrics, name it in pipeline.yaml: train.metrics: %s. Else: %s", wrote[0], wrote[0],
-					problem.Next)
-			}
-		}
-		problems = append(problems, problem)
-	}
-	if t.cfg.Metrics == "" {
-		return run, problems
-	}
-	content, err := t.result.Outputs.Read(ctx, path.Clean(t.cfg.Metrics), maxMetrics)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		problem := verdict.Problemf(MetricsMissing, "the training left no %s", t.cfg.Metrics)
-		problem.Next = "Let the training write that file"
-		if wrote := t.otherJSON(); len(wrote) > 0 {
-			problem.Cause += "; it wrote " + listed(wrote)
-			problem.Next = fmt.Sprintf("Set train.metrics: %s in pipeline.yaml if that has the metrics, or let the training write %s",
-				wrote[0], t.cfg.Metrics)
-		}
-		return run, append(problems, problem)
-	case err != nil:
-		return run, append(problems, verdict.Problemf(MetricsMalformed, "%s cannot be read: %v", t.cfg.Metrics, err))
-	}
-	record, problem := parseMetricsFile(t.cfg.Metrics, content)
-	if problem != nil {
-		return run, append(problems, problem)
-	}
-	if run != nil {
-		record.merge(run)
-	}
-	return record, problems
-}
-
-// metricsName is how a file of metrics is usually called.
-var metricsName = regexp.MustCompile(`(?i)metric|score|result|eval`)
-
-// otherJSON are the JSON files of the training that nothing of the contract names, those first whose name says that
-// they hold what was measured.
-func (t *training) otherJSON() []string {
-	known := t.matching(t.cfg.Model, t.cfg.Predictions, t.cfg.Golden)
-	beside := t.matching(t.cfg.Artifacts...) // by default all JSON files beside the model, its metrics among them
-	var likely, others []string
-	for _, name := range t.result.Made {
-		switch {
-		case path.Ext(name) != ".json" || slices.Contains(known, name):
-		case metricsName.MatchString(path.Base(name)):
-			likely = append(likely, name)
-		case !slices.Contains(beside, name):
-			others = append(others, name)
-		}
-	}
-	return append(likely, others...)
-}
-
-// metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
-func (s *session) metricsNext() string {
-	var pairs []string
-	for _, gate := range s.cfg.Gates {
-		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
-	}
-	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+
-		"pipeline.yaml. Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
-}
-
-// readRun exports the MLflow store in a step of its own, in the same environment: the
-// training then runs exactly the declared command, and a changed export does not train again.
-func (t *training) readRun(ctx context.Context, sha256 string) (*RunRecord, *verdict.Problem) {
-	if _, err := t.result.Outputs.Read(ctx, store, 0); errors.Is(err, fs.ErrNotExist) {
-		return nil, verdict.Problemf(RunMissing, "the training wrote nothing to MLFLOW_TRACKING_URI (sqlite:///%s)", store)
-	}
-	result, err := t.runner.Run(ctx, runner.Step{
-		Name: "export MLflow run", Env: t.env,
-		Inputs: []runner.Mount{
-			{Path: ".", Files: t.result.Outputs.Filter([]string{store}, nil)},
-			{Path: ".", Files: t.runner.NewFiles(map[string][]byte{scriptFile: exportScript})},
-		},
-		Args: []string{"python", scriptFile, "sqlite:///" + store, exportFile}, Vars: t.vars(),
-		Outputs: []string{exportFile}, Timeout: exportLimit, Offline: true,
-	})
-	if err != nil {
-		return nil, stepProblem(ctx, "reading the MLflow store", err)
-	}
-	if result.ExitCode != 0 || result.TimedOut {
-		problem := verdict.Problemf(ExportFailed, "reading %s %s: %s", store, ended(result, exportLimit), reason(result))
-		problem.Details = said(result)
-		return nil, problem
-	}
-	content, err := result.Outputs.Read(ctx, exportFile, maxExport)
-	if err != nil {
-		return nil, verdict.Problemf(ExportFailed, "read the exported runs: %v", err)
-	}
-	records, err := parseExport(content)
-	if err != nil {
-		return nil, verdict.Problemf(ExportFailed, "the exported runs are malformed: %v", err)
-	}
-	return chooseRun(records, sha256)
 }
 
 // judgeRecord checks what is not a gate: that the record is of this model, and that its curves are finite.

@@ -56,7 +56,8 @@ func (p *Problem) Error() string {
 	if !typed.MatchString(next) {
 		next = stopped(next)
 	}
-	return fmt.Sprintf("FAIL %s %s: %s Published: %s. Next: %s", p.Code.Stage, p.Code.Name, stopped(strings.TrimRight(p.Cause, ".")), published, next)
+	return fmt.Sprintf("FAIL %s %s: %s Published: %s. Next: %s", p.Code.Stage, p.Code.Name,
+		stopped(strings.TrimRight(p.Cause, ".")), published, next)
 }
 
 // typed is a text that ends in a command: a full stop behind it would be typed too.
