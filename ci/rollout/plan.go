@@ -97,8 +97,8 @@ func (p *Plan) Digest() string {
 	return ref.Digest
 }
 
-// Platform is that of the tasks: linux/amd64 or linux/arm64.
-func (p *Plan) Platform() string {
+// Platform is that of a plan's tasks: linux/amd64 or linux/arm64.
+func Platform(p *Plan) string {
 	if of := p.TaskDefinition.RuntimePlatform; of != nil && of.CpuArchitecture == types.CPUArchitectureArm64 {
 		return "linux/arm64"
 	}

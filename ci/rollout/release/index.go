@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -34,7 +35,7 @@ func (o *operation) checkIndex(ctx context.Context) *verdict.Problem {
 	if members == nil {
 		return nil
 	}
-	platform, has := o.plan.Platform(), slices.Sorted(maps.Keys(members))
+	platform, has := rollout.Platform(o.plan), slices.Sorted(maps.Keys(members))
 	found := slices.ContainsFunc(has, func(name string) bool { return name == platform || strings.HasPrefix(name, platform+"/") })
 	if !o.checkedIndex {
 		o.stage().Gate("platforms of the index", strings.Join(has, ", "), platform, found)
