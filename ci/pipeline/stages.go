@@ -106,11 +106,17 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 		}
 		running.Wait()
 		s.run.Stages = append(s.run.Stages, done...)
-		longest := slices.MaxFunc(done, func(a, b verdict.Stage) int { return cmp.Compare(a.Seconds, b.Seconds) })
-		if longest.Seconds > 0 {
-			s.run.Critical = append(s.run.Critical, longest.Name)
-		}
+		s.run.Critical = append(s.run.Critical, longest(done)...)
 	}
+}
+
+// longest is the one of the stages that ran side by side that the others waited for; none if nothing ran.
+func longest(done []verdict.Stage) []string {
+	last := slices.MaxFunc(done, func(a, b verdict.Stage) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	if last.Seconds == 0 {
+		return nil
+	}
+	return []string{last.Name}
 }
 
 // foretell says before the first stage what a later one will certainly fail for. The others run all the same:
