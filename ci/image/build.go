@@ -123,13 +123,16 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 	if err == nil {
 		packages, err = packages.Sync(ctx)
 	}
+	var tree *dagger.Directory
+	if err == nil {
+		tree, err = b.pruned(ctx, packages.Directory(VenvDir))
+	}
 	if err != nil {
 		problem := b.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
 		problem.Next = pyenv.PythonNext(strings.Join(problem.Details, "\n"))
 		return nil, problem
 	}
 	f := &foundation{base: pinned, maker: maker, serving: serving}
-	tree := b.pruned(packages.Directory(VenvDir))
 	if c.Slim {
 		if prepare, tree, err = b.slim(ctx, maker, prepare, tree); err != nil {
 			return nil, b.engineProblem(ctx, CodeBaseUnfit, "make the image smaller", err)

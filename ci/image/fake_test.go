@@ -43,8 +43,10 @@ const (
 // world is everything around the stage: an engine that does as it is told, a real
 // registry in this process, and an application.
 type world struct {
-	t      *testing.T
-	engine *daggertest.Engine
+	// programs are further ones in the serving environment.
+	programs []string
+	t        *testing.T
+	engine   *daggertest.Engine
 	// sandbox and registry are the hosts of the sandbox's registry and of the real one.
 	sandbox, registry string
 	// refuse makes the real registry answer a request with a status; 0 lets it through.
@@ -174,6 +176,7 @@ func (w *world) script(application string) {
 	e.AnswerFunc("contents", func(c daggertest.Call) (any, error) {
 		return w.files[argument(c.Query, "file")], nil
 	})
+	e.AnswerFunc("entries", func(daggertest.Call) (any, error) { return append([]string{"python", "streamlit"}, w.programs...), nil })
 	e.AnswerFunc("digest", func(daggertest.Call) (any, error) { return w.tree, nil })
 	e.AnswerFunc("stdout", func(c daggertest.Call) (any, error) {
 		switch {

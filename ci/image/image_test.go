@@ -431,6 +431,15 @@ func TestPackagesArePruned(t *testing.T) {
 	assert.Contains(t, w.engine.Queries(), `filter(exclude: ["lib/python*/site-packages/**/tests","lib/python*/site-packages/pyarrow/include"])`)
 }
 
+func TestInstallersThatTheRequirementsNameAreLeftOut(t *testing.T) {
+	w := newWorld(t)
+	w.programs = []string{"pip", "pip3", "uvicorn"}
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	assert.Contains(t, w.engine.Queries(), `filter(exclude: ["bin/pip","bin/pip[0-9x]*","lib/python*/site-packages/pip","lib/python*/site-packages/pip-*.dist-info"])`)
+	assert.NotEmpty(t, evidence(r.Stage, "installers left out of the packages"))
+}
+
 func TestAnImageIsMadeSlim(t *testing.T) {
 	w := newWorld(t)
 	w.in.Config.Image.Slim = true

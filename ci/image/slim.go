@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	_ "embed"
+	"slices"
 	"strings"
 
 	"dagger.io/dagger"
@@ -32,15 +33,33 @@ func (b builder) slim(
 	return base, tree.Directory("/tree"), nil
 }
 
-// pruned are the packages without those that image.prune leaves out. Running the image shows
-// whether it works without them.
-func (b builder) pruned(packages *dagger.Directory) *dagger.Directory {
-	var globs []string
+// installers are the programs that only an installation needs. Requirements that were written by
+// `pip freeze` or by hand name them often.
+var installers = []string{"pip", "uv"}
+
+// pruned are the packages without those that image.prune leaves out, and without installers. Running
+// the image shows whether it works without them.
+func (b builder) pruned(ctx context.Context, packages *dagger.Directory) (*dagger.Directory, error) {
+	const site = "lib/python*/site-packages/"
+	var globs, left []string
 	for _, glob := range b.in.Config.Image.Prune {
-		globs = append(globs, "lib/python*/site-packages/"+glob)
+		globs = append(globs, site+glob)
+	}
+	programs, err := packages.Entries(ctx, dagger.DirectoryEntriesOpts{Path: "bin"})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range installers {
+		if slices.Contains(programs, name) {
+			left = append(left, name)
+			globs = append(globs, "bin/"+name, "bin/"+name+"[0-9x]*", site+name, site+name+"-*.dist-info")
+		}
+	}
+	if left != nil {
+		b.stage.Add("installers left out of the packages", strings.Join(left, ", "))
 	}
 	if len(globs) == 0 {
-		return packages
+		return packages, nil
 	}
-	return packages.Filter(dagger.DirectoryFilterOpts{Exclude: globs})
+	return packages.Filter(dagger.DirectoryFilterOpts{Exclude: globs}), nil
 }
