@@ -119,3 +119,23 @@ func TestADockerfileThatDoesNotBuildIsNamedByLine(t *testing.T) {
 		})
 	}
 }
+
+func TestTheDistributionsSetuidProgramsAreAWarning(t *testing.T) {
+	w := fromDockerfile(t)
+	w.findings["setuid"], w.findings["packaged"] = []string{"/opt/own", "/usr/bin/su"}, []string{"/usr/bin/su"}
+	r := w.run()
+	var failed, warned string
+	for _, p := range r.Stage.Problems {
+		if p.Code == image.CodeSetuid.Name {
+			failed = p.Cause
+		}
+	}
+	for _, found := range r.Stage.Warnings {
+		if found.Code == image.WarnSetuid.Name {
+			warned = found.Cause
+		}
+	}
+	assert.Contains(t, failed, "/opt/own")
+	assert.NotContains(t, failed, "/usr/bin/su")
+	assert.Equal(t, "/usr/bin/su", warned)
+}
