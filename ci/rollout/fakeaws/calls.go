@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +15,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
+
+// atMost refuses to describe more than AWS does at once, and what names nothing.
+func atMost(most int, names []string) error {
+	if len(names) == 0 || len(names) > most {
+		return &types.InvalidParameterException{Message: aws.String(fmt.Sprintf("From 1 to %d can be described at once, not %d.", most, len(names)))}
+	}
+	return nil
+}
 
 func missing(arn string) types.Failure {
 	return types.Failure{Arn: aws.String(arn), Reason: aws.String("MISSING")}
@@ -24,6 +34,9 @@ func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput,
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.enter("DescribeServices"); err != nil {
+		return nil, err
+	}
+	if err := atMost(10, in.Services); err != nil {
 		return nil, err
 	}
 	out := &ecs.DescribeServicesOutput{}
@@ -38,6 +51,11 @@ func (e *ECS) DescribeServices(_ context.Context, in *ecs.DescribeServicesInput,
 			out.Services = append(out.Services, *s.stale)
 		default:
 			out.Services = append(out.Services, e.describe(s))
+		}
+	}
+	if !slices.Contains(in.Include, types.ServiceFieldTags) {
+		for n := range out.Services {
+			out.Services[n].Tags = nil // "If this field is omitted, tags aren't included"
 		}
 	}
 	return stamped(out, e.clock.Now()), nil
@@ -113,6 +131,9 @@ func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...
 	if s.status != "ACTIVE" {
 		return nil, &types.ServiceNotActiveException{Message: aws.String("Service was not ACTIVE.")}
 	}
+	if err := e.canRun(in.TaskDefinition); err != nil {
+		return nil, err
+	}
 	if in.DesiredCount != nil {
 		s.desired = *in.DesiredCount
 	}
@@ -128,6 +149,16 @@ func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...
 	}
 	described := e.describe(s)
 	return stamped(&ecs.UpdateServiceOutput{Service: &described}, e.clock.Now()), nil
+}
+
+// canRun refuses a task definition that is deregistered: it is INACTIVE, and "you can't use an INACTIVE
+// task definition to run new tasks or create new services, and you can't update an existing service to
+// reference" it (API reference, DeregisterTaskDefinition). Tests of deployments alone register none.
+func (e *ECS) canRun(taskDefinition *string) error {
+	if d := e.definition(aws.ToString(taskDefinition)); taskDefinition != nil && d != nil && d.Status != types.TaskDefinitionStatusActive {
+		return &types.ClientException{Message: aws.String("TaskDefinition is inactive")}
+	}
+	return nil
 }
 
 // LostAnswer is an error after which the call was carried out all the same: the
@@ -234,6 +265,9 @@ func (e *ECS) DescribeServiceDeployments(_ context.Context, in *ecs.DescribeServ
 	if err := e.enter("DescribeServiceDeployments"); err != nil {
 		return nil, err
 	}
+	if err := atMost(20, in.ServiceDeploymentArns); err != nil {
+		return nil, err
+	}
 	out := &ecs.DescribeServiceDeploymentsOutput{}
 	for _, arn := range in.ServiceDeploymentArns {
 		d := e.deployments[arn]
@@ -292,6 +326,9 @@ func (e *ECS) DescribeServiceRevisions(_ context.Context, in *ecs.DescribeServic
 	if err := e.enter("DescribeServiceRevisions"); err != nil {
 		return nil, err
 	}
+	if err := atMost(20, in.ServiceRevisionArns); err != nil {
+		return nil, err
+	}
 	out := &ecs.DescribeServiceRevisionsOutput{}
 	for _, arn := range in.ServiceRevisionArns {
 		r := e.revisions[arn]
@@ -329,7 +366,7 @@ func (e *ECS) StopServiceDeployment(_ context.Context, in *ecs.StopServiceDeploy
 	return stamped(&ecs.StopServiceDeploymentOutput{ServiceDeploymentArn: in.ServiceDeploymentArn}, e.clock.Now()), nil
 }
 
-// ListTasks lists running or stopped tasks of a service; stopped ones vanish after an hour.
+// ListTasks lists running or stopped tasks of a service, 100 a page; stopped ones vanish after an hour.
 func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ecs.Options)) (*ecs.ListTasksOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -350,5 +387,11 @@ func (e *ECS) ListTasks(_ context.Context, in *ecs.ListTasksInput, _ ...func(*ec
 			out.TaskArns = append(out.TaskArns, t.arn)
 		}
 	}
+	const page = 100
+	from, _ := strconv.Atoi(aws.ToString(in.NextToken))
+	if from+page < len(out.TaskArns) {
+		out.NextToken = aws.String(strconv.Itoa(from + page))
+	}
+	out.TaskArns = out.TaskArns[min(from, len(out.TaskArns)):min(from+page, len(out.TaskArns))]
 	return stamped(out, e.clock.Now()), nil
 }

@@ -126,6 +126,9 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 	if err := e.enter("DescribeTasks"); err != nil {
 		return nil, err
 	}
+	if err := atMost(100, in.Tasks); err != nil {
+		return nil, err
+	}
 	out := &ecs.DescribeTasksOutput{}
 	for _, s := range e.services {
 		for _, t := range s.tasks {
