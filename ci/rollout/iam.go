@@ -127,6 +127,7 @@ func (p policies) at() at {
 // are read-only.
 var anyResource = []string{
 	"application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies",
+	"application-autoscaling:DescribeScheduledActions",
 	"ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition", "ecs:ListTaskDefinitions",
 	"elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeLoadBalancerAttributes",
 	"elasticloadbalancing:DescribeLoadBalancers",

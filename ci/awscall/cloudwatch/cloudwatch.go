@@ -88,12 +88,14 @@ type DescribeAlarmsInput struct {
 	AlarmNamePrefix *string
 	AlarmNames      []string
 	AlarmTypes      []AlarmType
+	NextToken       *string
 }
 
-// DescribeAlarmsOutput is the first page of alarms.
+// DescribeAlarmsOutput is a page of alarms.
 type DescribeAlarmsOutput struct {
 	MetricAlarms    []MetricAlarm
 	CompositeAlarms []CompositeAlarm
+	NextToken       *string
 }
 
 // DescribeAlarms describes alarms.

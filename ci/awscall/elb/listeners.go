@@ -70,11 +70,14 @@ func (c *Client) DeleteListener(ctx context.Context, in *DeleteListenerInput) (*
 	return awscall.Do[DeleteListenerOutput](ctx, c.api, "DeleteListener", in)
 }
 
-// DescribeRulesInput names a listener.
-type DescribeRulesInput struct{ ListenerArn *string }
+// DescribeRulesInput names a listener, and the page that a Marker begins.
+type DescribeRulesInput struct{ ListenerArn, Marker *string }
 
-// DescribeRulesOutput is the first page of rules.
-type DescribeRulesOutput struct{ Rules []types.Rule }
+// DescribeRulesOutput is a page of rules.
+type DescribeRulesOutput struct {
+	Rules      []types.Rule
+	NextMarker *string
+}
 
 // DescribeRules describes the rules of a listener.
 func (c *Client) DescribeRules(ctx context.Context, in *DescribeRulesInput) (*DescribeRulesOutput, error) {

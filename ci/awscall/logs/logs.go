@@ -23,13 +23,16 @@ func New(cfg aws.Config) *Client {
 }
 
 // LogGroup is a log group. Arn ends in ":*", LogGroupArn does not. RetentionPolicyName is the
-// account's policy that overrides the group's retention.
+// account's policy that overrides the group's retention. A group whose DeletionProtectionEnabled is true
+// cannot be deleted.
 type LogGroup struct {
 	LogGroupName        *string `json:"logGroupName"`
 	Arn                 *string `json:"arn"`
 	LogGroupArn         *string `json:"logGroupArn"`
 	RetentionInDays     *int32  `json:"retentionInDays"`
 	RetentionPolicyName *string `json:"retentionPolicyName"`
+
+	DeletionProtectionEnabled *bool `json:"deletionProtectionEnabled"`
 }
 
 // DescribeLogGroupsInput asks for the groups whose names have a prefix.

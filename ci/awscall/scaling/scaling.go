@@ -1,5 +1,5 @@
 // Package scaling has the operations of Application Auto Scaling that the rollout uses: one
-// scalable target and its target tracking policies. Fields are as in the API reference; nil is
+// scalable target with its target tracking policies and scheduled actions. Fields are as in the API reference; nil is
 // not sent.
 package scaling
 
@@ -80,14 +80,46 @@ type DescribeScalingPoliciesInput struct {
 	ServiceNamespace  string  `json:",omitempty"`
 	ScalableDimension string  `json:",omitempty"`
 	ResourceId        *string `json:",omitempty"`
+	NextToken         *string `json:",omitempty"`
 }
 
-// DescribeScalingPoliciesOutput is the first page of policies.
-type DescribeScalingPoliciesOutput struct{ ScalingPolicies []Policy }
+// DescribeScalingPoliciesOutput is a page of policies; AWS puts 10 on one.
+type DescribeScalingPoliciesOutput struct {
+	ScalingPolicies []Policy
+	NextToken       *string
+}
 
-// DescribeScalingPolicies describes the policies of a target.
+// DescribeScalingPolicies describes the policies of a target, a page a call.
 func (c *Client) DescribeScalingPolicies(ctx context.Context, in *DescribeScalingPoliciesInput) (*DescribeScalingPoliciesOutput, error) {
 	return awscall.Do[DescribeScalingPoliciesOutput](ctx, c.api, "DescribeScalingPolicies", in)
+}
+
+// ScheduledAction changes a target's bounds at times that somebody set.
+type ScheduledAction struct {
+	ScheduledActionName  *string
+	ScalableTargetAction *ScalableTargetAction
+}
+
+// ScalableTargetAction is what a scheduled action sets; nil is left as it is.
+type ScalableTargetAction struct{ MinCapacity, MaxCapacity *int32 }
+
+// DescribeScheduledActionsInput asks for the scheduled actions of a target.
+type DescribeScheduledActionsInput struct {
+	ServiceNamespace  string  `json:",omitempty"`
+	ScalableDimension string  `json:",omitempty"`
+	ResourceId        *string `json:",omitempty"`
+	NextToken         *string `json:",omitempty"`
+}
+
+// DescribeScheduledActionsOutput is a page of scheduled actions.
+type DescribeScheduledActionsOutput struct {
+	ScheduledActions []ScheduledAction
+	NextToken        *string
+}
+
+// DescribeScheduledActions describes the scheduled actions of a target, a page a call.
+func (c *Client) DescribeScheduledActions(ctx context.Context, in *DescribeScheduledActionsInput) (*DescribeScheduledActionsOutput, error) {
+	return awscall.Do[DescribeScheduledActionsOutput](ctx, c.api, "DescribeScheduledActions", in)
 }
 
 // ListTagsForResourceInput names a target by its ARN.

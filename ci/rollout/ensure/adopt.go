@@ -129,10 +129,10 @@ func (s services) lookAtItsAlarms(ctx context.Context) error {
 	if c == nil || c.Alarms == nil || !c.Alarms.Enable || len(c.Alarms.AlarmNames) == 0 {
 		return nil
 	}
-	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: c.Alarms.AlarmNames,
-		AlarmTypes: []cloudwatch.AlarmType{cloudwatch.AlarmTypeMetricAlarm, cloudwatch.AlarmTypeCompositeAlarm}})
+	out, err := describeAlarms(ctx, s.clients.CloudWatch, c.Alarms.AlarmNames, cloudwatch.AlarmTypeMetricAlarm,
+		cloudwatch.AlarmTypeCompositeAlarm)
 	if err != nil {
-		return fmt.Errorf("describe alarms: %w", err)
+		return err
 	}
 	for _, alarm := range out.MetricAlarms {
 		if alarm.StateValue == cloudwatch.StateValueAlarm {

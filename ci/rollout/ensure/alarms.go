@@ -21,16 +21,39 @@ func (s monitors) findAlarms(ctx context.Context) (map[string]cloudwatch.MetricA
 	for _, alarm := range s.plan.Alarms {
 		names = append(names, *alarm.AlarmName)
 	}
-	out, err := s.clients.CloudWatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: names,
-		AlarmTypes: []cloudwatch.AlarmType{cloudwatch.AlarmTypeMetricAlarm}})
+	found, err := describeAlarms(ctx, s.clients.CloudWatch, names, cloudwatch.AlarmTypeMetricAlarm)
 	if err != nil {
-		return nil, fmt.Errorf("describe alarms: %w", err)
+		return nil, err
 	}
 	there := map[string]cloudwatch.MetricAlarm{}
-	for _, alarm := range out.MetricAlarms {
+	for _, alarm := range found.MetricAlarms {
 		there[aws.ToString(alarm.AlarmName)] = alarm
 	}
 	return there, nil
+}
+
+// mostAlarms is how many names one call of DescribeAlarms takes.
+const mostAlarms = 100
+
+// describeAlarms describes those of the names that are there, whatever number of calls and pages that takes.
+func describeAlarms(ctx context.Context, client CloudWatch, names []string, kinds ...cloudwatch.AlarmType) (*cloudwatch.DescribeAlarmsOutput,
+	error) {
+	all := &cloudwatch.DescribeAlarmsOutput{}
+	for chunk := range slices.Chunk(names, mostAlarms) {
+		in := &cloudwatch.DescribeAlarmsInput{AlarmNames: chunk, AlarmTypes: kinds}
+		for {
+			out, err := client.DescribeAlarms(ctx, in)
+			if err != nil {
+				return nil, fmt.Errorf("describe alarms: %w", err)
+			}
+			all.MetricAlarms = append(all.MetricAlarms, out.MetricAlarms...)
+			all.CompositeAlarms = append(all.CompositeAlarms, out.CompositeAlarms...)
+			if in.NextToken = out.NextToken; aws.ToString(in.NextToken) == "" {
+				break
+			}
+		}
+	}
+	return all, nil
 }
 
 func (s monitors) alarmTags(ctx context.Context, alarm cloudwatch.MetricAlarm) (map[string]string, error) {

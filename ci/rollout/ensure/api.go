@@ -77,6 +77,7 @@ type Balancing interface {
 type Scaling interface {
 	DescribeScalableTargets(context.Context, *scaling.DescribeScalableTargetsInput) (*scaling.DescribeScalableTargetsOutput, error)
 	DescribeScalingPolicies(context.Context, *scaling.DescribeScalingPoliciesInput) (*scaling.DescribeScalingPoliciesOutput, error)
+	DescribeScheduledActions(context.Context, *scaling.DescribeScheduledActionsInput) (*scaling.DescribeScheduledActionsOutput, error)
 	ListTagsForResource(context.Context, *scaling.ListTagsForResourceInput) (*scaling.ListTagsForResourceOutput, error)
 	RegisterScalableTarget(context.Context, *scaling.RegisterScalableTargetInput) (*scaling.RegisterScalableTargetOutput, error)
 	PutScalingPolicy(context.Context, *scaling.PutScalingPolicyInput) (*scaling.PutScalingPolicyOutput, error)

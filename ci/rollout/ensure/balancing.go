@@ -75,17 +75,22 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	if b.listener = s.chooseListener(b); b.listener == nil {
 		return b, nil
 	}
-	rules, err := s.clients.Balancing.DescribeRules(ctx, &elb.DescribeRulesInput{ListenerArn: b.listener.ListenerArn})
-	if err != nil {
-		return nil, fmt.Errorf("describe rules: %w", err)
-	}
-	for _, r := range rules.Rules {
-		if aws.ToString(r.Priority) == strconv.Itoa(int(*want.Rule.Priority)) {
-			b.rule = &r
-			return b, s.findTags(ctx, b, []string{*r.RuleArn})
+	in := &elb.DescribeRulesInput{ListenerArn: b.listener.ListenerArn}
+	for {
+		rules, err := s.clients.Balancing.DescribeRules(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("describe rules: %w", err)
+		}
+		for _, r := range rules.Rules {
+			if aws.ToString(r.Priority) == strconv.Itoa(int(*want.Rule.Priority)) {
+				b.rule = &r
+				return b, s.findTags(ctx, b, []string{*r.RuleArn})
+			}
+		}
+		if in.Marker = rules.NextMarker; aws.ToString(in.Marker) == "" {
+			return b, nil
 		}
 	}
-	return b, nil
 }
 
 // mostTagged is how many resources one call of DescribeTags takes.

@@ -73,14 +73,19 @@ func (d *destroyer) keep(kind, name, reason string) {
 	d.done.Kept = append(d.done.Kept, Kept{kind + " " + name, reason})
 }
 
-// delete deletes a resource if its tags are ours. A missing one is not an error.
-func (d *destroyer) delete(kind, name string, tags map[string]string, gone []string, call func() error) error {
+// delete deletes a resource if its tags are ours. A missing one is not an error, and one that is being
+// changed by somebody is given up to two minutes.
+func (d *destroyer) delete(ctx context.Context, kind, name string, tags map[string]string, gone []string, call func() error) error {
 	i := &item{}
 	if !d.own(i, tags) {
 		d.keep(kind, name, i.foreign)
 		return nil
 	}
-	if err := call(); err != nil && !is(err, gone...) {
+	err := call()
+	for attempt := 1; is(err, busy...) && attempt < freeAttempts && d.clock.Sleep(ctx, goneDelay) == nil; attempt++ {
+		err = call()
+	}
+	if err != nil && !is(err, gone...) {
 		return fmt.Errorf("delete %s %s: %w", kind, name, err)
 	}
 	d.done.Deleted = append(d.done.Deleted, kind+" "+name)
@@ -97,7 +102,7 @@ func (d *destroyer) scaling(ctx context.Context) error {
 		return err
 	}
 	// Its policies, and the alarms that target tracking made, go with it.
-	return d.delete("scalable target", *target.ResourceId, tags, []string{"ObjectNotFoundException"}, func() error {
+	return d.delete(ctx, "scalable target", *target.ResourceId, tags, []string{"ObjectNotFoundException"}, func() error {
 		_, err := d.clients.Scaling.DeregisterScalableTarget(ctx, &scaling.DeregisterScalableTargetInput{
 			ServiceNamespace: target.ServiceNamespace, ResourceId: target.ResourceId, ScalableDimension: target.ScalableDimension,
 		})
@@ -125,7 +130,7 @@ func (d *destroyer) serviceItself(ctx context.Context) error {
 		return err
 	}
 	name := *d.plan.Service.ServiceName
-	return d.delete(serviceKind, name, ecsTags(d.service.Tags), nil, func() error {
+	return d.delete(ctx, serviceKind, name, ecsTags(d.service.Tags), nil, func() error {
 		d.stopping = true
 		if aws.ToString(d.service.Status) == "ACTIVE" {
 			_, err := d.clients.ECS.DeleteService(ctx, &ecs.DeleteServiceInput{Cluster: d.plan.Service.Cluster, Service: d.plan.Service.ServiceName,
@@ -158,7 +163,7 @@ func (d *destroyer) balancing(ctx context.Context) error {
 	client, want := d.clients.Balancing, d.plan.LoadBalancer
 	balancer := *want.LoadBalancer.Name
 	if found.rule != nil {
-		if err := d.delete("listener rule", balancer, found.tags[*found.rule.RuleArn], []string{"RuleNotFound"}, func() error {
+		if err := d.delete(ctx, "listener rule", balancer, found.tags[*found.rule.RuleArn], []string{"RuleNotFound"}, func() error {
 			_, err := client.DeleteRule(ctx, &elb.DeleteRuleInput{RuleArn: found.rule.RuleArn})
 			return err
 		}); err != nil {
@@ -166,7 +171,7 @@ func (d *destroyer) balancing(ctx context.Context) error {
 		}
 	}
 	if found.listener != nil {
-		if err := d.delete("listener", balancer, found.tags[*found.listener.ListenerArn], []string{"ListenerNotFound"}, func() error {
+		if err := d.delete(ctx, "listener", balancer, found.tags[*found.listener.ListenerArn], []string{"ListenerNotFound"}, func() error {
 			_, err := client.DeleteListener(ctx, &elb.DeleteListenerInput{ListenerArn: found.listener.ListenerArn})
 			return err
 		}); err != nil {
@@ -179,7 +184,7 @@ func (d *destroyer) balancing(ctx context.Context) error {
 			continue
 		}
 		name := fmt.Sprintf("%s:%d", balancer, aws.ToInt32(other.Port))
-		if err := d.delete("listener", name, found.tags[*other.ListenerArn], []string{"ListenerNotFound"}, func() error {
+		if err := d.delete(ctx, "listener", name, found.tags[*other.ListenerArn], []string{"ListenerNotFound"}, func() error {
 			_, err := client.DeleteListener(ctx, &elb.DeleteListenerInput{ListenerArn: other.ListenerArn})
 			return err
 		}); err != nil {
@@ -188,7 +193,7 @@ func (d *destroyer) balancing(ctx context.Context) error {
 	}
 	if found.balancer != nil {
 		arn := found.balancer.LoadBalancerArn
-		if err := d.delete("load balancer", balancer, found.tags[*arn], []string{"LoadBalancerNotFound"}, func() error {
+		if err := d.delete(ctx, "load balancer", balancer, found.tags[*arn], []string{"LoadBalancerNotFound"}, func() error {
 			// The plan protects production's; who said the service's name means it.
 			if _, err := client.ModifyLoadBalancerAttributes(ctx, &elb.ModifyLoadBalancerAttributesInput{LoadBalancerArn: arn,
 				Attributes: []types.LoadBalancerAttribute{
@@ -207,7 +212,7 @@ func (d *destroyer) balancing(ctx context.Context) error {
 		if have == nil {
 			continue
 		}
-		if err := d.delete("target group", *group.Name, found.tags[*have.TargetGroupArn], []string{"TargetGroupNotFound"}, func() error {
+		if err := d.delete(ctx, "target group", *group.Name, found.tags[*have.TargetGroupArn], []string{"TargetGroupNotFound"}, func() error {
 			return d.deleteGroup(ctx, have.TargetGroupArn)
 		}); err != nil {
 			return err
@@ -243,7 +248,7 @@ func (d *destroyer) monitoring(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := d.delete("alarm", *want.AlarmName, tags, []string{"ResourceNotFound"}, func() error {
+		if err := d.delete(ctx, "alarm", *want.AlarmName, tags, []string{"ResourceNotFound"}, func() error {
 			_, err := d.clients.CloudWatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: []string{*want.AlarmName}})
 			return err
 		}); err != nil {
@@ -259,7 +264,7 @@ func (d *destroyer) monitoring(ctx context.Context) error {
 		d.keep("dashboard", name, "it does not say that it is ours")
 		return nil
 	default:
-		return d.delete("dashboard", name, d.plan.Ownership(), []string{"ResourceNotFound", "DashboardNotFoundError"}, func() error {
+		return d.delete(ctx, "dashboard", name, d.plan.Ownership(), []string{"ResourceNotFound", "DashboardNotFoundError"}, func() error {
 			_, err := d.clients.CloudWatch.DeleteDashboards(ctx, &cloudwatch.DeleteDashboardsInput{DashboardNames: []string{name}})
 			return err
 		})
@@ -292,7 +297,7 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 	}
 	name := *d.plan.Cluster.ClusterName
 	inUse := false
-	err = d.delete("ecs cluster", name, ecsTags(have.Tags), []string{"ClusterNotFoundException"}, func() error {
+	err = d.delete(ctx, "ecs cluster", name, ecsTags(have.Tags), []string{"ClusterNotFoundException"}, func() error {
 		for attempt := 1; ; attempt++ {
 			_, err := d.clients.ECS.DeleteCluster(ctx, &ecs.DeleteClusterInput{Cluster: d.plan.Cluster.ClusterName})
 			if d.stopping && is(err, "ClusterContainsTasksException") && attempt < stopAttempts {
@@ -301,14 +306,15 @@ func (d *destroyer) clusterItself(ctx context.Context) error {
 				}
 				continue
 			}
-			if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException") {
+			if is(err, "ClusterContainsServicesException", "ClusterContainsTasksException", "ClusterContainsContainerInstancesException",
+				"ClusterContainsCapacityProviderException") {
 				inUse = true
 			}
 			return err
 		}
 	})
 	if inUse {
-		d.keep("ecs cluster", name, "other services or tasks are in it")
+		d.keep("ecs cluster", name, "other services, tasks, instances or capacity providers are in it")
 		return nil
 	}
 	return err
@@ -323,7 +329,11 @@ func (d *destroyer) logs(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tags of log group %s: %w", *group.LogGroupName, err)
 	}
-	return d.delete("log group", *group.LogGroupName, out.Tags, []string{"ResourceNotFoundException"}, func() error {
+	if aws.ToBool(group.DeletionProtectionEnabled) {
+		d.keep("log group", *group.LogGroupName, "its deletion protection is on")
+		return nil
+	}
+	return d.delete(ctx, "log group", *group.LogGroupName, out.Tags, []string{"ResourceNotFoundException"}, func() error {
 		_, err := d.clients.Logs.DeleteLogGroup(ctx, &logs.DeleteLogGroupInput{LogGroupName: group.LogGroupName})
 		return err
 	})

@@ -119,7 +119,7 @@ func TestAClusterThatOthersUseStays(t *testing.T) {
 	w.aws.ECS.AddService(*plan.Cluster.ClusterName, "another", "another:1", 1, nil)
 	done, err := w.destroy(plan, false)
 	require.NoError(t, err)
-	assert.Contains(t, done.Kept, Kept{"ecs cluster " + *plan.Cluster.ClusterName, "other services or tasks are in it"})
+	assert.Contains(t, done.Kept, Kept{"ecs cluster " + *plan.Cluster.ClusterName, "other services, tasks, instances or capacity providers are in it"})
 }
 
 func TestDestroySaysWhatItCouldNot(t *testing.T) {

@@ -347,11 +347,20 @@ func (i *item) differs(all []Difference, immutable ...string) {
 // everywhere yet (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
 var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role"}
 
-// unsettled are the codes of Application Auto Scaling for an earlier write that is not visible
-// everywhere, or not finished: "there might be a brief delay until the operation achieves
-// eventual consistency", after which a retry helps (API reference, RegisterScalableTarget). The
-// SDK retries neither.
-var unsettled = []string{"ObjectNotFoundException", "ConcurrentUpdateException"}
+// unsettled are the codes for an earlier write that is not visible everywhere yet, after which a retry
+// helps: of Application Auto Scaling (API reference, RegisterScalableTarget), and of IAM for a policy of
+// a role that was created a moment ago ("eventually consistent", user guide). The SDK retries none.
+var unsettled = []string{"ObjectNotFoundException", "NoSuchEntity", "NoSuchEntityException"}
+
+// busy are the codes for another change of the same resource that is still under way, such as another
+// environment's run or a person at the console. The SDK retries none.
+var busy = []string{
+	"ConcurrentUpdateException",                                 // Application Auto Scaling
+	"ConcurrentModification", "ConcurrentModificationException", // IAM
+	"OperationAbortedException", // CloudWatch Logs
+	"ConflictException",         // CloudWatch, for a dashboard
+	"UpdateInProgressException", // ECS, for a cluster
+}
 
 const (
 	roleDelay    = 5 * time.Second
@@ -359,11 +368,11 @@ const (
 )
 
 // patiently retries a write for up to two minutes while a new role or an earlier write is not
-// visible to AWS yet.
+// visible to AWS yet, or another change is under way.
 func patiently(ctx context.Context, clock clock.Clock, write func(context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := write(ctx)
-		early := err != nil && (is(err, unsettled...) || slices.ContainsFunc(notYet,
+		early := err != nil && (is(err, unsettled...) || is(err, busy...) || slices.ContainsFunc(notYet,
 			func(words string) bool { return strings.Contains(err.Error(), words) }))
 		if !early || attempt == roleAttempts {
 			return err

@@ -130,7 +130,7 @@ func (d *destroyer) role(ctx context.Context) error {
 		return err
 	}
 	inUse := false
-	err = d.delete(roleKind, *want.Role.RoleName, have.tags, []string{"NoSuchEntity", "NoSuchEntityException"}, func() error {
+	err = d.delete(ctx, roleKind, *want.Role.RoleName, have.tags, []string{"NoSuchEntity", "NoSuchEntityException"}, func() error {
 		if have.policy != "" {
 			if _, err := d.clients.Roles.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: want.Role.RoleName,
 				PolicyName: want.Policy.PolicyName}); err != nil {

@@ -3,8 +3,10 @@ package fakeaws
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
@@ -12,7 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
-var reads = regexp.MustCompile(`:(Describe|List|Get)`)
+var reads = regexp.MustCompile(`:(Describe|List|Get|Simulate)`)
 
 // Balancing is Elastic Load Balancing. Its methods are those of the client.
 type Balancing struct {
@@ -127,17 +129,23 @@ func (b *Balancing) DescribeListeners(_ context.Context, in *elb.DescribeListene
 	})
 }
 
-// DescribeRules lists those of a listener, with its default action as the last.
+// DescribeRules lists those of a listener two a page, with its default action as the last.
 func (b *Balancing) DescribeRules(_ context.Context, in *elb.DescribeRulesInput) (*elb.DescribeRulesOutput,
 	error) {
 	return over(b.cable, "elb:DescribeRules", func() (*elb.DescribeRulesOutput, error) {
 		out := &elb.DescribeRulesOutput{}
-		for arn, rule := range b.rules {
+		for _, arn := range slices.Sorted(maps.Keys(b.rules)) {
 			if b.ruleOwner[arn] == *in.ListenerArn {
-				out.Rules = append(out.Rules, *rule)
+				out.Rules = append(out.Rules, *b.rules[arn])
 			}
 		}
 		out.Rules = append(out.Rules, types.Rule{Priority: aws.String("default"), IsDefault: aws.Bool(true)})
+		const page = 2
+		from, _ := strconv.Atoi(aws.ToString(in.Marker))
+		if from+page < len(out.Rules) {
+			out.NextMarker = aws.String(strconv.Itoa(from + page))
+		}
+		out.Rules = out.Rules[from:min(from+page, len(out.Rules))]
 		return out, nil
 	})
 }
@@ -145,6 +153,9 @@ func (b *Balancing) DescribeRules(_ context.Context, in *elb.DescribeRulesInput)
 // DescribeTags describes up to 20 things.
 func (b *Balancing) DescribeTags(_ context.Context, in *elb.DescribeTagsInput) (*elb.DescribeTagsOutput, error) {
 	return over(b.cable, "elb:DescribeTags", func() (*elb.DescribeTagsOutput, error) {
+		if len(in.ResourceArns) > 20 {
+			return nil, refuse("ValidationError", "at most 20 resources can be described at once")
+		}
 		out := &elb.DescribeTagsOutput{}
 		for _, arn := range in.ResourceArns {
 			out.TagDescriptions = append(out.TagDescriptions, types.TagDescription{ResourceArn: aws.String(arn), Tags: b.tags[arn]})

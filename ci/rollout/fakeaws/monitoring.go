@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,11 +33,20 @@ func (c *CloudWatch) Alarm(name string) *cloudwatch.PutMetricAlarmInput { return
 
 const alarmARN = "arn:aws:cloudwatch:ap-south-1:111122223333:alarm:"
 
-// DescribeAlarms describes those of the names that are there.
+// DescribeAlarms describes those of the names that are there, up to 100 names. How many a page has is
+// documented nowhere.
 func (c *CloudWatch) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput) (*cloudwatch.DescribeAlarmsOutput, error) {
 	return over(c.cable, "cloudwatch:DescribeAlarms", func() (*cloudwatch.DescribeAlarmsOutput, error) {
+		if len(in.AlarmNames) > 100 {
+			return nil, refuse("ValidationError", "Member must have length less than or equal to 100")
+		}
+		const page = 50
+		from, _ := strconv.Atoi(aws.ToString(in.NextToken))
 		out := &cloudwatch.DescribeAlarmsOutput{}
-		for _, name := range in.AlarmNames {
+		if from+page < len(in.AlarmNames) {
+			out.NextToken = aws.String(strconv.Itoa(from + page))
+		}
+		for _, name := range in.AlarmNames[from:min(from+page, len(in.AlarmNames))] {
 			a := c.alarms[name]
 			if a == nil {
 				continue
@@ -200,10 +210,19 @@ func (l *Logs) PutRetentionPolicy(_ context.Context, in *logs.PutRetentionPolicy
 	})
 }
 
-// DeleteLogGroup deletes a group and its logs.
+// Protect makes a group one that cannot be deleted.
+func (l *Logs) Protect(group string) { l.groups[group].DeletionProtectionEnabled = aws.Bool(true) }
+
+// DeleteLogGroup deletes a group and its logs, unless it is protected; what is not there fails.
 func (l *Logs) DeleteLogGroup(_ context.Context, in *logs.DeleteLogGroupInput) (*logs.DeleteLogGroupOutput,
 	error) {
 	return over(l.cable, "logs:DeleteLogGroup", func() (*logs.DeleteLogGroupOutput, error) {
+		switch g := l.groups[*in.LogGroupName]; {
+		case g == nil:
+			return nil, refuse("ResourceNotFoundException", "The specified log group does not exist.")
+		case aws.ToBool(g.DeletionProtectionEnabled):
+			return nil, refuse("ValidationException", "Deletion protection is enabled for the log group")
+		}
 		delete(l.groups, *in.LogGroupName)
 		return &logs.DeleteLogGroupOutput{}, nil
 	})

@@ -1,7 +1,11 @@
 package fakeaws
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +20,8 @@ type Scaling struct {
 	targets  map[string]*scaling.ScalableTarget
 	policies map[string]*scaling.Policy
 	tags     map[string]map[string]string
+	// scheduled are the scheduled actions of each resource.
+	scheduled map[string][]scaling.ScheduledAction
 	// Settles is how long a target that was registered, or changed, is not known everywhere: a
 	// policy for it is refused until then, and so is another change of the target (API reference,
 	// RegisterScalableTarget and ConcurrentUpdateException).
@@ -27,7 +33,20 @@ type Scaling struct {
 
 func (s *Scaling) clear() {
 	s.targets, s.policies, s.tags = map[string]*scaling.ScalableTarget{}, map[string]*scaling.Policy{}, map[string]map[string]string{}
-	s.changed = map[string]time.Time{}
+	s.changed, s.scheduled = map[string]time.Time{}, map[string][]scaling.ScheduledAction{}
+}
+
+// Schedule makes a scheduled action of a resource, as somebody else would, and carries it out: it sets
+// the bounds of the target that are given.
+func (s *Scaling) Schedule(resource, name string, fewest, most *int32) {
+	s.scheduled[resource] = append(s.scheduled[resource], scaling.ScheduledAction{ScheduledActionName: aws.String(name),
+		ScalableTargetAction: &scaling.ScalableTargetAction{MinCapacity: fewest, MaxCapacity: most}})
+	if fewest != nil {
+		s.targets[resource].MinCapacity = fewest
+	}
+	if most != nil {
+		s.targets[resource].MaxCapacity = most
+	}
 }
 
 func (s *Scaling) unsettled(id string) bool {
@@ -35,7 +54,12 @@ func (s *Scaling) unsettled(id string) bool {
 	return changed && s.cable.clock.Now().Sub(at) < s.Settles
 }
 
-const scalableARN = "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/"
+// scalableARN is the ARN of a resource's target, which ends in an id of AWS's own (API reference,
+// ListTagsForResource, ResourceARN).
+func scalableARN(resource string) string {
+	sum := sha256.Sum256([]byte(resource))
+	return "arn:aws:application-autoscaling:ap-south-1:111122223333:scalable-target/" + hex.EncodeToString(sum[:17])
+}
 
 // DescribeScalableTargets describes those of the resources.
 func (s *Scaling) DescribeScalableTargets(
@@ -52,6 +76,31 @@ func (s *Scaling) DescribeScalableTargets(
 	})
 }
 
+// scalingPage is how many policies or actions a page has: "up to 10 results" (API reference,
+// DescribeScalingPolicies, MaxResults).
+const scalingPage = 10
+
+// scalingPageOf is the page of a list that a token begins, and the token of the next.
+func scalingPageOf[T any](all []T, token *string) ([]T, *string) {
+	from, _ := strconv.Atoi(aws.ToString(token))
+	end := min(from+scalingPage, len(all))
+	if end == len(all) {
+		return all[from:], nil
+	}
+	return all[from:end], aws.String(strconv.Itoa(end))
+}
+
+// DescribeScheduledActions describes those of a resource.
+func (s *Scaling) DescribeScheduledActions(
+	_ context.Context, in *scaling.DescribeScheduledActionsInput,
+) (*scaling.DescribeScheduledActionsOutput, error) {
+	return over(s.cable, "application-autoscaling:DescribeScheduledActions", func() (*scaling.DescribeScheduledActionsOutput, error) {
+		out := &scaling.DescribeScheduledActionsOutput{}
+		out.ScheduledActions, out.NextToken = scalingPageOf(s.scheduled[*in.ResourceId], in.NextToken)
+		return out, nil
+	})
+}
+
 // DescribeScalingPolicies describes those of a resource.
 func (s *Scaling) DescribeScalingPolicies(
 	_ context.Context, in *scaling.DescribeScalingPoliciesInput,
@@ -63,6 +112,7 @@ func (s *Scaling) DescribeScalingPolicies(
 				out.ScalingPolicies = append(out.ScalingPolicies, *p)
 			}
 		}
+		out.ScalingPolicies, out.NextToken = scalingPageOf(out.ScalingPolicies, in.NextToken)
 		return out, nil
 	})
 }
@@ -74,7 +124,8 @@ func (s *Scaling) ListTagsForResource(_ context.Context, in *scaling.ListTagsFor
 	})
 }
 
-// RegisterScalableTarget makes or changes one; the service must be there.
+// RegisterScalableTarget makes or changes one; the service must be there. A bound of an existing
+// target that is not given stays.
 func (s *Scaling) RegisterScalableTarget(
 	_ context.Context, in *scaling.RegisterScalableTargetInput,
 ) (*scaling.RegisterScalableTargetOutput, error) {
@@ -89,13 +140,18 @@ func (s *Scaling) RegisterScalableTarget(
 		if s.Settles > 0 {
 			s.changed[id] = s.cable.clock.Now()
 		}
-		arn := scalableARN + id
-		if s.targets[id] == nil {
-			s.tags[arn] = in.Tags
+		arn := scalableARN(id)
+		old := s.targets[id]
+		switch {
+		case old == nil && (in.MinCapacity == nil || in.MaxCapacity == nil):
+			return nil, refuse("ValidationException", "MinCapacity and MaxCapacity are required when registering a new scalable target")
+		case old == nil:
+			old, s.tags[arn] = &scaling.ScalableTarget{}, in.Tags
 		}
 		s.targets[id] = &scaling.ScalableTarget{
 			ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace, ScalableDimension: in.ScalableDimension,
-			MinCapacity: in.MinCapacity, MaxCapacity: in.MaxCapacity, ScalableTargetARN: aws.String(arn),
+			MinCapacity: cmp.Or(in.MinCapacity, old.MinCapacity), MaxCapacity: cmp.Or(in.MaxCapacity, old.MaxCapacity),
+			ScalableTargetARN: aws.String(arn),
 		}
 		return &scaling.RegisterScalableTargetOutput{ScalableTargetARN: aws.String(arn)}, nil
 	})
@@ -116,7 +172,7 @@ func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPoli
 	})
 }
 
-// DeregisterScalableTarget deletes a target with its policies; what is not there fails.
+// DeregisterScalableTarget deletes a target with its policies and scheduled actions; what is not there fails.
 func (s *Scaling) DeregisterScalableTarget(
 	_ context.Context, in *scaling.DeregisterScalableTargetInput,
 ) (*scaling.DeregisterScalableTargetOutput, error) {
@@ -125,6 +181,7 @@ func (s *Scaling) DeregisterScalableTarget(
 			return nil, refuse("ObjectNotFoundException", "No scalable target found")
 		}
 		delete(s.targets, *in.ResourceId)
+		delete(s.scheduled, *in.ResourceId)
 		for key, p := range s.policies {
 			if *p.ResourceId == *in.ResourceId {
 				delete(s.policies, key)
