@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,7 +100,7 @@ func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 	actions := len(rights)
 	var documents []rollout.Policy
 	for n, one := range in.Spec.Each() {
-		input := in.Input
+		input := release.NamesOnly(in.Input)
 		if input.Spec = one; n > 0 {
 			input.TaskFile = nil
 		}
@@ -114,8 +115,11 @@ func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 			continue
 		}
 		for _, statement := range document.Statements {
-			rights = append(rights, account.Right{Actions: statement.Action, Resources: statement.Resource,
-				Context: statement.Condition["StringEquals"]})
+			right := account.Right{Actions: statement.Action, Resources: statement.Resource, Context: map[string][]string{}}
+			for _, keys := range statement.Condition { // a call that is as the policy wants it fulfils each
+				maps.Copy(right.Context, keys)
+			}
+			rights = append(rights, right)
 			actions += len(statement.Action)
 		}
 	}

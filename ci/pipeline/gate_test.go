@@ -82,7 +82,7 @@ func (o *outside) written() int64 {
 	for _, call := range o.aws.Calls() {
 		_, operation, _ := strings.Cut(call, ":")
 		if !strings.HasPrefix(operation, "Describe") && !strings.HasPrefix(operation, "List") && !strings.HasPrefix(operation,
-			"Get") && !strings.HasPrefix(operation, "Head") {
+			"Get") && !strings.HasPrefix(operation, "Head") && !strings.HasPrefix(operation, "Simulate") {
 			n++
 		}
 	}

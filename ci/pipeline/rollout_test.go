@@ -45,7 +45,7 @@ func inAWS(t *testing.T, content string) (Backend, Options, *fakeaws.Account, *a
 			defer opening.Unlock()
 			opened = o
 			return release.Clients{ECS: aws.ECS, Balancing: aws.Balancing, Scaling: aws.Scaling, CloudWatch: aws.CloudWatch, Logs: aws.Logs,
-				Identity: aws.Identity, Objects: aws.Objects}, nil
+				Identity: aws.Identity, Objects: aws.Objects, Roles: aws.Roles}, nil
 		},
 	}
 	source := fake.Files(map[string]string{"main.py": "print()\n", "streamlit_app/chatbot.py": "", "pipeline.yaml": content})

@@ -17,6 +17,8 @@ type Roles struct {
 	cable *cable
 	clock *Clock
 	all   map[string]*role
+	// Allows says what the policies of whoever asks allow; nil is everything.
+	Allows func(action, resource string, context map[string]string) bool
 }
 
 type role struct {
@@ -171,5 +173,33 @@ func (r *Roles) DeleteRole(_ context.Context, in *iam.DeleteRoleInput) (*iam.Del
 		}
 		delete(r.all, aws.ToString(in.RoleName))
 		return &iam.DeleteRoleOutput{}, nil
+	})
+}
+
+// SimulatePrincipalPolicy says what Allows says of every action on every resource; an action is allowed
+// if it is on all of them. A key of a condition that the caller does not give has no value.
+func (r *Roles) SimulatePrincipalPolicy(
+	_ context.Context, in *iam.SimulatePrincipalPolicyInput,
+) (*iam.SimulatePrincipalPolicyOutput, error) {
+	return over(r.cable, "iam:SimulatePrincipalPolicy", func() (*iam.SimulatePrincipalPolicyOutput, error) {
+		given := map[string]string{}
+		for _, entry := range in.ContextEntries {
+			given[aws.ToString(entry.ContextKeyName)] = entry.ContextKeyValues[0]
+		}
+		resources := in.ResourceArns
+		if len(resources) == 0 {
+			resources = []string{"*"} // the default (API reference)
+		}
+		out := &iam.SimulatePrincipalPolicyOutput{}
+		for _, action := range in.ActionNames {
+			decision := iam.DecisionAllowed
+			for _, resource := range resources {
+				if r.Allows != nil && !r.Allows(action, resource, given) {
+					decision = "implicitDeny"
+				}
+			}
+			out.EvaluationResults = append(out.EvaluationResults, iam.EvaluationResult{EvalActionName: aws.String(action), EvalDecision: decision})
+		}
+		return out, nil
 	})
 }

@@ -185,6 +185,15 @@ func (o *operation) log(format string, args ...any) {
 // and are never deployed.
 const emptyDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
+// NamesOnly is the input of a plan that is made for its names only: one without image gets an image
+// that no registry has.
+func NamesOnly(in rollout.Input) rollout.Input {
+	if in.Image == "" {
+		in.Image = in.Spec.App.Repository + "@" + emptyDigest
+	}
+	return in
+}
+
 // prepare makes the plan and checks the account. It calls nothing but STS.
 func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Problem {
 	if err := ctx.Err(); err != nil {
@@ -194,8 +203,8 @@ func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Prob
 		return []*verdict.Problem{verdict.Problemf(NoSandbox, "the environment is the sandbox")}
 	}
 	input := o.in.Input
-	if input.Image == "" && !needImage {
-		input.Image = input.Spec.App.Repository + "@" + emptyDigest
+	if !needImage {
+		input = NamesOnly(input)
 	}
 	plan, problems := rollout.NewPlan(input)
 	if len(problems) > 0 {

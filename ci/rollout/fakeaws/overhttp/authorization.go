@@ -101,6 +101,11 @@ func Without(action string, r Request, allow func(Request) error) error {
 	return allow(r)
 }
 
+// Permits reports whether a statement allows an action on a resource, as a simulation of IAM asks.
+func (p *Policies) Permits(action, resource string, context map[string]string) bool {
+	return p.allowed(need{action, resource, context})
+}
+
 // need is one action on one resource, with what conditions ask for.
 type need struct {
 	action, resource string
