@@ -41,10 +41,12 @@ const (
 	// Python 3.10 lacks.
 	hooksVersion, tomliVersion = "1.2.0", "2.2.1"
 	// projectDir is where a build's results are in a working directory.
-	projectDir  = ".openstack-rca/project"
-	buildFile   = "openstack_rca_build.py"
-	buildLimit  = 20 * time.Minute
-	maxDescribe = 1 << 20
+	projectDir = ".openstack-rca/project"
+	buildFile  = "openstack_rca_build.py"
+	buildLimit = 20 * time.Minute
+	// maxBuildSaid bounds what a warning repeats of a build, in bytes: the end is what counts.
+	maxBuildSaid = 400
+	maxDescribe  = 1 << 20
 )
 
 // BuildRequest says how the project is built.
@@ -175,13 +177,36 @@ func (p *Project) needsCompiler() bool {
 
 // failed is what remains of a project whose build failed.
 func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, dir, cause, output string) *Built {
-	lines := safetext.LastLines(output, 15)
-	if len(lines) > 0 {
-		cause += ": " + strings.Join(lines, " | ")
+	if said := buildSaid(output); said != "" {
+		cause += ": " + said
 	}
 	b := p.unbuilt(r, plain)
 	b.notBuilt(p, request, dir, cause)
 	return b
+}
+
+// frame is a line of a traceback that says where, or that underlines it.
+var frame = regexp.MustCompile(`^\s*(?:File "[^"]*", line \d+|Traceback \(most recent|[\^~ ]+$)`)
+
+// buildSaid are the last lines of a build that say what went wrong: of a traceback, not the way to it.
+func buildSaid(output string) string {
+	var said []string
+	lines := safetext.LastLines(output, 15)
+	skip := len(lines) == 15 && strings.HasPrefix(lines[0], "    ") && slices.ContainsFunc(lines, frame.MatchString)
+	for _, line := range lines {
+		switch at := frame.MatchString(line); {
+		case at:
+			skip = strings.Contains(line, "File ")
+		case skip:
+			skip = false // the code of the frame
+		default:
+			said = append(said, line)
+		}
+	}
+	for length := len(strings.Join(said, " | ")); len(said) > 1 && length > maxBuildSaid; said = said[1:] {
+		length -= len(said[0]) + len(" | ")
+	}
+	return strings.Join(said, " | ")
 }
 
 func (b *Built) notBuilt(p *Project, request BuildRequest, dir, cause string) {
@@ -301,7 +326,7 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 	for _, project := range all.Projects {
 		roots := project.Roots
 		if project.Error != "" {
-			b.notBuilt(p, request, project.Dir, strings.Join(safetext.LastLines(project.Error, 15), " | "))
+			b.notBuilt(p, request, project.Dir, buildSaid(project.Error))
 			if roots = p.PythonPath(); project.Dir != "." {
 				roots = []string{p.rootOf(project.Dir)}
 			} else if files := p.describe(); len(files) > 0 {

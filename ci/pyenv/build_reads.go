@@ -19,7 +19,7 @@ var (
 // versionTables are the tables of pyproject.toml whose values name files or modules that the
 // project's backend reads for its metadata.
 var versionTables = [][]string{
-	{"tool", "setuptools", "dynamic"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"}, {"tool", "pdm", "version"},
+	{"tool", "setuptools", "dynamic"}, {"tool", "setuptools", "package-dir"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"}, {"tool", "pdm", "version"},
 	{"project", "readme"}, {"project", "license"},
 }
 
@@ -55,8 +55,15 @@ func (t *tree) buildReads(dir string) []string {
 			}
 		}
 	}
-	for _, text := range word.FindAllString(text.String(), -1) {
-		text = strings.Trim(text, "./")
+	words := word.FindAllString(text.String(), -1)
+	roots := []string{"", "src"}
+	for i := range words {
+		// Packages lie in a directory that package_dir names.
+		if words[i] = strings.Trim(words[i], "./"); t.below(in(dir, words[i])) && !slices.Contains(roots, words[i]) {
+			roots = append(roots, words[i])
+		}
+	}
+	for _, text := range words {
 		switch {
 		case compiled.MatchString(text):
 		case t.has(in(dir, text)):
@@ -64,7 +71,7 @@ func (t *tree) buildReads(dir string) []string {
 		case strings.Contains(text, ".") && path.Base(text) == text && text != "__init__.py" && named[text] != nil:
 			found = append(found, named[text]...)
 		default:
-			found = append(found, t.module(dir, strings.ReplaceAll(text, ".", "/"))...)
+			found = append(found, t.module(dir, roots, strings.ReplaceAll(text, ".", "/"))...)
 		}
 	}
 	slices.Sort(found)
@@ -72,10 +79,10 @@ func (t *tree) buildReads(dir string) []string {
 }
 
 // module are the files of a module of a package that is named with slashes, or of the module
-// that an attribute belongs to.
-func (t *tree) module(dir, name string) []string {
+// that an attribute belongs to, below one of the roots.
+func (t *tree) module(dir string, roots []string, name string) []string {
 	for ; name != "." && name != "/"; name = path.Dir(name) {
-		for _, root := range []string{"", "src"} {
+		for _, root := range roots {
 			for _, file := range []string{name + ".py", name + "/__init__.py"} {
 				if file = in(dir, path.Join(root, file)); t.has(file) {
 					return []string{file}

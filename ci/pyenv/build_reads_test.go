@@ -42,6 +42,13 @@ func TestFilesThatABuildReadsAreTakenAlong(t *testing.T) {
 		}, []string{"app/release.py", "pyproject.toml"}},
 		"setup.cfg": {map[string]string{"setup.cfg": "[metadata]\nname = a\nversion = attr: app.meta.v\nlong_description = file: doc/long.adoc\n", "app/meta.py": "", "doc/long.adoc": "", "app/core.py": ""},
 			[]string{"app/meta.py", "doc/long.adoc", "setup.cfg"}},
+		"a module in the directory of the packages": {map[string]string{
+			"setup.cfg": "[metadata]\nname = a\nversion = attr: app.v\n[options]\npackage_dir =\n    = python\n", "python/app/__init__.py": "", "python/app/core.py": "",
+		}, []string{"python/app/__init__.py", "setup.cfg"}},
+		"the same in pyproject.toml": {map[string]string{
+			"pyproject.toml": project + "dynamic = [\"version\", \"dependencies\"]\n[tool.setuptools]\npackage-dir = {\"\" = \"code\"}\n" +
+				"[tool.setuptools.dynamic]\nversion = {attr = \"app.meta.V\"}\n", "code/app/meta.py": "", "code/app/core.py": "", "other/app/meta.py": "",
+		}, []string{"code/app/meta.py", "pyproject.toml"}},
 		"no more than is named": {map[string]string{"setup.py": "setup(name='a')", "app/core.py": "", "b/a/x.py": ""}, []string{"setup.py"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,6 +133,14 @@ func TestABuildThatFailsLeavesThePlainSource(t *testing.T) {
 	assert.Equal(t, []string{"src", projectDir + "/site"}, b.PythonPath)
 }
 
+func TestOfABuildsTracebackTheErrorIsShown(t *testing.T) {
+	trace := "Traceback (most recent call last):\n" + strings.Repeat("  File \"/x/"+strings.Repeat("y", 90)+".py\", line 280, in build_wheel\n    return f(\n           ^^\n", 9)
+	assert.Equal(t, "ValueError: no such table", buildSaid(trace+"ValueError: no such table\n"))
+	assert.Equal(t, "a | b", buildSaid("a\n\nb\n"))
+	assert.Equal(t, "last", buildSaid(strings.Repeat("z", 600)+"\nlast\n"))
+	assert.Empty(t, buildSaid(""))
+}
+
 func TestABuildThatCannotBeRunIsAnError(t *testing.T) {
 	r := fake.New().OnRun(func(runner.Step) (*runner.Result, error) { return nil, errors.New("no engine") })
 	_, err := detect(t, packaged).Build(t.Context(), r, fake.Files(packaged), BuildRequest{})

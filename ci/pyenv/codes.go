@@ -27,8 +27,8 @@ var (
 	RequirementsUnread = verdict.Code{
 		Name: "REQUIREMENTS_UNREAD", Stage: verdict.Test,
 		Meaning: "A module or a plugin of pytest is missing, and the source declares packages in places that this stage does not install from.",
-		Remedy: "If the module is declared in a named place, list that file under test.requirements of pipeline.yaml, " +
-			"or move it to the tests' group",
+		Remedy: "If a named file declares the module, list that file under test.requirements of pipeline.yaml; " +
+			"if a named group or extra does, declare it in the group or extra `test` too",
 	}
 	// FailUnderReplaced is a gate of the project's own that is not held.
 	FailUnderReplaced = verdict.Code{

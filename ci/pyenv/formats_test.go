@@ -109,6 +109,33 @@ deps =
 		commands(detect(t, map[string]string{"tox.ini": "[testenv]\nextras = qa\n", "setup.py": "setup(extras_require={'qa': []})"})))
 }
 
+func TestReferencesOfToxWithinALine(t *testing.T) {
+	got := detect(t, map[string]string{"tox.ini": `[base]
+dir = reqs
+loop = x{[base]loop}
+[testenv]
+deps =
+    -r{toxinidir}/{[base]dir}/test.txt
+    -c {[base]dir}/limits.txt
+    {[base]loop}
+`, "reqs/test.txt": "six", "reqs/limits.txt": "six<2"})
+	assert.Equal(t, "-r ./reqs/test.txt\n-c reqs/limits.txt\n", string(got.written[generatedFile]))
+	assert.Contains(t, got.files, "reqs/limits.txt")
+	assert.Empty(t, got.Unread)
+}
+
+// uv 0.13 joins lines only before an option, such as a hash, and takes no value without a space.
+func TestWhatOnlyPipReadsIsWrittenForUV(t *testing.T) {
+	for from, want := range map[string]string{
+		"\ufeffpytest>=8,\\\r\n<10\r\nsix": "pytest>=8,<10\nsix", "six ; python_version \\\n  >= '3.8'": "six ; python_version   >= '3.8'",
+		"a==1 \\\n    --hash=sha256:0\n": "", "# a comment \\\nsix\n": "", "-e \\\n./lib\nsix": "six", "-e git+https://example.com/a@1#egg=a\n": "git+https://example.com/a@1#egg=a\n",
+		"-rmore.txt\n-cmore.txt\n-f./lib\n-ihttps://example.com/simple\n-r=more.txt": "-r more.txt\n-c more.txt\n-f ./lib\n-i https://example.com/simple\n-r=more.txt",
+	} {
+		got := detect(t, map[string]string{"requirements.txt": from, "lib/setup.py": "", "more.txt": "six"})
+		assert.Equal(t, want, string(got.written["requirements.txt"]), from)
+	}
+}
+
 func TestThePythonOfTheProjectIsChosen(t *testing.T) {
 	for name, c := range map[string]struct {
 		files         map[string]string

@@ -22,6 +22,10 @@ var lockers = map[Kind]string{
 // the remedy of a project that is not Locked.
 func (p *Project) LockNext() string {
 	next := p.lockNext()
+	if len(p.pipsOwn) > 0 && strings.Contains(next, ": uv ") {
+		next = fmt.Sprintf("uv reads only a part of %s: there, write a space after -r and the like, nothing editable from git, and no line in parts. %s",
+			strings.Join(p.pipsOwn, ", "), next)
+	}
 	for _, tool := range []string{"uv", "poetry", "pdm", "pipenv"} {
 		if strings.Contains(next, ": "+tool+" ") {
 			return next + "; where " + tool + " is missing: pip install " + tool

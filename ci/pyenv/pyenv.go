@@ -97,6 +97,8 @@ type Project struct {
 	// directory of that name, poetryOnly whether only Poetry's tables declare packages, tool whether some packages are
 	// declared for the tool that runs the tests; for LockNext.
 	named, requirementsDir, poetryOnly, tool bool
+	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
+	pipsOwn []string
 	// texts are all files that the installation reads, if they are few; nil otherwise.
 	texts map[string][]byte
 }

@@ -10,8 +10,8 @@ import (
 var (
 	// factor is a condition of tox: "py310,py311: pytest<9".
 	factor = regexp.MustCompile(`^([A-Za-z0-9_.,!{}-]+)\s*:\s+(.*)$`)
-	// reference is a value of another section: {[testenv]deps}.
-	reference = regexp.MustCompile(`^\{\[([^\]]+)\](\w+)\}$`)
+	// reference is a value of another section: {[testenv]deps}. It can be a part of a line.
+	reference = regexp.MustCompile(`\{\[([^\]]+)\](\w+)\}`)
 	// alternatives is a part of a name that stands for several: py{310,311}.
 	alternatives = regexp.MustCompile(`\{([^{}\[\]]*)\}`)
 )
@@ -141,9 +141,9 @@ func (f toolFiles) toxLine(sections ini, line string, into *declaration, from []
 		line = m[2]
 	}
 	if m := reference.FindStringSubmatch(line); m != nil && sections != nil {
-		for _, inner := range strings.Split(sections[m[1]][m[2]], "\n") {
-			if !slices.Contains(from, line) {
-				f.toxLine(sections, inner, into, append(slices.Clone(from), line))
+		for _, inner := range strings.Split(strings.ReplaceAll(line, m[0], sections[m[1]][m[2]]), "\n") {
+			if !slices.Contains(from, m[0]) {
+				f.toxLine(sections, inner, into, append(slices.Clone(from), m[0]))
 			}
 		}
 		return
