@@ -55,6 +55,14 @@ func (t *tree) buildReads(dir string) []string {
 			}
 		}
 	}
+	for _, text := range word.FindAllString(t.text(in(dir, "setup.py")), -1) {
+		// A program that names a directory computes the names of the lists in it.
+		for _, file := range t.names {
+			if path.Dir(file) == in(dir, strings.Trim(text, "./")) && slices.Contains([]string{".txt", ".in"}, path.Ext(file)) {
+				found = append(found, file)
+			}
+		}
+	}
 	words := word.FindAllString(text.String(), -1)
 	roots := []string{"", "src"}
 	for i := range words {

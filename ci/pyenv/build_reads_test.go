@@ -30,6 +30,8 @@ func TestFilesThatABuildReadsAreTakenAlong(t *testing.T) {
 		"a path": {map[string]string{"setup.py": "open('bits/bits.h')", "bits/bits.h": "", "bits/core.py": "", "bits/bits.c": ""}, []string{"bits/bits.h", "setup.py"}},
 		"a path in parts": {map[string]string{"setup.py": "os.path.join(here, 'app', 'meta.json')", "app/meta.json": "", "app/other.json": ""},
 			[]string{"app/meta.json", "setup.py"}},
+		"a directory of lists": {map[string]string{"setup.py": "open(join('deps', kind + '.txt'))", "deps/run.txt": "", "deps/core.py": "", "doc/a.txt": ""},
+			[]string{"deps/run.txt", "setup.py"}},
 		"a module at its side":    {map[string]string{"setup.py": "import versioneer", "versioneer.py": "", "main.py": ""}, []string{"PKG-INFO", "setup.py", "versioneer.py"}},
 		"a package that it asks":  {map[string]string{"setup.py": "from app import VERSION", "app/core/x.py": "", "app/x.so": ""}, []string{"app/core/x.py", "setup.py"}},
 		"sources of an extension": {map[string]string{"setup.py": "Extension('m', ['m.c', 'x/n.pyx'])", "m.c": "", "x/n.pyx": ""}, []string{"setup.py"}},

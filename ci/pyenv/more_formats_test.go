@@ -21,6 +21,9 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 		installed string
 		unread    []string
 	}{
+		"a script's own metadata":       {map[string]string{"main.py": "# /// script\n# dependencies = ['six']\n# ///\n", "b.py": "# script"}, "-r main.py", nil},
+		"a script beside a declaration": {map[string]string{"main.py": "# /// script\n# ///\n", "requirements.txt": "six"}, "-r requirements.txt", nil},
+		"lists in a directory":          {map[string]string{"requirements.txt": "six", "reqs/test.txt": "pytest"}, "-r requirements.txt", []string{"reqs/test.txt"}},
 		"flit's own tables": {map[string]string{"pyproject.toml": "[build-system]\nrequires = [\"flit_core<4\"]\n[tool.flit.metadata]\nmodule = \"a\"\n" +
 			"[tool.flit.metadata.requires-extra]\ntest = [\"pytest\"]\n"}, "-r pyproject.toml --extra test", nil},
 		"rye":              {map[string]string{"pyproject.toml": project + "[tool.rye]\ndev-dependencies = [\"six\"]\n"}, "six", nil},

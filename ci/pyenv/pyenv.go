@@ -73,6 +73,8 @@ type Project struct {
 	EntryPoints   map[string]map[string]string
 	// SrcLayout reports whether Python files lie below src/.
 	SrcLayout bool
+	// Stated is what the settings of pytest say, those of coverage.py aside; for the tests only.
+	Stated TestSettings
 	// Findings are warnings about the project.
 	Findings []Finding
 	// Unread are the declarations of packages that were seen and are not installed.

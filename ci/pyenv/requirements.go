@@ -85,6 +85,10 @@ func (d *draft) requirements(names []string) {
 			plain = append(plain, d.own(path.Dir(path.Clean(name)), nil)...)
 			continue
 		}
+		if name = path.Clean(name); path.Ext(name) == ".py" && d.has(name) { // uv reads a script's own metadata
+			d.used[name], d.project.files, plain = true, append(d.project.files, name), append(plain, "-r", name)
+			continue
+		}
 		more, locked := d.requirementsFile(path.Clean(name))
 		if locked {
 			hashed = append(hashed, "-r", path.Clean(name))

@@ -2,11 +2,12 @@ package pyenv
 
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
-// settings looks for settings that have no effect.
+// settings reads what pytest's settings say, and looks for those that have no effect.
 func (p *Project) settings(t *tree) {
 	if p.Stage != verdict.Test {
 		return
 	}
+	t.pytestSettings(&p.Stated)
 	for _, c := range []struct{ file, ignored, read string }{
 		{"pytest.ini", "tool:pytest", "pytest"},
 		{".pytest.ini", "tool:pytest", "pytest"},

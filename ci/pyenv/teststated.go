@@ -74,15 +74,25 @@ func tomlSection(from string, of table) section {
 
 // pytestSettings reads the first file that pytest would: it takes one, and merges nothing.
 func (t *tree) pytestSettings(found *TestSettings) {
-	for _, s := range []section{
-		{"pytest.ini", parseINI(t.text("pytest.ini"))["pytest"]},
-		{".pytest.ini", parseINI(t.text(".pytest.ini"))["pytest"]},
-		tomlSection("pyproject.toml", t.toml.sub("tool", "pytest", "ini_options")),
-		tomlSection("pyproject.toml", t.toml.sub("tool", "pytest")),
-		{"tox.ini", parseINI(t.text("tox.ini"))["pytest"]},
-		{"setup.cfg", parseINI(t.text("setup.cfg"))["tool:pytest"]},
+	tables := t.toml.sub("tool", "pytest")
+	tox, inTox := parseINI(t.text("tox.ini"))["pytest"]
+	setup, inSetup := parseINI(t.text("setup.cfg"))["tool:pytest"]
+	for _, place := range []struct {
+		is bool
+		section
+	}{
+		// Files of these names count even if they are empty.
+		{t.has("pytest.toml"), tomlSection("pytest.toml", t.table("pytest.toml").sub("pytest"))},
+		{t.has(".pytest.toml"), tomlSection(".pytest.toml", t.table(".pytest.toml").sub("pytest"))},
+		{t.has("pytest.ini"), section{"pytest.ini", parseINI(t.text("pytest.ini"))["pytest"]}},
+		{t.has(".pytest.ini"), section{".pytest.ini", parseINI(t.text(".pytest.ini"))["pytest"]}},
+		{tables.has("ini_options"), tomlSection("pyproject.toml", tables.sub("ini_options"))},
+		{tables != nil, tomlSection("pyproject.toml", tables)},
+		{inTox, section{"tox.ini", tox}},
+		{inSetup, section{"setup.cfg", setup}},
 	} {
-		if len(s.values) == 0 {
+		s := place.section
+		if !place.is {
 			continue
 		}
 		if found.Paths = strings.Fields(s.values["testpaths"]); len(found.Paths) > 0 {

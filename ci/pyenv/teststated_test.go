@@ -22,6 +22,9 @@ func TestSettingsOfTestsAreRead(t *testing.T) {
 				Floor: 91.5, FloorFrom: "pyproject.toml", Combined: true}},
 		"the first file counts": {map[string]string{"pytest.ini": "[pytest]\nminversion = 6\n", "setup.cfg": "[tool:pytest]\ntestpaths = t\n"},
 			TestSettings{}},
+		"an empty file counts": {map[string]string{"pytest.ini": "", "setup.cfg": "[tool:pytest]\ntestpaths = t\n"}, TestSettings{}},
+		"pytest 9's own file comes first": {map[string]string{"pytest.toml": "[pytest]\ntestpaths = ['spec']\n", "pytest.ini": "[pytest]\ntestpaths = t\n"},
+			TestSettings{Paths: []string{"spec"}, PathsFrom: "pytest.toml"}},
 		"ini": {map[string]string{"setup.cfg": "[tool:pytest]\ntestpaths = t\n[coverage:run]\nsource =\n  a\n  b\n[coverage:report]\nfail_under = 100\n" +
 			"[coverage:paths]\nsource = x\n"},
 			TestSettings{Paths: []string{"t"}, PathsFrom: "setup.cfg", Measured: []string{"a", "b"}, MeasuredFrom: "setup.cfg", Floor: 100, FloorFrom: "setup.cfg",

@@ -2,6 +2,8 @@ package pyenv
 
 import (
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -122,7 +124,21 @@ func (d *draft) usual() {
 	case d.stage != verdict.Test && d.first(usualFiles[verdict.Test]) != "":
 		// What the tests run with runs the application too.
 		d.requirements([]string{d.first(usualFiles[verdict.Test])})
+	default:
+		if scripts := d.inline(); len(scripts) > 0 {
+			d.requirements(scripts)
+		}
 	}
+}
+
+// inlineMetadata begins what a script says of itself, by PEP 723.
+var inlineMetadata = regexp.MustCompile(`(?m)^# /// script\s*$`)
+
+// inline are the scripts in the root that name their packages themselves.
+func (d *draft) inline() []string {
+	return slices.DeleteFunc(slices.Clone(d.names), func(name string) bool {
+		return strings.Contains(name, "/") || path.Ext(name) != ".py" || !inlineMetadata.MatchString(d.text(name))
+	})
 }
 
 // besides adds what the tests need to requirements of the application that lock nothing: they are resolved together.

@@ -80,7 +80,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 	compare(result, c, p.in, found.selective)
 	judgeChange(result, p.in.Base, found.selective)
 	if found.kept != nil {
-		ownFloor(&result.Stage, found.kept, floors.Total)
+		ownFloor(&result.Stage, found.kept, p.project.Stated, floors.Total)
 	}
 	return block
 }

@@ -135,11 +135,14 @@ func (j *coverageJudge) excluded(details *[]string) (lines, branches, files int)
 	return lines, branches, files
 }
 
-// ownFloor warns when the project's own fail_under would have been stricter.
-func ownFloor(stage *verdict.Stage, kept *keptOut, floor float64) {
-	if kept.FailUnder <= floor {
+// ownFloor warns when the project's own floor would have been stricter: fail_under of coverage.py, or pytest-cov's option.
+func ownFloor(stage *verdict.Stage, kept *keptOut, stated pyenv.TestSettings, floor float64) {
+	own, setting, from := kept.FailUnder, "fail_under = ", strings.Join(kept.Settings, ", ")
+	if stated.Floor > 0 { // pytest-cov takes it before coverage.py's
+		own, setting, from = stated.Floor, "--cov-fail-under=", stated.FloorFrom
+	}
+	if own <= floor {
 		return
 	}
-	stage.Warn(pyenv.FailUnderReplaced, "fail_under = %s in %s, the gate is %s",
-		strings.TrimSuffix(percent(kept.FailUnder), "%"), strings.Join(kept.Settings, ", "), percent(floor))
+	stage.Warn(pyenv.FailUnderReplaced, "%s%s in %s, the gate is %s", setting, strings.TrimSuffix(percent(own), "%"), from, percent(floor))
 }

@@ -463,6 +463,10 @@ func TestRunAdaptsTheCommand(t *testing.T) {
 		vars   map[string]string
 	}{
 		"tests/ gives way where there is no such folder": {packaged, nil, "python -m pytest -v" + options, "", map[string]string{"OPENSTACK_RCA_COVERAGE": ".report/coverage.xml"}},
+		"tests/ gives way to testpaths of the project": {map[string]string{"pytest.ini": "[pytest]\ntestpaths = spec tests\n", "spec/test_a.py": "", "tests/test_b.py": ""},
+			nil, "python -m pytest -v" + options, "", nil},
+		"not to testpaths that are not there": {map[string]string{"pytest.ini": "[pytest]\ntestpaths = spec tests\n", "tests/test_b.py": ""},
+			nil, "python -m pytest tests/ -v" + options, "", nil},
 		"paths replace those of the command": {map[string]string{"tests/test_a.py": "", "tests/test_b.py": ""},
 			func(in *Input) { in.Paths = []string{"tests/test_b.py::test_x"} }, "python -m pytest -v" + options, "tests/test_b.py::test_x", nil},
 		"keyword and marker select": {map[string]string{"tests/test_a.py": ""},
@@ -569,8 +573,11 @@ func TestRunWarns(t *testing.T) {
 		"of a broken baseline":     {func(in *Input) { in.Baseline = baseline(t, "<x/>") }, green(), []string{"BASELINE_INVALID"}},
 		"of an empty baseline":     {func(in *Input) { in.Baseline = baseline(t, "<coverage/>") }, green(), []string{"BASELINE_INVALID"}},
 		"of a stricter fail_under": {nil, green().with("coverage-kept-out.json", `{"settings":[".coveragerc.toml"],"fail_under":99}`), []string{"FAIL_UNDER_REPLACED"}},
-		"of no gate at all":        {func(in *Input) { in.Config.Test.Coverage = config.Coverage{Source: []string{"."}} }, green(), []string{"GATES_NONE"}},
-		"of critical paths alone":  {func(in *Input) { in.Config.Test.Coverage.Total = 0 }, green(), []string{"GATE_UNSET"}},
+		"of pytest-cov's own floor": {func(in *Input) {
+			in.Source = fake.Files(map[string]string{"pytest.ini": "[pytest]\naddopts = --cov-fail-under=99\n", "requirements/test.lock": "a==1 --hash=sha256:0", "lstm/model.py": "", "tests/test_a.py": ""})
+		}, green().with("coverage-kept-out.json", `{"fail_under":50}`), []string{"FAIL_UNDER_REPLACED"}},
+		"of no gate at all":       {func(in *Input) { in.Config.Test.Coverage = config.Coverage{Source: []string{"."}} }, green(), []string{"GATES_NONE"}},
+		"of critical paths alone": {func(in *Input) { in.Config.Test.Coverage.Total = 0 }, green(), []string{"GATE_UNSET"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := input(t)

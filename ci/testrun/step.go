@@ -199,13 +199,20 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 	for _, arg := range command[at+1:] {
 		named := p.exists(arg)
 		// Paths replace those of the command. The default command's tests/ gives way
-		// to pytest's own search in a project that has no such folder.
-		if !strings.HasPrefix(arg, "-") && (named && len(in.Paths) > 0 || !named && isDefault) {
+		// to pytest's own search in a project that has no such folder, or that names its own by testpaths.
+		if !strings.HasPrefix(arg, "-") && (named && len(in.Paths) > 0 || isDefault && (!named || p.ownPaths())) {
 			continue
 		}
 		args = append(args, arg)
 	}
 	return slices.Concat(args, options, in.Paths), ""
+}
+
+// ownPaths reports whether pytest's settings name other places of tests than tests/, and one is there.
+func (p *plan) ownPaths() bool {
+	return slices.ContainsFunc(p.project.Stated.Paths, func(name string) bool {
+		return path.Clean(name) != "tests" && (strings.ContainsAny(name, "*?[") || p.exists(name))
+	})
 }
 
 // measure are the options of coverage. A shard leaves its data: the reports are made of all.
