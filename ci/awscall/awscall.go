@@ -2,8 +2,8 @@
 // clients are large: the SDK's client of IAM alone takes as long to compile as all packages of
 // this project, and every engine that has an empty cache compiles it. Credentials, signatures,
 // retries, clock skew, request ids and errors are those of the SDK's core; only a service's
-// address and the shape of its messages are described here. Services of which much is used, S3
-// and ECS among them, have the SDK's own clients.
+// address and the shape of its messages are described here; those of S3 are in package s3object. A
+// service of which much is used, as of ECS, has the SDK's own client.
 package awscall
 
 import (
@@ -38,12 +38,14 @@ type Service struct {
 
 // Protocol writes requests and reads answers.
 type Protocol interface {
-	// request returns the body of a request and the headers that it needs.
-	request(operation string, in any) (body []byte, headers map[string]string, err error)
-	// answer reads the body of a successful answer into out, a pointer to a struct.
-	answer(operation string, body []byte, out any) error
-	// failure reads the body of an answer with an error's status.
-	failure(headers map[string][]string, body []byte) *smithy.GenericAPIError
+	// Request completes r, a POST to the endpoint. A header X-Amz-Content-Sha256 of it is what is
+	// signed for the body.
+	Request(at Endpoint, operation string, in any, r *smithyhttp.Request) (*smithyhttp.Request, error)
+	// Answer reads a successful answer into out, a pointer to a struct. A smithy.APIError says that
+	// it is a refusal all the same. Unless it fails, the body is closed here or by what out has.
+	Answer(operation string, answer *smithyhttp.Response, out any) error
+	// Failure is what an answer with an error's status says: a smithy.APIError, if it is the service's.
+	Failure(answer *smithyhttp.Response, body []byte) error
 }
 
 // Client calls operations of one service. It is safe for concurrent use.
@@ -166,7 +168,8 @@ func (c *Client) sign(at Endpoint) middleware.FinalizeMiddleware {
 			return out, metadata, fmt.Errorf("get identity: get credentials: %w", err)
 		}
 		now := time.Now().Add(time.Duration(c.skew.Load()))
-		if err := c.signer.SignHTTP(ctx, credentials, request.Request, v4.GetPayloadHash(ctx), c.service.Name, at.Region, now); err != nil {
+		if err := c.signer.SignHTTP(ctx, credentials, request.Request, v4.GetPayloadHash(ctx), c.service.Name, at.Region, now,
+			func(o *v4.SignerOptions) { o.DisableURIPathEscaping = c.service.Name == "s3" }); err != nil { // S3 alone signs the path as it is sent
 			return out, metadata, fmt.Errorf("sign request: %w", err)
 		}
 		out, metadata, err = next.HandleFinalize(ctx, in)

@@ -14,6 +14,8 @@ import (
 type Endpoint struct {
 	URL    url.URL
 	Region string
+	// Configured is set for an endpoint that is not AWS's own rule.
+	Configured bool
 }
 
 // Variant is which of a service's endpoints is asked for: with validated cryptography, with IPv6.
@@ -96,7 +98,7 @@ func (c *Client) endpoint(ctx context.Context) (Endpoint, error) {
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("failed to resolve service endpoint, %w", err)
 	}
-	if at.URL = *parsed; at.URL.Path == "" {
+	if at.URL, at.Configured = *parsed, true; at.URL.Path == "" {
 		at.URL.Path = "/"
 	}
 	return at, nil

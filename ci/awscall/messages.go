@@ -2,13 +2,17 @@ package awscall
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -25,21 +29,24 @@ func (c *Client) write(at Endpoint, operation string, in any) middleware.Seriali
 		if !is {
 			return out, metadata, &smithy.SerializationError{Err: fmt.Errorf("the request is a %T", step.Request)}
 		}
-		body, headers, err := c.service.Protocol.request(operation, in)
-		if err != nil {
-			return out, metadata, &smithy.SerializationError{Err: err}
-		}
 		request.Method, request.URL = http.MethodPost, &at.URL
-		for name, value := range headers {
-			request.Header.Set(name, value)
-		}
-		if request, err = request.SetStream(bytes.NewReader(body)); err != nil {
+		if request, err = c.service.Protocol.Request(at, operation, in, request); err != nil {
 			return out, metadata, &smithy.SerializationError{Err: err}
 		}
-		request.ContentLength = int64(len(body))
+		if hash := request.Header.Get("X-Amz-Content-Sha256"); hash != "" {
+			ctx = v4.SetPayloadHash(ctx, hash)
+		}
 		step.Request = request
 		return next.HandleSerialize(ctx, step)
 	})
+}
+
+// post writes a body of bytes and the headers that it needs.
+func post(r *smithyhttp.Request, body []byte, headers map[string]string) (*smithyhttp.Request, error) {
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	return r.SetStream(bytes.NewReader(body))
 }
 
 func (c *Client) read(operation string, into any) middleware.DeserializeMiddleware {
@@ -54,24 +61,46 @@ func (c *Client) read(operation string, into any) middleware.DeserializeMiddlewa
 		if !is {
 			return out, metadata, &smithy.DeserializationError{Err: fmt.Errorf("the answer is a %T", out.RawResponse)}
 		}
-		defer func() { _ = answer.Body.Close() }() // it was read to its end, or an error is reported already
-		body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-		if err != nil {
-			return out, metadata, &smithy.DeserializationError{Err: fmt.Errorf("failed to read the answer: %w", err)}
+		if id := answer.Header.Get("X-Amz-Request-Id"); id != "" {
+			awsmiddleware.SetRequestIDMetadata(&metadata, id) // S3's name of it, which the SDK's core does not know
 		}
 		if answer.StatusCode < 200 || answer.StatusCode >= 300 {
-			refused := c.service.Protocol.failure(answer.Header, body)
-			if refused.Fault = smithy.FaultClient; answer.StatusCode >= 500 {
-				refused.Fault = smithy.FaultServer
+			body, err := Body(answer)
+			if err != nil {
+				return out, metadata, &smithy.DeserializationError{Err: err}
 			}
-			return out, metadata, refused
+			return out, metadata, c.service.Protocol.Failure(answer, body)
 		}
-		if err := c.service.Protocol.answer(operation, body, into); err != nil {
-			return out, metadata, &smithy.DeserializationError{Err: fmt.Errorf("failed to decode the answer: %w", err)}
+		if err := c.service.Protocol.Answer(operation, answer, into); err != nil {
+			_ = answer.Body.Close() // an error is reported already
+			var refused smithy.APIError
+			if !errors.As(err, &refused) {
+				err = &smithy.DeserializationError{Err: fmt.Errorf("failed to decode the answer: %w", err)}
+			}
+			return out, metadata, err
 		}
 		out.Result = into
 		return out, metadata, nil
 	})
+}
+
+// Body reads the whole body of an answer, and closes it.
+func Body(answer *smithyhttp.Response) ([]byte, error) {
+	defer func() { _ = answer.Body.Close() }() // it was read to its end, or an error is reported already
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("failed to read it: %w", err)
+	}
+	return body, nil
+}
+
+// Refusal is an answer with an error's status, whose code and message may be empty.
+func Refusal(answer *smithyhttp.Response, code, message string) error {
+	refused := &smithy.GenericAPIError{Code: cmp.Or(code, unknown), Message: cmp.Or(message, unknown), Fault: smithy.FaultClient}
+	if answer.StatusCode >= 500 {
+		refused.Fault = smithy.FaultServer
+	}
+	return refused
 }
 
 // unknown is the code of an error that has none that can be read, as in the SDK.
@@ -83,24 +112,29 @@ type JSON struct {
 	Target, Version string
 }
 
-func (p JSON) request(operation string, in any) (body []byte, headers map[string]string, err error) {
-	if body, err = json.Marshal(in); err != nil {
-		return nil, nil, err
+// Request implements Protocol.
+func (p JSON) Request(_ Endpoint, operation string, in any, r *smithyhttp.Request) (*smithyhttp.Request, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
 	}
 	if in == nil {
 		body = []byte("{}")
 	}
-	return body, map[string]string{"Content-Type": "application/x-amz-json-" + p.Version, "X-Amz-Target": p.Target + "." + operation}, nil
+	return post(r, body, map[string]string{"Content-Type": "application/x-amz-json-" + p.Version, "X-Amz-Target": p.Target + "." + operation})
 }
 
-func (JSON) answer(_ string, body []byte, out any) error {
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil
+// Answer implements Protocol.
+func (JSON) Answer(_ string, answer *smithyhttp.Response, out any) error {
+	body, err := Body(answer)
+	if err != nil || len(bytes.TrimSpace(body)) == 0 {
+		return err
 	}
 	return json.Unmarshal(body, out)
 }
 
-func (JSON) failure(headers map[string][]string, body []byte) *smithy.GenericAPIError {
+// Failure implements Protocol.
+func (JSON) Failure(answer *smithyhttp.Response, body []byte) error {
 	var told struct {
 		Type    string `json:"__type"`
 		Code    string `json:"code"`
@@ -108,17 +142,7 @@ func (JSON) failure(headers map[string][]string, body []byte) *smithy.GenericAPI
 	}
 	// What is not JSON comes from a proxy, and has neither code nor message.
 	_ = json.Unmarshal(body, &told)
-	code := http.Header(headers).Get("X-Amzn-Errortype")
-	for _, other := range []string{told.Code, told.Type, unknown} {
-		if code == "" {
-			code = other
-		}
-	}
 	// Such as com.amazonaws.logs#ResourceNotFoundException:http://...
-	code, _, _ = strings.Cut(code, ":")
-	code = code[strings.LastIndexByte(code, '#')+1:]
-	if told.Message == "" {
-		told.Message = unknown
-	}
-	return &smithy.GenericAPIError{Code: code, Message: told.Message}
+	code, _, _ := strings.Cut(cmp.Or(answer.Header.Get("X-Amzn-Errortype"), told.Code, told.Type), ":")
+	return Refusal(answer, code[strings.LastIndexByte(code, '#')+1:], told.Message)
 }

@@ -13,22 +13,23 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/smithy-go"
 	smithytime "github.com/aws/smithy-go/time"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // Query is the protocol awsQuery of the Smithy specification. Members are named by their fields, in
 // requests and in answers, whose members are below the element <Operation>Result.
 type Query struct{ Version string }
 
-func (p Query) request(operation string, in any) (body []byte, headers map[string]string, err error) {
+// Request implements Protocol.
+func (p Query) Request(_ Endpoint, operation string, in any, r *smithyhttp.Request) (*smithyhttp.Request, error) {
 	form := url.Values{"Action": {operation}, "Version": {p.Version}}
 	if in != nil {
 		if err := members(form, "", reflect.ValueOf(in)); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return []byte(form.Encode()), map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, nil
+	return post(r, []byte(form.Encode()), map[string]string{"Content-Type": "application/x-www-form-urlencoded"})
 }
 
 // members writes a value: those of a structure below its name, those of a list as name.member.N.
@@ -161,7 +162,12 @@ func (e *element) into(v reflect.Value) (err error) {
 	}
 }
 
-func (Query) answer(operation string, body []byte, out any) error {
+// Answer implements Protocol.
+func (Query) Answer(operation string, answer *smithyhttp.Response, out any) error {
+	body, err := Body(answer)
+	if err != nil {
+		return err
+	}
 	decoder := xml.NewDecoder(bytes.NewReader(body))
 	for {
 		token, err := decoder.Token()
@@ -184,18 +190,13 @@ func (Query) answer(operation string, body []byte, out any) error {
 	}
 }
 
-func (Query) failure(_ map[string][]string, body []byte) *smithy.GenericAPIError {
+// Failure implements Protocol.
+func (Query) Failure(answer *smithyhttp.Response, body []byte) error {
 	var told struct {
 		Code    string `xml:"Error>Code"`
 		Message string `xml:"Error>Message"`
 	}
 	// What is not XML comes from a proxy, and has neither code nor message.
 	_ = xml.Unmarshal(body, &told)
-	if told.Code == "" {
-		told.Code = unknown
-	}
-	if told.Message == "" {
-		told.Message = unknown
-	}
-	return &smithy.GenericAPIError{Code: told.Code, Message: told.Message}
+	return Refusal(answer, told.Code, told.Message)
 }

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
@@ -164,10 +161,10 @@ func (l *Ledger) Discard(ctx context.Context, n int) ([]string, error) {
 		if key == prefix+claimName || key == prefix+commitName {
 			return nil
 		}
-		_, err := call(ctx, func(ctx context.Context) (*s3.DeleteObjectOutput, error) {
-			return l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
-		})
-		if err = l.at(key).wrap("remove file (s3:DeleteObject)", err); err != nil && !IsKind(err, NotFound) {
+		removing, cancel := context.WithTimeout(ctx, s3object.CallTimeout)
+		defer cancel()
+		err := l.at(key).wrap("remove file (s3:DeleteObject)", l.client.DeleteObject(removing, l.bucket, key))
+		if err != nil && !IsKind(err, NotFound) {
 			return err
 		}
 		removed = append(removed, "s3://"+l.bucket+"/"+key)

@@ -30,7 +30,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
@@ -54,7 +53,7 @@ type Options struct {
 	AccessKey, SecretKey, SessionToken string
 	DefaultCredentials                 bool
 	// Client is used instead of one with these credentials; nil makes one.
-	Client *s3.Client
+	Client *s3object.Client
 	// Transport is the SDK's when nil.
 	Transport http.RoundTripper
 	Clock     clock.Clock
@@ -131,24 +130,24 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	return &Ledger{Store: store, layout: layout{opts.Series, prefix}, bucket: bucket}, nil
 }
 
-func newClient(cfg aws.Config, opts Options) *s3.Client {
-	return s3.NewFromConfig(cfg, func(o *s3.Options) {
-		s3object.Configure(o, opts.Endpoint, opts.PathStyle)
-		o.Retryer = retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
+func newClient(cfg aws.Config, opts Options) *s3object.Client {
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
 			a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
 				s.MaxAttempts = opts.Attempts
 				s.MaxBackoff = opts.MaxBackoff
 			})
 		})
-		if opts.Transport != nil {
-			o.HTTPClient = &http.Client{Transport: opts.Transport}
-		} else {
-			o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-				t.ResponseHeaderTimeout = opts.AnswerTimeout
-				t.IdleConnTimeout = idleTimeout
-			})
-		}
-	})
+	}
+	if opts.Transport != nil {
+		cfg.HTTPClient = &http.Client{Transport: opts.Transport}
+	} else {
+		cfg.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = opts.AnswerTimeout
+			t.IdleConnTimeout = idleTimeout
+		})
+	}
+	return s3object.NewClient(cfg, opts.Endpoint, opts.PathStyle)
 }
 
 // URI is the address of a path in version n's folder.
@@ -184,23 +183,23 @@ const maxPages = 10_000
 // shown, or does not end, is TooLong: half of a listing must not be taken for all of it.
 func (s *Store) each(ctx context.Context, op string, in address, f func(key string) error) error {
 	seen := map[string]bool{}
-	page := s3.ListObjectsV2Input{Bucket: aws.String(in.bucket), Prefix: aws.String(in.key)}
-	for {
-		found, err := call(ctx, func(ctx context.Context) (*s3.ListObjectsV2Output, error) { return s.client.ListObjectsV2(ctx, &page) })
+	for next := ""; ; {
+		found, err := call(ctx, func(ctx context.Context) (*s3object.ListObjectsV2Output, error) {
+			return s.client.ListObjectsV2(ctx, in.bucket, in.key, next)
+		})
 		if err != nil {
 			return in.wrap(op, err)
 		}
 		s.Clock().See(found.ResultMetadata, nil)
 		for _, object := range found.Contents {
-			if err := f(aws.ToString(object.Key)); err != nil {
+			if err := f(object.Key); err != nil {
 				return err
 			}
 		}
-		if !aws.ToBool(found.IsTruncated) {
+		if !found.IsTruncated {
 			return nil
 		}
-		page.ContinuationToken = found.NextContinuationToken
-		next := aws.ToString(page.ContinuationToken)
+		next = found.NextContinuationToken
 		if next == "" || seen[next] || len(seen) == maxPages {
 			return in.fail(op, TooLong, fmt.Sprintf("after %d pages the listing begins again or does not end", len(seen)+1))
 		}

@@ -81,7 +81,7 @@ func TestParseURI(t *testing.T) {
 		assert.Equal(t, want, [2]string{bucket, key})
 	}
 	for _, in := range []string{"", "bucket/key", "https://bucket", "s3://", "s3://B_ad/x", "s3://a..b/x", "s3://bucket/a//b", "s3://bucket/../x",
-		"s3://bucket/a?b", "s3://bucket/a\nb", "s3://" + strings.Repeat("x", 300)} {
+		"s3://bucket/a?b", "s3://bucket/a\nb", "s3://" + strings.Repeat("x", 300), "s3://models--use1-az4--x-s3/a"} {
 		_, _, err := ledger.ParseURI(in)
 		assert.Error(t, err, in)
 	}

@@ -16,9 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
@@ -49,7 +46,7 @@ type Local struct {
 
 // Store keeps files at any address of one S3 store. It is safe for concurrent use.
 type Store struct {
-	client  *s3.Client
+	client  *s3object.Client
 	objects *s3object.Store
 	opts    Options
 
@@ -131,8 +128,8 @@ func (s *Store) Put(ctx context.Context, uri string, file Local) (bool, error) {
 // same reports whether the object is the file, by size and recorded hash. An object
 // that is something else is a Conflict.
 func (s *Store) same(ctx context.Context, at address, file Local) (bool, error) {
-	head, err := call(ctx, func(ctx context.Context) (*s3.HeadObjectOutput, error) {
-		return s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(at.bucket), Key: aws.String(at.key)})
+	head, err := call(ctx, func(ctx context.Context) (*s3object.HeadObjectOutput, error) {
+		return s.client.HeadObject(ctx, at.bucket, at.key)
 	})
 	err = at.wrap("look at object (s3:GetObject)", err)
 	if IsKind(err, NotFound) {
@@ -150,7 +147,7 @@ func (s *Store) same(ctx context.Context, at address, file Local) (bool, error) 
 			return false, err
 		}
 	}
-	if sum != file.SHA256 || aws.ToInt64(head.ContentLength) != file.Bytes {
+	if sum != file.SHA256 || head.ContentLength != file.Bytes {
 		return false, at.fail("store file", Conflict, fmt.Sprintf("the object there has sha256 %s, ours is %s", sum, file.SHA256))
 	}
 	return true, nil
@@ -159,14 +156,13 @@ func (s *Store) same(ctx context.Context, at address, file Local) (bool, error) 
 func (s *Store) putWhole(ctx context.Context, to address, f *os.File, file Local) error {
 	for n := 0; ; n++ {
 		err := s.objects.Checked(func(checksum bool) error {
-			in := s3.PutObjectInput{
-				Bucket: aws.String(to.bucket), Key: aws.String(to.key), Body: io.NewSectionReader(f, 0, file.Bytes),
-				ContentLength: aws.Int64(file.Bytes),
-				ContentType:   aws.String(mediaType(to.key)), IfNoneMatch: aws.String("*"), Metadata: map[string]string{hashMeta: file.SHA256},
+			in := s3object.PutObjectInput{
+				Bucket: to.bucket, Key: to.key, Body: io.NewSectionReader(f, 0, file.Bytes),
+				ContentType: mediaType(to.key), IfNoneMatch: "*", Metadata: map[string]string{hashMeta: file.SHA256},
 			}
 			var err error
 			if checksum {
-				in.ChecksumSHA256 = aws.String(hexTo64(file.SHA256))
+				in.ChecksumSHA256 = hexTo64(file.SHA256)
 			} else if in.ContentMD5, err = digest(f, 0, file.Bytes, md5.New()); err != nil {
 				return err
 			}
@@ -180,51 +176,48 @@ func (s *Store) putWhole(ctx context.Context, to address, f *os.File, file Local
 }
 
 // digest is a hash of a stretch of a file in the form of S3's headers.
-func digest(f *os.File, start, size int64, h hash.Hash) (*string, error) {
+func digest(f *os.File, start, size int64, h hash.Hash) (string, error) {
 	if n, err := io.Copy(h, io.NewSectionReader(f, start, size)); err != nil || n != size {
-		return nil, &Error{Op: "read file", Kind: LocalFile, Message: "it ended early", Err: err}
+		return "", &Error{Op: "read file", Kind: LocalFile, Message: "it ended early", Err: err}
 	}
-	return aws.String(base64.StdEncoding.EncodeToString(h.Sum(nil))), nil
+	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
 // putParts uploads a large file in parts. Parts are read from the file where they
 // lie, so that memory does not grow with the file.
 //
-// Each part's checksum is computed beforehand and sent as a header. Where only the
-// algorithm is named, the SDK sends it as a trailer of an aws-chunked body over https,
-// which many S3 APIs other than AWS's refuse.
+// Each part's checksum is computed beforehand and sent as a header: many S3 APIs other than
+// AWS's refuse one that trails its body.
 func (s *Store) putParts(ctx context.Context, to address, f *os.File, file Local) error {
 	const op = "upload object in parts (s3:PutObject)"
 	size := s.opts.PartSize
 	for (file.Bytes+size-1)/size > maxParts {
 		size *= 2
 	}
-	var created *s3.CreateMultipartUploadOutput
+	var created *s3object.CreateMultipartUploadOutput
 	sums := false
 	if err := s.objects.Checked(func(checksum bool) error {
-		in := s3.CreateMultipartUploadInput{Bucket: aws.String(to.bucket), Key: aws.String(to.key), ContentType: aws.String(mediaType(to.key)),
+		in := s3object.CreateMultipartUploadInput{Bucket: to.bucket, Key: to.key, ContentType: mediaType(to.key),
 			Metadata: map[string]string{hashMeta: file.SHA256}}
 		if sums = checksum; checksum {
-			in.ChecksumAlgorithm = types.ChecksumAlgorithmSha256
+			in.ChecksumAlgorithm = "SHA256"
 		}
 		var err error
-		created, err = call(ctx, func(ctx context.Context) (*s3.CreateMultipartUploadOutput, error) {
+		created, err = call(ctx, func(ctx context.Context) (*s3object.CreateMultipartUploadOutput, error) {
 			return s.client.CreateMultipartUpload(ctx, &in)
 		})
 		return to.wrap(op, err)
 	}); err != nil {
 		return err
 	}
-	parts := make([]types.CompletedPart, (file.Bytes+size-1)/size)
+	parts := make([]s3object.CompletedPart, (file.Bytes+size-1)/size)
 	group, uploading := errgroup.WithContext(ctx)
 	group.SetLimit(parallelParts)
 	for i := range parts {
 		group.Go(func() error {
 			start := int64(i) * size
 			section := io.NewSectionReader(f, start, min(size, file.Bytes-start))
-			in := s3.UploadPartInput{Bucket: aws.String(to.bucket), Key: aws.String(to.key), UploadId: created.UploadId,
-				PartNumber: aws.Int32(int32(i + 1)),
-				Body:       section, ContentLength: aws.Int64(section.Size())}
+			in := s3object.UploadPartInput{Bucket: to.bucket, Key: to.key, UploadID: created.UploadID, PartNumber: i + 1, Body: section}
 			var err error
 			if sums {
 				in.ChecksumSHA256, err = digest(f, start, section.Size(), sha256.New())
@@ -238,22 +231,19 @@ func (s *Store) putParts(ctx context.Context, to address, f *os.File, file Local
 			if err != nil {
 				return err
 			}
-			parts[i] = types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag, ChecksumSHA256: in.ChecksumSHA256}
+			parts[i] = s3object.CompletedPart{PartNumber: i + 1, ETag: out.ETag, ChecksumSHA256: in.ChecksumSHA256}
 			return nil
 		})
 	}
 	err := group.Wait()
 	if err == nil {
-		in := s3.CompleteMultipartUploadInput{
-			Bucket: aws.String(to.bucket), Key: aws.String(to.key), UploadId: created.UploadId, IfNoneMatch: aws.String("*"),
-			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		}
-		_, err = s.client.CompleteMultipartUpload(ctx, &in)
+		in := s3object.CompleteMultipartUploadInput{Bucket: to.bucket, Key: to.key, UploadID: created.UploadID, IfNoneMatch: "*", Parts: parts}
+		err = s.client.CompleteMultipartUpload(ctx, &in)
 		if IsKind(to.wrap(op, err), NotImplemented) {
 			// Some stores know the condition for whole objects only. The key lies under a
 			// number that is claimed, so that nothing but the same file can be there.
-			in.IfNoneMatch = nil
-			_, err = s.client.CompleteMultipartUpload(ctx, &in)
+			in.IfNoneMatch = ""
+			err = s.client.CompleteMultipartUpload(ctx, &in)
 		}
 	}
 	if err == nil {
@@ -264,17 +254,15 @@ func (s *Store) putParts(ctx context.Context, to address, f *os.File, file Local
 	// when it failed because the run was cancelled.
 	aborting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	if abortErr := s.abort(aborting, to, aws.ToString(created.UploadId)); abortErr != nil && !IsKind(abortErr, Gone) {
-		return &Error{Op: op, Bucket: to.bucket, Key: to.key, Kind: Partial, UploadID: aws.ToString(created.UploadId), Err: errors.Join(err,
+	if abortErr := s.abort(aborting, to, created.UploadID); abortErr != nil && !IsKind(abortErr, Gone) {
+		return &Error{Op: op, Bucket: to.bucket, Key: to.key, Kind: Partial, UploadID: created.UploadID, Err: errors.Join(err,
 			abortErr)}
 	}
 	return err
 }
 
 func (s *Store) abort(ctx context.Context, at address, id string) error {
-	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: aws.String(at.bucket), Key: aws.String(at.key), UploadId: aws.String(id)})
-	return at.wrap("abort upload (s3:AbortMultipartUpload)", err)
+	return at.wrap("abort upload (s3:AbortMultipartUpload)", s.client.AbortMultipartUpload(ctx, at.bucket, at.key, id))
 }
 
 // abortOthers removes uploads of a key that is complete: none of them can be
@@ -284,19 +272,18 @@ func (s *Store) abortOthers(ctx context.Context, at address) {
 }
 
 func (s *Store) abortIn(ctx context.Context, in address, ours func(key string) bool) {
-	out, err := call(ctx, func(ctx context.Context) (*s3.ListMultipartUploadsOutput, error) {
-		return s.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(in.bucket), Prefix: aws.String(in.key)})
+	out, err := call(ctx, func(ctx context.Context) (*s3object.ListMultipartUploadsOutput, error) {
+		return s.client.ListMultipartUploads(ctx, in.bucket, in.key)
 	})
 	if err != nil {
 		s.warn(in.wrap("list unfinished uploads (s3:ListBucketMultipartUploads)", err))
 		return
 	}
 	for _, upload := range out.Uploads {
-		key := aws.ToString(upload.Key)
-		if !ours(key) {
+		if !ours(upload.Key) {
 			continue
 		}
-		if err := s.abort(ctx, address{in.bucket, key}, aws.ToString(upload.UploadId)); err != nil && !IsKind(err, Gone) {
+		if err := s.abort(ctx, address{in.bucket, upload.Key}, upload.UploadID); err != nil && !IsKind(err, Gone) {
 			s.warn(err)
 		}
 	}
@@ -353,20 +340,20 @@ func (s *Store) Copy(ctx context.Context, uri string, limit int64, w io.Writer, 
 func (s *Store) copyOnce(ctx context.Context, from address, limit int64, w io.Writer) (n int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(from.bucket), Key: aws.String(from.key)})
+	out, err := s.client.GetObject(ctx, from.bucket, from.key)
 	if err != nil {
 		return 0, from.wrap(readBack, err)
 	}
 	defer func() { _ = out.Body.Close() }() // what was read is compared with its size and hash
 	body := stall.Reader(out.Body, s.opts.StallTimeout, cancel)
 	n, err = io.CopyBuffer(w, io.LimitReader(body, limit+1), make([]byte, 256<<10))
-	if err == nil && out.ContentLength != nil && n != *out.ContentLength {
+	if err == nil && out.ContentLength >= 0 && n != out.ContentLength {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
 
-// hexTo64 changes the notation of a hash; what is not hex becomes empty, which the SDK leaves out.
+// hexTo64 changes the notation of a hash; what is not hex becomes empty, which is not sent.
 func hexTo64(s string) string {
 	b, err := hex.DecodeString(s)
 	if err != nil {

@@ -8,14 +8,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -156,7 +155,7 @@ func (s *call) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
 }
 
 // openLedger opens the ledger of models with a client.
-func (s *call) openLedger(ctx context.Context, _ policy.Permit, client *s3.Client) (*ledger.Ledger, error) {
+func (s *call) openLedger(ctx context.Context, _ policy.Permit, client *s3object.Client) (*ledger.Ledger, error) {
 	t := s.opts.Target
 	root, region := cmp.Or(t.ArtifactRoot, s.cfg.Publish.ArtifactRoot), cmp.Or(t.Region, s.cfg.Publish.Region)
 	return ledger.Open(ctx, ledger.Options{Root: root, Region: region, Client: client})

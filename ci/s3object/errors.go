@@ -144,7 +144,7 @@ var codes = map[string]Kind{
 	"NotImplemented": NotImplemented,
 }
 
-// Wrap makes an *Error of what the SDK returned, for the operation op on a key; nil stays nil.
+// Wrap makes an *Error of what a Client returned, for the operation op on a key; nil stays nil.
 func Wrap(op, bucket, key string, err error) error {
 	if err == nil {
 		return nil

@@ -1,6 +1,6 @@
 // Package s3object writes and reads small objects of an S3 API under conditions: what
 // must not exist yet is created, what was read is replaced. The ledger of models and the
-// journal of rollouts keep their records with it.
+// journal of rollouts keep their records with it. Its Client is the project's one client of S3.
 //
 // Every write carries its SHA-256, because a bucket with Object Lock refuses a write
 // without a checksum ("x-amz-sdk-checksum-algorithm header is required", S3's PutObject).
@@ -22,20 +22,17 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/openstack-rca/openstack-rca/ci/awsclock"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 )
 
-// API is what this package asks of the client of Amazon S3.
+// API is what a Store asks of a Client.
 type API interface {
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(ctx context.Context, bucket, key string) (*GetObjectOutput, error)
+	PutObject(ctx context.Context, in *PutObjectInput) (*PutObjectOutput, error)
 }
 
 const (
@@ -48,22 +45,6 @@ const (
 	// readings is how often an object that was just written is looked for.
 	readings = 4
 )
-
-// Configure sets the options of a client that this package and its users rely on.
-// endpoint is an S3 API other than AWS's own; buckets are then addressed by path, which
-// pathStyle asks for on AWS too.
-func Configure(o *s3.Options, endpoint string, pathStyle bool) {
-	if endpoint != "" {
-		o.BaseEndpoint = aws.String(endpoint)
-	}
-	o.UsePathStyle = pathStyle || o.BaseEndpoint != nil
-	// Checksums are set here where they are needed. Those that the SDK adds by itself go
-	// as a trailer over https, which many S3 APIs refuse.
-	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-	o.Logger = logging.Nop{}
-	o.APIOptions = append(o.APIOptions, refuseWebPages)
-}
 
 // Store is a bucket. It is safe for concurrent use.
 type Store struct {
@@ -82,15 +63,15 @@ type dated struct {
 }
 
 // GetObject implements API.
-func (d dated) GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
-	out, err := d.API.GetObject(ctx, in, options...)
+func (d dated) GetObject(ctx context.Context, bucket, key string) (*GetObjectOutput, error) {
+	out, err := d.API.GetObject(ctx, bucket, key)
 	awsclock.See(d.clock, out, err)
 	return out, err
 }
 
 // PutObject implements API.
-func (d dated) PutObject(ctx context.Context, in *s3.PutObjectInput, options ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
-	out, err := d.API.PutObject(ctx, in, options...)
+func (d dated) PutObject(ctx context.Context, in *PutObjectInput) (*PutObjectOutput, error) {
+	out, err := d.API.PutObject(ctx, in)
 	awsclock.See(d.clock, out, err)
 	return out, err
 }
@@ -127,7 +108,7 @@ func (o *Object) Age() (time.Duration, bool) {
 func (s *Store) Read(ctx context.Context, key string) (*Object, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key)})
+	out, err := s.api.GetObject(ctx, s.bucket, key)
 	if err != nil {
 		return nil, Wrap("read record (s3:GetObject)", s.bucket, key, err)
 	}
@@ -139,7 +120,7 @@ func (s *Store) Read(ctx context.Context, key string) (*Object, error) {
 	if len(content) > MaxRecord {
 		return nil, &Error{Op: "read record", Bucket: s.bucket, Key: key, Kind: Unreadable, Message: "it is too large to be a record"}
 	}
-	return &Object{Content: content, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified), Now: date(out.ResultMetadata)}, nil
+	return &Object{Content: content, ETag: out.ETag, Modified: out.LastModified, Now: date(out.ResultMetadata)}, nil
 }
 
 // Create writes an object that must not exist. When one exists it is Precondition, unless
@@ -243,23 +224,20 @@ func (s *Store) Probe(ctx context.Context, key string, match bool) error {
 // put sends a conditional write. One that meets another in flight (409) is sent again, as
 // S3 demands.
 func (s *Store) put(ctx context.Context, key string, content []byte, contentType, etag string) (string, error) {
-	in := s3.PutObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), ContentLength: aws.Int64(int64(len(content))),
-		ContentType: aws.String(contentType)}
+	in := PutObjectInput{Bucket: s.bucket, Key: key, ContentType: contentType, IfMatch: etag}
 	if etag == "" {
-		in.IfNoneMatch = aws.String("*")
-	} else {
-		in.IfMatch = aws.String(etag)
+		in.IfNoneMatch = "*"
 	}
 	var err error
 	for n := range attempts {
-		var out *s3.PutObjectOutput
+		var out *PutObjectOutput
 		err = s.Checked(func(checksum bool) error {
 			attempt := in
 			attempt.Body = bytes.NewReader(content)
 			if checksum {
-				attempt.ChecksumSHA256 = aws.String(SHA256(content))
+				attempt.ChecksumSHA256 = SHA256(content)
 			} else {
-				attempt.ContentMD5 = aws.String(MD5(content))
+				attempt.ContentMD5 = MD5(content)
 			}
 			ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 			defer cancel()
@@ -267,7 +245,7 @@ func (s *Store) put(ctx context.Context, key string, content []byte, contentType
 			return Wrap("create object (s3:PutObject)", s.bucket, key, err)
 		})
 		if err == nil {
-			return aws.ToString(out.ETag), nil
+			return out.ETag, nil
 		}
 		if !IsKind(err, Busy) {
 			return "", err

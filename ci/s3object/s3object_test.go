@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -43,10 +42,8 @@ func start(t *testing.T, profile ledgertest.Profile) (*ledgertest.Store, *s3obje
 	if len(profile.Regions) > 0 {
 		region = profile.Regions[0]
 	}
-	client := s3.NewFromConfig(aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", "")}, func(o *s3.Options) {
-		s3object.Configure(o, store.URL, false)
-		o.RetryMaxAttempts = 1
-	})
+	key := credentials.NewStaticCredentialsProvider("key", "none", "")
+	client := s3object.NewClient(aws.Config{Region: region, Credentials: key, RetryMaxAttempts: 1}, store.URL, false)
 	return store, s3object.New(client, c, "records-bucket"), c
 }
 

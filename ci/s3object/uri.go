@@ -17,6 +17,11 @@ func ParseURI(uri string) (bucket, key string, err error) {
 	}
 	bucket, key, _ = strings.Cut(rest, "/")
 	key = strings.Trim(key, "/")
+	for _, suffix := range []string{"--x-s3", "--xa-s3", "--op-s3"} {
+		if strings.HasSuffix(bucket, suffix) {
+			return "", "", fmt.Errorf("parse S3 address %q: buckets of S3 Express One Zone and of Outposts are not supported", clip(uri))
+		}
+	}
 	if !bucketName.MatchString(bucket) || strings.Contains(bucket, "..") {
 		return "", "", fmt.Errorf("parse S3 address %q: %q is not a bucket name", clip(uri), clip(bucket))
 	}

@@ -11,10 +11,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -151,12 +151,10 @@ func Target(ctx context.Context, mlflow, s3 *runner.Running) (publish.Target, er
 func createBucket(ctx context.Context, endpoint string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	client := s3.New(s3.Options{
-		BaseEndpoint: aws.String(endpoint), UsePathStyle: true, Region: Region,
-		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
-	})
+	key := credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, "")
+	client := s3object.NewClient(aws.Config{Region: Region, Credentials: key}, endpoint, true)
 	// In us-east-1 S3 answers the second creation by the same owner as the first.
-	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(Bucket)}); err != nil {
+	if err := client.CreateBucket(ctx, Bucket); err != nil {
 		return fmt.Errorf("create bucket %s in the sandbox: %w", Bucket, err)
 	}
 	return nil

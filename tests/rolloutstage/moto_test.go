@@ -43,6 +43,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/native"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 	"github.com/openstack-rca/openstack-rca/tests/reachable"
 )
 
@@ -376,20 +377,21 @@ func TestTheDocumentedPoliciesAreTakenByIAM(t *testing.T) {
 func TestTheJournalIsKeptOnMoto(t *testing.T) {
 	m := startMoto(t)
 	ctx := t.Context()
+	sdk := s3.New(s3.Options{BaseEndpoint: aws.String(m.url), UsePathStyle: true, Region: "ap-south-1", Credentials: m.clients.Credentials,
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired})
 	for _, bucket := range []string{"models", "locked-models"} {
 		locked := bucket != "models"
-		_, err := m.clients.Objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket),
+		_, err := sdk.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(bucket),
 			ObjectLockEnabledForBucket: aws.Bool(locked),
 			CreateBucketConfiguration:  &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraintApSouth1}})
 		require.NoError(t, err)
 		if locked {
-			_, err := m.clients.Objects.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: aws.String(bucket),
+			_, err := sdk.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: aws.String(bucket),
 				ObjectLockConfiguration: &s3types.ObjectLockConfiguration{ObjectLockEnabled: s3types.ObjectLockEnabledEnabled,
 					Rule: &s3types.ObjectLockRule{DefaultRetention: &s3types.DefaultRetention{Mode: s3types.ObjectLockRetentionModeGovernance,
 						Days: aws.Int32(1)}}}})
 			require.NoError(t, err)
-			_, err = m.clients.Objects.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("bare"),
-				Body: strings.NewReader("x")})
+			_, err = m.clients.Objects.PutObject(ctx, &s3object.PutObjectInput{Bucket: bucket, Key: "bare", Body: strings.NewReader("x")})
 			require.Error(t, err, "this bucket demands a checksum")
 		}
 		keepJournal(t, m, bucket)

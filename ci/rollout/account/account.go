@@ -3,6 +3,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -74,7 +74,7 @@ type Clients struct {
 	Scaling    *scaling.Client
 	CloudWatch *cloudwatch.Client
 	Logs       *logs.Client
-	Objects    *s3.Client
+	Objects    *s3object.Client
 	STS        *sts.Client
 	IAM        *iam.Client
 	// Credentials are those that the clients sign with.
@@ -164,13 +164,9 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 }
 
 // objects is the client of S3, which may be another store than AWS's own.
-func (o Options) objects(cfg aws.Config) *s3.Client {
-	return s3.NewFromConfig(cfg, func(s *s3.Options) {
-		if o.S3Region != "" {
-			s.Region = o.S3Region
-		}
-		s3object.Configure(s, o.S3Endpoint, false)
-	})
+func (o Options) objects(cfg aws.Config) *s3object.Client {
+	cfg.Region = cmp.Or(o.S3Region, cfg.Region)
+	return s3object.NewClient(cfg, o.S3Endpoint, false)
 }
 
 func (o Options) attempts() int {

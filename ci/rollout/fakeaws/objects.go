@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/sts"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
 const accountID = "111122223333"
@@ -67,38 +67,38 @@ func (o *Objects) set(path string, content []byte) string {
 }
 
 // GetObject reads an object.
-func (o *Objects) GetObject(_ context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
-	return over(o.cable, "s3:GetObject", func() (*s3.GetObjectOutput, error) {
+func (o *Objects) GetObject(_ context.Context, bucket, key string) (*s3object.GetObjectOutput, error) {
+	return over(o.cable, "s3:GetObject", func() (*s3object.GetObjectOutput, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		found, exists := o.all[*in.Bucket+"/"+*in.Key]
+		found, exists := o.all[bucket+"/"+key]
 		if !exists {
 			return nil, refuse("NoSuchKey", "The specified key does not exist.")
 		}
-		return &s3.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ETag: aws.String(found.etag),
-			LastModified: aws.Time(found.modified)}, nil
+		return &s3object.GetObjectOutput{Body: io.NopCloser(bytes.NewReader(found.content)), ContentLength: int64(len(found.content)),
+			ETag: found.etag, LastModified: found.modified}, nil
 	})
 }
 
 // PutObject writes one, if its condition holds.
-func (o *Objects) PutObject(_ context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+func (o *Objects) PutObject(_ context.Context, in *s3object.PutObjectInput) (*s3object.PutObjectOutput, error) {
 	content, err := io.ReadAll(in.Body)
 	if err != nil {
 		return nil, err
 	}
-	return over(o.cable, "s3:PutObject", func() (*s3.PutObjectOutput, error) {
+	return over(o.cable, "s3:PutObject", func() (*s3object.PutObjectOutput, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		path := *in.Bucket + "/" + *in.Key
+		path := in.Bucket + "/" + in.Key
 		found, exists := o.all[path]
 		switch {
 		case o.IgnoreConditions:
-		case in.IfNoneMatch != nil && exists, in.IfMatch != nil && exists && found.etag != *in.IfMatch:
+		case in.IfNoneMatch != "" && exists, in.IfMatch != "" && exists && found.etag != in.IfMatch:
 			return nil, refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-		case in.IfMatch != nil && !exists:
+		case in.IfMatch != "" && !exists:
 			return nil, refuse("NoSuchKey", "The specified key does not exist.")
 		}
-		return &s3.PutObjectOutput{ETag: aws.String(o.set(path, content))}, nil
+		return &s3object.PutObjectOutput{ETag: o.set(path, content)}, nil
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -301,9 +301,8 @@ func TestTheJournalIsKeptInEveryStoreWithConditions(t *testing.T) {
 			if len(profile.Regions) > 0 {
 				region = profile.Regions[0]
 			}
-			client := s3.New(s3.Options{Region: region, Credentials: credentials.NewStaticCredentialsProvider("key", "none", ""),
-				RetryMaxAttempts: 1},
-				func(o *s3.Options) { s3object.Configure(o, store.URL, false) })
+			key := credentials.NewStaticCredentialsProvider("key", "none", "")
+			client := s3object.NewClient(aws.Config{Region: region, Credentials: key, RetryMaxAttempts: 1}, store.URL, false)
 			j, problem := Open(client, fakeaws.NewClock(), Options{Root: "s3://bucket/p", App: "app", Environment: "staging", Service: "svc"})
 			require.Nil(t, problem)
 			_, err := j.Read(ctx)

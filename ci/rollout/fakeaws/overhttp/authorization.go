@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
@@ -337,13 +336,8 @@ func logResources(input any) []string {
 }
 
 func objectResources(input any) []string {
-	switch in := input.(type) {
-	case *s3.GetObjectInput:
-		return []string{"arn:aws:s3:::" + aws.ToString(in.Bucket) + "/" + aws.ToString(in.Key)}
-	case *s3.PutObjectInput:
-		return []string{"arn:aws:s3:::" + aws.ToString(in.Bucket) + "/" + aws.ToString(in.Key)}
-	case *s3.ListObjectsV2Input:
-		return []string{"arn:aws:s3:::" + aws.ToString(in.Bucket)}
+	if in, is := input.(*objectInput); is {
+		return []string{"arn:aws:s3:::" + in.path}
 	}
 	return []string{"*"}
 }

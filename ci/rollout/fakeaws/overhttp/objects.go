@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
+
+// objectInput is a request about a bucket, or about an object of it: bucket/key.
+type objectInput struct{ path string }
 
 // serveObject is GET and PUT of one object, in path style: /bucket/key.
 func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -25,17 +27,8 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, body []byte
 	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	request := Request{Action: "s3:" + map[string]string{http.MethodGet: "GetObject", http.MethodPut: "PutObject"}[r.Method], Key: signer(r)}
-	given := func(header string) *string {
-		if value := r.Header.Get(header); value != "" {
-			return aws.String(value)
-		}
-		return nil
-	}
-	get := &s3.GetObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)}
-	put := &s3.PutObjectInput{Bucket: get.Bucket, Key: get.Key, IfMatch: given("If-Match"), IfNoneMatch: given("If-None-Match")}
-	if request.Input = any(get); r.Method == http.MethodPut {
-		request.Input = put
-	}
+	put := &s3object.PutObjectInput{Bucket: bucket, Key: key, IfMatch: r.Header.Get("If-Match"), IfNoneMatch: r.Header.Get("If-None-Match")}
+	request.Input = &objectInput{bucket + "/" + key}
 	s.calls = append(s.calls, request)
 	fault := s.next(request.Action)
 	if fault.Reset || fault.Status != 0 {
@@ -55,24 +48,24 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, body []byte
 	switch {
 	case err != nil:
 	case r.Method == http.MethodGet:
-		var out *s3.GetObjectOutput
-		if out, err = s.objects.GetObject(r.Context(), get); err == nil {
-			etag = aws.ToString(out.ETag)
+		var out *s3object.GetObjectOutput
+		if out, err = s.objects.GetObject(r.Context(), bucket, key); err == nil {
+			etag = out.ETag
 			content, err = io.ReadAll(out.Body)
 		}
 	default:
 		var plain []byte
 		if plain, err = unchunk(r, body); err == nil {
 			put.Body = bytes.NewReader(plain)
-			var out *s3.PutObjectOutput
+			var out *s3object.PutObjectOutput
 			if out, err = s.objects.PutObject(r.Context(), put); err == nil {
-				etag = aws.ToString(out.ETag)
+				etag = out.ETag
 			}
 		}
 	}
 	if s.Allow != nil && err != nil && errorCode(err) == "NoSuchKey" {
 		// Who may not list is not told what is missing (GetObject in the API reference).
-		if denied := s.Allow(Request{Action: "s3:ListBucket", Input: &s3.ListObjectsV2Input{Bucket: get.Bucket}}); denied != nil {
+		if denied := s.Allow(Request{Action: "s3:ListBucket", Input: &objectInput{bucket}}); denied != nil {
 			err = refused("AccessDenied", "%v", denied)
 		}
 	}
