@@ -216,7 +216,12 @@ func addresses(services map[string]*runner.Running, more map[string]string) *str
 }
 
 // removeAll removes a tree even if a command made its directories read-only.
+//
+// What is mounted in it is not in it: a mount that cannot be taken away keeps the directory.
 func removeAll(dir string) error {
+	if _, err := unmountBelow(dir); err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
 	if err := os.RemoveAll(dir); err == nil {
 		return nil
 	}

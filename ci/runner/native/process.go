@@ -21,6 +21,10 @@ import (
 // before it is killed itself.
 const killAfter = 10 * time.Second
 
+// lateAfter is how long a launcher may take beyond the time limit of its command: for the grace period, and to look
+// through what is left, on a slow disk too.
+const lateAfter = time.Minute
+
 // process is a command under the launcher.
 type process struct {
 	cmd    *exec.Cmd
@@ -35,6 +39,8 @@ type process struct {
 	done    chan struct{}
 	err     error
 	started time.Time
+	// limit is how long the launcher may take in all; 0 for a service, which has no end.
+	limit time.Duration
 }
 
 // execute runs a command under the launcher to its end. dir is a scratch directory.
@@ -89,6 +95,9 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 	p := &process{
 		cmd: cmd, result: spec.Result, grace: r.opts.Grace, hurry: r.hurry, input: input, done: make(chan struct{}), started: time.Now().UTC(),
 	}
+	if spec.TimeoutSeconds > 0 {
+		p.limit = time.Duration(spec.TimeoutSeconds*float64(time.Second)) + r.opts.Grace + lateAfter
+	}
 	go func() {
 		p.err = cmd.Wait()
 		if p.err != nil {
@@ -111,6 +120,11 @@ func (p *process) stop() error {
 	case <-limit.C:
 	case <-p.hurry:
 	}
+	return p.kill()
+}
+
+// kill ends the launcher at once; what it started is ended with it.
+func (p *process) kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill launcher: %w", err)
 	}
@@ -118,12 +132,24 @@ func (p *process) stop() error {
 	return nil
 }
 
-// wait returns the result. When ctx ends first, it ends the command and returns the cause.
+// wait returns the result. When ctx ends first, it ends the command and returns the cause. The launcher
+// holds the command to its time limit; a command that stops its launcher (SIGSTOP) is held to it here.
 func (p *process) wait(ctx context.Context) (*launch.Result, error) {
+	var late <-chan time.Time
+	if p.limit > 0 {
+		timer := time.NewTimer(p.limit)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-p.done:
 	case <-ctx.Done():
 		return nil, errors.Join(context.Cause(ctx), p.stop())
+	case <-late:
+		if err := p.kill(); err != nil {
+			return nil, err
+		}
+		return &launch.Result{TimedOut: true, ExitCode: 128 + int(syscall.SIGKILL), Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
 	}
 	return p.outcome()
 }

@@ -109,8 +109,15 @@ func (r *Runner) alone(
 	spec.TimeoutSeconds, spec.Offline = cmp.Or(step.Timeout, launch.DefaultTimeout).Seconds(), step.Offline
 	spec.ListMade = step.ListMade
 	left, err := r.execute(ctx, step.Name, env.base, dir, spec, secrets)
+	mounted, unmounted := unmountBelow(dir)
 	if err != nil {
 		return nil, err
+	}
+	if len(mounted) > 0 {
+		return nil, mountProblem(step.Name, strings.TrimPrefix(mounted[0], spec.Cwd+"/"), unmounted)
+	}
+	if unmounted != nil {
+		return nil, unmounted
 	}
 	kept, err := os.MkdirTemp(r.temp, "outputs-")
 	if err != nil {
@@ -136,6 +143,16 @@ func outputProblem(step string, err error) error {
 		return verdict.Problemf(runner.CodeOutputUnusable, "%s left something that is not a file: %s", step, text)
 	}
 	return fmt.Errorf("collect outputs: %w", err)
+}
+
+// mountProblem tells of a file system that a step mounted in its directory; err is why it could not be taken away.
+func mountProblem(step, at string, err error) error {
+	p := verdict.Problemf(runner.CodeOutputUnusable, "%s left a file system mounted at %s", step, at)
+	p.Next = "Unmount it at the end of the test or training that mounts it"
+	if err != nil {
+		p.Cause += "; " + err.Error()
+	}
+	return p
 }
 
 // command is what a step and a service have in common; the fields are those of runner.Step.
