@@ -84,8 +84,8 @@ var (
 		"Add the named packages to the project's test requirements and lock them")
 	Selection = warning("SELECTION", "Only a selection of the tests ran, so coverage is reported and its gates are not applied.",
 		"Run without --path, --keyword, --marker, --category and --changed-since before a push")
-	TestsDeselected = warning("TESTS_DESELECTED", "The project's own settings leave tests out: by -k, -m, --deselect or --ignore, or by "+
-		"its conftest.py.",
+	TestsDeselected = warning("TESTS_DESELECTED", "The project leaves tests out: by -k, -m, --deselect or --ignore in its settings, by its "+
+		"conftest.py, or as functions and files that are named like tests and that pytest does not take for any.",
 		"Remove the option from addopts or the conftest.py named, or mark the tests with skip and a reason, which is counted")
 	GateUnset = warning("GATE_UNSET", "A coverage gate has no globs and is not applied.",
 		"Name the files in test.coverage.critical.paths and test.coverage.model.paths of pipeline.yaml")

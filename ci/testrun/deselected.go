@@ -2,9 +2,12 @@ package testrun
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -18,9 +21,28 @@ func (l *leftOut) report(stage *verdict.Stage, in Input) {
 	if !l.any() || in.Selective() {
 		return
 	}
-	stage.Warn(TestsDeselected, "%s", strings.TrimPrefix(l.words(), ": "))
+	stage.WarnNext(TestsDeselected, l.next(), "%s", strings.TrimPrefix(l.words(), ": "))
 	warned := &stage.Warnings[len(stage.Warnings)-1]
-	warned.Details = append(append([]string{}, l.examples...), l.ignored[:min(len(l.ignored), shown)]...)
+	for _, some := range [][]string{l.examples, l.ignored, l.untaken, l.unloaded} {
+		warned.Details = append(warned.Details, some[:min(len(some), shown)]...)
+	}
+}
+
+// next is the remedy for tests that nobody left out on purpose; empty where the code's own fits.
+func (l *leftOut) next() string {
+	var parts []string
+	if len(l.untaken) > 0 {
+		parts = append(parts, "give functions of the same name in one file names of their own, take __init__ out of classes of tests, and look at "+
+			"python_functions and python_classes in pytest's settings; a function that is no test needs another name")
+	}
+	if len(l.unloaded) > 0 {
+		parts = append(parts, "let python_files in pytest's settings, and exclude and test.inputs in pipeline.yaml, leave the files in")
+	}
+	if len(parts) == 0 || l.deselected+l.removed+len(l.ignored) > 0 {
+		return ""
+	}
+	text := strings.Join(parts, "; ")
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // count is the fact in numbers.
@@ -29,7 +51,43 @@ func (l *leftOut) count() string {
 	if n := len(l.ignored); n > 0 {
 		text += fmt.Sprintf(", and those of %d %s that pytest was told to ignore", n, plural(n, "file", "files"))
 	}
+	if n := len(l.unloaded); n > 0 {
+		text += fmt.Sprintf(", and those of %d %s that pytest did not load", n, plural(n, "file", "files"))
+	}
+	if n := len(l.untaken); n > 0 {
+		text += fmt.Sprintf(", and %d %s named like tests", n, plural(n, "function", "functions"))
+	}
 	return text
+}
+
+// unloaded are the files with the usual name of a test module, in the folders that the command names, that pytest
+// did not load: settings call test modules otherwise, or pipeline.yaml keeps the files from the tests. Without a
+// record of what was loaded nothing is known.
+func (p *plan) unloaded(e *events) []string {
+	if e.left == nil || len(e.loaded) == 0 {
+		return nil
+	}
+	command := p.in.Config.Test.Command
+	at := slices.IndexFunc(command, isPytest)
+	if at < 0 {
+		return nil
+	}
+	var within []string
+	for _, arg := range command[at+1:] {
+		if !strings.HasPrefix(arg, "-") && p.exists(arg) {
+			within = append(within, path.Clean(arg))
+		}
+	}
+	var found []string
+	for _, name := range p.source {
+		if !glob.MatchAny(conventional[:2], name) || e.loaded[name] || slices.Contains(e.left.ignored, name) {
+			continue
+		}
+		if slices.ContainsFunc(within, func(folder string) bool { return strings.HasPrefix(name, folder+"/") || name == folder }) {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // words says what was left out, and is empty for nothing.
@@ -47,8 +105,15 @@ func (l *leftOut) words() string {
 	if n := len(l.ignored); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d test %s ignored", n, plural(n, "file is", "files are")))
 	}
+	if n := len(l.untaken); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d %s the name of a test and %s none", n, plural(n, "function has", "functions have"),
+			plural(n, "is", "are")))
+	}
+	if n := len(l.unloaded); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d test %s not loaded", n, plural(n, "file is", "files are")))
+	}
 	examples := ""
-	if all := append(append([]string{}, l.examples...), l.ignored...); len(all) > 0 {
+	if all := slices.Concat(l.examples, l.ignored, l.untaken, l.unloaded); len(all) > 0 {
 		examples = ": " + names(all, 3)
 	}
 	return ": " + strings.Join(parts, ", ") + examples

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -30,6 +31,48 @@ func TestTestsThatTheProjectLeavesOut(t *testing.T) {
 	r = judge(t, input(t), 0, whole)
 	assert.Empty(t, r.Stage.Warnings)
 	assert.Equal(t, "0", evidence(r.Stage, "tests left out").Value)
+}
+
+// A function of which pytest makes no test, and a file that it does not load, are as silent as a test that is removed.
+func TestTestsThatWereNeverTaken(t *testing.T) {
+	event := `{"event":"left_out","examples":[],"ignored":[],"untaken":["tests/test_a.py::test_x (line 1, replaced in line 5)"]}` + "\n" +
+		`{"event":"loaded","file":"tests/test_other.py"}` + "\n"
+	r := judge(t, input(t), 0, green().with("events.jsonl", event+green()[".report/events.jsonl"]))
+	require.Equal(t, verdict.Pass, r.Stage.Verdict)
+	require.Equal(t, []string{"TESTS_DESELECTED"}, codes(r.Stage.Warnings))
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "1 function has the name of a test and is none")
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "tests/test_a.py::test_x (line 1, replaced in line 5)")
+	assert.Contains(t, evidence(r.Stage, "tests left out").Value, "1 function named like tests")
+}
+
+func TestFilesOfTestsThatWereNotLoaded(t *testing.T) {
+	p := &plan{in: input(t), names: []string{"tests/test_a.py"},
+		source: []string{"app/test_core.py", "tests/conftest.py", "tests/deep/b_test.py", "tests/test_a.py", "tests/test_c.py", "tests/test_d.py"}}
+	p.in.Config.Test.Command = []string{"pytest", "-q", "tests/"}
+	e := newEvents()
+	assert.Empty(t, p.unloaded(e), "nothing is known")
+	e.left, e.loaded = &leftOut{ignored: []string{"tests/test_d.py"}}, map[string]bool{"tests/test_a.py": true}
+	assert.Equal(t, []string{"tests/deep/b_test.py", "tests/test_c.py"}, p.unloaded(e))
+	e.left.unloaded = p.unloaded(e)
+	assert.Equal(t, "0, and those of 1 file that pytest was told to ignore, and those of 2 files that pytest did not load", e.left.count())
+	p.in.Config.Test.Command = []string{"make", "test"}
+	assert.Empty(t, p.unloaded(e), "where it looks is not known")
+}
+
+func TestATestThatRaisedIsNotPassed(t *testing.T) {
+	turned := strings.Replace(green()[".report/events.jsonl"], `"outcome":"passed"`, `"outcome":"passed","raised":true`, 1)
+	r := judge(t, input(t), 0, green().with("events.jsonl", turned))
+	assert.Equal(t, "REPORT_DISAGREES", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "one test raised an error and was reported as passed")
+}
+
+func TestASourceDoesNotSetThePluginsVariables(t *testing.T) {
+	in := input(t)
+	in.Config.Test.Vars = map[string]string{"OPENSTACK_RCA_CONTROL": "select.json", "MODE": "x"}
+	p := &plan{in: in, built: &pyenv.Built{}}
+	vars := p.vars(in, "")
+	assert.NotContains(t, vars, "OPENSTACK_RCA_CONTROL")
+	assert.Equal(t, "x", vars["MODE"])
 }
 
 func TestAFloorForTheNumberOfTests(t *testing.T) {

@@ -39,6 +39,10 @@ type events struct {
 	modules map[string]bool
 	// left is what was left out of the collection; nil when it was not told.
 	left *leftOut
+	// loaded are the modules that pytest looked for tests in.
+	loaded map[string]bool
+	// turned are the tests that raised an error and were reported as passed.
+	turned []string
 	// fault is the exception that ended the session; nil for none.
 	fault *fault
 	// added are the tools that the pipeline added to the project's own.
@@ -61,9 +65,15 @@ type leftOut struct {
 	examples            []string
 	// ignored are test modules that --ignore or a conftest.py kept from being loaded.
 	ignored []string
+	// untaken are functions with the name of a test, in loaded modules, that pytest took for none.
+	untaken []string
+	// unloaded are files with the name of a test module, where the command looks, that pytest neither loaded nor ignored.
+	unloaded []string
 }
 
-func (l *leftOut) any() bool { return l != nil && l.deselected+l.removed+len(l.ignored) > 0 }
+func (l *leftOut) any() bool {
+	return l != nil && l.deselected+l.removed+len(l.ignored)+len(l.untaken)+len(l.unloaded) > 0
+}
 
 // fault is an exception outside of any test.
 type fault struct {
@@ -117,8 +127,14 @@ func (e *events) bad() int {
 func (e *events) join(other *events) {
 	e.seen = e.seen || other.seen
 	maps.Copy(e.modules, other.modules)
+	maps.Copy(e.loaded, other.loaded)
 	if other.left != nil {
+		var untaken []string
+		if e.left != nil {
+			untaken = e.left.untaken
+		}
 		e.left = other.left // each part sees the whole suite, but for files that only others load
+		e.left.untaken = slices.Compact(slices.Sorted(slices.Values(slices.Concat(untaken, other.left.untaken))))
 	}
 	for _, name := range other.added {
 		if !slices.Contains(e.added, name) {
@@ -173,7 +189,7 @@ func (e *events) complete(cases []junit.Case) {
 }
 
 func newEvents() *events {
-	return &events{collected: -1, tests: map[string]*eventTest{}, modules: map[string]bool{}}
+	return &events{collected: -1, tests: map[string]*eventTest{}, modules: map[string]bool{}, loaded: map[string]bool{}}
 }
 
 // readEvents reads the file of events. A last line that is cut off is normal for a
@@ -190,10 +206,10 @@ func readEvents(r io.Reader) (*events, error) {
 		}
 		var event struct {
 			Event, ID, When, Outcome, Text, Output, Directory, Pytest, File, Type string
-			Added, Markers, Examples, Ignored                                     []string
+			Added, Markers, Examples, Ignored, Untaken                            []string
 			Tests, Status, Deselected, Removed, Line                              int
 			Seconds                                                               float64
-			Part                                                                  bool
+			Part, Raised                                                          bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -211,8 +227,13 @@ func readEvents(r io.Reader) (*events, error) {
 			if len(e.modules) < maxEventTests {
 				e.modules[event.File] = true
 			}
+		case "loaded":
+			if len(e.loaded) < maxEventTests {
+				e.loaded[event.File] = true
+			}
 		case "left_out":
-			e.left = &leftOut{deselected: event.Deselected, removed: event.Removed, examples: event.Examples, ignored: event.Ignored}
+			e.left = &leftOut{deselected: event.Deselected, removed: event.Removed, examples: event.Examples, ignored: event.Ignored,
+				untaken: event.Untaken}
 		case "error":
 			if e.fault != nil {
 				break // a worker's end brings others about
@@ -248,6 +269,9 @@ func readEvents(r io.Reader) (*events, error) {
 				}
 				e.results += t.counts(event.When, event.Outcome, e.pytest)
 				t.markers = event.Markers[:min(len(event.Markers), 100)]
+				if event.Raised && event.Outcome == "passed" {
+					e.turned = append(e.turned, event.ID)
+				}
 				t.result(event.When, event.Outcome, event.Text, event.Seconds, event.Part)
 				if event.Output != "" {
 					t.output = xmlscan.Clip(event.Output, 2000)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -295,6 +296,10 @@ func (j *testJudge) judgeAgreement(of *part) {
 		}
 		if failed := of.events.bad(); failed > r.Bad() {
 			wrong = append(wrong, fmt.Sprintf("%d tests failed while they ran, the report holds %d", failed, r.Bad()))
+		}
+		if n := len(of.events.turned); n > 0 {
+			wrong = append(wrong, fmt.Sprintf("%s an error and %s reported as passed: %s", plural(n, "one test raised", strconv.Itoa(n)+" tests raised"),
+				plural(n, "was", "were"), names(of.events.turned, 3)))
 		}
 		if status := of.events.status; status != exitOK && status != exitNone && code == exitOK && !bad {
 			wrong = append(wrong, fmt.Sprintf("pytest ended with status %d, its process with 0", status))

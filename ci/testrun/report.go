@@ -41,6 +41,9 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 		if floor := p.in.Config.Test.MinTests; floor > 0 && !found.selective {
 			stage.Gate("number of tests", strconv.Itoa(r.Total()), ">= "+strconv.Itoa(floor), r.Total() >= floor)
 		}
+		if left := found.events.left; left != nil {
+			left.unloaded = p.unloaded(found.events)
+		}
 		found.events.left.report(stage, p.in)
 		categories(stage, p.in, found, r)
 		failures(stage, r)

@@ -52,6 +52,9 @@ const (
 	keptOutFile = "coverage-kept-out.json"
 )
 
+// ownVars is what the names of the plugin's own variables begin with: no source may set them.
+const ownVars = "OPENSTACK_RCA_"
+
 // controlDir holds the plugin's input, beside the source.
 const controlDir = ".openstack-rca"
 
@@ -271,6 +274,11 @@ func (p *plan) vars(in Input, addopts string) map[string]string {
 	vars := map[string]string{}
 	maps.Copy(vars, in.Config.Test.Vars)
 	maps.Copy(vars, in.ServiceVars)
+	for name := range vars {
+		if strings.HasPrefix(name, ownVars) {
+			delete(vars, name)
+		}
+	}
 	vars["OPENSTACK_RCA_EVENTS"] = path.Join(reportDir, eventsFile)
 	if !in.rerun {
 		vars["OPENSTACK_RCA_SOURCES"] = strings.Join(slices.Concat(p.sources, p.built.Packages), ":")

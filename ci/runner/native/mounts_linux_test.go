@@ -12,11 +12,11 @@ import (
 
 func TestMountsAreFoundByTheirPlace(t *testing.T) {
 	info := "22 1 8:1 / / rw shared:1 - ext4 /dev/root rw\n" +
-		"30 22 0:5 /x /t/step-1/work/a\\040b\\134 rw - tmpfs tmpfs rw\n" +
+		"30 22 0:5 /x /t/step-1/in/a\\040b\\134 rw - tmpfs tmpfs rw\n" +
 		"31 22 0:5 / /t/step-1 rw - tmpfs tmpfs rw\n" +
-		"32 22 0:5 / /t/step-10/work rw - tmpfs tmpfs rw\n" +
+		"32 22 0:5 / /t/step-10/in rw - tmpfs tmpfs rw\n" +
 		"short line\n"
-	assert.Equal(t, []string{"/t/step-1/work/a b\\", "/t/step-1"}, mountsBelow(info, "/t/step-1"))
+	assert.Equal(t, []string{"/t/step-1/in/a b\\", "/t/step-1"}, mountsBelow(info, "/t/step-1"))
 	assert.Empty(t, mountsBelow(info, "/t/step-2"))
 	assert.Equal(t, `a\9zz`, unescaped(`a\9zz`), "no escape")
 }

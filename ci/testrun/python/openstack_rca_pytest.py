@@ -9,7 +9,9 @@ One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
     {"event": "session", "pytest": "9.2.0", "added": ["pytest-cov==7.1.0"], "directory": "/src"}
     {"event": "load", "file": "tests/test_a.py"}
     {"event": "module", "file": "tests/test_a.py"}
-    {"event": "left_out", "deselected": 1, "removed": 0, "examples": ["tests/test_a.py::test_c"], "ignored": []}
+    {"event": "loaded", "file": "tests/test_a.py"}
+    {"event": "left_out", "deselected": 1, "removed": 0, "examples": ["tests/test_a.py::test_c"], "ignored": [],
+     "untaken": []}
     {"event": "collected", "tests": 12}
     {"event": "start", "id": "tests/test_a.py::test_b", "at": 1700000000.0}
     {"event": "result", "id": "...", "when": "call", "outcome": "passed", "seconds": 0.1}
@@ -56,6 +58,8 @@ absolute_python_path()
 # The stream that the runner reads, as it is before pytest captures what tests print.
 PRINTED = os.dup(1) if os.environ.get("OPENSTACK_RCA_EVENTS") else -1
 DIRECTORY = Path.cwd()
+# As the pipeline set it, before a conftest.py can.
+CONTROL = os.environ.get("OPENSTACK_RCA_CONTROL")
 
 # Marks of pytest itself say nothing about what kind of test it is.
 BUILT_IN = {"parametrize", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
@@ -115,7 +119,9 @@ class Events:
         self.handed_over = True
         for name in told.pop("modules"):
             self.write("module", file=name)
-        told["ignored"] = told["ignored"][:1000]
+        for name in told.pop("loaded"):
+            self.write("loaded", file=name)
+        told["ignored"], told["untaken"] = told["ignored"][:1000], told["untaken"][:1000]
         self.write("left_out", **told)
 
     @pytest.hookimpl(optionalhook=True)
@@ -153,6 +159,7 @@ class Events:
                 output=output,
                 markers=getattr(report, "openstack_rca_markers", []),
                 **({"part": True} if is_subtest(report) else {}),
+                **({"raised": True} if getattr(report, "openstack_rca_raised", False) else {}),
             )
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -215,7 +222,7 @@ def origin(error: BaseException) -> tuple[str, int]:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, None]:
     """Tell the controlling process of xdist too which marks a test has, and keep its output short.
 
     The output of a failed test goes into the JUnit report, which has to stay readable. The
@@ -226,6 +233,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     names = {mark.name for mark in item.iter_markers()} - BUILT_IN
     report = outcome.get_result()
     report.openstack_rca_markers = sorted(names)
+    # A hook of the project may call the report of a test that raised what it likes.
+    report.openstack_rca_raised = call.excinfo is not None
     report.sections = [(title, shortened(text)) for title, text in report.sections]
     report.location = (str(item.nodeid).split("::")[0], *report.location[1:])
 
@@ -293,13 +302,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the file of events, and register the selection where there is one."""
-    control = os.environ.get("OPENSTACK_RCA_CONTROL")
-    if control:
+    if CONTROL:
         from openstack_rca_select import Selection
 
         told = os.environ.get("OPENSTACK_RCA_SELECTION") if worker(config) in ("", "gw0") else None
         selection = Selection(
-            json.loads(Path(control).read_text(encoding="utf-8")),
+            json.loads(Path(CONTROL).read_text(encoding="utf-8")),
             Path.cwd(),
             Path(told).resolve() if told else None,
         )
