@@ -114,6 +114,12 @@ func readCase(t *testing.T, file string, there *fakeaws.Account) theirCase {
 	rule, err := there.Balancing.CreateRule(t.Context(), &elb.CreateRuleInput{ListenerArn: listener.Listeners[0].ListenerArn,
 		Priority: aws.Int32(10), Actions: forward})
 	require.NoError(t, err)
+	for n, name := range []string{"public", "internal"} {
+		_, err = there.Balancing.CreateListener(t.Context(), &elb.CreateListenerInput{LoadBalancerArn: balancer.LoadBalancers[0].LoadBalancerArn,
+			Port: aws.Int32(int32(8080 + n)), DefaultActions: []elbtypes.Action{{Type: elbtypes.ActionTypeEnumForward,
+				TargetGroupArn: aws.String(groups[name])}}})
+		require.NoError(t, err)
+	}
 	content = bytes.ReplaceAll(content, []byte("{{rule}}"), []byte(*rule.Rules[0].RuleArn))
 	var c theirCase
 	decoder := json.NewDecoder(bytes.NewReader(content))

@@ -48,6 +48,7 @@ func NewAccount(clock *Clock) *Account {
 	a.Balancing.health = a.ECS.targets
 	a.CloudWatch.rings = a.ECS.rings
 	a.ECS.weigh = a.Balancing.weighGroups
+	a.ECS.attached = a.Balancing.attached
 	a.ECS.unknown = a.Roles.unknown
 	a.Logs.lines = a.ECS.logLines
 	return a

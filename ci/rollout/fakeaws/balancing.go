@@ -61,6 +61,22 @@ func (b *Balancing) Weigh(weights ...int32) {
 	}
 }
 
+// attached reports whether a listener or a rule forwards to a target group. A group that is not here
+// was given, and is taken for attached.
+func (b *Balancing) attached(group string) bool {
+	var all []types.Action
+	for _, rule := range b.rules {
+		all = append(all, rule.Actions...)
+	}
+	for _, listener := range b.listeners {
+		all = append(all, listener.DefaultActions...)
+	}
+	return !b.hasARN(&group) || slices.ContainsFunc(all, func(action types.Action) bool {
+		return aws.ToString(action.TargetGroupArn) == group || action.ForwardConfig != nil && slices.ContainsFunc(action.ForwardConfig.TargetGroups,
+			func(t types.TargetGroupTuple) bool { return aws.ToString(t.TargetGroupArn) == group })
+	})
+}
+
 // DescribeLoadBalancers fails when one of the names is not there.
 func (b *Balancing) DescribeLoadBalancers(_ context.Context, in *elb.DescribeLoadBalancersInput) (*elb.DescribeLoadBalancersOutput, error) {
 	return over(b.cable, "elb:DescribeLoadBalancers", func() (*elb.DescribeLoadBalancersOutput, error) {

@@ -165,6 +165,13 @@ func (e *ECS) createService(in *ecs.CreateServiceInput) (*service, error) {
 	if d := e.definition(aws.ToString(in.TaskDefinition)); d == nil || d.Status != types.TaskDefinitionStatusActive {
 		return nil, &types.ClientException{Message: aws.String("TaskDefinition not found.")}
 	}
+	for _, lb := range in.LoadBalancers {
+		// "does not have an associated load balancer" (aws/aws-cdk#34290)
+		if e.attached != nil && !e.attached(aws.ToString(lb.TargetGroupArn)) {
+			return nil, &types.InvalidParameterException{Message: aws.String("The target group with targetGroupArn " +
+				aws.ToString(lb.TargetGroupArn) + " does not have an associated load balancer.")}
+		}
+	}
 	key, token := *cluster.ClusterName+"/"+*in.ServiceName, *cluster.ClusterName+"/"+aws.ToString(in.ClientToken)
 	s, now := e.services[key], e.clock.Now()
 	if s != nil && !s.drained.IsZero() && !now.Before(s.drained) {

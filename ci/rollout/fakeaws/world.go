@@ -103,6 +103,8 @@ type ECS struct {
 	sick map[string]bool
 	// weigh sets the weights that a rule gives to target groups; nil without a load balancer.
 	weigh func(weights map[string]int32)
+	// attached reports whether a listener sends anything to a target group; nil is yes.
+	attached func(group string) bool
 	// unknown reports whether a role is too new for ECS to assume; nil means that no role is.
 	unknown func(role string, now time.Time) bool
 }

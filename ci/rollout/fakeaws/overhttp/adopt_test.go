@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -32,6 +33,11 @@ func newAdopter(t *testing.T) *operator {
 	_, err := o.aws.ECS.CreateCluster(ctx, &ecs.CreateClusterInput{ClusterName: aws.String("shop")})
 	require.NoError(t, err)
 	group, err := o.aws.Balancing.CreateTargetGroup(ctx, &elb.CreateTargetGroupInput{Name: aws.String("web")})
+	require.NoError(t, err)
+	balancer, err := o.aws.Balancing.CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("web")})
+	require.NoError(t, err)
+	_, err = o.aws.Balancing.CreateListener(ctx, &elb.CreateListenerInput{LoadBalancerArn: balancer.LoadBalancers[0].LoadBalancerArn,
+		Port: aws.Int32(80), DefaultActions: []elbtypes.Action{{TargetGroupArn: group.TargetGroups[0].TargetGroupArn}}})
 	require.NoError(t, err)
 	_, err = o.aws.CloudWatch.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{AlarmName: aws.String("theirs")})
 	require.NoError(t, err)
