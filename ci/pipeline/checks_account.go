@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -158,6 +159,35 @@ func (s ofAccount) checkService(ctx context.Context) (string, error) {
 	if result.Stage.Verdict != verdict.Pass {
 		return "", problemOf(result.Stage)
 	}
-	first, _, _ := strings.Cut(strings.TrimSpace(result.Text), "\n")
-	return first, nil
+	return running(result.Stage.Evidence)
+}
+
+// running is what status shows of each service and its tasks. What is not as it should be may be a
+// deployment under way, so it is a doubt and no failure.
+func running(shown []verdict.Evidence) (string, error) {
+	var found []string
+	doubt := false
+	for _, e := range shown {
+		_, what, several := strings.Cut(e.Name, ": ")
+		if !several {
+			what = e.Name
+		}
+		switch {
+		case what == "service":
+			found = append(found, e.Value)
+		case what == "running tasks":
+			var run, want int
+			_, err := fmt.Sscanf(e.Value, "%d of %d", &run, &want)
+			doubt = doubt || err != nil || run < want || want == 0
+			found = append(found, "running tasks: "+e.Value)
+		case strings.HasPrefix(what, "target") && !strings.HasPrefix(e.Value, "healthy") && !strings.HasPrefix(e.Value, "draining"):
+			doubt = true
+			found = append(found, what+" is "+e.Value)
+		}
+	}
+	text := strings.Join(found, "; ")
+	if doubt || text == "" {
+		return "", &doubtful{cmp.Or(text, "status shows nothing of the service")}
+	}
+	return text, nil
 }

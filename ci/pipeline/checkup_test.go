@@ -212,6 +212,35 @@ func TestDoctorKnowsTheRights(t *testing.T) {
 	assert.Equal(t, unsure, checkup(t, o.backend, o.opts)["rights"].Result)
 }
 
+func TestDoctorSaysWhatRuns(t *testing.T) {
+	shown := func(pairs ...string) (all []verdict.Evidence) {
+		for n := 0; n < len(pairs); n += 2 {
+			all = append(all, verdict.Evidence{Name: pairs[n], Value: pairs[n+1]})
+		}
+		return all
+	}
+	found, err := running(shown("service", "web is ACTIVE", "running tasks", "2 of 2, 0 pending", "image", "x", "target 10.0.0.1:80", "healthy",
+		"target 10.0.0.2:80", "draining Target.DeregistrationInProgress"))
+	require.NoError(t, err)
+	assert.Equal(t, "web is ACTIVE; running tasks: 2 of 2, 0 pending", found)
+	found, err = running(shown("web: service", "web is ACTIVE", "web: running tasks", "3 of 2, 0 pending", "job: service", "job is ACTIVE",
+		"job: running tasks", "1 of 1, 0 pending"))
+	require.NoError(t, err)
+	assert.Contains(t, found, "job is ACTIVE; running tasks: 1 of 1")
+	for name, evidence := range map[string][]verdict.Evidence{
+		"1 of 2":        shown("service", "web is ACTIVE", "running tasks", "1 of 2, 1 pending"),
+		"0 of 0":        shown("service", "web is ACTIVE", "running tasks", "0 of 0, 0 pending"),
+		"1 of 3":        shown("web: running tasks", "2 of 2, 0 pending", "job: running tasks", "1 of 3, 0 pending"),
+		"unhealthy":     shown("running tasks", "2 of 2, 0 pending", "target 10.0.0.1:80", "unhealthy Target.Timeout"),
+		"unknown":       shown("running tasks", "2 of 2, 0 pending", "targets", "unknown: access denied"),
+		"shows nothing": nil,
+	} {
+		_, err := running(evidence)
+		require.ErrorAs(t, err, new(*doubtful), name)
+		assert.ErrorContains(t, err, name)
+	}
+}
+
 func TestDoctorSaysWhatIsMissing(t *testing.T) {
 	b, _ := backend(t, source(map[string]string{"pipeline.yaml": "rollout: {account: '111122223333'}\n"}))
 	got := checkup(t, b, Options{Environment: "staging", Ref: "main", Checks: []string{"mlflow", "identity", "ledger"}})
