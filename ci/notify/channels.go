@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -109,7 +110,7 @@ func post(ctx context.Context, to string, local bool, headers map[string]string,
 	if err != nil {
 		return err
 	}
-	content, err := json.Marshal(body)
+	content, err := encode(body)
 	if err != nil {
 		return err
 	}
@@ -119,6 +120,15 @@ func post(ctx context.Context, to string, local bool, headers map[string]string,
 	}
 	_, err = a.call(ctx, http.MethodPost, all, content)
 	return err
+}
+
+// encode is JSON that is as short as it can be: "<" is one byte and not six.
+func encode(body any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(body)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // cut shortens a text to at most n bytes, at a whole character.
@@ -185,11 +195,18 @@ func teams(ctx context.Context, to string, local bool, m Message) error {
 				"Make a workflow in Teams that posts when a webhook request is received, and give its address")
 		}
 	}
-	return post(ctx, to, local, nil, adaptiveCard(m))
+	// Teams takes no card that is too large, so what is long is shortened until it fits.
+	width := 1500
+	for ; width > 50; width /= 2 {
+		if content, err := encode(adaptiveCard(m, width)); err != nil || len(content) <= maxBody {
+			break
+		}
+	}
+	return post(ctx, to, local, nil, adaptiveCard(m, width))
 }
 
-// adaptiveCard is a message for a workflow of Teams.
-func adaptiveCard(m Message) object {
+// adaptiveCard is a message for a workflow of Teams. width bounds each line in bytes, and so the facts.
+func adaptiveCard(m Message, width int) object {
 	colour := "Warning"
 	switch {
 	case m.Good:
@@ -209,17 +226,17 @@ func adaptiveCard(m Message) object {
 		"size":  "Medium",
 		"color": colour}}}}
 	for _, line := range m.Lines {
-		body = append(body, text(cut(line, 1500), true))
+		body = append(body, text(cut(line, width), true))
 	}
 	var facts []object
-	for _, fact := range m.Facts {
+	for _, fact := range m.Facts[:min(len(m.Facts), width/15)] {
 		facts = append(facts, object{"title": cut(fact[0], 100), "value": cut(fact[1], 300)})
 	}
 	if len(facts) > 0 {
 		body = append(body, object{"type": "FactSet", "facts": facts})
 	}
 	for _, command := range m.Commands {
-		body = append(body, text(command, true))
+		body = append(body, text(cut(command, width), true))
 	}
 	return object{"type": "message", "attachments": []object{{
 		"contentType": "application/vnd.microsoft.card.adaptive",
@@ -237,7 +254,7 @@ func webhook(ctx context.Context, to, key string, local bool, m Message) error {
 	if err != nil {
 		return err
 	}
-	content, err := json.Marshal(object{
+	content, err := encode(object{
 		"specversion": "1.0", "id": m.Run.ID, "source": "openstack-rca/" + m.Run.Application + "/" + m.Run.Environment,
 		"type": "openstack-rca.run." + string(m.Run.Verdict), "time": m.Run.Ended().UTC().Format(time.RFC3339), "subject": m.Run.Ref,
 		"datacontenttype": "application/json",

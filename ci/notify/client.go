@@ -21,8 +21,10 @@ const (
 	// callTimeout bounds one attempt, maxWait the pause that a server may ask for before the second.
 	callTimeout = 10 * time.Second
 	maxWait     = 10 * time.Second
-	// maxBody bounds a message: the limit of Teams, in bytes.
+	// maxBody bounds a message that is shown to people: the limit of Teams, in bytes.
 	maxBody = 28 << 10
+	// maxRequest bounds any request. What an interface of a code host takes is bounded where it is made.
+	maxRequest = 1 << 20
 )
 
 // address is one that a message may be sent to.
@@ -93,8 +95,8 @@ type answer struct {
 
 // call sends a request, and once more after a refusal that may pass. The errors have no address.
 func (a address) call(ctx context.Context, method string, headers map[string]string, body []byte) (answer, error) {
-	if len(body) > maxBody {
-		return answer{}, fmt.Errorf("the message has more than %d bytes", maxBody)
+	if len(body) > maxRequest {
+		return answer{}, fmt.Errorf("the message has more than %d bytes", maxRequest)
 	}
 	for attempt := 1; ; attempt++ {
 		got, wait, err := a.once(ctx, method, headers, body)

@@ -72,10 +72,19 @@ func email(ctx context.Context, c config.Channel, login string, m Message, local
 	if err := client.Mail(c.From); err != nil {
 		return fmt.Errorf("name sender: %w", hidden(err))
 	}
+	// A receiver who has left does not keep the mail from the others.
+	var refused []error
 	for _, to := range c.To {
 		if err := client.Rcpt(to); err != nil {
-			return fmt.Errorf("name receiver: %w", hidden(err))
+			refused = append(refused, hidden(err))
 		}
+	}
+	var some error
+	if len(refused) > 0 {
+		some = fmt.Errorf("name receivers: %d of %d were refused: %w", len(refused), len(c.To), refused[0])
+	}
+	if len(refused) == len(c.To) {
+		return some
 	}
 	w, err := client.Data()
 	if err != nil {
@@ -87,7 +96,7 @@ func email(ctx context.Context, c config.Channel, login string, m Message, local
 	if err != nil {
 		return fmt.Errorf("send message: %w", hidden(err))
 	}
-	return client.Quit()
+	return errors.Join(some, client.Quit())
 }
 
 // letter is the message with its headers. The text is in base64, so no line of it is a header or an end.

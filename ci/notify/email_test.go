@@ -87,6 +87,16 @@ func TestAMail(t *testing.T) {
 	assert.Contains(t, string(plain), "TESTS_FAILED")
 }
 
+// One who has left does not keep the mail from the others, and is told.
+func TestAMailGoesToThoseWhoAreTaken(t *testing.T) {
+	for refuse, sent := range map[string]bool{"RCPT TO:<a@": true, "RCPT TO:<b@": true, "RCPT": false} {
+		address, said := mailServer(t, "", refuse)
+		err := Send(t.Context(), mailChannel(address), Via{}, message(t))
+		require.ErrorContains(t, err, map[bool]string{true: "1 of 2 were refused: 550", false: "2 of 2 were refused"}[sent])
+		assert.Equal(t, sent, strings.Contains(strings.Join(*said, "\n"), "Content-Type: text/plain"), refuse)
+	}
+}
+
 func TestAMailThatIsNotSent(t *testing.T) {
 	withTLS := func(host string) config.Channel {
 		c := mailChannel(host)

@@ -306,7 +306,7 @@ func TestABusyServerIsAskedOnceMore(t *testing.T) {
 	require.Error(t, Send(gone, c, Via{Secrets: Secrets{"a": rec.URL}, Local: true}, message(t)))
 	a, err := parseAddress(rec.URL, true)
 	require.NoError(t, err)
-	_, err = a.call(t.Context(), http.MethodPost, nil, make([]byte, maxBody+1))
+	_, err = a.call(t.Context(), http.MethodPost, nil, make([]byte, maxRequest+1))
 	assert.ErrorContains(t, err, "more than")
 }
 
@@ -462,6 +462,34 @@ func TestAnnotationsComeInPieces(t *testing.T) {
 		assert.Contains(t, rec.bodies[i], want)
 	}
 	assert.Equal(t, 1, strings.Count(rec.bodies[0], `"failure"`)-strings.Count(rec.bodies[0], `"conclusion":"failure"`))
+}
+
+// What is long is shortened for those who take no more, and not for the others; no message is lost for it.
+func TestALongMessageIsSent(t *testing.T) {
+	for _, kind := range []string{config.ChannelTeams, config.ChannelSlack, config.ChannelGitHub, config.ChannelWebhook} {
+		rec := record(t)
+		rec.reply = func(*http.Request) string { return `{"id":9}` }
+		m := message(t)
+		m.Lines, m.Pull, m.Notes = nil, "", nil
+		for range maxLines {
+			m.Lines = append(m.Lines, strings.Repeat("é<b>&", 900))
+		}
+		for n := range maxNotes {
+			m.Facts = append(m.Facts, [2]string{strings.Repeat("f", 90), strings.Repeat("<", 290)})
+			m.Notes = append(m.Notes, Note{Path: strings.Repeat("long/", 40) + "a.py", Line: n + 1, Text: strings.Repeat("&", 400)})
+			for range 20 {
+				m.Run.Measures = append(m.Run.Measures, m.Run.Measures[0])
+			}
+		}
+		c := config.Channel{Name: "a", Type: kind, Repository: "team/service", API: rec.URL}
+		require.NoError(t, Send(t.Context(), c, Via{Secrets: Secrets{"a": rec.URL, "a.key": "key"}, Local: true}, m), kind)
+		require.Equal(t, 1, len(rec.bodies), kind) //nolint:testifylint // Len would print the bodies
+		if kind == config.ChannelTeams {
+			assert.LessOrEqual(t, len(rec.bodies[0]), maxBody)
+			assert.Greater(t, len(rec.bodies[0]), maxBody/3)
+		}
+		assert.True(t, json.Valid([]byte(rec.bodies[0])) && strings.Contains(rec.bodies[0], m.Title), kind)
+	}
 }
 
 func TestACommentHasPlotsAndTrends(t *testing.T) {

@@ -32,7 +32,7 @@ func (a api) call(ctx context.Context, method, path string, body, out any) error
 	}
 	var content []byte
 	if body != nil {
-		if content, err = json.Marshal(body); err != nil {
+		if content, err = encode(body); err != nil {
 			return err
 		}
 	}
