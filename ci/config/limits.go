@@ -151,6 +151,22 @@ func between(low, high float64) limit {
 	}
 }
 
+// percentage demands 0 or 1 to 100: less than one percent is a fraction by mistake, and a floor that holds nothing.
+func percentage() limit {
+	whole := between(0, 100)
+	return limit{
+		schema: whole.schema + `, "not": {"exclusiveMinimum": 0, "exclusiveMaximum": 1}`,
+		text:   "0, or 1 to 100.",
+		check: number(func(v *validator, key string, value float64) {
+			if value > 0 && value < 1 {
+				v.bad(key, "%s is less than one percent; it is a percentage, not a fraction: write %s", decimal(value), decimal(math.Round(value*1e4)/100))
+			} else if !(value >= 0 && value <= 100) {
+				v.bad(key, "%s is not within 0..100", decimal(value))
+			}
+		}),
+	}
+}
+
 // above demands a number above zero and at most high.
 func above(high float64) limit {
 	return limit{

@@ -143,6 +143,9 @@ type Step struct {
 	// ListMade asks for Result.Made.
 	ListMade bool
 
+	// ListAltered asks for Result.Altered.
+	ListAltered bool
+
 	// GPU lets the command use the GPUs of the machine. Where there are none, Run ends with a
 	// problem of CodeGPUMissing before anything is installed.
 	GPU bool
@@ -209,6 +212,9 @@ type Result struct {
 	// Made are the files of the working directory that a ListMade step made or changed, declared as outputs or not:
 	// slash-separated relative paths, those nearest to the root first, at most 200, without hidden ones and caches.
 	Made []string
+	// Altered are the Python files among the inputs that a ListAltered step changed or removed: slash-separated
+	// relative paths, sorted, at most 200, without those in hidden folders.
+	Altered []string
 	// Outputs holds those of Step.Outputs that exist.
 	Outputs Files
 }

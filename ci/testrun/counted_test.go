@@ -114,3 +114,28 @@ func TestCoverageThatTheProjectNarrows(t *testing.T) {
 		})
 	}
 }
+
+// coverage.py reads the files after the tests: one that they made shorter would have fewer lines to cover.
+func TestAFileThatTheTestsChangeIsNotMeasured(t *testing.T) {
+	p := &plan{in: input(t), sources: []string{"app"}}
+	result := &Result{}
+	j := &coverageJudge{Result: result, plan: p, counting: &counting{floors: p.in.Config.Test.Coverage}}
+	j.judgeAltered([]string{"tests/test_a.py", "setup.py", "app/test_b.py"})
+	assert.Empty(t, result.problems, "none of them counts")
+	j.judgeAltered([]string{"app/core.py", "app/core.py"})
+	require.Len(t, result.problems, 1)
+	assert.Equal(t, "COVERAGE_INVALID", result.problems[0].Code.Name)
+	assert.Contains(t, result.problems[0].Cause, "app/core.py was changed or removed while the tests ran")
+}
+
+func TestMorePagesThanAnybodyReadsAreLeft(t *testing.T) {
+	p := &part{}
+	for i := range maxPages + 1 {
+		p.files = append(p.files, fmt.Sprintf("%s/%d.html", htmlDir, i))
+	}
+	result := &Result{}
+	p.readCoverage(result)
+	require.Len(t, result.Stage.Warnings, 1)
+	assert.Equal(t, "REPORT_FILE", result.Stage.Warnings[0].Code)
+	assert.Empty(t, result.Stage.Files)
+}

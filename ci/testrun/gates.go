@@ -74,6 +74,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 	block := notCounted(&result.Stage, tests, c.modules)
 	j := &coverageJudge{Result: result, plan: p, counting: c, kept: found.kept, selective: found.selective}
 	j.holdGates(selectionWords(p.in, found.selected))
+	j.judgeAltered(found.ran.Altered)
 	if j.kept != nil {
 		j.judgeKeptOut(c.odd(tests))
 	}

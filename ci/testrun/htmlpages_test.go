@@ -42,6 +42,12 @@ func TestPagesOfCoverageRunNoScript(t *testing.T) {
 		assert.NotContains(t, string(content), "\xef\xbb\xbf")
 	}
 	assert.Error(t, makeInert(filepath.Join(dir, "none")))
+
+	// A page of holes would be gigabytes of memory.
+	require.NoError(t, os.Truncate(filepath.Join(dir, "index.html"), 20<<30))
+	require.ErrorContains(t, makeInert(dir), "index.html has 21474836480 bytes")
+	assert.NoFileExists(t, filepath.Join(dir, "index.html"))
+	assert.FileExists(t, filepath.Join(dir, "deep/x.html"))
 }
 
 func TestOnlyPagesOfCoverageAreTakenOver(t *testing.T) {

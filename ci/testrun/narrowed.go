@@ -112,6 +112,20 @@ func (j *coverageJudge) judgeKeptOut(odd []string) {
 	}
 }
 
+// judgeAltered fails when a file that counts was changed or removed while the tests ran: coverage.py looks at it
+// afterwards, so what it reports is of another file.
+func (j *coverageJudge) judgeAltered(altered []string) {
+	altered = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(altered))), func(name string) bool {
+		return !j.under(name) || j.isTest(name)
+	})
+	if len(altered) > 0 {
+		p := j.problem(CoverageInvalid, "%s %s changed or removed while the tests ran, so what was measured of %s is of another file", names(altered, 3),
+			plural(len(altered), "was", "were"), plural(len(altered), "it", "them"))
+		p.Next = "Let the tests work on a copy, such as below pytest's tmp_path"
+		p.Details = altered[:min(len(altered), shown)]
+	}
+}
+
 // excluded sums up what is taken out of measured files that count, and adds each file to the details.
 func (j *coverageJudge) excluded(details *[]string) (lines, branches, files int) {
 	var found []string

@@ -151,13 +151,24 @@ func (p *part) readCoverage(result *Result) {
 	if p.err == nil && p.has(keptOutFile) {
 		p.err = p.open(keptOutFile, func(f *os.File) (err error) { p.kept, err = readKeptOut(f); return err })
 	}
-	if slices.ContainsFunc(p.files, isPage) {
+	if n := p.pages(); n > maxPages {
+		result.Stage.Warn(verdict.CodeReportFile, "%s: %d pages, at most %d are taken over", htmlDir, n, maxPages)
+	} else if n > 0 {
 		if err := makeInert(filepath.Join(p.dir, htmlDir)); err != nil {
 			result.Stage.Warn(verdict.CodeReportFile, "%s: %v", htmlDir, err)
-			return
 		}
 		result.attach(htmlDir, filepath.Join(p.dir, htmlDir))
 	}
+}
+
+// pages counts the files of coverage's pages.
+func (p *part) pages() (n int) {
+	for _, name := range p.files {
+		if isPage(name) {
+			n++
+		}
+	}
+	return n
 }
 
 // hasFailed reports whether the session came to its end and tests failed in it.
@@ -180,7 +191,7 @@ func (p *part) fetch(ctx context.Context, names ...string) error {
 		switch {
 		case p.has(name):
 			single = append(single, name)
-		case name == htmlDir:
+		case name == htmlDir && p.pages() <= maxPages:
 			for _, file := range p.files {
 				if isPage(file) {
 					wanted = append(wanted, glob.Escape(file))

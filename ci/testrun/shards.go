@@ -25,6 +25,7 @@ func together(parts []*part) *runner.Result {
 	for _, p := range parts {
 		all.Seconds = max(all.Seconds, p.ran.Seconds)
 		all.TimedOut = all.TimedOut || p.ran.TimedOut
+		all.Altered = append(all.Altered, p.ran.Altered...)
 		// A shard may have nothing to do.
 		if p.ran.ExitCode != exitNone {
 			all.ExitCode = max(all.ExitCode, p.ran.ExitCode)

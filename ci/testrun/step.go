@@ -151,7 +151,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 		Args:     args,
 		Vars:     p.vars(in, addopts),
 		Services: in.Services, Needs: in.Needs,
-		Outputs: []string{reportDir},
+		Outputs: []string{reportDir}, ListAltered: true,
 		Timeout: time.Duration(t.Timeout),
 		Fresh:   in.Fresh,
 	})

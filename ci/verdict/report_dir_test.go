@@ -26,6 +26,10 @@ func TestAReportDirectoryIsCheckedBeforeItIsNeeded(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(blocked, ".check.partial"), 0o750))
 	require.NoError(t, os.Mkdir(filepath.Join(blocked, ".check.partial", "full"), 0o750))
 	require.ErrorContains(t, verdict.CheckReportDir(blocked), "write in the report directory")
+	taken := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(taken, verdict.ReportHTML), 0o750))
+	require.ErrorContains(t, verdict.CheckReportDir(taken), "report.html is a directory")
+	require.ErrorContains(t, verdict.CheckWritable("directory of models", file), "make directory of models")
 }
 
 // A pass of an earlier run must not stand beside a report that could not be written, nor half

@@ -292,6 +292,11 @@ func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *
 				in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeReportUnwritable, "%v", err))
 			}
 		}
+		if in.model != "" {
+			if err := verdict.CheckWritable("directory of --model", in.model); err != nil {
+				in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeBadArgument, "%v", err))
+			}
+		}
 		return in.show(run(backend))
 	})
 }

@@ -141,7 +141,7 @@ func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 
 func TestAReportThatCannotBeWrittenAfterAllIsNoPassAndHasASummary(t *testing.T) {
 	dir := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(dir, verdict.ReportMarkdown, "in the way"), 0o750))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, verdict.ReportMarkdown+".partial", "in the way"), 0o750))
 	image := "repo@sha256:" + strings.Repeat("a", 64)
 	got := call(t, "deploy", "--source", project(t), "--image", image, "--report", dir)
 	assert.Equal(t, 1, got.exit)
@@ -149,7 +149,15 @@ func TestAReportThatCannotBeWrittenAfterAllIsNoPassAndHasASummary(t *testing.T) 
 	assert.Contains(t, got.stderr, "openstack-rca: the report could not be written: ")
 	partial, err := filepath.Glob(filepath.Join(dir, "*.partial"))
 	require.NoError(t, err)
-	assert.Empty(t, partial)
+	assert.Len(t, partial, 1, "what was in the way")
+}
+
+func TestAModelThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	got := call(t, "train", "--source", project(t), "--model", file)
+	assert.Equal(t, 1, got.exit)
+	assert.Contains(t, got.stdout, "FAIL preflight BAD_ARGUMENT: make directory of --model: ")
 }
 
 func TestASettingsFileThatWouldNotBeRead(t *testing.T) {

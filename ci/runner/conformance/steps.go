@@ -188,6 +188,15 @@ open("changed", "a").write("!")`)
 		assert.Equal(t, []string{"changed", "kept", "model.bin", "out/deep/scores.json"}, s.succeed(t, all).Made)
 	}
 
+	changing := s.python(`import os
+open("a.py", "w").write("pass"); os.utime("a.py", (0, 0)); os.remove("sub/b.py"); open("same.py", "w").write("x = 1"); open("new.py", "w").close()`)
+	changing.Inputs = []runner.Mount{{Path: ".", Files: s.texts(map[string]string{"a.py": "abcd", "sub/b.py": "1", "same.py": "x = 1", "c.txt": "1"})}}
+	assert.Empty(t, s.succeed(t, changing).Altered, "nobody asked")
+	changing.ListAltered = true
+	for range 2 {
+		assert.Equal(t, []string{"a.py", "sub/b.py"}, s.succeed(t, changing).Altered)
+	}
+
 	none := s.succeed(t, s.python(`open("x", "w").close()`))
 	assert.Empty(t, names(t, none.Outputs), "nothing declared, nothing kept")
 }

@@ -143,7 +143,7 @@ func launchSpec(step runner.Step, image map[string]string, replace func(string) 
 	spec, err := launch.Marshal(launch.Spec{
 		Args: args, Cwd: Workdir, Env: env, TimeoutSeconds: timeout.Seconds(), Result: resultFile, SecretNames: names, Offline: step.Offline,
 		// The engine makes trees of hard links.
-		OwnFiles: true, ListMade: step.ListMade,
+		OwnFiles: true, ListMade: step.ListMade, ListAltered: step.ListAltered,
 	})
 	return spec, names, err
 }
@@ -217,7 +217,7 @@ func (r *Runner) result(ctx context.Context, ctr *dagger.Container, step runner.
 		return nil, fmt.Errorf("run step %s: %w", step.Name, err)
 	}
 	result.ExitCode, result.TimedOut, result.Seconds = parsed.ExitCode, parsed.TimedOut, parsed.Seconds
-	result.NetworkOpen, result.Made = parsed.NetworkOpen, parsed.Made
+	result.NetworkOpen, result.Made, result.Altered = parsed.NetworkOpen, parsed.Made, parsed.Altered
 	result.Started, result.Stdout, result.Stderr = parsed.Started, parsed.Stdout, parsed.Stderr
 	return result, nil
 }

@@ -75,6 +75,8 @@ type Spec struct {
 	OwnFiles bool `json:"own_files,omitempty"`
 	// ListMade asks for Result.Made.
 	ListMade bool `json:"list_made,omitempty"`
+	// ListAltered asks for Result.Altered.
+	ListAltered bool `json:"list_altered,omitempty"`
 }
 
 // Result is how the command ended.
@@ -91,6 +93,8 @@ type Result struct {
 	NetworkOpen bool `json:"network_open,omitempty"`
 	// Made are the files of the working directory that the command made or changed, at most MaxMade.
 	Made []string `json:"made,omitempty"`
+	// Altered are the Python files among the inputs that the command changed or removed, at most MaxMade.
+	Altered []string `json:"altered,omitempty"`
 	// Seconds is how long the command ran.
 	Seconds float64 `json:"seconds"`
 	// Started is when it was started, in UTC.
@@ -188,10 +192,10 @@ func Parse(data []byte) (*Result, error) {
 	if len(result.Stdout) > TailBytes || len(result.Stderr) > TailBytes {
 		wrong = append(wrong, fmt.Errorf("a stream has more than %d bytes", TailBytes))
 	}
-	if len(result.Made) > MaxMade {
+	if len(result.Made) > MaxMade || len(result.Altered) > MaxMade {
 		wrong = append(wrong, fmt.Errorf("more than %d names of files", MaxMade))
 	}
-	for _, name := range result.Made {
+	for _, name := range slices.Concat(result.Made, result.Altered) {
 		if !fs.ValidPath(name) {
 			wrong = append(wrong, fmt.Errorf("%q is no path below the working directory", name))
 		}
@@ -225,6 +229,6 @@ func ReadFile(path string) (result *Result, err error) {
 func (r Result) Runner(outputs runner.Files) *runner.Result {
 	return &runner.Result{
 		ExitCode: r.ExitCode, TimedOut: r.TimedOut, Seconds: r.Seconds, Started: r.Started,
-		Stdout: r.Stdout, Stderr: r.Stderr, NetworkOpen: r.NetworkOpen, Made: r.Made, Outputs: outputs,
+		Stdout: r.Stdout, Stderr: r.Stderr, NetworkOpen: r.NetworkOpen, Made: r.Made, Altered: r.Altered, Outputs: outputs,
 	}
 }

@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import datetime
 import errno
+import hashlib
 import json
 import os
 import re
@@ -41,6 +42,7 @@ DRAIN_SECONDS = 2.0
 LARGEST_COPY = 256 * 1024 * 1024
 MOST_FILES = 100_000
 MOST_MADE = 200
+LARGEST_CODE = 16 * 1024 * 1024
 LONGEST_NAME = 300
 MASK = b"***"
 
@@ -78,6 +80,7 @@ class Spec:
             self.offline: bool = bool(raw.get("offline"))
             self.own_files: bool = bool(raw.get("own_files"))
             self.list_made: bool = bool(raw.get("list_made"))
+            self.list_altered: bool = bool(raw.get("list_altered"))
             names: list[str] = list(raw.get("secret_names") or [])
         except (KeyError, TypeError, ValueError) as error:
             raise SpecError(f"read {path}: {error!r}") from error
@@ -474,11 +477,35 @@ def made(directory: str, before: dict[str, tuple[int, int]]) -> list[str]:
     return sorted(names, key=lambda name: (name.count("/"), name))[:MOST_MADE]
 
 
+def code_of(directory: str) -> dict[str, bytes]:
+    """Return the digests of the Python files below a directory, by relative path."""
+    found: dict[str, bytes] = {}
+    for folder, below, names in os.walk(directory):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                if name.endswith(".py") and stat.S_ISREG(os.lstat(path).st_mode):
+                    with open(path, "rb") as file:
+                        found[os.path.relpath(path, directory)] = hashlib.sha256(file.read(LARGEST_CODE)).digest()
+        if len(found) > MOST_FILES:
+            break
+    return found
+
+
+def altered(directory: str, before: dict[str, bytes]) -> list[str]:
+    """Return the Python files that are no longer what they were, or no longer there."""
+    after = code_of(directory)
+    names = [name for name, digest in before.items() if after.get(name) != digest]
+    return sorted(name for name in names if name.isprintable() and len(name) <= LONGEST_NAME)[:MOST_MADE]
+
+
 def run(spec: Spec) -> dict[str, Any]:
     """Run the command and return its result."""
     if spec.own_files:
         separate(spec.cwd)
     before = files_of(spec.cwd) if spec.list_made else {}
+    code = code_of(spec.cwd) if spec.list_altered else {}
     logs = [FileIO(path, "w") if path else None for path in (spec.stdout, spec.stderr)]
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
@@ -508,6 +535,8 @@ def run(spec: Spec) -> dict[str, Any]:
     more: dict[str, Any] = {"network_open": True} if command.network_open else {}
     if spec.list_made:
         more["made"] = made(spec.cwd, before)
+    if spec.list_altered:
+        more["altered"] = altered(spec.cwd, code)
     return {
         **more,
         "exit_code": command.exit_code,

@@ -87,6 +87,7 @@ func (r *results) remember(ctx context.Context, key string, result *runner.Resul
 	rec := record{Result: launch.Result{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
 		Stdout: result.Stdout, Stderr: result.Stderr, NetworkOpen: result.NetworkOpen, Made: result.Made,
+		Altered: result.Altered,
 	}}
 	names, err := result.Outputs.List(ctx)
 	for _, name := range names {

@@ -57,7 +57,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 		return nil, err
 	}
 	key, err := keyOf(format, env.key, digest, step.Args, step.Vars, step.Path, step.PythonPath, step.Outputs, needs, step.Offline, step.GPU,
-		step.ListMade)
+		step.ListMade, step.ListAltered)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (r *Runner) alone(
 	}
 	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	spec.TimeoutSeconds, spec.Offline = cmp.Or(step.Timeout, launch.DefaultTimeout).Seconds(), step.Offline
-	spec.ListMade = step.ListMade
+	spec.ListMade, spec.ListAltered = step.ListMade, step.ListAltered
 	left, err := r.execute(ctx, step.Name, env.base, dir, spec, secrets)
 	mounted, unmounted := unmountBelow(dir)
 	if err != nil {
