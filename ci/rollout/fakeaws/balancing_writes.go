@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -162,13 +163,26 @@ func (b *Balancing) set(arn, key, value string) {
 	b.attributes[arn][key] = value
 }
 
-// ModifyTargetGroup changes the health check.
+// given are the new values, or the old ones where none are given.
+func given[T any](now, before []T) []T {
+	if now == nil {
+		return before
+	}
+	return now
+}
+
+// ModifyTargetGroup changes what is given of the health check.
 func (b *Balancing) ModifyTargetGroup(_ context.Context, in *elb.ModifyTargetGroupInput) (*elb.ModifyTargetGroupOutput, error) {
 	return over(b.cable, "elb:ModifyTargetGroup", func() (*elb.ModifyTargetGroupOutput, error) {
 		for _, g := range b.groups {
 			if *g.TargetGroupArn == *in.TargetGroupArn {
-				g.HealthCheckPath, g.HealthCheckIntervalSeconds, g.HealthCheckTimeoutSeconds = in.HealthCheckPath, in.HealthCheckIntervalSeconds, in.HealthCheckTimeoutSeconds
-				g.HealthyThresholdCount, g.UnhealthyThresholdCount, g.Matcher = in.HealthyThresholdCount, in.UnhealthyThresholdCount, in.Matcher
+				g.HealthCheckEnabled, g.HealthCheckPath = cmp.Or(in.HealthCheckEnabled, g.HealthCheckEnabled), cmp.Or(in.HealthCheckPath, g.HealthCheckPath)
+				g.HealthCheckPort = cmp.Or(in.HealthCheckPort, g.HealthCheckPort)
+				g.HealthCheckProtocol = cmp.Or(in.HealthCheckProtocol, g.HealthCheckProtocol)
+				g.HealthCheckIntervalSeconds = cmp.Or(in.HealthCheckIntervalSeconds, g.HealthCheckIntervalSeconds)
+				g.HealthCheckTimeoutSeconds = cmp.Or(in.HealthCheckTimeoutSeconds, g.HealthCheckTimeoutSeconds)
+				g.HealthyThresholdCount = cmp.Or(in.HealthyThresholdCount, g.HealthyThresholdCount)
+				g.UnhealthyThresholdCount, g.Matcher = cmp.Or(in.UnhealthyThresholdCount, g.UnhealthyThresholdCount), cmp.Or(in.Matcher, g.Matcher)
 			}
 		}
 		return &elb.ModifyTargetGroupOutput{}, nil
@@ -204,7 +218,13 @@ func (b *Balancing) ModifyListener(_ context.Context, in *elb.ModifyListenerInpu
 		if err := encrypted(in.Protocol, in.Certificates, l.Certificates); err != nil {
 			return nil, err
 		}
-		l.Protocol, l.Certificates, l.SslPolicy, l.DefaultActions = in.Protocol, in.Certificates, in.SslPolicy, in.DefaultActions
+		// "Any properties that you do not specify retain their current values"; changing the protocol to
+		// HTTP removes "the security policy and default certificate properties" (API reference, ModifyListener).
+		l.Protocol, l.SslPolicy = cmp.Or(in.Protocol, l.Protocol), cmp.Or(in.SslPolicy, l.SslPolicy)
+		l.Certificates, l.DefaultActions = given(in.Certificates, l.Certificates), given(in.DefaultActions, l.DefaultActions)
+		if l.Protocol == types.ProtocolEnumHttp {
+			l.Certificates, l.SslPolicy = nil, nil
+		}
 		return &elb.ModifyListenerOutput{}, nil
 	})
 }
@@ -215,7 +235,8 @@ func (b *Balancing) ModifyRule(_ context.Context, in *elb.ModifyRuleInput) (*elb
 		if err := b.targets(in.Actions); err != nil {
 			return nil, err
 		}
-		b.rules[*in.RuleArn].Conditions, b.rules[*in.RuleArn].Actions = in.Conditions, in.Actions
+		rule := b.rules[*in.RuleArn]
+		rule.Conditions, rule.Actions = given(in.Conditions, rule.Conditions), given(in.Actions, rule.Actions)
 		return &elb.ModifyRuleOutput{}, nil
 	})
 }
