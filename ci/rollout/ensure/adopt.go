@@ -94,7 +94,11 @@ func (s services) findRevision(ctx context.Context, i *item) error {
 	switch {
 	case s.plan.Revision != "":
 		s.known[reference] = s.plan.Revision
-		return nil
+		have, err := s.described(ctx, s.plan.Revision)
+		if err != nil || have.TaskDefinition.Status == types.TaskDefinitionStatusActive {
+			return err
+		}
+		return s.registerAgain(ctx, i, have)
 	case a.Keep:
 		s.known[reference] = a.ARN
 		return nil

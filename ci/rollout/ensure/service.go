@@ -16,6 +16,9 @@ import (
 
 const serviceKind = "ecs service"
 
+// TaskDefinitionKind is the kind of a task definition among the changes.
+const TaskDefinitionKind = "task definition"
+
 // services looks at the service and its task definition.
 type services struct{ *State }
 
@@ -44,7 +47,7 @@ func (s services) lookAtService(ctx context.Context) error {
 // as tags can be copied.
 func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	want := s.plan.TaskDefinition
-	i := s.add("task definition", *want.Family)
+	i := s.add(TaskDefinitionKind, *want.Family)
 	if s.plan.Revision != "" {
 		return s.pin(ctx, i)
 	}
@@ -89,17 +92,59 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	return nil
 }
 
-// pin selects the revision that the plan names, if it is ours and active.
+// pin selects the revision that the plan names, if it is ours.
 func (s services) pin(ctx context.Context, i *item) error {
-	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
-		TaskDefinition: aws.String(s.plan.Revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-	})
+	have, err := s.described(ctx, s.plan.Revision)
 	if err != nil {
-		return fmt.Errorf("describe task definition %s: %w", s.plan.Revision, err)
+		return err
 	}
-	s.known[rollout.ARN("task-definition", *s.plan.TaskDefinition.Family)] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
-	if s.own(i, ecsTags(out.Tags)) && out.TaskDefinition.Status != types.TaskDefinitionStatusActive {
-		i.fixed = append(i.fixed, Difference{"status", string(out.TaskDefinition.Status), string(types.TaskDefinitionStatusActive)})
+	s.known[rollout.ARN("task-definition", *s.plan.TaskDefinition.Family)] = aws.ToString(have.TaskDefinition.TaskDefinitionArn)
+	if s.own(i, ecsTags(have.Tags)) && have.TaskDefinition.Status != types.TaskDefinitionStatusActive {
+		return s.registerAgain(ctx, i, have)
+	}
+	return nil
+}
+
+// described describes a revision. The error is ErrUnknownMember for one that is not active and could not be
+// registered again as it is.
+func (s services) described(ctx context.Context, revision string) (*ecs.DescribeTaskDefinitionOutput, error) {
+	unknown := &unknownMembers{}
+	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: aws.String(revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+	}, unknown.watch)
+	if err != nil {
+		return nil, fmt.Errorf("describe task definition %s: %w", revision, err)
+	}
+	if lost := unknown.of(out.TaskDefinition); len(lost) > 0 && out.TaskDefinition.Status != types.TaskDefinitionStatusActive {
+		return nil, fmt.Errorf("task definition %s is %s: %w: %v", revision, out.TaskDefinition.Status, ErrUnknownMember, lost)
+	}
+	return out, nil
+}
+
+// registerAgain plans the registration of a deregistered revision's content: ECS deploys none that is
+// INACTIVE, and makes none active again, but describes it. The family's newest revision is used where an
+// interrupted run has registered that already.
+func (s services) registerAgain(ctx context.Context, i *item, old *ecs.DescribeTaskDefinitionOutput) error {
+	family := aws.ToString(old.TaskDefinition.Family)
+	want, reference := rollout.TakeOver(old.TaskDefinition, old.Tags), rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))
+	newest, err := s.described(ctx, family)
+	if err != nil && !is(err, "ClientException") {
+		return err
+	}
+	if err == nil && newest.TaskDefinition.Status == types.TaskDefinitionStatusActive &&
+		rollout.Same(rollout.TakeOver(newest.TaskDefinition, newest.Tags), want) {
+		s.known[reference] = aws.ToString(newest.TaskDefinition.TaskDefinitionArn)
+		return nil
+	}
+	i.Action, i.Note = Create, fmt.Sprintf("%s is %s, so the same is registered again", newName(aws.ToString(old.TaskDefinition.TaskDefinitionArn)),
+		old.TaskDefinition.Status)
+	i.write = func(ctx context.Context) error {
+		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)
+		if err != nil {
+			return err
+		}
+		s.known[reference] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
+		return nil
 	}
 	return nil
 }

@@ -237,13 +237,16 @@ func (o deployer) addServiceInputs(request *deployment.Request, with deployment.
 	if in, err := o.state.CreateService(); err == nil {
 		request.Create = in
 	}
-	if with.Update.TaskDefinition == nil {
-		in, err := o.state.UpdateService()
-		if err != nil {
-			return err
-		}
-		request.Update = *in
+	if with.Update.TaskDefinition != nil {
+		// It may have been registered again meanwhile.
+		request.Update.TaskDefinition = aws.String(o.state.TaskDefinition())
+		return nil
 	}
+	in, err := o.state.UpdateService()
+	if err != nil {
+		return err
+	}
+	request.Update = *in
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -300,9 +301,9 @@ func (o rollbacker) putBack(ctx context.Context, good journal.Run) []*verdict.Pr
 	if problems := o.compare(ctx); len(problems) > 0 {
 		return problems
 	}
-	kinds := []string{"target group"}
-	if good.Settings == nil {
-		kinds = nil
+	kinds := []string{ensure.TaskDefinitionKind} // it may have been deregistered
+	if good.Settings != nil {
+		kinds = append(kinds, "target group")
 	}
 	o.state.Restrict(kinds...)
 	if problem := o.reachable(ctx); problem != nil {
