@@ -24,6 +24,9 @@ func TestMountsAreFoundByTheirPlace(t *testing.T) {
 // A folder that a step bound into its directory is not the step's to remove.
 func TestWhatIsMountedIsNotRemoved(t *testing.T) {
 	precious, dir := t.TempDir(), t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(filepath.Dir(dir), link))
+	dir = filepath.Join(link, filepath.Base(dir))
 	require.NoError(t, os.WriteFile(filepath.Join(precious, "file"), []byte("x"), 0o600))
 	at := filepath.Join(dir, "work", "bound here")
 	require.NoError(t, os.MkdirAll(at, 0o700))
