@@ -67,9 +67,15 @@ func (m *OpenstackRca) Run(
 	//
 	// +optional
 	signKms string,
+
+	// Python version of all environments; pipeline.yaml's when empty.
+	//
+	// +optional
+	python string,
 ) (*Run, error) {
 	call := m.call(ctx)
 	call.data, call.params, call.champion, call.twice, call.threads = data, param, champion, twice, cpuThreads
+	call.python = python
 	call.test.Base, call.git = base, git
 	call.advisories, call.signKey, call.opts.Attest.KMS = advisories, signKey, signKms
 	result, err := call.run(verdict.Stages()...)
@@ -136,8 +142,13 @@ func (m *OpenstackRca) Pipeline(
 	//
 	// +optional
 	signKms string,
+
+	// Python version of all environments; pipeline.yaml's when empty.
+	//
+	// +optional
+	python string,
 ) (*Run, error) {
-	return m.Run(ctx, data, param, champion, twice, cpuThreads, base, git, advisories, signKey, signKms)
+	return m.Run(ctx, data, param, champion, twice, cpuThreads, base, git, advisories, signKey, signKms, python)
 }
 
 // Plan shows what a run for --ref would do and why, and what it would change in AWS.

@@ -93,7 +93,11 @@ func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 	names := slices.Sorted(maps.Keys(record.Metrics))
 	meant := similar(name, names)
 	hint := ""
+	slices.Sort(record.nested)
+	deep := slices.IndexFunc(record.nested, func(nested string) bool { return strings.HasSuffix(nested, "."+name) })
 	switch {
+	case deep >= 0:
+		hint = " on its top level; it has " + clip(record.nested[deep], 80)
 	case len(names) == 0:
 		hint = "; it has none"
 	case len(meant) > 0:
@@ -102,7 +106,10 @@ func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 		hint = "; it has " + listed(names)
 	}
 	problem := verdict.Problemf(MetricsMissing, "%s has no metric %s%s", record.Source, name, hint)
-	if len(meant) > 0 {
+	switch {
+	case deep >= 0:
+		problem.Next = fmt.Sprintf("Write %s on the top level of the file, as {%q: 0.9}", name, name)
+	case len(meant) > 0:
 		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (%s), or log %s", renamed(gate, meant[0]), name)
 	}
 	if len(names) > 0 {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -28,6 +29,8 @@ type RunRecord struct {
 	// with what was logged instead.
 	Metrics map[string]float64
 	Invalid map[string]string
+	// nested are the numbers of a metrics file that lie one level too deep, by their names with a dot.
+	nested []string
 	// History has every finite logged point; Gaps counts those that were not finite.
 	History map[string][]model.Point
 	Gaps    map[string]int
@@ -203,9 +206,10 @@ func chooseRun(records []*RunRecord, sha256 string) (*RunRecord, *verdict.Proble
 }
 
 // parseMetricsFile reads a file of metrics: the numbers at its top level are the final
-// values; "history" (a list of objects with a number for each metric), "params" and
-// "tags" are taken if they are there.
+// values; "history" (a list of objects with a number for each metric, or as Keras has it
+// a list of numbers for each metric), "params" and "tags" are taken if they are there.
 func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem) {
+	content = bytes.TrimPrefix(content, []byte("\ufeff")) // editors and shells of Windows write one
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10})
 	if err != nil {
 		if fault := (*strictjson.Error)(nil); asFault(err, &fault) && fault.NotFinite {
@@ -234,7 +238,14 @@ func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem
 			record.Invalid[key] = "null"
 		case bool:
 			record.Invalid[key] = fmt.Sprint(v)
-		case map[string]any, []any:
+		case map[string]any:
+			record.Invalid[key] = "not a number"
+			for inner, n := range v {
+				if _, is := n.(float64); is && key != "params" && key != "tags" {
+					record.nested = append(record.nested, key+"."+inner)
+				}
+			}
+		case []any:
 			record.Invalid[key] = "not a number"
 		}
 	}
@@ -248,14 +259,19 @@ func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem
 	return record, nil
 }
 
-// addRows adds a history given as one object for each epoch.
+// addRows adds a history given as one object for each epoch, or as one list for each metric.
 func (r *RunRecord) addRows(file string, history any) *verdict.Problem {
 	if history == nil {
 		return nil
 	}
+	if byMetric, ok := history.(map[string]any); ok {
+		return r.addColumns(file, byMetric)
+	}
 	rows, ok := history.([]any)
 	if !ok {
-		return verdict.Problemf(MetricsMalformed, "%s: history is not a list", file)
+		problem := verdict.Problemf(MetricsMalformed, "%s: history is neither a list nor an object", file)
+		problem.Next = "Write history as [{\"epoch\": 1, \"accuracy\": 0.9}, ...], as {\"accuracy\": [0.9, ...]}, or leave it out"
+		return problem
 	}
 	for i, entry := range rows {
 		row, ok := entry.(map[string]any)
@@ -274,6 +290,24 @@ func (r *RunRecord) addRows(file string, history any) *verdict.Problem {
 			}
 			if value, ok := v.(float64); ok {
 				r.History[key] = append(r.History[key], model.Point{Step: int64(step), Value: value})
+			} else {
+				r.Gaps[key]++
+			}
+		}
+	}
+	return nil
+}
+
+// addColumns adds a history in the form of Keras's History.history: what is no list of numbers is a gap.
+func (r *RunRecord) addColumns(file string, history map[string]any) *verdict.Problem {
+	for _, key := range slices.Sorted(maps.Keys(history)) {
+		values, ok := history[key].([]any)
+		if !ok {
+			return verdict.Problemf(MetricsMalformed, "%s: history.%s is not a list", file, clip(key, 40))
+		}
+		for i, v := range values {
+			if value, ok := v.(float64); ok {
+				r.History[key] = append(r.History[key], model.Point{Step: int64(i + 1), Value: value})
 			} else {
 				r.Gaps[key]++
 			}

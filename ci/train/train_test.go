@@ -275,6 +275,15 @@ func TestAFileOfMetrics(t *testing.T) {
 		assert.Equal(t, "0.1", result.Model.Params["lr"])
 		assert.Equal(t, "models/metrics.json", result.Candidate.Run.Source)
 	})
+	t.Run("may have the history that Keras returns, and the mark that Windows writes", func(t *testing.T) {
+		s := withFile(t, "\ufeff"+`{"accuracy":0.95,"task":"root_cause","history":{"loss":[2,1],"val_loss":[3,null]}}`)
+		delete(s.left, "mlflow.db")
+		result := s.run()
+		require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+		assert.Len(t, result.Model.History["loss"], 2)
+		assert.EqualValues(t, 2, result.Model.History["loss"][1].Step)
+		assert.Len(t, result.Model.History["val_loss"], 1)
+	})
 	t.Run("is joined with the MLflow run", func(t *testing.T) {
 		result := withFile(t, good).run()
 		require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
@@ -291,22 +300,24 @@ func TestAFileOfMetrics(t *testing.T) {
 		content, cause string
 		code           verdict.Code
 	}{
-		"that is empty":               {"", "document is empty", train.MetricsMalformed},
-		"that is cut short":           {`{"accuracy":0.9`, "ends too early", train.MetricsMalformed},
-		"that is a list":              {`[0.95]`, "not a JSON object", train.MetricsMalformed},
-		"with a key twice":            {`{"accuracy":0.95,"accuracy":0.1}`, "there twice", train.MetricsMalformed},
-		"with a number in quotes":     {`{"accuracy":"0.95"}`, `accuracy is the text "0.95" where a number belongs`, train.MetricsMalformed},
-		"with NaN":                    {`{"accuracy":NaN}`, "accuracy: NaN is not a finite number", train.MetricInvalid},
-		"with Infinity":               {`{"accuracy":Infinity}`, "Infinity is not", train.MetricInvalid},
-		"with null":                   {`{"accuracy":null}`, "accuracy is null", train.MetricInvalid},
-		"with text":                   {`{"accuracy":"high"}`, `accuracy is the text "high"`, train.MetricInvalid},
-		"with true":                   {`{"accuracy":true}`, "accuracy is true", train.MetricInvalid},
-		"with a nested accuracy":      {`{"accuracy":{"value":0.95}}`, "accuracy is not a number", train.MetricInvalid},
-		"with percent":                {`{"accuracy":85}`, "looks like percent", train.MetricInvalid},
-		"without accuracy":            {`{"loss":1}`, "has no metric accuracy; it has loss", train.MetricsMissing},
-		"without anything":            {`{}`, "it has none", train.MetricsMissing},
-		"with a history that is text": {`{"accuracy":0.95,"history":"x"}`, "history is not a list", train.MetricsMalformed},
-		"with a history of numbers":   {`{"accuracy":0.95,"history":[1]}`, "history[0] is not an object", train.MetricsMalformed},
+		"that is empty":                {"", "document is empty", train.MetricsMalformed},
+		"that is cut short":            {`{"accuracy":0.9`, "ends too early", train.MetricsMalformed},
+		"that is a list":               {`[0.95]`, "not a JSON object", train.MetricsMalformed},
+		"with a key twice":             {`{"accuracy":0.95,"accuracy":0.1}`, "there twice", train.MetricsMalformed},
+		"with a number in quotes":      {`{"accuracy":"0.95"}`, `accuracy is the text "0.95" where a number belongs`, train.MetricsMalformed},
+		"with NaN":                     {`{"accuracy":NaN}`, "accuracy: NaN is not a finite number", train.MetricInvalid},
+		"with Infinity":                {`{"accuracy":Infinity}`, "Infinity is not", train.MetricInvalid},
+		"with null":                    {`{"accuracy":null}`, "accuracy is null", train.MetricInvalid},
+		"with text":                    {`{"accuracy":"high"}`, `accuracy is the text "high"`, train.MetricInvalid},
+		"with true":                    {`{"accuracy":true}`, "accuracy is true", train.MetricInvalid},
+		"with a nested accuracy":       {`{"accuracy":{"value":0.95}}`, "accuracy is not a number", train.MetricInvalid},
+		"with percent":                 {`{"accuracy":85}`, "looks like percent", train.MetricInvalid},
+		"without accuracy":             {`{"loss":1}`, "has no metric accuracy; it has loss", train.MetricsMissing},
+		"with all one level down":      {`{"metrics":{"accuracy":0.95},"loss":1}`, "no metric accuracy on its top level; it has metrics.accuracy", train.MetricsMissing},
+		"without anything":             {`{}`, "it has none", train.MetricsMissing},
+		"with a history that is text":  {`{"accuracy":0.95,"history":"x"}`, "history is neither a list nor an object", train.MetricsMalformed},
+		"with a history of one number": {`{"accuracy":0.95,"history":{"loss":1}}`, "history.loss is not a list", train.MetricsMalformed},
+		"with a history of numbers":    {`{"accuracy":0.95,"history":[1]}`, "history[0] is not an object", train.MetricsMalformed},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) { withFile(t, c.content).fails(c.code, c.cause) })

@@ -108,7 +108,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
 		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
 	whole := func(name, short string) *cobra.Command {
-		run := in.audited(training(in.stages(name, short, verdict.Stages()...)))
+		run := in.audited(python(training(in.stages(name, short, verdict.Stages()...))))
 		compared(run.Flags(), &in.opts.Test)
 		return run
 	}
