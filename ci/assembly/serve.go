@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/probe"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -43,7 +44,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 			{Path: app.ModelDir, Files: request.Model.Files},
 		},
 		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port,
-		StartTimeout: time.Duration(app.StartBudget), Waiting: (&startWatch{app: app, tell: request.Tell, now: time.Now}).look,
+		StartTimeout: time.Duration(app.StartBudget), Waiting: (&startWatch{app: app, tell: request.Tell, now: time.Now, answers: answersAt}).look,
 	})
 	if err != nil {
 		problem, printed := notStarted(err, app)
@@ -97,7 +98,11 @@ func notStarted(err error, app config.Image) (*verdict.Problem, string) {
 	problem := verdict.Problemf(probe.CodeNotListening, "nothing answers after %s", time.Duration(app.StartBudget))
 	if elsewhere := probe.Listening(start.Sockets, start.Port); elsewhere != "" {
 		problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on port %d, which it was given", elsewhere, start.Port)
-		if !strings.Contains(strings.Join(app.Command, " "), "{{port}}") {
+		switch {
+		case start.Port == app.Port && !toldPort(app):
+			problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on image.port, which is %d", elsewhere, start.Port)
+			problem.Next = "Let the application listen on 0.0.0.0, and write its port into image.port of pipeline.yaml"
+		case !toldPort(app):
 			problem.Cause += " as {{port}}: image.command does not hold that"
 			problem.Next = "Write {{port}} for the port into image.command in pipeline.yaml: without an engine any free one is used, in an image " +
 				"image.port"
@@ -142,7 +147,9 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 	case err != nil:
 		return verdict.Problemf(CodeServeFailed, "load the model: %v", err)
 	case ran.TimedOut:
-		return verdict.Problemf(image.CodeLoadTimeout, "loading %s did not end within %s", request.Model.File, modelfile.LoadLimit)
+		problem := verdict.Problemf(image.CodeLoadTimeout, "loading %s did not end within %s", request.Model.File, modelfile.LoadLimit)
+		problem.Details = safetext.LastLines(ran.Stdout+"\n"+ran.Stderr, 20)
+		return problem
 	}
 	return image.JudgeLoad(stage, ran.ExitCode, ran.Stdout+"\n"+ran.Stderr)
 }

@@ -155,7 +155,7 @@ func TestMakingTheEnvironmentIsNoPartOfTheStart(t *testing.T) {
 	}
 }
 
-// Most often image.command has a port of its own, which no process without an engine gets.
+// Where another process has image.port, a command with a port of its own gets another.
 func TestAPortOfTheCommandsOwnIsTold(t *testing.T) {
 	r := fake.New().OnStart(func(runner.Service) (*runner.Running, error) {
 		return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready"),
@@ -166,6 +166,15 @@ func TestAPortOfTheCommandsOwnIsTold(t *testing.T) {
 	stage := serveApp(t.Context(), r, asked).Stage
 	assert.Equal(t, image.CodeElsewhere.Name, stage.Code)
 	assert.Contains(t, stage.Next, "Write {{port}} for the port into image.command")
+
+	r = fake.New().OnStart(func(service runner.Service) (*runner.Running, error) {
+		return nil, &runner.StartError{Service: "app", Alive: true, Port: service.Port, Err: errors.New("it was not ready"),
+			Sockets: "   0: 00000000:2135 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"}
+	})
+	asked.Config.Image.Port = 9000
+	stage = serveApp(t.Context(), r, asked).Stage
+	assert.Equal(t, "it listens on 0.0.0.0:8501, not on image.port, which is 9000", stage.Cause)
+	assert.Contains(t, stage.Next, "write its port into image.port")
 }
 
 func TestHostsThatAnUnhealthyApplicationCouldNotReachAreNamed(t *testing.T) {

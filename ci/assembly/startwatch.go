@@ -2,6 +2,10 @@ package assembly
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +28,8 @@ type startWatch struct {
 	app  config.Image
 	tell func(line string)
 	now  func() time.Time
+	// answers reports whether something at the addresses answers the health path.
+	answers func(addresses, path string) bool
 
 	began, since, told time.Time
 	last               string
@@ -47,7 +53,35 @@ func (w *startWatch) look(sockets string, port int) (hopeless bool) {
 		w.told = now
 		w.tell(fmt.Sprintf("after %s %s; it has until %s", now.Sub(w.began).Round(time.Second), text, time.Duration(w.app.StartBudget)))
 	}
-	return elsewhere != "" && !toldPort(w.app) && now.Sub(w.since) >= blindFor
+	if elsewhere == "" || toldPort(w.app) || now.Sub(w.since) < blindFor {
+		return false
+	}
+	// On image.port it may still come; what answers its health check elsewhere has come.
+	return port != w.app.Port || w.answers != nil && w.answers(elsewhere, w.app.Health)
+}
+
+// answersAt reports whether one of several addresses answers the path with success.
+func answersAt(addresses, path string) bool {
+	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, address := range strings.Split(addresses, ", ") {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			continue
+		}
+		host := at.Addr().String()
+		if at.Addr().IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		answer, err := client.Get(fmt.Sprintf("http://%s%s", net.JoinHostPort(host, strconv.Itoa(int(at.Port()))), path)) //nolint:noctx // bounded by its Timeout
+		if err != nil {
+			continue
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode < http.StatusMultipleChoices {
+			return true
+		}
+	}
+	return false
 }
 
 // toldPort reports whether the application is told on which port to listen.

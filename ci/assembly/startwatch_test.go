@@ -1,6 +1,8 @@
 package assembly
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -57,4 +59,36 @@ func TestOnlyAnApplicationThatCannotKnowItsPortIsGivenUp(t *testing.T) {
 	assert.Equal(t, []string{"after 10s it listens on 0.0.0.0:9090, not yet on port 40001, which it was given; it has until 2m0s"}, lines)
 	silent := &startWatch{app: config.Image{Command: told}, now: time.Now}
 	assert.False(t, silent.look("", 1), "nobody listens to it")
+}
+
+// TestWhatAnswersItsHealthCheckElsewhereIsGivenUp: the port that the pipeline waits for is image.port, and the application is
+// not told it: something else may open a port before.
+func TestWhatAnswersItsHealthCheckElsewhereIsGivenUp(t *testing.T) {
+	for sentence, answers := range map[string]bool{"metrics first": false, "the application itself": true} {
+		now := time.Now()
+		w := &startWatch{app: config.Image{Command: []string{"python", "app.py"}, Port: 8501, Health: "/up", StartBudget: config.Duration(2 * time.Minute)},
+			now: func() time.Time { return now }, answers: func(addresses, path string) bool {
+				assert.Equal(t, "0.0.0.0:9090 /up", addresses+" "+path)
+				return answers
+			}}
+		gaveUp := false
+		for range 60 {
+			gaveUp = gaveUp || w.look(listening("2382"), 8501)
+			now = now.Add(time.Second)
+		}
+		assert.Equal(t, answers, gaveUp, sentence)
+	}
+}
+
+func TestAnAnswerElsewhereIsOfTheHealthPath(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/up" {
+			http.Redirect(w, r, "/login", http.StatusFound)
+		}
+	}))
+	defer server.Close()
+	at := server.Listener.Addr().String()
+	assert.True(t, answersAt("0.0.0.0:1, "+at, "/up"))
+	assert.False(t, answersAt(at, "/other"), "a redirect")
+	assert.False(t, answersAt("nonsense, 127.0.0.1:1", "/up"))
 }

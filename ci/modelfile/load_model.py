@@ -27,6 +27,7 @@ import platform
 import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 DOES_NOT_LOAD, NO_LIBRARY, UNKNOWN_CLASS, DIFFERS, NO_GOLDEN = 1, 77, 78, 79, 80
@@ -39,11 +40,17 @@ class GoldenError(Exception):
     """The golden sample is not what it should be."""
 
 
-def heartbeat(path: str, ended: threading.Event) -> None:
-    """Say at times that the load goes on, until it has ended."""
+def where(thread: int) -> str:
+    """Name the innermost places of a thread, the last first: what a load waits for."""
+    stack = traceback.extract_stack(sys._current_frames().get(thread))[-3:]
+    return ", called by ".join(f"{place.name} ({place.filename}:{place.lineno})" for place in reversed(stack))
+
+
+def heartbeat(path: str, ended: threading.Event, thread: int) -> None:
+    """Say at times that the load goes on, and where it is, until it has ended."""
     start = time.monotonic()
     while not ended.wait(HEARTBEAT):
-        print(f"still loading {path} after {time.monotonic() - start:.0f} s", flush=True)
+        print(f"still loading {path} after {time.monotonic() - start:.0f} s, in {where(thread)}", flush=True)
 
 
 def versions(packages: list[str]) -> dict[str, str]:
@@ -142,7 +149,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--allow", action="append", default=[])
     options = parser.parse_args(arguments)
     ended = threading.Event()
-    threading.Thread(target=heartbeat, args=(options.file, ended), daemon=True).start()
+    threading.Thread(target=heartbeat, args=(options.file, ended, threading.get_ident()), daemon=True).start()
     # The application's own modules, whose types the contract may allow, hide none of a library.
     sys.path.append(os.getcwd())
     found: dict[str, str] = {}

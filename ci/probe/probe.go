@@ -338,6 +338,8 @@ func (p *prober) judge() *verdict.Problem {
 		problem := verdict.Problemf(CodeUnhealthy, "%s", cause)
 		if path, ok := p.redirected(); ok {
 			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", p.key(r.LastBad.Path), path, r.LastBad.Path)
+		} else if next := p.unasked(); next != "" {
+			problem.Next = next
 		} else if p.routeless.path != "" {
 			problem.Next = fmt.Sprintf("Set %s in pipeline.yaml to a path that the application has; raise image.start_budget if it has %s later",
 				p.key(r.LastBad.Path), r.LastBad.Path)

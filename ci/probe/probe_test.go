@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -324,6 +326,34 @@ func text(status int, kind, body string) http.HandlerFunc {
 }
 
 // Streamlit 1.67 answers every path with its page: /_stcore/heath as well as /_stcore/health.
+// changing answers with a number that is another one each time.
+func changing(kind, body string) http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		fmt.Fprintf(w, body, n.Add(1))
+	}
+}
+
+func TestAHealthCheckHasNoLoginAndNoHTTPS(t *testing.T) {
+	for location, want := range map[string]string{
+		"":                         "Let /health answer without a login, as health checks have none, or set image.health to a path that does",
+		"https://localhost/health": "Let /health answer over http",
+	} {
+		status := http.StatusUnauthorized
+		if location != "" {
+			status = http.StatusMovedPermanently
+		}
+		address := answers(t, map[string]http.HandlerFunc{"/health": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(status)
+		}}, text(404, "text/plain", ""))
+		r := probe.Run(t.Context(), probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Second, Clock: newClock()})
+		require.NotNil(t, r.Problem)
+		assert.Contains(t, r.Problem.Next, want)
+	}
+}
+
 func TestAHealthPathMustProveItself(t *testing.T) {
 	page, missing := text(200, "text/html", "<title>Streamlit</title>"), text(404, "text/plain", "not found")
 	ok := text(200, "text/plain", "ok")
@@ -339,8 +369,12 @@ func TestAHealthPathMustProveItself(t *testing.T) {
 		"a script health that is switched off": {paths: map[string]http.HandlerFunc{"/health": ok}, fallback: page, script: true, code: "HEALTH_UNPROVEN"},
 		"a page that is the health path":       {paths: map[string]http.HandlerFunc{"/health": page}, fallback: missing},
 		"a service that answers all alike":     {fallback: ok, unproven: 1},
-		"204 is healthy":                       {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: missing},
-		"204 beside a page":                    {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: page},
+		"a page with another nonce each time":  {fallback: changing("text/html", `<p nonce="%d">app`), code: "HEALTH_UNPROVEN"},
+		"a service that tells the time":        {fallback: changing("application/json", `{"time": %d}`), unproven: 1},
+		"a status page that tells the time": {paths: map[string]http.HandlerFunc{"/health": changing("text/html", `<p>%d`)},
+			fallback: changing("text/html", `<h1>%d`)},
+		"204 is healthy":    {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: missing},
+		"204 beside a page": {paths: map[string]http.HandlerFunc{"/health": text(204, "", "")}, fallback: page},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			paths := []string{"/health"}

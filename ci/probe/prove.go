@@ -4,7 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -23,7 +27,7 @@ func (p *prober) prove(ctx context.Context) *verdict.Problem {
 		return nil
 	}
 	for _, path := range p.target.Paths {
-		if answer := p.ask(ctx, path); answer.OK() && answer.Status == unknown.Status && answer.Body == unknown.Body {
+		if answer := p.ask(ctx, path); answer.OK() && p.same(ctx, answer, unknown) {
 			if strings.HasPrefix(answer.Type, "text/html") {
 				return verdict.Problemf(CodeUnproven, "%s answers as a path that cannot exist does: status %d with the same page",
 					path, answer.Status)
@@ -32,6 +36,39 @@ func (p *prober) prove(ctx context.Context) *verdict.Problem {
 		}
 	}
 	return nil
+}
+
+var (
+	tags   = regexp.MustCompile(`</?[a-zA-Z][a-zA-Z0-9-]*`)
+	digits = regexp.MustCompile(`[0-9]+`)
+)
+
+// same reports whether a path has the answer of one that cannot exist. A page that is another one each time, with a
+// nonce or the time in it, is compared by its tags.
+func (p *prober) same(ctx context.Context, answer, unknown Attempt) bool {
+	if alike(answer, unknown) {
+		return true
+	}
+	if answer.Status != unknown.Status || answer.Type != unknown.Type || p.ask(ctx, answer.Path).Body == answer.Body {
+		return false
+	}
+	if strings.HasPrefix(answer.Type, "text/html") {
+		return slices.Equal(tags.FindAllString(answer.Body, -1), tags.FindAllString(unknown.Body, -1))
+	}
+	return digits.ReplaceAllString(answer.Body, "") == digits.ReplaceAllString(unknown.Body, "")
+}
+
+// unasked is what to do about an answer that a health check gets because of what it is: it asks over http, without a login.
+func (p *prober) unasked() string {
+	last := p.result.LastBad
+	switch to, err := url.Parse(last.Location); {
+	case last.Status == http.StatusUnauthorized || last.Status == http.StatusForbidden:
+		return fmt.Sprintf("Let %s answer without a login, as health checks have none, or set %s to a path that does", last.Path, p.key(last.Path))
+	case err == nil && last.Location != "" && to.Scheme == "https" && to.Path == last.Path:
+		return fmt.Sprintf("Let %s answer over http, as the load balancer and the container's check ask it: exempt it from the redirect to https",
+			last.Path)
+	}
+	return ""
 }
 
 // Warn adds to a stage which paths have shown nothing but that something listens.

@@ -233,7 +233,7 @@ type Service struct {
 	Path, PythonPath []string
 	// Services are started services that this one talks to, as in Step.
 	Services map[string]*Running
-	// Port is the preferred port; the native runner takes a free one instead.
+	// Port is the preferred port; the native runner takes a free one instead, unless neither Args nor Vars hold {{port}}.
 	Port int
 	// Ready is an HTTP path that answers below 400 once the service serves; empty
 	// means that an accepted TCP connection is enough.

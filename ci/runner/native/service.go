@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -64,7 +65,7 @@ func (r *Runner) startOnce(
 	fail := func(err error) error {
 		return &runner.StartError{Service: service.Name, Logs: logs.String(), Err: err}
 	}
-	port, err := r.freePort(deadline)
+	port, err := r.portFor(deadline, service)
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -123,6 +124,30 @@ func (r *Runner) forget(running *runner.Running, port int) {
 	defer r.mu.Unlock()
 	r.services = slices.DeleteFunc(r.services, func(other *runner.Running) bool { return other == running })
 	delete(r.ports, port)
+}
+
+// portFor is the port to start a service on: its own one, if it is not told another and nobody else has it.
+func (r *Runner) portFor(ctx context.Context, service runner.Service) (int, error) {
+	told := slices.ContainsFunc(slices.AppendSeq(slices.Clone(service.Args), maps.Values(service.Vars)), func(text string) bool {
+		return strings.Contains(text, "{{port}}")
+	})
+	if told || service.Port == 0 {
+		return r.freePort(ctx)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", fmt.Sprintf("%s:%d", loopback, service.Port))
+	if err == nil {
+		err = listener.Close()
+	}
+	r.mu.Lock()
+	taken := r.ports[service.Port] || err != nil
+	if !taken {
+		r.ports[service.Port] = true
+	}
+	r.mu.Unlock()
+	if taken {
+		return r.freePort(ctx) // then it says of itself what is wrong
+	}
+	return service.Port, nil
 }
 
 // freePort chooses an unused port of the loopback interface that no other service of this
