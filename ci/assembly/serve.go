@@ -44,7 +44,8 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 			{Path: app.ModelDir, Files: request.Model.Files},
 		},
 		Args: app.Command, Vars: app.Vars, Path: built.Path, PythonPath: built.PythonPath, Port: app.Port,
-		StartTimeout: time.Duration(app.StartBudget), Waiting: (&startWatch{app: app, tell: request.Tell, now: time.Now, answers: answersAt}).look,
+		StartTimeout: time.Duration(app.StartBudget),
+		Waiting:      (&startWatch{app: app, tell: request.Tell, now: time.Now, answers: answersAt}).look,
 	})
 	if err != nil {
 		problem, printed := notStarted(err, app)

@@ -72,7 +72,8 @@ func answersAt(addresses, path string) bool {
 		if at.Addr().IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		answer, err := client.Get(fmt.Sprintf("http://%s%s", net.JoinHostPort(host, strconv.Itoa(int(at.Port()))), path)) //nolint:noctx // bounded by its Timeout
+		//nolint:noctx // bounded by the client's Timeout
+		answer, err := client.Get(fmt.Sprintf("http://%s%s", net.JoinHostPort(host, strconv.Itoa(int(at.Port()))), path))
 		if err != nil {
 			continue
 		}

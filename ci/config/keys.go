@@ -39,7 +39,8 @@ var keys = slices.Concat([]key{
 	{path: "test.inputs.include", limit: globs, meaning: "Globs of the files the tests may see; everything when empty."},
 	{path: "test.inputs.exclude", limit: globs, meaning: "Globs of exceptions."},
 	{path: "test.command", source: "Unit Tests", limit: commandLine(true),
-		meaning: "Test command; options for reports and coverage are added to it. `testpaths` of the project come before the default's `tests/`."},
+		meaning: "Test command; options for reports and coverage are added to it. `testpaths` of the project come before the " +
+			"default's `tests/`."},
 	{path: "test.vars", limit: variables(false), meaning: "Environment variables of the tests."},
 	{path: "test.timeout", limit: lasting(time.Second, 24*time.Hour), meaning: "Time limit of the tests."},
 	{path: "test.max_skipped", meaning: "How many tests may be skipped; negative for any number."},

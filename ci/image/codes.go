@@ -74,7 +74,7 @@ var (
 		"Pin the library that saved the model in the serving requirements (the cause names the versions), or train with the older one")
 	CodeLoadTimeout = couldNotRun("MODEL_LOAD_TIMEOUT", "Loading the model in the serving environment did not end in its time. Nothing is "+
 		"known of it.",
-		"The last line of the log that begins with `still loading` says where it stands: put what it downloads into the source, and "+
+		"The last line of the log that begins with \"still loading\" says where it stands: put what it downloads into the source, and "+
 			"release what it waits for")
 	CodeElsewhere = failure("WRONG_PORT", "The application listens, but not where it should.",
 		"Let image.command listen on 0.0.0.0 and on image.port")
@@ -106,7 +106,7 @@ var (
 		Remedy:  "Set train.golden and train.score_command in pipeline.yaml"}
 	WarnLogs = verdict.Code{Name: "NO_LOGS", Stage: verdict.Image,
 		Meaning: "The application's output could not be read.",
-		Remedy:  "Start the image with the command that the report has under `Run it`, then: docker logs NAME"}
+		Remedy:  "Start the image with the command that the report has under \"Run it\", then: docker logs NAME"}
 	WarnNotCut = verdict.Code{Name: "NETWORK_NOT_CUT", Stage: verdict.Image,
 		Meaning: "The application was not run without a network to the outside: the kernel or the container refused the filter.",
 		Remedy:  "Use an engine whose containers may use seccomp filters, as those of the stock engine may"}

@@ -63,7 +63,8 @@ func (p *prober) unasked() string {
 	last := p.result.LastBad
 	switch to, err := url.Parse(last.Location); {
 	case last.Status == http.StatusUnauthorized || last.Status == http.StatusForbidden:
-		return fmt.Sprintf("Let %s answer without a login, as health checks have none, or set %s to a path that does", last.Path, p.key(last.Path))
+		return fmt.Sprintf("Let %s answer without a login, as health checks have none, or set %s to a path that does", last.Path,
+			p.key(last.Path))
 	case err == nil && last.Location != "" && to.Scheme == "https" && to.Path == last.Path:
 		return fmt.Sprintf("Let %s answer over http, as the load balancer and the container's check ask it: exempt it from the redirect to https",
 			last.Path)

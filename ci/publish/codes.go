@@ -116,7 +116,7 @@ var (
 			"train.artifacts"}
 	CodeLoadTimeout = verdict.Code{Name: "LOAD_TIMEOUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Loading the registered model did not end in its time. Its bytes are those that were trained; the version stays uncommitted.",
-		Remedy: "The last line that begins with `still loading` says where it stands: put what it downloads into the source, and release " +
+		Remedy: "The last line that begins with \"still loading\" says where it stands: put what it downloads into the source, and release " +
 			"what it waits for; then " + again}
 	CodeModelRenamed = verdict.Code{Name: "MODEL_RENAMED", Stage: verdict.Publish,
 		Meaning: "The series continues under another registered model. That one has no champion yet, so that the training was compared with " +

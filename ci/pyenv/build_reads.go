@@ -19,7 +19,8 @@ var (
 // versionTables are the tables of pyproject.toml whose values name files or modules that the
 // project's backend reads for its metadata.
 var versionTables = [][]string{
-	{"tool", "setuptools", "dynamic"}, {"tool", "setuptools", "package-dir"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"}, {"tool", "pdm", "version"},
+	{"tool", "setuptools", "dynamic"}, {"tool", "setuptools", "package-dir"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"},
+	{"tool", "pdm", "version"},
 	{"project", "readme"}, {"project", "license"},
 }
 

@@ -33,8 +33,9 @@ var (
 	// FailUnderReplaced is a gate of the project's own that is not held.
 	FailUnderReplaced = verdict.Code{
 		Name: "FAIL_UNDER_REPLACED", Stage: verdict.Test,
-		Meaning: "The project's own fail_under, or --cov-fail-under in its settings of pytest, is higher than the gate of pipeline.yaml, which replaces it.",
-		Remedy:  "Set test.coverage.total in pipeline.yaml to the floor you mean",
+		Meaning: "The project's own fail_under, or --cov-fail-under in its settings of pytest, is higher than the gate of pipeline.yaml, " +
+			"which replaces it.",
+		Remedy: "Set test.coverage.total in pipeline.yaml to the floor you mean",
 	}
 	// PythonMismatch is a Python that the project does not support.
 	PythonMismatch = verdict.Code{

@@ -23,8 +23,8 @@ var lockers = map[Kind]string{
 func (p *Project) LockNext() string {
 	next := p.lockNext()
 	if len(p.pipsOwn) > 0 && strings.Contains(next, ": uv ") {
-		next = fmt.Sprintf("uv reads only a part of %s: there, write a space after -r and the like, nothing editable from git, and no line in parts. %s",
-			strings.Join(p.pipsOwn, ", "), next)
+		next = fmt.Sprintf("uv reads only a part of %s: there, write a space after -r and the like, nothing editable from git, and no line in "+
+			"parts. %s", strings.Join(p.pipsOwn, ", "), next)
 	}
 	for _, tool := range []string{"uv", "poetry", "pdm", "pipenv"} {
 		if strings.Contains(next, ": "+tool+" ") {

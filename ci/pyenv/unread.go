@@ -56,7 +56,8 @@ func (d *draft) unread() {
 }
 
 // requirementsName is the name of a file with requirements, whatever they are for.
-var requirementsName = regexp.MustCompile(`^(?:(?:requirements|requires|reqs|deps)/[\w.-]+|[\w.-]*(?:requirements|constraints)[\w.-]*)\.(?:txt|in|lock)$`)
+var requirementsName = regexp.MustCompile(`^(?:(?:requirements|requires|reqs|deps)/[\w.-]+|` +
+	`[\w.-]*(?:requirements|constraints)[\w.-]*)\.(?:txt|in|lock)$`)
 
 // toolEnvironments are the places of the project's tools that declare packages and that no stage installs from.
 func (t *tree) toolEnvironments() []string {

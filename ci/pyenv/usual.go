@@ -135,9 +135,9 @@ func (d *draft) usual() {
 var inlineMetadata = regexp.MustCompile(`(?m)^# /// script\s*$`)
 
 // inline are the scripts in the root that name their packages themselves.
-func (d *draft) inline() []string {
-	return slices.DeleteFunc(slices.Clone(d.names), func(name string) bool {
-		return strings.Contains(name, "/") || path.Ext(name) != ".py" || !inlineMetadata.MatchString(d.text(name))
+func (t *tree) inline() []string {
+	return slices.DeleteFunc(slices.Clone(t.names), func(name string) bool {
+		return strings.Contains(name, "/") || path.Ext(name) != ".py" || !inlineMetadata.MatchString(t.text(name))
 	})
 }
 
