@@ -159,7 +159,8 @@ func percentage() limit {
 		text:   "0, or 1 to 100.",
 		check: number(func(v *validator, key string, value float64) {
 			if value > 0 && value < 1 {
-				v.bad(key, "%s is less than one percent; it is a percentage, not a fraction: write %s", decimal(value), decimal(math.Round(value*1e4)/100))
+				v.bad(key, "%s is less than one percent; it is a percentage, not a fraction: write %s",
+					decimal(value), decimal(math.Round(value*1e4)/100))
 			} else if !(value >= 0 && value <= 100) {
 				v.bad(key, "%s is not within 0..100", decimal(value))
 			}

@@ -115,7 +115,7 @@ func (d *draft) usual() {
 		d.besides()
 	case poetry{d}.declares():
 		poetry{d}.unlocked()
-	case d.declares() && (conda == "" || d.namesPackages()):
+	case d.declares() && (conda == "" || namesPackages(d)):
 		d.declared()
 	case d.has("Pipfile"):
 		pipenv{d}.pipfile()
@@ -162,7 +162,7 @@ func (d *draft) declares() bool {
 }
 
 // namesPackages reports whether the project's own files name any package for the stage: some leave all to conda.
-func (d *draft) namesPackages() bool {
+func namesPackages(d *draft) bool {
 	project := d.toml.sub("project")
 	return len(project.strs("dependencies"))+len(project.strs("dynamic")) > 0 || flit(d.tree) ||
 		parseINI(d.text("setup.cfg"))["options"]["install_requires"] != "" || strings.Contains(d.text("setup.py"), "install_requires") ||

@@ -32,8 +32,8 @@ func (l *leftOut) report(stage *verdict.Stage, in Input) {
 func (l *leftOut) next() string {
 	var parts []string
 	if len(l.untaken) > 0 {
-		parts = append(parts, "give functions of the same name in one file names of their own, take __init__ out of classes of tests, and look at "+
-			"python_functions and python_classes in pytest's settings; a function that is no test needs another name")
+		parts = append(parts, "give functions of the same name in one file names of their own, take __init__ out of classes of tests, "+
+			"and look at python_functions and python_classes in pytest's settings; a function that is no test needs another name")
 	}
 	if len(l.unloaded) > 0 {
 		parts = append(parts, "let python_files in pytest's settings, and exclude and test.inputs in pipeline.yaml, leave the files in")

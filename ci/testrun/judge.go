@@ -298,7 +298,8 @@ func (j *testJudge) judgeAgreement(of *part) {
 			wrong = append(wrong, fmt.Sprintf("%d tests failed while they ran, the report holds %d", failed, r.Bad()))
 		}
 		if n := len(of.events.turned); n > 0 {
-			wrong = append(wrong, fmt.Sprintf("%s an error and %s reported as passed: %s", plural(n, "one test raised", strconv.Itoa(n)+" tests raised"),
+			wrong = append(wrong, fmt.Sprintf("%s an error and %s reported as passed: %s",
+				plural(n, "one test raised", strconv.Itoa(n)+" tests raised"),
 				plural(n, "was", "were"), names(of.events.turned, 3)))
 		}
 		if status := of.events.status; status != exitOK && status != exitNone && code == exitOK && !bad {

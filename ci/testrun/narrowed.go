@@ -119,7 +119,8 @@ func (j *coverageJudge) judgeAltered(altered []string) {
 		return !j.under(name) || j.isTest(name)
 	})
 	if len(altered) > 0 {
-		p := j.problem(CoverageInvalid, "%s %s changed or removed while the tests ran, so what was measured of %s is of another file", names(altered, 3),
+		p := j.problem(CoverageInvalid, "%s %s changed or removed while the tests ran, so what was measured of %s is of another file",
+			names(altered, 3),
 			plural(len(altered), "was", "were"), plural(len(altered), "it", "them"))
 		p.Next = "Let the tests work on a copy, such as below pytest's tmp_path"
 		p.Details = altered[:min(len(altered), shown)]

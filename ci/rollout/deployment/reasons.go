@@ -52,7 +52,8 @@ func remedyFor(text string) string {
 
 // NoRoom reports whether a message of AWS is about a lack of capacity, which no new image fixes.
 func NoRoom(text string) bool {
-	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs", "on the number of tasks",
+	for _, sign := range []string{"Capacity is unavailable", "unable to place a task", "RESOURCE:", "on the number of vCPUs",
+		"on the number of tasks",
 		"not enough free addresses", "InsufficientFreeAddresses"} {
 		if strings.Contains(text, sign) {
 			return true

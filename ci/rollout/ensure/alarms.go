@@ -36,8 +36,9 @@ func (s monitors) findAlarms(ctx context.Context) (map[string]cloudwatch.MetricA
 const mostAlarms = 100
 
 // describeAlarms describes those of the names that are there, whatever number of calls and pages that takes.
-func describeAlarms(ctx context.Context, client CloudWatch, names []string, kinds ...cloudwatch.AlarmType) (*cloudwatch.DescribeAlarmsOutput,
-	error) {
+func describeAlarms(
+	ctx context.Context, client CloudWatch, names []string, kinds ...cloudwatch.AlarmType,
+) (*cloudwatch.DescribeAlarmsOutput, error) {
 	all := &cloudwatch.DescribeAlarmsOutput{}
 	for chunk := range slices.Chunk(names, mostAlarms) {
 		in := &cloudwatch.DescribeAlarmsInput{AlarmNames: chunk, AlarmTypes: kinds}

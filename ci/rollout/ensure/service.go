@@ -126,7 +126,8 @@ func (s services) described(ctx context.Context, revision string) (*ecs.Describe
 // interrupted run has registered that already.
 func (s services) registerAgain(ctx context.Context, i *item, old *ecs.DescribeTaskDefinitionOutput) error {
 	family := aws.ToString(old.TaskDefinition.Family)
-	want, reference := rollout.TakeOver(old.TaskDefinition, old.Tags), rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))
+	want := rollout.TakeOver(old.TaskDefinition, old.Tags)
+	reference := rollout.ARN("task-definition", aws.ToString(s.plan.TaskDefinition.Family))
 	newest, err := s.described(ctx, family)
 	if err != nil && !is(err, "ClientException") {
 		return err
@@ -136,7 +137,8 @@ func (s services) registerAgain(ctx context.Context, i *item, old *ecs.DescribeT
 		s.known[reference] = aws.ToString(newest.TaskDefinition.TaskDefinitionArn)
 		return nil
 	}
-	i.Action, i.Note = Create, fmt.Sprintf("%s is %s, so the same is registered again", newName(aws.ToString(old.TaskDefinition.TaskDefinitionArn)),
+	i.Action, i.Note = Create, fmt.Sprintf("%s is %s, so the same is registered again",
+		newName(aws.ToString(old.TaskDefinition.TaskDefinitionArn)),
 		old.TaskDefinition.Status)
 	i.write = func(ctx context.Context) error {
 		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)

@@ -29,14 +29,14 @@ func unmountBelow(dir string) (found []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for mounts: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(dir) // the kernel names a mount without links
+	resolved, err := filepath.EvalSymlinks(dir) // the kernel names a mount without links
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for mounts: %w", err)
 	}
-	found = mountsBelow(string(content), real)
+	found = mountsBelow(string(content), resolved)
 	// The last one lies on top.
 	for _, at := range slices.Backward(found) {
 		if err := syscall.Unmount(at, detach|noFollow); err != nil {

@@ -149,7 +149,9 @@ func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 		if err := p.kill(); err != nil {
 			return nil, err
 		}
-		return &launch.Result{TimedOut: true, ExitCode: 128 + int(syscall.SIGKILL), Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
+		return &launch.Result{
+			TimedOut: true, ExitCode: 128 + int(syscall.SIGKILL), Started: p.started, Seconds: time.Since(p.started).Seconds(),
+		}, nil
 	}
 	return p.outcome()
 }
