@@ -149,9 +149,9 @@ type repository struct {
 	settings []string
 }
 
-// gitOptions disable what git would run by configuration when it compares files.
+// gitOptions disable what git would run by configuration when it compares files, or shows commits that are signed.
 var gitOptions = []string{
-	"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never",
+	"-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never",
 }
 
 // gitVariables are the variables that git gets of this process's environment; none is a secret.
@@ -182,10 +182,12 @@ func (r *repository) disarm(ctx context.Context) error {
 	return nil
 }
 
-// environment are the variables of git: it takes no lock, does not prompt, and fetches nothing that a
-// partial clone lacks.
+// environment are the variables of git: it takes no lock, does not prompt, fetches nothing that a
+// partial clone lacks, and reads commits as they are: a replacement or a graft may hide their parents.
 func (r *repository) environment() []string {
-	all := append([]string{"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1"}, r.settings...)
+	all := append([]string{
+		"GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_NO_REPLACE_OBJECTS=1", "GIT_GRAFT_FILE=" + os.DevNull,
+	}, r.settings...)
 	for _, name := range gitVariables {
 		if value, set := os.LookupEnv(name); set {
 			all = append(all, name+"="+value)

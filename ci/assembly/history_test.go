@@ -2,9 +2,11 @@ package assembly
 
 import (
 	"bufio"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +81,65 @@ func TestGitHistory(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, ".git", "objects", gone[:2], gone[2:])))
 	_, err = gitHistory(dir)(t.Context(), t.TempDir())
 	require.Error(t, err, "an object is gone")
+}
+
+// TestGitHistoryOfAnOddRepository: what hides commits hides no content, the commit of a merge is its own, and nothing
+// that the configuration names runs.
+func TestGitHistoryOfAnOddRepository(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git")
+	}
+	dir, fired := t.TempDir(), filepath.Join(t.TempDir(), "fired")
+	gitIn(t, dir, "init", "-q", "-b", "main")
+	put := func(name string) string {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
+		gitIn(t, dir, "add", "-A")
+		return gitIn(t, dir, "rev-parse", ":"+name)
+	}
+	commit := func(args ...string) string {
+		gitIn(t, dir, append([]string{"commit", "-q", "-m", "x"}, args...)...)
+		return gitIn(t, dir, "rev-parse", "HEAD")
+	}
+	want := map[string]string{}
+	id := put("first")
+	commit()
+	// A signature makes git ask a program, if it is to show it.
+	text := strings.Replace(gitIn(t, dir, "cat-file", "commit", "HEAD")+"\n", "\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n"+
+		" aaaa\n -----END PGP SIGNATURE-----\n\n", 1)
+	object := filepath.Join(t.TempDir(), "object")
+	require.NoError(t, os.WriteFile(object, []byte(text), 0o600))
+	want[id] = gitIn(t, dir, "hash-object", "-t", "commit", "-w", object)
+	gitIn(t, dir, "reset", "-q", "--hard", want[id])
+	gitIn(t, dir, "checkout", "-q", "-b", "side")
+	id = put("side")
+	want[id] = commit()
+	gitIn(t, dir, "checkout", "-q", "main")
+	id = put("main")
+	want[id] = commit()
+	gitIn(t, dir, "merge", "-q", "--no-commit", "side")
+	id = put("of the merge")
+	want[id] = commit()
+	gitIn(t, dir, "rm", "-q", "-f", "of the merge", "side")
+	cut := commit()
+	id = put("stashed")
+	gitIn(t, dir, "stash", "-q")
+	gitIn(t, dir, "replace", "--graft", cut)
+
+	program := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\ntouch '"+fired+"'\n"), 0o700)) //nolint:gosec // it is to run, if anything does
+	for _, key := range []string{"gpg.program", "core.fsmonitor", "core.pager", "diff.external"} {
+		gitIn(t, dir, "config", key, program)
+	}
+	gitIn(t, dir, "config", "log.showSignature", "true")
+
+	h, err := gitHistory(dir)(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	assert.Equal(t, len(want)+1, h.Files)
+	found := h.Commits(t.Context(), append(slices.Collect(maps.Keys(want)), id))
+	assert.NotEmpty(t, found[id])
+	delete(found, id)
+	assert.Equal(t, want, found)
+	assert.NoFileExists(t, fired)
 }
 
 func TestWriteBlobs(t *testing.T) {

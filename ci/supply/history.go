@@ -1,7 +1,6 @@
 package supply
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -44,7 +43,16 @@ func (a secretSearch) history(ctx context.Context) {
 	if h.Left > 0 {
 		a.stage.Add("files of the history that are too large to be searched", plural(h.Left, "file"))
 	}
-	found, ok := a.gitleaks(ctx, files, inLayers, copies{})
+	written, err := files.List(ctx)
+	if err != nil {
+		a.fail(ScannerFailed, "list the history: %v", err)
+		return
+	}
+	other := copied(ctx, files, written)
+	if other.left > 0 {
+		a.stage.Add("files of the history that gitleaks skips by their names", plural(other.left, "file"))
+	}
+	found, ok := a.gitleaks(ctx, files, inLayers, other)
 	if !ok {
 		return
 	}
@@ -56,7 +64,7 @@ func (a secretSearch) history(ctx context.Context) {
 		if slices.Contains(a.inFiles, f) {
 			continue
 		}
-		if f.Commit = id; len(ids) < named && !slices.Contains(ids, id) {
+		if f.Object = id; len(ids) < named && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 		old = append(old, f)
@@ -64,7 +72,9 @@ func (a secretSearch) history(ctx context.Context) {
 	if len(ids) > 0 && h.Commits != nil {
 		commits := h.Commits(ctx, ids)
 		for i := range old {
-			old[i].Commit = cmp.Or(commits[old[i].Commit], old[i].Commit)
+			if commit := commits[old[i].Object]; commit != "" {
+				old[i].Commit, old[i].Object = commit, ""
+			}
 		}
 	}
 	before := a.found.secrets

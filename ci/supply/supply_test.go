@@ -292,6 +292,11 @@ func TestPlantedSecrets(t *testing.T) {
 }
 
 // TestTheHistory: a secret that a commit deleted is in the repository all the same.
+func writeTree(dir, name string) error {
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("the-value"), 0o600))
+}
+
 func TestTheHistory(t *testing.T) {
 	const inFile = `{"RuleID":"x","File":"scan/source/main.py","StartLine":3,"Secret":"the-value"}`
 	const kept = `{"RuleID":"x","File":"scan/source/aa/main.py","StartLine":3,"Secret":"the-value"}`
@@ -309,8 +314,12 @@ func TestTheHistory(t *testing.T) {
 		want    string
 		details []string
 	}{
-		"nothing":                  {written, []string{"", ""}, false, "", nil},
-		"a deleted one":            {written, []string{"", deleted}, false, "SECRET_FOUND", []string{"old.py:1 in commit bb-commit (x)"}},
+		"nothing":       {written, []string{"", ""}, false, "", nil},
+		"a deleted one": {written, []string{"", deleted}, false, "SECRET_FOUND", []string{"old.py:1 in commit bb-commit (x)"}},
+		"one below a name that gitleaks skips": {func(_ context.Context, dir string) (History, error) {
+			return History{}, writeTree(dir, "cc/gitleaks.toml/a.py")
+		}, []string{"", `{"RuleID":"x","File":"scan/copies/00000.txt","StartLine":1}`}, false, "SECRET_FOUND",
+			[]string{"gitleaks.toml/a.py:1 in object cc of the history (x)"}},
 		"an allowed one":           {written, []string{"", deleted}, true, "", nil},
 		"an exception for nothing": {written, []string{"", ""}, true, "waiver_unused", nil},
 		"one that is there":        {written, []string{inFile, kept}, false, "SECRET_FOUND", []string{"main.py:3 (x)"}},

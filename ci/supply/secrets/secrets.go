@@ -23,17 +23,21 @@ type Finding struct {
 	// archive!file.
 	File string `json:"file"`
 	Line int    `json:"line"`
-	// Commit is the revision that has it, for a search of the history.
+	// Commit is the revision that brought it, for a search of the history; where none is known, Object is
+	// the file's content in the repository.
 	Commit string `json:"commit,omitempty"`
+	Object string `json:"object,omitempty"`
 }
 
 // String is file:line (rule).
 func (f Finding) String() string {
-	text := fmt.Sprintf("%s:%d (%s)", f.File, f.Line, f.Rule)
-	if f.Commit != "" {
-		text = fmt.Sprintf("%s:%d in commit %.12s (%s)", f.File, f.Line, f.Commit, f.Rule)
+	switch {
+	case f.Commit != "":
+		return fmt.Sprintf("%s:%d in commit %.12s (%s)", f.File, f.Line, f.Commit, f.Rule)
+	case f.Object != "":
+		return fmt.Sprintf("%s:%d in object %.12s of the history (%s)", f.File, f.Line, f.Object, f.Rule)
 	}
-	return text
+	return fmt.Sprintf("%s:%d (%s)", f.File, f.Line, f.Rule)
 }
 
 // maxFindings bounds a report.

@@ -17,6 +17,8 @@ func TestRead(t *testing.T) {
 	assert.Equal(t, "source/a.py:3 (generic-api-key)", found[0].String())
 	found[0].Commit = "0123456789abcdef"
 	assert.Equal(t, "source/a.py:3 in commit 0123456789ab (generic-api-key)", found[0].String())
+	found[0].Commit, found[0].Object = "", "0123456789abcdef"
+	assert.Equal(t, "source/a.py:3 in object 0123456789ab of the history (generic-api-key)", found[0].String())
 	none, err := Read([]byte("[]"), "scan")
 	require.NoError(t, err)
 	assert.Empty(t, none)
