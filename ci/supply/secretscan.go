@@ -85,7 +85,7 @@ func (a secretSearch) secrets(ctx context.Context) {
 	a.stage.Gate("planted secret", seenText(ok), "found", ok)
 	if ok {
 		a.inFiles = found
-		a.stage.Add("files searched for secrets", plural(len(names), "file"))
+		a.stage.Add("files searched for secrets", plural(len(names)-other.left, "file"))
 		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
 		v := secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now)
 		if a.History != nil {

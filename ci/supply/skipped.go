@@ -1,6 +1,7 @@
 package supply
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"regexp"
@@ -11,16 +12,28 @@ import (
 )
 
 // byName are the names whose files Gitleaks does not open, by its own rules, and that may be text of the
-// source all the same: a folder gitleaks.toml/ would hide all that is in it. Not among them are the locks
-// of other tools, whose digests look like secrets, and formats that are no text.
-var byName = regexp.MustCompile(`gitleaks\.toml|verification-metadata\.xml|Database.refactorlog|(?i)\.svg$|(?:^|/)vendor/|` +
+// source all the same: a folder gitleaks.toml/ would hide all that is in it, settings.bin itself.
+var byName = regexp.MustCompile(`gitleaks\.toml|verification-metadata\.xml|Database.refactorlog|(?:^|/)vendor/|` +
+	`(?i)\.(?:svg|bin|socket|vsidx|v2|suo|wsuo|.dll|pdb|exe|gltf|gem)$|` +
 	`(?:^|/)node_modules/|(?:^|/)bower_components/|(?:^|/)(?:v?env|virtualenv)/lib|(?:^|/)lib(?:64)?/python|(?:^|/)python/[23]|\.dist-info/|` +
-	`(?:^|/)(?:angular|bootstrap|jquery|plotly|swagger)[^/]*\.js(?:\.map)?$|(?:^|/)javascript\.json$|(?:^|/)(?:gradlew|mvnw)`)
+	`(?:^|/)(?:angular|bootstrap|jquery|plotly|swagger)[^/]*\.js(?:\.map)?$|(?:^|/)javascript\.json$|(?:^|/)(?:gradlew|mvnw)|` +
+	`(?:^|/)MavenWrapperDownloader\.java$|go\.(?:mod|work)$`)
 
-// The bounds of what is copied.
+// zipped are names of zip archives of Python and of machine learning. Gitleaks knows an archive by its name,
+// and takes these for one file that is no text.
+var zipped = regexp.MustCompile(`(?i)\.(?:npz|keras|pt|pth|mar|whl|egg|pyz|jar|docx|xlsx|pptx|od[tsp])$`)
+
+// closedFormats are names that Gitleaks does not open and nobody copies for it: pictures, fonts, documents, and
+// the locks of tools, whose digests look like secrets.
+var closedFormats = regexp.MustCompile(`(?i)\.(?:bmp|gif|jpe?g|png|tiff?|eot|[ot]tf|woff2?|doc|xls|pdf)$|go\.(?:work\.)?sum$|` +
+	`(?:^|/)(?:gradle\.lockfile|deno\.lock|npm-shrinkwrap\.json|package-lock\.json|pnpm-lock\.yaml|yarn\.lock|Pipfile\.lock|poetry\.lock)$`)
+
+// The bounds of what is copied, in bytes: of a file, of an archive, and of all.
 const (
-	maxCopies = 2000
-	copyLimit = 2 << 20
+	maxCopies    = 2000
+	copyLimit    = 2 << 20
+	archiveLimit = 32 << 20
+	copiesLimit  = 256 << 20
 )
 
 // copies are files that Gitleaks would skip for their name, under other names.
@@ -33,17 +46,32 @@ type copies struct {
 
 // copied reads the files of the source that Gitleaks would skip.
 func copied(ctx context.Context, source runner.Files, names []string) copies {
-	c := copies{files: map[string][]byte{}, names: map[string]string{}}
+	c, total := copies{files: map[string][]byte{}, names: map[string]string{}}, 0
 	for _, name := range names {
-		if !byName.MatchString(name) {
+		archive, limit := zipped.MatchString(name), int64(copyLimit)
+		switch {
+		case archive:
+			limit = archiveLimit
+		case closedFormats.MatchString(name):
+			c.left++
+			continue
+		case !byName.MatchString(name):
 			continue
 		}
-		content, err := source.Read(ctx, name, copyLimit)
-		if err != nil || len(c.files) == maxCopies {
+		if len(c.files) == maxCopies || total > copiesLimit {
 			c.left++
 			continue
 		}
+		content, err := source.Read(ctx, name, limit)
+		if err != nil {
+			c.left++
+			continue
+		}
+		total += len(content)
 		other := fmt.Sprintf("copies/%05d.txt", len(c.files))
+		if archive && bytes.HasPrefix(content, []byte("PK")) {
+			other = fmt.Sprintf("copies/%05d.zip", len(c.files))
+		}
 		c.files[searched+"/"+other], c.names[other] = content, name
 	}
 	return c

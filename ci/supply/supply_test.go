@@ -357,6 +357,7 @@ func TestANameThatGitleaksSkips(t *testing.T) {
 	in := input(t, "secrets")
 	in.Source = fake.Files(map[string]string{
 		"gitleaks.toml/settings.py": "the-value", "a.SVG": "the-value", "main.py": "", "big.svg": strings.Repeat("x", copyLimit+1),
+		"settings.bin": "the-value", "weights.npz": "PK" + strings.Repeat("x", copyLimit), "text.npz": "the-value", "page.png": "", "poetry.lock": "",
 	})
 	r := gitleaks(`{"RuleID":"x","File":"scan/copies/00001.txt","StartLine":1,"Secret":"the-value"}`,
 		`{"RuleID":"x","File":"scan/source/gitleaks.toml/settings.py","StartLine":1}`,
@@ -366,9 +367,13 @@ func TestANameThatGitleaksSkips(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "the-value", inputs["scan/copies/00000.txt"])
 	assert.Equal(t, "the-value", inputs["scan/copies/00001.txt"])
-	assert.NotContains(t, inputs, "scan/copies/00002.txt")
+	assert.Equal(t, "the-value", inputs["scan/copies/00002.txt"])
+	assert.Equal(t, "the-value", inputs["scan/copies/00003.txt"])
+	assert.Contains(t, inputs, "scan/copies/00004.zip", "an archive by another name")
+	assert.NotContains(t, inputs, "scan/copies/00005.txt")
 	assert.Equal(t, []string{"gitleaks.toml/settings.py:1 (x)"}, stage.Problems[0].Details)
-	assert.Contains(t, fmt.Sprint(stage.Evidence), "skips by their names 1 file")
+	assert.Contains(t, fmt.Sprint(stage.Evidence), "skips by their names 3 files")
+	assert.Contains(t, fmt.Sprint(stage.Evidence), "searched for secrets 6 files")
 }
 
 // TestTheSearchTakesWhatAnImageMayTake: a directory is left out only while no stage sees it.

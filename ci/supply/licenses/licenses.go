@@ -2,7 +2,9 @@
 package licenses
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +41,11 @@ func Judge(packages []Package, rules config.Licenses, now time.Time) Verdict {
 		known := expression != ""
 		denied := known && !permitted(expression, rules)
 		if known && !denied {
-			continue
+			unread := p.unread()
+			if len(unread) == 0 {
+				continue
+			}
+			text += ", and " + strings.Join(unread, ", ")
 		}
 		excepted := false
 		for i, e := range rules.Except {
@@ -101,8 +107,40 @@ func family(id string) string {
 	return id
 }
 
-// SPDX is the package's licence as an SPDX expression; empty when it is not known.
+// versionOf is the version at the end of a licence's family.
+var versionOf = regexp.MustCompile(`-[0-9.]+$`)
+
+// kin is a licence without any version: classifiers are coarse, and have one name for two licences of Python.
+func kin(id string) string {
+	if id = versionOf.ReplaceAllString(family(id), ""); id == "psf" {
+		return "python"
+	}
+	return id
+}
+
+// SPDX is the package's licence as an SPDX expression; empty when it is not known. An expression is all that
+// counts; the free field and the classifiers may contradict each other, and then both do.
 func (p Package) SPDX() string {
+	stated := p.stated()
+	var ids []string
+	if stated != "" && p.Expression == "" {
+		known, _ := spdxexp.ExtractLicenses(stated)
+		for _, id := range p.classified() {
+			if !slices.ContainsFunc(known, func(other string) bool { return kin(other) == kin(id) }) {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == 0 {
+			return stated
+		}
+		return strings.Join(append([]string{"(" + stated + ")"}, ids...), " AND ")
+	}
+	// Several classifiers may mean either; all of them must then be acceptable.
+	return cmp.Or(stated, strings.Join(p.classified(), " AND "))
+}
+
+// stated is the licence by the two fields for one.
+func (p Package) stated() string {
 	for _, text := range []string{p.Expression, p.Text} {
 		text = strings.TrimSpace(text)
 		if id := usual[strings.ToLower(text)]; id != "" {
@@ -115,6 +153,11 @@ func (p Package) SPDX() string {
 			return text
 		}
 	}
+	return ""
+}
+
+// classified are the licences that classifiers name and that are known.
+func (p Package) classified() []string {
 	var ids []string
 	for _, c := range p.Classifiers {
 		name, is := strings.CutPrefix(c, "License :: OSI Approved :: ")
@@ -122,8 +165,19 @@ func (p Package) SPDX() string {
 			ids = append(ids, id)
 		}
 	}
-	// Several classifiers may mean either; all of them must then be acceptable.
-	return strings.Join(ids, " AND ")
+	return ids
+}
+
+// unread are the classifiers whose licence is not known, if nothing but classifiers says what the licence is:
+// the others do not speak for these.
+func (p Package) unread() []string {
+	if p.stated() != "" {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(p.Classifiers), func(c string) bool {
+		name, is := strings.CutPrefix(c, "License :: OSI Approved :: ")
+		return is && usual[strings.ToLower(name)] != "" || c == "License :: OSI Approved"
+	})
 }
 
 // usual are names in common use that mean one licence.
