@@ -215,7 +215,13 @@ func (a *audit) locks(ctx context.Context) bool {
 	least := a.Config.Security.MinPackages
 	a.stage.Gate("packages looked at", plural(len(distinct), "package"), ">= "+plural(least, "package"), len(distinct) >= least)
 	if len(distinct) < least && len(a.problems) == before {
-		a.fail(ScanEmpty, "the locks pin %s; security.min_packages is %d", plural(len(distinct), "package"), least)
+		problem := a.fail(ScanEmpty, "the locks pin %s; security.min_packages is %d", plural(len(distinct), "package"), least)
+		if loose := a.found.loose; len(loose) > 0 {
+			problem.Cause += "; " + where(loose[0].File, loose[0].Line) + " has no exact version: " + loose[0].Text
+			if len(loose) > 1 {
+				problem.Cause += ", and " + plural(len(loose)-1, "more")
+			}
+		}
 	}
 	return len(a.problems) == before
 }

@@ -376,6 +376,15 @@ func TestANameThatGitleaksSkips(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(stage.Evidence), "searched for secrets 6 files")
 }
 
+// TestLocksThatPinNothing: the cause names what has no version: the number alone does not say what to do.
+func TestLocksThatPinNothing(t *testing.T) {
+	in := input(t, "advisories")
+	in.Source = fake.Files(map[string]string{"main.py": "", "requirements.txt": "demo~=1.0\nother>=2\n"})
+	stage := Audit(t.Context(), fake.New(), in)
+	require.Equal(t, "SCAN_EMPTY", codes(stage))
+	assert.Contains(t, stage.Problems[0].Cause, "requirements.txt:1 has no exact version: demo~=1.0, and 1 more")
+}
+
 // TestTheSearchTakesWhatAnImageMayTake: a directory is left out only while no stage sees it.
 func TestTheSearchTakesWhatAnImageMayTake(t *testing.T) {
 	for _, taken := range []bool{false, true} {

@@ -140,9 +140,18 @@ func TestADatabaseThatCannotBeRead(t *testing.T) {
 			require.ErrorContains(t, err, "read advisories")
 		})
 	}
+	linked := t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Dir(jsonl(t, good)), filepath.Join(linked, "..data")))
+	require.NoError(t, os.Symlink(jsonl(t, good), filepath.Join(linked, "a.jsonl")))
+	_, database, err := MatchOSV(t.Context(), linked, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 1, database.Records[PyPI], "a link to a file is followed")
+	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(linked, "more")))
+	_, _, err = MatchOSV(t.Context(), linked, nil)
+	require.ErrorContains(t, err, "more is a link to a directory")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err := MatchOSV(ctx, jsonl(t, good), nil)
+	_, _, err = MatchOSV(ctx, jsonl(t, good), nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
 

@@ -145,12 +145,12 @@ func (m *matcher) directory(ctx context.Context, dir string) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !entry.Type().IsRegular():
+		case entry.IsDir():
 			return nil
+		case path.Ext(name) != ".json" && path.Ext(name) != ".jsonl":
+			return m.passed(dir, name, entry)
 		case path.Ext(name) == ".jsonl":
 			return m.lines(ctx, filepath.Join(dir, name))
-		case path.Ext(name) != ".json":
-			return nil
 		}
 		f, err := os.Open(filepath.Join(dir, name)) //nolint:gosec // the caller names the directory
 		if err != nil {
@@ -162,6 +162,18 @@ func (m *matcher) directory(ctx context.Context, dir string) error {
 		}
 		return m.record(name, content)
 	})
+}
+
+// passed is for what is no file of records. Nothing in a folder behind a link would be looked at, so one is an
+// error; but for hidden ones, which a volume of Kubernetes has.
+func (m *matcher) passed(dir, name string, entry fs.DirEntry) error {
+	if entry.Type()&fs.ModeSymlink == 0 || strings.HasPrefix(path.Base(name), ".") {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a link to a directory, which is not followed", name)
+	}
+	return nil
 }
 
 func (m *matcher) archive(ctx context.Context, file string) error {

@@ -3,6 +3,7 @@
 package locks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -239,6 +240,8 @@ func tables(name string, content []byte) (found Content, err error) {
 			return Content{}, fmt.Errorf("read %s: a package has no name", name)
 		case ofSource(path.Base(name), entry):
 			found.Counted--
+		case version == "" && found.fixed(name, title, entry):
+			found.Counted--
 		case version == "":
 			found.Loose = append(found.Loose, Loose{Text: title, File: name})
 			found.Counted--
@@ -247,6 +250,28 @@ func tables(name string, content []byte) (found Content, err error) {
 		}
 	}
 	return found, nil
+}
+
+// fixed notes a package without a version of which PEP 751 fixes the content: a commit, or an archive with its
+// hash. It reports whether it is one.
+func (c *Content) fixed(file, title string, entry map[string]any) bool {
+	text := func(from, key string) string {
+		table, _ := entry[from].(map[string]any)
+		value, _ := table[key].(string)
+		return value
+	}
+	address := cmp.Or(text("vcs", "url"), text("vcs", "path"))
+	if line := title + " @ " + address + "@" + text("vcs", "commit-id"); address != "" && commit.MatchString(line) {
+		c.Nameless = append(c.Nameless, Loose{Text: shown(line), File: file})
+		return true
+	}
+	archive, _ := entry["archive"].(map[string]any)
+	hashes, _ := archive["hashes"].(map[string]any)
+	if where := cmp.Or(text("archive", "url"), text("archive", "path")); where != "" && len(hashes) > 0 {
+		c.content(file, numbered{text: title + " @ " + where})
+		return true
+	}
+	return false
 }
 
 // ofSource reports whether a package lies in the source: the project itself, a member of its

@@ -102,6 +102,19 @@ source = { registry = "https://pypi.org/simple" }
 	assert.Equal(t, 1, uv.Counted)
 	pylock := read(t, "pylock.train.toml", "[[packages]]\nname = \"x\"\nversion = \"1\"\n[[packages]]\nname = \"self\"\ndirectory = {path = \".\"}\n")
 	assert.Equal(t, "x=1", names(pylock.Packages))
+	// A version is left out where it does not say what is installed; the content is pinned all the same.
+	commit := strings.Repeat("a", 40)
+	pylock = read(t, "pylock.toml", "[[packages]]\nname = \"a\"\nvcs = {url = \"https://u:p@host/a\", commit-id = \""+commit+"\"}\n"+
+		"[[packages]]\nname = \"b\"\narchive = {url = \"https://host/b-2.0-py3-none-any.whl\", hashes = {sha256 = \"00\"}}\n"+
+		"[[packages]]\nname = \"c\"\narchive = {path = \"./c.zip\", hashes = {sha256 = \"00\"}}\n"+
+		"[[packages]]\nname = \"d\"\nvcs = {url = \"https://host/d\", requested-revision = \"main\"}\n"+
+		"[[packages]]\nname = \"e\"\narchive = {url = \"https://host/e-1.zip\"}\n")
+	assert.Equal(t, "b=2.0", names(pylock.Packages))
+	assert.Equal(t, len(pylock.Packages), pylock.Counted)
+	require.Len(t, pylock.Nameless, 2)
+	assert.Equal(t, "a @ https://host/a@"+commit, pylock.Nameless[0].Text)
+	require.Len(t, pylock.Loose, 2)
+	assert.Equal(t, "d", pylock.Loose[0].Text)
 	poetry := read(t, "poetry.lock", "[[package]]\nname = \"x\"\nversion = \"1\"\n[[package]]\nname = \"y\"\n")
 	assert.Equal(t, "y", poetry.Loose[0].Text)
 	for file, entry := range map[string]string{
