@@ -1,6 +1,7 @@
 package testrun
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,6 +65,14 @@ func TestATestThatRaisedIsNotPassed(t *testing.T) {
 	r := judge(t, input(t), 0, green().with("events.jsonl", turned))
 	assert.Equal(t, "REPORT_DISAGREES", r.Stage.Code)
 	assert.Contains(t, r.Stage.Cause, "one test raised an error and was reported as passed")
+
+	// pytest-retry makes the report of the first attempt that of the last one, and says before that it tries again.
+	first, rest, _ := strings.Cut(turned, `{"event":"result"`)
+	id := regexp.MustCompile(`"id":"[^"]+"`).FindString(rest)
+	retried := first + `{"event":"result",` + id + `,"when":"call","outcome":"retried"}` + "\n" + `{"event":"result"` + rest
+	r = judge(t, input(t), 0, green().with("events.jsonl", retried))
+	assert.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Cause)
+	assert.Contains(t, codes(r.Stage.Warnings), "FLAKY_TESTS")
 }
 
 func TestASourceDoesNotSetThePluginsVariables(t *testing.T) {

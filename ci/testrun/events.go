@@ -269,7 +269,7 @@ func readEvents(r io.Reader) (*events, error) {
 				}
 				e.results += t.counts(event.When, event.Outcome, e.pytest)
 				t.markers = event.Markers[:min(len(event.Markers), 100)]
-				if event.Raised && event.Outcome == "passed" {
+				if event.Raised && event.Outcome == "passed" && t.reruns == 0 { // pytest-retry reports its last attempt as the first
 					e.turned = append(e.turned, event.ID)
 				}
 				t.result(event.When, event.Outcome, event.Text, event.Seconds, event.Part)

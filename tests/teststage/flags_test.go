@@ -63,11 +63,18 @@ func (o outcome) fact(name string) string {
 	return ""
 }
 
+// stage is the outcome of the only stage, or of what was refused before it.
 func (c called) stage(t *testing.T) outcome {
 	t.Helper()
 	require.Equal(t, 0, c.exit, c.all)
-	var run struct{ Stages []outcome }
+	var run struct {
+		Preflight *outcome
+		Stages    []outcome
+	}
 	require.NoError(t, json.Unmarshal([]byte(c.stdout), &run), c.all)
+	if run.Preflight != nil && run.Preflight.Verdict == "fail" {
+		return *run.Preflight
+	}
 	require.NotEmpty(t, run.Stages)
 	return run.Stages[0]
 }
@@ -290,7 +297,7 @@ func TestSelectionsUnderTheEngine(t *testing.T) {
 			s := call(t, nil, append(append([]string{"--source", source, "test"}, c.args...), "json")...).stage(t)
 			if c.want == "" {
 				assert.NotEqual(t, "pass", s.Verdict)
-				assert.Contains(t, []string{"NO_TESTS", "PYTEST_USAGE", "TEST_ARGUMENT"}, s.Code, s.Cause)
+				assert.Contains(t, []string{"NO_TESTS", "BAD_ARGUMENT", "TEST_ARGUMENT"}, s.Code, s.Cause)
 				return
 			}
 			assert.Equal(t, "pass", s.Verdict, s.Cause)
