@@ -37,8 +37,30 @@ const (
 // the value.
 const genericRule = "generic-api-key"
 
-// closed are the paths whose files Gitleaks does not open, by its own rules; they are not copied for it.
-var closed = regexp.MustCompile(`(?i)(?:^|/)lib(?:64)?/python[23](?:\.\d{1,2})+/`)
+// closed are the paths of libraries, whose files Gitleaks does not open, by its own rules; they are not copied
+// for it, unless the makers' own wheel brought them.
+var closed = regexp.MustCompile(`(?i:(?:^|/)lib(?:64)?/python[23](?:\.\d{1,2})+/|(?:^|/)(?:v?env|virtualenv)/lib(?:64)?/)|` +
+	`(?:^|/)(?:node_modules|bower_components)/|(?i:(?:^|/)[a-z0-9_.]+-[0-9.]+\.dist-info/)`)
+
+// renamed is the folder in a layer's archive of files that Gitleaks would skip for their names.
+const renamed = "openstack-rca-renamed/"
+
+// neutral is a name that Gitleaks opens, original the name that the file has in its layer.
+func neutral(name string) string {
+	if !byName.MatchString(name) {
+		return name
+	}
+	return renamed + hex.EncodeToString([]byte(name)) + ".txt"
+}
+
+func original(file string) string {
+	layer, inner, _ := strings.Cut(file, "!"+renamed)
+	name, err := hex.DecodeString(strings.TrimSuffix(inner, ".txt"))
+	if err != nil || inner == "" {
+		return file
+	}
+	return layer + "!" + string(name)
+}
 
 // sorted are the files of an image's layers, by how they are searched.
 type sorted struct {
@@ -152,6 +174,11 @@ func (r origins) brought(name string, content []byte) bool {
 	return slices.ContainsFunc(r.sums[name], func(one recorded) bool { return !r.local[one.by] && slices.Contains(of, one.sum) })
 }
 
+// ours reports whether a wheel that came from a file or a repository, and so from the makers, brought a file.
+func (r origins) ours(name string) bool {
+	return slices.ContainsFunc(r.sums[name], func(one recorded) bool { return r.local[one.by] })
+}
+
 // maxPackaged bounds a file that is held in memory to be compared; a larger one is searched in full.
 const maxPackaged = 32 << 20
 
@@ -162,12 +189,12 @@ func (s *sorted) layer(file, to string, r origins) (err error) {
 	defer func() { err = errors.Join(err, own.close(), packaged.close()) }()
 	return eachFile(file, func(name string, header *tar.Header, content io.Reader) error {
 		switch {
-		case closed.MatchString(name):
+		case closed.MatchString(name) && !r.ours(name):
 			s.Closed++
 			return nil
 		case r.sums[name] == nil || header.Size > maxPackaged:
 			s.Own++
-			return own.add(header, content)
+			return own.add(neutral(header.Name), header.Size, content)
 		}
 		held, err := io.ReadAll(content)
 		if err != nil {
@@ -175,10 +202,10 @@ func (s *sorted) layer(file, to string, r origins) (err error) {
 		}
 		if r.brought(name, held) {
 			s.Packaged++
-			return packaged.add(header, bytes.NewReader(held))
+			return packaged.add(header.Name, header.Size, bytes.NewReader(held))
 		}
 		s.Own++
-		return own.add(header, bytes.NewReader(held))
+		return own.add(neutral(header.Name), header.Size, bytes.NewReader(held))
 	})
 }
 
@@ -189,7 +216,7 @@ type archive struct {
 	to   *tar.Writer
 }
 
-func (a *archive) add(header *tar.Header, content io.Reader) error {
+func (a *archive) add(name string, size int64, content io.Reader) error {
 	if a.to == nil {
 		f, err := os.Create(a.name)
 		if err != nil {
@@ -198,7 +225,7 @@ func (a *archive) add(header *tar.Header, content io.Reader) error {
 		a.file, a.to = f, tar.NewWriter(f)
 	}
 	// Nothing but name and content: equal files give equal bytes, and so an answer that is known.
-	if err := a.to.WriteHeader(&tar.Header{Name: header.Name, Mode: 0o644, Size: header.Size, Typeflag: tar.TypeReg}); err != nil {
+	if err := a.to.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}
 	_, err := io.Copy(a.to, content)
@@ -315,6 +342,6 @@ func (s *scan) inLayersFound(seen layersSeen, searched bool) {
 	s.stage.Add("files of layers searched for secrets", plural(seen.Sorted.Own, "file"))
 	s.stage.Add("files that packages brought unchanged", plural(seen.Sorted.Packaged, "file")+
 		", searched without "+genericRule+" and without decoding")
-	s.stage.Add("files of Python's libraries, which gitleaks does not open", plural(seen.Sorted.Closed, "file"))
+	s.stage.Add("files of libraries, which gitleaks does not open", plural(seen.Sorted.Closed, "file"))
 	search.secretsFound(ImageSecret, secrets.Judge(all, s.Config.Security.AllowSecrets, s.Now))
 }

@@ -119,7 +119,7 @@ func (a secretSearch) believed(report []secrets.Finding, other copies) (found []
 func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, seen bool) {
 	for _, f := range report {
 		if inner, is := strings.CutPrefix(f.File, "source/"); is {
-			f.File = inner
+			f.File = original(inner)
 			if !slices.Contains(found, f) {
 				found = append(found, f)
 			}
