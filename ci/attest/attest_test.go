@@ -238,9 +238,13 @@ func TestKeysThatAreNone(t *testing.T) {
 		_, err := PrivateKey(content)
 		require.ErrorContains(t, err, "read signing key", name)
 	}
+	_, err = PrivateKey(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("x"),
+		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}}))
+	require.ErrorContains(t, err, "it is encrypted")
 	for name, content := range map[string][]byte{
 		"empty": nil, "text": []byte("key"), "private": private, "another curve": largePublic, "text behind": append(public, "x"...),
-		"too many": []byte(strings.Repeat(string(public), maxKeys+1)),
+		"a damaged one before": []byte(strings.Replace(string(public), "\nM", "\n!", 1) + string(public)),
+		"too many":             []byte(strings.Repeat(string(public), maxKeys+1)),
 	} {
 		_, err := PublicKeys(content)
 		require.ErrorContains(t, err, "read public keys", name)

@@ -27,7 +27,7 @@ func PrivateKey(content []byte) (Signer, error) {
 	if block == nil {
 		return nil, errors.New("read signing key: it is not PEM")
 	}
-	if strings.Contains(block.Type, "ENCRYPTED") {
+	if strings.Contains(block.Type+block.Headers["Proc-Type"], "ENCRYPTED") {
 		return nil, errors.New("read signing key: it is encrypted; take the key without its password: " +
 			"openssl ecparam -genkey -name prime256v1 | openssl pkcs8 -topk8 -nocrypt")
 	}
@@ -95,6 +95,10 @@ func PublicKeys(content []byte) ([]*ecdsa.PublicKey, error) {
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("read public keys: the file has no key")
+	}
+	// A block that is damaged is passed over when PEM is read: what its owner states, such as a failure, would not count.
+	if begun := strings.Count(string(content), "-----BEGIN "); begun != len(keys) {
+		return nil, fmt.Errorf("read public keys: the file begins %d keys, and %d of them can be read", begun, len(keys))
 	}
 	return keys, nil
 }

@@ -148,7 +148,9 @@ func TestLayersWithNamesThatGitleaksSkips(t *testing.T) {
 		names = append(names, original("00.tar!"+name))
 		return nil
 	}))
-	assert.ElementsMatch(t, []string{"00.tar!app/gitleaks.toml/a.py", "00.tar!app/settings.bin", "00.tar!app/main.py", "00.tar!" + site + "app.py"}, names)
+	assert.ElementsMatch(t, []string{
+		"00.tar!app/gitleaks.toml/a.py", "00.tar!app/settings.bin", "00.tar!app/main.py", "00.tar!" + site + "app.py",
+	}, names)
 	for _, odd := range []string{"00.tar!" + renamed + "zz.txt", "a.py", "00.tar!" + renamed} {
 		assert.Equal(t, odd, original(odd))
 	}
