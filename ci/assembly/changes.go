@@ -151,7 +151,8 @@ type repository struct {
 
 // gitOptions disable what git would run by configuration when it compares files, or shows commits that are signed.
 var gitOptions = []string{
-	"-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.pager=cat", "-c", "protocol.allow=never",
+	"-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull,
+	"-c", "core.pager=cat", "-c", "protocol.allow=never",
 }
 
 // gitVariables are the variables that git gets of this process's environment; none is a secret.
