@@ -143,12 +143,22 @@ func TestTwoPlatforms(t *testing.T) {
 		}),
 	}
 
+	state := func(image, from string) verdict.Stage {
+		opts := opts
+		opts.Image, opts.Stages, opts.Attest.From = image, []string{verdict.Attest}, from
+		return pipeline.Run(t.Context(), backend, opts).Run.Stages[0]
+	}
+	unproven := pipeline.Join(t.Context(), backend, opts)
+	assert.Equal(t, "JOIN_UNPROVEN", unproven.Code, "with a key, a report alone proves nothing")
+	keys := opts.Verify
+	opts.Verify = pipeline.VerifyOptions{}
 	joined := pipeline.Join(t.Context(), backend, opts)
 	require.Equal(t, verdict.Pass, joined.Verdict, joined.Failures())
 	assert.Equal(t, []string{joined.Image, host + "/team/app:sha-" + platformCommit, host + "/team/app:20261122-100000-0f1e2d3"}, joined.Stages[0].Published)
 	again := pipeline.Join(t.Context(), backend, opts)
 	assert.Equal(t, joined.ImageDigest, again.ImageDigest)
 	assert.Empty(t, again.Stages[0].Published)
+	opts.Verify = keys
 	report := filepath.Join(t.TempDir(), "joined")
 	require.NoError(t, verdict.WriteReport(report, joined))
 
@@ -168,14 +178,9 @@ func TestTwoPlatforms(t *testing.T) {
 	require.NoError(t, json.Unmarshal(content, &sarif))
 	assert.Len(t, sarif.Runs, 2)
 
-	state := func(from string) verdict.Stage {
-		opts := opts
-		opts.Stages, opts.Attest.From = []string{verdict.Attest}, from
-		return pipeline.Run(t.Context(), backend, opts).Run.Stages[0]
-	}
-	stage := state(report)
+	stage := state(joined.Image, report)
 	require.Equal(t, verdict.Pass, stage.Verdict, stage.Failure())
-	stage = state(scan)
+	stage = state(joined.Image, scan)
 	require.Equal(t, verdict.Pass, stage.Verdict, stage.Failure())
 	assert.Len(t, stage.Published, 5, "the vulnerabilities, and two bills of materials in two forms each")
 	verified := pipeline.Verify(t.Context(), backend, opts)
