@@ -12,7 +12,6 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/unrepeatable"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
@@ -116,14 +115,7 @@ func (s services) findRevision(ctx context.Context, i *item) error {
 	}
 	i.Differences = compare(wire.Encode(a.Base), wire.Encode(want))
 	i.Action = Create
-	i.write = func(ctx context.Context) error {
-		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)
-		if err != nil {
-			return err
-		}
-		s.known[reference] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
-		return nil
-	}
+	i.write = s.register(want, reference)
 	return nil
 }
 

@@ -81,14 +81,7 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 	if i.Action == Keep {
 		i.Action = Create
 	}
-	i.write = func(ctx context.Context) error {
-		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)
-		if err != nil {
-			return err
-		}
-		s.known[rollout.ARN("task-definition", *want.Family)] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
-		return nil
-	}
+	i.write = s.register(want, rollout.ARN("task-definition", *want.Family))
 	return nil
 }
 
@@ -140,7 +133,13 @@ func (s services) registerAgain(ctx context.Context, i *item, old *ecs.DescribeT
 	i.Action, i.Note = Create, fmt.Sprintf("%s is %s, so the same is registered again",
 		newName(aws.ToString(old.TaskDefinition.TaskDefinitionArn)),
 		old.TaskDefinition.Status)
-	i.write = func(ctx context.Context) error {
+	i.write = s.register(want, reference)
+	return nil
+}
+
+// register is the write of a revision, which the plan then knows by the reference.
+func (s services) register(want *ecs.RegisterTaskDefinitionInput, reference string) func(context.Context) error {
+	return func(ctx context.Context) error {
 		out, err := s.clients.ECS.RegisterTaskDefinition(ctx, want, unrepeatable.ECS)
 		if err != nil {
 			return err
@@ -148,7 +147,6 @@ func (s services) registerAgain(ctx context.Context, i *item, old *ecs.DescribeT
 		s.known[reference] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
 		return nil
 	}
-	return nil
 }
 
 // compareService compares the service with the plan. The deployment writes it, by one call of
