@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	smithytime "github.com/aws/smithy-go/time"
@@ -70,11 +70,19 @@ func members(form url.Values, name string, v reflect.Value) error {
 		}
 		return nil
 	case reflect.Map:
-		texts, _ := v.Interface().(map[string]string) // the services in use have no other maps
-		for i, key := range slices.Sorted(maps.Keys(texts)) {
+		// The name of a key and of a value is in each service's description; tags have small letters.
+		key, value := "Name", "Value"
+		if v.Type() == reflect.TypeFor[map[string]string]() {
+			key, value = "key", "value"
+		}
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for i, k := range keys {
 			at := below("entry." + strconv.Itoa(i+1))
-			form.Set(at+".key", key)
-			form.Set(at+".value", texts[key])
+			form.Set(at+"."+key, k.String())
+			if err := members(form, at+"."+value, v.MapIndex(k)); err != nil {
+				return err
+			}
 		}
 		return nil
 	case reflect.String:

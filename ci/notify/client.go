@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,6 +34,8 @@ type address struct {
 	*url.URL
 	// local allows this machine and http, for the sandbox.
 	local bool
+	// single sends a request no second time once a server may have done what it asks for.
+	single bool
 }
 
 // parseAddress checks an address that is a secret: no error has it.
@@ -45,7 +49,7 @@ func parseAddress(text string, local bool) (address, error) {
 	case u.User != nil:
 		return address{}, errors.New("its address holds a user name or password")
 	}
-	a := address{u, local}
+	a := address{URL: u, local: local}
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
 		if err := a.refuse(ip); err != nil {
 			return address{}, err
@@ -86,6 +90,12 @@ func (a address) client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// page is the beginning of a web page. No channel answers with one: a proxy does, for what it did not let through.
+var page = regexp.MustCompile(`(?i)^\s*<(!doctype\s+html|html)\b`)
+
+// errUnanswered is the error of a request that may have been done although its answer says nothing of it.
+var errUnanswered = errors.New("no answer that says whether it was done")
+
 // answer is what a server said.
 type answer struct {
 	status int
@@ -101,9 +111,16 @@ func (a address) call(ctx context.Context, method string, headers map[string]str
 	for attempt := 1; ; attempt++ {
 		got, wait, err := a.once(ctx, method, headers, body)
 		if err == nil && got.status/100 == 2 {
+			if page.Match(got.body) {
+				return got, fmt.Errorf("HTTP %d: the answer is a web page, such as that of a login", got.status)
+			}
 			return got, nil
 		}
-		again := err == nil && (got.status == http.StatusTooManyRequests || got.status >= 500)
+		failed := err == nil && got.status >= 500
+		if a.single && (failed || err != nil) {
+			return got, fmt.Errorf("%w: %w", errUnanswered, cmp.Or(err, fmt.Errorf("HTTP %d", got.status)))
+		}
+		again := failed || err == nil && got.status == http.StatusTooManyRequests
 		if end, bounded := ctx.Deadline(); bounded && time.Until(end) < wait {
 			again = false // there is no time left for another attempt
 		}

@@ -21,8 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -375,53 +373,6 @@ func TestNoAttemptBeginsThatCannotEnd(t *testing.T) {
 	err := Send(ctx, config.Channel{Name: "ops", Type: config.ChannelSlack}, Via{Secrets: Secrets{"ops": server.URL}, Local: true}, message(t))
 	assert.EqualError(t, err, "HTTP 503")
 	assert.Less(t, time.Since(began), 3*time.Second)
-}
-
-func TestATopicIsPublishedToWithASignature(t *testing.T) {
-	rec := record(t)
-	c := config.Channel{Name: "topic", Type: config.ChannelSNS, Topic: "arn:aws:sns:ap-south-1:111122223333:runs"}
-	via := Via{Endpoint: rec.URL, Credentials: func(_ context.Context, region string) (aws.Credentials, error) {
-		assert.Equal(t, "ap-south-1", region)
-		return aws.Credentials{AccessKeyID: "key-0", SecretAccessKey: "none", SessionToken: "session"}, nil
-	}}
-	m := message(t)
-	m.Title, m.Events = "ends é\nhere"+strings.Repeat("x", 200), []string{"failed"}
-	require.NoError(t, Send(t.Context(), c, via, m))
-	fields, err := url.ParseQuery(rec.bodies[0])
-	require.NoError(t, err)
-	assert.Equal(t, c.Topic, fields.Get("TopicArn"))
-	assert.Equal(t, "FAIL: ends ? here"+strings.Repeat("x", 99-17), fields.Get("Subject"))
-	headers := rec.requests[0].Header
-	assert.Contains(t, headers.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=key-0/")
-	assert.Contains(t, headers.Get("Authorization"), "/ap-south-1/sns/aws4_request, "+
-		"SignedHeaders=content-length;content-type;host;x-amz-date")
-	assert.Equal(t, "session", headers.Get("X-Amz-Security-Token"))
-	assert.NotContains(t, rec.bodies[0], "none")
-	at, err := time.Parse("20060102T150405Z", headers.Get("X-Amz-Date"))
-	require.NoError(t, err)
-	again, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+rec.requests[0].Host+"/",
-		strings.NewReader(rec.bodies[0]))
-	require.NoError(t, err)
-	again.Header.Set("Content-Type", headers.Get("Content-Type"))
-	sum := sha256.Sum256([]byte(rec.bodies[0]))
-	credentials, _ := via.Credentials(t.Context(), "ap-south-1")
-	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), credentials, again, hex.EncodeToString(sum[:]), "sns", "ap-south-1", at))
-	assert.Equal(t, again.Header.Get("Authorization"), headers.Get("Authorization"), "what arrived is what was signed")
-
-	rec = record(t, http.StatusForbidden)
-	rec.reply = func(*http.Request) string {
-		return "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
-	}
-	via.Endpoint = rec.URL
-	assert.EqualError(t, Send(t.Context(), c, via, m), "HTTP 403: AuthorizationError")
-	via.Endpoint = "https://169.254.169.254"
-	assert.ErrorContains(t, Send(t.Context(), c, via, m), "metadata")
-	via.Credentials = func(context.Context, string) (aws.Credentials, error) {
-		return aws.Credentials{}, errors.New("expired")
-	}
-	assert.EqualError(t, Send(t.Context(), c, via, m), "expired")
-	var missing *Unconfigured
-	require.ErrorAs(t, Send(t.Context(), c, Via{}, m), &missing)
 }
 
 func TestMoreVulnerabilitiesAreNews(t *testing.T) {

@@ -22,6 +22,8 @@ type api struct {
 	base    string
 	local   bool
 	headers map[string]string
+	// once sends what a failure of the server may have done already a single time.
+	once bool
 }
 
 // call sends a request and reads the answer into out; nil reads nothing.
@@ -30,6 +32,7 @@ func (a api) call(ctx context.Context, method, path string, body, out any) error
 	if err != nil {
 		return err
 	}
+	to.single = a.once
 	var content []byte
 	if body != nil {
 		if content, err = encode(body); err != nil {
@@ -58,25 +61,45 @@ type comment struct {
 // maxCommentPages bounds the search for our own comment, 100 on a page.
 const maxCommentPages = 20
 
-// keep updates our comment in place, or writes it: list is the path of all, one that of a single one.
+// keep updates our comment in place, or writes it: list is the path of all, one that of a single one. A server
+// that failed to answer may have written it all the same: it is looked for again before it is written again.
 func (a api) keep(ctx context.Context, list string, one func(id int64) string, update string, m Message) error {
 	marker := "<!-- openstack-rca " + m.Run.Application + " " + m.of() + " -->"
 	body := object{"body": cut(m.markdown(), maxBody-2000) + "\n" + marker + "\n"}
+	write := a
+	write.once = true
+	for attempt := 1; ; attempt++ {
+		ours, err := a.find(ctx, list, marker)
+		if err != nil {
+			return err
+		}
+		if ours != 0 {
+			return a.call(ctx, update, one(ours), body, nil)
+		}
+		err = write.call(ctx, http.MethodPost, list, body, nil)
+		if attempt == 2 || !errors.Is(err, errUnanswered) {
+			return err
+		}
+	}
+}
+
+// find returns the number of the comment with a marker; 0 if there is none.
+func (a api) find(ctx context.Context, list, marker string) (int64, error) {
 	for page := 1; page <= maxCommentPages; page++ {
 		var found []comment
 		if err := a.call(ctx, http.MethodGet, list+"?per_page=100&page="+strconv.Itoa(page), nil, &found); err != nil {
-			return err
+			return 0, err
 		}
 		for _, c := range found {
 			if strings.Contains(c.Body, marker) {
-				return a.call(ctx, update, one(c.ID), body, nil)
+				return c.ID, nil
 			}
 		}
 		if len(found) < 100 {
 			break
 		}
 	}
-	return a.call(ctx, http.MethodPost, list, body, nil)
+	return 0, nil
 }
 
 // github writes a check run for the commit, with annotations, and one comment on the pull request.
@@ -85,7 +108,7 @@ func github(ctx context.Context, c config.Channel, token string, m Message, loca
 	if base == "" {
 		base = "https://api.github.com"
 	}
-	a := api{base, local, map[string]string{"Authorization": "Bearer " + token, "Accept": "application/vnd.github+json",
+	a := api{base: base, local: local, headers: map[string]string{"Authorization": "Bearer " + token, "Accept": "application/vnd.github+json",
 		"X-GitHub-Api-Version": "2022-11-28", "Content-Type": "application/json", "User-Agent": "openstack-rca"}}
 	repository := "/repos/" + c.Repository
 	if m.Test {
@@ -162,7 +185,7 @@ func gitlab(ctx context.Context, c config.Channel, token string, m Message, loca
 	if base == "" {
 		base = "https://gitlab.com/api/v4"
 	}
-	a := api{base, local, map[string]string{"PRIVATE-TOKEN": token, "Content-Type": "application/json"}}
+	a := api{base: base, local: local, headers: map[string]string{"PRIVATE-TOKEN": token, "Content-Type": "application/json"}}
 	project := "/projects/" + url.PathEscape(c.Repository)
 	if m.Test {
 		return a.call(ctx, http.MethodGet, project, nil, nil)
