@@ -8,7 +8,7 @@ import (
 // CodeServeFailed is raised when the application could not be tested as a process.
 var CodeServeFailed = verdict.Code{
 	Name: "SERVE_FAILED", Stage: verdict.Image, Outcome: verdict.CouldNotRun,
-	Meaning: "Without an engine, the application could not be started as a process: its environment could not be created, or it did not stop.",
+	Meaning: "Without an engine, the application could not be started as a process, or it did not stop.",
 	Remedy:  "read the cause; image.requirements in pipeline.yaml names what serving needs",
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -44,4 +45,18 @@ func servingEnvironment(
 	}
 	stage.Add("installed from", project.Summary())
 	return project, built, nil
+}
+
+// notRun is the problem of a step in the serving environment that could not run for a reason known here, nil otherwise.
+func notRun(err error, project *pyenv.Project) *verdict.Problem {
+	if problem := runner.Problem(err); problem != nil {
+		return problem
+	}
+	var environment *runner.EnvironmentError
+	if !errors.As(err, &environment) {
+		return nil
+	}
+	problem := verdict.Problemf(image.CodeEnvFailed, "%v", environment)
+	problem.Next, problem.Details = project.InstallNext(environment.Output), safetext.LastLines(environment.Output, 20)
+	return problem
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/probe"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
@@ -31,7 +32,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		return result
 	}
 	source := request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))
-	if problem := loadModel(ctx, r, request, project.Environment(r, request.Source), stage); problem != nil {
+	if problem := loadModel(ctx, r, request, project, stage); problem != nil {
 		stage.Judge(problem)
 		return result
 	}
@@ -48,7 +49,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		Waiting:      (&startWatch{app: app, tell: request.Tell, now: time.Now, answers: answersAt}).look,
 	})
 	if err != nil {
-		problem, printed := notStarted(err, app)
+		problem, printed := notStarted(err, app, project)
 		explain(stage, problem, printed)
 		stage.Judge(problem)
 		return result
@@ -86,11 +87,11 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 
 // notStarted is the problem of an application that nothing could be asked, and what it
 // printed: it crashed, listens elsewhere, or does not listen.
-func notStarted(err error, app config.Image) (*verdict.Problem, string) {
+func notStarted(err error, app config.Image, project *pyenv.Project) (*verdict.Problem, string) {
 	var start *runner.StartError
 	switch {
-	case runner.Problem(err) != nil:
-		return runner.Problem(err), ""
+	case notRun(err, project) != nil:
+		return notRun(err, project), ""
 	case !errors.As(err, &start):
 		return verdict.Problemf(CodeServeFailed, "%v", err), ""
 	case !start.Alive:
@@ -127,7 +128,7 @@ func explain(stage *verdict.Stage, problem *verdict.Problem, printed string, pat
 
 // loadModel loads the model in the serving environment: one of an older Keras may be unable to,
 // and many applications load a model at the first request only.
-func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageRequest, env runner.Environment, stage *verdict.Stage,
+func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageRequest, project *pyenv.Project, stage *verdict.Stage,
 ) *verdict.Problem {
 	app := request.Config.Image
 	format, ok := formats.Named(request.Model.Format)
@@ -135,7 +136,7 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 		return nil
 	}
 	ran, err := r.Run(ctx, runner.Step{
-		Name: "load the model", Env: env, Vars: app.Vars, Offline: true, Timeout: modelfile.LoadLimit,
+		Name: "load the model", Env: project.Environment(r, request.Source), Vars: app.Vars, Offline: true, Timeout: modelfile.LoadLimit,
 		Inputs: []runner.Mount{
 			{Path: app.ModelDir, Files: request.Model.Files},
 			{Path: loadDir, Files: r.NewFiles(format.Programs())},
@@ -143,8 +144,8 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 		Args: format.Load(loadDir, path.Join(app.ModelDir, request.Model.File), "", request.Model.Beyond),
 	})
 	switch {
-	case err != nil && runner.Problem(err) != nil:
-		return runner.Problem(err)
+	case err != nil && notRun(err, project) != nil:
+		return notRun(err, project)
 	case err != nil:
 		return verdict.Problemf(CodeServeFailed, "load the model: %v", err)
 	case ran.TimedOut:

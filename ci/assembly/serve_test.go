@@ -97,6 +97,9 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 		"no requirements": {map[string]string{}, nil, image.CodeRequirementsMissing, "requirements/serve.lock is not in the source"},
 		"no environment": {locked, func(runner.Service) (*runner.Running, error) { return nil, errors.New("disk full") },
 			CodeServeFailed, "disk full"},
+		"an installation that fails": {locked, func(runner.Service) (*runner.Running, error) {
+			return nil, &runner.EnvironmentError{Command: []string{"uv"}, Output: "no version of six==99", Err: errors.New("exit code 1")}
+		}, image.CodeEnvFailed, "exit code 1"},
 		"a crash": {locked, func(runner.Service) (*runner.Running, error) {
 			return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}
 		}, probe.CodeCrashed, "exit code 1"},
@@ -129,6 +132,9 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 				assert.Equal(t, c.code.Name, stage.Code)
 			}
 			assert.Contains(t, stage.Cause, c.cause)
+			if c.code.Name == image.CodeEnvFailed.Name {
+				assert.Contains(t, stage.Next, "name in requirements/serve.lock, and lock it again: uv pip compile")
+			}
 		})
 	}
 }

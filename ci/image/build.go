@@ -129,7 +129,7 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 	}
 	if err != nil {
 		problem := b.engineProblem(ctx, CodeEnvFailed, "install "+serving.project.Summary(), err)
-		problem.Next = pyenv.PythonNext(strings.Join(problem.Details, "\n"))
+		problem.Next = serving.project.InstallNext(strings.Join(problem.Details, "\n"))
 		return nil, problem
 	}
 	f := &foundation{base: pinned, maker: maker, serving: serving}

@@ -34,7 +34,7 @@ var (
 	CodeBaseUnfit = failure("BASE_UNFIT", "The base image cannot run the application.",
 		"Use a python:<version>-slim image, or one with the same Python version at the same place, as image.base")
 	CodeEnvFailed = couldNotRun("IMAGE_ENV_FAILED", "The serving requirements could not be installed.",
-		"Read the installer's last lines; regenerate the lock file if a package or hash is gone, and use packages with wheels")
+		"Correct what the installer's last lines, here and in the report, name, and use packages with wheels")
 	CodePlatform = couldNotRun("PLATFORM_NOT_RUNNABLE", "The engine cannot run commands of the image's platform.",
 		"Use an engine on such a machine, or install emulation on the engine's host: "+
 			"docker run --privileged --rm tonistiigi/binfmt --install arm64")

@@ -500,6 +500,17 @@ func TestAnApplicationThatIsNotHealthyIsNotPushed(t *testing.T) {
 			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
 			w.left["tcp"] = "  sl  local_address rem_address   st\n   0: 00000000:2135 00000000:0000 0A 0\n"
 		}, image.CodeElsewhere, "it listens on 0.0.0.0:8501, not on 0.0.0.0:7051"},
+		"it answers on a port of its own": {func(w *world) {
+			w.in.Config.Image.StartBudget = config.Duration(time.Minute) // told long before
+			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
+			w.left["tcp"] = "  sl  local_address rem_address   st\n   0: 00000000:1388 00000000:0000 0A 0\n"
+			w.left["elsewhere"] = "yes\n"
+		}, image.CodeElsewhere, "it listens on 0.0.0.0:5000, not on 0.0.0.0:7051"},
+		"it answered elsewhere, and ended": {func(w *world) {
+			w.in.Config.Image.StartBudget = config.Duration(time.Minute)
+			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
+			w.left["elsewhere"], w.left["exit"] = "yes\n", &zero
+		}, probe.CodeCrashed, "exit code 0"},
 		"nobody there": {func(w *world) {
 			w.engine.Answer("withMountedCache.withMountedCache.asService.start.endpoint", "127.0.0.1:1")
 		}, probe.CodeNotListening, "connection refused"},

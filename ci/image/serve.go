@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ var cutScript string
 //go:embed scripts/readonly.py
 var readonlyScript string
 
+//go:embed scripts/elsewhere.py
+var elsewhereScript string
+
 // fenceDir holds the scripts that cut off the outside network and make the root file system
 // read-only.
 const fenceDir = "/openstack-rca-fence"
@@ -43,13 +47,14 @@ const witnessDir = "/openstack-rca-probe"
 // succeeds, or when W/check appears. It needs only a shell. If the image has Python, it also
 // cuts off the outside network and makes all but the volumes and /tmp read-only, so that an
 // application fails here if it downloads something at start or, unlike in production, can
-// write to its root file system.
+// write to its root file system; and it looks for an application that answers elsewhere ($2).
 const witness = `set -u
-cd_to=$PWD; check=$1; shift
+cd_to=$PWD; check=$1; elsewhere=$2; shift 2
 ( while :; do cat /proc/net/tcp /proc/net/tcp6 >W/tcp.new 2>/dev/null; mv W/tcp.new W/tcp; sleep 1; done ) &
 ( until /bin/sh -c "$check" >W/health.log 2>&1; code=$?; [ $code = 0 ] || [ -e W/check ]; do sleep 0.5; done; ` +
 	`echo $code >W/health.new; mv W/health.new W/health ) &
-if command -v python3 >/dev/null; then set -- python3 -I F/cut.py W/outside python3 -I F/readonly.py W/root WRITABLE -- "$@"
+if command -v python3 >/dev/null; then (sleep 2; exec /bin/sh -c "python3 -I F/elsewhere.py W/elsewhere $elsewhere") >/dev/null 2>&1 &
+set -- python3 -I F/cut.py W/outside python3 -I F/readonly.py W/root WRITABLE -- "$@"
 else echo "not cut: no python3" >W/outside; echo "not held: no python3" >W/root; fi
 cd "$cd_to" && "$@" >W/out 2>&1
 echo $? >W/exit.new; mv W/exit.new W/exit`
@@ -66,6 +71,7 @@ type evidence struct {
 	HealthLog string  `json:"health.log"`
 	Outside   *string `json:"outside"`
 	Root      *string `json:"root"`
+	Elsewhere *string `json:"elsewhere"`
 }
 
 // prover starts the image and judges how it answers.
@@ -90,13 +96,14 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	// too long to time a start.
 	container := image.WithoutDockerHealthcheck().WithoutExposedPort(c.Port).
 		WithExposedPort(c.Port, dagger.ContainerWithExposedPortOpts{ExperimentalSkipHealthcheck: true}).
-		WithMountedDirectory(fenceDir, p.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript)).
+		WithMountedDirectory(fenceDir, p.client.Directory().WithNewFile("cut.py", cutScript).WithNewFile("readonly.py", readonlyScript).
+			WithNewFile("elsewhere.py", elsewhereScript)).
 		WithMountedCache(witnessDir, p.volume("witness"), owner)
 	for i, path := range c.Volumes {
 		container = container.WithMountedCache(path, p.volume(strconv.Itoa(i)), owner)
 	}
 	script := strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness)
-	run := append([]string{"/bin/sh", "-c", script, "sh", quoted(healthCommand(c.Port, c.Health))}, command...)
+	run := append([]string{"/bin/sh", "-c", script, "sh", quoted(healthCommand(c.Port, c.Health)), quoted(whereToLook(c, command))}, command...)
 	running, err := p.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
 		return []*verdict.Problem{p.engineProblem(ctx, CodeStartFailed, "start the image", err)}
@@ -151,7 +158,8 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
 	}
 	if problem := result.Problem; problem != nil {
-		if elsewhere := probe.Listening(left.TCP, c.Port); problem.Code == probe.CodeNotListening && elsewhere != "" {
+		gaveUp := left.Elsewhere != nil && left.Exit == nil
+		if elsewhere := probe.Listening(left.TCP, c.Port); elsewhere != "" && (problem.Code == probe.CodeNotListening || gaveUp) {
 			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
 		}
 		problem.Cause = p.redact(problem.Cause)
@@ -255,8 +263,17 @@ func (p prover) read(ctx context.Context, look *dagger.Container, mode ...string
 	return e, nil
 }
 
-// watcher finds out whether the application has ended: one call of the lookout, made only if
-// the start takes longer than patience, which returns when the application ends.
+// whereToLook are the arguments of scripts/elsewhere.py. A command that holds the port was told it.
+func whereToLook(c config.Image, command []string) []string {
+	port, told := strconv.Itoa(c.Port), "untold"
+	if texts := append(slices.Collect(maps.Values(c.Vars)), command...); strings.Contains(strings.Join(texts, " "), port) {
+		told = "told"
+	}
+	return []string{port, c.Health, told}
+}
+
+// watcher finds out whether the application has ended, or answers only elsewhere: one call of the
+// lookout, made only if the start takes longer than patience, which returns when it is so.
 type watcher struct {
 	prover  prover
 	look    *dagger.Container
@@ -290,6 +307,9 @@ func (w *watcher) alive(ctx context.Context) func(context.Context) (bool, string
 		case <-w.done:
 			if w.err == nil && w.left.Exit != nil {
 				return false, "exit code " + strings.TrimSpace(*w.left.Exit), nil
+			}
+			if w.err == nil && w.left.Elsewhere != nil {
+				return false, "it answers, but elsewhere", nil
 			}
 			return true, "", w.err
 		default:

@@ -73,7 +73,7 @@ var (
 		"test.command must run pytest in the environment that the pipeline makes; look for a file named pytest.py, and for what "+
 			"prints 64 KiB after pytest has ended")
 	EnvironmentFailed = unable("ENV_FAILED", "The test environment could not be made.",
-		"Install the same requirements by hand with uv; check the Python version, the index and the lock file")
+		"Correct what the installer's last lines, here and in the report, name")
 	ServiceFailed = unable("SERVICE_FAILED", "A service that the tests need did not start.",
 		"See its last lines in the report; start it again when a download or a port was at fault")
 	Cancelled = unable("CANCELLED", "The run was cancelled.", "Start it again")

@@ -35,7 +35,7 @@ func run(ctx context.Context, r runner.Runner, in Input, result *Result) {
 	called := time.Now()
 	found, err := execute(ctx, r, p, result)
 	if err != nil {
-		result.unable(ctx, err)
+		result.unable(ctx, p.project, err)
 		return
 	}
 	judgeRun(result, p, found)
@@ -71,7 +71,7 @@ func prepare(ctx context.Context, r runner.Runner, in Input, result *Result) *pl
 	}
 	names, err := in.Source.List(ctx)
 	if err != nil {
-		result.unable(ctx, fmt.Errorf("list source: %w", err))
+		result.unable(ctx, nil, fmt.Errorf("list source: %w", err))
 		return nil
 	}
 	if len(names) == 0 {
@@ -95,7 +95,7 @@ func prepare(ctx context.Context, r runner.Runner, in Input, result *Result) *pl
 	}
 	p, err := newPlan(ctx, r, in)
 	if err != nil {
-		result.unable(ctx, err)
+		result.unable(ctx, nil, err)
 		return nil
 	}
 	if p.nothing {
@@ -109,8 +109,8 @@ func prepare(ctx context.Context, r runner.Runner, in Input, result *Result) *pl
 	return p
 }
 
-// unable records that the stage could not do its work.
-func (r *Result) unable(ctx context.Context, err error) {
+// unable records that the stage could not do its work. The project is nil where it is not known yet.
+func (r *Result) unable(ctx context.Context, project *pyenv.Project, err error) {
 	var environment *runner.EnvironmentError
 	var service *runner.StartError
 	var file *runner.FileError
@@ -122,7 +122,7 @@ func (r *Result) unable(ctx context.Context, err error) {
 		r.problems = append(r.problems, problem)
 	case errors.As(err, &environment):
 		p := r.problem(EnvironmentFailed, "%v", environment)
-		p.Next, p.Details = pyenv.PythonNext(environment.Output), safetext.LastLines(environment.Output, 30)
+		p.Next, p.Details = project.InstallNext(environment.Output), safetext.LastLines(environment.Output, 30)
 	case errors.As(err, &service):
 		r.problem(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):

@@ -337,6 +337,9 @@ func TestRunCouldNotRun(t *testing.T) {
 			assert.Equal(t, verdict.CouldNotRun, r.Stage.Verdict)
 			assert.Equal(t, c.code, r.Stage.Code)
 			assert.Contains(t, r.Stage.Cause, c.cause)
+			if c.code == "ENV_FAILED" {
+				assert.Contains(t, r.Stage.Next, "Correct what the installer's last lines name in ")
+			}
 		})
 	}
 	odd := errors.Join(&runner.FileError{Path: ".report/htmlcov/pipe", Err: errors.New("it is a pipe")}, &runner.FileError{Path: ".report/x", Err: errors.New("it is a socket")})

@@ -24,7 +24,7 @@ func warning(name, meaning, remedy string) verdict.Code {
 // The codes of the train stage. Those about the model file are those of its format.
 var (
 	EnvFailed = couldNotRun("ENV_FAILED", "The training environment could not be made.",
-		"Read the installer's last lines in the report; regenerate the lock file if a package or hash is gone")
+		"Correct what the installer's last lines, here and in the report, name")
 	RunnerFailed = couldNotRun("RUNNER_FAILED", "The runner could not execute a step of the training.",
 		"Run `openstack-rca doctor`, then run the stage again")
 	LeftNothing = failure("LEFT_NOTHING", "What was given as the outcome of an earlier training has none of its files.",

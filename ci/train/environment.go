@@ -48,6 +48,15 @@ func (s *session) environment(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
+// notRun explains why a step in the training's own environment could not be run.
+func (s *session) notRun(ctx context.Context, err error) *verdict.Problem {
+	problem := stepProblem(ctx, "training", err)
+	if problem.Code == EnvFailed {
+		problem.Next = s.project.InstallNext(strings.Join(problem.Details, "\n"))
+	}
+	return problem
+}
+
 // stepProblem explains why a step could not be run at all.
 func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 	var environment *runner.EnvironmentError

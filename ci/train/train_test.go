@@ -683,6 +683,9 @@ func TestWhatATrainingWouldFailForIsToldBeforeIt(t *testing.T) {
 			assert.Equal(t, c.code, r.Stage.Code, r.Stage.Cause)
 			assert.Contains(t, r.Stage.Cause, c.cause)
 			assert.Equal(t, c.trained, slices.ContainsFunc(s.runner.Steps(), func(step runner.Step) bool { return step.Name == "train" }))
+			if c.code == "ENV_FAILED" {
+				assert.Contains(t, r.Stage.Next, "in requirements/train.lock, and lock it again: uv pip compile")
+			}
 			if c.code == "RUN_MISSING" {
 				assert.Contains(t, r.Stage.Next, `as JSON, {"accuracy": 0.9}`)
 			}

@@ -2,9 +2,9 @@
 
 usage: evidence.py DIRECTORY [ended SECONDS | healthcheck SECONDS]
 
-With "ended" it waits until the application has ended, with "healthcheck" until the
-image's health check has been run once, in both cases at most SECONDS. Prints one JSON
-object.
+With "ended" it waits until the application has ended or answers only elsewhere, with
+"healthcheck" until the image's health check has been run once, in both cases at most
+SECONDS. Prints one JSON object.
 """
 
 import json
@@ -26,14 +26,15 @@ def read(path: str) -> str | None:
 
 def main() -> None:
     directory, what = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
-    awaited = {"ended": "exit", "healthcheck": "health"}.get(what)
+    awaited = {"ended": ("exit", "elsewhere"), "healthcheck": ("health",)}.get(what)
     if what == "healthcheck":
         open(os.path.join(directory, "check"), "w").close()
     if awaited:
         end = time.monotonic() + float(sys.argv[3])
-        while not os.path.exists(os.path.join(directory, awaited)) and time.monotonic() < end:
+        files = [os.path.join(directory, name) for name in awaited]
+        while not any(map(os.path.exists, files)) and time.monotonic() < end:
             time.sleep(0.2)
-    names = ("out", "exit", "tcp", "health", "health.log", "outside", "root")
+    names = ("out", "exit", "tcp", "health", "health.log", "outside", "root", "elsewhere")
     json.dump({name: read(os.path.join(directory, name)) for name in names}, sys.stdout)
 
 

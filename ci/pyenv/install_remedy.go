@@ -1,0 +1,63 @@
+package pyenv
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// What uv says when it did not come to choosing versions.
+var (
+	unreached  = regexp.MustCompile("(?:Failed to (?:fetch|download)|error sending request for url)[:` (]*(https?://[^\\s`)]+)")
+	otherHash  = regexp.MustCompile("[Hh]ash mismatch for `([^`]+)`")
+	noHash     = regexp.MustCompile("(?:no trusted hash was provided for|all requirements must have a hash, but none were provided for)")
+	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
+)
+
+// InstallNext is the remedy of an installation that failed, made from what its installer said. It
+// is empty where nothing can be said. The project may be nil: then what it is installed from is unknown.
+func (p *Project) InstallNext(said string) string {
+	if next := PythonNext(said); next != "" {
+		return next
+	}
+	flat := strings.Join(strings.Fields(said), " ")
+	if m := unreached.FindStringSubmatch(flat); m != nil && statusLine.FindString(flat) == "" && !strings.ContainsAny(m[1], "'$\\") {
+		return fmt.Sprintf("Look whether the address can be reached from there: curl -sSI '%s'", strings.TrimRight(m[1], ".,"))
+	}
+	if p == nil || p.Kind == None {
+		return ""
+	}
+	from := strings.Join(p.From, ", ")
+	if next, ok := relocks[p.Kind]; ok {
+		return next
+	}
+	if p.Kind != Hashed {
+		next := fmt.Sprintf("Correct what the installer's last lines name in %s", from)
+		if _, lock, ok := strings.Cut(p.LockNext(), "Lock them: "); ok {
+			next += ", until this succeeds: " + lock
+		}
+		return next
+	}
+	if len(p.From) != 1 {
+		return ""
+	}
+	again := "uv pip compile --universal --generate-hashes --python-version " + p.Python + " " + from + " -o " + from + "; where uv is missing: pip install uv"
+	if m := otherHash.FindStringSubmatch(flat); m != nil {
+		return fmt.Sprintf("Find out why the files of %s are others than when %s was locked. If that is right, delete the hashes of %s there, and: %s",
+			m[1], from, m[1], again)
+	}
+	if noHash.MatchString(flat) {
+		return "Lock what is missing: " + again
+	}
+	return fmt.Sprintf("Correct what the installer's last lines name in %s, and lock it again: %s", from, again)
+}
+
+// relocks are how to bring a lock up to date with what it locks, by the tool that owns it.
+var relocks = map[Kind]string{
+	UV: relock("uv", "uv lock"), Poetry: relock("poetry", "poetry lock"), PDM: relock("pdm", "pdm lock"), PipfileLock: relock("pipenv", "pipenv lock"),
+	Pylock: "Make the lock again with the tool that its key created-by names",
+}
+
+func relock(tool, command string) string {
+	return fmt.Sprintf("Lock again, and correct what that names: %s; where %s is missing: pip install %s", command, tool, tool)
+}
