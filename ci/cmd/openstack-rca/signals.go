@@ -11,12 +11,12 @@ import (
 // hurryKey is the key of the context that is cancelled when a run is interrupted a second time.
 type hurryKey struct{}
 
-// interruptible returns a context that is cancelled by the first signal to terminate: Ctrl-C,
+// interruptible returns a context that is cancelled by the first signal to terminate: Ctrl-C, Ctrl-\,
 // SIGTERM, or the loss of the terminal. The run then stops its steps, which may take ten
 // seconds, and writes its report. The second signal stops the steps at once, the third this
 // process. Call stop to restore the default.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
-	ending := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	// nohup makes a process ignore this one.
 	if !signal.Ignored(syscall.SIGHUP) {
 		ending = append(ending, syscall.SIGHUP)

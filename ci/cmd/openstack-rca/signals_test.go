@@ -20,7 +20,7 @@ func signalled(t *testing.T, s syscall.Signal) {
 }
 
 func TestASignalEndsTheRunAndTheSecondHurriesIt(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if signal.Ignored(s) {
 			// Started by nohup, or in the background of a script: who did that wants no end by this signal, and none comes.
 			continue
