@@ -215,6 +215,41 @@ func TestConflictingRequestsAreSentAgain(t *testing.T) {
 	assert.Equal(t, 1, number, "409 is retried on the same number")
 }
 
+// Of two that upload the same file at once, S3 may refuse both or one for the other's sake (409).
+func TestAnUploadThatMetAnotherIsBegunAgain(t *testing.T) {
+	for name, content := range map[string]string{"as a whole": "small", "in parts": strings.Repeat("large", 2000)} {
+		t.Run(name, func(t *testing.T) {
+			for _, kept := range []bool{true, false} {
+				s := ledgertest.Start(t, "models-bucket")
+				opts := options(s)
+				opts.PartSize = 64
+				l := open(t, opts)
+				var refused atomic.Int64
+				uri := l.URI(1, "models/"+fmt.Sprint(kept)+".bin")
+				file := local(t, []byte(content))
+				s.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+					complete := r.Method == http.MethodPost && r.URL.Query().Has("uploadId") || r.Method == http.MethodPut &&
+						!r.URL.Query().Has("uploadId")
+					if !complete || refused.Add(1) > 2 {
+						return false
+					}
+					if kept {
+						s.Set(strings.TrimPrefix(uri, "s3://models-bucket/"), []byte(content))
+					}
+					ledgertest.Fail(w, http.StatusConflict, "ConditionalRequestConflict", "another request is in flight")
+					return true
+				})
+				written, err := l.Put(t.Context(), uri, file)
+				require.NoError(t, err)
+				assert.Equal(t, !kept, written)
+				o, there := s.Get(strings.TrimPrefix(uri, "s3://models-bucket/"))
+				assert.True(t, there && string(o.Content) == content)
+				assert.Empty(t, s.Uploads())
+			}
+		})
+	}
+}
+
 func TestContentIsFoundByItsKey(t *testing.T) {
 	s, l := start(t)
 	ctx := t.Context()

@@ -103,26 +103,34 @@ func (s *Store) Put(ctx context.Context, uri string, file Local) (bool, error) {
 		return false, &Error{Op: "open file", Kind: LocalFile, Message: err.Error(), Err: err}
 	}
 	defer func() { _ = f.Close() }()
-	if parts {
-		err = s.putParts(ctx, to, f, file)
-	} else {
-		err = s.putWhole(ctx, to, f, file)
-	}
-	written := err == nil
-	if IsKind(err, Precondition) || IsKind(err, Gone) {
+	written := true
+	for n := 1; ; n++ {
+		if parts {
+			err = s.putParts(ctx, to, f, file)
+		} else {
+			err = s.putWhole(ctx, to, f, file)
+		}
+		if !IsKind(err, Precondition) && !IsKind(err, Gone) && !IsKind(err, Busy) {
+			break
+		}
 		// Another publisher of the same content was faster, or the answer to our own
 		// first attempt was lost.
 		if there, sameErr := s.same(ctx, to, file); sameErr != nil {
 			return false, sameErr
-		} else if !there {
+		} else if there {
+			written, err = false, nil
+			break
+		}
+		// One that met another in flight is sent again, in parts from the first one on ("Conditional writes" in
+		// S3's user guide).
+		if !IsKind(err, Busy) || n == 10 || s.opts.Clock.Sleep(ctx, time.Duration(n)*100*time.Millisecond) != nil {
 			return false, err
 		}
-		err = nil
 	}
 	if err == nil && parts {
 		s.abortOthers(ctx, to)
 	}
-	return written, err
+	return written && err == nil, err
 }
 
 // same reports whether the object is the file, by size and recorded hash. An object
@@ -154,25 +162,20 @@ func (s *Store) same(ctx context.Context, at address, file Local) (bool, error) 
 }
 
 func (s *Store) putWhole(ctx context.Context, to address, f *os.File, file Local) error {
-	for n := 0; ; n++ {
-		err := s.objects.Checked(func(checksum bool) error {
-			in := s3object.PutObjectInput{
-				Bucket: to.bucket, Key: to.key, Body: io.NewSectionReader(f, 0, file.Bytes),
-				ContentType: mediaType(to.key), IfNoneMatch: "*", Metadata: map[string]string{hashMeta: file.SHA256},
-			}
-			var err error
-			if checksum {
-				in.ChecksumSHA256 = hexTo64(file.SHA256)
-			} else if in.ContentMD5, err = digest(f, 0, file.Bytes, md5.New()); err != nil {
-				return err
-			}
-			_, err = s.client.PutObject(ctx, &in)
-			return to.wrap("upload object (s3:PutObject)", err)
-		})
-		if !IsKind(err, Busy) || n == 9 || s.opts.Clock.Sleep(ctx, time.Duration(n+1)*100*time.Millisecond) != nil {
+	return s.objects.Checked(func(checksum bool) error {
+		in := s3object.PutObjectInput{
+			Bucket: to.bucket, Key: to.key, Body: io.NewSectionReader(f, 0, file.Bytes),
+			ContentType: mediaType(to.key), IfNoneMatch: "*", Metadata: map[string]string{hashMeta: file.SHA256},
+		}
+		var err error
+		if checksum {
+			in.ChecksumSHA256 = hexTo64(file.SHA256)
+		} else if in.ContentMD5, err = digest(f, 0, file.Bytes, md5.New()); err != nil {
 			return err
 		}
-	}
+		_, err = s.client.PutObject(ctx, &in)
+		return to.wrap("upload object (s3:PutObject)", err)
+	})
 }
 
 // digest is a hash of a stretch of a file in the form of S3's headers.

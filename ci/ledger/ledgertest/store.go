@@ -62,13 +62,16 @@ type Store struct {
 	objects map[string]Object
 	uploads map[string]*upload
 	next    int
+	// clock counts requests and writes; written has when a key was written last.
+	clock   int
+	written map[string]int
 	// Requests counts requests by method.
 	requests []string
 }
 
 // New returns an empty store that nothing serves yet: its caller does, and sets URL.
 func New(bucket string) *Store {
-	return &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}}
+	return &Store{Bucket: bucket, objects: map[string]Object{}, uploads: map[string]*upload{}, written: map[string]int{}}
 }
 
 // Start runs a store until the test ends.
@@ -198,7 +201,16 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// tick is the next moment of the store's own time.
+func (s *Store) tick() int {
+	s.clock++
+	return s.clock
+}
+
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	arrived := s.tick()
+	s.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -258,6 +270,9 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		s.uploads[id].parts[n] = body
 		w.Header().Set("ETag", etag(body))
 		w.Header().Set("X-Amz-Checksum-Sha256", r.Header.Get("X-Amz-Checksum-Sha256"))
+	case (r.Method == http.MethodPost && id != "" || r.Method == http.MethodPut) && blocked && s.written[key] > arrived:
+		// Two were in flight ("Conditional writes" in the user guide).
+		Fail(w, http.StatusConflict, "ConditionalRequestConflict", "A conflicting operation occurred during the upload")
 	case r.Method == http.MethodPost && id != "" && blocked, r.Method == http.MethodPut && blocked:
 		Fail(w, http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 	case r.Method == http.MethodPost && id != "":
@@ -266,7 +281,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		for n := 1; n <= len(up.parts); n++ {
 			content = append(content, up.parts[n]...)
 		}
-		s.objects[key] = Object{Content: content, Meta: up.meta, Modified: s.now()}
+		s.objects[key], s.written[key] = Object{Content: content, Meta: up.meta, Modified: s.now()}, s.tick()
 		delete(s.uploads, id)
 		_, _ = fmt.Fprintf(w, `<CompleteMultipartUploadResult><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, key, etag(content))
 	case r.Method == http.MethodDelete && id != "":
@@ -276,7 +291,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		delete(s.objects, key)
 		w.WriteHeader(http.StatusNoContent)
 	case r.Method == http.MethodPut:
-		s.objects[key] = Object{Content: body, Meta: meta(r), Modified: s.now()}
+		s.objects[key], s.written[key] = Object{Content: body, Meta: meta(r), Modified: s.now()}, s.tick()
 		w.Header().Set("ETag", etag(body))
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && !exists:
 		Fail(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist")

@@ -22,6 +22,9 @@ const accountID = "111122223333"
 type Objects struct {
 	// IgnoreConditions makes it ignore both, as some stores do.
 	IgnoreConditions bool
+	// Conflicts is how many conditional writes from now on meet another one in flight: a write that is
+	// refused with 409 may be sent again.
+	Conflicts int
 
 	cable  *cable
 	mu     sync.Mutex
@@ -91,8 +94,12 @@ func (o *Objects) PutObject(_ context.Context, in *s3object.PutObjectInput) (*s3
 		defer o.mu.Unlock()
 		path := in.Bucket + "/" + in.Key
 		found, exists := o.all[path]
+		conditional := in.IfNoneMatch != "" || in.IfMatch != ""
 		switch {
 		case o.IgnoreConditions:
+		case conditional && o.Conflicts > 0:
+			o.Conflicts--
+			return nil, refuse("ConditionalRequestConflict", "A conflicting conditional operation is currently in progress against this resource.")
 		case in.IfNoneMatch != "" && exists, in.IfMatch != "" && exists && found.etag != in.IfMatch:
 			return nil, refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 		case in.IfMatch != "" && !exists:

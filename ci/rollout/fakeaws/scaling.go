@@ -168,7 +168,8 @@ func (s *Scaling) PutScalingPolicy(_ context.Context, in *scaling.PutScalingPoli
 			PolicyName: in.PolicyName, PolicyType: in.PolicyType, ResourceId: in.ResourceId, ServiceNamespace: in.ServiceNamespace,
 			ScalableDimension: in.ScalableDimension, TargetTrackingScalingPolicyConfiguration: in.TargetTrackingScalingPolicyConfiguration,
 		}
-		return &scaling.PutScalingPolicyOutput{}, nil
+		arn := strings.Replace(scalableARN(*in.ResourceId), "scalable-target/", "scalingPolicy:", 1) + ":policyName/" + *in.PolicyName
+		return &scaling.PutScalingPolicyOutput{PolicyARN: aws.String(arn)}, nil
 	})
 }
 

@@ -521,6 +521,7 @@ func TestWhatIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		"a newer journal": {func(w *world) { w.aws.Objects.Set(journalAt+"staging/"+service+".json", `{"schema": 2}`) },
 			journal.JournalFailed},
 		"a store without conditions":   {func(w *world) { w.aws.Objects.IgnoreConditions = true }, journal.JournalFailed},
+		"writes that always meet one":  {func(w *world) { w.aws.Objects.Conflicts = 1000 }, journal.JournalFailed},
 		"a store that does not answer": {func(w *world) { w.aws.Fail("s3:GetObject", errors.New("connection refused")) }, journal.JournalFailed},
 		"no right to look":             {func(w *world) { w.aws.Fail("elb:DescribeTargetGroups", apiError("AccessDenied")) }, ensure.LookFailed},
 		"no valid plan":                {func(w *world) { w.in.Spec.Memory = 3 }, rollout.SizeInvalid},
@@ -535,6 +536,17 @@ func TestWhatIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 			}
 		})
 	}
+}
+
+// S3 refuses one of two conditional writes that are in flight at once, and the same write again is right.
+func TestWritesOfTheJournalThatMeetOthersAreSentAgain(t *testing.T) {
+	w := newWorld(t, "rolling")
+	for n, conflicts := range map[string]int{"a": 1, "b": 7} {
+		w.aws.Objects.Conflicts = conflicts
+		w.deployed(n)
+		assert.Zero(t, w.aws.Objects.Conflicts)
+	}
+	assert.Nil(t, w.state().Holder)
 }
 
 func TestAPlanShowsTheDifferenceAndWritesNothing(t *testing.T) {
