@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -61,6 +62,11 @@ func (a Artifacts) DownloadArtifact(ctx context.Context, proxied string, limit i
 	req := call{op: "download artifact " + proxied, method: http.MethodGet, path: apiPrefix + artifactsPath + "/" + proxied,
 		repeatable: true, transfer: true}
 	err := a.attempt(ctx, req, func(resp *http.Response) error {
+		// MLflow declares what a file's name says: a web page of another name is that of a login.
+		declared, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		if declared == "text/html" && !strings.Contains(path.Ext(proxied), "htm") {
+			return errNotJSON
+		}
 		var err error
 		n, err = io.Copy(begin(), io.LimitReader(resp.Body, limit+1))
 		if err == nil && n > limit {

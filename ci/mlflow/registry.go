@@ -22,6 +22,13 @@ type ModelVersion struct {
 	Aliases []string
 }
 
+// What a version's status can be; empty where a server does not say.
+const (
+	Ready   = "READY"
+	Pending = "PENDING_REGISTRATION"
+	Failed  = "FAILED_REGISTRATION"
+)
+
 type wireVersion struct {
 	Name    string   `json:"name"`
 	Version flexText `json:"version"`

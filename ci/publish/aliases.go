@@ -70,6 +70,7 @@ func (a *aliasMover) moveAliases(ctx context.Context) (aliases []string, err err
 		}
 		switch {
 		case current == nil:
+			a.stage.Warn(CodeAliasElsewhere, "alias %s points at no version of %s", alias, a.commit.Registered)
 		case current.Version == a.commit.RegistryVersion:
 			aliases = append(aliases, alias)
 		case newer(current, a.commit.Number) || !moved:

@@ -160,8 +160,8 @@ var (
 		Meaning: "A newer version is committed, so that the aliases stay there.",
 		Remedy:  "Nothing, unless this version is wanted: then move the alias on purpose"}
 	CodeAliasElsewhere = verdict.Code{Name: "ALIAS_ELSEWHERE", Stage: verdict.Publish,
-		Meaning: "An alias was at this version and was moved away since, to an older one; it stays there.",
-		Remedy:  "Nothing, if it was a rollback; else point it here with promote --alias ALIAS --number N"}
+		Meaning: "An alias was at this version and was moved away since, to an older one or to none; it stays there.",
+		Remedy:  "Nothing, if it was on purpose; else point it here with promote --alias ALIAS --number N"}
 	CodeLeftover = verdict.Code{Name: "UPLOAD_LEFTOVER", Stage: verdict.Publish,
 		Meaning: "Parts of an earlier, failed upload could not be removed.",
 		Remedy:  "Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule for unfinished uploads"}

@@ -52,6 +52,8 @@ type registration struct {
 	number  int
 	// runID is the MLflow run behind it, once there is one.
 	runID string
+	// refused is the problem of a version that the registry failed to make; nil without one.
+	refused *verdict.Problem
 }
 
 // tags describe the content on the run and on the version.
@@ -130,8 +132,10 @@ func (r *registration) openRun(ctx context.Context, experiment string) (*mlflow.
 		if err != nil {
 			return nil, err
 		}
-		// The run of a number that was abandoned is not this one's.
-		runs = slices.DeleteFunc(runs, func(run *mlflow.Run) bool { return run.Tags[tagNumber] != strconv.Itoa(r.number) })
+		// Some servers ignore the filter; and the run of a number that was abandoned is not this one's.
+		runs = slices.DeleteFunc(runs, func(run *mlflow.Run) bool {
+			return run.Tags[tagKey] != r.content.key || run.Tags[tagNumber] != strconv.Itoa(r.number)
+		})
 		if len(runs) > 0 {
 			slices.SortStableFunc(runs, func(a, b *mlflow.Run) int {
 				return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID))
@@ -181,7 +185,7 @@ func (r *registration) logRun(ctx context.Context, run *mlflow.Run) error {
 
 // findVersion returns the registry's version of this content, nil when there is none.
 // Two publishers of the same content can make two; the lower number counts, and the
-// other, which nobody can have been told of, is removed.
+// other, which nobody can have been told of, is removed, as is one that the registry failed to make.
 func (r *registration) findVersion(ctx context.Context) (*mlflow.ModelVersion, error) {
 	filter := fmt.Sprintf("name = '%s' and tags.`%s` = '%s'", r.registered(), tagKey, r.content.key)
 	versions, err := r.mlflow.SearchModelVersions(ctx, filter)
@@ -196,16 +200,22 @@ func (r *registration) findVersion(ctx context.Context) (*mlflow.ModelVersion, e
 	versions = slices.DeleteFunc(versions, func(v *mlflow.ModelVersion) bool {
 		return v.Tags[tagKey] != r.content.key || v.Tags[tagNumber] != strconv.Itoa(r.number)
 	})
-	if len(versions) == 0 {
-		return nil, nil
-	}
 	slices.SortFunc(versions, func(a, b *mlflow.ModelVersion) int { return number(a) - number(b) })
-	for _, twin := range versions[1:] {
-		if err := r.mlflow.DeleteModelVersion(ctx, twin.Name, twin.Version); err != nil {
+	var counts *mlflow.ModelVersion
+	for _, version := range versions {
+		switch {
+		case version.Status == mlflow.Failed:
+			r.refused = verdict.Problemf(CodeRegistryFailed, "version %s of %s had status %s, and was deleted", version.Version, version.Name,
+				version.Status)
+		case counts == nil:
+			counts = version
+			continue
+		}
+		if err := r.mlflow.DeleteModelVersion(ctx, version.Name, version.Version); err != nil {
 			return nil, err
 		}
 	}
-	return versions[0], nil
+	return counts, nil
 }
 
 // number is a version's number; the registry counts.
@@ -222,6 +232,7 @@ func (r *registration) createVersion(ctx context.Context, runID, source string) 
 	description := fmt.Sprintf("Version %d of %s in %s, commit %s", r.number, r.Config.Publish.Model, r.Environment,
 		first(r.Commit, "unknown"))
 	for attempt := 1; ; attempt++ {
+		r.refused = nil
 		_, createErr := r.mlflow.CreateModelVersion(ctx, r.registered(), source, runID, description, r.tags())
 		if createErr != nil && (!mlflow.IsAmbiguous(createErr) || ctx.Err() != nil) {
 			return nil, createErr
@@ -234,6 +245,9 @@ func (r *registration) createVersion(ctx context.Context, runID, source string) 
 		if version != nil {
 			r.show("version %s of %s (registered, not committed)", version.Version, version.Name)
 			return version, nil
+		}
+		if r.refused != nil {
+			return nil, r.refused
 		}
 		if createErr == nil {
 			createErr = verdict.Problemf(CodeRegistryFailed, "the server accepted a version of %s and does not list it", r.registered())

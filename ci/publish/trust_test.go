@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -432,4 +434,84 @@ func TestADamagedManifestOfAnotherVersionStopsNothing(t *testing.T) {
 	result := Run(t.Context(), w.input(artifact(t, "weights")))
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
 	assert.Equal(t, 8, result.Version.Number)
+}
+
+// A registry may accept a version before it has made it.
+func TestAVersionThatIsNotMadeYetIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.mlf.NewStatus = mlflow.Pending
+	m := artifact(t, "weights")
+	result := Run(t.Context(), w.input(m))
+	assert.Equal(t, CodeRegistryFailed.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "PENDING_REGISTRATION")
+	assert.Empty(t, w.commits())
+	asked := 0
+	w.mlf.SetAfter(func(r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "model-versions/get") {
+			if asked++; asked == 3 {
+				w.mlf.SetStatus(registered, 1, mlflow.Ready)
+			}
+		}
+		return false
+	})
+	result = Run(t.Context(), w.input(m))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Len(t, w.mlf.Versions(registered), 1)
+}
+
+func TestAVersionThatTheRegistryFailedToMakeIsMadeAgain(t *testing.T) {
+	w := newWorld(t)
+	w.mlf.NewStatus = mlflow.Failed
+	m := artifact(t, "weights")
+	result := Run(t.Context(), w.input(m))
+	assert.Equal(t, CodeRegistryFailed.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Contains(t, result.Stage.Cause, "version 1 of "+registered+" had status FAILED_REGISTRATION, and was deleted")
+	assert.Empty(t, w.mlf.Versions(registered))
+	w.mlf.NewStatus = ""
+	result = Run(t.Context(), w.input(m))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, 2, w.mlf.Alias(registered, "staging"))
+	// One that was committed is never deleted, whatever becomes of it.
+	w.mlf.SetStatus(registered, 2, mlflow.Failed)
+	result = Run(t.Context(), w.input(m))
+	assert.Equal(t, CodeRegistryFailed.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Len(t, w.mlf.Versions(registered), 1)
+}
+
+func TestAnAliasThatWasTakenAwayIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	w.mlf.SetAlias(registered, ChampionAlias, 0)
+	result := Run(t.Context(), w.input(artifact(t, "one")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	require.Len(t, result.Stage.Warnings, 1)
+	assert.Equal(t, CodeAliasElsewhere.Name, result.Stage.Warnings[0].Code)
+	assert.Contains(t, result.Stage.Warnings[0].Cause, "alias champion points at no version")
+}
+
+// The session of a single sign-on ends between two calls: the proxy answers 200 and a page.
+func TestALoginPageInThePlaceOfAFileIsNoOtherModel(t *testing.T) {
+	w := newWorld(t)
+	w.failMLflow("GET /api/2.0/mlflow-artifacts", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(rw, "<html>Sign in</html>")
+	})
+	result := Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeNotJSON.Name, result.Stage.Code, result.Stage.Failure())
+	assert.Equal(t, verdict.CouldNotRun, result.Stage.Verdict)
+}
+
+// A server that does not know the filter answers with the runs of others.
+func TestTheRunOfOtherContentIsNotTakenForOurs(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	run := w.mlf.Runs()[0]
+	w.failMLflow("POST /api/2.0/mlflow/runs/search", func(rw http.ResponseWriter, _ *http.Request) {
+		tags := []map[string]string{{"key": tagNumber, "value": "2"}, {"key": tagKey, "value": "of another"}}
+		assert.NoError(t, json.NewEncoder(rw).Encode(map[string]any{"runs": []any{map[string]any{
+			"info": map[string]any{"run_id": run.ID, "status": "FINISHED", "artifact_uri": run.ArtifactURI}, "data": map[string]any{"tags": tags}}}}))
+	})
+	result := Run(t.Context(), w.input(artifact(t, "two")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Len(t, w.mlf.Runs(), 2)
 }

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
+	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -20,15 +22,12 @@ import (
 // can never satisfy it. It returns what loading them found.
 func (o *operation) verifyRegistry(ctx context.Context, registryVersion, key string, files []served) (checked string, err error) {
 	o.at = verifying
-	version, err := o.mlflow.GetModelVersion(ctx, o.registered(), registryVersion)
+	version, err := o.ready(ctx, registryVersion)
 	if err != nil {
 		return "", err
 	}
 	if version.Tags[tagKey] != key {
 		return "", verdict.Problemf(CodeVerifyFailed, "version %s of %s belongs to other content", registryVersion, o.registered())
-	}
-	if version.Status != "" && version.Status != "READY" {
-		return "", verdict.Problemf(CodeVerifyFailed, "version %s of %s has status %s", registryVersion, o.registered(), version.Status)
 	}
 	uri, err := o.mlflow.DownloadURI(ctx, o.registered(), registryVersion)
 	if err != nil {
@@ -66,6 +65,25 @@ func (o *operation) verifyRegistry(ctx context.Context, registryVersion, key str
 		o.stage.Warn(loaded.Warning.Code, "%s", loaded.Warning.Cause)
 	}
 	return loaded.Found, nil
+}
+
+// pendingFor is how long a registry may take to make a version that it accepted.
+const pendingFor = 2 * time.Minute
+
+// ready is a version that the registry has made. Some accept one and copy its files afterwards.
+func (o *operation) ready(ctx context.Context, number string) (*mlflow.ModelVersion, error) {
+	for began := o.Clock.Now(); ; {
+		version, err := o.mlflow.GetModelVersion(ctx, o.registered(), number)
+		if err != nil || version.Status == "" || version.Status == mlflow.Ready {
+			return version, err
+		}
+		if version.Status != mlflow.Pending || o.Clock.Now().Sub(began) >= pendingFor {
+			return nil, verdict.Problemf(CodeRegistryFailed, "version %s of %s has status %s", number, o.registered(), clip(version.Status, 60))
+		}
+		if err := o.Clock.Sleep(ctx, 2*time.Second); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // fetch reads an artifact of at most limit bytes, returns its hash and size, and keeps it

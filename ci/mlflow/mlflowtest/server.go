@@ -3,6 +3,7 @@
 package mlflowtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,6 +43,8 @@ type Version struct {
 	Number        int
 	Source, RunID string
 	Tags          map[string]string
+	// Status is READY when empty.
+	Status string
 }
 
 // Before sees a request and may answer it: true when it did.
@@ -58,8 +61,10 @@ type Server struct {
 	ArtifactRoot string
 	// Username and Password, or Token, are demanded when set.
 	Username, Password, Token string
-	before                    atomic.Pointer[Before]
-	after                     atomic.Pointer[After]
+	// NewStatus is the status of new versions; READY when empty.
+	NewStatus string
+	before    atomic.Pointer[Before]
+	after     atomic.Pointer[After]
 
 	mu          sync.Mutex
 	experiments []*Experiment
@@ -141,6 +146,13 @@ func (s *Server) SetAlias(name, alias string, version int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.aliases[name+"\n"+alias] = version
+}
+
+// SetStatus sets the status of a version; "" is READY.
+func (s *Server) SetStatus(name string, number int, status string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version(name, strconv.Itoa(number)).Status = status
 }
 
 // Artifacts returns the stored artifacts by path.
@@ -336,7 +348,7 @@ func (s *Server) wireVersion(v *Version) map[string]any {
 	}
 	slices.Sort(aliases)
 	return map[string]any{"name": v.Name, "version": strconv.Itoa(v.Number), "source": v.Source, "run_id": v.RunID,
-		"status": "READY", "tags": tags(v.Tags), "aliases": aliases}
+		"status": cmp.Or(v.Status, "READY"), "tags": tags(v.Tags), "aliases": aliases}
 }
 
 // handle executes one JSON call.
@@ -427,7 +439,8 @@ func (s *Server) handle(route string, in map[string]any) (out any, status int, c
 			return nil, http.StatusBadRequest, "INVALID_PARAMETER_VALUE", "Invalid model version source"
 		}
 		s.next[name]++
-		v := &Version{Name: name, Number: s.next[name], Source: text(in, "source"), RunID: text(in, "run_id"), Tags: pairs(in["tags"])}
+		v := &Version{Name: name, Number: s.next[name], Source: text(in, "source"), RunID: text(in, "run_id"), Tags: pairs(in["tags"]),
+			Status: s.NewStatus}
 		s.versions = append(s.versions, v)
 		return ok(map[string]any{"model_version": s.wireVersion(v)})
 	case "GET model-versions/search":
