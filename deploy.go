@@ -30,17 +30,17 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	override string,
 
-	// What to do about another version's deployment in progress: refuse, wait, rollback or
-	// supersede. When empty, wait for one that an interrupted run left, and refuse any other.
+	// What to do about another version's deployment in progress. When empty, wait for one that an
+	// interrupted run left, and refuse any other.
 	//
 	// +optional
-	inFlight string,
+	inFlight InFlight,
 
-	// What to do about a deployment that does not finish in time: rollback or leave.
+	// What to do about a deployment that does not finish in time.
 	//
 	// +optional
 	// +default="rollback"
-	onTimeout string,
+	onTimeout OnTimeout,
 
 	// Go on following a deployment that pauses, until approve or reject is called, instead of
 	// returning.
@@ -48,8 +48,8 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	awaitApproval bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until
-	// the lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -77,10 +77,10 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	verifyFrom []string,
 
-	// What must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when empty.
+	// What must be stated about the image; all but sbom when empty.
 	//
 	// +optional
-	verifyRequire []string,
+	verifyRequire []Statement,
 
 	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
 	// unfixed, grace and allow can be there; their defaults when not given.
@@ -93,7 +93,7 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	verifyIdentity []string,
 
-	// Address of the identity provider that must have issued that name, such as
+	// Address of the identity provider that must have issued the names of --verify-identity, such as
 	// https://token.actions.githubusercontent.com.
 	//
 	// +optional
@@ -107,11 +107,12 @@ func (m *OpenstackRca) Deploy(
 	call := m.call(ctx)
 	call.deployed = image
 	call.demand(verifyKey, verifyRules, verifyRoot, pipeline.VerifyOptions{
-		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: texts(verifyRequire),
 		Identities: verifyIdentity, Issuer: verifyIssuer,
 	})
 	call.rollout = pipeline.RolloutOptions{
-		Override: override, InFlight: inFlight, OnTimeout: onTimeout, AwaitApproval: awaitApproval, LockWait: lockWait,
+		Override: override, InFlight: pipeline.InFlight(inFlight), OnTimeout: pipeline.OnTimeout(onTimeout),
+		AwaitApproval: awaitApproval, LockWait: lockWait,
 	}
 	result, err := call.run(verdict.Deploy)
 	if err != nil {
@@ -136,7 +137,8 @@ func (m *OpenstackRca) Status(ctx context.Context) (*Rollout, error) {
 func (m *OpenstackRca) Rollback(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -150,7 +152,8 @@ func (m *OpenstackRca) Rollback(
 func (m *OpenstackRca) Approve(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -164,7 +167,8 @@ func (m *OpenstackRca) Approve(
 func (m *OpenstackRca) Reject(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -184,7 +188,8 @@ func (m *OpenstackRca) Wait(
 	// +optional
 	awaitApproval bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -205,7 +210,8 @@ func (m *OpenstackRca) Prune(
 	// +default=10
 	keep int,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -228,7 +234,8 @@ func (m *OpenstackRca) Destroy(
 	// +optional
 	withLogs bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all.
+	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
+	// lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,

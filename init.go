@@ -17,10 +17,10 @@ import (
 func (m *OpenstackRca) Init(
 	ctx context.Context,
 
-	// CI system to make the file of: azure, buildkite, circleci, github, gitlab or jenkins.
+	// CI system to make the file of.
 	//
 	// +optional
-	ci string,
+	ci CiSystem,
 
 	// Run the tests once, and begin with the coverage that they reach where it is below the floor; the
 	// file says so.
@@ -34,7 +34,7 @@ func (m *OpenstackRca) Init(
 		return nil, err
 	}
 	defer call.close()
-	found := pipeline.Init(ctx, backend, pipeline.InitOptions{CI: ci, Measure: measure, Call: call.options()})
+	found := pipeline.Init(ctx, backend, pipeline.InitOptions{CI: string(ci), Measure: measure, Call: call.options()})
 	if found.Failure != "" {
 		return nil, enforce(found.Failure)
 	}

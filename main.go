@@ -54,7 +54,7 @@ type OpenstackRca struct {
 	SandboxS3 *dagger.Service
 }
 
-// Target is where results go outside of the sandbox, with the credentials. No step of the
+// Target is where results go outside the sandbox, with the credentials. No step of the
 // tests or the training ever gets any of it.
 type Target struct {
 	// +private
@@ -121,11 +121,11 @@ func New(
 	// +optional
 	ref string,
 
-	// Branches, or patterns of them such as release/*, that may publish, push images and
-	// deploy; main by default. pipeline.yaml comes from the branch itself: outside of the sandbox
-	// it can only remove stages.
+	// Branches, or patterns of them such as release/*, that may publish, push images and deploy.
+	// pipeline.yaml comes from the branch itself: outside the sandbox it can only remove stages.
 	//
 	// +optional
+	// +default=["main"]
 	releaseBranch []string,
 
 	// Revision of the source, for labels, tags and the report.
@@ -156,7 +156,7 @@ func New(
 	// +optional
 	trained *dagger.Directory,
 
-	// MLflow server to publish to, outside of the sandbox.
+	// MLflow server to publish to, outside the sandbox.
 	//
 	// +optional
 	mlflowTrackingUri string,
@@ -176,22 +176,28 @@ func New(
 	// +optional
 	mlflowToken *dagger.Secret,
 
-	// Or, instead of the token, user name and password of the MLflow server.
+	// User name for the MLflow server, instead of --mlflow-token.
 	//
 	// +optional
 	mlflowTrackingUsername *dagger.Secret,
 
+	// Password of --mlflow-tracking-username.
+	//
 	// +optional
 	mlflowTrackingPassword *dagger.Secret,
 
-	// Credentials for S3, ECS, and a login to ECR where the image goes there.
+	// Access key of AWS: for S3, ECS, and a login to ECR where the image goes there.
 	//
 	// +optional
 	awsAccessKeyId *dagger.Secret,
 
+	// Secret of that access key.
+	//
 	// +optional
 	awsSecretAccessKey *dagger.Secret,
 
+	// Session token of temporary credentials of AWS.
+	//
 	// +optional
 	awsSessionToken *dagger.Secret,
 
@@ -205,13 +211,13 @@ func New(
 	// +optional
 	awsEndpointUrl string,
 
-	// ARN of a role to assume for the rollout with the credentials above; its session is
-	// renewed during a long deployment.
+	// ARN of a role to assume for the rollout with the given credentials; its session is renewed
+	// during a long deployment.
 	//
 	// +optional
 	awsRole string,
 
-	// External id of that role.
+	// External id of --aws-role.
 	//
 	// +optional
 	awsExternalId string,
@@ -222,21 +228,23 @@ func New(
 	// +optional
 	awsWebIdentityToken *dagger.Secret,
 
-	// ARN of the role that the token is for.
+	// ARN of the role that --aws-web-identity-token is for.
 	//
 	// +optional
 	awsWebIdentityRole string,
 
-	// Repository to push the image to, outside of the sandbox: docker.io/team/openstack-rca-system.
+	// Repository to push the image to, outside the sandbox: docker.io/team/openstack-rca-system.
 	//
 	// +optional
 	imageAddress string,
 
-	// Login of that registry. For ECR it defaults to one made from the AWS credentials.
+	// User name for the registry of --image-address. For ECR a login is made from the AWS credentials.
 	//
 	// +optional
 	dockerUsername *dagger.Secret,
 
+	// Password of --docker-username.
+	//
 	// +optional
 	dockerPassword *dagger.Secret,
 
@@ -268,7 +276,7 @@ func New(
 	// +optional
 	otlpEndpoint string,
 
-	// Login of both: name:password, or a bearer token.
+	// Login of --pushgateway-url and --otlp-endpoint: name:password, or a bearer token.
 	//
 	// +optional
 	metricsAuth *dagger.Secret,
@@ -286,7 +294,7 @@ func New(
 	// +optional
 	sandboxMlflow *dagger.Service,
 
-	// S3 API for the sandbox to use instead of starting its own.
+	// S3 API for the sandbox to use instead of starting its own, such as tcp://127.0.0.1:9000.
 	//
 	// +optional
 	sandboxS3 *dagger.Service,

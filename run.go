@@ -26,8 +26,8 @@ func (m *OpenstackRca) Run(
 	// +optional
 	param []string,
 
-	// Metrics of the model in production, to compare with, as `train metrics` exports them.
-	// Without it they come from the MLflow registry, if there is one.
+	// Metrics of the model in production, to compare with: train/metrics.json of its report, or a JSON
+	// object of numbers. Without it they come from the MLflow registry, if there is one.
 	//
 	// +optional
 	champion *dagger.File,
@@ -53,22 +53,23 @@ func (m *OpenstackRca) Run(
 	// +optional
 	git *dagger.Directory,
 
-	// Database of advisories for audit and scan, as they take it.
+	// Database of advisories instead of today's of osv.dev: a file with OSV records (.zip or .jsonl),
+	// or an archive of a database of Grype (.tar.zst).
 	//
 	// +optional
 	advisories *dagger.File,
 
-	// Private key, ECDSA on P-256 in PEM, that signs what the run states about its image.
+	// Private key that signs what is stated about an image: ECDSA on P-256, in PEM.
 	//
 	// +optional
 	signKey *dagger.Secret,
 
-	// Or a key of AWS KMS for that: its ARN, id or alias.
+	// Key of AWS KMS that signs, instead of a private key: its ARN, id or alias.
 	//
 	// +optional
 	signKms string,
 
-	// Python version of all environments; pipeline.yaml's when empty.
+	// Python version; pipeline.yaml's when empty.
 	//
 	// +optional
 	python string,
@@ -102,7 +103,8 @@ func (m *OpenstackRca) Pipeline(
 	// +optional
 	param []string,
 
-	// Metrics of the model in production, to compare with.
+	// Metrics of the model in production, to compare with: train/metrics.json of its report, or a JSON
+	// object of numbers. Without it they come from the MLflow registry, if there is one.
 	//
 	// +optional
 	champion *dagger.File,
@@ -128,22 +130,23 @@ func (m *OpenstackRca) Pipeline(
 	// +optional
 	git *dagger.Directory,
 
-	// Database of advisories for audit and scan, as they take it.
+	// Database of advisories instead of today's of osv.dev: a file with OSV records (.zip or .jsonl),
+	// or an archive of a database of Grype (.tar.zst).
 	//
 	// +optional
 	advisories *dagger.File,
 
-	// Private key, ECDSA on P-256 in PEM, that signs what the run states about its image.
+	// Private key that signs what is stated about an image: ECDSA on P-256, in PEM.
 	//
 	// +optional
 	signKey *dagger.Secret,
 
-	// Or a key of AWS KMS for that: its ARN, id or alias.
+	// Key of AWS KMS that signs, instead of a private key: its ARN, id or alias.
 	//
 	// +optional
 	signKms string,
 
-	// Python version of all environments; pipeline.yaml's when empty.
+	// Python version; pipeline.yaml's when empty.
 	//
 	// +optional
 	python string,
@@ -199,17 +202,18 @@ func (m *OpenstackRca) Doctor(
 	// +optional
 	asJson bool,
 
-	// Database of advisories to look at.
+	// Database of advisories instead of today's of osv.dev: a file with OSV records (.zip or .jsonl),
+	// or an archive of a database of Grype (.tar.zst).
 	//
 	// +optional
 	advisories *dagger.File,
 
-	// Private key that attests images, to look at.
+	// Private key that signs what is stated about an image: ECDSA on P-256, in PEM.
 	//
 	// +optional
 	signKey *dagger.Secret,
 
-	// Or a key of AWS KMS for that: its ARN, id or alias.
+	// Key of AWS KMS that signs, instead of a private key: its ARN, id or alias.
 	//
 	// +optional
 	signKms string,

@@ -16,8 +16,8 @@ import (
 func (m *OpenstackRca) Audit(
 	ctx context.Context,
 
-	// Database of advisories instead of today's from osv.dev: a file with OSV records (.zip or
-	// .jsonl), or an archive of a database of Grype (.tar.zst).
+	// Database of advisories instead of today's of osv.dev: a file with OSV records (.zip or .jsonl),
+	// or an archive of a database of Grype (.tar.zst).
 	//
 	// +optional
 	advisories *dagger.File,
@@ -67,20 +67,20 @@ func (m *OpenstackRca) Attest(
 	// The image, by digest: repository@sha256:...
 	image string,
 
-	// Report of the run that built it.
+	// Report of the run that built the image.
 	from *dagger.Directory,
 
-	// Private key that signs: ECDSA on P-256, in PEM.
+	// Private key that signs what is stated about an image: ECDSA on P-256, in PEM.
 	//
 	// +optional
 	signKey *dagger.Secret,
 
-	// Or a key of AWS KMS: its ARN, id or alias.
+	// Key of AWS KMS that signs, instead of a private key: its ARN, id or alias.
 	//
 	// +optional
 	signKms string,
 
-	// Or a token of the CI system in OpenID Connect, to sign without a key.
+	// Token of the CI system in OpenID Connect, to sign without a key.
 	//
 	// +optional
 	signToken *dagger.Secret,
@@ -91,7 +91,7 @@ func (m *OpenstackRca) Attest(
 	// +optional
 	signServices *dagger.File,
 
-	// Trusted root of these services; the public one when not given.
+	// Trusted root of the services of --sign-services; the public one when not given.
 	//
 	// +optional
 	signRoot *dagger.File,
@@ -139,10 +139,10 @@ func (m *OpenstackRca) Verify(
 	// +optional
 	verifyFrom []string,
 
-	// What must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when empty.
+	// What must be stated about the image; all but sbom when empty.
 	//
 	// +optional
-	verifyRequire []string,
+	verifyRequire []Statement,
 
 	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
 	// unfixed, grace and allow can be there; their defaults when not given.
@@ -155,7 +155,7 @@ func (m *OpenstackRca) Verify(
 	// +optional
 	verifyIdentity []string,
 
-	// Address of the identity provider that must have issued that name, such as
+	// Address of the identity provider that must have issued the names of --verify-identity, such as
 	// https://token.actions.githubusercontent.com.
 	//
 	// +optional
@@ -169,7 +169,7 @@ func (m *OpenstackRca) Verify(
 	call := m.call(ctx)
 	call.deployed = image
 	call.demand(verifyKey, verifyRules, verifyRoot, pipeline.VerifyOptions{
-		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: verifyRequire,
+		MaxAge: verifyMaxAge, MaxDataAge: verifyMaxDataAge, From: verifyFrom, Require: texts(verifyRequire),
 		Identities: verifyIdentity, Issuer: verifyIssuer,
 	})
 	backend, err := call.backend()
@@ -262,13 +262,13 @@ type ScanReport struct {
 	Failure string
 }
 
-// Sbom is the bill of materials of the image: cyclonedx or spdx.
+// Sbom is the bill of materials of the image.
 func (r *ScanReport) Sbom(
 	// +optional
 	// +default="cyclonedx"
-	format string,
+	format SbomFormat,
 ) *dagger.File {
-	if format == "spdx" {
+	if format == SbomFormatSpdx {
 		return r.Report.File("scan/sbom.spdx.json")
 	}
 	return r.Report.File("scan/sbom.cdx.json")

@@ -51,12 +51,12 @@ func (m *OpenstackRca) Test(
 	// +optional
 	rerunFailed int,
 
-	// Processes that share the tests of one container, as for pytest-xdist: a number or auto.
+	// Processes that share the tests, as for pytest-xdist: a number or auto.
 	//
 	// +optional
 	workers string,
 
-	// Containers that share the suite.
+	// Environments that share the suite.
 	//
 	// +optional
 	shards int,

@@ -33,8 +33,8 @@ func (m *OpenstackRca) Train(
 	// +optional
 	cpuThreads int,
 
-	// Metrics of the model in production, to compare with: as `train metrics` exports them, or a
-	// JSON object of numbers. Without it they come from the MLflow registry, if there is one.
+	// Metrics of the model in production, to compare with: train/metrics.json of its report, or a JSON
+	// object of numbers. Without it they come from the MLflow registry, if there is one.
 	//
 	// +optional
 	champion *dagger.File,

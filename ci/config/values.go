@@ -16,8 +16,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// Platforms are those that an image can be for.
-var Platforms = []string{"linux/amd64", "linux/arm64"}
+// Platforms are those that an image can be for, Pythons the versions of Python that the tools support.
+var (
+	Platforms = []string{"linux/amd64", "linux/arm64"}
+	Pythons   = []string{"3.10", "3.11", "3.12", "3.13", "3.14"}
+)
 
 // The forms of names and ids.
 var (
@@ -226,12 +229,12 @@ func (v *validator) plainValue(key, value string) bool {
 }
 
 func (v *validator) python(key, value string) {
-	versions, hint := []string{"3.10", "3.11", "3.12", "3.13", "3.14"}, ""
+	hint := ""
 	if value == "3.1" {
 		hint = "; \"3.1\" in quotes is not 3.10"
 	}
-	if !slices.Contains(versions, value) {
-		v.bad(key, "%q is not one of %s%s", value, strings.Join(versions, ", "), hint)
+	if !slices.Contains(Pythons, value) {
+		v.bad(key, "%q is not one of %s%s", value, strings.Join(Pythons, ", "), hint)
 	}
 }
 

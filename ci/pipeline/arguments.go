@@ -56,9 +56,8 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 		}
 		parsed.commitTime = at.UTC()
 	}
-	if !slices.Contains(append([]string{""}, config.Platforms...), opts.Platform) {
-		bad("--platform %q is not one of %s", opts.Platform, strings.Join(config.Platforms, ", "))
-	}
+	oneOf(bad, "--python", opts.Python, config.Pythons)
+	oneOf(bad, "--platform", opts.Platform, config.Platforms)
 	for _, param := range opts.Train.Params {
 		name, value, found := strings.Cut(param, "=")
 		switch _, twice := parsed.params[name]; {
@@ -71,6 +70,7 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 		}
 	}
 	opts.Test.check(bad)
+	opts.Rollout.check(bad)
 	if opts.Train.Threads < 0 {
 		bad("--cpu-threads %d is negative", opts.Train.Threads)
 	}
@@ -78,4 +78,16 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 		bad("with --trained nothing is trained: --data, --param and --twice cannot change it")
 	}
 	return parsed, problems
+}
+
+// oneOf refuses a value that is not of a closed set; an empty one stands for the default.
+func oneOf[T ~string](bad func(format string, args ...any), flag string, value T, all []T) {
+	if value == "" || slices.Contains(all, value) {
+		return
+	}
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = string(one)
+	}
+	bad("%s %q is not one of %s", flag, value, strings.Join(names, ", "))
 }

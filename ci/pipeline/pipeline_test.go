@@ -54,12 +54,13 @@ func codes(run *verdict.Run) map[string]string {
 
 func TestNothingRunsWhenTheArgumentsOrTheConfigurationAreWrong(t *testing.T) {
 	b, r := backend(t, source(map[string]string{"pipeline.yaml": "test:\n  coverage:\n    total: 101\nunknown: 1\n"}))
-	outcome := Run(t.Context(), b, Options{Ref: "a..b", Commit: "not hexadecimal", CommitTime: "yesterday", Platform: "windows/amd64", Train: TrainOptions{Params: []string{"epochs", "a=1", "a=2"}, Threads: -1}})
+	outcome := Run(t.Context(), b, Options{Ref: "a..b", Commit: "not hexadecimal", CommitTime: "yesterday", Platform: "windows/amd64", Python: "2.7", Train: TrainOptions{Params: []string{"epochs", "a=1", "a=2"}, Threads: -1}})
 	assert.Equal(t, verdict.Fail, outcome.Run.Verdict)
 	assert.Empty(t, r.Steps())
 	lines := strings.Join(outcome.Run.Failures(), "\n")
 	for _, part := range []string{
 		"BAD_ARGUMENT: --ref", "BAD_ARGUMENT: --commit", "BAD_ARGUMENT: --commit-time", "--param \"epochs\"", "--param a is given twice", "--cpu-threads -1",
+		`BAD_ARGUMENT: --python "2.7" is not one of 3.10,`,
 		`BAD_ARGUMENT: --platform "windows/amd64" is not one of linux/amd64, linux/arm64`,
 		"CONFIG_INVALID: pipeline.yaml:3:", "test.coverage.total", "CONFIG_INVALID: pipeline.yaml:4:", "unknown",
 	} {

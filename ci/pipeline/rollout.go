@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -38,11 +39,10 @@ type RolloutOptions struct {
 	Name string
 	// Override is why production may take an image that staging has not run.
 	Override string
-	// InFlight is refuse, wait, rollback or supersede: what to do about another version's
-	// deployment in progress. Empty waits for one that an interrupted run left, and refuses any other.
-	InFlight string
-	// OnTimeout is rollback or leave; empty is rollback.
-	OnTimeout string
+	// InFlight, when empty, waits for a deployment that an interrupted run left, and refuses any other.
+	InFlight InFlight
+	// OnTimeout, when empty, rolls back.
+	OnTimeout OnTimeout
 	// AwaitApproval waits at a pause for an approval or rejection.
 	AwaitApproval bool
 	// LockWait is how long to wait for another run's lock, such as 5m; empty waits until
@@ -62,6 +62,41 @@ type RolloutOptions struct {
 	Clock   clock.Clock
 	// Get replaces HTTP in the smoke test; for tests.
 	Get func(ctx context.Context, address string) error
+}
+
+// The closed sets: deployment.InFlights and deployment.Policies.
+type (
+	// InFlight is what to do about another version's deployment in progress.
+	InFlight = deployment.InFlight
+	// OnTimeout is what to do about a deployment that does not finish in time.
+	OnTimeout = deployment.Policy
+)
+
+// maxLockWait is the longest that a run waits for the lock of another one.
+const maxLockWait = 24 * time.Hour
+
+// check finds what is wrong with the arguments.
+func (o RolloutOptions) check(bad func(format string, args ...any)) {
+	oneOf(bad, "--in-flight", o.InFlight, deployment.InFlights)
+	oneOf(bad, "--on-timeout", o.OnTimeout, deployment.Policies)
+	if wait, err := o.lockWait(); err != nil || wait > maxLockWait {
+		bad("--lock-wait %q is not a time of 0s to 24h", o.LockWait)
+	}
+}
+
+// lockWait is LockWait as package release takes it: 0 for its default, below 0 for not at all.
+func (o RolloutOptions) lockWait() (time.Duration, error) {
+	if o.LockWait == "" {
+		return 0, nil
+	}
+	wait, err := time.ParseDuration(o.LockWait)
+	switch {
+	case err != nil || wait < 0:
+		return 0, errors.New("no time of 0s or more")
+	case wait == 0:
+		return -1, nil
+	}
+	return wait, nil
 }
 
 // ImportSource names the service that import describes.
@@ -167,7 +202,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 	in := release.Input{
 		Input:   rollout.Input{Spec: cfg.RolloutSpec(), Environment: o.Environment, Image: s.image, Commit: o.Commit, TaskFile: task},
 		Journal: cmp.Or(cfg.Rollout.Journal, o.Target.ArtifactRoot), Name: cmp.Or(r.Name, o.name()), Override: r.Override,
-		InFlight: deployment.InFlight(r.InFlight), OnTimeout: deployment.Policy(r.OnTimeout),
+		InFlight: r.InFlight, OnTimeout: r.OnTimeout,
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 		Index: release.Index{
 			Expected: len(cfg.Image.Platforms) > 0 || o.Verify.trusts(),
@@ -180,31 +215,9 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 	if now == nil {
 		now = clock.System{}
 	}
-	var problems []*verdict.Problem
-	bad := func(format string, args ...any) {
-		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
-	}
-	switch in.InFlight {
-	case "", deployment.Refuse, deployment.Wait, deployment.Undo, deployment.Supersede:
-	default:
-		bad("--in-flight %q is not refuse, wait, rollback or supersede", r.InFlight)
-	}
-	switch in.OnTimeout {
-	case "", deployment.Rollback, deployment.Leave:
-	default:
-		bad("--on-timeout %q is not rollback or leave", r.OnTimeout)
-	}
-	if r.LockWait != "" {
-		wait, err := time.ParseDuration(r.LockWait)
-		if err != nil || wait < 0 || wait > 24*time.Hour {
-			bad("--lock-wait %q is not a time of 0s to 24h", r.LockWait)
-		}
-		if in.LockWait = wait; wait == 0 {
-			in.LockWait = -1
-		}
-	}
-	if len(problems) > 0 || o.sandbox() {
-		return release.Clients{}, now, in, problems
+	in.LockWait, _ = r.lockWait() // it was checked
+	if o.sandbox() {
+		return release.Clients{}, now, in, nil
 	}
 	options, problem := o.account(ctx, cfg, permit)
 	if problem != nil {

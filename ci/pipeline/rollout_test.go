@@ -100,12 +100,13 @@ func TestARolloutIsRefusedBeforeItsAccountIsOpened(t *testing.T) {
 	ctx := context.Background()
 	backend, opts, aws, _ := inAWS(t, stagingConfig)
 	opts.Rollout.InFlight, opts.Rollout.OnTimeout, opts.Rollout.LockWait = "dance", "explode", "-1s"
-	stage := deployStage(t, Operate(ctx, backend, opts, Status))
-	require.Len(t, stage.Problems, 3, "all at once")
+	refused := Operate(ctx, backend, opts, Status)
+	require.NotNil(t, refused.Preflight)
+	require.Len(t, refused.Preflight.Problems, 3, "all at once")
 
 	backend, opts, _, _ = inAWS(t, stagingConfig)
 	opts.Rollout.Connect = nil
-	stage = deployStage(t, Operate(ctx, backend, opts, Status))
+	stage := deployStage(t, Operate(ctx, backend, opts, Status))
 	assert.Equal(t, account.CredentialsInvalid.Name, stage.Code)
 	assert.Contains(t, stage.Cause, "the call has no AWS credentials")
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -49,17 +50,12 @@ type Changes func(ctx context.Context, since string) (changed, removed []string,
 // revision is the name of a revision that git cannot take for an option.
 var revision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./@{}^~+-]{0,254}$`)
 
-// pythonVersion is a version that the test tools support.
-var pythonVersion = regexp.MustCompile(`^3\.(10|11|12|13|14)$`)
-
 func (o TestOptions) check(bad func(format string, args ...any)) {
 	seen := map[string]bool{}
 	for _, version := range o.Pythons {
-		switch {
-		case !pythonVersion.MatchString(version):
-			bad("--python %q is not one of 3.10, 3.11, 3.12, 3.13, 3.14", version)
-		case seen[version]:
-			bad("--python %s is given twice", version)
+		oneOf(bad, "--python", version, config.Pythons)
+		if version == "" || seen[version] {
+			bad("--python %q is empty or given twice", version)
 		}
 		seen[version] = true
 	}

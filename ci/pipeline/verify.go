@@ -262,9 +262,7 @@ func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	}
 	names := Statements()
 	for _, name := range o.Require {
-		if names[name] == "" {
-			bad("--verify-require %q is not one of %s", name, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
-		}
+		oneOf(bad, "--verify-require", name, slices.Sorted(maps.Keys(names)))
 		d.Require = append(d.Require, names[name])
 	}
 	if len(o.Require) == 0 {

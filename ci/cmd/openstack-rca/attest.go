@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -15,19 +14,10 @@ import (
 func (in commandLine) attest() *cobra.Command {
 	attest := in.stages("attest", "State what a run found about --image, signed, beside it in its registry; repeating adds nothing",
 		verdict.Attest)
-	attest.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	attest.Flags().StringVar(&in.opts.Attest.From, "from", "", "directory with the report of the run that built it")
-	signFlags(attest.Flags(), &in.opts.Attest)
-	attest.Flags().StringVar(&in.opts.Attest.Keyless.Services, "sign-services", "", "where a certificate for the token in the variable "+
-		"SIGSTORE_ID_TOKEN is made and logged: a file of `cosign signing-config create`; the public services when empty")
-	attest.Flags().StringVar(&in.opts.Attest.Keyless.Root, "sign-root", "", "trusted root of these services; the public one when empty")
-	return attest
-}
-
-// signFlags adds the flags of who signs.
-func signFlags(flags *pflag.FlagSet, o *pipeline.AttestOptions) {
-	flags.StringVar(&o.KMS, "sign-kms", "",
-		"key of AWS KMS that signs: its ARN, id or alias; without it the private key in the variable ATTEST_KEY")
+	o := &in.opts.Attest
+	return bind(attest, "attest", to{
+		"image": &in.opts.Image, "from": &o.From, "sign-kms": &o.KMS, "sign-services": &o.Keyless.Services, "sign-root": &o.Keyless.Root,
+	})
 }
 
 // scan looks at an image.
@@ -37,9 +27,7 @@ func (in commandLine) scan() *cobra.Command {
 		func(ctx context.Context) error {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Scan(ctx, b, in.opts) })
 		})
-	scan.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	scan.Flags().StringVar(&in.opts.Advisories, "advisories", "", "database of Grype: an archive, or its directory; today's when empty")
-	return scan
+	return bind(scan, "scan", to{"image": &in.opts.Image, "advisories": &in.opts.Advisories})
 }
 
 // join makes one index of the images of several platforms.
@@ -49,13 +37,9 @@ func (in commandLine) join() *cobra.Command {
 		"pushes nothing", func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Join(ctx, b, in.opts) })
 	})
-	joining.Flags().StringVar(&in.opts.Join.From, "from", "",
-		"directory with the reports of the runs that built the images, each in a directory of its own")
-	joining.Flags().StringArrayVar(&in.opts.Join.Images, "image", nil,
-		"image, by digest: repository@sha256:...; those of the reports when not given; may be repeated")
-	joining.Flags().StringVar(&in.opts.Verify.Keys, "verify-key", "",
-		"file with the public keys that are trusted; with it, only images that one of them attested are joined")
-	return joining
+	return bind(joining, "join", to{
+		"from": &in.opts.Join.From, "image": (*whole)(&in.opts.Join.Images), "verify-key": &in.opts.Verify.Keys,
+	})
 }
 
 // advisories fetches what audit and scan compare with.
@@ -69,7 +53,7 @@ func (in *invocation) advisories() *cobra.Command {
 				return err
 			})
 		})
-	advisories.Flags().StringVar(&out, "out", "advisories", "directory to write to")
+	advisories.Flags().StringVar(&out, "out", "advisories", "Directory to write to.")
 	return advisories
 }
 
@@ -79,24 +63,14 @@ func (in commandLine) verify() *cobra.Command {
 		func(ctx context.Context) error {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Verify(ctx, b, in.opts) })
 		})
-	verify.Flags().StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	verifyFlags(verify.Flags(), &in.opts.Verify)
-	return verify
+	return demanding(bind(verify, "verify", to{"image": &in.opts.Image}), &in.opts.Verify)
 }
 
-// verifyFlags adds the flags of what is demanded of an image.
-func verifyFlags(flags *pflag.FlagSet, o *pipeline.VerifyOptions) {
-	flags.StringVar(&o.Keys, "verify-key", "",
-		"file with the public keys that are trusted; with it, only an image that one of them attested is deployed; production demands it")
-	flags.StringSliceVar(&o.Identities, "verify-identity", nil, "name that is trusted to sign without a key; may be repeated")
-	flags.StringVar(&o.Issuer, "verify-issuer", "",
-		"address of the identity provider that must have issued that name, such as https://token.actions.githubusercontent.com")
-	flags.StringVar(&o.Root, "verify-root", "", "file with the trusted root of the services that made the certificate and logged it")
-	flags.StringVar(&o.MaxAge, "verify-max-age", "", "how old the verdict on the image may be; 168h when empty")
-	flags.StringVar(&o.MaxDataAge, "verify-max-data-age", "", "how old the advisories that it rests on may be; 168h when empty")
-	flags.StringSliceVar(&o.From, "verify-from", nil, "another environment whose verdict counts, such as staging; may be repeated")
-	flags.StringSliceVar(&o.Require, "verify-require", nil,
-		"what must be stated: provenance, sbom, vulnerabilities, tests, verdict; all but sbom when not given; may be repeated")
-	flags.StringVar(&o.Rules, "verify-rules", "",
-		"file with security as in pipeline.yaml (severity, unfixed, grace, allow): what a vulnerability leads to; the defaults when empty")
+// demanding adds the flags of what is demanded of an image.
+func demanding(command *cobra.Command, o *pipeline.VerifyOptions) *cobra.Command {
+	return bind(command, command.Name(), to{
+		"verify-key": &o.Keys, "verify-identity": &o.Identities, "verify-issuer": &o.Issuer, "verify-root": &o.Root,
+		"verify-max-age": &o.MaxAge, "verify-max-data-age": &o.MaxDataAge, "verify-from": &o.From, "verify-require": &o.Require,
+		"verify-rules": &o.Rules,
+	})
 }

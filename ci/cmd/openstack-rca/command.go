@@ -8,16 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
-	"github.com/openstack-rca/openstack-rca/ci/policy"
-	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -56,79 +52,58 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		SilenceErrors: true,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&in.source, "source", ".", "root of the application's repository")
-	flags.StringVar(&in.opts.Environment, "environment", "sandbox", "sandbox, staging, production, or one that pipeline.yaml declares")
-	flags.StringVar(&in.opts.Ref, "ref", "",
-		"branch, tag or pull request; decides which stages run. In the sandbox the checked-out branch when empty; required elsewhere")
-	flags.StringArrayVar(&in.opts.ReleaseBranches, "release-branch", []string{policy.ReleaseBranch},
-		"branch, or pattern such as release/*, that may publish, push images and deploy; may be repeated")
-	flags.StringVar(&in.opts.Commit, "commit", "", "revision of the source; the checkout's when empty and nothing is modified")
-	flags.StringVar(&in.opts.CommitTime, "commit-time", "", "time of that revision in RFC 3339, for the image's label")
-	flags.StringVar(&in.opts.Platform, "platform", "",
-		"platform of the image and of the tasks that run it, instead of image.platform in pipeline.yaml")
-	flags.StringVar(&in.trained, "trained", "",
-		"directory with what an earlier training of the same source left, such as one on another platform: then nothing is trained, and "+
-			"that is judged here. Outside the sandbox its model must be published")
-	flags.StringVar(&in.opts.Event, "event", "",
-		"event that started the CI run: push, pull_request; a pull request never publishes, nor does an unknown event")
-	flags.StringVar(&in.report, "report", "", "directory to write the report to")
-	flags.BoolVar(&in.verbose, "verbose", false, "show the output of every step as it comes, which is else in "+logName+
-		" of the report; for plan, every attribute of the resources")
-	in.targetFlags(flags)
-	observeFlags(flags, &in.opts.Observe)
+	flags.StringVar(&in.report, "report", "", "Directory to write the report to.")
+	flags.BoolVar(&in.verbose, "verbose", false, "Show the output of every step as it comes, which is else in "+logName+
+		" of the report; for plan, every attribute of the resources.")
+	in.source = "."
+	in.commonFlags(flags)
 
 	training := func(command *cobra.Command) *cobra.Command {
-		command.Flags().StringVar(&in.data, "data", "", "data set to train on instead of the application's own")
-		command.Flags().StringArrayVar(&in.opts.Train.Params, "param", nil, "parameter of the training, key=value; may be repeated")
-		command.Flags().IntVar(&in.opts.Train.Threads, "cpu-threads", 0, "CPU threads of the training; 0 for the default")
-		command.Flags().StringVar(&in.champion, "champion", "",
-			"JSON file with the metrics of the model in production, such as train/metrics.json of its report; from the MLflow registry when empty")
-		command.Flags().StringVar(&in.model, "model", "", "directory to write the model to that passed its gates")
-		command.Flags().BoolVar(&in.opts.Train.Twice, "twice", false, "train a second time and compare both models")
-		return command
+		command.Flags().StringVar(&in.model, "model", "", "Directory to write the model to that passed its gates.")
+		return bind(command, "train", to{
+			"data": &in.data, "param": (*whole)(&in.opts.Train.Params), "cpu-threads": &in.opts.Train.Threads, "champion": &in.champion,
+			"twice": &in.opts.Train.Twice, "python": &in.opts.Python,
+		})
 	}
-	python := func(command *cobra.Command) *cobra.Command {
-		command.Flags().StringVar(&in.opts.Python, "python", "", "Python version; pipeline.yaml's when empty")
-		return command
+	audited := func(command *cobra.Command) *cobra.Command {
+		return bind(command, "audit", to{"advisories": &in.opts.Advisories})
 	}
-	test := in.stages("test", "Run the tests and judge them by the coverage gates", verdict.Test)
-	testFlags(test.Flags(), &in.opts.Test)
-	test.Flags().StringArrayVar(&in.opts.Test.Paths, "path", nil, "test file or directory to run instead of all; may be repeated")
-	test.Flags().StringVar(&in.opts.Test.Keyword, "keyword", "", "only tests whose names match, as for pytest -k")
-	test.Flags().StringVar(&in.opts.Test.Marker, "marker", "", "only tests with this marker, as for pytest -m")
-
-	audit := in.audited(in.stages("audit",
+	o := &in.opts.Test
+	test := bind(in.stages("test", "Run the tests and judge them by the coverage gates", verdict.Test), "test", to{
+		"path": (*whole)(&o.Paths), "keyword": &o.Keyword, "marker": &o.Marker, "category": &o.Category, "python": &o.Pythons,
+		"max-skipped": &o.MaxSkipped, "rerun-failed": &o.Reruns, "workers": &o.Workers, "shards": &o.Shards, "durations": &o.Durations,
+		"changed-since": &o.ChangedSince, "full": &o.Full, "base": &o.Base, "baseline": &o.Baseline, "tolerance": &o.Tolerance,
+	})
+	audit := audited(in.stages("audit",
 		"Look for known vulnerabilities, loose versions, secrets and licences in the source; security.audit of pipeline.yaml has the checks",
 		verdict.Audit))
-	audit.Flags().BoolVar(&in.opts.History, "git", false, "search the history of --source for secrets too: every file that any commit has")
+	audit.Flags().BoolVar(&in.opts.History, "git", false, "Search the history of --source for secrets too: every file that any commit has.")
 
 	plan := account(command("plan",
 		"Show what a run for --ref would do, and why, and with --image what it would change in AWS; changes nothing", in.plan), &in.opts.Rollout)
-	plan.Flags().StringVar(&in.opts.Image, "image", "", "the image to deploy, by digest")
+	bind(plan, "plan", to{"image": &in.opts.Image})
 	plan.Flags().BoolVar(&in.detailed, "detailed-exitcode", false,
-		"exit with 3 when the rollout would change the account, with 1 when it was not compared with one")
-	whole := func(name, short string) *cobra.Command {
-		run := in.audited(python(training(in.stages(name, short, verdict.Stages()...))))
-		compared(run.Flags(), &in.opts.Test)
-		return run
+		"Exit with 3 when the rollout would change the account, with 1 when it was not compared with one.")
+	complete := func(name, short string) *cobra.Command {
+		return bind(audited(training(in.stages(name, short, verdict.Stages()...))), "run", to{"base": &o.Base})
 	}
 	root.AddCommand(in.rollout()...)
 	root.AddCommand(in.observing()...)
 	root.AddCommand(
-		whole("run", "Run every stage that the policy allows for --ref"),
-		whole("pipeline", "The same as run"),
+		complete("run", "Run every stage that the policy allows for --ref"),
+		complete("pipeline", "The same as run"),
 		test,
 		audit,
 		in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
 			verdict.Train, verdict.Image),
-		python(training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train))),
-		in.audited(python(training(in.stages("publish",
+		training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train)),
+		audited(training(in.stages("publish",
 			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
-			verdict.Test, verdict.Train, verdict.Audit, verdict.Publish)))),
+			verdict.Test, verdict.Train, verdict.Audit, verdict.Publish))),
 		in.models(),
 		in.moving("promote", "Point an alias at the version that the alias of --environment points at, or at --number; uploads nothing",
-			publish.ProductionAlias, pipeline.Promote),
-		in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", "", pipeline.RollbackModel),
+			pipeline.Promote),
+		in.moving("rollback-model", "Point an alias back at the version it came from, or at --number", pipeline.RollbackModel),
 		in.cleanClaims(),
 		plan,
 		in.doctor(), in.initialise(), manual(),
@@ -169,39 +144,6 @@ func version(info *debug.BuildInfo, known bool) string {
 // stages is the command that runs the named stages.
 func (in commandLine) stages(use, short string, names ...string) *cobra.Command {
 	return command(use, short, func(ctx context.Context) error { return in.run(ctx, names...) })
-}
-
-// testFlags adds the flags of the tests; some have no value unless set.
-func testFlags(flags *pflag.FlagSet, o *pipeline.TestOptions) {
-	flags.StringSliceVar(&o.Pythons, "python", nil, "Python version, pipeline.yaml's when empty; several run side by side")
-	flags.StringVar(&o.Category, "category", "", "only the tests of this category of pipeline.yaml")
-	flags.Func("max-skipped", "how many tests may be skipped; pipeline.yaml's when not given", func(text string) error {
-		n, err := strconv.Atoi(text)
-		o.MaxSkipped = &n
-		return err
-	})
-	flags.IntVar(&o.Reruns, "rerun-failed", 0, "how often to rerun failed tests; those that then pass are reported as flaky")
-	flags.StringVar(&o.Workers, "workers", "", "processes that share the tests, as for pytest-xdist: a number or auto")
-	flags.IntVar(&o.Shards, "shards", 0, "environments that share the suite")
-	flags.StringVar(&o.Durations, "durations", "", "junit.xml or durations.json of an earlier report, to make shards of the same length")
-	flags.StringVar(&o.ChangedSince, "changed-since", "", "only tests that the changes since this revision can affect")
-	flags.BoolVar(&o.Full, "full", false, "with --changed-since: run all tests, and report on what changed")
-	compared(flags, o)
-	flags.StringVar(&o.Baseline, "baseline", "", "coverage.xml of an earlier report to compare with")
-	flags.Float64Var(&o.Tolerance, "tolerance", 0, "percentage points by which coverage may be below the baseline without a warning")
-}
-
-// compared adds the flag for the coverage of a change.
-func compared(flags *pflag.FlagSet, o *pipeline.TestOptions) {
-	flags.StringVar(&o.Base, "base", "",
-		"revision that the change is compared with, such as origin/main: the report has the coverage of the lines that differ")
-}
-
-// audited adds the flags of the audit.
-func (in *invocation) audited(command *cobra.Command) *cobra.Command {
-	command.Flags().StringVar(&in.opts.Advisories, "advisories", "",
-		"database of advisories: OSV records (.zip, .jsonl or a directory), or a database of Grype; that of osv.dev, once a day, when empty")
-	return command
 }
 
 // with opens the host's backend while use runs.

@@ -10,12 +10,10 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
-	"github.com/openstack-rca/openstack-rca/ci/scaffold"
 )
 
 // initialise returns the command init.
@@ -26,11 +24,8 @@ func (in *invocation) initialise() *cobra.Command {
 		func(ctx context.Context) error {
 			return in.with(ctx, func(backend pipeline.Backend) error { return in.setUp(ctx, backend, options, check) })
 		})
-	c.Flags().StringVar(&options.CI, "ci", "", "CI system to write the file of: "+strings.Join(scaffold.Systems(), ", "))
-	c.Flags().BoolVar(&check, "check", false, "write nothing, show the files, and exit with 1 if any is missing")
-	c.Flags().BoolVar(&options.Measure, "measure", false,
-		"run the tests once, and begin with the coverage that they reach where it is below the floor; the file says so")
-	return c
+	c.Flags().BoolVar(&check, "check", false, "Write nothing, show the files, and exit with 1 if any is missing.")
+	return bind(c, "init", to{"ci": &options.CI, "measure": &options.Measure})
 }
 
 func (in *invocation) setUp(ctx context.Context, backend pipeline.Backend, options pipeline.InitOptions, check bool) error {

@@ -16,22 +16,18 @@ func (in commandLine) models() *cobra.Command {
 		func(ctx context.Context) error {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Models(ctx, b, in.opts, limit) })
 		})
-	models.Flags().IntVar(&limit, "limit", 0, "how many numbers to list, the highest first; 0 for 50")
-	return models
+	return bind(models, "models", to{"limit": &limit})
 }
 
 // moving is a command that points an alias at a version.
 func (in commandLine) moving(
-	use, short, alias string, operate func(context.Context, pipeline.Backend, pipeline.Options, publish.Move) *verdict.Run,
+	use, short string, operate func(context.Context, pipeline.Backend, pipeline.Options, publish.Move) *verdict.Run,
 ) *cobra.Command {
 	var move publish.Move
 	moving := command(use, short, func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return operate(ctx, b, in.opts, move) })
 	})
-	moving.Flags().StringVar(&move.Alias, "alias", alias, "alias to move; the environment's own when empty")
-	moving.Flags().IntVar(&move.Number, "number", 0, "number of the version, as models lists it")
-	moving.Flags().StringVar(&move.By, "by", "", "who requests it, for the history")
-	return moving
+	return bind(moving, use, to{"alias": &move.Alias, "number": &move.Number, "by": &move.By})
 }
 
 func (in commandLine) cleanClaims() *cobra.Command {
@@ -39,7 +35,5 @@ func (in commandLine) cleanClaims() *cobra.Command {
 	clean := command("clean-claims", "Remove what interrupted publications left; keeps what is committed", func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.CleanClaims(ctx, b, in.opts, numbers) })
 	})
-	clean.Flags().IntSliceVar(&numbers, "number", nil,
-		"number of a claim to give up, whatever its age; may be repeated. By default those older than an hour")
-	return clean
+	return bind(clean, "clean-claims", to{"number": &numbers})
 }

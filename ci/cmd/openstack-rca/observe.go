@@ -7,19 +7,9 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 )
-
-// observeFlags adds what is recorded of a call, and where it is sent.
-func observeFlags(flags *pflag.FlagSet, o *pipeline.Observe) {
-	flags.StringVar(&o.State, "state", "",
-		"directory with the ledger of runs; when empty it is in S3 beside the models, and the sandbox keeps none")
-	flags.StringVar(&o.PushgatewayURL, "pushgateway-url", "", "Pushgateway of Prometheus to send the metrics of a run to")
-	flags.StringVar(&o.OTLPEndpoint, "otlp-endpoint", "", "collector of OpenTelemetry to send the metrics of a run to, http://host:4318")
-	flags.BoolVar(&o.Hotfix, "hotfix", false, "mark the run as an unplanned change that fixes production, for the figures of dora")
-}
 
 // answer shows what was asked for, or why there is no answer.
 func (in *invocation) answer(ctx context.Context, ask func(pipeline.Backend) (text, failure string, err error)) error {
@@ -47,9 +37,8 @@ func (in commandLine) observing() []*cobra.Command {
 				return found.Summary, found.Failure, nil
 			})
 		})
-		c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
-		c.Flags().BoolVar(&machine, "json", false, "for machines")
-		return c
+		c.Flags().BoolVar(&machine, "json", false, "For machines.")
+		return bind(c, use, to{"days": &days})
 	}
 	return []*cobra.Command{
 		past("runs", "List the recorded runs of --environment, the newest first; changes nothing", pipeline.Runs),
@@ -70,10 +59,9 @@ func (in commandLine) metrics() *cobra.Command {
 			return content, found.Failure, nil
 		})
 	})
-	c.Flags().IntVar(&days, "days", 0, "how many days to look back; observe.window_days of pipeline.yaml when 0")
 	c.Flags().StringVar(&format, "format", "text",
-		"text (Prometheus), open (OpenMetrics), history (all runs with their times, for backfilling), or emf (CloudWatch)")
-	return c
+		"One of text (Prometheus), open (OpenMetrics), history (all runs with their times, for backfilling), emf (CloudWatch).")
+	return bind(c, "metrics", to{"days": &days})
 }
 
 func (in commandLine) observability() *cobra.Command {
@@ -94,9 +82,8 @@ func (in commandLine) observability() *cobra.Command {
 				return fmt.Sprintf("%d files in %s\n", len(files), out), failure, nil
 			})
 		})
-	c.Flags().StringVar(&out, "out", "observability", "directory to write to")
-	c.Flags().StringVar(&webhook, "webhook", "", "where Alertmanager sends alerts; nowhere when empty")
-	return c
+	c.Flags().StringVar(&out, "out", "observability", "Directory to write to.")
+	return bind(c, "observability", to{"webhook": &webhook})
 }
 
 func (in commandLine) notify() *cobra.Command {
@@ -108,8 +95,7 @@ func (in commandLine) notify() *cobra.Command {
 				return found.Summary, found.Failure, nil
 			})
 		})
-	c.Flags().StringVar(&channel, "channel", "", "name of the channel; all when empty")
-	return c
+	return bind(c, "notify", to{"channel": &channel})
 }
 
 func (in commandLine) doctor() *cobra.Command {
@@ -128,9 +114,6 @@ func (in commandLine) doctor() *cobra.Command {
 			return nil
 		})
 	})
-	c.Flags().StringSliceVar(&in.opts.Checks, "only", nil,
-		"names of the checks to make; all but the slow ones, tests and imports, when empty")
-	c.Flags().BoolVar(&machine, "json", false, "for machines")
-	c.Flags().StringVar(&in.opts.Attest.KMS, "sign-kms", "", "key of AWS KMS to look at: its ARN, id or alias")
-	return in.audited(c)
+	c.Flags().BoolVar(&machine, "json", false, "For machines.")
+	return bind(c, "doctor", to{"only": &in.opts.Checks, "sign-kms": &in.opts.Attest.KMS, "advisories": &in.opts.Advisories})
 }

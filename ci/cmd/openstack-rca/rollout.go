@@ -19,9 +19,7 @@ import (
 func (in commandLine) rollout() []*cobra.Command {
 	o := &in.opts.Rollout
 	wait := func(command *cobra.Command) *cobra.Command {
-		command.Flags().StringVar(&o.LockWait, "lock-wait", "",
-			"how long to wait for another run's lock, such as 5m; 0s for not at all; until the lease of an interrupted run expires when empty")
-		return command
+		return bind(command, command.Name(), to{"lock-wait": &o.LockWait})
 	}
 	operation := func(name, short string) *cobra.Command {
 		operation := account(command(name, short, func(ctx context.Context) error { return in.operate(ctx, name) }), o)
@@ -35,26 +33,17 @@ func (in commandLine) rollout() []*cobra.Command {
 			in.progress()
 			return in.run(ctx, verdict.Deploy)
 		})), o)
-	flags := deploy.Flags()
-	flags.StringVar(&in.opts.Image, "image", "", "the image, by digest: repository@sha256:...")
-	flags.StringVar(&o.Override, "override", "",
-		"why production may take an image that staging has not run, or one that cannot be verified; it is recorded")
-	verifyFlags(flags, &in.opts.Verify)
-	flags.StringVar(&o.InFlight, "in-flight", "", "another version's deployment in progress: refuse, wait, rollback or supersede")
-	flags.StringVar(&o.OnTimeout, "on-timeout", "rollback", "a deployment that does not finish in time: rollback or leave")
-	flags.BoolVar(&o.AwaitApproval, "await-approval", false,
-		"go on following a deployment that pauses, until approve or reject is called")
-
-	follow := operation(pipeline.Wait, "Follow the deployment in progress to its end, and judge it as deploy would")
-	follow.Flags().BoolVar(&o.AwaitApproval, "await-approval", false,
-		"go on following a deployment that pauses, until approve or reject is called")
-	prune := operation(pipeline.Prune, "Deregister old task definitions that nothing needs")
-	prune.Flags().IntVar(&o.Keep, "keep", 10, "how many of the newest to keep")
-	destroy := operation(pipeline.Destroy, "Delete everything that was created for the service, and nothing else")
-	destroy.Flags().StringVar(&o.Confirm, "confirm", "", "the service's name, as status shows it")
-	destroy.Flags().BoolVar(&o.WithLogs, "with-logs", false, "delete the logs, too")
+	bind(demanding(deploy, &in.opts.Verify), "deploy", to{
+		"image": &in.opts.Image, "override": &o.Override, "in-flight": (*string)(&o.InFlight), "on-timeout": (*string)(&o.OnTimeout),
+		"await-approval": &o.AwaitApproval,
+	})
 	return []*cobra.Command{
-		in.imports(), deploy, in.join(), in.attest(), in.verify(), in.scan(), in.advisories(), follow, prune, destroy,
+		in.imports(), deploy, in.join(), in.attest(), in.verify(), in.scan(), in.advisories(),
+		bind(operation(pipeline.Wait, "Follow the deployment in progress to its end, and judge it as deploy would"), "wait",
+			to{"await-approval": &o.AwaitApproval}),
+		bind(operation(pipeline.Prune, "Deregister old task definitions that nothing needs"), "prune", to{"keep": &o.Keep}),
+		bind(operation(pipeline.Destroy, "Delete everything that was created for the service, and nothing else"), "destroy",
+			to{"confirm": &o.Confirm, "with-logs": &o.WithLogs}),
 		operation(pipeline.Status, "Show what runs, a deployment in progress, who holds the lock, and earlier deployments"),
 		operation(pipeline.Rollback, "Restore the last good release: stop a deployment in progress, or deploy the earlier release"),
 		operation(pipeline.Approve, "Continue a paused deployment, and follow it"),
@@ -67,13 +56,12 @@ func (in commandLine) imports() *cobra.Command {
 	from, output := &in.opts.Rollout.From, ""
 	imports := account(command("import", "Write the pipeline.yaml that adopts an existing ECS service; changes nothing in AWS",
 		func(ctx context.Context) error { return in.importTo(ctx, output) }), &in.opts.Rollout)
-	flags := imports.Flags()
-	flags.StringVar(&from.Cluster, "cluster", "", "the cluster of the service")
-	flags.StringVar(&from.Service, "service", "", "the name of the service")
-	flags.StringVar(&from.Region, "region", os.Getenv("AWS_REGION"), "the region; AWS_REGION, or rollout.region")
-	flags.StringVar(&from.Container, "container", "", "the container that runs the application; found when empty")
-	flags.StringVar(&from.Journal, "journal", "", "where the lock and the record of deployments will be kept, s3://bucket/prefix")
-	flags.StringVar(&output, "output", config.FileName, "file to write in --source, which must not exist; - writes to standard output")
+	from.Region = os.Getenv("AWS_REGION")
+	bind(imports, "import", to{
+		"cluster": &from.Cluster, "service": &from.Service, "region": &from.Region, "container": &from.Container, "journal": &from.Journal,
+	})
+	imports.Flags().StringVar(&output, "output", config.FileName,
+		"File to write in --source, which must not exist; - writes to standard output.")
 	for _, name := range []string{"cluster", "service"} {
 		_ = imports.MarkFlagRequired(name) // the flag is there
 	}
@@ -124,9 +112,9 @@ func writeNew(path, content string) error {
 // account adds the flags that select credentials of this machine for AWS.
 func account(command *cobra.Command, o *pipeline.RolloutOptions) *cobra.Command {
 	flags := command.Flags()
-	flags.StringVar(&o.Profile, "aws-profile", os.Getenv("AWS_PROFILE"), "profile of the shared configuration; AWS_PROFILE")
+	flags.StringVar(&o.Profile, "aws-profile", os.Getenv("AWS_PROFILE"), "Profile of the shared configuration. AWS_PROFILE when empty.")
 	flags.BoolVar(&o.DefaultCredentials, "aws-default-credentials", false,
-		"use the AWS CLI's credential chain: environment, files, instance and container roles, web identity")
+		"Use the AWS CLI's credential chain: environment, files, instance and container roles, web identity.")
 	return command
 }
 

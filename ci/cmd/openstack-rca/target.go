@@ -12,25 +12,25 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 )
 
-// targetFlags adds where results go, with references to the secrets: the module's arguments of
-// the same names. A flag that is not given leaves the value to its variable of the environment.
-func (in *invocation) targetFlags(flags *pflag.FlagSet) {
-	t, o := &in.opts.Target, &in.opts.Rollout
-	flags.StringVar(&t.TrackingURI, "mlflow-tracking-uri", "", "MLflow server to publish to; MLFLOW_TRACKING_URI when empty")
-	flags.StringVar(&t.ArtifactRoot, "mlflow-artifact-root", "", "where the model goes, s3://bucket/prefix; MLFLOW_ARTIFACT_ROOT when empty")
-	flags.StringVar(&t.S3Endpoint, "mlflow-s3-endpoint-url", "", "S3 endpoint to use instead of AWS; MLFLOW_S3_ENDPOINT_URL when empty")
-	flags.StringVar(&t.Region, "aws-default-region", "", "AWS region; AWS_DEFAULT_REGION, then pipeline.yaml's, when empty")
-	flags.StringVar(&o.Endpoint, "aws-endpoint-url", os.Getenv("AWS_ENDPOINT_URL"), "endpoint to use instead of AWS; AWS_ENDPOINT_URL")
-	flags.StringVar(&o.Role, "aws-role", "", "ARN of a role to assume for the rollout")
-	flags.StringVar(&o.ExternalID, "aws-external-id", "", "external id of that role")
-	flags.StringVar(&o.WebIdentityRole, "aws-web-identity-role", "",
-		"ARN of the role that the web identity token is for; AWS_ROLE_ARN when empty")
-	flags.StringVar(&in.mlflow, "sandbox-mlflow", "", "MLflow server for the sandbox to use, tcp://host:port, instead of starting its own")
-	flags.StringVar(&in.s3, "sandbox-s3", "", "S3 API for the sandbox to use, tcp://host:port, instead of starting its own")
-	for _, secret := range secretFlags {
-		in.secrets[secret.variable] = flags.String(secret.flag, "",
-			"where the secret is, env://NAME or file://PATH; "+secret.variable+" when empty")
+// commonFlags adds the flags of every command: the arguments of the module's constructor. A flag that is not given
+// leaves the value to its variable of the environment.
+func (in *invocation) commonFlags(flags *pflag.FlagSet) {
+	o, t, r := &in.opts, &in.opts.Target, &in.opts.Rollout
+	r.Endpoint = os.Getenv("AWS_ENDPOINT_URL")
+	values := to{
+		"source": &in.source, "environment": &o.Environment, "ref": &o.Ref, "release-branch": (*whole)(&o.ReleaseBranches),
+		"commit": &o.Commit, "commit-time": &o.CommitTime, "platform": &o.Platform, "trained": &in.trained, "event": &o.Event,
+		"mlflow-tracking-uri": &t.TrackingURI, "mlflow-artifact-root": &t.ArtifactRoot, "mlflow-s3-endpoint-url": &t.S3Endpoint,
+		"aws-default-region": &t.Region, "aws-endpoint-url": &r.Endpoint, "aws-role": &r.Role, "aws-external-id": &r.ExternalID,
+		"aws-web-identity-role": &r.WebIdentityRole, "sandbox-mlflow": &in.mlflow, "sandbox-s3": &in.s3,
+		"state": &o.Observe.State, "pushgateway-url": &o.Observe.PushgatewayURL, "otlp-endpoint": &o.Observe.OTLPEndpoint,
+		"hotfix": &o.Observe.Hotfix,
 	}
+	for _, secret := range secretFlags {
+		reference := new(string)
+		in.secrets[secret.variable], values[secret.flag] = reference, reference
+	}
+	addFlags(flags, "", values)
 }
 
 // secretFlags are the flags for secrets, with the variables of the environment that they replace.

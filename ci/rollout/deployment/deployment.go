@@ -43,6 +43,12 @@ const (
 	Leave    Policy = "leave"
 )
 
+// Policies are all of them, and InFlights all values of InFlight.
+var (
+	Policies  = []Policy{Rollback, Leave}
+	InFlights = []InFlight{Refuse, Wait, Undo, Supersede}
+)
+
 // InFlight is what to do with a deployment of another version that is in flight.
 type InFlight string
 
