@@ -24,7 +24,11 @@ func ProjectName(ctx context.Context, source runner.Files) string {
 		return ""
 	}
 	toml := t.toml
-	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(t.text("setup.cfg"))["metadata"]["name"])
+	var setup string
+	if m := setupName.FindStringSubmatch(t.text("setup.py")); m != nil {
+		setup = m[1]
+	}
+	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(t.text("setup.cfg"))["metadata"]["name"], setup)
 }
 
 // ChoosePython is the Python version that a project asks for, and the file that does:
@@ -41,6 +45,7 @@ func ChoosePython(ctx context.Context, source runner.Files) (version, from strin
 
 var (
 	pinnedPython = regexp.MustCompile(`^(?:c?python[-@ ]?)?3\.(\d+)`)
+	setupName    = regexp.MustCompile(`\bsetup\(\s*(?:[^()]*,\s*)?name\s*=\s*['"]([^'"]+)['"]`) // name of an Extension(...) before it is not meant
 	setupPython  = regexp.MustCompile(`python_requires\s*=\s*['"]([^'"]+)['"]`)
 	condaPython  = regexp.MustCompile(`(?m)\bpython\s*([=<>!~][^\s,\]'"]*(?:,[=<>!~][^\s\]'"]*)*)`)
 	clausePart   = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)

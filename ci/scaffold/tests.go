@@ -46,7 +46,7 @@ func (s *survey) testCommand(stated pyenv.TestSettings) {
 	case len(inside)+len(outside) == 0 && s.tree.has("manage.py"):
 		s.unknown("test.command", "add pytest-django, and `test.command: [python, -m, pytest, -v]`",
 			"tests that pytest finds: manage.py is Django's own runner")
-	case len(inside)+len(outside) == 0 && !s.tree.below("tests"):
+	case len(inside)+len(outside) == 0:
 		s.unknown("test.command", "write tests/test_first.py with a function test_first, or name the command in test.command",
 			"any test: no file is called test_*.py")
 	case len(inside) > 0 && len(outside) > 0 && len(stated.Paths) == 0:
@@ -69,9 +69,20 @@ func (s *survey) testRequirements() {
 // root, which tests rarely run, would otherwise count as not covered.
 func (s *survey) measured(stated pyenv.TestSettings) {
 	const key = "test.coverage.source"
-	usable := slices.DeleteFunc(slices.Clone(stated.Measured), func(source string) bool {
-		return !plainName.MatchString(source) || strings.Contains(source, "..") || path.Clean(source) == "tests"
-	})
+	var usable, absent []string
+	for _, source := range stated.Measured {
+		if !plainName.MatchString(source) || strings.Contains(source, "..") || path.Clean(source) == "tests" {
+			continue
+		}
+		if s.tree.measures(source) {
+			usable = append(usable, source)
+		} else {
+			absent = append(absent, source)
+		}
+	}
+	if len(absent) > 0 {
+		s.found("%s, which %s measures, is not in the source", strings.Join(absent, ", "), stated.MeasuredFrom)
+	}
 	switch {
 	case slices.Equal(usable, []string{"."}), slices.Equal(usable, []string{"src"}) && s.project.SrcLayout:
 		return

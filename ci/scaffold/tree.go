@@ -111,6 +111,21 @@ func (t *tree) below(dir string) bool {
 	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
 }
 
+// measures reports whether coverage.py finds files for a source: a directory, or the dotted name of a package or module.
+func (t *tree) measures(source string) bool {
+	at := path.Clean(strings.TrimPrefix(source, "./"))
+	if at == "." || t.below(at) {
+		return true
+	}
+	module := strings.ReplaceAll(at, ".", "/")
+	for _, root := range []string{"", "src/"} {
+		if t.below(root+module) || t.has(root+module+".py") {
+			return true
+		}
+	}
+	return false
+}
+
 // text reads a file. It is "" when the file is missing, too large, or no text. Any other error is in
 // t.err: what could not be read is not taken for missing.
 func (t *tree) text(name string) string {

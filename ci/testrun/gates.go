@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +64,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		return nil
 	case report == nil:
 		if !incomplete {
-			result.problem(CoverageMissing, "the run left no %s", coverageFile).Details =
-				warnings(found.ran.Stdout + "\n" + found.ran.Stderr)
+			coverageMissing(result, floors.Source, found.ran.Stdout+"\n"+found.ran.Stderr)
 		}
 		return nil
 	}
@@ -84,6 +84,24 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		ownFloor(&result.Stage, found.kept, p.project.Stated, floors.Total)
 	}
 	return block
+}
+
+var neverImported = regexp.MustCompile(`CoverageWarning: Module (\S+) was never imported`)
+
+// coverageMissing says why pytest-cov wrote nothing, as far as the output tells.
+func coverageMissing(result *Result, source []string, output string) {
+	p := result.problem(CoverageMissing, "the run left no %s", coverageFile)
+	p.Details = warnings(output)
+	m := neverImported.FindStringSubmatch(output)
+	if m == nil {
+		return
+	}
+	p.Cause += ": no test imported " + m[1]
+	where := "the setting of coverage.py that names it"
+	if slices.Contains(source, m[1]) {
+		where = "test.coverage.source in pipeline.yaml"
+	}
+	p.Next = "Correct " + where + ", if the package has another name; else import it in a test"
 }
 
 func stale(written, began time.Time) bool {
@@ -176,7 +194,7 @@ func (j *coverageJudge) record(g gate) {
 	p.Details = missing(g.files, g.name == "branches")
 	if g.name == "total" {
 		p.Next = withoutScripts(j.in.Config, g.files, g.min)
-		if p.Next == "" && !j.in.Config.FloorSet {
+		if p.Next == "" && !j.in.Config.FloorSet && g.rate.Part*100 >= g.rate.Whole { // a floor of 0 is none
 			p.Next = beginWith(g.rate, g.min)
 		}
 	}

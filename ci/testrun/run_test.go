@@ -219,11 +219,15 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		"a run without events":                       {0, green().without("events.jsonl"), nil, []string{"EVENTS_MISSING"}, "did not record its events to the end"},
 		"events that are none":                       {0, green().with("events.jsonl", "x\n"+eventLines("a")), nil, []string{"EVENTS_MISSING"}, "read events: line 1"},
 		"no coverage":                                {0, green().without("coverage.xml"), func(_ *Input, r *runner.Result) { r.Stderr = "x: CoverageWarning: No data was collected." }, []string{"COVERAGE_MISSING"}, "left no coverage.xml"},
-		"broken coverage":                            {0, green().with("coverage.xml", "<coverage>"), nil, []string{"COVERAGE_INVALID"}, "byte"},
-		"coverage that is NaN":                       {0, green().with("coverage.xml", `<coverage line-rate="NaN"/>`), nil, []string{"COVERAGE_INVALID"}, "NaN"},
-		"coverage from before the run":               {0, green().with("coverage.xml", `<coverage timestamp="1500000000000"/>`), nil, []string{"COVERAGE_INVALID"}, "older than the run"},
-		"coverage just below the gate":               {0, green().with("coverage.xml", covered("lstm/model.py 100 100", "main.py 1499 1900")), nil, []string{"COVERAGE_BELOW"}, "total: 79.95% of lines, the gate is 80%: 1599 of 2000 are covered"},
-		"all gates missed":                           {0, green().with("coverage.xml", covered("lstm/model.py 5 10")), func(in *Input, _ *runner.Result) { in.Config.Test.Coverage.Branch = 60 }, []string{"COVERAGE_BELOW", "COVERAGE_BELOW", "COVERAGE_BELOW", "COVERAGE_BELOW"}, "total: 50.00%"},
+		"nothing imported": {0, green().without("coverage.xml"), func(in *Input, r *runner.Result) {
+			in.Config.Test.Coverage.Source = []string{"app"}
+			r.Stderr = "x: CoverageWarning: Module app was never imported. (module-not-imported)"
+		}, []string{"COVERAGE_MISSING"}, "no test imported app"},
+		"broken coverage":              {0, green().with("coverage.xml", "<coverage>"), nil, []string{"COVERAGE_INVALID"}, "byte"},
+		"coverage that is NaN":         {0, green().with("coverage.xml", `<coverage line-rate="NaN"/>`), nil, []string{"COVERAGE_INVALID"}, "NaN"},
+		"coverage from before the run": {0, green().with("coverage.xml", `<coverage timestamp="1500000000000"/>`), nil, []string{"COVERAGE_INVALID"}, "older than the run"},
+		"coverage just below the gate": {0, green().with("coverage.xml", covered("lstm/model.py 100 100", "main.py 1499 1900")), nil, []string{"COVERAGE_BELOW"}, "total: 79.95% of lines, the gate is 80%: 1599 of 2000 are covered"},
+		"all gates missed":             {0, green().with("coverage.xml", covered("lstm/model.py 5 10")), func(in *Input, _ *runner.Result) { in.Config.Test.Coverage.Branch = 60 }, []string{"COVERAGE_BELOW", "COVERAGE_BELOW", "COVERAGE_BELOW", "COVERAGE_BELOW"}, "total: 50.00%"},
 		"globs without files": {0, green(), func(in *Input, _ *runner.Result) {
 			in.Config.Test.Coverage.Critical.Paths = []string{"gone/**", "lstm/**"}
 		}, []string{"COVERAGE_EMPTY_SET"}, "critical paths: no measured file matches: gone/**"},
@@ -546,6 +550,10 @@ func TestAFloorThatNobodyChoseMayBeginLower(t *testing.T) {
 	assert.Contains(t, next, "write test.coverage.total: 70 into pipeline.yaml")
 	in.Config.FloorSet = true
 	assert.NotContains(t, judge(t, in, 0, low()).Stage.Next, "write test.coverage.total: 70", "a gate that somebody chose is not lowered")
+
+	in.Config.FloorSet = false
+	none := green().with("coverage.xml", covered("lstm/model.py 0 100", "main.py 1 200"))
+	assert.NotContains(t, judge(t, in, 0, none).Stage.Next, "write test.coverage.total", "a floor of 0 is none")
 }
 
 func TestRunHoldsNoGateForASelection(t *testing.T) {
