@@ -26,7 +26,7 @@ type outcome struct {
 	junitErr error
 	measured
 	// flaky are the tests that passed when they were run again, by id.
-	flaky map[string]bool
+	flaky []string
 	// groups are the categories with their counts.
 	groups []category
 	// selected is what the plugin told of a selection by changes; nil without one.
@@ -62,8 +62,16 @@ func execute(ctx context.Context, r runner.Runner, p *plan, result *Result) (*ou
 	}
 	found.selected = selectedBy(found.parts, p)
 	found.selective = p.in.Selective() || found.selected.some()
-	if found.flaky, err = e.rerun(ctx, found); err != nil {
+	again, err := e.rerun(ctx, found)
+	if err != nil {
 		return nil, err
+	}
+	// A plugin's rerun leaves the first attempt's failed subtests in the report (findings/pytest-reruns-*.sh).
+	found.flaky = slices.Concat(again, found.events.flaky())
+	if len(found.flaky) > 0 && found.junitErr == nil {
+		if err := markFlaky(filepath.Join(e.dir, junitFile), found.flaky); err != nil {
+			return nil, err
+		}
 	}
 	e.readTests(ctx, found)
 	if result.JUnit == nil {

@@ -3,7 +3,6 @@ package testrun
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -89,10 +88,7 @@ func judgeRun(result *Result, p *plan, found *outcome) {
 			j.problem(ReportDisagrees, "%s", names(wrong, 3)).Details = wrong[:min(len(wrong), shown)]
 		}
 	}
-	// Those that the stage ran again, and those that a plugin of the project's did.
-	flaky := slices.Concat(slices.Collect(maps.Keys(j.flaky)), j.events.flaky())
-	slices.Sort(flaky)
-	if flaky = slices.Compact(flaky); len(flaky) > 0 {
+	if flaky := slices.Compact(slices.Sorted(slices.Values(j.flaky))); len(flaky) > 0 {
 		j.Stage.Warn(FlakyTests, "%d: %s", len(flaky), names(flaky, shown))
 	}
 }

@@ -17,9 +17,8 @@ import (
 // are broken, and their names would not fit on a command line.
 const maxReruns = 50
 
-// rerun runs the failed tests again, each time those that still fail, and marks those that
-// passed as flaky in the report.
-func (e *execution) rerun(ctx context.Context, found *outcome) (map[string]bool, error) {
+// rerun runs the failed tests again, each time those that still fail, and returns those that passed.
+func (e *execution) rerun(ctx context.Context, found *outcome) ([]string, error) {
 	failed := failedTests(found.parts)
 	if e.plan.in.Reruns == 0 || len(failed) == 0 {
 		return nil, nil
@@ -32,22 +31,17 @@ func (e *execution) rerun(ctx context.Context, found *outcome) (map[string]bool,
 		e.result.Stage.Add("run again", fmt.Sprintf("nothing: %d tests failed, up to %d are run again", len(failed), maxReruns))
 		return nil, nil
 	}
-	flaky := map[string]bool{}
+	var flaky []string
 	for attempt := 1; attempt <= e.plan.in.Reruns && len(failed) > 0; attempt++ {
 		passed, err := e.again(ctx, failed, attempt)
 		if err != nil {
 			return nil, err
 		}
-		for _, id := range passed {
-			flaky[id] = true
-		}
-		failed = slices.DeleteFunc(failed, func(id string) bool { return flaky[id] })
+		flaky = append(flaky, passed...)
+		failed = slices.DeleteFunc(failed, func(id string) bool { return slices.Contains(flaky, id) })
 	}
 	e.result.Stage.Add("run again", fmt.Sprintf("%d of %d failed tests passed then", len(flaky), len(flaky)+len(failed)))
-	if len(flaky) == 0 {
-		return nil, nil
-	}
-	return flaky, markFlaky(filepath.Join(e.dir, junitFile), flaky)
+	return flaky, nil
 }
 
 // failedTests are the tests that failed in runs that came to their end; of others nothing
@@ -112,9 +106,17 @@ func (e *execution) again(ctx context.Context, failed []string, attempt int) ([]
 	return passed, errors.Join(err, f.Close())
 }
 
-// markFlaky rewrites the report: the first failure stays in it, as that of a flaky test.
-func markFlaky(name string, flaky map[string]bool) error {
+// markFlaky rewrites the report: the first failure stays in it, as that of a flaky test. A run that left
+// no report has nothing to rewrite.
+func markFlaky(name string, flaky []string) error {
+	marked := map[string]bool{}
+	for _, id := range flaky {
+		marked[id] = true
+	}
 	in, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("open JUnit report: %w", err)
 	}
@@ -122,7 +124,7 @@ func markFlaky(name string, flaky map[string]bool) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("write JUnit report: %w", err), in.Close())
 	}
-	err = junit.MarkFlaky(out, in, xmlscan.Limits{}, func(id string) bool { return flaky[id] })
+	err = junit.MarkFlaky(out, in, xmlscan.Limits{}, func(id string) bool { return marked[id] })
 	if err = errors.Join(err, out.Close(), in.Close()); err != nil {
 		return err
 	}

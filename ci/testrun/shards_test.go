@@ -127,6 +127,20 @@ func TestRunSaysWhenCoverageCannotBeUnited(t *testing.T) {
 	assert.Equal(t, "ENV_FAILED", got.Stage.Code)
 }
 
+// reported is a file of the report.
+func reported(t *testing.T, of *Result, path string) string {
+	t.Helper()
+	for _, f := range of.Stage.Files {
+		if f.Path == path {
+			content, err := os.ReadFile(f.Local)
+			require.NoError(t, err)
+			return string(content)
+		}
+	}
+	require.Fail(t, "the report has no "+path)
+	return ""
+}
+
 func TestRunRunsFailuresAgain(t *testing.T) {
 	failed := green().with("junit.xml", suite(passing("a"), failingCase)).
 		with("events.jsonl", eventLines("tests/test_inference.py::a", "tests/test_mlflow_x.py::test_bad"))
@@ -146,13 +160,7 @@ func TestRunRunsFailuresAgain(t *testing.T) {
 	require.Len(t, steps, 3)
 	assert.NotEqual(t, steps[1].Fresh, steps[2].Fresh, "no attempt is answered from a cache")
 	assert.True(t, strings.HasSuffix(strings.Join(steps[1].Args, " "), "--no-cov tests/test_mlflow_x.py::test_bad"), steps[1].Args)
-	for _, f := range got.Stage.Files {
-		if f.Path == "test/junit.xml" {
-			content, err := os.ReadFile(f.Local)
-			require.NoError(t, err)
-			assert.Contains(t, string(content), "<flakyFailure")
-		}
-	}
+	assert.Contains(t, reported(t, got, "test/junit.xml"), "<flakyFailure")
 
 	r = fake.New().OnRun(answer(1, failed)).OnRun(answer(1, again(failingCase)))
 	got = Run(t.Context(), r, in)
@@ -165,6 +173,26 @@ func TestRunRunsFailuresAgain(t *testing.T) {
 	r = fake.New().OnRun(answer(1, failed))
 	assert.Equal(t, "TESTS_FAILED", Run(t.Context(), r, in).Stage.Code)
 	assert.Len(t, r.Steps(), 1)
+}
+
+// What pytest-rerunfailures and subtests leave: a failed element of the first attempt in a run that passed.
+func TestRunMarksWhatAPluginRanAgain(t *testing.T) {
+	const id = "tests/test_mlflow_x.py::test_bad"
+	result := func(outcome string, part bool) string {
+		return fmt.Sprintf(`{"event":"result","id":%q,"when":"call","outcome":%q,"part":%t}`+"\n", id, outcome, part)
+	}
+	start := fmt.Sprintf(`{"event":"start","id":%q}`+"\n", id)
+	events := `{"event":"session","pytest":"9.2.0","added":[]}` + "\n" + `{"event":"collected","tests":1}` + "\n" +
+		start + result("failed", true) + result("rerun", false) + start + result("passed", true) + result("passed", false) +
+		fmt.Sprintf(`{"event":"finish","id":%q}`, id) + "\n" + `{"event":"end","status":0}` + "\n"
+	passes := `<testcase classname="tests.test_mlflow_x" name="test_bad" file="tests/test_mlflow_x.py" time="0.1"/>`
+	got := Run(t.Context(), fake.New().OnRun(answer(0, green().with("junit.xml", suite(failingCase, passes)).with("events.jsonl", events))), input(t))
+	require.Equal(t, verdict.Pass, got.Stage.Verdict, "%+v", got.Stage.Problems)
+	assert.Equal(t, []string{"FLAKY_TESTS"}, codes(got.Stage.Warnings))
+	assert.Equal(t, "1: 0 passed, 1 flaky", evidence(got.Stage, "tests").Value)
+	report := reported(t, got, "test/junit.xml")
+	assert.Contains(t, report, "<flakyFailure")
+	assert.NotContains(t, report, "<failure")
 }
 
 func TestRunDoesNotRunABrokenSuiteAgain(t *testing.T) {
