@@ -39,7 +39,7 @@ func TestEveryCommandOfTheDocumentHasItsCheck(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
 	require.NoError(t, err)
 	page := string(content)
-	_, rows, _ := strings.Cut(page, "## The commands of the pipeline document")
+	_, rows, _ := strings.Cut(page, "## Instead of a command")
 	rows, further, _ := strings.Cut(rows, "## Further checks")
 	for _, command := range documentCommands {
 		found := false
