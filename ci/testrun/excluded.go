@@ -10,11 +10,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
-// notThere is what Python says of a file that is not there.
-var notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
+var (
+	// notThere is what Python says of a file that is not there.
+	notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
+	// listed is a path in an assertion on what a folder holds, such as PosixPath('.env').
+	listed = regexp.MustCompile(`Path\('([^'\n]+)'\)`)
+)
 
-// hidden names a file or folder that a test looked for in vain although the source has it:
-// the configuration keeps it from the tests. It is empty when there is none.
+// hidden names a file or folder that a test looked for in vain, or missed in a folder, although the source
+// has it: the configuration keeps it from the tests. It is empty when there is none.
 func (j *testJudge) hidden(cases []junit.Case) string {
 	for _, c := range cases {
 		text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
@@ -28,6 +32,12 @@ func (j *testJudge) hidden(cases []junit.Case) string {
 			}
 			if isThere(j.source, name) && !isThere(j.names, name) {
 				return name
+			}
+		}
+		for _, m := range listed.FindAllStringSubmatch(text, -1) {
+			ends := func(name string) bool { return strings.HasSuffix("/"+name, "/"+m[1]) }
+			if at := slices.IndexFunc(j.source, ends); at >= 0 && !slices.ContainsFunc(j.names, ends) {
+				return j.source[at]
 			}
 		}
 	}

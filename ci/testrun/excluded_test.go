@@ -9,7 +9,8 @@ import (
 )
 
 func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
-	planned := &plan{source: []string{"README.md", "app.py", "docs/a/b.rst", "tests/test_a.py"}, names: []string{"app.py", "tests/test_a.py"}}
+	planned := &plan{source: []string{".gitignore", "README.md", "app.py", "docs/a/b.rst", "template/.env", "template/.gitignore", "tests/test_a.py"},
+		names: []string{"app.py", "template/.gitignore", "tests/test_a.py"}}
 	j := &testJudge{plan: planned, outcome: &outcome{events: &events{directory: "/src", tests: map[string]*eventTest{}}}}
 	for message, want := range map[string]string{
 		"FileNotFoundError: [Errno 2] No such file or directory: 'README.md'":            "README.md",
@@ -18,6 +19,9 @@ func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
 		"FileNotFoundError: [Errno 2] No such file or directory: 'gone.md'":              "",
 		"FileNotFoundError: [Errno 2] No such file or directory: '/etc/README.md'":       "",
 		"FileNotFoundError: [Errno 2] No such file or directory: 'app.py'":               "",
+		"At index 0 diff: PosixPath('.gitignore') != PosixPath('.env')":                  "template/.env",
+		"Right contains one more item: PosixPath('b.rst')":                               "docs/a/b.rst",
+		"assert [PosixPath('app.py')] == [PosixPath('/tmp/README.md')]":                  "",
 		"assert 1 == 2": "",
 	} {
 		assert.Equal(t, want, j.hidden([]junit.Case{{Name: "x"}, {Name: "y", Message: message}}), message)
