@@ -19,9 +19,9 @@ var (
 	Train = code(verdict.Train, "The training tried to reach hosts, and it has no network.",
 		"Put the data into the source or give it with --data; or set train.network: true in pipeline.yaml")
 	Test = code(verdict.Test, "Tests failed, and hosts that they tried to reach did not answer.",
-		"Replace the named hosts in the tests; test.services: true in pipeline.yaml starts an MLflow server and an S3 API beside them")
+		"Replace what connects to other hosts in the tests; test.services: true in pipeline.yaml starts an MLflow server and an S3 API beside them")
 	Image = code(verdict.Image, "The application did not start, and hosts that it tried to reach did not answer.",
-		"Let the application start without the named hosts, or put what it loads from them into the source")
+		"Let the application start without other hosts, or put what it loads from them into the source")
 )
 
 var (
