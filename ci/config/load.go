@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 const (
@@ -27,9 +29,9 @@ const (
 
 // The environments that need not be declared.
 const (
-	Sandbox    = "sandbox"
-	Staging    = "staging"
-	Production = "production"
+	Sandbox    = spec.Sandbox
+	Staging    = spec.Staging
+	Production = spec.Production
 )
 
 // Environments lists the environments that need not be declared.

@@ -81,13 +81,15 @@ func (r Repository) Pinned(digest string) (string, error) {
 	return r.String() + "@" + digest, nil
 }
 
-// Reference is an image's name with its tag and digest, as far as present.
+// Reference is an image's name with its tag and digest, as far as present. One that was parsed is not changed.
 type Reference struct {
 	Repository Repository
 	// Tag is the tag as written, or empty: "latest" is never assumed.
 	Tag string
 	// Digest is sha256:..., or empty.
 	Digest string
+	// written is the text that was parsed.
+	written string
 }
 
 // Parse reads [registry/]path[:tag][@digest].
@@ -109,7 +111,7 @@ func Parse(text string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("parse reference %q: %w", text, err)
 	}
-	return Reference{Repository: repo, Tag: tag, Digest: digest}, nil
+	return Reference{Repository: repo, Tag: tag, Digest: digest, written: text}, nil
 }
 
 // ParsePinned is Parse for references that must have a digest, such as those of a rollout.
@@ -122,6 +124,15 @@ func ParsePinned(text string) (Reference, error) {
 		return Reference{}, fmt.Errorf("parse reference %q: it names no digest; a tag can be moved", text)
 	}
 	return ref, nil
+}
+
+// Written is the reference as it was parsed, without a registry that nobody wrote: what a service was deployed with
+// keeps its name. Of one that was not parsed it is String, and empty of the zero value.
+func (r Reference) Written() string {
+	if r.written != "" || r == (Reference{}) {
+		return r.written
+	}
+	return r.String()
 }
 
 // String is the reference, normalised.

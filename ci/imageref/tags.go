@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
 // Facts are the input of Tags. All are optional.
@@ -84,7 +86,7 @@ func Tags(f Facts) ([]Tag, error) {
 	if f.Environment != "" {
 		tags = append(tags, Tag{Name: f.Environment})
 	}
-	if shortRef(f.Ref) == "main" && f.Environment != "sandbox" {
+	if shortRef(f.Ref) == "main" && f.Environment != spec.Sandbox {
 		tags = append(tags, Tag{Name: "latest"})
 	}
 	if len(tags) == 0 && len(wrong) == 0 {

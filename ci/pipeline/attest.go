@@ -13,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/attest"
 	"github.com/openstack-rca/openstack-rca/ci/attest/kms"
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -110,7 +111,9 @@ func (s attester) signed(ctx context.Context, permit policy.Permit, statements [
 // attester works on the statements about an image.
 type attester struct {
 	*call
-	image string
+	image imageref.Reference
+	// unpinned is why the call names no image by its digest.
+	unpinned error
 }
 
 // attach writes bundles beside the image.
@@ -133,7 +136,7 @@ func (s attester) attach(
 			return *stage.Judge(problem)
 		}
 		if added {
-			stage.Published = append(stage.Published, kind+" of "+s.image)
+			stage.Published = append(stage.Published, kind+" of "+s.image.Written())
 		}
 		stage.Add(kind, map[bool]string{true: "attached", false: "was there"}[added])
 	}
@@ -205,17 +208,17 @@ func (s *call) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) 
 }
 
 // registry opens the image with the login of the call.
-func (s *call) registry(ctx context.Context, permit policy.Permit, image string) (oci.Image, error) {
-	login, err := s.login(ctx, permit, image)
+func (s *call) registry(ctx context.Context, permit policy.Permit, image imageref.Reference) (oci.Image, error) {
+	login, err := s.login(ctx, permit, image.Repository)
 	if err != nil {
 		return oci.Image{}, err
 	}
-	return oci.At(ctx, image, login, s.opts.Registry.Transport)
+	return oci.At(ctx, image.String(), login, s.opts.Registry.Transport)
 }
 
-// login is that of the call for the registry of an image or a repository, or for ECR one that the AWS
+// login is that of the call for the registry of a repository, or for ECR one that the AWS
 // credentials make; none for any other.
-func (s *call) login(ctx context.Context, permit policy.Permit, of string) (oci.Login, error) {
+func (s *call) login(ctx context.Context, permit policy.Permit, of imageref.Repository) (oci.Login, error) {
 	switch o := s.opts.Registry; {
 	case o.Password != nil && o.Username != nil:
 		username, err := o.Username.Plaintext(ctx)
@@ -224,12 +227,12 @@ func (s *call) login(ctx context.Context, permit policy.Permit, of string) (oci.
 			return oci.Login{}, errors.New("the login of the registry cannot be read")
 		}
 		return oci.Login{Username: strings.TrimSpace(username), Password: strings.TrimSpace(password)}, nil
-	case partition.RegistryRegion(oci.Host(of)) != "":
+	case partition.RegistryRegion(of.Registry()) != "":
 		values, err := s.keys(ctx, permit)
 		if err != nil {
 			return oci.Login{}, fmt.Errorf("log in to ECR: %w", err)
 		}
-		values.Region = partition.RegistryRegion(oci.Host(of))
+		values.Region = partition.RegistryRegion(of.Registry())
 		return oci.ECRLogin(ctx, values)
 	}
 	return oci.Login{}, nil

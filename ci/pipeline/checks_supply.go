@@ -39,16 +39,15 @@ func (s doctor) checkRegistry(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	repository = reference.Repository.String()
 	permit, err := s.reading(verdict.Image)
 	if err != nil {
 		return "", err
 	}
-	login, err := s.login(ctx, permit, repository)
+	login, err := s.login(ctx, permit, reference.Repository)
 	if err != nil {
 		return "", err
 	}
-	found, err := oci.Reach(ctx, repository, login, s.opts.Registry.Transport)
+	found, err := oci.Reach(ctx, reference.Repository.String(), login, s.opts.Registry.Transport)
 	if err != nil {
 		return "", err
 	}
@@ -71,7 +70,7 @@ func (s doctor) checkSigning(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signer, problem := attester{s.call, ""}.signer(ctx, permit)
+	signer, problem := attester{call: s.call}.signer(ctx, permit)
 	if problem != nil {
 		return "", problem
 	}

@@ -314,4 +314,6 @@ func TestDoctorReadsWhatTheSupplyChainNeeds(t *testing.T) {
 	assert.Contains(t, checkup(t, b, opts)["registry"].Found[0], "lists referrers", "its repository is asked, not its tag")
 	opts.Image, opts.Registry.Address = "", "127.0.0.1:1/team/rca"
 	assert.Equal(t, faulty, checkup(t, b, opts)["registry"].Result)
+	opts.Registry.Address = "111122223333.dkr.ecr.ap-south-1.amazonaws.com/rca"
+	assert.Contains(t, checkup(t, b, opts)["registry"].Found[0], "log in to ECR", "as pushing does")
 }

@@ -33,14 +33,13 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	} else if s.opts.Image != "" {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "--image names an image of an earlier run, and --from has no report of it")
 	}
-	reference, err := imageref.ParsePinned(s.image)
-	if err != nil {
-		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", err)
+	if s.unpinned != nil {
+		return attest.Facts{}, verdict.Problemf(attest.Refused, "the image is not named by its digest: %v", s.unpinned)
 	}
 	if read(indexFile) != nil {
-		return s.factsOfIndex(run, read, reference)
+		return s.factsOfIndex(run, read, s.image)
 	}
-	return s.factsOf(run, read, reference)
+	return s.factsOf(run, read, s.image)
 }
 
 // factsOf are the facts of a run that built an image; read reads a file of its report, nil for none.

@@ -102,7 +102,7 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 // unproven is why the run of a report proves nothing of its image; empty if it does. The rules are those of
 // attest, and where the call trusts a key those of verify: then the image must have been attested.
 func (s *call) unproven(ctx context.Context, permit policy.Permit, run *verdict.Run, dir string, image imageref.Reference) string {
-	of := attester{s, image.String()}
+	of := attester{call: s, image: image}
 	if _, problem := of.factsOf(run, readIn(dir), image); problem != nil {
 		return problem.Cause
 	}
@@ -117,7 +117,7 @@ func (s *call) unproven(ctx context.Context, permit policy.Permit, run *verdict.
 
 // repository opens a repository with the login of the call.
 func (s *call) repository(ctx context.Context, permit policy.Permit, of imageref.Repository) (images.Repository, error) {
-	login, err := s.login(ctx, permit, of.String()+"@sha256:"+strings.Repeat("0", 64))
+	login, err := s.login(ctx, permit, of)
 	if err != nil {
 		return images.Repository{}, err
 	}

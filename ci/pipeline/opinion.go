@@ -10,7 +10,6 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/ecr"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
@@ -27,29 +26,24 @@ var patience = struct{ interval, known, done time.Duration }{5 * time.Second, 30
 var errUnscanned = errors.New("it has not scanned this image")
 
 // opinion asks Amazon ECR what it found in an image; nil where pipeline.yaml does not ask for it.
-func (s *call) opinion(permit policy.Permit, image string) func(context.Context) (supply.Opinion, error) {
+func (s *call) opinion(permit policy.Permit, image imageref.Reference) func(context.Context) (supply.Opinion, error) {
 	if !s.cfg.Security.RegistryScan || s.opts.sandbox() && s.opts.Image == "" {
 		return nil
 	}
 	return func(ctx context.Context) (supply.Opinion, error) {
-		host := oci.Host(image)
+		host := image.Repository.Registry()
 		region := partition.RegistryRegion(host)
 		if region == "" {
-			return supply.Opinion{}, fmt.Errorf("%s is no registry of Amazon ECR", cmp.Or(host, "the registry"))
+			return supply.Opinion{}, fmt.Errorf("%s is no registry of Amazon ECR", host)
 		}
 		values, err := s.keys(ctx, permit)
 		if err != nil {
 			return supply.Opinion{}, err
 		}
 		values.Region = region
-		name, digest, _ := strings.Cut(image, "@")
-		repository, err := imageref.ParseRepository(name)
-		if err != nil {
-			return supply.Opinion{}, err
-		}
 		client, account := ecr.New(values.Configuration()), host[:12]
 		for started := time.Now(); ; {
-			found, err := client.All(ctx, account, repository.Path(), digest)
+			found, err := client.All(ctx, account, image.Repository.Path(), image.Digest)
 			under, refused := underWay(found, err)
 			waited := time.Since(started)
 			switch {

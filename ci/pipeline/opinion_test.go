@@ -12,6 +12,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/ecr"
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws/overhttp"
@@ -54,13 +55,12 @@ func TestTheOpinionOfTheRegistry(t *testing.T) {
 		"on two pages": {answers{&more, basic}, "", "CVE-2026-1 of openssl is critical, CVE-2026-1 of openssl is critical"},
 		"under way": {answers{{ImageScanStatus: status("PENDING")}, {ImageScanStatus: status("IN_PROGRESS")}, basic}, "",
 			"CVE-2026-1 of openssl is critical"},
-		"never done":             {answers{{ImageScanStatus: status("IN_PROGRESS")}}, "", "error: its scan is not done after 50ms"},
-		"never begun":            {nil, "", "error: it has not scanned this image"},
-		"not supported":          {answers{{ImageScanStatus: status("UNSUPPORTED_IMAGE")}}, "", "error: its scan is UNSUPPORTED_IMAGE: as it is"},
-		"without a status":       {answers{{}}, "", "error: it does not say how far its scan is"},
-		"without an age":         {answers{page(ecr.Findings{})}, "", "error: it does not say how old its advisories are"},
-		"of another registry":    {nil, "ghcr.io/acme/rca@" + digest, "error: ghcr.io is no registry of Amazon ECR"},
-		"of nothing that is one": {nil, "x", "error: the registry is no registry of Amazon ECR"},
+		"never done":          {answers{{ImageScanStatus: status("IN_PROGRESS")}}, "", "error: its scan is not done after 50ms"},
+		"never begun":         {nil, "", "error: it has not scanned this image"},
+		"not supported":       {answers{{ImageScanStatus: status("UNSUPPORTED_IMAGE")}}, "", "error: its scan is UNSUPPORTED_IMAGE: as it is"},
+		"without a status":    {answers{{}}, "", "error: it does not say how far its scan is"},
+		"without an age":      {answers{page(ecr.Findings{})}, "", "error: it does not say how old its advisories are"},
+		"of another registry": {nil, "ghcr.io/acme/rca@" + digest, "error: ghcr.io is no registry of Amazon ECR"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			account := fakeaws.NewAccount(fakeaws.NewClock())
@@ -77,7 +77,9 @@ func TestTheOpinionOfTheRegistry(t *testing.T) {
 			permit, refused := policy.NewGate(s.cfg, s.opts.request(Backend{Runner: fake.New().As("engine")})).
 				Ask(policy.Action{Stage: verdict.Scan, Reads: true}, nil)
 			require.Nil(t, refused)
-			o, err := s.opinion(permit, tc.image)(t.Context())
+			image, err := imageref.ParsePinned(tc.image)
+			require.NoError(t, err)
+			o, err := s.opinion(permit, image)(t.Context())
 			var found []string
 			for _, f := range o.Found {
 				found = append(found, f.ID+" of "+f.Package+" is "+f.Severity)
@@ -91,7 +93,7 @@ func TestTheOpinionOfTheRegistry(t *testing.T) {
 		})
 	}
 	s := &call{cfg: config.Default()}
-	assert.Nil(t, s.opinion(policy.Permit{}, "x"), "it is off")
+	assert.Nil(t, s.opinion(policy.Permit{}, imageref.Reference{}), "it is off")
 	s.cfg.Security.RegistryScan = true
-	assert.Nil(t, s.opinion(policy.Permit{}, "x"), "the registry of the sandbox scans nothing")
+	assert.Nil(t, s.opinion(policy.Permit{}, imageref.Reference{}), "the registry of the sandbox scans nothing")
 }

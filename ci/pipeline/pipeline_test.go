@@ -301,7 +301,7 @@ func TestARolloutOfAGivenImageIsPlannedInTheSandbox(t *testing.T) {
 	outcome := Run(t.Context(), b, Options{Stages: []string{verdict.Deploy}, Image: image})
 	require.Equal(t, map[string]string{verdict.Deploy: "pass "}, codes(outcome.Run), outcome.Run.Failures())
 	require.NotNil(t, outcome.Plan)
-	assert.Equal(t, image, outcome.Plan.Image)
+	assert.Equal(t, image, outcome.Plan.Image.Written())
 
 	outcome = Run(t.Context(), b, Options{Stages: []string{verdict.Deploy}, Image: "registry.example/app:latest"})
 	assert.Equal(t, verdict.Fail, outcome.Run.Verdict, "a tag is no digest")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
@@ -206,7 +207,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 		AwaitApproval: r.AwaitApproval, Progress: r.Progress, Get: r.Get,
 		Index: release.Index{
 			Expected: len(cfg.Image.Platforms) > 0 || o.Verify.trusts(),
-			Members: func(ctx context.Context, image string) (map[string]string, error) {
+			Members: func(ctx context.Context, image imageref.Reference) (map[string]string, error) {
 				return s.platforms(ctx, permit, image)
 			},
 		},
@@ -241,7 +242,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 }
 
 // platforms are the digests of the images of an index by platform; none for an image.
-func (s deployer) platforms(ctx context.Context, permit policy.Permit, image string) (map[string]string, error) {
+func (s deployer) platforms(ctx context.Context, permit policy.Permit, image imageref.Reference) (map[string]string, error) {
 	opened, err := s.registry(ctx, permit, image)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 	if s.export != nil {
 		return s.scanImage(ctx, permit, reference, s.backend.WorkDir, s.export)
 	}
-	image, err := s.registry(ctx, permit, s.outcome.Image)
+	image, err := s.registry(ctx, permit, reference)
 	var members []oci.Member
 	if err == nil {
 		members, err = image.Members()
@@ -73,7 +73,7 @@ func (s *state) scanImage(
 	return supply.Scan(ctx, s.backend.Runner, supply.Input{
 		Config: s.cfg, Source: s.backend.Source, Advisories: s.opts.Advisories,
 		Fetch: s.backend.ImageAdvisories, Import: s.backend.Import, Tool: s.backend.Tool,
-		Memory: s.memory(), Scratch: scratch, Now: time.Now(), Registry: s.opinion(permit, image.String()),
+		Memory: s.memory(), Scratch: scratch, Now: time.Now(), Registry: s.opinion(permit, image),
 	}, supply.Image{Digest: image.Digest, Export: export, Unpack: oci.Unpack})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -73,7 +74,10 @@ type state struct {
 	progress progress
 }
 
-func (s *state) attester() attester { return attester{s.call, s.outcome.Image} }
+func (s *state) attester() attester {
+	image, err := imageref.ParsePinned(s.outcome.Image)
+	return attester{s.call, image, err}
+}
 
 func (s *state) deployer() deployer { return deployer{s.call, s.outcome.Image, s.outcome.Version} }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/attest"
 	"github.com/openstack-rca/openstack-rca/ci/config"
-	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/supply"
@@ -242,10 +241,8 @@ func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	bad := func(format string, args ...any) {
 		problems = append(problems, verdict.Problemf(CodeBadArgument, format, args...))
 	}
-	if reference, err := imageref.ParsePinned(s.image); err != nil {
-		bad("--image: %v", err)
-	} else {
-		d.Digest = reference.Digest
+	if d.Digest = s.image.Digest; s.unpinned != nil {
+		bad("--image: %v", s.unpinned)
 	}
 	for _, age := range []struct {
 		name, text string

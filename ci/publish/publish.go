@@ -86,14 +86,11 @@ type publication struct {
 	aliases []string
 }
 
-// sandbox is the environment whose servers end with the run.
-const sandbox = "sandbox"
-
 // Run publishes the model. It never returns nil; a failure is in the stage.
 func Run(ctx context.Context, in Input) *Result {
 	started := time.Now()
 	content, changed := gather(in)
-	if in.Environment != sandbox && in.Model != nil && (in.Model.Ungated || !in.Config.Train.Gated()) {
+	if in.Environment != config.Sandbox && in.Model != nil && (in.Model.Ungated || !in.Config.Train.Gated()) {
 		changed = append(changed, verdict.Problemf(verdict.CodeGatesNone.In(verdict.Publish),
 			"no gate of the training could have failed this model: train.gates and train.baseline_margin hold nothing"))
 	}

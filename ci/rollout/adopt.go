@@ -101,7 +101,7 @@ func (p *Plan) Adopt(r Running) []*verdict.Problem {
 	base := TakeOver(r.TaskDefinition, r.Tags)
 	want := base
 	if s.Spec.TaskDefinition != "" {
-		from, problems := readTaskDefinition(s.Spec.TaskDefinition, s.taskFile, s.image)
+		from, problems := readTaskDefinition(s.Spec.TaskDefinition, s.taskFile, s.image.Written())
 		if len(problems) > 0 {
 			return problems
 		}
@@ -115,7 +115,7 @@ func (p *Plan) Adopt(r Running) []*verdict.Problem {
 	}
 	a := &Adoption{Base: base, ARN: aws.ToString(r.TaskDefinition.TaskDefinitionArn), container: name}
 	if s.Spec.TaskDefinition == "" {
-		want, a.Images = withImage(base, name, s.image)
+		want, a.Images = withImage(base, name, s.image.Written())
 	} else {
 		a.Images = map[string]string{name: imageOf(base, name)}
 	}
@@ -199,14 +199,11 @@ func imageOf(task *ecs.RegisterTaskDefinitionInput, name string) string {
 // resolved reports whether the running images are ours by their digest, though the task definition
 // names them by a tag: ECS resolves a tag once for each deployment.
 func (s *settings) resolved(running []types.ContainerImage, names map[string]string) bool {
-	ref, err := imageref.Parse(s.image)
-	if err != nil || ref.Digest == "" {
-		return false
-	}
 	found := map[string]bool{}
 	for _, i := range running {
 		have, err := imageref.Parse(aws.ToString(i.Image))
-		found[aws.ToString(i.ContainerName)] = err == nil && have.Repository == ref.Repository && aws.ToString(i.ImageDigest) == ref.Digest
+		found[aws.ToString(i.ContainerName)] = err == nil && have.Repository == s.image.Repository &&
+			aws.ToString(i.ImageDigest) == s.image.Digest
 	}
 	for name := range names {
 		if !found[name] {
@@ -219,10 +216,9 @@ func (s *settings) resolved(running []types.ContainerImage, names map[string]str
 // chooseContainer finds the container that runs the image.
 func (s *settings) chooseContainer(task *ecs.RegisterTaskDefinitionInput, service *types.Service) (string, *verdict.Problem) {
 	var names, same, balanced []string
-	ref, _ := imageref.Parse(s.image) // it was checked
 	for _, c := range task.ContainerDefinitions {
 		names = append(names, aws.ToString(c.Name))
-		if have, err := imageref.Parse(aws.ToString(c.Image)); err == nil && have.Repository == ref.Repository {
+		if have, err := imageref.Parse(aws.ToString(c.Image)); err == nil && have.Repository == s.image.Repository {
 			same = append(same, aws.ToString(c.Name))
 		}
 	}
@@ -248,7 +244,7 @@ func (s *settings) chooseContainer(task *ecs.RegisterTaskDefinitionInput, servic
 		return essential[0], nil
 	}
 	return "", verdict.Problemf(ContainerUnknown, "%s has the containers %s, and more than one of them can be the one that runs %s",
-		aws.ToString(task.Family), strings.Join(names, ", "), s.image)
+		aws.ToString(task.Family), strings.Join(names, ", "), s.image.Written())
 }
 
 // ApplicationContainer finds the container that runs the application where its image is not known: the

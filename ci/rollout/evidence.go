@@ -18,7 +18,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	resources := p.Resources()
 	stage.Gate(Planned, fmt.Sprintf("%d resources, nothing deployed", len(resources)), "valid", true)
 	if p.ImageBuilt {
-		stage.Gate("image", p.Image, "pinned by digest", true)
+		stage.Gate("image", p.Image.Written(), "pinned by digest", true)
 	} else {
 		stage.Add("image", "not built; the plan holds a placeholder digest")
 		stage.Remark(ImageNotBuilt, "no image was made in this run")

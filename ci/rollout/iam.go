@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
@@ -352,14 +351,13 @@ func (p policies) mountStatements() []Statement {
 	return all
 }
 
-// repositoryName is the path of the image's repository in its registry. A plan's image was
-// parsed when it was validated.
+// repositoryName is the path of the image's repository in its registry.
 func (p policies) repositoryName() string {
-	ref, _ := imageref.Parse(p.Image) //nolint:errcheck // NewPlan refuses what cannot be parsed
-	if !strings.Contains(p.Image, "/") {
-		return strings.TrimPrefix(ref.Repository.Path(), "library/") // added by the parser
+	path := p.Image.Repository.Path()
+	if !strings.Contains(p.Image.Written(), "/") {
+		return strings.TrimPrefix(path, "library/") // added by the parser
 	}
-	return ref.Repository.Path()
+	return path
 }
 
 // trust lets an AWS service assume a role, for this account's resources only: without the

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
@@ -157,7 +159,9 @@ func TestTheRepositoryOfAnImage(t *testing.T) {
 		"rca@" + testDigest:                              "rca",
 		"registry.example.com/library/rca@" + testDigest: "library/rca",
 	} {
-		assert.Equal(t, want, policies{&Plan{Image: image}}.repositoryName(), image)
+		ref, err := imageref.Parse(image)
+		require.NoError(t, err)
+		assert.Equal(t, want, policies{&Plan{Image: ref}}.repositoryName(), image)
 	}
 }
 

@@ -22,7 +22,7 @@ type Plan struct {
 	// Environment, Account and Region are where it would be created.
 	Environment, Account, Region string
 	// Image is the image by digest; ImageBuilt is false when it is a placeholder.
-	Image      string
+	Image      imageref.Reference
 	ImageBuilt bool
 	// Strategy is rolling, blue_green, canary or linear.
 	Strategy string
@@ -86,15 +86,6 @@ func NewPlan(in Input) (*Plan, []*verdict.Problem) {
 			"rollout.vars: the task definition has %d bytes, ECS takes %d", size, maxTaskDefinition)}
 	}
 	return plan, nil
-}
-
-// Digest is the digest of Image, sha256:...; empty when Image has none.
-func (p *Plan) Digest() string {
-	ref, err := imageref.Parse(p.Image)
-	if err != nil {
-		return ""
-	}
-	return ref.Digest
 }
 
 // Platform is that of a plan's tasks: linux/amd64 or linux/arm64.

@@ -16,10 +16,10 @@ import (
 
 // Sandbox is the environment without an account: AWS is never called, and missing values
 // are filled with marked examples.
-const Sandbox = "sandbox"
+const Sandbox = spec.Sandbox
 
 // Production is the environment with the strictest rules.
-const Production = "production"
+const Production = spec.Production
 
 // Input is what the stage works on.
 type Input struct {

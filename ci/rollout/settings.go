@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
@@ -32,7 +33,10 @@ type settings struct {
 	// roleMade is true when the rollout creates the execution role, as the spec names none.
 	roleMade bool
 
-	image      string
+	// image is what given says; unparsed is why it says nothing.
+	image      imageref.Reference
+	given      string
+	unparsed   error
 	imageBuilt bool
 	commit     string
 	taskFile   []byte
@@ -51,12 +55,13 @@ func newSettings(in Input) *settings {
 	s := &settings{
 		Spec: in.Spec, environment: in.Environment, names: namesOf(in.Spec, in.Environment), tuning: tuning,
 		strategy: strategy(in.Spec.Strategy),
-		image:    in.Image, imageBuilt: in.Image != "", commit: in.Commit, taskFile: in.TaskFile, model: in.Model,
+		given:    in.Image, imageBuilt: in.Image != "", commit: in.Commit, taskFile: in.TaskFile, model: in.Model,
 	}
 	s.Subnets, s.SecurityGroups = slices.Clone(s.Subnets), slices.Clone(s.SecurityGroups)
 	if in.Environment == Sandbox {
 		s.fillExamples()
 	}
+	s.image, s.unparsed = imageref.Parse(s.given)
 	if s.roleMade = s.ExecutionRole == ""; s.roleMade {
 		s.ExecutionRole = roleARN(s.Region, s.Account, s.names.executionRole)
 	}
@@ -95,8 +100,8 @@ func (s *settings) fillExamples() {
 		fill("rollout.certificate", &s.Certificate,
 			"arn:"+partition.ID(s.Region)+":acm:"+s.Region+":"+s.Account+":certificate/0e0a0b1e-0000-4000-8000-000000000000")
 	}
-	if s.image == "" {
-		s.image = s.App.Repository + "@" + PlaceholderDigest
+	if s.given == "" {
+		s.given = s.App.Repository + "@" + PlaceholderDigest
 	}
 }
 

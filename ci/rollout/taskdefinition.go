@@ -76,7 +76,7 @@ func (s tasks) taskDefinition() *ecs.RegisterTaskDefinitionInput {
 func (s tasks) appContainer() types.ContainerDefinition {
 	app := types.ContainerDefinition{
 		Name:      aws.String(ContainerName),
-		Image:     aws.String(s.image),
+		Image:     aws.String(s.image.Written()),
 		Essential: aws.Bool(true),
 		User:      aws.String(strconv.Itoa(s.App.User)),
 		// In awsvpc mode the host port is the container's; sent anyway, so that the registered
@@ -119,7 +119,7 @@ func (s tasks) appContainer() types.ContainerDefinition {
 func (s tasks) prepareContainer(mounts []types.MountPoint, paths []string) types.ContainerDefinition {
 	return types.ContainerDefinition{
 		Name:                   aws.String(prepareName),
-		Image:                  aws.String(s.image),
+		Image:                  aws.String(s.image.Written()),
 		Essential:              aws.Bool(false),
 		User:                   aws.String("0"),
 		EntryPoint:             []string{"/bin/chmod"},

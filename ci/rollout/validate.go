@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
-	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -70,33 +69,33 @@ func (c *checker) checkEnvironment() {
 }
 
 func (c *checker) checkImage() {
-	if c.image == "" {
+	if c.given == "" {
 		c.bad(ImageMissing, "%s needs an image, and none was built or given", c.environment)
 		return
 	}
-	ref, err := imageref.Parse(c.image)
+	ref := c.image
 	switch {
-	case err != nil:
-		c.bad(ImageNotPinned, "image %q: %v", c.image, err)
+	case c.unparsed != nil:
+		c.bad(ImageNotPinned, "image %q: %v", c.given, c.unparsed)
 		return
 	case ref.Digest == "" && ref.Tag != "":
-		c.bad(ImageNotPinned, "image %q: the tag %q can point at another image tomorrow", c.image, ref.Tag)
+		c.bad(ImageNotPinned, "image %q: the tag %q can point at another image tomorrow", c.given, ref.Tag)
 		return
 	case ref.Digest == "":
-		c.bad(ImageNotPinned, "image %q: without a digest it means the tag latest, which can point at another image tomorrow", c.image)
+		c.bad(ImageNotPinned, "image %q: without a digest it means the tag latest, which can point at another image tomorrow", c.given)
 		return
 	}
 	if c.environment == Sandbox {
 		return
 	}
 	if ref.Digest == PlaceholderDigest {
-		c.bad(ImageMissing, "image %q holds the placeholder of a plan without image", c.image)
+		c.bad(ImageMissing, "image %q holds the placeholder of a plan without image", c.given)
 	}
 	registry := ref.Repository.Registry()
 	host, _, _ := strings.Cut(registry, ":")
 	local := slices.Contains([]string{"localhost", "127.0.0.1", "[", "0.0.0.0", "host.docker.internal"}, host)
 	if local || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local") {
-		c.bad(ImageUnreachable, "image %q is in the registry %s", c.image, registry)
+		c.bad(ImageUnreachable, "image %q is in the registry %s", c.given, registry)
 	}
 }
 

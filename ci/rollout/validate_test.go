@@ -246,7 +246,7 @@ func TestASandboxImageMayBeInARegistryOfThisMachine(t *testing.T) {
 	in.Image = "localhost:5000/openstack-rca-system@" + testDigest
 	plan := mustPlan(t, in)
 	assert.True(t, plan.ImageBuilt)
-	assert.Equal(t, in.Image, plan.Image)
+	assert.Equal(t, in.Image, plan.Image.Written())
 
 	in.Image = "localhost:5000/openstack-rca-system:latest"
 	_, problems := NewPlan(in)

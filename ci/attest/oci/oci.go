@@ -215,12 +215,3 @@ func (i Image) manifest(subject v1.Descriptor, bundle []byte, predicate string) 
 	}
 	return content, nil
 }
-
-// Host is the registry of a reference; empty for none.
-func Host(reference string) string {
-	digest, err := name.NewDigest(reference)
-	if err != nil {
-		return ""
-	}
-	return strings.ToLower(digest.Context().RegistryStr())
-}

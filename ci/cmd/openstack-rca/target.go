@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 )
 
@@ -87,7 +88,7 @@ func (s secretReferences) environment() (func(string) string, error) {
 // checkout fills in what git knows of the source and the call did not say. Outside of the sandbox
 // the ref stays the caller's to name: it decides who may publish.
 func checkout(ctx context.Context, o *pipeline.Options, source, report string) {
-	sandbox := o.Environment == "" || o.Environment == "sandbox"
+	sandbox := o.Environment == "" || o.Environment == config.Sandbox
 	if o.Commit != "" && (o.Ref != "" || !sandbox) {
 		return
 	}

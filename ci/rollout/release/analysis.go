@@ -9,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
-	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
@@ -79,9 +78,7 @@ func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, e
 	}
 	definition := aws.ToString(revision.TaskDefinition)
 	s.Revision = definition[strings.LastIndexByte(definition, ':')+1:]
-	if ref, err := imageref.Parse(o.imageOf(*revision)); err == nil {
-		s.Digest = strings.TrimPrefix(ref.Digest, "sha256:")
-	}
+	s.Digest = strings.TrimPrefix(o.imageOf(*revision).Digest, "sha256:")
 	group := groupOf(revision)
 	s.TargetGroup = group[strings.LastIndexByte(group, ':')+1:]
 	if group == "" {

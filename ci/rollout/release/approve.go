@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -8,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/clock"
-	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
@@ -155,7 +155,7 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 	revision := out.ServiceRevisions[0]
 	image := o.imageOf(revision)
 	input := o.in.Input
-	input.Image = image
+	input.Image = image.Written()
 	if plan, problems := rollout.NewPlan(input); len(problems) == 0 {
 		o.plan, o.result.Plan = plan, plan
 	}
@@ -171,9 +171,7 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 	}
 	o.state, state.Fence = state, o.fence
 	request := o.request()
-	if ref, err := imageref.Parse(image); err == nil {
-		request.Digest = ref.Digest
-	}
+	request.Digest = cmp.Or(image.Digest, request.Digest)
 	request.Answered = answered
 	if open := o.past.Run; open != nil && open.TaskDefinition == o.plan.Revision {
 		o.analyse(&request, open.Kind)

@@ -31,7 +31,7 @@ func Deploy(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 		return o.finish(ctx, problems...)
 	}
 	o.plan.Warn(o.stage())
-	o.stage().Gate("image", o.plan.Image, "pinned by digest", true)
+	o.stage().Gate("image", o.plan.Image.Written(), "pinned by digest", true)
 	o.plan.Storage(o.stage())
 	o.stage().Files = append(o.stage().Files, o.plan.Files()...)
 	return o.finish(ctx, o.optimistic(ctx, deployer{o}.deploy)...)
@@ -54,7 +54,7 @@ func (o *operation) optimistic(ctx context.Context, attempt func(context.Context
 	return []*verdict.Problem{verdict.Problemf(journal.Locked, "other runs keep writing to %s", o.journal.Where())}
 }
 
-func (o *operation) digest() string { return o.plan.Digest() }
+func (o *operation) digest() string { return o.plan.Image.Digest }
 
 func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 	if o.member == nil {
@@ -99,7 +99,7 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 			return problems
 		}
 	}
-	run := journal.Run{Kind: journal.Deploy, Image: o.plan.Image, ConfigHash: o.plan.ConfigHash, Commit: o.in.Commit,
+	run := journal.Run{Kind: journal.Deploy, Image: o.plan.Image.Written(), ConfigHash: o.plan.ConfigHash, Commit: o.in.Commit,
 		Override: o.in.Override, Started: o.clock.Server().UTC(), Settings: o.settings()}
 	return o.carryOut(ctx, run, deployment.Request{})
 }

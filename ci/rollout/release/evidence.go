@@ -54,7 +54,7 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 		stage.Add("written", written(o.state.Written()))
 	}
 	if good && !outcome.Unchanged && o.digest() != "" && o.digest() != emptyDigest {
-		stage.Published = append(stage.Published, o.plan.Image+" in "+o.plan.Environment)
+		stage.Published = append(stage.Published, o.plan.Image.Written()+" in "+o.plan.Environment)
 	}
 }
 

@@ -130,12 +130,13 @@ func runningImage(running rollout.Running, task *ecs.RegisterTaskDefinitionInput
 		if err != nil {
 			return ref, err
 		}
+		ref = imageref.Reference{Repository: ref.Repository, Digest: ref.Digest} // without a tag
 		for _, image := range running.Images {
 			if aws.ToString(image.ContainerName) == container && image.ImageDigest != nil && ref.Digest == "" {
 				ref.Digest = *image.ImageDigest
 			}
 		}
-		if ref.Tag = ""; ref.Digest == "" {
+		if ref.Digest == "" {
 			return ref, fmt.Errorf("ECS does not say which digest %s is; a deployment may be in flight, or versionConsistency be disabled",
 				aws.ToString(c.Image))
 		}

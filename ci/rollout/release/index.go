@@ -17,7 +17,7 @@ import (
 type Index struct {
 	// Members asks the registry for the images of an index, named by digest: their digests by platform. It
 	// returns none for an image. Nil asks nobody: then no other digest counts.
-	Members func(ctx context.Context, image string) (map[string]string, error)
+	Members func(ctx context.Context, image imageref.Reference) (map[string]string, error)
 	// Expected asks before anything is changed whether the platform of the tasks is there.
 	Expected bool
 }
@@ -49,15 +49,10 @@ func (o *operation) checkIndex(ctx context.Context) *verdict.Problem {
 
 // members are the digests of the images of an index of the application.
 func (o *operation) members(ctx context.Context, digest string) ([]string, error) {
-	reference, err := imageref.Parse(o.plan.Image)
-	if err != nil || o.in.Index.Members == nil {
-		return nil, err
+	if o.in.Index.Members == nil {
+		return nil, nil
 	}
-	pinned, err := reference.Repository.Pinned(digest)
-	if err != nil {
-		return nil, err
-	}
-	all, err := o.in.Index.Members(ctx, pinned)
+	all, err := o.in.Index.Members(ctx, imageref.Reference{Repository: o.plan.Image.Repository, Digest: digest})
 	if err != nil && !o.in.Index.Expected { // nothing says that it is one: then another digest is another image
 		return nil, nil //nolint:nilerr // see above
 	}

@@ -9,14 +9,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
+
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // indexes makes images a and b indexes of two platforms.
 func (w *world) indexes() {
-	w.in.Index = Index{Expected: true, Members: func(_ context.Context, of string) (map[string]string, error) {
-		switch of {
+	w.in.Index = Index{Expected: true, Members: func(_ context.Context, of imageref.Reference) (map[string]string, error) {
+		switch of.String() {
 		case image("a"):
 			return map[string]string{"linux/amd64": "sha256:" + strings.Repeat("1", 64), "linux/arm64/v8": "sha256:" + strings.Repeat("2", 64)}, nil
 		case image("b"):

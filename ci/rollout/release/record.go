@@ -27,7 +27,7 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 	}
 	var err error
 	if problem == nil && run.Kind == journal.Deploy && o.member == nil { // with others, it counts when all serve
-		err = o.journal.MarkRan(ctx, o.plan.Image, o.digest())
+		err = o.journal.MarkRan(ctx, o.plan.Image.Written(), o.digest())
 	}
 	if err == nil {
 		err = o.journal.End(ctx, run)

@@ -251,28 +251,26 @@ func (o rollbacker) successful(ctx context.Context, wanted func(definition strin
 			continue
 		}
 		if definition := aws.ToString(revision.TaskDefinition); wanted(definition) {
-			return &journal.Run{TaskDefinition: definition, Image: o.imageOf(*revision)}, nil
+			return &journal.Run{TaskDefinition: definition, Image: o.imageOf(*revision).Written()}, nil
 		}
 	}
 	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows an earlier release of service %s", name)
 }
 
 // imageOf is the image of a revision's application, by the digest that ECS resolved where it is named
-// by a tag; empty if ECS does not name it.
-func (o *operation) imageOf(r types.ServiceRevision) string {
+// by a tag; the zero value if ECS does not name it.
+func (o *operation) imageOf(r types.ServiceRevision) imageref.Reference {
 	for _, image := range r.ContainerImages {
 		if aws.ToString(image.ContainerName) != o.plan.Container() {
 			continue
 		}
 		ref, err := imageref.Parse(aws.ToString(image.Image))
 		if err == nil && ref.Digest == "" && image.ImageDigest != nil {
-			if pinned, err := ref.Repository.Pinned(*image.ImageDigest); err == nil {
-				return pinned
-			}
+			return imageref.Reference{Repository: ref.Repository, Digest: *image.ImageDigest}
 		}
-		return aws.ToString(image.Image)
+		return ref
 	}
-	return ""
+	return imageref.Reference{}
 }
 
 // putBack deploys an earlier release as it was.

@@ -199,7 +199,7 @@ func (o *observer) describeReplaced(ctx context.Context, source types.ServiceRev
 		return text + ": " + problem.Cause
 	}
 	if revision != nil {
-		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), o.imageOf(*revision))
+		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), o.imageOf(*revision).Written())
 	}
 	text += fmt.Sprintf(", %d tasks", source.RunningTaskCount)
 	if weight := source.RequestedProductionTrafficWeight; weight != nil {

@@ -31,7 +31,7 @@ func deployTogether(ctx context.Context, clients Clients, clock clock.Clock, in 
 		m.plan.Storage(m.stage())
 		m.stage().Files = append(m.stage().Files, m.plan.Files()...)
 	}
-	g.stage().Gate("image", g.plan.Image, "pinned by digest", true)
+	g.stage().Gate("image", g.plan.Image.Written(), "pinned by digest", true)
 	problems := g.optimistic(ctx, g.deploy)
 	g.close(ctx)
 	problems = append(problems, g.collect()...)
@@ -109,7 +109,7 @@ func (g *group) deploy(ctx context.Context) []*verdict.Problem {
 		g.eachInTurn(ctx, g.deployMember)
 		return nil
 	}
-	g.run = journal.Run{Kind: journal.Deploy, Image: g.plan.Image, ConfigHash: g.plan.ConfigHash, Commit: g.in.Commit,
+	g.run = journal.Run{Kind: journal.Deploy, Image: g.plan.Image.Written(), ConfigHash: g.plan.ConfigHash, Commit: g.in.Commit,
 		Override: g.in.Override, Started: g.clock.Server().UTC(), Before: g.serving()}
 	if open := g.past.Run; open != nil && open.Before != nil {
 		if done, problems := g.resume(ctx, *open); done {

@@ -4,6 +4,13 @@ package spec
 
 import "time"
 
+// The environments that need not be declared. Sandbox has no account, Production the strictest rules.
+const (
+	Sandbox    = "sandbox"
+	Staging    = "staging"
+	Production = "production"
+)
+
 // The names that a pipeline.yaml without its own gets. They do not contain an environment,
 // so outside production the environment's name is appended to them.
 const (

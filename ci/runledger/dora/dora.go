@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/runledger"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -147,7 +148,7 @@ func Of(records []runledger.Record, w Window) Summary {
 
 // withoutDeployment counts the attempts that did not come to a deployment.
 func (c *Counts) withoutDeployment(r *runledger.Record) {
-	if r.Deployment != nil || r.Environment == "sandbox" || r.Call != "run" && r.Call != "deploy" {
+	if r.Deployment != nil || r.Environment == spec.Sandbox || r.Call != "run" && r.Call != "deploy" {
 		return
 	}
 	for _, stage := range r.Stages {
