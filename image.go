@@ -12,13 +12,22 @@ import (
 // model inside, starts it, and waits until it answers. It pushes nothing; publish does.
 //
 // +cache="session"
-func (m *OpenstackRca) Image(ctx context.Context) (*Image, error) {
-	result, err := m.call(ctx).run(verdict.Train, verdict.Image)
+func (m *OpenstackRca) Image(
+	ctx context.Context,
+
+	// Python version; pipeline.yaml's when empty.
+	//
+	// +optional
+	python string,
+) (*Image, error) {
+	call := m.call(ctx)
+	call.python = python
+	result, err := call.run(verdict.Train, verdict.Image)
 	if err != nil {
 		return nil, err
 	}
 	return &Image{
-		Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Built: result.image, Pipeline: m,
+		Report: result.report, Summary: result.summary, Json: result.json, Failure: result.failure, Built: result.image, Pipeline: m, Python: python,
 	}, nil
 }
 
@@ -36,6 +45,8 @@ type Image struct {
 	Built *dagger.Container
 	// +private
 	Pipeline *OpenstackRca
+	// +private
+	Python string
 }
 
 // Container is the image itself. It fails when the image did not pass.
@@ -55,7 +66,9 @@ func (i *Image) Enforce() error { return enforce(i.Failure) }
 //
 // +cache="session"
 func (i *Image) Publish(ctx context.Context) (*Run, error) {
-	result, err := i.Pipeline.call(ctx).run(verdict.Test, verdict.Train, verdict.Audit, verdict.Publish, verdict.Image)
+	call := i.Pipeline.call(ctx)
+	call.python = i.Python
+	result, err := call.run(verdict.Test, verdict.Train, verdict.Audit, verdict.Publish, verdict.Image)
 	if err != nil {
 		return nil, err
 	}

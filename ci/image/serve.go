@@ -103,7 +103,8 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 		container = container.WithMountedCache(path, p.volume(strconv.Itoa(i)), owner)
 	}
 	script := strings.NewReplacer("W/", witnessDir+"/", "F/", fenceDir+"/", "WRITABLE", quoted(writable(c))).Replace(witness)
-	run := append([]string{"/bin/sh", "-c", script, "sh", quoted(healthCommand(c.Port, c.Health)), quoted(whereToLook(c, command))}, command...)
+	run := append([]string{"/bin/sh", "-c", script, "sh", quoted(healthCommand(c.Port, c.Health)), quoted(whereToLook(c, command))},
+		command...)
 	running, err := p.engine.Serve(ctx, "application", container.AsService(dagger.ContainerAsServiceOpts{Args: run}), c.Port, "", startGrace)
 	if err != nil {
 		return []*verdict.Problem{p.engineProblem(ctx, CodeStartFailed, "start the image", err)}

@@ -31,8 +31,9 @@ var (
 	}
 	CodeConfigMisnamed = verdict.Code{
 		Name: "CONFIG_MISNAMED", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "there is no pipeline.yaml, but a file or directory that was probably meant to be it; its settings would be ignored",
-		Remedy:  "rename it to pipeline.yaml; if it belongs to another tool, add a pipeline.yaml, which may be empty",
+		Meaning: "there is no pipeline.yaml, but a file or directory that was probably meant to be it; its settings would be ignored. " +
+			"A warning beside a pipeline.yaml",
+		Remedy: "rename it to pipeline.yaml; if it belongs to another tool, add a pipeline.yaml, which may be empty",
 	}
 	CodeConfigAbove = verdict.Code{
 		Name: "CONFIG_ABOVE", Stage: verdict.Preflight, Outcome: verdict.Fail,
@@ -42,8 +43,8 @@ var (
 	}
 	CodeReportUnwritable = verdict.Code{
 		Name: "REPORT_UNWRITABLE", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "no file can be written in the directory of --report, so nothing was started",
-		Remedy:  "give --report a directory that can be created and written, on a disk with space",
+		Meaning: "no file can be written in the directory of --report, or files of yours are there, so nothing was started",
+		Remedy:  "give --report a directory of its own that can be created and written, on a disk with space",
 	}
 	CodeSourceUnreadable = verdict.Code{
 		Name: "SRC_UNREADABLE", Stage: verdict.Preflight, Outcome: verdict.CouldNotRun,

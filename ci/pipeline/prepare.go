@@ -70,6 +70,11 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 		s.run.Refuse(verdict.Problemf(CodeSourceUnreadable, "%v", err))
 		return s
 	}
+	if second := secondConfig(s.files); second != "" {
+		s.run.Warn(CodeConfigMisnamed, "%s is not read; only %s beside it is", second, config.FileName)
+		s.run.Warnings[len(s.run.Warnings)-1].Next = fmt.Sprintf("move the settings of %s into %s and delete it, unless it belongs to "+
+			"another tool", second, config.FileName)
+	}
 	if opts.Platform != "" {
 		s.cfg.Image.Platform = opts.Platform
 	}
@@ -200,14 +205,29 @@ func misnamedConfig(names []string) string {
 	}
 	for _, name := range names {
 		plain := strings.TrimSuffix(name, "/")
-		switch lower := strings.ToLower(plain); {
+		switch {
 		case plain == config.FileName:
 			return name + " is a directory, where a file is read"
-		case plain == name && (lower == config.FileName || lower == "pipeline.yml"):
+		case plain == name && isConfigName(name):
 			return name + " is not read; only " + config.FileName + " is"
 		}
 	}
 	return ""
+}
+
+// secondConfig returns the file beside pipeline.yaml that was perhaps meant to be it.
+func secondConfig(names []string) string {
+	for _, name := range names {
+		if name != config.FileName && isConfigName(name) && slices.Contains(names, config.FileName) {
+			return name
+		}
+	}
+	return ""
+}
+
+func isConfigName(name string) bool {
+	lower := strings.ToLower(name)
+	return lower == config.FileName || lower == "pipeline.yml"
 }
 
 // checkSource finds out early that a source cannot be what the stages need: seconds

@@ -41,10 +41,11 @@ func (p *Project) InstallNext(said string) string {
 	if len(p.From) != 1 {
 		return ""
 	}
-	again := "uv pip compile --universal --generate-hashes --python-version " + p.Python + " " + from + " -o " + from + "; where uv is missing: pip install uv"
+	again := fmt.Sprintf("uv pip compile --universal --generate-hashes --python-version %s %s -o %s; where uv is missing: pip install uv",
+		p.Python, from, from)
 	if m := otherHash.FindStringSubmatch(flat); m != nil {
-		return fmt.Sprintf("Find out why the files of %s are others than when %s was locked. If that is right, delete the hashes of %s there, and: %s",
-			m[1], from, m[1], again)
+		return fmt.Sprintf("Find out why the files of %s are others than when %s was locked. If that is right, delete the hashes of %s "+
+			"there, and: %s", m[1], from, m[1], again)
 	}
 	if noHash.MatchString(flat) {
 		return "Lock what is missing: " + again
@@ -54,8 +55,9 @@ func (p *Project) InstallNext(said string) string {
 
 // relocks are how to bring a lock up to date with what it locks, by the tool that owns it.
 var relocks = map[Kind]string{
-	UV: relock("uv", "uv lock"), Poetry: relock("poetry", "poetry lock"), PDM: relock("pdm", "pdm lock"), PipfileLock: relock("pipenv", "pipenv lock"),
-	Pylock: "Make the lock again with the tool that its key created-by names",
+	UV: relock("uv", "uv lock"), Poetry: relock("poetry", "poetry lock"), PDM: relock("pdm", "pdm lock"),
+	PipfileLock: relock("pipenv", "pipenv lock"),
+	Pylock:      "Make the lock again with the tool that its key created-by names",
 }
 
 func relock(tool, command string) string {

@@ -111,7 +111,7 @@ func TestTheRemedyForALockHasWhatTheToolOfTheTestsDeclares(t *testing.T) {
 func TestFilesOfToolsCanBeNamed(t *testing.T) {
 	for name, want := range map[string]Kind{
 		"uv.lock": UV, "poetry.lock": Poetry, "pdm.lock": PDM, "Pipfile.lock": PipfileLock, "Pipfile": Pipfile, "conda/environment.yml": Conda, "env.yaml": Conda,
-		"tests/requirements.txt": Requirements,
+		"tests/requirements.txt": Requirements, "pylock.toml": Pylock, "deps/pylock.ci.toml": Pylock,
 	} {
 		content := map[string]string{"Pipfile.lock": "{}", "uv.lock": "version = 1\n", "tests/requirements.txt": "six"}[name]
 		p := detect(t, map[string]string{name: content, "requirements.txt": "six", "pyproject.toml": project}, name)

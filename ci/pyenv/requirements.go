@@ -115,6 +115,8 @@ func (d *draft) ofTool(name string) bool {
 		poetry{d}.lock()
 	case name == "pdm.lock":
 		locked{d}.pdmLock()
+	case strings.HasPrefix(path.Base(name), "pylock.") && ending == ".toml":
+		locked{d}.pylock(path.Clean(name))
 	case name == "Pipfile.lock":
 		pipenv{d}.lock()
 	case name == "Pipfile":

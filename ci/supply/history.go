@@ -31,7 +31,13 @@ func (a secretSearch) history(ctx context.Context) {
 	}
 	h, err := a.History(ctx, dir)
 	if err != nil {
-		a.fail(HistoryIncomplete, "%v", err)
+		problem := a.fail(HistoryIncomplete, "%v", err)
+		switch text := err.Error(); {
+		case strings.Contains(text, "not a git repository"):
+			problem.Next = "Give --source the folder of a git checkout, or leave --git out"
+		case strings.Contains(text, "unknown revision"):
+			problem.Next = "Commit once, or leave --git out: the repository has no history yet"
+		}
 		return
 	}
 	files, err := a.Import(dir)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -349,6 +350,22 @@ func TestTheHistory(t *testing.T) {
 				assert.Equal(t, tc.details, stage.Problems[0].Details)
 			}
 		})
+	}
+}
+
+// TestTheRemedyOfAHistoryThatIsNone: fetching more of it would not help.
+func TestTheRemedyOfAHistoryThatIsNone(t *testing.T) {
+	for said, next := range map[string]string{
+		"git rev-parse: fatal: not a git repository (or any of the parent directories): .git": "leave --git out",
+		"git rev-list: fatal: ambiguous argument 'HEAD': unknown revision":                    "Commit once",
+		"the clone is shallow": "Fetch the whole history",
+	} {
+		in := input(t, "secrets")
+		in.History = func(context.Context, string) (History, error) { return History{}, errors.New(said) }
+		stage := Audit(t.Context(), gitleaks("", "", ""), in)
+		at := slices.IndexFunc(stage.Problems, func(p verdict.Finding) bool { return p.Code == HistoryIncomplete.Name })
+		require.GreaterOrEqual(t, at, 0, "%v", stage.Problems)
+		assert.Contains(t, stage.Problems[at].Next, next)
 	}
 }
 

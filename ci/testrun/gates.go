@@ -12,6 +12,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
@@ -108,13 +109,23 @@ func stale(written, began time.Time) bool {
 	return !written.IsZero() && !began.IsZero() && written.Before(began.Add(-clockSlack))
 }
 
+// empty adds the problem of a gate without lines, with details. No glob can be corrected when the tests ran copies of the files.
+func (j *coverageJudge) empty(details []string, next, format string, args ...any) {
+	p := j.problem(CoverageEmptySet, format, args...)
+	p.Next, p.Details = next, details
+	if slices.ContainsFunc(j.built.Findings, func(f pyenv.Finding) bool { return f.Code.Name == pyenv.ModulesMoved.Name }) {
+		p.Next = pyenv.ModulesMoved.Remedy
+	}
+}
+
 func (j *coverageJudge) holdGates(selection string) {
 	c, own := j.floors, j.Coverage
 	total := own.Totals()
 	gates := []gate{j.hold("total", own, total.LineRate(), c.Total)}
 	if total.Lines == 0 {
 		gates[0].state = "empty"
-		j.fail(CoverageEmptySet, "no line of %s was measured besides tests", strings.Join(j.sources, ", "))
+		j.empty(nil, "Let a test import the code, and check test.coverage.source of pipeline.yaml",
+			"no line of %s was measured besides tests", strings.Join(j.sources, ", "))
 	}
 	for _, group := range groupsOf(c) {
 		g := gate{name: group.name, min: group.Min, state: "not applied: no paths are configured"}
@@ -123,8 +134,8 @@ func (j *coverageJudge) holdGates(selection string) {
 			g = j.hold(group.name, files, files.Totals().LineRate(), group.Min)
 			if err != nil {
 				g.state, g.held = "empty", true
-				p := j.problem(CoverageEmptySet, "%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
-				p.Details = []string{"measured files: " + names(paths(own), 20)}
+				j.empty([]string{"measured files: " + names(paths(own), 20)}, "",
+					"%s: %s", group.name, strings.ReplaceAll(err.Error(), "\n", "; "))
 			}
 		}
 		gates = append(gates, g)
@@ -134,7 +145,7 @@ func (j *coverageJudge) holdGates(selection string) {
 		branches = j.hold("branches", own, total.BranchRate(), c.Branch)
 		if total.Branches == 0 {
 			branches.state = "empty"
-			j.fail(CoverageEmptySet, "branches: none was measured")
+			j.empty(nil, "Set test.coverage.branch to 0: the code has no branches", "branches: none was measured")
 		}
 	}
 	gates = append(gates, branches)

@@ -52,7 +52,7 @@ func (s *session) unheard(ctx context.Context) *verdict.Problem {
 		Args: []string{"python", "-c", "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('mlflow') else 66)"},
 	}))
 	if err != nil {
-		return s.notRun(ctx, err)
+		return notRun(ctx, s.project, err)
 	}
 	if result.ExitCode != noMLflow {
 		return nil

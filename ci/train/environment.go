@@ -49,10 +49,10 @@ func (s *session) environment(ctx context.Context) *verdict.Problem {
 }
 
 // notRun explains why a step in the training's own environment could not be run.
-func (s *session) notRun(ctx context.Context, err error) *verdict.Problem {
+func notRun(ctx context.Context, project *pyenv.Project, err error) *verdict.Problem {
 	problem := stepProblem(ctx, "training", err)
 	if problem.Code == EnvFailed {
-		problem.Next = s.project.InstallNext(strings.Join(problem.Details, "\n"))
+		problem.Next = project.InstallNext(strings.Join(problem.Details, "\n"))
 	}
 	return problem
 }

@@ -30,7 +30,7 @@ type judging struct{ *training }
 func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdict.Problem) {
 	result, err := s.runner.Run(ctx, step)
 	if err != nil {
-		return nil, s.notRun(ctx, err)
+		return nil, notRun(ctx, s.project, err)
 	}
 	trained := &training{session: s, result: result}
 	if problem := s.trainingEnded(result); problem != nil {

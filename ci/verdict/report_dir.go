@@ -118,41 +118,6 @@ func WriteReport(dir string, run *Run) error {
 	return errors.Join(errs...)
 }
 
-// CheckReportDir makes the report directory and writes and removes a file in it, so that a
-// report that cannot be written is detected before anything runs. An earlier report stays.
-func CheckReportDir(dir string) error {
-	if err := CheckWritable("report directory", dir); err != nil {
-		return err
-	}
-	for _, name := range []string{ReportJSON, ReportMarkdown, ReportHTML, ReportVerdict} {
-		if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && info.IsDir() {
-			return fmt.Errorf("write in the report directory: %s is a directory", name)
-		}
-	}
-	return nil
-}
-
-// CheckWritable makes a directory and writes and removes a file in it. Errors call it what is given.
-func CheckWritable(called, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make %s: %w", called, err)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", called, err)
-	}
-	defer func() { _ = root.Close() }() // opened for reading a path only; nothing to lose
-	const name = ".check" + partial
-	err = root.WriteFile(name, []byte("this can be written here\n"), 0o644)
-	if removed := root.Remove(name); err == nil {
-		err = removed
-	}
-	if err != nil {
-		return fmt.Errorf("write in the %s: %w", called, err)
-	}
-	return nil
-}
-
 func verdictText(run *Run) string {
 	return string(run.Verdict) + "\n\n" + strings.TrimRight(Summary(run), "\n") + "\n"
 }

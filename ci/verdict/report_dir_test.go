@@ -32,6 +32,22 @@ func TestAReportDirectoryIsCheckedBeforeItIsNeeded(t *testing.T) {
 	require.ErrorContains(t, verdict.CheckWritable("directory of models", file), "make directory of models")
 }
 
+// TestOnlyAReportIsReplacedByAReport: files of the same names may be anybody's.
+func TestOnlyAReportIsReplacedByAReport(t *testing.T) {
+	for _, name := range []string{verdict.ReportJSON, verdict.ReportMarkdown, verdict.ReportHTML, verdict.ReportVerdict, verdict.Annotations} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(`{"schema": "theirs"}`), 0o600))
+		require.ErrorContains(t, verdict.CheckReportDir(dir), name+" is there, which no report has left")
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.JSONEq(t, `{"schema": "theirs"}`, string(content))
+	}
+	dir := t.TempDir()
+	require.NoError(t, verdict.WriteReport(dir, &verdict.Run{}))
+	require.NoError(t, verdict.CheckReportDir(dir))
+}
+
 // A pass of an earlier run must not stand beside a report that could not be written, nor half
 // a file of this one.
 func TestAReportThatCannotBeWrittenLeavesNothingOld(t *testing.T) {

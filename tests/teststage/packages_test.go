@@ -92,6 +92,13 @@ func TestModulesThatABuildMovesAreNamed(t *testing.T) {
 	for _, f := range r.Coverage.Files {
 		assert.NotContains(t, f.Path, ".openstack-rca", "what a build made is not the source")
 	}
+	r = run(t, project{
+		"requirements-test.txt": "pytest\npytest-cov\n",
+		"pyproject.toml":        setuptools + "[tool.setuptools]\npackages = [\"moved\"]\npackage-dir = {moved = \"lib\"}\n",
+		"lib/core.py":           "def f():\n    return 1\n", "tests/test_m.py": "from moved.core import f\n\ndef test_f(): assert f() == 1\n",
+	}, nil)
+	require.Equal(t, testrun.CoverageEmptySet.Name, r.Stage.Code, "nothing of the source was executed")
+	assert.Equal(t, pyenv.ModulesMoved.Remedy, r.Stage.Next)
 }
 
 func TestTheRemedyOfAVersionThatOnlyGitKnows(t *testing.T) {

@@ -94,8 +94,8 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		complete("pipeline", "The same as run"),
 		test,
 		audit,
-		in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
-			verdict.Train, verdict.Image),
+		bind(in.stages("image", "Train the model, start the application with it, and check it; builds no image without an engine",
+			verdict.Train, verdict.Image), "image", to{"python": &in.opts.Python}),
 		training(in.stages("train", "Train the model and judge it by the model gates", verdict.Train)),
 		audited(training(in.stages("publish",
 			"Run the tests, train the model, and publish it if both pass their gates; idempotent for the same content",
@@ -230,7 +230,7 @@ func (in *invocation) run(ctx context.Context, stages ...string) error {
 func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *verdict.Run) error {
 	return in.with(ctx, func(backend pipeline.Backend) error {
 		if in.report != "" {
-			if err := verdict.CheckReportDir(in.report); err != nil {
+			if err := errors.Join(besideSource(in.report, in.source), verdict.CheckReportDir(in.report)); err != nil {
 				in.opts.Refused = append(in.opts.Refused, verdict.Problemf(pipeline.CodeReportUnwritable, "%v", err))
 			}
 		}

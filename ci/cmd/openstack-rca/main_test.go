@@ -139,6 +139,28 @@ func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 	}
 }
 
+// TestAReportDoesNotReplaceFilesOfTheSource: its names, such as test/, are common.
+func TestAReportDoesNotReplaceFilesOfTheSource(t *testing.T) {
+	source := project(t)
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(source, link))
+	above := t.TempDir()
+	require.NoError(t, os.Rename(source, filepath.Join(above, "test")))
+	source = filepath.Join(above, "test")
+	require.NoError(t, os.Remove(link))
+	require.NoError(t, os.Symlink(source, link))
+	for _, report := range []string{source, link, source + "/app/..", above} {
+		got := call(t, "test", "--source", source, "--report", report)
+		assert.Equal(t, 1, got.exit, report)
+		assert.Contains(t, got.stdout, "FAIL preflight REPORT_UNWRITABLE: the files of the report would lie among those of the source", report)
+		assert.NoFileExists(t, filepath.Join(report, verdict.ReportJSON))
+	}
+	for _, report := range []string{filepath.Join(source, "report"), filepath.Join(above, "test-report"), t.TempDir()} {
+		require.NoError(t, besideSource(report, source), report)
+	}
+	require.NoError(t, besideSource(above, filepath.Join(above, "service")), "its stages have other names")
+}
+
 func TestAReportThatCannotBeWrittenAfterAllIsNoPassAndHasASummary(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, verdict.ReportMarkdown+".partial", "in the way"), 0o750))
@@ -184,6 +206,11 @@ func TestASettingsFileThatWouldNotBeRead(t *testing.T) {
 			if !c.dir {
 				require.NoError(t, os.WriteFile(filepath.Join(source, "pipeline.yaml"), nil, 0o600))
 				assert.Equal(t, 0, call(t, "plan", "--source", source).exit, "the remedy helps: an empty pipeline.yaml")
+				report := t.TempDir()
+				call(t, "status", "--source", source, "--report", report)
+				content, err := os.ReadFile(filepath.Join(report, verdict.ReportMarkdown))
+				require.NoError(t, err)
+				assert.Contains(t, string(content), "`CONFIG_MISNAMED`: "+c.entry+" is not read; only pipeline.yaml beside it is")
 			}
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -11,6 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // commonFlags adds the flags of every command: the arguments of the module's constructor. A flag that is not given
@@ -106,4 +109,24 @@ func checkout(ctx context.Context, o *pipeline.Options, source, report string) {
 	if o.CommitTime == "" {
 		o.CommitTime = found.Time
 	}
+}
+
+// besideSource returns an error when the files of a report would lie among those of the source.
+func besideSource(report, source string) error {
+	whole := func(dir string) string {
+		if absolute, err := filepath.Abs(dir); err == nil {
+			dir = absolute
+		}
+		if target, err := filepath.EvalSymlinks(dir); err == nil {
+			dir = target
+		}
+		return dir
+	}
+	// On two volumes it is empty.
+	below, _ := filepath.Rel(whole(report), whole(source))
+	first, _, _ := strings.Cut(filepath.ToSlash(below), "/")
+	if first == "." || slices.Contains(verdict.Stages(), first) {
+		return fmt.Errorf("the files of the report would lie among those of the source, %s", source)
+	}
+	return nil
 }

@@ -231,8 +231,11 @@ func tables(name string, content []byte) (found Content, err error) {
 	if err := toml.Unmarshal(content, &lock); err != nil {
 		return Content{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	found.Counted = len(header.FindAll(content, -1))
-	for _, entry := range append(lock.Package, lock.Packages...) {
+	entries := slices.Concat(lock.Package, lock.Packages)
+	if found.Counted = len(header.FindAll(content, -1)); found.Counted == 0 {
+		found.Counted = len(entries) // in one array
+	}
+	for _, entry := range entries {
 		title, _ := entry["name"].(string)
 		version, _ := entry["version"].(string)
 		switch {

@@ -104,6 +104,9 @@ source = { registry = "https://pypi.org/simple" }
 	assert.Equal(t, "x=1", names(pylock.Packages))
 	// A version is left out where it does not say what is installed; the content is pinned all the same.
 	commit := strings.Repeat("a", 40)
+	pylock = read(t, "pylock.toml", "packages = [{name = \"x\", version = \"1\"}, {name = \"self\", directory = {path = \".\"}}]\n")
+	assert.Equal(t, "x=1", names(pylock.Packages))
+	assert.Equal(t, len(pylock.Packages), pylock.Counted, "an array instead of headers")
 	pylock = read(t, "pylock.toml", "[[packages]]\nname = \"a\"\nvcs = {url = \"https://u:p@host/a\", commit-id = \""+commit+"\"}\n"+
 		"[[packages]]\nname = \"b\"\narchive = {url = \"https://host/b-2.0-py3-none-any.whl\", hashes = {sha256 = \"00\"}}\n"+
 		"[[packages]]\nname = \"c\"\narchive = {path = \"./c.zip\", hashes = {sha256 = \"00\"}}\n"+
