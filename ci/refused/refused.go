@@ -26,7 +26,7 @@ var (
 
 var (
 	// failure is a line of Python's, curl's or git's own words for a connection that was not made.
-	failure = regexp.MustCompile(`(?i)name resolution|name or service not known|nodename nor servname|getaddrinfo failed|failed to resolve|` +
+	failure = regexp.MustCompile(`(?i)name resolution|name or service not known|nodename nor servname|getaddrinfo failed|failed to resolve '|` +
 		`could not resolve host|failed to establish a new connection|connection ?refused|network is unreachable|max retries exceeded|` +
 		`openstack-rca: no network|urlopen error|url fetch failure|could not connect to the endpoint|cannot connect to host|` +
 		`connection attempts failed`)

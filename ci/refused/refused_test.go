@@ -20,9 +20,10 @@ func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
 		"  File \"main.py\", line 2\n    urlopen(\"https://data.example.org/x\")\nURLError: <urlopen error [Errno -3] x>":               "data.example.org",
 		"[nltk_data] Error loading punkt: <urlopen error pathsec.urlopen: no\n[nltk_data]     validated address for host\n" +
 			"[nltk_data]     'raw.example.com'; refusing>\n[nltk_data] Error loading x": "raw.example.com",
-		"loaded https://fine.example.com": "",
-		"AssertionError: 1 == 2":          "",
-		"":                                "",
+		"WARNING mlflow.utils.environment: Failed to resolve installed pip version.": "",
+		"loaded https://fine.example.com":                                            "",
+		"AssertionError: 1 == 2":                                                     "",
+		"":                                                                           "",
 	} {
 		assert.Equal(t, want, strings.Join(Hosts(output), " "), output)
 	}

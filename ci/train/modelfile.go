@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -138,6 +139,9 @@ func (t *training) tooLarge(ctx context.Context, file string, paths []string) *v
 	return nil
 }
 
+// generated is a folder that MLflow names anew in each run: the ID of the run or of the model.
+var generated = regexp.MustCompile(`(^|/)(?:m-)?[0-9a-f]{32}\b`)
+
 // noModel says why there is not one model.
 func (t *training) noModel(ctx context.Context, models []string) *verdict.Problem {
 	if len(models) > 1 {
@@ -152,7 +156,8 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 	problem.Details = said(t.result)
 	if left := t.otherModels(); len(left) > 0 {
 		problem.Cause += "; what looks like a model: " + listed(left)
-		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names", left[0], t.cfg.Model)
+		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names",
+			generated.ReplaceAllString(left[0], "$1*"), t.cfg.Model)
 	}
 	return problem
 }

@@ -41,6 +41,10 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	s.trained.Made = []string{"model.bin", "out/best.keras", "out/log.txt"}
 	result = s.fails(train.NoModel, "what looks like a model: out/best.keras")
 	assert.Contains(t, result.Stage.Next, "Set train.model in pipeline.yaml to the file that counts (out/best.keras)")
+
+	s.trained.Made = []string{"mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops"}
+	result = s.fails(train.NoModel, "what looks like a model: mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops")
+	assert.Contains(t, result.Stage.Next, "(mlruns/1/models/*/artifacts/model.skops)", "the next run has another ID")
 }
 
 // TestWithoutPipelineYAMLTheRemedyMakesOne: a section of a file that is not there cannot be corrected.
