@@ -179,15 +179,24 @@ type Train struct {
 	Deterministic bool `yaml:"deterministic" json:"deterministic"`
 }
 
-// Gated reports whether any gate or the baseline margin can fail a model. A bound that every
-// fraction meets, such as min: 0 on accuracy, does not count.
+// Gated reports whether any gate or the baseline margin can fail a model.
 func (t Train) Gated() bool {
-	return t.BaselineMargin > 0 || slices.ContainsFunc(t.Gates, Gate.canFail)
+	return t.BaselineMargin > 0 || slices.ContainsFunc(t.Gates, Gate.CanFail)
 }
 
-func (g Gate) canFail() bool {
-	fraction := fractionMetrics.MatchString(strings.ToLower(g.Metric))
-	return g.Min != nil && !(fraction && *g.Min <= 0) || g.Max != nil && !(fraction && *g.Max >= 1)
+// CanFail reports whether a model can miss a bound of the gate. One that every model keeps does not count: a
+// minimum of 0, or of next to nothing, for a fraction; a minimum of 0 for a loss; a maximum beyond all figures.
+func (g Gate) CanFail() bool {
+	const hardly, beyond = 0.01, 1e12
+	name := strings.ToLower(g.Metric)
+	lowest, highest := -beyond, beyond
+	switch {
+	case fractionMetrics.MatchString(name):
+		lowest, highest = hardly, 1-hardly
+	case lossMetrics.MatchString(name):
+		lowest = 0
+	}
+	return g.Min != nil && *g.Min > lowest || g.Max != nil && *g.Max < highest
 }
 
 // Gate is a limit on one metric. Fractions, not percent.

@@ -387,6 +387,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a gate without a metric":           {"train: {gates: [{min: 1}]}", "train.gates[0].metric: empty"},
 		"a tolerance below zero":            {"train: {gates: [{metric: a, tolerance: -1}]}", "train.gates[0].tolerance: -1 is negative"},
 		"better and worse at once":          {"train: {gates: [{metric: a, tolerance: 1, min_absolute_change: 1}]}", "cannot tolerate"},
+		"a worse model for better":          {"train: {gates: [{metric: val_accuracy, min: 0.5, better: lower}]}", "is not better when it is lower"},
+		"a higher loss for better":          {"train: {gates: [{metric: loss, max: 0.5, better: higher}]}", "is not better when it is higher"},
 		"a wrong direction":                 {"train: {gates: [{metric: a, better: bigger}]}", `"bigger" is not one of higher, lower`},
 		"a format that is not known":        {"train: {allow_formats: [onnx]}", `"onnx" is not one of h5, pickle, torchscript`},
 		"a format of models that is none":   {"train: {format: gguf}", `"gguf" is not one of keras`},

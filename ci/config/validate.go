@@ -15,6 +15,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// lossMetrics are never below 0, or nobody wants them to be high.
+var lossMetrics = regexp.MustCompile(`(^|_)(loss|error|err|mse|rmse|mae|mape)(_|$)`)
+
+// goodMetrics are better when they are higher, by their definition.
+var goodMetrics = regexp.MustCompile(`(^|_)(accuracy|acc|precision|recall|f1|auc)$`)
+
 // fractionMetrics are between 0 and 1 by their definition.
 var fractionMetrics = regexp.MustCompile(`(^|_)(accuracy|acc|precision|recall|f1|auc)(_|$)`)
 
@@ -107,7 +113,11 @@ func (v *validator) gate(at string, g Gate, names map[string]bool) {
 	if g.Min == nil && g.Max == nil && g.AlertBelow == nil && !demands && !tolerates && g.Better == "" {
 		v.bad(at, "no min, max or alert_below, and nothing to compare: the gate would always pass")
 	}
-	if fractionMetrics.MatchString(strings.ToLower(g.Metric)) {
+	name := strings.ToLower(g.Metric)
+	if g.Better == "lower" && goodMetrics.MatchString(name) || g.Better == "higher" && lossMetrics.MatchString(name) {
+		v.bad(at+".better", "%s is not better when it is %s: a worse model would pass for a better one", g.Metric, g.Better)
+	}
+	if fractionMetrics.MatchString(name) {
 		for _, bound := range []struct {
 			key   string
 			value *float64

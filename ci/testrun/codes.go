@@ -68,6 +68,9 @@ var (
 		"Put the call under if __name__ == \"__main__\": and load the file alone: openstack-rca test --verbose --path <file>")
 	TooFewTests = failing("TOO_FEW_TESTS", "There are fewer tests than test.min_tests demands.",
 		"Look for tests that are deselected, ignored or renamed, or lower test.min_tests")
+	TestsHollow = failing("TESTS_HOLLOW", "Tests pass whatever the code does: assertions are off, tests return a result instead of "+
+		"asserting it, or most of them are skipped. A warning; a failure when no assertion is executed at all.",
+		"Take -O, PYTHONOPTIMIZE and --assert=plain out of test.command and pytest's settings")
 	EventsMissing = failing("EVENTS_MISSING", "The run left no record of its events, or not to its end. A warning when test.command is "+
 		"not pytest itself.",
 		"test.command must run pytest in the environment that the pipeline makes; look for a file named pytest.py, and for what "+
@@ -112,7 +115,7 @@ func Codes() []verdict.Code {
 	return append([]verdict.Code{
 		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed,
-		PytestExited, TooFewTests,
+		PytestExited, TooFewTests, TestsHollow,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,
 		ArgumentInvalid, FlakyTests, TestsDeselected, ChangesUnknown, DurationsUnused, ToolsAdded, Selection, GateUnset, CategoryEmpty,
 		CoverageDropped, LinesUncovered, LinesUnknown, BaselineInvalid, EventsMissing,

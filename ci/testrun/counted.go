@@ -21,6 +21,26 @@ type counting struct {
 	floors config.Coverage
 	// modules are the files that pytest collected tests from.
 	modules map[string]bool
+	// given are the files that the tests were given, sorted.
+	given []string
+}
+
+// made reports whether a measured file was made while the tests ran. It is no code of the source, and what is
+// made to be run raises every share.
+func (n *counting) made(name string) bool {
+	_, there := slices.BinarySearch(n.given, name)
+	return !there
+}
+
+func (n *counting) warnMade(stage *verdict.Stage, made *coverage.Report) {
+	var files []string
+	for _, f := range made.Files {
+		files = append(files, fmt.Sprintf("%s (%d %s)", f.Path, f.Totals().Lines, plural(f.Totals().Lines, "line", "lines")))
+	}
+	if len(files) > 0 {
+		stage.WarnNext(CoverageNarrowed, "Keep the files in the source if their lines are to count",
+			"made while the tests ran, so left out of the totals: %s", names(files, 3))
+	}
 }
 
 // isTest reports whether a measured file is part of the tests, hence of no total:

@@ -128,6 +128,17 @@ func TestAFileThatTheTestsChangeIsNotMeasured(t *testing.T) {
 	assert.Contains(t, result.problems[0].Cause, "app/core.py was changed or removed while the tests ran")
 }
 
+// Lines that a test writes to run them would raise every share.
+func TestAFileThatTheTestsMakeDoesNotCount(t *testing.T) {
+	with := green().with("coverage.xml", covered("lstm/model.py 100 100", "main.py 0 100", "lstm/made.py 9000 9000"))
+	r := judge(t, input(t), 0, with)
+	require.Equal(t, verdict.Fail, r.Stage.Verdict)
+	assert.Equal(t, "COVERAGE_BELOW", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "total: 50.00% of lines")
+	assert.Equal(t, []string{"COVERAGE_NARROWED"}, codes(r.Stage.Warnings))
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "made while the tests ran, so left out of the totals: lstm/made.py (9000 lines)")
+}
+
 func TestMorePagesThanAnybodyReadsAreLeft(t *testing.T) {
 	p := &part{}
 	for i := range maxPages + 1 {

@@ -41,6 +41,7 @@ type events struct {
 	left *leftOut
 	// loaded are the modules that pytest looked for tests in.
 	loaded map[string]bool
+	hollow hollow
 	// turned are the tests that raised an error and were reported as passed.
 	turned []string
 	// fault is the exception that ended the session; nil for none.
@@ -136,6 +137,7 @@ func (e *events) join(other *events) {
 		e.left = other.left // each part sees the whole suite, but for files that only others load
 		e.left.untaken = slices.Compact(slices.Sorted(slices.Values(slices.Concat(untaken, other.left.untaken))))
 	}
+	e.hollow.join(other.hollow)
 	for _, name := range other.added {
 		if !slices.Contains(e.added, name) {
 			e.added = append(e.added, name)
@@ -209,7 +211,7 @@ func readEvents(r io.Reader) (*events, error) {
 			Added, Markers, Examples, Ignored, Untaken                            []string
 			Tests, Status, Deselected, Removed, Line                              int
 			Seconds                                                               float64
-			Part, Raised                                                          bool
+			Part, Raised, Plain                                                   bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -240,6 +242,12 @@ func readEvents(r io.Reader) (*events, error) {
 			}
 			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096),
 				line: event.Line}
+		case "optimized":
+			e.hollow.optimized, e.hollow.plain = true, event.Plain
+		case "returned":
+			if len(e.hollow.returned) < maxEventTexts {
+				e.hollow.returned = append(e.hollow.returned, event.ID)
+			}
 		case "collected":
 			e.collected = event.Tests
 		case "end":

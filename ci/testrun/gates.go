@@ -69,10 +69,12 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		}
 		return nil
 	}
-	c := &counting{floors: floors, modules: found.events.modules}
-	var tests *coverage.Report
-	result.Coverage, tests = report.Split(c.isTest)
+	c := &counting{floors: floors, modules: found.events.modules, given: p.names}
+	var others *coverage.Report
+	result.Coverage, others = report.Split(func(name string) bool { return c.isTest(name) || c.made(name) })
+	tests, made := others.Split(func(name string) bool { return !c.isTest(name) })
 	block := notCounted(&result.Stage, tests, c.modules)
+	c.warnMade(&result.Stage, made)
 	j := &coverageJudge{Result: result, plan: p, counting: c, kept: found.kept, selective: found.selective}
 	j.holdGates(selectionWords(p.in, found.selected))
 	j.judgeAltered(found.ran.Altered)

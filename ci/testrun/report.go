@@ -45,6 +45,7 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 			left.unloaded = p.unloaded(found.events)
 		}
 		found.events.left.report(stage, p.in)
+		found.events.hollow.judge(result, r.Counts, p.in.Config.Test.MaxSkipped >= 0)
 		categories(stage, p.in, found, r)
 		failures(stage, r)
 		noteFailures(stage, r)

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -92,13 +94,28 @@ func (j judging) judge(ctx context.Context) []*verdict.Problem {
 	return problems
 }
 
-// warnUngated warns when no measurement could have failed the model.
+// warnUngated warns when no measurement could have failed the model: by the settings, or since nothing was
+// predicted that the margin could be held against, or since guessing the most frequent class meets the only gate.
 func (j judging) warnUngated() {
-	if !j.cfg.Gated() {
-		j.candidate.Artifact.Ungated = true
-		j.stage.Warn(verdict.CodeGatesNone.In(verdict.Train),
-			"train.gates holds no bound that a metric could miss, and train.baseline_margin is 0")
+	scores := j.candidate.Scores
+	guessed := func(g config.Gate) bool {
+		return scores != nil && g.Metric == "accuracy" && g.Max == nil && g.Min != nil && *g.Min <= scores.Baseline
 	}
+	why := "train.gates holds no bound that a metric could miss"
+	switch canFail := slices.IndexFunc(j.cfg.Gates, config.Gate.CanFail); {
+	case j.cfg.BaselineMargin > 0 && scores != nil,
+		slices.ContainsFunc(j.cfg.Gates, func(g config.Gate) bool { return g.CanFail() && !guessed(g) }):
+		return
+	case canFail >= 0:
+		why = fmt.Sprintf("guessing the most frequent class meets the gate on accuracy (%s)", percent(scores.Baseline))
+	}
+	if j.cfg.BaselineMargin > 0 {
+		why += ", and train.baseline_margin is not held without predictions"
+	} else {
+		why += ", and train.baseline_margin is 0"
+	}
+	j.candidate.Artifact.Ungated = true
+	j.stage.Warn(verdict.CodeGatesNone.In(verdict.Train), "%s", why)
 }
 
 // called is a metric's name with what it counts: accuracy of rankings is no plain accuracy.

@@ -39,7 +39,7 @@ func TestAHandfulOfExamplesIsAWarning(t *testing.T) {
 }
 
 func TestATrainingWithoutAGateIsTold(t *testing.T) {
-	zero, one, half := 0.0, 1.0, 0.5
+	zero, one, half, most, hardly, beyond := 0.0, 1.0, 0.5, 0.9, 1e-9, 1e300
 	for name, c := range map[string]struct {
 		gates  []config.Gate
 		margin float64
@@ -49,7 +49,10 @@ func TestATrainingWithoutAGateIsTold(t *testing.T) {
 		"a bound that holds":      {[]config.Gate{{Metric: "accuracy", Min: &zero, Max: &one}}, 0, false},
 		"an alert alone":          {[]config.Gate{{Metric: "accuracy", AlertBelow: &half}}, 0, false},
 		"a margin":                {nil, 0.05, true},
-		"a minimum":               {[]config.Gate{{Metric: "accuracy", Min: &half}}, 0, true},
+		"a minimum":               {[]config.Gate{{Metric: "accuracy", Min: &most}}, 0, true},
+		"what guessing meets":     {[]config.Gate{{Metric: "accuracy", Min: &half}}, 0, false},
+		"next to nothing":         {[]config.Gate{{Metric: "accuracy", Min: &hardly}}, 0, false},
+		"any loss":                {[]config.Gate{{Metric: "loss", Min: &zero}, {Metric: "reward", Max: &beyond}}, 0, false},
 		"a minimum of no share":   {[]config.Gate{{Metric: "reward", Min: &zero}}, 0, true},
 		"a maximum":               {[]config.Gate{{Metric: "loss", Max: &one}}, 0, true},
 		"a maximum of a fraction": {[]config.Gate{{Metric: "test_recall", Max: &one}}, 0, false},
@@ -65,6 +68,12 @@ func TestATrainingWithoutAGateIsTold(t *testing.T) {
 		assert.Equal(t, c.gated, !warned, name)
 		assert.Equal(t, c.gated, !result.Model.Ungated, name)
 	}
+	s := sound(t)
+	s.input.Config.Train.Gates = nil
+	delete(s.left, "models/predictions.json")
+	result := s.run()
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Cause)
+	assert.True(t, result.Model.Ungated, "the margin over guessing needs predictions")
 }
 
 func TestAMissingMetricNamesWhatMayBeMeant(t *testing.T) {

@@ -7,6 +7,7 @@ ended how, and which one was running. When it does, they are a second count.
 One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
 
     {"event": "session", "pytest": "9.2.0", "added": ["pytest-cov==7.1.0"], "directory": "/src"}
+    {"event": "optimized", "plain": false}
     {"event": "load", "file": "tests/test_a.py"}
     {"event": "module", "file": "tests/test_a.py"}
     {"event": "loaded", "file": "tests/test_a.py"}
@@ -16,6 +17,7 @@ One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
     {"event": "start", "id": "tests/test_a.py::test_b", "at": 1700000000.0}
     {"event": "result", "id": "...", "when": "call", "outcome": "passed", "seconds": 0.1}
     {"event": "finish", "id": "..."}
+    {"event": "returned", "id": "..."}
     {"event": "error", "type": "SystemExit", "text": "1", "file": "tests/test_a.py", "line": 3}
     {"event": "end", "status": 0}
 
@@ -165,6 +167,11 @@ class Events:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Note that a test ended."""
         self.write("finish", id=nodeid)
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, nodeid: str) -> None:
+        """Note a test that returned its result instead of asserting it."""
+        if warning_message.category.__name__ == "PytestReturnNotNoneWarning":
+            self.write("returned", id=nodeid)
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note where an exception came from that ends the session."""
@@ -321,6 +328,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not worker(config):
         events = Events(path)
         config.pluginmanager.register(events, "openstack_rca_events")
+        if sys.flags.optimize:
+            events.write("optimized", plain=config.getoption("assertmode", "") == "plain")
         config.add_cleanup(events.stream.close)
 
 

@@ -1,0 +1,73 @@
+package testrun
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+func TestTestsThatCannotFail(t *testing.T) {
+	with := func(event string) outputs {
+		return green().with("events.jsonl", green()[".report/events.jsonl"]+event+"\n")
+	}
+	for name, c := range map[string]struct {
+		left    outputs
+		verdict verdict.Outcome
+		cause   string
+	}{
+		"no assertion":                     {with(`{"event":"optimized","plain":true}`), verdict.Fail, "no assert was executed"},
+		"assertions of test modules alone": {with(`{"event":"optimized"}`), verdict.Pass, "only those in test modules"},
+		"results": {with(`{"event":"returned","id":"tests/test_a.py::test_x[1]"}` + "\n" +
+			`{"event":"returned","id":"tests/test_a.py::test_x[2]"}`),
+			verdict.Pass, "a test returned its result, which pytest ignores: tests/test_a.py::test_x"},
+		"several results": {with(`{"event":"returned","id":"a.py::x"}` + "\n" + `{"event":"returned","id":"a.py::y"}`), verdict.Pass,
+			"2 tests returned their results"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judge(t, input(t), 0, c.left)
+			assert.Equal(t, c.verdict, r.Stage.Verdict)
+			if c.verdict == verdict.Fail {
+				assert.Equal(t, "TESTS_HOLLOW", r.Stage.Code)
+				assert.Contains(t, r.Stage.Cause, c.cause)
+				return
+			}
+			if assert.Equal(t, []string{"TESTS_HOLLOW"}, codes(r.Stage.Warnings)) {
+				assert.Contains(t, r.Stage.Warnings[0].Cause, c.cause)
+			}
+		})
+	}
+}
+
+func TestMostTestsSkippedIsTold(t *testing.T) {
+	suiteOf := func(passed, skipped int) outputs {
+		var cases, ids []string
+		for n := range passed + skipped {
+			name := fmt.Sprint("test_", n)
+			ids = append(ids, "tests/test_inference.py::"+name)
+			if n < passed {
+				cases = append(cases, passing(name))
+			} else {
+				cases = append(cases, `<testcase classname="tests.test_inference" name="`+name+
+					`" file="tests/test_inference.py" time="0"><skipped type="pytest.skip" message="later"/></testcase>`)
+			}
+		}
+		events := eventLines(ids...)
+		for _, id := range ids[passed:] {
+			events = strings.Replace(events, fmt.Sprintf(`"result","id":%q,"when":"call","outcome":"passed"`, id),
+				fmt.Sprintf(`"result","id":%q,"when":"setup","outcome":"skipped"`, id), 1)
+		}
+		return green().with("junit.xml", suite(cases...)).with("events.jsonl", events)
+	}
+	in := input(t)
+	in.Config.Test.MaxSkipped = -1
+	r := judge(t, in, 0, suiteOf(2, 3))
+	assert.Equal(t, []string{"TESTS_HOLLOW"}, codes(r.Stage.Warnings))
+	assert.Contains(t, r.Stage.Warnings[0].Cause, "3 of 5 tests were skipped")
+	assert.Empty(t, judge(t, in, 0, suiteOf(2, 2)).Stage.Warnings)
+	in.Config.Test.MaxSkipped = 3
+	assert.Empty(t, judge(t, in, 0, suiteOf(2, 3)).Stage.Warnings, "somebody said how many")
+}
