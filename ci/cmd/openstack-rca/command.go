@@ -108,7 +108,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		plan,
 		in.doctor(), in.initialise(), manual(),
 	)
-	helpful(root)
+	helpful(root, widthOf(stdout))
 	return root
 }
 

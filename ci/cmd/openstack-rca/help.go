@@ -28,8 +28,8 @@ var examples = map[string][]string{
 	"doctor":   {"doctor", "doctor --environment staging --ref main"},
 }
 
-// helpful gives commands examples, and a help that begins with what is theirs.
-func helpful(root *cobra.Command) {
+// helpful gives commands examples, and a help that begins with what is theirs, in lines of a width; 0 for any.
+func helpful(root *cobra.Command, width int) {
 	for _, c := range root.Commands() {
 		var lines []string
 		for _, line := range examples[c.Name()] {
@@ -43,19 +43,19 @@ func helpful(root *cobra.Command) {
 		if c.Parent() != root || c.HasSubCommands() {
 			return usage(c)
 		}
-		_, err := fmt.Fprint(c.OutOrStderr(), help(c))
+		_, err := fmt.Fprint(c.OutOrStderr(), help(c, width))
 		return err
 	})
 }
 
 // help is what a command says of its use.
-func help(c *cobra.Command) string {
+func help(c *cobra.Command, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:\n  %s\n", c.UseLine())
 	if c.HasExample() {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", c.Example)
 	}
-	fmt.Fprintf(&b, "\nFlags:\n%s", c.LocalFlags().FlagUsages())
+	fmt.Fprintf(&b, "\nFlags:\n%s", c.LocalFlags().FlagUsagesWrapped(width))
 	first := pflag.NewFlagSet("", pflag.ContinueOnError)
 	more := 0
 	c.InheritedFlags().VisitAll(func(flag *pflag.Flag) {
@@ -65,7 +65,7 @@ func help(c *cobra.Command) string {
 			more++
 		}
 	})
-	fmt.Fprintf(&b, "\nFlags of every command:\n%s", first.FlagUsages())
+	fmt.Fprintf(&b, "\nFlags of every command:\n%s", first.FlagUsagesWrapped(width))
 	fmt.Fprintf(&b, "  and %d more, for servers, credentials and CI systems: %s --help\n", more, c.Root().Name())
 	b.WriteString("\nExit codes: 0 for a pass, 1 for every other verdict, 2 for a wrong call")
 	if c.Name() == "plan" {

@@ -326,13 +326,19 @@ func fitted(text string, width int) string {
 
 // shown is a summary as a terminal takes it.
 func (in *invocation) shown(summary string) string {
-	if file, ok := in.stdout.(*os.File); ok && isTerminal(in.stdout) {
-		summary = fitted(summary, columns(file))
-	}
+	summary = fitted(summary, widthOf(in.stdout))
 	if wantsColour(in.stdout) {
 		summary = painted(summary)
 	}
 	return summary
+}
+
+// widthOf is the width of a terminal, and 0 of everything else.
+func widthOf(f any) int {
+	if !isTerminal(f) {
+		return 0
+	}
+	return columns(f.(*os.File))
 }
 
 // wantsColour reports whether the user takes colours: https://no-color.org.
