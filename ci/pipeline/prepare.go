@@ -225,8 +225,10 @@ func secondConfig(names []string) string {
 	return ""
 }
 
+// isConfigName reports whether a name is that of the settings, or what editors and habits make of it: .pipeline.yaml,
+// pipeline.yaml.txt.
 func isConfigName(name string) bool {
-	lower := strings.ToLower(name)
+	lower := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "."), ".txt")
 	return lower == config.FileName || lower == "pipeline.yml"
 }
 

@@ -244,10 +244,8 @@ func readEvents(r io.Reader) (*events, error) {
 				line: event.Line}
 		case "optimized":
 			e.hollow.optimized, e.hollow.plain = true, event.Plain
-		case "returned":
-			if len(e.hollow.returned) < maxEventTexts {
-				e.hollow.returned = append(e.hollow.returned, event.ID)
-			}
+		case "hollow":
+			e.hollow.note(event.Type, event.ID)
 		case "collected":
 			e.collected = event.Tests
 		case "end":

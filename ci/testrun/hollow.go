@@ -1,8 +1,9 @@
 package testrun
 
 import (
-	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
@@ -13,14 +14,36 @@ type hollow struct {
 	// optimized means that Python ran without assertions (-O, PYTHONOPTIMIZE), plain that pytest did not
 	// rewrite those of test modules either.
 	optimized, plain bool
-	// returned are tests that returned a value, which pytest ignores.
-	returned []string
+	// tests are those that failed where pytest does not look, by the way.
+	tests map[string][]string
+}
+
+// ways are what tests do that pytest ignores: the causes for one test and for several, and what to do.
+var ways = map[string]struct{ one, several, next string }{
+	"returned": {"a test returned its result", "%d tests returned their results", "Write assert in the place of return in these tests"},
+	"thread": {"a thread of a test ended with an exception", "threads of %d tests ended with exceptions",
+		"Hand the exception to the test, such as by concurrent.futures, or catch it in the thread"},
+}
+
+// note takes down a test, up to a bound.
+func (h *hollow) note(way, test string) {
+	if h.tests == nil {
+		h.tests = map[string][]string{}
+	}
+	if _, known := ways[way]; known && len(h.tests[way]) < maxEventTexts {
+		name, _, _ := strings.Cut(test, "[")
+		h.tests[way] = append(h.tests[way], name)
+	}
 }
 
 // join adds what another part of the same run told.
 func (h *hollow) join(other hollow) {
 	h.optimized, h.plain = h.optimized || other.optimized, h.plain || other.plain
-	h.returned = append(h.returned, other.returned...)
+	for way, tests := range other.tests {
+		for _, test := range tests {
+			h.note(way, test)
+		}
+	}
 }
 
 // judge fails a run whose tests could not fail, and warns of those that could hardly.
@@ -31,16 +54,10 @@ func (h hollow) judge(r *Result, counts junit.Counts, limited bool) {
 	case h.optimized:
 		r.Stage.Warn(TestsHollow, "Python ran without assertions (-O or PYTHONOPTIMIZE): only those in test modules were executed")
 	}
-	if len(h.returned) > 0 {
-		var tests []string
-		for _, id := range h.returned {
-			name, _, _ := strings.Cut(id, "[")
-			tests = append(tests, name)
-		}
-		slices.Sort(tests)
-		tests = slices.Compact(tests)
-		r.Stage.WarnNext(TestsHollow, "Write assert in the place of return in these tests", "%s, which pytest ignores: %s",
-			plural(len(tests), "a test returned its result", fmt.Sprintf("%d tests returned their results", len(tests))), names(tests, 3))
+	for _, way := range slices.Sorted(maps.Keys(h.tests)) {
+		tests, words := slices.Compact(slices.Sorted(slices.Values(h.tests[way]))), ways[way]
+		r.Stage.WarnNext(TestsHollow, words.next, "%s, which pytest ignores: %s",
+			plural(len(tests), words.one, strings.Replace(words.several, "%d", strconv.Itoa(len(tests)), 1)), names(tests, 3))
 	}
 	if idle := counts.Skipped + counts.XFailed; !limited && idle > counts.Executed() && counts.Executed() > 0 {
 		r.Stage.WarnNext(TestsHollow, "Let the tests run, or say with test.max_skipped how many may be skipped",

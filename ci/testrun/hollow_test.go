@@ -21,11 +21,13 @@ func TestTestsThatCannotFail(t *testing.T) {
 	}{
 		"no assertion":                     {with(`{"event":"optimized","plain":true}`), verdict.Fail, "no assert was executed"},
 		"assertions of test modules alone": {with(`{"event":"optimized"}`), verdict.Pass, "only those in test modules"},
-		"results": {with(`{"event":"returned","id":"tests/test_a.py::test_x[1]"}` + "\n" +
-			`{"event":"returned","id":"tests/test_a.py::test_x[2]"}`),
+		"results": {with(`{"event":"hollow","type":"returned","id":"tests/test_a.py::test_x[1]"}` + "\n" +
+			`{"event":"hollow","type":"returned","id":"tests/test_a.py::test_x[2]"}`),
 			verdict.Pass, "a test returned its result, which pytest ignores: tests/test_a.py::test_x"},
-		"several results": {with(`{"event":"returned","id":"a.py::x"}` + "\n" + `{"event":"returned","id":"a.py::y"}`), verdict.Pass,
+		"several results": {with(`{"event":"hollow","type":"returned","id":"a.py::x"}` + "\n" + `{"event":"hollow","type":"returned","id":"a.py::y"}`), verdict.Pass,
 			"2 tests returned their results"},
+		"a thread": {with(`{"event":"hollow","type":"thread","id":"a.py::x"}` + "\n" + `{"event":"hollow","type":"?","id":"a.py::y"}`), verdict.Pass,
+			"a thread of a test ended with an exception, which pytest ignores: a.py::x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := judge(t, input(t), 0, c.left)

@@ -190,6 +190,8 @@ func TestASettingsFileThatWouldNotBeRead(t *testing.T) {
 	}{
 		"another suffix":                  {"pipeline.yml", false, "pipeline.yml is not read; only pipeline.yaml is"},
 		"another case":                    {"Pipeline.YAML", false, "Pipeline.YAML is not read"},
+		"a hidden file":                   {".pipeline.yml", false, ".pipeline.yml is not read"},
+		"a text file":                     {"pipeline.yaml.txt", false, "pipeline.yaml.txt is not read"},
 		"an empty directory of that name": {"pipeline.yaml", true, "pipeline.yaml/ is a directory, where a file is read"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,7 @@ One JSON object a line, in the file that OPENSTACK_RCA_EVENTS names:
     {"event": "start", "id": "tests/test_a.py::test_b", "at": 1700000000.0}
     {"event": "result", "id": "...", "when": "call", "outcome": "passed", "seconds": 0.1}
     {"event": "finish", "id": "..."}
-    {"event": "returned", "id": "..."}
+    {"event": "hollow", "id": "...", "type": "returned"}
     {"event": "error", "type": "SystemExit", "text": "1", "file": "tests/test_a.py", "line": 3}
     {"event": "end", "status": 0}
 
@@ -65,6 +65,9 @@ CONTROL = os.environ.get("OPENSTACK_RCA_CONTROL")
 
 # Marks of pytest itself say nothing about what kind of test it is.
 BUILT_IN = {"parametrize", "usefixtures", "skip", "skipif", "xfail", "filterwarnings"}
+
+# Warnings of pytest that say of a test that it could have failed and did not.
+HOLLOW = {"PytestReturnNotNoneWarning": "returned", "PytestUnhandledThreadExceptionWarning": "thread"}
 
 SEALED = ("junit.xml", "coverage.xml", "coverage.data", "coverage-kept-out.json", "selection.json")
 
@@ -169,9 +172,10 @@ class Events:
         self.write("finish", id=nodeid)
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage, nodeid: str) -> None:
-        """Note a test that returned its result instead of asserting it."""
-        if warning_message.category.__name__ == "PytestReturnNotNoneWarning":
-            self.write("returned", id=nodeid)
+        """Note a test that returned its result instead of asserting it, or failed where pytest does not look."""
+        way = HOLLOW.get(warning_message.category.__name__)
+        if way:
+            self.write("hollow", id=nodeid, type=way)
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note where an exception came from that ends the session."""
