@@ -154,7 +154,7 @@ func (e *Engine) buildImage(ctx context.Context, request pipeline.ImageRequest) 
 	in.Push = permitted(in.Push, request.Permit)
 	in.Model, in.Version, in.Ahead = request.Model, request.Version, e.ahead
 	built := image.Run(ctx, e.Runner.Client(), in)
-	result.Stage, result.Reference, result.Digest, result.Export = built.Stage, built.Reference, built.Digest, built.Export
+	result.Stage, result.Reference, result.Export = built.Stage, built.Reference, built.Export
 	if built.Stage.Verdict == verdict.Pass {
 		e.Image = built.Container
 	}

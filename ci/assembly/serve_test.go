@@ -52,7 +52,7 @@ func TestTheApplicationIsStartedWithTheModelAndProbed(t *testing.T) {
 	result := serveApp(t.Context(), r, request(locked))
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
 	assert.Equal(t, 1, stopped)
-	assert.Empty(t, result.Digest, "a process is no image")
+	assert.Empty(t, result.Reference, "a process is no image")
 
 	service := r.Services()[0]
 	assert.Equal(t, [][]string{{"uv", "pip", "install", "--require-hashes", "-r", "requirements/serve.lock"}}, service.Env.Install)

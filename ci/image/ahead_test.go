@@ -43,7 +43,7 @@ func TestWhatIsBegunAheadIsTakenUp(t *testing.T) {
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
 	tags := w.tags(w.sandbox, "library/openstack-rca-system")
 	assert.Contains(t, tags, "packages", "most of the image was there before the model")
-	assert.Equal(t, r.Digest, tags["sandbox"])
+	assert.Equal(t, r.Reference.Digest, tags["sandbox"])
 	var started int
 	for _, call := range w.engine.Calls() {
 		if strings.HasSuffix(call.Path, "asService.start") && !strings.Contains(call.Path, "withMountedCache") {

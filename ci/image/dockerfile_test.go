@@ -115,7 +115,7 @@ func TestADockerfileThatDoesNotBuildIsNamedByLine(t *testing.T) {
 			require.NotEqual(t, verdict.Pass, r.Stage.Verdict)
 			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
 			assert.Contains(t, r.Stage.Cause, c.cause)
-			assert.Empty(t, r.Digest)
+			assert.Empty(t, r.Reference.Digest)
 		})
 	}
 }

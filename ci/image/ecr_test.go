@@ -129,7 +129,7 @@ func TestATokenIsAskedForWhereTheRegistryWantsOne(t *testing.T) {
 	r := w.run()
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
 	assert.Contains(t, strings.Join(logins, "\n"), "ci repository:acme/rca:push,pull")
-	assert.Equal(t, r.Digest, w.tags(behind, "acme/rca")["latest"])
+	assert.Equal(t, r.Reference.Digest, w.tags(behind, "acme/rca")["latest"])
 
 	w.in.Commit = strings.Repeat("2", 40)
 	w.engine.Answer("setSecret.plaintext", "wrong")

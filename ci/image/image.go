@@ -68,10 +68,8 @@ type Result struct {
 	Stage verdict.Stage
 	// Container is the image; nil when it could not be built.
 	Container *dagger.Container
-	// Reference is repository@sha256:...; empty unless the stage passed.
-	Reference string
-	// Digest is sha256:... of the manifest; empty unless the stage passed.
-	Digest string
+	// Reference is repository@sha256:..., by the digest of the manifest; the zero value unless the stage passed.
+	Reference imageref.Reference
 	// Export writes this image into a local directory, as oci.Write does, while Input.Ahead is open; nil
 	// without one.
 	Export func(ctx context.Context, dir string) error

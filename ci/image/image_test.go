@@ -35,12 +35,12 @@ func TestASandboxImagePasses(t *testing.T) {
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
 	built, err := w.image.Digest()
 	require.NoError(t, err)
-	assert.NotEqual(t, built.String(), r.Digest, "it was dated")
-	assert.Equal(t, "localhost:5000/library/openstack-rca-system@"+r.Digest, r.Reference)
+	assert.NotEqual(t, built.String(), r.Reference.Digest, "it was dated")
+	assert.Equal(t, "localhost:5000/library/openstack-rca-system@"+r.Reference.Digest, r.Reference.Written())
 	require.NotNil(t, r.Container)
 	assert.Empty(t, r.Stage.Warnings)
 	assert.Empty(t, r.Stage.Published, "the sandbox is nobody else's business")
-	assert.Equal(t, map[string]string{"build": built.String(), "sha-" + commit: r.Digest, "20261122-100000-0f1e2d3": r.Digest, "model-v7": r.Digest, "sandbox": r.Digest},
+	assert.Equal(t, map[string]string{"build": built.String(), "sha-" + commit: r.Reference.Digest, "20261122-100000-0f1e2d3": r.Reference.Digest, "model-v7": r.Reference.Digest, "sandbox": r.Reference.Digest},
 		w.tags(w.sandbox, "library/openstack-rca-system"))
 	assert.Equal(t, "docker.io/library/python:3.11-slim@"+baseDigest, evidence(r.Stage, "base image"))
 	assert.Equal(t, "version 7, lstm_model.keras, sha256 "+modelSHA, evidence(r.Stage, "model"))
@@ -51,7 +51,7 @@ func TestASandboxImagePasses(t *testing.T) {
 	for _, file := range r.Stage.Files {
 		paths = append(paths, file.Path)
 		if file.Path == "image/compose.yaml" {
-			assert.Contains(t, string(file.Content), "image: "+r.Reference)
+			assert.Contains(t, string(file.Content), "image: "+r.Reference.Written())
 			assert.Contains(t, string(file.Content), "restart: unless-stopped")
 			assert.Contains(t, string(file.Content), "app-data:/app/data")
 			assert.Contains(t, string(file.Content), "mem_limit: 2048m")
@@ -71,7 +71,7 @@ func TestTheSameImageIsTheSameDigest(t *testing.T) {
 	w.image = w.redated()
 	second := w.run()
 	require.Equal(t, verdict.Pass, second.Stage.Verdict, second.Stage.Failure())
-	assert.Equal(t, first.Digest, second.Digest, "whatever time the engine wrote into it")
+	assert.Equal(t, first.Reference.Digest, second.Reference.Digest, "whatever time the engine wrote into it")
 }
 
 // varying are the parts of queries that differ from run to run by intention, and the
@@ -137,13 +137,13 @@ func TestAProductionImageIsPushedOnceAndNamed(t *testing.T) {
 	w.production()
 	r := w.run()
 	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
-	assert.Equal(t, w.registry+"/acme/rca@"+r.Digest, r.Reference)
+	assert.Equal(t, w.registry+"/acme/rca@"+r.Reference.Digest, r.Reference.Written())
 	want := map[string]string{}
 	for _, tag := range []string{"sha-" + commit, "20261122-100000-0f1e2d3", "model-v7", "production", "latest"} {
-		want[tag] = r.Digest
+		want[tag] = r.Reference.Digest
 	}
 	assert.Equal(t, want, w.tags(w.registry, "acme/rca"))
-	assert.Contains(t, r.Stage.Published, r.Reference)
+	assert.Contains(t, r.Stage.Published, r.Reference.Written())
 	assert.Len(t, r.Stage.Published, 6)
 
 	writes := 0
@@ -290,8 +290,8 @@ func TestABuildThatFailsSaysWhere(t *testing.T) {
 			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
 			assert.Contains(t, r.Stage.Cause, c.cause)
 			assert.NotContains(t, r.Stage.Failure(), "traceparent")
-			assert.Empty(t, r.Reference)
-			assert.Empty(t, r.Digest)
+			assert.Empty(t, r.Reference.Written())
+			assert.Empty(t, r.Reference.Digest)
 		})
 	}
 }
@@ -387,7 +387,7 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 			assert.NotEqual(t, verdict.Pass, r.Stage.Verdict)
 			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
 			assert.Contains(t, r.Stage.Cause, c.cause)
-			assert.Empty(t, r.Reference)
+			assert.Empty(t, r.Reference.Written())
 			assert.NotContains(t, r.Stage.Failure(), "correct-horse")
 			assert.Empty(t, w.tags(w.registry, "acme/rca")["production"], "nothing is pushed that was found wanting")
 		})
@@ -595,7 +595,7 @@ func TestPushesThatFail(t *testing.T) {
 			for _, release := range []string{"production", "latest", "model-v7"} {
 				assert.NotContains(t, tags, release, "no release tag moves")
 			}
-			assert.Empty(t, r.Reference)
+			assert.Empty(t, r.Reference.Written())
 		})
 	}
 }
@@ -634,7 +634,7 @@ func TestARegistryWhoseTagsAreImmutable(t *testing.T) {
 	immutable(w, "production", "latest")
 	last := w.run()
 	require.Equal(t, verdict.Pass, last.Stage.Verdict, "what the failed run set is not set again: %s", last.Stage.Failure())
-	assert.Equal(t, last.Digest, w.tags(w.registry, "acme/rca")["production"])
+	assert.Equal(t, last.Reference.Digest, w.tags(w.registry, "acme/rca")["production"])
 }
 
 func TestAThrottledPushIsRepeated(t *testing.T) {
@@ -666,20 +666,20 @@ func TestAnImmutableTagStays(t *testing.T) {
 	second := w.run()
 	require.Equal(t, verdict.Fail, second.Stage.Verdict)
 	assert.Equal(t, image.CodeTagTaken.Name, second.Stage.Code)
-	assert.Contains(t, second.Stage.Cause, first.Digest)
+	assert.Contains(t, second.Stage.Cause, first.Reference.Digest)
 	for tag, digest := range w.tags(w.registry, "acme/rca") {
-		assert.Equal(t, first.Digest, digest, tag)
+		assert.Equal(t, first.Reference.Digest, digest, tag)
 	}
 
 	w.in.Commit = strings.Repeat("1", 40)
 	third := w.run()
 	require.Equal(t, verdict.Pass, third.Stage.Verdict, third.Stage.Failure())
 	tags := w.tags(w.registry, "acme/rca")
-	assert.Equal(t, first.Digest, tags["model-v7"], "it names the first image with that model, and a newer one is not refused for it")
-	assert.Contains(t, evidence(third.Stage, "tag model-v7"), "stays on "+first.Digest)
+	assert.Equal(t, first.Reference.Digest, tags["model-v7"], "it names the first image with that model, and a newer one is not refused for it")
+	assert.Contains(t, evidence(third.Stage, "tag model-v7"), "stays on "+first.Reference.Digest)
 	assert.NotContains(t, evidence(third.Stage, "tags"), "model-v7")
-	assert.Equal(t, first.Digest, tags["sha-"+commit])
-	assert.Equal(t, third.Digest, tags["latest"])
+	assert.Equal(t, first.Reference.Digest, tags["sha-"+commit])
+	assert.Equal(t, third.Reference.Digest, tags["latest"])
 }
 
 func TestAnImageOfAnotherPlatformIsRefused(t *testing.T) {

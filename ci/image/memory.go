@@ -46,9 +46,8 @@ type proof struct {
 	Blocks   []verdict.Block    `json:"blocks"`
 	// Files are the files of the report, the picture of the page among them, in their order.
 	Files []proofFile `json:"files"`
-	// For a whole build: the key without the model, and the image's digest and reference.
+	// For a whole build: the key without the model, and the image's reference.
 	WithoutModel string `json:"without_model,omitempty"`
-	Digest       string `json:"digest,omitempty"`
 	Reference    string `json:"reference,omitempty"`
 }
 

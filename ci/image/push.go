@@ -105,8 +105,10 @@ func (p pusher) compare(r registry.Repository, tag, digest string) *verdict.Prob
 // push copies the proven image, byte for byte, from the sandbox's registry to the real one
 // under its first tag, and sets the other tags on that digest. The engine cannot do it: its
 // own image has another digest than the proven one.
-func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*verdict.Problem) {
-	one := func(problem *verdict.Problem) (string, []*verdict.Problem) { return "", []*verdict.Problem{problem} }
+func (p pusher) push(ctx context.Context, c *candidate, to plan) (imageref.Reference, []*verdict.Problem) {
+	one := func(problem *verdict.Problem) (imageref.Reference, []*verdict.Problem) {
+		return imageref.Reference{}, []*verdict.Problem{problem}
+	}
 	reference, err := to.repo.Pinned(c.digest)
 	if err != nil {
 		return one(verdict.Problemf(CodeEngineFailed, "%v", err))
@@ -132,7 +134,7 @@ func (p pusher) push(ctx context.Context, c *candidate, to plan) (string, []*ver
 		problem.Published = []string{to.repo.String() + ":" + to.tags[0].Name}
 		return one(problem)
 	}
-	published := []string{reference, to.repo.String() + ":" + to.tags[0].Name}
+	published := []string{reference.String(), to.repo.String() + ":" + to.tags[0].Name}
 	set := to.tags[:1:1]
 	for _, tag := range to.tags[1:] {
 		if tag.First {

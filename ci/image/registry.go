@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/registry"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
@@ -63,10 +64,11 @@ func modelOf(r registry.Repository, digest string) (string, error) {
 
 // candidate is an image in a registry.
 type candidate struct {
-	reference, digest string
-	image             v1.Image
-	config            *v1.ConfigFile
-	layers            []v1.Descriptor
+	reference imageref.Reference
+	digest    string
+	image     v1.Image
+	config    *v1.ConfigFile
+	layers    []v1.Descriptor
 	// size is the sum of the compressed layers in bytes.
 	size int64
 }

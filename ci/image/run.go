@@ -12,6 +12,7 @@ import (
 	"dagger.io/dagger"
 
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -48,7 +49,7 @@ func Run(ctx context.Context, client *dagger.Client, in Input) *Result {
 	}
 	result.Stage.Judge(s.run(ctx, result)...)
 	if result.Stage.Verdict != verdict.Pass {
-		result.Reference, result.Digest = "", ""
+		result.Reference = imageref.Reference{}
 	}
 	return result
 }
@@ -89,7 +90,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	result.Container = built.container
 	if s.in.Ahead != nil {
 		result.Export = func(ctx context.Context, dir string) error {
-			return s.export(ctx, ahead, built, plan, result.Digest, dir)
+			return s.export(ctx, ahead, built, plan, result.Reference.Digest, dir)
 		}
 	}
 	s.stage.Add("base image", built.base)
@@ -98,22 +99,24 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 		without = builder{s}.withoutModel(ctx, built.foundation)
 		key = builder{s}.buildKey(ctx, without, built)
 	}
-	if known := ahead.memory.recall(ctx, key); known != nil && known.Digest != "" {
-		known.tell(s.stage, "this image was pushed, inspected, started and answered")
-		result.Digest, result.Reference = known.Digest, known.Reference
-		return nil
+	if known := ahead.memory.recall(ctx, key); known != nil {
+		if reference, err := imageref.ParsePinned(known.Reference); err == nil {
+			known.tell(s.stage, "this image was pushed, inspected, started and answered")
+			result.Reference = reference
+			return nil
+		}
 	}
 	judged := verdict.Stage{}
 	candidate, problems := s.with(&judged).judge(ctx, ahead, built, plan)
 	s.take(judged)
 	if candidate != nil {
-		result.Digest, result.Reference = candidate.digest, candidate.reference
+		result.Reference = candidate.reference
 	}
 	if len(problems) > 0 {
 		return problems
 	}
 	if !s.in.Push.real() {
-		ahead.memory.keep(key, proof{WithoutModel: without, Digest: candidate.digest, Reference: candidate.reference}, &judged)
+		ahead.memory.keep(key, proof{WithoutModel: without, Reference: candidate.reference.String()}, &judged)
 		ahead.memory.remember(ctx)
 		return nil
 	}
@@ -121,7 +124,7 @@ func (s *session) run(ctx context.Context, result *Result) []*verdict.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
-	result.Reference, result.Digest = pushed, candidate.digest
+	result.Reference = pushed
 	return nil
 }
 
@@ -155,7 +158,7 @@ func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan pl
 	}
 	s.stage.Add("image digest", candidate.digest)
 	problems := inspector{s}.judgeConfig(candidate)
-	pulled := s.platform().From(candidate.reference, dagger.ContainerFromOpts{RegistryService: registry.service})
+	pulled := s.platform().From(candidate.reference.String(), dagger.ContainerFromOpts{RegistryService: registry.service})
 	problems = append(problems, s.aside(
 		func(s *session) []*verdict.Problem { return inspector{s}.inspect(ctx, pulled, built) },
 		func(s *session) []*verdict.Problem { return inspector{s}.score(ctx, pulled) })...)

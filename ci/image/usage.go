@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -47,11 +48,11 @@ type describer struct{ *session }
 
 // addUsage adds the image's layers to the report, and how to start it by hand.
 func (d describer) addUsage(c *candidate) {
-	reference := c.reference
+	reference := c.reference.String()
 	if d.in.Push.real() {
 		// The reference after the push; the digest is the same.
 		if p, err := d.plan(); err == nil {
-			reference = p.repo.String() + "@" + c.digest
+			reference = imageref.Reference{Repository: p.repo, Digest: c.digest}.String()
 		}
 	}
 	layers := verdict.Table{Columns: []string{"Layer", "MB"}}

@@ -44,7 +44,7 @@ func usage(t *testing.T, w *world) (reference, command string, service types.Ser
 			assert.Contains(t, project.Volumes, volume.Source, "declared")
 		}
 	}
-	return r.Reference, command, service
+	return r.Reference.Written(), command, service
 }
 
 func TestTheComposeFileIsOneAndHasTheOptions(t *testing.T) {

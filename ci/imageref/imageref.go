@@ -74,11 +74,11 @@ func (r Repository) String() string {
 }
 
 // Pinned is repository@digest.
-func (r Repository) Pinned(digest string) (string, error) {
+func (r Repository) Pinned(digest string) (Reference, error) {
 	if err := checkDigest(digest); err != nil {
-		return "", err
+		return Reference{}, err
 	}
-	return r.String() + "@" + digest, nil
+	return Reference{Repository: r, Digest: digest}, nil
 }
 
 // Reference is an image's name with its tag and digest, as far as present. One that was parsed is not changed.

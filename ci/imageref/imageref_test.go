@@ -84,7 +84,7 @@ func TestOnlyADigestPins(t *testing.T) {
 
 	pinned, err := ref.Repository.Pinned(digest)
 	require.NoError(t, err)
-	assert.Equal(t, ref.String(), pinned)
+	assert.Equal(t, ref.String(), pinned.String())
 	_, err = ref.Repository.Pinned("latest")
 	require.Error(t, err)
 }

@@ -46,8 +46,8 @@ type Proof struct {
 // Result is the verdict on an index.
 type Result struct {
 	Stage verdict.Stage
-	// Reference is repository@sha256:..., Digest sha256:... of the index; empty unless the stage passed.
-	Reference, Digest string
+	// Reference is repository@sha256:... of the index; the zero value unless the stage passed.
+	Reference imageref.Reference
 	// Manifest is the index as it is in the registry; nil unless the stage passed.
 	Manifest []byte
 	// Members are the images in it, in its order.
@@ -85,7 +85,7 @@ func Run(in Input) *Result {
 	}
 	result.Stage.Judge(j.problems...)
 	if result.Stage.Verdict != verdict.Pass {
-		result.Reference, result.Digest, result.Manifest = "", "", nil
+		result.Reference, result.Manifest = imageref.Reference{}, nil
 	}
 	return result
 }

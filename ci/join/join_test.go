@@ -165,13 +165,13 @@ func TestJoin(t *testing.T) {
 	w := newWorld(t)
 	result := join.Run(w.in)
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
-	assert.Equal(t, w.host+"/rca/app@"+result.Digest, result.Reference)
+	assert.Equal(t, w.host+"/rca/app@"+result.Reference.Digest, result.Reference.Written())
 	tags := w.tags(t)
-	assert.Equal(t, map[string]string{"sha-" + commit: result.Digest, "20261122-100000-0f1e2d3": result.Digest}, tags, "never latest")
+	assert.Equal(t, map[string]string{"sha-" + commit: result.Reference.Digest, "20261122-100000-0f1e2d3": result.Reference.Digest}, tags, "never latest")
 	assert.Len(t, result.Stage.Published, 3)
-	assert.Equal(t, result.Reference, result.Stage.Published[0])
+	assert.Equal(t, result.Reference.Written(), result.Stage.Published[0])
 
-	pinned, err := name.NewDigest(result.Reference)
+	pinned, err := name.NewDigest(result.Reference.Written())
 	require.NoError(t, err)
 	index, err := remote.Index(pinned)
 	require.NoError(t, err)
@@ -188,17 +188,17 @@ func TestJoin(t *testing.T) {
 	slices.Reverse(w.in.Proofs)
 	again := join.Run(w.in)
 	require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
-	assert.Equal(t, result.Digest, again.Digest, "in any order the same bytes")
+	assert.Equal(t, result.Reference.Digest, again.Reference.Digest, "in any order the same bytes")
 	assert.Zero(t, w.writes.Load(), "nothing is pushed again")
 	assert.Empty(t, again.Stage.Published)
 
 	w.in.Images = nil
-	assert.Equal(t, result.Digest, join.Run(w.in).Digest, "the reports name the images")
+	assert.Equal(t, result.Reference.Digest, join.Run(w.in).Reference.Digest, "the reports name the images")
 }
 
 // TestDigestStays pins the bytes: another digest for the same images would be refused by the immutable tag.
 func TestDigestStays(t *testing.T) {
-	assert.Equal(t, "sha256:6d48", join.Run(newWorld(t).in).Digest[:11])
+	assert.Equal(t, "sha256:6d48", join.Run(newWorld(t).in).Reference.Digest[:11])
 }
 
 func TestRefusals(t *testing.T) {
@@ -230,7 +230,7 @@ func TestRefusals(t *testing.T) {
 			[]string{"JOIN_PLATFORM_TWICE", "JOIN_WRONG_PLATFORMS"}, "both of linux/amd64"},
 		"a platform that is not wanted": {func(t *testing.T, w *world) { w.build(t, "rca/app", "linux/s390x", nil) },
 			[]string{"JOIN_WRONG_PLATFORMS"}, `is of "linux/s390x"`},
-		"an index": {func(t *testing.T, w *world) { w.in.Images[1] = join.Run(newWorldAt(t, w)).Reference },
+		"an index": {func(t *testing.T, w *world) { w.in.Images[1] = join.Run(newWorldAt(t, w)).Reference.Written() },
 			[]string{"JOIN_OF_INDEX"}, "is an index"},
 		"no report": {func(_ *testing.T, w *world) { w.in.Proofs = w.in.Proofs[:1] },
 			[]string{"JOIN_UNPROVEN"}, "none of 1 reports"},
@@ -316,7 +316,7 @@ func TestRefusals(t *testing.T) {
 			}
 			assert.Contains(t, strings.Join(causes, "\n"), tc.cause)
 			assert.NotEqual(t, verdict.Pass, result.Stage.Verdict)
-			assert.Empty(t, result.Reference+result.Digest)
+			assert.Empty(t, result.Reference.Written()+result.Reference.Digest)
 			assert.Zero(t, w.writes.Load(), "nothing is pushed")
 			if len(before) > 0 {
 				assert.Equal(t, before, w.tags(t))
@@ -367,14 +367,14 @@ func TestKilled(t *testing.T) {
 			broken := join.Run(w.in)
 			at.Store(0)
 			for tag, digest := range w.tags(t) {
-				assert.Equal(t, want.Digest, digest, tag)
+				assert.Equal(t, want.Reference.Digest, digest, tag)
 			}
 			if broken.Stage.Verdict != verdict.Pass {
 				assert.NotEmpty(t, broken.Stage.Problems[0].Next)
 			}
 			result := join.Run(w.in)
 			require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
-			assert.Equal(t, want.Digest, result.Digest)
+			assert.Equal(t, want.Reference.Digest, result.Reference.Digest)
 			assert.Equal(t, whole.tags(t), w.tags(t), "request %d, late %v", n, late)
 		}
 	}
@@ -393,5 +393,5 @@ func TestRegistryThatLies(t *testing.T) {
 	})
 	result := join.Run(w.in)
 	assert.Equal(t, []string{"DIGEST_MISMATCH"}, codes(result.Stage), result.Stage.Failure())
-	assert.Empty(t, result.Digest)
+	assert.Empty(t, result.Reference.Digest)
 }

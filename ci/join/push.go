@@ -127,7 +127,7 @@ func (j *joint) push(to registry.Repository) {
 			return
 		}
 		if i == 0 {
-			stage.Published = append(stage.Published, reference)
+			stage.Published = append(stage.Published, reference.String())
 		}
 		stage.Published = append(stage.Published, repository.String()+":"+tag)
 	}
@@ -135,7 +135,7 @@ func (j *joint) push(to registry.Repository) {
 		stage.Add("pushed", "nothing: the index is there with all its tags")
 	}
 	stage.Add("tags", strings.Join(tags, ", "))
-	j.result.Reference, j.result.Digest, j.result.Manifest = reference, digest, index
+	j.result.Reference, j.result.Manifest = reference, index
 }
 
 // missing are the tags that do not name the digest yet. None may name another one.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -41,9 +42,9 @@ const Answered = "healthy"
 
 // ImageResult is the verdict on an image, and its reference by digest.
 type ImageResult struct {
-	Stage     verdict.Stage
-	Reference string
-	Digest    string
+	Stage verdict.Stage
+	// Reference is the zero value unless the stage passed.
+	Reference imageref.Reference
 	// Export writes the image into a local directory, as supply.Image wants it; nil when it cannot.
 	Export func(ctx context.Context, dir string) error
 }
@@ -82,6 +83,11 @@ func (s *call) appMissing() *verdict.Problem {
 	return nil
 }
 
+// built makes an image that of the run; the zero value is none.
+func (s *state) built(image imageref.Reference) {
+	s.outcome.Image, s.run.Image, s.run.ImageDigest = image.Written(), image.Written(), image.Digest
+}
+
 // scriptName is a file of the source that Python or a program such as Streamlit runs.
 var scriptName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py$`)
 
@@ -96,7 +102,7 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	decision := s.gate.Decision(verdict.Image)
 	if decision.Run {
 		result := s.backend.BuildImage(ctx, request)
-		s.outcome.Image, s.run.Image, s.run.ImageDigest = result.Reference, result.Reference, result.Digest
+		s.built(result.Reference)
 		s.export = result.Export
 		if !s.opts.sandbox() && !permit.Allows(verdict.Image) {
 			result.Stage.Add("pushed", "no: this call runs no tests and publishes no model")

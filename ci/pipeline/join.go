@@ -79,11 +79,11 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 		in.Proofs = append(in.Proofs, proof)
 	}
 	result := join.Run(in)
-	if result.Digest == "" {
+	if result.Reference.Digest == "" {
 		return result.Stage
 	}
 	first := result.Members[0].Proof.Run
-	s.outcome.Image, s.run.Image, s.run.ImageDigest = result.Reference, result.Reference, result.Digest
+	s.built(result.Reference)
 	s.run.ModelSHA256, s.run.ModelVersion, s.run.Commit, s.run.Tree = first.ModelSHA256, first.ModelVersion, first.Commit, first.Tree
 	result.Stage.Files = append(result.Stage.Files, verdict.ReportFile{Path: indexFile, Content: result.Manifest})
 	for _, m := range result.Members {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
@@ -368,19 +369,21 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 }
 
 func TestAnImageIsKnownByItsDigest(t *testing.T) {
+	built, err := imageref.ParsePinned("docker.io/team/app@sha256:" + strings.Repeat("1", 64))
+	require.NoError(t, err)
 	b, r := backend(t, source(nil))
 	r.As("engine")
 	b.BuildImage = func(_ context.Context, request ImageRequest) *ImageResult {
 		assert.Equal(t, "main", request.Ref)
 		assert.Equal(t, 1970, request.CommitTime.Year(), "never now")
-		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}, Reference: "r@sha256:1", Digest: "sha256:1"}
+		return &ImageResult{Stage: verdict.Stage{Verdict: verdict.Pass}, Reference: built}
 	}
 	p := prepare(t.Context(), b, Options{})
 	assert.Equal(t, policy.CodeBlocked.Name, p.image(t.Context(), permitted(t, verdict.Image)).Code, "without a model there is no image")
 	p.outcome.Model = &model.Artifact{}
 	assert.Equal(t, verdict.Pass, p.image(t.Context(), permitted(t, verdict.Image)).Verdict)
-	assert.Equal(t, "r@sha256:1", p.outcome.Image)
-	assert.Equal(t, "sha256:1", p.run.ImageDigest)
+	assert.Equal(t, built.String(), p.outcome.Image)
+	assert.Equal(t, built.Digest, p.run.ImageDigest)
 }
 
 func TestThePlatformOfTheCallComesBeforeTheFiles(t *testing.T) {

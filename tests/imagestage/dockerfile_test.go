@@ -102,7 +102,7 @@ func TestADockerfileThatDoesNotBuildIsNamedByItsLine(t *testing.T) {
 			require.Equal(t, verdict.Fail, result.Stage.Verdict)
 			assert.Equal(t, image.CodeBuildFailed.Name, result.Stage.Code)
 			assert.Contains(t, result.Stage.Cause, c.cause)
-			assert.Empty(t, result.Reference)
+			assert.Empty(t, result.Reference.Written())
 			assert.NotContains(t, result.Stage.Failure()+strings.Join(result.Stage.Problems[0].Details, "\n"), "hunter2")
 		})
 	}

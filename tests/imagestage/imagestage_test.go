@@ -105,8 +105,8 @@ func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 	result := image.Run(t.Context(), client, in)
 	t.Logf("%s\n%s", time.Since(started).Round(time.Millisecond), evidence(result.Stage))
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s\n%v", result.Stage.Failure(), result.Stage.Problems)
-	assert.Regexp(t, `^localhost:5000/library/openstack-rca-system@sha256:[0-9a-f]{64}$`, result.Reference)
-	assert.True(t, strings.HasSuffix(result.Reference, result.Digest))
+	assert.Regexp(t, `^localhost:5000/library/openstack-rca-system@sha256:[0-9a-f]{64}$`, result.Reference.Written())
+	assert.True(t, strings.HasSuffix(result.Reference.Written(), result.Reference.Digest))
 	assert.Contains(t, evidence(result.Stage), "root file system: read-only, except /app/data, /app/logs, /tmp\n")
 	require.NotNil(t, result.Container)
 	assert.Empty(t, result.Stage.Warnings)
@@ -119,7 +119,7 @@ func TestAHealthyImageIsKnownByItsDigest(t *testing.T) {
 		t.Logf("%s", time.Since(started).Round(time.Millisecond))
 		require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
 		assert.Equal(t, layers(result.Stage), layers(again.Stage))
-		assert.Equal(t, result.Digest, again.Digest)
+		assert.Equal(t, result.Reference.Digest, again.Reference.Digest)
 	})
 }
 
@@ -148,9 +148,9 @@ func TestTheProvenDigestArrivesInARealRegistry(t *testing.T) {
 	in.Environment, in.Push = "production", image.Push{Address: host + "/acme/rca"}
 	result := image.Run(t.Context(), client, in)
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
-	require.Equal(t, host+"/acme/rca@"+result.Digest, result.Reference)
+	require.Equal(t, host+"/acme/rca@"+result.Reference.Digest, result.Reference.Written())
 
-	ref, err := name.ParseReference(result.Reference)
+	ref, err := name.ParseReference(result.Reference.Written())
 	require.NoError(t, err)
 	pulled, err := remote.Image(ref)
 	require.NoError(t, err)
@@ -277,7 +277,7 @@ func TestWhatIsNotHealthyDoesNotPass(t *testing.T) {
 			require.Equal(t, verdict.Fail, result.Stage.Verdict)
 			assert.Equal(t, c.code.Name, result.Stage.Code)
 			assert.Contains(t, result.Stage.Cause, c.cause)
-			assert.Empty(t, result.Reference)
+			assert.Empty(t, result.Reference.Written())
 			require.NotEmpty(t, result.Stage.Problems)
 			log := strings.Join(result.Stage.Problems[0].Details, "\n")
 			assert.Regexp(t, "starting as 10001 with a model of 45 bytes|GET /_stcore/", log)

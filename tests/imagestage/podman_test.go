@@ -91,7 +91,7 @@ func TestTheComposeFileOfTheReportStartsTheImage(t *testing.T) {
 	p := newPodman(t)
 	port, result := publishedImage(t)
 	require.NoError(t, os.WriteFile(filepath.Join(p.dir, "compose.yaml"), fileOf(t, result, "image/compose.yaml"), 0o600))
-	out, err := p.docker(t.Context(), "docker pull --tls-verify=false -q "+result.Reference)
+	out, err := p.docker(t.Context(), "docker pull --tls-verify=false -q "+result.Reference.Written())
 	require.NoError(t, err, out)
 	out, err = p.docker(t.Context(), compose+" --podman-path "+p.dir+"/docker -f "+p.dir+"/compose.yaml -p rca up -d")
 	require.NoError(t, err, out)
@@ -147,7 +147,7 @@ func (p *podman) answers(port int, name string, result *image.Result) {
 	assert.Equal(t, 200, get("/"))
 	out, err := p.docker(t.Context(), "docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}} {{.ImageName}}' "+name)
 	require.NoError(t, err, out)
-	assert.Equal(t, "true "+strconv.Itoa(want.Rollout.Memory<<20)+" "+strconv.Itoa(want.Rollout.CPU*1e9/1024)+" unless-stopped "+result.Reference, out)
+	assert.Equal(t, "true "+strconv.Itoa(want.Rollout.Memory<<20)+" "+strconv.Itoa(want.Rollout.CPU*1e9/1024)+" unless-stopped "+result.Reference.Written(), out)
 	for path, refused := range map[string]string{
 		"/app/x": "Read-only file system", "/home/app/x": "Read-only file system", "/var/tmp/x": "Read-only file system",
 		"/tmp/x": "", "/app/data/x": "", "/app/logs/x": "",

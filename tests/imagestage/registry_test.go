@@ -151,7 +151,7 @@ func TestARegistryThatFails(t *testing.T) {
 			t.Logf("%s", result.Stage.Failure())
 			assert.Equal(t, c.code.Name, result.Stage.Code)
 			assert.Equal(t, c.code.Outcome, result.Stage.Verdict)
-			assert.Empty(t, result.Reference)
+			assert.Empty(t, result.Reference.Written())
 			tags := f.tags(t)
 			for _, tag := range []string{"latest", "production", "model-v7", "20261122-100000-0f1e2d3"} {
 				assert.NotContains(t, tags, tag, "no tag is set for what did not arrive")
@@ -173,7 +173,7 @@ func TestARegistryThatFails(t *testing.T) {
 		again := run()
 		require.Equal(t, verdict.Pass, again.Stage.Verdict, again.Stage.Failure())
 		assert.Zero(t, f.uploads, "the next run only tags")
-		assert.Equal(t, pushed, again.Digest)
+		assert.Equal(t, pushed, again.Reference.Digest)
 		for _, tag := range []string{"latest", "production", "model-v7", "20261122-100000-0f1e2d3", "sha-" + commit} {
 			assert.Equal(t, pushed, f.tags(t)[tag], tag)
 		}
