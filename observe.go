@@ -109,7 +109,7 @@ func (m *OpenstackRca) Observability(
 	return dir, nil
 }
 
-// Notify sends a message that says it is a test to the channels of notify in pipeline.yaml. Runs send
+// Notify sends a test message to the channels of notify in pipeline.yaml. Runs send
 // theirs themselves.
 //
 // +cache="never"

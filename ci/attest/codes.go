@@ -6,15 +6,15 @@ func code(stage string, outcome verdict.Outcome, name, meaning, remedy string) v
 	return verdict.Code{Name: name, Stage: stage, Meaning: meaning, Remedy: remedy, Outcome: outcome}
 }
 
-const again = "Attest the image anew from a run that passed: attest --image <digest> --from <its report>"
+const again = "Attest the image again from a run that passed: attest --image <digest> --from <its report>"
 
 // The codes of verifying: deploy raises them before its first change, and verify.
 var (
 	Missing = code(verdict.Deploy, verdict.Fail, "ATTESTATION_MISSING",
 		"Nothing, or not everything that is demanded, is stated about this digest.", again)
 	Invalid = code(verdict.Deploy, verdict.Fail, "ATTESTATION_INVALID",
-		"A statement is not in its form, or its signature does not fit what it says.",
-		"Find out who changed it: a signed statement does not change by itself. Then attest the image anew")
+		"A statement is malformed, or its signature does not match its content.",
+		"Find out who changed it: a signed statement does not change by itself. Then attest the image again")
 	Untrusted = code(verdict.Deploy, verdict.Fail, "ATTESTATION_UNTRUSTED",
 		"The statements are signed by a key, or made by a builder, that the call does not trust.",
 		"Pass the public key of the pipeline that built it with --verify-key, or attest the image with a key that is trusted")
@@ -22,21 +22,21 @@ var (
 		"The statements are signed without a key, by somebody else than the call trusts.",
 		"Compare the name in the cause with --verify-identity: of GitHub it is the address of the workflow's file with @ and its ref")
 	OtherIssuer = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_ISSUER",
-		"The statements are signed without a key, and somebody else vouched for the name than the call trusts.",
+		"The statements are signed without a key, and the signer's name is from another identity provider than the call trusts.",
 		"Compare the cause with --verify-issuer: of GitHub it is https://token.actions.githubusercontent.com")
 	NotLogged = code(verdict.Deploy, verdict.Fail, "ATTESTATION_NOT_LOGGED",
-		"A statement is signed without a key, and no transparency log has it, so nothing says when.",
-		"Attest the image anew with services that log: attest --image <digest> --from <report>, with its own token")
+		"A statement is signed without a key, and no transparency log has it, so its time is not proven.",
+		"Attest the image again with services that log: attest --image <digest> --from <report>, with its own token")
 	Expired = code(verdict.Deploy, verdict.Fail, "ATTESTATION_EXPIRED",
 		"A statement is signed without a key, when its certificate was not valid.",
-		"Attest the image anew, with a token that was just made; if it repeats, compare the clocks of the log and of Fulcio")
+		"Attest the image again, with a new token; if it repeats, compare the clocks of the log and of Fulcio")
 	VerifierMissing = code(verdict.Deploy, verdict.CouldNotRun, "VERIFIER_MISSING",
-		"Statements are signed without a key, and the program that checks that is not there, or cannot be believed.",
+		"Statements are signed without a key, and the program that checks them is missing, or does not work.",
 		"Install the named version of cosign and put it on PATH, or run on a Dagger engine, which builds it")
 	OtherSubject = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_SUBJECT",
 		"The statements beside this image are about another one: they were copied.", again)
 	NotPass = code(verdict.Deploy, verdict.Fail, "ATTESTATION_NOT_PASS",
-		"The newest verdict on this digest is not a pass.", "Fix what failed and build anew; an older verdict does not count any more")
+		"The newest verdict on this digest is not a pass.", "Fix what failed and build again; an older verdict no longer counts")
 	OtherEnvironment = code(verdict.Deploy, verdict.Fail, "ATTESTATION_OTHER_ENVIRONMENT",
 		"The verdict is for another environment or another branch.",
 		"Deploy what was built for this environment, or allow the other one with --verify-from")
@@ -48,16 +48,16 @@ var (
 		"Read the registry's answer in the cause; check its address and login, and run again")
 	VulnerabilitiesRefused = code(verdict.Deploy, verdict.Fail, "VULNERABILITIES_REFUSED",
 		"The image has vulnerabilities that its own pipeline.yaml lets pass, and the rules of the call do not.",
-		"Fix them and build anew; or allow them in the file of --verify-rules, with a reason and an end")
+		"Fix them and build again; or allow them in the file of --verify-rules, with a reason and an end")
 	LetPass = code(verdict.Deploy, "", "VULNERABILITIES_LET_PASS",
 		"The image has critical or high vulnerabilities that the rules of the call let pass.",
 		"Look at severity, unfixed, grace and allow in the file of --verify-rules; without one, the defaults of security apply")
 	KeyMissing = code(verdict.Deploy, verdict.Fail, "VERIFY_KEY_MISSING",
-		"Production takes an image by its digest only if somebody who is trusted stated its verdict, and the call names nobody.",
-		"Sign the run that builds the image (run --sign-key), and pass the public key: deploy --verify-key; or say why not: --override")
+		"Production deploys an image by its digest only with a verdict of a trusted signer, and the call names no signer.",
+		"Sign the run that builds the image (run --sign-key), and pass the public key: deploy --verify-key; or give a reason: --override")
 	Unsigned = code(verdict.Deploy, "", "UNSIGNED",
-		"The image is deployed on the word of this call alone: nobody's signed verdict on it was asked for.",
-		"Pass a key: run --sign-key states the verdict on the image, deploy --verify-key demands it")
+		"The image is deployed without a signed verdict: the call does not require one.",
+		"Pass a key: run --sign-key signs the verdict on the image, deploy --verify-key requires it")
 	Overridden = code(verdict.Deploy, "", "VERIFY_OVERRIDDEN",
 		"The image was deployed although it could not be verified; the reason is in the journal.", "Attest the image, and deploy it again")
 )

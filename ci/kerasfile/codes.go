@@ -5,8 +5,8 @@ import "github.com/openstack-rca/openstack-rca/ci/verdict"
 // The codes for Keras files, beside those of package modelfile.
 var (
 	VersionInvalid = verdict.Code{Name: "KERAS_VERSION_INVALID", Stage: verdict.Train, Outcome: verdict.Fail,
-		Meaning: "The model file names a Keras version that is no version; it would become a line of the requirements that the registry hands " +
-			"out.",
+		Meaning: "The model file names a Keras version that is not a version; it would become a line of the requirements that the registry " +
+			"hands out.",
 		Remedy: "Save the model with model.save and leave metadata.json as Keras wrote it"}
 	UnsafeLayer = verdict.Code{Name: "UNSAFE_LAYER", Stage: verdict.Train, Outcome: verdict.Fail,
 		Meaning: "The model holds a layer, function or object that could run code when loaded.",

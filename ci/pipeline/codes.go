@@ -11,7 +11,7 @@ var (
 	}
 	CodeRefMissing = verdict.Code{
 		Name: "REF_MISSING", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "outside of the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main",
+		Meaning: "outside the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main",
 		Remedy:  "give --ref, such as `--ref \"$GITHUB_REF\"` or `--ref main`",
 	}
 	CodeRefAssumed = verdict.Code{
@@ -27,7 +27,7 @@ var (
 	CodeSourceModified = verdict.Code{
 		Name: "SOURCE_MODIFIED", Stage: verdict.Preflight,
 		Meaning: "the checkout has changes that are not committed, so its commit does not name what was tested and built",
-		Remedy:  "commit the changes, or give --commit to name a commit all the same",
+		Remedy:  "commit the changes, or give --commit to name a commit anyway",
 	}
 	CodeConfigMisnamed = verdict.Code{
 		Name: "CONFIG_MISNAMED", Stage: verdict.Preflight, Outcome: verdict.Fail,

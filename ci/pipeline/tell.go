@@ -137,7 +137,7 @@ func (s *call) via(secrets notify.Secrets) notify.Via {
 	return via
 }
 
-// Notify sends a message that says it is a test to a channel of the configuration, or to all of
+// Notify sends a test message to a channel of the configuration, or to all of
 // them when channel is empty.
 func Notify(ctx context.Context, backend Backend, opts Options, channel string) Observed {
 	s := prepare(ctx, backend, opts)

@@ -77,7 +77,7 @@ func TestProgressTellsWhatRunsAndWhatIsWaitedFor(t *testing.T) {
 	p.skipped(verdict.Stage{Name: verdict.Publish, Verdict: verdict.CouldNotRun, Code: "BLOCKED"})
 	assert.Equal(t, []string{
 		"train: started", "test: started", "test: fail after 0s (TESTS_FAILED); the next stage waits for train",
-		"train: pass after 0s: reused, what a run at 2026-11-30 03:26:09 UTC did with the same inputs", "image: started", "image: not-run after 0s (NO_ENGINE): none was built",
+		"train: pass after 0s: reused, the result of a run at 2026-11-30 03:26:09 UTC with the same inputs", "image: started", "image: not-run after 0s (NO_ENGINE): none was built",
 		"deploy: started", "deploy: pass after 0s: planned, nothing deployed", "publish: could-not-run (BLOCKED)",
 	}, lines)
 	(&progress{}).say("nobody listens")

@@ -16,7 +16,7 @@ var (
 			"_EXPERIMENTAL_DAGGER_RUNNER_HOST"}
 	// CodeNotConfigured is the reason for a stage that does not run; it is not a failure, and no pass.
 	CodeNotConfigured = verdict.Code{Name: "NOT_CONFIGURED", Stage: "any",
-		Meaning: "The stage looked at nothing, because the configuration or the call does not ask for it.",
+		Meaning: "The stage checked nothing, because the configuration or the call does not ask for it.",
 		Remedy:  "Name the checks of the audit in security.audit of pipeline.yaml, and give attest a key; see docs/supply-chain.md"}
 	// CodeBlocked: a stage was not started because one that it requires did not pass.
 	CodeBlocked = verdict.Code{Name: verdict.Blocked, Stage: "any", Outcome: verdict.CouldNotRun,

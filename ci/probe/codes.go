@@ -16,7 +16,7 @@ var (
 	CodeNotListening = failure("NOT_LISTENING", "Nothing answers on the application's port.",
 		"Let the application listen on 0.0.0.0 and on image.port, or raise image.start_budget if it is only slow")
 	CodeCrashed = failure("CRASHED", "The application ended before it was healthy.",
-		"Mend what the application's last lines, here and in the report, name")
+		"Fix the error in the application's last lines, here and in the report")
 	CodeFlapping = failure("FLAPPING", "The application was healthy, and then was not.",
 		"Read the application's last lines, here and in the report: most often too little memory, or an error on the first request")
 	CodeUnproven = failure("HEALTH_UNPROVEN",

@@ -68,7 +68,7 @@ var (
 		Remedy:  "Read the cause, then " + again}
 	CodeUploadPartial = verdict.Code{Name: "UPLOAD_PARTIAL", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "An upload in parts failed, and its parts could not be removed.",
-		Remedy:  "Run publish again: it uploads anew and removes the parts; a lifecycle rule for unfinished uploads does so too"}
+		Remedy:  "Run publish again: it uploads the file again and removes the parts; a lifecycle rule for unfinished uploads does so too"}
 	CodeCorrupt = verdict.Code{Name: "CORRUPT", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "A file reads back with another hash than was sent; the version stays uncommitted.",
 		Remedy:  "Do not use the named object; look for what changes data on the way, then delete the object and run publish again"}
@@ -82,7 +82,7 @@ var (
 		Meaning: "A record of the ledger is damaged or was written by a newer pipeline; nothing is changed.",
 		Remedy:  "Use the newer pipeline, or restore the named object from the bucket's versions"}
 	CodeVerifyNotRun = verdict.Code{Name: "VERIFY_NOT_RUN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
-		Meaning: "The registered model could not be loaded for a check: its environment could not be made. The version stays uncommitted.",
+		Meaning: "The registered model could not be loaded for a check: its environment could not be installed. The version stays uncommitted.",
 		Remedy:  "Read the cause, then " + again}
 	CodeClaimAbandoned = verdict.Code{Name: "CLAIM_ABANDONED", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "The number was given up by clean-claims while this publication was under way.",
@@ -97,7 +97,7 @@ var (
 		Meaning: "The S3 API does not implement a call or header that publishing needs.",
 		Remedy:  "See docs/stores.md for what a store must know, and use another store or a newer version of it"}
 	CodeVersionIgnored = verdict.Code{Name: "VERSION_IGNORED", Stage: verdict.Publish,
-		Meaning: "A file beside the model names a package version that is no version; the registered model's environment is made without it.",
+		Meaning: "A file beside the model names an invalid package version; the registered model's environment is made without it.",
 		Remedy:  "Write plain versions (importlib.metadata.version(\"tensorflow\")) into the file that the warning names"}
 	CodeSeriesTaken = verdict.Code{Name: "SERIES_TAKEN", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "Another application keeps its versions in the same folders: its name and environment, joined by a hyphen, read like this " +
@@ -161,7 +161,7 @@ var (
 		Remedy:  "Nothing, unless this version is wanted: then move the alias on purpose"}
 	CodeAliasElsewhere = verdict.Code{Name: "ALIAS_ELSEWHERE", Stage: verdict.Publish,
 		Meaning: "An alias was at this version and was moved away since, to an older one or to none; it stays there.",
-		Remedy:  "Nothing, if it was on purpose; else point it here with promote --alias ALIAS --number N"}
+		Remedy:  "Nothing if this was intended; otherwise point it here with promote --alias ALIAS --number N"}
 	CodeLeftover = verdict.Code{Name: "UPLOAD_LEFTOVER", Stage: verdict.Publish,
 		Meaning: "Parts of an earlier, failed upload could not be removed.",
 		Remedy:  "Allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or set a lifecycle rule for unfinished uploads"}

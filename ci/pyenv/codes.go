@@ -26,7 +26,7 @@ var (
 	// RequirementsUnread is a declaration that was seen and not installed.
 	RequirementsUnread = verdict.Code{
 		Name: "REQUIREMENTS_UNREAD", Stage: verdict.Test,
-		Meaning: "A module or a plugin of pytest is missing, and the source declares packages in places that this stage does not install from.",
+		Meaning: "A module or a pytest plugin is missing, and the source declares packages in places that this stage does not install from.",
 		Remedy: "If a named file declares the module, list that file under test.requirements of pipeline.yaml; " +
 			"if a named group or extra does, declare it in the group or extra `test` too",
 	}
@@ -35,7 +35,7 @@ var (
 		Name: "FAIL_UNDER_REPLACED", Stage: verdict.Test,
 		Meaning: "The project's own fail_under, or --cov-fail-under in its settings of pytest, is higher than the gate of pipeline.yaml, " +
 			"which replaces it.",
-		Remedy: "Set test.coverage.total in pipeline.yaml to the floor you mean",
+		Remedy: "Set test.coverage.total in pipeline.yaml to the minimum that you want",
 	}
 	// PythonMismatch is a Python that the project does not support.
 	PythonMismatch = verdict.Code{

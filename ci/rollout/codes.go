@@ -30,7 +30,7 @@ var (
 		"Set rollout.vpc, at least two rollout.subnets in different zones, and rollout.security_groups")
 	RoleInvalid = failure("ROLE_INVALID", "An IAM role is missing or is not the ARN of a role.",
 		"Create the roles in docs/iam and set their ARNs under rollout in the environment's overlay")
-	AccountInvalid = failure("ACCOUNT_INVALID", "The environment does not say which AWS account it lives in.",
+	AccountInvalid = failure("ACCOUNT_INVALID", "The environment names no AWS account.",
 		"Set rollout.account to the 12 digits of the account, in the environment's overlay")
 	AccountMismatch = failure("ACCOUNT_MISMATCH", "Something of another account or region is used in this environment.",
 		"Use an ARN of the account in rollout.account, or correct the account")

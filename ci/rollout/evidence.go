@@ -43,7 +43,7 @@ func (p *Plan) evidence(stage *verdict.Stage) {
 	}
 
 	stage.Blocks = append(stage.Blocks,
-		verdict.Block{Title: "What would be made", Summary: true, Table: resourceTable(resources)},
+		verdict.Block{Title: "What would be created", Summary: true, Table: resourceTable(resources)},
 		verdict.Block{Title: fmt.Sprintf("Duration of a rollout (%s)", p.Strategy), Table: p.Estimate.table()},
 		verdict.Block{Title: "Plan (rollout/plan.md has it whole)", Log: p.Text()})
 	stage.Files = append(stage.Files, p.Files()...)

@@ -134,7 +134,7 @@ func (p *Plan) Markdown() string {
 	if p.Adopts() {
 		b.WriteString("The service is adopted: what it uses besides is left alone.\n\n")
 	}
-	b.WriteString("## What would be made, in this order\n\n")
+	b.WriteString("## What would be created, in this order\n\n")
 	// Names and values were validated or are quoted; a fence longer than any run of tildes in
 	// the text cannot be closed by it.
 	text := p.Text()

@@ -17,7 +17,7 @@ func (s *survey) floor(stated pyenv.TestSettings) {
 	defaults := config.Default().Test.Coverage.Total
 	switch {
 	case stated.Floor == 0:
-		s.unknown(floorKey, "init --measure runs the tests and says; or write `test.coverage.total` with the floor that you mean",
+		s.unknown(floorKey, "init --measure runs the tests and finds out; or set `test.coverage.total` to the minimum that you want",
 			"how much must be covered: no file has fail_under, so %v %% of the lines are demanded", defaults)
 	case stated.Floor == defaults:
 	case stated.Combined && stated.Floor > defaults:

@@ -31,7 +31,7 @@ func warningAny(name, meaning, remedy string) verdict.Code {
 // The codes of the scan of an image.
 var (
 	ImageVulnerable = failing("IMAGE_VULNERABLE", "A package in the image has a known vulnerability that may not pass.",
-		"Build the image anew on a newer base or with newer locks; or add it to security.allow, in: image, with reason and end").In(verdict.Scan)
+		"Rebuild the image on a newer base or with newer locks; or add it to security.allow, in: image, with reason and end").In(verdict.Scan)
 	ImageSecret = failing("IMAGE_SECRET", "A layer of the image holds something that looks like a secret; a later layer cannot delete it.",
 		"Revoke the secret where it is valid, and build the image without it").In(verdict.Scan)
 	ImageLicense = failing("IMAGE_LICENSE_DENIED", "A package in the image has a licence that security.licenses does not allow.",
@@ -43,7 +43,7 @@ var (
 	DistroEnded = failing("DISTRO_ENDED", "The image's distribution gets no advisories any more, so what is found in it says little.",
 		"Build the image on a version that is still maintained").In(verdict.Scan)
 	RegistryScanMissing = unable("REGISTRY_SCAN_MISSING",
-		"security.registry_scan asks for the registry's own findings, and it has none of this image that count.",
+		"security.registry_scan asks for the registry's own findings, and it has no usable ones of this image.",
 		"Switch scanning on push on in Amazon ECR, give the role ecr:DescribeImageScanFindings, and scan again when it is done").
 		In(verdict.Scan)
 	RegistryDisagrees = warning("REGISTRY_SCAN_DISAGREES",
@@ -56,7 +56,7 @@ var (
 // The codes of the audit, and those that it shares with the scan.
 var (
 	SecretFound = failing("SECRET_FOUND", "A file holds something that looks like a secret.",
-		"Revoke the secret where it is valid, then remove it; if it is none, add it to security.allow_secrets with a reason and an end")
+		"Revoke the secret where it is valid, then remove it; if it is not a secret, add it to security.allow_secrets with a reason and an end")
 	DependencyVulnerable = failing("DEPENDENCY_VULNERABLE", "A locked package has a known vulnerability that may not pass.",
 		"Lock a version that fixes it, which the report names; or add it to security.allow with a reason and an end")
 	DependencyUnpinned = failing("DEPENDENCY_UNPINNED", "A requirement names no exact version, so what gets installed is open.",
@@ -69,16 +69,16 @@ var (
 		"Choose an end within 180 days in pipeline.yaml")
 
 	LockUnreadable = unable("LOCK_UNREADABLE", "A file that declares packages cannot be read.",
-		"Correct the named file, or make it anew with the tool that wrote it")
+		"Correct the named file, or regenerate it with its tool")
 	HistoryIncomplete = unable("HISTORY_INCOMPLETE", "The history of the source could not be read to its beginning.",
 		"Fetch the whole history: in GitHub Actions with fetch-depth: 0; a partial clone needs its files too")
-	ScannerMissing = unableAny("SCANNER_MISSING", "A program that the audit needs is not there in the pinned version.",
+	ScannerMissing = unableAny("SCANNER_MISSING", "A program that the audit needs is missing, or not of the pinned version.",
 		"Install the named version and put it on PATH, or run on a Dagger engine, which builds it")
 	ScannerFailed = unableAny("SCANNER_FAILED", "A program of the audit did not come to its end.",
 		"Read the end of its output in the report; run again if memory or time ran out")
-	ScannerBlind = unableAny("SCANNER_BLIND", "What was planted to be found was not found, so other findings may be missing too.",
-		"Take a complete database and the pinned version of the program; do not believe its findings until then")
-	ScanEmpty = unableAny("SCAN_EMPTY", "Fewer packages were looked at than there must be.",
+	ScannerBlind = unableAny("SCANNER_BLIND", "What the pipeline plants as a test was not found, so other findings may be missing too.",
+		"Use a complete database and the pinned version of the program; until then its findings are not reliable")
+	ScanEmpty = unableAny("SCAN_EMPTY", "Fewer packages were found than there must be.",
 		"Name the locks in test.requirements, train.requirements or image.requirements; or correct security.min_packages")
 	AdvisoriesMissing = unableAny("ADVISORIES_MISSING", "There is no database of advisories.",
 		"Give one with --advisories, or let this machine reach the server that has it; see docs/supply-chain.md")

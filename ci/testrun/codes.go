@@ -56,7 +56,7 @@ var (
 	CoverageInvalid = failing("COVERAGE_INVALID", "The coverage report is broken, holds impossible values, or is older than the run.",
 		"Look at test/coverage.xml in the report; a test may have written to it")
 	CoverageBelow = failing("COVERAGE_BELOW", "Less of the code is covered by tests than a gate demands.",
-		"Test the missing lines that the report names, or write the floor that you mean into test.coverage.total")
+		"Test the missing lines that the report names, or set test.coverage.total to the minimum that you want")
 	CoverageEmptySet = failing("COVERAGE_EMPTY_SET", "A gate has no lines to hold: its globs match no measured file.",
 		"Correct the globs in test.coverage of pipeline.yaml")
 	CoverageNarrowed = failing("COVERAGE_NARROWED", "Code that was to be measured is not in the coverage report: by omit, include, "+
@@ -73,31 +73,31 @@ var (
 		"Take -O, PYTHONOPTIMIZE and --assert=plain out of test.command and pytest's settings")
 	EventsMissing = failing("EVENTS_MISSING", "The run left no record of its events, or not to its end. A warning when test.command is "+
 		"not pytest itself.",
-		"test.command must run pytest in the environment that the pipeline makes; look for a file named pytest.py, and for what "+
-			"prints 64 KiB after pytest has ended")
-	EnvironmentFailed = unable("ENV_FAILED", "The test environment could not be made.",
+		"test.command must run pytest in the environment that the pipeline makes; look for a file named pytest.py, and for "+
+			"output of 64 KiB or more after pytest has ended")
+	EnvironmentFailed = unable("ENV_FAILED", "The test environment could not be installed.",
 		"Correct what the installer's last lines, here and in the report, name")
 	ServiceFailed = unable("SERVICE_FAILED", "A service that the tests need did not start.",
-		"See its last lines in the report; start it again when a download or a port was at fault")
+		"See its last lines in the report; run again if a download or a port failed")
 	Cancelled = unable("CANCELLED", "The run was cancelled.", "Start it again")
 	Internal  = unable("INTERNAL", "The stage could not do its work, for a reason that is not in the source.",
-		"Start it again; report it if it stays")
+		"Run it again; report it if it repeats")
 
 	ToolsAdded = warning("TOOLS_ADDED", "The project's requirements lack test tools, so pinned ones were added.",
 		"Add the named packages to the project's test requirements and lock them")
 	Selection = warning("SELECTION", "Only a selection of the tests ran, so coverage is reported and its gates are not applied.",
 		"Run without --path, --keyword, --marker, --category and --changed-since before a push")
 	TestsDeselected = warning("TESTS_DESELECTED", "The project leaves tests out: by -k, -m, --deselect or --ignore in its settings, by its "+
-		"conftest.py, or as functions and files that are named like tests and that pytest does not take for any.",
+		"conftest.py, or as functions and files that are named like tests and that pytest does not collect.",
 		"Remove the option from addopts or the conftest.py named, or mark the tests with skip and a reason, which is counted")
 	GateUnset = warning("GATE_UNSET", "A coverage gate has no globs and is not applied.",
 		"Name the files in test.coverage.critical.paths and test.coverage.model.paths of pipeline.yaml")
 	CategoryEmpty   = warning("CATEGORY_EMPTY", "A category of tests holds no test.", "Correct the globs in test.categories of pipeline.yaml")
-	ArgumentInvalid = failing("TEST_ARGUMENT", "An argument of the tests is impossible.",
-		"Correct the argument; the cause says what it may be")
+	ArgumentInvalid = failing("TEST_ARGUMENT", "An argument of the tests is invalid.",
+		"Correct the argument; the cause has the allowed values")
 	FlakyTests = warning("FLAKY_TESTS", "Tests failed and passed when they were run again: their outcome depends on more than the code.",
-		"Fix or quarantine the named tests; --rerun-failed 0 makes them failures")
-	ChangesUnknown = warning("CHANGES_UNKNOWN", "It could not be told which tests the changes can affect, so all of them ran.",
+		"Fix or quarantine the named tests; they are failures without --rerun-failed and without the reruns of a pytest plugin")
+	ChangesUnknown = warning("CHANGES_UNKNOWN", "It could not be determined which tests the changes affect, so all of them ran.",
 		"Nothing to do for the result; to select, give --git the repository's .git directory and a revision that is in it")
 	DurationsUnused = warning("DURATIONS_UNUSED", "The recorded durations could not be read, so shards have the same number of tests.",
 		"Give test/junit.xml or test/durations.json of an earlier report")
@@ -105,9 +105,10 @@ var (
 		"Test the lines that the change added")
 	LinesUncovered = warning("CHANGED_LINES_UNCOVERED", "No test executes some of the lines that the change altered.",
 		"Test the named lines")
-	LinesUnknown = warning("CHANGED_LINES_UNKNOWN", "It could not be told which lines the change altered, so their coverage is not known.",
+	LinesUnknown = warning("CHANGED_LINES_UNKNOWN", "It could not be determined which lines changed, so their coverage is not known.",
 		"Give --git the repository's .git directory, with a history that holds the revision of --base")
-	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is no usable coverage report.", "Give the coverage.xml of an earlier report")
+	BaselineInvalid = warning("BASELINE_INVALID", "The baseline is not a usable coverage report.",
+		"Give the coverage.xml of an earlier report")
 )
 
 // Codes are all codes of the stage, including those of package pyenv.

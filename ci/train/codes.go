@@ -23,7 +23,7 @@ func warning(name, meaning, remedy string) verdict.Code {
 
 // The codes of the train stage. Those about the model file are those of its format.
 var (
-	EnvFailed = couldNotRun("ENV_FAILED", "The training environment could not be made.",
+	EnvFailed = couldNotRun("ENV_FAILED", "The training environment could not be installed.",
 		"Correct what the installer's last lines, here and in the report, name")
 	RunnerFailed = couldNotRun("RUNNER_FAILED", "The runner could not execute a step of the training.",
 		"Run `openstack-rca doctor`, then run the stage again")
@@ -41,7 +41,7 @@ var (
 		"Check the directory given with --data; the training's last lines name the file and line")
 
 	TrainFailed = failure("TRAIN_FAILED", "The training command ended with an error.",
-		"Mend what its last lines name, and train alone, in the same environment: openstack-rca train --verbose")
+		"Fix the error in its last lines, and train alone, in the same environment: openstack-rca train --verbose")
 	TrainTimeout = failure("TRAIN_TIMEOUT", "The training took longer than train.timeout.",
 		"Train fewer epochs, or raise train.timeout in pipeline.yaml")
 	TrainKilled = failure("TRAIN_KILLED", "A signal ended the training; signal 9 is most often a lack of memory.",
@@ -100,7 +100,7 @@ var (
 	ChampionLost = couldNotRun("CHAMPION_LOST", "The registry has had a champion, but its alias points at no version any more, so that "+
 		"nothing can be compared.",
 		"Point the alias at the version in production (`promote --alias champion --number N`), give its metrics with --champion, or delete "+
-			"the registered model to begin anew")
+			"the registered model to start over")
 	ChampionUnmeasured = couldNotRun("CHAMPION_UNMEASURED", "The model in production has no metrics to compare with.",
 		"Give its metrics with --champion, or point the alias champion at a version whose run logged the gated metrics")
 	NotReproducible = failure("NOT_REPRODUCIBLE", "Two trainings on the same inputs gave different models, although train.deterministic "+
@@ -112,7 +112,7 @@ var (
 	GoldenMismatch = failure("GOLDEN_MISMATCH", "The saved model does not score the golden sample as the trained one did.",
 		"Check that everything the model needs (tokeniser, labels) is saved with it, and is listed in train.artifacts")
 	ScoreFailed = failure("SCORE_FAILED", "The score command could not be completed.",
-		"Mend what the last lines of train.score_command name, and run it again: openstack-rca train --verbose")
+		"Fix the error in the last lines of train.score_command, and run it again: openstack-rca train --verbose")
 	ScoreTimeout = couldNotRun("SCORE_TIMEOUT", "Loading and scoring the saved model did not end in its time. Nothing is known of the model.",
 		"Look for downloads and locks while the model loads; openstack-rca train --verbose shows what train.score_command prints")
 	LoadFailed = failure("LOAD_FAILED", "The library of the model's format does not load the file.",

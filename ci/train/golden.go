@@ -67,7 +67,7 @@ func (j judging) scoreByCommand(ctx context.Context) []*verdict.Problem {
 	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(j.cfg.ScoreCommand, " "), ended(result, modelfile.LoadLimit), reason(result))
 	problem.Details = said(result)
 	if code.Name == ScoreFailed.Name {
-		problem.Next = "Mend what its last lines name, and run it again, in the same environment: " + j.in.again()
+		problem.Next = "Fix the error in its last lines, and run it again, in the same environment: " + j.in.again()
 	}
 	return []*verdict.Problem{problem}
 }

@@ -306,7 +306,7 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	problem := verdict.Problemf(code, "%s %s: %s", strings.Join(s.command, " "), ended(result, time.Duration(s.cfg.Timeout)), reason(result))
 	problem.Details = said(result)
 	if code.Name == TrainFailed.Name {
-		problem.Next = "Mend what its last lines name, and train alone, in the same environment: " + s.in.again()
+		problem.Next = "Fix the error in its last lines, and train alone, in the same environment: " + s.in.again()
 	}
 	return problem
 }

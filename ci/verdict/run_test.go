@@ -258,7 +258,7 @@ func TestProblemIsAnError(t *testing.T) {
 func TestWhatAnEarlierRunDidIsSaid(t *testing.T) {
 	called := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	for done, want := range map[time.Time]string{
-		called.Add(-time.Hour): "what a run at 2026-11-30 11:00:00 UTC did with the same inputs", {}: "", called: "", called.Add(time.Second): "",
+		called.Add(-time.Hour): "the result of a run at 2026-11-30 11:00:00 UTC with the same inputs", {}: "", called: "", called.Add(time.Second): "",
 	} {
 		var s verdict.Stage
 		s.Reuse(done, called)

@@ -155,7 +155,7 @@ const Reused = "reused"
 // Reuse adds that, if the work was done before the stage asked for it at called.
 func (s *Stage) Reuse(done, called time.Time) {
 	if !done.IsZero() && done.Before(called.Add(-time.Second)) {
-		s.Add(Reused, "what a run at "+done.UTC().Format("2006-01-02 15:04:05 UTC")+" did with the same inputs")
+		s.Add(Reused, "the result of a run at "+done.UTC().Format("2006-01-02 15:04:05 UTC")+" with the same inputs")
 	}
 }
 

@@ -53,7 +53,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&in.report, "report", "", "Directory to write the report to.")
-	flags.BoolVar(&in.verbose, "verbose", false, "Show the output of every step as it comes, which is else in "+logName+
+	flags.BoolVar(&in.verbose, "verbose", false, "Show the output of every step, which is otherwise only in "+logName+
 		" of the report; for plan, every attribute of the resources.")
 	in.source = "."
 	in.commonFlags(flags)

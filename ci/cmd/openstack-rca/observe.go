@@ -88,7 +88,7 @@ func (in commandLine) observability() *cobra.Command {
 
 func (in commandLine) notify() *cobra.Command {
 	channel := ""
-	c := command("notify", "Send a message that says it is a test to the channels of notify in pipeline.yaml",
+	c := command("notify", "Send a test message to the channels of notify in pipeline.yaml",
 		func(ctx context.Context) error {
 			return in.answer(ctx, func(backend pipeline.Backend) (string, string, error) {
 				found := pipeline.Notify(ctx, backend, in.opts, channel)

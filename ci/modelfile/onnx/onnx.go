@@ -37,11 +37,11 @@ func failure(name, meaning, remedy string) verdict.Code {
 // The codes of ONNX files, beside those of package modelfile.
 var (
 	CustomDomain = failure("CUSTOM_DOMAIN",
-		"The ONNX file names operators of a domain of others, which run the code that is registered for them.",
+		"The ONNX file names operators of a custom domain, which run whatever code is registered for them.",
 		"Export the model with the operators of ONNX alone, or allow the domain by name under train.allow_domains in pipeline.yaml after "+
 			"a review")
 	ExternalData = failure("EXTERNAL_DATA",
-		"The ONNX file keeps tensors in another file that does not travel with it, or not so that it could.",
+		"The ONNX file keeps tensors in another file that is not published with it, or cannot be.",
 		"Save the model as one file (save_as_external_data=False), or keep the data in one file beside it and name that in train.artifacts")
 )
 

@@ -58,7 +58,7 @@ var (
 	TrialOff = warning("TRIAL_OFF", "No trial task of the new version was run before the service was touched; the cause tells why.",
 		"A version that cannot start then costs as many launches as tasks are desired; docs/rollout.md has the numbers")
 	TrialLeft = warning("TRIAL_LEFT", "A trial task that an earlier run may have left could not be found or stopped.",
-		"See status for trial tasks; allow ecs:ListTasks and ecs:StopTask as in docs/iam, or stop it by hand")
+		"See status for trial tasks; allow ecs:ListTasks and ecs:StopTask as in docs/iam, or stop it with aws ecs stop-task")
 	Overridden = warning("PROMOTION_OVERRIDDEN", "Production took an image that staging has not run.",
 		"The reason is in the journal")
 	Resumed = warning("RUN_RESUMED", "An earlier run was interrupted; this run found its record and resumed from there.",
