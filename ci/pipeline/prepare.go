@@ -295,6 +295,8 @@ func checkPaths(names, paths []string) []*verdict.Problem {
 		meant := ""
 		if i := slices.IndexFunc(names, func(name string) bool { return path.Base(name) == path.Base(wanted) }); i >= 0 {
 			meant = "; there is " + names[i]
+		} else if path.IsAbs(file) {
+			meant = "; it is given relative to the root of the source"
 		}
 		problems = append(problems, verdict.Problemf(CodeBadArgument, "--path %s: the source has no such file or directory%s", given, meant))
 	}

@@ -47,7 +47,7 @@ func TestAPathOfTestsThatIsNotThere(t *testing.T) {
 	files := fake.Files(map[string]string{"main.py": "", "tests/unit/test_a.py": "", "tests/test_b.py": ""})
 	for given, want := range map[string]string{
 		"nope": "--path nope: the source has no such file or directory", "test_b.py": "there is tests/test_b.py",
-		"tests/unit/test_b.py": "there is tests/test_b.py", "tests/test": "no such file",
+		"tests/unit/test_b.py": "there is tests/test_b.py", "tests/test": "no such file", "/home/me/app/tests": "relative to the root of the source",
 		"tests": "", "tests/": "", "./tests/unit": "", "tests/test_b.py::test_x[a/b]": "", ".": "", "tests/unit/test_a.py": "",
 	} {
 		b, _ := backend(t, files)

@@ -118,6 +118,8 @@ func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 		p = j.problem(RunnerKilled, of.prefix()+"the process ended with exit code %d%s", code, where)
 	case code == exitInterrupted && (of.report == nil || len(of.report.CollectionErrors) == 0) && of.events.seen && !of.hasFailed():
 		p = j.problem(RunnerKilled, of.prefix()+"pytest was interrupted (exit code 2)%s", where)
+	case code == exitUsage && of.report != nil && of.report.Total() == 0 && len(of.report.CollectionErrors) == 0:
+		p = j.refused(of)
 	default:
 		return false
 	}
@@ -126,57 +128,6 @@ func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 	}
 	p.Details = slices.Concat(running[:min(len(running), shown)], tail(ran, 20))
 	return true
-}
-
-// exited tells of a module that ended the process while pytest loaded it.
-func (j *testJudge) exited(of *part) *verdict.Problem {
-	f := of.events.fault
-	status := ""
-	if f.text != "" {
-		status = " (" + firstLine(f.text) + ")"
-	}
-	where := "a file"
-	if f.file != "" {
-		where = fmt.Sprintf("line %d of %s", f.line, f.file)
-	}
-	p := j.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
-	if f.file != "" {
-		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run %s", f.line, f.file,
-			j.in.again(of.events.loading))
-	}
-	return p
-}
-
-// broken tells of an exception that ended the session outside of any test.
-func (j *testJudge) broken(of *part, where string) *verdict.Problem {
-	f := of.events.fault
-	if f == nil {
-		return j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
-	}
-	at := ""
-	if f.file != "" {
-		at = fmt.Sprintf(" at line %d of %s", f.line, f.file)
-	}
-	p := j.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
-		of.events.during(f.file), where)
-	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
-	return p
-}
-
-// during says which module was being loaded, unless it is the one that was named already.
-func (e *events) during(named string) string {
-	// A collection that an exception ends has collected none.
-	if e.loading == "" || e.collected > 0 || e.loading == named {
-		return ""
-	}
-	return " while pytest loaded " + e.loading
-}
-
-func memoryHint(code int) string {
-	if code == 137 {
-		return "; it may have run out of memory"
-	}
-	return ""
 }
 
 // judgeMissing tells why there is no report.
@@ -236,6 +187,10 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	case r.Total() == 0:
 		if len(r.CollectionErrors) == 0 && !incomplete {
 			p := j.problem(NoTests, "pytest found no test with %s", strings.Join(j.in.Config.Test.Command, " "))
+			if j.in.Selective() {
+				p.Cause += ", by " + selectionWords(j.in, nil)
+				p.Next = "Correct the selection, or leave it out: no test of the source has what it asks for"
+			}
 			if !slices.ContainsFunc(j.source, func(name string) bool { return glob.MatchAny(conventional[:2], name) }) {
 				p.Cause += "; no file of the source is named test_*.py or *_test.py"
 				p.Next = "Write a test, such as tests/test_main.py: without tests that passed nothing is published"
@@ -244,7 +199,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	case r.Executed() == 0:
 		j.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
 	}
-	if r.Bad() > 0 {
+	if r.Bad() > 0 && (!incomplete || !internal(r)) {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = j.in.again(r.Failures[0].ID())
 		if name := j.hidden(r.Failures); name != "" {

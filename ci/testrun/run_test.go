@@ -209,14 +209,25 @@ func TestRunFailsOnEvidence(t *testing.T) {
 			r.Stderr = "ERROR: usage: pytest\npytest: error: unrecognized arguments: --x"
 		}, []string{"PYTEST_USAGE"}, "--x"},
 		"another usage error": {4, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "ERROR: file or directory not found: x" }, []string{"PYTEST_USAGE"}, "not found: x"},
-		"all skipped":         {0, green().with("junit.xml", suite(skippedCase)).with("events.jsonl", eventLines("a")), nil, []string{"ALL_SKIPPED"}, "none of 1 tests ran"},
-		"too many skipped":    {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 test was skipped, 0 may be"},
-		"no report":           {1, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "hello" }, []string{"REPORT_MISSING"}, "exit code 1"},
-		"a truncated report":  {0, green().with("junit.xml", "<testsuites><testsuite>"), nil, []string{"REPORT_MALFORMED"}, "byte 23"},
-		"a killed run":        {137, green().without("junit.xml", "coverage.xml").with("events.jsonl", killed), nil, []string{"RUNNER_KILLED"}, "signal 9 (exit code 137) ended the test run while tests/test_a.py::test_hang ran (1 tests had ended before); it may have run out of memory"},
-		"a crashed run":       {139, outputs{}, nil, []string{"RUNNER_KILLED"}, "signal 11"},
-		"an internal error":   {3, outputs{}, nil, []string{"RUNNER_KILLED"}, "exit code 3"},
-		"an interrupted run":  {2, green().without("coverage.xml"), nil, []string{"RUNNER_KILLED"}, "interrupted"},
+		"a keyword that is no expression": {4, green().with("junit.xml", suite()), func(in *Input, r *runner.Result) {
+			in.Keyword, r.Stderr = "a and (", "ERROR: Wrong expression passed to '-k': a and (: at column 8: expected not"
+		}, []string{"PYTEST_USAGE"}, "Wrong expression passed to '-k': a and ("},
+		"a test that is not there": {4, green().with("junit.xml", suite()), func(in *Input, r *runner.Result) {
+			in.Paths, r.Stdout = []string{"tests/test_a.py::C"}, "ERROR: not found: /tmp/run/step/tests/test_a.py::C\n(no match in any of [<Module test_a.py>])"
+		}, []string{"PYTEST_USAGE"}, "configuration: there is no tests/test_a.py::C"},
+		"a marker that no test has": {5, green().with("junit.xml", suite()).with("events.jsonl", eventLines()), func(in *Input, _ *runner.Result) {
+			in.Marker = "nope"
+		}, []string{"NO_TESTS"}, `tests/ -v, by --marker "nope"`},
+		"all skipped":        {0, green().with("junit.xml", suite(skippedCase)).with("events.jsonl", eventLines("a")), nil, []string{"ALL_SKIPPED"}, "none of 1 tests ran"},
+		"too many skipped":   {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 test was skipped, 0 may be"},
+		"no report":          {1, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "hello" }, []string{"REPORT_MISSING"}, "exit code 1"},
+		"a truncated report": {0, green().with("junit.xml", "<testsuites><testsuite>"), nil, []string{"REPORT_MALFORMED"}, "byte 23"},
+		"a killed run":       {137, green().without("junit.xml", "coverage.xml").with("events.jsonl", killed), nil, []string{"RUNNER_KILLED"}, "signal 9 (exit code 137) ended the test run while tests/test_a.py::test_hang ran (1 tests had ended before); it may have run out of memory"},
+		"a crashed run":      {139, outputs{}, nil, []string{"RUNNER_KILLED"}, "signal 11"},
+		"an internal error":  {3, outputs{}, nil, []string{"RUNNER_KILLED"}, "exit code 3"},
+		"an internal error with a report": {3, green().with("junit.xml", suite(`<testcase classname="pytest" name="internal"><error message="internal error"/></testcase>`)),
+			nil, []string{"RUNNER_KILLED"}, "exit code 3"},
+		"an interrupted run":                         {2, green().without("coverage.xml"), nil, []string{"RUNNER_KILLED"}, "interrupted"},
 		"a run that left with exit code 0 in a test": {0, outputs{".report/events.jsonl": killed}, nil, []string{"RUNNER_KILLED"}, "exit code 0 while tests/test_a.py::test_hang ran"},
 		"a run out of time":                          {143, outputs{".report/events.jsonl": killed}, func(_ *Input, r *runner.Result) { r.TimedOut = true }, []string{"TIMEOUT"}, "within 10m0s: they were stopped while tests/test_a.py::test_hang ran"},
 		"exit code 0 with a failing test":            {0, green().with("junit.xml", suite(passing("a"), failingCase)), nil, []string{"TESTS_FAILED", "REPORT_DISAGREES"}, "1 of 2"},

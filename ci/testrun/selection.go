@@ -53,12 +53,17 @@ func (s *selectedFiles) some() bool { return s != nil && s.Everything == "" && s
 // selectionWords describes the part of the suite that ran.
 func selectionWords(in Input, by *selectedFiles) string {
 	var how []string
-	if in.Selective() {
-		how = append(how, fmt.Sprintf("paths %q, keyword %q, marker %q, category %q", in.Paths, in.Keyword, in.Marker, in.Category))
+	for _, given := range in.Paths {
+		how = append(how, fmt.Sprintf("--path %q", given))
+	}
+	for _, given := range [][2]string{{"keyword", in.Keyword}, {"marker", in.Marker}, {"category", in.Category}} {
+		if given[1] != "" {
+			how = append(how, fmt.Sprintf("--%s %q", given[0], given[1]))
+		}
 	}
 	if by != nil && by.Everything == "" {
 		how = append(how, fmt.Sprintf("%d of %d test files: those that by their imports can reach what changed since %s", by.Files,
 			by.Of, in.Changes.Since))
 	}
-	return strings.Join(how, "; ")
+	return strings.Join(how, ", ")
 }

@@ -25,7 +25,9 @@ type invocation struct {
 	source         string
 	data, trained  string
 	report         string
-	champion       string
+	// judged means that the command has a report.
+	judged   bool
+	champion string
 	// model is the directory to write the gated model to.
 	model string
 	// verbose shows the output of the steps; screen is what shows the run while it runs.
@@ -200,7 +202,11 @@ func (in *invocation) with(ctx context.Context, use func(pipeline.Backend) error
 		}
 		in.opts.Train.Champion = &pipeline.ChampionFile{Name: filepath.Base(in.champion), Content: content}
 	}
-	return use(host.Backend)
+	err = use(host.Backend)
+	if in.report != "" && !in.judged {
+		_, _ = fmt.Fprintln(in.stderr, "openstack-rca: this command writes no report; --report was not used")
+	}
+	return err
 }
 
 func (in *invocation) run(ctx context.Context, stages ...string) error {
@@ -246,6 +252,7 @@ func (in *invocation) reported(ctx context.Context, run func(pipeline.Backend) *
 // show writes a run's report and its summary, and makes its verdict the exit code. The summary
 // is also shown when the report cannot be written: it may be the only record of the run.
 func (in *invocation) show(run *verdict.Run) error {
+	in.judged = true
 	var unwritten error
 	if in.report != "" && len(in.opts.Refused) == 0 {
 		unwritten = verdict.WriteReport(in.report, run)

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -38,6 +41,7 @@ func helpful(root *cobra.Command, width int) {
 		c.Example = strings.Join(lines, "\n")
 	}
 	root.Example = "  openstack-rca init\n  openstack-rca test\n  openstack-rca run --report report"
+	root.SetFlagErrorFunc(plainFlagError)
 	usage := root.UsageFunc()
 	root.SetUsageFunc(func(c *cobra.Command) error {
 		if c.Parent() != root || c.HasSubCommands() {
@@ -46,6 +50,30 @@ func helpful(root *cobra.Command, width int) {
 		_, err := fmt.Fprint(c.OutOrStderr(), help(c, width))
 		return err
 	})
+}
+
+// numeral and boolean are how Go calls a text that is no number, or neither true nor false.
+var (
+	numeral = regexp.MustCompile(`strconv\.(?:Atoi|Parse(?:Int|Float|Uint)): parsing ".*": invalid syntax`)
+	boolean = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax`)
+)
+
+// plainFlagError is the error of a wrong flag, with the one that was probably meant.
+func plainFlagError(c *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown {
+		return errors.New(boolean.ReplaceAllString(numeral.ReplaceAllString(err.Error(), "not a number"), "neither true nor false"))
+	}
+	best, distance := "", 1+len(name)/3
+	c.Flags().VisitAll(func(flag *pflag.Flag) {
+		if n := levenshtein.ComputeDistance(strings.ToLower(name), flag.Name); n < distance {
+			best, distance = flag.Name, n
+		}
+	})
+	if best == "" {
+		return fmt.Errorf("%w; %s --help lists them", err, c.CommandPath())
+	}
+	return fmt.Errorf("%w; did you mean --%s?", err, best)
 }
 
 // help is what a command says of its use.

@@ -139,6 +139,34 @@ func TestAReportThatCannotBeWrittenIsFoundOutFirst(t *testing.T) {
 	}
 }
 
+func TestAWrongFlagIsExplained(t *testing.T) {
+	for said, args := range map[string][]string{
+		"unknown flag: --environmnt; did you mean --environment?":             {"test", "--environmnt", "staging"},
+		"unknown flag: --Param; did you mean --param?":                        {"train", "--Param", "a=b"},
+		"unknown flag: --frobnicate; openstack-rca test --help lists them":    {"test", "--frobnicate"},
+		`invalid argument "x" for "--max-skipped" flag: not a number`:         {"test", "--max-skipped", "x"},
+		`invalid argument "many" for "--cpu-threads" flag: not a number`:      {"train", "--cpu-threads", "many"},
+		`invalid argument "maybe" for "--twice" flag: neither true nor false`: {"train", "--twice=maybe"},
+	} {
+		got := call(t, args...)
+		assert.Equal(t, 2, got.exit, args)
+		assert.Contains(t, got.stderr, said)
+	}
+}
+
+// TestACommandWithoutAReportSaysSo: nobody waits for its files.
+func TestACommandWithoutAReportSaysSo(t *testing.T) {
+	source, report := project(t), filepath.Join(t.TempDir(), "report")
+	const said = "this command writes no report; --report was not used"
+	for _, command := range []string{"plan", "init", "doctor", "dora", "runs"} {
+		assert.Contains(t, call(t, command, "--source", source, "--report", report).stderr, said, command)
+		assert.NotContains(t, call(t, command, "--source", source).stderr, said, command)
+	}
+	assert.NoDirExists(t, report)
+	assert.NotContains(t, call(t, "status", "--source", source, "--report", report).stderr, said)
+	assert.FileExists(t, filepath.Join(report, verdict.ReportJSON))
+}
+
 // TestAReportDoesNotReplaceFilesOfTheSource: its names, such as test/, are common.
 func TestAReportDoesNotReplaceFilesOfTheSource(t *testing.T) {
 	source := project(t)

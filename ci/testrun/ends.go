@@ -1,0 +1,80 @@
+package testrun
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+// refused tells of a selection that pytest could not follow, which it finds out after it has loaded the tests.
+func (j *testJudge) refused(of *part) *verdict.Problem {
+	said := lastError(of.ran.Stdout + "\n" + of.ran.Stderr)
+	for _, given := range j.in.Paths {
+		if strings.HasSuffix(said, "/"+given) { // by its place in the run's directory
+			said = "there is no " + given
+		}
+	}
+	p := j.problem(UsageError, "%spytest refused its command line or configuration: %s", of.prefix(), said)
+	if j.in.Selective() {
+		p.Next = "Correct " + selectionWords(j.in, nil) + ": pytest could not follow it"
+	}
+	return p
+}
+
+// exited tells of a module that ended the process while pytest loaded it.
+func (j *testJudge) exited(of *part) *verdict.Problem {
+	f := of.events.fault
+	status := ""
+	if f.text != "" {
+		status = " (" + firstLine(f.text) + ")"
+	}
+	where := "a file"
+	if f.file != "" {
+		where = fmt.Sprintf("line %d of %s", f.line, f.file)
+	}
+	p := j.problem(PytestExited, "%s%s ended the process%s%s", of.prefix(), where, status, of.events.during(f.file))
+	if f.file != "" {
+		p.Next = fmt.Sprintf("put what line %d of %s does under if __name__ == \"__main__\":, and run %s", f.line, f.file,
+			j.in.again(of.events.loading))
+	}
+	return p
+}
+
+// broken tells of an exception that ended the session outside of any test.
+func (j *testJudge) broken(of *part, where string) *verdict.Problem {
+	f := of.events.fault
+	if f == nil {
+		return j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+	}
+	at := ""
+	if f.file != "" {
+		at = fmt.Sprintf(" at line %d of %s", f.line, f.file)
+	}
+	p := j.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
+		of.events.during(f.file), where)
+	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
+	return p
+}
+
+// during says which module was being loaded, unless it is the one that was named already.
+func (e *events) during(named string) string {
+	// A collection that an exception ends has collected none.
+	if e.loading == "" || e.collected > 0 || e.loading == named {
+		return ""
+	}
+	return " while pytest loaded " + e.loading
+}
+
+func memoryHint(code int) string {
+	if code == 137 {
+		return "; it may have run out of memory"
+	}
+	return ""
+}
+
+// internal reports whether all that failed is the case in which pytest reports an error of its own.
+func internal(r *junit.Report) bool {
+	return r.Bad() == 1 && len(r.Failures) == 1 && r.Failures[0].ID() == "pytest::internal"
+}
