@@ -48,8 +48,8 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	awaitApproval bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -137,8 +137,8 @@ func (m *OpenstackRca) Status(ctx context.Context) (*Rollout, error) {
 func (m *OpenstackRca) Rollback(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -152,8 +152,8 @@ func (m *OpenstackRca) Rollback(
 func (m *OpenstackRca) Approve(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -167,8 +167,8 @@ func (m *OpenstackRca) Approve(
 func (m *OpenstackRca) Reject(
 	ctx context.Context,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -188,8 +188,8 @@ func (m *OpenstackRca) Wait(
 	// +optional
 	awaitApproval bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -204,14 +204,14 @@ func (m *OpenstackRca) Wait(
 func (m *OpenstackRca) Prune(
 	ctx context.Context,
 
-	// How many of the newest to keep.
+	// How many of the newest to keep, at least 1.
 	//
 	// +optional
 	// +default=10
 	keep int,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,
@@ -234,8 +234,8 @@ func (m *OpenstackRca) Destroy(
 	// +optional
 	withLogs bool,
 
-	// How long to wait for another run's lock, such as 5m; 0s for not at all. When empty, until the
-	// lease of an interrupted run expires.
+	// How long to wait for another run's lock, such as 5m, and at most 24h; 0s for not at all. When
+	// empty, until the lease of an interrupted run expires.
 	//
 	// +optional
 	lockWait string,

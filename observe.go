@@ -16,7 +16,7 @@ import (
 func (m *OpenstackRca) Runs(
 	ctx context.Context,
 
-	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	// How many days to look back, at most 3660; observe.window_days of pipeline.yaml when 0.
 	//
 	// +optional
 	days int,
@@ -32,7 +32,7 @@ func (m *OpenstackRca) Runs(
 func (m *OpenstackRca) Dora(
 	ctx context.Context,
 
-	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	// How many days to look back, at most 3660; observe.window_days of pipeline.yaml when 0.
 	//
 	// +optional
 	days int,
@@ -48,7 +48,7 @@ func (m *OpenstackRca) Dora(
 func (m *OpenstackRca) Metrics(
 	ctx context.Context,
 
-	// How many days to look back; observe.window_days of pipeline.yaml when 0.
+	// How many days to look back, at most 3660; observe.window_days of pipeline.yaml when 0.
 	//
 	// +optional
 	days int,

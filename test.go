@@ -46,17 +46,18 @@ func (m *OpenstackRca) Test(
 	// +default=-1
 	maxSkipped int,
 
-	// How often failed tests are run again. Those that then pass are reported as flaky, not as passed.
+	// How often failed tests are run again, at most 10 times. Those that then pass are reported as
+	// flaky, not as passed.
 	//
 	// +optional
 	rerunFailed int,
 
-	// Processes that share the tests, as for pytest-xdist: a number or auto.
+	// Processes that share the tests, as for pytest-xdist: auto, or a number of at most 256.
 	//
 	// +optional
 	workers string,
 
-	// Environments that share the suite.
+	// Environments that share the suite, at most 64.
 	//
 	// +optional
 	shards int,

@@ -168,8 +168,8 @@ type window struct {
 	history      runledger.History
 }
 
-// maxDays bounds how far back the ledger is read.
-const maxDays = 3660
+// MaxDays bounds how far back the ledger is read.
+const MaxDays = 3660
 
 // past reads the ledger of the last days, or of the configuration's window when 0.
 func past(ctx context.Context, backend Backend, opts Options, days int) (*call, window, *verdict.Problem) {
@@ -181,8 +181,8 @@ func past(ctx context.Context, backend Backend, opts Options, days int) (*call, 
 	if days == 0 {
 		days = s.cfg.Observe.WindowDays
 	}
-	if days < 1 || days > maxDays {
-		return s, window{}, verdict.Problemf(CodeBadArgument, "--days %d is not 1 to %d", days, maxDays)
+	if days < 1 || days > MaxDays {
+		return s, window{}, verdict.Problemf(CodeBadArgument, "--days %d is not 1 to %d", days, MaxDays)
 	}
 	permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
 	ledger, err := s.ledger(ctx, permit)

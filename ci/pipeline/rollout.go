@@ -73,15 +73,15 @@ type (
 	OnTimeout = deployment.Policy
 )
 
-// maxLockWait is the longest that a run waits for the lock of another one.
-const maxLockWait = 24 * time.Hour
+// MaxLockWait is the longest that a run waits for the lock of another one.
+const MaxLockWait = 24 * time.Hour
 
 // check finds what is wrong with the arguments.
 func (o RolloutOptions) check(bad func(format string, args ...any)) {
 	oneOf(bad, "--in-flight", o.InFlight, deployment.InFlights)
 	oneOf(bad, "--on-timeout", o.OnTimeout, deployment.Policies)
-	if wait, err := o.lockWait(); err != nil || wait > maxLockWait {
-		bad("--lock-wait %q is not a time of 0s to 24h", o.LockWait)
+	if wait, err := o.lockWait(); err != nil || wait > MaxLockWait {
+		bad("--lock-wait %q is not a time of 0s to %gh", o.LockWait, MaxLockWait.Hours())
 	}
 }
 

@@ -114,17 +114,24 @@ func (p *plan) category(in Input) *chosen {
 	return nil
 }
 
+// The largest values of Input.Shards, Reruns and Workers.
+const (
+	MaxShards  = 64
+	MaxReruns  = 10
+	MaxWorkers = 256
+)
+
 // check finds what is impossible in the arguments, all of it at once.
 func (in Input) check() []string {
 	var wrong []string
-	if in.Shards < 0 || in.Shards > 64 {
-		wrong = append(wrong, fmt.Sprintf("--shards %d is not between 1 and 64", in.Shards))
+	if in.Shards < 0 || in.Shards > MaxShards {
+		wrong = append(wrong, fmt.Sprintf("--shards %d is not between 1 and %d", in.Shards, MaxShards))
 	}
-	if in.Reruns < 0 || in.Reruns > 10 {
-		wrong = append(wrong, fmt.Sprintf("--rerun-failed %d is not between 0 and 10", in.Reruns))
+	if in.Reruns < 0 || in.Reruns > MaxReruns {
+		wrong = append(wrong, fmt.Sprintf("--rerun-failed %d is not between 0 and %d", in.Reruns, MaxReruns))
 	}
 	if w := in.Workers; w != "" && w != "auto" && w != "logical" && !isNumber(w) {
-		wrong = append(wrong, fmt.Sprintf("--workers %q is neither a number from 1 to 256 nor auto", w))
+		wrong = append(wrong, fmt.Sprintf("--workers %q is neither a number from 1 to %d nor auto", w, MaxWorkers))
 	}
 	if in.Tolerance < 0 || in.Tolerance > 100 {
 		wrong = append(wrong, fmt.Sprintf("--tolerance %v is not between 0 and 100 percentage points", in.Tolerance))
@@ -152,5 +159,5 @@ func (in Input) check() []string {
 func isNumber(text string) bool {
 	var n int
 	_, err := fmt.Sscanf(text, "%d", &n)
-	return err == nil && fmt.Sprint(n) == text && n >= 1 && n <= 256
+	return err == nil && fmt.Sprint(n) == text && n >= 1 && n <= MaxWorkers
 }

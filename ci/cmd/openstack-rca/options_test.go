@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -18,9 +19,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
+	"github.com/openstack-rca/openstack-rca/ci/policy"
+	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/scaffold"
+	"github.com/openstack-rca/openstack-rca/ci/testrun"
 )
 
 // ofFunctions reads the options of the module's functions from their source.
@@ -124,6 +129,23 @@ func TestTheOptionsAreThoseOfTheModule(t *testing.T) {
 	assert.Equal(t, names(deployment.Policies), want["deploy on-timeout"].Values)
 	assert.Equal(t, scaffold.Systems(), want["init ci"].Values)
 	assert.ElementsMatch(t, slices.Collect(maps.Keys(pipeline.Statements())), want["verify verify-require"].Values)
+}
+
+// TestTheHelpNamesTheLimitsThatAreChecked, and the defaults that stand for a value that is not given.
+func TestTheHelpNamesTheLimitsThatAreChecked(t *testing.T) {
+	for key, text := range map[string]string{
+		"test shards":       fmt.Sprintf("at most %d.", testrun.MaxShards),
+		"test rerun-failed": fmt.Sprintf("at most %d times", testrun.MaxReruns),
+		"test workers":      fmt.Sprintf("at most %d.", testrun.MaxWorkers),
+		"deploy lock-wait":  fmt.Sprintf("at most %gh;", pipeline.MaxLockWait.Hours()),
+		"runs days":         fmt.Sprintf("at most %d;", pipeline.MaxDays),
+		"models limit":      fmt.Sprintf("%d when 0", publish.DefaultLimit),
+	} {
+		assert.Contains(t, options[key].Help, text, key)
+	}
+	assert.JSONEq(t, `["`+policy.ReleaseBranch+`"]`, string(options["release-branch"].Default))
+	assert.JSONEq(t, `"`+publish.ProductionAlias+`"`, string(options["promote alias"].Default))
+	assert.JSONEq(t, `"`+config.Sandbox+`"`, string(options["environment"].Default))
 }
 
 func names[T ~string](values []T) []string {
