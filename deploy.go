@@ -42,7 +42,7 @@ func (m *OpenstackRca) Deploy(
 	// +default="rollback"
 	onTimeout OnTimeout,
 
-	// Go on following a deployment that pauses, until approve or reject is called, instead of
+	// Keep following a deployment that pauses, until approve or reject is called, instead of
 	// returning.
 	//
 	// +optional
@@ -77,13 +77,13 @@ func (m *OpenstackRca) Deploy(
 	// +optional
 	verifyFrom []string,
 
-	// What must be stated about the image; all but sbom when empty.
+	// Statements that the image must have; all but sbom when empty.
 	//
 	// +optional
 	verifyRequire []Statement,
 
-	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
-	// unfixed, grace and allow can be there; their defaults when not given.
+	// Rules for vulnerabilities: a file with severity, unfixed, grace and allow of security, as in
+	// pipeline.yaml; their defaults when not given.
 	//
 	// +optional
 	verifyRules *dagger.File,
@@ -182,7 +182,7 @@ func (m *OpenstackRca) Reject(
 func (m *OpenstackRca) Wait(
 	ctx context.Context,
 
-	// Go on following a deployment that pauses, until approve or reject is called, instead of
+	// Keep following a deployment that pauses, until approve or reject is called, instead of
 	// returning.
 	//
 	// +optional

@@ -139,13 +139,13 @@ func (m *OpenstackRca) Verify(
 	// +optional
 	verifyFrom []string,
 
-	// What must be stated about the image; all but sbom when empty.
+	// Statements that the image must have; all but sbom when empty.
 	//
 	// +optional
 	verifyRequire []Statement,
 
-	// What a vulnerability leads to: a file with security as in pipeline.yaml, of which severity,
-	// unfixed, grace and allow can be there; their defaults when not given.
+	// Rules for vulnerabilities: a file with severity, unfixed, grace and allow of security, as in
+	// pipeline.yaml; their defaults when not given.
 	//
 	// +optional
 	verifyRules *dagger.File,

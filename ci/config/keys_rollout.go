@@ -142,12 +142,12 @@ var rolloutKeys = []key{
 	{path: "rollout.services[].port", limit: oneOf(NoPort).optionalOneOf(),
 		meaning: "`none` for a service that listens nowhere: it gets no load balancer and no health check."},
 	{path: "rollout.services[].command", limit: commandLine(false), meaning: "Command instead of the image's own."},
-	{path: "rollout.services[].cpu", limit: between(0, 1<<20), meaning: "As `rollout.cpu`, which it is when 0."},
-	{path: "rollout.services[].memory", limit: between(0, 1<<20), meaning: "As `rollout.memory`, which it is when 0."},
+	{path: "rollout.services[].cpu", limit: between(0, 1<<20), meaning: "As `rollout.cpu`, which is used when 0."},
+	{path: "rollout.services[].memory", limit: between(0, 1<<20), meaning: "As `rollout.memory`, which is used when 0."},
 	{path: "rollout.services[].desired", limit: between(0, 5000),
 		meaning: "Number of tasks, without scaling; as the first service when 0."},
 	{path: "rollout.services[].after", limit: ecsNames,
-		meaning: "Services that must have been deployed before this one. Without, all go on at the same time."},
+		meaning: "Services that must have been deployed before this one. By default all are deployed at the same time."},
 	{path: "rollout.tasks",
 		meaning: "Commands of the new version's image, such as a migration. They run one after the other, once for each deploy, before any " +
 			"service is touched, and must end with exit code 0."},
@@ -157,7 +157,7 @@ var rolloutKeys = []key{
 		meaning: "Service whose task definition, network and roles it uses; `rollout.service` when empty."},
 	{path: "rollout.tasks[].timeout", limit: lasting(0, 24*time.Hour), meaning: "How long it may take before it is stopped; 10m when 0."},
 	{path: "rollout.adopt", limit: oneOf(spec.AdoptService).optionalOneOf(),
-		meaning: "`service` deploys new images into a service that somebody else made, and changes nothing else of it. `cluster` and " +
+		meaning: "`service` deploys new images into a service that was created elsewhere, and changes nothing else. `cluster` and " +
 			"`service` name it; docs/rollout.md lists the keys that apply."},
 	{path: "rollout.container", limit: ecsNames.optional(),
 		meaning: "Container of an adopted service that runs the image. When empty: the one with an image of that repository, or the one " +

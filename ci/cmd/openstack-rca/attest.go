@@ -12,7 +12,7 @@ import (
 
 // attest signs what a run found about an image. The key is in a variable, never an argument.
 func (in commandLine) attest() *cobra.Command {
-	attest := in.stages("attest", "State what a run found about --image, signed, beside it in its registry; repeating adds nothing",
+	attest := in.stages("attest", "Sign what a run found about --image, and store it in the image's registry; repeating adds nothing",
 		verdict.Attest)
 	o := &in.opts.Attest
 	return bind(attest, "attest", to{
@@ -23,7 +23,7 @@ func (in commandLine) attest() *cobra.Command {
 // scan looks at an image.
 func (in commandLine) scan() *cobra.Command {
 	scan := command("scan",
-		"Look at --image, also one that runs already: packages, known vulnerabilities, secrets in every layer; changes nothing",
+		"Search --image, also a deployed one, for known vulnerabilities, and every layer for secrets; changes nothing",
 		func(ctx context.Context) error {
 			return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Scan(ctx, b, in.opts) })
 		})
@@ -32,9 +32,8 @@ func (in commandLine) scan() *cobra.Command {
 
 // join makes one index of the images of several platforms.
 func (in commandLine) join() *cobra.Command {
-	joining := command("join", "Put the images of several platforms, each with the report of the run that proved it, into "+
-		"one index; repeating "+
-		"pushes nothing", func(ctx context.Context) error {
+	joining := command("join", "Join images of several platforms, each with the report of the run that built it, in one index; "+
+		"repeating pushes nothing", func(ctx context.Context) error {
 		return in.reported(ctx, func(b pipeline.Backend) *verdict.Run { return pipeline.Join(ctx, b, in.opts) })
 	})
 	return bind(joining, "join", to{

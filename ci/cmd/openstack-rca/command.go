@@ -77,7 +77,7 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		"changed-since": &o.ChangedSince, "full": &o.Full, "base": &o.Base, "baseline": &o.Baseline, "tolerance": &o.Tolerance,
 	})
 	audit := audited(in.stages("audit",
-		"Look for known vulnerabilities, loose versions, secrets and licences in the source; security.audit of pipeline.yaml has the checks",
+		"Search the source for known vulnerabilities, unpinned versions, secrets and licences; security.audit of pipeline.yaml has the checks",
 		verdict.Audit))
 	audit.Flags().BoolVar(&in.opts.History, "git", false, "Search the history of --source for secrets too: every file that any commit has.")
 

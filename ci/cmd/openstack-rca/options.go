@@ -130,7 +130,7 @@ func (o option) help(name string) string {
 	}
 	for _, secret := range secretFlags {
 		if secret.flag == name {
-			text += " Where it is: env://NAME or file://PATH; " + secret.variable + " when empty."
+			text += " As env://NAME or file://PATH; " + secret.variable + " when empty."
 		}
 	}
 	return text
