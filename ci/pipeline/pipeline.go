@@ -15,25 +15,17 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Options are the arguments of a run.
+// Options are the arguments of a run. The functions of package main say what those are that they have; here is what a
+// zero value means, and what only the code has.
 type Options struct {
-	// Environment is sandbox, staging, production, or one that pipeline.yaml declares. Empty means sandbox.
-	Environment string
-	// Ref is the branch, tag or pull request of the run, which the policy depends on. Empty means
-	// main in the sandbox, with a warning, and is an error elsewhere.
-	Ref string
-	// ReleaseBranches are the branches, or patterns of them, that may publish, push images and
-	// deploy outside of the sandbox; policy.ReleaseBranch when empty.
+	// Environment is the sandbox when empty. Then Ref may be empty too: it is main, with a warning.
+	Environment, Ref string
+	// ReleaseBranches is policy.ReleaseBranch when empty.
 	ReleaseBranches []string
-	// Commit is the revision, for labels and tags; it never keys a cache.
-	Commit string
+	// Commit never keys a cache. CommitTime is 1970 when empty, never now.
+	Commit, CommitTime, Event string
 	// Uncommitted are files of the source that differ from its checkout's commit, for a warning.
 	Uncommitted []string
-	// CommitTime dates the image, in RFC 3339; empty means 1970, never now.
-	CommitTime string
-	// Event started the CI run: push, pull_request. A pull request never publishes, nor does an
-	// event that is not known as one of a branch.
-	Event string
 	// Stages limits the run to these stages; all when empty. The policy still applies.
 	Stages []string
 	// Image is the image to roll out, by digest, when the run does not build one.
@@ -49,15 +41,10 @@ type Options struct {
 	Join JoinOptions
 	// Registry is the login of the image's registry for all of them.
 	Registry RegistryOptions
-	// Trained is what an earlier training of this source left, as Outcome.Trained: then nothing is trained, and
-	// that is judged here. Nil trains.
-	Trained runner.Files
-	// Data is a data set to train on; nil trains on what the application brings.
-	Data runner.Files
-	// Python overrides the version in pipeline.yaml.
-	Python string
-	// Platform overrides the image's in pipeline.yaml, and with it the rollout's.
-	Platform string
+	// Trained is as in Outcome. Nil trains, on the application's own data without Data.
+	Trained, Data runner.Files
+	// Python and Platform override those in pipeline.yaml, also of the rollout.
+	Python, Platform string
 	// Test and Train narrow or override these stages.
 	Test  TestOptions
 	Train TrainOptions

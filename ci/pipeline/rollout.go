@@ -3,7 +3,6 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -30,32 +29,23 @@ type RolloutOptions struct {
 	// Profile is one of the shared configuration files of this machine.
 	Profile string
 	// WebIdentity is the token of an OIDC provider, exchanged for the credentials of WebIdentityRole.
-	WebIdentity     runner.Secret
-	WebIdentityRole string
-	// Role is assumed with the credentials; ExternalID may be empty.
+	WebIdentity      runner.Secret
+	WebIdentityRole  string
 	Role, ExternalID string
 	// DefaultCredentials uses the AWS CLI's credential chain when the call has no credentials.
 	DefaultCredentials bool
 	// Name identifies this run in the lock; host and revision when empty.
 	Name string
-	// Override is why production may take an image that staging has not run.
-	Override string
-	// InFlight, when empty, waits for a deployment that an interrupted run left, and refuses any other.
-	InFlight InFlight
-	// OnTimeout, when empty, rolls back.
-	OnTimeout OnTimeout
-	// AwaitApproval waits at a pause for an approval or rejection.
+	// These are the arguments of deploy, and those of the operations on a service.
+	Override      string
+	InFlight      InFlight
+	OnTimeout     OnTimeout
 	AwaitApproval bool
-	// LockWait is how long to wait for another run's lock, such as 5m; empty waits until
-	// the lease of an interrupted run expires.
-	LockWait string
-	// Keep is how many revisions prune keeps.
-	Keep int
-	// From is the service that import describes.
-	From ImportSource
-	// Confirm is the service's name, for destroy; WithLogs deletes the logs, too.
-	Confirm  string
-	WithLogs bool
+	LockWait      string
+	Keep          int
+	From          ImportSource
+	Confirm       string
+	WithLogs      bool
 	// Progress gets lines about the progress; may be nil.
 	Progress func(string)
 	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and real time.
@@ -80,24 +70,9 @@ const MaxLockWait = 24 * time.Hour
 func (o RolloutOptions) check(bad func(format string, args ...any)) {
 	oneOf(bad, "--in-flight", o.InFlight, deployment.InFlights)
 	oneOf(bad, "--on-timeout", o.OnTimeout, deployment.Policies)
-	if wait, err := o.lockWait(); err != nil || wait > MaxLockWait {
+	if wait, err := time.ParseDuration(cmp.Or(o.LockWait, "0s")); err != nil || wait < 0 || wait > MaxLockWait {
 		bad("--lock-wait %q is not a time of 0s to %gh", o.LockWait, MaxLockWait.Hours())
 	}
-}
-
-// lockWait is LockWait as package release takes it: 0 for its default, below 0 for not at all.
-func (o RolloutOptions) lockWait() (time.Duration, error) {
-	if o.LockWait == "" {
-		return 0, nil
-	}
-	wait, err := time.ParseDuration(o.LockWait)
-	switch {
-	case err != nil || wait < 0:
-		return 0, errors.New("no time of 0s or more")
-	case wait == 0:
-		return -1, nil
-	}
-	return wait, nil
 }
 
 // ImportSource names the service that import describes.
@@ -216,7 +191,9 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 	if now == nil {
 		now = clock.System{}
 	}
-	in.LockWait, _ = r.lockWait() // it was checked
+	if in.LockWait, _ = time.ParseDuration(r.LockWait); r.LockWait != "" && in.LockWait == 0 { // it was checked
+		in.LockWait = -1
+	}
 	if o.sandbox() {
 		return release.Clients{}, now, in, nil
 	}

@@ -17,31 +17,21 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// TestOptions select tests and configure how they run.
+// TestOptions select tests and configure how they run; see the function Test of package main.
 type TestOptions struct {
-	// Paths, Keyword and Marker select tests as for pytest; Category selects one of
-	// pipeline.yaml's.
 	Paths                     []string
 	Keyword, Marker, Category string
-	// Pythons are the versions to test with, side by side; Options.Python when empty.
-	Pythons []string
-	// MaxSkipped is how many tests may be skipped; nil for pipeline.yaml's.
+	// Pythons is Options.Python when empty, MaxSkipped pipeline.yaml's when nil.
+	Pythons    []string
 	MaxSkipped *int
-	// Reruns is how often failed tests are run again.
-	Reruns int
-	// Workers are xdist's, Shards are containers, Durations is a local file of recorded durations.
-	Workers   string
-	Shards    int
-	Durations string
-	// ChangedSince is the revision to compare with; only tests that the changes can
-	// affect run, unless Full.
-	ChangedSince string
-	Full         bool
-	// Base is the revision that the change is compared with, for the coverage of the lines it altered.
-	Base string
-	// Baseline is a local coverage.xml, Tolerance by how many points coverage may be below it.
-	Baseline  string
-	Tolerance float64
+	Workers    string
+	Reruns     int
+	Shards     int
+	// Durations and Baseline are local files.
+	Durations, Baseline string
+	Tolerance           float64
+	ChangedSince, Base  string
+	Full                bool
 }
 
 // Changes lists the files of a source that differ from a revision.

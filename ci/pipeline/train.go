@@ -15,11 +15,10 @@ import (
 type TrainOptions struct {
 	// Params are added to the training command as --key value, each in the form key=value.
 	Params []string
-	// Threads is how many CPU threads training uses; 0 for the stage's default.
+	// Threads is the stage's default when 0.
 	Threads int
-	// Twice trains a second time and compares both models.
-	Twice bool
-	// Champion is a file with the metrics of the model in production; nil for that of the MLflow registry.
+	Twice   bool
+	// Champion is that of the MLflow registry when nil.
 	Champion *ChampionFile
 }
 

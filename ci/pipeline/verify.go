@@ -26,19 +26,14 @@ import (
 type VerifyOptions struct {
 	// Keys is the local path of the public keys that are trusted, in PEM.
 	Keys string
-	// Identities are the names that are trusted without a key, Issuer who must have vouched for them, and
-	// Root the local path of the trusted root of the services, in JSON. All three or none.
+	// Identities, Issuer and Root, a local path, are given together or not at all.
 	Identities   []string
 	Issuer, Root string
-	// MaxAge is how old the verdict may be, MaxDataAge the advisories it rests on; such as 168h.
-	// Empty means seven days.
+	// MaxAge and MaxDataAge are seven days when empty.
 	MaxAge, MaxDataAge string
-	// From are further environments whose verdict counts, such as staging for production.
-	From []string
-	// Require are the statements that must be there, by the names in Statements; all but sbom when empty.
-	Require []string
-	// Rules is the local path of what a vulnerability leads to, as config.LoadRules reads it; the
-	// defaults of the configuration when empty.
+	// Require are names in Statements; all but sbom when empty.
+	From, Require []string
+	// Rules is a local path for config.LoadRules; the defaults of the configuration when empty.
 	Rules string
 }
 
