@@ -40,7 +40,18 @@ func Configure(ctx context.Context, r Request) (aws.Config, error) {
 		cfg.BaseEndpoint = aws.String(r.Endpoint)
 	}
 	if r.Transport != nil {
-		cfg.HTTPClient = &http.Client{Transport: r.Transport}
+		cfg.HTTPClient = HTTPClient(r.Transport)
 	}
 	return cfg, nil
+}
+
+// HTTPClient is a client that follows only the redirects that the SDK's own client follows: with the others a write
+// would arrive as a read.
+func HTTPClient(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
+		if status := to.Response.StatusCode; len(via) < 10 && (status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect) {
+			return nil
+		}
+		return http.ErrUseLastResponse
+	}}
 }

@@ -142,6 +142,10 @@ func parseTrackingURI(raw string) (*url.URL, error) {
 	case err != nil:
 		// url.Error repeats the input, which may hold a password.
 		return nil, errors.New("parse MLflow tracking URI: it is not a URL")
+	case !strings.Contains(raw, "://"):
+		return nil, errors.New("parse MLflow tracking URI: it does not begin with http:// or https://")
+	case strings.Contains(u.Path+"/", "/api/2.0/"):
+		return nil, errors.New("parse MLflow tracking URI: it ends in the path of the API; give the address before /api/2.0")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("parse MLflow tracking URI: its scheme is %q, want http or https", u.Scheme)
 	case u.User != nil:

@@ -62,10 +62,13 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		opts mlflow.Options
 		want string
 	}{
-		"no address":                  {mlflow.Options{}, "scheme"},
+		"no address":                  {mlflow.Options{}, "does not begin with"},
 		"not a URL":                   {mlflow.Options{TrackingURI: "http://a b:%zz"}, "not a URL"},
 		"a file store":                {mlflow.Options{TrackingURI: "sqlite:///x.db"}, `scheme is "sqlite"`},
 		"no host":                     {mlflow.Options{TrackingURI: "http://"}, "names no host"},
+		"no scheme":                   {mlflow.Options{TrackingURI: "mlflow.example.com:5000"}, "does not begin with http:// or https://"},
+		"a profile of Databricks":     {mlflow.Options{TrackingURI: "databricks"}, "does not begin with http:// or https://"},
+		"the path of the API":         {mlflow.Options{TrackingURI: "https://h/mlflow/api/2.0/mlflow/"}, "give the address before /api/2.0"},
 		"a query":                     {mlflow.Options{TrackingURI: "http://h/?x=1"}, "query"},
 		"credentials in the address":  {mlflow.Options{TrackingURI: "http://user:hunter22@h"}, "give them as secrets"},
 		"a token and a password":      {mlflow.Options{TrackingURI: "http://h", Token: "t", Username: "u", Password: "p"}, "both a token"},

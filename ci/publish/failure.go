@@ -3,6 +3,8 @@ package publish
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
@@ -49,7 +51,11 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		return verdict.Problemf(CodeCancelled, "%v: %v", context.Cause(ctx), err)
 	}
 	var server *mlflow.Error
+	var store *ledger.Error
 	if errors.As(err, &server) {
+		if next := room(server.Status, server.ErrorCode); next != "" {
+			return withNext(next, err)
+		}
 		code, known := mlflowCodes[server.Kind]
 		// A server that fails late leaves something behind; the code says what.
 		late := map[phase]verdict.Code{registering: CodeRegistryFailed, aliasing: CodeAliasFailed}[at]
@@ -63,8 +69,10 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		}
 		return verdict.Problemf(code, "%v", err)
 	}
-	var store *ledger.Error
 	if errors.As(err, &store) {
+		if next := room(store.Status, store.Code); next != "" {
+			return withNext(next, err)
+		}
 		code, known := ledgerCodes[store.Kind]
 		if !known {
 			code = CodeUploadFailed
@@ -75,4 +83,22 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		return verdict.Problemf(CodeInput, "%v", err)
 	}
 	return verdict.Problemf(CodeUploadFailed, "%v", err)
+}
+
+// room is the remedy of a server that has no room for a file, or of a proxy that takes none of its size; empty for
+// any other refusal. Each store has a code of its own for the first.
+func room(status int, code string) string {
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return "Let the proxy in front of that server take larger bodies (nginx: client_max_body_size 0), then " + again
+	case status == http.StatusInsufficientStorage, strings.Contains(code, "Quota"), strings.Contains(code, "StorageFull"):
+		return "Make room in that store, or raise its quota, then " + again
+	}
+	return ""
+}
+
+func withNext(next string, err error) *verdict.Problem {
+	p := verdict.Problemf(CodeUploadFailed, "%v", err)
+	p.Next = next
+	return p
 }

@@ -554,6 +554,16 @@ func TestFaults(t *testing.T) {
 			want{code: CodeArtifactsElsewhere, cause: "file:"}},
 		"row 39: access denied": {func(w *world, _ *Input) { w.failStore("GET", "list-type=2", 403, "AccessDenied", true) },
 			want{code: CodeS3Denied, cause: "s3:ListBucket", resumed: true}},
+		"the store is full": {func(w *world, _ *Input) { w.failStore("PUT", "keras", 507, "XMinioStorageFull", true) },
+			want{code: CodeUploadFailed, cause: "XMinioStorageFull", resumed: true, published: "number 1 claimed"}},
+		"the quota is spent": {func(w *world, _ *Input) { w.failStore("PUT", "keras", 403, "QuotaExceeded", true) },
+			want{code: CodeUploadFailed, cause: "QuotaExceeded", resumed: true, published: "number 1 claimed"}},
+		"a proxy limits the size": {func(w *world, _ *Input) {
+			w.failMLflow("PUT /api/2.0/mlflow-artifacts", func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Type", "text/html")
+				rw.WriteHeader(http.StatusRequestEntityTooLarge)
+			})
+		}, want{code: CodeUploadFailed, cause: "HTTP 413", resumed: true, published: "number 1 claimed"}},
 		"row 39: no such bucket": {func(_ *world, in *Input) { in.Target.ArtifactRoot = "s3://another-bucket/x" },
 			want{code: CodeS3NoBucket, cause: "another-bucket"}},
 		"row 39: wrong region": {func(w *world, _ *Input) {

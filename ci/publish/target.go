@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"time"
@@ -153,6 +154,9 @@ func (in Input) connect(ctx context.Context, needStore bool) (*connection, []*ve
 	if endpoint := in.Target.S3Endpoint; endpoint != "" {
 		if u, err := url.Parse(endpoint); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
 			bad("MLFLOW_S3_ENDPOINT_URL is not an http or https address without credentials")
+		} else if bucket, _, err := ledger.ParseURI(first(in.Target.ArtifactRoot, in.Config.Publish.ArtifactRoot)); err == nil &&
+			path.Base(u.Path) == bucket {
+			bad("MLFLOW_S3_ENDPOINT_URL ends in the bucket's name, %s, which belongs into MLFLOW_ARTIFACT_ROOT alone", bucket)
 		}
 	}
 	region := first(in.Target.Region, in.Config.Publish.Region)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/ledger"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow"
 	"github.com/openstack-rca/openstack-rca/ci/mlflow/mlflowtest"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -396,6 +397,35 @@ func TestArtifactsThatCannotBeStoredAreToldBeforeAnythingIsWritten(t *testing.T)
 			require.Equal(t, verdict.Pass, Run(t.Context(), in).Stage.Verdict)
 		}
 	}
+}
+
+// TestTheRemedyOfAServerWithoutRoom: each has its own code for it, and none of them means the network or the credentials.
+func TestTheRemedyOfAServerWithoutRoom(t *testing.T) {
+	for _, c := range []struct {
+		status     int
+		code, next string
+	}{
+		{413, "", "client_max_body_size"}, {507, "", "Make room"}, {403, "QuotaExceeded", "raise its quota"}, {507, "XMinioStorageFull", "Make room"},
+		{400, "XMinioAdminBucketQuotaExceeded", "raise its quota"}, {403, "AccessDenied", ""}, {500, "InternalError", ""},
+	} {
+		if got := room(c.status, c.code); c.next == "" {
+			assert.Empty(t, got)
+		} else {
+			assert.Contains(t, got, c.next)
+			assert.Contains(t, problem(t.Context(), uploading, &ledger.Error{Status: c.status, Code: c.code}).Next, c.next)
+		}
+	}
+}
+
+// TestTheEndpointHoldsNoBucket: the dashboard of R2 shows it with one.
+func TestTheEndpointHoldsNoBucket(t *testing.T) {
+	w := newWorld(t)
+	in := w.input(artifact(t, "weights"))
+	in.Target.S3Endpoint = w.store.URL + "/" + bucket
+	result := Run(t.Context(), in)
+	assert.Equal(t, CodeInput.Name, result.Stage.Code)
+	assert.Contains(t, result.Stage.Cause, "ends in the bucket's name")
+	assert.Empty(t, w.store.Writes())
 }
 
 func TestEveryCallNamesTheWorkspace(t *testing.T) {

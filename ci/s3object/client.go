@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"maps"
 	"net/http"
@@ -193,6 +194,9 @@ func root(body []byte) (string, error) {
 
 // Failure implements awscall.Protocol.
 func (protocol) Failure(answer *smithyhttp.Response, body []byte) error {
+	if err := redirected(answer.Response); err != nil {
+		return err
+	}
 	if isWebPage(answer.Response) {
 		return webPage(answer.Response)
 	}
@@ -202,6 +206,9 @@ func (protocol) Failure(answer *smithyhttp.Response, body []byte) error {
 	if told.Code == "" && told.Message == "" { // an answer to HEAD has no body
 		told.Message = http.StatusText(answer.StatusCode)
 		told.Code = strings.ReplaceAll(told.Message, " ", "")
+		if m := title.FindSubmatch(body); m != nil {
+			told.Message = html.UnescapeString(strings.TrimSpace(string(m[1])))
+		}
 	}
 	return awscall.Refusal(answer, told.Code, told.Message)
 }

@@ -264,7 +264,8 @@ func TestAWebPageIsNoAnswerOfAStore(t *testing.T) {
 			_, writeErr := s.Create(t.Context(), "a", []byte("a"), "text/plain")
 			for _, err := range []error{readErr, writeErr, s.Probe(t.Context(), "a", true)} {
 				require.True(t, s3object.IsKind(err, s3object.NotS3), "%v", err)
-				require.ErrorContains(t, err, strings.TrimPrefix(store.URL, "http://")+" answers with a web page")
+				require.ErrorContains(t, err, strings.TrimPrefix(store.URL, "http://")+map[bool]string{
+					false: " answers with a web page", true: " redirects to https://login.example.org (HTTP 302)"}[name == "a redirect to one"])
 			}
 		})
 	}
@@ -276,6 +277,40 @@ func TestAWebPageIsNoAnswerOfAStore(t *testing.T) {
 	read, err := s.Read(t.Context(), "a")
 	require.NoError(t, err)
 	assert.Contains(t, string(read.Content), "Sign in")
+}
+
+// TestARedirectToAnotherServerNamesIt: a proxy in front of a store often demands https. Followed, a write would arrive as a read.
+func TestARedirectToAnotherServerNamesIt(t *testing.T) {
+	for status, region := range map[int]string{301: "", 302: "", 303: "", 1301: "eu-west-1"} {
+		store, s, _ := start(t, ledgertest.Profile{})
+		store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Location", "https://s3.example.org"+r.URL.Path)
+			if region != "" {
+				w.Header().Set("X-Amz-Bucket-Region", region)
+			}
+			w.WriteHeader(status % 1000)
+			return true
+		})
+		_, err := s.Create(t.Context(), "a", []byte("a"), "text/plain")
+		if region != "" {
+			require.True(t, s3object.IsKind(err, s3object.WrongRegion), "AWS's own: %v", err)
+			continue
+		}
+		require.True(t, s3object.IsKind(err, s3object.NotS3), "%d: %v", status, err)
+		assert.ErrorContains(t, err, "redirects to https://s3.example.org")
+	}
+}
+
+func TestAPageOfAProxySaysWhatIsWrong(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte("<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"))
+		return true
+	})
+	_, err := s.Read(t.Context(), "a")
+	require.ErrorContains(t, err, "The plain HTTP request was sent to HTTPS port")
 }
 
 func TestDigestsAreThoseOfTheHeaders(t *testing.T) {

@@ -4,7 +4,6 @@ package machine
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -22,7 +21,7 @@ func load(ctx context.Context, r awscall.Request) (aws.Config, error) {
 		options = append(options, config.WithBaseEndpoint(r.Endpoint))
 	}
 	if r.Transport != nil {
-		options = append(options, config.WithHTTPClient(&http.Client{Transport: r.Transport}))
+		options = append(options, config.WithHTTPClient(awscall.HTTPClient(r.Transport)))
 	}
 	if r.Credentials != nil {
 		options = append(options, config.WithCredentialsProvider(r.Credentials))
