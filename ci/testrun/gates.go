@@ -207,7 +207,8 @@ func (j *coverageJudge) record(g gate) {
 	p.Details = missing(g.files, g.name == "branches")
 	if g.name == "total" {
 		p.Next = withoutScripts(j.in.Config, g.files, g.min)
-		if p.Next == "" && !j.in.Config.FloorSet && g.rate.Part*100 >= g.rate.Whole { // a floor of 0 is none
+		// A floor of 0 is none, and what a run with failures reached is less than the tests reach.
+		if p.Next == "" && !j.in.Config.FloorSet && g.rate.Part*100 >= g.rate.Whole && len(j.problems) == 1 {
 			p.Next = beginWith(g.rate, g.min)
 		}
 	}

@@ -568,6 +568,9 @@ func TestAFloorThatNobodyChoseMayBeginLower(t *testing.T) {
 	in := input(t)
 	next := judge(t, in, 0, low()).Stage.Next
 	assert.Contains(t, next, "write test.coverage.total: 70 into pipeline.yaml")
+	failed := judge(t, in, 1, low().with("junit.xml", suite(passing("a"), failingCase)))
+	require.Len(t, failed.Stage.Problems, 2)
+	assert.NotContains(t, failed.Stage.Problems[1].Next, "write test.coverage.total", "the failed test covers more")
 	in.Config.FloorSet = true
 	assert.NotContains(t, judge(t, in, 0, low()).Stage.Next, "write test.coverage.total: 70", "a gate that somebody chose is not lowered")
 
