@@ -236,6 +236,20 @@ func TestTheSameForTrainingAndServing(t *testing.T) {
 	}
 }
 
+func TestPackagesForAnotherNumPyAreNamed(t *testing.T) {
+	p := detect(t, map[string]string{"requirements.txt": "numpy\n"})
+	for _, output := range []string{
+		"A module that was compiled using NumPy 1.x cannot be run in\nNumPy 2.2.6 as it may crash.", "AttributeError: _ARRAY_API not found",
+		"ImportError: numpy.core.multiarray failed to import",
+		"E   TypeError: Unable to convert function return value to a Python type! The signature was\nE   \t() -> handle",
+	} {
+		found := p.Explain(output)
+		require.Len(t, found, 1, output)
+		assert.Equal(t, NumPyMismatch, found[0].Code)
+	}
+	assert.Empty(t, p.Explain("TypeError: Unable to convert function return value to a Python type! The signature was\n\t(x: int) -> Foo"))
+}
+
 func TestWhatWasSeenAndNotInstalledIsNamed(t *testing.T) {
 	p := detect(t, map[string]string{
 		"requirements.txt": "six", "environment.yml": "dependencies: [x]", "constraints.txt": "", "tox.ini": "[testenv]\ndeps = pytest\n",
@@ -243,17 +257,17 @@ func TestWhatWasSeenAndNotInstalledIsNamed(t *testing.T) {
 	})
 	assert.Equal(t, []string{"constraints.txt", "environment.yml", "extra ml"}, p.Unread)
 	assert.Equal(t, "requirements.txt, [testenv] deps of tox.ini with group dev", p.Summary())
-	missing := p.Missing("E   ModuleNotFoundError: No module named 'tabulate'\n")
-	require.NotNil(t, missing)
-	assert.Equal(t, RequirementsUnread, missing.Code)
-	assert.Contains(t, missing.Cause, "No module named 'tabulate'; seen and not installed: constraints.txt, environment.yml")
+	missing := p.Explain("E   ModuleNotFoundError: No module named 'tabulate'\n")
+	require.Len(t, missing, 1)
+	assert.Equal(t, RequirementsUnread, missing[0].Code)
+	assert.Contains(t, missing[0].Cause, "No module named 'tabulate'; seen and not installed: constraints.txt, environment.yml")
 	for _, output := range []string{
 		"E       fixture 'mocker' not found", "'asyncio' not found in `markers` configuration option", "error: unrecognized arguments: --timeout=9",
 		"async def functions are not natively supported.",
 	} {
-		assert.NotNil(t, p.Missing(output), output)
+		assert.Len(t, p.Explain(output), 1, output)
 	}
-	assert.Nil(t, p.Missing("AssertionError"))
-	assert.Nil(t, detect(t, map[string]string{"requirements.txt": "six"}).Missing("ModuleNotFoundError: No module named 'x'"))
+	assert.Empty(t, p.Explain("AssertionError"))
+	assert.Empty(t, detect(t, map[string]string{"requirements.txt": "six"}).Explain("ModuleNotFoundError: No module named 'x'"))
 	assert.Equal(t, "uv.lock with group dev, locked by hash", detect(t, map[string]string{"uv.lock": "", "pyproject.toml": "[dependency-groups]\ndev = []\n"}).Summary())
 }

@@ -30,6 +30,13 @@ var (
 		Remedy: "If a named file declares the module, list that file under test.requirements of pipeline.yaml; " +
 			"if a named group or extra does, declare it in the group or extra `test` too",
 	}
+	// NumPyMismatch is a package for NumPy 1 beside NumPy 2.
+	NumPyMismatch = verdict.Code{
+		Name: "NUMPY_MISMATCH", Stage: verdict.Test,
+		Meaning: "A package that was built for NumPy 1 was installed beside NumPy 2, which it does not declare. Where versions are free, " +
+			"uv takes the newest of what is named first: numpy before an older tensorflow.",
+		Remedy: "Add numpy<2 to the requirements, or allow a version of the package that was built for NumPy 2",
+	}
 	// FailUnderReplaced is a gate of the project's own that is not held.
 	FailUnderReplaced = verdict.Code{
 		Name: "FAIL_UNDER_REPLACED", Stage: verdict.Test,
@@ -104,5 +111,5 @@ func CodesFor(stage string) []verdict.Code {
 }
 
 func shared() []verdict.Code {
-	return []verdict.Code{RequirementsUnread, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
+	return []verdict.Code{RequirementsUnread, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
 }

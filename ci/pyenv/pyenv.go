@@ -170,19 +170,26 @@ func (p *Project) Summary() string {
 	return text
 }
 
-// missing is what Python prints of an import that found nothing, and pytest of a plugin that is not there.
-var missing = regexp.MustCompile(`(?:ModuleNotFoundError: No module named '[\w.]+'|fixture '\w+' not found|` +
-	`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|async def functions are not natively supported)`)
+var (
+	// missing is what Python prints of an import that found nothing, and pytest of a plugin that is not there.
+	missing = regexp.MustCompile(`(?:ModuleNotFoundError: No module named '[\w.]+'|fixture '\w+' not found|` +
+		`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|async def functions are not natively supported)`)
+	// forNumPy1 is what NumPy, and TensorFlow before 2.18, print of a package that was built for NumPy 1 and found NumPy 2.
+	forNumPy1 = regexp.MustCompile(`compiled using NumPy 1\.x cannot be run in|_ARRAY_API not found|numpy\.core\.multiarray failed to import|` +
+		`Unable to convert function return value to a Python type! The signature was\s+(?:E\s+)?\(\) -> handle`)
+)
 
-// Missing is the finding for output in which a module or a plugin of pytest is missing, when the
-// source declares packages that are not installed; nil otherwise.
-func (p *Project) Missing(output string) *Finding {
-	m := missing.FindString(output)
-	if m == "" || len(p.Unread) == 0 {
-		return nil
+// Explain finds in the output of what failed that it lacks a module or a plugin of pytest, while the source declares packages
+// that are not installed; or that packages do not fit each other.
+func (p *Project) Explain(output string) (found []Finding) {
+	if m := missing.FindString(output); m != "" && len(p.Unread) > 0 {
+		cause := fmt.Sprintf("%s; seen and not installed: %s", m, strings.Join(p.Unread, ", "))
+		found = append(found, Finding{Code: For(p.Stage, RequirementsUnread), Cause: cause})
 	}
-	cause := fmt.Sprintf("%s; seen and not installed: %s", m, strings.Join(p.Unread, ", "))
-	return &Finding{Code: For(p.Stage, RequirementsUnread), Cause: cause}
+	if forNumPy1.MatchString(output) {
+		found = append(found, Finding{Code: For(p.Stage, NumPyMismatch), Cause: "a package that was built for NumPy 1 was loaded beside NumPy 2"})
+	}
+	return found
 }
 
 // PythonPath are the directories that hold the project's packages in its source, for a

@@ -61,8 +61,8 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 		stage.Add("shards", strconv.Itoa(n))
 	}
 	output := unsealed(found.ran.Stdout) + "\n" + found.ran.Stderr
-	if missing := p.project.Missing(output); missing != nil {
-		stage.Warn(missing.Code, "%s", missing.Cause)
+	for _, f := range p.project.Explain(output) {
+		stage.Warn(f.Code, "%s", f.Cause)
 	}
 	if hosts := refused.Hosts(output); len(hosts) > 0 && len(result.problems) > 0 {
 		stage.Warn(refused.Test, "%s", strings.Join(hosts, ", "))

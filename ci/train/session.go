@@ -105,8 +105,8 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		s.stage.Warn(refused.Train, "%s", strings.Join(hosts, ", "))
 	}
 	if problem != nil {
-		if missing := s.project.Missing(result.Stderr + result.Stdout); missing != nil {
-			s.stage.Warn(missing.Code, "%s", missing.Cause)
+		for _, f := range s.project.Explain(result.Stderr + result.Stdout) {
+			s.stage.Warn(f.Code, "%s", f.Cause)
 		}
 		// The run's status and curves still help to find out why.
 		record, _ := trained.readRun(ctx, "")
