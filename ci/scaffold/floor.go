@@ -18,10 +18,10 @@ func (s *survey) floor(stated pyenv.TestSettings) {
 	switch {
 	case stated.Floor == 0:
 		s.unknown(floorKey, "init --measure runs the tests and finds out; or set `test.coverage.total` to the minimum that you want",
-			"how much must be covered: no file has fail_under, so %v %% of the lines are demanded", defaults)
+			"the required coverage: no file has fail_under, so it is %v %% of the lines", defaults)
 	case stated.Floor == defaults:
 	case stated.Combined && stated.Floor > defaults:
-		s.unknown(floorKey, "init --measure runs the tests and says; or write `test.coverage.total` once you know what one run reaches",
+		s.unknown(floorKey, "init --measure runs the tests and finds out; or set `test.coverage.total` once you know it",
 			"the coverage of one run: the %v %% that %s demands are of several runs together", stated.Floor, stated.FloorFrom)
 	default:
 		s.set(floorKey, stated.Floor, "%s demands it", stated.FloorFrom)

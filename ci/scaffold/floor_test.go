@@ -41,7 +41,7 @@ func TestAFloorIsLoweredInSight(t *testing.T) {
 			assert.Contains(t, strings.ToLower(p.Config()), strings.ToLower(c.why))
 			text := p.Text(nil, none)
 			assert.Contains(t, text, "one run of the tests executes N of the lines")
-			assert.NotContains(t, text, "how much must be covered")
+			assert.NotContains(t, text, "the required coverage")
 			assert.NotContains(t, text, "the coverage of one run:")
 			assert.Equal(t, strings.Contains(c.why, "owered"), strings.Contains(text, "lowered from"), text)
 			assert.Equal(t, 1, strings.Count(p.Config(), "coverage:"), "one section: %s", p.Config())
@@ -58,13 +58,13 @@ func TestARunThatMeasuresNothingLeavesTheFloor(t *testing.T) {
 	text := p.Text(nil, func(string) (string, bool) { return "", false })
 	assert.Contains(t, text, "how much the tests execute: FAIL test TESTS_FAILED: 1 of 2")
 	assert.Contains(t, text, "call init --measure again")
-	assert.NotContains(t, text, "how much must be covered")
+	assert.NotContains(t, text, "the required coverage")
 }
 
 func TestAnOwnFloorIsNoQuestion(t *testing.T) {
 	p, _ := propose(t, map[string]string{"a.py": "", "tests/test_a.py": ""})
 	said := func(own string) string { return p.Text(nil, func(string) (string, bool) { return own, true }) }
-	assert.NotContains(t, said("test: {coverage: {total: 70}}"), "how much must be covered")
-	assert.Contains(t, said("name: x"), "how much must be covered")
-	assert.Contains(t, said("a: [\x00"), "how much must be covered")
+	assert.NotContains(t, said("test: {coverage: {total: 70}}"), "the required coverage")
+	assert.Contains(t, said("name: x"), "the required coverage")
+	assert.Contains(t, said("a: [\x00"), "the required coverage")
 }

@@ -138,7 +138,7 @@ func (s *survey) identity() error {
 	name := pyenv.ProjectName(s.ctx, s.request.Source)
 	if name == "" {
 		if name = slug(s.request.Folder); name != "" {
-			s.set("name", name, "neither pyproject.toml nor setup.cfg or setup.py names the project: that is its folder")
+			s.set("name", name, "the folder's name: neither pyproject.toml nor setup.cfg nor setup.py has one")
 		} else {
 			s.unknown("name", "write `name: my-project`, or a name in pyproject.toml", "the project's name")
 		}

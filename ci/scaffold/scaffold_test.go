@@ -136,7 +136,7 @@ func TestProjects(t *testing.T) {
 			p, _ := propose(t, c.files)
 			assert.Equal(t, c.want, p.lines())
 			if !strings.Contains(c.files["pyproject.toml"], "fail_under") {
-				at := slices.IndexFunc(p.Unknown, func(u Unknown) bool { return strings.HasPrefix(u.What, "how much must be covered") })
+				at := slices.IndexFunc(p.Unknown, func(u Unknown) bool { return strings.HasPrefix(u.What, "the required coverage") })
 				require.GreaterOrEqual(t, at, 0)
 				p.Unknown = slices.Delete(p.Unknown, at, at+1)
 			}

@@ -81,7 +81,7 @@ func (s serving) find() {
 		s.set("image.health", path, "%s", why)
 	}
 	if found.page != defaults.Page {
-		s.set("image.page", found.page, "no page for people at /: nothing to draw")
+		s.set("image.page", found.page, "no page at / to draw")
 	}
 	s.useDockerfile(file)
 	s.volumes()
