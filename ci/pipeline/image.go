@@ -113,7 +113,7 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 	// model can still be tested; if it does not, it would not in an image.
 	stage := s.backend.ServeApp(ctx, request).Stage
 	if stage.Verdict == verdict.Pass {
-		cause := "none was built; the application answered as a process"
+		cause := "no image was built; the application answered as a process"
 		if at := slices.IndexFunc(stage.Evidence, func(e verdict.Evidence) bool { return e.Name == Answered }); at >= 0 {
 			cause += " " + stage.Evidence[at].Value
 		}

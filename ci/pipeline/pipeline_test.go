@@ -349,7 +349,7 @@ func TestWithoutAnEngineTheApplicationIsServedAndTheImageIsNotRun(t *testing.T) 
 		want   string
 	}{
 		"it answers": {verdict.Stage{Verdict: verdict.Pass, Evidence: []verdict.Evidence{{Name: Answered, Value: "after 1.7 s", OK: true}}},
-			"not-run NO_ENGINE none was built; the application answered as a process after 1.7 s"},
+			"not-run NO_ENGINE no image was built; the application answered as a process after 1.7 s"},
 		"it does not":     {verdict.Stage{Verdict: verdict.Fail, Code: "CRASHED"}, "fail CRASHED"},
 		"nobody can tell": {verdict.Stage{Verdict: verdict.CouldNotRun, Code: "SERVE_FAILED"}, "could-not-run SERVE_FAILED"},
 	} {

@@ -74,7 +74,7 @@ func summaryWarnings(r *Run) string {
 		names = append(names, name+")")
 	}
 	if len(names) > 0 {
-		fmt.Fprintf(&b, "Remarks that ask for nothing, with their reasons in the report: %s\n", strings.Join(names[:min(len(names), 20)], ", "))
+		fmt.Fprintf(&b, "No action needed (reasons in the report): %s\n", strings.Join(names[:min(len(names), 20)], ", "))
 	}
 	return b.String()
 }
