@@ -27,6 +27,11 @@ func (p *Project) InstallNext(said string) string {
 	if p == nil || p.Kind == None {
 		return ""
 	}
+	// uv sync finds the interpreter of the environment too old or too new for requires-python, and does not say it.
+	if strings.Contains(flat, "No interpreter found for executable name `python`") {
+		return fmt.Sprintf("Install Python %[1]s, which the project asks for: uv python install %[1]s; where uv is missing: pip install uv",
+			p.Python)
+	}
 	from := strings.Join(p.From, ", ")
 	if next, ok := relocks[p.Kind]; ok {
 		return next

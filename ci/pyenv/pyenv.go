@@ -173,9 +173,11 @@ func (p *Project) Summary() string {
 var (
 	// missing is what Python prints of an import that found nothing, and pytest of a plugin that is not there.
 	missing = regexp.MustCompile(`(?:ModuleNotFoundError: No module named '[\w.]+'|fixture '\w+' not found|` +
-		`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|async def functions are not natively supported)`)
+		`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|` +
+		`async def functions are not natively supported)`)
 	// forNumPy1 is what NumPy, and TensorFlow before 2.18, print of a package that was built for NumPy 1 and found NumPy 2.
-	forNumPy1 = regexp.MustCompile(`compiled using NumPy 1\.x cannot be run in|_ARRAY_API not found|numpy\.core\.multiarray failed to import|` +
+	forNumPy1 = regexp.MustCompile(`compiled using NumPy 1\.x cannot be run in|_ARRAY_API not found|` +
+		`numpy\.core\.multiarray failed to import|` +
 		`Unable to convert function return value to a Python type! The signature was\s+(?:E\s+)?\(\) -> handle`)
 )
 

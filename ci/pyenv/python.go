@@ -28,7 +28,8 @@ func ProjectName(ctx context.Context, source runner.Files) string {
 	if m := setupName.FindStringSubmatch(t.text("setup.py")); m != nil {
 		setup = m[1]
 	}
-	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"), parseINI(t.text("setup.cfg"))["metadata"]["name"], setup)
+	return cmp.Or(toml.sub("project").str("name"), toml.sub("tool", "poetry").str("name"),
+		parseINI(t.text("setup.cfg"))["metadata"]["name"], setup)
 }
 
 // ChoosePython is the Python version that a project asks for, and the file that does:
@@ -45,10 +46,11 @@ func ChoosePython(ctx context.Context, source runner.Files) (version, from strin
 
 var (
 	pinnedPython = regexp.MustCompile(`^(?:c?python[-@ ]?)?3\.(\d+)`)
-	setupName    = regexp.MustCompile(`\bsetup\(\s*(?:[^()]*,\s*)?name\s*=\s*['"]([^'"]+)['"]`) // name of an Extension(...) before it is not meant
-	setupPython  = regexp.MustCompile(`python_requires\s*=\s*['"]([^'"]+)['"]`)
-	condaPython  = regexp.MustCompile(`(?m)\bpython\s*([=<>!~][^\s,\]'"]*(?:,[=<>!~][^\s\]'"]*)*)`)
-	clausePart   = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)
+	// A name after a bracket may be that of an Extension.
+	setupName   = regexp.MustCompile(`\bsetup\(\s*(?:[^()]*,\s*)?name\s*=\s*['"]([^'"]+)['"]`)
+	setupPython = regexp.MustCompile(`python_requires\s*=\s*['"]([^'"]+)['"]`)
+	condaPython = regexp.MustCompile(`(?m)\bpython\s*([=<>!~][^\s,\]'"]*(?:,[=<>!~][^\s\]'"]*)*)`)
+	clausePart  = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)
 )
 
 // otherPins are further files in which a project says which Python it runs on.

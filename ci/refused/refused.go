@@ -19,16 +19,17 @@ var (
 	Train = code(verdict.Train, "The training tried to reach hosts, and it has no network.",
 		"Put the data into the source or give it with --data; or set train.network: true in pipeline.yaml")
 	Test = code(verdict.Test, "Tests failed, and hosts that they tried to reach did not answer.",
-		"Replace what connects to other hosts in the tests; test.services: true in pipeline.yaml starts an MLflow server and an S3 API beside them")
+		"Replace what connects to other hosts in the tests; test.services: true in pipeline.yaml starts an MLflow server and an S3 API")
 	Image = code(verdict.Image, "The application did not start, and hosts that it tried to reach did not answer.",
 		"Let the application start without other hosts, or put what it loads from them into the source")
 )
 
 var (
 	// failure is a line of Python's, curl's or git's own words for a connection that was not made.
-	failure = regexp.MustCompile(`(?i)name resolution|name or service not known|nodename nor servname|getaddrinfo failed|failed to resolve '|` +
-		`could not resolve host|failed to establish a new connection|connection ?refused|network is unreachable|max retries exceeded|` +
-		`openstack-rca: no network|urlopen error|url fetch failure|could not connect to the endpoint|cannot connect to host|` +
+	failure = regexp.MustCompile(`(?i)name resolution|name or service not known|nodename nor servname|getaddrinfo failed|` +
+		`failed to resolve '|could not resolve host|failed to establish a new connection|connection ?refused|network is unreachable|` +
+		`max retries exceeded|openstack-rca: no network|urlopen error|url fetch failure|` +
+		`could not connect to the endpoint|cannot connect to host|` +
 		`connection attempts failed`)
 	// hosts are the forms in which such a line, or the lines around it, name a host.
 	hosts = []*regexp.Regexp{
