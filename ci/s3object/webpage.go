@@ -30,8 +30,8 @@ func webPage(answer *http.Response) error {
 // redirected is the error of an answer that leads to another server, as of a proxy that wants https; nil for any other.
 // AWS names a region instead.
 func redirected(answer *http.Response) error {
-	to, err := answer.Location()
-	if err != nil || answer.StatusCode/100 != 3 || answer.Request == nil || answer.Header.Get("X-Amz-Bucket-Region") != "" {
+	to, _ := answer.Location() // nil when there is none
+	if to == nil || answer.StatusCode/100 != 3 || answer.Request == nil || answer.Header.Get("X-Amz-Bucket-Region") != "" {
 		return nil
 	}
 	if asked := answer.Request.URL; to.Host == "" || to.Scheme == asked.Scheme && to.Host == asked.Host {

@@ -154,12 +154,25 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])
 	}
 	problem.Details = said(t.result)
-	if left := t.otherModels(); len(left) > 0 {
+	left := t.otherModels()
+	if folder := savedModel(left); folder != "" {
+		problem.Cause += fmt.Sprintf("; %s is a SavedModel of TensorFlow, a folder, which is in no format that can be published", folder)
+		problem.Next = "Save the model as one file (model.save(\"models/NAME.keras\")), and name that in train.model of pipeline.yaml"
+	} else if len(left) > 0 {
 		problem.Cause += "; what looks like a model: " + listed(left)
 		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names",
 			generated.ReplaceAllString(left[0], "$1*"), t.cfg.Model)
 	}
 	return problem
+}
+
+// savedModel is the folder of a SavedModel, if there is one and no other model.
+func savedModel(left []string) string {
+	at := slices.IndexFunc(left, func(name string) bool { return path.Base(name) == "saved_model.pb" })
+	if at < 0 || slices.ContainsFunc(left, func(name string) bool { return path.Ext(name) != ".pb" }) {
+		return ""
+	}
+	return path.Dir(left[at])
 }
 
 // otherModels are what the training left that looks like a model, also where nothing was expected.

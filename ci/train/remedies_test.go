@@ -45,6 +45,12 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	s.trained.Made = []string{"mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops"}
 	result = s.fails(train.NoModel, "what looks like a model: mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops")
 	assert.Contains(t, result.Stage.Next, "(mlruns/1/models/*/artifacts/model.skops)", "the next run has another ID")
+
+	s.trained.Made = []string{"models/saved/keras_metadata.pb", "models/saved/saved_model.pb", "models/saved/variables/variables.index"}
+	result = s.fails(train.NoModel, "models/saved is a SavedModel of TensorFlow, a folder")
+	assert.Contains(t, result.Stage.Next, "Save the model as one file")
+	s.trained.Made = append(s.trained.Made, "models/m.keras")
+	s.fails(train.NoModel, "what looks like a model: models/m.keras")
 }
 
 // TestWithoutPipelineYAMLTheRemedyMakesOne: a section of a file that is not there cannot be corrected.
