@@ -20,8 +20,7 @@ var (
 	CodeOutputUnusable = verdict.Code{
 		Name: "OUTPUT_UNUSABLE", Stage: "any", Outcome: verdict.Fail,
 		Meaning: "Among a step's outputs is something that cannot be kept: a FIFO, a socket, a link out of the folder, " +
-			"a mounted file system, a path that is too long; or the folder is gone. " +
-			"In an engine the test stage called this REPORT_MALFORMED, which now means a damaged report only.",
+			"a mounted file system, a path that is too long; or the folder is gone.",
 		Remedy: "remove it at the end of the test or training that makes it, or make it below TMPDIR",
 	}
 	// CodeOutputTooLarge is the code of a step whose outputs exceed the limits.

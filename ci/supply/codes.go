@@ -74,18 +74,18 @@ var (
 		"Fetch the whole history: in GitHub Actions with fetch-depth: 0; a partial clone needs its files too")
 	ScannerMissing = unableAny("SCANNER_MISSING", "A program that the audit needs is missing, or not of the pinned version.",
 		"Install the named version and put it on PATH, or run on a Dagger engine, which builds it")
-	ScannerFailed = unableAny("SCANNER_FAILED", "A program of the audit did not come to its end.",
+	ScannerFailed = unableAny("SCANNER_FAILED", "A program of the audit did not finish.",
 		"Read the end of its output in the report; run again if memory or time ran out")
 	ScannerBlind = unableAny("SCANNER_BLIND", "What the pipeline plants as a test was not found, so other findings may be missing too.",
 		"Use a complete database and the pinned version of the program; until then its findings are not reliable")
-	ScanEmpty = unableAny("SCAN_EMPTY", "Fewer packages were found than there must be.",
+	ScanEmpty = unableAny("SCAN_EMPTY", "Fewer packages were found than expected.",
 		"Name the locks in test.requirements, train.requirements or image.requirements; or correct security.min_packages")
 	AdvisoriesMissing = unableAny("ADVISORIES_MISSING", "There is no database of advisories.",
 		"Give one with --advisories, or let this machine reach the server that has it; see docs/supply-chain.md")
 	AdvisoriesStale = unableAny("ADVISORIES_STALE", "The database of advisories, or the data in it, are older than allowed.",
 		"Take a newer one; a database that was built today can hold old data, so look at both dates")
 	AdvisoriesIncomplete = unableAny("ADVISORIES_INCOMPLETE", "The database of advisories has none for a kind of package that is in use.",
-		"Take a database with all providers")
+		"Use a database with all providers")
 	AdvisoriesCorrupt = unableAny("ADVISORIES_CORRUPT", "The database of advisories cannot be read, or contradicts itself.",
 		"Fetch it again, and compare its checksum with the source's")
 	VEXUnreadable = unableAny("VEX_UNREADABLE", "A VEX document of security.vex cannot be read.",
@@ -95,14 +95,14 @@ var (
 
 	NotCompared = warningAny("DEPENDENCY_NOT_COMPARED", "A requirement is pinned, but not by a version, so no advisory was compared with it.",
 		"Pin a released version, or follow the advisories of that project yourself")
-	LicenseUnknown = warningAny("LICENSE_UNKNOWN", "A package states no licence that is known.",
+	LicenseUnknown = warningAny("LICENSE_UNKNOWN", "The licence of a package is not known.",
 		"Look at the package, and add it to security.licenses.except with what you found")
 	WaiverEndsSoon = warningAny("WAIVER_ENDS_SOON", "An exception ends within 14 days.",
 		"Fix what it allows before that day; from then on it fails")
 	WaiverUnused   = warningAny("WAIVER_UNUSED", "An exception allows nothing that was found.", "Remove it from pipeline.yaml")
 	VulnerableWarn = warningAny("VULNERABLE", "A vulnerability was found that its severity, its age or the lack of a fix leaves as a warning.",
 		"Update the package; the report names the version that fixes it, if there is one")
-	VulnerableAllowed = warningAny("VULNERABLE_ALLOWED", "A vulnerability was found that security.allow lets pass until a day.",
+	VulnerableAllowed = warningAny("VULNERABLE_ALLOWED", "A vulnerability was found that security.allow allows until a set day.",
 		"Fix it before that day")
 )
 

@@ -37,7 +37,7 @@ var (
 		"Load the named file alone, in the same environment: openstack-rca test --verbose --path <file>")
 	UsageError = failing("PYTEST_USAGE", "pytest refused its command line or configuration.",
 		"Correct test.command in pipeline.yaml or the pytest configuration")
-	RunnerKilled = failing("RUNNER_KILLED", "The test run did not come to its end: it was killed, crashed or was interrupted.",
+	RunnerKilled = failing("RUNNER_KILLED", "The test run did not finish: it was killed, crashed or was interrupted.",
 		"Run the named test alone: openstack-rca test --verbose --path <test>; exit code 137 is usually memory, 139 a crash in native code")
 	Timeout = failing("TIMEOUT", "The tests did not end within test.timeout.",
 		"Run the named test alone, and bound what it waits for; or raise test.timeout")

@@ -22,7 +22,7 @@ var (
 		Remedy:  "Run `plan` to see which stages run for this ref, and why"}
 	// CodeOverBudget is the warning of a run that took too long.
 	CodeOverBudget = Code{Name: "OVER_BUDGET", Stage: Preflight,
-		Meaning: "The run took longer than the document's target of 15 minutes.",
+		Meaning: "The run took longer than the target of 15 minutes.",
 		Remedy:  "See the stage times in the report; a changed lock file or data set explains a slow run once"}
 	// CodeGatesNone: a stage has no gate. It is a warning in the sandbox and a failure of publish
 	// elsewhere; raise it as CodeGatesNone.In(stage).
