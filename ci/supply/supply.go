@@ -221,6 +221,9 @@ func (a *audit) locks(ctx context.Context) bool {
 			if len(loose) > 1 {
 				problem.Cause += ", and " + plural(len(loose)-1, "more")
 			}
+			if at := slices.IndexFunc(a.projects, func(p *pyenv.Project) bool { return !p.Locked }); at >= 0 {
+				problem.Next = a.projects[at].LockNext()
+			}
 		}
 	}
 	return len(a.problems) == before

@@ -400,6 +400,7 @@ func TestLocksThatPinNothing(t *testing.T) {
 	stage := Audit(t.Context(), fake.New(), in)
 	require.Equal(t, "SCAN_EMPTY", codes(stage))
 	assert.Contains(t, stage.Problems[0].Cause, "requirements.txt:1 has no exact version: demo~=1.0, and 1 more")
+	assert.Contains(t, stage.Problems[0].Next, "uv pip compile --universal --generate-hashes")
 }
 
 // TestTheSearchTakesWhatAnImageMayTake: a directory is left out only while no stage sees it.
