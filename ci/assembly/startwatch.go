@@ -60,7 +60,8 @@ func (w *startWatch) look(sockets string, port int) (hopeless bool) {
 	return port != w.app.Port || w.answers != nil && w.answers(elsewhere, w.app.Health)
 }
 
-// answersAt reports whether one of several addresses answers the path with success.
+// answersAt reports whether one of several addresses answers the path with success, and not any path: a server of metrics
+// answers all of them.
 func answersAt(addresses, path string) bool {
 	client := &http.Client{Timeout: time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, address := range strings.Split(addresses, ", ") {
@@ -72,17 +73,23 @@ func answersAt(addresses, path string) bool {
 		if at.Addr().IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		//nolint:noctx // bounded by the client's Timeout
-		answer, err := client.Get(fmt.Sprintf("http://%s%s", net.JoinHostPort(host, strconv.Itoa(int(at.Port()))), path))
-		if err != nil {
-			continue
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode < http.StatusMultipleChoices {
+		base := "http://" + net.JoinHostPort(host, strconv.Itoa(int(at.Port())))
+		if succeeds(client, base+path) && !succeeds(client, base+probe.Impossible()) {
 			return true
 		}
 	}
 	return false
+}
+
+// succeeds reports whether an address answers with success.
+func succeeds(client *http.Client, address string) bool {
+	//nolint:noctx // bounded by the client's Timeout
+	answer, err := client.Get(address)
+	if err != nil {
+		return false
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode < http.StatusMultipleChoices
 }
 
 // toldPort reports whether the application is told on which port to listen.

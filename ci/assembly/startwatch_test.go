@@ -91,4 +91,7 @@ func TestAnAnswerElsewhereIsOfTheHealthPath(t *testing.T) {
 	assert.True(t, answersAt("0.0.0.0:1, "+at, "/up"))
 	assert.False(t, answersAt(at, "/other"), "a redirect")
 	assert.False(t, answersAt("nonsense, 127.0.0.1:1", "/up"))
+	metrics := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer metrics.Close()
+	assert.False(t, answersAt(metrics.Listener.Addr().String(), "/up"), "it answers every path")
 }

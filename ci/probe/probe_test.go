@@ -74,6 +74,11 @@ func target(address string) probe.Target {
 	return probe.Target{Address: address, Paths: []string{"/health"}, Successes: 3, Budget: time.Minute, Interval: time.Second, Clock: newClock()}
 }
 
+func TestNoTwoImpossiblePathsAreTheSame(t *testing.T) {
+	assert.NotEqual(t, probe.Impossible(), probe.Impossible())
+	assert.True(t, strings.HasPrefix(probe.Impossible(), "/openstack-rca-"))
+}
+
 func TestHealthyAtOnce(t *testing.T) {
 	r := probe.Run(context.Background(), target(server(t, func(int, string) int { return 200 })))
 	require.True(t, r.Healthy)

@@ -19,7 +19,7 @@ import (
 // with their page to every path, a misspelt one too. It is a problem where both are a page;
 // Result.Unproven names the others, as a plain service may well answer everything alike.
 func (p *prober) prove(ctx context.Context) *verdict.Problem {
-	unknown := p.ask(ctx, impossible+random())
+	unknown := p.ask(ctx, Impossible())
 	if ctx.Err() != nil {
 		return verdict.Problemf(CodeCancelled, "cancelled after %s", seconds(p.since()))
 	}
@@ -95,6 +95,9 @@ func (p *prober) redirected() (string, bool) {
 
 // impossible begins a path that cannot exist.
 const impossible = "/openstack-rca-"
+
+// Impossible is a path that no server has, each time another one.
+func Impossible() string { return impossible + random() }
 
 // random is a name that nothing has.
 func random() string {

@@ -62,7 +62,7 @@ func (p *prober) noRoute(ctx context.Context) *verdict.Problem {
 	p.routeless.next = p.since() + p.steadyLimit()
 	lasted := (p.since() - s.since).Round(time.Second)
 	key := p.key(s.path)
-	unknown := p.ask(ctx, impossible+random())
+	unknown := p.ask(ctx, Impossible())
 	if s.status == http.StatusMethodNotAllowed {
 		if unknown.Err != "" || unknown.Status != http.StatusNotFound {
 			return nil

@@ -30,11 +30,14 @@ func TestWhoAnswersElsewhereIsFound(t *testing.T) {
 		status   int
 		found    bool
 		ends     bool
+		// all answers every path like that.
+		all bool
 	}{
 		"on another port":                       {at: "0.0.0.0", told: "untold", status: 200, found: true, ends: true},
 		"on another port of IPv6":               {at: "[::]", told: "untold", status: 204, found: true, ends: true},
 		"where nobody comes from outside":       {at: "127.0.0.1", told: "told", own: true, status: 200, found: true, ends: true},
 		"metrics first, and the port was given": {at: "0.0.0.0", told: "told", status: 200},
+		"metrics first, at every path":          {at: "0.0.0.0", told: "untold", status: 200, all: true},
 		"it listens and is not healthy":         {at: "0.0.0.0", told: "untold", status: 503},
 		"where it should":                       {at: "0.0.0.0", told: "untold", own: true, status: 503, ends: true},
 	} {
@@ -47,7 +50,7 @@ func TestWhoAnswersElsewhereIsFound(t *testing.T) {
 			require.NoError(t, err)
 			path := "/only-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 			server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.WriteHeader(map[bool]int{true: c.status, false: http.StatusNotFound}[r.URL.Path == path])
+				w.WriteHeader(map[bool]int{true: c.status, false: http.StatusNotFound}[c.all || r.URL.Path == path])
 			})}
 			go func() { _ = server.Serve(listener) }()
 			defer func() { _ = server.Close() }()

@@ -5,11 +5,12 @@ usage: elsewhere.py FILE PORT PATH told|untold
 Runs beside the application. It ends when something listens on PORT where it can be reached from
 outside, and writes FILE when one other socket has answered PATH with success for three seconds:
 one on the loopback interface, or, if the application was not told PORT, one on another port. A
-port that merely opens first, such as one for metrics, is not enough.
+port that merely opens first is not enough, nor is one that answers every path, as for metrics.
 """
 
 import http.client
 import ipaddress
+import secrets
 import struct
 import sys
 import time
@@ -62,6 +63,7 @@ def answers(at: Address, port: int, path: str) -> bool:
 
 def main() -> None:
     file, wanted, path, told = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4] == "told"
+    impossible = "/openstack-rca-" + secrets.token_hex(8)
     seen: dict[tuple[Address, int], int] = {}
     while True:
         sockets = listening()
@@ -72,7 +74,11 @@ def main() -> None:
             for at, port in sockets
             if port == wanted or not told and not (at.is_loopback and port >= HELPERS)
         }
-        seen = {each: seen.get(each, 0) + 1 for each in asked if answers(*each, path)}
+        seen = {
+            (at, port): seen.get((at, port), 0) + 1
+            for at, port in asked
+            if answers(at, port, path) and (port == wanted or not answers(at, port, impossible))
+        }
         if any(count > STEADY for count in seen.values()):
             with open(file, "w") as out:
                 out.write("yes\n")
