@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -98,7 +99,7 @@ func (r Repository) Tag(tag, digest string) error {
 		return fmt.Errorf("read %s: %w", digest, err)
 	}
 	if err := remote.Tag(r.name.Tag(tag), descriptor, r.opts...); err != nil {
-		if has != "" && isStatus(err, http.StatusBadRequest) {
+		if has != "" && isImmutable(err) {
 			return &Immovable{Tag: tag, Has: has, Err: err}
 		}
 		return fmt.Errorf("set tag %s: %w", tag, err)
@@ -138,6 +139,13 @@ func (m *Mismatch) Error() string {
 func isStatus(err error, status int) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && answer.StatusCode == status
+}
+
+// isImmutable reports whether a registry refused to move a tag because its tags do not move: Amazon ECR answers 400,
+// Harbor 412, Quay 409; others say so in words.
+func isImmutable(err error) bool {
+	return isStatus(err, http.StatusBadRequest) || isStatus(err, http.StatusPreconditionFailed) || isStatus(err, http.StatusConflict) ||
+		strings.Contains(strings.ToLower(err.Error()), "immutable")
 }
 
 var (

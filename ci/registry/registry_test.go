@@ -3,10 +3,12 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,4 +78,38 @@ func TestRefused(t *testing.T) {
 	moved := &registry.Immovable{Tag: "v1", Has: "sha256:1", Err: refused}
 	require.ErrorIs(t, moved, refused)
 	assert.Contains(t, moved.Error(), "v1, which names sha256:1")
+}
+
+// Registries refuse to move an immutable tag with several statuses.
+func TestATagThatDoesNotMoveIsKnown(t *testing.T) {
+	for answer, immovable := range map[string]bool{
+		"400 TAG_INVALID": true, "412 PRECONDITION": true, "409 TAG_IMMUTABLE": true, "403 DENIED: the tag is immutable": true,
+		"403 DENIED: requested access to the resource is denied": false, "404 NAME_UNKNOWN": false,
+	} {
+		inner := ociregistry.New(ociregistry.Logger(log.New(io.Discard, "", 0)))
+		var refuse bool
+		r := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if refuse && r.Method == http.MethodPut {
+				status, text, _ := strings.Cut(answer, " ")
+				code, err := strconv.Atoi(status)
+				assert.NoError(t, err)
+				w.WriteHeader(code)
+				name, message, _ := strings.Cut(text, ": ")
+				_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, name, message)
+				return
+			}
+			inner.ServeHTTP(w, r)
+		}))
+		first, err := random.Image(100, 1)
+		require.NoError(t, err)
+		second, err := random.Image(100, 1)
+		require.NoError(t, err)
+		require.NoError(t, r.Write("v1", first))
+		require.NoError(t, r.Write("v2", second))
+		digest, err := second.Digest()
+		require.NoError(t, err)
+		refuse = true
+		var moved *registry.Immovable
+		assert.Equal(t, immovable, errors.As(r.Tag("v1", digest.String()), &moved), answer)
+	}
 }
