@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go/encoding/httpbinding"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -35,7 +36,26 @@ func NewClient(cfg aws.Config, endpoint string, byPath bool) *Client {
 	if endpoint != "" {
 		cfg.BaseEndpoint, cfg.ConfigSources = &endpoint, nil
 	}
+	cfg.HTTPClient = staying(cfg.HTTPClient)
 	return &Client{awscall.New(cfg, awscall.Service{ID: "S3", Name: "s3", Endpoint: resolve, Protocol: protocol{byPath}})}
+}
+
+// staying is a client that follows no redirect: the signature is for the one host, and another is not to have what is
+// stored. The SDK's follows two kinds, and what comes of it is "access denied".
+func staying(c aws.HTTPClient) aws.HTTPClient {
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if c == nil {
+		c = awshttp.NewBuildableClient()
+	}
+	switch of := c.(type) {
+	case *awshttp.BuildableClient:
+		return &http.Client{Transport: of.GetTransport(), Timeout: of.GetTimeout(), CheckRedirect: stay}
+	case *http.Client:
+		own := *of
+		own.CheckRedirect = stay
+		return &own
+	}
+	return c
 }
 
 // resolve is where S3 is in a region. Its names with IPv6 have the same suffix as those without.

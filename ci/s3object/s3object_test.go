@@ -281,7 +281,7 @@ func TestAWebPageIsNoAnswerOfAStore(t *testing.T) {
 
 // TestARedirectToAnotherServerNamesIt: a proxy in front of a store often demands https. Followed, a write would arrive as a read.
 func TestARedirectToAnotherServerNamesIt(t *testing.T) {
-	for status, region := range map[int]string{301: "", 302: "", 303: "", 1301: "eu-west-1"} {
+	for status, region := range map[int]string{301: "", 302: "", 303: "", 307: "", 308: "", 1301: "eu-west-1", 1307: "eu-west-1"} {
 		store, s, _ := start(t, ledgertest.Profile{})
 		store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
 			w.Header().Set("Location", "https://s3.example.org"+r.URL.Path)

@@ -31,7 +31,8 @@ func webPage(answer *http.Response) error {
 // AWS names a region instead.
 func redirected(answer *http.Response) error {
 	to, _ := answer.Location() // nil when there is none
-	if to == nil || answer.StatusCode/100 != 3 || answer.Request == nil || answer.Header.Get("X-Amz-Bucket-Region") != "" {
+	if to == nil || answer.StatusCode/100 != 3 || answer.Request == nil || answer.Header.Get("X-Amz-Bucket-Region")+
+		answer.Header.Get("X-Amz-Request-Id") != "" {
 		return nil
 	}
 	if asked := answer.Request.URL; to.Host == "" || to.Scheme == asked.Scheme && to.Host == asked.Host {

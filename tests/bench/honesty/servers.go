@@ -95,6 +95,11 @@ var behaviours = map[string]func(*Servers){
 			ledgertest.Fail(w, http.StatusForbidden, "AccessDenied", "no: "+r.Header.Get("X-Amz-Security-Token"))
 		})
 	},
+	"store-redirects": func(s *Servers) {
+		s.onStore("", "", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://sign-in.invalid/", http.StatusTemporaryRedirect)
+		})
+	},
 	"html-store": func(s *Servers) {
 		s.onStore("", "", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<html>Sign in</html>") })
 	},
@@ -118,6 +123,13 @@ var behaviours = map[string]func(*Servers){
 	},
 	"alias-denied": func(s *Servers) {
 		s.answer("POST", "registered-models/alias", http.StatusForbidden, `{"error_code":"PERMISSION_DENIED","message":"<script>alert(1)</script>\u001b[31m ::error:: no"}`)
+	},
+	"version-failed": func(s *Servers) { s.mlf.NewStatus = "FAILED_REGISTRATION" },
+	"artifact-login-page": func(s *Servers) {
+		s.onMLflow(http.MethodGet, "mlflow-artifacts/artifacts/", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = fmt.Fprint(w, "<html>Sign in</html>")
+		})
 	},
 	"version-ignored":  func(s *Servers) { s.answer("POST", "model-versions/create", http.StatusOK, "{}") },
 	"run-ignored":      func(s *Servers) { s.answer("POST", "runs/create", http.StatusOK, "{}") },
@@ -175,6 +187,7 @@ func (s *Servers) heal() {
 	s.mlf.SetBefore(nil)
 	s.mlf.SetAfter(nil)
 	s.store.IgnoreConditions = false
+	s.mlf.NewStatus = ""
 }
 
 // committed counts the versions that have a manifest.
