@@ -142,8 +142,14 @@ func (a *aliasMover) point(ctx context.Context, alias string, newest *ledger.Com
 		if err != nil {
 			return nil, err
 		}
-		if current != nil && (current.Version == target.RegistryVersion || newer(current, target.Number)) {
+		if current != nil && current.Version == target.RegistryVersion {
 			return newest, nil
+		}
+		if current != nil && newer(current, target.Number) {
+			// The tag that says so is anybody's; only a manifest makes a version a newer one.
+			if newest, err = a.newest(ctx); err != nil || newest.Number > target.Number {
+				return newest, err
+			}
 		}
 		if attempt == lookAgain {
 			return nil, notMoved(alias, target, current)

@@ -508,6 +508,22 @@ func TestAVersionThatTheRegistryFailedToMakeIsMadeAgain(t *testing.T) {
 	assert.Len(t, w.mlf.Versions(registered), 1)
 }
 
+// The number of a version is a tag, which anybody may write: only what is committed supersedes.
+func TestAVersionThatCallsItselfNewerSupersedesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.published("one")
+	w.failMLflow("GET /api/2.0/mlflow/registered-models/alias", func(rw http.ResponseWriter, _ *http.Request) {
+		assert.NoError(t, json.NewEncoder(rw).Encode(map[string]any{"model_version": map[string]any{"name": registered, "version": "99",
+			"status": "READY", "tags": []map[string]string{{"key": tagNumber, "value": "99"}}}}))
+	})
+	result := Run(t.Context(), w.input(artifact(t, "two")))
+	assert.Equal(t, CodeAliasNotMoved.Name, result.Stage.Code, result.Stage.Failure())
+	w.heal()
+	result = Run(t.Context(), w.input(artifact(t, "two")))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	assert.Equal(t, 2, w.mlf.Alias(registered, "staging"))
+}
+
 func TestAnAliasThatWasTakenAwayIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.published("one")
