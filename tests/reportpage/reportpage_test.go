@@ -71,7 +71,8 @@ func run(failed bool) *verdict.Run {
 	test.Warn(verdict.Code{Name: "GATE_UNSET", Stage: verdict.Test, Remedy: "Name the paths"}, "critical paths have no globs")
 	test.Blocks = []verdict.Block{
 		{Title: "Slowest tests", Table: &verdict.Table{Columns: []string{"Test", "Seconds", "Share"}, Rows: [][]string{
-			{"tests/test_inference.py::TestModel::test_a_very_long_name_of_a_test_that_does_not_break[parameter-1]", "1.5", "30 %"}}}},
+			{"tests/test_inference.py::TestModel::test_a_very_long_name_of_a_test_that_does_not_break[parameter-1]", "1.5", "30 %"},
+			{"tests/test_inference.py::test_text[" + strings.Repeat("ب", 120) + "👩‍👧" + strings.Repeat("/a", 90) + "]", "0.1", "2 %"}}}},
 		{Title: "Line coverage by package", Bars: &verdict.BarChart{Unit: "%", Max: 100, Threshold: 80, Labels: []string{"app", "lib"},
 			Values: []float64{70, 92}}},
 		{Title: "End of the output", Log: strings.Repeat("a long line of a log ", 20) + "\n" + strings.Repeat("x", 300)},
