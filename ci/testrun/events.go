@@ -30,6 +30,8 @@ type events struct {
 	// status what pytest meant to exit with then.
 	seen, ended bool
 	status      int
+	// before is how an earlier pytest of the same command failed, whose reports are gone; 0 for none.
+	before int
 	// directory is where the run's files were.
 	directory string
 	// pytest is the version that ran, as far as the counting of its reports needs it.
@@ -209,7 +211,7 @@ func readEvents(r io.Reader) (*events, error) {
 		var event struct {
 			Event, ID, When, Outcome, Text, Output, Directory, Pytest, File, Type string
 			Added, Markers, Examples, Ignored, Untaken                            []string
-			Tests, Status, Deselected, Removed, Line                              int
+			Tests, Status, Deselected, Removed, Line, Before                      int
 			Seconds                                                               float64
 			Part, Raised, Plain                                                   bool
 		}
@@ -221,7 +223,7 @@ func readEvents(r io.Reader) (*events, error) {
 		switch event.Event {
 		case "session":
 			e.added = event.Added[:min(len(event.Added), 20)]
-			e.directory = xmlscan.Clip(event.Directory, 4096)
+			e.directory, e.before = xmlscan.Clip(event.Directory, 4096), event.Before
 			_, _ = fmt.Sscanf(event.Pytest, "%d.%d", &e.pytest[0], &e.pytest[1]) // what it cannot read stays 0
 		case "load":
 			e.loading = xmlscan.Clip(event.File, 4096)

@@ -73,3 +73,11 @@ func TestMostTestsSkippedIsTold(t *testing.T) {
 	in.Config.Test.MaxSkipped = 3
 	assert.Empty(t, judge(t, in, 0, suiteOf(2, 3)).Stage.Warnings, "somebody said how many")
 }
+
+// A command may run pytest twice; the reports are of the second.
+func TestAnEarlierPytestThatFailedIsNotForgotten(t *testing.T) {
+	r := judge(t, input(t), 0, green().with("events.jsonl", strings.Replace(green()[".report/events.jsonl"], `"added":[]`, `"added":[],"before":1`, 1)))
+	assert.Equal(t, verdict.Fail, r.Stage.Verdict)
+	assert.Equal(t, "REPORT_DISAGREES", r.Stage.Code)
+	assert.Contains(t, r.Stage.Cause, "an earlier pytest of the same command ended with status 1")
+}

@@ -78,12 +78,19 @@ class Events:
     def __init__(self, path: Path) -> None:
         """Write to a new file."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        before = failed_before(path)
         self.folder = path.parent
         self.stream = path.open("w", encoding="utf-8", buffering=1)
         self.digest = hashlib.sha256()
         self.collected = False
         self.handed_over = False
-        self.write("session", pytest=pytest.__version__, added=added(), directory=os.getcwd())
+        self.write(
+            "session",
+            pytest=pytest.__version__,
+            added=added(),
+            directory=os.getcwd(),
+            **({"before": before} if before else {}),
+        )
 
     def write(self, event: str, **fields: Any) -> None:
         """Write one event and make sure that it survives this process."""
@@ -198,6 +205,16 @@ class Events:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The session reached its end."""
         self.write("end", status=int(exitstatus))
+
+
+def failed_before(path: Path) -> int:
+    """Return how an earlier pytest of the same command failed, whose reports this one replaces; 0 for none that did."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        first, last = json.loads(lines[0]), json.loads(lines[-1])
+        status = int(last["status"]) if last["event"] == "end" else 0
+        return int(first.get("before", 0)) or (status if status != pytest.ExitCode.NO_TESTS_COLLECTED else 0)
+    return 0
 
 
 FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+), in ', re.MULTILINE)
