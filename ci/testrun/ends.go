@@ -55,6 +55,9 @@ func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 	p := j.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
 		of.events.during(f.file), where)
 	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
+	if j.in.Workers != "" && j.in.Selective() { // pytest-xdist ends like this where pytest refuses an expression
+		p.Next = "Run it without --workers, which hides what pytest says of " + selectionWords(j.in, nil)
+	}
 	return p
 }
 

@@ -345,6 +345,20 @@ func TestRunKeepsWhatAKilledRunDid(t *testing.T) {
 	assert.Equal(t, "1", evidence(r.Stage, "tests that ended before the run did").Value)
 }
 
+// TestAnExpressionThatWorkersHide: pytest-xdist ends in an error of its own where pytest refuses one.
+func TestAnExpressionThatWorkersHide(t *testing.T) {
+	for workers, next := range map[string]string{"": "Look at the plugin or hook that raised it", "2": `Run it without --workers, which hides what pytest says of --keyword "a and ("`} {
+		in := input(t)
+		in.Keyword, in.Workers = "a and (", workers
+		events := `{"event":"session"}` + "\n" + `{"event":"error","type":"AssertionError","text":"('test_a', <WorkerController gw1>)"}` + "\n"
+		r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
+			return fake.Result(3, green().with("junit.xml", suite()).with("events.jsonl", events)), nil
+		}), in)
+		assert.Equal(t, "RUNNER_KILLED", r.Stage.Code)
+		assert.Contains(t, r.Stage.Next, next)
+	}
+}
+
 func TestRunCouldNotRun(t *testing.T) {
 	environment := &runner.EnvironmentError{Command: []string{"uv", "pip"}, Output: "no solution\n", Err: errors.New("exit code 1")}
 	for name, c := range map[string]struct {
