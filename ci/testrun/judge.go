@@ -249,7 +249,8 @@ func (j *testJudge) judgeAgreement(of *part) {
 			wrong = append(wrong, fmt.Sprintf("%d tests failed while they ran, the report holds %d", failed, r.Bad()))
 		}
 		if status := of.events.before; status != 0 {
-			wrong = append(wrong, fmt.Sprintf("an earlier pytest of the same command ended with status %d, and the reports are of the last one", status))
+			wrong = append(wrong, fmt.Sprintf("an earlier pytest of the same command ended with status %d, and the reports are of the last one",
+				status))
 		}
 		if n := len(of.events.turned); n > 0 {
 			wrong = append(wrong, fmt.Sprintf("%s an error and %s reported as passed: %s",
