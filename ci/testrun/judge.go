@@ -199,7 +199,8 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	case r.Executed() == 0:
 		j.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
 	}
-	if r.Bad() > 0 && (!incomplete || !internal(r)) {
+	own := incomplete && internal(r) // an error of pytest's own, which has its problem
+	if r.Bad() > 0 && !own {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = j.in.again(r.Failures[0].ID())
 		if name := j.hidden(r.Failures); name != "" {
@@ -213,7 +214,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if floor := j.in.Config.Test.MinTests; floor > r.Total() && !j.selective && !incomplete {
 		j.fail(TooFewTests, "there are %d tests, at least %d are demanded%s", r.Total(), floor, j.events.left.words())
 	}
-	if j.stopped() {
+	if j.stopped() && !own {
 		at := slices.IndexFunc(j.problems, func(p *verdict.Problem) bool { return p.Code.Name == TestsFailed.Name })
 		if note := j.stoppedWords(); at >= 0 {
 			j.problems[at].Cause += "; " + note

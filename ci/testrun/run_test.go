@@ -350,12 +350,15 @@ func TestAnExpressionThatWorkersHide(t *testing.T) {
 	for workers, next := range map[string]string{"": "Look at the plugin or hook that raised it", "2": `Run it without --workers, which hides what pytest says of --keyword "a and ("`} {
 		in := input(t)
 		in.Keyword, in.Workers = "a and (", workers
-		events := `{"event":"session"}` + "\n" + `{"event":"error","type":"AssertionError","text":"('test_a', <WorkerController gw1>)"}` + "\n"
+		events := `{"event":"session"}` + "\n" + `{"event":"collected","tests":2}` + "\n" +
+			`{"event":"error","type":"AssertionError","text":"('test_a', <WorkerController gw1>)"}` + "\n" + `{"event":"end","status":3,"stopped":true}` + "\n"
 		r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
-			return fake.Result(3, green().with("junit.xml", suite()).with("events.jsonl", events)), nil
+			internal := suite(`<testcase classname="pytest" name="internal"><error message="internal error"/></testcase>`)
+			return fake.Result(3, green().with("junit.xml", internal).with("events.jsonl", events)), nil
 		}), in)
 		assert.Equal(t, "RUNNER_KILLED", r.Stage.Code)
 		assert.Contains(t, r.Stage.Next, next)
+		assert.Len(t, r.Stage.Problems, 1)
 	}
 }
 
