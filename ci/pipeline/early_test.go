@@ -47,7 +47,7 @@ func TestAServerThatRefusesIsToldWhileTheTestsRun(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	defer server.Close()
 	var once sync.Once
-	told := make(chan string)
+	told := make(chan string, 1) // the refusal may come before the step begins, whose line waits for this one
 	r := fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
 		select {
 		case line := <-told:
