@@ -164,11 +164,18 @@ func TestAReportLeavesAloneWhatIsNoReport(t *testing.T) {
 	dir := t.TempDir()
 	thesis := filepath.Join(dir, "thesis.txt")
 	require.NoError(t, os.WriteFile(thesis, []byte("years of work"), 0o600))
-	out, err := exec.CommandContext(t.Context(), command(t), "pipeline", "--source", dir, "--report", dir).CombinedOutput()
-	require.Error(t, err, "there is no Python in it")
+	source := t.TempDir() // a source without Python
+	require.NoError(t, os.WriteFile(filepath.Join(source, "notes.txt"), nil, 0o600))
+	out, err := exec.CommandContext(t.Context(), command(t), "pipeline", "--source", source, "--report", dir).CombinedOutput()
+	require.Error(t, err)
 	assert.Contains(t, string(out), "SRC_NOT_PYTHON")
 	assert.FileExists(t, filepath.Join(dir, "report.json"))
 	assert.FileExists(t, thesis)
+
+	out, err = exec.CommandContext(t.Context(), command(t), "pipeline", "--source", source, "--report", source).CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "REPORT_UNWRITABLE", "the source is no place for a report")
+	assert.NoFileExists(t, filepath.Join(source, "report.json"))
 
 	refused, err := exec.CommandContext(t.Context(), filepath.Join(reachable.Root(), "scripts", "pipeline"), t.TempDir()+"/..").CombinedOutput()
 	var failed *exec.ExitError
