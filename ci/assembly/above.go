@@ -12,9 +12,9 @@ var projectFiles = []string{
 	config.FileName, ".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements*", "Pipfile", "environment.y*ml", "Dockerfile",
 }
 
-// configAbove is the folder above a source that has the pipeline.yaml of its project, relative to the source; empty
-// where there is none, and for a source that has anything of a project of its own. It looks no further than the
-// checkout, and not at the user's home, where a file may lie that belongs to nothing.
+// configAbove is the closest folder above a source that has a pipeline.yaml, relative to the source. It is empty if
+// no folder has one, or if the source is a project itself (projectFiles). The search ends at the checkout, and leaves
+// out the user's home, where a stray file may lie.
 func configAbove(source string) string {
 	dir, err := filepath.Abs(source)
 	if err != nil || has(dir, projectFiles...) {

@@ -106,8 +106,8 @@ func (e *Engine) warmUp(ctx context.Context, request pipeline.ImageRequest) {
 	}
 }
 
-// memory is beside the proofs of images: there is none where no image is built, or where one is built for a
-// real registry.
+// memory is stored beside the proofs of images. It is nil if the call builds no image, or builds one for a real
+// registry.
 func (e *Engine) memory() supply.Memory {
 	if e.ahead == nil {
 		return nil

@@ -41,8 +41,8 @@ type Protocol interface {
 	// Request completes r, a POST to the endpoint. A header X-Amz-Content-Sha256 of it is what is
 	// signed for the body.
 	Request(at Endpoint, operation string, in any, r *smithyhttp.Request) (*smithyhttp.Request, error)
-	// Answer reads a successful answer into out, a pointer to a struct. A smithy.APIError says that
-	// it is a refusal all the same. Unless it fails, the body is closed here or by what out has.
+	// Answer reads a successful answer into out, a pointer to a struct. It returns a
+	// smithy.APIError for a refusal with a status of success. Unless it fails, the body is closed here or by what out has.
 	Answer(operation string, answer *smithyhttp.Response, out any) error
 	// Failure is what an answer with an error's status says: a smithy.APIError, if it is the service's.
 	Failure(answer *smithyhttp.Response, body []byte) error

@@ -21,9 +21,8 @@ type Endpoint struct {
 // Variant is which of a service's endpoints is asked for: with validated cryptography, with IPv6.
 type Variant struct{ FIPS, DualStack bool }
 
-// Regional is the rule of most services: an endpoint of its own in each region. plain begins its
-// names; with FIPS they have the suffix -fips, except in AWS GovCloud, where govcloud says that
-// all are validated and have no such names.
+// Regional is the rule of most services: an endpoint of its own in each region, whose name begins with plain. With
+// FIPS it has the suffix -fips. With govcloud, all endpoints in AWS GovCloud are validated, and none has the suffix.
 func Regional(plain string, govcloud bool) func(string, Variant) (Endpoint, error) {
 	return func(region string, v Variant) (Endpoint, error) {
 		p, known := partition.Of(region)
