@@ -28,7 +28,7 @@ func (t *transport) failure(op string, resp *http.Response) *Error {
 		e.Message = fmt.Sprintf("the answer is %s", contentType(resp))
 		// The host check answers with this text; the remedy is on the server.
 		if strings.Contains(string(payload), "Invalid Host header") {
-			e.Message = "the server refuses this host name (Invalid Host header); start it with --allowed-hosts"
+			e.Message = "the server refuses this host name (Invalid Host header); start it with " + AllowedHosts
 		}
 	}
 	e.Kind = kindOf(resp.StatusCode, body.ErrorCode, isJSON)
@@ -45,6 +45,9 @@ func (t *transport) failure(op string, resp *http.Response) *Error {
 	}
 	return e
 }
+
+// AllowedHosts is the option of a server that refuses a host name; the message of that error names it.
+const AllowedHosts = "--allowed-hosts"
 
 // retryAfter reads the header in both of its forms; zero when absent or past. A date is
 // held against the answer's own Date: this machine's clock may be off.

@@ -16,6 +16,10 @@ func (c *connection) findExperiment(ctx context.Context) (string, error) {
 	switch {
 	case mlflow.IsKind(err, mlflow.NotFound):
 		return "", nil
+	case mlflow.IsKind(err, mlflow.Unsupported): // every MLflow has this call, below the path that it is served at
+		p := verdict.Problemf(CodeNotJSON, "%v", err)
+		p.Next = "Give the address of the MLflow server itself, with the path that its pages are below, if any; without /api"
+		return "", p
 	case err != nil:
 		return "", err
 	case experiment.Deleted():

@@ -67,7 +67,11 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		case !known:
 			code = CodeRunFailed
 		}
-		return verdict.Problemf(code, "%v", err)
+		p := verdict.Problemf(code, "%v", err)
+		if strings.Contains(server.Message, mlflow.AllowedHosts) {
+			p.Next = "Start MLflow with " + mlflow.AllowedHosts + " and this name (MLflow 3.5 and newer), or use a name that it takes; then " + again
+		}
+		return p
 	}
 	if errors.As(err, &store) {
 		if next := room(store.Status, store.Code); next != "" {
@@ -77,7 +81,11 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		if !known {
 			code = CodeUploadFailed
 		}
-		return verdict.Problemf(code, "%v", err)
+		p := verdict.Problemf(code, "%v", err)
+		if store.Kind == ledger.BadCredentials {
+			p.Next = "Check the access key, its secret and its session token: one is wrong, or they have expired. Then " + again
+		}
+		return p
 	}
 	if at == preparing {
 		return verdict.Problemf(CodeInput, "%v", err)

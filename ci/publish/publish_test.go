@@ -507,6 +507,8 @@ func TestFaults(t *testing.T) {
 		resumed bool
 		// published must be part of what is said to be published.
 		published string
+		// next must be part of what is to be done.
+		next string
 	}
 	cases := map[string]struct {
 		fault func(*world, *Input)
@@ -583,7 +585,18 @@ func TestFaults(t *testing.T) {
 				_, _ = fmt.Fprint(rw, "<html>sign in</html>")
 				return true
 			})
-		}, want{code: CodeS3Unreachable, cause: "answers with a web page (HTTP 200, text/html)"}},
+		}, want{code: CodeS3Unreachable, cause: "answers with a web page (HTTP 200)"}},
+		"another server in place of MLflow": {func(w *world, _ *Input) { w.failMLflow("experiments", http.NotFound) },
+			want{code: CodeNotJSON, cause: "HTTP 404"}},
+		"expired credentials": {func(w *world, _ *Input) { w.failStore("PUT", "", 400, "ExpiredToken", true) },
+			want{code: CodeS3Denied, cause: "ExpiredToken", next: "Check the access key, its secret and its session token", resumed: true}},
+		"a bucket in the host's name alone": {func(w *world, _ *Input) { w.failStore("", "", 403, "PathStyleDomainForbidden", true) },
+			want{code: CodeS3Unsupported, cause: "PathStyleDomainForbidden"}},
+		"a host name that MLflow refuses": {func(w *world, _ *Input) {
+			w.failMLflow("experiments", func(rw http.ResponseWriter, _ *http.Request) {
+				http.Error(rw, "Invalid Host header - possible DNS rebinding attack detected", http.StatusForbidden)
+			})
+		}, want{code: CodeAuth, cause: "Invalid Host header", next: "Start MLflow with --allowed-hosts"}},
 		"the S3 API is down": {func(_ *world, in *Input) { in.Target.S3Endpoint = "http://127.0.0.1:1" },
 			want{code: CodeS3Unreachable, cause: "connection refused"}},
 		"row 40: part 3 fails, then the abort fails": {func(w *world, in *Input) {
@@ -656,6 +669,7 @@ func TestFaults(t *testing.T) {
 			require.Equal(t, c.code.Name, result.Stage.Code, result.Stage.Failure())
 			assert.Equal(t, c.code.Outcome, result.Stage.Verdict)
 			assert.Contains(t, result.Stage.Cause, c.cause)
+			assert.Contains(t, result.Stage.Next, c.next)
 			assert.True(t, strings.HasPrefix(result.Stage.Failure(), "FAIL publish "+c.code.Name+": "), result.Stage.Failure())
 			assert.Len(t, w.commits(), c.commits)
 			if c.published != "" {

@@ -108,7 +108,7 @@ const (
 func (w *world) failStore(method, part string, status int, code string, forever bool) {
 	var seen atomic.Int64
 	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
-		if r.Method != method || !strings.Contains(r.URL.String(), part) {
+		if method != "" && r.Method != method || !strings.Contains(r.URL.String(), part) {
 			return false
 		}
 		if n := seen.Add(1); n > 1 && !forever {

@@ -7,7 +7,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"maps"
 	"net/http"
@@ -168,7 +167,7 @@ type (
 // Answer implements awscall.Protocol.
 func (p protocol) Answer(_ string, answer *smithyhttp.Response, out any) error {
 	if isWebPage(answer.Response) {
-		return webPage(answer.Response)
+		return webPage(answer.Response, nil)
 	}
 	if object, is := out.(*GetObjectOutput); is { // its body is not in memory
 		object.take(answer.Response)
@@ -178,7 +177,11 @@ func (p protocol) Answer(_ string, answer *smithyhttp.Response, out any) error {
 	if err != nil {
 		return err
 	}
-	switch name, err := root(body); {
+	name, err := root(body)
+	if _, wanted := out.(inDocument); wanted && name == "" && err == nil {
+		return webPage(answer.Response, body)
+	}
+	switch {
 	case err != nil:
 		return err
 	case strings.EqualFold(name, "Error"):
@@ -218,16 +221,19 @@ func (protocol) Failure(answer *smithyhttp.Response, body []byte) error {
 		return err
 	}
 	if isWebPage(answer.Response) {
-		return webPage(answer.Response)
+		return webPage(answer.Response, nil)
 	}
 	var told struct{ Code, Message string }
 	// What is not XML comes from a proxy, and has neither code nor message.
 	_ = xml.Unmarshal(body, &told)
 	if told.Code == "" && told.Message == "" { // an answer to HEAD has no body
+		if isForeign(answer.Response, body) {
+			return webPage(answer.Response, body)
+		}
 		told.Message = http.StatusText(answer.StatusCode)
 		told.Code = strings.ReplaceAll(told.Message, " ", "")
-		if m := title.FindSubmatch(body); m != nil {
-			told.Message = html.UnescapeString(strings.TrimSpace(string(m[1])))
+		if words := titleOf(body); words != "" {
+			told.Message = words
 		}
 	}
 	return awscall.Refusal(answer, told.Code, told.Message)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 
 	smithy "github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -142,6 +143,8 @@ var codes = map[string]Kind{
 	"PreconditionFailed": Precondition, "ConditionalRequestConflict": Busy, "OperationAborted": Busy,
 	"BadDigest": Refused, "XAmzContentChecksumMismatch": Refused, "XAmzContentSHA256Mismatch": Refused, "InvalidDigest": Refused,
 	"NotImplemented": NotImplemented,
+	// Stores that take a bucket only as a part of the host's name: Alibaba's OSS, Tencent's COS.
+	"SecondLevelDomainForbidden": NotImplemented, "PathStyleDomainForbidden": NotImplemented,
 }
 
 // Wrap makes an *Error of what a Client returned, for the operation op on a key; nil stays nil.
@@ -157,6 +160,10 @@ func Wrap(op, bucket, key string, err error) error {
 	var page *webPageError
 	if errors.As(err, &page) {
 		e.Kind, e.Err, e.Status = NotS3, page, page.status
+		return e
+	}
+	if errors.As(err, new(*smithy.DeserializationError)) { // it broke off, or is no document at all
+		e.Kind = Unreachable
 		return e
 	}
 	var answer *smithyhttp.ResponseError
@@ -181,6 +188,8 @@ func Wrap(op, bucket, key string, err error) error {
 		}
 	case http.StatusMovedPermanently, http.StatusTemporaryRedirect:
 		e.Kind = WrongRegion
+	case http.StatusUnauthorized:
+		e.Kind = BadCredentials
 	case http.StatusForbidden:
 		e.Kind = AccessDenied
 	case http.StatusNotFound:
@@ -189,6 +198,8 @@ func Wrap(op, bucket, key string, err error) error {
 		e.Kind = Precondition
 	case http.StatusConflict:
 		e.Kind = Busy
+	case http.StatusProxyAuthRequired:
+		e.Kind = Unreachable
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		e.Kind = Throttled
 	case http.StatusNotImplemented:
@@ -205,6 +216,7 @@ func Wrap(op, bucket, key string, err error) error {
 func sendError(err error) error {
 	var op *net.OpError
 	var dns *net.DNSError
+	var sent *url.Error // repeats the address, and stands behind the SDK's words
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return context.DeadlineExceeded
@@ -214,6 +226,8 @@ func sendError(err error) error {
 		return fmt.Errorf("look up %s: not found", dns.Name)
 	case errors.As(err, &op):
 		return op
+	case errors.As(err, &sent):
+		return sent.Err
 	}
 	return err
 }

@@ -187,7 +187,7 @@ func (s *Store) Keep(ctx context.Context, key string, content []byte, contentTyp
 func (s *Store) Probe(ctx context.Context, key string, match bool) error {
 	body := []byte("Written to find out whether this store honours conditional writes. It may be deleted.\n")
 	refused := func(err error) error {
-		if IsKind(err, NotImplemented) {
+		if refusesCondition(err) {
 			return &Error{Op: "probe conditional writes", Bucket: s.bucket, Key: key, Kind: NoCAS,
 				Message: "the store does not implement conditional writes", Err: err}
 		}
@@ -287,6 +287,13 @@ func refusesChecksum(err error) bool {
 	}
 	text := strings.ToLower(err.Error())
 	return strings.Contains(text, "checksum") || strings.Contains(text, "xamzcontentsha256mismatch")
+}
+
+// refusesCondition reports whether the store refused a conditional write for its condition.
+func refusesCondition(err error) bool {
+	text := strings.ToLower(err.Error())
+	return IsKind(err, NotImplemented) || IsKind(err, Other) &&
+		(strings.Contains(text, "if-match") || strings.Contains(text, "if-none-match") || strings.Contains(text, "conditional"))
 }
 
 // SHA256 and MD5 are digests in the form of S3's headers.

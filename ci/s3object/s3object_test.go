@@ -3,7 +3,9 @@ package s3object_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -225,6 +227,8 @@ func TestKindsOfAnswers(t *testing.T) {
 		"NotImplemented": {501, s3object.NotImplemented}, "": {501, s3object.NotImplemented}, "InvalidRegionName": {400, s3object.WrongRegion},
 		"XAmzContentSHA256Mismatch": {400, s3object.Refused}, "InternalError": {500, s3object.Unreachable}, "SlowDown": {503, s3object.Throttled},
 		"ConditionalRequestConflict": {409, s3object.Busy}, "InvalidArgument": {400, s3object.Other},
+		"SecondLevelDomainForbidden": {403, s3object.NotImplemented}, "PathStyleDomainForbidden": {403, s3object.NotImplemented},
+		"Unauthorized": {401, s3object.BadCredentials}, "ProxyAuthenticationRequired": {407, s3object.Unreachable},
 	} {
 		store, s, _ := start(t, ledgertest.Profile{})
 		store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -298,6 +302,60 @@ func TestARedirectToAnotherServerNamesIt(t *testing.T) {
 		}
 		require.True(t, s3object.IsKind(err, s3object.NotS3), "%d: %v", status, err)
 		assert.ErrorContains(t, err, "redirects to https://s3.example.org")
+	}
+}
+
+// TestAnotherServerIsNoStore: MLflow, a console, or the https port itself at the address of the store.
+func TestAnotherServerIsNoStore(t *testing.T) {
+	for name, of := range map[string]struct {
+		status           int
+		form, body, text string
+	}{
+		"an application":     {404, "application/json", `{"detail":"Not Found"}`, `answers with application/json (HTTP 404): {"detail":"Not Found"}`},
+		"a web server":       {404, "text/html", "<html>\n<title>404 Not Found</title>", "answers with a web page (HTTP 404): 404 Not Found"},
+		"a port of https":    {400, "", "Client sent an HTTP request to an HTTPS server.\n", "(HTTP 400): Client sent an HTTP request to an HTTPS server."},
+		"a health check":     {200, "text/plain", "OK", "answers with text/plain (HTTP 200): OK"},
+		"nothing":            {204, "", "", "answers with no content type (HTTP 204)"},
+		"a store's own page": {404, "application/xml", "<Error><Code>NoSuchBucket</Code></Error>", ""},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{of.form}
+			w.WriteHeader(of.status)
+			_, _ = io.WriteString(w, of.body)
+		}))
+		defer server.Close()
+		client := s3object.NewClient(aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}, server.URL, false)
+		_, err := client.ListObjectsV2(t.Context(), "records-bucket", "", "")
+		err = s3object.Wrap("list", "records-bucket", "", err)
+		assert.Equal(t, of.text != "", s3object.IsKind(err, s3object.NotS3), "%s: %v", name, err)
+		assert.ErrorContains(t, err, of.text, name)
+	}
+}
+
+// TestAnAnswerThatBreaksOffIsNoRefusal: a server of https closes a connection of http in the middle of its words.
+func TestAnAnswerThatBreaksOffIsNoRefusal(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{})
+	store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(http.StatusBadRequest)
+		return true
+	})
+	_, err := s.Read(t.Context(), "a")
+	require.True(t, s3object.IsKind(err, s3object.Unreachable), "%v", err)
+}
+
+func TestAConditionThatIsRefusedByNameIsNotHonoured(t *testing.T) {
+	for _, header := range []string{"If-None-Match", "If-Match"} {
+		store, s, _ := start(t, ledgertest.Profile{})
+		store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get(header) == "" {
+				return false
+			}
+			ledgertest.Fail(w, http.StatusBadRequest, "InvalidArgument", header+" is not supported")
+			return true
+		})
+		err := s.Probe(t.Context(), "probe", true)
+		require.True(t, s3object.IsKind(err, s3object.NoCAS), "%v", err)
 	}
 }
 
