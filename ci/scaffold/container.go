@@ -202,8 +202,8 @@ func (s serving) useDockerfile(file container) {
 		s.set("image.dockerfile", file.name, "it has a user, a port and a health check of its own")
 		return
 	}
-	s.found("%s has no %s, so the pipeline builds the image itself; add them and write `image.dockerfile: %s` to use it",
-		file.name, strings.Join(lacks, ", "), file.name)
+	s.found("%s has no %s, so the pipeline builds the image itself; add %s and write `image.dockerfile: %s` to use it",
+		file.name, strings.Join(lacks, ", "), map[bool]string{true: "it", false: "them"}[len(lacks) == 1], file.name)
 }
 
 // volumes leaves out the usual volumes when one would hide code of the application.

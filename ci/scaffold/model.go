@@ -19,8 +19,7 @@ var modelsFolder = regexp.MustCompile(`["'](?:\./)?models/?["']`)
 // model finds the file that the training leaves, and what it is.
 func (s *survey) model(file string) {
 	defaults := config.Default().Train
-	all := s.literals(file, modelFile)
-	// What the training itself names comes before what other files load.
+	all := s.modelFiles(file)
 	best := func(suffixes ...string) *literal {
 		for i := range all {
 			if slices.Contains(suffixes, all[i].suffix) {
@@ -40,6 +39,11 @@ func (s *survey) model(file string) {
 		return
 	}
 	found := best("onnx", "skops", "ubj", "lgb", "safetensors", "h5", "hdf5", "pt", "pth", "pkl", "pickle", "joblib")
+	if found != nil && found.helps() {
+		s.unknown("train.model", "write `train.model` with the path of the file that the training saves the model to",
+			"the model's file: by their names, %s and the like only prepare the data", path.Base(found.pattern))
+		return
+	}
 	if found == nil {
 		s.unknown("train.model", "write `train.model: path/to/*.keras`", "the model's file: no file names one. %s is expected", defaults.Model)
 		return
@@ -62,6 +66,47 @@ func (s *survey) model(file string) {
 		s.unknown("train.model", "save it as safetensors or ONNX: docs/models.md",
 			"how %s could pass: it is a pickle, whose content is code", found.pattern)
 	}
+}
+
+// modelFiles are the files that the code names and that may be the model, the likeliest first: what DVC's stage leaves, what the
+// training itself names, and what other files load. What is called like a model comes first, what prepares the data last.
+func (s *survey) modelFiles(file string) (all []literal) {
+	for _, out := range s.tree.stage().Outs {
+		if m := modelFile.FindStringSubmatch(`"` + out.Value + `"`); m != nil && plainName.MatchString(m[2]) {
+			return []literal{{pattern: path.Clean(m[2]), suffix: m[3], in: "dvc.yaml"}}
+		}
+	}
+	all = slices.DeleteFunc(s.literals(file, modelFile), func(l literal) bool { return table.MatchString(l.before) })
+	rank := func(l literal) (n int) {
+		if l.helps() {
+			n += 4
+		}
+		if l.in != file {
+			n += 2
+		}
+		if !called.MatchString(path.Base(l.pattern)) {
+			n++
+		}
+		return n
+	}
+	slices.SortStableFunc(all, func(a, b literal) int { return rank(a) - rank(b) })
+	return all
+}
+
+var (
+	// table is a call that reads or writes data.
+	table = regexp.MustCompile(`\b(?:read_\w+|to_hdf|to_pickle|HDFStore|h5py\.File)\((?:[^()"']*,\s*)?[rf]?$`)
+	// called is in the name of a model, models at its end; helper is in the name of what prepares the data.
+	called = regexp.MustCompile(`(?i)model|classifier|clf|regress|estimator|predictor|forest|xgb|lgbm|best|checkpoint`)
+	models = regexp.MustCompile(`(?i)(?:model|classifier|clf|regressor|estimator|predictor|forest)\.\w+$`)
+	helper = regexp.MustCompile(`(?i)scaler|encoder|label|binari[sz]er|vectori[sz]er|tokeni[sz]er|imputer|transform|preproc|feature|column|` +
+		`mapping|builder|vocab|stats|meta|history|data|explainer|(?:^|[/_])(?:x|y|train|test|val)_`)
+)
+
+// helps reports whether a file by its name only helps the model: it prepares the data.
+func (l literal) helps() bool {
+	base := path.Base(l.pattern)
+	return helper.MatchString(base) && !models.MatchString(base)
 }
 
 // metrics finds how the gates learn the metrics: from an MLflow run, or from a file.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -152,6 +153,11 @@ func (s *survey) identity() error {
 		if python == "" {
 			python, from = usualPython, "no file names a version"
 		}
+		if !slices.Contains(config.Pythons, python) {
+			s.unknown("python", "write `python` with one of them, such as "+usualPython+"; pinned packages may need newer versions, too",
+				"a Python: %s, and the pipeline has %s", from, strings.Join(config.Pythons, ", "))
+			python, from = config.Default().Python, "the oldest that the pipeline has"
+		}
 		s.set("python", python, "%s; requires-python in pyproject.toml replaces this line", from)
 	} else {
 		s.found("Python %s, by %s", python, from)
@@ -165,6 +171,11 @@ func (s *survey) identity() error {
 	}
 	if s.project.Kind != pyenv.None {
 		s.found("packages from %s", s.project.Summary())
+	} else if below := s.tree.projects(); len(below) > 0 {
+		s.unknown("test.requirements train.requirements image.requirements",
+			"for one of these folders alone, call init and the other commands with --source "+path.Dir(below[0])+
+				"; for all, name the files in test.requirements, train.requirements and image.requirements",
+			"what to install: packages are listed in %s, and not in the root", strings.Join(below, ", "))
 	} else if used := s.tree.imports(); len(used) > 0 {
 		s.unknown("test.requirements train.requirements image.requirements",
 			"write them into requirements.txt, a line each; `uv pip compile --generate-hashes` makes a lock of it",

@@ -209,7 +209,9 @@ func TestThePythonThatIsUsedIsProposed(t *testing.T) {
 	}
 	p, cfg := propose(t, map[string]string{"Dockerfile": "FROM python:3.8\n"})
 	assert.Equal(t, config.Default().Python, cfg.Python, "not one that a run cannot have")
-	assert.True(t, slices.ContainsFunc(p.Unknown, func(u Unknown) bool { return strings.Contains(u.What, "a value for python") }), "%v", p.Unknown)
+	assert.True(t, slices.ContainsFunc(p.Unknown, func(u Unknown) bool {
+		return strings.Contains(u.What, "FROM python:3.8 in Dockerfile, and the pipeline has 3.10")
+	}), "%v", p.Unknown)
 }
 
 func TestTheReleaseBranchIsFound(t *testing.T) {

@@ -15,6 +15,11 @@ import (
 var (
 	accuracy      = regexp.MustCompile(`\baccuracy`)
 	useStreamlit  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+streamlit\b`)
+	litServe      = regexp.MustCompile(`\bLitServer\(`)
+	litPort       = regexp.MustCompile(`\.run\([^)]*\bport\s*=\s*(\d+)`)
+	bentoObject   = regexp.MustCompile(`(?m)^(\w+)\s*=\s*bentoml\.Service\(`)
+	bentoClass    = regexp.MustCompile(`(?m)^@(?:bentoml\.)?service\b(?:\([^@]*?\))?\s*\n(?:@[^\n]*\n)*class (\w+)`)
+	useBento      = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+bentoml\b`)
 	useGradio     = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+gradio\b`)
 	launches      = regexp.MustCompile(`\.launch\(`)
 	ownPort       = regexp.MustCompile(`server_port\s*=\s*(\d+)`)
@@ -101,7 +106,7 @@ func (s serving) withoutApp(file container) {
 	if !s.trains {
 		return
 	}
-	what := "an application: no Streamlit, Gradio, FastAPI or Flask was found"
+	what := "an application: no Streamlit, Gradio, FastAPI, Flask, BentoML or LitServe was found"
 	switch {
 	case s.tree.uses(useDjango):
 		what = "how the application is started: it is Django's"
@@ -118,7 +123,7 @@ func (s serving) app(said []string) *app {
 	if d := config.Default().Image; s.tree.has(d.Command[2]) {
 		return &app{command: d.Command, health: d.Health, page: d.Page, name: d.Command[2]}
 	}
-	for _, find := range []func([]string) *app{s.fastapi, s.flask, s.streamlit, s.gradio} {
+	for _, find := range []func([]string) *app{s.bentoml, s.litserve, s.fastapi, s.flask, s.streamlit, s.gradio} {
 		if found := find(said); found != nil {
 			return found
 		}
@@ -127,10 +132,10 @@ func (s serving) app(said []string) *app {
 }
 
 // preferred is the file that people start, of several: one that a command says, else one with a usual name.
-func preferred(said, names []string) string {
+func (s serving) preferred(said, names []string) string {
 	for _, name := range names {
 		if slices.ContainsFunc(said, func(word string) bool {
-			return path.Clean(word) == name || strings.HasPrefix(word, importable(name)+":")
+			return path.Clean(word) == name || strings.HasPrefix(strings.TrimPrefix(word, "src."), strings.TrimPrefix(s.tree.importable(name), "src.")+":")
 		}) {
 			return name
 		}
@@ -153,7 +158,7 @@ func (s serving) streamlit(said []string) *app {
 	names := slices.DeleteFunc(s.tree.mentions(useStreamlit), func(name string) bool {
 		return path.Base(path.Dir(name)) == "pages" || strings.HasPrefix(path.Base(name), "_")
 	})
-	name := preferred(said, names)
+	name := s.preferred(said, names)
 	if name == "" {
 		return nil
 	}
@@ -165,7 +170,7 @@ func (s serving) streamlit(said []string) *app {
 
 func (s serving) gradio(said []string) *app {
 	names := slices.DeleteFunc(s.tree.mentions(useGradio), func(name string) bool { return !launches.MatchString(s.tree.text(name)) })
-	name := preferred(said, names)
+	name := s.preferred(said, names)
 	if name == "" {
 		return nil
 	}
@@ -179,13 +184,41 @@ func (s serving) gradio(said []string) *app {
 	return found
 }
 
+// litserve is a server of LitServe: a script that runs it, on the port that it says.
+func (s serving) litserve(said []string) *app {
+	name := s.preferred(said, s.tree.mentions(litServe))
+	if name == "" {
+		return nil
+	}
+	found := &app{command: s.tree.script(name), health: "/health", why: "LitServe: " + name, name: name, port: 8000}
+	if m := litPort.FindStringSubmatch(s.tree.text(name)); m != nil {
+		found.port = portOf(m[1])
+	}
+	return found
+}
+
+// bentoml is a service of BentoML, in the older form of an object or the newer one of a class.
+func (s serving) bentoml(said []string) *app {
+	for _, pattern := range []*regexp.Regexp{bentoObject, bentoClass} {
+		names := slices.DeleteFunc(s.tree.mentions(pattern), func(name string) bool { return !useBento.MatchString(s.tree.text(name)) })
+		name := s.preferred(said, names)
+		if name == "" {
+			continue
+		}
+		target := s.tree.importable(name) + ":" + pattern.FindStringSubmatch(s.tree.text(name))[1]
+		return &app{command: []string{"bentoml", "serve", target, "--host", "0.0.0.0", "--port", portWord}, health: "/livez", page: "/",
+			why: "BentoML: " + name, name: name, port: servers["bentoml"].port}
+	}
+	return nil
+}
+
 func (s serving) fastapi(said []string) *app {
 	name, target, called := s.object(said, fastAPI, "FastAPI")
 	if name == "" {
 		return nil
 	}
 	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "FastAPI: " + name, name: name}
-	found.command = slices.Concat([]string{"uvicorn"}, appDir(name), []string{importable(name) + ":" + target})
+	found.command = slices.Concat([]string{"uvicorn"}, s.appDir(name), []string{s.tree.importable(name) + ":" + target})
 	if called {
 		found.command = append(found.command, "--factory")
 	}
@@ -206,9 +239,9 @@ func (s serving) flask(said []string) *app {
 		target += "()"
 	}
 	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "Flask: " + name, name: name}
-	module := importable(name)
+	module := s.tree.importable(name)
 	found.command = []string{"gunicorn", "--bind", "0.0.0.0:{{port}}"}
-	if strings.HasPrefix(name, "src/") {
+	if s.tree.inSrc(name) {
 		found.command = append(found.command, "--chdir", "src")
 	}
 	found.command = append(found.command, module+":"+target)
@@ -219,7 +252,7 @@ func (s serving) flask(said []string) *app {
 // object finds the object that answers, where it is assigned to a name in a module. If only a function makes it, called is
 // set, and target is that function.
 func (s serving) object(said []string, assigned *regexp.Regexp, class string) (name, target string, called bool) {
-	if name = preferred(said, s.tree.mentions(assigned)); name != "" {
+	if name = s.preferred(said, s.tree.mentions(assigned)); name != "" {
 		return name, assigned.FindStringSubmatch(s.tree.text(name))[1], false
 	}
 	makes := regexp.MustCompile(`(?:^|[^\w])` + class + `\(`)
@@ -231,7 +264,7 @@ func (s serving) object(said []string, assigned *regexp.Regexp, class string) (n
 				continue
 			}
 			given := regexp.MustCompile(`(?m)^(\w+)(?:\s*:\s*[\w.]+)?\s*=\s*(?:\w+\.)*` + m[1] + `\(`)
-			if name = preferred(said, s.tree.mentions(given)); name != "" {
+			if name = s.preferred(said, s.tree.mentions(given)); name != "" {
 				return name, given.FindStringSubmatch(s.tree.text(name))[1], false
 			}
 			if _, earlier := factories[file]; !earlier && needsNothing(m[2]) {
@@ -239,7 +272,7 @@ func (s serving) object(said []string, assigned *regexp.Regexp, class string) (n
 			}
 		}
 	}
-	if name = preferred(said, slices.Sorted(maps.Keys(factories))); name == "" {
+	if name = s.preferred(said, slices.Sorted(maps.Keys(factories))); name == "" {
 		return "", "", false
 	}
 	return name, factories[name], true
@@ -256,8 +289,8 @@ func needsNothing(parameters string) bool {
 }
 
 // appDir tells uvicorn where the modules of a src layout are.
-func appDir(name string) []string {
-	if strings.HasPrefix(name, "src/") {
+func (s serving) appDir(name string) []string {
+	if s.tree.inSrc(name) {
 		return []string{"--app-dir", "src"}
 	}
 	return nil

@@ -35,6 +35,7 @@ var servers = map[string]struct {
 	"gunicorn":  {port: 8000, to: []string{"--bind", "0.0.0.0:" + portWord}},
 	"granian":   {port: 8000, host: []string{"--host", "0.0.0.0"}, to: []string{"--port", portWord}},
 	"fastapi":   {port: 8000, to: []string{"--port", portWord}, file: true},
+	"bentoml":   {port: 3000, host: []string{"--host", "0.0.0.0"}, to: []string{"--port", portWord}},
 	"streamlit": {port: 8501, to: []string{"--server.port=" + portWord}, file: true},
 	"python":    {file: true},
 }

@@ -40,6 +40,12 @@ func TestAnApplicationThatAFunctionMakes(t *testing.T) {
 			"uvicorn a:build --factory" + ending},
 		"of Flask": {map[string]string{"web.py": "def application_for(env='x'):\n\tapp = flask.Flask(__name__)\n\treturn app\n",
 			"wsgi.py": "from web import application_for\napplication = application_for('prod')\n"}, "gunicorn --bind 0.0.0.0:{{port}} wsgi:application"},
+		"of BentoML": {map[string]string{"service.py": "import bentoml\nsvc = bentoml.Service('a', runners=[r])\n"},
+			"bentoml serve service:svc --host 0.0.0.0 --port {{port}}"},
+		"of BentoML, a class": {map[string]string{"src/api/service.py": "from __future__ import annotations\nimport bentoml\nimport src.x\n@bentoml.service(\n    traffic={'timeout': 9},\n)\nclass Iris:\n    pass\n"},
+			"bentoml serve src.api.service:Iris --host 0.0.0.0 --port {{port}}"},
+		"of LitServe":            {map[string]string{"serve.py": "import litserve as ls\nls.LitServer(Api(), track=True).run(port=8080)\n"}, "python serve.py"},
+		"that imports src":       {map[string]string{"src/api.py": "from src.models import m\napp = FastAPI()\n"}, "uvicorn src.api:app" + ending},
 		"that needs an argument": {map[string]string{"a.py": "def create_app(settings):\n    return FastAPI()\n"}, ""},
 		"of a method":            {map[string]string{"a.py": "class A:\n    def create_app(self):\n        return FastAPI()\n"}, ""},
 	} {

@@ -12,25 +12,32 @@ import (
 )
 
 var (
-	trainName = regexp.MustCompile(`(?i)^(?:train|training|train_.*|.*_train|.*_training|fit)\.py$`)
+	// trainNames are those of scripts that train, the plainer ones first.
+	trainNames = []*regexp.Regexp{regexp.MustCompile(`(?i)^(?:train|training|train_.*|.*_train|.*_training|fit)\.py$`),
+		regexp.MustCompile(`(?i)[_-]train(?:ing)?[_-]|^train(?:ing)?-|-train(?:ing)?\.py$|^training_`)}
+	// prepares is the name of a script that makes what a training needs.
+	prepares = regexp.MustCompile(`(?i)data|split|sample|features|config`)
 	// saves is a call that leaves a model.
 	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|` +
 		`\.dump\(|onnx\.save|log_model\(|ModelCheckpoint\(`)
 	fits = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
 	// atOnce is a line outside every function and block that fits or saves: a script without the usual guard.
-	atOnce    = regexp.MustCompile(`(?m)^[A-Za-z_(][^\n]*(?:` + fits.String() + `|` + saves.String() + `)`)
+	atOnce = regexp.MustCompile(`(?m)^[A-Za-z_(][^\n]*(?:` + fits.String() + `|` + saves.String() + `)`)
+	// runs is what makes a file of Python do something when it is started.
+	runs      = regexp.MustCompile(`(?m)__main__|^[A-Za-z_][\w.]*\(|^(?:with|for|while|try)\b`)
 	modeSwap  = regexp.MustCompile(`--mode`)
 	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
-	modelFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{1,200}\.` +
+	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
-	jsonFile = regexp.MustCompile(`([^\n]{0,80})["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
+	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
 	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
 	held    = regexp.MustCompile(`\{[^{}]*\}`)
 	// plainWord is an argument of a command that no shell would change.
-	plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+	assignment = regexp.MustCompile(`^\s*(\w+)=("[^"]*"|'[^']*'|[^\s"']*)\s+(.*)$`)
 )
 
 // training finds the command that trains, and what it leaves.
@@ -62,7 +69,7 @@ func (s *survey) noTraining() {
 
 // trainCommand is how the training is started, the file that does it if that is known, and the reason.
 func (s *survey) trainCommand() (command []string, file, why string) {
-	if words := s.declaredStage(); words != nil {
+	if words := pythonCommand(s.tree.stage().Cmd.Value); words != nil {
 		return words, s.scriptOf(words), "the stage of dvc.yaml"
 	}
 	if main := s.tree.text("main.py"); modeSwap.MatchString(main) && strings.Contains(main, "train") {
@@ -75,9 +82,11 @@ func (s *survey) trainCommand() (command []string, file, why string) {
 	if words := s.makeTarget(); words != nil {
 		return words, s.scriptOf(words), "the target train of the Makefile"
 	}
-	for _, name := range s.tree.code {
-		if trainName.MatchString(path.Base(name)) && s.complete(name) {
-			return s.tree.script(name), name, "it trains: " + name
+	for _, called := range trainNames {
+		for _, name := range s.tree.code {
+			if base := path.Base(name); called.MatchString(base) && !prepares.MatchString(base) && s.complete(name) {
+				return s.tree.script(name), name, "it trains: " + name
+			}
 		}
 	}
 	for _, name := range s.tree.code {
@@ -94,27 +103,31 @@ func (s *survey) trainCommand() (command []string, file, why string) {
 func (s *survey) complete(name string) bool {
 	text := s.tree.text(name)
 	if fits.MatchString(text) || saves.MatchString(text) {
-		return true
+		return runs.MatchString(text) || atOnce.MatchString(text)
 	}
 	return strings.Contains(text, "__main__") && s.tree.uses(saves)
 }
 
-// declaredStage is the command of DVC's stage that trains.
-func (s *survey) declaredStage() []string {
+// stage is one of dvc.yaml.
+type stage struct {
+	Cmd  yaml.Node   `yaml:"cmd"`
+	Outs []yaml.Node `yaml:"outs"`
+}
+
+// stage is DVC's stage that trains; empty if there is none.
+func (t *tree) stage() stage {
 	var file struct {
-		Stages map[string]struct {
-			Cmd yaml.Node `yaml:"cmd"`
-		} `yaml:"stages"`
+		Stages map[string]stage `yaml:"stages"`
 	}
-	if yaml.Unmarshal([]byte(s.tree.text("dvc.yaml")), &file) != nil {
-		return nil
+	if yaml.Unmarshal([]byte(t.text("dvc.yaml")), &file) != nil {
+		return stage{}
 	}
-	for _, name := range []string{"train", "training", "fit"} {
-		if stage, ok := file.Stages[name]; ok && stage.Cmd.Kind == yaml.ScalarNode {
-			return pythonCommand(stage.Cmd.Value)
+	for _, name := range []string{"train", "training", "train_model", "fit"} {
+		if found, ok := file.Stages[name]; ok {
+			return found
 		}
 	}
-	return nil
+	return stage{}
 }
 
 var trainTarget = regexp.MustCompile(`(?m)^train(?:ing)?:[^\n=]*\n\t[@-]*([^\n]+)`)
@@ -127,8 +140,16 @@ func (s *survey) makeTarget() []string {
 	return nil
 }
 
-// pythonCommand splits a command that runs Python and needs no shell; nil for any other.
+// pythonCommand splits a command that runs Python and needs no shell, also one with variables before it; nil for any other.
 func pythonCommand(text string) []string {
+	if m := assignment.FindStringSubmatch(text); m != nil {
+		variable := m[1] + "=" + strings.Trim(m[2], `"'`)
+		command := pythonCommand(m[3])
+		if command == nil || !plainWord.MatchString(variable) {
+			return nil
+		}
+		return slices.Concat([]string{"env", variable}, slices.DeleteFunc(command, func(w string) bool { return w == "env" }))
+	}
 	words := strings.Fields(text)
 	for _, prefix := range [][]string{{"uv", "run"}, {"poetry", "run"}, {"pdm", "run"}, {"pipenv", "run"}} {
 		if len(words) > 2 && slices.Equal(words[:2], prefix) {
@@ -162,8 +183,8 @@ func (s *survey) scriptOf(words []string) string {
 	return ""
 }
 
-// literal is a file that the code names.
-type literal struct{ pattern, suffix, in string }
+// literal is a file that the code names, and the text before the name.
+type literal struct{ pattern, suffix, in, before string }
 
 // literals are the files that the code names by a pattern, those of one file first. Where only a part
 // of the path is in the text, the pattern leaves the rest open.
@@ -175,6 +196,9 @@ func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal
 	for _, name := range order {
 		for _, m := range pattern.FindAllStringSubmatch(s.tree.text(name), -1) {
 			text := held.ReplaceAllString(strings.TrimPrefix(m[2], "./"), "*")
+			if strings.HasPrefix(m[2], "{") && strings.HasPrefix(text, "*/") {
+				text = "*" + text // a folder of a variable may be several
+			}
 			if in := s.folder(name, m[1]); in != "" {
 				text = in + "/" + text
 			}
@@ -191,7 +215,7 @@ func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal
 			if len(m) > 3 {
 				suffix = m[3]
 			}
-			found = append(found, literal{text, suffix, name})
+			found = append(found, literal{text, suffix, name, m[1]})
 		}
 	}
 	return found

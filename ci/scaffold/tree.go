@@ -46,7 +46,11 @@ type tree struct {
 	names, code []string
 	texts       map[string]string
 	err         error
+	// srcIsPackage is set where the code imports src itself: from src.api import app.
+	srcIsPackage bool
 }
+
+var importsSrc = regexp.MustCompile(`(?m)^[ \t]*(?:from|import)[ \t]+src(?:\.\w|[ \t])`)
 
 func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	names, err := source.Filter(nil, unread).List(ctx)
@@ -68,6 +72,7 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	for _, name := range t.code {
 		t.text(name)
 	}
+	t.srcIsPackage = t.uses(importsSrc)
 	return t, t.err
 }
 
@@ -176,32 +181,58 @@ func (t *tree) packages() (found []string) {
 	return found
 }
 
-// module is the dotted name of a Python file that lies in a package, and "" for a plain script.
-func (t *tree) module(name string) string {
-	if !t.has(path.Join(path.Dir(name), "__init__.py")) {
-		return ""
-	}
-	module := strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py")
-	return strings.ReplaceAll(strings.TrimSuffix(module, "/__main__"), "/", ".")
-}
+var importsName = regexp.MustCompile(`(?m)^[ \t]*(?:from|import)[ \t]+(\w+)`)
 
-// script is the command that runs a Python file.
+// script is the command that runs a Python file: as a module where it lies in a package, and by its path where it does not, or
+// where it imports the files beside it by their plain names.
 func (t *tree) script(name string) []string {
-	if module := t.module(name); module != "" {
-		return []string{"python", "-m", module}
+	dir := path.Dir(name)
+	beside, root := false, false
+	for _, m := range importsName.FindAllStringSubmatch(t.text(name), -1) {
+		atRoot := t.holds(m[1])
+		root = root || atRoot
+		beside = beside || !atRoot && t.holds(path.Join(dir, m[1]))
+	}
+	inPackage := t.has(path.Join(dir, "__init__.py")) || t.srcIsPackage && strings.HasPrefix(name, "src/")
+	switch {
+	case inPackage && (!beside || dir == "."):
+		return []string{"python", "-m", strings.TrimSuffix(t.importable(name), ".__main__")}
+	case root && dir != "." && !strings.Contains(t.text(name), "sys.path"):
+		return []string{"env", "PYTHONPATH=.", "python", name}
 	}
 	return []string{"python", name}
 }
 
-// importable is the name by which a server imports a file from the root of the source.
-func importable(name string) string {
-	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "src/"), ".py"), "/__init__")
-	return strings.ReplaceAll(name, "/", ".")
+// holds reports whether a module or a package is at a path.
+func (t *tree) holds(at string) bool {
+	return t.has(at+".py") || slices.ContainsFunc(t.code, func(name string) bool { return strings.HasPrefix(name, at+"/") })
 }
+
+// importable is the name by which a file is imported: from src where src is only a folder, and from the root otherwise.
+func (t *tree) importable(name string) string {
+	if t.inSrc(name) {
+		name = strings.TrimPrefix(name, "src/")
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(name, ".py"), "/__init__"), "/", ".")
+}
+
+// inSrc reports whether src must be on the path for the file to be imported.
+func (t *tree) inSrc(name string) bool { return strings.HasPrefix(name, "src/") && !t.srcIsPackage }
 
 // imported are packages whose distribution has a name that is known, by the name of their module.
 var imported = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+(tensorflow|keras|torch|sklearn|xgboost|lightgbm|onnx|skops|numpy|pandas|` +
-	`mlflow|streamlit|gradio|fastapi|flask)\b`)
+	`catboost|spacy|transformers|joblib|mlflow|streamlit|gradio|fastapi|flask|litserve|bentoml)\b`)
+
+// projects are the files that list packages, of folders of the root that have Python of their own.
+func (t *tree) projects() (found []string) {
+	for _, name := range t.names {
+		dir, base := path.Split(name)
+		if strings.Count(dir, "/") == 1 && (base == "requirements.txt" || base == "pyproject.toml") && t.holds(path.Clean(dir)) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
 
 // imports are the distributions that the application imports, as far as they are known; sorted.
 func (t *tree) imports() (names []string) {
