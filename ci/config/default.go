@@ -7,6 +7,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// documents are files that no training and no service reads. Tests see them: some read the README's examples, or check the
+// documents themselves.
+var documents = []string{"*.md", "docs/**", "Makefile", ".github", ".gitignore", ".gitattributes", ".editorconfig", "LICENSE*"}
+
 // Default returns the configuration of a source without a pipeline.yaml: the
 // commands, thresholds and names of the pipeline document.
 func Default() Config {
@@ -15,9 +19,9 @@ func Default() Config {
 		Name:   "openstack-rca-system",
 		Python: "3.10",
 		Exclude: []string{
-			".git", ".github", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache",
+			".git", ".venv", "venv", "**/__pycache__", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache",
 			"**/*.pyc", "**/.env", "**/.env.*", "htmlcov", ".coverage", "coverage.xml", "mlruns", "mlartifacts", "mlflow.db",
-			"**/node_modules", ".tox", ".nox", "report", "*.md", "docs/**", "Makefile", ".gitignore", ".gitattributes", ".editorconfig", "LICENSE*",
+			"**/node_modules", ".tox", ".nox",
 		},
 		Test: Test{
 			Build:      BuildModes[0],
@@ -38,7 +42,7 @@ func Default() Config {
 			},
 		},
 		Train: Train{
-			Inputs:         Selection{Exclude: []string{"tests/**", "**/test_*.py", "**/conftest.py", "streamlit_app/**", FileName, "models/**"}},
+			Inputs:         Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", "streamlit_app/**", FileName, "models/**"}, documents...)},
 			Command:        []string{"python", "main.py", "--mode", "train", "--enable-mlflow"},
 			DataArgs:       []string{"--data", "{{data}}"},
 			Vars:           map[string]string{"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -61,7 +65,7 @@ func Default() Config {
 		},
 		Image: Image{
 			Repository: "openstack-rca-system",
-			Inputs:     Selection{Exclude: []string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}},
+			Inputs:     Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}, documents...)},
 			Command: []string{"streamlit", "run", "streamlit_app/chatbot.py",
 				"--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
 			Vars: map[string]string{"STREAMLIT_SERVER_SCRIPT_HEALTH_CHECK_ENABLED": "true",

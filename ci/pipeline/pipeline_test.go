@@ -79,7 +79,8 @@ func TestASourceThatCannotBeOneIsRefused(t *testing.T) {
 		code  string
 	}{
 		"empty":               {map[string]string{}, "SRC_EMPTY"},
-		"only excluded files": {map[string]string{"README.md": "hello"}, "SRC_EMPTY"},
+		"only excluded files": {map[string]string{"mlruns/0/meta.yaml": "hello"}, "SRC_EMPTY"},
+		"documents":           {map[string]string{"README.md": "hello"}, "SRC_NOT_PYTHON"},
 		"no Python":           {map[string]string{"main.rb": "puts 1"}, "SRC_NOT_PYTHON"},
 	} {
 		t.Run(name, func(t *testing.T) {

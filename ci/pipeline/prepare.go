@@ -276,10 +276,10 @@ func unreadableSource(err error) *verdict.Problem {
 	return problem
 }
 
-// leaveOut excludes virtual environments, whatever they are called: they are of one machine, and have links
-// that lead out of the source.
+// leaveOut excludes what is of one machine, whatever it is called: virtual environments, which have links that lead out of
+// the source, and reports of earlier runs, which would make each run see another source.
 func leaveOut(cfg *config.Config, files []string) {
-	cfg.Exclude = append(cfg.Exclude, glob.EscapeAll(pyenv.Virtual(files))...)
+	cfg.Exclude = append(cfg.Exclude, glob.EscapeAll(slices.Concat(pyenv.Virtual(files), verdict.ReportDirs(files)))...)
 }
 
 // checkPaths finds the paths of tests that the source does not have. What follows "::" is a name

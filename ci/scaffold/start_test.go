@@ -129,7 +129,7 @@ func TestWhatAPipelineSaysAlreadyIsNotAskedAgain(t *testing.T) {
 		"Dockerfile":      "CMD [\"./start.sh\"]\n",
 		"report.py":       "",
 		"out/report.html": "", "out/report.json": "", "out/rollout/task-definition.json": `{"containerDefinitions": []}`,
-		"report/rollout/task-definition.json": `{"containerDefinitions": []}`})
+		"report/report.html": "", "report/report.json": "", "report/rollout/task-definition.json": `{"containerDefinitions": []}`})
 	p, _ := propose(t, files)
 	nothing := func(string) (string, bool) { return "", false }
 	text := p.Text(nil, nothing)

@@ -15,6 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // The limits of what is read: a repository may be large or hostile.
@@ -25,7 +26,7 @@ const (
 
 // unread are directories that say nothing about the project itself.
 var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist",
-	".tox", ".nox", "report", "mlruns", "mlartifacts", "htmlcov",
+	".tox", ".nox", "mlruns", "mlartifacts", "htmlcov",
 	".git/objects", ".git/logs", ".git/lfs", ".git/modules"}
 
 var (
@@ -57,7 +58,7 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list source: %w", err)
 	}
-	others := glob.EscapeAll(slices.Concat(pyenv.Virtual(names), reports(names)))
+	others := glob.EscapeAll(slices.Concat(pyenv.Virtual(names), verdict.ReportDirs(names)))
 	names = slices.DeleteFunc(names, func(name string) bool { return !plainName.MatchString(name) || glob.MatchAny(others, name) })
 	t := &tree{ctx: ctx, source: source, names: names, texts: map[string]string{}}
 	for _, name := range names {
@@ -74,17 +75,6 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	}
 	t.srcIsPackage = t.uses(importsSrc)
 	return t, t.err
-}
-
-// reports are the folders that a run of this pipeline wrote.
-func reports(names []string) (dirs []string) {
-	for _, name := range names {
-		dir, base := path.Split(name)
-		if _, page := slices.BinarySearch(names, dir+"report.html"); base == "report.json" && dir != "" && page {
-			dirs = append(dirs, path.Clean(dir))
-		}
-	}
-	return dirs
 }
 
 // tooling is Python that is not the application.

@@ -55,7 +55,6 @@ func isThere(names []string, name string) bool {
 
 // unhide is what to do about a hidden file.
 func unhide(name string) string {
-	return fmt.Sprintf("%s is in the source, and exclude or test.inputs of pipeline.yaml keeps it from the tests (README files, docs and "+
-		"Makefile are, by default): "+
-		"set exclude without the glob that matches it", name)
+	return fmt.Sprintf("%s is in the source, and exclude or test.inputs of pipeline.yaml keeps it from the tests: "+
+		"set them without the glob that matches it", name)
 }

@@ -211,6 +211,7 @@ func TestRunDoesNotRunABrokenSuiteAgain(t *testing.T) {
 
 func TestRunSelectsByChanges(t *testing.T) {
 	in := input(t)
+	in.Config.Test.Inputs.Exclude = []string{"*.md", "docs/**"}
 	in.Changes = &Changes{Since: "main", Changed: []string{"README.md", "lstm/model.py", "tests/test_inference.py"}, Removed: []string{"docs/a.md", "gone.py"}}
 	left := green().with("selection.json", `{"changes":{"files":1,"of":3,"everything":""}}`).with("coverage.xml", covered("lstm/model.py 5 100"))
 	r := fake.New().OnRun(answer(0, left))

@@ -30,6 +30,18 @@ const (
 	ReportVerdict = "verdict.txt"
 )
 
+// ReportDirs returns the directories of the listed files, which are sorted, that are reports of earlier runs. The root of
+// the source is none, whatever it holds.
+func ReportDirs(names []string) (dirs []string) {
+	for _, name := range names {
+		dir, base := path.Split(name)
+		if _, page := slices.BinarySearch(names, dir+ReportHTML); base == ReportJSON && dir != "" && page {
+			dirs = append(dirs, path.Clean(dir))
+		}
+	}
+	return dirs
+}
+
 // ReportVersion is the version of report.json's format: raised when a field changes its
 // meaning or is removed, not when one is added.
 const ReportVersion = 1

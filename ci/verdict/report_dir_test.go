@@ -32,6 +32,12 @@ func TestAReportDirectoryIsCheckedBeforeItIsNeeded(t *testing.T) {
 	require.ErrorContains(t, verdict.CheckWritable("directory of models", file), "make directory of models")
 }
 
+func TestReportsAmongFilesAreKnown(t *testing.T) {
+	names := []string{"a/report.html", "a/report.json", "b/report.json", "deep/out/report.html", "deep/out/report.json", "report.html", "report.json", "report/app.py"}
+	assert.Equal(t, []string{"a", "deep/out"}, verdict.ReportDirs(names), "neither the root, nor a page or a module alone")
+	assert.Empty(t, verdict.ReportDirs(nil))
+}
+
 // TestOnlyAReportIsReplacedByAReport: files of the same names may be anybody's.
 func TestOnlyAReportIsReplacedByAReport(t *testing.T) {
 	for _, name := range []string{verdict.ReportJSON, verdict.ReportMarkdown, verdict.ReportHTML, verdict.ReportVerdict, verdict.Annotations} {

@@ -138,6 +138,7 @@ func TestOnlyWhatAChangeCanAffectRuns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, library().with(c.more), func(_ runner.Runner, in *testrun.Input) {
 				in.Config.Test.Command = []string{"python", "-m", "pytest"}
+				in.Config.Test.Inputs.Exclude = []string{"*.md", "docs/**"}
 				in.Changes = &testrun.Changes{Since: "main", Changed: c.changed, Removed: c.removed}
 			})
 			require.Equal(t, verdict.Pass, r.Stage.Verdict)
