@@ -188,6 +188,19 @@ func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, di
 // frame is a line of a traceback that says where, or that underlines it.
 var frame = regexp.MustCompile(`^\s*(?:File "[^"]*", line \d+|Traceback \(most recent|[\^~ ]+$)`)
 
+// says is a line that begins with an error, in the words of setuptools or of an exception.
+var says = regexp.MustCompile(`^\s*(?:error|[\w.]+(?:Error|Exception)): \S`)
+
+// lastIndex is the index of the last line that matches, or -1.
+func lastIndex(lines []string, pattern *regexp.Regexp) int {
+	for i, line := range slices.Backward(lines) {
+		if pattern.MatchString(line) {
+			return i
+		}
+	}
+	return -1
+}
+
 // buildSaid are the last lines of a build that say what went wrong: of a traceback, not the way to it.
 func buildSaid(output string) string {
 	var said []string
@@ -202,6 +215,12 @@ func buildSaid(output string) string {
 		default:
 			said = append(said, line)
 		}
+	}
+	if at := lastIndex(said, says); at >= 0 { // what follows an error explains it; the beginning matters
+		for said = said[at:]; len(said) > 1 && len(strings.Join(said, " | ")) > maxBuildSaid; {
+			said = said[:len(said)-1]
+		}
+		return strings.Join(said, " | ")
 	}
 	for length := len(strings.Join(said, " | ")); len(said) > 1 && length > maxBuildSaid; said = said[1:] {
 		length -= len(said[0]) + len(" | ")

@@ -271,3 +271,14 @@ func TestWhatWasSeenAndNotInstalledIsNamed(t *testing.T) {
 	assert.Empty(t, detect(t, map[string]string{"requirements.txt": "six"}).Explain("ModuleNotFoundError: No module named 'x'"))
 	assert.Equal(t, "uv.lock with group dev, locked by hash", detect(t, map[string]string{"uv.lock": "", "pyproject.toml": "[dependency-groups]\ndev = []\n"}).Summary())
 }
+
+func TestWhatABuildSaysBeginsWithItsError(t *testing.T) {
+	const advice = "\nTo avoid accidental inclusion of unwanted files or directories,\nsetuptools will not proceed with this build.\n" +
+		"If you are trying to create a single distribution with multiple packages\non purpose, you should not rely on automatic discovery.\n" +
+		"Instead, consider the following options:\n1. set up custom discovery (`find` directive with `include` or `exclude`)\n" +
+		"2. use a `src-layout`\n3. explicitly set `py_modules` or `packages` with a list of names\n"
+	assert.True(t, strings.HasPrefix(buildSaid("running egg_info\nerror: Multiple top-level packages discovered in a flat-layout: ['ml', 'data'].\n"+advice),
+		"error: Multiple top-level packages discovered in a flat-layout: ['ml', 'data']."))
+	assert.Equal(t, "hatchling.Unknown.VersionError: no version | see the docs", buildSaid("KeyError: 1\nhatchling.Unknown.VersionError: no version\nsee the docs"))
+	assert.Equal(t, "gcc failed | exit status 1", buildSaid("gcc failed\nexit status 1"))
+}

@@ -30,6 +30,12 @@ var (
 		Remedy: "If a named file declares the module, list that file under test.requirements of pipeline.yaml; " +
 			"if a named group or extra does, declare it in the group or extra `test` too",
 	}
+	// LockStale is a lock that was made before a package was declared.
+	LockStale = verdict.Code{
+		Name: "LOCK_STALE", Stage: verdict.Test,
+		Meaning: "The lock lacks packages that the project declares: it was made before, and they are not installed.",
+		Remedy:  "Lock again with the tool that owns the lock, such as uv lock or poetry lock",
+	}
 	// NumPyMismatch is a package for NumPy 1 beside NumPy 2.
 	NumPyMismatch = verdict.Code{
 		Name: "NUMPY_MISMATCH", Stage: verdict.Test,
@@ -111,5 +117,5 @@ func CodesFor(stage string) []verdict.Code {
 }
 
 func shared() []verdict.Code {
-	return []verdict.Code{RequirementsUnread, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
+	return []verdict.Code{RequirementsUnread, LockStale, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
 }

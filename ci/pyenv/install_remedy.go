@@ -11,6 +11,7 @@ var (
 	unreached  = regexp.MustCompile("(?:Failed to (?:fetch|download)|error sending request for url)[:` (]*(https?://[^\\s`)]+)")
 	otherHash  = regexp.MustCompile("[Hh]ash mismatch for `([^`]+)`")
 	noHash     = regexp.MustCompile("(?:no trusted hash was provided for|all requirements must have a hash, but none were provided for)")
+	notBuilt   = regexp.MustCompile("Failed to (?:build|download and build) `([A-Za-z0-9._-]+)==([^`]+)`")
 	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
 )
 
@@ -33,6 +34,13 @@ func (p *Project) InstallNext(said string) string {
 			p.Python)
 	}
 	from := strings.Join(p.From, ", ")
+	if m := notBuilt.FindStringSubmatch(flat); m != nil {
+		next := fmt.Sprintf("%s %s has no wheel for Python %s, and its source did not build: allow a newer version", m[1], m[2], p.Python)
+		if again, ok := relocks[p.Kind]; ok {
+			return next + ". " + again
+		}
+		return next + " in " + from
+	}
 	if next, ok := relocks[p.Kind]; ok {
 		return next
 	}

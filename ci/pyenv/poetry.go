@@ -64,7 +64,12 @@ func (p poetry) lock() {
 		"poetry", "export", "--no-interaction", "--format", "requirements.txt", "--output", exported,
 	}, options("--with", groups), options("--extras", extras))
 	unhashed := false
-	for _, pkg := range p.table("poetry.lock").list("package") {
+	lock := p.table("poetry.lock")
+	files := lock.sub("metadata", "files") // where Poetry 1 has them; some of its versions wrote empty lists
+	for _, pkg := range lock.list("package") {
+		if name := pkg.str("name"); files.has(name) && len(files.list(name)) == 0 || pkg.has("files") && len(pkg.list("files")) == 0 {
+			unhashed = true
+		}
 		switch source := pkg.sub("source"); source.str("type") {
 		case "directory":
 			unhashed = true

@@ -101,6 +101,9 @@ type Project struct {
 	named, requirementsDir, poetryOnly, tool bool
 	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
 	pipsOwn []string
+	// stale are packages that are declared and not in the lock, modules the names that the source itself could be imported by.
+	stale   []string
+	modules map[string]bool
 	// texts are all files that the installation reads, if they are few; nil otherwise.
 	texts map[string][]byte
 }
@@ -239,6 +242,8 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
 	d.unread()
+	d.lockStale()
+	d.project.modules = d.ownModules()
 	d.project.named, d.project.poetryOnly = len(request.Requirements) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
 	d.project.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
 	switch {

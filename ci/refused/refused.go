@@ -42,6 +42,9 @@ var (
 	}
 )
 
+// service is the name of a host in a network of containers, where an exception says its address: it has no dot, but a port.
+var service = regexp.MustCompile(`(?m)^\w[\w.]*(?:Error|Exception): [^\n]*\bhttps?://([A-Za-z][A-Za-z0-9-]*):\d+`)
+
 // wrapped is where NLTK, which prints no longer lines than a terminal has, goes on with a message.
 var wrapped = regexp.MustCompile(`\n\[nltk_data\] {2,}`)
 
@@ -72,6 +75,11 @@ func Hosts(output string) []string {
 	found = slices.DeleteFunc(found, func(name string) bool { return strings.HasSuffix(name, "readthedocs.io") })
 	if failed && len(found) == 0 {
 		found = shown(output)
+	}
+	if failed && len(found) == 0 {
+		for _, m := range service.FindAllStringSubmatch(output, -1) {
+			found = append(found, strings.ToLower(m[1]))
+		}
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)

@@ -20,10 +20,13 @@ func TestTheHostsOfAFailedConnectionAreNamed(t *testing.T) {
 		"  File \"main.py\", line 2\n    urlopen(\"https://data.example.org/x\")\nURLError: <urlopen error [Errno -3] x>":               "data.example.org",
 		"[nltk_data] Error loading punkt: <urlopen error pathsec.urlopen: no\n[nltk_data]     validated address for host\n" +
 			"[nltk_data]     'raw.example.com'; refusing>\n[nltk_data] Error loading x": "raw.example.com",
-		"WARNING mlflow.utils.environment: Failed to resolve installed pip version.": "",
-		"loaded https://fine.example.com":                                            "",
-		"AssertionError: 1 == 2":                                                     "",
-		"":                                                                           "",
+		"httpx.ConnectError: [Errno -2] Name or service not known\nRuntimeError: Failed to reach API at http://prefect:4200/api/": "prefect",
+		"ConnectionError: Connection refused\nredis.exceptions.ConnectionError: see http://redis:6379/0 and https://docs.x.io":    "redis",
+		"ConnectionError: Connection refused\nINFO started at http://web:80":                                                      Unknown,
+		"WARNING mlflow.utils.environment: Failed to resolve installed pip version.":                                              "",
+		"loaded https://fine.example.com": "",
+		"AssertionError: 1 == 2":          "",
+		"":                                "",
 	} {
 		assert.Equal(t, want, strings.Join(Hosts(output), " "), output)
 	}

@@ -1,6 +1,7 @@
 package testrun
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -137,6 +138,7 @@ func (j *testJudge) judgeMissing(of *part) {
 	switch {
 	case strings.Contains(text, "while loading conftest"):
 		p = j.problem(CollectionError, "a conftest.py could not be loaded: %s", lastError(text))
+		p.Next = j.project.MissingNext(text)
 	case of.ran.ExitCode == exitUsage:
 		p = j.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
 	default:
@@ -179,6 +181,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		p := j.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
 		p.Next = j.in.again(files[0])
 		p.Details = details(r.CollectionErrors)
+		p.Next = cmp.Or(j.project.MissingNext(strings.Join(p.Details, "\n")), p.Next)
 		if name := j.hidden(r.CollectionErrors); name != "" {
 			p.Next = unhide(name)
 		}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // export_run.py
 	"errors"
@@ -108,6 +109,7 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		for _, f := range s.project.Explain(result.Stderr + result.Stdout) {
 			s.stage.Warn(f.Code, "%s", f.Cause)
 		}
+		problem.Next = cmp.Or(s.project.MissingNext(result.Stderr), problem.Next)
 		// The run's status and curves still help to find out why.
 		record, _ := trained.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}

@@ -1,0 +1,141 @@
+package pyenv
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
+
+var (
+	noModule = regexp.MustCompile(`No module named '([\w.]+)'`)
+	// advised is a command that a library prints where it lacks another one.
+	advised = regexp.MustCompile("pip3? install (?:-U |--upgrade )?[\"'`]?([A-Za-z0-9][\\w.-]*(?:\\[[\\w,-]+\\])?)")
+	// separators are the characters that names of packages do not differ by.
+	separators = regexp.MustCompile(`[-_.]+`)
+	// requirementName is the name at the beginning of a requirement.
+	requirementName = regexp.MustCompile(`^\s*([A-Za-z0-9][\w.-]*)`)
+)
+
+// provides are the packages whose modules have other names.
+var provides = map[string]string{"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "yaml": "pyyaml", "PIL": "pillow",
+	"dotenv": "python-dotenv", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "jwt": "pyjwt", "jose": "python-jose",
+	"multipart": "python-multipart", "skimage": "scikit-image", "imblearn": "imbalanced-learn", "psycopg2": "psycopg2-binary"}
+
+// adds are the commands of tools that add a package and lock it, for the tests and for the application.
+var adds = map[Kind][2]string{UV: {"uv add --dev", "uv add"}, Poetry: {"poetry add --group dev", "poetry add"},
+	PDM: {"pdm add --dev", "pdm add"}, PipfileLock: {"pipenv install --dev", "pipenv install"}, Pipfile: {"pipenv install --dev", "pipenv install"}}
+
+// normal is the name of a package as indexes compare it.
+func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
+
+// MissingNext is the remedy of a failure whose output says that a package is missing; empty for any other, and for a module that
+// the source has itself, which only is not on the path.
+func (p *Project) MissingNext(output string) string {
+	if p == nil {
+		return ""
+	}
+	name := ""
+	if all := noModule.FindAllStringSubmatch(output, -1); len(all) > 0 {
+		module, _, _ := strings.Cut(all[len(all)-1][1], ".") // the last traceback's
+		if p.modules[module] {
+			return ""
+		}
+		name = provides[module]
+		if name == "" {
+			name = strings.ReplaceAll(module, "_", "-")
+		}
+	} else if m := advised.FindStringSubmatch(output); m != nil {
+		name = m[1]
+	}
+	switch {
+	case name == "":
+		return ""
+	case slices.Contains(p.stale, normal(name)):
+		return fmt.Sprintf("%s is not in %s, which is older than what declares it. %s", name, p.From[0], relocks[p.Kind])
+	}
+	where := "requirements.txt"
+	if len(p.From) > 0 {
+		where = p.From[0]
+	}
+	next := fmt.Sprintf("Add %s to %s", name, where)
+	if commands, ok := adds[p.Kind]; ok {
+		command := commands[0]
+		if p.Stage != verdict.Test {
+			command = commands[1]
+		}
+		next = fmt.Sprintf("Add the missing package: %s %s", command, name)
+	} else if p.Locked {
+		next = fmt.Sprintf("Add %s to what %s is locked from, and lock again", name, where)
+	}
+	if len(p.Unread) > 0 {
+		next = fmt.Sprintf("If one of %s has %s, name that file under %s.requirements of pipeline.yaml. Otherwise: %s",
+			some(p.Unread, 3), name, p.Stage, next)
+	}
+	return next
+}
+
+// ownModules are the names by which files and folders of the source could be imported.
+func (t *tree) ownModules() map[string]bool {
+	own := map[string]bool{}
+	for _, name := range t.names {
+		if module, is := strings.CutSuffix(name, ".py"); is {
+			for ; module != "."; module = path.Dir(module) {
+				own[path.Base(module)] = true
+			}
+		}
+	}
+	return own
+}
+
+// lockStale finds packages that pyproject.toml declares and its lock lacks: the lock was made before. A requirement with a marker is
+// left out, since a lock need not have what no supported Python installs.
+func (d *draft) lockStale() {
+	lock := map[Kind]string{UV: "uv.lock", Poetry: "poetry.lock", PDM: "pdm.lock"}[d.project.Kind]
+	if lock == "" {
+		return
+	}
+	locked, packages := map[string]bool{normal(d.project.Name): true}, d.table(lock).list("package")
+	if len(packages) == 0 {
+		return
+	}
+	for _, pkg := range packages {
+		locked[normal(pkg.str("name"))] = true
+	}
+	var declared []string
+	requirements := d.toml.sub("project").strs("dependencies")
+	for _, group := range keys(d.toml.sub("dependency-groups")) {
+		requirements = append(requirements, d.toml.sub("dependency-groups").strs(group)...)
+	}
+	for _, requirement := range requirements {
+		if m := requirementName.FindStringSubmatch(requirement); m != nil && !strings.Contains(requirement, ";") {
+			declared = append(declared, m[1])
+		}
+	}
+	poetry := d.toml.sub("tool", "poetry")
+	tables := []table{poetry.sub("dependencies")}
+	for _, group := range keys(poetry.sub("group")) {
+		tables = append(tables, poetry.sub("group", group, "dependencies"))
+	}
+	for _, dependencies := range tables {
+		for _, name := range keys(dependencies) {
+			entry := dependencies.sub(name)
+			_, several := dependencies[name].([]any)
+			if name != "python" && !several && !entry.has("markers") && !entry.has("python") && !entry.has("platform") {
+				declared = append(declared, name)
+			}
+		}
+	}
+	for _, name := range declared {
+		if name = normal(name); !locked[name] && !slices.Contains(d.project.stale, name) {
+			d.project.stale = append(d.project.stale, name)
+		}
+	}
+	if len(d.project.stale) > 0 {
+		d.project.find(LockStale, "%s does not have %s, which pyproject.toml declares", lock, some(d.project.stale, 5))
+		d.project.Findings[len(d.project.Findings)-1].Next = relocks[d.project.Kind]
+	}
+}
