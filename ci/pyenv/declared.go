@@ -52,6 +52,9 @@ func (f toolFiles) pdmGroups() []declaration {
 	return nil
 }
 
+// hatchNames are the environments of Hatch in which tests may run, those for nothing else first.
+var hatchNames = []string{"hatch-test", "test", "tests", "testing", "dev", "default"}
+
 // hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
 // one that the project calls test or leaves at default.
 func (f toolFiles) hatchEnvironments() []declaration {
@@ -62,7 +65,7 @@ func (f toolFiles) hatchEnvironments() []declaration {
 		{f.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
 		{f.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
 	} {
-		for _, name := range []string{"hatch-test", "test", "tests", "testing", "dev", "default"} {
+		for _, name := range hatchNames {
 			env := place.envs.sub(name)
 			found := declaration{
 				label:  "[" + place.table + name + "] of " + place.file,

@@ -16,6 +16,8 @@ type TestSettings struct {
 	// Paths are those in which pytest looks for tests.
 	Paths     []string
 	PathsFrom string
+	// Doctests is the file whose settings of pytest collect doctests too.
+	Doctests string
 	// Measured is what coverage measures: directories, or packages by name.
 	Measured     []string
 	MeasuredFrom string
@@ -97,6 +99,9 @@ func (t *tree) pytestSettings(found *TestSettings) {
 		}
 		if found.Paths = strings.Fields(s.values["testpaths"]); len(found.Paths) > 0 {
 			found.PathsFrom = s.from
+		}
+		if strings.Contains(s.values["addopts"], "--doctest-") {
+			found.Doctests = s.from
 		}
 		var measured []string
 		for _, m := range covOption.FindAllStringSubmatch(s.values["addopts"], -1) {

@@ -2,6 +2,7 @@ package pyenv
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,20 +42,21 @@ func (f toolFiles) toxNames() []string {
 }
 
 func (f toolFiles) toxTOML(root table, prefix, file string) declaration {
-	base := root.sub("env_run_base")
-	own, section := base, "env_run_base"
+	env, section := f.toxTable(root)
+	return f.toxDeclaration(prefix+section, file, nil, func(key string) []string { return toxValues(root, env[key], nil) })
+}
+
+// toxTable is the environment with what it has from the base, and its name.
+func (f toolFiles) toxTable(root table) (env table, section string) {
+	env, section = table{}, "env_run_base"
+	maps.Copy(env, root.sub(section))
 	for _, name := range f.toxNames() {
-		if env := root.sub("env", name); env != nil {
-			own, section = env, "env."+name
-			break
+		if own := root.sub("env", name); own != nil {
+			maps.Copy(env, own)
+			return env, "env." + name
 		}
 	}
-	return f.toxDeclaration(prefix+section, file, nil, func(key string) []string {
-		if own.has(key) {
-			return toxValues(root, own[key], nil)
-		}
-		return toxValues(root, base[key], nil)
-	})
+	return env, section
 }
 
 // toxValues are the texts of a value of tox.toml, in which a table can stand for the values of another place. The places
@@ -87,26 +89,30 @@ func toxValues(root table, value any, from []string) []string {
 }
 
 func (f toolFiles) toxINI(text, base, file string) declaration {
-	sections := parseINI(text)
-	for name, content := range sections {
-		// [testenv:py{310,311}] stands for two sections.
-		for _, one := range expand(name) {
-			sections[one] = content
-		}
-	}
-	section := base
-	for _, name := range f.toxNames() {
-		if _, is := sections[base+":"+name]; is {
-			section = base + ":" + name
-			break
-		}
-	}
+	sections, section := f.toxSection(text, base)
 	return f.toxDeclaration(section, file, sections, func(key string) []string {
 		if value, is := sections[section][key]; is {
 			return strings.Split(value, "\n")
 		}
 		return strings.Split(sections[base][key], "\n")
 	})
+}
+
+// toxSection reads the sections, and which of them is the environment.
+func (f toolFiles) toxSection(text, base string) (sections ini, section string) {
+	sections = parseINI(text)
+	for name, content := range sections {
+		// [testenv:py{310,311}] stands for two sections.
+		for _, one := range expand(name) {
+			sections[one] = content
+		}
+	}
+	for _, name := range f.toxNames() {
+		if _, is := sections[base+":"+name]; is {
+			return sections, base + ":" + name
+		}
+	}
+	return sections, base
 }
 
 // toxDeclaration reads the keys of an environment. The sections are those that its lines can refer to.

@@ -101,6 +101,7 @@ type survey struct {
 	tree    *tree
 	request Request
 	project *pyenv.Project
+	python  string
 	p       *Proposal
 	// trains and serves report whether a training and an application were found.
 	trains, serves bool
@@ -162,6 +163,7 @@ func (s *survey) identity() error {
 	} else {
 		s.found("Python %s, by %s", python, from)
 	}
+	s.python = python
 	s.project, err = pyenv.Detect(s.ctx, s.request.Source, pyenv.Request{Stage: verdict.Test, Python: python})
 	if err != nil {
 		// The stage that needs the files reports what is wrong with them, with the line.

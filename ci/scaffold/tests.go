@@ -14,16 +14,22 @@ func (s *survey) tests() error {
 	if err != nil {
 		return err
 	}
-	s.testCommand(stated)
+	if err := s.testCommand(stated); err != nil {
+		return err
+	}
 	s.testRequirements()
 	s.measured(stated)
 	s.floor(stated)
 	return nil
 }
 
-// testCommand compares the default with where the tests are: it runs tests/, and searches where
-// there is no such directory.
-func (s *survey) testCommand(stated pyenv.TestSettings) {
+// testCommand compares the default with what the project's own tool runs, or else with where the tests are: the default
+// runs tests/, and searches where there is no such directory.
+func (s *survey) testCommand(stated pyenv.TestSettings) error {
+	declared, err := pyenv.ReadTestCommand(s.ctx, s.request.Source, s.python)
+	if err != nil {
+		return err
+	}
 	var inside, outside []string
 	for _, name := range s.tree.names {
 		switch {
@@ -36,11 +42,20 @@ func (s *survey) testCommand(stated pyenv.TestSettings) {
 	}
 	search := []string{"python", "-m", "pytest", "-v"}
 	own := slices.ContainsFunc(stated.Paths, func(p string) bool { return path.Clean(p) != "tests" })
+	only := func(paths []string) bool { return len(paths) == 1 && path.Clean(paths[0]) == "tests" }
 	switch {
+	case len(declared.Options) > 0, len(declared.Paths) > 0 && !only(declared.Paths):
+		s.set("test.command", slices.Concat(search, declared.Options, declared.Paths), "what %s runs", declared.From)
+	case only(declared.Paths):
+		s.found("tests in tests/, by %s", declared.From)
 	case own && s.tree.below("tests"):
 		s.set("test.command", search, "testpaths of %s names more than tests/", stated.PathsFrom)
 	case own:
 		s.found("tests in %s, by %s", strings.Join(stated.Paths, ", "), stated.PathsFrom)
+	case stated.Doctests != "" && s.tree.below("tests") && len(stated.Paths) == 0:
+		s.set("test.command", search, "%s has pytest collect doctests, also outside of tests/", stated.Doctests)
+	case declared.From != "" && len(outside) > 0 && s.tree.below("tests") && len(stated.Paths) == 0:
+		s.set("test.command", search, "%s names no directory, and there are tests outside of tests/, such as %s", declared.From, outside[0])
 	case len(inside) == 0 && len(outside) > 0 && s.tree.below("tests"):
 		s.set("test.command", search, "the tests are not in tests/ but beside the code, such as %s", outside[0])
 	case len(inside)+len(outside) == 0 && s.tree.has("manage.py"):
@@ -55,6 +70,7 @@ func (s *survey) testCommand(stated pyenv.TestSettings) {
 	default:
 		s.found("files with tests: %d", len(inside)+len(outside))
 	}
+	return nil
 }
 
 // testRequirements says what is declared and not installed.
@@ -94,12 +110,14 @@ func (s *survey) measured(stated pyenv.TestSettings) {
 	}
 	packages := s.tree.packages()
 	var scripts []string
-	for _, name := range s.tree.code {
-		if top, _, deep := strings.Cut(name, "/"); !deep || !slices.Contains(packages, top) {
+	// Also what is no application, such as noxfile.py and examples: coverage.py would count it.
+	for _, name := range s.tree.names {
+		inside := slices.ContainsFunc(packages, func(dir string) bool { return strings.HasPrefix(name, dir+"/") })
+		if path.Ext(name) == ".py" && name[0] != '.' && !inside && !isTest(name) && path.Base(name) != "conftest.py" {
 			scripts = append(scripts, name)
 		}
 	}
 	if len(packages) > 0 && len(scripts) > 0 {
-		s.set(key, packages, "the packages; scripts such as %s are not what the tests are for", scripts[0])
+		s.set(key, packages, "the packages; files such as %s are not what the tests are for", scripts[0])
 	}
 }

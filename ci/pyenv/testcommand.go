@@ -1,0 +1,286 @@
+package pyenv
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/runner"
+)
+
+// TestCommand is which tests the tool of a project runs, as arguments of pytest.
+type TestCommand struct {
+	// Options decide what is collected and how, such as --doctest-modules. Paths are files and directories of the source.
+	Options, Paths []string
+	// From is the place that says so; empty where none does.
+	From string
+}
+
+// ReadTestCommand reads how tox, Hatch, PDM, Rye, poe, taskipy, Pipenv or make run the tests with a version of Python such as "3.12":
+// the first that calls pytest, or unittest's discover, with paths that the source has, and nothing else for other tests.
+// Options that only report are left out.
+func ReadTestCommand(ctx context.Context, source runner.Files, python string) (TestCommand, error) {
+	t, err := readTree(ctx, source)
+	if err != nil {
+		return TestCommand{}, err
+	}
+	for _, place := range (toolFiles{t, python}).testCommands() {
+		if found, ok := t.oneCall(place.commands); ok {
+			found.From = place.from
+			return found, t.err
+		}
+	}
+	return TestCommand{}, t.err
+}
+
+// runners are programs and modules that run tests.
+var runners = []string{"pytest", "py.test", "unittest", "testtools", "testtools.run", "stestr", "nose2", "nosetests", "trial",
+	"zope-testrunner"}
+
+// oneCall reads the only call among some commands, which may stand there several times. The tests of several calls are
+// not those of one.
+func (t *tree) oneCall(commands [][]string) (found TestCommand, ok bool) {
+	for _, words := range commands {
+		at := slices.IndexFunc(words, func(w string) bool { return slices.Contains(runners, path.Base(w)) })
+		if at < 0 || slices.ContainsFunc(words[:at], func(w string) bool { return strings.Contains(w, "install") }) {
+			continue
+		}
+		call, is := t.pytestCall(path.Base(words[at]), words[at+1:])
+		if !is || ok && (!slices.Equal(call.Options, found.Options) || !slices.Equal(call.Paths, found.Paths)) {
+			return TestCommand{}, false
+		}
+		found, ok = call, true
+	}
+	return found, ok
+}
+
+// commandPlace is a place with commands, each as its words.
+type commandPlace struct {
+	from     string
+	commands [][]string
+}
+
+func (f toolFiles) testCommands() (found []commandPlace) {
+	add := func(from string, commands [][]string) {
+		if len(commands) > 0 {
+			found = append(found, commandPlace{from, commands})
+		}
+	}
+	for _, tox := range []struct {
+		root         table
+		prefix, file string
+	}{{f.table("tox.toml"), "", "tox.toml"}, {f.toml.sub("tool", "tox"), "tool.tox.", "pyproject.toml"}} {
+		env, section := f.toxTable(tox.root)
+		list, _ := env["commands"].([]any)
+		var commands [][]string
+		for _, command := range list {
+			commands = append(commands, wordsOf(command))
+		}
+		add("["+tox.prefix+section+"] of "+tox.file, commands)
+	}
+	for _, tox := range []struct{ text, base, file string }{
+		{f.text("tox.ini"), "testenv", "tox.ini"}, {f.text("setup.cfg"), "tox:testenv", "setup.cfg"},
+		{f.toml.sub("tool", "tox").str("legacy_tox_ini"), "testenv", "legacy_tox_ini of pyproject.toml"},
+	} {
+		sections, section := f.toxSection(tox.text, tox.base)
+		text, is := sections[section]["commands"]
+		if !is {
+			text = sections[tox.base]["commands"]
+		}
+		var commands [][]string
+		for _, line := range lines(text) {
+			if m := factor.FindStringSubmatch(line); m != nil {
+				if !f.factors(m[1]) {
+					continue
+				}
+				line = m[2]
+			}
+			commands = append(commands, splitWords(line))
+		}
+		add("["+section+"] of "+tox.file, commands)
+	}
+	names := []string{"test", "tests", "run", "cov", "_test"}
+	for _, hatch := range []struct {
+		envs         table
+		prefix, file string
+	}{
+		{f.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
+		{f.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
+	} {
+		for _, env := range hatchNames {
+			scripts := hatch.envs.sub(env, "scripts")
+			for _, name := range names {
+				add("["+hatch.prefix+env+".scripts] of "+hatch.file, commandsOf(scripts[name]))
+			}
+		}
+	}
+	for _, place := range [][]string{{"pdm", "scripts"}, {"rye", "scripts"}, {"poe", "tasks"}, {"taskipy", "tasks"}} {
+		tasks := f.toml.sub(append([]string{"tool"}, place...)...)
+		for _, name := range names[:2] {
+			add("[tool."+strings.Join(place, ".")+"] of pyproject.toml", commandsOf(tasks[name]))
+		}
+	}
+	for _, name := range names[:2] {
+		add("[scripts] of Pipfile", commandsOf(f.table("Pipfile").sub("scripts")[name]))
+	}
+	if m := makeTests.FindStringSubmatch(f.text("Makefile")); m != nil {
+		var commands [][]string
+		for _, line := range lines(m[1]) {
+			commands = append(commands, splitWords(strings.TrimLeft(line, "@-")))
+		}
+		add("Makefile", commands)
+	}
+	return found
+}
+
+// makeTests is the recipe of the target for tests.
+var makeTests = regexp.MustCompile(`(?m)^tests?:[^\n=]*\n((?:\t[^\n]*(?:\n|$))+)`)
+
+// commandsOf are the commands of a script: a line, a list of lines, or a table with one of these or with words.
+func commandsOf(value any) (all [][]string) {
+	switch value := value.(type) {
+	case string:
+		return [][]string{splitWords(value)}
+	case []any:
+		for _, element := range value {
+			all = append(all, commandsOf(element)...)
+		}
+	case map[string]any:
+		if words, is := value["cmd"].([]any); is {
+			return [][]string{wordsOf(words)}
+		}
+		for _, key := range []string{"cmd", "shell", "composite", "sequence"} {
+			all = append(all, commandsOf(value[key])...)
+		}
+	}
+	return all
+}
+
+// wordsOf are the words of a command that is a list, with what tox puts in place of a table.
+func wordsOf(value any) (words []string) {
+	switch value := value.(type) {
+	case string:
+		return []string{unrooted(value)}
+	case []any:
+		for _, element := range value {
+			words = append(words, wordsOf(element)...)
+		}
+	case map[string]any:
+		return wordsOf(value["default"])
+	}
+	return words
+}
+
+var (
+	// posargs are the arguments that the caller can replace, with those that are used otherwise.
+	posargs = regexp.MustCompile(`\{(?:posargs|args)(?::([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}`)
+	// rooted are the names of the source, and of where it is installed, in the settings of tools.
+	rooted = regexp.MustCompile(`\{(?:toxinidir|tox_root|root|envsitepackagesdir|env_site_packages_dir)\}(?:/|\{/\})`)
+	quoted = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s"']+`)
+)
+
+func unrooted(text string) string {
+	return strings.ReplaceAll(rooted.ReplaceAllString(posargs.ReplaceAllString(text, "$1"), ""), "{/}", "/")
+}
+
+// splitWords splits a command line; quotes hold a word together.
+func splitWords(text string) (words []string) {
+	text = unrooted(text)
+	end := -1
+	for _, at := range quoted.FindAllStringIndex(text, -1) {
+		part := strings.Trim(text[at[0]:at[1]], `"'`)
+		if at[0] == end && len(words) > 0 {
+			words[len(words)-1] += part // --ignore="a b"
+		} else {
+			words = append(words, part)
+		}
+		end = at[1]
+	}
+	return words
+}
+
+var (
+	// collecting are pytest's options that decide what is run, and those of them that take a value.
+	collecting = []string{"--doctest-modules", "--doctest-continue-on-failure", "--pyargs"}
+	withValue  = []string{"-k", "-m", "-c", "-p", "-o", "-W", "--ignore", "--ignore-glob", "--deselect", "--doctest-glob", "--import-mode"}
+	// skipped are other options with a value of their own, which would be taken for a path.
+	skipped = []string{"-n", "--numprocesses", "--durations", "--junitxml", "--junit-xml", "--basetemp", "--confcutdir", "--rootdir", "--tb",
+		"--color", "--cov-report", "--cov-config", "--cov-context", "--cov", "--maxfail", "--timeout", "--dist", "--reruns", "--html",
+		"--log-level", "--log-cli-level", "--rcfile", "-r", "--show-capture"}
+)
+
+// pytestCall reads the arguments of a test runner; false for one that pytest cannot stand in for, or that names what the
+// source has not.
+func (t *tree) pytestCall(program string, rest []string) (found TestCommand, ok bool) {
+	switch program {
+	case "pytest", "py.test":
+	case "unittest":
+		return t.discovery(rest)
+	default:
+		return found, false
+	}
+	for i := 0; i < len(rest); i++ {
+		option, _, joined := strings.Cut(rest[i], "=")
+		separate := !joined && i+1 < len(rest)
+		switch {
+		case rest[i] == "&&" || rest[i] == ";" || rest[i] == "|" || rest[i] == "||":
+			return found, true
+		case slices.Contains(collecting, option):
+			found.Options = append(found.Options, rest[i])
+		case slices.Contains(withValue, option) && separate:
+			found.Options = append(found.Options, rest[i], rest[i+1])
+			i++
+		case slices.Contains(withValue, option) || len(option) > 2 && slices.Contains([]string{"-W", "-p", "-k", "-m"}, option[:2]):
+			found.Options = append(found.Options, rest[i])
+		case slices.Contains(skipped, option) && separate && !strings.HasPrefix(rest[i+1], "-"):
+			i++
+		case strings.HasPrefix(option, "-") || strings.ContainsAny(option, "{}$"):
+		default:
+			place := t.placed(rest[i])
+			if place == "" {
+				return TestCommand{}, false
+			}
+			found.Paths = append(found.Paths, place)
+		}
+	}
+	return found, !slices.ContainsFunc(found.Options, func(o string) bool { return strings.ContainsAny(o, "{}$") })
+}
+
+// discovering are the options of unittest's discover that have a value.
+var discovering = []string{"-s", "-p", "-t", "--start-directory", "--pattern", "--top-level-directory"}
+
+// discovery turns unittest's discover into what pytest calls the same; its default names are pytest's.
+func (t *tree) discovery(words []string) (found TestCommand, ok bool) {
+	if len(words) == 0 || words[0] != "discover" {
+		return found, false
+	}
+	for i := 1; i < len(words); i++ {
+		option, value, joined := strings.Cut(words[i], "=")
+		if !joined && i+1 < len(words) && slices.Contains(discovering, option) {
+			i++
+			value = words[i]
+		}
+		switch option {
+		case "-s", "--start-directory":
+			if value = t.placed(value); value == "" {
+				return TestCommand{}, false
+			}
+			found.Paths = []string{value}
+		case "-p", "--pattern":
+			found.Options = []string{"-o", "python_files=" + value}
+		}
+	}
+	return found, true
+}
+
+// placed is a path of the source, also for one that lies below src and is named as it is installed; empty without it.
+func (t *tree) placed(name string) string {
+	for _, place := range []string{path.Clean(name), path.Join("src", name)} {
+		if place == "." || t.has(place) || slices.ContainsFunc(t.names, func(n string) bool { return strings.HasPrefix(n, place+"/") }) {
+			return place
+		}
+	}
+	return ""
+}
