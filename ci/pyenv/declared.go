@@ -34,6 +34,9 @@ func (f toolFiles) testTools() []declaration {
 	return slices.Concat(f.pdmGroups(), f.hatchEnvironments(), f.toxEnvironment())
 }
 
+// pdmDevelopment is the place of PDM's groups.
+const pdmDevelopment = "[tool.pdm.dev-dependencies] of pyproject.toml"
+
 func (f toolFiles) pdmGroups() []declaration {
 	groups := f.toml.sub("tool", "pdm", "dev-dependencies")
 	var found declaration
@@ -41,7 +44,7 @@ func (f toolFiles) pdmGroups() []declaration {
 		found.lines = append(found.lines, groups.strs(name)...)
 	}
 	if len(found.lines) > 0 {
-		found.label = "[tool.pdm.dev-dependencies] of pyproject.toml"
+		found.label = pdmDevelopment
 		return []declaration{found}
 	}
 	for _, tool := range []string{"uv", "rye"} {

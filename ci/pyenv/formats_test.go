@@ -211,3 +211,24 @@ func TestTextOfWindowsIsRead(t *testing.T) {
 	assert.Equal(t, "six", decode([]byte("\xfe\xff\x00s\x00i\x00x")))
 	assert.Equal(t, "six", decode([]byte("\xef\xbb\xbfsix")))
 }
+
+func TestWhatIsInstalledAnywayIsNotSeenAsLeftOut(t *testing.T) {
+	grouped := project + "[dependency-groups]\ntests = [\"pytest\"]\n[project.optional-dependencies]\nfast = [\"six\"]\n"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  []string
+	}{
+		"tox names the group that is installed": {map[string]string{"uv.lock": "", "pyproject.toml": grouped +
+			"[tool.tox.env_run_base]\ndependency_groups = [\"tests\"]\n"}, []string{"extra fast"}},
+		"tox names an extra that is not": {map[string]string{"uv.lock": "", "pyproject.toml": grouped, "tox.ini": "[testenv]\nextras = fast\n"},
+			[]string{"[testenv] deps of tox.ini", "extra fast"}},
+		"PDM's groups from its lock": {map[string]string{"pdm.lock": "", "pyproject.toml": project +
+			"[tool.pdm.dev-dependencies]\nqa = [\"pytest\"]\n"}, nil},
+		"PDM's groups, of which the lock has one": {map[string]string{"pdm.lock": "[metadata]\ngroups = [\"qa\"]\n", "pyproject.toml": project +
+			"[tool.pdm.dev-dependencies]\nqa = [\"pytest\"]\nmore = [\"six\"]\n"}, []string{"[tool.pdm.dev-dependencies] of pyproject.toml"}},
+	} {
+		p, err := Detect(t.Context(), fake.Files(c.files), Request{Python: "3.11"})
+		require.NoError(t, err, name)
+		assert.Equal(t, c.want, p.Unread, name)
+	}
+}

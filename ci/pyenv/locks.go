@@ -168,7 +168,10 @@ func (d locked) pdmLock() {
 	extras := slices.DeleteFunc(chosen(d.stage, d.extras()), func(name string) bool { return !isLocked(name) })
 	d.parts("group", wanted)
 	d.parts("extra", extras)
-	export = append(export, "--prod")
+	if len(wanted) == 0 {
+		export = append(export, "--prod") // without groups that are named, PDM takes all; beside one it refuses the option
+	}
+	d.used[pdmDevelopment] = len(wanted) == len(groups)
 	export = append(export, options("-G", append(slices.Clone(extras), wanted...))...)
 	unhashed := false
 	for _, pkg := range d.table("pdm.lock").list("package") {

@@ -55,7 +55,7 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 	const (
 		poetryExport = "uv tool run --quiet --from poetry==" + poetryVersion + " --with poetry-plugin-export==" + poetryExportVersion +
 			" poetry export --no-interaction --format requirements.txt --output " + exported
-		pdmExport    = "env PDM_CHECK_UPDATE=false uv tool run --quiet --from pdm==" + pdmVersion + " pdm export --format requirements --output " + exported + " --prod"
+		pdmExport    = "env PDM_CHECK_UPDATE=false uv tool run --quiet --from pdm==" + pdmVersion + " pdm export --format requirements --output " + exported
 		hashedExport = "uv pip install --require-hashes -r " + exported
 		listed       = "uv pip install -r " + generatedFile
 	)
@@ -134,6 +134,19 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 			map[string]string{"pdm.lock": "[metadata]\ngroups = [\"default\", \"test\"]\n", "pyproject.toml": project +
 				"[tool.pdm.dev-dependencies]\ntest = [\"pytest\"]\nunlocked = [\"x\"]\n"},
 			PDM, true, []string{pdmExport + " -G test", hashedExport}, []string{"pdm.lock", "pyproject.toml"},
+		},
+		"requirements for testing in their folder": {
+			map[string]string{"pyproject.toml": project, "requirements/testing.txt": "pytest", "requirements/development.txt": "black"},
+			Requirements, false, []string{"uv pip install -r requirements/testing.txt"}, []string{"requirements/testing.txt"},
+		},
+		"requirements for development, named the other way": {
+			map[string]string{"dev.requirements.txt": "pytest"},
+			Requirements, false, []string{"uv pip install -r dev.requirements.txt"}, []string{"dev.requirements.txt"},
+		},
+		"a pdm.lock of a project without groups": {
+			map[string]string{"pdm.lock": "[metadata]\ngroups = [\"default\", \"test\"]\n", "pyproject.toml": project +
+				"[project.optional-dependencies]\ntest = [\"pytest\"]\n"},
+			PDM, true, []string{pdmExport + " --prod -G test", hashedExport}, []string{"pdm.lock", "pyproject.toml"},
 		},
 		"PDM's groups without a lock": {
 			map[string]string{"pyproject.toml": project + "[tool.pdm.dev-dependencies]\nqa = [\"pytest\"]\n"},

@@ -33,7 +33,7 @@ func TestSettingsOfTestsAreRead(t *testing.T) {
 			"[tool.coverage.report]\nfail_under=100\n[tool.coverage.run]\nparallel=true\n"},
 			TestSettings{Measured: []string{"app"}, MeasuredFrom: "pyproject.toml", Floor: 60.5, FloorFrom: "pyproject.toml"}},
 		"pytest-cov's floor that is none": {map[string]string{"pytest.ini": "[pytest]\naddopts = --cov-fail-under=0 --cov-fail-under=101\n"}, TestSettings{}},
-		"doctests": {map[string]string{"pytest.ini": "[pytest]\naddopts =\n  --doctest-modules\n"}, TestSettings{Doctests: "pytest.ini"}},
+		"doctests":                        {map[string]string{"pytest.ini": "[pytest]\naddopts =\n  --doctest-modules\n"}, TestSettings{Doctests: "pytest.ini"}},
 		"a floor that is none": {map[string]string{".coveragerc": "[report]\nfail_under = 900\n[run]\nsource_pkgs = a, b\n"},
 			TestSettings{Measured: []string{"a", "b"}, MeasuredFrom: ".coveragerc"}},
 	} {

@@ -28,7 +28,9 @@ func (d *draft) unread() {
 		"Pipfile.lock", "Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
 	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
 	for _, found := range (toolFiles{d.tree, d.project.Python}).testTools() {
-		seen = append(seen, found.label)
+		if len(found.lines)+len(found.left) > 0 || !d.uses("group ", found.groups) || !d.uses("extra ", found.extras) {
+			seen = append(seen, found.label)
+		}
 		if d.used[found.label] {
 			for _, left := range found.left {
 				seen = append(seen, left+" in "+found.label)
@@ -53,6 +55,11 @@ func (d *draft) unread() {
 			d.project.Unread = append(d.project.Unread, name)
 		}
 	}
+}
+
+// uses reports whether all of some groups or extras are installed.
+func (d *draft) uses(kind string, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !d.used[kind+name] })
 }
 
 // requirementsName is the name of a file with requirements, whatever they are for.

@@ -17,8 +17,10 @@ var usualFiles = map[string][]string{
 		"requirements/test.lock", "requirements-test.lock", "requirements/test.txt", "requirements-test.txt",
 		"requirements/tests.txt", "requirements-tests.txt", "requirements_test.txt", "test-requirements.txt",
 		"test_requirements.txt", "tests/requirements.txt",
+		"requirements/testing.txt", "requirements-testing.txt", "testing-requirements.txt", "test.requirements.txt",
 		"requirements/dev.lock", "requirements-dev.lock", "requirements/dev.txt", "requirements-dev.txt", "requirements_dev.txt",
-		"dev-requirements.txt", "requirements-test.in", "requirements/test.in", "requirements-dev.in", "requirements/dev.in",
+		"dev-requirements.txt", "requirements/development.txt", "requirements-development.txt", "dev.requirements.txt",
+		"requirements-test.in", "requirements/test.in", "requirements-dev.in", "requirements/dev.in",
 	},
 	verdict.Train: {
 		"requirements/train.lock", "requirements/train.txt", "requirements-train.lock", "requirements-train.txt",
