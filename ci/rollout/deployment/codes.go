@@ -66,8 +66,9 @@ var (
 		"The credentials may not follow a deployment, so none was started and the service was not touched.",
 		"Allow ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:DescribeServiceRevisions for the service; docs/iam has "+
 			"the whole policy")
-	AuthExpired = failure("AUTH_EXPIRED", "The AWS credentials expired before the deployment ended; a deployment that was started continues.",
-		"Deploy again with fresh credentials: the deployment in flight, or the trial task, is found and followed. A role is renewed by "+
+	AuthExpired = failure("AUTH_EXPIRED",
+		"The AWS credentials expired, or are not valid any more, before the end; a deployment that was started continues.",
+		"Run the same again with fresh credentials: the deployment in flight, or the trial task, is found and followed. A role is renewed by "+
 			"itself, a web identity while its token is valid")
 	AwaitingApproval = couldNotRun("AWAITING_APPROVAL", "The deployment waits for approval; the old version serves, or both do.",
 		"Check the new version, then approve or reject; the cause tells what ECS does without an answer")

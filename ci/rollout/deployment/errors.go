@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // Refused reports whether ECS rejected the request, so that repeating it cannot help.
@@ -44,6 +46,14 @@ func Expired(err error) bool {
 		"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
 		"RequestExpired", "InvalidSignatureException",
 	}, known.ErrorCode())
+}
+
+// ProblemOf is the problem of a call that failed: of its code, or AuthExpired.
+func ProblemOf(code verdict.Code, err error) *verdict.Problem {
+	if Expired(err) {
+		code = AuthExpired
+	}
+	return verdict.Problemf(code, "%v", err)
 }
 
 // Denied reports whether valid credentials are not permitted to make the call.

@@ -20,6 +20,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -131,7 +132,7 @@ func Look(ctx context.Context, clients Clients, clock clock.Clock, plan *rollout
 	s := &State{clients: clients, clock: clock, plan: plan, known: map[string]string{}}
 	if plan.Adopts() {
 		if err := (services{s}).lookAtAdopted(ctx); err != nil {
-			return nil, verdict.Problemf(LookFailed, "%v", err)
+			return nil, deployment.ProblemOf(LookFailed, err)
 		}
 		return s, nil
 	}
@@ -140,12 +141,12 @@ func Look(ctx context.Context, clients Clients, clock clock.Clock, plan *rollout
 		services{s}.lookAtTaskDefinition, balancers{s}.lookAtBalancing, monitors{s}.lookAtAlarms, monitors{s}.lookAtDashboard,
 	} {
 		if err := look(ctx); err != nil {
-			return nil, verdict.Problemf(LookFailed, "%v", err)
+			return nil, deployment.ProblemOf(LookFailed, err)
 		}
 	}
 	services{s}.compareService()
 	if err := (scalers{s}).lookAtScaling(ctx); err != nil {
-		return nil, verdict.Problemf(LookFailed, "%v", err)
+		return nil, deployment.ProblemOf(LookFailed, err)
 	}
 	return s, nil
 }
@@ -214,7 +215,7 @@ func (s *State) apply(ctx context.Context, until point) *verdict.Problem {
 			err = patiently(ctx, s.clock, i.write)
 		}
 		if err != nil {
-			return verdict.Problemf(WriteFailed, "%s %s %s: %v", i.Action, i.Kind, i.Name, err)
+			return deployment.ProblemOf(WriteFailed, fmt.Errorf("%s %s %s: %w", i.Action, i.Kind, i.Name, err))
 		}
 		s.written = append(s.written, fmt.Sprintf("%s %s %s", i.Action, i.Kind, i.Name))
 		i.Action = Keep
@@ -237,7 +238,7 @@ func (s *State) Back(ctx context.Context) *verdict.Problem {
 			err = i.back(ctx)
 		}
 		if err != nil {
-			return verdict.Problemf(WriteFailed, "put %s %s back: %v", i.Kind, i.Name, err)
+			return deployment.ProblemOf(WriteFailed, fmt.Errorf("put %s %s back: %w", i.Kind, i.Name, err))
 		}
 	}
 	s.undo = nil

@@ -45,11 +45,11 @@ func Prune(ctx context.Context, client ECS, plan *rollout.Plan, keep int, needed
 	s := &State{clients: Clients{ECS: client}, plan: plan, known: map[string]string{}}
 	all, err := definitions{s}.revisions(ctx)
 	if err != nil {
-		return pruned, verdict.Problemf(LookFailed, "%v", err)
+		return pruned, deployment.ProblemOf(LookFailed, err)
 	}
 	used, err := definitions{s}.used(ctx)
 	if err != nil {
-		return pruned, verdict.Problemf(LookFailed, "%v", err)
+		return pruned, deployment.ProblemOf(LookFailed, err)
 	}
 	for _, arn := range needed {
 		if used[arn] == "" {

@@ -25,7 +25,7 @@ func (o *operation) adopt(ctx context.Context) []*verdict.Problem {
 	case err != nil && ctx.Err() != nil:
 		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", ctx.Err())}
 	case err != nil:
-		return []*verdict.Problem{verdict.Problemf(ensure.LookFailed, "%v", err)}
+		return []*verdict.Problem{deployment.ProblemOf(ensure.LookFailed, err)}
 	}
 	return o.plan.Adopt(running)
 }

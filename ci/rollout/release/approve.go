@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"fmt"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
@@ -150,7 +151,7 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 	}
 	out, err := o.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil || len(out.ServiceRevisions) == 0 {
-		return []*verdict.Problem{verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)}
+		return []*verdict.Problem{deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe revision %s: %w", arn, err))}
 	}
 	revision := out.ServiceRevisions[0]
 	image := o.imageOf(revision)

@@ -16,6 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -63,7 +64,7 @@ func (o importer) run(ctx context.Context, from Source) []*verdict.Problem {
 	case errors.Is(err, ensure.ErrUnknownMember):
 		return []*verdict.Problem{verdict.Problemf(ensure.WouldLose, "%v", err)}
 	case err != nil:
-		return []*verdict.Problem{verdict.Problemf(ensure.LookFailed, "%v", err)}
+		return []*verdict.Problem{deployment.ProblemOf(ensure.LookFailed, err)}
 	}
 	task := rollout.TakeOver(running.TaskDefinition, running.Tags)
 	container, problem := rollout.ApplicationContainer(task, running.Service, from.Container)

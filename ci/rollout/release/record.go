@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
@@ -12,6 +13,9 @@ import (
 // record writes the end of a run to the journal, unless its deployment continues.
 func (o *operation) record(ctx context.Context, run journal.Run, outcome *deployment.Outcome) []*verdict.Problem {
 	problem := outcome.Problem
+	if run.Kind == journal.Rollback {
+		backward(problem)
+	}
 	if problem != nil && unfinished(problem.Code) {
 		return []*verdict.Problem{problem} // the record stays, so that the next run finds the deployment
 	}
@@ -39,6 +43,26 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 		return nil
 	}
 	return []*verdict.Problem{problem}
+}
+
+// backward makes problems fit a rollback: the new version of its deployment is the earlier release, and what is told to be
+// deployed again would be the version that was to be left.
+func backward(problems ...*verdict.Problem) {
+	for _, p := range problems {
+		if p == nil {
+			continue
+		}
+		p.Cause = strings.NewReplacer("the old version serves", "the version that was to be left still serves", "the new version",
+			"the earlier release").Replace(p.Cause)
+		switch p.Code.Name {
+		case deployment.Interrupted.Name, deployment.Lost.Name:
+			p.Next = "Run rollback again: it finds its deployment and follows it, and goes back no further"
+		case deployment.AuthExpired.Name:
+			p.Next = "Run rollback again with fresh credentials: it finds its deployment and follows it, and goes back no further"
+		case deployment.RolledBack.Name:
+			p.Next = "Read why the tasks of the earlier release failed, and deploy a digest that runs"
+		}
+	}
 }
 
 // unfinished reports whether a code ends a run whose deployment continues.

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -43,9 +44,12 @@ func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input)
 		}
 		return rollbacker{o}.stopDeployment(ctx, service, d), true
 	}, onlooker{o}.followRollback); done {
+		backward(problems...)
 		return o.finish(ctx, problems...)
 	}
-	return o.finish(ctx, o.optimistic(ctx, rollbacker{o}.rollback)...)
+	problems := o.optimistic(ctx, rollbacker{o}.rollback)
+	backward(problems...)
+	return o.finish(ctx, problems...)
 }
 
 func (o rollbacker) rollback(ctx context.Context) []*verdict.Problem {
@@ -126,7 +130,7 @@ func targetOf(ctx context.Context, client ECS, d types.ServiceDeployment) (*type
 func revisionOf(ctx context.Context, client ECS, arn string) (*types.ServiceRevision, *verdict.Problem) {
 	out, err := client.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
-		return nil, verdict.Problemf(deployment.AWSFailed, "describe revision %s: %v", arn, err)
+		return nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe revision %s: %w", arn, err))
 	}
 	for _, r := range out.ServiceRevisions {
 		return &r, nil
@@ -169,7 +173,7 @@ func asProblem(err error) *verdict.Problem {
 	if errors.As(err, &known) {
 		return known
 	}
-	return verdict.Problemf(journal.JournalFailed, "%v", err)
+	return deployment.ProblemOf(journal.JournalFailed, err)
 }
 
 // followRollback follows a deployment that is to be rolled back: ROLLED_BACK is success here.
@@ -240,7 +244,7 @@ func (o rollbacker) successful(ctx context.Context, wanted func(definition strin
 	name := *o.plan.Service.ServiceName
 	all, err := deployment.List(ctx, o.clients.ECS, *o.plan.Service.Cluster, name, types.ServiceDeploymentStatusSuccessful)
 	if err != nil {
-		return nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
+		return nil, deployment.ProblemOf(deployment.AWSFailed, err)
 	}
 	for _, brief := range all {
 		revision, problem := revisionOf(ctx, o.clients.ECS, aws.ToString(brief.TargetServiceRevisionArn))

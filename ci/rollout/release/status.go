@@ -76,14 +76,14 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
 	out, err := o.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
 	if err != nil && !noCluster(err) && !deployment.Absent(err) {
-		return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe service %s: %v", name, err)
+		return nil, nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe service %s: %w", name, err))
 	}
 	if err != nil || len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
 		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
 	}
 	list, err := deployment.List(ctx, o.clients.ECS, cluster, name, unended...)
 	if err != nil {
-		return nil, nil, verdict.Problemf(deployment.AWSFailed, "%v", err)
+		return nil, nil, deployment.ProblemOf(deployment.AWSFailed, err)
 	}
 	var all []types.ServiceDeployment
 	for _, brief := range list {
@@ -129,7 +129,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 	}
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return o.finish(ctx, verdict.Problemf(journal.JournalFailed, "%v", err))
+		return o.finish(ctx, deployment.ProblemOf(journal.JournalFailed, err))
 	}
 	o.past = past
 	service, running, problem := o.inFlightDeployments(ctx)

@@ -67,7 +67,7 @@ func (o trials) stopLeftTasks(ctx context.Context) {
 func (o trials) otherTrial(ctx context.Context) (*journal.Run, *journal.Holder, *verdict.Problem) {
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return nil, nil, verdict.Problemf(journal.JournalFailed, "%v", err)
+		return nil, nil, deployment.ProblemOf(journal.JournalFailed, err)
 	}
 	o.past = past
 	holder, run := o.journal.Held(past), past.Run
@@ -210,7 +210,8 @@ func (o *observer) deploymentInFlight(ctx context.Context) (bool, *verdict.Probl
 	case noCluster(err), errors.As(err, &noService):
 		return false, nil
 	case err != nil:
-		return false, verdict.Problemf(deployment.AWSFailed, "list deployments of service %s: %v", *o.plan.Service.ServiceName, err)
+		err = fmt.Errorf("list deployments of service %s: %w", *o.plan.Service.ServiceName, err)
+		return false, deployment.ProblemOf(deployment.AWSFailed, err)
 	default:
 		return len(out.ServiceDeployments) > 0, nil
 	}
