@@ -32,6 +32,9 @@ func (t *transport) failure(op string, resp *http.Response) *Error {
 		}
 	}
 	e.Kind = kindOf(resp.StatusCode, body.ErrorCode, isJSON)
+	if !isJSON && strings.Contains(string(payload), "disabled due to the mlflow server running") {
+		e.Kind, e.Message = NotServed, "the server runs with --no-serve-artifacts"
+	}
 	if e.Kind == NotFound && t.opts.Workspace != "" && strings.HasPrefix(body.Message, "Workspace ") {
 		// Not to be taken for the absence of what was asked for, such as a champion.
 		e.Kind = NoWorkspace

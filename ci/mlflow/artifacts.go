@@ -28,6 +28,12 @@ func (a Artifacts) Proxied(uri string) (string, bool) {
 	return clean, clean != ""
 }
 
+// CheckServed asks for the list of artifacts below a proxied path. NotServed is the answer of a server that serves none, though
+// its experiments may say so.
+func (a Artifacts) CheckServed(ctx context.Context, proxied string) error {
+	return a.json(ctx, "list artifacts "+proxied, http.MethodGet, artifactsPath, url.Values{"path": {proxied}}, nil, nil, false)
+}
+
 // UploadArtifact stores bytes under a proxied path (see Proxied). open is called for
 // each attempt and returns the content with its size; an upload may be repeated, as
 // it replaces what is there.

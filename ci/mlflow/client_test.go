@@ -127,6 +127,7 @@ func TestAnswersBecomeKinds(t *testing.T) {
 		"a gateway's 404":          {404, "", `{"detail":"Not Found"}`, mlflow.Unsupported, ""},
 		"other 404":                {404, "", `{"error_code":"OTHER"}`, mlflow.NotFound, ""},
 		"method not allowed":       {405, "", ``, mlflow.Unsupported, ""},
+		"no artifacts":             {503, "", "Endpoint: /x disabled due to the mlflow server running with x", mlflow.NotServed, "--no-serve"},
 		"teapot":                   {418, "", ``, mlflow.NotJSON, "418"},
 		"redirect":                 {302, "https://login.example.org/x?secret=1", ``, mlflow.Redirected, "https://login.example.org;"},
 		"login page":               {200, "", `<html>`, mlflow.NotJSON, "text/html"},

@@ -32,6 +32,8 @@ const (
 	Redirected Kind = "redirected"
 	// Unsupported: the server does not know the call.
 	Unsupported Kind = "unsupported by the server"
+	// NotServed: the server was started without serving artifacts.
+	NotServed Kind = "artifacts are not served"
 	// NotFound: the thing does not exist.
 	NotFound Kind = "not found"
 	// NoWorkspace: the workspace that the client names does not exist.

@@ -42,7 +42,7 @@ func (c *connection) place(ctx context.Context, experiment string) (string, erro
 	at, err := c.mlflow.ExperimentByName(ctx, name)
 	switch {
 	case err == nil:
-		if err := c.reachable(name, at.Location); err != nil {
+		if err := c.reachable(ctx, name, at.Location); err != nil {
 			return "", err
 		}
 	case experiment != "" || !mlflow.IsKind(err, mlflow.NotFound) && !mlflow.IsKind(err, mlflow.Forbidden):
@@ -57,13 +57,21 @@ func (c *connection) place(ctx context.Context, experiment string) (string, erro
 	if at, err = c.mlflow.ExperimentByName(ctx, c.experiment()); err != nil {
 		return "", err
 	}
-	return experiment, c.reachable(c.experiment(), at.Location)
+	return experiment, c.reachable(ctx, c.experiment(), at.Location)
 }
 
 // reachable reports whether artifacts can be stored at a location: through the tracking server
 // itself, or in S3. The credentials go to no other server.
-func (c *connection) reachable(experiment, location string) error {
-	if _, ok := c.mlflow.Proxied(location); ok || location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {
+func (c *connection) reachable(ctx context.Context, experiment, location string) error {
+	if path, ok := c.mlflow.Proxied(location); ok {
+		if err := c.mlflow.CheckServed(ctx, path); mlflow.IsKind(err, mlflow.NotServed) {
+			p := verdict.Problemf(CodeArtifactsElsewhere, "experiment %s keeps its artifacts at mlflow-artifacts:, and %v", experiment, err)
+			p.Next = "Start MLflow with --serve-artifacts, or m" + CodeArtifactsElsewhere.Remedy[1:]
+			return p
+		}
+		return nil // any other failure is the upload's to tell
+	}
+	if location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {
 		return nil
 	}
 	where := "file: (a disk)"

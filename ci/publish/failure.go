@@ -30,6 +30,7 @@ var mlflowCodes = map[mlflow.Kind]verdict.Code{
 	mlflow.Untrusted: CodeTLS, mlflow.Auth: CodeAuth, mlflow.Forbidden: CodeAuth, mlflow.Throttled: CodeThrottled,
 	mlflow.NotJSON: CodeNotJSON, mlflow.Redirected: CodeNotJSON, mlflow.TooLarge: CodeNotJSON, mlflow.Unsupported: CodeUnsupported,
 	mlflow.Local: CodeUploadFailed, mlflow.NoWorkspace: CodeInput, mlflow.Endless: CodeTooLong,
+	mlflow.NotServed: CodeArtifactsElsewhere,
 }
 
 var ledgerCodes = map[ledger.Kind]verdict.Code{
@@ -68,7 +69,10 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 			code = CodeRunFailed
 		}
 		p := verdict.Problemf(code, "%v", err)
-		if strings.Contains(server.Message, mlflow.AllowedHosts) {
+		switch {
+		case server.Status >= http.StatusInternalServerError && code.Name == CodeUnreachable.Name:
+			p.Next = answered
+		case strings.Contains(server.Message, mlflow.AllowedHosts):
 			p.Next = "Start MLflow with " + mlflow.AllowedHosts + " and this name (MLflow 3.5 and newer), or use a name that it takes; then " + again
 		}
 		return p
@@ -82,7 +86,10 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 			code = CodeUploadFailed
 		}
 		p := verdict.Problemf(code, "%v", err)
-		if store.Kind == ledger.BadCredentials {
+		switch {
+		case store.Status >= http.StatusInternalServerError && code.Name == CodeS3Unreachable.Name:
+			p.Next = answered
+		case store.Kind == ledger.BadCredentials:
 			p.Next = "Check the access key, its secret and its session token: one is wrong, or they have expired. Then " + again
 		}
 		return p
@@ -92,6 +99,9 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 	}
 	return verdict.Problemf(CodeUploadFailed, "%v", err)
 }
+
+// answered is the remedy of a server that is there and fails.
+const answered = "See in the log of that server, or of the proxy in front of it, why it answers with an error; then " + again
 
 // room is the remedy of a server that has no room for a file, or of a proxy that takes none of its size; empty for
 // any other refusal. Each store has a code of its own for the first.

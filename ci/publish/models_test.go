@@ -60,8 +60,8 @@ func TestListShowsEveryNumberWithItsState(t *testing.T) {
 	assert.Empty(t, passed(t, List(t.Context(), in, 0)).Versions, "nothing is published, no model is registered")
 
 	w.published("one")
-	w.dead("claimed", 12)
-	w.dead("uploaded", 19)
+	w.dead("claimed", 13)
+	w.dead("uploaded", 20)
 	w.published("two")
 	w.store.Set(root+"openstack-rca-system-staging_0009/notes.txt", []byte("somebody else's"))
 	require.NoError(t, w.clock.Sleep(t.Context(), 2*abandonedAfter))
@@ -175,7 +175,7 @@ func TestRollbackGoesBackOnceAndByNumberFurther(t *testing.T) {
 
 func TestMovesThatAreRefused(t *testing.T) {
 	w := newWorld(t)
-	w.dead("claimed", 12)
+	w.dead("claimed", 15)
 	in := w.input(nil)
 	refused := func(r *Registry, code verdict.Code, cause string) {
 		t.Helper()
@@ -332,7 +332,7 @@ func TestCleanRefusesWhatIsNoOpenClaim(t *testing.T) {
 		assert.Equal(t, CodeNotClean.Name, refused.Stage.Code)
 	}
 	assert.Len(t, w.commits(), 1)
-	w.dead("young", 11)
+	w.dead("young", 13)
 	passed(t, Clean(t.Context(), w.input(nil), nil))
 	assert.Len(t, w.commits(), 1, "a young claim is left to its publisher")
 	w.store.IgnoreConditions = true

@@ -30,7 +30,7 @@ func Preflight(ctx context.Context, in Input) (string, error) {
 		name = defaultExperiment
 	}
 	if at, err := c.mlflow.ExperimentByName(ctx, name); err == nil {
-		if err := c.reachable(name, at.Location); err != nil {
+		if err := c.reachable(ctx, name, at.Location); err != nil {
 			return "", c.fail(ctx, err)
 		}
 	}

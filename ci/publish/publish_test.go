@@ -592,6 +592,20 @@ func TestFaults(t *testing.T) {
 			want{code: CodeS3Denied, cause: "ExpiredToken", next: "Check the access key, its secret and its session token", resumed: true}},
 		"a bucket in the host's name alone": {func(w *world, _ *Input) { w.failStore("", "", 403, "PathStyleDomainForbidden", true) },
 			want{code: CodeS3Unsupported, cause: "PathStyleDomainForbidden"}},
+		"a server that serves no artifacts any more": {func(w *world, _ *Input) {
+			w.failMLflow("mlflow-artifacts", func(rw http.ResponseWriter, _ *http.Request) { // the words of MLflow 3.17
+				http.Error(rw, "Endpoint: /api/2.0/mlflow-artifacts/artifacts disabled due to the mlflow server running with "+
+					"`--no-serve-artifacts`. To enable artifacts server functionality, run `mlflow server` with `--serve-artifacts`", 503)
+			})
+		}, want{code: CodeArtifactsElsewhere, cause: "--no-serve-artifacts", next: "Start MLflow with --serve-artifacts, or make an",
+			resumed: true}},
+		"a disk of MLflow that cannot be written": {func(w *world, _ *Input) {
+			w.failMLflow("PUT /api/2.0/mlflow-artifacts", func(rw http.ResponseWriter, _ *http.Request) {
+				http.Error(rw, "Internal Server Error", http.StatusInternalServerError)
+			})
+		}, want{code: CodeUnreachable, cause: "HTTP 500", next: "See in the log of that server", resumed: true}},
+		"a store that fails": {func(w *world, _ *Input) { w.failStore("PUT", "", 500, "InternalError", true) },
+			want{code: CodeS3Unreachable, cause: "InternalError", next: "See in the log of that server", resumed: true}},
 		"a host name that MLflow refuses": {func(w *world, _ *Input) {
 			w.failMLflow("experiments", func(rw http.ResponseWriter, _ *http.Request) {
 				http.Error(rw, "Invalid Host header - possible DNS rebinding attack detected", http.StatusForbidden)

@@ -255,7 +255,7 @@ func TestClocksDecideNothing(t *testing.T) {
 				w.store.Now = func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
 				w.clock.ms.Add(skew.Milliseconds())
 				w.published("one")
-				w.dead("young", 12)
+				w.dead("young", 14)
 				w.clock.ms.Add(jump.Milliseconds())
 				elapsed.Store(int64(50 * time.Minute)) // by the store's clock it is young
 

@@ -275,6 +275,9 @@ func (s *Server) artifact(w http.ResponseWriter, r *http.Request, name string) {
 		_, _ = fmt.Fprint(w, "{}")
 	case http.MethodGet:
 		b, ok := s.artifacts[name]
+		if name == "" { // the list of what is below a path
+			b, ok = []byte(`{"files": []}`), true
+		}
 		if !ok {
 			Fail(w, http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", "no such artifact")
 			return
