@@ -1,6 +1,7 @@
 package pyenv
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type declaration struct {
 	left []string
 	// tests reports whether the place is for running tests, and not for development as a whole.
 	tests bool
+	// above are the labels of what it has something from.
+	above []string
 }
 
 func (d declaration) empty() bool { return len(d.lines)+len(d.extras)+len(d.groups) == 0 }
@@ -58,29 +61,71 @@ func (f toolFiles) pdmGroups() []declaration {
 // hatchNames are the environments of Hatch in which tests may run, those for nothing else first.
 var hatchNames = []string{"hatch-test", "test", "tests", "testing", "dev", "default"}
 
+// hatchPlace is where environments of Hatch are described.
+type hatchPlace struct {
+	envs         table
+	prefix, file string
+}
+
+func hatchPlaces(t *tree) []hatchPlace {
+	return []hatchPlace{
+		{t.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"}, {t.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
+	}
+}
+
+func (p hatchPlace) label(name string) string { return "[" + p.prefix + name + "] of " + p.file }
+
 // hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
 // one that the project calls test or leaves at default.
 func (f toolFiles) hatchEnvironments() []declaration {
-	for _, place := range []struct {
-		envs        table
-		table, file string
-	}{
-		{f.table("hatch.toml").sub("envs"), "envs.", "hatch.toml"},
-		{f.toml.sub("tool", "hatch", "envs"), "tool.hatch.envs.", "pyproject.toml"},
-	} {
+	for _, place := range hatchPlaces(f.tree) {
 		for _, name := range hatchNames {
-			env := place.envs.sub(name)
-			found := declaration{
-				label:  "[" + place.table + name + "] of " + place.file,
-				lines:  append(env.strs("dependencies"), env.strs("extra-dependencies")...),
-				extras: env.strs("features"), groups: env.strs("dependency-groups"), tests: strings.Contains(name, "test"),
-			}
-			if !found.empty() {
+			if found := hatchEnvironment(place.envs, name, nil); place.envs.sub(name) != nil && !found.empty() {
+				for i, template := range found.above {
+					found.above[i] = place.label(template)
+				}
+				found.label, found.tests = place.label(name), strings.Contains(name, "test")
 				return []declaration{found}
 			}
 		}
 	}
 	return nil
+}
+
+// hatchTools are what Hatch installs into hatch-test beside coverage and pytest, but for pytest-randomly, which it keeps switched off.
+var hatchTools = []string{"pytest-mock", "pytest-rerunfailures", "pytest-xdist[psutil]"}
+
+// hatchEnvironment reads an environment with what it has from its template, which is default unless it says otherwise. The
+// names that led here are not followed again.
+func hatchEnvironment(envs table, name string, from []string) (found declaration) {
+	env := envs.sub(name)
+	template := cmp.Or(env.str("template"), "default")
+	if name == "hatch-test" && env.str("template") == "" || env["detached"] == true {
+		template = name
+	}
+	if from = append(from, name); !slices.Contains(from, template) {
+		found = hatchEnvironment(envs, template, from)
+		found.above = append(found.above, template)
+	}
+	replace := func(into *[]string, key string, otherwise []string) {
+		if env.has(key) {
+			*into = env.strs(key)
+		} else if len(otherwise) > 0 {
+			*into = otherwise
+		}
+	}
+	var tools []string
+	if name == "hatch-test" {
+		tools = hatchTools
+	}
+	replace(&found.lines, "dependencies", tools)
+	found.lines = slices.Concat(found.lines, env.strs("extra-dependencies"))
+	for i, line := range found.lines {
+		found.lines[i] = strings.NewReplacer("{root:uri}/", "./", "{root}/", "./").Replace(line)
+	}
+	replace(&found.extras, "features", nil)
+	replace(&found.groups, "dependency-groups", nil)
+	return found
 }
 
 // condaFile is the first environment file of conda.

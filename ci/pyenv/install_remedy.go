@@ -12,6 +12,7 @@ var (
 	otherHash  = regexp.MustCompile("[Hh]ash mismatch for `([^`]+)`")
 	noHash     = regexp.MustCompile("(?:no trusted hash was provided for|all requirements must have a hash, but none were provided for)")
 	notBuilt   = regexp.MustCompile("Failed to (?:build|download and build) `([A-Za-z0-9._-]+)==([^`]+)`")
+	otherUV    = regexp.MustCompile("Required uv version `([^`]+)` does not match the running version `([^`]+)`")
 	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
 )
 
@@ -24,6 +25,9 @@ func (p *Project) InstallNext(said string) string {
 	flat := strings.Join(strings.Fields(said), " ")
 	if m := unreached.FindStringSubmatch(flat); m != nil && statusLine.FindString(flat) == "" && !strings.ContainsAny(m[1], "'$\\") {
 		return fmt.Sprintf("Look whether the address can be reached from there: curl -sSI '%s'", strings.TrimRight(m[1], ".,"))
+	}
+	if m := otherUV.FindStringSubmatch(flat); m != nil {
+		return fmt.Sprintf("Let required-version, in [tool.uv] of pyproject.toml or in uv.toml, allow %s too, which the pipeline installs with", m[2])
 	}
 	if p == nil || p.Kind == None {
 		return ""

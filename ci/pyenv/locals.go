@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
+
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
@@ -129,9 +131,17 @@ func (d *draft) own(dir string, extras []string) []string {
 func (d *draft) sources(dir string) {
 	toml := d.manifest(dir)
 	for _, name := range keys(toml.sub("tool", "uv", "sources")) {
-		source := toml.sub("tool", "uv", "sources", name)
-		if where := source.str("path"); where != "" {
-			d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, where))
+		all := toml.sub("tool", "uv", "sources")
+		// A source can be a list, for an environment each.
+		for _, source := range append(all.list(name), all.sub(name)) {
+			if where := source.str("path"); where != "" {
+				d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, where))
+			}
+		}
+	}
+	for _, requirement := range toml.requirements() {
+		if m := besideIt.FindStringSubmatch(requirement); m != nil {
+			d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, m[1]))
 		}
 	}
 	for _, uv := range []table{toml.sub("tool", "uv"), d.table("uv.toml")} {
@@ -145,24 +155,35 @@ func (d *draft) sources(dir string) {
 			}
 		}
 	}
-	members := append(toml.sub("tool", "uv", "workspace").strs("members"), d.toml.sub("tool", "uv", "workspace").strs("members")...)
-	for _, glob := range members {
-		d.project.globs = append(d.project.globs, strings.TrimPrefix(glob, "./")+"/**")
-	}
-	for _, member := range d.members(members) {
+	for _, member := range d.members() {
+		d.project.takeDir(member)
 		d.local(member)
 	}
 }
 
-// members are the directories of a workspace's packages.
-func (t *tree) members(globs []string) []string {
+// besideIt is a requirement at a place relative to the project, as Hatchling and pdm-backend write it.
+var besideIt = regexp.MustCompile(`@\s*(?:\{root:uri\}|file:///\$\{PROJECT_ROOT\})/([^\s;#]+)`)
+
+// requirements are those of [project] and its extras.
+func (t table) requirements() []string {
+	project := t.sub("project")
+	all := project.strs("dependencies")
+	for _, name := range keys(project.sub("optional-dependencies")) {
+		all = append(all, project.sub("optional-dependencies").strs(name)...)
+	}
+	return all
+}
+
+// members are the directories of the packages of the project's workspace.
+func (t *tree) members() []string {
+	workspace := t.toml.sub("tool", "uv", "workspace")
+	in := func(key, dir string) bool {
+		return slices.ContainsFunc(workspace.strs(key), func(glob string) bool { return doublestar.MatchUnvalidated(path.Clean(glob), dir) })
+	}
 	var found []string
-	for _, pattern := range globs {
-		for _, name := range t.names {
-			dir := path.Dir(name)
-			if ok, _ := path.Match(path.Clean(pattern), dir); ok && path.Base(name) == "pyproject.toml" && !slices.Contains(found, dir) {
-				found = append(found, dir)
-			}
+	for _, name := range t.names {
+		if dir := path.Dir(name); path.Base(name) == "pyproject.toml" && dir != "." && in("members", dir) && !in("exclude", dir) {
+			found = append(found, dir)
 		}
 	}
 	return found

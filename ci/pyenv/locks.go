@@ -1,11 +1,8 @@
 package pyenv
 
 import (
-	"encoding/json"
-	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -57,24 +54,21 @@ func (d locked) uvLock() {
 			d.takeAlong("uv.lock", index) // a directory of packages: a flat index
 		}
 	}
-	if d.stage == verdict.Test && len(lock.sub("manifest").strs("members")) > 1 {
+	existing := uvGroups(d.toml)
+	if members := lock.sub("manifest").strs("members"); d.stage == verdict.Test && len(members) > 0 {
 		// The tests of a workspace import its members, whether or not the root depends on them.
 		sync = append(sync, "--all-packages")
+		for _, pkg := range lock.list("package") {
+			if slices.Contains(members, pkg.str("name")) {
+				existing = append(existing, keys(pkg.sub("dev-dependencies"))...)
+			}
+		}
 	}
-	existing := keys(d.toml.sub("dependency-groups"))
-	byDefault := []string{"dev"}
-	if d.toml.sub("tool", "uv").has("default-groups") {
-		byDefault = d.toml.sub("tool", "uv").strs("default-groups")
-	}
-	if d.toml.sub("tool", "uv").str("default-groups") == "all" {
-		byDefault = existing
-	}
-	if legacy := d.toml.sub("tool", "uv"); legacy.has("dev-dependencies") {
-		existing = append(existing, "dev")
-	}
-	groups := installedByDefault(d.stage, byDefault)
-	groups = slices.DeleteFunc(groups, func(name string) bool { return !slices.Contains(existing, name) })
-	for _, name := range chosen(d.stage, existing) {
+	groups := slices.DeleteFunc(installedByDefault(d.stage, uvDefaultGroups(d.toml)), func(name string) bool { return !slices.Contains(existing, name) })
+	own := chosen(d.stage, existing)
+	for _, name := range own {
+		// Of groups that exclude each other, the one that is named after the stage counts.
+		groups = slices.DeleteFunc(groups, func(other string) bool { return !slices.Contains(own, other) && conflict(lock, name, other) })
 		if !slices.Contains(groups, name) {
 			groups = append(groups, name)
 		}
@@ -85,6 +79,39 @@ func (d locked) uvLock() {
 	sync = append(sync, "--no-default-groups")
 	sync = append(sync, options("--extra", extras)...)
 	d.project.install = [][]string{append(sync, options("--group", groups)...)}
+}
+
+// uvGroups are the names of the project's groups as uv knows them.
+func uvGroups(toml table) []string {
+	existing := keys(toml.sub("dependency-groups"))
+	if toml.sub("tool", "uv").has("dev-dependencies") {
+		existing = append(existing, "dev")
+	}
+	return existing
+}
+
+// uvDefaultGroups are the names of those that uv installs unless told otherwise.
+func uvDefaultGroups(toml table) []string {
+	uv := toml.sub("tool", "uv")
+	switch {
+	case uv.str("default-groups") == "all":
+		return uvGroups(toml)
+	case uv.has("default-groups"):
+		return uv.strs("default-groups")
+	}
+	return []string{"dev"}
+}
+
+// conflict reports whether a lock of uv says that two groups exclude each other.
+func conflict(lock table, one, other string) bool {
+	sets, _ := lock["conflicts"].([]any)
+	return slices.ContainsFunc(sets, func(set any) bool {
+		var groups []string
+		for _, member := range (table{"set": set}).list("set") {
+			groups = append(groups, member.str("group"))
+		}
+		return slices.Contains(groups, one) && slices.Contains(groups, other)
+	})
 }
 
 // lockedDir is a package in a directory, as a lock names it.
@@ -135,7 +162,15 @@ func (d locked) pylock(name string) {
 			}
 		}
 	}
-	d.pipInstall([]string{"-r", name})
+	// A group that is asked for takes the place of those that the lock names as default.
+	lock := d.table(name)
+	groups, extras := chosen(d.stage, lock.strs("dependency-groups")), chosen(d.stage, lock.strs("extras"))
+	if len(groups) > 0 {
+		groups = slices.Compact(slices.Sorted(slices.Values(append(installedByDefault(d.stage, lock.strs("default-groups")), groups...))))
+	}
+	d.parts("group", groups)
+	d.parts("extra", extras)
+	d.pipInstall(slices.Concat([]string{"-r", name}, options("--group", groups), options("--extra", extras)))
 }
 
 // export installs from a lock that its own tool turns into a requirements file. A package
@@ -186,121 +221,4 @@ func (d locked) pdmLock() {
 	}
 	d.project.Locked = !unhashed
 	d.export([][]string{export}, unhashed)
-}
-
-// pipenv reads the files of Pipenv.
-type pipenv struct{ *draft }
-
-var pipfileSection = map[bool][]string{true: {"default", "develop"}, false: {"default"}}
-
-// lock turns Pipfile.lock into requirements: its entries are requirements already,
-// spread over the keys of an object.
-func (p pipenv) lock() {
-	p.project.Kind, p.project.From, p.project.Locked = PipfileLock, []string{"Pipfile.lock"}, true
-	var lock map[string]map[string]any
-	if err := json.Unmarshal([]byte(p.text("Pipfile.lock")), &lock); err != nil {
-		p.fault("Pipfile.lock cannot be read: %v", err)
-		return
-	}
-	var out []string
-	out = append(out, pipfileSources(table(lock["_meta"]).list("sources"))...)
-	for _, section := range pipfileSection[p.stage == verdict.Test] {
-		for _, name := range keys(lock[section]) {
-			line, hashed := p.line("Pipfile.lock", name, lock[section][name])
-			p.project.Locked = p.project.Locked && hashed
-			if line != "" && !slices.Contains(out, line) {
-				out = append(out, line)
-			}
-		}
-	}
-	p.used["Pipfile"] = true
-	args := p.generated(out, "Pipfile.lock")
-	if p.project.Locked {
-		args = append([]string{"--require-hashes"}, args...)
-	}
-	p.pipInstall(args)
-}
-
-// pipfile installs what Pipfile declares.
-func (p pipenv) pipfile() {
-	p.project.Kind, p.project.From = Pipfile, []string{"Pipfile"}
-	file := p.table("Pipfile")
-	out := pipfileSources(file.list("source"))
-	sections := []string{"packages"}
-	if p.stage == verdict.Test {
-		sections = append(sections, "dev-packages")
-	}
-	for _, section := range sections {
-		for _, name := range keys(file.sub(section)) {
-			if line, _ := p.line("Pipfile", name, file.sub(section)[name]); line != "" {
-				out = append(out, line)
-			}
-		}
-	}
-	p.pipInstall(p.generated(out, "Pipfile"))
-}
-
-// variable is a reference to the environment in an address, as Pipenv expands it.
-var variable = regexp.MustCompile(`\$\{?\w`)
-
-func pipfileSources(sources []table) []string {
-	var out []string
-	for i, source := range sources {
-		address := source.str("url")
-		switch {
-		case address == "" || variable.MatchString(address) || strings.Contains(address, "//pypi.org/"):
-			// The index of this machine serves it, or the address holds a login.
-		case i == 0:
-			out = append(out, "--index-url "+address)
-		default:
-			out = append(out, "--extra-index-url "+address)
-		}
-	}
-	return out
-}
-
-// line is the requirement of one entry: "*", ">=1", or an object.
-func (p pipenv) line(file, name string, entry any) (line string, hashed bool) {
-	if text, ok := entry.(string); ok {
-		return strings.TrimSuffix(name+" "+strings.TrimPrefix(text, "*"), " "), false
-	}
-	fields, _ := entry.(map[string]any)
-	t := table(fields)
-	if extras := t.strs("extras"); len(extras) > 0 {
-		name += "[" + strings.Join(extras, ",") + "]"
-	}
-	markers := ""
-	if m := t.str("markers"); m != "" {
-		markers = " ; " + m
-	}
-	switch {
-	case t.has("path") || t.has("file"):
-		where := t.str("path") + t.str("file")
-		if strings.Contains(where, "://") {
-			return name + " @ " + where + markers, false
-		}
-		if found, isDir := p.resolve(file, where); isDir {
-			return "-e ./" + found + extrasOf(name), true
-		}
-		return "./" + path.Clean(where) + markers, false
-	case t.has("git"):
-		ref := t.str("ref")
-		if ref != "" {
-			ref = "@" + ref
-		}
-		return fmt.Sprintf("%s @ git+%s%s%s", name, t.str("git"), ref, markers), false
-	}
-	line = name + strings.TrimPrefix(t.str("version"), "*") + markers
-	hashes := t.strs("hashes")
-	for _, hash := range hashes {
-		line += " --hash=" + hash
-	}
-	return line, len(hashes) > 0
-}
-
-func extrasOf(name string) string {
-	if at := strings.Index(name, "["); at >= 0 {
-		return name[at:]
-	}
-	return ""
 }

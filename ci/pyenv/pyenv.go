@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -249,6 +250,10 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	switch {
 	case d.project.Kind == None && request.Stage == verdict.Test:
 		d.project.find(RequirementsNone, "found none of %s", strings.Join(lookedFor(request.Stage), ", "))
+		if at := slices.IndexFunc(d.project.Unread, func(name string) bool { return requirementsName.MatchString(path.Base(name)) }); at >= 0 {
+			d.project.Findings[len(d.project.Findings)-1].Next = fmt.Sprintf("If %s lists what the tests need, name it in pipeline.yaml: "+
+				"test.requirements: [%s]", d.project.Unread[at], d.project.Unread[at])
+		}
 	case !d.project.Locked && request.Stage == verdict.Test:
 		d.project.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.project.From, ", "))
 		d.project.Findings[len(d.project.Findings)-1].Next = d.project.LockNext()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 // The minor versions of Python 3 that environments can have; the oldest is the default.
@@ -108,7 +109,7 @@ func (t *tree) pythonSpec(stage string) (spec, from string) {
 		}
 	}
 	for _, c := range [][2]string{
-		{t.toml.sub("project").str("requires-python"), "requires-python of pyproject.toml"},
+		{t.requiresPython(stage), "requires-python of pyproject.toml"},
 		{poetry, "python of [tool.poetry.dependencies]"},
 		{parseINI(t.text("setup.cfg"))["options"]["python_requires"], "python_requires of setup.cfg"},
 		{setup, "python_requires of setup.py"},
@@ -123,6 +124,16 @@ func (t *tree) pythonSpec(stage string) (spec, from string) {
 		}
 	}
 	return "", ""
+}
+
+// requiresPython is what the project runs on and what uv is told that the groups of the stage do.
+func (t *tree) requiresPython(stage string) string {
+	all := []string{t.toml.sub("project").str("requires-python")}
+	for _, name := range append(uvDefaultGroups(t.toml), chosen(cmp.Or(stage, verdict.Test), uvGroups(t.toml))...) {
+		all = append(all, t.toml.sub("tool", "uv", "dependency-groups", name).str("requires-python"))
+	}
+	all = slices.DeleteFunc(all, func(spec string) bool { return spec == "" })
+	return strings.Join(all, ",")
 }
 
 // allows reports whether some release of Python 3.minor fulfils a specifier, in the form

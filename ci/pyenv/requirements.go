@@ -231,7 +231,8 @@ func (d *draft) localLine(file, line string) (dir string, extras []string, is bo
 	if m == nil || strings.Contains(m[3], "://") || strings.HasPrefix(m[3], "git+") {
 		return "", nil, false
 	}
-	editable, scheme, where := m[1] != "", m[2] != "", strings.TrimSuffix(m[3], "/")
+	where, _, _ := strings.Cut(m[3], "#") // pip names the package after it: #egg=x
+	editable, scheme, where := m[1] != "", m[2] != "", strings.TrimSuffix(where, "/")
 	for _, root := range []string{"${PROJECT_ROOT}/", "///${PROJECT_ROOT}/", "$PWD/", "${PWD}/"} {
 		where = strings.TrimPrefix(where, root)
 	}

@@ -13,6 +13,8 @@ var (
 	factor = regexp.MustCompile(`^([A-Za-z0-9_.,!{}-]+)\s*:\s+(.*)$`)
 	// reference is a value of another section: {[testenv]deps}. It can be a part of a line.
 	reference = regexp.MustCompile(`\{\[([^\]]+)\](\w+)\}`)
+	// environment is a variable with what counts where it is not set, which may be nothing.
+	environment = regexp.MustCompile(`\{env:\w+:([^{}]*)\}`)
 	// alternatives is a part of a name that stands for several: py{310,311}.
 	alternatives = regexp.MustCompile(`\{([^{}\[\]]*)\}`)
 )
@@ -157,6 +159,7 @@ func (f toolFiles) toxLine(sections ini, line string, into *declaration, from []
 	for _, root := range []string{"{toxinidir}/", "{tox_root}/", "{toxinidir}{/}", "{tox_root}{/}"} {
 		line = strings.ReplaceAll(line, root, "./")
 	}
+	line = environment.ReplaceAllString(line, "$1")
 	if strings.Contains(line, "{") {
 		into.left = append(into.left, line)
 		return

@@ -1,6 +1,7 @@
 package pyenv
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,11 +20,16 @@ func (d *draft) unread() {
 		seen = append(seen, usualFiles[verdict.Test]...)
 	}
 	seen = append(seen, base...)
+	var deeper []string
 	for _, name := range d.names {
 		if requirementsName.MatchString(name) {
 			seen = append(seen, name)
+		} else if requirementsName.MatchString(path.Base(name)) {
+			deeper = append(deeper, name)
 		}
 	}
+	// A repository can have an example in each of a hundred directories.
+	seen = append(seen, deeper[:min(len(deeper), 5)]...)
 	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock",
 		"Pipfile.lock", "Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
 	seen = slices.DeleteFunc(seen, func(name string) bool { return !d.has(name) })
@@ -69,9 +75,11 @@ var requirementsName = regexp.MustCompile(`^(?:(?:requirements|requires|reqs|dep
 // toolEnvironments are the places of the project's tools that declare packages and that no stage installs from.
 func (t *tree) toolEnvironments() []string {
 	var found []string
-	for _, name := range keys(t.toml.sub("tool", "hatch", "envs")) {
-		if env := t.toml.sub("tool", "hatch", "envs", name); len(env.strs("dependencies"))+len(env.strs("extra-dependencies")) > 0 {
-			found = append(found, "[tool.hatch.envs."+name+"] of pyproject.toml")
+	for _, place := range hatchPlaces(t) {
+		for _, name := range keys(place.envs) {
+			if env := place.envs.sub(name); len(env.strs("dependencies"))+len(env.strs("extra-dependencies")) > 0 {
+				found = append(found, place.label(name))
+			}
 		}
 	}
 	if t.toml.sub("tool", "pixi") != nil {

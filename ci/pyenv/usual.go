@@ -159,7 +159,8 @@ func (d *draft) besides() {
 // declares reports whether a file of the project, or of a tool that runs its tests,
 // declares packages.
 func (d *draft) declares() bool {
-	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.has("setup.cfg") && d.project.Package ||
+	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.toml.sub("tool", "uv", "workspace") != nil ||
+		d.has("setup.cfg") && d.project.Package ||
 		d.has("setup.py") || flit(d.tree) || len(toolFiles{d.tree, d.project.Python}.testTools()) > 0 && d.stage == verdict.Test
 }
 
@@ -178,7 +179,8 @@ func flit(t *tree) bool { return t.toml.sub("tool", "flit", "metadata") != nil &
 // declared installs what the project declares without a lock.
 func (d *draft) declared() {
 	switch {
-	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || flit(d.tree):
+	case d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.toml.sub("tool", "uv", "workspace") != nil ||
+		flit(d.tree):
 		d.project.Kind, d.project.From = Pyproject, []string{"pyproject.toml"}
 	case d.has("setup.cfg") && d.project.Package:
 		d.project.Kind, d.project.From = Setuptools, []string{"setup.cfg"}
@@ -190,8 +192,11 @@ func (d *draft) declared() {
 	args := d.wanted(true)
 	if d.stage == verdict.Test {
 		// The tests of a workspace import its members, whether or not the root depends on them.
-		for _, member := range d.members(d.toml.sub("tool", "uv", "workspace").strs("members")) {
+		for _, member := range d.members() {
 			args = append(args, d.own(member, nil)...)
+			for _, group := range chosen(d.stage, keys(d.manifest(member).sub("dependency-groups"))) {
+				args = append(args, "--group", in(member, "pyproject.toml")+":"+group)
+			}
 		}
 	}
 	d.pipInstall(args)
@@ -209,7 +214,9 @@ func (d *draft) wanted(always bool) (args []string) {
 		if at := slices.IndexFunc(tools, func(tool declaration) bool { return tool.tests || !named }); at >= 0 {
 			found = tools[at]
 			d.project.From = append(d.project.From, found.label)
-			d.used[found.label] = true
+			for _, label := range append(found.above, found.label) {
+				d.used[label] = true
+			}
 		}
 	}
 	for _, name := range found.groups {

@@ -182,6 +182,9 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		p.Next = j.in.again(files[0])
 		p.Details = details(r.CollectionErrors)
 		p.Next = cmp.Or(j.project.MissingNext(strings.Join(p.Details, "\n")), p.Next)
+		if said := lacks(r.CollectionErrors); said != "" {
+			p.Cause += ": " + said
+		}
 		if name := j.hidden(r.CollectionErrors); name != "" {
 			p.Next = unhide(name)
 		}
@@ -229,6 +232,19 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if limit := j.in.Config.Test.MaxSkipped; limit >= 0 && r.Skipped > limit {
 		j.problem(TooManySkipped, "%s skipped, %d may be", safetext.Count(r.Skipped, "test was", "tests were"), limit).Details = reasons(r)
 	}
+}
+
+// noModule is the line of an import that found nothing.
+var noModule = regexp.MustCompile(`(?m)ModuleNotFoundError: (No module named '[\w.]+')`)
+
+// lacks is what the first of some files says of a module that it did not find; empty when all found theirs.
+func lacks(cases []junit.Case) string {
+	for _, c := range cases {
+		if m := noModule.FindStringSubmatch(c.Message + "\n" + strings.Join(c.Tail, "\n")); m != nil {
+			return m[1]
+		}
+	}
+	return ""
 }
 
 // judgeAgreement holds a part's exit code, report and events against each other.
