@@ -193,7 +193,7 @@ func (p *prober) run(ctx context.Context) {
 			}
 		}
 		if p.since() >= p.target.Budget {
-			p.result.Problem = p.judge()
+			p.result.Problem = p.judge(ctx)
 			return
 		}
 		if err := p.clock.Sleep(ctx, p.pause()); err != nil {
@@ -268,7 +268,10 @@ func (p *prober) ask(ctx context.Context, path string) Attempt {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	a.Status, a.Body = response.StatusCode, strings.ToValidUTF8(string(body), "\uFFFD")
 	a.Type, a.Location = response.Header.Get("Content-Type"), response.Header.Get("Location")
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		a.Err = fmt.Sprintf("status %d, and its answer does not end within %s", a.Status, seconds(limit))
+	case err != nil:
 		a.Err = plain(err, limit)
 	}
 	return a
@@ -318,10 +321,19 @@ func (p *prober) crashed(ending string) *verdict.Problem {
 }
 
 // judge is the problem of a service that is not healthy when the budget is spent.
-func (p *prober) judge() *verdict.Problem {
+func (p *prober) judge(ctx context.Context) *verdict.Problem {
 	r := &p.result
 	last := r.LastBad.String()
+	other := ""
+	if r.Good == 0 && (!r.Listened || r.LastBad.Status == http.StatusBadRequest) {
+		other = p.speaks(ctx)
+	}
 	switch {
+	case other != "":
+		problem := verdict.Problemf(CodeUnhealthy, "after %s: it speaks %s, and health checks ask over plain HTTP/1.1 (%s)",
+			seconds(p.target.Budget), other, last)
+		problem.Next = "Let the application answer plain HTTP/1.1 on image.port: the load balancer in front of it ends https"
+		return problem
 	case r.Good > 0:
 		return verdict.Problemf(CodeFlapping, "healthy %s, lost it %s, never %d in a row within %s; last: %s",
 			times(r.Good), times(r.Lost), p.target.Successes, seconds(p.target.Budget), last)
@@ -336,10 +348,10 @@ func (p *prober) judge() *verdict.Problem {
 			cause += ": " + body
 		}
 		problem := verdict.Problemf(CodeUnhealthy, "%s", cause)
-		if path, ok := p.redirected(); ok {
-			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", p.key(r.LastBad.Path), path, r.LastBad.Path)
-		} else if next := p.unasked(); next != "" {
+		if next := p.unasked(); next != "" {
 			problem.Next = next
+		} else if path, ok := p.redirected(); ok {
+			problem.Next = fmt.Sprintf("Set %s: %s in pipeline.yaml, where %s redirects", p.key(r.LastBad.Path), path, r.LastBad.Path)
 		} else if p.routeless.path != "" {
 			problem.Next = fmt.Sprintf("Set %s in pipeline.yaml to a path that the application has; raise image.start_budget if it has %s later",
 				p.key(r.LastBad.Path), r.LastBad.Path)

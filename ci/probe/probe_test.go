@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -359,6 +360,55 @@ func TestAHealthCheckHasNoLoginAndNoHTTPS(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoHealthyAnswerHasARemedy(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		next   string
+	}{
+		"Django":    {text(400, "text/html", "Invalid HTTP_HOST header: '10.0.0.7:8000'. You may need to add '10.0.0.7'"), "ALLOWED_HOSTS"},
+		"Starlette": {text(400, "text/plain", "Invalid host header"), "allowed_hosts"},
+		"accepted":  {text(202, "text/plain", ""), "Let /health answer 200 or 204"},
+	} {
+		address := answers(t, map[string]http.HandlerFunc{"/health": c.answer}, text(404, "text/plain", ""))
+		r := probe.Run(t.Context(), probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Second, Clock: newClock()})
+		require.NotNil(t, r.Problem, name)
+		assert.Equal(t, probe.CodeUnhealthy.Name, r.Problem.Code.Name, name)
+		assert.Contains(t, r.Problem.Next, c.next, name)
+	}
+}
+
+// A port that speaks something else is listening: it must not be told as one that does not, nor as an application that is slow.
+func TestAPortThatSpeaksSomethingElseIsNamed(t *testing.T) {
+	healthy := text(200, "text/plain", "ok")
+	https := httptest.NewTLSServer(healthy)
+	defer https.Close()
+	https.Config.ErrorLog = log.New(io.Discard, "", 0)
+	second := httptest.NewUnstartedServer(healthy)
+	second.Config.Protocols = new(http.Protocols)
+	second.Config.Protocols.SetUnencryptedHTTP2(true)
+	second.Start()
+	defer second.Close()
+	for what, address := range map[string]string{"https": https.Listener.Addr().String(), "HTTP/2 alone": second.Listener.Addr().String()} {
+		r := probe.Run(t.Context(), probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Second, Clock: newClock()})
+		require.NotNil(t, r.Problem, what)
+		assert.Equal(t, probe.CodeUnhealthy.Name, r.Problem.Code.Name, r.Problem.Cause)
+		assert.Contains(t, r.Problem.Cause, "it speaks "+what)
+		assert.Contains(t, r.Problem.Next, "plain HTTP/1.1 on image.port")
+	}
+}
+
+func TestAnAnswerWithoutAnEndIsNotAMissingOne(t *testing.T) {
+	address := answers(t, map[string]http.HandlerFunc{"/health": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "data: ping\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}}, text(404, "text/plain", ""))
+	r := probe.Run(t.Context(), probe.Target{Address: address, Paths: []string{"/health"}, Budget: time.Second, Clock: newClock(),
+		AnswerWithin: 50 * time.Millisecond})
+	require.NotNil(t, r.Problem)
+	assert.Contains(t, r.Problem.Cause, "status 200, and its answer does not end within")
+}
+
 func TestAHealthPathMustProveItself(t *testing.T) {
 	page, missing := text(200, "text/html", "<title>Streamlit</title>"), text(404, "text/plain", "not found")
 	ok := text(200, "text/plain", "ok")
@@ -407,7 +457,9 @@ func TestARedirectSaysWhereItLeads(t *testing.T) {
 	}{
 		"a slash":         {"/health/", "Set image.health: /health/ in pipeline.yaml, where /health redirects"},
 		"a relative path": {"healthz", "Set image.health: /healthz in pipeline.yaml"},
-		"another host":    {"https://login.example.com/", ""},
+		"another host":    {"https://www.example.com/", ""},
+		"a login":         {"/accounts/login/?next=/health", "Let /health answer without a login"},
+		"a login server":  {"https://sso.example.com/x", "Let /health answer without a login"},
 		"to itself":       {"/health", ""},
 		"with a question": {"/app/health?full=1", "Set image.health: /app/health?full=1"},
 	} {

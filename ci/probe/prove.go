@@ -58,11 +58,24 @@ func (p *prober) same(ctx context.Context, answer, unknown Attempt) bool {
 	return digits.ReplaceAllString(answer.Body, "") == digits.ReplaceAllString(unknown.Body, "")
 }
 
-// unasked is what to do about an answer that a health check gets because of what it is: it asks over http, without a login.
+var (
+	// login is the path of a page that asks who somebody is.
+	login = regexp.MustCompile(`(?i)log[-_]?in|sign[-_]?in|\b(auth|oauth2?|sso|saml)\b`)
+	// foreignHost is what frameworks say to a host name that they were not told.
+	foreignHost = regexp.MustCompile(`(?i)DisallowedHost|invalid http_host|invalid host header|blocked hosts?\b`)
+)
+
+// unasked is what to do about an answer that a health check gets because of what it is: it asks over http, without a login,
+// by an address.
 func (p *prober) unasked() string {
 	last := p.result.LastBad
 	switch to, err := url.Parse(last.Location); {
-	case last.Status == http.StatusUnauthorized || last.Status == http.StatusForbidden:
+	case last.Status >= http.StatusBadRequest && foreignHost.MatchString(last.Body):
+		return fmt.Sprintf("Let %s answer whatever host name is asked for, as health checks ask by the task's address: ALLOWED_HOSTS of "+
+			"Django, allowed_hosts of Starlette's TrustedHostMiddleware", last.Path)
+	case last.Status > http.StatusOK && last.Status < http.StatusMultipleChoices:
+		return fmt.Sprintf("Let %s answer 200 or 204, or set %s to a path that does", last.Path, p.key(last.Path))
+	case last.Status == http.StatusUnauthorized || last.Status == http.StatusForbidden, err == nil && login.MatchString(to.Host+to.Path):
 		return fmt.Sprintf("Let %s answer without a login, as health checks have none, or set %s to a path that does", last.Path,
 			p.key(last.Path))
 	case err == nil && last.Location != "" && to.Scheme == "https" && to.Path == last.Path:

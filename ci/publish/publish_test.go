@@ -595,7 +595,7 @@ func TestFaults(t *testing.T) {
 		"a server that serves no artifacts any more": {func(w *world, _ *Input) {
 			w.failMLflow("mlflow-artifacts", func(rw http.ResponseWriter, _ *http.Request) { // the words of MLflow 3.17
 				http.Error(rw, "Endpoint: /api/2.0/mlflow-artifacts/artifacts disabled due to the mlflow server running with "+
-					"`--no-serve-artifacts`. To enable artifacts server functionality, run `mlflow server` with `--serve-artifacts`", 503)
+					"`--no-serve-artifacts`. To enable artifacts server functionality, run `mlflow server` with `--serve-artifacts`", http.StatusServiceUnavailable)
 			})
 		}, want{code: CodeArtifactsElsewhere, cause: "--no-serve-artifacts", next: "Start MLflow with --serve-artifacts, or make an",
 			resumed: true}},
