@@ -172,7 +172,7 @@ func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
 	if made.files, problem = b.checkBuilt(ctx, models); problem != nil {
 		return nil, problem
 	}
-	application, err := b.over(b.applicationSource(), f.serving.built)
+	application, err := b.over(b.applicationSource(slices.Sorted(maps.Keys(made.files))...), f.serving.built)
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "place what the project's build left: %v", err)
 	}
@@ -185,14 +185,14 @@ func (b builder) build(ctx context.Context) (*built, *verdict.Problem) {
 	return made, nil
 }
 
-// applicationSource is the part of the source that goes into the image. Models in the source
-// are left out, because they did not pass the gates.
-func (b builder) applicationSource() *dagger.Directory {
+// applicationSource is the part of the source that goes into the image. Models in the source are left out, because they did not
+// pass the gates; code beside them is not, except for the given files of the model itself.
+func (b builder) applicationSource(gated ...string) *dagger.Directory {
 	c := b.in.Config.Image
-	exclude := append(slices.Clone(c.Inputs.Exclude), path.Clean(c.ModelDir))
-	return b.in.Source.
+	all := b.in.Source.
 		Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}).
-		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: exclude})
+		Filter(dagger.DirectoryFilterOpts{Include: c.Inputs.Include, Exclude: c.Inputs.Exclude})
+	return withoutModels(all, c.ModelDir, gated...)
 }
 
 // install makes the virtual environment. Only VenvDir of it goes into the image.
@@ -277,12 +277,8 @@ func (b builder) configure(image *dagger.Container, base string, built *pyenv.Bu
 	image = image.
 		WithoutEntrypoint().
 		WithDefaultArgs(c.Command).
-		WithExposedPort(c.Port).
-		WithDockerHealthcheck(healthCommand(c.Port, c.Health), dagger.ContainerWithDockerHealthcheckOpts{
-			Interval: checkInterval, Timeout: checkTimeout, Retries: checkRetries,
-			StartPeriod: time.Duration(c.StartBudget).String(), StartInterval: "2s",
-		})
-	return b.label(image, base)
+		WithExposedPort(c.Port)
+	return b.label(withHealthcheck(image, c, "python"), base)
 }
 
 // label adds the labels to the image's configuration and manifest.
@@ -295,14 +291,6 @@ func (b builder) label(image *dagger.Container, base string) *dagger.Container {
 		}
 	}
 	return image
-}
-
-// healthCommand requests the health path with Python, which every such image has. It ignores
-// a proxy in the task's environment.
-func healthCommand(port int, health string) []string {
-	return []string{"python", "-I", "-S", "-c", fmt.Sprintf(
-		"import urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:%d%s', timeout=8)",
-		port, strings.ReplaceAll(health, "'", "%27"))}
 }
 
 // labels describe the image, by the names of the OCI image specification.

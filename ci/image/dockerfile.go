@@ -29,9 +29,7 @@ func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem)
 	if problem != nil {
 		return nil, problem
 	}
-	source := b.in.Source.
-		Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}).
-		Filter(dagger.DirectoryFilterOpts{Exclude: []string{path.Clean(c.ModelDir)}}).
+	source := withoutModels(b.in.Source.Filter(dagger.DirectoryFilterOpts{Exclude: b.in.Config.Exclude}), c.ModelDir).
 		WithDirectory(c.ModelDir, b.in.ModelFiles)
 	opts := dagger.DirectoryDockerBuildOpts{Dockerfile: c.Dockerfile, Target: c.Target, Platform: dagger.Platform(c.Platform)}
 	for _, name := range slices.Sorted(maps.Keys(c.BuildArgs)) {
@@ -48,6 +46,9 @@ func (b builder) buildDockerfile(ctx context.Context) (*built, *verdict.Problem)
 		return nil, problem
 	}
 	c = b.in.Config.Image
+	if image, err = b.declared(ctx, image); err != nil {
+		return nil, b.engineProblem(ctx, CodeEngineFailed, "read what the image declares", err)
+	}
 	manifest, err := b.manifest()
 	if err != nil {
 		return nil, verdict.Problemf(CodeEngineFailed, "describe %s: %v", ManifestFile, err)
@@ -120,7 +121,9 @@ func (b builder) adopt(ctx context.Context, image *dagger.Container) *verdict.Pr
 		return verdict.Problemf(CodeEngineFailed, "read the user %q: %v", user, err)
 	}
 	if b.in.Config.Image.User = id; id == 0 {
-		return verdict.Problemf(CodeRoot, "%s ends with the user %q", b.in.Config.Image.Dockerfile, user)
+		problem := verdict.Problemf(CodeRoot, "%s ends with the user %q", b.in.Config.Image.Dockerfile, user)
+		problem.Next = fmt.Sprintf("Write before its CMD or ENTRYPOINT: RUN chown -R 10001 %s, and USER 10001; or leave image.dockerfile out", b.appDir)
+		return problem
 	}
 	b.stage.Add("user", fmt.Sprintf("%s, number %d", user, id))
 	return nil

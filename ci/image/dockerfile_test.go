@@ -41,6 +41,7 @@ func fromDockerfile(t *testing.T) *world {
 	w.engine.Answer("sync.workdir", "/srv/app")
 	w.engine.Answer("workdir", "/srv/app")
 	w.engine.Answer("user", "app")
+	w.engine.Answer("dockerHealthcheck.args", []string{"curl", "localhost"})
 	w.engine.AnswerFunc("withExec.stdout", func(c daggertest.Call) (any, error) {
 		if strings.Contains(c.Query, `["id","-u"]`) {
 			return "1000\n", nil
@@ -48,6 +49,26 @@ func fromDockerfile(t *testing.T) *world {
 		return "anBlZw==", nil
 	})
 	return w
+}
+
+func TestWhatADockerfileDoesNotDeclareIsAdded(t *testing.T) {
+	w := fromDockerfile(t)
+	require.Equal(t, verdict.Pass, w.run().Stage.Verdict)
+	assert.NotContains(t, w.engine.Queries(), "withDockerHealthcheck")
+	w = fromDockerfile(t)
+	w.engine.Answer("dockerHealthcheck.args", []string{})
+	r := w.run()
+	require.Equal(t, verdict.Pass, r.Stage.Verdict, r.Stage.Failure())
+	var facts []string
+	for _, e := range r.Stage.Evidence {
+		facts = append(facts, e.Name+": "+e.Value)
+	}
+	assert.Contains(t, facts, "health check: image.health, added by the pipeline: Dockerfile has none")
+	assert.Contains(t, facts, "exposed by the pipeline: 7051")
+	assert.Contains(t, w.engine.Queries(), `"python3"`)
+	w = fromDockerfile(t)
+	w.engine.Answer("dockerHealthcheck.args", errors.New("lost"))
+	assert.Equal(t, image.CodeEngineFailed.Name, w.run().Stage.Code)
 }
 
 func TestTheLineOfAnInstructionIsFound(t *testing.T) {

@@ -171,6 +171,7 @@ func TestAnImageIsPushedAndLookedThroughAgain(t *testing.T) {
 			w.in.Config.Image.Dockerfile, w.files["Dockerfile"] = "Dockerfile", "FROM x\n"
 			w.engine.Answer("user", "10001")
 			w.engine.Answer("workdir", "/app")
+			w.engine.Answer("dockerHealthcheck.args", []string{"true"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,8 @@ type container struct {
 	// command. started is whether there is anything.
 	entrypoint, command []string
 	alone, started      bool
-	// user and check report whether a Dockerfile ends as a user other than root, and has a HEALTHCHECK.
-	user, check bool
+	// user reports whether a Dockerfile ends as a user other than root.
+	user bool
 }
 
 var (
@@ -95,7 +95,6 @@ func (s serving) dockerfile() container {
 			user, _, _ := strings.Cut(fields[1], ":")
 			found.user = user != "root" && strings.Trim(user, "0") != ""
 		case "HEALTHCHECK":
-			found.check = !strings.EqualFold(fields[1], "NONE")
 			if m := askedPath.FindStringSubmatch(rest); m != nil {
 				found.health = m[1]
 			}
@@ -184,26 +183,22 @@ func (t *tree) usedPython() (version, where string) {
 	return version, where
 }
 
-// useDockerfile takes the Dockerfile when the pipeline would accept what it makes.
-func (s serving) useDockerfile(file container) {
+// useDockerfile takes the Dockerfile when the pipeline would accept what it makes; it adds a health check itself, and a port that is
+// known otherwise.
+func (s serving) useDockerfile(file container, port int) {
 	if file.name == "" {
 		return
 	}
-	var lacks []string
-	for _, c := range []struct {
-		has  bool
-		what string
-	}{{file.user, "USER other than root"}, {file.port != 0, "EXPOSE"}, {file.check, "HEALTHCHECK"}} {
-		if !c.has {
-			lacks = append(lacks, c.what)
-		}
-	}
-	if len(lacks) == 0 {
-		s.set("image.dockerfile", file.name, "it has a user, a port and a health check of its own")
+	lacks := "USER other than root"
+	switch {
+	case file.user && (file.port != 0 || port != 0):
+		s.set("image.dockerfile", file.name, "it ends with a user other than root")
 		return
+	case file.user:
+		lacks = "EXPOSE"
 	}
-	s.found("%s has no %s, so the pipeline builds the image itself; add %s and write `image.dockerfile: %s` to use it",
-		file.name, strings.Join(lacks, ", "), map[bool]string{true: "it", false: "them"}[len(lacks) == 1], file.name)
+	s.found("%s has no %s, so the pipeline builds the image itself; add it and write `image.dockerfile: %s` to use the file",
+		file.name, lacks, file.name)
 }
 
 // volumes leaves out the usual volumes when one would hide code of the application.

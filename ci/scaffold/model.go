@@ -16,8 +16,8 @@ var loadable = map[string]string{"pkl": "pickle", "pickle": "pickle", "joblib": 
 // modelsFolder is the folder in which the default looks, as the code names it.
 var modelsFolder = regexp.MustCompile(`["'](?:\./)?models/?["']`)
 
-// model finds the file that the training leaves, and what it is.
-func (s *survey) model(file string) {
+// modelFile finds the file that the training leaves, and what it is.
+func (s *survey) modelFile(file string) {
 	defaults := config.Default().Train
 	all := s.modelFiles(file)
 	best := func(suffixes ...string) *literal {
@@ -29,6 +29,7 @@ func (s *survey) model(file string) {
 		return nil
 	}
 	if found := best("keras"); found != nil {
+		s.model = *found
 		inModels := strings.HasPrefix(found.pattern, "**/") && s.tree.uses(modelsFolder)
 		if !glob.Match(defaults.Model, found.pattern) && !inModels {
 			s.set("train.model", found.pattern, "%s saves the model there", found.in)
@@ -36,6 +37,12 @@ func (s *survey) model(file string) {
 		if !s.tree.uses(recurrent) {
 			s.set("train.recurrent", false, "no file names an LSTM or another recurrent layer")
 		}
+		return
+	}
+	if found := best("json", "txt"); found != nil {
+		s.model = *found
+		s.set("train.model", found.pattern, "%s saves it", found.in)
+		s.set("train.format", map[string]string{"json": "xgboost", "txt": "lightgbm"}[found.suffix], "the ending .%s alone does not tell", found.suffix)
 		return
 	}
 	found := best("onnx", "skops", "ubj", "lgb", "safetensors", "h5", "hdf5", "pt", "pth", "pkl", "pickle", "joblib")
@@ -48,6 +55,7 @@ func (s *survey) model(file string) {
 		s.unknown("train.model", "write `train.model: path/to/*.keras`", "the model's file: no file names one. %s is expected", defaults.Model)
 		return
 	}
+	s.model = *found
 	s.set("train.model", found.pattern, "%s names it", found.in)
 	switch {
 	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
@@ -76,7 +84,10 @@ func (s *survey) modelFiles(file string) (all []literal) {
 			return []literal{{pattern: path.Clean(m[2]), suffix: m[3], in: "dvc.yaml"}}
 		}
 	}
-	all = slices.DeleteFunc(s.literals(file, modelFile), func(l literal) bool { return table.MatchString(l.before) })
+	all = slices.DeleteFunc(s.literals(file, modelFile, boosterFile), func(l literal) bool {
+		uses := map[string]*regexp.Regexp{"json": useXGBoost, "txt": useLightGBM}[l.suffix]
+		return table.MatchString(l.before) || uses != nil && !uses.MatchString(s.tree.text(l.in))
+	})
 	rank := func(l literal) (n int) {
 		if l.helps() {
 			n += 4
@@ -94,6 +105,8 @@ func (s *survey) modelFiles(file string) (all []literal) {
 }
 
 var (
+	useXGBoost  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+xgboost\b`)
+	useLightGBM = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+lightgbm\b`)
 	// table is a call that reads or writes data.
 	table = regexp.MustCompile(`\b(?:read_\w+|to_hdf|to_pickle|HDFStore|h5py\.File)\((?:[^()"']*,\s*)?[rf]?$`)
 	// called is in the name of a model, models at its end; helper is in the name of what prepares the data.

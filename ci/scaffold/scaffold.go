@@ -105,6 +105,9 @@ type survey struct {
 	p       *Proposal
 	// trains and serves report whether a training and an application were found.
 	trains, serves bool
+	// model is the file of the model, and trainFile what trains it; empty if they are not known.
+	model     literal
+	trainFile string
 }
 
 func (s *survey) set(key string, value any, format string, args ...any) {
@@ -156,7 +159,7 @@ func (s *survey) identity() error {
 		}
 		if !slices.Contains(config.Pythons, python) {
 			s.unknown("python", "write `python` with one of them, such as "+usualPython+"; pinned packages may need newer versions, too",
-				"a Python: %s, and the pipeline has %s", from, strings.Join(config.Pythons, ", "))
+				"a Python: it is %s by %s, and the pipeline has %s", python, from, strings.Join(config.Pythons, ", "))
 			python, from = config.Default().Python, "the oldest that the pipeline has"
 		}
 		s.set("python", python, "%s; requires-python in pyproject.toml replaces this line", from)

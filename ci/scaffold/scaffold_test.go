@@ -92,18 +92,18 @@ func TestProjects(t *testing.T) {
 			"Dockerfile":      "FROM python\nEXPOSE 8000\n"},
 			[]string{"test.coverage.source: [svc]", "train.command: [python, train.py]", "train.model: out/model.keras", "train.recurrent: false",
 				"train.metrics: out/metrics.json", `image.command: [uvicorn, "svc.api:app", "--host", "0.0.0.0", "--port", "{{port}}"]`,
-				"image.port: 8000", `image.health: "/healthz"`, `image.page: ""`}, nil},
+				"image.port: 8000", `image.health: "/healthz"`, `image.page: ""`, "image.model_dir: out"}, nil},
 		"Flask with a factory": {map[string]string{"pyproject.toml": named, "train.py": trainer,
 			"web/__init__.py": "def create_app():\n    app = Flask(__name__)\n",
 			"tests/test_a.py": "", "compose.yaml": "services: {web: {build: ., ports: ['80:9000'], healthcheck: {test: 'curl http://localhost:9000/ping'}}}"},
 			[]string{"test.coverage.source: [web]", "train.command: [python, train.py]", "train.model: out/model.keras", "train.recurrent: false",
-				"train.metrics: out/metrics.json", `image.command: [gunicorn, "--bind", "0.0.0.0:{{port}}", "web:create_app()"]`,
-				"image.port: 9000", `image.health: "/ping"`, `image.page: ""`}, []string{"where gunicorn comes from"}},
+				"train.metrics: out/metrics.json", `image.command: [flask, "--app", "web:create_app()", run, "--host", "0.0.0.0", "--port", "{{port}}"]`,
+				"image.port: 9000", `image.health: "/ping"`, `image.page: ""`, "image.model_dir: out"}, []string{"a server for production"}},
 		"Gradio": {map[string]string{"pyproject.toml": named, "train.py": trainer, "app.py": "import gradio as gr\ndemo.launch()\n",
 			"tests/test_a.py": ""},
 			[]string{"train.command: [python, train.py]", "train.model: out/model.keras", "train.recurrent: false",
 				"train.metrics: out/metrics.json",
-				`image.command: [env, "GRADIO_SERVER_NAME=0.0.0.0", "GRADIO_SERVER_PORT={{port}}", python, app.py]`, `image.health: "/"`}, nil},
+				`image.command: [env, "GRADIO_SERVER_NAME=0.0.0.0", "GRADIO_SERVER_PORT={{port}}", python, app.py]`, `image.health: "/"`, "image.model_dir: out"}, nil},
 		"Streamlit, DVC and a pickle": {map[string]string{"pyproject.toml": named,
 			"dvc.yaml":   "stages: {train: {cmd: python src/fit.py --epochs 3}}\n",
 			"src/fit.py": "joblib.dump(m, 'models/m.joblib')\naccuracy\n", "app.py": "import streamlit\n", "pages/app.py": "import streamlit\n",
@@ -169,7 +169,7 @@ func TestADockerfileIsTakenOnlyIfItsImageWouldPass(t *testing.T) {
 		files["Dockerfile"] = "FROM a\nEXPOSE 7051\n" + user + "CMD x\n"
 		p, cfg := propose(t, files)
 		assert.Empty(t, cfg.Image.Dockerfile, user)
-		assert.Contains(t, strings.Join(p.Found, "\n"), "has no USER other than root, HEALTHCHECK", user)
+		assert.Contains(t, strings.Join(p.Found, "\n"), "has no USER other than root", user)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestAStageHasWhatTheOneBelowItDeclares(t *testing.T) {
 	files["Dockerfile"] += "FROM other\nUSER app\n"
 	p, cfg := propose(t, files)
 	assert.Empty(t, cfg.Image.Dockerfile)
-	assert.Contains(t, strings.Join(p.Found, "\n"), "has no EXPOSE, HEALTHCHECK")
+	assert.Contains(t, strings.Join(p.Found, "\n"), "has no EXPOSE")
 }
 
 func TestNoVolumeHidesCode(t *testing.T) {
@@ -222,7 +222,7 @@ func TestThePythonThatIsUsedIsProposed(t *testing.T) {
 	p, cfg := propose(t, map[string]string{"Dockerfile": "FROM python:3.8\n"})
 	assert.Equal(t, config.Default().Python, cfg.Python, "not one that a run cannot have")
 	assert.True(t, slices.ContainsFunc(p.Unknown, func(u Unknown) bool {
-		return strings.Contains(u.What, "FROM python:3.8 in Dockerfile, and the pipeline has 3.10")
+		return strings.Contains(u.What, "it is 3.8 by FROM python:3.8 in Dockerfile, and the pipeline has 3.10")
 	}), "%v", p.Unknown)
 }
 

@@ -65,7 +65,7 @@ func (s serving) find() {
 	if !slices.Equal(found.command, defaults.Command) {
 		s.set("image.command", found.command, "%s", found.why)
 	}
-	for _, port := range []int{file.port, composed.port, found.port} {
+	for _, port := range []int{file.port, composed.port, found.port, portIn(slices.Concat(file.entrypoint, file.command))} {
 		if port != 0 && port != defaults.Port {
 			s.set("image.port", port, "the port that %s has", s.portFrom(port, file, composed, found))
 			break
@@ -88,8 +88,33 @@ func (s serving) find() {
 	if found.page != defaults.Page {
 		s.set("image.page", found.page, "no page at / to draw")
 	}
-	s.useDockerfile(file)
+	s.useDockerfile(file, cmp.Or(composed.port, found.port, portIn(slices.Concat(file.entrypoint, file.command))))
 	s.volumes()
+	s.modelDir()
+}
+
+// portIn is the port that a command listens on, as its arguments say; 0 if they do not.
+func portIn(words []string) int {
+	_, port := chosenPort(words)
+	return port
+}
+
+// modelDir is where the application opens the model: where its own code says, else where the training leaves it.
+func (s serving) modelDir() {
+	base := path.Base(s.model.pattern)
+	if s.model.pattern == "" || strings.Contains(base, "*") {
+		return
+	}
+	dir, from := path.Dir(s.model.pattern), s.model.in
+	for _, l := range s.literals("", modelFile, boosterFile) {
+		if path.Base(l.pattern) == base && l.in != s.trainFile && !strings.Contains(l.pattern, "*") && path.Dir(l.pattern) != "." {
+			dir, from = path.Dir(l.pattern), l.in
+			break
+		}
+	}
+	if dir != "." && dir != config.Default().Image.ModelDir && !strings.Contains(dir, "*") {
+		s.set("image.model_dir", dir, "%s opens the model there", from)
+	}
 }
 
 func (s serving) portFrom(port int, file, composed container, found *app) string {
@@ -98,8 +123,10 @@ func (s serving) portFrom(port int, file, composed container, found *app) string
 		return "EXPOSE of " + file.name
 	case composed.port:
 		return composed.name
+	case found.port:
+		return found.name
 	}
-	return found.name
+	return "the command of " + file.name
 }
 
 func (s serving) withoutApp(file container) {
@@ -240,12 +267,20 @@ func (s serving) flask(said []string) *app {
 	}
 	found := &app{health: s.healthRoute(), page: s.rootPage(), why: "Flask: " + name, name: name}
 	module := s.tree.importable(name)
+	if !s.declares("gunicorn") {
+		if s.tree.inSrc(name) {
+			module = name
+		}
+		found.command = []string{"flask", "--app", module + ":" + target, "run", "--host", "0.0.0.0", "--port", portWord}
+		s.unknown("image.command", "add gunicorn to what the application needs, and `image.command: [gunicorn, ...]`",
+			"a server for production: no file declares gunicorn, so Flask's own is started")
+		return found
+	}
 	found.command = []string{"gunicorn", "--bind", "0.0.0.0:{{port}}"}
 	if s.tree.inSrc(name) {
 		found.command = append(found.command, "--chdir", "src")
 	}
 	found.command = append(found.command, module+":"+target)
-	s.needs("gunicorn")
 	return found
 }
 
@@ -324,6 +359,15 @@ func (s serving) rootPage() string {
 
 // needs says that the server is not among the packages that the project declares.
 func (s serving) needs(server string) {
+	if !s.declares(server) {
+		s.unknown("image.requirements", "add "+server+" to what the application needs",
+			"where %s comes from: no file declares it, and the command above starts it",
+			server)
+	}
+}
+
+// declares reports whether a file that declares packages names the server.
+func (s serving) declares(server string) bool {
 	for _, name := range s.tree.names {
 		declares := strings.Contains(path.Base(name), "requirements") || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py",
 			"Pipfile"}, name) ||
@@ -333,11 +377,9 @@ func (s serving) needs(server string) {
 		}
 		for _, m := range serverPackage.FindAllString(s.tree.text(name), -1) {
 			if strings.EqualFold(m, server) || server == "uvicorn" && strings.Contains(m, "[") {
-				return
+				return true
 			}
 		}
 	}
-	s.unknown("image.requirements", "add "+server+" to what the application needs",
-		"where %s comes from: no file declares it, and the command above starts it",
-		server)
+	return false
 }

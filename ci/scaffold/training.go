@@ -30,8 +30,10 @@ var (
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
 	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
-	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
-	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
+	// boosterFile is what XGBoost or LightGBM saves or loads, in a format that its name does not tell.
+	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*["'][^"'\n]*["']\s*,\s*)?[rf]?)["']([^"'\n]{1,200}\.(json|txt))["']`)
+	jsonFile    = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
+	joined      = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
 	held    = regexp.MustCompile(`\{[^{}]*\}`)
@@ -51,8 +53,28 @@ func (s *survey) training() {
 	if !slices.Equal(command, config.Default().Train.Command) {
 		s.set("train.command", command, "%s", why)
 	}
-	s.model(file)
+	s.trainFile = file
+	s.modelFile(file)
 	s.metrics(file)
+	s.codeInModels()
+}
+
+// codeInModels lets the training see a package that has the name of the folder of models, which it does not see by default.
+func (s *survey) codeInModels() {
+	const models = "models/**"
+	exclude := slices.Clone(config.Default().Train.Inputs.Exclude)
+	at := slices.Index(exclude, models)
+	if at < 0 || !slices.ContainsFunc(s.tree.code, func(name string) bool { return strings.HasPrefix(name, "models/") }) {
+		return
+	}
+	exclude = slices.Delete(exclude, at, at+1)
+	for _, name := range s.tree.names {
+		if pattern := "models/**/*" + path.Ext(name); strings.HasPrefix(name, "models/") && !strings.HasSuffix(name, ".py") &&
+			path.Ext(name) != "" && !slices.Contains(exclude, pattern) {
+			exclude = append(exclude, pattern)
+		}
+	}
+	s.set("train.inputs.exclude", exclude, "models has code, which the training may import; models themselves stay out")
 }
 
 func (s *survey) noTraining() {
@@ -188,25 +210,28 @@ type literal struct{ pattern, suffix, in, before string }
 
 // literals are the files that the code names by a pattern, those of one file first. Where only a part
 // of the path is in the text, the pattern leaves the rest open.
-func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal) {
+func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []literal) {
 	order := s.tree.code
 	if s.tree.has(first) {
 		order = slices.Concat([]string{first}, order)
 	}
 	for _, name := range order {
-		for _, m := range pattern.FindAllStringSubmatch(s.tree.text(name), -1) {
+		var all [][]string
+		for _, pattern := range patterns {
+			all = append(all, pattern.FindAllStringSubmatch(s.tree.text(name), -1)...)
+		}
+		for _, m := range all {
 			text := held.ReplaceAllString(strings.TrimPrefix(m[2], "./"), "*")
 			if strings.HasPrefix(m[2], "{") && strings.HasPrefix(text, "*/") {
 				text = "*" + text // a folder of a variable may be several
 			}
-			if in := s.folder(name, m[1]); in != "" {
-				text = in + "/" + text
-			}
-			open := joined.MatchString(m[1]) && !strings.Contains(text, "/")
+			in := s.folder(name, m[1])
+			text = path.Join(in, text)
+			open := joined.MatchString(m[1]) && !strings.Contains(text, "/") && in == ""
 			if strings.HasPrefix(text, "/") || strings.Contains(text, "..") || strings.Contains(text, ":") || !plainGlob.MatchString(text) {
 				continue
 			}
-			if !strings.Contains(text, "/") && !written.MatchString(m[1]) {
+			if !strings.Contains(text, "/") && !written.MatchString(m[1]) && in == "" {
 				text = "**/" + text // where it lies is put together elsewhere
 			} else if open {
 				text = "**/" + strings.TrimPrefix(text, "**/")
@@ -221,21 +246,65 @@ func (s *survey) literals(first string, pattern *regexp.Regexp) (found []literal
 	return found
 }
 
-var divided = regexp.MustCompile(`\b(\w+)\s*/\s*[rf]?$`)
+// joinedTo is a folder that a name is joined to where both are written out.
+var joinedTo = regexp.MustCompile(`join\(\s*["']([A-Za-z0-9_.][A-Za-z0-9_./-]*)["']\s*,\s*[rf]?$`)
 
-// folder is the directory that a file has put into a variable, where the text before a name ends in
-// `variable /`.
+var (
+	// divided is a path that a name is added to: BASE / "models" / "x.pkl".
+	divided = regexp.MustCompile(`((?:\b\w+|\bPath\([^()\n]*\)(?:\.\w+(?:\(\)|\[\d\])?)*)(?:\s*/\s*["'][^"'\n]*["'])*)\s*/\s*[rf]?$`)
+	// quoted is one of the names, own the file's own folder, with its parents.
+	quoted = regexp.MustCompile(`^(?:Path\()?["']([^"'\n]{1,200})["']\)?$`)
+	own    = regexp.MustCompile(`^(?:pathlib\.)?Path\(__file__\)(?:\.(?:resolve|absolute)\(\))?((?:\.parent)+|\.parents\[\d\])$`)
+	word   = regexp.MustCompile(`^\w+$`)
+	// inQuotes is a name that may have a / of its own.
+	inQuotes = regexp.MustCompile(`"[^"]*"|'[^']*'`)
+)
+
+// folder is the directory that a file has put together before a name: `variable / name`, from names that are written out and the
+// file's own place. It is empty where that is not known, and the root is ".".
 func (s *survey) folder(file, before string) string {
-	m := divided.FindStringSubmatch(before)
-	if m == nil {
-		return ""
+	if m := joinedTo.FindStringSubmatch(before); m != nil {
+		return path.Clean(m[1])
 	}
-	assigned := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(m[1]) + `\s*=\s*(?:pathlib\.)?Path\(["']([^"'\n]{1,200})["']\)\s*$`)
-	all := assigned.FindAllStringSubmatch(s.tree.text(file), -1)
-	if len(all) != 1 {
-		return "" // it is assigned elsewhere, or more than once
+	if m := divided.FindStringSubmatch(before); m != nil {
+		return s.directory(file, m[1], 4)
 	}
-	return strings.Trim(path.Clean(all[0][1]), "/")
+	return ""
+}
+
+// directory is the value of an expression of paths; depth bounds the variables that stand for others.
+func (s *survey) directory(file, expression string, depth int) (dir string) {
+	expression = inQuotes.ReplaceAllStringFunc(expression, func(name string) string { return strings.ReplaceAll(name, "/", "\x00") })
+	for i, term := range strings.Split(expression, "/") {
+		term = strings.ReplaceAll(strings.TrimSpace(term), "\x00", "/")
+		m, self := quoted.FindStringSubmatch(term), own.FindStringSubmatch(term)
+		switch {
+		case m != nil && i > 0 || m != nil && strings.HasPrefix(term, "Path"):
+			dir = path.Join(dir, m[1])
+		case i > 0:
+			return ""
+		case self != nil:
+			up := strings.Count(self[1], ".parent")
+			if _, n, indexed := strings.Cut(self[1], "["); indexed {
+				up = int(n[0]-'0') + 1
+			}
+			for dir = file; up > 0; up-- {
+				dir = path.Dir(dir)
+			}
+		case word.MatchString(term) && depth > 0:
+			assigned := regexp.MustCompile(`(?m)^[ \t]*` + term + `(?:[ \t]*:[ \t]*\w+)?[ \t]*=[ \t]*([^\n=]+?)[ \t]*\r?$`)
+			all := assigned.FindAllStringSubmatch(s.tree.text(file), -1)
+			if len(all) != 1 {
+				return "" // it is assigned elsewhere, or more than once
+			}
+			if dir = s.directory(file, strings.Replace(all[0][1], "pathlib.", "", 1), depth-1); dir == "" {
+				return ""
+			}
+		default:
+			return ""
+		}
+	}
+	return dir
 }
 
 var plainGlob = regexp.MustCompile(`^[A-Za-z0-9_.*][A-Za-z0-9_./* -]*$`)

@@ -33,6 +33,13 @@ func TestTheModelIsNotWhatPreparesTheData(t *testing.T) {
 		"a label that is the model": {"m.fit(x)\njoblib.dump(m, 'label_classifier.pkl')\n", "label_classifier.pkl"},
 		"tables":                    {"d = pd.read_hdf('data/a.h5', index_col=0)\nm.fit(d)\nd.to_pickle('rest.pkl')\njoblib.dump(m, 'm.pkl')\n", "m.pkl"},
 		"in folders of a variable":  {"m.fit(x)\njoblib.dump(m, f'{PATHS.models}/model.joblib')\n", "**/model.joblib"},
+		"beside the script":         {"OUT = Path(__file__).resolve().parent\nm.fit(x)\njoblib.dump(m, OUT / 'm.pkl')\n", "m.pkl"},
+		"below the root":            {"ROOT = pathlib.Path(__file__).parents[0]\nDIR: Path = ROOT / 'out' / \"a\"\nm.fit(x)\njoblib.dump(m, DIR / 'm.pkl')\n", "out/a/m.pkl"},
+		"names with a slash":        {"A = Path(\"./a/b\")\nB = A / 'c/d'\nm.fit(x)\njoblib.dump(m, B / 'm.pkl')\n", "a/b/c/d/m.pkl"},
+		"by Path in the line":       {"m.fit(x)\njoblib.dump(m, Path('out') / 'm.pkl')\n", "out/m.pkl"},
+		"above the root":            {"DIR = Path(__file__).parent.parent.parent\nm.fit(x)\njoblib.dump(m, DIR / 'm.pkl')\n", "m.pkl"},
+		"assigned twice":            {"D = Path('a')\nD = Path('b')\nm.fit(x)\njoblib.dump(m, D / 'm.pkl')\n", "**/m.pkl"},
+		"a loop of variables":       {"A = B / 'x'\nB = A / 'y'\nm.fit(x)\njoblib.dump(m, A / 'm.pkl')\n", "**/m.pkl"},
 		"a scaler alone":            {"m.fit(x)\njoblib.dump(s, '../scaler_std.pkl')\njoblib.dump(s, 'scaler_std.pkl')\nbentoml.save_model('a', m)\n", ""},
 		"features alone":            {"m.fit(x)\njoblib.dump(s, 'feature_builder.joblib')\njoblib.dump(m, path)\n", ""},
 	} {
@@ -74,4 +81,43 @@ func TestPackagesOfFoldersAreNotMissing(t *testing.T) {
 		"web/src/a.py": "", "docs/requirements.txt": "sphinx\n"})
 	assert.Equal(t, "what to install: packages are listed in backend/requirements.txt, web/pyproject.toml, and not in the root", p.Unknown[0].What)
 	assert.Contains(t, p.Unknown[0].Next, "--source backend")
+}
+
+func TestTheModelIsWhereTheApplicationOpensIt(t *testing.T) {
+	const app = "from fastapi import FastAPI\napp = FastAPI()\n"
+	for sentence, c := range map[string]struct {
+		files                map[string]string
+		model, format, where string
+	}{
+		"XGBoost, in a folder": {map[string]string{"train.py": "import xgboost as xgb\nm = xgb.train(p, d)\nm.save_model('model/xgb.json')\n",
+			"app.py": app + "m.load_model(os.path.join('model', 'xgb.json'))\n"}, "model/xgb.json", "xgboost", "model"},
+		"LightGBM, joined": {map[string]string{"train.py": "from lightgbm import LGBMClassifier\nm.fit(x)\nm.booster_.save_model(os.path.join(\"artifacts\", \"m.txt\"))\n",
+			"app.py": app}, "artifacts/m.txt", "lightgbm", "artifacts"},
+		"ONNX, elsewhere in the application": {map[string]string{"train.py": "m.fit(x)\nonnx.save(m, 'out/m.onnx')\n", "svc/app.py": app + "s = Session('svc/data/m.onnx')\n"},
+			"out/m.onnx", "", "svc/data"},
+		"CatBoost's own JSON":       {map[string]string{"train.py": "import catboost\nm.fit(x)\nm.save_model('m/c.json', format='json')\n", "app.py": app}, "", "", "models"},
+		"the default":               {map[string]string{"train.py": "m.fit(x)\nonnx.save(m, 'models/m.onnx')\n", "app.py": app}, "models/m.onnx", "", "models"},
+		"in the root":               {map[string]string{"train.py": "m.fit(x)\nonnx.save(m, 'm.onnx')\n", "app.py": app}, "m.onnx", "", "models"},
+		"in a folder of a variable": {map[string]string{"train.py": "m.fit(x)\nonnx.save(m, f'{out}/m.onnx')\n", "app.py": app}, "**/m.onnx", "", "models"},
+	} {
+		c.files["requirements.txt"] = "uvicorn\n"
+		p, cfg := propose(t, c.files)
+		assert.Equal(t, c.where, cfg.Image.ModelDir, sentence)
+		assert.Equal(t, c.format, cfg.Train.Format, sentence)
+		if c.model != "" {
+			assert.Equal(t, c.model, cfg.Train.Model, sentence)
+		} else {
+			assert.NotContains(t, p.Config(), "train.model", sentence)
+		}
+	}
+}
+
+func TestCodeInTheFolderOfModelsIsSeenByTheTraining(t *testing.T) {
+	files := map[string]string{"train.py": "from models.net import N\nm.fit(x)\nm.save('models/a.keras')\n", "models/net.py": "", "models/old.pkl": "", "models/w/b.h5": ""}
+	_, cfg := propose(t, files)
+	assert.NotContains(t, cfg.Train.Inputs.Exclude, "models/**")
+	assert.Subset(t, cfg.Train.Inputs.Exclude, []string{"tests/**", "models/**/*.pkl", "models/**/*.h5"})
+	delete(files, "models/net.py")
+	_, cfg = propose(t, files)
+	assert.Contains(t, cfg.Train.Inputs.Exclude, "models/**")
 }

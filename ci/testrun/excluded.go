@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 var (
@@ -15,16 +17,17 @@ var (
 	notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
 	// listed is a path in an assertion on what a folder holds, such as PosixPath('.env').
 	listed = regexp.MustCompile(`Path\('([^'\n]+)'\)`)
+	// absent is a line of an error that says that something is not there, pathName a name in it, shell a command without quotes.
+	absent   = regexp.MustCompile(`(?i)[^\n]*(?:no such file|not found|not exist|n't exist|unable to (?:open|load)|cannot open)[^\n]*`)
+	pathName = regexp.MustCompile(`[\w./-]+\.\w+`)
+	shell    = regexp.MustCompile(`^[\w ./:=,+@-]+$`)
 )
 
 // hidden names a file or folder that a test looked for in vain, or missed in a folder, although the source
 // has it: the configuration keeps it from the tests. It is empty when there is none.
 func (j *testJudge) hidden(cases []junit.Case) string {
 	for _, c := range cases {
-		text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
-		if t := j.events.tests[c.ID()]; t != nil {
-			text += "\n" + t.text
-		}
+		text := j.said(c)
 		for _, m := range notThere.FindAllStringSubmatch(text, -1) {
 			name := path.Clean(m[1])
 			if inside, ok := strings.CutPrefix(name, j.events.directory+"/"); ok && j.events.directory != "" {
@@ -42,6 +45,53 @@ func (j *testJudge) hidden(cases []junit.Case) string {
 		}
 	}
 	return ""
+}
+
+// lacking gives a problem its remedy, where tests failed for a file that they do not have.
+func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
+	if name := j.hidden(cases); name != "" {
+		p.Next = unhide(name)
+	} else if name := j.untrained(cases); name != "" {
+		p.Next = j.trainFirst(name)
+	}
+}
+
+// said is what is known of a test that failed.
+func (j *testJudge) said(c junit.Case) string {
+	text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
+	if t := j.events.tests[c.ID()]; t != nil {
+		text += "\n" + t.text
+	}
+	return text
+}
+
+// untrained names the model of the training, if a test looked for it in vain because the source does not have it.
+func (j *testJudge) untrained(cases []junit.Case) string {
+	model := j.in.Config.Train.Model
+	isModel := func(name string) bool { return glob.MatchAny([]string{model, "**/" + model}, name) }
+	if slices.ContainsFunc(j.source, isModel) {
+		return ""
+	}
+	for _, c := range cases {
+		for _, line := range absent.FindAllString(j.said(c), -1) {
+			for _, name := range pathName.FindAllString(line, -1) {
+				if isModel(strings.TrimLeft(path.Clean(strings.TrimRight(name, ".")), "/")) {
+					return path.Base(strings.TrimRight(name, "."))
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// trainFirst is what to do about tests that need the trained model.
+func (j *testJudge) trainFirst(name string) string {
+	next := fmt.Sprintf("The tests need %s, which the training makes and the source does not have: give them a small model of their own", name)
+	train, test := strings.Join(j.in.Config.Train.Command, " "), strings.Join(j.in.Config.Test.Command, " ")
+	if shell.MatchString(train) && shell.MatchString(test) {
+		next += fmt.Sprintf(`, or train before them, test.command: [sh, -c, "%s && %s"]`, train, test)
+	}
+	return next
 }
 
 // isThere reports whether sorted names hold a file or a folder.

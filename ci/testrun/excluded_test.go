@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
@@ -27,4 +28,27 @@ func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
 		assert.Equal(t, want, j.hidden([]junit.Case{{Name: "x"}, {Name: "y", Message: message}}), message)
 	}
 	assert.Contains(t, unhide("README.md"), "exclude")
+}
+
+func TestTestsThatNeedTheTrainedModelAreToldSo(t *testing.T) {
+	planned := &plan{source: []string{"app.py", "model/readme.txt"}, names: []string{"app.py"}}
+	planned.in.Config = config.Default()
+	j := &testJudge{plan: planned, outcome: &outcome{events: &events{directory: "/src", tests: map[string]*eventTest{}}}}
+	for _, c := range []struct{ model, message, want string }{
+		{"model/xgb.json", "FileNotFoundError: Model file not found: model/xgb.json. Please run train.py", "xgb.json"},
+		{"models/*.keras", "ValueError: File not found: filepath=/tmp/w/models/a.keras. Please ensure", "a.keras"},
+		{"**/m.pkl", "FileNotFoundError: [Errno 2] No such file or directory: 'artifacts/m.pkl'", "m.pkl"},
+		{"m.onnx", "Load model from m.onnx failed: Load model m.onnx failed. File doesn't exist", "m.onnx"},
+		{"m.onnx", "NoSuchFile: Load model from m.onnx failed: does not exist", "m.onnx"},
+		{"model/readme.txt", "No such file: 'model/readme.txt'", ""},
+		{"models/*.keras", "No such file or directory: 'data/x.csv'", ""},
+		{"models/*.keras", "assert 'models/a.keras' == 1", ""},
+	} {
+		j.in.Config.Train.Model = c.model
+		assert.Equal(t, c.want, j.untrained([]junit.Case{{Name: "x"}, {Name: "y", Message: c.message}}), c.message)
+	}
+	j.in.Config.Train.Command, j.in.Config.Test.Command = []string{"python", "train.py"}, []string{"python", "-m", "pytest"}
+	assert.Contains(t, j.trainFirst("a"), `test.command: [sh, -c, "python train.py && python -m pytest"]`)
+	j.in.Config.Train.Command = []string{"python", "-c", "print('x')"}
+	assert.NotContains(t, j.trainFirst("a"), "sh, -c")
 }

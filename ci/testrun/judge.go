@@ -185,9 +185,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		if said := lacks(r.CollectionErrors); said != "" {
 			p.Cause += ": " + said
 		}
-		if name := j.hidden(r.CollectionErrors); name != "" {
-			p.Next = unhide(name)
-		}
+		j.lacking(p, r.CollectionErrors)
 	}
 	switch {
 	case r.Total() == 0:
@@ -209,9 +207,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if r.Bad() > 0 && !own {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = j.in.again(r.Failures[0].ID())
-		if name := j.hidden(r.Failures); name != "" {
-			p.Next = unhide(name)
-		}
+		j.lacking(p, r.Failures)
 		p.Details = details(r.Failures)
 		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {
 			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))

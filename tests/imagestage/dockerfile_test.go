@@ -54,6 +54,29 @@ func TestAnImageOfItsOwnDockerfilePasses(t *testing.T) {
 	assert.Equal(t, image.WarnTools.Name, result.Stage.Warnings[0].Code)
 }
 
+func TestADockerfileNeedsNeitherPortNorHealthCheckAndKeepsCodeBesideTheModel(t *testing.T) {
+	client := connect(t)
+	in := withDockerfile(t, client, func(text string) string {
+		var kept []string
+		for _, line := range strings.Split(text, "\n") {
+			if !strings.HasPrefix(line, "EXPOSE") && !strings.HasPrefix(line, "HEALTHCHECK") {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "\n")
+	})
+	in.Source = in.Source.WithNewFile("models/schemas.py", "A = 1\n").WithNewFile("models/old.pkl", "x")
+	result := image.Run(t.Context(), client, in)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, "%s\n%v", result.Stage.Failure(), result.Stage.Problems)
+	facts := evidence(result.Stage)
+	assert.Contains(t, facts, "exposed by the pipeline: 7051")
+	assert.Contains(t, facts, "added by the pipeline: deploy/Dockerfile has none")
+	names, err := result.Container.Directory("/app/models").Entries(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, names, "schemas.py")
+	assert.NotContains(t, names, "old.pkl")
+}
+
 func TestWhatTheDistributionBroughtIsAWarningAndNothingElse(t *testing.T) {
 	client := connect(t)
 	const strip = "RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + &&"
