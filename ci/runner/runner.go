@@ -165,7 +165,7 @@ type Environment struct {
 	// a change of any of them makes a new environment.
 	Files Files
 
-	// Compiler asks for a C compiler besides. On a host it is the host's own.
+	// Compiler asks for a C compiler besides. On a host it is the host's own, with that of Rust if there is one.
 	Compiler bool
 
 	// Install are the commands that install the packages, run in a directory that

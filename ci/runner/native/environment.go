@@ -64,6 +64,8 @@ type environment struct {
 	base    *interpreter
 	files   runner.Files
 	install [][]string
+	// path are the directories of the system's commands, and of the host's compilers where the environment asks for them.
+	path string
 }
 
 // describe finds the interpreter of the environment of a step or service and computes its key.
@@ -72,7 +74,10 @@ func (e *environments) describe(ctx context.Context, name string, env runner.Env
 	if err != nil {
 		return nil, environmentError(err)
 	}
-	described := &environment{label: runner.InstallFor + name, base: base, files: env.Files, install: env.Install}
+	described := &environment{label: runner.InstallFor + name, base: base, files: env.Files, install: env.Install, path: systemPath}
+	if env.Compiler {
+		described.path = strings.Join(append([]string{systemPath}, compilers(ctx)...), ":")
+	}
 	if described.files == nil {
 		described.files = filetree.New(nil)
 	}
@@ -83,7 +88,7 @@ func (e *environments) describe(ctx context.Context, name string, env runner.Env
 	if err != nil {
 		return nil, environmentError(fmt.Errorf("read installation files: %w", err))
 	}
-	described.key, err = keyOf(format, base.path, base.String(), digest, env.Install, runner.UVLock)
+	described.key, err = keyOf(format, base.path, base.String(), digest, env.Install, runner.UVLock, described.path)
 	return described, environmentError(err)
 }
 
@@ -104,13 +109,13 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 	if err := env.files.Export(ctx, work); err != nil {
 		return fmt.Errorf("write installation files: %w", err)
 	}
-	vars := map[string]string{"PATH": binaries(dir) + ":" + systemPath, "VIRTUAL_ENV": venv}
+	vars := map[string]string{"PATH": binaries(dir) + ":" + env.path, "VIRTUAL_ENV": venv}
 	if len(env.install) > 0 {
 		uv, err := e.uv(ctx, env.base)
 		if err != nil {
 			return err
 		}
-		vars["PATH"] = binaries(dir) + ":" + uv + ":" + systemPath
+		vars["PATH"] = binaries(dir) + ":" + uv + ":" + env.path
 	}
 	// Without pip: the engine's environments have none either, uv installs.
 	empty := []string{env.base.path, "-I", "-m", "venv", "--without-pip", venv}

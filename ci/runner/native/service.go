@@ -45,7 +45,7 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	deadline, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it was not ready after %s", timeout))
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		running, err := r.startOnce(ctx, deadline, service, env.base, packages)
+		running, err := r.startOnce(ctx, deadline, service, env, packages)
 		if err == nil {
 			return running, nil
 		}
@@ -59,7 +59,7 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 
 // startOnce starts a service on one port. Stop of the running service releases its packages.
 func (r *Runner) startOnce(
-	ctx, deadline context.Context, service runner.Service, base *interpreter, packages *slot,
+	ctx, deadline context.Context, service runner.Service, env *environment, packages *slot,
 ) (*runner.Running, error) {
 	logs := &tail{limit: launch.TailBytes}
 	fail := func(err error) error {
@@ -70,14 +70,14 @@ func (r *Runner) startOnce(
 		return nil, fail(err)
 	}
 	dir, spec, err := r.prepare(deadline, "service", packages, command{
-		inputs: place(service.Inputs), args: service.Args, vars: service.Vars, path: service.Path, pythonPath: service.PythonPath,
+		system: env.path, inputs: place(service.Inputs), args: service.Args, vars: service.Vars, path: service.Path, pythonPath: service.PythonPath,
 		addresses: addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}),
 	})
 	if err != nil {
 		return nil, fail(err)
 	}
 	stdout, stderr := r.log.named(service.Name), r.log.named(service.Name)
-	p, err := r.start(base.path, dir, spec, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
+	p, err := r.start(env.base.path, dir, spec, nil, io.MultiWriter(stdout, logs), io.MultiWriter(stderr, logs))
 	if err != nil {
 		return nil, fail(errors.Join(err, removeAll(dir)))
 	}

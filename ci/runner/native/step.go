@@ -99,7 +99,7 @@ func (r *Runner) alone(
 	}
 	defer func() { err = errors.Join(err, r.environments.release(packages, step.Name)) }()
 	dir, spec, err := r.prepare(ctx, "step", packages, command{
-		inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
+		system: env.path, inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
 		gpu: step.GPU,
 	})
 	if err != nil {
@@ -157,6 +157,8 @@ func mountProblem(step, at string, err error) error {
 
 // command is what a step and a service have in common; the fields are those of runner.Step.
 type command struct {
+	// system is the path of the environment after its own programs.
+	system           string
 	inputs           runner.Files
 	args             []string
 	vars             map[string]string
@@ -180,7 +182,7 @@ func (r *Runner) prepare(ctx context.Context, kind string, packages *slot, c com
 	for _, arg := range c.args {
 		spec.Args = append(spec.Args, c.addresses.Replace(arg))
 	}
-	spec.Env = stepVariables(packages, dir)
+	spec.Env = stepVariables(packages, c.system, dir)
 	maps.Copy(spec.Env, gpuVariables(c.gpu, os.Getenv))
 	for name, value := range c.vars {
 		spec.Env[name] = c.addresses.Replace(value)

@@ -45,10 +45,11 @@ func certificates(host func(string) string) map[string]string {
 	return vars
 }
 
-// stepVariables is the environment of a step or service without its own variables.
-func stepVariables(packages *slot, dir string) map[string]string {
+// stepVariables is the environment of a step or service without its own variables. Path has the directories of commands
+// that are not the environment's.
+func stepVariables(packages *slot, path, dir string) map[string]string {
 	vars := certificates(os.Getenv)
-	vars["PATH"] = binaries(packages.dir) + ":" + systemPath
+	vars["PATH"] = binaries(packages.dir) + ":" + path
 	vars["HOME"] = filepath.Join(dir, "home")
 	vars["TMPDIR"] = filepath.Join(dir, "tmp")
 	vars["LANG"] = "C.UTF-8"
