@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -137,8 +138,41 @@ func (s *survey) metrics(file string) {
 				"the metrics: the code uses no MLflow and writes no file of that name")
 		}
 	}
-	if !s.tree.uses(accuracy) {
+	decides := s.decides(file)
+	switch {
+	case decides != "":
+		gate := config.Default().Train.Gates[0]
+		s.set("train.gates", asYAML(fmt.Sprintf("[{metric: %s, min: %v, alert_below: %v}]", decides, *gate.Min, *gate.AlertBelow)),
+			"%s reports %s and no accuracy", file, decides)
+	case !s.tree.uses(accuracy):
 		s.unknown("train.gates", "write `train.gates: [{metric: NAME, min: NUMBER}]`, or max, with a metric that the training reports",
 			"which metric decides: no file names accuracy, which must be at least %v by default", *config.Default().Train.Gates[0].Min)
 	}
+}
+
+var (
+	// reported is the name under which code reports an accuracy: a key of a dictionary, or MLflow's argument.
+	reported = regexp.MustCompile(`(?:["'](\w*accuracy)["']\s*:|log_metric\(\s*["'](\w*accuracy)["'])`)
+	autolog  = regexp.MustCompile(`\bautolog\(`)
+	ofData   = regexp.MustCompile(`^train(?:ing)?_`)
+)
+
+// decides is the one metric of data held out that a training reports, where nothing reports the default's accuracy; "" for none
+// or several.
+func (s *survey) decides(file string) string {
+	names := func(file string) (all []string) {
+		for _, m := range reported.FindAllStringSubmatch(s.tree.text(file), -1) {
+			if name := m[1] + m[2]; !ofData.MatchString(name) && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+		return all
+	}
+	if s.tree.uses(autolog) || slices.ContainsFunc(s.tree.code, func(f string) bool { return slices.Contains(names(f), "accuracy") }) {
+		return ""
+	}
+	if own := names(file); len(own) == 1 {
+		return own[0]
+	}
+	return ""
 }

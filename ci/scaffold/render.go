@@ -81,6 +81,9 @@ func scalar(text string) string {
 	return string(quoted)
 }
 
+// asYAML is a value that is YAML already.
+type asYAML string
+
 func value(v any) string {
 	switch v := v.(type) {
 	case []string:

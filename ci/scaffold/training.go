@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -246,8 +247,8 @@ func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []lit
 	return found
 }
 
-// joinedTo is a folder that a name is joined to where both are written out.
-var joinedTo = regexp.MustCompile(`join\(\s*["']([A-Za-z0-9_.][A-Za-z0-9_./-]*)["']\s*,\s*[rf]?$`)
+// joinedTo is a folder that a name is joined to: one that is written out, or a variable.
+var joinedTo = regexp.MustCompile(`join\(\s*(?:["']([A-Za-z0-9_.][A-Za-z0-9_./-]*)["']|(\w+))\s*,\s*[rf]?$`)
 
 var (
 	// divided is a path that a name is added to: BASE / "models" / "x.pkl".
@@ -264,7 +265,10 @@ var (
 // file's own place. It is empty where that is not known, and the root is ".".
 func (s *survey) folder(file, before string) string {
 	if m := joinedTo.FindStringSubmatch(before); m != nil {
-		return path.Clean(m[1])
+		if m[1] != "" {
+			return path.Clean(m[1])
+		}
+		return cmp.Or(s.constant(file, m[2]), s.directory(file, m[2], 4))
 	}
 	if m := divided.FindStringSubmatch(before); m != nil {
 		return s.directory(file, m[1], 4)
@@ -305,6 +309,32 @@ func (s *survey) directory(file, expression string, depth int) (dir string) {
 		}
 	}
 	return dir
+}
+
+// constant is the relative path that a variable holds: one that the file assigns once, else one that only one file assigns
+// at all. It is empty where that is not plain.
+func (s *survey) constant(file, variable string) string {
+	name := regexp.QuoteMeta(variable)
+	assigned := regexp.MustCompile(`(?m)^\s*` + name + `(?:\s*:\s*\w+)?\s*=[^=\n][^\n]*`)
+	plain := regexp.MustCompile(`=\s*(?:(?:pathlib\.)?Path\(["']([^"'\n]{1,200})["']\)|["']([^"'\n]{1,200})["'])\s*(?:#.*)?$`)
+	all := assigned.FindAllString(s.tree.text(file), -1)
+	if len(all) == 0 {
+		for _, other := range s.tree.code {
+			all = append(all, assigned.FindAllString(s.tree.text(other), -1)...)
+		}
+	}
+	if len(all) != 1 {
+		return ""
+	}
+	m := plain.FindStringSubmatch(all[0])
+	if m == nil {
+		return ""
+	}
+	folder := path.Clean(m[1] + m[2])
+	if strings.HasPrefix(folder, "/") || strings.HasPrefix(folder, "..") {
+		return ""
+	}
+	return folder
 }
 
 var plainGlob = regexp.MustCompile(`^[A-Za-z0-9_.*][A-Za-z0-9_./* -]*$`)

@@ -52,6 +52,42 @@ func TestTheModelIsNotWhatPreparesTheData(t *testing.T) {
 	assert.Equal(t, "out/m.pkl", model, "what DVC's stage leaves")
 }
 
+func TestAFolderInAVariableIsFound(t *testing.T) {
+	const save = "m.fit(x)\nm.save(os.path.join(OUT, 'm.keras'))\n"
+	for sentence, c := range map[string]struct{ code, settings, want string }{
+		"joined":               {"OUT = 'art'\n" + save, "", "art/m.keras"},
+		"deeper, with comment": {"OUT: str = \"a/b/\"  # here\n" + save, "", "a/b/m.keras"},
+		"of another file":      {"from settings import OUT\n" + save, "OUT = Path('art')\n", "art/m.keras"},
+		"divided":              {"OUT = Path('art')\nm.fit(x)\nm.save(OUT / 'm.keras')\n", "", "art/m.keras"},
+		"assigned twice":       {"OUT = 'art'\nOUT = args.out\n" + save, "", "**/m.keras"},
+		"a parameter":          {"def f(\n    OUT='art',\n): pass\n" + save, "", "**/m.keras"},
+		"computed":             {"OUT = os.path.dirname(__file__)\n" + save, "", "**/m.keras"},
+		"absolute":             {"OUT = '/art'\n" + save, "", "**/m.keras"},
+		"above":                {"OUT = '../art'\n" + save, "", "**/m.keras"},
+		"unknown":              {save, "", "**/m.keras"},
+	} {
+		_, model, _ := trainingOf(t, map[string]string{"train.py": c.code, "settings.py": c.settings})
+		assert.Equal(t, c.want, model, sentence)
+	}
+}
+
+func TestTheMetricThatDecidesIsWhatTheTrainingReports(t *testing.T) {
+	const fit = "m.fit(x)\nm.save('m.keras')\n"
+	for code, want := range map[string]string{
+		"json.dump({'val_accuracy': a}, f)\n":                         "val_accuracy",
+		"r = {'train_accuracy': a, 'val_accuracy': b}\n":              "val_accuracy",
+		"import mlflow\nmlflow.log_metric('test_accuracy', a)\n":      "test_accuracy",
+		"json.dump({'accuracy': a, 'val_accuracy': b}, f)\n":          "accuracy",
+		"json.dump({'val_accuracy': a, 'balanced_accuracy': b}, f)\n": "accuracy", // a run names both
+		"m.compile(metrics=['accuracy'])\n":                           "accuracy",
+		"import mlflow\nmlflow.autolog()\nd = {'val_accuracy': a}\n":  "accuracy",
+	} {
+		_, cfg := propose(t, map[string]string{"requirements.txt": "keras\n", "train.py": code + fit})
+		assert.Equal(t, want, cfg.Train.Gates[0].Metric, code)
+		assert.InDelta(t, 0.85, *cfg.Train.Gates[0].Min, 0, code)
+	}
+}
+
 func TestATrainingIsStartedAsItsImportsNeed(t *testing.T) {
 	const fit = "m.fit(x)\nm.save('m.keras')\n"
 	for sentence, c := range map[string]struct {

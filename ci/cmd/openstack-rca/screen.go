@@ -153,7 +153,7 @@ var (
 // are installed for one stage alone.
 var (
 	stepStages    = map[string]string{"pytest": "test", "train": "train"}
-	installStages = map[string]string{"pytest": "test", "train": "train", "mlflow": "publish", "s3": "publish",
+	installStages = map[string]string{"pytest": "test", "train": "train", "look for MLflow": "train", "mlflow": "publish", "s3": "publish",
 		"load the model": "image", "app": "image"}
 )
 
