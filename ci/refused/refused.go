@@ -1,4 +1,4 @@
-// Package refused finds out from what a program printed which hosts it could not reach.
+// Package refused finds out from what a program printed which hosts it could not reach, and which variables it missed.
 package refused
 
 import (

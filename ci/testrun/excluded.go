@@ -9,6 +9,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -47,13 +48,24 @@ func (j *testJudge) hidden(cases []junit.Case) string {
 	return ""
 }
 
-// lacking gives a problem its remedy, where tests failed for a file that they do not have.
+// lacking gives a problem its remedy, where tests failed for a file or a variable that they do not have.
 func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 	if name := j.hidden(cases); name != "" {
 		p.Next = unhide(name)
 	} else if name := j.untrained(cases); name != "" {
 		p.Next = j.trainFirst(name)
+	} else if names := j.unset(cases); len(names) > 0 {
+		p.Next = refused.Give(names, "test.vars") + ". Then " + j.in.again(cases[0].ID())
 	}
+}
+
+// unset are the variables of the environment that tests looked for and have not.
+func (j *testJudge) unset(cases []junit.Case) []string {
+	var texts []string
+	for _, c := range cases {
+		texts = append(texts, j.said(c))
+	}
+	return refused.Variables(strings.Join(texts, "\n"), j.in.Config.Test.Vars)
 }
 
 // said is what is known of a test that failed.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 func TestAFileThatTheConfigurationHidesIsNamed(t *testing.T) {
@@ -51,4 +52,28 @@ func TestTestsThatNeedTheTrainedModelAreToldSo(t *testing.T) {
 	assert.Contains(t, j.trainFirst("a"), `test.command: [sh, -c, "python train.py && python -m pytest"]`)
 	j.in.Config.Train.Command = []string{"python", "-c", "print('x')"}
 	assert.NotContains(t, j.trainFirst("a"), "sh, -c")
+}
+
+func TestAVariableThatAFailedTestMissesIsNamed(t *testing.T) {
+	cfg := config.Default()
+	cfg.Test.Vars = map[string]string{"GIVEN": "1"}
+	j := &testJudge{plan: &plan{in: Input{Config: cfg}}, outcome: &outcome{events: &events{tests: map[string]*eventTest{
+		"tests/test_a.py::test_b": {text: "    token = os.getenv('API_TOKEN')"},
+	}}}}
+	for _, c := range []struct {
+		of   junit.Case
+		want string
+	}{
+		{junit.Case{Name: "x", Message: "KeyError: 'DATABASE_URL'", Tail: []string{"    url = os.environ[\"DATABASE_URL\"]"}}, "DATABASE_URL is not set here"},
+		{junit.Case{File: "tests/test_a.py", ClassName: "tests.test_a", Name: "test_b", Message: "assert None"}, "API_TOKEN is not set here"},
+	} {
+		p := &verdict.Problem{}
+		j.lacking(p, []junit.Case{c.of})
+		assert.Contains(t, p.Next, c.want)
+		assert.Contains(t, p.Next, "test.vars of pipeline.yaml")
+		assert.Contains(t, p.Next, "Then openstack-rca test --verbose --path")
+	}
+	p := &verdict.Problem{Next: "stays"}
+	j.lacking(p, []junit.Case{{Name: "x", Message: "assert 1 == 2", Tail: []string{"os.environ['GIVEN']"}}})
+	assert.Equal(t, "stays", p.Next)
 }

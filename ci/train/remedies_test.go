@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/train"
 )
@@ -51,6 +52,14 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	assert.Contains(t, result.Stage.Next, "Save the model as one file")
 	s.trained.Made = append(s.trained.Made, "models/m.keras")
 	s.fails(train.NoModel, "what looks like a model: models/m.keras")
+}
+
+func TestAVariableThatTheTrainingMissesIsNamed(t *testing.T) {
+	s := sound(t)
+	s.trained = runner.Result{ExitCode: 1, Stderr: "    key = os.environ['DATA_KEY']\nKeyError: 'DATA_KEY'"}
+	result := s.fails(train.TrainFailed, "KeyError: 'DATA_KEY'")
+	assert.Contains(t, result.Stage.Next, "DATA_KEY is not set here")
+	assert.Contains(t, result.Stage.Next, "train.vars of pipeline.yaml")
 }
 
 // TestWithoutPipelineYAMLTheRemedyMakesOne: a section of a file that is not there cannot be corrected.

@@ -117,6 +117,9 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 			problem.Cause += "; it tried to reach " + strings.Join(hosts, ", ") + " and has no network"
 			problem.Next = refused.Train.Remedy
 		}
+		if missed := refused.Variables(result.Stderr, s.cfg.Vars); len(missed) > 0 && len(hosts) == 0 {
+			problem.Next = refused.Give(missed, "train.vars")
+		}
 		return []*verdict.Problem{problem}
 	}
 	s.candidate = &Candidate{}
