@@ -32,6 +32,9 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		return result
 	}
 	source := request.Source.Filter(app.Inputs.Include, append(request.Config.Exclude, app.Inputs.Exclude...))
+	// As in the image: what lies where the model goes is left out, except for code.
+	models := path.Clean(app.ModelDir)
+	source = source.Filter(nil, []string{models}).With(".", source.Filter([]string{models + "/**/*.py"}, nil))
 	if problem := loadModel(ctx, r, request, project, stage); problem != nil {
 		stage.Judge(problem)
 		return result

@@ -64,6 +64,18 @@ func TestTheApplicationIsStartedWithTheModelAndProbed(t *testing.T) {
 	assert.Equal(t, "models", service.Inputs[1].Path)
 }
 
+func TestCodeBesideTheModelIsServedAndAnOldModelIsNot(t *testing.T) {
+	r := fake.New()
+	r.OnStart(func(runner.Service) (*runner.Running, error) {
+		return &runner.Running{Name: "app", Address: application(t, 200), Stop: func(context.Context) error { return nil }}, nil
+	})
+	serveApp(t.Context(), r, request(map[string]string{"requirements/serve.lock": locked["requirements/serve.lock"], "serve.py": "",
+		"models/schemas.py": "", "models/deep/a.py": "", "models/test_a.py": "", "models/old.keras": "", "models/config.json": ""}))
+	names, err := r.Services()[0].Inputs[0].Files.List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []string{"models/deep/a.py", "models/schemas.py", "serve.py"}, names)
+}
+
 func TestServingIsInstalledFromWhatTheImageWouldBe(t *testing.T) {
 	install := func(files map[string]string, named ...string) [][]string {
 		t.Helper()

@@ -65,7 +65,7 @@ func Default() Config {
 		},
 		Image: Image{
 			Repository: "openstack-rca-system",
-			Inputs:     Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "models/**", "requirements/**"}, documents...)},
+			Inputs:     Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "requirements/**"}, documents...)},
 			Command: []string{"streamlit", "run", "streamlit_app/chatbot.py",
 				"--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
 			Vars: map[string]string{"STREAMLIT_SERVER_SCRIPT_HEALTH_CHECK_ENABLED": "true",

@@ -82,7 +82,8 @@ var CodeAppMissing = verdict.Code{
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
 	Meaning: "loading a model of this format runs code, and services that load published models can read credentials",
-	Remedy:  "save the model in a format that docs/models.md lists",
+	Remedy: "save the model without pickle: skops.io.dump for scikit-learn, save_model with .ubj for XGBoost and .lgb for LightGBM, .keras, " +
+		".onnx, or .safetensors for PyTorch: docs/models.md. Without that, leave what follows out: policy: {main: [test, train]}",
 }
 
 // CodeChampionNotAsked is the warning of a training that was not compared with the model in production.

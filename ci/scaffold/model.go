@@ -58,6 +58,9 @@ func (s *survey) modelFile(file string) {
 	}
 	s.model = *found
 	s.set("train.model", found.pattern, "%s names it", found.in)
+	if slices.Contains([]string{"h5", "hdf5", "pt", "pth"}, found.suffix) || loadable[found.suffix] != "" {
+		s.set("train.recurrent", false, "the layers of such a file cannot be seen")
+	}
 	switch {
 	case slices.Contains([]string{"onnx", "skops", "ubj", "lgb"}, found.suffix):
 	case found.suffix == "safetensors":
@@ -65,16 +68,32 @@ func (s *survey) modelFile(file string) {
 			"what loads %s: it has weights alone",
 			found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
-		s.unknown("train.allow_formats train.model", "save as .keras, or write `train.allow_formats: [h5]`; such a model is never published",
+		s.unknown("train.allow_formats train.model", "save as .keras, or write `train.allow_formats: [h5]`: such a model is never published, and no image is built with it",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)
 	case loadable[found.suffix] != "":
 		s.unknown("train.allow_formats train.model",
-			"save in a format without code (docs/models.md), or write `train.allow_formats: [pickle]`; such a model is never published",
+			s.withoutPickle(found)+"; or write `train.allow_formats: [pickle]`: such a model is never published, and no image is built with it",
 			"whether %s may pass: opening a pickle runs what is in it, so it is refused unless you allow it", found.pattern)
 	default:
 		s.unknown("train.model", "save it as safetensors or ONNX: docs/models.md",
 			"how %s could pass: it is a pickle, whose content is code", found.pattern)
 	}
+}
+
+// withoutPickle is how the training could save its model in a format without code.
+func (s *survey) withoutPickle(found *literal) string {
+	text, name := s.tree.text(found.in), strings.TrimSuffix(found.pattern, "."+found.suffix)
+	for _, c := range []struct {
+		uses     *regexp.Regexp
+		how, end string
+	}{
+		{useXGBoost, "model.save_model(%q)", ".ubj"}, {useLightGBM, "booster.save_model(%q)", ".lgb"}, {useSklearn, "skops.io.dump(model, %q)", ".skops"},
+	} {
+		if c.uses.MatchString(text) && !strings.Contains(name, "*") {
+			return "save it by " + fmt.Sprintf(c.how, name+c.end) + " (docs/models.md)"
+		}
+	}
+	return "save in a format without code (docs/models.md)"
 }
 
 // modelFiles are the files that the code names and that may be the model, the likeliest first: what DVC's stage leaves, what the
@@ -108,6 +127,7 @@ func (s *survey) modelFiles(file string) (all []literal) {
 var (
 	useXGBoost  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+xgboost\b`)
 	useLightGBM = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+lightgbm\b`)
+	useSklearn  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+sklearn\b`)
 	// table is a call that reads or writes data.
 	table = regexp.MustCompile(`\b(?:read_\w+|to_hdf|to_pickle|HDFStore|h5py\.File)\((?:[^()"']*,\s*)?[rf]?$`)
 	// called is in the name of a model, models at its end; helper is in the name of what prepares the data.

@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,6 +146,19 @@ func TestTheModelIsWhereTheApplicationOpensIt(t *testing.T) {
 		} else {
 			assert.NotContains(t, p.Config(), "train.model", sentence)
 		}
+	}
+}
+
+func TestHowToSaveWithoutPickleIsSaidForTheLibrary(t *testing.T) {
+	for code, want := range map[string]string{
+		"from sklearn.svm import SVC\nm.fit(x)\njoblib.dump(m, 'out/m.pkl')\n":                   "save it by skops.io.dump(model, \"out/m.skops\")",
+		"import sklearn\nimport xgboost as xgb\nm.fit(x)\npickle.dump(m, open('m.pkl', 'wb'))\n": "save it by model.save_model(\"m.ubj\")",
+		"import lightgbm\nm.fit(x)\njoblib.dump(m, 'm.joblib')\n":                                "save it by booster.save_model(\"m.lgb\")",
+		"import sklearn\nm.fit(x)\njoblib.dump(m, f'{d}/m.pkl')\n":                               "save in a format without code",
+	} {
+		p, cfg := propose(t, map[string]string{"train.py": code, "requirements.txt": "x\n"})
+		assert.True(t, slices.ContainsFunc(p.Unknown, func(u Unknown) bool { return strings.HasPrefix(u.Next, want) }), "%s: %v", want, p.Unknown)
+		assert.False(t, cfg.Train.Recurrent, "nobody can see the layers of a pickle")
 	}
 }
 

@@ -86,6 +86,9 @@ func metricsNext(gates []config.Gate) string {
 	for _, gate := range gates {
 		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
 	}
+	if len(pairs) == 0 {
+		pairs = []string{`"accuracy": 0.9`}
+	}
 	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+
 		"pipeline.yaml. Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
 }
