@@ -137,7 +137,15 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 		},
 		"requirements for testing in their folder": {
 			map[string]string{"pyproject.toml": project, "requirements/testing.txt": "pytest", "requirements/development.txt": "black"},
-			Requirements, false, []string{"uv pip install -r requirements/testing.txt"}, []string{"requirements/testing.txt"},
+			Requirements, false, []string{"uv pip install -r requirements/testing.txt -r pyproject.toml"}, []string{"pyproject.toml", "requirements/testing.txt"},
+		},
+		"requirements of the tests beside setup.py": {
+			map[string]string{"setup.py": "setup(install_requires=['six'])", "requirements-dev.txt": "pytest"},
+			Requirements, false, []string{"uv pip install -r requirements-dev.txt -r setup.py"}, []string{"requirements-dev.txt", "setup.py"},
+		},
+		"requirements of the tests that install the project": {
+			map[string]string{"pyproject.toml": project + build, "test-requirements.txt": "-e .\npytest"},
+			Requirements, false, []string{"uv pip install -r test-requirements.txt -r pyproject.toml"}, []string{"pyproject.toml", "test-requirements.txt"},
 		},
 		"requirements for development, named the other way": {
 			map[string]string{"dev.requirements.txt": "pytest"},

@@ -112,6 +112,7 @@ func (d *draft) usual() {
 		d.requirements([]string{basic, specific})
 	case specific != "":
 		d.requirements([]string{specific})
+		d.dependencies()
 	case basic != "":
 		d.requirements([]string{basic})
 		d.besides()
@@ -148,12 +149,32 @@ func (d *draft) besides() {
 	if d.stage != verdict.Test || d.project.Locked {
 		return
 	}
-	args := d.wanted(false)
+	d.together(d.wanted(false))
+}
+
+// together installs some arguments with what is installed last, so that they are resolved together.
+func (d *draft) together(args []string) {
 	if last := len(d.project.install) - 1; last >= 0 && len(args) > 0 {
 		d.project.install[last] = append(d.project.install[last], args...)
 		return
 	}
 	d.pipInstall(args)
+}
+
+// dependencies adds what the project itself depends on to requirements that are the tests' alone, unless they pin everything or
+// install the project.
+func (d *draft) dependencies() {
+	mine := []string{"pyproject.toml", "setup.cfg", "setup.py"}
+	if d.stage != verdict.Test || d.project.Locked || slices.ContainsFunc(mine, func(name string) bool { return d.used[name] }) {
+		return
+	}
+	args := d.own(".", nil)
+	for _, name := range mine {
+		if d.used[name] {
+			d.project.From = append(slices.Clone(d.project.From), name)
+		}
+	}
+	d.together(args)
 }
 
 // declares reports whether a file of the project, or of a tool that runs its tests,
