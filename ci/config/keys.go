@@ -31,7 +31,7 @@ var keys = slices.Concat([]key{
 	{path: "test.requirements", limit: paths,
 		meaning: "Requirements files of the test environment, or one file of another tool (`uv.lock`, `poetry.lock`, `environment.yml`); " +
 			"those with hashes are installed with `--require-hashes`. When empty, the " +
-			"usual files of a Python project are used."},
+			"usual files of a Python project are used. `.[NAME]` adds extras and groups of the project to these, as in `.[cli,dev]`."},
 	{path: "test.build", limit: oneOf(BuildModes...),
 		meaning: "Whether the project itself is built by its own backend, which makes version files, compiled modules, metadata and " +
 			"commands: `auto` builds a package and warns when that fails, `always` fails then, `never` takes the plain source. " +

@@ -28,7 +28,7 @@ var (
 		Name: "REQUIREMENTS_UNREAD", Stage: verdict.Test,
 		Meaning: "A module or a pytest plugin is missing, and the source declares packages in places that this stage does not install from.",
 		Remedy: "If a named file declares the module, list that file under test.requirements of pipeline.yaml; " +
-			"if a named group or extra does, declare it in the group or extra `test` too",
+			"if a named group or extra does, write its name there: test.requirements: [\".[NAME]\"]",
 	}
 	// LockStale is a lock that was made before a package was declared.
 	LockStale = verdict.Code{

@@ -65,7 +65,7 @@ func (d locked) uvLock() {
 		}
 	}
 	groups := slices.DeleteFunc(installedByDefault(d.stage, uvDefaultGroups(d.toml)), func(name string) bool { return !slices.Contains(existing, name) })
-	own := chosen(d.stage, existing)
+	own := d.chosen(existing)
 	for _, name := range own {
 		// Of groups that exclude each other, the one that is named after the stage counts.
 		groups = slices.DeleteFunc(groups, func(other string) bool { return !slices.Contains(own, other) && conflict(lock, name, other) })
@@ -73,7 +73,7 @@ func (d locked) uvLock() {
 			groups = append(groups, name)
 		}
 	}
-	extras := chosen(d.stage, d.extras())
+	extras := d.chosen(d.extras())
 	d.parts("extra", extras)
 	d.parts("group", groups)
 	sync = append(sync, "--no-default-groups")
@@ -200,7 +200,7 @@ func (d locked) pdmLock() {
 	}
 	isLocked := func(name string) bool { return len(locked) == 0 || slices.Contains(locked, name) }
 	wanted := slices.DeleteFunc(installedByDefault(d.stage, groups), func(name string) bool { return !isLocked(name) })
-	extras := slices.DeleteFunc(chosen(d.stage, d.extras()), func(name string) bool { return !isLocked(name) })
+	extras := slices.DeleteFunc(d.chosen(d.extras()), func(name string) bool { return !isLocked(name) })
 	d.parts("group", wanted)
 	d.parts("extra", extras)
 	if len(wanted) == 0 {

@@ -39,7 +39,11 @@ func (p *Project) MissingNext(output string) string {
 		return ""
 	}
 	name := ""
+	var modules []string
 	if all := noModule.FindAllStringSubmatch(output, -1); len(all) > 0 {
+		for _, m := range all {
+			modules = append(modules, m[1])
+		}
 		module, _, _ := strings.Cut(all[len(all)-1][1], ".") // the last traceback's
 		if p.modules[module] {
 			return ""
@@ -51,9 +55,12 @@ func (p *Project) MissingNext(output string) string {
 	} else if m := advised.FindStringSubmatch(output); m != nil {
 		name = m[1]
 	}
+	element, words := p.Wanted(modules)
 	switch {
 	case name == "":
 		return ""
+	case element != "" && !p.named:
+		return fmt.Sprintf("Write %s.requirements: [\"%s\"] into pipeline.yaml: %s", p.Stage, element, words)
 	case slices.Contains(p.stale, normal(name)):
 		return fmt.Sprintf("%s is not in %s, which is older than what declares it. %s", name, p.From[0], relocks[p.Kind])
 	}

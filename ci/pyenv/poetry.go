@@ -37,7 +37,7 @@ func (p poetry) groups() []string {
 		}
 	}
 	groups := installedByDefault(p.stage, byDefault)
-	for _, name := range chosen(p.stage, all) {
+	for _, name := range p.chosen(all) {
 		if !slices.Contains(groups, name) {
 			groups = append(groups, name)
 		}
@@ -56,7 +56,7 @@ func (p poetry) groups() []string {
 func (p poetry) lock() {
 	p.project.files = append(p.project.files, "pyproject.toml", "poetry.lock")
 	groups := p.groups()
-	extras := chosen(p.stage, append(keys(p.toml.sub("project", "optional-dependencies")), keys(p.toml.sub("tool", "poetry", "extras"))...))
+	extras := p.chosen(append(keys(p.toml.sub("project", "optional-dependencies")), keys(p.toml.sub("tool", "poetry", "extras"))...))
 	p.parts("group", groups)
 	p.parts("extra", extras)
 	export := slices.Concat([]string{
@@ -93,7 +93,7 @@ func (p poetry) unlocked() {
 	p.parts("group", groups)
 	var out, standard []string
 	var optional []string
-	extras := chosen(p.stage, keys(poetry.sub("extras")))
+	extras := p.chosen(keys(poetry.sub("extras")))
 	p.parts("extra", extras)
 	for _, extra := range extras {
 		optional = append(optional, poetry.sub("extras").strs(extra)...)
@@ -109,7 +109,7 @@ func (p poetry) unlocked() {
 	if p.toml.sub("project") == nil {
 		add(poetry.sub("dependencies"))
 	} else {
-		args = p.own(".", chosen(p.stage, keys(p.toml.sub("project", "optional-dependencies"))))
+		args = p.own(".", p.chosen(keys(p.toml.sub("project", "optional-dependencies"))))
 	}
 	for _, group := range groups {
 		if group == "dev" {

@@ -105,6 +105,10 @@ type Project struct {
 	// stale are packages that are declared and not in the lock, modules the names that the source itself could be imported by.
 	stale   []string
 	modules map[string]bool
+	// offered are the extras and groups that are not installed, by the packages that they declare; see Wanted.
+	offered map[string][]string
+	// asked are the extras and groups that pipeline.yaml names.
+	asked []string
 	// texts are all files that the installation reads, if they are few; nil otherwise.
 	texts map[string][]byte
 }
@@ -230,11 +234,14 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	d.project.metadata(tree)
 	d.project.settings(tree)
 	d.project.comparePython(tree)
-	if len(request.Requirements) > 0 {
-		d.requirements(request.Requirements)
+	var files []string
+	if files, d.asked = splitParts(request.Requirements); len(files) > 0 {
+		d.requirements(files)
+		d.askedBesides()
 	} else {
 		d.usual()
 	}
+	d.unknownParts()
 	d.locals()
 	if d.err != nil {
 		return nil, d.err
@@ -243,9 +250,10 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
 	d.unread()
+	d.offer()
 	d.lockStale()
 	d.project.modules = d.ownModules()
-	d.project.named, d.project.poetryOnly = len(request.Requirements) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
+	d.project.named, d.project.poetryOnly = len(files) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
 	d.project.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
 	switch {
 	case d.project.Kind == None && request.Stage == verdict.Test:
@@ -294,6 +302,8 @@ type draft struct {
 	project *Project
 	// used are the declarations that the environment is installed from, as unread names them.
 	used map[string]bool
+	// asked are the extras and groups that pipeline.yaml names.
+	asked []string
 }
 
 func isSrc(name string) bool {

@@ -168,7 +168,7 @@ func (d *draft) dependencies() {
 	if d.stage != verdict.Test || d.project.Locked || slices.ContainsFunc(mine, func(name string) bool { return d.used[name] }) {
 		return
 	}
-	args := d.own(".", nil)
+	args := d.askedParts()
 	for _, name := range mine {
 		if d.used[name] {
 			d.project.From = append(slices.Clone(d.project.From), name)
@@ -190,7 +190,7 @@ func namesPackages(d *draft) bool {
 	project := d.toml.sub("project")
 	return len(project.strs("dependencies"))+len(project.strs("dynamic")) > 0 || flit(d.tree) ||
 		parseINI(d.text("setup.cfg"))["options"]["install_requires"] != "" || strings.Contains(d.text("setup.py"), "install_requires") ||
-		len(chosen(d.stage, keys(d.toml.sub("dependency-groups"))))+len(chosen(d.stage, d.extras())) > 0 ||
+		len(d.chosen(keys(d.toml.sub("dependency-groups"))))+len(d.chosen(d.extras())) > 0 ||
 		d.stage == verdict.Test && len(toolFiles{d.tree, d.project.Python}.testTools()) > 0
 }
 
@@ -226,7 +226,7 @@ func (d *draft) declared() {
 // wanted installs the groups and extras of the stage, and for the tests what the tool that runs them installs beside these.
 // What the project itself depends on comes with its extras, or always.
 func (d *draft) wanted(always bool) (args []string) {
-	groups, extras := chosen(d.stage, keys(d.toml.sub("dependency-groups"))), chosen(d.stage, d.extras())
+	groups, extras := d.chosen(keys(d.toml.sub("dependency-groups"))), d.chosen(d.extras())
 	var found declaration
 	if d.stage == verdict.Test {
 		named := len(groups)+len(extras) > 0

@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -73,8 +74,26 @@ func (s *survey) testCommand(stated pyenv.TestSettings) error {
 	return nil
 }
 
-// testRequirements says what is declared and not installed.
+// imports are the modules that a file imports always: not in a function, nor where it may fail.
+var imports = regexp.MustCompile(`(?m)^(?:import|from)[ \t]+([A-Za-z_]\w*)`)
+
+// testRequirements adds the extras and groups that the tests import from, and says what is declared and not installed.
 func (s *survey) testRequirements() {
+	var modules []string
+	read := 0
+	for _, name := range s.tree.names {
+		if path.Ext(name) != ".py" || !isTest(name) || read == mostFiles {
+			continue
+		}
+		read++
+		for _, m := range imports.FindAllStringSubmatch(s.tree.text(name), -1) {
+			modules = append(modules, m[1])
+		}
+	}
+	if element, words := s.project.Wanted(modules); element != "" {
+		s.set("test.requirements", []string{element}, "the tests import it: %s", words)
+		return
+	}
 	if len(s.project.Unread) > 0 {
 		s.found("declared and not installed for the tests: %s. Name a file in test.requirements if a module is missing",
 			strings.Join(s.project.Unread[:min(len(s.project.Unread), 8)], ", "))
