@@ -5,6 +5,7 @@
 package junit
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -48,6 +49,25 @@ type Case struct {
 	Output []string
 	// Collection means that this is no test but a file that could not be loaded.
 	Collection bool
+}
+
+// Short is the name of a test as this package keeps it. A long one, such as of a parameter of ten million characters, is cut, and
+// ends with a digest: it still differs from others.
+func Short(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return fmt.Sprintf("%s%x", xmlscan.Clip(name, maxName), sha256.Sum256([]byte(name)))
+}
+
+// ShortID is an id of pytest, with the name of the test as Short keeps it.
+func ShortID(id string) string {
+	address, _, _ := strings.Cut(id, "[") // a parameter may hold "::"
+	at := strings.LastIndex(address, "::") + len("::")
+	if at < len("::") {
+		return Short(id)
+	}
+	return id[:at] + Short(id[at:])
 }
 
 // ID names the test the way pytest does, as far as the report allows:

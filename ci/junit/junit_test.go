@@ -269,6 +269,38 @@ func TestAttemptsAtOneTestAreOneTest(t *testing.T) {
 	assert.Equal(t, []string{`suite "s" declares 4 tests and holds 7`}, r.Disagreements)
 }
 
+// What pytest writes with --doctest-modules of modules that skip themselves, or fail, as they are loaded.
+func TestModulesThatWereLoadedTwiceAreNoContradiction(t *testing.T) {
+	suite := func(tests int, kind string) string {
+		result := `<` + kind + ` message="collection ` + map[string]string{"skipped": "skipped", "error": "failure"}[kind] + `">x</` + kind + `>`
+		return fmt.Sprintf(`<testsuite name="s" tests="%d"><testcase classname="" name="tests.a" file="tests/a.py">%s%s</testcase>`+
+			`<testcase classname="" name="tests.b" file="tests/b.py">%s</testcase><testcase classname="c" name="d"/></testsuite>`, tests, result, result, result)
+	}
+	for _, kind := range []string{"skipped", "error"} {
+		for tests, want := range map[int]int{3: 0, 4: 0, 5: 1, 2: 1} {
+			r, err := Parse(strings.NewReader(suite(tests, kind)), Options{})
+			require.NoError(t, err)
+			assert.Len(t, r.Disagreements, want, "%s, %d declared", kind, tests)
+		}
+	}
+	r, err := Parse(strings.NewReader(suite(6, "skipped")), Options{Declared: 3})
+	require.NoError(t, err)
+	assert.Empty(t, r.Disagreements, "subtests and modules")
+}
+
+func TestLongNamesStayDifferent(t *testing.T) {
+	long := "test_a[" + strings.Repeat("x", 2000)
+	assert.Equal(t, "test_a[1]", Short("test_a[1]"))
+	assert.NotEqual(t, Short(long+"1]"), Short(long+"2]"))
+	assert.Less(t, len(Short(long)), 1100)
+	assert.Equal(t, "tests/test_a.py::TestB::"+Short(long+"::c]"), ShortID("tests/test_a.py::TestB::"+long+"::c]"), "as the report has it")
+	assert.Equal(t, Short(long), ShortID(long))
+	r, err := Parse(strings.NewReader(`<testsuite tests="2"><testcase classname="t" name="`+long+`1]"/><testcase classname="t" name="`+long+`2]"/></testsuite>`),
+		Options{Again: func(string) bool { return true }})
+	require.NoError(t, err)
+	assert.Equal(t, 2, r.Total(), "two tests, not two attempts at one")
+}
+
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"outcomes.xml", "collection.xml"} {
 		content, err := os.ReadFile("testdata/" + name)

@@ -17,7 +17,7 @@ import (
 
 // Bounds on the file of events, which test code could write to.
 const (
-	maxEventLine  = 1 << 20
+	maxEventLine  = 32 << 20 // the id of a test holds its parameters, which may be megabytes
 	maxEventBytes = 512 << 20
 	maxEventTests = 2_000_000
 	// maxEventTexts is how many tests' texts are kept.
@@ -220,6 +220,7 @@ func readEvents(r io.Reader) (*events, error) {
 			continue
 		}
 		e.seen = true
+		event.ID = junit.ShortID(event.ID)
 		switch event.Event {
 		case "session":
 			e.added = event.Added[:min(len(event.Added), 20)]

@@ -742,7 +742,12 @@ func TestRunCutsLongTables(t *testing.T) {
 func TestReadEventsIsBounded(t *testing.T) {
 	_, err := readEvents(strings.NewReader(`{"event":"` + strings.Repeat("x", maxEventLine) + `"}`))
 	require.Error(t, err)
-	e, err := readEvents(strings.NewReader(`{"event":"result","id":"a","when":"setup","outcome":"failed","text":"one\ntwo"}` + "\n" +
+	long := "tests/test_a.py::test_b[" + strings.Repeat("x", 10<<20) + "]"
+	e, err := readEvents(strings.NewReader(`{"event":"start","id":"` + long + `"}` + "\n" + `{"event":"finish","id":"` + long + `"}` + "\n"))
+	require.NoError(t, err, "a parameter of ten megabytes")
+	assert.Equal(t, 1, e.finished())
+	assert.Less(t, len(e.order[0]), 1200)
+	e, err = readEvents(strings.NewReader(`{"event":"result","id":"a","when":"setup","outcome":"failed","text":"one\ntwo"}` + "\n" +
 		`{"event":"finish","id":"a"}` + "\n" + `{"event":"unknown"}` + "\n"))
 	require.NoError(t, err)
 	cases := e.cases()
