@@ -139,6 +139,10 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 			map[string]string{"pyproject.toml": project, "requirements/testing.txt": "pytest", "requirements/development.txt": "black"},
 			Requirements, false, []string{"uv pip install -r requirements/testing.txt -r pyproject.toml"}, []string{"pyproject.toml", "requirements/testing.txt"},
 		},
+		"requirements without a line": {
+			map[string]string{"requirements.txt": "# nothing\n", "requirements-dev.txt": "", "setup.py": "", "tox.ini": "[testenv]\ndeps = pytest\n"},
+			Setuptools, false, []string{"uv pip install -r setup.py -r " + generatedFile}, []string{generatedFile, "requirements-dev.txt", "requirements.txt", "setup.py"},
+		},
 		"requirements of the tests beside setup.py": {
 			map[string]string{"setup.py": "setup(install_requires=['six'])", "requirements-dev.txt": "pytest"},
 			Requirements, false, []string{"uv pip install -r requirements-dev.txt -r setup.py"}, []string{"requirements-dev.txt", "setup.py"},

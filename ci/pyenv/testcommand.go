@@ -230,8 +230,15 @@ func (t *tree) pytestCall(program string, rest []string) (found TestCommand, ok 
 		case slices.Contains(collecting, option):
 			found.Options = append(found.Options, rest[i])
 		case slices.Contains(withValue, option) && separate:
-			found.Options = append(found.Options, rest[i], rest[i+1])
 			i++
+			switch { // in one word, a file is no argument that the flag --path replaces
+			case strings.HasPrefix(option, "--"):
+				found.Options = append(found.Options, option+"="+rest[i])
+			case option == "-c":
+				found.Options = append(found.Options, option+rest[i])
+			default:
+				found.Options = append(found.Options, option, rest[i])
+			}
 		case slices.Contains(withValue, option) || len(option) > 2 && slices.Contains([]string{"-W", "-p", "-k", "-m"}, option[:2]):
 			found.Options = append(found.Options, rest[i])
 		case slices.Contains(skipped, option) && separate && !strings.HasPrefix(rest[i+1], "-"):
@@ -256,6 +263,7 @@ func (t *tree) discovery(words []string) (found TestCommand, ok bool) {
 	if len(words) == 0 || words[0] != "discover" {
 		return found, false
 	}
+	found.Options = []string{"-o", "python_functions="} // it runs methods of classes only
 	for i := 1; i < len(words); i++ {
 		option, value, joined := strings.Cut(words[i], "=")
 		if !joined && i+1 < len(words) && slices.Contains(discovering, option) {
@@ -269,7 +277,7 @@ func (t *tree) discovery(words []string) (found TestCommand, ok bool) {
 			}
 			found.Paths = []string{value}
 		case "-p", "--pattern":
-			found.Options = []string{"-o", "python_files=" + value}
+			found.Options = append(found.Options, "-o", "python_files="+value)
 		}
 	}
 	return found, true

@@ -78,6 +78,11 @@ func (t *tree) first(names []string) string {
 	return ""
 }
 
+// firstNaming is the first of some requirements files that says anything: an empty one declares nothing, and locks nothing.
+func (t *tree) firstNaming(files []string) string {
+	return t.first(slices.DeleteFunc(slices.Clone(files), func(name string) bool { return t.has(name) && len(lines(t.text(name))) == 0 }))
+}
+
 // text reads a file; "" when it is not there.
 func (t *tree) text(name string) string {
 	if text, ok := t.texts[name]; ok {

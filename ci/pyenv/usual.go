@@ -92,7 +92,7 @@ func options(flag string, values []string) []string {
 
 // usual takes the best of what the source declares.
 func (d *draft) usual() {
-	specific, basic := d.first(usualFiles[d.stage]), d.first(base)
+	specific, basic := d.firstNaming(usualFiles[d.stage]), d.firstNaming(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
 	pyproject, conda := d.has("pyproject.toml"), condaFile(d.tree, d.stage)
 	switch {
@@ -124,9 +124,9 @@ func (d *draft) usual() {
 		pipenv{d}.pipfile()
 	case conda != "":
 		d.conda(conda)
-	case d.stage != verdict.Test && d.first(usualFiles[verdict.Test]) != "":
+	case d.stage != verdict.Test && d.firstNaming(usualFiles[verdict.Test]) != "":
 		// What the tests run with runs the application too.
-		d.requirements([]string{d.first(usualFiles[verdict.Test])})
+		d.requirements([]string{d.firstNaming(usualFiles[verdict.Test])})
 	default:
 		if scripts := d.inline(); len(scripts) > 0 {
 			d.requirements(scripts)

@@ -132,6 +132,8 @@ func TestProjects(t *testing.T) {
 		"tox names no directory": {map[string]string{"pyproject.toml": named, "tox.ini": "[testenv]\ncommands = pytest {posargs}\n", "app/__init__.py": "",
 			"app/app_test.py": "", "tests/test_a.py": "", "examples/__init__.py": ""}, []string{`test.command: [python, -m, pytest, -v]`, "test.coverage.source: [app]",
 			"policy.main: [test, audit]", `policy.*: [test, audit]`}, []string{"a training"}},
+		"a notebook of the documentation": {map[string]string{"pyproject.toml": named, "tests/test_a.py": "", "docs/tutorial.ipynb": "{}"},
+			[]string{"policy.main: [test, audit]", `policy.*: [test, audit]`}, []string{"a training: no script"}},
 		"extras that the tests import": {map[string]string{"pyproject.toml": named + "[project.optional-dependencies]\ntest=['pytest']\ncli=['click']\ngui=['qt']\n",
 			"tests/test_a.py": "import os\nfrom click.testing import CliRunner\ndef test_a():\n    import qt\n"},
 			[]string{`test.requirements: [".[cli]"]`, "policy.main: [test, audit]", `policy.*: [test, audit]`}, []string{"a training"}},

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
 var (
@@ -80,7 +81,7 @@ func (s *survey) codeInModels() {
 
 func (s *survey) noTraining() {
 	for _, name := range s.tree.names {
-		if strings.HasSuffix(name, ".ipynb") {
+		if strings.HasSuffix(name, ".ipynb") && !glob.MatchAny(tooling, name) {
 			s.unknown("train.command", "move the training into a script that saves the model, and write `train.command` and `train.model`",
 				"a training: there is the notebook %s, and nothing that runs without Jupyter", name)
 			return

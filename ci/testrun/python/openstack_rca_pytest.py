@@ -72,6 +72,26 @@ HOLLOW = {"PytestReturnNotNoneWarning": "returned", "PytestUnhandledThreadExcept
 SEALED = ("junit.xml", "coverage.xml", "coverage.data", "coverage-kept-out.json", "selection.json")
 
 
+def measure_early() -> Any:
+    """Measure until pytest-cov does: plugins are loaded before, and import the project if it is one of them."""
+    sources = os.environ.get("OPENSTACK_RCA_SOURCES")
+    if not sources or os.environ.get("PYTEST_XDIST_WORKER"):
+        return None
+    import coverage
+
+    measuring = coverage.Coverage(source=sources.split(os.pathsep), branch=True, data_suffix=True)
+    # What is not found or not imported yet, pytest-cov tells at the end.
+    measuring.set_option(
+        "run:disable_warnings",
+        ["no-data-collected", "module-not-imported", "module-not-measured", "module-not-python", "include-ignored"],
+    )
+    measuring.start()
+    return measuring
+
+
+EARLY = measure_early()
+
+
 class Events:
     """Write events of the controlling process; workers of xdist report to it."""
 
@@ -320,7 +340,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if sources and (named := [source for source in sources if source is not True]):
         # A --cov without a source of the project's own would void those of the pipeline.
         early_config.known_args_namespace.cov_source = named
+    if EARLY:
+        EARLY.stop()
     outcome = yield
+    plugin = early_config.pluginmanager.getplugin("_cov")
+    if EARLY and getattr(plugin, "cov_controller", None) is not None:
+        EARLY.save()  # pytest-cov has removed what was there before, and combines what is there at its end
     error = outcome.excinfo[1] if outcome.excinfo else None
     path = events_file()
     if isinstance(error, SystemExit) and path:
