@@ -68,6 +68,8 @@ type Built struct {
 	PythonPath, Path []string
 	// Packages are the topmost directories of the source that hold modules of the built packages.
 	Packages []string
+	// Generated are the names of the files that the build adds to the source, such as version files.
+	Generated []string
 	// Findings are warnings; Failure is set when a build failed that BuildAlways demands.
 	Findings []Finding
 	Failure  error
@@ -337,6 +339,11 @@ func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.File
 	b := &Built{Mounts: []runner.Mount{{Path: projectDir, Files: out.Filter([]string{"site", "bin"}, nil)}}}
 	if holds("source") {
 		b.Mounts = append(b.Mounts, runner.Mount{Path: ".", Files: out.Sub("source")})
+		for _, name := range names {
+			if generated, is := strings.CutPrefix(name, "source/"); is {
+				b.Generated = append(b.Generated, generated)
+			}
+		}
 	}
 	if holds("bin") {
 		b.Path = []string{path.Join(projectDir, "bin")}

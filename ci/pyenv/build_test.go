@@ -67,6 +67,7 @@ func TestAPackageIsBuiltByItsBackend(t *testing.T) {
 	assert.Equal(t, []string{"src", projectDir + "/site"}, b.PythonPath)
 	assert.Equal(t, []string{projectDir + "/bin"}, b.Path)
 	assert.Empty(t, b.Findings)
+	assert.Equal(t, []string{"src/a/_version.py"}, b.Generated)
 	assert.Equal(t, "my-a 1.2", b.Summary)
 	all := paths(t, b.Over(fake.Files(map[string]string{"src/a/cli.py": ""})))
 	assert.Equal(t, []string{projectDir + "/bin/a", projectDir + "/site/my_a-1.2.dist-info/METADATA", "src/a/_version.py", "src/a/cli.py"}, all)

@@ -23,6 +23,8 @@ type counting struct {
 	modules map[string]bool
 	// given are the files that the tests were given, sorted.
 	given []string
+	// generated are the files that the project's build added to these.
+	generated []string
 }
 
 // made reports whether a measured file was made while the tests ran. It is no code of the source, and what is
@@ -33,9 +35,17 @@ func (n *counting) made(name string) bool {
 }
 
 func (n *counting) warnMade(stage *verdict.Stage, made *coverage.Report) {
-	var files []string
+	var files, generated []string
 	for _, f := range made.Files {
-		files = append(files, fmt.Sprintf("%s (%d %s)", f.Path, f.Totals().Lines, plural(f.Totals().Lines, "line", "lines")))
+		text := fmt.Sprintf("%s (%d %s)", f.Path, f.Totals().Lines, plural(f.Totals().Lines, "line", "lines"))
+		if slices.Contains(n.generated, f.Path) {
+			generated = append(generated, text)
+		} else {
+			files = append(files, text)
+		}
+	}
+	if len(generated) > 0 {
+		stage.Remark(CoverageNarrowed, "made by the project's build, so left out of the totals: %s", names(generated, 3))
 	}
 	if len(files) > 0 {
 		stage.WarnNext(CoverageNarrowed, "Keep the files in the source if their lines are to count",

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
+	"github.com/openstack-rca/openstack-rca/ci/coverage"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -137,6 +138,24 @@ func TestAFileThatTheTestsMakeDoesNotCount(t *testing.T) {
 	assert.Contains(t, r.Stage.Cause, "total: 50.00% of lines")
 	assert.Equal(t, []string{"COVERAGE_NARROWED"}, codes(r.Stage.Warnings))
 	assert.Contains(t, r.Stage.Warnings[0].Cause, "made while the tests ran, so left out of the totals: lstm/made.py (9000 lines)")
+}
+
+func TestAFileOfTheBuildIsARemark(t *testing.T) {
+	stage := &verdict.Stage{}
+	made := &coverage.Report{Files: []*coverage.File{{Path: "src/a/_version.py"}, {Path: "src/a/made.py"}}}
+	(&counting{generated: []string{"src/a/_version.py"}}).warnMade(stage, made)
+	require.Len(t, stage.Warnings, 2)
+	assert.True(t, stage.Warnings[0].Remark)
+	assert.Contains(t, stage.Warnings[0].Cause, "made by the project's build, so left out of the totals: src/a/_version.py")
+	assert.Contains(t, stage.Warnings[1].Cause, "made while the tests ran, so left out of the totals: src/a/made.py")
+}
+
+func TestTheRemedyIsForWhatIsMissing(t *testing.T) {
+	assert.Empty(t, narrowedNext(false, false, false))
+	assert.NotContains(t, narrowedNext(false, false, true), "leaves the file out")
+	assert.Contains(t, narrowedNext(false, false, true), "pragma: no cover")
+	assert.True(t, strings.HasPrefix(narrowedNext(true, true, true), "Remove the setting"))
+	assert.NotContains(t, narrowedNext(true, false, false), "__init__.py")
 }
 
 func TestMorePagesThanAnybodyReadsAreLeft(t *testing.T) {

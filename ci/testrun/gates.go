@@ -69,7 +69,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		}
 		return nil
 	}
-	c := &counting{floors: floors, modules: found.events.modules, given: p.names}
+	c := &counting{floors: floors, modules: found.events.modules, given: p.names, generated: p.built.Generated}
 	var others *coverage.Report
 	result.Coverage, others = report.Split(func(name string) bool { return c.isTest(name) || c.made(name) })
 	tests, made := others.Split(func(name string) bool { return !c.isTest(name) })

@@ -98,18 +98,41 @@ func (j *coverageJudge) judgeKeptOut(odd []string) {
 	if len(parts) == 0 {
 		return
 	}
+	_, unimported := byWhy[settingWords[""]]
 	where := ""
 	delete(byWhy, settingWords[""])
 	if len(j.kept.Settings) > 0 && len(byWhy)+lines+branches > 0 {
 		where = "; coverage.py's settings are in " + strings.Join(j.kept.Settings[:min(len(j.kept.Settings), 5)], ", ")
 	}
-	j.Stage.Warn(CoverageNarrowed, "%s%s", strings.Join(parts, "; "), where)
+	next := narrowedNext(len(byWhy) > 0, unimported, lines+branches > 0)
+	j.Stage.WarnNext(CoverageNarrowed, next, "%s%s", strings.Join(parts, "; "), where)
 	warned := &j.Stage.Warnings[len(j.Stage.Warnings)-1]
 	warned.Details = details[:min(len(details), shown)]
 	if len(gated) > 0 && !j.selective {
 		p := j.problem(CoverageNarrowed, "a gate names %s, and the report does not hold %s", names(gated, 3), plural(len(gated), "it", "them"))
 		p.Details = gated[:min(len(gated), shown)]
 	}
+}
+
+// narrowedNext is the remedy for what is missing: files by a setting, files that nothing imports, lines of other files. It is
+// empty for anything else.
+func narrowedNext(set, unimported, lines bool) string {
+	var ways []string
+	if set {
+		ways = append(ways, "remove the setting of coverage.py that leaves the file out, or name the file in test.coverage.omit of pipeline.yaml")
+	}
+	if unimported {
+		ways = append(ways, "add __init__.py to the file's folder, or name the file in test.coverage.omit of pipeline.yaml")
+	}
+	if lines {
+		ways = append(ways, "where a line should count, remove the comment (pragma: no cover) or the setting that excludes it; "+
+			"the report has the files")
+	}
+	text := strings.Join(ways, "; ")
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // judgeAltered fails when a file that counts was changed or removed while the tests ran: coverage.py looks at it
