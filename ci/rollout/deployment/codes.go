@@ -51,7 +51,7 @@ var (
 	NotStarted = failure("NOT_STARTED", "The service was updated, and no deployment of it appeared.",
 		"Look at the service's deployments in ECS; then deploy again, which finds a deployment that appeared late")
 	UpdateFailed = failure("UPDATE_FAILED", "ECS refused to update the service.",
-		"Read ECS's message in the cause; nothing was changed")
+		"Fix what ECS's message in the cause names, then run the same again; the service was not changed")
 	DigestMismatch = failure("DIGEST_MISMATCH", "The deployment succeeded, and another image runs.",
 		"Look at the image in the service revision; the task definition must name the digest that was tested")
 	NoRunningTasks = failure("NO_RUNNING_TASKS", "The deployment succeeded, and no task runs: the desired count is 0.",
@@ -61,7 +61,7 @@ var (
 	NotServing = failure("NOT_SERVING", "The deployment succeeded, and the service does not serve.",
 		"Look at the running tasks and the target groups' health, then roll back")
 	AWSFailed = couldNotRun("AWS_FAILED", "ECS could not be reached, or did not allow the call.",
-		"Check credentials, permissions (docs/iam) and network; nothing was changed")
+		"Check credentials, permissions (docs/iam) and network, then run the same again; the service was not changed")
 	FollowDenied = couldNotRun("FOLLOW_DENIED",
 		"The credentials may not follow a deployment, so none was started and the service was not touched.",
 		"Allow ecs:ListServiceDeployments, ecs:DescribeServiceDeployments and ecs:DescribeServiceRevisions for the service; docs/iam has "+

@@ -345,8 +345,9 @@ func (i *item) differs(all []Difference, immutable ...string) {
 }
 
 // notYet are parts of AWS's errors for a role that was created seconds ago and is not visible
-// everywhere yet (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927).
-var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role"}
+// everywhere yet (aws/containers-roadmap#2614, pulumi/pulumi-awsx#927), and for a family of task definitions that another
+// caller registers in just now (hashicorp/terraform-provider-aws#9777): a ClientException, which the SDK does not retry.
+var notYet = []string{"unable to assume", "Unable to assume", "unable to verify", "service linked role", "Too many concurrent attempts"}
 
 // unsettled are the codes for an earlier write that is not visible everywhere yet, after which a retry
 // helps: of Application Auto Scaling (API reference, RegisterScalableTarget), and of IAM for a policy of

@@ -1,6 +1,13 @@
 package journal
 
-import "github.com/openstack-rca/openstack-rca/ci/verdict"
+import (
+	"errors"
+
+	"github.com/openstack-rca/openstack-rca/ci/awsclock"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/s3object"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
+)
 
 // The codes of the journal.
 var (
@@ -13,6 +20,27 @@ var (
 		Remedy: "Wait for the run that the cause names; the lock of an interrupted run expires by itself, at the latest at the time in the " +
 			"cause"}
 )
+
+// Problem is why the journal could not be used: JournalFailed, or expired credentials. Another journal has neither the lock
+// nor the releases, so that it is named as a remedy only where this one cannot work.
+func Problem(err error) *verdict.Problem {
+	p := deployment.ProblemOf(JournalFailed, err)
+	var store *s3object.Error
+	if p.Code.Name != JournalFailed.Name || !errors.As(err, &store) {
+		return p
+	}
+	switch store.Kind {
+	case s3object.Throttled, s3object.Unreachable, s3object.Busy:
+		p.Next = "Run the same again when the store of the journal answers; another journal would know neither the lock nor the releases"
+	case s3object.WrongRegion:
+		p.Next = "Set AWS_DEFAULT_REGION, or publish.region, to the region of the journal's bucket; rollout.region may be another one"
+	case s3object.BadCredentials:
+		p.Next = "Check the access key, its secret and its session token, then run the same again"
+	case s3object.ClockSkew:
+		p.Next = awsclock.Remedy
+	}
+	return p
+}
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code { return []verdict.Code{JournalFailed, Locked} }

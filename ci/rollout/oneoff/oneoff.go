@@ -232,7 +232,7 @@ func (c *command) record(ctx context.Context) *verdict.Problem {
 	case errors.As(err, &known):
 		return known
 	default:
-		return deployment.ProblemOf(journal.JournalFailed, err)
+		return journal.Problem(err)
 	}
 }
 

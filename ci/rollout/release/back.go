@@ -103,7 +103,7 @@ func rollBackTogether(ctx context.Context, clients Clients, clock clock.Clock, i
 	}
 	past, err := g.journal.Read(ctx)
 	if err != nil {
-		return g.finish(ctx, deployment.ProblemOf(journal.JournalFailed, err))
+		return g.finish(ctx, journal.Problem(err))
 	}
 	if run := past.Run; g.journal.Held(past) != nil && run != nil && run.Kind == journal.Deploy {
 		g.stopHeld(ctx, in)

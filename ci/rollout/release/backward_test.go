@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -96,4 +98,40 @@ func TestAnInterruptedRollbackIsToBeRunAgain(t *testing.T) {
 			assert.Equal(t, family+"1", w.serving())
 		})
 	}
+}
+
+// The remedy of a journal that cannot be used now is not another journal, which would know neither the lock nor the releases.
+func TestAJournalThatFailsKeepsItsPlace(t *testing.T) {
+	for code, next := range map[string]string{
+		"SlowDown": "when the store of the journal answers", "PermanentRedirect": "Set AWS_DEFAULT_REGION", "SignatureDoesNotMatch": "access key",
+		"RequestTimeTooSkewed": "clock", "AccessDenied": "Set rollout.journal",
+	} {
+		for _, operation := range []string{"s3:GetObject", "s3:PutObject"} {
+			w := newWorld(t, "rolling")
+			w.failsFrom(operation, &smithy.GenericAPIError{Code: code, Message: "no"})
+			result := w.deploy("a")
+			w.code(t, journal.JournalFailed, result)
+			assert.Contains(t, result.Stage.Next, next, code)
+			assert.Equal(t, next == "Set rollout.journal", strings.Contains(result.Stage.Next, "rollout.journal"), code)
+		}
+	}
+}
+
+func TestARefusedUpdateDoesNotSayThatNothingWasChanged(t *testing.T) {
+	w := newWorld(t, "rolling")
+	w.deployed("a")
+	w.failsFrom("ecs:UpdateService", &smithy.GenericAPIError{Code: "InvalidParameterException", Message: "TaskDefinition is inactive"})
+	result := w.deploy("b")
+	w.code(t, deployment.UpdateFailed, result)
+	assert.NotEmpty(t, result.Stage.Published)
+	assert.NotContains(t, result.Stage.Next, "nothing was changed")
+}
+
+func TestAFamilyThatAnotherCallerRegistersInIsWaitedFor(t *testing.T) {
+	w := newWorld(t, "rolling")
+	busy := &smithy.GenericAPIError{Code: "ClientException", Fault: smithy.FaultClient,
+		Message: "Too many concurrent attempts to create a new revision of the specified family."}
+	w.aws.Fail("ecs:RegisterTaskDefinition", busy, busy)
+	w.deployed("a")
+	assert.Equal(t, family+"1", w.serving())
 }

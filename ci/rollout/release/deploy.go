@@ -275,7 +275,7 @@ func (o *operation) journalProblem(ctx context.Context, err error) *verdict.Prob
 	if ctx.Err() != nil {
 		return verdict.Problemf(rollout.Cancelled, "%v", err)
 	}
-	return deployment.ProblemOf(journal.JournalFailed, err)
+	return journal.Problem(err)
 }
 
 // abortBeforeDeploy ends a run before its deployment.

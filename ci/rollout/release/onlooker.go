@@ -21,7 +21,7 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 ) ([]*verdict.Problem, bool) {
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return []*verdict.Problem{deployment.ProblemOf(journal.JournalFailed, err)}, true
+		return []*verdict.Problem{journal.Problem(err)}, true
 	}
 	holder := o.journal.Held(past)
 	if holder == nil {

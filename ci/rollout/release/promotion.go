@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -21,7 +20,7 @@ func (o deployer) checkPromotion(ctx context.Context) *verdict.Problem {
 	ran, err := o.journal.Ran(ctx, stagingName, o.digest())
 	switch {
 	case err != nil && o.in.Override == "":
-		return deployment.ProblemOf(journal.JournalFailed, err)
+		return journal.Problem(err)
 	case ran && o.in.Spec.Soak > 0:
 		return o.checkSoak(ctx)
 	case ran:
@@ -39,7 +38,7 @@ func (o deployer) checkPromotion(ctx context.Context) *verdict.Problem {
 func (o deployer) checkSoak(ctx context.Context) *verdict.Problem {
 	served, err := o.journal.Served(ctx, stagingName, o.digest())
 	if err != nil && o.in.Override == "" {
-		return deployment.ProblemOf(journal.JournalFailed, err)
+		return journal.Problem(err)
 	}
 	long, soak := served.For(o.clock.Server()), o.in.Spec.Soak
 	value := fmt.Sprintf("staging has served it for %s", long.Truncate(time.Second))
@@ -76,7 +75,7 @@ func (o *observer) planSoak(ctx context.Context) *verdict.Problem {
 	}
 	served, err := o.journal.Served(ctx, stagingName, o.digest())
 	if err != nil {
-		return deployment.ProblemOf(journal.JournalFailed, err)
+		return journal.Problem(err)
 	}
 	text := soakedFrom(served, o.in.Spec.Soak)
 	if ran, err := o.journal.Ran(ctx, stagingName, o.digest()); err == nil && !ran {

@@ -244,7 +244,7 @@ func (o *operation) waitForLock(ctx context.Context) *verdict.Problem {
 	for left := o.lockPatience(); ; left -= poll {
 		past, err := o.journal.Read(ctx)
 		if err != nil {
-			return deployment.ProblemOf(journal.JournalFailed, err)
+			return journal.Problem(err)
 		}
 		o.past = past
 		holder := o.journal.Held(past)
@@ -287,7 +287,7 @@ func (o *operation) fence(ctx context.Context) error {
 		o.journalMoved = true
 		return verdict.Problemf(deployment.LockLost, "%v", err)
 	default:
-		return deployment.ProblemOf(journal.JournalFailed, err)
+		return journal.Problem(err)
 	}
 }
 

@@ -173,7 +173,7 @@ func asProblem(err error) *verdict.Problem {
 	if errors.As(err, &known) {
 		return known
 	}
-	return deployment.ProblemOf(journal.JournalFailed, err)
+	return journal.Problem(err)
 }
 
 // followRollback follows a deployment that is to be rolled back: ROLLED_BACK is success here.

@@ -129,7 +129,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 	}
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return o.finish(ctx, deployment.ProblemOf(journal.JournalFailed, err))
+		return o.finish(ctx, journal.Problem(err))
 	}
 	o.past = past
 	service, running, problem := o.inFlightDeployments(ctx)

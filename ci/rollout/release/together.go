@@ -96,7 +96,7 @@ func (g *group) deploy(ctx context.Context) []*verdict.Problem {
 	for _, m := range g.members {
 		past, err := m.journal.Read(ctx)
 		if err != nil {
-			return []*verdict.Problem{deployment.ProblemOf(journal.JournalFailed, err)}
+			return []*verdict.Problem{journal.Problem(err)}
 		}
 		m.past = past
 		if problems := m.compare(ctx); len(problems) > 0 {

@@ -67,7 +67,7 @@ func (o trials) stopLeftTasks(ctx context.Context) {
 func (o trials) otherTrial(ctx context.Context) (*journal.Run, *journal.Holder, *verdict.Problem) {
 	past, err := o.journal.Read(ctx)
 	if err != nil {
-		return nil, nil, deployment.ProblemOf(journal.JournalFailed, err)
+		return nil, nil, journal.Problem(err)
 	}
 	o.past = past
 	holder, run := o.journal.Held(past), past.Run
