@@ -13,6 +13,7 @@ import (
 
 // judgeEnd returns whether the deployment has ended, and the verdict if it has.
 func (f *follower) judgeEnd(ctx context.Context, d *types.ServiceDeployment) (bool, *verdict.Problem) {
+	f.outcome.Status = string(d.Status)
 	if d.FinishedAt != nil {
 		f.outcome.Seconds = d.FinishedAt.Sub(aws.ToTime(d.CreatedAt)).Seconds()
 	}
@@ -113,6 +114,10 @@ func (f *follower) problemOf(ctx context.Context, code verdict.Code, d *types.Se
 	}
 	if d.Alarms != nil && len(d.Alarms.TriggeredAlarmNames) > 0 {
 		parts = append(parts, "alarms: "+strings.Join(d.Alarms.TriggeredAlarmNames, ", "))
+	}
+	if len(f.outcome.Failures) > 0 { // what ECS names is its rule, not what happened
+		why, _, _ := strings.Cut(f.outcome.Failures[0], " -> ")
+		add(why)
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "ECS gives no reason")

@@ -135,3 +135,21 @@ func TestAFamilyThatAnotherCallerRegistersInIsWaitedFor(t *testing.T) {
 	w.deployed("a")
 	assert.Equal(t, family+"1", w.serving())
 }
+
+// What ECS calls the reason is its rule; the first line says what happened, and the evidence how it ended.
+func TestARolledBackDeploymentSaysWhatItsTasksDid(t *testing.T) {
+	for _, strategy := range []string{"rolling", "blue_green"} {
+		w := newWorld(t, strategy)
+		w.deployed("a")
+		w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{FailAfter: 15 * time.Second, Alone: &fakeaws.Behaviour{}, Failure: &fakeaws.Failure{
+			Code: types.TaskStopCodeEssentialContainerExited, Reason: "Essential container in task exited", ExitCode: 3}})
+		result := w.deploy("b")
+		w.code(t, deployment.RolledBack, result)
+		assert.Contains(t, result.Stage.Cause, "exit code 3; the old version serves")
+		names := map[string]string{}
+		for _, e := range result.Stage.Evidence {
+			names[e.Name] = e.Value
+		}
+		assert.Contains(t, names["deployment"], " ROLLBACK_SUCCESSFUL")
+	}
+}

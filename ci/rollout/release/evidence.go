@@ -33,7 +33,7 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 		all := outcome.Running == outcome.Desired && outcome.Desired > 0
 		stage.Gate("running tasks", fmt.Sprintf("%d of %d", outcome.Running, outcome.Desired), "all, and at least 1", all)
 	}
-	if n := len(outcome.Targets); n > 0 {
+	if len(outcome.Targets) > 0 && outcome.Desired > 0 { // without a number, they are of the version before
 		healthy := 0
 		for _, t := range outcome.Targets {
 			if t.State == "healthy" {
