@@ -31,7 +31,10 @@ func (s *starter) create(ctx context.Context, service *types.Service, err error)
 			break
 		}
 		if !s.clock.Now().Before(end) {
-			return verdict.Problemf(TargetMissing, "service %s is %s, for %s", s.Service, aws.ToString(service.Status), drains)
+			problem := verdict.Problemf(TargetMissing, "service %s is %s, for %s", s.Service, aws.ToString(service.Status), drains)
+			problem.Next = "Somebody deleted the service, and its tasks have not stopped: stop them, or wait, until ECS calls it INACTIVE; then " +
+				"run the same again, which creates it"
+			return problem
 		}
 		s.log("service %s is %s; it is created again when it is gone", s.Service, aws.ToString(service.Status))
 		s.renewLock(ctx)

@@ -92,6 +92,7 @@ func TestAServiceThatIsBeingDeletedIsWaitedForAndMade(t *testing.T) {
 	outcome := w.deploy()
 	assertCode(t, deployment.TargetMissing, outcome)
 	assert.Contains(t, outcome.Problem.Cause, "DRAINING, for 15m0s")
+	assert.Contains(t, outcome.Problem.Next, "until ECS calls it INACTIVE")
 }
 
 func TestAFirstDeploymentThatFailsIsDeletedUnlessItIsToBeLeft(t *testing.T) {
