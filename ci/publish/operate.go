@@ -1,9 +1,11 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -39,6 +41,9 @@ func operate(ctx context.Context, in Input, wrong []*verdict.Problem, run func(*
 			problems = append(problems, found)
 		}
 	}
+	if in.Model == nil {
+		sameAgain(problems...)
+	}
 	o.stage.Judge(problems...)
 	if len(problems) == 0 {
 		o.stage.Published = o.visible
@@ -46,6 +51,14 @@ func operate(ctx context.Context, in Input, wrong []*verdict.Problem, run func(*
 	hide(o.stage, o.redact)
 	o.stage.Took(started)
 	return *o.stage
+}
+
+// sameAgain makes remedies fit a call that publishes nothing: a publication could take back the very move that failed.
+func sameAgain(problems ...*verdict.Problem) {
+	for _, p := range problems {
+		next := strings.ReplaceAll(cmp.Or(p.Next, p.Code.Remedy), again+", without uploading again", "run the same again")
+		p.Next = strings.NewReplacer(again, "run the same again", "run publish again", "run the same again").Replace(next)
+	}
 }
 
 // show notes what others can see from now on.

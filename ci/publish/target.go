@@ -196,6 +196,7 @@ func (c *connection) clean(value string, limit int) string {
 // fail is what an error of a server means to somebody who only asked.
 func (c *connection) fail(ctx context.Context, err error) error {
 	found := problem(ctx, preparing, err)
+	sameAgain(found)
 	found.Cause = c.redact(found.Cause)
 	return found
 }
