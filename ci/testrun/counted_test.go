@@ -10,6 +10,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -156,6 +157,33 @@ func TestTheRemedyIsForWhatIsMissing(t *testing.T) {
 	assert.Contains(t, narrowedNext(false, false, true), "pragma: no cover")
 	assert.True(t, strings.HasPrefix(narrowedNext(true, true, true), "Remove the setting"))
 	assert.NotContains(t, narrowedNext(true, false, false), "__init__.py")
+}
+
+func TestARemedyIsForTheFirstFault(t *testing.T) {
+	below := covered("lstm/model.py 96 100", "main.py 0 100")
+	r := judge(t, input(t), 2, green().with("junit.xml", suite(passing("a"), collectionCase)).with("coverage.xml", below).
+		with("events.jsonl", eventLines("tests/test_inference.py::a")))
+	require.Equal(t, []string{"COLLECTION_ERROR", "COVERAGE_BELOW"}, codes(r.Stage.Problems))
+	assert.Equal(t, "Solve COLLECTION_ERROR first: the tests that did not run cover nothing", r.Stage.Problems[1].Next)
+	assert.Empty(t, r.Stage.Problems[1].Details)
+	r = judge(t, input(t), 1, green().with("junit.xml", suite(passing("a"), failingCase)).with("coverage.xml", below).
+		with("events.jsonl", eventLines("tests/test_inference.py::a")))
+	require.Equal(t, []string{"TESTS_FAILED", "COVERAGE_BELOW"}, codes(r.Stage.Problems))
+	assert.Contains(t, r.Stage.Problems[1].Next, "Solve TESTS_FAILED first")
+
+	for said, want := range map[string]string{
+		"pluggy._manager.PluginValidationError: Plugin 'flake8' for hook 'pytest_collect_file'\n":       "The plugin flake8 does not fit the pytest",
+		"pluggy._manager.PluginValidationError: unknown hook 'pytest_warning_captured' in plugin <x>\n": "does not fit the pytest that is installed",
+		"INTERNALERROR> TypeError: x\n": "Look at the plugin or hook that raised it",
+	} {
+		r := Run(t.Context(), fake.New().OnRun(func(runner.Step) (*runner.Result, error) {
+			ran := ranWith(3, outputs{})
+			ran.Stdout = said
+			return ran, nil
+		}), input(t))
+		assert.Equal(t, "RUNNER_KILLED", r.Stage.Code)
+		assert.Contains(t, r.Stage.Next, want, said)
+	}
 }
 
 func TestMorePagesThanAnybodyReadsAreLeft(t *testing.T) {

@@ -2,6 +2,7 @@ package testrun
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/junit"
@@ -42,11 +43,21 @@ func (j *testJudge) exited(of *part) *verdict.Problem {
 	return p
 }
 
+// unfit is what pluggy says of a plugin that was made for another pytest.
+var unfit = regexp.MustCompile(`PluginValidationError: (?:Plugin|unknown hook \S+ in plugin) ['<]?([\w.-]+)`)
+
 // broken tells of an exception that ended the session outside of any test.
 func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 	f := of.events.fault
 	if f == nil {
-		return j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3)%s", where)
+		text := of.ran.Stdout + "\n" + of.ran.Stderr
+		p := j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3): %s%s", lastError(text), where)
+		p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
+		if m := unfit.FindStringSubmatch(text); m != nil {
+			p.Next = fmt.Sprintf("The plugin %s does not fit the pytest that is installed: allow a newer version of the plugin, or an older pytest, "+
+				"in the requirements", m[1])
+		}
+		return p
 	}
 	at := ""
 	if f.file != "" {

@@ -205,7 +205,14 @@ func (j *coverageJudge) record(g gate) {
 	p := j.problem(CoverageBelow, "%s: %s of %s, the gate is %s: %d of %d are covered", g.name, g.rate,
 		strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
 	p.Details = missing(g.files, g.name == "branches")
-	if g.name == "total" {
+	switch first := j.problems[0].Code.Name; first {
+	case NoTests.Name, CollectionError.Name: // the missing lines say nothing of the tests
+		p.Next, p.Details = "Solve "+first+" first: the tests that did not run cover nothing", nil
+		return
+	case TestsFailed.Name:
+		p.Next = "Solve " + first + " first: a test that fails may end before what it covers. Then test the missing lines that the report names"
+	}
+	if g.name == "total" && p.Next == "" {
 		p.Next = withoutScripts(j.in.Config, g.files, g.min)
 		// A floor of 0 is none, and what a run with failures reached is less than the tests reach.
 		if p.Next == "" && !j.in.Config.FloorSet && g.rate.Part*100 >= g.rate.Whole && len(j.problems) == 1 {

@@ -142,7 +142,7 @@ func (j *testJudge) judgeMissing(of *part) {
 	case of.ran.ExitCode == exitUsage:
 		p = j.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
 	default:
-		p = j.problem(ReportMissing, "the command ended with exit code %d and left no %s", of.ran.ExitCode, junitFile)
+		p = j.problem(ReportMissing, "the command ended with exit code %d and left no %s: %s", of.ran.ExitCode, junitFile, lastError(text))
 	}
 	p.Details = tail(of.ran, 20)
 }

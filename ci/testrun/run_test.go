@@ -218,9 +218,10 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		"a marker that no test has": {5, green().with("junit.xml", suite()).with("events.jsonl", eventLines()), func(in *Input, _ *runner.Result) {
 			in.Marker = "nope"
 		}, []string{"NO_TESTS"}, `tests/ -v, by --marker "nope"`},
-		"all skipped":        {0, green().with("junit.xml", suite(skippedCase)).with("events.jsonl", eventLines("a")), nil, []string{"ALL_SKIPPED"}, "none of 1 tests ran"},
-		"too many skipped":   {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 test was skipped, 0 may be"},
-		"no report":          {1, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "hello" }, []string{"REPORT_MISSING"}, "exit code 1"},
+		"all skipped":      {0, green().with("junit.xml", suite(skippedCase)).with("events.jsonl", eventLines("a")), nil, []string{"ALL_SKIPPED"}, "none of 1 tests ran"},
+		"too many skipped": {0, green().with("junit.xml", suite(skippedCase, passing("a"))), func(in *Input, _ *runner.Result) { in.Config.Test.MaxSkipped = 0 }, []string{"TOO_MANY_SKIPPED"}, "1 test was skipped, 0 may be"},
+		"no report": {1, outputs{}, func(_ *Input, r *runner.Result) { r.Stdout = "TypeError: lineno missing\nhello" }, []string{"REPORT_MISSING"},
+			"exit code 1 and left no junit.xml: TypeError: lineno missing"},
 		"a truncated report": {0, green().with("junit.xml", "<testsuites><testsuite>"), nil, []string{"REPORT_MALFORMED"}, "byte 23"},
 		"a killed run":       {137, green().without("junit.xml", "coverage.xml").with("events.jsonl", killed), nil, []string{"RUNNER_KILLED"}, "signal 9 (exit code 137) ended the test run while tests/test_a.py::test_hang ran (1 tests had ended before); it may have run out of memory"},
 		"a crashed run":      {139, outputs{}, nil, []string{"RUNNER_KILLED"}, "signal 11"},
