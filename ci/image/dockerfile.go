@@ -138,7 +138,12 @@ func (b builder) dockerfileProblem(ctx context.Context, text string, err error) 
 	instructions := parseDockerfile(text)
 	var exec *dagger.ExecError
 	if errors.As(err, &exec) {
-		return b.engineProblem(ctx, CodeBuildFailed, where(name, runLine(instructions, exec.Cmd)), err)
+		problem := b.engineProblem(ctx, CodeBuildFailed, where(name, runLine(instructions, exec.Cmd)), err)
+		if untrusted.MatchString(strings.Join(problem.Details, "\n")) {
+			problem.Next = "A proxy with a certificate of its own stands between the build and the internet: COPY its CA certificate in " +
+				name + ", and set ENV PIP_CERT, SSL_CERT_FILE and REQUESTS_CA_BUNDLE to that file"
+		}
+		return problem
 	}
 	cause := lastCause(b.redact(traced.ReplaceAllString(err.Error(), "")))
 	if missingStep.MatchString(cause) {
@@ -146,6 +151,9 @@ func (b builder) dockerfileProblem(ctx context.Context, text string, err error) 
 	}
 	return verdict.Problemf(CodeBuildFailed, "%s: %s", where(name, lineOf(instructions, cause)), cause)
 }
+
+// untrusted is what pip, curl and others print of a certificate that they do not know.
+var untrusted = regexp.MustCompile(`(?i)CERTIFICATE_VERIFY_FAILED|self[- ]signed certificate|unable to get local issuer certificate`)
 
 // where names a line of a file, or only the file if the line is 0.
 func where(name string, line int) string {
@@ -159,8 +167,8 @@ func where(name string, line int) string {
 type instruction struct {
 	// line is where it begins, counted from 1.
 	line int
-	// name is in capitals, rest what follows it.
-	name, rest string
+	// name is in capitals, rest what follows it, document the text of its heredoc.
+	name, rest, document string
 }
 
 var (
@@ -185,6 +193,8 @@ func parseDockerfile(text string) []instruction {
 		if len(until) > 0 {
 			if trimmed == until[0] {
 				until = until[1:]
+			} else if len(all) > 0 {
+				all[len(all)-1].document += line + "\n"
 			}
 			continue
 		}
@@ -231,6 +241,9 @@ func runLine(instructions []instruction, cmd []string) int {
 		}
 		text := strings.Join(strings.Fields(flags.ReplaceAllString(i.rest, "")), " ")
 		quoted := strings.NewReplacer(`[`, "", `]`, "", `"`, "", `, `, " ", `,`, " ").Replace(text)
+		if document := strings.Join(strings.Fields(i.document), " "); document != "" {
+			text = document
+		}
 		if text == ran || strings.HasPrefix(text, "[") && quoted == whole {
 			exact = i.line
 		}

@@ -94,6 +94,10 @@ func TestTheLineOfAnInstructionIsFound(t *testing.T) {
 		assert.Equal(t, line, image.RunLine(dockerfile, strings.Split(command, "|")), command)
 	}
 	assert.Equal(t, 3, image.RunLine("# escape=`\n\nRUN a `\r\n b\r\n", []string{"sh", "-c", "a b"}))
+	const document = "FROM x\nRUN echo a\nRUN <<EOF\nset -e\npip install  b\nEOF\nRUN <<-\"ONE\" python3 && cat <<TWO\nc\n\tONE\nd\nTWO\nUSER 1\n"
+	assert.Equal(t, 3, image.RunLine(document, []string{"/bin/sh", "-c", "set -e\npip install  b\n"}))
+	assert.Equal(t, 7, image.RunLine(document, []string{"/bin/sh", "-c", "c\nd\n"}))
+	assert.Equal(t, 0, image.RunLine(document, []string{"/bin/sh", "-c", "EOF"}))
 	assert.Equal(t, 1, image.RunLine("RUN a \\", []string{"sh", "-c", "a"}), "a file that ends in the middle")
 }
 
@@ -138,6 +142,20 @@ func TestADockerfileThatDoesNotBuildIsNamedByLine(t *testing.T) {
 			assert.Contains(t, r.Stage.Cause, c.cause)
 			assert.Empty(t, r.Reference.Digest)
 		})
+	}
+}
+
+func TestABuildBehindAProxyWithItsOwnCertificateSaysSo(t *testing.T) {
+	for said, told := range map[string]bool{
+		"SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))\nERROR: No matching distribution found for x": true,
+		"curl: (60) SSL certificate problem: unable to get local issuer certificate":                                                                       true,
+		"ERROR: No matching distribution found for x":                                                                                                      false,
+	} {
+		w := fromDockerfile(t)
+		w.engine.Answer("dockerBuild.sync", &daggertest.ExecError{Cmd: []string{"/bin/sh", "-c", "x"}, ExitCode: 1, Stderr: said})
+		r := w.run()
+		assert.Equal(t, image.CodeBuildFailed.Name, r.Stage.Code)
+		assert.Equal(t, told, strings.Contains(r.Stage.Next, "PIP_CERT"), said)
 	}
 }
 
