@@ -35,7 +35,7 @@ func Default() Config {
 			},
 			Coverage: Coverage{
 				Source:   []string{"."},
-				Omit:     []string{"tests/**", "**/test_*.py", "**/conftest.py", "setup.py"},
+				Omit:     []string{"tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "docs/**"},
 				Total:    80,
 				Critical: Floor{Min: 95},
 				Model:    Floor{Min: 90},
