@@ -234,6 +234,12 @@ func beginWith(reached coverage.Rate, minimum float64) string {
 // say that they count for nothing.
 func withoutScripts(c config.Config, own *coverage.Report, minimum float64) string {
 	commands := slices.Concat(c.Train.Command, c.Image.Command)
+	for i, word := range commands {
+		if i > 0 && commands[i-1] == "-m" { // a module
+			file := strings.ReplaceAll(word, ".", "/")
+			commands = append(commands, file+".py", "src/"+file+".py", file+"/__main__.py", "src/"+file+"/__main__.py")
+		}
+	}
 	var scripts []string
 	var rest coverage.Report
 	for _, f := range own.Files {

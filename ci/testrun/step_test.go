@@ -22,3 +22,12 @@ func TestTheScriptsThatCostTheGateAreNamed(t *testing.T) {
 	assert.NotContains(t, next("lstm/model.py 100 100", "other.py 0 900"), "other.py", "code that no test runs counts")
 	assert.NotContains(t, next("lstm/model.py 100 100", "main.py 1 900"), "main.py", "a test runs it")
 }
+
+func TestAModuleThatCostsTheGateIsNamedLikeAScript(t *testing.T) {
+	for _, file := range []string{"a/fit.py", "src/a/fit.py", "a/fit/__main__.py"} {
+		in := input(t)
+		in.Config.Train.Command = []string{"python", "-m", "a.fit"}
+		r := judge(t, in, 0, green().with("coverage.xml", covered("lstm/model.py 100 100", file+" 0 900")))
+		assert.Contains(t, r.Stage.Next, "No test runs "+file+", which the pipeline starts", file)
+	}
+}
