@@ -203,6 +203,9 @@ func (s *screen) installs(stage, text string) {
 	if m[1] != "" {
 		detail = strings.Replace(detail, " ", " "+m[1]+" ", 1)
 	}
+	if s.details[stage] == detail {
+		return // for another server of the same stage
+	}
 	s.details[stage] = detail
 	s.clear()
 	_, _ = fmt.Fprintf(s.out, "%s: %s\n", stage, detail)
