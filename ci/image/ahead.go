@@ -15,6 +15,7 @@ import (
 type Ahead struct {
 	session  *session
 	memory   *memory
+	stop     context.CancelFunc
 	once     sync.Once
 	registry *sandbox
 	problem  *verdict.Problem
@@ -27,7 +28,9 @@ type Ahead struct {
 // and reports the same one. The caller closes the result.
 func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 	s := &session{client: client, engine: in.Engine, in: in, stage: &verdict.Stage{}, id: newID(), appDir: AppDir}
+	ctx, stop := context.WithCancel(ctx)
 	a := s.begin(ctx)
+	a.stop = stop
 	if in.Config.Image.Dockerfile == "" {
 		a.pushed.Go(func() { builder{s}.pushPackages(ctx, a) })
 	} else {
@@ -38,7 +41,7 @@ func Begin(ctx context.Context, client *dagger.Client, in Input) *Ahead {
 
 // begin starts the work that every Run needs.
 func (s *session) begin(ctx context.Context) *Ahead {
-	a := &Ahead{session: s, memory: s.openMemory(ctx)}
+	a := &Ahead{session: s, memory: s.openMemory(ctx), stop: func() {}}
 	a.browser.Go(func() { prover{s}.openBrowser(ctx) })
 	return a
 }
@@ -56,8 +59,10 @@ func (a *Ahead) open(ctx context.Context) (*sandbox, *verdict.Problem) {
 	return a.registry, a.problem
 }
 
-// Close waits until the engine is no longer used, and stops the registry.
+// Close stops the registry, and the work that no Run has taken up: a run that failed before need not wait for it. It returns when
+// the engine is no longer used.
 func (a *Ahead) Close(ctx context.Context) {
+	a.stop()
 	a.pushed.Wait()
 	if a.registry != nil {
 		a.registry.close(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -57,6 +58,28 @@ func TestWhatIsBegunAheadIsTakenUp(t *testing.T) {
 	ahead.Close(context.Background())
 	require.NoError(t, w.in.Engine.Close(context.Background()))
 	assert.Len(t, w.stops(), 2)
+}
+
+func TestWhatIsNotTakenUpIsStopped(t *testing.T) {
+	w := newWorld(t)
+	pushing := make(chan struct{})
+	w.engine.AnswerFunc("publish", func(call daggertest.Call) (any, error) {
+		close(pushing)
+		<-call.Context.Done() // a push that takes minutes
+		return nil, errors.New("cancelled")
+	})
+	ahead := w.begin()
+	<-pushing
+	closed := make(chan struct{})
+	go func() {
+		ahead.Close(context.Background())
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Error("a run that ended waits for a push that nobody needs")
+	}
 }
 
 func TestAFailureAheadIsReportedInItsTurn(t *testing.T) {
