@@ -214,7 +214,7 @@ func (s serving) volumes() {
 		return true
 	})
 	if hidden != nil {
-		s.set("image.volumes", kept, "%s has code, which a volume there would hide", strings.Join(hidden, " and "))
+		s.set("image.volumes", kept, "code in %s, which a volume there would hide", strings.Join(hidden, " and "))
 	}
 }
 
