@@ -90,7 +90,7 @@ var foreignFlags = map[string]string{
 	"helm":      "create-namespace namespace version",
 	"mlflow":    "artifacts-only",
 	"pip, uv":   "require-hashes no-deps find-links universal generate-hashes wheel",
-	"pytest":    "assert cov cov-fail-under cov-report no-cov collect-only deselect ignore maxfail stepwise",
+	"pytest":    "assert cov cov-fail-under cov-report no-cov collect-only deselect doctest-modules ignore maxfail stepwise",
 }
 
 var flagPattern = regexp.MustCompile("(?:^|[\\s`(\\[\"])--([a-z][a-z0-9-]*)")
