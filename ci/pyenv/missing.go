@@ -1,6 +1,7 @@
 package pyenv
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -32,8 +33,8 @@ var adds = map[Kind][2]string{UV: {"uv add --dev", "uv add"}, Poetry: {"poetry a
 // normal is the name of a package as indexes compare it.
 func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
 
-// MissingNext is the remedy of a failure whose output says that a package is missing; empty for any other, and for a module that
-// the source has itself, which only is not on the path.
+// MissingNext is the remedy of a failure whose output says that a module was not found: the package to add, or the directory of the
+// source that is not on the path. It is empty for any other failure.
 func (p *Project) MissingNext(output string) string {
 	if p == nil {
 		return ""
@@ -44,9 +45,14 @@ func (p *Project) MissingNext(output string) string {
 		for _, m := range all {
 			modules = append(modules, m[1])
 		}
-		module, _, _ := strings.Cut(all[len(all)-1][1], ".") // the last traceback's
-		if p.modules[module] {
+		module, _, part := strings.Cut(all[len(all)-1][1], ".") // the last traceback's
+		dir, own := p.modules[module]
+		switch {
+		case own && part: // Python found what it is a part of
 			return ""
+		case own:
+			return fmt.Sprintf("The source has %s in %s, where Python does not look. Write into pipeline.yaml: %s.vars: {PYTHONPATH: %s}",
+				module, cmp.Or(strings.TrimPrefix(dir, "."), "its root"), p.Stage, dir)
 		}
 		name = provides[module]
 		if name == "" {
@@ -85,13 +91,16 @@ func (p *Project) MissingNext(output string) string {
 	return next
 }
 
-// ownModules are the names by which files and folders of the source could be imported.
-func (t *tree) ownModules() map[string]bool {
-	own := map[string]bool{}
+// ownModules are the names by which files and folders of the source could be imported, each with the topmost directory that has it.
+func (t *tree) ownModules() map[string]string {
+	own := map[string]string{}
 	for _, name := range t.names {
 		if module, is := strings.CutSuffix(name, ".py"); is {
 			for ; module != "."; module = path.Dir(module) {
-				own[path.Base(module)] = true
+				dir, known := own[path.Base(module)]
+				if found := path.Dir(module); !known || strings.Count(found, "/") < strings.Count(dir, "/") || found == "." {
+					own[path.Base(module)] = found
+				}
 			}
 		}
 	}

@@ -25,10 +25,13 @@ func TestAMissingPackageIsAddedWhereThePackagesComeFrom(t *testing.T) {
 		"the last of two causes": {map[string]string{"requirements.txt": "a\n"}, verdict.Test, "No module named 'tomllib'\nDuring handling:\nNo module named 'tomli'", "Add tomli to requirements.txt"},
 		"a declaration that is not read": {map[string]string{"requirements.txt": "six\n", "requirements-prod.txt": "x\n"}, verdict.Test, lacks,
 			"If one of requirements-prod.txt has scikit-learn, name that file under test.requirements of pipeline.yaml. Otherwise: Add scikit-learn to requirements.txt"},
-		"no declaration":          {map[string]string{"a.py": ""}, verdict.Train, lacks, "Add scikit-learn to requirements.txt"},
-		"a module of the source":  {map[string]string{"requirements.txt": "six\n", "ml/data.py": ""}, verdict.Test, "No module named 'data'", ""},
-		"a package of the source": {map[string]string{"requirements.txt": "six\n", "x/ml/data.py": ""}, verdict.Test, "No module named 'ml.data'", ""},
-		"another failure":         {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "AssertionError: pip", ""},
+		"no declaration": {map[string]string{"a.py": ""}, verdict.Train, lacks, "Add scikit-learn to requirements.txt"},
+		"a module of the source": {map[string]string{"requirements.txt": "six\n", "ml/data.py": ""}, verdict.Test, "No module named 'data'",
+			"The source has data in ml, where Python does not look. Write into pipeline.yaml: test.vars: {PYTHONPATH: ml}"},
+		"a module of its root": {map[string]string{"app.py": "", "x/y/app.py": "", "x/app/b.py": ""}, verdict.Train, "No module named 'app'",
+			"The source has app in its root, where Python does not look. Write into pipeline.yaml: train.vars: {PYTHONPATH: .}"},
+		"a part of a package of the source": {map[string]string{"requirements.txt": "six\n", "x/ml/data.py": ""}, verdict.Test, "No module named 'ml.data'", ""},
+		"another failure":                   {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "AssertionError: pip", ""},
 	} {
 		assert.Equal(t, c.want, detectFor(t, c.stage, c.files).MissingNext(c.output), sentence)
 	}

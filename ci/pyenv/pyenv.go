@@ -102,9 +102,9 @@ type Project struct {
 	named, requirementsDir, poetryOnly, tool bool
 	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
 	pipsOwn []string
-	// stale are packages that are declared and not in the lock, modules the names that the source itself could be imported by.
+	// stale are packages that are declared and not in the lock, modules where the source has what could be imported.
 	stale   []string
-	modules map[string]bool
+	modules map[string]string
 	// offered are the extras and groups that are not installed, by the packages that they declare; see Wanted.
 	offered map[string][]string
 	// asked are the extras and groups that pipeline.yaml names.

@@ -45,6 +45,8 @@ var (
 		"Give the tests what they need to run; the reasons are in the report")
 	TooManySkipped = failing("TOO_MANY_SKIPPED", "More tests were skipped than test.max_skipped allows.",
 		"Give the tests what they need to run, or raise test.max_skipped")
+	TooManyWarnings = failing("TOO_MANY_WARNINGS", "The tests passed with more warnings than pytest's --max-warnings allows.",
+		"Correct what the warnings name; the end of the output lists them. Or raise --max-warnings in pytest's settings")
 	ReportMissing = failing("REPORT_MISSING", "The run left no JUnit report.",
 		"See the end of the output in the report; test.command must run pytest")
 	ReportMalformed = failing("REPORT_MALFORMED", "The JUnit report is not complete, well-formed or within the limits.",
@@ -114,7 +116,7 @@ var (
 // Codes are all codes of the stage, including those of package pyenv.
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
-		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
+		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped, TooManyWarnings,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed,
 		PytestExited, TooFewTests, TestsHollow,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -99,6 +100,21 @@ type eventTest struct {
 	markers []string
 	// text is the end of the failure, output that of what the test printed.
 	text, output string
+	// parts are the subtests that failed, each with what it said.
+	parts []string
+}
+
+// raisedLine is what pytest prints of an assertion or an exception.
+var raisedLine = regexp.MustCompile(`(?m)^E\s+(.*)$`)
+
+// part keeps a subtest that failed; a rerun may repeat it.
+func (t *eventTest) part(name, text string) {
+	if m := raisedLine.FindStringSubmatch(text); m != nil {
+		name += ": " + m[1]
+	}
+	if name = xmlscan.Clip(name, 300); len(t.parts) < shown && !slices.Contains(t.parts, name) {
+		t.parts = append(t.parts, name)
+	}
 }
 
 // running are the tests that started and did not end, in the order of their start.
@@ -209,11 +225,11 @@ func readEvents(r io.Reader) (*events, error) {
 			return e, broken
 		}
 		var event struct {
-			Event, ID, When, Outcome, Text, Output, Directory, Pytest, File, Type string
-			Added, Markers, Examples, Ignored, Untaken                            []string
-			Tests, Status, Deselected, Removed, Line, Before                      int
-			Seconds                                                               float64
-			Part, Raised, Plain                                                   bool
+			Event, ID, When, Outcome, Text, Output, Directory, Pytest, File, Type, Of string
+			Added, Markers, Examples, Ignored, Untaken                                []string
+			Tests, Status, Deselected, Removed, Line, Before                          int
+			Seconds                                                                   float64
+			Part, Raised, Plain                                                       bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			broken = fmt.Errorf("read events: line %d: %w", n, err)
@@ -282,6 +298,9 @@ func readEvents(r io.Reader) (*events, error) {
 					e.turned = append(e.turned, event.ID)
 				}
 				t.result(event.When, event.Outcome, event.Text, event.Seconds, event.Part)
+				if event.Part && event.Outcome == "failed" {
+					t.part(event.Of, event.Text)
+				}
 				if event.Output != "" {
 					t.output = xmlscan.Clip(event.Output, 2000)
 				}

@@ -25,6 +25,7 @@ const (
 	exitInternal    = 3
 	exitUsage       = 4
 	exitNone        = 5
+	exitWarnings    = 6
 )
 
 // shown is how many failures the terminal and the summary name.
@@ -141,10 +142,21 @@ func (j *testJudge) judgeMissing(of *part) {
 		p.Next = j.project.MissingNext(text)
 	case of.ran.ExitCode == exitUsage:
 		p = j.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
+	case strings.Contains(text, "run "+j.in.Config.Test.Command[0]+": "):
+		p = j.problem(ReportMissing, "test.command begins with %s, which is not in the environment of the tests", j.in.Config.Test.Command[0])
+		p.Next = notInstalled(j.in.Config.Test.Command)
 	default:
 		p = j.problem(ReportMissing, "the command ended with exit code %d and left no %s: %s", of.ran.ExitCode, junitFile, lastError(text))
 	}
 	p.Details = tail(of.ran, 20)
+}
+
+// notInstalled is the remedy of a command that the environment does not have: the pipeline makes the environment that others run in.
+func notInstalled(command []string) string {
+	if len(command) > 2 && command[1] == "run" {
+		return fmt.Sprintf("The pipeline installs the packages itself, so leave %s run out: test.command: [%s]", command[0], strings.Join(command[2:], ", "))
+	}
+	return fmt.Sprintf("The pipeline installs the packages itself: set test.command to what %s runs, such as [python, -m, pytest, tests]", command[0])
 }
 
 // lastError is the line of an output that most likely says what was wrong.
@@ -180,7 +192,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		}
 		p := j.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
 		p.Next = j.in.again(files[0])
-		p.Details = details(r.CollectionErrors)
+		p.Details = j.events.details(r.CollectionErrors)
 		p.Next = cmp.Or(j.project.MissingNext(strings.Join(p.Details, "\n")), p.Next)
 		if said := lacks(r.CollectionErrors); said != "" {
 			p.Cause += ": " + said
@@ -208,7 +220,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = j.in.again(r.Failures[0].ID())
 		j.lacking(p, r.Failures)
-		p.Details = details(r.Failures)
+		p.Details = j.events.details(r.Failures)
 		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {
 			p.Details = append(p.Details, fmt.Sprintf("and %d more, in test/%s", more, junitFile))
 		}
@@ -243,6 +255,9 @@ func lacks(cases []junit.Case) string {
 	return ""
 }
 
+// exceeded is how pytest says that there were more warnings than its setting allows.
+var exceeded = regexp.MustCompile(`maximum allowed warnings exceeded: (\d+ > \d+)`)
+
 // judgeAgreement holds a part's exit code, report and events against each other.
 func (j *testJudge) judgeAgreement(of *part) {
 	var wrong []string
@@ -253,6 +268,12 @@ func (j *testJudge) judgeAgreement(of *part) {
 		wrong = append(wrong, fmt.Sprintf("the exit code is 0, the report holds %d failures", r.Bad()+len(r.CollectionErrors)))
 	case code == exitNone && r.Total() > 0:
 		wrong = append(wrong, fmt.Sprintf("the exit code says that no test ran, the report holds %d", r.Total()))
+	case code == exitWarnings && !bad:
+		p := j.problem(TooManyWarnings, "%spytest's --max-warnings is exceeded", of.prefix())
+		if m := exceeded.FindStringSubmatch(of.ran.Stdout); m != nil {
+			p.Cause += ": " + m[1]
+		}
+		p.Details = tail(of.ran, 20)
 	case code != exitOK && code != exitNone && !bad:
 		wrong = append(wrong, fmt.Sprintf("the exit code is %d, the report holds no failure", code))
 	}
@@ -286,12 +307,17 @@ func (j *testJudge) judgeAgreement(of *part) {
 }
 
 // details are the failures as a person wants to read them: name, assertion, last lines.
-func details(cases []junit.Case) []string {
+func (e *events) details(cases []junit.Case) []string {
 	var out []string
 	for _, c := range cases[:min(len(cases), shown)] {
 		out = append(out, c.ID()+": "+firstLine(c.Message))
 		for _, line := range excerpt(c) {
 			out = append(out, "    "+line)
+		}
+		if t := e.tests[c.ID()]; t != nil && len(t.parts) > 1 {
+			for _, part := range t.parts {
+				out = append(out, "    - "+part)
+			}
 		}
 		for _, line := range c.Output[max(0, len(c.Output)-6):] {
 			out = append(out, "    | "+line)

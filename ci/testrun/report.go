@@ -47,7 +47,7 @@ func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) 
 		found.events.left.report(stage, p.in)
 		found.events.hollow.judge(result, r.Counts, p.in.Config.Test.MaxSkipped >= 0)
 		categories(stage, p.in, found, r)
-		failures(stage, r)
+		failures(stage, found.events, r)
 		noteFailures(stage, r)
 		slowest(stage, r)
 		stage.Files = append(stage.Files, verdict.ReportFile{Path: "test/durations.json", Content: durationsJSON(found.events)})
@@ -167,7 +167,7 @@ func categories(stage *verdict.Stage, in Input, found *outcome, r *junit.Report)
 	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Tests by category", Table: table, Summary: true})
 }
 
-func failures(stage *verdict.Stage, r *junit.Report) {
+func failures(stage *verdict.Stage, e *events, r *junit.Report) {
 	all := slices.Concat(r.CollectionErrors, r.Failures)
 	if len(all) == 0 {
 		return
@@ -178,7 +178,7 @@ func failures(stage *verdict.Stage, r *junit.Report) {
 	}
 	stage.Blocks = append(stage.Blocks,
 		verdict.Block{Title: "Failures", Table: table, Summary: true},
-		verdict.Block{Title: "Last lines of the failures", Log: strings.Join(details(all), "\n")})
+		verdict.Block{Title: "Last lines of the failures", Log: strings.Join(e.details(all), "\n")})
 }
 
 func slowest(stage *verdict.Stage, r *junit.Report) {

@@ -287,19 +287,6 @@ func TestASourceWithoutTestsIsToldToHaveSome(t *testing.T) {
 	assert.Contains(t, stage.Next, "Write a test, such as tests/test_main.py")
 }
 
-func TestAModuleThatIsNotInstalledIsToldFirst(t *testing.T) {
-	lacks := func(module string) verdict.Finding {
-		in := input(t)
-		in.Source = in.Source.With(".", fake.Files(map[string]string{"lib/mine/__init__.py": ""}))
-		said := strings.ReplaceAll(collectionCase, "ModuleNotFoundError", "ModuleNotFoundError: No module named '"+module+"'")
-		return judge(t, in, 2, green().with("junit.xml", suite(said))).Stage.Problems[0]
-	}
-	found := lacks("six")
-	assert.Equal(t, "tests/test_broken.py could not be loaded, so its tests did not run: No module named 'six'", found.Cause)
-	assert.Contains(t, found.Next, "Add six to ")
-	assert.Contains(t, lacks("mine").Next, "--path tests/test_broken.py", "it is in the source")
-}
-
 func TestRunShowsFailures(t *testing.T) {
 	r := judge(t, input(t), 1, green().with("junit.xml", suite(passing("a"), failingCase, collectionCase)))
 	assert.Equal(t, []string{"COLLECTION_ERROR", "TESTS_FAILED"}, codes(r.Stage.Problems))

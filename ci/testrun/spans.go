@@ -105,7 +105,7 @@ func show(ctx context.Context, tracer trace.Tracer, suite string, c junit.Case, 
 		e.complete(one)
 		out := telemetry.SpanStdio(ctx, "openstack-rca/test")
 		// The report has it too: what cannot be sent is not lost.
-		_, _ = io.WriteString(out.Stderr, strings.Join(details(one), "\n")+"\n")
+		_, _ = io.WriteString(out.Stderr, strings.Join(e.details(one), "\n")+"\n")
 		_ = out.Close()
 		span.SetStatus(otelcodes.Error, firstLine(c.Message))
 	}

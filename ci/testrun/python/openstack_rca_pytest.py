@@ -190,7 +190,7 @@ class Events:
                 text=text,
                 output=output,
                 markers=getattr(report, "openstack_rca_markers", []),
-                **({"part": True} if is_subtest(report) else {}),
+                **({"part": True, "of": report.head_line} if is_subtest(report) else {}),
                 **({"raised": True} if getattr(report, "openstack_rca_raised", False) else {}),
             )
 
