@@ -150,7 +150,9 @@ var (
 	condaOnly = regexp.MustCompile(`^(?:python|pip|python_abi|cuda.*|cudnn.*|mkl|mkl-service|blas|openblas|libblas|nomkl|` +
 		`nodejs|git|git-lfs|make|cmake|compilers?|gcc.*|gxx.*|clang.*|libgcc.*|libstdcxx.*|openssl|sqlite|zlib|bzip2|xz|` +
 		`ca-certificates|ffmpeg|graphviz|openjdk|r-.*|_.*|pandoc|hdf5|libgfortran.*|tk|readline|` +
-		`ncurses|libffi|pytorch-cuda|pytorch-mutex|cpuonly)$`)
+		`ncurses|libffi|libgomp|llvm-openmp|libpng|libjpeg.*|libtiff|libxml2|libxslt|libpq|libuuid|libcurl|libiconv|freetype|fftw|geos|` +
+		`proj|boost.*|eigen|swig|pkg-config|curl|unzip|unixodbc|postgresql|jq|bash|coreutils|yarn|go|perl|patchelf|conda|mamba|conda-.*|` +
+		`pytorch-cuda|pytorch-mutex|cpuonly)$`)
 	condaSpec = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9._-]+)\s*(.*)$`)
 )
 

@@ -13,6 +13,7 @@ var (
 	noHash     = regexp.MustCompile("(?:no trusted hash was provided for|all requirements must have a hash, but none were provided for)")
 	notBuilt   = regexp.MustCompile("Failed to (?:build|download and build) `([A-Za-z0-9._-]+)==([^`]+)`")
 	otherUV    = regexp.MustCompile("Required uv version `([^`]+)` does not match the running version `([^`]+)`")
+	notOnPyPI  = regexp.MustCompile("Because ([A-Za-z0-9._-]+) was not found in the package registry")
 	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
 )
 
@@ -48,10 +49,19 @@ func (p *Project) InstallNext(said string) string {
 	if next, ok := relocks[p.Kind]; ok {
 		return next
 	}
+	if m := notOnPyPI.FindStringSubmatch(flat); m != nil && p.Kind == Conda {
+		file := "requirements-" + lockNames[p.Stage] + ".txt"
+		return fmt.Sprintf("PyPI, from which conda's packages are taken here, does not have %s. List what the stage needs from there in %s, which is "+
+			"found by its name", m[1], file)
+	}
 	if p.Kind != Hashed {
 		next := fmt.Sprintf("Correct what the installer's last lines name in %s", from)
 		if _, lock, ok := strings.Cut(p.LockNext(), "Lock them: "); ok {
 			next += ", until this succeeds: " + lock
+		}
+		if p.Kind == Requirements && !p.named && len(p.From) > 1 {
+			next += fmt.Sprintf(". Files that are not for one environment: name those that are in pipeline.yaml, such as %s.requirements: [%s]", p.Stage,
+				p.From[len(p.From)-1])
 		}
 		return next
 	}

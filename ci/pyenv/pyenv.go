@@ -100,6 +100,8 @@ type Project struct {
 	// directory of that name, poetryOnly whether only Poetry's tables declare packages, tool whether some packages are
 	// declared for the tool that runs the tests; for LockNext.
 	named, requirementsDir, poetryOnly, tool bool
+	// options are those of the files that uv takes in its command.
+	options []string
 	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
 	pipsOwn []string
 	// stale are packages that are declared and not in the lock, modules where the source has what could be imported.

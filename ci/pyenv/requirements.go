@@ -206,6 +206,7 @@ func (d *draft) withoutLocals(file, text string) (kept string, args []string, ch
 	}
 	for _, line := range strings.Split(text, "\n") {
 		bare := strings.Join(lines(line), " ")
+		d.option(file, bare)
 		if m := links.FindStringSubmatch(bare); m != nil && !strings.Contains(m[1], "://") {
 			d.takeAlong(file, m[1])
 		}
@@ -218,6 +219,31 @@ func (d *draft) withoutLocals(file, text string) (kept string, args []string, ch
 		args = append(args, d.own(dir, extras)...)
 	}
 	return strings.Join(out, "\n"), args, changed
+}
+
+var (
+	// trusted is a line by which pip trusts a host; secretOf is a variable in an address, as logins are kept out of a file.
+	trusted  = regexp.MustCompile(`^--trusted-host[\s=]+(\S+)`)
+	secretOf = regexp.MustCompile(`://[^/\s]*\$\{(\w+)\}`)
+)
+
+// option takes over what uv does not read in a file: it is given in the command. An address that needs a variable cannot be
+// used, as installations see none but those of pip and uv.
+func (d *draft) option(file, line string) {
+	var args []string
+	if m := trusted.FindStringSubmatch(line); m != nil {
+		args = []string{"--allow-insecure-host", m[1]}
+	}
+	if line == "--pre" {
+		args = []string{"--prerelease", "allow"}
+	}
+	if len(args) > 0 && !slices.Contains(d.project.options, args[1]) {
+		d.project.options = append(d.project.options, args...)
+	}
+	if m := secretOf.FindStringSubmatch(line); m != nil && !strings.HasPrefix(m[1], "PIP_") && !strings.HasPrefix(m[1], "UV_") {
+		d.fault("%s has an address with the variable %s, which installations do not see: leave the line out, and give the index with its login "+
+			"in PIP_INDEX_URL or PIP_EXTRA_INDEX_URL, or by --index-url of the module", file, m[1])
+	}
 }
 
 // localLine reports whether a line installs a directory of the source. Files that it
@@ -242,7 +268,7 @@ func (d *draft) localLine(file, line string) (dir string, extras []string, is bo
 	case !isPath:
 		return "", nil, false
 	case strings.HasPrefix(where, "/"):
-		d.fault("%s installs %s: a path of one machine, which is not in the source", file, where)
+		d.fault("%s installs /%s: a path of one machine, which is not in the source", file, strings.TrimLeft(where, "/"))
 		return "", nil, false
 	}
 	found, isDir := d.resolve(file, where)

@@ -278,7 +278,7 @@ func (d *draft) pipInstall(args []string) {
 	if d.has("uv.toml") {
 		d.project.files = append(d.project.files, "uv.toml")
 	}
-	d.project.install = append(d.project.install, append([]string{"uv", "pip", "install"}, args...))
+	d.project.install = append(d.project.install, slices.Concat([]string{"uv", "pip", "install"}, d.project.options, args))
 }
 
 func (d *draft) parts(kind string, names []string) {

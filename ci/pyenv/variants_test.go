@@ -79,3 +79,34 @@ func TestRemediesOfOtherPlacesAndVersions(t *testing.T) {
 	assert.Equal(t, "If service/requirements.txt lists what the tests need, name it in pipeline.yaml: test.requirements: [service/requirements.txt]", p.Findings[0].Next)
 	assert.Contains(t, p.InstallNext("error: Required uv version `>=0.14` does not match the running version `0.13.9`. Update"), "allow 0.13.9 too")
 }
+
+func TestOptionsOfPipThatUVDoesNotReadInAFile(t *testing.T) {
+	p := detect(t, map[string]string{"requirements.txt": "--pre\n--trusted-host h\n--pre\nsix\n"})
+	assert.Equal(t, []string{"uv pip install --prerelease allow --allow-insecure-host h -r requirements.txt"}, commands(p))
+	assert.Contains(t, p.LockNext(), "--python-version 3.12 --prerelease allow --allow-insecure-host h requirements.txt -o requirements.lock")
+	for line, want := range map[string]string{
+		"--index-url https://${TOKEN}@h/s":      "requirements.txt has an address with the variable TOKEN, which installations do not see",
+		"a @ git+https://u:${PW}@h/a.git":       "requirements.txt has an address with the variable PW",
+		"a @ file:///opt/a.whl":                 "requirements.txt installs /opt/a.whl: a path of one machine",
+		"-i https://${PIP_USER}@h/s":            "",
+		"-e file:///${PROJECT_ROOT}/lib#egg=l":  "",
+		"a @ https://h/a.zip ; x == '${TOKEN}'": "",
+	} {
+		_, err := Detect(t.Context(), fake.Files(map[string]string{"requirements.txt": line, "lib/setup.py": ""}), Request{})
+		if want == "" {
+			assert.NoError(t, err, line)
+		} else {
+			assert.ErrorContains(t, err, want, line)
+		}
+	}
+}
+
+func TestTheRemedyOfPackagesThatCannotBeHad(t *testing.T) {
+	conda := detect(t, map[string]string{"environment.yml": "dependencies: [libmamba, six, libgomp]"})
+	assert.Equal(t, "libmamba\nsix\n", string(conda.written[generatedFile]))
+	assert.Contains(t, conda.InstallNext("cause: Because libmamba was not found in the package registry and you require"),
+		"does not have libmamba. List what the stage needs from there in requirements-test.txt")
+	files := map[string]string{"requirements.txt": "a==1", "requirements-dev.txt": "a==2"}
+	assert.Contains(t, detect(t, files).InstallNext("you require a==1 and a==2"), "such as test.requirements: [requirements-dev.txt]")
+	assert.NotContains(t, detect(t, files, "requirements.txt").InstallNext("no"), "not for one environment")
+}
