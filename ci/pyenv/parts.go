@@ -121,7 +121,7 @@ func (p *Project) Wanted(modules []string) (element, words string) {
 		if provided := provides[module]; provided != "" {
 			name = provided
 		}
-		if len(p.offered[name]) > 0 && !p.modules[module] {
+		if len(p.offered[name]) > 0 && p.modules[module] == "" {
 			open[name] = true
 		}
 	}
