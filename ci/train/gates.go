@@ -68,7 +68,11 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 func metric(record *RunRecord, gate config.Gate) (float64, *verdict.Problem) {
 	name := gate.Metric
 	if logged, invalid := record.Invalid[name]; invalid {
-		return 0, verdict.Problemf(MetricInvalid, "%s is %s in %s", name, logged, record.Source)
+		problem := verdict.Problemf(MetricInvalid, "%s is %s in %s", name, logged, record.Source)
+		if strings.HasPrefix(logged, "the text") {
+			problem.Next = fmt.Sprintf("Write %s as a number, without quotes and not in percent", name)
+		}
+		return 0, problem
 	}
 	value, ok := record.Metrics[name]
 	switch {

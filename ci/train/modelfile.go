@@ -160,8 +160,17 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 		problem.Next = "Save the model as one file (model.save(\"models/NAME.keras\")), and name that in train.model of pipeline.yaml"
 	} else if len(left) > 0 {
 		problem.Cause += "; what looks like a model: " + listed(left)
+		takes := func(name string) bool {
+			return slices.ContainsFunc(formats.All, func(f modelfile.Format) bool { return f.Has(name, false) })
+		}
+		at := max(0, slices.IndexFunc(left, takes))
 		problem.Next = fmt.Sprintf("Set train.model in pipeline.yaml to the file that counts (%s), or write what %s names",
-			generated.ReplaceAllString(left[0], "$1*"), t.cfg.Model)
+			generated.ReplaceAllString(left[at], "$1*"), t.cfg.Model)
+		if !slices.ContainsFunc(left, takes) {
+			kind, _ := formats.LooksLikeModel(left[0])
+			problem.Next = fmt.Sprintf("No format that can be published has the ending of %s (%s). Save the model in one of docs/models.md "+
+				"too, and name that file in train.model of pipeline.yaml", left[0], kind)
+		}
 	}
 	return problem
 }

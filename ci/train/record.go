@@ -219,7 +219,9 @@ func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return nil, verdict.Problemf(MetricsMalformed, "%s is not a JSON object", name)
+		problem := verdict.Problemf(MetricsMalformed, "%s is not a JSON object", name)
+		problem.Next = `Write the final metrics as one object, {"accuracy": 0.9}; what they were in each epoch goes into its key history`
+		return nil, problem
 	}
 	record := newRecord()
 	record.Source = name

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/train"
@@ -43,6 +44,11 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	result = s.fails(train.NoModel, "what looks like a model: out/best.keras")
 	assert.Contains(t, result.Stage.Next, "Set train.model in pipeline.yaml to the file that counts (out/best.keras)")
 
+	s.trained.Made = []string{"a.cbm", "out/best.onnx"}
+	assert.Contains(t, s.fails(train.NoModel, "a.cbm, out/best.onnx").Stage.Next, "(out/best.onnx)", "the other would be refused")
+	s.trained.Made = []string{"models/clf.joblib"}
+	assert.Contains(t, s.fails(train.NoModel, "models/clf.joblib").Stage.Next, "No format that can be published has the ending of models/clf.joblib (scikit-learn")
+
 	s.trained.Made = []string{"mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops"}
 	result = s.fails(train.NoModel, "what looks like a model: mlruns/1/models/m-0123456789abcdef0123456789abcdef/artifacts/model.skops")
 	assert.Contains(t, result.Stage.Next, "(mlruns/1/models/*/artifacts/model.skops)", "the next run has another ID")
@@ -52,6 +58,20 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	assert.Contains(t, result.Stage.Next, "Save the model as one file")
 	s.trained.Made = append(s.trained.Made, "models/m.keras")
 	s.fails(train.NoModel, "what looks like a model: models/m.keras")
+}
+
+func TestADefaultCommandWithFlagsThatTheProjectLacks(t *testing.T) {
+	s := sound(t)
+	s.input.Config.Train.Command = config.Default().Train.Command
+	for _, said := range []string{"main.py: error: unrecognized arguments: --mode train", "Error: No such option: --mode"} {
+		s.trained = runner.Result{ExitCode: 2, Stderr: "usage: main.py [-h]\n" + said}
+		assert.Contains(t, s.fails(train.TrainFailed, "").Stage.Next, "it is the default. Write the project's own into pipeline.yaml: train.command: [python, main.py]")
+	}
+	s.trained = runner.Result{ExitCode: 2, Stderr: "ValueError"}
+	assert.Contains(t, s.fails(train.TrainFailed, "").Stage.Next, "openstack-rca train --verbose")
+	s.input.Config.Train.Command = []string{"python", "main.py", "--fast"}
+	s.trained = runner.Result{ExitCode: 2, Stderr: "unrecognized arguments: --fast"}
+	assert.Contains(t, s.fails(train.TrainFailed, "").Stage.Next, "openstack-rca train --verbose")
 }
 
 func TestAVariableThatTheTrainingMissesIsNamed(t *testing.T) {

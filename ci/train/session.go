@@ -5,6 +5,7 @@ import (
 	"context"
 	_ "embed" // export_run.py
 	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"regexp"
@@ -295,6 +296,10 @@ func base(glob string) string {
 	return path.Clean(glob)
 }
 
+// otherFlags is how argparse, click and others refuse a flag.
+var otherFlags = regexp.MustCompile(`(?i)unrecognized arguments:|no such option:|` +
+	`unknown (?:option|flag|argument)|unexpected (?:extra )?argument|Could not consume arg`)
+
 // trainingEnded is the problem of a training that did not end well.
 func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	code := TrainFailed
@@ -312,6 +317,10 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	problem.Details = said(result)
 	if code.Name == TrainFailed.Name {
 		problem.Next = "Fix the error in its last lines, and train alone, in the same environment: " + s.in.again()
+		if command := config.Default().Train.Command; slices.Equal(s.command, command) && otherFlags.MatchString(result.Stderr) {
+			problem.Next = fmt.Sprintf("Nobody chose this command, it is the default. Write the project's own into pipeline.yaml: train.command: [%s]",
+				strings.Join(command[:2], ", "))
+		}
 	}
 	return problem
 }
