@@ -31,6 +31,10 @@ func TestAMissingPackageIsAddedWhereThePackagesComeFrom(t *testing.T) {
 		"a module of its root": {map[string]string{"app.py": "", "x/y/app.py": "", "x/app/b.py": ""}, verdict.Train, "No module named 'app'",
 			"The source has app in its root, where Python does not look. Write into pipeline.yaml: train.vars: {PYTHONPATH: .}"},
 		"a part of a package of the source": {map[string]string{"requirements.txt": "six\n", "x/ml/data.py": ""}, verdict.Test, "No module named 'ml.data'", ""},
+		"a fixture of a plugin":             {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "E  fixture 'mocker' not found", "Add pytest-mock to requirements.txt"},
+		"an option of a plugin":             {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "error: unrecognized arguments: -n auto", "Add pytest-xdist to requirements.txt"},
+		"asynchronous tests":                {uv, verdict.Test, "async def functions are not natively supported.", "Add the missing package: uv add --dev pytest-asyncio"},
+		"a fixture of the project":          {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "fixture 'shop' not found", ""},
 		"another failure":                   {map[string]string{"requirements.txt": "six\n"}, verdict.Test, "AssertionError: pip", ""},
 	} {
 		assert.Equal(t, c.want, detectFor(t, c.stage, c.files).MissingNext(c.output), sentence)

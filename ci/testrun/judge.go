@@ -142,6 +142,7 @@ func (j *testJudge) judgeMissing(of *part) {
 		p.Next = j.project.MissingNext(text)
 	case of.ran.ExitCode == exitUsage:
 		p = j.problem(UsageError, "pytest refused its command line or configuration: %s", lastError(text))
+		p.Next = cmp.Or(j.project.MissingNext(lastError(text)), p.Next)
 	case strings.Contains(text, "run "+j.in.Config.Test.Command[0]+": "):
 		p = j.problem(ReportMissing, "test.command begins with %s, which is not in the environment of the tests", j.in.Config.Test.Command[0])
 		p.Next = notInstalled(j.in.Config.Test.Command)
@@ -203,6 +204,9 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	case r.Total() == 0:
 		if len(r.CollectionErrors) == 0 && !incomplete {
 			p := j.problem(NoTests, "pytest found no test with %s", strings.Join(j.in.Config.Test.Command, " "))
+			if left := j.events.left.words(); left != "" {
+				p.Cause, p.Next = p.Cause+left, TestsDeselected.Remedy
+			}
 			if j.in.Selective() {
 				p.Cause += ", by " + selectionWords(j.in, nil)
 				p.Next = "Correct the selection, or leave it out: no test of the source has what it asks for"
@@ -219,6 +223,9 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if r.Bad() > 0 && !own {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		p.Next = j.in.again(r.Failures[0].ID())
+		if said := r.Failures[0].Message; !strings.HasPrefix(strings.ToLower(said), "assert") { // which may compare such a text
+			p.Next = cmp.Or(j.project.MissingNext(said), p.Next)
+		}
 		j.lacking(p, r.Failures)
 		p.Details = j.events.details(r.Failures)
 		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {

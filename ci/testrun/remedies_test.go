@@ -61,3 +61,20 @@ func TestMoreWarningsThanPytestAllows(t *testing.T) {
 	assert.Equal(t, "TOO_MANY_WARNINGS", codes(r.Stage.Problems)[0])
 	assert.Equal(t, "pytest's --max-warnings is exceeded: 2 > 0", r.Stage.Cause)
 }
+
+func TestAPluginThatATestNeedsIsNamed(t *testing.T) {
+	next := func(said string) string {
+		bad := strings.ReplaceAll(failingCase, `message="assert 1 == 2`, `message="`+said)
+		return judge(t, input(t), 1, green().with("junit.xml", suite(passing("a"), bad))).Stage.Next
+	}
+	assert.Contains(t, next("Failed: async def functions are not natively supported."), "Add pytest-asyncio to ")
+	assert.Contains(t, next("assert 'pip install six' in said"), "--path")
+}
+
+func TestNoTestsBecauseAllAreDeselected(t *testing.T) {
+	lines := strings.Replace(eventLines(), `{"event":"end"`, `{"event":"left_out","deselected":2,"examples":["tests/test_a.py::a"]}`+"\n"+`{"event":"end"`, 1)
+	stage := judge(t, input(t), 5, green().with("junit.xml", suite()).with("events.jsonl", lines)).Stage
+	assert.Equal(t, "NO_TESTS", stage.Code)
+	assert.Contains(t, stage.Cause, "2 tests are deselected: tests/test_a.py::a")
+	assert.Contains(t, stage.Next, "Remove the option from addopts")
+}
