@@ -110,6 +110,12 @@ func (p poetry) unlocked() {
 		add(poetry.sub("dependencies"))
 	} else {
 		args = p.own(".", p.chosen(keys(p.toml.sub("project", "optional-dependencies"))))
+		for _, name := range keys(poetry.sub("dependencies")) {
+			// Poetry installs it to be edited: its files in the source are those that are tested.
+			if where := poetry.sub("dependencies", name).str("path"); where != "" {
+				p.sourcePath("pyproject.toml", where)
+			}
+		}
 	}
 	for _, group := range groups {
 		if group == "dev" {

@@ -32,6 +32,8 @@ func TestFurtherSpellings(t *testing.T) {
 			"install -r libs/x/b/pyproject.toml --group libs/x/b/pyproject.toml:test", nil},
 		"a list of sources": {map[string]string{"pyproject.toml": project + "[tool.uv.sources]\nb = [{path = \"libs/b\", marker = \"m\"}, {index = \"i\"}]\n",
 			"libs/b/pyproject.toml": build}, "libs/b/pyproject.toml", nil},
+		"a path of Poetry beside [project]": {map[string]string{"pyproject.toml": build + project + "[tool.poetry.dependencies]\nb = {path = \"libs/b\"}\n" +
+			"[tool.poetry.group.test.dependencies]\npytest = \"*\"\n", "libs/b/setup.py": "", "libs/b/b.py": ""}, "libs/b/b.py", nil},
 		"groups of pylock.toml": {map[string]string{"pylock.toml": pylock}, "-r pylock.toml --group default --group test --extra dev", nil},
 		"Hatch's templates": {map[string]string{"hatch.toml": "[envs.default]\ndependencies = [\"a\"]\nfeatures = [\"f\"]\n[envs.b]\nextra-dependencies = [\"b\"]\n" +
 			"[envs.test]\ntemplate = \"b\"\nextra-dependencies = [\"c\"]\n[envs.lone]\ndetached = true\ndependencies = [\"d\"]\n"}, "a\nb\nc\n", []string{"[envs.lone] of hatch.toml"}},
@@ -64,6 +66,12 @@ func TestFurtherSpellings(t *testing.T) {
 			assert.Equal(t, c.unread, p.Unread)
 		})
 	}
+}
+
+func TestAPathOfPoetryIsBuiltWithTheProject(t *testing.T) {
+	p := detect(t, map[string]string{"pyproject.toml": build + project + "[tool.poetry.dependencies]\nb = {path = \"libs/b\"}\n[tool.poetry.group.test]\n",
+		"libs/b/setup.py": ""})
+	assert.Equal(t, []string{".", "libs/b"}, p.locals)
 }
 
 func TestTheGroupsOfTheTestsChooseThePython(t *testing.T) {
