@@ -56,6 +56,27 @@ func TestModulesOfNamespacePackagesCountThoughNoTestImportsThem(t *testing.T) {
 	}
 }
 
+// pytest loads its plugins before pytest-cov begins, and the workers of xdist remove what was measured before them.
+func TestAProjectThatIsAPluginIsMeasuredFromItsImport(t *testing.T) {
+	files := project{
+		"requirements-test.txt": "pytest\npytest-cov\npytest-xdist\n",
+		"pyproject.toml":        setuptools + "[project.entry-points.pytest11]\nplug = \"plug.hooks\"\n[tool.setuptools]\npackages = [\"plug\"]\n",
+		"plug/__init__.py":      "A = 1\nB = 2\n",
+		"plug/hooks.py":         "import plug\n\nC = plug.A\n",
+		"tests/test_x.py":       "import plug.hooks\n\ndef test_x(): assert plug.hooks.C == 1\n\ndef test_y(): pass\n",
+	}
+	for name, adjust := range map[string]func(*testrun.Input){
+		"alone": func(*testrun.Input) {}, "workers": func(in *testrun.Input) { in.Workers = "2" }, "shards": func(in *testrun.Input) { in.Shards = 2 },
+	} {
+		r := run(t, files, func(_ runner.Runner, in *testrun.Input) {
+			in.Config.Test.Coverage.Source = []string{"plug"}
+			adjust(in)
+		})
+		require.NotNil(t, r.Coverage, r.Stage.Cause)
+		assert.Equal(t, 4, r.Coverage.Totals().Covered, "%s: %s", name, r.Stage.Cause)
+	}
+}
+
 func TestFoldersThatAreNoPackageDoNotCount(t *testing.T) {
 	r := run(t, project{
 		"requirements-test.txt": "pytest\npytest-cov\n", "app/a.py": "X = 1\n", "scripts/deploy.py": "Y = 1\n", "app/old-data/b.py": "Z = 1\n",

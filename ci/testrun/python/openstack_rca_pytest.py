@@ -85,6 +85,7 @@ def measure_early() -> Any:
         "run:disable_warnings",
         ["no-data-collected", "module-not-imported", "module-not-measured", "module-not-python", "include-ignored"],
     )
+    measuring.set_option("run:data_file", os.path.abspath(str(measuring.get_option("run:data_file"))))
     measuring.start()
     return measuring
 
@@ -343,9 +344,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if EARLY:
         EARLY.stop()
     outcome = yield
-    plugin = early_config.pluginmanager.getplugin("_cov")
-    if EARLY and getattr(plugin, "cov_controller", None) is not None:
-        EARLY.save()  # pytest-cov has removed what was there before, and combines what is there at its end
     error = outcome.excinfo[1] if outcome.excinfo else None
     path = events_file()
     if isinstance(error, SystemExit) and path:
@@ -394,6 +392,8 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, None]:
     sources = os.environ.get("OPENSTACK_RCA_SOURCES")
     plugin = session.config.pluginmanager.getplugin("_cov")
     measuring = getattr(getattr(plugin, "cov_controller", None), "cov", None)
+    if EARLY and measuring is not None:
+        EARLY.save()  # pytest-cov combines what is there at its end; each worker removes what is there at its start
     if sources and measuring is not None:
         from openstack_rca_coverage import count_unimported
 
