@@ -153,7 +153,7 @@ func parseTrackingURI(raw string) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, errors.New("parse MLflow tracking URI: it names no host")
 	case u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("parse MLflow tracking URI: it has a query or fragment")
+		return nil, errors.New("parse MLflow tracking URI: it has a query or fragment; give the address before ? and #")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil

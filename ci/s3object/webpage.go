@@ -45,7 +45,8 @@ func webPage(answer *http.Response, body []byte) error {
 	if answer.Request != nil {
 		host = answer.Request.URL.Host
 	}
-	return &webPageError{host: host, status: answer.StatusCode, said: titleOf(body), form: fmt.Sprintf("%s (HTTP %d)", form, answer.StatusCode)}
+	form = fmt.Sprintf("%s (HTTP %d)", form, answer.StatusCode)
+	return &webPageError{host: host, status: answer.StatusCode, said: titleOf(body), form: form}
 }
 
 // isForeign reports whether a refusal is of something else than a store, such as MLflow or a console at its address: S3

@@ -301,6 +301,11 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 			return errOurs
 		}
 	}
+	if there != nil && now == j.etag {
+		// Nobody wrote: what the store, or a proxy that compresses, gives as the ETag is not what it takes.
+		return &s3object.Error{Op: "replace what was read", Bucket: j.bucket, Key: j.key(), Kind: s3object.NoCAS,
+			Message: fmt.Sprintf("the store refuses the ETag %q, which it gives for this very object", now)}
+	}
 	j.lost = j.held
 	return ErrMoved
 }

@@ -3,6 +3,9 @@ package journal
 import (
 	"context"
 	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -320,6 +323,37 @@ func TestTheJournalIsKeptInEveryStoreWithConditions(t *testing.T) {
 			ran, err := j.Ran(ctx, "staging", "sha256:abc")
 			require.NoError(t, err)
 			assert.True(t, ran)
+		})
+	}
+}
+
+// A proxy that compresses makes W/"x" or "x-gzip" of an ETag. What is refused then is the store's fault, and of no other run.
+func TestAnETagThatIsNotTakenIsNoOtherRun(t *testing.T) {
+	for name, change := range map[string]func(tag string) string{
+		"none": func(string) string { return "" }, "weak": func(tag string) string { return "W/" + tag },
+		"compressed": func(tag string) string { return strings.TrimSuffix(tag, `"`) + `-gzip"` },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := ledgertest.New("bucket")
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				answer := httptest.NewRecorder()
+				store.ServeHTTP(answer, r)
+				if tag := answer.Header().Get("ETag"); tag != "" {
+					answer.Header().Set("ETag", change(tag))
+				}
+				maps.Copy(w.Header(), answer.Header())
+				w.WriteHeader(answer.Code)
+				_, _ = w.Write(answer.Body.Bytes())
+			}))
+			defer server.Close()
+			client := s3object.NewClient(aws.Config{Region: "us-east-1", Credentials: aws.AnonymousCredentials{}}, server.URL, false)
+			j, problem := Open(client, fakeaws.NewClock(), Options{Root: "s3://bucket/p", App: "app", Environment: "staging", Service: "svc"})
+			require.Nil(t, problem)
+			require.NoError(t, j.Hold(t.Context()), "there is nothing to be replaced yet")
+			err := j.Record(t.Context(), Run{Kind: Deploy, Image: "i"})
+			require.NotErrorIs(t, err, ErrMoved)
+			require.True(t, s3object.IsKind(err, s3object.NoCAS), "%v", err)
+			assert.Equal(t, JournalFailed.Name, Problem(err).Code.Name)
 		})
 	}
 }

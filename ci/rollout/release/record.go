@@ -55,11 +55,11 @@ func backward(problems ...*verdict.Problem) {
 		p.Cause = strings.NewReplacer("the old version serves", "the version that was to be left still serves", "the new version",
 			"the earlier release").Replace(p.Cause)
 		switch p.Code.Name {
-		case deployment.Interrupted.Name, deployment.Lost.Name:
+		case deployment.Interrupted.Name, deployment.Lost.Name, deployment.NotStarted.Name:
 			p.Next = "Run rollback again: it finds its deployment and follows it, and goes back no further"
 		case deployment.AuthExpired.Name:
 			p.Next = "Run rollback again with fresh credentials: it finds its deployment and follows it, and goes back no further"
-		case deployment.RolledBack.Name:
+		case deployment.RolledBack.Name, deployment.Stuck.Name:
 			p.Next = "Read why the tasks of the earlier release failed, and deploy a digest that runs"
 		}
 	}
