@@ -146,7 +146,7 @@ var (
 	}
 	containerPaths = text(func(v *validator, key, value string) {
 		if !path.IsAbs(value) || path.Clean(value) != value || value == "/" || unprintable(value) {
-			v.bad(key, "%q is not an absolute path in the container below /, without . and ..", value)
+			v.bad(key, "%q is not an absolute path in the container below /, without \".\", \"..\" or a slash at its end", value)
 		}
 	}).withPattern("^/.")
 	ecsNames       = like(ecsName, "a name that Amazon ECS accepts: letters, digits, '_' and '-', at most 255")

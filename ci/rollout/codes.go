@@ -33,7 +33,7 @@ var (
 	AccountInvalid = failure("ACCOUNT_INVALID", "The environment names no AWS account.",
 		"Set rollout.account to the 12 digits of the account, in the environment's overlay")
 	AccountMismatch = failure("ACCOUNT_MISMATCH", "Something of another account or region is used in this environment.",
-		"Use an ARN of the account in rollout.account, or correct the account")
+		"Use an ARN of the account in rollout.account and of rollout.region, or correct these keys")
 	ImageMissing = failure("IMAGE_MISSING", "There is no image to roll out.",
 		"Run the image stage first, or pass --image repository@sha256:...")
 	ImageNotPinned = failure("IMAGE_NOT_PINNED", "The image is not named by its digest.",
