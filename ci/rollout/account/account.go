@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -297,5 +298,12 @@ func problem(doing string, err error) *verdict.Problem {
 	if errors.As(err, &send) && !strings.Contains(err.Error(), "ec2imds") {
 		code = Unreachable
 	}
-	return verdict.Problemf(code, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
+	found := verdict.Problemf(code, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
+	// A page in place of AWS's document, or a refusal without AWS's code, is of a proxy or of another server.
+	var refused smithy.APIError
+	if errors.As(err, new(*smithy.DeserializationError)) || errors.As(err, &refused) && refused.ErrorCode() == "UnknownError" {
+		found.Code = Unreachable
+		found.Next = "Check --aws-endpoint-url (AWS_ENDPOINT_URL) and the proxy on the way: what answers there is not AWS"
+	}
+	return found
 }

@@ -251,6 +251,25 @@ func TestWithoutCredentialsTheGuardSaysSo(t *testing.T) {
 	assert.Empty(t, s.actions())
 }
 
+func TestAnotherServerIsNotTakenForWrongCredentials(t *testing.T) {
+	alone(t)
+	for _, status := range []int{http.StatusOK, http.StatusFound, http.StatusForbidden, http.StatusNotFound} {
+		page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://login.example.org/")
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<html><title>Sign in</title></html>"))
+		}))
+		defer page.Close()
+		o := options(serve(t))
+		o.Endpoint, o.Attempts = page.URL, 1
+		_, problem := Guard(context.Background(), mustOpen(t, o).STS, accountID)
+		require.NotNil(t, problem)
+		assert.Equal(t, Unreachable.Name, problem.Code.Name, "%d: %s", status, problem.Cause)
+		assert.Contains(t, problem.Next, "--aws-endpoint-url")
+	}
+}
+
 func TestWhatDoesNotAnswerIsNotTakenForWrongCredentials(t *testing.T) {
 	alone(t)
 	s := serve(t)
