@@ -95,13 +95,15 @@ func TestATrainingIsStartedAsItsImportsNeed(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"a package in src":      {map[string]string{"src/a/__init__.py": "", "src/a/train.py": fit}, "python -m a.train"},
-		"src is a package":      {map[string]string{"src/a.py": "", "src/train.py": "from src.a import x\n" + fit}, "python -m src.train"},
-		"src, deeper":           {map[string]string{"src/a/b.py": "", "src/a/train.py": "import src.a.b\n" + fit}, "python -m src.a.train"},
-		"the files beside it":   {map[string]string{"ml/__init__.py": "", "ml/data.py": "", "ml/train.py": "from data import x\n" + fit}, "python ml/train.py"},
-		"beside it and above":   {map[string]string{"ml/__init__.py": "", "ml/data.py": "", "log.py": "", "ml/train.py": "from data import x\nimport log\n" + fit}, "env PYTHONPATH=. python ml/train.py"},
-		"a package of the root": {map[string]string{"app/x.py": "", "scripts/train.py": "from app.x import x\n" + fit}, "env PYTHONPATH=. python scripts/train.py"},
-		"it sets the path":      {map[string]string{"app/x.py": "", "scripts/train.py": "sys.path.insert(0, '.')\nfrom app.x import x\n" + fit}, "python scripts/train.py"},
+		"a package in src":                       {map[string]string{"src/a/__init__.py": "", "src/a/train.py": fit}, "python -m a.train"},
+		"src is a package":                       {map[string]string{"src/a.py": "", "src/train.py": "from src.a import x\n" + fit}, "python -m src.train"},
+		"src has an __init__":                    {map[string]string{"src/__init__.py": "", "src/models/__init__.py": "", "src/models/train_model.py": "import sklearn\n" + fit}, "python -m src.models.train_model"},
+		"src has an __init__ and is on the path": {map[string]string{"src/__init__.py": "", "src/a/__init__.py": "", "src/b.py": "", "src/a/train.py": "from a.c import x\nimport b\n" + fit}, "python -m a.train"},
+		"src, deeper":                            {map[string]string{"src/a/b.py": "", "src/a/train.py": "import src.a.b\n" + fit}, "python -m src.a.train"},
+		"the files beside it":                    {map[string]string{"ml/__init__.py": "", "ml/data.py": "", "ml/train.py": "from data import x\n" + fit}, "python ml/train.py"},
+		"beside it and above":                    {map[string]string{"ml/__init__.py": "", "ml/data.py": "", "log.py": "", "ml/train.py": "from data import x\nimport log\n" + fit}, "env PYTHONPATH=. python ml/train.py"},
+		"a package of the root":                  {map[string]string{"app/x.py": "", "scripts/train.py": "from app.x import x\n" + fit}, "env PYTHONPATH=. python scripts/train.py"},
+		"it sets the path":                       {map[string]string{"app/x.py": "", "scripts/train.py": "sys.path.insert(0, '.')\nfrom app.x import x\n" + fit}, "python scripts/train.py"},
 		"functions and a script": {map[string]string{"models/train.py": "def train(m):\n    m.fit(x)\n",
 			"scripts/run_train_2.py": "if __name__ == '__main__':\n    train().save('a.keras')\n", "scripts/make_training_data.py": fit}, "python scripts/run_train_2.py"},
 		"DVC with variables": {map[string]string{"src/t.py": fit, "dvc.yaml": "stages: {train: {cmd: PYTHONPATH=\".\" SEED=1 python src/t.py}}\n"},

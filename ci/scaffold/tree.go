@@ -47,7 +47,7 @@ type tree struct {
 	names, code []string
 	texts       map[string]string
 	err         error
-	// srcIsPackage is set where the code imports src itself: from src.api import app.
+	// srcIsPackage is set where src is itself a package that is imported: from src.api import app.
 	srcIsPackage bool
 }
 
@@ -73,7 +73,7 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	for _, name := range t.code {
 		t.text(name)
 	}
-	t.srcIsPackage = t.uses(importsSrc)
+	t.srcIsPackage = t.uses(importsSrc) || t.has("src/__init__.py") && !t.importsFromSrc()
 	return t, t.err
 }
 
@@ -191,6 +191,15 @@ func (t *tree) script(name string) []string {
 		return []string{"env", "PYTHONPATH=.", "python", name}
 	}
 	return []string{"python", name}
+}
+
+// importsFromSrc reports whether code imports something of src by its plain name, for which src must be on the path.
+func (t *tree) importsFromSrc() bool {
+	return slices.ContainsFunc(t.code, func(name string) bool {
+		return slices.ContainsFunc(importsName.FindAllStringSubmatch(t.text(name), -1), func(m []string) bool {
+			return t.holds("src/"+m[1]) && !t.holds(m[1])
+		})
+	})
 }
 
 // holds reports whether a module or a package is at a path.
