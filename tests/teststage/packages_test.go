@@ -56,10 +56,11 @@ func TestModulesOfNamespacePackagesCountThoughNoTestImportsThem(t *testing.T) {
 	}
 }
 
-// pytest loads its plugins before pytest-cov begins, and the workers of xdist remove what was measured before them.
+// pytest loads its plugins before pytest-cov begins, and the workers of xdist remove what was measured before them. A project
+// that has pytest-cov itself sees what that counts.
 func TestAProjectThatIsAPluginIsMeasuredFromItsImport(t *testing.T) {
 	files := project{
-		"requirements-test.txt": "pytest\npytest-cov\npytest-xdist\n",
+		"requirements-test.txt": "pytest\npytest-xdist\n",
 		"pyproject.toml":        setuptools + "[project.entry-points.pytest11]\nplug = \"plug.hooks\"\n[tool.setuptools]\npackages = [\"plug\"]\n",
 		"plug/__init__.py":      "A = 1\nB = 2\n",
 		"plug/hooks.py":         "import plug\n\nC = plug.A\n",
@@ -75,6 +76,11 @@ func TestAProjectThatIsAPluginIsMeasuredFromItsImport(t *testing.T) {
 		require.NotNil(t, r.Coverage, r.Stage.Cause)
 		assert.Equal(t, 4, r.Coverage.Totals().Covered, "%s: %s", name, r.Stage.Cause)
 	}
+	r := run(t, files.with(project{"requirements-test.txt": "pytest\npytest-cov\n"}), func(_ runner.Runner, in *testrun.Input) {
+		in.Config.Test.Coverage.Source = []string{"plug"}
+	})
+	require.NotNil(t, r.Coverage, r.Stage.Cause)
+	assert.Zero(t, r.Coverage.Totals().Covered, r.Stage.Cause)
 }
 
 func TestFoldersThatAreNoPackageDoNotCount(t *testing.T) {

@@ -72,10 +72,21 @@ HOLLOW = {"PytestReturnNotNoneWarning": "returned", "PytestUnhandledThreadExcept
 SEALED = ("junit.xml", "coverage.xml", "coverage.data", "coverage-kept-out.json", "selection.json")
 
 
+def added() -> list[str]:
+    """Name the packages that the pipeline added to the project's own."""
+    path = Path(__file__).with_name("openstack_rca_added.json")
+    with contextlib.suppress(OSError, ValueError):
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
+    return []
+
+
 def measure_early() -> Any:
-    """Measure until pytest-cov does: plugins are loaded before, and import the project if it is one of them."""
+    """Measure until pytest-cov does: plugins are loaded before, and import the project if it is one of them.
+
+    A project that has pytest-cov itself counts without that, and sees its own number here. Others run pytest below coverage.py.
+    """
     sources = os.environ.get("OPENSTACK_RCA_SOURCES")
-    if not sources or os.environ.get("PYTEST_XDIST_WORKER"):
+    if not sources or os.environ.get("PYTEST_XDIST_WORKER") or not any(name.startswith("pytest-cov=") for name in added()):
         return None
     import coverage
 
@@ -296,14 +307,6 @@ def shortened(text: str) -> str:
     if len(text) <= MOST_OUTPUT:
         return text
     return f"[the first {len(text) - MOST_OUTPUT} characters are left out]\n" + text[-MOST_OUTPUT:]
-
-
-def added() -> list[str]:
-    """Name the packages that the pipeline added to the project's own."""
-    path = Path(__file__).with_name("openstack_rca_added.json")
-    with contextlib.suppress(OSError, ValueError):
-        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))]
-    return []
 
 
 def worker(config: pytest.Config) -> str:
