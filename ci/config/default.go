@@ -1,11 +1,15 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
+
+// tests are the usual names of tests, which are no part of the application.
+var tests = []string{"tests/**", "**/test_*.py", "**/conftest.py"}
 
 // documents are files that no training and no service reads. Tests see them: some read the README's examples, or check the
 // documents themselves.
@@ -35,14 +39,14 @@ func Default() Config {
 			},
 			Coverage: Coverage{
 				Source:   []string{"."},
-				Omit:     []string{"tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "docs/**"},
+				Omit:     slices.Concat(tests, []string{"setup.py", "docs/**"}),
 				Total:    80,
 				Critical: Floor{Min: 95},
 				Model:    Floor{Min: 90},
 			},
 		},
 		Train: Train{
-			Inputs:         Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", "streamlit_app/**", FileName, "models/**"}, documents...)},
+			Inputs:         Selection{Exclude: slices.Concat(tests, []string{"streamlit_app/**", FileName, "models/**"}, documents)},
 			Command:        []string{"python", "main.py", "--mode", "train", "--enable-mlflow"},
 			DataArgs:       []string{"--data", "{{data}}"},
 			Vars:           map[string]string{"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
@@ -65,7 +69,7 @@ func Default() Config {
 		},
 		Image: Image{
 			Repository: "openstack-rca-system",
-			Inputs:     Selection{Exclude: append([]string{"tests/**", "**/test_*.py", "**/conftest.py", FileName, "requirements/**"}, documents...)},
+			Inputs:     Selection{Exclude: slices.Concat(tests, []string{FileName, "requirements/**"}, documents)},
 			Command: []string{"streamlit", "run", "streamlit_app/chatbot.py",
 				"--server.port={{port}}", "--server.address=0.0.0.0", "--server.headless=true"},
 			Vars: map[string]string{"STREAMLIT_SERVER_SCRIPT_HEALTH_CHECK_ENABLED": "true",

@@ -120,7 +120,8 @@ var keys = slices.Concat([]key{
 	{path: "train.format", limit: oneOf(ModelFormats...).optionalOneOf(),
 		meaning: "Format of the model file; when empty, it follows from the file's ending ([docs/models.md](models.md))."},
 	{path: "train.recurrent", source: "MLflow Integration",
-		meaning: "The model must have a recurrent layer, such as an LSTM. For Keras models, and for those that cannot be inspected: these need `false`."},
+		meaning: "The model must have a recurrent layer, such as an LSTM. For Keras models, and for those that cannot be inspected: these " +
+			"need `false`."},
 	{path: "train.loader", limit: like(moduleForm, "the name of a module, without packages").optional(),
 		meaning: "Module that makes a model from weights (safetensors): one of `train.artifacts` without its `.py`, with a function " +
 			"`_load_pyfunc(path)` that returns an object with a method `predict`."},

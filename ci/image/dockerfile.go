@@ -122,7 +122,8 @@ func (b builder) adopt(ctx context.Context, image *dagger.Container) *verdict.Pr
 	}
 	if b.in.Config.Image.User = id; id == 0 {
 		problem := verdict.Problemf(CodeRoot, "%s ends with the user %q", b.in.Config.Image.Dockerfile, user)
-		problem.Next = fmt.Sprintf("Write before its CMD or ENTRYPOINT: RUN chown -R 10001 %s, and USER 10001; or leave image.dockerfile out", b.appDir)
+		problem.Next = fmt.Sprintf("Write before its CMD or ENTRYPOINT: RUN chown -R 10001 %s, and USER 10001; or leave image.dockerfile out",
+			b.appDir)
 		return problem
 	}
 	b.stage.Add("user", fmt.Sprintf("%s, number %d", user, id))

@@ -163,7 +163,8 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 	return runner.Step{
 		Name: "build",
 		Env: runner.Environment{
-			Python: p.Python, Compiler: p.needsCompiler(), Files: described.With(".", script), Install: [][]string{install, requires},
+			Python: p.Python, Compiler: p.compiled || slices.ContainsFunc(p.requires, compiledRequires.MatchString),
+			Files: described.With(".", script), Install: [][]string{install, requires},
 		},
 		Inputs:  []runner.Mount{{Path: ".", Files: seen}, {Path: path.Dir(projectDir), Files: script}},
 		Args:    append([]string{"python", path.Join(path.Dir(projectDir), buildFile), "build"}, p.locals...),
@@ -171,10 +172,6 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 		Outputs: []string{projectDir},
 		Timeout: buildLimit,
 	}
-}
-
-func (p *Project) needsCompiler() bool {
-	return p.compiled || slices.ContainsFunc(p.requires, compiledRequires.MatchString)
 }
 
 // failed is what remains of a project whose build failed.

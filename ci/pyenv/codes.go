@@ -117,5 +117,6 @@ func CodesFor(stage string) []verdict.Code {
 }
 
 func shared() []verdict.Code {
-	return []verdict.Code{RequirementsUnread, LockStale, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved, SubmoduleEmpty}
+	return []verdict.Code{RequirementsUnread, LockStale, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved,
+		SubmoduleEmpty}
 }

@@ -28,7 +28,8 @@ func (p *Project) InstallNext(said string) string {
 		return fmt.Sprintf("Look whether the address can be reached from there: curl -sSI '%s'", strings.TrimRight(m[1], ".,"))
 	}
 	if m := otherUV.FindStringSubmatch(flat); m != nil {
-		return fmt.Sprintf("Let required-version, in [tool.uv] of pyproject.toml or in uv.toml, allow %s too, which the pipeline installs with", m[2])
+		return fmt.Sprintf("Let required-version, in [tool.uv] of pyproject.toml or in uv.toml, allow %s too, which the pipeline installs with",
+			m[2])
 	}
 	if p == nil || p.Kind == None {
 		return ""
@@ -51,8 +52,8 @@ func (p *Project) InstallNext(said string) string {
 	}
 	if m := notOnPyPI.FindStringSubmatch(flat); m != nil && p.Kind == Conda {
 		file := "requirements-" + lockNames[p.Stage] + ".txt"
-		return fmt.Sprintf("PyPI, from which conda's packages are taken here, does not have %s. List what the stage needs from there in %s, which is "+
-			"found by its name", m[1], file)
+		return fmt.Sprintf("PyPI, from which conda's packages are taken here, does not have %s. List what the stage needs from there in %s, "+
+			"which is found by its name", m[1], file)
 	}
 	if p.Kind != Hashed {
 		next := fmt.Sprintf("Correct what the installer's last lines name in %s", from)
@@ -60,8 +61,8 @@ func (p *Project) InstallNext(said string) string {
 			next += ", until this succeeds: " + lock
 		}
 		if p.Kind == Requirements && !p.named && len(p.From) > 1 {
-			next += fmt.Sprintf(". Files that are not for one environment: name those that are in pipeline.yaml, such as %s.requirements: [%s]", p.Stage,
-				p.From[len(p.From)-1])
+			next += fmt.Sprintf(". Files that are not for one environment: name those that are in pipeline.yaml, such as %s.requirements: [%s]",
+				p.Stage, p.From[len(p.From)-1])
 		}
 		return next
 	}

@@ -43,7 +43,8 @@ func (p *Project) lockNext() string {
 		file = "requirements.lock" // one lock for the stages that share the file: all of them look for it first
 	}
 	compile := func(what ...string) string {
-		command := slices.Concat([]string{"uv pip compile --universal --generate-hashes --python-version", p.Python}, p.options, what, []string{"-o", file})
+		command := slices.Concat([]string{"uv pip compile --universal --generate-hashes --python-version", p.Python}, p.options, what,
+			[]string{"-o", file})
 		return "Lock them: " + strings.Join(command, " ")
 	}
 	key := p.Stage + ".requirements"

@@ -64,7 +64,9 @@ func (d locked) uvLock() {
 			}
 		}
 	}
-	groups := slices.DeleteFunc(installedByDefault(d.stage, uvDefaultGroups(d.toml)), func(name string) bool { return !slices.Contains(existing, name) })
+	groups := slices.DeleteFunc(installedByDefault(d.stage, uvDefaultGroups(d.toml)), func(name string) bool {
+		return !slices.Contains(existing, name)
+	})
 	own := d.chosen(existing)
 	for _, name := range own {
 		// Of groups that exclude each other, the one that is named after the stage counts.

@@ -25,6 +25,9 @@ func splitParts(requirements []string) (files, parts []string) {
 	return files, parts
 }
 
+// asked are the extras and groups that a stage asks for by name.
+type asked struct{ *draft }
+
 // chosen are the usual extras or groups of the stage that exist, and those that pipeline.yaml asks for.
 func (d *draft) chosen(existing []string) []string {
 	found := chosen(d.stage, existing)
@@ -37,7 +40,7 @@ func (d *draft) chosen(existing []string) []string {
 }
 
 // askedParts are uv's arguments for what the project depends on, with the extras and groups that pipeline.yaml asks for.
-func (d *draft) askedParts() []string {
+func (d asked) askedParts() []string {
 	of := func(existing []string) []string {
 		return slices.DeleteFunc(slices.Clone(d.asked), func(name string) bool { return !slices.Contains(existing, name) })
 	}
@@ -48,7 +51,7 @@ func (d *draft) askedParts() []string {
 }
 
 // askedBesides installs them beside the files that pipeline.yaml names.
-func (d *draft) askedBesides() {
+func (d asked) askedBesides() {
 	if len(d.asked) > 0 {
 		d.project.Locked = false
 		d.pipInstall(d.askedParts())
@@ -56,7 +59,7 @@ func (d *draft) askedBesides() {
 }
 
 // unknownParts reports what pipeline.yaml asks for and no extra or group is called.
-func (d *draft) unknownParts() {
+func (d asked) unknownParts() {
 	for _, name := range d.asked {
 		if !d.used["extra "+name] && !d.used["group "+name] {
 			d.fault("%s.requirements asks for .[%s]: what is installed (%s) has no extra and no group of this name",
@@ -66,7 +69,7 @@ func (d *draft) unknownParts() {
 }
 
 // offer notes, by the normalised names of packages, which extras and groups that are not installed declare them.
-func (d *draft) offer() {
+func (d asked) offer() {
 	offered, installed := map[string][]string{}, map[string]bool{}
 	add := func(label string, requirements []string) {
 		for _, requirement := range requirements {

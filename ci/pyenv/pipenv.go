@@ -16,7 +16,8 @@ import (
 type pipenv struct{ *draft }
 
 // notCategories are the keys of a file of Pipenv that hold no packages, or those of the application.
-var notCategories = []string{"source", "requires", "scripts", "pipenv", "build-system", "packages", "dev-packages", "_meta", "default", "develop"}
+var notCategories = []string{"source", "requires", "scripts", "pipenv", "build-system", "packages", "dev-packages", "_meta",
+	"default", "develop"}
 
 // categories are the sections that the stage installs: the application's, those for development with the tests, and the
 // project's own that are named after the stage.

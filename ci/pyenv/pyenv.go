@@ -238,12 +238,12 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	d.project.comparePython(tree)
 	var files []string
 	if files, d.asked = splitParts(request.Requirements); len(files) > 0 {
-		d.requirements(files)
-		d.askedBesides()
+		lists{d}.requirements(files)
+		asked{d}.askedBesides()
 	} else {
 		d.usual()
 	}
-	d.unknownParts()
+	asked{d}.unknownParts()
 	d.locals()
 	if d.err != nil {
 		return nil, d.err
@@ -252,7 +252,7 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
 	d.unread()
-	d.offer()
+	asked{d}.offer()
 	d.lockStale()
 	d.project.modules = d.ownModules()
 	d.project.named, d.project.poetryOnly = len(files) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil

@@ -72,8 +72,11 @@ func (t *tree) included(name string) []string {
 	return seen
 }
 
+// lists reads the lists of requirements that a draft installs.
+type lists struct{ *draft }
+
 // requirements installs from the files that pipeline.yaml names: pip's requirements files, or one file of another tool.
-func (d *draft) requirements(names []string) {
+func (d lists) requirements(names []string) {
 	if len(names) == 1 && d.has(names[0]) && d.ofTool(names[0]) {
 		return
 	}
@@ -132,7 +135,7 @@ func (d *draft) ofTool(name string) bool {
 // requirementsFile takes along a requirements file with all that it includes. Directories
 // that it installs are locals of the project: their lines are left out, and more are the
 // arguments that install what they depend on instead.
-func (d *draft) requirementsFile(name string) (more []string, locked bool) {
+func (d lists) requirementsFile(name string) (more []string, locked bool) {
 	all := d.included(name)
 	locked = len(all) > 0
 	for _, file := range all {
@@ -199,7 +202,7 @@ func continued(text string) (joined string, changed bool) {
 }
 
 // withoutLocals takes the lines out that install directories of the source.
-func (d *draft) withoutLocals(file, text string) (kept string, args []string, changed bool) {
+func (d lists) withoutLocals(file, text string) (kept string, args []string, changed bool) {
 	var out []string
 	if text, changed = forUV(strings.ReplaceAll(text, "\r\n", "\n")); changed {
 		d.project.pipsOwn = append(d.project.pipsOwn, file)
@@ -229,7 +232,7 @@ var (
 
 // option takes over what uv does not read in a file: it is given in the command. An address that needs a variable cannot be
 // used, as installations see none but those of pip and uv.
-func (d *draft) option(file, line string) {
+func (d lists) option(file, line string) {
 	var args []string
 	if m := trusted.FindStringSubmatch(line); m != nil {
 		args = []string{"--allow-insecure-host", m[1]}
@@ -248,7 +251,7 @@ func (d *draft) option(file, line string) {
 
 // localLine reports whether a line installs a directory of the source. Files that it
 // installs are taken along.
-func (d *draft) localLine(file, line string) (dir string, extras []string, is bool) {
+func (d lists) localLine(file, line string) (dir string, extras []string, is bool) {
 	option := strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "--editable")
 	if line == "" || option || include.MatchString(line) || links.MatchString(line) {
 		return "", nil, false
@@ -327,10 +330,10 @@ func (p *Project) takeDir(dir string) {
 func (d *draft) generated(lines []string, label string) []string {
 	d.texts[generatedFile] = strings.Join(lines, "\n") + "\n"
 	var args []string
-	kept, more, _ := d.withoutLocals(label, d.texts[generatedFile])
+	kept, more, _ := lists{d}.withoutLocals(label, d.texts[generatedFile])
 	for _, line := range lines {
 		if m := include.FindStringSubmatch(line); m != nil && !strings.Contains(m[1], "://") {
-			inner, _ := d.requirementsFile(path.Clean(m[1]))
+			inner, _ := lists{d}.requirementsFile(path.Clean(m[1]))
 			more = append(more, inner...)
 		}
 	}

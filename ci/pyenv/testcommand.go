@@ -27,7 +27,7 @@ func ReadTestCommand(ctx context.Context, source runner.Files, python string) (T
 		return TestCommand{}, err
 	}
 	for _, place := range (toolFiles{t, python}).testCommands() {
-		if found, ok := t.oneCall(place.commands); ok {
+		if found, ok := (calls{t}).oneCall(place.commands); ok {
 			found.From = place.from
 			return found, t.err
 		}
@@ -39,10 +39,13 @@ func ReadTestCommand(ctx context.Context, source runner.Files, python string) (T
 var runners = []string{"pytest", "py.test", "unittest", "testtools", "testtools.run", "stestr", "nose2", "nosetests", "trial",
 	"zope-testrunner"}
 
+// calls reads the commands by which a project runs its tests.
+type calls struct{ *tree }
+
 // oneCall reads the only call among some commands, which may stand there several times. The tests of several calls are
 // not those of one.
-func (t *tree) oneCall(commands [][]string) (found TestCommand, ok bool) {
-	for _, words := range commands {
+func (t calls) oneCall(all [][]string) (found TestCommand, ok bool) {
+	for _, words := range all {
 		at := slices.IndexFunc(words, func(w string) bool { return slices.Contains(runners, path.Base(w)) })
 		if at < 0 || slices.ContainsFunc(words[:at], func(w string) bool { return strings.Contains(w, "install") }) {
 			continue
@@ -213,7 +216,7 @@ var (
 
 // pytestCall reads the arguments of a test runner; false for one that pytest cannot stand in for, or that names what the
 // source has not.
-func (t *tree) pytestCall(program string, rest []string) (found TestCommand, ok bool) {
+func (t calls) pytestCall(program string, rest []string) (found TestCommand, ok bool) {
 	switch program {
 	case "pytest", "py.test":
 	case "unittest":
@@ -259,7 +262,7 @@ func (t *tree) pytestCall(program string, rest []string) (found TestCommand, ok 
 var discovering = []string{"-s", "-p", "-t", "--start-directory", "--pattern", "--top-level-directory"}
 
 // discovery turns unittest's discover into what pytest calls the same; its default names are pytest's.
-func (t *tree) discovery(words []string) (found TestCommand, ok bool) {
+func (t calls) discovery(words []string) (found TestCommand, ok bool) {
 	if len(words) == 0 || words[0] != "discover" {
 		return found, false
 	}
@@ -284,7 +287,7 @@ func (t *tree) discovery(words []string) (found TestCommand, ok bool) {
 }
 
 // placed is a path of the source, also for one that lies below src and is named as it is installed; empty without it.
-func (t *tree) placed(name string) string {
+func (t calls) placed(name string) string {
 	for _, place := range []string{path.Clean(name), path.Join("src", name)} {
 		if place == "." || t.has(place) || slices.ContainsFunc(t.names, func(n string) bool { return strings.HasPrefix(n, place+"/") }) {
 			return place

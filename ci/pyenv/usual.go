@@ -97,7 +97,7 @@ func (d *draft) usual() {
 	pyproject, conda := d.has("pyproject.toml"), condaFile(d.tree, d.stage)
 	switch {
 	case hashed, specific != "" && d.stage != verdict.Test:
-		d.requirements([]string{specific})
+		lists{d}.requirements([]string{specific})
 	case d.has("uv.lock") && pyproject:
 		locked{d}.uvLock()
 	case pylockFile(d.tree, d.stage) != "":
@@ -109,12 +109,12 @@ func (d *draft) usual() {
 	case d.has("Pipfile.lock"):
 		pipenv{d}.lock()
 	case specific != "" && basic != "" && !slices.Contains(d.included(specific), basic):
-		d.requirements([]string{basic, specific})
+		lists{d}.requirements([]string{basic, specific})
 	case specific != "":
-		d.requirements([]string{specific})
+		lists{d}.requirements([]string{specific})
 		d.dependencies()
 	case basic != "":
-		d.requirements([]string{basic})
+		lists{d}.requirements([]string{basic})
 		d.besides()
 	case poetry{d}.declares():
 		poetry{d}.unlocked()
@@ -126,10 +126,10 @@ func (d *draft) usual() {
 		d.conda(conda)
 	case d.stage != verdict.Test && d.firstNaming(usualFiles[verdict.Test]) != "":
 		// What the tests run with runs the application too.
-		d.requirements([]string{d.firstNaming(usualFiles[verdict.Test])})
+		lists{d}.requirements([]string{d.firstNaming(usualFiles[verdict.Test])})
 	default:
 		if scripts := d.inline(); len(scripts) > 0 {
-			d.requirements(scripts)
+			lists{d}.requirements(scripts)
 		}
 	}
 }
@@ -168,7 +168,7 @@ func (d *draft) dependencies() {
 	if d.stage != verdict.Test || d.project.Locked || slices.ContainsFunc(mine, func(name string) bool { return d.used[name] }) {
 		return
 	}
-	args := d.askedParts()
+	args := asked{d}.askedParts()
 	for _, name := range mine {
 		if d.used[name] {
 			d.project.From = append(slices.Clone(d.project.From), name)

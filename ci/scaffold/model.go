@@ -18,7 +18,7 @@ var loadable = map[string]string{"pkl": "pickle", "pickle": "pickle", "joblib": 
 var modelsFolder = regexp.MustCompile(`["'](?:\./)?models/?["']`)
 
 // modelFile finds the file that the training leaves, and what it is.
-func (s *survey) modelFile(file string) {
+func (s learning) modelFile(file string) {
 	defaults := config.Default().Train
 	all := s.modelFiles(file)
 	best := func(suffixes ...string) *literal {
@@ -43,7 +43,8 @@ func (s *survey) modelFile(file string) {
 	if found := best("json", "txt"); found != nil {
 		s.model = *found
 		s.set("train.model", found.pattern, "%s saves it", found.in)
-		s.set("train.format", map[string]string{"json": "xgboost", "txt": "lightgbm"}[found.suffix], "the ending .%s alone does not tell", found.suffix)
+		s.set("train.format", map[string]string{"json": "xgboost", "txt": "lightgbm"}[found.suffix],
+			"the ending .%s alone does not tell", found.suffix)
 		return
 	}
 	found := best("onnx", "skops", "ubj", "lgb", "safetensors", "h5", "hdf5", "pt", "pth", "pkl", "pickle", "joblib")
@@ -68,7 +69,8 @@ func (s *survey) modelFile(file string) {
 			"what loads %s: it has weights alone",
 			found.pattern)
 	case found.suffix == "h5" || found.suffix == "hdf5":
-		s.unknown("train.allow_formats train.model", "save as .keras, or write `train.allow_formats: [h5]`: such a model is never published, and no image is built with it",
+		s.unknown("train.allow_formats train.model",
+			"save as .keras, or write `train.allow_formats: [h5]`: such a model is never published, and no image is built with it",
 			"whether %s may pass: the older format cannot be inspected", found.pattern)
 	case loadable[found.suffix] != "":
 		s.unknown("train.allow_formats train.model",
@@ -81,13 +83,14 @@ func (s *survey) modelFile(file string) {
 }
 
 // withoutPickle is how the training could save its model in a format without code.
-func (s *survey) withoutPickle(found *literal) string {
+func (s learning) withoutPickle(found *literal) string {
 	text, name := s.tree.text(found.in), strings.TrimSuffix(found.pattern, "."+found.suffix)
 	for _, c := range []struct {
 		uses     *regexp.Regexp
 		how, end string
 	}{
-		{useXGBoost, "model.save_model(%q)", ".ubj"}, {useLightGBM, "booster.save_model(%q)", ".lgb"}, {useSklearn, "skops.io.dump(model, %q)", ".skops"},
+		{useXGBoost, "model.save_model(%q)", ".ubj"}, {useLightGBM, "booster.save_model(%q)", ".lgb"},
+		{useSklearn, "skops.io.dump(model, %q)", ".skops"},
 	} {
 		if c.uses.MatchString(text) && !strings.Contains(name, "*") {
 			return "save it by " + fmt.Sprintf(c.how, name+c.end) + " (docs/models.md)"
@@ -98,7 +101,7 @@ func (s *survey) withoutPickle(found *literal) string {
 
 // modelFiles are the files that the code names and that may be the model, the likeliest first: what DVC's stage leaves, what the
 // training itself names, and what other files load. What is called like a model comes first, what prepares the data last.
-func (s *survey) modelFiles(file string) (all []literal) {
+func (s learning) modelFiles(file string) (all []literal) {
 	for _, out := range s.tree.stage().Outs {
 		if m := modelFile.FindStringSubmatch(`"` + out.Value + `"`); m != nil && plainName.MatchString(m[2]) {
 			return []literal{{pattern: path.Clean(m[2]), suffix: m[3], in: "dvc.yaml"}}
@@ -144,7 +147,7 @@ func (l literal) helps() bool {
 }
 
 // metrics finds how the gates learn the metrics: from an MLflow run, or from a file.
-func (s *survey) metrics(file string) {
+func (s learning) metrics(file string) {
 	if !s.tree.uses(mlflowUse) {
 		all := s.literals(file, jsonFile)
 		at := slices.IndexFunc(all, func(l literal) bool { return !strings.Contains(l.pattern, "*") })
@@ -179,7 +182,7 @@ var (
 
 // decides is the one metric of data held out that a training reports, where nothing reports the default's accuracy; "" for none
 // or several.
-func (s *survey) decides(file string) string {
+func (s learning) decides(file string) string {
 	names := func(file string) (all []string) {
 		for _, m := range reported.FindAllStringSubmatch(s.tree.text(file), -1) {
 			if name := m[1] + m[2]; !ofData.MatchString(name) && !slices.Contains(all, name) {

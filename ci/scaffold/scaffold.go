@@ -131,7 +131,7 @@ func (s *survey) run() error {
 	if err := s.tests(); err != nil {
 		return err
 	}
-	s.training()
+	learning{s}.training()
 	serving{s}.find()
 	s.policy()
 	s.service()

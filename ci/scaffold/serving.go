@@ -162,7 +162,8 @@ func (s serving) app(said []string) *app {
 func (s serving) preferred(said, names []string) string {
 	for _, name := range names {
 		if slices.ContainsFunc(said, func(word string) bool {
-			return path.Clean(word) == name || strings.HasPrefix(strings.TrimPrefix(word, "src."), strings.TrimPrefix(s.tree.importable(name), "src.")+":")
+			module := strings.TrimPrefix(s.tree.importable(name), "src.")
+			return path.Clean(word) == name || strings.HasPrefix(strings.TrimPrefix(word, "src."), module+":")
 		}) {
 			return name
 		}

@@ -33,9 +33,10 @@ var (
 	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
 	// boosterFile is what XGBoost or LightGBM saves or loads, in a format that its name does not tell.
-	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*["'][^"'\n]*["']\s*,\s*)?[rf]?)["']([^"'\n]{1,200}\.(json|txt))["']`)
-	jsonFile    = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
-	joined      = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
+	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*["'][^"'\n]*["']\s*,\s*)?[rf]?)` +
+		`["']([^"'\n]{1,200}\.(json|txt))["']`)
+	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
+	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
 	held    = regexp.MustCompile(`\{[^{}]*\}`)
@@ -44,8 +45,11 @@ var (
 	assignment = regexp.MustCompile(`^\s*(\w+)=("[^"]*"|'[^']*'|[^\s"']*)\s+(.*)$`)
 )
 
+// learning finds out how the project trains, and what that leaves.
+type learning struct{ *survey }
+
 // training finds the command that trains, and what it leaves.
-func (s *survey) training() {
+func (s learning) training() {
 	command, file, why := s.trainCommand()
 	if command == nil {
 		s.noTraining()
@@ -62,7 +66,7 @@ func (s *survey) training() {
 }
 
 // codeInModels lets the training see a package that has the name of the folder of models, which it does not see by default.
-func (s *survey) codeInModels() {
+func (s learning) codeInModels() {
 	const models = "models/**"
 	exclude := slices.Clone(config.Default().Train.Inputs.Exclude)
 	at := slices.Index(exclude, models)
@@ -79,7 +83,7 @@ func (s *survey) codeInModels() {
 	s.set("train.inputs.exclude", exclude, "models has code, which the training may import; models themselves stay out")
 }
 
-func (s *survey) noTraining() {
+func (s learning) noTraining() {
 	for _, name := range s.tree.names {
 		if strings.HasSuffix(name, ".ipynb") && !glob.MatchAny(tooling, name) {
 			s.unknown("train.command", "move the training into a script that saves the model, and write `train.command` and `train.model`",
@@ -92,7 +96,7 @@ func (s *survey) noTraining() {
 }
 
 // trainCommand is how the training is started, the file that does it if that is known, and the reason.
-func (s *survey) trainCommand() (command []string, file, why string) {
+func (s learning) trainCommand() (command []string, file, why string) {
 	if words := pythonCommand(s.tree.stage().Cmd.Value); words != nil {
 		return words, s.scriptOf(words), "the stage of dvc.yaml"
 	}

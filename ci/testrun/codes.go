@@ -116,7 +116,8 @@ var (
 // Codes are all codes of the stage, including those of package pyenv.
 func Codes() []verdict.Code {
 	return append([]verdict.Code{
-		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped, TooManyWarnings,
+		SourceEmpty, SourceNotPython, TestsFailed, NoTests, CollectionError, UsageError, RunnerKilled, Timeout, AllSkipped, TooManySkipped,
+		TooManyWarnings,
 		ReportMissing, ReportMalformed, ReportDisagrees, CoverageMissing, CoverageInvalid, CoverageBelow, CoverageEmptySet, CoverageNarrowed,
 		PytestExited, TooFewTests, TestsHollow,
 		EnvironmentFailed, ServiceFailed, Cancelled, Internal,

@@ -54,8 +54,8 @@ func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 		p := j.problem(RunnerKilled, of.prefix()+"pytest failed internally (exit code 3): %s%s", lastError(text), where)
 		p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
 		if m := unfit.FindStringSubmatch(text); m != nil {
-			p.Next = fmt.Sprintf("The plugin %s does not fit the pytest that is installed: allow a newer version of the plugin, or an older pytest, "+
-				"in the requirements", m[1])
+			p.Next = fmt.Sprintf("The plugin %s does not fit the pytest that is installed: allow a newer version of the plugin, "+
+				"or an older pytest, in the requirements", m[1])
 		}
 		return p
 	}

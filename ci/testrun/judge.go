@@ -155,9 +155,11 @@ func (j *testJudge) judgeMissing(of *part) {
 // notInstalled is the remedy of a command that the environment does not have: the pipeline makes the environment that others run in.
 func notInstalled(command []string) string {
 	if len(command) > 2 && command[1] == "run" {
-		return fmt.Sprintf("The pipeline installs the packages itself, so leave %s run out: test.command: [%s]", command[0], strings.Join(command[2:], ", "))
+		return fmt.Sprintf("The pipeline installs the packages itself, so leave %s run out: test.command: [%s]",
+			command[0], strings.Join(command[2:], ", "))
 	}
-	return fmt.Sprintf("The pipeline installs the packages itself: set test.command to what %s runs, such as [python, -m, pytest, tests]", command[0])
+	return fmt.Sprintf("The pipeline installs the packages itself: set test.command to what %s runs, such as [python, -m, pytest, tests]",
+		command[0])
 }
 
 // lastError is the line of an output that most likely says what was wrong.

@@ -318,8 +318,8 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	if code.Name == TrainFailed.Name {
 		problem.Next = "Fix the error in its last lines, and train alone, in the same environment: " + s.in.again()
 		if command := config.Default().Train.Command; slices.Equal(s.command, command) && otherFlags.MatchString(result.Stderr) {
-			problem.Next = fmt.Sprintf("Nobody chose this command, it is the default. Write the project's own into pipeline.yaml: train.command: [%s]",
-				strings.Join(command[:2], ", "))
+			problem.Next = fmt.Sprintf("Nobody chose this command, it is the default. Write the project's own into pipeline.yaml: "+
+				"train.command: [%s]", strings.Join(command[:2], ", "))
 		}
 	}
 	return problem

@@ -70,7 +70,8 @@ func (r *Runner) startOnce(
 		return nil, fail(err)
 	}
 	dir, spec, err := r.prepare(deadline, "service", packages, command{
-		system: env.path, inputs: place(service.Inputs), args: service.Args, vars: service.Vars, path: service.Path, pythonPath: service.PythonPath,
+		system: env.path, inputs: place(service.Inputs),
+		args: service.Args, vars: service.Vars, path: service.Path, pythonPath: service.PythonPath,
 		addresses: addresses(service.Services, map[string]string{"port": strconv.Itoa(port), "bind": loopback}),
 	})
 	if err != nil {

@@ -99,7 +99,8 @@ func (r *Runner) alone(
 	}
 	defer func() { err = errors.Join(err, r.environments.release(packages, step.Name)) }()
 	dir, spec, err := r.prepare(ctx, "step", packages, command{
-		system: env.path, inputs: inputs, args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
+		system: env.path, inputs: inputs,
+		args: step.Args, vars: step.Vars, path: step.Path, pythonPath: step.PythonPath, addresses: addresses(step.Services, nil),
 		gpu: step.GPU,
 	})
 	if err != nil {

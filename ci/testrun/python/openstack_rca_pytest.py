@@ -83,10 +83,15 @@ def added() -> list[str]:
 def measure_early() -> Any:
     """Measure until pytest-cov does: plugins are loaded before, and import the project if it is one of them.
 
-    A project that has pytest-cov itself counts without that, and sees its own number here. Others run pytest below coverage.py.
+    A project that has pytest-cov itself counts without that, and sees its own number here. Others run pytest below
+    coverage.py.
     """
     sources = os.environ.get("OPENSTACK_RCA_SOURCES")
-    if not sources or os.environ.get("PYTEST_XDIST_WORKER") or not any(name.startswith("pytest-cov=") for name in added()):
+    if (
+        not sources
+        or os.environ.get("PYTEST_XDIST_WORKER")
+        or not any(name.startswith("pytest-cov=") for name in added())
+    ):
         return None
     import coverage
 
