@@ -412,6 +412,7 @@ func TestLoadRefuses(t *testing.T) {
 			`rollout.volumes[1].file_system: "x" is not a file system`},
 		"an artifact root that climbs":  {"publish: {artifact_root: s3://bucket/../x}", "is not s3://bucket"},
 		"a wrong region":                {"publish: {region: 'eu west 1'}", `"eu west 1" is not a region`},
+		"a repository of one letter":    {"image: {repository: 'localhost:5000/t'}", "at least two characters"},
 		"an image with a tag":           {"image: {repository: 'org/app:latest'}", "without tag and digest"},
 		"an image in capitals":          {"image: {repository: Org/App}", "is not [registry/]name"},
 		"a wrong base image":            {"image: {base: 'a b'}", "is not an image reference"},

@@ -257,10 +257,17 @@ func (v *validator) experiment(key, value string) {
 }
 
 func (v *validator) repository(key, value string) {
-	if imageName.MatchString(value) && len(value) <= 255 {
-		return
-	}
 	hint := ""
+	if imageName.MatchString(value) && len(value) <= 255 {
+		path := value
+		if host, rest, more := strings.Cut(value, "/"); more && (strings.ContainsAny(host, ".:") || host == "localhost") {
+			path = rest
+		}
+		if len(path) > 1 {
+			return
+		}
+		hint = " of at least two characters, without the registry"
+	}
 	if m := imageTail.FindStringSubmatch(value); m != nil && (m[2] != "" || m[3] != "") && imageName.MatchString(m[1]) {
 		hint = "; without tag and digest, which the pipeline sets"
 	}

@@ -60,7 +60,7 @@ var (
 	ProjectNotBuilt = verdict.Code{
 		Name: "PROJECT_NOT_BUILT", Stage: verdict.Test,
 		Meaning: "The project's own build failed, so its plain source is used: generated files, compiled modules and full metadata are missing.",
-		Remedy:  "Run `uv build --wheel` in the named directory and correct what it reports; or set test.build: never in pipeline.yaml",
+		Remedy:  "Run `uv build --wheel` in the project's directory and correct what it reports; or set test.build: never in pipeline.yaml",
 	}
 	// VersionUnknown is a version that is computed from git.
 	VersionUnknown = verdict.Code{
@@ -92,7 +92,7 @@ var (
 	BuildFailed = verdict.Code{
 		Name: "PROJECT_BUILD_FAILED", Stage: verdict.Test, Outcome: verdict.CouldNotRun,
 		Meaning: "The project's own build failed, and test.build in pipeline.yaml demands it.",
-		Remedy:  "Run `uv build --wheel` in the named directory and correct what it reports",
+		Remedy:  "Run `uv build --wheel` in the project's directory and correct what it reports",
 	}
 )
 

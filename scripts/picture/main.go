@@ -42,7 +42,7 @@ var layers = []layer{
 	{"Entry points", []string{"module", "cmd/openstack-rca"}},
 	{"Backends", []string{"assembly"}},
 	{"The pipeline", []string{"pipeline"}},
-	{"Stages", []string{"testrun", "train", "publish", "image", "rollout", "sandbox"}},
+	{"Stages", []string{"testrun", "train", "publish", "image", "supply", "attest", "attest/kms", "attest/oci", "rollout", "sandbox"}},
 	{"Knowledge, one subject each", nil},
 	{"Base, used by all of the above", []string{"policy", "config", "model", "runner", "partition", "refused", "rollout/spec", "safetext", "verdict"}},
 }
