@@ -394,6 +394,21 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 	}
 }
 
+// TestAPageThatIsNotDrawnHasTheApplicationsLastWords: the page shows nothing, and what the application printed may say why.
+func TestAPageThatIsNotDrawnHasTheApplicationsLastWords(t *testing.T) {
+	w := newWorld(t)
+	w.page = map[string]any{"status": 200, "text": "Running..."}
+	w.left["out"] = "started\nloading the tokenizer from hub.example.org failed\n"
+	r := w.run()
+	require.Equal(t, image.CodePage.Name, r.Stage.Code)
+	assert.Contains(t, strings.Join(r.Stage.Problems[0].Details, "\n"), "loading the tokenizer")
+	var warned []string
+	for _, warning := range r.Stage.Warnings {
+		warned = append(warned, warning.Code)
+	}
+	assert.Contains(t, warned, "NETWORK_REFUSED")
+}
+
 func TestWarnings(t *testing.T) {
 	w := newWorld(t)
 	w.files["requirements/serve.lock"] = "six\n"

@@ -127,11 +127,13 @@ func (p prover) prove(ctx context.Context, image *dagger.Container) []*verdict.P
 	if result.Healthy {
 		page = p.loadPage(ctx, running)
 	}
-	return append(p.judgeProbe(ctx, result, look), page...)
+	return append(p.judgeProbe(ctx, result, look, page), page...)
 }
 
-// judgeProbe adds the probe's result and the application's output to the evidence.
-func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagger.Container) []*verdict.Problem {
+// judgeProbe adds the probe's result and the application's output to the evidence, and to what is wrong with the page.
+func (p prover) judgeProbe(
+	ctx context.Context, result *probe.Result, look *dagger.Container, page []*verdict.Problem,
+) []*verdict.Problem {
 	c := p.in.Config.Image
 	want := fmt.Sprintf("%d in a row within %s", c.Successes, time.Duration(c.StartBudget))
 	p.stage.Gate("healthy", fmt.Sprintf("%d of %d checks, last %s", result.Good, result.Attempts, result.Last), want, result.Healthy)
@@ -167,6 +169,10 @@ func (p prover) judgeProbe(ctx context.Context, result *probe.Result, look *dagg
 		problem.Details = probe.WithoutOwn(lines, c.Health, c.ScriptHealth)
 		p.warnRefused(left)
 		return []*verdict.Problem{problem}
+	}
+	for _, problem := range page {
+		problem.Details = append(problem.Details, probe.WithoutOwn(lines, c.Health, c.ScriptHealth)...)
+		p.warnRefused(left)
 	}
 	return p.judgeHealthcheck(left)
 }
