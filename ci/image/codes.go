@@ -79,8 +79,8 @@ var (
 	CodeElsewhere = failure("WRONG_PORT", "The application listens, but not where it should.",
 		"Let image.command listen on 0.0.0.0 and on image.port")
 	CodePage = failure("PAGE_NOT_DRAWN", "The application is healthy, but a browser that opens its page does not see it drawn.",
-		"Look at image/page.png and at the application's last lines in the report; open the page with the run command of the report, or set image.page to the page that users "+
-			"open. If it is only slow, raise image.start_budget")
+		"Look at image/page.png and at the application's last lines in the report; open the page with the run command of the report, "+
+			"or set image.page to the page that users open. If it is only slow, raise image.start_budget")
 	CodeBrowser = couldNotRun("NO_BROWSER", "No browser could be installed to load the page.",
 		"Check that the engine can download the distribution's packages; image.page: \"\" in pipeline.yaml skips the page, with a warning")
 	CodeImport = failure("IMPORT_FAILED", "A module that must import in the image does not.",

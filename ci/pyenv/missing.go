@@ -30,14 +30,15 @@ var provides = map[string]string{"sklearn": "scikit-learn", "cv2": "opencv-pytho
 var noPlugin = regexp.MustCompile(`fixture '(\w+)' not found|unrecognized arguments: (--?[a-z]+(?:-[a-z]+)*)`)
 
 // plugins are the packages that have fixtures and options of pytest which are much used.
-var plugins = map[string]string{"mocker": "pytest-mock", "benchmark": "pytest-benchmark", "httpx_mock": "pytest-httpx",
-	"snapshot":      "syrupy",
-	"requests_mock": "requests-mock", "faker": "faker", "freezer": "pytest-freezer", "aiohttp_client": "pytest-aiohttp", "respx_mock": "respx",
-	"datadir": "pytest-datadir", "httpserver": "pytest-httpserver", "event_loop": "pytest-asyncio", "-n": "pytest-xdist",
-	"--dist":         "pytest-xdist",
-	"--numprocesses": "pytest-xdist", "--asyncio-mode": "pytest-asyncio", "--timeout": "pytest-timeout", "--reruns": "pytest-rerunfailures",
-	"--ds": "pytest-django", "--html": "pytest-html", "--benchmark-skip": "pytest-benchmark", "--benchmark-disable": "pytest-benchmark",
-	"--mypy": "pytest-mypy", "--ruff": "pytest-ruff", "--random-order": "pytest-random-order", "--nbval": "nbval", "--nbmake": "nbmake"}
+var plugins = map[string]string{
+	"mocker": "pytest-mock", "benchmark": "pytest-benchmark", "httpx_mock": "pytest-httpx", "snapshot": "syrupy",
+	"requests_mock": "requests-mock", "faker": "faker", "freezer": "pytest-freezer", "aiohttp_client": "pytest-aiohttp",
+	"respx_mock": "respx", "datadir": "pytest-datadir", "httpserver": "pytest-httpserver", "event_loop": "pytest-asyncio",
+	"-n": "pytest-xdist", "--dist": "pytest-xdist", "--numprocesses": "pytest-xdist", "--asyncio-mode": "pytest-asyncio",
+	"--timeout": "pytest-timeout", "--reruns": "pytest-rerunfailures", "--ds": "pytest-django", "--html": "pytest-html",
+	"--benchmark-skip": "pytest-benchmark", "--benchmark-disable": "pytest-benchmark", "--mypy": "pytest-mypy",
+	"--ruff": "pytest-ruff", "--random-order": "pytest-random-order", "--nbval": "nbval", "--nbmake": "nbmake",
+}
 
 // adds are the commands of tools that add a package and lock it, for the tests and for the application.
 var adds = map[Kind][2]string{UV: {"uv add --dev", "uv add"}, Poetry: {"poetry add --group dev", "poetry add"},

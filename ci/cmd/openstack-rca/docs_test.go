@@ -89,8 +89,8 @@ var foreignFlags = map[string]string{
 	"git":       "init recursive",
 	"helm":      "create-namespace namespace version",
 	"mlflow":    "artifacts-only",
-	"pip, uv":   "require-hashes no-deps find-links universal generate-hashes wheel",
-	"pytest":    "assert cov cov-fail-under cov-report no-cov collect-only deselect doctest-modules ignore maxfail stepwise",
+	"pip, uv":   "require-hashes no-deps find-links universal generate-hashes wheel pre trusted-host",
+	"pytest":    "assert cov cov-fail-under cov-report no-cov collect-only deselect doctest-modules ignore maxfail max-warnings stepwise",
 }
 
 var flagPattern = regexp.MustCompile("(?:^|[\\s`(\\[\"])--([a-z][a-z0-9-]*)")
