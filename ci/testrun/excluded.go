@@ -55,8 +55,16 @@ func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 	} else if name := j.untrained(cases); name != "" {
 		p.Next = j.trainFirst(name)
 	} else if names := j.unset(cases); len(names) > 0 {
-		p.Next = refused.Give(names, "test.vars") + ". Then " + j.in.again(cases[0].ID())
+		p.Next = j.afterwards(refused.Give(names, "test.vars"), cases[0].ID())
 	}
+}
+
+// afterwards is a remedy, if there is one, and the command that runs what failed again.
+func (j *testJudge) afterwards(remedy, failed string) string {
+	if remedy == "" {
+		return j.in.again(failed)
+	}
+	return remedy + ". Then " + j.in.again(failed)
 }
 
 // unset are the variables of the environment that tests looked for and have not.

@@ -194,9 +194,8 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 			files = append(files, c.ID())
 		}
 		p := j.problem(CollectionError, "%s could not be loaded, so %s tests did not run", names(files, 3), plural(n, "its", "their"))
-		p.Next = j.in.again(files[0])
 		p.Details = j.events.details(r.CollectionErrors)
-		p.Next = cmp.Or(j.project.MissingNext(strings.Join(p.Details, "\n")), p.Next)
+		p.Next = j.afterwards(j.project.MissingNext(strings.Join(p.Details, "\n")), files[0])
 		if said := lacks(r.CollectionErrors); said != "" {
 			p.Cause += ": " + said
 		}
@@ -224,10 +223,11 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	own := incomplete && internal(r) // an error of pytest's own, which has its problem
 	if r.Bad() > 0 && !own {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
-		p.Next = j.in.again(r.Failures[0].ID())
+		missing := ""
 		if said := r.Failures[0].Message; !strings.HasPrefix(strings.ToLower(said), "assert") { // which may compare such a text
-			p.Next = cmp.Or(j.project.MissingNext(said), p.Next)
+			missing = j.project.MissingNext(said)
 		}
+		p.Next = j.afterwards(missing, r.Failures[0].ID())
 		j.lacking(p, r.Failures)
 		p.Details = j.events.details(r.Failures)
 		if more := r.Bad() - min(len(r.Failures), shown); more > 0 {

@@ -48,7 +48,7 @@ func TestAProjectOfThreeFilesIsGreenOnTheSecondTry(t *testing.T) {
 	first := w.run(t, write(t, files), "run", "--ref", "main")
 	assert.Equal(t, "fail", first[""].Cause)
 	for code, wanted := range map[string]string{
-		"COVERAGE_BELOW": `test.coverage.omit: ["tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "main.py"]`,
+		"COVERAGE_BELOW": `test.coverage.omit: ["tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "docs/**", "main.py"]`,
 		"WRONG_ARCH":     "train.recurrent: false",
 		"RUN_MISSING":    `as JSON, {"accuracy": 0.9}, and name the file: train.metrics: models/metrics.json`,
 		"APP_MISSING":    "policy: {main: [test, train, publish]}",
@@ -59,7 +59,7 @@ func TestAProjectOfThreeFilesIsGreenOnTheSecondTry(t *testing.T) {
 
 	second := maps.Clone(files)
 	second["main.py"] += `pathlib.Path("models/metrics.json").write_text(json.dumps({"accuracy": fitted.history["accuracy"][-1]}))` + "\n"
-	second["pipeline.yaml"] = `test: {coverage: {omit: ["tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "main.py"]}}
+	second["pipeline.yaml"] = `test: {coverage: {omit: ["tests/**", "**/test_*.py", "**/conftest.py", "setup.py", "docs/**", "main.py"]}}
 train: {recurrent: false, metrics: models/metrics.json}
 policy: {main: [test, train, publish]}
 `
