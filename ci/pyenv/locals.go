@@ -93,7 +93,7 @@ func (d *draft) own(dir string, extras []string) []string {
 	switch {
 	case toml.sub("project") != nil || toml.sub("tool", "poetry") != nil:
 		file = "pyproject.toml"
-	case d.has(in(dir, "setup.cfg")):
+	case parseINI(d.text(in(dir, "setup.cfg")))["metadata"]["name"] != "": // it may have the settings of tools alone
 		file = "setup.cfg"
 	case d.has(in(dir, "setup.py")):
 		file = "setup.py"

@@ -78,6 +78,19 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 			map[string]string{"requirements.txt": "six", "requirements-test.txt": "-r requirements.txt\n-c limits.txt # why\npytest", "limits.txt": "six<2"},
 			Requirements, false, []string{"uv pip install -r requirements-test.txt"}, []string{"limits.txt", "requirements-test.txt", "requirements.txt"},
 		},
+		"a test file beside settings of tools alone": {
+			map[string]string{"requirements-test.txt": "pytest", "setup.cfg": "[coverage:report]\nomit = a.py\n", "pyproject.toml": "[tool.ruff]\n"},
+			Requirements, false, []string{"uv pip install -r requirements-test.txt"}, []string{"requirements-test.txt"},
+		},
+		"a test file beside a script called setup.py": {
+			map[string]string{"requirements-test.txt": "pytest", "setup.py": "print('download the data')\n"},
+			Requirements, false, []string{"uv pip install -r requirements-test.txt"}, []string{"requirements-test.txt"},
+		},
+		"a test file beside settings of tools and a setup.py": {
+			map[string]string{"requirements-test.txt": "pytest", "setup.cfg": "[flake8]\n", "setup.py": "from setuptools import setup\nsetup(name='x')\n"},
+			Requirements, false, []string{"uv pip install -r requirements-test.txt -r setup.py"},
+			[]string{"requirements-test.txt", "setup.cfg", "setup.py"},
+		},
 		"a lone requirements.txt": {
 			map[string]string{"requirements.txt": "six"}, Requirements, false, []string{"uv pip install -r requirements.txt"}, []string{"requirements.txt"},
 		},

@@ -168,6 +168,9 @@ func (d *draft) dependencies() {
 	if d.stage != verdict.Test || d.project.Locked || slices.ContainsFunc(mine, func(name string) bool { return d.used[name] }) {
 		return
 	}
+	if d.toml.sub("project") == nil && d.has("setup.py") && !strings.Contains(d.text("setup.py"), "setup(") {
+		return // a script of that name, which builds nothing
+	}
 	args := asked{d}.askedParts()
 	for _, name := range mine {
 		if d.used[name] {
