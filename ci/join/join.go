@@ -207,7 +207,7 @@ func (j *joint) prove() {
 	}
 }
 
-// proofOf is the proof of an image, or why there is none.
+// proofOf is the proof of an image, or why no report proves it.
 func (j *joint) proofOf(m Member) (Proof, string) {
 	why := fmt.Sprintf("none of %d reports is of the run that built it", len(j.in.Proofs))
 	for _, proof := range j.in.Proofs {

@@ -73,7 +73,7 @@ func (j *joint) tags() ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("there is none that never moves")
+		return nil, fmt.Errorf("no tag is one that never moves")
 	}
 	return names, nil
 }

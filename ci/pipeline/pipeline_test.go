@@ -92,6 +92,21 @@ func TestASourceThatCannotBeOneIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatIsOfOneMachineIsLeftOut: a virtual environment, whatever it is called, and the report of an earlier run. A package of that
+// name stays.
+func TestWhatIsOfOneMachineIsLeftOut(t *testing.T) {
+	tree := func(files map[string]string) string {
+		b, _ := backend(t, fake.Files(files))
+		outcome := Run(t.Context(), b, Options{})
+		require.NotEmpty(t, outcome.Run.Tree)
+		return outcome.Run.Tree
+	}
+	plain := tree(map[string]string{"main.py": "x = 1\n"})
+	assert.Equal(t, plain, tree(map[string]string{"main.py": "x = 1\n", "out/report.json": "{}", "out/report.html": "", "out/test/junit.xml": "",
+		"env/pyvenv.cfg": "", "env/bin/activate": ""}))
+	assert.NotEqual(t, plain, tree(map[string]string{"main.py": "x = 1\n", "report/app.py": ""}))
+}
+
 func TestAPullRequestDoesNotRunBesideCredentials(t *testing.T) {
 	key := fake.Secret("AWS_SECRET_ACCESS_KEY", "correct-horse")
 	keep := func(o *Options, secret runner.Secret) {
