@@ -1,10 +1,13 @@
 package pyenv
 
 import (
+	"cmp"
 	"context"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -14,25 +17,37 @@ import (
 type TestCommand struct {
 	// Options decide what is collected and how, such as --doctest-modules. Paths are files and directories of the source.
 	Options, Paths []string
+	// Vars are the variables that the call begins with, as NAME=value.
+	Vars []string
+	// Measured is what coverage measures, and Floor what it demands in percent; empty and 0 without.
+	Measured []string
+	Floor    float64
 	// From is the place that says so; empty where none does.
 	From string
+	// Unread is the first place that runs tests in a way that one call of pytest does not stand for; empty where From is not.
+	Unread string
 }
 
-// ReadTestCommand reads how tox, Hatch, PDM, Rye, poe, taskipy, Pipenv or make run the tests with a version of Python such as "3.12":
-// the first that calls pytest, or unittest's discover, with paths that the source has, and nothing else for other tests.
-// Options that only report are left out.
+// ReadTestCommand reads how tox, Hatch, PDM, Rye, poe, taskipy, Pipenv, make, nox or a workflow of GitHub run the tests with a
+// version of Python such as "3.12": the first that calls pytest, or unittest's discover, with paths that the source has, and
+// nothing else for other tests. Options that only report are left out.
 func ReadTestCommand(ctx context.Context, source runner.Files, python string) (TestCommand, error) {
 	t, err := readTree(ctx, source)
 	if err != nil {
 		return TestCommand{}, err
 	}
+	unread := ""
 	for _, place := range (toolFiles{t, python}).testCommands() {
-		if found, ok := (calls{t}).oneCall(place.commands); ok {
+		found, ok := (calls{t}).oneCall(place.commands)
+		if ok {
 			found.From = place.from
 			return found, t.err
 		}
+		if slices.ContainsFunc(place.commands, func(words []string) bool { return runnerAt(words) >= 0 }) {
+			unread = cmp.Or(unread, place.from)
+		}
 	}
-	return TestCommand{}, t.err
+	return TestCommand{Unread: unread}, t.err
 }
 
 // runners are programs and modules that run tests.
@@ -46,17 +61,44 @@ type calls struct{ *tree }
 // not those of one.
 func (t calls) oneCall(all [][]string) (found TestCommand, ok bool) {
 	for _, words := range all {
-		at := slices.IndexFunc(words, func(w string) bool { return slices.Contains(runners, path.Base(w)) })
-		if at < 0 || slices.ContainsFunc(words[:at], func(w string) bool { return strings.Contains(w, "install") }) {
+		at := runnerAt(words)
+		if at < 0 {
 			continue
 		}
 		call, is := t.pytestCall(path.Base(words[at]), words[at+1:])
-		if !is || ok && (!slices.Equal(call.Options, found.Options) || !slices.Equal(call.Paths, found.Paths)) {
+		for _, word := range words[:at] {
+			if source, measured := strings.CutPrefix(word, "--source="); measured && !strings.ContainsAny(source, "{}$") {
+				call.Measured = append(call.Measured, strings.Split(source, ",")...)
+			} else if prefixed.MatchString(word) {
+				call.Vars = append(call.Vars, word)
+			}
+		}
+		if !is || words[0] == "cd" || ok && !reflect.DeepEqual(call, found) {
 			return TestCommand{}, false
 		}
 		found, ok = call, true
 	}
 	return found, ok
+}
+
+// prefixed is a variable that one command is given, without anything that a shell would replace.
+var prefixed = regexp.MustCompile(`^[A-Za-z_]\w*=[\w./:@,+-]*$`)
+
+// installing are the options of uv that are followed by what it installs.
+var installing = []string{"--with", "--group", "--only-group", "--extra"}
+
+// runnerAt is where the words of a command name a program that runs tests; -1 where they do not.
+func runnerAt(words []string) int {
+	at := -1
+	for i, word := range words {
+		if at < 0 && slices.Contains(runners, path.Base(word)) && (i == 0 || !slices.Contains(installing, words[i-1])) {
+			at = i
+		}
+	}
+	if at >= 0 && slices.ContainsFunc(words[:at], func(w string) bool { return strings.Contains(w, "install") }) {
+		return -1
+	}
+	return at
 }
 
 // commandPlace is a place with commands, each as its words.
@@ -67,8 +109,12 @@ type commandPlace struct {
 
 func (f toolFiles) testCommands() (found []commandPlace) {
 	add := func(from string, commands [][]string) {
-		if len(commands) > 0 {
-			found = append(found, commandPlace{from, commands})
+		var separated [][]string
+		for _, words := range commands {
+			separated = append(separated, separate(words)...)
+		}
+		if len(separated) > 0 {
+			found = append(found, commandPlace{from, separated})
 		}
 	}
 	for _, tox := range []struct {
@@ -135,82 +181,23 @@ func (f toolFiles) testCommands() (found []commandPlace) {
 		}
 		add("Makefile", commands)
 	}
+	add("noxfile.py", f.noxCommands())
+	add(f.workflows())
 	return found
 }
 
 // makeTests is the recipe of the target for tests.
 var makeTests = regexp.MustCompile(`(?m)^tests?:[^\n=]*\n((?:\t[^\n]*(?:\n|$))+)`)
 
-// commandsOf are the commands of a script: a line, a list of lines, or a table with one of these or with words.
-func commandsOf(value any) (all [][]string) {
-	switch value := value.(type) {
-	case string:
-		return [][]string{splitWords(value)}
-	case []any:
-		for _, element := range value {
-			all = append(all, commandsOf(element)...)
-		}
-	case map[string]any:
-		if words, is := value["cmd"].([]any); is {
-			return [][]string{wordsOf(words)}
-		}
-		for _, key := range []string{"cmd", "shell", "composite", "sequence"} {
-			all = append(all, commandsOf(value[key])...)
-		}
-	}
-	return all
-}
-
-// wordsOf are the words of a command that is a list, with what tox puts in place of a table.
-func wordsOf(value any) (words []string) {
-	switch value := value.(type) {
-	case string:
-		return []string{unrooted(value)}
-	case []any:
-		for _, element := range value {
-			words = append(words, wordsOf(element)...)
-		}
-	case map[string]any:
-		return wordsOf(value["default"])
-	}
-	return words
-}
-
-var (
-	// posargs are the arguments that the caller can replace, with those that are used otherwise.
-	posargs = regexp.MustCompile(`\{(?:posargs|args)(?::([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}`)
-	// rooted are the names of the source, and of where it is installed, in the settings of tools.
-	rooted = regexp.MustCompile(`\{(?:toxinidir|tox_root|root|envsitepackagesdir|env_site_packages_dir)\}(?:/|\{/\})`)
-	quoted = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s"']+`)
-)
-
-func unrooted(text string) string {
-	return strings.ReplaceAll(rooted.ReplaceAllString(posargs.ReplaceAllString(text, "$1"), ""), "{/}", "/")
-}
-
-// splitWords splits a command line; quotes hold a word together.
-func splitWords(text string) (words []string) {
-	text = unrooted(text)
-	end := -1
-	for _, at := range quoted.FindAllStringIndex(text, -1) {
-		part := strings.Trim(text[at[0]:at[1]], `"'`)
-		if at[0] == end && len(words) > 0 {
-			words[len(words)-1] += part // --ignore="a b"
-		} else {
-			words = append(words, part)
-		}
-		end = at[1]
-	}
-	return words
-}
-
 var (
 	// collecting are pytest's options that decide what is run, and those of them that take a value.
 	collecting = []string{"--doctest-modules", "--doctest-continue-on-failure", "--pyargs"}
-	withValue  = []string{"-k", "-m", "-c", "-p", "-o", "-W", "--ignore", "--ignore-glob", "--deselect", "--doctest-glob", "--import-mode"}
+	// ofPlugins are those of plugins.
+	ofPlugins = []string{"--asyncio-mode", "--ds", "--dc", "--hypothesis-profile"}
+	withValue = []string{"-k", "-m", "-c", "-p", "-o", "-W", "--ignore", "--ignore-glob", "--deselect", "--doctest-glob", "--import-mode"}
 	// skipped are other options with a value of their own, which would be taken for a path.
 	skipped = []string{"-n", "--numprocesses", "--durations", "--junitxml", "--junit-xml", "--basetemp", "--confcutdir", "--rootdir", "--tb",
-		"--color", "--cov-report", "--cov-config", "--cov-context", "--cov", "--maxfail", "--timeout", "--dist", "--reruns", "--html",
+		"--color", "--cov-report", "--cov-config", "--cov-context", "--maxfail", "--timeout", "--dist", "--reruns", "--html",
 		"--log-level", "--log-cli-level", "--rcfile", "-r", "--show-capture"}
 )
 
@@ -225,12 +212,29 @@ func (t calls) pytestCall(program string, rest []string) (found TestCommand, ok 
 		return found, false
 	}
 	for i := 0; i < len(rest); i++ {
-		option, _, joined := strings.Cut(rest[i], "=")
+		option, value, joined := strings.Cut(rest[i], "=")
 		separate := !joined && i+1 < len(rest)
+		if separate {
+			value = rest[i+1]
+		}
 		switch {
-		case rest[i] == "&&" || rest[i] == ";" || rest[i] == "|" || rest[i] == "||":
-			return found, true
-		case slices.Contains(collecting, option):
+		case option == "--cov-fail-under":
+			if floor, err := strconv.ParseFloat(value, 64); err == nil {
+				found.Floor = floor
+			}
+			if separate {
+				i++
+			}
+		case option == "--cov":
+			if own := value != "" && !strings.HasPrefix(value, "-"); own && separate {
+				i++
+			} else if !own {
+				continue
+			}
+			if !strings.ContainsAny(value, "{}$") {
+				found.Measured = append(found.Measured, value)
+			}
+		case slices.Contains(collecting, option), slices.Contains(ofPlugins, option), t.ownOption(option):
 			found.Options = append(found.Options, rest[i])
 		case slices.Contains(withValue, option) && separate:
 			i++
@@ -256,6 +260,13 @@ func (t calls) pytestCall(program string, rest []string) (found TestCommand, ok 
 		}
 	}
 	return found, !slices.ContainsFunc(found.Options, func(o string) bool { return strings.ContainsAny(o, "{}$") })
+}
+
+// ownOption reports whether a conftest.py of the project declares an option.
+func (t calls) ownOption(option string) bool {
+	return strings.HasPrefix(option, "--") && slices.ContainsFunc(t.names, func(name string) bool {
+		return path.Base(name) == "conftest.py" && strings.Contains(t.text(name), strconv.Quote(option))
+	})
 }
 
 // discovering are the options of unittest's discover that have a value.

@@ -30,19 +30,35 @@ func TestTheCommandOfTheProjectsOwnToolIsRead(t *testing.T) {
 		"poe":               {"pyproject.toml", "[tool.poe.tasks]\ntest = 'pytest --ignore tests/slow app'\n", "--ignore=tests/slow", "app", "[tool.poe.tasks] of pyproject.toml"},
 		"Pipenv":            {"Pipfile", "[scripts]\ntests = 'pytest -x app'\n", "", "app", "[scripts] of Pipfile"},
 		"make, three times": {"Makefile", "test: build\n\t@uv run --python 3.10 pytest tests/\n\tuv run --python 3.11 pytest tests/\nlint:\n\tpytest app\n", "", "tests", "Makefile"},
-		"below src":         {"Makefile", "test:\n\tpytest lib\n", "", "src/lib", "Makefile"},
+		"make, an option of the project": {"Makefile", "test:\n\tAPP_ENV=test pytest --slow --asyncio-mode=auto --alluredir=x tests | tee log; echo done\n",
+			"--slow --asyncio-mode=auto", "tests", "Makefile"},
+		"nox": {"noxfile.py", "import nox\n\n@nox.session\ndef tests(session):\n    session.install('pytest')\n" +
+			"    session.run(\n        'coverage', 'run', '-m', \"pytest\", 'app', *session.posargs, env={'A': 'tests'},\n    )\n\n\n" +
+			"def docs(session):\n    session.run('pytest', 'tests')\n", "", "app", "noxfile.py"},
+		"a workflow": {".github/workflows/ci.yml", "on: [push]\njobs:\n  lint: {steps: [{run: ruff check}, {run: pytest, working-directory: app}]}\n" +
+			"  test:\n    steps:\n    - uses: actions/checkout@v4\n    - run: |\n        pip install pytest\n" +
+			"        uv run --with pytest pytest -q -m \"not slow\" tests\n        cd other; pytest\n",
+			"-m|not slow", "tests", ".github/workflows/ci.yml"},
+		"below src": {"Makefile", "test:\n\tpytest lib\n", "", "src/lib", "Makefile"},
 
-		"another runner beside it": {"tox.ini", "[testenv]\ncommands =\n    pytest tests\n    python -m testtools.run discover\n", "", "", ""},
-		"two calls":                {"tox.ini", "[testenv]\ncommands =\n    pytest tests\n    pytest app\n", "", "", ""},
-		"what is not there":        {"tox.ini", "[testenv]\ncommands = pytest gone\n", "", "", ""},
-		"a variable of the shell":  {"Makefile", "test:\n\tpytest $(TESTS)\n", "", "", "Makefile"},
-		"an option with one":       {"Makefile", "test:\n\tpytest -k $(WHICH)\n", "", "", ""},
-		"an installation":          {"Makefile", "test:\n\tpip install pytest\n", "", "", ""},
-		"plain unittest":           {"tox.ini", "[testenv]\ncommands = python -m unittest -v {posargs}\n", "", "", ""},
-		"broken":                   {"tox.toml", "[env_run_base\ncommands = [[", "", "", ""},
+		"another runner beside it":  {"tox.ini", "[testenv]\ncommands =\n    pytest tests\n    python -m testtools.run discover\n", "", "", ""},
+		"two calls":                 {"tox.ini", "[testenv]\ncommands =\n    pytest tests\n    pytest app\n", "", "", ""},
+		"two calls in a line":       {"Makefile", "test:\n\tpytest tests && pytest app\n", "", "", ""},
+		"another folder":            {"Makefile", "test:\n\tcd app && pytest\n", "", "", ""},
+		"nox with what it computes": {"noxfile.py", "def test(session):\n    session.run('pytest', *args)\n", "", "", ""},
+		"workflows with two calls": {".github/workflows/ci.yml", "on: {pull_request: }\njobs: {a: {steps: [{run: pytest tests}]}, b: {steps: [{run: pytest app}]}}\n",
+			"", "", ""},
+		"a workflow at night":     {".github/workflows/ci.yml", "on: {schedule: [{cron: x}]}\njobs: {a: {steps: [{run: pytest tests}]}}\n", "", "", ""},
+		"what is not there":       {"tox.ini", "[testenv]\ncommands = pytest gone\n", "", "", ""},
+		"a variable of the shell": {"Makefile", "test:\n\tpytest $(TESTS)\n", "", "", "Makefile"},
+		"an option with one":      {"Makefile", "test:\n\tpytest -k $(WHICH)\n", "", "", ""},
+		"an installation":         {"Makefile", "test:\n\tpip install pytest\n", "", "", ""},
+		"plain unittest":          {"tox.ini", "[testenv]\ncommands = python -m unittest -v {posargs}\n", "", "", ""},
+		"broken":                  {"tox.toml", "[env_run_base\ncommands = [[", "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"app/a.py": "", "tests/test_a.py": "", "tests/slow/test_b.py": "", "README.rst": "", "src/lib/__init__.py": ""}
+			files := map[string]string{"app/a.py": "", "tests/test_a.py": "", "tests/slow/test_b.py": "", "README.rst": "", "src/lib/__init__.py": "",
+				"conftest.py": "def pytest_addoption(parser):\n    parser.addoption(\"--slow\")\n"}
 			files[c.file] = c.text
 			found, err := ReadTestCommand(t.Context(), fake.Files(files), "3.12")
 			require.NoError(t, err)
@@ -55,4 +71,17 @@ func TestTheCommandOfTheProjectsOwnToolIsRead(t *testing.T) {
 			assert.Equal(t, c.from, found.From)
 		})
 	}
+}
+
+func TestWhatTheCommandSaysOfCoverageAndVariablesIsRead(t *testing.T) {
+	read := func(command string) TestCommand {
+		found, err := ReadTestCommand(t.Context(), fake.Files(map[string]string{"Makefile": "test:\n\t" + command + "\n", "tests/test_a.py": ""}), "3.12")
+		require.NoError(t, err)
+		return found
+	}
+	found := read("APP_ENV=test KEY=$(KEY) pytest --cov=app --cov lib --cov --cov-fail-under 87.5 tests")
+	assert.Equal(t, TestCommand{Paths: []string{"tests"}, Vars: []string{"APP_ENV=test"}, Measured: []string{"app", "lib"}, Floor: 87.5,
+		From: "Makefile"}, found)
+	assert.Equal(t, []string{"a", "b"}, read("coverage run --source=a,b -m pytest --cov-fail-under=nothing").Measured)
+	assert.Equal(t, TestCommand{Unread: "Makefile"}, read("pytest tests; pytest gone"), "it is said, not left out in silence")
 }

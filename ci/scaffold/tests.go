@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
@@ -15,10 +16,19 @@ func (s *survey) tests() error {
 	if err != nil {
 		return err
 	}
-	if err := s.testCommand(stated); err != nil {
+	declared, err := pyenv.ReadTestCommand(s.ctx, s.request.Source, s.python)
+	if err != nil {
 		return err
 	}
+	s.testCommand(declared, stated)
 	s.testRequirements()
+	// pytest-cov takes its options in the command before all settings.
+	if len(declared.Measured) > 0 {
+		stated.Measured, stated.MeasuredFrom = declared.Measured, declared.From
+	}
+	if declared.Floor > 0 {
+		stated.Floor, stated.FloorFrom, stated.Combined = declared.Floor, declared.From, false
+	}
 	s.measured(stated)
 	s.floor(stated)
 	return nil
@@ -26,10 +36,18 @@ func (s *survey) tests() error {
 
 // testCommand compares the default with what the project's own tool runs, or else with where the tests are: the default
 // runs tests/, and searches where there is no such directory.
-func (s *survey) testCommand(stated pyenv.TestSettings) error {
-	declared, err := pyenv.ReadTestCommand(s.ctx, s.request.Source, s.python)
-	if err != nil {
-		return err
+func (s *survey) testCommand(declared pyenv.TestCommand, stated pyenv.TestSettings) {
+	if len(declared.Vars) > 0 {
+		var pairs []string
+		for _, variable := range declared.Vars {
+			name, value, _ := strings.Cut(variable, "=")
+			pairs = append(pairs, scalar(name)+": "+strconv.Quote(value))
+		}
+		s.set("test.vars", asYAML("{"+strings.Join(pairs, ", ")+"}"), "what %s gives the tests", declared.From)
+	}
+	if declared.Unread != "" {
+		s.found("%s runs tests in a way that is not taken over, such as in several calls: set test.command if the default is not what you mean",
+			declared.Unread)
 	}
 	var inside, outside []string
 	for _, name := range s.tree.names {
@@ -71,7 +89,6 @@ func (s *survey) testCommand(stated pyenv.TestSettings) error {
 	default:
 		s.found("files with tests: %d", len(inside)+len(outside))
 	}
-	return nil
 }
 
 // imports are the modules that a file imports always: not in a function, nor where it may fail.

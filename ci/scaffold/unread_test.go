@@ -1,0 +1,14 @@
+package scaffold
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTestsThatAreRunInSeveralCallsAreNotNarrowedToOne(t *testing.T) {
+	p, cfg := propose(t, map[string]string{"Makefile": "test:\n\tpytest tests/unit && pytest tests/slow\n", "tests/unit/test_a.py": "", "tests/slow/test_b.py": ""})
+	assert.Equal(t, []string{"python", "-m", "pytest", "tests/", "-v"}, cfg.Test.Command)
+	assert.Contains(t, strings.Join(p.Found, "\n"), "Makefile runs tests in a way that is not taken over")
+}
