@@ -155,10 +155,19 @@ func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 	}
 }
 
-// under reports whether coverage was to measure a file.
+// under reports whether coverage was to measure a file: it lies in a directory that is a source, or in a package that is one by its
+// name, wherever Python finds that.
 func (p *plan) under(name string) bool {
+	roots := slices.Concat([]string{".", "src"}, p.built.PythonPath)
 	return slices.ContainsFunc(p.sources, func(source string) bool {
-		source = strings.TrimSuffix(path.Clean(source), "/")
-		return source == "." || name == source || strings.HasPrefix(name, source+"/")
+		source = path.Clean(source)
+		if source == "." || name == source || strings.HasPrefix(name, source+"/") {
+			return true
+		}
+		module := strings.ReplaceAll(source, ".", "/")
+		return !p.exists(source) && slices.ContainsFunc(roots, func(root string) bool {
+			at := path.Join(root, module)
+			return name == at+".py" || strings.HasPrefix(name, at+"/")
+		})
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/coverage"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -117,9 +118,19 @@ func TestCoverageThatTheProjectNarrows(t *testing.T) {
 	}
 }
 
+func TestAPackageThatIsMeasuredByItsNameIsWatchedWhereverItLies(t *testing.T) {
+	p := &plan{sources: []string{"kit", "lib.core", "tool", "app"}, names: []string{"app/a.py"}, built: &pyenv.Built{PythonPath: []string{"packages/one"}}}
+	for _, name := range []string{"kit/a.py", "src/kit/sub/a.py", "packages/one/kit/a.py", "src/lib/core/a.py", "tool.py", "app/a.py"} {
+		assert.True(t, p.under(name), name)
+	}
+	for _, name := range []string{"lib/a.py", "kitchen/a.py", "examples/kit/a.py", "src/app/a.py"} {
+		assert.False(t, p.under(name), name)
+	}
+}
+
 // coverage.py reads the files after the tests: one that they made shorter would have fewer lines to cover.
 func TestAFileThatTheTestsChangeIsNotMeasured(t *testing.T) {
-	p := &plan{in: input(t), sources: []string{"app"}}
+	p := &plan{in: input(t), sources: []string{"app"}, built: &pyenv.Built{}}
 	result := &Result{}
 	j := &coverageJudge{Result: result, plan: p, counting: &counting{floors: p.in.Config.Test.Coverage}}
 	j.judgeAltered([]string{"tests/test_a.py", "setup.py", "app/test_b.py"})
