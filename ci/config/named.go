@@ -9,7 +9,8 @@ import (
 // namedAfter are the keys whose default follows the application's name, unless that is the
 // document's application: a second project must not publish, push and deploy under the names of
 // the first. On ECS the environment is part of the name, because two environments may share an
-// account. {{name}} is the name with hyphens, {{snake}} the name with underscores.
+// account. {{name}} is the name with hyphens, {{snake}} the name with underscores, {{repository}} the name with at least two
+// characters, which registries demand.
 var namedAfter = []struct {
 	key, format string
 	field       func(*Config) *string
@@ -17,7 +18,7 @@ var namedAfter = []struct {
 	{"train.experiment", "{{snake}}_staging", func(c *Config) *string { return &c.Train.Experiment }},
 	{"publish.experiment", "{{snake}}_{{environment}}", func(c *Config) *string { return &c.Publish.Experiment }},
 	{"publish.model", "model", func(c *Config) *string { return &c.Publish.Model }},
-	{"image.repository", "{{name}}", func(c *Config) *string { return &c.Image.Repository }},
+	{"image.repository", "{{repository}}", func(c *Config) *string { return &c.Image.Repository }},
 	{"rollout.cluster", "{{name}}-cluster{{suffix}}", func(c *Config) *string { return &c.Rollout.Cluster }},
 	{"rollout.service", "{{name}}-service{{suffix}}", func(c *Config) *string { return &c.Rollout.Service }},
 	{"rollout.family", "{{name}}-task{{suffix}}", func(c *Config) *string { return &c.Rollout.Family }},
@@ -50,7 +51,12 @@ func (c *Config) applyName() {
 	if c.Environment != Production {
 		suffix = "-" + c.Environment
 	}
-	fill := strings.NewReplacer("{{name}}", plain, "{{snake}}", strings.ReplaceAll(plain, "-", "_"), "{{suffix}}", suffix)
+	repository := plain
+	if len(plain) < 2 {
+		repository += "-app"
+	}
+	fill := strings.NewReplacer("{{repository}}", repository, "{{name}}", plain,
+		"{{snake}}", strings.ReplaceAll(plain, "-", "_"), "{{suffix}}", suffix)
 	for _, one := range namedAfter {
 		if !slices.Contains(c.set, one.key) {
 			*one.field(c) = fill.Replace(one.format)

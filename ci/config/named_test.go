@@ -27,6 +27,7 @@ func TestEverythingIsCalledAfterTheApplication(t *testing.T) {
 		"the project names itself": {"image: {repository: registry.example/team/x}", Sandbox, "My_Project.Name", []string{"my-project-name",
 			"my_project_name_staging", "my_project_name_{{environment}}", "model", "registry.example/team/x", "my-project-name-cluster-sandbox",
 			"my-project-name-service-sandbox", "my-project-name-task-sandbox"}},
+		"one letter":        {"name: a", Production, "", []string{"a", "a_staging", "a_{{environment}}", "model", "a-app", "a-cluster", "a-service", "a-task"}},
 		"a name of nothing": {"", Sandbox, "___", document},
 	} {
 		t.Run(sentence, func(t *testing.T) {
