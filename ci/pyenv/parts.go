@@ -110,8 +110,41 @@ func (d asked) offer() {
 			add("", lines(d.text(name)))
 		}
 	}
+	d.alsoLocked(installed)
 	maps.DeleteFunc(offered, func(name string, _ []string) bool { return installed[name] })
 	d.project.offered, d.project.asked = offered, d.asked
+}
+
+// alsoLocked adds what packages depend on by the lock that is installed: no extra is needed for it.
+func (d asked) alsoLocked(installed map[string]bool) {
+	depend := map[string][]string{}
+	for _, lock := range d.project.From {
+		if lock != "uv.lock" && lock != "poetry.lock" && lock != "pdm.lock" {
+			continue
+		}
+		for _, pkg := range d.table(lock).list("package") {
+			name := normal(pkg.str("name"))
+			depend[name] = append(depend[name], keys(pkg.sub("dependencies"))...) // Poetry's form
+			for _, of := range pkg.list("dependencies") {
+				depend[name] = append(depend[name], of.str("name")) // uv's
+			}
+			for _, requirement := range pkg.strs("dependencies") {
+				if m := requirementName.FindStringSubmatch(requirement); m != nil {
+					depend[name] = append(depend[name], m[1])
+				}
+			}
+		}
+	}
+	open := slices.Collect(maps.Keys(installed))
+	for len(open) > 0 {
+		name := open[0]
+		open = open[1:]
+		for _, of := range depend[name] {
+			if of = normal(of); !installed[of] {
+				installed[of], open = true, append(open, of)
+			}
+		}
+	}
 }
 
 // Wanted are the extras and groups that are not installed and declare packages which some modules come from: as an element of

@@ -58,6 +58,14 @@ func TestThePartsThatDeclareAModuleAreNamed(t *testing.T) {
 		"a module of the source's own": {map[string]string{"pyproject.toml": partly, "click.py": ""}, []string{"click"}, "", ""},
 		"another name": {map[string]string{"setup.cfg": "[metadata]\nname = a\n[options.extras_require]\nyaml =\n    PyYAML>=5\n", "setup.py": ""},
 			[]string{"yaml"}, ".[yaml]", "extra yaml has pyyaml"},
+		"what uv.lock has for another": {map[string]string{"pyproject.toml": partly, "uv.lock": "[[package]]\nname = \"six\"\ndependencies = [{ name = \"Num_Py\" }]\n" +
+			"[[package]]\nname = \"num-py\"\ndependencies = [{ name = \"numpy\" }, { name = \"six\" }]\n"}, []string{"numpy", "orjson"}, ".[fast]", "extra fast has orjson"},
+		"what pdm.lock has for another": {map[string]string{"pyproject.toml": partly, "pdm.lock": "[[package]]\nname = \"six\"\ndependencies = [\"numpy<2; os_name == 'x'\"]\n"},
+			[]string{"numpy"}, "", ""},
+		"what poetry.lock has for another": {map[string]string{"pyproject.toml": partly, "poetry.lock": "[[package]]\nname = \"six\"\n[package.dependencies]\nnumpy = \">=1\"\n"},
+			[]string{"numpy"}, "", ""},
+		"a lock of another": {map[string]string{"pyproject.toml": partly, "uv.lock": "[[package]]\nname = \"click\"\ndependencies = [{ name = \"orjson\" }]\n"}, []string{"orjson"},
+			".[fast]", "extra fast has orjson"},
 		"what requirements list": {map[string]string{"pyproject.toml": partly, "requirements.txt": "click"}, []string{"click"}, "", ""},
 	} {
 		p, err := Detect(t.Context(), fake.Files(c.files), Request{Python: "3.11"})

@@ -74,6 +74,11 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 			map[string]string{"requirements.txt": "six", "requirements-test.txt": "pytest", "requirements-dev.txt": "black"},
 			Requirements, false, []string{"uv pip install -r requirements.txt -r requirements-test.txt"}, []string{"requirements-test.txt", "requirements.txt"},
 		},
+		"in their folder, by the names of the root": {
+			map[string]string{"requirements/requirements.txt": "six", "requirements/requirements-dev.txt": "pytest"},
+			Requirements, false, []string{"uv pip install -r requirements/requirements.txt -r requirements/requirements-dev.txt"},
+			[]string{"requirements/requirements-dev.txt", "requirements/requirements.txt"},
+		},
 		"a test file that includes the application's stands alone": {
 			map[string]string{"requirements.txt": "six", "requirements-test.txt": "-r requirements.txt\n-c limits.txt # why\npytest", "limits.txt": "six<2"},
 			Requirements, false, []string{"uv pip install -r requirements-test.txt"}, []string{"limits.txt", "requirements-test.txt", "requirements.txt"},

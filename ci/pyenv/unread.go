@@ -15,9 +15,9 @@ func (d *draft) unread() {
 	for _, from := range d.project.From {
 		d.used[from] = true
 	}
-	seen = append(seen, usualFiles[d.stage]...)
+	seen = append(seen, usualNames(d.stage)...)
 	if d.stage != verdict.Test {
-		seen = append(seen, usualFiles[verdict.Test]...)
+		seen = append(seen, usualNames(verdict.Test)...)
 	}
 	seen = append(seen, base...)
 	var deeper []string

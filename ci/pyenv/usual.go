@@ -32,6 +32,16 @@ var usualFiles = map[string][]string{
 	},
 }
 
+// usualNames are the usual names of a stage, each also in the folder requirements.
+func usualNames(stage string) (names []string) {
+	for _, name := range usualFiles[stage] {
+		if names = append(names, name); !strings.Contains(name, "/") {
+			names = append(names, "requirements/"+name)
+		}
+	}
+	return names
+}
+
 // base are the usual names of files with what the application needs.
 var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt",
 	"requirements.in", "requirements/base.in", "requirements/requirements.in"}
@@ -92,7 +102,7 @@ func options(flag string, values []string) []string {
 
 // usual takes the best of what the source declares.
 func (d *draft) usual() {
-	specific, basic := d.firstNaming(usualFiles[d.stage]), d.firstNaming(base)
+	specific, basic := d.firstNaming(usualNames(d.stage)), d.firstNaming(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
 	pyproject, conda := d.has("pyproject.toml"), condaFile(d.tree, d.stage)
 	switch {
@@ -124,9 +134,9 @@ func (d *draft) usual() {
 		pipenv{d}.pipfile()
 	case conda != "":
 		d.conda(conda)
-	case d.stage != verdict.Test && d.firstNaming(usualFiles[verdict.Test]) != "":
+	case d.stage != verdict.Test && d.firstNaming(usualNames(verdict.Test)) != "":
 		// What the tests run with runs the application too.
-		lists{d}.requirements([]string{d.firstNaming(usualFiles[verdict.Test])})
+		lists{d}.requirements([]string{d.firstNaming(usualNames(verdict.Test))})
 	default:
 		if scripts := d.inline(); len(scripts) > 0 {
 			lists{d}.requirements(scripts)
