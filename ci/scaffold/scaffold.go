@@ -214,7 +214,8 @@ func (s *survey) leaveOutRefused() {
 	}
 	for _, problem := range refused.Problems {
 		s.p.Settings = slices.DeleteFunc(s.p.Settings, func(setting Setting) bool {
-			if problem.Key != setting.Key && !strings.HasPrefix(problem.Key, setting.Key+"[") {
+			rest, inside := strings.CutPrefix(problem.Key, setting.Key)
+			if !inside || rest != "" && rest[0] != '[' && rest[0] != '.' {
 				return false
 			}
 			s.unknown(setting.Key, "write "+setting.Key+" yourself", "a value for %s: %s", setting.Key, problem.Message)

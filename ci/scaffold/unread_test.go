@@ -12,3 +12,11 @@ func TestTestsThatAreRunInSeveralCallsAreNotNarrowedToOne(t *testing.T) {
 	assert.Equal(t, []string{"python", "-m", "pytest", "tests/", "-v"}, cfg.Test.Command)
 	assert.Contains(t, strings.Join(p.Found, "\n"), "Makefile runs tests in a way that is not taken over")
 }
+
+func TestAVariableThatLooksLikeASecretIsNotTakenOver(t *testing.T) {
+	key := "AKIA" + "Q7NZ4M2KX5TR8WPL"
+	p, cfg := propose(t, map[string]string{"Makefile": "test:\n\tACCESS=" + key + " pytest tests\n", "tests/test_a.py": ""})
+	assert.Empty(t, cfg.Test.Vars)
+	assert.NotContains(t, p.Config(), key)
+	assert.NotContains(t, p.Text(nil, func(string) (string, bool) { return "", false }), key)
+}
