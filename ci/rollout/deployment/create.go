@@ -58,20 +58,26 @@ func (s *starter) create(ctx context.Context, service *types.Service, err error)
 	in.Cluster, in.ServiceName, in.TaskDefinition = aws.String(s.Cluster), aws.String(s.Service), aws.String(s.TaskDefinition)
 	in.ClientToken = aws.String(rand.Text())
 	s.startTimer()
+	var createErr error
 	for attempt := 1; ; attempt++ {
 		*s.ecs.calls++
 		// The client token makes the call safe to repeat. Each creation has its own: ECS ignores a
 		// call whose token has created a service before, even if that was deleted since.
 		out, err := s.ecs.CreateService(ctx, &in)
 		awsclock.See(s.clock, out, err)
-		if err == nil {
+		if createErr = nil; err == nil {
 			break
 		}
+		createErr = fmt.Errorf("create service %s: %w", s.Service, err)
 		if Expired(err) {
-			return s.awsProblem(ctx, AWSFailed, fmt.Errorf("create service %s: %w", s.Service, err))
+			return s.awsProblem(ctx, AWSFailed, createErr)
 		}
-		if Refused(err) && !roleNotReady(err) && !nameStillTaken(err) || attempt == createAttempts {
-			return verdict.Problemf(UpdateFailed, "create service %s: %v", s.Service, err)
+		last := attempt == createAttempts
+		if Refused(err) && (last || !roleNotReady(err) && !nameStillTaken(err)) {
+			return verdict.Problemf(UpdateFailed, "%v", createErr)
+		}
+		if last {
+			break // it may have been carried out
 		}
 		if nameStillTaken(err) {
 			// The name is taken by a deleted service that ECS still remembers, or by one that somebody
@@ -87,7 +93,7 @@ func (s *starter) create(ctx context.Context, service *types.Service, err error)
 		}
 	}
 	s.outcome.Created = true
-	if problem := s.findDeployment(ctx, before, nil); problem != nil {
+	if problem := s.findDeployment(ctx, before, createErr); problem != nil {
 		return problem
 	}
 	return s.follow(ctx)

@@ -11,7 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Refused reports whether ECS rejected the request, so that repeating it cannot help.
+// Refused reports whether ECS rejected the request, so that repeating it cannot help. An answer without a code
+// is not of ECS but of a gateway or proxy on the way, and ECS may have carried the request out all the same.
 func Refused(err error) bool {
 	if errors.Is(err, errMissing) {
 		return true
@@ -22,7 +23,7 @@ func Refused(err error) bool {
 	}
 	code := known.ErrorCode()
 	for _, transient := range []string{"Throttl", "TooManyRequests", "RequestLimitExceeded", "ServerException", "ServiceUnavailable",
-		"InternalFailure", "InternalError", "UpdateInProgress"} {
+		"InternalFailure", "InternalError", "UpdateInProgress", "UnknownError"} {
 		if strings.Contains(code, transient) {
 			return false
 		}

@@ -46,10 +46,8 @@ func (f *follower) follow(ctx context.Context) *verdict.Problem {
 			return verdict.Problemf(TargetMissing, "the deployment is gone, and most likely service %s with it: %v", f.Service, err)
 		case errors.Is(err, errMissing):
 			// A deployment may be listed before it can be described.
-		case err != nil && Expired(err):
-			return f.withPublished(verdict.Problemf(AuthExpired, "%v", err))
-		case err != nil && Refused(err), err != nil && f.clock.Now().Sub(lastAnswer) > blind:
-			return f.withPublished(verdict.Problemf(Lost, "%v", err))
+		case err != nil && (Refused(err) || f.clock.Now().Sub(lastAnswer) > blind):
+			return f.awsProblem(ctx, Lost, err)
 		case err == nil:
 			lastAnswer = f.clock.Now()
 			if created := aws.ToTime(d.CreatedAt); !created.IsZero() {

@@ -23,6 +23,8 @@ type observer struct {
 	// failedTasks counts the failed tasks of our version, failedTask is the last of them.
 	failedTasks int
 	failedTask  string
+	// stoppedErr is why stopped tasks could not be read at the last look, or nil.
+	stoppedErr error
 	// newestFailed is when the latest of them was launched; judgedFailed is how many there were
 	// when allFailedAtStart last asked ECS.
 	newestFailed time.Time
@@ -65,7 +67,7 @@ func (o *observer) observe(ctx context.Context, d *types.ServiceDeployment) {
 // whose desired status is STOPPED, which a failed task has long before its last status does.
 func (o *observer) readStoppedTasks(ctx context.Context) {
 	tasks, err := o.ecs.tasks(ctx, o.Cluster, o.Service, types.DesiredStatusStopped, o.seenTasks)
-	if err != nil {
+	if o.stoppedErr = err; err != nil {
 		o.log("reasons of stopped tasks could not be read: %v", err)
 	}
 	before := o.failedTasks
@@ -175,6 +177,9 @@ func (o *observer) reportProgress(d *types.ServiceDeployment) {
 // explain adds the reasons of failed tasks, and the log of the last one, to a problem.
 func (o *observer) explain(ctx context.Context, problem *verdict.Problem) {
 	problem.Details = slices.Clone(o.outcome.Failures)
+	if o.stoppedErr != nil {
+		problem.Details = append(problem.Details, fmt.Sprintf("why tasks stopped could not be read: %v", o.stoppedErr))
+	}
 	if err := o.readLog(ctx); err != nil {
 		problem.Details = append(problem.Details, fmt.Sprintf("the log of task %s could not be read: %v", id(o.failedTask), err))
 	}

@@ -68,6 +68,9 @@ func (s *session) awsProblem(ctx context.Context, code verdict.Code, err error) 
 		code = AuthExpired
 	}
 	problem := verdict.Problemf(code, "%v", err)
+	if code == Lost && Denied(err) {
+		problem.Next = "Allow the call that the cause names, as in docs/iam, and deploy the same again: what is in flight or serves is found"
+	}
 	if code == Lost || s.outcome.Deployment != "" {
 		return s.withPublished(problem)
 	}

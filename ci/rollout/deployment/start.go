@@ -159,11 +159,14 @@ func (s *starter) update(ctx context.Context, before []types.ServiceDeploymentBr
 	s.startTimer()
 	*s.ecs.calls++
 	_, updateErr := s.ecs.UpdateService(ctx, &in, unrepeatable.ECS)
-	if updateErr != nil && Expired(updateErr) {
-		return s.awsProblem(ctx, AWSFailed, fmt.Errorf("update service %s: %w", s.Service, updateErr))
+	if updateErr != nil {
+		updateErr = fmt.Errorf("update service %s: %w", s.Service, updateErr)
 	}
-	if updateErr != nil && Refused(updateErr) {
-		return verdict.Problemf(UpdateFailed, "update service %s: %v", s.Service, updateErr)
+	switch {
+	case updateErr != nil && Expired(updateErr):
+		return s.awsProblem(ctx, AWSFailed, updateErr)
+	case updateErr != nil && Refused(updateErr):
+		return verdict.Problemf(UpdateFailed, "%v", updateErr)
 	}
 	return s.findDeployment(ctx, before, updateErr)
 }
@@ -210,10 +213,12 @@ func (s *starter) findDeployment(ctx context.Context, before []types.ServiceDepl
 		}
 	}
 	switch {
-	case updateErr != nil:
-		return verdict.Problemf(UpdateFailed, "update service %s: %v; no deployment appeared in %s", s.Service, updateErr, appears)
+	case updateErr != nil && (lastErr == nil || Absent(lastErr)):
+		return verdict.Problemf(UpdateFailed, "%v; no deployment appeared in %s", updateErr, appears)
+	case updateErr != nil: // nobody knows whether it was carried out, so nothing may be called unchanged
+		return s.awsProblem(ctx, Lost, fmt.Errorf("%w; whether that started a deployment cannot be found out: %w", updateErr, lastErr))
 	case lastErr != nil:
-		return s.withPublished(verdict.Problemf(Lost, "service %s was updated, and its deployment cannot be found: %v", s.Service, lastErr))
+		return s.awsProblem(ctx, Lost, fmt.Errorf("service %s was updated, and its deployment cannot be found: %w", s.Service, lastErr))
 	default:
 		return s.withPublished(verdict.Problemf(NotStarted, "service %s was updated to %s, and no deployment of it appeared in %s", s.Service,
 			id(s.TaskDefinition), appears))

@@ -60,7 +60,7 @@ func (s *session) check(ctx context.Context, revisionARN string) *verdict.Proble
 		return s.withPublished(verdict.Problemf(NotServing, "%d of %d tasks run", service.RunningCount, service.DesiredCount))
 	}
 	if problem := s.checkTargets(ctx, revision, int(service.DesiredCount)); problem != nil {
-		return s.withPublished(problem)
+		return problem
 	}
 	if s.Probe != nil {
 		if err := s.Probe(ctx); err != nil {
@@ -97,11 +97,12 @@ func (s *session) checkTargets(ctx context.Context, revision *types.ServiceRevis
 	}
 	targets, healthy, err := s.leastHealthy(ctx, groups)
 	if err != nil {
-		return verdict.Problemf(Lost, "describe health of targets: %v", err)
+		return s.awsProblem(ctx, Lost, err)
 	}
 	s.outcome.Targets = targets
 	if healthy < desired {
-		return verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ", summary(targets)))
+		return s.withPublished(verdict.Problemf(LBUnhealthy, "%d of %d targets are healthy%s", healthy, desired, prefixed(": ",
+			summary(targets))))
 	}
 	return nil
 }

@@ -102,11 +102,9 @@ func (s services) findRevision(ctx context.Context, i *item) error {
 		s.known[reference] = a.ARN
 		return nil
 	}
-	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
-		TaskDefinition: want.Family, Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-	})
+	out, err := s.describe(ctx, aws.ToString(want.Family))
 	if err != nil && !is(err, "ClientException") {
-		return fmt.Errorf("describe task definition %s: %w", aws.ToString(want.Family), err)
+		return err
 	}
 	if err == nil && out.TaskDefinition.Status == types.TaskDefinitionStatusActive &&
 		rollout.Same(rollout.TakeOver(out.TaskDefinition, out.Tags), want) {

@@ -2,6 +2,7 @@ package ensure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -56,14 +57,12 @@ func (s services) lookAtTaskDefinition(ctx context.Context) error {
 		candidates = []string{*s.service.TaskDefinition, *want.Family}
 	}
 	for _, candidate := range candidates {
-		out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
-			TaskDefinition: aws.String(candidate), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-		})
+		out, err := s.describe(ctx, candidate)
 		if is(err, "ClientException") {
 			continue // ECS's answer for a missing one
 		}
 		if err != nil {
-			return fmt.Errorf("describe task definition %s: %w", candidate, err)
+			return err
 		}
 		have := out.TaskDefinition
 		differences := compare(wire.Encode(have), wire.Encode(want))
@@ -98,15 +97,27 @@ func (s services) pin(ctx context.Context, i *item) error {
 	return nil
 }
 
+// describe describes a revision, or the newest of a family, with its tags.
+func (s services) describe(ctx context.Context, name string, options ...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
+	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: aws.String(name), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
+	}, options...)
+	if err == nil && out.TaskDefinition == nil {
+		err = errNoDefinition
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe task definition %s: %w", name, err)
+	}
+	return out, nil
+}
+
 // described describes a revision. The error is ErrUnknownMember for one that is not active and could not be
 // registered again as it is.
 func (s services) described(ctx context.Context, revision string) (*ecs.DescribeTaskDefinitionOutput, error) {
 	unknown := &unknownMembers{}
-	out, err := s.clients.ECS.DescribeTaskDefinition(ctx, &ecs.DescribeTaskDefinitionInput{
-		TaskDefinition: aws.String(revision), Include: []types.TaskDefinitionField{types.TaskDefinitionFieldTags},
-	}, unknown.watch)
+	out, err := s.describe(ctx, revision, unknown.watch)
 	if err != nil {
-		return nil, fmt.Errorf("describe task definition %s: %w", revision, err)
+		return nil, err
 	}
 	if lost := unknown.of(out.TaskDefinition); len(lost) > 0 && out.TaskDefinition.Status != types.TaskDefinitionStatusActive {
 		return nil, fmt.Errorf("task definition %s is %s: %w: %v", revision, out.TaskDefinition.Status, ErrUnknownMember, lost)
@@ -144,10 +155,16 @@ func (s services) register(want *ecs.RegisterTaskDefinitionInput, reference stri
 		if err != nil {
 			return err
 		}
+		if out.TaskDefinition == nil {
+			return errNoDefinition
+		}
 		s.known[reference] = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
 		return nil
 	}
 }
+
+// errNoDefinition: what answers is not ECS, such as a proxy on the way.
+var errNoDefinition = errors.New("the answer has no task definition")
 
 // compareService compares the service with the plan. The deployment writes it, by one call of
 // UpdateService.

@@ -107,3 +107,35 @@ func TestScalingThatIsNotKnownYetIsWrittenAgain(t *testing.T) {
 		assert.Less(t, w.clock.Now().Sub(fakeaws.NewClock().Now()), 10*time.Minute)
 	}
 }
+
+// silent is a client whose answers about task definitions are empty, as those of a proxy on the way.
+type silent struct{ ECS }
+
+func (silent) RegisterTaskDefinition(context.Context, *ecs.RegisterTaskDefinitionInput,
+	...func(*ecs.Options)) (*ecs.RegisterTaskDefinitionOutput, error) {
+	return &ecs.RegisterTaskDefinitionOutput{}, nil
+}
+
+func (silent) DescribeTaskDefinition(context.Context, *ecs.DescribeTaskDefinitionInput,
+	...func(*ecs.Options)) (*ecs.DescribeTaskDefinitionOutput, error) {
+	return &ecs.DescribeTaskDefinitionOutput{}, nil
+}
+
+func TestAnAnswerWithoutATaskDefinitionIsAnError(t *testing.T) {
+	w := newWorld(t)
+	plan := planOf(t, staging("rolling"))
+	clients := w.clients()
+	state, problem := Look(context.Background(), clients, w.clock, plan)
+	require.Nil(t, problem)
+	state.clients.ECS = silent{clients.ECS}
+	problem = state.Before(context.Background())
+	require.NotNil(t, problem)
+	assert.Equal(t, WriteFailed.Name, problem.Code.Name)
+	assert.Contains(t, problem.Cause, "has no task definition")
+
+	w.rolled(staging("rolling"))
+	clients.ECS = silent{clients.ECS}
+	_, problem = Look(context.Background(), clients, w.clock, plan)
+	require.NotNil(t, problem)
+	assert.Equal(t, LookFailed.Name, problem.Code.Name)
+}
