@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -84,6 +85,20 @@ func TestAVerifiedDeploymentIsNoFailureForWhatComesAfter(t *testing.T) {
 			})
 		}
 	}
+}
+
+// It is no failure either of what an approval goes on with.
+func TestScalingThatFailsAfterAnApprovalIsAWarning(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.deployed("a")
+	w.in.Spec.PauseAt, w.in.Spec.TargetCPU = []string{"post_production_traffic_shift"}, 50
+	w.code(t, deployment.AwaitingApproval, w.deploy("b"))
+	w.aws.Fail("application-autoscaling:PutScalingPolicy", apiError("LimitExceededException"))
+	r := w.passed(w.asked(Approve))
+	assert.True(t, w.warned(r, NotAsPlanned))
+	assert.True(t, w.ran("b"), "staging has run it")
+	s := w.state()
+	assert.Equal(t, journal.Passed, s.Ended[len(s.Ended)-1].Verdict)
 }
 
 // Scaling that takes seconds to be consistent is no warning either.

@@ -76,13 +76,26 @@ func (o approver) reply(ctx context.Context, d types.ServiceDeployment, hook *de
 		}
 	}
 	o.log("answering the pause at %s with %s", hook.Stage, action)
-	if _, err := o.clients.ECS.ContinueServiceDeployment(ctx, &ecs.ContinueServiceDeploymentInput{
+	_, err := o.clients.ECS.ContinueServiceDeployment(ctx, &ecs.ContinueServiceDeploymentInput{
 		ServiceDeploymentArn: d.ServiceDeploymentArn, HookId: aws.String(hook.ID), Action: action,
-	}); err != nil {
-		return verdict.Problemf(AnswerRefused, "%v", err)
+	})
+	if err != nil && !o.answered(ctx, d, hook, action) {
+		return deployment.ProblemOf(AnswerRefused, err)
 	}
 	o.result.Changed = true
 	return nil
+}
+
+// answered reports whether a pause is over as it was asked for. The answer to a call may be lost, and ECS refuses the
+// repeated one, as nothing waits any more.
+func (o approver) answered(ctx context.Context, d types.ServiceDeployment, hook *deployment.Hook,
+	action types.DeploymentLifecycleHookAction) bool {
+	now, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(d.ServiceDeploymentArn))
+	if err != nil || now == nil || undoing(now.Status) != (action == types.DeploymentLifecycleHookActionRollback) {
+		return false
+	}
+	waits := deployment.HookOf(now)
+	return waits == nil || waits.ID != hook.ID
 }
 
 func (o approver) answerPause(ctx context.Context, action types.DeploymentLifecycleHookAction) []*verdict.Problem {
@@ -181,7 +194,7 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 	open := o.past.Run
 	ours := open != nil && open.TaskDefinition == o.plan.Revision
 	if ours && outcome.Problem == nil && open.Kind == journal.Deploy && open.ConfigHash == o.plan.ConfigHash {
-		outcome.Problem = o.state.After(ctx) // the interrupted run did not get to it
+		deployer{o.observer}.settle(ctx) // the interrupted run did not get to it
 	}
 	o.evidence(outcome)
 	if ours {

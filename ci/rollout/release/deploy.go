@@ -204,11 +204,7 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 	}
 	switch oldServes := outcome.Undone || outcome.Deployment == "" && !outcome.Unchanged; {
 	case outcome.Problem == nil:
-		// The new version serves and was verified: a later failure does not fail the deployment.
-		// The next run finds what is still missing.
-		if problem := o.state.After(ctx); problem != nil {
-			o.stage().Warn(NotAsPlanned, "%s", problem.Cause)
-		}
+		o.settle(ctx)
 	case oldServes && !unfinished(outcome.Problem.Code):
 		if problem := o.state.Back(ctx); problem != nil {
 			outcome.Problem.Cause += "; and " + problem.Cause
@@ -220,6 +216,14 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 	o.evidence(outcome)
 	o.result.Changed = o.result.Changed || !outcome.Unchanged
 	return o.record(ctx, run, outcome)
+}
+
+// settle writes what needs the new version to serve. It does and was verified, so a failure here does not fail
+// the deployment: the next run finds what is still missing.
+func (o deployer) settle(ctx context.Context) {
+	if problem := o.state.After(ctx); problem != nil {
+		o.stage().Warn(NotAsPlanned, "%s", problem.Cause)
+	}
 }
 
 // addServiceInputs adds the input of the write to the service to a request.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -21,6 +22,11 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 	}
 	run.Verdict = journal.Passed
 	if problem != nil {
+		if outcome.Undone || outcome.Deployment == "" && !outcome.Unchanged && problem.Code.Name != deployment.Busy.Name {
+			if unrestored := o.restoreChecks(ctx); unrestored != nil {
+				problem.Cause += "; and " + unrestored.Cause
+			}
+		}
 		run.Verdict, run.Code, run.Cause = string(problem.Code.Outcome), problem.Code.Name, problem.Cause
 	}
 	if ctx.Err() != nil {
@@ -43,6 +49,26 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 		return nil
 	}
 	return []*verdict.Problem{problem}
+}
+
+// restoreChecks gives the target group of a rolling service the health check of the release that serves. An
+// interrupted run changed it for its own version, and took with it that it was to be changed back.
+func (o *operation) restoreChecks(ctx context.Context) *verdict.Problem {
+	serves := o.past.Last()
+	if o.past.Run == nil || serves == nil || serves.Settings == nil || o.plan.Adopts() || !o.plan.Balanced() ||
+		o.plan.Service.LoadBalancers[0].AdvancedConfiguration != nil { // then each version has a group of its own
+		return nil
+	}
+	plan, balancer := *o.plan, *o.plan.LoadBalancer
+	plan.LoadBalancer = &balancer
+	balancer.TargetGroups, balancer.TargetGroupAttributes = serves.Settings.TargetGroups, serves.Settings.Attributes
+	state, problem := ensure.Look(ctx, o.ensureClients(), leaseClock{o}, &plan)
+	if problem != nil {
+		return problem
+	}
+	state.Fence = o.fence
+	state.Restrict("target group")
+	return state.After(ctx)
 }
 
 // backward makes problems fit a rollback: the new version of its deployment is the earlier release, and what is told to be

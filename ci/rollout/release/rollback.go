@@ -154,7 +154,7 @@ func (o rollbacker) stopDeployment(ctx context.Context, service *types.Service, 
 		ServiceDeploymentArn: aws.String(arn), StopType: types.StopServiceDeploymentStopTypeRollback,
 	})
 	if err != nil {
-		return []*verdict.Problem{verdict.Problemf(StopRefused, "stop deployment %s: %v", arn, err)}
+		return []*verdict.Problem{deployment.ProblemOf(StopRefused, fmt.Errorf("stop deployment %s: %w", arn, err))}
 	}
 	return onlooker{o.observer}.followRollback(ctx, service, d)
 }
@@ -189,6 +189,9 @@ func (o onlooker) followRollback(ctx context.Context, service *types.Service, d 
 	} else if outcome.Problem == nil {
 		outcome.Problem = verdict.Problemf(StopRefused,
 			"the deployment ended as SUCCESSFUL before it could be rolled back; roll back again to put the last release back")
+	}
+	if outcome.Problem == nil && o.holder == nil {
+		outcome.Problem = o.restoreChecks(ctx)
 	}
 	o.result.Outcome = outcome
 	if o.stage().Deployment = o.described(outcome); o.stage().Deployment != nil && outcome.Problem == nil {

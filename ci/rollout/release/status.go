@@ -89,7 +89,7 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 	for _, brief := range list {
 		d, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(brief.ServiceDeploymentArn))
 		if err != nil {
-			return nil, nil, verdict.Problemf(deployment.AWSFailed, "describe deployment: %v", err)
+			return nil, nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe deployment: %w", err))
 		}
 		if d != nil {
 			all = append(all, *d)
