@@ -22,6 +22,8 @@ var (
 	absent   = regexp.MustCompile(`(?i)[^\n]*(?:no such file|not found|not exist|n't exist|unable to (?:open|load)|cannot open)[^\n]*`)
 	pathName = regexp.MustCompile(`[\w./-]+\.\w+`)
 	shell    = regexp.MustCompile(`^[\w ./:=,+@-]+$`)
+	// ownAuthority is what requests says of a server of this machine whose certificate the system does not know.
+	ownAuthority = regexp.MustCompile(`requests\.exceptions\.SSLError: [^\n]*host='(?:localhost|127\.0\.0\.1)'[^\n]*CERTIFICATE_VERIFY_FAILED`)
 )
 
 // hidden names a file or folder that a test looked for in vain, or missed in a folder, although the source
@@ -54,6 +56,9 @@ func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 		p.Next = unhide(name)
 	} else if name := j.untrained(cases); name != "" {
 		p.Next = j.trainFirst(name)
+	} else if slices.ContainsFunc(cases, func(c junit.Case) bool { return ownAuthority.MatchString(j.said(c)) }) {
+		p.Next = j.afterwards("If the tests trust an authority of their own: requests takes REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, which the "+
+			`pipeline sets, before it. Write into pipeline.yaml: test.vars: {REQUESTS_CA_BUNDLE: "", CURL_CA_BUNDLE: ""}`, cases[0].ID())
 	} else if names := j.unset(cases); len(names) > 0 {
 		p.Next = j.afterwards(refused.Give(names, "test.vars"), cases[0].ID())
 	}

@@ -69,6 +69,9 @@ func TestAPluginThatATestNeedsIsNamed(t *testing.T) {
 	}
 	assert.Contains(t, next("Failed: async def functions are not natively supported."), "Add pytest-asyncio to ")
 	assert.Contains(t, next("assert 'pip install six' in said"), "--path")
+	refused := "requests.exceptions.SSLError: HTTPSConnectionPool(host='%s', port=1): Max retries exceeded (CERTIFICATE_VERIFY_FAILED)"
+	assert.Contains(t, next(fmt.Sprintf(refused, "localhost")), `test.vars: {REQUESTS_CA_BUNDLE: "", CURL_CA_BUNDLE: ""}. Then `)
+	assert.NotContains(t, next(fmt.Sprintf(refused, "example.com")), "CA_BUNDLE", "a server elsewhere")
 }
 
 func TestNoTestsBecauseAllAreDeselected(t *testing.T) {
