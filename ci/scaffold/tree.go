@@ -128,7 +128,7 @@ func (t *tree) text(name string) string {
 		return text
 	}
 	content, err := t.source.Read(t.ctx, name, fileLimit)
-	text := string(content)
+	text := strings.TrimPrefix(string(content), "\ufeff") // the mark that editors of Windows begin a file with
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, runner.ErrTooLarge):
 		text = ""

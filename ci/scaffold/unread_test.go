@@ -20,3 +20,9 @@ func TestAVariableThatLooksLikeASecretIsNotTakenOver(t *testing.T) {
 	assert.NotContains(t, p.Config(), key)
 	assert.NotContains(t, p.Text(nil, func(string) (string, bool) { return "", false }), key)
 }
+
+func TestTheMarkOfAWindowsEditorIsNoPartOfAFile(t *testing.T) {
+	p, cfg := propose(t, map[string]string{"Dockerfile": "\ufeffFROM python:3.12\r\n", "app.py": "\ufeffimport numpy\n", "tests/test_a.py": ""})
+	assert.Equal(t, "3.12", cfg.Python)
+	assert.Contains(t, p.Unknown[0].What, "the code imports numpy")
+}
