@@ -123,7 +123,8 @@ func (s *survey) measured(stated pyenv.TestSettings) {
 	const key = "test.coverage.source"
 	var usable, absent []string
 	for _, source := range stated.Measured {
-		if !plainName.MatchString(source) || strings.Contains(source, "..") || path.Clean(source) == "tests" {
+		source = path.Clean(source)
+		if !plainName.MatchString(source) || strings.Contains(source, "..") || source == "tests" {
 			continue
 		}
 		if s.tree.measures(source) {

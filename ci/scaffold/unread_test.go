@@ -26,3 +26,10 @@ func TestTheMarkOfAWindowsEditorIsNoPartOfAFile(t *testing.T) {
 	assert.Equal(t, "3.12", cfg.Python)
 	assert.Contains(t, p.Unknown[0].What, "the code imports numpy")
 }
+
+func TestASourceOfCoverageIsWrittenAsThePipelineTakesIt(t *testing.T) {
+	for given, want := range map[string][]string{"./": {"."}, "./app/": {"app"}} {
+		_, cfg := propose(t, map[string]string{"Makefile": "test:\n\tpytest --cov=" + given + " tests\n", "app/__init__.py": "", "tests/test_a.py": ""})
+		assert.Equal(t, want, cfg.Test.Coverage.Source, given)
+	}
+}
