@@ -11,13 +11,15 @@ var (
 	}
 	CodeRefMissing = verdict.Code{
 		Name: "REF_MISSING", Stage: verdict.Preflight, Outcome: verdict.Fail,
-		Meaning: "outside the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main",
-		Remedy:  "give --ref, such as `--ref \"$GITHUB_REF\"` or `--ref main`",
+		Meaning: "outside the sandbox a call must name its branch, tag or pull request; otherwise it would have the rights of main. " +
+			"Only a rollout to an AWS on this machine need not",
+		Remedy: "give --ref, such as `--ref \"$GITHUB_REF\"` or `--ref main`",
 	}
 	CodeRefAssumed = verdict.Code{
 		Name: "REF_ASSUMED", Stage: verdict.Preflight,
-		Meaning: "neither the call nor a git checkout named a branch, so the run has the rights of the default release branch in the sandbox",
-		Remedy:  "give --ref; the command `openstack-rca` takes it from git when --source is on a branch",
+		Meaning: "neither the call nor a git checkout named a branch, so the run has the rights of the default release branch, in the " +
+			"sandbox or for an AWS on this machine",
+		Remedy: "give --ref; the command `openstack-rca` takes it from git when --source is on a branch",
 	}
 	CodeEventUnknown = verdict.Code{
 		Name: "EVENT_UNKNOWN", Stage: verdict.Preflight,

@@ -7,6 +7,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall"
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/publish"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -18,7 +20,7 @@ import (
 // Options are the arguments of a run. The functions of package main say what those are that they have; here is what a
 // zero value means, and what only the code has.
 type Options struct {
-	// Environment is the sandbox when empty. Then Ref may be empty too: it is main, with a warning.
+	// Environment is the sandbox when empty. Ref may be empty where AssumesRef says so: then it is main, with a warning.
 	Environment, Ref string
 	// ReleaseBranches is policy.ReleaseBranch when empty.
 	ReleaseBranches []string
@@ -67,6 +69,8 @@ type Options struct {
 	Progress func(string)
 	// Module is this program's version, for the report.
 	Module string
+	// plans is set for a plan.
+	plans bool
 	// sourceless is set for a call that works on no source: one with nothing in it will do.
 	sourceless bool
 	// measures is set for a run that finds out what the tests reach: it holds no floor of coverage.
@@ -80,6 +84,25 @@ func (o Options) wants(stage string) bool {
 
 // sandbox reports whether the run is one of the sandbox, which has no account and no credentials.
 func (o Options) sandbox() bool { return o.Environment == "" || o.Environment == rollout.Sandbox }
+
+// standsIn reports whether the call only rolls a given image out, or plans that, not to production, and finds AWS on this
+// machine: a stand-in such as LocalStack.
+func (o Options) standsIn() bool {
+	rollsOut := o.plans || slices.Equal(o.Stages, []string{verdict.Deploy})
+	return rollsOut && o.Image != "" && o.Environment != config.Production && awscall.Local(o.Rollout.Endpoint)
+}
+
+// AssumesRef reports whether a call without a ref may run, with the rights of the branch that is checked out, or else of
+// the default release branch: nobody else is affected. Anywhere else a call that forgets --ref must not get these rights.
+func (o Options) AssumesRef() bool { return o.sandbox() || o.standsIn() }
+
+// alone says why nobody else is affected.
+func (o Options) alone() string {
+	if o.sandbox() {
+		return "in the sandbox"
+	}
+	return "for an AWS on this machine"
+}
 
 // Servers are an MLflow server and an S3 API. A nil one is started by the run.
 type Servers struct {

@@ -28,6 +28,7 @@ type Plan struct {
 
 // Explain returns the plan of a run. It runs nothing and writes nothing.
 func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
+	opts.plans = true
 	s := prepare(ctx, backend, opts)
 	plan := &Plan{Ref: s.run.Ref, Environment: s.run.Environment, Problems: []string{}}
 	if s.run.Preflight != nil {

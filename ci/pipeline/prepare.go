@@ -27,7 +27,7 @@ const maxConfig = 1 << 20
 // source, and decides which stages run. The run is already refused if anything
 // is wrong with them.
 func prepare(ctx context.Context, backend Backend, opts Options) *state {
-	assumed := opts.Ref == "" && opts.sandbox()
+	assumed := opts.Ref == "" && opts.AssumesRef()
 	opts = opts.withDefaults()
 	s := &state{call: &call{backend: backend, opts: opts}, started: time.Now(), progress: progress{tell: opts.Progress}}
 	s.outcome.Image = opts.Image
@@ -43,7 +43,7 @@ func prepare(ctx context.Context, backend Backend, opts Options) *state {
 		s.run.Warn(CodeNotMasked, "%s: shorter than %d bytes", strings.Join(unmasked, ", "), verdict.ShortestMasked)
 	}
 	if assumed {
-		s.run.Remark(CodeRefAssumed, "the call names no branch, tag or pull request; in the sandbox %s is assumed", opts.Ref)
+		s.run.Remark(CodeRefAssumed, "the call names no branch, tag or pull request; %s, %s is assumed", opts.alone(), opts.Ref)
 	}
 	if n := len(opts.Uncommitted); n > 0 {
 		s.run.Warn(CodeSourceModified, "%s not as in the commit, which is therefore not named: %s", safetext.Count(n, "file is", "files are"),
@@ -96,9 +96,8 @@ func (o Options) withDefaults() Options {
 	if o.Environment == "" {
 		o.Environment = rollout.Sandbox
 	}
-	// The sandbox has no effects. Elsewhere, a call that forgets --ref must not get main's rights.
-	if o.Ref == "" && o.sandbox() {
-		o.Ref = policy.ReleaseBranch
+	if o.Ref == "" && o.AssumesRef() {
+		o.Ref, o.Rollout.localOnly = policy.ReleaseBranch, !o.sandbox()
 	}
 	if o.Module == "" {
 		o.Module = Version

@@ -53,6 +53,8 @@ type RolloutOptions struct {
 	Clock   clock.Clock
 	// Get replaces HTTP in the smoke test; for tests.
 	Get func(ctx context.Context, address string) error
+	// localOnly lets the call reach AWS on this machine alone: its ref is assumed.
+	localOnly bool
 }
 
 // The closed sets: deployment.InFlights and deployment.Policies.
@@ -139,7 +141,7 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 		opts.Refused = append(slices.Clone(opts.Refused), verdict.Problemf(CodeBadArgument, "there is no operation %q", name))
 		i = 0
 	}
-	opts.sourceless = all[i].name == Import
+	opts.sourceless, opts.Stages = all[i].name == Import, nil
 	s := prepare(ctx, backend, opts)
 	run := s.operate(policy.Action{Stage: verdict.Deploy, Reads: all[i].reads, Recorded: true}, func(permit policy.Permit) verdict.Stage {
 		clients, clock, in, problems := s.deployer().connect(ctx, permit)
@@ -268,6 +270,7 @@ func (o Options) account(ctx context.Context, cfg config.Config, permit policy.P
 		Region: cmp.Or(r.From.Region, cfg.Rollout.Region), Endpoint: r.Endpoint,
 		S3Endpoint: o.Target.S3Endpoint, S3Region: cmp.Or(o.Target.Region, cfg.Publish.Region),
 		Profile: r.Profile, WebIdentityRole: r.WebIdentityRole, Role: r.Role, ExternalID: r.ExternalID, SessionName: o.name(),
+		LocalOnly: r.localOnly,
 	}
 	for _, secret := range []struct {
 		from runner.Secret

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/account"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
@@ -150,4 +151,40 @@ func TestAFileThatIsMissingIsNamedOnce(t *testing.T) {
 	run := Operate(t.Context(), backend, opts, Status)
 	said := strings.Join(run.Failures(), "\n")
 	assert.Equal(t, 1, strings.Count(said, "read task.json"), said)
+}
+
+// A stand-in for AWS affects nobody else, so there a call without a ref has one, and can reach nothing but this machine.
+func TestTheRefIsAssumedForAStandInOfAWS(t *testing.T) {
+	ctx := t.Context()
+	backend, opts, _, opened := inAWS(t, stagingConfig)
+	opts.Ref, opts.Stages = "", []string{verdict.Deploy}
+	for endpoint, assumed := range map[string]bool{
+		"http://127.0.0.1:4566": true, "http://localhost:4566": true, "": false, "http://10.0.0.4:4566": false,
+		"https://ecs.ap-south-1.amazonaws.com": false,
+	} {
+		*opened, opts.Rollout.Endpoint = account.Options{}, endpoint
+		run := Run(ctx, backend, opts).Run
+		if !assumed {
+			assert.Equal(t, CodeRefMissing.Name, run.Code, endpoint)
+			assert.Empty(t, opened.Region, endpoint)
+			continue
+		}
+		require.Nil(t, run.Preflight, endpoint)
+		assert.Contains(t, codesOf(run.Warnings), CodeRefAssumed.Name)
+		assert.True(t, opened.LocalOnly, endpoint)
+	}
+	opts.Rollout.Endpoint, opts.Ref = "http://127.0.0.1:4566", "feature/x"
+	assert.Equal(t, verdict.NotRun, deployStage(t, Run(ctx, backend, opts).Run).Verdict, "a ref that is named counts")
+	opts.Ref = "main"
+	Run(ctx, backend, opts)
+	assert.False(t, opened.LocalOnly)
+	opts.Ref = ""
+	for name, stages := range map[string][]string{"a scan reads a registry": {verdict.Scan}, "a run": nil} {
+		opts.Stages = stages
+		assert.Equal(t, CodeRefMissing.Name, Run(ctx, backend, opts).Run.Code, name)
+	}
+	opts.Stages = []string{verdict.Deploy}
+	assert.Equal(t, CodeRefMissing.Name, Operate(ctx, backend, opts, Status).Code)
+	opts.Environment = config.Production
+	assert.Equal(t, CodeRefMissing.Name, Run(ctx, backend, opts).Run.Code)
 }

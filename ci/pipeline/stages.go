@@ -206,7 +206,7 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 		}
 	}
 	for _, needed := range before(st.name) {
-		if ended := s.run.Stage(needed); ended != nil && !passed(ended) {
+		if ended := s.run.Stage(needed); ended != nil && !passed(ended) && !s.gate.Untested(*ended) {
 			return blocked(st.name, needed), nil
 		}
 	}

@@ -107,7 +107,7 @@ func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 		switch {
 		case i < 0:
 			waiting = append(waiting, needed+" has no verdict in this run")
-		case done[i].Verdict == verdict.Pass:
+		case done[i].Verdict == verdict.Pass, g.Untested(done[i]):
 		case done[i].Code != "":
 			waiting = append(waiting, fmt.Sprintf("%s did not pass (%s)", needed, done[i].Code))
 		default:
@@ -115,6 +115,12 @@ func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 		}
 	}
 	return waiting
+}
+
+// Untested reports whether a stage failed for nothing but a source without tests, in the sandbox. The run fails, but
+// later stages may run: what they make affects nobody else, and their problems are told in the same run.
+func (g *Gate) Untested(stage verdict.Stage) bool {
+	return g.request.sandbox() && stage.Code == verdict.CodeNoTests.Name
 }
 
 // withoutGates are the stages that passed although they have no gate. In the sandbox that is a

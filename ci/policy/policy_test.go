@@ -290,6 +290,26 @@ func TestWhatPassedWithoutAGateIsNotPublished(t *testing.T) {
 	}
 }
 
+// In the sandbox a source without tests fails the run and holds nothing back; tests that failed do, everywhere.
+func TestASourceWithoutTestsIsHeldBackOutsideOfTheSandbox(t *testing.T) {
+	for name, tc := range map[string]struct {
+		environment, code string
+		untested          bool
+	}{
+		"no tests in the sandbox":   {config.Sandbox, "NO_TESTS", true},
+		"no tests in production":    {config.Production, "NO_TESTS", false},
+		"failed in the sandbox":     {config.Sandbox, "TESTS_FAILED", false},
+		"not loaded in the sandbox": {config.Sandbox, "COLLECTION_ERROR", false},
+	} {
+		gate := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: tc.environment})
+		tests := verdict.Stage{Name: "test"}
+		tests.Judge(verdict.Problemf(verdict.Code{Name: tc.code, Stage: "test", Outcome: verdict.Fail}, "x"))
+		assert.Equal(t, tc.untested, gate.Untested(tests), name)
+		_, refused := gate.Ask(policy.Action{Stage: "publish"}, []verdict.Stage{tests, {Name: "train", Verdict: verdict.Pass}})
+		assert.Equal(t, tc.untested, refused == nil, name)
+	}
+}
+
 func TestTheGateByKindOfAction(t *testing.T) {
 	production := func(ref string) policy.Request {
 		return policy.Request{Ref: ref, Environment: config.Production, Runner: policy.Native}

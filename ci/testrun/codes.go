@@ -31,8 +31,7 @@ var (
 
 	TestsFailed = failing("TESTS_FAILED", "At least one test failed or errored.",
 		"Run the named test alone, in the same environment: openstack-rca test --verbose --path <test>")
-	NoTests = failing("NO_TESTS", "pytest found no test.",
-		"Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py")
+	NoTests         = verdict.CodeNoTests
 	CollectionError = failing("COLLECTION_ERROR", "A test file or conftest.py could not be loaded, so its tests did not run.",
 		"Load the named file alone, in the same environment: openstack-rca test --verbose --path <file>")
 	UsageError = failing("PYTEST_USAGE", "pytest refused its command line or configuration.",

@@ -29,6 +29,10 @@ var (
 	CodeGatesNone = Code{Name: "GATES_NONE", Stage: "any", Outcome: Fail,
 		Meaning: "A stage has no gate, so any measurement would pass. The sandbox warns; other environments refuse to publish.",
 		Remedy:  "Set a gate in pipeline.yaml: test.coverage.total, or train.gates"}
+	// CodeNoTests: pytest found no test. Stage test raises it, and the gate makes one exception for it.
+	CodeNoTests = Code{Name: "NO_TESTS", Stage: Test, Outcome: Fail,
+		Meaning: "pytest found no test. In the sandbox the later stages run all the same, and the run fails.",
+		Remedy:  "Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py"}
 	// CodeReportFile is the warning of a stage's file that is missing in the report directory.
 	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
 		Meaning: "A stage's file could not be copied to the report directory.",

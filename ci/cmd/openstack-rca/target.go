@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/openstack-rca/openstack-rca/ci/assembly"
-	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/pipeline"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -88,15 +87,15 @@ func (s secretReferences) environment() (func(string) string, error) {
 	}, nil
 }
 
-// checkout fills in what git knows of the source and the call did not say. Outside of the sandbox
+// checkout fills in what git knows of the source and the call did not say. Where others are affected
 // the ref stays the caller's to name: it decides who may publish.
 func checkout(ctx context.Context, o *pipeline.Options, source, report string) {
-	sandbox := o.Environment == "" || o.Environment == config.Sandbox
-	if o.Commit != "" && (o.Ref != "" || !sandbox) {
+	assumes := o.AssumesRef()
+	if o.Commit != "" && (o.Ref != "" || !assumes) {
 		return
 	}
 	found := assembly.RevisionOf(ctx, source, report)
-	if o.Ref == "" && sandbox {
+	if o.Ref == "" && assumes {
 		o.Ref = found.Ref
 	}
 	if o.Commit != "" {

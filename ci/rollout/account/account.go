@@ -63,6 +63,8 @@ type Options struct {
 	Attempts int
 	// MaxBackoff is the longest wait between two attempts; 0 means the SDK's 20 s.
 	MaxBackoff time.Duration
+	// LocalOnly lets no request leave this machine; see awscall.LocalOnly.
+	LocalOnly bool
 	// Transport replaces the HTTP transport, for tests; nil is the SDK's own.
 	Transport http.RoundTripper
 }
@@ -198,6 +200,9 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 		request.Profile = o.Profile
 	}
 	cfg, err := awscall.Configure(ctx, request)
+	if o.LocalOnly {
+		cfg.APIOptions = append(cfg.APIOptions, awscall.LocalOnly)
+	}
 	cfg.Retryer, cfg.Logger = func() aws.Retryer { return retryer }, logging.Nop{}
 	return cfg, err
 }
