@@ -523,3 +523,22 @@ func TestNumbersTravelAsProtocolBuffersWriteThem(t *testing.T) {
 	var n mlflow.Number
 	assert.Error(t, json.Unmarshal([]byte(`"many"`), &n))
 }
+
+// A proxy or another server may put null where a value belongs.
+func TestNullsInAnswersEndNothing(t *testing.T) {
+	m, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, map[string]string{
+			"/api/2.0/mlflow/model-versions/search": `{"model_versions": [null, {"version": "1", "tags": null, "aliases": [null]}]}`,
+			"/api/2.0/mlflow/runs/search":           `{"runs": [null, {"info": null, "data": {"metrics": [{"key": "a", "value": null}]}}]}`,
+			"/api/2.0/mlflow/model-versions/get":    `{"model_version": {"version": null}}`,
+		}[r.URL.Path])
+	})
+	versions, err := m.SearchModelVersions(t.Context(), "x")
+	require.NoError(t, err)
+	assert.Equal(t, "1", versions[1].Version)
+	runs, err := m.SearchRuns(t.Context(), "1", "x", 10)
+	require.NoError(t, err)
+	assert.Len(t, runs, 2)
+	_, err = m.GetModelVersion(t.Context(), "m", "1")
+	assert.Equal(t, mlflow.NotJSON, kind(t, err).Kind, "it is no version")
+}

@@ -44,7 +44,9 @@ type flexText string
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *flexText) UnmarshalJSON(b []byte) error {
-	*t = flexText(strings.Trim(string(b), `"`))
+	if string(b) != "null" {
+		*t = flexText(strings.Trim(string(b), `"`))
+	}
 	return nil
 }
 
@@ -121,8 +123,8 @@ func (r Registry) SearchModelVersions(ctx context.Context, filter string) ([]*Mo
 			query.Set("page_token", token)
 		}
 		var out struct {
-			Versions []*wireVersion `json:"model_versions"`
-			Next     string         `json:"next_page_token"`
+			Versions []wireVersion `json:"model_versions"`
+			Next     string        `json:"next_page_token"`
 		}
 		err := r.json(ctx, "search model versions", http.MethodGet, "mlflow/model-versions/search", query, nil, &out, true)
 		if err != nil {

@@ -234,8 +234,8 @@ func (t Tracking) SearchRuns(ctx context.Context, experimentID, filter string, l
 			in["page_token"] = token
 		}
 		var out struct {
-			Runs []*wireRun `json:"runs"`
-			Next string     `json:"next_page_token"`
+			Runs []wireRun `json:"runs"`
+			Next string    `json:"next_page_token"`
 		}
 		if err := t.json(ctx, "search runs", http.MethodPost, "mlflow/runs/search", nil, in, &out, true); err != nil {
 			return nil, err

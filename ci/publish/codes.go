@@ -70,8 +70,9 @@ var (
 		Meaning: "An upload in parts failed, and its parts could not be removed.",
 		Remedy:  "Run publish again: it uploads the file again and removes the parts; a lifecycle rule for unfinished uploads does so too"}
 	CodeCorrupt = verdict.Code{Name: "CORRUPT", Stage: verdict.Publish, Outcome: verdict.Fail,
-		Meaning: "A file reads back with another hash than was sent; the version stays uncommitted.",
-		Remedy:  "Do not use the named object; look for what changes data on the way, then delete the object and run publish again"}
+		Meaning: "A file of the version reads back with another hash than was stored, or is gone.",
+		Remedy: "Do not use the named object; look for what changes or removes it, delete it if it is there, and publish the same model " +
+			"again, which stores it anew; or restore it from the bucket's versions"}
 	CodeConflict = verdict.Code{Name: "CONFLICT", Stage: verdict.Publish, Outcome: verdict.Fail,
 		Meaning: "Something else is stored where this version belongs; it is left as it is.",
 		Remedy:  "Find out who wrote the named object; the pipeline never overwrites it"}

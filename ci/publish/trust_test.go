@@ -561,3 +561,45 @@ func TestTheRunOfOtherContentIsNotTakenForOurs(t *testing.T) {
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
 	assert.Len(t, w.mlf.Runs(), 2)
 }
+
+// What CORRUPT proposes works for a version that is committed too: the same bytes are stored under its number again.
+func TestAFileOfACommittedVersionThatIsGoneIsStoredAgain(t *testing.T) {
+	w := newWorld(t)
+	m := artifact(t, "weights")
+	require.Equal(t, verdict.Pass, Run(t.Context(), w.input(m)).Stage.Verdict)
+	key := root + "openstack-rca-system-staging_0001/models/lstm_model_v1.keras"
+	stored, _ := w.store.Get(key)
+	w.store.Set(key, []byte("flipped"))
+	result := Run(t.Context(), w.input(m))
+	require.Equal(t, CodeCorrupt.Name, result.Stage.Code)
+	assert.Contains(t, result.Stage.Next, "delete it if it is there, and publish the same model again")
+	there, _ := w.store.Get(key)
+	assert.Equal(t, "flipped", string(there.Content), "nothing is overwritten")
+	w.store.Delete(key)
+	promoted := Promote(t.Context(), w.input(nil), Move{Alias: "production"})
+	assert.Equal(t, CodeCorrupt.Name, promoted.Stage.Code)
+	assert.Contains(t, promoted.Stage.Next, "publish the same model again", "a promotion has no bytes to store")
+	result = Run(t.Context(), w.input(m))
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+	again, _ := w.store.Get(key)
+	assert.Equal(t, stored.Content, again.Content)
+	assert.Len(t, w.commits(), 1)
+	assert.Equal(t, "1", result.Version.RegistryVersion)
+}
+
+func TestAVersionThatTheRegistryLostIsSaidSo(t *testing.T) {
+	w := newWorld(t)
+	m := artifact(t, "weights")
+	require.Equal(t, verdict.Pass, Run(t.Context(), w.input(m)).Stage.Verdict)
+	c, problems := w.input(m).connect(t.Context(), false)
+	require.Empty(t, problems)
+	require.NoError(t, c.mlflow.DeleteModelVersion(t.Context(), registered, "1"))
+	result := Run(t.Context(), w.input(m))
+	assert.Equal(t, CodeVerifyFailed.Name, result.Stage.Code)
+	assert.Contains(t, result.Stage.Cause, "does not have the version any more")
+	assert.Contains(t, result.Stage.Next, "Publish a new version")
+	changed := w.input(m)
+	changed.Tree = "t2"
+	result = Run(t.Context(), changed)
+	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
+}

@@ -74,6 +74,12 @@ const pendingFor = 2 * time.Minute
 func (o *operation) ready(ctx context.Context, number string) (*mlflow.ModelVersion, error) {
 	for began := o.Clock.Now(); ; {
 		version, err := o.mlflow.GetModelVersion(ctx, o.registered(), number)
+		if mlflow.IsKind(err, mlflow.NotFound) {
+			gone := verdict.Problemf(CodeVerifyFailed, "the registry does not have the version any more: %v", err)
+			gone.Next = "See who deleted it: MLflow cannot bring it back. Publish a new version, of a source that differs, or point the alias " +
+				"at another one (promote --number)"
+			return nil, gone
+		}
 		if err != nil || version.Status == "" || version.Status == mlflow.Ready {
 			return version, err
 		}
