@@ -114,6 +114,24 @@ func TestARefusedChecksumIsReplacedByMD5AndNotTriedAgain(t *testing.T) {
 	assert.EqualValues(t, 3, md5s.Load())
 }
 
+// A refusal that has nothing to do with checksums teaches nothing: Object Lock demands them.
+func TestARefusalOfBothDoesNotTurnChecksumsOff(t *testing.T) {
+	store, s, _ := start(t, ledgertest.Profile{NoConditions: true})
+	_, err := s.Create(t.Context(), "a", []byte("a"), "text/plain")
+	require.True(t, s3object.IsKind(err, s3object.NotImplemented), "%v", err)
+	store.Profile = ledgertest.Profile{}
+	var sums atomic.Int64
+	store.SetBefore(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("X-Amz-Checksum-Sha256") != "" {
+			sums.Add(1)
+		}
+		return false
+	})
+	_, err = s.Create(t.Context(), "a", []byte("a"), "text/plain")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, sums.Load())
+}
+
 func TestADamagedWriteIsRefusedAndNotCalledCorrupt(t *testing.T) {
 	store, s, _ := start(t, ledgertest.Profile{})
 	store.SetBefore(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -141,6 +159,16 @@ func TestAWriteWhoseAnswerWasLostIsOurs(t *testing.T) {
 	again, err := s.Replace(t.Context(), "a", []byte("next"), "text/plain", etag)
 	require.NoError(t, err)
 	assert.NotEqual(t, etag, again)
+
+	// A store may forget for a moment what it has: what is there is ours all the same.
+	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			ledgertest.Fail(w, http.StatusNotFound, "NoSuchKey", "no")
+		}
+		return r.Method == http.MethodPut
+	})
+	_, err = s.Replace(t.Context(), "a", []byte("next"), "text/plain", etag)
+	require.NoError(t, err)
 
 	// Whose it is cannot be said while it cannot be read.
 	store.SetBefore(func(w http.ResponseWriter, r *http.Request) bool {

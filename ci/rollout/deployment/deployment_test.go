@@ -605,6 +605,8 @@ func TestTooFewRunningTasksAreNoSuccess(t *testing.T) {
 	assertCode(t, deployment.NotServing, outcome)
 	assert.Contains(t, outcome.Problem.Cause, "2 of 3 tasks run")
 	assert.GreaterOrEqual(t, w.clock.Now().Sub(start), 3*time.Minute, "scaling gets its time")
+	w.SetDesired("cluster", "rca", 1) // and too many are none either
+	assert.Contains(t, w.deploy().Problem.Cause, "2 of 1 tasks run")
 }
 
 type ignoresStop struct {

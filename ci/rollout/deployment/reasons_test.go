@@ -3,6 +3,8 @@ package deployment
 import (
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -37,4 +39,22 @@ func TestARemedyFitsItsMessage(t *testing.T) {
 	}
 	assert.True(t, NoRoom("You've reached the limit on the number of tasks you can run concurrently"))
 	assert.False(t, NoRoom("CannotPullContainerError: not found"))
+}
+
+// What the scheduler stops is evidence only where it names a health check: it also scales in, and moves tasks.
+func TestWhichStoppedTasksCountAgainstTheirVersion(t *testing.T) {
+	for reason, failed := range map[string]bool{
+		"Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:...)": true,
+		"Task failed container health checks":                                              true,
+		"Scaling activity initiated by (deployment ecs-svc/1)":                             false,
+		"Availability Zone rebalancing":                                                    false,
+	} {
+		stopped := types.Task{StopCode: types.TaskStopCodeServiceSchedulerInitiated, StoppedReason: aws.String(reason)}
+		assert.Equal(t, failed, Failed(stopped), reason)
+	}
+	for code, failed := range map[types.TaskStopCode]bool{types.TaskStopCodeTaskFailedToStart: true,
+		types.TaskStopCodeEssentialContainerExited: true, types.TaskStopCodeUserInitiated: false, types.TaskStopCodeSpotInterruption: false,
+		types.TaskStopCodeTerminationNotice: false, "": false, "SomethingNew": false} {
+		assert.Equal(t, failed, Failed(types.Task{StopCode: code}), code)
+	}
 }

@@ -119,3 +119,24 @@ func TestWhatHappensMeanwhileIsSeen(t *testing.T) {
 	require.Nil(t, w.deploy().Problem)
 	assert.Equal(t, 1, *calls)
 }
+
+// Tasks and events of an earlier deployment of the same version are still listed for an hour. They say nothing about
+// this one.
+func TestWhatAnEarlierDeploymentOfTheVersionLeftDoesNotCount(t *testing.T) {
+	for name, earlier := range map[string]fakeaws.Behaviour{
+		"failed tasks":    {Failure: crash(), FailAfter: 20 * time.Second},
+		"lack of room":    {NoCapacity: "(service rca) was unable to place a task. Reason: Capacity is unavailable at this time."},
+		"failed launches": {CannotLaunch: "(service rca) failed to launch a task with (error ECS was unable to assume the role)."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld("blue_green")
+			w.new(earlier)
+			require.NotNil(t, w.deploy().Problem)
+			require.NoError(t, w.clock.Sleep(w.ctx, 5*time.Minute))
+			w.new(fakeaws.Behaviour{})
+			outcome := w.deploy()
+			require.Nil(t, outcome.Problem)
+			assert.Empty(t, outcome.Failures)
+		})
+	}
+}
