@@ -139,3 +139,16 @@ type unlisted struct{ *fakeaws.ECS }
 func (unlisted) ListTasks(context.Context, *ecs.ListTasksInput, ...func(*ecs.Options)) (*ecs.ListTasksOutput, error) {
 	return nil, fakeaws.Denied("ListTasks")
 }
+
+// In a rolling deployment old and new tasks share a target group: the old ones' health is not the new ones'.
+func TestHealthyOldTargetsDoNotHideNewOnesThatAreNot(t *testing.T) {
+	w := newWorld("rolling")
+	w.new(fakeaws.Behaviour{NeverHealthy: true})
+	w.request.HealthPatience = 10 * time.Minute
+	w.request.Targets = func(context.Context, string) ([]deployment.Target, error) {
+		return []deployment.Target{{State: "healthy"}, {State: "healthy"}, {State: "unhealthy"}, {State: "unhealthy"}}, nil
+	}
+	outcome := deployment.Deploy(w.ctx, grouped{w.ECS}, w.clock, w.request)
+	assertCode(t, deployment.NeverHealthy, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "0 of 2 tasks")
+}

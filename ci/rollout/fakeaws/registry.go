@@ -211,7 +211,9 @@ func (e *ECS) DeleteService(_ context.Context, in *ecs.DeleteServiceInput, _ ...
 	return over(e.wire, "ecs:DeleteService", func() (*ecs.DeleteServiceOutput, error) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.advance()
+		if err := e.local("DeleteService"); err != nil {
+			return nil, err
+		}
 		s := e.find(aws.ToString(in.Cluster), aws.ToString(in.Service))
 		if s == nil {
 			return nil, &types.ServiceNotFoundException{Message: aws.String("Service not found.")}
