@@ -12,8 +12,8 @@ import (
 
 // Format is the Keras v3 format, and what is refused or let through unseen in its place.
 var Format = modelfile.Format{
-	Name: "keras", Library: "Keras", Extensions: []string{".keras"}, Inspect: look, Program: LoadScript,
-	Packages: []string{"keras", "tensorflow", "torch", "jax", "numpy"}, Flavor: flavor, Requirements: requirements,
+	Name: "keras", Library: "Keras", Extensions: []string{".keras"}, Inspect: look, Loader: loader,
+	Packages: []string{"keras", tfKeras, "tensorflow", "torch", "jax", "numpy"}, Flavor: flavor, Requirements: requirements,
 }
 
 // Old is a file whose Keras has known faults in its loading.
@@ -35,12 +35,12 @@ func look(ctx context.Context, in *modelfile.Input, out *modelfile.Report) error
 		return nil
 	}
 	out.Library, out.Version = "Keras", report.KerasVersion
-	out.Knows("keras", report.KerasVersion)
+	out.Knows(packageOf(report.KerasVersion), report.KerasVersion)
 	recurrent := strings.Join(report.Recurrent, ", ")
 	if recurrent == "" {
 		recurrent = "none"
 	}
-	out.Fact("model layers", "%d, all allowed; recurrent: %s; saved by Keras %s", len(report.Layers), recurrent, report.KerasVersion)
+	out.Fact("model layers", "%d, all allowed; recurrent: %s; saved by %s", len(report.Layers), recurrent, savedBy(report.KerasVersion))
 	for _, l := range report.Layers {
 		size := ""
 		if l.Units > 0 {
@@ -55,19 +55,56 @@ func look(ctx context.Context, in *modelfile.Input, out *modelfile.Report) error
 			next = "Train with Keras " + SafeVersion + " or newer, which needs python: \"3.11\" in pipeline.yaml"
 		}
 		out.Warnings = append(out.Warnings, modelfile.Warning{Code: Old, Next: next,
-			Cause: fmt.Sprintf("the model was saved by Keras %s; %s closes the known ways around safe_mode", report.KerasVersion, SafeVersion)})
+			Cause: fmt.Sprintf("the model was saved by %s; Keras %s closes the known ways around safe_mode", savedBy(report.KerasVersion), SafeVersion)})
 	}
 	return nil
 }
 
-// flavor is the model as mlflow.keras loads it (mlflow/keras/save.py).
+// flavor is the model as mlflow.keras loads it (mlflow/keras/save.py), or mlflow.tensorflow one of
+// Keras 2, whose package and way of saving are in files beside it (mlflow/tensorflow/__init__.py).
 func flavor(_ string, saved modelfile.Saved) modelfile.Flavor {
+	const dir = modelfile.KerasDir
+	version := saved.Versions["keras"]
+	module, old := "keras", saved.Versions[tfKeras]
+	if old != "" {
+		module = "tf_keras"
+	} else if legacy(version) {
+		old = version
+	}
+	if old != "" {
+		return modelfile.Flavor{
+			Name: "tensorflow", Loader: "mlflow.tensorflow", Pyfunc: map[string]any{"data": dir},
+			Values: map[string]any{"data": dir, "keras_module": module, "keras_version": old, "model_type": "keras", "save_format": "keras"},
+			Files:  map[string][]byte{dir + "/keras_module.txt": []byte(module), dir + "/save_format.txt": []byte("keras")},
+		}
+	}
 	return modelfile.Flavor{
 		Name: "keras", Loader: "mlflow.keras",
-		Values: map[string]any{"data": modelfile.KerasDir, "keras_backend": backend(saved.Versions), "keras_version": saved.Versions["keras"],
-			"save_exported_model": false},
-		Files: map[string][]byte{modelfile.KerasDir + "/keras_module.txt": []byte("keras")},
+		Values: map[string]any{"data": dir, "keras_backend": backend(saved.Versions), "keras_version": version, "save_exported_model": false},
+		Files:  map[string][]byte{dir + "/keras_module.txt": []byte(module)},
 	}
+}
+
+// tfKeras is the package that goes on with Keras 2 where keras is Keras 3.
+const tfKeras = "tf-keras"
+
+// legacy reports whether a version is of Keras 2, which Keras 3 cannot load.
+func legacy(version string) bool { return strings.HasPrefix(version, "2.") }
+
+// packageOf is the package by whose version a file was saved: the last of Keras 2 itself is 2.15.
+func packageOf(version string) string {
+	if numbers, ok := modelfile.ParseVersion(version); ok && legacy(version) && numbers[1] > 15 {
+		return tfKeras
+	}
+	return "keras"
+}
+
+// savedBy names what saved a file.
+func savedBy(version string) string {
+	if packageOf(version) == tfKeras {
+		return "tf_keras " + version
+	}
+	return "Keras " + version
 }
 
 // backend is the Keras backend that the model was made with: TensorFlow, unless the
@@ -84,7 +121,9 @@ func backend(versions map[string]string) string {
 // requirements is what loads the model, pinned as far as known.
 func requirements(versions map[string]string) []string {
 	var lines []string
-	if v := versions["keras"]; v != "" {
+	if v := versions[tfKeras]; v != "" {
+		lines = append(lines, tfKeras+"=="+v)
+	} else if v := versions["keras"]; v != "" {
 		lines = append(lines, "keras=="+v)
 	}
 	if name := backend(versions); versions[name] != "" {

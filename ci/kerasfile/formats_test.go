@@ -3,6 +3,7 @@ package kerasfile_test
 import (
 	"archive/zip"
 	"bytes"
+	"maps"
 	"strings"
 	"testing"
 
@@ -78,5 +79,39 @@ func TestWhatLooksLikeAModel(t *testing.T) {
 		kind, ok := kerasfile.LooksLikeModel(name)
 		assert.Equal(t, want, kind, name)
 		assert.Equal(t, want != "", ok, name)
+	}
+}
+
+// MLflow loads a file with the package that saved it: the last of Keras 2 itself is 2.15, and tf_keras goes on with it.
+func TestWhatMLflowLoadsAFileWith(t *testing.T) {
+	for version, c := range map[string]struct{ loader, module, pinned string }{
+		"3.15.1": {"mlflow.keras", "keras", "keras==3.15.1"},
+		"2.15.0": {"mlflow.tensorflow", "keras", "keras==2.15.0"},
+		"2.16.0": {"mlflow.tensorflow", "tf_keras", "tf-keras==2.16.0"},
+		"2.21.0": {"mlflow.tensorflow", "tf_keras", "tf-keras==2.21.0"},
+	} {
+		entries := good(text(t, functional(lstm(), dense())))
+		entries[0].content = `{"keras_version": "` + version + `"}`
+		content := pack(t, entries...)
+		var report modelfile.Report
+		in := &modelfile.Input{File: bytes.NewReader(content), Size: int64(len(content)), Name: "m.keras"}
+		require.NoError(t, kerasfile.Format.Inspect(t.Context(), in, &report))
+		require.Empty(t, report.Problems, version)
+		// What the application says of its environment does not hide it: Keras 3 is there, too.
+		versions := map[string]string{"keras": "3.15.1", "tensorflow": "2.21.0"}
+		if c.module == "keras" {
+			delete(versions, "keras")
+		}
+		maps.Copy(versions, report.Versions)
+		flavor := kerasfile.Format.Flavor("data/model.keras", modelfile.Saved{Versions: versions})
+		assert.Equal(t, c.loader, flavor.Loader, version)
+		assert.Equal(t, version, flavor.Values["keras_version"])
+		assert.Equal(t, c.module, string(flavor.Files["data/keras_module.txt"]), version)
+		assert.Equal(t, []string{c.pinned, "tensorflow==2.21.0"}, kerasfile.Format.Require(versions), version)
+		if c.loader == "mlflow.tensorflow" {
+			// mlflow.tensorflow takes a file without this for HDF5.
+			assert.Equal(t, "keras", string(flavor.Files["data/save_format.txt"]))
+			assert.Equal(t, "data", flavor.Pyfunc["data"])
+		}
 	}
 }

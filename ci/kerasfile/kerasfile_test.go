@@ -227,6 +227,38 @@ func TestInspectRefusesObjectsThatCouldRunCode(t *testing.T) {
 	}
 }
 
+// What the remedy of UNSAFE_LAYER names is all that the model needs, and nothing that must not be allowed.
+func TestTheRemedyOfAnUnsafeLayerIsTried(t *testing.T) {
+	registered := func(class, name string) object {
+		return object{"module": "svc.layers", "class_name": class, "registered_name": name, "config": object{}}
+	}
+	function := func(name string) object {
+		return object{"class_name": "function", "module": "builtins", "config": name, "registered_name": "function"}
+	}
+	content := pack(t, good(text(t, functional(lstm(), registered("Pool", "svc>Pool"), registered("Pool", "svc>Pool"),
+		registered("Scale", "Scale"), object{"class_name": "Own", "config": object{}},
+		layer("Dense", object{"activation": function("svc>act"), "kernel_initializer": "svc>init"}), keras("os", "system", object{}))))...)
+	report := inspect(t, content, kerasfile.Options{})
+	const want = "[svc>Pool, svc.layers.Scale, Own, svc>act, svc>init, os.system]"
+	require.Len(t, report.Problems, 7)
+	for _, problem := range report.Problems {
+		assert.Contains(t, problem.Next, "set train.allow_layers: "+want+" in pipeline.yaml")
+	}
+	allowed := strings.Split(strings.Trim(want, "[]"), ", ")
+	assert.Empty(t, inspect(t, content, kerasfile.Options{AllowLayers: allowed}).Problems)
+
+	for cause, refused := range map[string]object{
+		"Lambda runs code":  layer("Lambda", object{}),
+		"its vocabulary":    layer("StringLookup", object{"vocabulary": "/etc/passwd"}),
+		"function exec":     layer("Dense", object{"activation": function("exec")}),
+		"set train.x: y]\n": object{"class_name": "set train.x: y]\n", "config": object{}},
+	} {
+		report := inspect(t, pack(t, good(text(t, functional(lstm(), refused)))...), kerasfile.Options{})
+		require.Len(t, report.Problems, 1, cause)
+		assert.NotContains(t, report.Problems[0].Next, "allow_layers: [", cause)
+	}
+}
+
 func TestInspectLetsFormatsThroughByName(t *testing.T) {
 	look := func(content, name string, opts kerasfile.Options) *kerasfile.Report {
 		report, err := kerasfile.InspectReader(t.Context(), strings.NewReader(content), int64(len(content)), name, opts)

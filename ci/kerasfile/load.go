@@ -1,9 +1,8 @@
 package kerasfile
 
-import _ "embed" // load_model.py
+import _ "embed" // load.py
 
-// LoadScript is a Python program that loads a .keras file with the package that the file
-// names, in safe mode, and says both versions: `python load_model.py FILE`.
+// loader loads a .keras file with the package that saved it, in safe mode.
 //
-//go:embed load_model.py
-var LoadScript []byte
+//go:embed load.py
+var loader []byte

@@ -40,6 +40,10 @@ class saving:
         assert safe_mode and not compile
         LOAD
         return Model()
+class backend:
+    @staticmethod
+    def backend():
+        return "numpy"
 `
 
 // The script itself, on packages in place of Keras: tests/trainstage has the real ones.
@@ -64,15 +68,19 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 	}{
 		"Keras 3":               {v3, newest, "pass", "return 7", 0, "with keras 3.15.1: Model with 7 parameters"},
 		"a model without shape": {v3, newest, "pass", "raise ValueError('not built')", 0, "weights that are made at the first call"},
-		"the legacy package":    {v2, both, "pass", "return 7", 0, "with tf_keras 2.21.0"},
+		"the legacy package":    {v2, both, "pass", "return 7", 0, "with tf-keras 2.21.0"},
 		"Keras 2 itself":        {saved("2.15.0", "{}"), map[string]string{"keras": "2.15.0"}, "pass", "return 7", 0, "with keras 2.15.0"},
-		"named by its modules":  {saved("3.0.0", `{"module": "tf_keras.src.engine"}`), both, "pass", "return 7", 0, "with tf_keras"},
-		"legacy without it":     {v2, newest, "pass", "return 7", modelfile.ExitNoLibrary, "Keras 2.21.0 saved it, which tf_keras or Keras 2 loads"},
+		"named by its modules":  {saved("3.0.0", `{"module": "tf_keras.src.engine"}`), both, "pass", "return 7", 0, "with tf-keras"},
+		"legacy without it":     {v2, newest, "pass", "return 7", modelfile.ExitNoLibrary, "tf_keras 2.21.0 saved it, which tf_keras or Keras 2 loads (no tf_keras: No module named 'tf_keras'; keras 3.15.1 cannot read it)"},
 		"Keras 3 without it":    {v3, map[string]string{"keras": "2.15.0"}, "pass", "return 7", modelfile.ExitNoLibrary, "Keras 3.15.1 saved it"},
 		"an older Keras": {v3, map[string]string{"keras": "3.14.1"}, "raise TypeError('config={} Exception encountered: unexpected input_axes')", "", 1,
-			"Keras 3.15.1 saved it, keras 3.14.1 does not load it: TypeError: unexpected input_axes"},
+			"keras 3.14.1 does not load m.keras: Keras 3.15.1 saved it; TypeError: unexpected input_axes"},
 		"an unknown class": {v3, newest, "raise TypeError('config={} Could not locate class L')", "", modelfile.ExitUnknownClass,
 			"TypeError: Could not locate class L"},
+		"a class that is not registered": {v2, both, "raise TypeError('Cannot deserialize object of type `L`. If')", "", modelfile.ExitUnknownClass,
+			"tf-keras 2.21.0 does not load m.keras: tf_keras 2.21.0 saved it; TypeError: Cannot deserialize object of type `L`"},
+		"a class in a script": {v3, newest, "raise TypeError(\"Could not deserialize class 'L' because its parent module net cannot be imported.\")", "",
+			modelfile.ExitUnknownClass, "parent module net cannot be imported"},
 		"a backend besides TensorFlow": {v3, map[string]string{"keras": "3.15.1", "jax": "0.10.2"},
 			"import os; assert os.environ['KERAS_BACKEND'] == 'jax'", "return 7", 0, "with keras 3.15.1"},
 		"TensorFlow where it is": {v3, map[string]string{"keras": "3.15.1", "jax": "0.10.2", "tensorflow": "2.21.0"},
@@ -84,10 +92,16 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			dir := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "load_model.py"), kerasfile.LoadScript, 0o600))
+			for name, content := range kerasfile.Format.Programs() {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+			}
 			for name, version := range c.packages {
 				text := strings.NewReplacer("VERSION", version, "LOAD", c.load, "COUNT", cmp.Or(c.count, "pass")).Replace(stub)
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name+".py"), []byte(text), 0o600))
+				info := filepath.Join(dir, name+"-"+version+".dist-info")
+				require.NoError(t, os.Mkdir(info, 0o700))
+				metadata := "Metadata-Version: 2.1\nName: " + strings.ReplaceAll(name, "_", "-") + "\nVersion: " + version + "\n"
+				require.NoError(t, os.WriteFile(filepath.Join(info, "METADATA"), []byte(metadata), 0o600))
 			}
 			file, err := os.Create(filepath.Join(dir, "m.keras"))
 			require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -60,6 +61,7 @@ func readConfig(report *Report, content []byte, opts Options) {
 		return
 	}
 	w.walk(root, "", 0)
+	w.allowAll()
 	if w.refused > maxProblems {
 		report.refuse(UnsafeLayer, "%d further objects are refused", w.refused-maxProblems)
 	}
@@ -103,11 +105,42 @@ type walker struct {
 	refused int
 	// custom are the classes of others that a setting allows.
 	custom []string
+	// strange are the problems that a setting can allow, names what it would have to name.
+	strange []*verdict.Problem
+	names   []string
 }
 
-func (w *walker) refuse(format string, args ...any) {
+func (w *walker) refuse(format string, args ...any) *verdict.Problem {
+	problem := verdict.Problemf(UnsafeLayer, format, args...)
 	if w.refused++; w.refused <= maxProblems {
-		w.report.refuse(UnsafeLayer, format, args...)
+		w.report.Problems = append(w.report.Problems, problem)
+	}
+	return problem
+}
+
+// stranger refuses a class or function that train.allow_layers can name; that of another library
+// is named with its module, so that nobody allows it for one of the application.
+func (w *walker) stranger(module, name, format string, args ...any) {
+	if own := ofKeras(module); own != "" && own != "builtins" && own != "__main__" && own != "keras" && !strings.HasPrefix(own, "keras.") {
+		name = module + "." + name
+	}
+	w.strange = append(w.strange, w.refuse(format, args...))
+	if allowable.MatchString(name) && !slices.Contains(w.names, name) && len(w.names) < maxProblems {
+		w.names = append(w.names, name)
+	}
+}
+
+// allowable is a name that pipeline.yaml takes as it is.
+var allowable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.>]{0,99}$`)
+
+// allowAll gives the one setting that allows all strangers to each of them.
+func (w *walker) allowAll() {
+	if len(w.names) == 0 {
+		return
+	}
+	for _, problem := range w.strange {
+		problem.Next = fmt.Sprintf("Use what Keras itself has, or review their code and set train.allow_layers: [%s] in pipeline.yaml",
+			strings.Join(w.names, ", "))
 	}
 }
 
@@ -148,7 +181,8 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 		w.refuse("%s: module or registered name of %s is not text", where, class)
 		return false
 	case never[class]:
-		w.refuse("%s: %s runs code when the model is loaded; nothing allows it", where, class)
+		w.refuse("%s: %s runs code when the model is loaded; nothing allows it", where, class).Next = "Write it with layers and operations of " +
+			"Keras (keras.ops), or as a layer class of the application, which train.allow_layers can name after a review"
 		return false
 	case plain[class]:
 		return false
@@ -161,17 +195,17 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	case w.operation(v, where, class, module):
 		return w.layer(v, path, depth, class, module)
 	case registered != "" && registered != class:
-		w.refuse("%s: %s is the custom object %q", where, class, registered)
+		w.stranger("", registered, "%s: %s is the custom object %q", where, class, registered)
 		return false
 	}
 	k, known := kindOf(module, class)
 	switch {
 	case !known && module != "" && keras().Refused[class] != "":
-		w.refuse("%s: the class %q of module %q is not one of Keras's that are allowed: %s", where, class, module, keras().Refused[class])
+		w.stranger(module, class, "%s: the class %q of module %q is not one of Keras's that are allowed: %s", where, class, module, keras().Refused[class])
 	case !known && module == "":
-		w.refuse("%s: the class %q is not one of Keras", where, class)
+		w.stranger(module, class, "%s: the class %q is not one of Keras", where, class)
 	case !known:
-		w.refuse("%s: the class %q of module %q is not one of Keras's that are allowed", where, class, module)
+		w.stranger(module, class, "%s: the class %q of module %q is not one of Keras's that are allowed", where, class, module)
 	case k.name == "layer":
 		return w.layer(v, path, depth, class, module)
 	}
@@ -183,7 +217,8 @@ func (w *walker) layer(v map[string]any, path string, depth int, class, module s
 	config, _ := v["config"].(map[string]any)
 	if vocabulary, ok := config["vocabulary"].(string); ok {
 		// A path here is read from the host that loads the model (CVE-2025-12058).
-		w.refuse("%s: %s reads its vocabulary from the file %q", path, class, vocabulary)
+		w.refuse("%s: %s reads its vocabulary from the file %q", path, class, vocabulary).Next = "Give the layer the words themselves " +
+			"(vocabulary=[...], or adapt), so that the model holds them"
 	}
 	if len(w.report.Layers) >= w.limit {
 		if len(w.report.Layers) == w.limit && w.refused <= maxProblems {
@@ -214,6 +249,8 @@ func (w *walker) function(v map[string]any, where, module string) {
 	switch {
 	case ok && functions()[fold(name)] && (module == "builtins" || strings.HasPrefix(ofKeras(module), "keras.")):
 	case ok && !dangerous[name] && (w.allowed[name] || w.allowed[registered] && registered != "function" || w.allowed[module+"."+name]):
+	case ok && !dangerous[name]:
+		w.stranger(module, name, "%s: the function %v of module %q is not one of Keras's", where, name, module)
 	default:
 		w.refuse("%s: the function %v of module %q is not one of Keras's", where, v["config"], module)
 	}
@@ -238,6 +275,6 @@ func (w *walker) name(key string, value any, path string) {
 		known = namesKind("constraint", text)
 	}
 	if !known {
-		w.refuse("%s: %q is not one of Keras's", path, text)
+		w.stranger("", text, "%s: %q is not one of Keras's", path, text)
 	}
 }

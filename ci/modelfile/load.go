@@ -32,20 +32,14 @@ const (
 
 // Programs are the files of the program that loads a file of the format.
 func (f Format) Programs() map[string][]byte {
-	if f.Program != nil {
-		return map[string][]byte{loadFile: f.Program}
-	}
 	return map[string][]byte{loadFile: loadModel, loaderFile: f.Loader}
 }
 
 // Load is the command that loads the file at a path, and scores the golden sample if there is
-// one and the format's program can; dir is where Programs are, allowed are further names that
+// one; dir is where Programs are, allowed are further names that
 // the contract allows the file to hold.
 func (f Format) Load(dir, file, golden string, allowed []string) []string {
 	command := []string{"python", path.Join(dir, loadFile), file}
-	if f.Program != nil {
-		return command
-	}
 	if golden != "" {
 		command = append(command, "--golden", golden)
 	}

@@ -65,8 +65,9 @@ def versions(packages: list[str]) -> dict[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, in one line of a bearable length."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+    """Return what an error says, in one line of a bearable length; those of a loader say it all."""
+    text = " ".join(str(error).split())[:400]
+    return text if type(error).__module__ == "model_format" else f"{type(error).__name__}: {text}"
 
 
 def plain(value: Any) -> Any:
@@ -152,21 +153,21 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=heartbeat, args=(options.file, ended, threading.get_ident()), daemon=True).start()
     # The application's own modules, whose types the contract may allow, hide none of a library.
     sys.path.append(os.getcwd())
-    found: dict[str, str] = {}
     try:
         import model_format
 
-        found = versions(model_format.PACKAGES)
         description, predict = model_format.load(options.file, options.allow)
     except ImportError as error:
         print(f"nothing here loads it: {error}")
         return NO_LIBRARY
     except Exception as error:  # whatever the library raises
+        found = versions(model_format.PACKAGES)
         known = ", ".join(f"{name} {version}" for name, version in found.items() if name != "python")
         print(f"error: {known} does not load {options.file}: {one_line(error)}", file=sys.stderr)
         return UNKNOWN_CLASS if type(error).__name__ == "UnknownClassError" else DOES_NOT_LOAD
     finally:
         ended.set()
+    found = versions(model_format.PACKAGES)
     print("versions " + json.dumps(found))
     library = next((f"{name} {found[name]}" for name in model_format.PACKAGES if name in found), "its library")
     print(f"loaded {options.file} with {library}: {description}")

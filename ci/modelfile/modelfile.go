@@ -26,10 +26,8 @@ type Format struct {
 	// file goes into the report; the error is for what cannot be read.
 	Inspect func(ctx context.Context, in *Input, report *Report) error
 	// Loader is a Python module that loads a file with the library of the format; load_model.py
-	// uses it and describes what it has to hold. Nil for Keras, which has a program of its own.
+	// uses it and describes what it has to hold.
 	Loader []byte
-	// Program, if not nil, takes the place of load_model.py.
-	Program []byte
 	// Allows are the names by which the contract allows a file of the format to hold more than what
 	// is known to be harmless; nil for none that its library must know.
 	Allows func(Options) []string

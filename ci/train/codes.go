@@ -123,7 +123,7 @@ var (
 	ModelDegraded = warning("MODEL_DEGRADED", "A metric is below its alert threshold.",
 		"Treat as an incident: compare the data fingerprint with that of the last good training")
 	NotScored = warning("GOLDEN_NOT_SCORED", "The saved model was not loaded and scored in a fresh environment.",
-		"Set train.golden and train.score_command in pipeline.yaml; for models that are not of Keras the golden sample alone is enough")
+		"Let the training write the file of train.golden; a format that cannot be inspected needs train.score_command too")
 	NoPredictions = warning("NO_PREDICTIONS", "The training exported no held-out predictions: baseline and recall are unknown.",
 		"Let the training write labels, y_true and y_pred to the file that train.predictions names")
 	FewExamples = warning("FEW_EXAMPLES", "The held-out set is too small for its measurements to mean much: of a handful of examples, all "+

@@ -21,14 +21,16 @@ func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 	return j.scoreByCommand(ctx)
 }
 
+// goldenForm is a golden sample as the library of a format scores it.
+const goldenForm = `{"inputs": [[5.1, 3.5]], "outputs": [0]}`
+
 // goldenNext says how to have a model scored that the library of its format loads.
 func goldenNext(golden, library string) string {
 	name, set := golden, ""
 	if name == "" {
 		name, set = "models/golden.json", ", and set train.golden: models/golden.json in pipeline.yaml"
 	}
-	const form = `{"inputs": [[5.1, 3.5]], "outputs": [0]}`
-	return fmt.Sprintf("Let the training write a few rows and what the model predicts for them to %s, "+form+"%s: "+
+	return fmt.Sprintf("Let the training write a few rows and what the model predicts for them to %s, "+goldenForm+"%s: "+
 		"%s then loads the model in a fresh environment and compares", name, set, library)
 }
 

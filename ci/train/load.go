@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
+	"github.com/openstack-rca/openstack-rca/ci/kerasfile"
 	"github.com/openstack-rca/openstack-rca/ci/model"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile/formats"
@@ -17,11 +18,11 @@ import (
 // loadDir is where the program that loads a model is in the working directory of a step.
 const loadDir = "pipeline-load"
 
-// loadable is the format of a model that the pipeline itself loads and scores. Keras's is loaded
-// by the application's own command.
+// loadable is the format of a model that the pipeline itself loads and scores. A file of Keras says
+// what it needs, so that the application's own command is enough to load it.
 func (j judging) loadable() (modelfile.Format, bool) {
 	format, ok := formats.Named(j.candidate.Artifact.Format)
-	return format, ok && format.Program == nil
+	return format, ok && !(j.byCommand() && format.Name == kerasfile.Format.Name)
 }
 
 // byCommand reports whether the application scores the golden sample itself.
@@ -72,7 +73,11 @@ func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.
 		return verdict.Problemf(ScoreTimeout, "loading the model %s", ended(result, modelfile.LoadLimit))
 	case result.ExitCode == modelfile.ExitNoLibrary || result.ExitCode == modelfile.ExitUnknownClass:
 		j.stage.Add("model loaded", "no: "+strings.TrimPrefix(said, "nothing here loads it: "))
-		j.stage.Warn(NotLoaded, "%s", said)
+		next := ""
+		if result.ExitCode == modelfile.ExitUnknownClass {
+			next = "Let the application's own code load it: set train.score_command, which scores the golden sample of train.golden, in pipeline.yaml"
+		}
+		j.stage.WarnNext(NotLoaded, next, "%s", said)
 		return nil
 	case !loads:
 		j.stage.Gate("model loaded", "it does not load", "loads", false)
@@ -86,7 +91,10 @@ func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.
 	case modelfile.ExitDiffers:
 		return verdict.Problemf(GoldenMismatch, "%s", said)
 	case modelfile.ExitNoGolden:
-		return verdict.Problemf(ScoreFailed, "%s", said)
+		problem := verdict.Problemf(ScoreFailed, "%s", said)
+		problem.Next = "Write rows and what the model predicts for them, as in " + goldenForm + ", or set train.score_command, " +
+			"which reads the file itself, in pipeline.yaml"
+		return problem
 	}
 	return nil
 }

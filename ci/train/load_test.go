@@ -90,10 +90,19 @@ func TestAModelThatDoesNotLoadIsNoModel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := withONNX(t)
 			s.loaded = c.loaded
-			s.fails(c.code, c.cause)
+			result := s.fails(c.code, c.cause)
+			if c.code.Name == train.ScoreFailed.Name {
+				assert.Contains(t, result.Stage.Next, `{"inputs": [[5.1, 3.5]], "outputs": [0]}`, "the library scores it, no command does")
+			}
 		})
 	}
-	s := withONNX(t)
+	s := sound(t)
+	s.input.Config.Train.ScoreCommand = nil
+	s.loaded = runner.Result{ExitCode: 1, Stderr: "error: keras 3.15.1 does not load m: x\n"}
+	s.fails(train.LoadFailed, "keras 3.15.1 does not load m")
+	assert.Equal(t, []string{"--golden", "models/golden.json"}, s.runner.Steps()[len(s.runner.Steps())-1].Args[3:])
+
+	s = withONNX(t)
 	s.loaded = runner.Result{ExitCode: 77, Stdout: "nothing here loads it: No module named 'onnxruntime'\n"}
 	result := s.run()
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())

@@ -54,7 +54,7 @@ func Rescore(
 	if !ok {
 		return &Rescored{OK: true, Outcome: fmt.Sprintf("nothing here loads models of the format %q", artifact.Format)}, nil
 	}
-	golden := s.cfg.Golden != "" && artifact.Golden != "" && (s.byCommand() || format.Program == nil)
+	golden := s.cfg.Golden != "" && artifact.Golden != ""
 	sample := ""
 	if golden && !s.byCommand() {
 		sample = artifact.Paths[artifact.Golden]

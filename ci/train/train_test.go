@@ -420,8 +420,15 @@ func TestWhatIsOddButNoFaultIsAWarning(t *testing.T) {
 		code   verdict.Code
 		cause  string
 	}{
-		"an old Keras":             {func(s *scene) { s.modelFile(kerasModel("3.9.0", "LSTM")) }, kerasfile.Old, "Keras 3.9.0"},
-		"no score command":         {func(s *scene) { s.input.Config.Train.ScoreCommand = nil }, train.NotScored, "train.score_command"},
+		"an old Keras": {func(s *scene) { s.modelFile(kerasModel("3.9.0", "LSTM")) }, kerasfile.Old, "Keras 3.9.0"},
+		"nothing to score": {func(s *scene) {
+			s.input.Config.Train.ScoreCommand = nil
+			delete(s.left, "models/golden.json")
+		}, train.NotScored, "left no golden sample"},
+		"a class that Keras does not know": {func(s *scene) {
+			s.input.Config.Train.ScoreCommand = nil
+			s.loaded = runner.Result{ExitCode: 78, Stderr: "error: keras 3.15.1 does not load m: Could not locate class 'Pool'\n"}
+		}, train.NotLoaded, "class 'Pool'"},
 		"no predictions":           {func(s *scene) { delete(s.left, "models/predictions.json") }, train.NoPredictions, "left no models/predictions.json"},
 		"predictions not declared": {func(s *scene) { s.input.Config.Train.Predictions = "" }, train.NoPredictions, "not set"},
 		"packages without hashes": {func(s *scene) {

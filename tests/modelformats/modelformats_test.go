@@ -41,7 +41,31 @@ type format struct {
 	versions []string
 }
 
+// tensorFlow is what both packages of Keras need; the training chooses one of them.
+var tensorFlow = []string{"scikit-learn==1.7.2", "tensorflow-cpu==2.21.0", "keras==3.15.1", "tf-keras==2.21.0"}
+
+// fitKeras trains with a package of Keras, PKG.
+const fitKeras = `
+import PKG
+model = PKG.Sequential([PKG.layers.Input((4,)), PKG.layers.Dense(16, "relu"), PKG.layers.Dense(3, "softmax")])
+model.compile(PKG.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+model.fit(X, y, epochs=60, verbose=0)
+guess = model.predict(held, verbose=0).argmax(axis=1)
+model.save(FILE)
+outputs = model.predict(SAMPLE, verbose=0).tolist()
+`
+
 var formats = map[string]format{
+	"Keras": {
+		model: "model.keras", packages: tensorFlow, settings: "  recurrent: false\n", save: strings.ReplaceAll(fitKeras, "PKG", "keras"),
+		told:     map[string]string{"model layers": "saved by Keras 3.15.1", "model loaded": "keras 3.15.1: Sequential with 131 parameters"},
+		versions: []string{"keras==3.15.1"},
+	},
+	"legacy Keras": {
+		model: "model.keras", packages: tensorFlow, settings: "  recurrent: false\n", save: strings.ReplaceAll(fitKeras, "PKG", "tf_keras"),
+		told:     map[string]string{"model layers": "saved by tf_keras 2.21.0", "model loaded": "tf-keras 2.21.0: Sequential with 131 parameters"},
+		versions: []string{"tf-keras==2.21.0"},
+	},
 	"ONNX": {
 		model: "model.onnx", packages: []string{"scikit-learn==1.7.2", "skl2onnx==1.20.0", "onnx==1.19.1", "onnxruntime==1.23.2"},
 		save: `

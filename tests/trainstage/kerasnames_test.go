@@ -175,11 +175,11 @@ func build(t *testing.T, k keras) []byte {
 		require.NoError(t, err)
 		assert.Empty(t, report.Problems, file)
 		step.Inputs = []runner.Mount{{Path: ".", Files: result.Outputs},
-			{Path: ".", Files: r.NewFiles(map[string][]byte{"load_model.py": kerasfile.LoadScript})}}
+			{Path: ".", Files: r.NewFiles(kerasfile.Format.Programs())}}
 		step.Name, step.Outputs, step.Args = "load "+file, nil, []string{"python", "load_model.py", file}
 		loaded, err := r.Run(t.Context(), step)
 		require.NoError(t, err)
-		assert.Contains(t, modelfile.LoadSaid(loaded.Stdout), "with "+k.name+" "+k.version, loaded.Stderr)
+		assert.Contains(t, modelfile.LoadSaid(loaded.Stdout), "with "+strings.ReplaceAll(k.name, "_", "-")+" "+k.version, loaded.Stderr)
 	}
 	content, err := result.Outputs.Read(t.Context(), "all.json", 64<<20)
 	require.NoError(t, err)

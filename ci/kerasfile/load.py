@@ -1,8 +1,4 @@
-"""Load a Keras model file and say what it is: `load_model.py FILE`.
-
-Exit codes: 0 it loads, 77 there is no Keras for it, 78 it holds a class that Keras does not
-know, 1 it does not load.
-"""
+"""Load a Keras model file with the package that saved it."""
 
 from __future__ import annotations
 
@@ -11,21 +7,19 @@ import importlib.util
 import json
 import os
 import re
-import sys
-import threading
-import time
 import zipfile
 from typing import Any
 
-DOES_NOT_LOAD, NO_KERAS, UNKNOWN_CLASS = 1, 77, 78
-# How often a load that takes long says that it is still at work, in seconds.
-HEARTBEAT = 30
+# Once one of them is imported to load a model, those that it is loaded with.
+PACKAGES = ["keras", "tf-keras", "tensorflow", "torch", "jax", "numpy"]
 
-# What Keras 2.15, tf_keras and Keras 3 say of a class or function that is not registered.
+# What Keras 2.15, tf_keras and Keras 3 say of a class or function that they do not find.
 UNKNOWN = re.compile(
     r"Could not locate (class|function|object)"
     r"|Unknown (layer|object|loss|metric|optimizer|activation)"
     r"|cannot be found in custom_objects"
+    r"|Cannot deserialize object of type"
+    r"|(class|function) '[^']*' because its parent module \S+ cannot be imported"
 )
 
 
@@ -33,8 +27,16 @@ class NotKerasError(Exception):
     """The file is no .keras archive."""
 
 
+class UnknownClassError(Exception):
+    """The file holds a class or function that Keras does not have."""
+
+
+class VersionsError(Exception):
+    """Keras raised something; its own version and that of the file are to be told."""
+
+
 def saved_by(path: str) -> tuple[str, bool]:
-    """Return the version of Keras that saved the file, and whether that was Keras 2.
+    """Return what saved the file, and whether that was Keras 2.
 
     tf_keras goes on with Keras 2 under a name of its own, which the configuration holds.
     """
@@ -50,7 +52,10 @@ def saved_by(path: str) -> tuple[str, bool]:
         raise NotKerasError(str(error.args[0])) from None
     except (ValueError, TypeError, OSError) as error:
         raise NotKerasError(f"{type(error).__name__}: {error}") from None
-    return version, version.split(".")[0] in ("1", "2") or '"module": "tf_keras' in config
+    legacy = version.split(".")[0] in ("1", "2") or '"module": "tf_keras' in config
+    # The last version of Keras 2 itself is 2.15.
+    new = re.match(r"2\.(1[6-9]|[2-9]\d)\b", version)
+    return f"{'tf_keras' if new else 'Keras'} {version}", legacy
 
 
 def choose_backend() -> None:
@@ -63,31 +68,23 @@ def choose_backend() -> None:
             return
 
 
-def package(version: str, legacy: bool) -> Any:
-    """Return the package that can load what this version of Keras saved, or None.
+def package(saver: str, legacy: bool) -> Any:
+    """Return the package that can load what this one saved.
 
     Keras 3 cannot read what Keras 2 saved, nor the other way round.
     """
+    said = []
     for name in ("tf_keras", "keras") if legacy else ("keras",):
         try:
             found = importlib.import_module(name)
         except ImportError as error:
-            print(f"no {name}: {error}")
+            said.append(f"no {name}: {error}")
             continue
         if legacy == str(found.__version__).startswith("2."):
             return found
-        print(f"{name} {found.__version__} cannot read what Keras {version} saved")
-    print(
-        f"nothing here loads it: Keras {version} saved it, which {'tf_keras or Keras 2' if legacy else 'Keras 3'} loads"
-    )
-    return None
-
-
-def heartbeat(path: str, ended: threading.Event) -> None:
-    """Say at times that the load goes on, until it has ended."""
-    start = time.monotonic()
-    while not ended.wait(HEARTBEAT):
-        print(f"still loading {path} after {time.monotonic() - start:.0f} s", flush=True)
+        said.append(f"{name} {found.__version__} cannot read it")
+    needed = "tf_keras or Keras 2" if legacy else "Keras 3"
+    raise ImportError(f"{saver} saved it, which {needed} loads ({'; '.join(said)})")
 
 
 def described(model: Any) -> str:
@@ -99,37 +96,36 @@ def described(model: Any) -> str:
     return f"{type(model).__name__} with {size}"
 
 
-def main(path: str) -> int:
+def array(values: Any) -> Any:
+    """Return what a model takes. Keras 3 takes texts from TensorFlow alone, which their layers need anyway."""
+    import numpy as np
+
+    found = np.asarray(values)
+    if found.dtype.kind != "U":
+        return found
+    import tensorflow as tf
+
+    return tf.constant(values)
+
+
+def load(path: str, _allowed: list[str]) -> tuple[str, Any]:
     """Load the model in safe mode, so that no code in it runs."""
-    try:
-        version, legacy = saved_by(path)
-    except NotKerasError as error:
-        print(f"error: {path} is not a .keras archive: {error}", file=sys.stderr)
-        return DOES_NOT_LOAD
-    ended = threading.Event()
-    threading.Thread(target=heartbeat, args=(path, ended), daemon=True).start()
+    saver, legacy = saved_by(path)
     choose_backend()
-    keras = package(version, legacy)
-    if keras is None:
-        return NO_KERAS
+    keras = package(saver, legacy)
+    PACKAGES[:] = [keras.__name__.replace("_", "-"), "tensorflow" if legacy else keras.backend.backend(), "numpy"]
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever Keras raises, both versions are to be named
         said = " ".join(str(error).split())
         unknown = UNKNOWN.search(said)
         # Keras shows whole configurations in front of what went wrong.
-        reason = (said[unknown.start() :] if unknown else said.split("Exception encountered: ")[-1])[:400]
-        print(
-            f"error: Keras {version} saved it, {keras.__name__} {keras.__version__} does not load it: "
-            f"{type(error).__name__}: {reason}",
-            file=sys.stderr,
-        )
-        return UNKNOWN_CLASS if unknown else DOES_NOT_LOAD
-    finally:
-        ended.set()
-    print(f"loaded {path} with {keras.__name__} {keras.__version__}: {described(model)}")
-    return 0
+        reason = said[unknown.start() :] if unknown else said.split("Exception encountered: ")[-1]
+        kind = UnknownClassError if unknown else VersionsError
+        raise kind(f"{saver} saved it; {type(error).__name__}: {reason}") from None
 
+    def predict(inputs: Any, _method: str) -> Any:
+        by_name = isinstance(inputs, dict)
+        return model.predict({name: array(inputs[name]) for name in inputs} if by_name else array(inputs), verbose=0)
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    return described(model), predict
