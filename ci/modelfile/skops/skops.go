@@ -208,6 +208,10 @@ func (w *walker) judge(root map[string]any) {
 		if problem.Code.Name == UntrustedType.Name && len(w.asked) > 0 {
 			problem.Next = fmt.Sprintf("Once you know that its code is harmless: train.allow_types: [%s] in pipeline.yaml",
 				strings.Join(w.asked, ", "))
+			if slices.ContainsFunc(w.asked, func(name string) bool { return strings.HasPrefix(name, "__main__.") }) {
+				problem.Next = "Only the training's script has what is in __main__: move it to a module of its own, which the script imports, " +
+					"and train again"
+			}
 		}
 	}
 	if more := len(w.refused) - maxNamed; more > 0 {

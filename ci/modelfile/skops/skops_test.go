@@ -167,6 +167,9 @@ func TestATypeThatIsNotKnownIsRefused(t *testing.T) {
 	r := inspect(t, pack(t, saved(estimator(object{"a": node("sklearn.tree._tree", "Tree", "TreeNode", nil), "b": node("app.x", "Y", "ObjectNode", nil), "c": node("os", "system", "FunctionNode", nil)})), nil), modelfile.Options{})
 	require.Len(t, r.Problems, 3)
 	assert.Contains(t, r.Problems[0].Next, "train.allow_types: [sklearn.tree._tree.Tree, app.x.Y] in pipeline.yaml", "what is never allowed is not proposed")
+	r = inspect(t, pack(t, saved(estimator(object{"b": node("__main__", "f", "FunctionNode", nil)})), nil), modelfile.Options{})
+	require.Len(t, r.Problems, 1)
+	assert.Contains(t, r.Problems[0].Next, "move it to a module", "allowed, it would not be found when the model is loaded")
 	many := object{}
 	for i := range 100 {
 		many[string(rune('a'+i%26))+strings.Repeat("x", i)] = node("app", strings.Repeat("C", i+1), "ObjectNode", nil)
