@@ -153,17 +153,20 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 	}
 	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false accept this file without a look into it: it is "+
 		"built into the image, and never published", key)
+	if key != "" && !slices.Contains(extensions[key], extension) {
+		unseen = fmt.Sprintf("named %s, it can be let through without a look into it (docs/models.md)", extensions[key][0])
+	}
 	switch {
 	case archive && key == "h5" && extension != ".keras" && !weights:
 		problem.Next = "Save the model in the Keras v3 format (model.save(\"models/NAME.keras\")); " + unseen
 	case archive:
 		problem.Next = "Save the model in the Keras v3 format (model.save(\"models/NAME.keras\"))"
-	case key == "pickle":
+	case key == "pickle" && !strings.Contains(framework, "PyTorch"):
 		problem.Next = "Save a model of scikit-learn with skops (skops.io.dump(model, \"models/NAME.skops\")) and name it in train.model; " +
 			unseen + " (its metrics are held, it is scored by train.score_command)"
 	case strings.Contains(framework, "PyTorch"):
 		problem.Next = "Save the weights as safetensors with a module for train.loader, or export the model to ONNX (docs/models.md)"
-		if key != "" {
+		if key == "torchscript" {
 			problem.Next += "; " + unseen
 		}
 	default:

@@ -20,6 +20,8 @@ func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 	for name, c := range map[string]struct{ content, cause, next string }{
 		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), which cannot be inspected", "train.allow_formats: [pickle] and train.recurrent: false"},
 		"model.joblib":       {"\x78\x9c", "model.joblib is a Python pickle by joblib (scikit-learn)", "train.allow_formats: [pickle]"},
+		"old.pt":             {"\x80\x02", "old.pt is a Python pickle (PyTorch)", "export the model to ONNX (docs/models.md)"},
+		"model.bin.gz":       {"\x80\x04\x95", "model.bin.gz is a Python pickle", "named .pkl, it can be let through"},
 		"model.pt":           {"PK\x03\x04", "model.pt is a damaged file of PyTorch (PyTorch), which", "safetensors with a module for train.loader"},
 		"model.onnx":         {"\x08\x07", "model.onnx is ONNX", "docs/models.md"},
 		"model.tflite":       {"\x20\x00\x00\x00TFL3", "TensorFlow Lite", "docs/models.md lists"},

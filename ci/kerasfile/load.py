@@ -119,8 +119,8 @@ def load(path: str, _allowed: list[str]) -> tuple[str, Any]:
     except Exception as error:  # whatever Keras raises, both versions are to be named
         said = " ".join(str(error).split())
         unknown = UNKNOWN.search(said)
-        # Keras shows whole configurations in front of what went wrong.
-        reason = said[unknown.start() :] if unknown else said.split("Exception encountered: ")[-1]
+        # Keras shows whole configurations in front of what went wrong, and advice behind it.
+        reason = said[unknown.start() :].split(". ")[0] if unknown else said.split("Exception encountered: ")[-1]
         kind = UnknownClassError if unknown else VersionsError
         raise kind(f"{saver} saved it; {type(error).__name__}: {reason}") from None
 

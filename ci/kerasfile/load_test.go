@@ -79,6 +79,7 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 			"TypeError: Could not locate class L"},
 		"a class that is not registered": {v2, both, "raise TypeError('Cannot deserialize object of type `L`. If')", "", modelfile.ExitUnknownClass,
 			"tf-keras 2.21.0 does not load m.keras: tf_keras 2.21.0 saved it; TypeError: Cannot deserialize object of type `L`"},
+		"advice": {v3, newest, "raise TypeError('Could not locate class L. Make sure')", "", modelfile.ExitUnknownClass, "locate class L"},
 		"a class in a script": {v3, newest, "raise TypeError(\"Could not deserialize class 'L' because its parent module net cannot be imported.\")", "",
 			modelfile.ExitUnknownClass, "parent module net cannot be imported"},
 		"a backend besides TensorFlow": {v3, map[string]string{"keras": "3.15.1", "jax": "0.10.2"},

@@ -58,7 +58,7 @@ func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.P
 	if j.byCommand() {
 		return j.scoreByCommand(ctx)
 	}
-	if golden == "" {
+	if golden == "" && result.ExitCode == 0 { // else nothing here can load it, which is told
 		j.stage.WarnNext(NotScored, goldenNext(j.cfg.Golden, format.Library), "the training left no golden sample")
 	}
 	return nil

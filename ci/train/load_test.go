@@ -108,6 +108,9 @@ func TestAModelThatDoesNotLoadIsNoModel(t *testing.T) {
 	require.Equal(t, verdict.Pass, result.Stage.Verdict, result.Stage.Failure())
 	assert.Contains(t, codesOf(result), train.NotLoaded.Name)
 
+	delete(s.left, "models/golden.json")
+	assert.NotContains(t, codesOf(s.run()), train.NotScored.Name, "a golden sample would not be scored either")
+
 	s = withONNX(t)
 	s.failure["load the model"] = errors.New("disk full")
 	s.fails(train.RunnerFailed, "disk full")
