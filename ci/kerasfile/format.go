@@ -55,7 +55,8 @@ func look(ctx context.Context, in *modelfile.Input, out *modelfile.Report) error
 			next = "Train with Keras " + SafeVersion + " or newer, which needs python: \"3.11\" in pipeline.yaml"
 		}
 		out.Warnings = append(out.Warnings, modelfile.Warning{Code: Old, Next: next,
-			Cause: fmt.Sprintf("the model was saved by %s; Keras %s closes the known ways around safe_mode", savedBy(report.KerasVersion), SafeVersion)})
+			Cause: fmt.Sprintf("the model was saved by %s; Keras %s closes the known ways around safe_mode", savedBy(report.KerasVersion),
+				SafeVersion)})
 	}
 	return nil
 }

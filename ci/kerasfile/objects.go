@@ -201,7 +201,8 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	k, known := kindOf(module, class)
 	switch {
 	case !known && module != "" && keras().Refused[class] != "":
-		w.stranger(module, class, "%s: the class %q of module %q is not one of Keras's that are allowed: %s", where, class, module, keras().Refused[class])
+		w.stranger(module, class, "%s: the class %q of module %q is not one of Keras's that are allowed: %s", where, class, module,
+			keras().Refused[class])
 	case !known && module == "":
 		w.stranger(module, class, "%s: the class %q is not one of Keras", where, class)
 	case !known:

@@ -75,7 +75,8 @@ func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.
 		j.stage.Add("model loaded", "no: "+strings.TrimPrefix(said, "nothing here loads it: "))
 		next := ""
 		if result.ExitCode == modelfile.ExitUnknownClass {
-			next = "Let the application's own code load it: set train.score_command, which scores the golden sample of train.golden, in pipeline.yaml"
+			next = "Let the application's own code load it: set train.score_command, which scores the golden sample of train.golden, " +
+				"in pipeline.yaml"
 		}
 		j.stage.WarnNext(NotLoaded, next, "%s", said)
 		return nil
