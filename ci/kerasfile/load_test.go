@@ -126,6 +126,7 @@ func TestLoadingEndsInOneClearLine(t *testing.T) {
 			assert.Equal(t, c.code, command.ProcessState.ExitCode(), string(out))
 			assert.Contains(t, modelfile.LoadSaid(string(out)), c.said, string(out))
 			assert.NotContains(t, string(out), "Traceback")
+			assert.NotContains(t, modelfile.LoadSaid(string(out)), "Make sure", "what Keras advises is not told")
 		})
 	}
 }
