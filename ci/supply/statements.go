@@ -22,16 +22,18 @@ func (a *audit) stated(ctx context.Context, place string) {
 		a.fail(VEXUnreadable, "%v", err)
 		return
 	}
-	a.Config.Security.Allow = slices.Clone(a.Config.Security.Allow)
+	var all []vex.Statement
 	for _, name := range names {
 		content, err := documents.Read(ctx, name, fileLimit)
 		if err == nil {
-			all, unread := vex.Read(content, place)
-			a.Config.Security.Allow, err = append(a.Config.Security.Allow, all...), unread
+			var one []vex.Statement
+			one, err = vex.Read(content, place)
+			all = append(all, one...)
 		}
 		if err != nil {
 			a.fail(VEXUnreadable, "%s: %v", name, err)
 		}
 	}
+	a.Config.Security.Allow = append(slices.Clone(a.Config.Security.Allow), vex.Exceptions(all)...)
 	a.stage.Add("VEX documents", joinOr(names, "none"))
 }

@@ -74,7 +74,7 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 			if allowed.Version != "" && allowed.Version != f.Version {
 				continue
 			}
-			if allowed.In != place || !same(allowed.Package, f.Package) || !named(f, allowed.ID) {
+			if allowed.In != place || !Same(allowed.Package, f.Package) || !named(f, allowed.ID) {
 				continue
 			}
 			used[i] = true
@@ -146,7 +146,8 @@ func tooLong(until string, now time.Time) bool {
 	return end(until).Sub(now) > Longest+24*time.Hour
 }
 
-func same(allowed, found string) bool {
+// Same reports whether two names are of one package.
+func Same(allowed, found string) bool {
 	return strings.EqualFold(allowed, found) || locks.Normal(allowed) == locks.Normal(found)
 }
 
