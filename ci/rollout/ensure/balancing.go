@@ -41,7 +41,7 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 		}
 		if err == nil && len(out.TargetGroups) > 0 {
 			b.groups[*group.Name] = &out.TargetGroups[0]
-			arns = append(arns, *out.TargetGroups[0].TargetGroupArn)
+			arns = append(arns, aws.ToString(out.TargetGroups[0].TargetGroupArn))
 		}
 	}
 	name := *want.LoadBalancer.Name
@@ -51,7 +51,7 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	}
 	if err == nil && len(out.LoadBalancers) > 0 {
 		b.balancer = &out.LoadBalancers[0]
-		arns = append(arns, *b.balancer.LoadBalancerArn)
+		arns = append(arns, aws.ToString(b.balancer.LoadBalancerArn))
 		listeners, err := s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn})
 		if err != nil {
 			return nil, fmt.Errorf("describe listeners: %w", err)
@@ -162,7 +162,11 @@ func (s balancers) lookAtBalancer(ctx context.Context, found *balancing) error {
 			if err != nil {
 				return err
 			}
-			s.learn("load-balancer", *want.Name, *out.LoadBalancers[0].LoadBalancerArn)
+			arn, err := arnOf(out.LoadBalancers, func(made types.LoadBalancer) *string { return made.LoadBalancerArn })
+			if err != nil {
+				return err
+			}
+			s.learn("load-balancer", *want.Name, arn)
 			s.balancer = aws.ToString(out.LoadBalancers[0].DNSName)
 			return modify(ctx)
 		}
@@ -238,7 +242,11 @@ func (s balancers) lookAtGroup(ctx context.Context, found *balancing, n int) err
 			if err != nil {
 				return err
 			}
-			s.learn("target-group", *want.Name, *out.TargetGroups[0].TargetGroupArn)
+			arn, err := arnOf(out.TargetGroups, func(made types.TargetGroup) *string { return made.TargetGroupArn })
+			if err != nil {
+				return err
+			}
+			s.learn("target-group", *want.Name, arn)
 			return modify(ctx)
 		}
 		return nil

@@ -87,8 +87,8 @@ func (s balancers) compareListener(found *balancing) {
 			if err != nil {
 				return err
 			}
-			s.known[rollout.ARN("listener", balancer)] = *out.Listeners[0].ListenerArn
-			return nil
+			s.known[rollout.ARN("listener", balancer)], err = arnOf(out.Listeners, func(made types.Listener) *string { return made.ListenerArn })
+			return err
 		}
 		return
 	}
@@ -199,8 +199,8 @@ func (s balancers) compareRule(found *balancing) {
 			if err != nil {
 				return err
 			}
-			s.known[rollout.ARN("listener-rule", balancer)] = *out.Rules[0].RuleArn
-			return nil
+			s.known[rollout.ARN("listener-rule", balancer)], err = arnOf(out.Rules, func(made types.Rule) *string { return made.RuleArn })
+			return err
 		}
 		return
 	}

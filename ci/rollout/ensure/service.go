@@ -166,6 +166,14 @@ func (s services) register(want *ecs.RegisterTaskDefinitionInput, reference stri
 // errNoDefinition: what answers is not ECS, such as a proxy on the way.
 var errNoDefinition = errors.New("the answer has no task definition")
 
+// arnOf is the ARN of what a call created. Without one, what answers is not AWS.
+func arnOf[Made any](made []Made, arn func(Made) *string) (string, error) {
+	if len(made) == 0 || aws.ToString(arn(made[0])) == "" {
+		return "", errors.New("the answer does not say what was created; run it again, which finds it if it was")
+	}
+	return *arn(made[0]), nil
+}
+
 // compareService compares the service with the plan. The deployment writes it, by one call of
 // UpdateService.
 func (s services) compareService() {

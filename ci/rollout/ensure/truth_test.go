@@ -9,11 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
@@ -138,4 +140,58 @@ func TestAnAnswerWithoutATaskDefinitionIsAnError(t *testing.T) {
 	_, problem = Look(context.Background(), clients, w.clock, plan)
 	require.NotNil(t, problem)
 	assert.Equal(t, LookFailed.Name, problem.Code.Name)
+}
+
+// unsaid creates as the account does, and answers one operation without saying what was created.
+type unsaid struct {
+	Balancing
+	operation string
+}
+
+func (u unsaid) CreateTargetGroup(ctx context.Context, in *elb.CreateTargetGroupInput) (*elb.CreateTargetGroupOutput, error) {
+	out, err := u.Balancing.CreateTargetGroup(ctx, in)
+	if u.operation == "CreateTargetGroup" {
+		return &elb.CreateTargetGroupOutput{}, err
+	}
+	return out, err
+}
+
+func (u unsaid) CreateLoadBalancer(ctx context.Context, in *elb.CreateLoadBalancerInput) (*elb.CreateLoadBalancerOutput, error) {
+	out, err := u.Balancing.CreateLoadBalancer(ctx, in)
+	if u.operation == "CreateLoadBalancer" {
+		return &elb.CreateLoadBalancerOutput{}, err
+	}
+	return out, err
+}
+
+func (u unsaid) CreateListener(ctx context.Context, in *elb.CreateListenerInput) (*elb.CreateListenerOutput, error) {
+	out, err := u.Balancing.CreateListener(ctx, in)
+	if u.operation == "CreateListener" {
+		return &elb.CreateListenerOutput{}, err
+	}
+	return out, err
+}
+
+func (u unsaid) CreateRule(ctx context.Context, in *elb.CreateRuleInput) (*elb.CreateRuleOutput, error) {
+	out, err := u.Balancing.CreateRule(ctx, in)
+	if u.operation == "CreateRule" {
+		return &elb.CreateRuleOutput{Rules: []elbtypes.Rule{{}}}, err
+	}
+	return out, err
+}
+
+func TestACreationThatDoesNotSayWhatItMadeIsFoundByTheNextRun(t *testing.T) {
+	for _, operation := range []string{"CreateTargetGroup", "CreateLoadBalancer", "CreateListener", "CreateRule"} {
+		w := newWorld(t)
+		in := staging("blue_green")
+		plan := planOf(t, in)
+		clients := w.clients()
+		clients.Balancing = unsaid{clients.Balancing, operation}
+		state, problem := Look(context.Background(), clients, w.clock, plan)
+		require.Nil(t, problem)
+		problem = state.Before(context.Background())
+		require.NotNil(t, problem, operation)
+		assert.Contains(t, problem.Cause, "does not say what was created", operation)
+		require.NotNil(t, w.rolled(in), operation)
+	}
 }
