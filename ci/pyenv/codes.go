@@ -82,6 +82,12 @@ var (
 		Meaning: "A git submodule of the source has no files: it was not checked out.",
 		Remedy:  "Run git submodule update --init --recursive in the source (on GitHub Actions: submodules: recursive of actions/checkout)",
 	}
+	// LFSPointer is a file of Git LFS that was not fetched.
+	LFSPointer = verdict.Code{
+		Name: "LFS_POINTER", Stage: verdict.Test,
+		Meaning: "A file of the source is a pointer of Git LFS: what it stands for was not fetched.",
+		Remedy:  "Run git lfs pull in the source (on GitHub Actions: lfs: true of actions/checkout)",
+	}
 	// RequirementsInvalid is a requirements file that cannot be used.
 	RequirementsInvalid = verdict.Code{
 		Name: "REQUIREMENTS_INVALID", Stage: verdict.Test, Outcome: verdict.Fail,
@@ -118,5 +124,5 @@ func CodesFor(stage string) []verdict.Code {
 
 func shared() []verdict.Code {
 	return []verdict.Code{RequirementsUnread, LockStale, NumPyMismatch, PythonMismatch, ProjectNotBuilt, VersionUnknown, ModulesMoved,
-		SubmoduleEmpty}
+		SubmoduleEmpty, LFSPointer}
 }

@@ -233,6 +233,9 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	for _, dir := range tree.submodules {
 		d.project.find(SubmoduleEmpty, "the git submodule %s has no files", dir)
 	}
+	if name := pointer(tree); name != "" {
+		d.project.find(LFSPointer, "%s is a pointer of Git LFS, and not the file", name)
+	}
 	d.project.metadata(tree)
 	d.project.settings(tree)
 	d.project.comparePython(tree)

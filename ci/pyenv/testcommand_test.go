@@ -32,6 +32,7 @@ func TestTheCommandOfTheProjectsOwnToolIsRead(t *testing.T) {
 		"make, three times": {"Makefile", "test: build\n\t@uv run --python 3.10 pytest tests/\n\tuv run --python 3.11 pytest tests/\nlint:\n\tpytest app\n", "", "tests", "Makefile"},
 		"make, an option of the project": {"Makefile", "test:\n\tAPP_ENV=test pytest --slow --asyncio-mode=auto --alluredir=x tests | tee log; echo done\n",
 			"--slow --asyncio-mode=auto", "tests", "Makefile"},
+		"what follows it": {"Makefile", "test:\n\tmkdir -p out && pytest app && echo done\n", "", "app", "Makefile"},
 		"nox": {"noxfile.py", "import nox\n\n@nox.session\ndef tests(session):\n    session.install('pytest')\n" +
 			"    session.run(\n        'coverage', 'run', '-m', \"pytest\", 'app', *session.posargs, env={'A': 'tests'},\n    )\n\n\n" +
 			"def docs(session):\n    session.run('pytest', 'tests')\n", "", "app", "noxfile.py"},
