@@ -61,3 +61,11 @@ func TestWhatIsUsefulIsNotPushedOutByDigests(t *testing.T) {
 	assert.Contains(t, page, "11 s")
 	assert.NotContains(t, page, "10.96")
 }
+
+func TestAWarningOfTwoStagesBeginsWithTheLastOfThem(t *testing.T) {
+	code := verdict.Code{Name: "NOT_LOADED", Remedy: "Set train.score_command"}
+	run := &verdict.Run{Stages: []verdict.Stage{{Name: verdict.Train}, {Name: verdict.Publish}}}
+	run.Stages[0].Warn(code, "nothing here loads it")
+	run.Stages[1].Warn(code, "nothing here loads it")
+	assert.Contains(t, verdict.Summary(run.Judge()), "WARN publish, train NOT_LOADED: nothing here loads it\n     -> Set train.score_command\n")
+}

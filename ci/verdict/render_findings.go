@@ -11,7 +11,8 @@ import (
 // told are warnings of one code, as people read them: nine lines about three things hide the fourth.
 type told struct {
 	code string
-	// stages raised it, causes and nexts are without repetition.
+	// stages raised it, the last one first: what it holds for is closest to an effect. causes and nexts are in the order
+	// of the stages. None has repetitions.
 	stages, causes, nexts []string
 	times                 int
 }
@@ -30,10 +31,13 @@ func grouped(r *Run, remarks bool) []*told {
 			}
 			t := all[at]
 			t.times++
+			if !slices.Contains(t.stages, stage) {
+				t.stages = slices.Insert(t.stages, 0, stage)
+			}
 			for _, one := range []struct {
 				to   *[]string
 				text string
-			}{{&t.stages, stage}, {&t.causes, f.Cause}, {&t.nexts, f.Next}} {
+			}{{&t.causes, f.Cause}, {&t.nexts, f.Next}} {
 				if one.text != "" && !slices.Contains(*one.to, one.text) {
 					*one.to = append(*one.to, one.text)
 				}
@@ -50,7 +54,7 @@ func grouped(r *Run, remarks bool) []*told {
 // maxNexts is how many things to do are shown for one code.
 const maxNexts = 3
 
-// line is "test, train CODE: cause; cause".
+// line is "train, test CODE: cause; cause".
 func (t *told) line() string {
 	return safetext.Cut(fmt.Sprintf("%s %s: %s", strings.Join(t.stages, ", "), t.code, strings.Join(t.causes, "; ")), 600)
 }
