@@ -117,10 +117,11 @@ func (g *Gate) waiting(stage string, done []verdict.Stage) []string {
 	return waiting
 }
 
-// Untested reports whether a stage failed for nothing but a source without tests, in the sandbox. The run fails, but
-// later stages may run: what they make affects nobody else, and their problems are told in the same run.
+// Untested reports whether a stage failed for a source without tests where that holds no later stage back: in the sandbox,
+// for a call of publish or image. The call fails all the same; what the stages make affects nobody else, and is what was
+// asked for. A run publishes nothing without tests, anywhere.
 func (g *Gate) Untested(stage verdict.Stage) bool {
-	return g.request.sandbox() && stage.Code == verdict.CodeNoTests.Name
+	return g.request.Part && g.request.sandbox() && stage.Code == verdict.CodeNoTests.Name
 }
 
 // withoutGates are the stages that passed although they have no gate. In the sandbox that is a

@@ -46,6 +46,8 @@ type Request struct {
 	Scan bool
 	// Attest is set if the caller has a key to sign with.
 	Attest bool
+	// Part is set if the caller asks for some of the stages, such as publish with those before it, and not for a run.
+	Part bool
 	// Image is set if the caller names the image to deploy or to attest by digest. Then these
 	// stages need no image of this run.
 	Image bool

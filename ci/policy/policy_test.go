@@ -290,18 +290,19 @@ func TestWhatPassedWithoutAGateIsNotPublished(t *testing.T) {
 	}
 }
 
-// In the sandbox a source without tests fails the run and holds nothing back; tests that failed do, everywhere.
-func TestASourceWithoutTestsIsHeldBackOutsideOfTheSandbox(t *testing.T) {
+// In the sandbox a call of publish for a source without tests fails, and still publishes; tests that failed hold it back.
+func TestWhatASourceWithoutTestsHoldsBack(t *testing.T) {
 	for name, tc := range map[string]struct {
 		environment, code string
-		untested          bool
+		part, untested    bool
 	}{
-		"no tests in the sandbox":   {config.Sandbox, "NO_TESTS", true},
-		"no tests in production":    {config.Production, "NO_TESTS", false},
-		"failed in the sandbox":     {config.Sandbox, "TESTS_FAILED", false},
-		"not loaded in the sandbox": {config.Sandbox, "COLLECTION_ERROR", false},
+		"no tests in the sandbox":   {config.Sandbox, "NO_TESTS", true, true},
+		"no tests, a whole run":     {config.Sandbox, "NO_TESTS", false, false},
+		"no tests in production":    {config.Production, "NO_TESTS", true, false},
+		"failed in the sandbox":     {config.Sandbox, "TESTS_FAILED", true, false},
+		"not loaded in the sandbox": {config.Sandbox, "COLLECTION_ERROR", true, false},
 	} {
-		gate := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: tc.environment})
+		gate := policy.NewGate(config.Default(), policy.Request{Ref: "main", Environment: tc.environment, Part: tc.part})
 		tests := verdict.Stage{Name: "test"}
 		tests.Judge(verdict.Problemf(verdict.Code{Name: tc.code, Stage: "test", Outcome: verdict.Fail}, "x"))
 		assert.Equal(t, tc.untested, gate.Untested(tests), name)

@@ -31,7 +31,7 @@ var (
 		Remedy:  "Set a gate in pipeline.yaml: test.coverage.total, or train.gates"}
 	// CodeNoTests: pytest found no test. Stage test raises it, and the gate makes one exception for it.
 	CodeNoTests = Code{Name: "NO_TESTS", Stage: Test, Outcome: Fail,
-		Meaning: "pytest found no test. In the sandbox the later stages run all the same, and the run fails.",
+		Meaning: "pytest found no test. In the sandbox a call of publish or image goes on all the same, and fails.",
 		Remedy:  "Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py"}
 	// CodeReportFile is the warning of a stage's file that is missing in the report directory.
 	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
