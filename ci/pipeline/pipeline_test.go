@@ -486,3 +486,18 @@ func TestEveryCodeIsDeclaredOnce(t *testing.T) {
 	_, err := verdict.Codes(Codes())
 	require.NoError(t, err)
 }
+
+// A call of publish without any test goes on in the sandbox; a run, of whatever spelling, is held back.
+func TestARunIsNoPartOfOne(t *testing.T) {
+	b, _ := backend(t, source(nil))
+	for name, c := range map[string]struct {
+		stages []string
+		part   bool
+	}{
+		"run":                {nil, false},
+		"run of the command": {verdict.Stages(), false},
+		"publish":            {[]string{verdict.Test, verdict.Train, verdict.Publish}, true},
+	} {
+		assert.Equal(t, c.part, Options{Stages: c.stages}.request(b).Part, name)
+	}
+}

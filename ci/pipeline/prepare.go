@@ -110,7 +110,7 @@ func (o Options) request(backend Backend) policy.Request {
 	return policy.Request{
 		Ref: o.Ref, Environment: o.Environment, Runner: backend.Runner.Name(), Event: o.Event,
 		ReleaseBranches: o.ReleaseBranches, Image: o.Image != "",
-		Part:   len(o.Stages) > 0,
+		Part:   !o.wants(verdict.Deploy),
 		Attest: o.Attest.signs(),
 		Scan:   len(o.Stages) == 1 && o.Stages[0] == verdict.Scan,
 		Audit:  len(o.Stages) == 1 && o.Stages[0] == verdict.Audit,
