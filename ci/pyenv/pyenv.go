@@ -268,7 +268,7 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 				"test.requirements: [%s]", d.project.Unread[at], d.project.Unread[at])
 		}
 	case !d.project.Locked && request.Stage == verdict.Test:
-		d.project.find(RequirementsUnlocked, "%s pins no hashes", strings.Join(d.project.From, ", "))
+		d.project.find(RequirementsUnlocked, "the packages of %s are installed without hashes", strings.Join(d.project.From, ", "))
 		d.project.Findings[len(d.project.Findings)-1].Next = d.project.LockNext()
 	}
 	d.project.keepTexts(tree)

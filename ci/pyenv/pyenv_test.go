@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,7 +253,10 @@ func TestDetectChoosesTheMostExactFile(t *testing.T) {
 			case c.kind == None:
 				assert.Contains(t, found(p), RequirementsNone.Name)
 			case !c.locked:
-				assert.Contains(t, found(p), RequirementsUnlocked.Name)
+				require.Contains(t, found(p), RequirementsUnlocked.Name)
+				at := slices.Index(found(p), RequirementsUnlocked.Name)
+				// The sentence of the training: one report shows both.
+				assert.Equal(t, "the packages of "+strings.Join(p.From, ", ")+" are installed without hashes", p.Findings[at].Cause)
 			default:
 				assert.Empty(t, found(p))
 			}
