@@ -110,12 +110,17 @@ type walker struct {
 	names   []string
 }
 
-func (w *walker) refuse(format string, args ...any) *verdict.Problem {
+// refuse reports one object; next is the remedy where it has one of its own.
+func (w *walker) refuse(next, format string, args ...any) {
 	problem := verdict.Problemf(UnsafeLayer, format, args...)
+	problem.Next = next
+	w.add(problem)
+}
+
+func (w *walker) add(problem *verdict.Problem) {
 	if w.refused++; w.refused <= maxProblems {
 		w.report.Problems = append(w.report.Problems, problem)
 	}
-	return problem
 }
 
 // stranger refuses a class or function that train.allow_layers can name; that of another library
@@ -124,7 +129,9 @@ func (w *walker) stranger(module, name, format string, args ...any) {
 	if own := ofKeras(module); own != "" && own != "builtins" && own != "__main__" && own != "keras" && !strings.HasPrefix(own, "keras.") {
 		name = module + "." + name
 	}
-	w.strange = append(w.strange, w.refuse(format, args...))
+	problem := verdict.Problemf(UnsafeLayer, format, args...)
+	w.add(problem)
+	w.strange = append(w.strange, problem)
 	if allowable.MatchString(name) && !slices.Contains(w.names, name) && len(w.names) < maxProblems {
 		w.names = append(w.names, name)
 	}
@@ -175,14 +182,14 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	}
 	switch {
 	case !isText:
-		w.refuse("%s: the class name is not text", where)
+		w.refuse("", "%s: the class name is not text", where)
 		return false
 	case v["module"] != nil && !moduleIsText, v["registered_name"] != nil && !registeredIsText:
-		w.refuse("%s: module or registered name of %s is not text", where, class)
+		w.refuse("", "%s: module or registered name of %s is not text", where, class)
 		return false
 	case never[class]:
-		w.refuse("%s: %s runs code when the model is loaded; nothing allows it", where, class).Next = "Write it with layers and operations of " +
-			"Keras (keras.ops), or as a layer class of the application, which train.allow_layers can name after a review"
+		w.refuse("Write it with layers and operations of Keras (keras.ops), or as a layer class of the application, which "+
+			"train.allow_layers can name after a review", "%s: %s runs code when the model is loaded; nothing allows it", where, class)
 		return false
 	case plain[class]:
 		return false
@@ -218,8 +225,8 @@ func (w *walker) layer(v map[string]any, path string, depth int, class, module s
 	config, _ := v["config"].(map[string]any)
 	if vocabulary, ok := config["vocabulary"].(string); ok {
 		// A path here is read from the host that loads the model (CVE-2025-12058).
-		w.refuse("%s: %s reads its vocabulary from the file %q", path, class, vocabulary).Next = "Give the layer the words themselves " +
-			"(vocabulary=[...], or adapt), so that the model holds them"
+		w.refuse("Give the layer the words themselves (vocabulary=[...], or adapt), so that the model holds them",
+			"%s: %s reads its vocabulary from the file %q", path, class, vocabulary)
 	}
 	if len(w.report.Layers) >= w.limit {
 		if len(w.report.Layers) == w.limit && w.refused <= maxProblems {
@@ -253,7 +260,7 @@ func (w *walker) function(v map[string]any, where, module string) {
 	case ok && !dangerous[name]:
 		w.stranger(module, name, "%s: the function %v of module %q is not one of Keras's", where, name, module)
 	default:
-		w.refuse("%s: the function %v of module %q is not one of Keras's", where, v["config"], module)
+		w.refuse("", "%s: the function %v of module %q is not one of Keras's", where, v["config"], module)
 	}
 }
 

@@ -29,8 +29,8 @@ func (w *walker) operation(v map[string]any, where, class, module string) bool {
 	config, _ := v["config"].(map[string]any)
 	function, isText := config["function"].(string)
 	if !isText || !computes.MatchString(function) && !computing[function] {
-		w.refuse("%s: %s calls the function %v of TensorFlow, which is not one of those that only compute", where, class,
-			config["function"]).Next = "Write it with a layer of Keras, or with functions of tf.math, tf.nn or tf.linalg"
+		w.refuse("Write it with a layer of Keras, or with functions of tf.math, tf.nn or tf.linalg",
+			"%s: %s calls the function %v of TensorFlow, which is not one of those that only compute", where, class, config["function"])
 	}
 	return true
 }

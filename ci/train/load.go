@@ -22,7 +22,7 @@ const loadDir = "pipeline-load"
 // what it needs, so that the application's own command is enough to load it.
 func (j judging) loadable() (modelfile.Format, bool) {
 	format, ok := formats.Named(j.candidate.Artifact.Format)
-	return format, ok && !(j.byCommand() && format.Name == kerasfile.Format.Name)
+	return format, ok && (!j.byCommand() || format.Name != kerasfile.Format.Name)
 }
 
 // byCommand reports whether the application scores the golden sample itself.
