@@ -13,4 +13,4 @@ var CodeServeFailed = verdict.Code{
 }
 
 // Codes are all codes of this package.
-func Codes() []verdict.Code { return []verdict.Code{CodeServeFailed, refused.Image} }
+func Codes() []verdict.Code { return []verdict.Code{CodeServeFailed, refused.Image, refused.Write} }

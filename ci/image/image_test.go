@@ -398,7 +398,7 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 func TestAPageThatIsNotDrawnHasTheApplicationsLastWords(t *testing.T) {
 	w := newWorld(t)
 	w.page = map[string]any{"status": 200, "text": "Running..."}
-	w.left["out"] = "started\nloading the tokenizer from hub.example.org failed\n"
+	w.left["out"] = "started\nloading the tokenizer from hub.example.org failed\n(sqlite3.OperationalError) unable to open database file\n"
 	r := w.run()
 	require.Equal(t, image.CodePage.Name, r.Stage.Code)
 	assert.Contains(t, strings.Join(r.Stage.Problems[0].Details, "\n"), "loading the tokenizer")
@@ -407,6 +407,7 @@ func TestAPageThatIsNotDrawnHasTheApplicationsLastWords(t *testing.T) {
 		warned = append(warned, warning.Code)
 	}
 	assert.Contains(t, warned, "NETWORK_REFUSED")
+	assert.Contains(t, warned, "WRITE_REFUSED")
 }
 
 func TestWarnings(t *testing.T) {

@@ -195,8 +195,9 @@ func (p prover) judgeOutside(left *string) {
 	p.stage.Add("network to the outside", value)
 }
 
-// warnRefused says which hosts an application that did not start had tried to reach: by what
-// it printed and by the addresses that the filter refused.
+// warnRefused says what an application that did not start was refused: the hosts that it tried to
+// reach, by what it printed and by the addresses that the filter refused, and the paths that it
+// could not write to.
 func (p prover) warnRefused(left evidence) {
 	hosts := refused.Hosts(p.redact(left.Out))
 	if left.Outside != nil && !strings.HasPrefix(*left.Outside, "not cut: ") {
@@ -206,6 +207,9 @@ func (p prover) warnRefused(left evidence) {
 	}
 	if len(hosts) > 0 {
 		p.stage.Warn(refused.Image, "%s", some(hosts, 10))
+	}
+	if paths := refused.Writes(p.redact(left.Out)); len(paths) > 0 {
+		p.stage.Warn(refused.Write, "%s", some(paths, 10))
 	}
 }
 

@@ -1,4 +1,5 @@
-// Package refused finds out from what a program printed which hosts it could not reach, and which variables it missed.
+// Package refused finds out from what a program printed which hosts it could not reach, which paths it could not write to, and
+// which variables it missed.
 package refused
 
 import (
