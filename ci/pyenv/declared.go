@@ -130,9 +130,14 @@ func hatchEnvironment(envs table, name string, from []string) (found declaration
 
 // condaFile is the first environment file of conda.
 func condaFile(t *tree, stage string) string {
-	names := []string{"environment.yml", "environment.yaml", "conda.yml", "conda.yaml"}
+	stems := []string{"environment", "conda"}
 	if stage == verdict.Test {
-		names = append([]string{"environment-test.yml", "environment-dev.yml", "environment_test.yml", "environment_dev.yml"}, names...)
+		stems = append([]string{"environment-test", "environment-dev", "environment_test", "environment_dev", "test-environment",
+			"dev-environment"}, stems...)
+	}
+	var names []string
+	for _, stem := range stems {
+		names = append(names, stem+".yml", stem+".yaml")
 	}
 	return t.first(names)
 }

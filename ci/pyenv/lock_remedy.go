@@ -17,6 +17,18 @@ var lockers = map[Kind]string{
 	Poetry: "poetry lock", PDM: "pdm lock", Pipfile: "pipenv lock",
 }
 
+// locker is the tool whose own tables pyproject.toml has: another one would not lock what they declare.
+func locker(d *draft) string {
+	tables := d.toml.sub("tool")
+	switch {
+	case poetry{d}.declares(), d.toml.sub("project") == nil && tables.has("poetry"):
+		return "poetry"
+	case tables.has("pdm"):
+		return "pdm"
+	}
+	return "uv"
+}
+
 // LockNext says how to lock the project's packages: the command for what is installed, to be
 // typed in the source's root, and the key that names its result where no usual name does. It is
 // the remedy of a project that is not Locked.
@@ -49,11 +61,11 @@ func (p *Project) lockNext() string {
 	}
 	key := p.Stage + ".requirements"
 	switch {
+	case p.Kind == Pyproject && p.locker == "pdm" && slices.Equal(p.From, []string{"pyproject.toml", pdmDevelopment}):
+		return "Lock them: pdm lock"
 	case p.tool || p.Kind == Requirements && len(p.Parts) > 0: // no command reads all of these
-	case p.Kind == Pyproject && p.poetryOnly:
-		return "Lock them: poetry lock"
 	case p.Kind == Pyproject:
-		return "Lock them: uv lock"
+		return "Lock them: " + p.locker + " lock"
 	case lockers[p.Kind] != "":
 		return "Lock them: " + lockers[p.Kind]
 	case p.Kind == Requirements && p.named:

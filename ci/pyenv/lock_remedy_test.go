@@ -43,3 +43,17 @@ func TestTheLockOfWhatOnlyPipReads(t *testing.T) {
 	assert.Contains(t, p.LockNext(), "uv reads only a part of requirements-test.txt: there, write a space after -r")
 	assert.Contains(t, p.LockNext(), "Lock them: uv pip compile")
 }
+
+func TestTheToolWhoseTablesThereAreLocks(t *testing.T) {
+	const project = "[project]\nname='a'\nversion='1'\ndependencies=['six']\n[dependency-groups]\ntest=['pytest']\n"
+	for tables, want := range map[string]string{
+		"": "uv lock", "[tool.uv]\n": "uv lock", "[tool.poetry]\npackages=[]\n": "uv lock",
+		"[tool.poetry.group.dev.dependencies]\npytest='*'\n": "poetry lock",
+		"[tool.pdm]\ndistribution=true\n":                    "pdm lock",
+		"[tool.pdm.dev-dependencies]\nmore=['ruff']\n":       "pdm lock",
+	} {
+		assert.Contains(t, detect(t, map[string]string{"pyproject.toml": project + tables}).LockNext(), "Lock them: "+want+";", tables)
+	}
+	mixed := detect(t, map[string]string{"pyproject.toml": project + "[tool.pdm]\n", "tox.ini": "[testenv]\ndeps = ruff\n"})
+	assert.NotContains(t, mixed.LockNext(), "pdm lock", "it does not read tox.ini")
+}

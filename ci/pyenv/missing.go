@@ -86,6 +86,10 @@ func (p *Project) MissingNext(output string) string {
 		return ""
 	case element != "" && !p.named:
 		return fmt.Sprintf("Write %s.requirements: [\"%s\"] into pipeline.yaml: %s", p.Stage, element, words)
+	case listingOf(p, name) != "":
+		file := listingOf(p, name)
+		return fmt.Sprintf("Write %s.requirements: [%s] into pipeline.yaml: %s has %s", p.Stage,
+			strings.Join(withFile(p, file), ", "), file, name)
 	case slices.Contains(p.stale, normal(name)):
 		return fmt.Sprintf("%s is not in %s, which is older than what declares it. %s", name, p.From[0], relocks[p.Kind])
 	}
@@ -103,9 +107,13 @@ func (p *Project) MissingNext(output string) string {
 	} else if p.Locked {
 		next = fmt.Sprintf("Add %s to what %s is locked from, and lock again", name, where)
 	}
-	if len(p.Unread) > 0 {
+	switch files := slices.DeleteFunc(slices.Clone(p.Unread), func(unread string) bool { return !ofSomeTool(unread) }); {
+	case len(p.computed) > 0 && !p.named:
+		next = fmt.Sprintf("If one of the extras %s has %s, write %s.requirements: [\".[NAME]\"] into pipeline.yaml. Otherwise: %s",
+			some(p.computed, 5), name, p.Stage, next)
+	case len(files) > 0:
 		next = fmt.Sprintf("If one of %s has %s, name that file under %s.requirements of pipeline.yaml. Otherwise: %s",
-			some(p.Unread, 3), name, p.Stage, next)
+			some(files, 3), name, p.Stage, next)
 	}
 	return next
 }
@@ -151,6 +159,9 @@ func (d *draft) lockStale() {
 		}
 	}
 	poetry := d.toml.sub("tool", "poetry")
+	if d.project.Kind != Poetry { // no other lock has what these tables declare
+		poetry = nil
+	}
 	tables := []table{poetry.sub("dependencies")}
 	for _, group := range keys(poetry.sub("group")) {
 		tables = append(tables, poetry.sub("group", group, "dependencies"))

@@ -79,8 +79,13 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 			"vendor/x.whl": ""}, "vendor/x.whl", nil},
 		"files for something else": {map[string]string{"requirements.txt": "six", "requirements/ci.txt": "x", "gpu-requirements.txt": "y"}, "-r requirements.txt",
 			[]string{"gpu-requirements.txt", "requirements/ci.txt"}},
-		"nox, pixi and conda-lock": {map[string]string{"noxfile.py": "", "pixi.toml": "", "conda-lock.yml": ""}, "", []string{"pixi.toml", "conda-lock.yml", "noxfile.py"}},
-		"pixi in pyproject.toml":   {map[string]string{"pyproject.toml": project + "[tool.pixi.dependencies]\nsix = \"*\"\n"}, "-r pyproject.toml", []string{"[tool.pixi] of pyproject.toml"}},
+		"nox and conda-lock": {map[string]string{"noxfile.py": "", "conda-lock.yml": ""}, "", []string{"conda-lock.yml", "noxfile.py"}},
+		"pixi": {map[string]string{"pixi.toml": "[dependencies]\npython = \">=3.11\"\nsix = \"1.16.*\"\npytorch = {version = \">=2, <3\"}\nr-base = \"*\"\n[pypi-dependencies]\nmylib = {path = \"./lib\"}\n" +
+			"[feature.check.dependencies]\npytest-mock = \"*\"\n[feature.cuda.dependencies]\ncupy = \"*\"\n[environments]\ntest = [\"check\"]\n", "lib/setup.py": ""},
+			"torch>=2,<3\nsix==1.16.*\npytest-mock\n", []string{"r-base of pixi.toml"}},
+		"a feature of pixi": {map[string]string{"pyproject.toml": "[tool.pixi.feature.test.pypi-dependencies]\nsix = \">=1\"\n"}, "six >=1\n", nil},
+		"pixi beside packages that pyproject.toml names": {map[string]string{"pyproject.toml": "[project]\nname = \"a\"\nversion = \"1\"\ndependencies = [\"x\"]\n[tool.pixi.dependencies]\nsix = \"*\"\n"},
+			"-r pyproject.toml", []string{"[tool.pixi] of pyproject.toml"}},
 		"another name in hatch": {map[string]string{"pyproject.toml": project + "[tool.hatch.envs.unit]\ndependencies = [\"six\"]\n"}, "-r pyproject.toml",
 			[]string{"[tool.hatch.envs.unit] of pyproject.toml"}},
 		"tests_require": {map[string]string{"setup.py": "setup(name='a', tests_require=['six'])"}, "-r setup.py", []string{"tests_require of setup.py"}},
@@ -111,6 +116,7 @@ func TestTheRemedyForALockHasWhatTheToolOfTheTestsDeclares(t *testing.T) {
 func TestFilesOfToolsCanBeNamed(t *testing.T) {
 	for name, want := range map[string]Kind{
 		"uv.lock": UV, "poetry.lock": Poetry, "pdm.lock": PDM, "Pipfile.lock": PipfileLock, "Pipfile": Pipfile, "conda/environment.yml": Conda, "env.yaml": Conda,
+		"pixi.toml":              Conda,
 		"tests/requirements.txt": Requirements, "pylock.toml": Pylock, "deps/pylock.ci.toml": Pylock,
 	} {
 		content := map[string]string{"Pipfile.lock": "{}", "uv.lock": "version = 1\n", "tests/requirements.txt": "six"}[name]
@@ -126,6 +132,7 @@ func TestFurtherPlacesOfThePythonVersion(t *testing.T) {
 	for name, want := range map[string][2]string{
 		".tool-versions": {"nodejs 20\npython 3.12.1\n", "3.12"}, "mise.toml": {"[tools]\npython = \"3.13\"\n", "3.13"}, "runtime.txt": {"python-3.11.4\n", "3.11"},
 		"uv.lock": {"version = 1\nrevision = 5\nrequires-python = \">=3.12\"\n", "3.12"}, "poetry.lock": {"[metadata]\npython-versions = \"^3.11\"\n", "3.11"},
+		"pixi.toml": {"[dependencies]\npython = \"3.13.*\"\n", "3.13"},
 	} {
 		version, from, err := ChoosePython(t.Context(), fake.Files(map[string]string{name: want[0]}))
 		require.NoError(t, err)

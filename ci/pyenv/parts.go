@@ -68,6 +68,9 @@ func (d asked) unknownParts() {
 	}
 }
 
+// setupExtra is an extra that a setup.py writes out.
+var setupExtra = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*(?:\]\s*=|:)\s*[\[(]([^\])]*)[\])]`)
+
 // offer notes, by the normalised names of packages, which extras and groups that are not installed declare them.
 func (d asked) offer() {
 	offered, installed := map[string][]string{}, map[string]bool{}
@@ -98,9 +101,21 @@ func (d asked) offer() {
 	for _, name := range slices.Sorted(maps.Keys(setup)) {
 		add("extra "+name, lines(setup[name]))
 	}
-	groups := toml.sub("tool", "poetry", "group")
-	for _, name := range keys(groups) {
-		add("group "+name, keys(groups.sub(name, "dependencies")))
+	if groups := toml.sub("tool", "poetry", "group"); d.project.Kind != UV && d.project.Kind != PDM { // whose locks do not have them
+		for _, name := range keys(groups) {
+			add("group "+name, keys(groups.sub(name, "dependencies")))
+		}
+	}
+	literal := map[string]bool{}
+	for _, m := range setupExtra.FindAllStringSubmatch(d.text("setup.py"), -1) {
+		literal[m[1]] = true
+		add("extra "+m[1], strings.FieldsFunc(m[2], func(r rune) bool { return strings.ContainsRune("'\",\n", r) }))
+	}
+	for _, label := range d.project.Unread {
+		name, is := strings.CutPrefix(label, "extra ")
+		if is && toml.sub("project") == nil && !literal[name] && setup[name] == "" && slices.Contains(setupExtras(d.text("setup.py")), name) {
+			d.project.computed = append(d.project.computed, name)
+		}
 	}
 	add("", toml.sub("project").strs("dependencies"))
 	add("", keys(toml.sub("tool", "poetry", "dependencies")))

@@ -97,9 +97,11 @@ type Project struct {
 	srcs     []string
 	compiled bool
 	// named reports whether pipeline.yaml names the requirements, requirementsDir whether there is a
-	// directory of that name, poetryOnly whether only Poetry's tables declare packages, tool whether some packages are
+	// directory of that name, tool whether some packages are
 	// declared for the tool that runs the tests; for LockNext.
-	named, requirementsDir, poetryOnly, tool bool
+	named, requirementsDir, tool bool
+	// locker is the tool that reads all of pyproject.toml and locks it.
+	locker string
 	// options are those of the files that uv takes in its command.
 	options []string
 	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
@@ -109,6 +111,11 @@ type Project struct {
 	modules map[string]string
 	// offered are the extras and groups that are not installed, by the packages that they declare; see Wanted.
 	offered map[string][]string
+	// computed are the extras that are not installed and whose packages only setup.py knows.
+	computed []string
+	// listed are the requirements files that were seen and are not installed, each with the packages that it and those it includes
+	// name; the one for the stage comes first.
+	listed []listing
 	// asked are the extras and groups that pipeline.yaml names.
 	asked []string
 	// texts are all files that the installation reads, if they are few; nil otherwise.
@@ -254,16 +261,21 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	if len(d.wrong) > 0 {
 		return nil, &InvalidError{Wrong: slices.Compact(d.wrong)}
 	}
+	d.project.named, d.project.locker = len(files) > 0, locker(d)
 	d.unread()
 	asked{d}.offer()
+	listUnread(d)
 	d.lockStale()
 	d.project.modules = d.ownModules()
-	d.project.named, d.project.poetryOnly = len(files) > 0, d.toml.sub("project") == nil && d.toml.sub("tool", "poetry") != nil
 	d.project.requirementsDir = slices.ContainsFunc(d.names, func(name string) bool { return strings.HasPrefix(name, "requirements/") })
 	switch {
 	case d.project.Kind == None && request.Stage == verdict.Test:
 		d.project.find(RequirementsNone, "found none of %s", strings.Join(lookedFor(request.Stage), ", "))
-		if at := slices.IndexFunc(d.project.Unread, func(name string) bool { return requirementsName.MatchString(path.Base(name)) }); at >= 0 {
+		at := slices.IndexFunc(d.project.Unread, func(name string) bool { return requirementsName.MatchString(path.Base(name)) })
+		if name := listingOf(d.project, "pytest"); name != "" {
+			at = slices.Index(d.project.Unread, name)
+		}
+		if at >= 0 {
 			d.project.Findings[len(d.project.Findings)-1].Next = fmt.Sprintf("If %s lists what the tests need, name it in pipeline.yaml: "+
 				"test.requirements: [%s]", d.project.Unread[at], d.project.Unread[at])
 		}

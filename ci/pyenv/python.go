@@ -108,6 +108,7 @@ func (t *tree) pythonSpec(stage string) (spec, from string) {
 			conda = "==" + strings.TrimLeft(conda, "=")
 		}
 	}
+	pixi, label := pixiTables(t)
 	for _, c := range [][2]string{
 		{t.requiresPython(stage), "requires-python of pyproject.toml"},
 		{poetry, "python of [tool.poetry.dependencies]"},
@@ -118,6 +119,7 @@ func (t *tree) pythonSpec(stage string) (spec, from string) {
 		{t.table("poetry.lock").sub("metadata").str("python-versions"), "python-versions of poetry.lock"},
 		{pipfile, "python_version of Pipfile"},
 		{conda, "python of " + condaFile(t, stage)},
+		{strings.TrimPrefix(pixi.sub("dependencies").str("python"), "*"), "python of " + label},
 	} {
 		if c[0] != "" {
 			return c[0], c[1]

@@ -124,6 +124,8 @@ func (d *draft) ofTool(name string) bool {
 		pipenv{d}.lock()
 	case name == "Pipfile":
 		pipenv{d}.pipfile()
+	case name == "pixi.toml":
+		pixi(d)
 	case ending == ".yml", ending == ".yaml":
 		d.conda(name)
 	default:

@@ -83,7 +83,7 @@ func (t *tree) toolEnvironments() []string {
 		}
 	}
 	if t.toml.sub("tool", "pixi") != nil {
-		found = append(found, "[tool.pixi] of pyproject.toml")
+		found = append(found, pixiInProject)
 	}
 	if testsRequire.MatchString(t.text("setup.py")) {
 		found = append(found, "tests_require of setup.py")

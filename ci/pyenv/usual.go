@@ -20,6 +20,7 @@ var usualFiles = map[string][]string{
 		"requirements/testing.txt", "requirements-testing.txt", "testing-requirements.txt", "test.requirements.txt",
 		"requirements/dev.lock", "requirements-dev.lock", "requirements/dev.txt", "requirements-dev.txt", "requirements_dev.txt",
 		"dev-requirements.txt", "requirements/development.txt", "requirements-development.txt", "dev.requirements.txt",
+		"requirements/local.txt",
 		"requirements-test.in", "requirements/test.in", "requirements-dev.in", "requirements/dev.in",
 	},
 	verdict.Train: {
@@ -28,7 +29,7 @@ var usualFiles = map[string][]string{
 	},
 	verdict.Image: {
 		"requirements/serve.lock", "requirements/serve.txt", "requirements-serve.lock", "requirements-serve.txt",
-		"requirements_serve.txt", "requirements-docker.txt",
+		"requirements_serve.txt", "requirements-docker.txt", "requirements/production.txt", "requirements/prod.txt",
 	},
 }
 
@@ -44,12 +45,13 @@ func usualNames(stage string) (names []string) {
 
 // base are the usual names of files with what the application needs.
 var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt",
-	"requirements.in", "requirements/base.in", "requirements/requirements.in"}
+	"requirements/common.txt", "requirements/main.txt", "requirements/core.txt", "requirements/production.txt", "requirements/prod.txt",
+	"requirements.in", "requirements/base.in", "requirements/requirements.in", "requirements/main.in"}
 
 // others are the files of further tools that declare packages, in the order of preference.
 var others = []string{
 	"uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml", "setup.cfg", "setup.py",
-	"Pipfile", "tox.ini", "environment.yml",
+	"Pipfile", "tox.ini", "environment.yml", "pixi.toml",
 }
 
 func lookedFor(stage string) []string {
@@ -105,6 +107,7 @@ func (d *draft) usual() {
 	specific, basic := d.firstNaming(usualNames(d.stage)), d.firstNaming(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
 	pyproject, conda := d.has("pyproject.toml"), condaFile(d.tree, d.stage)
+	pixis, _ := pixiTables(d.tree)
 	switch {
 	case hashed, specific != "" && d.stage != verdict.Test:
 		lists{d}.requirements([]string{specific})
@@ -128,12 +131,14 @@ func (d *draft) usual() {
 		d.besides()
 	case poetry{d}.declares():
 		poetry{d}.unlocked()
-	case d.declares() && (conda == "" || namesPackages(d)):
+	case d.declares() && (conda == "" && pixis == nil || namesPackages(d)):
 		d.declared()
 	case d.has("Pipfile"):
 		pipenv{d}.pipfile()
 	case conda != "":
 		d.conda(conda)
+	case pixis != nil:
+		pixi(d)
 	case d.stage != verdict.Test && d.firstNaming(usualNames(verdict.Test)) != "":
 		// What the tests run with runs the application too.
 		lists{d}.requirements([]string{d.firstNaming(usualNames(verdict.Test))})
