@@ -161,7 +161,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 		cfg.Credentials = cached(o.role(cfg))
 	}
 	return &Clients{
-		ECS: ecs.NewFromConfig(cfg), Balancing: elb.New(cfg), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
+		ECS: ecs.NewFromConfig(cfg, heardOnly), Balancing: elb.New(cfg), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
 		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.New(cfg), IAM: iam.New(cfg), Credentials: cfg.Credentials,
 	}, nil
 }
@@ -187,7 +187,7 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 			if o.MaxBackoff > 0 {
 				s.MaxBackoff = o.MaxBackoff
 			}
-			s.Retryables = append(s.Retryables, retry.IsErrorRetryableFunc(truncated))
+			s.Retryables = append(s.Retryables, retry.IsErrorRetryableFunc(unread))
 		})
 	})
 	request := awscall.Request{Region: o.Region, Endpoint: o.Endpoint, Transport: o.Transport}
@@ -207,9 +207,9 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	return cfg, err
 }
 
-// truncated makes a truncated response retryable, which the SDK alone treats as unreadable.
-func truncated(err error) aws.Ternary {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+// unread makes a truncated response retryable, which the SDK alone treats as unreadable, and one that says nothing.
+func unread(err error) aws.Ternary {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) {
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary

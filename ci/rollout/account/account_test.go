@@ -303,7 +303,7 @@ func TestAThrottledCallIsTriedAgain(t *testing.T) {
 func TestEveryClientGoesToTheEndpoint(t *testing.T) {
 	alone(t)
 	s := serve(t)
-	_, err := mustOpen(t, options(s)).ECS.DescribeClusters(context.Background(), &ecs.DescribeClustersInput{})
+	_, err := mustOpen(t, options(s)).ECS.ListClusters(context.Background(), &ecs.ListClustersInput{})
 	require.NoError(t, err)
-	assert.Contains(t, s.headers[0].Get("X-Amz-Target"), "DescribeClusters")
+	assert.Contains(t, s.headers[0].Get("X-Amz-Target"), "ListClusters")
 }

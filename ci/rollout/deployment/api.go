@@ -68,6 +68,13 @@ func List(ctx context.Context, client Lists, cluster, service string,
 	return list(ctx, client, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster), Service: aws.String(service), Status: status})
 }
 
+// InFlightOf returns a service's deployments in flight, the newest first. ECS is not asked for their statuses: it may
+// have got one that this version does not know.
+func InFlightOf(ctx context.Context, client Lists, cluster, service string) ([]types.ServiceDeploymentBrief, error) {
+	all, err := List(ctx, client, cluster, service)
+	return slices.DeleteFunc(all, func(d types.ServiceDeploymentBrief) bool { return HasEnded(d.Status) }), err
+}
+
 func list(ctx context.Context, client Lists, in *ecs.ListServiceDeploymentsInput) ([]types.ServiceDeploymentBrief, error) {
 	in.MaxResults = aws.Int32(page)
 	var all []types.ServiceDeploymentBrief

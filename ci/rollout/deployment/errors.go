@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
@@ -29,6 +30,21 @@ func Refused(err error) bool {
 		}
 	}
 	return known.ErrorFault() != smithy.FaultServer
+}
+
+// Absence is since when ECS has not known what it knew before, or what was just made. What it describes lags
+// behind, and not all of its servers know the same, so that one answer proves nothing.
+type Absence struct{ since time.Time }
+
+// Lasts takes what was seen now, and reports whether ECS has not known it for a minute.
+func (a *Absence) Lasts(missing bool, now time.Time) bool {
+	switch {
+	case !missing:
+		a.since = time.Time{}
+	case a.since.IsZero():
+		a.since = now
+	}
+	return missing && now.Sub(a.since) > appears
 }
 
 // Absent reports whether ECS answered that the service does not exist. DescribeServices will return

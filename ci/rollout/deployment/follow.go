@@ -35,16 +35,17 @@ type follower struct {
 // follow polls our deployment until it ends; state.go lists the states.
 func (f *follower) follow(ctx context.Context) *verdict.Problem {
 	f.seenTasks, f.seenEvents = map[string]bool{}, map[string]bool{}
-	lastAnswer := f.clock.Now()
+	lastAnswer, gone := f.clock.Now(), Absence{}
 	for {
 		d, err := f.ecs.deployment(ctx, f.outcome.Deployment)
+		missing := errors.Is(err, errMissing)
 		switch {
 		case ctx.Err() != nil:
 			return f.interrupted(ctx.Err())
-		case errors.Is(err, errMissing) && (f.clock.Now().Sub(lastAnswer) > appears || f.vanished(ctx)):
+		case gone.Lasts(missing, f.clock.Now()) || missing && f.deleted(ctx):
 			// A deployment is deleted together with its service.
 			return verdict.Problemf(TargetMissing, "the deployment is gone, and most likely service %s with it: %v", f.Service, err)
-		case errors.Is(err, errMissing):
+		case missing:
 			// A deployment may be listed before it can be described.
 		case err != nil && (Refused(err) || f.clock.Now().Sub(lastAnswer) > blind):
 			return f.awsProblem(ctx, Lost, err)
@@ -76,10 +77,11 @@ func (f *follower) follow(ctx context.Context) *verdict.Problem {
 	}
 }
 
-// vanished reports whether the service no longer exists.
-func (f *follower) vanished(ctx context.Context) bool {
+// deleted reports whether ECS says that the service was deleted. That it does not describe it proves less: a service
+// that was just created may not be described either.
+func (f *follower) deleted(ctx context.Context) bool {
 	service, err := f.ecs.service(ctx, f.Cluster, f.Service)
-	return errors.Is(err, errMissing) || err == nil && aws.ToString(service.Status) == "INACTIVE"
+	return err == nil && aws.ToString(service.Status) == "INACTIVE"
 }
 
 // waitForNextLook sleeps until the next poll. While tasks are starting, it reads the stopped tasks
@@ -147,7 +149,7 @@ func (f *follower) judgeProgress(ctx context.Context, d *types.ServiceDeployment
 	if f.state == rollingBack {
 		if now.Sub(f.rollbackAt) > rollsBack {
 			problem := f.withPublished(verdict.Problemf(Stuck, "%s; %s after it was to be rolled back it is %s", f.reason.Cause, rollsBack,
-				d.Status))
+				StatusText(d.Status)))
 			f.explain(ctx, problem)
 			return problem
 		}
@@ -186,7 +188,7 @@ func (f *follower) judgeProgress(ctx context.Context, d *types.ServiceDeployment
 			"the service did not answer %d probes in a row while the new version had traffic, the last time with %v", badProbes, f.probeErr))
 	case f.Deadline > 0 && now.Sub(f.timerStart) > f.Deadline:
 		problem := verdict.Problemf(Stuck, "not done after %s: status %s, stage %s, %d of %d tasks running",
-			f.Deadline, d.Status, d.LifecycleStage, f.lastEvent.Running, f.lastEvent.Requested)
+			f.Deadline, StatusText(d.Status), d.LifecycleStage, f.lastEvent.Running, f.lastEvent.Requested)
 		if healthy, known := f.healthyTasks(); known && healthy < f.lastEvent.Requested && isStarting(d.LifecycleStage) && f.noRoom == "" {
 			problem = f.neverHealthyProblem("in the " + f.Deadline.String() + " that it may take")
 		}
@@ -211,19 +213,3 @@ func hookOf(d *types.ServiceDeployment) *Hook {
 
 // HookOf returns the pause at which a deployment waits, or nil.
 func HookOf(d *types.ServiceDeployment) *Hook { return hookOf(d) }
-
-// isAdvancing reports whether a deployment still moves towards its target.
-func isAdvancing(status types.ServiceDeploymentStatus) bool {
-	return status == types.ServiceDeploymentStatusPending || status == types.ServiceDeploymentStatusInProgress
-}
-
-// hasEnded reports whether a status is final.
-func hasEnded(status types.ServiceDeploymentStatus) bool {
-	switch status {
-	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
-		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
-		return true
-	default:
-		return false
-	}
-}

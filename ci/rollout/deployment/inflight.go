@@ -27,7 +27,7 @@ func (s *starter) handleInFlight(ctx context.Context, other types.ServiceDeploym
 	}
 	switch what {
 	case Supersede:
-		s.log("superseding deployment %s, which is %s", id(arn), other.Status)
+		s.log("superseding deployment %s, which is %s", id(arn), StatusText(other.Status))
 		return false, nil
 	case Wait, Undo:
 		if s.hasWaited {
@@ -36,7 +36,7 @@ func (s *starter) handleInFlight(ctx context.Context, other types.ServiceDeploym
 		s.hasWaited = true
 		return true, s.awaitOther(ctx, arn, what == Undo)
 	}
-	problem := verdict.Problemf(Busy, "deployment %s is %s since %s", id(arn), other.Status,
+	problem := verdict.Problemf(Busy, "deployment %s is %s since %s", id(arn), StatusText(other.Status),
 		aws.ToTime(other.CreatedAt).UTC().Format(time.RFC3339))
 	return false, problem
 }
@@ -45,15 +45,16 @@ func (s *starter) handleInFlight(ctx context.Context, other types.ServiceDeploym
 func (s *starter) awaitOther(ctx context.Context, arn string, undo bool) *verdict.Problem {
 	patience := max(s.Deadline, rollsBack)
 	s.log("waiting up to %s for deployment %s to end", patience, id(arn))
-	stands := ""
+	stands, gone := "", Absence{}
 	for end := s.clock.Now().Add(patience); ; {
 		d, err := s.ecs.deployment(ctx, arn)
+		missing := errors.Is(err, errMissing)
 		switch {
-		case errors.Is(err, errMissing):
+		case gone.Lasts(missing, s.clock.Now()):
 			return nil
-		case err != nil && Refused(err):
+		case err != nil && !missing && Refused(err):
 			return s.awsProblem(ctx, AWSFailed, err)
-		case err == nil && hasEnded(d.Status):
+		case err == nil && HasEnded(d.Status):
 			s.log("deployment %s is %s", id(arn), d.Status)
 			return nil
 		case err == nil && undo && isAdvancing(d.Status):
@@ -62,7 +63,7 @@ func (s *starter) awaitOther(ctx context.Context, arn string, undo bool) *verdic
 			}
 			*s.ecs.calls++
 			if _, err := s.ecs.StopServiceDeployment(ctx, stopInput(arn)); err != nil && Refused(err) && !Expired(err) {
-				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), d.Status, err)
+				return verdict.Problemf(Busy, "deployment %s is %s, and cannot be rolled back: %v", id(arn), StatusText(d.Status), err)
 			}
 		}
 		if err == nil && describeProgress(d) != stands {
@@ -81,7 +82,7 @@ func (s *starter) awaitOther(ctx context.Context, arn string, undo bool) *verdic
 
 // describeProgress describes where a deployment is, and for which answer it waits.
 func describeProgress(d *types.ServiceDeployment) string {
-	text := strings.TrimSpace(string(d.Status) + " " + string(d.LifecycleStage))
+	text := strings.TrimSpace(StatusText(d.Status) + " " + string(d.LifecycleStage))
 	if hook := HookOf(d); hook != nil {
 		text += fmt.Sprintf(", awaiting approval until %s, then %s", hook.Expires.UTC().Format(time.RFC3339), hook.OnExpiry)
 	}

@@ -51,6 +51,91 @@ func TestADeploymentThatIsNotDescribedForAMomentIsFollowed(t *testing.T) {
 	assert.LessOrEqual(t, w.clock.Now().Sub(start), 5*time.Minute)
 }
 
+// newborn is a client that describes neither a service nor its deployments until some time after the service was made.
+type newborn struct {
+	*fakeaws.ECS
+	clock *fakeaws.Clock
+	after time.Duration
+	made  time.Time
+}
+
+func (n *newborn) CreateService(ctx context.Context, in *ecs.CreateServiceInput, options ...func(*ecs.Options)) (*ecs.CreateServiceOutput,
+	error) {
+	n.made = n.clock.Now()
+	return n.ECS.CreateService(ctx, in, options...)
+}
+
+func (n *newborn) unknown() bool { return !n.made.IsZero() && n.clock.Now().Sub(n.made) < n.after }
+
+func (n *newborn) DescribeServices(ctx context.Context, in *ecs.DescribeServicesInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServicesOutput, error) {
+	if n.unknown() {
+		return &ecs.DescribeServicesOutput{Failures: []types.Failure{{Reason: aws.String("MISSING")}}}, nil
+	}
+	return n.ECS.DescribeServices(ctx, in, options...)
+}
+
+func (n *newborn) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+	if n.unknown() {
+		return &ecs.DescribeServiceDeploymentsOutput{Failures: []types.Failure{{Reason: aws.String("MISSING")}}}, nil
+	}
+	return n.ECS.DescribeServiceDeployments(ctx, in, options...)
+}
+
+// What was made a moment ago is not gone because ECS does not describe it yet.
+func TestAServiceThatWasJustMadeIsNotMissing(t *testing.T) {
+	w := empty(t)
+	outcome := deployment.Deploy(w.ctx, &newborn{ECS: w.ECS, clock: w.clock, after: 30 * time.Second}, w.clock, w.request)
+	require.Nil(t, outcome.Problem)
+	assert.True(t, outcome.Created)
+}
+
+func TestOneAnswerIsNoProofThatSomethingIsGone(t *testing.T) {
+	now, gone := time.Now(), deployment.Absence{}
+	assert.False(t, gone.Lasts(true, now))
+	assert.False(t, gone.Lasts(true, now.Add(time.Minute)))
+	assert.True(t, gone.Lasts(true, now.Add(time.Minute+1)))
+	assert.False(t, gone.Lasts(false, now.Add(2*time.Minute)), "it is there again")
+	assert.False(t, gone.Lasts(true, now.Add(time.Hour)))
+}
+
+// The deployment of another is waited for even where one answer does not know it.
+func TestADeploymentOfAnotherThatIsForgottenForAMomentIsStillWaitedFor(t *testing.T) {
+	w := newWorld("blue_green")
+	_, err := w.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+		TaskDefinition: aws.String(otherTask)})
+	require.NoError(t, err)
+	w.request.InFlight = deployment.Wait
+	client := &forgetful{ECS: w.ECS, clock: w.clock, from: time.Minute, until: time.Minute + 20*time.Second}
+	require.Nil(t, deployment.Deploy(w.ctx, client, w.clock, w.request).Problem)
+}
+
+// renamed is a client that lists what is in progress by a status of a later time.
+type renamed struct{ *fakeaws.ECS }
+
+func (r renamed) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+	out, err := r.ECS.ListServiceDeployments(ctx, in, options...)
+	for n := range out.ServiceDeployments {
+		if out.ServiceDeployments[n].Status == types.ServiceDeploymentStatusInProgress {
+			out.ServiceDeployments[n].Status = "VALIDATING"
+		}
+	}
+	return out, err
+}
+
+func TestADeploymentOfAnotherWithAnUnknownStatusIsInFlight(t *testing.T) {
+	w := newWorld("blue_green")
+	_, err := w.UpdateService(w.ctx, &ecs.UpdateServiceInput{Cluster: aws.String("cluster"), Service: aws.String("rca"),
+		TaskDefinition: aws.String(otherTask)})
+	require.NoError(t, err)
+	require.NoError(t, w.clock.Sleep(w.ctx, time.Minute))
+	outcome := deployment.Deploy(w.ctx, renamed{w.ECS}, w.clock, w.request)
+	assertCode(t, deployment.Busy, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "is VALIDATING (a status that this version does not know, taken for in flight)")
+}
+
 // The lock is kept wherever it is waited: it lasts two minutes.
 func TestTheLockIsKeptWhileAWaitLasts(t *testing.T) {
 	for name, arrange := range map[string]func() *world{

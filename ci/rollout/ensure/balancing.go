@@ -2,6 +2,7 @@ package ensure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,7 +40,10 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 		if err != nil && !is(err, "TargetGroupNotFound") {
 			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, err)
 		}
-		if err == nil && len(out.TargetGroups) > 0 {
+		if err == nil && len(out.TargetGroups) == 0 {
+			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, errUnnamed)
+		}
+		if err == nil {
 			b.groups[*group.Name] = &out.TargetGroups[0]
 			arns = append(arns, aws.ToString(out.TargetGroups[0].TargetGroupArn))
 		}
@@ -49,7 +53,10 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	if err != nil && !is(err, "LoadBalancerNotFound") {
 		return nil, fmt.Errorf("describe load balancer %s: %w", name, err)
 	}
-	if err == nil && len(out.LoadBalancers) > 0 {
+	if err == nil && len(out.LoadBalancers) == 0 {
+		return nil, fmt.Errorf("describe load balancer %s: %w", name, errUnnamed)
+	}
+	if err == nil {
 		b.balancer = &out.LoadBalancers[0]
 		arns = append(arns, aws.ToString(b.balancer.LoadBalancerArn))
 		listeners, err := s.clients.Balancing.DescribeListeners(ctx, &elb.DescribeListenersInput{LoadBalancerArn: b.balancer.LoadBalancerArn})
@@ -93,6 +100,10 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	}
 }
 
+// errUnnamed: Elastic Load Balancing describes what a call names, or refuses the call (API reference,
+// DescribeLoadBalancers, LoadBalancerNotFound). What answers without either is not AWS.
+var errUnnamed = errors.New("the answer does not have what was asked for; run it again")
+
 // mostTagged is how many resources one call of DescribeTags takes.
 const mostTagged = 20
 
@@ -108,6 +119,11 @@ func (s balancers) findTags(ctx context.Context, b *balancing, arns []string) er
 				of[aws.ToString(t.Key)] = aws.ToString(t.Value)
 			}
 			b.tags[aws.ToString(d.ResourceArn)] = of
+		}
+		for _, arn := range chunk {
+			if b.tags[arn] == nil { // it would be taken for somebody else's
+				return fmt.Errorf("describe tags of %s: %w", arn, errUnnamed)
+			}
 		}
 	}
 	return nil

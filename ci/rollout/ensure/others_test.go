@@ -150,3 +150,46 @@ func TestManyAlarmsAreAllDescribed(t *testing.T) {
 	_, err = describeAlarms(context.Background(), w.aws.CloudWatch, names)
 	require.ErrorContains(t, err, "describe alarms")
 }
+
+// mute is Elastic Load Balancing behind something that answers nothing.
+type mute struct {
+	Balancing
+	groups, balancers, tags bool
+}
+
+func (m mute) DescribeTargetGroups(ctx context.Context, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
+	if m.groups {
+		return &elb.DescribeTargetGroupsOutput{}, nil
+	}
+	return m.Balancing.DescribeTargetGroups(ctx, in)
+}
+
+func (m mute) DescribeLoadBalancers(ctx context.Context, in *elb.DescribeLoadBalancersInput) (*elb.DescribeLoadBalancersOutput, error) {
+	if m.balancers {
+		return &elb.DescribeLoadBalancersOutput{}, nil
+	}
+	return m.Balancing.DescribeLoadBalancers(ctx, in)
+}
+
+func (m mute) DescribeTags(ctx context.Context, in *elb.DescribeTagsInput) (*elb.DescribeTagsOutput, error) {
+	if m.tags {
+		return &elb.DescribeTagsOutput{}, nil
+	}
+	return m.Balancing.DescribeTags(ctx, in)
+}
+
+// An answer without what was asked for does not say that it is missing, or somebody else's.
+func TestAnAnswerWithoutWhatWasAskedForEndsTheLook(t *testing.T) {
+	for cause, with := range map[string]mute{"describe target group": {groups: true}, "describe load balancer": {balancers: true},
+		"describe tags of": {tags: true}} {
+		w := newWorld(t)
+		plan := w.rolled(staging("rolling"))
+		clients := w.clients()
+		with.Balancing = clients.Balancing
+		clients.Balancing = with
+		_, problem := Look(t.Context(), clients, w.clock, plan)
+		require.NotNil(t, problem, cause)
+		assert.Equal(t, LookFailed.Name, problem.Code.Name)
+		assert.Contains(t, problem.Cause, cause)
+	}
+}

@@ -144,6 +144,11 @@ func (e *ECS) DescribeTasks(_ context.Context, in *ecs.DescribeTasksInput, _ ...
 			out.Tasks = append(out.Tasks, e.describeAlone(t, e.clock.Now()))
 		}
 	}
+	for _, arn := range in.Tasks {
+		if !slices.ContainsFunc(out.Tasks, func(t types.Task) bool { return *t.TaskArn == arn }) {
+			out.Failures = append(out.Failures, missing(arn))
+		}
+	}
 	return stamped(out, e.clock.Now()), nil
 }
 

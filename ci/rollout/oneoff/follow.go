@@ -19,14 +19,14 @@ import (
 // follow polls the task until its container has ended, or its time is over.
 func (c *command) follow(ctx context.Context) *verdict.Problem {
 	answered, said := c.clock.Now(), ""
-	seen := false
+	seen, gone := false, deployment.Absence{}
 	for {
 		d, err := c.describe(ctx)
 		now := c.clock.Now()
 		switch {
 		case ctx.Err() != nil:
 			return c.interrupted(ctx.Err())
-		case err == nil && d == nil && now.Sub(answered) > appears:
+		case gone.Lasts(err == nil && d == nil, now):
 			return c.lost(ctx, fmt.Sprintf("ECS does not know task %s any more", id(c.state.ARN)))
 		case err != nil && (deployment.Refused(err) || now.Sub(answered) > blind):
 			return c.awsProblem(ctx, err)

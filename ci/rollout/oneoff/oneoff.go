@@ -34,8 +34,6 @@ type ECS = trial.ECS
 const (
 	// poll is the interval between two looks.
 	poll = 5 * time.Second
-	// appears is how long ECS may not describe a new task: its reads lag behind.
-	appears = 60 * time.Second
 	// blind is how long ECS may fail to answer.
 	blind = 5 * time.Minute
 	// newRole is how long ECS may not know a new role.

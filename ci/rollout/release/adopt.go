@@ -47,7 +47,7 @@ func (o deployer) refuseForeign(ctx context.Context) *verdict.Problem {
 	if problem != nil || len(running) == 0 {
 		return problem
 	}
-	definition, problem := definitionOf(ctx, o.clients.ECS, running[0])
+	definition, problem := definitionOf(ctx, o.operation, running[0])
 	if problem != nil || definition == o.state.TaskDefinition() {
 		return problem
 	}

@@ -69,10 +69,10 @@ func (o *observer) subjects(ctx context.Context, newARN, oldARN string) (analysi
 
 func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, error) {
 	s := analysis.Subject{Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName}
-	revision, problem := revisionOf(ctx, o.clients.ECS, arn)
+	revision, err := revisionOf(ctx, o.clients.ECS, arn)
 	switch {
-	case problem != nil:
-		return s, problem
+	case err != nil:
+		return s, err
 	case revision == nil:
 		return s, fmt.Errorf("ECS does not know revision %s", arn)
 	}

@@ -244,11 +244,10 @@ func TestARunThatWaitsForAnApprovalGoesOnMeasuring(t *testing.T) {
 		w.publish(0, 0.02, 0.02)
 		w.clock.At(20*time.Minute, func() {
 			w.publish(0, after.bad, after.bad)
-			list, err := w.aws.ECS.ListServiceDeployments(w.ctx, &ecs.ListServiceDeploymentsInput{Cluster: aws.String(cluster),
-				Service: aws.String(service), Status: unended})
+			list, err := deployment.InFlightOf(w.ctx, w.aws.ECS, cluster, service)
 			require.NoError(t, err)
-			require.Len(t, list.ServiceDeployments, 1)
-			arn := *list.ServiceDeployments[0].ServiceDeploymentArn
+			require.Len(t, list, 1)
+			arn := *list[0].ServiceDeploymentArn
 			out, err := w.aws.ECS.DescribeServiceDeployments(w.ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 			require.NoError(t, err)
 			_, err = w.aws.ECS.ContinueServiceDeployment(w.ctx, &ecs.ContinueServiceDeploymentInput{ServiceDeploymentArn: aws.String(arn),

@@ -3,7 +3,6 @@ package release
 import (
 	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -91,7 +90,7 @@ func (o approver) reply(ctx context.Context, d types.ServiceDeployment, hook *de
 func (o approver) answered(ctx context.Context, d types.ServiceDeployment, hook *deployment.Hook,
 	action types.DeploymentLifecycleHookAction) bool {
 	now, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(d.ServiceDeploymentArn))
-	if err != nil || now == nil || undoing(now.Status) != (action == types.DeploymentLifecycleHookActionRollback) {
+	if err != nil || now == nil || deployment.IsUndone(now.Status) != (action == types.DeploymentLifecycleHookActionRollback) {
 		return false
 	}
 	waits := deployment.HookOf(now)
@@ -158,16 +157,11 @@ func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Re
 // followOn follows a deployment of which only ECS's description is known. answered is the ID of the
 // pause that was just answered, or empty.
 func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answered string) []*verdict.Problem {
-	arn := ""
-	if d.TargetServiceRevision != nil {
-		arn = aws.ToString(d.TargetServiceRevision.Arn)
+	revision, problem := targetOf(ctx, o.operation, d)
+	if problem != nil {
+		return []*verdict.Problem{problem}
 	}
-	out, err := o.clients.ECS.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
-	if err != nil || len(out.ServiceRevisions) == 0 {
-		return []*verdict.Problem{deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe revision %s: %w", arn, err))}
-	}
-	revision := out.ServiceRevisions[0]
-	image := o.imageOf(revision)
+	image := o.imageOf(*revision)
 	input := o.in.Input
 	input.Image = image.Written()
 	if plan, problems := rollout.NewPlan(input); len(problems) == 0 {

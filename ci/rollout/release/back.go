@@ -60,11 +60,11 @@ func (o rollbacker) backTo(ctx context.Context, definition string) []*verdict.Pr
 	open := o.past.Run
 	back := open != nil && open.Kind == journal.Rollback && open.TaskDefinition == definition
 	for _, d := range running {
-		target, problem := definitionOf(ctx, o.clients.ECS, d)
+		target, problem := definitionOf(ctx, o.operation, d)
 		switch {
 		case problem != nil:
 			return []*verdict.Problem{problem}
-		case undoing(d.Status):
+		case deployment.IsUndone(d.Status):
 			if problems := (onlooker{o.observer}).followRollback(ctx, service, d); len(problems) > 0 {
 				return problems
 			}

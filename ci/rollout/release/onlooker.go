@@ -54,7 +54,7 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 // it.
 func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) bool {
 	// A run that was interrupted before the answer to its update has no deployment on record.
-	definition, problem := definitionOf(ctx, o.clients.ECS, d)
+	definition, problem := definitionOf(ctx, o.operation, d)
 	if problem != nil {
 		definition = ""
 	}
@@ -91,15 +91,13 @@ func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) b
 func (o onlooker) onlookerRequest(ctx context.Context, service *types.Service, d types.ServiceDeployment) (deployment.Request,
 	*verdict.Problem) {
 	request := o.followRequest(service)
-	revision, problem := targetOf(ctx, o.clients.ECS, d)
+	revision, problem := targetOf(ctx, o.operation, d)
 	if problem != nil {
 		return request, problem
 	}
-	if revision != nil {
-		request.TaskDefinition = aws.ToString(revision.TaskDefinition)
-		o.plan.Image = o.imageOf(*revision) // for the report
-		request.Digest = o.digest()
-	}
+	request.TaskDefinition = aws.ToString(revision.TaskDefinition)
+	o.plan.Image = o.imageOf(*revision) // for the report
+	request.Digest = o.digest()
 	request.AwaitApproval = o.in.AwaitApproval
 	return request, nil
 }

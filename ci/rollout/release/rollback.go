@@ -39,7 +39,7 @@ func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input)
 		if open := o.past.Run; open != nil && open.Kind == journal.Rollback {
 			return nil, false // stopping that would bring back the removed version
 		}
-		if undoing(d.Status) {
+		if deployment.IsUndone(d.Status) {
 			return onlooker{o}.followRollback(ctx, service, d), true
 		}
 		return rollbacker{o}.stopDeployment(ctx, service, d), true
@@ -76,7 +76,7 @@ func (o rollbacker) rollback(ctx context.Context) []*verdict.Problem {
 		return o.putBack(ctx, open)
 	}
 	for _, d := range running {
-		if !undoing(d.Status) {
+		if !deployment.IsUndone(d.Status) {
 			return o.stopDeployment(ctx, service, d)
 		}
 	}
@@ -100,42 +100,8 @@ func (o rollbacker) interruptedRollback(ctx context.Context, current string, run
 	if len(running) == 0 {
 		return current == open.TaskDefinition, nil
 	}
-	definition, problem := definitionOf(ctx, o.clients.ECS, running[0])
-	return definition == open.TaskDefinition && !undoing(running[0].Status), problem
-}
-
-// undoing reports whether a deployment is being rolled back.
-func undoing(status types.ServiceDeploymentStatus) bool {
-	return status != types.ServiceDeploymentStatusPending && status != types.ServiceDeploymentStatusInProgress
-}
-
-// definitionOf returns the task definition that a deployment targets, or an empty string.
-func definitionOf(ctx context.Context, client ECS, d types.ServiceDeployment) (string, *verdict.Problem) {
-	revision, problem := targetOf(ctx, client, d)
-	if revision == nil {
-		return "", problem
-	}
-	return aws.ToString(revision.TaskDefinition), nil
-}
-
-// targetOf returns the revision that a deployment targets, or nil.
-func targetOf(ctx context.Context, client ECS, d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
-	if d.TargetServiceRevision == nil {
-		return nil, nil
-	}
-	return revisionOf(ctx, client, aws.ToString(d.TargetServiceRevision.Arn))
-}
-
-// revisionOf returns nil for a revision that ECS does not know.
-func revisionOf(ctx context.Context, client ECS, arn string) (*types.ServiceRevision, *verdict.Problem) {
-	out, err := client.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
-	if err != nil {
-		return nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe revision %s: %w", arn, err))
-	}
-	for _, r := range out.ServiceRevisions {
-		return &r, nil
-	}
-	return nil, nil
+	definition, problem := definitionOf(ctx, o.operation, running[0])
+	return definition == open.TaskDefinition && !deployment.IsUndone(running[0].Status), problem
 }
 
 // stopDeployment asks ECS to roll a deployment back, and follows the rollback.
@@ -180,7 +146,7 @@ func asProblem(err error) *verdict.Problem {
 func (o onlooker) followRollback(ctx context.Context, service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	o.result.Changed = true
 	request := o.followRequest(service)
-	if definition, problem := definitionOf(ctx, o.clients.ECS, d); problem == nil && definition != "" {
+	if definition, problem := definitionOf(ctx, o.operation, d); problem == nil {
 		request.TaskDefinition = definition // its tasks may have failed
 	}
 	outcome := deployment.Follow(ctx, o.clients.ECS, o.clock, request, aws.ToString(d.ServiceDeploymentArn))
@@ -250,9 +216,9 @@ func (o rollbacker) successful(ctx context.Context, wanted func(definition strin
 		return nil, deployment.ProblemOf(deployment.AWSFailed, err)
 	}
 	for _, brief := range all {
-		revision, problem := revisionOf(ctx, o.clients.ECS, aws.ToString(brief.TargetServiceRevisionArn))
-		if problem != nil {
-			return nil, problem
+		revision, err := revisionOf(ctx, o.clients.ECS, aws.ToString(brief.TargetServiceRevisionArn))
+		if err != nil {
+			return nil, deployment.ProblemOf(deployment.AWSFailed, err)
 		}
 		if revision == nil {
 			continue

@@ -65,58 +65,6 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// unended are the statuses of a deployment that has not ended.
-var unended = []types.ServiceDeploymentStatus{
-	types.ServiceDeploymentStatusPending, types.ServiceDeploymentStatusInProgress, types.ServiceDeploymentStatusStopRequested,
-	types.ServiceDeploymentStatusRollbackRequested, types.ServiceDeploymentStatusRollbackInProgress,
-}
-
-// inFlightDeployments returns the service and its deployments in flight, the newest first.
-func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
-	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
-	out, err := o.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
-	if err != nil && !noCluster(err) && !deployment.Absent(err) {
-		return nil, nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe service %s: %w", name, err))
-	}
-	if err != nil || len(out.Services) == 0 || aws.ToString(out.Services[0].Status) == "INACTIVE" {
-		return nil, nil, verdict.Problemf(deployment.TargetMissing, "there is no service %s in cluster %s", name, cluster)
-	}
-	list, err := deployment.List(ctx, o.clients.ECS, cluster, name, unended...)
-	if err != nil {
-		return nil, nil, deployment.ProblemOf(deployment.AWSFailed, err)
-	}
-	var all []types.ServiceDeployment
-	for _, brief := range list {
-		d, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(brief.ServiceDeploymentArn))
-		if err != nil {
-			return nil, nil, deployment.ProblemOf(deployment.AWSFailed, fmt.Errorf("describe deployment: %w", err))
-		}
-		if d != nil {
-			all = append(all, *d)
-		}
-	}
-	return &out.Services[0], all, nil
-}
-
-// deploymentOf returns nil for a deployment that ECS does not know any more.
-func deploymentOf(ctx context.Context, client ECS, arn string) (*types.ServiceDeployment, error) {
-	out, err := client.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
-	if err != nil || len(out.ServiceDeployments) == 0 {
-		return nil, err
-	}
-	return &out.ServiceDeployments[0], nil
-}
-
-func ended(status types.ServiceDeploymentStatus) bool {
-	switch status {
-	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
-		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
-		return true
-	default:
-		return false
-	}
-}
-
 // Status shows what runs, what is in flight, who holds the lock, and the history. It passes unless the
 // service is missing or AWS cannot be asked.
 func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
@@ -153,7 +101,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 		}
 	}
 	for _, d := range running {
-		text := string(d.Status) + " " + string(d.LifecycleStage)
+		text := deployment.StatusText(d.Status) + " " + string(d.LifecycleStage)
 		if t := d.TargetServiceRevision; t != nil {
 			text += fmt.Sprintf(", %d of %d tasks, %g %% of the traffic", t.RunningTaskCount, t.RequestedTaskCount,
 				aws.ToFloat64(t.RequestedProductionTrafficWeight))
@@ -194,9 +142,9 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 // describeReplaced describes what a deployment replaces, with its share of the traffic.
 func (o *observer) describeReplaced(ctx context.Context, source types.ServiceRevisionSummary) string {
 	text := aws.ToString(source.Arn)
-	revision, problem := revisionOf(ctx, o.clients.ECS, text)
-	if problem != nil {
-		return text + ": " + problem.Cause
+	revision, err := revisionOf(ctx, o.clients.ECS, text)
+	if err != nil {
+		return text + ": " + err.Error()
 	}
 	if revision != nil {
 		text = fmt.Sprintf("%s, %s", aws.ToString(revision.TaskDefinition), o.imageOf(*revision).Written())

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
@@ -202,18 +201,14 @@ func (o trialRollback) endInterrupted(ctx context.Context, stopped int) []*verdi
 // deploymentInFlight reports whether a deployment of the service is in flight; false without a service
 // or a cluster.
 func (o *observer) deploymentInFlight(ctx context.Context) (bool, *verdict.Problem) {
-	out, err := o.clients.ECS.ListServiceDeployments(ctx, &ecs.ListServiceDeploymentsInput{
-		Cluster: o.plan.Service.Cluster, Service: o.plan.Service.ServiceName, Status: unended,
-	})
-	var noService *types.ServiceNotFoundException
+	running, err := deployment.InFlightOf(ctx, o.clients.ECS, *o.plan.Service.Cluster, *o.plan.Service.ServiceName)
 	switch {
-	case noCluster(err), errors.As(err, &noService):
+	case noCluster(err), deployment.Absent(err):
 		return false, nil
 	case err != nil:
-		err = fmt.Errorf("list deployments of service %s: %w", *o.plan.Service.ServiceName, err)
 		return false, deployment.ProblemOf(deployment.AWSFailed, err)
 	default:
-		return len(out.ServiceDeployments) > 0, nil
+		return len(running) > 0, nil
 	}
 }
 

@@ -41,8 +41,6 @@ const (
 	steady = 15 * time.Second
 	// keepsRunning is how long a task must run of which ECS cannot tell the health.
 	keepsRunning = time.Minute
-	// appears is how long ECS may not describe a new task: its reads lag behind.
-	appears = 60 * time.Second
 	// newRole is how long ECS may not know a new role.
 	newRole = 2 * time.Minute
 	// relaunchDelay is the wait after a launch that failed for lack of capacity, or of the role.

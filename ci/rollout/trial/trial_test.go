@@ -391,11 +391,12 @@ type forgetful struct {
 	*fakeaws.ECS
 	clock *fakeaws.Clock
 	until time.Time
+	from  time.Time
 }
 
 func (f *forgetful) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInput, opts ...func(*ecs.Options)) (*ecs.DescribeTasksOutput,
 	error) {
-	if f.clock.Now().Before(f.until) {
+	if now := f.clock.Now(); now.Before(f.until) && !now.Before(f.from) {
 		return &ecs.DescribeTasksOutput{Failures: []types.Failure{{Arn: aws.String(in.Tasks[0]), Reason: aws.String("MISSING")}}}, nil
 	}
 	return f.ECS.DescribeTasks(ctx, in, opts...)
@@ -403,7 +404,7 @@ func (f *forgetful) DescribeTasks(ctx context.Context, in *ecs.DescribeTasksInpu
 
 func TestATaskThatIsNotFoundYetIsLookedForAgain(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{})
-	client := &forgetful{w.ECS, w.clock, w.clock.Now().Add(20 * time.Second)}
+	client := &forgetful{ECS: w.ECS, clock: w.clock, until: w.clock.Now().Add(20 * time.Second)}
 	require.Nil(t, trial.Run(w.ctx, client, w.clock, w.request).Problem)
 	client.until = w.clock.Now().Add(time.Hour)
 	w.request.Run = "run 2"
@@ -412,6 +413,16 @@ func TestATaskThatIsNotFoundYetIsLookedForAgain(t *testing.T) {
 	assert.Contains(t, outcome.Problem.Cause, "does not know it any more")
 	assert.LessOrEqual(t, outcome.Launches, 3)
 	assert.Empty(t, w.Alone(cluster), "what cannot be seen is stopped all the same")
+}
+
+// Not all of ECS's servers know the same: one that forgets a task for a moment does not make it a failure.
+func TestATaskThatIsForgottenForAMomentIsNoFailure(t *testing.T) {
+	w := newWorld(fakeaws.Behaviour{StartAfter: 3 * time.Minute})
+	now := w.clock.Now()
+	client := &forgetful{ECS: w.ECS, clock: w.clock, from: now.Add(2 * time.Minute), until: now.Add(2*time.Minute + 30*time.Second)}
+	outcome := trial.Run(w.ctx, client, w.clock, w.request)
+	require.Nil(t, outcome.Problem)
+	assert.Equal(t, 1, outcome.Launches)
 }
 
 func TestSomebodyMayStopATrial(t *testing.T) {
@@ -493,7 +504,7 @@ func TestATaskThatIsStoppedAlreadyIsNotAdopted(t *testing.T) {
 func TestATaskThatIsListedAndNotDescribedIsStopped(t *testing.T) {
 	w := newWorld(fakeaws.Behaviour{})
 	w.start(t, version)
-	client := &forgetful{w.ECS, w.clock, w.clock.Now().Add(time.Second)}
+	client := &forgetful{ECS: w.ECS, clock: w.clock, until: w.clock.Now().Add(time.Second)}
 	w.request.Left = true
 	require.Nil(t, trial.Run(w.ctx, client, w.clock, w.request).Problem)
 	assert.Empty(t, w.Alone(cluster))

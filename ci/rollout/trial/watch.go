@@ -21,13 +21,14 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 	launched := t.clock.Now()
 	answered, said := launched, ""
 	var healthySince time.Time
+	gone := deployment.Absence{}
 	for {
 		d, err := t.describe(ctx, task)
 		now := t.clock.Now()
 		switch {
 		case ctx.Err() != nil:
 			return false, t.withTask(ctx, t.interrupted(ctx.Err()), task)
-		case errors.Is(err, errUnknownTask) && now.Sub(launched) > appears:
+		case gone.Lasts(errors.Is(err, errUnknownTask), now):
 			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, "ECS does not know it any more", false, false))
 		case err != nil && deployment.Denied(err):
 			return false, t.stopAfter(ctx, task, verdict.Problemf(Refused, "%v", err))

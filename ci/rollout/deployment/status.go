@@ -1,0 +1,44 @@
+package deployment
+
+import (
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+)
+
+// HasEnded reports whether a status of a deployment is final. One that ECS got after this version was made is not: what
+// is not known to have ended is in flight.
+func HasEnded(status types.ServiceDeploymentStatus) bool {
+	switch status {
+	case types.ServiceDeploymentStatusSuccessful, types.ServiceDeploymentStatusStopped,
+		types.ServiceDeploymentStatusRollbackSuccessful, types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// IsUndone reports whether a deployment is or was rolled back.
+func IsUndone(status types.ServiceDeploymentStatus) bool {
+	switch status {
+	case types.ServiceDeploymentStatusStopRequested, types.ServiceDeploymentStatusRollbackRequested,
+		types.ServiceDeploymentStatusRollbackInProgress, types.ServiceDeploymentStatusRollbackSuccessful,
+		types.ServiceDeploymentStatusRollbackFailed:
+		return true
+	default:
+		return false
+	}
+}
+
+// isAdvancing reports whether a deployment moves towards its target, as far as is known.
+func isAdvancing(status types.ServiceDeploymentStatus) bool {
+	return !HasEnded(status) && !IsUndone(status)
+}
+
+// StatusText is a status in words.
+func StatusText(status types.ServiceDeploymentStatus) string {
+	if slices.Contains(status.Values(), status) {
+		return string(status)
+	}
+	return string(status) + " (a status that this version does not know, taken for in flight)"
+}
