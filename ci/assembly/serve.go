@@ -138,13 +138,17 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 	if !ok {
 		return nil
 	}
+	golden := ""
+	if request.Model.Golden != "" && len(request.Config.Train.ScoreCommand) == 0 {
+		golden = path.Join(app.ModelDir, request.Model.Golden)
+	}
 	ran, err := r.Run(ctx, runner.Step{
 		Name: "load the model", Env: project.Environment(r, request.Source), Vars: app.Vars, Offline: true, Timeout: modelfile.LoadLimit,
 		Inputs: []runner.Mount{
 			{Path: app.ModelDir, Files: request.Model.Files},
 			{Path: loadDir, Files: r.NewFiles(format.Programs())},
 		},
-		Args: format.Load(loadDir, path.Join(app.ModelDir, request.Model.File), "", request.Model.Beyond),
+		Args: format.Load(loadDir, path.Join(app.ModelDir, request.Model.File), golden, request.Model.Beyond),
 	})
 	switch {
 	case err != nil && notRun(err, project) != nil:
@@ -156,7 +160,8 @@ func loadModel(ctx context.Context, r runner.Runner, request pipeline.ImageReque
 		problem.Details = safetext.LastLines(ran.Stdout+"\n"+ran.Stderr, 20)
 		return problem
 	}
-	return image.JudgeLoad(stage, ran.ExitCode, ran.Stdout+"\n"+ran.Stderr)
+	problem, _ := image.JudgeLoad(stage, request.Model.Versions, golden != "", ran.ExitCode, ran.Stdout+"\n"+ran.Stderr)
+	return problem
 }
 
 // loadDir is where the program that loads the model is in the step's working directory.

@@ -225,6 +225,8 @@ func TestTheModelIsLoadedInTheServingEnvironmentFirst(t *testing.T) {
 		"a class of others": {ran: runner.Result{ExitCode: 78, Stderr: "error: Could not locate class L\n"}},
 		"Keras is older": {ran: runner.Result{ExitCode: 1, Stderr: "error: Keras 3.15.1 saved it, keras 3.14.1 does not load it\n"},
 			code: image.CodeUnreadable, cause: "Keras 3.15.1 saved it, keras 3.14.1 does not load it"},
+		"it scores otherwise": {ran: runner.Result{ExitCode: 79, Stderr: "error: output 0: 0.5, and 0.9 after the training\n"},
+			code: image.CodeGolden, cause: "0.5, and 0.9"},
 		"the interpreter dies": {ran: runner.Result{ExitCode: 139}, code: image.CodeUnreadable, cause: "exit code 139"},
 		"it does not end":      {ran: runner.Result{ExitCode: 143, TimedOut: true}, code: image.CodeLoadTimeout, cause: "within 10m0s"},
 		"the step is not run":  {err: errors.New("disk full"), code: CodeServeFailed, cause: "disk full"},
@@ -235,7 +237,8 @@ func TestTheModelIsLoadedInTheServingEnvironmentFirst(t *testing.T) {
 			})
 			r.OnRun(func(runner.Step) (*runner.Result, error) { return &c.ran, c.err })
 			asked := request(locked)
-			asked.Model.File, asked.Model.Format = "m.keras", "keras"
+			asked.Model.File, asked.Model.Format, asked.Model.Golden = "m.keras", "keras", "golden.json"
+			asked.Config.Train.ScoreCommand = nil
 			stage := serveApp(t.Context(), r, asked).Stage
 			assert.Equal(t, c.code.Name, stage.Code, stage.Failure())
 			assert.Contains(t, stage.Cause, c.cause)

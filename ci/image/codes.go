@@ -103,7 +103,11 @@ var (
 		Remedy:  "Lock them: uv pip compile --universal --generate-hashes requirements/serve.in -o requirements/serve.lock"}
 	WarnNotScored = verdict.Code{Name: "GOLDEN_NOT_SCORED", Stage: verdict.Image,
 		Meaning: "The model was not scored inside the image.",
-		Remedy:  "Set train.golden and train.score_command in pipeline.yaml"}
+		Remedy:  "Let the training write the golden sample that train.golden names; train.score_command scores one that the pipeline cannot"}
+	WarnOlder = verdict.Code{Name: "SERVING_OLDER", Stage: verdict.Image,
+		Meaning: "A package that loads the model is older for serving than in the training. It can read a newer file without an error and " +
+			"answer otherwise.",
+		Remedy: "Require the training's version in the serving requirements"}
 	WarnLogs = verdict.Code{Name: "NO_LOGS", Stage: verdict.Image,
 		Meaning: "The application's output could not be read.",
 		Remedy:  "Start the image with the command that the report has under \"Run it\", then: docker logs NAME"}
@@ -140,6 +144,6 @@ func Codes() []verdict.Code {
 		CodeTooLarge, CodeGolden, CodeUnreadable, CodeLoadTimeout, CodeElsewhere, CodePage, CodeBrowser, CodeImport, CodeStartFailed,
 		CodeSandboxRegistry, CodePushAuth, CodePushThrottled, CodePushUnavailable, CodePushFailed,
 		CodeDigestMismatch, CodeTagTaken, CodeTagFailed,
-		WarnUnlocked, WarnNotScored, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnSetuid, WarnNoPage, WarnProof,
+		WarnUnlocked, WarnNotScored, WarnOlder, WarnLogs, WarnNotCut, WarnRootWritable, WarnHidden, WarnTools, WarnSetuid, WarnNoPage, WarnProof,
 	}, probe.Codes())
 }

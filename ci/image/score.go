@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,13 +21,21 @@ import (
 // loadDir is where the script that loads the model is in the image, while it runs.
 const loadDir = "/openstack-rca-load"
 
-// score runs the model on the golden sample with the image's packages. Without a sample, or
-// if it scores otherwise, it finds out whether the image's packages load the model at all.
+// score runs the model on the golden sample with the image's packages: by the application's own
+// command, or without one by the program that loads the model, as after the training.
 func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdict.Problem {
-	command := i.in.Config.Train.ScoreCommand
-	if len(command) == 0 || i.in.Model.Golden == "" {
-		i.stage.Warn(WarnNotScored, "there is no golden sample or no command to score it")
-		return i.load(ctx, image)
+	command, golden := i.in.Config.Train.ScoreCommand, i.in.Model.Golden
+	if len(command) == 0 || golden == "" {
+		problem, scored := i.load(ctx, image, golden)
+		switch {
+		case problem != nil:
+			return []*verdict.Problem{problem}
+		case golden == "":
+			i.stage.Warn(WarnNotScored, "there is no golden sample")
+		case !scored:
+			i.stage.Warn(WarnNotScored, "nothing in the image can load the model, and there is no command to score the golden sample")
+		}
+		return nil
 	}
 	ran, code, problem := i.try(ctx, image, command, "score the golden sample")
 	if problem != nil {
@@ -36,8 +46,8 @@ func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdic
 		return nil
 	}
 	// The reason may be an older library: then that is the problem, and not another score.
-	if problems := i.load(ctx, image); len(problems) > 0 && problems[0].Code.Name == CodeUnreadable.Name {
-		return problems
+	if problem, _ := i.load(ctx, image, ""); problem != nil && problem.Code.Name == CodeUnreadable.Name {
+		return []*verdict.Problem{problem}
 	}
 	problem = verdict.Problemf(CodeGolden, "%s ended with exit code %d", strings.Join(command, " "), code)
 	out, err := ran.CombinedOutput(ctx)
@@ -48,52 +58,82 @@ func (i inspector) score(ctx context.Context, image *dagger.Container) []*verdic
 	return []*verdict.Problem{problem}
 }
 
-// load loads the model file with the image's packages.
-func (i inspector) load(ctx context.Context, image *dagger.Container) []*verdict.Problem {
+// load loads the model file with the image's packages, and scores the golden sample of that name, if any. It reports whether
+// the sample was scored.
+func (i inspector) load(ctx context.Context, image *dagger.Container, golden string) (*verdict.Problem, bool) {
 	format, ok := formats.Named(i.in.Model.Format)
 	if !ok {
-		return nil // loading it could run code
+		return nil, false // loading it could run code
 	}
 	programs := i.client.Directory()
 	for name, content := range format.Programs() {
 		programs = programs.WithNewFile(name, string(content))
 	}
 	with := image.WithMountedDirectory(loadDir, programs)
-	file := path.Join(i.appDir, i.in.Config.Image.ModelDir, i.in.Model.File)
-	ran, code, problem := i.try(ctx, with, format.Load(loadDir, file, "", i.in.Model.Beyond), "load the model")
+	dir := path.Join(i.appDir, i.in.Config.Image.ModelDir)
+	if golden != "" {
+		golden = path.Join(dir, golden)
+	}
+	command := format.Load(loadDir, path.Join(dir, i.in.Model.File), golden, i.in.Model.Beyond)
+	ran, code, problem := i.try(ctx, with, command, "load the model")
 	if problem != nil {
-		return []*verdict.Problem{problem}
+		return problem, false
 	}
 	out, err := ran.CombinedOutput(ctx)
 	if err != nil {
-		return []*verdict.Problem{i.engineProblem(ctx, CodeEngineFailed, "read what loading the model printed", err)}
+		return i.engineProblem(ctx, CodeEngineFailed, "read what loading the model printed", err), false
 	}
-	if problem := JudgeLoad(i.stage, code, i.redact(out)); problem != nil {
-		return []*verdict.Problem{problem}
-	}
-	return nil
+	return JudgeLoad(i.stage, i.in.Model.Versions, golden != "", code, i.redact(out))
 }
 
 // JudgeLoad adds to the stage what loading the model found in a serving environment, by its
-// exit code and output. The problem, if any, names the versions.
-func JudgeLoad(stage *verdict.Stage, code int, out string) *verdict.Problem {
+// exit code and output: a problem, if any, and whether the golden sample, where one was given,
+// was scored. versions are those of the packages that the model was made or loaded with before.
+func JudgeLoad(stage *verdict.Stage, versions map[string]string, golden bool, code int, out string) (*verdict.Problem, bool) {
 	said := clip(modelfile.LoadSaid(out), 300)
+	warnOlder(stage, versions, modelfile.LoadedWith(out))
 	switch code {
 	case 0:
 		stage.Gate("model in the serving environment", said, "loads", true)
+		if golden {
+			stage.Gate("golden sample in the image", outcome(code), "equal", true)
+		}
+		return nil, golden
 	case modelfile.ExitNoLibrary, modelfile.ExitUnknownClass:
 		// Serving may read the model by other means, or bring the classes itself.
 		stage.Add("model in the serving environment", "not loaded: "+strings.TrimPrefix(said, "nothing here loads it: "))
-	default:
-		if said == "" {
-			said = fmt.Sprintf("loading it ended with exit code %d", code)
-		}
-		stage.Gate("model in the serving environment", "does not load", "loads", false)
-		problem := verdict.Problemf(CodeUnreadable, "%s", said)
+		return nil, false
+	case modelfile.ExitDiffers, modelfile.ExitNoGolden:
+		stage.Gate("golden sample in the image", outcome(code), "equal", false)
+		problem := verdict.Problemf(CodeGolden, "%s", said)
 		problem.Details = safetext.LastLines(out, logLines)
-		return problem
+		return problem, true
 	}
-	return nil
+	if said == "" {
+		said = fmt.Sprintf("loading it ended with exit code %d", code)
+	}
+	stage.Gate("model in the serving environment", "does not load", "loads", false)
+	problem := verdict.Problemf(CodeUnreadable, "%s", said)
+	problem.Details = safetext.LastLines(out, logLines)
+	return problem, false
+}
+
+// warnOlder tells of packages that are older in the serving environment than those that made or
+// loaded the model before: a file of a newer library may load there and answer otherwise. NumPy
+// and Python only compute.
+func warnOlder(stage *verdict.Stage, before, here map[string]string) {
+	var older, want []string
+	for _, name := range slices.Sorted(maps.Keys(here)) {
+		was, known := modelfile.ParseVersion(before[name])
+		is, read := modelfile.ParseVersion(here[name])
+		if known && read && name != "numpy" && name != "python" && slices.Compare(is[:], was[:]) < 0 {
+			older = append(older, fmt.Sprintf("%s %s, after %s in the training", name, here[name], before[name]))
+			want = append(want, name+"=="+before[name])
+		}
+	}
+	if len(older) > 0 {
+		stage.WarnNext(WarnOlder, "Require "+strings.Join(want, " and ")+" for serving", "%s", strings.Join(older, "; "))
+	}
 }
 
 // try runs a command in the image for as long as loading a model may take, and returns its
