@@ -76,6 +76,8 @@ type Project struct {
 	SrcLayout bool
 	// Stated is what the settings of pytest say, those of coverage.py aside; for the tests only.
 	Stated TestSettings
+	// Around is what a workflow gives the tests beside packages; for the tests only.
+	Around Surroundings
 	// Findings are warnings about the project.
 	Findings []Finding
 	// Unread are the declarations of packages that were seen and are not installed.
@@ -245,6 +247,9 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	}
 	d.project.metadata(tree)
 	d.project.settings(tree)
+	if request.Stage == verdict.Test {
+		d.project.Around = surroundings(tree)
+	}
 	d.project.comparePython(tree)
 	var files []string
 	if files, d.asked = splitParts(request.Requirements); len(files) > 0 {

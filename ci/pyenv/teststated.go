@@ -123,20 +123,23 @@ func (t *tree) pytestSettings(found *TestSettings) {
 // coverageSettings reads the files of coverage.py in its order.
 func (t *tree) coverageSettings(found *TestSettings) {
 	sections := func(name string) (run, report, paths section) {
-		switch name {
-		case ".coveragerc":
+		own := strings.HasPrefix(name, ".coveragerc") // the sections of its own files need no prefix
+		part := func(part string) section {
+			if strings.HasSuffix(name, ".toml") {
+				of := t.table(name).sub("tool", "coverage", part)
+				if of == nil && own {
+					of = t.table(name).sub(part)
+				}
+				return tomlSection(name, of)
+			}
 			all := parseINI(t.text(name))
-			return section{name, all["run"]}, section{name, all["report"]}, section{name, all["paths"]}
-		case "setup.cfg", "tox.ini":
-			all := parseINI(t.text(name))
-			return section{name, all["coverage:run"]}, section{name, all["coverage:report"]}, section{name, all["coverage:paths"]}
+			of, is := all["coverage:"+part]
+			if !is && own {
+				of = all[part]
+			}
+			return section{name, of}
 		}
-		all := t.toml
-		if name == ".coveragerc.toml" {
-			all = t.table(name)
-		}
-		tables := all.sub("tool", "coverage")
-		return tomlSection(name, tables.sub("run")), tomlSection(name, tables.sub("report")), tomlSection(name, tables.sub("paths"))
+		return part("run"), part("report"), part("paths")
 	}
 	for _, name := range []string{".coveragerc", ".coveragerc.toml", "setup.cfg", "tox.ini", "pyproject.toml"} {
 		run, report, paths := sections(name)

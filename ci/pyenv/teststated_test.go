@@ -34,6 +34,10 @@ func TestSettingsOfTestsAreRead(t *testing.T) {
 			TestSettings{Measured: []string{"app"}, MeasuredFrom: "pyproject.toml", Floor: 60.5, FloorFrom: "pyproject.toml"}},
 		"pytest-cov's floor that is none": {map[string]string{"pytest.ini": "[pytest]\naddopts = --cov-fail-under=0 --cov-fail-under=101\n"}, TestSettings{}},
 		"doctests":                        {map[string]string{"pytest.ini": "[pytest]\naddopts =\n  --doctest-modules\n"}, TestSettings{Doctests: "pytest.ini"}},
+		"a file of coverage.py alone": {map[string]string{".coveragerc.toml": "[run]\nsource = ['a']\n[report]\nfail_under = 70\n"},
+			TestSettings{Measured: []string{"a"}, MeasuredFrom: ".coveragerc.toml", Floor: 70, FloorFrom: ".coveragerc.toml"}},
+		"the same with a prefix": {map[string]string{".coveragerc": "[coverage:report]\nfail_under = 70\n[report]\nfail_under = 60\n"},
+			TestSettings{Floor: 70, FloorFrom: ".coveragerc"}},
 		"a floor that is none": {map[string]string{".coveragerc": "[report]\nfail_under = 900\n[run]\nsource_pkgs = a, b\n"},
 			TestSettings{Measured: []string{"a", "b"}, MeasuredFrom: ".coveragerc"}},
 	} {

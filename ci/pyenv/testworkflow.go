@@ -1,9 +1,14 @@
 package pyenv
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -37,34 +42,114 @@ func (f toolFiles) noxCommands() (all [][]string) {
 	return all
 }
 
-// workflows are the commands of GitHub's workflows that run for a push or a pull request, all together: tests can be in several. It
-// is named after the first file that runs tests. What runs in another folder is of another project.
-func (f toolFiles) workflows() (from string, commands [][]string) {
-	for _, name := range f.names {
+// workflow is what is read of a workflow of GitHub.
+type workflow struct {
+	name string
+	On   yaml.Node            `yaml:"on"`
+	Env  map[string]yaml.Node `yaml:"env"`
+	Jobs map[string]struct {
+		Env      map[string]yaml.Node `yaml:"env"`
+		Services map[string]yaml.Node `yaml:"services"`
+		Defaults struct {
+			Run struct {
+				Folder string `yaml:"working-directory"`
+			} `yaml:"run"`
+		} `yaml:"defaults"`
+		Steps []struct {
+			Env    map[string]yaml.Node `yaml:"env"`
+			Run    string               `yaml:"run"`
+			Folder string               `yaml:"working-directory"`
+		} `yaml:"steps"`
+	} `yaml:"jobs"`
+}
+
+// pushed are the workflows that run for a push or a pull request.
+func pushed(t *tree) (found []workflow) {
+	for _, name := range t.names {
 		if path.Dir(name) != ".github/workflows" || path.Ext(name) != ".yml" && path.Ext(name) != ".yaml" {
 			continue
 		}
-		var file struct {
-			On   yaml.Node `yaml:"on"`
-			Jobs map[string]struct {
-				Defaults struct {
-					Run struct {
-						Folder string `yaml:"working-directory"`
-					} `yaml:"run"`
-				} `yaml:"defaults"`
-				Steps []struct {
-					Run    string `yaml:"run"`
-					Folder string `yaml:"working-directory"`
-				} `yaml:"steps"`
-			} `yaml:"jobs"`
-		}
-		if yaml.Unmarshal([]byte(f.text(name)), &file) != nil {
+		file := workflow{name: name}
+		if yaml.Unmarshal([]byte(t.text(name)), &file) != nil {
 			continue
 		}
 		triggers := append([]*yaml.Node{&file.On}, file.On.Content...)
-		if !slices.ContainsFunc(triggers, func(n *yaml.Node) bool { return n.Value == "push" || n.Value == "pull_request" }) {
-			continue
+		if slices.ContainsFunc(triggers, func(n *yaml.Node) bool { return n.Value == "push" || n.Value == "pull_request" }) {
+			found = append(found, file)
 		}
+	}
+	return found
+}
+
+// Surroundings are what a workflow of GitHub gives the tests beside packages: Services by their names, and Vars with the values that
+// it writes out. From is the file, with the services if any has some.
+type Surroundings struct {
+	From     string
+	Services []string
+	Vars     map[string]string
+}
+
+// plainValue is a value of a variable that nothing computes and that is no address with a login.
+var plainValue = regexp.MustCompile(`^[\w./-]+$`)
+
+func surroundings(t *tree) Surroundings {
+	found := Surroundings{Vars: map[string]string{}}
+	add := func(vars map[string]yaml.Node) {
+		for name, value := range vars {
+			if plainValue.MatchString(value.Value) {
+				found.Vars[name] = value.Value
+			}
+		}
+	}
+	for _, file := range pushed(t) {
+		found.From = cmp.Or(found.From, file.name)
+		add(file.Env)
+		for _, job := range file.Jobs {
+			add(job.Env)
+			for _, step := range job.Steps {
+				add(step.Env)
+			}
+			for _, name := range slices.Sorted(maps.Keys(job.Services)) {
+				if len(found.Services) == 0 {
+					found.From = file.name
+				}
+				if !slices.Contains(found.Services, name) {
+					found.Services = append(found.Services, name)
+				}
+			}
+		}
+	}
+	slices.Sort(found.Services)
+	return found
+}
+
+// ServicesNext is the remedy of tests that need the services; empty without any.
+func (s Surroundings) ServicesNext() string {
+	if len(s.Services) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s starts %s beside the tests, and the pipeline does not: give these tests a stand-in, or mark them and leave them "+
+		`out: test.command: [python, -m, pytest, -v, -m, "not integration"]`, s.From, strings.Join(s.Services, ", "))
+}
+
+// VarsNext is the key with what the workflow sets some variables to; empty if it sets none of them.
+func (s Surroundings) VarsNext(names []string, key string) string {
+	var set []string
+	for _, name := range names {
+		if value, is := s.Vars[name]; is {
+			set = append(set, name+": "+strconv.Quote(value))
+		}
+	}
+	if len(set) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s sets it, so write %s: {%s}", s.From, key, strings.Join(set, ", "))
+}
+
+// workflows are the commands of GitHub's workflows that run for a push or a pull request, all together: tests can be in several. It
+// is named after the first file that runs tests. What runs in another folder is of another project.
+func (f toolFiles) workflows() (from string, commands [][]string) {
+	for _, file := range pushed(f.tree) {
 		for _, job := range file.Jobs {
 			for _, step := range job.Steps {
 				if step.Folder != "" || job.Defaults.Run.Folder != "" {
@@ -80,11 +165,45 @@ func (f toolFiles) workflows() (from string, commands [][]string) {
 						continue
 					}
 					if commands = append(commands, one); from == "" && runnerAt(one) >= 0 {
-						from = name
+						from = file.name
 					}
 				}
 			}
 		}
 	}
 	return from, commands
+}
+
+var (
+	// ofTests is a name with the word test in it, of a file or a folder.
+	ofTests = regexp.MustCompile(`(?i:(?:^|[_-])tests?(?:[_-]|$))|^Test[A-Z]|[a-z0-9]Tests?$`)
+	helpers = []string{"__init__.py", "__main__.py", "conftest.py", "setup.py"}
+)
+
+// OtherTests are files whose names or folders say that they are tests, though pytest does not load them by their names.
+func OtherTests(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		stem, is := strings.CutSuffix(name, ".py")
+		return !is || slices.Contains(helpers, path.Base(name)) || !slices.ContainsFunc(strings.Split(stem, "/"), ofTests.MatchString)
+	})
+}
+
+// OtherTestsNext is the command that loads them; empty without any.
+func OtherTestsNext(names []string) string {
+	found := OtherTests(names)
+	if len(found) == 0 {
+		return ""
+	}
+	var places []string
+	for _, name := range found {
+		place := path.Dir(name)
+		if place == "." {
+			place = name
+		}
+		if !slices.Contains(places, place) && len(places) < 5 {
+			places = append(places, place)
+		}
+	}
+	return fmt.Sprintf(`%s looks like tests: pytest loads other names by test.command: [python, -m, pytest, -v, -o, "python_files=*.py", %s]`,
+		found[0], strings.Join(places, ", "))
 }

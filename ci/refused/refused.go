@@ -40,6 +40,8 @@ var (
 		regexp.MustCompile(`address for host '([A-Za-z0-9.-]+)'`),
 		regexp.MustCompile(`this host was not reached: ([A-Za-z0-9.:-]+)$`),
 		regexp.MustCompile(`(?i)connection refused:? \(?'?([A-Za-z0-9.-]+)'?, \d+`),
+		// Clients of databases and queues.
+		regexp.MustCompile(`(?i)(?:connecting to |server (?:at|on) ["']?|^|[\s'"])([A-Za-z0-9.-]+)["']?(?: \(|:\d+[.:] )[^\n]*refused`),
 	}
 )
 

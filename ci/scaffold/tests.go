@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -45,6 +46,9 @@ func (s *survey) testCommand(declared pyenv.TestCommand, stated pyenv.TestSettin
 		}
 		s.set("test.vars", asYAML("{"+strings.Join(pairs, ", ")+"}"), "what %s gives the tests", declared.From)
 	}
+	if next := s.project.Around.ServicesNext(); next != "" {
+		s.unknown("test.command", next, "how the tests do without %s", strings.Join(s.project.Around.Services, ", "))
+	}
 	if declared.Unread != "" {
 		s.found("%s runs tests in a way that is not taken over, such as in several calls: set test.command if the default is not what you mean",
 			declared.Unread)
@@ -81,7 +85,8 @@ func (s *survey) testCommand(declared pyenv.TestCommand, stated pyenv.TestSettin
 		s.unknown("test.command", "add pytest-django, and `test.command: [python, -m, pytest, -v]`",
 			"tests that pytest finds: manage.py is Django's own runner")
 	case len(inside)+len(outside) == 0:
-		s.unknown("test.command", "write tests/test_first.py with a function test_first, or name the command in test.command",
+		s.unknown("test.command", cmp.Or(pyenv.OtherTestsNext(s.tree.names), "write tests/test_first.py with a function test_first, or name the "+
+			"command in test.command"),
 			"any test: no file is called test_*.py")
 	case len(inside) > 0 && len(outside) > 0 && len(stated.Paths) == 0:
 		s.unknown("test.command", "write `test.command: [python, -m, pytest, -v]` if they belong to the run",

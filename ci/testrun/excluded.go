@@ -9,6 +9,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/refused"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -60,7 +61,9 @@ func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 		p.Next = j.afterwards("If the tests trust an authority of their own: requests takes REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, which the "+
 			`pipeline sets, before it. Write into pipeline.yaml: test.vars: {REQUESTS_CA_BUNDLE: "", CURL_CA_BUNDLE: ""}`, cases[0].ID())
 	} else if names := j.unset(cases); len(names) > 0 {
-		p.Next = j.afterwards(refused.Give(names, "test.vars"), cases[0].ID())
+		p.Next = j.afterwards(refused.Give(names, "test.vars")+j.around().VarsNext(names, "test.vars"), cases[0].ID())
+	} else if next := j.around().ServicesNext(); next != "" && j.unreached(cases) {
+		p.Next = j.afterwards(next, cases[0].ID())
 	}
 }
 
@@ -79,6 +82,19 @@ func (j *testJudge) unset(cases []junit.Case) []string {
 		texts = append(texts, j.said(c))
 	}
 	return refused.Variables(strings.Join(texts, "\n"), j.in.Config.Test.Vars)
+}
+
+// around is what a workflow gives the tests.
+func (j *testJudge) around() pyenv.Surroundings {
+	if j.project == nil {
+		return pyenv.Surroundings{}
+	}
+	return j.project.Around
+}
+
+// unreached reports whether a test failed for a host that did not answer.
+func (j *testJudge) unreached(cases []junit.Case) bool {
+	return slices.ContainsFunc(cases, func(c junit.Case) bool { return len(refused.Hosts(j.said(c))) > 0 })
 }
 
 // said is what is known of a test that failed.

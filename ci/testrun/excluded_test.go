@@ -7,6 +7,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -76,4 +77,19 @@ func TestAVariableThatAFailedTestMissesIsNamed(t *testing.T) {
 	p := &verdict.Problem{Next: "stays"}
 	j.lacking(p, []junit.Case{{Name: "x", Message: "assert 1 == 2", Tail: []string{"os.environ['GIVEN']"}}})
 	assert.Equal(t, "stays", p.Next)
+}
+
+func TestWhatAWorkflowGivesTheTestsIsTold(t *testing.T) {
+	j := &testJudge{plan: &plan{in: Input{Config: config.Default()}, project: &pyenv.Project{Around: pyenv.Surroundings{
+		From: ".github/workflows/ci.yml", Services: []string{"redis"}, Vars: map[string]string{"MODEL_DIR": "models"},
+	}}}, outcome: &outcome{events: &events{tests: map[string]*eventTest{}}}}
+	for message, want := range map[string]string{
+		"Error 111 connecting to localhost:6379. Connection refused.": ".github/workflows/ci.yml starts redis beside the tests",
+		`KeyError: os.environ["MODEL_DIR"]`:                           `.github/workflows/ci.yml sets it, so write test.vars: {MODEL_DIR: "models"}`,
+		"assert 1 == 2":                                               "stays",
+	} {
+		p := &verdict.Problem{Next: "stays"}
+		j.lacking(p, []junit.Case{{Name: "x", Message: message}})
+		assert.Contains(t, p.Next, want)
+	}
 }

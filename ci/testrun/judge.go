@@ -12,6 +12,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/junit"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -214,7 +215,8 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 			}
 			if !slices.ContainsFunc(j.source, func(name string) bool { return glob.MatchAny(conventional[:2], name) }) {
 				p.Cause += "; no file of the source is named test_*.py or *_test.py"
-				p.Next = "Write a test, such as tests/test_main.py: without tests that passed nothing is published"
+				p.Next = cmp.Or(pyenv.OtherTestsNext(j.source),
+					"Write a test, such as tests/test_main.py: without tests that passed nothing is published")
 			}
 		}
 	case r.Executed() == 0:
