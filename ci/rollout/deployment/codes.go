@@ -54,6 +54,9 @@ var (
 		"Fix what ECS's message in the cause names, then run the same again; the service was not changed")
 	DigestMismatch = failure("DIGEST_MISMATCH", "The deployment succeeded, and another image runs.",
 		"Look at the image in the service revision; the task definition must name the digest that was tested")
+	DigestUnknown = couldNotRun("DIGEST_UNKNOWN", "The deployment succeeded, and ECS does not say which image runs.",
+		"Deploy the same again later: what serves is found, and only verified. If that does not help, remove versionConsistency: disabled "+
+			"from the container in the task definition: without it ECS names the digest of each image")
 	NoRunningTasks = failure("NO_RUNNING_TASKS", "The deployment succeeded, and no task runs: the desired count is 0.",
 		"See what set the desired count to 0, such as rollout.min, and deploy again")
 	LBUnhealthy = failure("LB_UNHEALTHY", "The deployment succeeded, and the load balancer reports its tasks as unhealthy.",
@@ -87,6 +90,6 @@ var (
 func Codes() []verdict.Code {
 	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing,
 		NoCapacity, NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
-		NotStarted, UpdateFailed, DigestMismatch, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost,
+		NotStarted, UpdateFailed, DigestMismatch, DigestUnknown, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost,
 		FollowDenied, AWSFailed, Lost, IndexUnreadable, Interrupted}
 }

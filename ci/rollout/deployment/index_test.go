@@ -13,6 +13,34 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 
+// ECS names the digest of an image some time after it was pulled. Until then nothing is known, and nothing differs.
+func TestADigestThatIsNotNamedYetIsNoOther(t *testing.T) {
+	byTag := fakeaws.Behaviour{Image: "registry/rca:1"}
+	w := newWorld("rolling")
+	w.Behave(newTask, byTag)
+	w.request.Started = func(context.Context, string) {
+		w.clock.At(2*time.Minute, func() { w.new(fakeaws.Behaviour{Image: byTag.Image}) })
+	}
+	require.Nil(t, w.deploy().Problem)
+
+	w = newWorld("rolling")
+	w.Behave(newTask, byTag)
+	outcome := w.deploy()
+	assertCode(t, deployment.DigestUnknown, outcome)
+	assert.Contains(t, outcome.Problem.Cause, "registry/rca:1, and ECS does not name its digest")
+	assert.NotEmpty(t, outcome.Problem.Published)
+
+	w = newWorld("rolling")
+	w.request.Container = "other"
+	assertCode(t, deployment.DigestUnknown, w.deploy())
+
+	w = newWorld("rolling")
+	w.Behave(newTask, fakeaws.Behaviour{Image: "registry/rca@" + oldDigest})
+	start := w.clock.Now()
+	assertCode(t, deployment.DigestMismatch, w.deploy())
+	assert.Less(t, w.clock.Now().Sub(start), 3*time.Minute, "a digest that is named and differs stays so")
+}
+
 // TestAnImageOfTheIndexRuns: ECS may name what runs by the digest of the index or of the platform's image.
 func TestAnImageOfTheIndexRuns(t *testing.T) {
 	const childDigest = "sha256:3333333333333333333333333333333333333333333333333333333333333333"

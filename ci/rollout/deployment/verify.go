@@ -83,8 +83,12 @@ func (s *session) runs(ctx context.Context, running string) *verdict.Problem {
 				s.Container, running, s.Digest, err)
 		}
 	}
-	if slices.Contains(members, running) {
+	switch {
+	case slices.Contains(members, running):
 		return nil
+	case !strings.Contains(running, "sha256:"):
+		return verdict.Problemf(DigestUnknown, "container %s runs %s, and ECS does not name its digest; %s was to be deployed", s.Container,
+			running, s.Digest)
 	}
 	return verdict.Problemf(DigestMismatch, "container %s runs %s, %s was to be deployed", s.Container, running, s.Digest)
 }

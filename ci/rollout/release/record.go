@@ -94,7 +94,7 @@ func backward(problems ...*verdict.Problem) {
 // unfinished reports whether a code ends a run whose deployment continues.
 func unfinished(code verdict.Code) bool {
 	switch code.Name {
-	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.IndexUnreadable.Name,
+	case deployment.Interrupted.Name, deployment.Lost.Name, deployment.IndexUnreadable.Name, deployment.DigestUnknown.Name,
 		deployment.AuthExpired.Name, deployment.AwaitingApproval.Name,
 		deployment.LockLost.Name,
 		deployment.AWSFailed.Name:
