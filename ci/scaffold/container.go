@@ -1,13 +1,13 @@
 package scaffold
 
 import (
+	"cmp"
+	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/openstack-rca/openstack-rca/ci/config"
 )
@@ -23,17 +23,23 @@ type container struct {
 	alone, started      bool
 	// user reports whether a Dockerfile ends as a user other than root.
 	user bool
+	// target is the stage of the Dockerfile that the image is made from, if that is not its last one; file is the Dockerfile that a
+	// compose file names.
+	target, file string
+	// volumes are absolute paths that are kept, with the working directory; vars are the variables that are set.
+	volumes []string
+	workdir string
+	vars    []string
 }
 
 var (
 	exposed   = regexp.MustCompile(`^(\d{1,5})(?:/tcp)?$`)
 	askedPath = regexp.MustCompile(`https?://[^/\s"']+(/[A-Za-z0-9_./-]*)`)
-	published = regexp.MustCompile(`(?:^|:)(\d{1,5})(?:/tcp)?$`)
 )
 
 // dockerfileName is the Dockerfile of the application; empty if there is none.
 func (t *tree) dockerfileName() string {
-	for _, name := range []string{"Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
+	for _, name := range []string{t.compose().file, "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
 		if t.has(name) {
 			return name
 		}
@@ -63,13 +69,29 @@ func (t *tree) instructions(name string) (lines []string) {
 	return lines
 }
 
-// dockerfile reads the last stage of the Dockerfile, with what it inherits from the stages it is made from.
-func (s serving) dockerfile() container {
+// expand replaces variables by their values; those without one stay.
+func expand(text string, env map[string]string) string {
+	return variable.ReplaceAllStringFunc(text, func(reference string) string {
+		m := variable.FindStringSubmatch(reference)
+		return cmp.Or(env[m[1]+m[2]], m[3], reference)
+	})
+}
+
+// ofTools are variables of Python and of what installs packages.
+var ofTools = regexp.MustCompile(`^(?:PATH|VIRTUAL_ENV|LANG|LC_ALL|TZ|DEBIAN_FRONTEND|(?:PYTHON|PIP_|UV_|POETRY_|PDM_|HF_|STREAMLIT_)\w*)$`)
+
+// forWork are the names of stages that are not what is deployed.
+var forWork = []string{"test", "tests", "testing", "dev", "develop", "development", "debug", "lint", "docs", "ci"}
+
+// dockerfile reads the stage of the Dockerfile that is deployed, with what it inherits from the stages it is made from: the one that
+// the compose file names, else the last one that is not for work on the project.
+func (s serving) dockerfile(composed container) container {
 	found := container{name: s.tree.dockerfileName()}
 	if found.name == "" {
 		return found
 	}
 	stages := map[string]container{}
+	var order []string
 	stage := ""
 	env := map[string]string{}
 	own := false // whether the stage has a CMD: ENTRYPOINT drops an inherited one
@@ -86,16 +108,33 @@ func (s serving) dockerfile() container {
 			name := found.name
 			found = stages[from.stage()] // nothing for an image of elsewhere
 			found.name, stage = name, from.as
-			own = false
+			order, own = append(order, stage), false
+		case "WORKDIR":
+			found.workdir = path.Join("/", found.workdir, expand(fields[1], env))
+			if to := expand(fields[1], env); path.IsAbs(to) {
+				found.workdir = to
+			}
+		case "VOLUME":
+			var paths []string
+			if json.Unmarshal([]byte(rest), &paths) != nil {
+				paths = fields[1:]
+			}
+			found.volumes = slices.Clone(found.volumes) // the stages that it is made from keep theirs
+			for _, volume := range paths {
+				if volume = expand(volume, env); !path.IsAbs(volume) {
+					volume = path.Join("/", found.workdir, volume)
+				}
+				found.volumes = append(found.volumes, path.Clean(volume))
+			}
 		case "EXPOSE":
-			if m := exposed.FindStringSubmatch(fields[1]); m != nil {
+			if m := exposed.FindStringSubmatch(expand(fields[1], env)); m != nil {
 				found.port = portOf(m[1])
 			}
 		case "USER":
-			user, _, _ := strings.Cut(fields[1], ":")
+			user, _, _ := strings.Cut(expand(fields[1], env), ":")
 			found.user = user != "root" && strings.Trim(user, "0") != ""
 		case "HEALTHCHECK":
-			if m := askedPath.FindStringSubmatch(rest); m != nil {
+			if m := askedPath.FindStringSubmatch(expand(rest, env)); m != nil {
 				found.health = m[1]
 			}
 		case "ENV", "ARG":
@@ -105,7 +144,10 @@ func (s serving) dockerfile() container {
 			}
 			for _, word := range fields[1:] {
 				key, value, _ := strings.Cut(word, "=")
-				env[key] = strings.Trim(value, `"'`)
+				if fields[0] == "ENV" && !ofTools.MatchString(key) {
+					found.vars = append(slices.Clone(found.vars), key)
+				}
+				env[key] = expand(strings.Trim(value, `"'`), env)
 			}
 		case "ENTRYPOINT":
 			found.entrypoint, found.alone = commandWords(rest, env)
@@ -117,6 +159,20 @@ func (s serving) dockerfile() container {
 			found.command, _ = commandWords(rest, env)
 			found.started, own = true, true
 		}
+	}
+	deployed := func(name string) bool { return !slices.Contains(forWork, name) && stages[name].started }
+	stages[stage] = found
+	target := strings.ToLower(composed.target)
+	if target == "" && slices.Contains(forWork, stage) {
+		for _, name := range order {
+			if name != "" && deployed(name) {
+				target = name
+			}
+		}
+	}
+	if inside, is := stages[target]; is && target != "" && target != stage {
+		found = inside
+		found.target = target
 	}
 	return found
 }
@@ -193,6 +249,9 @@ func (s serving) useDockerfile(file container, port int) {
 	switch {
 	case file.user && (file.port != 0 || port != 0):
 		s.set("image.dockerfile", file.name, "it ends with a user other than root")
+		if file.target != "" {
+			s.set("image.target", file.target, "the stage that is deployed, by its name or the compose file")
+		}
 		return
 	case file.user:
 		lacks = "EXPOSE"
@@ -201,78 +260,62 @@ func (s serving) useDockerfile(file container, port int) {
 		file.name, lacks, file.name)
 }
 
-// volumes leaves out the usual volumes when one would hide code of the application.
-func (s serving) volumes() {
-	kept := slices.Clone(config.Default().Image.Volumes)
-	var hidden []string
-	kept = slices.DeleteFunc(kept, func(volume string) bool {
-		dir := strings.TrimPrefix(volume, "/app/") // where the pipeline's own image has the source
-		if !slices.ContainsFunc(s.tree.code, func(name string) bool { return strings.HasPrefix(name, dir+"/") }) {
-			return false
+// volumes takes those of the Dockerfile and the compose file, else the usual ones, without any that would hide code of the
+// application or the model.
+func (s serving) volumes(file, composed container, modelDir string) {
+	usual := config.Default().Image.Volumes
+	declared, why := slices.Concat(file.volumes, composed.volumes), "the volumes of "+cmp.Or(file.name, composed.name)
+	if len(file.volumes) == 0 {
+		why = "the volumes of " + composed.name
+	}
+	root := "/app" // where the pipeline's own image has the source
+	switch {
+	case len(declared) == 0:
+		declared, why = usual, "the usual volumes"
+	case s.p.proposes("image.dockerfile"):
+		root = cmp.Or(file.workdir, root)
+	}
+	kept, hidden := []string{}, []string{}
+	for _, volume := range declared {
+		for _, from := range []string{file.workdir, "/app"} { // an image of the pipeline has the source elsewhere
+			if dir, inside := strings.CutPrefix(volume, from+"/"); inside && from != "" {
+				volume = root + "/" + dir
+				break
+			}
 		}
-		hidden = append(hidden, dir)
-		return true
-	})
-	if hidden != nil {
-		s.set("image.volumes", kept, "code in %s, which a volume there would hide", strings.Join(hidden, " and "))
+		dir, inside := strings.CutPrefix(volume+"/", root+"/")
+		above := strings.HasPrefix(root+"/", volume+"/")
+		hides := func(name string) bool { return above || inside && strings.HasPrefix(name+"/", dir) }
+		switch {
+		case slices.ContainsFunc(s.tree.code, hides):
+			hidden = append(hidden, "code in "+strings.Trim(cmp.Or(dir, volume), "/"))
+		case hides(modelDir) || inside && strings.HasPrefix(dir, modelDir+"/"):
+			hidden = append(hidden, "the model in "+modelDir)
+		case !slices.Contains(kept, volume):
+			kept = append(kept, volume)
+		}
+	}
+	if len(hidden) > 0 {
+		why = strings.Join(hidden, " and ") + ", which a volume there would hide"
+	}
+	if !slices.Equal(kept, usual) {
+		s.set("image.volumes", kept, "%s", why)
 	}
 }
 
-// compose reads the service of a compose file that is built from this repository.
-func (s serving) compose() container {
-	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
-		if !s.tree.has(name) {
-			continue
-		}
-		var file struct {
-			Services map[string]struct {
-				Build       yaml.Node `yaml:"build"`
-				Command     yaml.Node `yaml:"command"`
-				Ports       yaml.Node `yaml:"ports"`
-				Healthcheck struct {
-					Test yaml.Node `yaml:"test"`
-				} `yaml:"healthcheck"`
-			} `yaml:"services"`
-		}
-		if yaml.Unmarshal([]byte(s.tree.text(name)), &file) != nil {
-			return container{}
-		}
-		found := container{}
-		built := 0
-		for _, service := range file.Services {
-			if service.Build.Kind == 0 {
-				continue
-			}
-			built++
-			found = container{name: name, command: nodeWords(service.Command)}
-			for _, port := range service.Ports.Content {
-				if m := published.FindStringSubmatch(port.Value); m != nil {
-					found.port = portOf(m[1])
-				}
-			}
-			for _, word := range append([]*yaml.Node{&service.Healthcheck.Test}, service.Healthcheck.Test.Content...) {
-				if m := askedPath.FindStringSubmatch(word.Value); m != nil {
-					found.health = path.Clean(m[1])
-				}
-			}
-		}
-		if built == 1 {
-			return found
-		}
-		return container{} // which of several is the application, it does not say
-	}
-	return container{}
+// proposes reports whether a key is proposed.
+func (p *Proposal) proposes(key string) bool {
+	return slices.ContainsFunc(p.Settings, func(set Setting) bool { return set.Key == key })
 }
 
-// nodeWords are the words of a command in YAML: a list, or text without anything that needs a shell.
-func nodeWords(node yaml.Node) (words []string) {
-	if node.Kind == yaml.ScalarNode {
-		return shellWords(node.Value, nil)
+// told are the variables that Dockerfile and compose file set for the application: some are for the machine of who works on it.
+func (s serving) told(file, composed container) {
+	for _, c := range []container{file, composed} {
+		if len(c.vars) > 0 && !(c.name == file.name && s.p.proposes("image.dockerfile")) {
+			s.found("%s sets %s: write what the application needs into image.vars, but no secrets (rollout.secrets)",
+				c.name, strings.Join(c.vars[:min(len(c.vars), 8)], ", "))
+		}
 	}
-	for _, word := range node.Content {
-		words = append(words, word.Value)
-	}
-	return words
 }
 
 // portOf is a port, or 0 for a number that is none.

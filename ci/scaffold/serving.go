@@ -47,8 +47,8 @@ type serving struct{ *survey }
 
 // find adds it to the proposal.
 func (s serving) find() {
-	file := s.dockerfile()
-	composed := s.compose()
+	composed := s.tree.compose()
+	file := s.dockerfile(composed)
 	said := slices.Concat(file.entrypoint, file.command, composed.command)
 	found := s.app(said)
 	for _, c := range []container{file, composed} {
@@ -89,8 +89,8 @@ func (s serving) find() {
 		s.set("image.page", found.page, "no page at / to draw")
 	}
 	s.useDockerfile(file, cmp.Or(composed.port, found.port, portIn(slices.Concat(file.entrypoint, file.command))))
-	s.volumes()
-	s.modelDir()
+	s.volumes(file, composed, s.modelDir())
+	s.told(file, composed)
 }
 
 // portIn is the port that a command listens on, as its arguments say; 0 if they do not.
@@ -100,10 +100,10 @@ func portIn(words []string) int {
 }
 
 // modelDir is where the application opens the model: where its own code says, else where the training leaves it.
-func (s serving) modelDir() {
-	base := path.Base(s.model.pattern)
+func (s serving) modelDir() string {
+	base, usual := path.Base(s.model.pattern), config.Default().Image.ModelDir
 	if s.model.pattern == "" || strings.Contains(base, "*") {
-		return
+		return usual
 	}
 	dir, from := path.Dir(s.model.pattern), s.model.in
 	for _, l := range s.literals("", modelFile, boosterFile) {
@@ -112,9 +112,11 @@ func (s serving) modelDir() {
 			break
 		}
 	}
-	if dir != "." && dir != config.Default().Image.ModelDir && !strings.Contains(dir, "*") {
-		s.set("image.model_dir", dir, "%s opens the model there", from)
+	if dir == "." || dir == usual || strings.Contains(dir, "*") {
+		return usual
 	}
+	s.set("image.model_dir", dir, "%s opens the model there", from)
+	return dir
 }
 
 func (s serving) portFrom(port int, file, composed container, found *app) string {
