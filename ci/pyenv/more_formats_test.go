@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner/fake"
+	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
 const extraTest = project + "[project.optional-dependencies]\ntest = [\"pytest\"]\n"
@@ -143,4 +144,14 @@ func TestFurtherPlacesOfThePythonVersion(t *testing.T) {
 		p := detect(t, map[string]string{".python-version": pinned + "\n", "requirements.txt": hashedLine})
 		assert.Contains(t, found(p), PythonMismatch.Name, pinned)
 	}
+}
+
+// The folder of a project whose stages have files of their own, as people call them.
+func TestTheFileOfAStageIsFoundByUsualNames(t *testing.T) {
+	files := map[string]string{"requirements/common.txt": "six\n", "requirements/local.txt": "-r common.txt\npytest\n",
+		"requirements/training.txt": "-r common.txt\ntqdm\n", "requirements/production.txt": "-r common.txt\ngunicorn\n"}
+	for stage, want := range map[string]string{verdict.Test: "requirements/local.txt", verdict.Train: "requirements/training.txt", verdict.Image: "requirements/production.txt"} {
+		assert.Equal(t, []string{want}, detectFor(t, stage, files).From, stage)
+	}
+	assert.Equal(t, []string{"environment-dev.yaml"}, detect(t, map[string]string{"environment-dev.yaml": "dependencies: [six]"}).From)
 }

@@ -25,11 +25,12 @@ var usualFiles = map[string][]string{
 	},
 	verdict.Train: {
 		"requirements/train.lock", "requirements/train.txt", "requirements-train.lock", "requirements-train.txt",
-		"requirements_train.txt", "train-requirements.txt",
+		"requirements_train.txt", "train-requirements.txt", "requirements/training.txt", "requirements-training.txt",
 	},
 	verdict.Image: {
 		"requirements/serve.lock", "requirements/serve.txt", "requirements-serve.lock", "requirements-serve.txt",
-		"requirements_serve.txt", "requirements-docker.txt", "requirements/production.txt", "requirements/prod.txt",
+		"requirements_serve.txt", "requirements-docker.txt", "requirements/serving.txt",
+		"requirements-serving.txt", "requirements/production.txt", "requirements/prod.txt",
 	},
 }
 
