@@ -59,7 +59,7 @@ func (s *session) unheard(ctx context.Context) *verdict.Problem {
 	}
 	problem := verdict.Problemf(RunMissing, "train.metrics names no file, and the training's environment has no MLflow to log a run with; "+
 		"the training was not started")
-	problem.Next = metricsNext(s.cfg.Gates)
+	problem.Next = metricsNext(&s.cfg)
 	return problem
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/config"
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/modelfile"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
@@ -25,10 +26,11 @@ func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 const goldenForm = `{"inputs": [[5.1, 3.5]], "outputs": [0]}`
 
 // goldenNext says how to have a model scored that the library of its format loads.
-func goldenNext(golden, library string) string {
-	name, set := golden, ""
+func goldenNext(cfg *config.Train, library string) string {
+	name, set := cfg.Golden, ""
 	if name == "" {
-		name, set = "models/golden.json", ", and set train.golden: models/golden.json in pipeline.yaml"
+		name = beside(cfg.Model, "golden.json")
+		set = ", and set train.golden: " + name + " in pipeline.yaml"
 	}
 	return fmt.Sprintf("Let the training write a few rows and what the model predicts for them to %s, "+goldenForm+"%s: "+
 		"%s then loads the model in a fresh environment and compares", name, set, library)

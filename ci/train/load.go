@@ -59,7 +59,7 @@ func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.P
 		return j.scoreByCommand(ctx)
 	}
 	if golden == "" && result.ExitCode == 0 { // else nothing here can load it, which is told
-		j.stage.WarnNext(NotScored, goldenNext(j.cfg.Golden, format.Library), "the training left no golden sample")
+		j.stage.WarnNext(NotScored, goldenNext(&j.cfg, format.Library), "the training left no golden sample")
 	}
 	return nil
 }

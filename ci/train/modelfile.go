@@ -157,7 +157,8 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 	left := t.otherModels()
 	if folder := savedModel(left); folder != "" {
 		problem.Cause += fmt.Sprintf("; %s is a SavedModel of TensorFlow, a folder, which is in no format that can be published", folder)
-		problem.Next = "Save the model as one file (model.save(\"models/NAME.keras\")), and name that in train.model of pipeline.yaml"
+		problem.Next = fmt.Sprintf("Save the model as one file (model.save(%q)), and name that in train.model of pipeline.yaml",
+			beside(t.cfg.Model, "NAME.keras"))
 	} else if len(left) > 0 {
 		problem.Cause += "; what looks like a model: " + listed(left)
 		takes := func(name string) bool {

@@ -23,7 +23,7 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 	// With a file of metrics an MLflow run is welcome but not demanded.
 	if problem != nil && (t.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
 		if problem.Code.Name == RunMissing.Name {
-			problem.Next = metricsNext(t.cfg.Gates)
+			problem.Next = metricsNext(&t.cfg)
 			if wrote := t.otherJSON(); len(wrote) > 0 {
 				problem.Cause += "; it wrote " + listed(wrote)
 				problem.Next = fmt.Sprintf("If %s has the metrics, name it in pipeline.yaml: train.metrics: %s. Else: %s", wrote[0], wrote[0],
@@ -81,16 +81,28 @@ func (t *training) otherJSON() []string {
 }
 
 // metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
-func metricsNext(gates []config.Gate) string {
+func metricsNext(cfg *config.Train) string {
 	var pairs []string
-	for _, gate := range gates {
+	for _, gate := range cfg.Gates {
 		pairs = append(pairs, fmt.Sprintf("%q: 0.9", gate.Metric))
 	}
 	if len(pairs) == 0 {
 		pairs = []string{`"accuracy": 0.9`}
 	}
-	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: models/metrics.json in "+
-		"pipeline.yaml. Or let it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "))
+	return fmt.Sprintf("Let the training write what it measured as JSON, {%s}, and name the file: train.metrics: %s in pipeline.yaml. Or let "+
+		"it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "), beside(cfg.Model, "metrics.json"))
+}
+
+// beside is a file's path in the folder of the model, or in the part of it that is no pattern.
+func beside(model, name string) string {
+	var folder []string
+	for _, part := range strings.Split(path.Dir(model), "/") {
+		if strings.ContainsAny(part, "*?[{\\") {
+			break
+		}
+		folder = append(folder, part)
+	}
+	return path.Join(append(folder, name)...)
 }
 
 // readRun exports the MLflow store in a step of its own, in the same environment: the

@@ -55,7 +55,11 @@ func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 
 	s.trained.Made = []string{"models/saved/keras_metadata.pb", "models/saved/saved_model.pb", "models/saved/variables/variables.index"}
 	result = s.fails(train.NoModel, "models/saved is a SavedModel of TensorFlow, a folder")
-	assert.Contains(t, result.Stage.Next, "Save the model as one file")
+	assert.Contains(t, result.Stage.Next, `Save the model as one file (model.save("models/NAME.keras"))`)
+	s.input.Config.Train.Model = "out/*.keras"
+	result = s.fails(train.NoModel, "models/saved is a SavedModel of TensorFlow, a folder")
+	assert.Contains(t, result.Stage.Next, `model.save("out/NAME.keras")`)
+	s.input.Config.Train.Model = "models/*.keras"
 	s.trained.Made = append(s.trained.Made, "models/m.keras")
 	s.fails(train.NoModel, "what looks like a model: models/m.keras")
 }
@@ -114,6 +118,16 @@ func TestTheGoldenSampleIsExplainedByItsFormat(t *testing.T) {
 		if w.Code == train.NotScored.Name {
 			assert.Equal(t, `Let the training write a few rows and what the model predicts for them to models/golden.json, {"inputs": [[5.1, 3.5]], `+
 				`"outputs": [0]}: ONNX then loads the model in a fresh environment and compares`, w.Next)
+		}
+	}
+	s.input.Config.Train.Golden, s.input.Config.Train.Model = "", "out/m.onnx"
+	s.left["out/m.onnx"] = s.left["models/m.onnx"]
+	delete(s.left, "models/m.onnx")
+	result = s.run()
+	require.Contains(t, codesOf(result), train.NotScored.Name)
+	for _, w := range result.Stage.Warnings {
+		if w.Code == train.NotScored.Name {
+			assert.Contains(t, w.Next, "set train.golden: out/golden.json in pipeline.yaml")
 		}
 	}
 }

@@ -701,10 +701,18 @@ func TestWhatATrainingWouldFailForIsToldBeforeIt(t *testing.T) {
 }
 
 func TestATrainingWithoutMLflowIsToldHowToHandItsMetricsOver(t *testing.T) {
-	s := sound(t)
-	delete(s.left, "mlflow.db")
-	r := s.run()
-	problem := slices.IndexFunc(r.Stage.Problems, func(p verdict.Finding) bool { return p.Code == train.RunMissing.Name })
-	require.GreaterOrEqual(t, problem, 0)
-	assert.Contains(t, r.Stage.Problems[problem].Next, `as JSON, {"accuracy": 0.9}, and name the file: train.metrics: models/metrics.json`)
+	for model, beside := range map[string]string{"": "models/metrics.json", "out/lstm_model.keras": "out/metrics.json",
+		"out/*/lstm_*.keras": "out/metrics.json", "*.keras": "metrics.json"} {
+		s := sound(t)
+		delete(s.left, "mlflow.db")
+		if model != "" {
+			s.input.Config.Train.Model = model
+			s.left[strings.NewReplacer("/*/", "/a/", "*", "lstm_model").Replace(model)] = s.left["models/lstm_model.keras"]
+			delete(s.left, "models/lstm_model.keras")
+		}
+		r := s.run()
+		problem := slices.IndexFunc(r.Stage.Problems, func(p verdict.Finding) bool { return p.Code == train.RunMissing.Name })
+		require.GreaterOrEqual(t, problem, 0, model)
+		assert.Contains(t, r.Stage.Problems[problem].Next, `as JSON, {"accuracy": 0.9}, and name the file: train.metrics: `+beside+" in")
+	}
 }
