@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	noModule = regexp.MustCompile(`No module named '([\w.]+)'`)
+	// NoModule is what Python says of an import that found nothing.
+	NoModule = regexp.MustCompile(`No module named '([\w.]+)'`)
 	// advised is a command that a library prints where it lacks another one.
 	advised = regexp.MustCompile("pip3? install (?:-U |--upgrade )?[\"'`]?([A-Za-z0-9][\\w.-]*(?:\\[[\\w,-]+\\])?)")
 	// separators are the characters that names of packages do not differ by.
@@ -56,7 +57,7 @@ func (p *Project) MissingNext(output string) string {
 	}
 	name := ""
 	var modules []string
-	if all := noModule.FindAllStringSubmatch(output, -1); len(all) > 0 {
+	if all := NoModule.FindAllStringSubmatch(output, -1); len(all) > 0 {
 		for _, m := range all {
 			modules = append(modules, m[1])
 		}

@@ -253,14 +253,11 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	}
 }
 
-// noModule is the line of an import that found nothing.
-var noModule = regexp.MustCompile(`(?m)ModuleNotFoundError: (No module named '[\w.]+')`)
-
 // lacks is what the first of some files says of a module that it did not find; empty when all found theirs.
 func lacks(cases []junit.Case) string {
 	for _, c := range cases {
-		if m := noModule.FindStringSubmatch(c.Message + "\n" + strings.Join(c.Tail, "\n")); m != nil {
-			return m[1]
+		if said := pyenv.NoModule.FindString(c.Message + "\n" + strings.Join(c.Tail, "\n")); said != "" {
+			return said
 		}
 	}
 	return ""
