@@ -124,9 +124,9 @@ func TestASubclassedModelIsNotToldToGetALayerItHas(t *testing.T) {
 
 // Keras 2 writes x * 2 and tf.concat as layers that call a function of TensorFlow by name.
 func TestAFunctionOfTensorFlowIsTakenIfItOnlyComputes(t *testing.T) {
-	report := func(class, module string, config object) *kerasfile.Report {
+	report := func(class, module string, config object, allow ...string) *kerasfile.Report {
 		o := object{"module": module, "class_name": class, "config": config, "registered_name": class}
-		return inspect(t, pack(t, good(text(t, functional(lstm(), o)))...), kerasfile.Options{})
+		return inspect(t, pack(t, good(text(t, functional(lstm(), o)))...), kerasfile.Options{AllowLayers: allow})
 	}
 	const place = "tf_keras.src.layers.core.tf_op_layer"
 	for _, function := range []string{"__operators__.add", "math.multiply", "nn.relu", "concat", "reshape", "image.resize"} {
@@ -135,13 +135,23 @@ func TestAFunctionOfTensorFlowIsTakenIfItOnlyComputes(t *testing.T) {
 		assert.Len(t, r.Layers, 2, "it counts as a layer")
 	}
 	assert.Empty(t, report("SlicingOpLambda", "keras.src.layers.core.tf_op_layer", object{"function": "__operators__.getitem"}).Problems)
-	for _, function := range []any{"io.write_file", "io.read_file", "py_function", "numpy_function", "load_library", "saved_model.load", "raw_ops.WriteFile",
-		"math.x.y", "linalg.LinearOperatorFullMatrix", "", nil, 7.0} {
-		r := report("TFOpLambda", place, object{"name": "op", "function": function})
-		require.Len(t, r.Problems, 1, function)
+	refused := func(r *kerasfile.Report) {
+		t.Helper()
+		require.Len(t, r.Problems, 1)
 		assert.Equal(t, kerasfile.UnsafeLayer.Name, r.Problems[0].Code.Name)
 		assert.Contains(t, r.Problems[0].Cause, "not one of those that only compute")
 	}
+	for _, function := range []any{"io.write_file", "io.read_file", "py_function", "numpy_function", "load_library", "saved_model.load", "raw_ops.WriteFile",
+		"math.x.y", "linalg.LinearOperatorFullMatrix", "", nil, 7.0} {
+		for _, allow := range [][]string{nil, {"TFOpLambda"}} { // the class is none of its functions
+			refused(report("TFOpLambda", place, object{"name": "op", "function": function}, allow...))
+		}
+	}
+	for _, module := range []string{"tf_keras.src.layers.core", "tf_keras.layers", "", "elsewhere"} {
+		refused(report("TFOpLambda", module, object{"name": "op", "function": "io.write_file"}, "TFOpLambda"))
+	}
+	assert.Empty(t, report("TFOpLambda", "tf_keras.src.layers.core", object{"function": "math.add"}, "TFOpLambda").Problems)
+	assert.NotEmpty(t, report("TFOpLambda", "tf_keras.src.layers.core", object{"function": "math.add"}).Problems, "without the setting")
 	assert.NotEmpty(t, report("TFOpLambda", "evil.layers.core.tf_op", object{"function": "math.add"}).Problems)
 	assert.NotEmpty(t, report("ClassMethod", place, object{"function": "math.add"}).Problems)
 }

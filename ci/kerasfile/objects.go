@@ -180,6 +180,7 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	if where == "" {
 		where = "the model"
 	}
+	allowed := w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]
 	switch {
 	case !isText:
 		w.refuse("", "%s: the class name is not text", where)
@@ -196,10 +197,12 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	case class == "function":
 		w.function(v, where, module)
 		return false
-	case w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]:
-		w.custom = append(w.custom, cmp.Or(registered, class))
+	case tensorFlowLayers[class] && (allowed || ofTensorFlow(module)):
+		// Whoever allows the class allows no function: only a review of each file could.
+		w.operation(v, where, class)
 		return w.layer(v, path, depth, class, module)
-	case w.operation(v, where, class, module):
+	case allowed:
+		w.custom = append(w.custom, cmp.Or(registered, class))
 		return w.layer(v, path, depth, class, module)
 	case registered != "" && registered != class:
 		w.stranger("", registered, "%s: %s is the custom object %q", where, class, registered)

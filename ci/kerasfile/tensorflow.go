@@ -21,16 +21,17 @@ var computing = set(`argsort boolean_mask broadcast_to cast clip_by_norm clip_by
 	roll scatter_nd searchsorted sequence_mask shape size slice sort split squeeze stack stop_gradient strided_slice tensor_scatter_nd_update
 	tensordot tile transpose unique unstack where zeros zeros_like`)
 
-// operation checks a layer that calls a function of TensorFlow, and reports whether it is one.
-func (w *walker) operation(v map[string]any, where, class, module string) bool {
-	if !tensorFlowLayers[class] || !strings.HasSuffix(ofKeras(module), ".layers.core.tf_op_layer") {
-		return false
-	}
+// ofTensorFlow reports whether a module is the one of these layers.
+func ofTensorFlow(module string) bool {
+	return strings.HasSuffix(ofKeras(module), ".layers.core.tf_op_layer")
+}
+
+// operation checks the function that such a layer calls.
+func (w *walker) operation(v map[string]any, where, class string) {
 	config, _ := v["config"].(map[string]any)
 	function, isText := config["function"].(string)
 	if !isText || !computes.MatchString(function) && !computing[function] {
 		w.refuse("Write it with a layer of Keras, or with functions of tf.math, tf.nn or tf.linalg",
 			"%s: %s calls the function %v of TensorFlow, which is not one of those that only compute", where, class, config["function"])
 	}
-	return true
 }
