@@ -102,7 +102,8 @@ func notStarted(err error, app config.Image, project *pyenv.Project) (*verdict.P
 	}
 	problem := verdict.Problemf(probe.CodeNotListening, "nothing answers after %s", time.Duration(app.StartBudget))
 	if elsewhere := probe.Listening(start.Sockets, start.Port); elsewhere != "" {
-		problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on port %d, which it was given", elsewhere, start.Port)
+		problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on port %d of all addresses, which it was given",
+			elsewhere, start.Port)
 		switch {
 		case start.Port == app.Port && !toldPort(app):
 			problem = verdict.Problemf(image.CodeElsewhere, "it listens on %s, not on image.port, which is %d", elsewhere, start.Port)

@@ -122,6 +122,10 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 			return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready"),
 				Sockets: "   0: 00000000:2135 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"}
 		}, image.CodeElsewhere, "it listens on 0.0.0.0:8501, not on port 40001"},
+		"it listens on the loopback interface only": {locked, func(runner.Service) (*runner.Running, error) {
+			return nil, &runner.StartError{Service: "app", Alive: true, Port: 8501, Err: errors.New("it was not ready"),
+				Sockets: "   0: 0100007F:2135 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0\n"}
+		}, image.CodeElsewhere, "it listens on 127.0.0.1:8501, not on port 8501 of all addresses"},
 		"it ends while it is probed": {locked, func(runner.Service) (*runner.Running, error) {
 			return &runner.Running{Address: application(t, 500), Logs: func() string { return "Traceback" },
 				Ended: func() (string, bool) { return "exit code 3", true }}, nil
