@@ -112,6 +112,22 @@ func TestARegisteredFunctionCanBeAllowedByName(t *testing.T) {
 	}
 }
 
+// A registered name that is allowed lets nothing else through: Keras would take what the file names in the file's module.
+func TestARegisteredNameIsThatOfItsOwnClass(t *testing.T) {
+	allow := kerasfile.Options{AllowLayers: []string{"svc>Pool", "svc>weighted_ce"}}
+	for cause, o := range map[string]object{
+		"Other of module":                    {"module": "elsewhere", "class_name": "Other", "registered_name": "svc>Pool", "config": object{}},
+		"function other of module":           {"module": "elsewhere", "class_name": "function", "config": "other", "registered_name": "svc>weighted_ce"},
+		`is the custom object "other>svc>P"`: {"module": "elsewhere", "class_name": "P", "registered_name": "other>svc>P", "config": object{}},
+	} {
+		report := inspect(t, pack(t, good(text(t, with(o)))...), allow)
+		require.NotEmpty(t, report.Problems, cause)
+		assert.Contains(t, report.Problems[0].Cause, cause)
+	}
+	pool := object{"module": "elsewhere", "class_name": "Pool", "registered_name": "svc>Pool", "config": object{}}
+	assert.Empty(t, inspect(t, pack(t, good(text(t, with(pool)))...), allow).Problems)
+}
+
 func TestASubclassedModelIsNotToldToGetALayerItHas(t *testing.T) {
 	model := object{"module": "app.network", "class_name": "Net", "registered_name": "svc>Net", "config": object{"units": 4}}
 	report := inspect(t, pack(t, good(text(t, model))...), kerasfile.Options{AllowLayers: []string{"svc>Net"}, Recurrent: true})

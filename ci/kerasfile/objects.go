@@ -171,6 +171,18 @@ func (w *walker) walk(value any, path string, depth int) {
 	}
 }
 
+// allows reports whether train.allow_layers has a class or function: its name, with or without its module, or the name
+// that it is registered by. That one counts for what has this name only: where nothing is registered by it, Keras takes
+// what the file names in the module that the file names.
+func (w *walker) allows(module, name, registered string) bool {
+	return w.allowed[name] || w.allowed[module+"."+name] || w.allowed[registered] && registersAs(registered, name)
+}
+
+// registersAs reports whether a registered name, such as svc>Pool, is that of a class or function of the same name.
+func registersAs(registered, name string) bool {
+	return registered[strings.LastIndex(registered, ">")+1:] == name
+}
+
 // object checks one serialised object, and reports whether it was a layer.
 func (w *walker) object(v map[string]any, path string, depth int) bool {
 	class, isText := v["class_name"].(string)
@@ -180,7 +192,7 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	if where == "" {
 		where = "the model"
 	}
-	allowed := w.allowed[class] || w.allowed[registered] || w.allowed[module+"."+class]
+	allowed := w.allows(module, class, registered)
 	switch {
 	case !isText:
 		w.refuse("", "%s: the class name is not text", where)
@@ -204,8 +216,11 @@ func (w *walker) object(v map[string]any, path string, depth int) bool {
 	case allowed:
 		w.custom = append(w.custom, cmp.Or(registered, class))
 		return w.layer(v, path, depth, class, module)
-	case registered != "" && registered != class:
+	case registered != "" && registered != class && registersAs(registered, class):
 		w.stranger("", registered, "%s: %s is the custom object %q", where, class, registered)
+		return false
+	case registered != "" && registered != class:
+		w.stranger(module, class, "%s: %s of module %q is the custom object %q", where, class, module, registered)
 		return false
 	}
 	k, known := kindOf(module, class)
@@ -259,7 +274,7 @@ func (w *walker) function(v map[string]any, where, module string) {
 	registered, _ := v["registered_name"].(string)
 	switch {
 	case ok && functions()[fold(name)] && (module == "builtins" || strings.HasPrefix(ofKeras(module), "keras.")):
-	case ok && !dangerous[name] && (w.allowed[name] || w.allowed[registered] && registered != "function" || w.allowed[module+"."+name]):
+	case ok && !dangerous[name] && w.allows(module, name, registered):
 	case ok && !dangerous[name]:
 		w.stranger(module, name, "%s: the function %v of module %q is not one of Keras's", where, name, module)
 	default:
