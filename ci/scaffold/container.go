@@ -311,7 +311,7 @@ func (p *Proposal) proposes(key string) bool {
 // told are the variables that Dockerfile and compose file set for the application: some are for the machine of who works on it.
 func (s serving) told(file, composed container) {
 	for _, c := range []container{file, composed} {
-		if len(c.vars) > 0 && !(c.name == file.name && s.p.proposes("image.dockerfile")) {
+		if len(c.vars) > 0 && (c.name != file.name || !s.p.proposes("image.dockerfile")) {
 			s.found("%s sets %s: write what the application needs into image.vars, but no secrets (rollout.secrets)",
 				c.name, strings.Join(c.vars[:min(len(c.vars), 8)], ", "))
 		}
