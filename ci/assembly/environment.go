@@ -19,7 +19,9 @@ func servingEnvironment(
 	ctx context.Context, r runner.Runner, request pipeline.ImageRequest, stage *verdict.Stage,
 ) (*pyenv.Project, *pyenv.Built, *verdict.Problem) {
 	c := request.Config
-	wanted := pyenv.Request{Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude}
+	wanted := pyenv.Request{
+		Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude, System: c.SystemPackages,
+	}
 	project, err := pyenv.Detect(ctx, request.Source, wanted)
 	var invalid *pyenv.InvalidError
 	if errors.As(err, &invalid) {

@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	})
 	if err != nil {
 		problem, printed := notStarted(err, app, project)
-		explain(stage, problem, printed)
+		explain(stage, project, problem, printed)
 		stage.Judge(problem)
 		return result
 	}
@@ -78,7 +79,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 		fmt.Sprintf("within %.0f s", time.Duration(app.StartBudget).Seconds()), found.Healthy)
 	found.Warn(stage)
 	if found.Problem != nil && running.Logs != nil {
-		explain(stage, found.Problem, running.Logs(), target.Paths...)
+		explain(stage, project, found.Problem, running.Logs(), target.Paths...)
 	}
 	problems := []*verdict.Problem{found.Problem}
 	if err := running.Stop(ctx); err != nil {
@@ -119,11 +120,14 @@ func notStarted(err error, app config.Image, project *pyenv.Project) (*verdict.P
 
 // explain adds to a problem what the application printed, and which hosts it could not reach. paths are those that it was
 // asked for.
-func explain(stage *verdict.Stage, problem *verdict.Problem, printed string, paths ...string) {
+func explain(stage *verdict.Stage, project *pyenv.Project, problem *verdict.Problem, printed string, paths ...string) {
 	if printed == "" {
 		return
 	}
 	lines := strings.Split(strings.TrimRight(printed, "\n"), "\n")
+	if problem.Code.Name == probe.CodeCrashed.Name {
+		problem.Next = cmp.Or(project.MissingNext(printed), problem.Next)
+	}
 	problem.Details = append(problem.Details, strings.Join(probe.WithoutOwn(lines, paths...), "\n"))
 	if hosts := refused.Hosts(printed); len(hosts) > 0 {
 		stage.Warn(refused.Image, "%s", strings.Join(hosts, ", "))

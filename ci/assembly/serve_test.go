@@ -113,7 +113,7 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 			return nil, &runner.EnvironmentError{Command: []string{"uv"}, Output: "no version of six==99", Err: errors.New("exit code 1")}
 		}, image.CodeEnvFailed, "exit code 1"},
 		"a crash": {locked, func(runner.Service) (*runner.Running, error) {
-			return nil, &runner.StartError{Service: "app", Logs: "ImportError: six", Err: errors.New("exit code 1")}
+			return nil, &runner.StartError{Service: "app", Logs: "OSError: libgomp.so.1: cannot open shared object file: No such file or directory", Err: errors.New("exit code 1")}
 		}, probe.CodeCrashed, "exit code 1"},
 		"it does not listen": {locked, func(runner.Service) (*runner.Running, error) {
 			return nil, &runner.StartError{Service: "app", Alive: true, Port: 40001, Err: errors.New("it was not ready after 500ms")}
@@ -148,6 +148,9 @@ func TestAnApplicationThatCannotBeServedFails(t *testing.T) {
 				assert.Equal(t, c.code.Name, stage.Code)
 			}
 			assert.Contains(t, stage.Cause, c.cause)
+			if sentence == "a crash" {
+				assert.Contains(t, stage.Next, "system_packages: [libgomp1]")
+			}
 			if c.code.Name == image.CodeEnvFailed.Name {
 				assert.Contains(t, stage.Next, "name in requirements/serve.lock, and lock it again: uv pip compile")
 			}

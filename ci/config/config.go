@@ -18,6 +18,8 @@ type Config struct {
 	Name string `yaml:"name" json:"name"`
 	// Python version of all environments, "3.10".
 	Python string `yaml:"python" json:"python"`
+	// SystemPackages are packages of Debian that the Python packages need, "libgomp1".
+	SystemPackages []string `yaml:"system_packages" json:"system_packages"`
 	// Exclude are globs of files no stage ever sees.
 	Exclude []string `yaml:"exclude" json:"exclude"`
 

@@ -24,6 +24,7 @@ notify:
     - {name: pr, type: github, repository: team/service, api: https://git.example.org/api/v3}
 name: my-app
 python: 3.12
+system_packages: [libgomp1, libgl1=1.6.0-1]
 exclude: [docs]
 test:
   build: never
@@ -360,6 +361,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a name with capitals":        {"name: My App", `"My App" is not a name`},
 		"an impossible build":         {"test:\n  build: sometimes", `"sometimes" is not one of auto, always, never`},
 		"an old Python":               {`python: "3.9"`, `"3.9" is not one of 3.10`},
+		"an option for apt":           {`system_packages: [-oDebug=1]`, `system_packages[0]: "-oDebug=1" is not the name of a Debian package`},
+		"a package twice":             {`system_packages: [libgl1, libgl1]`, "system_packages"},
 		"Python 3.1":                  {`python: "3.1"`, "is not 3.10"},
 		"an empty command":            {"test: {command: []}", "test.command: an empty command"},
 		"an empty word as a command":  {`train: {command: [" "]}`, "train.command[0]: an empty command"},

@@ -25,6 +25,7 @@ var (
 // The forms of names and ids.
 var (
 	environmentName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	debianPackage   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,99}(=[A-Za-z0-9.+~:-]{1,99})?$`)
 	variableName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	placeholder     = regexp.MustCompile(`\{\{[^{}]*\}\}`)
 	// className is a Keras layer's class, with its module or without.

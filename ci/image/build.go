@@ -110,7 +110,15 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 		}
 	}
 	maker := b.fresh(engine.WithoutTrustUpdate(b.platform().From(pinned).WithUser("0")))
-	prepare := b.python(maker.WithMountedDirectory(rootDir, b.platform().From(pinned).Rootfs()),
+	whole := b.platform().From(pinned)
+	if system := b.in.Config.SystemPackages; len(system) > 0 {
+		if whole, err = engine.WithSystem(whole.WithUser("0"), system).Sync(ctx); err != nil {
+			problem := b.engineProblem(ctx, CodeEnvFailed, "install system_packages in "+base, err)
+			problem.Next = pyenv.SystemNext(strings.Join(problem.Details, "\n"))
+			return nil, problem
+		}
+	}
+	prepare := b.python(maker.WithMountedDirectory(rootDir, whole.Rootfs()),
 		"prepare.py", prepareScript, append([]string{rootDir}, b.prepareArgs()...)...)
 	if prepare, err = prepare.Sync(ctx); err != nil {
 		return nil, b.engineProblem(ctx, CodeBaseUnfit, "prepare "+base, err)
@@ -201,7 +209,8 @@ func (b builder) install(env runner.Environment) (*dagger.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	builder := b.engine.WithDownloadCache(b.engine.BaseOn(dagger.Platform(b.in.Config.Image.Platform), env.Python), env.Python).
+	base := b.engine.BaseOn(dagger.Platform(b.in.Config.Image.Platform), env.Python, env.System...)
+	builder := b.engine.WithDownloadCache(base, env.Python).
 		// Bytecode is not validated when it is loaded: all files get one fixed time, so
 		// bytecode that is validated by time would be rejected.
 		WithEnvVariable("PYC_INVALIDATION_MODE", "UNCHECKED_HASH").

@@ -545,7 +545,7 @@ func TestAnApplicationThatIsNotHealthyIsNotPushed(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			w := newWorld(t)
 			w.production()
-			w.left["out"] = "Traceback\npassword is hunter2-hunter2\n"
+			w.left["out"] = "Traceback\npassword is hunter2-hunter2\nModuleNotFoundError: No module named 'pandas'\n"
 			w.in.Redact = verdict.Redact("hunter2-hunter2")
 			c.change(w)
 			r := w.run()
@@ -553,6 +553,7 @@ func TestAnApplicationThatIsNotHealthyIsNotPushed(t *testing.T) {
 			assert.Equal(t, c.code.Name, r.Stage.Code, r.Stage.Failure())
 			assert.Contains(t, r.Stage.Cause, c.cause)
 			require.NotEmpty(t, r.Stage.Problems)
+			assert.Equal(t, r.Stage.Code == probe.CodeCrashed.Name, strings.Contains(r.Stage.Next, "pandas"), r.Stage.Next)
 			for _, problem := range r.Stage.Problems {
 				assert.NotContains(t, strings.Join(problem.Details, "\n"), "hunter2")
 			}

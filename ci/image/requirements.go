@@ -24,7 +24,7 @@ type serving struct {
 func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 	source, c := b.engine.Source(b.in.Source), b.in.Config
 	project, err := pyenv.Detect(ctx, source, pyenv.Request{
-		Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude,
+		Stage: verdict.Image, Requirements: c.Image.Requirements, Python: c.Python, Exclude: c.Exclude, System: c.SystemPackages,
 	})
 	var invalid *pyenv.InvalidError
 	switch {
@@ -50,6 +50,7 @@ func (b builder) findServing(ctx context.Context) (*serving, *verdict.Problem) {
 	for _, found := range slices.Concat(project.Findings, built.Findings) {
 		b.stage.WarnNext(found.Code, found.Next, "%s", found.Cause)
 	}
+	b.project = project
 	return &serving{project: project, built: built, env: project.Environment(b.engine, source)}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/attest/oci"
 	"github.com/openstack-rca/openstack-rca/ci/imageref"
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner/engine"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -27,6 +28,8 @@ type session struct {
 	id string
 	// appDir is where the application is in the image.
 	appDir string
+	// project is what the packages in the image are installed from; nil for a Dockerfile of the source, which knows its own.
+	project *pyenv.Project
 }
 
 // Run builds the image, pulls it from a registry by its digest, judges it, runs it and, if a
@@ -173,7 +176,9 @@ func (s *session) judge(ctx context.Context, ahead *Ahead, built *built, plan pl
 
 // with returns a copy of the session that writes to another stage.
 func (s *session) with(stage *verdict.Stage) *session {
-	return &session{client: s.client, engine: s.engine, in: s.in, id: s.id, appDir: s.appDir, stage: stage}
+	other := *s
+	other.stage = stage
+	return &other
 }
 
 // aside runs functions concurrently, each with a stage of its own, and joins their results in

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -164,6 +165,9 @@ func (p prover) judgeProbe(
 		gaveUp := left.Elsewhere != nil && left.Exit == nil
 		if elsewhere := probe.Listening(left.TCP, c.Port); elsewhere != "" && (problem.Code == probe.CodeNotListening || gaveUp) {
 			problem.Code, problem.Cause = CodeElsewhere, fmt.Sprintf("it listens on %s, not on 0.0.0.0:%d", elsewhere, c.Port)
+		}
+		if problem.Code.Name == probe.CodeCrashed.Name {
+			problem.Next = cmp.Or(p.project.MissingNext(p.redact(left.Out)), problem.Next)
 		}
 		problem.Cause = p.redact(problem.Cause)
 		problem.Details = probe.WithoutOwn(lines, c.Health, c.ScriptHealth)

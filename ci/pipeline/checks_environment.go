@@ -16,7 +16,8 @@ type ofEnvironment struct{ doctor }
 
 // inEnvironment runs Python in the locked environment of a stage, over the source.
 func (s ofEnvironment) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
-	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python, Exclude: s.cfg.Exclude}
+	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python,
+		Exclude: s.cfg.Exclude, System: s.cfg.SystemPackages}
 	project, err := pyenv.Detect(ctx, s.backend.Source, wanted)
 	if err != nil {
 		return "", err

@@ -17,7 +17,7 @@ import (
 // What a first call uploads is the module, and its source. The limits are a tenth above what they
 // are: who needs more raises them knowingly, in a review.
 func TestTheModuleUploadsNoMoreThanItNeeds(t *testing.T) {
-	const moduleKB, exampleKB = 3_900, 1_050
+	const moduleKB, exampleKB = 4_000, 1_050
 	root := filepath.Join("..", "..")
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git tells which files are of the repository")

@@ -163,7 +163,7 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 	return runner.Step{
 		Name: "build",
 		Env: runner.Environment{
-			Python: p.Python, Compiler: p.compiled || slices.ContainsFunc(p.requires, compiledRequires.MatchString),
+			Python: p.Python, System: p.System, Compiler: p.compiled || slices.ContainsFunc(p.requires, compiledRequires.MatchString),
 			Files: described.With(".", script), Install: [][]string{install, requires},
 		},
 		Inputs:  []runner.Mount{{Path: ".", Files: seen}, {Path: path.Dir(projectDir), Files: script}},

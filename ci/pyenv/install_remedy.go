@@ -1,6 +1,7 @@
 package pyenv
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -12,6 +13,7 @@ var (
 	otherHash  = regexp.MustCompile("[Hh]ash mismatch for `([^`]+)`")
 	noHash     = regexp.MustCompile("(?:no trusted hash was provided for|all requirements must have a hash, but none were provided for)")
 	notBuilt   = regexp.MustCompile("Failed to (?:build|download and build) `([A-Za-z0-9._-]+)==([^`]+)`")
+	confused   = regexp.MustCompile("hint: `([A-Za-z0-9._-]+)` is often confused for `([A-Za-z0-9._-]+)`")
 	otherUV    = regexp.MustCompile("Required uv version `([^`]+)` does not match the running version `([^`]+)`")
 	notOnPyPI  = regexp.MustCompile("Because ([A-Za-z0-9._-]+) was not found in the package registry")
 	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
@@ -20,7 +22,7 @@ var (
 // InstallNext is the remedy of an installation that failed, made from what its installer said. It
 // is empty where nothing can be said. The project may be nil: then what it is installed from is unknown.
 func (p *Project) InstallNext(said string) string {
-	if next := PythonNext(said); next != "" {
+	if next := cmp.Or(PythonNext(said), SystemNext(said)); next != "" {
 		return next
 	}
 	flat := strings.Join(strings.Fields(said), " ")
@@ -40,15 +42,19 @@ func (p *Project) InstallNext(said string) string {
 			p.Python)
 	}
 	from := strings.Join(p.From, ", ")
-	if m := notBuilt.FindStringSubmatch(flat); m != nil {
-		next := fmt.Sprintf("%s %s has no wheel for Python %s, and its source did not build: allow a newer version", m[1], m[2], p.Python)
-		if again, ok := relocks[p.Kind]; ok {
-			return next + ". " + again
-		}
-		return next + " in " + from
+	again, relocked := relocks[p.Kind]
+	place := " in " + from
+	if relocked {
+		place = ". " + again
 	}
-	if next, ok := relocks[p.Kind]; ok {
-		return next
+	if m := confused.FindStringSubmatch(flat); m != nil {
+		return fmt.Sprintf("Name %s instead of %s%s", m[2], m[1], place)
+	}
+	if m := notBuilt.FindStringSubmatch(flat); m != nil {
+		return fmt.Sprintf("%s %s has no wheel for Python %s, and its source did not build: allow a newer version%s", m[1], m[2], p.Python, place)
+	}
+	if relocked {
+		return again
 	}
 	if m := notOnPyPI.FindStringSubmatch(flat); m != nil && p.Kind == Conda {
 		file := "requirements-" + lockNames[p.Stage] + ".txt"
@@ -69,16 +75,16 @@ func (p *Project) InstallNext(said string) string {
 	if len(p.From) != 1 {
 		return ""
 	}
-	again := fmt.Sprintf("uv pip compile --universal --generate-hashes --python-version %s %s -o %s; where uv is missing: pip install uv",
+	compile := fmt.Sprintf("uv pip compile --universal --generate-hashes --python-version %s %s -o %s; where uv is missing: pip install uv",
 		p.Python, from, from)
 	if m := otherHash.FindStringSubmatch(flat); m != nil {
 		return fmt.Sprintf("Find out why the files of %s are others than when %s was locked. If that is right, delete the hashes of %s "+
-			"there, and: %s", m[1], from, m[1], again)
+			"there, and: %s", m[1], from, m[1], compile)
 	}
 	if noHash.MatchString(flat) {
-		return "Lock what is missing: " + again
+		return "Lock what is missing: " + compile
 	}
-	return fmt.Sprintf("Correct what the installer's last lines name in %s, and lock it again: %s", from, again)
+	return fmt.Sprintf("Correct what the installer's last lines name in %s, and lock it again: %s", from, compile)
 }
 
 // relocks are how to bring a lock up to date with what it locks, by the tool that owns it.

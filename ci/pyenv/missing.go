@@ -49,11 +49,14 @@ var adds = map[Kind][2]string{UV: {"uv add --dev", "uv add"}, Poetry: {"poetry a
 // normal is the name of a package as indexes compare it.
 func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
 
-// MissingNext is the remedy of a failure whose output says that a module was not found: the package to add, or the directory of the
-// source that is not on the path. It is empty for any other failure.
+// MissingNext is the remedy of a failure whose output says that a module, a shared library or a program was not found: the
+// package to add, or the directory of the source that is not on the path. It is empty for any other failure.
 func (p *Project) MissingNext(output string) string {
 	if p == nil {
 		return ""
+	}
+	if next := notThere(p.System, output); next != "" {
+		return next
 	}
 	name := ""
 	var modules []string

@@ -53,12 +53,15 @@ type Request struct {
 	Python string
 	// Exclude are the globs whose files the source has lost, to explain what is missing.
 	Exclude []string
+	// System are the packages of Debian that the environment needs besides.
+	System []string
 }
 
 // Project is what was found.
 type Project struct {
-	// Stage and Python are those of the request.
+	// Stage, Python and System are those of the request.
 	Stage, Python string
+	System        []string
 	// Kind and From name what the environment is installed from; Parts are the groups
 	// and extras of it.
 	Kind  Kind
@@ -168,7 +171,7 @@ func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Envir
 	default:
 		files = source.Filter(globs, heavy).With(".", files)
 	}
-	return runner.Environment{Python: p.Python, Files: files, Install: slices.Clone(p.install)}
+	return runner.Environment{Python: p.Python, System: p.System, Files: files, Install: slices.Clone(p.install)}
 }
 
 // heavy are directories that nothing is installed from.
@@ -237,7 +240,8 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	}
 	tree.exclude = request.Exclude
 	d := &draft{tree: tree, stage: request.Stage, used: map[string]bool{}, project: &Project{
-		Kind: None, Stage: request.Stage, Python: request.Python, SrcLayout: slices.ContainsFunc(tree.names, isSrc), written: map[string][]byte{},
+		Kind: None, Stage: request.Stage, Python: request.Python, System: request.System,
+		SrcLayout: slices.ContainsFunc(tree.names, isSrc), written: map[string][]byte{},
 	}}
 	for _, dir := range tree.submodules {
 		d.project.find(SubmoduleEmpty, "the git submodule %s has no files", dir)

@@ -165,6 +165,10 @@ type Environment struct {
 	// a change of any of them makes a new environment.
 	Files Files
 
+	// System are the packages of Debian that it needs besides, as apt names them. On a host they must be
+	// there already.
+	System []string
+
 	// Compiler asks for a C compiler besides. On a host it is the host's own, with that of Rust if there is one.
 	Compiler bool
 

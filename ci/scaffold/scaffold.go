@@ -128,6 +128,7 @@ func (s *survey) run() error {
 	if err := s.identity(); err != nil {
 		return err
 	}
+	s.systemPackages()
 	if err := s.tests(); err != nil {
 		return err
 	}

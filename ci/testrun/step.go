@@ -114,6 +114,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	}
 	project, err := pyenv.Detect(ctx, described, pyenv.Request{
 		Stage: verdict.Test, Requirements: t.Requirements, Python: python, Exclude: in.Config.Exclude,
+		System: in.Config.SystemPackages,
 	})
 	var invalid *pyenv.InvalidError
 	if errors.As(err, &invalid) {

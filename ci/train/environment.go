@@ -19,6 +19,7 @@ import (
 func (s *session) environment(ctx context.Context) *verdict.Problem {
 	project, err := pyenv.Detect(ctx, s.in.Source, pyenv.Request{
 		Stage: verdict.Train, Requirements: s.cfg.Requirements, Python: s.in.Python, Exclude: s.in.Config.Exclude,
+		System: s.in.Config.SystemPackages,
 	})
 	var invalid *pyenv.InvalidError
 	switch {

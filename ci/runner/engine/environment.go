@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -64,9 +65,9 @@ func (i *images) Base(python string) *dagger.Container { return i.BaseOn("", pyt
 // searchPath is PATH in an environment: the environment's own programs come first.
 const searchPath = "/venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 
-// BaseOn is Base for a platform; the engine's own platform when empty.
-func (i *images) BaseOn(platform dagger.Platform, python string) *dagger.Container {
-	return i.baseFrom(platform, i.Image(python))
+// BaseOn is Base for a platform, the engine's own when empty, with packages of Debian; see WithSystem.
+func (i *images) BaseOn(platform dagger.Platform, python string, system ...string) *dagger.Container {
+	return i.baseFrom(platform, i.Image(python), system)
 }
 
 // compilerImage is the base image with a C compiler, which the slim images lack. An image
@@ -78,8 +79,32 @@ func (i *images) compilerImage(python string) string {
 	return strings.TrimSuffix(i.Image(python), "-slim")
 }
 
-func (i *images) baseFrom(platform dagger.Platform, image string) *dagger.Container {
-	from := i.client.Container(dagger.ContainerOpts{Platform: platform}).From(image)
+// installSystem installs packages of Debian and leaves nothing of apt behind. What it makes gets one fixed time, as
+// in the scripts of the image, so that an image of the same packages is the same whenever it is made.
+const installSystem = `set -eu
+touch /tmp/.begun
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb /var/cache/ldconfig/aux-cache \
+	/var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/debconf/*-old /var/lib/dpkg/*-old
+find / -xdev -newer /tmp/.begun ! -type l -exec touch -d @315532800 {} +
+rm /tmp/.begun
+touch -d @315532800 /tmp`
+
+// systemCommand is how a failed installation of packages of Debian is named.
+var systemCommand = []string{"apt-get", "install", "--no-install-recommends"}
+
+// WithSystem installs packages of Debian, as apt names them, in a container of an image that has apt. It installs
+// from what the index has today: the engine caches it, and the digest of an image names the result.
+func WithSystem(ctr *dagger.Container, names []string) *dagger.Container {
+	if len(names) == 0 {
+		return ctr
+	}
+	return ctr.WithExec(append([]string{"sh", "-c", installSystem, systemCommand[0]}, names...))
+}
+
+func (i *images) baseFrom(platform dagger.Platform, image string, system []string) *dagger.Container {
+	from := WithSystem(i.client.Container(dagger.ContainerOpts{Platform: platform}).From(image), system)
 	return i.WithoutIndex(i.WithIndex(WithSystemCAs(WithoutTrustUpdate(from))).
 		WithNewFile("/opt/uv.lock", runner.UVLock).
 		// uv must not come from a cache that untrusted code can write to: no cache mount here.
@@ -129,10 +154,11 @@ func (i *images) WithoutIndex(ctr *dagger.Container) *dagger.Container {
 
 // environment returns Base with the packages of an environment installed. The engine caches it.
 func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagger.Container, error) {
-	ctr := r.Base(env.Python)
+	image := r.Image(env.Python)
 	if env.Compiler {
-		ctr = r.baseFrom("", r.compilerImage(env.Python))
+		image = r.compilerImage(env.Python)
 	}
+	ctr := r.baseFrom("", image, env.System)
 	if len(env.Install) > 0 {
 		ctr = r.WithIndex(r.WithDownloadCache(ctr, env.Python))
 		if env.Files != nil {
@@ -167,8 +193,12 @@ func (r *Runner) environment(ctx context.Context, env runner.Environment) (*dagg
 func environmentError(err error) error {
 	var exec *dagger.ExecError
 	if errors.As(err, &exec) {
+		command := exec.Cmd
+		if len(command) > 3 && command[2] == installSystem {
+			command = slices.Concat(systemCommand, command[4:])
+		}
 		return &runner.EnvironmentError{
-			Command: exec.Cmd, Output: tail(exec.Stderr+exec.Stdout, 8<<10), Err: fmt.Errorf("exit code %d", exec.ExitCode),
+			Command: command, Output: tail(exec.Stderr+exec.Stdout, 8<<10), Err: fmt.Errorf("exit code %d", exec.ExitCode),
 		}
 	}
 	return &runner.EnvironmentError{Err: err}

@@ -9,6 +9,13 @@ var (
 		Meaning: "Without an engine: the Python version that was asked for is not installed, and the stages ran on another one.",
 		Remedy:  "install it (`uv python install VERSION`, `pyenv install VERSION`, or your system's package), or set `python` in pipeline.yaml",
 	}
+	// CodeSystemMissing warns of packages of Debian that the host does not have.
+	CodeSystemMissing = verdict.Code{
+		Name: "SYSTEM_PACKAGE_MISSING", Stage: "any",
+		Meaning: "Without an engine: packages of Debian in system_packages of pipeline.yaml are not installed on this machine. " +
+			"The pipeline does not install them here.",
+		Remedy: "install them: sudo apt-get install NAME",
+	}
 	// CodeEnvChanged warns of a step that wrote into its own environment.
 	CodeEnvChanged = verdict.Code{
 		Name: "ENV_CHANGED", Stage: "any",
@@ -26,5 +33,5 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{CodeOtherPython, CodeEnvChanged, CodeNotRemembered}
+	return []verdict.Code{CodeOtherPython, CodeSystemMissing, CodeEnvChanged, CodeNotRemembered}
 }

@@ -74,6 +74,7 @@ func (e *environments) describe(ctx context.Context, name string, env runner.Env
 	if err != nil {
 		return nil, environmentError(err)
 	}
+	e.host.checkSystem(ctx, env.System)
 	described := &environment{label: runner.InstallFor + name, base: base, files: env.Files, install: env.Install, path: systemPath}
 	if env.Compiler {
 		described.path = strings.Join(append([]string{systemPath}, compilers(ctx)...), ":")

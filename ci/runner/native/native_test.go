@@ -674,6 +674,22 @@ func TestPythonIsFound(t *testing.T) {
 			assert.Contains(t, r.Warnings()[0].Text, c.want)
 		})
 	}
+	t.Run("packages of Debian", func(t *testing.T) {
+		home, bin := bare(t, "python3.11@3.11.7")
+		t.Setenv("HOME", home)
+		t.Setenv("PATH", bin)
+		r := open(t, native.Options{CacheDir: t.TempDir(), Grace: time.Second})
+		step := runner.Step{Name: "x", Env: runner.Environment{Python: "3.11", System: []string{"libgl1", "libgomp1=12", "libssl3", "libpq5"}},
+			Args: []string{"/bin/sh", "-c", "readlink -f /dev/null"}}
+		run(t, r, step)
+		assert.Empty(t, r.Warnings(), "a machine without dpkg")
+		query := "#!/bin/sh\nshift 3\nfor name; do case $name in libgomp1|libssl3t64) echo installed;; libpq5) echo config-files;; esac; done\nexit 1\n"
+		require.NoError(t, os.WriteFile(filepath.Join(bin, "dpkg-query"), []byte(query), 0o700))
+		run(t, r, step)
+		require.Len(t, r.Warnings(), 1)
+		assert.Equal(t, native.CodeSystemMissing, r.Warnings()[0].Code)
+		assert.Equal(t, "not installed here: libgl1, libpq5", r.Warnings()[0].Text)
+	})
 	t.Run("without the credentials of the pipeline", func(t *testing.T) {
 		home, bin := bare(t, "python3.11@3.11.7")
 		seen := filepath.Join(home, "seen")

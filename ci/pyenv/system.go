@@ -1,0 +1,92 @@
+package pyenv
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	// notFound is what apt says of a package that its index does not have.
+	notFound = regexp.MustCompile(`E: (?:Unable to locate package|Package|Version '[^']*' for) '?([a-z0-9][a-z0-9+.-]*)'?`)
+	// noLibrary is what the loader of shared libraries says of one that is not there.
+	noLibrary = regexp.MustCompile(`(lib[A-Za-z0-9_+.-]+\.so(?:\.\d+)*): cannot open shared object file: No such file`)
+	// noProgram is what Python says of a program that is not on the path; noTool is what packages say of theirs.
+	noProgram = regexp.MustCompile(`No such file or directory: '([a-z][a-z0-9]*)'`)
+	noTool    = regexp.MustCompile(`(tesseract) is not installed|failed to execute \S*['"](dot)['"]|(JAVA)_HOME is not set|find (libmagic)|` +
+		`(ffmpeg) was not found|Bad (git) executable`)
+	// ofDrivers are libraries that come with a driver or a wheel for a GPU, not from Debian.
+	ofDrivers = regexp.MustCompile(`^lib(?:cu|nv|nccl|hip|roc|amd|tensor|torch|c10|python)`)
+	// digitBefore is a name whose package has a hyphen before the version.
+	digitBefore = regexp.MustCompile(`\d$`)
+)
+
+// libraries are the packages whose names do not follow from those of the libraries in them.
+var libraries = map[string]string{
+	"libglib-2.0.so.0": "libglib2.0-0", "libgthread-2.0.so.0": "libglib2.0-0", "libgobject-2.0.so.0": "libglib2.0-0",
+	"libOpenGL.so.0": "libopengl0", "libmysqlclient.so.21": "libmariadb3", "libgs.so.9": "libgs9", "libgs.so.10": "libgs10",
+	"libxml2.so.2": "libxml2", "libjemalloc.so.2": "libjemalloc2", "libopenblas.so.0": "libopenblas0", "liblapack.so.3": "liblapack3",
+	"libcblas.so.3": "libatlas3-base", "libgomp.so.1": "libgomp1", "libpoppler-cpp.so.0": "libpoppler-cpp0v5",
+}
+
+// programs are the packages that have programs which Python packages start.
+var programs = map[string]string{
+	"git": "git", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "tesseract": "tesseract-ocr", "java": "default-jre-headless", "dot": "graphviz",
+	"pandoc": "pandoc", "gcc": "gcc", "make": "make", "curl": "curl", "node": "nodejs",
+	"pdftotext": "poppler-utils", "pdftoppm": "poppler-utils",
+	"libmagic": "libmagic1", "ps": "procps",
+}
+
+// debian is the package of Debian that has a shared library, by the rule that its policy gives for their names (section 8.1);
+// empty where Debian has none.
+func debian(library string) string {
+	if name := libraries[library]; name != "" {
+		return name
+	}
+	stem, version, _ := strings.Cut(library, ".so")
+	version = strings.TrimPrefix(version, ".")
+	if ofDrivers.MatchString(library) || version == "" {
+		return ""
+	}
+	if digitBefore.MatchString(stem) {
+		stem += "-"
+	}
+	return strings.ReplaceAll(strings.ToLower(stem+version), "_", "-")
+}
+
+// notThere is the remedy of a failure whose output says that a shared library or a program is missing; empty for any other. system
+// are the packages of Debian that the environment has.
+func notThere(system []string, output string) string {
+	var what, name string
+	if m := noLibrary.FindStringSubmatch(output); m != nil {
+		what, name = m[1], debian(m[1])
+	} else if m := noProgram.FindStringSubmatch(output); m != nil {
+		what, name = m[1], programs[m[1]]
+	} else if m := noTool.FindStringSubmatch(output); m != nil {
+		what = strings.ToLower(strings.Join(m[1:], ""))
+		name = programs[what]
+	}
+	if name == "" {
+		return ""
+	}
+	here := fmt.Sprintf("Without an engine: sudo apt-get install %s", name)
+	if slices.Contains(system, name) {
+		return here
+	}
+	return fmt.Sprintf("Write system_packages: [%s] into pipeline.yaml, which installs the package of Debian that has %s. %s",
+		strings.Join(append(slices.Clone(system), name), ", "), what, here)
+}
+
+// SystemNext is the remedy of packages of Debian that could not be installed, made from what apt said; empty where nothing
+// can be said.
+func SystemNext(said string) string {
+	if m := notFound.FindStringSubmatch(said); m != nil {
+		return fmt.Sprintf("The image's release of Debian does not have %s: find its name there at https://packages.debian.org, and "+
+			"correct system_packages in pipeline.yaml", m[1])
+	}
+	if strings.Contains(said, "apt-get: not found") {
+		return "The image has no apt: use one that is made from Debian, or leave system_packages out and use an image that has them"
+	}
+	return ""
+}

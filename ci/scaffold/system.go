@@ -1,0 +1,66 @@
+package scaffold
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	aptInstall = regexp.MustCompile(`\bapt(?:-get)?(?:\s+-\S+)*\s+install\s([^;&|]*)`)
+	aptName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	// forBuilding are packages of Debian that no Python package needs when it runs.
+	forBuilding = regexp.MustCompile(`-dev$|^(?:build-essential|gcc|g\+\+|clang|make|cmake|ninja-build|pkg-config|git|git-lfs|curl|wget|` +
+		`ca-certificates|gnupg2?|zip|unzip|vim|nano|less|sudo|procps|jq|lsb-release|software-properties-common|apt-transport-https|` +
+		`apt-utils|locales|tzdata|netcat.*|docker.*|nodejs|npm|openssh.*|supervisor|nginx|tini|gosu|dumb-init|python3?(?:[.-].*)?|pip)$`)
+	importsLightGBM = regexp.MustCompile(`(?m)^[ \t]*(?:import|from)[ \t]+lightgbm\b`)
+	// aptLists are the files in which hosts of applications and of notebooks look for packages of Debian.
+	aptLists = []string{"packages.txt", "apt.txt", "Aptfile", ".binder/apt.txt", "binder/apt.txt"}
+)
+
+// systemPackages finds the packages of Debian that the Python packages need: those that another way to run the application
+// installs, without what only builds.
+func (s *survey) systemPackages() {
+	var names, from []string
+	add := func(file string, words []string) {
+		for _, word := range words {
+			word = strings.Trim(word, `"'`)
+			if !aptName.MatchString(word) || forBuilding.MatchString(word) {
+				continue
+			}
+			if !slices.Contains(names, word) {
+				names = append(names, word)
+			}
+			if !slices.Contains(from, file) {
+				from = append(from, file)
+			}
+		}
+	}
+	for _, file := range s.tree.names {
+		switch {
+		case slices.Contains(aptLists, file):
+			for line := range strings.Lines(s.tree.text(file)) {
+				line, _, _ = strings.Cut(line, "#")
+				add(file, strings.Fields(line))
+			}
+		case file == s.tree.dockerfileName(), path.Dir(file) == ".github/workflows":
+			text := strings.Join(s.tree.instructions(file), "\n")
+			for _, m := range aptInstall.FindAllStringSubmatch(text, -1) {
+				line, _, _ := strings.Cut(m[1], "\n")
+				add(file, strings.Fields(line))
+			}
+		}
+	}
+	why := strings.Join(from, " and ") + " installs them"
+	if s.tree.uses(importsLightGBM) && !slices.Contains(names, "libgomp1") {
+		if names = append(names, "libgomp1"); len(names) == 1 {
+			why = "LightGBM needs it"
+		} else {
+			why += ", and LightGBM needs libgomp1"
+		}
+	}
+	if len(names) > 0 {
+		s.set("system_packages", names, "%s", why)
+	}
+}
