@@ -52,7 +52,7 @@ func gitHistory(dir string) func(context.Context, string) (supply.History, error
 // commits are those that brought contents, in one walk through the history: a walk for each takes minutes. A
 // merge, and a stash, which is one, may bring its own. One that no commit shows, such as a tag's, is missing.
 func (r *repository) commits(ctx context.Context, ids []string) map[string]string {
-	args := []string{"log", "--all", "--topo-order", "-m", "--root", "--raw", "--no-abbrev", "--no-renames", "--format=%H"}
+	args := []string{"log", "--all", "--date-order", "-m", "--root", "--raw", "--no-abbrev", "--no-renames", "--format=%H"}
 	wanted := map[string]bool{}
 	for _, id := range ids {
 		args, wanted[id] = append(args, "--find-object="+id), true

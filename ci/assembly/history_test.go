@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,6 +91,7 @@ func TestGitHistoryOfAnOddRepository(t *testing.T) {
 		t.Skip("there is no git")
 	}
 	dir, fired := t.TempDir(), filepath.Join(t.TempDir(), "fired")
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	gitIn(t, dir, "init", "-q", "-b", "main")
 	put := func(name string) string {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600))
@@ -97,6 +99,8 @@ func TestGitHistoryOfAnOddRepository(t *testing.T) {
 		return gitIn(t, dir, "rev-parse", ":"+name)
 	}
 	commit := func(args ...string) string {
+		now = now.Add(time.Second)
+		t.Setenv("GIT_COMMITTER_DATE", now.Format(time.RFC3339))
 		gitIn(t, dir, append([]string{"commit", "-q", "-m", "x"}, args...)...)
 		return gitIn(t, dir, "rev-parse", "HEAD")
 	}
@@ -122,6 +126,8 @@ func TestGitHistoryOfAnOddRepository(t *testing.T) {
 	gitIn(t, dir, "rm", "-q", "-f", "of the merge", "side")
 	cut := commit()
 	id = put("stashed")
+	now = now.Add(time.Second)
+	t.Setenv("GIT_COMMITTER_DATE", now.Format(time.RFC3339))
 	gitIn(t, dir, "stash", "-q")
 	gitIn(t, dir, "replace", "--graft", cut)
 
