@@ -70,12 +70,17 @@ func notThere(system []string, output string) string {
 	if name == "" {
 		return ""
 	}
-	here := fmt.Sprintf("Without an engine: sudo apt-get install %s", name)
-	if slices.Contains(system, name) {
+	names := []string{name}
+	if strings.Contains(output, "import cv2") { // which needs more than the first library that is missing
+		names = []string{"libgl1", "libglib2.0-0"}
+	}
+	here := "Without an engine: sudo apt-get install " + strings.Join(names, " ")
+	missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(system, name) })
+	if len(missing) == 0 {
 		return here
 	}
-	return fmt.Sprintf("Write system_packages: [%s] into pipeline.yaml, which installs the package of Debian that has %s. %s",
-		strings.Join(append(slices.Clone(system), name), ", "), what, here)
+	return fmt.Sprintf("Write system_packages: [%s] into pipeline.yaml, for the package of Debian that has %s. %s",
+		strings.Join(slices.Concat(system, missing), ", "), what, here)
 }
 
 // SystemNext is the remedy of packages of Debian that could not be installed, made from what apt said; empty where nothing

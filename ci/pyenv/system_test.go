@@ -40,6 +40,8 @@ func TestAMissingLibraryOrProgramNamesItsPackage(t *testing.T) {
 	} {
 		assert.Empty(t, detect(t, map[string]string{"requirements.txt": "x\n"}).MissingNext(output), sentence)
 	}
+	assert.Contains(t, detect(t, map[string]string{"requirements.txt": "x\n"}).MissingNext("    import cv2\nImportError: "+said("libxcb.so.1")),
+		"system_packages: [libgl1, libglib2.0-0]")
 	source := fake.Files(map[string]string{"requirements.txt": "x\n"})
 	p, err := Detect(t.Context(), source, Request{Stage: verdict.Test, Python: "3.12", System: []string{"libgl1"}})
 	require.NoError(t, err)
