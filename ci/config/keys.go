@@ -26,7 +26,7 @@ var keys = slices.Concat([]key{
 		meaning: "Python version of all environments."},
 	{path: "system_packages", limit: like(debianPackage, "the name of a Debian package, such as libgomp1").distinct(),
 		meaning: "Packages of Debian that Python packages need, such as `libgomp1` for LightGBM. On an engine they are installed by apt for " +
-			"the tests, the training and the image; without an engine this machine must have them."},
+			"the tests, the training and the image (there without compilers and `-dev` packages); without an engine this machine must have them."},
 	{path: "exclude", limit: globs, meaning: "Globs of files that no stage sees; changing them invalidates nothing. " +
 		"A list replaces the default. Virtual environments are always left out. Other links must stay in the " +
 		"source."},

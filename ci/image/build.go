@@ -111,7 +111,7 @@ func (b builder) foundation(ctx context.Context) (*foundation, *verdict.Problem)
 	}
 	maker := b.fresh(engine.WithoutTrustUpdate(b.platform().From(pinned).WithUser("0")))
 	whole := b.platform().From(pinned)
-	if system := b.in.Config.SystemPackages; len(system) > 0 {
+	if system := slices.DeleteFunc(slices.Clone(b.in.Config.SystemPackages), pyenv.OnlyBuilds); len(system) > 0 {
 		if whole, err = engine.WithSystem(whole.WithUser("0"), system).Sync(ctx); err != nil {
 			problem := b.engineProblem(ctx, CodeEnvFailed, "install system_packages in "+base, err)
 			problem.Next = pyenv.SystemNext(strings.Join(problem.Details, "\n"))

@@ -41,6 +41,9 @@ func (p *Project) InstallNext(said string) string {
 		return fmt.Sprintf("Install Python %[1]s, which the project asks for: uv python install %[1]s; where uv is missing: pip install uv",
 			p.Python)
 	}
+	if next := notThere(p.System, flat); next != "" {
+		return next
+	}
 	from := strings.Join(p.From, ", ")
 	again, relocked := relocks[p.Kind]
 	place := " in " + from

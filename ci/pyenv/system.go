@@ -13,9 +13,13 @@ var (
 	// noLibrary is what the loader of shared libraries says of one that is not there.
 	noLibrary = regexp.MustCompile(`(lib[A-Za-z0-9_+.-]+\.so(?:\.\d+)*): cannot open shared object file: No such file`)
 	// noProgram is what Python says of a program that is not on the path; noTool is what packages say of theirs.
-	noProgram = regexp.MustCompile(`No such file or directory: '([a-z][a-z0-9]*)'`)
+	noProgram = regexp.MustCompile(`No such file or directory: '([a-z][a-z0-9+]*)'`)
 	noTool    = regexp.MustCompile(`(tesseract) is not installed|failed to execute \S*['"](dot)['"]|(JAVA)_HOME is not set|find (libmagic)|` +
-		`(ffmpeg) was not found|Bad (git) executable`)
+		`(ffmpeg) was not found|Bad (git) executable|(Git) executable not found|(pg_config) executable not found|(mysql_config)\S* not found|` +
+		`command '(?:\S+-)?(gcc|g\+\+|cc|c\+\+|gfortran)' failed: No such file`)
+	// building are packages of Debian that a build of a Python package needs, and nothing that runs.
+	building = regexp.MustCompile(`^(?:build-essential|gcc|g\+\+|gfortran|clang|llvm|make|cmake|ninja-build|` +
+		`pkg-config|cargo|rustc)(?:-[0-9.]+)?$|-dev$`)
 	// ofDrivers are libraries that come with a driver or a wheel for a GPU, not from Debian.
 	ofDrivers = regexp.MustCompile(`^lib(?:cu|nv|nccl|hip|roc|amd|tensor|torch|c10|python)`)
 	// digitBefore is a name whose package has a hyphen before the version.
@@ -30,12 +34,22 @@ var libraries = map[string]string{
 	"libcblas.so.3": "libatlas3-base", "libgomp.so.1": "libgomp1", "libpoppler-cpp.so.0": "libpoppler-cpp0v5",
 }
 
-// programs are the packages that have programs which Python packages start.
+// compilers is the package that has a compiler for C and C++ with the headers that it needs.
+const compilers = "build-essential"
+
+// programs are the packages, with spaces between them, that have programs which Python packages start.
 var programs = map[string]string{
 	"git": "git", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "tesseract": "tesseract-ocr", "java": "default-jre-headless", "dot": "graphviz",
-	"pandoc": "pandoc", "gcc": "gcc", "make": "make", "curl": "curl", "node": "nodejs",
-	"pdftotext": "poppler-utils", "pdftoppm": "poppler-utils",
-	"libmagic": "libmagic1", "ps": "procps",
+	"pandoc": "pandoc", "curl": "curl", "node": "nodejs", "pdftotext": "poppler-utils", "pdftoppm": "poppler-utils", "ps": "procps",
+	"libmagic": "libmagic1", "gcc": compilers, "g++": compilers, "cc": compilers, "c++": compilers, "make": compilers, "cmake": "cmake",
+	"gfortran": "gfortran " + compilers, "pg_config": compilers + " libpq-dev libpq5",
+	"mysql_config": compilers + " pkg-config default-libmysqlclient-dev",
+}
+
+// OnlyBuilds reports whether a package of Debian is for building alone, such as gcc or libpq-dev: an image does without it.
+func OnlyBuilds(name string) bool {
+	name, _, _ = strings.Cut(name, "=")
+	return building.MatchString(name)
 }
 
 // debian is the package of Debian that has a shared library, by the rule that its policy gives for their names (section 8.1);
@@ -70,7 +84,7 @@ func notThere(system []string, output string) string {
 	if name == "" {
 		return ""
 	}
-	names := []string{name}
+	names := strings.Fields(name)
 	if strings.Contains(output, "import cv2") { // which needs more than the first library that is missing
 		names = []string{"libgl1", "libglib2.0-0"}
 	}

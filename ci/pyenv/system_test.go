@@ -64,6 +64,25 @@ func TestWhatAptSaysIsExplained(t *testing.T) {
 	assert.Empty(t, SystemNext("E: Could not get lock"))
 }
 
+func TestAPackageThatMustBeBuiltNamesWhatBuildsIt(t *testing.T) {
+	p := detect(t, map[string]string{"requirements.txt": "x\n"})
+	for said, want := range map[string]string{
+		"error: Failed to build `annoy==1.17.3`\n  error: [Errno 2] No such file or directory: 'g++'\n":               "[build-essential]",
+		"error: Failed to build `a==1`\n  error: command 'gcc' failed: No such file or directory\n":                   "[build-essential]",
+		"error: Failed to build `a==1`\n error: command 'x86_64-linux-gnu-g++' failed: No such file or directory":     "[build-essential]",
+		"error: Failed to build `psycopg2==2.9.13`\n  Error: pg_config executable not found.\n":                       "[build-essential, libpq-dev, libpq5]",
+		"error: Git operation failed\n  cause: Git executable not found. Ensure that Git is installed and available.": "[git]",
+	} {
+		assert.Contains(t, p.InstallNext(said), "system_packages: "+want, said)
+	}
+	for _, name := range []string{"gcc", "g++-12", "libpq-dev", "cmake=3.25.1-1", "build-essential"} {
+		assert.True(t, OnlyBuilds(name), name)
+	}
+	for _, name := range []string{"libpq5", "git", "gcc-snapshot-libs", "libgomp1=12.2.0-14", "devscripts"} {
+		assert.False(t, OnlyBuilds(name), name)
+	}
+}
+
 func TestAPackageThatIsOnlyANameAsksForTheRealOne(t *testing.T) {
 	const said = "error: Failed to build `sklearn==0.0.post12`\nhint: `sklearn` is often confused for `scikit-learn`. Did you mean to install `scikit-learn` instead?\n"
 	assert.Equal(t, "Name scikit-learn instead of sklearn in requirements.txt",

@@ -5,28 +5,30 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 )
 
 var (
 	aptInstall = regexp.MustCompile(`\bapt(?:-get)?(?:\s+-\S+)*\s+install\s([^;&|]*)`)
 	aptName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	// forBuilding are packages of Debian that no Python package needs when it runs.
-	forBuilding = regexp.MustCompile(`-dev$|^(?:build-essential|gcc|g\+\+|clang|make|cmake|ninja-build|pkg-config|git|git-lfs|curl|wget|` +
-		`ca-certificates|gnupg2?|zip|unzip|vim|nano|less|sudo|procps|jq|lsb-release|software-properties-common|apt-transport-https|` +
-		`apt-utils|locales|tzdata|netcat.*|docker.*|nodejs|npm|openssh.*|supervisor|nginx|tini|gosu|dumb-init|python3?(?:[.-].*)?|pip)$`)
+	// tools are packages of Debian that help to build or to run an image, and that no Python package needs.
+	tools = regexp.MustCompile(`^(?:git|git-lfs|curl|wget|ca-certificates|gnupg2?|zip|unzip|vim|nano|less|sudo|procps|jq|lsb-release|` +
+		`software-properties-common|apt-transport-https|apt-utils|locales|tzdata|netcat.*|docker.*|nodejs|npm|openssh.*|supervisor|nginx|` +
+		`tini|gosu|dumb-init|python3?(?:[.-].*)?|pip)$`)
 	importsLightGBM = regexp.MustCompile(`(?m)^[ \t]*(?:import|from)[ \t]+lightgbm\b`)
 	// aptLists are the files in which hosts of applications and of notebooks look for packages of Debian.
 	aptLists = []string{"packages.txt", "apt.txt", "Aptfile", ".binder/apt.txt", "binder/apt.txt"}
 )
 
 // systemPackages finds the packages of Debian that the Python packages need: those that another way to run the application
-// installs, without what only builds.
+// installs, without what only builds: few projects need that, and the failure of one that does names it.
 func (s *survey) systemPackages() {
 	var names, from []string
 	add := func(file string, words []string) {
 		for _, word := range words {
 			word = strings.Trim(word, `"'`)
-			if !aptName.MatchString(word) || forBuilding.MatchString(word) {
+			if !aptName.MatchString(word) || pyenv.OnlyBuilds(word) || tools.MatchString(word) {
 				continue
 			}
 			if !slices.Contains(names, word) {
