@@ -206,12 +206,6 @@ func TestTOMLThatIsBrokenIsAnError(t *testing.T) {
 	assert.Nil(t, a.sub("x", "y"))
 }
 
-func TestTextOfWindowsIsRead(t *testing.T) {
-	assert.Equal(t, "six\n", decode([]byte("\xff\xfes\x00i\x00x\x00\n\x00")))
-	assert.Equal(t, "six", decode([]byte("\xfe\xff\x00s\x00i\x00x")))
-	assert.Equal(t, "six", decode([]byte("\xef\xbb\xbfsix")))
-}
-
 func TestWhatIsInstalledAnywayIsNotSeenAsLeftOut(t *testing.T) {
 	grouped := project + "[dependency-groups]\ntests = [\"pytest\"]\n[project.optional-dependencies]\nfast = [\"six\"]\n"
 	for name, c := range map[string]struct {

@@ -90,3 +90,8 @@ func TestAPackageThatIsOnlyANameAsksForTheRealOne(t *testing.T) {
 	assert.Equal(t, "Name scikit-learn instead of sklearn. Lock again, and correct what that names: uv lock; where uv is missing: pip install uv",
 		detect(t, map[string]string{"uv.lock": "version = 1\n", "pyproject.toml": "[project]\nname='a'\nversion='1'\n"}).InstallNext(said))
 }
+
+func TestRequirementsOfLoggedModelsAreNotOfTheProject(t *testing.T) {
+	p := detect(t, map[string]string{"requirements.txt": "six\n", "mlruns/1/2/artifacts/model/requirements.txt": "x\n", "sub/requirements.txt": "y\n"})
+	assert.Equal(t, []string{"sub/requirements.txt"}, p.Unread)
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // fileLimit bounds one file that is read: the largest known lock files have 5 MB.
@@ -99,7 +100,7 @@ func (t *tree) text(name string) string {
 	case err != nil:
 		t.err = fmt.Errorf("read %s: %w", name, err)
 	}
-	t.texts[name] = decode(content)
+	t.texts[name] = safetext.Decode(content)
 	return t.texts[name]
 }
 

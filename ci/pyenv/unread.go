@@ -9,6 +9,9 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
+// ofMLflow matches files in the folders where MLflow keeps runs on this machine: a model there has requirements of its own.
+var ofMLflow = regexp.MustCompile(`(?:^|/)(?:mlruns|mlartifacts)/`)
+
 // unread lists the declarations of packages that the environment is not installed from.
 func (d *draft) unread() {
 	var seen []string
@@ -24,7 +27,7 @@ func (d *draft) unread() {
 	for _, name := range d.names {
 		if requirementsName.MatchString(name) {
 			seen = append(seen, name)
-		} else if requirementsName.MatchString(path.Base(name)) {
+		} else if requirementsName.MatchString(path.Base(name)) && !ofMLflow.MatchString(name) {
 			deeper = append(deeper, name)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 	"github.com/openstack-rca/openstack-rca/ci/runner"
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -128,7 +129,7 @@ func (t *tree) text(name string) string {
 		return text
 	}
 	content, err := t.source.Read(t.ctx, name, fileLimit)
-	text := strings.TrimPrefix(string(content), "\ufeff") // the mark that editors of Windows begin a file with
+	text := safetext.Decode(content)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, runner.ErrTooLarge):
 		text = ""

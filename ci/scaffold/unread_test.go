@@ -33,3 +33,14 @@ func TestASourceOfCoverageIsWrittenAsThePipelineTakesIt(t *testing.T) {
 		assert.Equal(t, want, cfg.Test.Coverage.Source, given)
 	}
 }
+
+func TestRequirementsOfPowerShellDeclareWhatIsStarted(t *testing.T) {
+	wide := "\xff\xfe"
+	for _, c := range "fastapi\r\nuvicorn\r\n" {
+		wide += string(c) + "\x00"
+	}
+	p, _ := propose(t, map[string]string{"app.py": "from fastapi import FastAPI\napp = FastAPI()\n", "requirements.txt": wide, "tests/test_a.py": ""})
+	for _, unknown := range p.Unknown {
+		assert.NotContains(t, unknown.What, "where uvicorn comes from")
+	}
+}

@@ -3,6 +3,7 @@ package supply
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base32"
 	"errors"
 	"io/fs"
@@ -27,8 +28,12 @@ const (
 	secretsOut   = "out/gitleaks.json"
 	searched     = "scan"
 	plantedFile  = "planted/settings.py"
+	wideFile     = "wide.py"
 	secretsLimit = 256 << 20
 )
+
+//go:embed wide.py
+var wideScript string
 
 // ownRules are Gitleaks' own rules. They are named so that no configuration of the source applies.
 const ownRules = "title = \"openstack-rca\"\n[extend]\nuseDefault = true\n"
@@ -118,7 +123,11 @@ func (a secretSearch) believed(report []secrets.Finding, other copies) (found []
 // ofSource takes the findings in what was searched out of a report, and tells whether it has what was planted.
 func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, seen bool) {
 	for _, f := range report {
-		if inner, is := strings.CutPrefix(f.File, "source/"); is {
+		inner, is := strings.CutPrefix(f.File, "source/")
+		if !is {
+			inner, is = strings.CutPrefix(f.File, "wide/") // of wide.py
+		}
+		if is {
 			f.File = original(inner)
 			if !slices.Contains(found, f) {
 				found = append(found, f)
@@ -145,11 +154,13 @@ func (a secretSearch) reported(ctx context.Context, source runner.Files, how sea
 		Inputs: []runner.Mount{
 			{Path: toolDir, Files: program}, {Path: searched + "/source", Files: source},
 			{Path: ".", Files: a.runner.NewFiles(map[string][]byte{
-				searched + "/" + plantedFile: planted(), "rules.toml": []byte(how.rules), "none/.keep": nil, "out/.keep": nil,
+				searched + "/" + plantedFile: planted(), wideFile: []byte(wideScript),
+				"rules.toml": []byte(how.rules), "none/.keep": nil, "out/.keep": nil,
 			})},
 			{Path: ".", Files: a.runner.NewFiles(other.files)},
 		},
 		Args: []string{
+			"python", wideFile, searched + "/source", searched + "/wide",
 			"./tool/gitleaks", "dir", searched, "--config", "rules.toml", "--gitleaks-ignore-path", "none", "--ignore-gitleaks-allow",
 			"--report-format", "json", "--report-path", secretsOut, "--redact=100", "--exit-code", "0",
 			"--max-archive-depth", how.depth, "--max-decode-depth", how.decode,

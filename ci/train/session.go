@@ -116,7 +116,7 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 		s.candidate = &Candidate{Run: record}
 		if len(hosts) > 0 {
 			problem.Cause += "; it tried to reach " + strings.Join(hosts, ", ") + " and has no network"
-			problem.Next = refused.Train.Remedy
+			problem.Next = cmp.Or(ownTracking(result.Stderr), refused.Train.Remedy)
 		}
 		if missed := refused.Variables(result.Stderr, s.cfg.Vars); len(missed) > 0 && len(hosts) == 0 {
 			problem.Next = refused.Give(missed, "train.vars")
@@ -323,4 +323,17 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 		}
 	}
 	return problem
+}
+
+// tracking is the address of an MLflow server in the error of a request to it.
+var tracking = regexp.MustCompile(`(https?://[^\s/]+)/api/2\.0/mlflow/`)
+
+// ownTracking is the remedy of a training that logs to a server of its own choice, which it cannot reach.
+func ownTracking(said string) string {
+	m := tracking.FindStringSubmatch(said)
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("Let the code not choose %s (mlflow.set_tracking_uri): MLflow logs to MLFLOW_TRACKING_URI, which is set for "+
+		"the training", m[1])
 }

@@ -613,6 +613,19 @@ func TestAFailedTrainingStillShowsItsLastLinesAndCurves(t *testing.T) {
 	assert.Contains(t, titles, "Training curves: loss")
 }
 
+func TestATrainingWithAnMLflowServerOfItsOwnIsToldWhereToLog(t *testing.T) {
+	for said, want := range map[string]string{
+		"mlflow.exceptions.MlflowException: API request to http://127.0.0.1:5000/api/2.0/mlflow/experiments/get-by-name failed with exception " +
+			"HTTPConnectionPool(host='127.0.0.1', port=5000): Max retries exceeded with url: /api/2.0/mlflow/": "Let the code not choose http://127.0.0.1:5000 (",
+		"ConnectionError: HTTPSConnectionPool(host='data.example.org', port=443): Max retries exceeded with url: /a.csv": "Put the data into the source",
+	} {
+		s := sound(t)
+		s.trained = runner.Result{ExitCode: 1, Stderr: said + "\n"}
+		result := s.fails(train.TrainFailed, "has no network")
+		assert.Contains(t, result.Stage.Problems[0].Next, want)
+	}
+}
+
 func TestManyClassesStayReadable(t *testing.T) {
 	s := sound(t)
 	var labels []string

@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -359,6 +361,9 @@ func TestGitleaks(t *testing.T) {
 		"nothing":                      {map[string]string{"main.py": "print()\n"}, ""},
 		"in a file":                    {map[string]string{"main.py": line}, "SECRET_FOUND"},
 		"in a notebook's output":       {map[string]string{"main.py": "", "a.ipynb": notebook}, "SECRET_FOUND"},
+		"in UTF-16":                    {map[string]string{"main.py": "", "a/env.txt": wide(binary.LittleEndian, "\xff\xfe", line)}, "SECRET_FOUND"},
+		"in UTF-16 of the other order": {map[string]string{"main.py": "", "env.txt": wide(binary.BigEndian, "\xfe\xff", line)}, "SECRET_FOUND"},
+		"nothing, in UTF-16":           {map[string]string{"main.py": "", "env.txt": wide(binary.LittleEndian, "\xff\xfe", "six\n") + "\x00"}, ""},
 		"in an archive":                {map[string]string{"main.py": "", "data.zip": zipped.String()}, "SECRET_FOUND"},
 		"in a file that no stage sees": {map[string]string{"main.py": "", "docs/a.md": line}, "SECRET_FOUND"},
 		"where the source says to look away": {map[string]string{
@@ -390,6 +395,15 @@ func TestGitleaks(t *testing.T) {
 			}))
 		})
 	}
+}
+
+// wide is text in UTF-16, as PowerShell writes it.
+func wide(order binary.AppendByteOrder, mark, text string) string {
+	content := []byte(mark)
+	for _, unit := range utf16.Encode([]rune(text)) {
+		content = order.AppendUint16(content, unit)
+	}
+	return string(content)
 }
 
 // forms are those in which a value could be in a report: as it is, and in the usual encodings.

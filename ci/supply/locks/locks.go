@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
 // Package is one pinned package.
@@ -85,12 +87,12 @@ func Read(name string, content []byte, asRequirements bool) (Content, error) {
 	case base == "uv.lock", base == "poetry.lock", base == "pdm.lock", strings.HasPrefix(base, "pylock.") && strings.HasSuffix(base, ".toml"):
 		return tables(name, content)
 	}
-	return requirements(name, string(content)), nil
+	return requirements(name, safetext.Decode(content)), nil
 }
 
 // requirements reads the format of pip.
 func requirements(name, text string) Content {
-	text = lineEnds.Replace(strings.TrimPrefix(text, "\uFEFF"))
+	text = lineEnds.Replace(text)
 	found := Content{Counted: len(counted.FindAllString(text, -1))}
 	for _, line := range joined(text) {
 		if strings.HasPrefix(line.text, "-") {

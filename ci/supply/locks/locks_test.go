@@ -192,3 +192,12 @@ func TestBOM(t *testing.T) {
 	assert.Equal(t, string(bom), string(other), "a second place of a package changes nothing")
 	assert.Equal(t, "scikit-learn", Normal("Scikit_Learn"))
 }
+
+func TestRequirementsOfPowerShellAreRead(t *testing.T) {
+	content, err := Read("requirements.txt", []byte("\xff\xfes\x00i\x00x\x00=\x00=\x001\x00\r\x00\n\x00"), false)
+	require.NoError(t, err)
+	require.Len(t, content.Packages, 1)
+	assert.Equal(t, "six", content.Packages[0].Name)
+	assert.Equal(t, "1", content.Packages[0].Version)
+	assert.Empty(t, content.Loose)
+}
