@@ -16,7 +16,10 @@ var (
 	noProgram = regexp.MustCompile(`No such file or directory: '([a-z][a-z0-9+]*)'`)
 	noTool    = regexp.MustCompile(`(tesseract) is not installed|failed to execute \S*['"](dot)['"]|(JAVA)_HOME is not set|find (libmagic)|` +
 		`(ffmpeg) was not found|Bad (git) executable|(Git) executable not found|(pg_config) executable not found|(mysql_config)\S* not found|` +
+		`(unsupported locale) setting|` +
 		`command '(?:\S+-)?(gcc|g\+\+|cc|c\+\+|gfortran)' failed: No such file`)
+	// noHeader is what a compiler says of a header that it does not find.
+	noHeader = regexp.MustCompile(`fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory`)
 	// building are packages of Debian that a build of a Python package needs, and nothing that runs.
 	building = regexp.MustCompile(`^(?:build-essential|gcc|g\+\+|gfortran|clang|llvm|make|cmake|ninja-build|` +
 		`pkg-config|cargo|rustc)(?:-[0-9.]+)?$|-dev$`)
@@ -41,7 +44,8 @@ const compilers = "build-essential"
 var programs = map[string]string{
 	"git": "git", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "tesseract": "tesseract-ocr", "java": "default-jre-headless", "dot": "graphviz",
 	"pandoc": "pandoc", "curl": "curl", "node": "nodejs", "pdftotext": "poppler-utils", "pdftoppm": "poppler-utils", "ps": "procps",
-	"libmagic": "libmagic1", "gcc": compilers, "g++": compilers, "cc": compilers, "c++": compilers, "make": compilers, "cmake": "cmake",
+	"unsupported locale": "locales-all", "libmagic": "libmagic1",
+	"gcc": compilers, "g++": compilers, "cc": compilers, "c++": compilers, "make": compilers, "cmake": "cmake",
 	"gfortran": "gfortran " + compilers, "pg_config": compilers + " libpq-dev libpq5",
 	"mysql_config": compilers + " pkg-config default-libmysqlclient-dev",
 }
@@ -50,6 +54,16 @@ var programs = map[string]string{
 func OnlyBuilds(name string) bool {
 	name, _, _ = strings.Cut(name, "=")
 	return building.MatchString(name)
+}
+
+// headers are the packages, with spaces between them, that have the headers of libraries which Python packages are built with, and what
+// they need when they run.
+var headers = map[string]string{
+	"graphviz/cgraph.h": "libgraphviz-dev graphviz", "portaudio.h": "portaudio19-dev libportaudio2", "sql.h": "unixodbc-dev unixodbc",
+	"libpq-fe.h": "libpq-dev libpq5", "mysql.h": "default-libmysqlclient-dev", "ffi.h": "libffi-dev", "lber.h": "libldap-dev libsasl2-dev",
+	"sasl/sasl.h": "libsasl2-dev", "cairo.h": "libcairo2-dev libcairo2", "snappy-c.h": "libsnappy-dev libsnappy1v5", "hdf5.h": "libhdf5-dev",
+	"openssl/ssl.h": "libssl-dev", "zlib.h": "zlib1g-dev", "geos_c.h": "libgeos-dev libgeos-c1v5",
+	"libxml/xmlversion.h": "libxml2-dev libxslt1-dev",
 }
 
 // debian is the package of Debian that has a shared library, by the rule that its policy gives for their names (section 8.1);
@@ -80,6 +94,11 @@ func notThere(system []string, output string) string {
 	} else if m := noTool.FindStringSubmatch(output); m != nil {
 		what = strings.ToLower(strings.Join(m[1:], ""))
 		name = programs[what]
+	} else if m := noHeader.FindStringSubmatch(output); m != nil {
+		if what, name = m[1], headers[m[1]]; name == "" {
+			return fmt.Sprintf("Find the package of Debian that has %s, usually one whose name ends in -dev, at "+
+				"https://packages.debian.org/file:%s, and add it to system_packages in pipeline.yaml", what, what)
+		}
 	}
 	if name == "" {
 		return ""

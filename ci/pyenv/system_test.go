@@ -26,6 +26,7 @@ func TestAMissingLibraryOrProgramNamesItsPackage(t *testing.T) {
 		"TesseractNotFoundError: tesseract is not installed or it's not in your PATH":    "tesseract-ocr",
 		"ExecutableNotFound: failed to execute PosixPath('dot'), make sure the Graphviz": "graphviz",
 		"JAVA_HOME is not set\nPySparkRuntimeError: [JAVA_GATEWAY_EXITED]":               "default-jre-headless",
+		"locale.Error: unsupported locale setting":                                       "locales-all",
 		"ImportError: failed to find libmagic.  Check your installation":                 "libmagic1",
 	} {
 		assert.Contains(t, detect(t, map[string]string{"requirements.txt": "x\n"}).MissingNext(output), "system_packages: ["+name+"]", output)
@@ -67,14 +68,16 @@ func TestWhatAptSaysIsExplained(t *testing.T) {
 func TestAPackageThatMustBeBuiltNamesWhatBuildsIt(t *testing.T) {
 	p := detect(t, map[string]string{"requirements.txt": "x\n"})
 	for said, want := range map[string]string{
-		"error: Failed to build `annoy==1.17.3`\n  error: [Errno 2] No such file or directory: 'g++'\n":               "[build-essential]",
-		"error: Failed to build `a==1`\n  error: command 'gcc' failed: No such file or directory\n":                   "[build-essential]",
-		"error: Failed to build `a==1`\n error: command 'x86_64-linux-gnu-g++' failed: No such file or directory":     "[build-essential]",
-		"error: Failed to build `psycopg2==2.9.13`\n  Error: pg_config executable not found.\n":                       "[build-essential, libpq-dev, libpq5]",
-		"error: Git operation failed\n  cause: Git executable not found. Ensure that Git is installed and available.": "[git]",
+		"error: Failed to build `annoy==1.17.3`\n  error: [Errno 2] No such file or directory: 'g++'\n":                                         "[build-essential]",
+		"error: Failed to build `a==1`\n  error: command 'gcc' failed: No such file or directory\n":                                             "[build-essential]",
+		"error: Failed to build `a==1`\n error: command 'x86_64-linux-gnu-g++' failed: No such file or directory":                               "[build-essential]",
+		"error: Failed to build `psycopg2==2.9.13`\n  Error: pg_config executable not found.\n":                                                 "[build-essential, libpq-dev, libpq5]",
+		"error: Failed to build `pygraphviz==1.14`\n pygraphviz/graphviz_wrap.c:9: fatal error: graphviz/cgraph.h: No such file or directory\n": "[libgraphviz-dev, graphviz]",
+		"error: Git operation failed\n  cause: Git executable not found. Ensure that Git is installed and available.":                           "[git]",
 	} {
 		assert.Contains(t, p.InstallNext(said), "system_packages: "+want, said)
 	}
+	assert.Contains(t, p.InstallNext("a.c:1:10: fatal error: odd/thing.h: No such file or directory"), "https://packages.debian.org/file:odd/thing.h")
 	for _, name := range []string{"gcc", "g++-12", "libpq-dev", "cmake=3.25.1-1", "build-essential"} {
 		assert.True(t, OnlyBuilds(name), name)
 	}
