@@ -105,12 +105,6 @@ func (c Counts) Executed() int { return c.Passed + c.Failed + c.Errored + c.Flak
 // Bad is the number of tests that failed or errored.
 func (c Counts) Bad() int { return c.Failed + c.Errored }
 
-// Plus is the sum of two counts.
-func (c Counts) Plus(o Counts) Counts {
-	return Counts{c.Passed + o.Passed, c.Failed + o.Failed, c.Errored + o.Errored, c.Skipped + o.Skipped, c.XFailed + o.XFailed,
-		c.Flaky + o.Flaky}
-}
-
 // String reads like pytest's last line: "5 passed, 1 failed".
 func (c Counts) String() string {
 	parts := []string{strconv.Itoa(c.Passed) + " passed"}
@@ -230,27 +224,6 @@ var ErrDuration = errors.New("a duration is no number of seconds")
 
 func newReport(o Options) *Report {
 	return &Report{Files: map[string]FileCounts{}, SkipReasons: map[string]int{}, options: o}
-}
-
-// Add sums another report into this one.
-func (r *Report) Add(o *Report) {
-	r.Counts = r.Plus(o.Counts)
-	r.Seconds += o.Seconds
-	for file, c := range o.Files {
-		have := r.Files[file]
-		r.Files[file] = FileCounts{have.Plus(c.Counts), have.Seconds + c.Seconds}
-	}
-	for reason, n := range o.SkipReasons {
-		r.SkipReasons[reason] += n
-	}
-	room := max(0, r.options.Failures-len(r.Failures))
-	r.Failures = append(r.Failures, o.Failures[:min(room, len(o.Failures))]...)
-	r.CollectionErrors = append(r.CollectionErrors, o.CollectionErrors...)
-	r.Disagreements = append(r.Disagreements, o.Disagreements...)
-	r.Timestamps = append(r.Timestamps, o.Timestamps...)
-	for _, c := range o.Slowest {
-		r.slow(c)
-	}
 }
 
 // add takes one test into the report.

@@ -16,11 +16,6 @@ type Member struct {
 	Image Image
 }
 
-// ForPlatform reports whether the image is for a platform of two words, whatever its variant.
-func (m Member) ForPlatform(platform string) bool {
-	return m.Platform == platform || len(m.Platform) > len(platform) && m.Platform[:len(platform)+1] == platform+"/"
-}
-
 // maxMembers bounds the images of an index.
 const maxMembers = 32
 
