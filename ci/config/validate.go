@@ -118,12 +118,19 @@ func (v *validator) gate(at string, g Gate, names map[string]bool) {
 		v.bad(at+".better", "%s is not better when it is %s: a worse model would pass for a better one", g.Metric, g.Better)
 	}
 	if fractionMetrics.MatchString(name) {
-		for _, bound := range []struct {
+		type bound struct {
 			key   string
 			value *float64
-		}{{"min", g.Min}, {"max", g.Max}, {"alert_below", g.AlertBelow}} {
-			if bound.value != nil && (*bound.value < 0 || *bound.value > 1) {
-				v.bad(at+"."+bound.key, "%v is not within 0..1; %s is a fraction, not a percentage", *bound.value, g.Metric)
+		}
+		for _, b := range []bound{{"min", g.Min}, {"max", g.Max}, {"alert_below", g.AlertBelow}} {
+			if b.value != nil && (*b.value < 0 || *b.value > 1) {
+				v.bad(at+"."+b.key, "%v is not within 0..1; %s is a fraction, not a percentage", *b.value, g.Metric)
+			}
+		}
+		for _, b := range []bound{{"tolerance", g.Tolerance}, {"relative_tolerance", g.RelativeTolerance}} {
+			if b.value != nil && *b.value >= 1 {
+				v.bad(at+"."+b.key, "%v is not below 1; %s is a fraction, so any model would be as good as the one in production",
+					*b.value, g.Metric)
 			}
 		}
 	}

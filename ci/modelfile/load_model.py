@@ -96,6 +96,13 @@ def difference(want: Any, have: Any, where: str = "outputs") -> float:
     return apart
 
 
+def largest(outputs: Any) -> float:
+    """Return the largest number of outputs, whatever its sign; 0 where they hold none."""
+    if isinstance(outputs, dict | list):
+        return max(map(largest, outputs.values() if isinstance(outputs, dict) else outputs), default=0.0)
+    return abs(float(outputs)) if isinstance(outputs, int | float) else 0.0
+
+
 def golden(path: str) -> tuple[Any, Any, float, str]:
     """Return inputs, outputs, tolerance and method of a golden sample."""
     try:
@@ -108,6 +115,8 @@ def golden(path: str) -> tuple[Any, Any, float, str]:
     tolerance, method = sample.get("tolerance", TOLERANCE), sample.get("method", "predict")
     if not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
         raise GoldenError(f"its tolerance is {tolerance!r}, which is no number of at least 0")
+    if TOLERANCE < largest(sample["outputs"]) <= tolerance:
+        raise GoldenError(f"with its tolerance of {tolerance:g}, a model that answers 0 to everything would pass")
     if not isinstance(method, str) or not method.isidentifier() or method.startswith("_"):
         raise GoldenError(f"its method is {method!r}, which is no name")
     return sample["inputs"], sample["outputs"], float(tolerance), method

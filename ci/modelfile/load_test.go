@@ -64,6 +64,8 @@ func TestTheProgramLoadsAndScores(t *testing.T) {
 		"an output that is none": {"m", `{"inputs": {"x": 1}, "outputs": {"y": [2]}}`, modelfile.ExitDiffers, "should be"},
 		"it cannot be scored":    {"m", `{"inputs": [1], "outputs": [1], "method": "fail"}`, modelfile.ExitNoGolden, "KeyError"},
 		"a method of the inside": {"m", `{"inputs": [1], "outputs": [1], "method": "__class__"}`, modelfile.ExitNoGolden, "which is no name"},
+		"a tolerance of everything": {"m", `{"inputs": [[1, 2]], "outputs": {"a": [-2, 0.5]}, "tolerance": 2}`, modelfile.ExitNoGolden,
+			"with its tolerance of 2, a model that answers 0 to everything would pass"},
 		"a tolerance of nothing": {"m", `{"inputs": [1], "outputs": [1], "tolerance": "x"}`, modelfile.ExitNoGolden, "tolerance is 'x'"},
 		"another golden sample":  {"m", `{"samples": []}`, modelfile.ExitNoGolden, `it holds no "inputs"`},
 		"no JSON":                {"m", `{`, modelfile.ExitNoGolden, "JSONDecodeError"},
