@@ -294,6 +294,14 @@ func TestAnApplicationInAPackageIsImportedByThePackagesName(t *testing.T) {
 	assert.Contains(t, cfg.Image.Command, "svc:app")
 }
 
+func TestRoutesOfHealthAreFoundByTheirNames(t *testing.T) {
+	for route, want := range map[string]string{"/heartbeat": "/heartbeat", "/api/v1/liveness": "/api/v1/liveness", "/alive/": "/alive/",
+		"/readiness": "/readiness", "/heartbeats": "/openapi.json", "/lively": "/openapi.json"} {
+		_, cfg := propose(t, map[string]string{"train.py": trainer, "svc.py": "app = FastAPI()\n@app.get('" + route + "')\n"})
+		assert.Equal(t, want, cfg.Image.Health, route)
+	}
+}
+
 func TestAnUnknownSystemIsRefused(t *testing.T) {
 	_, err := Propose(t.Context(), Request{Source: fake.Files(map[string]string{"a.py": ""}), CI: "travis"})
 	require.ErrorContains(t, err, "--ci travis: want one of azure, buildkite, circleci, github, gitlab, jenkins")
