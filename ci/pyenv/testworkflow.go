@@ -47,20 +47,43 @@ type workflow struct {
 	name string
 	On   yaml.Node            `yaml:"on"`
 	Env  map[string]yaml.Node `yaml:"env"`
-	Jobs map[string]struct {
-		Env      map[string]yaml.Node `yaml:"env"`
-		Services map[string]yaml.Node `yaml:"services"`
-		Defaults struct {
-			Run struct {
-				Folder string `yaml:"working-directory"`
-			} `yaml:"run"`
-		} `yaml:"defaults"`
-		Steps []struct {
-			Env    map[string]yaml.Node `yaml:"env"`
-			Run    string               `yaml:"run"`
-			Folder string               `yaml:"working-directory"`
-		} `yaml:"steps"`
-	} `yaml:"jobs"`
+	Jobs map[string]job       `yaml:"jobs"`
+}
+
+type job struct {
+	Env      map[string]yaml.Node `yaml:"env"`
+	Services map[string]yaml.Node `yaml:"services"`
+	Defaults struct {
+		Run struct {
+			Folder string `yaml:"working-directory"`
+		} `yaml:"run"`
+	} `yaml:"defaults"`
+	Steps []struct {
+		Env    map[string]yaml.Node `yaml:"env"`
+		Run    string               `yaml:"run"`
+		Folder string               `yaml:"working-directory"`
+	} `yaml:"steps"`
+}
+
+// commands are the lines of all steps.
+func (j job) commands() (all []string) {
+	for _, step := range j.Steps {
+		all = append(all, lines(step.Run)...)
+	}
+	return all
+}
+
+// runsTests is a command that runs tests, or what a task of that name does.
+var runsTests = regexp.MustCompile(`\b(?:py\.?test|unittest|nosetests|tox|nox|coverage run)\b|` +
+	`\b(?:make|just|task|hatch|pdm|poetry|poe|rye|uv|inv|invoke|pixi|pipenv|bash|sh)\s(?:[^;&|]*[\s/_:-])?(?:tests?|check|ci|cov(?:erage)?)\b`)
+
+var betweenCommands = regexp.MustCompile(`[\n;&|]+`)
+
+// tests reports whether the job runs tests: others check the style, build an image or deploy.
+func (j job) tests() bool {
+	return slices.ContainsFunc(betweenCommands.Split(strings.Join(j.commands(), "\n"), -1), func(command string) bool {
+		return runsTests.MatchString(command) && !strings.Contains(command, "install")
+	})
 }
 
 // pushed are the workflows that run for a push or a pull request.
@@ -81,19 +104,21 @@ func pushed(t *tree) (found []workflow) {
 	return found
 }
 
-// Surroundings are what a workflow of GitHub gives the tests beside packages: Services by their names, and Vars with the values that
-// it writes out. From is the file, with the services if any has some.
+// Surroundings are what the workflows of GitHub give the tests beside packages: Services by their names, and Vars with the values that
+// they write out, both of the jobs that run tests. From is the file, with the services if any has some. Commands are the lines of
+// these jobs by the name of the file.
 type Surroundings struct {
 	From     string
 	Services []string
 	Vars     map[string]string
+	Commands map[string][]string
 }
 
 // plainValue is a value of a variable that nothing computes and that is no address with a login.
 var plainValue = regexp.MustCompile(`^[\w./-]+$`)
 
 func surroundings(t *tree) Surroundings {
-	found := Surroundings{Vars: map[string]string{}}
+	found := Surroundings{Vars: map[string]string{}, Commands: map[string][]string{}}
 	add := func(vars map[string]yaml.Node) {
 		for name, value := range vars {
 			if plainValue.MatchString(value.Value) {
@@ -102,9 +127,14 @@ func surroundings(t *tree) Surroundings {
 		}
 	}
 	for _, file := range pushed(t) {
-		found.From = cmp.Or(found.From, file.name)
-		add(file.Env)
-		for _, job := range file.Jobs {
+		for _, name := range slices.Sorted(maps.Keys(file.Jobs)) {
+			job := file.Jobs[name]
+			if !job.tests() {
+				continue
+			}
+			found.From = cmp.Or(found.From, file.name)
+			found.Commands[file.name] = append(found.Commands[file.name], job.commands()...)
+			add(file.Env)
 			add(job.Env)
 			for _, step := range job.Steps {
 				add(step.Env)

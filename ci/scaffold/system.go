@@ -1,7 +1,6 @@
 package scaffold
 
 import (
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +15,8 @@ var (
 	tools = regexp.MustCompile(`^(?:git|git-lfs|curl|wget|ca-certificates|gnupg2?|zip|unzip|vim|nano|less|sudo|procps|jq|lsb-release|` +
 		`software-properties-common|apt-transport-https|apt-utils|locales|tzdata|netcat.*|docker.*|nodejs|npm|openssh.*|supervisor|nginx|` +
 		`tini|gosu|dumb-init|python3?(?:[.-].*)?|pip)$`)
+	// otherSource adds packages that Debian does not have.
+	otherSource     = regexp.MustCompile(`sources\.list|add-apt-repository|apt-key`)
 	importsLightGBM = regexp.MustCompile(`(?m)^[ \t]*(?:import|from)[ \t]+lightgbm\b`)
 	// aptLists are the files in which hosts of applications and of notebooks look for packages of Debian.
 	aptLists = []string{"packages.txt", "apt.txt", "Aptfile", ".binder/apt.txt", "binder/apt.txt"}
@@ -40,21 +41,26 @@ func (s *survey) systemPackages() {
 		}
 	}
 	for _, file := range s.tree.names {
+		commands := s.project.Around.Commands[file]
 		switch {
 		case slices.Contains(aptLists, file):
 			for line := range strings.Lines(s.tree.text(file)) {
 				line, _, _ = strings.Cut(line, "#")
 				add(file, strings.Fields(line))
 			}
-		case file == s.tree.dockerfileName(), path.Dir(file) == ".github/workflows":
-			text := strings.Join(s.tree.instructions(file), "\n")
-			for _, m := range aptInstall.FindAllStringSubmatch(text, -1) {
-				line, _, _ := strings.Cut(m[1], "\n")
-				add(file, strings.Fields(line))
-			}
+		case file == s.tree.dockerfileName():
+			commands = s.tree.instructions(file)
+		}
+		text := strings.Join(commands, "\n")
+		if at := otherSource.FindStringIndex(text); at != nil {
+			text = text[:at[0]]
+		}
+		for _, m := range aptInstall.FindAllStringSubmatch(text, -1) {
+			line, _, _ := strings.Cut(m[1], "\n")
+			add(file, strings.Fields(line))
 		}
 	}
-	why := strings.Join(from, " and ") + " installs them"
+	why := "installed by " + strings.Join(from, ", ")
 	if s.tree.uses(importsLightGBM) && !slices.Contains(names, "libgomp1") {
 		if names = append(names, "libgomp1"); len(names) == 1 {
 			why = "LightGBM needs it"
