@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -160,8 +161,10 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	if o.Role != "" {
 		cfg.Credentials = cached(o.role(cfg))
 	}
+	heard := cfg
+	heard.APIOptions = append(slices.Clone(cfg.APIOptions), heardOnly)
 	return &Clients{
-		ECS: ecs.NewFromConfig(cfg, heardOnly), Balancing: elb.New(cfg), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
+		ECS: ecs.NewFromConfig(heard), Balancing: elb.New(heard), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
 		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.New(cfg), IAM: iam.New(cfg), Credentials: cfg.Credentials,
 	}, nil
 }

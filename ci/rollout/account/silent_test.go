@@ -1,15 +1,19 @@
 package account
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 )
 
 // An answer that says nothing of what it was asked for is no answer that there is none.
@@ -56,8 +60,33 @@ func TestAnAnswerThatSaysNothingIsAskedForAgain(t *testing.T) {
 		require.ErrorIs(t, describe(), errSilent, name)
 		assert.Equal(t, 3, calls, "%s: the attempts have an end", name)
 	}
+	for name, describe := range map[string]func() error{
+		"TargetGroups": func() error {
+			_, err := clients.Balancing.DescribeTargetGroups(t.Context(), &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{"a"}})
+			return err
+		},
+		"LoadBalancers": func() error {
+			_, err := clients.Balancing.DescribeLoadBalancers(t.Context(), &elb.DescribeLoadBalancersInput{Names: []string{"a"}})
+			return err
+		},
+		"TagDescriptions": func() error {
+			_, err := clients.Balancing.DescribeTags(t.Context(), &elb.DescribeTagsInput{ResourceArns: []string{"a"}})
+			return err
+		},
+	} {
+		operation := "Describe" + strings.Replace(name, "TagDescriptions", "Tags", 1)
+		result := "<" + operation + "Response><" + operation + "Result>%s</" + operation + "Result></" + operation + "Response>"
+		calls, answers = 0, []string{fmt.Sprintf(result, "<"+name+"/>"), fmt.Sprintf(result, ""),
+			fmt.Sprintf(result, "<"+name+"><member/></"+name+">")}
+		require.NoError(t, describe(), name)
+		assert.Equal(t, 3, calls, name)
+	}
+	calls, answers = 0, []string{`<DescribeListenersResponse><DescribeListenersResult/></DescribeListenersResponse>`}
+	_, err := clients.Balancing.DescribeListeners(t.Context(), &elb.DescribeListenersInput{LoadBalancerArn: new("a")})
+	require.NoError(t, err, "a load balancer may have none")
+	assert.Equal(t, 1, calls)
 	calls, answers = 0, []string{`{"taskArns":[]}`}
-	_, err := clients.ECS.ListTasks(t.Context(), &ecs.ListTasksInput{})
+	_, err = clients.ECS.ListTasks(t.Context(), &ecs.ListTasksInput{})
 	require.NoError(t, err, "a list may be empty")
 	_, err = clients.ECS.RunTask(t.Context(), &ecs.RunTaskInput{TaskDefinition: new("a")})
 	require.NoError(t, err, "what is not only read is not repeated")

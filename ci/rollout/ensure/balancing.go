@@ -41,7 +41,7 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, err)
 		}
 		if err == nil && len(out.TargetGroups) == 0 {
-			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, errUnnamed)
+			return nil, fmt.Errorf("describe target group %s: %w", *group.Name, ErrUnnamed)
 		}
 		if err == nil {
 			b.groups[*group.Name] = &out.TargetGroups[0]
@@ -54,7 +54,7 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 		return nil, fmt.Errorf("describe load balancer %s: %w", name, err)
 	}
 	if err == nil && len(out.LoadBalancers) == 0 {
-		return nil, fmt.Errorf("describe load balancer %s: %w", name, errUnnamed)
+		return nil, fmt.Errorf("describe load balancer %s: %w", name, ErrUnnamed)
 	}
 	if err == nil {
 		b.balancer = &out.LoadBalancers[0]
@@ -100,9 +100,9 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	}
 }
 
-// errUnnamed: Elastic Load Balancing describes what a call names, or refuses the call (API reference,
+// ErrUnnamed: Elastic Load Balancing describes what a call names, or refuses the call (API reference,
 // DescribeLoadBalancers, LoadBalancerNotFound). What answers without either is not AWS.
-var errUnnamed = errors.New("the answer does not have what was asked for; run it again")
+var ErrUnnamed = errors.New("the answer does not have what was asked for; run it again")
 
 // mostTagged is how many resources one call of DescribeTags takes.
 const mostTagged = 20
@@ -122,7 +122,7 @@ func (s balancers) findTags(ctx context.Context, b *balancing, arns []string) er
 		}
 		for _, arn := range chunk {
 			if b.tags[arn] == nil { // it would be taken for somebody else's
-				return fmt.Errorf("describe tags of %s: %w", arn, errUnnamed)
+				return fmt.Errorf("describe tags of %s: %w", arn, ErrUnnamed)
 			}
 		}
 	}

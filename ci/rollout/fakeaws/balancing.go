@@ -64,17 +64,27 @@ func (b *Balancing) Weigh(weights ...int32) {
 // attached reports whether a listener or a rule forwards to a target group. A group that is not here
 // was given, and is taken for attached.
 func (b *Balancing) attached(group string) bool {
-	var all []types.Action
-	for _, rule := range b.rules {
-		all = append(all, rule.Actions...)
+	return !b.hasARN(&group) || len(b.balancersOf(group)) > 0
+}
+
+// balancersOf are the load balancers that forward to a target group.
+func (b *Balancing) balancersOf(group string) []string {
+	var all []string
+	look := func(listener string, actions []types.Action) {
+		if l := b.listeners[listener]; l != nil && slices.ContainsFunc(actions, func(action types.Action) bool {
+			return aws.ToString(action.TargetGroupArn) == group || action.ForwardConfig != nil && slices.ContainsFunc(action.ForwardConfig.TargetGroups,
+				func(t types.TargetGroupTuple) bool { return aws.ToString(t.TargetGroupArn) == group })
+		}) && !slices.Contains(all, *l.LoadBalancerArn) {
+			all = append(all, *l.LoadBalancerArn)
+		}
 	}
-	for _, listener := range b.listeners {
-		all = append(all, listener.DefaultActions...)
+	for arn, rule := range b.rules {
+		look(b.ruleOwner[arn], rule.Actions)
 	}
-	return !b.hasARN(&group) || slices.ContainsFunc(all, func(action types.Action) bool {
-		return aws.ToString(action.TargetGroupArn) == group || action.ForwardConfig != nil && slices.ContainsFunc(action.ForwardConfig.TargetGroups,
-			func(t types.TargetGroupTuple) bool { return aws.ToString(t.TargetGroupArn) == group })
-	})
+	for arn, listener := range b.listeners {
+		look(arn, listener.DefaultActions)
+	}
+	return all
 }
 
 // DescribeLoadBalancers fails when one of the names is not there.
@@ -105,16 +115,18 @@ func (b *Balancing) DescribeLoadBalancerAttributes(_ context.Context, in *elb.De
 	})
 }
 
-// DescribeTargetGroups fails when one of the names is not there.
+// DescribeTargetGroups fails when one of the names or ARNs is not there.
 func (b *Balancing) DescribeTargetGroups(_ context.Context, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
 	return over(b.cable, "elb:DescribeTargetGroups", func() (*elb.DescribeTargetGroupsOutput, error) {
 		out := &elb.DescribeTargetGroupsOutput{}
 		for _, group := range values(b.groups) {
-			if slices.Contains(in.Names, *group.TargetGroupName) {
-				out.TargetGroups = append(out.TargetGroups, *group)
+			if slices.Contains(in.Names, *group.TargetGroupName) || slices.Contains(in.TargetGroupArns, *group.TargetGroupArn) {
+				described := *group
+				described.LoadBalancerArns = b.balancersOf(*group.TargetGroupArn)
+				out.TargetGroups = append(out.TargetGroups, described)
 			}
 		}
-		if len(out.TargetGroups) < len(in.Names) {
+		if len(out.TargetGroups) < len(in.Names)+len(in.TargetGroupArns) {
 			return nil, refuse("TargetGroupNotFound", "One or more target groups not found")
 		}
 		return out, nil

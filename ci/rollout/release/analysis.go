@@ -11,6 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/analysis"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/ensure"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/journal"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
@@ -87,6 +88,9 @@ func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, e
 	out, err := o.clients.Balancing.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{group}})
 	if err != nil {
 		return s, fmt.Errorf("describe target group: %w", err)
+	}
+	if len(out.TargetGroups) == 0 { // no load balancer would be read from it
+		return s, fmt.Errorf("describe target group %s: %w", group, ensure.ErrUnnamed)
 	}
 	for _, g := range out.TargetGroups {
 		for _, balancer := range g.LoadBalancerArns {

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -54,6 +56,45 @@ func (w *world) publish(late time.Duration, blue, green float64) {
 		}
 		return 1000 * bad, bad > 0 // ELB publishes no zeros
 	})
+}
+
+// forgetful is Elastic Load Balancing behind something whose first answers are empty.
+type forgetful struct {
+	Balancing
+	empty int
+}
+
+func (f *forgetful) DescribeTargetGroups(ctx context.Context, in *elb.DescribeTargetGroupsInput) (*elb.DescribeTargetGroupsOutput, error) {
+	if len(in.TargetGroupArns) > 0 && f.empty > 0 {
+		f.empty--
+		return &elb.DescribeTargetGroupsOutput{}, nil
+	}
+	return f.Balancing.DescribeTargetGroups(ctx, in)
+}
+
+// The load balancer of a query is never left empty: CloudWatch would answer for another metric, or for none.
+func TestAnEmptyAnswerIsNotTakenForNoLoadBalancer(t *testing.T) {
+	w := newWorld(t, "blue_green")
+	w.in.Spec.Analysis = []spec.Analysis{errorRate()}
+	w.publish(0, 0.001, 0.002)
+	var asked []string
+	w.aws.CloudWatch.Publish(func(m cloudwatch.MetricStat, _ time.Time) (float64, bool) {
+		for _, d := range m.Metric.Dimensions {
+			if *d.Name == "LoadBalancer" {
+				asked = append(asked, *d.Value)
+			}
+		}
+		return 1000, *m.Metric.MetricName == "RequestCount"
+	})
+	w.deployed("a")
+	clients := w.clients()
+	clients.Balancing = &forgetful{clients.Balancing, 2}
+	w.in.Image = image("b")
+	w.passed(Deploy(w.ctx, clients, w.clock, w.in))
+	require.NotEmpty(t, asked)
+	for _, balancer := range asked {
+		assert.Regexp(t, `^app/`, balancer)
+	}
 }
 
 func shifting() []string { return []string{"blue_green", "canary", "linear"} }
