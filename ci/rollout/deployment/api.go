@@ -72,7 +72,7 @@ func List(ctx context.Context, client Lists, cluster, service string,
 // have got one that this version does not know.
 func InFlightOf(ctx context.Context, client Lists, cluster, service string) ([]types.ServiceDeploymentBrief, error) {
 	all, err := List(ctx, client, cluster, service)
-	return slices.DeleteFunc(all, func(d types.ServiceDeploymentBrief) bool { return HasEnded(d.Status) }), err
+	return slices.DeleteFunc(all, func(d types.ServiceDeploymentBrief) bool { return HasEnded(d.Status, d.FinishedAt) }), err
 }
 
 func list(ctx context.Context, client Lists, in *ecs.ListServiceDeploymentsInput) ([]types.ServiceDeploymentBrief, error) {

@@ -25,6 +25,8 @@ var (
 		"See the other problem of this run, which is the cause")
 	Stopped = failure("STOPPED", "A user stopped the deployment.",
 		"See in CloudTrail who called StopServiceDeployment, and deploy again")
+	EndUnknown = failure("END_UNKNOWN", "The deployment ended with a status that this version does not know.",
+		"See status for which version serves. Deploying the same again only verifies it if it serves already, and else deploys it")
 	Stuck = failure("STUCK", "The deployment did not end in time; the cause tells whether it was rolled back.",
 		"Look at the task reasons and the service's events, fix the cause, then deploy again")
 	NoRollbackTarget = failure("NO_ROLLBACK_TARGET", "The deployment failed, and there is no earlier version to roll back to.",
@@ -88,8 +90,8 @@ var (
 
 // Codes are all codes of this package.
 func Codes() []verdict.Code {
-	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, Stuck, NoRollbackTarget, Busy, TargetMissing,
-		NoCapacity, NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
+	return []verdict.Code{RolledBack, RollbackFailed, Superseded, WithOthers, Stopped, EndUnknown, Stuck, NoRollbackTarget, Busy,
+		TargetMissing, NoCapacity, NeverHealthy, AnalysisFailed, AnalysisInconclusive, NotRolledBack,
 		NotStarted, UpdateFailed, DigestMismatch, DigestUnknown, NoRunningTasks, LBUnhealthy, NotServing, AuthExpired, AwaitingApproval, LockLost,
 		FollowDenied, AWSFailed, Lost, IndexUnreadable, Interrupted}
 }

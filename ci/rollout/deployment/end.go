@@ -46,7 +46,11 @@ func (f *follower) judgeEnd(ctx context.Context, d *types.ServiceDeployment) (bo
 		}
 		return true, f.withPublished(f.problemOf(ctx, code, d, ""))
 	default:
-		return false, nil // including statuses that ECS may add later
+		if HasEnded(d.Status, d.FinishedAt) {
+			return true, f.withPublished(f.problemOf(ctx, EndUnknown, d,
+				"this version does not know that status, so which version serves is unknown"))
+		}
+		return false, nil
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *starter) awaitOther(ctx context.Context, arn string, undo bool) *verdic
 			return nil
 		case err != nil && !missing && Refused(err):
 			return s.awsProblem(ctx, AWSFailed, err)
-		case err == nil && HasEnded(d.Status):
+		case err == nil && HasEnded(d.Status, d.FinishedAt):
 			s.log("deployment %s is %s", id(arn), d.Status)
 			return nil
 		case err == nil && undo && isAdvancing(d.Status):

@@ -39,7 +39,7 @@ func (s *starter) deploy(ctx context.Context) *verdict.Problem {
 		return verdict.Problemf(TargetMissing, "service %s is %s", s.Service, aws.ToString(service.Status))
 	}
 	all, err := s.ecs.deployments(ctx, s.Cluster, s.Service, time.Time{})
-	before := slices.DeleteFunc(slices.Clone(all), func(d types.ServiceDeploymentBrief) bool { return HasEnded(d.Status) })
+	before := slices.DeleteFunc(slices.Clone(all), func(d types.ServiceDeploymentBrief) bool { return HasEnded(d.Status, d.FinishedAt) })
 	if err == nil && !s.mayFollow {
 		err = s.checkPermissions(ctx, service)
 	}

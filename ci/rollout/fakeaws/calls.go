@@ -234,6 +234,9 @@ func (e *ECS) ListServiceDeployments(_ context.Context, in *ecs.ListServiceDeplo
 			ServiceDeploymentArn: aws.String(d.arn), TargetServiceRevisionArn: aws.String(d.target.arn),
 			Status: d.status, CreatedAt: aws.Time(d.created), StatusReason: aws.String(d.reason),
 		}
+		if !d.finished.IsZero() {
+			brief.FinishedAt = aws.Time(d.finished)
+		}
 		all = append(all, brief)
 	}
 	slices.SortFunc(all, func(a, b types.ServiceDeploymentBrief) int {

@@ -130,7 +130,7 @@ func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdic
 		return false, nil
 	}
 	d, err := deploymentOf(ctx, o.clients.ECS, open.Deployment)
-	if err != nil || d == nil || !deployment.HasEnded(d.Status) || d.Status == "SUCCESSFUL" {
+	if err != nil || d == nil || !deployment.HasEnded(d.Status, d.FinishedAt) || d.Status == "SUCCESSFUL" {
 		return false, nil // in flight, done, or gone: the deployment finds out
 	}
 	// It failed after the run was interrupted. Deploying it again would fail again.

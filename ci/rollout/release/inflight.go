@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -28,6 +29,11 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 		return nil, nil, deployment.ProblemOf(deployment.AWSFailed, err)
 	}
 	var all []types.ServiceDeployment
+	if d, problem := unlisted(ctx, o.operation, list); problem != nil {
+		return nil, nil, problem
+	} else if d != nil {
+		all = append(all, *d)
+	}
 	for _, brief := range list {
 		d, problem := seen(ctx, o.operation, "deployment", aws.ToString(brief.ServiceDeploymentArn), deploymentOf)
 		if problem != nil {
@@ -36,6 +42,25 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 		all = append(all, *d)
 	}
 	return &out.Services[0], all, nil
+}
+
+// unlisted returns the deployment of the journal's open run if it is in flight and ECS does not list it: a list lags
+// behind what was just started. It is newer than what is listed.
+func unlisted(ctx context.Context, o *operation, listed []types.ServiceDeploymentBrief) (*types.ServiceDeployment, *verdict.Problem) {
+	if o.past.Run == nil || o.past.Run.Deployment == "" ||
+		slices.ContainsFunc(listed, func(d types.ServiceDeploymentBrief) bool {
+			return aws.ToString(d.ServiceDeploymentArn) == o.past.Run.Deployment
+		}) {
+		return nil, nil
+	}
+	d, err := deploymentOf(ctx, o.clients.ECS, o.past.Run.Deployment)
+	if err != nil {
+		return nil, deployment.ProblemOf(deployment.AWSFailed, err)
+	}
+	if d == nil || deployment.HasEnded(d.Status, d.FinishedAt) {
+		return nil, nil
+	}
+	return d, nil
 }
 
 // deploymentOf returns nil for a deployment that ECS does not know any more.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/deployment"
+	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
@@ -56,6 +57,96 @@ func (l later) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeS
 	return out, nil
 }
 
+// ends is ECS of a later time, in which a deployment that failed has a final status that is unknown here.
+type ends struct{ ECS }
+
+const newEnd = types.ServiceDeploymentStatus("ABANDONED")
+
+func (e ends) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+	out, err := e.ECS.ListServiceDeployments(ctx, in, options...)
+	if err != nil {
+		return nil, err
+	}
+	for n, d := range out.ServiceDeployments {
+		if d.Status == types.ServiceDeploymentStatusRollbackSuccessful {
+			out.ServiceDeployments[n].Status = newEnd
+		}
+	}
+	return out, nil
+}
+
+func (e ends) DescribeServiceDeployments(ctx context.Context, in *ecs.DescribeServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.DescribeServiceDeploymentsOutput, error) {
+	out, err := e.ECS.DescribeServiceDeployments(ctx, in, options...)
+	if err != nil {
+		return nil, err
+	}
+	for n, d := range out.ServiceDeployments {
+		if d.Status == types.ServiceDeploymentStatusRollbackSuccessful {
+			out.ServiceDeployments[n].Status = newEnd
+		}
+	}
+	return out, nil
+}
+
+// A deployment with a time at which it finished is not in flight, whatever its status is called.
+func TestAnUnknownFinalStatusIsAnEnd(t *testing.T) {
+	w := newWorld(t, "rolling")
+	w.deployed("a")
+	w.aws.ECS.Behave(family+"2", fakeaws.Behaviour{NeverHealthy: true, Alone: &fakeaws.Behaviour{}})
+	clients := w.clients()
+	clients.ECS = ends{clients.ECS}
+	w.in.Image = image("b")
+	began := w.clock.Now()
+	result := Deploy(w.ctx, clients, w.clock, w.in)
+	w.code(t, deployment.EndUnknown, result)
+	assert.Contains(t, result.Stage.Cause, "is ABANDONED")
+	assert.Less(t, w.clock.Now().Sub(began), 40*time.Minute)
+
+	from := len(w.aws.Calls())
+	w.in.Image = image("c")
+	w.passed(Deploy(w.ctx, clients, w.clock, w.in))
+	assert.Equal(t, 1, count(w.aws.Calls()[from:], "ecs:UpdateService"), "nothing is waited for")
+	assert.NotContains(t, evidenceOf(Status(w.ctx, clients, w.clock, w.in)), "under way")
+}
+
+// lagging is ECS whose list lacks what was started last.
+type lagging struct{ ECS }
+
+func (l lagging) ListServiceDeployments(ctx context.Context, in *ecs.ListServiceDeploymentsInput,
+	options ...func(*ecs.Options)) (*ecs.ListServiceDeploymentsOutput, error) {
+	out, err := l.ECS.ListServiceDeployments(ctx, in, options...)
+	if err != nil {
+		return nil, err
+	}
+	out.ServiceDeployments = slices.DeleteFunc(out.ServiceDeployments, func(d types.ServiceDeploymentBrief) bool {
+		return !deployment.HasEnded(d.Status, d.FinishedAt)
+	})
+	return out, nil
+}
+
+// The journal knows a deployment that the list of ECS does not have yet.
+func TestADeploymentThatIsNotListedYetIsRolledBack(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		w := newWorld(t, "blue_green")
+		w.in.Spec.BakeMinutes = 60
+		w.deployed("a")
+		w.lose("b", 5*time.Minute)
+		if !held {
+			require.NoError(t, w.clock.Sleep(w.ctx, 5*time.Minute)) // the lock expires
+		}
+		w.in.Image = ""
+		clients := w.clients()
+		clients.ECS = lagging{clients.ECS}
+		from := len(w.aws.Calls())
+		w.passed(Rollback(w.ctx, clients, w.clock, w.in))
+		assert.Equal(t, 1, count(w.aws.Calls()[from:], "ecs:StopServiceDeployment"))
+		assert.Zero(t, count(w.aws.Calls()[from:], "ecs:UpdateService"))
+		assert.Equal(t, family+"1", w.serving())
+	}
+}
+
 // inFlightWorld has a deployment in flight whose run was lost, and whose lock has expired.
 func inFlightWorld(t *testing.T) *world {
 	w := newWorld(t, "blue_green")
@@ -95,9 +186,9 @@ func TestAnUnknownStatusIsInFlight(t *testing.T) {
 
 func TestOnlyKnownEndsAreEnds(t *testing.T) {
 	for _, status := range append(newer.Values(), newer) {
-		brief := types.ServiceDeploymentBrief{Status: status}
-		assert.Equal(t, brief.Status == newer, deployment.StatusText(status) != string(status))
-		assert.False(t, status == newer && (deployment.HasEnded(status) || deployment.IsUndone(status)))
+		assert.Equal(t, status == newer, deployment.StatusText(status) != string(status))
+		assert.False(t, status == newer && (deployment.HasEnded(status, nil) || deployment.IsUndone(status)))
+		assert.Equal(t, deployment.HasEnded(status, nil) || status == newer, deployment.HasEnded(status, new(time.Time)), status)
 	}
 }
 

@@ -27,11 +27,11 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 	if holder == nil {
 		return nil, false
 	}
+	o.past = past
 	service, running, problem := o.inFlightDeployments(ctx)
 	if problem != nil {
 		return []*verdict.Problem{problem}, true
 	}
-	o.past = past
 	for _, d := range running {
 		o.holder = holder
 		evidence, published := len(o.stage().Evidence), len(o.stage().Published)
