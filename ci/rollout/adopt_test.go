@@ -99,6 +99,21 @@ func TestWhatECSFillsInMakesNoDifference(t *testing.T) {
 		"read-only root": func(in *ecs.RegisterTaskDefinitionInput) {
 			in.ContainerDefinitions[0].ReadonlyRootFilesystem = aws.Bool(true)
 		},
+		"a label that reads like a default": func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].DockerLabels = map[string]string{"protocol": "tcp"}
+		},
+		"an empty option": func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].LogConfiguration = &types.LogConfiguration{Options: map[string]string{"tag": ""}}
+		},
+		"an empty argument": func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].EntryPoint = []string{""}
+		},
+		"no swap": func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].LinuxParameters = &types.LinuxParameters{MaxSwap: aws.Int32(0)}
+		},
+		"stopped at once": func(in *ecs.RegisterTaskDefinitionInput) {
+			in.ContainerDefinitions[0].StopTimeout = aws.Int32(0)
+		},
 		"the memory":        func(in *ecs.RegisterTaskDefinitionInput) { in.Memory = aws.String("4096") },
 		"order of commands": func(in *ecs.RegisterTaskDefinitionInput) { in.ContainerDefinitions[0].Command = []string{"b"} },
 	} {

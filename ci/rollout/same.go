@@ -40,10 +40,20 @@ var defaults = map[string]any{
 	"transitEncryption": "DISABLED", "networkMode": "bridge", "versionConsistency": "enabled",
 }
 
+// free are the members whose keys are data, and zeros those for which 0 is not what ECS takes when nothing is given
+// (API reference, LinuxParameters and ContainerDefinition).
+var (
+	free  = []string{"dockerLabels", "labels", "options", "driverOpts"}
+	zeros = []string{"maxSwap", "swappiness", "startTimeout", "stopTimeout"}
+)
+
 // reduce drops what says nothing: empty values, and defaults.
 func reduce(key string, value any, awsvpc bool) any {
 	switch v := value.(type) {
 	case map[string]any:
+		if slices.Contains(free, key) && len(v) > 0 {
+			return v
+		}
 		out := map[string]any{}
 		for name, member := range v {
 			reduced := reduce(name, member, awsvpc)
@@ -62,6 +72,10 @@ func reduce(key string, value any, awsvpc bool) any {
 	case []any:
 		all := []any{}
 		for _, item := range v {
+			if text, is := item.(string); is {
+				all = append(all, text) // an argument may be empty
+				continue
+			}
 			if reduced := reduce(key, item, awsvpc); reduced != nil {
 				all = append(all, reduced)
 			}
@@ -85,7 +99,7 @@ func reduce(key string, value any, awsvpc bool) any {
 			}
 		}
 	case int64:
-		if v == 0 {
+		if v == 0 && !slices.Contains(zeros, key) {
 			return nil
 		}
 	}
