@@ -363,6 +363,7 @@ func (s *settings) adoptedTrial(service *types.Service, a *Adoption) *Trial {
 	if len(in.CapacityProviderStrategy) > 0 {
 		in.LaunchType = "" // ECS takes one or the other
 	}
+	in.VolumeConfigurations = volumesOf(service)
 	return &Trial{Task: in, Patience: s.trialPatience(), Off: a.TrialOff != "", Why: a.TrialOff, NoHealthCheck: a.NoHealthCheck}
 }
 

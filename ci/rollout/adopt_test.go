@@ -196,3 +196,25 @@ func TestAnAnalysisIsCheckedWithThePlan(t *testing.T) {
 	assert.True(t, plan.AnalysisPauses())
 	assert.False(t, plan.AskPeople())
 }
+
+// A one-off task of a service whose volumes are configured at launch needs them as well.
+func TestATaskOfItsOwnGetsTheVolumesOfTheService(t *testing.T) {
+	var ebs types.ServiceManagedEBSVolumeConfiguration
+	filled(reflect.ValueOf(&ebs).Elem(), 0)
+	ebs.TagSpecifications[0].PropagateTags = types.PropagateTagsService
+	volumes := []types.ServiceVolumeConfiguration{{Name: aws.String("data"), ManagedEBSVolume: &ebs}}
+	got := volumesOf(&types.Service{Deployments: []types.Deployment{
+		{Status: aws.String("ACTIVE"), VolumeConfigurations: []types.ServiceVolumeConfiguration{{Name: aws.String("old")}}},
+		{Status: aws.String("PRIMARY"), VolumeConfigurations: volumes},
+	}})
+	require.Len(t, got, 1)
+	assert.Equal(t, "data", *got[0].Name)
+	given, taken := wire.Encode(&ebs).(map[string]any), wire.Encode(got[0].ManagedEBSVolume).(map[string]any)
+	for member := range given {
+		if member != "tagSpecifications" {
+			assert.Equal(t, given[member], taken[member], member)
+		}
+	}
+	assert.Empty(t, got[0].ManagedEBSVolume.TagSpecifications[0].PropagateTags)
+	assert.Equal(t, types.PropagateTagsService, ebs.TagSpecifications[0].PropagateTags, "the service's own stay")
+}

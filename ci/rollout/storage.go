@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
@@ -71,4 +73,32 @@ func (s *settings) storage() (kept, lost string) {
 		names = append(names, volume.Path+" on "+volume.FileSystem)
 	}
 	return strings.Join(names, ", "), strings.Join(s.unkept(), ", ")
+}
+
+// volumesOf are the volumes that the service gives each task (configuredAtLaunch), for a task of its own: ECS refuses one
+// without them. It deletes them with the task, unless it is told otherwise.
+func volumesOf(service *types.Service) []types.TaskVolumeConfiguration {
+	var all []types.TaskVolumeConfiguration
+	for _, d := range service.Deployments {
+		if aws.ToString(d.Status) != "PRIMARY" {
+			continue
+		}
+		for _, v := range d.VolumeConfigurations {
+			own := types.TaskVolumeConfiguration{Name: v.Name}
+			if ebs := v.ManagedEBSVolume; ebs != nil {
+				own.ManagedEBSVolume = &types.TaskManagedEBSVolumeConfiguration{
+					RoleArn: ebs.RoleArn, Encrypted: ebs.Encrypted, FilesystemType: ebs.FilesystemType, Iops: ebs.Iops, KmsKeyId: ebs.KmsKeyId,
+					SizeInGiB: ebs.SizeInGiB, SnapshotId: ebs.SnapshotId, TagSpecifications: slices.Clone(ebs.TagSpecifications),
+					Throughput: ebs.Throughput, VolumeInitializationRate: ebs.VolumeInitializationRate, VolumeType: ebs.VolumeType,
+				}
+				for n := range own.ManagedEBSVolume.TagSpecifications { // there is no service whose tags could be taken
+					if tags := &own.ManagedEBSVolume.TagSpecifications[n]; tags.PropagateTags == types.PropagateTagsService {
+						tags.PropagateTags = ""
+					}
+				}
+			}
+			all = append(all, own)
+		}
+	}
+	return all
 }
