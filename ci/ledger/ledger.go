@@ -199,8 +199,10 @@ func (s *Store) each(ctx context.Context, op string, in address, f func(key stri
 		if !found.IsTruncated {
 			return nil
 		}
-		next = found.NextContinuationToken
-		if next == "" || seen[next] || len(seen) == maxPages {
+		if next = found.NextContinuationToken; next == "" { // as of the older call, ListObjects
+			return in.fail(op, NotImplemented, "there are more pages, and the answer has no token for the next one, as ListObjectsV2 must have")
+		}
+		if seen[next] || len(seen) == maxPages {
 			return in.fail(op, TooLong, fmt.Sprintf("after %d pages the listing begins again or does not end", len(seen)+1))
 		}
 		seen[next] = true

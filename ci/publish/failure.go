@@ -72,6 +72,8 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		switch {
 		case server.Status >= http.StatusInternalServerError && code.Name == CodeUnreachable.Name:
 			p.Next = answered
+		case server.ErrorCode == "FEATURE_DISABLED": // MLflow's word for a store without a registry
+			p.Next = "Start MLflow with a registry: with a database as its --backend-store-uri or --registry-store-uri; then " + again
 		case strings.Contains(server.Message, mlflow.AllowedHosts):
 			p.Next = "Start MLflow with " + mlflow.AllowedHosts + " and this name (MLflow 3.5 and newer), or use a name that it takes; then " + again
 		}
@@ -82,11 +84,16 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 			return withNext(next, err)
 		}
 		code, known := ledgerCodes[store.Kind]
-		if !known {
+		switch {
+		case !known && store.Kind == ledger.Other && strings.HasPrefix(store.Op, "list "): // AWS refuses no listing otherwise
+			code = CodeS3Unsupported
+		case !known:
 			code = CodeUploadFailed
 		}
 		p := verdict.Problemf(code, "%v", err)
 		switch {
+		case store.Denied() != "":
+			p.Next = store.Denied() + ". Then " + again
 		case store.Status >= http.StatusInternalServerError && code.Name == CodeS3Unreachable.Name:
 			p.Next = answered
 		case store.Kind == ledger.BadCredentials:

@@ -202,6 +202,17 @@ func TestAListingThatBeginsAgainEnds(t *testing.T) {
 	assert.Equal(t, CodeTooLong.Name, result.Stage.Code, result.Stage.Failure())
 	assert.LessOrEqual(t, n.Load(), int64(4))
 
+	w = newWorld(t) // a store that knows the older call only ignores list-type
+	w.store.SetBefore(func(rw http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.RawQuery, "list-type=2") {
+			return false
+		}
+		_, _ = fmt.Fprint(rw, `<ListBucketResult><IsTruncated>true</IsTruncated><NextMarker>a</NextMarker></ListBucketResult>`)
+		return true
+	})
+	result = Run(t.Context(), w.input(artifact(t, "weights")))
+	assert.Equal(t, CodeS3Unsupported.Name, result.Stage.Code, result.Stage.Failure())
+
 	w = newWorld(t)
 	w.failMLflow("model-versions/search", func(rw http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(rw, `{"model_versions": [], "next_page_token": "t%d"}`, n.Add(1)%2)
@@ -413,6 +424,33 @@ func TestTheRemedyOfAServerWithoutRoom(t *testing.T) {
 		} else {
 			assert.Contains(t, got, c.next)
 			assert.Contains(t, problem(t.Context(), uploading, &ledger.Error{Status: c.status, Code: c.code}).Next, c.next)
+		}
+	}
+}
+
+// TestTheRemedyFitsTheRefusal: the words are those of AWS and of MLflow.
+func TestTheRemedyFitsTheRefusal(t *testing.T) {
+	const user = "User: arn:aws:sts::1:assumed-role/ci/x is not authorized to perform: "
+	for _, c := range []struct {
+		err        error
+		code, next string
+	}{
+		{&ledger.Error{Kind: ledger.AccessDenied, Message: user + `s3:PutObject on resource: "arn:aws:s3:::b/k" with an explicit deny in a ` +
+			"resource-based policy"}, CodeS3Denied.Name, "default encryption"},
+		{&ledger.Error{Kind: ledger.AccessDenied, Message: user + "kms:GenerateDataKey on resource: arn:aws:kms:eu-west-1:1:key/k because no " +
+			"identity-based policy allows the kms:GenerateDataKey action"}, CodeS3Denied.Name, "kms:GenerateDataKey"},
+		{&ledger.Error{Kind: ledger.AccessDenied, Message: "Access Denied"}, CodeS3Denied.Name, ""},
+		{&ledger.Error{Kind: ledger.Other, Op: "list versions (s3:ListBucket)", Status: 400, Code: "InvalidArgument"}, CodeS3Unsupported.Name, ""},
+		{&ledger.Error{Kind: ledger.Other, Op: "upload object (s3:PutObject)", Status: 400}, CodeUploadFailed.Name, ""},
+		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 501, ErrorCode: "FEATURE_DISABLED"}, CodeUnsupported.Name, "--backend-store-uri"},
+		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 404}, CodeUnsupported.Name, ""},
+	} {
+		p := problem(t.Context(), preparing, c.err)
+		assert.Equal(t, c.code, p.Code.Name)
+		if c.next == "" {
+			assert.Empty(t, p.Next)
+		} else {
+			assert.Contains(t, p.Next, c.next)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	smithy "github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -120,6 +121,23 @@ func (e *Error) Error() string {
 	return text
 }
 
+// Denied is the remedy of a call that a policy denies, where the store says which one; else empty. A permission to call S3
+// helps with neither.
+func (e *Error) Denied() string {
+	switch {
+	case e.Kind != AccessDenied:
+		return ""
+	case strings.Contains(e.Message, "kms:"):
+		return "Allow kms:GenerateDataKey and kms:Decrypt for the key that encrypts the bucket, in the caller's policy and in the key's own"
+	case strings.Contains(e.Message, "explicit deny"):
+		return "Change the statement that denies it: in the bucket's policy where the cause says resource-based, else in the caller's or the " +
+			"organization's. Where it wants a header for encryption, which is not sent, set the bucket's default encryption, and deny only " +
+			"requests that have another one (condition Null: false)"
+	default:
+		return ""
+	}
+}
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -134,7 +152,7 @@ var codes = map[string]Kind{
 	"AccessDenied": AccessDenied, "AllAccessDisabled": AccessDenied, "AccountProblem": AccessDenied, "Forbidden": AccessDenied,
 	"InvalidAccessKeyId": BadCredentials, "SignatureDoesNotMatch": BadCredentials, "ExpiredToken": BadCredentials,
 	"InvalidToken": BadCredentials, "TokenRefreshRequired": BadCredentials, "InvalidSecurity": BadCredentials,
-	"NoSuchBucket": NoBucket, "NoSuchKey": NotFound, "NotFound": NotFound, "NoSuchUpload": Gone,
+	"NoSuchBucket": NoBucket, "InvalidBucketName": NoBucket, "NoSuchKey": NotFound, "NotFound": NotFound, "NoSuchUpload": Gone,
 	"PermanentRedirect": WrongRegion, "AuthorizationHeaderMalformed": WrongRegion, "IllegalLocationConstraintException": WrongRegion,
 	"TemporaryRedirect": WrongRegion, "MovedPermanently": WrongRegion, "InvalidRegionName": WrongRegion, "InvalidRegion": WrongRegion,
 	"RequestTimeTooSkewed": ClockSkew,

@@ -293,7 +293,7 @@ func refusesChecksum(err error) bool {
 func refusesCondition(err error) bool {
 	text := strings.ToLower(err.Error())
 	return IsKind(err, NotImplemented) || IsKind(err, Other) &&
-		(strings.Contains(text, "if-match") || strings.Contains(text, "if-none-match") || strings.Contains(text, "conditional"))
+		(strings.Contains(text, "if-match") || strings.Contains(text, "if-none-match") || strings.Contains(text, "condition"))
 }
 
 // SHA256 and MD5 are digests in the form of S3's headers.

@@ -38,6 +38,8 @@ func Problem(err error) *verdict.Problem {
 		p.Next = "Check the access key, its secret and its session token, then run the same again"
 	case s3object.ClockSkew:
 		p.Next = awsclock.Remedy
+	case s3object.AccessDenied:
+		p.Next = store.Denied()
 	}
 	return p
 }

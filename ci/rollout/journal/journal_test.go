@@ -357,3 +357,10 @@ func TestAnETagThatIsNotTakenIsNoOtherRun(t *testing.T) {
 		})
 	}
 }
+
+// A right to read and write helps nobody whom a policy denies it.
+func TestTheRemedyOfADenial(t *testing.T) {
+	assert.Contains(t, Problem(&s3object.Error{Kind: s3object.AccessDenied, Message: "s3:PutObject with an explicit deny in a resource-based " +
+		"policy"}).Next, "default encryption")
+	assert.Empty(t, Problem(&s3object.Error{Kind: s3object.AccessDenied, Message: "Access Denied"}).Next, "that of the code")
+}
