@@ -111,6 +111,14 @@ func TestARegistryThatDoesNotAnswerIsNoPass(t *testing.T) {
 	assert.Equal(t, train.ChampionUnknown.Name, stage.Code)
 	assert.Contains(t, stage.Cause, "who are you")
 	assert.NotContains(t, stage.Cause, "FAIL publish")
+	assert.Contains(t, stage.Next, "MLFLOW_TRACKING_PASSWORD")
+	assert.Contains(t, stage.Next, "--champion")
+	t.Run("nor is a server without a registry", func(t *testing.T) {
+		server := modelRegistry(t, http.StatusNotImplemented, `{"error_code":"FEATURE_DISABLED","message":"Model registry functionality is unavailable"}`)
+		stage := trained(t, Options{Environment: "staging", Ref: "main", Target: publish.Target{TrackingURI: server.URL}})
+		assert.Equal(t, train.ChampionUnknown.Name, stage.Code)
+		assert.Contains(t, stage.Next, "--backend-store-uri")
+	})
 	t.Run("nor is a file without metrics", func(t *testing.T) {
 		stage := trained(t, Options{Train: TrainOptions{Champion: &ChampionFile{Name: "c.json", Content: []byte(`[]`)}}})
 		assert.Equal(t, verdict.Fail, stage.Verdict)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -73,12 +74,13 @@ func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumb
 		return asked, verdict.Problemf(train.ChampionLost, "%v", err)
 	}
 	if err != nil {
-		cause := err.Error()
+		unknown := verdict.Problemf(train.ChampionUnknown, "%s: %v", asked.Asked, err)
 		// Its own line would name the publish stage, which has not run.
 		if problem := (*verdict.Problem)(nil); errors.As(err, &problem) {
-			cause = problem.Cause
+			unknown.Cause = asked.Asked + ": " + problem.Cause
+			unknown.Next = cmp.Or(problem.Next, problem.Code.Remedy) + "; or give the production model's metrics with --champion"
 		}
-		return asked, verdict.Problemf(train.ChampionUnknown, "%s: %s", asked.Asked, cause)
+		return asked, unknown
 	}
 	if found != nil {
 		asked.Champion = &train.Champion{Version: found.Version, Metrics: found.Metrics}
