@@ -18,7 +18,7 @@ func (c *connection) findExperiment(ctx context.Context) (string, error) {
 		return "", nil
 	case mlflow.IsKind(err, mlflow.Unsupported): // every MLflow has this call, below the path that it is served at
 		p := verdict.Problemf(CodeNotJSON, "%v", err)
-		p.Next = "Give the address of the MLflow server itself, with the path that its pages are below, if any; without /api"
+		p.Next = address
 		return "", p
 	case err != nil:
 		return "", err

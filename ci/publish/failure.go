@@ -72,6 +72,10 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		switch {
 		case server.Status >= http.StatusInternalServerError && code.Name == CodeUnreachable.Name:
 			p.Next = answered
+		case server.Kind == mlflow.NoWorkspace:
+			p.Next = "Set publish.workspace to a workspace that this server has and the account may use, or create it there; then " + again
+		case server.Kind == mlflow.Unsupported && server.ErrorCode == "": // of an older MLflow, or of a path beside it
+			p.Next = address + ". If it is right, use MLflow 2.3 or newer; then " + again
 		case server.ErrorCode == "FEATURE_DISABLED": // MLflow's word for a store without a registry
 			p.Next = "Start MLflow with a registry: with a database as its --backend-store-uri or --registry-store-uri; then " + again
 		case strings.Contains(server.Message, mlflow.AllowedHosts):
@@ -106,6 +110,9 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 	}
 	return verdict.Problemf(CodeUploadFailed, "%v", err)
 }
+
+// address is the remedy of a tracking URI that is not MLflow's own.
+const address = "Give the address of the MLflow server itself, with the path that its pages are below, if any; without /api"
 
 // answered is the remedy of a server that is there and fails.
 const answered = "See in the log of that server, or of the proxy in front of it, why it answers with an error; then " + again

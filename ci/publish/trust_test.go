@@ -443,7 +443,9 @@ func TestTheRemedyFitsTheRefusal(t *testing.T) {
 		{&ledger.Error{Kind: ledger.Other, Op: "list versions (s3:ListBucket)", Status: 400, Code: "InvalidArgument"}, CodeS3Unsupported.Name, ""},
 		{&ledger.Error{Kind: ledger.Other, Op: "upload object (s3:PutObject)", Status: 400}, CodeUploadFailed.Name, ""},
 		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 501, ErrorCode: "FEATURE_DISABLED"}, CodeUnsupported.Name, "--backend-store-uri"},
-		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 404}, CodeUnsupported.Name, ""},
+		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 404}, CodeUnsupported.Name, "with the path that its pages are below"},
+		{&mlflow.Error{Kind: mlflow.Unsupported, Status: 404, ErrorCode: "ENDPOINT_NOT_FOUND"}, CodeUnsupported.Name, ""},
+		{&mlflow.Error{Kind: mlflow.NoWorkspace, Status: 404, ErrorCode: "RESOURCE_DOES_NOT_EXIST"}, CodeInput.Name, "publish.workspace"},
 	} {
 		p := problem(t.Context(), preparing, c.err)
 		assert.Equal(t, c.code, p.Code.Name)
