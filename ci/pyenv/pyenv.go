@@ -77,6 +77,8 @@ type Project struct {
 	EntryPoints   map[string]map[string]string
 	// SrcLayout reports whether Python files lie below src/.
 	SrcLayout bool
+	// srcHides is set where src on the path would hide other modules.
+	srcHides bool
 	// Stated is what the settings of pytest say, those of coverage.py aside; for the tests only.
 	Stated TestSettings
 	// Around is what a workflow gives the tests beside packages; for the tests only.
@@ -217,12 +219,12 @@ func (p *Project) Explain(output string) (found []Finding) {
 }
 
 // PythonPath are the directories that hold the project's packages in its source, for a
-// project that is not built.
+// project that is not built: src, but for one whose modules would hide others.
 func (p *Project) PythonPath() []string {
 	switch {
-	case p.SrcLayout:
+	case p.SrcLayout && !p.srcHides:
 		return []string{"src"}
-	case p.Package:
+	case p.SrcLayout, p.Package:
 		return []string{"."}
 	}
 	return nil
@@ -242,6 +244,7 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	d := &draft{tree: tree, stage: request.Stage, used: map[string]bool{}, project: &Project{
 		Kind: None, Stage: request.Stage, Python: request.Python, System: request.System,
 		SrcLayout: slices.ContainsFunc(tree.names, isSrc), written: map[string][]byte{},
+		srcHides: srcHides(tree.names),
 	}}
 	for _, dir := range tree.submodules {
 		d.project.find(SubmoduleEmpty, "the git submodule %s has no files", dir)
