@@ -76,7 +76,7 @@ var keys = slices.Concat([]key{
 		meaning: "Requirements files of the training environment, as for the tests."},
 	{path: "train.inputs.include", limit: globs,
 		meaning: "Globs of the files the training may see; everything when empty. Only these invalidate a training."},
-	{path: "train.inputs.exclude", limit: globs, meaning: "Globs of exceptions."},
+	{path: "train.inputs.exclude", limit: globs, meaning: "Globs of exceptions. A command that runs make sees `Makefile` by default."},
 	{path: "train.command", source: "Running Pipeline Locally", limit: commandLine(true), meaning: "Training command."},
 	{path: "train.data_args", limit: commandLine(false),
 		meaning: "Arguments added to the command when a data set is given; `{{data}}` is its path."},
@@ -185,7 +185,7 @@ var keys = slices.Concat([]key{
 		meaning: "Leave out what only compilers, installers, debuggers and tests of packages read, in the packages and in the base " +
 			"([docs/image.md](image.md#a-smaller-image))."},
 	{path: "image.inputs.include", limit: globs, meaning: "Globs of the files in the image; everything when empty."},
-	{path: "image.inputs.exclude", limit: globs, meaning: "Globs of exceptions."},
+	{path: "image.inputs.exclude", limit: globs, meaning: "Globs of exceptions. A command that runs make sees `Makefile` by default."},
 	{path: "image.command", source: "Container Features", limit: commandLine(true),
 		meaning: "Command that starts the application."},
 	{path: "image.vars", limit: variables(true), meaning: "Environment variables in the image. No secrets."},

@@ -63,7 +63,7 @@ func Load(content []byte, environment string) (Config, error) {
 			environment, didYouMean(environment, names), strings.Join(names, ", "))})
 	}
 
-	chosen := base
+	chosen, chosenPlaces := base, doc.places
 	doc.problems = append(doc.problems, validate(base, doc.places)...)
 	for _, name := range names {
 		merged := base.clone()
@@ -76,7 +76,7 @@ func Load(content []byte, environment string) (Config, error) {
 			doc.problems = append(doc.problems, validate(merged, places)...)
 		}
 		if name == environment {
-			chosen = merged
+			chosen, chosenPlaces = merged, places
 			_, chosen.PythonSet = places["python"]
 			_, chosen.NameSet = places["name"]
 			_, chosen.FloorSet = places["test.coverage.total"]
@@ -98,8 +98,28 @@ func Load(content []byte, environment string) (Config, error) {
 	}
 	chosen.Environment = environment
 	chosen.applyName()
+	chosen.seeMakefile(chosenPlaces)
 	return chosen, nil
 }
+
+// seeMakefile shows the Makefile to a command that runs make. By default the training and the image do not see it.
+func (c *Config) seeMakefile(set map[string]place) {
+	for _, one := range []struct {
+		key     string
+		command []string
+		exclude *[]string
+	}{
+		{"train.inputs.exclude", c.Train.Command, &c.Train.Inputs.Exclude},
+		{"image.inputs.exclude", c.Image.Command, &c.Image.Inputs.Exclude},
+	} {
+		if _, own := set[one.key]; !own && slices.ContainsFunc(one.command, runsMake.MatchString) {
+			*one.exclude = slices.DeleteFunc(slices.Clone(*one.exclude), func(glob string) bool { return glob == "Makefile" })
+		}
+	}
+}
+
+// runsMake finds make in a word of a command, also in that of a shell.
+var runsMake = regexp.MustCompile(`(?:^|[\s;&|/])make(?:$|[\s;&|])`)
 
 // unknownEnvironments refuses channels for environments that do not exist: they would never be told anything.
 func (d *document) unknownEnvironments(n Notify, names []string) {

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -653,4 +654,25 @@ notify:
 		assert.ErrorContains(t, err, want)
 	}
 	assert.NotContains(t, err.Error(), `no environment "qa"`)
+}
+
+func TestACommandThatRunsMakeSeesTheMakefile(t *testing.T) {
+	for command, seen := range map[string]bool{
+		"[make, train]": true, "[/usr/bin/make, train]": true, `[sh, -c, "cd src && make train"]`: true,
+		"[python, make.py]": false, "[python, -m, makefiles]": false, "[cmake, .]": false,
+	} {
+		for _, section := range []string{"train", "image"} {
+			cfg, err := Load([]byte(section+":\n  command: "+command+"\n"), "")
+			require.NoError(t, err)
+			assert.Equal(t, !(seen && section == "train"), slices.Contains(cfg.Train.Inputs.Exclude, "Makefile"), command)
+			assert.Equal(t, !(seen && section == "image"), slices.Contains(cfg.Image.Inputs.Exclude, "Makefile"), command)
+		}
+	}
+	cfg, err := Load([]byte("train: {command: [make], inputs: {exclude: [Makefile]}}\n"), "")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"Makefile"}, cfg.Train.Inputs.Exclude, "what pipeline.yaml has stays")
+	cfg, err = Load([]byte("environments: {staging: {train: {command: [make]}}}\n"), "staging")
+	require.NoError(t, err)
+	assert.NotContains(t, cfg.Train.Inputs.Exclude, "Makefile")
+	assert.Contains(t, Default().Train.Inputs.Exclude, "Makefile")
 }
