@@ -33,7 +33,7 @@ var (
 	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
 	// boosterFile is what XGBoost or LightGBM saves or loads, in a format that its name does not tell.
-	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*["'][^"'\n]*["']\s*,\s*)?[rf]?)` +
+	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*(?:["'][^"'\n]*["']|[\w.]+)\s*,\s*)?[rf]?)` +
 		`["']([^"'\n]{1,200}\.(json|txt))["']`)
 	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
 	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
@@ -158,12 +158,23 @@ func (t *tree) stage() stage {
 	return stage{}
 }
 
+// makeVariable is the use of a variable in a Makefile, makeAssigns gives it a value.
+var (
+	makeVariable = regexp.MustCompile(`\$\((\w+)\)`)
+	makeAssigns  = regexp.MustCompile(`(?m)^(\w+)[ \t]*[?:]{0,2}=[ \t]*([^\n#]*)`)
+)
+
 var trainTarget = regexp.MustCompile(`(?m)^train(?:ing)?:[^\n=]*\n\t[@-]*([^\n]+)`)
 
 // makeTarget is the command of a Makefile's target train.
 func (s *survey) makeTarget() []string {
-	if m := trainTarget.FindStringSubmatch(s.tree.text("Makefile")); m != nil {
-		return pythonCommand(m[1])
+	makefile := s.tree.text("Makefile")
+	if m := trainTarget.FindStringSubmatch(makefile); m != nil {
+		given := map[string]string{} // the interpreter is often a variable
+		for _, m := range makeAssigns.FindAllStringSubmatch(makefile, -1) {
+			given[m[1]] = strings.TrimSpace(m[2])
+		}
+		return pythonCommand(expand(makeVariable.ReplaceAllString(m[1], "$${$1}"), given))
 	}
 	return nil
 }

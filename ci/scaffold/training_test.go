@@ -173,3 +173,17 @@ func TestCodeInTheFolderOfModelsIsSeenByTheTraining(t *testing.T) {
 	_, cfg = propose(t, files)
 	assert.Contains(t, cfg.Train.Inputs.Exclude, "models/**")
 }
+
+func TestTheInterpreterOfAMakefileIsAVariable(t *testing.T) {
+	for _, makefile := range []string{
+		"PY ?= python\ntrain: data.csv\n\t$(PY) -m fraud.train --out model/\n",
+		"PYTHON := python3 # ours\nOUT = model/\ntrain:\n\t${PYTHON} -m fraud.train --out $(OUT)\n",
+	} {
+		_, cfg := propose(t, map[string]string{"Makefile": makefile, "fraud/__init__.py": "",
+			"fraud/train.py": "import xgboost\nm.fit(x)\nm.save_model(os.path.join(a.output, 'fraud.json'))\nif __name__ == '__main__':\n    main()\n"})
+		assert.Equal(t, []string{"python", "-m", "fraud.train", "--out", "model/"}, cfg.Train.Command)
+		assert.Equal(t, "**/fraud.json", cfg.Train.Model)
+	}
+	_, cfg := propose(t, map[string]string{"Makefile": "train:\n\t$(PY) train.py --a $(shell evil)\n", "train.py": trainer})
+	assert.NotContains(t, cfg.Train.Command, "--a")
+}
