@@ -72,7 +72,7 @@ var (
 	ExportFailed = failure("RUN_UNREADABLE", "The MLflow store that the training left could not be read.",
 		"Check that the training environment has mlflow, and that nothing else writes MLFLOW_TRACKING_URI")
 	MetricsMissing = failure("METRICS_MISSING", "A metric that a gate needs was not logged.",
-		"Log the metric, or remove its gate from train.gates in pipeline.yaml")
+		"Log the metric, or write train.gates in pipeline.yaml with metrics that are logged; without that key accuracy must be at least 0.85")
 	MetricsMalformed = failure("METRICS_MALFORMED", "A file of metrics or predictions is not what it should be.",
 		"Write strict JSON: numbers as numbers, each key once, no NaN or Infinity")
 	MetricInvalid = failure("METRIC_INVALID", "A metric is not a number, or not within its range.",

@@ -115,6 +115,10 @@ func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 		problem.Next = fmt.Sprintf("Write %s on the top level of the file, as {%q: 0.9}", name, name)
 	case len(meant) > 0:
 		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (%s), or log %s", renamed(gate, meant[0]), name)
+	case len(names) > 0:
+		// The gate may be the default, which is nowhere in pipeline.yaml.
+		problem.Next = fmt.Sprintf("Log %s, or write the metric that decides into train.gates in pipeline.yaml, with min or max, such as "+
+			"train.gates: [{metric: %s, min: NUMBER}]", name, strconv.Quote(names[0]))
 	}
 	if len(names) > 0 {
 		problem.Details = append([]string{"Metrics there are:"}, names...)

@@ -12,6 +12,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/train"
 )
 
+// TestAGateOfTheDefaultHasARemedy: pipeline.yaml has no gate that could be removed.
+func TestAGateOfTheDefaultHasARemedy(t *testing.T) {
+	s := sound(t)
+	s.runs[0]["metrics"] = object{}
+	s.logs("r2", 0.9)
+	result := s.fails(train.MetricsMissing, "it has r2")
+	assert.Equal(t, "Log accuracy, or write the metric that decides into train.gates in pipeline.yaml, with min or max, such as "+
+		`train.gates: [{metric: "r2", min: NUMBER}]`, result.Stage.Next)
+}
+
 // TestWhatTheTrainingWroteElsewhereIsNamed: a wrong path in pipeline.yaml is corrected by what was found.
 func TestWhatTheTrainingWroteElsewhereIsNamed(t *testing.T) {
 	s := sound(t)
