@@ -152,7 +152,7 @@ func refusedFormat(name, extension, what, key string) *verdict.Problem {
 		problem.Cause = fmt.Sprintf("%s is %s, not a .keras archive", name, what)
 	}
 	unseen := fmt.Sprintf("train.allow_formats: [%s] and train.recurrent: false accept this file without a look into it: it is "+
-		"built into the image, and never published", key)
+		"never published, so a run ends after the training, before the image", key)
 	if key != "" && !slices.Contains(extensions[key], extension) {
 		unseen = fmt.Sprintf("named %s, it can be let through without a look into it (docs/models.md)", extensions[key][0])
 	}

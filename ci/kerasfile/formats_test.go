@@ -18,7 +18,7 @@ import (
 // A model that is none of Keras's ends in one sentence that says what it is and what helps.
 func TestOtherModelsAreToldAsWhatTheyAre(t *testing.T) {
 	for name, c := range map[string]struct{ content, cause, next string }{
-		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), which cannot be inspected", "train.allow_formats: [pickle] and train.recurrent: false"},
+		"model.pkl":          {"\x80\x04\x95", "model.pkl is a Python pickle (a pickle, as scikit-learn is often saved), which cannot be inspected", "train.allow_formats: [pickle] and train.recurrent: false accept this file without a look into it: it is never published, so a run ends after the training"},
 		"model.joblib":       {"\x78\x9c", "model.joblib is a Python pickle by joblib (scikit-learn)", "train.allow_formats: [pickle]"},
 		"old.pt":             {"\x80\x02", "old.pt is a Python pickle (PyTorch)", "export the model to ONNX (docs/models.md)"},
 		"model.bin.gz":       {"\x80\x04\x95", "model.bin.gz is a Python pickle", "named .pkl, it can be let through"},
