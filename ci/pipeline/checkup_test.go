@@ -247,7 +247,7 @@ func TestDoctorSaysWhatIsMissing(t *testing.T) {
 	assert.Equal(t, []string{"no address is given"}, got["mlflow"].Found)
 	assert.Equal(t, []string{"not checked: the call has no credentials for AWS"}, got["identity"].Found)
 	assert.Contains(t, got["identity"].Remedy, "--aws-access-key-id")
-	assert.Equal(t, []string{"none: the call has neither --state nor an artifact root"}, got["ledger"].Found)
+	assert.Equal(t, []string{"no ledger of runs: the call has neither --state nor an artifact root"}, got["ledger"].Found)
 }
 
 func TestDoctorEndsAlthoughACheckHangs(t *testing.T) {

@@ -261,9 +261,9 @@ func (s doctor) opened(ctx context.Context) (ledger *runledger.Ledger, none stri
 		return nil, "", refusal(refused)
 	}
 	if !s.opts.sandbox() {
-		return nil, "none: the call has neither --state nor an artifact root", nil
+		return nil, "no ledger of runs: the call has neither --state nor an artifact root", nil
 	}
-	return nil, "none: the sandbox keeps one in --state only", nil
+	return nil, "no ledger of runs: the sandbox keeps one in --state only", nil
 }
 
 func (s doctor) checkLedger(ctx context.Context) (string, error) {

@@ -370,3 +370,13 @@ func TestOwnCodesAreComplete(t *testing.T) {
 	_, err := verdict.Codes(policy.OwnCodes(), verdict.OwnCodes(), config.OwnCodes())
 	assert.NoError(t, err)
 }
+
+func TestAMainBranchOfAnotherNameIsToldTheFlag(t *testing.T) {
+	d := policy.Decide(config.Default(), policy.Request{Ref: "master", Environment: config.Sandbox, Runner: policy.Engine})
+	assert.Equal(t, safe, running(d))
+	assert.Contains(t, d[3].Reason, "Branch master is not a release branch (--release-branch: main)")
+	cfg := config.Default()
+	cfg.Policy = map[string][]string{"*": {"test", "publish"}}
+	d = policy.Decide(cfg, policy.Request{Ref: "master", Environment: config.Sandbox, Runner: policy.Engine})
+	assert.NotContains(t, d[3].Reason, "not a release branch", "the sandbox lets the file decide")
+}
