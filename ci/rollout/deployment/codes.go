@@ -60,7 +60,8 @@ var (
 		"Deploy the same again later: what serves is found, and only verified. If that does not help, remove versionConsistency: disabled "+
 			"from the container in the task definition: without it ECS names the digest of each image")
 	NoRunningTasks = failure("NO_RUNNING_TASKS", "The deployment succeeded, and no task runs: the desired count is 0.",
-		"See what set the desired count to 0, such as rollout.min, and deploy again")
+		"Raise the desired count to see the version run: rollout.min, or scheduled scaling; of an adopted service, where that is managed. Then "+
+			"deploy again")
 	LBUnhealthy = failure("LB_UNHEALTHY", "The deployment succeeded, and the load balancer reports its tasks as unhealthy.",
 		"Read the targets' reasons in the cause: the health path, the port and the security groups must let the load balancer through")
 	NotServing = failure("NOT_SERVING", "The deployment succeeded, and the service does not serve.",
