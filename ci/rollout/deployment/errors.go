@@ -56,6 +56,12 @@ func Absent(err error) bool {
 	return errors.As(err, &none) || errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
 }
 
+// groupGone reports whether Elastic Load Balancing knows no such target group (API reference, DescribeTargetHealth).
+func groupGone(err error) bool {
+	var known smithy.APIError
+	return errors.As(err, &known) && strings.HasPrefix(known.ErrorCode(), "TargetGroupNotFound")
+}
+
 // Expired reports whether the credentials are no longer valid, as opposed to not permitted.
 func Expired(err error) bool {
 	var known smithy.APIError

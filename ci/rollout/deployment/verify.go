@@ -100,6 +100,9 @@ func (s *session) checkTargets(ctx context.Context, revision *types.ServiceRevis
 		return nil
 	}
 	targets, healthy, err := s.leastHealthy(ctx, groups)
+	if groupGone(err) {
+		return s.withPublished(verdict.Problemf(NotServing, "a target group of the service is gone, so no requests reach its tasks: %v", err))
+	}
 	if err != nil {
 		return s.awsProblem(ctx, Lost, err)
 	}

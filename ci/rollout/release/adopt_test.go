@@ -289,6 +289,17 @@ func TestATargetGroupWithoutHealthyTargetsFailsTheDeployment(t *testing.T) {
 	w.code(t, deployment.LBUnhealthy, w.deploy("b"))
 }
 
+// The deployment has ended: there is nothing to follow when somebody deleted the group.
+func TestATargetGroupThatIsGoneIsNoLossOfSight(t *testing.T) {
+	w := theirs(t, theirTask(), func(in *ecs.CreateServiceInput) {
+		in.LoadBalancers = []types.LoadBalancer{{ContainerName: aws.String("web"), ContainerPort: aws.Int32(8080),
+			TargetGroupArn: aws.String("arn:aws:elasticloadbalancing:ap-south-1:111122223333:targetgroup/gone/0123456789abcdef")}}
+	})
+	result := w.deploy("b")
+	w.code(t, deployment.NotServing, result)
+	assert.Contains(t, result.Stage.Cause, "a target group of the service is gone")
+}
+
 func warningsOf(r *Result) []string {
 	var all []string
 	for _, f := range r.Stage.Warnings {
