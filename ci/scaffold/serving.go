@@ -106,12 +106,22 @@ func (s serving) modelDir() string {
 	if s.model.pattern == "" || strings.Contains(base, "*") {
 		return usual
 	}
-	dir, from := path.Dir(s.model.pattern), s.model.in
+	dir, from, inRoot := path.Dir(s.model.pattern), s.model.in, ""
 	for _, l := range s.literals("", modelFile, boosterFile) {
-		if path.Base(l.pattern) == base && l.in != s.trainFile && !strings.Contains(l.pattern, "*") && path.Dir(l.pattern) != "." {
-			dir, from = path.Dir(l.pattern), l.in
+		if path.Base(l.pattern) != base || l.in == s.trainFile {
+			continue
+		}
+		if !strings.Contains(l.pattern, "*") && path.Dir(l.pattern) != "." {
+			dir, from, inRoot = path.Dir(l.pattern), l.in, ""
 			break
 		}
+		if strings.TrimPrefix(l.pattern, "**/") == base && opens.MatchString(l.before) {
+			inRoot = cmp.Or(inRoot, l.in)
+		}
+	}
+	if inRoot != "" {
+		s.unknown("image.model_dir", "open "+path.Join(usual, base)+" there, or the file in the folder that `image.model_dir` names",
+			"how %s finds the model: it opens %s in the root, and the pipeline puts the model into a folder", inRoot, base)
 	}
 	if dir == "." || dir == usual || strings.Contains(dir, "*") {
 		return usual

@@ -33,13 +33,16 @@ var (
 	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
 	// boosterFile is what XGBoost or LightGBM saves or loads, in a format that its name does not tell.
-	boosterFile = regexp.MustCompile(`((?:save|load)_model\((?:[^"'\n]{0,80}join\(\s*(?:["'][^"'\n]*["']|[\w.]+)\s*,\s*)?[rf]?)` +
+	boosterFile = regexp.MustCompile(`((?:save|load)_model\(` +
+		`(?:[^"'\n]{0,80}(?:join|get|getenv)\(\s*(?:["'][^"'\n]*["']|[\w.]+)\s*,\s*)?[rf]?)` +
 		`["']([^"'\n]{1,200}\.(json|txt))["']`)
 	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
 	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
 	// written is a call that is given the name itself.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
-	held    = regexp.MustCompile(`\{[^{}]*\}`)
+	// opens is a call that reads the file of that very name.
+	opens = regexp.MustCompile(`(?:\bopen|load\w*|Session)\([rf]?$`)
+	held  = regexp.MustCompile(`\{[^{}]*\}`)
 	// plainWord is an argument of a command that no shell would change.
 	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
 	assignment = regexp.MustCompile(`^\s*(\w+)=("[^"]*"|'[^']*'|[^\s"']*)\s+(.*)$`)

@@ -1,12 +1,14 @@
 package scaffold
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // trainingOf is what init writes for a training, as one line.
@@ -130,6 +132,8 @@ func TestTheModelIsWhereTheApplicationOpensIt(t *testing.T) {
 	}{
 		"XGBoost, in a folder": {map[string]string{"train.py": "import xgboost as xgb\nm = xgb.train(p, d)\nm.save_model('model/xgb.json')\n",
 			"app.py": app + "m.load_model(os.path.join('model', 'xgb.json'))\n"}, "model/xgb.json", "xgboost", "model"},
+		"XGBoost, in a variable's default": {map[string]string{"train.py": "import xgboost as xgb\nm = xgb.train(p, d)\nm.save_model('out/xgb.json')\n",
+			"app.py": app + "m.load_model(path or os.environ.get(\"MODEL_PATH\", \"model/xgb.json\"))\n"}, "out/xgb.json", "xgboost", "model"},
 		"LightGBM, joined": {map[string]string{"train.py": "from lightgbm import LGBMClassifier\nm.fit(x)\nm.booster_.save_model(os.path.join(\"artifacts\", \"m.txt\"))\n",
 			"app.py": app}, "artifacts/m.txt", "lightgbm", "artifacts"},
 		"ONNX, elsewhere in the application": {map[string]string{"train.py": "m.fit(x)\nonnx.save(m, 'out/m.onnx')\n", "svc/app.py": app + "s = Session('svc/data/m.onnx')\n"},
@@ -186,4 +190,18 @@ func TestTheInterpreterOfAMakefileIsAVariable(t *testing.T) {
 	}
 	_, cfg := propose(t, map[string]string{"Makefile": "train:\n\t$(PY) train.py --a $(shell evil)\n", "train.py": trainer})
 	assert.NotContains(t, cfg.Train.Command, "--a")
+}
+
+func TestAModelThatTheApplicationOpensInTheRootIsAQuestion(t *testing.T) {
+	files := func(opens string) map[string]string {
+		return map[string]string{"requirements.txt": "uvicorn\n", "train.py": "m.fit(x)\nonnx.save(m, 'm.onnx')\n",
+			"app.py": "from fastapi import FastAPI\napp = FastAPI()\ns = Session('" + opens + "')\n"}
+	}
+	const what = "how app.py finds the model: it opens m.onnx in the root, and the pipeline puts the model into a folder"
+	p, _ := propose(t, files("m.onnx"))
+	at := slices.IndexFunc(p.Unknown, func(u Unknown) bool { return u.What == what })
+	require.GreaterOrEqual(t, at, 0, "%v", p.Unknown)
+	assert.Equal(t, "open models/m.onnx there, or the file in the folder that `image.model_dir` names", p.Unknown[at].Next)
+	p, _ = propose(t, files("models/m.onnx"))
+	assert.NotContains(t, fmt.Sprint(p.Unknown), "how app.py finds the model")
 }
