@@ -189,7 +189,7 @@ var keys = slices.Concat([]key{
 	{path: "image.command", source: "Container Features", limit: commandLine(true),
 		meaning: "Command that starts the application."},
 	{path: "image.vars", limit: variables(true), meaning: "Environment variables in the image. No secrets."},
-	{path: "image.model_dir", limit: paths, meaning: "Where the model's files go, relative to the application."},
+	{path: "image.model_dir", limit: paths, meaning: "Where the model's files go, relative to the application: a folder, not its root."},
 	{path: "image.port", source: "Container Features", limit: between(1, 65535), meaning: "Port of the application."},
 	{path: "image.health", source: "Container Features", limit: urlPaths, meaning: "Path of the health check."},
 	{path: "image.script_health", limit: urlPaths.optional(),
