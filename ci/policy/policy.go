@@ -126,7 +126,7 @@ func rightsOf(cfg config.Config, request Request) rights {
 		case !named:
 			safe := verdict.SafeStages()
 			return rights{safe, fmt.Sprintf("the policy does not name branch %s, so it gets %s", ref.Name, list(safe))}
-		case request.sandbox() && !(everyBranch(pattern) && len(intersect(verdict.SafeStages(), fromFile)) == len(fromFile)):
+		case request.sandbox() && (!everyBranch(pattern) || len(intersect(verdict.SafeStages(), fromFile)) < len(fromFile)):
 			return rights{fromFile, fmt.Sprintf("the policy has %s for %s", list(fromFile), where)}
 		}
 		stages := intersect(verdict.SafeStages(), fromFile)

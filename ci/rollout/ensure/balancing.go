@@ -100,8 +100,8 @@ func (s balancers) findBalancing(ctx context.Context) (*balancing, error) {
 	}
 }
 
-// ErrUnnamed: Elastic Load Balancing describes what a call names, or refuses the call (API reference,
-// DescribeLoadBalancers, LoadBalancerNotFound). What answers without either is not AWS.
+// ErrUnnamed is for an answer without what the call names: Elastic Load Balancing describes it, or refuses the call (API
+// reference, DescribeLoadBalancers, LoadBalancerNotFound). What answers without either is not AWS.
 var ErrUnnamed = errors.New("the answer does not have what was asked for; run it again")
 
 // mostTagged is how many resources one call of DescribeTags takes.
