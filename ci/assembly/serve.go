@@ -55,6 +55,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	if err != nil {
 		problem, printed := notStarted(err, app, project)
 		explain(stage, project, problem, printed)
+		problem.Next = cmp.Or(image.OpenedNext(printed, app.ModelDir, request.Model), problem.Next)
 		stage.Judge(problem)
 		return result
 	}
@@ -80,6 +81,7 @@ func serveApp(ctx context.Context, r runner.Runner, request pipeline.ImageReques
 	found.Warn(stage)
 	if found.Problem != nil && running.Logs != nil {
 		explain(stage, project, found.Problem, running.Logs(), target.Paths...)
+		found.Problem.Next = cmp.Or(image.OpenedNext(running.Logs(), app.ModelDir, request.Model), found.Problem.Next)
 	}
 	problems := []*verdict.Problem{found.Problem}
 	if err := running.Stop(ctx); err != nil {

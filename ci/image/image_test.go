@@ -398,10 +398,12 @@ func TestWhatIsInTheImageIsJudged(t *testing.T) {
 func TestAPageThatIsNotDrawnHasTheApplicationsLastWords(t *testing.T) {
 	w := newWorld(t)
 	w.page = map[string]any{"status": 200, "text": "Running..."}
-	w.left["out"] = "started\nloading the tokenizer from hub.example.org failed\n(sqlite3.OperationalError) unable to open database file\n"
+	w.left["out"] = "started\nloading the tokenizer from hub.example.org failed\n(sqlite3.OperationalError) unable to open database file\n" +
+		"FileNotFoundError: [Errno 2] No such file or directory: 'saved/" + w.in.Model.File + "'\n"
 	r := w.run()
 	require.Equal(t, image.CodePage.Name, r.Stage.Code)
 	assert.Contains(t, strings.Join(r.Stage.Problems[0].Details, "\n"), "loading the tokenizer")
+	assert.Contains(t, r.Stage.Problems[0].Next, "Write image.model_dir: saved into pipeline.yaml")
 	var warned []string
 	for _, warning := range r.Stage.Warnings {
 		warned = append(warned, warning.Code)

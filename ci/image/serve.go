@@ -161,6 +161,7 @@ func (p prover) judgeProbe(
 	if len(lines) > 0 {
 		p.stage.Blocks = append(p.stage.Blocks, verdict.Block{Title: "Last lines of the application", Log: strings.Join(lines, "\n")})
 	}
+	opened := OpenedNext(p.redact(left.Out), c.ModelDir, p.in.Model)
 	if problem := result.Problem; problem != nil {
 		gaveUp := left.Elsewhere != nil && left.Exit == nil
 		if elsewhere := probe.Listening(left.TCP, c.Port); elsewhere != "" && (problem.Code == probe.CodeNotListening || gaveUp) {
@@ -169,12 +170,14 @@ func (p prover) judgeProbe(
 		if problem.Code.Name == probe.CodeCrashed.Name {
 			problem.Next = cmp.Or(p.project.MissingNext(p.redact(left.Out)), problem.Next)
 		}
+		problem.Next = cmp.Or(opened, problem.Next)
 		problem.Cause = p.redact(problem.Cause)
 		problem.Details = probe.WithoutOwn(lines, c.Health, c.ScriptHealth)
 		p.warnRefused(left)
 		return []*verdict.Problem{problem}
 	}
 	for _, problem := range page {
+		problem.Next = cmp.Or(opened, problem.Next)
 		problem.Details = append(problem.Details, probe.WithoutOwn(lines, c.Health, c.ScriptHealth)...)
 		p.warnRefused(left)
 	}
