@@ -23,6 +23,7 @@ func OpenedNext(printed, dir string, artifact *model.Artifact) string {
 		return ""
 	}
 	dir = path.Clean(dir)
+	next := ""
 	for line := range strings.Lines(printed) {
 		if !notOpened.MatchString(line) {
 			continue
@@ -35,8 +36,12 @@ func OpenedNext(printed, dir string, artifact *model.Artifact) string {
 			}
 			folder := path.Dir(strings.TrimPrefix(path.Clean(name), AppDir+"/"))
 			switch {
+			case folder == dir && path.IsAbs(name):
+				continue
 			case folder == dir:
-				continue // it is where the application looks, in another working directory perhaps
+				next = fmt.Sprintf("%s is below the application's root, and the application looks for it from another directory: start it in "+
+					"the root (gunicorn: --pythonpath, not --chdir), or open it by a path that begins at Path(__file__)", name)
+				continue
 			case folder == "." || path.IsAbs(folder) || strings.HasPrefix(folder, ".."):
 				return fmt.Sprintf("Open %s in the application: the pipeline puts the model there, and not at %s (image.model_dir in "+
 					"pipeline.yaml, which can be any folder below the root)", path.Join(dir, base), name)
@@ -45,5 +50,5 @@ func OpenedNext(printed, dir string, artifact *model.Artifact) string {
 				folder, name, dir)
 		}
 	}
-	return ""
+	return next
 }

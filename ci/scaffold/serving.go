@@ -292,7 +292,8 @@ func (s serving) flask(said []string) *app {
 	}
 	found.command = []string{"gunicorn", "--bind", "0.0.0.0:{{port}}"}
 	if s.tree.inSrc(name) {
-		found.command = append(found.command, "--chdir", "src")
+		// Not --chdir: the paths of the model and of other files are from the root.
+		found.command = append(found.command, "--pythonpath", "src")
 	}
 	found.command = append(found.command, module+":"+target)
 	return found

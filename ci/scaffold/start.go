@@ -97,8 +97,10 @@ func (s serving) objectOf(server string, words []string) (file string, command [
 	module := strings.ReplaceAll(object.FindStringSubmatch(words[at])[1], ".", "/")
 	folder := map[string]string{"uvicorn": "--app-dir", "gunicorn": "--chdir"}[server]
 	in := "."
-	if i := slices.Index(words, folder); folder != "" && i >= 0 && i+1 < len(words) {
-		in = words[i+1]
+	for _, option := range []string{folder, "--pythonpath"} {
+		if i := slices.Index(words, option); option != "" && i >= 0 && i+1 < len(words) {
+			in = words[i+1]
+		}
 	}
 	var elsewhere []string
 	for _, name := range s.tree.code {
@@ -113,6 +115,9 @@ func (s serving) objectOf(server string, words []string) (file string, command [
 	}
 	if len(elsewhere) != 1 || folder == "" || in != "." {
 		return "", words
+	}
+	if server == "gunicorn" && elsewhere[0] == "src" {
+		folder = "--pythonpath" // what is in src is installed, and the paths of files are from the root
 	}
 	return file, slices.Insert(slices.Clone(words), at, folder, elsewhere[0])
 }

@@ -87,6 +87,7 @@ var foreignFlags = map[string]string{
 	"example":   "mode enable-mlflow issue out golden port server verbose",
 	"fakeaws":   "crash theirs errors task-fails",
 	"git":       "init recursive",
+	"gunicorn":  "chdir pythonpath",
 	"helm":      "create-namespace namespace version",
 	"mlflow":    "artifacts-only",
 	"pip, uv":   "require-hashes no-deps find-links universal generate-hashes wheel pre trusted-host",
