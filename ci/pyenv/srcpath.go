@@ -17,13 +17,15 @@ sre_constants sre_parse stat string struct subprocess sysconfig tempfile textwra
 traceback types typing unicodedata unittest urllib uu uuid warnings weakref xml zipfile zipimport zlib`)
 
 // srcHides reports whether src on the path would hide what the project means by a name: a module of the standard library, as
-// src/logging.py does; or, where src is itself a package, one of the root of the source.
+// src/logging.py does; or, where src is itself a package, a folder of the root without an __init__.py, which Python takes for a
+// package only where no other module has its name. The root comes before src, so src hides nothing else of it. names are sorted.
 func srcHides(names []string) bool {
 	atRoot := map[string]bool{}
 	if slices.Contains(names, "src/__init__.py") {
 		for _, name := range names {
-			if strings.HasSuffix(name, ".py") {
-				atRoot[topLevel(name)] = true
+			folder, _, is := strings.Cut(name, "/")
+			if _, regular := slices.BinarySearch(names, folder+"/__init__.py"); is && !regular && strings.HasSuffix(name, ".py") {
+				atRoot[folder] = true
 			}
 		}
 	}
