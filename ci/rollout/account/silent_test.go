@@ -85,6 +85,10 @@ func TestAnAnswerThatSaysNothingIsAskedForAgain(t *testing.T) {
 	_, err := clients.Balancing.DescribeListeners(t.Context(), &elb.DescribeListenersInput{LoadBalancerArn: new("a")})
 	require.NoError(t, err, "a load balancer may have none")
 	assert.Equal(t, 1, calls)
+	calls, answers = 0, []string{`<DescribeLoadBalancersResponse><DescribeLoadBalancersResult/></DescribeLoadBalancersResponse>`}
+	_, err = clients.Balancing.DescribeLoadBalancers(t.Context(), &elb.DescribeLoadBalancersInput{})
+	require.NoError(t, err, "an account may have no load balancer")
+	assert.Equal(t, 1, calls)
 	calls, answers = 0, []string{`{"taskArns":[]}`}
 	_, err = clients.ECS.ListTasks(t.Context(), &ecs.ListTasksInput{})
 	require.NoError(t, err, "a list may be empty")
