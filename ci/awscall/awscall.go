@@ -2,14 +2,14 @@
 // clients are large: the SDK's client of IAM alone takes as long to compile as all packages of
 // this project, and every engine that has an empty cache compiles it. Credentials, signatures,
 // retries, clock skew, request ids and errors are those of the SDK's core; only a service's
-// address and the shape of its messages are described here; those of S3 are in package s3object. A
-// service of which much is used, as of ECS, has the SDK's own client.
+// address and the shape of its messages are described here; those of S3 are in package s3object.
 package awscall
 
 import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -76,18 +76,29 @@ func New(cfg aws.Config, service Service) *Client {
 	return c
 }
 
+// Options adjust one call.
+type Options struct {
+	// Retryer decides which failures are tried again.
+	Retryer aws.Retryer
+	// APIOptions change the call's middleware.
+	APIOptions []func(*middleware.Stack) error
+}
+
 // Do calls an operation. in is a pointer to a struct with the operation's members, or nil; nil
 // members are not sent. The error is a *smithy.OperationError with the SDK's causes: a
 // smithy.APIError is AWS's refusal, with its code.
-func Do[Output any](ctx context.Context, c *Client, operation string, in any) (*Output, error) {
-	out := new(Output)
-	if err := c.call(ctx, operation, in, out); err != nil {
+func Do[Output any](ctx context.Context, c *Client, operation string, in any, options ...func(*Options)) (*Output, error) {
+	out, o := new(Output), Options{Retryer: c.retryer, APIOptions: slices.Clone(c.cfg.APIOptions)}
+	for _, option := range options {
+		option(&o)
+	}
+	if err := c.call(ctx, operation, in, out, o); err != nil {
 		return nil, &smithy.OperationError{ServiceID: c.service.ID, OperationName: operation, Err: err}
 	}
 	return out, nil
 }
 
-func (c *Client) call(ctx context.Context, operation string, in, out any) error {
+func (c *Client) call(ctx context.Context, operation string, in, out any, o Options) error {
 	at, err := c.endpoint(ctx)
 	if err != nil {
 		return err
@@ -95,7 +106,7 @@ func (c *Client) call(ctx context.Context, operation string, in, out any) error 
 	ctx = middleware.WithOperationName(middleware.WithServiceID(middleware.ClearStackValues(ctx), c.service.ID), operation)
 	ctx = middleware.SetLogger(ctx, logger(c.cfg.Logger))
 	stack := middleware.NewStack(operation, smithyhttp.NewStackRequest)
-	if err := c.assemble(stack, at, operation, in, out); err != nil {
+	if err := c.assemble(stack, at, operation, in, out, o); err != nil {
 		return fmt.Errorf("assemble the call: %w", err)
 	}
 	_, metadata, err := middleware.DecorateHandler(smithyhttp.NewClientHandlerWithOptions(c.http), stack).Handle(ctx, in)
@@ -114,8 +125,8 @@ func logger(l logging.Logger) logging.Logger {
 
 // assemble puts the SDK's middleware in the order of its own clients: each attempt takes
 // credentials and signs anew, and sees the error with its status and request id.
-func (c *Client) assemble(stack *middleware.Stack, at Endpoint, operation string, in, out any) error {
-	attempts := retry.NewAttemptMiddleware(c.retryer, smithyhttp.RequestCloner, func(a *retry.Attempt) {
+func (c *Client) assemble(stack *middleware.Stack, at Endpoint, operation string, in, out any, o Options) error {
+	attempts := retry.NewAttemptMiddleware(o.Retryer, smithyhttp.RequestCloner, func(a *retry.Attempt) {
 		a.LogAttempts, a.ClientSkew = c.cfg.ClientLogMode.IsRetries(), &c.skew
 		a.DisableClockSkewCorrection = c.cfg.DisableClockSkewCorrection
 	})
@@ -140,7 +151,7 @@ func (c *Client) assemble(stack *middleware.Stack, at Endpoint, operation string
 			return err
 		}
 	}
-	for _, change := range c.cfg.APIOptions {
+	for _, change := range o.APIOptions {
 		if err := change(stack); err != nil {
 			return err
 		}

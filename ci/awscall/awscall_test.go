@@ -21,6 +21,7 @@ import (
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	sdklogs "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	sdkecs "github.com/aws/aws-sdk-go-v2/service/ecs"
 	sdkelb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	sdkiam "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
@@ -247,6 +249,13 @@ func TestAddressesAreThoseOfTheSDK(t *testing.T) {
 					return sdkiam.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
 				}, func(c aws.Config) error {
 					_, err := iam.New(c).DeleteRole(t.Context(), &iam.DeleteRoleInput{})
+					return err
+				}},
+				"ecs": {func() (smithyendpoints.Endpoint, error) {
+					p := sdkecs.EndpointParameters{Region: &region, UseFIPS: fips, UseDualStack: dual}
+					return sdkecs.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), p)
+				}, func(c aws.Config) error {
+					_, err := ecs.New(c).StopTask(t.Context(), &ecs.StopTaskInput{})
 					return err
 				}},
 				"logs": {func() (smithyendpoints.Endpoint, error) {

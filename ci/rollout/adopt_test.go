@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // filled sets every member of a value, as deep as it goes.

@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 // dashboard shows the metrics of the alarms and their context. Its body is JSON in a string ("Dashboard Body Structure and Syntax").

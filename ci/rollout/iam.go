@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/partition"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // Policy is an IAM policy document, as docs/iam holds them.

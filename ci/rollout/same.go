@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
-
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 // same reports whether two task definitions, without their tags, mean the same to ECS: values

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -16,8 +17,8 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/scaling"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // capture is a transport that keeps what the SDK sends, and answers nothing.
@@ -38,6 +39,15 @@ func (noCredentials) Retrieve(context.Context) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: "none", SecretAccessKey: "none"}, nil
 }
 
+// theirs is an input of ours as the SDK's client takes it.
+func theirs[Input any](ours any) *Input {
+	in, from := new(Input), reflect.ValueOf(ours).Elem()
+	for i := range from.NumField() {
+		reflect.ValueOf(in).Elem().FieldByName(from.Type().Field(i).Name).Set(from.Field(i))
+	}
+	return in
+}
+
 // The SDK itself is the judge of what would be sent: what is rendered for the reader
 // must be the same, member for member.
 func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
@@ -55,11 +65,17 @@ func TestWhatIsRenderedIsWhatTheSDKWouldSend(t *testing.T) {
 		}{
 			"RegisterTaskDefinition": {plan.TaskDefinition, func() error {
 				_,
-					err := containers.RegisterTaskDefinition(ctx, plan.TaskDefinition)
+					err := containers.RegisterTaskDefinition(ctx, theirs[ecs.RegisterTaskDefinitionInput](plan.TaskDefinition))
 				return err
 			}},
-			"CreateService": {plan.Service, func() error { _, err := containers.CreateService(ctx, plan.Service); return err }},
-			"CreateCluster": {plan.Cluster, func() error { _, err := containers.CreateCluster(ctx, plan.Cluster); return err }},
+			"CreateService": {plan.Service, func() error {
+				_, err := containers.CreateService(ctx, theirs[ecs.CreateServiceInput](plan.Service))
+				return err
+			}},
+			"CreateCluster": {plan.Cluster, func() error {
+				_, err := containers.CreateCluster(ctx, theirs[ecs.CreateClusterInput](plan.Cluster))
+				return err
+			}},
 			"RegisterScalableTarget": {plan.Scaling.Target, func() error {
 				_,
 					err := scale.RegisterScalableTarget(ctx, plan.Scaling.Target)

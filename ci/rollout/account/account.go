@@ -18,13 +18,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
@@ -164,7 +164,7 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	heard := cfg
 	heard.APIOptions = append(slices.Clone(cfg.APIOptions), heardOnly)
 	return &Clients{
-		ECS: ecs.NewFromConfig(heard), Balancing: elb.New(heard), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
+		ECS: ecs.New(heard), Balancing: elb.New(heard), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
 		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.New(cfg), IAM: iam.New(cfg), Credentials: cfg.Credentials,
 	}, nil
 }

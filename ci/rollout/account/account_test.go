@@ -14,13 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
-
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
+	_ "github.com/openstack-rca/openstack-rca/ci/awscall/machine" // profiles and default credentials
 )
 
 const (
@@ -303,7 +302,7 @@ func TestAThrottledCallIsTriedAgain(t *testing.T) {
 func TestEveryClientGoesToTheEndpoint(t *testing.T) {
 	alone(t)
 	s := serve(t)
-	_, err := mustOpen(t, options(s)).ECS.ListClusters(context.Background(), &ecs.ListClustersInput{})
+	_, err := mustOpen(t, options(s)).ECS.ListTasks(context.Background(), &ecs.ListTasksInput{})
 	require.NoError(t, err)
-	assert.Contains(t, s.headers[0].Get("X-Amz-Target"), "ListClusters")
+	assert.Contains(t, s.headers[0].Get("X-Amz-Target"), "ListTasks")
 }

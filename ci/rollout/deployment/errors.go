@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
@@ -51,9 +50,8 @@ func (a *Absence) Lasts(missing bool, now time.Time) bool {
 // this error for a deleted service; today it lists it under its failures (API reference,
 // DeleteService).
 func Absent(err error) bool {
-	var none *types.ServiceNotFoundException
 	var known smithy.APIError
-	return errors.As(err, &none) || errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
+	return errors.As(err, &known) && known.ErrorCode() == "ServiceNotFoundException"
 }
 
 // groupGone reports whether Elastic Load Balancing knows no such target group (API reference, DescribeTargetHealth).

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 // monitors looks at the alarms and the dashboard.

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // balancing is what exists between the users and the tasks; what does not exist is nil.

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 	"github.com/openstack-rca/openstack-rca/ci/rollout"
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
 )
 
 // chooseListener finds the service's listener, on whatever port it is now: that of the rule

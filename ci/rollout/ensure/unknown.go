@@ -11,12 +11,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 // ErrUnknownMember means that ECS describes a task definition with a member that this version's SDK does not

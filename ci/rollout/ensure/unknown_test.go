@@ -8,9 +8,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 )
 
 // A member that ECS got after this SDK was made must not be lost when the rest is registered again.
@@ -25,7 +26,7 @@ func TestASettingThatTheSDKDoesNotKnowIsNotLost(t *testing.T) {
 			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 			_, _ = io.WriteString(w, answer)
 		}))
-		client := ecs.New(ecs.Options{Region: "ap-south-1", BaseEndpoint: aws.String(server.URL),
+		client := ecs.New(aws.Config{Region: "ap-south-1", BaseEndpoint: aws.String(server.URL),
 			Credentials: credentials.NewStaticCredentialsProvider("id", "key", "")})
 		unknown := &unknownMembers{}
 		out, err := client.DescribeTaskDefinition(t.Context(), &ecs.DescribeTaskDefinitionInput{TaskDefinition: aws.String("a")}, unknown.watch)

@@ -3,7 +3,7 @@ package fakeaws
 import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"github.com/openstack-rca/openstack-rca/ci/rollout/wire"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 // Dump is everything that exists, as text: two accounts with the same history of

@@ -9,7 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 )
 
 // ECS is the option for a call of Amazon ECS that is not idempotent.

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdkcloudwatch "github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 	"github.com/openstack-rca/openstack-rca/ci/config"
@@ -274,17 +274,17 @@ func TestEveryVerdictOverTheWireIsTheOneInMemory(t *testing.T) {
 	}
 }
 
-func TestErrorsKeepTheirTypesOverTheWire(t *testing.T) {
+func TestErrorsKeepTheirCodesOverTheWire(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 
 	_, err := w.clients.ECS.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: aws.String("c"), Service: aws.String("s")})
-	var noService *types.ServiceNotFoundException
-	require.ErrorAs(t, err, &noService)
-	assert.Equal(t, "Service not found.", noService.ErrorMessage())
+	var answered smithy.APIError
+	require.ErrorAs(t, err, &answered)
+	assert.Equal(t, "ServiceNotFoundException", answered.ErrorCode())
+	assert.Equal(t, "Service not found.", answered.ErrorMessage())
 
 	_, err = w.clients.Balancing.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{Names: []string{"none"}})
-	var answered smithy.APIError
 	require.ErrorAs(t, err, &answered)
 	assert.Equal(t, "TargetGroupNotFound", answered.ErrorCode())
 
@@ -383,7 +383,9 @@ func TestNamesThatNoServiceHasAreRefused(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
 	var known smithy.APIError
-	_, err := w.clients.ECS.ListAccountSettings(ctx, &ecs.ListAccountSettingsInput{})
+	containers := awscall.New(aws.Config{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), Credentials: w.clients.Credentials}, awscall.Service{
+		Endpoint: awscall.Regional("ecs", false), Protocol: awscall.JSON{Target: "AmazonEC2ContainerServiceV20141113", Version: "1.1"}})
+	_, err := awscall.Do[struct{}](ctx, containers, "ListAccountSettings", nil)
 	require.ErrorAs(t, err, &known)
 	assert.Equal(t, "UnknownOperationException", known.ErrorCode())
 	balancing := awscall.New(aws.Config{Region: "ap-south-1", BaseEndpoint: aws.String(w.url), Credentials: w.clients.Credentials}, awscall.Service{

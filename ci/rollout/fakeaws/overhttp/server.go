@@ -27,10 +27,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/traits"
 
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/rollout/fakeaws"
 )
 

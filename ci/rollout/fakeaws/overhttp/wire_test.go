@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	owncloudwatch "github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	ownecs "github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	ownelb "github.com/openstack-rca/openstack-rca/ci/awscall/elb"
 	owniam "github.com/openstack-rca/openstack-rca/ci/awscall/iam"
 	ownlogs "github.com/openstack-rca/openstack-rca/ci/awscall/logs"
@@ -58,6 +59,7 @@ func clients(endpoint string) map[string]any {
 		"elasticloadbalancing awscall":    ownelb.New(own),
 		"monitoring awscall":              owncloudwatch.New(own),
 		"sts awscall":                     ownsts.New(own),
+		"ecs awscall":                     ownecs.New(own),
 		"ecs":                             ecs.New(ecs.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"elasticloadbalancing":            elb.New(elb.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),
 		"application-autoscaling":         scaling.New(scaling.Options{Region: region, BaseEndpoint: at, Credentials: key, Retryer: patient}),

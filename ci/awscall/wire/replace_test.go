@@ -1,13 +1,15 @@
-package wire
+package wire_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
+
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 func TestEveryStringIsReplacedInACopy(t *testing.T) {
@@ -20,8 +22,8 @@ func TestEveryStringIsReplacedInACopy(t *testing.T) {
 		}
 	}
 	input := of("{{x}}")
-	assert.Equal(t, of("y"), Replace(input, func(s string) string { return strings.ReplaceAll(s, "{{x}}", "y") }))
+	assert.Equal(t, of("y"), wire.Replace(input, func(s string) string { return strings.ReplaceAll(s, "{{x}}", "y") }))
 	assert.Equal(t, of("{{x}}"), input)
 	var none *ecs.RegisterTaskDefinitionInput
-	assert.Nil(t, Replace(none, strings.ToUpper))
+	assert.Nil(t, wire.Replace(none, strings.ToUpper))
 }

@@ -1,15 +1,16 @@
-package wire
+package wire_test
 
 import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/ecs"
 	"github.com/openstack-rca/openstack-rca/ci/awscall/logs"
+	"github.com/openstack-rca/openstack-rca/ci/awscall/wire"
 )
 
 func TestMembersAreNamedAsTheServiceNamesThem(t *testing.T) {
@@ -23,11 +24,11 @@ func TestMembersAreNamedAsTheServiceNamesThem(t *testing.T) {
 		{&cloudwatch.PutMetricAlarmInput{ActionsEnabled: aws.Bool(false)}, map[string]any{"ActionsEnabled": false}},
 		{&types.DeploymentAlarms{}, map[string]any{"enable": false, "rollback": false}},
 	} {
-		assert.Equal(t, c.want, Encode(c.input))
+		assert.Equal(t, c.want, wire.Encode(c.input))
 	}
-	assert.JSONEq(t, `{"clusterName": "<c>"}`, string(JSON(&ecs.CreateClusterInput{ClusterName: aws.String("<c>")})))
+	assert.JSONEq(t, `{"clusterName": "<c>"}`, string(wire.JSON(&ecs.CreateClusterInput{ClusterName: aws.String("<c>")})))
 }
 
 func TestAnUnknownKindOfMemberIsAMistakeOfTheProgram(t *testing.T) {
-	assert.Panics(t, func() { Encode(make(chan int)) })
+	assert.Panics(t, func() { wire.Encode(make(chan int)) })
 }

@@ -1,5 +1,5 @@
-// Package wire renders the inputs of the AWS SDK as the plain data that is sent, so that the
-// same data is shown, hashed and compared.
+// Package wire converts between the types of the AWS SDK and the plain data that is sent, so that the
+// same data is sent, shown, hashed and compared.
 package wire
 
 import (
@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
+
+	"github.com/aws/smithy-go/document"
+	smithytime "github.com/aws/smithy-go/time"
 )
 
 // JSON renders an SDK input as the JSON that the AWS CLI takes with --cli-input-json: unset
@@ -46,11 +48,17 @@ func plain(v reflect.Value, naming func(string) string) (any, bool) {
 		if v.IsNil() {
 			return nil, false
 		}
+		if free, is := v.Interface().(document.Marshaler); is {
+			return documented(free), true
+		}
 		if value, _ := plain(v.Elem(), naming); value != nil {
 			return value, true
 		}
 		return map[string]any{}, true
 	case reflect.Struct:
+		if at, is := v.Interface().(time.Time); is {
+			return smithytime.FormatEpochSeconds(at), true
+		}
 		return structure(v, naming), true
 	case reflect.Slice:
 		if v.IsNil() {
@@ -82,6 +90,18 @@ func plain(v reflect.Value, naming func(string) string) (any, bool) {
 	}
 }
 
+// documented is the plain data of a member without a fixed shape, such as the details of a deployment's hook.
+func documented(d document.Marshaler) (value any) {
+	content, err := d.MarshalSmithyDocument()
+	if err == nil {
+		err = json.Unmarshal(content, &value)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", d, err))
+	}
+	return value
+}
+
 // required are the members that are sent although they have no pointer and are false.
 var required = map[string]bool{
 	"DeploymentAlarms.Enable": true, "DeploymentAlarms.Rollback": true,
@@ -110,7 +130,7 @@ func structure(v reflect.Value, naming func(string) string) map[string]any {
 // a package below its own.
 func lowerCase(path string) bool {
 	path = strings.TrimSuffix(path, "/types")
-	return strings.HasSuffix(path, "/service/ecs") || strings.HasSuffix(path, "/awscall/logs")
+	return strings.HasSuffix(path, "/ecs") || strings.HasSuffix(path, "/awscall/logs")
 }
 
 // memberNames converts Go field names to a service's member names.
@@ -119,10 +139,7 @@ func memberNames(t reflect.Type) func(string) string {
 		t = t.Elem()
 	}
 	if lowerCase(t.PkgPath()) {
-		return func(name string) string {
-			r, size := utf8.DecodeRuneInString(name)
-			return string(unicode.ToLower(r)) + name[size:]
-		}
+		return func(name string) string { return strings.ToLower(name[:1]) + name[1:] }
 	}
 	return func(name string) string { return name }
 }
