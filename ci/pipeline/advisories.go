@@ -12,11 +12,10 @@ import (
 	"strings"
 )
 
-// Advisories writes today's databases of advisories into a local directory, for a machine that reaches
-// none: that of Python packages, and that of Grype. It returns a line for each with its SHA-256. What
-// was fetched stays there if the other fails.
+// Advisories downloads today's advisory databases (Python packages and Grype) into a local directory, for machines without
+// network access. It returns one line per database with its SHA-256. If one download fails, the other is kept.
 func Advisories(ctx context.Context, backend Backend, dir string) (summary string, err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing of it is secret
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the databases are public
 		return "", fmt.Errorf("write advisories: %w", err)
 	}
 	var lines []string
@@ -45,12 +44,12 @@ func Advisories(ctx context.Context, backend Backend, dir string) (summary strin
 
 // copyFile copies a file and returns the SHA-256 of what it wrote.
 func copyFile(from, to string) (sum string, size int64, err error) {
-	in, err := os.Open(from) //nolint:gosec // downloaded by this process
+	in, err := os.Open(from) //nolint:gosec // this process downloaded it
 	if err != nil {
 		return "", 0, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	out, err := os.Create(to) //nolint:gosec // the caller names the directory
+	out, err := os.Create(to) //nolint:gosec // the caller chose the directory
 	if err != nil {
 		return "", 0, err
 	}

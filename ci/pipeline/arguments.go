@@ -13,7 +13,7 @@ import (
 
 var (
 	paramName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
-	// Branch names as git allows them, without what has a meaning elsewhere.
+	// refName accepts the names of branches and tags that git allows, without characters that have a special meaning elsewhere.
 	refName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/#+-]{0,254}$`)
 	eventName  = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
 	commitName = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
@@ -25,7 +25,7 @@ type arguments struct {
 	commitTime time.Time
 }
 
-// parseArguments checks everything that a caller passes as text, and finds all that is wrong at once.
+// parseArguments checks every text argument of a call and returns all problems at once.
 func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 	parsed := arguments{params: map[string]string{}, commitTime: time.Unix(0, 0).UTC()}
 	var problems []*verdict.Problem
@@ -80,7 +80,7 @@ func parseArguments(opts Options) (arguments, []*verdict.Problem) {
 	return parsed, problems
 }
 
-// oneOf refuses a value that is not of a closed set; an empty one stands for the default.
+// oneOf rejects a value outside a closed set. An empty value selects the default.
 func oneOf[T ~string](bad func(format string, args ...any), flag string, value T, all []T) {
 	if value == "" || slices.Contains(all, value) {
 		return

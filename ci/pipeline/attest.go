@@ -20,32 +20,31 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// AttestOptions say who signs, and what.
+// AttestOptions choose what is attested, and the key that signs it.
 type AttestOptions struct {
-	// Key is a private key in PEM; KMS the ARN, id or alias of a key of AWS KMS; Token one of the CI
-	// system in OpenID Connect, for signing without a key, with the services of Keyless. One of the three.
+	// Exactly one of these signs: Key is a private key in PEM; KMS is the ARN, id or alias of an AWS KMS key; Token is an
+	// OpenID Connect token of the CI system, for keyless signing with the services in Keyless.
 	Key     runner.Secret
 	KMS     string
 	Token   runner.Secret
 	Keyless Keyless
-	// From is the local directory of the report of the run that built the image; this run when empty.
+	// From is the local report directory of the run that built the image; empty means this run.
 	From string
 }
 
 // signs reports whether there is a key or a token.
 func (o AttestOptions) signs() bool { return o.Key != nil || o.KMS != "" || o.Token != nil }
 
-// RegistryOptions log in to the registry of the image. Without them, the AWS credentials log in to
-// a registry of ECR.
+// RegistryOptions are the credentials for the image's registry. If they are empty, the AWS credentials log in to ECR.
 type RegistryOptions struct {
-	// Address is where images are pushed to, as far as it is not that of pipeline.yaml; for doctor.
+	// Address is where images are pushed, if pipeline.yaml does not say; only doctor uses it.
 	Address            string
 	Username, Password runner.Secret
-	// Transport replaces HTTP; for tests.
+	// Transport replaces the HTTP transport in tests.
 	Transport http.RoundTripper
 }
 
-// attest states what the run found about the image, signed, beside the image.
+// attest signs statements of what the run found about the image, and stores them beside it in the registry.
 func (s attester) attest(ctx context.Context, permit policy.Permit) verdict.Stage {
 	stage := verdict.Stage{Name: verdict.Attest}
 	facts, problem := s.facts()
@@ -75,7 +74,7 @@ func (s attester) attest(ctx context.Context, permit policy.Permit) verdict.Stag
 	return s.attach(ctx, permit, stage, statements, bundles)
 }
 
-// signed are the bundles of statements, by whoever the call names.
+// signed returns the signed statements, from a local key or keyless, as the call asks.
 func (s attester) signed(ctx context.Context, permit policy.Permit, statements []attest.Statement) ([][]byte, *verdict.Problem) {
 	o := s.opts.Attest
 	if o.Token == nil {
@@ -108,15 +107,15 @@ func (s attester) signed(ctx context.Context, permit policy.Permit, statements [
 	return s.signedKeyless(ctx, statements, image)
 }
 
-// attester works on the statements about an image.
+// attester handles the statements about one image.
 type attester struct {
 	*call
 	image imageref.Reference
-	// unpinned is why the call names no image by its digest.
+	// unpinned explains why the call does not name an image by digest.
 	unpinned error
 }
 
-// attach writes bundles beside the image.
+// attach uploads the bundles to the registry, beside the image.
 func (s attester) attach(
 	ctx context.Context, permit policy.Permit, stage verdict.Stage, statements []attest.Statement, bundles [][]byte,
 ) verdict.Stage {
@@ -143,7 +142,7 @@ func (s attester) attach(
 	return *stage.Judge()
 }
 
-// signer is the key of the call.
+// signer returns the key that the call signs with.
 func (s attester) signer(ctx context.Context, permit policy.Permit) (attest.Signer, *verdict.Problem) {
 	o := s.opts.Attest
 	if o.Key != nil && o.KMS != "" {
@@ -165,7 +164,7 @@ func (s attester) signer(ctx context.Context, permit policy.Permit) (attest.Sign
 		return nil, verdict.Problemf(attest.KeyUnavailable, "%v", err)
 	}
 	region := values.Region
-	if parts := strings.Split(o.KMS, ":"); len(parts) > 3 { // an ARN names its region
+	if parts := strings.Split(o.KMS, ":"); len(parts) > 3 { // the ARN contains the region
 		region = parts[3]
 	}
 	signer, err := kms.Open(ctx, kms.Options{
@@ -178,7 +177,7 @@ func (s attester) signer(ctx context.Context, permit policy.Permit) (attest.Sign
 	return signer, nil
 }
 
-// keys are the AWS credentials of the call.
+// keys returns the AWS credentials of the call.
 func (s *call) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) {
 	if !slices.ContainsFunc([]string{verdict.Image, verdict.Scan, verdict.Attest, verdict.Deploy}, permit.AllowsReading) {
 		return oci.AWS{}, errors.New("the gate gave no permit")
@@ -207,7 +206,7 @@ func (s *call) keys(ctx context.Context, permit policy.Permit) (oci.AWS, error) 
 	return values, nil
 }
 
-// registry opens the image with the login of the call.
+// registry opens the image's repository with the credentials of the call.
 func (s *call) registry(ctx context.Context, permit policy.Permit, image imageref.Reference) (oci.Image, error) {
 	login, err := s.login(ctx, permit, image.Repository)
 	if err != nil {
@@ -216,8 +215,8 @@ func (s *call) registry(ctx context.Context, permit policy.Permit, image imagere
 	return oci.At(ctx, image.String(), login, s.opts.Registry.Transport)
 }
 
-// login is that of the call for the registry of a repository, or for ECR one that the AWS
-// credentials make; none for any other.
+// login returns the credentials for a repository's registry: those of the call, a login to ECR made from the AWS credentials,
+// or none for any other registry.
 func (s *call) login(ctx context.Context, permit policy.Permit, of imageref.Repository) (oci.Login, error) {
 	switch o := s.opts.Registry; {
 	case o.Password != nil && o.Username != nil:

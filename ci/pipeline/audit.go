@@ -11,8 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// audit looks for known vulnerabilities, loose versions, secrets and licences in the source. A
-// call for the audit alone, of a source that names no check, makes all that need no further keys.
+// audit looks for known vulnerabilities, unpinned versions, secrets and licences in the source. If only the audit is called
+// and pipeline.yaml selects no checks, it runs every check that needs no further configuration.
 func (s *call) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
 	checks := s.cfg.Security.Audit
 	if len(checks) == 0 {
@@ -37,7 +37,7 @@ func (s *call) audit(ctx context.Context, _ policy.Permit) verdict.Stage {
 	})
 }
 
-// memory is what audit and scan reported in earlier runs; nil for none.
+// memory returns the cached reports of earlier audits and scans, or nil.
 func (s *call) memory() supply.Memory {
 	if s.backend.Memory == nil {
 		return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ofAccount checks what an account holds: the store, the caller and its rights, the service.
+// ofAccount returns the checks of the AWS account: the artifact store, the caller's permissions and the service.
 type ofAccount struct{ doctor }
 
 // checkArtifacts lists the store, and reads the record of the newest model.
@@ -44,10 +44,10 @@ func (s ofAccount) checkArtifacts(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the store can be listed; the newest version is %d, %s", registry.Versions[0].Number, registry.Versions[0].State), nil
 }
 
-// noAccount is the finding of a check that needs the account of the environment.
+// noAccount is the result of a check that was skipped because it needs the environment's account.
 var noAccount = &unchecked{"rollout.account is empty", "set rollout.account in the environment's overlay, if it deploys"}
 
-// cloud opens the account for reading.
+// cloud opens the account read-only.
 func (s ofAccount) cloud(ctx context.Context) (clients release.Clients, clock clock.Clock, in release.Input, err error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	switch {
@@ -66,7 +66,7 @@ func (s ofAccount) cloud(ctx context.Context) (clients release.Clients, clock cl
 	return clients, clock, in, nil
 }
 
-// problemOf is why a stage did not pass, with its own remedy.
+// problemOf returns the problem that kept a stage from passing, with that problem's own remedy.
 func problemOf(stage verdict.Stage) error {
 	return &verdict.Problem{Code: verdict.Code{Name: stage.Code}, Cause: stage.Cause, Next: stage.Next}
 }
@@ -83,7 +83,7 @@ func (s ofAccount) checkIdentity(ctx context.Context) (string, error) {
 	return who, nil
 }
 
-// checkRights asks IAM for the rights of docs/iam, before a deployment needs them.
+// checkRights asks IAM whether the caller has the permissions of docs/iam, before a deployment needs them.
 func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 	clients, _, in, err := s.cloud(ctx)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 		}
 		for _, statement := range document.Statements {
 			right := account.Right{Actions: statement.Action, Resources: statement.Resource, Context: map[string][]string{}}
-			for _, keys := range statement.Condition { // a call that is as the policy wants it fulfils each
+			for _, keys := range statement.Condition { // a call that satisfies every condition of the policy
 				maps.Copy(right.Context, keys)
 			}
 			rights = append(rights, right)
@@ -134,7 +134,7 @@ func (s ofAccount) checkRights(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s has all %d", account.Principal(who), actions), nil
 }
 
-// observing are the rights of docs/iam/observer.json, as far as the configuration needs them.
+// observing returns the permissions of docs/iam/observer.json that the configuration needs.
 func observing(cfg config.Config) []account.Right {
 	var rights []account.Right
 	if cfg.Observe.CloudWatch {
@@ -162,8 +162,8 @@ func (s ofAccount) checkService(ctx context.Context) (string, error) {
 	return running(result.Stage.Evidence)
 }
 
-// running is what status shows of each service and its tasks. What is not as it should be may be a
-// deployment under way, so it is a doubt and no failure.
+// running describes each service and its tasks, as status does. A deviation may be a deployment in progress, so it is a
+// warning and not a failure.
 func running(shown []verdict.Evidence) (string, error) {
 	var found []string
 	doubt := false

@@ -11,10 +11,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ofEnvironment checks what runs in the locked environments.
+// ofEnvironment returns the checks that run inside the locked Python environments.
 type ofEnvironment struct{ doctor }
 
-// inEnvironment runs Python in the locked environment of a stage, over the source.
+// inEnvironment runs Python in a stage's locked environment, with the source mounted.
 func (s ofEnvironment) inEnvironment(ctx context.Context, stage string, requirements []string, args ...string) (string, error) {
 	wanted := pyenv.Request{Stage: stage, Requirements: requirements, Python: s.cfg.Python,
 		Exclude: s.cfg.Exclude, System: s.cfg.SystemPackages}
@@ -46,13 +46,13 @@ func (s ofEnvironment) inEnvironment(ctx context.Context, stage string, requirem
 	return last, nil
 }
 
-// checkTests collects the tests without running any, and names the first file that does not load.
+// checkTests collects the tests without running them, and names the first file that fails to import.
 func (s ofEnvironment) checkTests(ctx context.Context) (string, error) {
 	return s.inEnvironment(ctx, verdict.Test, s.cfg.Test.Requirements, "python", "-m", "pytest", "--collect-only", "-q", "-p",
 		"no:cacheprovider")
 }
 
-// importing prints each module with its version and the seconds it took.
+// importing prints each module's version and import time in seconds.
 const importing = `import importlib, sys, time
 for name in sys.argv[1:]:
     began = time.time()

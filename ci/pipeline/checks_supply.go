@@ -20,7 +20,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// reading is the permit for looking with the credentials of a stage.
+// reading is the permit to read with a stage's credentials.
 func (s doctor) reading(stage string) (policy.Permit, error) {
 	permit, refused := policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: stage, Reads: true}, nil)
 	if refused != nil {
@@ -29,7 +29,7 @@ func (s doctor) reading(stage string) (policy.Permit, error) {
 	return permit, nil
 }
 
-// checkRegistry asks the registry whether the login works, and whether it lists statements beside images.
+// checkRegistry checks the login, and whether the registry supports referrers (statements stored beside images).
 func (s doctor) checkRegistry(ctx context.Context) (string, error) {
 	repository := cmp.Or(s.opts.Image, s.opts.Registry.Address)
 	if repository == "" && s.opts.sandbox() {
@@ -61,7 +61,7 @@ func (s doctor) checkRegistry(ctx context.Context) (string, error) {
 	return text + "and lists referrers", nil
 }
 
-// checkSigning fetches what the key is, and signs nothing.
+// checkSigning loads the key without signing anything.
 func (s doctor) checkSigning(ctx context.Context) (string, error) {
 	if !s.opts.Attest.signs() {
 		return "no key in the call: images are not attested", nil
@@ -77,8 +77,7 @@ func (s doctor) checkSigning(ctx context.Context) (string, error) {
 	return "the key " + signer.Hint() + " can sign", nil
 }
 
-// checkAdvisories looks at the age of the database of advisories that the call names, or asks whether the
-// one of the backend can be had.
+// checkAdvisories checks the age of the given advisory database, or whether the backend can download one.
 func (s doctor) checkAdvisories(ctx context.Context) (string, error) {
 	if !slices.Contains(s.cfg.Security.Audit, "advisories") && s.opts.Advisories == "" {
 		return "security.audit does not name them", nil
@@ -104,7 +103,7 @@ func (s doctor) checkAdvisories(ctx context.Context) (string, error) {
 	return fmt.Sprintf("data of %s, %d records", at.UTC().Format(time.DateOnly), database.Records[advisory.PyPI]), nil
 }
 
-// offered asks for the headers of the backend's database, and downloads nothing.
+// offered sends a HEAD request for the backend's database; nothing is downloaded.
 func (s doctor) offered(ctx context.Context) (string, error) {
 	address, err := url.Parse(s.backend.AdvisoriesURL)
 	if err != nil || address.Host == "" {
@@ -118,7 +117,7 @@ func (s doctor) offered(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s does not answer", address.Host)
 	}
-	defer func() { _ = answer.Body.Close() }() // a HEAD has none
+	defer func() { _ = answer.Body.Close() }() // a HEAD response has no body
 	if answer.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answers HTTP %d", address.Host, answer.StatusCode)
 	}

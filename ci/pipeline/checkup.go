@@ -14,59 +14,59 @@ import (
 )
 
 const (
-	// checkTimeout bounds each check, and slowTimeout one that installs an environment: one that hangs
-	// must not stop the others.
+	// checkTimeout limits each check, and slowTimeout those that install an environment, so that one hanging check does not
+	// block the others.
 	checkTimeout = 20 * time.Second
 	slowTimeout  = 10 * time.Minute
-	// nearTimeout bounds all checks of the sandbox together, farTimeout those of an environment with servers.
+	// nearTimeout limits all checks together in the sandbox, farTimeout in an environment with servers.
 	nearTimeout = 20 * time.Second
 	farTimeout  = time.Minute
 	// checksAtOnce is how many checks run side by side.
 	checksAtOnce = 16
 )
 
-// check is one condition that a run depends on. It changes nothing.
+// check tests one condition that a run depends on. It changes nothing.
 type check struct {
 	name string
-	// run returns what was found, or an error; remedy is shown with the error.
+	// run returns what it found, or an error, which is shown with remedy.
 	run    func(ctx context.Context) (string, error)
 	remedy string
 }
 
 // Finding is the result of a check.
 type Finding struct {
-	// Check is its name, Command that of the pipeline document which it stands for; empty for none.
+	// Check is its name. Command is the equivalent command in the pipeline document, empty if there is none.
 	Check   string `json:"check"`
 	Command string `json:"command,omitempty"`
 	// Result is ok, warn or FAIL.
 	Result string `json:"result"`
-	// Found is what was found, one line for each cause. From is where the checked values come from.
+	// Found has one line per cause. From says where the checked values were read.
 	Found []string `json:"found"`
 	From  string   `json:"from,omitempty"`
-	// Remedy is what to do, unless Result is ok. Prevents is the code that a run would end with.
+	// Remedy is set unless Result is ok. Prevents is the code that a run would fail with.
 	Remedy   string `json:"remedy,omitempty"`
 	Prevents string `json:"prevents,omitempty"`
 }
 
-// Checkup is what Doctor found.
+// Checkup is the result of Doctor.
 type Checkup struct {
-	// Text has a line for each check, a remedy for each that failed or is in doubt, and the count.
+	// Text has one line per check, the remedies, and a summary.
 	Text string
-	// JSON is the same for machines.
+	// JSON has the same content for machines.
 	JSON []byte
-	// Failure is empty when no check failed, else the count and the names of those that did.
+	// Failure is empty when every check passed; otherwise it has the number and names of those that failed.
 	Failure string
 }
 
-// Doctor checks everything a run depends on. It starts no service and changes nothing but the
-// runner's cache of environments.
+// Doctor checks everything that a run depends on. It starts no service, and writes nothing but the runner's cache of
+// environments.
 func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	s := doctor{&call{backend: backend, opts: opts.withDefaults()}, &choice{}}
 	redact, _ := s.opts.redactor(ctx)
 	s.run = &verdict.Run{Redact: redact}
 	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
-	// The configuration is read by the first of them: the others need it.
+	// The first check reads the configuration, which the others need.
 	first := s.checkSource()
 	others := s.checkPython()
 	for _, st := range stages() {
@@ -87,21 +87,21 @@ func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	}
 	var findings []Finding
 	for _, c := range first {
-		// Without the configuration the others would check the wrong values.
+		// Without a valid configuration the other checks would test the wrong values.
 		found := s.look(ctx, c)
 		unread := c.name == "pipeline.yaml" && found.Result != healthy
 		if wanted(c) || unread {
 			findings = append(findings, found)
 		}
 		if unread && found.Result == unsure {
-			return checkupOf(findings) // it is still being read, and the others would do so too
+			return checkupOf(findings) // the configuration is still being read, and the other checks need it
 		}
 	}
 	others = slices.DeleteFunc(others, func(c check) bool { return !wanted(c) })
 	results := make([]Finding, len(others))
 	room := make(chan struct{}, checksAtOnce)
 	var group sync.WaitGroup
-	s.choosePython(ctx) // once, before they look at it side by side
+	s.choosePython(ctx) // shared by the checks that run concurrently
 	for i, c := range others {
 		room <- struct{}{}
 		group.Go(func() {
@@ -113,31 +113,31 @@ func Doctor(ctx context.Context, backend Backend, opts Options) Checkup {
 	return checkupOf(append(findings, results...))
 }
 
-// unknownChecks are the names that no check has.
+// unknownChecks returns the requested names that are not checks.
 func unknownChecks(names []string, all ...[]check) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		return slices.ContainsFunc(slices.Concat(all...), func(c check) bool { return c.name == name })
 	})
 }
 
-// The results of a check.
+// Results of a check.
 const (
 	healthy = "ok"
 	unsure  = "warn"
 	faulty  = "FAIL"
 )
 
-// doctor makes the checks of a call.
+// doctor runs the checks of one call.
 type doctor struct {
 	*call
-	// python is why no version of Python could be chosen, once one was to be.
+	// python is set if no Python version could be chosen.
 	python *choice
 }
 
 // choice is why something could not be chosen; no error if it was.
 type choice struct{ err error }
 
-// patience is how long all checks of the call may take together.
+// patience is the time limit for all checks of the call together.
 func (s doctor) patience() time.Duration {
 	for _, name := range s.opts.Checks {
 		if aboutAsked[name] {
@@ -150,7 +150,7 @@ func (s doctor) patience() time.Duration {
 	return farTimeout
 }
 
-// look carries a check out. One that does not end in its time is left alone, also if it does not heed it.
+// look runs one check. A check that exceeds its time limit is abandoned, even if it ignores its context.
 func (s doctor) look(ctx context.Context, c check) Finding {
 	limit := checkTimeout
 	if aboutAsked[c.name] {
@@ -233,7 +233,7 @@ func checkupOf(findings []Finding) Checkup {
 		Failed []string  `json:"failed"`
 	}{1, findings, slices.Concat([]string{}, broken)}, "", "  ")
 	if err != nil {
-		content = []byte("{}") // nothing in it can fail to be encoded
+		content = []byte("{}") // every value in it can be encoded
 	}
 	content = append(content, '\n')
 	c.JSON = content

@@ -15,17 +15,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// tries is how often a call of AWS is made after a run, within a few seconds.
+// tries is how many attempts a call of AWS gets after the run, within a few seconds.
 const tries = 2
 
-// awsPermit is the right to use the credentials of the call for AWS once the run has its verdict.
+// awsPermit allows the use of the call's AWS credentials after the run has its verdict.
 func (s *call) awsPermit() policy.Permit {
 	permit, _ := s.gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
 	return permit
 }
 
-// clients are those of the call's credentials in a region, for what a run sends to AWS once it has its
-// verdict.
+// clients are the AWS clients that send the results of a run, after its verdict.
 func (s *call) clients(ctx context.Context, permit policy.Permit, region string) (*account.Clients, error) {
 	options, problem := s.opts.account(ctx, s.cfg, permit)
 	if problem != nil {
@@ -39,7 +38,7 @@ func (s *call) clients(ctx context.Context, permit policy.Permit, region string)
 	return clients, nil
 }
 
-// credentials are those of the call for AWS.
+// credentials are the call's AWS credentials.
 func (s *call) credentials(ctx context.Context, permit policy.Permit, region string) (aws.Credentials, error) {
 	clients, err := s.clients(ctx, permit, region)
 	if err != nil {
@@ -52,7 +51,7 @@ func (s *call) credentials(ctx context.Context, permit policy.Permit, region str
 	return found, nil
 }
 
-// toCloudWatch sends the metrics of a run to CloudWatch, in the account of the environment.
+// toCloudWatch sends the run's metrics to CloudWatch in the environment's account.
 func (s *observer) toCloudWatch(
 	ctx context.Context, permit policy.Permit, target metrics.Group, r runledger.Record, families []metrics.Family,
 ) error {

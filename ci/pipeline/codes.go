@@ -2,7 +2,7 @@ package pipeline
 
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
-// The codes of problems before the first stage.
+// Problems that are found before the first stage.
 var (
 	CodeBadArgument = verdict.Code{
 		Name: "BAD_ARGUMENT", Stage: verdict.Preflight, Outcome: verdict.Fail,
@@ -72,7 +72,7 @@ var CodeUntrusted = verdict.Code{
 	Remedy:  "leave the credentials out of this job: tests and training need none. Or use a Dagger engine, whose containers cannot read them",
 }
 
-// CodeAppMissing is an application that cannot be started.
+// CodeAppMissing means that the application's start command names a file that does not exist.
 var CodeAppMissing = verdict.Code{
 	Name: "APP_MISSING", Stage: verdict.Image, Outcome: verdict.Fail,
 	Meaning: "the command that starts the application names a file that is not in the source",
@@ -80,7 +80,7 @@ var CodeAppMissing = verdict.Code{
 		"For a project that serves nothing leave image and deploy out: policy: {main: [test, train, publish]}",
 }
 
-// CodeUnseen refuses to publish a model that could not be inspected.
+// CodeUnseen refuses to publish a model that was not inspected.
 var CodeUnseen = verdict.Code{
 	Name: "MODEL_UNSEEN", Stage: verdict.Publish, Outcome: verdict.Fail,
 	Meaning: "loading a model of this format runs code, and services that load published models can read credentials",
@@ -88,14 +88,14 @@ var CodeUnseen = verdict.Code{
 		".onnx, or .safetensors for PyTorch: docs/models.md. Without that, leave what follows out: policy: {main: [test, train]}",
 }
 
-// CodeChampionNotAsked is the warning of a training that was not compared with the model in production.
+// CodeChampionNotAsked warns that the new model was not compared with the model in production.
 var CodeChampionNotAsked = verdict.Code{
 	Name: "CHAMPION_NOT_ASKED", Stage: verdict.Train,
 	Meaning: "the ref gets no credentials, so the MLflow registry was not asked for the model in production",
 	Remedy:  "nothing to do for a pull request: the run of the branch compares; --champion takes a file of metrics",
 }
 
-// The warnings about a run as a whole.
+// Warnings about a whole run.
 var (
 	CodeNotStopped = verdict.Code{
 		Name: "NOT_STOPPED", Stage: verdict.Preflight,

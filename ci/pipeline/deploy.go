@@ -11,7 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// deploy rolls the image out. In the sandbox there is no account: the rollout is planned.
+// deploy rolls the image out. The sandbox has no account, so there the rollout is only planned.
 func (s *state) deploy(ctx context.Context, permit policy.Permit) verdict.Stage {
 	found := s.attester().verify(ctx, permit)
 	if len(found.problems) > 0 {
@@ -32,7 +32,7 @@ type deployer struct {
 	version *model.Version
 }
 
-// rollOut deploys an image that was verified, if the call demands that.
+// rollOut verifies the image if the call demands it, and deploys it.
 func (s deployer) rollOut(ctx context.Context, permit policy.Permit) (verdict.Stage, *rollout.Plan) {
 	clients, clock, in, problems := s.connect(ctx, permit)
 	if v := s.version; v != nil {
@@ -52,8 +52,8 @@ func (s deployer) rollOut(ctx context.Context, permit policy.Permit) (verdict.St
 	return result.Stage, result.Plan
 }
 
-// planRollout adds what the rollout would change: against the account where an image and
-// credentials are given, else from nothing.
+// planRollout adds the changes of the rollout to the plan: compared with the account if the call has an image and
+// credentials, otherwise as a first deployment.
 func (s deployer) planRollout(ctx context.Context, plan *Plan) {
 	if !s.opts.sandbox() && s.opts.Image != "" && s.opts.credentials() {
 		permit, refused := s.gate.Ask(policy.Action{Stage: verdict.Deploy, Reads: true}, nil)
@@ -87,7 +87,7 @@ func (s deployer) planRollout(ctx context.Context, plan *Plan) {
 	}
 }
 
-// compare plans the rollout against the account.
+// compare plans the rollout against what exists in the account.
 func (s deployer) compare(ctx context.Context, permit policy.Permit, plan *Plan) {
 	clients, clock, in, problems := s.connect(ctx, permit)
 	if len(problems) == 0 {

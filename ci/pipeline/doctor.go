@@ -20,11 +20,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// explain returns every cause of a check's error, and its remedy: that of the first problem with
-// a code, else the check's own.
+// explain returns all causes of a check's error, and the remedy of its first problem with a code, or else the check's own
+// remedy.
 func explain(err error, remedy string) (causes []string, next string) {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the join itself, not what it wraps
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // split the joined error only, not the errors that it wraps
 		all = joined.Unwrap()
 	}
 	next = remedy
@@ -42,25 +42,23 @@ func explain(err error, remedy string) (causes []string, next string) {
 	return causes, next
 }
 
-// doubtful is a finding that no run fails for.
+// doubtful is a warning: something that no run fails for.
 type doubtful struct{ text string }
 
 func (d *doubtful) Error() string { return d.text }
 
-// unchecked is a finding of a check that could not look: never ok, and no reason to fail either. next is
-// what would let it look.
+// unchecked is the result of a check that could not be made. It is neither ok nor a failure; next says how to enable it.
 type unchecked struct{ why, next string }
 
 func (u *unchecked) Error() string { return "not checked: " + u.why }
 
-// refusal is the finding of a check that the policy gives no credentials.
+// refusal is the result of a check that the policy gives no credentials.
 func refusal(refused *verdict.Stage) error {
 	return &unchecked{refused.Cause, "call doctor as the run is called, with its --ref and --environment; what a run of this ref does not " +
 		"get, it does not need"}
 }
 
-// checkClock compares this machine's clock with AWS's, if the environment is on AWS. It needs
-// no credentials.
+// checkClock compares this machine's clock with AWS's if the environment is on AWS. It needs no credentials.
 func (s doctor) checkClock() []check {
 	if s.opts.sandbox() {
 		return nil
@@ -82,13 +80,12 @@ func (s doctor) checkClock() []check {
 	}, awsclock.Remedy}}
 }
 
-// checkSource checks what comes before the first stage. It reads the configuration for the
-// checks that follow it.
+// checkSource checks everything that precedes the first stage, and reads the configuration for the checks that follow.
 func (s doctor) checkSource() []check {
 	all := []check{
 		{"source", func(ctx context.Context) (string, error) {
 			cfg, problems := configure(ctx, s.backend, s.opts.Environment)
-			if len(problems) > 0 { // the finding of the next check
+			if len(problems) > 0 { // reported by the next check
 				cfg = config.Default()
 				if files, err := s.backend.Source.List(ctx); err == nil {
 					leaveOut(&cfg, files)
@@ -129,7 +126,7 @@ func (s doctor) checkSource() []check {
 	return all
 }
 
-// choosePython chooses the version that the checks look at; why that cannot be done is the finding of one.
+// choosePython chooses the Python version for the checks. An error is reported by one of them.
 func (s doctor) choosePython(ctx context.Context) {
 	if s.cfg.Python == "" {
 		s.cfg = config.Default()
@@ -155,8 +152,7 @@ func (s doctor) checkPython() []check {
 	}, "install that Python version, or set python in pipeline.yaml; behind a proxy, check that the package index answers"}}
 }
 
-// checkPublishing checks the servers that publishing needs. Requests with credentials need the
-// gate's permit, as in a run.
+// checkPublishing checks the servers that publishing needs. Authenticated requests need the gate's permit, as in a run.
 func (s doctor) checkPublishing() []check {
 	if s.opts.sandbox() {
 		return []check{{"servers", func(context.Context) (string, error) {
@@ -186,8 +182,7 @@ func (s doctor) checkPublishing() []check {
 	}, "docs/codes.md has the code's remedy; nothing was written"})
 }
 
-// dial opens a connection to a URL's host and closes it: enough to distinguish a
-// wrong address or a closed network from a server's own refusal.
+// dial opens and closes a connection to a URL's host, to tell an unreachable server from one that refuses the request.
 func dial(ctx context.Context, address string) (string, error) {
 	parsed, err := url.Parse(address)
 	switch {

@@ -21,7 +21,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// facts are those of the run that built the image: this one, or the one whose report is given.
+// facts describe the run that built the image: this run, or the one whose report was given.
 func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	run, read := s.run, s.reportFile
 	if s.opts.Attest.From != "" {
@@ -42,7 +42,7 @@ func (s attester) facts() (attest.Facts, *verdict.Problem) {
 	return s.factsOf(run, read, s.image)
 }
 
-// factsOf are the facts of a run that built an image; read reads a file of its report, nil for none.
+// factsOf returns the facts of a run that built an image. read returns a file of its report, or nil if the report has none.
 func (s attester) factsOf(run *verdict.Run, read func(string) []byte, reference imageref.Reference) (attest.Facts, *verdict.Problem) {
 	if run.ImageDigest != reference.Digest {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, "the run built %q, not %s", run.ImageDigest, reference.Digest)
@@ -58,21 +58,21 @@ func (s attester) factsOf(run *verdict.Run, read func(string) []byte, reference 
 		f.Ended = time.Now()
 	}
 	if run.Tree != s.run.Tree {
-		f.Config = "" // the configuration here is another one
+		f.Config = "" // that run may have had another configuration
 	}
 	if len(run.Stages) == 1 && run.Stages[0].Name == verdict.Scan {
 		return scanned(f, &run.Stages[0], read)
 	}
-	// A file of a stage that did not pass is of an earlier run into the same directory.
+	// A file of a stage that did not pass was left by an earlier run in the same directory.
 	for _, look := range []struct{ stage, folder, place string }{{verdict.Audit, "audit", "locks"}, {verdict.Scan, "scan", "image"}} {
 		if st := run.Stage(look.stage); st == nil || st.Verdict != verdict.Pass {
 			continue
 		}
 		f.Scan = f.Scan.With(scanOf(read(look.folder+"/findings.json"), look.place))
 		if bom := read(look.folder + "/sbom.cdx.json"); bom != nil {
-			f.BOM = [][]byte{bom} // the image's says more than that of the locks
+			f.BOM = [][]byte{bom} // the image's SBOM has more than that of the lock files
 		}
-		if spdx := read(look.folder + "/sbom.spdx.json"); spdx != nil { // only a scan makes one
+		if spdx := read(look.folder + "/sbom.spdx.json"); spdx != nil { // only a scan has this file
 			f.SPDX = [][]byte{spdx}
 		}
 	}
@@ -93,8 +93,8 @@ func (s attester) factsOf(run *verdict.Run, read func(string) []byte, reference 
 	return f, nil
 }
 
-// factsOfIndex are those of the runs that built the images of an index, as the report of its join has
-// them: one tested, trained and proved, on each platform.
+// factsOfIndex returns the facts of an index. They come from the report of join, which has the reports of the runs that built
+// each platform's image.
 func (s attester) factsOfIndex(run *verdict.Run, read func(string) []byte, reference imageref.Reference) (attest.Facts, *verdict.Problem) {
 	refuse := func(format string, args ...any) (attest.Facts, *verdict.Problem) {
 		return attest.Facts{}, verdict.Problemf(attest.Refused, format, args...)
@@ -147,8 +147,8 @@ func (s attester) factsOfIndex(run *verdict.Run, read func(string) []byte, refer
 	return all, nil
 }
 
-// scanned are the facts of a scan of its own, passed or failed: they renew what is known of the image's
-// vulnerabilities, and say nothing else.
+// scanned returns the facts of a separate scan, passed or failed. They update the image's known vulnerabilities and nothing
+// else.
 func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attest.Facts, *verdict.Problem) {
 	if st.Verdict != verdict.Pass && st.Verdict != verdict.Fail {
 		return f, verdict.Problemf(attest.Refused, "the scan reached no verdict (%s)", st.Code)
@@ -177,7 +177,7 @@ func scanned(f attest.Facts, st *verdict.Stage, read func(string) []byte) (attes
 	return f, nil
 }
 
-// scannedIn are the folders of a scan's report: one, or that of each platform of an index.
+// scannedIn returns the directories of a scan's report: one, or one per platform of an index.
 func scannedIn(read func(string) []byte) []string {
 	var names []string
 	if json.Unmarshal(read(scanPlatforms), &names) != nil || len(names) == 0 {
@@ -189,7 +189,7 @@ func scannedIn(read func(string) []byte) []string {
 	return names
 }
 
-// reportFile is a file that a stage of this run adds to the report; nil when there is none.
+// reportFile returns a file that a stage of this run added to the report, or nil.
 func (s attester) reportFile(name string) []byte {
 	for _, st := range s.run.Stages {
 		for _, f := range st.Files {
@@ -201,10 +201,10 @@ func (s attester) reportFile(name string) []byte {
 	return nil
 }
 
-// maxReport bounds a file of a report that is read back.
+// maxReport limits the size of a report file that is read back.
 const maxReport = 64 << 20
 
-// readIn reads files of a report in a local directory; nil for one that is not there.
+// readIn returns a function that reads a file of a report directory, and returns nil for a missing one.
 func readIn(dir string) func(string) []byte {
 	return func(name string) []byte { return optional(filepath.Join(dir, filepath.FromSlash(name))) }
 }
@@ -223,21 +223,21 @@ func decodeRun(content []byte) (*verdict.Run, error) {
 	return run, nil
 }
 
-// optional is a file's content; nil when it is not there, or too large to be what is looked for.
+// optional returns a file's content, or nil if the file is missing or too large.
 func optional(file string) []byte {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) || err != nil || info.Size() > maxReport {
 		return nil
 	}
-	content, err := os.ReadFile(file) //nolint:gosec // the caller names the report
+	content, err := os.ReadFile(file) //nolint:gosec // the caller named the report
 	if err != nil {
 		return nil
 	}
 	return content
 }
 
-// scanOf is what an audit (in the locks) or a scan (in the image) found, as its report has it; nil
-// when it compared nothing.
+// scanOf returns the findings in a report of audit (lock files) or scan (image), or nil if nothing was compared with
+// advisories.
 func scanOf(content []byte, in string) *attest.Scan {
 	var report struct {
 		Database *struct {

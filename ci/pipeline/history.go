@@ -14,21 +14,21 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Observed is what was found in the ledger of runs.
+// Observed is the result of a query of the run ledger.
 type Observed struct {
-	// Summary is for people, JSON for machines. Both are empty with a failure.
+	// Summary is text, JSON is for machines. Both are empty if Failure is set.
 	Summary string
 	JSON    []byte
-	// Failure is why nothing is known; empty if something is.
+	// Failure says why there is no result.
 	Failure string
 }
 
 func unknown(problem *verdict.Problem) Observed { return Observed{Failure: problem.Error()} }
 
-// listed is how many runs the summary shows; the JSON has all.
+// listed limits how many runs the summary shows; the JSON has all of them.
 const listed = 50
 
-// Runs lists the recorded runs of the last days, the newest first. It writes nothing.
+// Runs lists the runs of the last days, newest first. It writes nothing.
 func Runs(ctx context.Context, backend Backend, opts Options, days int) Observed {
 	_, w, problem := past(ctx, backend, opts, days)
 	if problem != nil {
@@ -72,7 +72,7 @@ func Runs(ctx context.Context, backend Backend, opts Options, days int) Observed
 	return Observed{Summary: b.String(), JSON: append(content, '\n')}
 }
 
-// Dora computes the figures of software delivery of the last days, and the document's targets. It
+// Dora computes the delivery metrics (DORA) of the last days and compares them with the targets of the pipeline document. It
 // writes nothing.
 func Dora(ctx context.Context, backend Backend, opts Options, days int) Observed {
 	s, w, problem := past(ctx, backend, opts, days)
@@ -111,7 +111,7 @@ func (s *call) dora(w window) dora.Summary {
 		MinRuns: s.cfg.Observe.MinRuns})
 }
 
-// figureNames are the names for people.
+// figureNames are the metrics' display names.
 var figureNames = map[string]string{
 	dora.Frequency: "deployments per day", dora.LeadTime: "lead time, median", dora.LeadTime95: "lead time, 95 %",
 	dora.FailRate: "change fail rate", dora.Recovery: "recovery time, median", dora.Rework: "rework rate",

@@ -27,35 +27,35 @@ type ImageRequest struct {
 	Commit      string
 	// CommitTime is in UTC.
 	CommitTime time.Time
-	// Pushes is set if the image will be pushed to its registry once the gate permits it;
-	// Permit is that permit. Without it, the image is not pushed.
+	// Pushes is set if the image will be pushed once the gate permits it; Permit is that permit. Without a permit nothing is
+	// pushed.
 	Pushes bool
 	Permit policy.Permit
-	// Redact hides the run's secrets in what the application prints; nil hides nothing.
+	// Redact masks secrets in the application's output; nil masks nothing.
 	Redact func(string) string
-	// Tell gets a line about a start that takes long; nil tells nobody.
+	// Tell receives a line while a slow start is in progress; it may be nil.
 	Tell func(line string)
 }
 
-// Answered is the evidence of ServeApp that says after how long the application answered: "after 1.7 s".
+// Answered is the key of the evidence for how soon the application answered, such as "after 1.7 s".
 const Answered = "healthy"
 
-// ImageResult is the verdict on an image, and its reference by digest.
+// ImageResult is the verdict on an image, with its reference by digest.
 type ImageResult struct {
 	Stage verdict.Stage
 	// Reference is the zero value unless the stage passed.
 	Reference imageref.Reference
-	// Export writes the image into a local directory, as supply.Image wants it; nil when it cannot.
+	// Export writes the image into a local directory in the form that supply.Image reads; nil if there is no image.
 	Export func(ctx context.Context, dir string) error
 }
 
-// imageRequest is the part of the image's request that does not need a model.
+// imageRequest returns the parts of the request that do not depend on a model.
 func (s *call) imageRequest() ImageRequest {
 	leftOut := func(needed string) bool { return !s.opts.wants(needed) }
 	return ImageRequest{
 		Config: s.cfg, Source: s.backend.Source,
 		Environment: s.opts.Environment, Ref: s.opts.Ref, Commit: s.opts.Commit, CommitTime: s.args.commitTime, Redact: s.run.Redact,
-		// A run without the stages that a push requires only builds.
+		// If the run lacks a stage that a push requires, the image is only built.
 		Pushes: !s.opts.sandbox() && !slices.ContainsFunc(verdict.Requires(verdict.Image), leftOut),
 	}
 }
@@ -67,8 +67,8 @@ func (s *state) warmUp(ctx context.Context) {
 	}
 }
 
-// appMissing finds that the application's command starts a file that the source does not have. A
-// file that the training leaves beside the model is no part of the source.
+// appMissing reports a start command whose file is not in the source. Files that the training creates beside the model are
+// not expected there.
 func (s *call) appMissing() *verdict.Problem {
 	if s.cfg.Image.Dockerfile != "" {
 		return nil
@@ -83,12 +83,12 @@ func (s *call) appMissing() *verdict.Problem {
 	return nil
 }
 
-// built makes an image that of the run; the zero value is none.
+// built records the run's image; the zero value means none.
 func (s *state) built(image imageref.Reference) {
 	s.outcome.Image, s.run.Image, s.run.ImageDigest = image.Written(), image.Written(), image.Digest
 }
 
-// scriptName is a file of the source that Python or a program such as Streamlit runs.
+// scriptName returns the source file that the command runs with Python or a program such as Streamlit.
 var scriptName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py$`)
 
 func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
@@ -109,8 +109,8 @@ func (s *state) image(ctx context.Context, permit policy.Permit) verdict.Stage {
 		}
 		return result.Stage
 	}
-	// Without an engine there is no image. Whether the application starts and answers with this
-	// model can still be tested; if it does not, it would not in an image.
+	// Without an engine no image is built, but the application can still be started with the model and probed. If that fails
+	// here, it would fail in an image.
 	stage := s.backend.ServeApp(ctx, request).Stage
 	if stage.Verdict == verdict.Pass {
 		cause := "no image was built; the application answered as a process"

@@ -16,35 +16,35 @@ import (
 
 // Setup is what Init proposes for a repository.
 type Setup struct {
-	// Text says what was found, what is new, and what could not be found out.
+	// Text lists what was detected, which files are new, and what is unknown.
 	Text string
-	// New are the files that the repository lacks, by path. Existing ones are never changed.
+	// New has the files that the repository lacks, by path. Existing files are never changed.
 	New map[string]string
-	// Again are files that an earlier init wrote and nobody has changed since: Old has their content, which Again
-	// replaces.
+	// Again has files that an earlier init wrote and that were not edited since, with their new content; Old has their
+	// current content.
 	Again, Old map[string]string
-	// Failure is set when the repository could not be read.
+	// Failure is set if the repository could not be read.
 	Failure string
-	// Unmeasured are the failures of a measuring run that measured nothing; New is there nevertheless.
+	// Unmeasured has the failures of a measuring run without a result. New is still filled in.
 	Unmeasured []string
 }
 
-// InitOptions say what Init is asked for.
+// InitOptions are the arguments of Init.
 type InitOptions struct {
-	// CI is the system to write a file for; empty for none.
+	// CI is the CI system to write a file for; empty means none.
 	CI string
-	// Folder is the name of the source's directory; empty where it is not known.
+	// Folder is the name of the source directory, empty if unknown.
 	Folder string
-	// Version is the version of the module that the file names; empty for main.
+	// Version is the module version that the generated file refers to; empty means main.
 	Version string
-	// Measure runs the tests once, to begin with a floor of coverage that they reach. Call are the arguments
-	// of that run; its stages are chosen here.
+	// Measure runs the tests once, to propose a coverage floor that they reach. Call has the arguments of that run; its
+	// stages are set here.
 	Measure bool
 	Call    Options
 }
 
-// Init looks at the source and proposes its pipeline.yaml, and the file of a CI system. It writes
-// nothing, and runs nothing of the source unless it is to measure.
+// Init inspects the source and proposes a pipeline.yaml and the file of a CI system. It writes nothing, and runs code of the
+// source only to measure.
 func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 	proposal, err := scaffold.Propose(ctx, scaffold.Request{
 		Source: backend.Source, CI: options.CI, Folder: options.Folder, Version: options.Version,
@@ -100,8 +100,8 @@ func Init(ctx context.Context, backend Backend, options InitOptions) Setup {
 	return setup
 }
 
-// measure runs the tests with the configuration that the source has or would get, and tells the proposal what
-// they execute. It returns the failures of a run that says nothing about that.
+// measure runs the tests with the existing or proposed configuration and puts their coverage into the proposal. It returns
+// the problems of a run without a usable result.
 func measure(ctx context.Context, backend Backend, opts Options, proposal *scaffold.Proposal,
 	existing func(string) (string, bool),
 ) []string {
@@ -139,10 +139,10 @@ func rootNames(ctx context.Context, backend Backend) ([]string, error) {
 	return rootEntries(ctx, backend, names)
 }
 
-// releasedVersion is a version that the Go module proxy and Dagger can both find.
+// releasedVersion matches versions that both the Go module proxy and Dagger can resolve.
 var releasedVersion = regexp.MustCompile(`^v\d+\.\d+\.\d+$`)
 
-// ReleaseOf is the version of a build if it is one of a release, and empty otherwise.
+// ReleaseOf returns a build's version if it is a release, otherwise an empty string.
 func ReleaseOf(version string) string {
 	if releasedVersion.MatchString(version) {
 		return version

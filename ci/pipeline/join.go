@@ -20,16 +20,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// JoinOptions say which images become one index.
+// JoinOptions choose the images that become one index.
 type JoinOptions struct {
-	// Images are references by digest; those of the reports when empty.
+	// Images are references by digest. If empty, they are taken from the reports.
 	Images []string
-	// From is a local directory with the reports of the runs that built them, each in a directory of its own.
+	// From is a local directory with one report directory for each run that built an image.
 	From string
 }
 
-// The report of a joined index has a folder for each platform, with what the report of the run has that
-// built its image, and the index itself.
+// The report of a joined index has the index and, for each platform, the relevant files of the report of the run that built
+// its image.
 const (
 	platformsDir = "platforms"
 	indexFile    = platformsDir + "/index.json"
@@ -40,11 +40,11 @@ var provingFiles = []string{
 	verdict.ReportJSON, "audit/findings.json", "audit/sbom.cdx.json", "scan/findings.json", "scan/sbom.cdx.json", "scan/sbom.spdx.json",
 }
 
-// Join puts the images that runs on several platforms built, proved and pushed into one index, in their
-// repository. Doing it again changes nothing.
+// Join combines the images that runs on several platforms built, checked and pushed into one index in the same repository. It
+// is idempotent.
 func Join(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
-	// The images passed the gates of their own runs, whose reports are the proof.
+	// Each image passed the gates of its own run; the report of that run is the proof.
 	run := s.operate(policy.Action{Stage: verdict.Image, Recorded: true}, func(permit policy.Permit) verdict.Stage {
 		return s.join(ctx, permit)
 	})
@@ -99,8 +99,8 @@ func (s *state) join(ctx context.Context, permit policy.Permit) verdict.Stage {
 	return result.Stage
 }
 
-// unproven is why the run of a report proves nothing of its image; empty if it does. The rules are those of
-// attest, and where the call trusts a key those of verify: then the image must have been attested.
+// unproven explains why a run's report does not prove its image, or returns an empty string. It applies the rules of attest
+// and, if the call trusts a key, also those of verify: the image must then have been attested.
 func (s *call) unproven(ctx context.Context, permit policy.Permit, run *verdict.Run, dir string, image imageref.Reference) string {
 	of := attester{call: s, image: image}
 	if _, problem := of.factsOf(run, readIn(dir), image); problem != nil {
@@ -115,7 +115,7 @@ func (s *call) unproven(ctx context.Context, permit policy.Permit, run *verdict.
 	return ""
 }
 
-// repository opens a repository with the login of the call.
+// repository opens a repository with the credentials of the call.
 func (s *call) repository(ctx context.Context, permit policy.Permit, of imageref.Repository) (images.Repository, error) {
 	login, err := s.login(ctx, permit, of)
 	if err != nil {
@@ -131,13 +131,13 @@ func (s *call) repository(ctx context.Context, permit policy.Permit, of imageref
 	return images.At(ctx, "", of, opts...)
 }
 
-// maxReports bounds how many reports are read, and how deep they may be.
+// maxReports limits how many reports are read, and maxReportDepth how deeply they may be nested.
 const (
 	maxReports     = 100
 	maxReportDepth = 4
 )
 
-// reportsIn are the directories that have a report: the given one, and those below it.
+// reportsIn returns the directories below a directory, itself included, that contain a report.
 func reportsIn(dir string) ([]string, error) {
 	if dir == "" {
 		return nil, errors.New("the reports of the runs that built the images are needed")
@@ -149,7 +149,7 @@ func reportsIn(dir string) ([]string, error) {
 		}
 		below, err := filepath.Rel(dir, name)
 		if err == nil && entry.IsDir() && (entry.Name() == platformsDir || strings.Count(below, string(filepath.Separator)) >= maxReportDepth) {
-			return fs.SkipDir // the reports in that of an index are no runs of their own
+			return fs.SkipDir // the reports inside an index's report are not separate runs
 		}
 		if err == nil && !entry.IsDir() && entry.Name() == verdict.ReportJSON {
 			all = append(all, filepath.Dir(name))

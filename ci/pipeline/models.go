@@ -9,14 +9,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Models lists what is published in the environment; it writes nothing.
+// Models lists the published versions of the environment. It writes nothing.
 func Models(ctx context.Context, backend Backend, opts Options, limit int) *verdict.Run {
 	return registry(ctx, backend, opts, policy.Action{Stage: verdict.Publish, Reads: true},
 		func(in publish.Input) verdict.Stage { return publish.List(ctx, in, limit).Stage })
 }
 
-// ModelsJSON is the list of a run of Models for machines, or empty. Secrets are masked in it, as
-// in every report.
+// ModelsJSON returns the list of a run of Models as JSON, or an empty string. Secrets are masked.
 func ModelsJSON(run *verdict.Run) string {
 	for _, stage := range run.Stages {
 		for _, file := range stage.Files {
@@ -28,8 +27,7 @@ func ModelsJSON(run *verdict.Run) string {
 	return ""
 }
 
-// moving is the action that changes published versions, which a run recorded after it had
-// passed the gates.
+// moving changes published versions that a run recorded after passing the gates.
 var moving = policy.Action{Stage: verdict.Publish, Recorded: true}
 
 // Promote points an alias at a published version of the environment.
@@ -42,12 +40,12 @@ func RollbackModel(ctx context.Context, backend Backend, opts Options, move publ
 	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Rollback(ctx, in, move).Stage })
 }
 
-// CleanClaims removes what interrupted publications have left.
+// CleanClaims removes what interrupted publications left behind.
 func CleanClaims(ctx context.Context, backend Backend, opts Options, numbers []int) *verdict.Run {
 	return registry(ctx, backend, opts, moving, func(in publish.Input) verdict.Stage { return publish.Clean(ctx, in, numbers).Stage })
 }
 
-// registry runs an operation on published versions, as a run of its own.
+// registry runs an operation on published versions as a run of its own.
 func registry(
 	ctx context.Context, backend Backend, opts Options, action policy.Action, run func(publish.Input) verdict.Stage,
 ) *verdict.Run {

@@ -18,14 +18,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 )
 
-// patience is how long a scan of the registry is waited for, which begins after the push: to be known at
-// all, and to be done.
+// patience limits the wait for the registry's scan, which starts after the push: until it is listed, and until it is
+// complete.
 var patience = struct{ interval, known, done time.Duration }{5 * time.Second, 30 * time.Second, 2 * time.Minute}
 
-// errUnscanned is an image that the registry knows no scan of.
+// errUnscanned means that the registry has no scan of the image.
 var errUnscanned = errors.New("it has not scanned this image")
 
-// opinion asks Amazon ECR what it found in an image; nil where pipeline.yaml does not ask for it.
+// opinion returns what Amazon ECR's own scan found in an image, or nil unless pipeline.yaml asks for it.
 func (s *call) opinion(permit policy.Permit, image imageref.Reference) func(context.Context) (supply.Opinion, error) {
 	if !s.cfg.Security.RegistryScan || s.opts.sandbox() && s.opts.Image == "" {
 		return nil
@@ -64,7 +64,7 @@ func (s *call) opinion(permit policy.Permit, image imageref.Reference) func(cont
 	}
 }
 
-// underWay reports whether a scan goes on, or why none can be had.
+// underWay reports whether a scan is in progress, or returns why there will be none.
 func underWay(found *ecr.DescribeImageScanFindingsOutput, err error) (bool, error) {
 	var refused smithy.APIError
 	switch {
@@ -85,7 +85,7 @@ func underWay(found *ecr.DescribeImageScanFindingsOutput, err error) (bool, erro
 	}
 }
 
-// opinionOf reads findings of either kind of scan.
+// opinionOf reads the findings of a basic or an enhanced scan.
 func opinionOf(found *ecr.DescribeImageScanFindingsOutput) (supply.Opinion, error) {
 	f := found.ImageScanFindings
 	if f == nil || cmp.Or(f.VulnerabilitySourceUpdatedAt, f.ImageScanCompletedAt) == 0 {

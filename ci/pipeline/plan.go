@@ -10,19 +10,19 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Plan is what a run would do, and why.
+// Plan is what a run would do, with the reasons.
 type Plan struct {
 	// Ref and Environment are those of the run.
 	Ref         string `json:"ref"`
 	Environment string `json:"environment"`
-	// Stages are the decisions on each stage.
+	// Stages has the decision on each stage.
 	Stages []policy.Decision `json:"stages"`
-	// Rollout is what would change in AWS, as text; empty when nothing is rolled out.
+	// Rollout describes the changes in AWS; it is empty if nothing is rolled out.
 	Rollout string `json:"rollout,omitempty"`
-	// Compared is true if Rollout was compared with what exists, Changed if something would change.
+	// Compared is set if Rollout was compared with the account, Changed if anything would change.
 	Compared bool `json:"compared"`
 	Changed  bool `json:"changed"`
-	// Problems keep the run from starting, or its rollout from being carried out.
+	// Problems would keep the run from starting or the rollout from being carried out.
 	Problems []string `json:"problems"`
 }
 
@@ -45,13 +45,13 @@ func Explain(ctx context.Context, backend Backend, opts Options) *Plan {
 	return plan
 }
 
-// credentials reports whether the call has any for the account.
+// credentials reports whether the call has credentials for the account.
 func (o Options) credentials() bool {
 	r := o.Rollout
 	return o.Target.AccessKey != nil || r.Profile != "" || r.WebIdentity != nil || r.DefaultCredentials || r.Connect != nil
 }
 
-// Markdown renders the plan, with a line for each resource that a rollout into nothing would create.
+// Markdown renders the plan. A first deployment has one line per resource to create.
 func (p *Plan) Markdown() string {
 	if p.Compared {
 		return p.WholeMarkdown()
@@ -66,7 +66,7 @@ func (p *Plan) Markdown() string {
 	return text
 }
 
-// WholeMarkdown renders the plan with everything that AWS would be told.
+// WholeMarkdown renders the plan with the full input of each call of AWS.
 func (p *Plan) WholeMarkdown() string {
 	var b strings.Builder
 	b.WriteString("# Plan for " + verdict.Line(p.Ref, 255) + " in " + verdict.Line(p.Environment, 63) + "\n\n")
@@ -93,11 +93,11 @@ func (p *Plan) WholeMarkdown() string {
 func (p *Plan) JSON() []byte {
 	data, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
-		// Strings and booleans always encode.
+		// Strings and booleans can always be encoded.
 		panic(err)
 	}
 	return append(data, '\n')
 }
 
-// Failure is empty when the plan can be carried out, else why not.
+// Failure explains why the plan cannot be carried out, or is empty.
 func (p *Plan) Failure() string { return strings.Join(p.Problems, "\n") }

@@ -12,21 +12,22 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// scanPlatforms is the file of a scan's report that names the folders of an index's platforms.
+// scanPlatforms is the file that names the directory of each platform in an index's scan report.
 const scanPlatforms = "scan/platforms.json"
 
-// folderOf is a platform as the name of a folder: linux-arm64.
+// folderOf returns a platform as a directory name, such as linux-arm64.
 func folderOf(platform string) string { return unsafeInName.ReplaceAllString(platform, "-") }
 
 var unsafeInName = regexp.MustCompile(`[^A-Za-z0-9._]+`)
 
-// onPlatform is what a stage found about the image of one platform.
+// onPlatform is the result of a stage for one platform's image.
 type onPlatform struct {
 	platform string
 	stage    verdict.Stage
 }
 
-// together is the verdict on all images of an index: that of the worst. Everything in it names its platform.
+// together combines the results for all images of an index. The verdict is the worst of them, and every entry names its
+// platform.
 func together(name string, parts []onPlatform) verdict.Stage {
 	all := verdict.Stage{Name: name, Verdict: verdict.Pass}
 	for _, outcome := range []verdict.Outcome{verdict.Fail, verdict.CouldNotRun} {
@@ -49,7 +50,7 @@ func together(name string, parts []onPlatform) verdict.Stage {
 			all.Evidence = append(all.Evidence, e)
 		}
 		for _, w := range st.Warnings {
-			// An exception is of use if one of the images needs it.
+			// An exception counts as used if it applies to one of the images.
 			if w.Code == supply.WaiverUnused.Name && !everywhere(parts, w) {
 				continue
 			}
@@ -72,7 +73,7 @@ func together(name string, parts []onPlatform) verdict.Stage {
 		}
 	}
 	content, err := json.Marshal(folders)
-	if err != nil { // names can be written
+	if err != nil { // strings can always be encoded
 		return failed(name, verdict.Problemf(supply.ReportUnreadable, "write %s: %v", scanPlatforms, err))
 	}
 	all.Files = append(all.Files, verdict.ReportFile{Path: scanPlatforms, Content: content})
@@ -82,7 +83,7 @@ func together(name string, parts []onPlatform) verdict.Stage {
 	return all
 }
 
-// named are findings that say which platform they are about.
+// named adds the platform to findings.
 func (p onPlatform) named(all []verdict.Finding) []verdict.Finding {
 	all = slices.Clone(all)
 	for i := range all {
@@ -101,7 +102,7 @@ func everywhere(parts []onPlatform, finding verdict.Finding) bool {
 	return true
 }
 
-// most keeps one measurement of each kind, the largest.
+// most keeps the largest measurement of each kind.
 func most(all []verdict.Measure, m verdict.Measure) []verdict.Measure {
 	for i := range all {
 		if all[i].Name == m.Name && all[i].Of == m.Of {
@@ -114,7 +115,7 @@ func most(all []verdict.Measure, m verdict.Measure) []verdict.Measure {
 	return append(all, m)
 }
 
-// joinedSARIF has the findings of all images, each as a run of its own; nil where there are none.
+// joinedSARIF combines the findings of all images, with one SARIF run per image. It returns nil without findings files.
 func joinedSARIF(parts []onPlatform) []byte {
 	var joined map[string]any
 	for _, part := range parts {
@@ -125,7 +126,7 @@ func joinedSARIF(parts []onPlatform) []byte {
 			}
 			runs, _ := one["runs"].([]any)
 			for _, run := range runs {
-				if object, is := run.(map[string]any); is { // code hosts tell runs apart by this
+				if object, is := run.(map[string]any); is { // code hosts use it to tell the runs apart
 					object["automationDetails"] = map[string]any{"id": fmt.Sprintf("openstack-rca/%s/", part.platform)}
 				}
 			}

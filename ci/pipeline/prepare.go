@@ -20,12 +20,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// maxConfig bounds pipeline.yaml before it is parsed.
+// maxConfig limits the size of pipeline.yaml before it is parsed.
 const maxConfig = 1 << 20
 
-// prepare fills in an environment's defaults, checks the arguments, the configuration and the
-// source, and decides which stages run. The run is already refused if anything
-// is wrong with them.
+// prepare fills in the environment's defaults, checks the arguments, the configuration and the source, and decides which
+// stages run. If anything is wrong, the returned run is already refused.
 func prepare(ctx context.Context, backend Backend, opts Options) *state {
 	assumed := opts.Ref == "" && opts.AssumesRef()
 	opts = opts.withDefaults()
@@ -117,13 +116,12 @@ func (o Options) request(backend Backend) policy.Request {
 	}
 }
 
-// configure reads pipeline.yaml for an environment. It returns all problems at once, as
-// those of the preflight.
+// configure reads pipeline.yaml for an environment and returns all problems at once, as problems of the preflight.
 func configure(ctx context.Context, backend Backend, environment string) (config.Config, []*verdict.Problem) {
 	one := func(code verdict.Code, format string, args ...any) (config.Config, []*verdict.Problem) {
 		return config.Config{}, []*verdict.Problem{verdict.Problemf(code, format, args...)}
 	}
-	// Listed before it is read: the list is needed anyway, and saves a request for a missing file.
+	// The list is needed later anyway, and saves a request for a missing file.
 	files, err := backend.Source.List(ctx)
 	var content []byte
 	if err == nil {
@@ -164,7 +162,8 @@ func configure(ctx context.Context, backend Backend, environment string) (config
 	return config.Config{}, problems
 }
 
-// partOnly is the problem of a source that is a folder of a project: it would be judged by defaults.
+// partOnly reports a source that is a subdirectory of a project: without the project's pipeline.yaml the defaults would be
+// used.
 func partOnly(ctx context.Context, backend Backend) []*verdict.Problem {
 	if backend.Above == nil {
 		return nil
@@ -182,7 +181,7 @@ func partOnly(ctx context.Context, backend Backend) []*verdict.Problem {
 	return []*verdict.Problem{problem}
 }
 
-// rootEntries lists the root directory of the source, as far as the backend can.
+// rootEntries lists the root directory of the source, as far as the backend supports that.
 func rootEntries(ctx context.Context, backend Backend, files []string) ([]string, error) {
 	if backend.Root != nil {
 		return backend.Root(ctx)
@@ -197,8 +196,8 @@ func rootEntries(ctx context.Context, backend Backend, files []string) ([]string
 	return names, nil
 }
 
-// misnamedConfig returns the entry of the source's root that was meant as pipeline.yaml and would be
-// ignored: its settings, which may be stricter than the defaults, must not be lost in silence.
+// misnamedConfig returns a file of the root that was probably meant to be pipeline.yaml. Its settings may be stricter than
+// the defaults, so they must not be ignored silently.
 func misnamedConfig(names []string) string {
 	if slices.Contains(names, config.FileName) {
 		return ""
@@ -215,7 +214,7 @@ func misnamedConfig(names []string) string {
 	return ""
 }
 
-// secondConfig returns the file beside pipeline.yaml that was perhaps meant to be it.
+// secondConfig returns a file beside pipeline.yaml that was possibly meant instead.
 func secondConfig(names []string) string {
 	for _, name := range names {
 		if name != config.FileName && isConfigName(name) && slices.Contains(names, config.FileName) {
@@ -225,15 +224,14 @@ func secondConfig(names []string) string {
 	return ""
 }
 
-// isConfigName reports whether a name is that of the settings, or what editors and habits make of it: .pipeline.yaml,
+// isConfigName reports whether a name looks like pipeline.yaml with a usual mistake, such as .pipeline.yaml or
 // pipeline.yaml.txt.
 func isConfigName(name string) bool {
 	lower := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "."), ".txt")
 	return lower == config.FileName || lower == "pipeline.yml"
 }
 
-// checkSource finds out early that a source cannot be what the stages need: seconds
-// instead of the minutes an environment takes to make.
+// checkSource finds files that no stage could use within seconds, before environments are installed.
 func checkSource(ctx context.Context, backend Backend, cfg config.Config, paths []string) ([]string, []*verdict.Problem) {
 	names, problem := listSource(ctx, backend, cfg)
 	if problem != nil {
@@ -248,7 +246,7 @@ func checkSource(ctx context.Context, backend Backend, cfg config.Config, paths 
 	return names, checkPaths(names, paths)
 }
 
-// listSource lists the files that stages may see, or says what none of them could get.
+// listSource lists the files that stages may see, or reports those that no stage could use.
 func listSource(ctx context.Context, backend Backend, cfg config.Config) ([]string, *verdict.Problem) {
 	var unusable error
 	if backend.Unusable != nil {
@@ -261,7 +259,7 @@ func listSource(ctx context.Context, backend Backend, cfg config.Config) ([]stri
 	return nil, unreadableSource(err)
 }
 
-// unreadableSource is the problem of a source that cannot be read. Its remedy names the entry that is at fault.
+// unreadableSource reports a source that cannot be read. Its remedy names the file at fault.
 func unreadableSource(err error) *verdict.Problem {
 	problem := verdict.Problemf(CodeSourceUnreadable, "%v", err)
 	var entry *runner.FileError
@@ -276,14 +274,13 @@ func unreadableSource(err error) *verdict.Problem {
 	return problem
 }
 
-// leaveOut excludes what is of one machine, whatever it is called: virtual environments, which have links that lead out of
-// the source, and reports of earlier runs, which would make each run see another source.
+// leaveOut excludes what belongs to one machine: virtual environments, whose links lead out of the source, and reports of
+// earlier runs, which would make every run see a different source.
 func leaveOut(cfg *config.Config, files []string) {
 	cfg.Exclude = append(cfg.Exclude, glob.EscapeAll(slices.Concat(pyenv.Virtual(files), verdict.ReportDirs(files)))...)
 }
 
-// checkPaths finds the paths of tests that the source does not have. What follows "::" is a name
-// inside of a file, which pytest looks up.
+// checkPaths reports test paths that do not exist in the source. It ignores what follows "::", which pytest resolves.
 func checkPaths(names, paths []string) []*verdict.Problem {
 	var problems []*verdict.Problem
 	for _, given := range paths {

@@ -11,13 +11,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// pulse is how often a stage that still runs says so.
+// pulse is the interval between lines about a stage that is still running.
 const pulse = time.Minute
 
-// progress tells the caller when stages start and end, and what the others wait for. Its methods
-// may be called side by side.
+// progress reports when stages start and end, and what the others wait for. Its methods may be called concurrently.
 type progress struct {
-	// telling is held while tell runs: a listener hears one line at a time.
+	// telling is locked while tell runs, so that lines do not overlap.
 	telling sync.Mutex
 	tell    func(string)
 
@@ -25,7 +24,7 @@ type progress struct {
 	running []string
 }
 
-// say passes a line on; without a listener it does nothing.
+// say passes a line on; it does nothing without a listener.
 func (p *progress) say(format string, args ...any) {
 	if p.tell != nil {
 		p.telling.Lock()
@@ -34,7 +33,7 @@ func (p *progress) say(format string, args ...any) {
 	}
 }
 
-// began notes that a stage runs. The function it returns notes its end and ends the pulse.
+// began records the start of a stage. The returned function records its end.
 func (p *progress) began(name string) (ended func(stage verdict.Stage)) {
 	p.mu.Lock()
 	p.running = append(p.running, name)
@@ -79,7 +78,7 @@ func (p *progress) began(name string) (ended func(stage verdict.Stage)) {
 	}
 }
 
-// skipped notes a stage that does not run.
+// skipped records a stage that does not run.
 func (p *progress) skipped(stage verdict.Stage) {
 	p.say("%s: %s (%s)", stage.Name, stage.Verdict, stage.Code)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage {
-	// Nothing needs the sandbox's servers after this, and stopping them takes a second or two.
+	// The sandbox's servers are not needed after this stage, and stopping them takes a second or two.
 	defer s.servers.retire(ctx)
 	if m := s.outcome.Model; m != nil && m.Unseen != "" {
 		return failed(verdict.Publish, verdict.Problemf(CodeUnseen,
@@ -36,7 +36,7 @@ func (s *state) publish(ctx context.Context, permit policy.Permit) verdict.Stage
 	return result.Stage
 }
 
-// readable is where a run outside of the sandbox will publish, for questions that change nothing; false where it
+// readable returns the publishing target for requests that change nothing. It returns false in the sandbox and if the run
 // publishes nothing.
 func (s *state) readable() (publish.Input, bool) {
 	if s.run.Preflight != nil || s.opts.sandbox() || !s.opts.wants(verdict.Publish) || !s.gate.Decision(verdict.Publish).Run {
@@ -50,8 +50,7 @@ func (s *state) readable() (publish.Input, bool) {
 	return publish.Input{Config: s.cfg, Environment: s.opts.Environment, Target: target}, problem == nil
 }
 
-// refuseUnpublishable refuses a run that would train for a model that it cannot publish, because the call lacks
-// an address or a credential.
+// refuseUnpublishable refuses a run before training if the call lacks an address or credentials that publishing needs.
 func (s *state) refuseUnpublishable(ctx context.Context) {
 	if in, publishes := s.readable(); publishes {
 		if problems := publish.Unusable(ctx, in); len(problems) > 0 {
@@ -60,8 +59,8 @@ func (s *state) refuseUnpublishable(ctx context.Context) {
 	}
 }
 
-// askServers tells, while the first stages run, that a server of the publication does not answer as it should. It may
-// until it is needed: nothing is refused. The function that it returns ends the question.
+// askServers warns early, while the first stages run, if a publishing server does not respond properly. It may recover before
+// it is needed, so nothing is refused. The returned function ends the check.
 func (s *state) askServers(ctx context.Context) (end func()) {
 	in, publishes := s.readable()
 	if !publishes {
@@ -78,8 +77,7 @@ func (s *state) askServers(ctx context.Context) (end func()) {
 	return func() { cancel(); asked.Wait() }
 }
 
-// loadPublished loads a model as downloaded from the registry, in a step without credentials
-// and servers.
+// loadPublished downloads a model from the registry and loads it in a step without credentials and servers.
 func (s *state) loadPublished(ctx context.Context, version, dir string) publish.Checked {
 	if s.backend.Import == nil {
 		return publish.Checked{Warning: verdict.Problemf(publish.CodeNotLoaded, "this backend cannot take files into a step")}
@@ -97,7 +95,7 @@ func (s *state) loadPublished(ctx context.Context, version, dir string) publish.
 	if err != nil {
 		return notRun(err)
 	}
-	// The version and the content key the step, not the name of a temporary directory.
+	// The cache key has the version and the content, not the name of a temporary directory.
 	found, err := train.Rescore(ctx, s.backend.Runner, s.trainInput(), s.outcome.Model, files, version)
 	switch {
 	case err != nil:
@@ -116,7 +114,7 @@ func (s *state) loadPublished(ctx context.Context, version, dir string) publish.
 	return publish.Checked{Found: found.Outcome}
 }
 
-// target is where the permit lets the run publish: in the sandbox, to its own servers.
+// target returns where the run may publish; in the sandbox that is its own servers.
 func (s *state) target(ctx context.Context, permit policy.Permit) (publish.Target, *verdict.Problem) {
 	target, refused := s.outside(permit)
 	if refused != nil || !s.opts.sandbox() {
@@ -125,7 +123,7 @@ func (s *state) target(ctx context.Context, permit policy.Permit) (publish.Targe
 	return s.servers.target(ctx)
 }
 
-// outside is where the permit lets a call publish outside of the sandbox.
+// outside returns where a call may publish outside of the sandbox.
 func (s *call) outside(permit policy.Permit) (publish.Target, *verdict.Problem) {
 	if !permit.AllowsReading(verdict.Publish) {
 		return publish.Target{}, verdict.Problemf(policy.CodeBlocked.In(verdict.Publish), "the gate gave no permit")

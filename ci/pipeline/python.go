@@ -8,8 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// choosePython sets the version of all environments: that of the call, else that of
-// pipeline.yaml, else the one that the project's own files require.
+// choosePython sets the Python version of all environments: from the call, from pipeline.yaml, or from the project's own
+// files, in this order.
 func choosePython(ctx context.Context, source runner.Files, cfg *config.Config, given string) error {
 	if given != "" {
 		cfg.Python = given

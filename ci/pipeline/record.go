@@ -18,41 +18,38 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Observe is what is recorded of a run, and where it is sent.
+// Observe configures how a run is recorded and where its results are sent.
 type Observe struct {
-	// State is an existing or new directory of this machine for the ledger of runs. When empty it
-	// is in S3 beside the model ledger, and the sandbox has none.
+	// State is a directory of this machine for the run ledger; it is created if needed. If empty, the ledger is in S3 beside
+	// the model ledger; the sandbox then has none.
 	State string
-	// PushgatewayURL and OTLPEndpoint are where the metrics of the run are sent; empty for nowhere.
-	// The environment's own OTEL variables are not read: in a Dagger module they name the engine's
-	// collector.
+	// PushgatewayURL and OTLPEndpoint receive the metrics of the run; either may be empty. The OTEL variables of the
+	// environment are ignored: in a Dagger module they name the engine's collector.
 	PushgatewayURL, OTLPEndpoint string
-	// MetricsAuth is the login there: name:password, or a bearer token; nil for none.
+	// MetricsAuth is the login for both: name:password or a bearer token; nil means none.
 	MetricsAuth runner.Secret
-	// NotifySecrets are the secrets of the channels of notify, as notify.ParseSecrets reads them; nil for none.
+	// NotifySecrets has the secrets of the notification channels, in the form that notify.ParseSecrets reads; nil means none.
 	NotifySecrets runner.Secret
 	// Hotfix marks an unplanned change that fixes production.
 	Hotfix bool
 }
 
-// recordTimeout bounds the writing of a record, and the reading of those before it: a store that hangs
-// must not hold the verdict up.
+// recordTimeout limits the time to read and write records, so that a hanging store does not delay the verdict.
 const recordTimeout = 5 * time.Second
 
-// observer records a run, and tells of it.
+// observer records a run and sends notifications.
 type observer struct {
 	*call
-	// before are earlier runs, the newest last, as far as they were read.
+	// before are earlier runs, newest last, as far as they could be read.
 	before []runledger.Record
 }
 
-// observe records the run once it has its verdict. Nothing here changes the verdict: what fails
-// is a warning.
+// observe records the run after its verdict. Failures here are warnings; they never change the verdict.
 func (s *observer) observe(ctx context.Context, call string) {
 	if call == "" || s.gate == nil {
 		return
 	}
-	// A run that was cancelled is recorded, too.
+	// A cancelled run is recorded, too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	record, err := runledger.Of(s.run, runledger.Details{Call: call, CommitTime: s.args.commitTime, Hotfix: s.opts.Observe.Hotfix})
@@ -70,7 +67,7 @@ func (s *observer) record(ctx context.Context, r runledger.Record) {
 	permit, _ := s.recordPermit()
 	ledger, err := s.ledger(ctx, permit)
 	if err == nil && ledger != nil {
-		err = ledger.Write(ctx, r) // first: what is shown of earlier runs must not take its time
+		err = ledger.Write(ctx, r) // first: reading earlier runs must not use up its time
 		s.trend(ctx, ledger, r)
 	}
 	if err != nil {
@@ -78,19 +75,19 @@ func (s *observer) record(ctx context.Context, r runledger.Record) {
 	}
 }
 
-// hide masks the run's secrets in the text of an error.
+// hide masks the run's secrets in an error's text.
 func (s *call) hide(err error) string { return s.line(err.Error()) }
 
 func (s *call) line(text string) string { return verdict.Line(s.run.Redact(text), 1000) }
 
-// recordPermit is the right to write records: that to publish, or to deploy. It works on what
-// this run did, whatever came of it.
+// recordPermit is the permit to write records: that of publishing or of deploying. It is used for passed and failed runs
+// alike.
 func (s *call) recordPermit() (policy.Permit, *verdict.Stage) {
 	return s.gate.Ask(policy.Action{Stage: verdict.Publish, Recorded: true}, nil)
 }
 
-// recordedCall is the name under which a run of these stages is recorded; empty for one that is
-// only a part of the pipeline.
+// recordedCall returns the name under which a run of these stages is recorded, or an empty string for a call that is only a
+// part of the pipeline.
 func recordedCall(stages []string) string {
 	switch {
 	case len(stages) == 0 || len(stages) == len(verdict.Stages()):
@@ -101,8 +98,8 @@ func recordedCall(stages []string) string {
 	return ""
 }
 
-// ledger opens the ledger of runs as far as the permit allows: in the directory of the call, or
-// in S3. It is nil where there is none.
+// ledger opens the run ledger in the directory of the call or in S3, if the permit allows it. It returns nil if there is
+// none.
 func (s *call) ledger(ctx context.Context, permit policy.Permit) (*runledger.Ledger, error) {
 	switch {
 	case s.opts.Observe.State != "":
@@ -128,8 +125,8 @@ func (s *call) ledger(ctx context.Context, permit policy.Permit) (*runledger.Led
 	return runledger.Open(folder, s.opts.Environment), nil
 }
 
-// ledgerOfRole opens the ledger of runs with the credentials of the rollout: those of a role, a profile
-// or a web identity, which the models' own do not know.
+// ledgerOfRole opens the run ledger with the rollout's credentials, which may come from a role, a profile or a web identity.
+// The credentials for models support none of these.
 func (s *call) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
 	gate := s.gate
 	if gate == nil {
@@ -154,24 +151,24 @@ func (s *call) ledgerOfRole(ctx context.Context) (*runledger.Ledger, error) {
 	return runledger.Open(opened.Beside(runledger.FolderOf(s.cfg.Name)), s.opts.Environment), nil
 }
 
-// openLedger opens the ledger of models with a client.
+// openLedger opens the model ledger with a client.
 func (s *call) openLedger(ctx context.Context, _ policy.Permit, client *s3object.Client) (*ledger.Ledger, error) {
 	t := s.opts.Target
 	root, region := cmp.Or(t.ArtifactRoot, s.cfg.Publish.ArtifactRoot), cmp.Or(t.Region, s.cfg.Publish.Region)
 	return ledger.Open(ctx, ledger.Options{Root: root, Region: region, Client: client})
 }
 
-// window are the runs of the last days up to now.
+// window returns the runs of the last days.
 type window struct {
 	since, until time.Time
 	where        string
 	history      runledger.History
 }
 
-// MaxDays bounds how far back the ledger is read.
+// MaxDays limits how far back the ledger is read.
 const MaxDays = 3660
 
-// past reads the ledger of the last days, or of the configuration's window when 0.
+// past reads the ledger of the last days; 0 means the window of pipeline.yaml.
 func past(ctx context.Context, backend Backend, opts Options, days int) (*call, window, *verdict.Problem) {
 	s := prepare(ctx, backend, opts).call
 	if p := s.run.Preflight; p != nil {
@@ -194,7 +191,7 @@ func past(ctx context.Context, backend Backend, opts Options, days int) (*call, 
 	case ledger == nil:
 		return s, window{}, verdict.Problemf(runledger.CodeNone, "environment %s, and no --state", s.opts.Environment)
 	}
-	// Runs whose machine was a little ahead belong to it, too.
+	// Includes runs from machines whose clock was slightly ahead.
 	until := time.Now().UTC().Add(time.Hour)
 	w := window{since: until.AddDate(0, 0, -days).Add(-time.Hour), until: until, where: ledger.Where()}
 	if w.history, err = ledger.Read(ctx, w.since, w.until); err != nil {
@@ -203,7 +200,7 @@ func past(ctx context.Context, backend Backend, opts Options, days int) (*call, 
 	return s, w, nil
 }
 
-// warning is the line about records that could not be read; empty without any.
+// warning is a line about unreadable records, or empty.
 func (w window) warning() string {
 	n := len(w.history.Unreadable)
 	if n == 0 {

@@ -18,7 +18,7 @@ type Secrets struct {
 	all []runner.Secret
 }
 
-// Keep registers the secret and returns it. Nil stays nil.
+// Keep registers the secret and returns it. It returns nil for nil.
 func (s *Secrets) Keep(secret runner.Secret) runner.Secret {
 	if secret != nil {
 		s.mu.Lock()
@@ -37,16 +37,14 @@ func (s *Secrets) list() []runner.Secret {
 	return append([]runner.Secret(nil), s.all...)
 }
 
-// secrets are all secrets of the run. Those of Target and Rollout are included for callers
-// without Secrets.
+// secrets returns all secrets of the run, including those of Target and Rollout for callers that do not set Options.Secrets.
 func (o Options) secrets() []runner.Secret {
 	all := append(append(o.Secrets.list(), o.Target.Secrets()...), o.Rollout.WebIdentity, o.Observe.MetricsAuth, o.Observe.NotifySecrets)
 	return slices.DeleteFunc(all, func(secret runner.Secret) bool { return secret == nil })
 }
 
-// redactor masks the values of all secrets of the run, in each form in which programs print
-// them. unmasked are the names of those too short for that. One that cannot be read needs no
-// mask: no stage can read it either.
+// redactor masks the values of all secrets in every encoding in which programs commonly print them. unmasked has the names of
+// secrets that are too short to mask. A secret that cannot be read needs no mask, because no stage can read it either.
 func (o Options) redactor(ctx context.Context) (redact func(string) string, unmasked []string) {
 	var values []string
 	seen := map[string]bool{}
@@ -62,7 +60,7 @@ func (o Options) redactor(ctx context.Context) (redact func(string) string, unma
 		}
 	}
 	if lines := o.Observe.NotifySecrets; lines != nil {
-		// Each of them alone, too. Those that cannot be read are not used.
+		// Mask the secret of each channel separately, too. If they cannot be parsed, no channel uses them.
 		if text, err := lines.Plaintext(ctx); err == nil {
 			if parsed, err := notify.ParseSecrets(text); err == nil {
 				values = append(values, parsed.Values()...)

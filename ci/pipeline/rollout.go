@@ -21,22 +21,21 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// RolloutOptions configure how a service on ECS is operated outside of the sandbox. The static
-// credentials are those of Target.
+// RolloutOptions configure how an ECS service is operated outside of the sandbox. Static credentials are in Target.
 type RolloutOptions struct {
-	// Endpoint is the base address of every service of AWS, AWS_ENDPOINT_URL; empty is AWS's own.
+	// Endpoint is the base address for all AWS services (AWS_ENDPOINT_URL); empty means AWS's own.
 	Endpoint string
-	// Profile is one of the shared configuration files of this machine.
+	// Profile is a profile of this machine's shared AWS configuration.
 	Profile string
-	// WebIdentity is the token of an OIDC provider, exchanged for the credentials of WebIdentityRole.
+	// WebIdentity is the token of an OIDC provider, which is exchanged for credentials of WebIdentityRole.
 	WebIdentity      runner.Secret
 	WebIdentityRole  string
 	Role, ExternalID string
-	// DefaultCredentials uses the AWS CLI's credential chain when the call has no credentials.
+	// DefaultCredentials allows the AWS CLI's credential chain if the call has no credentials.
 	DefaultCredentials bool
-	// Name identifies this run in the lock; host and revision when empty.
+	// Name identifies this run in the lock; it defaults to the host name and revision.
 	Name string
-	// These are the arguments of deploy, and those of the operations on a service.
+	// Arguments of deploy and of the operations on a service.
 	Override      string
 	InFlight      InFlight
 	OnTimeout     OnTimeout
@@ -46,29 +45,29 @@ type RolloutOptions struct {
 	From          ImportSource
 	Confirm       string
 	WithLogs      bool
-	// Progress gets lines about the progress; may be nil.
+	// Progress receives lines about the progress; it may be nil.
 	Progress func(string)
-	// Connect makes the clients, and Clock is their time; for tests. Nil is AWS and real time.
+	// Connect creates the clients and Clock is their time, for tests; nil means AWS and the system clock.
 	Connect func(context.Context, account.Options) (release.Clients, *verdict.Problem)
 	Clock   clock.Clock
-	// Get replaces HTTP in the smoke test; for tests.
+	// Get replaces HTTP requests of the smoke test in tests.
 	Get func(ctx context.Context, address string) error
-	// localOnly lets the call reach AWS on this machine alone: its ref is assumed.
+	// localOnly refuses requests to any other machine; it is set if the ref is assumed.
 	localOnly bool
 }
 
-// The closed sets: deployment.InFlights and deployment.Policies.
+// Closed sets; see deployment.InFlights and deployment.Policies.
 type (
-	// InFlight is what to do about another version's deployment in progress.
+	// InFlight chooses what happens to another version's deployment in progress.
 	InFlight = deployment.InFlight
-	// OnTimeout is what to do about a deployment that does not finish in time.
+	// OnTimeout chooses what happens to a deployment that does not finish in time.
 	OnTimeout = deployment.Policy
 )
 
-// MaxLockWait is the longest that a run waits for the lock of another one.
+// MaxLockWait limits how long a run waits for another run's lock.
 const MaxLockWait = 24 * time.Hour
 
-// check finds what is wrong with the arguments.
+// check validates the arguments.
 func (o RolloutOptions) check(bad func(format string, args ...any)) {
 	oneOf(bad, "--in-flight", o.InFlight, deployment.InFlights)
 	oneOf(bad, "--on-timeout", o.OnTimeout, deployment.Policies)
@@ -95,15 +94,15 @@ const (
 // operation changes a service, or shows it.
 type operation struct {
 	name string
-	// reads is set if it changes nothing.
+	// reads is set if the operation changes nothing.
 	reads bool
 	run   operate
 }
 
-// operate carries an operation out.
+// operate carries the operation out.
 type operate func(context.Context, release.Clients, clock.Clock, release.Input, RolloutOptions) verdict.Stage
 
-// operations are all of them. Each works on releases that the journal recorded.
+// operations are all operations. They work on releases that are recorded in the journal.
 func operations() []operation {
 	plain := func(run func(context.Context, release.Clients, clock.Clock, release.Input) *release.Result) operate {
 		return func(ctx context.Context, clients release.Clients, clock clock.Clock, in release.Input, _ RolloutOptions) verdict.Stage {
@@ -132,8 +131,8 @@ func operations() []operation {
 	}
 }
 
-// Operate runs an operation on the service of an environment. One that changes it is refused
-// where the ref may not deploy. It always returns a judged run.
+// Operate runs an operation on the service of an environment. An operation that changes the service is refused if the ref may
+// not deploy. It always returns a run with a verdict.
 func Operate(ctx context.Context, backend Backend, opts Options, name string) *verdict.Run {
 	all := operations()
 	i := slices.IndexFunc(all, func(o operation) bool { return o.name == name })
@@ -156,8 +155,7 @@ func Operate(ctx context.Context, backend Backend, opts Options, name string) *v
 	return run
 }
 
-// Imported is the pipeline.yaml of a run of Import, or empty. Secrets are masked in it, as in every
-// report.
+// Imported returns the pipeline.yaml of a run of Import, or an empty string. Secrets are masked.
 func Imported(run *verdict.Run) string {
 	for _, stage := range run.Stages {
 		for _, file := range stage.Files {
@@ -169,8 +167,8 @@ func Imported(run *verdict.Run) string {
 	return ""
 }
 
-// connect opens the account of an environment as far as the permit allows, and returns the
-// input of package release. In the sandbox there are no clients.
+// connect opens the environment's account as far as the permit allows, and returns the input of package release. In the
+// sandbox it has no clients.
 func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Clients, clock.Clock, release.Input, []*verdict.Problem) {
 	o, r, cfg := s.opts, s.opts.Rollout, s.cfg
 	task, unread := s.taskFile(ctx)
@@ -193,7 +191,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 	if now == nil {
 		now = clock.System{}
 	}
-	if in.LockWait, _ = time.ParseDuration(r.LockWait); r.LockWait != "" && in.LockWait == 0 { // it was checked
+	if in.LockWait, _ = time.ParseDuration(r.LockWait); r.LockWait != "" && in.LockWait == 0 { // checked before
 		in.LockWait = -1
 	}
 	if o.sandbox() {
@@ -220,7 +218,7 @@ func (s deployer) connect(ctx context.Context, permit policy.Permit) (release.Cl
 	return clients, now, in, nil
 }
 
-// platforms are the digests of the images of an index by platform; none for an image.
+// platforms returns the digests of an index's images by platform, or nil for a single image.
 func (s deployer) platforms(ctx context.Context, permit policy.Permit, image imageref.Reference) (map[string]string, error) {
 	opened, err := s.registry(ctx, permit, image)
 	if err != nil {
@@ -237,10 +235,10 @@ func (s deployer) platforms(ctx context.Context, permit policy.Permit, image ima
 	return all, nil
 }
 
-// maxTaskDefinition bounds the file with the task definition; ECS takes 64 KiB.
+// maxTaskDefinition limits the task definition file; ECS accepts up to 64 KiB.
 const maxTaskDefinition = 1 << 20
 
-// taskFile is the content of the file with the task definition of an adopted service; nil without.
+// taskFile returns the task definition file of an adopted service, or nil if it has none.
 func (s deployer) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
 	name := s.cfg.Rollout.TaskDefinition
 	if name == "" {
@@ -253,14 +251,13 @@ func (s deployer) taskFile(ctx context.Context) ([]byte, *verdict.Problem) {
 	return content, nil
 }
 
-// unread says why a file of the source could not be read. Some sources name the file already.
+// unread explains why a source file could not be read. Some errors name the file already.
 func unread(name string, err error) string {
 	says := "read " + name + ": "
 	return says + strings.TrimPrefix(err.Error(), says)
 }
 
-// account returns the options that open the environment's account, with credentials if the
-// permit allows.
+// account returns the options for opening the environment's account, with credentials if the permit allows them.
 func (o Options) account(ctx context.Context, cfg config.Config, permit policy.Permit) (account.Options, *verdict.Problem) {
 	if !permit.AllowsReading(verdict.Deploy) {
 		return account.Options{}, verdict.Problemf(policy.CodeBlocked.In(verdict.Deploy), "the gate gave no permit")

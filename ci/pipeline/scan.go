@@ -15,8 +15,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Scan looks at an image by its digest, also at one that runs already: packages, vulnerabilities,
-// and secrets in every layer. It changes nothing.
+// Scan inspects an image by its digest, whether or not this pipeline built it: its packages, their vulnerabilities, and
+// secrets in every layer. It changes nothing.
 func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
 	run := s.operate(policy.Action{Stage: verdict.Scan, Reads: true}, func(permit policy.Permit) verdict.Stage {
@@ -26,7 +26,7 @@ func Scan(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	return run
 }
 
-// scan looks at the image that the run built, or at the one that the call names.
+// scan inspects the image of the run, or the one that the call names.
 func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 	reference, err := imageref.ParsePinned(s.outcome.Image)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 		of := imageref.Reference{Repository: reference.Repository, Digest: m.Digest}
 		scratch := filepath.Join(s.backend.WorkDir, folderOf(m.Platform))
 		stage := s.scanImage(ctx, permit, of, scratch, export(m.Image))
-		if err := os.RemoveAll(scratch); err != nil { // the next one may need the room
+		if err := os.RemoveAll(scratch); err != nil { // frees space for the next image
 			return failed(verdict.Scan, verdict.Problemf(supply.ImageUnreadable, "remove what was unpacked: %v", err))
 		}
 		parts = append(parts, onPlatform{m.Platform, stage})
@@ -66,7 +66,7 @@ func (s *state) scan(ctx context.Context, permit policy.Permit) verdict.Stage {
 // exporter writes an image into a local directory.
 type exporter func(ctx context.Context, dir string) error
 
-// scanImage looks at one image.
+// scanImage inspects one image.
 func (s *state) scanImage(
 	ctx context.Context, permit policy.Permit, image imageref.Reference, scratch string, export exporter,
 ) verdict.Stage {
@@ -77,8 +77,8 @@ func (s *state) scanImage(
 	}, supply.Image{Digest: image.Digest, Export: export, Unpack: oci.Unpack})
 }
 
-// prepareScan starts to make and fetch what the scan needs while tests and training run: the programs, one after
-// the other because a build takes a lot of memory, and the advisories. A failure is met, and told, by the stage.
+// prepareScan builds the scanners and downloads the advisories while tests and training run. The scanners are built one at a
+// time because a build needs a lot of memory. Errors are reported by the stage itself.
 func (s *state) prepareScan(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
@@ -88,7 +88,7 @@ func (s *state) prepareScan(ctx context.Context) {
 			for _, name := range []string{tools.Gitleaks, tools.Grype, tools.Syft} {
 				program, err := s.backend.Tool(ctx, name)
 				if err == nil {
-					_, err = program.Digest(ctx) // what the scan asks for first
+					_, err = program.Digest(ctx) // needed first
 				}
 				if err != nil {
 					return

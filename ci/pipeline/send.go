@@ -15,10 +15,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// metricsFile is the report's file with the metrics of the run.
+// metricsFile is the name of the metrics file in the report.
 const metricsFile = "metrics.prom"
 
-// refs are the branches that have a label of their own in the metrics.
+// refs are the branches that have their own label value in the metrics.
 func (s *call) refs() []string {
 	named := []string{"main", "develop"}
 	for _, branch := range s.opts.ReleaseBranches {
@@ -29,8 +29,8 @@ func (s *call) refs() []string {
 	return named
 }
 
-// groupOf is the target of a run's metrics. A ref that is not trusted, such as a pull request from a
-// branch called main, must not replace those of the branch.
+// groupOf returns the Pushgateway group of a run's metrics. An untrusted ref, such as a pull request from a branch called
+// main, must not overwrite the metrics of the branch.
 func (s *call) groupOf(r runledger.Record) metrics.Group {
 	if !s.opts.request(s.backend).Trusted() {
 		r.Ref = ""
@@ -38,8 +38,7 @@ func (s *call) groupOf(r runledger.Record) metrics.Group {
 	return metrics.GroupOf(r, s.refs())
 }
 
-// measured adds the metrics of the run to its report, and sends them where the call says. What
-// cannot be sent is a warning.
+// measured adds the run's metrics to the report and sends them. A failure to send is a warning.
 func (s *observer) measured(ctx context.Context, r runledger.Record) {
 	target := s.groupOf(r)
 	in := metrics.Input{Run: r}
@@ -56,7 +55,7 @@ func (s *observer) measured(ctx context.Context, r runledger.Record) {
 	s.send(ctx, target, r, families)
 }
 
-// send sends the metrics of a run to every place of the call, side by side.
+// send sends the metrics to all configured receivers concurrently.
 func (s *observer) send(ctx context.Context, target metrics.Group, r runledger.Record, families []metrics.Family) {
 	o := s.opts.Observe
 	if o.PushgatewayURL == "" && o.OTLPEndpoint == "" && !s.cfg.Observe.CloudWatch {
@@ -95,7 +94,7 @@ func (s *observer) send(ctx context.Context, target metrics.Group, r runledger.R
 	}
 }
 
-// metricsAuth is the login for the metrics; empty without one.
+// metricsAuth returns the login for the metrics receivers, or an empty string.
 func (s *call) metricsAuth(ctx context.Context) (string, error) {
 	secret := s.opts.Observe.MetricsAuth
 	if secret == nil {
@@ -108,20 +107,20 @@ func (s *call) metricsAuth(ctx context.Context) (string, error) {
 	return strings.TrimRight(value, "\r\n"), nil
 }
 
-// Measures are metrics in the formats of files.
+// Measures are metrics in several file formats.
 type Measures struct {
-	// Text is in Prometheus's format, Open in that of OpenMetrics: the last run of each branch and
-	// call, and the figures of the window.
+	// Text is in the Prometheus format, Open in the OpenMetrics format. Both have the last run of each branch and call, and
+	// the figures of the window.
 	Text, Open string
-	// History is all runs of the window with their times, in OpenMetrics, for backfilling.
+	// History has all runs of the window with timestamps in the OpenMetrics format, for backfilling.
 	History string
-	// EMF is that of Text in the embedded metric format of CloudWatch.
+	// EMF has the content of Text in CloudWatch's embedded metric format.
 	EMF string
-	// Failure is why nothing is known; empty if something is.
+	// Failure says why there are no metrics, or is empty.
 	Failure string
 }
 
-// Metrics makes the metrics of the ledger of runs. It writes nothing.
+// Metrics exports the run ledger as metrics. It writes nothing.
 func Metrics(ctx context.Context, backend Backend, opts Options, days int) Measures {
 	s, w, problem := past(ctx, backend, opts, days)
 	if problem != nil {
@@ -150,8 +149,8 @@ func Metrics(ctx context.Context, backend Backend, opts Options, days int) Measu
 		History: metrics.Open(metrics.History(w.history.Records, s.refs()), nil)}
 }
 
-// Observability generates alert rules, their tests, a dashboard and configurations from the
-// configuration of the source. It is pure. The files are by path; the failure is why there are none.
+// Observability generates alert rules with tests, a dashboard and configuration files from pipeline.yaml. It has no side
+// effects. The files are keyed by path; the second result says why there are none.
 func Observability(ctx context.Context, backend Backend, opts Options, webhook string) (files map[string][]byte, failure string) {
 	if u, err := url.Parse(webhook); webhook != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return nil, verdict.Problemf(CodeBadArgument, "--webhook is no http or https address, and Alertmanager would not start").Error()

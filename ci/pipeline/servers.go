@@ -12,8 +12,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// servers are the sandbox's MLflow server and S3 API. They start while tests and
-// training run, since nothing needs them before publish.
+// servers are the sandbox's MLflow server and S3 API. They start while tests and training run, because publish is the first
+// stage that needs them.
 type servers struct {
 	done       sync.WaitGroup
 	mu         sync.Mutex
@@ -26,7 +26,7 @@ type servers struct {
 	s3Err      error
 }
 
-// startServers starts those of the sandbox's servers that the call does not bring, in the background.
+// startServers starts the servers that the call does not provide, in the background.
 func (s *state) startServers(ctx context.Context) {
 	if !s.opts.sandbox() {
 		return
@@ -65,7 +65,7 @@ func (s *servers) target(ctx context.Context) (publish.Target, *verdict.Problem)
 	return target, nil
 }
 
-// retire stops the servers that this run started, in the background; stop waits for that.
+// retire stops the servers of this run in the background; stop waits for it.
 func (s *servers) retire(ctx context.Context) {
 	s.ending.Do(func() {
 		s.done.Wait()
@@ -81,7 +81,7 @@ func (s *servers) retire(ctx context.Context) {
 	})
 }
 
-// stop stops the servers; its error names those that did not stop.
+// stop stops the servers. Its error names those that did not stop.
 func (s *servers) stop(ctx context.Context) error {
 	s.retire(ctx)
 	s.ended.Wait()

@@ -14,26 +14,26 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// stage is one stage of the pipeline. Its name, what it requires and whether it has effects
-// outside of the run are in package verdict, which the policy uses.
+// stage is one stage of the pipeline. Package verdict has its name, what it requires, and whether it has effects outside of
+// the run; the policy uses the same table.
 type stage struct {
 	name string
-	// run runs the stage. The permit, from the gate, is what it needs for its effects.
+	// run runs the stage. It needs the gate's permit for its effects.
 	run func(s *state, ctx context.Context, permit policy.Permit) verdict.Stage
-	// ready finds what the stage would certainly fail for, before anything runs; may be nil.
+	// ready returns a problem that the stage would certainly fail with, before anything runs; it may be nil.
 	ready func(s *state) *verdict.Problem
-	// begin starts in the background what the stage needs later; nil for nothing.
+	// begin starts in the background what the stage needs later; it may be nil.
 	begin func(s *state, ctx context.Context)
-	// rehearses is set for a stage that also runs without a permit, and then changes nothing
-	// outside of the run: an image is built and probed, but not pushed.
+	// rehearses is set for a stage that also runs without a permit and then changes nothing outside of the run: an image is
+	// built and probed, but not pushed.
 	rehearses bool
-	// plan adds to a plan what the stage would change; may be nil.
+	// plan adds the stage's changes to a plan; it may be nil.
 	plan func(s deployer, ctx context.Context, plan *Plan)
-	// checks are those of doctor for the stage; may be nil.
+	// checks returns the stage's checks for doctor; it may be nil.
 	checks func(s doctor) []check
 }
 
-// stages is the pipeline, in order. A new stage is a line here, and one in verdict's table.
+// stages is the pipeline, in order. To add a stage, add a line here and one to the table in package verdict.
 func stages() []stage {
 	return []stage{
 		{name: verdict.Test, run: (*state).test, checks: doctor.checkPython},
@@ -49,7 +49,7 @@ func stages() []stage {
 	}
 }
 
-// call is what a run knows before its first stage, and the run that the results go into.
+// call holds what is known before the first stage, and the run that collects the results.
 type call struct {
 	backend Backend
 	opts    Options
@@ -57,18 +57,18 @@ type call struct {
 	cfg     config.Config
 	gate    *policy.Gate
 	run     *verdict.Run
-	// files are the names of the source's files, without those that pipeline.yaml excludes.
+	// files are the names of the source files that pipeline.yaml does not exclude.
 	files []string
 }
 
-// state is what the stages of a run share.
+// state is shared by the stages of a run.
 type state struct {
 	*call
 	servers servers
 	outcome Outcome
-	// export writes the image that was built into a local directory; nil for none.
+	// export writes the built image into a local directory; nil if there is none.
 	export func(ctx context.Context, dir string) error
-	// early end what was begun early.
+	// early stops the background work that begin started.
 	early    []func()
 	started  time.Time
 	progress progress
@@ -81,8 +81,7 @@ func (s *state) attester() attester {
 
 func (s *state) deployer() deployer { return deployer{s.call, s.outcome.Image, s.outcome.Version} }
 
-// walk runs the stages that are part of the run. Those that require nothing of each other run
-// side by side.
+// walk runs the stages of the run. Stages that do not depend on each other run concurrently.
 func (s *state) walk(ctx context.Context, pipeline []stage) {
 	pipeline = slices.DeleteFunc(pipeline, func(st stage) bool { return !s.opts.wants(st.name) })
 	defer func() {
@@ -114,7 +113,7 @@ func (s *state) walk(ctx context.Context, pipeline []stage) {
 	}
 }
 
-// longest is the one of the stages that ran side by side that the others waited for; none if nothing ran.
+// longest returns which of several concurrent stages took longest, or an empty string if none ran.
 func longest(done []verdict.Stage) []string {
 	last := slices.MaxFunc(done, func(a, b verdict.Stage) int { return cmp.Compare(a.Seconds, b.Seconds) })
 	if last.Seconds == 0 {
@@ -123,8 +122,8 @@ func longest(done []verdict.Stage) []string {
 	return []string{last.Name}
 }
 
-// foretell says before the first stage what a later one will certainly fail for. The others run all the same:
-// their verdicts are worth having.
+// foretell warns, before the first stage, of problems that a later stage will certainly fail with. The other stages still
+// run, because their results are useful.
 func (s *state) foretell(pipeline []stage) {
 	for _, st := range pipeline {
 		if st.ready == nil || s.run.Preflight != nil {
@@ -154,7 +153,7 @@ func sideBySide(pipeline []stage) [][]stage {
 	return groups
 }
 
-// allRequired are the stages that one requires, and those that they require.
+// allRequired returns the stages that a stage requires, directly or indirectly.
 func allRequired(name string) []string {
 	var all []string
 	for _, needed := range verdict.Requires(name) {
@@ -163,8 +162,8 @@ func allRequired(name string) []string {
 	return all
 }
 
-// before are all stages that must have ended before one starts: those that it requires, and those
-// that hold it, or one that it requires, back.
+// before returns the stages that must end before a stage starts: all that it requires, and all that can block it or one of
+// those.
 func before(name string) []string {
 	all := allRequired(name)
 	for _, stage := range append([]string{name}, all...) {
@@ -173,8 +172,8 @@ func before(name string) []string {
 	return all
 }
 
-// step runs one stage, unless the run was refused, the policy has no such stage for the ref, or
-// a stage that it requires did not pass.
+// step runs one stage, unless the run was refused, the policy excludes the stage for this ref, or a required stage did not
+// pass.
 func (s *state) step(ctx context.Context, st stage) verdict.Stage {
 	stage, begin := s.admit(st)
 	if begin == nil {
@@ -189,8 +188,7 @@ func (s *state) step(ctx context.Context, st stage) verdict.Stage {
 	return stage
 }
 
-// admit returns what runs the stage, or the stage as it is reported when it does not run. It is
-// the only caller of stage.run.
+// admit returns the function that runs the stage, or the report of a stage that does not run. Nothing else calls stage.run.
 func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.Stage) {
 	if s.run.Preflight != nil {
 		return blocked(st.name, verdict.Preflight), nil
@@ -220,14 +218,14 @@ func (s *state) admit(st stage) (verdict.Stage, func(context.Context) verdict.St
 	return verdict.Stage{}, func(ctx context.Context) verdict.Stage { return st.run(s, ctx, permit) }
 }
 
-// passed reports whether later stages may run: also after one that this machine does not support,
-// or an audit, a scan or an attestation that is not part of the run.
+// passed reports whether later stages may run. They also may after a stage that this machine does not support, and if audit,
+// scan or attest is not part of the run.
 func passed(stage *verdict.Stage) bool {
 	return stage.Verdict == verdict.Pass || stage.Verdict == verdict.NotRun &&
 		(stage.Code == policy.CodeNoEngine.Name || slices.Contains([]string{verdict.Audit, verdict.Scan, verdict.Attest}, stage.Name))
 }
 
-// timed runs a stage and records its name and time.
+// timed runs a stage and records its name and duration.
 func timed(name string, run func() verdict.Stage) verdict.Stage {
 	started := time.Now()
 	stage := run()
@@ -236,19 +234,18 @@ func timed(name string, run func() verdict.Stage) verdict.Stage {
 	return stage
 }
 
-// blocked is a stage that should have run, but one before it did not pass.
+// blocked reports a stage that did not run because an earlier one did not pass.
 func blocked(name, by string) verdict.Stage {
 	return policy.Blocked(name, verdict.Problemf(policy.CodeBlocked.In(name), "%s did not pass", by))
 }
 
-// failed is a stage that could not start.
+// failed reports a stage that could not start.
 func failed(name string, problems ...*verdict.Problem) verdict.Stage {
 	stage := verdict.Stage{Name: name}
 	return *stage.Judge(problems...)
 }
 
-// operate carries out an action on results of earlier runs, if the gate permits it, as a run of
-// its own.
+// operate carries out an action on the results of earlier runs as a run of its own, if the gate permits it.
 func (s *state) operate(action policy.Action, run func(permit policy.Permit) verdict.Stage) *verdict.Run {
 	stage := blocked(action.Stage, verdict.Preflight)
 	if s.run.Preflight == nil {
@@ -263,7 +260,7 @@ func (s *state) operate(action policy.Action, run func(permit policy.Permit) ver
 	return s.finish().Run
 }
 
-// finish judges the run.
+// finish computes the verdict of the run.
 func (s *state) finish() *Outcome {
 	if live, ok := s.backend.Runner.(runner.Talkative); ok {
 		for _, w := range live.Warnings() {

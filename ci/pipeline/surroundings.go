@@ -24,8 +24,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// about says of each check for which command of the document it stands, where the checked values come
-// from, and the code that a run would end with. docs/troubleshooting.md lists the same.
+// about has, for each check, the equivalent command of the pipeline document, the source of the checked values, and the code
+// that a run would fail with. docs/troubleshooting.md has the same list.
 var about = map[string]struct{ command, from, prevents string }{
 	"source":        {from: "--source", prevents: "SRC_UNREADABLE"},
 	"pipeline.yaml": {from: "the source", prevents: "CONFIG_INVALID"},
@@ -64,11 +64,11 @@ var about = map[string]struct{ command, from, prevents string }{
 	"disk":     {from: "the directory for temporary files", prevents: "NO_SPACE"},
 }
 
-// aboutAsked are the checks that run only when they are named: they install environments.
+// aboutAsked has the checks that install environments; they only run if they are named.
 var aboutAsked = map[string]bool{"tests": true, "imports": true}
 
-// checkSurroundings are the checks of the document's troubleshooting section that belong to no stage,
-// and of what else a run needs. Nothing is written.
+// checkSurroundings returns the checks of the pipeline document's troubleshooting section that belong to no stage. They write
+// nothing.
 func (s doctor) checkSurroundings() []check {
 	all := []check{
 		{"variables", s.checkVariables, "correct the argument or variable; docs/ci.md lists them"},
@@ -99,14 +99,14 @@ func (s doctor) checkSurroundings() []check {
 	return all
 }
 
-// The forms of variables. None of them is ever shown.
+// Patterns that the values of variables must match. Values are never shown.
 var (
 	accessKeyForm = regexp.MustCompile(`^[A-Za-z0-9_-]{4,128}$`)
 	rootForm      = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]+(/.*)?$`)
 	regionForm    = regexp.MustCompile(`^[a-z0-9-]+$`)
 )
 
-// checkVariables reports which arguments are set and whether they have the right form; never a value.
+// checkVariables reports which arguments are set and whether they are well-formed. It never shows a value.
 func (s doctor) checkVariables(ctx context.Context) (string, error) {
 	t := s.opts.Target
 	var set, unset []string
@@ -162,7 +162,7 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// from is the base of a stage of a Dockerfile.
+// from matches the base image of a Dockerfile stage.
 var from = regexp.MustCompile(`(?im)^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
 
 func (s doctor) checkDockerfile(ctx context.Context) (string, error) {
@@ -197,7 +197,7 @@ func (s doctor) checkDockerfile(ctx context.Context) (string, error) {
 	return c.Dockerfile + ", on " + strings.Join(bases, ", "), nil
 }
 
-// checkProxy shows the hosts of the proxies, never a login.
+// checkProxy shows the hosts of the configured proxies, without credentials.
 func (s doctor) checkProxy(context.Context) (string, error) {
 	var found []string
 	for _, name := range []string{"HTTPS_PROXY", "HTTP_PROXY"} {
@@ -225,7 +225,7 @@ func (s doctor) checkProxy(context.Context) (string, error) {
 	return strings.Join(found, ", "), nil
 }
 
-// leastSpace is what an environment with TensorFlow and the files of a run need, in bytes.
+// leastSpace is the disk space in bytes that an environment with TensorFlow and the files of a run need.
 const leastSpace = 3 << 30
 
 func (s doctor) checkDisk(context.Context) (string, error) {
@@ -237,7 +237,7 @@ func (s doctor) checkDisk(context.Context) (string, error) {
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return "", fmt.Errorf("look at the disk: %w", err)
 	}
-	free := disk.Bavail * uint64(disk.Bsize) //nolint:gosec // a block's size is positive
+	free := disk.Bavail * uint64(disk.Bsize) //nolint:gosec // block sizes are positive
 	text := fmt.Sprintf("%.1f GB are free", float64(free)/1e9)
 	if free < leastSpace {
 		return "", &doubtful{text}
@@ -245,12 +245,12 @@ func (s doctor) checkDisk(context.Context) (string, error) {
 	return text, nil
 }
 
-// readPermit is the right to read with the credentials of publishing.
+// readPermit is the permit to read with the credentials for publishing.
 func (s doctor) readPermit() (policy.Permit, *verdict.Stage) {
 	return policy.NewGate(s.cfg, s.opts.request(s.backend)).Ask(policy.Action{Stage: verdict.Publish, Reads: true}, nil)
 }
 
-// opened is the ledger of runs for reading; nil with a reason if there is none.
+// opened opens the run ledger for reading; it returns nil and a reason if there is none.
 func (s doctor) opened(ctx context.Context) (ledger *runledger.Ledger, none string, err error) {
 	permit, refused := s.readPermit()
 	ledger, err = s.ledger(ctx, permit)
@@ -319,14 +319,14 @@ func (s doctor) checkGateway(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s does not answer", request.URL.Host)
 	}
-	defer func() { _ = answer.Body.Close() }() // only the status counts
+	defer func() { _ = answer.Body.Close() }() // the status is all that matters
 	if answer.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("%s answers HTTP %d", request.URL.Host, answer.StatusCode)
 	}
 	return request.URL.Host + " is ready", nil
 }
 
-// checkChannels compares the channels with the secrets. It tells nobody anything.
+// checkChannels compares the channels with the given secrets. It sends nothing.
 func (s doctor) checkChannels(ctx context.Context) (string, error) {
 	channels := s.cfg.Notify.Channels
 	if len(channels) == 0 {

@@ -19,11 +19,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// tellTimeout bounds the telling of all channels after a run: one that hangs must not hold the verdict up.
+// tellTimeout limits all notifications after a run together, so that a hanging server does not delay the verdict.
 const tellTimeout = 5 * time.Second
 
-// tell tells the channels of the configuration what came of the run, as far as they do not know it
-// from the run before. What fails is a warning.
+// tell notifies the configured channels of the result of the run, unless they know it from the run before. Failures are
+// warnings.
 func (s *observer) tell(ctx context.Context, now runledger.Record) {
 	if len(s.cfg.Notify.Channels) == 0 {
 		return
@@ -67,8 +67,8 @@ func (s *observer) tell(ctx context.Context, now runledger.Record) {
 	}
 }
 
-// wants are the events that a channel is told; false if it is not told anything. A code host shows the
-// state of every branch and pull request, so it is always told; others hear of release branches.
+// wants returns the event to send to a channel, and false if there is none. A code host shows the state of every branch and
+// pull request, so it always gets one; other channels only hear of release branches.
 func (s *observer) wants(c config.Channel, now runledger.Record, happened, news []string) ([]string, bool) {
 	switch {
 	case len(c.Environments) == 0 && s.opts.sandbox():
@@ -86,8 +86,7 @@ func (s *observer) wants(c config.Channel, now runledger.Record, happened, news 
 	return news, len(news) > 0
 }
 
-// earlier are the last run of the same call and ref, nil if none is known, and the last whole runs of main, the
-// newest last.
+// earlier returns the last run of the same call and ref, or nil, and the last complete runs of main, newest last.
 func (s *observer) earlier(now runledger.Record) (before *runledger.Record, main []runledger.Record) {
 	for i := range s.before {
 		r := &s.before[i]
@@ -101,7 +100,7 @@ func (s *observer) earlier(now runledger.Record) (before *runledger.Record, main
 	return before, main[max(0, len(main)-trendRuns):]
 }
 
-// warnUntold is the warning of a channel that was not told; nil is none.
+// warnUntold warns that a channel could not be notified; it does nothing for nil.
 func (s *observer) warnUntold(channel string, err error) {
 	var missing *notify.Unconfigured
 	switch {
@@ -112,7 +111,7 @@ func (s *observer) warnUntold(channel string, err error) {
 	}
 }
 
-// notifySecrets are the secrets of the channels; empty without any.
+// notifySecrets returns the secrets of the channels, or an empty string.
 func (s *call) notifySecrets(ctx context.Context) (notify.Secrets, error) {
 	secret := s.opts.Observe.NotifySecrets
 	if secret == nil {
@@ -125,7 +124,7 @@ func (s *call) notifySecrets(ctx context.Context) (notify.Secrets, error) {
 	return notify.ParseSecrets(text)
 }
 
-// via is what messages are sent with.
+// via returns the transport for messages.
 func (s *call) via(secrets notify.Secrets) notify.Via {
 	via := notify.Via{Secrets: secrets, Local: s.opts.sandbox(), Endpoint: s.opts.Rollout.Endpoint}
 	if !s.opts.sandbox() && s.opts.credentials() {
@@ -137,8 +136,7 @@ func (s *call) via(secrets notify.Secrets) notify.Via {
 	return via
 }
 
-// Notify sends a test message to a channel of the configuration, or to all of
-// them when channel is empty.
+// Notify sends a test message to the named channel, or to all channels if the name is empty.
 func Notify(ctx context.Context, backend Backend, opts Options, channel string) Observed {
 	s := prepare(ctx, backend, opts)
 	if p := s.run.Preflight; p != nil {

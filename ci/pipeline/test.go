@@ -21,7 +21,7 @@ import (
 type TestOptions struct {
 	Paths                     []string
 	Keyword, Marker, Category string
-	// Pythons is Options.Python when empty, MaxSkipped pipeline.yaml's when nil.
+	// Pythons defaults to Options.Python, MaxSkipped to the value in pipeline.yaml.
 	Pythons    []string
 	MaxSkipped *int
 	Workers    string
@@ -37,7 +37,7 @@ type TestOptions struct {
 // Changes lists the files of a source that differ from a revision.
 type Changes func(ctx context.Context, since string) (changed, removed []string, err error)
 
-// revision is the name of a revision that git cannot take for an option.
+// revision matches names of revisions that git cannot mistake for an option.
 var revision = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./@{}^~+-]{0,254}$`)
 
 func (o TestOptions) check(bad func(format string, args ...any)) {
@@ -88,10 +88,10 @@ func (s *state) test(ctx context.Context, _ policy.Permit) verdict.Stage {
 	return testrun.RunMatrix(ctx, s.backend.Runner, in, o.Pythons)
 }
 
-// Patch is the difference between the Python files of a source and a revision, as git writes it.
+// Patch returns the difference between the source's Python files and a revision in git's format.
 type Patch func(ctx context.Context, since string) (string, error)
 
-// base is the revision that the change is compared with, or why it cannot be.
+// base returns the revision to compare with, or why there is none.
 func (s *call) base(ctx context.Context, since string) *testrun.Base {
 	found := &testrun.Base{Since: since}
 	if s.backend.Patch == nil {
@@ -108,7 +108,7 @@ func (s *call) base(ctx context.Context, since string) *testrun.Base {
 	return found
 }
 
-// changes are those since a revision, or why they are unknown.
+// changes returns the changed files, or why they are unknown.
 func (s *call) changes(ctx context.Context, since string) *testrun.Changes {
 	found := &testrun.Changes{Since: since}
 	if s.backend.Changes == nil {

@@ -12,20 +12,20 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// TrainOptions adjust training.
+// TrainOptions configure the training.
 type TrainOptions struct {
-	// Params are added to the training command as --key value, each in the form key=value.
+	// Params are appended to the training command as --key value, each given as key=value.
 	Params []string
-	// Threads is the stage's default when 0.
+	// Threads is the number of CPU threads; 0 means the stage's default.
 	Threads int
 	Twice   bool
-	// Champion is that of the MLflow registry when nil.
+	// Champion is read from the MLflow registry if nil.
 	Champion *ChampionFile
 }
 
-// ChampionFile is a file of metrics as train.ParseChampion reads it.
+// ChampionFile is a file of metrics in a format that train.ParseChampion reads.
 type ChampionFile struct {
-	// Name is for messages.
+	// Name is used in messages.
 	Name string
 	// Content is the file's.
 	Content []byte
@@ -47,9 +47,9 @@ func (s *state) train(ctx context.Context, _ policy.Permit) verdict.Stage {
 	return result.Stage
 }
 
-// champion returns the model in production: the file of the caller, else that of the
-// champion alias of the registry that this run would publish to, if the permit allows that. It
-// is asked here, in this process: the training itself never sees an address or a credential.
+// champion returns the metrics of the model in production: from the caller's file, or from the champion alias of the registry
+// that this run would publish to, if the permit allows it. This process sends the request, so that the training never sees an
+// address or a credential.
 func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumbent, *verdict.Problem) {
 	if file := s.opts.Train.Champion; file != nil {
 		champion, problem := train.ParseChampion(file.Name, file.Content)
@@ -88,7 +88,7 @@ func (s *call) champion(ctx context.Context, permit policy.Permit) (train.Incumb
 	return asked, nil
 }
 
-// trainInput is the train stage's input.
+// trainInput returns the input of the train stage.
 func (s *call) trainInput() train.Input {
 	return train.Input{
 		Config: s.cfg, Source: s.backend.Source, Data: s.opts.Data, Python: s.opts.Python,

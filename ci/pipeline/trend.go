@@ -9,15 +9,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// trendRuns is how many runs a trend shows, trendRead how many records are read to find them:
-// those of other branches and calls are between them.
+// trendRuns limits how many runs a trend shows, trendRead how many records are read to find them, because other branches and
+// calls are recorded in between.
 const (
 	trendRuns = 20
 	trendRead = 60
 )
 
-// trend adds charts of the last runs of the same ref to the stages: what was measured, and how
-// long the stage took. A ledger that cannot be read gives no charts; writing to it will warn.
+// trend adds charts of the last runs on the same ref to the stages: measurements and duration. If the ledger cannot be read
+// there are no charts; writing to it will report the error.
 func (s *observer) trend(ctx context.Context, ledger *runledger.Ledger, now runledger.Record) {
 	history, err := ledger.Last(ctx, trendRead, now.Started)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *observer) trend(ctx context.Context, ledger *runledger.Ledger, now runl
 	}
 }
 
-// runsLike are the last runs of the same call and ref, this one included.
+// runsLike returns the last runs of the same call and ref, including this one.
 func runsLike(before []runledger.Record, now runledger.Record) []runledger.Record {
 	var same []runledger.Record
 	for _, r := range before {
@@ -61,7 +61,7 @@ func runsLike(before []runledger.Record, now runledger.Record) []runledger.Recor
 	return same[max(0, len(same)-trendRuns):]
 }
 
-// trendOf is the factor and the title of a measurement's chart; false for one without a chart.
+// trendOf returns the scale factor and title of a measurement's chart, and false if it has none.
 func trendOf(m verdict.Measure) (factor float64, title string, ok bool) {
 	switch {
 	case m.Name == verdict.MeasureCoverage && m.Of == "total":
@@ -83,7 +83,7 @@ func secondsOf(r runledger.Record, stage string) (float64, bool) {
 	return 0, false
 }
 
-// lineOf is a value over the runs, numbered from 1; runs without it are left out.
+// lineOf returns a value's points over the runs, numbered from 1. Runs without the value are skipped.
 func lineOf(records []runledger.Record, value func(runledger.Record) (float64, bool)) verdict.Series {
 	var line verdict.Series
 	for i, r := range records {

@@ -10,9 +10,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// besideCredentials refuses to run the code of a pull request as a process of the user who
-// holds the credentials of this run, because it could read them. On an engine, steps run in
-// containers without credentials. An unknown event counts as a pull request.
+// besideCredentials refuses to run the code of a pull request as the user who holds this run's credentials, because the code
+// could read them. On an engine, steps run in containers without credentials. An unknown event is treated as a pull request.
 func (o Options) besideCredentials(ctx context.Context, r runner.Runner) *verdict.Problem {
 	ref := policy.ParseRef(o.Ref, o.Event)
 	if r.Name() != "native" || ref.Kind != policy.PullRequest && ref.Event == "" {
@@ -20,7 +19,7 @@ func (o Options) besideCredentials(ctx context.Context, r runner.Runner) *verdic
 	}
 	var found []string
 	for _, secret := range o.secrets() {
-		// One that cannot be read cannot be read by the code either.
+		// If this process cannot read it, neither can the code.
 		if value, err := secret.Plaintext(ctx); err == nil && value != "" && !slices.Contains(found, secret.Name()) {
 			found = append(found, secret.Name())
 		}

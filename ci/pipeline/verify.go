@@ -21,29 +21,29 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// VerifyOptions are what a deployment demands of the statements about the image. Nothing of it is
-// in pipeline.yaml, which comes from the source that is judged. Without a key nothing is demanded.
+// VerifyOptions are what a deployment requires of the image's attestations. None of it is read from pipeline.yaml, which is
+// part of the source under judgement. Without a key or identity nothing is required.
 type VerifyOptions struct {
-	// Keys is the local path of the public keys that are trusted, in PEM.
+	// Keys is the path of a local file with the trusted public keys in PEM.
 	Keys string
-	// Identities, Issuer and Root, a local path, are given together or not at all.
+	// Identities, Issuer and Root (the path of a local file) must be given together.
 	Identities   []string
 	Issuer, Root string
-	// MaxAge and MaxDataAge are seven days when empty.
+	// MaxAge and MaxDataAge default to seven days.
 	MaxAge, MaxDataAge string
-	// Require are names in Statements; all but sbom when empty.
+	// Require has names from Statements; empty means all but sbom.
 	From, Require []string
-	// Rules is a local path for config.LoadRules; the defaults of the configuration when empty.
+	// Rules is the path of a local file for config.LoadRules; empty means the configuration's defaults.
 	Rules string
 }
 
-// trusts reports whether anybody is trusted.
+// trusts reports whether any key or identity is trusted.
 func (o VerifyOptions) trusts() bool { return o.Keys != "" || o.keyless() }
 
-// keyless reports whether anything is said of who is trusted without a key.
+// keyless reports whether any option for keyless verification is set.
 func (o VerifyOptions) keyless() bool { return len(o.Identities) > 0 || o.Issuer != "" || o.Root != "" }
 
-// Statements are the names of what can be required, and what they stand for.
+// Statements has the names of the attestations that can be required, with their predicate types.
 func Statements() map[string]string {
 	return map[string]string{
 		"provenance": attest.Provenance, "sbom": attest.SBOM, "vulnerabilities": attest.Vulns,
@@ -51,10 +51,10 @@ func Statements() map[string]string {
 	}
 }
 
-// week is the age that a verdict and its data may have by default.
+// week is the default maximum age of a verdict and its data.
 const week = 7 * 24 * time.Hour
 
-// Verify asks what deploy asks of an image before it changes anything, and changes nothing.
+// Verify checks an image as deploy would. It changes nothing.
 func Verify(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	s := prepare(ctx, backend, opts)
 	return s.operate(policy.Action{Stage: verdict.Deploy, Reads: true}, func(permit policy.Permit) verdict.Stage {
@@ -67,13 +67,13 @@ func Verify(ctx context.Context, backend Backend, opts Options) *verdict.Run {
 	})
 }
 
-// verification is what was found about the image of a deployment.
+// verification is the result of verifying the image of a deployment.
 type verification struct {
 	stage    verdict.Stage
 	problems []*verdict.Problem
 }
 
-// verify is the first act of a deployment. With a reason in the call, problems are warnings.
+// verify is the first step of a deployment. If the call gives a reason to deploy anyway, problems become warnings.
 func (s attester) verify(ctx context.Context, permit policy.Permit) verification {
 	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
 	switch {
@@ -85,7 +85,7 @@ func (s attester) verify(ctx context.Context, permit policy.Permit) verification
 	case s.opts.sandbox():
 		return found
 	case s.opts.Image == "":
-		// The gate let nothing come here that did not pass in this call.
+		// The gate only admits images that passed in this call.
 		found.stage.Add("attestation", "not demanded: this call built the image, and its stages passed")
 		if !s.opts.Attest.signs() {
 			found.stage.Warn(attest.Unsigned, "this run has no key, so nobody can verify its image later")
@@ -101,7 +101,7 @@ func (s attester) verify(ctx context.Context, permit policy.Permit) verification
 		for _, p := range found.problems {
 			found.stage.Warn(attest.Overridden, "%s: %s; deployed because: %s", p.Code.Name, p.Cause, reason)
 		}
-		// The gates that did not hold are facts now.
+		// Gates that failed are reported as facts.
 		for i := range found.stage.Evidence {
 			found.stage.Evidence[i].OK, found.stage.Evidence[i].Want = true, ""
 		}
@@ -110,7 +110,7 @@ func (s attester) verify(ctx context.Context, permit policy.Permit) verification
 	return found
 }
 
-// verified reads the statements about the image and compares them with the demand.
+// verified reads the image's attestations and compares them with the requirements.
 func (s attester) verified(ctx context.Context, permit policy.Permit) verification {
 	found := verification{stage: verdict.Stage{Name: verdict.Deploy}}
 	fail := func(p ...*verdict.Problem) verification {
@@ -167,7 +167,7 @@ func (s attester) verified(ctx context.Context, permit policy.Permit) verificati
 	return fail(v.Problems...)
 }
 
-// verifyRules are the rules of the one who deploys.
+// verifyRules returns the deployer's rules.
 func (s attester) verifyRules() (config.Security, error) {
 	name := s.opts.Verify.Rules
 	if name == "" {
@@ -180,15 +180,14 @@ func (s attester) verifyRules() (config.Security, error) {
 	return config.LoadRules(content, filepath.Base(name))
 }
 
-// byRules are the vulnerabilities that the rules of the call do not let pass although those of the
-// source do, and those that are critical or high and that both let pass. The rules of the source can
-// only be stricter: what fails by them is no part of either.
+// byRules returns the vulnerabilities that the deployer's rules reject but the source's rules accepted, and the critical and
+// high ones that both accept. The source's rules can only be stricter: what fails by them is in neither list.
 func byRules(stated []attest.Vulnerability, rules config.Security, now time.Time) (refused, passed []string) {
 	for _, place := range config.Places {
 		var findings []advisory.Finding
 		leads := map[string]string{}
 		for _, v := range stated {
-			// What does not say where it is, as an earlier version of this program stated it, was found in the locks.
+			// Findings without a location, as earlier versions wrote them, come from the lock files.
 			if in := cmp.Or(v.In, "locks"); in != place || v.Leads == judge.Fail {
 				continue
 			}
@@ -211,7 +210,7 @@ func byRules(stated []attest.Vulnerability, rules config.Security, now time.Time
 	return refused, passed
 }
 
-// readKeyFile reads a small file of the call.
+// readKeyFile reads a small file that the call names.
 func readKeyFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err == nil && info.Size() > maxKeyFile {
@@ -220,13 +219,13 @@ func readKeyFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(name) //nolint:gosec // the caller names it
+	return os.ReadFile(name) //nolint:gosec // the caller named the file
 }
 
-// maxKeyFile bounds the files of public keys and of rules.
+// maxKeyFile limits the size of key and rule files.
 const maxKeyFile = 1 << 20
 
-// demand translates the arguments, and finds all that is wrong with them.
+// demand translates the arguments and returns all problems with them.
 func (s attester) demand() (attest.Demand, []*verdict.Problem) {
 	o := s.opts.Verify
 	d := attest.Demand{
