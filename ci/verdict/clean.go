@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// cleaner makes the data of stages safe to render: it masks secrets, removes control
-// characters, and limits lengths. All data of a report pass it exactly once, before rendering.
+// cleaner makes the data of stages safe to render: it masks secrets, removes control characters and limits lengths. All data
+// of a report pass through it exactly once, before rendering.
 type cleaner struct{ redact func(string) string }
 
 func (r *Run) clean() cleaner { return cleaner{redact: r.Redact} }
@@ -19,9 +19,8 @@ func (c cleaner) hide(s string) string {
 	return c.redact(s)
 }
 
-// line is one line of at most limit characters. Secrets are masked before it is cut, so that
-// no half of one is left, and again after control characters are removed, which may have
-// split one.
+// line returns text as one line of at most limit characters. Secrets are masked before it is cut, so that no part of one
+// remains, and again after control characters are removed, because one may have split a secret.
 func (c cleaner) line(s string, limit int) string {
 	return Line(c.hide(Line(c.hide(s), maxText)), limit)
 }
@@ -30,7 +29,7 @@ func (c cleaner) text(s string, limit int) string {
 	return Text(tail(c.hide(Text(tail(c.hide(s), 8*maxText), 8*maxText)), 4*maxText), limit)
 }
 
-// tail keeps the end of a long text, where a log has the error.
+// tail keeps the end of a long text, because a log ends with the error.
 func tail(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -54,7 +53,7 @@ func (c cleaner) lines(all []string, items, limit int) []string {
 	return out
 }
 
-// code limits codes to the form that programs which read the report rely on.
+// code reduces codes to the characters that programs reading the report rely on.
 func (c cleaner) code(name string) string {
 	if name == "" || isCodeName(name) && len(name) <= maxName {
 		return name
@@ -135,11 +134,11 @@ func (c cleaner) findings(all []Finding) []Finding {
 	return out
 }
 
-// maxDetails bounds the details of one finding, in bytes.
+// maxDetails limits the details of one finding, in bytes.
 const maxDetails = 8000
 
-// details keep their indentation: they are mostly tracebacks. Of too many the last are
-// kept, where a traceback has the error.
+// details keeps the indentation, because most details are tracebacks. If there are too many lines it keeps the last, where a
+// traceback has its error.
 func (c cleaner) details(all []string) []string {
 	var out []string
 	room := maxDetails
@@ -198,7 +197,7 @@ func (c cleaner) block(b Block) Block {
 	return b
 }
 
-// points keeps the finite points, at most 600 evenly chosen ones with the last.
+// points keeps at most 600 finite points, evenly chosen, and always the last one.
 func points(xs, ys []float64) (x, y []float64) {
 	for i := range min(len(xs), len(ys)) {
 		if finite(xs[i]) == xs[i] && finite(ys[i]) == ys[i] {
@@ -217,7 +216,7 @@ func points(xs, ys []float64) (x, y []float64) {
 	return x, y
 }
 
-// finite is v, or 0 for what charts and JSON cannot hold.
+// finite returns v, or 0 if charts and JSON cannot represent it.
 func finite(v float64) float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return 0
@@ -225,7 +224,7 @@ func finite(v float64) float64 {
 	return v
 }
 
-// round rounds a time in seconds to milliseconds; an impossible time is 0.
+// round rounds seconds to milliseconds; invalid durations become 0.
 func round(s float64) float64 {
 	if s = finite(s); s < 0 || s > 1e9 {
 		return 0

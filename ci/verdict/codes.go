@@ -8,11 +8,11 @@ import (
 
 // The codes of this package.
 var (
-	// CodeNoVerdict: a stage returned without one of the four verdicts.
+	// CodeNoVerdict: a stage returned none of the valid verdicts.
 	CodeNoVerdict = Code{Name: "NO_VERDICT", Stage: "any", Outcome: CouldNotRun,
 		Meaning: "A stage ended without a verdict.",
 		Remedy:  "Report this as a bug of the pipeline, with report.json"}
-	// CodeInconsistent: a stage's verdict is pass although a gate failed.
+	// CodeInconsistent: a stage passed although one of its gates failed.
 	CodeInconsistent = Code{Name: "VERDICT_INCONSISTENT", Stage: "any", Outcome: Fail,
 		Meaning: "A stage's verdict was pass although one of its gates failed.",
 		Remedy:  "Fix what the gate measured, and report the stage's verdict as a bug of the pipeline"}
@@ -29,11 +29,11 @@ var (
 	CodeGatesNone = Code{Name: "GATES_NONE", Stage: "any", Outcome: Fail,
 		Meaning: "A stage has no gate, so any measurement would pass. The sandbox warns; other environments refuse to publish.",
 		Remedy:  "Set a gate in pipeline.yaml: test.coverage.total, or train.gates"}
-	// CodeNoTests: pytest found no test. Stage test raises it, and the gate makes one exception for it.
+	// CodeNoTests: pytest found no test. The test stage raises it; the gate for publishing has one exception for it.
 	CodeNoTests = Code{Name: "NO_TESTS", Stage: Test, Outcome: Fail,
 		Meaning: "pytest found no test. In the sandbox a call of publish or image goes on all the same, and fails.",
 		Remedy:  "Check test.command and test.inputs of pipeline.yaml, and that files are named test_*.py"}
-	// CodeReportFile is the warning of a stage's file that is missing in the report directory.
+	// CodeReportFile warns that a stage's file is missing from the report directory.
 	CodeReportFile = Code{Name: "REPORT_FILE", Stage: Preflight,
 		Meaning: "A stage's file could not be copied to the report directory.",
 		Remedy:  "Read the cause; the verdicts do not depend on this file"}
@@ -50,8 +50,8 @@ func (c Code) In(stage string) Code {
 	return c
 }
 
-// Codes joins the codes of all packages and sorts them by the order of the stages,
-// then by name. The error lists every code that is incomplete or declared twice in one stage.
+// Codes merges the codes of all packages, sorted by stage order and name. The error lists every code that is incomplete or
+// declared twice for a stage.
 func Codes(groups ...[]Code) ([]Code, error) {
 	var all []Code
 	var wrong []string

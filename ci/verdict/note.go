@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Annotations is the file of the report with the notes as commands of GitHub Actions: a job that prints
-// it shows them beside the lines of the code.
+// Annotations is the report file that has the notes as GitHub Actions commands. A job that prints it shows the notes beside
+// the lines of code.
 const Annotations = "annotations.txt"
 
-// The levels of a note.
+// Levels of a note.
 const (
 	NoteError   = "error"
 	NoteWarning = "warning"
@@ -18,8 +18,7 @@ const (
 
 // Note is a remark about a line of the source.
 type Note struct {
-	// File is relative to the source, Line counts from 1; 0 is the whole file. EndLine is the last line
-	// of several, 0 for one.
+	// File is relative to the source. Line counts from 1; 0 means the whole file. EndLine is the last of several lines, or 0.
 	File          string
 	Line, EndLine int
 	// Level is NoteError or NoteWarning.
@@ -28,10 +27,10 @@ type Note struct {
 	Title, Text string
 }
 
-// maxNotes bounds the notes of a stage: code hosts show ten of a kind.
+// maxNotes limits the notes of a stage, because code hosts show only ten of each level.
 const maxNotes = 50
 
-// Note adds a remark about a line of the source. One that names no file of the source is left out.
+// Note adds a remark about a line of the source. It is dropped if it names no file of the source.
 func (s *Stage) Note(n Note) {
 	n.File = path.Clean(strings.ReplaceAll(n.File, `\`, "/"))
 	if n.File == "." || path.IsAbs(n.File) || strings.HasPrefix(n.File, "..") || len(s.Notes) >= maxNotes {
@@ -40,14 +39,14 @@ func (s *Stage) Note(n Note) {
 	s.Notes = append(s.Notes, n)
 }
 
-// commandText and commandValue are the escapes of GitHub's workflow commands, for what follows the
-// second :: and for a property. With them, nothing in the text can begin another command.
+// commandText and commandValue escape the text and the properties of a GitHub workflow command, so that nothing in them can
+// start another command.
 var (
 	commandText  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	commandValue = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-// annotations renders the notes of a cleaned run: errors first, because only some are shown.
+// annotations renders the notes of a cleaned run, errors first, because code hosts show only some.
 func annotations(clean *Run) string {
 	var b strings.Builder
 	for _, level := range []string{NoteError, NoteWarning} {
@@ -70,5 +69,5 @@ func annotations(clean *Run) string {
 	return b.String()
 }
 
-// AnnotationsOf are the notes of a run as commands of GitHub Actions; empty without any.
+// AnnotationsOf returns the notes of a run as GitHub Actions commands, or an empty string.
 func AnnotationsOf(r *Run) string { return annotations(r.clean().run(r)) }

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Code names one way to fail, or one warning. Codes are part of the contract with
-// users: documented, searchable, never renamed.
+// Code names one kind of failure or warning. Codes are an interface for users: documented, searchable and never renamed.
 type Code struct {
 	// Name is upper case with underscores: "TESTS_FAILED".
 	Name string
@@ -25,13 +24,13 @@ type Code struct {
 type Problem struct {
 	// Code is the kind of failure.
 	Code Code
-	// Cause is what exactly was found, in one line: names, values, limits.
+	// Cause says in one line what was found: names, values, limits.
 	Cause string
 	// Next is the command or action that helps; Code.Remedy when empty.
 	Next string
-	// Published names what others can see despite the failure.
+	// Published names what is visible to others despite the failure.
 	Published []string
-	// Details are further lines: the failing assertions, the end of a log.
+	// Details are additional lines, such as failed assertions or the end of a log.
 	Details []string
 }
 
@@ -40,9 +39,8 @@ func Problemf(code Code, format string, args ...any) *Problem {
 	return &Problem{Code: code, Cause: fmt.Sprintf(format, args...)}
 }
 
-// Error renders the problem in the form that users see:
-// FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>. It knows only its own Published;
-// Run.Failures counts the whole run.
+// Error renders the problem as users see it: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>. It has only
+// its own Published; Run.Failures has that of the whole run.
 func (p *Problem) Error() string {
 	published := "nothing"
 	if len(p.Published) > 0 {
@@ -60,10 +58,10 @@ func (p *Problem) Error() string {
 		stopped(strings.TrimRight(p.Cause, ".")), published, next)
 }
 
-// typed is a text that ends in a command: a full stop behind it would be typed too.
+// typed matches a remedy that ends in a command. A full stop after it would be copied with the command.
 var typed = regexp.MustCompile(`(?:^|: )((?:openstack-rca|dagger call|uv|pip|poetry|pdm|pipenv|git|docker|python) [^;]+)$`)
 
-// stopped is a sentence with its end.
+// stopped returns a sentence with a full stop.
 func stopped(sentence string) string {
 	if strings.HasSuffix(sentence, "?") || strings.HasSuffix(sentence, "!") {
 		return sentence

@@ -8,16 +8,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// told are warnings of one code, as people read them: nine lines about three things hide the fourth.
+// told combines the warnings of one code, because a long list of similar lines hides the others.
 type told struct {
 	code string
-	// stages raised it, the last one first: what it holds for is closest to an effect. causes and nexts are in the order
-	// of the stages. None has repetitions.
+	// stages have the code, last one first, because the last is closest to an effect. causes and nexts are in stage order,
+	// without repetitions.
 	stages, causes, nexts []string
 	times                 int
 }
 
-// grouped gathers the warnings of a run, or its remarks, by their code, in the order of the stages.
+// grouped combines the warnings or remarks of a run by code, in stage order.
 func grouped(r *Run, remarks bool) []*told {
 	var all []*told
 	add := func(stage string, findings []Finding) {
@@ -51,7 +51,7 @@ func grouped(r *Run, remarks bool) []*told {
 	return all
 }
 
-// maxNexts is how many things to do are shown for one code.
+// maxNexts limits the remedies shown for one code.
 const maxNexts = 3
 
 // line is "train, test CODE: cause; cause".
@@ -59,7 +59,7 @@ func (t *told) line() string {
 	return safetext.Cut(fmt.Sprintf("%s %s: %s", strings.Join(t.stages, ", "), t.code, strings.Join(t.causes, "; ")), 600)
 }
 
-// summaryWarnings are the warnings with what to do, and one line for the remarks.
+// summaryWarnings renders the warnings with their remedies, and the remarks in one line.
 func summaryWarnings(r *Run) string {
 	var b strings.Builder
 	warnings := grouped(r, false)

@@ -15,8 +15,8 @@ import (
 //go:embed report.html.tmpl
 var pageSource string
 
-// page renders report.html. html/template escapes each value for its context (text, attribute,
-// SVG); only a picture's address, made by dataURL, is marked as safe.
+// page renders report.html. html/template escapes each value for its context (text, attribute, SVG); the only values marked
+// as safe are picture addresses made by dataURL.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": seconds,
 	"short":   short,
@@ -29,7 +29,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"join": func(lines []string) string { return strings.Join(lines, "\n") },
 }).Parse(pageSource))
 
-// label is the heading of a cell, for narrow screens; a row may be longer than the headings.
+// label returns a cell's heading, for narrow screens. A row may have more cells than there are headings.
 func label(columns []string, i int) string {
 	if i < len(columns) {
 		return columns[i]
@@ -41,11 +41,11 @@ func label(columns []string, i int) string {
 type headline struct {
 	Verdict           Outcome
 	Code, Cause, Next string
-	// More is how many further problems the stage has, of the last line.
+	// More is how many further problems the last headline of a stage stands for.
 	More int
 }
 
-// headlines bounds the problems of one stage at the top of the page.
+// headlines limits the problems of one stage at the top of the page.
 const headlines = 3
 
 func firstProblems(s *Stage) []headline {
@@ -66,7 +66,7 @@ type pageView struct {
 	Title  string
 	Facts  [][2]string
 	Stages []stageView
-	// Failed are the stages to solve, Waiting those that were not started because of them.
+	// Failed are the stages to fix, Waiting those that did not start because of them.
 	Failed  []*Stage
 	Waiting []string
 	// Published is what the whole run made visible to others.
@@ -83,22 +83,21 @@ type stageView struct {
 	Pictures     []pictureView
 }
 
-// pictureView is a picture embedded in the page: a report is read without its files, in a mail
-// or as a CI job's artefact.
+// pictureView is a picture embedded in the page, so that the page is complete when it is mailed or stored as a CI artifact.
 type pictureView struct {
 	Path          string
 	URL           template.URL
 	Width, Height int
 }
 
-// pictureLimit bounds one picture in the page, picturesLimit all of them, in bytes: a page
-// must open on any machine. Larger ones are only linked.
+// pictureLimit limits one embedded picture and picturesLimit all of them, in bytes, so that the page opens on any machine.
+// Larger pictures are linked.
 const (
 	pictureLimit  = 1 << 20
 	picturesLimit = 4 << 20
 )
 
-// viewPicture is a PNG for the page; false when it is no PNG or too large.
+// viewPicture returns a PNG for the page, and false if the file is not a PNG or too large.
 func viewPicture(name string, content []byte) (pictureView, bool) {
 	if len(content) > pictureLimit {
 		return pictureView{}, false
@@ -110,8 +109,7 @@ func viewPicture(name string, content []byte) (pictureView, bool) {
 	return pictureView{name, dataURL(content), header.Width, header.Height}, true
 }
 
-// dataURL is safe whatever the content is: base64 has no character that ends an attribute,
-// and by its type it is nothing but a picture.
+// dataURL is safe for any content: base64 cannot end an attribute, and the media type makes it nothing but a picture.
 func dataURL(content []byte) template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(content)) //nolint:gosec // see above
 }
@@ -126,8 +124,7 @@ type blockView struct {
 	Empty      bool
 }
 
-// writeHTML renders the page of a cleaned run. pictures are the contents of those files that
-// may be pictures.
+// writeHTML renders the page of a cleaned run. pictures has the contents of files that may be pictures.
 func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byte) error {
 	v := pageView{Run: r, Title: title(r), Facts: fullFacts(r), Failed: r.toSolve(), Waiting: r.waiting(), Published: shorten(r.published())}
 	if r.BudgetSeconds > 0 {
@@ -174,11 +171,10 @@ func writeHTML(w io.Writer, r *Run, files []FileEntry, pictures map[string][]byt
 	return nil
 }
 
-// index is the page of a directory by which all others in it are reached.
+// index is the entry page of a directory of HTML pages.
 const index = "index.html"
 
-// sites are the directories of pages. Of such a directory the report links only the first page,
-// and shows none of its icons.
+// sites returns the directories of HTML pages. The report links only their entry pages, and none of their icons.
 func sites(files []FileEntry) map[string]bool {
 	found := map[string]bool{}
 	for _, f := range files {
@@ -189,7 +185,7 @@ func sites(files []FileEntry) map[string]bool {
 	return found
 }
 
-// fullFacts are the facts with their digests whole: the page has the room.
+// fullFacts returns the facts with complete digests, for which the page has room.
 func fullFacts(r *Run) [][2]string {
 	var all [][2]string
 	for _, f := range [][2]string{

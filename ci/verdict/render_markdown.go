@@ -10,33 +10,32 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// markdownLimit keeps report.md within what a CI job summary (1 MiB), a comment (65,536
-// characters) and a reader can take.
+// markdownLimit keeps report.md readable, and within the limits of a CI job summary (1 MiB) and of a comment (65,536
+// characters).
 const markdownLimit = 60_000
 
 var (
-	// mdSpecial is what can begin or end markup inside a line; underscores only where
-	// they are not inside a word.
+	// mdSpecial matches what can start or end inline markup. Underscores only count outside of words.
 	mdSpecial = regexp.MustCompile("[\\\\`*\\[\\]|~$]")
-	// mdStart is what is markup at the start of a line.
+	// mdStart matches markup at the start of a line.
 	mdStart = regexp.MustCompile(`^([-+=#>]|\d{1,9}[.)](?:\s|$))`)
-	// mdEntity is an ampersand that would begin a character reference.
+	// mdEntity matches an ampersand that would start a character reference.
 	mdEntity = regexp.MustCompile(`&(#?\w)`)
-	// mdAuto is what a Markdown host turns into a link or a notification by itself.
+	// mdAuto matches what a Markdown host turns into a link or a mention by itself.
 	mdAuto = regexp.MustCompile(`(?i)(@)(\w)|(:)(//)|(www)(\.)|(mailto|xmpp)(:)|(#)(\d)`)
-	// mdDigest is an image's digest with the word joiner that mdAuto put into it.
+	// mdDigest matches an image digest with the word joiner that mdAuto inserted.
 	mdDigest = regexp.MustCompile(`(\w)@\x{2060}(sha256:[0-9a-f]{64}\b)`)
 )
 
-// mdText escapes one line of text for the inside of a Markdown paragraph, list or table
-// cell: nothing in it is markup, a link, an image, HTML or a mention.
+// mdText escapes one line of text for a Markdown paragraph, list or table cell, so that nothing in it becomes markup, a link,
+// an image, HTML or a mention.
 func mdText(s string, limit int) string {
 	s = Line(s, limit)
 	s = mdEntity.ReplaceAllString(s, "&amp;$1")
-	// A word joiner is invisible and breaks every automatic link, which escaping with a
-	// backslash or an entity does not: hosts link after they have unescaped.
+	// A word joiner is invisible and breaks every automatic link. A backslash or an entity does not, because hosts create
+	// links after unescaping.
 	s = mdAuto.ReplaceAllString(s, "$1$3$5$7$9\u2060$2$4$6$8$10")
-	// After a word it is no mention, and an image's reference must survive copying.
+	// Directly after a word it is not a mention, and an image reference must stay intact for copying.
 	s = mdDigest.ReplaceAllString(s, "$1@$2")
 	s = mdSpecial.ReplaceAllString(s, `\$0`)
 	s = mdUnderscores(s)
@@ -81,7 +80,7 @@ func mdCell(s string, limit int) string {
 	return s
 }
 
-// mdCode renders one line of text as a code span; no text can end the span.
+// mdCode renders one line as a code span that no text can end.
 func mdCode(s string, limit int) string {
 	s = strings.ReplaceAll(Line(s, limit), "|", "¦")
 	if s == "" {
@@ -95,7 +94,7 @@ func mdCode(s string, limit int) string {
 	return ticks + pad + s + pad + ticks
 }
 
-// mdFence renders text as a fenced block whose fence is longer than any inside.
+// mdFence renders text as a code block with a longer fence than any inside.
 func mdFence(s string) string {
 	fence := strings.Repeat("`", max(3, longestRun(s, '`')+1))
 	return fence + "text\n" + strings.TrimRight(s, "\n") + "\n" + fence + "\n"
@@ -114,7 +113,7 @@ func longestRun(s string, of rune) int {
 	return longest
 }
 
-// mdTable renders a table, at most rows rows of it.
+// mdTable renders a table of at most rows rows.
 func mdTable(columns []string, rows [][]string, most int) string {
 	var b strings.Builder
 	width := len(columns)
@@ -146,11 +145,11 @@ func mdTable(columns []string, rows [][]string, most int) string {
 	return b.String()
 }
 
-// markdown renders the short report. The run has been cleaned.
+// markdown renders the short report of a cleaned run.
 func markdown(r *Run) string {
 	b := &bounded{limit: markdownLimit - 200}
 	b.add(mdHead(r))
-	// Half of the room at most, so that the gates are seen too.
+	// Uses at most half of the space, so that the gates are shown too.
 	b.limit = markdownLimit / 2
 	for _, piece := range mdFailures(r) {
 		b.add(piece)
@@ -169,7 +168,7 @@ func markdown(r *Run) string {
 	return b.String()
 }
 
-// bounded joins whole sections as long as they fit.
+// bounded joins as many whole sections as fit.
 type bounded struct {
 	strings.Builder
 	limit, omitted int
@@ -189,7 +188,7 @@ func (b *bounded) add(section string) {
 	b.WriteString(section)
 }
 
-// String returns the text, with a note on how much was left out.
+// String returns the text, followed by a note on how much was omitted.
 func (b *bounded) String() string {
 	if b.omitted == 0 {
 		return b.Builder.String()
@@ -218,7 +217,7 @@ func mdHead(r *Run) string {
 	return b.String()
 }
 
-// budget is what the run may take, and what its time was made of.
+// budget compares the run's duration with its budget, and says where the time went.
 func budget(r *Run) string {
 	text := "budget " + seconds(r.BudgetSeconds)
 	if path := r.criticalPath(); path != "" {
@@ -227,7 +226,8 @@ func budget(r *Run) string {
 	return text
 }
 
-// mdNext is what to do. A command at its end is code: an escape in it would be typed too, where the text is not rendered.
+// mdNext renders a remedy. A command at its end becomes a code span, because in unrendered text the escapes would be copied
+// along with it.
 func mdNext(next string) string {
 	at := typed.FindStringSubmatchIndex(next)
 	if at == nil {
@@ -236,7 +236,7 @@ func mdNext(next string) string {
 	return strings.TrimLeft(mdText(next[:at[2]], 400)+" ", " ") + mdCode(next[at[2]:], 400)
 }
 
-// mdFailures has a piece for each problem, the first with the heading.
+// mdFailures returns one section per problem; the first has the heading.
 func mdFailures(r *Run) []string {
 	var pieces []string
 	for _, s := range r.toSolve() {
@@ -346,7 +346,7 @@ func mdWarnings(r *Run) string {
 			fmt.Fprintf(&b, "- **%s** %s: %s\n", mdText(strings.Join(t.stages, ", "), 100), mdCode(t.code, 80),
 				mdText(strings.Join(t.causes, "; "), 600))
 			if kind.remark {
-				continue // it asks for nothing
+				continue // remarks need no action
 			}
 			for _, next := range t.nexts[:min(len(t.nexts), maxNexts)] {
 				fmt.Fprintf(&b, "  - Next: %s\n", mdNext(next))
@@ -372,5 +372,5 @@ func mdPublished(r *Run) string {
 	return "### Published\n\n" + b.String()
 }
 
-// Markdown renders the table for Markdown: every cell is plain text, whatever it holds.
+// Markdown renders the table with every cell as plain text.
 func (t *Table) Markdown() string { return mdTable(t.Columns, t.Rows, len(t.Rows)) }

@@ -8,9 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// Summary renders the run for a terminal: plain text, one line a stage, then what failed
-// with its next step, warnings, and what was published. Tables that answer the
-// call follow below the stages. It ends with a newline.
+// Summary renders the run for a terminal as plain text: a line per stage, then failures with their remedies, warnings, and
+// what was published. Tables that answer the call follow the stages. It ends with a newline.
 func Summary(run *Run) string {
 	run.Judge()
 	r := run.clean().run(run)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The wording that the renderers of the report share.
+// Wording shared by the renderers of the report.
 
 func title(r *Run) string {
 	name := r.Application
@@ -17,7 +17,7 @@ func title(r *Run) string {
 	return name + ": " + string(r.Verdict)
 }
 
-// facts identify the run, as name and value.
+// facts returns name and value of what identifies the run.
 func facts(r *Run) [][2]string {
 	var all [][2]string
 	for _, f := range [][2]string{
@@ -32,7 +32,7 @@ func facts(r *Run) [][2]string {
 	return all
 }
 
-// short cuts a digest to its first characters, keeping its algorithm.
+// short shortens a digest but keeps its algorithm.
 func short(digest string) string {
 	prefix := ""
 	if i := strings.LastIndex(digest, ":"); i >= 0 {
@@ -44,12 +44,12 @@ func short(digest string) string {
 	return prefix + digest
 }
 
-// result is one line on what a stage found: its gates when it passed, else why not.
+// result summarises a stage in one line: its gates if it passed, otherwise the cause.
 func result(s *Stage) string {
 	return digests.ReplaceAllString(resultInFull(s), "$1")
 }
 
-// digests are SHA-256 sums, of which the first characters tell them apart; the evidence has them whole.
+// digests matches SHA-256 sums. Their first characters are enough to tell them apart; the evidence has all of them.
 var digests = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
 
 func resultInFull(s *Stage) string {
@@ -85,7 +85,7 @@ func stageTime(s *Stage) string {
 	return seconds(s.Seconds)
 }
 
-// measure renders a value with its unit; times are as everywhere in the report.
+// measure renders a value with its unit, and durations as in the rest of the report.
 func measure(v float64, unit string) string {
 	if unit == "s" {
 		return seconds(v)
@@ -93,7 +93,7 @@ func measure(v float64, unit string) string {
 	return strings.TrimSpace(number(math.Round(v*1000)/1000) + " " + unit)
 }
 
-// number renders a value with at most four significant decimals and no trailing zeros.
+// number renders a value with at most four decimals and no trailing zeros.
 func number(v float64) string {
 	switch abs := math.Abs(v); {
 	case v == math.Trunc(v) && abs < 1e15:

@@ -9,26 +9,25 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// Budget is how long a whole run may take: the document's "Target < 15 minutes".
-// A run above it gets a warning; it does not fail.
+// Budget is the target for the duration of a whole run, from the pipeline document. A slower run gets a warning; it does not
+// fail.
 const Budget = 15 * time.Minute
 
-// maxFailures is how many problems of a stage an error lists, maxPublished how many of the
-// published things, and publishedRoom how many characters of them: what to do next stands behind them.
+// maxFailures limits the problems of a stage that an error lists, maxPublished the published things, and publishedRoom their
+// characters, so that the remedy after them stays visible.
 const (
 	maxFailures   = 50
 	maxPublished  = 10
 	publishedRoom = 800
 )
 
-// Preflight is the name of the part before the first stage, which reads the source, the
-// configuration and the arguments.
+// Preflight is the name of the part before the first stage. It reads the source, the configuration and the arguments.
 const Preflight = "preflight"
 
-// Run is the verdict on a whole run, with what identifies its content: commit, tree, model and image by digest.
+// Run is the verdict on a whole run, with the identity of its content: commit, tree, and the digests of model and image.
 type Run struct {
-	// Verdict is the overall outcome, set by Judge. Code and Cause are those of the
-	// stage that determined it; empty for a pass.
+	// Verdict is the overall outcome, set by Judge. Code and Cause are those of the stage that determined it, and empty for a
+	// pass.
 	Verdict Outcome `json:"verdict"`
 	Code    string  `json:"code"`
 	Cause   string  `json:"cause"`
@@ -48,15 +47,14 @@ type Run struct {
 	// Started is when the run began, Seconds how long it took.
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
-	// BudgetSeconds is how long it may take; Budget when 0.
+	// BudgetSeconds is the target for its duration; 0 means Budget.
 	BudgetSeconds float64 `json:"budget_seconds"`
 
-	// Preflight holds the problems found before the first stage; nil without any.
+	// Preflight has the problems found before the first stage, or is nil.
 	Preflight *Stage `json:"preflight,omitempty"`
-	// Stages are the verdicts, in the order of the pipeline.
+	// Stages has the verdicts in pipeline order.
 	Stages []Stage `json:"stages"`
-	// Critical are the stages that the run's time is made of, in order: of those that ran side by side, the one
-	// that the others waited for.
+	// Critical lists the stages that determine the run's duration, in order. Of concurrent stages it has the slowest.
 	Critical []string `json:"critical_path,omitempty"`
 	// Warnings are about the run as a whole.
 	Warnings []Finding `json:"warnings,omitempty"`
@@ -68,7 +66,7 @@ type Run struct {
 	Image        string `json:"image,omitempty"`
 	ImageDigest  string `json:"image_digest,omitempty"`
 
-	// Redact masks secrets in every string of every report; see safetext.Redact. Nil masks nothing.
+	// Redact masks secrets in all strings of all reports; see safetext.Redact. Nil masks nothing.
 	Redact func(string) string `json:"-"`
 }
 
@@ -89,9 +87,8 @@ func (r *Run) Stage(name string) *Stage {
 	return nil
 }
 
-// Judge makes the run's verdict from its stages: Fail if any failed, else CouldNotRun
-// if any could not run, else Pass if at least one passed. Stages that should not
-// run never count. It first corrects invalid verdicts: an unknown one, or a pass despite
+// Judge computes the run's verdict: Fail if any stage failed, otherwise CouldNotRun if any could not run, otherwise Pass if
+// at least one passed. NotRun stages do not count. Invalid verdicts are corrected first: an unknown one, and a pass despite
 // problems or a failed gate. It may be called again after stages were added.
 func (r *Run) Judge() *Run {
 	if r.BudgetSeconds <= 0 {
@@ -137,17 +134,16 @@ func (r *Run) Warn(code Code, format string, args ...any) {
 	r.Warnings = append(r.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
 }
 
-// Remark adds a warning about the run as a whole that asks for nothing.
+// Remark adds a warning about the whole run that needs no action.
 func (r *Run) Remark(code Code, format string, args ...any) {
 	r.Warn(code, format, args...)
 	r.Warnings[len(r.Warnings)-1].Remark = true
 }
 
-// Failures are the lines that users see, one for each problem that keeps the run from
-// passing: FAIL <stage> <CODE>: <cause>. Published: <what>. Next: <command>.
-// Published is what the whole run made visible, whichever stage failed: people on call act on it.
-// A passed run has none. Above 50 in a stage, the rest is only counted. Stages that were not started
-// because of another have no line beside that one's.
+// Failures returns one line per problem that keeps the run from passing: FAIL <stage> <CODE>: <cause>. Published: <what>.
+// Next: <command>. Published covers the whole run, whichever stage failed, because people on call act on it. A passed run has
+// no lines. From the 51st problem of a stage on, only the number is given. A stage that did not start because of another has
+// no line of its own.
 func (r *Run) Failures() []string {
 	var lines []string
 	more := 0
@@ -176,7 +172,7 @@ func (r *Run) Failures() []string {
 	return lines
 }
 
-// published is what the run made visible to others, in the order of its stages, each thing once.
+// published lists what the run made visible to others, in stage order, without repetitions.
 func (r *Run) published() []string {
 	var all []string
 	for _, s := range r.all() {
@@ -185,7 +181,7 @@ func (r *Run) published() []string {
 	return all
 }
 
-// appendNew appends the items that are not in the list.
+// appendNew appends the items that the list does not contain.
 func appendNew(list []string, items ...string) []string {
 	for _, item := range items {
 		if !slices.Contains(list, item) {
@@ -195,7 +191,7 @@ func appendNew(list []string, items ...string) []string {
 	return list
 }
 
-// shorten keeps the first of what was published, and counts the rest.
+// shorten keeps the first published things and the number of the others.
 func shorten(published []string) []string {
 	room := publishedRoom
 	for i, p := range published {
@@ -206,7 +202,7 @@ func shorten(published []string) []string {
 	return published
 }
 
-// Enforce returns nil for a run that passed, else a NotPassed error.
+// Enforce returns nil for a run that passed, otherwise a NotPassed error.
 func (r *Run) Enforce() error {
 	if r.Verdict == "" {
 		r.Judge()
@@ -228,11 +224,10 @@ type NotPassed struct {
 // Error implements error.
 func (e *NotPassed) Error() string { return strings.Join(e.Lines, "\n") }
 
-// Blocked is the code of a stage that was not started because one before it did not pass.
+// Blocked is the code of a stage that did not start because an earlier one did not pass.
 const Blocked = "BLOCKED"
 
-// toSolve are the stages that keep the run from passing and can be helped by themselves: without
-// those that wait for another one of them.
+// toSolve returns the stages that keep the run from passing, without those that only wait for another one.
 func (r *Run) toSolve() []*Stage {
 	var own, blocked []*Stage
 	for _, s := range r.all() {
@@ -250,7 +245,7 @@ func (r *Run) toSolve() []*Stage {
 	return blocked
 }
 
-// waiting are the names of the stages that were not started because of those to solve.
+// waiting returns the names of the stages that did not start because of those in toSolve.
 func (r *Run) waiting() []string {
 	var names []string
 	for _, s := range r.all() {
@@ -261,7 +256,7 @@ func (r *Run) waiting() []string {
 	return names
 }
 
-// all returns the stages with the preflight in front.
+// all returns the preflight, if any, and the stages.
 func (r *Run) all() []*Stage {
 	var all []*Stage
 	if r.Preflight != nil {
@@ -273,8 +268,7 @@ func (r *Run) all() []*Stage {
 	return all
 }
 
-// settle corrects a verdict that the stage's own findings contradict. A stage that was never
-// judged must not count as a pass.
+// settle corrects a verdict that contradicts the stage's findings. A stage without a verdict must not count as passed.
 func (s *Stage) settle() {
 	switch s.Verdict {
 	case NotRun:
@@ -306,7 +300,7 @@ func (s *Stage) settle() {
 	}
 }
 
-// seconds renders a time for people: "0.4 s", "41 s", "3 min 12 s", "15 min".
+// seconds formats a duration: "0.4 s", "41 s", "3 min 12 s", "15 min".
 func seconds(s float64) string {
 	switch {
 	case s < 10:
@@ -322,7 +316,7 @@ func seconds(s float64) string {
 	}
 }
 
-// criticalPath is Critical with the time of each stage; empty where it would say no more than the stages do.
+// criticalPath renders Critical with the duration of each stage. It is empty if it would repeat the list of stages.
 func (r *Run) criticalPath() string {
 	if len(r.Critical) < 2 {
 		return ""

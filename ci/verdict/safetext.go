@@ -2,7 +2,7 @@ package verdict
 
 import "github.com/openstack-rca/openstack-rca/ci/safetext"
 
-// The limits of a report, in characters and in entries of a list.
+// Limits of a report, in characters and in list entries.
 const (
 	maxName  = 300
 	maxLine  = safetext.MaxLine

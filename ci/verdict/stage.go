@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Outcome is the verdict on a stage or on a run.
+// Outcome is the verdict on a stage or a run.
 type Outcome string
 
 // The outcomes. CouldNotRun never counts as Pass.
@@ -32,22 +32,22 @@ type Stage struct {
 	Name string `json:"name"`
 	// Verdict is the outcome; Problems are empty exactly when it is Pass or NotRun.
 	Verdict Outcome `json:"verdict"`
-	// Code and Cause are those of the first problem, or why the stage was not run.
+	// Code and Cause are those of the first problem, or the reason why the stage did not run.
 	Code  string `json:"code"`
 	Cause string `json:"cause"`
-	// Next is what to do about it.
+	// Next is the remedy.
 	Next string `json:"next,omitempty"`
-	// Problems are all failures found, the most severe first.
+	// Problems are all failures, the most severe first.
 	Problems []Finding `json:"problems,omitempty"`
 	// Warnings did not fail the stage.
 	Warnings []Finding `json:"warnings,omitempty"`
-	// Published is what the stage made visible to others.
+	// Published lists what the stage made visible to others.
 	Published []string `json:"published,omitempty"`
 	// Seconds is how long the stage took in this run.
 	Seconds float64 `json:"seconds"`
-	// Evidence is the basis of the verdict, in the order of importance.
+	// Evidence is the basis of the verdict, most important first.
 	Evidence []Evidence `json:"evidence"`
-	// Measures are measurements as numbers, for metrics and trends.
+	// Measures are numeric measurements, for metrics and trends.
 	Measures []Measure `json:"measures,omitempty"`
 	// Deployment is the change of a service; nil if the stage is not about one.
 	Deployment *Deployment `json:"deployment,omitempty"`
@@ -66,8 +66,7 @@ type Finding struct {
 	Cause   string   `json:"cause"`
 	Next    string   `json:"next,omitempty"`
 	Details []string `json:"details,omitempty"`
-	// Remark is set for a warning that asks for nothing: it is in the report, and does not stand among
-	// those that do.
+	// Remark is set for a warning that needs no action. Reports list it separately.
 	Remark bool `json:"remark,omitempty"`
 }
 
@@ -77,7 +76,7 @@ type Evidence struct {
 	Name string `json:"name"`
 	// Value is what was found.
 	Value string `json:"value"`
-	// Want is the gate; empty for a fact without one.
+	// Want is the gate's condition; empty for a fact without a gate.
 	Want string `json:"want,omitempty"`
 	// OK is whether the value passed the gate; true for a fact without a gate.
 	OK bool `json:"ok"`
@@ -93,9 +92,8 @@ type ReportFile struct {
 	Local string
 }
 
-// Judge makes the stage's verdict from its problems: Pass without any, else the
-// outcome of the most severe (Fail before CouldNotRun), whose code and cause become the
-// stage's own. It returns the stage for chaining.
+// Judge sets the stage's verdict: Pass without problems, otherwise the outcome of the most severe problem (Fail before
+// CouldNotRun), whose code and cause become the stage's. It returns the stage for chaining.
 func (s *Stage) Judge(problems ...*Problem) *Stage {
 	s.Verdict, s.Code, s.Cause, s.Next, s.Problems = Pass, "", "", "", nil
 	var ordered []*Problem
@@ -130,7 +128,7 @@ func (s *Stage) Warn(code Code, format string, args ...any) {
 	s.Warnings = append(s.Warnings, Finding{Code: code.Name, Cause: fmt.Sprintf(format, args...), Next: code.Remedy})
 }
 
-// WarnNext is Warn with a remedy made from the case; the code's when next is empty.
+// WarnNext is Warn with a specific remedy; if next is empty, the code's remedy is used.
 func (s *Stage) WarnNext(code Code, next, format string, args ...any) {
 	if next != "" {
 		code.Remedy = next
@@ -138,7 +136,7 @@ func (s *Stage) WarnNext(code Code, next, format string, args ...any) {
 	s.Warn(code, format, args...)
 }
 
-// Remark adds a warning that asks for nothing.
+// Remark adds a warning that needs no action.
 func (s *Stage) Remark(code Code, format string, args ...any) {
 	s.Warn(code, format, args...)
 	s.Warnings[len(s.Warnings)-1].Remark = true
@@ -149,10 +147,10 @@ func (s *Stage) Add(name, value string) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, OK: true})
 }
 
-// Reused is the evidence of work that an earlier run had done with the same inputs.
+// Reused is the name of the evidence for work that an earlier run did with the same inputs.
 const Reused = "reused"
 
-// Reuse adds that, if the work was done before the stage asked for it at called.
+// Reuse adds that evidence if the work was done before the stage asked for it at called.
 func (s *Stage) Reuse(done, called time.Time) {
 	if !done.IsZero() && done.Before(called.Add(-time.Second)) {
 		s.Add(Reused, "the result of a run at "+done.UTC().Format("2006-01-02 15:04:05 UTC")+" with the same inputs")
@@ -164,8 +162,8 @@ func (s *Stage) Gate(name, value, want string, ok bool) {
 	s.Evidence = append(s.Evidence, Evidence{Name: name, Value: value, Want: want, OK: ok})
 }
 
-// Failure is the line that users see for a stage that did not pass; empty otherwise. It knows only what this stage
-// published: the line of a stage in a run is of Run.Failures.
+// Failure returns the line that users see for a stage that did not pass, otherwise an empty string. It has only this stage's
+// published things; Run.Failures has those of the run.
 func (s *Stage) Failure() string {
 	if s.Verdict == Pass || s.Verdict == NotRun {
 		return ""
@@ -173,5 +171,5 @@ func (s *Stage) Failure() string {
 	return (&Problem{Code: Code{Name: s.Code, Stage: s.Name}, Cause: s.Cause, Next: s.Next, Published: s.Published}).Error()
 }
 
-// Took records how long the stage took since start.
+// Took records the stage's duration since start.
 func (s *Stage) Took(start time.Time) { s.Seconds = time.Since(start).Seconds() }

@@ -2,7 +2,7 @@ package verdict
 
 import "slices"
 
-// The stages' names.
+// Names of the stages.
 const (
 	Test    = "test"
 	Train   = "train"
@@ -14,15 +14,14 @@ const (
 	Deploy  = "deploy"
 )
 
-// pipeline lists the stages in their order, as far as policy, configuration and reports need
-// them. What each of them does is in package pipeline; a test compares both lists.
+// pipeline lists the stages in order, with what policy, configuration and reports need to know. Package pipeline has their
+// implementation; a test compares both lists.
 var pipeline = []struct {
 	name string
-	// requires are the stages that must have passed first: a model is published only after its
-	// tests and gates, an image pushed only with a published model, and only that image deployed.
+	// requires are the stages that must have passed first. A model is published only after its tests and gates, an image is
+	// pushed only with a published model, and only a pushed image is deployed.
 	requires []string
-	// held are stages that need not be part of the run, but must not have ended in anything else
-	// than a pass if they were.
+	// held are stages that may be missing from the run but must have passed if they ran.
 	held []string
 	// effect is set for a stage that changes something outside of the run.
 	effect bool
@@ -46,8 +45,7 @@ func Stages() []string {
 	return names
 }
 
-// Requires lists the stages that must have passed before the given one may have its effect;
-// none for an unknown name.
+// Requires returns the stages that must have passed before the given one may have an effect, or nil for an unknown name.
 func Requires(name string) []string {
 	for _, stage := range pipeline {
 		if stage.name == name {
@@ -57,8 +55,8 @@ func Requires(name string) []string {
 	return nil
 }
 
-// HeldBy lists the stages that hold the given one back when they ran in the same run and did not
-// pass; none for an unknown name.
+// HeldBy returns the stages that block the given one if they ran in the same run and did not pass, or nil for an unknown
+// name.
 func HeldBy(name string) []string {
 	for _, stage := range pipeline {
 		if stage.name == name {
@@ -68,8 +66,7 @@ func HeldBy(name string) []string {
 	return nil
 }
 
-// Effectful reports whether a stage changes something outside of the run, so that only release
-// branches may run it.
+// Effectful reports whether a stage changes anything outside of the run. Only release branches may run such a stage.
 func Effectful(name string) bool {
 	for _, stage := range pipeline {
 		if stage.name == name {
@@ -79,7 +76,7 @@ func Effectful(name string) bool {
 	return false
 }
 
-// SafeStages need no credentials, change nothing outside of the run, and need no stage that does.
+// SafeStages returns the stages that need no credentials, change nothing outside of the run, and require no stage that does.
 func SafeStages() []string {
 	return slices.DeleteFunc(Stages(), func(stage string) bool {
 		return Effectful(stage) || slices.ContainsFunc(Requires(stage), Effectful)
