@@ -12,26 +12,26 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// changes describes a change to the plugin.
+// changes tells the plugin which files changed.
 type changes struct {
 	Changed []string `json:"changed"`
 	Removed []string `json:"removed"`
 }
 
-// shard describes a shard to the plugin.
+// shard tells the plugin which shard to run.
 type shard struct {
 	Index     int                `json:"index"`
 	Of        int                `json:"of"`
 	Durations map[string]float64 `json:"durations"`
 }
 
-// chosen describes a category to the plugin.
+// chosen tells the plugin which category to run.
 type chosen struct {
 	Files  []string `json:"files"`
 	Marker string   `json:"marker"`
 }
 
-// control makes the plugin's input: nothing, for a whole run of the suite.
+// control returns the plugin's input; it is empty for a run of the whole suite.
 func (p *plan) control(r runner.Runner, in Input) {
 	told := struct {
 		Category *chosen  `json:"category,omitempty"`
@@ -50,13 +50,12 @@ func (p *plan) control(r runner.Runner, in Input) {
 	}
 	content, err := json.Marshal(told)
 	if err != nil {
-		panic(err) // names and finite numbers: they always encode
+		panic(err) // names and finite numbers can always be encoded
 	}
 	p.controls = []runner.Mount{{Path: controlDir, Files: r.NewFiles(map[string][]byte{"control.json": content})}}
 }
 
-// seen are those of the changed files that the tests can see: a change of any other
-// cannot affect them.
+// seen returns the changed files that are visible to the tests. A change of any other file cannot affect them.
 func (p *plan) seen(in Input) *changes {
 	if in.Changes == nil || in.Full || in.Changes.Unknown != "" {
 		return nil
@@ -78,7 +77,7 @@ func (p *plan) seen(in Input) *changes {
 	return c
 }
 
-// asked is the category that the input asks for.
+// asked returns the category that the input selects.
 func (in Input) asked() (config.Category, bool) {
 	at := slices.IndexFunc(in.Config.Test.Categories, func(c config.Category) bool { return c.Name == in.Category })
 	if in.Category == "" || in.rerun || at < 0 {
@@ -87,9 +86,9 @@ func (in Input) asked() (config.Category, bool) {
 	return in.Config.Test.Categories[at], true
 }
 
-// category selects the tests of one category: those in its files and those with its mark.
-// Files alone and a mark alone are pytest's own arguments, so that no other file is loaded;
-// what pytest cannot say, which is either of both, the plugin selects.
+// category selects the tests of one category: those in its files and those with its marker. Only files, or only a marker,
+// become pytest's own arguments, so that no other file is loaded. pytest cannot select tests by either of the two, so then
+// the plugin does it.
 func (p *plan) category(in Input) *chosen {
 	c, ok := in.asked()
 	if !ok {
@@ -114,14 +113,14 @@ func (p *plan) category(in Input) *chosen {
 	return nil
 }
 
-// The largest values of Input.Shards, Reruns and Workers.
+// Upper limits of Input.Shards, Reruns and Workers.
 const (
 	MaxShards  = 64
 	MaxReruns  = 10
 	MaxWorkers = 256
 )
 
-// check finds what is impossible in the arguments, all of it at once.
+// check returns all problems with the arguments.
 func (in Input) check() []string {
 	var wrong []string
 	if in.Shards < 0 || in.Shards > MaxShards {

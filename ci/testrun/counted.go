@@ -13,22 +13,22 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// conventional are names that nobody gives to modules of an application; the first two are those of pytest.
+// conventional matches names that application modules do not have. The first two are pytest's defaults.
 var conventional = []string{"**/test_*.py", "**/*_test.py", "**/tests.py", "**/conftest.py", "**/tests/**", "**/test/**"}
 
-// counting decides which measured files count in the totals.
+// counting decides which measured files count towards the totals.
 type counting struct {
 	floors config.Coverage
 	// modules are the files that pytest collected tests from.
 	modules map[string]bool
-	// given are the files that the tests were given, sorted.
+	// given are the files that the tests could see, sorted.
 	given []string
-	// generated are the files that the project's build added to these.
+	// generated are the files that the project's build added to them.
 	generated []string
 }
 
-// made reports whether a measured file was made while the tests ran. It is no code of the source, and what is
-// made to be run raises every share.
+// made reports whether a measured file was created while the tests ran. Such a file is not part of the source, and tests
+// could create one only to raise their coverage.
 func (n *counting) made(name string) bool {
 	_, there := slices.BinarySearch(n.given, name)
 	return !there
@@ -53,14 +53,15 @@ func (n *counting) warnMade(stage *verdict.Stage, made *coverage.Report) {
 	}
 }
 
-// isTest reports whether a measured file is part of the tests, hence of no total:
+// isTest reports whether a measured file is part of the tests and so does not count towards any total:
 //
-//   - what the configuration omits, and the default globs of tests, always;
-//   - what pytest collected tests from, by the names that the project gives to test modules.
+// - files that the configuration omits, and the default globs of tests;
 //
-// Tests are covered by running them, so that counting them would raise every share. A module of the
-// application with a doctest in it is not a test. What a gate names by its path always counts; what
-// the globs of a gate take counts unless pipeline.yaml omits it, or it is a test by its name too.
+// - files that pytest collected tests from, if they match the project's names for test modules.
+//
+// Tests are covered by running them, so counting them would raise every total. An application module with a doctest is not a
+// test. A file that a gate names by its path always counts. A file that matches a gate's glob counts unless pipeline.yaml
+// omits it or its name is that of a test.
 func (n *counting) isTest(name string) bool {
 	c, collected := n.floors, n.modules[name]
 	byDefault := glob.MatchAny(config.Default().Test.Coverage.Omit, name)
@@ -82,10 +83,10 @@ func (n *counting) isTest(name string) bool {
 	return true
 }
 
-// named reports whether a pattern is the path of one file.
+// named reports whether a pattern is the path of a single file.
 func named(pattern, name string) bool { return path.Clean(pattern) == name }
 
-// notCounted is the table of the tests that were measured and are in no total; nil when there are none.
+// notCounted returns a table of the measured tests that count towards no total, or nil if there are none.
 func notCounted(stage *verdict.Stage, tests *coverage.Report, modules map[string]bool) *verdict.Block {
 	if len(tests.Files) == 0 {
 		return nil
@@ -107,8 +108,8 @@ func notCounted(stage *verdict.Stage, tests *coverage.Report, modules map[string
 	return &verdict.Block{Title: "Files that coverage leaves out of its totals", Table: table}
 }
 
-// odd are the collected modules without the name of a test: they leave the total because a setting
-// of the project calls them tests.
+// odd returns collected modules that do not have the name of a test. They do not count because a setting of the project makes
+// them tests.
 func (n *counting) odd(tests *coverage.Report) []string {
 	var found []string
 	for _, f := range tests.Files {
@@ -119,7 +120,7 @@ func (n *counting) odd(tests *coverage.Report) []string {
 	return found
 }
 
-// group is a set of files with a floor of its own.
+// group is a set of files with its own coverage floor.
 type group struct {
 	name string
 	config.Floor
@@ -129,12 +130,12 @@ func groupsOf(c config.Coverage) []group {
 	return []group{{"critical paths", c.Critical}, {"model components", c.Model}}
 }
 
-// anyGate reports whether a floor of coverage can fail the stage at all.
+// anyGate reports whether any coverage floor can fail the stage.
 func anyGate(c config.Coverage) bool {
 	return c.Total > 0 || c.Branch > 0 || slices.ContainsFunc(groupsOf(c), func(g group) bool { return g.Min > 0 && len(g.Paths) > 0 })
 }
 
-// judgeUnset warns of floors that are not held.
+// judgeUnset warns about coverage floors that are not set.
 func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 	if !anyGate(c) {
 		stage.Warn(verdict.CodeGatesNone.In(verdict.Test),
@@ -150,13 +151,13 @@ func judgeUnset(stage *verdict.Stage, c config.Coverage) {
 	}
 	if len(unset) > 0 {
 		stage.Warn(GateUnset, "floors without globs are not applied: %s", strings.Join(unset, ", "))
-		// Where one for all lines holds, those for groups of files are an offer.
+		// If there is a floor for all lines, those for groups are optional.
 		stage.Warnings[len(stage.Warnings)-1].Remark = c.Total > 0
 	}
 }
 
-// under reports whether coverage was to measure a file: it lies in a directory that is a source, or in a package that is one by its
-// name, wherever Python finds that.
+// under reports whether a file was to be measured: whether it is in a source directory, or in a source package wherever
+// Python finds that package.
 func (p *plan) under(name string) bool {
 	roots := slices.Concat([]string{".", "src"}, p.built.PythonPath)
 	return slices.ContainsFunc(p.sources, func(source string) bool {

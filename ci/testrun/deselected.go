@@ -11,8 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// report tells which tests the project keeps from running, and warns of them unless the call itself
-// asked for a selection, which leaves out more than that.
+// report lists the tests that the project's own settings keep from running. It warns about them unless the call selected
+// tests itself, which leaves out more.
 func (l *leftOut) report(stage *verdict.Stage, in Input) {
 	if l == nil {
 		return
@@ -28,7 +28,7 @@ func (l *leftOut) report(stage *verdict.Stage, in Input) {
 	}
 }
 
-// next is the remedy for tests that nobody left out on purpose; empty where the code's own fits.
+// next returns the remedy for tests that were probably left out by mistake, or an empty string if the code's own remedy fits.
 func (l *leftOut) next() string {
 	var parts []string
 	if len(l.untaken) > 0 {
@@ -45,7 +45,7 @@ func (l *leftOut) next() string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// count is the fact in numbers.
+// count formats the numbers.
 func (l *leftOut) count() string {
 	text := strconv.Itoa(l.deselected + l.removed)
 	if n := len(l.ignored); n > 0 {
@@ -60,9 +60,9 @@ func (l *leftOut) count() string {
 	return text
 }
 
-// unloaded are the files with the usual name of a test module, in the folders that the command names, that pytest
-// did not load: settings call test modules otherwise, or pipeline.yaml keeps the files from the tests. Without a
-// record of what was loaded nothing is known.
+// unloaded returns files in the command's directories that are named like test modules but were not loaded by pytest:
+// settings use other names for test modules, or pipeline.yaml hides the files. It returns nil if the run did not record what
+// was loaded.
 func (p *plan) unloaded(e *events) []string {
 	if e.left == nil || len(e.loaded) == 0 {
 		return nil
@@ -90,7 +90,7 @@ func (p *plan) unloaded(e *events) []string {
 	return found
 }
 
-// words says what was left out, and is empty for nothing.
+// words describes what was left out; it is empty if nothing was.
 func (l *leftOut) words() string {
 	if !l.any() {
 		return ""
@@ -119,7 +119,7 @@ func (l *leftOut) words() string {
 	return ": " + strings.Join(parts, ", ") + examples
 }
 
-// stoppedWords says how much of the suite did not run because pytest stopped at a failure.
+// stoppedWords describes how much of the suite did not run because pytest stopped at a failure.
 func (o *outcome) stoppedWords() string {
 	left := 0
 	for _, p := range o.parts {

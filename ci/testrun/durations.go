@@ -15,19 +15,18 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
-// recordedFile is where pytest-split keeps the durations of tests, by id; a project that
-// uses it has its records there already.
+// recordedFile is the file in which pytest-split records the durations of tests. A project that uses it already has one.
 const recordedFile = ".test_durations"
 
-// Bounds on recorded durations. With more tests than maxDurations, only the sums of files
-// are kept: the records become part of each shard's description.
+// Limits for recorded durations. With more than maxDurations tests, only the sums per file are kept, because the records
+// become part of each shard's input.
 const (
 	maxDurationBytes = 64 << 20
 	maxDurations     = 5000
 )
 
-// readDurations finds out how long each test takes: from the report that was given, else
-// from the source. No records are no error.
+// readDurations returns how long each test takes, from the given report or else from the source. Missing records are not an
+// error.
 func readDurations(ctx context.Context, in Input) (map[string]float64, error) {
 	if in.Durations != "" {
 		f, err := os.Open(in.Durations)
@@ -47,7 +46,7 @@ func readDurations(ctx context.Context, in Input) (map[string]float64, error) {
 	return parseDurations(strings.NewReader(string(content)))
 }
 
-// parseDurations reads a JUnit report, or seconds by id in JSON.
+// parseDurations reads a JUnit report or JSON with seconds by test id.
 func parseDurations(r io.ReadSeeker) (map[string]float64, error) {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(r, first); err != nil {
@@ -76,7 +75,7 @@ func parseDurations(r io.ReadSeeker) (map[string]float64, error) {
 	return compact(found), nil
 }
 
-// compact keeps the sums of files where there are many tests.
+// compact sums durations per file if there are too many tests.
 func compact(found map[string]float64) map[string]float64 {
 	if len(found) <= maxDurations {
 		return found
@@ -89,7 +88,7 @@ func compact(found map[string]float64) map[string]float64 {
 	return sums
 }
 
-// durationsJSON records how long each test took, for a later run and for pytest-split.
+// durationsJSON writes each test's duration for later runs and for pytest-split.
 func durationsJSON(e *events) []byte {
 	took := map[string]float64{}
 	for id, t := range e.tests {
@@ -99,7 +98,7 @@ func durationsJSON(e *events) []byte {
 	}
 	content, err := json.MarshalIndent(maps.Clone(took), "", " ")
 	if err != nil {
-		panic(err) // names and finite numbers: they always encode
+		panic(err) // names and finite numbers can always be encoded
 	}
 	return append(content, '\n')
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// refused tells of a selection that pytest could not follow, which it finds out after it has loaded the tests.
+// refused reports a selection that pytest rejected after loading the tests.
 func (j *testJudge) refused(of *part) *verdict.Problem {
 	said := lastError(of.ran.Stdout + "\n" + of.ran.Stderr)
 	for _, given := range j.in.Paths {
-		if strings.HasSuffix(said, "/"+given) { // by its place in the run's directory
+		if strings.HasSuffix(said, "/"+given) { // relative to the run's directory
 			said = "there is no " + given
 		}
 	}
@@ -24,7 +24,7 @@ func (j *testJudge) refused(of *part) *verdict.Problem {
 	return p
 }
 
-// exited tells of a module that ended the process while pytest loaded it.
+// exited reports a module that ended the process while pytest loaded it.
 func (j *testJudge) exited(of *part) *verdict.Problem {
 	f := of.events.fault
 	status := ""
@@ -43,10 +43,10 @@ func (j *testJudge) exited(of *part) *verdict.Problem {
 	return p
 }
 
-// unfit is what pluggy says of a plugin that was made for another pytest.
+// unfit matches pluggy's error for a plugin that does not fit this version of pytest.
 var unfit = regexp.MustCompile(`PluginValidationError: (?:Plugin|unknown hook \S+ in plugin) ['<]?([\w.-]+)`)
 
-// broken tells of an exception that ended the session outside of any test.
+// broken reports an exception outside of any test that ended the session.
 func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 	f := of.events.fault
 	if f == nil {
@@ -66,15 +66,15 @@ func (j *testJudge) broken(of *part, where string) *verdict.Problem {
 	p := j.problem(RunnerKilled, "%spytest failed internally (exit code 3): %s%s: %s%s%s", of.prefix(), f.kind, at, firstLine(f.text),
 		of.events.during(f.file), where)
 	p.Next = "Look at the plugin or hook that raised it: the traceback is at the end of the output"
-	if j.in.Workers != "" && j.in.Selective() { // pytest-xdist ends like this where pytest refuses an expression
+	if j.in.Workers != "" && j.in.Selective() { // how pytest-xdist ends if pytest rejects an expression
 		p.Next = "Run it without --workers, which hides what pytest says of " + selectionWords(j.in, nil)
 	}
 	return p
 }
 
-// during says which module was being loaded, unless it is the one that was named already.
+// during names the module that was being loaded, unless it has been named already.
 func (e *events) during(named string) string {
-	// A collection that an exception ends has collected none.
+	// If an exception ends the collection, nothing was collected.
 	if e.loading == "" || e.collected > 0 || e.loading == named {
 		return ""
 	}
@@ -88,7 +88,7 @@ func memoryHint(code int) string {
 	return ""
 }
 
-// internal reports whether all that failed is the case in which pytest reports an error of its own.
+// internal reports whether the only failure is the one for which pytest reports an internal error.
 func internal(r *junit.Report) bool {
 	return r.Bad() == 1 && len(r.Failures) == 1 && r.Failures[0].ID() == "pytest::internal"
 }

@@ -16,62 +16,61 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// Bounds on the file of events, which test code could write to.
+// Limits for the events file, which test code could write to.
 const (
-	maxEventLine  = 32 << 20 // the id of a test holds its parameters, which may be megabytes
+	maxEventLine  = 32 << 20 // the id of a test contains its parameters, which may be megabytes
 	maxEventBytes = 512 << 20
 	maxEventTests = 2_000_000
-	// maxEventTexts is how many tests' texts are kept.
+	// maxEventTexts limits for how many tests the output is kept.
 	maxEventTexts = 500
 )
 
-// events are what the plugin wrote down during the run.
+// events are what the plugin recorded during the run.
 type events struct {
-	// seen means that there was at least one event, ended that the session came to its end,
-	// status what pytest meant to exit with then.
+	// seen is set if there is at least one event, ended if the session ended; status is the exit code that pytest then
+	// intended.
 	seen, ended bool
 	status      int
-	// before is how an earlier pytest of the same command failed, whose reports are gone; 0 for none.
+	// before is the exit code of an earlier pytest of the same command whose reports were overwritten; 0 means none.
 	before int
-	// directory is where the run's files were.
+	// directory is the path in which the tests ran.
 	directory string
-	// pytest is the version that ran, as far as the counting of its reports needs it.
+	// pytest is the version, because versions count the tests of a report differently.
 	pytest [2]int
-	// loading is the module that was loaded last, and modules are the files that hold tests.
+	// loading is the module that was loaded last; modules are the files that contain tests.
 	loading string
 	modules map[string]bool
-	// left is what was left out of the collection; nil when it was not told.
+	// left is what was left out of the collection; nil if unknown.
 	left *leftOut
-	// loaded are the modules that pytest looked for tests in.
+	// loaded are the modules in which pytest looked for tests.
 	loaded map[string]bool
 	hollow hollow
-	// turned are the tests that raised an error and were reported as passed.
+	// turned are tests that raised an error but were reported as passed.
 	turned []string
-	// fault is the exception that ended the session; nil for none.
+	// fault is the exception that ended the session, or nil.
 	fault *fault
 	// added are the tools that the pipeline added to the project's own.
 	added []string
-	// results are how many results pytest counts, parts of tests included; see Options.Declared
-	// of package junit.
+	// results is the number of results that pytest counts, including subtests; see Options.Declared of package junit.
 	results int
-	// collected is how many tests were selected to run; -1 when it was not told.
+	// collected is the number of selected tests; -1 if unknown.
 	collected int
-	// tests are the tests that were started, by id.
+	// tests are the tests that started, by id.
 	tests map[string]*eventTest
 	order []string
 }
 
-// leftOut is what the project keeps from running.
+// leftOut describes the tests that the project keeps from running.
 type leftOut struct {
-	// deselected are tests that -k, -m, --deselect or a plugin left out, removed those that went
-	// missing from the list of tests without a word; examples are some of both.
+	// deselected counts tests left out by -k, -m, --deselect or a plugin; removed counts those that disappeared from the list
+	// of tests silently; examples has some of both.
 	deselected, removed int
 	examples            []string
 	// ignored are test modules that --ignore or a conftest.py kept from being loaded.
 	ignored []string
-	// untaken are functions with the name of a test, in loaded modules, that pytest took for none.
+	// untaken are functions in loaded modules that are named like tests but were not collected.
 	untaken []string
-	// unloaded are files with the name of a test module, where the command looks, that pytest neither loaded nor ignored.
+	// unloaded are files in the command's directories that are named like test modules but were neither loaded nor ignored.
 	unloaded []string
 }
 
@@ -82,32 +81,32 @@ func (l *leftOut) any() bool {
 // fault is an exception outside of any test.
 type fault struct {
 	kind, text string
-	// file and line are the project's innermost line that led to it; file is empty for none.
+	// file and line are the innermost line of the project in its traceback; file may be empty.
 	file string
 	line int
 }
 
-// eventTest is one test as the events tell it.
+// eventTest is one test according to the events.
 type eventTest struct {
 	finished bool
 	outcome  junit.Outcome
-	// reruns is how many attempts a plugin of the project's said to run again; starts and
-	// results tell of one that does it without a word.
+	// reruns counts the attempts that a plugin of the project announced as reruns. starts and results reveal unannounced
+	// ones.
 	reruns, starts, results int
-	// attempt is how many results the attempt that runs now has.
+	// attempt counts the results of the current attempt.
 	attempt int
 	seconds float64
 	markers []string
-	// text is the end of the failure, output that of what the test printed.
+	// text is the end of the failure, output the end of what the test printed.
 	text, output string
-	// parts are the subtests that failed, each with what it said.
+	// parts are the failed subtests with their output.
 	parts []string
 }
 
-// raisedLine is what pytest prints of an assertion or an exception.
+// raisedLine matches pytest's line about an assertion or exception.
 var raisedLine = regexp.MustCompile(`(?m)^E\s+(.*)$`)
 
-// part keeps a subtest that failed; a rerun may repeat it.
+// part adds a failed subtest. A rerun may report it again.
 func (t *eventTest) part(name, text string) {
 	if m := raisedLine.FindStringSubmatch(text); m != nil {
 		name += ": " + m[1]
@@ -117,7 +116,7 @@ func (t *eventTest) part(name, text string) {
 	}
 }
 
-// running are the tests that started and did not end, in the order of their start.
+// running returns the tests that started and did not end, in the order in which they started.
 func (e *events) running() []string {
 	var ids []string
 	for _, id := range e.order {
@@ -128,10 +127,10 @@ func (e *events) running() []string {
 	return ids
 }
 
-// finished is how many tests ended.
+// finished returns how many tests ended.
 func (e *events) finished() int { return len(e.order) - len(e.running()) }
 
-// bad is how many tests failed or errored.
+// bad returns how many tests failed or had an error.
 func (e *events) bad() int {
 	n := 0
 	for _, t := range e.tests {
@@ -142,7 +141,7 @@ func (e *events) bad() int {
 	return n
 }
 
-// join adds the tests of another part of the same run.
+// join adds the events of another part of the same run.
 func (e *events) join(other *events) {
 	e.seen = e.seen || other.seen
 	maps.Copy(e.modules, other.modules)
@@ -152,7 +151,7 @@ func (e *events) join(other *events) {
 		if e.left != nil {
 			untaken = e.left.untaken
 		}
-		e.left = other.left // each part sees the whole suite, but for files that only others load
+		e.left = other.left // each part sees the whole suite, except for files that only other parts load
 		e.left.untaken = slices.Compact(slices.Sorted(slices.Values(slices.Concat(untaken, other.left.untaken))))
 	}
 	e.hollow.join(other.hollow)
@@ -169,7 +168,7 @@ func (e *events) join(other *events) {
 	}
 }
 
-// cases are the tests in the form of a JUnit report.
+// cases returns the tests as cases of a JUnit report.
 func (e *events) cases() []junit.Case {
 	cases := make([]junit.Case, 0, len(e.order))
 	for _, id := range e.order {
@@ -199,7 +198,7 @@ func (e *events) cases() []junit.Case {
 	return cases
 }
 
-// complete adds to failures what their tests printed, where the JUnit report lacks it.
+// complete adds the tests' output to failures for which the JUnit report has none.
 func (e *events) complete(cases []junit.Case) {
 	for i := range cases {
 		if t := e.tests[cases[i].ID()]; t != nil && len(cases[i].Output) == 0 {
@@ -212,8 +211,7 @@ func newEvents() *events {
 	return &events{collected: -1, tests: map[string]*eventTest{}, modules: map[string]bool{}, loaded: map[string]bool{}}
 }
 
-// readEvents reads the file of events. A last line that is cut off is normal for a
-// killed run; any other line that is no event is an error.
+// readEvents reads the events file. An incomplete last line is normal for a killed run; any other invalid line is an error.
 func readEvents(r io.Reader) (*events, error) {
 	e := newEvents()
 	lines := bufio.NewScanner(io.LimitReader(r, maxEventBytes))
@@ -241,7 +239,7 @@ func readEvents(r io.Reader) (*events, error) {
 		case "session":
 			e.added = event.Added[:min(len(event.Added), 20)]
 			e.directory, e.before = xmlscan.Clip(event.Directory, 4096), event.Before
-			_, _ = fmt.Sscanf(event.Pytest, "%d.%d", &e.pytest[0], &e.pytest[1]) // what it cannot read stays 0
+			_, _ = fmt.Sscanf(event.Pytest, "%d.%d", &e.pytest[0], &e.pytest[1]) // anything unreadable stays 0
 		case "load":
 			e.loading = xmlscan.Clip(event.File, 4096)
 		case "module":
@@ -257,7 +255,7 @@ func readEvents(r io.Reader) (*events, error) {
 				untaken: event.Untaken}
 		case "error":
 			if e.fault != nil {
-				break // a worker's end brings others about
+				break // a worker that ends takes other tests with it
 			}
 			e.fault = &fault{kind: xmlscan.Clip(event.Type, 200), text: xmlscan.Clip(event.Text, 1000), file: xmlscan.Clip(event.File, 4096),
 				line: event.Line}
@@ -313,14 +311,14 @@ func readEvents(r io.Reader) (*events, error) {
 	return e, nil
 }
 
-// counts is by how much a result raises the number of tests that pytest declares. A tear-down
-// that fails after its test has failed has an element of its own. Before pytest 9.1 it was not
-// counted; since then it is, and one that fails after anything else is not. So the LogXML of each does it.
+// counts returns by how much a result increases the number of tests in pytest's report. A failed teardown after a failed test
+// is a separate element: before pytest 9.1 it was not counted; since then it is, but a teardown that fails after any other
+// outcome is not. Each version's LogXML implements it this way.
 func (t *eventTest) counts(when, outcome string, pytest [2]int) int {
 	before := t.attempt
 	t.attempt++
 	if outcome == "rerun" || outcome == "retried" { // pytest-rerunfailures, pytest-retry
-		// What this attempt came to is void, parts of the test included.
+		// Discard the results of this attempt, subtests included.
 		t.reruns++
 		t.attempt, t.outcome, t.text = 0, "", ""
 		return 0
@@ -335,13 +333,13 @@ func (t *eventTest) counts(when, outcome string, pytest [2]int) int {
 	return 1
 }
 
-// again reports whether the test was run more than once. One that is named twice has as many
-// results as starts.
+// again reports whether the test ran more than once. A test that is named twice on the command line has as many results as
+// starts.
 func (t *eventTest) again() bool {
 	return t.reruns > 0 || t.finished && t.starts > max(1, t.results)
 }
 
-// options are those for the report of the same run.
+// options returns the options for reading the report of the same run.
 func (e *events) options() junit.Options {
 	o := junit.Options{Again: func(id string) bool {
 		t := e.tests[id]
@@ -359,7 +357,7 @@ func (e *events) options() junit.Options {
 	return o
 }
 
-// flaky are the tests that passed after attempts that did not.
+// flaky returns the tests that passed after failed attempts.
 func (e *events) flaky() []string {
 	var ids []string
 	for _, id := range e.order {
@@ -370,8 +368,7 @@ func (e *events) flaky() []string {
 	return ids
 }
 
-// result takes a result in. A part of a test (a subtest) that was skipped or is expected to fail says
-// nothing of the test; one that failed makes it fail.
+// result records a result. A skipped or expected-to-fail subtest does not affect its test; a failed one fails it.
 func (t *eventTest) result(when, outcome, text string, seconds float64, part bool) {
 	t.seconds += max(0, seconds)
 	found := map[string]junit.Outcome{"passed": junit.Passed, "failed": junit.Failed, "skipped": junit.Skipped,

@@ -8,16 +8,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
-// excerptLines bounds what is shown of one failure.
+// excerptLines limits how many lines are shown of one failure.
 const excerptLines = 6
 
-// excerpt is what says why a test failed: what pytest found to be different, and where. The end of its text is mostly that
-// of a full diff, which misleads without its beginning.
+// excerpt returns the lines that explain a failure: the difference that pytest found, and the location. The end of the text
+// alone would mostly be that of a long diff, which misleads without its beginning.
 func excerpt(c junit.Case) []string {
 	end := c.Tail[max(0, len(c.Tail)-excerptLines):]
 	first, _, _ := strings.Cut(c.Message, "\n")
 	if slices.ContainsFunc(end, func(line string) bool { return strings.Contains(line, first) }) {
-		return end // from the assertion on
+		return end // start at the assertion
 	}
 	var found []string
 	for _, line := range strings.Split(c.Message, "\n")[1:] {
@@ -40,5 +40,5 @@ func excerpt(c junit.Case) []string {
 	return found
 }
 
-// location is the last line of pytest's text of a failure.
+// location matches the last line of pytest's text about a failure.
 var location = regexp.MustCompile(`^\S+:\d+: \w+`)

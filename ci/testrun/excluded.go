@@ -15,20 +15,20 @@ import (
 )
 
 var (
-	// notThere is what Python says of a file that is not there.
+	// notThere matches Python's messages about a missing file.
 	notThere = regexp.MustCompile(`No such file or directory: '([^'\n]+)'`)
-	// listed is a path in an assertion on what a folder holds, such as PosixPath('.env').
+	// listed matches a path in an assertion about the content of a directory, such as PosixPath('.env').
 	listed = regexp.MustCompile(`Path\('([^'\n]+)'\)`)
-	// absent is a line of an error that says that something is not there, pathName a name in it, shell a command without quotes.
+	// absent matches an error line about something missing, pathName a path in it, shell an unquoted command.
 	absent   = regexp.MustCompile(`(?i)[^\n]*(?:no such file|not found|not exist|n't exist|unable to (?:open|load)|cannot open)[^\n]*`)
 	pathName = regexp.MustCompile(`[\w./-]+\.\w+`)
 	shell    = regexp.MustCompile(`^[\w ./:=,+@-]+$`)
-	// ownAuthority is what requests says of a server of this machine whose certificate the system does not know.
+	// ownAuthority matches the error of requests for a server of this machine whose certificate the system does not trust.
 	ownAuthority = regexp.MustCompile(`requests\.exceptions\.SSLError: [^\n]*host='(?:localhost|127\.0\.0\.1)'[^\n]*CERTIFICATE_VERIFY_FAILED`)
 )
 
-// hidden names a file or folder that a test looked for in vain, or missed in a folder, although the source
-// has it: the configuration keeps it from the tests. It is empty when there is none.
+// hidden returns a file or directory that a test did not find although the source has it, because the configuration hides it
+// from the tests. It returns an empty string if there is none.
 func (j *testJudge) hidden(cases []junit.Case) string {
 	for _, c := range cases {
 		text := j.said(c)
@@ -51,7 +51,7 @@ func (j *testJudge) hidden(cases []junit.Case) string {
 	return ""
 }
 
-// lacking gives a problem its remedy, where tests failed for a file or a variable that they do not have.
+// lacking adds a remedy to a problem if tests failed because a file or variable is missing.
 func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 	if name := j.hidden(cases); name != "" {
 		p.Next = unhide(name)
@@ -67,7 +67,7 @@ func (j *testJudge) lacking(p *verdict.Problem, cases []junit.Case) {
 	}
 }
 
-// afterwards is a remedy, if there is one, and the command that runs what failed again.
+// afterwards returns a remedy, if there is one, followed by the command that runs the failed tests again.
 func (j *testJudge) afterwards(remedy, failed string) string {
 	if remedy == "" {
 		return j.in.again(failed)
@@ -75,7 +75,7 @@ func (j *testJudge) afterwards(remedy, failed string) string {
 	return remedy + ". Then " + j.in.again(failed)
 }
 
-// unset are the variables of the environment that tests looked for and have not.
+// unset returns the environment variables that tests looked for and that are not set.
 func (j *testJudge) unset(cases []junit.Case) []string {
 	var texts []string
 	for _, c := range cases {
@@ -84,7 +84,7 @@ func (j *testJudge) unset(cases []junit.Case) []string {
 	return refused.Variables(strings.Join(texts, "\n"), j.in.Config.Test.Vars)
 }
 
-// around is what a workflow gives the tests.
+// around returns what a workflow of the source provides to its tests.
 func (j *testJudge) around() pyenv.Surroundings {
 	if j.project == nil {
 		return pyenv.Surroundings{}
@@ -92,12 +92,12 @@ func (j *testJudge) around() pyenv.Surroundings {
 	return j.project.Around
 }
 
-// unreached reports whether a test failed for a host that did not answer.
+// unreached reports whether a test failed because a host did not answer.
 func (j *testJudge) unreached(cases []junit.Case) bool {
 	return slices.ContainsFunc(cases, func(c junit.Case) bool { return len(refused.Hosts(j.said(c))) > 0 })
 }
 
-// said is what is known of a test that failed.
+// said returns everything that is known about a failed test.
 func (j *testJudge) said(c junit.Case) string {
 	text := strings.Join(append([]string{c.Message}, c.Tail...), "\n")
 	if t := j.events.tests[c.ID()]; t != nil {
@@ -106,7 +106,7 @@ func (j *testJudge) said(c junit.Case) string {
 	return text
 }
 
-// untrained names the model of the training, if a test looked for it in vain because the source does not have it.
+// untrained returns the path of the trained model if a test did not find it because the source does not contain it.
 func (j *testJudge) untrained(cases []junit.Case) string {
 	model := j.in.Config.Train.Model
 	isModel := func(name string) bool { return glob.MatchAny([]string{model, "**/" + model}, name) }
@@ -125,7 +125,7 @@ func (j *testJudge) untrained(cases []junit.Case) string {
 	return ""
 }
 
-// trainFirst is what to do about tests that need the trained model.
+// trainFirst is the remedy for tests that need the trained model.
 func (j *testJudge) trainFirst(name string) string {
 	next := fmt.Sprintf("The tests need %s, which the training makes and the source does not have: give them a small model of their own", name)
 	train, test := strings.Join(j.in.Config.Train.Command, " "), strings.Join(j.in.Config.Test.Command, " ")
@@ -135,7 +135,7 @@ func (j *testJudge) trainFirst(name string) string {
 	return next
 }
 
-// isThere reports whether sorted names hold a file or a folder.
+// isThere reports whether sorted names contain a file or directory.
 func isThere(names []string, name string) bool {
 	if _, found := slices.BinarySearch(names, name); found {
 		return true
@@ -144,7 +144,7 @@ func isThere(names []string, name string) bool {
 	return at < len(names) && strings.HasPrefix(names[at], name+"/")
 }
 
-// unhide is what to do about a hidden file.
+// unhide is the remedy for a hidden file.
 func unhide(name string) string {
 	return fmt.Sprintf("%s is in the source, and exclude or test.inputs of pipeline.yaml keeps it from the tests: "+
 		"set them without the glob that matches it", name)

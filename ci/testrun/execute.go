@@ -15,38 +15,38 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// outcome is what the runs of the test command left, all of them together.
+// outcome is the combined result of all runs of the test command.
 type outcome struct {
-	// parts are the runs of the test command: one, or one for each shard.
+	// parts are the runs of the test command: one, or one per shard.
 	parts []*part
 	// ran and events are those of all parts together.
 	ran    *runner.Result
 	events *events
-	// junitErr says why a report that exists cannot be read.
+	// junitErr explains why an existing report cannot be read.
 	junitErr error
 	measured
-	// flaky are the tests that passed when they were run again, by id.
+	// flaky are tests that passed when they were run again, by id.
 	flaky []string
 	// groups are the categories with their counts.
 	groups []category
-	// selected is what the plugin told of a selection by changes; nil without one.
+	// selected is what the plugin reported about a selection by changes, or nil.
 	selected *selectedFiles
-	// selective means that a part of the suite ran.
+	// selective is set if only a part of the suite ran.
 	selective bool
 }
 
 func (o *outcome) stopped() bool { return slices.ContainsFunc(o.parts, (*part).stopped) }
 
-// execution runs what was planned.
+// execution carries out what was planned.
 type execution struct {
 	runner runner.Runner
 	plan   *plan
-	// result gets the files of the report, and what is to be said of the runs themselves.
+	// result receives the files of the report and the findings about the runs themselves.
 	result *Result
 	dir    string
 }
 
-// execute runs the tests and reads what they left.
+// execute runs the tests and reads the reports.
 func execute(ctx context.Context, r runner.Runner, p *plan, result *Result) (*outcome, error) {
 	dir, err := result.makeScratch(p.in.Scratch)
 	if err != nil {
@@ -66,7 +66,7 @@ func execute(ctx context.Context, r runner.Runner, p *plan, result *Result) (*ou
 	if err != nil {
 		return nil, err
 	}
-	// A plugin's rerun leaves the first attempt's failed subtests in the report (findings/pytest-reruns-*.sh).
+	// A plugin's rerun leaves the failed subtests of the first attempt in the report (findings/pytest-reruns-*.sh).
 	found.flaky = slices.Concat(again, found.events.flaky())
 	if len(found.flaky) > 0 && found.junitErr == nil {
 		if err := markFlaky(filepath.Join(e.dir, junitFile), found.flaky); err != nil {
@@ -95,7 +95,7 @@ func (r *Result) makeScratch(given string) (string, error) {
 	return dir, nil
 }
 
-// runParts runs the test command, shards side by side, and reads what each left.
+// runParts runs the test command, shards concurrently, and reads the reports of each run.
 func (e *execution) runParts(ctx context.Context) (*outcome, error) {
 	in := e.plan.in
 	if in.Shards < 2 {
@@ -132,13 +132,13 @@ func (e *execution) runParts(ctx context.Context) (*outcome, error) {
 	group.Wait()
 	for _, err := range failed {
 		if err != nil {
-			return nil, err // of several failures to start, the first is like the others
+			return nil, err // if several failed to start, the first error is representative
 		}
 	}
 	return &outcome{parts: parts, ran: together(parts)}, nil
 }
 
-// unite makes one JUnit report and one coverage report of those of the parts.
+// unite merges the JUnit and coverage reports of the parts.
 func (e *execution) unite(ctx context.Context, found *outcome) error {
 	found.events = found.parts[0].events
 	if len(found.parts) == 1 {
@@ -155,8 +155,7 @@ func (e *execution) unite(ctx context.Context, found *outcome) error {
 	return e.uniteCoverage(ctx, found)
 }
 
-// readTests reads the tests of all parts, with those that were flaky as such, and sorts
-// them into the categories.
+// readTests reads the tests of all parts, marks the flaky ones, and sorts them into the categories.
 func (e *execution) readTests(ctx context.Context, found *outcome) {
 	name := filepath.Join(e.dir, junitFile)
 	first := found.parts[0]
@@ -185,7 +184,7 @@ func (e *execution) readTests(ctx context.Context, found *outcome) {
 	e.result.attach(junitFile, name)
 }
 
-// readUnited reads the report of several runs.
+// readUnited reads the merged report of several runs.
 func readUnited(name string, events *events, tests *seen) (*junit.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -197,14 +196,14 @@ func readUnited(name string, events *events, tests *seen) (*junit.Report, error)
 	return report, errors.Join(err, f.Close())
 }
 
-// seen are what is kept of the tests of a report as they go by.
+// seen collects what is needed of the tests while a report is read.
 type seen struct {
 	groups *groups
 	spans  *spans
 }
 
-// newSeen sorts tests into the categories; a category that was asked for comes first, for
-// a test belongs to the first one that it matches.
+// newSeen sorts tests into the categories. A selected category comes first, because a test belongs to the first category that
+// it matches.
 func (in Input) newSeen(e *events) *seen {
 	categories := in.Config.Test.Categories
 	if asked, ok := in.asked(); ok {
@@ -219,7 +218,7 @@ func (s *seen) add(c junit.Case) {
 	s.spans.add(c)
 }
 
-// attachPartial writes what the events tell of a run that left no JUnit report.
+// attachPartial writes what the events tell about a run that left no JUnit report.
 func attachPartial(result *Result, events *events, dir string) {
 	if len(events.order) == 0 {
 		return

@@ -18,36 +18,36 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// clockSlack is how far two clocks that stamp the same run may be apart.
+// clockSlack is the largest accepted difference between two clocks that stamp the same run.
 const clockSlack = 5 * time.Second
 
-// gate is one demand on coverage with what was found.
+// gate is one coverage requirement with its result.
 type gate struct {
 	name   string
 	files  *coverage.Report
 	totals coverage.Totals
 	rate   coverage.Rate
 	min    float64
-	// state is "ok", "below", "empty" or why the gate is not applied.
+	// state is "ok", "below", "empty" or the reason why the gate is not applied.
 	state string
 	held  bool
 }
 
 func (g gate) ok() bool { return !g.held || g.state == "ok" }
 
-// coverageJudge holds what was measured against the floors, and puts what it finds into the result.
+// coverageJudge compares the measured coverage with the floors and records the findings in the result.
 type coverageJudge struct {
 	*Result
 	*plan
 	*counting
-	// kept is what the report does not hold.
+	// kept is what the coverage report leaves out.
 	kept *keptOut
-	// selective means that a part of the suite ran, so that no floor is held.
+	// selective is set if only a part of the suite ran; then no floor is enforced.
 	selective bool
 }
 
-// judgeCoverage holds the gates. A run that did not come to its end writes no coverage report; that it is
-// missing is then no news. It returns the table of what counts in no total; nil for nothing.
+// judgeCoverage applies the gates. An incomplete run writes no coverage report, so a missing one is then not reported
+// separately. It returns a table of the files that count towards no total, or nil.
 func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 	floors := p.in.Config.Test.Coverage
 	judgeUnset(&result.Stage, floors)
@@ -56,7 +56,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 		err = fmt.Errorf("%w: written at %s, the run began at %s", errStale,
 			report.Timestamp.Format(time.RFC3339), found.ran.Started.UTC().Format(time.RFC3339))
 	}
-	// pytest-cov writes nothing when -x ends the session.
+	// pytest-cov writes nothing if -x ends the session.
 	incomplete := found.stopped() || found.ran.ExitCode == exitInterrupted ||
 		len(result.problems) > 0 && result.problems[0].Code.Name != TestsFailed.Name
 	switch {
@@ -91,7 +91,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 
 var neverImported = regexp.MustCompile(`CoverageWarning: Module (\S+) was never imported`)
 
-// coverageMissing says why pytest-cov wrote nothing, as far as the output tells.
+// coverageMissing explains why pytest-cov wrote no report, as far as the output tells.
 func coverageMissing(result *Result, source []string, output string) {
 	p := result.problem(CoverageMissing, "the run left no %s", coverageFile)
 	p.Details = warnings(output)
@@ -111,7 +111,7 @@ func stale(written, began time.Time) bool {
 	return !written.IsZero() && !began.IsZero() && written.Before(began.Add(-clockSlack))
 }
 
-// empty adds the problem of a gate without lines, with details. No glob can be corrected when the tests ran copies of the files.
+// empty adds the problem of a gate without lines. If the tests ran copies of the files, no glob can be corrected.
 func (j *coverageJudge) empty(details []string, next, format string, args ...any) {
 	p := j.problem(CoverageEmptySet, format, args...)
 	p.Next, p.Details = next, details
@@ -159,7 +159,7 @@ func (j *coverageJudge) holdGates(selection string) {
 	}
 }
 
-// hold makes a gate of what was found. Selections hold none.
+// hold applies a gate to the measured coverage. Runs of a selection enforce none.
 func (j *coverageJudge) hold(name string, files *coverage.Report, rate coverage.Rate, minimum float64) gate {
 	g := gate{name: name, files: files, totals: files.Totals(), rate: rate, min: minimum, held: true, state: "ok"}
 	switch {
@@ -171,7 +171,7 @@ func (j *coverageJudge) hold(name string, files *coverage.Report, rate coverage.
 	return g
 }
 
-// record adds a gate to the evidence and, when it did not hold, to the problems.
+// record adds a gate to the evidence and, if it failed, to the problems.
 func (j *coverageJudge) record(g gate) {
 	unit := "line coverage"
 	if g.name == "branches" {
@@ -189,7 +189,7 @@ func (j *coverageJudge) record(g gate) {
 	if g.held {
 		want = ">= " + percent(g.min)
 	} else if g.totals.Files > 0 && g.min > 0 {
-		value += ", floor of " + percent(g.min) + " " + g.state // no gate: a tick beside it would say that it holds
+		value += ", floor of " + percent(g.min) + " " + g.state // not shown as a gate: a tick would suggest that it was enforced
 	}
 	j.Stage.Gate(name, value, want, g.ok())
 	if g.rate.Whole > 0 {
@@ -206,7 +206,7 @@ func (j *coverageJudge) record(g gate) {
 		strings.TrimSuffix(unit, " coverage")+"s", percent(g.min), g.rate.Part, g.rate.Whole)
 	p.Details = missing(g.files, g.name == "branches")
 	switch first := j.problems[0].Code.Name; first {
-	case NoTests.Name, CollectionError.Name: // the missing lines say nothing of the tests
+	case NoTests.Name, CollectionError.Name: // the missing lines are not the tests' fault
 		p.Next, p.Details = "Solve "+first+" first: the tests that did not run cover nothing", nil
 		return
 	case TestsFailed.Name:
@@ -214,24 +214,23 @@ func (j *coverageJudge) record(g gate) {
 	}
 	if g.name == "total" && p.Next == "" {
 		p.Next = withoutScripts(j.in.Config, g.files, g.min)
-		// A floor of 0 is none, and what a run with failures reached is less than the tests reach.
+		// A floor of 0 is not a floor, and the coverage of a run with failures is too low to propose.
 		if p.Next == "" && !j.in.Config.FloorSet && g.rate.Part*100 >= g.rate.Whole && len(j.problems) == 1 {
 			p.Next = beginWith(g.rate, g.min)
 		}
 	}
 }
 
-// beginWith is the remedy for a project whose floor nobody has chosen: what the tests reach today is where a
-// floor can begin. One that somebody chose is never offered for lowering.
+// beginWith is the remedy for a project that has not chosen a floor: it can start with today's coverage. It never proposes to
+// lower a floor that was set explicitly.
 func beginWith(reached coverage.Rate, minimum float64) string {
 	return fmt.Sprintf("Test the missing lines that the report names. Nobody chose the floor of %s, it is the default: to begin with what "+
 		"the tests reach, write test.coverage.total: %d into pipeline.yaml, as init --measure does, and raise it with the tests",
 		percent(minimum), reached.Part*100/max(reached.Whole, 1))
 }
 
-// withoutScripts is the remedy for coverage that is only below its gate because of the scripts that
-// train.command and image.command start, and no test runs; empty otherwise. It is for the user to
-// say that they count for nothing.
+// withoutScripts is the remedy if coverage misses its gate only because of the scripts that train.command and image.command
+// start and no test runs; otherwise it is empty. The user has to decide that they do not count.
 func withoutScripts(c config.Config, own *coverage.Report, minimum float64) string {
 	commands := slices.Concat(c.Train.Command, c.Image.Command)
 	for i, word := range commands {
@@ -260,7 +259,7 @@ func withoutScripts(c config.Config, own *coverage.Report, minimum float64) stri
 		"out, set test.coverage.omit: [%s] in pipeline.yaml", strings.Join(scripts, " and "), strings.Join(omit, ", "))
 }
 
-// percent writes a floor as it was configured.
+// percent formats a floor as it was configured.
 func percent(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) + "%" }
 
 // missing names the files with the most uncovered lines.
@@ -281,7 +280,7 @@ func missing(r *coverage.Report, branches bool) []string {
 	return out
 }
 
-// byMissing are the files that miss anything, those that miss most first.
+// byMissing returns the files with uncovered lines, most first.
 func byMissing(r *coverage.Report, branches bool) []*coverage.File {
 	miss := func(f *coverage.File) int {
 		t := f.Totals()
@@ -308,7 +307,7 @@ func paths(r *coverage.Report) []string {
 	return out
 }
 
-// compare warns of a drop below the baseline.
+// compare warns if coverage fell below the baseline.
 func compare(r *Result, c *counting, in Input, selective bool) {
 	if in.Baseline == "" {
 		return
@@ -334,7 +333,7 @@ func compare(r *Result, c *counting, in Input, selective bool) {
 	}
 }
 
-// readCoverage reads a coverage report of this process's file system.
+// readCoverage reads a local coverage report.
 func readCoverage(name string) (*coverage.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -344,7 +343,7 @@ func readCoverage(name string) (*coverage.Report, error) {
 	return r, errors.Join(err, f.Close())
 }
 
-// warnings are the lines of an output in which coverage.py or pytest-cov warn.
+// warnings returns the lines in which coverage.py or pytest-cov warn.
 func warnings(text string) []string {
 	var out []string
 	for _, line := range safetext.LastLines(text, 2000) {

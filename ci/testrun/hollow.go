@@ -9,23 +9,23 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
-// hollow are the ways in which tests pass whatever the code does.
+// hollow collects the ways in which tests pass whatever the code does.
 type hollow struct {
-	// optimized means that Python ran without assertions (-O, PYTHONOPTIMIZE), plain that pytest did not
-	// rewrite those of test modules either.
+	// optimized is set if Python ran without assertions (-O, PYTHONOPTIMIZE), plain if pytest did not rewrite the assertions
+	// of test modules either.
 	optimized, plain bool
-	// tests are those that failed where pytest does not look, by the way.
+	// tests failed in a place that pytest does not check, by the way in which they failed.
 	tests map[string][]string
 }
 
-// ways are what tests do that pytest ignores: the causes for one test and for several, and what to do.
+// ways are the things tests do that pytest ignores, with the causes for one and for several tests, and the remedy.
 var ways = map[string]struct{ one, several, next string }{
 	"returned": {"a test returned its result", "%d tests returned their results", "Write assert in the place of return in these tests"},
 	"thread": {"a thread of a test ended with an exception", "threads of %d tests ended with exceptions",
 		"Hand the exception to the test, such as by concurrent.futures, or catch it in the thread"},
 }
 
-// note takes down a test, up to a bound.
+// note records a test, up to a limit.
 func (h *hollow) note(way, test string) {
 	if h.tests == nil {
 		h.tests = map[string][]string{}
@@ -36,7 +36,7 @@ func (h *hollow) note(way, test string) {
 	}
 }
 
-// join adds what another part of the same run told.
+// join adds the findings of another part of the same run.
 func (h *hollow) join(other hollow) {
 	h.optimized, h.plain = h.optimized || other.optimized, h.plain || other.plain
 	for way, tests := range other.tests {
@@ -46,7 +46,7 @@ func (h *hollow) join(other hollow) {
 	}
 }
 
-// judge fails a run whose tests could not fail, and warns of those that could hardly.
+// judge fails a run whose tests could not fail, and warns about tests that hardly could.
 func (h hollow) judge(r *Result, counts junit.Counts, limited bool) {
 	switch {
 	case h.optimized && h.plain:

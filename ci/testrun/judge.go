@@ -29,10 +29,10 @@ const (
 	exitWarnings    = 6
 )
 
-// shown is how many failures the terminal and the summary name.
+// shown limits how many failures the terminal and the summary name.
 const shown = 20
 
-// unreadable returns the code for a report that cannot be read: it is not a file, or not a report.
+// unreadable returns the code for an unreadable report: it is not a regular file, or it is malformed.
 func unreadable(err error) verdict.Code {
 	if _, odd := errors.AsType[*runner.FileError](err); odd {
 		return runner.CodeOutputUnusable
@@ -40,15 +40,15 @@ func unreadable(err error) verdict.Code {
 	return ReportMalformed
 }
 
-// testJudge holds what the runs left against what was planned.
+// testJudge compares what the runs left behind with the plan.
 type testJudge struct {
 	*Result
 	*plan
 	*outcome
 }
 
-// judgeRun judges whether the tests ran and passed. The order of the problems is that
-// of their gravity: what makes all else doubtful comes first.
+// judgeRun judges whether the tests ran and passed. The most serious problem comes first: the one that casts doubt on
+// everything else.
 func judgeRun(result *Result, p *plan, found *outcome) {
 	j := &testJudge{result, p, found}
 	incomplete := false
@@ -96,7 +96,7 @@ func judgeRun(result *Result, p *plan, found *outcome) {
 	}
 }
 
-// judgeEnd reports whether a part was ended before its end.
+// judgeEnd reports whether a part ended prematurely.
 func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 	running := of.events.running()
 	where := of.events.during("")
@@ -133,7 +133,7 @@ func (j *testJudge) judgeEnd(of *part) (incomplete bool) {
 	return true
 }
 
-// judgeMissing tells why there is no report.
+// judgeMissing explains why there is no report.
 func (j *testJudge) judgeMissing(of *part) {
 	text := of.ran.Stdout + "\n" + of.ran.Stderr
 	var p *verdict.Problem
@@ -153,7 +153,8 @@ func (j *testJudge) judgeMissing(of *part) {
 	p.Details = tail(of.ran, 20)
 }
 
-// notInstalled is the remedy of a command that the environment does not have: the pipeline makes the environment that others run in.
+// notInstalled is the remedy for a command that is missing from the environment: the pipeline creates the environment itself,
+// unlike other tools.
 func notInstalled(command []string) string {
 	if len(command) > 2 && command[1] == "run" {
 		return fmt.Sprintf("The pipeline installs the packages itself, so leave %s run out: test.command: [%s]",
@@ -163,7 +164,7 @@ func notInstalled(command []string) string {
 		command[0])
 }
 
-// lastError is the line of an output that most likely says what was wrong.
+// lastError returns the line of the output that most likely has the error.
 func lastError(text string) string {
 	lines := safetext.LastLines(text, 200)
 	for _, marks := range []func(string) bool{
@@ -182,12 +183,12 @@ func lastError(text string) string {
 	return lines[len(lines)-1]
 }
 
-// tail is the end of the run's output.
+// tail returns the end of the run's output.
 func tail(ran *runner.Result, n int) []string {
 	return append(safetext.LastLines(unsealed(ran.Stdout), n), safetext.LastLines(ran.Stderr, n)...)
 }
 
-// judgeTests judges the tests that are in the report.
+// judgeTests judges the tests in the report.
 func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	if n := len(r.CollectionErrors); n > 0 {
 		var files []string
@@ -222,7 +223,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	case r.Executed() == 0:
 		j.problem(AllSkipped, "none of %d tests ran: %s", r.Total(), r.Counts).Details = reasons(r)
 	}
-	own := incomplete && internal(r) // an error of pytest's own, which has its problem
+	own := incomplete && internal(r) // an internal error of pytest, which has its own problem
 	if r.Bad() > 0 && !own {
 		p := j.problem(TestsFailed, "%d of %d tests: %s", r.Bad(), r.Total(), failed(r.Failures, 3, r.Bad()))
 		missing := ""
@@ -244,7 +245,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 		if note := j.stoppedWords(); at >= 0 {
 			j.problems[at].Cause += "; " + note
 		} else {
-			// They all passed when they were run again, the others never ran.
+			// They passed when they were run again; the others never ran.
 			j.fail(ReportDisagrees, "%s", note)
 		}
 	}
@@ -253,7 +254,7 @@ func (j *testJudge) judgeTests(r *junit.Report, incomplete bool) {
 	}
 }
 
-// lacks is what the first of some files says of a module that it did not find; empty when all found theirs.
+// lacks returns the error about the first of some modules that cannot be found, or an empty string if all were found.
 func lacks(cases []junit.Case) string {
 	for _, c := range cases {
 		if said := pyenv.NoModule.FindString(c.Message + "\n" + strings.Join(c.Tail, "\n")); said != "" {
@@ -263,10 +264,10 @@ func lacks(cases []junit.Case) string {
 	return ""
 }
 
-// exceeded is how pytest says that there were more warnings than its setting allows.
+// exceeded matches pytest's message about more warnings than its setting allows.
 var exceeded = regexp.MustCompile(`maximum allowed warnings exceeded: (\d+ > \d+)`)
 
-// judgeAgreement holds a part's exit code, report and events against each other.
+// judgeAgreement checks that a part's exit code, report and events agree with each other.
 func (j *testJudge) judgeAgreement(of *part) {
 	var wrong []string
 	r, code := of.report, of.ran.ExitCode
@@ -314,7 +315,7 @@ func (j *testJudge) judgeAgreement(of *part) {
 	}
 }
 
-// details are the failures as a person wants to read them: name, assertion, last lines.
+// details lists the failures for a person: name, assertion, last lines.
 func (e *events) details(cases []junit.Case) []string {
 	var out []string
 	for _, c := range cases[:min(len(cases), shown)] {
@@ -349,7 +350,7 @@ func failed(cases []junit.Case, n, total int) string {
 	return strings.Join(parts, ", ")
 }
 
-// unprepared is what pytest says of a test whose fixtures failed: where it is comes before why.
+// unprepared matches pytest's text for a test whose fixtures failed, in which the location comes before the reason.
 var unprepared = regexp.MustCompile(`^(failed on (?:setup|teardown)) with "file [^\n]*\n(?:[^\n]*\n)*?E\s+([^\n"]+)`)
 
 func firstLine(text string) string {
@@ -360,7 +361,7 @@ func firstLine(text string) string {
 	return line
 }
 
-// reasons are the reasons of skips, the most frequent ones first where it matters little.
+// reasons lists the reasons of skipped tests, most frequent first.
 func reasons(r *junit.Report) []string {
 	var out []string
 	for _, reason := range sortedByCount(r.SkipReasons) {
@@ -369,7 +370,7 @@ func reasons(r *junit.Report) []string {
 	return out[:min(len(out), shown)]
 }
 
-// names lists the first n of some names.
+// names lists the first n names.
 func names(all []string, n int) string {
 	text := strings.Join(all[:min(n, len(all))], ", ")
 	if len(all) > n {

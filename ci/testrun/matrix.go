@@ -12,8 +12,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// RunMatrix runs the tests with several Python versions side by side and judges them
-// together: the stage passes when every version does. With one version, or none, it is Run.
+// RunMatrix runs the tests with several Python versions concurrently and judges them together: the stage passes if every
+// version passes. With one version or none, it is Run.
 func RunMatrix(ctx context.Context, r runner.Runner, in Input, versions []string) verdict.Stage {
 	if len(versions) < 2 {
 		if len(versions) == 1 {
@@ -54,7 +54,7 @@ func RunMatrix(ctx context.Context, r runner.Runner, in Input, versions []string
 	return *stage
 }
 
-// take adds what was found with one version to the stage, under its name.
+// take adds the findings for one version to the stage, labelled with the version.
 func take(stage *verdict.Stage, version string, of *verdict.Stage) {
 	name := "Python " + version
 	for _, e := range of.Evidence {
@@ -70,7 +70,7 @@ func take(stage *verdict.Stage, version string, of *verdict.Stage) {
 		stage.Blocks = append(stage.Blocks, b)
 	}
 	if len(stage.Measures) == 0 {
-		stage.Measures = of.Measures // those of the first version: numbers of all of them would contradict each other
+		stage.Measures = of.Measures // only those of the first version: several values would contradict each other
 	}
 	for _, f := range of.Files {
 		f.Path = path.Join(verdict.Test, "python"+version, strings.TrimPrefix(f.Path, verdict.Test+"/"))

@@ -15,24 +15,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// keptOut is what the coverage report does not hold, as the plugin found it.
+// keptOut is what the coverage report leaves out, as recorded by the plugin.
 type keptOut struct {
-	// Settings are the files that coverage.py took its settings from, FailUnder is its own floor.
+	// Settings are the files that coverage.py read its settings from, FailUnder is the project's own floor.
 	Settings  []string `json:"settings"`
 	FailUnder float64  `json:"fail_under"`
-	// Excluded are, by measured file, the lines that the project takes out of the count, and the
-	// branching lines that it lets count as taken.
+	// Excluded has, per measured file, the lines that the project excludes from coverage and the branches that it counts as
+	// covered.
 	Excluded map[string]struct{ Lines, Branches int } `json:"excluded"`
 	// Unmeasured are the Python files that the report lacks.
 	Unmeasured map[string]unmeasured `json:"unmeasured"`
-	// Version is coverage.py's. Unknown is the error that kept Excluded from being counted with it; empty when it was.
+	// Version is the version of coverage.py. Unknown is the error that prevented counting Excluded with it, if any.
 	Version string `json:"version"`
 	Unknown string `json:"unknown"`
 }
 
 type unmeasured struct {
 	Lines int
-	// Why is coverage.py's setting, such as "run:omit", a reason in words, or empty where no setting is at fault.
+	// Why is a setting of coverage.py such as "run:omit", a reason in words, or empty if no setting is responsible.
 	Why string
 }
 
@@ -44,14 +44,14 @@ func readKeptOut(r io.Reader) (*keptOut, error) {
 	return k, nil
 }
 
-// settingWords says what a setting of coverage.py does, in words.
+// settingWords describes a setting of coverage.py.
 var settingWords = map[string]string{
 	"run:omit": "omit", "report:omit": "omit", "report:include": "include",
 	"": "no test imports them, and coverage.py does not look into folders without __init__.py",
 }
 
-// judgeKeptOut warns of code that the coverage report does not hold although it lies in what is measured,
-// and fails where a gate names such a file. What test.coverage.omit names was left out on purpose.
+// judgeKeptOut warns about code that is missing from the coverage report although it is in a measured directory, and fails if
+// a gate names such a file. What test.coverage.omit lists was left out on purpose.
 func (j *coverageJudge) judgeKeptOut(odd []string) {
 	c := j.floors
 	byWhy := map[string][]string{}
@@ -114,8 +114,8 @@ func (j *coverageJudge) judgeKeptOut(odd []string) {
 	}
 }
 
-// narrowedNext is the remedy for what is missing: files by a setting, files that nothing imports, lines of other files. It is
-// empty for anything else.
+// narrowedNext is the remedy for what is missing: files that a setting excludes, files that nothing imports, or excluded
+// lines. Otherwise it is empty.
 func narrowedNext(set, unimported, lines bool) string {
 	var ways []string
 	if set {
@@ -135,8 +135,8 @@ func narrowedNext(set, unimported, lines bool) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// judgeAltered fails when a file that counts was changed or removed while the tests ran: coverage.py looks at it
-// afterwards, so what it reports is of another file.
+// judgeAltered fails if a file that counts was modified or removed while the tests ran. coverage.py reads it afterwards, so
+// its report would be about another file.
 func (j *coverageJudge) judgeAltered(altered []string) {
 	altered = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(altered))), func(name string) bool {
 		return !j.under(name) || j.isTest(name)
@@ -150,7 +150,7 @@ func (j *coverageJudge) judgeAltered(altered []string) {
 	}
 }
 
-// excluded sums up what is taken out of measured files that count, and adds each file to the details.
+// excluded summarises the lines excluded from measured files that count, and adds each file to the details.
 func (j *coverageJudge) excluded(details *[]string) (lines, branches, files int) {
 	var found []string
 	for name, e := range j.kept.Excluded {
@@ -173,10 +173,10 @@ func (j *coverageJudge) excluded(details *[]string) (lines, branches, files int)
 	return lines, branches, files
 }
 
-// ownFloor warns when the project's own floor would have been stricter: fail_under of coverage.py, or pytest-cov's option.
+// ownFloor warns if the project's own floor is stricter: fail_under of coverage.py, or the option of pytest-cov.
 func ownFloor(stage *verdict.Stage, kept *keptOut, stated pyenv.TestSettings, floor float64) {
 	own, setting, from := kept.FailUnder, "fail_under = ", strings.Join(kept.Settings, ", ")
-	if stated.Floor > 0 { // pytest-cov takes it before coverage.py's
+	if stated.Floor > 0 { // pytest-cov prefers it to that of coverage.py
 		own, setting, from = stated.Floor, "--cov-fail-under=", stated.FloorFrom
 	}
 	if own <= floor {

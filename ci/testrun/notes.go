@@ -11,11 +11,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// place is what pytest prints at the end of a traceback's entry: tests/test_a.py:12: AssertionError.
+// place matches the last line of an entry in pytest's traceback: tests/test_a.py:12: AssertionError.
 var place = regexp.MustCompile(`^(\S+\.py):(\d+):`)
 
-// noteFailures puts each failure beside its line: the last one of the test's own file that the
-// traceback names, else the file alone.
+// noteFailures attaches each failure to its line: the last line of the test's own file in the traceback, or else the file.
 func noteFailures(stage *verdict.Stage, r *junit.Report) {
 	note := func(c junit.Case, what string) {
 		if c.File == "" {
@@ -41,10 +40,10 @@ func noteFailures(stage *verdict.Stage, r *junit.Report) {
 	}
 }
 
-// notExecuted is the title of a note about a line.
+// notExecuted is the title of a note about an uncovered line.
 const notExecuted = "no test executes this"
 
-// noteUncovered puts a warning at the first uncovered line of a changed file, unless its changed lines are noted.
+// noteUncovered adds a warning at the first uncovered line of each changed file, unless its changed lines have notes.
 func noteUncovered(stage *verdict.Stage, f *coverage.File) {
 	if slices.ContainsFunc(stage.Notes, func(n verdict.Note) bool { return n.File == f.Path && n.Title == notExecuted }) {
 		return
@@ -58,10 +57,10 @@ func noteUncovered(stage *verdict.Stage, f *coverage.File) {
 	}
 }
 
-// maxUncovered is how many places of a change are noted: failed tests must find room beside them.
+// maxUncovered limits the notes about uncovered lines, to leave room for failed tests.
 const maxUncovered = 20
 
-// noteChange puts a warning at each place of a change that no test executes; f has only lines of the change.
+// noteChange adds a warning at each uncovered place of a change. f contains only changed lines.
 func noteChange(stage *verdict.Stage, f *coverage.File) {
 	for i := 0; i < len(f.Lines); i++ {
 		if f.Lines[i].Hit {

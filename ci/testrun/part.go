@@ -18,48 +18,47 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// maxReportBytes bounds each report of a run. A larger one is not read at all.
+// maxReportBytes limits each report of a run. A larger one is not read at all.
 var maxReportBytes = xmlscan.Default().Bytes
 
-// part is one run of the test command: the whole suite, or one shard of it.
+// part is one run of the test command: the whole suite or one shard of it.
 type part struct {
-	// name is empty for the whole suite, else "shard 2 of 4".
+	// name is empty for the whole suite, otherwise "shard 2 of 4".
 	name string
 	ran  *runner.Result
-	// dir is where the reports are that were fetched, of those in files. Why the others were
-	// not is in refused.
+	// dir has the fetched reports, which files lists. refused has the reasons for the others.
 	dir     string
 	files   []string
 	refused map[string]error
 	events  *events
-	// seal is what the run printed of its reports, changed what is wrong with those that were fetched.
+	// seal is the run's own record of its reports; changed lists the fetched reports that do not match it.
 	seal    *seal
 	changed []string
-	// report is the part's own; junitErr says why there is none that can be read.
+	// report is the part's JUnit report; junitErr explains why there is no readable one.
 	report   *junit.Report
 	junitErr error
-	// eventsErr says why the events, or some of them, cannot be read.
+	// eventsErr explains why the events, or some of them, cannot be read.
 	eventsErr error
-	// selected is what the plugin told of its selection; nil without one.
+	// selected is what the plugin reported about its selection, or nil.
 	selected *selection
-	// seen are its tests; nil when they are read in another way.
+	// seen are its tests; nil if they are read in another way.
 	seen *seen
-	// measured is the coverage of a run that leaves a whole report.
+	// measured is its coverage, if it leaves a complete report.
 	measured
-	// incomplete means that the part did not come to its end.
+	// incomplete is set if the part did not run to its end.
 	incomplete bool
 }
 
-// measured is the coverage of a run, tests included.
+// measured is the coverage of a run, including that of the tests.
 type measured struct {
 	coverage *coverage.Report
-	// err says why a report that exists cannot be read.
+	// err explains why an existing report cannot be read.
 	err error
-	// kept is what the report does not hold.
+	// kept is what the report leaves out.
 	kept *keptOut
 }
 
-// prefix names the part at the begin of a message.
+// prefix returns the part's name for the start of a message.
 func (p *part) prefix() string {
 	if p.name == "" {
 		return ""
@@ -67,8 +66,8 @@ func (p *part) prefix() string {
 	return p.name + ": "
 }
 
-// collect brings the part's reports into a directory of this process's file system, as a stream
-// each, since they may be large, and reads those that say how the part ended.
+// collect copies the part's reports into a local directory, each as a stream because they may be large, and reads those that
+// tell how the part ended.
 func (p *part) collect(ctx context.Context, dir string, in Input) error {
 	p.dir = dir
 	if p.name != "" {
@@ -85,7 +84,7 @@ func (p *part) collect(ctx context.Context, dir string, in Input) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		// The run made it, such as a link that leads out of the folder.
+		// The run left something else there, such as a link out of the directory.
 		p.junitErr = fmt.Errorf("list what the run left: %w", &runner.FileError{Path: ".", Err: err})
 		return nil
 	}
@@ -99,7 +98,7 @@ func (p *part) collect(ctx context.Context, dir string, in Input) error {
 	if err := p.fetch(ctx, files...); err != nil {
 		return err
 	}
-	// Before anything of it is written here again.
+	// Must be done before anything is written here again.
 	if p.seal = readSeal(p.ran.Stdout); p.seal != nil {
 		p.changed = p.seal.check(p, files...)
 	}
@@ -115,7 +114,7 @@ func (p *part) collect(ctx context.Context, dir string, in Input) error {
 		p.junitErr = errors.Join(p.junitErr, p.open(junitFile, func(f *os.File) (err error) {
 			options := p.events.options()
 			if p.name == "" && in.Reruns == 0 {
-				// This is the whole report: it need not be read a second time.
+				// This is the complete report, so it need not be read again.
 				p.seen = in.newSeen(p.events)
 				options.Each = p.seen.add
 			}
@@ -126,7 +125,7 @@ func (p *part) collect(ctx context.Context, dir string, in Input) error {
 	return ctx.Err()
 }
 
-// list finds the names of the reports that there are.
+// list returns the names of the existing reports.
 func (p *part) list(ctx context.Context) error {
 	left, err := p.ran.Outputs.List(ctx)
 	for _, name := range left {
@@ -137,7 +136,7 @@ func (p *part) list(ctx context.Context) error {
 	return err
 }
 
-// readCoverage reads the coverage report that a run left, and keeps its pages for the report of the stage.
+// readCoverage reads the coverage report of a run, and keeps its HTML pages for the report of the stage.
 func (p *part) readCoverage(result *Result) {
 	if p.has(coverageFile) {
 		p.err = p.open(coverageFile, func(f *os.File) (err error) {
@@ -161,7 +160,7 @@ func (p *part) readCoverage(result *Result) {
 	}
 }
 
-// pages counts the files of coverage's pages.
+// pages counts the HTML files.
 func (p *part) pages() (n int) {
 	for _, name := range p.files {
 		if isPage(name) {
@@ -171,19 +170,19 @@ func (p *part) pages() (n int) {
 	return n
 }
 
-// hasFailed reports whether the session came to its end and tests failed in it.
+// hasFailed reports whether the session ended and had failed tests.
 func (p *part) hasFailed() bool {
 	return p.events.ended && p.report != nil && len(p.report.CollectionErrors) == 0 && p.report.Bad() > 0
 }
 
-// stopped reports whether pytest ended before all tests had run because some failed: by -x, --maxfail or
-// --stepwise. With pytest-xdist that is an interruption, without it is not.
+// stopped reports whether pytest ended early because of failures: by -x, --maxfail or --stepwise. pytest-xdist reports that
+// as an interruption; pytest alone does not.
 func (p *part) stopped() bool { return p.hasFailed() && p.events.collected > p.events.finished() }
 
 func (p *part) has(name string) bool { return slices.Contains(p.files, name) }
 
-// fetch brings what there is of some reports here, all at once: each way to the engine and
-// back takes its time. A report that is too large stays where it is.
+// fetch copies several reports at once, because each round trip to the engine takes time. A report that is too large is not
+// copied.
 func (p *part) fetch(ctx context.Context, names ...string) error {
 	reports := p.ran.Outputs.Sub(reportDir)
 	var wanted, single []string
@@ -228,7 +227,7 @@ func (p *part) fetch(ctx context.Context, names ...string) error {
 	return ctx.Err()
 }
 
-// open reads one report that was fetched.
+// open reads one fetched report.
 func (p *part) open(name string, read func(*os.File) error) error {
 	if err := p.refused[name]; err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
@@ -236,7 +235,7 @@ func (p *part) open(name string, read func(*os.File) error) error {
 	local := filepath.Join(p.dir, name)
 	info, err := os.Lstat(local)
 	if err == nil && !info.Mode().IsRegular() {
-		// Such as a link to a file of this process.
+		// For example a link to a local file.
 		err = &runner.FileError{Path: reportDir + "/" + name, Err: errors.New("it is not a regular file")}
 	}
 	if err != nil {

@@ -18,13 +18,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The sizes of the report's tables.
+// Sizes of the report's tables.
 const (
 	maxRows = 200
 	maxBars = 40
 )
 
-// report adds what was found to the stage: counts as evidence, tables and charts as blocks.
+// report adds the findings to the stage: counts as evidence, tables and charts as blocks.
 func report(result *Result, p *plan, found *outcome, notCounted *verdict.Block) {
 	stage := &result.Stage
 	if r := result.JUnit; r != nil {
@@ -96,8 +96,8 @@ type category struct {
 	junit.FileCounts
 }
 
-// groups sorts tests into the configured categories, by file or mark; a test belongs to the
-// first that takes it, what none takes is "other".
+// groups sorts tests into the configured categories, by file or marker. A test belongs to the first matching category, or to
+// "other".
 type groups struct {
 	categories []config.Category
 	events     *events
@@ -152,7 +152,7 @@ func categories(stage *verdict.Stage, in Input, found *outcome, r *junit.Report)
 			strconv.FormatFloat(seconds, 'f', 2, 64)})
 	}
 	configured := in.Config.Test.Categories
-	// The default categories are the document's; another project need not have them.
+	// The default categories are those of the pipeline document; other projects may not have them.
 	isDefault := reflect.DeepEqual(configured, config.Default().Test.Categories)
 	for _, c := range found.groups {
 		if c.Total() == 0 && isDefault {
@@ -192,7 +192,7 @@ func slowest(stage *verdict.Stage, r *junit.Report) {
 	stage.Blocks = append(stage.Blocks, verdict.Block{Title: "Slowest tests", Table: table, Summary: true})
 }
 
-// changedBlock names the lines of changed files that no test executes.
+// changedBlock lists the lines of changed files that no test executes.
 func changedBlock(stage *verdict.Stage, changed *Changes, selected *selectedFiles, r *coverage.Report) {
 	if changed == nil {
 		return
@@ -253,7 +253,7 @@ func clipList(list string) string {
 	return list[:strings.LastIndex(list[:limit], ",")+1] + " …"
 }
 
-// sortedByCount are the keys, the most frequent first.
+// sortedByCount returns the keys, most frequent first.
 func sortedByCount(counts map[string]int) []string {
 	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], strings.Compare(a, b)) })
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// maxReruns is with how many failures tests are still run again: more are not flaky, they
-// are broken, and their names would not fit on a command line.
+// maxReruns is the largest number of failures for which tests are run again. More failures are not flakiness, and their names
+// would not fit on a command line.
 const maxReruns = 50
 
-// rerun runs the failed tests again, each time those that still fail, and returns those that passed.
+// rerun runs the failed tests again, each time only those that still fail, and returns those that passed.
 func (e *execution) rerun(ctx context.Context, found *outcome) ([]string, error) {
 	failed := failedTests(found.parts)
 	if e.plan.in.Reruns == 0 || len(failed) == 0 {
@@ -44,8 +44,7 @@ func (e *execution) rerun(ctx context.Context, found *outcome) ([]string, error)
 	return flaky, nil
 }
 
-// failedTests are the tests that failed in runs that came to their end; of others nothing
-// is sure.
+// failedTests returns the failed tests of runs that ended normally; other runs prove nothing.
 func failedTests(parts []*part) []string {
 	var failed []string
 	for _, p := range parts {
@@ -53,7 +52,7 @@ func failedTests(parts []*part) []string {
 			return nil
 		}
 		if p.report.Bad() > len(p.report.Failures) {
-			return make([]string, p.report.Bad()) // too many to name, and to run again
+			return make([]string, p.report.Bad()) // too many to name and to run again
 		}
 		for _, c := range p.report.Failures {
 			failed = append(failed, c.ID())
@@ -62,7 +61,7 @@ func failedTests(parts []*part) []string {
 	return failed
 }
 
-// again runs tests in a process of their own, never from a cache, and says which passed.
+// again runs tests in a process of their own, without using a cached result, and returns those that passed.
 func (e *execution) again(ctx context.Context, failed []string, attempt int) ([]string, error) {
 	in := e.plan.in
 	in.Paths, in.Keyword, in.Marker, in.Category, in.Changes, in.Shards = failed, "", "", "", nil, 0
@@ -86,10 +85,10 @@ func (e *execution) again(ctx context.Context, failed []string, attempt int) ([]
 	}
 	whole := p.report != nil && p.junitErr == nil && p.events.ended
 	if !whole {
-		return nil, nil // killed, or out of time: nothing passed
+		return nil, nil // killed or timed out: nothing passed
 	}
 	if len(p.changed) > 0 {
-		return nil, nil // its report is not what the run left
+		return nil, nil // the report was altered
 	}
 	var passed []string
 	f, err := os.Open(filepath.Join(p.dir, junitFile))
@@ -106,8 +105,7 @@ func (e *execution) again(ctx context.Context, failed []string, attempt int) ([]
 	return passed, errors.Join(err, f.Close())
 }
 
-// markFlaky rewrites the report: the first failure stays in it, as that of a flaky test. A run that left
-// no report has nothing to rewrite.
+// markFlaky rewrites the report so that the first failure is that of a flaky test. A run without a report needs no change.
 func markFlaky(name string, flaky []string) error {
 	marked := map[string]bool{}
 	for _, id := range flaky {

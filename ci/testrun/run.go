@@ -15,8 +15,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Run runs the tests and judges them. It always returns a result; what went wrong is
-// in its stage's verdict, all of it at once. It changes nothing outside of in.Scratch.
+// Run runs the tests and judges them. It always returns a result; all problems are in the verdict of its stage. It changes
+// nothing outside of in.Scratch.
 func Run(ctx context.Context, r runner.Runner, in Input) *Result {
 	started := time.Now()
 	result := &Result{Stage: verdict.Stage{Name: verdict.Test}}
@@ -41,7 +41,7 @@ func run(ctx context.Context, r runner.Runner, in Input, result *Result) {
 	judgeRun(result, p, found)
 	notCounted := judgeCoverage(result, p, found)
 	report(result, p, found, notCounted)
-	// All of it, or none.
+	// All of it or nothing.
 	last := slices.MaxFunc(found.parts, func(a, b *part) int { return a.ran.Started.Compare(b.ran.Started) })
 	result.Stage.Reuse(last.ran.Started, called)
 }
@@ -58,12 +58,12 @@ func (r *Result) problem(code verdict.Code, format string, args ...any) *verdict
 	return p
 }
 
-// attach adds a file or directory of this process's file system to the report.
+// attach adds a local file or directory to the report.
 func (r *Result) attach(name, local string) {
 	r.Stage.Files = append(r.Stage.Files, verdict.ReportFile{Path: path.Join(verdict.Test, name), Local: local})
 }
 
-// prepare checks the source and plans the step. It returns nil where the result says what stands in the way.
+// prepare checks the source and plans the step. It returns nil if there is a problem, which is then in the result.
 func prepare(ctx context.Context, r runner.Runner, in Input, result *Result) *plan {
 	if in.Source == nil {
 		result.fail(SourceEmpty, "no source was given")
@@ -109,7 +109,7 @@ func prepare(ctx context.Context, r runner.Runner, in Input, result *Result) *pl
 	return p
 }
 
-// unable records that the stage could not do its work. The project is nil where it is not known yet.
+// unable records that the stage could not run. The project may still be nil.
 func (r *Result) unable(ctx context.Context, project *pyenv.Project, err error) {
 	var environment *runner.EnvironmentError
 	var service *runner.StartError
@@ -126,7 +126,7 @@ func (r *Result) unable(ctx context.Context, project *pyenv.Project, err error) 
 	case errors.As(err, &service):
 		r.problem(ServiceFailed, "%v", service).Details = safetext.LastLines(service.Logs, 30)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, reportDir+"/"):
-		// The run made it, and the next run would make it again.
+		// The run created it, and would create it again.
 		p := r.problem(runner.CodeOutputUnusable, "the run left %s, which no report can hold: %v", file.Path, file.Err)
 		p.Next = "Find the test or the plugin that makes this file, and let it make it in a directory of its own (tmp_path)"
 		p.Details = safetext.LastLines(err.Error(), shown)

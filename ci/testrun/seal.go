@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// sealLine is what the plugin prints last: the digests of the reports that it left. A test can write
-// a report again after the run; what it printed it cannot take back.
+// sealLine matches the last line that the plugin prints: the digests of the reports. A test process can overwrite a report
+// after the run, but it cannot take back what was printed.
 var sealLine = regexp.MustCompile(`(?m)^openstack-rca: sealed ((?:\S+=[0-9a-f]{32} ?)+)$`)
 
-// seal is what a run printed of its reports: their digests by name. It is nil for a run that printed
-// none, and for one that printed several, of which none can be believed, twice is set.
+// seal has the digests that a run printed for its reports, by name. It is nil if nothing was printed. twice is set if several
+// were printed, so that none can be trusted.
 type seal struct {
 	digests map[string]string
 	twice   bool
@@ -36,10 +36,10 @@ func readSeal(stdout string) *seal {
 	return s
 }
 
-// unsealed takes the seal out of an output, which is for people.
+// unsealed returns an output for people, without the seal.
 func unsealed(output string) string { return sealLine.ReplaceAllString(output, "") }
 
-// check says what is wrong with fetched reports: those that are not what the run left.
+// check returns what is wrong with fetched reports that differ from what the run wrote.
 func (s *seal) check(p *part, names ...string) []string {
 	var wrong []string
 	for _, name := range names {
@@ -59,13 +59,13 @@ func (s *seal) check(p *part, names ...string) []string {
 	return wrong
 }
 
-// digestOf is the beginning of a file's SHA-256, as the seal has it.
+// digestOf returns the start of a file's SHA-256, as in the seal.
 func digestOf(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // opened for reading only
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
@@ -73,7 +73,7 @@ func digestOf(name string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:32], nil
 }
 
-// judgeSeal demands of a complete run of pytest that its reports are what it said they are.
+// judgeSeal requires that the reports of a complete run of pytest match the seal.
 func (j *testJudge) judgeSeal(of *part) {
 	mark := of.seal
 	pytest := slices.ContainsFunc(j.in.Config.Test.Command, isPytest)

@@ -7,19 +7,18 @@ import (
 	"strings"
 )
 
-// selection is what the plugin tells of what it selected.
+// selection is what the plugin reported about its selection.
 type selection struct {
 	Changes *selectedFiles `json:"changes"`
 	Shard   *struct {
-		// Files are the numbers of tests in the files that the shard loaded: all, and its own.
+		// Files are the numbers of tests in all files and in the files that the shard loaded.
 		Files map[string][2]int `json:"files"`
-		// Ignored are the files that belong to other shards alone.
+		// Ignored are the files that only other shards load.
 		Ignored []string `json:"ignored"`
 	} `json:"shard"`
 }
 
-// selectedFiles says how many test files a change can affect. Everything is the reason
-// why that is all of them, or empty.
+// selectedFiles returns how many test files a change can affect. Everything is the reason why that is all of them, or empty.
 type selectedFiles struct {
 	Files      int    `json:"files"`
 	Of         int    `json:"of"`
@@ -34,7 +33,7 @@ func readSelected(r io.Reader) (*selection, error) {
 	return found, nil
 }
 
-// selectedBy is what was selected by changes: the same in each shard.
+// selectedBy describes the selection by changes, which is the same in each shard.
 func selectedBy(parts []*part, planned *plan) (found *selectedFiles) {
 	for _, p := range parts {
 		if p.selected != nil && p.selected.Changes != nil {

@@ -19,14 +19,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/xmlscan"
 )
 
-// together is what the report says of all shards.
+// together describes all shards in the report.
 func together(parts []*part) *runner.Result {
 	all := &runner.Result{Started: parts[0].ran.Started}
 	for _, p := range parts {
 		all.Seconds = max(all.Seconds, p.ran.Seconds)
 		all.TimedOut = all.TimedOut || p.ran.TimedOut
 		all.Altered = append(all.Altered, p.ran.Altered...)
-		// A shard may have nothing to do.
+		// A shard may have no tests.
 		if p.ran.ExitCode != exitNone {
 			all.ExitCode = max(all.ExitCode, p.ran.ExitCode)
 		}
@@ -41,7 +41,7 @@ func together(parts []*part) *runner.Result {
 	return all
 }
 
-// uniteTests merges the JUnit reports that there are.
+// uniteTests merges the existing JUnit reports.
 func uniteTests(parts []*part, dir string) (err error) {
 	var documents []io.Reader
 	for _, p := range parts {
@@ -65,8 +65,8 @@ func uniteTests(parts []*part, dir string) (err error) {
 	return errors.Join(junit.Merge(merged, xmlscan.Limits{}, documents...), merged.Close())
 }
 
-// uniteCoverage lets coverage.py unite the data of the shards and write the reports, in
-// the environment of the tests. Without the data of every shard there is nothing to unite.
+// uniteCoverage makes coverage.py combine the data of the shards and write the reports, in the environment of the tests. It
+// needs the data of every shard.
 func (e *execution) uniteCoverage(ctx context.Context, found *outcome) error {
 	spec := struct {
 		Data        string            `json:"data"`
@@ -101,8 +101,8 @@ func (e *execution) uniteCoverage(ctx context.Context, found *outcome) error {
 	}
 	step.Inputs = append(step.Inputs, runner.Mount{Path: controlDir, Files: e.runner.NewFiles(map[string][]byte{"merge.json": content})})
 	step.Name = "coverage of all shards"
-	// -I keeps the current directory, the project's, out of the search for modules; -P, which says
-	// just that, is not known to Python 3.10.
+	// -I keeps the current directory, which is the project's, out of sys.path. -P does only that, but Python 3.10 does not
+	// have it.
 	step.Args = []string{"python", "-I", "-m", "openstack_rca_merge", path.Join(controlDir, "merge.json")}
 	step.Vars, step.Services, step.Needs = nil, nil, nil
 	step.Timeout = 10 * time.Minute
@@ -128,7 +128,7 @@ func (e *execution) uniteCoverage(ctx context.Context, found *outcome) error {
 	return nil
 }
 
-// dedupe takes files out that several shards could not load.
+// dedupe removes files that several shards failed to load.
 func dedupe(r *junit.Report) {
 	seen := map[string]bool{}
 	r.CollectionErrors = slices.DeleteFunc(r.CollectionErrors, func(c junit.Case) bool {
@@ -138,8 +138,7 @@ func dedupe(r *junit.Report) {
 	})
 }
 
-// checkPartition says what is wrong with the shards' selections: every test must belong to
-// exactly one of them.
+// checkPartition checks the shards' selections: every test must belong to exactly one of them.
 func checkPartition(parts []*part) []string {
 	var wrong []string
 	all, mine := map[string]int{}, map[string]int{}

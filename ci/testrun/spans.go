@@ -15,19 +15,18 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/junit"
 )
 
-// Names of OpenTelemetry's conventions for tests; Dagger's own view of tests goes by them.
+// Names of OpenTelemetry's semantic conventions for tests, which Dagger's view of tests uses.
 const (
 	attrCase   = attribute.Key("test.case.name")
 	attrSuite  = attribute.Key("test.suite.name")
 	attrStatus = attribute.Key("test.suite.run.status")
 )
 
-// maxSpans bounds what is sent: beyond it only tests that did not pass are.
+// maxSpans limits the number of spans. Beyond it only tests that did not pass are sent.
 const maxSpans = 2000
 
-// spans shows every test as a span of its file's, also when the answer came from the
-// cache. A report has no times of day, so the tests of a file stand one after the other
-// and end now.
+// spans sends each test as a child span of its file, even if the result came from the cache. A report has no times of day, so
+// the tests of a file follow one another and end now.
 type spans struct {
 	order []string
 	files map[string][]junit.Case
@@ -52,7 +51,7 @@ func (s *spans) add(c junit.Case) {
 	s.files[name] = append(s.files[name], c)
 }
 
-// status is the word of the conventions for an outcome.
+// status returns the conventions' name for an outcome.
 func status(o junit.Outcome) string {
 	switch o {
 	case junit.Failed, junit.Errored:
@@ -63,7 +62,7 @@ func status(o junit.Outcome) string {
 	return "success"
 }
 
-// emit sends the spans. Without a receiver it does nothing.
+// emit sends the spans. It does nothing without a receiver.
 func (s *spans) emit(ctx context.Context, e *events) {
 	tracer := otel.Tracer("openstack-rca/test")
 	for _, name := range s.order {
@@ -89,12 +88,12 @@ func (s *spans) emit(ctx context.Context, e *events) {
 	}
 }
 
-// length is a test's: a span that ends when it starts would not be shown.
+// length returns a test's duration. A span without a duration would not be shown.
 func length(c junit.Case) time.Duration {
 	return max(time.Duration(c.Seconds*float64(time.Second)), time.Microsecond)
 }
 
-// show sends one test: of a failure also the assertion and the last lines of its output.
+// show sends one test; for a failure also the assertion and the last lines of its output.
 func show(ctx context.Context, tracer trace.Tracer, suite string, c junit.Case, at time.Time, e *events) time.Time {
 	id := c.ID()
 	ctx, span := tracer.Start(ctx, strings.TrimPrefix(id, suite+"::"), trace.WithTimestamp(at),
@@ -104,7 +103,7 @@ func show(ctx context.Context, tracer trace.Tracer, suite string, c junit.Case, 
 		one := []junit.Case{c}
 		e.complete(one)
 		out := telemetry.SpanStdio(ctx, "openstack-rca/test")
-		// The report has it too: what cannot be sent is not lost.
+		// The report has it too, so an error here loses nothing.
 		_, _ = io.WriteString(out.Stderr, strings.Join(e.details(one), "\n")+"\n")
 		_ = out.Close()
 		span.SetStatus(otelcodes.Error, firstLine(c.Message))

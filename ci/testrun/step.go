@@ -18,7 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The files inside the environment: what adds missing test tools, and the plugin.
+// Files in the environment: the script that adds missing test tools, and the plugin.
 var (
 	//go:embed python/openstack_rca_tools.py
 	toolsScript []byte
@@ -34,32 +34,31 @@ var (
 	mergeScript []byte
 )
 
-// reportDir is where the run leaves its reports. The source never has such a folder in
-// the step's inputs, so a report in it is of this run.
+// reportDir is where the run writes its reports. The step's inputs never contain such a directory, so a report in it is from
+// this run.
 const reportDir = ".report"
 
-// The files in reportDir.
+// Files in reportDir.
 const (
 	junitFile    = "junit.xml"
 	coverageFile = "coverage.xml"
 	htmlDir      = "htmlcov"
 	eventsFile   = "events.jsonl"
-	// selectionFile tells what was selected, dataFile is the data behind the coverage
-	// report, as a shard leaves it for the union.
+	// selectionFile describes the selection; dataFile has the data of the coverage report of a shard, for merging.
 	selectionFile = "selection.json"
 	dataFile      = "coverage.data"
-	// keptOutFile tells what the coverage report does not hold.
+	// keptOutFile describes what the coverage report leaves out.
 	keptOutFile = "coverage-kept-out.json"
 )
 
-// ownVars is what the names of the plugin's own variables begin with: no source may set them.
+// ownVars is the prefix of the plugin's own variables, which a source must not set.
 const ownVars = "OPENSTACK_RCA_"
 
-// controlDir holds the plugin's input, beside the source.
+// controlDir has the plugin's input, outside of the source.
 const controlDir = ".openstack-rca"
 
-// tools are what a project's environment is completed with where it lacks it.
-// All but coverage support Python 3.10 and later; of coverage, 7.16 is the last that does.
+// tools are installed into the project's environment if they are missing. All but coverage support Python 3.10 and later;
+// 7.16 is the last version of coverage that supports 3.10.
 func tools(command []string, workers, python string) []string {
 	needed := []string{"pytest==9.2.0", "coverage==7.17.3", "pytest-cov==7.1.0"}
 	if python == "3.10" {
@@ -78,33 +77,33 @@ func usesXdist(command []string) bool {
 	})
 }
 
-// heavy are folders that no project's description is in.
+// heavy are directories that contain no metadata of the project.
 var heavy = []string{".git", ".venv", "venv", ".tox", ".nox", "**/node_modules", "**/__pycache__"}
 
-// plan is the step and what is known about the project before it runs.
+// plan is the step, with what is known about the project before it runs.
 type plan struct {
 	in Input
-	// source are the names of all files of the source.
+	// source has the names of all files of the source.
 	source  []string
 	step    runner.Step
 	project *pyenv.Project
-	// built is what the project's own build adds to the source.
+	// built are the files that the project's own build adds.
 	built *pyenv.Built
-	// names are the files that the tests may see.
+	// names are the files that are visible to the tests.
 	names []string
 	// sources are what coverage measures.
 	sources []string
-	// marker and paths select a category; nothing means that no file and no mark could.
+	// marker and paths select a category. If both are empty, nothing can match.
 	marker  string
 	paths   []string
 	nothing bool
-	// changes are those of in.Changes that the tests can see; nil when nothing selects by them.
+	// changes are the changed files that are visible to the tests; nil if changes do not select tests.
 	changes *changes
-	// controls are the plugin's input; empty when it needs none.
+	// controls is the plugin's input, if it needs any.
 	controls []runner.Mount
 }
 
-// newPlan describes the run. Errors are *verdict.Problem where the source is at fault.
+// newPlan prepares the run. An error is a *verdict.Problem if the source is at fault.
 func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	described := in.Source.Filter(nil, heavy)
 	t := in.Config.Test
@@ -159,7 +158,7 @@ func newPlan(ctx context.Context, r runner.Runner, in Input) (*plan, error) {
 	return p, nil
 }
 
-// environment is the project's own, completed with the test tools and the plugin.
+// environment returns the project's environment with the test tools and the plugin.
 func environment(r runner.Runner, source runner.Files, project *pyenv.Project, tools []string) runner.Environment {
 	env := project.Environment(r, source)
 	env.Last = r.NewFiles(map[string][]byte{
@@ -171,15 +170,15 @@ func environment(r runner.Runner, source runner.Files, project *pyenv.Project, t
 	return env
 }
 
-// command is the test command with the reports asked for. A command that is not
-// pytest itself but runs it gets them by the environment variable PYTEST_ADDOPTS.
+// command returns the test command with options for the reports. If the command is not pytest but a program that runs it, the
+// options are in the variable PYTEST_ADDOPTS.
 func (p *plan) command(in Input) (args []string, addopts string) {
 	options := []string{
 		"-p", "openstack_rca_pytest",
 		"--junitxml=" + path.Join(reportDir, junitFile),
-		// The older family names each test's file; the newer one leaves it to guessing.
+		// The xunit1 family names each test's file; xunit2 does not.
 		"-o", "junit_family=xunit1",
-		// What a failed test printed belongs to its failure.
+		// The output of a failed test belongs to its failure.
 		"-o", "junit_logging=all", "-o", "junit_log_passing_tests=false",
 	}
 	options = append(options, p.measure(in)...)
@@ -202,8 +201,8 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 	args = slices.Clone(command[:at+1])
 	for _, arg := range command[at+1:] {
 		named := p.exists(arg)
-		// Paths replace those of the command. The default command's tests/ gives way
-		// to pytest's own search in a project that has no such folder, or that names its own by testpaths.
+		// Paths replace those of the command. The default command's tests/ is dropped if the project has no such directory or
+		// sets testpaths, so that pytest searches by its own rules.
 		if !strings.HasPrefix(arg, "-") && (named && len(in.Paths) > 0 || isDefault && (!named || p.ownPaths())) {
 			continue
 		}
@@ -212,14 +211,14 @@ func (p *plan) command(in Input) (args []string, addopts string) {
 	return slices.Concat(args, options, in.Paths), ""
 }
 
-// ownPaths reports whether pytest's settings name other places of tests than tests/, and one is there.
+// ownPaths reports whether pytest's settings name existing test paths other than tests/.
 func (p *plan) ownPaths() bool {
 	return slices.ContainsFunc(p.project.Stated.Paths, func(name string) bool {
 		return path.Clean(name) != "tests" && (strings.ContainsAny(name, "*?[") || p.exists(name))
 	})
 }
 
-// measure are the options of coverage. A shard leaves its data: the reports are made of all.
+// measure returns the options for coverage. A shard only writes its data; the reports are made from the data of all shards.
 func (p *plan) measure(in Input) []string {
 	if in.rerun {
 		return []string{"--no-cov"}
@@ -232,14 +231,14 @@ func (p *plan) measure(in Input) []string {
 	if in.Shards > 1 {
 		options = append(options, "--cov-report=")
 	} else {
-		// The plugin writes the XML, with names that do not depend on the sources.
+		// The plugin writes the XML itself, with file names that do not depend on the sources.
 		options = append(options, "--cov-report=html:"+path.Join(reportDir, htmlDir), "--cov-report=term")
 	}
-	// The gates are held here, on exact numbers.
+	// The floors are enforced here, on exact numbers.
 	return append(options, "--cov-fail-under=0")
 }
 
-// both is a marker expression that demands two.
+// both returns a marker expression that requires two others.
 func both(a, b string) string {
 	if a != "" && b != "" {
 		return "(" + a + ") and (" + b + ")"
@@ -252,7 +251,7 @@ func isPytest(arg string) bool {
 	return name == "pytest" || name == "py.test"
 }
 
-// exists reports whether an argument names a file or folder of the inputs, or a test in one.
+// exists reports whether an argument names a file, a directory or a test of the inputs.
 func (p *plan) exists(arg string) bool {
 	file, _, _ := strings.Cut(arg, "::")
 	file = path.Clean(file)
@@ -269,8 +268,8 @@ func (p *plan) exists(arg string) bool {
 	return below
 }
 
-// vars is the environment of the tests. The addresses of services win over the
-// configuration: tests must not reach a real server that it names.
+// vars returns the environment variables of the tests. Addresses of services override the configuration, so that the tests
+// never reach a real server that it names.
 func (p *plan) vars(in Input, addopts string) map[string]string {
 	vars := map[string]string{}
 	maps.Copy(vars, in.Config.Test.Vars)
